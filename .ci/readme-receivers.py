@@ -1,0 +1,121 @@
+"""Runs the receivers' code that the README shows, against signatures made by PyPI `standardwebhooks`.
+
+Usage: readme-receivers.py README.md
+
+Each snippet defines `verify(secret, headers, body)`; headers have lower-case names, body is the raw body.
+"""
+
+import base64
+import json
+import re
+import subprocess
+import sys
+import tempfile
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+from standardwebhooks.webhooks import Webhook
+
+SECRET = "whsec_" + base64.b64encode(bytes(range(7, 39))).decode()
+OTHER = "whsec_" + base64.b64encode(bytes(range(40, 72))).decode()
+
+# Per language: how it is run, and the lines that call `verify` with the case in the file ARGV[1] and print 1 or 0.
+# The body is handed over as base64: it is bytes.
+LANGUAGES = {
+    "php": (
+        ["php"],
+        """
+        $case = json_decode(file_get_contents($argv[1]), true);
+        echo verify($case['secret'], $case['headers'], base64_decode($case['body'])) ? 1 : 0;
+        """,
+    ),
+    "js": (
+        ["node"],
+        """
+        const given = JSON.parse(require("node:fs").readFileSync(process.argv[2]));
+        console.log(verify(given.secret, given.headers, Buffer.from(given.body, "base64")) ? 1 : 0);
+        """,
+    ),
+    "python": (
+        [sys.executable],
+        """
+import base64, json, sys
+case = json.load(open(sys.argv[1]))
+print(int(bool(verify(case["secret"], case["headers"], base64.b64decode(case["body"])))))
+        """,
+    ),
+    "ruby": (
+        ["ruby"],
+        """
+        require "json"
+        given = JSON.parse(File.read(ARGV[0]))
+        puts verify(given["secret"], given["headers"], given["body"].unpack1("m0")) ? 1 : 0
+        """,
+    ),
+}
+SUFFIXES = {"php": ".php", "js": ".cjs", "python": ".py", "ruby": ".rb"}
+
+
+def signed(body, age=timedelta(), secret=SECRET, id="evt_01K400000028T5CY4TQKFF0492"):
+    sent = datetime.now(tz=timezone.utc) - age
+    signature = Webhook(secret).sign(id, sent, body.decode())
+    return {"webhook-id": id, "webhook-timestamp": str(int(sent.timestamp())), "webhook-signature": signature}
+
+
+def cases():
+    """Name, whether it is to be believed, headers, body."""
+    body = '{"type":"call.missed","data":{"call_id":"c-1","lead_name":"Zoë 😀"}}'.encode()
+    good = signed(body)
+    both = f"{signed(body, secret=OTHER)['webhook-signature']} {good['webhook-signature']}"
+    without = lambda name: {key: value for key, value in good.items() if key != name}
+    return [
+        ("as sent", True, good, body),
+        ("a form", True, signed(b"event=call.missed&call_id=c-1"), b"event=call.missed&call_id=c-1"),
+        ("an empty body", True, signed(b""), b""),
+        ("four minutes old", True, signed(body, timedelta(minutes=4)), body),
+        ("signed with two secrets", True, good | {"webhook-signature": both}, body),
+        ("a further version", True, good | {"webhook-signature": "v1a,AAAA " + good["webhook-signature"]}, body),
+        ("another secret", False, signed(body, secret=OTHER), body),
+        ("a changed body", False, good, body + b" "),
+        ("another id", False, good | {"webhook-id": "evt_01K400000028T5CY4TQKFF0493"}, body),
+        ("a changed time", False, good | {"webhook-timestamp": str(int(good["webhook-timestamp"]) + 1)}, body),
+        ("six minutes old", False, signed(body, timedelta(minutes=6)), body),
+        ("six minutes ahead", False, signed(body, -timedelta(minutes=6)), body),
+        ("no time", False, good | {"webhook-timestamp": "soon"}, body),
+        ("no signature", False, good | {"webhook-signature": ""}, body),
+        ("a short signature", False, good | {"webhook-signature": good["webhook-signature"][:-3]}, body),
+        ("a foreign signature", False, good | {"webhook-signature": "v1,Zoë " + "ü" * 44}, body),
+        *((f"without {name}", False, without(name), body) for name in good),
+    ]
+
+
+def snippet(readme, language):
+    blocks = re.findall(rf"^```{language}\n(.*?)^```$", readme, re.MULTILINE | re.DOTALL)
+    if len(blocks) != 1:
+        sys.exit(f"the README has {len(blocks)} blocks of {language}, not one")
+    return blocks[0]
+
+
+def check(language, readme, directory):
+    command, call = LANGUAGES[language]
+    program = Path(directory, "receiver" + SUFFIXES[language])
+    program.write_text(snippet(readme, language) + call)
+    for number, (name, wanted, headers, body) in enumerate(cases()):
+        given = Path(directory, f"{number}.json")
+        case = {"secret": SECRET, "headers": headers, "body": base64.b64encode(body).decode()}
+        given.write_text(json.dumps(case))
+        ran = subprocess.run([*command, program, given], capture_output=True, text=True, timeout=30)
+        if ran.returncode != 0 or ran.stderr or ran.stdout.strip() != str(int(wanted)):
+            sys.exit(f"{language}: {name}: printed {ran.stdout!r}, wanted {int(wanted)}\n{ran.stderr}")
+    print(f"{language}: all {len(cases())} cases are judged right")
+
+
+def main(readme):
+    text = Path(readme).read_text()
+    for language in LANGUAGES:
+        with tempfile.TemporaryDirectory() as directory:
+            check(language, text, directory)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,220 @@
+//! How many deliveries a second reach a local receiver, and how long one takes.
+//!
+//! - Backlog: events are posted in batches while the subscription is disabled; the clock runs from
+//!   the request that enables it to the last arrival. 64 sender threads, all of them for this one
+//!   receiver.
+//! - Beside it, in the same run and in turn: 64 threads that post one of those very requests to the
+//!   same receiver with one ureq agent and nothing else, without timeouts and with one for each phase.
+//! - Latency: 200 events a second on a steady clock, from the 202 to the arrival (0 where it arrived
+//!   before the 202 was read). A post that is late counts from when it was meant to be made.
+//!
+//! `cargo bench --bench deliver`; [`Plan`] says what the environment can change.
+
+mod load;
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use load::client::Connection;
+use load::daemon::Daemon;
+use load::figures::{Plan, Sample, median, millis, print_table};
+use load::receiver::Receiver;
+use load::{Outcome, event};
+
+/// How many threads send, in the daemon and in the bare loop.
+const SENDERS: usize = 64;
+/// As the daemon's environment says it: all the threads may work for one receiver.
+const SETTINGS: [(&str, &str); 2] =
+    [("HOOKSWITCH_SENDERS__THREADS", "64"), ("HOOKSWITCH_SENDERS__MAX_IN_FLIGHT", "64")];
+/// How many events are posted in one batch.
+const BATCH: usize = 1_000;
+/// How many events a second while the latency is measured.
+const STEADY: u32 = 200;
+/// How long nothing may arrive before the bench gives up.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a daemon that has nothing to do is left alone before its memory is read.
+const SETTLE: Duration = Duration::from_secs(1);
+/// The phase timeouts of the bare loop that has them.
+const PHASE: Duration = Duration::from_secs(10);
+
+/// What was measured, a value for each round.
+#[derive(Default)]
+struct Measured {
+    backlog: Vec<f64>,
+    posted: Vec<f64>,
+    bare: Vec<Sample>,
+    bare_timed: Vec<Sample>,
+    accept: Vec<Sample>,
+    deliver: Vec<Sample>,
+    idle: Vec<f64>,
+    after: Vec<f64>,
+    written: Vec<f64>,
+    repeats: usize,
+}
+
+fn main() -> Outcome<()> {
+    let plan = Plan::from_environment()?;
+    let mut measured = Measured::default();
+    for _ in 0..plan.rounds {
+        backlog(plan, &mut measured)?;
+        steady(plan, &mut measured)?;
+    }
+    print(plan, &measured);
+    Ok(())
+}
+
+/// A backlog, and the bare loops against the same receiver.
+fn backlog(plan: Plan, measured: &mut Measured) -> Outcome<()> {
+    let receiver = Receiver::start(plan.backlog)?;
+    let daemon = Daemon::start(&SETTINGS)?;
+    let subscription = daemon.subscribe(&format!("http://{}/hook", receiver.address), false)?;
+    thread::sleep(SETTLE);
+    measured.idle.push(daemon.resident()? as f64);
+    let before = daemon.written()?;
+    measured.posted.push(plan.backlog as f64 / post_batches(&daemon, plan.backlog)?.as_secs_f64());
+    let enabled = Instant::now();
+    daemon.enable(&subscription)?;
+    receiver.arrivals.wait_for(plan.backlog, PATIENCE)?;
+    let last = receiver.arrivals.last().ok_or("nothing arrived")?;
+    measured.backlog.push(plan.backlog as f64 / (last - enabled).as_secs_f64());
+    measured.repeats += receiver.arrivals.repeats();
+    thread::sleep(SETTLE);
+    measured.after.push(daemon.resident()? as f64);
+    measured.written.push((daemon.written()? - before) as f64 / plan.backlog as f64);
+    drop(daemon);
+    let request = Bare::new(&receiver)?;
+    measured.bare.push(request.run(plan.time, false)?);
+    measured.bare_timed.push(request.run(plan.time, true)?);
+    Ok(())
+}
+
+/// Posts events 0 up to `count` in batches; how long that took.
+fn post_batches(daemon: &Daemon, count: usize) -> Outcome<Duration> {
+    let mut connection = Connection::open(daemon.target.address)?;
+    let start = Instant::now();
+    for first in (0..count).step_by(BATCH) {
+        let lines: Vec<String> = (first..count.min(first + BATCH)).map(|number| event(number as u64)).collect();
+        let request = daemon.target.request("POST", "/v1/events", "application/x-ndjson", &lines.join("\n"));
+        connection.exchange(&request)?.expect(202)?;
+    }
+    Ok(start.elapsed())
+}
+
+/// A steady stream to an enabled subscription.
+fn steady(plan: Plan, measured: &mut Measured) -> Outcome<()> {
+    let count = ((plan.time.as_secs_f64() * f64::from(STEADY)) as usize).max(1);
+    let receiver = Receiver::start(count)?;
+    let daemon = Daemon::start(&SETTINGS)?;
+    daemon.subscribe(&format!("http://{}/hook", receiver.address), true)?;
+    let mut connection = Connection::open(daemon.target.address)?;
+    let (start, mut accepted) = (Instant::now(), Vec::new());
+    for number in 0..count {
+        let due = start + Duration::from_secs(1) / STEADY * number as u32;
+        let early = due.saturating_duration_since(Instant::now());
+        thread::sleep(early);
+        // A sleep that lasted too long is the kernel's; being late because of the answer before is not.
+        let from = if early.is_zero() { due } else { Instant::now() };
+        let request = daemon.target.request("POST", "/v1/events", "application/json", &event(number as u64));
+        connection.exchange(&request)?.expect(202)?;
+        accepted.push((from, Instant::now()));
+    }
+    let elapsed = start.elapsed();
+    receiver.arrivals.wait_for(count, PATIENCE)?;
+    let arrived = |(number, (_, answered)): (usize, &(Instant, Instant))| {
+        receiver.arrivals.at(number).map(|at| at.saturating_duration_since(*answered))
+    };
+    let latencies = accepted.iter().enumerate().filter_map(arrived).collect();
+    measured.deliver.push(Sample::new(count, elapsed, latencies));
+    let latencies = accepted.iter().map(|(from, answered)| *answered - *from).collect();
+    measured.accept.push(Sample::new(count, elapsed, latencies));
+    Ok(())
+}
+
+/// The bare loop: one of the daemon's own requests, posted again and again by [`SENDERS`] threads.
+struct Bare {
+    url: String,
+    headers: Vec<(String, String)>,
+    body: Vec<u8>,
+}
+
+impl Bare {
+    /// What the receiver was sent first.
+    fn new(receiver: &Receiver) -> Outcome<Self> {
+        const ITS_OWN: [&str; 4] = ["host", "content-length", "connection", "transfer-encoding"];
+        let request = receiver.arrivals.first().ok_or("nothing arrived")?;
+        let end = request.windows(4).position(|window| window == b"\r\n\r\n").ok_or("the request has no end")?;
+        let head = std::str::from_utf8(&request[..end])?;
+        let headers = head.lines().skip(1).filter_map(|line| line.split_once(": "));
+        let headers = headers.filter(|(name, _)| !ITS_OWN.iter().any(|own| name.eq_ignore_ascii_case(own)));
+        Ok(Self {
+            url: format!("http://{}/hook", receiver.address),
+            headers: headers.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+            body: request[end + 4..].to_vec(),
+        })
+    }
+
+    fn run(&self, time: Duration, timed: bool) -> Outcome<Sample> {
+        let builder = ureq::Agent::config_builder()
+            .proxy(None)
+            .max_redirects(0)
+            .http_status_as_error(false)
+            .max_idle_connections(SENDERS)
+            .max_idle_connections_per_host(SENDERS);
+        let builder = if timed {
+            let all = builder.timeout_resolve(Some(PHASE)).timeout_connect(Some(PHASE));
+            all.timeout_send_request(Some(PHASE)).timeout_send_body(Some(PHASE)).timeout_recv_response(Some(PHASE))
+        } else {
+            builder
+        };
+        let agent = ureq::Agent::from(builder.build());
+        let results = thread::scope(|scope| {
+            let threads: Vec<_> = (0..SENDERS).map(|_| scope.spawn(|| self.one_loop(&agent, time))).collect();
+            let join = |thread: thread::ScopedJoinHandle<'_, _>| thread.join().map_err(|_| "a sender panicked")?;
+            threads.into_iter().map(join).collect::<Outcome<Vec<Vec<Duration>>>>()
+        })?;
+        let latencies: Vec<Duration> = results.into_iter().flatten().collect();
+        Ok(Sample::new(latencies.len(), time, latencies))
+    }
+
+    fn one_loop(&self, agent: &ureq::Agent, time: Duration) -> Outcome<Vec<Duration>> {
+        let (start, mut latencies) = (Instant::now(), Vec::new());
+        while start.elapsed() < time {
+            let before = Instant::now();
+            let mut request = agent.post(&self.url);
+            for (name, value) in &self.headers {
+                request = request.header(name, value);
+            }
+            let mut response = request.send(&self.body[..])?;
+            response.body_mut().read_to_vec()?;
+            latencies.push(before.elapsed());
+        }
+        Ok(latencies)
+    }
+}
+
+fn print(plan: Plan, measured: &Measured) {
+    const MIB: f64 = 1_048_576.0;
+    let of = |values: &[f64]| median(values.to_vec());
+    let [bare, timed] = [&measured.bare, &measured.bare_timed].map(|samples| Sample::median(samples));
+    let deliveries = of(&measured.backlog);
+    let row = |name: &str, per_second: f64, sample: Option<&Sample>| {
+        let latency = |of: fn(&Sample) -> Duration| sample.map_or_else(String::new, |sample| millis(of(sample)));
+        let ratio = format!("{:.2}", deliveries / per_second);
+        vec![name.to_owned(), format!("{per_second:.0}"), latency(|s| s.p50), latency(|s| s.p99), ratio]
+    };
+    println!("Deliveries, {} rounds, a backlog of {}, {SENDERS} senders, medians:\n", plan.rounds, plan.backlog);
+    let rows = [
+        row("daemon", deliveries, None),
+        row("bare ureq, no timeouts", bare.per_second, Some(&bare)),
+        row("bare ureq, phase timeouts", timed.per_second, Some(&timed)),
+    ];
+    print_table(&["", "per second", "p50 ms", "p99 ms", "daemon / this"], &rows);
+    let [accept, deliver] = [&measured.accept, &measured.deliver].map(|samples| Sample::median(samples));
+    println!("\nAt {STEADY} events a second (reached: {:.0}):\n", accept.per_second);
+    let row = |name: &str, sample: &Sample| vec![name.to_owned(), millis(sample.p50), millis(sample.p99)];
+    print_table(&["", "p50 ms", "p99 ms"], &[row("posted to 202", &accept), row("202 to arrival", &deliver)]);
+    println!("\nposting the backlog in batches of {BATCH}: {:.0} events/s", of(&measured.posted));
+    println!("resident: {:.1} MiB idle, {:.1} MiB afterwards", of(&measured.idle) / MIB, of(&measured.after) / MIB);
+    println!("for each event of 1 KiB, in and out: {:.0} bytes written", of(&measured.written));
+    println!("arrived more than once: {}", measured.repeats);
+}

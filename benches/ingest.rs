@@ -1,0 +1,115 @@
+//! How many events a second are accepted, at 1, 16 and 64 connections, with bodies of 1 KiB and one
+//! matching subscription. It is disabled: its deliveries are recorded and not sent, so the figures
+//! are those of acceptance alone.
+//!
+//! Beside it, in the same run and in turn: the same endpoint with the store replaced by nothing
+//! (what HTTP and validation cost), and bare appends of the same bodies with one fdatasync for each
+//! 1, 16 and 64 of them (what the disk allows). Each round starts a new data directory.
+//!
+//! `cargo bench --bench ingest`; [`Plan`] says what the environment can change.
+
+mod load;
+
+use std::path::Path;
+
+use load::Outcome;
+use load::daemon::Daemon;
+use load::disk;
+use load::figures::{Plan, Sample, median, millis, print_table};
+use load::nothing::Nothing;
+
+/// How many connections, and how many events for each fdatasync of the bare appends.
+const SIZES: [usize; 3] = [1, 16, 64];
+/// Where nobody needs to listen: the subscription is disabled.
+const RECEIVER: &str = "http://127.0.0.1:9/";
+
+/// What was measured at one size, a sample for each round.
+#[derive(Default)]
+struct Measured {
+    daemon: Vec<Sample>,
+    nothing: Vec<Sample>,
+    bare: Vec<Sample>,
+}
+
+/// What one round found out about the daemon's process.
+#[derive(Default)]
+struct Process {
+    idle: Vec<f64>,
+    after: Vec<f64>,
+    written: Vec<f64>,
+    on_disk: Vec<f64>,
+}
+
+fn main() -> Outcome<()> {
+    let plan = Plan::from_environment()?;
+    let (mut measured, mut process) = (SIZES.map(|_| Measured::default()), Process::default());
+    for _ in 0..plan.rounds {
+        round(plan, &mut measured, &mut process)?;
+    }
+    println!("Accepted events, {} rounds of {:?} for each figure, medians:\n", plan.rounds, plan.time);
+    print_rates(&measured);
+    print_process(&process);
+    Ok(())
+}
+
+fn round(plan: Plan, measured: &mut [Measured; 3], process: &mut Process) -> Outcome<()> {
+    let daemon = Daemon::start(&[])?;
+    daemon.subscribe(RECEIVER, false)?;
+    let nothing = Nothing::start()?;
+    let disk = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    process.idle.push(daemon.resident()? as f64);
+    let before = daemon.written()?;
+    let mut accepted = 0.0;
+    for (size, measured) in SIZES.into_iter().zip(measured) {
+        let sample = daemon.target.closed_loop(size, plan.time)?;
+        accepted += sample.per_second * plan.time.as_secs_f64();
+        measured.daemon.push(sample);
+        measured.nothing.push(nothing.target.closed_loop(size, plan.time)?);
+        measured.bare.push(disk::appends(disk, size, plan.time)?);
+    }
+    process.after.push(daemon.resident()? as f64);
+    process.written.push((daemon.written()? - before) as f64 / accepted);
+    process.on_disk.push(daemon.on_disk()? as f64 / accepted);
+    Ok(())
+}
+
+fn print_rates(measured: &[Measured; 3]) {
+    let row = |(size, measured): (usize, &Measured)| {
+        let [daemon, nothing, bare] = [&measured.daemon, &measured.nothing, &measured.bare].map(|s| Sample::median(s));
+        let cells =
+            |sample: &Sample| [format!("{:.0}", sample.per_second), millis(sample.p50), millis(sample.p99)].into_iter();
+        let ratio = |other: &Sample| format!("{:.2}", daemon.per_second / other.per_second);
+        let mut row = vec![size.to_string()];
+        row.extend(cells(&daemon));
+        row.extend(cells(&nothing));
+        row.push(ratio(&nothing));
+        row.extend(cells(&bare));
+        row.push(ratio(&bare));
+        row
+    };
+    let rows: Vec<Vec<String>> = SIZES.into_iter().zip(measured).map(row).collect();
+    let head = [
+        "connections",
+        "daemon/s",
+        "p50 ms",
+        "p99 ms",
+        "no store/s",
+        "p50 ms",
+        "p99 ms",
+        "ratio",
+        "bare disk/s",
+        "p50 ms",
+        "p99 ms",
+        "ratio",
+    ];
+    print_table(&head, &rows);
+    println!("\n(bare disk: as many 1 KiB bodies as connections in one write and one fdatasync)\n");
+}
+
+fn print_process(process: &Process) {
+    const MIB: f64 = 1_048_576.0;
+    let of = |values: &[f64]| median(values.to_vec());
+    let memory = |values: &[f64]| format!("{:.1} MiB", of(values) / MIB);
+    println!("resident: {} idle, {} afterwards", memory(&process.idle), memory(&process.after));
+    println!("for each event of 1 KiB: {:.0} bytes written, {:.0} on disk", of(&process.written), of(&process.on_disk));
+}

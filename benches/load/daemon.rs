@@ -1,0 +1,136 @@
+//! The daemon as a child process: the real binary on a new data directory.
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::client::Target;
+use super::{COMPANY, Outcome};
+
+/// How long it may take to listen.
+const START: Duration = Duration::from_secs(30);
+/// What comes before the address on its standard output.
+const LISTENING: &str = "listening on ";
+
+/// A running daemon; killed, and its directory removed, when dropped.
+pub(crate) struct Daemon {
+    child: Child,
+    directory: TempDir,
+    /// Where it listens, with the admin token.
+    pub(crate) target: Target,
+}
+
+impl Daemon {
+    /// Starts one with `settings` in its environment. Its directory is under cargo's target
+    /// directory, which is on a disk where `/tmp` may be memory.
+    pub(crate) fn start(settings: &[(&str, &str)]) -> Outcome<Self> {
+        let directory = TempDir::new_in(env!("CARGO_TARGET_TMPDIR"))?;
+        let data = directory.path().join("data");
+        let messages = directory.path().join("messages");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hookswitch"));
+        // The bench's own variables, and whatever else a shell has set, would be settings to the daemon.
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("HOOKSWITCH_")) {
+            command.env_remove(name);
+        }
+        let mut child = command
+            .args(["serve", "--listen", "127.0.0.1:0", "--allow", "127.0.0.0/8", "--data-dir"])
+            .arg(&data)
+            .envs(settings.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(File::create(&messages)?)
+            .spawn()?;
+        let listening = listening_line(&mut child);
+        // From here on the child is killed whatever happens.
+        let target = Target { address: ([127, 0, 0, 1], 0).into(), token: String::new() };
+        let mut daemon = Self { child, directory, target };
+        let url = listening.map_err(|fault| format!("{fault}; it said: {}", tail(&messages)))?;
+        let address = url.strip_prefix("http://").ok_or_else(|| format!("`{url}` is not an http URL"))?;
+        let token = fs::read_to_string(data.join("admin.token"))?.trim().to_owned();
+        daemon.target = Target { address: address.trim_end_matches('/').parse()?, token };
+        Ok(daemon)
+    }
+
+    /// Creates the one subscription, for every event type; its id.
+    pub(crate) fn subscribe(&self, url: &str, enabled: bool) -> Outcome<String> {
+        let body = format!(r#"{{"company":"{COMPANY}","url":"{url}","events":["*"],"enabled":{enabled}}}"#);
+        let made = self.target.ask("POST", "/v1/subscriptions", &body, 201)?;
+        made["id"].as_str().map(str::to_owned).ok_or_else(|| format!("no id in {made}").into())
+    }
+
+    /// Enables it.
+    pub(crate) fn enable(&self, subscription: &str) -> Outcome<()> {
+        let path = format!("/v1/subscriptions/{subscription}");
+        self.target.ask("PATCH", &path, r#"{"enabled":true}"#, 200).map(drop)
+    }
+
+    /// Its resident memory, in bytes.
+    pub(crate) fn resident(&self) -> Outcome<u64> {
+        self.proc_number("status", "VmRSS:").map(|kib| kib * 1024)
+    }
+
+    /// How many bytes it has caused to be written to disks since it started.
+    pub(crate) fn written(&self) -> Outcome<u64> {
+        self.proc_number("io", "write_bytes:")
+    }
+
+    /// How much room its data take on the disk, in bytes.
+    pub(crate) fn on_disk(&self) -> Outcome<u64> {
+        room(&self.directory.path().join("data"))
+    }
+
+    fn proc_number(&self, file: &str, name: &str) -> Outcome<u64> {
+        let path = format!("/proc/{}/{file}", self.child.id());
+        let text = fs::read_to_string(&path)?;
+        let value =
+            text.lines().find_map(|line| line.strip_prefix(name)).and_then(|rest| rest.split_whitespace().next());
+        Ok(value.ok_or_else(|| format!("no `{name}` in {path}"))?.parse()?)
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Waits for the line that says where it listens; goes on reading afterwards, so that the pipe
+/// never fills.
+fn listening_line(child: &mut Child) -> Outcome<String> {
+    let output = child.stdout.take().ok_or("the daemon has no standard output")?;
+    let (found, wait) = mpsc::channel();
+    thread::spawn(move || {
+        for line in BufReader::new(output).lines().map_while(Result::ok) {
+            if let Some(url) = line.strip_prefix(LISTENING) {
+                let _ = found.send(url.trim().to_owned());
+            }
+        }
+    });
+    wait.recv_timeout(START).map_err(|_| format!("the daemon did not print `{LISTENING}…`").into())
+}
+
+/// The last of what it said on standard error.
+fn tail(messages: &Path) -> String {
+    let text = fs::read_to_string(messages).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().rev().take(5).collect();
+    lines.into_iter().rev().collect::<Vec<_>>().join(" / ")
+}
+
+/// The bytes that a directory's files take on the disk.
+fn room(directory: &Path) -> Outcome<u64> {
+    use std::os::unix::fs::MetadataExt;
+    let mut sum = 0;
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        let data = entry.metadata()?;
+        sum += if data.is_dir() { room(&entry.path())? } else { data.blocks() * 512 };
+    }
+    Ok(sum)
+}

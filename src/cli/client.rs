@@ -1,0 +1,331 @@
+//! The HTTP client of the command line: one request, one reply, and a message fit to be read.
+//!
+//! Besides the sender this is the only place that knows ureq. It follows no redirect, heeds no
+//! proxy variables, keeps no connection, and reads no reply without a limit.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+use ureq::http::{Method, Request, Response};
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
+use ureq::{Agent, Body};
+
+use super::connection::{Connection, Credentials};
+use super::exit::Failure;
+use super::text::safe;
+
+/// Longer than the longest thing the daemon does before it answers, which is a probe.
+const TIMEOUT: Duration = Duration::from_secs(120);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// The most that is read of a reply, in bytes.
+const REPLY_MOST: u64 = 64 * 1024 * 1024;
+
+/// A reply, whatever its status.
+#[derive(Debug)]
+pub(super) struct Reply {
+    pub(super) status: u16,
+    pub(super) text: String,
+}
+
+/// One page of a list, each item as the daemon wrote it.
+#[derive(Debug, Deserialize)]
+pub(super) struct Page {
+    #[serde(alias = "entries")]
+    pub(super) items: Vec<Box<RawValue>>,
+    #[serde(default)]
+    pub(super) next: Option<String>,
+}
+
+/// A daemon to talk to.
+#[derive(Debug)]
+pub(super) struct Client {
+    agent: Agent,
+    base: String,
+    credentials: Credentials,
+}
+
+/// No daemon could be reached, or it could and there is another problem.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Trouble {
+    NoDaemon,
+    Other,
+}
+
+impl Client {
+    /// A client of the daemon that the options name. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// The URL is not one of a daemon, or the token cannot be one.
+    pub(super) fn new(connection: &Connection) -> Result<Self, Failure> {
+        Self::with(&connection.url, connection.credentials()?)
+    }
+
+    /// A client of the daemon at `url`.
+    ///
+    /// # Errors
+    /// The URL is not one of a daemon.
+    pub(super) fn with(url: &str, credentials: Credentials) -> Result<Self, Failure> {
+        let base = base_of(url)?;
+        let tls = if base.starts_with("https:") { Some(tls_config()?) } else { None };
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .proxy(None)
+            .max_idle_connections(0)
+            .user_agent(concat!("hookswitch-cli/", env!("CARGO_PKG_VERSION")))
+            .timeout_connect(Some(CONNECT_TIMEOUT))
+            .timeout_global(Some(TIMEOUT));
+        let config = match tls {
+            Some(tls) => config.tls_config(tls),
+            None => config,
+        };
+        Ok(Self { agent: config.build().new_agent(), base, credentials })
+    }
+
+    /// Where the daemon is, without a slash at the end.
+    pub(super) fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// `GET path`, whatever the status.
+    ///
+    /// # Errors
+    /// No reply came.
+    pub(super) fn look(&self, path: &str) -> Result<Reply, Failure> {
+        self.exchange(&Method::GET, path, None).map_err(|(_, failure)| failure)
+    }
+
+    /// `GET path`; `None` if no daemon answers there.
+    ///
+    /// # Errors
+    /// Anything else than a reply of success.
+    pub(super) fn get_if_running(&self, path: &str) -> Result<Option<String>, Failure> {
+        match self.exchange(&Method::GET, path, None) {
+            Ok(reply) => self.success(reply).map(Some),
+            Err((Trouble::NoDaemon, _)) => Ok(None),
+            Err((Trouble::Other, failure)) => Err(failure),
+        }
+    }
+
+    /// `GET path`: the text of the reply.
+    ///
+    /// # Errors
+    /// No reply, or one that is not of success.
+    pub(super) fn get(&self, path: &str) -> Result<String, Failure> {
+        self.call(&Method::GET, path, None)
+    }
+
+    /// `POST path` with a JSON body: the text of the reply.
+    ///
+    /// # Errors
+    /// No reply, or one that is not of success.
+    pub(super) fn post(&self, path: &str, body: &str) -> Result<String, Failure> {
+        self.call(&Method::POST, path, Some(body))
+    }
+
+    /// `PATCH path` with a JSON body: the text of the reply.
+    ///
+    /// # Errors
+    /// No reply, or one that is not of success.
+    pub(super) fn patch(&self, path: &str, body: &str) -> Result<String, Failure> {
+        self.call(&Method::PATCH, path, Some(body))
+    }
+
+    /// `DELETE path`.
+    ///
+    /// # Errors
+    /// No reply, or one that is not of success.
+    pub(super) fn delete(&self, path: &str) -> Result<(), Failure> {
+        self.call(&Method::DELETE, path, None).map(drop)
+    }
+
+    /// Every item of the list at `path`, page by page.
+    ///
+    /// # Errors
+    /// As of [`Client::get`].
+    pub(super) fn list(&self, path: &str) -> Result<Vec<Box<RawValue>>, Failure> {
+        let mut items = Vec::new();
+        let mut page: Page = read(&self.get(path)?)?;
+        loop {
+            items.append(&mut page.items);
+            let Some(next) = page.next else { return Ok(items) };
+            page = read(&self.get(&with_query(path, &[("cursor", &next)]))?)?;
+        }
+    }
+
+    fn call(&self, method: &Method, path: &str, body: Option<&str>) -> Result<String, Failure> {
+        let reply = self.exchange(method, path, body).map_err(|(_, failure)| failure)?;
+        self.success(reply)
+    }
+
+    fn success(&self, reply: Reply) -> Result<String, Failure> {
+        if (200..300).contains(&reply.status) {
+            return Ok(reply.text);
+        }
+        let mut message = problem(&self.base, &reply);
+        if reply.status == 401 {
+            message.push('\n');
+            message.push_str(&self.credentials.origin);
+        }
+        Err(Failure::new(message))
+    }
+
+    fn exchange(&self, method: &Method, path: &str, body: Option<&str>) -> Result<Reply, (Trouble, Failure)> {
+        let url = format!("{}{path}", self.base);
+        let mut builder = Request::builder().method(method).uri(&url).header("accept", "application/json");
+        if let Some(token) = &self.credentials.token {
+            builder = builder.header("authorization", format!("Bearer {}", token.expose()));
+        }
+        let sent = match body {
+            None => builder.body(()).map(|request| self.agent.run(request)),
+            Some(text) => {
+                let request = builder.header("content-type", "application/json").body(text);
+                request.map(|request| self.agent.run(request))
+            }
+        };
+        let response = sent.map_err(|error| self.trouble(&error.into()))?;
+        let response = response.map_err(|error| self.trouble(&error))?;
+        read_reply(response).map_err(|error| self.trouble(&error))
+    }
+
+    /// The message for an exchange that brought no reply.
+    fn trouble(&self, error: &ureq::Error) -> (Trouble, Failure) {
+        let base = &self.base;
+        let gone = |kind| {
+            matches!(kind, io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound | io::ErrorKind::AddrNotAvailable)
+        };
+        let (trouble, message) = match error {
+            ureq::Error::Io(cause) if gone(cause.kind()) => (
+                Trouble::NoDaemon,
+                format!("no daemon answers at {base}: is it running? start it with `hookswitch serve`"),
+            ),
+            ureq::Error::ConnectionFailed => (
+                Trouble::NoDaemon,
+                format!("no daemon answers at {base}: is it running? start it with `hookswitch serve`"),
+            ),
+            ureq::Error::Io(cause) => (Trouble::NoDaemon, format!("the connection to {base} broke: {cause}")),
+            ureq::Error::Timeout(_) => (Trouble::NoDaemon, format!("{base} did not answer in time ({error})")),
+            ureq::Error::HostNotFound => {
+                (Trouble::Other, format!("the host of {base} is not known; check --url and HOOKSWITCH_URL"))
+            }
+            other => (Trouble::Other, format!("what answers at {base} is not a Hookswitch daemon ({other})")),
+        };
+        (trouble, Failure::new(safe(&message)))
+    }
+}
+
+fn read_reply(response: Response<Body>) -> Result<Reply, ureq::Error> {
+    let status = response.status().as_u16();
+    let bytes = response.into_body().into_with_config().limit(REPLY_MOST).read_to_vec()?;
+    Ok(Reply { status, text: String::from_utf8_lossy(&bytes).into_owned() })
+}
+
+/// `url` as far as the paths of the API are put after it.
+fn base_of(url: &str) -> Result<String, Failure> {
+    let wrong = |why: &str| Failure::usage(format!("the daemon's URL (--url, HOOKSWITCH_URL) {why}"));
+    let parsed = url::Url::parse(url).map_err(|_| wrong("must be a URL such as http://127.0.0.1:4665"))?;
+    if !matches!(parsed.scheme(), "http" | "https") || parsed.host().is_none() {
+        return Err(wrong("must begin with http:// or https://"));
+    }
+    if !parsed.username().is_empty() || parsed.password().is_some() {
+        return Err(wrong("must not hold a user name or password; the token goes into HOOKSWITCH_TOKEN"));
+    }
+    if parsed.query().is_some() || parsed.fragment().is_some() {
+        return Err(wrong("must not have a query or fragment"));
+    }
+    Ok(parsed.as_str().trim_end_matches('/').to_owned())
+}
+
+/// TLS that trusts what this machine trusts.
+fn tls_config() -> Result<TlsConfig, Failure> {
+    let found = rustls_native_certs::load_native_certs();
+    if found.certs.is_empty() {
+        return Err(Failure::new("this machine has no root certificates, so an https daemon cannot be checked"));
+    }
+    let roots = found.certs.iter().map(|der| Certificate::from_der(der).to_owned()).collect::<Vec<_>>();
+    Ok(TlsConfig::builder()
+        .root_certs(RootCerts::Specific(Arc::new(roots)))
+        .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .build())
+}
+
+/// An `application/problem+json` reply (RFC 9457).
+#[derive(Deserialize)]
+struct Problem {
+    title: Option<String>,
+    detail: Option<String>,
+    #[serde(default)]
+    errors: Vec<Fault>,
+}
+
+/// One fault of the input.
+#[derive(Deserialize)]
+struct Fault {
+    #[serde(default)]
+    pointer: String,
+    #[serde(default)]
+    detail: String,
+}
+
+/// What a reply that is not of success says, for a person.
+fn problem(base: &str, reply: &Reply) -> String {
+    let status = reply.status;
+    let parsed = serde_json::from_str::<Problem>(&reply.text).ok();
+    let Some(Problem { title: Some(title), detail, errors }) = parsed else {
+        return format!("{} answered {status}, and not as a Hookswitch daemon does; check --url", safe(base));
+    };
+    let mut message = format!("{} ({status})", safe(&title));
+    if let Some(detail) = detail {
+        message.push_str(&format!(": {}", safe(&detail)));
+    }
+    for fault in errors {
+        let name = fault.pointer.trim_start_matches('/');
+        let name = if name.is_empty() { "the document" } else { name };
+        message.push_str(&format!("\n  {}: {}", safe(name), safe(&fault.detail)));
+    }
+    message
+}
+
+/// Reads what the daemon answered.
+///
+/// # Errors
+/// It is not what this version of the command line knows.
+pub(super) fn read<T: DeserializeOwned>(text: &str) -> Result<T, Failure> {
+    serde_json::from_str(text).map_err(|error| {
+        Failure::new(format!(
+            "the daemon's reply is not understood ({}); is it another version than this command?",
+            safe(&error.to_string())
+        ))
+    })
+}
+
+/// `path` with these parameters, encoded, after those it has.
+pub(super) fn with_query(path: &str, parameters: &[(&str, &str)]) -> String {
+    if parameters.is_empty() {
+        return path.to_owned();
+    }
+    let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish();
+    format!("{path}{}{query}", if path.contains('?') { '&' } else { '?' })
+}
+
+/// `text` as one segment of a path.
+pub(super) fn segment(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-') || (byte == b'.' && text != "." && text != "..")
+        {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,161 @@
+//! The receivers of the demo and their subscriptions.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use serde::Deserialize;
+use serde_json::json;
+
+use super::COMPANY;
+use crate::cli::client::{Client, read};
+use crate::cli::exit::Failure;
+use crate::cli::receiver::{Answer, Message, Receiver};
+use crate::core::subscription::Secret;
+
+/// How a receiver behaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Behaviour {
+    /// Takes everything.
+    Works,
+    /// Answers 503 twice, then works.
+    FailsTwice,
+    /// Answers 410.
+    Gone,
+}
+
+/// A receiver as it is planned.
+#[derive(Debug)]
+pub(super) struct Part {
+    /// Its name, also the path of its URL.
+    pub(super) name: &'static str,
+    /// `json` or `form`.
+    pub(super) format: &'static str,
+    /// `envelope` or `flat`.
+    pub(super) layout: &'static str,
+    /// The event type it wants, or `*`.
+    pub(super) events: &'static str,
+    /// How it behaves.
+    pub(super) behaviour: Behaviour,
+}
+
+/// All of them.
+pub(super) const PARTS: [Part; 5] = [
+    Part { name: "crm", format: "json", layout: "envelope", events: "*", behaviour: Behaviour::Works },
+    Part { name: "reporting", format: "form", layout: "envelope", events: "*", behaviour: Behaviour::Works },
+    Part { name: "older-style", format: "json", layout: "flat", events: "*", behaviour: Behaviour::Works },
+    Part {
+        name: "flaky",
+        format: "json",
+        layout: "envelope",
+        events: "call.finished",
+        behaviour: Behaviour::FailsTwice,
+    },
+    Part { name: "gone", format: "json", layout: "envelope", events: "call.missed", behaviour: Behaviour::Gone },
+];
+
+impl Behaviour {
+    /// The answer to the attempt that `before` others came before.
+    const fn status(self, before: usize) -> u16 {
+        match self {
+            Self::FailsTwice if before < 2 => 503,
+            Self::Works | Self::FailsTwice => 200,
+            Self::Gone => 410,
+        }
+    }
+
+    /// How many attempts each delivery takes.
+    pub(super) const fn attempts(self) -> u32 {
+        match self {
+            Self::FailsTwice => 3,
+            Self::Works | Self::Gone => 1,
+        }
+    }
+
+    /// For a person.
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Works => "works",
+            Self::FailsTwice => "fails twice",
+            Self::Gone => "is gone",
+        }
+    }
+}
+
+impl Part {
+    /// Which of the event types `posted` it is owed.
+    pub(super) fn wanted<'a>(&self, posted: &[&'a str]) -> Vec<&'a str> {
+        posted.iter().copied().filter(|name| self.events == "*" || self.events == *name).collect()
+    }
+}
+
+/// A request as it came, and how it was answered.
+#[derive(Debug, Clone)]
+pub(super) struct Arrival {
+    pub(super) message: Message,
+    pub(super) at: SystemTime,
+    pub(super) status: u16,
+}
+
+type Inbox = Arc<Mutex<Vec<Arrival>>>;
+
+/// A receiver that runs, with its subscription.
+pub(super) struct Actor {
+    pub(super) part: &'static Part,
+    pub(super) url: String,
+    pub(super) subscription: String,
+    pub(super) secret: Secret,
+    inbox: Inbox,
+    _receiver: Receiver,
+}
+
+impl Actor {
+    /// Starts the receiver and subscribes it.
+    ///
+    /// # Errors
+    /// It cannot listen, or the daemon does not take the subscription.
+    pub(super) fn enter(part: &'static Part, client: &Client) -> Result<Self, Failure> {
+        let inbox = Inbox::default();
+        let receiver = receiver(part.behaviour, Arc::clone(&inbox))?;
+        let url = format!("http://{}/{}", receiver.address(), part.name);
+        let body = json!({
+            "company": COMPANY, "url": url, "format": part.format, "layout": part.layout,
+            "events": [part.events], "description": format!("demo: {}", part.name),
+        });
+        let made: Named = read(&client.post("/v1/subscriptions", &body.to_string())?)?;
+        let reply: SecretReply = read(&client.get(&format!("/v1/subscriptions/{}/secret", made.id))?)?;
+        let secret = Secret::parse(&reply.secret)
+            .map_err(|fault| Failure::new(format!("the daemon gave a secret that {fault}")))?;
+        Ok(Self { part, url, subscription: made.id, secret, inbox, _receiver: receiver })
+    }
+
+    /// What arrived so far, in its order.
+    pub(super) fn arrivals(&self) -> Vec<Arrival> {
+        locked(&self.inbox).clone()
+    }
+}
+
+#[derive(Deserialize)]
+struct Named {
+    id: String,
+}
+
+#[derive(Deserialize)]
+struct SecretReply {
+    secret: String,
+}
+
+fn receiver(behaviour: Behaviour, inbox: Inbox) -> Result<Receiver, Failure> {
+    let handler = move |message: &Message| {
+        let mut inbox = locked(&inbox);
+        let status = behaviour.status(inbox.len());
+        inbox.push(Arrival { message: message.clone(), at: SystemTime::now(), status });
+        Answer { status, delay: Duration::ZERO }
+    };
+    Receiver::start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), handler)
+        .map_err(|error| Failure::new(format!("a receiver cannot listen on 127.0.0.1: {error}")))
+}
+
+fn locked(inbox: &Inbox) -> MutexGuard<'_, Vec<Arrival>> {
+    inbox.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,138 @@
+//! `demo`: the main job in one go, on this machine, with nothing prepared.
+//!
+//! A daemon on a temporary directory, receivers that work, fail and are gone, one event of each
+//! type, and then the question whether everything arrived as promised. All of it goes through the
+//! public API, as a customer would: [`stage`] makes the daemon, [`cast`] the receivers with their
+//! subscriptions, [`verdict`] judges what arrived, [`programme`] prints.
+
+mod cast;
+mod programme;
+mod stage;
+mod verdict;
+
+use std::io::Write;
+use std::sync::mpsc::{self, Receiver as Inlet, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use clap::Args;
+
+use super::client::{Client, read};
+use super::event_types::EventType;
+use super::exit::{Exit, Failure};
+use super::log::Entry;
+use super::send::{Accepted, Event};
+use crate::service;
+use cast::Actor;
+use stage::Stage;
+use verdict::{Posted, Verdict};
+
+/// How long everything may take to arrive.
+const DEADLINE: Duration = Duration::from_secs(30);
+/// How often it is looked whether it has.
+const PERIOD: Duration = Duration::from_millis(50);
+/// Whose events the demo posts.
+const COMPANY: &str = "acme";
+
+/// Show the main job in one go, and check it
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Starts a daemon on a temporary directory and receivers on this machine, posts
+one event of each type, lets one receiver fail twice and one be gone, checks
+every signature and prints the log. Exit status 0 only if everything arrived as
+it should.
+
+Examples:
+  hookswitch demo
+  hookswitch demo --json
+  hookswitch demo --keep         # leaves it running to look around")]
+pub(super) struct Demo {
+    /// Print one JSON document for a machine
+    #[arg(long)]
+    json: bool,
+
+    /// Leave it running until ctrl-c, and the directory after that
+    #[arg(long)]
+    keep: bool,
+}
+
+/// Ends when the user has had enough.
+struct Interruption(Inlet<()>);
+
+impl Interruption {
+    fn expected() -> Result<Self, Failure> {
+        let (tell, told) = mpsc::channel();
+        // That nobody listens any more means that the demo is ending anyway.
+        let stop = move || tell.send(()).unwrap_or_default();
+        service::on_stop_signal(stop).map_err(|error| Failure::new(format!("cannot handle ctrl-c: {error}")))?;
+        Ok(Self(told))
+    }
+
+    /// Lets `length` pass.
+    fn pause(&self, length: Duration) -> Result<(), Failure> {
+        match self.0.recv_timeout(length) {
+            Err(RecvTimeoutError::Timeout) => Ok(()),
+            _ => Err(Failure::new("interrupted")),
+        }
+    }
+
+    fn wait(&self) {
+        // An error means that it cannot come any more, which is as good as that it came.
+        self.0.recv().unwrap_or_default();
+    }
+}
+
+impl Demo {
+    pub(super) fn run(self, out: &mut dyn Write) -> Result<Exit, Failure> {
+        let interruption = Interruption::expected()?;
+        let stage = Stage::set(self.keep)?;
+        let client = stage.client();
+        let event_types = EventType::all(client)?;
+        let actors = cast::PARTS.iter().map(|part| Actor::enter(part, client)).collect::<Result<Vec<_>, _>>()?;
+        let posted: Vec<Posted> =
+            event_types.into_iter().map(|event_type| post(client, event_type)).collect::<Result<_, _>>()?;
+        let names: Vec<&str> = posted.iter().map(|event| event.event_type.name.as_str()).collect();
+        let owed = actors.iter().map(|actor| actor.part.wanted(&names).len()).sum();
+        let log = settled_log(client, owed, &interruption)?;
+        let verdict = Verdict::of(client, &actors, &posted, &log, owed)?;
+        if self.json {
+            writeln!(out, "{}", programme::document(&stage, &actors, &posted, &verdict))?;
+        } else {
+            programme::print(out, &stage, &actors, &posted, &log, &verdict)?;
+        }
+        out.flush()?;
+        if self.keep {
+            interruption.wait();
+        }
+        Ok(if verdict.is_good() { Exit::Done } else { Exit::Failed })
+    }
+}
+
+/// Posts the sample of `event_type`.
+fn post(client: &Client, event_type: EventType) -> Result<Posted, Failure> {
+    let event = Event {
+        event_type: &event_type.name,
+        company: COMPANY,
+        domain: Some("www.acme.example"),
+        source: "widget",
+        id: None,
+        occurred_at: None,
+        data: &event_type.sample,
+    };
+    let accepted: Accepted = read(&client.post("/v1/events", &event.body()?)?)?;
+    Ok(Posted { event_type, id: accepted.id, deliveries: accepted.deliveries })
+}
+
+/// The log, newest first, once `owed` deliveries have ended in it, or once the time is over: what
+/// is missing then is the verdict's to tell.
+fn settled_log(client: &Client, owed: usize, interruption: &Interruption) -> Result<Vec<Entry>, Failure> {
+    let end = Instant::now() + DEADLINE;
+    loop {
+        let items = client.list("/v1/log?limit=500")?;
+        let log = items.iter().map(|item| read::<Entry>(item.get())).collect::<Result<Vec<_>, _>>()?;
+        let ended = log.iter().filter(|entry| entry.status != "retrying").count();
+        if ended >= owed || Instant::now() >= end {
+            return Ok(log);
+        }
+        interruption.pause(PERIOD)?;
+    }
+}

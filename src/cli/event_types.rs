@@ -1,0 +1,93 @@
+//! `event-types`: what there is to select, with samples.
+
+use std::io::Write;
+
+use clap::Args;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::client::{Client, read, segment};
+use super::connection::Connection;
+use super::exit::Failure;
+use super::table::{Column, Table, WIDTH};
+use super::text::{pretty, safe, wrap};
+
+/// List the event types, or show one with its sample
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  hookswitch event-types
+  hookswitch event-types call.smsfollowup
+  hookswitch event-types call.missed --json | jq .sample")]
+pub(super) struct EventTypes {
+    /// Show this one
+    #[arg(value_name = "TYPE")]
+    name: Option<String>,
+
+    /// Print what the daemon answers, as JSON
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// An event type as the daemon describes it.
+#[derive(Debug, Deserialize)]
+pub(super) struct EventType {
+    pub(super) name: String,
+    #[serde(default)]
+    pub(super) title: String,
+    #[serde(default)]
+    pub(super) description: String,
+    /// The sample of `data`, as it was written.
+    pub(super) sample: Box<RawValue>,
+}
+
+impl EventType {
+    /// The event type `name`.
+    ///
+    /// # Errors
+    /// There is none, or the daemon cannot be asked.
+    pub(super) fn fetch(client: &Client, name: &str) -> Result<Self, Failure> {
+        read(&client.get(&path(name))?)
+    }
+
+    /// All there are.
+    ///
+    /// # Errors
+    /// The daemon cannot be asked.
+    pub(super) fn all(client: &Client) -> Result<Vec<Self>, Failure> {
+        client.list("/v1/event-types")?.iter().map(|item| read(item.get())).collect()
+    }
+}
+
+fn path(name: &str) -> String {
+    format!("/v1/event-types/{}", segment(name))
+}
+
+impl EventTypes {
+    pub(super) fn run(self, out: &mut dyn Write) -> Result<(), Failure> {
+        let client = Client::new(&self.connection)?;
+        match &self.name {
+            Some(name) if self.json => Ok(writeln!(out, "{}", client.get(&path(name))?.trim_end())?),
+            Some(name) => show(&EventType::fetch(&client, name)?, out),
+            None if self.json => Ok(writeln!(out, "{}", client.get("/v1/event-types")?.trim_end())?),
+            None => table(&EventType::all(&client)?, out),
+        }
+    }
+}
+
+fn show(event_type: &EventType, out: &mut dyn Write) -> Result<(), Failure> {
+    writeln!(out, "{}  {}", safe(&event_type.name), safe(&event_type.title))?;
+    writeln!(out, "{}\n", wrap(&event_type.description, WIDTH).join("\n"))?;
+    Ok(writeln!(out, "{}", pretty(&event_type.sample))?)
+}
+
+fn table(event_types: &[EventType], out: &mut dyn Write) -> Result<(), Failure> {
+    let mut table = Table::new(&[Column::text("EVENT TYPE"), Column::text("TITLE"), Column::elastic("WHEN")]);
+    for event_type in event_types {
+        table.row([event_type.name.clone(), event_type.title.clone(), event_type.description.clone()]);
+    }
+    Ok(table.write(out, "There are no event types.")?)
+}

@@ -1,0 +1,84 @@
+use super::*;
+use crate::cli::table::WIDTH;
+use crate::cli::text::width;
+
+fn entry(text: &str) -> Entry {
+    read(text).unwrap()
+}
+
+fn raw(id: u32) -> Box<RawValue> {
+    let text = format!(
+        r#"{{"id":"att_{id:04}","created":"2026-11-23T09:30:00.000Z","event":"call.new","status":"delivered","response":200}}"#
+    );
+    RawValue::from_string(text).unwrap()
+}
+
+#[test]
+fn entries_are_lines_of_80_columns() {
+    let layout = layout();
+    let cases = [
+        (
+            r#"{"id":"att_1","created":"2026-11-23T09:30:00.123Z","event":"call.smsfollowup","status":"delivered","response":200,"error":null,"duration_ms":12,"attempt":1}"#,
+            "200                 2026-11-23 09:30:00  call.smsfollowup  delivered     1    12",
+        ),
+        (
+            r#"{"id":"att_2","created":"2026-11-23T09:30:00.123Z","event":"call.new","status":"retrying","response":null,"error":"connection_refused","duration_ms":15000,"attempt":2}"#,
+            "connection_refused  2026-11-23 09:30:00  call.new          retrying      2   15s",
+        ),
+        (
+            r#"{"id":"att_3","created":"x","event":"a.very.long.event.type\u001b","status":"expired","response":null,"attempt":0,"duration_ms":0}"#,
+            "-                   x                    a.very.long.eve…  expired       -     -",
+        ),
+        (
+            r#"{"id":"att_4","created":"2026-11-23T09:30:00.123Z","event":"call.new","status":"failed","response":404,"test":true,"attempt":1,"duration_ms":3.4}"#,
+            "404                 2026-11-23 09:30:00  call.new          failed     test     3",
+        ),
+    ];
+    for (text, wanted) in cases {
+        let line = layout.line(&entry(text).cells());
+        assert_eq!(line, wanted);
+        assert_eq!(width(&line), WIDTH);
+    }
+}
+
+#[test]
+fn what_was_printed_is_never_printed_again() {
+    let now = Timestamp::parse("2026-11-23T10:00:00Z").unwrap();
+    let mut follower = Follower::new(now, &[raw(2), raw(1)]).unwrap();
+    let mut new = Vec::new();
+    assert!(follower.take_new(vec![raw(4), raw(3), raw(2), raw(1)], &mut new).unwrap());
+    assert_eq!(new.len(), 2);
+    follower.note(&new).unwrap();
+    let mut again = Vec::new();
+    assert!(follower.take_new(vec![raw(4), raw(3)], &mut again).unwrap());
+    assert!(again.is_empty());
+    assert!(!follower.take_new(vec![raw(6), raw(5)], &mut again).unwrap(), "more may stand on the next page");
+    assert_eq!(again.len(), 2);
+}
+
+#[test]
+fn following_begins_now_where_nothing_matched_before() {
+    let now = Timestamp::parse("2026-11-23T10:00:00Z").unwrap();
+    let follower = Follower::new(now, &[]).unwrap();
+    assert_eq!(follower.since, now);
+    let mut new = Vec::new();
+    assert!(!follower.take_new(vec![raw(1)], &mut new).unwrap());
+    assert_eq!(new.len(), 1);
+}
+
+#[test]
+fn times_are_given_as_such_or_as_so_long_ago() {
+    let now = Timestamp::parse("2026-11-23T10:00:00Z").unwrap();
+    assert_eq!(time("since", "24h", now).as_deref(), Ok("2026-11-22T10:00:00.000Z"));
+    assert_eq!(time("since", "2026-11-23T09:30:00+01:00", now).as_deref(), Ok("2026-11-23T08:30:00.000Z"));
+    assert!(time("until", "yesterday", now).unwrap_err().message.starts_with("--until must be"));
+}
+
+#[test]
+fn only_filters_that_were_given_are_sent() {
+    let now = Timestamp::ZERO;
+    assert_eq!(Filter::default().parameters(now), Ok(Vec::new()));
+    let filter = Filter { status: Some("failed".to_owned()), test: Some(false), ..Filter::default() };
+    let parameters = filter.parameters(now).unwrap();
+    assert_eq!(page_path(&parameters, Some("a b"), 7), "/v1/log?status=failed&test=false&limit=7&cursor=a+b");
+}

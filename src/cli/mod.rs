@@ -1,0 +1,149 @@
+//! The command line: arguments in, HTTP to the daemon, text and an exit status out.
+//!
+//! One file per command. Commands talk to a running daemon over its public API as any customer
+//! would ([`client`]); only [`starting`] knows the rooms that make a daemon. Results go to
+//! standard output, everything else to standard error.
+//!
+//! Always holds: no token and no header value is printed; a signing secret only by the commands
+//! that are there to show it; what came from elsewhere is made safe for the terminal first.
+
+mod client;
+mod connection;
+mod demo;
+mod event_types;
+mod exit;
+mod listen;
+mod log;
+mod probe;
+mod receiver;
+mod send;
+mod serve;
+mod starting;
+mod status;
+mod subscription;
+mod table;
+mod text;
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+pub use exit::Exit;
+use exit::Failure;
+
+const EXAMPLES: &str = "\
+Try it, without anything installed:
+  hookswitch demo
+
+Set it up:
+  hookswitch serve --data-dir /var/lib/hookswitch
+  hookswitch subscription add https://www.acme.example/hook --company acme \\
+      --events call.missed,call.finished
+  hookswitch send call.missed --company acme
+  hookswitch log --follow
+
+Exit status: 0 done, 1 failed, 2 usage, 70 bug, 74 store failed,
+78 bad configuration.";
+
+/// Delivers the events of a call and SMS platform to webhooks.
+#[derive(Debug, Parser)]
+#[command(name = "hookswitch", version, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Serve(serve::Serve),
+    CheckConfig(serve::CheckConfig),
+    Demo(demo::Demo),
+    Listen(listen::Listen),
+    Test(probe::Test),
+    Send(send::Send),
+    Subscription(subscription::Subscription),
+    Log(log::Log),
+    Status(status::Status),
+    EventTypes(event_types::EventTypes),
+    Completions(Completions),
+}
+
+/// Print the completions of a shell
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:
+  hookswitch completions bash > /etc/bash_completion.d/hookswitch")]
+struct Completions {
+    /// The shell
+    shell: clap_complete::Shell,
+}
+
+/// Runs the process's own arguments. A panic is reported as what it is: a bug.
+pub fn main() -> Exit {
+    let arguments = std::env::args_os().collect();
+    // Not locked: `serve` and `demo` have threads that write, too.
+    let ran = catch_unwind(AssertUnwindSafe(|| run(arguments, &mut io::stdout())));
+    ran.unwrap_or(Exit::Bug)
+}
+
+/// Runs one command line, the program's name included; results are written to `out`.
+fn run(arguments: Vec<OsString>, out: &mut dyn Write) -> Exit {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(answer) => return tell(&answer),
+    };
+    match cli.command.run(out).and_then(|exit| Ok(out.flush().map(|()| exit)?)) {
+        Ok(exit) => exit,
+        Err(Failure { exit, message }) => {
+            if !message.is_empty() {
+                note(&message);
+            }
+            exit
+        }
+    }
+}
+
+/// Prints help and version to standard output, usage errors to standard error.
+fn tell(answer: &clap::Error) -> Exit {
+    // Nobody is left to hear of it if that fails.
+    drop(answer.print());
+    if answer.use_stderr() { Exit::Usage } else { Exit::Done }
+}
+
+/// A message on standard error.
+fn note(message: &str) {
+    // Nobody is left to hear of it if that fails.
+    drop(writeln!(io::stderr(), "hookswitch: {message}"));
+}
+
+impl Command {
+    fn run(self, out: &mut dyn Write) -> Result<Exit, Failure> {
+        let done = |result: Result<(), Failure>| result.map(|()| Exit::Done);
+        match self {
+            Self::Serve(command) => done(command.run()),
+            Self::CheckConfig(command) => done(command.run(out)),
+            Self::Demo(command) => command.run(out),
+            Self::Listen(command) => done(command.run(out)),
+            Self::Test(command) => command.run(out),
+            Self::Send(command) => done(command.run(out)),
+            Self::Subscription(command) => done(command.run(out)),
+            Self::Log(command) => done(command.run(out)),
+            Self::Status(command) => command.run(out),
+            Self::EventTypes(command) => done(command.run(out)),
+            Self::Completions(command) => done(command.run(out)),
+        }
+    }
+}
+
+impl Completions {
+    fn run(&self, out: &mut dyn Write) -> Result<(), Failure> {
+        // By way of memory: clap_complete panics when its writer fails.
+        let mut script = Vec::new();
+        clap_complete::generate(self.shell, &mut Cli::command(), "hookswitch", &mut script);
+        Ok(out.write_all(&script)?)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,148 @@
+use super::*;
+use std::sync::mpsc;
+
+/// A receiver that answers `answer` and hands on what it got.
+fn receiver(answer: Answer) -> (Receiver, mpsc::Receiver<Message>) {
+    let (tell, told) = mpsc::channel();
+    let handler = move |message: &Message| {
+        tell.send(message.clone()).ok();
+        answer
+    };
+    (Receiver::start((Ipv4Addr::LOCALHOST, 0).into(), handler).unwrap(), told)
+}
+
+const OK: Answer = Answer { status: 200, delay: Duration::ZERO };
+
+/// Everything that comes back after `bytes` on one connection.
+fn exchange(receiver: &Receiver, bytes: &[u8]) -> String {
+    let mut stream = TcpStream::connect(receiver.address()).unwrap();
+    stream.write_all(bytes).unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    let mut back = String::new();
+    stream.read_to_string(&mut back).unwrap();
+    back
+}
+
+fn statuses(back: &str) -> Vec<&str> {
+    back.lines().filter_map(|line| line.strip_prefix("HTTP/1.1 ")).map(str::trim).collect()
+}
+
+#[test]
+fn several_requests_share_a_connection() {
+    let (receiver, told) = receiver(OK);
+    let first = "POST /a?b HTTP/1.1\r\nHost: x\r\nWebhook-Id: evt_1\r\nContent-Length: 5\r\n\r\nhello";
+    let second = "POST /b HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\nabc\r\n0A\r\n0123456789\r\n0\r\nT: r\r\n\r\n";
+    let third = "GET /c HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\nGET /never HTTP/1.1\r\n\r\n";
+    let back = exchange(&receiver, [first, second, third].concat().as_bytes());
+    assert_eq!(statuses(&back), ["200", "200", "200"]);
+    let messages: Vec<Message> = told.try_iter().collect();
+    assert_eq!(messages[0].header("webhook-id"), Some("evt_1"));
+    assert_eq!((messages[0].method.as_str(), messages[0].target.as_str()), ("POST", "/a?b"));
+    let bodies: Vec<&[u8]> = messages.iter().map(|message| message.body.as_slice()).collect();
+    assert_eq!(bodies, [&b"hello"[..], b"abc0123456789", b""]);
+}
+
+#[test]
+fn what_is_no_request_is_refused_and_never_handed_on() {
+    let (receiver, told) = receiver(OK);
+    let long = format!("GET / HTTP/1.1\r\nX: {}\r\n\r\n", "x".repeat(70_000));
+    let cases = [
+        ("nonsense\r\n\r\n", "400"),
+        ("GET / HTTP/2\r\n\r\n", "505"),
+        ("GET / HTTP/1.1\r\nno colon\r\n\r\n", "400"),
+        ("GET / HTTP/1.1\r\n folded: x\r\n\r\n", "400"),
+        ("POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n", "400"),
+        ("POST / HTTP/1.1\r\nContent-Length: +1\r\n\r\nx", "400"),
+        ("POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxx", "400"),
+        ("POST / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "400"),
+        ("POST / HTTP/1.1\r\nContent-Length: 99999999999\r\n\r\nx", "413"),
+        ("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffff\r\nx", "413"),
+        ("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "400"),
+        ("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nxyz\r\n0\r\n\r\n", "400"),
+        (long.as_str(), "431"),
+    ];
+    for (text, wanted) in cases {
+        assert_eq!(statuses(&exchange(&receiver, text.as_bytes())), [wanted], "{:.60}", text);
+    }
+    for text in ["", "GET / HT", "POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nhel", "GET / HTTP/1.1\r\nA: b\r\n"] {
+        assert_eq!(exchange(&receiver, text.as_bytes()), "", "{text}");
+    }
+    assert_eq!(told.try_iter().count(), 0);
+}
+
+#[test]
+fn the_answer_is_what_was_asked_for() {
+    for (status, length) in [(200, true), (204, false), (503, true)] {
+        let (receiver, _told) = receiver(Answer { status, delay: Duration::from_millis(1) });
+        let back = exchange(&receiver, b"POST / HTTP/1.0\r\nExpect: 100-continue\r\n\r\n");
+        assert_eq!(statuses(&back), ["100", status.to_string().as_str()]);
+        assert_eq!(back.contains("content-length: 0"), length);
+    }
+}
+
+#[test]
+fn stopping_ends_connections_that_are_idle_and_answers_that_are_held_back() {
+    let (receiver, told) = receiver(Answer { status: 200, delay: Duration::from_secs(3600) });
+    let mut idle = TcpStream::connect(receiver.address()).unwrap();
+    let mut waiting = TcpStream::connect(receiver.address()).unwrap();
+    waiting.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+    told.recv().unwrap();
+    drop(receiver);
+    let mut back = String::new();
+    // Closed or reset, as the system likes; but not held open.
+    idle.read_to_string(&mut back).ok();
+    waiting.read_to_string(&mut back).ok();
+    assert_eq!(back, "");
+}
+
+#[test]
+fn a_port_in_use_is_an_error() {
+    let (receiver, _told) = receiver(OK);
+    assert!(Receiver::start(receiver.address(), |_| OK).is_err());
+}
+
+mod meaning {
+    use super::super::delivery::{Signature, attempt, event_type, signature};
+    use super::*;
+    use crate::core::signature::{BadSignature, sign};
+    use crate::core::subscription::Secret;
+    use std::time::UNIX_EPOCH;
+
+    fn message(headers: &str, body: &str) -> Message {
+        Message::for_test(&format!("POST / HTTP/1.1\r\n{headers}Content-Length: {}\r\n\r\n{body}", body.len()))
+    }
+
+    #[test]
+    fn the_event_type_is_found_in_every_rendering() {
+        const FORM: &str = "Content-Type: application/x-www-form-urlencoded\r\n";
+        let cases = [
+            ("", r#"{"id":"evt_1","type":"call.new","data":{}}"#, Some("call.new")),
+            ("", r#"{"event":"call.finished","call_id":"c","type":"inbound"}"#, Some("call.finished")),
+            (FORM, "id=evt_1&type=call.new&data%5Bevent%5D=x", Some("call.new")),
+            (FORM, "event=call.finished&type=inbound", Some("call.finished")),
+            ("", "[]", None),
+            ("", "type=call.new", None),
+            ("", "", None),
+        ];
+        for (headers, body, wanted) in cases {
+            assert_eq!(event_type(&message(headers, body)).as_deref(), wanted, "{body}");
+        }
+        assert_eq!(attempt(&message("hookswitch-attempt: 3\r\n", "")), Some(3));
+        assert_eq!(attempt(&message("hookswitch-attempt: x\r\n", "")), None);
+    }
+
+    #[test]
+    fn signatures_are_checked_over_the_bytes_that_came() {
+        let secret = Secret::from_bytes(vec![7; 32]);
+        let now = UNIX_EPOCH + Duration::from_secs(1_790_000_000);
+        let signed = sign(&[&secret], "evt_1", 1_790_000_000, b"{}");
+        let headers = format!("webhook-id: evt_1\r\nwebhook-timestamp: 1790000000\r\nwebhook-signature: {signed}\r\n");
+        let check = |headers: &str, body, at| signature(&message(headers, body), Some(&secret), at);
+        assert_eq!(check(&headers, "{}", now), Signature::Good);
+        assert_eq!(check(&headers, "{ }", now), Signature::Wrong(BadSignature::Mismatch));
+        let later = now + Duration::from_secs(delivery::TOLERANCE + 1);
+        assert_eq!(check(&headers, "{}", later), Signature::Wrong(BadSignature::Stale));
+        assert_eq!(check("", "{}", now), Signature::Wrong(BadSignature::Missing));
+        assert_eq!(signature(&message(&headers, "{}"), None, now), Signature::NotChecked);
+    }
+}

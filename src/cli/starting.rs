@@ -1,0 +1,41 @@
+//! The one place where the command line knows how a daemon is made.
+
+use std::fmt::Display;
+
+use super::exit::{Exit, Failure};
+use crate::config::Config;
+pub(super) use crate::config::Overrides;
+pub(super) use crate::daemon::Daemon;
+use crate::daemon::{self, Fatal};
+
+/// Reads the configuration in all its layers, without starting anything.
+///
+/// # Errors
+/// It is not valid; the message names every fault.
+pub(super) fn check(overrides: &Overrides) -> Result<Config, Failure> {
+    Config::load(overrides).map_err(|error| Failure { exit: Exit::BadConfiguration, message: lines(&error) })
+}
+
+/// Runs a daemon until it is told to stop.
+///
+/// # Errors
+/// The configuration is not valid, or the daemon could not start or go on.
+pub(super) fn run(overrides: &Overrides) -> Result<(), Failure> {
+    daemon::run(&check(overrides)?).map_err(|fatal| failure(&fatal))
+}
+
+/// Starts a daemon inside this process.
+///
+/// # Errors
+/// As of [`run`].
+pub(super) fn start(overrides: &Overrides) -> Result<Daemon, Failure> {
+    Daemon::start(&check(overrides)?).map_err(|fatal| failure(&fatal))
+}
+
+fn failure(fatal: &Fatal) -> Failure {
+    Failure { exit: Exit::from_code(fatal.exit_code()), message: lines(fatal) }
+}
+
+fn lines(error: &impl Display) -> String {
+    error.to_string().trim_end().to_owned()
+}

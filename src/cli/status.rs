@@ -1,0 +1,169 @@
+//! `status`: how the daemon is, on one screen.
+
+use std::io::Write;
+
+use clap::Args;
+use serde::Deserialize;
+
+use super::client::{Client, read};
+use super::connection::Connection;
+use super::exit::{Exit, Failure};
+use super::table::{Column, Table};
+use super::text::safe;
+
+/// Say how the daemon is: its queue and the health of each webhook
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Exit status 0 if the daemon is ready, 1 if it is not or does not answer.
+
+Examples:
+  hookswitch status
+  hookswitch status --json | jq .queue")]
+pub(super) struct Status {
+    /// Print what the daemon answers, as JSON
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    connection: Connection,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Stats {
+    /// Left out for a token that is bound to one company, as are the senders.
+    queue: Option<Queue>,
+    oldest_pending: Option<String>,
+    senders: Option<Senders>,
+    subscriptions: Vec<Health>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Queue {
+    pending: u64,
+    retrying: u64,
+    failed: u64,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Senders {
+    threads: u64,
+    busy: u64,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Health {
+    id: String,
+    url: String,
+    company: String,
+    enabled: bool,
+    disabled_reason: Option<String>,
+    waiting: u64,
+    failing_since: Option<String>,
+    failures: u64,
+}
+
+impl Status {
+    pub(super) fn run(self, out: &mut dyn Write) -> Result<Exit, Failure> {
+        let client = Client::new(&self.connection)?;
+        let ready = client.look("/readyz")?.status == 200;
+        let stats = client.get("/v1/stats")?;
+        if self.json {
+            writeln!(out, "{}", stats.trim_end())?;
+        } else {
+            write(client.base(), ready, &read(&stats)?, out)?;
+        }
+        Ok(if ready { Exit::Done } else { Exit::Failed })
+    }
+}
+
+fn write(base: &str, ready: bool, stats: &Stats, out: &mut dyn Write) -> Result<(), Failure> {
+    let state = if ready { "ready" } else { "NOT READY" };
+    writeln!(out, "daemon   {} is {state}", safe(base))?;
+    if let Some(Queue { pending, retrying, failed }) = stats.queue {
+        writeln!(out, "queue    {pending} pending, {retrying} retrying, {failed} failed (dead letters)")?;
+    }
+    if let Some(oldest) = &stats.oldest_pending {
+        writeln!(out, "oldest   pending since {}", safe(oldest))?;
+    }
+    if let Some(Senders { threads, busy }) = stats.senders {
+        writeln!(out, "senders  {busy} of {threads} busy")?;
+    }
+    writeln!(out)?;
+    let mut table = Table::new(&[
+        Column::text("SUBSCRIPTION"),
+        Column::elastic("COMPANY"),
+        Column::elastic("URL"),
+        Column::text("STATE"),
+        Column::number("WAITING"),
+    ]);
+    for health in &stats.subscriptions {
+        let state = health.state().to_owned();
+        table.row([health.id.clone(), health.company.clone(), health.url.clone(), state, health.waiting.to_string()]);
+    }
+    table.write(out, "There are no subscriptions.")?;
+    for trouble in stats.subscriptions.iter().filter_map(Health::trouble) {
+        writeln!(out, "\n{trouble}")?;
+    }
+    Ok(())
+}
+
+impl Health {
+    const fn state(&self) -> &'static str {
+        match (self.enabled, self.failures) {
+            (false, _) => "disabled",
+            (true, 0) => "ok",
+            (true, _) => "failing",
+        }
+    }
+
+    /// A line on what is wrong, if something is.
+    fn trouble(&self) -> Option<String> {
+        let id = safe(&self.id);
+        if !self.enabled {
+            let reason = self.disabled_reason.as_deref().unwrap_or("no reason is known");
+            return Some(format!("{id} is disabled: {}", safe(reason)));
+        }
+        let since = self.failing_since.as_deref().map_or_else(String::new, |since| format!(" since {}", safe(since)));
+        let times = if self.failures == 1 { "time" } else { "times" };
+        (self.failures > 0).then(|| format!("{id} has failed {} {times}{since}", self.failures))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::{table::WIDTH, text::width};
+
+    #[test]
+    fn one_screen_tells_what_is_wrong() {
+        let reply = r#"{"queue":{"pending":1,"retrying":2,"failed":3},"oldest_pending":"2026-11-23T09:30:00.000Z",
+            "senders":{"threads":16,"busy":4},"subscriptions":[
+            {"id":"sub_01ARZ3NDEKTSV4RRFFQ69G5FAV","url":"https://www.acme.example/a/very/long/path/to/a/hook","company":"acme",
+             "enabled":true,"waiting":2,"failing_since":"2026-11-23T09:00:00.000Z","failures":7},
+            {"id":"sub_2","url":"http://b","company":"b","enabled":false,"disabled_reason":"disabled by hand","waiting":0}]}"#;
+        let mut out = Vec::new();
+        write("http://127.0.0.1:4665", true, &read(reply).unwrap(), &mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        for wanted in [
+            "http://127.0.0.1:4665 is ready",
+            "1 pending, 2 retrying, 3 failed",
+            "4 of 16 busy",
+            "has failed 7 times since 2026-11-23T09:00",
+            "sub_2 is disabled: disabled by hand",
+        ] {
+            assert!(text.contains(wanted), "{wanted} in\n{text}");
+        }
+        assert!(text.lines().all(|line| width(line) <= WIDTH), "{text}");
+    }
+
+    #[test]
+    fn a_daemon_that_says_less_is_understood() {
+        let mut out = Vec::new();
+        write("http://a", false, &read("{}").unwrap(), &mut out).unwrap();
+        assert!(String::from_utf8(out).unwrap().contains("NOT READY"));
+    }
+}

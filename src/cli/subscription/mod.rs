@@ -1,0 +1,398 @@
+//! `subscription …`: the registered webhooks.
+
+mod settings;
+
+use std::io::{self, BufRead, IsTerminal, Write};
+
+use clap::{Args, Subcommand};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
+
+use super::client::{Client, read, segment, with_query};
+use super::connection::Connection;
+use super::exit::Failure;
+use super::table::{Column, Table};
+use super::text::{pretty, safe};
+use crate::core::json as document;
+use settings::Settings;
+
+/// Register, list and change webhooks
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  hookswitch subscription add https://www.acme.example/hook --company acme \\
+      --events call.missed,call.finished --format form
+  hookswitch subscription list --company acme
+  hookswitch subscription edit sub_01… --events '*' --timeout-ms 5000
+  hookswitch subscription disable sub_01…
+  hookswitch subscription secret sub_01…")]
+pub(super) struct Subscription {
+    #[command(subcommand)]
+    command: Command,
+
+    #[command(flatten)]
+    connection: Connection,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Add(Add),
+    List(List),
+    Show(Show),
+    Edit(Edit),
+    Remove(Remove),
+    Enable(Switch),
+    Disable(Disable),
+    Secret(ShowSecret),
+    RotateSecret(RotateSecret),
+}
+
+/// Register a webhook; prints its id and its secret
+#[derive(Debug, Args)]
+#[command(override_usage = "hookswitch subscription add <URL> --company <COMPANY> --events <TYPES>")]
+#[command(after_help = "\
+Examples:
+  hookswitch subscription add https://www.acme.example/hook --company acme \\
+      --events call.missed,call.finished
+  hookswitch subscription add https://old.example/in.php --company acme \\
+      --events '*' --format form --layout flat --header 'X-Api-Key: 1234'")]
+struct Add {
+    /// Where deliveries are posted
+    #[arg(value_name = "URL")]
+    target: String,
+
+    /// The company whose events it wants
+    #[arg(long)]
+    company: String,
+
+    /// With commas between, or '*' for all
+    #[arg(long, value_name = "TYPES", value_delimiter = ',', required = true)]
+    events: Vec<String>,
+
+    /// Register it paused
+    #[arg(long)]
+    disabled: bool,
+
+    /// Print it and its secret as JSON
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    settings: Settings,
+}
+
+/// List the webhooks
+#[derive(Debug, Args)]
+struct List {
+    /// Only those of this company
+    #[arg(long)]
+    company: Option<String>,
+
+    /// Print them in full, as a JSON list
+    #[arg(long)]
+    json: bool,
+}
+
+/// Show everything of one webhook
+#[derive(Debug, Args)]
+struct Show {
+    /// Its id
+    id: String,
+
+    /// Print what the daemon answers, as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Change a webhook; what is not given stays
+#[derive(Debug, Args)]
+#[command(after_help = "\
+An empty value takes a setting away: --domain '' means every domain.
+
+Examples:
+  hookswitch subscription edit sub_01… --new-url https://www.acme.example/hook2
+  hookswitch subscription edit sub_01… --events call.new,call.missed
+  hookswitch subscription edit sub_01… --remove-header X-Api-Key")]
+struct Edit {
+    /// Its id
+    id: String,
+
+    /// Post to this URL from now on
+    #[arg(long, value_name = "URL")]
+    new_url: Option<String>,
+
+    /// With commas between, or '*' for all
+    #[arg(long, value_name = "TYPES", value_delimiter = ',')]
+    events: Option<Vec<String>>,
+
+    /// No longer send this header; repeatable
+    #[arg(long, value_name = "NAME")]
+    remove_header: Vec<String>,
+
+    /// Print what the daemon answers, as JSON
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    settings: Settings,
+}
+
+/// Remove a webhook; what waits for it is cancelled
+#[derive(Debug, Args)]
+struct Remove {
+    /// Its id
+    id: String,
+
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+}
+
+/// Enable a webhook: what waits for it flows again, in order
+#[derive(Debug, Args)]
+struct Switch {
+    /// Its id
+    id: String,
+}
+
+/// Disable a webhook: what comes for it is kept
+#[derive(Debug, Args)]
+struct Disable {
+    /// Its id
+    id: String,
+}
+
+/// Print the secret that signatures are checked with
+#[derive(Debug, Args)]
+struct ShowSecret {
+    /// Its id
+    id: String,
+
+    /// Print what the daemon answers, as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Make a new secret; the old one signs too for a while
+#[derive(Debug, Args)]
+struct RotateSecret {
+    /// Its id
+    id: String,
+
+    /// How long the old one signs too; 24h if left out
+    #[arg(long, value_name = "DURATION")]
+    overlap: Option<String>,
+
+    /// Print what the daemon answers, as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What the table and the messages need of a subscription.
+#[derive(Debug, Deserialize)]
+struct Brief {
+    id: String,
+    url: String,
+    #[serde(default)]
+    events: Vec<String>,
+    #[serde(default)]
+    enabled: bool,
+    #[serde(default)]
+    disabled_reason: Option<String>,
+    #[serde(default)]
+    waiting: u64,
+}
+
+#[derive(Deserialize)]
+struct SecretReply {
+    secret: String,
+}
+
+impl Subscription {
+    pub(super) fn run(self, out: &mut dyn Write) -> Result<(), Failure> {
+        let client = Client::new(&self.connection)?;
+        match self.command {
+            Command::Add(command) => command.run(&client, out),
+            Command::List(command) => command.run(&client, out),
+            Command::Show(command) => command.run(&client, out),
+            Command::Edit(command) => command.run(&client, out),
+            Command::Remove(command) => command.run(&client, out),
+            Command::Enable(Switch { id }) => switch(&client, &id, true, out),
+            Command::Disable(Disable { id }) => switch(&client, &id, false, out),
+            Command::Secret(ShowSecret { id, json }) => {
+                write_secret(&client.get(&format!("{}/secret", path(&id)))?, json, out)
+            }
+            Command::RotateSecret(RotateSecret { id, overlap, json }) => {
+                let body = overlap.map_or_else(|| json!({}), |overlap| json!({"overlap": overlap}));
+                let reply = client.post(&format!("{}/rotate-secret", path(&id)), &body.to_string())?;
+                write_secret(&reply, json, out)
+            }
+        }
+    }
+}
+
+fn path(id: &str) -> String {
+    format!("/v1/subscriptions/{}", segment(id))
+}
+
+impl Add {
+    fn run(self, client: &Client, out: &mut dyn Write) -> Result<(), Failure> {
+        let mut body = self.settings.members(false)?;
+        body.insert("url".to_owned(), json!(self.target));
+        body.insert("company".to_owned(), json!(self.company));
+        body.insert("events".to_owned(), json!(self.events));
+        if self.disabled {
+            body.insert("enabled".to_owned(), json!(false));
+        }
+        let made: Box<RawValue> = read(&client.post("/v1/subscriptions", &Value::Object(body).to_string())?)?;
+        let brief: Brief = read(made.get())?;
+        let SecretReply { secret } = read(&client.get(&format!("{}/secret", path(&brief.id)))?)?;
+        if self.json {
+            let secret = document::quote(&secret);
+            return Ok(writeln!(out, "{{\"subscription\":{},\"secret\":{secret}}}", made.get())?);
+        }
+        writeln!(out, "id      {}", safe(&brief.id))?;
+        Ok(writeln!(out, "secret  {}", safe(&secret))?)
+    }
+}
+
+impl List {
+    fn run(self, client: &Client, out: &mut dyn Write) -> Result<(), Failure> {
+        let company: Vec<(&str, &str)> = self.company.as_deref().map(|name| ("company", name)).into_iter().collect();
+        let items = client.list(&with_query("/v1/subscriptions", &company))?;
+        if self.json {
+            let items: Vec<&str> = items.iter().map(|item| item.get()).collect();
+            return Ok(writeln!(out, "[{}]", items.join(",\n"))?);
+        }
+        let mut table = Table::new(&[
+            Column::text("ID"),
+            Column::elastic("URL"),
+            Column::elastic("EVENTS"),
+            Column::text("STATE"),
+            Column::number("WAITING"),
+        ]);
+        for item in items {
+            let brief: Brief = read(item.get())?;
+            let state = if brief.enabled { "enabled" } else { "disabled" };
+            table.row([brief.id, brief.url, brief.events.join(","), state.to_owned(), brief.waiting.to_string()]);
+        }
+        Ok(table.write(out, "There are no subscriptions. Register one with `hookswitch subscription add`.")?)
+    }
+}
+
+impl Show {
+    fn run(self, client: &Client, out: &mut dyn Write) -> Result<(), Failure> {
+        let reply = client.get(&path(&self.id))?;
+        if self.json {
+            return Ok(writeln!(out, "{}", reply.trim_end())?);
+        }
+        write_members(&reply, out)
+    }
+}
+
+/// One member a line, in the daemon's order, those without a value left out.
+fn write_members(reply: &str, out: &mut dyn Write) -> Result<(), Failure> {
+    let raw: Box<RawValue> = read(reply)?;
+    let members = document::members(&raw).map_err(|fault| Failure::new(format!("the daemon's reply {fault}")))?;
+    for (name, value) in members {
+        let text = match document::Kind::of(value) {
+            document::Kind::Null => continue,
+            document::Kind::String => document::string(value).map_or_else(|_| pretty(value), |text| safe(&text)),
+            _ => pretty(value).lines().map(str::trim_start).collect::<Vec<_>>().join(" "),
+        };
+        if !matches!(text.as_str(), "" | "{}" | "[]") {
+            writeln!(out, "{:<16} {text}", safe(&name))?;
+        }
+    }
+    Ok(())
+}
+
+impl Edit {
+    fn run(self, client: &Client, out: &mut dyn Write) -> Result<(), Failure> {
+        let mut body = self.settings.members(true)?;
+        if let Some(url) = &self.new_url {
+            body.insert("url".to_owned(), json!(url));
+        }
+        if let Some(events) = &self.events {
+            body.insert("events".to_owned(), json!(events));
+        }
+        if self.settings.has_headers() || !self.remove_header.is_empty() {
+            let current: Value = read(&client.get(&path(&self.id))?)?;
+            body.insert("headers".to_owned(), Value::Object(self.headers(&current)?));
+        }
+        if body.is_empty() {
+            return Err(Failure::usage("there is nothing to change; `subscription edit --help` lists what can be"));
+        }
+        let reply = client.patch(&path(&self.id), &Value::Object(body).to_string())?;
+        if self.json {
+            return Ok(writeln!(out, "{}", reply.trim_end())?);
+        }
+        Ok(writeln!(out, "{} is changed", safe(&self.id))?)
+    }
+
+    /// The headers as they are to be. `null` stands for the value that is stored, which nobody is
+    /// told: a change must name every header that is to stay.
+    fn headers(&self, current: &Value) -> Result<Map<String, Value>, Failure> {
+        let named = current.get("headers").and_then(Value::as_object).cloned().unwrap_or_default();
+        let mut headers: Map<String, Value> = named.into_iter().map(|(name, _)| (name, Value::Null)).collect();
+        for name in &self.remove_header {
+            let before = headers.len();
+            headers.retain(|other, _| !other.eq_ignore_ascii_case(name));
+            if headers.len() == before {
+                return Err(Failure::new(format!("{} has no header `{}` of its own", self.id, safe(name))));
+            }
+        }
+        for (name, value) in self.settings.header_members() {
+            headers.retain(|other, _| !other.eq_ignore_ascii_case(&name));
+            headers.insert(name, value);
+        }
+        Ok(headers)
+    }
+}
+
+impl Remove {
+    fn run(self, client: &Client, out: &mut dyn Write) -> Result<(), Failure> {
+        if !self.yes && io::stdin().is_terminal() {
+            let brief: Brief = read(&client.get(&path(&self.id))?)?;
+            let question =
+                format!("Remove {} ({}, {} waiting)? [y/N] ", safe(&brief.id), safe(&brief.url), brief.waiting);
+            if !confirmed(&question, &mut io::stdin().lock(), &mut io::stderr())? {
+                return Err(Failure::new("nothing was removed"));
+            }
+        }
+        client.delete(&path(&self.id))?;
+        Ok(writeln!(out, "{} is removed", safe(&self.id))?)
+    }
+}
+
+/// Asks; only a clear yes is one.
+fn confirmed(question: &str, answers: &mut impl BufRead, to: &mut impl Write) -> io::Result<bool> {
+    write!(to, "{question}")?;
+    to.flush()?;
+    let mut answer = String::new();
+    answers.read_line(&mut answer)?;
+    Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+}
+
+fn switch(client: &Client, id: &str, enabled: bool, out: &mut dyn Write) -> Result<(), Failure> {
+    let reply = client.patch(&path(id), &json!({"enabled": enabled}).to_string())?;
+    let brief: Brief = read(&reply)?;
+    let state = match (brief.enabled, brief.disabled_reason) {
+        (true, _) => "enabled".to_owned(),
+        (false, Some(reason)) => format!("disabled ({reason})"),
+        (false, None) => "disabled".to_owned(),
+    };
+    Ok(writeln!(out, "{} is {}; {} waiting", safe(&brief.id), safe(&state), brief.waiting)?)
+}
+
+fn write_secret(reply: &str, json: bool, out: &mut dyn Write) -> Result<(), Failure> {
+    if json {
+        return Ok(writeln!(out, "{}", reply.trim_end())?);
+    }
+    let SecretReply { secret } = read(reply)?;
+    Ok(writeln!(out, "{}", safe(&secret))?)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,170 @@
+//! The settings of a subscription that `add` and `edit` share, as options and as JSON members.
+//!
+//! What is valid is the daemon's to say; only what must be a number or a pair is read here.
+
+use clap::Args;
+use serde_json::{Map, Value, json};
+
+use crate::cli::exit::Failure;
+use crate::cli::probe::HeaderArg;
+
+/// The options.
+#[derive(Debug, Default, Args)]
+pub(super) struct Settings {
+    /// Only events of this site of the company
+    #[arg(long)]
+    domain: Option<String>,
+
+    /// Only from these: widget,lead_connect,api
+    #[arg(long, value_name = "SOURCES")]
+    sources: Option<String>,
+
+    /// json (default) or form
+    #[arg(long)]
+    format: Option<String>,
+
+    /// envelope (default) or flat
+    #[arg(long)]
+    layout: Option<String>,
+
+    /// A word of your own
+    #[arg(long, value_name = "TEXT")]
+    description: Option<String>,
+
+    /// A header to send along; repeatable
+    #[arg(long = "header", value_name = "NAME:VALUE", value_parser = HeaderArg::parse)]
+    headers: Vec<HeaderArg>,
+
+    /// How long an attempt may take
+    #[arg(long, value_name = "N")]
+    timeout_ms: Option<String>,
+
+    /// How many attempts may be under way at once
+    #[arg(long, value_name = "N")]
+    max_in_flight: Option<String>,
+
+    /// How many attempts may begin each second
+    #[arg(long, value_name = "N")]
+    rate_per_second: Option<String>,
+
+    /// call (in order per call) or none
+    #[arg(long)]
+    ordering: Option<String>,
+
+    /// Drop older ones: call.new=10m; repeatable
+    #[arg(long, value_name = "TYPE=TIME")]
+    expire_after: Vec<String>,
+}
+
+impl Settings {
+    #[cfg(test)]
+    pub(super) fn with_headers(headers: Vec<HeaderArg>) -> Self {
+        Self { headers, ..Self::default() }
+    }
+
+    /// The members of the options that were given, `headers` apart when it is a `change`: those
+    /// need to know what is stored. An empty value is `null` (or the empty list, object or text).
+    ///
+    /// # Errors
+    /// An option is not a number or a pair where it must be one.
+    pub(super) fn members(&self, change: bool) -> Result<Map<String, Value>, Failure> {
+        let mut members = Map::new();
+        let mut put = |name: &str, value: Value| members.insert(name.to_owned(), value);
+        let words = [("format", &self.format), ("layout", &self.layout), ("ordering", &self.ordering)];
+        for (name, value) in words {
+            value.iter().for_each(|text| drop(put(name, json!(text))));
+        }
+        self.description.iter().for_each(|text| drop(put("description", json!(text))));
+        self.domain.iter().for_each(|text| drop(put("domain", or_null(text))));
+        if let Some(sources) = &self.sources {
+            let list: Vec<&str> = sources.split(',').map(str::trim).filter(|source| !source.is_empty()).collect();
+            put("sources", json!(list));
+        }
+        let numbers = [
+            ("timeout_ms", &self.timeout_ms),
+            ("max_in_flight", &self.max_in_flight),
+            ("rate_per_second", &self.rate_per_second),
+        ];
+        for (name, value) in numbers {
+            if let Some(text) = value {
+                put(name, number(name, text)?);
+            }
+        }
+        if !self.expire_after.is_empty() {
+            put("expire_after", Value::Object(self.expiry()?));
+        }
+        if !change && self.has_headers() {
+            put("headers", Value::Object(HeaderArg::object(&self.headers)));
+        }
+        Ok(members)
+    }
+
+    /// Whether a header was given.
+    pub(super) fn has_headers(&self) -> bool {
+        !self.headers.is_empty()
+    }
+
+    /// The headers that were given.
+    pub(super) fn header_members(&self) -> Map<String, Value> {
+        HeaderArg::object(&self.headers)
+    }
+
+    fn expiry(&self) -> Result<Map<String, Value>, Failure> {
+        let pairs = self.expire_after.iter().filter(|pair| !pair.is_empty());
+        let read = |pair: &String| match pair.split_once('=') {
+            Some((name, length)) => Ok((name.trim().to_owned(), json!(length.trim()))),
+            None => Err(Failure::usage(format!(
+                "--expire-after must be an event type, = and a duration such as call.new=10m, not `{pair}`"
+            ))),
+        };
+        pairs.map(read).collect()
+    }
+}
+
+fn or_null(text: &str) -> Value {
+    if text.is_empty() { Value::Null } else { json!(text) }
+}
+
+fn number(name: &str, text: &str) -> Result<Value, Failure> {
+    if text.is_empty() {
+        return Ok(Value::Null);
+    }
+    let wrong = |_| Failure::usage(format!("--{} must be a whole number, not `{text}`", name.replace('_', "-")));
+    text.parse::<u64>().map(Value::from).map_err(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_was_given_is_a_member() {
+        assert_eq!(Settings::default().members(false).unwrap(), Map::new());
+        let given = |text: &str| Some(text.to_owned());
+        let settings = Settings {
+            domain: given(""),
+            sources: given("widget, api"),
+            timeout_ms: given("5000"),
+            rate_per_second: given(""),
+            headers: vec![HeaderArg::parse("X-Key:v").unwrap()],
+            expire_after: vec!["call.new=10m".to_owned()],
+            ..Settings::default()
+        };
+        let wanted = json!({"domain": null, "sources": ["widget", "api"], "timeout_ms": 5000, "rate_per_second": null,
+            "headers": {"X-Key": "v"}, "expire_after": {"call.new": "10m"}});
+        assert_eq!(Value::Object(settings.members(false).unwrap()), wanted);
+        assert!(!settings.members(true).unwrap().contains_key("headers"));
+    }
+
+    #[test]
+    fn what_is_no_number_or_pair_is_a_usage_error_that_names_the_option() {
+        let wrong = [
+            (Settings { timeout_ms: Some("5s".to_owned()), ..Settings::default() }, "--timeout-ms"),
+            (Settings { expire_after: vec!["10m".to_owned()], ..Settings::default() }, "--expire-after"),
+        ];
+        for (settings, name) in wrong {
+            let failure = settings.members(false).unwrap_err();
+            assert!(failure.message.contains(name), "{failure:?}");
+        }
+    }
+}

@@ -1,0 +1,44 @@
+use super::*;
+use crate::cli::probe::HeaderArg;
+
+#[test]
+fn only_a_clear_yes_is_one() {
+    for (answer, wanted) in
+        [("y\n", true), ("YES\n", true), ("\n", false), ("", false), ("no\n", false), ("yy\n", false)]
+    {
+        let mut asked = Vec::new();
+        assert_eq!(confirmed("Remove? ", &mut answer.as_bytes(), &mut asked).unwrap(), wanted, "{answer:?}");
+        assert_eq!(asked, b"Remove? ");
+    }
+}
+
+fn edit(headers: &[&str], remove: &[&str]) -> Edit {
+    Edit {
+        id: "sub_1".to_owned(),
+        new_url: None,
+        events: None,
+        remove_header: remove.iter().map(|name| (*name).to_owned()).collect(),
+        json: false,
+        settings: Settings::with_headers(headers.iter().map(|text| HeaderArg::parse(text).unwrap()).collect()),
+    }
+}
+
+#[test]
+fn a_change_of_one_header_keeps_the_others() {
+    let current = json!({"headers": {"X-Key": null, "X-Other": null}});
+    let changed = edit(&["x-key: new", "X-More: m"], &[]).headers(&current).unwrap();
+    assert_eq!(Value::Object(changed), json!({"x-key": "new", "X-More": "m", "X-Other": null}));
+    let removed = edit(&[], &["x-other"]).headers(&current).unwrap();
+    assert_eq!(Value::Object(removed), json!({"X-Key": null}));
+    assert!(edit(&[], &["X-None"]).headers(&current).is_err());
+}
+
+#[test]
+fn a_subscription_is_shown_line_by_line_without_what_is_not_set() {
+    let reply =
+        r#"{"id":"sub_1","domain":null,"events":["call.new"],"headers":{},"url":"http://a/\u001b","timeout_ms":500}"#;
+    let mut out = Vec::new();
+    write_members(reply, &mut out).unwrap();
+    let wanted = "id               sub_1\nevents           [ \"call.new\" ]\nurl              http://a/\\u{1b}\ntimeout_ms       500\n";
+    assert_eq!(String::from_utf8(out).unwrap(), wanted);
+}

@@ -1,0 +1,222 @@
+//! The configuration: layers, validation, and errors that an operator can act on.
+//!
+//! Layers, the later above the earlier: built-in defaults, file, environment, flags. A [`Config`] that
+//! exists is valid in every value. Each fault names the key, where its value came from and what is
+//! allowed. Knows [`crate::core`] and no other room; starts nothing and writes nothing.
+//!
+//! `config.example.toml` documents every key; a test holds it against the defaults.
+
+mod layers;
+mod settings;
+#[cfg(test)]
+mod tests;
+mod validate;
+
+use std::ffi::OsString;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use self::layers::Layers;
+use crate::core::address::AddressPolicy;
+use crate::core::backoff::RetryPolicy;
+use crate::core::catalogue::Catalogue;
+use crate::core::subscription::{Ordering, words};
+
+/// Where data is kept when nothing else is said: systemd's state directory of the shipped unit.
+pub const DEFAULT_DATA_DIR: &str = "/var/lib/hookswitch";
+
+/// What the command line says about the configuration.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Overrides {
+    /// `--config`; it must exist. `None`: no file is read.
+    pub config_file: Option<PathBuf>,
+    /// `--data-dir`
+    pub data_dir: Option<PathBuf>,
+    /// `--listen`
+    pub listen: Option<String>,
+    /// `--allow`, each added to `network.allow`.
+    pub allow: Vec<String>,
+}
+
+/// The whole configuration, valid.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where everything is kept.
+    pub data_dir: PathBuf,
+    /// `[http]`
+    pub http: Http,
+    /// `[senders]`
+    pub senders: Senders,
+    /// `[retry]`
+    pub retry: RetryPolicy,
+    /// `[ordering]`
+    pub ordering: OrderingRules,
+    /// `[network]`
+    pub network: Network,
+    /// `[retention]`
+    pub retention: Retention,
+    /// `[store]`
+    pub store: StoreLimits,
+    /// The seven event types and those of `[[event_types]]`.
+    pub catalogue: Catalogue,
+    /// `[diagnostics]`
+    pub diagnostics: Diagnostics,
+}
+
+/// `[http]`: the daemon's own endpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Http {
+    /// Where it listens; port 0 lets the kernel choose.
+    pub listen: SocketAddr,
+    /// The largest request body, 1 KiB to 64 MiB.
+    pub max_body_bytes: usize,
+    /// How many connections are served at once, 8 to 65,536.
+    pub max_connections: usize,
+    /// How long a client may take for the head of a request, 1 s to 5 min.
+    pub header_timeout: Duration,
+    /// How long a client may take for the body, 1 s to 5 min.
+    pub body_timeout: Duration,
+}
+
+/// `[senders]`: the pool that posts to receivers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Senders {
+    /// How many threads, 1 to 1024.
+    pub threads: usize,
+    /// How long connecting may take, TLS included; 100 ms to `timeout`, which ends it too.
+    pub connect_timeout: Duration,
+    /// How long a whole attempt may take, 100 ms to 5 min.
+    pub timeout: Duration,
+    /// How many attempts of one subscription may be under way at once, 1 to 1024.
+    pub max_in_flight: u32,
+}
+
+/// `[ordering]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OrderingRules {
+    /// The order of subscriptions that do not say.
+    pub default: Ordering,
+    /// How long a failing delivery holds back the later ones of its call, 0 to 7 days.
+    pub hold: Duration,
+}
+
+/// `[network]`
+#[derive(Debug, Clone)]
+pub struct Network {
+    /// Which addresses and URLs may be called (`allow`, `deny`, `https_only`).
+    pub policy: AddressPolicy,
+    /// PEM files with further root certificates.
+    pub extra_ca: Vec<PathBuf>,
+}
+
+/// `[retention]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Retention {
+    /// How long a producer's id is remembered, 1 s to 30 days.
+    pub idempotency_window: Duration,
+}
+
+/// `[store]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreLimits {
+    /// The store's cache in memory, 1 MiB to 4 GiB.
+    pub cache_bytes: u64,
+}
+
+/// `[diagnostics]`: the process's own messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Diagnostics {
+    /// How they are written.
+    pub format: LogFormat,
+    /// The least important that are written.
+    pub level: Level,
+}
+
+words! {
+    /// How the process's own messages are written.
+    LogFormat {
+        /// One readable line each.
+        Text = "text",
+        /// One JSON object per line.
+        Json = "json",
+    }
+}
+
+words! {
+    /// How important a message must be to be written.
+    Level {
+        /// Something failed that somebody must look at.
+        Error = "error",
+        /// Something is not as it should be, and the daemon goes on.
+        Warn = "warn",
+        /// Start, stop, and what changes rarely.
+        Info = "info",
+        /// What the daemon does.
+        Debug = "debug",
+        /// Each step of it.
+        Trace = "trace",
+    }
+}
+
+impl Config {
+    /// Reads all layers: defaults, the file, this process's environment, and the flags.
+    ///
+    /// # Errors
+    /// Every fault that was found. Nothing may start then (exit status 78).
+    pub fn load(overrides: &Overrides) -> Result<Self, ConfigError> {
+        Self::load_from(overrides, std::env::vars_os())
+    }
+
+    /// As [`Config::load`], with the environment handed in.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn load_from(
+        overrides: &Overrides,
+        variables: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<Self, ConfigError> {
+        let (settings, origins) = Layers::read(overrides, variables).settings()?;
+        Self::try_from(settings).map_err(|faults| origins.locate(faults))
+    }
+}
+
+/// One fault of the configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigFault {
+    /// The key's path, such as `http.listen`; `None` where a whole layer cannot be read.
+    pub key: Option<String>,
+    /// Where the value came from: a file's path, `environment variable X`, `flag --x` or `built-in default`.
+    pub origin: String,
+    /// What is allowed. Never shows a secret.
+    pub detail: String,
+}
+
+impl fmt::Display for ConfigFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.key {
+            Some(key) => write!(f, "{key} ({}) {}", self.origin, self.detail),
+            None => write!(f, "{} {}", self.origin, self.detail),
+        }
+    }
+}
+
+/// The configuration is not valid. Displayed as one line per fault.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigError {
+    /// The faults; at least one.
+    pub faults: Vec<ConfigFault>,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, fault) in self.faults.iter().enumerate() {
+            let newline = if index == 0 { "" } else { "\n" };
+            write!(f, "{newline}{fault}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ConfigError {}

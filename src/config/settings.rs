@@ -1,0 +1,144 @@
+//! The configuration as it is written: one field per key, with its built-in default.
+//!
+//! Says nothing about what is allowed; [`super::validate`] does. Durations are text here, and a key
+//! without a default is an `Option`.
+
+use serde::Deserialize;
+
+use crate::core::backoff::RetrySettings;
+use crate::core::time::format_duration;
+
+macro_rules! section {
+    ($(#[$doc:meta])* $name:ident { $($(#[$kdoc:meta])* $key:ident: $kind:ty = $default:expr),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Deserialize)]
+        #[cfg_attr(test, derive(serde::Serialize))]
+        #[serde(deny_unknown_fields, default)]
+        pub(super) struct $name { $($(#[$kdoc])* pub(super) $key: $kind),+ }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self { $($key: $default),+ }
+            }
+        }
+    };
+}
+
+section!(
+    /// The whole file. It has no `Debug`: it holds a secret.
+    Settings {
+        data_dir: String = super::DEFAULT_DATA_DIR.to_owned(),
+        http: Http = Http::default(),
+        senders: Senders = Senders::default(),
+        retry: Retry = Retry::default(),
+        ordering: Ordering = Ordering::default(),
+        network: Network = Network::default(),
+        retention: Retention = Retention::default(),
+        store: Store = Store::default(),
+        alerts: Alerts = Alerts::default(),
+        event_types: Vec<EventType> = Vec::new(),
+        diagnostics: Diagnostics = Diagnostics::default(),
+    }
+);
+
+section!(
+    /// `[http]`
+    Http {
+        listen: String = "127.0.0.1:4665".to_owned(),
+        max_body_bytes: u64 = 1024 * 1024,
+        max_connections: u64 = 1024,
+        header_timeout: String = "10s".to_owned(),
+        body_timeout: String = "30s".to_owned(),
+        tls_cert: Option<String> = None,
+        tls_key: Option<String> = None,
+        metrics_public: bool = false,
+    }
+);
+
+section!(
+    /// `[senders]`
+    Senders {
+        threads: u64 = 64,
+        connect_timeout: String = "5s".to_owned(),
+        timeout: String = "15s".to_owned(),
+        max_in_flight: u64 = 16,
+    }
+);
+
+section!(
+    /// `[retry]`; the defaults are [`RetrySettings`]'s.
+    Retry {
+        initial_delay: String = format_duration(RetrySettings::default().initial_delay),
+        multiplier: f64 = RetrySettings::default().multiplier,
+        max_delay: String = format_duration(RetrySettings::default().max_delay),
+        jitter: f64 = RetrySettings::default().jitter,
+        give_up_after: String = format_duration(RetrySettings::default().give_up_after),
+        disable_after: String = format_duration(RetrySettings::default().disable_after),
+    }
+);
+
+section!(
+    /// `[ordering]`
+    Ordering {
+        default: String = "call".to_owned(),
+        hold: String = "15m".to_owned(),
+    }
+);
+
+section!(
+    /// `[network]`
+    Network {
+        allow: Vec<String> = Vec::new(),
+        deny: Vec<String> = Vec::new(),
+        https_only: bool = false,
+        extra_ca: Vec<String> = Vec::new(),
+        proxy: Option<String> = None,
+    }
+);
+
+section!(
+    /// `[retention]`
+    Retention {
+        log_age: Option<String> = None,
+        log_bytes: Option<u64> = None,
+        event_age: Option<String> = None,
+        idempotency_window: String = "24h".to_owned(),
+        conversation_age: Option<String> = None,
+    }
+);
+
+section!(
+    /// `[store]`
+    Store {
+        cache_bytes: u64 = 16 * 1024 * 1024,
+        min_free_bytes: Option<u64> = None,
+    }
+);
+
+section!(
+    /// `[alerts]`
+    Alerts {
+        url: Option<String> = None,
+        secret: Option<String> = None,
+    }
+);
+
+section!(
+    /// `[diagnostics]`
+    Diagnostics {
+        format: String = "text".to_owned(),
+        level: String = "info".to_owned(),
+    }
+);
+
+/// One of `[[event_types]]`.
+#[derive(Clone, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(Default, serde::Serialize))]
+#[serde(deny_unknown_fields)]
+pub(super) struct EventType {
+    pub(super) name: String,
+    pub(super) title: String,
+    pub(super) description: String,
+    /// JSON text of `data`
+    pub(super) sample: String,
+}

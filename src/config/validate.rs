@@ -1,0 +1,233 @@
+//! From the configuration as written to values that are valid: every key's range is here, and only here.
+//!
+//! Knows neither files nor variables. All faults are found in one reading.
+
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use super::settings::{self, Settings};
+use super::{Config, Diagnostics, Http, Level, LogFormat, Network, OrderingRules, Retention, Senders, StoreLimits};
+use crate::core::address::AddressPolicy;
+use crate::core::backoff::{RetryPolicy, RetrySettings};
+use crate::core::catalogue::{Catalogue, Declared};
+use crate::core::event::excerpt;
+use crate::core::subscription::Ordering;
+use crate::core::time::{format_duration, parse_duration};
+
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(3_600);
+const KIB: u64 = 1024;
+const MIB: u64 = 1024 * KIB;
+
+/// A key whose value is not allowed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct BadKey {
+    /// The key's path: `http.listen`, `network.allow.0`.
+    pub(super) key: String,
+    /// What would be right.
+    pub(super) detail: String,
+}
+
+impl TryFrom<Settings> for Config {
+    type Error = Vec<BadKey>;
+
+    fn try_from(settings: Settings) -> Result<Self, Vec<BadKey>> {
+        let mut check = Check::default();
+        check.refuse_unsupported(&settings);
+        let data_dir = check.path("data_dir", &settings.data_dir);
+        let http = check.http(&settings.http);
+        let senders = check.senders(&settings.senders);
+        let retry = check.retry(&settings.retry);
+        let ordering = check.ordering(&settings.ordering);
+        let network = check.network(&settings.network);
+        let window = &settings.retention.idempotency_window;
+        let idempotency_window = check.duration("retention.idempotency_window", window, SECOND..=720 * HOUR);
+        let cache_bytes = check.number("store.cache_bytes", settings.store.cache_bytes, MIB..=4096 * MIB);
+        let diagnostics = check.diagnostics(&settings.diagnostics);
+        let catalogue = check.catalogue(settings.event_types);
+        let complete = (http, retry, ordering, network, diagnostics, catalogue);
+        let (Some(http), Some(retry), Some(ordering), Some(network), Some(diagnostics), Some(catalogue)) = complete
+        else {
+            return Err(check.faults);
+        };
+        if !check.faults.is_empty() {
+            return Err(check.faults);
+        }
+        let retention = Retention { idempotency_window };
+        let store = StoreLimits { cache_bytes };
+        Ok(Self { data_dir, http, senders, retry, ordering, network, retention, store, catalogue, diagnostics })
+    }
+}
+
+/// Gathers the faults. A reader returns a stand-in, or `None`, where it noted one.
+#[derive(Default)]
+struct Check {
+    faults: Vec<BadKey>,
+}
+
+impl Check {
+    fn fault(&mut self, key: impl Into<String>, detail: impl Into<String>) {
+        self.faults.push(BadKey { key: key.into(), detail: detail.into() });
+    }
+
+    fn take<T>(&mut self, key: &str, result: Result<T, String>) -> Option<T> {
+        result.map_err(|detail| self.fault(key, detail)).ok()
+    }
+
+    fn number(&mut self, key: &str, value: u64, allowed: RangeInclusive<u64>) -> u64 {
+        if !allowed.contains(&value) {
+            self.fault(key, format!("must be from {} to {}, not {value}", allowed.start(), allowed.end()));
+        }
+        value
+    }
+
+    fn duration(&mut self, key: &str, text: &str, allowed: RangeInclusive<Duration>) -> Duration {
+        // The largest stands in for a faulty one, so that what must be shorter is not blamed too.
+        let Some(value) = self.take(key, parse_duration(&excerpt(text))) else {
+            return *allowed.end();
+        };
+        if allowed.contains(&value) {
+            return value;
+        }
+        let (least, most) = (format_duration(*allowed.start()), format_duration(*allowed.end()));
+        self.fault(key, format!("must be from \"{least}\" to \"{most}\", not \"{}\"", excerpt(text)));
+        *allowed.end()
+    }
+
+    fn path(&mut self, key: &str, text: &str) -> PathBuf {
+        if text.is_empty() || text.contains('\0') {
+            self.fault(key, "must be a path");
+        }
+        PathBuf::from(text)
+    }
+
+    /// Keys that are known and do nothing yet: refused rather than silently without effect.
+    fn refuse_unsupported(&mut self, settings: &Settings) {
+        let Settings { http, network, retention, store, alerts, .. } = settings;
+        let keys = [
+            ("http.tls_cert", http.tls_cert.is_some()),
+            ("http.tls_key", http.tls_key.is_some()),
+            ("http.metrics_public", http.metrics_public),
+            ("network.proxy", network.proxy.is_some()),
+            ("retention.log_age", retention.log_age.is_some()),
+            ("retention.log_bytes", retention.log_bytes.is_some()),
+            ("retention.event_age", retention.event_age.is_some()),
+            ("retention.conversation_age", retention.conversation_age.is_some()),
+            ("store.min_free_bytes", store.min_free_bytes.is_some()),
+            ("alerts.url", alerts.url.is_some()),
+            ("alerts.secret", alerts.secret.is_some()),
+        ];
+        for (key, _) in keys.into_iter().filter(|(_, set)| *set) {
+            self.fault(key, "is not supported yet: leave it out");
+        }
+    }
+
+    fn http(&mut self, http: &settings::Http) -> Option<Http> {
+        let max_body_bytes = self.number("http.max_body_bytes", http.max_body_bytes, KIB..=64 * MIB);
+        let max_connections = self.number("http.max_connections", http.max_connections, 8..=65_536);
+        let header_timeout = self.duration("http.header_timeout", &http.header_timeout, SECOND..=300 * SECOND);
+        let body_timeout = self.duration("http.body_timeout", &http.body_timeout, SECOND..=300 * SECOND);
+        let listen = http.listen.parse::<SocketAddr>().map_err(|_| {
+            let given = excerpt(&http.listen);
+            format!("must be an IP address and a port, such as \"127.0.0.1:4665\" or \"[::1]:4665\", not \"{given}\"")
+        });
+        Some(Http {
+            listen: self.take("http.listen", listen)?,
+            max_body_bytes: usize::try_from(max_body_bytes).ok()?,
+            max_connections: usize::try_from(max_connections).ok()?,
+            header_timeout,
+            body_timeout,
+        })
+    }
+
+    fn senders(&mut self, senders: &settings::Senders) -> Senders {
+        let threads = self.number("senders.threads", senders.threads, 1..=1024);
+        let max_in_flight = self.number("senders.max_in_flight", senders.max_in_flight, 1..=1024);
+        let least = Duration::from_millis(100);
+        let timeout = self.duration("senders.timeout", &senders.timeout, least..=300 * SECOND);
+        let connect_timeout = self.duration("senders.connect_timeout", &senders.connect_timeout, least..=300 * SECOND);
+        // Connecting is a part of the attempt: it ends with it at the latest.
+        let connect_timeout = connect_timeout.min(timeout);
+        // In range, both fit: the fallback is never seen.
+        let narrow = |value: u64| u32::try_from(value).unwrap_or(1);
+        let threads = usize::try_from(threads).unwrap_or(1);
+        Senders { threads, connect_timeout, timeout, max_in_flight: narrow(max_in_flight) }
+    }
+
+    fn retry(&mut self, retry: &settings::Retry) -> Option<RetryPolicy> {
+        let mut length = |key: &str, text: &str| self.take(&format!("retry.{key}"), parse_duration(&excerpt(text)));
+        let initial_delay = length("initial_delay", &retry.initial_delay);
+        let max_delay = length("max_delay", &retry.max_delay);
+        let give_up_after = length("give_up_after", &retry.give_up_after);
+        let disable_after = length("disable_after", &retry.disable_after);
+        let (mut initial_delay, max_delay) = (initial_delay?, max_delay?);
+        if initial_delay == RetrySettings::default().initial_delay {
+            // Whoever sets a largest delay below the built-in first one means the first one too.
+            initial_delay = initial_delay.min(max_delay);
+        }
+        let settings = RetrySettings {
+            initial_delay,
+            multiplier: retry.multiplier,
+            max_delay,
+            jitter: retry.jitter,
+            give_up_after: give_up_after?,
+            disable_after: disable_after?,
+        };
+        let policy = RetryPolicy::try_new(&settings);
+        policy.map_err(|bad| self.fault(format!("retry.{}", bad.key), bad.detail)).ok()
+    }
+
+    fn ordering(&mut self, ordering: &settings::Ordering) -> Option<OrderingRules> {
+        let hold = self.duration("ordering.hold", &ordering.hold, Duration::ZERO..=168 * HOUR);
+        let default = self.take("ordering.default", Ordering::parse(&ordering.default))?;
+        Some(OrderingRules { default, hold })
+    }
+
+    fn network(&mut self, network: &settings::Network) -> Option<Network> {
+        let allow = self.networks("network.allow", &network.allow);
+        let deny = self.networks("network.deny", &network.deny);
+        let files = network.extra_ca.iter().enumerate();
+        let extra_ca = files.map(|(at, file)| self.path(&format!("network.extra_ca.{at}"), file)).collect();
+        Some(Network { policy: AddressPolicy::new(allow?, deny?, network.https_only), extra_ca })
+    }
+
+    /// CIDRs; an address alone is the network that holds just it.
+    fn networks(&mut self, key: &str, texts: &[String]) -> Option<Vec<IpNet>> {
+        let before = self.faults.len();
+        let mut networks = Vec::with_capacity(texts.len());
+        for (at, text) in texts.iter().enumerate() {
+            match text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)) {
+                Ok(network) => networks.push(network.trunc()),
+                Err(_) => {
+                    let wanted = "must be a network such as \"10.0.0.0/8\", \"fd00::/8\" or \"192.168.1.7\"";
+                    self.fault(format!("{key}.{at}"), format!("{wanted}, not \"{}\"", excerpt(text)));
+                }
+            }
+        }
+        (self.faults.len() == before).then_some(networks)
+    }
+
+    fn diagnostics(&mut self, diagnostics: &settings::Diagnostics) -> Option<Diagnostics> {
+        let format = self.take("diagnostics.format", LogFormat::parse(&diagnostics.format));
+        let level = self.take("diagnostics.level", Level::parse(&diagnostics.level));
+        Some(Diagnostics { format: format?, level: level? })
+    }
+
+    fn catalogue(&mut self, event_types: Vec<settings::EventType>) -> Option<Catalogue> {
+        let declare =
+            |settings::EventType { name, title, description, sample }| Declared { name, title, description, sample };
+        match Catalogue::new(event_types.into_iter().map(declare).collect()) {
+            Ok(catalogue) => Some(catalogue),
+            Err(invalid) => {
+                for error in invalid.errors {
+                    self.fault(format!("event_types{}", error.pointer.replace('/', ".")), error.detail);
+                }
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,287 @@
+//! The event types: name, title, description, sample and JSON Schema of `data`.
+//!
+//! Seven are built in ([`super::samples`] tells their story), more may be declared in the
+//! configuration. `data` is the platform's own: of its members only the few that Hookswitch itself
+//! lives by are checked, and those are the required ones of the schema.
+
+use std::sync::Arc;
+
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use super::event::{CallId, EventType, excerpt};
+use super::invalid::{Invalid, pointer};
+use super::json::{self, Kind};
+use super::samples::{BUILT_IN, CONVERSATION_MEMBERS, MEMBERS};
+
+/// The most characters of a title.
+const TITLE_MOST: usize = 100;
+/// The longest `lead_phone` that the log is searched by; a longer one is no phone number.
+const PHONE_MOST: usize = 64;
+
+/// All event types there are: the seven built in and those declared in the configuration. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Catalogue {
+    entries: Arc<[Entry]>,
+}
+
+/// What the rest of the house needs to know of an event's data.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DataKeys {
+    /// `call_id`
+    pub call: CallId,
+    /// `lead_phone`, where it is a string of 1 to 64 characters.
+    pub phone: Option<String>,
+}
+
+/// An event type.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Its name, such as `call.new`.
+    pub name: EventType,
+    /// Its name for people.
+    pub title: String,
+    /// When it happens; may be empty for one declared in the configuration.
+    pub description: String,
+    /// A sample of `data`: valid, compact JSON text.
+    pub sample: String,
+}
+
+/// An event type declared in the configuration, unchecked.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Declared {
+    /// Words of lower case letters, digits and `_`, joined by dots; at least two.
+    pub name: String,
+    /// Its name for people, 1 to 100 characters.
+    pub title: String,
+    /// When it happens.
+    pub description: String,
+    /// JSON text of the sample `data`.
+    pub sample: String,
+}
+
+/// A member that `data` must have, beside `call_id`.
+struct Required {
+    event_type: &'static str,
+    member: &'static str,
+    /// The kinds of value it may be.
+    kinds: &'static [Kind],
+    /// The same in words.
+    wanted: &'static str,
+    /// The same as JSON Schema's `type`.
+    schema: &'static [&'static str],
+}
+
+const REQUIRED: [Required; 3] = [
+    Required {
+        event_type: "call.scheduled",
+        member: "scheduled_for",
+        // Platforms write times as text or as seconds; both pass through as they are.
+        kinds: &[Kind::String, Kind::Number],
+        wanted: "the time as a string or a number",
+        schema: &["string", "number"],
+    },
+    Required {
+        event_type: "call.smsfollowup",
+        member: "message",
+        kinds: &[Kind::String],
+        wanted: "a string",
+        schema: &["string"],
+    },
+    Required {
+        event_type: "call.smsfollowup",
+        member: "conversation",
+        kinds: &[Kind::List],
+        wanted: "a list of the messages, oldest first",
+        schema: &["array"],
+    },
+];
+
+impl Catalogue {
+    /// The seven and the declared ones.
+    ///
+    /// # Errors
+    /// Every fault of the declared ones, at `/INDEX/member`.
+    pub fn new(declared: Vec<Declared>) -> Result<Self, Invalid> {
+        let mut entries: Vec<Entry> = BUILT_IN.iter().map(super::samples::BuiltIn::entry).collect();
+        let mut invalid = Invalid::default();
+        for (index, declared) in declared.into_iter().enumerate() {
+            match read_declared(&declared, &entries) {
+                Ok(entry) => entries.push(entry),
+                Err(inner) => invalid.nest(&format!("/{index}"), inner),
+            }
+        }
+        invalid.or(Some(Self { entries: entries.into() }))
+    }
+
+    /// All of them: the seven in the order of a call, then the declared ones in theirs.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// The one of this name.
+    pub fn get(&self, name: &str) -> Option<&Entry> {
+        self.entries.iter().find(|entry| entry.name.as_str() == name)
+    }
+
+    /// JSON Schema (2020-12) of the `data` of this event type: the documented members are described,
+    /// the required ones typed, and any other member is fine.
+    pub fn schema(&self, entry: &Entry) -> Value {
+        let of_type = || REQUIRED.iter().filter(|required| required.event_type == entry.name.as_str());
+        let sample: Value = serde_json::from_str(&entry.sample).unwrap_or_default();
+        let names = sample.as_object().into_iter().flat_map(|members| members.keys());
+        let mut properties: serde_json::Map<String, Value> =
+            names.map(|name| (name.clone(), described(name, &MEMBERS))).collect();
+        let mut say = |member: &str, key: &str, value: Value| {
+            properties.entry(member).or_insert_with(|| json!({}))[key] = value;
+        };
+        say("call_id", "type", json!("string"));
+        say("call_id", "minLength", json!(1));
+        say("call_id", "maxLength", json!(128));
+        for required in of_type() {
+            say(required.member, "type", json!(required.schema));
+        }
+        if entry.name.as_str() == "call.smsfollowup" {
+            say("conversation", "items", message_schema());
+        }
+        let required: Vec<&str> = std::iter::once("call_id").chain(of_type().map(|required| required.member)).collect();
+        json!({
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "title": entry.title,
+            "description": entry.description,
+            "type": "object",
+            "properties": properties,
+            "required": required,
+            "additionalProperties": true,
+            "examples": [sample],
+        })
+    }
+
+    /// `text` as one of the event types.
+    ///
+    /// # Errors
+    /// A sentence that lists what there is.
+    pub fn event_type(&self, text: &str) -> Result<EventType, String> {
+        self.get(text).map(|entry| entry.name.clone()).ok_or_else(|| {
+            let names: Vec<_> = self.entries.iter().map(|entry| format!("`{}`", entry.name)).collect();
+            format!("must be one of {}, not `{}`", names.join(", "), excerpt(text))
+        })
+    }
+
+    /// Checks the data of an event: it is an object with a `call_id` and what its type requires
+    /// (nothing more if the type is not known). [`json::check`] was done already.
+    ///
+    /// # Errors
+    /// Every fault with its pointer, relative to `data`.
+    pub fn check_data(&self, event_type: Option<&EventType>, data: &RawValue) -> Result<DataKeys, Invalid> {
+        let members = json::members(data).map_err(|fault| Invalid::one("", fault))?;
+        let mut invalid = Invalid::default();
+        let keys = read_keys(&members).map_err(|inner| invalid.nest("", inner)).ok();
+        let of_type = |required: &&Required| event_type.is_some_and(|name| name.as_str() == required.event_type);
+        for required in REQUIRED.iter().filter(of_type) {
+            let kind = members.iter().find(|(name, _)| name == required.member).map(|(_, value)| Kind::of(value));
+            match kind {
+                Some(kind) if required.kinds.contains(&kind) => {}
+                Some(kind) => {
+                    let detail = format!("must be {}, not {}", required.wanted, kind.with_article());
+                    invalid.add(pointer(required.member), detail);
+                }
+                None => invalid.add(pointer(required.member), format!("is missing: {}", required.wanted)),
+            }
+        }
+        invalid.or(keys)
+    }
+}
+
+/// What is needed to know of any event's `data`.
+///
+/// # Errors
+/// As for [`Catalogue::check_data`].
+pub(super) fn data_keys(data: &RawValue) -> Result<DataKeys, Invalid> {
+    read_keys(&json::members(data).map_err(|fault| Invalid::one("", fault))?)
+}
+
+fn read_keys(members: &[(String, &RawValue)]) -> Result<DataKeys, Invalid> {
+    let member = |wanted: &str| members.iter().find(|(name, _)| name == wanted).map(|(_, value)| *value);
+    let call = member("call_id").ok_or("is missing: the id that the events of one call share".to_owned());
+    let call = call.and_then(json::string).and_then(|text| CallId::parse(&text));
+    let phone = member("lead_phone").and_then(|value| json::string(value).ok());
+    Ok(DataKeys {
+        call: call.map_err(|fault| Invalid::one("/call_id", fault))?,
+        phone: phone.filter(|phone| (1..=PHONE_MOST).contains(&phone.chars().count())),
+    })
+}
+
+/// `declared` as an event type beside those that are there.
+fn read_declared(declared: &Declared, there: &[Entry]) -> Result<Entry, Invalid> {
+    let mut invalid = Invalid::default();
+    let name = invalid.check("/name", read_name(&declared.name, there));
+    let length = declared.title.chars().count();
+    if length == 0 || length > TITLE_MOST || declared.title.chars().any(char::is_control) {
+        invalid.add("/title", format!("must have 1 to {TITLE_MOST} characters and no control characters"));
+    }
+    if let Err(inner) = check_sample(&declared.sample) {
+        invalid.nest("/sample", inner);
+    }
+    let entry = name.map(|name| Entry {
+        name,
+        title: declared.title.clone(),
+        description: declared.description.clone(),
+        sample: compact(&declared.sample),
+    });
+    invalid.or(entry)
+}
+
+fn read_name(name: &str, there: &[Entry]) -> Result<EventType, String> {
+    let word = |word: &str| {
+        let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+        !word.is_empty() && word.bytes().all(fits)
+    };
+    let begins = name.starts_with(|first: char| first.is_ascii_lowercase());
+    if !(begins && name.contains('.') && name.split('.').all(word)) {
+        return Err(format!(
+            "must be words of lower case letters, digits and `_` joined by dots, such as `call.rated`, not `{}`",
+            excerpt(name)
+        ));
+    }
+    match there.iter().position(|entry| entry.name.as_str() == name) {
+        Some(index) if index < BUILT_IN.len() => Err(format!("is `{name}`, which is built in: choose another")),
+        Some(_) => Err(format!("is `{name}`, which is declared already")),
+        None => EventType::parse(name),
+    }
+}
+
+fn check_sample(sample: &str) -> Result<(), Invalid> {
+    let raw = json::parse(sample).map_err(|fault| Invalid::one("", format!("is not JSON: {fault}")))?;
+    json::check(raw, 1).map_err(|(at, detail)| Invalid::one(at, detail))?;
+    data_keys(raw).map(drop)
+}
+
+/// JSON text without the blanks between its parts.
+fn compact(text: &str) -> String {
+    let (mut inside, mut escaped) = (false, false);
+    let keep = |c: &char| {
+        let blank = !inside && matches!(c, ' ' | '\t' | '\r' | '\n');
+        if *c == '"' && !escaped {
+            inside = !inside;
+        }
+        escaped = inside && *c == '\\' && !escaped;
+        !blank
+    };
+    text.chars().filter(keep).collect()
+}
+
+fn message_schema() -> Value {
+    let members = CONVERSATION_MEMBERS.iter();
+    let properties: serde_json::Map<_, _> =
+        members.map(|(name, _)| ((*name).to_owned(), described(name, &CONVERSATION_MEMBERS))).collect();
+    json!({"type": "object", "properties": properties})
+}
+
+fn described(name: &str, descriptions: &[(&str, &str)]) -> Value {
+    let found = descriptions.iter().find(|(member, _)| *member == name);
+    found.map_or_else(|| json!({}), |(_, description)| json!({"description": description}))
+}
+
+#[cfg(test)]
+mod tests;

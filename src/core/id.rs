@@ -1,0 +1,189 @@
+//! Ids: a prefix that says what a thing is, and a ULID that says when it came to be.
+//!
+//! Knows neither clock nor randomness: who makes an id hands both in. Two ids made by one
+//! [`IdSource`] are never equal and always ascend, whatever the wall clock does; the journal's
+//! lookup by id rests on that.
+
+use std::fmt;
+use std::str::FromStr;
+
+use ulid::Ulid;
+
+use super::time::Timestamp;
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident, $prefix:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(u128);
+
+        impl $name {
+            /// What the text of such an id begins with, the underscore included.
+            pub const PREFIX: &'static str = concat!($prefix, "_");
+
+            /// The id whose ULID has these 128 bits.
+            pub const fn from_bits(bits: u128) -> Self {
+                Self(bits)
+            }
+
+            /// The 128 bits of the ULID: 48 of milliseconds, 80 that tell ids of one millisecond apart.
+            pub const fn bits(self) -> u128 {
+                self.0
+            }
+
+            /// When the id was made.
+            pub const fn timestamp(self) -> Timestamp {
+                Timestamp::from_millis((self.0 >> 80) as u64)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}{}", Self::PREFIX, Ulid(self.0))
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = BadId;
+
+            fn from_str(text: &str) -> Result<Self, BadId> {
+                let ulid = text.strip_prefix(Self::PREFIX).and_then(parse_ulid);
+                ulid.map(Self).ok_or(BadId { prefix: Self::PREFIX })
+            }
+        }
+    };
+}
+
+id!(
+    /// Names one accepted event (`evt_…`); also the `webhook-id` of its deliveries.
+    EventId, "evt"
+);
+id!(
+    /// Names one subscription (`sub_…`).
+    SubscriptionId, "sub"
+);
+id!(
+    /// Names one delivery (`dlv_…`). Its ULID holds the time of acceptance, the subscription's
+    /// [number](super::subscription::Subscription::number) and the sequence number, so the store
+    /// finds a delivery from its id without an index.
+    DeliveryId, "dlv"
+);
+id!(
+    /// Names one entry of the log (`att_…`).
+    AttemptId, "att"
+);
+id!(
+    /// Names one API key (`tok_…`).
+    TokenId, "tok"
+);
+
+/// The text is not an id of the wanted kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BadId {
+    prefix: &'static str,
+}
+
+impl fmt::Display for BadId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "must be `{}` and 26 characters of a ULID", self.prefix)
+    }
+}
+
+/// A ULID in its one canonical spelling: 26 upper-case characters of Crockford's base 32.
+fn parse_ulid(text: &str) -> Option<u128> {
+    let ulid = Ulid::from_string(text).ok()?;
+    (ulid.to_string() == text).then_some(ulid.0)
+}
+
+/// The largest sequence number that a [`DeliveryId`] can hold (48 bits).
+pub const MAX_SEQUENCE: u64 = (1 << 48) - 1;
+
+impl DeliveryId {
+    /// The id of delivery `sequence` (1 to [`MAX_SEQUENCE`]) of the subscription numbered
+    /// `subscription`, of an event accepted at `accepted`.
+    pub const fn new(accepted: Timestamp, subscription: u32, sequence: u64) -> Self {
+        let time = (accepted.millis() as u128) << 80;
+        Self(time | ((subscription as u128) << 48) | (sequence & MAX_SEQUENCE) as u128)
+    }
+
+    /// The number of the subscription it is owed to.
+    pub const fn subscription_number(self) -> u32 {
+        (self.0 >> 48) as u32
+    }
+
+    /// The subscription's sequence number, given at acceptance.
+    pub const fn sequence(self) -> u64 {
+        (self.0 as u64) & MAX_SEQUENCE
+    }
+}
+
+/// Makes ids that ascend strictly, also when the clock stands still or runs backwards.
+#[derive(Debug, Clone)]
+pub struct IdSource {
+    last: u128,
+}
+
+impl IdSource {
+    /// A source whose first id is above `last`.
+    pub const fn after(last: u128) -> Self {
+        Self { last }
+    }
+
+    /// The next id: of the time `now` with `random` (80 bits of it used), or one above the id
+    /// before where that would not ascend.
+    pub fn next(&mut self, now: Timestamp, random: u128) -> u128 {
+        let fresh = (u128::from(now.millis()) << 80) | (random >> 48);
+        self.last = if fresh > self.last { fresh } else { self.last + 1 };
+        self.last
+    }
+
+    /// The id that was made last.
+    pub const fn last(&self) -> u128 {
+        self.last
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_reads_back_from_its_text_and_only_from_that() {
+        let id = EventId::from_bits(0x0199_0000_0000_1234_5678_9abc_def0_1122);
+        let text = id.to_string();
+        assert_eq!(text.len(), 30);
+        assert_eq!(text.parse::<EventId>(), Ok(id));
+        assert!(text.parse::<SubscriptionId>().is_err());
+        assert!(text.to_lowercase().parse::<EventId>().is_err());
+        for wrong in ["", "evt_", "evt_1", &text[4..], "evt_81234567890123456789012345"] {
+            assert!(wrong.parse::<EventId>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_delivery_id_holds_what_finds_it() {
+        let at = Timestamp::from_millis(1_790_000_000_123);
+        let id = DeliveryId::new(at, u32::MAX, MAX_SEQUENCE);
+        assert_eq!(id.timestamp(), at);
+        assert_eq!(id.subscription_number(), u32::MAX);
+        assert_eq!(id.sequence(), MAX_SEQUENCE);
+        assert_eq!(id.to_string().parse::<DeliveryId>(), Ok(id));
+    }
+
+    #[test]
+    fn ids_ascend_when_the_clock_runs_backwards() {
+        let mut source = IdSource::after(0);
+        let mut before = 0;
+        for (step, millis) in [5_000u64, 5_000, 4_000, 0, 5_001].into_iter().enumerate() {
+            let id = source.next(Timestamp::from_millis(millis), (step as u128) << 60);
+            assert!(id > before, "step {step}");
+            before = id;
+        }
+    }
+}

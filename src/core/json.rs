@@ -1,0 +1,253 @@
+//! JSON as it was posted: order of members, digits of numbers and spelling of strings kept.
+//!
+//! serde_json's own value type sorts members and reads numbers into floats. Here a document stays
+//! text; an object is looked at as a list of names with the raw text of their values. What
+//! [`check`] let through has no duplicate names, no broken strings and at most [`MAX_DEPTH`]
+//! levels, so whoever walks it later may recurse.
+
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+/// The deepest nesting of objects and lists that is accepted.
+pub const MAX_DEPTH: usize = 64;
+
+/// The kinds of JSON value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// `null`
+    Null,
+    /// `true` or `false`
+    Boolean,
+    /// A number, in the digits it came with.
+    Number,
+    /// A string.
+    String,
+    /// A list.
+    List,
+    /// An object.
+    Object,
+}
+
+impl Kind {
+    /// The kind of the value whose text this is, told from its first character.
+    pub fn of(raw: &RawValue) -> Self {
+        match raw.get().as_bytes().first() {
+            Some(b'n') => Self::Null,
+            Some(b't' | b'f') => Self::Boolean,
+            Some(b'"') => Self::String,
+            Some(b'[') => Self::List,
+            Some(b'{') => Self::Object,
+            _ => Self::Number,
+        }
+    }
+
+    /// Its name with an article, for sentences.
+    pub const fn with_article(self) -> &'static str {
+        match self {
+            Self::Null => "null",
+            Self::Boolean => "a boolean",
+            Self::Number => "a number",
+            Self::String => "a string",
+            Self::List => "a list",
+            Self::Object => "an object",
+        }
+    }
+}
+
+/// The members of an object in their order, names decoded, values as text.
+pub struct Members<'a>(pub Vec<(String, &'a RawValue)>);
+
+/// The values of a list, as text.
+pub struct Items<'a>(pub Vec<&'a RawValue>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct MembersVisitor;
+        impl<'de> Visitor<'de> for MembersVisitor {
+            type Value = Vec<(String, &'de RawValue)>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    members.push(entry);
+                }
+                Ok(members)
+            }
+        }
+        deserializer.deserialize_map(MembersVisitor).map(Members)
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Items<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ItemsVisitor;
+        impl<'de> Visitor<'de> for ItemsVisitor {
+            type Value = Vec<&'de RawValue>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list")
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+                let mut items = Vec::new();
+                while let Some(item) = seq.next_element()? {
+                    items.push(item);
+                }
+                Ok(items)
+            }
+        }
+        deserializer.deserialize_seq(ItemsVisitor).map(Items)
+    }
+}
+
+/// The members of `raw`, in their order.
+///
+/// # Errors
+/// It is not an object, or a member's name is not valid Unicode.
+pub fn members(raw: &RawValue) -> Result<Vec<(String, &RawValue)>, String> {
+    if Kind::of(raw) != Kind::Object {
+        return Err(format!("must be an object, not {}", Kind::of(raw).with_article()));
+    }
+    serde_json::from_str::<Members<'_>>(raw.get()).map(|m| m.0).map_err(|e| plain(&e))
+}
+
+/// The values of the list `raw`.
+///
+/// # Errors
+/// It is not a list.
+pub fn items(raw: &RawValue) -> Result<Vec<&RawValue>, String> {
+    if Kind::of(raw) != Kind::List {
+        return Err(format!("must be a list, not {}", Kind::of(raw).with_article()));
+    }
+    serde_json::from_str::<Items<'_>>(raw.get()).map(|m| m.0).map_err(|e| plain(&e))
+}
+
+/// The string that `raw` is.
+///
+/// # Errors
+/// It is not a string, or an escape in it is not valid Unicode (a lone surrogate).
+pub fn string(raw: &RawValue) -> Result<String, String> {
+    if Kind::of(raw) != Kind::String {
+        return Err(format!("must be a string, not {}", Kind::of(raw).with_article()));
+    }
+    serde_json::from_str(raw.get()).map_err(|e| plain(&e))
+}
+
+/// The boolean that `raw` is.
+///
+/// # Errors
+/// It is not a boolean.
+pub fn boolean(raw: &RawValue) -> Result<bool, String> {
+    serde_json::from_str(raw.get()).map_err(|_| format!("must be true or false, not {}", Kind::of(raw).with_article()))
+}
+
+/// The whole number from `least` to `most` that `raw` is.
+///
+/// # Errors
+/// It is something else.
+pub fn integer(raw: &RawValue, least: u64, most: u64) -> Result<u64, String> {
+    match serde_json::from_str::<u64>(raw.get()) {
+        Ok(number) if (least..=most).contains(&number) => Ok(number),
+        _ => Err(format!("must be a whole number from {least} to {most}")),
+    }
+}
+
+/// Parses one JSON document as text, without looking into it further than its syntax.
+///
+/// # Errors
+/// What is wrong and at which line and column.
+pub fn parse(text: &str) -> Result<&RawValue, String> {
+    serde_json::from_str(text).map_err(|error| error.to_string())
+}
+
+/// Looks at every value inside `raw`, `depth` levels below the top: no duplicate names, valid
+/// strings, at most [`MAX_DEPTH`] levels.
+///
+/// # Errors
+/// The pointer to the first fault, relative to `raw`, and the fault.
+pub fn check(raw: &RawValue, depth: usize) -> Result<(), (String, String)> {
+    let here = |detail: String| (String::new(), detail);
+    match Kind::of(raw) {
+        Kind::Null | Kind::Boolean | Kind::Number => Ok(()),
+        Kind::String if !raw.get().contains('\\') => Ok(()),
+        Kind::String => string(raw).map(drop).map_err(here),
+        Kind::Object | Kind::List if depth >= MAX_DEPTH => {
+            Err(here(format!("is nested deeper than {MAX_DEPTH} levels")))
+        }
+        Kind::Object => {
+            let members = members(raw).map_err(here)?;
+            if let Some(name) = first_duplicate(&members) {
+                return Err((super::invalid::pointer(name), "stands twice in its object".to_owned()));
+            }
+            for (name, value) in &members {
+                check(value, depth + 1).map_err(|(at, detail)| (super::invalid::pointer(name) + &at, detail))?;
+            }
+            Ok(())
+        }
+        Kind::List => {
+            for (index, value) in items(raw).map_err(here)?.into_iter().enumerate() {
+                check(value, depth + 1).map_err(|(at, detail)| (format!("/{index}{at}"), detail))?;
+            }
+            Ok(())
+        }
+    }
+}
+
+/// The first name that stands twice.
+pub fn first_duplicate<'m>(members: &'m [(String, &RawValue)]) -> Option<&'m str> {
+    if members.len() <= 16 {
+        let earlier = |index: usize, name: &str| members[..index].iter().any(|(other, _)| other == name);
+        return members.iter().enumerate().find(|(i, (name, _))| earlier(*i, name)).map(|(_, (name, _))| name.as_str());
+    }
+    let mut seen = std::collections::HashSet::with_capacity(members.len());
+    members.iter().map(|(name, _)| name.as_str()).find(|name| !seen.insert(*name))
+}
+
+/// `text` as a JSON string, quotes and escapes included.
+pub fn quote(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+/// serde_json's sentence without the position, which would be one inside a fragment.
+fn plain(error: &serde_json::Error) -> String {
+    let text = serde_json::Error::custom(error).to_string();
+    let cut = text.find(" at line ").unwrap_or(text.len());
+    format!("is not valid JSON: {}", &text[..cut])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fault(text: &str) -> Option<(String, String)> {
+        check(parse(text).unwrap(), 0).err()
+    }
+
+    #[test]
+    fn members_keep_order_and_digits() {
+        let raw = parse(r#"{"b":1.50,"a":123456789012345678901234567890, "ü\u00e4": "\ud83d\ude00"}"#).unwrap();
+        let members = members(raw).unwrap();
+        let seen: Vec<_> = members.iter().map(|(n, v)| (n.as_str(), v.get())).collect();
+        assert_eq!(seen, [("b", "1.50"), ("a", "123456789012345678901234567890"), ("üä", r#""\ud83d\ude00""#)]);
+    }
+
+    #[test]
+    fn faults_are_found_where_they_stand() {
+        let many = (0..20).map(|i| format!("\"k{i}\":0,")).collect::<String>();
+        assert_eq!(fault(r#"{"a":[{"b":1,"b":2}]}"#).map(|f| f.0), Some("/a/0/b".to_owned()));
+        assert_eq!(fault(&format!("{{{many}\"k7\":1}}")).map(|f| f.0), Some("/k7".to_owned()));
+        assert_eq!(fault(r#"{"a/b":"\ud800"}"#).map(|f| f.0), Some("/a~1b".to_owned()));
+        assert_eq!(fault(r#"{"a":"\u0061","b":[],"c":{}}"#), None);
+    }
+
+    #[test]
+    fn deep_nesting_is_an_error_and_not_an_overflow() {
+        let nested = |levels: usize| "[".repeat(levels) + &"]".repeat(levels);
+        assert_eq!(fault(&nested(MAX_DEPTH)), None);
+        assert!(fault(&nested(MAX_DEPTH + 1)).unwrap().1.contains("64 levels"));
+        assert!(fault(&nested(10_000)).is_some());
+        assert!(fault(&nested(1_000_000)).is_some());
+    }
+}

@@ -1,0 +1,23 @@
+//! Values and rules. No I/O, no threads, no async, no clock, no randomness: what a function here
+//! needs comes in as an argument, and what it decides goes out as a value.
+//!
+//! Knows no other room.
+
+pub mod address;
+pub mod attempt;
+pub mod backoff;
+pub mod catalogue;
+pub mod delivery;
+pub mod event;
+mod form;
+pub mod id;
+pub mod invalid;
+pub mod json;
+pub mod own_headers;
+pub mod payload;
+pub mod request;
+mod samples;
+pub mod signature;
+pub mod subscription;
+pub mod subscription_input;
+pub mod time;

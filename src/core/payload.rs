@@ -1,0 +1,190 @@
+//! The body of a delivery: envelope or flat, JSON or form.
+//!
+//! The same event always gives the same bytes: a repeat, the log and a receiver that fills its gaps
+//! all see what was sent first. `data` is never read into values and written anew.
+
+use serde_json::value::RawValue;
+
+use super::event::Event;
+use super::form::Form;
+use super::json;
+use super::subscription::{Format, Layout};
+
+/// The body, byte for byte as it is sent.
+pub fn body(event: &Event, format: Format, layout: Layout) -> Vec<u8> {
+    match (format, layout) {
+        (Format::Json, Layout::Envelope) => envelope_json(event),
+        (Format::Json, Layout::Flat) => flat_json(event),
+        (Format::Form, Layout::Envelope) => envelope_form(event),
+        (Format::Form, Layout::Flat) => flat_form(event),
+    }
+    .into_bytes()
+}
+
+/// The value of `Content-Type`.
+pub const fn content_type(format: Format) -> &'static str {
+    match format {
+        Format::Json => "application/json",
+        Format::Form => "application/x-www-form-urlencoded",
+    }
+}
+
+/// The envelope's members before `data`, in their order; `None` is null.
+fn heading(event: &Event) -> [(&'static str, Option<String>); 6] {
+    [
+        ("id", Some(event.id.to_string())),
+        ("type", Some(event.event_type.to_string())),
+        ("timestamp", Some(event.occurred_at.to_string())),
+        ("company", Some(event.company.to_string())),
+        ("domain", event.domain.as_ref().map(ToString::to_string)),
+        ("source", Some(event.source.to_string())),
+    ]
+}
+
+fn envelope_json(event: &Event) -> String {
+    let mut out = String::with_capacity(event.data.len() + 256);
+    out.push('{');
+    for (name, value) in heading(event) {
+        let value = value.map_or_else(|| "null".to_owned(), |value| json::quote(&value));
+        out.push_str(&format!("\"{name}\":{value},"));
+    }
+    out.push_str("\"data\":");
+    out.push_str(&event.data);
+    out.push('}');
+    out
+}
+
+/// `{"event": type, …the members of data}`. A member of data that is itself called `event` is left
+/// out: the name is taken, and a name that stands twice is read differently everywhere.
+fn flat_json(event: &Event) -> String {
+    let mut out = format!("{{\"event\":{}", json::quote(event.event_type.as_str()));
+    for member in members_as_written(data(event)) {
+        out.push(',');
+        out.push_str(member);
+    }
+    out.push('}');
+    out
+}
+
+fn envelope_form(event: &Event) -> String {
+    let mut form = Form::default();
+    for (name, value) in heading(event) {
+        form.text(name, value.as_deref().unwrap_or_default());
+    }
+    form.value("data", data(event));
+    form.finish()
+}
+
+/// The same document as [`flat_json`].
+fn flat_form(event: &Event) -> String {
+    let mut form = Form::default();
+    form.text("event", event.event_type.as_str());
+    for (name, value) in members(data(event)).iter().filter(|(name, _)| name != "event") {
+        form.value(name, value);
+    }
+    form.finish()
+}
+
+fn data(event: &Event) -> &RawValue {
+    json::parse(&event.data).expect("data was parsed when the event was accepted")
+}
+
+fn members(data: &RawValue) -> Vec<(String, &RawValue)> {
+    json::members(data).expect("data was seen to be an object when the event was accepted")
+}
+
+/// The text of each member of `data` but `event`, name and value as they were posted.
+fn members_as_written(data: &RawValue) -> Vec<&str> {
+    let text = data.get();
+    let mut from = 1; // behind the brace
+    let mut written = Vec::new();
+    for (name, value) in members(data) {
+        // Values are slices of the same text, so where one ends is known without a parser of our own.
+        let end = value.get().as_ptr() as usize - text.as_ptr() as usize + value.get().len();
+        let member = text[from..end].trim_start();
+        let member = member.strip_prefix(',').unwrap_or(member).trim_start();
+        if name != "event" {
+            written.push(member);
+        }
+        from = end;
+    }
+    written
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::event::{CallId, Company, Domain, EventType, Source};
+    use crate::core::id::EventId;
+    use crate::core::time::Timestamp;
+
+    fn event(data: &str) -> Event {
+        Event {
+            id: EventId::from_bits(0x0199_0000_0000_1234_5678_9abc_def0_1122),
+            accepted_at: Timestamp::from_millis(1_790_000_001_000),
+            occurred_at: Timestamp::from_millis(1_790_000_000_123),
+            event_type: EventType::parse("call.new").unwrap(),
+            company: Company::parse("acme \"&\" sons").unwrap(),
+            domain: Some(Domain::parse("www.acme.example").unwrap()),
+            source: Source::LeadConnect,
+            producer_id: None,
+            call: CallId::parse("c1").unwrap(),
+            phone: None,
+            data: data.to_owned(),
+        }
+    }
+
+    fn rendered(event: &Event, format: Format, layout: Layout) -> String {
+        String::from_utf8(body(event, format, layout)).unwrap()
+    }
+
+    const DATA: &str = "{ \"call_id\" :\"c1\",\n \"n\":1.50e+2, \"\\u0062ig\":123456789012345678901234567890,\"a\":[\"\\u00e9\" , {}] }";
+
+    #[test]
+    fn the_json_envelope_has_the_documented_members_and_data_as_posted() {
+        let mut event = event(DATA);
+        let head = "{\"id\":\"evt_01K400000028T5CY4TQKFF0492\",\"type\":\"call.new\",\
+                    \"timestamp\":\"2026-09-21T14:13:20.123Z\",\"company\":\"acme \\\"&\\\" sons\",";
+        let wanted = |domain: &str| format!("{head}\"domain\":{domain},\"source\":\"lead_connect\",\"data\":{DATA}}}");
+        assert_eq!(rendered(&event, Format::Json, Layout::Envelope), wanted("\"www.acme.example\""));
+        event.domain = None;
+        assert_eq!(rendered(&event, Format::Json, Layout::Envelope), wanted("null"));
+    }
+
+    #[test]
+    fn flat_json_splices_the_members_as_they_were_written() {
+        let flat = |data: &str| rendered(&event(data), Format::Json, Layout::Flat);
+        assert_eq!(
+            flat(DATA),
+            "{\"event\":\"call.new\",\"call_id\" :\"c1\",\"n\":1.50e+2,\
+             \"\\u0062ig\":123456789012345678901234567890,\"a\":[\"\\u00e9\" , {}]}"
+        );
+        let cases = [
+            ("{}", "{\"event\":\"call.new\"}"),
+            ("{ }", "{\"event\":\"call.new\"}"),
+            (r#"{"event":"mine"}"#, "{\"event\":\"call.new\"}"),
+            (r#"{"event":"mine","b":1}"#, "{\"event\":\"call.new\",\"b\":1}"),
+            (r#"{"a":0 , "\u0065vent":{"event":1} ,"b":1}"#, "{\"event\":\"call.new\",\"a\":0,\"b\":1}"),
+            (r#"{"a":",","b":{"event":1}}"#, "{\"event\":\"call.new\",\"a\":\",\",\"b\":{\"event\":1}}"),
+        ];
+        for (data, wanted) in cases {
+            assert_eq!(flat(data), wanted);
+        }
+    }
+
+    #[test]
+    fn the_form_has_the_same_members_with_bracket_keys() {
+        let mut event = event(r#"{"call_id":"c1","n":1.50,"event":"mine","list":[{"body":"Hi & bye"}],"none":null}"#);
+        event.domain = None;
+        assert_eq!(
+            rendered(&event, Format::Form, Layout::Envelope),
+            "id=evt_01K400000028T5CY4TQKFF0492&type=call.new&timestamp=2026-09-21T14%3A13%3A20.123Z\
+             &company=acme+%22%26%22+sons&domain=&source=lead_connect&data%5Bcall_id%5D=c1&data%5Bn%5D=1.50\
+             &data%5Bevent%5D=mine&data%5Blist%5D%5B0%5D%5Bbody%5D=Hi+%26+bye&data%5Bnone%5D="
+        );
+        assert_eq!(
+            rendered(&event, Format::Form, Layout::Flat),
+            "event=call.new&call_id=c1&n=1.50&list%5B0%5D%5Bbody%5D=Hi+%26+bye&none="
+        );
+    }
+}

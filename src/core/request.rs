@@ -1,0 +1,312 @@
+//! The request that an attempt sends, as a value.
+//!
+//! Everything that a receiver sees of Hookswitch is written here, for deliveries and for probes, so
+//! that a probe shows what a delivery would be. Nothing here sends.
+
+use serde_json::value::RawValue;
+
+use super::attempt::Sent;
+use super::catalogue::{Entry, data_keys};
+use super::event::{Company, Domain, Event, Source};
+use super::id::{DeliveryId, EventId};
+use super::json;
+use super::payload;
+use super::signature::sign;
+use super::subscription::{Format, Header, Layout, Secret, Subscription};
+use super::time::Timestamp;
+
+/// The value of `User-Agent`.
+pub const USER_AGENT: &str = concat!("Hookswitch/", env!("CARGO_PKG_VERSION"));
+
+/// The most ids that `hookswitch-gap` names, so that a long failure cannot make requests that
+/// receivers refuse for the size of their headers (8 KiB in the usual servers).
+pub const GAP_MOST: usize = 64;
+
+/// What goes on the wire, apart from Host, Content-Length and the connection's own headers.
+#[derive(Debug, Clone)]
+pub struct Outgoing {
+    /// Where to.
+    pub url: String,
+    /// Content-Type, User-Agent, webhook-*, hookswitch-* in this order.
+    pub headers: Vec<(String, String)>,
+    /// The subscription's own.
+    pub own_headers: Vec<Header>,
+    /// The body, as it is signed and sent.
+    pub body: Vec<u8>,
+    /// How it is written.
+    pub format: Format,
+    /// What it holds.
+    pub layout: Layout,
+}
+
+/// What marks one attempt of a delivery.
+#[derive(Debug, Clone)]
+pub struct Marks {
+    /// Which delivery.
+    pub delivery: DeliveryId,
+    /// Which attempt of it, from 1.
+    pub attempt: u32,
+    /// The earlier deliveries of its call that it passed; the first [`GAP_MOST`] are named.
+    pub gap: Vec<DeliveryId>,
+}
+
+/// What a test POST is made of.
+#[derive(Debug, Clone)]
+pub struct Probe<'a> {
+    /// Where to.
+    pub url: &'a str,
+    /// How the body is written.
+    pub format: Format,
+    /// What the body holds.
+    pub layout: Layout,
+    /// The headers of the subscription's own.
+    pub own_headers: &'a [Header],
+    /// What to sign with; without any, the probe is not signed.
+    pub secrets: Vec<&'a Secret>,
+    /// The event type whose sample is sent.
+    pub entry: &'a Entry,
+    /// A fresh id for the sample.
+    pub event: EventId,
+    /// Whose event the sample is; `None` for `sample`.
+    pub company: Option<&'a Company>,
+    /// The sample's domain.
+    pub domain: Option<&'a Domain>,
+    /// The sample's source.
+    pub source: Source,
+}
+
+impl<'a> Probe<'a> {
+    /// The probe of a stored subscription: sent and signed at `now` as its deliveries are.
+    pub fn of(subscription: &'a Subscription, entry: &'a Entry, event: EventId, now: Timestamp) -> Self {
+        Self {
+            url: &subscription.url,
+            format: subscription.format,
+            layout: subscription.layout,
+            own_headers: &subscription.headers,
+            secrets: subscription.secrets(now),
+            entry,
+            event,
+            company: Some(&subscription.company),
+            domain: subscription.domain.as_ref(),
+            source: subscription.sources.first().copied().unwrap_or(Source::Widget),
+        }
+    }
+
+    /// The event that the probe sends: the sample, as if it had happened and been accepted at `now`.
+    pub fn sample(&self, now: Timestamp) -> Event {
+        const CHECKED: &str = "every sample was checked when the catalogue was made";
+        let data: &RawValue = json::parse(&self.entry.sample).expect(CHECKED);
+        let keys = data_keys(data).expect(CHECKED);
+        let nobody = || Company::parse("sample").expect("six letters are a company's name");
+        Event {
+            id: self.event,
+            accepted_at: now,
+            occurred_at: now,
+            event_type: self.entry.name.clone(),
+            company: self.company.cloned().unwrap_or_else(nobody),
+            domain: self.domain.cloned(),
+            source: self.source,
+            producer_id: None,
+            call: keys.call,
+            phone: keys.phone,
+            data: self.entry.sample.clone(),
+        }
+    }
+}
+
+impl Outgoing {
+    /// Renders and signs an attempt of a delivery; the sequence number comes from the delivery's id.
+    pub fn delivery(subscription: &Subscription, event: &Event, marks: &Marks, now: Timestamp) -> Self {
+        let body = payload::body(event, subscription.format, subscription.layout);
+        let mut headers = signed(subscription.format, &subscription.secrets(now), event.id, &body, now);
+        headers.push(header("hookswitch-delivery", marks.delivery.to_string()));
+        headers.push(header("hookswitch-attempt", marks.attempt.to_string()));
+        headers.push(header("hookswitch-sequence", marks.delivery.sequence().to_string()));
+        if !marks.gap.is_empty() {
+            let passed: Vec<_> = marks.gap.iter().take(GAP_MOST).map(ToString::to_string).collect();
+            headers.push(header("hookswitch-gap", passed.join(", ")));
+        }
+        Self {
+            url: subscription.url.clone(),
+            headers,
+            own_headers: subscription.headers.clone(),
+            body,
+            format: subscription.format,
+            layout: subscription.layout,
+        }
+    }
+
+    /// Renders a probe and signs it, if there is something to sign with. It belongs to no delivery,
+    /// and `hookswitch-test: true` tells it from one.
+    pub fn probe(probe: &Probe<'_>, now: Timestamp) -> Self {
+        let body = payload::body(&probe.sample(now), probe.format, probe.layout);
+        let mut headers = signed(probe.format, &probe.secrets, probe.event, &body, now);
+        headers.push(header("hookswitch-attempt", "1"));
+        headers.push(header("hookswitch-test", "true"));
+        Self {
+            url: probe.url.to_owned(),
+            headers,
+            own_headers: probe.own_headers.to_vec(),
+            body,
+            format: probe.format,
+            layout: probe.layout,
+        }
+    }
+
+    /// For the log: the values of the subscription's own headers are left out.
+    pub fn sent(&self) -> Sent {
+        let ours = self.headers.iter().map(|(name, value)| (name.clone(), Some(value.clone())));
+        let own = self.own_headers.iter().map(|header| (header.name.clone(), None));
+        Sent { format: self.format, layout: self.layout, headers: ours.chain(own).collect() }
+    }
+}
+
+/// The headers that every request has: what it is, who sends it, and the signature over `body`.
+fn signed(format: Format, secrets: &[&Secret], id: EventId, body: &[u8], now: Timestamp) -> Vec<(String, String)> {
+    let id = id.to_string();
+    let signature = (!secrets.is_empty()).then(|| sign(secrets, &id, now.seconds(), body));
+    let mut headers = vec![
+        header("Content-Type", payload::content_type(format)),
+        header("User-Agent", USER_AGENT),
+        header("webhook-id", id),
+        header("webhook-timestamp", now.seconds().to_string()),
+    ];
+    headers.extend(signature.map(|signature| header("webhook-signature", signature)));
+    headers
+}
+
+fn header(name: &str, value: impl Into<String>) -> (String, String) {
+    (name.to_owned(), value.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::catalogue::Catalogue;
+    use crate::core::id::SubscriptionId;
+    use crate::core::signature::verify;
+    use crate::core::subscription::{Ordering, PreviousSecret};
+    use crate::core::subscription_input::Change;
+    use std::time::Duration;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_123);
+    const EVENT: EventId = EventId::from_bits(7 << 80);
+
+    fn catalogue() -> Catalogue {
+        Catalogue::new(Vec::new()).unwrap()
+    }
+
+    fn subscription(format: &str) -> Subscription {
+        let text = format!(
+            r#"{{"company":"acme","domain":"www.acme.example","sources":["api"],"url":"https://acme.example/hook",
+                "format":"{format}","events":["*"],"headers":{{"Authorization":"Bearer hunter2"}}}}"#
+        );
+        let change = Change::from_json(json::parse(&text).unwrap(), &catalogue()).unwrap();
+        let draft = change.into_draft(Ordering::Call).unwrap();
+        draft.into_subscription(SubscriptionId::from_bits(1), 3, Secret::from_bytes([7; 32]), NOW)
+    }
+
+    fn event(subscription: &Subscription) -> Event {
+        Probe::of(subscription, catalogue().get("call.missed").unwrap(), EVENT, NOW).sample(NOW)
+    }
+
+    fn value<'o>(outgoing: &'o Outgoing, name: &str) -> Option<&'o str> {
+        outgoing.headers.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
+    }
+
+    fn names(outgoing: &Outgoing) -> Vec<&str> {
+        outgoing.headers.iter().map(|(name, _)| name.as_str()).collect()
+    }
+
+    fn believed(outgoing: &Outgoing, secret: &Secret) -> bool {
+        let of = |name| value(outgoing, name).unwrap_or_default();
+        let (id, timestamp) = (of("webhook-id"), of("webhook-timestamp"));
+        verify(secret, id, timestamp, of("webhook-signature"), &outgoing.body, NOW.seconds(), 0).is_ok()
+    }
+
+    #[test]
+    fn a_delivery_has_the_documented_headers_and_a_good_signature() {
+        for format in ["json", "form"] {
+            let subscription = subscription(format);
+            let marks = Marks { delivery: DeliveryId::new(NOW, 3, 42), attempt: 2, gap: Vec::new() };
+            let sent = Outgoing::delivery(&subscription, &event(&subscription), &marks, NOW);
+            let wanted = [
+                "Content-Type",
+                "User-Agent",
+                "webhook-id",
+                "webhook-timestamp",
+                "webhook-signature",
+                "hookswitch-delivery",
+                "hookswitch-attempt",
+                "hookswitch-sequence",
+            ];
+            assert_eq!(names(&sent), wanted);
+            assert!(value(&sent, "Content-Type").unwrap().contains(format));
+            assert_eq!(value(&sent, "User-Agent"), Some(concat!("Hookswitch/", env!("CARGO_PKG_VERSION"))));
+            assert_eq!(value(&sent, "webhook-id"), Some(EVENT.to_string().as_str()));
+            assert_eq!(value(&sent, "webhook-timestamp"), Some("1790000000"));
+            assert_eq!(value(&sent, "hookswitch-delivery"), Some(marks.delivery.to_string().as_str()));
+            assert_eq!(value(&sent, "hookswitch-attempt"), Some("2"));
+            assert_eq!(value(&sent, "hookswitch-sequence"), Some("42"));
+            assert!(believed(&sent, &subscription.secret));
+            assert!(!believed(&sent, &Secret::from_bytes([8; 32])));
+        }
+    }
+
+    #[test]
+    fn what_was_passed_is_named_and_bounded() {
+        let subscription = subscription("json");
+        let gap = |count: u64| (1..=count).map(|n| DeliveryId::new(NOW, 3, n)).collect::<Vec<_>>();
+        let sent = |gap| {
+            let marks = Marks { delivery: DeliveryId::new(NOW, 3, 99), attempt: 1, gap };
+            Outgoing::delivery(&subscription, &event(&subscription), &marks, NOW)
+        };
+        let two = gap(2);
+        assert_eq!(value(&sent(two.clone()), "hookswitch-gap"), Some(format!("{}, {}", two[0], two[1]).as_str()));
+        let many = sent(gap(1000));
+        assert_eq!(value(&many, "hookswitch-gap").unwrap().split(", ").count(), GAP_MOST);
+    }
+
+    #[test]
+    fn both_secrets_sign_until_the_rotation_ends() {
+        let mut subscription = subscription("json");
+        let old = Secret::from_bytes([1; 32]);
+        subscription.previous_secret = Some(PreviousSecret { secret: old.clone(), until: NOW });
+        let marks = Marks { delivery: DeliveryId::new(NOW, 3, 1), attempt: 1, gap: Vec::new() };
+        assert!(!believed(&Outgoing::delivery(&subscription, &event(&subscription), &marks, NOW), &old));
+        subscription.previous_secret =
+            Some(PreviousSecret { secret: old.clone(), until: NOW.plus(Duration::from_millis(1)) });
+        let sent = Outgoing::delivery(&subscription, &event(&subscription), &marks, NOW);
+        assert!(believed(&sent, &old) && believed(&sent, &subscription.secret));
+    }
+
+    #[test]
+    fn a_probe_is_a_marked_sample() {
+        let subscription = subscription("json");
+        let catalogue = catalogue();
+        let entry = catalogue.get("call.smsfollowup").unwrap();
+        let probe = Probe::of(&subscription, entry, EVENT, NOW);
+        let sent = Outgoing::probe(&probe, NOW);
+        assert_eq!(names(&sent)[5..], ["hookswitch-attempt", "hookswitch-test"]);
+        assert!(believed(&sent, &subscription.secret));
+        let body = String::from_utf8(sent.body.clone()).unwrap();
+        let head = format!(
+            r#"{{"id":"{EVENT}","type":"call.smsfollowup","timestamp":"{NOW}","company":"acme","domain":"www.acme.example","source":"api","data":{{"#
+        );
+        assert!(body.starts_with(&head), "{body}");
+        let unsaved = Probe { secrets: Vec::new(), company: None, domain: None, ..probe };
+        let sent = Outgoing::probe(&unsaved, NOW);
+        assert_eq!(value(&sent, "webhook-signature"), None);
+        assert!(String::from_utf8(sent.body).unwrap().contains(r#""company":"sample","domain":null"#));
+    }
+
+    #[test]
+    fn own_header_values_are_sent_and_never_shown() {
+        let subscription = subscription("json");
+        let marks = Marks { delivery: DeliveryId::new(NOW, 3, 1), attempt: 1, gap: Vec::new() };
+        let sent = Outgoing::delivery(&subscription, &event(&subscription), &marks, NOW);
+        assert_eq!(sent.own_headers[0].value.expose(), "Bearer hunter2");
+        assert!(!format!("{sent:?} {:?}", sent.sent()).contains("hunter2"));
+        assert_eq!(sent.sent().headers.last(), Some(&("Authorization".to_owned(), None)));
+    }
+}

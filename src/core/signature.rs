@@ -1,0 +1,162 @@
+//! Standard Webhooks signatures, version v1: HMAC-SHA256 over `id.timestamp.body`.
+//!
+//! Source: the Standard Webhooks specification, 'Signature scheme'. The body is the exact bytes
+//! that are sent, whatever their format.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+
+use super::subscription::Secret;
+
+/// The value of `webhook-signature`: one `v1,BASE64` per secret, separated by spaces. `seconds` is
+/// the value of `webhook-timestamp`, since the Unix epoch.
+pub fn sign(secrets: &[&Secret], id: &str, seconds: u64, body: &[u8]) -> String {
+    let timestamp = seconds.to_string();
+    let one = |secret: &&Secret| {
+        let code = keyed(secret, id, &timestamp, body).finalize().into_bytes();
+        format!("v1,{}", STANDARD.encode(code))
+    };
+    secrets.iter().map(one).collect::<Vec<_>>().join(" ")
+}
+
+/// Why a delivery is not to be believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BadSignature {
+    /// Id, timestamp or signature is empty.
+    Missing,
+    /// No v1 signature is of this secret and content.
+    Mismatch,
+    /// It was signed with the secret, but too long ago, or in the future.
+    Stale,
+}
+
+impl fmt::Display for BadSignature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Missing => "is not signed",
+            Self::Mismatch => "has a signature that does not match the secret and the body",
+            Self::Stale => "is signed, but at a time too far from now",
+        })
+    }
+}
+
+impl std::error::Error for BadSignature {}
+
+/// Checks as a receiver does: one of `signatures` must be of `secret`, and `timestamp` at most
+/// `tolerance` seconds away from `now_seconds`. `id`, `timestamp` and `signatures` are the values of
+/// the three headers, empty where there is none. Codes are compared in constant time.
+///
+/// # Errors
+/// Why it is not to be believed.
+pub fn verify(
+    secret: &Secret,
+    id: &str,
+    timestamp: &str,
+    signatures: &str,
+    body: &[u8],
+    now_seconds: u64,
+    tolerance: u64,
+) -> Result<(), BadSignature> {
+    if id.is_empty() || timestamp.is_empty() || signatures.is_empty() {
+        return Err(BadSignature::Missing);
+    }
+    // Only digits: `+1` would parse too.
+    let seconds = timestamp.bytes().all(|byte| byte.is_ascii_digit()).then(|| timestamp.parse::<u64>().ok()).flatten();
+    let seconds = seconds.ok_or(BadSignature::Mismatch)?;
+    let expected = keyed(secret, id, timestamp, body);
+    let matches = |signature: &str| {
+        let code = signature.strip_prefix("v1,").and_then(|text| STANDARD.decode(text).ok());
+        code.is_some_and(|code| expected.clone().verify_slice(&code).is_ok())
+    };
+    if !signatures.split_ascii_whitespace().any(matches) {
+        return Err(BadSignature::Mismatch);
+    }
+    if seconds.abs_diff(now_seconds) > tolerance { Err(BadSignature::Stale) } else { Ok(()) }
+}
+
+fn keyed(secret: &Secret, id: &str, timestamp: &str, body: &[u8]) -> Hmac<Sha256> {
+    let mut code = Hmac::<Sha256>::new_from_slice(secret.bytes()).expect("HMAC takes keys of any length (RFC 2104)");
+    for part in [id.as_bytes(), b".", timestamp.as_bytes(), b".", body] {
+        code.update(part);
+    }
+    code
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "msg_p5jXN8AQM9LWM0D4loKWxJek";
+    const SECONDS: u64 = 1_614_265_330;
+    const BODY: &[u8] = br#"{"test": 2432232314}"#;
+    const SIGNATURE: &str = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=";
+
+    fn secret() -> Secret {
+        Secret::parse("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap()
+    }
+
+    fn verified(id: &str, timestamp: &str, signatures: &str, body: &[u8]) -> Result<(), BadSignature> {
+        verify(&secret(), id, timestamp, signatures, body, SECONDS, 300)
+    }
+
+    #[test]
+    fn the_published_vector_holds_both_ways() {
+        assert_eq!(sign(&[&secret()], ID, SECONDS, BODY), SIGNATURE);
+        assert_eq!(verified(ID, "1614265330", SIGNATURE, BODY), Ok(()));
+    }
+
+    #[test]
+    fn several_secrets_give_several_signatures_and_each_is_believed() {
+        let other = Secret::from_bytes([9; 32]);
+        let both = sign(&[&other, &secret()], ID, SECONDS, BODY);
+        assert_eq!(both.split(' ').count(), 2);
+        assert!(both.ends_with(&format!(" {SIGNATURE}")));
+        assert_eq!(verified(ID, "1614265330", &both, BODY), Ok(()));
+        assert_eq!(verify(&other, ID, "1614265330", &both, BODY, SECONDS, 300), Ok(()));
+    }
+
+    #[test]
+    fn what_was_not_signed_so_is_not_believed() {
+        let cut = &SIGNATURE[..SIGNATURE.len() - 4];
+        let v2 = SIGNATURE.replace("v1,", "v2,");
+        let cases: [(&str, &str, &str, &[u8]); 10] = [
+            ("msg_other", "1614265330", SIGNATURE, BODY),
+            (ID, "1614265331", SIGNATURE, BODY),
+            (ID, "+1614265330", SIGNATURE, BODY),
+            (ID, "99999999999999999999", SIGNATURE, BODY),
+            (ID, "1614265330", SIGNATURE, b"{\"test\":2432232314}"),
+            (ID, "1614265330", cut, BODY),
+            (ID, "1614265330", &v2, BODY),
+            (ID, "1614265330", "v1,", BODY),
+            (ID, "1614265330", "g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=", BODY),
+            (ID, "1614265330", " ", BODY),
+        ];
+        for (id, timestamp, signatures, body) in cases {
+            assert_eq!(
+                verified(id, timestamp, signatures, body),
+                Err(BadSignature::Mismatch),
+                "{id} {timestamp} {signatures}"
+            );
+        }
+        for (id, timestamp, signatures) in [("", "1", "v1,"), (ID, "", "v1,"), (ID, "1", "")] {
+            assert_eq!(verified(id, timestamp, signatures, BODY), Err(BadSignature::Missing));
+        }
+    }
+
+    #[test]
+    fn the_time_is_checked_both_ways() {
+        let at = |now| verify(&secret(), ID, "1614265330", SIGNATURE, BODY, now, 300);
+        for (now, wanted) in [
+            (SECONDS - 301, Err(BadSignature::Stale)),
+            (SECONDS - 300, Ok(())),
+            (SECONDS + 300, Ok(())),
+            (SECONDS + 301, Err(BadSignature::Stale)),
+        ] {
+            assert_eq!(at(now), wanted, "{now}");
+        }
+    }
+}

@@ -1,0 +1,341 @@
+//! Reading subscriptions from JSON: the bodies of `POST` and `PATCH /v1/subscriptions`.
+//!
+//! A [`Change`] that was read is valid member by member; whether its URL's host may be called is
+//! the network's question and asked elsewhere. Secrets are never set from outside.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use serde_json::value::RawValue;
+
+use super::address;
+use super::catalogue::Catalogue;
+use super::event::{Company, Domain, EventType, Source};
+use super::id::SubscriptionId;
+use super::invalid::{Invalid, pointer};
+use super::json::{self, Kind};
+use super::own_headers::{self, HeaderChange};
+use super::subscription::{DisabledReason, Format, Header, Layout, Ordering, Secret, Selection, Subscription};
+use super::time::{Timestamp, format_duration, parse_duration};
+
+/// The most characters of a description.
+pub const DESCRIPTION_MOST: usize = 500;
+const EXPIRE_LEAST: Duration = Duration::from_secs(1);
+const EXPIRE_MOST: Duration = Duration::from_secs(365 * 86_400);
+
+/// The members that a body may have.
+const MEMBERS: &str = "company, domain, sources, url, format, layout, events, description, headers, timeout_ms, \
+                       max_in_flight, rate_per_second, ordering, expire_after, enabled";
+
+/// The members that a body gave; each `None` where it did not. Where a member can be reset, the
+/// inner `None` (or the empty set) is what `null` reset it to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Change {
+    /// Whose it is; cannot change later.
+    pub company: Option<Company>,
+    /// The one site; `Some(None)` for every site.
+    pub domain: Option<Option<Domain>>,
+    /// The sources; empty for all.
+    pub sources: Option<BTreeSet<Source>>,
+    /// Where to post, in the normal spelling of the WHATWG URL standard.
+    pub url: Option<String>,
+    /// How the body is written.
+    pub format: Option<Format>,
+    /// What the body holds.
+    pub layout: Option<Layout>,
+    /// The event types.
+    pub events: Option<Selection>,
+    /// A word of its owner's.
+    pub description: Option<String>,
+    /// Its own headers, all of them.
+    pub headers: Option<Vec<HeaderChange>>,
+    /// How long an attempt may take.
+    pub timeout: Option<Option<Duration>>,
+    /// How many attempts may be under way at once.
+    pub max_in_flight: Option<Option<u32>>,
+    /// How many attempts may begin each second.
+    pub rate_per_second: Option<Option<u32>>,
+    /// Which order is kept.
+    pub ordering: Option<Ordering>,
+    /// How long deliveries are wanted, by event type.
+    pub expire_after: Option<BTreeMap<EventType, Duration>>,
+    /// Whether deliveries flow.
+    pub enabled: Option<bool>,
+}
+
+/// A complete, valid subscription that has no id yet.
+#[derive(Debug, Clone)]
+pub struct Draft {
+    company: Company,
+    url: String,
+    events: Selection,
+    headers: Vec<Header>,
+    ordering: Ordering,
+    rest: Change,
+}
+
+impl Change {
+    /// Reads the members. `null` resets one that has a default of 'none'. The URL is checked for its
+    /// syntax only: [`address::AddressPolicy::check_url`] is the caller's.
+    ///
+    /// # Errors
+    /// Every fault with its pointer, unknown and read-only members included.
+    pub fn from_json(raw: &RawValue, catalogue: &Catalogue) -> Result<Self, Invalid> {
+        let members = json::members(raw).map_err(|fault| Invalid::one("", fault))?;
+        let mut invalid = Invalid::default();
+        if let Some(name) = json::first_duplicate(&members) {
+            invalid.add(pointer(name), "stands twice");
+        }
+        let mut change = Self::default();
+        for (name, value) in &members {
+            change.read(name, value, catalogue, &mut invalid);
+        }
+        invalid.or(Some(change))
+    }
+
+    fn read(&mut self, name: &str, value: &RawValue, catalogue: &Catalogue, invalid: &mut Invalid) {
+        let at = &pointer(name);
+        let small = |value: &RawValue, most| json::integer(value, 1, most).map(|number| number as u32);
+        match name {
+            "company" => self.company = invalid.check(at, word(value, Company::parse)),
+            "domain" => self.domain = invalid.check(at, nullable(value, |value| word(value, Domain::parse))),
+            "sources" => self.sources = part(at, read_sources(value), invalid),
+            "url" => self.url = invalid.check(at, word(value, |text| address::read_url(text).map(String::from))),
+            "format" => self.format = invalid.check(at, word(value, Format::parse)),
+            "layout" => self.layout = invalid.check(at, word(value, Layout::parse)),
+            "events" => self.events = part(at, read_selection(value, catalogue), invalid),
+            "description" => self.description = invalid.check(at, word(value, read_description)),
+            "headers" => self.headers = part(at, own_headers::read(value), invalid),
+            "timeout_ms" => {
+                let read = |value: &RawValue| json::integer(value, 100, 60_000).map(Duration::from_millis);
+                self.timeout = invalid.check(at, nullable(value, read));
+            }
+            "max_in_flight" => self.max_in_flight = invalid.check(at, nullable(value, |value| small(value, 1_000))),
+            "rate_per_second" => {
+                self.rate_per_second = invalid.check(at, nullable(value, |value| small(value, 10_000)));
+            }
+            "ordering" => self.ordering = invalid.check(at, word(value, Ordering::parse)),
+            "expire_after" => self.expire_after = part(at, read_expiry(value, catalogue), invalid),
+            "enabled" => self.enabled = invalid.check(at, json::boolean(value)),
+            _ => invalid.add(at, refusal(name)),
+        }
+    }
+
+    /// For `POST`: `company`, `url` and `events` are required, the others have defaults
+    /// (`default_ordering` is the configured one).
+    ///
+    /// # Errors
+    /// Every required member that is missing, and headers that say 'as it is stored'.
+    pub fn into_draft(self, default_ordering: Ordering) -> Result<Draft, Invalid> {
+        let mut invalid = Invalid::default();
+        let missing =
+            [("/company", self.company.is_none()), ("/url", self.url.is_none()), ("/events", self.events.is_none())];
+        for (at, _) in missing.into_iter().filter(|(_, missing)| *missing) {
+            invalid.add(at, "is missing");
+        }
+        let headers = own_headers::settle(self.headers.as_deref().unwrap_or_default(), &[]);
+        let headers = part("/headers", headers, &mut invalid);
+        let draft = (|| {
+            Some(Draft {
+                company: self.company.clone()?,
+                url: self.url.clone()?,
+                events: self.events.clone()?,
+                headers: headers?,
+                ordering: self.ordering.unwrap_or(default_ordering),
+                rest: self,
+            })
+        })();
+        invalid.or(draft)
+    }
+
+    /// For `PATCH`: `current` with the members that were given. `enabled: true` clears the disabled
+    /// reason; `false` sets 'by hand', unless it is disabled already, for another reason.
+    ///
+    /// # Errors
+    /// Another company, or headers that do not fit those stored.
+    pub fn apply(&self, current: &Subscription, now: Timestamp) -> Result<Subscription, Invalid> {
+        let mut invalid = Invalid::default();
+        if self.company.as_ref().is_some_and(|company| *company != current.company) {
+            invalid.add("/company", "cannot be changed: create a subscription of the other company");
+        }
+        let mut changed = current.clone();
+        if let Some(headers) = &self.headers {
+            let settled = own_headers::settle(headers, &current.headers);
+            changed.headers = part("/headers", settled, &mut invalid).unwrap_or_default();
+        }
+        self.settle(&mut changed);
+        changed.updated_at = now;
+        invalid.or(Some(changed))
+    }
+
+    /// Sets what stands for itself: all but company and headers.
+    fn settle(&self, target: &mut Subscription) {
+        set(&mut target.domain, self.domain.as_ref());
+        set(&mut target.sources, self.sources.as_ref());
+        set(&mut target.url, self.url.as_ref());
+        set(&mut target.format, self.format.as_ref());
+        set(&mut target.layout, self.layout.as_ref());
+        set(&mut target.events, self.events.as_ref());
+        set(&mut target.description, self.description.as_ref());
+        set(&mut target.timeout, self.timeout.as_ref());
+        set(&mut target.max_in_flight, self.max_in_flight.as_ref());
+        set(&mut target.rate_per_second, self.rate_per_second.as_ref());
+        set(&mut target.ordering, self.ordering.as_ref());
+        set(&mut target.expire_after, self.expire_after.as_ref());
+        match self.enabled {
+            Some(true) => target.disabled = None,
+            Some(false) => target.disabled = target.disabled.or(Some(DisabledReason::ByHand)),
+            None => {}
+        }
+    }
+}
+
+impl Draft {
+    /// Whose it is.
+    pub const fn company(&self) -> &Company {
+        &self.company
+    }
+
+    /// Where to post.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The subscription, with what only the store can give it.
+    pub fn into_subscription(self, id: SubscriptionId, number: u32, secret: Secret, now: Timestamp) -> Subscription {
+        let mut created = Subscription {
+            id,
+            number,
+            company: self.company,
+            domain: None,
+            sources: BTreeSet::new(),
+            url: self.url,
+            format: Format::Json,
+            layout: Layout::Envelope,
+            events: self.events,
+            description: String::new(),
+            headers: self.headers,
+            timeout: None,
+            max_in_flight: None,
+            rate_per_second: None,
+            ordering: self.ordering,
+            expire_after: BTreeMap::new(),
+            disabled: None,
+            created_at: now,
+            updated_at: now,
+            secret,
+            previous_secret: None,
+        };
+        self.rest.settle(&mut created);
+        created
+    }
+}
+
+fn set<T: Clone>(target: &mut T, given: Option<&T>) {
+    if let Some(given) = given {
+        target.clone_from(given);
+    }
+}
+
+/// Notes the faults of a part that stands at `at`, and goes on with what was read.
+fn part<T>(at: &str, read: Result<T, Invalid>, invalid: &mut Invalid) -> Option<T> {
+    read.map_err(|inner| invalid.nest(at, inner)).ok()
+}
+
+fn word<T>(value: &RawValue, parse: impl FnOnce(&str) -> Result<T, String>) -> Result<T, String> {
+    json::string(value).and_then(|text| parse(&text))
+}
+
+fn nullable<T>(value: &RawValue, read: impl FnOnce(&RawValue) -> Result<T, String>) -> Result<Option<T>, String> {
+    if Kind::of(value) == Kind::Null { Ok(None) } else { read(value).map(Some) }
+}
+
+/// Why a member that is not one of [`MEMBERS`] is refused.
+fn refusal(name: &str) -> String {
+    match name {
+        "id" | "created_at" | "updated_at" | "waiting" => "is read-only: leave it out".to_owned(),
+        "disabled_reason" => "is read-only: leave it out, and set `enabled`".to_owned(),
+        "secret" => "cannot be set: it is made at creation, and anew by `POST …/rotate-secret`".to_owned(),
+        _ => format!("is not a member of a subscription; there are: {MEMBERS}"),
+    }
+}
+
+fn read_description(text: &str) -> Result<String, String> {
+    let length = text.chars().count();
+    if length > DESCRIPTION_MOST {
+        return Err(format!("must have at most {DESCRIPTION_MOST} characters, not {length}"));
+    }
+    if text.chars().any(|c| c.is_control() && c != '\n') {
+        return Err("must not have control characters other than line feeds".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+fn read_sources(raw: &RawValue) -> Result<BTreeSet<Source>, Invalid> {
+    if Kind::of(raw) == Kind::Null {
+        return Ok(BTreeSet::new());
+    }
+    let mut invalid = Invalid::default();
+    let items = json::items(raw).map_err(|fault| Invalid::one("", fault))?;
+    let sources = items
+        .into_iter()
+        .enumerate()
+        .filter_map(|(index, item)| invalid.check(&format!("/{index}"), word(item, Source::parse)))
+        .collect();
+    invalid.or(Some(sources))
+}
+
+fn read_selection(raw: &RawValue, catalogue: &Catalogue) -> Result<Selection, Invalid> {
+    let items = json::items(raw).map_err(|fault| Invalid::one("", fault))?;
+    if items.is_empty() {
+        return Err(Invalid::one("", "must name at least one event type, or be [\"*\"] for all"));
+    }
+    let is_star = |item: &RawValue| json::string(item).is_ok_and(|text| text == "*");
+    if let [only] = items.as_slice()
+        && is_star(only)
+    {
+        return Ok(Selection::All);
+    }
+    let mut invalid = Invalid::default();
+    let mut types = BTreeSet::new();
+    for (index, item) in items.into_iter().enumerate() {
+        let at = format!("/{index}");
+        if is_star(item) {
+            invalid.add(at, "must stand alone: [\"*\"] selects every event type");
+        } else {
+            types.extend(invalid.check(&at, word(item, |text| catalogue.event_type(text))));
+        }
+    }
+    invalid.or(Some(Selection::Some(types)))
+}
+
+fn read_expiry(raw: &RawValue, catalogue: &Catalogue) -> Result<BTreeMap<EventType, Duration>, Invalid> {
+    if Kind::of(raw) == Kind::Null {
+        return Ok(BTreeMap::new());
+    }
+    let members = json::members(raw).map_err(|fault| Invalid::one("", fault))?;
+    let mut invalid = Invalid::default();
+    if let Some(name) = json::first_duplicate(&members) {
+        invalid.add(pointer(name), "stands twice");
+    }
+    let mut expiry = BTreeMap::new();
+    for (name, value) in members {
+        let at = pointer(&name);
+        let event_type = catalogue.event_type(&name).map_err(|fault| format!("has a name that {fault}"));
+        let event_type = invalid.check(&at, event_type);
+        let length = invalid.check(&at, word(value, read_expiry_length));
+        expiry.extend(event_type.zip(length));
+    }
+    invalid.or(Some(expiry))
+}
+
+fn read_expiry_length(text: &str) -> Result<Duration, String> {
+    let length = parse_duration(text)?;
+    if (EXPIRE_LEAST..=EXPIRE_MOST).contains(&length) {
+        return Ok(length);
+    }
+    Err(format!("must be from {} to {}", format_duration(EXPIRE_LEAST), format_duration(EXPIRE_MOST)))
+}
+
+#[cfg(test)]
+mod tests;

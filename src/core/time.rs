@@ -1,0 +1,159 @@
+//! Points in time and lengths of time as the product writes them.
+//!
+//! Nothing here reads a clock. [`Timestamp`] is wall time, for what is stored and shown; waits are
+//! measured by whoever waits, on a monotonic clock.
+
+use std::fmt;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::event::excerpt;
+
+/// A point in time: milliseconds since the Unix epoch, in UTC.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Timestamp(u64);
+
+/// The last time that can be written in every zone before the year 10000, which RFC 3339 does not have.
+const LATEST: u64 = 253_402_207_199_999;
+
+impl Timestamp {
+    /// The Unix epoch.
+    pub const ZERO: Self = Self(0);
+    /// The latest time there is, at the end of the year 9999.
+    pub const MAX: Self = Self(LATEST);
+
+    /// The time `millis` milliseconds after the epoch, at most [`Timestamp::MAX`].
+    pub const fn from_millis(millis: u64) -> Self {
+        Self(if millis > LATEST { LATEST } else { millis })
+    }
+
+    /// Milliseconds since the epoch.
+    pub const fn millis(self) -> u64 {
+        self.0
+    }
+
+    /// Whole seconds since the epoch, as Standard Webhooks' `webhook-timestamp` wants them.
+    pub const fn seconds(self) -> u64 {
+        self.0 / 1000
+    }
+
+    /// This time and `length` more, at most [`Timestamp::MAX`].
+    pub fn plus(self, length: Duration) -> Self {
+        Self::from_millis(self.0.saturating_add(millis_of(length)))
+    }
+
+    /// How long it is from `earlier` to this time; zero if it is not earlier.
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(self.0.saturating_sub(earlier.0))
+    }
+
+    /// Reads an RFC 3339 time with `Z` or an offset. Digits beyond the millisecond are dropped.
+    ///
+    /// # Errors
+    /// A sentence on what would be right.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        const WANTED: &str = "must be an RFC 3339 time such as 2026-11-23T09:30:00Z";
+        let parsed: jiff::Timestamp = text.parse().map_err(|_| WANTED.to_owned())?;
+        // jiff also reads forms that RFC 3339 does not have, such as a date with an hour only.
+        let strict = text.len() >= 20 && text.as_bytes()[10].eq_ignore_ascii_case(&b'T');
+        if !strict {
+            return Err(WANTED.to_owned());
+        }
+        let millis = u64::try_from(parsed.as_millisecond());
+        millis.map(Self::from_millis).map_err(|_| "must not be before 1970".to_owned())
+    }
+}
+
+impl From<SystemTime> for Timestamp {
+    fn from(time: SystemTime) -> Self {
+        Self::from_millis(time.duration_since(UNIX_EPOCH).map_or(0, millis_of))
+    }
+}
+
+impl fmt::Display for Timestamp {
+    /// RFC 3339 in UTC, always with milliseconds: one width, and texts sort as times do.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let time = jiff::Timestamp::from_millisecond(i64::try_from(self.0).unwrap_or(i64::MAX));
+        write!(f, "{:.3}", time.unwrap_or_default())
+    }
+}
+
+impl fmt::Debug for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+fn millis_of(length: Duration) -> u64 {
+    u64::try_from(length.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Reads a length of time: numbers with units, such as `90s`, `10m`, `72h`, `30d`, `1h 30m`, `250ms`.
+///
+/// # Errors
+/// A sentence on what would be right.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    let wanted = || {
+        format!("`{}` is not a duration: write a number and a unit, such as \"90s\", \"10m\" or \"72h\"", excerpt(text))
+    };
+    let length = humantime::parse_duration(text).map_err(|_| wanted())?;
+    if length.subsec_nanos() % 1_000_000 != 0 {
+        return Err(format!("`{}` is finer than a millisecond, which is the shortest step here", excerpt(text)));
+    }
+    Ok(length)
+}
+
+/// Writes a length of time as [`parse_duration`] reads it, in the largest unit up to hours that
+/// leaves no remainder: `90s`, `10m`, `72h`. Parts below a millisecond are dropped.
+pub fn format_duration(length: Duration) -> String {
+    let millis = millis_of(length);
+    for (unit, size) in [("h", 3_600_000), ("m", 60_000), ("s", 1_000)] {
+        if millis >= size && millis.is_multiple_of(size) {
+            return format!("{}{unit}", millis / size);
+        }
+    }
+    if millis == 0 { "0s".to_owned() } else { format!("{millis}ms") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_written_in_utc_with_milliseconds() {
+        let cases = [
+            ("2026-11-23T09:30:00Z", "2026-11-23T09:30:00.000Z"),
+            ("2026-11-23T09:30:00.1239+02:00", "2026-11-23T07:30:00.123Z"),
+            ("1970-01-01T00:00:00Z", "1970-01-01T00:00:00.000Z"),
+        ];
+        for (text, wanted) in cases {
+            assert_eq!(Timestamp::parse(text).map(|t| t.to_string()), Ok(wanted.to_owned()));
+        }
+        assert_eq!(Timestamp::MAX.to_string(), "9999-12-30T21:59:59.999Z");
+    }
+
+    #[test]
+    fn what_is_not_rfc_3339_is_refused() {
+        for text in [
+            "",
+            "yesterday",
+            "2026-11-23",
+            "2026-11-23T09:30:00",
+            "1969-12-31T23:59:59Z",
+            "2026-13-01T00:00:00Z",
+            "2026-11-23 09:30:00Z",
+        ] {
+            assert!(Timestamp::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn durations_read_back_as_they_were_written() {
+        for text in ["90s", "10m", "72h", "250ms", "0s", "1500ms", "1h"] {
+            assert_eq!(format_duration(parse_duration(text).unwrap()), text);
+        }
+        assert_eq!(format_duration(parse_duration("3d").unwrap()), "72h");
+        for wrong in ["", "5", "-5s", "5 parsecs", "10us"] {
+            assert!(parse_duration(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,308 @@
+//! The daemon: starts the rooms in their order, watches over them, and stops them in theirs.
+//!
+//! Knows every room but the command line. A thread that dies, or a store that fails, ends the whole
+//! daemon in order: there is no half-dead process that answers and does not deliver.
+//!
+//! Start: lock, store, token, senders and dispatcher, committer, listener. Stop, each stage with its
+//! limit and a line on standard error: the listener takes no more and finishes its requests; no
+//! attempt begins, those under way end; the committer writes what waits; the store closes.
+
+use std::fmt;
+use std::io::Write as _;
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use crate::config::Config;
+use crate::core::time::Timestamp;
+use crate::dispatch::{self, Dispatcher, Gauge};
+use crate::http::{self, Edge, Server, TokenHash};
+use crate::sender::{Transport, TransportSettings};
+use crate::service::{self, AdminToken, DataDirLock};
+use crate::store::{Running, Settings as StoreSettings, Store};
+use crate::telemetry;
+
+/// How long requests may take to end once the daemon stops.
+const HTTP_STOP: Duration = Duration::from_secs(10);
+/// How long attempts may take to end beyond their own time limit.
+const SENDERS_STOP: Duration = Duration::from_secs(5);
+/// The longest that is waited for attempts, whatever their time limit: `TimeoutStopSec` of the
+/// unit is above the sum of the stages.
+const SENDERS_STOP_MOST: Duration = Duration::from_secs(30);
+/// How long an answer may wait for a client that does not read it.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Why the daemon did not start, or ended by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fatal {
+    cause: Cause,
+    message: String,
+}
+
+/// What kind of end it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cause {
+    /// Something outside: the port is taken, a file of the configuration cannot be read.
+    Failed,
+    /// The data directory or its disk.
+    Store,
+    /// Hookswitch itself.
+    Bug,
+}
+
+impl Fatal {
+    fn new(cause: Cause, message: impl fmt::Display) -> Self {
+        Self { cause, message: message.to_string() }
+    }
+
+    /// The exit status: 1 failed, 74 the store, 70 a bug (`sysexits.h`).
+    pub const fn exit_code(&self) -> u8 {
+        match self.cause {
+            Cause::Failed => 1,
+            Cause::Store => 74,
+            Cause::Bug => 70,
+        }
+    }
+}
+
+impl fmt::Display for Fatal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Fatal {}
+
+/// What ends a running daemon.
+enum End {
+    Asked,
+    Fatal(Fatal),
+}
+
+/// A running daemon.
+pub struct Daemon {
+    address: SocketAddr,
+    token: AdminToken,
+    token_path: PathBuf,
+    attempt_limit: Duration,
+    end: Receiver<End>,
+    ask: Sender<End>,
+    server: Server,
+    dispatcher: Dispatcher,
+    committer: Running,
+    // Given back last: until then nobody else may open the store.
+    lock: DataDirLock,
+}
+
+/// Runs the daemon until a signal ends it, or it cannot go on.
+///
+/// # Errors
+/// It could not start, or had to end.
+pub fn run(config: &Config) -> Result<(), Fatal> {
+    telemetry::start(config.diagnostics).map_err(|error| Fatal::new(Cause::Bug, error))?;
+    let daemon = Daemon::start(config)?;
+    let ask = daemon.ask.clone();
+    // A daemon that is stopping already has nobody who listens: that is as good.
+    let asked = service::on_stop_signal(move || drop(ask.send(End::Asked)));
+    asked.map_err(|error| Fatal::new(Cause::Failed, format!("signals cannot be handled: {error}")))?;
+    daemon.announce();
+    let end = daemon.end.recv().unwrap_or(End::Asked);
+    if let End::Fatal(fatal) = &end {
+        tracing::error!("{fatal}");
+    }
+    daemon.stop();
+    match end {
+        End::Asked => Ok(()),
+        End::Fatal(fatal) => Err(fatal),
+    }
+}
+
+impl Daemon {
+    /// Starts everything; handles no signals and prints nothing.
+    ///
+    /// # Errors
+    /// Something could not be started. What was started before it is stopped.
+    pub fn start(config: &Config) -> Result<Self, Fatal> {
+        let lock = DataDirLock::take(&config.data_dir).map_err(|error| Fatal::new(Cause::Store, error))?;
+        let listener =
+            TcpListener::bind(config.http.listen).map_err(|error| cannot_listen(config.http.listen, &error))?;
+        let settings = StoreSettings {
+            cache_bytes: config.store.cache_bytes,
+            give_up_after: config.retry.give_up_after(),
+            idempotency_window: config.retention.idempotency_window,
+        };
+        let idle = Store::open(lock.dir(), settings, now()).map_err(|error| Fatal::new(Cause::Store, error))?;
+        let token = AdminToken::load_or_create(lock.dir()).map_err(|error| Fatal::new(Cause::Store, error))?;
+        let transport = Arc::new(transport(config)?);
+        let (ask, end) = mpsc::channel();
+        let failed = Arc::new(AtomicBool::new(false));
+        let inbox = Arc::new(dispatch::Inbox::default());
+
+        let dispatcher = Dispatcher::start(
+            idle.store().clone(),
+            transport.clone(),
+            dispatch_settings(config),
+            Arc::new(now),
+            inbox.clone(),
+            fatal(&ask, Cause::Bug),
+        );
+        let dispatcher = dispatcher.map_err(|error| Fatal::new(Cause::Store, error))?;
+        let store = idle.store().clone();
+        let (noted, store_failed) = (failed.clone(), fatal(&ask, Cause::Store));
+        let committer = idle.start(
+            now,
+            move |changes| inbox.changes(changes),
+            move |why| {
+                noted.store(true, Ordering::Relaxed);
+                store_failed(format!(
+                    "{why}; nothing more is accepted, and the daemon ends; what was answered 202 is on the disk"
+                ));
+            },
+        );
+        let committer = committer.map_err(|error| Fatal::new(Cause::Failed, error))?;
+        let edge = edge(config, store, transport, &token, dispatcher.gauge(), failed);
+        let server = http::serve(listener, edge, http_settings(config), Box::new(fatal(&ask, Cause::Bug)));
+        let server = server.map_err(|error| Fatal::new(Cause::Failed, error))?;
+        Ok(Self {
+            address: server.address(),
+            token_path: AdminToken::path(lock.dir()),
+            token,
+            attempt_limit: config.senders.timeout,
+            end,
+            ask,
+            server,
+            dispatcher,
+            committer,
+            lock,
+        })
+    }
+
+    /// The address that is listened on.
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where the admin token is kept.
+    pub fn admin_token_path(&self) -> &Path {
+        &self.token_path
+    }
+
+    /// Says on standard output that the daemon is there, and to systemd.
+    fn announce(&self) {
+        let mut out = std::io::stdout().lock();
+        // Somebody who closed standard output does not want to hear it.
+        let _ = writeln!(out, "listening on http://{}", self.address);
+        if self.token.is_new() {
+            let _ = writeln!(
+                out,
+                "admin token: {}  (shown this once; kept in {})",
+                self.token.expose(),
+                self.token_path.display()
+            );
+        }
+        let _ = out.flush();
+        service::notify_ready(&format!("listening on http://{}", self.address));
+    }
+
+    /// Stops everything, in order.
+    pub fn stop(self) {
+        service::notify_stopping("finishing requests");
+        tracing::info!("stopping: no new requests; finishing those under way");
+        let cut = self.server.stop(HTTP_STOP);
+        if cut > 0 {
+            tracing::warn!("{cut} connections were cut off after {} s", HTTP_STOP.as_secs());
+        }
+        tracing::info!("stopping: no new attempts; waiting for those under way");
+        service::notify_status("waiting for attempts under way");
+        let left = self.dispatcher.stop((self.attempt_limit + SENDERS_STOP).min(SENDERS_STOP_MOST));
+        if left > 0 {
+            tracing::warn!("{left} attempts had not ended; they are made again after the next start");
+        }
+        tracing::info!("stopping: writing what waits");
+        service::notify_status("closing the store");
+        self.committer.stop();
+        drop(self.lock);
+        tracing::info!("stopped");
+    }
+}
+
+fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> Fatal {
+    let what = format!(
+        "cannot listen on {address}: {error}; set `listen` in [http], or --listen, to a free address of this machine"
+    );
+    Fatal::new(Cause::Failed, what)
+}
+
+/// Reports, once or more often, that the daemon cannot go on.
+fn fatal(ask: &Sender<End>, cause: Cause) -> impl Fn(String) + Send + use<> {
+    let ask = Mutex::new(ask.clone());
+    move |message| {
+        let ask = ask.lock().unwrap_or_else(PoisonError::into_inner);
+        // If nobody listens the daemon has ended already.
+        drop(ask.send(End::Fatal(Fatal::new(cause, message))));
+    }
+}
+
+fn transport(config: &Config) -> Result<Transport, Fatal> {
+    let settings = TransportSettings {
+        connect_timeout: config.senders.connect_timeout,
+        timeout: config.senders.timeout,
+        policy: config.network.policy.clone(),
+        extra_ca: config.network.extra_ca.clone(),
+    };
+    Transport::new(settings).map_err(|error| Fatal::new(Cause::Failed, error))
+}
+
+fn dispatch_settings(config: &Config) -> dispatch::Settings {
+    dispatch::Settings {
+        threads: config.senders.threads,
+        max_in_flight: config.senders.max_in_flight,
+        hold: config.ordering.hold,
+        retry: config.retry.clone(),
+    }
+}
+
+fn http_settings(config: &Config) -> http::Settings {
+    http::Settings {
+        max_body_bytes: config.http.max_body_bytes,
+        max_connections: config.http.max_connections,
+        header_timeout: config.http.header_timeout,
+        body_timeout: config.http.body_timeout,
+        write_timeout: WRITE_TIMEOUT,
+    }
+}
+
+fn edge(
+    config: &Config,
+    store: Store,
+    transport: Arc<Transport>,
+    token: &AdminToken,
+    gauge: Gauge,
+    failed: Arc<AtomicBool>,
+) -> Edge {
+    let ready = move || {
+        let failed = failed.load(Ordering::Relaxed);
+        if failed { Err("the store has failed, and the daemon is ending".to_owned()) } else { Ok(()) }
+    };
+    Edge {
+        store,
+        catalogue: Arc::new(config.catalogue.clone()),
+        transport,
+        admin_token: TokenHash::of(token.expose()),
+        default_ordering: config.ordering.default,
+        senders: Box::new(move || {
+            let (threads, busy) = gauge.senders();
+            http::Senders { busy, threads }
+        }),
+        ready: Box::new(ready),
+        clock: Box::new(now),
+    }
+}
+
+/// The wall clock, read here and nowhere else in the rooms below.
+fn now() -> Timestamp {
+    SystemTime::now().into()
+}

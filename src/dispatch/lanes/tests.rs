@@ -1,0 +1,216 @@
+use super::*;
+use crate::core::delivery::State;
+use crate::core::event::{CallId, EventType};
+use crate::core::id::{EventId, SubscriptionId};
+
+const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
+const MINUTE: Duration = Duration::from_secs(60);
+const HOLD: Duration = Duration::from_secs(15 * 60);
+
+const TERMS: Terms = Terms { enabled: true, ordering: Ordering::Call, max_in_flight: 100, rate_per_second: None };
+
+fn lanes(terms: Terms) -> Lanes {
+    let mut lanes = Lanes::new(HOLD);
+    lanes.put_subscription(1, terms, NOW);
+    lanes
+}
+
+fn delivery(number: u32, sequence: u64, call: &str) -> Delivery {
+    Delivery {
+        id: DeliveryId::new(NOW, number, sequence),
+        subscription: SubscriptionId::from_bits(u128::from(number)),
+        event: EventId::from_bits(u128::from(sequence)),
+        event_type: EventType::parse("call.new").unwrap(),
+        call: CallId::parse(call).unwrap(),
+        state: State::Pending,
+        attempts: 0,
+        due: NOW,
+        give_up_at: Timestamp::MAX,
+        expire_at: None,
+        first_failed_at: None,
+        last_response: None,
+    }
+}
+
+/// Takes all whose turn it is, as (sequence, sequences passed).
+fn started(lanes: &mut Lanes, now: Timestamp) -> Vec<(u64, Vec<u64>)> {
+    let mut all = Vec::new();
+    while let Some(start) = lanes.start(now) {
+        all.push((start.delivery.id.sequence(), start.gap.iter().map(|id| id.sequence()).collect()));
+    }
+    all
+}
+
+fn delivered(sequence: u64, call: &str) -> Delivery {
+    Delivery { state: State::Delivered, ..delivery(1, sequence, call) }
+}
+
+fn failed(sequence: u64, call: &str, first: Timestamp, due: Timestamp) -> Delivery {
+    Delivery { state: State::Retrying, due, first_failed_at: Some(first), attempts: 1, ..delivery(1, sequence, call) }
+}
+
+fn plain(sequences: &[u64]) -> Vec<(u64, Vec<u64>)> {
+    sequences.iter().map(|sequence| (*sequence, Vec::new())).collect()
+}
+
+#[test]
+fn calls_go_side_by_side_and_each_in_order() {
+    let mut lanes = lanes(TERMS);
+    for (sequence, call) in [(1, "a"), (2, "b"), (3, "a"), (4, "b"), (5, "c")] {
+        lanes.put(delivery(1, sequence, call), NOW);
+    }
+    assert_eq!(started(&mut lanes, NOW), plain(&[1, 2, 5]));
+    lanes.done(delivered(2, "b"), NOW);
+    assert_eq!(started(&mut lanes, NOW), plain(&[4]));
+    lanes.done(delivered(1, "a"), NOW);
+    lanes.done(delivered(4, "b"), NOW);
+    assert_eq!(started(&mut lanes, NOW), plain(&[3]));
+}
+
+#[test]
+fn a_failure_holds_its_call_until_the_hold_ends_and_what_passes_names_it() {
+    let mut lanes = lanes(TERMS);
+    for sequence in 1..=3 {
+        lanes.put(delivery(1, sequence, "a"), NOW);
+    }
+    assert_eq!(started(&mut lanes, NOW), plain(&[1]));
+    let retry_at = NOW.plus(2 * HOLD);
+    lanes.done(failed(1, "a", NOW, retry_at), NOW);
+    assert_eq!(lanes.next_wake(), Some(NOW.plus(HOLD)));
+    assert_eq!(started(&mut lanes, NOW.plus(HOLD - Duration::from_millis(1))), []);
+    assert_eq!(started(&mut lanes, NOW.plus(HOLD)), [(2, vec![1])]);
+    lanes.done(delivered(2, "a"), NOW.plus(HOLD));
+    assert_eq!(started(&mut lanes, NOW.plus(HOLD)), [(3, vec![1])]);
+    lanes.done(delivered(3, "a"), NOW.plus(HOLD));
+    assert_eq!(lanes.next_wake(), Some(retry_at));
+    assert_eq!(started(&mut lanes, retry_at), plain(&[1]));
+}
+
+#[test]
+fn one_that_passed_and_failed_holds_those_behind_it_for_a_hold_of_its_own() {
+    let mut lanes = lanes(TERMS);
+    for sequence in 1..=3 {
+        lanes.put(delivery(1, sequence, "a"), NOW);
+    }
+    started(&mut lanes, NOW);
+    lanes.done(failed(1, "a", NOW, NOW.plus(10 * HOLD)), NOW);
+    let passing = NOW.plus(HOLD);
+    assert_eq!(started(&mut lanes, passing), [(2, vec![1])]);
+    lanes.done(failed(2, "a", passing, NOW.plus(10 * HOLD)), passing);
+    assert_eq!(started(&mut lanes, passing.plus(MINUTE)), []);
+    assert_eq!(started(&mut lanes, passing.plus(HOLD)), [(3, vec![1, 2])]);
+}
+
+#[test]
+fn one_that_comes_due_again_goes_before_those_that_could_pass_it() {
+    let mut lanes = lanes(Terms { max_in_flight: 1, ..TERMS });
+    for (sequence, call) in [(1, "a"), (2, "a"), (3, "b")] {
+        lanes.put(delivery(1, sequence, call), NOW);
+    }
+    assert_eq!(started(&mut lanes, NOW), plain(&[1]));
+    lanes.done(failed(1, "a", NOW, NOW.plus(HOLD + MINUTE)), NOW);
+    assert_eq!(started(&mut lanes, NOW), plain(&[3]));
+    // While 3 is under way the hold ends, so 2 is listed; then 1 comes due before anything begins.
+    assert_eq!(started(&mut lanes, NOW.plus(HOLD)), []);
+    let later = NOW.plus(HOLD + MINUTE);
+    lanes.done(delivered(3, "b"), later);
+    assert_eq!(started(&mut lanes, later), plain(&[1]));
+}
+
+#[test]
+fn without_an_order_nothing_is_held() {
+    let mut lanes = lanes(Terms { ordering: Ordering::None, ..TERMS });
+    for sequence in 1..=3 {
+        lanes.put(delivery(1, sequence, "a"), NOW);
+    }
+    assert_eq!(started(&mut lanes, NOW), plain(&[1, 2, 3]));
+}
+
+#[test]
+fn a_subscription_keeps_to_its_terms_and_others_take_turns() {
+    let mut lanes = lanes(Terms { max_in_flight: 2, ..TERMS });
+    lanes.put_subscription(2, TERMS, NOW);
+    for sequence in 1..=4 {
+        lanes.put(delivery(1, sequence, &format!("a{sequence}")), NOW);
+        lanes.put(delivery(2, sequence, &format!("b{sequence}")), NOW);
+    }
+    let order: Vec<u32> =
+        std::iter::from_fn(|| lanes.start(NOW)).map(|start| start.delivery.id.subscription_number()).collect();
+    assert_eq!(order, [1, 2, 1, 2, 2, 2]);
+    lanes.done(delivered(1, "a1"), NOW);
+    assert_eq!(started(&mut lanes, NOW), plain(&[3]));
+}
+
+#[test]
+fn a_disabled_subscription_keeps_what_it_is_owed_and_goes_on_in_order() {
+    let mut lanes = lanes(Terms { enabled: false, ..TERMS });
+    for sequence in [2, 1, 3] {
+        lanes.put(delivery(1, sequence, &format!("c{sequence}")), NOW);
+    }
+    assert_eq!(started(&mut lanes, NOW), []);
+    lanes.put_subscription(1, TERMS, NOW);
+    assert_eq!(started(&mut lanes, NOW), plain(&[1, 2, 3]));
+}
+
+#[test]
+fn a_rate_is_kept() {
+    let mut lanes = lanes(Terms { rate_per_second: Some(2), ..TERMS });
+    for sequence in 1..=3 {
+        lanes.put(delivery(1, sequence, &format!("c{sequence}")), NOW);
+    }
+    assert_eq!(started(&mut lanes, NOW), plain(&[1]));
+    let next = lanes.next_wake().unwrap();
+    assert_eq!(next, NOW.plus(Duration::from_millis(500)));
+    assert_eq!(started(&mut lanes, next), plain(&[2]));
+}
+
+#[test]
+fn what_is_cancelled_is_not_sent_and_frees_those_behind_it() {
+    let mut lanes = lanes(TERMS);
+    for sequence in 1..=3 {
+        lanes.put(delivery(1, sequence, "a"), NOW);
+    }
+    lanes.cancel(DeliveryId::new(NOW, 1, 2), NOW);
+    assert_eq!(started(&mut lanes, NOW), plain(&[1]));
+    lanes.cancel(DeliveryId::new(NOW, 1, 1), NOW);
+    lanes.done(failed(1, "a", NOW, NOW), NOW);
+    assert_eq!(started(&mut lanes, NOW), plain(&[3]), "1 was cancelled while it was under way");
+}
+
+#[test]
+fn what_is_no_longer_wanted_leaves_once_and_in_time() {
+    let mut lanes = lanes(Terms { enabled: false, ..TERMS });
+    let wanted_until = NOW.plus(MINUTE);
+    lanes.put(Delivery { expire_at: Some(wanted_until), ..delivery(1, 1, "a") }, NOW);
+    lanes.put(delivery(1, 2, "a"), NOW);
+    assert_eq!(lanes.next_wake(), Some(wanted_until));
+    assert_eq!(lanes.expired(NOW), None);
+    assert_eq!(lanes.expired(wanted_until).map(|delivery| delivery.id.sequence()), Some(1));
+    assert_eq!(lanes.expired(wanted_until), None);
+    lanes.put_subscription(1, TERMS, wanted_until);
+    assert_eq!(started(&mut lanes, wanted_until), plain(&[2]));
+}
+
+#[test]
+fn a_delivery_that_is_heard_of_twice_is_sent_once() {
+    let mut lanes = lanes(TERMS);
+    lanes.put(delivery(1, 1, "a"), NOW);
+    lanes.put(delivery(1, 1, "a"), NOW);
+    assert_eq!(started(&mut lanes, NOW), plain(&[1]));
+    lanes.put(delivery(1, 1, "a"), NOW);
+    assert_eq!(started(&mut lanes, NOW), []);
+    lanes.done(delivered(1, "a"), NOW);
+    assert_eq!(started(&mut lanes, NOW), []);
+    assert_eq!(lanes.next_wake(), None);
+}
+
+#[test]
+fn nothing_is_left_of_a_subscription_that_is_gone() {
+    let mut lanes = lanes(TERMS);
+    lanes.put(Delivery { expire_at: Some(NOW.plus(MINUTE)), due: NOW.plus(MINUTE), ..delivery(1, 1, "a") }, NOW);
+    lanes.put(delivery(1, 2, "b"), NOW);
+    assert_eq!(started(&mut lanes, NOW), plain(&[2]));
+    lanes.remove_subscription(1);
+    lanes.done(delivered(2, "b"), NOW);
+    assert_eq!((lanes.start(NOW.plus(HOLD)), lanes.next_wake()), (None, None));
+}

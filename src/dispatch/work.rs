@@ -1,0 +1,171 @@
+//! One attempt, from a delivery whose turn it is to what is recorded of it: prepare, post, judge,
+//! record. Runs in a sender thread; each part is a function of its own.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::core::attempt::{Answer, Fault, LogEntry, Outcome, Report};
+use crate::core::backoff::RetryPolicy;
+use crate::core::delivery::{Delivery, State, Verdict, judge};
+use crate::core::event::Event;
+use crate::core::id::AttemptId;
+use crate::core::request::{Marks, Outgoing};
+use crate::core::subscription::{DisabledReason, Subscription};
+use crate::core::time::Timestamp;
+use crate::store::{Finish, Health};
+
+use super::lanes::Start;
+
+/// A delivery whose turn it is, and whom it goes to.
+#[derive(Debug, Clone)]
+pub(super) struct Job {
+    pub(super) start: Start,
+    pub(super) subscription: Arc<Subscription>,
+}
+
+/// The request of the next attempt.
+pub(super) fn prepare(job: &Job, event: &Event, now: Timestamp) -> Outgoing {
+    let Start { delivery, gap } = &job.start;
+    let marks = Marks { delivery: delivery.id, attempt: delivery.attempts.saturating_add(1), gap: gap.clone() };
+    Outgoing::delivery(&job.subscription, event, &marks, now)
+}
+
+/// What is seen of an attempt that could not be made.
+pub(super) fn not_made(fault: Fault, detail: String) -> Report {
+    Report { outcome: Outcome::Failed { fault, detail }, duration: Duration::ZERO, phases: Vec::new(), address: None }
+}
+
+/// What an attempt changes, and its entry of the log.
+pub(super) struct Tried<'a> {
+    pub(super) job: &'a Job,
+    /// `None` if it could not be read.
+    pub(super) event: Option<&'a Event>,
+    /// `None` if there was nothing to send.
+    pub(super) request: Option<&'a Outgoing>,
+    pub(super) report: Report,
+    /// The subscription's, before this attempt.
+    pub(super) health: Health,
+}
+
+impl Tried<'_> {
+    /// Judges the attempt at `now`; `chance` (0 up to 1) spreads the delay of a retry.
+    pub(super) fn judge(self, policy: &RetryPolicy, now: Timestamp, chance: f64) -> Finish {
+        let delivery = &self.job.start.delivery;
+        let verdict = judge(policy, delivery, &self.report.outcome, now, chance);
+        let after = after(delivery, verdict, &self.report.outcome, now);
+        let disable = disable(policy, verdict, &self.report.outcome, self.health, now);
+        Finish { entry: self.entry(&after, verdict, now), after, disable }
+    }
+
+    fn entry(self, after: &Delivery, verdict: Verdict, now: Timestamp) -> LogEntry {
+        let (answer, error, error_detail) = match self.report.outcome {
+            Outcome::Answered(answer) => (Some(answer), None, String::new()),
+            Outcome::Failed { fault, detail } => (None, Some(fault), detail),
+        };
+        let Job { subscription, .. } = self.job;
+        LogEntry {
+            id: AttemptId::from_bits(0),
+            created: now,
+            event_type: after.event_type.clone(),
+            status: verdict.status(),
+            response: answer.as_ref().map(|answer| answer.status),
+            error,
+            error_detail,
+            duration: self.report.duration,
+            phases: self.report.phases,
+            address: self.report.address,
+            attempt: after.attempts,
+            next_attempt: match verdict {
+                Verdict::Retry { at } => Some(at),
+                _ => None,
+            },
+            test: false,
+            event: Some(after.event),
+            delivery: Some(after.id),
+            subscription: after.subscription,
+            company: subscription.company.clone(),
+            domain: self.event.and_then(|event| event.domain.clone()),
+            call: Some(after.call.clone()),
+            phone: self.event.and_then(|event| event.phone.clone()),
+            url: subscription.url.clone(),
+            sent: self.request.map(Outgoing::sent),
+            sent_body: None,
+            answer,
+        }
+    }
+}
+
+/// The delivery after an attempt.
+fn after(delivery: &Delivery, verdict: Verdict, outcome: &Outcome, now: Timestamp) -> Delivery {
+    let (state, due) = match verdict {
+        Verdict::Delivered => (State::Delivered, now),
+        Verdict::Retry { at } => (State::Retrying, at),
+        Verdict::GivenUp | Verdict::Gone => (State::Failed, now),
+        Verdict::Expired => (State::Expired, now),
+    };
+    let last_response = match outcome {
+        Outcome::Answered(Answer { status, .. }) => Some(*status),
+        Outcome::Failed { .. } => None,
+    };
+    Delivery {
+        state,
+        due,
+        attempts: delivery.attempts.saturating_add(1),
+        first_failed_at: delivery.first_failed_at.or(Some(now)),
+        last_response,
+        ..delivery.clone()
+    }
+}
+
+/// Whether the attempt ends the subscription's enabled state, and why.
+fn disable(
+    policy: &RetryPolicy,
+    verdict: Verdict,
+    outcome: &Outcome,
+    health: Health,
+    now: Timestamp,
+) -> Option<DisabledReason> {
+    if verdict == Verdict::Gone {
+        return Some(DisabledReason::Gone);
+    }
+    // A fault of ours says nothing of the receiver.
+    let ours = matches!(outcome, Outcome::Failed { fault: Fault::Internal | Fault::EventUnavailable, .. });
+    let failing = health.failing_since.is_some_and(|since| now.since(since) >= policy.disable_after());
+    (verdict != Verdict::Delivered && !ours && failing).then_some(DisabledReason::Failing)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
+
+    fn answered(status: u16) -> Outcome {
+        Outcome::Answered(Answer { status, headers: Vec::new(), body: Vec::new(), truncated: false })
+    }
+
+    #[test]
+    fn a_receiver_is_given_up_only_when_every_attempt_failed_for_long_enough() {
+        let policy = RetryPolicy::default();
+        let day = Duration::from_secs(86_400);
+        let since = |days: u32| Health {
+            failing_since: Some(Timestamp::from_millis(NOW.millis() - (day * days).as_millis() as u64)),
+            ..Health::default()
+        };
+        let retry = Verdict::Retry { at: NOW };
+        let internal = Outcome::Failed { fault: Fault::Internal, detail: String::new() };
+        let cases = [
+            (retry, answered(500), since(6), Some(DisabledReason::Failing)),
+            (retry, answered(500), since(5), Some(DisabledReason::Failing)),
+            (retry, answered(500), since(4), None),
+            (retry, answered(500), Health::default(), None),
+            (Verdict::GivenUp, answered(500), since(6), Some(DisabledReason::Failing)),
+            (Verdict::Delivered, answered(200), since(6), None),
+            (Verdict::Gone, answered(410), Health::default(), Some(DisabledReason::Gone)),
+            (retry, internal, since(6), None),
+        ];
+        for (verdict, outcome, health, wanted) in cases {
+            assert_eq!(disable(&policy, verdict, &outcome, health, NOW), wanted, "{verdict:?} {outcome:?} {health:?}");
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! The bridge from the async edge to the store, which is not.
+//!
+//! A write goes to the committer with a callback, which wakes the request that waits for it. If the
+//! client has gone away meanwhile, the write goes on and its answer is dropped. A read blocks, so
+//! it is done on one of a fixed number of threads.
+
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
+
+use super::problem::Problem;
+use crate::store::{Busy, ReadError, Reply, Store};
+
+/// How long a write is waited for: far longer than any disk that works needs.
+const WRITE_DEADLINE: Duration = Duration::from_secs(30);
+
+/// Hands a write over with `send` and waits until it is on the disk.
+///
+/// # Errors
+/// 503 if the committer's inbox is full, if it does not answer, or if the store has failed;
+/// otherwise what the store says against it.
+pub(super) async fn written<T: Send + 'static>(send: impl FnOnce(Reply<T>) -> Result<(), Busy>) -> Result<T, Problem> {
+    const LOST: &str = "the store did not say whether this was stored: post it again with the same id";
+    let (answer, waiting) = oneshot::channel();
+    // Whoever waited may be gone: then nobody needs the answer.
+    send(Box::new(move |result| drop(answer.send(result))))?;
+    match timeout(WRITE_DEADLINE, waiting).await {
+        Ok(Ok(result)) => result.map_err(Problem::from),
+        Ok(Err(_)) | Err(_) => Err(Problem::unavailable(LOST, 5)),
+    }
+}
+
+/// Reads the store off the async thread.
+///
+/// # Errors
+/// 503 if the disk could not be read, 500 if `work` panicked.
+pub(super) async fn read<T: Send + 'static>(
+    store: &Store,
+    work: impl FnOnce(&Store) -> Result<T, ReadError> + Send + 'static,
+) -> Result<T, Problem> {
+    let store = store.clone();
+    blocking(move || work(&store)).await?.map_err(Problem::from)
+}
+
+/// Does what blocks off the async thread.
+///
+/// # Errors
+/// 500 if `work` panicked.
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
+    spawn_blocking(work).await.map_err(|_| {
+        tracing::error!("a blocking part of a request panicked; the panic's message stands above");
+        Problem::internal()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::WriteError;
+
+    fn outcome(send: impl FnOnce(Reply<u32>) -> Result<(), Busy>) -> Result<u32, u16> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(written(send)).map_err(|problem| problem.status())
+    }
+
+    #[test]
+    fn a_write_answers_when_it_is_done_and_not_before() {
+        let later = |reply: Reply<u32>| {
+            std::thread::spawn(move || reply(Ok(7)));
+            Ok(())
+        };
+        assert_eq!(outcome(later), Ok(7));
+    }
+
+    #[test]
+    fn a_write_that_is_not_made_is_told_apart() {
+        let answered = |error: WriteError| {
+            outcome(|reply| {
+                reply(Err(error));
+                Ok(())
+            })
+        };
+        let dropped = |reply| {
+            drop(reply);
+            Ok(())
+        };
+        assert_eq!(outcome(|_| Err(Busy)), Err(503));
+        assert_eq!(outcome(dropped), Err(503));
+        assert_eq!(answered(WriteError::Unavailable), Err(503));
+        assert_eq!(answered(WriteError::NotFound), Err(404));
+        assert_eq!(answered(WriteError::Conflict("no".to_owned())), Err(409));
+    }
+
+    #[test]
+    fn a_write_goes_on_when_nobody_waits_for_it_any_more() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let mut kept = None;
+        let send = |reply: Reply<u32>| {
+            kept = Some(reply);
+            Ok(())
+        };
+        let waited = runtime.block_on(async { timeout(Duration::ZERO, written(send)).await });
+        assert!(waited.is_err(), "it was not answered");
+        kept.expect("it was handed over")(Ok(7));
+    }
+}

@@ -1,0 +1,136 @@
+//! One connection: hyper around a handler, with every wait bounded and every panic contained.
+//!
+//! Knows neither routes nor the store: it is given a [`Handler`].
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
+use std::time::Duration;
+
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::header::{CONNECTION, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::Service;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout};
+
+use super::Settings;
+use super::hygiene;
+use super::problem::Problem;
+use super::reply::Reply;
+use super::wire::Wire;
+
+/// What answers requests.
+pub(super) trait Handler: Send + Sync + 'static {
+    /// Answers one request. A panic becomes a 500, and the connection is closed after it.
+    fn handle(self: Arc<Self>, request: Request<Incoming>) -> impl Future<Output = Reply> + Send;
+}
+
+/// The largest head of a request, in bytes: its line and its headers. Of these there may be 100.
+const MAX_HEAD: usize = 16 * 1024;
+/// The largest buffer that hyper reads into; a larger head is refused before it is complete.
+const MAX_BUFFER: usize = 32 * 1024;
+/// How long, and how much, is read after the last answer, so that a client that is still sending
+/// gets to see the answer instead of a reset connection.
+const LINGER: Duration = Duration::from_secs(1);
+const LINGER_BYTES: usize = 16 * 1024 * 1024;
+
+/// Serves `stream` until it ends, or, once `stop` changes, until its present request is answered.
+pub(super) async fn serve<H: Handler>(
+    stream: TcpStream,
+    handler: Arc<H>,
+    settings: &Settings,
+    keep_alive: bool,
+    mut stop: watch::Receiver<Option<Instant>>,
+) {
+    let wire = Wire::new(stream, settings.write_timeout);
+    let desk = Desk { handler, ambiguous: wire.ambiguous() };
+    let mut connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(settings.header_timeout)
+        .max_header_size(MAX_HEAD)
+        .max_buf_size(MAX_BUFFER)
+        .keep_alive(keep_alive)
+        .serve_connection(TokioIo::new(wire), desk);
+    let mut stopping = false;
+    let ended = loop {
+        tokio::select! {
+            ended = poll_fn(|cx| connection.poll_without_shutdown(cx)) => break ended,
+            _ = stop.changed(), if !stopping => {
+                stopping = true;
+                Pin::new(&mut connection).graceful_shutdown();
+            }
+        }
+    };
+    match ended {
+        Ok(()) => close(connection.into_parts().io.into_inner(), stopping).await,
+        Err(error) => tracing::debug!("a connection ended: {error}"),
+    }
+}
+
+/// Says that no more will be sent, and hears the client out for a moment.
+async fn close(mut wire: Wire<TcpStream>, stopping: bool) {
+    if wire.shutdown().await.is_err() || stopping {
+        return;
+    }
+    let hear_out = async {
+        let mut scratch = [0; 4096];
+        let mut heard = 0;
+        while let Ok(count @ 1..) = wire.read(&mut scratch).await {
+            heard += count;
+            if heard > LINGER_BYTES {
+                break;
+            }
+        }
+    };
+    // Whether the client was heard to its end or not, the connection is over.
+    let _ = timeout(LINGER, hear_out).await;
+}
+
+/// Stands between hyper and the handler.
+struct Desk<H> {
+    handler: Arc<H>,
+    ambiguous: Arc<AtomicBool>,
+}
+
+impl<H: Handler> Service<Request<Incoming>> for Desk<H> {
+    type Response = Reply;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Reply, Infallible>> + Send>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let handler = Arc::clone(&self.handler);
+        let ambiguous = self.ambiguous.load(Ordering::Relaxed);
+        Box::pin(async move {
+            let chunked = hygiene::is_chunked(&request);
+            let mut reply = match hygiene::check(&request, ambiguous) {
+                Ok(()) => caught(handler.handle(request)).await,
+                Err(problem) => problem.into_reply(),
+            };
+            if chunked {
+                reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok(reply)
+        })
+    }
+}
+
+/// `future`'s answer; a 500 if it panics.
+async fn caught(future: impl Future<Output = Reply>) -> Reply {
+    let mut future = pin!(future);
+    poll_fn(|cx| {
+        catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))).unwrap_or_else(|_| {
+            tracing::error!("the handler of a request panicked; the panic's message stands above");
+            Poll::Ready(Problem::internal().into_reply())
+        })
+    })
+    .await
+}

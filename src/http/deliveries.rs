@@ -1,0 +1,169 @@
+//! `/v1/deliveries`: what is owed to whom and how it stands; delivering again and cancelling by hand.
+
+use hyper::StatusCode;
+use serde::Serialize;
+
+use super::bridge;
+use super::cursor::{self, List};
+use super::problem::Problem;
+use super::reply::{Reply, json};
+use super::request::Permitted;
+use super::shape::{Items, Text};
+use crate::core::delivery::{Delivery, State};
+use crate::core::event::{CallId, Company, EventType};
+use crate::core::id::{DeliveryId, EventId, SubscriptionId};
+use crate::core::time::Timestamp;
+use crate::store::{DeliveryFilter, ReadError, Store};
+
+/// A delivery as the API shows it.
+#[derive(Serialize)]
+pub(super) struct Shown<'d> {
+    id: Text<DeliveryId>,
+    event_id: Text<EventId>,
+    event: &'d str,
+    subscription: Text<SubscriptionId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    company: Option<&'d str>,
+    call: &'d str,
+    sequence: u64,
+    state: &'static str,
+    attempts: u32,
+    created: Text<Timestamp>,
+    next_attempt: Option<Text<Timestamp>>,
+    give_up_at: Text<Timestamp>,
+    expires_at: Option<Text<Timestamp>>,
+    last_response: Option<u16>,
+}
+
+/// `delivery`, of `company` if that is known.
+pub(super) fn shown<'d>(delivery: &'d Delivery, company: Option<&'d Company>) -> Shown<'d> {
+    Shown {
+        id: Text(delivery.id),
+        event_id: Text(delivery.event),
+        event: delivery.event_type.as_str(),
+        subscription: Text(delivery.subscription),
+        company: company.map(Company::as_str),
+        call: delivery.call.as_str(),
+        sequence: delivery.id.sequence(),
+        state: delivery.state.as_str(),
+        attempts: delivery.attempts,
+        created: Text(delivery.id.timestamp()),
+        next_attempt: delivery.state.is_owed().then_some(Text(delivery.due)),
+        give_up_at: Text(delivery.give_up_at),
+        expires_at: delivery.expire_at.map(Text),
+        last_response: delivery.last_response,
+    }
+}
+
+/// Whose a delivery is: its subscription's company, or, once that is deleted, its event's.
+fn company_of(store: &Store, delivery: &Delivery) -> Result<Option<Company>, ReadError> {
+    if let Some(subscription) = store.subscription(delivery.subscription) {
+        return Ok(Some(subscription.company.clone()));
+    }
+    Ok(store.event(delivery.event)?.map(|event| event.company))
+}
+
+/// The delivery with this id, and whose it is, if the request may know of it.
+async fn find(request: &Permitted, id: DeliveryId) -> Result<(Delivery, Option<Company>), Problem> {
+    let found = bridge::read(&request.edge().store, move |store| {
+        let Some(delivery) = store.delivery(id)? else { return Ok(None) };
+        let company = company_of(store, &delivery)?;
+        Ok(Some((delivery, company)))
+    });
+    let access = &request.access;
+    let seen = |company: Option<&Company>| company.map_or(!access.is_bound(), |company| access.sees(company));
+    let found = found.await?.filter(|(_, company)| seen(company.as_ref()));
+    found.ok_or_else(|| Problem::not_found("there is no delivery with this id"))
+}
+
+/// Deliveries, newest first.
+pub(super) async fn list(request: Permitted) -> Result<Reply, Problem> {
+    let mut query = request.query();
+    let filter = DeliveryFilter {
+        company: query.take("company", Company::parse),
+        subscription: query.take("subscription", parse_id),
+        event: query.take("event", parse_id),
+        event_type: query.take("type", EventType::parse),
+        call: query.take("call", CallId::parse),
+        state: query.take("state", State::parse),
+        since: query.take_with_plus("since", Timestamp::parse),
+        until: query.take_with_plus("until", Timestamp::parse),
+    };
+    let page = query.page(List::Deliveries);
+    query.finish()?;
+    let filter = DeliveryFilter { company: request.access.narrow(filter.company.clone())?, ..filter };
+    let read = move |store: &Store| store.deliveries(&filter, page.after, page.limit);
+    let found = bridge::read(&request.edge().store, read).await?;
+    let owner = |delivery: &Delivery| request.edge().store.subscription(delivery.subscription);
+    let owners: Vec<_> = found.items.iter().map(owner).collect();
+    let pairs = found.items.iter().zip(&owners);
+    let items = pairs.map(|(delivery, owner)| shown(delivery, owner.as_ref().map(|owner| &owner.company))).collect();
+    json(StatusCode::OK, &Items { items, next: found.next.map(|bits| cursor::write(List::Deliveries, bits)) })
+}
+
+/// Reads an id, with a sentence on what one looks like.
+pub(super) fn parse_id<I: std::str::FromStr>(text: &str) -> Result<I, String>
+where
+    I::Err: std::fmt::Display,
+{
+    text.parse().map_err(|fault: I::Err| fault.to_string())
+}
+
+/// One delivery.
+pub(super) async fn show(request: Permitted, id: DeliveryId) -> Result<Reply, Problem> {
+    request.no_query()?;
+    let (delivery, company) = find(&request, id).await?;
+    json(StatusCode::OK, &shown(&delivery, company.as_ref()))
+}
+
+/// Delivers again, whatever became of it.
+pub(super) async fn retry(request: Permitted, id: DeliveryId) -> Result<Reply, Problem> {
+    request.no_query()?;
+    let (_, company) = find(&request, id).await?;
+    let delivery = bridge::written(|reply| request.edge().store.retry(id, reply)).await?;
+    json(StatusCode::ACCEPTED, &shown(&delivery, company.as_ref()))
+}
+
+/// Cancels what is owed, or a dead letter.
+pub(super) async fn cancel(request: Permitted, id: DeliveryId) -> Result<Reply, Problem> {
+    request.no_query()?;
+    let (_, company) = find(&request, id).await?;
+    let delivery = bridge::written(|reply| request.edge().store.cancel(id, reply)).await?;
+    json(StatusCode::OK, &shown(&delivery, company.as_ref()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_delivery_shows_its_next_attempt_only_while_it_is_owed() {
+        let at = Timestamp::from_millis(1_790_000_000_000);
+        let mut delivery = Delivery {
+            id: DeliveryId::new(at, 3, 42),
+            subscription: SubscriptionId::from_bits(1),
+            event: EventId::from_bits(2),
+            event_type: EventType::parse("call.new").unwrap(),
+            call: CallId::parse("c-1").unwrap(),
+            state: State::Retrying,
+            attempts: 2,
+            due: at,
+            give_up_at: at,
+            expire_at: None,
+            first_failed_at: None,
+            last_response: Some(500),
+        };
+        let time = at.to_string();
+        let mut wanted = serde_json::json!({
+            "id": delivery.id.to_string(), "event_id": delivery.event.to_string(), "event": "call.new",
+            "subscription": delivery.subscription.to_string(), "call": "c-1", "sequence": 42, "state": "retrying",
+            "attempts": 2, "created": time, "next_attempt": time, "give_up_at": time, "expires_at": null,
+            "last_response": 500,
+        });
+        assert_eq!(serde_json::to_value(shown(&delivery, None)).unwrap(), wanted);
+        delivery.state = State::Failed;
+        wanted["state"] = "failed".into();
+        wanted["next_attempt"] = serde_json::Value::Null;
+        assert_eq!(serde_json::to_value(shown(&delivery, None)).unwrap(), wanted);
+    }
+}

@@ -1,0 +1,50 @@
+//! `/v1/event-types`: what may be posted, with a sample and a schema of each.
+
+use hyper::StatusCode;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::problem::Problem;
+use super::reply::{Reply, json};
+use super::request::Permitted;
+use super::shape::Items;
+use crate::core::catalogue::{Catalogue, Entry};
+use crate::core::event::excerpt;
+
+#[derive(Serialize)]
+struct Shown<'e> {
+    name: &'e str,
+    title: &'e str,
+    description: &'e str,
+    sample: &'e RawValue,
+    schema: serde_json::Value,
+}
+
+fn shown<'e>(catalogue: &Catalogue, entry: &'e Entry) -> Result<Shown<'e>, Problem> {
+    // The catalogue takes no sample that is not JSON.
+    let sample = serde_json::from_str(&entry.sample).map_err(|_| Problem::internal())?;
+    let (title, description) = (entry.title.as_str(), entry.description.as_str());
+    Ok(Shown { name: entry.name.as_str(), title, description, sample, schema: catalogue.schema(entry) })
+}
+
+/// Says that `name` is none, and which there are.
+fn no_such(catalogue: &Catalogue, name: &str) -> String {
+    let names: Vec<&str> = catalogue.entries().iter().map(|entry| entry.name.as_str()).collect();
+    format!("there is no event type `{}`; there are: {}", excerpt(name), names.join(", "))
+}
+
+/// All of them, in the order of a call.
+pub(super) fn list(request: &Permitted) -> Result<Reply, Problem> {
+    request.no_query()?;
+    let catalogue = &request.edge().catalogue;
+    let items = catalogue.entries().iter().map(|entry| shown(catalogue, entry)).collect::<Result<Vec<_>, _>>()?;
+    json(StatusCode::OK, &Items { items, next: None })
+}
+
+/// One.
+pub(super) fn show(request: &Permitted, name: &str) -> Result<Reply, Problem> {
+    request.no_query()?;
+    let catalogue = &request.edge().catalogue;
+    let entry = catalogue.get(name).ok_or_else(|| Problem::not_found(no_such(catalogue, name)))?;
+    json(StatusCode::OK, &shown(catalogue, entry)?)
+}

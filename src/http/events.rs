@@ -1,0 +1,226 @@
+//! `/v1/events`: posting events, one or a batch, and looking at accepted ones.
+
+use hyper::StatusCode;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::bridge;
+use super::cursor::{self, List};
+use super::deliveries;
+use super::problem::Problem;
+use super::query;
+use super::reply::{Reply, json, json_text};
+use super::request::{Document, JSON, NDJSON, Permitted};
+use super::shape::{Items, Text};
+use crate::core::catalogue::Catalogue;
+use crate::core::event::{CallId, Company, Domain, Event, EventType, NewEvent, ProducerId, Source};
+use crate::core::id::EventId;
+use crate::core::invalid::Invalid;
+use crate::core::json;
+use crate::core::time::Timestamp;
+use crate::store::{Accepted, EventFilter, Page, ReadError, Store};
+
+/// The most events of one batch.
+const MOST_IN_BATCH: usize = 1_000;
+/// How many events of a page are fetched at a time, and at how many bytes of data it is full
+/// before its limit: events may be a megabyte each.
+const FETCHED_AT_ONCE: usize = 16;
+const PAGE_BYTES: usize = 4 * 1024 * 1024;
+
+/// Accepts one event, or all of a batch, or nothing. Answers when they are on the disk.
+pub(super) async fn post(mut request: Permitted) -> Result<Reply, Problem> {
+    const KEY_OF_BATCH: &str = "is a batch: give each event its own `id` instead of the header Idempotency-Key";
+    request.no_query()?;
+    let key = idempotency_key(&request)?;
+    let (media, document) = request.body(&[JSON, NDJSON]).await?;
+    let catalogue = &request.edge().catalogue;
+    let events = match (media, key) {
+        (JSON, key) => single(&document, catalogue, key)?,
+        (_, None) => batch(&document, catalogue)?,
+        (_, Some(_)) => return Err(Problem::invalid("", KEY_OF_BATCH)),
+    };
+    for event in &events {
+        request.access.own(&event.company)?;
+    }
+    let accepted = bridge::written(|reply| request.edge().store.accept(events, reply)).await?;
+    let text = match accepted.as_slice() {
+        [one] if media == JSON => receipt(one),
+        all => format!("{{\"events\":[{}]}}", all.iter().map(receipt).collect::<Vec<_>>().join(",")),
+    };
+    Ok(json_text(StatusCode::ACCEPTED, text))
+}
+
+fn receipt(accepted: &Accepted) -> String {
+    let Accepted { id, deliveries, duplicate } = accepted;
+    format!(r#"{{"id":"{id}","deliveries":{deliveries},"duplicate":{duplicate}}}"#)
+}
+
+/// The header `Idempotency-Key`: the producer's own id of the event.
+fn idempotency_key(request: &Permitted) -> Result<Option<ProducerId>, Problem> {
+    let refused = |detail: &str| Problem::invalid("/id", format!("(header Idempotency-Key) {detail}"));
+    let mut values = request.headers().get_all("idempotency-key").iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(refused("stands twice"));
+    }
+    let text = std::str::from_utf8(value.as_bytes()).map_err(|_| refused("is not UTF-8"))?;
+    ProducerId::parse(text).map(Some).map_err(|fault| refused(&fault))
+}
+
+fn single(document: &Document, catalogue: &Catalogue, key: Option<ProducerId>) -> Result<Vec<NewEvent>, Problem> {
+    let mut event = NewEvent::from_json(document.parse()?, catalogue)?;
+    match (&event.producer_id, key) {
+        (Some(id), Some(key)) if *id != key => {
+            return Err(Problem::invalid("/id", "is not the same as in the header Idempotency-Key: give one of them"));
+        }
+        (_, Some(key)) => event.producer_id = Some(key),
+        (_, None) => {}
+    }
+    Ok(vec![event])
+}
+
+fn batch(document: &Document, catalogue: &Catalogue) -> Result<Vec<NewEvent>, Problem> {
+    let lines = || document.text().lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    let count = lines().count();
+    if count == 0 || count > MOST_IN_BATCH {
+        let detail = format!("has {count} events; a batch has 1 to {MOST_IN_BATCH}, one a line");
+        return Err(Problem::invalid("", detail));
+    }
+    let mut events = Vec::with_capacity(count);
+    let mut invalid = Invalid::default();
+    for (index, (line, text)) in lines().enumerate() {
+        let line = line + 1;
+        let raw = json::parse(text).map_err(|fault| not_json(line, &fault))?;
+        match NewEvent::from_json(raw, catalogue) {
+            Ok(event) => events.push(event),
+            Err(inner) => {
+                for error in inner.errors {
+                    invalid.add(format!("/{index}{}", error.pointer), format!("(line {line}) {}", error.detail));
+                }
+            }
+        }
+    }
+    invalid.or(Some(events)).map_err(Problem::from)
+}
+
+/// serde_json counts lines from the start of its text, which here is always one line.
+fn not_json(line: usize, fault: &str) -> Problem {
+    let fault = fault.replace(" at line 1 column ", " at column ");
+    Problem::bad_request(format!("line {line} of the body is not JSON: {fault}; nothing of the batch was stored"))
+}
+
+#[derive(Serialize)]
+struct Shown<'e> {
+    id: Text<EventId>,
+    r#type: &'e str,
+    company: &'e str,
+    domain: Option<&'e str>,
+    source: &'static str,
+    occurred_at: Text<Timestamp>,
+    accepted_at: Text<Timestamp>,
+    producer_id: Option<&'e str>,
+    data: &'e RawValue,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deliveries: Option<Vec<deliveries::Shown<'e>>>,
+}
+
+fn shown(event: &Event) -> Result<Shown<'_>, ReadError> {
+    let damaged =
+        |_| ReadError(format!("the data of the event {} is not JSON as it was when it was accepted", event.id));
+    Ok(Shown {
+        id: Text(event.id),
+        r#type: event.event_type.as_str(),
+        company: event.company.as_str(),
+        domain: event.domain.as_ref().map(Domain::as_str),
+        source: event.source.as_str(),
+        occurred_at: Text(event.occurred_at),
+        accepted_at: Text(event.accepted_at),
+        producer_id: event.producer_id.as_ref().map(ProducerId::as_str),
+        data: serde_json::from_str(&event.data).map_err(damaged)?,
+        deliveries: None,
+    })
+}
+
+/// Accepted events, newest first.
+pub(super) async fn list(request: Permitted) -> Result<Reply, Problem> {
+    let mut query = request.query();
+    let filter = EventFilter {
+        company: query.take("company", Company::parse),
+        domain: query.take("domain", Domain::parse),
+        source: query.take("source", Source::parse),
+        event_type: query.take("type", EventType::parse),
+        call: query.take("call", CallId::parse),
+        phone: query.take_with_plus("phone", query::text),
+        since: query.take_with_plus("since", Timestamp::parse),
+        until: query.take_with_plus("until", Timestamp::parse),
+    };
+    let page = query.page(List::Events);
+    query.finish()?;
+    let filter = EventFilter { company: request.access.narrow(filter.company.clone())?, ..filter };
+    let found = bridge::read(&request.edge().store, move |store| fetch(store, &filter, page)).await?;
+    let items = found.items.iter().map(shown).collect::<Result<Vec<_>, _>>()?;
+    json(StatusCode::OK, &Items { items, next: found.next.map(|bits| cursor::write(List::Events, bits)) })
+}
+
+fn fetch(store: &Store, filter: &EventFilter, page: query::PageOf) -> Result<Page<Event>, ReadError> {
+    let mut all = Page { items: Vec::new(), next: page.after };
+    let mut bytes = 0;
+    loop {
+        let count = FETCHED_AT_ONCE.min(page.limit - all.items.len());
+        let Page { items, next } = store.events(filter, all.next, count)?;
+        bytes += items.iter().map(|event| event.data.len()).sum::<usize>();
+        all.items.extend(items);
+        all.next = next;
+        if next.is_none() || all.items.len() >= page.limit || bytes >= PAGE_BYTES {
+            return Ok(all);
+        }
+    }
+}
+
+/// One event with its deliveries.
+pub(super) async fn show(request: Permitted, id: EventId) -> Result<Reply, Problem> {
+    request.no_query()?;
+    let found = bridge::read(&request.edge().store, move |store| {
+        let Some(event) = store.event(id)? else { return Ok(None) };
+        Ok(Some((event, store.event_deliveries(id)?)))
+    });
+    let found = found.await?.filter(|(event, _)| request.access.sees(&event.company));
+    let (event, owed) = found.ok_or_else(|| Problem::not_found("there is no event with this id"))?;
+    let mut shown = shown(&event)?;
+    shown.deliveries = Some(owed.iter().map(|delivery| deliveries::shown(delivery, Some(&event.company))).collect());
+    json(StatusCode::OK, &shown)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn receipts_are_json() {
+        let accepted = Accepted { id: EventId::from_bits(7), deliveries: 2, duplicate: true };
+        let read: serde_json::Value = serde_json::from_str(&receipt(&accepted)).unwrap();
+        let wanted = serde_json::json!({"id": EventId::from_bits(7).to_string(), "deliveries": 2, "duplicate": true});
+        assert_eq!(read, wanted);
+    }
+
+    #[test]
+    fn an_events_data_is_shown_as_it_was_posted() {
+        let event = Event {
+            id: EventId::from_bits(7),
+            accepted_at: Timestamp::from_millis(0),
+            occurred_at: Timestamp::from_millis(0),
+            event_type: EventType::parse("call.new").unwrap(),
+            company: Company::parse("acme").unwrap(),
+            domain: None,
+            source: Source::Api,
+            producer_id: None,
+            call: CallId::parse("c").unwrap(),
+            phone: None,
+            data: r#"{"z":1.50,"call_id":"c","a":123456789012345678901234567890}"#.to_owned(),
+        };
+        let text = serde_json::to_string(&shown(&event).unwrap()).unwrap();
+        assert!(text.contains(&format!("\"data\":{}", event.data)), "{text}");
+        assert!(text.contains(r#""domain":null,"source":"api","occurred_at":"1970-01-01T00:00:00.000Z""#), "{text}");
+        assert!(shown(&Event { data: "{".to_owned(), ..event }).is_err());
+    }
+}

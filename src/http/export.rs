@@ -1,0 +1,257 @@
+//! The log as a stream: every entry that matches, as CSV or NDJSON.
+//!
+//! Page by page: the next is read only when the client has taken the one before, so that an
+//! export of any length needs the memory of two pages, and a slow client costs no thread.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hyper::StatusCode;
+use hyper::header::{CONTENT_DISPOSITION, HeaderValue};
+use tokio::sync::mpsc;
+
+use super::bridge;
+use super::log::{self, Shown};
+use super::problem::Problem;
+use super::reply::{Body, Broken, Reply, with_body};
+use crate::core::attempt::LogEntry;
+use crate::store::{Page, ReadError};
+
+/// How many entries are to be read at a time; each may hold 16 KiB of an answer.
+pub(super) const PAGE: usize = 100;
+
+/// Reads the page after an id, or the first; blocks.
+pub(super) type Pages = Arc<dyn Fn(Option<u128>) -> Result<Page<LogEntry>, ReadError> + Send + Sync>;
+
+/// How a stream is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// RFC 4180, with a header row.
+    Csv,
+    /// One JSON object a line.
+    Ndjson,
+}
+
+impl Kind {
+    /// The kind that the header `Accept` asks for first; `None` for JSON pages.
+    pub(super) fn wanted(accept: &str) -> Option<Self> {
+        let known = |range: &str| match range.split(';').next().unwrap_or("").trim().to_ascii_lowercase().as_str() {
+            "text/csv" => Some(Some(Self::Csv)),
+            "application/x-ndjson" => Some(Some(Self::Ndjson)),
+            "application/json" | "*/*" | "application/*" => Some(None),
+            _ => None,
+        };
+        accept.split(',').find_map(known).flatten()
+    }
+
+    const fn content_type(self) -> &'static str {
+        match self {
+            Self::Csv => "text/csv; charset=utf-8; header=present",
+            Self::Ndjson => "application/x-ndjson",
+        }
+    }
+
+    fn write(self, entries: &[LogEntry], first: bool) -> Result<Vec<u8>, ReadError> {
+        let fault = |what: &str| ReadError(format!("an entry of the log could not be written as {what}"));
+        match self {
+            Self::Csv => csv(entries, first).map_err(|_| fault("CSV")),
+            Self::Ndjson => ndjson(entries).map_err(|_| fault("JSON")),
+        }
+    }
+}
+
+/// Streams what `pages` has.
+///
+/// # Errors
+/// 503 if not even the first page could be read. Later faults break the connection off.
+pub(super) async fn stream(pages: Pages, kind: Kind) -> Result<Reply, Problem> {
+    let first = piece(&pages, kind, None).await?;
+    let (room, pieces) = mpsc::channel(1);
+    tokio::spawn(async move {
+        let mut piece_read = Ok(first);
+        loop {
+            let (bytes, next) = match piece_read {
+                Ok(read) => read,
+                Err(_) => return drop(room.send(Err(Broken)).await),
+            };
+            if !bytes.is_empty() && room.send(Ok(bytes)).await.is_err() {
+                return; // the client is gone
+            }
+            let Some(after) = next else { return };
+            piece_read = piece(&pages, kind, Some(after)).await;
+        }
+    });
+    let mut reply = with_body(StatusCode::OK, kind.content_type(), Body::Stream(pieces));
+    if kind == Kind::Csv {
+        let name = HeaderValue::from_static("attachment; filename=\"hookswitch-log.csv\"");
+        reply.headers_mut().insert(CONTENT_DISPOSITION, name);
+    }
+    Ok(reply)
+}
+
+/// One page, written, and after which id to go on.
+async fn piece(pages: &Pages, kind: Kind, after: Option<u128>) -> Result<(Bytes, Option<u128>), Problem> {
+    let pages = Arc::clone(pages);
+    let read = move || {
+        let page = pages(after)?;
+        Ok((Bytes::from(kind.write(&page.items, after.is_none())?), page.next))
+    };
+    bridge::blocking(read).await?.map_err(|fault: ReadError| fault.into())
+}
+
+fn ndjson(entries: &[LogEntry]) -> serde_json::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    for entry in entries {
+        serde_json::to_writer(&mut text, &log::shown(entry))?;
+        text.push(b'\n');
+    }
+    Ok(text)
+}
+
+/// The columns, those first that every reader of the log looks for.
+const COLUMNS: [&str; 18] = [
+    "Response",
+    "Created",
+    "Event",
+    "Status",
+    "Error",
+    "Detail",
+    "Duration (ms)",
+    "Attempt",
+    "Next attempt",
+    "Test",
+    "URL",
+    "Company",
+    "Domain",
+    "Call",
+    "Event id",
+    "Delivery",
+    "Subscription",
+    "Id",
+];
+
+fn csv(entries: &[LogEntry], header: bool) -> Result<Vec<u8>, csv::Error> {
+    let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
+    if header {
+        writer.write_record(COLUMNS)?;
+    }
+    for entry in entries {
+        writer.write_record(cells(&log::shown(entry)).map(harmless))?;
+    }
+    writer.into_inner().map_err(|error| error.into_error().into())
+}
+
+fn cells(entry: &Shown<'_>) -> [String; COLUMNS.len()] {
+    fn text(value: Option<impl ToString>) -> String {
+        value.map(|value| value.to_string()).unwrap_or_default()
+    }
+    [
+        text(entry.response),
+        entry.created.0.to_string(),
+        entry.event.to_owned(),
+        entry.status.to_owned(),
+        text(entry.error),
+        entry.error_detail.to_owned(),
+        entry.duration_ms.to_string(),
+        entry.attempt.to_string(),
+        text(entry.next_attempt.map(|time| time.0)),
+        entry.test.to_string(),
+        entry.url.to_owned(),
+        entry.company.to_owned(),
+        text(entry.domain),
+        text(entry.call),
+        text(entry.event_id.map(|id| id.0)),
+        text(entry.delivery.map(|id| id.0)),
+        entry.subscription.0.to_string(),
+        entry.id.0.to_string(),
+    ]
+}
+
+/// A cell that no spreadsheet takes for a formula (OWASP, 'CSV injection').
+fn harmless(cell: String) -> String {
+    if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{cell}") } else { cell }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::core::attempt::{Fault, Status};
+    use crate::core::event::{CallId, Company, EventType};
+    use crate::core::id::{AttemptId, SubscriptionId};
+    use crate::core::time::Timestamp;
+
+    pub(in crate::http) fn entry(company: &str, call: &str) -> LogEntry {
+        LogEntry {
+            id: AttemptId::from_bits(7),
+            created: Timestamp::from_millis(1_790_000_000_000),
+            event_type: EventType::parse("call.new").unwrap(),
+            status: Status::Retrying,
+            response: Some(404),
+            error: None,
+            error_detail: String::new(),
+            duration: Duration::from_millis(12),
+            phases: Vec::new(),
+            address: None,
+            attempt: 1,
+            next_attempt: None,
+            test: false,
+            event: None,
+            delivery: None,
+            subscription: SubscriptionId::from_bits(8),
+            company: Company::parse(company).unwrap(),
+            domain: None,
+            call: Some(CallId::parse(call).unwrap()),
+            phone: None,
+            url: "https://hooks.example/in".to_owned(),
+            sent: None,
+            sent_body: None,
+            answer: None,
+        }
+    }
+
+    #[test]
+    fn csv_reads_back_and_holds_no_formula() {
+        let company = "=HYPERLINK(\"http://evil.example\")";
+        let mut failed = entry(company, "a,\"b\"");
+        (failed.response, failed.error) = (None, Some(Fault::Refused));
+        let text = csv(&[entry("@SUM(1)", "+1"), failed], true).unwrap();
+        let first = std::str::from_utf8(&text).unwrap().lines().next().unwrap();
+        assert!(first.starts_with("Response,Created,Event,Status,"), "{first}");
+        let mut reader = csv::Reader::from_reader(text.as_slice());
+        let rows: Vec<_> = reader.records().map(Result::unwrap).collect();
+        let begins: Vec<_> = rows[0].iter().take(4).collect();
+        assert_eq!(begins, ["404", "2026-09-21T14:13:20.000Z", "call.new", "retrying"]);
+        assert_eq!((&rows[0][11], &rows[0][13]), ("'@SUM(1)", "'+1"));
+        assert_eq!((&rows[1][0], &rows[1][4]), ("", "connection_refused"));
+        assert_eq!((rows[1][11].to_owned(), &rows[1][13]), (format!("'{company}"), "a,\"b\""));
+    }
+
+    #[test]
+    fn ndjson_is_one_object_a_line_and_the_header_row_comes_once() {
+        let text = String::from_utf8(ndjson(&[entry("a", "1"), entry("b", "\u{2028}\"")]).unwrap()).unwrap();
+        let calls = text
+            .split_terminator('\n')
+            .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["call"].as_str().unwrap().to_owned());
+        assert_eq!(calls.collect::<Vec<_>>(), ["1", "\u{2028}\""]);
+        let later = csv(&[entry("a", "1")], false).unwrap();
+        assert!(later.starts_with(b"404,"));
+    }
+
+    #[test]
+    fn the_kind_is_what_is_asked_for_first() {
+        let cases = [
+            ("text/csv", Some(Kind::Csv)),
+            ("TEXT/CSV; header=present, application/json", Some(Kind::Csv)),
+            ("text/html, application/x-ndjson;q=0.9", Some(Kind::Ndjson)),
+            ("application/json, text/csv", None),
+            ("*/*", None),
+            ("text/html", None),
+            ("", None),
+        ];
+        for (accept, wanted) in cases {
+            assert_eq!(Kind::wanted(accept), wanted, "{accept}");
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! The listener: one thread with a tokio runtime of its own, on which all connections live.
+//!
+//! A request's work here is small (parse, hand over, render) and the store's waits are elsewhere,
+//! so one thread serves far more than the disk takes. Whatever blocks goes to the runtime's
+//! blocking threads, whose number is fixed.
+
+use std::io;
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use hyper::Request;
+use hyper::body::Incoming;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::{Semaphore, watch};
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::Settings;
+use super::connection::{self, Handler};
+use super::problem::Problem;
+use super::reply::Reply;
+
+/// Threads for what blocks: reading the store, name resolution and probes. Probes and checks of
+/// URLs take at most half of them (see [`super::OUTWARD`]).
+const BLOCKING_THREADS: usize = 16;
+/// Connections beyond the cap that are told so; those beyond these too are closed without a word.
+const REFUSED_AT_ONCE: usize = 32;
+/// How long one of those may take to say what it wants.
+const REFUSED_HEAD: Duration = Duration::from_secs(2);
+/// How long to wait after the kernel could not give a connection (usually: too many open files).
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// What the thread may take, after its connections are gone, to be joined.
+const RUNTIME_STOP: Duration = Duration::from_millis(100);
+
+/// What to call, with a sentence, if the listener's thread dies: the daemon must not go on without it.
+pub type Died = Box<dyn FnOnce(String) + Send>;
+
+/// The running listener.
+#[derive(Debug)]
+pub struct Server {
+    address: SocketAddr,
+    stop: watch::Sender<Option<Instant>>,
+    thread: thread::JoinHandle<usize>,
+}
+
+impl Server {
+    /// The address that is listened on.
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Stops accepting, lets the requests that are under way end until `deadline` from now, then
+    /// closes what is left. Answers how many connections were cut off.
+    pub fn stop(self, deadline: Duration) -> usize {
+        self.stop.send_replace(Some(Instant::now() + deadline));
+        self.thread.join().unwrap_or(0)
+    }
+}
+
+/// Serves `listener` with `handler` on a thread of its own.
+///
+/// # Errors
+/// The listener cannot be taken over, or no thread can be had.
+pub(super) fn start<H: Handler>(
+    listener: std::net::TcpListener,
+    handler: Arc<H>,
+    settings: Settings,
+    died: Died,
+) -> io::Result<Server> {
+    let address = listener.local_addr()?;
+    listener.set_nonblocking(true)?;
+    let runtime = Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .max_blocking_threads(BLOCKING_THREADS)
+        .thread_name("http-blocking")
+        .build()?;
+    let listener = {
+        let _inside = runtime.enter();
+        TcpListener::from_std(listener)?
+    };
+    let (stop, stopped) = watch::channel(None);
+    let body = move || run_guarded(runtime, accept_all(listener, handler, Arc::new(settings), stopped), died);
+    let thread = thread::Builder::new().name("http".to_owned()).spawn(body)?;
+    Ok(Server { address, stop, thread })
+}
+
+fn run_guarded(runtime: Runtime, work: impl Future<Output = usize>, died: Died) -> usize {
+    let ended = catch_unwind(AssertUnwindSafe(|| runtime.block_on(work)));
+    runtime.shutdown_timeout(RUNTIME_STOP);
+    ended.unwrap_or_else(|_| {
+        died("the thread `http` panicked".to_owned());
+        0
+    })
+}
+
+/// Accepts until `stop` changes. Answers how many connections had to be cut off.
+async fn accept_all<H: Handler>(
+    listener: TcpListener,
+    handler: Arc<H>,
+    settings: Arc<Settings>,
+    mut stop: watch::Receiver<Option<Instant>>,
+) -> usize {
+    let served = Room { permits: Arc::new(Semaphore::new(settings.max_connections)), settings: Arc::clone(&settings) };
+    let brief = Settings { header_timeout: settings.header_timeout.min(REFUSED_HEAD), ..Settings::clone(&settings) };
+    let refused = Room { permits: Arc::new(Semaphore::new(REFUSED_AT_ONCE)), settings: Arc::new(brief) };
+    let (mut failing, full) = (false, Arc::new(Full));
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = stop.changed() => break,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                failing = false;
+                // An answer is one small write: waiting for more to send would only delay it.
+                let _ = stream.set_nodelay(true);
+                let left = served.serve(stream, &handler, true, &stop);
+                // Beyond this room too, a connection is closed by dropping it.
+                drop(left.and_then(|stream| refused.serve(stream, &full, false, &stop)));
+            }
+            Err(error) if is_the_clients(&error) => {}
+            Err(error) => {
+                if !failing {
+                    tracing::warn!("no connection can be accepted: {error}; trying again until one can");
+                }
+                failing = true;
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    drop(listener);
+    let deadline = stop.borrow().unwrap_or_else(Instant::now);
+    let all = u32::try_from(settings.max_connections).unwrap_or(u32::MAX);
+    // The permits come back when the connections end; whether in time is told by how many there are.
+    let _ = timeout_at(deadline, served.permits.acquire_many(all)).await;
+    settings.max_connections.saturating_sub(served.permits.available_permits())
+}
+
+/// Errors of `accept` that speak of one connection that is gone, not of us.
+fn is_the_clients(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
+}
+
+/// A number of connections that are served in the same way.
+struct Room {
+    permits: Arc<Semaphore>,
+    settings: Arc<Settings>,
+}
+
+impl Room {
+    /// Serves `stream` in a task of its own if there is room; otherwise gives it back.
+    fn serve<H: Handler>(
+        &self,
+        stream: TcpStream,
+        handler: &Arc<H>,
+        keep_alive: bool,
+        stop: &watch::Receiver<Option<Instant>>,
+    ) -> Option<TcpStream> {
+        let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else { return Some(stream) };
+        let (handler, settings, stop) = (Arc::clone(handler), Arc::clone(&self.settings), stop.clone());
+        tokio::spawn(async move {
+            connection::serve(stream, handler, &settings, keep_alive, stop).await;
+            drop(permit);
+        });
+        None
+    }
+}
+
+/// Answers on connections beyond the cap.
+struct Full;
+
+impl Handler for Full {
+    async fn handle(self: Arc<Self>, _request: Request<Incoming>) -> Reply {
+        Problem::unavailable("there are as many connections as `[http] max_connections` allows", 1).into_reply()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_of_the_thread_is_told_to_the_daemon() {
+        let runtime = Builder::new_current_thread().enable_time().build().unwrap();
+        let (died, told) = std::sync::mpsc::channel();
+        let died = Box::new(move |reason| died.send(reason).unwrap());
+        assert_eq!(run_guarded(runtime, async { panic!("as the test wants it") }, died), 0);
+        assert!(told.try_recv().is_ok_and(|reason| reason.contains("http")));
+    }
+}

@@ -1,0 +1,266 @@
+//! `/v1/log`: the record of attempts, as pages, as a stream of everything, and one by one.
+
+use std::sync::Arc;
+
+use hyper::StatusCode;
+use hyper::header::ACCEPT;
+use serde::Serialize;
+
+use super::bridge;
+use super::cursor::{self, List};
+use super::deliveries::parse_id;
+use super::export::{self, Kind};
+use super::problem::Problem;
+use super::query::{self, Query};
+use super::reply::{Reply, json};
+use super::request::Permitted;
+use super::shape::{Object, Text, headers};
+use crate::core::attempt::{Answer, Fault, LogEntry, Phase, Sent, Status};
+use crate::core::event::{CallId, Company, Domain, Event, EventType};
+use crate::core::id::{AttemptId, DeliveryId, EventId, SubscriptionId};
+use crate::core::payload;
+use crate::core::time::Timestamp;
+use crate::store::LogFilter;
+
+/// An entry as the API shows it.
+#[derive(Serialize)]
+pub(super) struct Shown<'l> {
+    pub(super) id: Text<AttemptId>,
+    pub(super) created: Text<Timestamp>,
+    pub(super) event: &'l str,
+    pub(super) status: &'static str,
+    pub(super) response: Option<u16>,
+    pub(super) error: Option<&'static str>,
+    pub(super) error_detail: &'l str,
+    pub(super) duration_ms: u128,
+    pub(super) attempt: u32,
+    pub(super) next_attempt: Option<Text<Timestamp>>,
+    pub(super) test: bool,
+    pub(super) event_id: Option<Text<EventId>>,
+    pub(super) delivery: Option<Text<DeliveryId>>,
+    pub(super) subscription: Text<SubscriptionId>,
+    pub(super) company: &'l str,
+    pub(super) domain: Option<&'l str>,
+    pub(super) call: Option<&'l str>,
+    pub(super) url: &'l str,
+}
+
+pub(super) fn shown(entry: &LogEntry) -> Shown<'_> {
+    Shown {
+        id: Text(entry.id),
+        created: Text(entry.created),
+        event: entry.event_type.as_str(),
+        status: entry.status.as_str(),
+        response: entry.response,
+        error: entry.error.map(Fault::as_str),
+        error_detail: &entry.error_detail,
+        duration_ms: entry.duration.as_millis(),
+        attempt: entry.attempt,
+        next_attempt: entry.next_attempt.map(Text),
+        test: entry.test,
+        event_id: entry.event.map(Text),
+        delivery: entry.delivery.map(Text),
+        subscription: Text(entry.subscription),
+        company: entry.company.as_str(),
+        domain: entry.domain.as_ref().map(Domain::as_str),
+        call: entry.call.as_ref().map(CallId::as_str),
+        url: &entry.url,
+    }
+}
+
+#[derive(Serialize)]
+struct Entries<'l> {
+    entries: Vec<Shown<'l>>,
+    next: Option<String>,
+}
+
+fn filter(query: &mut Query) -> LogFilter {
+    LogFilter {
+        company: query.take("company", Company::parse),
+        domain: query.take("domain", Domain::parse),
+        subscription: query.take("subscription", parse_id),
+        delivery: query.take("delivery", parse_id),
+        event_type: query.take("event", EventType::parse),
+        status: query.take("status", Status::parse),
+        response: query.take("response", response),
+        call: query.take("call", CallId::parse),
+        phone: query.take_with_plus("phone", query::text),
+        since: query.take_with_plus("since", Timestamp::parse),
+        until: query.take_with_plus("until", Timestamp::parse),
+        test: query.take("test", query::boolean),
+    }
+}
+
+/// A status code, or `none` for entries without an answer.
+fn response(text: &str) -> Result<Option<u16>, String> {
+    if text == "none" {
+        return Ok(None);
+    }
+    let code = text.parse().ok().filter(|code| (100..=999).contains(code));
+    code.map(Some).ok_or_else(|| "must be a status code such as 404, or `none`".to_owned())
+}
+
+/// The log, newest first: a page as JSON, or all that match as CSV or NDJSON.
+pub(super) async fn list(request: Permitted) -> Result<Reply, Problem> {
+    let kind = request.headers().get(ACCEPT).and_then(|accept| Kind::wanted(accept.to_str().ok()?));
+    let mut query = request.query();
+    let mut filter = filter(&mut query);
+    let page = if kind.is_none() { Some(query.page(List::Log)) } else { None };
+    query.finish()?;
+    filter.company = request.access.narrow(filter.company)?;
+    let store = &request.edge().store;
+    let page = match (kind, page) {
+        (Some(kind), _) => {
+            let store = store.clone();
+            return export::stream(Arc::new(move |after| store.log(&filter, after, export::PAGE)), kind).await;
+        }
+        (None, Some(page)) => page,
+        (None, None) => return Err(Problem::internal()),
+    };
+    let found = bridge::read(store, move |store| store.log(&filter, page.after, page.limit)).await?;
+    let entries = found.items.iter().map(shown).collect();
+    json(StatusCode::OK, &Entries { entries, next: found.next.map(|bits| cursor::write(List::Log, bits)) })
+}
+
+#[derive(Serialize)]
+struct Whole<'l> {
+    #[serde(flatten)]
+    entry: Shown<'l>,
+    phases: Object<&'static str, u128>,
+    address: Option<&'l str>,
+    request: Option<Request<'l>>,
+    response_headers: Option<Object<&'l str, Option<String>>>,
+    response_body: Option<String>,
+    response_truncated: bool,
+}
+
+#[derive(Serialize)]
+struct Request<'l> {
+    headers: Object<&'l str, Option<String>>,
+    body: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<&'static str>,
+}
+
+/// What was sent: the body as it was kept, or written again from its event.
+fn sent_request<'l>(entry: &'l LogEntry, sent: &'l Sent, event: Option<&Event>) -> Request<'l> {
+    const GONE: &str = "the event is no longer kept, so its body cannot be shown";
+    let body = match (&entry.sent_body, event) {
+        (Some(body), _) => Some(text(body)),
+        (None, Some(event)) => Some(text(&payload::body(event, sent.format, sent.layout))),
+        (None, None) => None,
+    };
+    let note = body.is_none().then_some(GONE);
+    Request { headers: headers(sent.headers.iter().map(|(name, value)| (name.as_str(), value.as_deref()))), body, note }
+}
+
+fn answered(answer: &Answer) -> Object<&str, Option<String>> {
+    headers(answer.headers.iter().map(|(name, value)| (name.as_str(), Some(value.as_str()))))
+}
+
+/// Bytes from elsewhere as text; what is not UTF-8 is shown as replacement characters.
+pub(super) fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+pub(super) fn phases(phases: &[(Phase, std::time::Duration)]) -> Object<&'static str, u128> {
+    Object(phases.iter().map(|(phase, length)| (phase.as_str(), length.as_millis())).collect())
+}
+
+/// One entry with its request and its response.
+pub(super) async fn show(request: Permitted, id: AttemptId) -> Result<Reply, Problem> {
+    request.no_query()?;
+    let found = bridge::read(&request.edge().store, move |store| {
+        let Some(entry) = store.log_entry(id)? else { return Ok(None) };
+        let event = match (entry.event, &entry.sent, &entry.sent_body) {
+            (Some(event), Some(_), None) => store.event(event)?,
+            _ => None,
+        };
+        Ok(Some((entry, event)))
+    });
+    let found = found.await?.filter(|(entry, _)| request.access.sees(&entry.company));
+    let (entry, event) = found.ok_or_else(|| Problem::not_found("there is no entry of the log with this id"))?;
+    json(StatusCode::OK, &whole(&entry, event.as_ref()))
+}
+
+fn whole<'l>(entry: &'l LogEntry, event: Option<&Event>) -> Whole<'l> {
+    Whole {
+        entry: shown(entry),
+        phases: phases(&entry.phases),
+        address: entry.address.as_deref(),
+        request: entry.sent.as_ref().map(|sent| sent_request(entry, sent, event)),
+        response_headers: entry.answer.as_ref().map(answered),
+        response_body: entry.answer.as_ref().map(|answer| text(&answer.body)),
+        response_truncated: entry.answer.as_ref().is_some_and(|answer| answer.truncated),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::export::tests::entry;
+    use super::*;
+    use crate::core::event::Source;
+    use crate::core::subscription::{Format, Layout};
+
+    #[test]
+    fn response_filters_are_a_code_or_none() {
+        assert_eq!(response("404"), Ok(Some(404)));
+        assert_eq!(response("none"), Ok(None));
+        for wrong in ["", "99", "1000", "4xx", "-1"] {
+            assert!(response(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    fn event() -> Event {
+        Event {
+            id: EventId::from_bits(1),
+            accepted_at: Timestamp::ZERO,
+            occurred_at: Timestamp::ZERO,
+            event_type: EventType::parse("call.new").unwrap(),
+            company: Company::parse("acme").unwrap(),
+            domain: None,
+            source: Source::Api,
+            producer_id: None,
+            call: CallId::parse("c").unwrap(),
+            phone: None,
+            data: r#"{"call_id":"c","n":1.50}"#.to_owned(),
+        }
+    }
+
+    #[test]
+    fn an_entry_shows_what_was_sent_and_what_came_back() {
+        let headers = vec![("webhook-id".to_owned(), Some("evt_1".to_owned())), ("X-Key".to_owned(), None)];
+        let mut attempt = entry("acme", "c");
+        attempt.sent = Some(Sent { format: Format::Json, layout: Layout::Flat, headers });
+        attempt.answer = Some(Answer {
+            status: 404,
+            headers: vec![("server".to_owned(), "x".to_owned())],
+            body: b"not \xff here".to_vec(),
+            truncated: true,
+        });
+        let shown = serde_json::to_value(whole(&attempt, Some(&event()))).unwrap();
+        assert_eq!(shown["response"], 404);
+        let body = r#"{"event":"call.new","call_id":"c","n":1.50}"#;
+        let wanted = serde_json::json!({"headers": {"webhook-id": "evt_1", "X-Key": null}, "body": body});
+        assert_eq!(shown["request"], wanted);
+        assert_eq!(shown["response_headers"], serde_json::json!({"server": "x"}));
+        assert_eq!(
+            (&shown["response_body"], &shown["response_truncated"]),
+            (&"not \u{fffd} here".into(), &true.into())
+        );
+    }
+
+    #[test]
+    fn a_body_that_is_gone_is_said_to_be_gone_and_one_that_was_kept_is_shown() {
+        let mut attempt = entry("acme", "c");
+        let sent = Sent { format: Format::Form, layout: Layout::Envelope, headers: Vec::new() };
+        attempt.sent = Some(sent);
+        let gone = serde_json::to_value(whole(&attempt, None)).unwrap();
+        assert!(gone["request"]["body"].is_null() && gone["request"]["note"].is_string(), "{gone}");
+        attempt.sent_body = Some(b"a=b".to_vec());
+        let kept = serde_json::to_value(whole(&attempt, None)).unwrap();
+        assert_eq!(kept["request"], serde_json::json!({"headers": {}, "body": "a=b"}));
+        attempt.sent = None;
+        assert!(serde_json::to_value(whole(&attempt, None)).unwrap()["request"].is_null());
+    }
+}

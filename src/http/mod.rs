@@ -1,0 +1,85 @@
+//! The HTTP API: the only room that is async, on hyper 1 without a framework.
+//!
+//! ```text
+//! listener     one thread, the cap on connections, the ordered stop
+//! connection   hyper around one socket: timeouts, panics, the last word
+//!   wire         bytes: stalled writers, requests with two lengths
+//!   hygiene      heads: methods, hosts, codings
+//! edge         health | authorisation -> route
+//!   access       tokens, roles, companies
+//!   routes       the table of paths, methods and roles
+//!   request      Authorised -> Permitted -> a body within its limits
+//! events, subscriptions, probes, event_types, deliveries, log, stats, health   one file per resource
+//! bridge       to the store, which blocks
+//! ```
+//!
+//! Knows core, the store's verbs and the sender's probe; what else it needs it is handed in an [`Edge`].
+//!
+//! What always holds:
+//! - No byte of a body is read before the token was checked; no handler runs without a role.
+//! - `202` to an event is answered only from the store's reply, when it is on the disk.
+//! - Every wait for a client has an end: head, body, and the writing of the answer.
+//! - What is read into memory for one request is bounded: its head, its body, one page of a list.
+
+mod access;
+mod bridge;
+mod connection;
+mod cursor;
+mod deliveries;
+mod edge;
+mod event_types;
+mod events;
+mod export;
+mod health;
+mod hygiene;
+mod listener;
+mod log;
+mod probes;
+mod problem;
+mod query;
+mod reply;
+mod request;
+mod routes;
+mod shape;
+mod stats;
+mod subscriptions;
+#[cfg(test)]
+mod tests;
+mod wire;
+
+use std::io;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use access::TokenHash;
+pub use edge::{Edge, Senders};
+pub use listener::{Died, Server};
+
+/// How many requests may wait for other machines at once: probes, and checks of URLs.
+const OUTWARD: usize = 8;
+
+/// `[http]`, as far as it limits requests.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The largest body of a request, in bytes.
+    pub max_body_bytes: usize,
+    /// How many connections are served at once.
+    pub max_connections: usize,
+    /// How long a request's head may take; also how long a connection may be idle.
+    pub header_timeout: Duration,
+    /// How long a request's whole body may take.
+    pub body_timeout: Duration,
+    /// How long an answer may wait for a client that does not read it. 30 s is a good value.
+    pub write_timeout: Duration,
+}
+
+/// Serves the API on `listener`, on a thread of its own, until it is [stopped](Server::stop).
+/// `died` is called if that thread ends by a panic.
+///
+/// # Errors
+/// The listener cannot be taken over, or no thread can be had.
+pub fn serve(listener: TcpListener, edge: Edge, settings: Settings, died: Died) -> io::Result<Server> {
+    let front = edge::Front::new(edge, &settings);
+    listener::start(listener, Arc::new(front), settings, died)
+}

@@ -1,0 +1,254 @@
+//! Problem replies (RFC 9457): every refusal in one shape, made in one place.
+//!
+//! Who reads one is the client's programmer: `detail` says what is wrong and what would be right,
+//! `errors` which members are at fault. Causes inside the daemon are not told here but on its log.
+
+use hyper::StatusCode;
+use hyper::header::{ALLOW, CONNECTION, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use serde::Serialize;
+
+use super::reply::{Body, Reply, with_body};
+use crate::core::invalid::{FieldError, Invalid};
+use crate::store::{Busy, ReadError, WriteError};
+
+/// A refusal, to be answered instead of what was asked for.
+#[derive(Debug)]
+pub(super) struct Problem {
+    status: StatusCode,
+    detail: String,
+    errors: Vec<FieldError>,
+    with: With,
+    close: bool,
+}
+
+/// The header that belongs to a status.
+#[derive(Debug, Clone, Copy)]
+enum With {
+    Nothing,
+    Challenge(HeaderText),
+    Allow(HeaderText),
+    RetryAfter(u16),
+}
+
+type HeaderText = &'static str;
+
+#[derive(Serialize)]
+struct Shown<'p> {
+    r#type: &'static str,
+    status: u16,
+    title: &'static str,
+    detail: &'p str,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'p [ShownError<'p>],
+}
+
+#[derive(Serialize)]
+struct ShownError<'p> {
+    pointer: &'p str,
+    detail: &'p str,
+}
+
+impl Problem {
+    fn new(status: StatusCode, detail: impl Into<String>) -> Self {
+        Self { status, detail: detail.into(), errors: Vec::new(), with: With::Nothing, close: false }
+    }
+
+    fn with(mut self, with: With) -> Self {
+        self.with = with;
+        self
+    }
+
+    /// The same, and the connection is closed after it: where the request's end cannot be trusted.
+    pub(super) fn closing(mut self) -> Self {
+        self.close = true;
+        self
+    }
+
+    /// The status code that it is answered with.
+    #[cfg(test)]
+    pub(super) fn status(&self) -> u16 {
+        self.status.as_u16()
+    }
+
+    /// 400: it could not be read at all.
+    pub(super) fn bad_request(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, detail)
+    }
+
+    /// 401: no token (RFC 6750 section 3).
+    pub(super) fn no_token(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, detail).with(With::Challenge("Bearer realm=\"hookswitch\""))
+    }
+
+    /// 401: a token, but none that is known (RFC 6750 section 3.1).
+    pub(super) fn unknown_token() -> Self {
+        const CHALLENGE: &str = "Bearer realm=\"hookswitch\", error=\"invalid_token\"";
+        Self::new(StatusCode::UNAUTHORIZED, "this token is not known").with(With::Challenge(CHALLENGE))
+    }
+
+    /// 403: the token is known and may not do this.
+    pub(super) fn forbidden(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, detail)
+    }
+
+    /// 404.
+    pub(super) fn not_found(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, detail)
+    }
+
+    /// 405, with the methods that there are.
+    pub(super) fn method_not_allowed(method: &str, allow: &'static str) -> Self {
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, format!("`{method}` is not allowed here; there are: {allow}"))
+            .with(With::Allow(allow))
+    }
+
+    /// 408: the request's body did not come in time.
+    pub(super) fn too_slow(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::REQUEST_TIMEOUT, detail).closing()
+    }
+
+    /// 413.
+    pub(super) fn too_large(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, detail).closing()
+    }
+
+    /// 415.
+    pub(super) fn media_type(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail)
+    }
+
+    /// 422 of one member.
+    pub(super) fn invalid(pointer: &str, detail: impl Into<String>) -> Self {
+        Invalid::one(pointer, detail).into()
+    }
+
+    /// 500: a fault of ours.
+    pub(super) fn internal() -> Self {
+        const DETAIL: &str =
+            "Hookswitch failed at this request, which is a fault of its own; its log on standard error tells more";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, DETAIL).closing()
+    }
+
+    /// 501: a method that this server does not know (RFC 9110 section 9.1).
+    pub(super) fn not_implemented(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_IMPLEMENTED, detail)
+    }
+
+    /// 503: not now; come again in `seconds`.
+    pub(super) fn unavailable(detail: impl Into<String>, seconds: u16) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, detail).with(With::RetryAfter(seconds))
+    }
+
+    /// The answer.
+    pub(super) fn into_reply(self) -> Reply {
+        let shown: Vec<_> =
+            self.errors.iter().map(|error| ShownError { pointer: &error.pointer, detail: &error.detail }).collect();
+        let title = self.status.canonical_reason().unwrap_or("Error");
+        let problem =
+            Shown { r#type: "about:blank", status: self.status.as_u16(), title, detail: &self.detail, errors: &shown };
+        // Numbers and strings alone: this cannot fail, and an empty body would still carry its status.
+        let text = serde_json::to_vec(&problem).unwrap_or_default();
+        let mut reply = with_body(self.status, "application/problem+json", Body::Whole(text.into()));
+        let headers = reply.headers_mut();
+        match self.with {
+            With::Nothing => None,
+            With::Challenge(text) => headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(text)),
+            With::Allow(text) => headers.insert(ALLOW, HeaderValue::from_static(text)),
+            With::RetryAfter(seconds) => headers.insert(RETRY_AFTER, HeaderValue::from(seconds)),
+        };
+        if self.close {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        reply
+    }
+}
+
+impl From<Invalid> for Problem {
+    fn from(invalid: Invalid) -> Self {
+        let errors = invalid.errors;
+        let detail = match errors.as_slice() {
+            [] => "the request is not valid".to_owned(),
+            [one] if one.pointer.is_empty() => format!("the document {}", one.detail),
+            [one] => format!("`{}` {}", one.pointer, one.detail),
+            many if many.len() == Invalid::MOST => "many faults, the first of them listed in `errors`".to_owned(),
+            many => format!("{} faults, listed in `errors`", many.len()),
+        };
+        Self { errors, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail) }
+    }
+}
+
+impl From<Busy> for Problem {
+    fn from(_: Busy) -> Self {
+        Self::unavailable("more is being posted than can be written to the disk; nothing was stored", 1)
+    }
+}
+
+impl From<WriteError> for Problem {
+    fn from(error: WriteError) -> Self {
+        match error {
+            WriteError::NotFound => Self::not_found("there is nothing with this id"),
+            WriteError::Conflict(detail) => Self::new(StatusCode::CONFLICT, detail),
+            WriteError::Invalid(invalid) => invalid.into(),
+            WriteError::Unavailable => {
+                Self::unavailable("the store has failed or is closing; nothing is known to have been stored", 5)
+            }
+        }
+    }
+}
+
+impl From<ReadError> for Problem {
+    fn from(error: ReadError) -> Self {
+        tracing::error!("the store could not be read: {error}");
+        Self::unavailable("the store could not be read; Hookswitch's log on standard error tells more", 5)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(problem: Problem) -> (u16, String, serde_json::Value) {
+        let reply = problem.into_reply();
+        let text = match reply.body() {
+            Body::Whole(bytes) => bytes.clone(),
+            Body::Stream(_) => panic!("a problem is never streamed"),
+        };
+        let headers = reply.headers().iter().map(|(n, v)| format!("{n}: {}\n", v.to_str().unwrap())).collect();
+        (reply.status().as_u16(), headers, serde_json::from_slice(&text).unwrap())
+    }
+
+    #[test]
+    fn a_refusal_names_status_title_and_every_fault() {
+        let mut invalid = Invalid::one("/url", "is missing");
+        invalid.add("/a~1b", "must be \"x\"");
+        let (status, headers, body) = shown(invalid.into());
+        assert_eq!(status, 422);
+        assert!(headers.contains("content-type: application/problem+json\n"), "{headers}");
+        let wanted = serde_json::json!({
+            "type": "about:blank", "status": 422, "title": "Unprocessable Entity",
+            "detail": "2 faults, listed in `errors`",
+            "errors": [{"pointer": "/url", "detail": "is missing"}, {"pointer": "/a~1b", "detail": "must be \"x\""}],
+        });
+        assert_eq!(body, wanted);
+    }
+
+    #[test]
+    fn each_refusal_has_its_status_and_its_header() {
+        let cases = [
+            (Problem::no_token("no token"), 401, "www-authenticate: Bearer realm=\"hookswitch\"\n"),
+            (Problem::method_not_allowed("PUT", "GET, HEAD"), 405, "allow: GET, HEAD\n"),
+            (Problem::too_large("larger"), 413, "connection: close\n"),
+            (Busy.into(), 503, "retry-after: 1\n"),
+            (WriteError::Unavailable.into(), 503, "retry-after: 5\n"),
+            (WriteError::NotFound.into(), 404, ""),
+            (WriteError::Conflict("it is in flight".to_owned()).into(), 409, ""),
+            (Problem::internal(), 500, "connection: close\n"),
+        ];
+        for (problem, wanted, header) in cases {
+            let (status, headers, body) = shown(problem);
+            assert_eq!((status, body["status"].as_u64()), (wanted, Some(u64::from(wanted))));
+            assert!(headers.contains(header), "{wanted}: {headers}");
+            assert!(body.get("errors").is_none());
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! Answers: one body type for whole and for streamed ones, and the headers that every answer has.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, LOCATION, X_CONTENT_TYPE_OPTIONS};
+use hyper::{Response, StatusCode};
+use serde::Serialize;
+use tokio::sync::mpsc;
+
+use super::problem::Problem;
+
+/// An answer to a request.
+pub(super) type Reply = Response<Body>;
+
+/// A stream cannot go on: the connection is broken off, so that the client sees that something is missing.
+#[derive(Debug)]
+pub(super) struct Broken;
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the stream was broken off")
+    }
+}
+
+impl std::error::Error for Broken {}
+
+impl From<Infallible> for Broken {
+    fn from(never: Infallible) -> Self {
+        match never {}
+    }
+}
+
+/// The body of an answer.
+pub(super) enum Body {
+    /// All of it; empty once it was taken.
+    Whole(Bytes),
+    /// Piece by piece, from a task that waits until there is room.
+    Stream(mpsc::Receiver<Result<Bytes, Broken>>),
+}
+
+impl HttpBody for Body {
+    type Data = Bytes;
+    type Error = Broken;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        match &mut *self {
+            Self::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
+            Self::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+            Self::Stream(pieces) => pieces.poll_recv(cx).map(|piece| piece.map(|piece| piece.map(Frame::data))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self, Self::Whole(bytes) if bytes.is_empty())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Self::Stream(_) => SizeHint::default(),
+        }
+    }
+}
+
+/// An answer with a body of the type `content_type`. What an API answers is nobody's to keep, and
+/// never to be taken for a page.
+pub(super) fn with_body(status: StatusCode, content_type: &'static str, body: Body) -> Reply {
+    let mut reply = Response::new(body);
+    *reply.status_mut() = status;
+    let headers = reply.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    reply
+}
+
+/// An answer of JSON text that is at hand.
+pub(super) fn json_text(status: StatusCode, text: impl Into<Bytes>) -> Reply {
+    with_body(status, "application/json", Body::Whole(text.into()))
+}
+
+/// An answer that shows `value`.
+///
+/// # Errors
+/// 500 if `value` cannot be written as JSON, which is a fault of ours.
+pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Result<Reply, Problem> {
+    let text = serde_json::to_vec(value).map_err(|_| Problem::internal())?;
+    Ok(json_text(status, text))
+}
+
+/// `201 Created` of what stands at `location`.
+///
+/// # Errors
+/// As [`json`].
+pub(super) fn created(location: &str, value: &impl Serialize) -> Result<Reply, Problem> {
+    let mut reply = json(StatusCode::CREATED, value)?;
+    let location = HeaderValue::from_str(location).map_err(|_| Problem::internal())?;
+    reply.headers_mut().insert(LOCATION, location);
+    Ok(reply)
+}
+
+/// `204 No Content`.
+pub(super) fn no_content() -> Reply {
+    let mut reply = Response::new(Body::Whole(Bytes::new()));
+    *reply.status_mut() = StatusCode::NO_CONTENT;
+    reply
+}

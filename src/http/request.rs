@@ -1,0 +1,255 @@
+//! A request's way to its powers, by type.
+//!
+//! [`Authorised`] (a known token) can do one thing: be [permitted](Authorised::permit) for a role.
+//! Only a [`Permitted`] request can be read, and its body only within the limits on size and time.
+//! So no handler can forget to ask, and no byte of a body is read for somebody unknown.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
+use hyper::Request;
+use hyper::body::{Body as _, Incoming};
+use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
+use hyper::http::request::Parts;
+use serde_json::value::RawValue;
+use tokio::time::timeout;
+
+use super::access::{Access, Role};
+use super::edge::{Edge, Front};
+use super::problem::Problem;
+use super::query::Query;
+use crate::core::json;
+use crate::core::time::format_duration;
+
+/// JSON (RFC 8259).
+pub(super) const JSON: &str = "application/json";
+/// JSON, one document a line.
+pub(super) const NDJSON: &str = "application/x-ndjson";
+/// What RFC 7396 calls the body of a PATCH.
+pub(super) const MERGE_PATCH: &str = "application/merge-patch+json";
+
+/// What a body may take.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// Bytes.
+    pub(super) max_body_bytes: usize,
+    /// From when it begins to be read until it is complete.
+    pub(super) body_timeout: Duration,
+}
+
+/// A request whose token is known.
+pub(super) struct Authorised {
+    front: Arc<Front>,
+    access: Access,
+    parts: Parts,
+    body: Incoming,
+}
+
+impl Authorised {
+    pub(super) fn new(front: Arc<Front>, access: Access, request: Request<Incoming>) -> Self {
+        let (parts, body) = request.into_parts();
+        Self { front, access, parts, body }
+    }
+
+    /// The method, which decides on the role.
+    pub(super) const fn method(&self) -> &hyper::Method {
+        &self.parts.method
+    }
+
+    /// Checks that the token may do what `role` may.
+    ///
+    /// # Errors
+    /// 403.
+    pub(super) fn permit(self, role: Role) -> Result<Permitted, Problem> {
+        self.access.require(role)?;
+        Ok(Permitted { front: self.front, access: self.access, parts: self.parts, body: Some(self.body) })
+    }
+}
+
+/// A request that may do what it asks for, as far as its role goes; which company's things it
+/// may touch is told by its [`Access`].
+pub(super) struct Permitted {
+    /// The house behind.
+    pub(super) front: Arc<Front>,
+    /// Whose things it may touch.
+    pub(super) access: Access,
+    parts: Parts,
+    body: Option<Incoming>,
+}
+
+impl Permitted {
+    /// The house behind.
+    pub(super) fn edge(&self) -> &Edge {
+        &self.front.edge
+    }
+
+    /// The query string, to be read.
+    pub(super) fn query(&self) -> Query {
+        Query::new(self.parts.uri.query())
+    }
+
+    /// Checks that there is no query string.
+    ///
+    /// # Errors
+    /// 422 that names what there is.
+    pub(super) fn no_query(&self) -> Result<(), Problem> {
+        self.query().finish()
+    }
+
+    /// The headers.
+    pub(super) const fn headers(&self) -> &HeaderMap {
+        &self.parts.headers
+    }
+
+    /// Reads the body, which must be of one of the types `accepted`; answers which, too.
+    ///
+    /// # Errors
+    /// 415 of another type, 413 too large, 408 too slow, 400 broken off or not UTF-8.
+    pub(super) async fn body(&mut self, accepted: &[&'static str]) -> Result<(&'static str, Document), Problem> {
+        let media = media_type(&self.parts.headers, accepted)?;
+        let Some(body) = self.body.take() else { return Err(Problem::internal()) };
+        let limits = self.front.limits;
+        let too_slow = || {
+            let allowed = format_duration(limits.body_timeout);
+            Problem::too_slow(format!("the request's body was not complete after {allowed}"))
+        };
+        let bytes = timeout(limits.body_timeout, collect(body, limits.max_body_bytes)).await;
+        Ok((media, Document::new(bytes.map_err(|_| too_slow())??)?))
+    }
+
+    /// Reads a JSON body.
+    ///
+    /// # Errors
+    /// As [`Permitted::body`].
+    pub(super) async fn json(&mut self) -> Result<Document, Problem> {
+        self.body(&[JSON]).await.map(|(_, document)| document)
+    }
+
+    /// Reads a JSON body if there is any.
+    ///
+    /// # Errors
+    /// As [`Permitted::body`].
+    pub(super) async fn optional_json(&mut self) -> Result<Option<Document>, Problem> {
+        if self.body.as_ref().is_none_or(|body| body.size_hint().exact() == Some(0)) {
+            return Ok(None);
+        }
+        self.json().await.map(Some)
+    }
+}
+
+/// A body that was read: UTF-8 text.
+pub(super) struct Document(Bytes);
+
+impl Document {
+    fn new(bytes: Bytes) -> Result<Self, Problem> {
+        match std::str::from_utf8(&bytes) {
+            Ok(_) => Ok(Self(bytes)),
+            Err(error) => {
+                let line = bytes[..error.valid_up_to()].iter().filter(|byte| **byte == b'\n').count() + 1;
+                let at = error.valid_up_to();
+                Err(Problem::bad_request(format!("the body is not UTF-8: byte {at} (counted from 0), in line {line}")))
+            }
+        }
+    }
+
+    /// The document with this text.
+    #[cfg(test)]
+    pub(super) fn of(text: &str) -> Self {
+        Self(Bytes::copy_from_slice(text.as_bytes()))
+    }
+
+    /// As text.
+    pub(super) fn text(&self) -> &str {
+        // Checked when it was made; an empty text would be refused as JSON all the same.
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+
+    /// As one JSON document.
+    ///
+    /// # Errors
+    /// 400 that says where it stops being JSON.
+    pub(super) fn parse(&self) -> Result<&RawValue, Problem> {
+        json::parse(self.text()).map_err(|fault| Problem::bad_request(format!("the body is not JSON: {fault}")))
+    }
+}
+
+/// Reads `body` to its end, but not beyond `most` bytes. One piece is not copied.
+async fn collect(mut body: Incoming, most: usize) -> Result<Bytes, Problem> {
+    let too_large = || Problem::too_large(format!("the request's body is larger than {most} bytes"));
+    let said = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    if said > most {
+        return Err(too_large());
+    }
+    let mut first = Bytes::new();
+    let mut whole = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let broken =
+            |_| Problem::bad_request("the request's body broke off or is not chunked as it should be").closing();
+        let Ok(piece) = frame.map_err(broken)?.into_data() else { continue };
+        if first.len().max(whole.len()) + piece.len() > most {
+            return Err(too_large());
+        }
+        if first.is_empty() && whole.is_empty() {
+            first = piece;
+            continue;
+        }
+        if whole.is_empty() {
+            whole.reserve(said.max(first.len() + piece.len()));
+            whole.extend_from_slice(&std::mem::take(&mut first));
+        }
+        whole.extend_from_slice(&piece);
+    }
+    Ok(if whole.is_empty() { first } else { whole.freeze() })
+}
+
+/// Which of the types `accepted` the body is said to be of.
+fn media_type(headers: &HeaderMap, accepted: &[&'static str]) -> Result<&'static str, Problem> {
+    let wanted = || format!("the header Content-Type must be {}", accepted.join(" or "));
+    if headers.contains_key(CONTENT_ENCODING) {
+        return Err(Problem::media_type("the body must not be compressed: leave out the header Content-Encoding"));
+    }
+    let mut values = headers.get_all(CONTENT_TYPE).iter();
+    let (Some(value), None) = (values.next(), values.next()) else { return Err(Problem::media_type(wanted())) };
+    essence(value, accepted).ok_or_else(|| Problem::media_type(wanted() + ", in UTF-8"))
+}
+
+fn essence(value: &HeaderValue, accepted: &[&'static str]) -> Option<&'static str> {
+    let mut parts = value.to_str().ok()?.split(';').map(str::trim);
+    let name = parts.next()?;
+    let utf8 = |parameter: &str| match parameter.split_once('=') {
+        Some((name, value)) if name.eq_ignore_ascii_case("charset") => {
+            value.trim_matches('"').eq_ignore_ascii_case("utf-8")
+        }
+        _ => true,
+    };
+    if !parts.all(utf8) {
+        return None;
+    }
+    accepted.iter().find(|media| media.eq_ignore_ascii_case(name)).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn content_types_are_read_as_they_are_meant() {
+        let read = |text: &str| essence(&text.parse().unwrap(), &[JSON, NDJSON]);
+        for text in ["application/json", "Application/JSON", "application/json; charset=UTF-8"] {
+            assert_eq!(read(text), Some(JSON), "{text}");
+        }
+        assert_eq!(read("application/x-ndjson;charset=\"utf-8\"; x=y"), Some(NDJSON));
+        for text in ["", "text/plain", "application/json; charset=latin1", "application/jsonx", "application/json,x"] {
+            assert_eq!(read(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn text_that_is_not_utf_8_is_refused_with_its_place() {
+        let refused = Document::new(Bytes::from_static(b"{\n\"a\": \"\xff\"}")).err().unwrap();
+        let text = format!("{refused:?}");
+        assert!(text.contains("byte 8") && text.contains("line 2"), "{text}");
+    }
+}

@@ -1,0 +1,213 @@
+//! The table of paths: what there is, with which methods, for which role.
+
+use hyper::Method;
+
+use super::access::Role;
+use super::problem::Problem;
+use super::reply::Reply;
+use super::request::Authorised;
+use super::{deliveries, event_types, events, log, probes, stats, subscriptions};
+use crate::core::id::{AttemptId, DeliveryId, EventId, SubscriptionId};
+
+/// Something that has a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Resource {
+    Health,
+    Ready,
+    Events,
+    Event(EventId),
+    EventTypes,
+    EventType(String),
+    Subscriptions,
+    Subscription(SubscriptionId),
+    Secret(SubscriptionId),
+    RotateSecret(SubscriptionId),
+    TestStored(SubscriptionId),
+    TestUrl,
+    Deliveries,
+    Delivery(DeliveryId),
+    Retry(DeliveryId),
+    Cancel(DeliveryId),
+    Log,
+    LogEntry(AttemptId),
+    Stats,
+}
+
+/// What stands at `path`. Segments are decoded one by one: a dot segment, an empty one, or one
+/// with a slash in disguise is no name of anything here.
+pub(super) fn find(path: &str) -> Option<Resource> {
+    let segments = path.strip_prefix('/')?.split('/').map(decode).collect::<Option<Vec<_>>>()?;
+    let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+    Some(match segments.as_slice() {
+        ["healthz"] => Resource::Health,
+        ["readyz"] => Resource::Ready,
+        ["v1", rest @ ..] => match rest {
+            ["events"] => Resource::Events,
+            ["events", id] => Resource::Event(id.parse().ok()?),
+            ["event-types"] => Resource::EventTypes,
+            ["event-types", name] => Resource::EventType((*name).to_owned()),
+            ["subscriptions"] => Resource::Subscriptions,
+            ["subscriptions", id] => Resource::Subscription(id.parse().ok()?),
+            ["subscriptions", id, "secret"] => Resource::Secret(id.parse().ok()?),
+            ["subscriptions", id, "rotate-secret"] => Resource::RotateSecret(id.parse().ok()?),
+            ["subscriptions", id, "test"] => Resource::TestStored(id.parse().ok()?),
+            ["test"] => Resource::TestUrl,
+            ["deliveries"] => Resource::Deliveries,
+            ["deliveries", id] => Resource::Delivery(id.parse().ok()?),
+            ["deliveries", id, "retry"] => Resource::Retry(id.parse().ok()?),
+            ["deliveries", id, "cancel"] => Resource::Cancel(id.parse().ok()?),
+            ["log"] => Resource::Log,
+            ["log", id] => Resource::LogEntry(id.parse().ok()?),
+            ["stats"] => Resource::Stats,
+            _ => return None,
+        },
+        _ => return None,
+    })
+}
+
+/// One segment of a path, percent-decoded.
+fn decode(segment: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(segment.len());
+    let mut rest = segment.as_bytes();
+    while let [byte, after @ ..] = rest {
+        rest = after;
+        if *byte != b'%' {
+            bytes.push(*byte);
+            continue;
+        }
+        let digits = std::str::from_utf8(rest.get(..2)?).ok()?;
+        bytes.push(u8::from_str_radix(digits, 16).ok().filter(|_| !digits.starts_with('+'))?);
+        rest = &rest[2..];
+    }
+    let text = String::from_utf8(bytes).ok()?;
+    let named =
+        !matches!(text.as_str(), "" | "." | "..") && !text.contains(|c: char| c.is_control() || "/\\".contains(c));
+    named.then_some(text)
+}
+
+impl Resource {
+    /// The methods there are, as the header `Allow` lists them. HEAD is wherever GET is.
+    const fn allow(&self) -> &'static str {
+        match self {
+            Self::Events | Self::Subscriptions => "GET, HEAD, POST",
+            Self::Subscription(_) => "GET, HEAD, PATCH, DELETE",
+            Self::RotateSecret(_) | Self::TestStored(_) | Self::TestUrl | Self::Retry(_) | Self::Cancel(_) => "POST",
+            _ => "GET, HEAD",
+        }
+    }
+
+    /// Checks that there is such a method here.
+    ///
+    /// # Errors
+    /// 405.
+    pub(super) fn check_method(&self, method: &Method) -> Result<(), Problem> {
+        let allow = self.allow();
+        let known = allow.split(", ").any(|name| name == method.as_str());
+        if known { Ok(()) } else { Err(Problem::method_not_allowed(method.as_str(), allow)) }
+    }
+}
+
+/// Answers a request for `resource`, whose method was [checked](Resource::check_method).
+///
+/// # Errors
+/// The refusal.
+pub(super) async fn answer(resource: Resource, request: Authorised) -> Result<Reply, Problem> {
+    if resource == Resource::Events && *request.method() == Method::POST {
+        // The one that is asked for thousands of times a second: its state is kept small.
+        return events::post(request.permit(Role::Ingest)?).await;
+    }
+    Box::pin(answer_other(resource, request)).await
+}
+
+async fn answer_other(resource: Resource, request: Authorised) -> Result<Reply, Problem> {
+    use Resource as R;
+    use Role::{Admin, Read};
+    let method = request.method().clone();
+    match (resource, method.as_str()) {
+        (R::Health | R::Ready, _) | (R::Events, "POST") => Err(Problem::internal()),
+        (R::Events, _) => events::list(request.permit(Read)?).await,
+        (R::Event(id), _) => events::show(request.permit(Read)?, id).await,
+        (R::EventTypes, _) => event_types::list(&request.permit(Read)?),
+        (R::EventType(name), _) => event_types::show(&request.permit(Read)?, &name),
+        (R::Subscriptions, "POST") => subscriptions::create(request.permit(Admin)?).await,
+        (R::Subscriptions, _) => subscriptions::list(&request.permit(Read)?),
+        (R::Subscription(id), "PATCH") => subscriptions::change(request.permit(Admin)?, id).await,
+        (R::Subscription(id), "DELETE") => subscriptions::delete(request.permit(Admin)?, id).await,
+        (R::Subscription(id), _) => subscriptions::show(&request.permit(Read)?, id),
+        (R::Secret(id), _) => subscriptions::secret(&request.permit(Admin)?, id),
+        (R::RotateSecret(id), _) => subscriptions::rotate_secret(request.permit(Admin)?, id).await,
+        (R::TestStored(id), _) => probes::stored(request.permit(Admin)?, id).await,
+        (R::TestUrl, _) => probes::unsaved(request.permit(Admin)?).await,
+        (R::Deliveries, _) => deliveries::list(request.permit(Read)?).await,
+        (R::Delivery(id), _) => deliveries::show(request.permit(Read)?, id).await,
+        (R::Retry(id), _) => deliveries::retry(request.permit(Admin)?, id).await,
+        (R::Cancel(id), _) => deliveries::cancel(request.permit(Admin)?, id).await,
+        (R::Log, _) => log::list(request.permit(Read)?).await,
+        (R::LogEntry(id), _) => log::show(request.permit(Read)?, id).await,
+        (R::Stats, _) => stats::show(request.permit(Read)?).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_name_what_there_is() {
+        let event = EventId::from_bits(7);
+        let subscription = SubscriptionId::from_bits(8);
+        assert_eq!(find(&format!("/v1/events/{event}")), Some(Resource::Event(event)));
+        assert_eq!(find(&format!("/v1/subscriptions/{subscription}/test")), Some(Resource::TestStored(subscription)));
+        assert_eq!(find("/v1/event-types/call%2enew"), Some(Resource::EventType("call.new".to_owned())));
+        assert_eq!(find("/%761/log"), Some(Resource::Log));
+    }
+
+    #[test]
+    fn paths_that_name_nothing_are_not_found() {
+        let event = EventId::from_bits(7);
+        let wrong_id = format!("/v1/subscriptions/{event}");
+        for path in [
+            "",
+            "*",
+            "/",
+            "//",
+            "/v1",
+            "/v1/",
+            "/v1/events/",
+            "//v1/events",
+            "/v1//events",
+            "/v2/events",
+            "/V1/events",
+            "/v1/events/1",
+            "/v1/./events",
+            "/v1/../v1/events",
+            "/v1/%2e%2e/events",
+            "/v1/x/%2E/events",
+            "/v1%2Fevents",
+            "/v1%5Cevents",
+            "/v1/events%00",
+            "/v1/events%",
+            "/v1/events%2",
+            "/v1/events%zz",
+            "/v1/event-types/%ff",
+            "/v1/event-types/a%2fb",
+            "/v1/event-types/%+1",
+            "/healthz/",
+            "/readyz/x",
+            &wrong_id,
+        ] {
+            assert_eq!(find(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn other_methods_are_told_which_there_are() {
+        let wanted =
+            [("GET", true), ("HEAD", true), ("POST", true), ("PUT", false), ("OPTIONS", false), ("DELETE", false)];
+        for (method, known) in wanted {
+            assert_eq!(Resource::Events.check_method(&method.parse().unwrap()).is_ok(), known, "{method}");
+        }
+        let refused = Resource::TestUrl.check_method(&Method::GET).unwrap_err().into_reply();
+        assert_eq!(refused.headers()["allow"], "POST");
+    }
+}

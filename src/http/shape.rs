@@ -1,0 +1,67 @@
+//! Small pieces of the JSON that more than one resource shows.
+
+use std::fmt::Display;
+
+use serde::ser::{Serialize, SerializeMap, Serializer};
+
+/// A value shown as its text.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Text<T>(pub(super) T);
+
+impl<T: Display> Serialize for Text<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+/// A list's page.
+#[derive(serde::Serialize)]
+pub(super) struct Items<T> {
+    /// What is on it.
+    pub(super) items: Vec<T>,
+    /// The cursor of the next page, if there is one.
+    pub(super) next: Option<String>,
+}
+
+/// Names with values, shown as an object in their order.
+pub(super) struct Object<K, V>(pub(super) Vec<(K, V)>);
+
+impl<K: Serialize, V: Serialize> Serialize for Object<K, V> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (name, value) in &self.0 {
+            map.serialize_entry(name, value)?;
+        }
+        map.end()
+    }
+}
+
+/// Headers as an object; those that stand more than once in one value, separated by commas
+/// (RFC 9110 section 5.3). A value that is not known is `null`.
+pub(super) fn headers<'h>(
+    headers: impl IntoIterator<Item = (&'h str, Option<&'h str>)>,
+) -> Object<&'h str, Option<String>> {
+    let mut shown: Vec<(&str, Option<String>)> = Vec::new();
+    for (name, value) in headers {
+        match shown.iter_mut().find(|(earlier, _)| earlier.eq_ignore_ascii_case(name)) {
+            Some((_, Some(earlier))) => {
+                earlier.push_str(", ");
+                earlier.push_str(value.unwrap_or_default());
+            }
+            Some((_, None)) => {}
+            None => shown.push((name, value.map(str::to_owned))),
+        }
+    }
+    Object(shown)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_are_an_object_in_their_order() {
+        let shown = headers([("B", Some("1")), ("a", None), ("b", Some("2")), ("A", Some("never shown"))]);
+        assert_eq!(serde_json::to_string(&shown).unwrap(), r#"{"B":"1, 2","a":null}"#);
+    }
+}

@@ -1,0 +1,87 @@
+//! `GET /v1/stats`: how much is owed, to whom, and how it goes.
+
+use hyper::StatusCode;
+use serde::Serialize;
+
+use super::bridge;
+use super::problem::Problem;
+use super::reply::{Reply, json};
+use super::request::Permitted;
+use super::shape::Text;
+use crate::core::id::SubscriptionId;
+use crate::core::subscription::DisabledReason;
+use crate::core::time::Timestamp;
+use crate::store::Store;
+
+#[derive(Serialize)]
+struct Stats<'s> {
+    version: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    queue: Option<Queue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    oldest_pending: Option<Option<Text<Timestamp>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    senders: Option<Senders>,
+    subscriptions: Vec<Standing<'s>>,
+}
+
+#[derive(Serialize)]
+struct Queue {
+    pending: u64,
+    retrying: u64,
+    failed: u64,
+}
+
+#[derive(Serialize)]
+struct Senders {
+    busy: usize,
+    threads: usize,
+}
+
+#[derive(Serialize)]
+struct Standing<'s> {
+    id: Text<SubscriptionId>,
+    company: &'s str,
+    url: &'s str,
+    enabled: bool,
+    disabled_reason: Option<&'static str>,
+    waiting: u64,
+    failing_since: Option<Text<Timestamp>>,
+    failures: u32,
+    last_success: Option<Text<Timestamp>>,
+}
+
+/// Shows it. What is counted over all companies is left out for a token that is bound to one.
+pub(super) async fn show(request: Permitted) -> Result<Reply, Problem> {
+    request.no_query()?;
+    let edge = request.edge();
+    let oldest = bridge::read(&edge.store, Store::oldest_waiting).await?;
+    let counts = edge.store.counts();
+    let senders = (edge.senders)();
+    let whole_house = !request.access.is_bound();
+    let subscriptions = edge.store.subscriptions();
+    let seen = subscriptions.iter().filter(|subscription| request.access.sees(&subscription.company));
+    let standings = seen.map(|subscription| {
+        let health = edge.store.health(subscription.id);
+        Standing {
+            id: Text(subscription.id),
+            company: subscription.company.as_str(),
+            url: &subscription.url,
+            enabled: subscription.enabled(),
+            disabled_reason: subscription.disabled.map(DisabledReason::as_str),
+            waiting: edge.store.waiting(subscription.id),
+            failing_since: health.failing_since.map(Text),
+            failures: health.failures,
+            last_success: health.last_success.map(Text),
+        }
+    });
+    let queue = Queue { pending: counts.pending, retrying: counts.retrying, failed: counts.failed };
+    let stats = Stats {
+        version: env!("CARGO_PKG_VERSION"),
+        queue: whole_house.then_some(queue),
+        oldest_pending: whole_house.then_some(oldest.map(Text)),
+        senders: whole_house.then_some(Senders { busy: senders.busy, threads: senders.threads }),
+        subscriptions: standings.collect(),
+    };
+    json(StatusCode::OK, &stats)
+}

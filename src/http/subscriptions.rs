@@ -1,0 +1,250 @@
+//! `/v1/subscriptions`: the registered webhooks and their secrets.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::StatusCode;
+use serde::Serialize;
+
+use super::bridge;
+use super::cursor::{self, List};
+use super::probes;
+use super::problem::Problem;
+use super::reply::{Reply, created, json, json_text, no_content};
+use super::request::{Document, JSON, MERGE_PATCH, Permitted};
+use super::shape::{Items, Object, Text};
+use crate::core::event::{Company, Domain, EventType, Source};
+use crate::core::id::SubscriptionId;
+use crate::core::invalid::{Invalid, pointer};
+use crate::core::json as text;
+use crate::core::subscription::{DisabledReason, Secret, Selection, Subscription};
+use crate::core::subscription_input::Change;
+use crate::core::time::{Timestamp, format_duration, parse_duration};
+
+/// For how long the old secret signs too after a rotation, unless another overlap is asked for.
+const OVERLAP: Duration = Duration::from_secs(24 * 3600);
+/// The longest overlap that may be asked for.
+const MOST_OVERLAP: Duration = Duration::from_secs(30 * 24 * 3600);
+
+#[derive(Serialize)]
+struct Shown<'s> {
+    id: Text<SubscriptionId>,
+    company: &'s str,
+    domain: Option<&'s str>,
+    sources: Vec<&'static str>,
+    url: &'s str,
+    format: &'static str,
+    layout: &'static str,
+    events: Vec<&'s str>,
+    description: &'s str,
+    headers: Object<&'s str, Option<()>>,
+    timeout_ms: Option<u128>,
+    max_in_flight: Option<u32>,
+    rate_per_second: Option<u32>,
+    ordering: &'static str,
+    expire_after: Object<&'s str, String>,
+    enabled: bool,
+    disabled_reason: Option<&'static str>,
+    created_at: Text<Timestamp>,
+    updated_at: Text<Timestamp>,
+    waiting: u64,
+}
+
+/// `subscription` without its secrets; of its own headers the names alone.
+fn shown(subscription: &Subscription, waiting: u64) -> Shown<'_> {
+    let events = match &subscription.events {
+        Selection::All => vec!["*"],
+        Selection::Some(types) => types.iter().map(EventType::as_str).collect(),
+    };
+    let expire_after = subscription.expire_after.iter();
+    Shown {
+        id: Text(subscription.id),
+        company: subscription.company.as_str(),
+        domain: subscription.domain.as_ref().map(Domain::as_str),
+        sources: subscription.sources.iter().copied().map(Source::as_str).collect(),
+        url: &subscription.url,
+        format: subscription.format.as_str(),
+        layout: subscription.layout.as_str(),
+        events,
+        description: &subscription.description,
+        headers: Object(subscription.headers.iter().map(|header| (header.name.as_str(), None)).collect()),
+        timeout_ms: subscription.timeout.map(|timeout| timeout.as_millis()),
+        max_in_flight: subscription.max_in_flight,
+        rate_per_second: subscription.rate_per_second,
+        ordering: subscription.ordering.as_str(),
+        expire_after: Object(expire_after.map(|(name, after)| (name.as_str(), format_duration(*after))).collect()),
+        enabled: subscription.enabled(),
+        disabled_reason: subscription.disabled.map(DisabledReason::as_str),
+        created_at: Text(subscription.created_at),
+        updated_at: Text(subscription.updated_at),
+        waiting,
+    }
+}
+
+/// The subscription with this id, if the request may know of it.
+pub(super) fn find(request: &Permitted, id: SubscriptionId) -> Result<Arc<Subscription>, Problem> {
+    let found = request.edge().store.subscription(id).filter(|found| request.access.sees(&found.company));
+    found.ok_or_else(|| Problem::not_found("there is no subscription with this id"))
+}
+
+/// Subscriptions in the order of their creation.
+pub(super) fn list(request: &Permitted) -> Result<Reply, Problem> {
+    let mut query = request.query();
+    let company = query.take("company", Company::parse);
+    let domain = query.take("domain", Domain::parse);
+    let page = query.page(List::Subscriptions);
+    query.finish()?;
+    let company = request.access.narrow(company)?;
+    let store = &request.edge().store;
+    let mut matching = store.subscriptions();
+    matching.retain(|one| {
+        company.as_ref().is_none_or(|company| *company == one.company)
+            && (domain.is_none() || domain == one.domain)
+            && page.after.is_none_or(|after| one.id.bits() > after)
+    });
+    let more = matching.len() > page.limit;
+    matching.truncate(page.limit);
+    let last = matching.last().filter(|_| more);
+    let next = last.map(|last| cursor::write(List::Subscriptions, last.id.bits()));
+    let items = matching.iter().map(|one| shown(one, store.waiting(one.id))).collect();
+    json(StatusCode::OK, &Items { items, next })
+}
+
+/// One subscription.
+pub(super) fn show(request: &Permitted, id: SubscriptionId) -> Result<Reply, Problem> {
+    request.no_query()?;
+    let found = find(request, id)?;
+    json(StatusCode::OK, &shown(&found, request.edge().store.waiting(id)))
+}
+
+/// Registers a webhook. Its secret is made here and is shown by [`secret`].
+pub(super) async fn create(mut request: Permitted) -> Result<Reply, Problem> {
+    request.no_query()?;
+    let document = request.json().await?;
+    let change = Change::from_json(document.parse()?, &request.edge().catalogue)?;
+    let url = change.url.clone();
+    let draft = change.into_draft(request.edge().default_ordering)?;
+    request.access.own(draft.company())?;
+    check_url(&request, url).await?;
+    let made = bridge::written(|reply| request.edge().store.create_subscription(draft, reply)).await?;
+    created(&format!("/v1/subscriptions/{}", made.id), &shown(&made, 0))
+}
+
+/// Changes what the body gives.
+pub(super) async fn change(mut request: Permitted, id: SubscriptionId) -> Result<Reply, Problem> {
+    request.no_query()?;
+    let before = find(&request, id)?;
+    let (_, document) = request.body(&[JSON, MERGE_PATCH]).await?;
+    let change = Change::from_json(document.parse()?, &request.edge().catalogue)?;
+    let url = change.url.clone().filter(|url| *url != before.url);
+    check_url(&request, url).await?;
+    let after = bridge::written(|reply| request.edge().store.change_subscription(id, change, reply)).await?;
+    json(StatusCode::OK, &shown(&after, request.edge().store.waiting(id)))
+}
+
+/// Refuses a URL that deliveries could not be posted to: the addresses behind its name are looked up.
+async fn check_url(request: &Permitted, url: Option<String>) -> Result<(), Problem> {
+    let Some(url) = url else { return Ok(()) };
+    let front = Arc::clone(&request.front);
+    let checked = probes::outward(request, move || front.edge.transport.check_url(&url)).await?;
+    checked.map_err(|fault| Problem::invalid("/url", fault))
+}
+
+/// Deletes it; what it is owed is cancelled.
+pub(super) async fn delete(request: Permitted, id: SubscriptionId) -> Result<Reply, Problem> {
+    request.no_query()?;
+    find(&request, id)?;
+    bridge::written(|reply| request.edge().store.delete_subscription(id, reply)).await?;
+    Ok(no_content())
+}
+
+/// The secret that deliveries are signed with.
+pub(super) fn secret(request: &Permitted, id: SubscriptionId) -> Result<Reply, Problem> {
+    request.no_query()?;
+    Ok(reveal(&find(request, id)?.secret))
+}
+
+fn reveal(secret: &Secret) -> Reply {
+    json_text(StatusCode::OK, format!(r#"{{"secret":{}}}"#, text::quote(&secret.reveal())))
+}
+
+/// Makes a new secret; the old one signs too for the overlap.
+pub(super) async fn rotate_secret(mut request: Permitted, id: SubscriptionId) -> Result<Reply, Problem> {
+    request.no_query()?;
+    find(&request, id)?;
+    let overlap = match request.optional_json().await? {
+        Some(document) => overlap(&document)?,
+        None => OVERLAP,
+    };
+    let secret = bridge::written(|reply| request.edge().store.rotate_secret(id, overlap, reply)).await?;
+    Ok(reveal(&secret))
+}
+
+fn overlap(document: &Document) -> Result<Duration, Problem> {
+    let members = text::members(document.parse()?).map_err(|fault| Problem::invalid("", fault))?;
+    let mut invalid = Invalid::default();
+    let mut overlap = OVERLAP;
+    if let Some(name) = text::first_duplicate(&members) {
+        invalid.add(pointer(name), "stands twice");
+    }
+    for (name, value) in &members {
+        if name == "overlap" {
+            let read = text::string(value).and_then(|text| parse_duration(&text)).and_then(|length| {
+                let most = format_duration(MOST_OVERLAP);
+                if length > MOST_OVERLAP { Err(format!("must be at most {most}")) } else { Ok(length) }
+            });
+            overlap = invalid.check("/overlap", read).unwrap_or(overlap);
+        } else {
+            invalid.add(pointer(name), "is not a member here; there are: overlap");
+        }
+    }
+    invalid.or(Some(overlap)).map_err(Problem::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::subscription::{Format, Header, Hidden, Layout, Ordering};
+
+    #[test]
+    fn a_subscription_is_shown_without_its_secrets() {
+        let at = Timestamp::from_millis(1_790_000_000_000);
+        let secret = Secret::from_bytes([7; 32]);
+        let subscription = Subscription {
+            id: SubscriptionId::from_bits(7),
+            number: 1,
+            company: Company::parse("acme").unwrap(),
+            domain: None,
+            sources: [Source::Widget].into(),
+            url: "https://hooks.example/in".to_owned(),
+            format: Format::Form,
+            layout: Layout::Flat,
+            events: Selection::All,
+            description: String::new(),
+            headers: vec![Header { name: "X-Key".to_owned(), value: Hidden::new("hunter2") }],
+            timeout: Some(Duration::from_secs(5)),
+            max_in_flight: None,
+            rate_per_second: Some(10),
+            ordering: Ordering::Call,
+            expire_after: [(EventType::parse("call.new").unwrap(), Duration::from_secs(600))].into(),
+            disabled: Some(DisabledReason::Gone),
+            created_at: at,
+            updated_at: at,
+            secret: secret.clone(),
+            previous_secret: None,
+        };
+        let text = serde_json::to_string(&shown(&subscription, 3)).unwrap();
+        assert!(!text.contains("hunter2") && !text.contains(&secret.reveal()), "{text}");
+        let wanted = format!(
+            concat!(
+                r#"{{"id":"{}","company":"acme","domain":null,"sources":["widget"],"url":"https://hooks.example/in","#,
+                r#""format":"form","layout":"flat","events":["*"],"description":"","headers":{{"X-Key":null}},"#,
+                r#""timeout_ms":5000,"max_in_flight":null,"rate_per_second":10,"ordering":"call","#,
+                r#""expire_after":{{"call.new":"10m"}},"enabled":false,"#,
+                r#""disabled_reason":"the receiver answered 410 Gone","created_at":"{}","updated_at":"{}","waiting":3}}"#
+            ),
+            subscription.id, at, at
+        );
+        assert_eq!(text, wanted);
+    }
+}

@@ -1,0 +1,94 @@
+//! The log as a stream: complete, bounded in memory, and broken off where it cannot go on.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+
+use hyper::Request;
+use hyper::body::Incoming;
+
+use super::super::export::tests::entry;
+use super::super::export::{self, Kind, Pages};
+use super::super::problem::Problem;
+use super::super::reply::Reply;
+use super::*;
+use crate::store::{Page, ReadError};
+
+/// Exports a log of so many pages of 100 entries; reading page `fault` fails.
+struct Log {
+    pages: u128,
+    fault: Option<u128>,
+    read: Arc<AtomicUsize>,
+    /// Told when an export has ended, however it did.
+    told: mpsc::Sender<()>,
+}
+
+struct Tell(mpsc::Sender<()>);
+
+impl Drop for Tell {
+    fn drop(&mut self) {
+        let _ = self.0.send(());
+    }
+}
+
+impl Handler for Log {
+    async fn handle(self: Arc<Self>, request: Request<Incoming>) -> Reply {
+        let (last, fault, read) = (self.pages - 1, self.fault, Arc::clone(&self.read));
+        let tell = Tell(self.told.clone());
+        let pages: Pages = Arc::new(move |after| {
+            let _held = &tell;
+            let number = after.map_or(0, |number| number + 1);
+            read.fetch_add(1, Ordering::SeqCst);
+            if fault == Some(number) {
+                return Err(ReadError("as the test wants it".to_owned()));
+            }
+            let items = (0..100).map(|index| entry("acme", &format!("{number}-{index}"))).collect();
+            Ok(Page { items, next: (number < last).then_some(number) })
+        });
+        let kind = if request.uri().path() == "/csv" { Kind::Csv } else { Kind::Ndjson };
+        export::stream(pages, kind).await.unwrap_or_else(Problem::into_reply)
+    }
+}
+
+fn exported(path: &str, pages: u128, fault: Option<u128>) -> String {
+    let read = Arc::new(AtomicUsize::new(0));
+    let server = serve(Log { pages, fault, read, told: mpsc::channel().0 }, settings());
+    exchange(server.address(), format!("GET {path} HTTP/1.0\r\n\r\n"))
+}
+
+#[test]
+fn every_entry_is_in_it_once() {
+    let csv = exported("/csv", 30, None);
+    let (head, body) = csv.split_once("\r\n\r\n").unwrap();
+    assert!(head.contains("content-type: text/csv") && head.contains("attachment"), "{head}");
+    assert_eq!(body.matches("Response,Created,Event,Status").count(), 1);
+    let mut reader = csv::Reader::from_reader(body.as_bytes());
+    let calls: Vec<_> = reader.records().map(|row| row.unwrap()[13].to_owned()).collect();
+    let wanted: Vec<_> = (0..30).flat_map(|page| (0..100).map(move |index| format!("{page}-{index}"))).collect();
+    assert_eq!(calls, wanted);
+    let ndjson = exported("/ndjson", 3, None);
+    assert_eq!(ndjson.matches("\"call\":").count(), 300);
+}
+
+#[test]
+fn what_cannot_go_on_is_broken_off_and_not_ended() {
+    let refused = exported("/csv", 3, Some(0));
+    assert_eq!(status(&refused), Some(503), "{refused}");
+    let read = Arc::new(AtomicUsize::new(0));
+    let server = serve(Log { pages: 3, fault: Some(2), read, told: mpsc::channel().0 }, settings());
+    let cut = exchange(server.address(), "GET /ndjson HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert!(status(&cut) == Some(200) && cut.matches("\"call\":").count() <= 200, "{cut}");
+    assert!(!cut.ends_with("\r\n0\r\n\r\n"), "the last chunk says that it is complete");
+}
+
+#[test]
+fn nothing_is_read_ahead_for_a_client_that_does_not_take_it() {
+    let read = Arc::new(AtomicUsize::new(0));
+    let (told, ended) = mpsc::channel();
+    let brief = Settings { write_timeout: Duration::from_millis(300), ..settings() };
+    let server = serve(Log { pages: 1_000_000, fault: None, read: Arc::clone(&read), told }, brief);
+    let mut stream = connect(server.address());
+    stream.write_all(b"GET /ndjson HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    assert_eq!(ended.recv_timeout(PATIENCE), Ok(()), "the export goes on");
+    let read = read.load(Ordering::SeqCst);
+    assert!(read < 2_000, "{read} pages of 30 KiB were read for nobody");
+}

@@ -1,0 +1,128 @@
+//! The listener on real sockets: what a client sees that sends right, wrong or hostile bytes.
+
+mod exports;
+mod hostile;
+mod input;
+mod limits;
+mod order;
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::connection::Handler;
+use super::{Edge, Senders, Server, Settings, TokenHash, listener};
+use crate::core::address::AddressPolicy;
+use crate::core::catalogue::Catalogue;
+use crate::core::subscription::Ordering;
+use crate::core::time::Timestamp;
+use crate::sender::transport::{Transport, TransportSettings};
+use crate::store::{Settings as StoreSettings, Store};
+
+/// Longer than anything here takes when it works; a wait that reaches it fails the test.
+const PATIENCE: Duration = Duration::from_secs(20);
+const TOKEN: &str = "tok-of-the-tests";
+
+fn settings() -> Settings {
+    Settings {
+        max_body_bytes: 4096,
+        max_connections: 64,
+        header_timeout: PATIENCE,
+        body_timeout: PATIENCE,
+        write_timeout: PATIENCE,
+    }
+}
+
+/// Serves `handler` on a free port.
+fn serve(handler: impl Handler, settings: Settings) -> Server {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener::start(listener, Arc::new(handler), settings, Box::new(|reason| panic!("{reason}"))).unwrap()
+}
+
+/// A store without a committer: its verbs are taken and never answered.
+fn store() -> Store {
+    let dir = tempfile::tempdir().unwrap();
+    let day = Duration::from_secs(86_400);
+    let settings = StoreSettings { cache_bytes: 1 << 20, give_up_after: day, idempotency_window: day };
+    let idle = Store::open(dir.path(), settings, Timestamp::from_millis(1_790_000_000_000)).unwrap();
+    // Its files stay open, so their names may go.
+    idle.store().clone()
+}
+
+/// Serves the API, for requests that are answered without the store.
+fn api(settings: Settings) -> Server {
+    let policy = AddressPolicy::new(Vec::new(), Vec::new(), false);
+    let second = Duration::from_secs(1);
+    let transport = TransportSettings { connect_timeout: second, timeout: second, policy, extra_ca: Vec::new() };
+    let edge = Edge {
+        store: store(),
+        catalogue: Arc::new(Catalogue::new(Vec::new()).unwrap()),
+        transport: Arc::new(Transport::new(transport).unwrap()),
+        admin_token: TokenHash::of(TOKEN),
+        default_ordering: Ordering::Call,
+        senders: Box::new(|| Senders { busy: 0, threads: 8 }),
+        ready: Box::new(|| Err("the store is being read".to_owned())),
+        clock: Box::new(|| Timestamp::from_millis(1_790_000_000_000)),
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    super::serve(listener, edge, settings, Box::new(|reason| panic!("{reason}"))).unwrap()
+}
+
+fn connect(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream
+}
+
+/// All that comes until the server closes.
+fn read_all(stream: &mut TcpStream) -> String {
+    let mut bytes = Vec::new();
+    if let Err(error) = stream.read_to_end(&mut bytes) {
+        assert_ne!(error.kind(), std::io::ErrorKind::WouldBlock, "the connection was not closed");
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// One answer on a connection that stays open: its head and its body of a known length.
+fn read_one(stream: &mut TcpStream) -> String {
+    let mut bytes = Vec::new();
+    let mut byte = [0];
+    while !bytes.ends_with(b"\r\n\r\n") {
+        assert_eq!(stream.read(&mut byte).unwrap(), 1, "closed in the middle of a head");
+        bytes.push(byte[0]);
+    }
+    let head = String::from_utf8_lossy(&bytes).into_owned();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).map_or(0, |n| n.parse().unwrap());
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).unwrap();
+    head + &String::from_utf8_lossy(&body)
+}
+
+/// Sends `request` and says that no more will come; what is answered until the server closes.
+fn exchange(address: SocketAddr, request: impl AsRef<[u8]>) -> String {
+    let mut stream = connect(address);
+    // The server may answer and close before it has all: then the answer counts.
+    let _ = stream.write_all(request.as_ref());
+    read_all(&mut stream)
+}
+
+fn status(answer: &str) -> Option<u16> {
+    answer.strip_prefix("HTTP/1.")?.get(2..5)?.parse().ok()
+}
+
+/// A request with the token, after which the connection is closed.
+fn request(method: &str, path: &str, more: &str, body: &[u8]) -> Vec<u8> {
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {TOKEN}\r\nContent-Length: {}\r\n{more}\r\n",
+        body.len()
+    );
+    [head.as_bytes(), body].concat()
+}
+
+/// A POST of `body` to `path` as JSON; the status and the problem.
+fn post(address: SocketAddr, path: &str, content_type: &str, body: &[u8]) -> (u16, serde_json::Value) {
+    let answer = exchange(address, request("POST", path, &format!("Content-Type: {content_type}\r\n"), body));
+    let (_, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {answer:?}"));
+    (status(&answer).unwrap(), serde_json::from_str(body).unwrap())
+}

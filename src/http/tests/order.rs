@@ -1,0 +1,59 @@
+//! The ordered stop.
+
+use std::sync::mpsc;
+
+use hyper::body::Incoming;
+use hyper::{Request, StatusCode};
+use tokio::sync::Semaphore;
+
+use super::super::reply::{Reply, json_text};
+use super::*;
+
+/// Answers once the test lets it.
+struct Gate {
+    asked: mpsc::Sender<()>,
+    open: Arc<Semaphore>,
+}
+
+impl Handler for Gate {
+    async fn handle(self: Arc<Self>, _request: Request<Incoming>) -> Reply {
+        self.asked.send(()).unwrap();
+        let _through = self.open.acquire().await.unwrap();
+        json_text(StatusCode::OK, "{}")
+    }
+}
+
+fn gate() -> (Server, mpsc::Receiver<()>, Arc<Semaphore>) {
+    let (asked, told) = mpsc::channel();
+    let open = Arc::new(Semaphore::new(0));
+    (serve(Gate { asked, open: Arc::clone(&open) }, settings()), told, open)
+}
+
+const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+
+#[test]
+fn what_is_under_way_is_finished_and_idle_connections_are_closed() {
+    let (server, told, open) = gate();
+    let address = server.address();
+    let mut idle = connect(address);
+    let mut busy = connect(address);
+    busy.write_all(GET).unwrap();
+    told.recv_timeout(PATIENCE).unwrap();
+    let stopping = std::thread::spawn(move || server.stop(PATIENCE));
+    assert_eq!(read_all(&mut idle), "", "an idle connection is closed at once");
+    open.add_permits(1);
+    let answer = read_all(&mut busy);
+    assert!(status(&answer) == Some(200) && answer.ends_with("{}"), "{answer}");
+    assert_eq!(stopping.join().unwrap(), 0);
+    assert!(TcpStream::connect(address).is_err(), "nobody listens any more");
+}
+
+#[test]
+fn what_does_not_end_in_time_is_cut_off() {
+    let (server, told, _open) = gate();
+    let mut stuck = connect(server.address());
+    stuck.write_all(GET).unwrap();
+    told.recv_timeout(PATIENCE).unwrap();
+    assert_eq!(server.stop(Duration::from_millis(50)), 1);
+    assert_eq!(read_all(&mut stuck), "");
+}

@@ -1,0 +1,44 @@
+//! Hookswitch: a webhook delivery appliance for call and SMS platforms.
+//!
+//! A phone platform posts its events; each is delivered, signed, to every URL that subscribed, and
+//! tried again until it arrives. This is the map of the house. One event goes through it like this:
+//!
+//! 1. [`http`] reads and authorises the request; [`core::event`] makes a valid event of it.
+//! 2. [`store`] finds the subscriptions that match ([`core::subscription`]), and its committer
+//!    writes the event and what is owed of it in one step. Once that has reached the disk, and not
+//!    before, the producer is answered `202`.
+//! 3. [`dispatch`] decides whose turn it is (`dispatch::lanes`) and hands a free sender thread the
+//!    delivery. The sender renders ([`core::payload`]), signs ([`core::signature`]) and posts
+//!    ([`sender`]).
+//! 4. [`core::delivery::judge`] says what becomes of the delivery, and the committer writes that
+//!    with the attempt's entry of the log, in one step.
+//!
+//! After a restart, what the store has takes the same path from 3 on; there is no second way.
+//!
+//! | room | is for | may know |
+//! |---|---|---|
+//! | [`core`] | values and rules; no I/O, clock, threads or randomness | nothing else |
+//! | [`config`] | layers of settings, checked into values | core |
+//! | [`store`] | what is kept: the only room with sled and bincode | core |
+//! | [`sender`] | posting: the only room with ureq (and the command line's client) | core |
+//! | [`dispatch`] | who is sent what, when | core, store, sender |
+//! | [`http`] | the API: the only room that is async | core, store, config, the sender's probe |
+//! | [`service`], [`telemetry`] | being a service: signals, systemd, lock, messages | core, config |
+//! | [`daemon`] | start order, stop order, what ends the process | all of the above |
+//! | [`cli`] | the command line; speaks HTTP to a daemon, or starts one | core, config, daemon |
+//!
+//! `tests/house` checks the last column from the `use` lines.
+//!
+//! What always holds: what was answered `202` is on the disk; an attempt is made again rather than
+//! lost; secrets appear in no message and no `Debug` output; every queue, body and wait has a limit.
+
+pub mod cli;
+pub mod config;
+pub mod core;
+pub mod daemon;
+pub mod dispatch;
+pub mod http;
+pub mod sender;
+pub mod service;
+pub mod store;
+pub mod telemetry;

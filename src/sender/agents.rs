@@ -1,0 +1,160 @@
+//! The ureq agents: one for each receiver, few enough, and forgotten when they are not used.
+//!
+//! An agent searches its idle connections one after another under a lock, so one agent for all
+//! receivers would be slow with a thousand of them, and one slow receiver would be everybody's.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use ureq::Agent;
+use ureq::config::{AutoHeaderValue, Config};
+
+use super::buffers::INPUT;
+use super::wire::{Deferred, Dialler};
+use crate::core::id::SubscriptionId;
+
+/// How many receivers have an agent of their own.
+const AGENTS_MOST: usize = 1024;
+/// How long an agent is kept without use, and its idle connections with it.
+const UNUSED_MOST: Duration = Duration::from_secs(30);
+/// How many idle connections a receiver may have: as many as sender threads may have called it at once.
+const IDLE_MOST: usize = 64;
+/// How long a connection waits for another request; common servers close theirs after 5 to 75 s.
+const IDLE_AGE: Duration = Duration::from_secs(15);
+
+/// The agents by receiver.
+pub(super) struct Agents {
+    dialler: Dialler,
+    begin: Instant,
+    swept: AtomicU64,
+    agents: RwLock<HashMap<SubscriptionId, Slot>>,
+    lone: Agent,
+}
+
+struct Slot {
+    agent: Agent,
+    /// When it was used last, in milliseconds since `begin`.
+    used: AtomicU64,
+}
+
+impl Agents {
+    pub(super) fn new(dialler: Dialler) -> Self {
+        let lone = Agent::with_parts(config(0), dialler.clone(), Deferred);
+        Self { dialler, begin: Instant::now(), swept: AtomicU64::new(0), agents: RwLock::default(), lone }
+    }
+
+    /// The agent that keeps no connection: each request goes over a fresh one.
+    pub(super) const fn lone(&self) -> &Agent {
+        &self.lone
+    }
+
+    /// The agent of `receiver`.
+    pub(super) fn of(&self, receiver: SubscriptionId) -> Agent {
+        self.at(receiver, self.now())
+    }
+
+    /// Forgets the agent of `receiver`: after a panic, its inside is not to be trusted.
+    pub(super) fn forget(&self, receiver: SubscriptionId) {
+        self.agents.write().unwrap_or_else(PoisonError::into_inner).remove(&receiver);
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.begin.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn at(&self, receiver: SubscriptionId, now: u64) -> Agent {
+        self.sweep(now);
+        if let Some(slot) = self.agents.read().unwrap_or_else(PoisonError::into_inner).get(&receiver) {
+            slot.used.store(now, Ordering::Relaxed);
+            return slot.agent.clone();
+        }
+        let mut agents = self.agents.write().unwrap_or_else(PoisonError::into_inner);
+        if agents.len() >= AGENTS_MOST && !agents.contains_key(&receiver) {
+            let oldest = agents.iter().min_by_key(|(_, slot)| slot.used.load(Ordering::Relaxed)).map(|(id, _)| *id);
+            oldest.and_then(|id| agents.remove(&id));
+        }
+        let slot = agents.entry(receiver).or_insert_with(|| Slot {
+            agent: Agent::with_parts(config(IDLE_MOST), self.dialler.clone(), Deferred),
+            used: AtomicU64::new(now),
+        });
+        slot.agent.clone()
+    }
+
+    /// Drops what was not used for long; at most once in a third of that time, by whoever comes by.
+    fn sweep(&self, now: u64) {
+        let most = u64::try_from(UNUSED_MOST.as_millis()).unwrap_or(u64::MAX);
+        let swept = self.swept.load(Ordering::Relaxed);
+        if now.saturating_sub(swept) < most / 3 {
+            return;
+        }
+        if self.swept.compare_exchange(swept, now, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+            let unused = |slot: &Slot| now.saturating_sub(slot.used.load(Ordering::Relaxed)) > most;
+            self.agents.write().unwrap_or_else(PoisonError::into_inner).retain(|_, slot| !unused(slot));
+        }
+    }
+}
+
+/// No proxy, no redirects, no error for a status, no header of ureq's own. Its timeouts are not
+/// set: every read and write below it ends at the attempt's own deadline ([`super::wire`]), which
+/// spares each request a copy of this configuration.
+fn config(idle: usize) -> Config {
+    Agent::config_builder()
+        .http_status_as_error(false)
+        .proxy(None)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .user_agent(AutoHeaderValue::None)
+        .accept(AutoHeaderValue::None)
+        .accept_encoding(AutoHeaderValue::None)
+        .max_response_header_size(INPUT - 1024)
+        .max_idle_connections(idle)
+        .max_idle_connections_per_host(idle)
+        .max_idle_age(IDLE_AGE)
+        .build()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::core::address::AddressPolicy;
+    use crate::sender::resolver::Resolver;
+    use crate::sender::tls::Tls;
+
+    fn agents() -> Agents {
+        let resolver = Arc::new(Resolver::new(AddressPolicy::default()));
+        Agents::new(Dialler::new(resolver, Arc::new(Tls::new(&[]).unwrap())))
+    }
+
+    fn count(agents: &Agents) -> usize {
+        agents.agents.read().unwrap().len()
+    }
+
+    #[test]
+    fn the_least_recently_used_gives_way() {
+        let agents = agents();
+        for number in 0..AGENTS_MOST as u64 {
+            agents.at(SubscriptionId::from_bits(number.into()), number);
+        }
+        agents.at(SubscriptionId::from_bits(0), 5_000);
+        agents.at(SubscriptionId::from_bits(u128::MAX), 5_000);
+        assert_eq!(count(&agents), AGENTS_MOST);
+        let kept = agents.agents.read().unwrap();
+        assert!(kept.contains_key(&SubscriptionId::from_bits(0)));
+        assert!(!kept.contains_key(&SubscriptionId::from_bits(1)));
+    }
+
+    #[test]
+    fn what_is_not_used_is_dropped() {
+        let agents = agents();
+        agents.at(SubscriptionId::from_bits(1), 0);
+        agents.at(SubscriptionId::from_bits(2), 29_000);
+        agents.at(SubscriptionId::from_bits(2), 45_000);
+        assert_eq!(count(&agents), 1);
+        agents.forget(SubscriptionId::from_bits(2));
+        assert_eq!(count(&agents), 0);
+    }
+}

@@ -1,0 +1,125 @@
+//! One attempt as its thread goes through it: how much time is left, which phase it is in, what was
+//! seen.
+//!
+//! ureq calls our connector and our connections without a way to hand them anything that belongs to
+//! one request, and an attempt stays on one thread from its beginning to its end: so this is kept by
+//! thread. Only [`super::attempt`] begins and ends an attempt; the parts below ureq tell what they
+//! do. Outside of an attempt the calls here do nothing, and no time is left.
+
+use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use crate::core::attempt::Phase;
+
+/// What was seen of one attempt.
+#[derive(Debug)]
+pub(super) struct Marks {
+    /// When the attempt must have ended.
+    deadline: Instant,
+    /// How long resolving and connecting may take.
+    connect_limit: Duration,
+    /// When they must have ended; set as they begin.
+    connect_deadline: Option<Instant>,
+    phase: Phase,
+    since: Instant,
+    /// The phases that ended.
+    pub(super) phases: Vec<(Phase, Duration)>,
+    /// The address connected to.
+    pub(super) address: Option<SocketAddr>,
+    /// Whether the connection was made for this attempt, rather than kept from an earlier one.
+    pub(super) fresh: bool,
+    /// How many bytes came back.
+    pub(super) received: usize,
+}
+
+thread_local! {
+    static CURRENT: RefCell<Option<Marks>> = const { RefCell::new(None) };
+}
+
+fn with<R>(f: impl FnOnce(&mut Marks) -> R) -> Option<R> {
+    CURRENT.with_borrow_mut(|marks| marks.as_mut().map(f))
+}
+
+/// Begins an attempt that must end by `deadline`, of which `connect_limit` may go into resolving
+/// and connecting.
+pub(super) fn begin(now: Instant, deadline: Instant, connect_limit: Duration) {
+    let marks = Marks {
+        deadline,
+        connect_limit,
+        connect_deadline: None,
+        phase: Phase::Send,
+        since: now,
+        phases: Vec::with_capacity(Phase::ALL.len()),
+        address: None,
+        fresh: false,
+        received: 0,
+    };
+    CURRENT.set(Some(marks));
+}
+
+/// Ends the attempt; the phase it was in counts as reached.
+pub(super) fn end() -> Option<Marks> {
+    let mut marks = CURRENT.take()?;
+    marks.phases.push((marks.phase, marks.since.elapsed()));
+    Some(marks)
+}
+
+/// A connection is to be made: resolving begins.
+pub(super) fn resolving() {
+    with(|marks| {
+        let now = Instant::now();
+        marks.connect_deadline = Some(marks.deadline.min(now + marks.connect_limit));
+        marks.phase = Phase::Resolve;
+        marks.since = now;
+        marks.fresh = true;
+    });
+}
+
+/// `phase` begins, unless it is the one that the attempt is in.
+pub(super) fn enter(phase: Phase) {
+    with(|marks| {
+        if marks.phase != phase {
+            let now = Instant::now();
+            marks.phases.push((marks.phase, now - marks.since));
+            marks.phase = phase;
+            marks.since = now;
+        }
+    });
+}
+
+/// The connection in use goes to `address`.
+pub(super) fn connected_to(address: SocketAddr) {
+    with(|marks| marks.address = Some(address));
+}
+
+/// `count` bytes came; the sum of all so far.
+pub(super) fn received(count: usize) -> usize {
+    with(|marks| {
+        marks.received += count;
+        marks.received
+    })
+    .unwrap_or(0)
+}
+
+/// The phase that the attempt is in.
+pub(super) fn phase() -> Phase {
+    with(|marks| marks.phase).unwrap_or(Phase::Connect)
+}
+
+/// How much time is left for the phase that the attempt is in.
+pub(super) fn left() -> Duration {
+    with(|marks| {
+        let deadline = match marks.phase {
+            Phase::Resolve | Phase::Connect => marks.connect_deadline.unwrap_or(marks.deadline),
+            Phase::Send | Phase::Wait | Phase::Receive => marks.deadline,
+        };
+        deadline.saturating_duration_since(Instant::now())
+    })
+    .unwrap_or(Duration::ZERO)
+}
+
+/// Moves the end of the attempt to `limit` from now, if that is earlier.
+pub(super) fn shorten(limit: Duration) {
+    with(|marks| marks.deadline = marks.deadline.min(Instant::now() + limit));
+}

@@ -1,0 +1,31 @@
+//! Posting: the only room that knows ureq.
+//!
+//! - [`transport`]: the way out, one for all threads; its `post` is one attempt.
+//! - [`pool`]: the fixed threads on which attempts block.
+//! - [`probe`]: a test POST, and what came back in plain words.
+//!
+//! Below these: `attempt` (one exchange, capped), `agents` (one ureq agent for each receiver), `wire`
+//! and `buffers` (connections under ureq), `tls`, `resolver` (names, with the address guard), `marks`
+//! (time and phases of the attempt that a thread is in), `failure`.
+//!
+//! Knows core. Must not know the store, the schedule of retries, or whose turn it is.
+
+mod agents;
+mod attempt;
+mod buffers;
+mod failure;
+mod marks;
+pub mod pool;
+pub mod probe;
+mod resolver;
+mod tls;
+pub mod transport;
+mod wire;
+
+pub use pool::{Done, Pool};
+pub use transport::{Transport, TransportSettings};
+
+#[cfg(test)]
+mod receiver;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,364 @@
+//! From a host to the addresses that may be connected to.
+//!
+//! The guard against calling inside (`[network]`) stands here: only addresses that it allows leave
+//! this module, whether they come from a literal, from DNS or from memory. The system's resolver
+//! blocks without a limit of its own, so it is asked on a few threads that only exist while there is
+//! something to ask; callers wait for them as long as they can afford.
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::net::{IpAddr, ToSocketAddrs as _};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::failure::Failure;
+use crate::core::address::AddressPolicy;
+use crate::core::attempt::Fault;
+
+/// How long the addresses of a name are taken as they are.
+const FRESH: Duration = Duration::from_secs(5);
+/// How long a name that was not found is taken as such.
+const FRESH_FAILURE: Duration = Duration::from_secs(1);
+/// How long addresses are good enough when DNS does not answer.
+const STALE: Duration = Duration::from_secs(600);
+/// How many names are remembered.
+const NAMES_MOST: usize = 4096;
+/// How many names are asked for at once; each may hold a thread for as long as the system takes.
+const THREADS_MOST: usize = 32;
+/// How many names may wait to be asked for.
+const QUEUE_MOST: usize = 1024;
+/// How many addresses of a name are tried.
+const ADDRESSES_MOST: usize = 16;
+
+/// Asks for the addresses of a name; blocks.
+pub(super) type Lookup = dyn Fn(&str) -> io::Result<Vec<IpAddr>> + Send + Sync;
+
+/// Resolves hosts; one for all threads.
+pub(super) struct Resolver {
+    policy: AddressPolicy,
+    desk: Arc<Desk>,
+}
+
+/// What callers and asking threads share.
+struct Desk {
+    lookup: Box<Lookup>,
+    names: Mutex<Names>,
+    answered: Condvar,
+}
+
+#[derive(Default)]
+struct Names {
+    known: HashMap<String, Name>,
+    queue: VecDeque<String>,
+    threads: usize,
+}
+
+/// The addresses of a name, or why there are none.
+type Answer = Result<Arc<[IpAddr]>, String>;
+
+#[derive(Default)]
+struct Name {
+    /// What the last question brought, and when.
+    answer: Option<(Instant, Answer)>,
+    /// Whether it is being asked for.
+    asked: bool,
+}
+
+impl Name {
+    fn fresh(&self, now: Instant) -> Option<Answer> {
+        let (at, answer) = self.answer.as_ref()?;
+        let limit = if answer.is_ok() { FRESH } else { FRESH_FAILURE };
+        (now.saturating_duration_since(*at) < limit).then(|| answer.clone())
+    }
+
+    fn stale(&self, now: Instant) -> Option<Arc<[IpAddr]>> {
+        let (at, answer) = self.answer.as_ref()?;
+        let addresses = answer.as_ref().ok()?;
+        (now.saturating_duration_since(*at) < STALE).then(|| Arc::clone(addresses))
+    }
+}
+
+impl Resolver {
+    /// Asks the system, and lets through what `policy` allows.
+    pub(super) fn new(policy: AddressPolicy) -> Self {
+        Self::with_lookup(policy, Box::new(ask_system))
+    }
+
+    pub(super) fn with_lookup(policy: AddressPolicy, lookup: Box<Lookup>) -> Self {
+        let desk = Desk { lookup, names: Mutex::default(), answered: Condvar::new() };
+        Self { policy, desk: Arc::new(desk) }
+    }
+
+    /// The rules.
+    pub(super) const fn policy(&self) -> &AddressPolicy {
+        &self.policy
+    }
+
+    /// The allowed addresses of `host`, a literal (without brackets) or a name; at least one. Waits
+    /// no longer than `limit`.
+    pub(super) fn resolve(&self, host: &str, limit: Duration) -> Result<Vec<IpAddr>, Failure> {
+        if let Ok(address) = host.parse::<IpAddr>() {
+            return self.guard(&[address]);
+        }
+        let addresses = self.desk.addresses(host, limit)?;
+        self.guard(&addresses)
+    }
+
+    fn guard(&self, addresses: &[IpAddr]) -> Result<Vec<IpAddr>, Failure> {
+        let mut allowed = Vec::with_capacity(addresses.len());
+        let mut denied = None;
+        for address in addresses {
+            match self.policy.check(*address) {
+                Ok(()) => allowed.push(*address),
+                Err(refusal) => denied = denied.or(Some(refusal)),
+            }
+        }
+        match denied {
+            Some(refusal) if allowed.is_empty() => Err(Failure::new(Fault::AddressDenied, refusal.to_string())),
+            _ if allowed.is_empty() => Err(Failure::new(Fault::NameNotFound, "the host's name has no address")),
+            _ => Ok(allowed),
+        }
+    }
+}
+
+impl Desk {
+    fn lock(&self) -> MutexGuard<'_, Names> {
+        // Nothing in here is left half-done by a panic.
+        self.names.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn addresses(self: &Arc<Self>, host: &str, limit: Duration) -> Result<Arc<[IpAddr]>, Failure> {
+        let begin = Instant::now();
+        let mut names = self.lock();
+        if let Some(answer) = names.known.get(host).and_then(|name| name.fresh(begin)) {
+            return answer.map_err(|why| not_found(host, &why));
+        }
+        self.ask(&mut names, host)?;
+        let stale = names.known.get(host).and_then(|name| name.stale(begin));
+        // With old addresses at hand, most of the time is kept for connecting to them.
+        let limit = if stale.is_some() { limit / 4 } else { limit };
+        loop {
+            let name = names.known.get(host);
+            let newer = name.and_then(|name| name.answer.as_ref()).filter(|(at, _)| *at >= begin);
+            if let Some((_, answer)) = newer {
+                return answer.clone().map_err(|why| not_found(host, &why));
+            }
+            let left = limit.saturating_sub(begin.elapsed());
+            if left.is_zero() {
+                return stale.ok_or_else(|| {
+                    Failure::new(Fault::ResolveTimeout, format!("DNS did not answer for `{host}` in time"))
+                });
+            }
+            names = self.answered.wait_timeout(names, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Has `host` asked for, unless it already is.
+    fn ask(self: &Arc<Self>, names: &mut Names, host: &str) -> Result<(), Failure> {
+        if names.known.get(host).is_some_and(|name| name.asked) {
+            return Ok(());
+        }
+        if names.queue.len() >= QUEUE_MOST {
+            return Err(Failure::new(Fault::ResolveTimeout, "too many names wait for DNS"));
+        }
+        names.make_room();
+        names.known.entry(host.to_owned()).or_default().asked = true;
+        names.queue.push_back(host.to_owned());
+        if names.threads < THREADS_MOST {
+            let desk = Arc::clone(self);
+            let spawned = std::thread::Builder::new()
+                .name("resolver".to_owned())
+                .stack_size(512 * 1024)
+                .spawn(move || desk.answer_all());
+            match spawned {
+                Ok(_) => names.threads += 1,
+                // Another thread will come to it; without one, nobody would.
+                Err(_) if names.threads > 0 => {}
+                Err(error) => {
+                    names.queue.pop_back();
+                    names.known.remove(host);
+                    return Err(Failure::new(Fault::ResolveTimeout, format!("no thread to resolve names: {error}")));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks for every name that waits, then ends.
+    fn answer_all(&self) {
+        let mut names = self.lock();
+        while let Some(host) = names.queue.pop_front() {
+            drop(names);
+            let answer = catch_unwind(AssertUnwindSafe(|| (self.lookup)(&host)));
+            let answer = answer.unwrap_or_else(|_| Err(io::Error::other("the resolver failed")));
+            let answer = answer.map_err(|error| error.to_string()).map(|mut found| {
+                found.truncate(ADDRESSES_MOST);
+                Arc::from(found)
+            });
+            names = self.lock();
+            names.known.insert(host, Name { answer: Some((Instant::now(), answer)), asked: false });
+            self.answered.notify_all();
+        }
+        names.threads -= 1;
+    }
+}
+
+impl Names {
+    /// Forgets names until there is room for one more; those being asked for stay.
+    fn make_room(&mut self) {
+        if self.known.len() < NAMES_MOST {
+            return;
+        }
+        let now = Instant::now();
+        self.known.retain(|_, name| name.asked || name.fresh(now).is_some());
+        while self.known.len() >= NAMES_MOST {
+            let Some(host) = self.known.iter().find(|(_, name)| !name.asked).map(|(host, _)| host.clone()) else {
+                break;
+            };
+            self.known.remove(&host);
+        }
+    }
+}
+
+fn not_found(host: &str, why: &str) -> Failure {
+    Failure::new(Fault::NameNotFound, format!("the name `{host}` was not found ({why})"))
+}
+
+fn ask_system(host: &str) -> io::Result<Vec<IpAddr>> {
+    let mut addresses: Vec<IpAddr> = Vec::new();
+    for found in (host, 0).to_socket_addrs()? {
+        if !addresses.contains(&found.ip()) {
+            addresses.push(found.ip());
+        }
+    }
+    Ok(addresses)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::mpsc;
+
+    use super::*;
+
+    const SOON: Duration = Duration::from_millis(50);
+    const LONG: Duration = Duration::from_secs(20);
+
+    fn policy() -> AddressPolicy {
+        AddressPolicy::new(vec!["10.1.0.0/16".parse().unwrap()], Vec::new(), false)
+    }
+
+    fn fixed(addresses: &'static [&'static str]) -> Resolver {
+        let lookup = move |_: &str| Ok(addresses.iter().map(|text| text.parse().unwrap()).collect());
+        Resolver::with_lookup(policy(), Box::new(lookup))
+    }
+
+    #[test]
+    fn only_allowed_addresses_are_handed_on() {
+        let mixed = fixed(&["127.0.0.1", "10.1.0.1", "::1", "8.8.8.8"]);
+        let allowed: Vec<String> = mixed.resolve("x.example", LONG).unwrap().iter().map(IpAddr::to_string).collect();
+        assert_eq!(allowed, ["10.1.0.1", "8.8.8.8"]);
+
+        let inside = fixed(&["169.254.169.254", "10.2.0.1"]).resolve("x.example", LONG).unwrap_err();
+        assert_eq!(inside.fault, Fault::AddressDenied);
+        assert!(inside.detail.contains("169.254.169.254") && inside.detail.contains("[network]"), "{}", inside.detail);
+    }
+
+    #[test]
+    fn literals_are_guarded_and_ask_nobody() {
+        let resolver = Resolver::with_lookup(policy(), Box::new(|host| panic!("asked for {host}")));
+        assert!(resolver.resolve("8.8.8.8", SOON).is_ok());
+        for literal in ["127.0.0.1", "::1", "::ffff:127.0.0.1"] {
+            assert_eq!(resolver.resolve(literal, SOON).unwrap_err().fault, Fault::AddressDenied, "{literal}");
+        }
+    }
+
+    #[test]
+    fn spellings_that_are_no_literals_are_guarded_by_what_the_system_makes_of_them() {
+        let resolver = Resolver::new(AddressPolicy::default());
+        for spelling in ["2130706433", "0x7f000001", "0177.0.0.1", "127.1", "localhost"] {
+            let fault = resolver.resolve(spelling, LONG).unwrap_err().fault;
+            assert!(matches!(fault, Fault::AddressDenied | Fault::NameNotFound), "{spelling}: {fault}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_asked_for_once_for_all_who_wait_and_then_remembered() {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let (release, gate) = mpsc::channel::<()>();
+        let gate = Mutex::new(gate);
+        let count = Arc::clone(&asked);
+        let lookup = move |_: &str| {
+            count.fetch_add(1, Ordering::SeqCst);
+            gate.lock().unwrap().recv().ok();
+            Ok(vec!["8.8.8.8".parse().unwrap()])
+        };
+        let resolver = Resolver::with_lookup(policy(), Box::new(lookup));
+        std::thread::scope(|scope| {
+            let waiting: Vec<_> = (0..8).map(|_| scope.spawn(|| resolver.resolve("x.example", LONG))).collect();
+            release.send(()).unwrap();
+            for thread in waiting {
+                assert!(thread.join().unwrap().is_ok());
+            }
+        });
+        assert!(resolver.resolve("x.example", SOON).is_ok());
+        assert_eq!(asked.load(Ordering::SeqCst), 1);
+    }
+
+    #[test]
+    fn names_that_hang_end_in_time_and_their_threads_are_bounded() {
+        let (release, gate) = mpsc::channel::<()>();
+        let gate = Mutex::new(gate);
+        let lookup = move |_: &str| {
+            gate.lock().unwrap().recv().ok();
+            Ok(Vec::new())
+        };
+        let resolver = Resolver::with_lookup(policy(), Box::new(lookup));
+        for number in 0..2 * THREADS_MOST {
+            let failure = resolver.resolve(&format!("{number}.example"), Duration::from_millis(1)).unwrap_err();
+            assert_eq!(failure.fault, Fault::ResolveTimeout);
+        }
+        assert_eq!(resolver.desk.lock().threads, THREADS_MOST);
+        drop(release);
+        assert_eq!(resolver.resolve("0.example", LONG).unwrap_err().fault, Fault::NameNotFound);
+    }
+
+    #[test]
+    fn old_addresses_serve_while_dns_is_silent() {
+        let (release, gate) = mpsc::channel::<()>();
+        let gate = Mutex::new(gate);
+        let lookup = move |_: &str| {
+            gate.lock().unwrap().recv().ok();
+            Err(io::Error::other("silent"))
+        };
+        let resolver = Resolver::with_lookup(policy(), Box::new(lookup));
+        let old = Instant::now().checked_sub(FRESH * 2).unwrap();
+        let answer = Some((old, Ok(Arc::from(["8.8.8.8".parse::<IpAddr>().unwrap()]))));
+        resolver.desk.lock().known.insert("x.example".to_owned(), Name { answer, asked: false });
+        assert!(resolver.resolve("x.example", SOON).is_ok());
+        drop(release);
+    }
+
+    #[test]
+    fn failures_and_panics_of_a_lookup_are_answers() {
+        let failing = Resolver::with_lookup(policy(), Box::new(|_| Err(io::Error::other("no such name"))));
+        let failure = failing.resolve("x.example", LONG).unwrap_err();
+        assert_eq!(failure.fault, Fault::NameNotFound);
+        assert!(failure.detail.contains("x.example") && failure.detail.contains("no such name"));
+        let panicking = Resolver::with_lookup(policy(), Box::new(|_| panic!("lookup")));
+        assert_eq!(panicking.resolve("x.example", LONG).unwrap_err().fault, Fault::NameNotFound);
+    }
+
+    #[test]
+    fn memory_for_names_is_bounded() {
+        let resolver = fixed(&["8.8.8.8"]);
+        for number in 0..NAMES_MOST + 10 {
+            let name = Name { answer: Some((Instant::now(), Err(String::new()))), asked: false };
+            let mut names = resolver.desk.lock();
+            names.make_room();
+            names.known.insert(number.to_string(), name);
+        }
+        assert!(resolver.desk.lock().known.len() <= NAMES_MOST);
+    }
+}

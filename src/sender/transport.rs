@@ -1,0 +1,168 @@
+//! The way out: posts requests to receivers, for all sender threads.
+//!
+//! Follows no redirects, takes no proxy from anywhere, sends no header that the request does not
+//! name (but Host and Content-Length), connects only to addresses that `[network]` allows.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ureq::http::Uri;
+use url::{Host, Url};
+
+use super::agents::Agents;
+use super::attempt::{self, Limits};
+use super::failure::Failure;
+use super::resolver::Resolver;
+use super::tls::Tls;
+use super::wire::Dialler;
+use crate::core::address::AddressPolicy;
+use crate::core::attempt::{Fault, Outcome, Report};
+use crate::core::id::SubscriptionId;
+use crate::core::request::Outgoing;
+
+/// The longest that an attempt may take, whatever is asked for.
+const LONGEST: Duration = Duration::from_secs(3600);
+
+/// `[senders]` and `[network]`.
+pub struct TransportSettings {
+    /// How long resolving and connecting (TLS included) may take together.
+    pub connect_timeout: Duration,
+    /// For a whole attempt, where the subscription has none of its own.
+    pub timeout: Duration,
+    /// Which addresses may be called.
+    pub policy: AddressPolicy,
+    /// PEM files with certificates to trust beside the machine's own.
+    pub extra_ca: Vec<PathBuf>,
+}
+
+/// Posts requests. One for all sender threads.
+pub struct Transport {
+    connect_timeout: Duration,
+    timeout: Duration,
+    resolver: Arc<Resolver>,
+    agents: Agents,
+}
+
+impl Transport {
+    /// Reads the certificates to trust.
+    ///
+    /// # Errors
+    /// A sentence that names the file of `extra_ca` that cannot be read or holds no certificate. A
+    /// machine without certificates of its own is no error here: that is told when an https URL is called.
+    pub fn new(settings: TransportSettings) -> Result<Self, String> {
+        let TransportSettings { connect_timeout, timeout, policy, extra_ca } = settings;
+        Ok(Self::with_parts(connect_timeout, timeout, Resolver::new(policy), Tls::new(&extra_ca)?))
+    }
+
+    pub(super) fn with_parts(connect_timeout: Duration, timeout: Duration, resolver: Resolver, tls: Tls) -> Self {
+        let resolver = Arc::new(resolver);
+        let agents = Agents::new(Dialler::new(Arc::clone(&resolver), Arc::new(tls)));
+        Self { connect_timeout, timeout, resolver, agents }
+    }
+
+    /// Posts and waits for the answer; never panics outward, never takes longer than `timeout` (the
+    /// one of the settings if `None`) and a few hundredths of a second.
+    ///
+    /// `receiver` keeps connections apart by subscription; without one (a probe) the request goes over
+    /// a fresh connection, so that every phase is gone through. The report of an attempt over a kept
+    /// connection has no phases `resolve` and `connect`.
+    pub fn post(&self, receiver: Option<SubscriptionId>, request: &Outgoing, timeout: Option<Duration>) -> Report {
+        let begin = Instant::now();
+        let target = match self.target(&request.url) {
+            Ok(target) => target,
+            Err(failure) => return failed(failure, begin.elapsed()),
+        };
+        let whole = timeout.unwrap_or(self.timeout).min(LONGEST);
+        let limits = Limits { whole, connect: self.connect_timeout.min(LONGEST) };
+        let lone = self.agents.lone();
+        let posted = caught(|| match receiver {
+            Some(id) => attempt::post(&self.agents.of(id), lone, request, &target, limits),
+            None => attempt::post(lone, lone, request, &target, limits),
+        });
+        posted.unwrap_or_else(|failure| {
+            if let Some(id) = receiver {
+                self.agents.forget(id);
+            }
+            failed(failure, begin.elapsed())
+        })
+    }
+
+    /// The check at registration: syntax, scheme, and the addresses that the host's name has right
+    /// now, of which at least one must be allowed, as at every attempt. A name that does not resolve
+    /// passes: the receiver may not be there yet. Waits for DNS no longer than the connect timeout.
+    ///
+    /// # Errors
+    /// A sentence on what is wrong and what would be right.
+    pub fn check_url(&self, url: &str) -> Result<(), String> {
+        let url = self.resolver.policy().check_url(url)?;
+        as_uri(&url)?;
+        let Some(Host::Domain(name)) = url.host() else { return Ok(()) };
+        match self.resolver.resolve(name, self.connect_timeout) {
+            Err(failure) if failure.fault == Fault::AddressDenied => Err(failure.detail),
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Where the request goes. Configuration may have changed since the URL was registered, so it is
+    /// read again by the same rules.
+    fn target(&self, url: &str) -> Result<Uri, Failure> {
+        let bad = |why: String| Failure::new(Fault::BadUrl, format!("the URL {why}"));
+        let read = self.resolver.policy().check_url(url).map_err(|why| self.denied(url).unwrap_or_else(|| bad(why)))?;
+        as_uri(&read).map_err(bad)
+    }
+
+    /// The refusal, if the URL's host is an address that is not allowed.
+    fn denied(&self, url: &str) -> Option<Failure> {
+        let address = match Url::parse(url).ok()?.host()? {
+            Host::Ipv4(address) => address.into(),
+            Host::Ipv6(address) => address.into(),
+            Host::Domain(_) => return None,
+        };
+        let refusal = self.resolver.policy().check(address).err()?;
+        Some(Failure::new(Fault::AddressDenied, refusal.to_string()))
+    }
+}
+
+/// The URL as ureq takes it.
+fn as_uri(url: &Url) -> Result<Uri, String> {
+    Uri::try_from(url.as_str())
+        .map_err(|_| "has characters that cannot be sent: write them percent-encoded (RFC 3986 section 2.1)".to_owned())
+}
+
+/// Runs one attempt; a panic in it is a failure of this attempt only.
+fn caught(post: impl FnOnce() -> Report) -> Result<Report, Failure> {
+    let detail = "a bug in Hookswitch ended the attempt; its messages on standard error say where";
+    catch_unwind(AssertUnwindSafe(post)).map_err(|_| Failure::new(Fault::Internal, detail))
+}
+
+/// The report of an attempt that ended before it could begin.
+fn failed(failure: Failure, duration: Duration) -> Report {
+    let Failure { fault, detail } = failure;
+    Report { outcome: Outcome::Failed { fault, detail }, duration, phases: Vec::new(), address: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_a_failure_of_the_attempt() {
+        let failure = caught(|| panic!("in an attempt")).unwrap_err();
+        assert_eq!(failure.fault, Fault::Internal);
+        assert_eq!(caught(|| failed(failure.clone(), Duration::ZERO)), Ok(failed(failure, Duration::ZERO)));
+    }
+
+    #[test]
+    fn every_url_that_can_be_registered_can_be_sent() {
+        for character in (b'!'..=b'~').map(char::from).chain(['ä', '①', '\u{1f4de}']) {
+            let read = |text: String| AddressPolicy::default().check_url(&text);
+            for url in
+                [read(format!("http://x.example/{character}a")), read(format!("http://x.example/?a={character}"))]
+            {
+                assert!(url.is_err() || url.is_ok_and(|url| as_uri(&url).is_ok()), "{character}");
+            }
+        }
+    }
+}

@@ -1,0 +1,406 @@
+//! A connection, and how one is made: resolve, check, connect, TLS.
+//!
+//! ureq speaks HTTP over it and keeps it for the next request to the same receiver. Three things
+//! are done here rather than by ureq's own parts:
+//! - names are resolved where a connection is made, so the addresses checked are those connected to,
+//!   and a request on a kept connection asks nobody;
+//! - every read and write has what is left of the attempt as its limit ([`super::marks`]); a socket's
+//!   timeout is only set anew when it changes by more than a [`TICK`];
+//! - a request leaves in one write, headers and body together.
+
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use rustls::{ClientConnection, StreamOwned};
+use ureq::http::Uri;
+use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver as UreqResolver};
+use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTimeout, Transport};
+
+use super::buffers::WireBuffers;
+use super::failure::{Failure, is_disconnect};
+use super::marks;
+use super::resolver::Resolver;
+use super::tls::{self, Tls};
+use crate::core::attempt::{Fault, Phase};
+
+/// How many connections wait for another request, over all receivers.
+const IDLE_MOST: usize = 1024;
+/// How long a connection is used, so that a change of the receiver's address is followed.
+const AGE_MOST: Duration = Duration::from_secs(120);
+/// How many bytes may come before an answer's headers are complete: ends a flood of 1xx answers.
+const HEAD_MOST: usize = 256 * 1024;
+/// The grain of a socket's timeout; an attempt ends at most so much late.
+const TICK: Duration = Duration::from_millis(20);
+
+/// Makes connections; one for all agents.
+#[derive(Clone)]
+pub(super) struct Dialler {
+    resolver: Arc<Resolver>,
+    tls: Arc<Tls>,
+    idle: Arc<AtomicUsize>,
+}
+
+impl Dialler {
+    pub(super) fn new(resolver: Arc<Resolver>, tls: Arc<Tls>) -> Self {
+        Self { resolver, tls, idle: Arc::default() }
+    }
+
+    fn dial(&self, uri: &Uri, secure: bool) -> Result<Wire, Failure> {
+        let host = uri.host().ok_or_else(|| Failure::new(Fault::BadUrl, "the URL has no host"))?;
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
+        marks::resolving();
+        let addresses = self.resolver.resolve(host, marks::left())?;
+        marks::enter(Phase::Connect);
+        let (socket, address) = connect(addresses.iter().map(|ip| SocketAddr::new(*ip, port)))?;
+        marks::connected_to(address);
+        let timed = Timed::new(socket);
+        let stream =
+            if secure { Stream::Tls(Box::new(self.tls.handshake(host, timed)?)) } else { Stream::Plain(timed) };
+        Ok(Wire {
+            stream,
+            address,
+            buffers: WireBuffers::default(),
+            made: Instant::now(),
+            unsendable: None,
+            waiting: false,
+            idle: Arc::clone(&self.idle),
+        })
+    }
+}
+
+impl Connector for Dialler {
+    type Out = Wire;
+
+    fn connect(&self, details: &ConnectionDetails, _chained: Option<()>) -> Result<Option<Wire>, ureq::Error> {
+        self.dial(details.uri, details.needs_tls()).map(Some).map_err(Failure::into_ureq)
+    }
+}
+
+impl fmt::Debug for Dialler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Dialler")
+    }
+}
+
+/// Connects to the first address that answers. Each gets half of the time that is left, the last all of it.
+fn connect(addresses: impl ExactSizeIterator<Item = SocketAddr>) -> Result<(TcpStream, SocketAddr), Failure> {
+    let mut last = Failure::new(Fault::NameNotFound, "the host's name has no address");
+    let mut others = addresses.len();
+    for address in addresses {
+        others = others.saturating_sub(1);
+        let left = marks::left();
+        if left.is_zero() {
+            return Err(Failure::timeout(Phase::Connect));
+        }
+        let limit = if others > 0 { left / 2 } else { left };
+        let connected = TcpStream::connect_timeout(&address, limit.max(Duration::from_millis(1)));
+        match connected.and_then(|socket| socket.set_nodelay(true).map(|()| socket)) {
+            Ok(socket) => return Ok((socket, address)),
+            Err(error) => {
+                last = Failure::from_io(&error, Phase::Connect);
+                last.detail = format!("{address}: {}", last.detail);
+            }
+        }
+    }
+    Err(last)
+}
+
+/// What ureq asks for addresses. [`Dialler`] resolves where a connection is made; this only fills the place.
+#[derive(Debug)]
+pub(super) struct Deferred;
+
+impl UreqResolver for Deferred {
+    fn resolve(
+        &self,
+        _uri: &Uri,
+        _config: &ureq::config::Config,
+        _timeout: NextTimeout,
+    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        let mut addresses = self.empty();
+        addresses.push(SocketAddr::from(([0, 0, 0, 0], 0)));
+        Ok(addresses)
+    }
+}
+
+/// A socket whose every read and write ends when the attempt must.
+#[derive(Debug)]
+pub(super) struct Timed {
+    socket: TcpStream,
+    read_limit: Duration,
+    write_limit: Duration,
+}
+
+impl Timed {
+    fn new(socket: TcpStream) -> Self {
+        Self { socket, read_limit: Duration::ZERO, write_limit: Duration::ZERO }
+    }
+
+    /// What is left, rounded up to a [`TICK`].
+    fn limit() -> io::Result<Duration> {
+        let left = marks::left();
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        let ticks = left.as_millis() / TICK.as_millis() + 1;
+        Ok(TICK.saturating_mul(u32::try_from(ticks).unwrap_or(u32::MAX)))
+    }
+}
+
+impl Read for Timed {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let limit = Self::limit()?;
+            if limit != self.read_limit {
+                self.socket.set_read_timeout(Some(limit))?;
+                self.read_limit = limit;
+            }
+            match self.socket.read(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => return result,
+            }
+        }
+    }
+}
+
+impl Write for Timed {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        loop {
+            let limit = Self::limit()?;
+            if limit != self.write_limit {
+                self.socket.set_write_timeout(Some(limit))?;
+                self.write_limit = limit;
+            }
+            match self.socket.write(bytes) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => return result,
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[derive(Debug)]
+enum Stream {
+    Plain(Timed),
+    Tls(Box<StreamOwned<ClientConnection, Timed>>),
+}
+
+impl Stream {
+    fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Plain(timed) => timed.write_all(bytes),
+            Self::Tls(stream) => stream.write_all(bytes).and_then(|()| stream.flush()),
+        }
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(timed) => timed.read(buffer),
+            Self::Tls(stream) => stream.read(buffer),
+        }
+    }
+
+    /// Whether a connection that waited can take another request: still there, and nothing came that nobody asked for.
+    fn is_quiet(&mut self) -> bool {
+        if self.socket().set_nonblocking(true).is_err() {
+            return false;
+        }
+        let would_block = |result: io::Result<usize>| result.is_err_and(|e| e.kind() == io::ErrorKind::WouldBlock);
+        let quiet = match self {
+            Self::Plain(timed) => would_block(timed.socket.peek(&mut [0])),
+            Self::Tls(stream) => tls_is_quiet(stream),
+        };
+        quiet && self.socket().set_nonblocking(false).is_ok()
+    }
+
+    fn socket(&self) -> &TcpStream {
+        match self {
+            Self::Plain(timed) => &timed.socket,
+            Self::Tls(stream) => &stream.sock.socket,
+        }
+    }
+}
+
+/// Takes what TLS itself may send at any time, such as session tickets; anything else is not quiet.
+fn tls_is_quiet(stream: &mut StreamOwned<ClientConnection, Timed>) -> bool {
+    loop {
+        match stream.conn.read_tls(&mut stream.sock.socket) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return true,
+            Ok(0) | Err(_) => return false,
+            Ok(_) => match stream.conn.process_new_packets() {
+                Ok(state) if state.plaintext_bytes_to_read() == 0 && !state.peer_has_closed() => {}
+                Ok(_) | Err(_) => return false,
+            },
+        }
+    }
+}
+
+/// A connection to a receiver.
+#[derive(Debug)]
+pub(super) struct Wire {
+    stream: Stream,
+    address: SocketAddr,
+    buffers: WireBuffers,
+    made: Instant,
+    /// Why nothing more can be sent. The receiver may have answered all the same.
+    unsendable: Option<Failure>,
+    /// Whether it waits in ureq's pool, and counts in `idle`.
+    waiting: bool,
+    idle: Arc<AtomicUsize>,
+}
+
+impl Wire {
+    /// Sends what was gathered. A receiver that no longer takes the request may have answered already
+    /// (413 and closed, for example), so that failure is only told if no answer can be read.
+    fn flush(&mut self) -> Result<(), Failure> {
+        if self.unsendable.is_none() && !self.buffers.pending().is_empty() {
+            match self.stream.send(self.buffers.pending()) {
+                Ok(()) => {}
+                Err(error) if is_disconnect(error.kind()) => {
+                    self.unsendable = Some(Failure::from_io(&error, Phase::Send));
+                }
+                Err(error) => return Err(tls_or_io(&error)),
+            }
+        }
+        self.buffers.sent();
+        Ok(())
+    }
+
+    fn receive(&mut self) -> Result<usize, Failure> {
+        let room = self.buffers.input_append_buf();
+        if room.is_empty() {
+            return Err(Failure::new(Fault::Protocol, "what came back is not HTTP: a line is too long"));
+        }
+        let count = match self.stream.read(room) {
+            Ok(count) => count,
+            // The body ends there; ureq knows whether it was complete.
+            Err(error) if is_disconnect(error.kind()) && marks::phase() == Phase::Receive => 0,
+            // TLS without a farewell is an end like any other.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => 0,
+            Err(error) => return Err(self.unsendable.take().unwrap_or_else(|| tls_or_io(&error))),
+        };
+        if count == 0
+            && let Some(failure) = self.unsendable.take()
+        {
+            return Err(failure);
+        }
+        self.buffers.input_appended(count);
+        if marks::received(count) > HEAD_MOST && marks::phase() == Phase::Wait {
+            return Err(Failure::new(Fault::Protocol, format!("no answer in the first {HEAD_MOST} bytes that came")));
+        }
+        Ok(count)
+    }
+
+    /// Begins to wait for another request, if there is room and it is worth it.
+    fn lie_down(&mut self) -> bool {
+        if self.unsendable.is_some() || self.buffers.has_input() || self.made.elapsed() >= AGE_MOST {
+            return false;
+        }
+        if self.idle.fetch_add(1, Ordering::Relaxed) >= IDLE_MOST {
+            self.idle.fetch_sub(1, Ordering::Relaxed);
+            return false;
+        }
+        self.waiting = true;
+        self.buffers.release();
+        true
+    }
+
+    /// Ends the waiting.
+    fn get_up(&mut self) -> bool {
+        self.waiting = false;
+        self.idle.fetch_sub(1, Ordering::Relaxed);
+        self.stream.is_quiet()
+    }
+}
+
+/// The failure that an error of a TLS stream or of its socket amounts to.
+fn tls_or_io(error: &io::Error) -> Failure {
+    tls::of_stream(error).unwrap_or_else(|| Failure::from_io(error, marks::phase()))
+}
+
+impl Transport for Wire {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        &mut self.buffers
+    }
+
+    fn transmit_output(&mut self, amount: usize, _timeout: NextTimeout) -> Result<(), ureq::Error> {
+        marks::enter(Phase::Send);
+        marks::connected_to(self.address);
+        if self.buffers.gather(amount) {
+            self.flush().map_err(Failure::into_ureq)?;
+        }
+        Ok(())
+    }
+
+    fn await_input(&mut self, _timeout: NextTimeout) -> Result<bool, ureq::Error> {
+        if !self.buffers.pending().is_empty() {
+            self.flush().map_err(Failure::into_ureq)?;
+        }
+        if marks::phase() == Phase::Send {
+            marks::enter(Phase::Wait);
+        }
+        self.receive().map(|count| count > 0).map_err(Failure::into_ureq)
+    }
+
+    /// ureq 3.5 asks this once when it puts a connection into its pool, and once when it takes it out.
+    fn is_open(&mut self) -> bool {
+        if self.waiting { self.get_up() } else { self.lie_down() }
+    }
+
+    fn is_tls(&self) -> bool {
+        matches!(self.stream, Stream::Tls(_))
+    }
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        if self.waiting {
+            self.idle.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+    use crate::core::address::AddressPolicy;
+
+    #[test]
+    fn connections_that_wait_are_counted_and_bounded() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let uri: Uri = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();
+        let policy = AddressPolicy::new(vec!["127.0.0.1/32".parse().unwrap()], Vec::new(), false);
+        let dialler = Dialler::new(Arc::new(Resolver::new(policy)), Arc::new(Tls::new(&[]).unwrap()));
+        let idle = || dialler.idle.load(Ordering::SeqCst);
+        marks::begin(Instant::now(), Instant::now() + Duration::from_secs(20), Duration::from_secs(20));
+
+        let mut wire = dialler.dial(&uri, false).unwrap();
+        assert!(wire.is_open() && idle() == 1, "waits");
+        assert!(wire.is_open() && idle() == 0, "is used again");
+        dialler.idle.store(IDLE_MOST, Ordering::SeqCst);
+        assert!(!wire.is_open() && idle() == IDLE_MOST, "no room");
+        drop(wire);
+        assert_eq!(idle(), IDLE_MOST);
+
+        dialler.idle.store(0, Ordering::SeqCst);
+        let mut wire = dialler.dial(&uri, false).unwrap();
+        assert!(wire.is_open());
+        drop(wire);
+        assert_eq!(idle(), 0, "is dropped while it waits");
+
+        let mut wire = dialler.dial(&uri, false).unwrap();
+        wire.made = Instant::now().checked_sub(AGE_MOST).unwrap();
+        assert!(!wire.is_open() && idle() == 0, "too old");
+        marks::end();
+    }
+}

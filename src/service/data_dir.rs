@@ -1,0 +1,207 @@
+//! The data directory as a whole: making it, and keeping a second daemon out of it.
+//!
+//! Knows nothing of what the store keeps in it. A directory that is not ours is left as it was.
+
+use std::fmt;
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+/// The name of the lock in the data directory. Held by the kernel's `flock`; the file itself stays.
+const LOCK: &str = "lock";
+
+/// Holds the data directory for this process; gives it back when dropped, or when the process ends in
+/// whatever way.
+#[derive(Debug)]
+pub struct DataDirLock {
+    file: File,
+    dir: PathBuf,
+}
+
+/// The data directory cannot be used.
+#[derive(Debug)]
+pub enum DataDirError {
+    /// Another daemon runs on it.
+    Busy {
+        /// The directory.
+        dir: PathBuf,
+        /// The other's process id, where it could be read.
+        pid: Option<u32>,
+    },
+    /// It holds something, but not Hookswitch's data.
+    Foreign {
+        /// The directory.
+        dir: PathBuf,
+        /// One thing that is in it.
+        found: String,
+    },
+    /// A file operation failed.
+    Io {
+        /// What could not be done, as a verb: `create`, `lock`.
+        verb: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+}
+
+impl fmt::Display for DataDirError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Busy { dir, pid: Some(pid) } => {
+                write!(f, "another hookswitch (pid {pid}) is running on {}", dir.display())
+            }
+            Self::Busy { dir, pid: None } => write!(f, "another hookswitch is running on {}", dir.display()),
+            Self::Foreign { dir, found } => write!(
+                f,
+                "{} is not a Hookswitch data directory: it holds {found:?}. Nothing was changed in it; \
+                 name an empty or a new directory with --data-dir",
+                dir.display()
+            ),
+            Self::Io { verb, path, error } => write!(
+                f,
+                "cannot {verb} {}: {error}. The data directory must be writable for the user hookswitch runs as \
+                 (--data-dir, `data_dir`)",
+                path.display()
+            ),
+        }
+    }
+}
+
+impl std::error::Error for DataDirError {}
+
+impl DataDirLock {
+    /// Makes the directory if it is not there (mode 0700, durable), and takes its lock.
+    ///
+    /// # Errors
+    /// Another process holds it; it is not ours; or it cannot be made or written.
+    pub fn take(dir: &Path) -> Result<Self, DataDirError> {
+        create(dir)?;
+        refuse_foreign(dir)?;
+        let path = dir.join(LOCK);
+        let at = |verb| at(verb, &path);
+        let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
+        let mut file = open.map_err(at("open"))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(DataDirError::Busy { dir: dir.to_owned(), pid: pid(&mut file) });
+            }
+            Err(TryLockError::Error(error)) => return Err(at("lock")(error)),
+        }
+        let written = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
+        written.map_err(at("write"))?;
+        warn_if_open(dir);
+        Ok(Self { file, dir: dir.to_owned() })
+    }
+
+    /// The directory that is held.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+}
+
+impl Drop for DataDirLock {
+    /// Leaves the lock file empty, as it was: also a directory that is refused after this is left untouched.
+    fn drop(&mut self) {
+        if let Err(error) = self.file.set_len(0) {
+            tracing::warn!(%error, "the lock file of {} could not be emptied", self.dir.display());
+        }
+    }
+}
+
+fn at(verb: &'static str, path: &Path) -> impl FnOnce(io::Error) -> DataDirError {
+    let path = path.to_owned();
+    move |error| DataDirError::Io { verb, path, error }
+}
+
+/// Makes the directory and its parents, and sees to it that its name survives a power cut.
+fn create(dir: &Path) -> Result<(), DataDirError> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(at("create", dir))?;
+    let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    sync_dir(parent).map_err(at("sync", parent))
+}
+
+/// Writes the names in a directory through to the disk.
+pub(super) fn sync_dir(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
+}
+
+/// A mistyped `--data-dir` must not scatter files over somebody's home.
+fn refuse_foreign(dir: &Path) -> Result<(), DataDirError> {
+    if [LOCK, "FORMAT"].iter().any(|ours| dir.join(ours).exists()) {
+        return Ok(());
+    }
+    for entry in fs::read_dir(dir).map_err(at("read", dir))? {
+        let name = entry.map_err(at("read", dir))?.file_name();
+        // A file system of its own has this at its root.
+        if name != "lost+found" {
+            return Err(DataDirError::Foreign { dir: dir.to_owned(), found: name.to_string_lossy().into_owned() });
+        }
+    }
+    Ok(())
+}
+
+/// The process id that the holder wrote.
+fn pid(file: &mut File) -> Option<u32> {
+    let mut text = String::new();
+    file.take(20).read_to_string(&mut text).ok()?;
+    text.trim().parse().ok()
+}
+
+/// It is not made private here: a mistyped `--data-dir` would lock others out of what is theirs.
+fn warn_if_open(dir: &Path) {
+    let mode = fs::metadata(dir).map_or(0o700, |metadata| metadata.permissions().mode());
+    if mode & 0o077 != 0 {
+        let dir = dir.display();
+        tracing::warn!("other users may look into {dir}, which holds personal data and secrets: chmod 700 {dir}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_directory_is_made_private_and_held_by_one() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = root.path().join("var/data");
+        let lock = DataDirLock::take(&dir).unwrap();
+        assert_eq!(fs::metadata(&dir).unwrap().permissions().mode() & 0o777, 0o700);
+        let second = DataDirLock::take(&dir).unwrap_err().to_string();
+        assert_eq!(second, format!("another hookswitch (pid {}) is running on {}", std::process::id(), dir.display()));
+        drop(lock);
+        assert_eq!(fs::read(dir.join(LOCK)).unwrap(), b"", "no trace of a process that is gone");
+        assert_eq!(DataDirLock::take(&dir).unwrap().dir(), dir);
+    }
+
+    #[test]
+    fn a_directory_that_is_not_ours_is_left_as_it_was() {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir(root.path().join("lost+found")).unwrap();
+        fs::write(root.path().join("thesis.odt"), "").unwrap();
+        let refusal = DataDirLock::take(root.path()).unwrap_err().to_string();
+        assert!(refusal.contains("it holds \"thesis.odt\""), "{refusal}");
+        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 2);
+        fs::remove_file(root.path().join("thesis.odt")).unwrap();
+        assert!(DataDirLock::take(root.path()).is_ok());
+        fs::write(root.path().join("thesis.odt"), "").unwrap();
+        assert!(DataDirLock::take(root.path()).is_ok(), "its lock file says that it is ours");
+    }
+
+    #[test]
+    fn what_cannot_be_a_directory_is_named() {
+        let root = tempfile::tempdir().unwrap();
+        let file = root.path().join("file");
+        fs::write(&file, "").unwrap();
+        for dir in [file.clone(), file.join("below")] {
+            let refusal = DataDirLock::take(&dir).unwrap_err().to_string();
+            assert!(refusal.starts_with(&format!("cannot create {}: ", dir.display())), "{refusal}");
+        }
+    }
+}

@@ -1,0 +1,381 @@
+//! The one writer: takes what has gathered, writes it as one batch, syncs, answers all.
+//!
+//! Under load the batches grow and share the cost of a sync; alone, a request waits for one. There
+//! is no timer and no artificial delay. After a write or a sync that failed nothing is known about
+//! the disk: everybody is answered [`WriteError::Unavailable`], the daemon is told, and the thread
+//! ends. Nothing is tried again, which would prove nothing.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::core::attempt::LogEntry;
+use crate::core::delivery::Delivery;
+use crate::core::event::NewEvent;
+use crate::core::id::{AttemptId, DeliveryId, SubscriptionId};
+use crate::core::subscription::{Secret, Subscription};
+use crate::core::subscription_input::{Change as Patch, Draft};
+use crate::core::time::Timestamp;
+
+use super::checkpoint::Checkpointer;
+use super::desk::Desk;
+use super::journal::Writer;
+use super::record::Applied;
+use super::step;
+use super::{Accepted, Busy, Change, Finish, Reply, WriteError};
+
+/// How many commands may wait.
+const MOST_WAITING: usize = 4096;
+/// How many bytes of event data may wait.
+const MOST_WAITING_BYTES: usize = 32 << 20;
+/// How many commands go into one batch.
+const BATCH_COMMANDS: usize = 256;
+/// How many bytes of frames end a batch.
+const BATCH_BYTES: usize = 1 << 20;
+/// How long changes of the state may stay out of its database.
+const CHECKPOINT_EVERY: Duration = Duration::from_millis(500);
+/// How many bytes of changes begin a checkpoint.
+const CHECKPOINT_BYTES: usize = 512 << 10;
+/// How many bytes of changes may gather while a checkpoint is under way, before commits wait for it.
+const GATHERED_MOST: usize = 16 << 20;
+/// How many bytes of journal begin a checkpoint: a start after a crash reads them again.
+const CHECKPOINT_JOURNAL: u64 = 8 << 20;
+
+/// A write that somebody waits for.
+pub(super) enum Command {
+    Accept(Vec<NewEvent>, Reply<Vec<Accepted>>),
+    Create(Box<Draft>, Reply<Arc<Subscription>>),
+    Change(SubscriptionId, Box<Patch>, Reply<Arc<Subscription>>),
+    Rotate(SubscriptionId, Duration, Reply<Secret>),
+    Delete(SubscriptionId, Reply<()>),
+    Retry(DeliveryId, Reply<Delivery>),
+    Cancel(DeliveryId, Reply<Delivery>),
+    Probe(Box<LogEntry>, Reply<AttemptId>),
+}
+
+impl Command {
+    /// How many bytes of event data it holds.
+    fn weight(&self) -> usize {
+        match self {
+            Self::Accept(events, _) => events.iter().map(|event| event.data.len()).sum(),
+            _ => 0,
+        }
+    }
+}
+
+#[derive(Default)]
+struct Waiting {
+    commands: VecDeque<Command>,
+    bytes: usize,
+    /// Attempts that ended. At most as many as are under way, which the dispatcher bounds.
+    finishes: VecDeque<Finish>,
+    closing: bool,
+    /// A checkpoint has failed: the committer is to end.
+    broken: bool,
+    failed: bool,
+}
+
+/// What waits for the committer.
+#[derive(Default)]
+pub(super) struct Inbox {
+    waiting: Mutex<Waiting>,
+    arrived: Condvar,
+}
+
+impl Inbox {
+    /// Hands in a command, if there is room.
+    pub(super) fn push(&self, command: Command) -> Result<(), Busy> {
+        let mut waiting = self.lock();
+        let weight = command.weight();
+        let full = waiting.commands.len() >= MOST_WAITING || waiting.bytes + weight > MOST_WAITING_BYTES.max(weight);
+        if full || waiting.closing || waiting.failed {
+            return Err(Busy);
+        }
+        waiting.bytes += weight;
+        waiting.commands.push_back(command);
+        drop(waiting);
+        self.arrived.notify_one();
+        Ok(())
+    }
+
+    /// Hands in an attempt that ended. Never refused: it has happened.
+    pub(super) fn finish(&self, finish: Finish) {
+        self.lock().finishes.push_back(finish);
+        self.arrived.notify_one();
+    }
+
+    /// Asks the committer to end once nothing waits any more.
+    pub(super) fn close(&self) {
+        self.lock().closing = true;
+        self.arrived.notify_one();
+    }
+
+    /// Wakes the committer, which is to end.
+    fn break_off(&self) {
+        self.lock().broken = true;
+        self.arrived.notify_one();
+    }
+
+    /// Waits until there is something to do, at most until `until`; takes a batch of it.
+    fn take(&self, until: Option<Instant>) -> (Vec<Command>, Vec<Finish>, bool) {
+        let mut waiting = self.lock();
+        while waiting.commands.is_empty() && waiting.finishes.is_empty() && !waiting.closing && !waiting.broken {
+            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+            waiting = match left {
+                Some(Duration::ZERO) => break,
+                Some(left) => self.arrived.wait_timeout(waiting, left).unwrap_or_else(PoisonError::into_inner).0,
+                None => self.arrived.wait(waiting).unwrap_or_else(PoisonError::into_inner),
+            };
+        }
+        let mut bytes = 0;
+        let mut commands = Vec::new();
+        while commands.len() < BATCH_COMMANDS && bytes < BATCH_BYTES {
+            let Some(command) = waiting.commands.pop_front() else { break };
+            bytes += command.weight();
+            commands.push(command);
+        }
+        waiting.bytes = waiting.bytes.saturating_sub(bytes);
+        let finishes = waiting.finishes.len().min(4 * BATCH_COMMANDS);
+        let finishes = waiting.finishes.drain(..finishes).collect();
+        (commands, finishes, waiting.closing)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What is told to whom.
+pub(super) struct Listeners {
+    /// Hears every change once it is on the disk. Must not block.
+    pub(super) changes: Box<dyn Fn(Vec<Change>) + Send>,
+    /// Hears, once, that the store has failed and why.
+    pub(super) failed: Box<dyn Fn(String) + Send>,
+    /// Tells the time.
+    pub(super) clock: Box<dyn Fn() -> Timestamp + Send>,
+}
+
+/// The committer, to be run by a thread of its own.
+pub(super) struct Committer {
+    pub(super) inbox: Arc<Inbox>,
+    pub(super) desk: Desk,
+    pub(super) writer: Writer,
+    pub(super) applied: Applied,
+    pub(super) listeners: Listeners,
+}
+
+/// What has been written since the last checkpoint began.
+#[derive(Default)]
+struct Dirty {
+    /// When the first of it was, or when a checkpoint was last found to be under way.
+    since: Option<Instant>,
+    /// Bytes of journal.
+    journal: u64,
+}
+
+impl Dirty {
+    fn is_due(&self, gathered: usize) -> bool {
+        let waited = self.since.is_some_and(|since| since.elapsed() >= CHECKPOINT_EVERY);
+        waited || gathered >= CHECKPOINT_BYTES || self.journal >= CHECKPOINT_JOURNAL
+    }
+}
+
+/// An answer that waits for the disk: called with whether it got there.
+type Answer = Box<dyn FnOnce(bool) + Send>;
+
+impl Committer {
+    /// Works until the inbox is closed and empty, or the store has failed.
+    pub(super) fn run(mut self) {
+        let worked = catch_unwind(AssertUnwindSafe(|| self.work()));
+        let failure = match worked {
+            Ok(Ok(())) => return,
+            Ok(Err(failure)) => failure,
+            Err(_) => "the committer panicked".to_owned(),
+        };
+        (self.listeners.failed)(failure);
+        self.refuse_all();
+    }
+
+    fn work(&mut self) -> Result<(), String> {
+        let inbox = self.inbox.clone();
+        let checkpointer = Checkpointer::start(self.desk.state.clone(), move || inbox.break_off())
+            .map_err(|error| format!("no thread for checkpoints could be started: {error}"))?;
+        let mut dirty = Dirty::default();
+        let mut untidy = true;
+        loop {
+            let until = if untidy { Some(Instant::now()) } else { dirty.since.map(|since| since + CHECKPOINT_EVERY) };
+            let (commands, finishes, closing) = self.inbox.take(until);
+            let idle = commands.is_empty() && finishes.is_empty();
+            untidy |= commands.iter().any(|command| matches!(command, Command::Delete(..)));
+            if let Some(failure) = checkpointer.failure() {
+                commands.into_iter().for_each(refuse);
+                return Err(failure);
+            }
+            let wrote = self.commit(commands, finishes, &mut untidy)?;
+            if wrote > 0 {
+                dirty.since.get_or_insert_with(Instant::now);
+                dirty.journal += wrote;
+            }
+            if self.writer.is_full() {
+                self.rotate()?;
+            }
+            if idle && closing {
+                return self.last_checkpoint(&checkpointer);
+            }
+            self.checkpoint_if_due(&checkpointer, &mut dirty)?;
+        }
+    }
+
+    /// Begins a checkpoint if one is due and none is under way; waits for that one if it falls
+    /// too far behind.
+    fn checkpoint_if_due(&mut self, checkpointer: &Checkpointer, dirty: &mut Dirty) -> Result<(), String> {
+        let gathered = self.desk.state.gathered();
+        if !dirty.is_due(gathered) {
+            return Ok(());
+        }
+        if gathered > GATHERED_MOST {
+            checkpointer.settle()?;
+        }
+        if checkpointer.is_free() {
+            let now = (self.listeners.clock)();
+            self.desk.sweep(now).map_err(|error| error.to_string())?;
+            checkpointer.begin(self.applied);
+            *dirty = Dirty::default();
+        } else {
+            // It is asked again then.
+            dirty.since = Some(Instant::now());
+        }
+        Ok(())
+    }
+
+    fn last_checkpoint(&self, checkpointer: &Checkpointer) -> Result<(), String> {
+        checkpointer.settle()?;
+        checkpointer.begin(self.applied);
+        checkpointer.settle()
+    }
+
+    /// Carries out one batch: decide, write, sync, tell. Says how many bytes were written.
+    fn commit(&mut self, commands: Vec<Command>, finishes: Vec<Finish>, untidy: &mut bool) -> Result<u64, String> {
+        let now = (self.listeners.clock)();
+        let mut answers: Vec<Answer> = Vec::with_capacity(commands.len());
+        let state = self.desk.state.clone();
+        let ahead = state.ahead();
+        let decided = self.decide(commands, finishes, &mut answers, now, untidy);
+        let written = decided.and_then(|()| self.write());
+        drop(ahead);
+        let durable = written.is_ok();
+        if durable {
+            let changes = std::mem::take(&mut self.desk.changes);
+            if !changes.is_empty() {
+                (self.listeners.changes)(changes);
+            }
+        }
+        for answer in answers {
+            answer(durable);
+        }
+        written
+    }
+
+    fn decide(
+        &mut self,
+        commands: Vec<Command>,
+        finishes: Vec<Finish>,
+        answers: &mut Vec<Answer>,
+        now: Timestamp,
+        untidy: &mut bool,
+    ) -> Result<(), String> {
+        for finish in finishes {
+            self.desk.finish(finish, now).map_err(|error| error.to_string())?;
+        }
+        let mut commands = commands.into_iter();
+        while let Some(command) = commands.next() {
+            if let Err(error) = self.carry_out(command, answers, now) {
+                commands.for_each(refuse);
+                return Err(error.to_string());
+            }
+        }
+        if *untidy {
+            *untidy = self.desk.tidy(now).map_err(|error| error.to_string())?;
+        }
+        Ok(())
+    }
+
+    fn carry_out(
+        &mut self,
+        command: Command,
+        answers: &mut Vec<Answer>,
+        now: Timestamp,
+    ) -> Result<(), super::state::StateError> {
+        /// Keeps the answer until the batch is on the disk.
+        macro_rules! answer {
+            ($done:expr, $reply:expr) => {{
+                let (done, reply) = ($done, $reply);
+                match done {
+                    Ok(done) => answers.push(Box::new(move |durable| {
+                        reply(if durable { done } else { Err(WriteError::Unavailable) })
+                    })),
+                    Err(error) => {
+                        reply(Err(WriteError::Unavailable));
+                        return Err(error);
+                    }
+                }
+            }};
+        }
+        match command {
+            Command::Accept(events, reply) => answer!(self.desk.accept(events, now), reply),
+            Command::Create(draft, reply) => answer!(self.desk.create(*draft, now), reply),
+            Command::Change(id, patch, reply) => answer!(self.desk.change(id, &patch, now), reply),
+            Command::Rotate(id, overlap, reply) => answer!(self.desk.rotate(id, overlap, now), reply),
+            Command::Delete(id, reply) => answer!(self.desk.delete(id), reply),
+            Command::Retry(id, reply) => answer!(self.desk.retry(id, now), reply),
+            Command::Cancel(id, reply) => answer!(self.desk.cancel(id, now), reply),
+            Command::Probe(entry, reply) => answer!(self.desk.record_probe(*entry, now), reply),
+        }
+        Ok(())
+    }
+
+    /// Makes what was decided durable; says how many bytes that took.
+    fn write(&mut self) -> Result<u64, String> {
+        if self.desk.bytes.is_empty() {
+            return Ok(0);
+        }
+        let bytes = self.desk.bytes.len() as u64;
+        let written = self.writer.append(&self.desk.bytes, &mut self.desk.notes);
+        written.map_err(|error| format!("the journal could not be written: {error}"))?;
+        self.desk.bytes.clear();
+        self.desk.notes.clear();
+        let (segment, offset) = self.writer.position();
+        let next_number = step::lock(&self.desk.ledger).next_number;
+        self.applied = Applied { segment, offset, batch: self.desk.batch, last_id: self.desk.ids.last(), next_number };
+        self.desk.batch += 1;
+        Ok(bytes)
+    }
+
+    fn rotate(&mut self) -> Result<(), String> {
+        let now = (self.listeners.clock)();
+        let rotated = self.writer.rotate(now.millis());
+        rotated.map_err(|error| format!("a new journal file could not be made: {error}"))
+    }
+
+    /// Tells everybody who waits, or comes later, that the store has failed.
+    fn refuse_all(&self) {
+        let mut waiting = self.inbox.lock();
+        waiting.failed = true;
+        let commands = std::mem::take(&mut waiting.commands);
+        drop(waiting);
+        commands.into_iter().for_each(refuse);
+    }
+}
+
+fn refuse(command: Command) {
+    let unavailable = WriteError::Unavailable;
+    match command {
+        Command::Accept(_, reply) => reply(Err(unavailable)),
+        Command::Create(_, reply) | Command::Change(_, _, reply) => reply(Err(unavailable)),
+        Command::Rotate(_, _, reply) => reply(Err(unavailable)),
+        Command::Delete(_, reply) => reply(Err(unavailable)),
+        Command::Retry(_, reply) | Command::Cancel(_, reply) => reply(Err(unavailable)),
+        Command::Probe(_, reply) => reply(Err(unavailable)),
+    }
+}

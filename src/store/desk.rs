@@ -1,0 +1,380 @@
+//! What the committer decides: from a command to the steps that carry it out.
+//!
+//! Nothing here waits for the disk. Steps are written into a buffer and applied in memory; the
+//! committer makes the buffer durable before anybody hears of it.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use crate::core::attempt::{LogEntry, Status};
+use crate::core::delivery::{Delivery, State as Standing};
+use crate::core::event::{Event, NewEvent};
+use crate::core::id::{AttemptId, DeliveryId, EventId, IdSource, MAX_SEQUENCE, SubscriptionId};
+use crate::core::subscription::{DisabledReason, PreviousSecret, Secret, Subscription};
+use crate::core::subscription_input::{Change as Patch, Draft};
+use crate::core::time::Timestamp;
+
+use super::journal::Journal;
+use super::ledger::Ledger;
+use super::place;
+use super::record::{Accepted as AcceptedRecord, DeliveryRecord, Logged, SubscriptionRecord};
+use super::state::{State, StateError};
+use super::step::{self, Step, lock};
+use super::{Accepted, Change, Finish, Health, Settings, WriteError, keys, query};
+
+/// How many deliveries of a deleted subscription are cancelled between two group commits.
+const CANCELLED_AT_ONCE: usize = 64;
+/// How many producers' ids are looked at between two checkpoints.
+const SWEPT_AT_ONCE: usize = 512;
+
+/// Turns commands into steps.
+pub(super) struct Desk {
+    pub(super) state: Arc<State>,
+    pub(super) ledger: Arc<Mutex<Ledger>>,
+    pub(super) journal: Arc<Journal>,
+    pub(super) settings: Settings,
+    pub(super) ids: IdSource,
+    /// The number of the group commit that is being written.
+    pub(super) batch: u64,
+    /// Frames that are not on the disk yet.
+    pub(super) bytes: Vec<u8>,
+    /// The same by offset, id and key hashes.
+    pub(super) notes: Vec<(u32, u128, Vec<u64>)>,
+    /// What the dispatcher is told once they are.
+    pub(super) changes: Vec<Change>,
+    /// Where the sweep through the producers' ids is.
+    pub(super) swept: Option<Vec<u8>>,
+}
+
+/// A command's end: its answer, or that the store has failed.
+type Done<T> = Result<Result<T, WriteError>, StateError>;
+
+impl Desk {
+    /// Writes the steps as one: after a crash there are all of them or none.
+    fn write(&mut self, steps: Vec<Step>) -> Result<(), StateError> {
+        let last = steps.len().saturating_sub(1);
+        for (index, step) in steps.into_iter().enumerate() {
+            let offset = place::u32_of(self.bytes.len());
+            let (id, hashes) = step.encode(&mut self.bytes, self.batch, index < last);
+            self.notes.push((offset, id, hashes));
+            step.apply(&self.state, &self.ledger)?;
+        }
+        Ok(())
+    }
+
+    fn next_id(&mut self, now: Timestamp) -> u128 {
+        self.ids.next(now, random_bits())
+    }
+
+    /// Accepts all events, in one step.
+    pub(super) fn accept(&mut self, events: Vec<NewEvent>, now: Timestamp) -> Done<Vec<Accepted>> {
+        let mut answers = Vec::with_capacity(events.len());
+        let mut steps = Vec::with_capacity(events.len());
+        let mut owed = Vec::new();
+        let mut sequences = std::collections::HashMap::new();
+        let mut first_seen = std::collections::HashMap::new();
+        for event in events {
+            let producer = event.producer_id.as_ref().map(|id| keys::producer(event.company.as_str(), id.as_str()));
+            if let Some(key) = &producer {
+                let here = first_seen.get(key).copied();
+                if let Some(first) = here.map_or_else(|| self.posted_before(key, now), |first| Ok(Some(first)))? {
+                    let deliveries = self.deliveries_of(first, &answers);
+                    answers.push(Accepted { id: first, deliveries, duplicate: true });
+                    continue;
+                }
+            }
+            let event = accepted(event, EventId::from_bits(self.next_id(now)), now);
+            first_seen.extend(producer.map(|key| (key, event.id)));
+            let deliveries = self.owed_of(&event, &mut sequences);
+            answers.push(Accepted { id: event.id, deliveries: place::u32_of(deliveries.len()), duplicate: false });
+            steps.push(Step::Accepted(event.id, AcceptedRecord::new(&event, &deliveries)));
+            owed.extend(deliveries);
+        }
+        self.write(steps)?;
+        if !owed.is_empty() {
+            self.changes.push(Change::Owed(owed));
+        }
+        Ok(Ok(answers))
+    }
+
+    /// The event that was posted with the same producer's id within the window.
+    fn posted_before(&self, key: &[u8], now: Timestamp) -> Result<Option<EventId>, StateError> {
+        let Some((id, at)) = self.state.get(key)?.and_then(|value| read_producer(&value)) else { return Ok(None) };
+        Ok((now.since(at) < self.settings.idempotency_window).then_some(id))
+    }
+
+    /// How many deliveries an event that was accepted before has.
+    fn deliveries_of(&self, event: EventId, answers: &[Accepted]) -> u32 {
+        if let Some(here) = answers.iter().find(|answer| answer.id == event) {
+            return here.deliveries;
+        }
+        let stored = query::accepted_record(&self.journal, event);
+        stored.ok().flatten().map_or(0, |record| place::u32_of(record.owed.len()))
+    }
+
+    /// The deliveries that a new event is owed in.
+    fn owed_of(&self, event: &Event, sequences: &mut std::collections::HashMap<u32, u64>) -> Vec<Delivery> {
+        let ledger = lock(&self.ledger);
+        let wanted = |subscription: &Subscription| {
+            subscription.matches(&event.company, event.domain.as_ref(), event.source, &event.event_type)
+        };
+        let accounts = ledger.of_company(&event.company).filter(|account| wanted(&account.subscription));
+        let mut deliveries = Vec::new();
+        for account in accounts {
+            let subscription = &account.subscription;
+            let sequence = sequences.entry(subscription.number).or_insert(account.next_sequence);
+            let expire_after = subscription.expire_after.get(&event.event_type);
+            deliveries.push(Delivery {
+                id: DeliveryId::new(event.id.timestamp(), subscription.number, (*sequence).min(MAX_SEQUENCE)),
+                subscription: subscription.id,
+                event: event.id,
+                event_type: event.event_type.clone(),
+                call: event.call.clone(),
+                state: Standing::Pending,
+                attempts: 0,
+                due: event.accepted_at,
+                give_up_at: event.accepted_at.plus(self.settings.give_up_after),
+                expire_at: expire_after.map(|after| event.accepted_at.plus(*after)),
+                first_failed_at: None,
+                last_response: None,
+            });
+            *sequence += 1;
+        }
+        deliveries
+    }
+
+    /// Records an attempt that ended, or a delivery that did without one.
+    pub(super) fn finish(&mut self, finish: Finish, now: Timestamp) -> Result<(), StateError> {
+        let Finish { mut entry, mut after, disable } = finish;
+        entry.id = AttemptId::from_bits(self.next_id(now));
+        let owed = step::find(after.id, &self.state)?.is_some_and(|delivery| delivery.state.is_owed());
+        let failed = entry.status != Status::Delivered;
+        let health = if entry.attempt == 0 { None } else { self.health_after(after.id, failed, entry.created) };
+        let mut steps = Vec::new();
+        if owed {
+            steps.push(Step::Logged(entry.id, Box::new(Logged::new(&entry, Some((&after, health))))));
+        } else {
+            // It was cancelled while the attempt was under way: the attempt is told, and changes nothing.
+            if after.state.is_owed() {
+                after.state = Standing::Cancelled;
+                (entry.status, entry.next_attempt) = (Status::Cancelled, None);
+            }
+            steps.push(Step::Logged(entry.id, Box::new(Logged::new(&entry, None))));
+        }
+        let disabled = disable.and_then(|reason| self.disabled(after.subscription, reason, now));
+        steps.extend(
+            disabled
+                .as_ref()
+                .map(|subscription| Step::Subscription(Box::new(SubscriptionRecord::new(subscription, false)))),
+        );
+        self.write(steps)?;
+        self.changes.push(Change::Finished(after));
+        self.changes.extend(disabled.map(|subscription| Change::Subscription(Arc::new(subscription))));
+        Ok(())
+    }
+
+    fn health_after(&self, delivery: DeliveryId, failed: bool, at: Timestamp) -> Option<Health> {
+        let mut ledger = lock(&self.ledger);
+        let health = ledger.account(delivery.subscription_number())?.health;
+        Some(if failed {
+            Health {
+                failing_since: health.failing_since.or(Some(at)),
+                failures: health.failures.saturating_add(1),
+                ..health
+            }
+        } else {
+            Health { failing_since: None, failures: 0, last_success: Some(at) }
+        })
+    }
+
+    fn disabled(&self, id: SubscriptionId, reason: DisabledReason, now: Timestamp) -> Option<Subscription> {
+        let current = lock(&self.ledger).get(id)?.subscription.clone();
+        current.enabled().then(|| Subscription { disabled: Some(reason), updated_at: now, ..(*current).clone() })
+    }
+
+    /// Creates a subscription.
+    pub(super) fn create(&mut self, draft: Draft, now: Timestamp) -> Done<Arc<Subscription>> {
+        let number = lock(&self.ledger).next_number;
+        let id = SubscriptionId::from_bits(self.next_id(now));
+        let secret = Secret::from_bytes(random_secret());
+        self.keep(draft.into_subscription(id, number, secret, now))
+    }
+
+    /// Changes a subscription as it is now.
+    pub(super) fn change(&mut self, id: SubscriptionId, patch: &Patch, now: Timestamp) -> Done<Arc<Subscription>> {
+        let current = match self.current(id) {
+            Some(current) => current,
+            None => return Ok(Err(WriteError::NotFound)),
+        };
+        match patch.apply(&current, now) {
+            Ok(changed) => self.keep(changed),
+            Err(invalid) => Ok(Err(WriteError::Invalid(invalid))),
+        }
+    }
+
+    /// Gives a subscription a new secret; the old one signs too for `overlap`.
+    pub(super) fn rotate(&mut self, id: SubscriptionId, overlap: Duration, now: Timestamp) -> Done<Secret> {
+        let Some(current) = self.current(id) else { return Ok(Err(WriteError::NotFound)) };
+        let secret = Secret::from_bytes(random_secret());
+        let previous = PreviousSecret { secret: current.secret.clone(), until: now.plus(overlap) };
+        let previous_secret = (!overlap.is_zero()).then_some(previous);
+        let changed = Subscription { secret: secret.clone(), previous_secret, updated_at: now, ..(*current).clone() };
+        Ok(self.keep(changed)?.map(|_| secret))
+    }
+
+    fn current(&self, id: SubscriptionId) -> Option<Arc<Subscription>> {
+        lock(&self.ledger).get(id).map(|account| account.subscription.clone())
+    }
+
+    fn keep(&mut self, subscription: Subscription) -> Done<Arc<Subscription>> {
+        self.write(vec![Step::Subscription(Box::new(SubscriptionRecord::new(&subscription, false)))])?;
+        let subscription = Arc::new(subscription);
+        self.changes.push(Change::Subscription(subscription.clone()));
+        Ok(Ok(subscription))
+    }
+
+    /// Deletes a subscription; what it is owed is cancelled by [`Desk::tidy`].
+    pub(super) fn delete(&mut self, id: SubscriptionId) -> Done<()> {
+        let Some(current) = self.current(id) else { return Ok(Err(WriteError::NotFound)) };
+        self.write(vec![Step::Subscription(Box::new(SubscriptionRecord::new(&current, true)))])?;
+        self.changes.push(Change::Deleted(id));
+        Ok(Ok(()))
+    }
+
+    /// Makes a delivery owed now, whatever it was before.
+    pub(super) fn retry(&mut self, id: DeliveryId, now: Timestamp) -> Done<Delivery> {
+        let found = query::delivery_now(&self.state, &self.journal, id);
+        let mut delivery = match found {
+            Ok(Some(delivery)) => delivery,
+            Ok(None) => return Ok(Err(WriteError::NotFound)),
+            Err(error) => return Ok(Err(WriteError::Conflict(error.0))),
+        };
+        if self.current(delivery.subscription).is_none() {
+            let gone = "its subscription has been deleted, so there is nowhere to deliver it to";
+            return Ok(Err(WriteError::Conflict(gone.to_owned())));
+        }
+        delivery.due = now;
+        delivery.give_up_at = delivery.give_up_at.max(now.plus(self.settings.give_up_after));
+        // Somebody wants it now, however old it is.
+        delivery.expire_at = None;
+        if !delivery.state.is_owed() {
+            delivery.state = if delivery.attempts == 0 { Standing::Pending } else { Standing::Retrying };
+            delivery.first_failed_at = None;
+        }
+        self.write(vec![Step::Requeued(DeliveryRecord::from(&delivery))])?;
+        self.changes.push(Change::Owed(vec![delivery.clone()]));
+        Ok(Ok(delivery))
+    }
+
+    /// Cancels a delivery that is owed, or a dead letter.
+    pub(super) fn cancel(&mut self, id: DeliveryId, now: Timestamp) -> Done<Delivery> {
+        let Some(delivery) = step::find(id, &self.state)? else {
+            let over = match query::delivery_now(&self.state, &self.journal, id) {
+                Ok(Some(delivery)) => WriteError::Conflict(format!("it is {} already", delivery.state)),
+                Ok(None) => WriteError::NotFound,
+                Err(error) => WriteError::Conflict(error.0),
+            };
+            return Ok(Err(over));
+        };
+        let Some(subscription) = self.current(delivery.subscription) else { return Ok(Err(WriteError::NotFound)) };
+        let cancelled = self.cancel_one(delivery, &subscription, "cancelled by hand", now)?;
+        Ok(Ok(cancelled))
+    }
+
+    fn cancel_one(
+        &mut self,
+        delivery: Delivery,
+        subscription: &Subscription,
+        why: &str,
+        now: Timestamp,
+    ) -> Result<Delivery, StateError> {
+        let event = query::event(&self.journal, delivery.event).ok().flatten();
+        let after = Delivery { state: Standing::Cancelled, due: now, ..delivery };
+        let mut entry = LogEntry::without_attempt(&after, Status::Cancelled, why, subscription, event.as_ref(), now);
+        entry.id = AttemptId::from_bits(self.next_id(now));
+        self.write(vec![Step::Logged(entry.id, Box::new(Logged::new(&entry, Some((&after, None)))))])?;
+        self.changes.push(Change::Cancelled(after.id));
+        Ok(after)
+    }
+
+    /// Writes an entry that belongs to no delivery.
+    pub(super) fn record_probe(&mut self, mut entry: LogEntry, now: Timestamp) -> Done<AttemptId> {
+        entry.id = AttemptId::from_bits(self.next_id(now));
+        self.write(vec![Step::Logged(entry.id, Box::new(Logged::new(&entry, None)))])?;
+        Ok(Ok(entry.id))
+    }
+
+    /// Does a little of what can wait: cancels what deleted subscriptions were owed. Tells whether
+    /// there is more.
+    pub(super) fn tidy(&mut self, now: Timestamp) -> Result<bool, StateError> {
+        let Some(number) = lock(&self.ledger).deleted().first().copied() else { return Ok(false) };
+        let Some(subscription) = lock(&self.ledger).account(number).map(|account| account.subscription.clone()) else {
+            return Ok(false);
+        };
+        let mut left = Vec::new();
+        for prefix in [keys::OWED, keys::DEAD] {
+            left.extend(self.state.scan(&keys::numbered(prefix, number), None, CANCELLED_AT_ONCE)?);
+        }
+        if left.is_empty() {
+            self.write(vec![Step::SubscriptionRemoved(number)])?;
+            return Ok(!lock(&self.ledger).deleted().is_empty());
+        }
+        for (_, value) in left {
+            if let Some(delivery) = step::delivery_of(&value) {
+                self.cancel_one(delivery, &subscription, "its subscription was deleted", now)?;
+            }
+        }
+        Ok(true)
+    }
+
+    /// Forgets some of the producers' ids whose window is over. They are not worth a step: what is
+    /// forgotten twice, or not at all for now, changes nothing that anybody sees.
+    pub(super) fn sweep(&mut self, now: Timestamp) -> Result<(), StateError> {
+        let found = self.state.scan(&[keys::PRODUCER], self.swept.as_deref(), SWEPT_AT_ONCE)?;
+        self.swept = found.last().map(|(key, _)| key.clone());
+        for (key, value) in found {
+            let over = read_producer(&value).is_none_or(|(_, at)| now.since(at) >= self.settings.idempotency_window);
+            if over {
+                self.state.remove(key);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn accepted(event: NewEvent, id: EventId, now: Timestamp) -> Event {
+    Event {
+        id,
+        accepted_at: now,
+        occurred_at: event.occurred_at.unwrap_or(now),
+        event_type: event.event_type,
+        company: event.company,
+        domain: event.domain,
+        source: event.source,
+        producer_id: event.producer_id,
+        call: event.call,
+        phone: event.phone,
+        data: event.data,
+    }
+}
+
+fn read_producer(value: &[u8]) -> Option<(EventId, Timestamp)> {
+    let (id, at) = value.split_first_chunk::<16>()?;
+    let at = u64::from_be_bytes(at.try_into().ok()?);
+    Some((EventId::from_bits(u128::from_be_bytes(*id)), Timestamp::from_millis(at)))
+}
+
+/// 128 bits from the kernel.
+fn random_bits() -> u128 {
+    let mut bytes = [0; 16];
+    // Ids ascend and stay unique without it; only that they cannot be guessed would be lost.
+    let _ = getrandom::fill(&mut bytes);
+    u128::from_le_bytes(bytes)
+}
+
+/// 32 bytes from the kernel for a secret. Without them there must be none.
+fn random_secret() -> [u8; 32] {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).expect("the kernel gives random bytes once it has booted");
+    bytes
+}

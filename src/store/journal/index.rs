@@ -1,0 +1,181 @@
+//! The index of one journal file: where ids begin, and which frames speak of a call, a phone
+//! number, a delivery, an event or a subscription.
+//!
+//! Everything in it can be made again from the journal file. While the file is written the index is
+//! in memory; when the file is full it is written beside it (`NNNNNN.idx`), 12 bytes a key.
+//!
+//! ```text
+//! "HSwI" | version u32 | marks u32 | keys u32 | marks: id u128, offset u32 | keys: hash u64, offset u32 | CRC-32
+//! ```
+
+/// How far apart marks are: a look-up by id reads about this many bytes.
+const MARK_EVERY: u32 = 8 * 1024;
+const MAGIC: [u8; 4] = *b"HSwI";
+const VERSION: u32 = 1;
+const HEADER: usize = 16;
+const MARK: usize = 20;
+const KEY: usize = 12;
+
+/// What a key of the index says a frame speaks of.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::store) enum Key<'a> {
+    /// A call, by its id.
+    Call(&'a str),
+    /// A lead's phone number.
+    Phone(&'a str),
+    /// A delivery, by the bits of its id.
+    Delivery(u128),
+    /// A subscription, by the bits of its id.
+    Subscription(u128),
+}
+
+impl Key<'_> {
+    /// FNV-1a over a letter for the kind and the value: stable, for it stands on the disk. Two keys
+    /// may share a hash, so whoever looks one up compares what was found.
+    pub(in crate::store) fn hash(self) -> u64 {
+        let mix = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        let over = |kind: u8, bytes: &[u8]| bytes.iter().fold(mix(0xcbf2_9ce4_8422_2325, &kind), mix);
+        match self {
+            Self::Call(text) => over(b'c', text.as_bytes()),
+            Self::Phone(text) => over(b'p', text.as_bytes()),
+            Self::Delivery(bits) => over(b'd', &bits.to_le_bytes()),
+            Self::Subscription(bits) => over(b's', &bits.to_le_bytes()),
+        }
+    }
+}
+
+/// The index of one journal file.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(super) struct Index {
+    /// Ids and where their frames begin, ascending, one about every [`MARK_EVERY`] bytes.
+    marks: Vec<(u128, u32)>,
+    /// Hashes of keys and where the frames begin that speak of them.
+    keys: Vec<(u64, u32)>,
+    sorted: bool,
+}
+
+impl Index {
+    /// Notes a frame at `offset`; `id` is 0 if it has none.
+    pub(super) fn note(&mut self, offset: u32, id: u128, hashes: &[u64]) {
+        let due = self.marks.last().is_none_or(|(_, last)| offset - last >= MARK_EVERY);
+        if id != 0 && due {
+            self.marks.push((id, offset));
+        }
+        self.keys.extend(hashes.iter().map(|hash| (*hash, offset)));
+        self.sorted = false;
+    }
+
+    /// Where frames begin that may speak of the key with this hash, ascending.
+    pub(super) fn candidates(&self, hash: u64) -> Vec<u32> {
+        let matching =
+            |keys: &[(u64, u32)]| keys.iter().filter(|(h, _)| *h == hash).map(|(_, offset)| *offset).collect();
+        if !self.sorted {
+            return matching(&self.keys);
+        }
+        let from = self.keys.partition_point(|(h, _)| *h < hash);
+        let count = self.keys[from..].partition_point(|(h, _)| *h == hash);
+        matching(&self.keys[from..from + count])
+    }
+
+    /// The place from which a frame with this id is at most about [`MARK_EVERY`] bytes away.
+    pub(super) fn near(&self, id: u128) -> Option<u32> {
+        let behind = self.marks.partition_point(|(mark, _)| *mark <= id);
+        behind.checked_sub(1).map(|at| self.marks[at].1)
+    }
+
+    /// The places of marks from 0 up to and without `end`, ascending.
+    pub(super) fn places(&self, end: u32) -> Vec<u32> {
+        self.marks.iter().map(|(_, offset)| *offset).take_while(|offset| *offset < end).collect()
+    }
+
+    /// Sorts the keys, for files that are full.
+    pub(super) fn sort(&mut self) {
+        self.keys.sort_unstable();
+        self.sorted = true;
+    }
+
+    /// As it stands in a file.
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        let count = |length: usize| u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes();
+        let mut out = Vec::with_capacity(HEADER + self.marks.len() * MARK + self.keys.len() * KEY + 4);
+        out.extend_from_slice(&MAGIC);
+        out.extend_from_slice(&VERSION.to_le_bytes());
+        out.extend_from_slice(&count(self.marks.len()));
+        out.extend_from_slice(&count(self.keys.len()));
+        for (id, offset) in &self.marks {
+            out.extend_from_slice(&id.to_le_bytes());
+            out.extend_from_slice(&offset.to_le_bytes());
+        }
+        for (hash, offset) in &self.keys {
+            out.extend_from_slice(&hash.to_le_bytes());
+            out.extend_from_slice(&offset.to_le_bytes());
+        }
+        out.extend_from_slice(&crc32fast::hash(&out).to_le_bytes());
+        out
+    }
+
+    /// Reads a sorted index; `None` if the bytes are damaged or of another version.
+    pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (body, crc) = bytes.split_last_chunk::<4>()?;
+        if body.len() < HEADER || body[..4] != MAGIC || crc32fast::hash(body) != u32::from_le_bytes(*crc) {
+            return None;
+        }
+        let number = |at: usize| body.get(at..at + 4)?.try_into().ok().map(u32::from_le_bytes);
+        if number(4)? != VERSION {
+            return None;
+        }
+        let (marks, keys) = (number(8)? as usize, number(12)? as usize);
+        let (mark_bytes, key_bytes) = body[HEADER..].split_at_checked(marks * MARK)?;
+        if key_bytes.len() != keys * KEY {
+            return None;
+        }
+        let mark = |part: &[u8]| {
+            Some((u128::from_le_bytes(part[..16].try_into().ok()?), u32::from_le_bytes(part[16..].try_into().ok()?)))
+        };
+        let key = |part: &[u8]| {
+            Some((u64::from_le_bytes(part[..8].try_into().ok()?), u32::from_le_bytes(part[8..].try_into().ok()?)))
+        };
+        Some(Self {
+            marks: mark_bytes.chunks_exact(MARK).map(mark).collect::<Option<_>>()?,
+            keys: key_bytes.chunks_exact(KEY).map(key).collect::<Option<_>>()?,
+            sorted: true,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_found_before_and_after_sorting_and_from_bytes() {
+        let mut index = Index::default();
+        for n in 0..1000u32 {
+            let call = Key::Call(if n % 10 == 0 { "a" } else { "b" }).hash();
+            index.note(32 + n * 1000, u128::from(n) + 1, &[call]);
+        }
+        let wanted: Vec<u32> = (0..100).map(|n| 32 + n * 10_000).collect();
+        assert_eq!(index.candidates(Key::Call("a").hash()), wanted);
+        index.sort();
+        assert_eq!(index.candidates(Key::Call("a").hash()), wanted);
+        assert!(index.candidates(Key::Phone("a").hash()).is_empty());
+        let read = Index::from_bytes(&index.to_bytes()).unwrap();
+        assert_eq!(read, index);
+        assert!(read.near(500).is_some_and(|at| at <= 32 + 499 * 1000 && at + 2 * MARK_EVERY > 32 + 499 * 1000));
+        assert_eq!(read.near(0), None);
+    }
+
+    #[test]
+    fn a_damaged_index_is_not_read() {
+        let mut index = Index::default();
+        index.note(32, 7, &[1, 2]);
+        index.sort();
+        let bytes = index.to_bytes();
+        for at in 0..bytes.len() {
+            let mut bent = bytes.clone();
+            bent[at] ^= 0x10;
+            assert_eq!(Index::from_bytes(&bent), None, "byte {at}");
+            assert_eq!(Index::from_bytes(&bytes[..at]), None, "cut at {at}");
+        }
+    }
+}

@@ -1,0 +1,358 @@
+//! The journal: everything that happened, in order, in append-only files with a checksum on every
+//! frame. What it says is what is true; the state database can be made again from where the two
+//! last agreed.
+//!
+//! Ids ascend through the whole journal, which is how one is found without an index key of its own.
+
+mod index;
+mod segment;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+pub(super) use self::index::Key;
+use self::segment::{End, HEADER, Segment};
+use super::frame::Head;
+use super::place::{self, Damage};
+use super::record::{self, Accepted, Applied, Logged};
+
+/// A file is closed once it has this many bytes.
+const SEGMENT_BYTES: u32 = 64 << 20;
+/// How many indexes of full files are kept in memory.
+const INDEXES_KEPT: usize = 4;
+
+/// The kinds of record in frames.
+pub(super) mod kind {
+    pub(in crate::store) const ACCEPTED: u8 = 1;
+    pub(in crate::store) const LOGGED: u8 = 2;
+    pub(in crate::store) const SUBSCRIPTION: u8 = 3;
+    pub(in crate::store) const SUBSCRIPTION_REMOVED: u8 = 4;
+    pub(in crate::store) const REQUEUED: u8 = 5;
+}
+
+/// The hashes of the keys under which a frame is found.
+fn keys_of(head: Head, payload: &[u8]) -> Vec<u64> {
+    match head.kind {
+        kind::ACCEPTED => {
+            record::decode::<Accepted>(payload).map_or_else(Vec::new, |accepted| accepted_keys(&accepted))
+        }
+        kind::LOGGED => record::decode::<Logged>(payload).map_or_else(Vec::new, |logged| logged_keys(&logged)),
+        _ => Vec::new(),
+    }
+}
+
+/// The keys of an accepted event.
+pub(super) fn accepted_keys(accepted: &Accepted) -> Vec<u64> {
+    let phone = accepted.phone().map(|phone| Key::Phone(phone).hash());
+    std::iter::once(Key::Call(accepted.call()).hash()).chain(phone).collect()
+}
+
+/// The keys of an entry of the log.
+pub(super) fn logged_keys(logged: &Logged) -> Vec<u64> {
+    let mut keys = vec![Key::Subscription(logged.subscription().bits()).hash()];
+    keys.extend(logged.delivery().map(|id| Key::Delivery(id.bits()).hash()));
+    keys.extend(logged.call().map(|call| Key::Call(call).hash()));
+    keys.extend(logged.phone().map(|phone| Key::Phone(phone).hash()));
+    keys
+}
+
+/// The journal, for reading; cheap to share.
+#[derive(Debug)]
+pub(super) struct Journal {
+    dir: PathBuf,
+    segments: RwLock<BTreeMap<u32, Arc<Segment>>>,
+    /// Full files whose index was asked lately, the latest last.
+    asked: Mutex<VecDeque<u32>>,
+}
+
+/// The one who appends to the journal.
+#[derive(Debug)]
+pub(super) struct Writer {
+    journal: Arc<Journal>,
+    active: Arc<Segment>,
+    segment_bytes: u32,
+}
+
+/// Takes a frame in: its header, its payload, and how far that is in the journal.
+pub(super) type Replay<'r> = &'r mut dyn FnMut(Head, &[u8], Applied) -> Result<(), Damage>;
+/// Looks at a frame: its id and its payload. Says whether to go on.
+pub(super) type Visit<'v> = &'v mut dyn FnMut(u128, &[u8]) -> Result<ControlFlow<()>, Damage>;
+
+/// What a look through the journal is after.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wanted<'a> {
+    /// Frames of this kind.
+    pub(super) kind: u8,
+    /// Frames that may speak of this; all if `None`.
+    pub(super) key: Option<Key<'a>>,
+    /// Frames with ids below this.
+    pub(super) below: u128,
+    /// Frames with ids from here on.
+    pub(super) from: u128,
+}
+
+impl Journal {
+    /// Makes an empty journal in `dir`, which exists.
+    pub(super) fn create(dir: &Path, now: u64) -> io::Result<()> {
+        Segment::create(dir, 1, now).map(drop)
+    }
+
+    /// Opens the journal in `dir` and hands every frame behind `applied` to `replay` (header,
+    /// payload, position behind it), whole steps only. What a cut left torn at the very end is cut
+    /// away; anything else that is not a frame is damage.
+    pub(super) fn open(dir: &Path, applied: Applied, replay: Replay<'_>) -> Result<(Arc<Self>, Writer), Damage> {
+        let numbers = numbers_in(dir)?;
+        let newest = numbers.last().copied().unwrap_or(0).max(applied.segment).max(1);
+        let first = numbers.first().copied().unwrap_or(newest);
+        let mut segments = BTreeMap::new();
+        for number in first..=newest {
+            if !numbers.contains(&number) {
+                return Err(Damage::new(&segment::path_of(dir, number), "is missing"));
+            }
+            let opened = if number == newest && number > applied.segment && segment::is_unfinished(dir, number) {
+                let created = segment::remove_unfinished(dir, number).and_then(|()| Segment::create(dir, number, 0));
+                created.map_err(|error| Damage::new(&segment::path_of(dir, number), error.to_string()))
+            } else {
+                Segment::open(dir, number)
+            };
+            segments.insert(number, Arc::new(opened?));
+        }
+        for (number, segment) in segments.range(applied.segment..) {
+            let from = if *number == applied.segment { applied.offset.max(HEADER) } else { HEADER };
+            take_in(segment, from, applied, *number == newest, replay)?;
+        }
+        let active = segments[&newest].clone();
+        active.index_for_writing()?;
+        let journal = Arc::new(Self { dir: dir.to_owned(), segments: RwLock::new(segments), asked: Mutex::default() });
+        let writer = Writer { journal: journal.clone(), active, segment_bytes: SEGMENT_BYTES };
+        Ok((journal, writer))
+    }
+
+    /// Hands the frame with this id to `visit` and tells whether there is one.
+    pub(super) fn get(&self, id: u128, visit: &mut dyn FnMut(Head, &[u8])) -> Result<bool, Damage> {
+        for segment in self.newest_segments() {
+            if segment.first_id()?.is_none_or(|first| first > id) {
+                continue;
+            }
+            let Some(near) = self.ask(&segment, |index| index.near(id))? else { return Ok(false) };
+            let mut found = false;
+            let end = segment.walk(near, segment.end(), &mut |_, head, payload| {
+                if head.id == id {
+                    found = true;
+                    visit(head, payload);
+                }
+                head.id < id
+            })?;
+            return match end {
+                End::NoFrame(at) => Err(segment.damaged(at)),
+                End::Clean => Ok(found),
+            };
+        }
+        Ok(false)
+    }
+
+    /// Hands the wanted frames to `visit` (id, payload), the newest first, until it breaks.
+    pub(super) fn newest_first(&self, wanted: Wanted<'_>, visit: Visit<'_>) -> Result<(), Damage> {
+        for segment in self.newest_segments() {
+            if segment.first_id()?.is_none_or(|first| first >= wanted.below) {
+                continue;
+            }
+            let flow = match wanted.key {
+                Some(key) => self.by_key(&segment, key.hash(), wanted, visit)?,
+                None => self.by_place(&segment, wanted, visit)?,
+            };
+            let done = segment.first_id()?.is_some_and(|first| first < wanted.from);
+            if flow.is_break() || done {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn by_key(
+        &self,
+        segment: &Segment,
+        hash: u64,
+        wanted: Wanted<'_>,
+        visit: Visit<'_>,
+    ) -> Result<ControlFlow<()>, Damage> {
+        let places = self.ask(segment, |index| index.candidates(hash))?;
+        for place in places.into_iter().rev() {
+            let mut flow = Ok(ControlFlow::Continue(()));
+            segment.frame(place, &mut |head, payload| {
+                if head.kind == wanted.kind && head.id < wanted.below && head.id >= wanted.from {
+                    flow = visit(head.id, payload);
+                }
+            })?;
+            if flow?.is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn by_place(&self, segment: &Segment, wanted: Wanted<'_>, visit: Visit<'_>) -> Result<ControlFlow<()>, Damage> {
+        let mut until = segment.end();
+        let places = self.ask(segment, |index| index.places(until))?;
+        for place in places.into_iter().rev() {
+            let mut block: Vec<(u128, Vec<u8>)> = Vec::new();
+            let mut first = None;
+            let end = segment.walk(place, until, &mut |_, head, payload| {
+                first = first.or((head.id != 0).then_some(head.id));
+                if first.is_some_and(|id| id >= wanted.below) {
+                    return false;
+                }
+                if head.kind == wanted.kind && head.id < wanted.below && head.id >= wanted.from {
+                    block.push((head.id, payload.to_vec()));
+                }
+                true
+            })?;
+            if let End::NoFrame(at) = end {
+                return Err(segment.damaged(at));
+            }
+            until = place;
+            for (id, payload) in block.iter().rev() {
+                if visit(*id, payload)?.is_break() {
+                    return Ok(ControlFlow::Break(()));
+                }
+            }
+            if first.is_some_and(|id| id < wanted.from) {
+                break;
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn newest_segments(&self) -> Vec<Arc<Segment>> {
+        let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
+        segments.values().rev().cloned().collect()
+    }
+
+    /// Asks a file's index, and lets go of the one that was asked longest ago if there are too many.
+    fn ask<T>(&self, segment: &Segment, ask: impl FnOnce(&index::Index) -> T) -> Result<T, Damage> {
+        let answer = segment.with_index(ask)?;
+        let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
+        let full = segments.last_key_value().is_some_and(|(newest, _)| segment.number < *newest);
+        if full {
+            let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+            asked.retain(|number| *number != segment.number);
+            asked.push_back(segment.number);
+            if asked.len() > INDEXES_KEPT
+                && let Some(old) = asked.pop_front().and_then(|number| segments.get(&number))
+            {
+                old.drop_index();
+            }
+        }
+        Ok(answer)
+    }
+}
+
+impl Writer {
+    /// Appends the frames in `bytes` and syncs them. `notes` are the frames, by their offset in
+    /// `bytes`, id and key hashes. After an error nothing is known; do not go on.
+    pub(super) fn append(&mut self, bytes: &[u8], notes: &mut [(u32, u128, Vec<u64>)]) -> io::Result<()> {
+        let end = self.active.end();
+        self.active.append(bytes)?;
+        for note in notes.iter_mut() {
+            note.0 += end;
+        }
+        self.active.publish(bytes.len(), notes);
+        Ok(())
+    }
+
+    /// Where the next frame will stand: the file's number and the offset in it.
+    pub(super) fn position(&self) -> (u32, u32) {
+        (self.active.number, self.active.end())
+    }
+
+    /// Whether the file is full.
+    pub(super) fn is_full(&self) -> bool {
+        self.active.end() >= self.segment_bytes
+    }
+
+    /// Begins a new file. The old one's index is written beside it by a thread of its own; if that
+    /// does not come to pass, it is made again when it is asked for.
+    pub(super) fn rotate(&mut self, now: u64) -> io::Result<()> {
+        let fresh = Arc::new(Segment::create(&self.journal.dir, self.active.number + 1, now)?);
+        let old = std::mem::replace(&mut self.active, fresh.clone());
+        let mut segments = self.journal.segments.write().unwrap_or_else(PoisonError::into_inner);
+        segments.insert(fresh.number, fresh);
+        drop(segments);
+        let sealer = std::thread::Builder::new().name("index".to_owned());
+        let sealed = sealer.spawn(move || match old.seal() {
+            Ok(()) => old.drop_index(),
+            Err(damage) => tracing::warn!("the journal's index is not written: {damage}"),
+        });
+        sealed.map(drop)
+    }
+
+    /// For tests: a smaller size at which a file is full.
+    #[cfg(test)]
+    pub(super) fn set_segment_bytes(&mut self, bytes: u32) {
+        self.segment_bytes = bytes;
+    }
+}
+
+/// Hands whole steps of one file from `from` on to `replay`, and cuts away a torn tail.
+fn take_in(segment: &Segment, from: u32, applied: Applied, newest: bool, replay: Replay<'_>) -> Result<(), Damage> {
+    if segment.end() < from {
+        let detail = format!("has {} bytes, but {from} were written and acknowledged", segment.end());
+        return Err(Damage::new(segment.path(), detail));
+    }
+    let mut step: Vec<(Head, Vec<u8>, u32)> = Vec::new();
+    let (mut whole, mut batch) = (from, applied.batch);
+    let mut result = Ok(());
+    let end = segment.walk(from, segment.end(), &mut |offset, head, payload| {
+        let behind = offset + place::u32_of(super::frame::HEADER + payload.len());
+        step.push((head, payload.to_vec(), behind));
+        if head.continues {
+            return true;
+        }
+        for (head, payload, behind) in step.drain(..) {
+            let position =
+                Applied { segment: segment.number, offset: behind, batch: head.batch, last_id: head.id, ..applied };
+            result = replay(head, &payload, position);
+            if result.is_err() {
+                return false;
+            }
+        }
+        (whole, batch) = (behind, head.batch);
+        true
+    })?;
+    result?;
+    match end {
+        End::Clean if whole == segment.end() => Ok(()),
+        // A cut tears only the group commit that was being written: nothing of it was acknowledged,
+        // and nothing can stand behind it.
+        _ if newest && !segment.has_later(whole, batch + 1)? => {
+            tracing::warn!(
+                "{}: {} bytes at the end were not completely written when the machine or process stopped; \
+                 none of it was acknowledged, and it is cut away",
+                segment.path().display(),
+                segment.end() - whole
+            );
+            segment.cut(whole).map_err(|error| Damage::new(segment.path(), format!("cannot be cut: {error}")))
+        }
+        _ => Err(segment.damaged(whole)),
+    }
+}
+
+/// The numbers of the journal files in `dir`, ascending.
+fn numbers_in(dir: &Path) -> Result<Vec<u32>, Damage> {
+    let unreadable = |error: io::Error| Damage::new(dir, format!("cannot be read: {error}"));
+    let mut numbers = Vec::new();
+    for entry in std::fs::read_dir(dir).map_err(unreadable)? {
+        let name = entry.map_err(unreadable)?.file_name();
+        let number: Option<u32> =
+            name.to_str().and_then(|name| name.strip_suffix(".log")).and_then(|stem| stem.parse().ok());
+        numbers.extend(number);
+    }
+    numbers.sort_unstable();
+    Ok(numbers)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,285 @@
+//! One file of the journal: a header of 32 bytes, then frames.
+//!
+//! ```text
+//! "HOOKJRNL" | version u32 | number u32 | created, ms since 1970, u64 | CRC-32 of these 24 bytes | 0 u32
+//! ```
+//! What lies beyond [`Segment::end`] has not been synced and is never read.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{OnceLock, PoisonError, RwLock};
+
+use super::super::frame::{self, Head, NoFrame};
+use super::super::place::{self, Damage};
+use super::index::Index;
+use super::keys_of;
+
+/// Bytes ahead of the first frame.
+pub(super) const HEADER: u32 = 32;
+const MAGIC: [u8; 8] = *b"HOOKJRNL";
+const VERSION: u32 = 1;
+/// How much is read at once when a whole file is walked through.
+const STRIDE: usize = 256 * 1024;
+
+/// One file of the journal.
+#[derive(Debug)]
+pub(super) struct Segment {
+    pub(super) number: u32,
+    path: PathBuf,
+    file: File,
+    end: AtomicU32,
+    /// The first id in it; unset until there is one.
+    first_id: OnceLock<u128>,
+    index: RwLock<Option<Index>>,
+}
+
+/// Why a walk through the frames came to its end.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// The file ends where a frame does.
+    Clean,
+    /// From here on there is no frame.
+    NoFrame(u32),
+}
+
+impl Segment {
+    /// Makes the file `number` in `dir`, with its header and its name on the disk.
+    pub(super) fn create(dir: &Path, number: u32, created: u64) -> io::Result<Self> {
+        let path = path_of(dir, number);
+        let file = File::options().read(true).write(true).create_new(true).open(&path)?;
+        let mut header = MAGIC.to_vec();
+        header.extend_from_slice(&VERSION.to_le_bytes());
+        header.extend_from_slice(&number.to_le_bytes());
+        header.extend_from_slice(&created.to_le_bytes());
+        header.extend_from_slice(&crc32fast::hash(&header).to_le_bytes());
+        header.extend_from_slice(&[0; 4]);
+        file.write_all_at(&header, 0)?;
+        file.sync_all()?;
+        place::sync_dir(dir)?;
+        let index = RwLock::new(Some(Index::default()));
+        Ok(Self { number, path, file, end: AtomicU32::new(HEADER), first_id: OnceLock::new(), index })
+    }
+
+    /// Opens the file `number` in `dir`; its end is that of the file.
+    pub(super) fn open(dir: &Path, number: u32) -> Result<Self, Damage> {
+        let path = path_of(dir, number);
+        let damage = |detail: String| Damage::new(&path, detail);
+        let file = File::options().read(true).write(true).open(&path).map_err(|e| damage(e.to_string()))?;
+        let mut header = [0; HEADER as usize];
+        file.read_exact_at(&mut header, 0).map_err(|_| damage("has no header".to_owned()))?;
+        if header[..8] != MAGIC || header[24..28] != crc32fast::hash(&header[..24]).to_le_bytes() {
+            return Err(damage("has a damaged header".to_owned()));
+        }
+        if header[8..12] != VERSION.to_le_bytes() {
+            return Err(damage("was written by a newer hookswitch".to_owned()));
+        }
+        if header[12..16] != number.to_le_bytes() {
+            return Err(damage("has another file's number in its header".to_owned()));
+        }
+        let length = file.metadata().map_err(|e| damage(e.to_string()))?.len();
+        let end = u32::try_from(length).map_err(|_| damage("is longer than a journal file can be".to_owned()))?;
+        Ok(Self { number, path, file, end: AtomicU32::new(end), first_id: OnceLock::new(), index: RwLock::new(None) })
+    }
+
+    /// The first byte behind what is synced.
+    pub(super) fn end(&self) -> u32 {
+        self.end.load(Ordering::Acquire)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Writes `bytes` at the end and syncs them. They can be read only after [`Segment::publish`].
+    pub(super) fn append(&self, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_all_at(bytes, u64::from(self.end()))?;
+        self.file.sync_data()
+    }
+
+    /// Makes synced bytes readable: `notes` are the frames in them, by offset, id and key hashes.
+    pub(super) fn publish(&self, bytes: usize, notes: &[(u32, u128, Vec<u64>)]) {
+        let mut slot = self.index.write().unwrap_or_else(PoisonError::into_inner);
+        let index = slot.get_or_insert_default();
+        for (offset, id, hashes) in notes {
+            index.note(*offset, *id, hashes);
+            if *id != 0 {
+                self.first_id.get_or_init(|| *id);
+            }
+        }
+        self.end.fetch_add(u32::try_from(bytes).unwrap_or(0), Ordering::AcqRel);
+    }
+
+    /// Cuts the file at `end`, which a recovery found to be the end of what was acknowledged.
+    pub(super) fn cut(&self, end: u32) -> io::Result<()> {
+        self.file.set_len(u64::from(end))?;
+        self.file.sync_all()?;
+        self.end.store(end, Ordering::Release);
+        Ok(())
+    }
+
+    /// The first id in it, if there is any.
+    pub(super) fn first_id(&self) -> Result<Option<u128>, Damage> {
+        if let Some(id) = self.first_id.get() {
+            return Ok(Some(*id));
+        }
+        let mut found = None;
+        self.walk(HEADER, self.end(), &mut |_, head, _| {
+            found = (head.id != 0).then_some(head.id);
+            found.is_none()
+        })?;
+        Ok(found.map(|id| *self.first_id.get_or_init(|| id)))
+    }
+
+    /// Hands the frames from `from` to `until` to `visit` (offset, header, payload), in order, as
+    /// long as it answers true.
+    pub(super) fn walk(
+        &self,
+        from: u32,
+        until: u32,
+        visit: &mut dyn FnMut(u32, Head, &[u8]) -> bool,
+    ) -> Result<End, Damage> {
+        let mut buffer = Vec::new();
+        let mut at = from;
+        while at < until {
+            let mut want = STRIDE.min((until - at) as usize);
+            self.read(&mut buffer, at, want)?;
+            let mut used = 0;
+            loop {
+                match frame::decode(&buffer[used..]) {
+                    Ok((head, payload, length)) => {
+                        let offset = at + place::u32_of(used);
+                        used += length;
+                        if !visit(offset, head, payload) {
+                            return Ok(End::Clean);
+                        }
+                    }
+                    Err(NoFrame::Short(_)) if used > 0 && at as usize + buffer.len() < until as usize => break,
+                    Err(NoFrame::Short(_)) if used == buffer.len() => break,
+                    Err(NoFrame::Short(needed))
+                        if used == 0 && needed > want && at as usize + needed <= until as usize =>
+                    {
+                        want = needed;
+                        self.read(&mut buffer, at, want)?;
+                    }
+                    Err(_) => return Ok(End::NoFrame(at + place::u32_of(used))),
+                }
+            }
+            at += place::u32_of(used);
+        }
+        Ok(End::Clean)
+    }
+
+    /// The frame at `offset`.
+    pub(super) fn frame(&self, offset: u32, visit: &mut dyn FnMut(Head, &[u8])) -> Result<(), Damage> {
+        let end = self.walk(offset, self.end(), &mut |_, head, payload| {
+            visit(head, payload);
+            false
+        })?;
+        match end {
+            End::Clean => Ok(()),
+            End::NoFrame(at) => Err(self.damaged(at)),
+        }
+    }
+
+    /// Whether a whole frame of a group commit above `batch` stands somewhere behind `from`.
+    pub(super) fn has_later(&self, from: u32, batch: u64) -> Result<bool, Damage> {
+        let mut buffer = Vec::new();
+        self.read(&mut buffer, from, (self.end() - from) as usize)?;
+        Ok(frame::find(&buffer, |head| head.batch > batch).is_some())
+    }
+
+    /// Says that there is no frame where there must be one.
+    pub(super) fn damaged(&self, at: u32) -> Damage {
+        Damage::new(&self.path, format!("is damaged at byte {at}"))
+    }
+
+    /// Asks the index, which is read or made again if it is not in memory.
+    pub(super) fn with_index<T>(&self, ask: impl FnOnce(&Index) -> T) -> Result<T, Damage> {
+        if let Some(index) = &*self.index.read().unwrap_or_else(PoisonError::into_inner) {
+            return Ok(ask(index));
+        }
+        let mut slot = self.index.write().unwrap_or_else(PoisonError::into_inner);
+        if slot.is_none() {
+            let stored = std::fs::read(self.index_path()).ok().and_then(|bytes| Index::from_bytes(&bytes));
+            *slot = Some(match stored {
+                Some(index) => index,
+                None => self.rebuild_index()?,
+            });
+        }
+        Ok(ask(slot.get_or_insert_default()))
+    }
+
+    /// Makes the index in memory complete, for the file that goes on being written. Reads every
+    /// frame, so damage anywhere in the file is found.
+    pub(super) fn index_for_writing(&self) -> Result<(), Damage> {
+        let index = self.rebuild_index()?;
+        self.first_id()?;
+        *self.index.write().unwrap_or_else(PoisonError::into_inner) = Some(index);
+        Ok(())
+    }
+
+    /// Takes the index out of memory, if the file beside the journal file has it.
+    pub(super) fn drop_index(&self) {
+        if self.index_path().exists() {
+            *self.index.write().unwrap_or_else(PoisonError::into_inner) = None;
+        }
+    }
+
+    /// Writes the index of a file that is full beside it.
+    pub(super) fn seal(&self) -> Result<(), Damage> {
+        self.with_index(|_| ())?;
+        let mut slot = self.index.write().unwrap_or_else(PoisonError::into_inner);
+        let index = slot.get_or_insert_default();
+        index.sort();
+        let written = place::replace_file(&self.index_path(), &index.to_bytes());
+        written.map_err(|error| Damage::new(&self.index_path(), error.to_string()))
+    }
+
+    /// Makes the index again from the frames.
+    fn rebuild_index(&self) -> Result<Index, Damage> {
+        let mut index = Index::default();
+        let end = self.walk(HEADER, self.end(), &mut |offset, head, payload| {
+            index.note(offset, head.id, &keys_of(head, payload));
+            true
+        })?;
+        match end {
+            End::Clean => Ok(index),
+            End::NoFrame(at) => Err(self.damaged(at)),
+        }
+    }
+
+    fn index_path(&self) -> PathBuf {
+        self.path.with_extension("idx")
+    }
+
+    fn read(&self, buffer: &mut Vec<u8>, from: u32, length: usize) -> Result<(), Damage> {
+        buffer.resize(length, 0);
+        let read = self.file.read_exact_at(buffer, u64::from(from));
+        read.map_err(|error| Damage::new(&self.path, format!("cannot be read at byte {from}: {error}")))
+    }
+}
+
+/// Whether a cut came while the file `number` was made: it is no longer than its header, and the
+/// header is not whole. A file is used only once its header is on the disk, so nothing was in it.
+pub(super) fn is_unfinished(dir: &Path, number: u32) -> bool {
+    let path = path_of(dir, number);
+    if std::fs::metadata(&path).is_ok_and(|file| file.len() > u64::from(HEADER)) {
+        return false;
+    }
+    let bytes = std::fs::read(path).unwrap_or_default();
+    let whole = bytes.len() == HEADER as usize && bytes[24..28] == crc32fast::hash(&bytes[..24]).to_le_bytes();
+    !whole
+}
+
+/// Removes a file for which [`is_unfinished`] holds.
+pub(super) fn remove_unfinished(dir: &Path, number: u32) -> io::Result<()> {
+    std::fs::remove_file(path_of(dir, number))
+}
+
+/// The path of file `number`.
+pub(super) fn path_of(dir: &Path, number: u32) -> PathBuf {
+    dir.join(format!("{number:06}.log"))
+}

@@ -1,0 +1,214 @@
+use super::super::frame;
+use super::*;
+use crate::core::attempt::{LogEntry, Status};
+use crate::core::delivery::{Delivery, State};
+use crate::core::event::{CallId, EventType};
+use crate::core::id::{DeliveryId, SubscriptionId};
+use crate::core::time::Timestamp;
+
+/// An entry of the log for the delivery with these bits.
+fn logged(delivery: u128) -> Logged {
+    let subscription = super::super::tests::subscription(1);
+    let delivery = Delivery {
+        id: DeliveryId::from_bits(delivery),
+        subscription: SubscriptionId::from_bits(1),
+        event: crate::core::id::EventId::from_bits(1),
+        event_type: EventType::parse("call.new").unwrap(),
+        call: CallId::parse("c").unwrap(),
+        state: State::Cancelled,
+        attempts: 0,
+        due: Timestamp::ZERO,
+        give_up_at: Timestamp::ZERO,
+        expire_at: None,
+        first_failed_at: None,
+        last_response: None,
+    };
+    Logged::new(
+        &LogEntry::without_attempt(&delivery, Status::Cancelled, "why", &subscription, None, Timestamp::ZERO),
+        None,
+    )
+}
+
+fn head(batch: u64, id: u128, continues: bool) -> Head {
+    Head { version: 1, kind: kind::LOGGED, continues, batch, id }
+}
+
+/// Writes one group commit of single-frame steps with these ids.
+fn commit(writer: &mut Writer, batch: u64, ids: &[u128]) {
+    let mut bytes = Vec::new();
+    let mut notes = Vec::new();
+    for id in ids {
+        let logged = logged(*id % 10);
+        notes.push((place::u32_of(bytes.len()), *id, logged_keys(&logged)));
+        frame::encode(&mut bytes, head(batch, *id, false), |out| record::encode_into(out, &logged));
+    }
+    writer.append(&bytes, &mut notes).unwrap();
+}
+
+fn open(dir: &Path, applied: Applied) -> Result<(Arc<Journal>, Writer, Vec<u128>), Damage> {
+    let mut seen = Vec::new();
+    let opened = Journal::open(dir, applied, &mut |head, _, _| {
+        seen.push(head.id);
+        Ok(())
+    });
+    opened.map(|(journal, writer)| (journal, writer, seen))
+}
+
+fn ids(journal: &Journal, wanted: Wanted<'_>, most: usize) -> Vec<u128> {
+    let mut ids = Vec::new();
+    let visit = &mut |id, _: &[u8]| {
+        ids.push(id);
+        Ok(if ids.len() < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+    };
+    journal.newest_first(wanted, visit).unwrap();
+    ids
+}
+
+const ALL: Wanted<'static> = Wanted { kind: kind::LOGGED, key: None, below: u128::MAX, from: 0 };
+
+/// A journal of 300 entries in several files, ids 1 to 300, ten a group commit.
+fn filled(dir: &Path) -> (Arc<Journal>, Writer) {
+    Journal::create(dir, 0).unwrap();
+    let (journal, mut writer, _) = open(dir, Applied::default()).unwrap();
+    writer.set_segment_bytes(8_000);
+    for batch in 0..30u64 {
+        let from = u128::from(batch) * 10 + 1;
+        commit(&mut writer, batch + 1, &(from..from + 10).collect::<Vec<_>>());
+        if writer.is_full() {
+            writer.rotate(0).unwrap();
+        }
+    }
+    (journal, writer)
+}
+
+#[test]
+fn what_was_written_is_found_by_id_by_key_and_in_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let (journal, writer) = filled(dir.path());
+    assert!(writer.position().0 > 2, "several files");
+    let backwards: Vec<u128> = (1..=300).rev().collect();
+    assert_eq!(ids(&journal, ALL, usize::MAX), backwards);
+    assert_eq!(ids(&journal, Wanted { below: 155, from: 141, ..ALL }, usize::MAX), backwards[146..160]);
+    assert_eq!(ids(&journal, Wanted { below: 155, ..ALL }, 3), [154, 153, 152]);
+    let sevens: Vec<u128> = backwards.iter().copied().filter(|id| id % 10 == 7).collect();
+    assert_eq!(ids(&journal, Wanted { key: Some(Key::Delivery(7)), ..ALL }, usize::MAX), sevens);
+    assert_eq!(ids(&journal, Wanted { kind: kind::ACCEPTED, ..ALL }, usize::MAX), []);
+    for id in [1, 2, 99, 100, 101, 300] {
+        let mut found = 0;
+        assert_eq!(journal.get(id, &mut |head, _| found = head.id), Ok(true));
+        assert_eq!(found, id);
+    }
+    assert_eq!(journal.get(301, &mut |_, _| ()), Ok(false));
+    assert_eq!(journal.get(0, &mut |_, _| ()), Ok(false));
+}
+
+#[test]
+fn after_opening_again_all_is_there_and_what_was_not_applied_is_replayed() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_, writer) = filled(dir.path());
+    let (segment, offset) = writer.position();
+    drop(writer);
+    let applied = Applied { segment: segment - 1, offset: HEADER, batch: 1, ..Applied::default() };
+    let (journal, _, replayed) = open(dir.path(), applied).unwrap();
+    assert_eq!(replayed.last(), Some(&300));
+    assert!(replayed.windows(2).all(|pair| pair[1] == pair[0] + 1));
+    assert_eq!(ids(&journal, ALL, usize::MAX).len(), 300);
+    let (_, _, replayed) = open(dir.path(), Applied { segment, offset, batch: 30, ..Applied::default() }).unwrap();
+    assert_eq!(replayed, []);
+}
+
+#[test]
+fn a_torn_last_commit_is_cut_away_at_every_length() {
+    let dir = tempfile::tempdir().unwrap();
+    Journal::create(dir.path(), 0).unwrap();
+    let (_, mut writer, _) = open(dir.path(), Applied::default()).unwrap();
+    commit(&mut writer, 1, &[1, 2]);
+    let (_, whole) = writer.position();
+    commit(&mut writer, 2, &[3]);
+    let bytes = std::fs::read(segment::path_of(dir.path(), 1)).unwrap();
+    for cut in (whole as usize + 1)..bytes.len() {
+        std::fs::write(segment::path_of(dir.path(), 1), &bytes[..cut]).unwrap();
+        let (_, mut writer, seen) = open(dir.path(), Applied::default()).unwrap();
+        assert_eq!((seen, writer.position()), (vec![1, 2], (1, whole)), "cut at {cut}");
+        commit(&mut writer, 2, &[4]);
+    }
+}
+
+#[test]
+fn an_unfinished_step_is_cut_away_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    Journal::create(dir.path(), 0).unwrap();
+    let (_, mut writer, _) = open(dir.path(), Applied::default()).unwrap();
+    commit(&mut writer, 1, &[1]);
+    let whole = writer.position();
+    let mut bytes = Vec::new();
+    frame::encode(&mut bytes, head(2, 2, true), |out| out.push(0));
+    frame::encode(&mut bytes, head(2, 3, true), |out| out.push(0));
+    writer.append(&bytes, &mut []).unwrap();
+    let (_, writer, seen) = open(dir.path(), Applied::default()).unwrap();
+    assert_eq!((seen, writer.position()), (vec![1], whole));
+}
+
+#[test]
+fn damage_with_something_acknowledged_behind_it_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    Journal::create(dir.path(), 0).unwrap();
+    let (_, mut writer, _) = open(dir.path(), Applied::default()).unwrap();
+    for batch in 1..=4u64 {
+        commit(&mut writer, batch, &[u128::from(batch)]);
+    }
+    let path = segment::path_of(dir.path(), 1);
+    let bytes = std::fs::read(&path).unwrap();
+    let frame_length = (bytes.len() - HEADER as usize) / 4;
+    for frame in 0..4 {
+        let mut bent = bytes.clone();
+        bent[HEADER as usize + frame * frame_length + 50] ^= 1;
+        std::fs::write(&path, &bent).unwrap();
+        let opened = open(dir.path(), Applied::default());
+        let untouched = std::fs::read(&path).unwrap() == bent;
+        if frame < 3 {
+            let damage = opened.unwrap_err().to_string();
+            assert!(damage.contains("000001.log is damaged at byte") && untouched, "frame {frame}: {damage}");
+        } else {
+            // The last one cannot be told from one that was being written.
+            assert!(opened.is_ok() && !untouched);
+        }
+    }
+}
+
+#[test]
+fn missing_files_and_files_that_are_too_short_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_, writer) = filled(dir.path());
+    let (segment, offset) = writer.position();
+    drop(writer);
+    let applied = Applied { segment, offset, batch: 30, ..Applied::default() };
+    let last = segment::path_of(dir.path(), segment);
+    std::fs::File::options().write(true).open(&last).unwrap().set_len(u64::from(offset) - 1).unwrap();
+    assert!(open(dir.path(), applied).unwrap_err().to_string().contains("were written and acknowledged"));
+    std::fs::remove_file(&last).unwrap();
+    assert!(open(dir.path(), applied).unwrap_err().to_string().ends_with("is missing"));
+    std::fs::remove_file(segment::path_of(dir.path(), 2)).unwrap();
+    let before = Applied { segment: segment - 1, ..Applied::default() };
+    assert!(open(dir.path(), before).unwrap_err().to_string().contains("000002.log is missing"));
+}
+
+#[test]
+fn an_index_that_is_missing_or_damaged_is_made_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_, writer) = filled(dir.path());
+    let applied = {
+        let (segment, offset) = writer.position();
+        Applied { segment, offset, batch: 30, ..Applied::default() }
+    };
+    drop(writer);
+    for rubbish in [None, Some(&b"rubbish"[..])] {
+        let index = dir.path().join("000001.idx");
+        match rubbish {
+            None => drop(std::fs::remove_file(&index)),
+            Some(bytes) => std::fs::write(&index, bytes).unwrap(),
+        }
+        let (journal, ..) = open(dir.path(), applied).unwrap();
+        assert_eq!(ids(&journal, Wanted { key: Some(Key::Delivery(3)), ..ALL }, usize::MAX).len(), 30);
+    }
+}

@@ -1,0 +1,72 @@
+//! The keys of the state database. Numbers are big-endian, so that keys sort as numbers do.
+//!
+//! | key | value |
+//! |---|---|
+//! | `A` | [`Applied`](super::record::Applied): how far the journal has been taken in |
+//! | `f` number sequence | [`DeliveryRecord`](super::record::DeliveryRecord): a dead letter |
+//! | `h` number | [`HealthRecord`](super::record::HealthRecord): how its attempts have gone |
+//! | `i` hash (16 bytes) | a producer's id of an event that was accepted: event id u128, accepted ms u64 |
+//! | `n` number | u64: the sequence number that its next delivery gets |
+//! | `p` | u64: how often the database was opened; written to prove that a write is synced |
+//! | `q` number sequence | [`DeliveryRecord`](super::record::DeliveryRecord): a delivery that is owed |
+//! | `s` number piece | a piece of a [`SubscriptionRecord`](super::record::SubscriptionRecord), pieces from 0 |
+//!
+//! `number` is the subscription's (u32), `sequence` the delivery's (u64). A record is led by its
+//! version, one byte.
+
+use sha2::{Digest as _, Sha256};
+
+use crate::core::id::DeliveryId;
+
+/// Prefix of dead letters.
+pub(super) const DEAD: u8 = b'f';
+/// Prefix of owed deliveries.
+pub(super) const OWED: u8 = b'q';
+/// Prefix of producers' ids.
+pub(super) const PRODUCER: u8 = b'i';
+/// Prefix of subscriptions.
+pub(super) const SUBSCRIPTION: u8 = b's';
+/// The key of the count of openings.
+pub(super) const OPENED: &[u8] = b"p";
+/// How many pieces a subscription's record may have.
+pub(super) const SUBSCRIPTION_PIECES: u8 = 8;
+
+/// `prefix` and a subscription's number.
+pub(super) fn numbered(prefix: u8, number: u32) -> Vec<u8> {
+    let mut key = vec![prefix];
+    key.extend_from_slice(&number.to_be_bytes());
+    key
+}
+
+/// `prefix` and what identifies a delivery.
+pub(super) fn delivery(prefix: u8, id: DeliveryId) -> Vec<u8> {
+    let mut key = numbered(prefix, id.subscription_number());
+    key.extend_from_slice(&id.sequence().to_be_bytes());
+    key
+}
+
+/// The key of a subscription's health.
+pub(super) fn health(number: u32) -> Vec<u8> {
+    numbered(b'h', number)
+}
+
+/// The key of a subscription's next sequence number.
+pub(super) fn next_sequence(number: u32) -> Vec<u8> {
+    numbered(b'n', number)
+}
+
+/// The key of a producer's id of an event.
+pub(super) fn producer(company: &str, id: &str) -> Vec<u8> {
+    let mut hash = Sha256::new();
+    hash.update((company.len() as u64).to_be_bytes());
+    hash.update(company.as_bytes());
+    hash.update(id.as_bytes());
+    let mut key = vec![PRODUCER];
+    key.extend_from_slice(&hash.finalize()[..16]);
+    key
+}
+
+/// The subscription's number in a key of the kinds that begin with one.
+pub(super) fn number_in(key: &[u8]) -> Option<u32> {
+    key.get(1..5)?.try_into().ok().map(u32::from_be_bytes)
+}

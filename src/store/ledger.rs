@@ -1,0 +1,124 @@
+//! What the committer knows by heart: the subscriptions, their next sequence numbers, how many
+//! deliveries wait. All of it stands in the state database too.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use crate::core::delivery::State as Standing;
+use crate::core::event::Company;
+use crate::core::id::SubscriptionId;
+use crate::core::subscription::Subscription;
+
+use super::{Counts, Health};
+
+/// One subscription and what is counted of it.
+#[derive(Debug)]
+pub(super) struct Account {
+    pub(super) subscription: Arc<Subscription>,
+    /// Deleted, and kept until what it was owed is cancelled.
+    pub(super) deleted: bool,
+    pub(super) next_sequence: u64,
+    pub(super) health: Health,
+    pub(super) counts: Counts,
+}
+
+/// All of them.
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    accounts: BTreeMap<u32, Account>,
+    numbers: HashMap<SubscriptionId, u32>,
+    by_company: HashMap<Company, Vec<u32>>,
+    /// The number that the next subscription gets.
+    pub(super) next_number: u32,
+}
+
+impl Ledger {
+    /// An empty ledger whose next subscription gets `next_number`.
+    pub(super) fn numbering_from(next_number: u32) -> Self {
+        Self { next_number, ..Self::default() }
+    }
+
+    /// The account of the subscription, if it is not deleted.
+    pub(super) fn get(&self, id: SubscriptionId) -> Option<&Account> {
+        let account = self.accounts.get(self.numbers.get(&id)?)?;
+        (!account.deleted).then_some(account)
+    }
+
+    /// The account with this number, deleted or not.
+    pub(super) fn account(&mut self, number: u32) -> Option<&mut Account> {
+        self.accounts.get_mut(&number)
+    }
+
+    /// The accounts that are not deleted, in order of creation.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Account> {
+        self.accounts.values().filter(|account| !account.deleted)
+    }
+
+    /// The accounts of a company that are not deleted, in order of creation.
+    pub(super) fn of_company(&self, company: &Company) -> impl Iterator<Item = &Account> {
+        let numbers = self.by_company.get(company).into_iter().flatten();
+        numbers.filter_map(|number| self.accounts.get(number)).filter(|account| !account.deleted)
+    }
+
+    /// The deleted ones of which something may be left, by number.
+    pub(super) fn deleted(&self) -> Vec<u32> {
+        self.accounts.iter().filter(|(_, account)| account.deleted).map(|(number, _)| *number).collect()
+    }
+
+    /// Takes in a subscription that is new or has changed.
+    pub(super) fn put(&mut self, subscription: Subscription, deleted: bool) {
+        let number = subscription.number;
+        self.next_number = self.next_number.max(number + 1);
+        let subscription = Arc::new(subscription);
+        if let Some(account) = self.accounts.get_mut(&number) {
+            account.subscription = subscription;
+            account.deleted = deleted;
+            return;
+        }
+        self.numbers.insert(subscription.id, number);
+        self.by_company.entry(subscription.company.clone()).or_default().push(number);
+        let account =
+            Account { subscription, deleted, next_sequence: 1, health: Health::default(), counts: Counts::default() };
+        self.accounts.insert(number, account);
+    }
+
+    /// Forgets a deleted subscription of which nothing is left.
+    pub(super) fn remove(&mut self, number: u32) {
+        if let Some(account) = self.accounts.remove(&number) {
+            self.numbers.remove(&account.subscription.id);
+            if let Some(numbers) = self.by_company.get_mut(&account.subscription.company) {
+                numbers.retain(|other| *other != number);
+            }
+        }
+    }
+
+    /// A delivery of subscription `number` stands elsewhere from now on; `None` for nowhere.
+    pub(super) fn moved(&mut self, number: u32, from: Option<Standing>, to: Option<Standing>) {
+        let Some(account) = self.accounts.get_mut(&number) else { return };
+        let mut slot = |standing: Option<Standing>, step: i64| {
+            let count = match standing {
+                Some(Standing::Pending) => &mut account.counts.pending,
+                Some(Standing::Retrying) => &mut account.counts.retrying,
+                Some(Standing::Failed) => &mut account.counts.failed,
+                _ => return,
+            };
+            *count = count.saturating_add_signed(step);
+        };
+        slot(from, -1);
+        slot(to, 1);
+    }
+
+    /// Forgets the counts, to count anew.
+    pub(super) fn reset_counts(&mut self) {
+        self.accounts.values_mut().for_each(|account| account.counts = Counts::default());
+    }
+
+    /// The counts of all subscriptions together.
+    pub(super) fn counts(&self) -> Counts {
+        self.accounts.values().fold(Counts::default(), |sum, account| Counts {
+            pending: sum.pending + account.counts.pending,
+            retrying: sum.retrying + account.counts.retrying,
+            failed: sum.failed + account.counts.failed,
+        })
+    }
+}

@@ -1,0 +1,49 @@
+//! Files and directories whose names and contents must be on the disk, and what is said when one
+//! is damaged.
+
+use std::fmt;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+/// Something on the disk that is not as it must be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Damage {
+    path: PathBuf,
+    detail: String,
+}
+
+impl Damage {
+    /// `detail` goes on after the path: 'is damaged at byte 7'.
+    pub(super) fn new(path: &Path, detail: impl Into<String>) -> Self {
+        Self { path: path.to_owned(), detail: detail.into() }
+    }
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.path.display(), self.detail)
+    }
+}
+
+impl std::error::Error for Damage {}
+
+/// Makes the names in a directory durable.
+pub(super) fn sync_dir(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
+}
+
+/// Writes a file so that after a power cut there is the old one or the new one, whole.
+pub(super) fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let beside = path.with_extension("new");
+    let mut file = File::create(&beside)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&beside, path)?;
+    path.parent().map_or(Ok(()), sync_dir)
+}
+
+/// A length inside a journal file, which never has more than `u32::MAX` bytes.
+pub(super) fn u32_of(length: usize) -> u32 {
+    u32::try_from(length).unwrap_or(u32::MAX)
+}

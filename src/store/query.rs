@@ -1,0 +1,348 @@
+//! Reading what is kept: events, deliveries and the log, one or a page of them, newest first.
+//!
+//! What a filter's key cannot pick out by itself is compared record by record.
+
+use std::ops::ControlFlow;
+
+use crate::core::attempt::LogEntry;
+use crate::core::delivery::{Delivery, State as Standing};
+use crate::core::event::Event;
+use crate::core::id::{AttemptId, DeliveryId, EventId};
+use crate::core::time::Timestamp;
+
+use super::journal::{Journal, Key, Wanted, kind};
+use super::place::Damage;
+use super::record::{self, Accepted, Logged};
+use super::state::{State, StateError};
+use super::{DeliveryFilter, EventFilter, LogFilter, Page, ReadError, keys, step};
+
+impl From<Damage> for ReadError {
+    fn from(damage: Damage) -> Self {
+        Self(format!("{damage}: what it held cannot be shown"))
+    }
+}
+
+impl From<StateError> for ReadError {
+    fn from(error: StateError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// The record of an accepted event.
+pub(super) fn accepted_record(journal: &Journal, id: EventId) -> Result<Option<Accepted>, Damage> {
+    let mut found = None;
+    journal.get(id.bits(), &mut |head, payload| {
+        if head.kind == kind::ACCEPTED {
+            found = record::decode::<Accepted>(payload);
+        }
+    })?;
+    Ok(found)
+}
+
+/// An accepted event.
+pub(super) fn event(journal: &Journal, id: EventId) -> Result<Option<Event>, Damage> {
+    Ok(accepted_record(journal, id)?.and_then(|record| record.event(id)))
+}
+
+/// An entry of the log.
+pub(super) fn log_entry(journal: &Journal, id: AttemptId) -> Result<Option<LogEntry>, Damage> {
+    let mut found = None;
+    journal.get(id.bits(), &mut |head, payload| {
+        if head.kind == kind::LOGGED {
+            found = record::decode::<Logged>(payload).and_then(|logged| logged.entry(id));
+        }
+    })?;
+    Ok(found)
+}
+
+/// A delivery, wherever it stands. Not for the committer, which would wait for itself.
+pub(super) fn delivery(state: &State, journal: &Journal, id: DeliveryId) -> Result<Option<Delivery>, ReadError> {
+    if let Some(found) = delivery_now(state, journal, id)? {
+        return Ok(Some(found));
+    }
+    // It may be on its way from one to the other.
+    state.wait_until_settled();
+    delivery_now(state, journal, id)
+}
+
+/// A delivery, unless it is on its way from the state to the journal at this moment.
+pub(super) fn delivery_now(state: &State, journal: &Journal, id: DeliveryId) -> Result<Option<Delivery>, ReadError> {
+    if let Some(found) = step::find(id, state)? {
+        return Ok(Some(found));
+    }
+    match last_entry(journal, id, |_| true)? {
+        Some(entry) => ended(state, journal, id, &entry),
+        None => Ok(None),
+    }
+}
+
+/// The last entry of the log about a delivery for which `wanted` holds.
+fn last_entry(
+    journal: &Journal,
+    id: DeliveryId,
+    wanted: impl Fn(&LogEntry) -> bool,
+) -> Result<Option<LogEntry>, Damage> {
+    let mut last = None;
+    let frames = Wanted { kind: kind::LOGGED, key: Some(Key::Delivery(id.bits())), below: u128::MAX, from: 0 };
+    journal.newest_first(frames, &mut |entry_id, payload| {
+        let logged = record::decode::<Logged>(payload).filter(|logged| logged.delivery() == Some(id));
+        last = logged.and_then(|logged| logged.entry(AttemptId::from_bits(entry_id))).filter(|entry| wanted(entry));
+        Ok(if last.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+    })?;
+    Ok(last)
+}
+
+/// The delivery that ended with this entry of the log.
+fn ended(state: &State, journal: &Journal, id: DeliveryId, entry: &LogEntry) -> Result<Option<Delivery>, ReadError> {
+    let Some(event) = entry.event else { return Ok(None) };
+    let begun = accepted_record(journal, event)?.and_then(|record| record.deliveries(event)).unwrap_or_default();
+    let begun = begun.into_iter().find(|delivery| delivery.id == id);
+    let tried = if entry.attempt > 0 { None } else { last_entry(journal, id, |entry| entry.attempt > 0)? };
+    let attempts = tried.map_or(entry.attempt, |tried| tried.attempt);
+    let begun = begun.or_else(|| from_entry(id, entry));
+    let ended = begun.map(|delivery| Delivery {
+        state: entry.status.into(),
+        attempts,
+        due: entry.created,
+        last_response: entry.response,
+        ..delivery
+    });
+    // While this was read, it may have been put back into the queue.
+    Ok(step::find(id, state)?.or(ended))
+}
+
+/// What an entry says of a delivery whose event is no longer kept.
+fn from_entry(id: DeliveryId, entry: &LogEntry) -> Option<Delivery> {
+    Some(Delivery {
+        id,
+        subscription: entry.subscription,
+        event: entry.event?,
+        event_type: entry.event_type.clone(),
+        call: entry.call.clone()?,
+        state: entry.status.into(),
+        attempts: entry.attempt,
+        due: entry.created,
+        give_up_at: entry.created,
+        expire_at: None,
+        first_failed_at: None,
+        last_response: entry.response,
+    })
+}
+
+/// The deliveries of an event, each as it stands.
+pub(super) fn event_deliveries(state: &State, journal: &Journal, id: EventId) -> Result<Vec<Delivery>, ReadError> {
+    let begun = accepted_record(journal, id)?.and_then(|record| record.deliveries(id)).unwrap_or_default();
+    begun.into_iter().map(|delivery| as_it_stands(state, journal, delivery)).collect()
+}
+
+fn as_it_stands(state: &State, journal: &Journal, begun: Delivery) -> Result<Delivery, ReadError> {
+    let found = delivery(state, journal, begun.id)?;
+    // Neither owed nor ended: its subscription is being deleted.
+    Ok(found.unwrap_or(Delivery { state: Standing::Cancelled, ..begun }))
+}
+
+/// The lowest id that something of the time `since` can have.
+fn lowest_id(since: Option<Timestamp>) -> u128 {
+    since.map_or(0, |since| u128::from(since.millis()) << 80)
+}
+
+/// Gathers a page from a walk that goes the newest first.
+struct Gather<T> {
+    items: Vec<T>,
+    limit: usize,
+    last: u128,
+    more: bool,
+}
+
+impl<T> Gather<T> {
+    fn new(limit: usize) -> Self {
+        Self { items: Vec::new(), limit, last: 0, more: false }
+    }
+
+    fn add(&mut self, id: u128, item: T) -> ControlFlow<()> {
+        if self.items.len() == self.limit {
+            self.more = true;
+            return ControlFlow::Break(());
+        }
+        self.items.push(item);
+        self.last = id;
+        ControlFlow::Continue(())
+    }
+
+    fn page(self) -> Page<T> {
+        Page { next: self.more.then_some(self.last), items: self.items }
+    }
+}
+
+/// A page of events.
+pub(super) fn events(
+    journal: &Journal,
+    filter: &EventFilter,
+    after: Option<u128>,
+    limit: usize,
+) -> Result<Page<Event>, ReadError> {
+    let key = match (&filter.call, &filter.phone) {
+        (Some(call), _) => Some(Key::Call(call.as_str())),
+        (None, Some(phone)) => Some(Key::Phone(phone)),
+        (None, None) => None,
+    };
+    let from = lowest_id(filter.since);
+    let wanted = Wanted { kind: kind::ACCEPTED, key, below: after.unwrap_or(u128::MAX), from };
+    let mut gather = Gather::new(limit);
+    journal.newest_first(wanted, &mut |id, payload| {
+        let event = record::decode::<Accepted>(payload).and_then(|record| record.event(EventId::from_bits(id)));
+        let matching = event.filter(|event| event_matches(filter, event));
+        Ok(matching.map_or(ControlFlow::Continue(()), |event| gather.add(id, event)))
+    })?;
+    Ok(gather.page())
+}
+
+/// Whether a filter's wish, if it has one, is met.
+fn fits<T: PartialEq + ?Sized>(wish: Option<&T>, has: Option<&T>) -> bool {
+    wish.is_none() || wish == has
+}
+
+fn event_matches(filter: &EventFilter, event: &Event) -> bool {
+    fits(filter.company.as_ref(), Some(&event.company))
+        && fits(filter.domain.as_ref(), event.domain.as_ref())
+        && fits(filter.source.as_ref(), Some(&event.source))
+        && fits(filter.event_type.as_ref(), Some(&event.event_type))
+        && fits(filter.call.as_ref(), Some(&event.call))
+        && fits(filter.phone.as_ref(), event.phone.as_ref())
+        && filter.since.is_none_or(|since| event.accepted_at >= since)
+        && filter.until.is_none_or(|until| event.accepted_at < until)
+}
+
+/// A page of the log.
+pub(super) fn log(
+    journal: &Journal,
+    filter: &LogFilter,
+    after: Option<u128>,
+    limit: usize,
+) -> Result<Page<LogEntry>, ReadError> {
+    let call = filter.call.as_ref().map(|call| Key::Call(call.as_str()));
+    let phone = filter.phone.as_ref().map(|phone| Key::Phone(phone));
+    let subscription = filter.subscription.map(|id| Key::Subscription(id.bits()));
+    let key = filter.delivery.map(|id| Key::Delivery(id.bits())).or(call).or(phone).or(subscription);
+    let from = lowest_id(filter.since);
+    let wanted = Wanted { kind: kind::LOGGED, key, below: after.unwrap_or(u128::MAX), from };
+    let mut gather = Gather::new(limit);
+    journal.newest_first(wanted, &mut |id, payload| {
+        let entry = record::decode::<Logged>(payload).and_then(|logged| logged.entry(AttemptId::from_bits(id)));
+        let matching = entry.filter(|entry| log_matches(filter, entry));
+        Ok(matching.map_or(ControlFlow::Continue(()), |entry| gather.add(id, entry)))
+    })?;
+    Ok(gather.page())
+}
+
+fn log_matches(filter: &LogFilter, entry: &LogEntry) -> bool {
+    fits(filter.company.as_ref(), Some(&entry.company))
+        && fits(filter.domain.as_ref(), entry.domain.as_ref())
+        && fits(filter.subscription.as_ref(), Some(&entry.subscription))
+        && fits(filter.delivery.as_ref(), entry.delivery.as_ref())
+        && fits(filter.event_type.as_ref(), Some(&entry.event_type))
+        && fits(filter.status.as_ref(), Some(&entry.status))
+        && filter.response.is_none_or(|response| entry.response == response)
+        && fits(filter.call.as_ref(), entry.call.as_ref())
+        && fits(filter.phone.as_ref(), entry.phone.as_ref())
+        && filter.test.is_none_or(|test| entry.test == test)
+        && filter.since.is_none_or(|since| entry.created >= since)
+        && filter.until.is_none_or(|until| entry.created < until)
+}
+
+fn delivery_matches(filter: &DeliveryFilter, delivery: &Delivery) -> bool {
+    let accepted = delivery.id.timestamp();
+    fits(filter.subscription.as_ref(), Some(&delivery.subscription))
+        && fits(filter.event.as_ref(), Some(&delivery.event))
+        && fits(filter.event_type.as_ref(), Some(&delivery.event_type))
+        && fits(filter.call.as_ref(), Some(&delivery.call))
+        && fits(filter.state.as_ref(), Some(&delivery.state))
+        && filter.since.is_none_or(|since| accepted >= since)
+        && filter.until.is_none_or(|until| accepted < until)
+}
+
+/// A page of deliveries, wherever they stand: event by event, the newest first. `after` is the id
+/// of a delivery.
+pub(super) fn deliveries(
+    state: &State,
+    journal: &Journal,
+    filter: &DeliveryFilter,
+    after: Option<u128>,
+    limit: usize,
+) -> Result<Page<Delivery>, ReadError> {
+    let mut gather = Gather::new(limit);
+    // Ids of one millisecond: which of its events has the delivery is seen on the way.
+    let below = after.map_or(u128::MAX, |bits| ((bits >> 80) + 1) << 80);
+    let below = filter.event.map_or(below, |event| below.min(event.bits() + 1));
+    let from = filter.event.map_or_else(|| lowest_id(filter.since), EventId::bits);
+    let key = filter.call.as_ref().map(|call| Key::Call(call.as_str()));
+    let wanted = Wanted { kind: kind::ACCEPTED, key, below, from };
+    let mut skipping = after;
+    let mut failed = None;
+    journal.newest_first(wanted, &mut |id, payload| {
+        let Some(accepted) = record::decode::<Accepted>(payload) else { return Ok(ControlFlow::Continue(())) };
+        if filter.company.as_ref().is_some_and(|company| company.as_str() != accepted.company()) {
+            return Ok(ControlFlow::Continue(()));
+        }
+        let begun = accepted.deliveries(EventId::from_bits(id)).unwrap_or_default();
+        for delivery in begun {
+            if let Some(last) = skipping {
+                if delivery.id.bits() >> 80 < last >> 80 {
+                    skipping = None;
+                } else {
+                    if delivery.id.bits() == last {
+                        skipping = None;
+                    }
+                    continue;
+                }
+            }
+            match as_it_stands(state, journal, delivery) {
+                Ok(delivery) if delivery_matches(filter, &delivery) => {
+                    if gather.add(delivery.id.bits(), delivery).is_break() {
+                        return Ok(ControlFlow::Break(()));
+                    }
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    failed = Some(error);
+                    return Ok(ControlFlow::Break(()));
+                }
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    })?;
+    failed.map_or_else(|| Ok(gather.page()), Err)
+}
+
+/// A page of what is owed or a dead letter, subscription by subscription, each the newest first.
+/// `after` is the id of a delivery. `numbers` are the subscriptions', descending.
+pub(super) fn standing(
+    state: &State,
+    filter: &DeliveryFilter,
+    numbers: &[u32],
+    after: Option<u128>,
+    limit: usize,
+) -> Result<Page<Delivery>, ReadError> {
+    let prefix = if filter.state == Some(Standing::Failed) { keys::DEAD } else { keys::OWED };
+    let mut gather = Gather::new(limit);
+    let after = after.map(DeliveryId::from_bits);
+    for number in numbers {
+        let first = keys::numbered(prefix, *number);
+        let mut below = match after {
+            Some(after) if *number > after.subscription_number() => continue,
+            Some(after) if *number == after.subscription_number() => keys::delivery(prefix, after),
+            _ => keys::delivery(prefix, DeliveryId::new(Timestamp::ZERO, *number, crate::core::id::MAX_SEQUENCE)),
+        };
+        loop {
+            let found = state.scan_down(&first, &below, limit.max(64))?;
+            let Some((last, _)) = found.last() else { break };
+            below = last.clone();
+            for delivery in found.iter().filter_map(|(_, value)| step::delivery_of(value)) {
+                if delivery_matches(filter, &delivery) && gather.add(delivery.id.bits(), delivery).is_break() {
+                    return Ok(gather.page());
+                }
+            }
+        }
+    }
+    Ok(gather.page())
+}

@@ -1,0 +1,94 @@
+//! A delivery that is owed or a dead letter, and how a subscription's attempts have gone.
+
+use bincode::{Decode, Encode};
+
+use crate::core::delivery::{Delivery, State};
+use crate::core::event::{CallId, EventType};
+use crate::core::id::{DeliveryId, EventId, SubscriptionId};
+use crate::core::time::Timestamp;
+
+use super::super::Health;
+use super::{Word as _, at};
+
+/// A delivery that is owed, or a dead letter.
+#[derive(Debug, Encode, Decode)]
+pub(in crate::store) struct DeliveryRecord {
+    id: u128,
+    subscription: u128,
+    event: u128,
+    event_type: String,
+    call: String,
+    state: String,
+    attempts: u32,
+    due: u64,
+    give_up_at: u64,
+    expire_at: Option<u64>,
+    first_failed_at: Option<u64>,
+    last_response: Option<u16>,
+}
+
+impl From<&Delivery> for DeliveryRecord {
+    fn from(delivery: &Delivery) -> Self {
+        Self {
+            id: delivery.id.bits(),
+            subscription: delivery.subscription.bits(),
+            event: delivery.event.bits(),
+            event_type: delivery.event_type.as_str().to_owned(),
+            call: delivery.call.as_str().to_owned(),
+            state: delivery.state.word(),
+            attempts: delivery.attempts,
+            due: delivery.due.millis(),
+            give_up_at: delivery.give_up_at.millis(),
+            expire_at: delivery.expire_at.map(Timestamp::millis),
+            first_failed_at: delivery.first_failed_at.map(Timestamp::millis),
+            last_response: delivery.last_response,
+        }
+    }
+}
+
+impl DeliveryRecord {
+    pub(in crate::store) fn delivery(self) -> Option<Delivery> {
+        Some(Delivery {
+            id: DeliveryId::from_bits(self.id),
+            subscription: SubscriptionId::from_bits(self.subscription),
+            event: EventId::from_bits(self.event),
+            event_type: EventType::parse(&self.event_type).ok()?,
+            call: CallId::parse(&self.call).ok()?,
+            state: State::read(&self.state)?,
+            attempts: self.attempts,
+            due: at(self.due),
+            give_up_at: at(self.give_up_at),
+            expire_at: self.expire_at.map(at),
+            first_failed_at: self.first_failed_at.map(at),
+            last_response: self.last_response,
+        })
+    }
+}
+
+/// How a subscription's attempts have gone.
+#[derive(Debug, Clone, Copy, Encode, Decode)]
+pub(in crate::store) struct HealthRecord {
+    failing_since: Option<u64>,
+    failures: u32,
+    last_success: Option<u64>,
+}
+
+impl From<Health> for HealthRecord {
+    fn from(health: Health) -> Self {
+        Self {
+            failing_since: health.failing_since.map(Timestamp::millis),
+            failures: health.failures,
+            last_success: health.last_success.map(Timestamp::millis),
+        }
+    }
+}
+
+impl From<HealthRecord> for Health {
+    fn from(record: HealthRecord) -> Self {
+        Self {
+            failing_since: record.failing_since.map(at),
+            failures: record.failures,
+            last_success: record.last_success.map(at),
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! An entry of the log and what it changes.
+
+use std::time::Duration;
+
+use bincode::{Decode, Encode};
+
+use crate::core::attempt::{Answer, Fault, LogEntry, Phase, Sent, Status};
+use crate::core::delivery::Delivery;
+use crate::core::event::{CallId, Company, Domain, EventType};
+use crate::core::id::{AttemptId, DeliveryId, EventId, SubscriptionId};
+use crate::core::subscription::{Format, Layout};
+use crate::core::time::Timestamp;
+
+use super::super::Health;
+use super::{DeliveryRecord, HealthRecord, Word, at, micros};
+
+/// An entry of the log and what it changes. The entry's id stands in the frame.
+#[derive(Debug, Encode, Decode)]
+pub(in crate::store) struct Logged {
+    entry: EntryRecord,
+    /// What became of the delivery; `None` if the entry changes nothing (a probe, an attempt of a
+    /// delivery that was cancelled meanwhile).
+    pub(in crate::store) effect: Option<Effect>,
+}
+
+/// What an entry of the log changes.
+#[derive(Debug, Encode, Decode)]
+pub(in crate::store) struct Effect {
+    /// The delivery from now on; its state says whether it is owed, a dead letter or over.
+    pub(in crate::store) after: DeliveryRecord,
+    /// The subscription's health from now on; `None` if it does not change.
+    pub(in crate::store) health: Option<HealthRecord>,
+}
+
+#[derive(Debug, Encode, Decode)]
+struct EntryRecord {
+    created: u64,
+    event_type: String,
+    status: String,
+    response: Option<u16>,
+    error: Option<String>,
+    error_detail: String,
+    duration_us: u64,
+    phases: Vec<(String, u64)>,
+    address: Option<String>,
+    attempt: u32,
+    next_attempt: Option<u64>,
+    test: bool,
+    event: Option<u128>,
+    delivery: Option<u128>,
+    subscription: u128,
+    company: String,
+    domain: Option<String>,
+    call: Option<String>,
+    phone: Option<String>,
+    url: String,
+    sent: Option<SentRecord>,
+    sent_body: Option<Vec<u8>>,
+    answer: Option<AnswerRecord>,
+}
+
+#[derive(Debug, Encode, Decode)]
+struct SentRecord {
+    format: String,
+    layout: String,
+    headers: Vec<(String, Option<String>)>,
+}
+
+#[derive(Debug, Encode, Decode)]
+struct AnswerRecord {
+    status: u16,
+    headers: Vec<(String, String)>,
+    body: Vec<u8>,
+    truncated: bool,
+}
+
+impl Logged {
+    pub(in crate::store) fn new(entry: &LogEntry, effect: Option<(&Delivery, Option<Health>)>) -> Self {
+        let effect = effect.map(|(after, health)| Effect { after: after.into(), health: health.map(Into::into) });
+        Self { entry: entry.into(), effect }
+    }
+
+    pub(in crate::store) fn entry(self, id: AttemptId) -> Option<LogEntry> {
+        self.entry.entry(id)
+    }
+
+    pub(in crate::store) fn subscription(&self) -> SubscriptionId {
+        SubscriptionId::from_bits(self.entry.subscription)
+    }
+
+    pub(in crate::store) fn delivery(&self) -> Option<DeliveryId> {
+        self.entry.delivery.map(DeliveryId::from_bits)
+    }
+
+    pub(in crate::store) fn call(&self) -> Option<&str> {
+        self.entry.call.as_deref()
+    }
+
+    pub(in crate::store) fn phone(&self) -> Option<&str> {
+        self.entry.phone.as_deref()
+    }
+}
+
+impl From<&LogEntry> for EntryRecord {
+    fn from(entry: &LogEntry) -> Self {
+        let sent = |sent: &Sent| SentRecord {
+            format: sent.format.word(),
+            layout: sent.layout.word(),
+            headers: sent.headers.clone(),
+        };
+        let answer = |answer: &Answer| AnswerRecord {
+            status: answer.status,
+            headers: answer.headers.clone(),
+            body: answer.body.clone(),
+            truncated: answer.truncated,
+        };
+        Self {
+            created: entry.created.millis(),
+            event_type: entry.event_type.as_str().to_owned(),
+            status: entry.status.word(),
+            response: entry.response,
+            error: entry.error.map(Word::word),
+            error_detail: entry.error_detail.clone(),
+            duration_us: micros(entry.duration),
+            phases: entry.phases.iter().map(|(phase, length)| (phase.word(), micros(*length))).collect(),
+            address: entry.address.clone(),
+            attempt: entry.attempt,
+            next_attempt: entry.next_attempt.map(Timestamp::millis),
+            test: entry.test,
+            event: entry.event.map(EventId::bits),
+            delivery: entry.delivery.map(DeliveryId::bits),
+            subscription: entry.subscription.bits(),
+            company: entry.company.as_str().to_owned(),
+            domain: entry.domain.as_ref().map(|domain| domain.as_str().to_owned()),
+            call: entry.call.as_ref().map(|call| call.as_str().to_owned()),
+            phone: entry.phone.clone(),
+            url: entry.url.clone(),
+            sent: entry.sent.as_ref().map(sent),
+            sent_body: entry.sent_body.clone(),
+            answer: entry.answer.as_ref().map(answer),
+        }
+    }
+}
+
+impl EntryRecord {
+    fn entry(self, id: AttemptId) -> Option<LogEntry> {
+        let phase = |(word, length): (String, u64)| Some((Phase::read(&word)?, Duration::from_micros(length)));
+        let sent = |sent: SentRecord| {
+            Some(Sent {
+                format: Format::read(&sent.format)?,
+                layout: Layout::read(&sent.layout)?,
+                headers: sent.headers,
+            })
+        };
+        let answer = |answer: AnswerRecord| Answer {
+            status: answer.status,
+            headers: answer.headers,
+            body: answer.body,
+            truncated: answer.truncated,
+        };
+        Some(LogEntry {
+            id,
+            created: at(self.created),
+            event_type: EventType::parse(&self.event_type).ok()?,
+            status: Status::read(&self.status)?,
+            response: self.response,
+            error: self.error.and_then(|word| Fault::read(&word)),
+            error_detail: self.error_detail,
+            duration: Duration::from_micros(self.duration_us),
+            phases: self.phases.into_iter().filter_map(phase).collect(),
+            address: self.address,
+            attempt: self.attempt,
+            next_attempt: self.next_attempt.map(at),
+            test: self.test,
+            event: self.event.map(EventId::from_bits),
+            delivery: self.delivery.map(DeliveryId::from_bits),
+            subscription: SubscriptionId::from_bits(self.subscription),
+            company: Company::parse(&self.company).ok()?,
+            domain: self.domain.and_then(|domain| Domain::parse(&domain).ok()),
+            call: self.call.and_then(|call| CallId::parse(&call).ok()),
+            phone: self.phone,
+            url: self.url,
+            sent: self.sent.and_then(sent),
+            sent_body: self.sent_body,
+            answer: self.answer.map(answer),
+        })
+    }
+}

@@ -1,0 +1,307 @@
+//! The store as its users see it: on a real directory, closed and opened again.
+
+use std::path::Path;
+use std::sync::mpsc;
+
+use super::*;
+use crate::core::catalogue::Catalogue;
+use crate::core::event::NewEvent;
+use crate::core::json;
+use crate::core::subscription::Secret;
+use crate::core::subscription_input::{Change as Patch, Draft};
+
+const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
+
+fn settings() -> Settings {
+    let day = Duration::from_secs(86_400);
+    Settings { cache_bytes: 4 << 20, give_up_after: 3 * day, idempotency_window: day }
+}
+
+fn draft(company: &str) -> Draft {
+    let text =
+        format!(r#"{{"company":"{company}","url":"http://127.0.0.1:9/","events":["*"],"headers":{{"X-Key":"k"}}}}"#);
+    let catalogue = Catalogue::new(Vec::new()).unwrap();
+    let patch = Patch::from_json(json::parse(&text).unwrap(), &catalogue).unwrap();
+    patch.into_draft(crate::core::subscription::Ordering::Call).unwrap()
+}
+
+/// A subscription of the company 'acme' with this number.
+pub(super) fn subscription(number: u32) -> Subscription {
+    let id = SubscriptionId::from_bits(u128::from(number));
+    draft("acme").into_subscription(id, number, Secret::from_bytes(vec![7; 32]), NOW)
+}
+
+fn event(call: &str, id: Option<&str>) -> NewEvent {
+    let id = id.map(|id| format!(r#","id":"{id}""#)).unwrap_or_default();
+    let text =
+        format!(r#"{{"type":"call.new","company":"acme","source":"api"{id},"data":{{"call_id":"{call}","n":1.50}}}}"#);
+    NewEvent::from_json(json::parse(&text).unwrap(), &Catalogue::new(Vec::new()).unwrap()).unwrap()
+}
+
+struct Open {
+    store: Store,
+    running: Running,
+    changes: mpsc::Receiver<Vec<Change>>,
+}
+
+fn open(dir: &Path) -> Open {
+    let idle = Store::open(dir, settings(), NOW).unwrap_or_else(|error| panic!("{error}"));
+    let store = idle.store().clone();
+    let (sender, changes) = mpsc::channel();
+    let running = idle.start(|| NOW, move |change| drop(sender.send(change)), |why| panic!("{why}")).unwrap();
+    Open { store, running, changes }
+}
+
+/// Asks a verb and waits for its reply.
+fn ask<T: Send + 'static>(verb: impl FnOnce(Reply<T>) -> Result<(), Busy>) -> Result<T, WriteError> {
+    let (sender, answer) = mpsc::channel();
+    verb(Box::new(move |reply| drop(sender.send(reply)))).unwrap();
+    answer.recv().unwrap()
+}
+
+fn accept(store: &Store, events: Vec<NewEvent>) -> Vec<Accepted> {
+    ask(|reply| store.accept(events, reply)).unwrap()
+}
+
+fn finish(delivery: &Delivery, status: Status) -> Finish {
+    let after = Delivery { state: status.into(), attempts: delivery.attempts + 1, ..delivery.clone() };
+    let mut entry = LogEntry::without_attempt(&after, status, "", &subscription(1), None, NOW);
+    entry.attempt = after.attempts;
+    Finish { entry, after, disable: None }
+}
+
+fn owed(store: &Store) -> Vec<u64> {
+    let mut sequences = Vec::new();
+    store.for_each_owed(|delivery| sequences.push(delivery.id.sequence())).unwrap();
+    sequences
+}
+
+#[test]
+fn what_was_accepted_is_there_after_a_crash_and_after_a_stop() {
+    let dir = tempfile::tempdir().unwrap();
+    let Open { store, running, changes } = open(dir.path());
+    let created = ask(|reply| store.create_subscription(draft("acme"), reply)).unwrap();
+    let accepted = accept(&store, vec![event("a", Some("one")), event("b", None)]);
+    assert_eq!(accepted.iter().map(|a| (a.deliveries, a.duplicate)).collect::<Vec<_>>(), [(1, false), (1, false)]);
+    let delivery = store.event_deliveries(accepted[0].id).unwrap().remove(0);
+    store.finish(finish(&delivery, Status::Delivered));
+    while !changes.iter().flatten().any(|change| matches!(change, Change::Finished(_))) {}
+
+    // A copy of the directory as it is now is what a kill leaves behind: nothing was closed.
+    let copy = tempfile::tempdir().unwrap();
+    copy_dir(dir.path(), copy.path());
+    drop(store);
+    running.stop();
+    for dir in [copy.path(), dir.path()] {
+        let Open { store, running, .. } = open(dir);
+        let again = store.subscription(created.id).unwrap();
+        assert_eq!(again.secret, created.secret);
+        assert_eq!(again.headers[0].value.expose(), "k");
+        assert_eq!(owed(&store), [2]);
+        assert_eq!(store.counts(), Counts { pending: 1, ..Counts::default() });
+        let kept = store.event(accepted[0].id).unwrap().unwrap();
+        assert_eq!(kept.data, r#"{"call_id":"a","n":1.50}"#);
+        let delivery = store.delivery(delivery.id).unwrap().unwrap();
+        assert_eq!((delivery.state, delivery.attempts), (State::Delivered, 1));
+        let repeated = accept(&store, vec![event("a", Some("one"))]);
+        assert_eq!(repeated, [Accepted { id: accepted[0].id, deliveries: 1, duplicate: true }]);
+        let next = accept(&store, vec![event("c", None)]);
+        assert!(next[0].id > accepted[1].id, "ids ascend over restarts");
+        assert_eq!(owed(&store), [2, 3], "sequence numbers go on");
+        drop(store);
+        running.stop();
+    }
+}
+
+#[test]
+fn a_dead_letter_is_kept_and_can_be_owed_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let Open { store, running, changes } = open(dir.path());
+    ask(|reply| store.create_subscription(draft("acme"), reply)).unwrap();
+    let accepted = accept(&store, vec![event("a", None)]);
+    let delivery = store.event_deliveries(accepted[0].id).unwrap().remove(0);
+    store.finish(finish(&delivery, Status::Failed));
+    while !changes.iter().flatten().any(|change| matches!(change, Change::Finished(_))) {}
+    let dead = DeliveryFilter { state: Some(State::Failed), ..DeliveryFilter::default() };
+    assert_eq!(store.deliveries(&dead, None, 10).unwrap().items.len(), 1);
+    assert_eq!((owed(&store), store.counts().failed), (vec![], 1));
+    let again = ask(|reply| store.retry(delivery.id, reply)).unwrap();
+    assert_eq!((again.state, again.attempts, again.due), (State::Retrying, 1, NOW));
+    assert_eq!((owed(&store), store.counts().failed), (vec![1], 0));
+    let cancelled = ask(|reply| store.cancel(delivery.id, reply)).unwrap();
+    assert_eq!(cancelled.state, State::Cancelled);
+    assert!(matches!(ask(|reply| store.cancel(delivery.id, reply)), Err(WriteError::Conflict(_))));
+    assert_eq!(store.delivery(delivery.id).unwrap().map(|d| (d.state, d.attempts)), Some((State::Cancelled, 1)));
+    running.stop();
+}
+
+#[test]
+fn an_attempt_that_ends_after_its_delivery_was_cancelled_changes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let Open { store, running, changes } = open(dir.path());
+    ask(|reply| store.create_subscription(draft("acme"), reply)).unwrap();
+    let accepted = accept(&store, vec![event("a", None)]);
+    let delivery = store.event_deliveries(accepted[0].id).unwrap().remove(0);
+    ask(|reply| store.cancel(delivery.id, reply)).unwrap();
+    store.finish(finish(&delivery, Status::Retrying));
+    while !changes.iter().flatten().any(|change| matches!(change, Change::Finished(_))) {}
+    assert_eq!((owed(&store), store.counts()), (vec![], Counts::default()));
+    let log = store.log(&LogFilter { delivery: Some(delivery.id), ..LogFilter::default() }, None, 10).unwrap();
+    let told: Vec<_> = log.items.iter().map(|entry| (entry.status, entry.attempt)).collect();
+    assert_eq!(told, [(Status::Cancelled, 1), (Status::Cancelled, 0)]);
+    running.stop();
+}
+
+#[test]
+fn what_a_deleted_subscription_was_owed_is_cancelled_also_over_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let Open { store, running, .. } = open(dir.path());
+    let created = ask(|reply| store.create_subscription(draft("acme"), reply)).unwrap();
+    let events: Vec<NewEvent> = (0..200).map(|n| event(&format!("c{n}"), None)).collect();
+    accept(&store, events);
+    ask(|reply| store.delete_subscription(created.id, reply)).unwrap();
+    assert!(store.subscription(created.id).is_none());
+    drop(store);
+    running.stop();
+    let Open { store, running, changes } = open(dir.path());
+    // Each pass cancels some; what is left after the stop is cancelled after the start.
+    while !owed(&store).is_empty() {
+        changes.recv().unwrap();
+    }
+    assert!(matches!(ask(|reply| store.delete_subscription(created.id, reply)), Err(WriteError::NotFound)));
+    let cancelled = DeliveryFilter { state: Some(State::Cancelled), ..DeliveryFilter::default() };
+    assert_eq!(store.deliveries(&cancelled, None, 500).unwrap().items.len(), 200);
+    running.stop();
+}
+
+#[test]
+fn lists_are_paged_without_gaps_or_repeats() {
+    let dir = tempfile::tempdir().unwrap();
+    let Open { store, running, .. } = open(dir.path());
+    ask(|reply| store.create_subscription(draft("acme"), reply)).unwrap();
+    ask(|reply| store.create_subscription(draft("acme"), reply)).unwrap();
+    let events: Vec<NewEvent> = (0..50).map(|n| event(&format!("c{}", n % 5), None)).collect();
+    let accepted = accept(&store, events);
+    let newest_first: Vec<EventId> = accepted.iter().rev().map(|a| a.id).collect();
+    let mut seen = Vec::new();
+    let mut after = None;
+    loop {
+        let page = store.events(&EventFilter::default(), after, 7).unwrap();
+        seen.extend(page.items.iter().map(|event| event.id));
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(seen, newest_first);
+    for state in [None, Some(State::Pending)] {
+        let filter = DeliveryFilter { state, ..DeliveryFilter::default() };
+        let (mut ids, mut after) = (Vec::new(), None);
+        loop {
+            let page = store.deliveries(&filter, after, 9).unwrap();
+            ids.extend(page.items.iter().map(|delivery| delivery.id));
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        assert_eq!(ids.len(), 100, "{state:?}");
+        ids.sort();
+        ids.dedup();
+        assert_eq!(ids.len(), 100, "{state:?}");
+    }
+    let of_call = EventFilter { call: Some(CallId::parse("c3").unwrap()), ..EventFilter::default() };
+    assert_eq!(store.events(&of_call, None, 500).unwrap().items.len(), 10);
+    running.stop();
+}
+
+#[test]
+fn a_directory_that_cannot_be_right_is_refused_and_left_as_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let Open { store, running, .. } = open(dir.path());
+    ask(|reply| store.create_subscription(draft("acme"), reply)).unwrap();
+    accept(&store, vec![event("a", None)]);
+    drop(store);
+    running.stop();
+    type Spoil = fn(&Path);
+    let cases: [(&str, Spoil, &str); 8] = [
+        (
+            "a newer format",
+            |dir| std::fs::write(dir.join("FORMAT"), "hookswitch data, format 2\n").unwrap(),
+            "newer hookswitch",
+        ),
+        ("a foreign FORMAT", |dir| std::fs::write(dir.join("FORMAT"), "something\n").unwrap(), "FORMAT"),
+        ("no FORMAT", |dir| std::fs::remove_file(dir.join("FORMAT")).unwrap(), "no file FORMAT"),
+        ("no state", |dir| std::fs::remove_dir_all(dir.join("state")).unwrap(), "state/db"),
+        ("state cut short", |dir| cut_in_half(&dir.join("state/db")), "must have at least"),
+        ("state of rubbish", |dir| fill(&dir.join("state/db")), "state/"),
+        (
+            "no journal file",
+            |dir| std::fs::remove_file(dir.join("journal/000001.log")).unwrap(),
+            "000001.log is missing",
+        ),
+        ("journal cut short", |dir| cut_in_half(&dir.join("journal/000001.log")), "written and acknowledged"),
+    ];
+    for (name, spoil, wanted) in cases {
+        let copy = tempfile::tempdir().unwrap();
+        copy_dir(dir.path(), copy.path());
+        spoil(copy.path());
+        let before = contents(copy.path());
+        match Store::open(copy.path(), settings(), NOW) {
+            Ok(_) => panic!("{name}: it was opened"),
+            Err(error) => assert!(error.to_string().contains(wanted), "{name}: {error}"),
+        }
+        assert_eq!(contents(copy.path()), before, "{name}: it was changed");
+    }
+}
+
+#[test]
+fn an_interrupted_first_start_is_begun_again_and_leftovers_are_set_aside() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("unfinished"), "").unwrap();
+    std::fs::create_dir_all(dir.path().join("state")).unwrap();
+    std::fs::write(dir.path().join("state/db"), "half").unwrap();
+    open(dir.path()).running.stop();
+    std::fs::write(dir.path().join("state/snap.0000000000000000.generating"), "half").unwrap();
+    open(dir.path()).running.stop();
+    assert!(dir.path().join("state/aside/snap.0000000000000000.generating").exists());
+}
+
+fn cut_in_half(path: &Path) {
+    let file = std::fs::File::options().write(true).open(path).unwrap();
+    let length = file.metadata().unwrap().len();
+    file.set_len(length / 2).unwrap();
+}
+
+fn fill(path: &Path) {
+    let length = std::fs::metadata(path).unwrap().len() as usize;
+    std::fs::write(path, vec![0xa5; length]).unwrap();
+}
+
+fn copy_dir(from: &Path, to: &Path) {
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            std::fs::create_dir_all(&target).unwrap();
+            copy_dir(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+/// Every file below `dir` with its length and checksum.
+fn contents(dir: &Path) -> std::collections::BTreeMap<std::path::PathBuf, (usize, u32)> {
+    let mut all = std::collections::BTreeMap::new();
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            all.extend(contents(&path));
+        } else {
+            let bytes = std::fs::read(&path).unwrap();
+            all.insert(path.clone(), (bytes.len(), crc32fast::hash(&bytes)));
+        }
+    }
+    all
+}

@@ -1,0 +1,340 @@
+//! The store's verbs, in domain words: what the other rooms may ask of it.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crate::core::attempt::LogEntry;
+use crate::core::delivery::{Delivery, State as Standing};
+use crate::core::event::{Event, NewEvent};
+use crate::core::id::{AttemptId, DeliveryId, EventId, IdSource, SubscriptionId};
+use crate::core::subscription::{Secret, Subscription};
+use crate::core::subscription_input::{Change as Patch, Draft};
+use crate::core::time::Timestamp;
+
+use super::committer::{Command, Committer, Inbox, Listeners};
+use super::desk::Desk;
+use super::journal::Journal;
+use super::ledger::Ledger;
+use super::open::{self, OpenError, Opened};
+use super::state::State;
+use super::step::{self, lock};
+use super::{
+    Accepted, Busy, Change, Counts, DeliveryFilter, EventFilter, Finish, Health, LogFilter, Page, ReadError, Reply,
+    Settings, keys, query,
+};
+
+/// A handle on the store; cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    dir: PathBuf,
+    state: Arc<State>,
+    ledger: Arc<Mutex<Ledger>>,
+    journal: Arc<Journal>,
+    inbox: Arc<Inbox>,
+}
+
+/// A store that is open and does not write yet.
+pub struct Idle {
+    store: Store,
+    opened: Opened,
+    settings: Settings,
+}
+
+/// The running committer.
+pub struct Running {
+    store: Store,
+    thread: JoinHandle<()>,
+}
+
+impl Store {
+    /// Opens the store in the directory `dir`, which must exist and be locked by this process;
+    /// makes a new one in an empty directory.
+    ///
+    /// # Errors
+    /// The directory is foreign, damaged, of a newer version, or cannot be written. It was not
+    /// changed then.
+    pub fn open(dir: &Path, settings: Settings, now: Timestamp) -> Result<Idle, OpenError> {
+        let opened = open::open(dir, settings.cache_bytes, now)?;
+        let shared = Shared {
+            dir: dir.to_owned(),
+            state: opened.state.clone(),
+            ledger: opened.ledger.clone(),
+            journal: opened.journal.clone(),
+            inbox: Arc::default(),
+        };
+        Ok(Idle { store: Self { shared: Arc::new(shared) }, opened, settings })
+    }
+
+    /// Accepts all events or none. The reply has one [`Accepted`] for each, in order.
+    ///
+    /// # Errors
+    /// There is no room in the committer's inbox; the reply is not called.
+    pub fn accept(&self, events: Vec<NewEvent>, reply: Reply<Vec<Accepted>>) -> Result<(), Busy> {
+        self.push(Command::Accept(events, reply))
+    }
+
+    /// Creates a subscription with a fresh id and secret.
+    ///
+    /// # Errors
+    /// As [`Store::accept`].
+    pub fn create_subscription(&self, draft: Draft, reply: Reply<Arc<Subscription>>) -> Result<(), Busy> {
+        self.push(Command::Create(Box::new(draft), reply))
+    }
+
+    /// Applies `patch` to the subscription as it is when its turn comes.
+    ///
+    /// # Errors
+    /// As [`Store::accept`].
+    pub fn change_subscription(
+        &self,
+        id: SubscriptionId,
+        patch: Patch,
+        reply: Reply<Arc<Subscription>>,
+    ) -> Result<(), Busy> {
+        self.push(Command::Change(id, Box::new(patch), reply))
+    }
+
+    /// Gives the subscription a new secret, which the reply has; the old one signs too for `overlap`.
+    ///
+    /// # Errors
+    /// As [`Store::accept`].
+    pub fn rotate_secret(&self, id: SubscriptionId, overlap: Duration, reply: Reply<Secret>) -> Result<(), Busy> {
+        self.push(Command::Rotate(id, overlap, reply))
+    }
+
+    /// Deletes the subscription. What it was owed is cancelled little by little afterwards.
+    ///
+    /// # Errors
+    /// As [`Store::accept`].
+    pub fn delete_subscription(&self, id: SubscriptionId, reply: Reply<()>) -> Result<(), Busy> {
+        self.push(Command::Delete(id, reply))
+    }
+
+    /// Makes a delivery owed at once, by hand, whatever its state.
+    ///
+    /// # Errors
+    /// As [`Store::accept`].
+    pub fn retry(&self, id: DeliveryId, reply: Reply<Delivery>) -> Result<(), Busy> {
+        self.push(Command::Retry(id, reply))
+    }
+
+    /// Cancels a delivery that is owed, or a dead letter.
+    ///
+    /// # Errors
+    /// As [`Store::accept`].
+    pub fn cancel(&self, id: DeliveryId, reply: Reply<Delivery>) -> Result<(), Busy> {
+        self.push(Command::Cancel(id, reply))
+    }
+
+    /// Writes an entry of the log that belongs to no delivery: a probe.
+    ///
+    /// # Errors
+    /// As [`Store::accept`].
+    pub fn record_probe(&self, entry: LogEntry, reply: Reply<AttemptId>) -> Result<(), Busy> {
+        self.push(Command::Probe(Box::new(entry), reply))
+    }
+
+    /// Records an attempt that ended. Nobody waits for it: if it is lost, the attempt is made again.
+    pub fn finish(&self, finish: Finish) {
+        self.shared.inbox.finish(finish);
+    }
+
+    fn push(&self, command: Command) -> Result<(), Busy> {
+        self.shared.inbox.push(command)
+    }
+
+    /// The subscriptions, in order of creation.
+    pub fn subscriptions(&self) -> Vec<Arc<Subscription>> {
+        lock(&self.shared.ledger).all().map(|account| account.subscription.clone()).collect()
+    }
+
+    /// One subscription.
+    pub fn subscription(&self, id: SubscriptionId) -> Option<Arc<Subscription>> {
+        lock(&self.shared.ledger).get(id).map(|account| account.subscription.clone())
+    }
+
+    /// How many deliveries (pending and retrying) wait for a subscription.
+    pub fn waiting(&self, id: SubscriptionId) -> u64 {
+        let ledger = lock(&self.shared.ledger);
+        ledger.get(id).map_or(0, |account| account.counts.pending + account.counts.retrying)
+    }
+
+    /// How the attempts of a subscription have gone lately.
+    pub fn health(&self, id: SubscriptionId) -> Health {
+        lock(&self.shared.ledger).get(id).map(|account| account.health).unwrap_or_default()
+    }
+
+    /// How many deliveries stand where, over all subscriptions.
+    pub fn counts(&self) -> Counts {
+        lock(&self.shared.ledger).counts()
+    }
+
+    /// When the delivery that has waited longest was accepted.
+    ///
+    /// # Errors
+    /// The state cannot be read. So for all that follow: call them off the async threads.
+    pub fn oldest_waiting(&self) -> Result<Option<Timestamp>, ReadError> {
+        let numbers: Vec<u32> = lock(&self.shared.ledger).all().map(|account| account.subscription.number).collect();
+        let mut oldest: Option<Timestamp> = None;
+        for number in numbers {
+            let first = self.shared.state.scan(&keys::numbered(keys::OWED, number), None, 1)?;
+            let accepted =
+                first.first().and_then(|(_, value)| step::delivery_of(value)).map(|found| found.id.timestamp());
+            oldest = oldest.into_iter().chain(accepted).min();
+        }
+        Ok(oldest)
+    }
+
+    /// An accepted event.
+    ///
+    /// # Errors
+    /// What holds it cannot be read, or is damaged.
+    pub fn event(&self, id: EventId) -> Result<Option<Event>, ReadError> {
+        Ok(query::event(&self.shared.journal, id)?)
+    }
+
+    /// The deliveries of an event, each as it stands.
+    ///
+    /// # Errors
+    /// What holds them cannot be read, or is damaged.
+    pub fn event_deliveries(&self, id: EventId) -> Result<Vec<Delivery>, ReadError> {
+        query::event_deliveries(&self.shared.state, &self.shared.journal, id)
+    }
+
+    /// A page of events; `after` is [`Page::next`] of the page before.
+    ///
+    /// # Errors
+    /// What holds them cannot be read, or is damaged.
+    pub fn events(&self, filter: &EventFilter, after: Option<u128>, limit: usize) -> Result<Page<Event>, ReadError> {
+        query::events(&self.shared.journal, filter, after, limit)
+    }
+
+    /// A delivery, wherever it stands.
+    ///
+    /// # Errors
+    /// What holds it cannot be read, or is damaged.
+    pub fn delivery(&self, id: DeliveryId) -> Result<Option<Delivery>, ReadError> {
+        query::delivery(&self.shared.state, &self.shared.journal, id)
+    }
+
+    /// A page of deliveries; `after` is [`Page::next`] of the page before. Those in one of the
+    /// states that wait or have failed come subscription by subscription, others event by event.
+    ///
+    /// # Errors
+    /// What holds them cannot be read, or is damaged.
+    pub fn deliveries(
+        &self,
+        filter: &DeliveryFilter,
+        after: Option<u128>,
+        limit: usize,
+    ) -> Result<Page<Delivery>, ReadError> {
+        let waits = matches!(filter.state, Some(Standing::Pending | Standing::Retrying | Standing::Failed));
+        if !waits || filter.event.is_some() {
+            return query::deliveries(&self.shared.state, &self.shared.journal, filter, after, limit);
+        }
+        let numbers: Vec<u32> = {
+            let ledger = lock(&self.shared.ledger);
+            let wanted = |subscription: &Subscription| {
+                filter.company.as_ref().is_none_or(|company| *company == subscription.company)
+                    && filter.subscription.is_none_or(|id| id == subscription.id)
+            };
+            let all = ledger.all().map(|account| &account.subscription).filter(|subscription| wanted(subscription));
+            all.map(|subscription| subscription.number).collect()
+        };
+        let newest_first: Vec<u32> = numbers.into_iter().rev().collect();
+        query::standing(&self.shared.state, filter, &newest_first, after, limit)
+    }
+
+    /// An entry of the log.
+    ///
+    /// # Errors
+    /// What holds it cannot be read, or is damaged.
+    pub fn log_entry(&self, id: AttemptId) -> Result<Option<LogEntry>, ReadError> {
+        Ok(query::log_entry(&self.shared.journal, id)?)
+    }
+
+    /// A page of the log; `after` is [`Page::next`] of the page before.
+    ///
+    /// # Errors
+    /// What holds it cannot be read, or is damaged.
+    pub fn log(&self, filter: &LogFilter, after: Option<u128>, limit: usize) -> Result<Page<LogEntry>, ReadError> {
+        query::log(&self.shared.journal, filter, after, limit)
+    }
+
+    /// All that is owed, in pages, in order of subscription and sequence: what the dispatcher
+    /// begins with.
+    ///
+    /// # Errors
+    /// The state cannot be read.
+    pub fn for_each_owed(&self, mut visit: impl FnMut(Delivery)) -> Result<(), ReadError> {
+        let mut after: Option<Vec<u8>> = None;
+        loop {
+            let page = self.shared.state.scan(&[keys::OWED], after.as_deref(), 1000)?;
+            let Some((last, _)) = page.last() else { return Ok(()) };
+            after = Some(last.clone());
+            page.iter().filter_map(|(_, value)| step::delivery_of(value)).for_each(&mut visit);
+        }
+    }
+}
+
+impl Idle {
+    /// The store, for reading and to be handed on.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Starts the committer. `changes` hears every change once it is on the disk, in order;
+    /// `failed` hears, once, that the store has failed and why. Neither may block.
+    ///
+    /// # Errors
+    /// No thread could be started.
+    pub fn start(
+        self,
+        clock: impl Fn() -> Timestamp + Send + 'static,
+        changes: impl Fn(Vec<Change>) + Send + 'static,
+        failed: impl Fn(String) + Send + 'static,
+    ) -> std::io::Result<Running> {
+        let Self { store, opened, settings } = self;
+        let desk = Desk {
+            state: opened.state,
+            ledger: opened.ledger,
+            journal: opened.journal,
+            settings,
+            ids: IdSource::after(opened.applied.last_id),
+            batch: opened.applied.batch + 1,
+            bytes: Vec::new(),
+            notes: Vec::new(),
+            changes: Vec::new(),
+            swept: None,
+        };
+        let committer = Committer {
+            inbox: store.shared.inbox.clone(),
+            desk,
+            writer: opened.writer,
+            applied: opened.applied,
+            listeners: Listeners { changes: Box::new(changes), failed: Box::new(failed), clock: Box::new(clock) },
+        };
+        let thread = std::thread::Builder::new().name("committer".to_owned()).spawn(move || committer.run())?;
+        Ok(Running { store, thread })
+    }
+}
+
+impl Running {
+    /// Lets the committer write what waits and ends it. What comes afterwards is refused as
+    /// [`Busy`]. Blocks until the thread has ended.
+    pub fn stop(self) {
+        self.store.shared.inbox.close();
+        if self.thread.join().is_err() {
+            tracing::error!("the committer ended in a panic");
+        }
+        if let Err(error) = open::note_length(&self.store.shared.dir) {
+            tracing::warn!("the length of the state database could not be noted: {error}");
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! The process's own messages, on standard error: short lines for people, or JSON for machines.
+//!
+//! Knows nothing of what is said. What receivers and producers sent may stand in a message, so control
+//! characters never reach the terminal or the journal as themselves.
+
+use std::fmt::{self, Write};
+use std::io::{self, Write as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::panic::{self, PanicHookInfo};
+use std::time::SystemTime;
+
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
+use tracing_subscriber::registry::LookupSpan;
+
+use crate::config::{Diagnostics, Level as Configured, LogFormat};
+use crate::core::time::Timestamp;
+
+/// Sends the process's messages to standard error from now on, panics of its threads included.
+///
+/// # Errors
+/// It was called before; once per process.
+pub fn start(diagnostics: Diagnostics) -> Result<(), AlreadyStarted> {
+    let subscriber = subscriber(diagnostics, stderr_is_journal(), io::stderr);
+    tracing::subscriber::set_global_default(subscriber).map_err(|_| AlreadyStarted)?;
+    panic::set_hook(Box::new(report_panic));
+    Ok(())
+}
+
+/// [`start`] was called before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AlreadyStarted;
+
+impl fmt::Display for AlreadyStarted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the process's messages were set up before")
+    }
+}
+
+impl std::error::Error for AlreadyStarted {}
+
+fn subscriber<W>(diagnostics: Diagnostics, journal: bool, writer: W) -> Box<dyn Subscriber + Send + Sync>
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    let level = match diagnostics.level {
+        Configured::Error => Level::ERROR,
+        Configured::Warn => Level::WARN,
+        Configured::Info => Level::INFO,
+        Configured::Debug => Level::DEBUG,
+        Configured::Trace => Level::TRACE,
+    };
+    // A standard error that is gone must not take a thread with it, which reporting that on it would do.
+    let builder =
+        tracing_subscriber::fmt().with_max_level(level).with_ansi(false).log_internal_errors(false).with_writer(writer);
+    match diagnostics.format {
+        LogFormat::Text => Box::new(builder.event_format(Text { journal }).finish()),
+        LogFormat::Json => Box::new(builder.json().flatten_event(true).with_current_span(false).finish()),
+    }
+}
+
+/// Whether standard error goes straight to the journal: systemd.exec(5), `$JOURNAL_STREAM`.
+fn stderr_is_journal() -> bool {
+    let Ok(stream) = std::env::var("JOURNAL_STREAM") else { return false };
+    let stderr = std::fs::metadata("/proc/self/fd/2");
+    stderr.is_ok_and(|stderr| stream == format!("{}:{}", stderr.dev(), stderr.ino()))
+}
+
+/// `2026-11-23T09:30:00.000Z INFO store: message key=value`. In the journal, which keeps the time
+/// itself, the line begins with its priority instead (sd-daemon(3)).
+struct Text {
+    journal: bool,
+}
+
+impl<S, N> FormatEvent<S, N> for Text
+where
+    S: Subscriber + for<'l> LookupSpan<'l>,
+    N: for<'w> FormatFields<'w> + 'static,
+{
+    fn format_event(&self, context: &FmtContext<'_, S, N>, mut line: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        let level = *event.metadata().level();
+        if self.journal {
+            write!(line, "<{}>", priority(level))?;
+        } else {
+            write!(line, "{} ", Timestamp::from(SystemTime::now()))?;
+        }
+        let room = event.metadata().target().trim_start_matches("hookswitch::");
+        write!(line, "{level} {room}: ")?;
+        let mut fields = Escaping(&mut line);
+        context.format_fields(Writer::new(&mut fields), event)?;
+        writeln!(line)
+    }
+}
+
+/// syslog's severity.
+fn priority(level: Level) -> u8 {
+    match level {
+        Level::ERROR => 3,
+        Level::WARN => 4,
+        Level::INFO => 6,
+        _ => 7,
+    }
+}
+
+/// Passes text on with what would end the line or steer a terminal written as `\n`, `\u{1b}`.
+struct Escaping<W>(W);
+
+impl<W: Write> Write for Escaping<W> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let mut rest = text;
+        while let Some(at) = rest.find(is_unsafe) {
+            let (plain, from) = rest.split_at(at);
+            self.0.write_str(plain)?;
+            let mut characters = from.chars();
+            if let Some(character) = characters.next() {
+                write!(self.0, "{}", character.escape_default())?;
+            }
+            rest = characters.as_str();
+        }
+        self.0.write_str(rest)
+    }
+}
+
+/// Control characters, Unicode's line ends, and those that turn the direction of writing.
+fn is_unsafe(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+fn report_panic(panic: &PanicHookInfo<'_>) {
+    let payload = panic.payload();
+    let text = payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+    let message = text.unwrap_or("no message");
+    let place = panic.location().map_or_else(|| "an unknown place".to_owned(), ToString::to_string);
+    let thread = std::thread::current();
+    let name = thread.name().unwrap_or("unnamed");
+    tracing::error!(target: "hookswitch::panic", "a bug in hookswitch: thread {name} panicked at {place}: {message}");
+    // Whatever becomes of the process, the line is out.
+    let _ = io::stderr().flush();
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Buffer(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Buffer {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// What `say` writes with these settings.
+    fn said(format: LogFormat, level: Configured, journal: bool, say: impl FnOnce()) -> String {
+        let buffer = Buffer::default();
+        let writer = buffer.clone();
+        let subscriber = subscriber(Diagnostics { format, level }, journal, move || writer.clone());
+        tracing::subscriber::with_default(subscriber, say);
+        String::from_utf8(buffer.0.lock().unwrap().clone()).unwrap()
+    }
+
+    #[test]
+    fn a_line_of_text_is_short_and_stamped_where_nobody_else_does() {
+        let say = || tracing::warn!(target: "hookswitch::store", free_bytes = 5, "the disk is low");
+        assert_eq!(said(LogFormat::Text, Configured::Info, true, say), "<4>WARN store: the disk is low free_bytes=5\n");
+        let line = said(LogFormat::Text, Configured::Info, false, say);
+        let (time, rest) = line.split_once(' ').unwrap();
+        assert!(Timestamp::parse(time).is_ok(), "{line}");
+        assert_eq!(rest, "WARN store: the disk is low free_bytes=5\n");
+    }
+
+    #[test]
+    fn foreign_text_neither_ends_a_line_nor_steers_the_terminal() {
+        let evil = "a\r\n<0>fake\u{1b}[2J\u{9b}31m\u{202e}z\u{2028}ü";
+        let say = || tracing::info!(target: "t", url = %evil, shown = ?evil, "got {evil}");
+        let line = said(LogFormat::Text, Configured::Info, true, say);
+        assert_eq!(line.matches('\n').count(), 1, "{line:?}");
+        assert!(!line.trim_end().chars().any(is_unsafe), "{line:?}");
+        assert!(line.contains(r"url=a\r\n<0>fake\u{1b}[2J\u{9b}31m\u{202e}z\u{2028}ü"), "{line:?}");
+
+        let json = said(LogFormat::Json, Configured::Info, false, say);
+        assert_eq!(json.matches('\n').count(), 1, "{json:?}");
+        let parsed: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(parsed["url"], evil);
+        assert_eq!(parsed["level"], "INFO");
+        assert!(!json.trim_end().chars().any(|c| c.is_ascii_control()), "{json:?}");
+    }
+
+    #[test]
+    fn what_is_less_important_than_the_level_is_left_out() {
+        let say = || {
+            tracing::error!("1");
+            tracing::warn!("2");
+            tracing::info!("3");
+        };
+        assert_eq!(said(LogFormat::Text, Configured::Warn, true, say).lines().count(), 2);
+        assert_eq!(said(LogFormat::Text, Configured::Error, true, say).lines().count(), 1);
+        assert_eq!(said(LogFormat::Text, Configured::Trace, true, say).lines().count(), 3);
+    }
+}

@@ -1,0 +1,148 @@
+//! The command line against a running daemon, with `--json` as scripts use it.
+
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::daemon::{Daemon, Exit, hookswitch, run};
+use crate::receiver::{Answer, Receiver};
+
+/// Runs a command that talks to `daemon`.
+#[track_caller]
+fn talk(daemon: &Daemon, arguments: &[&str]) -> Exit {
+    run(to(daemon, arguments))
+}
+
+fn to(daemon: &Daemon, arguments: &[&str]) -> Command {
+    let mut command = hookswitch();
+    command.args(arguments).arg("--url").arg(format!("http://{}", daemon.address));
+    command.arg("--data-dir").arg(daemon.home().data());
+    command
+}
+
+/// What a list command printed: one document, a document with the list, or a line each.
+#[track_caller]
+fn listed(exit: &Exit) -> Vec<Value> {
+    let whole: Result<Value, _> = serde_json::from_str(&exit.stdout);
+    match whole {
+        Ok(Value::Array(items)) => items,
+        Ok(document) => {
+            let list = ["items", "entries"].iter().find_map(|name| document[name].as_array().cloned());
+            list.unwrap_or_else(|| vec![document])
+        }
+        Err(_) => exit.stdout.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect(),
+    }
+}
+
+#[test]
+fn the_first_webhook_on_the_command_line() {
+    let daemon = Daemon::start();
+    let receiver = Receiver::willing();
+    let url = receiver.url("/hook");
+    let add = ["subscription", "add", &url, "--company", "acme", "--events", "call.missed,call.finished", "--json"];
+    let added = talk(&daemon, &add).expect(0).json();
+    // A new subscription is shown with its secret, which the receiver needs.
+    let (subscription, secret) = (&added["subscription"], added["secret"].as_str().unwrap_or_default().to_owned());
+    let id = subscription["id"].as_str().unwrap_or_default().to_owned();
+    assert_eq!(subscription["url"], url.as_str(), "{added}");
+    assert_eq!(subscription["events"], json!(["call.finished", "call.missed"]), "{added}");
+
+    let sent = talk(&daemon, &["send", "call.missed", "--company", "acme", "--json"]).expect(0).json();
+    assert_eq!(sent["deliveries"], 1, "{sent}");
+    let request = receiver.wait_for(1)[0].clone();
+    assert_eq!(sent["id"], request.webhook_id());
+    assert!(request.is_signed_with(&secret), "{added}");
+    let shown = talk(&daemon, &["subscription", "secret", &id]).expect(0).stdout;
+    assert!(shown.contains(&secret), "{shown}");
+
+    daemon.wait_for_list("/v1/log", 1);
+    let log = listed(&talk(&daemon, &["log", "--json"]).expect(0));
+    assert_eq!(log.len(), 1, "{log:?}");
+    assert_eq!((&log[0]["event_id"], &log[0]["response"]), (&sent["id"], &json!(200)), "{log:?}");
+    let list = listed(&talk(&daemon, &["subscription", "list", "--json"]).expect(0));
+    assert_eq!(list.iter().map(|item| &item["id"]).collect::<Vec<_>>(), [&json!(id)]);
+    let status = talk(&daemon, &["status", "--json"]).expect(0);
+    assert!(status.json().is_object(), "{status:?}");
+    let table = talk(&daemon, &["log"]).expect(0).stdout;
+    for wanted in ["200", "call.missed", "delivered"] {
+        assert!(table.contains(wanted), "{wanted} in {table}");
+    }
+    assert!(table.lines().all(|line| line.chars().count() <= 80), "wider than 80 columns: {table}");
+}
+
+#[test]
+fn a_subscription_is_changed_paused_and_removed() {
+    let daemon = Daemon::start();
+    let subscription = daemon.subscribe("http://127.0.0.1:9/", json!({}));
+    let id = subscription.id.as_str();
+    let seen = || daemon.api().get(&subscription.path()).expect(200).json();
+    talk(&daemon, &["subscription", "disable", id]).expect(0);
+    assert_eq!(seen()["enabled"], false);
+    talk(&daemon, &["subscription", "enable", id]).expect(0);
+    assert_eq!(seen()["enabled"], true);
+    talk(&daemon, &["subscription", "edit", id, "--format", "form", "--events", "call.new"]).expect(0);
+    assert_eq!((&seen()["format"], &seen()["events"]), (&json!("form"), &json!(["call.new"])));
+    let shown = talk(&daemon, &["subscription", "show", id, "--json"]).expect(0).json();
+    assert_eq!(shown["id"], id);
+    let rotated = talk(&daemon, &["subscription", "rotate-secret", id]).expect(0).stdout;
+    assert!(rotated.contains("whsec_") && !rotated.contains(&subscription.secret), "{rotated}");
+    talk(&daemon, &["subscription", "remove", id]).expect(0);
+    daemon.api().get(&subscription.path()).expect_problem(&[404]);
+    let gone = talk(&daemon, &["subscription", "show", id]).expect(1);
+    assert!(!gone.stderr.is_empty(), "{gone:?}");
+}
+
+#[test]
+fn test_says_whether_a_url_works_by_words_and_by_exit_status() {
+    let daemon = Daemon::start();
+    let receiver = Receiver::start(|request| Answer::status(if request.path == "/hook" { 200 } else { 404 }));
+    let found = talk(&daemon, &["test", &receiver.url("/hook"), "--json"]).expect(0).json();
+    assert_eq!((&found["response"], &found["working"]), (&json!(200), &json!(true)), "{found}");
+    let found = talk(&daemon, &["test", &receiver.url("/nowhere"), "--json"]).expect(1).json();
+    assert_eq!((&found["response"], &found["working"]), (&json!(404), &json!(false)), "{found}");
+    let told = talk(&daemon, &["test", &receiver.url("/nowhere")]).expect(1);
+    assert!(told.stdout.contains("404"), "{told:?}");
+}
+
+#[test]
+fn what_goes_wrong_is_told_on_standard_error() {
+    let daemon = Daemon::start();
+    let refused = talk(&daemon, &["send", "call.exploded", "--company", "acme"]).expect(1);
+    assert!(refused.stderr.contains("event type"), "what is wrong: {refused:?}");
+    let mut stranger = hookswitch();
+    stranger.args(["status", "--token", "wrong", "--url"]).arg(format!("http://{}", daemon.address));
+    let refused = run(stranger).expect(1);
+    assert!(refused.stderr.to_lowercase().contains("token"), "{refused:?}");
+    let address = daemon.address;
+    let (home, _) = daemon.stop();
+    let mut nobody = hookswitch();
+    nobody.args(["status", "--url"]).arg(format!("http://{address}")).arg("--data-dir").arg(home.data());
+    let refused = run(nobody).expect(1);
+    assert!(refused.stderr.contains(&address.to_string()), "where it looked: {refused:?}");
+    let mut usage = hookswitch();
+    usage.args(["send", "--colour"]);
+    run(usage).expect(2);
+}
+
+#[test]
+fn commands_without_a_daemon() {
+    let mut example = hookswitch();
+    example.arg("check-config").arg(concat!(env!("CARGO_MANIFEST_DIR"), "/config.example.toml"));
+    run(example).expect(0);
+    let mut completions = hookswitch();
+    completions.args(["completions", "bash"]);
+    assert!(run(completions).expect(0).stdout.contains("hookswitch"));
+    let mut version = hookswitch();
+    version.arg("--version");
+    assert!(run(version).expect(0).stdout.contains(env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn the_demo_does_the_main_job() {
+    let mut demo = hookswitch();
+    demo.arg("demo");
+    let exit = run(demo).expect(0);
+    for event_type in crate::platform::EVENT_TYPES.iter().filter(|name| **name != "call.smsfollowup") {
+        assert!(exit.stdout.contains(event_type), "{event_type} in {}", exit.stdout);
+    }
+}

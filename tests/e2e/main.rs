@@ -1,0 +1,27 @@
+//! End-to-end tests: the real binary on real temporary directories, seen from outside only.
+//!
+//! They know PRODUCT.md and nothing of the rooms, apart from the few values of `core` that a receiver would have too
+//! (signatures, secrets, times). Every wait is for a condition, every port is 0, and each test has a daemon of its own,
+//! so they run in parallel. A test that fails shows what its receivers got and what its daemon said.
+
+#![allow(clippy::unwrap_used, reason = "a test's helpers fail by panicking, as tests do")]
+
+mod access;
+mod bad_input;
+mod cli;
+mod client;
+mod daemon;
+mod data;
+mod durability;
+mod log;
+mod main_job;
+mod ordering;
+mod pause;
+mod platform;
+mod probe;
+mod receiver;
+mod retry;
+mod service;
+mod subscriptions;
+mod wait;
+mod wire;

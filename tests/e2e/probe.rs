@@ -1,0 +1,133 @@
+//! The test of a URL: what came back in plain words, at once, and in the log only where a subscription was tested.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::daemon::{Daemon, Home};
+use crate::receiver::{Answer, Receiver};
+
+/// A daemon that does not wait long for a receiver.
+fn impatient() -> Daemon {
+    Home::new().set("senders.timeout", "\"1s\"").set("senders.connect_timeout", "\"500ms\"").start()
+}
+
+#[track_caller]
+fn probe(daemon: &Daemon, body: &Value) -> Value {
+    let found = daemon.api().post("/v1/test", body).expect(200).json();
+    assert!(found["message"].as_str().is_some_and(|message| message.len() > 20), "in plain words: {found}");
+    assert!(found["duration_ms"].is_number() && found["phases"].is_object() | found["phases"].is_array(), "{found}");
+    found
+}
+
+#[test]
+fn an_answering_url_works_and_a_404_does_not() {
+    let daemon = impatient();
+    let receiver = Receiver::start(|request| match request.path.as_str() {
+        "/hook" => Answer::status(200).body("thank you"),
+        _ => Answer::status(404).body("no such page"),
+    });
+    let found = probe(&daemon, &json!({"url": receiver.url("/hook")}));
+    assert_eq!((&found["response"], &found["working"]), (&json!(200), &json!(true)), "{found}");
+    assert!(found["error"].is_null(), "{found}");
+    assert_eq!(found["response_body"], "thank you", "{found}");
+    assert_eq!(found["address"], receiver.address().to_string(), "{found}");
+    assert!(
+        found["curl"].as_str().is_some_and(|curl| curl.contains("curl") && curl.contains(&receiver.url("/hook"))),
+        "{found}"
+    );
+
+    let found = probe(&daemon, &json!({"url": receiver.url("/nowhere")}));
+    assert_eq!((&found["response"], &found["working"]), (&json!(404), &json!(false)), "{found}");
+    let message = found["message"].as_str().unwrap_or_default().to_lowercase();
+    assert!(message.contains("not working") && message.contains("correct"), "what to do about it: {found}");
+    let bodies: Vec<_> = receiver.requests().iter().map(|request| request.text()).collect();
+    assert!(bodies.iter().all(|body| body.contains("call_id")), "a sample event: {bodies:?}");
+}
+
+#[test]
+fn every_other_outcome_is_named() {
+    let daemon = impatient();
+    let elsewhere = Receiver::willing();
+    let target = elsewhere.url("/");
+    let receiver = Receiver::start(move |request| match request.path.as_str() {
+        "/moved" => Answer::status(302).header("location", target.clone()),
+        "/broken" => Answer::status(500),
+        "/close" => Answer::Close,
+        _ => Answer::Hang,
+    });
+    for (path, status) in [("/moved", 302), ("/broken", 500)] {
+        let found = probe(&daemon, &json!({"url": receiver.url(path)}));
+        assert_eq!((&found["response"], &found["working"]), (&json!(status), &json!(false)), "{found}");
+    }
+    assert_eq!(elsewhere.requests().len(), 0, "a redirect was followed");
+
+    let begun = Instant::now();
+    let found = probe(&daemon, &json!({"url": receiver.url("/hang")}));
+    assert!(begun.elapsed() < Duration::from_secs(10), "a timeout of 1 s took {:?}", begun.elapsed());
+    assert_eq!((&found["response"], &found["working"]), (&Value::Null, &json!(false)), "{found}");
+    assert_eq!(found["phase"], "wait", "{found}");
+    assert!(found["error"].as_str().is_some_and(|error| error.contains("timeout")), "{found}");
+
+    let found = probe(&daemon, &json!({"url": receiver.url("/close")}));
+    assert_eq!((&found["response"], &found["working"]), (&Value::Null, &json!(false)), "{found}");
+    let address = receiver.address();
+    drop(receiver);
+    let found = probe(&daemon, &json!({"url": format!("http://{address}/")}));
+    assert_eq!((&found["response"], &found["working"]), (&Value::Null, &json!(false)), "{found}");
+    assert!(found["error"].as_str().is_some_and(|error| error.contains("refused")), "{found}");
+    assert_eq!(found["phase"], "connect", "{found}");
+    let found = probe(&daemon, &json!({"url": "http://no-such-host.invalid/"}));
+    assert_eq!((&found["response"], &found["phase"]), (&Value::Null, &json!("resolve")), "{found}");
+    assert_eq!(daemon.list("/v1/log").len(), 0, "a URL that is not saved has no log");
+}
+
+#[test]
+fn a_probe_sends_what_was_asked_for() {
+    let daemon = impatient();
+    let receiver = Receiver::willing();
+    let body = json!({"url": receiver.url("/"), "format": "form", "layout": "flat", "event": "call.missed",
+        "headers": {"X-Api-Key": "k3y-v4lue"}});
+    let found = probe(&daemon, &body);
+    let request = receiver.wait_for(1)[0].clone();
+    assert_eq!(request.header("x-api-key"), Some("k3y-v4lue"));
+    assert!(request.header("content-type").is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded")));
+    assert!(request.form().contains(&("event".to_owned(), "call.missed".to_owned())), "{request:?}");
+    assert_eq!(found["request"]["body"], request.text(), "{found}");
+    assert!(request.header("webhook-signature").is_some(), "a probe is signed");
+    for bad in [
+        json!({}),
+        json!({"url": 5}),
+        json!({"url": "nonsense"}),
+        json!({"url": receiver.url("/"), "event": "call.exploded"}),
+        json!({"url": receiver.url("/"), "format": "xml"}),
+        json!({"url": receiver.url("/"), "colour": "red"}),
+    ] {
+        daemon.api().post("/v1/test", &bad).expect_problem(&[422]);
+    }
+}
+
+#[test]
+fn the_probe_of_a_subscription_is_signed_and_logged_as_a_test() {
+    let daemon = impatient();
+    let receiver = Receiver::start(|request| Answer::status(if request.nth == 0 { 404 } else { 200 }));
+    let subscription = daemon.subscribe(&receiver.url("/"), json!({"events": ["call.finished"]}));
+    let test = format!("{}/test", subscription.path());
+    let found = daemon.api().post(&test, &json!({})).expect(200).json();
+    assert_eq!((&found["response"], &found["working"]), (&json!(404), &json!(false)), "{found}");
+    let found = daemon.api().post(&test, &json!({"event": "call.missed"})).expect(200).json();
+    assert_eq!((&found["response"], &found["working"]), (&json!(200), &json!(true)), "{found}");
+    let requests = receiver.wait_for(2);
+    assert!(requests.iter().all(|request| request.is_signed_with(&subscription.secret)), "signed with its own secret");
+    assert_eq!(requests[1].json()["type"], "call.missed");
+    let entries = daemon.wait_for_list("/v1/log", 2);
+    let seen: Vec<_> =
+        entries.iter().map(|entry| (&entry["test"], &entry["response"], &entry["subscription"])).collect();
+    let id = json!(subscription.id);
+    assert_eq!(seen, [(&json!(true), &json!(200), &id), (&json!(true), &json!(404), &id)]);
+    assert_eq!(daemon.list("/v1/log?test=false").len(), 0);
+    // A probe is no event: nothing is owed, nothing is retried, no number is used up.
+    assert_eq!(daemon.list("/v1/events").len() + daemon.list("/v1/deliveries").len(), 0);
+    daemon.accept(&crate::platform::event("call.finished", "c1"));
+    assert_eq!(receiver.wait_for(3)[2].sequence(), 1);
+}

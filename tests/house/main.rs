@@ -1,0 +1,266 @@
+//! The house rules that the compiler does not know: who may import whom, which package belongs to which
+//! room, how long a file may be, and that what the README names is there.
+//!
+//! Each message names the rule and what to do instead. The checker is itself checked on small inputs.
+
+mod code;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use code::{crate_paths, words_and_signs};
+
+/// No `.rs` file is longer.
+const MOST_LINES: usize = 500;
+
+/// A room, the rooms it may import, and, where it may only see a part of one, which part.
+struct Room {
+    name: &'static str,
+    knows: &'static [&'static str],
+}
+
+/// 'Who may know whom' of the design: no arrow goes back.
+const ROOMS: &[Room] = &[
+    Room { name: "core", knows: &[] },
+    Room { name: "config", knows: &["core"] },
+    Room { name: "telemetry", knows: &["core", "config"] },
+    Room { name: "service", knows: &["core"] },
+    Room { name: "store", knows: &["core"] },
+    Room { name: "sender", knows: &["core"] },
+    Room { name: "dispatch", knows: &["core", "store", "sender"] },
+    Room {
+        name: "http",
+        knows: &["core", "config", "store", "sender::probe", "sender::transport", "sender::Transport"],
+    },
+    Room { name: "daemon", knows: &["core", "config", "telemetry", "service", "store", "sender", "dispatch", "http"] },
+    Room { name: "cli", knows: &["core", "config", "telemetry", "service", "daemon"] },
+    Room { name: "main", knows: &["cli"] },
+];
+
+/// Words of the code that belong to one place, and what to do elsewhere.
+struct Reserved {
+    words: &'static [&'static str],
+    places: &'static [&'static str],
+    instead: &'static str,
+}
+
+const RESERVED: &[Reserved] = &[
+    Reserved {
+        words: &["sled", "bincode"],
+        places: &["src/store/"],
+        instead: "say it with a verb of `store::Store`, in domain words",
+    },
+    Reserved {
+        words: &["ureq"],
+        places: &["src/sender/", "src/cli/client.rs"],
+        instead: "post through `sender::Transport`; the command line calls the daemon through `cli/client.rs`",
+    },
+    Reserved {
+        words: &["async", "await", "tokio", "hyper", "hyper_util", "http_body_util"],
+        places: &["src/http/"],
+        instead: "stay synchronous: a thread and a channel; only the edge in `http` is async",
+    },
+    Reserved { words: &["figment"], places: &["src/config/"], instead: "add a key to `config` and take its value" },
+    Reserved {
+        words: &["ctrlc", "sd_notify"],
+        places: &["src/service/"],
+        instead: "use `service::on_stop_signal` and `service::notify_*`",
+    },
+    Reserved {
+        words: &["clap", "clap_complete"],
+        places: &["src/cli/", "src/main.rs"],
+        instead: "take a value; only `cli` reads arguments",
+    },
+    Reserved {
+        words: &["unsafe"],
+        places: &["src/store/"],
+        instead: "find the safe way; the one exception is the interposed sync in `store`",
+    },
+];
+
+/// The room of a file under `src/`, and how deep its module stands (`src/a.rs` 1, `src/a/b.rs` 2).
+fn room_and_depth(path: &str) -> Option<(&str, usize)> {
+    let module = path.strip_prefix("src/")?.strip_suffix(".rs")?;
+    let module = module.strip_suffix("/mod").unwrap_or(module);
+    (module != "lib").then(|| (module.split('/').next().unwrap_or(module), module.split('/').count()))
+}
+
+/// Imports of `path` that go against the design.
+fn forbidden_imports(path: &str, text: &str) -> Vec<String> {
+    let Some((room, depth)) = room_and_depth(path) else { return Vec::new() };
+    let Some(rules) = ROOMS.iter().find(|known| known.name == room) else {
+        return vec![format!("{path}: `{room}` is a new room: say in ROOMS of tests/house whom it may know")];
+    };
+    let mut faults = BTreeSet::new();
+    for target in crate_paths(&words_and_signs(text), depth) {
+        let first = target.split("::").next().unwrap_or_default();
+        let is_room = ROOMS.iter().any(|known| known.name == first);
+        let allowed = |known: &&str| target == *known || target.starts_with(&format!("{known}::"));
+        if is_room && first != room && !rules.knows.iter().any(allowed) {
+            let knows = if rules.knows.is_empty() { "no other room".to_owned() } else { rules.knows.join(", ") };
+            faults.insert(format!(
+                "{path}: imports `{target}`, but `{room}` may know only: {knows}. Hand the value or a function in \
+                 from `daemon`, or move the rule to `core`"
+            ));
+        }
+    }
+    faults.into_iter().collect()
+}
+
+/// Packages and keywords of `path` that belong elsewhere.
+fn reserved_words(path: &str, text: &str) -> Vec<String> {
+    let used: BTreeSet<String> = words_and_signs(text).into_iter().collect();
+    let mut faults = Vec::new();
+    for rule in RESERVED.iter().filter(|rule| !rule.places.iter().any(|place| path.starts_with(place))) {
+        for word in rule.words.iter().filter(|word| used.contains(**word)) {
+            let places = rule.places.join(" and ");
+            faults.push(format!("{path}: `{word}` belongs to {places}: {}", rule.instead));
+        }
+    }
+    faults
+}
+
+/// What is wrong with a file's form.
+fn form(path: &str, text: &str) -> Vec<String> {
+    let mut faults = Vec::new();
+    let lines = text.lines().count();
+    if lines > MOST_LINES {
+        faults.push(format!("{path}: has {lines} lines, at most {MOST_LINES}: divide it along its subject"));
+    }
+    if path.starts_with("src/") && !path.ends_with("/tests.rs") && !text.starts_with("//!") {
+        faults.push(format!("{path}: must begin with `//!`: what it is for, what it must not know, what always holds"));
+    }
+    let name = path.rsplit('/').next().unwrap_or(path);
+    if ["utils.rs", "util.rs", "common.rs", "helpers.rs", "manager.rs", "misc.rs"].contains(&name) {
+        faults.push(format!("{path}: name the file by what lives in it"));
+    }
+    faults
+}
+
+/// Paths of this repository that a document names, in backticks or as links, and that are not there.
+fn missing_paths(document: &str, exists: impl Fn(&str) -> bool) -> Vec<String> {
+    let in_backticks = document.split('`').skip(1).step_by(2).flat_map(str::split_whitespace);
+    let in_links = document.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+    let ours = ["src/", "tests/", "benches/", "systemd/", ".ci/", "config.", "Cargo.", "LICENSE", "README"];
+    let named = in_backticks.filter(|word| ours.iter().any(|start| word.starts_with(start)));
+    let linked = in_links.filter(|link| !link.contains("://") && !link.starts_with('#'));
+    let missing: BTreeSet<&str> = named.chain(linked).filter(|path| !exists(path)).collect();
+    missing.into_iter().map(|path| format!("README.md names `{path}`, which is not there")).collect()
+}
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Every `.rs` file below `dir`, as its path from the root and its text.
+fn sources(dir: &str) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    let mut open = vec![root().join(dir)];
+    while let Some(dir) = open.pop() {
+        for entry in fs::read_dir(&dir).into_iter().flatten() {
+            let path = entry.expect("an entry of a directory of ours").path();
+            if path.is_dir() {
+                open.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = fs::read_to_string(&path).expect("a source in UTF-8");
+                found.push((from_root(&path), text));
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+fn from_root(path: &Path) -> String {
+    path.strip_prefix(root()).ok().and_then(Path::to_str).expect("a path below the root, in UTF-8").to_owned()
+}
+
+fn assert_clean(faults: &[String]) {
+    assert!(faults.is_empty(), "\n{}\n", faults.join("\n"));
+}
+
+#[test]
+fn no_arrow_goes_back() {
+    let sources = sources("src");
+    assert!(sources.len() > 10, "the sources were not found");
+    let faults: Vec<String> = sources.iter().flat_map(|(path, text)| forbidden_imports(path, text)).collect();
+    assert_clean(&faults);
+}
+
+#[test]
+fn every_package_stays_in_its_room() {
+    let faults: Vec<String> = sources("src").iter().flat_map(|(path, text)| reserved_words(path, text)).collect();
+    assert_clean(&faults);
+}
+
+#[test]
+fn unsafe_is_in_one_module_at_most() {
+    let sources = sources("src");
+    let with = sources.iter().filter(|(_, text)| words_and_signs(text).iter().any(|word| word == "unsafe"));
+    let files: Vec<&str> = with.map(|(path, _)| path.as_str()).collect();
+    assert!(files.len() <= 1, "unsafe code belongs into the one module of the interposed sync, not into {files:?}");
+}
+
+#[test]
+fn files_keep_their_form() {
+    let all = ["src", "tests", "benches"].into_iter().flat_map(sources);
+    let faults: Vec<String> = all.flat_map(|(path, text)| form(&path, &text)).collect();
+    assert_clean(&faults);
+}
+
+#[test]
+fn what_the_readme_names_is_there() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    assert_clean(&missing_paths(&readme, |path| root().join(path).exists()));
+}
+
+#[test]
+fn the_checker_sees_what_goes_against_the_rules() {
+    let core = forbidden_imports("src/core/event.rs", "use crate::store::Store;");
+    assert!(core.len() == 1 && core[0].contains("may know only: no other room"), "{core:?}");
+    for (path, text, faults) in [
+        ("src/store/mod.rs", "use crate::{core::id, sender::{pool, probe as p}};", 2),
+        ("src/sender/pool.rs", "fn f() { let x = crate::store::Store::open(); }", 1),
+        ("src/config/mod.rs", "use super::http;", 1),
+        ("src/core/event.rs", "use super::super::store;", 1),
+        ("src/core/event.rs", "use super::store;", 0),
+        ("src/http/test.rs", "use crate::sender::pool::Pool;", 1),
+        ("src/http/test.rs", "use crate::sender::{probe::Findings, Transport};", 0),
+        ("src/cli/send.rs", "use crate::store::Store;", 1),
+        ("src/main.rs", "fn main() { hookswitch::cli::run() }", 0),
+        ("src/main.rs", "fn main() { hookswitch::store::run() }", 1),
+        ("src/lib.rs", "pub mod store; use crate::store;", 0),
+        ("src/attic/mod.rs", "//! new", 1),
+        ("src/core/event.rs", "// use crate::store;\n/* crate::store */ const A: &str = \"crate::store\";", 0),
+        ("src/core/event.rs", "const A: &str = r#\"\"crate::store\"#; const B: char = '\"'; use crate::core::id;", 0),
+    ] {
+        assert_eq!(forbidden_imports(path, text).len(), faults, "{path}: {text}");
+    }
+}
+
+#[test]
+fn the_checker_sees_packages_out_of_their_rooms() {
+    for (path, text, faults) in [
+        ("src/dispatch/mod.rs", "use sled::Db;", 1),
+        ("src/store/mod.rs", "use sled::Db; use bincode::Encode;", 0),
+        ("src/cli/client.rs", "use ureq::Agent;", 0),
+        ("src/cli/log.rs", "use ureq::Agent;", 1),
+        ("src/daemon.rs", "async fn f() { tokio::spawn(g()).await }", 3),
+        ("src/core/event.rs", "//! not async, no sled\nstruct Unsafe<'a>(&'a str);", 0),
+        ("src/core/event.rs", "unsafe { x() }", 1),
+    ] {
+        assert_eq!(reserved_words(path, text).len(), faults, "{path}: {text}");
+    }
+}
+
+#[test]
+fn the_checker_sees_bad_form_and_missing_paths() {
+    assert_eq!(form("src/core/a.rs", "//! a\n").len(), 0);
+    assert_eq!(form("src/core/a.rs", "use x;\n").len(), 1);
+    assert_eq!(form("src/core/utils.rs", &"//! a\n".repeat(501)).len(), 2);
+    let document =
+        "See `src/lib.rs`, `cat src/none.rs`, [a](LICENSE), [b](https://x.example/src/), `http` and [c](docs/x).";
+    let missing = missing_paths(document, |path| ["src/lib.rs", "LICENSE"].contains(&path));
+    assert_eq!(missing.len(), 2, "{missing:?}");
+}
