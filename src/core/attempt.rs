@@ -181,6 +181,8 @@ pub struct LogEntry {
     pub next_attempt: Option<Timestamp>,
     /// Whether it was a probe.
     pub test: bool,
+    /// Whether a replay had put the delivery back into the queue.
+    pub replay: bool,
     /// The event; `None` for a probe.
     pub event: Option<EventId>,
     /// The delivery; `None` for a probe.
@@ -230,6 +232,7 @@ impl LogEntry {
             attempt: 0,
             next_attempt: None,
             test: false,
+            replay: delivery.replay,
             event: Some(delivery.event),
             delivery: Some(delivery.id),
             subscription: delivery.subscription,

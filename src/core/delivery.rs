@@ -76,6 +76,8 @@ pub struct Delivery {
     pub first_failed_at: Option<Timestamp>,
     /// The last status code that came back.
     pub last_response: Option<u16>,
+    /// Whether a replay put it back into the queue.
+    pub replay: bool,
 }
 
 /// What is to be done after an attempt.
@@ -173,6 +175,7 @@ mod tests {
             expire_at: None,
             first_failed_at: None,
             last_response: None,
+            replay: false,
         }
     }
 

@@ -80,6 +80,7 @@ impl Tried<'_> {
                 _ => None,
             },
             test: false,
+            replay: after.replay,
             event: Some(after.event),
             delivery: Some(after.id),
             subscription: after.subscription,

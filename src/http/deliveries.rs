@@ -152,6 +152,7 @@ mod tests {
             expire_at: None,
             first_failed_at: None,
             last_response: Some(500),
+            replay: false,
         };
         let time = at.to_string();
         let mut wanted = serde_json::json!({

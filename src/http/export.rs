@@ -109,7 +109,7 @@ fn ndjson(entries: &[LogEntry]) -> serde_json::Result<Vec<u8>> {
 }
 
 /// The columns, those first that every reader of the log looks for.
-const COLUMNS: [&str; 18] = [
+const COLUMNS: [&str; 19] = [
     "Response",
     "Created",
     "Event",
@@ -128,6 +128,7 @@ const COLUMNS: [&str; 18] = [
     "Delivery",
     "Subscription",
     "Id",
+    "Replay",
 ];
 
 fn csv(entries: &[LogEntry], header: bool) -> Result<Vec<u8>, csv::Error> {
@@ -164,6 +165,7 @@ fn cells(entry: &Shown<'_>) -> [String; COLUMNS.len()] {
         text(entry.delivery.map(|id| id.0)),
         entry.subscription.0.to_string(),
         entry.id.0.to_string(),
+        entry.replay.to_string(),
     ]
 }
 
@@ -197,6 +199,7 @@ pub(super) mod tests {
             attempt: 1,
             next_attempt: None,
             test: false,
+            replay: false,
             event: None,
             delivery: None,
             subscription: SubscriptionId::from_bits(8),

@@ -242,6 +242,7 @@ fn entry(subscription: &Subscription, event: &Entry, findings: &Findings, now: T
         attempt: 1,
         next_attempt: None,
         test: true,
+        replay: false,
         event: None,
         delivery: None,
         subscription: subscription.id,

@@ -23,7 +23,7 @@ use super::desk::Desk;
 use super::journal::Writer;
 use super::record::Applied;
 use super::step;
-use super::{Accepted, Busy, Change, Finish, Reply, WriteError};
+use super::{Accepted, Busy, Change, Finish, Replay, Reply, WriteError};
 
 /// How many commands may wait.
 const MOST_WAITING: usize = 4096;
@@ -52,6 +52,8 @@ pub(super) enum Command {
     Retry(DeliveryId, Reply<Delivery>),
     Cancel(DeliveryId, Reply<Delivery>),
     Probe(Box<LogEntry>, Reply<AttemptId>),
+    Replay(SubscriptionId, Replay, Reply<()>),
+    Discard(SubscriptionId, Reply<u64>),
 }
 
 impl Command {
@@ -202,17 +204,16 @@ impl Committer {
         let checkpointer = Checkpointer::start(self.desk.state.clone(), move || inbox.break_off())
             .map_err(|error| format!("no thread for checkpoints could be started: {error}"))?;
         let mut dirty = Dirty::default();
-        let mut untidy = true;
         loop {
-            let until = if untidy { Some(Instant::now()) } else { dirty.since.map(|since| since + CHECKPOINT_EVERY) };
+            let until =
+                if self.desk.untidy { Some(Instant::now()) } else { dirty.since.map(|since| since + CHECKPOINT_EVERY) };
             let (commands, finishes, closing) = self.inbox.take(until);
             let idle = commands.is_empty() && finishes.is_empty();
-            untidy |= commands.iter().any(|command| matches!(command, Command::Delete(..)));
             if let Some(failure) = checkpointer.failure() {
                 commands.into_iter().for_each(refuse);
                 return Err(failure);
             }
-            let wrote = self.commit(commands, finishes, &mut untidy)?;
+            let wrote = self.commit(commands, finishes)?;
             if wrote > 0 {
                 dirty.since.get_or_insert_with(Instant::now);
                 dirty.journal += wrote;
@@ -256,12 +257,12 @@ impl Committer {
     }
 
     /// Carries out one batch: decide, write, sync, tell. Says how many bytes were written.
-    fn commit(&mut self, commands: Vec<Command>, finishes: Vec<Finish>, untidy: &mut bool) -> Result<u64, String> {
+    fn commit(&mut self, commands: Vec<Command>, finishes: Vec<Finish>) -> Result<u64, String> {
         let now = (self.listeners.clock)();
         let mut answers: Vec<Answer> = Vec::with_capacity(commands.len());
         let state = self.desk.state.clone();
         let ahead = state.ahead();
-        let decided = self.decide(commands, finishes, &mut answers, now, untidy);
+        let decided = self.decide(commands, finishes, &mut answers, now);
         let written = decided.and_then(|()| self.write());
         drop(ahead);
         let durable = written.is_ok();
@@ -283,7 +284,6 @@ impl Committer {
         finishes: Vec<Finish>,
         answers: &mut Vec<Answer>,
         now: Timestamp,
-        untidy: &mut bool,
     ) -> Result<(), String> {
         for finish in finishes {
             self.desk.finish(finish, now).map_err(|error| error.to_string())?;
@@ -295,8 +295,8 @@ impl Committer {
                 return Err(error.to_string());
             }
         }
-        if *untidy {
-            *untidy = self.desk.tidy(now).map_err(|error| error.to_string())?;
+        if self.desk.untidy {
+            self.desk.tidy(now).map_err(|error| error.to_string())?;
         }
         Ok(())
     }
@@ -330,6 +330,8 @@ impl Committer {
             Command::Delete(id, reply) => answer!(self.desk.delete(id), reply),
             Command::Retry(id, reply) => answer!(self.desk.retry(id, now), reply),
             Command::Cancel(id, reply) => answer!(self.desk.cancel(id, now), reply),
+            Command::Replay(id, replay, reply) => answer!(self.desk.replay(id, replay, now), reply),
+            Command::Discard(id, reply) => answer!(self.desk.discard(id), reply),
             Command::Probe(entry, reply) => answer!(self.desk.record_probe(*entry, now), reply),
         }
         Ok(())
@@ -374,7 +376,8 @@ fn refuse(command: Command) {
         Command::Accept(_, reply) => reply(Err(unavailable)),
         Command::Create(_, reply) | Command::Change(_, _, reply) => reply(Err(unavailable)),
         Command::Rotate(_, _, reply) => reply(Err(unavailable)),
-        Command::Delete(_, reply) => reply(Err(unavailable)),
+        Command::Delete(_, reply) | Command::Replay(_, _, reply) => reply(Err(unavailable)),
+        Command::Discard(_, reply) => reply(Err(unavailable)),
         Command::Retry(_, reply) | Command::Cancel(_, reply) => reply(Err(unavailable)),
         Command::Probe(_, reply) => reply(Err(unavailable)),
     }

@@ -23,7 +23,7 @@ use super::step::{self, Step, lock};
 use super::{Accepted, Change, Finish, Health, Settings, WriteError, keys, query};
 
 /// How many deliveries of a deleted subscription are cancelled between two group commits.
-const CANCELLED_AT_ONCE: usize = 64;
+pub(super) const CANCELLED_AT_ONCE: usize = 64;
 /// How many producers' ids are looked at between two checkpoints.
 const SWEPT_AT_ONCE: usize = 512;
 
@@ -44,14 +44,16 @@ pub(super) struct Desk {
     pub(super) changes: Vec<Change>,
     /// Where the sweep through the producers' ids is.
     pub(super) swept: Option<Vec<u8>>,
+    /// Whether there may be something for [`Desk::tidy`] to do.
+    pub(super) untidy: bool,
 }
 
 /// A command's end: its answer, or that the store has failed.
-type Done<T> = Result<Result<T, WriteError>, StateError>;
+pub(super) type Done<T> = Result<Result<T, WriteError>, StateError>;
 
 impl Desk {
     /// Writes the steps as one: after a crash there are all of them or none.
-    fn write(&mut self, steps: Vec<Step>) -> Result<(), StateError> {
+    pub(super) fn write(&mut self, steps: Vec<Step>) -> Result<(), StateError> {
         let last = steps.len().saturating_sub(1);
         for (index, step) in steps.into_iter().enumerate() {
             let offset = place::u32_of(self.bytes.len());
@@ -62,7 +64,7 @@ impl Desk {
         Ok(())
     }
 
-    fn next_id(&mut self, now: Timestamp) -> u128 {
+    pub(super) fn next_id(&mut self, now: Timestamp) -> u128 {
         self.ids.next(now, random_bits())
     }
 
@@ -137,6 +139,7 @@ impl Desk {
                 expire_at: expire_after.map(|after| event.accepted_at.plus(*after)),
                 first_failed_at: None,
                 last_response: None,
+                replay: false,
             });
             *sequence += 1;
         }
@@ -168,6 +171,7 @@ impl Desk {
                 .map(|subscription| Step::Subscription(Box::new(SubscriptionRecord::new(subscription, false)))),
         );
         self.write(steps)?;
+        self.untidy |= after.replay;
         self.changes.push(Change::Finished(after));
         self.changes.extend(disabled.map(|subscription| Change::Subscription(Arc::new(subscription))));
         Ok(())
@@ -222,7 +226,7 @@ impl Desk {
         Ok(self.keep(changed)?.map(|_| secret))
     }
 
-    fn current(&self, id: SubscriptionId) -> Option<Arc<Subscription>> {
+    pub(super) fn current(&self, id: SubscriptionId) -> Option<Arc<Subscription>> {
         lock(&self.ledger).get(id).map(|account| account.subscription.clone())
     }
 
@@ -237,6 +241,7 @@ impl Desk {
     pub(super) fn delete(&mut self, id: SubscriptionId) -> Done<()> {
         let Some(current) = self.current(id) else { return Ok(Err(WriteError::NotFound)) };
         self.write(vec![Step::Subscription(Box::new(SubscriptionRecord::new(&current, true)))])?;
+        self.untidy = true;
         self.changes.push(Change::Deleted(id));
         Ok(Ok(()))
     }
@@ -254,6 +259,8 @@ impl Desk {
             return Ok(Err(WriteError::Conflict(gone.to_owned())));
         }
         delivery.due = now;
+        delivery.replay = false;
+        self.untidy |= !lock(&self.ledger).replays().is_empty();
         delivery.give_up_at = delivery.give_up_at.max(now.plus(self.settings.give_up_after));
         // Somebody wants it now, however old it is.
         delivery.expire_at = None;
@@ -290,6 +297,7 @@ impl Desk {
     ) -> Result<Delivery, StateError> {
         let event = query::event(&self.journal, delivery.event).ok().flatten();
         let after = Delivery { state: Standing::Cancelled, due: now, ..delivery };
+        self.untidy |= after.replay;
         let mut entry = LogEntry::without_attempt(&after, Status::Cancelled, why, subscription, event.as_ref(), now);
         entry.id = AttemptId::from_bits(self.next_id(now));
         self.write(vec![Step::Logged(entry.id, Box::new(Logged::new(&entry, Some((&after, None)))))])?;
@@ -304,27 +312,43 @@ impl Desk {
         Ok(Ok(entry.id))
     }
 
-    /// Does a little of what can wait: cancels what deleted subscriptions were owed. Tells whether
-    /// there is more.
-    pub(super) fn tidy(&mut self, now: Timestamp) -> Result<bool, StateError> {
+    /// Does a little of what can wait: cancels what deleted subscriptions were owed and what is
+    /// discarded, puts back what is replayed. Notes whether there is more.
+    pub(super) fn tidy(&mut self, now: Timestamp) -> Result<(), StateError> {
+        let removing = self.remove_deleted(now)?;
+        let discarding = self.discard_some(now)?;
+        let replaying = self.replay_some(now)?;
+        self.untidy = removing || discarding || replaying;
+        Ok(())
+    }
+
+    fn remove_deleted(&mut self, now: Timestamp) -> Result<bool, StateError> {
         let Some(number) = lock(&self.ledger).deleted().first().copied() else { return Ok(false) };
-        let Some(subscription) = lock(&self.ledger).account(number).map(|account| account.subscription.clone()) else {
-            return Ok(false);
-        };
-        let mut left = Vec::new();
-        for prefix in [keys::OWED, keys::DEAD] {
-            left.extend(self.state.scan(&keys::numbered(prefix, number), None, CANCELLED_AT_ONCE)?);
-        }
+        let mut left = self.state.scan(&keys::numbered(keys::OWED, number), None, CANCELLED_AT_ONCE)?;
+        left.extend(self.state.scan(&keys::numbered(keys::DEAD, number), None, CANCELLED_AT_ONCE)?);
         if left.is_empty() {
             self.write(vec![Step::SubscriptionRemoved(number)])?;
             return Ok(!lock(&self.ledger).deleted().is_empty());
         }
-        for (_, value) in left {
-            if let Some(delivery) = step::delivery_of(&value) {
-                self.cancel_one(delivery, &subscription, "its subscription was deleted", now)?;
-            }
-        }
+        self.cancel_all(number, &left, "its subscription was deleted", now)?;
         Ok(true)
+    }
+
+    /// Cancels the deliveries in these values of subscription `number`.
+    pub(super) fn cancel_all(
+        &mut self,
+        number: u32,
+        values: &[(Vec<u8>, Vec<u8>)],
+        why: &str,
+        now: Timestamp,
+    ) -> Result<(), StateError> {
+        let Some(subscription) = lock(&self.ledger).account(number).map(|account| account.subscription.clone()) else {
+            return Ok(());
+        };
+        for delivery in values.iter().filter_map(|(_, value)| step::delivery_of(value)) {
+            self.cancel_one(delivery, &subscription, why, now)?;
+        }
+        Ok(())
     }
 
     /// Forgets some of the producers' ids whose window is over. They are not worth a step: what is

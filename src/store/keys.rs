@@ -3,12 +3,14 @@
 //! | key | value |
 //! |---|---|
 //! | `A` | [`Applied`](super::record::Applied): how far the journal has been taken in |
+//! | `d` number | [`DiscardRecord`](super::record::DiscardRecord): what is being discarded |
 //! | `f` number sequence | [`DeliveryRecord`](super::record::DeliveryRecord): a dead letter |
 //! | `h` number | [`HealthRecord`](super::record::HealthRecord): how its attempts have gone |
 //! | `i` hash (16 bytes) | a producer's id of an event that was accepted: event id u128, accepted ms u64 |
 //! | `n` number | u64: the sequence number that its next delivery gets |
 //! | `p` | u64: how often the database was opened; written to prove that a write is synced |
 //! | `q` number sequence | [`DeliveryRecord`](super::record::DeliveryRecord): a delivery that is owed |
+//! | `r` number id | [`ReplayRecord`](super::record::ReplayRecord): a replay that goes on; id u128 |
 //! | `s` number piece | a piece of a [`SubscriptionRecord`](super::record::SubscriptionRecord), pieces from 0 |
 //!
 //! `number` is the subscription's (u32), `sequence` the delivery's (u64). A record is led by its
@@ -24,6 +26,10 @@ pub(super) const DEAD: u8 = b'f';
 pub(super) const OWED: u8 = b'q';
 /// Prefix of producers' ids.
 pub(super) const PRODUCER: u8 = b'i';
+/// Prefix of replays.
+pub(super) const REPLAY: u8 = b'r';
+/// Prefix of discards.
+pub(super) const DISCARD: u8 = b'd';
 /// Prefix of subscriptions.
 pub(super) const SUBSCRIPTION: u8 = b's';
 /// The key of the count of openings.
@@ -40,9 +46,7 @@ pub(super) fn numbered(prefix: u8, number: u32) -> Vec<u8> {
 
 /// `prefix` and what identifies a delivery.
 pub(super) fn delivery(prefix: u8, id: DeliveryId) -> Vec<u8> {
-    let mut key = numbered(prefix, id.subscription_number());
-    key.extend_from_slice(&id.sequence().to_be_bytes());
-    key
+    sequence(prefix, id.subscription_number(), id.sequence())
 }
 
 /// The key of a subscription's health.
@@ -53,6 +57,20 @@ pub(super) fn health(number: u32) -> Vec<u8> {
 /// The key of a subscription's next sequence number.
 pub(super) fn next_sequence(number: u32) -> Vec<u8> {
     numbered(b'n', number)
+}
+
+/// The key of a replay.
+pub(super) fn replay(number: u32, id: u128) -> Vec<u8> {
+    let mut key = numbered(REPLAY, number);
+    key.extend_from_slice(&id.to_be_bytes());
+    key
+}
+
+/// The key of an owed delivery or dead letter (`prefix`) by its sequence number.
+pub(super) fn sequence(prefix: u8, number: u32, sequence: u64) -> Vec<u8> {
+    let mut key = numbered(prefix, number);
+    key.extend_from_slice(&sequence.to_be_bytes());
+    key
 }
 
 /// The key of a producer's id of an event.

@@ -9,6 +9,7 @@ use crate::core::event::Company;
 use crate::core::id::SubscriptionId;
 use crate::core::subscription::Subscription;
 
+use super::record::{DiscardRecord, ReplayRecord};
 use super::{Counts, Health};
 
 /// One subscription and what is counted of it.
@@ -28,6 +29,10 @@ pub(super) struct Ledger {
     accounts: BTreeMap<u32, Account>,
     numbers: HashMap<SubscriptionId, u32>,
     by_company: HashMap<Company, Vec<u32>>,
+    /// Replays that go on, by the subscription's number and their id.
+    replays: BTreeMap<(u32, u128), ReplayRecord>,
+    /// Up to which sequence number a subscription's queue is being discarded.
+    discards: BTreeMap<u32, u64>,
     /// The number that the next subscription gets.
     pub(super) next_number: u32,
 }
@@ -82,14 +87,54 @@ impl Ledger {
         self.accounts.insert(number, account);
     }
 
-    /// Forgets a deleted subscription of which nothing is left.
-    pub(super) fn remove(&mut self, number: u32) {
+    /// Forgets a deleted subscription of which nothing is left. Gives the ids of its replays.
+    pub(super) fn remove(&mut self, number: u32) -> Vec<u128> {
+        self.discards.remove(&number);
+        let replays: Vec<u128> = self.replays_of(number).map(|replay| replay.id).collect();
+        self.replays.retain(|(other, _), _| *other != number);
         if let Some(account) = self.accounts.remove(&number) {
             self.numbers.remove(&account.subscription.id);
             if let Some(numbers) = self.by_company.get_mut(&account.subscription.company) {
                 numbers.retain(|other| *other != number);
             }
         }
+        replays
+    }
+
+    /// Takes in how a replay stands; forgets it once it is over.
+    pub(super) fn put_replay(&mut self, replay: ReplayRecord) {
+        let key = (replay.number, replay.id);
+        if replay.is_over() {
+            self.replays.remove(&key);
+        } else {
+            self.replays.insert(key, replay);
+        }
+    }
+
+    /// The replays of a subscription, the oldest first.
+    pub(super) fn replays_of(&self, number: u32) -> impl Iterator<Item = &ReplayRecord> {
+        self.replays.range((number, 0)..=(number, u128::MAX)).map(|(_, replay)| replay)
+    }
+
+    /// The oldest replay of each subscription that has any.
+    pub(super) fn replays(&self) -> Vec<ReplayRecord> {
+        let mut last = None;
+        let firsts = self.replays.values().filter(|replay| last.replace(replay.number) != Some(replay.number));
+        firsts.cloned().collect()
+    }
+
+    /// Takes in how a discard stands; forgets it once it is over.
+    pub(super) fn put_discard(&mut self, discard: DiscardRecord) {
+        if discard.last == 0 {
+            self.discards.remove(&discard.number);
+        } else {
+            self.discards.insert(discard.number, discard.last);
+        }
+    }
+
+    /// The discards that go on.
+    pub(super) fn discards(&self) -> Vec<DiscardRecord> {
+        self.discards.iter().map(|(number, last)| DiscardRecord { number: *number, last: *last }).collect()
     }
 
     /// A delivery of subscription `number` stands elsewhere from now on; `None` for nowhere.

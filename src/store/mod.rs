@@ -62,6 +62,7 @@ mod open;
 mod place;
 mod query;
 mod record;
+mod requeue;
 mod state;
 mod step;
 mod sync;
@@ -223,6 +224,30 @@ pub struct Finish {
     pub after: Delivery,
     /// Whether the attempt also ends the subscription's enabled state.
     pub disable: Option<DisabledReason>,
+}
+
+/// What a replay puts back into a subscription's queue.
+#[derive(Debug, Clone)]
+pub struct ReplayFilter {
+    /// What was accepted at or after this time.
+    pub since: Timestamp,
+    /// What was accepted before this time; all so far if `None`.
+    pub until: Option<Timestamp>,
+    /// Of these event types; of all if there are none.
+    pub events: Vec<EventType>,
+    /// Dead letters only; otherwise everything that is not owed already.
+    pub failed_only: bool,
+}
+
+/// A replay that was looked through and can begin.
+#[derive(Debug, Clone)]
+pub struct Replay {
+    /// The sequence numbers to look at, the first and the last.
+    sequences: (u64, u64),
+    events: Vec<EventType>,
+    failed_only: bool,
+    /// How many deliveries it puts back, as things stand.
+    pub queued: u64,
 }
 
 /// How the attempts of a subscription have gone lately.

@@ -361,6 +361,13 @@ fn read_ledger(state: &State, applied: Applied) -> Result<Ledger, Damage> {
             account.health = health.map(Into::into).unwrap_or_default();
         }
     }
+    let unreadable = || Damage::new(Path::new("state"), "has a replay or a discard that cannot be read");
+    for (_, value) in state.scan(&[keys::REPLAY], None, usize::MAX)? {
+        ledger.put_replay(step::unversioned(&value).ok_or_else(unreadable)?);
+    }
+    for (_, value) in state.scan(&[keys::DISCARD], None, usize::MAX)? {
+        ledger.put_discard(step::unversioned(&value).ok_or_else(unreadable)?);
+    }
     Ok(ledger)
 }
 

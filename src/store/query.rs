@@ -126,6 +126,7 @@ fn from_entry(id: DeliveryId, entry: &LogEntry) -> Option<Delivery> {
         expire_at: None,
         first_failed_at: None,
         last_response: entry.response,
+        replay: entry.replay,
     })
 }
 
@@ -141,8 +142,32 @@ fn as_it_stands(state: &State, journal: &Journal, begun: Delivery) -> Result<Del
     Ok(found.unwrap_or(Delivery { state: Standing::Cancelled, ..begun }))
 }
 
+/// What a subscription was owed, by sequence number from the first to the second of `between`, with
+/// each delivery as it stands; at most `most`.
+pub(super) fn owed_between(
+    state: &State,
+    journal: &Journal,
+    number: u32,
+    between: (u64, u64),
+    most: usize,
+) -> Result<Vec<(Delivery, Event)>, ReadError> {
+    let (from, to) = between;
+    let mut found = Vec::new();
+    journal.owed_to(number, &|owing| owing.sequence < from, &mut |owing| {
+        if owing.sequence > to || found.len() == most {
+            return Ok(ControlFlow::Break(()));
+        }
+        let id = EventId::from_bits(owing.event);
+        let begun = owing.accepted.deliveries(id).unwrap_or_default();
+        let delivery = begun.into_iter().find(|delivery| delivery.id.subscription_number() == number);
+        found.extend(delivery.zip(owing.accepted.event(id)));
+        Ok(ControlFlow::Continue(()))
+    })?;
+    found.into_iter().map(|(begun, event)| Ok((as_it_stands(state, journal, begun)?, event))).collect()
+}
+
 /// The lowest id that something of the time `since` can have.
-fn lowest_id(since: Option<Timestamp>) -> u128 {
+pub(super) fn lowest_id(since: Option<Timestamp>) -> u128 {
     since.map_or(0, |since| u128::from(since.millis()) << 80)
 }
 

@@ -12,7 +12,7 @@ use super::frame::{self, Head};
 use super::journal::{self, kind};
 use super::keys;
 use super::ledger::Ledger;
-use super::record::{self, Accepted, DeliveryRecord, Effect, Logged, SubscriptionRecord};
+use super::record::{self, Accepted, DeliveryRecord, DiscardRecord, Effect, Logged, ReplayRecord, SubscriptionRecord};
 use super::state::{State, StateError};
 
 /// One thing that happened.
@@ -27,6 +27,10 @@ pub(super) enum Step {
     SubscriptionRemoved(u32),
     /// A delivery is owed again.
     Requeued(DeliveryRecord),
+    /// A replay stands so from now on.
+    Replay(ReplayRecord),
+    /// A discard stands so from now on.
+    Discard(DiscardRecord),
 }
 
 impl Step {
@@ -38,6 +42,8 @@ impl Step {
             Self::Subscription(_) => (kind::SUBSCRIPTION, 0, Vec::new()),
             Self::SubscriptionRemoved(_) => (kind::SUBSCRIPTION_REMOVED, 0, Vec::new()),
             Self::Requeued(_) => (kind::REQUEUED, 0, Vec::new()),
+            Self::Replay(_) => (kind::REPLAY, 0, Vec::new()),
+            Self::Discard(_) => (kind::DISCARD, 0, Vec::new()),
         };
         let head = Head { version: record::VERSION, kind, continues, batch, id };
         frame::encode(out, head, |out| match self {
@@ -46,6 +52,8 @@ impl Step {
             Self::Subscription(subscription) => record::encode_into(out, &**subscription),
             Self::SubscriptionRemoved(number) => record::encode_into(out, number),
             Self::Requeued(delivery) => record::encode_into(out, delivery),
+            Self::Replay(replay) => record::encode_into(out, replay),
+            Self::Discard(discard) => record::encode_into(out, discard),
         });
         (id, keys)
     }
@@ -61,6 +69,8 @@ impl Step {
             kind::SUBSCRIPTION => record::decode(payload).map(|it| Self::Subscription(Box::new(it))),
             kind::SUBSCRIPTION_REMOVED => record::decode(payload).map(Self::SubscriptionRemoved),
             kind::REQUEUED => record::decode(payload).map(Self::Requeued),
+            kind::REPLAY => record::decode(payload).map(Self::Replay),
+            kind::DISCARD => record::decode(payload).map(Self::Discard),
             _ => None,
         }
     }
@@ -78,12 +88,35 @@ impl Step {
                 state.put_pieces(&keys::numbered(keys::SUBSCRIPTION, number), &[], keys::SUBSCRIPTION_PIECES);
                 state.remove(keys::health(number));
                 state.remove(keys::next_sequence(number));
-                lock(ledger).remove(number);
+                state.remove(keys::numbered(keys::DISCARD, number));
+                for replay in lock(ledger).remove(number) {
+                    state.remove(keys::replay(number, replay));
+                }
                 Ok(())
             }
             Self::Requeued(record) => {
                 let Some(delivery) = record.delivery() else { return Ok(()) };
                 stand(&delivery, state, ledger)
+            }
+            Self::Replay(replay) => {
+                let key = keys::replay(replay.number, replay.id);
+                if replay.is_over() {
+                    state.remove(key)
+                } else {
+                    state.put(key, versioned(&replay))
+                }
+                lock(ledger).put_replay(replay);
+                Ok(())
+            }
+            Self::Discard(discard) => {
+                let key = keys::numbered(keys::DISCARD, discard.number);
+                if discard.last == 0 {
+                    state.remove(key)
+                } else {
+                    state.put(key, versioned(&discard))
+                }
+                lock(ledger).put_discard(discard);
+                Ok(())
             }
         }
     }

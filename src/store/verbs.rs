@@ -21,8 +21,8 @@ use super::open::{self, OpenError, Opened};
 use super::state::State;
 use super::step::{self, lock};
 use super::{
-    Accepted, Busy, Change, Counts, DeliveryFilter, EventFilter, Finish, Health, LogFilter, Page, ReadError, Reply,
-    Settings, keys, query,
+    Accepted, Busy, Change, Counts, DeliveryFilter, EventFilter, Finish, Health, LogFilter, Page, ReadError, Replay,
+    ReplayFilter, Reply, Settings, keys, query, requeue,
 };
 
 /// A handle on the store; cheap to clone.
@@ -140,6 +140,22 @@ impl Store {
         self.push(Command::Probe(Box::new(entry), reply))
     }
 
+    /// Puts back what [`Store::plan_replay`] found, a few at a time.
+    ///
+    /// # Errors
+    /// As [`Store::accept`].
+    pub fn replay(&self, id: SubscriptionId, replay: Replay, reply: Reply<()>) -> Result<(), Busy> {
+        self.push(Command::Replay(id, replay, reply))
+    }
+
+    /// Cancels all that waits for a subscription, little by little; the reply says how much that is.
+    ///
+    /// # Errors
+    /// As [`Store::accept`].
+    pub fn discard(&self, id: SubscriptionId, reply: Reply<u64>) -> Result<(), Busy> {
+        self.push(Command::Discard(id, reply))
+    }
+
     /// Records an attempt that ended. Nobody waits for it: if it is lost, the attempt is made again.
     pub fn finish(&self, finish: Finish) {
         self.shared.inbox.finish(finish);
@@ -251,6 +267,33 @@ impl Store {
         query::standing(&self.shared.state, filter, &newest_first, after, limit)
     }
 
+    /// Looks through what a replay of a subscription would put back; `None` without such a
+    /// subscription.
+    ///
+    /// # Errors
+    /// What holds it cannot be read, or is damaged.
+    pub fn plan_replay(&self, id: SubscriptionId, filter: ReplayFilter) -> Result<Option<Replay>, ReadError> {
+        let Some((number, next)) = requeue::next_sequence(&lock(&self.shared.ledger), id) else { return Ok(None) };
+        requeue::plan(&self.shared.state, &self.shared.journal, number, next, filter).map(Some)
+    }
+
+    /// What a subscription was owed with sequence numbers from `from` to `to`, in order: each
+    /// delivery as it stands and its event; at most `most`. Those whose event is no longer kept are
+    /// left out.
+    ///
+    /// # Errors
+    /// What holds them cannot be read, or is damaged.
+    pub fn owed_between(
+        &self,
+        id: SubscriptionId,
+        from: u64,
+        to: u64,
+        most: usize,
+    ) -> Result<Vec<(Delivery, Event)>, ReadError> {
+        let Some((number, _)) = requeue::next_sequence(&lock(&self.shared.ledger), id) else { return Ok(Vec::new()) };
+        query::owed_between(&self.shared.state, &self.shared.journal, number, (from, to), most)
+    }
+
     /// An entry of the log.
     ///
     /// # Errors
@@ -312,6 +355,8 @@ impl Idle {
             notes: Vec::new(),
             changes: Vec::new(),
             swept: None,
+            // What was under way when the store was closed goes on.
+            untidy: true,
         };
         let committer = Committer {
             inbox: store.shared.inbox.clone(),

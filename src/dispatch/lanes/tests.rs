@@ -29,6 +29,7 @@ fn delivery(number: u32, sequence: u64, call: &str) -> Delivery {
         expire_at: None,
         first_failed_at: None,
         last_response: None,
+        replay: false,
     }
 }
 

@@ -27,6 +27,8 @@ pub(in crate::store) enum Key<'a> {
     Delivery(u128),
     /// A subscription, by the bits of its id.
     Subscription(u128),
+    /// That a subscription, by its number, is owed an event.
+    Owed(u32),
 }
 
 impl Key<'_> {
@@ -40,6 +42,7 @@ impl Key<'_> {
             Self::Phone(text) => over(b'p', text.as_bytes()),
             Self::Delivery(bits) => over(b'd', &bits.to_le_bytes()),
             Self::Subscription(bits) => over(b's', &bits.to_le_bytes()),
+            Self::Owed(number) => over(b'o', &number.to_le_bytes()),
         }
     }
 }

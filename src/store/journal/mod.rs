@@ -5,6 +5,7 @@
 //! Ids ascend through the whole journal, which is how one is found without an index key of its own.
 
 mod index;
+mod owed;
 mod segment;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -14,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 pub(super) use self::index::Key;
+pub(super) use self::owed::Owing;
 use self::segment::{End, HEADER, Segment};
 use super::frame::Head;
 use super::place::{self, Damage};
@@ -31,6 +33,8 @@ pub(super) mod kind {
     pub(in crate::store) const SUBSCRIPTION: u8 = 3;
     pub(in crate::store) const SUBSCRIPTION_REMOVED: u8 = 4;
     pub(in crate::store) const REQUEUED: u8 = 5;
+    pub(in crate::store) const REPLAY: u8 = 6;
+    pub(in crate::store) const DISCARD: u8 = 7;
 }
 
 /// The hashes of the keys under which a frame is found.
@@ -47,7 +51,8 @@ fn keys_of(head: Head, payload: &[u8]) -> Vec<u64> {
 /// The keys of an accepted event.
 pub(super) fn accepted_keys(accepted: &Accepted) -> Vec<u64> {
     let phone = accepted.phone().map(|phone| Key::Phone(phone).hash());
-    std::iter::once(Key::Call(accepted.call()).hash()).chain(phone).collect()
+    let owed = accepted.owed.iter().map(|owed| Key::Owed(owed.id().subscription_number()).hash());
+    std::iter::once(Key::Call(accepted.call()).hash()).chain(phone).chain(owed).collect()
 }
 
 /// The keys of an entry of the log.
@@ -139,7 +144,7 @@ impl Journal {
             }
             let Some(near) = self.ask(&segment, |index| index.near(id))? else { return Ok(false) };
             let mut found = false;
-            let end = segment.walk(near, segment.end(), &mut |_, head, payload| {
+            let end = segment.look(near, segment.end(), &mut |_, head, payload| {
                 if head.id == id {
                     found = true;
                     visit(head, payload);

@@ -23,6 +23,8 @@ const MAGIC: [u8; 8] = *b"HOOKJRNL";
 const VERSION: u32 = 1;
 /// How much is read at once when a whole file is walked through.
 const STRIDE: usize = 256 * 1024;
+/// How much is read at once when a frame or two are wanted.
+const GLANCE: usize = 16 * 1024;
 
 /// One file of the journal.
 #[derive(Debug)]
@@ -35,6 +37,9 @@ pub(super) struct Segment {
     first_id: OnceLock<u128>,
     index: RwLock<Option<Index>>,
 }
+
+/// Sees a frame: its offset, header and payload. Says whether to go on.
+pub(super) type See<'s> = &'s mut dyn FnMut(u32, Head, &[u8]) -> bool;
 
 /// Why a walk through the frames came to its end.
 #[derive(Debug, PartialEq, Eq)]
@@ -126,7 +131,7 @@ impl Segment {
             return Ok(Some(*id));
         }
         let mut found = None;
-        self.walk(HEADER, self.end(), &mut |_, head, _| {
+        self.look(HEADER, self.end(), &mut |_, head, _| {
             found = (head.id != 0).then_some(head.id);
             found.is_none()
         })?;
@@ -135,16 +140,20 @@ impl Segment {
 
     /// Hands the frames from `from` to `until` to `visit` (offset, header, payload), in order, as
     /// long as it answers true.
-    pub(super) fn walk(
-        &self,
-        from: u32,
-        until: u32,
-        visit: &mut dyn FnMut(u32, Head, &[u8]) -> bool,
-    ) -> Result<End, Damage> {
+    pub(super) fn walk(&self, from: u32, until: u32, visit: See<'_>) -> Result<End, Damage> {
+        self.walk_by(STRIDE, from, until, visit)
+    }
+
+    /// As [`Segment::walk`], for somebody who does not expect to go far.
+    pub(super) fn look(&self, from: u32, until: u32, visit: See<'_>) -> Result<End, Damage> {
+        self.walk_by(GLANCE, from, until, visit)
+    }
+
+    fn walk_by(&self, stride: usize, from: u32, until: u32, visit: See<'_>) -> Result<End, Damage> {
         let mut buffer = Vec::new();
         let mut at = from;
         while at < until {
-            let mut want = STRIDE.min((until - at) as usize);
+            let mut want = stride.min((until - at) as usize);
             self.read(&mut buffer, at, want)?;
             let mut used = 0;
             loop {
@@ -174,7 +183,7 @@ impl Segment {
 
     /// The frame at `offset`.
     pub(super) fn frame(&self, offset: u32, visit: &mut dyn FnMut(Head, &[u8])) -> Result<(), Damage> {
-        let end = self.walk(offset, self.end(), &mut |_, head, payload| {
+        let end = self.look(offset, self.end(), &mut |_, head, payload| {
             visit(head, payload);
             false
         })?;

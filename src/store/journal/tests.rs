@@ -22,6 +22,7 @@ fn logged(delivery: u128) -> Logged {
         expire_at: None,
         first_failed_at: None,
         last_response: None,
+        replay: false,
     };
     Logged::new(
         &LogEntry::without_attempt(&delivery, Status::Cancelled, "why", &subscription, None, Timestamp::ZERO),

@@ -25,6 +25,7 @@ pub(in crate::store) struct DeliveryRecord {
     expire_at: Option<u64>,
     first_failed_at: Option<u64>,
     last_response: Option<u16>,
+    replay: bool,
 }
 
 impl From<&Delivery> for DeliveryRecord {
@@ -42,6 +43,7 @@ impl From<&Delivery> for DeliveryRecord {
             expire_at: delivery.expire_at.map(Timestamp::millis),
             first_failed_at: delivery.first_failed_at.map(Timestamp::millis),
             last_response: delivery.last_response,
+            replay: delivery.replay,
         }
     }
 }
@@ -61,6 +63,7 @@ impl DeliveryRecord {
             expire_at: self.expire_at.map(at),
             first_failed_at: self.first_failed_at.map(at),
             last_response: self.last_response,
+            replay: self.replay,
         })
     }
 }

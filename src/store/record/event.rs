@@ -97,8 +97,13 @@ impl Accepted {
             expire_at: owed.expire_at.map(at),
             first_failed_at: None,
             last_response: None,
+            replay: false,
         };
         Some(self.owed.iter().map(delivery).collect())
+    }
+
+    pub(in crate::store) fn event_type(&self) -> &str {
+        &self.event_type
     }
 
     pub(in crate::store) fn company(&self) -> &str {

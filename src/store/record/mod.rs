@@ -18,11 +18,13 @@ use crate::core::time::Timestamp;
 mod delivery;
 mod entry;
 mod event;
+mod replay;
 mod subscription;
 
 pub(super) use delivery::{DeliveryRecord, HealthRecord};
 pub(super) use entry::{Effect, Logged};
 pub(super) use event::Accepted;
+pub(super) use replay::{DiscardRecord, ReplayRecord};
 pub(super) use subscription::SubscriptionRecord;
 
 /// The version that is written today.

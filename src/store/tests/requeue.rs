@@ -1,0 +1,156 @@
+//! Replays and discards: a few at a time, in order, and over restarts.
+
+use super::*;
+
+fn created(store: &Store) -> SubscriptionId {
+    ask(|reply| store.create_subscription(draft("acme"), reply)).unwrap().id
+}
+
+/// Waits until the changes of `count` ended attempts are told.
+fn finished(open: &Open, count: usize) {
+    let finished = |change: &Change| matches!(change, Change::Finished(_));
+    assert_eq!(open.changes.iter().flatten().filter(finished).take(count).count(), count);
+}
+
+/// Accepts so many events and ends each with `status`.
+fn past(open: &Open, count: usize, status: Status) {
+    let events: Vec<NewEvent> = (0..count).map(|n| event(&format!("c{n}"), None)).collect();
+    accept(&open.store, events);
+    let mut owed = Vec::new();
+    open.store.for_each_owed(|delivery| owed.push(delivery)).unwrap();
+    owed.iter().for_each(|delivery| open.store.finish(finish(delivery, status)));
+    finished(open, count);
+}
+
+fn replay(store: &Store, id: SubscriptionId, filter: ReplayFilter) -> u64 {
+    let plan = store.plan_replay(id, filter).unwrap().unwrap();
+    let queued = plan.queued;
+    ask(|reply| store.replay(id, plan, reply)).unwrap();
+    queued
+}
+
+fn everything() -> ReplayFilter {
+    ReplayFilter { since: NOW, until: None, events: Vec::new(), failed_only: false }
+}
+
+/// Waits for deliveries that are owed again; the sequence numbers.
+fn owed_again(open: &Open) -> Vec<Delivery> {
+    loop {
+        for change in open.changes.recv().unwrap() {
+            if let Change::Owed(deliveries) = change {
+                return deliveries;
+            }
+        }
+    }
+}
+
+#[test]
+fn a_replay_goes_on_a_few_at_a_time_in_order_and_over_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut now = open(dir.path());
+    let id = created(&now.store);
+    past(&now, 30, Status::Delivered);
+    assert_eq!(replay(&now.store, id, everything()), 30);
+    let mut seen = Vec::new();
+    while seen.len() < 30 {
+        for delivery in owed_again(&now) {
+            assert!(delivery.replay && delivery.attempts == 0 && delivery.state == State::Pending, "{delivery:?}");
+            seen.push(delivery.id.sequence());
+        }
+        let waiting = owed(&now.store);
+        assert!(waiting.len() <= 8, "{waiting:?}");
+        if seen.len() == 8 {
+            drop(now.store);
+            now.running.stop();
+            now = open(dir.path());
+            assert_eq!(owed(&now.store), waiting);
+        }
+        let mut outstanding = Vec::new();
+        now.store.for_each_owed(|delivery| outstanding.push(delivery)).unwrap();
+        outstanding.iter().for_each(|delivery| now.store.finish(finish(delivery, Status::Delivered)));
+    }
+    assert_eq!(seen, (1..=30).collect::<Vec<u64>>());
+    let settled = accept(&now.store, vec![event("new", None)]);
+    assert_eq!(settled[0].deliveries, 1);
+    assert_eq!(owed(&now.store), [31], "the replay is over");
+    let log = now.store.log(&LogFilter::default(), None, 100).unwrap().items;
+    let count = |replay: bool| log.iter().filter(|entry| entry.replay == replay).count();
+    assert_eq!((count(false), count(true)), (30, 30));
+    now.running.stop();
+}
+
+#[test]
+fn a_replay_takes_what_was_asked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let now = open(dir.path());
+    let id = created(&now.store);
+    past(&now, 3, Status::Delivered);
+    past(&now, 2, Status::Failed);
+    accept(&now.store, vec![event("owed", None)]);
+    let later = Timestamp::from_millis(NOW.millis() + 1);
+    let of = |name: &str| vec![EventType::parse(name).unwrap()];
+    let queued = |filter| now.store.plan_replay(id, filter).unwrap().unwrap().queued;
+    assert_eq!(queued(everything()), 5, "what is owed anyway is not put back");
+    assert_eq!(queued(ReplayFilter { since: later, ..everything() }), 0);
+    assert_eq!(queued(ReplayFilter { until: Some(NOW), ..everything() }), 0);
+    assert_eq!(queued(ReplayFilter { until: Some(later), ..everything() }), 5);
+    assert_eq!(queued(ReplayFilter { events: of("call.new"), ..everything() }), 5);
+    assert_eq!(queued(ReplayFilter { events: of("call.missed"), ..everything() }), 0);
+    assert!(now.store.plan_replay(SubscriptionId::from_bits(7), everything()).unwrap().is_none());
+    assert_eq!(replay(&now.store, id, ReplayFilter { failed_only: true, ..everything() }), 2);
+    let again: Vec<u64> = owed_again(&now).iter().map(|delivery| delivery.id.sequence()).collect();
+    assert!(again == [4, 5] || again == [6], "{again:?}");
+    let again = if again == [6] { owed_again(&now).iter().map(|d| d.id.sequence()).collect() } else { again };
+    assert_eq!(again, [4, 5]);
+    assert_eq!((owed(&now.store), now.store.counts().failed), (vec![4, 5, 6], 0));
+    now.running.stop();
+}
+
+#[test]
+fn a_discard_cancels_what_waits_and_nothing_newer() {
+    let dir = tempfile::tempdir().unwrap();
+    let now = open(dir.path());
+    let id = created(&now.store);
+    past(&now, 20, Status::Delivered);
+    assert_eq!(replay(&now.store, id, everything()), 20);
+    accept(&now.store, (0..200).map(|n| event(&format!("d{n}"), None)).collect());
+    let cancelled = ask(|reply| now.store.discard(id, reply)).unwrap();
+    assert!((200..=208).contains(&cancelled), "{cancelled}");
+    accept(&now.store, vec![event("new", None)]);
+    // Closed half-way, it goes on.
+    drop(now.store);
+    now.running.stop();
+    let now = open(dir.path());
+    while owed(&now.store) != [221] {
+        now.changes.recv().unwrap();
+    }
+    let cancelled_entries = LogFilter { status: Some(Status::Cancelled), ..LogFilter::default() };
+    assert_eq!(now.store.log(&cancelled_entries, None, 500).unwrap().items.len() as u64, cancelled);
+    assert_eq!(ask(|reply| now.store.discard(id, reply)), Ok(1));
+    now.running.stop();
+}
+
+#[test]
+fn what_was_owed_is_found_by_its_sequence_number() {
+    let dir = tempfile::tempdir().unwrap();
+    let now = open(dir.path());
+    let (first, second) = (created(&now.store), created(&now.store));
+    past(&now, 40, Status::Delivered);
+    let found = |id, from, to, most| {
+        let found = now.store.owed_between(id, from, to, most).unwrap();
+        found
+            .iter()
+            .map(|(delivery, event)| (delivery.id.sequence(), event.call.as_str().to_owned()))
+            .collect::<Vec<_>>()
+    };
+    for id in [first, second] {
+        let calls =
+            |range: std::ops::RangeInclusive<u64>| range.map(|n| (n, format!("c{}", n - 1))).collect::<Vec<_>>();
+        assert_eq!(found(id, 1, 3, 10), calls(1..=3));
+        assert_eq!(found(id, 17, 1000, 10), calls(17..=26));
+        assert_eq!(found(id, 40, 40, 10), calls(40..=40));
+        assert_eq!(found(id, 41, 50, 10), []);
+        assert_eq!(found(id, 5, 4, 10), []);
+    }
+    now.running.stop();
+}
