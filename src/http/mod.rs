@@ -22,6 +22,7 @@
 //! - What is read into memory for one request is bounded: its head, its body, one page of a list.
 
 mod access;
+mod backlog;
 mod bridge;
 mod connection;
 mod cursor;

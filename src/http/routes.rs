@@ -6,7 +6,7 @@ use super::access::Role;
 use super::problem::Problem;
 use super::reply::Reply;
 use super::request::Authorised;
-use super::{deliveries, event_types, events, log, probes, stats, subscriptions};
+use super::{backlog, deliveries, event_types, events, log, probes, stats, subscriptions};
 use crate::core::id::{AttemptId, DeliveryId, EventId, SubscriptionId};
 
 /// Something that has a path.
@@ -23,6 +23,9 @@ pub(super) enum Resource {
     Secret(SubscriptionId),
     RotateSecret(SubscriptionId),
     TestStored(SubscriptionId),
+    Owed(SubscriptionId),
+    Replay(SubscriptionId),
+    Discard(SubscriptionId),
     TestUrl,
     Deliveries,
     Delivery(DeliveryId),
@@ -51,6 +54,9 @@ pub(super) fn find(path: &str) -> Option<Resource> {
             ["subscriptions", id, "secret"] => Resource::Secret(id.parse().ok()?),
             ["subscriptions", id, "rotate-secret"] => Resource::RotateSecret(id.parse().ok()?),
             ["subscriptions", id, "test"] => Resource::TestStored(id.parse().ok()?),
+            ["subscriptions", id, "events"] => Resource::Owed(id.parse().ok()?),
+            ["subscriptions", id, "replay"] => Resource::Replay(id.parse().ok()?),
+            ["subscriptions", id, "discard"] => Resource::Discard(id.parse().ok()?),
             ["test"] => Resource::TestUrl,
             ["deliveries"] => Resource::Deliveries,
             ["deliveries", id] => Resource::Delivery(id.parse().ok()?),
@@ -91,7 +97,13 @@ impl Resource {
         match self {
             Self::Events | Self::Subscriptions => "GET, HEAD, POST",
             Self::Subscription(_) => "GET, HEAD, PATCH, DELETE",
-            Self::RotateSecret(_) | Self::TestStored(_) | Self::TestUrl | Self::Retry(_) | Self::Cancel(_) => "POST",
+            Self::Replay(_)
+            | Self::Discard(_)
+            | Self::RotateSecret(_)
+            | Self::TestStored(_)
+            | Self::TestUrl
+            | Self::Retry(_)
+            | Self::Cancel(_) => "POST",
             _ => "GET, HEAD",
         }
     }
@@ -137,6 +149,9 @@ async fn answer_other(resource: Resource, request: Authorised) -> Result<Reply, 
         (R::Secret(id), _) => subscriptions::secret(&request.permit(Admin)?, id),
         (R::RotateSecret(id), _) => subscriptions::rotate_secret(request.permit(Admin)?, id).await,
         (R::TestStored(id), _) => probes::stored(request.permit(Admin)?, id).await,
+        (R::Owed(id), _) => backlog::owed_between(request.permit(Read)?, id).await,
+        (R::Replay(id), _) => backlog::replay(request.permit(Admin)?, id).await,
+        (R::Discard(id), _) => backlog::discard(request.permit(Admin)?, id).await,
         (R::TestUrl, _) => probes::unsaved(request.permit(Admin)?).await,
         (R::Deliveries, _) => deliveries::list(request.permit(Read)?).await,
         (R::Delivery(id), _) => deliveries::show(request.permit(Read)?, id).await,

@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, reason = "a test's helpers fail by panicking, as tests do")]
 
 mod access;
+mod backlog;
 mod bad_input;
 mod cli;
 mod client;

@@ -1,5 +1,6 @@
 //! `subscription …`: the registered webhooks.
 
+mod backlog;
 mod settings;
 
 use std::io::{self, BufRead, IsTerminal, Write};
@@ -26,6 +27,7 @@ Examples:
   hookswitch subscription list --company acme
   hookswitch subscription edit sub_01… --events '*' --timeout-ms 5000
   hookswitch subscription disable sub_01…
+  hookswitch subscription replay sub_01… --since 2026-11-23T09:00:00Z
   hookswitch subscription secret sub_01…")]
 pub(super) struct Subscription {
     #[command(subcommand)]
@@ -44,6 +46,8 @@ enum Command {
     Remove(Remove),
     Enable(Switch),
     Disable(Disable),
+    Replay(backlog::Replay),
+    Discard(backlog::Discard),
     Secret(ShowSecret),
     RotateSecret(RotateSecret),
 }
@@ -220,6 +224,8 @@ impl Subscription {
             Command::Remove(command) => command.run(&client, out),
             Command::Enable(Switch { id }) => switch(&client, &id, true, out),
             Command::Disable(Disable { id }) => switch(&client, &id, false, out),
+            Command::Replay(command) => command.run(&client, out),
+            Command::Discard(command) => command.run(&client, out),
             Command::Secret(ShowSecret { id, json }) => {
                 write_secret(&client.get(&format!("{}/secret", path(&id)))?, json, out)
             }

@@ -1,0 +1,102 @@
+//! `subscription replay` and `subscription discard`: a webhook's queue as a whole.
+
+use std::io::Write;
+
+use clap::Args;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::super::client::{Client, read};
+use super::super::exit::Failure;
+use super::path;
+
+/// Deliver what a webhook was owed in a time range once more
+#[derive(Debug, Args)]
+#[command(after_help = "\
+What is still owed is left as it is. The deliveries keep their ids, so that
+receivers recognise what they have had; a few at a time, so that new events
+do not wait behind them.
+
+Examples:
+  hookswitch subscription replay sub_01… --since 2026-11-23T09:00:00Z
+  hookswitch subscription replay sub_01… --since 2026-11-23T09:00:00Z \\
+      --until 2026-11-23T12:00:00Z --failed --events call.missed")]
+pub(super) struct Replay {
+    /// Its id
+    id: String,
+
+    /// What was accepted from this time on (RFC 3339)
+    #[arg(long, value_name = "TIME")]
+    since: String,
+
+    /// And before this time; until now if left out
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
+
+    /// Of these event types, with commas between
+    #[arg(long, value_name = "TYPES", value_delimiter = ',')]
+    events: Vec<String>,
+
+    /// Only what was given up (dead letters)
+    #[arg(long)]
+    failed: bool,
+
+    /// Print what the daemon answers, as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Cancel all that waits for a webhook
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Each cancelled delivery is in the log. Dead letters stay; replays end.
+
+Example:
+  hookswitch subscription discard sub_01…")]
+pub(super) struct Discard {
+    /// Its id
+    id: String,
+
+    /// Print what the daemon answers, as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Deserialize)]
+struct Queued {
+    queued: u64,
+}
+
+#[derive(Deserialize)]
+struct Cancelled {
+    cancelled: u64,
+}
+
+impl Replay {
+    pub(super) fn run(self, client: &Client, out: &mut dyn Write) -> Result<(), Failure> {
+        let mut body = json!({"since": self.since, "only": if self.failed { "failed" } else { "all" }});
+        if let Some(until) = self.until {
+            body["until"] = Value::String(until);
+        }
+        if !self.events.is_empty() {
+            body["events"] = json!(self.events);
+        }
+        let reply = client.post(&format!("{}/replay", path(&self.id)), &body.to_string())?;
+        if self.json {
+            return Ok(writeln!(out, "{}", reply.trim_end())?);
+        }
+        let Queued { queued } = read(&reply)?;
+        Ok(writeln!(out, "{queued} deliveries are put back into the queue, a few at a time")?)
+    }
+}
+
+impl Discard {
+    pub(super) fn run(self, client: &Client, out: &mut dyn Write) -> Result<(), Failure> {
+        let reply = client.post(&format!("{}/discard", path(&self.id)), "")?;
+        if self.json {
+            return Ok(writeln!(out, "{}", reply.trim_end())?);
+        }
+        let Cancelled { cancelled } = read(&reply)?;
+        Ok(writeln!(out, "{cancelled} deliveries are cancelled")?)
+    }
+}

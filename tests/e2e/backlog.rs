@@ -1,0 +1,132 @@
+//! A subscription's queue as a whole: replayed, discarded, and read by sequence number.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::daemon::{Daemon, Home};
+use crate::platform::numbered;
+use crate::receiver::{Answer, Receiver};
+use crate::wait::{Gate, eventually};
+
+const LONG_AGO: &str = "2020-01-01T00:00:00Z";
+
+#[test]
+fn a_replay_delivers_again_in_order_with_the_original_ids_and_says_so_in_the_log() {
+    let daemon = Daemon::start();
+    let receiver = Receiver::willing();
+    let subscription = daemon.subscribe(&receiver.url("/"), json!({}));
+    let ids: Vec<Value> = (0..40).map(|n| daemon.accept(&numbered("c1", n))["id"].clone()).collect();
+    receiver.wait_for(40);
+    eventually("nothing to wait", || nothing_waits(&daemon, &subscription.path()));
+    let replay = format!("{}/replay", subscription.path());
+    let queued = daemon.api().post(&replay, &json!({"since": LONG_AGO})).expect(202).json();
+    assert_eq!(queued, json!({"queued": 40}));
+    receiver.wait_until("half of the replay", |requests| requests.len() >= 60);
+
+    let daemon = daemon.kill().start();
+    let live = daemon.accept(&numbered("c2", 40));
+    let requests = receiver.wait_until("all of the replay and the live event", |requests| {
+        let has = |id: &Value, times| requests.iter().filter(|request| *id == request.webhook_id()).count() >= times;
+        ids.iter().all(|id| has(id, 2)) && has(&live["id"], 1)
+    });
+    let again: Vec<u64> = requests[40..].iter().filter(|r| r.sequence() <= 40).map(|r| r.sequence()).collect();
+    // What was under way at the kill may come once more; but never an older one after a newer one
+    // that it had not been before.
+    let mut first_seen = again.clone();
+    let mut highest = 0;
+    first_seen.retain(|sequence| {
+        let new = *sequence > highest;
+        highest = highest.max(*sequence);
+        new
+    });
+    assert_eq!(first_seen, (1..=40).collect::<Vec<u64>>(), "{again:?}");
+    for request in &requests {
+        assert!(request.is_signed_with(&subscription.secret));
+    }
+    eventually("the log to tell of the replay", || {
+        let log = daemon.api().get("/v1/log?limit=500").expect(200).json();
+        let replayed =
+            log["entries"].as_array().map_or(0, |entries| entries.iter().filter(|e| e["replay"] == true).count());
+        if replayed >= 40 { Ok(()) } else { Err(log.to_string()) }
+    });
+}
+
+#[test]
+fn only_what_failed_is_replayed_if_that_is_wanted() {
+    let daemon = Home::new().set("retry.give_up_after", "\"1s\"").start();
+    let gate = Arc::new(Gate::closed());
+    let shut = gate.clone();
+    let receiver = Receiver::start(move |request| match request.json()["data"]["n"].as_u64() {
+        Some(1) if !shut.is_open() => Answer::status(500),
+        _ => Answer::status(200),
+    });
+    let subscription = daemon.subscribe(&receiver.url("/"), json!({"ordering": "none"}));
+    for n in 0..3 {
+        daemon.accept(&numbered("c1", n));
+    }
+    daemon.wait_for_list("/v1/deliveries?state=failed", 1);
+    gate.open();
+    let replay = format!("{}/replay", subscription.path());
+    let post = |body: Value| daemon.api().post(&replay, &body).expect(202).json();
+    assert_eq!(post(json!({"since": "2999-01-01T00:00:00Z", "only": "failed"})), json!({"queued": 0}));
+    assert_eq!(post(json!({"since": LONG_AGO, "only": "failed", "events": ["call.missed"]})), json!({"queued": 0}));
+    assert_eq!(post(json!({"since": LONG_AGO, "only": "failed"})), json!({"queued": 1}));
+    daemon.wait_for_list("/v1/log?status=delivered", 3);
+    assert!(daemon.list("/v1/deliveries?state=failed").is_empty());
+    for body in [json!({}), json!({"since": LONG_AGO, "only": "some"}), json!({"since": LONG_AGO, "x": 1})] {
+        daemon.api().post(&replay, &body).expect_problem(&[422]);
+    }
+}
+
+#[test]
+fn a_discard_cancels_what_waits() {
+    let daemon = Daemon::start();
+    let receiver = Receiver::willing();
+    let subscription = daemon.subscribe(&receiver.url("/"), json!({"enabled": false}));
+    for n in 0..5 {
+        daemon.accept(&numbered("c1", n));
+    }
+    let discard = format!("{}/discard", subscription.path());
+    assert_eq!(daemon.api().post(&discard, &json!({})).expect(202).json(), json!({"cancelled": 5}));
+    eventually("nothing to wait", || nothing_waits(&daemon, &subscription.path()));
+    daemon.accept(&numbered("c1", 5));
+    daemon.api().patch(&subscription.path(), &json!({"enabled": true})).expect(200);
+    let requests = receiver.wait_for(1);
+    assert_eq!((requests.len(), requests[0].sequence()), (1, 6), "what was discarded was sent");
+    let cancelled = daemon.api().get("/v1/log?status=cancelled").expect(200).json();
+    assert_eq!(cancelled["entries"].as_array().map(Vec::len), Some(5), "{cancelled}");
+}
+
+#[test]
+fn a_receiver_fills_its_own_gaps() {
+    let daemon = Daemon::start();
+    let receiver = Receiver::willing();
+    let subscription = daemon.subscribe(&receiver.url("/"), json!({"headers": {"X-Key": "hunter2"}}));
+    for n in 0..7 {
+        daemon.accept(&numbered("c1", n));
+    }
+    let sent = receiver.wait_for(7);
+    let events = format!("{}/events", subscription.path());
+    let page = daemon.api().get(&format!("{events}?from=3&to=6&limit=3")).expect(200).json();
+    let items = page["items"].as_array().expect("a list");
+    assert_eq!(items.iter().map(|item| item["sequence"].as_u64()).collect::<Vec<_>>(), [3, 4, 5].map(Some));
+    for (item, sent) in items.iter().zip(&sent[2..]) {
+        assert_eq!(item["body"].as_str().map(str::as_bytes), Some(sent.body()), "{item}");
+        assert_eq!(item["headers"]["webhook-id"], sent.webhook_id());
+        assert_eq!(item["delivery"], sent.delivery());
+        assert!(item["headers"]["webhook-signature"].is_string() && item["headers"]["X-Key"].is_null(), "{item}");
+    }
+    let next = page["next"].as_str().expect("there is one more");
+    let rest = daemon.api().get(&format!("{events}?from=3&to=6&limit=3&cursor={next}")).expect(200).json();
+    assert_eq!((rest["items"][0]["sequence"].as_u64(), &rest["next"]), (Some(6), &Value::Null), "{rest}");
+    assert_eq!(daemon.api().get(&format!("{events}?from=8")).expect(200).json()["items"], json!([]));
+    for wrong in ["from=0", "from=x", "from=3&to=2", "since=1"] {
+        daemon.api().get(&format!("{events}?{wrong}")).expect_problem(&[422]);
+    }
+}
+
+fn nothing_waits(daemon: &Daemon, path: &str) -> Result<(), String> {
+    let waiting = daemon.api().get(path).expect(200).json()["waiting"].clone();
+    if waiting == 0 { Ok(()) } else { Err(waiting.to_string()) }
+}
