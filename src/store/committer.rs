@@ -330,7 +330,7 @@ impl Committer {
             Command::Delete(id, reply) => answer!(self.desk.delete(id), reply),
             Command::Retry(id, reply) => answer!(self.desk.retry(id, now), reply),
             Command::Cancel(id, reply) => answer!(self.desk.cancel(id, now), reply),
-            Command::Replay(id, replay, reply) => answer!(self.desk.replay(id, replay, now), reply),
+            Command::Replay(id, replay, reply) => answer!(self.desk.replay(id, &replay, now), reply),
             Command::Discard(id, reply) => answer!(self.desk.discard(id), reply),
             Command::Probe(entry, reply) => answer!(self.desk.record_probe(*entry, now), reply),
         }

@@ -46,7 +46,7 @@ pub(super) fn plan(
         sequences = Some((first, owing.sequence));
         let wanted =
             filter.events.is_empty() || filter.events.iter().any(|event| event.as_str() == owing.accepted.event_type());
-        if wanted && again(state, number, owing, filter.failed_only)?.is_some() {
+        if wanted && again(state, number, &owing, filter.failed_only)?.is_some() {
             queued += 1;
         }
         Ok(ControlFlow::Continue(()))
@@ -61,7 +61,7 @@ pub(super) fn plan(
 
 /// The delivery as it would go out again; `None` if it is owed anyway, or not a dead letter
 /// where only those are wanted.
-fn again(state: &State, number: u32, owing: Owing, failed_only: bool) -> Result<Option<Delivery>, StateError> {
+fn again(state: &State, number: u32, owing: &Owing, failed_only: bool) -> Result<Option<Delivery>, StateError> {
     let has = |prefix| state.get(&keys::sequence(prefix, number, owing.sequence)).map(|value| value.is_some());
     if has(keys::OWED)? || (failed_only && !has(keys::DEAD)?) {
         return Ok(None);
@@ -72,7 +72,7 @@ fn again(state: &State, number: u32, owing: Owing, failed_only: bool) -> Result<
 
 impl Desk {
     /// Begins a replay.
-    pub(super) fn replay(&mut self, id: SubscriptionId, replay: Replay, now: Timestamp) -> Done<()> {
+    pub(super) fn replay(&mut self, id: SubscriptionId, replay: &Replay, now: Timestamp) -> Done<()> {
         let Some(current) = self.current(id) else { return Ok(Err(WriteError::NotFound)) };
         let (next, last) = replay.sequences;
         if next <= last && replay.queued > 0 {
@@ -128,12 +128,12 @@ impl Desk {
         let replays = lock(&self.ledger).replays();
         let mut more = false;
         for replay in replays {
-            more |= self.go_on_with(replay, now)?;
+            more |= self.go_on_with(&replay, now)?;
         }
         Ok(more)
     }
 
-    fn go_on_with(&mut self, before: ReplayRecord, now: Timestamp) -> Result<bool, StateError> {
+    fn go_on_with(&mut self, before: &ReplayRecord, now: Timestamp) -> Result<bool, StateError> {
         let mut outstanding = Vec::with_capacity(REPLAYED_AT_ONCE);
         for sequence in &before.outstanding {
             if self.state.get(&keys::sequence(keys::OWED, before.number, *sequence))?.is_some() {
@@ -145,7 +145,7 @@ impl Desk {
         }
         let mut replay = ReplayRecord { outstanding, ..before.clone() };
         let back = if replay.next <= replay.last { self.next_of(&mut replay, now)? } else { Vec::new() };
-        if replay == before {
+        if replay == *before {
             return Ok(false);
         }
         // It goes on at once if nothing that it has put back will end and wake it.
@@ -180,7 +180,7 @@ impl Desk {
             if !wanted {
                 return Ok(ControlFlow::Continue(()));
             }
-            match again(&self.state, number, owing, replay.failed_only) {
+            match again(&self.state, number, &owing, replay.failed_only) {
                 Ok(None) => {}
                 Ok(Some(delivery)) => {
                     replay.outstanding.push(sequence);

@@ -100,20 +100,18 @@ impl Step {
             }
             Self::Replay(replay) => {
                 let key = keys::replay(replay.number, replay.id);
-                if replay.is_over() {
-                    state.remove(key)
-                } else {
-                    state.put(key, versioned(&replay))
+                match replay.is_over() {
+                    true => state.remove(key),
+                    false => state.put(key, versioned(&replay)),
                 }
                 lock(ledger).put_replay(replay);
                 Ok(())
             }
             Self::Discard(discard) => {
                 let key = keys::numbered(keys::DISCARD, discard.number);
-                if discard.last == 0 {
-                    state.remove(key)
-                } else {
-                    state.put(key, versioned(&discard))
+                match discard.last {
+                    0 => state.remove(key),
+                    _ => state.put(key, versioned(&discard)),
                 }
                 lock(ledger).put_discard(discard);
                 Ok(())
