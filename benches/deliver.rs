@@ -26,8 +26,6 @@ const SENDERS: usize = 64;
 /// As the daemon's environment says it: all the threads may work for one receiver.
 const SETTINGS: [(&str, &str); 2] =
     [("HOOKSWITCH_SENDERS__THREADS", "64"), ("HOOKSWITCH_SENDERS__MAX_IN_FLIGHT", "64")];
-/// How many events are posted in one batch.
-const BATCH: usize = 1_000;
 /// How many events a second while the latency is measured.
 const STEADY: u32 = 200;
 /// How long nothing may arrive before the bench gives up.
@@ -71,7 +69,7 @@ fn backlog(plan: Plan, measured: &mut Measured) -> Outcome<()> {
     thread::sleep(SETTLE);
     measured.idle.push(daemon.resident()? as f64);
     let before = daemon.written()?;
-    measured.posted.push(plan.backlog as f64 / post_batches(&daemon, plan.backlog)?.as_secs_f64());
+    measured.posted.push(plan.backlog as f64 / daemon.target.post_batches(0, plan.backlog)?.as_secs_f64());
     let enabled = Instant::now();
     daemon.enable(&subscription)?;
     receiver.arrivals.wait_for(plan.backlog, PATIENCE)?;
@@ -86,18 +84,6 @@ fn backlog(plan: Plan, measured: &mut Measured) -> Outcome<()> {
     measured.bare.push(request.run(plan.time, false)?);
     measured.bare_timed.push(request.run(plan.time, true)?);
     Ok(())
-}
-
-/// Posts events 0 up to `count` in batches; how long that took.
-fn post_batches(daemon: &Daemon, count: usize) -> Outcome<Duration> {
-    let mut connection = Connection::open(daemon.target.address)?;
-    let start = Instant::now();
-    for first in (0..count).step_by(BATCH) {
-        let lines: Vec<String> = (first..count.min(first + BATCH)).map(|number| event(number as u64)).collect();
-        let request = daemon.target.request("POST", "/v1/events", "application/x-ndjson", &lines.join("\n"));
-        connection.exchange(&request)?.expect(202)?;
-    }
-    Ok(start.elapsed())
 }
 
 /// A steady stream to an enabled subscription.
@@ -213,7 +199,7 @@ fn print(plan: Plan, measured: &Measured) {
     println!("\nAt {STEADY} events a second (reached: {:.0}):\n", accept.per_second);
     let row = |name: &str, sample: &Sample| vec![name.to_owned(), millis(sample.p50), millis(sample.p99)];
     print_table(&["", "p50 ms", "p99 ms"], &[row("posted to 202", &accept), row("202 to arrival", &deliver)]);
-    println!("\nposting the backlog in batches of {BATCH}: {:.0} events/s", of(&measured.posted));
+    println!("\nposting the backlog in batches of 1,000: {:.0} events/s", of(&measured.posted));
     println!("resident: {:.1} MiB idle, {:.1} MiB afterwards", of(&measured.idle) / MIB, of(&measured.after) / MIB);
     println!("for each event of 1 KiB, in and out: {:.0} bytes written", of(&measured.written));
     println!("arrived more than once: {}", measured.repeats);

@@ -66,6 +66,53 @@ impl Target {
         Ok(Sample::new(latencies.len(), elapsed, latencies))
     }
 
+    /// Posts events `first..first + count` in batches of 1,000; how long that took.
+    pub(crate) fn post_batches(&self, first: usize, count: usize) -> Outcome<Duration> {
+        const BATCH: usize = 1_000;
+        let mut connection = Connection::open(self.address)?;
+        let start = Instant::now();
+        let end = first + count;
+        for from in (first..end).step_by(BATCH) {
+            let lines: Vec<String> = (from..end.min(from + BATCH)).map(|number| event(number as u64)).collect();
+            let request = self.request("POST", "/v1/events", "application/x-ndjson", &lines.join("\n"));
+            connection.exchange(&request)?.expect(202)?;
+        }
+        Ok(start.elapsed())
+    }
+
+    /// Posts events at `per_second` over `connections`, each on a steady clock of its own, for `time`.
+    /// A post that is late counts from when it was meant to be made.
+    pub(crate) fn steady(&self, connections: usize, per_second: f64, time: Duration) -> Outcome<Sample> {
+        let opened = (0..connections).map(|_| Connection::open(self.address)).collect::<Outcome<Vec<_>>>()?;
+        let next = &AtomicU64::new(0);
+        let pause = Duration::from_secs_f64(connections as f64 / per_second);
+        let start = Instant::now();
+        let results = thread::scope(|scope| {
+            let spawn = |(index, mut connection): (usize, Connection)| {
+                let first = start + pause.mul_f64(index as f64 / connections as f64);
+                let one = move || {
+                    let mut latencies = Vec::new();
+                    let mut due = first;
+                    while due < start + time {
+                        thread::sleep(due.saturating_duration_since(Instant::now()));
+                        let number = next.fetch_add(1, Ordering::Relaxed);
+                        let request = self.request("POST", "/v1/events", "application/json", &event(number));
+                        connection.exchange(&request)?.expect(202)?;
+                        latencies.push(due.elapsed());
+                        due += pause;
+                    }
+                    Ok(latencies)
+                };
+                thread::Builder::new().stack_size(STACK).spawn_scoped(scope, one)
+            };
+            let threads = opened.into_iter().enumerate().map(spawn).collect::<Result<Vec<_>, _>>()?;
+            let join = |thread: thread::ScopedJoinHandle<'_, _>| thread.join().map_err(|_| "a load thread panicked")?;
+            threads.into_iter().map(join).collect::<Outcome<Vec<Vec<Duration>>>>()
+        })?;
+        let latencies: Vec<Duration> = results.into_iter().flatten().collect();
+        Ok(Sample::new(latencies.len(), start.elapsed(), latencies))
+    }
+
     fn one_loop(
         &self,
         mut connection: Connection,

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
@@ -30,7 +30,21 @@ impl Daemon {
     /// Starts one with `settings` in its environment. Its directory is under cargo's target
     /// directory, which is on a disk where `/tmp` may be memory.
     pub(crate) fn start(settings: &[(&str, &str)]) -> Outcome<Self> {
-        let directory = TempDir::new_in(env!("CARGO_TARGET_TMPDIR"))?;
+        Self::launch(TempDir::new_in(env!("CARGO_TARGET_TMPDIR"))?, settings)
+    }
+
+    /// Kills it and starts another on the same data; that, and how long it took to listen.
+    pub(crate) fn restart(mut self, settings: &[(&str, &str)]) -> Outcome<(Self, Duration)> {
+        self.child.kill()?;
+        self.child.wait()?;
+        let empty = TempDir::new_in(env!("CARGO_TARGET_TMPDIR"))?;
+        let directory = std::mem::replace(&mut self.directory, empty);
+        let start = Instant::now();
+        let daemon = Self::launch(directory, settings)?;
+        Ok((daemon, start.elapsed()))
+    }
+
+    fn launch(directory: TempDir, settings: &[(&str, &str)]) -> Outcome<Self> {
         let data = directory.path().join("data");
         let messages = directory.path().join("messages");
         let mut command = Command::new(env!("CARGO_BIN_EXE_hookswitch"));
@@ -66,8 +80,43 @@ impl Daemon {
 
     /// Enables it.
     pub(crate) fn enable(&self, subscription: &str) -> Outcome<()> {
-        let path = format!("/v1/subscriptions/{subscription}");
-        self.target.ask("PATCH", &path, r#"{"enabled":true}"#, 200).map(drop)
+        self.change(subscription, r#"{"enabled":true}"#)
+    }
+
+    /// Changes it.
+    pub(crate) fn change(&self, subscription: &str, members: &str) -> Outcome<()> {
+        self.target.ask("PATCH", &format!("/v1/subscriptions/{subscription}"), members, 200).map(drop)
+    }
+
+    /// How many deliveries wait for it.
+    pub(crate) fn waiting(&self, subscription: &str) -> Outcome<u64> {
+        let shown = self.target.ask("GET", &format!("/v1/subscriptions/{subscription}"), "", 200)?;
+        shown["waiting"].as_u64().ok_or_else(|| format!("no `waiting` in {shown}").into())
+    }
+
+    /// Waits until at most `most` deliveries wait for it.
+    pub(crate) fn wait_for_waiting(&self, subscription: &str, most: u64, patience: Duration) -> Outcome<()> {
+        let start = Instant::now();
+        loop {
+            let waiting = self.waiting(subscription)?;
+            if waiting <= most {
+                return Ok(());
+            }
+            if start.elapsed() > patience {
+                return Err(format!("{waiting} deliveries still wait after {patience:?}").into());
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// How many seconds of processor time it has used.
+    pub(crate) fn processor_seconds(&self) -> Outcome<f64> {
+        const TICKS_PER_SECOND: f64 = 100.0; // USER_HZ, the same on every Linux
+        let text = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
+        let behind_name = text.rsplit_once(')').ok_or("no name in stat")?.1;
+        let fields: Vec<&str> = behind_name.split_whitespace().collect();
+        let ticks = |index: usize| fields.get(index).and_then(|field| field.parse::<f64>().ok()).ok_or("a short stat");
+        Ok((ticks(11)? + ticks(12)?) / TICKS_PER_SECOND)
     }
 
     /// Its resident memory, in bytes.

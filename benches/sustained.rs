@@ -1,0 +1,120 @@
+//! Accepting and delivering at once, for as long as it takes to see whether a backlog grows.
+//!
+//! - Steady: events are posted at a fixed rate over 64 connections while one subscription is sent
+//!   each; what still waits at the end, and how long it takes to go, tell whether it keeps up.
+//! - Fan-out: one event is owed to 50 subscriptions of one receiver; deliveries a second, and the
+//!   bytes that are written for each event.
+//! - Idle: the processor time of a daemon that has nothing to do.
+//!
+//! `cargo bench --bench sustained`; [`Plan`] says what the environment can change: the record is made
+//! with `HOOKSWITCH_BENCH_SECONDS=60 HOOKSWITCH_BENCH_ROUNDS=1`.
+
+mod load;
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use load::Outcome;
+use load::daemon::Daemon;
+use load::figures::{Plan, millis, print_table};
+use load::receiver::Receiver;
+
+/// How many events a second are posted.
+const RATES: [f64; 3] = [2_000.0, 5_000.0, 8_000.0];
+/// Over how many connections.
+const CONNECTIONS: usize = 64;
+/// How many subscriptions want each event of the fan-out.
+const FAN: usize = 50;
+/// How long what is left may take.
+const PATIENCE: Duration = Duration::from_secs(120);
+const MIB: f64 = 1_048_576.0;
+
+fn main() -> Outcome<()> {
+    let plan = Plan::from_environment()?;
+    let mut rows = Vec::new();
+    for rate in RATES {
+        rows.push(steady(rate, plan.time)?);
+    }
+    println!("Accepted and delivered at once, {:?} each, {CONNECTIONS} connections, one subscription:\n", plan.time);
+    let head = [
+        "posted/s",
+        "accepted/s",
+        "p50 ms",
+        "p99 ms",
+        "waiting at the end",
+        "gone after ms",
+        "repeats",
+        "resident MiB",
+        "written/event",
+    ];
+    print_table(&head, &rows);
+    fan_out(plan)?;
+    idle(plan.time)
+}
+
+fn steady(rate: f64, time: Duration) -> Outcome<Vec<String>> {
+    let receiver = Receiver::start((rate * time.as_secs_f64()) as usize + 10_000)?;
+    let daemon = Daemon::start(&[])?;
+    let subscription = daemon.subscribe(&format!("http://{}/hook", receiver.address), true)?;
+    let before = daemon.written()?;
+    let sample = daemon.target.steady(CONNECTIONS, rate, time)?;
+    let posted = Instant::now();
+    let waiting = daemon.waiting(&subscription)?;
+    let resident = daemon.resident()? as f64 / MIB;
+    daemon.wait_for_waiting(&subscription, 0, PATIENCE)?;
+    let gone = posted.elapsed();
+    let accepted = sample.per_second * time.as_secs_f64();
+    Ok(vec![
+        format!("{rate:.0}"),
+        format!("{:.0}", sample.per_second),
+        millis(sample.p50),
+        millis(sample.p99),
+        waiting.to_string(),
+        millis(gone),
+        receiver.arrivals.repeats().to_string(),
+        format!("{resident:.1}"),
+        format!("{:.0}", (daemon.written()? - before) as f64 / accepted),
+    ])
+}
+
+fn fan_out(plan: Plan) -> Outcome<()> {
+    let events = (plan.backlog / FAN).max(10);
+    let receiver = Receiver::start(events)?;
+    let daemon = Daemon::start(&[("HOOKSWITCH_SENDERS__THREADS", "64")])?;
+    let subscribe = |n: usize| daemon.subscribe(&format!("http://{}/hook/{n}", receiver.address), false);
+    let subscriptions = (0..FAN).map(subscribe).collect::<Outcome<Vec<_>>>()?;
+    let before = (daemon.written()?, daemon.on_disk()?);
+    let took = daemon.target.post_batches(0, events)?;
+    let (written, on_disk) = (daemon.written()? - before.0, daemon.on_disk()? - before.1);
+    let start = Instant::now();
+    subscriptions.iter().try_for_each(|one| daemon.enable(one))?;
+    let enabled = start.elapsed();
+    for one in &subscriptions {
+        daemon.wait_for_waiting(one, 0, PATIENCE)?;
+    }
+    let deliveries = (events * FAN) as f64;
+    println!(
+        "\nOne event to {FAN} subscriptions, {events} events: accepted {:.0}/s, {:.0} bytes written and {:.0} on disk for \
+         each; {:.0} deliveries/s ({:.0} ms of it to enable them)",
+        events as f64 / took.as_secs_f64(),
+        written as f64 / events as f64,
+        on_disk as f64 / events as f64,
+        deliveries / start.elapsed().as_secs_f64(),
+        enabled.as_secs_f64() * 1_000.0,
+    );
+    Ok(())
+}
+
+fn idle(time: Duration) -> Outcome<()> {
+    let receiver = Receiver::start(10)?;
+    let daemon = Daemon::start(&[])?;
+    daemon.subscribe(&format!("http://{}/hook", receiver.address), true)?;
+    daemon.target.post_batches(0, 10)?;
+    thread::sleep(Duration::from_secs(1));
+    let before = daemon.processor_seconds()?;
+    let start = Instant::now();
+    thread::sleep(time.max(Duration::from_secs(3)));
+    let share = (daemon.processor_seconds()? - before) / start.elapsed().as_secs_f64();
+    println!("\nIdle: {:.2} % of a core, {:.1} MiB resident", share * 100.0, daemon.resident()? as f64 / MIB);
+    Ok(())
+}
