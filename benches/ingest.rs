@@ -3,7 +3,7 @@
 //! are those of acceptance alone.
 //!
 //! Beside it, in the same run and in turn: the same endpoint with the store replaced by nothing
-//! (what HTTP and validation cost), and bare appends of the same bodies with one fdatasync for each
+//! (what HTTP and validation cost) and by the barest committer (what the promise costs), and bare appends of the same bodies with one fdatasync for each
 //! 1, 16 and 64 of them (what the disk allows). Each round starts a new data directory.
 //!
 //! `cargo bench --bench ingest`; [`Plan`] says what the environment can change.
@@ -28,6 +28,7 @@ const RECEIVER: &str = "http://127.0.0.1:9/";
 struct Measured {
     daemon: Vec<Sample>,
     nothing: Vec<Sample>,
+    committer: Vec<Sample>,
     bare: Vec<Sample>,
 }
 
@@ -57,6 +58,7 @@ fn round(plan: Plan, measured: &mut [Measured; 3], process: &mut Process) -> Out
     daemon.subscribe(RECEIVER, false)?;
     let nothing = Nothing::start()?;
     let disk = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let committer = Nothing::with_committer(disk)?;
     process.idle.push(daemon.resident()? as f64);
     let before = daemon.written()?;
     let mut accepted = 0.0;
@@ -65,6 +67,7 @@ fn round(plan: Plan, measured: &mut [Measured; 3], process: &mut Process) -> Out
         accepted += sample.per_second * plan.time.as_secs_f64();
         measured.daemon.push(sample);
         measured.nothing.push(nothing.target.closed_loop(size, plan.time)?);
+        measured.committer.push(committer.target.closed_loop(size, plan.time)?);
         measured.bare.push(disk::appends(disk, size, plan.time)?);
     }
     process.after.push(daemon.resident()? as f64);
@@ -75,7 +78,8 @@ fn round(plan: Plan, measured: &mut [Measured; 3], process: &mut Process) -> Out
 
 fn print_rates(measured: &[Measured; 3]) {
     let row = |(size, measured): (usize, &Measured)| {
-        let [daemon, nothing, bare] = [&measured.daemon, &measured.nothing, &measured.bare].map(|s| Sample::median(s));
+        let all = [&measured.daemon, &measured.nothing, &measured.committer, &measured.bare];
+        let [daemon, nothing, committer, bare] = all.map(|samples| Sample::median(samples));
         let cells =
             |sample: &Sample| [format!("{:.0}", sample.per_second), millis(sample.p50), millis(sample.p99)].into_iter();
         let ratio = |other: &Sample| format!("{:.2}", daemon.per_second / other.per_second);
@@ -83,6 +87,8 @@ fn print_rates(measured: &[Measured; 3]) {
         row.extend(cells(&daemon));
         row.extend(cells(&nothing));
         row.push(ratio(&nothing));
+        row.extend(cells(&committer));
+        row.push(ratio(&committer));
         row.extend(cells(&bare));
         row.push(ratio(&bare));
         row
@@ -94,6 +100,10 @@ fn print_rates(measured: &[Measured; 3]) {
         "p50 ms",
         "p99 ms",
         "no store/s",
+        "p50 ms",
+        "p99 ms",
+        "ratio",
+        "bare committer/s",
         "p50 ms",
         "p99 ms",
         "ratio",

@@ -1,9 +1,13 @@
 //! `POST /v1/events` with the store replaced by nothing: hyper, the token, the real parsing and
 //! validation, and a 202 that promises nothing. What is left to the daemon's figure is its own
 //! limits and routing, the committer, and the disk.
+//!
+//! Or by the barest committer that keeps the promise: a thread that appends what has gathered to a
+//! file, calls fdatasync once, and answers all; no ids, deliveries, index, state.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
@@ -18,7 +22,7 @@ use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 use hookswitch::core::catalogue::Catalogue;
 use hookswitch::core::event::NewEvent;
@@ -43,14 +47,51 @@ struct Endpoint {
     catalogue: Catalogue,
     authorization: String,
     next: AtomicU64,
+    committer: Option<mpsc::UnboundedSender<Waiting>>,
+}
+
+/// A body that waits for the disk, and who is told.
+type Waiting = (Bytes, oneshot::Sender<()>);
+
+/// Appends and syncs until nobody is left to hand anything in.
+fn commit(mut inbox: mpsc::UnboundedReceiver<Waiting>, mut file: std::fs::File) -> std::io::Result<()> {
+    use std::io::Write;
+    let (mut bytes, mut answers) = (Vec::new(), Vec::new());
+    while let Some(first) = inbox.blocking_recv() {
+        let mut next = Some(first);
+        while let Some((body, answer)) = next {
+            bytes.extend_from_slice(&body);
+            answers.push(answer);
+            next = inbox.try_recv().ok();
+        }
+        file.write_all(&bytes)?;
+        file.sync_data()?;
+        bytes.clear();
+        // Whoever has gone away needs no answer.
+        answers.drain(..).for_each(|answer| drop(answer.send(())));
+    }
+    Ok(())
 }
 
 impl Nothing {
     /// Starts it on a thread of its own, as the daemon's listener has one.
     pub(crate) fn start() -> Outcome<Self> {
+        Self::start_with(None)
+    }
+
+    /// Starts it with the barest committer, which writes to a new file in `directory`.
+    pub(crate) fn with_committer(directory: &Path) -> Outcome<Self> {
+        let file = tempfile::tempfile_in(directory)?;
+        let (committer, inbox) = mpsc::unbounded_channel();
+        thread::Builder::new().name("bare committer".to_owned()).spawn(move || commit(inbox, file))?;
+        Self::start_with(Some(committer))
+    }
+
+    fn start_with(committer: Option<mpsc::UnboundedSender<Waiting>>) -> Outcome<Self> {
         let catalogue = Catalogue::new(Vec::new()).map_err(|fault| format!("{fault:?}"))?;
         let token = "nothing-0123456789abcdef0123456789abcdef".to_owned();
-        let endpoint = Endpoint { catalogue, authorization: format!("Bearer {token}"), next: AtomicU64::new(1) };
+        let endpoint =
+            Endpoint { catalogue, authorization: format!("Bearer {token}"), next: AtomicU64::new(1), committer };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
         let listener = runtime.block_on(TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))))?;
         let target = Target { address: listener.local_addr()?, token };
@@ -115,6 +156,12 @@ async fn accepted(endpoint: &Endpoint, request: Request<Incoming>) -> Result<Str
     let event = NewEvent::from_json(raw, &endpoint.catalogue)
         .map_err(|fault| (StatusCode::UNPROCESSABLE_ENTITY, format!("{fault:?}")))?;
     std::hint::black_box(&event);
+    if let Some(committer) = &endpoint.committer {
+        let (answer, waiting) = oneshot::channel();
+        let failed = || (StatusCode::SERVICE_UNAVAILABLE, "the committer has ended".to_owned());
+        committer.send((body, answer)).map_err(|_| failed())?;
+        waiting.await.map_err(|_| failed())?;
+    }
     let id = EventId::from_bits(u128::from(endpoint.next.fetch_add(1, Ordering::Relaxed)));
     Ok(format!(r#"{{"id":"{id}","deliveries":1,"duplicate":false}}"#))
 }
