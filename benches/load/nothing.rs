@@ -68,7 +68,9 @@ fn commit(mut inbox: mpsc::UnboundedReceiver<Waiting>, mut file: std::fs::File) 
         file.sync_data()?;
         bytes.clear();
         // Whoever has gone away needs no answer.
-        answers.drain(..).for_each(|answer| drop(answer.send(())));
+        for answer in answers.drain(..) {
+            let _ = answer.send(());
+        }
     }
     Ok(())
 }
