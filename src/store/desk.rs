@@ -14,7 +14,7 @@ use crate::core::subscription::{DisabledReason, PreviousSecret, Secret, Subscrip
 use crate::core::subscription_input::{Change as Patch, Draft};
 use crate::core::time::Timestamp;
 
-use super::journal::Journal;
+use super::journal::{Journal, Note};
 use super::ledger::Ledger;
 use super::place;
 use super::record::{Accepted as AcceptedRecord, DeliveryRecord, Logged, SubscriptionRecord};
@@ -38,8 +38,8 @@ pub(super) struct Desk {
     pub(super) batch: u64,
     /// Frames that are not on the disk yet.
     pub(super) bytes: Vec<u8>,
-    /// The same by offset, id and key hashes.
-    pub(super) notes: Vec<(u32, u128, Vec<u64>)>,
+    /// The same, as the index takes note of them.
+    pub(super) notes: Vec<Note>,
     /// What the dispatcher is told once they are.
     pub(super) changes: Vec<Change>,
     /// Where the sweep through the producers' ids is.
@@ -54,9 +54,7 @@ impl Desk {
     fn write(&mut self, steps: Vec<Step>) -> Result<(), StateError> {
         let last = steps.len().saturating_sub(1);
         for (index, step) in steps.into_iter().enumerate() {
-            let offset = place::u32_of(self.bytes.len());
-            let (id, hashes) = step.encode(&mut self.bytes, self.batch, index < last);
-            self.notes.push((offset, id, hashes));
+            self.notes.push(step.encode(&mut self.bytes, self.batch, index < last));
             step.apply(&self.state, &self.ledger)?;
         }
         Ok(())

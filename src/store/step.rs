@@ -9,10 +9,11 @@ use crate::core::delivery::{Delivery, State as Standing};
 use crate::core::id::{AttemptId, EventId};
 
 use super::frame::{self, Head};
-use super::journal::{self, kind};
+use super::journal::{self, Note, kind};
 use super::keys;
 use super::ledger::Ledger;
-use super::record::{self, Accepted, DeliveryRecord, Effect, Logged, SubscriptionRecord};
+use super::place;
+use super::record::{self, Accepted, AccountRecord, DeliveryRecord, Effect, Logged, SubscriptionRecord};
 use super::state::{State, StateError};
 
 /// One thing that happened.
@@ -27,17 +28,24 @@ pub(super) enum Step {
     SubscriptionRemoved(u32),
     /// A delivery is owed again.
     Requeued(DeliveryRecord),
+    /// A delivery ended: what retention leaves of the entry of the log, while the event is kept.
+    Ended(AttemptId, DeliveryRecord),
+    /// How far a subscription is, said once more.
+    Account(AccountRecord),
 }
 
 impl Step {
-    /// Appends the step's frame to `out` and gives its id and the hashes of its keys.
-    pub(super) fn encode(&self, out: &mut Vec<u8>, batch: u64, continues: bool) -> (u128, Vec<u64>) {
+    /// Appends the step's frame to `out`; gives what the index takes note of, by its offset there.
+    pub(super) fn encode(&self, out: &mut Vec<u8>, batch: u64, continues: bool) -> Note {
+        let offset = place::u32_of(out.len());
         let (kind, id, keys) = match self {
             Self::Accepted(id, accepted) => (kind::ACCEPTED, id.bits(), journal::accepted_keys(accepted)),
             Self::Logged(id, logged) => (kind::LOGGED, id.bits(), journal::logged_keys(logged)),
             Self::Subscription(_) => (kind::SUBSCRIPTION, 0, Vec::new()),
             Self::SubscriptionRemoved(_) => (kind::SUBSCRIPTION_REMOVED, 0, Vec::new()),
             Self::Requeued(_) => (kind::REQUEUED, 0, Vec::new()),
+            Self::Ended(id, ended) => (kind::ENDED, id.bits(), journal::ended_keys(ended)),
+            Self::Account(_) => (kind::ACCOUNT, 0, Vec::new()),
         };
         let head = Head { version: record::VERSION, kind, continues, batch, id };
         frame::encode(out, head, |out| match self {
@@ -45,9 +53,10 @@ impl Step {
             Self::Logged(_, logged) => record::encode_into(out, &**logged),
             Self::Subscription(subscription) => record::encode_into(out, &**subscription),
             Self::SubscriptionRemoved(number) => record::encode_into(out, number),
-            Self::Requeued(delivery) => record::encode_into(out, delivery),
+            Self::Requeued(delivery) | Self::Ended(_, delivery) => record::encode_into(out, delivery),
+            Self::Account(account) => record::encode_into(out, account),
         });
-        (id, keys)
+        Note { offset, length: place::u32_of(out.len()) - offset, kind, id, keys }
     }
 
     /// Reads a step from its frame.
@@ -61,6 +70,8 @@ impl Step {
             kind::SUBSCRIPTION => record::decode(payload).map(|it| Self::Subscription(Box::new(it))),
             kind::SUBSCRIPTION_REMOVED => record::decode(payload).map(Self::SubscriptionRemoved),
             kind::REQUEUED => record::decode(payload).map(Self::Requeued),
+            kind::ENDED => record::decode(payload).map(|it| Self::Ended(AttemptId::from_bits(head.id), it)),
+            kind::ACCOUNT => record::decode(payload).map(Self::Account),
             _ => None,
         }
     }
@@ -81,9 +92,13 @@ impl Step {
                 lock(ledger).remove(number);
                 Ok(())
             }
-            Self::Requeued(record) => {
+            Self::Requeued(record) | Self::Ended(_, record) => {
                 let Some(delivery) = record.delivery() else { return Ok(()) };
                 stand(&delivery, state, ledger)
+            }
+            Self::Account(account) => {
+                put_account(&account, state, ledger);
+                Ok(())
             }
         }
     }
@@ -119,6 +134,15 @@ fn apply_effect(effect: Effect, state: &State, ledger: &Mutex<Ledger>) -> Result
         }
     }
     Ok(())
+}
+
+fn put_account(record: &AccountRecord, state: &State, ledger: &Mutex<Ledger>) {
+    state.put(keys::next_sequence(record.number), record.next_sequence.to_be_bytes().to_vec());
+    state.put(keys::health(record.number), versioned(&record.health));
+    if let Some(account) = lock(ledger).account(record.number) {
+        account.next_sequence = record.next_sequence;
+        account.health = record.health.into();
+    }
 }
 
 /// From now on the delivery is where its state says: owed, a dead letter, or over.

@@ -13,11 +13,11 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-pub(super) use self::index::Key;
+pub(super) use self::index::{Key, Note, Outline};
 use self::segment::{End, HEADER, Segment};
 use super::frame::Head;
 use super::place::{self, Damage};
-use super::record::{self, Accepted, Applied, Logged};
+use super::record::{self, Accepted, Applied, DeliveryRecord, Logged};
 
 /// A file is closed once it has this many bytes.
 const SEGMENT_BYTES: u32 = 64 << 20;
@@ -31,6 +31,14 @@ pub(super) mod kind {
     pub(in crate::store) const SUBSCRIPTION: u8 = 3;
     pub(in crate::store) const SUBSCRIPTION_REMOVED: u8 = 4;
     pub(in crate::store) const REQUEUED: u8 = 5;
+    pub(in crate::store) const ENDED: u8 = 6;
+    pub(in crate::store) const ACCOUNT: u8 = 7;
+}
+
+/// A frame as the index takes note of it.
+fn note_of(offset: u32, head: Head, payload: &[u8]) -> Note {
+    let length = place::u32_of(super::frame::HEADER + payload.len());
+    Note { offset, length, kind: head.kind, id: head.id, keys: keys_of(head, payload) }
 }
 
 /// The hashes of the keys under which a frame is found.
@@ -40,8 +48,14 @@ fn keys_of(head: Head, payload: &[u8]) -> Vec<u64> {
             record::decode::<Accepted>(payload).map_or_else(Vec::new, |accepted| accepted_keys(&accepted))
         }
         kind::LOGGED => record::decode::<Logged>(payload).map_or_else(Vec::new, |logged| logged_keys(&logged)),
+        kind::ENDED => record::decode::<DeliveryRecord>(payload).map_or_else(Vec::new, |ended| ended_keys(&ended)),
         _ => Vec::new(),
     }
+}
+
+/// The keys of what is left of a delivery that ended.
+pub(super) fn ended_keys(ended: &DeliveryRecord) -> Vec<u64> {
+    vec![Key::Delivery(ended.id().bits()).hash()]
 }
 
 /// The keys of an accepted event.
@@ -78,20 +92,26 @@ pub(super) struct Writer {
 
 /// Takes a frame in: its header, its payload, and how far that is in the journal.
 pub(super) type Replay<'r> = &'r mut dyn FnMut(Head, &[u8], Applied) -> Result<(), Damage>;
-/// Looks at a frame: its id and its payload. Says whether to go on.
-pub(super) type Visit<'v> = &'v mut dyn FnMut(u128, &[u8]) -> Result<ControlFlow<()>, Damage>;
+/// Looks at a frame. Says whether to go on.
+pub(super) type Visit<'v> = &'v mut dyn FnMut(Head, &[u8]) -> Result<ControlFlow<()>, Damage>;
 
 /// What a look through the journal is after.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Wanted<'a> {
-    /// Frames of this kind.
-    pub(super) kind: u8,
+    /// Frames of these kinds.
+    pub(super) kinds: &'a [u8],
     /// Frames that may speak of this; all if `None`.
     pub(super) key: Option<Key<'a>>,
     /// Frames with ids below this.
     pub(super) below: u128,
     /// Frames with ids from here on.
     pub(super) from: u128,
+}
+
+impl Wanted<'_> {
+    fn is_met_by(&self, head: Head) -> bool {
+        self.kinds.contains(&head.kind) && head.id < self.below && head.id >= self.from
+    }
 }
 
 impl Journal {
@@ -154,7 +174,7 @@ impl Journal {
         Ok(false)
     }
 
-    /// Hands the wanted frames to `visit` (id, payload), the newest first, until it breaks.
+    /// Hands the wanted frames to `visit`, the newest first, until it breaks.
     pub(super) fn newest_first(&self, wanted: Wanted<'_>, visit: Visit<'_>) -> Result<(), Damage> {
         for segment in self.newest_segments() {
             if segment.first_id()?.is_none_or(|first| first >= wanted.below) {
@@ -183,8 +203,8 @@ impl Journal {
         for place in places.into_iter().rev() {
             let mut flow = Ok(ControlFlow::Continue(()));
             segment.frame(place, &mut |head, payload| {
-                if head.kind == wanted.kind && head.id < wanted.below && head.id >= wanted.from {
-                    flow = visit(head.id, payload);
+                if wanted.is_met_by(head) {
+                    flow = visit(head, payload);
                 }
             })?;
             if flow?.is_break() {
@@ -198,15 +218,15 @@ impl Journal {
         let mut until = segment.end();
         let places = self.ask(segment, |index| index.places(until))?;
         for place in places.into_iter().rev() {
-            let mut block: Vec<(u128, Vec<u8>)> = Vec::new();
+            let mut block: Vec<(Head, Vec<u8>)> = Vec::new();
             let mut first = None;
             let end = segment.walk(place, until, &mut |_, head, payload| {
                 first = first.or((head.id != 0).then_some(head.id));
                 if first.is_some_and(|id| id >= wanted.below) {
                     return false;
                 }
-                if head.kind == wanted.kind && head.id < wanted.below && head.id >= wanted.from {
-                    block.push((head.id, payload.to_vec()));
+                if wanted.is_met_by(head) {
+                    block.push((head, payload.to_vec()));
                 }
                 true
             })?;
@@ -214,8 +234,8 @@ impl Journal {
                 return Err(segment.damaged(at));
             }
             until = place;
-            for (id, payload) in block.iter().rev() {
-                if visit(*id, payload)?.is_break() {
+            for (head, payload) in block.iter().rev() {
+                if visit(*head, payload)?.is_break() {
                     return Ok(ControlFlow::Break(()));
                 }
             }
@@ -252,12 +272,12 @@ impl Journal {
 
 impl Writer {
     /// Appends the frames in `bytes` and syncs them. `notes` are the frames, by their offset in
-    /// `bytes`, id and key hashes. After an error nothing is known; do not go on.
-    pub(super) fn append(&mut self, bytes: &[u8], notes: &mut [(u32, u128, Vec<u64>)]) -> io::Result<()> {
+    /// `bytes`. After an error nothing is known; do not go on.
+    pub(super) fn append(&mut self, bytes: &[u8], notes: &mut [Note]) -> io::Result<()> {
         let end = self.active.end();
         self.active.append(bytes)?;
         for note in notes.iter_mut() {
-            note.0 += end;
+            note.offset += end;
         }
         self.active.publish(bytes.len(), notes);
         Ok(())

@@ -39,8 +39,9 @@ fn commit(writer: &mut Writer, batch: u64, ids: &[u128]) {
     let mut notes = Vec::new();
     for id in ids {
         let logged = logged(*id % 10);
-        notes.push((place::u32_of(bytes.len()), *id, logged_keys(&logged)));
+        let offset = bytes.len();
         frame::encode(&mut bytes, head(batch, *id, false), |out| record::encode_into(out, &logged));
+        notes.push(note_of(place::u32_of(offset), head(batch, *id, false), &bytes[offset + frame::HEADER..]));
     }
     writer.append(&bytes, &mut notes).unwrap();
 }
@@ -56,15 +57,15 @@ fn open(dir: &Path, applied: Applied) -> Result<(Arc<Journal>, Writer, Vec<u128>
 
 fn ids(journal: &Journal, wanted: Wanted<'_>, most: usize) -> Vec<u128> {
     let mut ids = Vec::new();
-    let visit = &mut |id, _: &[u8]| {
-        ids.push(id);
+    let visit = &mut |head: Head, _: &[u8]| {
+        ids.push(head.id);
         Ok(if ids.len() < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
     };
     journal.newest_first(wanted, visit).unwrap();
     ids
 }
 
-const ALL: Wanted<'static> = Wanted { kind: kind::LOGGED, key: None, below: u128::MAX, from: 0 };
+const ALL: Wanted<'static> = Wanted { kinds: &[kind::LOGGED], key: None, below: u128::MAX, from: 0 };
 
 /// A journal of 300 entries in several files, ids 1 to 300, ten a group commit.
 fn filled(dir: &Path) -> (Arc<Journal>, Writer) {
@@ -92,7 +93,7 @@ fn what_was_written_is_found_by_id_by_key_and_in_order() {
     assert_eq!(ids(&journal, Wanted { below: 155, ..ALL }, 3), [154, 153, 152]);
     let sevens: Vec<u128> = backwards.iter().copied().filter(|id| id % 10 == 7).collect();
     assert_eq!(ids(&journal, Wanted { key: Some(Key::Delivery(7)), ..ALL }, usize::MAX), sevens);
-    assert_eq!(ids(&journal, Wanted { kind: kind::ACCEPTED, ..ALL }, usize::MAX), []);
+    assert_eq!(ids(&journal, Wanted { kinds: &[kind::ACCEPTED], ..ALL }, usize::MAX), []);
     for id in [1, 2, 99, 100, 101, 300] {
         let mut found = 0;
         assert_eq!(journal.get(id, &mut |head, _| found = head.id), Ok(true));
