@@ -20,10 +20,9 @@ use super::place;
 use super::record::{Accepted as AcceptedRecord, DeliveryRecord, Logged, SubscriptionRecord};
 use super::state::{State, StateError};
 use super::step::{self, Step, lock};
+use super::tidy::Errands;
 use super::{Accepted, Change, Finish, Health, Settings, WriteError, keys, query};
 
-/// How many deliveries of a deleted subscription are cancelled between two group commits.
-const CANCELLED_AT_ONCE: usize = 64;
 /// How many producers' ids are looked at between two checkpoints.
 const SWEPT_AT_ONCE: usize = 512;
 
@@ -44,6 +43,8 @@ pub(super) struct Desk {
     pub(super) changes: Vec<Change>,
     /// Where the sweep through the producers' ids is.
     pub(super) swept: Option<Vec<u8>>,
+    /// What else is done little by little.
+    pub(super) errands: Errands,
 }
 
 /// A command's end: its answer, or that the store has failed.
@@ -51,7 +52,7 @@ type Done<T> = Result<Result<T, WriteError>, StateError>;
 
 impl Desk {
     /// Writes the steps as one: after a crash there are all of them or none.
-    fn write(&mut self, steps: Vec<Step>) -> Result<(), StateError> {
+    pub(super) fn write(&mut self, steps: Vec<Step>) -> Result<(), StateError> {
         let last = steps.len().saturating_sub(1);
         for (index, step) in steps.into_iter().enumerate() {
             self.notes.push(step.encode(&mut self.bytes, self.batch, index < last));
@@ -247,6 +248,11 @@ impl Desk {
             Ok(None) => return Ok(Err(WriteError::NotFound)),
             Err(error) => return Ok(Err(WriteError::Conflict(error.0))),
         };
+        let now_over = delivery.event.timestamp() < self.settings.retention.events_over(now);
+        if now_over || query::event(&self.journal, delivery.event).ok().flatten().is_none() {
+            let gone = "its event is no longer kept (`event_age` in [retention]), so there is nothing to deliver";
+            return Ok(Err(WriteError::Conflict(gone.to_owned())));
+        }
         if self.current(delivery.subscription).is_none() {
             let gone = "its subscription has been deleted, so there is nowhere to deliver it to";
             return Ok(Err(WriteError::Conflict(gone.to_owned())));
@@ -275,20 +281,22 @@ impl Desk {
             return Ok(Err(over));
         };
         let Some(subscription) = self.current(delivery.subscription) else { return Ok(Err(WriteError::NotFound)) };
-        let cancelled = self.cancel_one(delivery, &subscription, "cancelled by hand", now)?;
+        let cancelled = self.end(delivery, Status::Cancelled, "cancelled by hand", &subscription, now)?;
         Ok(Ok(cancelled))
     }
 
-    fn cancel_one(
+    /// Ends a delivery without an attempt.
+    pub(super) fn end(
         &mut self,
         delivery: Delivery,
-        subscription: &Subscription,
+        status: Status,
         why: &str,
+        subscription: &Subscription,
         now: Timestamp,
     ) -> Result<Delivery, StateError> {
         let event = query::event(&self.journal, delivery.event).ok().flatten();
-        let after = Delivery { state: Standing::Cancelled, due: now, ..delivery };
-        let mut entry = LogEntry::without_attempt(&after, Status::Cancelled, why, subscription, event.as_ref(), now);
+        let after = Delivery { state: status.into(), due: now, ..delivery };
+        let mut entry = LogEntry::without_attempt(&after, status, why, subscription, event.as_ref(), now);
         entry.id = AttemptId::from_bits(self.next_id(now));
         self.write(vec![Step::Logged(entry.id, Box::new(Logged::new(&entry, Some((&after, None)))))])?;
         self.changes.push(Change::Cancelled(after.id));
@@ -300,29 +308,6 @@ impl Desk {
         entry.id = AttemptId::from_bits(self.next_id(now));
         self.write(vec![Step::Logged(entry.id, Box::new(Logged::new(&entry, None)))])?;
         Ok(Ok(entry.id))
-    }
-
-    /// Does a little of what can wait: cancels what deleted subscriptions were owed. Tells whether
-    /// there is more.
-    pub(super) fn tidy(&mut self, now: Timestamp) -> Result<bool, StateError> {
-        let Some(number) = lock(&self.ledger).deleted().first().copied() else { return Ok(false) };
-        let Some(subscription) = lock(&self.ledger).account(number).map(|account| account.subscription.clone()) else {
-            return Ok(false);
-        };
-        let mut left = Vec::new();
-        for prefix in [keys::OWED, keys::DEAD] {
-            left.extend(self.state.scan(&keys::numbered(prefix, number), None, CANCELLED_AT_ONCE)?);
-        }
-        if left.is_empty() {
-            self.write(vec![Step::SubscriptionRemoved(number)])?;
-            return Ok(!lock(&self.ledger).deleted().is_empty());
-        }
-        for (_, value) in left {
-            if let Some(delivery) = step::delivery_of(&value) {
-                self.cancel_one(delivery, &subscription, "its subscription was deleted", now)?;
-            }
-        }
-        Ok(true)
     }
 
     /// Forgets some of the producers' ids whose window is over. They are not worth a step: what is

@@ -87,11 +87,7 @@ enum Last {
 }
 
 /// The last that the journal says of a delivery, of entries of the log only those for which `wanted` holds.
-fn last_word(
-    journal: &Journal,
-    id: DeliveryId,
-    wanted: impl Fn(&LogEntry) -> bool,
-) -> Result<Option<Last>, Damage> {
+fn last_word(journal: &Journal, id: DeliveryId, wanted: impl Fn(&LogEntry) -> bool) -> Result<Option<Last>, Damage> {
     let mut last = None;
     // Nothing about it is older than itself.
     let from = lowest_id(Some(id.timestamp()));

@@ -179,8 +179,7 @@ impl Index {
         }
         let (marks, keys) = (number(8)? as usize, number(12)? as usize);
         let id = |at: usize| body.get(at..at + 16)?.try_into().ok().map(u128::from_le_bytes);
-        let outline =
-            Outline { end: number(16)?, logged: number(20)?, last_logged: id(24)?, last_event: id(40)? };
+        let outline = Outline { end: number(16)?, logged: number(20)?, last_logged: id(24)?, last_event: id(40)? };
         let (mark_bytes, key_bytes) = body[HEADER..].split_at_checked(marks * MARK)?;
         if key_bytes.len() != keys * KEY {
             return None;

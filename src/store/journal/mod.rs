@@ -5,6 +5,7 @@
 //! Ids ascend through the whole journal, which is how one is found without an index key of its own.
 
 mod index;
+mod prune;
 mod segment;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -14,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 pub(super) use self::index::{Key, Note, Outline};
+pub(super) use self::prune::{Fate, Unpruned};
 use self::segment::{End, HEADER, Segment};
 use super::frame::Head;
 use super::place::{self, Damage};
@@ -80,6 +82,8 @@ pub(super) struct Journal {
     segments: RwLock<BTreeMap<u32, Arc<Segment>>>,
     /// Full files whose index was asked lately, the latest last.
     asked: Mutex<VecDeque<u32>>,
+    /// Held while a file goes or is replaced.
+    files: Mutex<()>,
 }
 
 /// The one who appends to the journal.
@@ -117,16 +121,17 @@ impl Wanted<'_> {
 impl Journal {
     /// Makes an empty journal in `dir`, which exists.
     pub(super) fn create(dir: &Path, now: u64) -> io::Result<()> {
-        Segment::create(dir, 1, now).map(drop)
+        Segment::create(dir, 1, now)?;
+        prune::note_first(dir, 1)
     }
 
     /// Opens the journal in `dir` and hands every frame behind `applied` to `replay` (header,
     /// payload, position behind it), whole steps only. What a cut left torn at the very end is cut
-    /// away; anything else that is not a frame is damage.
+    /// away; anything else that is not a frame is damage. Files that retention has dropped are not missed.
     pub(super) fn open(dir: &Path, applied: Applied, replay: Replay<'_>) -> Result<(Arc<Self>, Writer), Damage> {
         let numbers = numbers_in(dir)?;
         let newest = numbers.last().copied().unwrap_or(0).max(applied.segment).max(1);
-        let first = numbers.first().copied().unwrap_or(newest);
+        let first = prune::first(dir)?.or_else(|| numbers.first().copied()).unwrap_or(newest);
         let mut segments = BTreeMap::new();
         for number in first..=newest {
             if !numbers.contains(&number) {
@@ -146,7 +151,10 @@ impl Journal {
         }
         let active = segments[&newest].clone();
         active.index_for_writing()?;
-        let journal = Arc::new(Self { dir: dir.to_owned(), segments: RwLock::new(segments), asked: Mutex::default() });
+        let leftovers = prune::remove_leftovers(dir, first);
+        leftovers.map_err(|error| Damage::new(dir, format!("has leftovers that cannot be removed: {error}")))?;
+        let (dir, segments) = (dir.to_owned(), RwLock::new(segments));
+        let journal = Arc::new(Self { dir, segments, asked: Mutex::default(), files: Mutex::default() });
         let writer = Writer { journal: journal.clone(), active, segment_bytes: SEGMENT_BYTES };
         Ok((journal, writer))
     }
@@ -288,6 +296,11 @@ impl Writer {
         (self.active.number, self.active.end())
     }
 
+    /// Whether nothing has been written to the file.
+    pub(super) fn is_empty(&self) -> bool {
+        self.active.end() <= HEADER
+    }
+
     /// Whether the file is full.
     pub(super) fn is_full(&self) -> bool {
         self.active.end() >= self.segment_bytes
@@ -309,8 +322,7 @@ impl Writer {
         sealed.map(drop)
     }
 
-    /// For tests: a smaller size at which a file is full.
-    #[cfg(test)]
+    /// From now on a file is full at this size.
     pub(super) fn set_segment_bytes(&mut self, bytes: u32) {
         self.segment_bytes = bytes;
     }

@@ -62,7 +62,15 @@ impl Segment {
         file.sync_all()?;
         place::sync_dir(dir)?;
         let index = RwLock::new(Some(Index::default()));
-        Ok(Self { number, path, file, end: AtomicU32::new(HEADER), first_id: OnceLock::new(), index, outline: OnceLock::new() })
+        Ok(Self {
+            number,
+            path,
+            file,
+            end: AtomicU32::new(HEADER),
+            first_id: OnceLock::new(),
+            index,
+            outline: OnceLock::new(),
+        })
     }
 
     /// Opens the file `number` in `dir`; its end is that of the file.
@@ -280,7 +288,8 @@ impl Segment {
         self.path.with_extension("idx")
     }
 
-    fn read(&self, buffer: &mut Vec<u8>, from: u32, length: usize) -> Result<(), Damage> {
+    /// Reads `length` bytes at `from`.
+    pub(super) fn read(&self, buffer: &mut Vec<u8>, from: u32, length: usize) -> Result<(), Damage> {
         buffer.resize(length, 0);
         let read = self.file.read_exact_at(buffer, u64::from(from));
         read.map_err(|error| Damage::new(&self.path, format!("cannot be read at byte {from}: {error}")))
