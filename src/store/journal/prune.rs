@@ -82,6 +82,12 @@ impl Journal {
         Ok(first.is_some_and(|id| now.since(AttemptId::from_bits(id).timestamp()) > age))
     }
 
+    /// The number of the file that is written.
+    pub(in crate::store) fn newest(&self) -> u32 {
+        let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
+        segments.last_key_value().map_or(0, |(number, _)| *number)
+    }
+
     /// How many bytes all files have together.
     pub(in crate::store) fn bytes(&self) -> u64 {
         self.newest_segments().iter().map(|segment| u64::from(segment.end())).sum()

@@ -19,12 +19,12 @@ use super::super::state::State;
 use super::super::step;
 use super::{Due, Rules, due, fate};
 
-/// The longest between two looks for what is over.
-const LOOK_EVERY: Duration = Duration::from_secs(60);
+/// The longest between two looks for what is over, if no journal file fills meanwhile. Tests do not wait.
+const LOOK_EVERY: Duration = if cfg!(test) { Duration::from_millis(50) } else { Duration::from_secs(60) };
 /// How often the free space is looked at.
 const SPACE_EVERY: Duration = Duration::from_secs(1);
 /// How long it rests after each 256 KiB.
-const REST: Duration = Duration::from_millis(4);
+const REST: Duration = Duration::from_millis(2);
 /// How long it waits after an error.
 const AFTER_ERROR: Duration = Duration::from_secs(300);
 
@@ -87,12 +87,16 @@ impl Keeper {
     fn run(&self, stop: &Stop) {
         let every = (self.rules.file_age() / 4).clamp(Duration::from_millis(50), LOOK_EVERY);
         let mut next = Instant::now() + every;
+        let mut newest = self.journal.newest();
+        let mut well = true;
         while !stop.wait(SPACE_EVERY.min(every)) {
             self.space.look();
-            if Instant::now() < next {
+            let filled = self.journal.newest() != newest;
+            if Instant::now() < next && !(filled && well) {
                 continue;
             }
-            next = Instant::now() + every;
+            newest = self.journal.newest();
+            (next, well) = (Instant::now() + every, true);
             let looked = catch_unwind(AssertUnwindSafe(|| self.look(stop)));
             let failure = match looked {
                 Ok(Ok(())) => continue,
@@ -102,7 +106,7 @@ impl Keeper {
             };
             let later = AFTER_ERROR.as_secs();
             tracing::error!("old data could not be dropped: {failure}; nothing is lost by that; next try in {later} s");
-            next = Instant::now() + AFTER_ERROR;
+            (next, well) = (Instant::now() + AFTER_ERROR, false);
         }
     }
 
@@ -114,13 +118,17 @@ impl Keeper {
         let before = taken_in.min(self.introduced.load(Ordering::Acquire));
         let outlines = self.journal.outlines()?;
         let mut first = outlines.first().map_or(0, |(number, _)| *number);
+        let mut failed = None;
         for mut due in due(&self.rules, &outlines, before, now) {
             due.oldest = due.number == first;
-            if self.prune(&due, stop)? {
-                first += 1;
+            match self.prune(&due, stop) {
+                Ok(dropped) => first += u32::from(dropped),
+                Err(Unpruned::Stopped) => return Err(Unpruned::Stopped),
+                // The others may be well.
+                Err(Unpruned::Failed(damage)) => failed = failed.or(Some(damage)),
             }
         }
-        Ok(())
+        failed.map_or(Ok(()), |damage| Err(Unpruned::Failed(damage)))
     }
 
     /// Prunes one file; tells whether it was dropped.

@@ -17,7 +17,7 @@ const RULES: Rules =
 /// A store whose time the test makes.
 struct Shop {
     store: Store,
-    running: verbs::Running,
+    running: Running,
     changes: mpsc::Receiver<Vec<Change>>,
     now: Arc<AtomicU64>,
 }
@@ -68,7 +68,7 @@ impl Shop {
         }
     }
 
-    fn log(&self) -> Vec<crate::core::attempt::LogEntry> {
+    fn log(&self) -> Vec<LogEntry> {
         self.store.log(&LogFilter::default(), None, 1000).unwrap().items
     }
 
@@ -221,7 +221,7 @@ fn only_what_is_over_in_files_that_may_be_touched_is_due() {
         due(&rules, &numbered, before, now).iter().map(|due| due.number).collect()
     };
     let young = file(10, 9, 9);
-    assert_eq!(due_of(&[young, young, young], 9), []);
+    assert!(due_of(&[young, young, young], 9).is_empty());
     assert_eq!(due_of(&[file(10, 7, 7), file(10, 9, 5), young], 9), [3, 4], "by the age of each kind");
     assert_eq!(due_of(&[file(10, 7, 7), file(10, 9, 5), young], 4), [3], "only below what may be touched");
     assert_eq!(due_of(&[file(0, 0, 7), file(0, 0, 0), young], 9), [4], "nothing is in it");
