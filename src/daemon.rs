@@ -113,9 +113,9 @@ pub fn run(config: &Config) -> Result<(), Fatal> {
     if let End::Fatal(fatal) = &end {
         tracing::error!("{fatal}");
     }
-    daemon.stop();
+    let stopped = daemon.stop();
     match end {
-        End::Asked => Ok(()),
+        End::Asked => stopped,
         End::Fatal(fatal) => Err(fatal),
     }
 }
@@ -214,7 +214,10 @@ impl Daemon {
     }
 
     /// Stops everything, in order.
-    pub fn stop(self) {
+    ///
+    /// # Errors
+    /// Something failed meanwhile: the store when it wrote what waited, for example.
+    pub fn stop(self) -> Result<(), Fatal> {
         service::notify_stopping("finishing requests");
         tracing::info!("stopping: no new requests; finishing those under way");
         let cut = self.server.stop(HTTP_STOP);
@@ -231,7 +234,16 @@ impl Daemon {
         service::notify_status("closing the store");
         self.committer.stop();
         drop(self.lock);
+        let fatal = self.end.try_iter().find_map(|end| match end {
+            End::Fatal(fatal) => Some(fatal),
+            End::Asked => None,
+        });
+        if let Some(fatal) = fatal {
+            tracing::error!("stopped, but {fatal}");
+            return Err(fatal);
+        }
         tracing::info!("stopped");
+        Ok(())
     }
 }
 

@@ -299,6 +299,11 @@ impl Daemon {
         &self.home
     }
 
+    /// Its process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.running.child.id()
+    }
+
     /// What came on standard output so far.
     pub(crate) fn stdout(&self) -> String {
         self.running.stdout.look(|stream| stream.text.clone())
