@@ -22,7 +22,7 @@ use crate::dispatch::{self, Dispatcher, Gauge};
 use crate::http::{self, Edge, Server, TokenHash};
 use crate::sender::{Transport, TransportSettings};
 use crate::service::{self, AdminToken, DataDirLock};
-use crate::store::{Running, Settings as StoreSettings, Store};
+use crate::store::{Retention, Running, Settings as StoreSettings, Store};
 use crate::telemetry;
 
 /// How long requests may take to end once the daemon stops.
@@ -113,9 +113,9 @@ pub fn run(config: &Config) -> Result<(), Fatal> {
     if let End::Fatal(fatal) = &end {
         tracing::error!("{fatal}");
     }
-    daemon.stop();
+    let stopped = daemon.stop();
     match end {
-        End::Asked => Ok(()),
+        End::Asked => stopped,
         End::Fatal(fatal) => Err(fatal),
     }
 }
@@ -133,6 +133,12 @@ impl Daemon {
             cache_bytes: config.store.cache_bytes,
             give_up_after: config.retry.give_up_after(),
             idempotency_window: config.retention.idempotency_window,
+            retention: Retention {
+                log_age: config.retention.log_age,
+                log_bytes: config.retention.log_bytes,
+                event_age: config.retention.event_age,
+            },
+            min_free_bytes: config.store.min_free_bytes,
         };
         let idle = Store::open(lock.dir(), settings, now()).map_err(|error| Fatal::new(Cause::Store, error))?;
         let token = AdminToken::load_or_create(lock.dir()).map_err(|error| Fatal::new(Cause::Store, error))?;
@@ -208,7 +214,10 @@ impl Daemon {
     }
 
     /// Stops everything, in order.
-    pub fn stop(self) {
+    ///
+    /// # Errors
+    /// Something failed meanwhile: the store when it wrote what waited, for example.
+    pub fn stop(self) -> Result<(), Fatal> {
         service::notify_stopping("finishing requests");
         tracing::info!("stopping: no new requests; finishing those under way");
         let cut = self.server.stop(HTTP_STOP);
@@ -225,7 +234,16 @@ impl Daemon {
         service::notify_status("closing the store");
         self.committer.stop();
         drop(self.lock);
+        let fatal = self.end.try_iter().find_map(|end| match end {
+            End::Fatal(fatal) => Some(fatal),
+            End::Asked => None,
+        });
+        if let Some(fatal) = fatal {
+            tracing::error!("stopped, but {fatal}");
+            return Err(fatal);
+        }
         tracing::info!("stopped");
+        Ok(())
     }
 }
 
@@ -283,9 +301,12 @@ fn edge(
     gauge: Gauge,
     failed: Arc<AtomicBool>,
 ) -> Edge {
+    let seen = store.clone();
     let ready = move || {
-        let failed = failed.load(Ordering::Relaxed);
-        if failed { Err("the store has failed, and the daemon is ending".to_owned()) } else { Ok(()) }
+        if failed.load(Ordering::Relaxed) {
+            return Err("the store has failed, and the daemon is ending".to_owned());
+        }
+        seen.out_of_room().map_or(Ok(()), Err)
     };
     Edge {
         store,

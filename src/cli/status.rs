@@ -35,6 +35,7 @@ struct Stats {
     queue: Option<Queue>,
     oldest_pending: Option<String>,
     senders: Option<Senders>,
+    disk: Option<Disk>,
     subscriptions: Vec<Health>,
 }
 
@@ -51,6 +52,14 @@ struct Queue {
 struct Senders {
     threads: u64,
     busy: u64,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Disk {
+    free_bytes: u64,
+    min_free_bytes: u64,
+    low: bool,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -91,6 +100,11 @@ fn write(base: &str, ready: bool, stats: &Stats, out: &mut dyn Write) -> Result<
     }
     if let Some(Senders { threads, busy }) = stats.senders {
         writeln!(out, "senders  {busy} of {threads} busy")?;
+    }
+    if let Some(Disk { free_bytes, min_free_bytes, low }) = stats.disk {
+        let (free, least) = (free_bytes >> 20, min_free_bytes >> 20);
+        let note = if low { "; LOW: events are refused" } else { "" };
+        writeln!(out, "disk     {free} MiB free, {least} MiB to stay free{note}")?;
     }
     writeln!(out)?;
     let mut table = Table::new(&[
@@ -141,7 +155,8 @@ mod tests {
     #[test]
     fn one_screen_tells_what_is_wrong() {
         let reply = r#"{"queue":{"pending":1,"retrying":2,"failed":3},"oldest_pending":"2026-11-23T09:30:00.000Z",
-            "senders":{"threads":16,"busy":4},"subscriptions":[
+            "senders":{"threads":16,"busy":4},
+            "disk":{"free_bytes":104857600,"min_free_bytes":268435456,"low":true},"subscriptions":[
             {"id":"sub_01ARZ3NDEKTSV4RRFFQ69G5FAV","url":"https://www.acme.example/a/very/long/path/to/a/hook","company":"acme",
              "enabled":true,"waiting":2,"failing_since":"2026-11-23T09:00:00.000Z","failures":7},
             {"id":"sub_2","url":"http://b","company":"b","enabled":false,"disabled_reason":"disabled by hand","waiting":0}]}"#;
@@ -152,6 +167,7 @@ mod tests {
             "http://127.0.0.1:4665 is ready",
             "1 pending, 2 retrying, 3 failed",
             "4 of 16 busy",
+            "100 MiB free, 256 MiB to stay free; LOW: events are refused",
             "has failed 7 times since 2026-11-23T09:00",
             "sub_2 is disabled: disabled by hand",
         ] {

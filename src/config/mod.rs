@@ -114,6 +114,12 @@ pub struct Network {
 /// `[retention]`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Retention {
+    /// How old an entry of the log becomes, 1 s to 10 years.
+    pub log_age: Duration,
+    /// How many bytes of log are kept, 8 MiB to 64 TiB.
+    pub log_bytes: u64,
+    /// How old an event becomes, the idempotency window to 10 years.
+    pub event_age: Duration,
     /// How long a producer's id is remembered, 1 s to 30 days.
     pub idempotency_window: Duration,
 }
@@ -123,6 +129,8 @@ pub struct Retention {
 pub struct StoreLimits {
     /// The store's cache in memory, 1 MiB to 4 GiB.
     pub cache_bytes: u64,
+    /// How much of the data directory's file system is to stay free, 1 MiB to 1 TiB.
+    pub min_free_bytes: u64,
 }
 
 /// `[diagnostics]`: the process's own messages.

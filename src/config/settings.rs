@@ -99,9 +99,9 @@ section!(
 section!(
     /// `[retention]`
     Retention {
-        log_age: Option<String> = None,
-        log_bytes: Option<u64> = None,
-        event_age: Option<String> = None,
+        log_age: String = "30d".to_owned(),
+        log_bytes: u64 = 10 * 1024 * 1024 * 1024,
+        event_age: String = "30d".to_owned(),
         idempotency_window: String = "24h".to_owned(),
         conversation_age: Option<String> = None,
     }
@@ -111,7 +111,7 @@ section!(
     /// `[store]`
     Store {
         cache_bytes: u64 = 16 * 1024 * 1024,
-        min_free_bytes: Option<u64> = None,
+        min_free_bytes: u64 = 256 * 1024 * 1024,
     }
 );
 

@@ -20,6 +20,7 @@ use crate::core::time::{format_duration, parse_duration};
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3_600);
+const YEAR: Duration = Duration::from_secs(365 * 86_400);
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
 
@@ -44,9 +45,8 @@ impl TryFrom<Settings> for Config {
         let retry = check.retry(&settings.retry);
         let ordering = check.ordering(&settings.ordering);
         let network = check.network(&settings.network);
-        let window = &settings.retention.idempotency_window;
-        let idempotency_window = check.duration("retention.idempotency_window", window, SECOND..=720 * HOUR);
-        let cache_bytes = check.number("store.cache_bytes", settings.store.cache_bytes, MIB..=4096 * MIB);
+        let retention = check.retention(&settings.retention);
+        let store = check.store(&settings.store);
         let diagnostics = check.diagnostics(&settings.diagnostics);
         let catalogue = check.catalogue(settings.event_types);
         let complete = (http, retry, ordering, network, diagnostics, catalogue);
@@ -57,8 +57,6 @@ impl TryFrom<Settings> for Config {
         if !check.faults.is_empty() {
             return Err(check.faults);
         }
-        let retention = Retention { idempotency_window };
-        let store = StoreLimits { cache_bytes };
         Ok(Self { data_dir, http, senders, retry, ordering, network, retention, store, catalogue, diagnostics })
     }
 }
@@ -107,17 +105,13 @@ impl Check {
 
     /// Keys that are known and do nothing yet: refused rather than silently without effect.
     fn refuse_unsupported(&mut self, settings: &Settings) {
-        let Settings { http, network, retention, store, alerts, .. } = settings;
+        let Settings { http, network, retention, alerts, .. } = settings;
         let keys = [
             ("http.tls_cert", http.tls_cert.is_some()),
             ("http.tls_key", http.tls_key.is_some()),
             ("http.metrics_public", http.metrics_public),
             ("network.proxy", network.proxy.is_some()),
-            ("retention.log_age", retention.log_age.is_some()),
-            ("retention.log_bytes", retention.log_bytes.is_some()),
-            ("retention.event_age", retention.event_age.is_some()),
             ("retention.conversation_age", retention.conversation_age.is_some()),
-            ("store.min_free_bytes", store.min_free_bytes.is_some()),
             ("alerts.url", alerts.url.is_some()),
             ("alerts.secret", alerts.secret.is_some()),
         ];
@@ -185,6 +179,26 @@ impl Check {
         let hold = self.duration("ordering.hold", &ordering.hold, Duration::ZERO..=168 * HOUR);
         let default = self.take("ordering.default", Ordering::parse(&ordering.default))?;
         Some(OrderingRules { default, hold })
+    }
+
+    fn retention(&mut self, retention: &settings::Retention) -> Retention {
+        let window = &retention.idempotency_window;
+        let idempotency_window = self.duration("retention.idempotency_window", window, SECOND..=720 * HOUR);
+        let log_age = self.duration("retention.log_age", &retention.log_age, SECOND..=10 * YEAR);
+        let log_bytes = self.number("retention.log_bytes", retention.log_bytes, 8 * MIB..=64 * MIB * MIB);
+        let event_age = self.duration("retention.event_age", &retention.event_age, SECOND..=10 * YEAR);
+        if event_age < idempotency_window {
+            // Otherwise a repeat would be answered with the id of an event that is gone.
+            let window = format_duration(idempotency_window);
+            self.fault("retention.event_age", format!("must be at least `idempotency_window`, which is \"{window}\""));
+        }
+        Retention { log_age, log_bytes, event_age, idempotency_window }
+    }
+
+    fn store(&mut self, store: &settings::Store) -> StoreLimits {
+        let cache_bytes = self.number("store.cache_bytes", store.cache_bytes, MIB..=4096 * MIB);
+        let min_free_bytes = self.number("store.min_free_bytes", store.min_free_bytes, MIB..=MIB * MIB);
+        StoreLimits { cache_bytes, min_free_bytes }
     }
 
     fn network(&mut self, network: &settings::Network) -> Option<Network> {

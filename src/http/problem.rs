@@ -189,6 +189,10 @@ impl From<WriteError> for Problem {
             WriteError::NotFound => Self::not_found("there is nothing with this id"),
             WriteError::Conflict(detail) => Self::new(StatusCode::CONFLICT, detail),
             WriteError::Invalid(invalid) => invalid.into(),
+            // Room is made by people, or by retention once a minute.
+            WriteError::DiskLow(detail) => {
+                Self::new(StatusCode::INSUFFICIENT_STORAGE, detail).with(With::RetryAfter(60))
+            }
             WriteError::Unavailable => {
                 Self::unavailable("the store has failed or is closing; nothing is known to have been stored", 5)
             }
@@ -240,6 +244,7 @@ mod tests {
             (Problem::too_large("larger"), 413, "connection: close\n"),
             (Busy.into(), 503, "retry-after: 1\n"),
             (WriteError::Unavailable.into(), 503, "retry-after: 5\n"),
+            (WriteError::DiskLow("the disk is almost full".to_owned()).into(), 507, "retry-after: 60\n"),
             (WriteError::NotFound.into(), 404, ""),
             (WriteError::Conflict("it is in flight".to_owned()).into(), 409, ""),
             (Problem::internal(), 500, "connection: close\n"),

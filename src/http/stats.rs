@@ -11,7 +11,7 @@ use super::shape::Text;
 use crate::core::id::SubscriptionId;
 use crate::core::subscription::DisabledReason;
 use crate::core::time::Timestamp;
-use crate::store::Store;
+use crate::store::{Room, Store};
 
 #[derive(Serialize)]
 struct Stats<'s> {
@@ -22,6 +22,8 @@ struct Stats<'s> {
     oldest_pending: Option<Option<Text<Timestamp>>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     senders: Option<Senders>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    disk: Option<Disk>,
     subscriptions: Vec<Standing<'s>>,
 }
 
@@ -36,6 +38,14 @@ struct Queue {
 struct Senders {
     busy: usize,
     threads: usize,
+}
+
+#[derive(Serialize)]
+struct Disk {
+    free_bytes: u64,
+    min_free_bytes: u64,
+    /// Whether events are refused for want of room.
+    low: bool,
 }
 
 #[derive(Serialize)]
@@ -75,12 +85,15 @@ pub(super) async fn show(request: Permitted) -> Result<Reply, Problem> {
             last_success: health.last_success.map(Text),
         }
     });
+    let Room { free, least, low } = edge.store.room();
+    let disk = Disk { free_bytes: free, min_free_bytes: least, low };
     let queue = Queue { pending: counts.pending, retrying: counts.retrying, failed: counts.failed };
     let stats = Stats {
         version: env!("CARGO_PKG_VERSION"),
         queue: whole_house.then_some(queue),
         oldest_pending: whole_house.then_some(oldest.map(Text)),
         senders: whole_house.then_some(Senders { busy: senders.busy, threads: senders.threads }),
+        disk: whole_house.then_some(disk),
         subscriptions: standings.collect(),
     };
     json(StatusCode::OK, &stats)

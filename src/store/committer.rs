@@ -7,6 +7,7 @@
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -73,9 +74,20 @@ struct Waiting {
     /// Attempts that ended. At most as many as are under way, which the dispatcher bounds.
     finishes: VecDeque<Finish>,
     closing: bool,
+    /// What has become too old is to be ended.
+    over: bool,
+    /// A new journal file is to be begun.
+    rotate: bool,
     /// A checkpoint has failed: the committer is to end.
     broken: bool,
     failed: bool,
+}
+
+impl Waiting {
+    fn is_quiet(&self) -> bool {
+        let told = self.closing || self.broken || self.over || self.rotate;
+        self.commands.is_empty() && self.finishes.is_empty() && !told
+    }
 }
 
 /// What waits for the committer.
@@ -113,6 +125,21 @@ impl Inbox {
         self.arrived.notify_one();
     }
 
+    /// Asks the committer to end what has become too old, and to begin a new journal file if `rotate`.
+    pub(super) fn end_what_is_over(&self, rotate: bool) {
+        let mut waiting = self.lock();
+        waiting.over = true;
+        waiting.rotate |= rotate;
+        drop(waiting);
+        self.arrived.notify_one();
+    }
+
+    /// What [`Inbox::end_what_is_over`] asked for: the ending, and the new file.
+    fn asked(&self) -> (bool, bool) {
+        let mut waiting = self.lock();
+        (std::mem::take(&mut waiting.over), std::mem::take(&mut waiting.rotate))
+    }
+
     /// Wakes the committer, which is to end.
     fn break_off(&self) {
         self.lock().broken = true;
@@ -122,7 +149,7 @@ impl Inbox {
     /// Waits until there is something to do, at most until `until`; takes a batch of it.
     fn take(&self, until: Option<Instant>) -> (Vec<Command>, Vec<Finish>, bool) {
         let mut waiting = self.lock();
-        while waiting.commands.is_empty() && waiting.finishes.is_empty() && !waiting.closing && !waiting.broken {
+        while waiting.is_quiet() {
             let left = until.map(|until| until.saturating_duration_since(Instant::now()));
             waiting = match left {
                 Some(Duration::ZERO) => break,
@@ -165,6 +192,8 @@ pub(super) struct Committer {
     pub(super) writer: Writer,
     pub(super) applied: Applied,
     pub(super) listeners: Listeners,
+    /// The newest journal file at whose beginning all subscriptions stand, for retention.
+    pub(super) introduced: Arc<AtomicU32>,
 }
 
 /// What has been written since the last checkpoint began.
@@ -209,6 +238,10 @@ impl Committer {
                 if self.desk.untidy { Some(Instant::now()) } else { dirty.since.map(|since| since + CHECKPOINT_EVERY) };
             let (commands, finishes, closing) = self.inbox.take(until);
             let idle = commands.is_empty() && finishes.is_empty();
+            let (over, rotate) = self.inbox.asked();
+            if over {
+                self.desk.end_what_is_over();
+            }
             if let Some(failure) = checkpointer.failure() {
                 commands.into_iter().for_each(refuse);
                 return Err(failure);
@@ -218,7 +251,10 @@ impl Committer {
                 dirty.since.get_or_insert_with(Instant::now);
                 dirty.journal += wrote;
             }
-            if self.writer.is_full() {
+            if !self.desk.introduces() {
+                self.introduced.store(self.writer.position().0, Ordering::Release);
+            }
+            if self.writer.is_full() || (rotate && !self.writer.is_empty()) {
                 self.rotate()?;
             }
             if idle && closing {
@@ -357,7 +393,11 @@ impl Committer {
     fn rotate(&mut self) -> Result<(), String> {
         let now = (self.listeners.clock)();
         let rotated = self.writer.rotate(now.millis());
-        rotated.map_err(|error| format!("a new journal file could not be made: {error}"))
+        rotated.map_err(|error| format!("a new journal file could not be made: {error}"))?;
+        let bytes = self.desk.settings.retention.file_bytes(self.desk.journal.bytes());
+        self.writer.set_segment_bytes(bytes);
+        self.desk.introduce_all();
+        Ok(())
     }
 
     /// Tells everybody who waits, or comes later, that the store has failed.

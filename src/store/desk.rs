@@ -14,16 +14,15 @@ use crate::core::subscription::{DisabledReason, PreviousSecret, Secret, Subscrip
 use crate::core::subscription_input::{Change as Patch, Draft};
 use crate::core::time::Timestamp;
 
-use super::journal::Journal;
+use super::journal::{Journal, Note};
 use super::ledger::Ledger;
 use super::place;
 use super::record::{Accepted as AcceptedRecord, DeliveryRecord, Logged, SubscriptionRecord};
 use super::state::{State, StateError};
 use super::step::{self, Step, lock};
+use super::tidy::Errands;
 use super::{Accepted, Change, Finish, Health, Settings, WriteError, keys, query};
 
-/// How many deliveries of a deleted subscription are cancelled between two group commits.
-pub(super) const CANCELLED_AT_ONCE: usize = 64;
 /// How many producers' ids are looked at between two checkpoints.
 const SWEPT_AT_ONCE: usize = 512;
 
@@ -38,14 +37,16 @@ pub(super) struct Desk {
     pub(super) batch: u64,
     /// Frames that are not on the disk yet.
     pub(super) bytes: Vec<u8>,
-    /// The same by offset, id and key hashes.
-    pub(super) notes: Vec<(u32, u128, Vec<u64>)>,
+    /// The same, as the index takes note of them.
+    pub(super) notes: Vec<Note>,
     /// What the dispatcher is told once they are.
     pub(super) changes: Vec<Change>,
     /// Where the sweep through the producers' ids is.
     pub(super) swept: Option<Vec<u8>>,
     /// Whether there may be something for [`Desk::tidy`] to do.
     pub(super) untidy: bool,
+    /// What else is done little by little.
+    pub(super) errands: Errands,
 }
 
 /// A command's end: its answer, or that the store has failed.
@@ -56,9 +57,7 @@ impl Desk {
     pub(super) fn write(&mut self, steps: Vec<Step>) -> Result<(), StateError> {
         let last = steps.len().saturating_sub(1);
         for (index, step) in steps.into_iter().enumerate() {
-            let offset = place::u32_of(self.bytes.len());
-            let (id, hashes) = step.encode(&mut self.bytes, self.batch, index < last);
-            self.notes.push((offset, id, hashes));
+            self.notes.push(step.encode(&mut self.bytes, self.batch, index < last));
             step.apply(&self.state, &self.ledger)?;
         }
         Ok(())
@@ -254,6 +253,11 @@ impl Desk {
             Ok(None) => return Ok(Err(WriteError::NotFound)),
             Err(error) => return Ok(Err(WriteError::Conflict(error.0))),
         };
+        let now_over = delivery.event.timestamp() < self.settings.retention.events_over(now);
+        if now_over || query::event(&self.journal, delivery.event).ok().flatten().is_none() {
+            let gone = "its event is no longer kept (`event_age` in [retention]), so there is nothing to deliver";
+            return Ok(Err(WriteError::Conflict(gone.to_owned())));
+        }
         if self.current(delivery.subscription).is_none() {
             let gone = "its subscription has been deleted, so there is nowhere to deliver it to";
             return Ok(Err(WriteError::Conflict(gone.to_owned())));
@@ -284,21 +288,23 @@ impl Desk {
             return Ok(Err(over));
         };
         let Some(subscription) = self.current(delivery.subscription) else { return Ok(Err(WriteError::NotFound)) };
-        let cancelled = self.cancel_one(delivery, &subscription, "cancelled by hand", now)?;
+        let cancelled = self.end(delivery, Status::Cancelled, "cancelled by hand", &subscription, now)?;
         Ok(Ok(cancelled))
     }
 
-    fn cancel_one(
+    /// Ends a delivery without an attempt.
+    pub(super) fn end(
         &mut self,
         delivery: Delivery,
-        subscription: &Subscription,
+        status: Status,
         why: &str,
+        subscription: &Subscription,
         now: Timestamp,
     ) -> Result<Delivery, StateError> {
         let event = query::event(&self.journal, delivery.event).ok().flatten();
-        let after = Delivery { state: Standing::Cancelled, due: now, ..delivery };
+        let after = Delivery { state: status.into(), due: now, ..delivery };
         self.untidy |= after.replay;
-        let mut entry = LogEntry::without_attempt(&after, Status::Cancelled, why, subscription, event.as_ref(), now);
+        let mut entry = LogEntry::without_attempt(&after, status, why, subscription, event.as_ref(), now);
         entry.id = AttemptId::from_bits(self.next_id(now));
         self.write(vec![Step::Logged(entry.id, Box::new(Logged::new(&entry, Some((&after, None)))))])?;
         self.changes.push(Change::Cancelled(after.id));
@@ -310,45 +316,6 @@ impl Desk {
         entry.id = AttemptId::from_bits(self.next_id(now));
         self.write(vec![Step::Logged(entry.id, Box::new(Logged::new(&entry, None)))])?;
         Ok(Ok(entry.id))
-    }
-
-    /// Does a little of what can wait: cancels what deleted subscriptions were owed and what is
-    /// discarded, puts back what is replayed. Notes whether there is more.
-    pub(super) fn tidy(&mut self, now: Timestamp) -> Result<(), StateError> {
-        let removing = self.remove_deleted(now)?;
-        let discarding = self.discard_some(now)?;
-        let replaying = self.replay_some(now)?;
-        self.untidy = removing || discarding || replaying;
-        Ok(())
-    }
-
-    fn remove_deleted(&mut self, now: Timestamp) -> Result<bool, StateError> {
-        let Some(number) = lock(&self.ledger).deleted().first().copied() else { return Ok(false) };
-        let mut left = self.state.scan(&keys::numbered(keys::OWED, number), None, CANCELLED_AT_ONCE)?;
-        left.extend(self.state.scan(&keys::numbered(keys::DEAD, number), None, CANCELLED_AT_ONCE)?);
-        if left.is_empty() {
-            self.write(vec![Step::SubscriptionRemoved(number)])?;
-            return Ok(!lock(&self.ledger).deleted().is_empty());
-        }
-        self.cancel_all(number, &left, "its subscription was deleted", now)?;
-        Ok(true)
-    }
-
-    /// Cancels the deliveries in these values of subscription `number`.
-    pub(super) fn cancel_all(
-        &mut self,
-        number: u32,
-        values: &[(Vec<u8>, Vec<u8>)],
-        why: &str,
-        now: Timestamp,
-    ) -> Result<(), StateError> {
-        let Some(subscription) = lock(&self.ledger).account(number).map(|account| account.subscription.clone()) else {
-            return Ok(());
-        };
-        for delivery in values.iter().filter_map(|(_, value)| step::delivery_of(value)) {
-            self.cancel_one(delivery, &subscription, why, now)?;
-        }
-        Ok(())
     }
 
     /// Forgets some of the producers' ids whose window is over. They are not worth a step: what is

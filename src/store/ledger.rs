@@ -65,6 +65,11 @@ impl Ledger {
         numbers.filter_map(|number| self.accounts.get(number)).filter(|account| !account.deleted)
     }
 
+    /// At most `most` accounts with numbers from `from` on, deleted or not, by number.
+    pub(super) fn accounts_from(&self, from: u32, most: usize) -> impl Iterator<Item = (u32, &Account)> {
+        self.accounts.range(from..).take(most).map(|(number, account)| (*number, account))
+    }
+
     /// The deleted ones of which something may be left, by number.
     pub(super) fn deleted(&self) -> Vec<u32> {
         self.accounts.iter().filter(|(_, account)| account.deleted).map(|(number, _)| *number).collect()

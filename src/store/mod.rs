@@ -63,9 +63,12 @@ mod place;
 mod query;
 mod record;
 mod requeue;
+mod retention;
+mod space;
 mod state;
 mod step;
 mod sync;
+mod tidy;
 mod verbs;
 
 use std::fmt;
@@ -81,9 +84,12 @@ use crate::core::subscription::{DisabledReason, Subscription};
 use crate::core::time::Timestamp;
 
 pub use open::OpenError;
+pub use retention::Rules as Retention;
+pub use space::Room;
 pub use verbs::{Idle, Running, Store};
 
-/// Called exactly once, from the committer's thread, when the write is on the disk or has failed. Must not block.
+/// Called exactly once: from the committer's thread when the write is on the disk or has failed, or at once from the
+/// caller's where there is no room for it. Must not block.
 pub type Reply<T> = Box<dyn FnOnce(Result<T, WriteError>) + Send>;
 
 /// The committer's inbox is full: answer 503 with `Retry-After` and let the client come again. The reply was dropped uncalled.
@@ -99,6 +105,8 @@ pub enum WriteError {
     Conflict(String),
     /// It is not valid together with what is there.
     Invalid(Invalid),
+    /// There is too little room on the disk for anything new; the sentence says where and how much. Answer 507.
+    DiskLow(String),
     /// The store has failed, or is closing: nothing is known to be on the disk. Answer 503.
     Unavailable,
 }
@@ -122,6 +130,10 @@ pub struct Settings {
     pub give_up_after: Duration,
     /// How long a producer's id is remembered.
     pub idempotency_window: Duration,
+    /// How long events and entries of the log are kept.
+    pub retention: Retention,
+    /// How many bytes of the file system are to stay free.
+    pub min_free_bytes: u64,
 }
 
 /// What became of an event that was posted.

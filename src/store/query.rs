@@ -12,7 +12,7 @@ use crate::core::time::Timestamp;
 
 use super::journal::{Journal, Key, Wanted, kind};
 use super::place::Damage;
-use super::record::{self, Accepted, Logged};
+use super::record::{self, Accepted, DeliveryRecord, Logged};
 use super::state::{State, StateError};
 use super::{DeliveryFilter, EventFilter, LogFilter, Page, ReadError, keys, step};
 
@@ -70,23 +70,37 @@ pub(super) fn delivery_now(state: &State, journal: &Journal, id: DeliveryId) -> 
     if let Some(found) = step::find(id, state)? {
         return Ok(Some(found));
     }
-    match last_entry(journal, id, |_| true)? {
-        Some(entry) => ended(state, journal, id, &entry),
+    match last_word(journal, id, |_| true)? {
+        Some(Last::Entry(entry)) => ended(state, journal, id, &entry),
+        // While this was read, it may have been put back into the queue.
+        Some(Last::Ended(ended)) => Ok(step::find(id, state)?.or_else(|| ended.delivery())),
         None => Ok(None),
     }
 }
 
-/// The last entry of the log about a delivery for which `wanted` holds.
-fn last_entry(
-    journal: &Journal,
-    id: DeliveryId,
-    wanted: impl Fn(&LogEntry) -> bool,
-) -> Result<Option<LogEntry>, Damage> {
+/// The last that the journal says of a delivery.
+enum Last {
+    /// An entry of the log.
+    Entry(Box<LogEntry>),
+    /// How it ended, where retention has dropped the entry.
+    Ended(DeliveryRecord),
+}
+
+/// The last that the journal says of a delivery, of entries of the log only those for which `wanted` holds.
+fn last_word(journal: &Journal, id: DeliveryId, wanted: impl Fn(&LogEntry) -> bool) -> Result<Option<Last>, Damage> {
     let mut last = None;
-    let frames = Wanted { kind: kind::LOGGED, key: Some(Key::Delivery(id.bits())), below: u128::MAX, from: 0 };
-    journal.newest_first(frames, &mut |entry_id, payload| {
-        let logged = record::decode::<Logged>(payload).filter(|logged| logged.delivery() == Some(id));
-        last = logged.and_then(|logged| logged.entry(AttemptId::from_bits(entry_id))).filter(|entry| wanted(entry));
+    // Nothing about it is older than itself.
+    let from = lowest_id(Some(id.timestamp()));
+    let kinds = &[kind::LOGGED, kind::ENDED];
+    let frames = Wanted { kinds, key: Some(Key::Delivery(id.bits())), below: u128::MAX, from };
+    journal.newest_first(frames, &mut |head, payload| {
+        last = if head.kind == kind::ENDED {
+            record::decode::<DeliveryRecord>(payload).filter(|ended| ended.id() == id).map(Last::Ended)
+        } else {
+            let logged = record::decode::<Logged>(payload).filter(|logged| logged.delivery() == Some(id));
+            let entry = logged.and_then(|logged| logged.entry(AttemptId::from_bits(head.id)));
+            entry.filter(|entry| wanted(entry)).map(|entry| Last::Entry(Box::new(entry)))
+        };
         Ok(if last.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     })?;
     Ok(last)
@@ -97,8 +111,12 @@ fn ended(state: &State, journal: &Journal, id: DeliveryId, entry: &LogEntry) -> 
     let Some(event) = entry.event else { return Ok(None) };
     let begun = accepted_record(journal, event)?.and_then(|record| record.deliveries(event)).unwrap_or_default();
     let begun = begun.into_iter().find(|delivery| delivery.id == id);
-    let tried = if entry.attempt > 0 { None } else { last_entry(journal, id, |entry| entry.attempt > 0)? };
-    let attempts = tried.map_or(entry.attempt, |tried| tried.attempt);
+    let tried = if entry.attempt > 0 { None } else { last_word(journal, id, |entry| entry.attempt > 0)? };
+    let attempts = match tried {
+        Some(Last::Entry(tried)) => tried.attempt,
+        Some(Last::Ended(ended)) => ended.delivery().map_or(0, |ended| ended.attempts),
+        None => entry.attempt,
+    };
     let begun = begun.or_else(|| from_entry(id, entry));
     let ended = begun.map(|delivery| Delivery {
         state: entry.status.into(),
@@ -212,12 +230,12 @@ pub(super) fn events(
         (None, None) => None,
     };
     let from = lowest_id(filter.since);
-    let wanted = Wanted { kind: kind::ACCEPTED, key, below: after.unwrap_or(u128::MAX), from };
+    let wanted = Wanted { kinds: &[kind::ACCEPTED], key, below: after.unwrap_or(u128::MAX), from };
     let mut gather = Gather::new(limit);
-    journal.newest_first(wanted, &mut |id, payload| {
-        let event = record::decode::<Accepted>(payload).and_then(|record| record.event(EventId::from_bits(id)));
+    journal.newest_first(wanted, &mut |head, payload| {
+        let event = record::decode::<Accepted>(payload).and_then(|record| record.event(EventId::from_bits(head.id)));
         let matching = event.filter(|event| event_matches(filter, event));
-        Ok(matching.map_or(ControlFlow::Continue(()), |event| gather.add(id, event)))
+        Ok(matching.map_or(ControlFlow::Continue(()), |event| gather.add(head.id, event)))
     })?;
     Ok(gather.page())
 }
@@ -250,12 +268,12 @@ pub(super) fn log(
     let subscription = filter.subscription.map(|id| Key::Subscription(id.bits()));
     let key = filter.delivery.map(|id| Key::Delivery(id.bits())).or(call).or(phone).or(subscription);
     let from = lowest_id(filter.since);
-    let wanted = Wanted { kind: kind::LOGGED, key, below: after.unwrap_or(u128::MAX), from };
+    let wanted = Wanted { kinds: &[kind::LOGGED], key, below: after.unwrap_or(u128::MAX), from };
     let mut gather = Gather::new(limit);
-    journal.newest_first(wanted, &mut |id, payload| {
-        let entry = record::decode::<Logged>(payload).and_then(|logged| logged.entry(AttemptId::from_bits(id)));
+    journal.newest_first(wanted, &mut |head, payload| {
+        let entry = record::decode::<Logged>(payload).and_then(|logged| logged.entry(AttemptId::from_bits(head.id)));
         let matching = entry.filter(|entry| log_matches(filter, entry));
-        Ok(matching.map_or(ControlFlow::Continue(()), |entry| gather.add(id, entry)))
+        Ok(matching.map_or(ControlFlow::Continue(()), |entry| gather.add(head.id, entry)))
     })?;
     Ok(gather.page())
 }
@@ -301,15 +319,15 @@ pub(super) fn deliveries(
     let below = filter.event.map_or(below, |event| below.min(event.bits() + 1));
     let from = filter.event.map_or_else(|| lowest_id(filter.since), EventId::bits);
     let key = filter.call.as_ref().map(|call| Key::Call(call.as_str()));
-    let wanted = Wanted { kind: kind::ACCEPTED, key, below, from };
+    let wanted = Wanted { kinds: &[kind::ACCEPTED], key, below, from };
     let mut skipping = after;
     let mut failed = None;
-    journal.newest_first(wanted, &mut |id, payload| {
+    journal.newest_first(wanted, &mut |head, payload| {
         let Some(accepted) = record::decode::<Accepted>(payload) else { return Ok(ControlFlow::Continue(())) };
         if filter.company.as_ref().is_some_and(|company| company.as_str() != accepted.company()) {
             return Ok(ControlFlow::Continue(()));
         }
-        let begun = accepted.deliveries(EventId::from_bits(id)).unwrap_or_default();
+        let begun = accepted.deliveries(EventId::from_bits(head.id)).unwrap_or_default();
         for delivery in begun {
             if let Some(last) = skipping {
                 if delivery.id.bits() >> 80 < last >> 80 {

@@ -13,13 +13,14 @@ use crate::core::delivery::{Delivery, State as Standing};
 use crate::core::id::{EventId, SubscriptionId};
 use crate::core::time::Timestamp;
 
-use super::desk::{CANCELLED_AT_ONCE, Desk, Done};
+use super::desk::{Desk, Done};
 use super::journal::{Journal, Owing};
 use super::ledger::Ledger;
 use super::query::lowest_id;
 use super::record::{DeliveryRecord, DiscardRecord, ReplayRecord};
 use super::state::{State, StateError};
 use super::step::{Step, lock};
+use super::tidy::ENDED_AT_ONCE;
 use super::{Change, ReadError, Replay, ReplayFilter, WriteError, keys};
 
 /// How many deliveries of a replay are in the queue at most.
@@ -111,7 +112,7 @@ impl Desk {
     pub(super) fn discard_some(&mut self, now: Timestamp) -> Result<bool, StateError> {
         let discards = lock(&self.ledger).discards();
         let Some(discard) = discards.first().copied() else { return Ok(false) };
-        let mut left = self.state.scan(&keys::numbered(keys::OWED, discard.number), None, CANCELLED_AT_ONCE)?;
+        let mut left = self.state.scan(&keys::numbered(keys::OWED, discard.number), None, ENDED_AT_ONCE)?;
         let behind = keys::sequence(keys::OWED, discard.number, discard.last);
         left.retain(|(key, _)| *key <= behind);
         if left.is_empty() {

@@ -237,6 +237,12 @@ impl State {
         applied.map(Some).ok_or_else(|| StateError("the record of how far it is cannot be read".to_owned()))
     }
 
+    /// The journal file up to which the last checkpoint, which is on the disk, has taken all in.
+    pub(super) fn taken_in(&self) -> Result<u32, StateError> {
+        let _settled = self.hold();
+        Ok(self.applied()?.map_or(0, |applied| applied.segment))
+    }
+
     fn layers(&self) -> RwLockReadGuard<'_, Layers> {
         self.layers.read().unwrap_or_else(PoisonError::into_inner)
     }

@@ -9,10 +9,13 @@ use crate::core::delivery::{Delivery, State as Standing};
 use crate::core::id::{AttemptId, EventId};
 
 use super::frame::{self, Head};
-use super::journal::{self, kind};
+use super::journal::{self, Note, kind};
 use super::keys;
 use super::ledger::Ledger;
-use super::record::{self, Accepted, DeliveryRecord, DiscardRecord, Effect, Logged, ReplayRecord, SubscriptionRecord};
+use super::place;
+use super::record::{
+    self, Accepted, AccountRecord, DeliveryRecord, DiscardRecord, Effect, Logged, ReplayRecord, SubscriptionRecord,
+};
 use super::state::{State, StateError};
 
 /// One thing that happened.
@@ -31,11 +34,16 @@ pub(super) enum Step {
     Replay(ReplayRecord),
     /// A discard stands so from now on.
     Discard(DiscardRecord),
+    /// A delivery ended: what retention leaves of the entry of the log, while the event is kept.
+    Ended(AttemptId, DeliveryRecord),
+    /// How far a subscription is, said once more.
+    Account(AccountRecord),
 }
 
 impl Step {
-    /// Appends the step's frame to `out` and gives its id and the hashes of its keys.
-    pub(super) fn encode(&self, out: &mut Vec<u8>, batch: u64, continues: bool) -> (u128, Vec<u64>) {
+    /// Appends the step's frame to `out`; gives what the index takes note of, by its offset there.
+    pub(super) fn encode(&self, out: &mut Vec<u8>, batch: u64, continues: bool) -> Note {
+        let offset = place::u32_of(out.len());
         let (kind, id, keys) = match self {
             Self::Accepted(id, accepted) => (kind::ACCEPTED, id.bits(), journal::accepted_keys(accepted)),
             Self::Logged(id, logged) => (kind::LOGGED, id.bits(), journal::logged_keys(logged)),
@@ -44,6 +52,8 @@ impl Step {
             Self::Requeued(_) => (kind::REQUEUED, 0, Vec::new()),
             Self::Replay(_) => (kind::REPLAY, 0, Vec::new()),
             Self::Discard(_) => (kind::DISCARD, 0, Vec::new()),
+            Self::Ended(id, ended) => (kind::ENDED, id.bits(), journal::ended_keys(ended)),
+            Self::Account(_) => (kind::ACCOUNT, 0, Vec::new()),
         };
         let head = Head { version: record::VERSION, kind, continues, batch, id };
         frame::encode(out, head, |out| match self {
@@ -51,11 +61,12 @@ impl Step {
             Self::Logged(_, logged) => record::encode_into(out, &**logged),
             Self::Subscription(subscription) => record::encode_into(out, &**subscription),
             Self::SubscriptionRemoved(number) => record::encode_into(out, number),
-            Self::Requeued(delivery) => record::encode_into(out, delivery),
+            Self::Requeued(delivery) | Self::Ended(_, delivery) => record::encode_into(out, delivery),
             Self::Replay(replay) => record::encode_into(out, replay),
             Self::Discard(discard) => record::encode_into(out, discard),
+            Self::Account(account) => record::encode_into(out, account),
         });
-        (id, keys)
+        Note { offset, length: place::u32_of(out.len()) - offset, kind, id, keys }
     }
 
     /// Reads a step from its frame.
@@ -71,6 +82,8 @@ impl Step {
             kind::REQUEUED => record::decode(payload).map(Self::Requeued),
             kind::REPLAY => record::decode(payload).map(Self::Replay),
             kind::DISCARD => record::decode(payload).map(Self::Discard),
+            kind::ENDED => record::decode(payload).map(|it| Self::Ended(AttemptId::from_bits(head.id), it)),
+            kind::ACCOUNT => record::decode(payload).map(Self::Account),
             _ => None,
         }
     }
@@ -94,7 +107,7 @@ impl Step {
                 }
                 Ok(())
             }
-            Self::Requeued(record) => {
+            Self::Requeued(record) | Self::Ended(_, record) => {
                 let Some(delivery) = record.delivery() else { return Ok(()) };
                 stand(&delivery, state, ledger)
             }
@@ -114,6 +127,10 @@ impl Step {
                     _ => state.put(key, versioned(&discard)),
                 }
                 lock(ledger).put_discard(discard);
+                Ok(())
+            }
+            Self::Account(account) => {
+                put_account(&account, state, ledger);
                 Ok(())
             }
         }
@@ -150,6 +167,15 @@ fn apply_effect(effect: Effect, state: &State, ledger: &Mutex<Ledger>) -> Result
         }
     }
     Ok(())
+}
+
+fn put_account(record: &AccountRecord, state: &State, ledger: &Mutex<Ledger>) {
+    state.put(keys::next_sequence(record.number), record.next_sequence.to_be_bytes().to_vec());
+    state.put(keys::health(record.number), versioned(&record.health));
+    if let Some(account) = lock(ledger).account(record.number) {
+        account.next_sequence = record.next_sequence;
+        account.health = record.health.into();
+    }
 }
 
 /// From now on the delivery is where its state says: owed, a dead letter, or over.

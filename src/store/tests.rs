@@ -14,12 +14,18 @@ mod requeue;
 
 const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
 
-fn settings() -> Settings {
+pub(super) fn settings() -> Settings {
     let day = Duration::from_secs(86_400);
-    Settings { cache_bytes: 4 << 20, give_up_after: 3 * day, idempotency_window: day }
+    Settings {
+        cache_bytes: 4 << 20,
+        give_up_after: 3 * day,
+        idempotency_window: day,
+        retention: Retention { log_age: 30 * day, log_bytes: 1 << 30, event_age: 30 * day },
+        min_free_bytes: 1,
+    }
 }
 
-fn draft(company: &str) -> Draft {
+pub(super) fn draft(company: &str) -> Draft {
     let text =
         format!(r#"{{"company":"{company}","url":"http://127.0.0.1:9/","events":["*"],"headers":{{"X-Key":"k"}}}}"#);
     let catalogue = Catalogue::new(Vec::new()).unwrap();
@@ -33,7 +39,7 @@ pub(super) fn subscription(number: u32) -> Subscription {
     draft("acme").into_subscription(id, number, Secret::from_bytes(vec![7; 32]), NOW)
 }
 
-fn event(call: &str, id: Option<&str>) -> NewEvent {
+pub(super) fn event(call: &str, id: Option<&str>) -> NewEvent {
     let id = id.map(|id| format!(r#","id":"{id}""#)).unwrap_or_default();
     let text =
         format!(r#"{{"type":"call.new","company":"acme","source":"api"{id},"data":{{"call_id":"{call}","n":1.50}}}}"#);
@@ -55,24 +61,24 @@ fn open(dir: &Path) -> Open {
 }
 
 /// Asks a verb and waits for its reply.
-fn ask<T: Send + 'static>(verb: impl FnOnce(Reply<T>) -> Result<(), Busy>) -> Result<T, WriteError> {
+pub(super) fn ask<T: Send + 'static>(verb: impl FnOnce(Reply<T>) -> Result<(), Busy>) -> Result<T, WriteError> {
     let (sender, answer) = mpsc::channel();
     verb(Box::new(move |reply| drop(sender.send(reply)))).unwrap();
     answer.recv().unwrap()
 }
 
-fn accept(store: &Store, events: Vec<NewEvent>) -> Vec<Accepted> {
+pub(super) fn accept(store: &Store, events: Vec<NewEvent>) -> Vec<Accepted> {
     ask(|reply| store.accept(events, reply)).unwrap()
 }
 
-fn finish(delivery: &Delivery, status: Status) -> Finish {
+pub(super) fn finish(delivery: &Delivery, status: Status) -> Finish {
     let after = Delivery { state: status.into(), attempts: delivery.attempts + 1, ..delivery.clone() };
     let mut entry = LogEntry::without_attempt(&after, status, "", &subscription(1), None, NOW);
     entry.attempt = after.attempts;
     Finish { entry, after, disable: None }
 }
 
-fn owed(store: &Store) -> Vec<u64> {
+pub(super) fn owed(store: &Store) -> Vec<u64> {
     let mut sequences = Vec::new();
     store.for_each_owed(|delivery| sequences.push(delivery.id.sequence())).unwrap();
     sequences

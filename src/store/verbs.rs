@@ -1,6 +1,7 @@
 //! The store's verbs, in domain words: what the other rooms may ask of it.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -18,11 +19,14 @@ use super::desk::Desk;
 use super::journal::Journal;
 use super::ledger::Ledger;
 use super::open::{self, OpenError, Opened};
+use super::retention::keeper::{self, Keeper};
+use super::space::Space;
 use super::state::State;
 use super::step::{self, lock};
+use super::tidy::Errands;
 use super::{
     Accepted, Busy, Change, Counts, DeliveryFilter, EventFilter, Finish, Health, LogFilter, Page, ReadError, Replay,
-    ReplayFilter, Reply, Settings, keys, query, requeue,
+    ReplayFilter, Reply, Room, Settings, WriteError, keys, query, requeue,
 };
 
 /// A handle on the store; cheap to clone.
@@ -37,6 +41,7 @@ struct Shared {
     ledger: Arc<Mutex<Ledger>>,
     journal: Arc<Journal>,
     inbox: Arc<Inbox>,
+    space: Arc<Space>,
 }
 
 /// A store that is open and does not write yet.
@@ -50,6 +55,7 @@ pub struct Idle {
 pub struct Running {
     store: Store,
     thread: JoinHandle<()>,
+    keeper: keeper::Running,
 }
 
 impl Store {
@@ -67,6 +73,7 @@ impl Store {
             ledger: opened.ledger.clone(),
             journal: opened.journal.clone(),
             inbox: Arc::default(),
+            space: Arc::new(Space::of(dir, settings.min_free_bytes)),
         };
         Ok(Idle { store: Self { shared: Arc::new(shared) }, opened, settings })
     }
@@ -76,7 +83,14 @@ impl Store {
     /// # Errors
     /// There is no room in the committer's inbox; the reply is not called.
     pub fn accept(&self, events: Vec<NewEvent>, reply: Reply<Vec<Accepted>>) -> Result<(), Busy> {
-        self.push(Command::Accept(events, reply))
+        let bytes = events.iter().map(|event| event.data.len() as u64).sum();
+        match self.shared.space.admit(bytes) {
+            Ok(()) => self.push(Command::Accept(events, reply)),
+            Err(refusal) => {
+                reply(Err(WriteError::DiskLow(refusal)));
+                Ok(())
+            }
+        }
     }
 
     /// Creates a subscription with a fresh id and secret.
@@ -84,7 +98,13 @@ impl Store {
     /// # Errors
     /// As [`Store::accept`].
     pub fn create_subscription(&self, draft: Draft, reply: Reply<Arc<Subscription>>) -> Result<(), Busy> {
-        self.push(Command::Create(Box::new(draft), reply))
+        match self.shared.space.admit(0) {
+            Ok(()) => self.push(Command::Create(Box::new(draft), reply)),
+            Err(refusal) => {
+                reply(Err(WriteError::DiskLow(refusal)));
+                Ok(())
+            }
+        }
     }
 
     /// Applies `patch` to the subscription as it is when its turn comes.
@@ -163,6 +183,22 @@ impl Store {
 
     fn push(&self, command: Command) -> Result<(), Busy> {
         self.shared.inbox.push(command)
+    }
+
+    /// For tests: the journal itself.
+    #[cfg(test)]
+    pub(super) fn shared_journal(&self) -> &Journal {
+        &self.shared.journal
+    }
+
+    /// How much room the disk has.
+    pub fn room(&self) -> Room {
+        self.shared.space.look()
+    }
+
+    /// Why nothing new is accepted for want of room; `None` if it is.
+    pub fn out_of_room(&self) -> Option<String> {
+        self.shared.space.refusal()
     }
 
     /// The subscriptions, in order of creation.
@@ -339,11 +375,23 @@ impl Idle {
     /// No thread could be started.
     pub fn start(
         self,
-        clock: impl Fn() -> Timestamp + Send + 'static,
+        clock: impl Fn() -> Timestamp + Send + Sync + 'static,
         changes: impl Fn(Vec<Change>) + Send + 'static,
         failed: impl Fn(String) + Send + 'static,
     ) -> std::io::Result<Running> {
-        let Self { store, opened, settings } = self;
+        let Self { store, mut opened, settings } = self;
+        let clock = Arc::new(clock);
+        opened.writer.set_segment_bytes(settings.retention.file_bytes(opened.journal.bytes()));
+        let introduced = Arc::new(AtomicU32::new(0));
+        let keeper = Keeper {
+            rules: settings.retention,
+            state: opened.state.clone(),
+            journal: opened.journal.clone(),
+            inbox: store.shared.inbox.clone(),
+            space: store.shared.space.clone(),
+            introduced: introduced.clone(),
+            clock: clock.clone(),
+        };
         let desk = Desk {
             state: opened.state,
             ledger: opened.ledger,
@@ -357,16 +405,23 @@ impl Idle {
             swept: None,
             // What was under way when the store was closed goes on.
             untidy: true,
+            errands: Errands::default(),
         };
         let committer = Committer {
             inbox: store.shared.inbox.clone(),
             desk,
             writer: opened.writer,
             applied: opened.applied,
-            listeners: Listeners { changes: Box::new(changes), failed: Box::new(failed), clock: Box::new(clock) },
+            listeners: Listeners {
+                changes: Box::new(changes),
+                failed: Box::new(failed),
+                clock: Box::new(move || clock()),
+            },
+            introduced,
         };
         let thread = std::thread::Builder::new().name("committer".to_owned()).spawn(move || committer.run())?;
-        Ok(Running { store, thread })
+        let keeper = keeper.start()?;
+        Ok(Running { store, thread, keeper })
     }
 }
 
@@ -374,6 +429,7 @@ impl Running {
     /// Lets the committer write what waits and ends it. What comes afterwards is refused as
     /// [`Busy`]. Blocks until the thread has ended.
     pub fn stop(self) {
+        drop(self.keeper);
         self.store.shared.inbox.close();
         if self.thread.join().is_err() {
             tracing::error!("the committer ended in a panic");

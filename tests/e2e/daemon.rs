@@ -93,17 +93,35 @@ impl Home {
     /// Starts the daemon and waits until it says where it listens.
     #[track_caller]
     pub(crate) fn start(&self) -> Daemon {
-        let running = Running::start(self.serve());
+        let started = self.listening(Running::start(self.serve()));
+        started.unwrap_or_else(|running| panic!("the daemon did not say where it listens; {}", running.said()))
+    }
+
+    /// Starts the daemon as an argument of another program, which must put itself in its place.
+    ///
+    /// # Errors
+    /// How it ended, if it did not come to listen.
+    #[track_caller]
+    pub(crate) fn start_under(&self, wrapper: &[String]) -> Result<Daemon, Exit> {
+        let serve = self.serve();
+        let mut command = Command::new(&wrapper[0]);
+        command.args(&wrapper[1..]).arg(serve.get_program()).args(serve.get_args());
+        for (name, _) in serve.get_envs() {
+            command.env_remove(name);
+        }
+        self.listening(Running::start(command)).map_err(|running| running.wait())
+    }
+
+    /// The daemon as soon as it listens; the process if it ends before.
+    fn listening(&self, running: Running) -> Result<Daemon, Running> {
         let address = running.stdout.wait(STEP, |stream| {
             let found = stream.text.lines().find_map(|line| line.split_once("listening on http://"));
             found.map(|(_, address)| address.trim().to_owned()).map(Some).or(stream.ended.then_some(None))
         });
-        let Some(Some(address)) = address else {
-            panic!("the daemon did not say where it listens; {}", running.said());
-        };
+        let Some(Some(address)) = address else { return Err(running) };
         let address: SocketAddr = address.parse().expect("an address behind `listening on http://`");
         let client = Client::new(address, Some(self.token()));
-        Daemon { running, address, client, home: self.clone() }
+        Ok(Daemon { running, address, client, home: self.clone() })
     }
 
     /// Runs `serve` where it is expected to refuse; if it starts all the same, says so with what it said.
@@ -279,6 +297,11 @@ impl Daemon {
 
     pub(crate) const fn home(&self) -> &Home {
         &self.home
+    }
+
+    /// Its process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.running.child.id()
     }
 
     /// What came on standard output so far.

@@ -74,7 +74,8 @@ impl Stage {
 impl Drop for Stage {
     fn drop(&mut self) {
         if let Some(daemon) = self.daemon.take() {
-            daemon.stop();
+            // It has said what failed, and the demonstration is over.
+            drop(daemon.stop());
         }
     }
 }

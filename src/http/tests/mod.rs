@@ -18,7 +18,7 @@ use crate::core::catalogue::Catalogue;
 use crate::core::subscription::Ordering;
 use crate::core::time::Timestamp;
 use crate::sender::transport::{Transport, TransportSettings};
-use crate::store::{Settings as StoreSettings, Store};
+use crate::store::{Retention, Settings as StoreSettings, Store};
 
 /// Longer than anything here takes when it works; a wait that reaches it fails the test.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -44,7 +44,13 @@ fn serve(handler: impl Handler, settings: Settings) -> Server {
 fn store() -> Store {
     let dir = tempfile::tempdir().unwrap();
     let day = Duration::from_secs(86_400);
-    let settings = StoreSettings { cache_bytes: 1 << 20, give_up_after: day, idempotency_window: day };
+    let settings = StoreSettings {
+        cache_bytes: 1 << 20,
+        give_up_after: day,
+        idempotency_window: day,
+        retention: Retention { log_age: day, log_bytes: 1 << 30, event_age: day },
+        min_free_bytes: 1,
+    };
     let idle = Store::open(dir.path(), settings, Timestamp::from_millis(1_790_000_000_000)).unwrap();
     // Its files stay open, so their names may go.
     idle.store().clone()

@@ -5,14 +5,19 @@
 //! in memory; when the file is full it is written beside it (`NNNNNN.idx`), 12 bytes a key.
 //!
 //! ```text
-//! "HSwI" | version u32 | marks u32 | keys u32 | marks: id u128, offset u32 | keys: hash u64, offset u32 | CRC-32
+//! "HSwI" | version u32 | marks u32 | keys u32 | outline: end u32, logged u32, last logged u128, last event u128
+//!        | marks: id u128, offset u32 | keys: hash u64, offset u32 | CRC-32
 //! ```
+//! The outline says to which file it belongs: `end` is that file's length. Retention may have written
+//! the file again since; an index with another end is not read.
+
+use super::kind;
 
 /// How far apart marks are: a look-up by id reads about this many bytes.
 const MARK_EVERY: u32 = 8 * 1024;
 const MAGIC: [u8; 4] = *b"HSwI";
-const VERSION: u32 = 1;
-const HEADER: usize = 16;
+const VERSION: u32 = 2;
+const HEADER: usize = 16 + 40;
 const MARK: usize = 20;
 const KEY: usize = 12;
 
@@ -47,9 +52,38 @@ impl Key<'_> {
     }
 }
 
+/// A frame, as the index takes note of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::store) struct Note {
+    /// Where it begins.
+    pub(in crate::store) offset: u32,
+    /// Its whole length.
+    pub(in crate::store) length: u32,
+    /// The kind of its record.
+    pub(in crate::store) kind: u8,
+    /// The id in it; 0 if it has none.
+    pub(in crate::store) id: u128,
+    /// The hashes of its [keys](Key).
+    pub(in crate::store) keys: Vec<u64>,
+}
+
+/// What there is in a journal file, in short.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(in crate::store) struct Outline {
+    /// The first byte behind its last frame; 0 if it has none.
+    pub(in crate::store) end: u32,
+    /// How many bytes of it are entries of the log.
+    pub(in crate::store) logged: u32,
+    /// The id of the last of them; 0 if there is none.
+    pub(in crate::store) last_logged: u128,
+    /// The id of the last frame that is an event, or goes when its event goes; 0 if there is none.
+    pub(in crate::store) last_event: u128,
+}
+
 /// The index of one journal file.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(super) struct Index {
+    outline: Outline,
     /// Ids and where their frames begin, ascending, one about every [`MARK_EVERY`] bytes.
     marks: Vec<(u128, u32)>,
     /// Hashes of keys and where the frames begin that speak of them.
@@ -58,14 +92,28 @@ pub(super) struct Index {
 }
 
 impl Index {
-    /// Notes a frame at `offset`; `id` is 0 if it has none.
-    pub(super) fn note(&mut self, offset: u32, id: u128, hashes: &[u64]) {
-        let due = self.marks.last().is_none_or(|(_, last)| offset - last >= MARK_EVERY);
-        if id != 0 && due {
-            self.marks.push((id, offset));
+    /// Takes note of a frame behind all before.
+    pub(super) fn note(&mut self, note: &Note) {
+        let due = self.marks.last().is_none_or(|(_, last)| note.offset - last >= MARK_EVERY);
+        if note.id != 0 && due {
+            self.marks.push((note.id, note.offset));
         }
-        self.keys.extend(hashes.iter().map(|hash| (*hash, offset)));
+        self.keys.extend(note.keys.iter().map(|hash| (*hash, note.offset)));
         self.sorted = false;
+        self.outline.end = note.offset + note.length;
+        match note.kind {
+            kind::LOGGED => {
+                self.outline.logged += note.length;
+                self.outline.last_logged = note.id;
+            }
+            kind::ACCEPTED | kind::ENDED => self.outline.last_event = note.id,
+            _ => {}
+        }
+    }
+
+    /// What there is in the file.
+    pub(super) const fn outline(&self) -> Outline {
+        self.outline
     }
 
     /// Where frames begin that may speak of the key with this hash, ascending.
@@ -105,6 +153,11 @@ impl Index {
         out.extend_from_slice(&VERSION.to_le_bytes());
         out.extend_from_slice(&count(self.marks.len()));
         out.extend_from_slice(&count(self.keys.len()));
+        let Outline { end, logged, last_logged, last_event } = self.outline;
+        out.extend_from_slice(&end.to_le_bytes());
+        out.extend_from_slice(&logged.to_le_bytes());
+        out.extend_from_slice(&last_logged.to_le_bytes());
+        out.extend_from_slice(&last_event.to_le_bytes());
         for (id, offset) in &self.marks {
             out.extend_from_slice(&id.to_le_bytes());
             out.extend_from_slice(&offset.to_le_bytes());
@@ -128,6 +181,8 @@ impl Index {
             return None;
         }
         let (marks, keys) = (number(8)? as usize, number(12)? as usize);
+        let id = |at: usize| body.get(at..at + 16)?.try_into().ok().map(u128::from_le_bytes);
+        let outline = Outline { end: number(16)?, logged: number(20)?, last_logged: id(24)?, last_event: id(40)? };
         let (mark_bytes, key_bytes) = body[HEADER..].split_at_checked(marks * MARK)?;
         if key_bytes.len() != keys * KEY {
             return None;
@@ -139,6 +194,7 @@ impl Index {
             Some((u64::from_le_bytes(part[..8].try_into().ok()?), u32::from_le_bytes(part[8..].try_into().ok()?)))
         };
         Some(Self {
+            outline,
             marks: mark_bytes.chunks_exact(MARK).map(mark).collect::<Option<_>>()?,
             keys: key_bytes.chunks_exact(KEY).map(key).collect::<Option<_>>()?,
             sorted: true,
@@ -155,7 +211,8 @@ mod tests {
         let mut index = Index::default();
         for n in 0..1000u32 {
             let call = Key::Call(if n % 10 == 0 { "a" } else { "b" }).hash();
-            index.note(32 + n * 1000, u128::from(n) + 1, &[call]);
+            let kind = if n % 2 == 0 { kind::LOGGED } else { kind::ACCEPTED };
+            index.note(&Note { offset: 32 + n * 1000, length: 1000, kind, id: u128::from(n) + 1, keys: vec![call] });
         }
         let wanted: Vec<u32> = (0..100).map(|n| 32 + n * 10_000).collect();
         assert_eq!(index.candidates(Key::Call("a").hash()), wanted);
@@ -164,6 +221,8 @@ mod tests {
         assert!(index.candidates(Key::Phone("a").hash()).is_empty());
         let read = Index::from_bytes(&index.to_bytes()).unwrap();
         assert_eq!(read, index);
+        let outline = Outline { end: 1_000_032, logged: 500_000, last_logged: 999, last_event: 1000 };
+        assert_eq!(read.outline(), outline);
         assert!(read.near(500).is_some_and(|at| at <= 32 + 499 * 1000 && at + 2 * MARK_EVERY > 32 + 499 * 1000));
         assert_eq!(read.near(0), None);
     }
@@ -171,7 +230,7 @@ mod tests {
     #[test]
     fn a_damaged_index_is_not_read() {
         let mut index = Index::default();
-        index.note(32, 7, &[1, 2]);
+        index.note(&Note { offset: 32, length: 50, kind: kind::LOGGED, id: 7, keys: vec![1, 2] });
         index.sort();
         let bytes = index.to_bytes();
         for at in 0..bytes.len() {

@@ -6,6 +6,7 @@
 
 mod index;
 mod owed;
+mod prune;
 mod segment;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -14,12 +15,13 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-pub(super) use self::index::Key;
+pub(super) use self::index::{Key, Note, Outline};
 pub(super) use self::owed::Owing;
+pub(super) use self::prune::{Fate, Unpruned};
 use self::segment::{End, HEADER, Segment};
 use super::frame::Head;
 use super::place::{self, Damage};
-use super::record::{self, Accepted, Applied, Logged};
+use super::record::{self, Accepted, Applied, DeliveryRecord, Logged};
 
 /// A file is closed once it has this many bytes.
 const SEGMENT_BYTES: u32 = 64 << 20;
@@ -35,6 +37,14 @@ pub(super) mod kind {
     pub(in crate::store) const REQUEUED: u8 = 5;
     pub(in crate::store) const REPLAY: u8 = 6;
     pub(in crate::store) const DISCARD: u8 = 7;
+    pub(in crate::store) const ENDED: u8 = 8;
+    pub(in crate::store) const ACCOUNT: u8 = 9;
+}
+
+/// A frame as the index takes note of it.
+fn note_of(offset: u32, head: Head, payload: &[u8]) -> Note {
+    let length = place::u32_of(super::frame::HEADER + payload.len());
+    Note { offset, length, kind: head.kind, id: head.id, keys: keys_of(head, payload) }
 }
 
 /// The hashes of the keys under which a frame is found.
@@ -44,8 +54,14 @@ fn keys_of(head: Head, payload: &[u8]) -> Vec<u64> {
             record::decode::<Accepted>(payload).map_or_else(Vec::new, |accepted| accepted_keys(&accepted))
         }
         kind::LOGGED => record::decode::<Logged>(payload).map_or_else(Vec::new, |logged| logged_keys(&logged)),
+        kind::ENDED => record::decode::<DeliveryRecord>(payload).map_or_else(Vec::new, |ended| ended_keys(&ended)),
         _ => Vec::new(),
     }
+}
+
+/// The keys of what is left of a delivery that ended.
+pub(super) fn ended_keys(ended: &DeliveryRecord) -> Vec<u64> {
+    vec![Key::Delivery(ended.id().bits()).hash()]
 }
 
 /// The keys of an accepted event.
@@ -71,6 +87,8 @@ pub(super) struct Journal {
     segments: RwLock<BTreeMap<u32, Arc<Segment>>>,
     /// Full files whose index was asked lately, the latest last.
     asked: Mutex<VecDeque<u32>>,
+    /// Held while a file goes or is replaced.
+    files: Mutex<()>,
 }
 
 /// The one who appends to the journal.
@@ -83,14 +101,14 @@ pub(super) struct Writer {
 
 /// Takes a frame in: its header, its payload, and how far that is in the journal.
 pub(super) type Replay<'r> = &'r mut dyn FnMut(Head, &[u8], Applied) -> Result<(), Damage>;
-/// Looks at a frame: its id and its payload. Says whether to go on.
-pub(super) type Visit<'v> = &'v mut dyn FnMut(u128, &[u8]) -> Result<ControlFlow<()>, Damage>;
+/// Looks at a frame. Says whether to go on.
+pub(super) type Visit<'v> = &'v mut dyn FnMut(Head, &[u8]) -> Result<ControlFlow<()>, Damage>;
 
 /// What a look through the journal is after.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Wanted<'a> {
-    /// Frames of this kind.
-    pub(super) kind: u8,
+    /// Frames of these kinds.
+    pub(super) kinds: &'a [u8],
     /// Frames that may speak of this; all if `None`.
     pub(super) key: Option<Key<'a>>,
     /// Frames with ids below this.
@@ -99,19 +117,26 @@ pub(super) struct Wanted<'a> {
     pub(super) from: u128,
 }
 
+impl Wanted<'_> {
+    fn is_met_by(&self, head: Head) -> bool {
+        self.kinds.contains(&head.kind) && head.id < self.below && head.id >= self.from
+    }
+}
+
 impl Journal {
     /// Makes an empty journal in `dir`, which exists.
     pub(super) fn create(dir: &Path, now: u64) -> io::Result<()> {
-        Segment::create(dir, 1, now).map(drop)
+        Segment::create(dir, 1, now)?;
+        prune::note_first(dir, 1)
     }
 
     /// Opens the journal in `dir` and hands every frame behind `applied` to `replay` (header,
     /// payload, position behind it), whole steps only. What a cut left torn at the very end is cut
-    /// away; anything else that is not a frame is damage.
+    /// away; anything else that is not a frame is damage. Files that retention has dropped are not missed.
     pub(super) fn open(dir: &Path, applied: Applied, replay: Replay<'_>) -> Result<(Arc<Self>, Writer), Damage> {
         let numbers = numbers_in(dir)?;
         let newest = numbers.last().copied().unwrap_or(0).max(applied.segment).max(1);
-        let first = numbers.first().copied().unwrap_or(newest);
+        let first = prune::first(dir)?.or_else(|| numbers.first().copied()).unwrap_or(newest);
         let mut segments = BTreeMap::new();
         for number in first..=newest {
             if !numbers.contains(&number) {
@@ -131,7 +156,10 @@ impl Journal {
         }
         let active = segments[&newest].clone();
         active.index_for_writing()?;
-        let journal = Arc::new(Self { dir: dir.to_owned(), segments: RwLock::new(segments), asked: Mutex::default() });
+        let leftovers = prune::remove_leftovers(dir, first);
+        leftovers.map_err(|error| Damage::new(dir, format!("has leftovers that cannot be removed: {error}")))?;
+        let (dir, segments) = (dir.to_owned(), RwLock::new(segments));
+        let journal = Arc::new(Self { dir, segments, asked: Mutex::default(), files: Mutex::default() });
         let writer = Writer { journal: journal.clone(), active, segment_bytes: SEGMENT_BYTES };
         Ok((journal, writer))
     }
@@ -159,7 +187,7 @@ impl Journal {
         Ok(false)
     }
 
-    /// Hands the wanted frames to `visit` (id, payload), the newest first, until it breaks.
+    /// Hands the wanted frames to `visit`, the newest first, until it breaks.
     pub(super) fn newest_first(&self, wanted: Wanted<'_>, visit: Visit<'_>) -> Result<(), Damage> {
         for segment in self.newest_segments() {
             if segment.first_id()?.is_none_or(|first| first >= wanted.below) {
@@ -188,8 +216,8 @@ impl Journal {
         for place in places.into_iter().rev() {
             let mut flow = Ok(ControlFlow::Continue(()));
             segment.frame(place, &mut |head, payload| {
-                if head.kind == wanted.kind && head.id < wanted.below && head.id >= wanted.from {
-                    flow = visit(head.id, payload);
+                if wanted.is_met_by(head) {
+                    flow = visit(head, payload);
                 }
             })?;
             if flow?.is_break() {
@@ -203,15 +231,15 @@ impl Journal {
         let mut until = segment.end();
         let places = self.ask(segment, |index| index.places(until))?;
         for place in places.into_iter().rev() {
-            let mut block: Vec<(u128, Vec<u8>)> = Vec::new();
+            let mut block: Vec<(Head, Vec<u8>)> = Vec::new();
             let mut first = None;
             let end = segment.walk(place, until, &mut |_, head, payload| {
                 first = first.or((head.id != 0).then_some(head.id));
                 if first.is_some_and(|id| id >= wanted.below) {
                     return false;
                 }
-                if head.kind == wanted.kind && head.id < wanted.below && head.id >= wanted.from {
-                    block.push((head.id, payload.to_vec()));
+                if wanted.is_met_by(head) {
+                    block.push((head, payload.to_vec()));
                 }
                 true
             })?;
@@ -219,8 +247,8 @@ impl Journal {
                 return Err(segment.damaged(at));
             }
             until = place;
-            for (id, payload) in block.iter().rev() {
-                if visit(*id, payload)?.is_break() {
+            for (head, payload) in block.iter().rev() {
+                if visit(*head, payload)?.is_break() {
                     return Ok(ControlFlow::Break(()));
                 }
             }
@@ -257,12 +285,12 @@ impl Journal {
 
 impl Writer {
     /// Appends the frames in `bytes` and syncs them. `notes` are the frames, by their offset in
-    /// `bytes`, id and key hashes. After an error nothing is known; do not go on.
-    pub(super) fn append(&mut self, bytes: &[u8], notes: &mut [(u32, u128, Vec<u64>)]) -> io::Result<()> {
+    /// `bytes`. After an error nothing is known; do not go on.
+    pub(super) fn append(&mut self, bytes: &[u8], notes: &mut [Note]) -> io::Result<()> {
         let end = self.active.end();
         self.active.append(bytes)?;
         for note in notes.iter_mut() {
-            note.0 += end;
+            note.offset += end;
         }
         self.active.publish(bytes.len(), notes);
         Ok(())
@@ -271,6 +299,11 @@ impl Writer {
     /// Where the next frame will stand: the file's number and the offset in it.
     pub(super) fn position(&self) -> (u32, u32) {
         (self.active.number, self.active.end())
+    }
+
+    /// Whether nothing has been written to the file.
+    pub(super) fn is_empty(&self) -> bool {
+        self.active.end() <= HEADER
     }
 
     /// Whether the file is full.
@@ -294,8 +327,7 @@ impl Writer {
         sealed.map(drop)
     }
 
-    /// For tests: a smaller size at which a file is full.
-    #[cfg(test)]
+    /// From now on a file is full at this size.
     pub(super) fn set_segment_bytes(&mut self, bytes: u32) {
         self.segment_bytes = bytes;
     }

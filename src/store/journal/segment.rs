@@ -14,8 +14,8 @@ use std::sync::{OnceLock, PoisonError, RwLock};
 
 use super::super::frame::{self, Head, NoFrame};
 use super::super::place::{self, Damage};
-use super::index::Index;
-use super::keys_of;
+use super::index::{Index, Note, Outline};
+use super::note_of;
 
 /// Bytes ahead of the first frame.
 pub(super) const HEADER: u32 = 32;
@@ -36,6 +36,8 @@ pub(super) struct Segment {
     /// The first id in it; unset until there is one.
     first_id: OnceLock<u128>,
     index: RwLock<Option<Index>>,
+    /// What there is in it, once it is full and somebody has asked.
+    outline: OnceLock<Outline>,
 }
 
 /// Sees a frame: its offset, header and payload. Says whether to go on.
@@ -65,7 +67,15 @@ impl Segment {
         file.sync_all()?;
         place::sync_dir(dir)?;
         let index = RwLock::new(Some(Index::default()));
-        Ok(Self { number, path, file, end: AtomicU32::new(HEADER), first_id: OnceLock::new(), index })
+        Ok(Self {
+            number,
+            path,
+            file,
+            end: AtomicU32::new(HEADER),
+            first_id: OnceLock::new(),
+            index,
+            outline: OnceLock::new(),
+        })
     }
 
     /// Opens the file `number` in `dir`; its end is that of the file.
@@ -86,7 +96,8 @@ impl Segment {
         }
         let length = file.metadata().map_err(|e| damage(e.to_string()))?.len();
         let end = u32::try_from(length).map_err(|_| damage("is longer than a journal file can be".to_owned()))?;
-        Ok(Self { number, path, file, end: AtomicU32::new(end), first_id: OnceLock::new(), index: RwLock::new(None) })
+        let (end, index) = (AtomicU32::new(end), RwLock::new(None));
+        Ok(Self { number, path, file, end, first_id: OnceLock::new(), index, outline: OnceLock::new() })
     }
 
     /// The first byte behind what is synced.
@@ -104,14 +115,14 @@ impl Segment {
         self.file.sync_data()
     }
 
-    /// Makes synced bytes readable: `notes` are the frames in them, by offset, id and key hashes.
-    pub(super) fn publish(&self, bytes: usize, notes: &[(u32, u128, Vec<u64>)]) {
+    /// Makes synced bytes readable: `notes` are the frames in them.
+    pub(super) fn publish(&self, bytes: usize, notes: &[Note]) {
         let mut slot = self.index.write().unwrap_or_else(PoisonError::into_inner);
         let index = slot.get_or_insert_default();
-        for (offset, id, hashes) in notes {
-            index.note(*offset, *id, hashes);
-            if *id != 0 {
-                self.first_id.get_or_init(|| *id);
+        for note in notes {
+            index.note(note);
+            if note.id != 0 {
+                self.first_id.get_or_init(|| note.id);
             }
         }
         self.end.fetch_add(u32::try_from(bytes).unwrap_or(0), Ordering::AcqRel);
@@ -212,8 +223,7 @@ impl Segment {
         }
         let mut slot = self.index.write().unwrap_or_else(PoisonError::into_inner);
         if slot.is_none() {
-            let stored = std::fs::read(self.index_path()).ok().and_then(|bytes| Index::from_bytes(&bytes));
-            *slot = Some(match stored {
+            *slot = Some(match self.stored_index() {
                 Some(index) => index,
                 None => self.rebuild_index()?,
             });
@@ -247,11 +257,34 @@ impl Segment {
         written.map_err(|error| Damage::new(&self.index_path(), error.to_string()))
     }
 
+    /// The index beside the file, if it is whole and belongs to the file as it is now.
+    fn stored_index(&self) -> Option<Index> {
+        let index = std::fs::read(self.index_path()).ok().and_then(|bytes| Index::from_bytes(&bytes))?;
+        (index.outline().end.max(HEADER) == self.end()).then_some(index)
+    }
+
+    /// What there is in a file that is full. Writes its index beside it if it is not there.
+    pub(super) fn outline(&self) -> Result<Outline, Damage> {
+        if let Some(outline) = self.outline.get() {
+            return Ok(*outline);
+        }
+        let outline = match self.stored_index() {
+            Some(index) => index.outline(),
+            None => {
+                self.seal()?;
+                let outline = self.with_index(Index::outline)?;
+                self.drop_index();
+                outline
+            }
+        };
+        Ok(*self.outline.get_or_init(|| outline))
+    }
+
     /// Makes the index again from the frames.
     fn rebuild_index(&self) -> Result<Index, Damage> {
         let mut index = Index::default();
         let end = self.walk(HEADER, self.end(), &mut |offset, head, payload| {
-            index.note(offset, head.id, &keys_of(head, payload));
+            index.note(&note_of(offset, head, payload));
             true
         })?;
         match end {
@@ -264,7 +297,8 @@ impl Segment {
         self.path.with_extension("idx")
     }
 
-    fn read(&self, buffer: &mut Vec<u8>, from: u32, length: usize) -> Result<(), Damage> {
+    /// Reads `length` bytes at `from`.
+    pub(super) fn read(&self, buffer: &mut Vec<u8>, from: u32, length: usize) -> Result<(), Damage> {
         buffer.resize(length, 0);
         let read = self.file.read_exact_at(buffer, u64::from(from));
         read.map_err(|error| Damage::new(&self.path, format!("cannot be read at byte {from}: {error}")))

@@ -40,8 +40,9 @@ fn commit(writer: &mut Writer, batch: u64, ids: &[u128]) {
     let mut notes = Vec::new();
     for id in ids {
         let logged = logged(*id % 10);
-        notes.push((place::u32_of(bytes.len()), *id, logged_keys(&logged)));
+        let offset = bytes.len();
         frame::encode(&mut bytes, head(batch, *id, false), |out| record::encode_into(out, &logged));
+        notes.push(note_of(place::u32_of(offset), head(batch, *id, false), &bytes[offset + frame::HEADER..]));
     }
     writer.append(&bytes, &mut notes).unwrap();
 }
@@ -57,15 +58,15 @@ fn open(dir: &Path, applied: Applied) -> Result<(Arc<Journal>, Writer, Vec<u128>
 
 fn ids(journal: &Journal, wanted: Wanted<'_>, most: usize) -> Vec<u128> {
     let mut ids = Vec::new();
-    let visit = &mut |id, _: &[u8]| {
-        ids.push(id);
+    let visit = &mut |head: Head, _: &[u8]| {
+        ids.push(head.id);
         Ok(if ids.len() < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
     };
     journal.newest_first(wanted, visit).unwrap();
     ids
 }
 
-const ALL: Wanted<'static> = Wanted { kind: kind::LOGGED, key: None, below: u128::MAX, from: 0 };
+const ALL: Wanted<'static> = Wanted { kinds: &[kind::LOGGED], key: None, below: u128::MAX, from: 0 };
 
 /// A journal of 300 entries in several files, ids 1 to 300, ten a group commit.
 fn filled(dir: &Path) -> (Arc<Journal>, Writer) {
@@ -93,7 +94,7 @@ fn what_was_written_is_found_by_id_by_key_and_in_order() {
     assert_eq!(ids(&journal, Wanted { below: 155, ..ALL }, 3), [154, 153, 152]);
     let sevens: Vec<u128> = backwards.iter().copied().filter(|id| id % 10 == 7).collect();
     assert_eq!(ids(&journal, Wanted { key: Some(Key::Delivery(7)), ..ALL }, usize::MAX), sevens);
-    assert_eq!(ids(&journal, Wanted { kind: kind::ACCEPTED, ..ALL }, usize::MAX), []);
+    assert_eq!(ids(&journal, Wanted { kinds: &[kind::ACCEPTED], ..ALL }, usize::MAX), []);
     for id in [1, 2, 99, 100, 101, 300] {
         let mut found = 0;
         assert_eq!(journal.get(id, &mut |head, _| found = head.id), Ok(true));
@@ -212,4 +213,94 @@ fn an_index_that_is_missing_or_damaged_is_made_again() {
         let (journal, ..) = open(dir.path(), applied).unwrap();
         assert_eq!(ids(&journal, Wanted { key: Some(Key::Delivery(3)), ..ALL }, usize::MAX).len(), 30);
     }
+}
+
+/// Every other entry stays.
+fn half(head: Head, _: &[u8]) -> Result<Fate, Damage> {
+    Ok(if head.id % 2 == 0 { Fate::Keep } else { Fate::Drop })
+}
+
+#[test]
+fn a_file_is_written_again_under_its_readers_and_the_oldest_is_dropped() {
+    let dir = tempfile::tempdir().unwrap();
+    let (journal, mut writer) = filled(dir.path());
+    let stale = std::fs::read(dir.path().join("000002.idx")).unwrap();
+    let of_second = journal.outlines().unwrap()[1].1;
+    let survey = journal.survey(2, &mut half, &mut || true).unwrap();
+    assert!(survey.gone > 0 && survey.kept.abs_diff(survey.gone) < 500, "{survey:?}");
+    // While somebody reads, the newest first, all files but the newest are pruned.
+    let newest = writer.position().0;
+    let mut seen = Vec::new();
+    let visit = &mut |head: Head, _: &[u8]| {
+        if seen.is_empty() {
+            journal.drop_first(1).unwrap();
+            (2..newest).for_each(|number| journal.rewrite(number, &mut half, &mut || true).unwrap());
+        }
+        seen.push(head.id);
+        Ok(ControlFlow::Continue(()))
+    };
+    journal.newest_first(ALL, visit).unwrap();
+    assert_eq!(seen, (1..=300).rev().collect::<Vec<u128>>());
+    let last_of_first = journal.outlines().unwrap()[0].1.last_logged;
+    assert!(last_of_first % 2 == 0 && last_of_first <= of_second.last_logged);
+    let expected = |from: u128| -> Vec<u128> {
+        let first_of_newest = seen.iter().copied().rev().find(|id| *id > last_of_rewritten(&journal)).unwrap();
+        (from..=300).rev().filter(|id| id % 2 == 0 || *id >= first_of_newest).collect()
+    };
+    let first_kept = ids(&journal, ALL, usize::MAX).last().copied().unwrap();
+    assert!(first_kept > 2);
+    let (whole, applied) = (expected(first_kept), position(&writer));
+    assert_eq!(ids(&journal, ALL, usize::MAX), whole);
+    let sevens: Vec<u128> = whole.iter().copied().filter(|id| id % 10 == 7).collect();
+    assert_eq!(ids(&journal, Wanted { key: Some(Key::Delivery(7)), ..ALL }, usize::MAX), sevens);
+    for id in [1, first_kept - 1, first_kept + 1] {
+        assert_eq!(journal.get(id, &mut |_, _| ()), Ok(false), "{id}");
+    }
+    assert_eq!(journal.get(first_kept + 2, &mut |_, _| ()), Ok(true));
+    commit(&mut writer, 31, &[301]);
+    drop((journal, writer));
+
+    // What a power cut may leave: the dropped file, a half-written one, the index of the file that was.
+    std::fs::write(segment::path_of(dir.path(), 1), b"old").unwrap();
+    std::fs::write(dir.path().join("000003.rewrite"), b"half").unwrap();
+    std::fs::write(dir.path().join("000002.idx"), stale).unwrap();
+    let (journal, _, replayed) = open(dir.path(), applied).unwrap();
+    assert_eq!(replayed, [301]);
+    assert!(!segment::path_of(dir.path(), 1).exists() && !dir.path().join("000003.rewrite").exists());
+    assert_eq!(ids(&journal, Wanted { below: 301, ..ALL }, usize::MAX), whole);
+    assert_eq!(ids(&journal, Wanted { key: Some(Key::Delivery(7)), ..ALL }, usize::MAX), sevens);
+    drop(journal);
+    std::fs::remove_file(segment::path_of(dir.path(), 2)).unwrap();
+    assert!(open(dir.path(), applied).unwrap_err().to_string().contains("000002.log is missing"));
+}
+
+fn position(writer: &Writer) -> Applied {
+    let (segment, offset) = writer.position();
+    Applied { segment, offset, batch: 30, ..Applied::default() }
+}
+
+/// The last entry in the files that are full.
+fn last_of_rewritten(journal: &Journal) -> u128 {
+    let outlines = journal.outlines().unwrap();
+    outlines.iter().rev().skip(1).map(|(_, outline)| outline.last_logged).max().unwrap()
+}
+
+#[test]
+fn a_file_that_is_damaged_or_whose_writing_ends_early_stays_as_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let (journal, _writer) = filled(dir.path());
+    let path = segment::path_of(dir.path(), 1);
+    let before = std::fs::read(&path).unwrap();
+    let judge = &mut |_, _: &[u8]| Err(Damage::new(Path::new("state"), "is gone"));
+    assert!(matches!(journal.rewrite(1, judge, &mut || true), Err(Unpruned::Failed(_))));
+    let mut bent = before.clone();
+    bent[3000] ^= 1;
+    std::fs::write(&path, &bent).unwrap();
+    for pruned in [journal.rewrite(1, &mut half, &mut || true), journal.survey(1, &mut half, &mut || true).map(drop)] {
+        assert!(
+            matches!(pruned, Err(Unpruned::Failed(damage)) if damage.to_string().contains("000001.log is damaged"))
+        );
+    }
+    assert_eq!(std::fs::read(&path).unwrap(), bent);
+    assert!(!dir.path().join("000001.rewrite").exists());
 }

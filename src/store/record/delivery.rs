@@ -49,6 +49,24 @@ impl From<&Delivery> for DeliveryRecord {
 }
 
 impl DeliveryRecord {
+    pub(in crate::store) fn id(&self) -> DeliveryId {
+        DeliveryId::from_bits(self.id)
+    }
+
+    pub(in crate::store) fn event(&self) -> EventId {
+        EventId::from_bits(self.event)
+    }
+
+    /// Whether the delivery is to be sent.
+    pub(in crate::store) fn is_owed(&self) -> bool {
+        State::read(&self.state).is_some_and(State::is_owed)
+    }
+
+    /// The same, and that it ended at this time.
+    pub(in crate::store) fn ended_at(self, millis: u64) -> Self {
+        Self { due: millis, ..self }
+    }
+
     pub(in crate::store) fn delivery(self) -> Option<Delivery> {
         Some(Delivery {
             id: DeliveryId::from_bits(self.id),

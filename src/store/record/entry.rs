@@ -85,6 +85,12 @@ impl Logged {
         self.entry.entry(id)
     }
 
+    /// The delivery that ended with this entry, from then on; `None` if it did not end.
+    pub(in crate::store) fn ended(self) -> Option<DeliveryRecord> {
+        let after = self.effect?.after;
+        (!after.is_owed()).then(|| after.ended_at(self.entry.created))
+    }
+
     pub(in crate::store) fn subscription(&self) -> SubscriptionId {
         SubscriptionId::from_bits(self.entry.subscription)
     }

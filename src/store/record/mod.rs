@@ -15,12 +15,14 @@ use crate::core::event::Source;
 use crate::core::subscription::{DisabledReason, Format, Layout, Ordering};
 use crate::core::time::Timestamp;
 
+mod account;
 mod delivery;
 mod entry;
 mod event;
 mod replay;
 mod subscription;
 
+pub(super) use account::AccountRecord;
 pub(super) use delivery::{DeliveryRecord, HealthRecord};
 pub(super) use entry::{Effect, Logged};
 pub(super) use event::Accepted;

@@ -1,0 +1,219 @@
+//! How much disk a store needs while events go through it: a million of them, in five cycles, each delivered at
+//! once, while only the newest 100,000 are young enough to be kept.
+//!
+//! Time is made here (a millisecond for each event), so that an age passes in seconds. `cargo bench --bench space`;
+//! `HOOKSWITCH_BENCH_EVENTS` changes how many events there are.
+
+use std::error::Error;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
+
+use hookswitch::core::attempt::{Answer, LogEntry, Sent, Status};
+use hookswitch::core::catalogue::Catalogue;
+use hookswitch::core::delivery::{Delivery, State};
+use hookswitch::core::event::NewEvent;
+use hookswitch::core::json;
+use hookswitch::core::subscription::{Format, Layout, Ordering as Order, Subscription};
+use hookswitch::core::subscription_input::Change as Patch;
+use hookswitch::core::time::Timestamp;
+use hookswitch::store::{Busy, Change, EventFilter, Finish, Reply, Retention, Settings, Store, WriteError};
+
+type Outcome<T> = Result<T, Box<dyn Error>>;
+
+const CYCLES: u64 = 5;
+/// How many events are accepted at once.
+const BATCH: u64 = 64;
+
+fn main() -> Outcome<()> {
+    let short = !std::env::args().any(|argument| argument == "--bench");
+    let default = if short { 10_000 } else { 1_000_000 };
+    let events = std::env::var("HOOKSWITCH_BENCH_EVENTS").map_or(Ok(default), |text| text.parse::<u64>())?;
+    let kept = Duration::from_millis(events / 10);
+    let settings = Settings {
+        cache_bytes: 16 << 20,
+        give_up_after: kept,
+        idempotency_window: kept / 2,
+        retention: Retention { log_age: kept, log_bytes: 10 << 30, event_age: kept },
+        min_free_bytes: 1,
+    };
+    println!("{events} events in {CYCLES} cycles, the newest {} are kept:\n", kept.as_millis());
+    println!("cycle   events/s   journal MB   state MB   written B/event   disk B/kept event   times the live data");
+    let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
+    let mut now = 1_790_000_000_000;
+    let mut each = None;
+    for cycle in 1..=CYCLES {
+        let mut run = Run::open(dir.path(), settings, now)?;
+        if cycle == 1 {
+            run.subscribe()?;
+        }
+        let (begun, written) = (Instant::now(), written()?);
+        while run.posted < events / CYCLES {
+            run.post()?;
+            if run.posted >= events / 20 {
+                // Nothing can be over yet: so much takes an event with its entry of the log.
+                each.get_or_insert_with(|| bytes_in(&dir.path().join("journal")) as f64 / run.posted as f64);
+            }
+        }
+        let (seconds, written) = (begun.elapsed().as_secs_f64(), self::written()? - written);
+        run.settle(dir.path());
+        let alive = run.alive()?;
+        let (journal, state) = (bytes_in(&dir.path().join("journal")), bytes_in(&dir.path().join("state")));
+        let live = alive.min(kept.as_millis() as u64) as f64 * each.unwrap_or(f64::NAN);
+        println!(
+            "{cycle:>5} {:>10.0} {:>12.1} {:>10.1} {:>17.0} {:>19.0} {:>21.2}",
+            run.posted as f64 / seconds,
+            journal as f64 / 1e6,
+            state as f64 / 1e6,
+            written as f64 / run.posted as f64,
+            (journal + state) as f64 / alive as f64,
+            (journal + state) as f64 / live,
+        );
+        now = run.now.load(Ordering::Relaxed);
+        run.close();
+    }
+    Ok(())
+}
+
+/// A store that is open, and who posts to it.
+struct Run {
+    store: Store,
+    running: hookswitch::store::Running,
+    changes: mpsc::Receiver<Vec<Change>>,
+    now: Arc<AtomicU64>,
+    subscription: Option<Arc<Subscription>>,
+    catalogue: Catalogue,
+    posted: u64,
+}
+
+impl Run {
+    fn open(dir: &Path, settings: Settings, now: u64) -> Outcome<Self> {
+        let idle = Store::open(dir, settings, Timestamp::from_millis(now))?;
+        let store = idle.store().clone();
+        let (sender, changes) = mpsc::channel();
+        let now = Arc::new(AtomicU64::new(now));
+        let clock = now.clone();
+        let clock = move || Timestamp::from_millis(clock.load(Ordering::Relaxed));
+        let failed = |why: String| eprintln!("the store failed: {why}");
+        let running = idle.start(clock, move |change| drop(sender.send(change)), failed)?;
+        let subscription = store.subscriptions().into_iter().next();
+        let catalogue = Catalogue::new(Vec::new()).map_err(|invalid| format!("{invalid:?}"))?;
+        Ok(Self { store, running, changes, now, subscription, catalogue, posted: 0 })
+    }
+
+    fn subscribe(&mut self) -> Outcome<()> {
+        let text = r#"{"company":"acme","url":"https://www.example.com/hook","events":["*"]}"#;
+        let patch = Patch::from_json(json::parse(text)?, &self.catalogue).map_err(|invalid| format!("{invalid:?}"))?;
+        let draft = patch.into_draft(Order::Call).map_err(|invalid| format!("{invalid:?}"))?;
+        self.subscription = Some(ask(|reply| self.store.create_subscription(draft, reply))?);
+        Ok(())
+    }
+
+    /// Accepts a batch and ends its deliveries.
+    fn post(&mut self) -> Outcome<()> {
+        let events = (0..BATCH).map(|n| self.event(self.posted + n)).collect::<Outcome<Vec<_>>>()?;
+        ask(|reply| self.store.accept(events, reply))?;
+        let (mut owed, mut open) = (0, 0);
+        while owed < BATCH || open > 0 {
+            for change in self.changes.recv()? {
+                match change {
+                    Change::Owed(deliveries) => {
+                        owed += deliveries.len() as u64;
+                        open += deliveries.len();
+                        deliveries.iter().for_each(|delivery| self.deliver(delivery));
+                    }
+                    Change::Finished(_) => open -= 1,
+                    _ => {}
+                }
+            }
+        }
+        self.now.fetch_add(BATCH, Ordering::Relaxed);
+        self.posted += BATCH;
+        Ok(())
+    }
+
+    fn event(&self, n: u64) -> Outcome<NewEvent> {
+        let filler = "x".repeat(900);
+        let text = format!(
+            r#"{{"type":"call.new","company":"acme","source":"api","id":"p{n}","data":{{"call_id":"c{}","lead_phone":"+1202555{:04}","note":"{filler}"}}}}"#,
+            n / 4,
+            n % 10_000
+        );
+        let event = NewEvent::from_json(json::parse(&text)?, &self.catalogue);
+        event.map_err(|invalid| format!("{invalid:?}").into())
+    }
+
+    /// Says that a delivery arrived, with an entry of the log as a real attempt leaves it.
+    fn deliver(&self, delivery: &Delivery) {
+        let Some(subscription) = &self.subscription else { return };
+        let after = Delivery { state: State::Delivered, attempts: 1, ..delivery.clone() };
+        let now = Timestamp::from_millis(self.now.load(Ordering::Relaxed));
+        let mut entry = LogEntry::without_attempt(&after, Status::Delivered, "", subscription, None, now);
+        let header = |n: usize| (format!("hookswitch-header-{n}"), "a value of some thirty bytes ..".to_owned());
+        let sent = (0..9).map(header).map(|(name, value)| (name, Some(value))).collect();
+        entry.attempt = 1;
+        entry.response = Some(200);
+        entry.sent = Some(Sent { format: Format::Json, layout: Layout::Envelope, headers: sent });
+        let headers = (0..4).map(header).collect();
+        entry.answer = Some(Answer { status: 200, headers, body: b"ok".to_vec(), truncated: false });
+        self.store.finish(Finish { entry, after, disable: None });
+    }
+
+    /// Waits until the journal has not become smaller for a while.
+    fn settle(&self, dir: &Path) {
+        let (mut least, mut since) = (u64::MAX, Instant::now());
+        while since.elapsed() < Duration::from_secs(3) {
+            let bytes = bytes_in(&dir.join("journal"));
+            if bytes < least {
+                (least, since) = (bytes, Instant::now());
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// How many events are there.
+    fn alive(&self) -> Outcome<u64> {
+        let (mut count, mut after) = (0, None);
+        loop {
+            let page = self.store.events(&EventFilter::default(), after, 500).map_err(|error| error.to_string())?;
+            count += page.items.len() as u64;
+            after = page.next;
+            if after.is_none() {
+                return Ok(count);
+            }
+        }
+    }
+
+    fn close(self) {
+        drop(self.store);
+        self.running.stop();
+    }
+}
+
+/// Asks a verb and waits for its reply.
+fn ask<T: Send + 'static>(verb: impl FnOnce(Reply<T>) -> Result<(), Busy>) -> Outcome<T> {
+    let (sender, answer) = mpsc::channel::<Result<T, WriteError>>();
+    verb(Box::new(move |reply| drop(sender.send(reply)))).map_err(|_| "the store is busy")?;
+    answer.recv()?.map_err(|error| format!("{error:?}").into())
+}
+
+/// Bytes that this process has had written to the disk.
+fn written() -> Outcome<u64> {
+    let text = std::fs::read_to_string("/proc/self/io")?;
+    let bytes = text.lines().find_map(|line| line.strip_prefix("write_bytes: "));
+    Ok(bytes.ok_or("/proc/self/io has no write_bytes")?.parse()?)
+}
+
+/// What the files below `dir` take on the disk.
+fn bytes_in(dir: &Path) -> u64 {
+    use std::os::unix::fs::MetadataExt as _;
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    let size = |entry: std::fs::DirEntry| match entry.metadata() {
+        Ok(file) if file.is_dir() => bytes_in(&entry.path()),
+        Ok(file) => file.blocks() * 512,
+        // It has just gone.
+        Err(_) => 0,
+    };
+    entries.map(size).sum()
+}

@@ -1,0 +1,152 @@
+//! The thread that gives space back: looks what is over, and prunes one journal file after the other.
+//!
+//! It takes breaths, so that a disk that is busy with commits hardly notices. An error is logged, nothing is
+//! lost by it, and it is tried again later.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crate::core::time::Timestamp;
+
+use super::super::committer::Inbox;
+use super::super::journal::{Journal, Unpruned};
+use super::super::place::Damage;
+use super::super::space::Space;
+use super::super::state::State;
+use super::super::step;
+use super::{Due, Rules, due, fate};
+
+/// The longest between two looks for what is over, if no journal file fills meanwhile. Tests do not wait.
+const LOOK_EVERY: Duration = if cfg!(test) { Duration::from_millis(50) } else { Duration::from_secs(60) };
+/// How often the free space is looked at.
+const SPACE_EVERY: Duration = Duration::from_secs(1);
+/// How long it rests after each 256 KiB.
+const REST: Duration = Duration::from_millis(2);
+/// How long it waits after an error.
+const AFTER_ERROR: Duration = Duration::from_secs(300);
+
+/// What the thread works on.
+pub(in crate::store) struct Keeper {
+    pub(in crate::store) rules: Rules,
+    pub(in crate::store) state: Arc<State>,
+    pub(in crate::store) journal: Arc<Journal>,
+    pub(in crate::store) inbox: Arc<Inbox>,
+    pub(in crate::store) space: Arc<Space>,
+    /// The newest journal file at whose beginning all subscriptions stand; 0 until there is one.
+    pub(in crate::store) introduced: Arc<AtomicU32>,
+    pub(in crate::store) clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
+}
+
+#[derive(Default)]
+struct Stop {
+    asked: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Stop {
+    /// Waits, at most for `length`; tells whether the end was asked for.
+    fn wait(&self, length: Duration) -> bool {
+        let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let (asked, _) =
+            self.changed.wait_timeout_while(asked, length, |asked| !*asked).unwrap_or_else(PoisonError::into_inner);
+        *asked
+    }
+}
+
+/// The running thread. It ends when this is dropped.
+pub(in crate::store) struct Running {
+    stop: Arc<Stop>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        *self.stop.asked.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.stop.changed.notify_all();
+        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the thread that gives space back ended in a panic");
+        }
+    }
+}
+
+impl Keeper {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// There is no thread to be had.
+    pub(in crate::store) fn start(self) -> std::io::Result<Running> {
+        let stop = Arc::new(Stop::default());
+        let of_thread = stop.clone();
+        let thread = std::thread::Builder::new().name("retention".to_owned()).spawn(move || self.run(&of_thread))?;
+        Ok(Running { stop, thread: Some(thread) })
+    }
+
+    fn run(&self, stop: &Stop) {
+        let every = (self.rules.file_age() / 4).clamp(Duration::from_millis(50), LOOK_EVERY);
+        let mut next = Instant::now() + every;
+        let mut newest = self.journal.newest();
+        let mut well = true;
+        while !stop.wait(SPACE_EVERY.min(every)) {
+            self.space.look();
+            let filled = self.journal.newest() != newest;
+            if Instant::now() < next && !(filled && well) {
+                continue;
+            }
+            newest = self.journal.newest();
+            (next, well) = (Instant::now() + every, true);
+            let looked = catch_unwind(AssertUnwindSafe(|| self.look(stop)));
+            let failure = match looked {
+                Ok(Ok(())) => continue,
+                Ok(Err(Unpruned::Stopped)) => return,
+                Ok(Err(Unpruned::Failed(damage))) => damage.to_string(),
+                Err(_) => "a fault of hookswitch's own".to_owned(),
+            };
+            let later = AFTER_ERROR.as_secs();
+            tracing::error!("old data could not be dropped: {failure}; nothing is lost by that; next try in {later} s");
+            (next, well) = (Instant::now() + AFTER_ERROR, false);
+        }
+    }
+
+    /// Looks once through everything.
+    fn look(&self, stop: &Stop) -> Result<(), Unpruned> {
+        let now = (self.clock)();
+        self.inbox.end_what_is_over(self.journal.newest_is_older_than(now, self.rules.file_age())?);
+        let taken_in = self.state.taken_in().map_err(Damage::from)?;
+        let before = taken_in.min(self.introduced.load(Ordering::Acquire));
+        let outlines = self.journal.outlines()?;
+        let mut first = outlines.first().map_or(0, |(number, _)| *number);
+        let mut failed = None;
+        for mut due in due(&self.rules, &outlines, before, now) {
+            due.oldest = due.number == first;
+            match self.prune(&due, stop) {
+                Ok(dropped) => first += u32::from(dropped),
+                Err(Unpruned::Stopped) => return Err(Unpruned::Stopped),
+                // The others may be well.
+                Err(Unpruned::Failed(damage)) => failed = failed.or(Some(damage)),
+            }
+        }
+        failed.map_or(Ok(()), |damage| Err(Unpruned::Failed(damage)))
+    }
+
+    /// Prunes one file; tells whether it was dropped.
+    fn prune(&self, due: &Due, stop: &Stop) -> Result<bool, Unpruned> {
+        let waits = &mut |id| Ok(step::find(id, &self.state).map_err(Damage::from)?.is_some());
+        let breath = &mut || !stop.wait(REST);
+        let survey = self.journal.survey(due.number, &mut |head, payload| fate(due, head, payload, waits), breath)?;
+        if survey.kept == 0 && due.oldest {
+            self.journal.drop_first(due.number)?;
+            tracing::debug!("journal file {} is dropped: nothing in it is kept any longer", due.number);
+            return Ok(true);
+        }
+        // While it is written again both files are there.
+        if survey.gone > 0 && self.space.has_room_for(survey.kept) {
+            self.journal.rewrite(due.number, &mut |head, payload| fate(due, head, payload, waits), breath)?;
+            let (kept, gone) = (survey.kept, survey.gone);
+            tracing::debug!("journal file {} is written again: {gone} bytes are gone, {kept} are left", due.number);
+        }
+        Ok(false)
+    }
+}
