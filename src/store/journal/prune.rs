@@ -176,11 +176,10 @@ impl Journal {
     }
 }
 
-fn each_frame(
-    segment: &Segment,
-    breath: Breath<'_>,
-    visit: &mut dyn FnMut(Head, &[u8]) -> Result<(), Unpruned>,
-) -> Result<(), Unpruned> {
+/// Looks at a frame of a whole file.
+type Look<'l> = &'l mut dyn FnMut(Head, &[u8]) -> Result<(), Unpruned>;
+
+fn each_frame(segment: &Segment, breath: Breath<'_>, visit: Look<'_>) -> Result<(), Unpruned> {
     let mut result = Ok(());
     let mut next_breath = BREATH_EVERY;
     let end = segment.walk(HEADER, segment.end(), &mut |offset, head, payload| {

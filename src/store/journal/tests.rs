@@ -216,7 +216,7 @@ fn an_index_that_is_missing_or_damaged_is_made_again() {
 
 /// Every other entry stays.
 fn half(head: Head, _: &[u8]) -> Result<Fate, Damage> {
-    Ok(if head.id % 2 == 0 { Fate::Keep } else { Fate::Drop })
+    Ok(if head.id.is_multiple_of(2) { Fate::Keep } else { Fate::Drop })
 }
 
 #[test]
