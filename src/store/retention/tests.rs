@@ -163,9 +163,8 @@ fn the_log_is_kept_up_to_its_bytes() {
     let shop = Shop::open(dir.path(), rules, AGE);
     shop.subscribe();
     let ids = shop.post(600, Some(Status::Delivered));
-    let logged = |shop: &Shop| {
-        shop.store.shared_journal().outlines().unwrap().iter().map(|(_, o)| u64::from(o.logged)).sum::<u64>()
-    };
+    let logged =
+        |shop: &Shop| shop.store.shared_journal().outlines().iter().map(|(_, o)| u64::from(o.logged)).sum::<u64>();
     shop.until("pruning by size", || logged(&shop) <= 80_000 + 10_000);
     assert!(logged(&shop) >= 80_000, "{}", logged(&shop));
     assert!((200..600).contains(&shop.log().len()), "{} of 600 are left", shop.log().len());
