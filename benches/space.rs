@@ -95,7 +95,7 @@ impl Run {
         let now = Arc::new(AtomicU64::new(now));
         let clock = now.clone();
         let clock = move || Timestamp::from_millis(clock.load(Ordering::Relaxed));
-        let failed = |why: String| eprintln!("the store failed: {why}");
+        let failed = |why: String| println!("the store failed: {why}");
         let running = idle.start(clock, move |change| drop(sender.send(change)), failed)?;
         let subscription = store.subscriptions().into_iter().next();
         let catalogue = Catalogue::new(Vec::new()).map_err(|invalid| format!("{invalid:?}"))?;

@@ -253,8 +253,9 @@ impl Desk {
             Ok(None) => return Ok(Err(WriteError::NotFound)),
             Err(error) => return Ok(Err(WriteError::Conflict(error.0))),
         };
-        let now_over = delivery.event.timestamp() < self.settings.retention.events_over(now);
-        if now_over || query::event(&self.journal, delivery.event).ok().flatten().is_none() {
+        let over = delivery.event.timestamp() < self.settings.retention.events_over(now);
+        let event = query::event(&self.journal, delivery.event);
+        if over || event.is_ok_and(|event| event.is_none()) {
             let gone = "its event is no longer kept (`event_age` in [retention]), so there is nothing to deliver";
             return Ok(Err(WriteError::Conflict(gone.to_owned())));
         }

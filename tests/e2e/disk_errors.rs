@@ -221,7 +221,7 @@ fn a_journal_file_that_cannot_be_made_ends_the_daemon_and_an_index_does_not() {
             let json = [("content-type", "application/json")];
             match daemon.api().try_request("POST", "/v1/events", &json, body.as_bytes()) {
                 Ok(reply) if reply.status == 202 => {
-                    accepted.push(reply.json()["id"].as_str().unwrap_or_default().to_owned())
+                    accepted.push(reply.json()["id"].as_str().unwrap_or_default().to_owned());
                 }
                 _ => refused = true,
             }

@@ -94,15 +94,15 @@ impl Journal {
     }
 
     /// The files by number with their outlines, the oldest first; the last is the one that is written.
-    pub(in crate::store) fn outlines(&self) -> Result<Vec<(u32, Outline)>, Damage> {
+    pub(in crate::store) fn outlines(&self) -> Vec<(u32, Outline)> {
         let segments = self.newest_segments();
         let mut outlines = Vec::with_capacity(segments.len());
         for (age, segment) in segments.iter().enumerate().rev() {
-            let outline =
-                if age == 0 { segment.with_index(super::index::Index::outline)? } else { segment.outline()? };
-            outlines.push((segment.number, outline));
+            let outline = if age == 0 { segment.with_index(super::index::Index::outline) } else { segment.outline() };
+            // One that cannot be read looks empty: whoever surveys it then is told why.
+            outlines.push((segment.number, outline.unwrap_or_default()));
         }
-        Ok(outlines)
+        outlines
     }
 
     /// Reads file `number` and says what `judge` would leave of it. Every frame's checksum is proved.
@@ -176,11 +176,10 @@ impl Journal {
     }
 }
 
-fn each_frame(
-    segment: &Segment,
-    breath: Breath<'_>,
-    visit: &mut dyn FnMut(Head, &[u8]) -> Result<(), Unpruned>,
-) -> Result<(), Unpruned> {
+/// Looks at a frame of a whole file.
+type Look<'l> = &'l mut dyn FnMut(Head, &[u8]) -> Result<(), Unpruned>;
+
+fn each_frame(segment: &Segment, breath: Breath<'_>, visit: Look<'_>) -> Result<(), Unpruned> {
     let mut result = Ok(());
     let mut next_breath = BREATH_EVERY;
     let end = segment.walk(HEADER, segment.end(), &mut |offset, head, payload| {

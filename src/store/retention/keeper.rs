@@ -116,7 +116,7 @@ impl Keeper {
         self.inbox.end_what_is_over(self.journal.newest_is_older_than(now, self.rules.file_age())?);
         let taken_in = self.state.taken_in().map_err(Damage::from)?;
         let before = taken_in.min(self.introduced.load(Ordering::Acquire));
-        let outlines = self.journal.outlines()?;
+        let outlines = self.journal.outlines();
         let mut first = outlines.first().map_or(0, |(number, _)| *number);
         let mut failed = None;
         for mut due in due(&self.rules, &outlines, before, now) {

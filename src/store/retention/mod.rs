@@ -12,7 +12,7 @@
 //! again for a part of them. A file is written again once, when all its entries of the log are over while
 //! events in it are not (or the other way round), and dropped when it is the oldest and nothing in it is
 //! kept. What is over therefore stays at most as long as one file lasts: files are a small part of `log_bytes`
-//! and of what there is ([`file_bytes`]), and one that has been written to for an eighth of the shorter age
+//! and of what there is ([`Rules::file_bytes`]), and one that has been written to for an eighth of the shorter age
 //! is closed though it is not full ([`Rules::file_age`]). An empty file in the middle stays as a header until
 //! it is the oldest, so that a missing one is noticed.
 //!

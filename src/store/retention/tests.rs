@@ -164,12 +164,10 @@ fn the_log_is_kept_up_to_its_bytes() {
     shop.subscribe();
     let ids = shop.post(600, Some(Status::Delivered));
     let logged =
-        |shop: &Shop| shop.store.shared_journal().outlines().unwrap().iter().map(|(_, o)| u64::from(o.logged)).sum();
-    let all: u64 = logged(&shop);
-    assert!(all < 80_000 + 3 * 10_000 || all > 150_000, "too little was written: {all}");
+        |shop: &Shop| shop.store.shared_journal().outlines().iter().map(|(_, o)| u64::from(o.logged)).sum::<u64>();
     shop.until("pruning by size", || logged(&shop) <= 80_000 + 10_000);
     assert!(logged(&shop) >= 80_000, "{}", logged(&shop));
-    assert!(shop.log().len() >= 200);
+    assert!((200..600).contains(&shop.log().len()), "{} of 600 are left", shop.log().len());
     assert!(shop.store.event(ids[0]).unwrap().is_some(), "events are not counted");
     shop.close();
 }
