@@ -9,7 +9,9 @@
 mod access;
 mod bad_input;
 mod cli;
+#[path = "../harness/client.rs"]
 mod client;
+#[path = "../harness/daemon.rs"]
 mod daemon;
 mod data;
 mod durability;
@@ -17,11 +19,15 @@ mod log;
 mod main_job;
 mod ordering;
 mod pause;
+#[path = "../harness/platform.rs"]
 mod platform;
 mod probe;
+#[path = "../harness/receiver.rs"]
 mod receiver;
 mod retry;
 mod service;
 mod subscriptions;
+#[path = "../harness/wait.rs"]
 mod wait;
+#[path = "../harness/wire.rs"]
 mod wire;

@@ -31,7 +31,12 @@ pub(crate) struct Home {
 impl Home {
     /// An empty place, with quick retries: 100 ms after each failure, without jitter.
     pub(crate) fn new() -> Self {
-        let directory = Arc::new(tempfile::tempdir().expect("a temporary directory"));
+        Self::within(&std::env::temp_dir())
+    }
+
+    /// As [`Home::new`], below a certain directory.
+    pub(crate) fn within(parent: &Path) -> Self {
+        let directory = Arc::new(tempfile::tempdir_in(parent).expect("a temporary directory"));
         let home = Self { directory, settings: BTreeMap::new(), allow: true };
         home.set("retry.initial_delay", "\"100ms\"")
             .set("retry.multiplier", "1.0")
@@ -93,17 +98,23 @@ impl Home {
     /// Starts the daemon and waits until it says where it listens.
     #[track_caller]
     pub(crate) fn start(&self) -> Daemon {
-        let running = Running::start(self.serve());
+        self.try_start(|command| command).unwrap_or_else(|said| panic!("{said}"))
+    }
+
+    /// As [`Home::start`], by the command that `changed` makes of the usual one; says what the daemon said if it does
+    /// not come up. The command's process must be the daemon's own.
+    pub(crate) fn try_start(&self, changed: impl FnOnce(Command) -> Command) -> Result<Daemon, String> {
+        let running = Running::start(changed(self.serve()));
         let address = running.stdout.wait(STEP, |stream| {
             let found = stream.text.lines().find_map(|line| line.split_once("listening on http://"));
             found.map(|(_, address)| address.trim().to_owned()).map(Some).or(stream.ended.then_some(None))
         });
         let Some(Some(address)) = address else {
-            panic!("the daemon did not say where it listens; {}", running.said());
+            return Err(format!("the daemon did not say where it listens; {}", running.said()));
         };
         let address: SocketAddr = address.parse().expect("an address behind `listening on http://`");
         let client = Client::new(address, Some(self.token()));
-        Daemon { running, address, client, home: self.clone() }
+        Ok(Daemon { running, address, client, home: self.clone() })
     }
 
     /// Runs `serve` where it is expected to refuse; if it starts all the same, says so with what it said.
