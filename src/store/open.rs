@@ -217,8 +217,9 @@ fn prepare(dir: &Path, now: Timestamp) -> Result<(), OpenError> {
     make().map_err(io_error)
 }
 
-/// From here on there must be data.
+/// From here on there must be data, and all that later starts ask for must be there already: a cut may come right after.
 fn finish(dir: &Path) -> io::Result<()> {
+    note_length(dir)?;
     place::replace_file(&dir.join(FORMAT), format!("hookswitch data, format {FORMAT_VERSION}\n").as_bytes())?;
     fs::remove_file(dir.join(UNFINISHED))?;
     place::sync_dir(dir)
@@ -384,4 +385,19 @@ fn count(state: &State, ledger: &Mutex<Ledger>) -> Result<(), Damage> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_that_is_marked_as_holding_data_can_be_opened_from_then_on() {
+        let dir = tempfile::tempdir().unwrap();
+        prepare(dir.path(), Timestamp::from_millis(1)).unwrap();
+        fs::write(dir.path().join("state/db"), b"some bytes").unwrap();
+        finish(dir.path()).unwrap();
+        assert!(dir.path().join(FORMAT).exists());
+        assert_eq!(check_length(&dir.path().join("state")), Ok(()), "a cut here left a directory that never opened again");
+    }
 }
