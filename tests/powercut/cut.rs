@@ -4,17 +4,16 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 
-use crate::daemon::Home;
 use crate::disk::{Discount, Disk};
 use crate::image::{self, Left};
-use crate::past::Witness;
+use crate::past::{Past, Witness};
 use crate::random::Random;
-use crate::recording::{Recording, Story, workshop};
+use crate::recording::{Recording, Story, home, workshop};
 use crate::replay::{self, Examined};
 use crate::trace::{Deed, Moment};
 
 /// One recovery in so many is itself recorded and cut.
-const RECOVERY_CUT_EVERY: usize = 15;
+const RECOVERY_CUT_EVERY: usize = 20;
 /// In so many places.
 const CUTS_IN_RECOVERY: usize = 5;
 /// Bad images that are kept, with the whole text of what was wrong.
@@ -133,7 +132,7 @@ fn one(
         }
     };
     let past = witness.seen();
-    let home = Home::within(&workshop());
+    let home = home();
     let root = home.beside("");
     let again = random.clone();
     image::write(disk, left, random, &root);
@@ -149,6 +148,7 @@ fn one(
             let base = tempfile::tempdir_in(workshop()).expect("a temporary directory");
             image::write(disk, left, &mut again.clone(), base.path());
             let Examined { lives, receipts } = recovery;
+            let past = Past { depth: past.depth + 1, ..past };
             let story = Story { base, root, past, lives, receipts };
             let deeper = Campaign { cuts: CUTS_IN_RECOVERY, seed: campaign.seed ^ place.now as u64, ..campaign };
             // A recovery is cut as a disk that keeps its word would be.

@@ -64,6 +64,10 @@ fn setting(name: &str, otherwise: u64) -> u64 {
     set.map_or(otherwise, |text| text.parse().unwrap_or_else(|_| panic!("{name} must be a number, not {text:?}")))
 }
 
+fn cuts_wanted() -> usize {
+    usize::try_from(setting("HOOKSWITCH_POWERCUTS", 60)).unwrap_or(usize::MAX)
+}
+
 /// Whether the cuts can be recorded here. Says loudly if not.
 #[expect(clippy::print_stderr, reason = "a test that is skipped must say so")]
 fn strace_is_there() -> bool {
@@ -77,14 +81,16 @@ fn strace_is_there() -> bool {
     false
 }
 
-/// The recordings, made once for all tests. Whoever replays one has its receiver for himself.
+/// The recordings, made once for all tests; more of them for many cuts. Whoever replays one has its receiver for himself.
 fn recordings() -> &'static [Mutex<Recording>] {
     static RECORDINGS: OnceLock<Vec<Mutex<Recording>>> = OnceLock::new();
     RECORDINGS.get_or_init(|| {
         let seed = setting("HOOKSWITCH_POWERCUT_SEED", 1);
+        let count = if cuts_wanted() < 1_000 { 2 } else { 4 };
         std::thread::scope(|scope| {
-            let made: Vec<_> = ["first", "second"]
+            let made: Vec<_> = ["first", "second", "third", "fourth"]
                 .into_iter()
+                .take(count)
                 .zip(seed..)
                 .map(|(name, seed)| scope.spawn(move || Mutex::new(recording::record(name, seed))))
                 .collect();
@@ -116,7 +122,7 @@ fn nothing_answered_202_is_lost_by_a_power_cut() {
     if !strace_is_there() {
         return;
     }
-    let cuts = usize::try_from(setting("HOOKSWITCH_POWERCUTS", 60)).unwrap_or(usize::MAX);
+    let cuts = cuts_wanted();
     let seed = setting("HOOKSWITCH_POWERCUT_SEED", 1);
     let tally = go_through(Campaign { cuts, seed, discount: Discount::Nothing, recoveries: true, enough: 50 });
     eprintln!("power cuts: {tally}");

@@ -1,6 +1,6 @@
 //! What the world outside had seen when the power went: what was answered, and what had come to the receivers.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::receiver::Received;
@@ -44,8 +44,10 @@ impl Receipt {
 /// What had been seen from outside.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Past {
-    /// Ids of events whose 202 had begun to leave, in that order.
-    pub(crate) accepted: Vec<String>,
+    /// How many stories ago it began: 0 in a recording, 1 in the recovery from a cut.
+    pub(crate) depth: usize,
+    /// Ids of events whose 202 had begun to leave, in that order, each with the depth at which it was first answered.
+    pub(crate) accepted: Vec<(String, usize)>,
     /// Ids of subscriptions whose 201 had.
     pub(crate) created: Vec<String>,
     /// How many 204 had.
@@ -62,6 +64,8 @@ pub(crate) struct Witness<'s> {
     /// What had come by now, with its place in the order of arrival.
     came: Vec<(usize, Arc<Receipt>)>,
     before: usize,
+    /// The ids in `past.accepted`.
+    known: HashSet<String>,
 }
 
 impl<'s> Witness<'s> {
@@ -71,7 +75,8 @@ impl<'s> Witness<'s> {
         for (nth, receipt) in receipts.iter().enumerate().rev() {
             to_come.entry((receipt.delivery.clone(), receipt.attempt)).or_default().push((nth, receipt));
         }
-        Self { before: past.receipts.len(), past, to_come, came: Vec::new() }
+        let known = past.accepted.iter().map(|(id, _)| id.clone()).collect();
+        Self { before: past.receipts.len(), past, to_come, came: Vec::new(), known }
     }
 
     /// Goes on by one moment. What leaves counts from its beginning: the peer may have it from then on.
@@ -79,13 +84,23 @@ impl<'s> Witness<'s> {
         let Moment::Begin(index) = moment else { return };
         let (Deed::Send { bytes } | Deed::Write { bytes, .. }) = &trace.calls[index].deed else { return };
         if bytes.starts_with(b"HTTP/1.1 202") {
-            self.past.accepted.extend(ids(bytes, "evt_"));
+            self.accepted(ids(bytes, "evt_"));
         } else if bytes.starts_with(b"HTTP/1.1 201") {
             self.past.created.extend(ids(bytes, "sub_").into_iter().take(1));
         } else if bytes.starts_with(b"HTTP/1.1 204") {
             self.past.deletions += 1;
         } else if bytes.starts_with(b"POST ") {
             self.sent(&String::from_utf8_lossy(bytes));
+        }
+    }
+
+    fn accepted(&mut self, ids: Vec<String>) {
+        let depth = self.past.depth;
+        for id in ids {
+            // A repeat is answered with the first id.
+            if self.known.insert(id.clone()) {
+                self.past.accepted.push((id, depth));
+            }
         }
     }
 

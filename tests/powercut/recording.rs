@@ -85,6 +85,11 @@ pub(crate) fn workshop() -> PathBuf {
     if memory.is_dir() && tempfile::tempdir_in(memory).is_ok() { memory.to_owned() } else { std::env::temp_dir() }
 }
 
+/// A place for a daemon, with quick retries, so that a replay is quick.
+pub(crate) fn home() -> Home {
+    Home::within(&workshop()).set("senders.threads", "8").set("retry.initial_delay", "\"20ms\"")
+}
+
 /// The command that runs `command` under strace. Its process is the daemon's own; strace stands beside it.
 pub(crate) fn traced(command: &Command, file: &Path) -> Command {
     let mut strace = Command::new("strace");
@@ -190,7 +195,7 @@ enum End {
 pub(crate) fn record(name: &str, seed: u64) -> Recording {
     let workshop = workshop();
     let base = tempfile::tempdir_in(&workshop).expect("a temporary directory");
-    let home = Home::within(&workshop).set("senders.threads", "8");
+    let home = home();
     let receiver = Receiver::start(answer);
     let mut cast = Cast { always: vec!["/ok", "/failing", "/free"], ..Cast::default() };
     let mut posters: Vec<Poster> = (0..POSTERS).map(|number| Poster::new(number, seed)).collect();
@@ -258,8 +263,7 @@ fn load(daemon: Daemon, posters: &mut [Poster], end: End, halfway: impl FnOnce(&
                 stop.store(true, Ordering::Relaxed);
                 threads.into_iter().for_each(|thread| thread.join().expect("a poster that did not fail"));
                 drained(daemon.api()).unwrap_or_else(|late| panic!("{late}"));
-                wait_for_checkpoints(&daemon.home().data());
-                daemon.kill();
+                drop(daemon.stop().1.expect(0));
             }
         }
         stop.store(true, Ordering::Relaxed);
@@ -304,7 +308,7 @@ impl Recording {
         }
         assert_eq!(witness.unexplained(), 0, "requests came to the receiver that the trace does not show");
         let past = witness.seen();
-        let accepted: BTreeSet<&str> = past.accepted.iter().map(String::as_str).collect();
+        let accepted: BTreeSet<&str> = past.accepted.iter().map(|(id, _)| id.as_str()).collect();
         let missing = self.cast.producers.keys().filter(|id| !accepted.contains(id.as_str())).count();
         assert_eq!(missing, 0, "answers came that the trace does not show");
         assert!(accepted.len() > 50, "only {} events were posted", accepted.len());

@@ -30,9 +30,7 @@ pub(crate) fn examine(recording: &Recording, past: &Past, home: &Home, record: b
     let checked = check(&daemon, &recording.receiver, &recording.cast, past);
     daemon.kill();
     let receipts = Receipt::all(&recording.receiver.begin_anew());
-    if let Err(fault) = checked {
-        return Err(fault);
-    }
+    checked?;
     if !record {
         return Ok(None);
     }
@@ -45,16 +43,16 @@ fn check(daemon: &Daemon, receiver: &Receiver, cast: &Cast, past: &Past) -> Resu
     let events: Vec<&str> = events.iter().map(|event| text(event, "id")).collect();
     ensure(events.is_sorted_by(|newer, older| newer > older), || "the events' ids do not descend".to_owned())?;
     let there: HashSet<&str> = events.iter().copied().collect();
-    for id in &past.accepted {
+    for (id, _) in &past.accepted {
         ensure(there.contains(id.as_str()), || format!("{id} was answered 202 and is not there"))?;
     }
-    if let Some(last) = past.accepted.last() {
+    if let Some((last, _)) = past.accepted.last() {
         get(daemon, &format!("/v1/events/{last}"))?;
     }
     check_subscriptions(daemon, cast, past)?;
     drained(daemon.api())?;
     let newest = events.first().copied().unwrap_or_default();
-    check_goes_on(daemon, receiver, newest)?;
+    check_goes_on(daemon, receiver, &after(past.depth), newest)?;
     drained(daemon.api())?;
     check_repeats(daemon, cast, past)?;
     let mut receipts = past.receipts.clone();
@@ -114,21 +112,26 @@ fn check_subscriptions(daemon: &Daemon, cast: &Cast, past: &Past) -> Result<(), 
     ensure(gone, || "a subscription is there whose deletion was answered 204".to_owned())
 }
 
+/// Where the new event of a check goes to; each depth has its own, for the sequence numbers are a subscription's.
+fn after(depth: usize) -> String {
+    format!("/after-{depth}")
+}
+
 /// A new subscription and a new event: accepted, later than everything before, delivered.
-fn check_goes_on(daemon: &Daemon, receiver: &Receiver, newest: &str) -> Result<(), String> {
-    let subscription = json!({"company": "after", "url": receiver.url("/after"), "events": ["*"]});
+fn check_goes_on(daemon: &Daemon, receiver: &Receiver, path: &str, newest: &str) -> Result<(), String> {
+    let subscription = json!({"company": "after", "url": receiver.url(path), "events": ["*"]});
     post(daemon, "/v1/subscriptions", &subscription)?;
-    let event = post(daemon, "/v1/events", &with(numbered("after", 0), "company", "after"))?;
+    let event = post(daemon, "/v1/events", &with(numbered(path, 0), "company", "after"))?;
     ensure(text(&event, "id") > newest, || format!("the new event {event} is not later than {newest}"))?;
     in_time("the new event", || {
-        let came = receiver.requests().iter().any(|request| request.path == "/after" && request.webhook_id() == text(&event, "id"));
+        let came = receiver.requests_to(path).iter().any(|request| request.webhook_id() == text(&event, "id"));
         if came { Ok(()) } else { Err("it did not come".to_owned()) }
     })
 }
 
 /// Posting again what was accepted stores nothing: the first and the last.
 fn check_repeats(daemon: &Daemon, cast: &Cast, past: &Past) -> Result<(), String> {
-    for id in past.accepted.first().into_iter().chain(past.accepted.last()) {
+    for (id, _) in past.accepted.first().into_iter().chain(past.accepted.last()) {
         // Its answer may have been cut off by a kill, and the producer have posted it again.
         let Some(producer) = cast.producers.get(id) else { continue };
         let again = post(daemon, "/v1/events", &with(numbered("again", 0), "id", producer.as_str()))?;
@@ -141,8 +144,10 @@ fn check_repeats(daemon: &Daemon, cast: &Cast, past: &Past) -> Result<(), String
 fn check_arrived(cast: &Cast, past: &Past, receipts: &[Arc<Receipt>]) -> Result<(), String> {
     let taken = receipts.iter().filter(|receipt| receipt.is_taken());
     let taken: HashSet<(&str, &str)> = taken.map(|receipt| (receipt.path.as_str(), receipt.event.as_str())).collect();
-    for event in &past.accepted {
-        for path in &cast.always {
+    for (event, depth) in &past.accepted {
+        let own = depth.checked_sub(1).map(after);
+        let paths: Vec<&str> = own.as_deref().map_or_else(|| cast.always.clone(), |own| vec![own]);
+        for path in paths {
             ensure(taken.contains(&(path, event)), || format!("{event} was answered 202 and did not come to {path}"))?;
         }
     }

@@ -111,7 +111,10 @@ struct Arguments {
 impl Arguments {
     fn number(&self, index: usize) -> Option<i64> {
         let word = self.words.get(index)?;
-        word.parse().ok().or_else(|| u32::from_str_radix(word.strip_prefix('0')?, 8).ok().map(i64::from))
+        match word.strip_prefix('0').filter(|octal| !octal.is_empty()) {
+            Some(octal) => i64::from_str_radix(octal, 8).ok(),
+            None => word.parse().ok(),
+        }
     }
 
     fn fd(&self, index: usize) -> Option<i32> {
