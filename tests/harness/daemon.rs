@@ -117,6 +117,13 @@ impl Home {
         Ok(Daemon { running, address, client, home: self.clone() })
     }
 
+    /// Starts the daemon and kills it after a while, wherever it is then.
+    pub(crate) fn start_and_kill(&self, after: Duration) {
+        let running = Running::start(self.serve());
+        std::thread::sleep(after);
+        drop(running);
+    }
+
     /// Runs `serve` where it is expected to refuse; if it starts all the same, says so with what it said.
     #[track_caller]
     pub(crate) fn try_refused_start(&self) -> Result<Exit, String> {

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
@@ -126,20 +126,30 @@ fn answer(request: &Received) -> Answer {
     Answer::status(if fails { 503 } else { 200 })
 }
 
+/// What posters share for one life of the daemon.
+#[derive(Default)]
+pub(crate) struct Shift {
+    pub(crate) stop: AtomicBool,
+    /// How many events have been answered.
+    pub(crate) answered: AtomicUsize,
+}
+
 /// Posts the events of some calls, each call's in order.
-struct Poster {
+pub(crate) struct Poster {
     number: usize,
     random: Random,
+    /// How long it rests after each post.
+    pace: Duration,
     /// How many events of each call have been answered.
     answered: [usize; CALLS],
-    /// By event id.
-    producers: HashMap<String, String>,
+    /// The producer's ids by those of the events that were answered.
+    pub(crate) producers: HashMap<String, String>,
 }
 
 impl Poster {
-    fn new(number: usize, seed: u64) -> Self {
+    pub(crate) fn new(number: usize, seed: u64, pace: Duration) -> Self {
         let random = Random::new(seed.wrapping_mul(31).wrapping_add(number as u64));
-        Self { number, random, answered: [0; CALLS], producers: HashMap::new() }
+        Self { number, random, pace, answered: [0; CALLS], producers: HashMap::new() }
     }
 
     /// An event, mostly small, now and then of several pages.
@@ -156,9 +166,9 @@ impl Poster {
     }
 
     /// Posts until it is told to stop, or the daemon is gone. What was not answered is posted again in the next life.
-    fn run(&mut self, address: SocketAddr, token: String, stop: &AtomicBool) {
+    pub(crate) fn run(&mut self, address: SocketAddr, token: String, shift: &Shift) {
         let client = Client::new(address, Some(token));
-        while !stop.load(Ordering::Relaxed) {
+        while !shift.stop.load(Ordering::Relaxed) {
             let call = self.random.below(CALLS);
             let count = if self.random.once_in(12) { 5 + self.random.below(25) } else { 1 };
             let first = self.answered[call];
@@ -178,7 +188,8 @@ impl Poster {
                 self.producers.insert(id.to_owned(), producer.to_owned());
             }
             self.answered[call] += count;
-            std::thread::sleep(PACE);
+            shift.answered.fetch_add(count, Ordering::Relaxed);
+            std::thread::sleep(self.pace);
         }
     }
 }
@@ -198,7 +209,7 @@ pub(crate) fn record(name: &str, seed: u64) -> Recording {
     let home = home();
     let receiver = Receiver::start(answer);
     let mut cast = Cast { always: vec!["/ok", "/failing", "/free"], ..Cast::default() };
-    let mut posters: Vec<Poster> = (0..POSTERS).map(|number| Poster::new(number, seed)).collect();
+    let mut posters: Vec<Poster> = (0..POSTERS).map(|number| Poster::new(number, seed, PACE)).collect();
     let mut lives = Vec::new();
     for (number, end) in [End::Killed, End::Stopped, End::Drained].into_iter().enumerate() {
         let file = home.beside("strace");
@@ -243,14 +254,14 @@ fn change_subscriptions(daemon: &Daemon, receiver: &Receiver, cast: &mut Cast) {
 
 /// Posts through several checkpoints, with `halfway` in between, and ends the daemon.
 fn load(daemon: Daemon, posters: &mut [Poster], end: End, halfway: impl FnOnce(&Daemon)) {
-    let stop = AtomicBool::new(false);
+    let shift = Shift::default();
     let token = daemon.home().token();
     std::thread::scope(|scope| {
         let threads: Vec<_> = posters
             .iter_mut()
             .map(|poster| {
-                let (stop, token, address) = (&stop, token.clone(), daemon.address);
-                scope.spawn(move || poster.run(address, token, stop))
+                let (shift, token, address) = (&shift, token.clone(), daemon.address);
+                scope.spawn(move || poster.run(address, token, shift))
             })
             .collect();
         wait_for_checkpoints(&daemon.home().data());
@@ -260,13 +271,13 @@ fn load(daemon: Daemon, posters: &mut [Poster], end: End, halfway: impl FnOnce(&
             End::Killed => drop(daemon.kill()),
             End::Stopped => drop(daemon.stop().1.expect(0)),
             End::Drained => {
-                stop.store(true, Ordering::Relaxed);
+                shift.stop.store(true, Ordering::Relaxed);
                 threads.into_iter().for_each(|thread| thread.join().expect("a poster that did not fail"));
                 drained(daemon.api()).unwrap_or_else(|late| panic!("{late}"));
                 drop(daemon.stop().1.expect(0));
             }
         }
-        stop.store(true, Ordering::Relaxed);
+        shift.stop.store(true, Ordering::Relaxed);
     });
 }
 

@@ -155,7 +155,7 @@ fn check_arrived(cast: &Cast, past: &Past, receipts: &[Arc<Receipt>]) -> Result<
 }
 
 /// The events of one call, as they first came to one subscription that keeps their order.
-fn check_order(receipts: &[Arc<Receipt>]) -> Result<(), String> {
+pub(crate) fn check_order(receipts: &[Arc<Receipt>]) -> Result<(), String> {
     let mut latest: BTreeMap<(&str, &str), u64> = BTreeMap::new();
     let mut seen = HashSet::new();
     for receipt in receipts.iter().filter(|receipt| receipt.is_taken() && receipt.path != "/free") {
@@ -170,7 +170,7 @@ fn check_order(receipts: &[Arc<Receipt>]) -> Result<(), String> {
 }
 
 /// A sequence number stands for one event, and an event has one.
-fn check_sequences(receipts: &[Arc<Receipt>]) -> Result<(), String> {
+pub(crate) fn check_sequences(receipts: &[Arc<Receipt>]) -> Result<(), String> {
     let mut by_number: BTreeMap<(&str, u64), &str> = BTreeMap::new();
     let mut by_event: BTreeMap<(&str, &str), u64> = BTreeMap::new();
     for receipt in receipts {
@@ -184,7 +184,7 @@ fn check_sequences(receipts: &[Arc<Receipt>]) -> Result<(), String> {
 
 /// Every entry stands for a request that came and was answered so; nothing was delivered twice by the log's own account;
 /// what came since the start is in it.
-fn check_log(daemon: &Daemon, receipts: &[Arc<Receipt>], before: usize) -> Result<(), String> {
+pub(crate) fn check_log(daemon: &Daemon, receipts: &[Arc<Receipt>], before: usize) -> Result<(), String> {
     let reply = daemon.api().try_request("GET", "/v1/log", &[("accept", "application/x-ndjson")], b"");
     let log = reply.map_err(|error| format!("GET /v1/log: {error}"))?.text();
     let came: HashSet<(&str, u32, Option<u16>)> =
