@@ -16,6 +16,8 @@ use crate::trace::{Deed, Moment};
 const RECOVERY_CUT_EVERY: usize = 20;
 /// In so many places.
 const CUTS_IN_RECOVERY: usize = 5;
+/// A long run says how far it is each time so many cuts are done.
+const REPORTED_EVERY: usize = 250;
 /// Bad images that are kept, with the whole text of what was wrong.
 const KEPT: usize = 3;
 
@@ -30,6 +32,8 @@ pub(crate) struct Tally {
     pub(crate) in_recovery: usize,
     /// What was wrong.
     pub(crate) faults: Vec<String>,
+    /// Cuts since something was said about them.
+    since_report: usize,
 }
 
 impl Tally {
@@ -39,6 +43,15 @@ impl Tally {
 
     pub(crate) fn failed(&self) -> usize {
         self.by_class.values().map(|(_, failed)| failed).sum()
+    }
+
+    /// Says now and then how far a long run is.
+    #[expect(clippy::print_stderr, reason = "a run of half an hour shows that it goes on")]
+    fn report(&mut self, name: &str) {
+        if self.since_report >= REPORTED_EVERY {
+            self.since_report = 0;
+            eprintln!("{name}: {self}");
+        }
     }
 
     pub(crate) fn add(&mut self, other: Self) {
@@ -96,6 +109,7 @@ fn through_story(recording: &Recording, story: &Story, campaign: Campaign, depth
             while places.next_if_eq(&now).is_some() {
                 let place = Place { now, moment: describe(&life.trace.calls[index_of(*moment)].deed, *moment), depth };
                 one(recording, (&disk, &witness), campaign, &place, &mut random, tally);
+                tally.report(&recording.name);
                 if tally.failed() >= campaign.enough {
                     return;
                 }
@@ -140,6 +154,7 @@ fn one(
     let examined = replay::examine(recording, &past, &home, cut_again);
     let (tried, failed) = tally.by_class.entry(left).or_default();
     *tried += 1;
+    tally.since_report += 1;
     tally.early += usize::from(past.accepted.is_empty());
     tally.in_recovery += usize::from(place.depth > 1);
     match examined {
@@ -200,8 +215,8 @@ fn places(story: &Story, cuts: usize, random: &mut Random) -> Vec<usize> {
     let mut disk = story.disk(Discount::Nothing);
     let mut reach = Vec::new();
     let mut total = 0;
-    let mut accepted = false;
     for life in &story.lives {
+        let mut accepted = false;
         for moment in &life.trace.moments {
             let deed = &life.trace.calls[index_of(*moment)].deed;
             let file = match deed {
@@ -212,8 +227,8 @@ fn places(story: &Story, cuts: usize, random: &mut Random) -> Vec<usize> {
             };
             let answers = is_202(deed, *moment);
             accepted |= answers;
-            // The first start is short: its moments count more.
-            let early = if accepted { 1 } else { 3 };
+            // A start is short, and does much: its moments count more.
+            let early = if accepted { 1 } else { 6 };
             total += early * weight(deed, *moment, file.as_deref(), &story.root) + 3 * usize::from(answers);
             reach.push(total);
             disk.step(&life.trace, *moment);

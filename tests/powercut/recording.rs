@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -22,7 +22,7 @@ use crate::platform::{numbered, with};
 use crate::random::Random;
 use crate::receiver::{Answer, Received, Receiver};
 use crate::trace::{TRACED, Trace};
-use crate::wait::{eventually, in_time};
+use crate::wait::{PATIENCE, eventually, in_time};
 
 /// The threads that post.
 const POSTERS: usize = 3;
@@ -94,6 +94,8 @@ pub(crate) fn home() -> Home {
 pub(crate) fn traced(command: &Command, file: &Path) -> Command {
     let mut strace = Command::new("strace");
     strace.args(["-D", "-f", "-q", "--seccomp-bpf", "-xx", "-s", "67108864", "-o"]).arg(file);
+    // In memory a sync takes no time: as long as on a disk, so that kills and other threads come in between.
+    strace.arg("-einject=fsync,fdatasync:delay_enter=2000");
     strace.arg(format!("-etrace={TRACED}")).arg(command.get_program()).args(command.get_args());
     for (name, value) in command.get_envs() {
         match value {
@@ -268,7 +270,10 @@ fn load(daemon: Daemon, posters: &mut [Poster], end: End, halfway: impl FnOnce(&
         halfway(&daemon);
         wait_for_checkpoints(&daemon.home().data());
         match end {
-            End::Killed => drop(daemon.kill()),
+            End::Killed => {
+                wait_for_a_write(&daemon.home().data());
+                daemon.kill();
+            }
             End::Stopped => drop(daemon.stop().1.expect(0)),
             End::Drained => {
                 shift.stop.store(true, Ordering::Relaxed);
@@ -290,6 +295,16 @@ fn wait_for_checkpoints(data: &Path) {
             let now = changed();
             if now == before { Err("none".to_owned()) } else { Ok(now) }
         });
+    }
+}
+
+/// Waits until the journal has just been written to, and so, most likely, until it is about to be synced.
+fn wait_for_a_write(data: &Path) {
+    let length = || std::fs::metadata(data.join("journal/000001.log")).map_or(0, |file| file.len());
+    let (before, deadline) = (length(), Instant::now() + PATIENCE);
+    while length() == before {
+        assert!(Instant::now() < deadline, "the journal was to be written to");
+        std::hint::spin_loop();
     }
 }
 

@@ -183,12 +183,25 @@ pub(crate) fn check_sequences(receipts: &[Arc<Receipt>]) -> Result<(), String> {
 }
 
 /// Every entry stands for a request that came and was answered so; nothing was delivered twice by the log's own account;
-/// what came since the start is in it.
+/// what came since the start (from `before` on) is in it.
 pub(crate) fn check_log(daemon: &Daemon, receipts: &[Arc<Receipt>], before: usize) -> Result<(), String> {
-    let reply = daemon.api().try_request("GET", "/v1/log", &[("accept", "application/x-ndjson")], b"");
-    let log = reply.map_err(|error| format!("GET /v1/log: {error}"))?.text();
     let came: HashSet<(&str, u32, Option<u16>)> =
         receipts.iter().map(|receipt| (receipt.delivery.as_str(), receipt.attempt, receipt.status)).collect();
+    in_time("the log to have what came", || {
+        let logged = match logged(daemon, &came) {
+            Ok(logged) => logged,
+            Err(fault) => return Ok(Err(fault)),
+        };
+        // Nothing is owed a moment before the entry can be read.
+        let missing = receipts[before..].iter().find(|receipt| !logged.contains(&(receipt.delivery.clone(), receipt.attempt)));
+        missing.map_or(Ok(Ok(())), |receipt| Err(format!("it came and is not in the log: {receipt:?}")))
+    })?
+}
+
+/// The attempts that the log has, all of them true.
+fn logged(daemon: &Daemon, came: &HashSet<(&str, u32, Option<u16>)>) -> Result<HashSet<(String, u32)>, String> {
+    let reply = daemon.api().try_request("GET", "/v1/log", &[("accept", "application/x-ndjson")], b"");
+    let log = reply.map_err(|error| format!("GET /v1/log: {error}"))?.text();
     let mut delivered: HashSet<String> = HashSet::new();
     let mut logged = HashSet::new();
     let mut last = String::new();
@@ -204,13 +217,9 @@ pub(crate) fn check_log(daemon: &Daemon, receipts: &[Arc<Receipt>], before: usiz
             ensure(response == Some(200), || format!("delivered without a 200: {entry}"))?;
             ensure(delivered.insert(delivery.clone()), || format!("delivered twice by the log's own account: {entry}"))?;
         }
-        let true_entry = response.is_none() || came.contains(&(delivery.as_str(), attempt, response));
-        ensure(true_entry, || format!("the log has an attempt that no receiver saw: {entry}"))?;
+        let seen = response.is_none() || came.contains(&(delivery.as_str(), attempt, response));
+        ensure(seen, || format!("the log has an attempt that no receiver saw: {entry}"))?;
         logged.insert((delivery, attempt));
     }
-    for receipt in &receipts[before..] {
-        let there = logged.contains(&(receipt.delivery.clone(), receipt.attempt));
-        ensure(there, || format!("it came and is not in the log: {receipt:?}"))?;
-    }
-    Ok(())
+    Ok(logged)
 }
