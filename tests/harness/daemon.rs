@@ -118,6 +118,7 @@ impl Home {
     }
 
     /// Starts the daemon and kills it after a while, wherever it is then.
+    #[allow(dead_code, reason = "for the tests of kills; the harness is shared")]
     pub(crate) fn start_and_kill(&self, after: Duration) {
         let running = Running::start(self.serve());
         std::thread::sleep(after);

@@ -18,6 +18,8 @@ const RECOVERY_CUT_EVERY: usize = 20;
 const CUTS_IN_RECOVERY: usize = 5;
 /// A long run says how far it is each time so many cuts are done.
 const REPORTED_EVERY: usize = 250;
+/// How many moments around the making of a certain file count as near.
+const NEAR: usize = 250;
 /// Bad images that are kept, with the whole text of what was wrong.
 const KEPT: usize = 3;
 
@@ -164,7 +166,7 @@ fn one(
             image::write(disk, left, &mut again.clone(), base.path());
             let Examined { lives, receipts } = recovery;
             let past = Past { depth: past.depth + 1, ..past };
-            let story = Story { base, root, past, lives, receipts };
+            let story = Story { base, root, past, lives, receipts, focus: None };
             let deeper = Campaign { cuts: CUTS_IN_RECOVERY, seed: campaign.seed ^ place.now as u64, ..campaign };
             // A recovery is cut as a disk that keeps its word would be.
             through_story(recording, &story, deeper, place.depth + 1, tally);
@@ -235,6 +237,22 @@ fn places(story: &Story, cuts: usize, random: &mut Random) -> Vec<usize> {
         }
         drop(disk.process_ended(&life.trace, &life.seen));
     }
+    let focused = story.focus.and_then(|name| made_at(story, name));
+    if let Some(middle) = focused {
+        // Nine of ten near by.
+        let near = middle.saturating_sub(NEAR)..(middle + NEAR).min(reach.len());
+        let mut sum = 0;
+        let mut before = 0;
+        let inside = reach[near.end - 1] - near.start.checked_sub(1).map_or(0, |at| reach[at]);
+        let times = (9 * total / inside.max(1)).max(1);
+        for (at, until) in reach.iter_mut().enumerate() {
+            let own = *until - before;
+            before = *until;
+            sum += if near.contains(&at) { own * times } else { own };
+            *until = sum;
+        }
+        total = sum;
+    }
     let mut chosen: Vec<usize> = (0..cuts)
         .map(|_| {
             let at = random.below(total);
@@ -243,6 +261,15 @@ fn places(story: &Story, cuts: usize, random: &mut Random) -> Vec<usize> {
         .collect();
     chosen.sort_unstable();
     chosen
+}
+
+/// After how many moments a file is made.
+fn made_at(story: &Story, name: &str) -> Option<usize> {
+    let moments = story.lives.iter().flat_map(|life| life.trace.moments.iter().map(|moment| (&life.trace, *moment)));
+    moments.into_iter().position(|(trace, moment)| {
+        let deed = &trace.calls[index_of(moment)].deed;
+        matches!(deed, Deed::Open { create: true, path, .. } if path.ends_with(name))
+    })
 }
 
 fn is_202(deed: &Deed, moment: Moment) -> bool {

@@ -45,6 +45,7 @@ mod random;
 mod receiver;
 mod recording;
 mod replay;
+mod rotation;
 mod trace;
 #[path = "../harness/wait.rs"]
 mod wait;
@@ -128,6 +129,21 @@ fn nothing_answered_202_is_lost_by_a_power_cut() {
     eprintln!("power cuts: {tally}");
     assert!(tally.faults.is_empty(), "{tally}\n{}", tally.faults.join("\n"));
     assert!(tally.tried() >= cuts, "{tally}");
+}
+
+#[test]
+#[expect(clippy::print_stderr, reason = "the figures are what the longer run is for")]
+fn nothing_answered_202_is_lost_by_a_power_cut_while_the_journal_begins_a_new_file() {
+    if !strace_is_there() {
+        return;
+    }
+    // Each of these images is as large as a journal file.
+    let cuts = (cuts_wanted() / 12).max(5);
+    let recording = rotation::record(setting("HOOKSWITCH_POWERCUT_SEED", 1));
+    let seed = setting("HOOKSWITCH_POWERCUT_SEED", 1);
+    let tally = cut::go_through(&recording, Campaign { cuts, seed, discount: Discount::Nothing, recoveries: true, enough: 10 });
+    eprintln!("power cuts around a new journal file: {tally}");
+    assert!(tally.faults.is_empty(), "{tally}\n{}", tally.faults.join("\n"));
 }
 
 /// The same cuts, with some syncs taken for nothing: bad images must be found.

@@ -56,11 +56,14 @@ pub(crate) struct Past {
     pub(crate) receipts: Vec<Arc<Receipt>>,
 }
 
+/// A request with its place in the order of arrival.
+type Arrival<'s> = (usize, &'s Arc<Receipt>);
+
 /// Follows a trace and tells what had been seen by then.
 pub(crate) struct Witness<'s> {
     pub(crate) past: Past,
     /// What came to the receivers in the end, by delivery and attempt, the first first.
-    to_come: HashMap<(String, u32), Vec<(usize, &'s Arc<Receipt>)>>,
+    to_come: HashMap<(String, u32), Vec<Arrival<'s>>>,
     /// What had come by now, with its place in the order of arrival.
     came: Vec<(usize, Arc<Receipt>)>,
     before: usize,

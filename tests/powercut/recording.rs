@@ -49,6 +49,8 @@ pub(crate) struct Story {
     pub(crate) lives: Vec<Life>,
     /// What came to the receivers.
     pub(crate) receipts: Vec<Arc<Receipt>>,
+    /// The file around whose making most of the cuts are to be.
+    pub(crate) focus: Option<&'static str>,
 }
 
 impl Story {
@@ -122,7 +124,7 @@ pub(crate) fn finished(file: &Path) -> Trace {
 }
 
 /// Every seventh event fails once at `/failing`.
-fn answer(request: &Received) -> Answer {
+pub(crate) fn answer(request: &Received) -> Answer {
     let n = request.json()["data"]["n"].as_u64().unwrap_or_default();
     let fails = request.path == "/failing" && n % 7 == 3 && request.attempt() == 1;
     Answer::status(if fails { 503 } else { 200 })
@@ -237,7 +239,7 @@ pub(crate) fn record(name: &str, seed: u64) -> Recording {
     cast.producers = posters.into_iter().flat_map(|poster| poster.producers).collect();
     let receipts = Receipt::all(&receiver.begin_anew());
     let root = home.data().parent().expect("a directory").to_owned();
-    let story = Story { base, root, past: Past::default(), lives, receipts };
+    let story = Story { base, root, past: Past::default(), lives, receipts, focus: None };
     let recording = Recording { name: name.to_owned(), story, receiver, cast };
     recording.check();
     recording
@@ -321,10 +323,10 @@ pub(crate) fn drained(api: &Client) -> Result<(), String> {
 impl Recording {
     /// The recording itself: every answer and every request is in the trace, everything arrived, and the model ends with
     /// what was there.
-    fn check(&self) {
+    pub(crate) fn check(&self) {
         let story = &self.story;
         let mut disk = story.disk(Discount::Nothing);
-        let mut witness = Witness::new(Past::default(), &story.receipts);
+        let mut witness = Witness::new(story.past.clone(), &story.receipts);
         for life in &story.lives {
             for moment in &life.trace.moments {
                 disk.step(&life.trace, *moment);
@@ -337,7 +339,7 @@ impl Recording {
         let accepted: BTreeSet<&str> = past.accepted.iter().map(|(id, _)| id.as_str()).collect();
         let missing = self.cast.producers.keys().filter(|id| !accepted.contains(id.as_str())).count();
         assert_eq!(missing, 0, "answers came that the trace does not show");
-        assert!(accepted.len() > 50, "only {} events were posted", accepted.len());
+        assert!(accepted.len() > 20, "only {} events were posted", accepted.len());
         assert!(past.deletions <= 1 && past.created.len() == self.cast.paths.len(), "{:?}", past.created);
         let taken: BTreeSet<(&str, &str)> =
             past.receipts.iter().filter(|r| r.is_taken()).map(|r| (r.event.as_str(), r.path.as_str())).collect();
