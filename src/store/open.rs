@@ -406,6 +406,10 @@ mod tests {
         fs::write(dir.path().join("state/db"), b"some bytes").unwrap();
         finish(dir.path()).unwrap();
         assert!(dir.path().join(FORMAT).exists());
-        assert_eq!(check_length(&dir.path().join("state")), Ok(()), "a cut here left a directory that never opened again");
+        assert_eq!(
+            check_length(&dir.path().join("state")),
+            Ok(()),
+            "a cut here left a directory that never opened again"
+        );
     }
 }

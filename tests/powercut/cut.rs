@@ -10,6 +10,7 @@ use crate::past::{Past, Witness};
 use crate::random::Random;
 use crate::recording::{Recording, Story, home, workshop};
 use crate::replay::{self, Examined};
+use crate::say;
 use crate::trace::{Deed, Moment};
 
 /// One recovery in so many is itself recorded and cut.
@@ -48,11 +49,10 @@ impl Tally {
     }
 
     /// Says now and then how far a long run is.
-    #[expect(clippy::print_stderr, reason = "a run of half an hour shows that it goes on")]
     fn report(&mut self, name: &str) {
         if self.since_report >= REPORTED_EVERY {
             self.since_report = 0;
-            eprintln!("{name}: {self}");
+            say(&format!("{name}: {self}"));
         }
     }
 
@@ -286,11 +286,11 @@ fn weight(deed: &Deed, moment: Moment, file: Option<&str>, root: &Path) -> usize
         (Deed::Write { .. }, Some("db"), Moment::End(_)) => 8,
         (Deed::Sync { .. }, Some(_), _) => 4,
         (Deed::Write { .. } | Deed::SetLength { .. }, Some(_), Moment::End(_)) => 3,
-        (Deed::Rename { old: path, .. } | Deed::MakeDir { path, .. } | Deed::Remove { path, .. }, _, Moment::End(_))
-            if within(path) =>
-        {
-            6
-        }
+        (
+            Deed::Rename { old: path, .. } | Deed::MakeDir { path, .. } | Deed::Remove { path, .. },
+            _,
+            Moment::End(_),
+        ) if within(path) => 6,
         (Deed::Open { create: true, path, .. }, _, Moment::End(_)) if within(path) => 4,
         _ => 0,
     }

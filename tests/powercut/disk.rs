@@ -174,7 +174,8 @@ impl Disk {
         }
         self.open.clear();
         self.syncing.clear();
-        self.differs_from(seen).map_or(Ok(()), |difference| Err(format!("the model of the disk is wrong: {difference}")))
+        self.differs_from(seen)
+            .map_or(Ok(()), |difference| Err(format!("the model of the disk is wrong: {difference}")))
     }
 
     fn was_written(&self, deed: &Deed, seen: &BTreeMap<PathBuf, Vec<u8>>) -> bool {
@@ -305,15 +306,21 @@ impl Disk {
         })
     }
 
-    fn opened(&mut self, from: From, path: &Path, (create, truncate, append): (bool, bool, bool), mode: u32, fd: usize) {
+    fn opened(
+        &mut self,
+        from: From,
+        path: &Path,
+        (create, truncate, append): (bool, bool, bool),
+        mode: u32,
+        fd: usize,
+    ) {
         let fd = i32::try_from(fd).unwrap_or(-1);
         self.open.remove(&fd);
         let node = match self.node(from, path) {
             Some(node) => node,
             None if create => {
                 let Some((parent, name)) = self.place(from, path) else { return };
-                let file =
-                    File { durable: Vec::new(), volatile: Vec::new(), live: Vec::new(), name: name.clone() };
+                let file = File { durable: Vec::new(), volatile: Vec::new(), live: Vec::new(), name: name.clone() };
                 let node = self.make(Inode { kind: Kind::File(file), mode: mode & 0o755 });
                 self.rename(parent, Naming::Link(name, node));
                 node
@@ -404,7 +411,10 @@ impl Disk {
             Kind::Directory(_) if self.discount == Discount::Names => {}
             Kind::Directory(directory) => {
                 let Directory { durable, volatile, .. } = directory;
-                volatile.iter().filter(|(order, _)| *order <= reach).for_each(|(_, naming)| apply_naming(durable, naming));
+                volatile
+                    .iter()
+                    .filter(|(order, _)| *order <= reach)
+                    .for_each(|(_, naming)| apply_naming(durable, naming));
                 volatile.retain(|(order, _)| *order > reach);
             }
         }
@@ -441,4 +451,35 @@ pub(crate) fn apply_naming(names: &mut Names, naming: &Naming) {
             names.insert(new.clone(), *node);
         }
     }
+}
+
+#[test]
+fn a_sync_covers_what_had_ended_before_it_began_and_no_names() {
+    let base = tempfile::tempdir().unwrap();
+    std::fs::create_dir(base.path().join("d")).unwrap();
+    let text = r#"1 openat(AT_FDCWD, "\x2f\x72\x2f\x64\x2f\x66", O_WRONLY|O_CREAT, 0600) = 3
+1 write(3, "\x61", 1) = 1
+2 fsync(3 <unfinished ...>
+1 write(3, "\x62", 1) = 1
+2 <... fsync resumed>) = 0
+1 openat(AT_FDCWD, "\x2f\x72\x2f\x64", O_RDONLY) = 4
+1 fsync(4) = 0
+"#;
+    let trace = Trace::parse(text).unwrap();
+    let mut disk = Disk::found(base.path(), Path::new("/r"), Discount::Nothing);
+    for moment in &trace.moments[..8] {
+        disk.step(&trace, *moment);
+    }
+    let file = |disk: &Disk| match &disk.inodes[2].kind {
+        Kind::File(file) => (file.durable.clone(), file.live.clone(), file.volatile.len()),
+        Kind::Directory(_) => panic!("a file"),
+    };
+    let names = |disk: &Disk| match &disk.inodes[1].kind {
+        Kind::Directory(directory) => directory.durable.len(),
+        Kind::File(_) => panic!("a directory"),
+    };
+    assert_eq!(file(&disk), (b"a".to_vec(), b"ab".to_vec(), 1));
+    assert_eq!(names(&disk), 0, "its name is not on the disk yet");
+    trace.moments[8..].iter().for_each(|moment| disk.step(&trace, *moment));
+    assert_eq!(names(&disk), 1);
 }

@@ -154,7 +154,8 @@ fn some(file: &File, random: &mut Random, favour: usize) -> Vec<u8> {
     let mut reached = file.durable.len();
     for page in 0..longest.div_ceil(PAGE) {
         let start = page * PAGE;
-        let touching: Vec<usize> = (0..file.volatile.len()).filter(|at| touches(&file.volatile[*at].1, start)).collect();
+        let touching: Vec<usize> =
+            (0..file.volatile.len()).filter(|at| touches(&file.volatile[*at].1, start)).collect();
         if touching.is_empty() {
             continue;
         }

@@ -15,8 +15,8 @@ use crate::random::Random;
 use crate::receiver::{Answer, Received, Receiver};
 use crate::recording::{Poster, Shift, drained, home};
 use crate::replay::{check_log, check_order, check_sequences};
-use crate::setting;
 use crate::wait::in_time;
+use crate::{say, setting};
 
 const POSTERS: usize = 4;
 /// As many sender threads as [`home`] gives.
@@ -74,7 +74,6 @@ impl Repeats {
 }
 
 #[test]
-#[expect(clippy::print_stderr, reason = "the figures are what the longer run is for")]
 fn nothing_answered_202_is_lost_by_kills_and_the_log_tells_the_truth() {
     let kills = setting("HOOKSWITCH_KILLS", 5);
     let seed = setting("HOOKSWITCH_POWERCUT_SEED", 1);
@@ -113,7 +112,7 @@ fn nothing_answered_202_is_lost_by_kills_and_the_log_tells_the_truth() {
         repeats.all,
         repeats.most
     );
-    eprintln!("{figures}");
+    say(&figures);
     for event in accepted {
         let paths = taken.get(event.as_str()).map_or(0, HashSet::len);
         assert_eq!(paths, 2, "{event} was answered 202 and came to {paths} of 2 receivers; {figures}");

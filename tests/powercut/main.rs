@@ -65,20 +65,27 @@ fn setting(name: &str, otherwise: u64) -> u64 {
     set.map_or(otherwise, |text| text.parse().unwrap_or_else(|_| panic!("{name} must be a number, not {text:?}")))
 }
 
+/// Says something that is seen also when the test passes, which what is printed is not.
+fn say(text: &str) {
+    use std::io::Write as _;
+    // Whoever closed standard error does not want to hear it.
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
 fn cuts_wanted() -> usize {
     usize::try_from(setting("HOOKSWITCH_POWERCUTS", 60)).unwrap_or(usize::MAX)
 }
 
 /// Whether the cuts can be recorded here. Says loudly if not.
-#[expect(clippy::print_stderr, reason = "a test that is skipped must say so")]
 fn strace_is_there() -> bool {
     let found = Command::new("strace").arg("-V").stdout(Stdio::null()).stderr(Stdio::null()).status();
     if found.is_ok_and(|status| status.success()) {
         return true;
     }
-    let sentence = "strace is missing, and the power cuts cannot be recorded without it: install it (apt-get install strace)";
+    let sentence =
+        "strace is missing, and the power cuts cannot be recorded without it: install it (apt-get install strace)";
     assert!(std::env::var("HOOKSWITCH_STRACE").as_deref() != Ok("required"), "{sentence}");
-    eprintln!("SKIPPED: {sentence}");
+    say(&format!("SKIPPED: {sentence}"));
     false
 }
 
@@ -108,7 +115,8 @@ fn go_through(campaign: Campaign) -> Tally {
         let threads: Vec<_> = recordings
             .iter()
             .map(|recording| {
-                scope.spawn(move || cut::go_through(&recording.lock().unwrap_or_else(PoisonError::into_inner), campaign))
+                scope
+                    .spawn(move || cut::go_through(&recording.lock().unwrap_or_else(PoisonError::into_inner), campaign))
             })
             .collect();
         let mut tally = Tally::default();
@@ -118,7 +126,6 @@ fn go_through(campaign: Campaign) -> Tally {
 }
 
 #[test]
-#[expect(clippy::print_stderr, reason = "the figures are what the longer run is for")]
 fn nothing_answered_202_is_lost_by_a_power_cut() {
     if !strace_is_there() {
         return;
@@ -126,13 +133,12 @@ fn nothing_answered_202_is_lost_by_a_power_cut() {
     let cuts = cuts_wanted();
     let seed = setting("HOOKSWITCH_POWERCUT_SEED", 1);
     let tally = go_through(Campaign { cuts, seed, discount: Discount::Nothing, recoveries: true, enough: 50 });
-    eprintln!("power cuts: {tally}");
+    say(&format!("power cuts: {tally}"));
     assert!(tally.faults.is_empty(), "{tally}\n{}", tally.faults.join("\n"));
     assert!(tally.tried() >= cuts, "{tally}");
 }
 
 #[test]
-#[expect(clippy::print_stderr, reason = "the figures are what the longer run is for")]
 fn nothing_answered_202_is_lost_by_a_power_cut_while_the_journal_begins_a_new_file() {
     if !strace_is_there() {
         return;
@@ -141,20 +147,21 @@ fn nothing_answered_202_is_lost_by_a_power_cut_while_the_journal_begins_a_new_fi
     let cuts = (cuts_wanted() / 12).max(5);
     let recording = rotation::record(setting("HOOKSWITCH_POWERCUT_SEED", 1));
     let seed = setting("HOOKSWITCH_POWERCUT_SEED", 1);
-    let tally = cut::go_through(&recording, Campaign { cuts, seed, discount: Discount::Nothing, recoveries: true, enough: 10 });
-    eprintln!("power cuts around a new journal file: {tally}");
+    let tally =
+        cut::go_through(&recording, Campaign { cuts, seed, discount: Discount::Nothing, recoveries: true, enough: 10 });
+    say(&format!("power cuts around a new journal file: {tally}"));
     assert!(tally.faults.is_empty(), "{tally}\n{}", tally.faults.join("\n"));
 }
 
 /// The same cuts, with some syncs taken for nothing: bad images must be found.
-#[expect(clippy::print_stderr, reason = "shows that the tool bites")]
 fn must_find_bad_images(discount: Discount) {
     if !strace_is_there() {
         return;
     }
     let tally = go_through(Campaign { cuts: 120, seed: 7, discount, recoveries: false, enough: 3 });
     let first = tally.faults.first().cloned().unwrap_or_default();
-    eprintln!("power cuts without {discount:?} syncs: {tally}; the first: {}", first.chars().take(300).collect::<String>());
+    let first: String = first.chars().filter(|c| *c != '\n').take(400).collect();
+    say(&format!("power cuts without syncs of {discount:?}: {tally}; the first: {first}"));
     assert!(tally.failed() > 0, "syncs were taken for nothing ({discount:?}), and the checks saw no harm: {tally}");
 }
 

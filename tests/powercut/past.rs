@@ -112,7 +112,9 @@ impl<'s> Witness<'s> {
             let line = head.lines().find(|line| line.get(..name.len()).is_some_and(|n| n.eq_ignore_ascii_case(name)));
             line.map(|line| line[name.len()..].trim_start_matches(':').trim())
         };
-        let (Some(delivery), Some(attempt)) = (value("hookswitch-delivery"), value("hookswitch-attempt")) else { return };
+        let (Some(delivery), Some(attempt)) = (value("hookswitch-delivery"), value("hookswitch-attempt")) else {
+            return;
+        };
         let Ok(attempt) = attempt.parse() else { return };
         if let Some((nth, receipt)) = self.to_come.get_mut(&(delivery.to_owned(), attempt)).and_then(Vec::pop) {
             self.came.push((nth, Arc::clone(receipt)));

@@ -179,7 +179,8 @@ impl Poster {
             let events: Vec<Value> = (first..first + count).map(|n| self.event(call, n)).collect();
             let body: Vec<String> = events.iter().map(Value::to_string).collect();
             let kind = if count > 1 { "application/x-ndjson" } else { "application/json" };
-            let posted = client.try_request("POST", "/v1/events", &[("content-type", kind)], body.join("\n").as_bytes());
+            let posted =
+                client.try_request("POST", "/v1/events", &[("content-type", kind)], body.join("\n").as_bytes());
             let Ok(reply) = posted else { return };
             if reply.status != 202 {
                 return;
@@ -188,7 +189,8 @@ impl Poster {
             let ids = reply["events"].as_array().cloned().unwrap_or_else(|| vec![reply.clone()]);
             assert_eq!(ids.len(), count, "{reply}");
             for (event, answered) in events.iter().zip(&ids) {
-                let (id, producer) = (answered["id"].as_str().unwrap_or_default(), event["id"].as_str().unwrap_or_default());
+                let (id, producer) =
+                    (answered["id"].as_str().unwrap_or_default(), event["id"].as_str().unwrap_or_default());
                 self.producers.insert(id.to_owned(), producer.to_owned());
             }
             self.answered[call] += count;
@@ -303,9 +305,15 @@ fn wait_for_checkpoints(data: &Path) {
 /// Waits until the journal has just been written to, and so, most likely, until it is about to be synced.
 fn wait_for_a_write(data: &Path) {
     let length = || std::fs::metadata(data.join("journal/000001.log")).map_or(0, |file| file.len());
-    let (before, deadline) = (length(), Instant::now() + PATIENCE);
-    while length() == before {
-        assert!(Instant::now() < deadline, "the journal was to be written to");
+    let before = length();
+    at_once("a write to the journal", || length() != before);
+}
+
+/// Waits for something without a pause, to be there the moment it comes.
+pub(crate) fn at_once(what: &str, come: impl Fn() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !come() {
+        assert!(Instant::now() < deadline, "waited {PATIENCE:?} for {what}");
         std::hint::spin_loop();
     }
 }

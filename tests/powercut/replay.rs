@@ -23,7 +23,12 @@ pub(crate) struct Examined {
 ///
 /// # Errors
 /// What is wrong.
-pub(crate) fn examine(recording: &Recording, past: &Past, home: &Home, record: bool) -> Result<Option<Examined>, String> {
+pub(crate) fn examine(
+    recording: &Recording,
+    past: &Past,
+    home: &Home,
+    record: bool,
+) -> Result<Option<Examined>, String> {
     recording.receiver.begin_anew();
     let file = home.beside("strace");
     let daemon = home.try_start(|command| if record { traced(&command, &file) } else { command })?;
@@ -110,7 +115,9 @@ fn check_subscriptions(daemon: &Daemon, cast: &Cast, past: &Past) -> Result<(), 
     for id in past.created.iter().filter(|id| cast.paths.contains_key(*id)) {
         // The one that is deleted may be gone from the request on, of which the trace has no sign before its answer.
         let doomed = cast.doomed.as_ref() == Some(id);
-        ensure(doomed || there.contains(id.as_str()), || format!("the subscription {id} was answered 201 and is not there"))?;
+        ensure(doomed || there.contains(id.as_str()), || {
+            format!("the subscription {id} was answered 201 and is not there")
+        })?;
     }
     let gone = past.deletions == 0 || !cast.doomed.as_ref().is_some_and(|doomed| there.contains(doomed.as_str()));
     ensure(gone, || "a subscription is there whose deletion was answered 204".to_owned())
@@ -197,7 +204,8 @@ pub(crate) fn check_log(daemon: &Daemon, receipts: &[Arc<Receipt>], before: usiz
             Err(fault) => return Ok(Err(fault)),
         };
         // Nothing is owed a moment before the entry can be read.
-        let missing = receipts[before..].iter().find(|receipt| !logged.contains(&(receipt.delivery.clone(), receipt.attempt)));
+        let missing =
+            receipts[before..].iter().find(|receipt| !logged.contains(&(receipt.delivery.clone(), receipt.attempt)));
         missing.map_or(Ok(Ok(())), |receipt| Err(format!("it came and is not in the log: {receipt:?}")))
     })?
 }
@@ -219,7 +227,9 @@ fn logged(daemon: &Daemon, came: &HashSet<(&str, u32, Option<u16>)>) -> Result<H
         let response = entry["response"].as_u64().and_then(|status| u16::try_from(status).ok());
         if entry["status"] == "delivered" {
             ensure(response == Some(200), || format!("delivered without a 200: {entry}"))?;
-            ensure(delivered.insert(delivery.clone()), || format!("delivered twice by the log's own account: {entry}"))?;
+            ensure(delivered.insert(delivery.clone()), || {
+                format!("delivered twice by the log's own account: {entry}")
+            })?;
         }
         let seen = response.is_none() || came.contains(&(delivery.as_str(), attempt, response));
         ensure(seen, || format!("the log has an attempt that no receiver saw: {entry}"))?;

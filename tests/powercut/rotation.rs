@@ -14,8 +14,9 @@ use crate::daemon::{Daemon, Home, contents};
 use crate::past::{Past, Receipt};
 use crate::platform::{numbered, with};
 use crate::receiver::Receiver;
-use crate::recording::{Cast, Life, Poster, Recording, Shift, Story, answer, drained, finished, home, traced, workshop};
-use crate::wait::in_time;
+use crate::recording::{
+    Cast, Life, Poster, Recording, Shift, Story, answer, at_once, drained, finished, home, traced, workshop,
+};
 
 const POSTERS: usize = 2;
 /// The size at which a journal file is full, less what is left for the recording.
@@ -43,7 +44,11 @@ pub(crate) fn record(seed: u64) -> Recording {
         one_life(daemon, &mut posters, killed);
         Life { trace: finished(&file), seen: contents(&home.data()) }
     });
-    let mut cast = Cast { always: vec!["/ok"], paths: BTreeMap::from([(created.id.clone(), "/ok".to_owned())]), ..Cast::default() };
+    let mut cast = Cast {
+        always: vec!["/ok"],
+        paths: BTreeMap::from([(created.id.clone(), "/ok".to_owned())]),
+        ..Cast::default()
+    };
     cast.producers = posters.into_iter().flat_map(|poster| poster.producers).collect();
     let receipts = Receipt::all(&receiver.begin_anew());
     let root = home.data().parent().expect("a directory").to_owned();
@@ -77,15 +82,13 @@ fn one_life(daemon: Daemon, posters: &mut [Poster], killed: bool) {
             let (shift, token, address) = (&shift, token.clone(), daemon.address);
             scope.spawn(move || poster.run(address, token, shift));
         }
-        let rotated = in_time("the journal's second file", || {
-            let there = second.exists() && (killed || shift.answered.load(Ordering::Relaxed) > 30);
-            if there { Ok(()) } else { Err("not there".to_owned()) }
-        });
-        shift.stop.store(true, Ordering::Relaxed);
-        rotated.unwrap_or_else(|late| panic!("{late}"));
+        let rotated = || second.exists() && (killed || shift.answered.load(Ordering::Relaxed) > 30);
+        at_once("the journal's second file", rotated);
         if killed {
             daemon.kill();
+            shift.stop.store(true, Ordering::Relaxed);
         } else {
+            shift.stop.store(true, Ordering::Relaxed);
             drained(daemon.api()).unwrap_or_else(|late| panic!("{late}"));
             daemon.stop().1.expect(0);
         }

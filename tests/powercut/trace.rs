@@ -208,9 +208,11 @@ fn deed(name: &str, mut arguments: Arguments) -> Option<Deed> {
         }
         "fcntl" => Deed::Send { bytes: Vec::new() },
         "write" | "writev" => Deed::Write { fd: fd?, at: None, bytes: arguments.joined() },
-        "pwrite64" => {
-            Deed::Write { fd: fd?, at: arguments.number(3).and_then(|at| u64::try_from(at).ok()), bytes: arguments.joined() }
-        }
+        "pwrite64" => Deed::Write {
+            fd: fd?,
+            at: arguments.number(3).and_then(|at| u64::try_from(at).ok()),
+            bytes: arguments.joined(),
+        },
         "copy_file_range" if arguments.words.get(1)? == "NULL" && arguments.words.get(3)? == "NULL" => {
             Deed::Copy { source: fd?, target: arguments.fd(2)? }
         }
