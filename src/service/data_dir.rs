@@ -93,6 +93,12 @@ impl DataDirLock {
         }
         let written = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
         written.map_err(at("write"))?;
+        if !dir.join("FORMAT").exists() {
+            // From here on the directory may fill with names by which it could not be told that it is ours. One that an
+            // interrupted start has made may not be on the disk itself yet; its parent may belong to somebody else.
+            sync_dir(dir).map_err(at("sync"))?;
+            drop(sync_parent(dir));
+        }
         warn_if_open(dir);
         Ok(Self { file, dir: dir.to_owned() })
     }
@@ -123,8 +129,11 @@ fn create(dir: &Path) -> Result<(), DataDirError> {
         return Ok(());
     }
     DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(at("create", dir))?;
-    let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    sync_dir(parent).map_err(at("sync", parent))
+    sync_parent(dir).map_err(at("sync", dir))
+}
+
+fn sync_parent(dir: &Path) -> io::Result<()> {
+    sync_dir(dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")))
 }
 
 /// Writes the names in a directory through to the disk.

@@ -31,7 +31,7 @@ const FORMAT_VERSION: u32 = 1;
 /// The file that stands while a new directory is made.
 const UNFINISHED: &str = "unfinished";
 /// What a directory may hold before there is data in it.
-const HARMLESS: [&str; 4] = ["lock", "admin.token", "admin.token.new", "lost+found"];
+const HARMLESS: [&str; 5] = ["lock", "admin.token", "admin.token.new", "lost+found", "unfinished.new"];
 /// The file in `state/` with the least length that the database file must have.
 const LENGTH: &str = "length";
 
@@ -217,8 +217,9 @@ fn prepare(dir: &Path, now: Timestamp) -> Result<(), OpenError> {
     make().map_err(io_error)
 }
 
-/// From here on there must be data.
+/// From here on there must be data, and all that later starts ask for must be there already: a cut may come right after.
 fn finish(dir: &Path) -> io::Result<()> {
+    note_length(dir)?;
     place::replace_file(&dir.join(FORMAT), format!("hookswitch data, format {FORMAT_VERSION}\n").as_bytes())?;
     fs::remove_file(dir.join(UNFINISHED))?;
     place::sync_dir(dir)
@@ -391,4 +392,31 @@ fn count(state: &State, ledger: &Mutex<Ledger>) -> Result<(), Damage> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_first_start_that_was_cut_off_at_its_first_file_is_begun_again() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("unfinished.new"), "").unwrap();
+        prepare(dir.path(), Timestamp::from_millis(1)).unwrap();
+        assert!(dir.path().join("journal/000001.log").exists());
+    }
+
+    #[test]
+    fn a_directory_that_is_marked_as_holding_data_can_be_opened_from_then_on() {
+        let dir = tempfile::tempdir().unwrap();
+        prepare(dir.path(), Timestamp::from_millis(1)).unwrap();
+        fs::write(dir.path().join("state/db"), b"some bytes").unwrap();
+        finish(dir.path()).unwrap();
+        assert!(dir.path().join(FORMAT).exists());
+        assert_eq!(
+            check_length(&dir.path().join("state")),
+            Ok(()),
+            "a cut here left a directory that never opened again"
+        );
+    }
 }

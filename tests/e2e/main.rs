@@ -10,7 +10,9 @@ mod access;
 mod backlog;
 mod bad_input;
 mod cli;
+#[path = "../harness/client.rs"]
 mod client;
+#[path = "../harness/daemon.rs"]
 mod daemon;
 mod data;
 mod disk_errors;
@@ -19,12 +21,16 @@ mod log;
 mod main_job;
 mod ordering;
 mod pause;
+#[path = "../harness/platform.rs"]
 mod platform;
 mod probe;
+#[path = "../harness/receiver.rs"]
 mod receiver;
 mod retry;
 mod service;
 mod space;
 mod subscriptions;
+#[path = "../harness/wait.rs"]
 mod wait;
+#[path = "../harness/wire.rs"]
 mod wire;

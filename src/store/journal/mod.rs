@@ -150,6 +150,13 @@ impl Journal {
             };
             segments.insert(number, Arc::new(opened?));
         }
+        // A process that was killed may have written what it had not synced yet. It is there to be read and is taken in
+        // below, and the state must not come to the disk ahead of it: a power cut would leave a state that speaks of
+        // frames that are gone.
+        for segment in segments.range(applied.segment..).map(|(_, segment)| segment) {
+            segment.sync().map_err(|error| Damage::new(segment.path(), format!("cannot be synced: {error}")))?;
+        }
+        place::sync_dir(dir).map_err(|error| Damage::new(dir, format!("cannot be synced: {error}")))?;
         for (number, segment) in segments.range(applied.segment..) {
             let from = if *number == applied.segment { applied.offset.max(HEADER) } else { HEADER };
             take_in(segment, from, applied, *number == newest, replay)?;

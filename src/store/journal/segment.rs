@@ -128,6 +128,11 @@ impl Segment {
         self.end.fetch_add(u32::try_from(bytes).unwrap_or(0), Ordering::AcqRel);
     }
 
+    /// Makes durable what is in the file, whoever wrote it.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        self.file.sync_all()
+    }
+
     /// Cuts the file at `end`, which a recovery found to be the end of what was acknowledged.
     pub(super) fn cut(&self, end: u32) -> io::Result<()> {
         self.file.set_len(u64::from(end))?;

@@ -31,7 +31,12 @@ pub(crate) struct Home {
 impl Home {
     /// An empty place, with quick retries: 100 ms after each failure, without jitter.
     pub(crate) fn new() -> Self {
-        let directory = Arc::new(tempfile::tempdir().expect("a temporary directory"));
+        Self::within(&std::env::temp_dir())
+    }
+
+    /// As [`Home::new`], below a certain directory.
+    pub(crate) fn within(parent: &Path) -> Self {
+        let directory = Arc::new(tempfile::tempdir_in(parent).expect("a temporary directory"));
         let home = Self { directory, settings: BTreeMap::new(), allow: true };
         home.set("retry.initial_delay", "\"100ms\"")
             .set("retry.multiplier", "1.0")
@@ -101,6 +106,7 @@ impl Home {
     ///
     /// # Errors
     /// How it ended, if it did not come to listen.
+    #[allow(dead_code, reason = "for the tests of failing disks; the harness is shared")]
     #[track_caller]
     pub(crate) fn start_under(&self, wrapper: &[String]) -> Result<Daemon, Exit> {
         let serve = self.serve();
@@ -110,6 +116,14 @@ impl Home {
             command.env_remove(name);
         }
         self.listening(Running::start(command)).map_err(|running| running.wait())
+    }
+
+    /// As [`Home::start`], by the command that `changed` makes of the usual one; says what the daemon said if it does
+    /// not come up. The command's process must be the daemon's own.
+    #[allow(dead_code, reason = "for the tests of power cuts; the harness is shared")]
+    pub(crate) fn try_start(&self, changed: impl FnOnce(Command) -> Command) -> Result<Daemon, String> {
+        let started = self.listening(Running::start(changed(self.serve())));
+        started.map_err(|running| format!("the daemon did not say where it listens; {}", running.said()))
     }
 
     /// The daemon as soon as it listens; the process if it ends before.
@@ -122,6 +136,14 @@ impl Home {
         let address: SocketAddr = address.parse().expect("an address behind `listening on http://`");
         let client = Client::new(address, Some(self.token()));
         Ok(Daemon { running, address, client, home: self.clone() })
+    }
+
+    /// Starts the daemon and kills it after a while, wherever it is then.
+    #[allow(dead_code, reason = "for the tests of kills; the harness is shared")]
+    pub(crate) fn start_and_kill(&self, after: Duration) {
+        let running = Running::start(self.serve());
+        std::thread::sleep(after);
+        drop(running);
     }
 
     /// Runs `serve` where it is expected to refuse; if it starts all the same, says so with what it said.

@@ -74,15 +74,22 @@ impl Gate {
 /// # Panics
 /// After [`PATIENCE`], with the last `Err`, which says what was seen instead.
 #[track_caller]
-pub(crate) fn eventually<R>(what: &str, mut ask: impl FnMut() -> Result<R, String>) -> R {
+pub(crate) fn eventually<R>(what: &str, ask: impl FnMut() -> Result<R, String>) -> R {
+    in_time(what, ask).unwrap_or_else(|late| panic!("{late}"))
+}
+
+/// As [`eventually`], with an `Err` where that panics.
+pub(crate) fn in_time<R>(what: &str, mut ask: impl FnMut() -> Result<R, String>) -> Result<R, String> {
     let deadline = Instant::now() + PATIENCE;
     let mut pause = Duration::from_millis(2);
     loop {
         let seen = match ask() {
-            Ok(found) => return found,
+            Ok(found) => return Ok(found),
             Err(seen) => seen,
         };
-        assert!(Instant::now() < deadline, "waited {PATIENCE:?} for {what}\n  last seen: {seen}");
+        if Instant::now() >= deadline {
+            return Err(format!("waited {PATIENCE:?} for {what}\n  last seen: {seen}"));
+        }
         std::thread::sleep(pause);
         pause = (pause * 2).min(Duration::from_millis(50));
     }

@@ -2,6 +2,7 @@
 //!
 //! Each request is recorded before the script is asked, so that the order of the records is the order of arrival.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{BufReader, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -168,10 +169,13 @@ type Script = dyn Fn(&Received) -> Answer + Send + Sync;
 #[derive(Default)]
 struct State {
     requests: Vec<Arc<Received>>,
-    connections: Vec<TcpStream>,
+    /// Those that are open, by their numbers.
+    connections: BTreeMap<usize, TcpStream>,
     in_flight: usize,
     most_in_flight: usize,
     ended: bool,
+    /// What comes on earlier connections is answered and forgotten.
+    heard_from: usize,
 }
 
 struct Shared {
@@ -220,6 +224,22 @@ impl Receiver {
         self.shared.state.look(|state| state.requests.clone())
     }
 
+    /// Forgets all requests so far, and those that still come on connections made so far: for what belongs to a daemon
+    /// that is gone. Gives the requests that are forgotten.
+    pub(crate) fn begin_anew(&self) -> Vec<Arc<Received>> {
+        // Connections are taken in the order in which they were made: this one comes behind all of the past.
+        let mark = TcpStream::connect(self.address).expect("a receiver that listens");
+        let own = mark.local_addr().ok();
+        let number = self.shared.state.wait(PATIENCE, |state| {
+            let ours = |stream: &TcpStream| stream.peer_addr().ok() == own;
+            state.connections.iter().rev().find(|(_, stream)| ours(stream)).map(|(number, _)| *number)
+        });
+        self.shared.state.change(|state| {
+            state.heard_from = number.unwrap_or(usize::MAX);
+            std::mem::take(&mut state.requests)
+        })
+    }
+
     /// Those on one path.
     pub(crate) fn requests_to(&self, path: &str) -> Vec<Arc<Received>> {
         self.requests().into_iter().filter(|request| request.path == path).collect()
@@ -260,7 +280,7 @@ impl Drop for Receiver {
         }
         self.shared.state.change(|state| {
             state.ended = true;
-            for connection in &state.connections {
+            for connection in state.connections.values() {
                 // It may be closed already.
                 let _ = connection.shutdown(Shutdown::Both);
             }
@@ -278,14 +298,17 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
         let Ok(stream) = stream else { return };
         let Ok(copy) = stream.try_clone() else { return };
         let ended = shared.state.change(|state| {
-            state.connections.push(copy);
+            state.connections.insert(number, copy);
             state.ended
         });
         if ended {
             return;
         }
         let shared = Arc::clone(shared);
-        std::thread::spawn(move || serve(stream, number, &shared));
+        std::thread::spawn(move || {
+            serve(stream, number, &shared);
+            shared.state.change(|state| state.connections.remove(&number));
+        });
     }
 }
 
@@ -310,7 +333,9 @@ fn record(shared: &Shared, message: Message, connection: usize) -> Arc<Received>
     shared.state.change(|state| {
         let (nth, answered) = (state.requests.len(), OnceLock::new());
         let request = Arc::new(Received { nth, connection, at: Instant::now(), method, path, message, answered });
-        state.requests.push(Arc::clone(&request));
+        if connection >= state.heard_from {
+            state.requests.push(Arc::clone(&request));
+        }
         state.in_flight += 1;
         state.most_in_flight = state.most_in_flight.max(state.in_flight);
         request
@@ -383,4 +408,17 @@ fn a_receiver_that_ended_refuses() {
     assert!(TcpStream::connect(address).is_err());
     let again = Receiver::start_at(address, |_| Answer::status(200));
     assert_eq!(again.address(), address);
+}
+
+#[test]
+fn a_receiver_that_begins_anew_knows_nothing_of_earlier_connections() {
+    use crate::client::Client;
+    let receiver = Receiver::willing();
+    let (old, new) = (Client::new(receiver.address(), None), Client::new(receiver.address(), None));
+    old.post("/old", &Value::Null).expect(200);
+    assert_eq!(receiver.begin_anew().len(), 1);
+    old.post("/old", &Value::Null).expect(200);
+    new.post("/new", &Value::Null).expect(200);
+    let paths: Vec<String> = receiver.requests().iter().map(|request| request.path.clone()).collect();
+    assert_eq!(paths, ["/new"]);
 }
