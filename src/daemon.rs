@@ -45,8 +45,10 @@ pub struct Fatal {
 /// What kind of end it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Cause {
-    /// Something outside: the port is taken, a file of the configuration cannot be read.
+    /// Something outside: the port is taken, no thread can be had.
     Failed,
+    /// A file that the configuration names cannot be used.
+    Configuration,
     /// The data directory or its disk.
     Store,
     /// Hookswitch itself.
@@ -58,12 +60,13 @@ impl Fatal {
         Self { cause, message: message.to_string() }
     }
 
-    /// The exit status: 1 failed, 74 the store, 70 a bug (`sysexits.h`).
+    /// The exit status: 1 failed, 78 the configuration, 74 the store, 70 a bug (`sysexits.h`).
     pub const fn exit_code(&self) -> u8 {
         match self.cause {
             Cause::Failed => 1,
             Cause::Store => 74,
             Cause::Bug => 70,
+            Cause::Configuration => 78,
         }
     }
 }
@@ -126,7 +129,8 @@ impl Daemon {
     /// # Errors
     /// Something could not be started. What was started before it is stopped.
     pub fn start(config: &Config) -> Result<Self, Fatal> {
-        let lock = DataDirLock::take(&config.data_dir).map_err(|error| Fatal::new(Cause::Store, error))?;
+        let transport = Arc::new(transport(config)?);
+        let mut lock = DataDirLock::take(&config.data_dir).map_err(|error| Fatal::new(Cause::Store, error))?;
         let listener =
             TcpListener::bind(config.http.listen).map_err(|error| cannot_listen(config.http.listen, &error))?;
         let settings = StoreSettings {
@@ -141,8 +145,8 @@ impl Daemon {
             min_free_bytes: config.store.min_free_bytes,
         };
         let idle = Store::open(lock.dir(), settings, now()).map_err(|error| Fatal::new(Cause::Store, error))?;
+        lock.in_use();
         let token = AdminToken::load_or_create(lock.dir()).map_err(|error| Fatal::new(Cause::Store, error))?;
-        let transport = Arc::new(transport(config)?);
         let (ask, end) = mpsc::channel();
         let failed = Arc::new(AtomicBool::new(false));
         let inbox = Arc::new(dispatch::Inbox::default());
@@ -271,7 +275,15 @@ fn transport(config: &Config) -> Result<Transport, Fatal> {
         policy: config.network.policy.clone(),
         extra_ca: config.network.extra_ca.clone(),
     };
-    Transport::new(settings).map_err(|error| Fatal::new(Cause::Failed, error))
+    Transport::new(settings).map_err(|error| Fatal::new(Cause::Configuration, error))
+}
+
+/// Checks the files that the configuration names, without starting anything.
+///
+/// # Errors
+/// One cannot be used; the message names it and its key.
+pub fn check(config: &Config) -> Result<(), Fatal> {
+    transport(config).map(drop)
 }
 
 fn dispatch_settings(config: &Config) -> dispatch::Settings {

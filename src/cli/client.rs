@@ -283,7 +283,8 @@ fn problem(base: &str, reply: &Reply) -> String {
     if let Some(detail) = detail {
         message.push_str(&format!(": {}", safe(&detail)));
     }
-    for fault in errors {
+    // One alone stands in the detail.
+    for fault in errors.iter().filter(|_| errors.len() > 1) {
         let name = fault.pointer.trim_start_matches('/');
         let name = if name.is_empty() { "the document" } else { name };
         message.push_str(&format!("\n  {}: {}", safe(name), safe(&fault.detail)));

@@ -8,11 +8,15 @@ pub(super) use crate::config::Overrides;
 pub(super) use crate::daemon::Daemon;
 use crate::daemon::{self, Fatal};
 
-/// Reads the configuration in all its layers, without starting anything.
+/// Reads the configuration in all its layers and the files that it names, without starting anything.
 ///
 /// # Errors
 /// It is not valid; the message names every fault.
-pub(super) fn check(overrides: &Overrides) -> Result<Config, Failure> {
+pub(super) fn check(overrides: &Overrides) -> Result<(), Failure> {
+    daemon::check(&load(overrides)?).map_err(|fatal| failure(&fatal))
+}
+
+fn load(overrides: &Overrides) -> Result<Config, Failure> {
     Config::load(overrides).map_err(|error| Failure { exit: Exit::BadConfiguration, message: lines(&error) })
 }
 
@@ -21,7 +25,7 @@ pub(super) fn check(overrides: &Overrides) -> Result<Config, Failure> {
 /// # Errors
 /// The configuration is not valid, or the daemon could not start or go on.
 pub(super) fn run(overrides: &Overrides) -> Result<(), Failure> {
-    daemon::run(&check(overrides)?).map_err(|fatal| failure(&fatal))
+    daemon::run(&load(overrides)?).map_err(|fatal| failure(&fatal))
 }
 
 /// Starts a daemon inside this process.
@@ -29,7 +33,7 @@ pub(super) fn run(overrides: &Overrides) -> Result<(), Failure> {
 /// # Errors
 /// As of [`run`].
 pub(super) fn start(overrides: &Overrides) -> Result<Daemon, Failure> {
-    Daemon::start(&check(overrides)?).map_err(|fatal| failure(&fatal))
+    Daemon::start(&load(overrides)?).map_err(|fatal| failure(&fatal))
 }
 
 fn failure(fatal: &Fatal) -> Failure {

@@ -197,11 +197,11 @@ fn every_value_out_of_range_names_key_origin_and_what_is_allowed() {
         ("senders.timeout = 'soon'", "senders.timeout (h.toml) `soon` is not a duration"),
         ("senders.connect_timeout = '6m'", "senders.connect_timeout (h.toml) must be from \"100ms\" to \"5m\""),
         ("senders.max_in_flight = 1025", "senders.max_in_flight (h.toml) must be from 1 to 1024, not 1025"),
-        ("retry.initial_delay = '9h'", "retry.initial_delay (h.toml) must be from 1ms to 8h"),
-        ("retry.multiplier = 0", "retry.multiplier (h.toml) must be from 1 to 100"),
-        ("retry.jitter = nan", "retry.jitter (h.toml) must be from 0 to 1"),
+        ("retry.initial_delay = '9h'", "retry.initial_delay (h.toml) must be from \"1ms\" to \"8h\", not \"9h\""),
+        ("retry.multiplier = 0", "retry.multiplier (h.toml) must be from 1 to 100, not 0"),
+        ("retry.jitter = nan", "retry.jitter (h.toml) must be from 0 to 1, not NaN"),
         ("retry.give_up_after = 'x'", "retry.give_up_after (h.toml) `x` is not a duration"),
-        ("retry.disable_after = '0s'", "retry.disable_after (h.toml) must be from 100ms to 8760h"),
+        ("retry.disable_after = '0s'", "retry.disable_after (h.toml) must be from \"100ms\" to \"8760h\""),
         ("ordering.default = 'calls'", "ordering.default (h.toml) must be one of `call`, `none`, not `calls`"),
         ("ordering.hold = '169h'", "ordering.hold (h.toml) must be from \"0s\" to \"168h\""),
         ("network.allow = ['::1', 'all']", "network.allow[1] (h.toml) must be a network such as"),
@@ -227,6 +227,15 @@ fn every_value_out_of_range_names_key_origin_and_what_is_allowed() {
     for (text, wanted) in cases {
         let lines = faults(text, &[], Overrides::default());
         assert!(lines.len() == 1 && lines[0].starts_with(wanted), "{text}: {lines:?}");
+    }
+}
+
+#[test]
+fn all_faults_are_found_in_one_reading() {
+    let text = "[retry]\njitter = 2.0\nmultiplier = 0.5\ninitial_delay = '9h'\n[senders]\nthreads = 0";
+    let lines = faults(text, &[], Overrides::default());
+    for key in ["retry.jitter", "retry.multiplier", "retry.initial_delay", "senders.threads"] {
+        assert!(lines.iter().any(|line| line.starts_with(key)), "{key}: {lines:?}");
     }
 }
 

@@ -12,7 +12,7 @@ use ipnet::IpNet;
 use super::settings::{self, Settings};
 use super::{Config, Diagnostics, Http, Level, LogFormat, Network, OrderingRules, Retention, Senders, StoreLimits};
 use crate::core::address::AddressPolicy;
-use crate::core::backoff::{RetryPolicy, RetrySettings};
+use crate::core::backoff::{BadPolicy, RetryPolicy, RetrySettings};
 use crate::core::catalogue::{Catalogue, Declared};
 use crate::core::event::excerpt;
 use crate::core::subscription::Ordering;
@@ -172,7 +172,8 @@ impl Check {
             disable_after: disable_after?,
         };
         let policy = RetryPolicy::try_new(&settings);
-        policy.map_err(|bad| self.fault(format!("retry.{}", bad.key), bad.detail)).ok()
+        let note = |bad: BadPolicy| self.fault(format!("retry.{}", bad.key), bad.detail);
+        policy.map_err(|faults| faults.into_iter().for_each(note)).ok()
     }
 
     fn ordering(&mut self, ordering: &settings::Ordering) -> Option<OrderingRules> {

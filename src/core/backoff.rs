@@ -49,24 +49,32 @@ impl RetryPolicy {
     /// The schedule with these settings.
     ///
     /// # Errors
-    /// The first setting that is out of its range.
-    pub fn try_new(settings: &RetrySettings) -> Result<Self, BadPolicy> {
-        let bad = |key, detail: String| Err(BadPolicy { key, detail });
-        let length = |key, value: Duration, least: Duration, most: Duration| {
-            let fits = (least..=most).contains(&value);
-            let detail = || format!("must be from {} to {}", format_duration(least), format_duration(most));
-            if fits { Ok(()) } else { Err(BadPolicy { key, detail: detail() }) }
+    /// Every setting that is out of its range.
+    pub fn try_new(settings: &RetrySettings) -> Result<Self, Vec<BadPolicy>> {
+        let mut faults = Vec::new();
+        let mut length = |key, value: Duration, least: Duration, most: Duration| {
+            if !(least..=most).contains(&value) {
+                let (least, most, value) = (format_duration(least), format_duration(most), format_duration(value));
+                faults.push(BadPolicy {
+                    key,
+                    detail: format!("must be from \"{least}\" to \"{most}\", not \"{value}\""),
+                });
+            }
         };
         let least = Duration::from_millis(1);
-        length("max_delay", settings.max_delay, least, 7 * DAY)?;
-        length("initial_delay", settings.initial_delay, least, settings.max_delay)?;
-        length("give_up_after", settings.give_up_after, Duration::from_millis(100), 365 * DAY)?;
-        length("disable_after", settings.disable_after, Duration::from_millis(100), 365 * DAY)?;
-        if !(1.0..=100.0).contains(&settings.multiplier) {
-            return bad("multiplier", "must be from 1 to 100".to_owned());
-        }
-        if !(0.0..=1.0).contains(&settings.jitter) {
-            return bad("jitter", "must be from 0 to 1".to_owned());
+        length("max_delay", settings.max_delay, least, 7 * DAY);
+        length("initial_delay", settings.initial_delay, least, settings.max_delay);
+        length("give_up_after", settings.give_up_after, Duration::from_millis(100), 365 * DAY);
+        length("disable_after", settings.disable_after, Duration::from_millis(100), 365 * DAY);
+        let mut number = |key, value: f64, least: f64, most: f64| {
+            if !(least..=most).contains(&value) {
+                faults.push(BadPolicy { key, detail: format!("must be from {least} to {most}, not {value}") });
+            }
+        };
+        number("multiplier", settings.multiplier, 1.0, 100.0);
+        number("jitter", settings.jitter, 0.0, 1.0);
+        if !faults.is_empty() {
+            return Err(faults);
         }
         Ok(Self {
             initial_delay: settings.initial_delay,
@@ -164,7 +172,8 @@ mod tests {
             ("disable_after", RetrySettings { disable_after: 366 * DAY, ..base }),
         ];
         for (key, settings) in cases {
-            assert_eq!(RetryPolicy::try_new(&settings).unwrap_err().key, key);
+            let faults = RetryPolicy::try_new(&settings).unwrap_err();
+            assert_eq!(faults.iter().map(|fault| fault.key).collect::<Vec<_>>(), [key]);
         }
     }
 }

@@ -104,7 +104,10 @@ impl Change {
             "format" => self.format = invalid.check(at, word(value, Format::parse)),
             "layout" => self.layout = invalid.check(at, word(value, Layout::parse)),
             "events" => self.events = part(at, read_selection(value, catalogue), invalid),
-            "description" => self.description = invalid.check(at, word(value, read_description)),
+            "description" => {
+                let read = nullable(value, |value| word(value, read_description));
+                self.description = invalid.check(at, read).map(Option::unwrap_or_default);
+            }
             "headers" => self.headers = part(at, own_headers::read(value), invalid),
             "timeout_ms" => {
                 let read = |value: &RawValue| json::integer(value, 100, 60_000).map(Duration::from_millis);

@@ -82,8 +82,8 @@ pub(super) async fn list(request: Permitted) -> Result<Reply, Problem> {
     let filter = DeliveryFilter {
         company: query.take("company", Company::parse),
         subscription: query.take("subscription", parse_id),
-        event: query.take("event", parse_id),
-        event_type: query.take("type", EventType::parse),
+        event: query.take("event_id", parse_id),
+        event_type: query.take("event", EventType::parse),
         call: query.take("call", CallId::parse),
         state: query.take("state", State::parse),
         since: query.take_with_plus("since", Timestamp::parse),

@@ -72,7 +72,9 @@ impl Front {
             return health::answer(&self.edge, open);
         }
         let access = access::authenticate(request.headers(), &self.edge.admin_token)?;
-        let resource = resource.ok_or_else(|| Problem::not_found("there is nothing at this path"))?;
+        let resource = resource.ok_or_else(|| {
+            Problem::not_found("there is nothing at this path: check it, and that an id in it is whole")
+        })?;
         resource.check_method(request.method())?;
         routes::answer(resource, Authorised::new(self, access, request)).await
     }

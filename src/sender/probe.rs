@@ -127,14 +127,18 @@ fn of_fault(fault: Fault, detail: &str, report: &Report) -> String {
         Fault::AddressDenied => return format!("URL not allowed: {detail}."),
         Fault::Refused => "check the port, and that the receiver is running",
         Fault::Unreachable => "check the network, routes and firewall between this server and the receiver",
-        Fault::ConnectTimeout => "check the address and the port, and that no firewall drops the connection",
+        Fault::ConnectTimeout => {
+            "check the address and the port, that no firewall drops the connection, and for https that the port speaks TLS"
+        }
         Fault::TlsExpired => "renew the receiver's certificate, and check the clocks of both machines",
         Fault::TlsWrongName => "use a host name that the certificate is for, or install one for this name",
         Fault::TlsUnknownIssuer => {
-            "if it comes from a company's own authority, name its certificate in `extra_ca` in [network]; otherwise \
-             install the full chain at the receiver"
+            "if it comes from a company's own authority, name that one's certificate in `extra_ca` in [network]; otherwise \
+             install a server certificate (CA:FALSE) with its full chain at the receiver"
         }
-        Fault::Tls => "check that the port speaks TLS (https) and that TLS 1.2 or 1.3 is enabled there",
+        Fault::Tls => {
+            "check that the port speaks TLS (https), that TLS 1.2 or 1.3 is enabled there, and its certificate"
+        }
         Fault::SendTimeout => {
             "the receiver accepts the connection but does not read from it: check that it is not overloaded"
         }

@@ -1,5 +1,6 @@
 //! TLS towards receivers: which certificates are trusted, the handshake, and what went wrong in it.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -71,6 +72,10 @@ fn broken(error: &std::io::Error) -> Failure {
     if super::failure::is_disconnect(error.kind()) {
         return Failure::new(Fault::Tls, "the receiver ended the connection during the TLS handshake");
     }
+    if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) {
+        let detail = "the receiver took the connection, but the TLS handshake did not end in time";
+        return Failure::new(Fault::ConnectTimeout, detail);
+    }
     Failure::from_io(error, Phase::Connect)
 }
 
@@ -93,6 +98,10 @@ pub(super) fn of_stream(error: &std::io::Error) -> Option<Failure> {
     error.get_ref()?.downcast_ref::<rustls::Error>().map(failure)
 }
 
+/// How the verifier under rustls names the most usual fault of a home-made certificate. It hands it on
+/// as an error of a crate that is not known here, so there is only the text.
+const AUTHORITY_AS_SERVER: &str = "CaUsedAsEndEntity";
+
 /// What an error of rustls amounts to.
 fn failure(error: &rustls::Error) -> Failure {
     use CertificateError as Bad;
@@ -114,6 +123,11 @@ fn failure(error: &rustls::Error) -> Failure {
         Bad::UnknownIssuer => Failure::new(
             Fault::TlsUnknownIssuer,
             "the receiver's certificate comes from an issuer that is not trusted here",
+        ),
+        Bad::Other(other) if other.0.to_string() == AUTHORITY_AS_SERVER => Failure::new(
+            Fault::TlsUnknownIssuer,
+            "the receiver shows an authority's own certificate, as one that signed itself often is (CA:TRUE), instead \
+             of a server's",
         ),
         other => Failure::new(Fault::Tls, format!("the receiver's certificate cannot be accepted: {other}")),
     }

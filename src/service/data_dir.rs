@@ -4,7 +4,7 @@
 
 use std::fmt;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -17,6 +17,8 @@ const LOCK: &str = "lock";
 pub struct DataDirLock {
     file: File,
     dir: PathBuf,
+    /// What the file held: nothing, or the process id of a daemon that was killed.
+    before: Vec<u8>,
 }
 
 /// The data directory cannot be used.
@@ -91,7 +93,9 @@ impl DataDirLock {
             }
             Err(TryLockError::Error(error)) => return Err(at("lock")(error)),
         }
-        let written = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
+        let mut before = Vec::new();
+        file.read_to_end(&mut before).map_err(at("read"))?;
+        let written = write_whole(&mut file, format!("{}\n", std::process::id()).as_bytes());
         written.map_err(at("write"))?;
         if !dir.join("FORMAT").exists() {
             // From here on the directory may fill with names by which it could not be told that it is ours. One that an
@@ -100,7 +104,12 @@ impl DataDirLock {
             drop(sync_parent(dir));
         }
         warn_if_open(dir);
-        Ok(Self { file, dir: dir.to_owned() })
+        Ok(Self { file, dir: dir.to_owned(), before })
+    }
+
+    /// Says that the directory was taken into use: from now on the lock is left empty.
+    pub fn in_use(&mut self) {
+        self.before.clear();
     }
 
     /// The directory that is held.
@@ -110,12 +119,19 @@ impl DataDirLock {
 }
 
 impl Drop for DataDirLock {
-    /// Leaves the lock file empty, as it was: also a directory that is refused after this is left untouched.
+    /// Leaves the lock file empty; or as it was, if the directory was refused: that one is left untouched.
     fn drop(&mut self) {
-        if let Err(error) = self.file.set_len(0) {
+        if let Err(error) = write_whole(&mut self.file, &self.before) {
             tracing::warn!(%error, "the lock file of {} could not be emptied", self.dir.display());
         }
     }
+}
+
+/// Makes `bytes` all that `file` holds.
+fn write_whole(file: &mut File, bytes: &[u8]) -> io::Result<()> {
+    file.rewind()?;
+    file.set_len(0)?;
+    file.write_all(bytes)
 }
 
 fn at(verb: &'static str, path: &Path) -> impl FnOnce(io::Error) -> DataDirError {
@@ -187,6 +203,21 @@ mod tests {
         drop(lock);
         assert_eq!(fs::read(dir.join(LOCK)).unwrap(), b"", "no trace of a process that is gone");
         assert_eq!(DataDirLock::take(&dir).unwrap().dir(), dir);
+    }
+
+    #[test]
+    fn a_directory_that_is_refused_keeps_what_a_killed_daemon_wrote() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join(LOCK);
+        fs::write(&path, "4194304\n").unwrap();
+        let lock = DataDirLock::take(root.path()).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), format!("{}\n", std::process::id()));
+        drop(lock);
+        assert_eq!(fs::read(&path).unwrap(), b"4194304\n", "refused");
+        let mut lock = DataDirLock::take(root.path()).unwrap();
+        lock.in_use();
+        drop(lock);
+        assert_eq!(fs::read(&path).unwrap(), b"", "used");
     }
 
     #[test]

@@ -97,11 +97,14 @@ pub(super) fn open(dir: &Path, cache_bytes: u64, now: Timestamp) -> Result<Opene
     }
     let before = Before::keep(dir).map_err(|error| OpenError::io(dir, &error))?;
     let opened = open_parts(dir, cache_bytes, false);
-    match &opened {
-        Ok(_) => before.discard().map_err(|error| OpenError::io(dir, &error))?,
-        Err(_) => before.put_back(dir).map_err(|error| OpenError::io(dir, &error))?,
+    let settled = if opened.is_ok() { before.discard() } else { before.put_back(dir) };
+    match (opened, settled) {
+        (opened, Ok(())) => opened,
+        (Ok(_), Err(error)) => Err(OpenError::io(dir, &error)),
+        (Err(why), Err(error)) => {
+            Err(OpenError(format!("{why} (and {}/state could not be put back: {error})", dir.display())))
+        }
     }
-    opened
 }
 
 fn open_parts(dir: &Path, cache_bytes: u64, fresh: bool) -> Result<Opened, OpenError> {
@@ -123,7 +126,13 @@ fn open_parts(dir: &Path, cache_bytes: u64, fresh: bool) -> Result<Opened, OpenE
 
 /// A copy of the state database, kept while it is opened: sled writes over what it cannot read, and
 /// a directory that is refused must stay as it was.
-struct Before(PathBuf);
+///
+/// At every moment one of the two is whole: what is refused stands aside (`state-refused`) until the
+/// copy, synced, has taken its place.
+struct Before {
+    copy: PathBuf,
+    refused: PathBuf,
+}
 
 /// The largest database of which a copy is kept: copying must not make a start slow. Beyond it a
 /// damaged database may be changed when it is refused.
@@ -131,28 +140,40 @@ const COPIED_MOST: u64 = 256 << 20;
 
 impl Before {
     fn keep(dir: &Path) -> io::Result<Self> {
-        let copy = dir.join("state-before-open");
-        if copy.exists() {
-            // An opening was interrupted, which sled itself recovers from.
-            fs::remove_dir_all(&copy)?;
-        }
         let state = dir.join("state");
-        if fs::metadata(state.join("db")).is_ok_and(|db| db.len() <= COPIED_MOST) {
-            copy_dir(&state, &copy)?;
+        let kept = Self { copy: dir.join("state-before-open"), refused: dir.join("state-refused") };
+        if kept.refused.exists() {
+            // Putting back was interrupted: the copy was whole before anything was moved.
+            if !state.exists() {
+                fs::rename(&kept.copy, &state)?;
+                place::sync_dir(dir)?;
+            }
+            fs::remove_dir_all(&kept.refused)?;
         }
-        Ok(Self(copy))
+        if kept.copy.exists() {
+            // An opening was interrupted, which sled itself recovers from.
+            fs::remove_dir_all(&kept.copy)?;
+        }
+        if fs::metadata(state.join("db")).is_ok_and(|db| db.len() <= COPIED_MOST) {
+            copy_dir(&state, &kept.copy)?;
+        }
+        Ok(kept)
     }
 
     fn discard(&self) -> io::Result<()> {
-        if self.0.exists() { fs::remove_dir_all(&self.0) } else { Ok(()) }
+        if self.copy.exists() { fs::remove_dir_all(&self.copy) } else { Ok(()) }
     }
 
     fn put_back(&self, dir: &Path) -> io::Result<()> {
-        if self.0.exists() {
-            fs::remove_dir_all(dir.join("state"))?;
-            fs::rename(&self.0, dir.join("state"))?;
+        if !self.copy.exists() {
+            return Ok(());
         }
-        Ok(())
+        sync_names(&self.copy)?;
+        let state = dir.join("state");
+        fs::rename(&state, &self.refused)?;
+        fs::rename(&self.copy, &state)?;
+        place::sync_dir(dir)?;
+        fs::remove_dir_all(&self.refused)
     }
 }
 

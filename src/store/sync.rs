@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_flush_of_sled_is_a_true_sync_and_no_flush_is_seen_as_none() {
+    fn a_flush_of_sled_is_a_true_sync() {
         let dir = tempfile::tempdir().unwrap();
         let db = sled::Config::new().path(dir.path()).flush_every_ms(None).open().unwrap();
         db.insert(b"k", b"v").unwrap();

@@ -275,6 +275,35 @@ fn an_interrupted_first_start_is_begun_again_and_leftovers_are_set_aside() {
     assert!(dir.path().join("state/aside/snap.0000000000000000.generating").exists());
 }
 
+#[test]
+fn a_start_that_was_interrupted_while_it_put_the_state_back_loses_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let Open { store, running, .. } = open(dir.path());
+    let created = ask(|reply| store.create_subscription(draft("acme"), reply)).unwrap();
+    drop(store);
+    running.stop();
+    let at = |name| dir.path().join(name);
+    let moves: [fn(&Path, &Path, &Path); 2] = [
+        |state, _, refused| std::fs::rename(state, refused).unwrap(),
+        |state, copy, refused| {
+            std::fs::rename(state, refused).unwrap();
+            std::fs::rename(copy, state).unwrap();
+        },
+    ];
+    for interrupted_after in moves {
+        std::fs::create_dir(at("state-before-open")).unwrap();
+        copy_dir(&at("state"), &at("state-before-open"));
+        // What is refused may be in any condition.
+        fill(&at("state/db"));
+        interrupted_after(&at("state"), &at("state-before-open"), &at("state-refused"));
+        let Open { store, running, .. } = open(dir.path());
+        assert!(store.subscription(created.id).is_some());
+        assert!(!at("state-refused").exists() && !at("state-before-open").exists());
+        drop(store);
+        running.stop();
+    }
+}
+
 fn cut_in_half(path: &Path) {
     let file = std::fs::File::options().write(true).open(path).unwrap();
     let length = file.metadata().unwrap().len();

@@ -133,6 +133,13 @@ fn what_is_given_up_is_listed_and_delivered_by_hand() {
     assert_eq!(daemon.list("/v1/log?status=failed").len(), 1);
     let by_subscription = format!("/v1/deliveries?state=failed&subscription={}", subscription.id);
     assert_eq!(daemon.list(&by_subscription).len(), 1);
+    // Filters are named like the members that they compare.
+    let event_id = id.as_str().unwrap_or_default();
+    for (filter, wanted) in
+        [("event=call.new", 1), ("event=call.missed", 0), (format!("event_id={event_id}").as_str(), 1)]
+    {
+        assert_eq!(daemon.list(&format!("/v1/deliveries?{filter}")).len(), wanted, "{filter}");
+    }
 
     let before = receiver.requests().len();
     gate.open();

@@ -261,6 +261,21 @@ fn a_bad_configuration_is_refused_by_key_before_anything_starts() {
 }
 
 #[test]
+fn a_file_of_the_configuration_that_cannot_be_used_is_refused_before_anything_starts() {
+    let home = Home::new();
+    let data = home.data().display().to_string();
+    let serve = ["serve", "--listen", "127.0.0.1:0", "--data-dir", &data];
+    for arguments in [&serve[..], &["check-config"]] {
+        let mut command = hookswitch();
+        command.args(arguments);
+        command.env("HOOKSWITCH_NETWORK__EXTRA_CA", "[\"/nonexistent/ca.pem\"]");
+        let exit = run(command).expect(78);
+        assert!(exit.stderr.contains("extra_ca") && exit.stderr.contains("/nonexistent/ca.pem"), "{exit:?}");
+    }
+    assert!(!home.data().exists(), "the data directory was made");
+}
+
+#[test]
 fn a_bad_configuration_from_the_environment_names_the_variable() {
     let mut command = hookswitch();
     let home = Home::new();

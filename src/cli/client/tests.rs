@@ -61,6 +61,9 @@ fn problems_are_told_with_each_fault_on_its_line() {
         {"pointer":"/url","detail":"must be absolute"},{"pointer":"","detail":"is \u001b[31mred"}]}"#;
     let wanted = "Not valid (422): The body has 2 faults.\n  url: must be absolute\n  the document: is \\u{1b}[31mred";
     assert_eq!(failure_after(422, body), wanted);
+    let one = r#"{"status":422,"title":"Not valid","detail":"`/url` is missing","errors":[
+        {"pointer":"/url","detail":"is missing"}]}"#;
+    assert_eq!(failure_after(422, one), "Not valid (422): `/url` is missing");
     assert_eq!(failure_after(404, r#"{"status":404,"title":"Not found"}"#), "Not found (404)");
 }
 

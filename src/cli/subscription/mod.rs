@@ -148,7 +148,7 @@ struct Remove {
     /// Its id
     id: String,
 
-    /// Do not ask
+    /// Do not ask (it asks on a terminal only)
     #[arg(long)]
     yes: bool,
 }

@@ -110,10 +110,11 @@ fn a_patch_changes_what_it_names_and_nothing_else() {
 #[test]
 fn null_resets() {
     let text = r#"{"domain":null,"sources":null,"headers":null,"timeout_ms":null,"max_in_flight":null,
-        "rate_per_second":null,"expire_after":null}"#;
+        "rate_per_second":null,"expire_after":null,"description":null}"#;
     let reset = change(text).unwrap().apply(&subscription(FULL), LATER).unwrap();
     assert_eq!((reset.domain, reset.timeout, reset.max_in_flight, reset.rate_per_second), (None, None, None, None));
-    assert!(reset.sources.is_empty() && reset.headers.is_empty() && reset.expire_after.is_empty());
+    assert!(reset.description.is_empty() && reset.sources.is_empty());
+    assert!(reset.headers.is_empty() && reset.expire_after.is_empty());
     for text in [r#"{"url":null}"#, r#"{"format":null}"#, r#"{"events":null}"#, r#"{"enabled":null}"#] {
         assert_eq!(faults(text).len(), 1, "{text}");
     }

@@ -78,6 +78,8 @@ fn resolving_and_connecting_have_a_limit_of_their_own() {
     let here = Resolver::with_lookup(policy.clone(), Box::new(|_| Ok(vec!["127.0.0.1".parse().unwrap()])));
     let report = Transport::with_parts(SHORT, LONG, here, tls()).post(ONE, &to(&url), None);
     assert_eq!((fault(&report), phases(&report)), (Fault::ConnectTimeout, vec![Phase::Resolve, Phase::Connect]));
+    let Outcome::Failed { detail, .. } = &report.outcome else { panic!("{report:?}") };
+    assert!(detail.contains("TLS handshake"), "{detail}");
     assert!(report.duration < LONG / 4);
 
     let (hold, held) = std::sync::mpsc::channel::<()>();
@@ -188,6 +190,11 @@ fn tls_works_and_its_failures_have_names() {
     assert_eq!(fault(&trusting.post(ONE, &url(&expired), None)), Fault::TlsExpired);
     let elsewhere = Receiver::start_tls("elsewhere.pem", serve);
     assert_eq!(fault(&trusting.post(ONE, &url(&elsewhere), None)), Fault::TlsWrongName);
+    // What `openssl req -x509` makes, and what people try first.
+    let home_made = Receiver::start_tls("self-signed.pem", serve);
+    let report = trusting.post(ONE, &url(&home_made), None);
+    let Outcome::Failed { fault: Fault::TlsUnknownIssuer, detail } = &report.outcome else { panic!("{report:?}") };
+    assert!(detail.contains("signed itself"), "{detail}");
     let plain = Receiver::start(|talk| {
         talk.send("HTTP/1.1 400 Bad Request\r\n\r\n").ok();
     });
