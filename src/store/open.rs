@@ -13,6 +13,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
+use tracing::subscriber::{NoSubscriber, with_default};
+
 use crate::core::time::Timestamp;
 
 use super::journal::{Journal, Writer};
@@ -254,7 +256,9 @@ fn open_sled(dir: &Path, cache_bytes: u64, fresh: bool) -> Result<sled::Db, Open
         set_leftovers_aside(&path).map_err(|error| OpenError::io(&path, &error))?;
     }
     let config = sled::Config::new().path(&path).cache_capacity(cache_bytes).flush_every_ms(None);
-    let opened = catch_unwind(AssertUnwindSafe(|| config.open()));
+    // Its panic over a damaged database is no bug of ours, and what it says helps nobody: it is not reported.
+    let quietly = NoSubscriber::default();
+    let opened = with_default(quietly, || catch_unwind(AssertUnwindSafe(|| config.open())));
     let db = match opened {
         Ok(Ok(db)) => db,
         Ok(Err(error)) => return Err(OpenError::damaged(dir, format!("its state database does not open: {error}"))),
