@@ -131,12 +131,18 @@ const COPIED_MOST: u64 = 256 << 20;
 
 impl Before {
     fn keep(dir: &Path) -> io::Result<Self> {
-        let copy = dir.join("state-before-open");
-        if copy.exists() {
-            // An opening was interrupted, which sled itself recovers from.
-            fs::remove_dir_all(&copy)?;
+        let (copy, state, refused) = (dir.join("state-before-open"), dir.join("state"), dir.join("state-refused"));
+        if copy.exists() && !state.exists() {
+            // A putting back was interrupted.
+            fs::rename(&copy, &state)?;
+            place::sync_dir(dir)?;
         }
-        let state = dir.join("state");
+        for left in [&copy, &refused] {
+            if left.exists() {
+                // An opening was interrupted, which sled itself recovers from.
+                fs::remove_dir_all(left)?;
+            }
+        }
         if fs::metadata(state.join("db")).is_ok_and(|db| db.len() <= COPIED_MOST) {
             copy_dir(&state, &copy)?;
         }
@@ -149,8 +155,13 @@ impl Before {
 
     fn put_back(&self, dir: &Path) -> io::Result<()> {
         if self.0.exists() {
-            fs::remove_dir_all(dir.join("state"))?;
-            fs::rename(&self.0, dir.join("state"))?;
+            let (state, refused) = (dir.join("state"), dir.join("state-refused"));
+            // Whenever this is interrupted, one of the two is there as a whole, and on the disk.
+            sync_names(&self.0)?;
+            fs::rename(&state, &refused)?;
+            fs::rename(&self.0, &state)?;
+            place::sync_dir(dir)?;
+            fs::remove_dir_all(refused)?;
         }
         Ok(())
     }
@@ -397,6 +408,21 @@ mod tests {
         fs::write(dir.path().join("unfinished.new"), "").unwrap();
         prepare(dir.path(), Timestamp::from_millis(1)).unwrap();
         assert!(dir.path().join("journal/000001.log").exists());
+    }
+
+    #[test]
+    fn a_putting_back_that_was_interrupted_is_ended_by_the_next_start() {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, bytes) in [("state-before-open", "as it was"), ("state-refused", "written over")] {
+            fs::create_dir(dir.path().join(name)).unwrap();
+            fs::write(dir.path().join(name).join("db"), bytes).unwrap();
+        }
+        let before = Before::keep(dir.path()).unwrap();
+        assert_eq!(fs::read(dir.path().join("state/db")).unwrap(), b"as it was");
+        fs::write(dir.path().join("state/db"), "written over").unwrap();
+        before.put_back(dir.path()).unwrap();
+        assert_eq!(fs::read(dir.path().join("state/db")).unwrap(), b"as it was");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 
     #[test]
