@@ -432,6 +432,21 @@ mod tests {
     }
 
     #[test]
+    fn a_putting_back_that_was_interrupted_is_ended_by_the_next_start() {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, bytes) in [("state-before-open", "as it was"), ("state-refused", "written over")] {
+            fs::create_dir(dir.path().join(name)).unwrap();
+            fs::write(dir.path().join(name).join("db"), bytes).unwrap();
+        }
+        let before = Before::keep(dir.path()).unwrap();
+        assert_eq!(fs::read(dir.path().join("state/db")).unwrap(), b"as it was");
+        fs::write(dir.path().join("state/db"), "written over").unwrap();
+        before.put_back(dir.path()).unwrap();
+        assert_eq!(fs::read(dir.path().join("state/db")).unwrap(), b"as it was");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
     fn a_directory_that_is_marked_as_holding_data_can_be_opened_from_then_on() {
         let dir = tempfile::tempdir().unwrap();
         prepare(dir.path(), Timestamp::from_millis(1)).unwrap();

@@ -237,21 +237,8 @@ fn places(story: &Story, cuts: usize, random: &mut Random) -> Vec<usize> {
         }
         drop(disk.process_ended(&life.trace, &life.seen));
     }
-    let focused = story.focus.and_then(|name| made_at(story, name));
-    if let Some(middle) = focused {
-        // Nine of ten near by.
-        let near = middle.saturating_sub(NEAR)..(middle + NEAR).min(reach.len());
-        let mut sum = 0;
-        let mut before = 0;
-        let inside = reach[near.end - 1] - near.start.checked_sub(1).map_or(0, |at| reach[at]);
-        let times = (9 * total / inside.max(1)).max(1);
-        for (at, until) in reach.iter_mut().enumerate() {
-            let own = *until - before;
-            before = *until;
-            sum += if near.contains(&at) { own * times } else { own };
-            *until = sum;
-        }
-        total = sum;
+    if let Some(middle) = story.focus.and_then(|name| made_at(story, name)) {
+        total = favour_near(&mut reach, middle);
     }
     let mut chosen: Vec<usize> = (0..cuts)
         .map(|_| {
@@ -261,6 +248,22 @@ fn places(story: &Story, cuts: usize, random: &mut Random) -> Vec<usize> {
         .collect();
     chosen.sort_unstable();
     chosen
+}
+
+/// Makes nine of ten cuts fall near a moment. `reach` are the sums of the moments' weights; gives the last.
+fn favour_near(reach: &mut [usize], middle: usize) -> usize {
+    let near = middle.saturating_sub(NEAR)..(middle + NEAR).min(reach.len());
+    let all = reach.last().copied().unwrap_or(0);
+    let inside = reach[near.end - 1] - near.start.checked_sub(1).map_or(0, |at| reach[at]);
+    let times = (9 * all / inside.max(1)).max(1);
+    let (mut sum, mut before) = (0, 0);
+    for (at, until) in reach.iter_mut().enumerate() {
+        let own = *until - before;
+        before = *until;
+        sum += if near.contains(&at) { own * times } else { own };
+        *until = sum;
+    }
+    sum
 }
 
 /// After how many moments a file is made.

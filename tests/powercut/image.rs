@@ -26,10 +26,6 @@ pub(crate) enum Left {
     Torn,
 }
 
-impl Left {
-    pub(crate) const ALL: [Self; 4] = [Self::Durable, Self::Everything, Self::Some, Self::Torn];
-}
-
 impl fmt::Display for Left {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

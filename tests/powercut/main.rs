@@ -17,6 +17,11 @@
 //! lives; have a log in which each entry is a request that came and was so answered, and nothing is delivered twice; go on with
 //! later ids and fresh sequence numbers. Some recoveries are recorded and cut in their turn.
 //!
+//! Two recordings (four for a thousand cuts or more) are of an ordinary load; one more ([`rotation`]) is of the moment in which
+//! the journal begins a new file.
+//!
+//! **Kills** ([`kill`]) do without a model: kill -9 under load, again and again, also of a daemon that is just starting.
+//!
 //! **The tool bites**: where the `fdatasync` that sled's flush becomes, the journal's, or the directories' syncs are taken for
 //! nothing, the same checks must find bad images.
 //!
@@ -27,28 +32,33 @@
 //! Without strace the cuts are skipped, and say so, unless `HOOKSWITCH_NEED_STRACE=1`.
 
 #![allow(clippy::unwrap_used, reason = "a test's helpers fail by panicking, as tests do")]
-#![allow(dead_code, reason = "the harness is that of the end-to-end tests, and not all of it is used here")]
 
+#[allow(dead_code, reason = "shared with the end-to-end tests")]
 #[path = "../harness/client.rs"]
 mod client;
 mod cut;
+#[allow(dead_code, reason = "shared with the end-to-end tests")]
 #[path = "../harness/daemon.rs"]
 mod daemon;
 mod disk;
 mod image;
 mod kill;
 mod past;
+#[allow(dead_code, reason = "shared with the end-to-end tests")]
 #[path = "../harness/platform.rs"]
 mod platform;
 mod random;
+#[allow(dead_code, reason = "shared with the end-to-end tests")]
 #[path = "../harness/receiver.rs"]
 mod receiver;
 mod recording;
 mod replay;
 mod rotation;
 mod trace;
+#[allow(dead_code, reason = "shared with the end-to-end tests")]
 #[path = "../harness/wait.rs"]
 mod wait;
+#[allow(dead_code, reason = "shared with the end-to-end tests")]
 #[path = "../harness/wire.rs"]
 mod wire;
 

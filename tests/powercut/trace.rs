@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Where a name is looked up: in an open directory, or from the root.
 pub(crate) type From = Option<i32>;
@@ -56,11 +56,6 @@ pub(crate) const TRACED: &str = "open,creat,openat,openat2,close,dup,dup2,dup3,f
     rename,renameat,renameat2,unlink,unlinkat,rmdir,mkdir,mkdirat,link,linkat,symlink,symlinkat,sendto,sendmsg";
 
 impl Trace {
-    pub(crate) fn read(file: &Path) -> Result<Self, String> {
-        let text = std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
-        Self::parse(&text)
-    }
-
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let mut trace = Self::default();
         let mut open: HashMap<&str, (usize, &str)> = HashMap::new();
@@ -254,10 +249,8 @@ fn calls_are_read_with_their_bytes_and_their_order() {
         "Write { fd: 5, at: None, bytes: [67] } None",
     ];
     assert_eq!(shown, wanted);
-    let order = [(0, 0), (1, 0), (0, 1), (1, 1), (0, 2), (1, 2)];
-    let moments: Vec<_> = trace.moments[..8].to_vec();
     use Moment::{Begin, End};
-    assert_eq!(moments, [Begin(0), End(0), Begin(1), Begin(2), End(2), End(1), Begin(3), End(3)], "{order:?}");
+    assert_eq!(trace.moments[..8], [Begin(0), End(0), Begin(1), Begin(2), End(2), End(1), Begin(3), End(3)]);
     assert!(Trace::parse("7  pwritev2(5, ...) = 3\n").is_err(), "a call that the model does not know is refused");
     assert!(Trace::parse("7  write(5, \"\\x41\"..., 9) = 9\n").is_err(), "bytes that are missing are noticed");
 }
