@@ -360,6 +360,7 @@ impl Idle {
             notes: Vec::new(),
             changes: Vec::new(),
             swept: None,
+            to_sweep: 0,
             errands: Errands::default(),
         };
         let committer = Committer {
