@@ -2,6 +2,7 @@
 
 mod checkpoint;
 mod committer;
+mod deadline;
 mod desk;
 mod frame;
 mod journal;

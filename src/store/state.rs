@@ -19,6 +19,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use self::layer::{Layer, Overlay, Range};
+use super::deadline;
 use super::place::Damage;
 use super::record::{self, Applied};
 
@@ -212,16 +213,21 @@ impl State {
             }
             bytes += key.len() + value.map_or(0, <[u8]>::len);
             if bytes >= BATCH_BYTES {
-                self.db.apply_batch(std::mem::take(&mut batch))?;
-                self.db.flush()?;
+                self.write(std::mem::take(&mut batch))?;
                 bytes = 0;
             }
         }
         batch.insert(APPLIED, record::encode(&applied));
-        self.db.apply_batch(batch)?;
-        self.db.flush()?;
+        self.write(batch)?;
         self.layers_mut().frozen = None;
         Ok(())
+    }
+
+    /// Writes one batch and syncs it.
+    fn write(&self, batch: sled::Batch) -> Result<(), StateError> {
+        let db = self.db.clone();
+        let write = move || db.apply_batch(batch).and_then(|()| db.flush());
+        deadline::within(deadline::OF_A_WRITE, write).map_err(StateError)?.map(drop).map_err(StateError::from)
     }
 
     /// Keeps sled as the last checkpoint left it for as long as the guard lives. Changes go on in

@@ -390,8 +390,10 @@ impl Running {
         if self.thread.join().is_err() {
             tracing::error!("the committer ended in a panic");
         }
-        if let Err(error) = open::note_length(&self.store.shared.dir) {
-            tracing::warn!("the length of the state database could not be noted: {error}");
+        if let Ok(Some(applied)) = self.store.shared.state.applied()
+            && let Err(error) = open::note_reached(&self.store.shared.dir, applied)
+        {
+            tracing::warn!("how far the state database is could not be noted: {error}");
         }
     }
 }
