@@ -390,9 +390,7 @@ impl Running {
         if self.thread.join().is_err() {
             tracing::error!("the committer ended in a panic");
         }
-        if let Ok(Some(applied)) = self.store.shared.state.applied()
-            && let Err(error) = open::note_reached(&self.store.shared.dir, applied)
-        {
+        if let Err(error) = open::note_reached(&self.store.shared.dir, self.store.shared.state.durable()) {
             tracing::warn!("how far the state database is could not be noted: {error}");
         }
     }
