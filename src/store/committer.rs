@@ -267,6 +267,8 @@ impl Committer {
     /// Begins a checkpoint if one is due and none is under way; waits for that one if it falls
     /// too far behind.
     fn checkpoint_if_due(&mut self, checkpointer: &Checkpointer, dirty: &mut Dirty) -> Result<(), String> {
+        let now = (self.listeners.clock)();
+        self.desk.sweep(now, false).map_err(|error| error.to_string())?;
         let gathered = self.desk.state.gathered();
         if !dirty.is_due(gathered) {
             return Ok(());
@@ -275,8 +277,7 @@ impl Committer {
             checkpointer.settle()?;
         }
         if checkpointer.is_free() {
-            let now = (self.listeners.clock)();
-            self.desk.sweep(now).map_err(|error| error.to_string())?;
+            self.desk.sweep(now, true).map_err(|error| error.to_string())?;
             checkpointer.begin(self.applied);
             *dirty = Dirty::default();
         } else {

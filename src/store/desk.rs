@@ -23,8 +23,10 @@ use super::step::{self, Step, lock};
 use super::tidy::Errands;
 use super::{Accepted, Change, Finish, Health, Settings, WriteError, keys, query};
 
-/// How many producers' ids are looked at between two checkpoints.
+/// How many producers' ids are looked at in one go, and between two checkpoints at least.
 const SWEPT_AT_ONCE: usize = 512;
+/// How many are looked at for each new one: so there are never many more than twice those of the window.
+const SWEPT_FOR_EACH: usize = 2;
 
 /// Turns commands into steps.
 pub(super) struct Desk {
@@ -45,6 +47,8 @@ pub(super) struct Desk {
     pub(super) swept: Option<Vec<u8>>,
     /// Whether there may be something for [`Desk::tidy`] to do.
     pub(super) untidy: bool,
+    /// How many of them are to be looked at.
+    pub(super) to_sweep: usize,
     /// What else is done little by little.
     pub(super) errands: Errands,
 }
@@ -91,6 +95,7 @@ impl Desk {
             steps.push(Step::Accepted(event.id, AcceptedRecord::new(&event, &deliveries)));
             owed.extend(deliveries);
         }
+        self.to_sweep += SWEPT_FOR_EACH * first_seen.len();
         self.write(steps)?;
         if !owed.is_empty() {
             self.changes.push(Change::Owed(owed));
@@ -319,9 +324,14 @@ impl Desk {
         Ok(Ok(entry.id))
     }
 
-    /// Forgets some of the producers' ids whose window is over. They are not worth a step: what is
-    /// forgotten twice, or not at all for now, changes nothing that anybody sees.
-    pub(super) fn sweep(&mut self, now: Timestamp) -> Result<(), StateError> {
+    /// Forgets some of the producers' ids whose window is over, if it is time: between two checkpoints,
+    /// or when many are new. They are not worth a step: what is forgotten twice, or not at all for now,
+    /// changes nothing that anybody sees.
+    pub(super) fn sweep(&mut self, now: Timestamp, checkpoint: bool) -> Result<(), StateError> {
+        if !checkpoint && self.to_sweep < SWEPT_AT_ONCE {
+            return Ok(());
+        }
+        self.to_sweep = self.to_sweep.saturating_sub(SWEPT_AT_ONCE);
         let found = self.state.scan(&[keys::PRODUCER], self.swept.as_deref(), SWEPT_AT_ONCE)?;
         self.swept = found.last().map(|(key, _)| key.clone());
         for (key, value) in found {

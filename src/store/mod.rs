@@ -53,6 +53,7 @@
 
 mod checkpoint;
 mod committer;
+mod deadline;
 mod desk;
 mod frame;
 mod journal;

@@ -17,6 +17,7 @@ use tracing::subscriber::{NoSubscriber, with_default};
 
 use crate::core::time::Timestamp;
 
+use super::deadline;
 use super::journal::{Journal, Writer};
 use super::keys;
 use super::ledger::Ledger;
@@ -34,8 +35,12 @@ const FORMAT_VERSION: u32 = 1;
 const UNFINISHED: &str = "unfinished";
 /// What a directory may hold before there is data in it.
 const HARMLESS: [&str; 5] = ["lock", "admin.token", "admin.token.new", "lost+found", "unfinished.new"];
-/// The file in `state/` with the least length that the database file must have.
+/// The file in `state/` that says which group commit the database has taken in at least.
+const REACHED: &str = "reached";
+/// The file in `state/` with the length that the database file was seen to have.
 const LENGTH: &str = "length";
+/// The length of sled's segments; its file becomes shorter by whole ones.
+const SEGMENT: u64 = 512 << 10;
 
 /// Why a data directory was not opened. Says which file, what is wrong with it, and what to do.
 #[derive(Debug)]
@@ -122,7 +127,7 @@ fn open_parts(dir: &Path, cache_bytes: u64, fresh: bool) -> Result<Opened, OpenE
         finish(dir).map_err(|error| OpenError::io(dir, &error))?;
     }
     let opened = recover(dir, state)?;
-    note_length(dir).map_err(|error| OpenError::io(&dir.join("state"), &error))?;
+    note_reached(dir, opened.applied).map_err(|error| OpenError::io(&dir.join("state"), &error))?;
     Ok(opened)
 }
 
@@ -242,7 +247,7 @@ fn prepare(dir: &Path, now: Timestamp) -> Result<(), OpenError> {
 
 /// From here on there must be data, and all that later starts ask for must be there already: a cut may come right after.
 fn finish(dir: &Path) -> io::Result<()> {
-    note_length(dir)?;
+    note_reached(dir, Applied::default())?;
     place::replace_file(&dir.join(FORMAT), format!("hookswitch data, format {FORMAT_VERSION}\n").as_bytes())?;
     fs::remove_file(dir.join(UNFINISHED))?;
     place::sync_dir(dir)
@@ -270,24 +275,46 @@ fn open_sled(dir: &Path, cache_bytes: u64, fresh: bool) -> Result<sled::Db, Open
     Ok(db)
 }
 
-/// sled opens a file that was cut short as an empty database, and writes over it: so the file must
-/// have at least the length that it was seen to have.
+/// sled opens a file that was cut short as an empty database, and writes over it: so the file must have at
+/// least the length that it was seen to have. Beyond one segment sled makes it shorter by itself, too.
 fn check_length(state: &Path) -> Result<(), String> {
     let file = state.join("db");
     let length = fs::metadata(&file).map_err(|error| format!("its file state/db cannot be read: {error}"))?.len();
     let text = fs::read_to_string(state.join(LENGTH)).map_err(|error| format!("its file state/{LENGTH}: {error}"))?;
-    let least: u64 = text.trim_end().parse().map_err(|_| format!("its file state/{LENGTH} is damaged"))?;
+    let seen: u64 = text.trim_end().parse().map_err(|_| format!("its file state/{LENGTH} is damaged"))?;
+    let least = seen.min(SEGMENT);
     if length < least {
         return Err(format!("its file state/db has {length} bytes and must have at least {least}"));
     }
     Ok(())
 }
 
-/// Notes how long the database file is by now.
-pub(super) fn note_length(dir: &Path) -> io::Result<()> {
-    let state = dir.join("state");
-    let length = fs::metadata(state.join("db"))?.len();
-    place::replace_file(&state.join(LENGTH), format!("{length}\n").as_bytes())
+/// A longer file that was cut may open as what it was before. What is missing then is taken from the journal
+/// again, as far as that goes back; but it must not be older than what it was seen to be.
+fn check_reached(dir: &Path, applied: Applied) -> Result<(), OpenError> {
+    let path = dir.join("state").join(REACHED);
+    let reached = match fs::read_to_string(&path) {
+        Ok(text) => {
+            text.trim_end().parse::<u64>().map_err(|_| OpenError::damaged(dir, "its file state/reached is damaged"))?
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+        Err(error) => return Err(OpenError::io(&path, &error)),
+    };
+    if applied.batch < reached {
+        let what = format!(
+            "its state database ends with group commit {} and was further, at {reached}: a part of state/db is gone",
+            applied.batch
+        );
+        return Err(OpenError::damaged(dir, what));
+    }
+    Ok(())
+}
+
+/// Notes how long the database file is by now, and how far the database.
+pub(super) fn note_reached(dir: &Path, applied: Applied) -> io::Result<()> {
+    let length = fs::metadata(dir.join("state/db"))?.len();
+    place::replace_file(&dir.join("state").join(LENGTH), format!("{length}\n").as_bytes())?;
+    place::replace_file(&dir.join("state").join(REACHED), format!("{}\n", applied.batch).as_bytes())
 }
 
 /// A snapshot that a crash left half written keeps sled from opening for ever: it is moved to
@@ -332,8 +359,13 @@ fn prove_sync(dir: &Path, db: &sled::Db) -> Result<(), OpenError> {
     let failed = |error: sled::Error| OpenError::damaged(dir, format!("its state database cannot be written: {error}"));
     let before = db.get(keys::OPENED).map_err(failed)?;
     let opened = before.and_then(|value| value.as_ref().try_into().ok().map(u64::from_be_bytes)).unwrap_or(0);
-    db.insert(keys::OPENED, &(opened + 1).to_be_bytes()).map_err(failed)?;
-    if sync::prove(|| db.flush().map(drop)).map_err(failed)? {
+    let written = db.clone();
+    let write = move || {
+        written.insert(keys::OPENED, &(opened + 1).to_be_bytes())?;
+        sync::prove(|| written.flush().map(drop))
+    };
+    let stuck = |why| OpenError::damaged(dir, format!("its state database cannot be written: {why}"));
+    if deadline::within(deadline::OF_A_WRITE, write).map_err(stuck)?.map_err(failed)? {
         return Ok(());
     }
     Err(OpenError(
@@ -348,6 +380,7 @@ fn recover(dir: &Path, state: State) -> Result<Opened, OpenError> {
     let damaged = |what: &dyn fmt::Display| OpenError::damaged(dir, what);
     let applied = state.applied().map_err(|error| damaged(&error))?;
     let mut applied = applied.ok_or_else(|| damaged(&"its state database does not say how far it is"))?;
+    check_reached(dir, applied)?;
     let ledger = Mutex::new(read_ledger(&state, applied).map_err(|error| damaged(&error))?);
     let from = applied;
     let (journal, writer) = Journal::open(&dir.join("journal"), from, &mut |head, payload, position| {

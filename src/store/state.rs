@@ -19,6 +19,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use self::layer::{Layer, Overlay, Range};
+use super::deadline;
 use super::place::Damage;
 use super::record::{self, Applied};
 
@@ -51,6 +52,8 @@ pub(super) struct State {
     /// Whether recovery is over. Until then a key of which the journal says that it is new may be
     /// in sled already.
     live: AtomicBool,
+    /// What the last checkpoint that was written said.
+    durable: Mutex<Applied>,
 }
 
 /// sled said no, or the disk did.
@@ -72,7 +75,7 @@ impl From<sled::Error> for StateError {
 impl State {
     pub(super) fn new(db: sled::Db) -> Self {
         let (layers, settled, writing) = (RwLock::default(), RwLock::default(), Mutex::default());
-        Self { db, layers, settled, writing, live: false.into() }
+        Self { db, layers, settled, writing, live: false.into(), durable: Mutex::default() }
     }
 
     /// The value of `key`.
@@ -212,16 +215,22 @@ impl State {
             }
             bytes += key.len() + value.map_or(0, <[u8]>::len);
             if bytes >= BATCH_BYTES {
-                self.db.apply_batch(std::mem::take(&mut batch))?;
-                self.db.flush()?;
+                self.write(std::mem::take(&mut batch))?;
                 bytes = 0;
             }
         }
         batch.insert(APPLIED, record::encode(&applied));
-        self.db.apply_batch(batch)?;
-        self.db.flush()?;
+        self.write(batch)?;
+        *self.durable.lock().unwrap_or_else(PoisonError::into_inner) = applied;
         self.layers_mut().frozen = None;
         Ok(())
+    }
+
+    /// Writes one batch and syncs it.
+    fn write(&self, batch: sled::Batch) -> Result<(), StateError> {
+        let db = self.db.clone();
+        let write = move || db.apply_batch(batch).and_then(|()| db.flush());
+        deadline::within(deadline::OF_A_WRITE, write).map_err(StateError)?.map(drop).map_err(StateError::from)
     }
 
     /// Keeps sled as the last checkpoint left it for as long as the guard lives. Changes go on in
@@ -237,10 +246,10 @@ impl State {
         applied.map(Some).ok_or_else(|| StateError("the record of how far it is cannot be read".to_owned()))
     }
 
-    /// The journal file up to which the last checkpoint, which is on the disk, has taken all in.
-    pub(super) fn taken_in(&self) -> Result<u32, StateError> {
-        let _settled = self.hold();
-        Ok(self.applied()?.map_or(0, |applied| applied.segment))
+    /// How far the journal is taken in on the disk, for sure. sled answers with what it was given, also
+    /// where it could not write it.
+    pub(super) fn durable(&self) -> Applied {
+        *self.durable.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn layers(&self) -> RwLockReadGuard<'_, Layers> {
@@ -306,6 +315,18 @@ mod tests {
                 prop_assert_eq!(state.scan(b"q", Some(&key), 2).unwrap(), after);
             }
         }
+    }
+
+    #[test]
+    fn only_a_checkpoint_that_was_written_counts() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = open(dir.path());
+        let at = |segment| Applied { segment, ..Applied::default() };
+        state.checkpoint(at(3)).unwrap();
+        assert_eq!(state.durable(), at(3));
+        // sled has been given it, and was not asked to write it yet.
+        state.db.insert(APPLIED, record::encode(&at(4))).unwrap();
+        assert_eq!((state.applied().unwrap(), state.durable()), (Some(at(4)), at(3)));
     }
 
     #[test]

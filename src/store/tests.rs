@@ -232,7 +232,7 @@ fn a_directory_that_cannot_be_right_is_refused_and_left_as_it_is() {
     drop(store);
     running.stop();
     type Spoil = fn(&Path);
-    let cases: [(&str, Spoil, &str); 8] = [
+    let cases: [(&str, Spoil, &str); 10] = [
         (
             "a newer format",
             |dir| std::fs::write(dir.join("FORMAT"), "hookswitch data, format 2\n").unwrap(),
@@ -242,6 +242,12 @@ fn a_directory_that_cannot_be_right_is_refused_and_left_as_it_is() {
         ("no FORMAT", |dir| std::fs::remove_file(dir.join("FORMAT")).unwrap(), "no file FORMAT"),
         ("no state", |dir| std::fs::remove_dir_all(dir.join("state")).unwrap(), "state/db"),
         ("state cut short", |dir| cut_in_half(&dir.join("state/db")), "must have at least"),
+        ("state older", |dir| std::fs::write(dir.join("state/reached"), "999999\n").unwrap(), "and was further"),
+        (
+            "journal begun later",
+            |dir| std::fs::write(dir.join("journal/first"), "2\n").unwrap(),
+            "000001.log is missing: the state database",
+        ),
         ("state of rubbish", |dir| fill(&dir.join("state/db")), "state/"),
         (
             "no journal file",

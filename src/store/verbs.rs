@@ -405,6 +405,7 @@ impl Idle {
             swept: None,
             // What was under way when the store was closed goes on.
             untidy: true,
+            to_sweep: 0,
             errands: Errands::default(),
         };
         let committer = Committer {
@@ -434,8 +435,8 @@ impl Running {
         if self.thread.join().is_err() {
             tracing::error!("the committer ended in a panic");
         }
-        if let Err(error) = open::note_length(&self.store.shared.dir) {
-            tracing::warn!("the length of the state database could not be noted: {error}");
+        if let Err(error) = open::note_reached(&self.store.shared.dir, self.store.shared.state.durable()) {
+            tracing::warn!("how far the state database is could not be noted: {error}");
         }
     }
 }

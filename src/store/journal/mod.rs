@@ -137,6 +137,10 @@ impl Journal {
         let numbers = numbers_in(dir)?;
         let newest = numbers.last().copied().unwrap_or(0).max(applied.segment).max(1);
         let first = prune::first(dir)?.or_else(|| numbers.first().copied()).unwrap_or(newest);
+        if applied.segment > 0 && applied.segment < first {
+            let detail = "is missing: the state database has not taken it in to its end";
+            return Err(Damage::new(&segment::path_of(dir, applied.segment), detail));
+        }
         let mut segments = BTreeMap::new();
         for number in first..=newest {
             if !numbers.contains(&number) {

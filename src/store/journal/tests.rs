@@ -224,8 +224,8 @@ fn half(head: Head, _: &[u8]) -> Result<Fate, Damage> {
 fn a_file_is_written_again_under_its_readers_and_the_oldest_is_dropped() {
     let dir = tempfile::tempdir().unwrap();
     let (journal, mut writer) = filled(dir.path());
-    let stale = std::fs::read(dir.path().join("000002.idx")).unwrap();
     let of_second = journal.outlines()[1].1;
+    let stale = std::fs::read(dir.path().join("000002.idx")).unwrap();
     let survey = journal.survey(2, &mut half, &mut || true).unwrap();
     assert!(survey.gone > 0 && survey.kept.abs_diff(survey.gone) < 500, "{survey:?}");
     // While somebody reads, the newest first, all files but the newest are pruned.

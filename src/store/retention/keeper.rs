@@ -114,8 +114,7 @@ impl Keeper {
     fn look(&self, stop: &Stop) -> Result<(), Unpruned> {
         let now = (self.clock)();
         self.inbox.end_what_is_over(self.journal.newest_is_older_than(now, self.rules.file_age())?);
-        let taken_in = self.state.taken_in().map_err(Damage::from)?;
-        let before = taken_in.min(self.introduced.load(Ordering::Acquire));
+        let before = self.state.durable().segment.min(self.introduced.load(Ordering::Acquire));
         let outlines = self.journal.outlines();
         let mut first = outlines.first().map_or(0, |(number, _)| *number);
         let mut failed = None;
