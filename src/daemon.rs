@@ -147,9 +147,10 @@ impl Daemon {
             dispatch_settings(config),
             Arc::new(now),
             inbox.clone(),
-            fatal(&ask, Cause::Bug),
+            dispatcher_ended(&ask),
         );
-        let dispatcher = dispatcher.map_err(|error| Fatal::new(Cause::Store, error))?;
+        let no_thread = |error| Fatal::new(Cause::Failed, format!("a sender thread cannot be started: {error}"));
+        let dispatcher = dispatcher.map_err(no_thread)?;
         let store = idle.store().clone();
         let (noted, store_failed) = (failed.clone(), fatal(&ask, Cause::Store));
         let committer = idle.start(
@@ -243,6 +244,15 @@ fn fatal(ask: &Sender<End>, cause: Cause) -> impl Fn(String) + Send + use<> {
         let ask = ask.lock().unwrap_or_else(PoisonError::into_inner);
         // If nobody listens the daemon has ended already.
         drop(ask.send(End::Fatal(Fatal::new(cause, message))));
+    }
+}
+
+/// Reports why the dispatcher ended.
+fn dispatcher_ended(ask: &Sender<End>) -> impl FnOnce(dispatch::Ended) + Send + use<> {
+    let (bug, store) = (fatal(ask, Cause::Bug), fatal(ask, Cause::Store));
+    move |ended| match ended {
+        dispatch::Ended::Panicked => bug("the dispatcher panicked".to_owned()),
+        dispatch::Ended::Unreadable(why) => store(format!("what is owed cannot be read: {why}")),
     }
 }
 

@@ -22,8 +22,8 @@ use super::checkpoint::Checkpointer;
 use super::desk::Desk;
 use super::journal::Writer;
 use super::record::Applied;
-use super::step;
 use super::{Accepted, Busy, Change, Finish, Reply, WriteError};
+use super::{counts, step};
 
 /// How many commands may wait.
 const MOST_WAITING: usize = 4096;
@@ -240,7 +240,7 @@ impl Committer {
         if checkpointer.is_free() {
             let now = (self.listeners.clock)();
             self.desk.sweep(now).map_err(|error| error.to_string())?;
-            checkpointer.begin(self.applied);
+            checkpointer.begin(counts::mark(self.applied, &self.desk.ledger));
             *dirty = Dirty::default();
         } else {
             // It is asked again then.
@@ -251,7 +251,7 @@ impl Committer {
 
     fn last_checkpoint(&self, checkpointer: &Checkpointer) -> Result<(), String> {
         checkpointer.settle()?;
-        checkpointer.begin(self.applied);
+        checkpointer.begin(counts::mark(self.applied, &self.desk.ledger));
         checkpointer.settle()
     }
 

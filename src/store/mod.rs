@@ -2,6 +2,7 @@
 
 mod checkpoint;
 mod committer;
+mod counts;
 mod desk;
 mod frame;
 mod journal;
@@ -183,6 +184,8 @@ pub struct Health {
     pub failures: u32,
     /// The last success.
     pub last_success: Option<Timestamp>,
+    /// How long that attempt took.
+    pub answer: Option<Duration>,
 }
 
 /// How many deliveries stand where.

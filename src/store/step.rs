@@ -12,7 +12,7 @@ use super::frame::{self, Head};
 use super::journal::{self, kind};
 use super::keys;
 use super::ledger::Ledger;
-use super::record::{self, Accepted, DeliveryRecord, Effect, Logged, SubscriptionRecord};
+use super::record::{self, Accepted, Before, DeliveryRecord, Effect, Logged, SubscriptionRecord};
 use super::state::{State, StateError};
 
 /// One thing that happened.
@@ -25,8 +25,8 @@ pub(super) enum Step {
     Subscription(Box<SubscriptionRecord>),
     /// Nothing is left of the deleted subscription with this number.
     SubscriptionRemoved(u32),
-    /// A delivery is owed again.
-    Requeued(DeliveryRecord),
+    /// A delivery is owed again; where it stood before.
+    Requeued(DeliveryRecord, Before),
 }
 
 impl Step {
@@ -37,7 +37,7 @@ impl Step {
             Self::Logged(id, logged) => (kind::LOGGED, id.bits(), journal::logged_keys(logged)),
             Self::Subscription(_) => (kind::SUBSCRIPTION, 0, Vec::new()),
             Self::SubscriptionRemoved(_) => (kind::SUBSCRIPTION_REMOVED, 0, Vec::new()),
-            Self::Requeued(_) => (kind::REQUEUED, 0, Vec::new()),
+            Self::Requeued(..) => (kind::REQUEUED, 0, Vec::new()),
         };
         let head = Head { version: record::VERSION, kind, continues, batch, id };
         frame::encode(out, head, |out| match self {
@@ -45,7 +45,7 @@ impl Step {
             Self::Logged(_, logged) => record::encode_into(out, &**logged),
             Self::Subscription(subscription) => record::encode_into(out, &**subscription),
             Self::SubscriptionRemoved(number) => record::encode_into(out, number),
-            Self::Requeued(delivery) => record::encode_into(out, delivery),
+            Self::Requeued(delivery, before) => record::encode_into(out, &(delivery, before)),
         });
         (id, keys)
     }
@@ -60,36 +60,38 @@ impl Step {
             kind::LOGGED => record::decode(payload).map(|it| Self::Logged(AttemptId::from_bits(head.id), Box::new(it))),
             kind::SUBSCRIPTION => record::decode(payload).map(|it| Self::Subscription(Box::new(it))),
             kind::SUBSCRIPTION_REMOVED => record::decode(payload).map(Self::SubscriptionRemoved),
-            kind::REQUEUED => record::decode(payload).map(Self::Requeued),
+            kind::REQUEUED => record::decode(payload).map(|(delivery, before)| Self::Requeued(delivery, before)),
             _ => None,
         }
     }
 
     /// Makes the step's changes in the state and in the ledger.
-    pub(super) fn apply(self, state: &State, ledger: &Mutex<Ledger>) -> Result<(), StateError> {
+    pub(super) fn apply(self, state: &State, ledger: &Mutex<Ledger>) {
         match self {
             Self::Accepted(id, accepted) => apply_accepted(id, &accepted, state, ledger),
-            Self::Logged(_, logged) => logged.effect.map_or(Ok(()), |effect| apply_effect(effect, state, ledger)),
-            Self::Subscription(subscription) => {
-                put_subscription(*subscription, state, ledger);
-                Ok(())
+            Self::Logged(_, logged) => {
+                if let Some(effect) = logged.effect {
+                    apply_effect(effect, state, ledger);
+                }
             }
+            Self::Subscription(subscription) => put_subscription(*subscription, state, ledger),
             Self::SubscriptionRemoved(number) => {
                 state.put_pieces(&keys::numbered(keys::SUBSCRIPTION, number), &[], keys::SUBSCRIPTION_PIECES);
                 state.remove(keys::health(number));
                 state.remove(keys::next_sequence(number));
+                state.remove(keys::counts(number));
                 lock(ledger).remove(number);
-                Ok(())
             }
-            Self::Requeued(record) => {
-                let Some(delivery) = record.delivery() else { return Ok(()) };
-                stand(&delivery, state, ledger)
+            Self::Requeued(record, before) => {
+                if let Some(delivery) = record.delivery() {
+                    stand(&delivery, before.into(), state, ledger);
+                }
             }
         }
     }
 }
 
-fn apply_accepted(id: EventId, accepted: &Accepted, state: &State, ledger: &Mutex<Ledger>) -> Result<(), StateError> {
+fn apply_accepted(id: EventId, accepted: &Accepted, state: &State, ledger: &Mutex<Ledger>) {
     if let Some(producer) = accepted.producer_id() {
         let mut value = id.bits().to_be_bytes().to_vec();
         value.extend_from_slice(&accepted.accepted_at().to_be_bytes());
@@ -105,12 +107,11 @@ fn apply_accepted(id: EventId, accepted: &Accepted, state: &State, ledger: &Mute
         state.put_new(keys::delivery(keys::OWED, delivery.id), versioned(&DeliveryRecord::from(&delivery)));
         lock(ledger).moved(number, None, Some(Standing::Pending));
     }
-    Ok(())
 }
 
-fn apply_effect(effect: Effect, state: &State, ledger: &Mutex<Ledger>) -> Result<(), StateError> {
-    let Some(delivery) = effect.after.delivery() else { return Ok(()) };
-    stand(&delivery, state, ledger)?;
+fn apply_effect(effect: Effect, state: &State, ledger: &Mutex<Ledger>) {
+    let Some(delivery) = effect.after.delivery() else { return };
+    stand(&delivery, effect.before.into(), state, ledger);
     if let Some(health) = effect.health {
         let number = delivery.id.subscription_number();
         state.put(keys::health(number), versioned(&health));
@@ -118,12 +119,11 @@ fn apply_effect(effect: Effect, state: &State, ledger: &Mutex<Ledger>) -> Result
             account.health = health.into();
         }
     }
-    Ok(())
 }
 
-/// From now on the delivery is where its state says: owed, a dead letter, or over.
-fn stand(delivery: &Delivery, state: &State, ledger: &Mutex<Ledger>) -> Result<(), StateError> {
-    let before = find(delivery.id, state)?.map(|found| found.state);
+/// From now on the delivery is where its state says: owed, a dead letter, or over. `before` is where
+/// the journal says it stood: what the state says may be of later already.
+fn stand(delivery: &Delivery, before: Option<Standing>, state: &State, ledger: &Mutex<Ledger>) {
     let (owed, dead) = (keys::delivery(keys::OWED, delivery.id), keys::delivery(keys::DEAD, delivery.id));
     let record = || versioned(&DeliveryRecord::from(delivery));
     match delivery.state {
@@ -145,7 +145,6 @@ fn stand(delivery: &Delivery, state: &State, ledger: &Mutex<Ledger>) -> Result<(
         }
     }
     lock(ledger).moved(delivery.id.subscription_number(), before, Some(delivery.state));
-    Ok(())
 }
 
 /// The delivery, if it is owed or a dead letter.

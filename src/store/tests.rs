@@ -71,9 +71,7 @@ fn finish(delivery: &Delivery, status: Status) -> Finish {
 }
 
 fn owed(store: &Store) -> Vec<u64> {
-    let mut sequences = Vec::new();
-    store.for_each_owed(|delivery| sequences.push(delivery.id.sequence())).unwrap();
-    sequences
+    store.owed_after(1, 0, 10_000).unwrap().iter().map(|delivery| delivery.id.sequence()).collect()
 }
 
 #[test]

@@ -20,7 +20,7 @@ mod entry;
 mod event;
 mod subscription;
 
-pub(super) use delivery::{DeliveryRecord, HealthRecord};
+pub(super) use delivery::{Before, CountsRecord, DeliveryRecord, HealthRecord};
 pub(super) use entry::{Effect, Logged};
 pub(super) use event::Accepted;
 pub(super) use subscription::SubscriptionRecord;
