@@ -14,7 +14,7 @@ use crate::core::time::Timestamp;
 use crate::sender::Pool;
 use crate::store::{Change, Finish, Health, ReadError};
 
-use super::lanes::{Lanes, Past, Rules, Terms, Turn};
+use super::lanes::{Bounds, Lanes, Past, Rules, Terms, Turn};
 use super::work::Job;
 use super::{Input, Settings, Shop, chance};
 
@@ -115,7 +115,7 @@ impl Desk {
             Change::Cancelled(id) => self.lanes.cancel(id, now),
             Change::Finished(after) => {
                 self.unrecorded = self.unrecorded.saturating_sub(1);
-                self.lanes.recorded(after.id);
+                self.lanes.recorded(&after);
             }
         }
     }
@@ -213,6 +213,7 @@ fn rules(settings: &Settings) -> Rules {
         threads: settings.threads,
         ask_first,
         ask_most: ASK_MOST.min(settings.retry.max_delay()).max(ask_first),
+        bounds: Bounds::default(),
     }
 }
 

@@ -17,7 +17,7 @@
 //!   than its `rate_per_second`, and a disabled one begins nothing;
 //! - there are never more under way than threads; subscriptions that could go on take turns;
 //! - what has ended is not handed out again, although the store may say for a while that it is owed;
-//! - memory is bounded, whatever is owed: see the constants of `queue`.
+//! - memory is bounded, whatever is owed: see [`Bounds`].
 //!
 //! Two calls whose hashes agree share a lane, which costs them speed and nothing else.
 
@@ -43,7 +43,7 @@ use self::share::Share;
 use super::rate::Bucket;
 
 pub use self::gate::{Kind, Seen, Turn};
-pub use self::queue::Terms;
+pub use self::queue::{Bounds, Terms};
 pub use self::values::{Condition, Past, Rules, Standing, Start, Wanted};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -58,7 +58,7 @@ pub struct Lanes {
     rules: Rules,
     queues: HashMap<u32, Queue>,
     share: Share,
-    /// Subscriptions of which more is to be read.
+    /// Subscriptions of which more is to be read, as far as memory allows.
     hungry: BTreeSet<u32>,
     /// The one of which was read last.
     fed: u32,
@@ -97,7 +97,7 @@ impl Lanes {
         let asking = self.asking();
         let gate = if past.down_since.is_some() { Gate::shut(asking, now, chance) } else { Gate::new(asking) };
         let proof = if past.quick { Proof::Known } else { Proof::Unproven };
-        let mut queue = Queue::new(terms, gate, Pace::new(proof), now);
+        let mut queue = Queue::new(terms, self.rules.bounds, gate, Pace::new(proof), now);
         queue.tail = past.last;
         queue.cursor = if past.owed { 0 } else { past.last };
         queue.failing_since = past.down_since;
@@ -109,7 +109,8 @@ impl Lanes {
     /// owed from then on.
     pub fn put_subscription(&mut self, number: u32, terms: Terms, now: Timestamp) {
         let asking = self.asking();
-        let fresh = || Queue::new(terms, Gate::new(asking), Pace::new(Proof::Unproven), now);
+        let bounds = self.rules.bounds;
+        let fresh = || Queue::new(terms, bounds, Gate::new(asking), Pace::new(Proof::Unproven), now);
         let queue = self.queues.entry(number).or_insert_with(fresh);
         if queue.terms.rate_per_second != terms.rate_per_second {
             queue.bucket = Bucket::new(terms.rate_per_second, now);
@@ -181,9 +182,7 @@ impl Lanes {
         lane.place = Place::Nowhere;
         let cancelled = lane.items.get(&sequence).is_some_and(|item| item.cancelled);
         if after.state.is_owed() && !cancelled {
-            if seen.wait.is_none() {
-                queue.stall(sequence);
-            }
+            queue.stall(sequence, seen.wait.is_some());
             if let Some(item) = lane_item(queue, key, sequence) {
                 item.delivery = after;
             }
@@ -243,15 +242,19 @@ impl Lanes {
     /// The next delivery whose turn it is, if there is one; it is under way from now on.
     pub fn start(&mut self, now: Timestamp) -> Option<Start> {
         self.wake(now);
-        let number = self.share.next()?;
-        let queue = self.queues.get_mut(&number)?;
-        let (listed, key) = queue.ready.pop_first()?;
-        let lane = queue.lanes.get_mut(&key)?;
-        // An earlier one may have come due since the lane was listed.
-        let sequence = match lane.next(self.rules.hold, now) {
-            Next::Ready(sequence) => sequence,
-            Next::Nothing | Next::At(_) => listed,
+        let (number, key, sequence) = loop {
+            let number = self.share.next()?;
+            let queue = self.queues.get_mut(&number)?;
+            let key = *queue.ready.first_key_value()?.1;
+            // An earlier one may have come due since the lane was listed, or the clock was set back.
+            match queue.lanes.get(&key)?.next(self.rules.hold, now) {
+                Next::Ready(sequence) => break (number, key, sequence),
+                Next::Nothing | Next::At(_) => self.place(number, key, now),
+            }
         };
+        let queue = self.queues.get_mut(&number)?;
+        queue.ready.pop_first();
+        let lane = queue.lanes.get_mut(&key)?;
         let start = Start { delivery: lane.items.get(&sequence)?.delivery.clone(), gap: lane.passed_by(sequence) };
         lane.place = Place::UnderWay(sequence);
         queue.under_way.push((sequence, now));
@@ -353,7 +356,6 @@ impl Lanes {
 
     /// Sees whether a subscription could begin a delivery now, and whether more of it is to be read.
     fn settle(&mut self, number: u32, now: Timestamp) {
-        let held = self.held;
         let Some(queue) = self.queues.get_mut(&number) else { return };
         let before = queue.pace.proof();
         let stand = queue.stand(now);
@@ -373,7 +375,7 @@ impl Lanes {
             }
             self.timers.insert((at, Timer::Queue(number)));
         }
-        if queue.wanted(held).is_some() {
+        if queue.wanted(0).is_some() {
             self.hungry.insert(number);
         } else {
             self.hungry.remove(&number);
@@ -408,5 +410,7 @@ fn lane_item(queue: &mut Queue, key: LaneKey, sequence: u64) -> Option<&mut Item
     queue.lanes.get_mut(&key)?.items.get_mut(&sequence)
 }
 
+#[cfg(test)]
+mod property;
 #[cfg(test)]
 mod tests;

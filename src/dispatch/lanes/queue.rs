@@ -18,16 +18,29 @@ use super::lane::{Lane, LaneKey};
 use super::pace::{Pace, Proof, QUICK};
 use super::share::Class;
 
-/// How many deliveries that flow (neither wait to be tried again nor are held back) a subscription
-/// has in memory.
-pub(super) const WINDOW: usize = 256;
-/// The same where memory is short, and for a receiver that is down.
-pub(super) const WINDOW_LEAST: usize = 8;
-/// How many deliveries in all, those that wait included, after which no more are read. So many
-/// failures at a time are no longer single events' trouble.
-pub(super) const MOST: usize = 65_536;
-/// How many deliveries all subscriptions together have in memory, beyond [`WINDOW_LEAST`] each.
-pub(super) const MOST_OF_ALL: usize = 262_144;
+/// How many deliveries are in memory.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// So many that flow (neither wait to be tried again nor are held back) of one subscription, or
+    /// four for each attempt that it may have under way if that is more.
+    pub window: usize,
+    /// The same where memory is short, and for a receiver that is down.
+    pub least: usize,
+    /// So many of one subscription in all, those that wait included, after which no more are read
+    /// (twice as many if the cursor has gone back). So many failures at a time are no longer single
+    /// events' trouble.
+    pub most: usize,
+    /// So many of all subscriptions together, beyond a `window` of each.
+    pub most_of_all: usize,
+}
+
+impl Default for Bounds {
+    /// At about 300 bytes for each delivery: 80 MB at most, and less than a tenth of that as a rule.
+    fn default() -> Self {
+        Self { window: 256, least: 8, most: 65_536, most_of_all: 262_144 }
+    }
+}
+
 /// How many deliveries are remembered that failed since the last success.
 const STALLED_MOST: usize = 1024;
 
@@ -47,6 +60,7 @@ pub struct Terms {
 #[derive(Debug)]
 pub(super) struct Queue {
     pub(super) terms: Terms,
+    bounds: Bounds,
     pub(super) lanes: HashMap<LaneKey, Lane>,
     /// The lane of each delivery in memory, by its sequence number.
     pub(super) by_sequence: HashMap<u64, LaneKey>,
@@ -84,9 +98,10 @@ pub(super) struct Stand {
 }
 
 impl Queue {
-    pub(super) fn new(terms: Terms, gate: Gate, pace: Pace, now: Timestamp) -> Self {
+    pub(super) fn new(terms: Terms, bounds: Bounds, gate: Gate, pace: Pace, now: Timestamp) -> Self {
         Self {
             terms,
+            bounds,
             lanes: HashMap::new(),
             by_sequence: HashMap::new(),
             ready: BTreeMap::new(),
@@ -146,12 +161,14 @@ impl Queue {
 
     /// How many deliveries that flow are wanted in memory, if there are `held` in all.
     fn window(&self, held: usize) -> usize {
-        if self.gate.is_closed() || held >= MOST_OF_ALL { WINDOW_LEAST } else { WINDOW.max(4 * self.limit() as usize) }
+        let Bounds { window, least, most_of_all, .. } = self.bounds;
+        if self.gate.is_closed() || held >= most_of_all { least } else { window.max(4 * self.limit() as usize) }
     }
 
     /// Whether one more delivery may be taken into memory, if there are `held` in all.
     pub(super) fn has_room(&self, held: usize) -> bool {
-        let most = if held >= MOST_OF_ALL { WINDOW_LEAST } else { MOST };
+        let Bounds { least, most, most_of_all, .. } = self.bounds;
+        let most = if held >= most_of_all { least } else { most };
         self.flowing < self.window(held) && self.by_sequence.len() < most
     }
 
@@ -162,20 +179,21 @@ impl Queue {
         }
         let (window, total) = (self.window(held), self.by_sequence.len());
         let behind_cursor = self.ready.first_key_value().is_some_and(|(sequence, _)| *sequence > self.cursor);
-        if behind_cursor && total < 2 * MOST {
+        if behind_cursor && total < 2 * self.bounds.most {
             // What could go on must wait for what is not in memory: that is to come, whatever there is.
-            return Some(WINDOW_LEAST);
+            return Some(self.bounds.least);
         }
-        let most = if held >= MOST_OF_ALL { WINDOW } else { MOST };
+        let most = if held >= self.bounds.most_of_all { self.bounds.window } else { self.bounds.most };
         if self.flowing * 2 > window || total >= most {
             return None;
         }
         Some((window - self.flowing).min(most - total).max(1))
     }
 
-    /// Remembers that a delivery failed.
-    pub(super) fn stall(&mut self, sequence: u64) {
-        if self.stalled.len() < STALLED_MOST && !self.stalled.contains(&sequence) {
+    /// Remembers that a delivery failed. `asked`: the receiver said when it is to come again.
+    pub(super) fn stall(&mut self, sequence: u64, asked: bool) {
+        self.stalled.retain(|other| *other != sequence);
+        if !asked && self.stalled.len() < STALLED_MOST {
             self.stalled.push(sequence);
         }
     }

@@ -12,12 +12,14 @@ const HOLD: Duration = Duration::from_secs(15 * 60);
 
 const TERMS: Terms = Terms { enabled: true, ordering: Ordering::Call, max_in_flight: 100, rate_per_second: None };
 
-const RULES: Rules =
-    Rules { hold: HOLD, threads: 256, ask_first: Duration::from_secs(5), ask_most: Duration::from_secs(300) };
+fn rules() -> Rules {
+    let (ask_first, ask_most) = (Duration::from_secs(5), Duration::from_secs(300));
+    Rules { hold: HOLD, threads: 256, ask_first, ask_most, bounds: Bounds::default() }
+}
 
 /// Lanes with one subscription, whose receiver has taken enough to be sent to without restraint.
 fn lanes(terms: Terms) -> Lanes {
-    let mut lanes = Lanes::new(RULES);
+    let mut lanes = Lanes::new(rules());
     lanes.put_subscription(1, terms, NOW);
     trust(&mut lanes, 1);
     lanes
@@ -112,7 +114,7 @@ fn a_failure_holds_its_call_until_the_hold_ends_and_what_passes_names_it() {
     done(&mut lanes, delivered(2, "a"), NOW.plus(HOLD));
     assert_eq!(started(&mut lanes, NOW.plus(HOLD)), [(3, vec![1])]);
     done(&mut lanes, delivered(3, "a"), NOW.plus(HOLD));
-    assert_eq!(lanes.next_wake(), Some(retry_at));
+    assert_eq!(next_timer(&mut lanes, NOW.plus(HOLD)), Some(retry_at));
     assert_eq!(started(&mut lanes, retry_at), plain(&[1]));
 }
 

@@ -6,6 +6,8 @@ use crate::core::delivery::Delivery;
 use crate::core::id::DeliveryId;
 use crate::core::time::Timestamp;
 
+use super::Bounds;
+
 /// What holds for all lanes.
 #[derive(Debug, Clone, Copy)]
 pub struct Rules {
@@ -17,6 +19,8 @@ pub struct Rules {
     pub ask_first: Duration,
     /// How long at most between two questions, unless it asked to be left alone for longer.
     pub ask_most: Duration,
+    /// How many deliveries are in memory.
+    pub bounds: Bounds,
 }
 
 /// What is known of a subscription when the lanes take it up after a start.

@@ -2,7 +2,6 @@
 //! store as the window drains.
 
 use crate::core::delivery::Delivery;
-use crate::core::id::DeliveryId;
 use crate::core::time::Timestamp;
 
 use super::lane::{Item, Lane, Place, lane_key};
@@ -42,16 +41,16 @@ impl Lanes {
     /// What the lanes want to be read next, if they want anything. Ask until it is `None`, and bring
     /// each with [`Lanes::read`] before asking again.
     pub fn wanted(&mut self) -> Option<Wanted> {
-        loop {
-            let behind = self.hungry.range(self.fed.saturating_add(1)..).next();
-            let number = *behind.or_else(|| self.hungry.first())?;
-            self.fed = number;
-            let queue = self.queues.get(&number);
-            if let Some((queue, most)) = queue.and_then(|queue| Some((queue, queue.wanted(self.held)?))) {
-                return Some(Wanted { number, after: queue.cursor, most });
-            }
-            self.hungry.remove(&number);
-        }
+        let behind = self.hungry.range(self.fed.saturating_add(1)..);
+        let in_turn = behind.chain(self.hungry.range(..=self.fed));
+        // Where memory is short, not all that are hungry may have more now.
+        let mut asking = in_turn.filter_map(|number| {
+            let queue = self.queues.get(number)?;
+            Some(Wanted { number: *number, after: queue.cursor, most: queue.wanted(self.held)? })
+        });
+        let wanted = asking.next()?;
+        self.fed = wanted.number;
+        Some(wanted)
     }
 
     /// Here is what was wanted: the first `most` that are owed above `after`, or all if there are fewer.
@@ -71,8 +70,8 @@ impl Lanes {
                 continue;
             }
             let failed = delivery.first_failed_at.zip(queue.failing_since).is_some_and(|(at, since)| at >= since);
-            if failed && !matches!(delivery.last_response, Some(429 | 503)) {
-                queue.stall(sequence);
+            if failed {
+                queue.stall(sequence, matches!(delivery.last_response, Some(429 | 503)));
             }
             self.insert(delivery, now);
         }
@@ -98,10 +97,13 @@ impl Lanes {
         self.place(number, key, now);
     }
 
-    /// How a delivery ended is on the disk: the store no longer says that it is owed.
-    pub fn recorded(&mut self, id: DeliveryId) {
-        if let Some(queue) = self.queues.get_mut(&id.subscription_number()) {
-            queue.ended.remove(&id.sequence());
+    /// How an attempt ended is on the disk, with its delivery as the store has it now. Of one that has
+    /// ended, the record of an earlier attempt may come first: the store still says then that it is owed.
+    pub fn recorded(&mut self, after: &Delivery) {
+        if !after.state.is_owed()
+            && let Some(queue) = self.queues.get_mut(&after.id.subscription_number())
+        {
+            queue.ended.remove(&after.id.sequence());
         }
     }
 
