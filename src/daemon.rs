@@ -7,6 +7,7 @@
 //! limit and a line on standard error: the listener takes no more and finishes its requests; no
 //! attempt begins, those under way end; the committer writes what waits; the store closes.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener};
@@ -17,8 +18,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use crate::config::Config;
+use crate::core::id::SubscriptionId;
 use crate::core::time::Timestamp;
-use crate::dispatch::{self, Dispatcher, Gauge};
+use crate::dispatch::{self, Dispatcher, Gauge, Standing};
 use crate::http::{self, Edge, Server, TokenHash};
 use crate::sender::{Transport, TransportSettings};
 use crate::service::{self, AdminToken, DataDirLock};
@@ -297,8 +299,10 @@ fn edge(
         let failed = failed.load(Ordering::Relaxed);
         if failed { Err("the store has failed, and the daemon is ending".to_owned()) } else { Ok(()) }
     };
+    let asked = gauge.clone();
     Edge {
         store,
+        flows: Arc::new(move || flows(&asked)),
         catalogue: Arc::new(config.catalogue.clone()),
         transport,
         admin_token: TokenHash::of(token.expose()),
@@ -310,6 +314,19 @@ fn edge(
         ready: Box::new(ready),
         clock: Box::new(now),
     }
+}
+
+fn flows(gauge: &Gauge) -> HashMap<SubscriptionId, http::Flow> {
+    let flow = |(id, standing): (SubscriptionId, Standing)| {
+        let flow = http::Flow {
+            state: standing.condition.as_str(),
+            next_try: standing.next_try,
+            in_flight: standing.in_flight,
+            window: standing.limit,
+        };
+        (id, flow)
+    };
+    gauge.standings().into_iter().map(flow).collect()
 }
 
 /// The wall clock, read here and nowhere else in the rooms below.

@@ -31,7 +31,8 @@ use crate::sender::{Done, Pool, Transport};
 use crate::store::{Change, Finish, Store};
 
 use self::desk::Desk;
-use self::lanes::{Seen, Standing};
+use self::lanes::Seen;
+pub use self::lanes::Standing;
 use self::work::{Job, Tried, not_made, prepare, seen};
 
 /// How long the dispatcher may take to say how it is.

@@ -67,6 +67,17 @@ pub enum Condition {
     Down,
 }
 
+impl Condition {
+    /// As the API says it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Slow => "slow",
+            Self::Down => "down",
+        }
+    }
+}
+
 /// How a subscription stands in the lanes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Standing {
