@@ -30,7 +30,17 @@ impl Daemon {
     /// Starts one with `settings` in its environment. Its directory is under cargo's target
     /// directory, which is on a disk where `/tmp` may be memory.
     pub(crate) fn start(settings: &[(&str, &str)]) -> Outcome<Self> {
-        let directory = TempDir::new_in(env!("CARGO_TARGET_TMPDIR"))?;
+        Self::start_in(TempDir::new_in(env!("CARGO_TARGET_TMPDIR"))?, settings)
+    }
+
+    /// Kills it, and starts it again on the same data with `settings`.
+    pub(crate) fn restart(mut self, settings: &[(&str, &str)]) -> Outcome<Self> {
+        let directory = std::mem::replace(&mut self.directory, TempDir::new_in(env!("CARGO_TARGET_TMPDIR"))?);
+        drop(self);
+        Self::start_in(directory, settings)
+    }
+
+    fn start_in(directory: TempDir, settings: &[(&str, &str)]) -> Outcome<Self> {
         let data = directory.path().join("data");
         let messages = directory.path().join("messages");
         let mut command = Command::new(env!("CARGO_BIN_EXE_hookswitch"));
@@ -57,9 +67,14 @@ impl Daemon {
         Ok(daemon)
     }
 
-    /// Creates the one subscription, for every event type; its id.
+    /// Creates a subscription of [`COMPANY`], for every event type; its id.
     pub(crate) fn subscribe(&self, url: &str, enabled: bool) -> Outcome<String> {
-        let body = format!(r#"{{"company":"{COMPANY}","url":"{url}","events":["*"],"enabled":{enabled}}}"#);
+        self.subscribe_for(COMPANY, url, enabled)
+    }
+
+    /// Creates a subscription of `company`, for every event type; its id.
+    pub(crate) fn subscribe_for(&self, company: &str, url: &str, enabled: bool) -> Outcome<String> {
+        let body = format!(r#"{{"company":"{company}","url":"{url}","events":["*"],"enabled":{enabled}}}"#);
         let made = self.target.ask("POST", "/v1/subscriptions", &body, 201)?;
         made["id"].as_str().map(str::to_owned).ok_or_else(|| format!("no id in {made}").into())
     }
