@@ -9,6 +9,52 @@
 //! it is lost, the attempt is made once more, which receivers recognise by its `webhook-id`.
 //!
 //! Knows core, the store's verbs and the sender; nothing of HTTP and the command line.
+//!
+//! # Why it is as it is
+//!
+//! **Windows.** Of each subscription some hundred deliveries that can flow are in memory, and those
+//! that wait for a retry or are held back behind one; the rest is in the store, which keeps what is
+//! owed in order of subscription and sequence, and is read onward from a cursor. A cursor never passes
+//! over the same keys twice, unless something behind it is owed again and does not fit. Nothing above
+//! the cursor begins, which is what keeps a call in order whose events are partly elsewhere. The store
+//! may lag behind what the lanes know (an attempt that ended and is not recorded), so they remember
+//! what has ended until they hear that it is on the disk. A delivery outside the window that is to be
+//! sent by hand is sent when the window reaches it; one whose `expire_after` is over expires then.
+//!
+//! **Given up.** Only an attempt that fails gives a delivery up. What waits behind a receiver that is
+//! down uses up no attempts, and is tried once it is back even if its time is over.
+//!
+//! **Health.** A gate for each receiver closes after failures in a row of different calls. Counting
+//! attempts instead would let one poisoned event close it; counting only what gets no answer would let
+//! a receiver that answers 503 to all burn the attempts of its whole backlog. While it is closed, the
+//! delivery that asks is the oldest that is due: always the same one would never find out that only
+//! that one is poisoned. When it opens, what failed meanwhile is due at once and so comes first again,
+//! except where the receiver had said when to come back.
+//!
+//! **Share.** Receivers are told apart by subscription, not by origin: behind one host stand receivers
+//! of different quality, and what they hold together is bounded all the same, by the parts of the pool
+//! that those not known to be quick may have. Being quick is about time and not about success: one that
+//! refuses at once costs nobody a thread. What is known of a receiver is forgotten after some minutes;
+//! only how long its last success took is kept over a restart, to try first those that were quick.
+//!
+//! Its limit: where nothing is known of anybody (the very first minute of many subscriptions at once)
+//! a blocking attempt is the only way to find out, and each receiver that hangs keeps one of the
+//! threads for the unproven until its timeout. Healthy ones then wait until they are tried: minutes, if
+//! there are hundreds that hang. `benches/share.rs` shows it.
+//!
+//! # Rejected
+//!
+//! - All that is owed in memory: 300 bytes for each delivery, 3 GB for ten million.
+//! - A second index in the store, by due time: two more writes for each attempt, to save reading a
+//!   window again after a start.
+//! - Windows without a cursor, filled by what is due: finds the next fast and loses the order.
+//! - A queue for each receiver in front of a thread of its own: unbounded threads.
+//! - Letting slow receivers borrow idle threads: a thread that is lent cannot be called back.
+//! - Cutting the first attempt to an unproven receiver short, to find the healthy ones sooner: its
+//!   `timeout_ms` is a promise, and what is cut short arrives twice.
+//! - One health for a whole origin: one bad path would pause all others.
+//! - Recovery by letting the whole backlog go at once, spread by jitter only: what is spread is the
+//!   first second, not the load.
 
 mod desk;
 pub mod lanes;
