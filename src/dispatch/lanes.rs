@@ -411,6 +411,8 @@ fn lane_item(queue: &mut Queue, key: LaneKey, sequence: u64) -> Option<&mut Item
 }
 
 #[cfg(test)]
+mod herd;
+#[cfg(test)]
 mod property;
 #[cfg(test)]
 mod tests;

@@ -168,8 +168,7 @@ fn a_receiver_that_fails_at_random_sees_every_call_in_order() {
     });
     daemon.subscribe(&receiver.url("/"), json!({}));
     for number in 0..EVENTS {
-        let lines: Vec<String> =
-            (0..CALLS).map(|call| numbered(&call.to_string(), number).to_string()).collect();
+        let lines: Vec<String> = (0..CALLS).map(|call| numbered(&call.to_string(), number).to_string()).collect();
         let ndjson = [("content-type", "application/x-ndjson")];
         daemon.api().request("POST", "/v1/events", &ndjson, lines.join("\n").as_bytes()).expect(202);
     }
