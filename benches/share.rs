@@ -6,6 +6,7 @@
 //!
 //! - alone: the healthy receivers only;
 //! - with the others, from the first event on, when nothing is known of anybody;
+//! - with the others, once it is known how they are;
 //! - with the others, from the first event after a kill and a restart, with a backlog for all.
 //!
 //! `cargo bench --bench share`; `HOOKSWITCH_BENCH_SECONDS` (60) is how long each lasts.
@@ -60,7 +61,7 @@ fn main() -> Outcome<()> {
     let alone = stretch(&daemon, &healthy, 0..count, false)?;
     drop(daemon);
 
-    let healthy = receivers(2 * count + BACKLOG)?;
+    let healthy = receivers(3 * count + BACKLOG)?;
     let (hanging, slow) = (Bad::start(None)?, Bad::start(Some(Duration::from_secs(10)))?);
     let refusing = nobody()?;
     let daemon = Daemon::start(&SETTINGS)?;
@@ -72,12 +73,18 @@ fn main() -> Outcome<()> {
     }
     subscribe(&daemon, &healthy)?;
     let first = stretch(&daemon, &healthy, 0..count, true)?;
-    backlog(&daemon, count)?;
+    let known = stretch(&daemon, &healthy, count..2 * count, true)?;
+    backlog(&daemon, 2 * count)?;
     let killed = Instant::now();
     let daemon = daemon.restart(&SETTINGS)?;
     println!("killed with a backlog for all, and listening again after {:.2} s\n", killed.elapsed().as_secs_f64());
-    let again = stretch(&daemon, &healthy, count + BACKLOG..2 * count + BACKLOG, true)?;
-    print(seconds, &alone, &[("with the others, from the first event", &first), ("after a restart", &again)]);
+    let again = stretch(&daemon, &healthy, 2 * count + BACKLOG..3 * count + BACKLOG, true)?;
+    let others = [
+        ("with the others, from the first event", &first),
+        ("with the others, known", &known),
+        ("after a restart", &again),
+    ];
+    print(seconds, &alone, &others);
     Ok(())
 }
 
