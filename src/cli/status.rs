@@ -134,7 +134,7 @@ impl Health {
         let since = self.failing_since.as_deref().map_or_else(String::new, |since| format!(" since {}", safe(since)));
         let times = if self.failures == 1 { "time" } else { "times" };
         let next = self.next_try.as_deref().map_or_else(String::new, |next| {
-            format!("; its receiver counts as down and is asked next at {}", safe(next))
+            format!("\n  its receiver counts as down and is asked next at {}", safe(next))
         });
         (self.failures > 0).then(|| format!("{id} has failed {} {times}{since}{next}", self.failures))
     }
