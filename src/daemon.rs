@@ -7,6 +7,7 @@
 //! limit and a line on standard error: the listener takes no more and finishes its requests; no
 //! attempt begins, those under way end; the committer writes what waits; the store closes.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener};
@@ -17,8 +18,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use crate::config::Config;
+use crate::core::id::SubscriptionId;
 use crate::core::time::Timestamp;
-use crate::dispatch::{self, Dispatcher, Gauge};
+use crate::dispatch::{self, Dispatcher, Gauge, Standing};
 use crate::http::{self, Edge, Server, TokenHash};
 use crate::sender::{Transport, TransportSettings};
 use crate::service::{self, AdminToken, DataDirLock};
@@ -157,9 +159,10 @@ impl Daemon {
             dispatch_settings(config),
             Arc::new(now),
             inbox.clone(),
-            fatal(&ask, Cause::Bug),
+            dispatcher_ended(&ask),
         );
-        let dispatcher = dispatcher.map_err(|error| Fatal::new(Cause::Store, error))?;
+        let no_thread = |error| Fatal::new(Cause::Failed, format!("a sender thread cannot be started: {error}"));
+        let dispatcher = dispatcher.map_err(no_thread)?;
         let store = idle.store().clone();
         let (noted, store_failed) = (failed.clone(), fatal(&ask, Cause::Store));
         let committer = idle.start(
@@ -268,6 +271,15 @@ fn fatal(ask: &Sender<End>, cause: Cause) -> impl Fn(String) + Send + use<> {
     }
 }
 
+/// Reports why the dispatcher ended.
+fn dispatcher_ended(ask: &Sender<End>) -> impl FnOnce(dispatch::Ended) + Send + use<> {
+    let (bug, store) = (fatal(ask, Cause::Bug), fatal(ask, Cause::Store));
+    move |ended| match ended {
+        dispatch::Ended::Panicked => bug("the dispatcher panicked".to_owned()),
+        dispatch::Ended::Unreadable(why) => store(format!("what is owed cannot be read: {why}")),
+    }
+}
+
 fn transport(config: &Config) -> Result<Transport, Fatal> {
     let settings = TransportSettings {
         connect_timeout: config.senders.connect_timeout,
@@ -320,8 +332,10 @@ fn edge(
         }
         seen.out_of_room().map_or(Ok(()), Err)
     };
+    let asked = gauge.clone();
     Edge {
         store,
+        flows: Arc::new(move || flows(&asked)),
         catalogue: Arc::new(config.catalogue.clone()),
         transport,
         admin_token: TokenHash::of(token.expose()),
@@ -333,6 +347,19 @@ fn edge(
         ready: Box::new(ready),
         clock: Box::new(now),
     }
+}
+
+fn flows(gauge: &Gauge) -> HashMap<SubscriptionId, http::Flow> {
+    let flow = |(id, standing): (SubscriptionId, Standing)| {
+        let flow = http::Flow {
+            state: standing.condition.as_str(),
+            next_try: standing.next_try,
+            in_flight: standing.in_flight,
+            window: standing.limit,
+        };
+        (id, flow)
+    };
+    gauge.standings().into_iter().map(flow).collect()
 }
 
 /// The wall clock, read here and nowhere else in the rooms below.

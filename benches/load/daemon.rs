@@ -71,9 +71,14 @@ impl Daemon {
         Ok(daemon)
     }
 
-    /// Creates the one subscription, for every event type; its id.
+    /// Creates a subscription of [`COMPANY`], for every event type; its id.
     pub(crate) fn subscribe(&self, url: &str, enabled: bool) -> Outcome<String> {
-        let body = format!(r#"{{"company":"{COMPANY}","url":"{url}","events":["*"],"enabled":{enabled}}}"#);
+        self.subscribe_for(COMPANY, url, enabled)
+    }
+
+    /// Creates a subscription of `company`, for every event type; its id.
+    pub(crate) fn subscribe_for(&self, company: &str, url: &str, enabled: bool) -> Outcome<String> {
+        let body = format!(r#"{{"company":"{company}","url":"{url}","events":["*"],"enabled":{enabled}}}"#);
         let made = self.target.ask("POST", "/v1/subscriptions", &body, 201)?;
         made["id"].as_str().map(str::to_owned).ok_or_else(|| format!("no id in {made}").into())
     }

@@ -1,10 +1,11 @@
 //! What both benches share: the daemon as a child process, a cheap load generator, a cheap receiver,
-//! the bare disk, and the figures.
+//! the bare disk, bad receivers, and the figures.
 //!
 //! All of it runs on the same few cores as the daemon, so what is measured is the product *and* its
 //! load. That is why every figure stands beside a bare one of the same run.
 #![allow(dead_code, reason = "each bench uses its part of this")]
 
+pub(crate) mod bad;
 pub(crate) mod client;
 pub(crate) mod daemon;
 pub(crate) mod disk;
@@ -32,6 +33,11 @@ pub(crate) fn event(number: u64) -> String {
     let tail = r#""}}"#;
     let fill = EVENT_BYTES.saturating_sub(head.len() + tail.len());
     format!("{head}{}{tail}", "lorem ipsum ".chars().cycle().take(fill).collect::<String>())
+}
+
+/// The same of another company.
+pub(crate) fn event_of(company: &str, number: u64) -> String {
+    event(number).replacen(&format!(r#""company":"{COMPANY}""#), &format!(r#""company":"{company}""#), 1)
 }
 
 /// Where in `text` the number of an event stands.

@@ -71,8 +71,10 @@ struct Health {
     enabled: bool,
     disabled_reason: Option<String>,
     waiting: u64,
+    state: String,
     failing_since: Option<String>,
     failures: u64,
+    next_try: Option<String>,
 }
 
 impl Status {
@@ -126,11 +128,13 @@ fn write(base: &str, ready: bool, stats: &Stats, out: &mut dyn Write) -> Result<
 }
 
 impl Health {
-    const fn state(&self) -> &'static str {
-        match (self.enabled, self.failures) {
-            (false, _) => "disabled",
-            (true, 0) => "ok",
-            (true, _) => "failing",
+    fn state(&self) -> &str {
+        match (self.enabled, self.state.as_str(), self.failures) {
+            (false, ..) => "disabled",
+            (true, "down", _) => "down",
+            (true, _, 1..) => "failing",
+            (true, "slow", _) => "slow",
+            (true, ..) => "ok",
         }
     }
 
@@ -143,7 +147,10 @@ impl Health {
         }
         let since = self.failing_since.as_deref().map_or_else(String::new, |since| format!(" since {}", safe(since)));
         let times = if self.failures == 1 { "time" } else { "times" };
-        (self.failures > 0).then(|| format!("{id} has failed {} {times}{since}", self.failures))
+        let next = self.next_try.as_deref().map_or_else(String::new, |next| {
+            format!("\n  its receiver counts as down and is asked next at {}", safe(next))
+        });
+        (self.failures > 0).then(|| format!("{id} has failed {} {times}{since}{next}", self.failures))
     }
 }
 
@@ -158,7 +165,8 @@ mod tests {
             "senders":{"threads":16,"busy":4},
             "disk":{"free_bytes":104857600,"min_free_bytes":268435456,"low":true},"subscriptions":[
             {"id":"sub_01ARZ3NDEKTSV4RRFFQ69G5FAV","url":"https://www.acme.example/a/very/long/path/to/a/hook","company":"acme",
-             "enabled":true,"waiting":2,"failing_since":"2026-11-23T09:00:00.000Z","failures":7},
+             "enabled":true,"waiting":2,"state":"down","failing_since":"2026-11-23T09:00:00.000Z","failures":7,
+             "next_try":"2026-11-23T09:31:00.000Z"},
             {"id":"sub_2","url":"http://b","company":"b","enabled":false,"disabled_reason":"disabled by hand","waiting":0}]}"#;
         let mut out = Vec::new();
         write("http://127.0.0.1:4665", true, &read(reply).unwrap(), &mut out).unwrap();
@@ -169,6 +177,7 @@ mod tests {
             "4 of 16 busy",
             "100 MiB free, 256 MiB to stay free; LOW: events are refused",
             "has failed 7 times since 2026-11-23T09:00",
+            "asked next at",
             "sub_2 is disabled: disabled by hand",
         ] {
             assert!(text.contains(wanted), "{wanted} in\n{text}");

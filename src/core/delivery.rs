@@ -140,7 +140,7 @@ pub fn judge(policy: &RetryPolicy, delivery: &Delivery, outcome: &Outcome, now: 
 
 /// How long the receiver asked to be left alone: `Retry-After` of a 429 or 503, as seconds or as a
 /// date (RFC 9110 section 10.2.3). Anything that cannot be read counts as not said.
-fn retry_after(answer: &Answer, now: Timestamp) -> Option<Duration> {
+pub fn retry_after(answer: &Answer, now: Timestamp) -> Option<Duration> {
     if !matches!(answer.status, 429 | 503) {
         return None;
     }

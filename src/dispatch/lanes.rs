@@ -1,141 +1,123 @@
-//! Lanes: whose turn is it? Sans-io: values in, decisions out; no clock, no thread, no store.
+//! Lanes: whose turn is it? Sans-io: values in, decisions out; no clock, no thread, no store, no chance.
 //!
 //! A lane holds the deliveries of one call to one subscription (or a single delivery, where no
 //! order is kept). A lane is serial: at most one of its deliveries is under way. Its next is the
 //! earliest in sequence that is due; one that has failed and waits to be tried again holds back
 //! those behind it until `hold` after its first failure, and is then passed: what passes names it.
 //!
+//! Of each subscription only a window is in memory (`queue`); what else it is owed is read from the
+//! store when the lanes ask for it ([`Lanes::wanted`], [`Lanes::read`]). A receiver that is down is
+//! asked by one delivery at a time (`gate`), one that is up gets as many at once as it takes well
+//! (`pace`), and the pool is shared so that none holds all of it (`share`).
+//!
 //! Always:
 //! - of one call, a later delivery is never handed out while an earlier one is under way, or while
-//!   an earlier one is owed whose hold has not ended;
+//!   an earlier one is owed whose hold has not ended, also if that one is not in memory;
 //! - a subscription never has more under way than its `max_in_flight`, nor begins more in a second
 //!   than its `rate_per_second`, and a disabled one begins nothing;
-//! - subscriptions that could go on take turns.
+//! - there are never more under way than threads; subscriptions that could go on take turns;
+//! - what has ended is not handed out again, although the store may say for a while that it is owed;
+//! - memory is bounded, whatever is owed: see [`Bounds`].
 //!
 //! Two calls whose hashes agree share a lane, which costs them speed and nothing else.
 
-use std::collections::hash_map::DefaultHasher;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::hash::{Hash as _, Hasher as _};
-use std::time::Duration;
+mod gate;
+mod lane;
+mod pace;
+mod queue;
+mod share;
+mod values;
+mod window;
+
+use std::collections::{BTreeSet, HashMap};
 
 use crate::core::delivery::Delivery;
 use crate::core::id::DeliveryId;
-use crate::core::subscription::Ordering;
 use crate::core::time::Timestamp;
 
+use self::gate::{Asking, Gate};
+use self::lane::{Item, LaneKey, Next, Place};
+use self::pace::{Pace, Proof};
+use self::queue::Queue;
+use self::share::Share;
 use super::rate::Bucket;
 
-/// What lanes need to know of a subscription.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Terms {
-    /// Whether deliveries flow.
-    pub enabled: bool,
-    /// Which order is kept.
-    pub ordering: Ordering,
-    /// How many may be under way at once, at least 1.
-    pub max_in_flight: u32,
-    /// How many may begin each second; `None` for any number.
-    pub rate_per_second: Option<u32>,
-}
-
-/// A delivery whose turn it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Start {
-    /// The delivery.
-    pub delivery: Delivery,
-    /// The earlier deliveries of its call that it passes, the oldest first.
-    pub gap: Vec<DeliveryId>,
-}
-
-/// Which lane: the hash of a call, or the sequence number of a delivery that keeps no order.
-type LaneKey = u64;
-
-#[derive(Debug)]
-struct Item {
-    delivery: Delivery,
-    /// Cancelled while it was under way: it goes when it is back.
-    cancelled: bool,
-}
-
-/// Where a lane stands in its subscription's books.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
-    /// Nowhere: nothing in it can be done, or it has not been looked at.
-    Nowhere,
-    /// Among those that could go on, under the sequence number of its next.
-    Ready(u64),
-    /// Among the timers.
-    Waiting(Timestamp),
-    /// One of its deliveries, this one, is under way.
-    UnderWay(u64),
-}
-
-#[derive(Debug)]
-struct Lane {
-    items: BTreeMap<u64, Item>,
-    place: Place,
-}
-
-#[derive(Debug)]
-struct Queue {
-    terms: Terms,
-    lanes: HashMap<LaneKey, Lane>,
-    /// The lane of each delivery, by its sequence number.
-    by_sequence: HashMap<u64, LaneKey>,
-    /// The lanes that could go on, by the sequence number of their next: the oldest goes first.
-    ready: BTreeMap<u64, LaneKey>,
-    in_flight: u32,
-    bucket: Bucket,
-}
+pub use self::gate::{Kind, Seen, Turn};
+pub use self::queue::{Bounds, Terms};
+pub use self::values::{Condition, Past, Rules, Standing, Start, Wanted};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Timer {
     Lane(u32, LaneKey),
-    Rate(u32),
+    Queue(u32),
 }
 
 /// All lanes of all subscriptions, which go by their numbers here.
 #[derive(Debug)]
 pub struct Lanes {
-    hold: Duration,
+    rules: Rules,
     queues: HashMap<u32, Queue>,
-    /// Subscriptions that could begin a delivery now.
-    runnable: BTreeSet<u32>,
-    /// The subscription whose turn it was last.
-    last: u32,
+    share: Share,
+    /// Subscriptions of which more is to be read, as far as memory allows.
+    hungry: BTreeSet<u32>,
+    /// The one of which was read last.
+    fed: u32,
+    /// How many deliveries are in memory.
+    held: usize,
+    /// Attempts under way of subscriptions that are gone.
+    orphans: usize,
     timers: BTreeSet<(Timestamp, Timer)>,
     /// When deliveries stop being wanted.
     expiries: BTreeSet<(Timestamp, DeliveryId)>,
 }
 
 impl Lanes {
-    /// No lanes; one that fails holds back those behind it for `hold`.
-    pub fn new(hold: Duration) -> Self {
+    /// No lanes.
+    pub fn new(rules: Rules) -> Self {
         Self {
-            hold,
+            rules,
             queues: HashMap::new(),
-            runnable: BTreeSet::new(),
-            last: 0,
+            share: Share::new(rules.threads),
+            hungry: BTreeSet::new(),
+            fed: 0,
+            held: 0,
+            orphans: 0,
             timers: BTreeSet::new(),
             expiries: BTreeSet::new(),
         }
     }
 
+    const fn asking(&self) -> Asking {
+        Asking { first: self.rules.ask_first, most: self.rules.ask_most }
+    }
+
+    /// A subscription that was there before the start, with what is known of it. `chance` (0 up to
+    /// 1) spreads the first questions to those that are down.
+    pub fn take_up(&mut self, number: u32, terms: Terms, past: Past, now: Timestamp, chance: f64) {
+        let asking = self.asking();
+        let gate = if past.down_since.is_some() { Gate::shut(asking, now, chance) } else { Gate::new(asking) };
+        let proof = if past.quick { Proof::Known } else { Proof::Unproven };
+        let mut queue = Queue::new(terms, self.rules.bounds, gate, Pace::new(proof), now);
+        queue.tail = past.last;
+        queue.cursor = if past.owed { 0 } else { past.last };
+        queue.failing_since = past.down_since;
+        self.queues.insert(number, queue);
+        self.settle(number, now);
+    }
+
     /// A subscription is new, or its terms have changed. A change of its ordering holds for what is
     /// owed from then on.
     pub fn put_subscription(&mut self, number: u32, terms: Terms, now: Timestamp) {
-        let fresh = || Queue {
-            terms,
-            lanes: HashMap::new(),
-            by_sequence: HashMap::new(),
-            ready: BTreeMap::new(),
-            in_flight: 0,
-            bucket: Bucket::new(terms.rate_per_second, now),
-        };
+        let asking = self.asking();
+        let bounds = self.rules.bounds;
+        let fresh = || Queue::new(terms, bounds, Gate::new(asking), Pace::new(Proof::Unproven), now);
         let queue = self.queues.entry(number).or_insert_with(fresh);
         if queue.terms.rate_per_second != terms.rate_per_second {
             queue.bucket = Bucket::new(terms.rate_per_second, now);
+        }
+        if terms.enabled && !queue.terms.enabled {
+            // Whoever enables it again has seen to the receiver: what was held against it is over.
+            queue.gate = Gate::new(asking);
         }
         queue.terms = terms;
         self.settle(number, now);
@@ -143,8 +125,19 @@ impl Lanes {
 
     /// A subscription is gone, and what it was owed with it.
     pub fn remove_subscription(&mut self, number: u32) {
-        self.runnable.remove(&number);
+        self.hungry.remove(&number);
         let Some(queue) = self.queues.remove(&number) else { return };
+        if let Some(class) = queue.class {
+            self.share.leave(class, number);
+        }
+        if let Some(at) = queue.armed {
+            self.timers.remove(&(at, Timer::Queue(number)));
+        }
+        self.held -= queue.by_sequence.len();
+        // Its attempts under way go on holding their threads.
+        let proof = queue.pace.proof();
+        self.share.change(proof, Proof::Quick, queue.under_way.len());
+        self.orphans += queue.under_way.len();
         for (key, lane) in queue.lanes {
             if let Place::Waiting(at) = lane.place {
                 self.timers.remove(&(at, Timer::Lane(number, key)));
@@ -153,26 +146,6 @@ impl Lanes {
                 self.forget_expiry(&item.delivery);
             }
         }
-    }
-
-    /// A delivery is owed: a new one, or one that is to be tried again by hand. One that is under
-    /// way already stays so.
-    pub fn put(&mut self, delivery: Delivery, now: Timestamp) {
-        let (number, sequence) = (delivery.id.subscription_number(), delivery.id.sequence());
-        let Some(queue) = self.queues.get_mut(&number) else { return };
-        let fresh = lane_key(queue.terms.ordering, &delivery);
-        let key = *queue.by_sequence.entry(sequence).or_insert(fresh);
-        let lane = queue.lanes.entry(key).or_insert_with(|| Lane { items: BTreeMap::new(), place: Place::Nowhere });
-        if lane.place == Place::UnderWay(sequence) {
-            return;
-        }
-        let expiry = delivery.expire_at.map(|at| (at, delivery.id));
-        let before = lane.items.insert(sequence, Item { delivery, cancelled: false });
-        if let Some(before) = before {
-            self.forget_expiry(&before.delivery);
-        }
-        self.expiries.extend(expiry);
-        self.place(number, key, now);
     }
 
     /// A delivery is no longer owed.
@@ -189,22 +162,79 @@ impl Lanes {
         self.place(number, key, now);
     }
 
-    /// A delivery that was handed out is back, and stands as it says from now on.
-    pub fn done(&mut self, after: Delivery, now: Timestamp) {
+    /// A delivery that was handed out is back, and stands as `after` says from now on. `seen` is what
+    /// its attempt says of the receiver; `chance` (0 up to 1) spreads the questions to one that is
+    /// down. Tells whether it goes down or is back by this.
+    pub fn done(&mut self, after: Delivery, seen: Seen, now: Timestamp, chance: f64) -> Option<Turn> {
         let (number, sequence) = (after.id.subscription_number(), after.id.sequence());
-        let Some((_, key)) = self.find(after.id) else { return };
-        let Some(queue) = self.queues.get_mut(&number) else { return };
-        let Some(lane) = queue.lanes.get_mut(&key) else { return };
+        let Some(queue) = self.queues.get_mut(&number) else {
+            if self.orphans > 0 {
+                self.orphans -= 1;
+                self.share.give_back(Proof::Quick, 1);
+            }
+            return None;
+        };
+        let key = *queue.by_sequence.get(&sequence)?;
+        let lane = queue.lanes.get_mut(&key)?;
         if lane.place != Place::UnderWay(sequence) {
-            return;
+            return None;
         }
         lane.place = Place::Nowhere;
-        queue.in_flight = queue.in_flight.saturating_sub(1);
         let cancelled = lane.items.get(&sequence).is_some_and(|item| item.cancelled);
         if after.state.is_owed() && !cancelled {
-            lane.items.insert(sequence, Item { delivery: after, cancelled: false });
+            queue.stall(sequence, seen.wait.is_some());
+            if let Some(item) = lane_item(queue, key, sequence) {
+                item.delivery = after;
+            }
         } else {
+            queue.ended.insert(sequence);
             self.remove(number, key, sequence);
+        }
+        let turn = self.judge(number, key, sequence, seen, now, chance);
+        self.place(number, key, now);
+        turn
+    }
+
+    /// What an attempt that ended says of its receiver.
+    fn judge(
+        &mut self,
+        number: u32,
+        key: LaneKey,
+        sequence: u64,
+        seen: Seen,
+        now: Timestamp,
+        chance: f64,
+    ) -> Option<Turn> {
+        let queue = self.queues.get_mut(&number)?;
+        let before = queue.pace.proof();
+        queue.under_way.retain(|(other, _)| *other != sequence);
+        self.share.give_back(before, 1);
+        queue.pace.ended(seen, queue.terms.max_in_flight, now);
+        self.share.change(before, queue.pace.proof(), queue.under_way.len());
+        let turn = queue.gate.ended(key, seen, queue.under_way.is_empty(), now, chance);
+        if turn.is_some() {
+            queue.pace.restart();
+        }
+        if seen.kind != Kind::Success {
+            return turn;
+        }
+        queue.failing_since = None;
+        let stalled = std::mem::take(&mut queue.stalled);
+        if turn == Some(Turn::Opened) {
+            // They failed because it was down: now they are the first in order again.
+            for sequence in stalled {
+                self.make_due(number, sequence, now);
+            }
+        }
+        turn
+    }
+
+    /// A delivery that waits to be tried again is due now.
+    fn make_due(&mut self, number: u32, sequence: u64, now: Timestamp) {
+        let Some(queue) = self.queues.get_mut(&number) else { return };
+        let Some(key) = queue.by_sequence.get(&sequence).copied() else { return };
+        if let Some(item) = lane_item(queue, key, sequence) {
+            item.delivery.due = item.delivery.due.min(now);
         }
         self.place(number, key, now);
     }
@@ -212,24 +242,27 @@ impl Lanes {
     /// The next delivery whose turn it is, if there is one; it is under way from now on.
     pub fn start(&mut self, now: Timestamp) -> Option<Start> {
         self.wake(now);
-        let behind = self.runnable.range(self.last.saturating_add(1)..).next();
-        let number = *behind.or_else(|| self.runnable.first())?;
-        self.last = number;
-        let queue = self.queues.get_mut(&number)?;
-        let (listed, key) = queue.ready.pop_first()?;
-        let lane = queue.lanes.get_mut(&key)?;
-        // An earlier one may have come due since the lane was listed.
-        let sequence = match next_of(lane, self.hold, now) {
-            Next::Ready(sequence) => sequence,
-            Next::Nothing | Next::At(_) => listed,
+        let (number, key, sequence) = loop {
+            let number = self.share.next()?;
+            let queue = self.queues.get_mut(&number)?;
+            let key = *queue.ready.first_key_value()?.1;
+            // An earlier one may have come due since the lane was listed, or the clock was set back.
+            match queue.lanes.get(&key)?.next(self.rules.hold, now) {
+                Next::Ready(sequence) => break (number, key, sequence),
+                Next::Nothing | Next::At(_) => self.place(number, key, now),
+            }
         };
-        let gap = lane.items.range(..sequence).map(|(_, item)| item.delivery.id).collect();
-        let delivery = lane.items.get(&sequence)?.delivery.clone();
+        let queue = self.queues.get_mut(&number)?;
+        queue.ready.pop_first();
+        let lane = queue.lanes.get_mut(&key)?;
+        let start = Start { delivery: lane.items.get(&sequence)?.delivery.clone(), gap: lane.passed_by(sequence) };
         lane.place = Place::UnderWay(sequence);
-        queue.in_flight += 1;
+        queue.under_way.push((sequence, now));
         queue.bucket.take(now);
+        queue.gate.take(now);
+        self.share.take(queue.pace.proof());
         self.settle(number, now);
-        Some(Start { delivery, gap })
+        Some(start)
     }
 
     /// The next delivery that is no longer wanted, if there is one. It leaves the lanes.
@@ -240,11 +273,13 @@ impl Lanes {
             }
             self.expiries.remove(&(at, id));
             let Some((number, key)) = self.find(id) else { continue };
-            let lane = self.queues.get(&number).and_then(|queue| queue.lanes.get(&key));
+            let Some(queue) = self.queues.get_mut(&number) else { continue };
+            let lane = queue.lanes.get(&key);
             // One that is under way may arrive yet; its judgement knows what time it is.
             if lane.is_none_or(|lane| lane.place == Place::UnderWay(id.sequence())) {
                 continue;
             }
+            queue.ended.insert(id.sequence());
             let delivery = self.remove(number, key, id.sequence());
             self.place(number, key, now);
             if delivery.is_some() {
@@ -262,14 +297,23 @@ impl Lanes {
     }
 
     /// Looks again at what waited for a time that has come.
-    fn wake(&mut self, now: Timestamp) {
+    pub fn wake(&mut self, now: Timestamp) {
         while let Some((at, timer)) = self.timers.first().copied() {
             if at > now {
                 return;
             }
             self.timers.remove(&(at, timer));
             match timer {
-                Timer::Rate(number) => self.settle(number, now),
+                Timer::Queue(number) => {
+                    let Some(queue) = self.queues.get_mut(&number) else { continue };
+                    queue.armed = None;
+                    if queue.drags(now) {
+                        let (before, count) = (queue.pace.proof(), queue.under_way.len());
+                        queue.pace.drags();
+                        self.share.change(before, queue.pace.proof(), count);
+                    }
+                    self.settle(number, now);
+                }
                 Timer::Lane(number, key) => {
                     if let Some(lane) = self.queues.get_mut(&number).and_then(|queue| queue.lanes.get_mut(&key)) {
                         lane.place = Place::Nowhere;
@@ -285,55 +329,72 @@ impl Lanes {
         let Some(queue) = self.queues.get_mut(&number) else { return };
         let Some(lane) = queue.lanes.get_mut(&key) else { return };
         match lane.place {
-            Place::UnderWay(_) => return,
+            Place::UnderWay(_) | Place::Nowhere => {}
             Place::Ready(sequence) => drop(queue.ready.remove(&sequence)),
             Place::Waiting(at) => drop(self.timers.remove(&(at, Timer::Lane(number, key)))),
-            Place::Nowhere => {}
         }
-        lane.place = match next_of(lane, self.hold, now) {
-            Next::Nothing => Place::Nowhere,
-            Next::Ready(sequence) => {
-                queue.ready.insert(sequence, key);
-                Place::Ready(sequence)
-            }
-            Next::At(at) => {
-                self.timers.insert((at, Timer::Lane(number, key)));
-                Place::Waiting(at)
-            }
-        };
+        if !matches!(lane.place, Place::UnderWay(_)) {
+            lane.place = match lane.next(self.rules.hold, now) {
+                Next::Nothing => Place::Nowhere,
+                Next::Ready(sequence) => {
+                    queue.ready.insert(sequence, key);
+                    Place::Ready(sequence)
+                }
+                Next::At(at) => {
+                    self.timers.insert((at, Timer::Lane(number, key)));
+                    Place::Waiting(at)
+                }
+            };
+        }
+        let flowing = if matches!(lane.place, Place::Waiting(_)) { 0 } else { lane.items.len() };
+        queue.flowing = queue.flowing + flowing - std::mem::replace(&mut lane.flowing, flowing);
         if lane.items.is_empty() {
             queue.lanes.remove(&key);
         }
         self.settle(number, now);
     }
 
-    /// Sees whether a subscription could begin a delivery now.
+    /// Sees whether a subscription could begin a delivery now, and whether more of it is to be read.
     fn settle(&mut self, number: u32, now: Timestamp) {
         let Some(queue) = self.queues.get_mut(&number) else { return };
-        let wants = queue.terms.enabled && !queue.ready.is_empty() && queue.in_flight < queue.terms.max_in_flight;
-        let free_at = queue.bucket.free_at(now);
-        if wants && free_at <= now {
-            self.runnable.insert(number);
-            return;
+        let before = queue.pace.proof();
+        let stand = queue.stand(now);
+        self.share.change(before, queue.pace.proof(), queue.under_way.len());
+        if queue.class != stand.class {
+            if let Some(class) = queue.class {
+                self.share.leave(class, number);
+            }
+            if let Some(class) = stand.class {
+                self.share.enter(class, number);
+            }
+            queue.class = stand.class;
         }
-        self.runnable.remove(&number);
-        if wants {
-            self.timers.insert((free_at, Timer::Rate(number)));
+        if let Some(at) = stand.wake.filter(|at| queue.armed.is_none_or(|armed| *at < armed)) {
+            if let Some(armed) = queue.armed.replace(at) {
+                self.timers.remove(&(armed, Timer::Queue(number)));
+            }
+            self.timers.insert((at, Timer::Queue(number)));
+        }
+        if queue.wanted(0).is_some() {
+            self.hungry.insert(number);
+        } else {
+            self.hungry.remove(&number);
         }
     }
 
-    /// The lane of a delivery that is owed.
+    /// The lane of a delivery that is in memory.
     fn find(&self, id: DeliveryId) -> Option<(u32, LaneKey)> {
         let number = id.subscription_number();
         let key = *self.queues.get(&number)?.by_sequence.get(&id.sequence())?;
         Some((number, key))
     }
 
-    /// Takes a delivery out of its lane.
+    /// Takes a delivery out of its lane; the lane is to be placed afterwards.
     fn remove(&mut self, number: u32, key: LaneKey, sequence: u64) -> Option<Delivery> {
         let queue = self.queues.get_mut(&number)?;
         queue.by_sequence.remove(&sequence);
         let item = queue.lanes.get_mut(&key)?.items.remove(&sequence)?;
+        self.held -= 1;
         self.forget_expiry(&item.delivery);
         Some(item.delivery)
     }
@@ -345,43 +406,13 @@ impl Lanes {
     }
 }
 
-fn lane_key(ordering: Ordering, delivery: &Delivery) -> LaneKey {
-    match ordering {
-        Ordering::None => delivery.id.sequence(),
-        Ordering::Call => {
-            let mut hasher = DefaultHasher::new();
-            delivery.call.hash(&mut hasher);
-            hasher.finish()
-        }
-    }
+fn lane_item(queue: &mut Queue, key: LaneKey, sequence: u64) -> Option<&mut Item> {
+    queue.lanes.get_mut(&key)?.items.get_mut(&sequence)
 }
 
-/// What can be done in a lane.
-enum Next {
-    Nothing,
-    /// This one can be handed out.
-    Ready(u64),
-    /// Nothing before this time.
-    At(Timestamp),
-}
-
-/// The earliest in sequence that is due, past those whose hold has ended.
-fn next_of(lane: &Lane, hold: Duration, now: Timestamp) -> Next {
-    let mut wake: Option<Timestamp> = None;
-    for (sequence, item) in &lane.items {
-        let delivery = &item.delivery;
-        if delivery.due <= now {
-            return Next::Ready(*sequence);
-        }
-        let hold_ends = delivery.first_failed_at.map(|failed| failed.plus(hold));
-        let at = hold_ends.filter(|ends| *ends > now).map_or(delivery.due, |ends| ends.min(delivery.due));
-        wake = Some(wake.map_or(at, |wake| wake.min(at)));
-        if hold_ends.is_none_or(|ends| ends > now) {
-            break;
-        }
-    }
-    wake.map_or(Next::Nothing, Next::At)
-}
-
+#[cfg(test)]
+mod herd;
+#[cfg(test)]
+mod property;
 #[cfg(test)]
 mod tests;

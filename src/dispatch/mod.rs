@@ -9,32 +9,80 @@
 //! it is lost, the attempt is made once more, which receivers recognise by its `webhook-id`.
 //!
 //! Knows core, the store's verbs and the sender; nothing of HTTP and the command line.
+//!
+//! # Why it is as it is
+//!
+//! **Windows.** Of each subscription some hundred deliveries that can flow are in memory, and those
+//! that wait for a retry or are held back behind one; the rest is in the store, which keeps what is
+//! owed in order of subscription and sequence, and is read onward from a cursor. A cursor never passes
+//! over the same keys twice, unless something behind it is owed again and does not fit. Nothing above
+//! the cursor begins, which is what keeps a call in order whose events are partly elsewhere. The store
+//! may lag behind what the lanes know (an attempt that ended and is not recorded), so they remember
+//! what has ended until they hear that it is on the disk. A delivery outside the window that is to be
+//! sent by hand is sent when the window reaches it; one whose `expire_after` is over expires then.
+//!
+//! **Given up.** Only an attempt that fails gives a delivery up. What waits behind a receiver that is
+//! down uses up no attempts, and is tried once it is back even if its time is over.
+//!
+//! **Health.** A gate for each receiver closes after failures in a row of different calls. Counting
+//! attempts instead would let one poisoned event close it; counting only what gets no answer would let
+//! a receiver that answers 503 to all burn the attempts of its whole backlog. While it is closed, the
+//! delivery that asks is the oldest that is due: always the same one would never find out that only
+//! that one is poisoned. When it opens, what failed meanwhile is due at once and so comes first again,
+//! except where the receiver had said when to come back.
+//!
+//! **Share.** Receivers are told apart by subscription, not by origin: behind one host stand receivers
+//! of different quality, and what they hold together is bounded all the same, by the parts of the pool
+//! that those not known to be quick may have. Being quick is about time and not about success: one that
+//! refuses at once costs nobody a thread. What is known of a receiver is forgotten after some minutes;
+//! only how long its last success took is kept over a restart, to try first those that were quick.
+//!
+//! Its limit: where nothing is known of anybody (the very first minute of many subscriptions at once)
+//! a blocking attempt is the only way to find out, and each receiver that hangs keeps one of the
+//! threads for the unproven until its timeout. Healthy ones then wait until they are tried: minutes, if
+//! there are hundreds that hang. `benches/share.rs` shows it.
+//!
+//! # Rejected
+//!
+//! - All that is owed in memory: 300 bytes for each delivery, 3 GB for ten million.
+//! - A second index in the store, by due time: two more writes for each attempt, to save reading a
+//!   window again after a start.
+//! - Windows without a cursor, filled by what is due: finds the next fast and loses the order.
+//! - A queue for each receiver in front of a thread of its own: unbounded threads.
+//! - Letting slow receivers borrow idle threads: a thread that is lent cannot be called back.
+//! - Cutting the first attempt to an unproven receiver short, to find the healthy ones sooner: its
+//!   `timeout_ms` is a promise, and what is cut short arrives twice.
+//! - One health for a whole origin: one bad path would pause all others.
+//! - Recovery by letting the whole backlog go at once, spread by jitter only: what is spread is the
+//!   first second, not the load.
 
+mod desk;
 pub mod lanes;
 mod rate;
 mod work;
 
 use std::collections::HashMap;
+use std::sync::mpsc;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::core::attempt::{Fault, LogEntry, Report, Status};
+use crate::core::attempt::{Fault, Report};
 use crate::core::backoff::RetryPolicy;
-use crate::core::delivery::{Delivery, State};
+use crate::core::delivery::Delivery;
 use crate::core::id::SubscriptionId;
 use crate::core::request::Outgoing;
-use crate::core::subscription::Subscription;
 use crate::core::time::Timestamp;
 use crate::sender::{Done, Pool, Transport};
-use crate::store::{Change, Finish, ReadError, Store};
+use crate::store::{Change, Finish, Store};
 
-use self::lanes::{Lanes, Terms};
-use self::work::{Job, Tried, not_made, prepare};
+use self::desk::Desk;
+use self::lanes::Seen;
+pub use self::lanes::Standing;
+use self::work::{Job, Tried, not_made, prepare, seen};
 
-/// How many ended attempts may wait for the committer, for each sender thread, before no more are
-/// begun: so a disk that stalls stops the sending and not the memory.
-const UNRECORDED_PER_THREAD: usize = 64;
+/// How long the dispatcher may take to say how it is.
+const ASK_PATIENCE: Duration = Duration::from_secs(2);
 
 /// How deliveries are sent.
 #[derive(Debug, Clone)]
@@ -51,8 +99,10 @@ pub struct Settings {
 
 enum Input {
     Changes(Vec<Change>),
-    /// An attempt has ended; this is how its delivery stands.
-    Ended(Delivery),
+    /// An attempt has ended; this is how its delivery stands, and what it says of the receiver.
+    Ended(Delivery, Seen),
+    /// Somebody wants to know how the receivers are.
+    Ask(mpsc::Sender<HashMap<SubscriptionId, Standing>>),
     Stop,
 }
 
@@ -116,6 +166,7 @@ pub struct Dispatcher {
 /// How busy the senders are, for whoever shows it.
 #[derive(Clone)]
 pub struct Gauge {
+    inbox: Arc<Inbox>,
     pool: Arc<Pool<Arc<Job>>>,
 }
 
@@ -123,6 +174,14 @@ impl Gauge {
     /// How many senders there are, and how many of them are at work.
     pub fn senders(&self) -> (usize, usize) {
         (self.pool.threads(), self.pool.busy())
+    }
+
+    /// How each subscription stands; empty if the dispatcher does not answer. Blocks until it does,
+    /// at most for 2 s.
+    pub fn standings(&self) -> HashMap<SubscriptionId, Standing> {
+        let (answer, standings) = mpsc::channel();
+        self.inbox.push(Input::Ask(answer));
+        standings.recv_timeout(ASK_PATIENCE).unwrap_or_default()
     }
 }
 
@@ -134,15 +193,15 @@ impl Dispatcher {
     /// dispatcher ends without having been stopped.
     ///
     /// # Errors
-    /// The store cannot be read, or no thread could be started.
+    /// No thread could be started.
     pub fn start(
         store: Store,
         transport: Arc<Transport>,
         settings: Settings,
         clock: Clock,
         inbox: Arc<Inbox>,
-        ended: impl FnOnce(String) + Send + 'static,
-    ) -> Result<Self, StartError> {
+        ended: impl FnOnce(Ended) + Send + 'static,
+    ) -> std::io::Result<Self> {
         let threads = settings.threads;
         let shop = Arc::new(Shop { store, transport, settings, clock, inbox: inbox.clone() });
         let (work_shop, done_shop) = (shop.clone(), shop.clone());
@@ -153,21 +212,23 @@ impl Dispatcher {
             move |job: Arc<Job>| work_shop.attempt(&job),
             move |done| done_shop.record(done),
         );
-        let pool = Arc::new(pool.map_err(StartError::Thread)?);
+        let pool = Arc::new(pool?);
         let mut desk = Desk::new(shop, pool.clone());
-        desk.take_up().map_err(StartError::Store)?;
+        desk.take_up();
         let spawned = std::thread::Builder::new().name("dispatcher".to_owned()).spawn(move || {
             let worked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| desk.run()));
-            if worked.is_err() {
-                ended("the dispatcher panicked".to_owned());
+            match worked {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => ended(Ended::Unreadable(error.to_string())),
+                Err(_) => ended(Ended::Panicked),
             }
         });
-        Ok(Self { inbox, pool, thread: spawned.map_err(StartError::Thread)? })
+        Ok(Self { inbox, pool, thread: spawned? })
     }
 
     /// How busy the senders are.
     pub fn gauge(&self) -> Gauge {
-        Gauge { pool: self.pool.clone() }
+        Gauge { inbox: self.inbox.clone(), pool: self.pool.clone() }
     }
 
     /// Begins no further attempt, and waits at most `limit` for those under way. Says how many
@@ -180,27 +241,18 @@ impl Dispatcher {
     }
 }
 
-/// Why the dispatcher did not start.
+/// Why the dispatcher ended without having been stopped.
 #[derive(Debug)]
-pub enum StartError {
+pub enum Ended {
+    /// It panicked.
+    Panicked,
     /// What is owed cannot be read.
-    Store(ReadError),
-    /// A thread could not be started.
-    Thread(std::io::Error),
-}
-
-impl std::fmt::Display for StartError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Store(error) => write!(f, "what is owed cannot be read: {error}"),
-            Self::Thread(error) => write!(f, "a sender thread cannot be started: {error}"),
-        }
-    }
+    Unreadable(String),
 }
 
 impl Shop {
     /// Makes one attempt and judges it.
-    fn attempt(&self, job: &Job) -> Finish {
+    fn attempt(&self, job: &Job) -> (Finish, Seen) {
         let event = match self.store.event(job.start.delivery.event) {
             Ok(Some(event)) => event,
             Ok(None) => return self.judge(job, None, None, not_made(Fault::EventUnavailable, GONE.to_owned())),
@@ -213,9 +265,9 @@ impl Shop {
     }
 
     /// Tells the store and the dispatcher how an attempt ended.
-    fn record(&self, done: Done<Arc<Job>, Finish>) {
-        let finish = match done {
-            Done::Finished(_, finish) => finish,
+    fn record(&self, done: Done<Arc<Job>, (Finish, Seen)>) {
+        let (finish, seen) = match done {
+            Done::Finished(_, finished) => finished,
             Done::Panicked(job) => {
                 let why = "this attempt ended in a fault of hookswitch's own; its message is in the daemon's log";
                 self.judge(&job, None, None, not_made(Fault::Internal, why.to_owned()))
@@ -223,7 +275,7 @@ impl Shop {
         };
         let after = finish.after.clone();
         self.store.finish(finish);
-        self.inbox.push(Input::Ended(after));
+        self.inbox.push(Input::Ended(after, seen));
     }
 
     fn judge(
@@ -232,10 +284,11 @@ impl Shop {
         event: Option<&crate::core::event::Event>,
         request: Option<&Outgoing>,
         report: Report,
-    ) -> Finish {
-        let health = self.store.health(job.subscription.id);
+    ) -> (Finish, Seen) {
+        let (now, health) = ((self.clock)(), self.store.health(job.subscription.id));
+        let seen = seen(&report, now);
         let tried = Tried { job, event, request, report, health };
-        tried.judge(&self.settings.retry, (self.clock)(), chance())
+        (tried.judge(&self.settings.retry, now, chance()), seen)
     }
 }
 
@@ -246,113 +299,4 @@ fn chance() -> f64 {
     // Without the kernel's randomness every delay is the nominal one.
     let random = getrandom::u32().unwrap_or(u32::MAX / 2);
     f64::from(random) / f64::from(u32::MAX)
-}
-
-/// The dispatcher's own: the lanes, and whom they belong to.
-struct Desk {
-    shop: Arc<Shop>,
-    pool: Arc<Pool<Arc<Job>>>,
-    lanes: Lanes,
-    subscriptions: HashMap<u32, Arc<Subscription>>,
-    numbers: HashMap<SubscriptionId, u32>,
-    /// Attempts that have begun and not ended.
-    under_way: usize,
-    /// Attempts and expiries that ended and are not on the disk yet.
-    unrecorded: usize,
-}
-
-impl Desk {
-    fn new(shop: Arc<Shop>, pool: Arc<Pool<Arc<Job>>>) -> Self {
-        let lanes = Lanes::new(shop.settings.hold);
-        Self { shop, pool, lanes, subscriptions: HashMap::new(), numbers: HashMap::new(), under_way: 0, unrecorded: 0 }
-    }
-
-    /// Begins with what the store has.
-    fn take_up(&mut self) -> Result<(), ReadError> {
-        let now = (self.shop.clock)();
-        for subscription in self.shop.store.subscriptions() {
-            self.put_subscription(subscription, now);
-        }
-        let store = self.shop.store.clone();
-        store.for_each_owed(|delivery| self.lanes.put(delivery, now))
-    }
-
-    fn run(&mut self) {
-        loop {
-            let now = (self.shop.clock)();
-            self.expire(now);
-            self.begin(now);
-            let limit = self.lanes.next_wake().map(|at| at.since(now));
-            // What is due already waits for a sender or for the committer, who will be heard of.
-            let limit = limit.filter(|limit| !limit.is_zero());
-            for input in self.shop.inbox.take(limit) {
-                let now = (self.shop.clock)();
-                match input {
-                    Input::Stop => return,
-                    Input::Ended(after) => {
-                        self.under_way -= 1;
-                        self.unrecorded += 1;
-                        self.lanes.done(after, now);
-                    }
-                    Input::Changes(changes) => changes.into_iter().for_each(|change| self.hear(change, now)),
-                }
-            }
-        }
-    }
-
-    fn hear(&mut self, change: Change, now: Timestamp) {
-        match change {
-            Change::Owed(deliveries) => deliveries.into_iter().for_each(|delivery| self.lanes.put(delivery, now)),
-            Change::Subscription(subscription) => self.put_subscription(subscription, now),
-            Change::Deleted(id) => {
-                if let Some(number) = self.numbers.remove(&id) {
-                    self.subscriptions.remove(&number);
-                    self.lanes.remove_subscription(number);
-                }
-            }
-            Change::Cancelled(id) => self.lanes.cancel(id, now),
-            Change::Finished(_) => self.unrecorded = self.unrecorded.saturating_sub(1),
-        }
-    }
-
-    fn put_subscription(&mut self, subscription: Arc<Subscription>, now: Timestamp) {
-        let terms = Terms {
-            enabled: subscription.enabled(),
-            ordering: subscription.ordering,
-            max_in_flight: subscription.max_in_flight.unwrap_or(self.shop.settings.max_in_flight),
-            rate_per_second: subscription.rate_per_second,
-        };
-        self.lanes.put_subscription(subscription.number, terms, now);
-        self.numbers.insert(subscription.id, subscription.number);
-        self.subscriptions.insert(subscription.number, subscription);
-    }
-
-    /// Hands free senders what has its turn.
-    fn begin(&mut self, now: Timestamp) {
-        let threads = self.shop.settings.threads;
-        while self.under_way < threads && self.unrecorded < threads * UNRECORDED_PER_THREAD {
-            let Some(start) = self.lanes.start(now) else { return };
-            let Some(subscription) = self.subscriptions.get(&start.delivery.id.subscription_number()) else { continue };
-            let job = Arc::new(Job { start, subscription: subscription.clone() });
-            if self.pool.submit(job).is_err() {
-                // Only a pool that is stopping has no room for as many jobs as it has threads.
-                return;
-            }
-            self.under_way += 1;
-        }
-    }
-
-    /// Ends what is no longer wanted.
-    fn expire(&mut self, now: Timestamp) {
-        while self.unrecorded < self.shop.settings.threads * UNRECORDED_PER_THREAD {
-            let Some(delivery) = self.lanes.expired(now) else { return };
-            let Some(subscription) = self.subscriptions.get(&delivery.id.subscription_number()) else { continue };
-            let event = self.shop.store.event(delivery.event).ok().flatten();
-            let after = Delivery { state: State::Expired, due: now, ..delivery };
-            let why = "it was not delivered in the time in which it was wanted (`expire_after`)";
-            let entry = LogEntry::without_attempt(&after, Status::Expired, why, subscription, event.as_ref(), now);
-            self.unrecorded += 1;
-            self.shop.store.finish(Finish { entry, after, disable: None });
-        }
-    }
 }

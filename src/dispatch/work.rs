@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::core::attempt::{Answer, Fault, LogEntry, Outcome, Report};
 use crate::core::backoff::RetryPolicy;
-use crate::core::delivery::{Delivery, State, Verdict, judge};
+use crate::core::delivery::{Delivery, State, Verdict, judge, retry_after};
 use crate::core::event::Event;
 use crate::core::id::AttemptId;
 use crate::core::request::{Marks, Outgoing};
@@ -14,7 +14,7 @@ use crate::core::subscription::{DisabledReason, Subscription};
 use crate::core::time::Timestamp;
 use crate::store::{Finish, Health};
 
-use super::lanes::Start;
+use super::lanes::{Kind, Seen, Start};
 
 /// A delivery whose turn it is, and whom it goes to.
 #[derive(Debug, Clone)]
@@ -33,6 +33,24 @@ pub(super) fn prepare(job: &Job, event: &Event, now: Timestamp) -> Outgoing {
 /// What is seen of an attempt that could not be made.
 pub(super) fn not_made(fault: Fault, detail: String) -> Report {
     Report { outcome: Outcome::Failed { fault, detail }, duration: Duration::ZERO, phases: Vec::new(), address: None }
+}
+
+/// What an attempt that ended at `now` says of its receiver.
+///
+/// An answer that may be the event's own fault (a 400, a 500) is told from what speaks of the receiver
+/// as a whole: none at all, too many requests, or one of the codes by which a gateway says that there
+/// is nobody behind it.
+pub(super) fn seen(report: &Report, now: Timestamp) -> Seen {
+    let (kind, wait) = match &report.outcome {
+        Outcome::Answered(answer) if answer.is_success() => (Kind::Success, None),
+        Outcome::Answered(answer) => {
+            let whole = matches!(answer.status, 408 | 429 | 502..=504 | 520..);
+            (if whole { Kind::Trouble } else { Kind::Refusal }, retry_after(answer, now))
+        }
+        Outcome::Failed { fault: Fault::Internal | Fault::EventUnavailable, .. } => (Kind::Nothing, None),
+        Outcome::Failed { .. } => (Kind::Trouble, None),
+    };
+    Seen { kind, duration: report.duration, wait }
 }
 
 /// What an attempt changes, and its entry of the log.

@@ -1,5 +1,6 @@
 //! What the room is handed, and the way of a request through it: health, authorisation, route.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use hyper::Request;
@@ -15,6 +16,7 @@ use super::request::Authorised;
 use super::routes::{self, Resource};
 use super::{health, request};
 use crate::core::catalogue::Catalogue;
+use crate::core::id::SubscriptionId;
 use crate::core::subscription::Ordering;
 use crate::core::time::Timestamp;
 use crate::sender::Transport;
@@ -27,6 +29,19 @@ pub struct Senders {
     pub busy: usize,
     /// How many there are.
     pub threads: usize,
+}
+
+/// How the deliveries of a subscription flow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Flow {
+    /// How its receiver is: `ok`, `slow` or `down`.
+    pub state: &'static str,
+    /// When it is asked next, if it is down.
+    pub next_try: Option<Timestamp>,
+    /// How many attempts are under way.
+    pub in_flight: u32,
+    /// How many there may be at present.
+    pub window: u32,
 }
 
 /// Everything that the API needs of the house. Closures stand for what it must not know more of.
@@ -43,6 +58,8 @@ pub struct Edge {
     pub default_ordering: Ordering,
     /// How the sender threads are doing.
     pub senders: Box<dyn Fn() -> Senders + Send + Sync>,
+    /// How the deliveries of each subscription flow, of those of which that is known. May block for a while.
+    pub flows: Arc<dyn Fn() -> HashMap<SubscriptionId, Flow> + Send + Sync>,
     /// Whether the daemon can do its work; if not, a sentence on why.
     pub ready: Box<dyn Fn() -> Result<(), String> + Send + Sync>,
     /// The wall clock.

@@ -54,7 +54,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use access::TokenHash;
-pub use edge::{Edge, Senders};
+pub use edge::{Edge, Flow, Senders};
 pub use listener::{Died, Server};
 
 /// How many requests may wait for other machines at once: probes, and checks of URLs.

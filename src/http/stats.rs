@@ -56,9 +56,15 @@ struct Standing<'s> {
     enabled: bool,
     disabled_reason: Option<&'static str>,
     waiting: u64,
+    state: &'static str,
     failing_since: Option<Text<Timestamp>>,
     failures: u32,
     last_success: Option<Text<Timestamp>>,
+    /// When the receiver is asked next, if it is down.
+    next_try: Option<Text<Timestamp>>,
+    in_flight: u32,
+    /// How many attempts may be under way at present.
+    window: u32,
 }
 
 /// Shows it. What is counted over all companies is left out for a token that is bound to one.
@@ -66,6 +72,8 @@ pub(super) async fn show(request: Permitted) -> Result<Reply, Problem> {
     request.no_query()?;
     let edge = request.edge();
     let oldest = bridge::read(&edge.store, Store::oldest_waiting).await?;
+    let flows = edge.flows.clone();
+    let flows = bridge::blocking(move || flows()).await?;
     let counts = edge.store.counts();
     let senders = (edge.senders)();
     let whole_house = !request.access.is_bound();
@@ -73,6 +81,8 @@ pub(super) async fn show(request: Permitted) -> Result<Reply, Problem> {
     let seen = subscriptions.iter().filter(|subscription| request.access.sees(&subscription.company));
     let standings = seen.map(|subscription| {
         let health = edge.store.health(subscription.id);
+        let flow = flows.get(&subscription.id);
+        let state = if subscription.enabled() { flow.map_or("ok", |flow| flow.state) } else { "disabled" };
         Standing {
             id: Text(subscription.id),
             company: subscription.company.as_str(),
@@ -83,6 +93,10 @@ pub(super) async fn show(request: Permitted) -> Result<Reply, Problem> {
             failing_since: health.failing_since.map(Text),
             failures: health.failures,
             last_success: health.last_success.map(Text),
+            state,
+            next_try: flow.filter(|_| subscription.enabled()).and_then(|flow| flow.next_try).map(Text),
+            in_flight: flow.map_or(0, |flow| flow.in_flight),
+            window: flow.map_or(0, |flow| flow.window),
         }
     });
     let Room { free, least, low } = edge.store.room();

@@ -6,12 +6,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
-use super::record::Applied;
-use super::state::State;
+use super::state::{Mark, State};
 
 #[derive(Default)]
 struct Slot {
-    asked: Option<Applied>,
+    asked: Option<Mark>,
     /// Whether one is being written, or is about to be.
     busy: bool,
     stop: bool,
@@ -51,15 +50,15 @@ impl Checkpointer {
         !slot.busy && slot.failure.is_none()
     }
 
-    /// Begins a checkpoint of all changes so far, with which the journal is taken in up to
-    /// `applied`; does nothing unless it [is free](Self::is_free).
-    pub(super) fn begin(&self, applied: Applied) {
+    /// Begins a checkpoint of all changes so far, with which the journal is taken in as far as
+    /// `mark` says; does nothing unless it [is free](Self::is_free).
+    pub(super) fn begin(&self, mark: Mark) {
         let mut slot = self.shared.lock();
         if slot.busy || slot.failure.is_some() {
             return;
         }
         self.state.freeze();
-        slot.asked = Some(applied);
+        slot.asked = Some(mark);
         slot.busy = true;
         self.shared.changed.notify_all();
     }
@@ -98,9 +97,9 @@ impl Shared {
             while slot.asked.is_none() && !slot.stop {
                 slot = self.changed.wait(slot).unwrap_or_else(PoisonError::into_inner);
             }
-            let Some(applied) = slot.asked.take() else { return };
+            let Some(mark) = slot.asked.take() else { return };
             drop(slot);
-            let written = catch_unwind(AssertUnwindSafe(|| state.write_frozen(applied)));
+            let written = catch_unwind(AssertUnwindSafe(|| state.write_frozen(&mark)));
             let failure = match written {
                 Ok(result) => result.err().map(|error| error.to_string()),
                 Err(_) => Some("the state database panicked".to_owned()),

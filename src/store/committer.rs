@@ -23,8 +23,8 @@ use super::checkpoint::Checkpointer;
 use super::desk::Desk;
 use super::journal::Writer;
 use super::record::Applied;
-use super::step;
 use super::{Accepted, Busy, Change, Finish, Replay, Reply, WriteError};
+use super::{counts, step};
 
 /// How many commands may wait.
 const MOST_WAITING: usize = 4096;
@@ -278,7 +278,7 @@ impl Committer {
         }
         if checkpointer.is_free() {
             self.desk.sweep(now, true).map_err(|error| error.to_string())?;
-            checkpointer.begin(self.applied);
+            checkpointer.begin(counts::mark(self.applied, &self.desk.ledger));
             *dirty = Dirty::default();
         } else {
             // It is asked again then.
@@ -289,7 +289,7 @@ impl Committer {
 
     fn last_checkpoint(&self, checkpointer: &Checkpointer) -> Result<(), String> {
         checkpointer.settle()?;
-        checkpointer.begin(self.applied);
+        checkpointer.begin(counts::mark(self.applied, &self.desk.ledger));
         checkpointer.settle()
     }
 

@@ -58,13 +58,12 @@ pub(super) type Done<T> = Result<Result<T, WriteError>, StateError>;
 
 impl Desk {
     /// Writes the steps as one: after a crash there are all of them or none.
-    pub(super) fn write(&mut self, steps: Vec<Step>) -> Result<(), StateError> {
+    pub(super) fn write(&mut self, steps: Vec<Step>) {
         let last = steps.len().saturating_sub(1);
         for (index, step) in steps.into_iter().enumerate() {
             self.notes.push(step.encode(&mut self.bytes, self.batch, index < last));
-            step.apply(&self.state, &self.ledger)?;
+            step.apply(&self.state, &self.ledger);
         }
-        Ok(())
     }
 
     pub(super) fn next_id(&mut self, now: Timestamp) -> u128 {
@@ -96,7 +95,7 @@ impl Desk {
             owed.extend(deliveries);
         }
         self.to_sweep += SWEPT_FOR_EACH * first_seen.len();
-        self.write(steps)?;
+        self.write(steps);
         if !owed.is_empty() {
             self.changes.push(Change::Owed(owed));
         }
@@ -154,12 +153,11 @@ impl Desk {
     pub(super) fn finish(&mut self, finish: Finish, now: Timestamp) -> Result<(), StateError> {
         let Finish { mut entry, mut after, disable } = finish;
         entry.id = AttemptId::from_bits(self.next_id(now));
-        let owed = step::find(after.id, &self.state)?.is_some_and(|delivery| delivery.state.is_owed());
-        let failed = entry.status != Status::Delivered;
-        let health = if entry.attempt == 0 { None } else { self.health_after(after.id, failed, entry.created) };
+        let before = step::find(after.id, &self.state)?.map(|delivery| delivery.state).filter(|state| state.is_owed());
+        let health = if entry.attempt == 0 { None } else { self.health_after(after.id, &entry) };
         let mut steps = Vec::new();
-        if owed {
-            steps.push(Step::Logged(entry.id, Box::new(Logged::new(&entry, Some((&after, health))))));
+        if let Some(before) = before {
+            steps.push(Step::Logged(entry.id, Box::new(Logged::new(&entry, Some((before, &after, health))))));
         } else {
             // It was cancelled while the attempt was under way: the attempt is told, and changes nothing.
             if after.state.is_owed() {
@@ -174,14 +172,15 @@ impl Desk {
                 .as_ref()
                 .map(|subscription| Step::Subscription(Box::new(SubscriptionRecord::new(subscription, false)))),
         );
-        self.write(steps)?;
+        self.write(steps);
         self.untidy |= after.replay;
         self.changes.push(Change::Finished(after));
         self.changes.extend(disabled.map(|subscription| Change::Subscription(Arc::new(subscription))));
         Ok(())
     }
 
-    fn health_after(&self, delivery: DeliveryId, failed: bool, at: Timestamp) -> Option<Health> {
+    fn health_after(&self, delivery: DeliveryId, entry: &LogEntry) -> Option<Health> {
+        let (failed, at) = (entry.status != Status::Delivered, entry.created);
         let mut ledger = lock(&self.ledger);
         let health = ledger.account(delivery.subscription_number())?.health;
         Some(if failed {
@@ -191,7 +190,7 @@ impl Desk {
                 ..health
             }
         } else {
-            Health { failing_since: None, failures: 0, last_success: Some(at) }
+            Health { failing_since: None, failures: 0, last_success: Some(at), answer: Some(entry.duration) }
         })
     }
 
@@ -235,7 +234,7 @@ impl Desk {
     }
 
     fn keep(&mut self, subscription: Subscription) -> Done<Arc<Subscription>> {
-        self.write(vec![Step::Subscription(Box::new(SubscriptionRecord::new(&subscription, false)))])?;
+        self.write(vec![Step::Subscription(Box::new(SubscriptionRecord::new(&subscription, false)))]);
         let subscription = Arc::new(subscription);
         self.changes.push(Change::Subscription(subscription.clone()));
         Ok(Ok(subscription))
@@ -244,7 +243,7 @@ impl Desk {
     /// Deletes a subscription; what it is owed is cancelled by [`Desk::tidy`].
     pub(super) fn delete(&mut self, id: SubscriptionId) -> Done<()> {
         let Some(current) = self.current(id) else { return Ok(Err(WriteError::NotFound)) };
-        self.write(vec![Step::Subscription(Box::new(SubscriptionRecord::new(&current, true)))])?;
+        self.write(vec![Step::Subscription(Box::new(SubscriptionRecord::new(&current, true)))]);
         self.untidy = true;
         self.changes.push(Change::Deleted(id));
         Ok(Ok(()))
@@ -268,6 +267,7 @@ impl Desk {
             let gone = "its subscription has been deleted, so there is nowhere to deliver it to";
             return Ok(Err(WriteError::Conflict(gone.to_owned())));
         }
+        let before = delivery.state;
         delivery.due = now;
         delivery.replay = false;
         self.untidy |= !lock(&self.ledger).replays().is_empty();
@@ -278,7 +278,7 @@ impl Desk {
             delivery.state = if delivery.attempts == 0 { Standing::Pending } else { Standing::Retrying };
             delivery.first_failed_at = None;
         }
-        self.write(vec![Step::Requeued(DeliveryRecord::from(&delivery))])?;
+        self.write(vec![Step::Requeued(DeliveryRecord::from(&delivery), Some(before).into())]);
         self.changes.push(Change::Owed(vec![delivery.clone()]));
         Ok(Ok(delivery))
     }
@@ -308,11 +308,12 @@ impl Desk {
         now: Timestamp,
     ) -> Result<Delivery, StateError> {
         let event = query::event(&self.journal, delivery.event).ok().flatten();
+        let before = delivery.state;
         let after = Delivery { state: status.into(), due: now, ..delivery };
         self.untidy |= after.replay;
         let mut entry = LogEntry::without_attempt(&after, status, why, subscription, event.as_ref(), now);
         entry.id = AttemptId::from_bits(self.next_id(now));
-        self.write(vec![Step::Logged(entry.id, Box::new(Logged::new(&entry, Some((&after, None)))))])?;
+        self.write(vec![Step::Logged(entry.id, Box::new(Logged::new(&entry, Some((before, &after, None)))))]);
         self.changes.push(Change::Cancelled(after.id));
         Ok(after)
     }
@@ -320,7 +321,7 @@ impl Desk {
     /// Writes an entry that belongs to no delivery.
     pub(super) fn record_probe(&mut self, mut entry: LogEntry, now: Timestamp) -> Done<AttemptId> {
         entry.id = AttemptId::from_bits(self.next_id(now));
-        self.write(vec![Step::Logged(entry.id, Box::new(Logged::new(&entry, None)))])?;
+        self.write(vec![Step::Logged(entry.id, Box::new(Logged::new(&entry, None)))]);
         Ok(Ok(entry.id))
     }
 

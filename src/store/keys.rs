@@ -3,10 +3,12 @@
 //! | key | value |
 //! |---|---|
 //! | `A` | [`Applied`](super::record::Applied): how far the journal has been taken in |
+//! | `c` number | [`CountsRecord`](super::record::CountsRecord): how many of its deliveries stand where |
 //! | `d` number | [`DiscardRecord`](super::record::DiscardRecord): what is being discarded |
 //! | `f` number sequence | [`DeliveryRecord`](super::record::DeliveryRecord): a dead letter |
 //! | `h` number | [`HealthRecord`](super::record::HealthRecord): how its attempts have gone |
 //! | `i` hash (16 bytes) | a producer's id of an event that was accepted: event id u128, accepted ms u64 |
+//! | `k` | one byte: whether all that is under `c` is as of `A` (1) or must be counted anew (0) |
 //! | `n` number | u64: the sequence number that its next delivery gets |
 //! | `p` | u64: how often the database was opened; written to prove that a write is synced |
 //! | `q` number sequence | [`DeliveryRecord`](super::record::DeliveryRecord): a delivery that is owed |
@@ -32,6 +34,8 @@ pub(super) const REPLAY: u8 = b'r';
 pub(super) const DISCARD: u8 = b'd';
 /// Prefix of subscriptions.
 pub(super) const SUBSCRIPTION: u8 = b's';
+/// The key that says whether the counts are good.
+pub(super) const COUNTED: &[u8] = b"k";
 /// The key of the count of openings.
 pub(super) const OPENED: &[u8] = b"p";
 /// How many pieces a subscription's record may have.
@@ -47,6 +51,11 @@ pub(super) fn numbered(prefix: u8, number: u32) -> Vec<u8> {
 /// `prefix` and what identifies a delivery.
 pub(super) fn delivery(prefix: u8, id: DeliveryId) -> Vec<u8> {
     sequence(prefix, id.subscription_number(), id.sequence())
+}
+
+/// The key of a subscription's counts.
+pub(super) fn counts(number: u32) -> Vec<u8> {
+    numbered(b'c', number)
 }
 
 /// The key of a subscription's health.

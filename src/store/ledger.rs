@@ -1,7 +1,7 @@
 //! What the committer knows by heart: the subscriptions, their next sequence numbers, how many
 //! deliveries wait. All of it stands in the state database too.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::core::delivery::State as Standing;
@@ -33,6 +33,8 @@ pub(super) struct Ledger {
     replays: BTreeMap<(u32, u128), ReplayRecord>,
     /// Up to which sequence number a subscription's queue is being discarded.
     discards: BTreeMap<u32, u64>,
+    /// Whose counts have changed since they were written.
+    recount: BTreeSet<u32>,
     /// The number that the next subscription gets.
     pub(super) next_number: u32,
 }
@@ -97,6 +99,7 @@ impl Ledger {
         self.discards.remove(&number);
         let replays: Vec<u128> = self.replays_of(number).map(|replay| replay.id).collect();
         self.replays.retain(|(other, _), _| *other != number);
+        self.recount.remove(&number);
         if let Some(account) = self.accounts.remove(&number) {
             self.numbers.remove(&account.subscription.id);
             if let Some(numbers) = self.by_company.get_mut(&account.subscription.company) {
@@ -145,6 +148,7 @@ impl Ledger {
     /// A delivery of subscription `number` stands elsewhere from now on; `None` for nowhere.
     pub(super) fn moved(&mut self, number: u32, from: Option<Standing>, to: Option<Standing>) {
         let Some(account) = self.accounts.get_mut(&number) else { return };
+        self.recount.insert(number);
         let mut slot = |standing: Option<Standing>, step: i64| {
             let count = match standing {
                 Some(Standing::Pending) => &mut account.counts.pending,
@@ -156,6 +160,24 @@ impl Ledger {
         };
         slot(from, -1);
         slot(to, 1);
+    }
+
+    /// Whose counts have changed since [`Ledger::counts_written`], and how they are now.
+    pub(super) fn changed_counts(&self) -> impl ExactSizeIterator<Item = (u32, Counts)> {
+        self.recount.iter().map(|number| {
+            let account = self.accounts.get(number);
+            (*number, account.map(|account| account.counts).unwrap_or_default())
+        })
+    }
+
+    /// The counts are written as they are now.
+    pub(super) fn counts_written(&mut self) {
+        self.recount.clear();
+    }
+
+    /// All counts.
+    pub(super) fn all_counts(&self) -> impl Iterator<Item = (u32, Counts)> {
+        self.accounts.iter().map(|(number, account)| (*number, account.counts))
     }
 
     /// Forgets the counts, to count anew.

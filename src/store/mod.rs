@@ -53,6 +53,7 @@
 
 mod checkpoint;
 mod committer;
+mod counts;
 mod deadline;
 mod desk;
 mod frame;
@@ -272,6 +273,8 @@ pub struct Health {
     pub failures: u32,
     /// The last success.
     pub last_success: Option<Timestamp>,
+    /// How long that attempt took.
+    pub answer: Option<Duration>,
 }
 
 /// How many deliveries stand where.

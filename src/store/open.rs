@@ -17,13 +17,14 @@ use tracing::subscriber::{NoSubscriber, with_default};
 
 use crate::core::time::Timestamp;
 
+use super::counts;
 use super::deadline;
 use super::journal::{Journal, Writer};
 use super::keys;
 use super::ledger::Ledger;
 use super::place::{self, Damage};
-use super::record::{Applied, DeliveryRecord, HealthRecord, SubscriptionRecord};
-use super::state::State;
+use super::record::{Applied, HealthRecord, SubscriptionRecord};
+use super::state::{Mark, State};
 use super::step::{self, Step};
 use super::sync;
 
@@ -119,7 +120,8 @@ fn open_parts(dir: &Path, cache_bytes: u64, fresh: bool) -> Result<Opened, OpenE
     let state = State::new(db.clone());
     if fresh {
         let applied = Applied { segment: 1, next_number: 1, ..Applied::default() };
-        state.checkpoint(applied).map_err(|error| OpenError::damaged(dir, error))?;
+        let mark = Mark { applied, ..Mark::default() };
+        state.checkpoint(&mark).map_err(|error| OpenError::damaged(dir, error))?;
     }
     sync_names(&dir.join("state")).map_err(|error| OpenError::io(&dir.join("state"), &error))?;
     prove_sync(dir, &db)?;
@@ -382,18 +384,21 @@ fn recover(dir: &Path, state: State) -> Result<Opened, OpenError> {
     let mut applied = applied.ok_or_else(|| damaged(&"its state database does not say how far it is"))?;
     check_reached(dir, applied)?;
     let ledger = Mutex::new(read_ledger(&state, applied).map_err(|error| damaged(&error))?);
+    let counted = counts::read(&state, &ledger).map_err(|error| damaged(&error))?;
     let from = applied;
     let (journal, writer) = Journal::open(&dir.join("journal"), from, &mut |head, payload, position| {
         let unknown =
             || Damage::new(&dir.join("journal"), format!("has a record that is not known (kind {})", head.kind));
-        Step::decode(head, payload).ok_or_else(unknown)?.apply(&state, &ledger)?;
+        Step::decode(head, payload).ok_or_else(unknown)?.apply(&state, &ledger);
         applied = Applied { last_id: position.last_id.max(applied.last_id), ..position };
         Ok(())
     })?;
-    count(&state, &ledger).map_err(|error| damaged(&error))?;
+    if !counted {
+        counts::count(&state, &ledger).map_err(|error| damaged(&error))?;
+    }
     let (segment, offset) = writer.position();
     applied = Applied { segment, offset, next_number: step::lock(&ledger).next_number, ..applied };
-    state.checkpoint(applied).map_err(|error| damaged(&error))?;
+    state.checkpoint(&counts::mark(applied, &ledger)).map_err(|error| damaged(&error))?;
     state.go_live();
     Ok(Opened { state: Arc::new(state), ledger: Arc::new(ledger), journal, writer, applied })
 }
@@ -428,28 +433,6 @@ fn read_ledger(state: &State, applied: Applied) -> Result<Ledger, Damage> {
         ledger.put_discard(step::unversioned(&value).ok_or_else(unreadable)?);
     }
     Ok(ledger)
-}
-
-/// Counts what is owed and the dead letters anew: while the journal was taken in, the counts could
-/// not be kept.
-fn count(state: &State, ledger: &Mutex<Ledger>) -> Result<(), Damage> {
-    let mut ledger = step::lock(ledger);
-    ledger.reset_counts();
-    for prefix in [keys::OWED, keys::DEAD] {
-        let mut after: Option<Vec<u8>> = None;
-        loop {
-            let page = state.scan(&[prefix], after.as_deref(), 1000)?;
-            let Some((last, _)) = page.last() else { break };
-            after = Some(last.clone());
-            for (key, value) in &page {
-                let delivery = step::unversioned::<DeliveryRecord>(value).and_then(DeliveryRecord::delivery);
-                let unreadable = || Damage::new(Path::new("state"), "has a delivery that cannot be read");
-                let standing = delivery.ok_or_else(unreadable)?.state;
-                ledger.moved(keys::number_in(key).unwrap_or(0), None, Some(standing));
-            }
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

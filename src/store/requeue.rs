@@ -17,7 +17,7 @@ use super::desk::{Desk, Done};
 use super::journal::{Journal, Owing};
 use super::ledger::Ledger;
 use super::query::lowest_id;
-use super::record::{DeliveryRecord, DiscardRecord, ReplayRecord};
+use super::record::{Before, DeliveryRecord, DiscardRecord, ReplayRecord};
 use super::state::{State, StateError};
 use super::step::{Step, lock};
 use super::tidy::ENDED_AT_ONCE;
@@ -60,15 +60,23 @@ pub(super) fn plan(
     })
 }
 
-/// The delivery as it would go out again; `None` if it is owed anyway, or not a dead letter
-/// where only those are wanted.
-fn again(state: &State, number: u32, owing: &Owing, failed_only: bool) -> Result<Option<Delivery>, StateError> {
+/// The delivery as it would go out again, and where it stands; `None` if it is owed anyway, or not
+/// a dead letter where only those are wanted.
+fn again(
+    state: &State,
+    number: u32,
+    owing: &Owing,
+    failed_only: bool,
+) -> Result<Option<(Delivery, Before)>, StateError> {
     let has = |prefix| state.get(&keys::sequence(prefix, number, owing.sequence)).map(|value| value.is_some());
-    if has(keys::OWED)? || (failed_only && !has(keys::DEAD)?) {
+    let dead = has(keys::DEAD)?;
+    if has(keys::OWED)? || (failed_only && !dead) {
         return Ok(None);
     }
+    let before = Before::from(dead.then_some(Standing::Failed));
     let begun = owing.accepted.deliveries(EventId::from_bits(owing.event)).unwrap_or_default();
-    Ok(begun.into_iter().find(|delivery| delivery.id.subscription_number() == number))
+    let delivery = begun.into_iter().find(|delivery| delivery.id.subscription_number() == number);
+    Ok(delivery.map(|delivery| (delivery, before)))
 }
 
 impl Desk {
@@ -80,7 +88,7 @@ impl Desk {
             let events = replay.events.iter().map(|event| event.as_str().to_owned()).collect();
             let (number, id, failed_only) = (current.number, self.next_id(now), replay.failed_only);
             let record = ReplayRecord { number, id, events, failed_only, next, last, outstanding: Vec::new() };
-            self.write(vec![Step::Replay(record)])?;
+            self.write(vec![Step::Replay(record)]);
             self.untidy = true;
         }
         Ok(Ok(()))
@@ -102,7 +110,7 @@ impl Desk {
             steps.push(Step::Discard(DiscardRecord { number, last }));
         }
         if !steps.is_empty() {
-            self.write(steps)?;
+            self.write(steps);
             self.untidy = true;
         }
         Ok(Ok(waiting))
@@ -116,7 +124,7 @@ impl Desk {
         let behind = keys::sequence(keys::OWED, discard.number, discard.last);
         left.retain(|(key, _)| *key <= behind);
         if left.is_empty() {
-            self.write(vec![Step::Discard(DiscardRecord { last: 0, ..discard })])?;
+            self.write(vec![Step::Discard(DiscardRecord { last: 0, ..discard })]);
             return Ok(discards.len() > 1);
         }
         self.cancel_all(discard.number, &left, "what waited for its subscription was discarded", now)?;
@@ -151,17 +159,18 @@ impl Desk {
         }
         // It goes on at once if nothing that it has put back will end and wake it.
         let more = replay.outstanding.is_empty();
-        let mut steps: Vec<Step> = back.iter().map(|delivery| Step::Requeued(DeliveryRecord::from(delivery))).collect();
+        let mut steps: Vec<Step> =
+            back.iter().map(|(delivery, before)| Step::Requeued(DeliveryRecord::from(delivery), *before)).collect();
         steps.push(Step::Replay(replay));
-        self.write(steps)?;
+        self.write(steps);
         if !back.is_empty() {
-            self.changes.push(Change::Owed(back));
+            self.changes.push(Change::Owed(back.into_iter().map(|(delivery, _)| delivery).collect()));
         }
         Ok(more)
     }
 
     /// The deliveries that a replay puts back next; the replay is moved on past them.
-    fn next_of(&self, replay: &mut ReplayRecord, now: Timestamp) -> Result<Vec<Delivery>, StateError> {
+    fn next_of(&self, replay: &mut ReplayRecord, now: Timestamp) -> Result<Vec<(Delivery, Before)>, StateError> {
         let (mut looked_at, mut back) = (0, Vec::new());
         let (number, first, last) = (replay.number, replay.next, replay.last);
         let mut failed = None;
@@ -183,9 +192,9 @@ impl Desk {
             }
             match again(&self.state, number, &owing, replay.failed_only) {
                 Ok(None) => {}
-                Ok(Some(delivery)) => {
+                Ok(Some((delivery, before))) => {
                     replay.outstanding.push(sequence);
-                    back.push(self.as_replayed(delivery, now));
+                    back.push((self.as_replayed(delivery, now), before));
                 }
                 Err(error) => {
                     failed = Some(error);

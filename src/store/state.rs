@@ -31,7 +31,22 @@ const BATCH_BYTES: usize = 128 * 1024;
 const APPLIED: &[u8] = b"A";
 
 /// Keys with their values.
-type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
+pub(super) type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
+
+/// How far a checkpoint is, and what becomes true together with that.
+#[derive(Debug, Default)]
+pub(super) struct Mark {
+    /// How far the journal has been taken in.
+    pub(super) applied: Applied,
+    /// Keys with their values, of no more than [`BATCH_BYTES`] in all.
+    pub(super) with: Pairs,
+}
+
+impl Mark {
+    fn bytes(&self) -> usize {
+        self.with.iter().map(|(key, value)| key.len() + value.len()).sum()
+    }
+}
 
 /// What has not reached sled.
 #[derive(Default)]
@@ -183,10 +198,10 @@ impl State {
         self.layers().upper.bytes()
     }
 
-    /// Makes all changes so far durable, and that the journal is taken in up to `applied`.
-    pub(super) fn checkpoint(&self, applied: Applied) -> Result<(), StateError> {
+    /// Makes all changes so far durable, and that the journal is taken in as far as `mark` says.
+    pub(super) fn checkpoint(&self, mark: &Mark) -> Result<(), StateError> {
         self.freeze();
-        self.write_frozen(applied)
+        self.write_frozen(mark)
     }
 
     /// Begins a checkpoint: changes go to a new layer from now on. Only one layer can be frozen;
@@ -199,11 +214,12 @@ impl State {
     }
 
     /// Ends a checkpoint: writes the frozen layer to sled, and that with it the journal is taken in
-    /// up to `applied`.
+    /// as far as `mark` says.
     ///
     /// The batches before the last may be on the disk without it: replaying the journal from the
-    /// `applied` before makes the same changes again.
-    pub(super) fn write_frozen(&self, applied: Applied) -> Result<(), StateError> {
+    /// mark before makes the same changes again. What must not be there before the mark is, goes
+    /// with it, in one batch.
+    pub(super) fn write_frozen(&self, mark: &Mark) -> Result<(), StateError> {
         let _writing = self.hold();
         let Some(layer) = self.layers().frozen.clone() else { return Ok(()) };
         let mut batch = sled::Batch::default();
@@ -219,9 +235,15 @@ impl State {
                 bytes = 0;
             }
         }
-        batch.insert(APPLIED, record::encode(&applied));
+        if bytes > 0 && bytes + mark.bytes() > BATCH_BYTES {
+            self.write(std::mem::take(&mut batch))?;
+        }
+        for (key, value) in &mark.with {
+            batch.insert(key.as_slice(), value.as_slice());
+        }
+        batch.insert(APPLIED, record::encode(&mark.applied));
         self.write(batch)?;
-        *self.durable.lock().unwrap_or_else(PoisonError::into_inner) = applied;
+        *self.durable.lock().unwrap_or_else(PoisonError::into_inner) = mark.applied;
         self.layers_mut().frozen = None;
         Ok(())
     }
@@ -301,9 +323,9 @@ mod tests {
                     seen.insert(key.clone());
                 }
                 match checkpoint {
-                    0 => state.checkpoint(Applied::default()).unwrap(),
+                    0 => state.checkpoint(&Mark::default()).unwrap(),
                     1 => state.freeze(),
-                    2 => state.write_frozen(Applied::default()).unwrap(),
+                    2 => state.write_frozen(&Mark::default()).unwrap(),
                     _ => {}
                 }
                 prop_assert_eq!(state.get(&key).unwrap(), model.get(&key).cloned());
@@ -322,7 +344,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let state = open(dir.path());
         let at = |segment| Applied { segment, ..Applied::default() };
-        state.checkpoint(at(3)).unwrap();
+        state.checkpoint(&Mark { applied: at(3), ..Mark::default() }).unwrap();
         assert_eq!(state.durable(), at(3));
         // sled has been given it, and was not asked to write it yet.
         state.db.insert(APPLIED, record::encode(&at(4))).unwrap();
@@ -335,7 +357,7 @@ mod tests {
         let state = open(dir.path());
         let long: Vec<u8> = (0..40_000u32).map(|n| n as u8).collect();
         state.put_pieces(b"s1", &long, 8);
-        state.checkpoint(Applied::default()).unwrap();
+        state.checkpoint(&Mark::default()).unwrap();
         for entry in state.db.iter() {
             assert!(entry.unwrap().1.len() <= MAX_VALUE);
         }

@@ -6,7 +6,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use crate::core::delivery::{Delivery, State as Standing};
-use crate::core::id::{AttemptId, EventId};
+use crate::core::id::{AttemptId, DeliveryId, EventId};
 
 use super::frame::{self, Head};
 use super::journal::{self, Note, kind};
@@ -14,7 +14,8 @@ use super::keys;
 use super::ledger::Ledger;
 use super::place;
 use super::record::{
-    self, Accepted, AccountRecord, DeliveryRecord, DiscardRecord, Effect, Logged, ReplayRecord, SubscriptionRecord,
+    self, Accepted, AccountRecord, Before, DeliveryRecord, DiscardRecord, Effect, Logged, ReplayRecord,
+    SubscriptionRecord,
 };
 use super::state::{State, StateError};
 
@@ -28,14 +29,16 @@ pub(super) enum Step {
     Subscription(Box<SubscriptionRecord>),
     /// Nothing is left of the deleted subscription with this number.
     SubscriptionRemoved(u32),
-    /// A delivery is owed again.
-    Requeued(DeliveryRecord),
+    /// A delivery is owed again; where it stood before.
+    Requeued(DeliveryRecord, Before),
     /// A replay stands so from now on.
     Replay(ReplayRecord),
     /// A discard stands so from now on.
     Discard(DiscardRecord),
     /// A delivery ended: what retention leaves of the entry of the log, while the event is kept.
     Ended(AttemptId, DeliveryRecord),
+    /// A dead letter goes with its event.
+    Forgotten(DeliveryId),
     /// How far a subscription is, said once more.
     Account(AccountRecord),
 }
@@ -49,10 +52,11 @@ impl Step {
             Self::Logged(id, logged) => (kind::LOGGED, id.bits(), journal::logged_keys(logged)),
             Self::Subscription(_) => (kind::SUBSCRIPTION, 0, Vec::new()),
             Self::SubscriptionRemoved(_) => (kind::SUBSCRIPTION_REMOVED, 0, Vec::new()),
-            Self::Requeued(_) => (kind::REQUEUED, 0, Vec::new()),
+            Self::Requeued(..) => (kind::REQUEUED, 0, Vec::new()),
             Self::Replay(_) => (kind::REPLAY, 0, Vec::new()),
             Self::Discard(_) => (kind::DISCARD, 0, Vec::new()),
             Self::Ended(id, ended) => (kind::ENDED, id.bits(), journal::ended_keys(ended)),
+            Self::Forgotten(_) => (kind::FORGOTTEN, 0, Vec::new()),
             Self::Account(_) => (kind::ACCOUNT, 0, Vec::new()),
         };
         let head = Head { version: record::VERSION, kind, continues, batch, id };
@@ -61,9 +65,11 @@ impl Step {
             Self::Logged(_, logged) => record::encode_into(out, &**logged),
             Self::Subscription(subscription) => record::encode_into(out, &**subscription),
             Self::SubscriptionRemoved(number) => record::encode_into(out, number),
-            Self::Requeued(delivery) | Self::Ended(_, delivery) => record::encode_into(out, delivery),
+            Self::Requeued(delivery, before) => record::encode_into(out, &(delivery, before)),
             Self::Replay(replay) => record::encode_into(out, replay),
             Self::Discard(discard) => record::encode_into(out, discard),
+            Self::Ended(_, delivery) => record::encode_into(out, delivery),
+            Self::Forgotten(delivery) => record::encode_into(out, &delivery.bits()),
             Self::Account(account) => record::encode_into(out, account),
         });
         Note { offset, length: place::u32_of(out.len()) - offset, kind, id, keys }
@@ -79,37 +85,50 @@ impl Step {
             kind::LOGGED => record::decode(payload).map(|it| Self::Logged(AttemptId::from_bits(head.id), Box::new(it))),
             kind::SUBSCRIPTION => record::decode(payload).map(|it| Self::Subscription(Box::new(it))),
             kind::SUBSCRIPTION_REMOVED => record::decode(payload).map(Self::SubscriptionRemoved),
-            kind::REQUEUED => record::decode(payload).map(Self::Requeued),
+            kind::REQUEUED => record::decode(payload).map(|(delivery, before)| Self::Requeued(delivery, before)),
             kind::REPLAY => record::decode(payload).map(Self::Replay),
             kind::DISCARD => record::decode(payload).map(Self::Discard),
             kind::ENDED => record::decode(payload).map(|it| Self::Ended(AttemptId::from_bits(head.id), it)),
+            kind::FORGOTTEN => record::decode(payload).map(|bits| Self::Forgotten(DeliveryId::from_bits(bits))),
             kind::ACCOUNT => record::decode(payload).map(Self::Account),
             _ => None,
         }
     }
 
     /// Makes the step's changes in the state and in the ledger.
-    pub(super) fn apply(self, state: &State, ledger: &Mutex<Ledger>) -> Result<(), StateError> {
+    pub(super) fn apply(self, state: &State, ledger: &Mutex<Ledger>) {
         match self {
             Self::Accepted(id, accepted) => apply_accepted(id, &accepted, state, ledger),
-            Self::Logged(_, logged) => logged.effect.map_or(Ok(()), |effect| apply_effect(effect, state, ledger)),
-            Self::Subscription(subscription) => {
-                put_subscription(*subscription, state, ledger);
-                Ok(())
+            Self::Logged(_, logged) => {
+                if let Some(effect) = logged.effect {
+                    apply_effect(effect, state, ledger);
+                }
             }
+            Self::Subscription(subscription) => put_subscription(*subscription, state, ledger),
             Self::SubscriptionRemoved(number) => {
                 state.put_pieces(&keys::numbered(keys::SUBSCRIPTION, number), &[], keys::SUBSCRIPTION_PIECES);
                 state.remove(keys::health(number));
                 state.remove(keys::next_sequence(number));
+                state.remove(keys::counts(number));
                 state.remove(keys::numbered(keys::DISCARD, number));
                 for replay in lock(ledger).remove(number) {
                     state.remove(keys::replay(number, replay));
                 }
-                Ok(())
             }
-            Self::Requeued(record) | Self::Ended(_, record) => {
-                let Some(delivery) = record.delivery() else { return Ok(()) };
-                stand(&delivery, state, ledger)
+            Self::Requeued(record, before) => {
+                if let Some(delivery) = record.delivery() {
+                    stand(&delivery, before.into(), state, ledger);
+                }
+            }
+            Self::Ended(_, record) => {
+                // Only where all is taken in anew from the oldest file on: there it is owed until here.
+                if let Some(delivery) = record.delivery() {
+                    stand(&delivery, Some(Standing::Pending), state, ledger);
+                }
+            }
+            Self::Forgotten(id) => {
+                state.remove(keys::delivery(keys::DEAD, id));
+                lock(ledger).moved(id.subscription_number(), Some(Standing::Failed), None);
             }
             Self::Replay(replay) => {
                 let key = keys::replay(replay.number, replay.id);
@@ -118,7 +137,6 @@ impl Step {
                     false => state.put(key, versioned(&replay)),
                 }
                 lock(ledger).put_replay(replay);
-                Ok(())
             }
             Self::Discard(discard) => {
                 let key = keys::numbered(keys::DISCARD, discard.number);
@@ -127,17 +145,13 @@ impl Step {
                     _ => state.put(key, versioned(&discard)),
                 }
                 lock(ledger).put_discard(discard);
-                Ok(())
             }
-            Self::Account(account) => {
-                put_account(&account, state, ledger);
-                Ok(())
-            }
+            Self::Account(account) => put_account(&account, state, ledger),
         }
     }
 }
 
-fn apply_accepted(id: EventId, accepted: &Accepted, state: &State, ledger: &Mutex<Ledger>) -> Result<(), StateError> {
+fn apply_accepted(id: EventId, accepted: &Accepted, state: &State, ledger: &Mutex<Ledger>) {
     if let Some(producer) = accepted.producer_id() {
         let mut value = id.bits().to_be_bytes().to_vec();
         value.extend_from_slice(&accepted.accepted_at().to_be_bytes());
@@ -153,12 +167,11 @@ fn apply_accepted(id: EventId, accepted: &Accepted, state: &State, ledger: &Mute
         state.put_new(keys::delivery(keys::OWED, delivery.id), versioned(&DeliveryRecord::from(&delivery)));
         lock(ledger).moved(number, None, Some(Standing::Pending));
     }
-    Ok(())
 }
 
-fn apply_effect(effect: Effect, state: &State, ledger: &Mutex<Ledger>) -> Result<(), StateError> {
-    let Some(delivery) = effect.after.delivery() else { return Ok(()) };
-    stand(&delivery, state, ledger)?;
+fn apply_effect(effect: Effect, state: &State, ledger: &Mutex<Ledger>) {
+    let Some(delivery) = effect.after.delivery() else { return };
+    stand(&delivery, effect.before.into(), state, ledger);
     if let Some(health) = effect.health {
         let number = delivery.id.subscription_number();
         state.put(keys::health(number), versioned(&health));
@@ -166,7 +179,6 @@ fn apply_effect(effect: Effect, state: &State, ledger: &Mutex<Ledger>) -> Result
             account.health = health.into();
         }
     }
-    Ok(())
 }
 
 fn put_account(record: &AccountRecord, state: &State, ledger: &Mutex<Ledger>) {
@@ -178,9 +190,9 @@ fn put_account(record: &AccountRecord, state: &State, ledger: &Mutex<Ledger>) {
     }
 }
 
-/// From now on the delivery is where its state says: owed, a dead letter, or over.
-fn stand(delivery: &Delivery, state: &State, ledger: &Mutex<Ledger>) -> Result<(), StateError> {
-    let before = find(delivery.id, state)?.map(|found| found.state);
+/// From now on the delivery is where its state says: owed, a dead letter, or over. `before` is where
+/// the journal says it stood: what the state says may be of later already.
+fn stand(delivery: &Delivery, before: Option<Standing>, state: &State, ledger: &Mutex<Ledger>) {
     let (owed, dead) = (keys::delivery(keys::OWED, delivery.id), keys::delivery(keys::DEAD, delivery.id));
     let record = || versioned(&DeliveryRecord::from(delivery));
     match delivery.state {
@@ -202,11 +214,10 @@ fn stand(delivery: &Delivery, state: &State, ledger: &Mutex<Ledger>) -> Result<(
         }
     }
     lock(ledger).moved(delivery.id.subscription_number(), before, Some(delivery.state));
-    Ok(())
 }
 
 /// The delivery, if it is owed or a dead letter.
-pub(super) fn find(id: crate::core::id::DeliveryId, state: &State) -> Result<Option<Delivery>, StateError> {
+pub(super) fn find(id: DeliveryId, state: &State) -> Result<Option<Delivery>, StateError> {
     for prefix in [keys::OWED, keys::DEAD] {
         if let Some(value) = state.get(&keys::delivery(prefix, id))? {
             // The time in the id is not part of the key: a made-up id with another time is nobody's.

@@ -79,9 +79,12 @@ pub(super) fn finish(delivery: &Delivery, status: Status) -> Finish {
 }
 
 pub(super) fn owed(store: &Store) -> Vec<u64> {
-    let mut sequences = Vec::new();
-    store.for_each_owed(|delivery| sequences.push(delivery.id.sequence())).unwrap();
-    sequences
+    owed_deliveries(store).iter().map(|delivery| delivery.id.sequence()).collect()
+}
+
+/// What subscription 1 is owed, in order.
+pub(super) fn owed_deliveries(store: &Store) -> Vec<Delivery> {
+    store.owed_after(1, 0, 10_000).unwrap()
 }
 
 #[test]
@@ -377,4 +380,93 @@ fn contents(dir: &Path) -> std::collections::BTreeMap<std::path::PathBuf, (usize
         }
     }
     all
+}
+
+/// What a kill in the middle of a checkpoint leaves: the state of `late`, but still saying that the
+/// journal is taken in as far as it was in `early`.
+fn cut_short(early: &Path, late: &Path) {
+    let open = |dir: &Path| sled::Config::new().path(dir.join("state")).flush_every_ms(None).open().unwrap();
+    let (early, late) = (open(early), open(late));
+    late.remove(keys::COUNTED).unwrap();
+    late.remove(b"A").unwrap();
+    for number in 1..=3 {
+        late.remove(keys::counts(number)).unwrap();
+    }
+    for key in [keys::COUNTED.to_vec(), b"A".to_vec(), keys::counts(1), keys::counts(2), keys::counts(3)] {
+        if let Some(value) = early.get(&key).unwrap() {
+            late.insert(key, value).unwrap();
+        }
+    }
+    late.flush().unwrap();
+}
+
+#[test]
+fn counts_are_right_after_a_stop_a_kill_and_a_checkpoint_that_was_cut_short() {
+    let dir = tempfile::tempdir().unwrap();
+    let Open { store, running, .. } = open(dir.path());
+    for _ in 0..3 {
+        ask(|reply| store.create_subscription(draft("acme"), reply)).unwrap();
+    }
+    let change = |store: &Store, changes: &mpsc::Receiver<Vec<Change>>, round: usize| {
+        let accepted = accept(store, (0..9).map(|n| event(&format!("{round}-{n}"), None)).collect());
+        let of_all: Vec<Delivery> = accepted.iter().flat_map(|a| store.event_deliveries(a.id).unwrap()).collect();
+        let ends = [Status::Delivered, Status::Retrying, Status::Failed, Status::Failed];
+        let mut recorded = 0;
+        for (index, delivery) in of_all.iter().enumerate().filter(|(index, _)| index % 5 != 0) {
+            store.finish(finish(delivery, ends[(index + round) % ends.len()]));
+            recorded += 1;
+        }
+        while recorded > 0 {
+            let heard = changes.recv().unwrap();
+            recorded -= heard.iter().filter(|change| matches!(change, Change::Finished(_))).count();
+        }
+        let dead = DeliveryFilter { state: Some(State::Failed), ..DeliveryFilter::default() };
+        for (index, letter) in store.deliveries(&dead, None, 6).unwrap().items.iter().enumerate() {
+            if index % 2 == 0 {
+                ask(|reply| store.retry(letter.id, reply)).unwrap();
+            } else {
+                ask(|reply| store.cancel(letter.id, reply)).unwrap();
+            }
+        }
+    };
+    running.stop();
+    drop(store);
+    let mut early = tempfile::tempdir().unwrap();
+    for round in 0..4 {
+        let Open { store, running, changes } = open(dir.path());
+        copy_dir(dir.path(), early.path());
+        change(&store, &changes, round);
+        let killed = tempfile::tempdir().unwrap();
+        copy_dir(dir.path(), killed.path());
+        let wanted = (store.counts(), [1, 2, 3].map(|number| owed_by(&store, number)));
+        assert_eq!(wanted.0, counted(&store), "while it runs");
+        drop(store);
+        running.stop();
+        let cut = tempfile::tempdir().unwrap();
+        copy_dir(dir.path(), cut.path());
+        cut_short(early.path(), cut.path());
+        for (name, dir) in [("killed", killed.path()), ("cut short", cut.path()), ("stopped", dir.path())] {
+            let Open { store, running, .. } = open(dir);
+            let waiting: Vec<u64> = store.subscriptions().iter().map(|it| store.waiting(it.id)).collect();
+            assert_eq!((store.counts(), [1, 2, 3].map(|number| owed_by(&store, number))), wanted, "{name}, {round}");
+            assert_eq!(waiting, wanted.1, "{name}, {round}");
+            assert_eq!(store.counts(), counted(&store), "{name}, {round}");
+            drop(store);
+            running.stop();
+        }
+        early = tempfile::tempdir().unwrap();
+    }
+}
+
+fn owed_by(store: &Store, number: u32) -> u64 {
+    store.owed_after(number, 0, 10_000).unwrap().len() as u64
+}
+
+/// The counts as they are found by looking.
+fn counted(store: &Store) -> Counts {
+    let of = |state| {
+        let filter = DeliveryFilter { state: Some(state), ..DeliveryFilter::default() };
+        store.deliveries(&filter, None, 10_000).unwrap().items.len() as u64
+    };
+    Counts { pending: of(State::Pending), retrying: of(State::Retrying), failed: of(State::Failed) }
 }

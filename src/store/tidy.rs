@@ -5,7 +5,6 @@
 //! Each call does a bounded part, so that nobody who waits for a commit notices.
 
 use crate::core::attempt::Status;
-use crate::core::delivery::State as Standing;
 use crate::core::subscription::Subscription;
 use crate::core::time::Timestamp;
 
@@ -95,7 +94,7 @@ impl Desk {
             left.extend(self.state.scan(&keys::numbered(prefix, number), None, ENDED_AT_ONCE)?);
         }
         if left.is_empty() {
-            self.write(vec![Step::SubscriptionRemoved(number)])?;
+            self.write(vec![Step::SubscriptionRemoved(number)]);
             return Ok(!lock(&self.ledger).deleted().is_empty());
         }
         self.cancel_all(number, &left, "its subscription was deleted", now)?;
@@ -154,18 +153,16 @@ impl Desk {
         for prefix in [keys::OWED, keys::DEAD] {
             // In the order of acceptance: behind the first that is not over there is none.
             let oldest = self.state.scan(&keys::numbered(prefix, number), None, most - ended)?;
-            let old = oldest.into_iter().map_while(|(key, value)| {
+            let old = oldest.into_iter().map_while(|(_, value)| {
                 let delivery = step::delivery_of(&value)?;
-                (delivery.event.timestamp() < over).then_some((key, delivery))
+                (delivery.event.timestamp() < over).then_some(delivery)
             });
-            for (key, delivery) in old {
+            for delivery in old {
                 ended += 1;
                 if delivery.state.is_owed() {
                     self.end(delivery, Status::Expired, WHY, subscription, now)?;
                 } else {
-                    // Not worth a step: were it forgotten by a crash, it would be done again.
-                    self.state.remove(key);
-                    lock(&self.ledger).moved(number, Some(Standing::Failed), None);
+                    self.write(vec![Step::Forgotten(delivery.id)]);
                     self.changes.push(Change::Cancelled(delivery.id));
                 }
             }

@@ -346,19 +346,22 @@ impl Store {
         query::log(&self.shared.journal, filter, after, limit)
     }
 
-    /// All that is owed, in pages, in order of subscription and sequence: what the dispatcher
-    /// begins with.
+    /// The first `most` deliveries that are owed to the subscription with this number and lie above
+    /// `after` in sequence, ascending; fewer only if there are no more. Some of the last may not be
+    /// on the disk yet: what is, the listener of changes has been told of.
     ///
     /// # Errors
-    /// The state cannot be read.
-    pub fn for_each_owed(&self, mut visit: impl FnMut(Delivery)) -> Result<(), ReadError> {
-        let mut after: Option<Vec<u8>> = None;
-        loop {
-            let page = self.shared.state.scan(&[keys::OWED], after.as_deref(), 1000)?;
-            let Some((last, _)) = page.last() else { return Ok(()) };
-            after = Some(last.clone());
-            page.iter().filter_map(|(_, value)| step::delivery_of(value)).for_each(&mut visit);
-        }
+    /// The state cannot be read, or is damaged.
+    pub fn owed_after(&self, number: u32, after: u64, most: usize) -> Result<Vec<Delivery>, ReadError> {
+        let from = keys::sequence(keys::OWED, number, after);
+        let found = self.shared.state.scan(&keys::numbered(keys::OWED, number), Some(&from), most)?;
+        let unreadable = || ReadError(format!("the state has a delivery of subscription {number} that cannot be read"));
+        found.iter().map(|(_, value)| step::delivery_of(value).ok_or_else(unreadable)).collect()
+    }
+
+    /// The sequence number of the subscription's last delivery; 0 if it had none.
+    pub fn last_sequence(&self, id: SubscriptionId) -> u64 {
+        lock(&self.shared.ledger).get(id).map_or(0, |account| account.next_sequence.saturating_sub(1))
     }
 }
 

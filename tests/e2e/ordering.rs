@@ -135,3 +135,46 @@ fn a_hanging_receiver_does_not_hold_up_a_healthy_one() {
     }
     healthy.wait_for(20);
 }
+
+/// The receiver fails every seventh attempt or so, by a fixed rule that looks random, in both ways; each
+/// attempt it takes must be the next of its call.
+#[test]
+fn a_receiver_that_fails_at_random_sees_every_call_in_order() {
+    const CALLS: usize = 500;
+    const EVENTS: usize = 40;
+    let daemon = Home::new()
+        .set("retry.initial_delay", "\"5ms\"")
+        .set("retry.jitter", "0.5")
+        .set("senders.max_in_flight", "32")
+        .start();
+    let next = Arc::new(Watched::new((vec![0; CALLS], 0, 0u64)));
+    let seen = Arc::clone(&next);
+    let receiver = Receiver::start(move |request| {
+        let data = request.json()["data"].clone();
+        let call: usize = request.call().parse().unwrap_or(usize::MAX);
+        let number = data["n"].as_u64().unwrap_or(u64::MAX);
+        seen.change(|(next, inversions, random)| {
+            *random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            match (*random >> 33) % 20 {
+                0 | 1 => return Answer::status(500),
+                2 => return Answer::Close,
+                _ => {}
+            }
+            // One that comes again after its answer was lost is a repeat, and no inversion.
+            *inversions += usize::from(number > next[call]);
+            next[call] = next[call].max(number + 1);
+            Answer::status(200)
+        })
+    });
+    daemon.subscribe(&receiver.url("/"), json!({}));
+    for number in 0..EVENTS {
+        let lines: Vec<String> = (0..CALLS).map(|call| numbered(&call.to_string(), number).to_string()).collect();
+        let ndjson = [("content-type", "application/x-ndjson")];
+        daemon.api().request("POST", "/v1/events", &ndjson, lines.join("\n").as_bytes()).expect(202);
+    }
+    let all = next.wait(2 * PATIENCE, |(next, _, _)| next.iter().all(|next| *next == EVENTS as u64).then_some(()));
+    let arrived: u64 = next.look(|(next, _, _)| next.iter().sum());
+    assert!(all.is_some(), "only {arrived} of {} arrived", CALLS * EVENTS);
+    assert_eq!(next.look(|(_, inversions, _)| *inversions), 0, "inversions in {arrived} events");
+    assert!(receiver.requests().iter().all(|request| request.header("hookswitch-gap").is_none()));
+}

@@ -68,6 +68,7 @@ fn api(settings: Settings) -> Server {
         admin_token: TokenHash::of(TOKEN),
         default_ordering: Ordering::Call,
         senders: Box::new(|| Senders { busy: 0, threads: 8 }),
+        flows: Arc::new(std::collections::HashMap::new),
         ready: Box::new(|| Err("the store is being read".to_owned())),
         clock: Box::new(|| Timestamp::from_millis(1_790_000_000_000)),
     };

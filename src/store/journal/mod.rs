@@ -39,6 +39,7 @@ pub(super) mod kind {
     pub(in crate::store) const DISCARD: u8 = 7;
     pub(in crate::store) const ENDED: u8 = 8;
     pub(in crate::store) const ACCOUNT: u8 = 9;
+    pub(in crate::store) const FORGOTTEN: u8 = 10;
 }
 
 /// A frame as the index takes note of it.

@@ -1,4 +1,7 @@
-//! A delivery that is owed or a dead letter, and how a subscription's attempts have gone.
+//! A delivery that is owed or a dead letter, how a subscription's attempts have gone, and how many of
+//! its deliveries stand where.
+
+use std::time::Duration;
 
 use bincode::{Decode, Encode};
 
@@ -7,8 +10,8 @@ use crate::core::event::{CallId, EventType};
 use crate::core::id::{DeliveryId, EventId, SubscriptionId};
 use crate::core::time::Timestamp;
 
-use super::super::Health;
-use super::{Word as _, at};
+use super::super::{Counts, Health};
+use super::{Word as _, at, millis};
 
 /// A delivery that is owed, or a dead letter.
 #[derive(Debug, Encode, Decode)]
@@ -92,6 +95,7 @@ pub(in crate::store) struct HealthRecord {
     failing_since: Option<u64>,
     failures: u32,
     last_success: Option<u64>,
+    answer_ms: Option<u64>,
 }
 
 impl From<Health> for HealthRecord {
@@ -100,6 +104,7 @@ impl From<Health> for HealthRecord {
             failing_since: health.failing_since.map(Timestamp::millis),
             failures: health.failures,
             last_success: health.last_success.map(Timestamp::millis),
+            answer_ms: health.answer.map(millis),
         }
     }
 }
@@ -110,6 +115,51 @@ impl From<HealthRecord> for Health {
             failing_since: record.failing_since.map(at),
             failures: record.failures,
             last_success: record.last_success.map(at),
+            answer: record.answer_ms.map(Duration::from_millis),
         }
+    }
+}
+
+/// Where a delivery stood before a step, as far as it is counted.
+#[derive(Debug, Clone, Copy, Encode, Decode)]
+pub(in crate::store) struct Before(u8);
+
+impl From<Option<State>> for Before {
+    fn from(state: Option<State>) -> Self {
+        Self(match state {
+            Some(State::Pending) => 1,
+            Some(State::Retrying) => 2,
+            Some(State::Failed) => 3,
+            Some(State::Delivered | State::Expired | State::Cancelled) | None => 0,
+        })
+    }
+}
+
+impl From<Before> for Option<State> {
+    fn from(before: Before) -> Self {
+        [None, Some(State::Pending), Some(State::Retrying), Some(State::Failed)]
+            .get(usize::from(before.0))
+            .copied()
+            .flatten()
+    }
+}
+
+/// How many deliveries of a subscription stand where.
+#[derive(Debug, Clone, Copy, Encode, Decode)]
+pub(in crate::store) struct CountsRecord {
+    pending: u64,
+    retrying: u64,
+    failed: u64,
+}
+
+impl From<Counts> for CountsRecord {
+    fn from(Counts { pending, retrying, failed }: Counts) -> Self {
+        Self { pending, retrying, failed }
+    }
+}
+
+impl From<CountsRecord> for Counts {
+    fn from(CountsRecord { pending, retrying, failed }: CountsRecord) -> Self {
+        Self { pending, retrying, failed }
     }
 }

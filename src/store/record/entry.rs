@@ -5,14 +5,14 @@ use std::time::Duration;
 use bincode::{Decode, Encode};
 
 use crate::core::attempt::{Answer, Fault, LogEntry, Phase, Sent, Status};
-use crate::core::delivery::Delivery;
+use crate::core::delivery::{Delivery, State};
 use crate::core::event::{CallId, Company, Domain, EventType};
 use crate::core::id::{AttemptId, DeliveryId, EventId, SubscriptionId};
 use crate::core::subscription::{Format, Layout};
 use crate::core::time::Timestamp;
 
 use super::super::Health;
-use super::{DeliveryRecord, HealthRecord, Word, at, micros};
+use super::{Before, DeliveryRecord, HealthRecord, Word, at, micros};
 
 /// An entry of the log and what it changes. The entry's id stands in the frame.
 #[derive(Debug, Encode, Decode)]
@@ -28,6 +28,9 @@ pub(in crate::store) struct Logged {
 pub(in crate::store) struct Effect {
     /// The delivery from now on; its state says whether it is owed, a dead letter or over.
     pub(in crate::store) after: DeliveryRecord,
+    /// Where it stood before. The counts are kept by this, also while the journal is taken in, when
+    /// the state may be ahead of it already.
+    pub(in crate::store) before: Before,
     /// The subscription's health from now on; `None` if it does not change.
     pub(in crate::store) health: Option<HealthRecord>,
 }
@@ -76,8 +79,12 @@ struct AnswerRecord {
 }
 
 impl Logged {
-    pub(in crate::store) fn new(entry: &LogEntry, effect: Option<(&Delivery, Option<Health>)>) -> Self {
-        let effect = effect.map(|(after, health)| Effect { after: after.into(), health: health.map(Into::into) });
+    pub(in crate::store) fn new(entry: &LogEntry, effect: Option<(State, &Delivery, Option<Health>)>) -> Self {
+        let effect = effect.map(|(before, after, health)| Effect {
+            after: after.into(),
+            before: Some(before).into(),
+            health: health.map(Into::into),
+        });
         Self { entry: entry.into(), effect }
     }
 

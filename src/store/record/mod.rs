@@ -23,7 +23,7 @@ mod replay;
 mod subscription;
 
 pub(super) use account::AccountRecord;
-pub(super) use delivery::{DeliveryRecord, HealthRecord};
+pub(super) use delivery::{Before, CountsRecord, DeliveryRecord, HealthRecord};
 pub(super) use entry::{Effect, Logged};
 pub(super) use event::Accepted;
 pub(super) use replay::{DiscardRecord, ReplayRecord};

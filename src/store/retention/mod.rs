@@ -32,7 +32,7 @@ use super::frame::Head;
 use super::journal::{Fate, Outline, kind};
 use super::place::Damage;
 use super::query::lowest_id;
-use super::record::{self, Accepted, DeliveryRecord, Logged};
+use super::record::{self, Accepted, Before, DeliveryRecord, Logged};
 
 /// How large a journal file becomes, in bytes. The least in tests, which have no millions of events.
 const FILE_BYTES: RangeInclusive<u64> = if cfg!(test) { 8 << 10..=64 << 20 } else { 1 << 20..=64 << 20 };
@@ -135,12 +135,12 @@ pub(super) fn fate(
             let ended = record::decode::<DeliveryRecord>(payload);
             keep_if(ended.is_none_or(|ended| ended.event().bits() >= due.events_below))
         }
-        kind::REQUEUED => match record::decode::<DeliveryRecord>(payload) {
-            Some(requeued) => keep_if(waits(requeued.id())?),
+        kind::REQUEUED => match record::decode::<(DeliveryRecord, Before)>(payload) {
+            Some((requeued, _)) => keep_if(waits(requeued.id())?),
             None => Fate::Keep,
         },
         // They are written again in a later file, or the state has them.
-        kind::SUBSCRIPTION | kind::ACCOUNT | kind::REPLAY | kind::DISCARD => Fate::Drop,
+        kind::SUBSCRIPTION | kind::ACCOUNT | kind::REPLAY | kind::DISCARD | kind::FORGOTTEN => Fate::Drop,
         // An older file may still have the subscription.
         kind::SUBSCRIPTION_REMOVED => keep_if(!due.oldest),
         _ => Fate::Keep,

@@ -16,9 +16,7 @@ fn finished(open: &Open, count: usize) {
 fn past(open: &Open, count: usize, status: Status) {
     let events: Vec<NewEvent> = (0..count).map(|n| event(&format!("c{n}"), None)).collect();
     accept(&open.store, events);
-    let mut owed = Vec::new();
-    open.store.for_each_owed(|delivery| owed.push(delivery)).unwrap();
-    owed.iter().for_each(|delivery| open.store.finish(finish(delivery, status)));
+    owed_deliveries(&open.store).iter().for_each(|delivery| open.store.finish(finish(delivery, status)));
     finished(open, count);
 }
 
@@ -65,9 +63,7 @@ fn a_replay_goes_on_a_few_at_a_time_in_order_and_over_a_restart() {
             now = open(dir.path());
             assert_eq!(owed(&now.store), waiting);
         }
-        let mut outstanding = Vec::new();
-        now.store.for_each_owed(|delivery| outstanding.push(delivery)).unwrap();
-        outstanding.iter().for_each(|delivery| now.store.finish(finish(delivery, Status::Delivered)));
+        owed_deliveries(&now.store).iter().for_each(|delivery| now.store.finish(finish(delivery, Status::Delivered)));
     }
     assert_eq!(seen, (1..=30).collect::<Vec<u64>>());
     let settled = accept(&now.store, vec![event("new", None)]);

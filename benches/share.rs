@@ -1,0 +1,187 @@
+//! Whether healthy receivers are slowed by others that are not.
+//!
+//! 64 sender threads. 20 healthy receivers, each owed every one of 50 events a second; 200 that accept
+//! a connection and never answer, 50 that answer after 10 s, 50 that refuse, all owed one event a
+//! second. Measured is the time from the 202 to the arrival at each healthy receiver, for a minute:
+//!
+//! - alone: the healthy receivers only;
+//! - with the others, from the first event on, when nothing is known of anybody;
+//! - with the others, once it is known how they are;
+//! - with the others, from the first event after a kill and a restart, with a backlog for all.
+//!
+//! `cargo bench --bench share`; `HOOKSWITCH_BENCH_SECONDS` (60) is how long each lasts.
+
+mod load;
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use load::bad::{Bad, nobody};
+use load::client::Connection;
+use load::daemon::Daemon;
+use load::figures::{Sample, millis, print_table};
+use load::receiver::Receiver;
+use load::{COMPANY, Outcome, event, event_of};
+
+/// As the daemon's environment says it.
+const SETTINGS: [(&str, &str); 1] = [("HOOKSWITCH_SENDERS__THREADS", "64")];
+/// Whose events the others are owed.
+const OTHERS: &str = "others";
+const HEALTHY: usize = 20;
+const HANGING: usize = 200;
+const SLOW: usize = 50;
+const REFUSING: usize = 50;
+/// How many events a second the healthy ones are owed.
+const STEADY: u32 = 50;
+/// How many events wait for all when the daemon is killed.
+const BACKLOG: usize = 200;
+/// How long nothing may arrive before the bench gives up.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// One stretch of time.
+struct Stretch {
+    sample: Sample,
+    /// The 202 to the arrival that took longest.
+    worst: Duration,
+    /// How many of those latencies are over 100 ms.
+    late: usize,
+    /// The same figures by ten seconds.
+    parts: Vec<Sample>,
+}
+
+fn main() -> Outcome<()> {
+    let short = !std::env::args().any(|argument| argument == "--bench");
+    let seconds = std::env::var("HOOKSWITCH_BENCH_SECONDS").ok().and_then(|text| text.parse().ok());
+    let seconds: u64 = seconds.unwrap_or(if short { 1 } else { 60 });
+    let count = seconds as usize * STEADY as usize;
+
+    let healthy = receivers(count)?;
+    let daemon = Daemon::start(&SETTINGS)?;
+    subscribe(&daemon, &healthy)?;
+    let alone = stretch(&daemon, &healthy, 0..count, false)?;
+    drop(daemon);
+
+    let healthy = receivers(3 * count + BACKLOG)?;
+    let (hanging, slow) = (Bad::start(None)?, Bad::start(Some(Duration::from_secs(10)))?);
+    let refusing = nobody()?;
+    let daemon = Daemon::start(&SETTINGS)?;
+    let others = [(hanging.address, HANGING), (slow.address, SLOW), (refusing, REFUSING)];
+    for (address, count) in others {
+        for number in 0..count {
+            daemon.subscribe_for(OTHERS, &format!("http://{address}/{number}"), true)?;
+        }
+    }
+    subscribe(&daemon, &healthy)?;
+    let first = stretch(&daemon, &healthy, 0..count, true)?;
+    let known = stretch(&daemon, &healthy, count..2 * count, true)?;
+    backlog(&daemon, 2 * count)?;
+    let killed = Instant::now();
+    let (daemon, _) = daemon.restart(&SETTINGS)?;
+    println!("killed with a backlog for all, and listening again after {:.2} s\n", killed.elapsed().as_secs_f64());
+    let again = stretch(&daemon, &healthy, 2 * count + BACKLOG..3 * count + BACKLOG, true)?;
+    let others = [
+        ("with the others, from the first event", &first),
+        ("with the others, known", &known),
+        ("after a restart", &again),
+    ];
+    print(seconds, &alone, &others);
+    Ok(())
+}
+
+fn receivers(events: usize) -> Outcome<Vec<Receiver>> {
+    (0..HEALTHY).map(|_| Receiver::start(events)).collect()
+}
+
+fn subscribe(daemon: &Daemon, healthy: &[Receiver]) -> Outcome<()> {
+    for receiver in healthy {
+        daemon.subscribe(&format!("http://{}/hook", receiver.address), true)?;
+    }
+    Ok(())
+}
+
+/// Posts `numbers` on a steady clock, and one event a second for the others, if they are there.
+fn stretch(daemon: &Daemon, healthy: &[Receiver], numbers: std::ops::Range<usize>, others: bool) -> Outcome<Stretch> {
+    let mut connection = Connection::open(daemon.target.address)?;
+    let (start, mut accepted) = (Instant::now(), Vec::new());
+    for (index, number) in numbers.clone().enumerate() {
+        let due = start + Duration::from_secs(1) / STEADY * index as u32;
+        thread::sleep(due.saturating_duration_since(Instant::now()));
+        if others && index % STEADY as usize == 0 {
+            let body = event_of(OTHERS, number as u64);
+            connection
+                .exchange(&daemon.target.request("POST", "/v1/events", "application/json", &body))?
+                .expect(202)?;
+        }
+        let request = daemon.target.request("POST", "/v1/events", "application/json", &event(number as u64));
+        connection.exchange(&request)?.expect(202)?;
+        accepted.push(Instant::now());
+    }
+    let elapsed = start.elapsed();
+    let mut latencies = Vec::new();
+    let deadline = Instant::now() + PATIENCE;
+    for receiver in healthy {
+        for (number, answered) in numbers.clone().zip(&accepted) {
+            let at = loop {
+                match receiver.arrivals.at(number) {
+                    Some(at) => break at,
+                    None if Instant::now() > deadline => return Err(format!("event {number} did not arrive").into()),
+                    None => thread::sleep(Duration::from_millis(5)),
+                }
+            };
+            latencies.push((*answered - start, at.saturating_duration_since(*answered)));
+        }
+    }
+    let all: Vec<Duration> = latencies.iter().map(|(_, latency)| *latency).collect();
+    let part = |ten: u64| {
+        let within = latencies.iter().filter(|(at, _)| at.as_secs() / 10 == ten).map(|(_, latency)| *latency);
+        Sample::new(1, elapsed, within.collect())
+    };
+    Ok(Stretch {
+        worst: all.iter().max().copied().unwrap_or_default(),
+        late: all.iter().filter(|latency| **latency > Duration::from_millis(100)).count(),
+        parts: (0..elapsed.as_secs().div_ceil(10)).map(part).collect(),
+        sample: Sample::new(all.len(), elapsed, all),
+    })
+}
+
+/// Leaves a backlog for everybody: what is posted just before the daemon is killed.
+fn backlog(daemon: &Daemon, first: usize) -> Outcome<()> {
+    let mut connection = Connection::open(daemon.target.address)?;
+    for company in [OTHERS, COMPANY] {
+        let lines: Vec<String> = (first..first + BACKLOG).map(|number| event_of(company, number as u64)).collect();
+        let request = daemon.target.request("POST", "/v1/events", "application/x-ndjson", &lines.join("\n"));
+        connection.exchange(&request)?.expect(202)?;
+    }
+    Ok(())
+}
+
+fn print(seconds: u64, alone: &Stretch, others: &[(&str, &Stretch)]) {
+    println!(
+        "{HEALTHY} healthy receivers at {STEADY} events/s for {seconds} s, beside {HANGING} that never answer, {SLOW} \
+         that take 10 s, {REFUSING} that refuse:\n"
+    );
+    let ratio = |of: Duration, to: Duration| format!("{:.2}", of.as_secs_f64() / to.as_secs_f64().max(1e-9));
+    let row = |name: &str, stretch: &Stretch| {
+        let Sample { p50, p99, .. } = stretch.sample;
+        vec![
+            name.to_owned(),
+            millis(p50),
+            millis(p99),
+            millis(stretch.worst),
+            stretch.late.to_string(),
+            ratio(p50, alone.sample.p50),
+            ratio(p99, alone.sample.p99),
+        ]
+    };
+    let rows: Vec<_> =
+        std::iter::once(&("alone", alone)).chain(others).map(|(name, stretch)| row(name, stretch)).collect();
+    print_table(
+        &["202 to arrival", "p50 ms", "p99 ms", "worst ms", "over 100 ms", "p50 / alone", "p99 / alone"],
+        &rows,
+    );
+    println!("\np99 in ms by ten seconds:\n");
+    for (name, stretch) in std::iter::once(&("alone", alone)).chain(others) {
+        let parts: Vec<String> = stretch.parts.iter().map(|part| millis(part.p99)).collect();
+        println!("{name}: {}", parts.join(", "));
+    }
+}

@@ -1,0 +1,225 @@
+//! The dispatcher's thread: carries to the lanes what happens, and out what they decide.
+//!
+//! The one place where lanes, store, pool and clock meet. It decides nothing of its own.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::core::attempt::{LogEntry, Status};
+use crate::core::delivery::{Delivery, State};
+use crate::core::id::SubscriptionId;
+use crate::core::subscription::{DisabledReason, Subscription};
+use crate::core::time::Timestamp;
+use crate::sender::Pool;
+use crate::store::{Change, Finish, Health, ReadError};
+
+use super::lanes::{Bounds, Lanes, Past, Rules, Terms, Turn};
+use super::work::Job;
+use super::{Input, Settings, Shop, chance};
+
+/// How many ended attempts may wait for the committer, for each sender thread, before no more are
+/// begun: so a disk that stalls stops the sending and not the memory.
+const UNRECORDED_PER_THREAD: usize = 64;
+/// How often the store is read before what has happened meanwhile is looked at.
+const READS_AT_ONCE: usize = 4;
+/// The longest pause between two questions to a receiver that is down.
+const ASK_MOST: Duration = Duration::from_secs(300);
+/// After so many failures without a success, a receiver is taken to be down after a start.
+const DOWN: u32 = 10;
+/// A receiver whose last answer took no longer is tried first after a start.
+const QUICK: Duration = Duration::from_secs(1);
+
+/// The lanes, and whom they belong to.
+pub(super) struct Desk {
+    shop: Arc<Shop>,
+    pool: Arc<Pool<Arc<Job>>>,
+    lanes: Lanes,
+    subscriptions: HashMap<u32, Arc<Subscription>>,
+    numbers: HashMap<SubscriptionId, u32>,
+    /// Attempts and expiries that ended and are not on the disk yet.
+    unrecorded: usize,
+}
+
+impl Desk {
+    pub(super) fn new(shop: Arc<Shop>, pool: Arc<Pool<Arc<Job>>>) -> Self {
+        let lanes = Lanes::new(rules(&shop.settings));
+        Self { shop, pool, lanes, subscriptions: HashMap::new(), numbers: HashMap::new(), unrecorded: 0 }
+    }
+
+    /// Begins with the subscriptions that the store has; what they are owed is read as it is needed.
+    pub(super) fn take_up(&mut self) {
+        let now = (self.shop.clock)();
+        let store = self.shop.store.clone();
+        for subscription in store.subscriptions() {
+            let id = subscription.id;
+            let past = past(store.health(id), store.last_sequence(id), store.waiting(id) > 0);
+            self.lanes.take_up(subscription.number, self.terms(&subscription), past, now, chance());
+            self.know(subscription);
+        }
+    }
+
+    /// Works until it is told to stop.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub(super) fn run(&mut self) -> Result<(), ReadError> {
+        loop {
+            let now = (self.shop.clock)();
+            self.lanes.wake(now);
+            self.expire(now);
+            self.begin(now);
+            let hungry = self.read(now)?;
+            let limit = if hungry { Some(Duration::ZERO) } else { self.idle(now) };
+            for input in self.shop.inbox.take(limit) {
+                let now = (self.shop.clock)();
+                match input {
+                    Input::Stop => return Ok(()),
+                    Input::Ended(after, seen) => {
+                        self.unrecorded += 1;
+                        let number = after.id.subscription_number();
+                        if let Some(turn) = self.lanes.done(after, seen, now, chance()) {
+                            self.tell(number, turn);
+                        }
+                    }
+                    Input::Changes(changes) => changes.into_iter().for_each(|change| self.hear(change, now)),
+                    Input::Ask(answer) => {
+                        let standing = |(id, number): (&SubscriptionId, &u32)| {
+                            self.lanes.standing(*number).map(|standing| (*id, standing))
+                        };
+                        // Who asked may have gone.
+                        drop(answer.send(self.numbers.iter().filter_map(standing).collect()));
+                    }
+                }
+            }
+        }
+    }
+
+    /// How long there is nothing to do, unless something happens; `None` for ever.
+    fn idle(&self, now: Timestamp) -> Option<Duration> {
+        let limit = self.lanes.next_wake().map(|at| at.since(now));
+        // What is due already waits for a sender or for the committer, who will be heard of.
+        limit.filter(|limit| !limit.is_zero())
+    }
+
+    fn hear(&mut self, change: Change, now: Timestamp) {
+        match change {
+            Change::Owed(deliveries) => deliveries.into_iter().for_each(|delivery| self.lanes.put(delivery, now)),
+            Change::Subscription(subscription) => self.put_subscription(subscription, now),
+            Change::Deleted(id) => {
+                if let Some(number) = self.numbers.remove(&id) {
+                    self.subscriptions.remove(&number);
+                    self.lanes.remove_subscription(number);
+                }
+            }
+            Change::Cancelled(id) => self.lanes.cancel(id, now),
+            Change::Finished(after) => {
+                self.unrecorded = self.unrecorded.saturating_sub(1);
+                self.lanes.recorded(&after);
+            }
+        }
+    }
+
+    fn terms(&self, subscription: &Subscription) -> Terms {
+        Terms {
+            enabled: subscription.enabled(),
+            ordering: subscription.ordering,
+            max_in_flight: subscription.max_in_flight.unwrap_or(self.shop.settings.max_in_flight),
+            rate_per_second: subscription.rate_per_second,
+        }
+    }
+
+    fn put_subscription(&mut self, subscription: Arc<Subscription>, now: Timestamp) {
+        let before = self.subscriptions.get(&subscription.number);
+        if let Some(reason) = subscription.disabled.filter(|_| before.is_some_and(|before| before.enabled())) {
+            tell_disabled(&subscription, reason);
+        }
+        self.lanes.put_subscription(subscription.number, self.terms(&subscription), now);
+        self.know(subscription);
+    }
+
+    fn know(&mut self, subscription: Arc<Subscription>) {
+        self.numbers.insert(subscription.id, subscription.number);
+        self.subscriptions.insert(subscription.number, subscription);
+    }
+
+    /// Hands free senders what has its turn.
+    fn begin(&mut self, now: Timestamp) {
+        while self.unrecorded < self.shop.settings.threads * UNRECORDED_PER_THREAD {
+            let Some(start) = self.lanes.start(now) else { return };
+            let Some(subscription) = self.subscriptions.get(&start.delivery.id.subscription_number()) else { continue };
+            let job = Arc::new(Job { start, subscription: subscription.clone() });
+            if self.pool.submit(job).is_err() {
+                // Only a pool that is stopping has no room for as many jobs as it has threads.
+                return;
+            }
+        }
+    }
+
+    /// Reads what the lanes want of the store, and begins with it. Tells whether they want more.
+    fn read(&mut self, now: Timestamp) -> Result<bool, ReadError> {
+        for _ in 0..READS_AT_ONCE {
+            let Some(wanted) = self.lanes.wanted() else { return Ok(false) };
+            let found = self.shop.store.owed_after(wanted.number, wanted.after, wanted.most)?;
+            self.lanes.read(wanted, found, now);
+            self.begin(now);
+        }
+        Ok(true)
+    }
+
+    /// Ends what is no longer wanted.
+    fn expire(&mut self, now: Timestamp) {
+        while self.unrecorded < self.shop.settings.threads * UNRECORDED_PER_THREAD {
+            let Some(delivery) = self.lanes.expired(now) else { return };
+            let Some(subscription) = self.subscriptions.get(&delivery.id.subscription_number()) else { continue };
+            let event = self.shop.store.event(delivery.event).ok().flatten();
+            let after = Delivery { state: State::Expired, due: now, ..delivery };
+            let why = "it was not delivered in the time in which it was wanted (`expire_after`)";
+            let entry = LogEntry::without_attempt(&after, Status::Expired, why, subscription, event.as_ref(), now);
+            self.unrecorded += 1;
+            self.shop.store.finish(Finish { entry, after, disable: None });
+        }
+    }
+
+    /// Says that a receiver is down, or back.
+    fn tell(&self, number: u32, turn: Turn) {
+        let Some(subscription) = self.subscriptions.get(&number) else { return };
+        let (id, waiting) = (subscription.id, self.shop.store.waiting(subscription.id));
+        let health = self.shop.store.health(id);
+        match turn {
+            Turn::Closed(next) => tracing::warn!(
+                "the receiver of {id} is down: {} attempts failed since {}; it is asked again at {next}, by one \
+                 delivery at a time, and {waiting} wait",
+                health.failures,
+                health.failing_since.map_or_else(|| "just now".to_owned(), |since| since.to_string()),
+            ),
+            Turn::Opened => tracing::info!("the receiver of {id} is back; {waiting} wait, and flow in order"),
+        }
+    }
+}
+
+fn tell_disabled(subscription: &Subscription, reason: DisabledReason) {
+    tracing::warn!(
+        "{} is disabled ({}): what it is owed waits until it is enabled again",
+        subscription.id,
+        reason.as_str()
+    );
+}
+
+fn rules(settings: &Settings) -> Rules {
+    let ask_first = settings.retry.nominal_delay(1);
+    Rules {
+        hold: settings.hold,
+        threads: settings.threads,
+        ask_first,
+        ask_most: ASK_MOST.min(settings.retry.max_delay()).max(ask_first),
+        bounds: Bounds::default(),
+    }
+}
+
+/// What the lanes are told of a subscription after a start.
+fn past(health: Health, last: u64, owed: bool) -> Past {
+    let down = health.failures >= DOWN;
+    let quick = health.failures == 0 && health.answer.is_some_and(|answer| answer <= QUICK);
+    Past { last, owed, down_since: health.failing_since.filter(|_| down), quick }
+}

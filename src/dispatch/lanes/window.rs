@@ -1,0 +1,126 @@
+//! What comes into memory: what is newly owed, as far as there is room, and what is read from the
+//! store as the window drains.
+
+use crate::core::delivery::Delivery;
+use crate::core::time::Timestamp;
+
+use super::lane::{Item, Lane, Place, lane_key};
+use super::pace::Proof;
+use super::{Condition, Lanes, Standing, Wanted};
+
+impl Lanes {
+    /// A delivery is owed: a new one, or one that is to be tried again by hand. One that is under
+    /// way already stays so. It is taken into memory if there is room, and read later if not.
+    pub fn put(&mut self, delivery: Delivery, now: Timestamp) {
+        let (number, sequence, held) = (delivery.id.subscription_number(), delivery.id.sequence(), self.held);
+        let Some(queue) = self.queues.get_mut(&number) else { return };
+        let all_here = queue.cursor >= queue.tail;
+        queue.tail = queue.tail.max(sequence);
+        if queue.ended.contains(&sequence) {
+            return;
+        }
+        let known = queue.by_sequence.contains_key(&sequence);
+        let room = queue.has_room(held);
+        if known {
+            self.insert(delivery, now);
+        } else if sequence <= queue.cursor {
+            if room {
+                self.insert(delivery, now);
+            } else {
+                queue.cursor = sequence - 1;
+                self.settle(number, now);
+            }
+        } else if all_here && room {
+            queue.cursor = sequence;
+            self.insert(delivery, now);
+        } else {
+            self.settle(number, now);
+        }
+    }
+
+    /// What the lanes want to be read next, if they want anything. Ask until it is `None`, and bring
+    /// each with [`Lanes::read`] before asking again.
+    pub fn wanted(&mut self) -> Option<Wanted> {
+        let behind = self.hungry.range(self.fed.saturating_add(1)..);
+        let in_turn = behind.chain(self.hungry.range(..=self.fed));
+        // Where memory is short, not all that are hungry may have more now.
+        let mut asking = in_turn.filter_map(|number| {
+            let queue = self.queues.get(number)?;
+            Some(Wanted { number: *number, after: queue.cursor, most: queue.wanted(self.held)? })
+        });
+        let wanted = asking.next()?;
+        self.fed = wanted.number;
+        Some(wanted)
+    }
+
+    /// Here is what was wanted: the first `most` that are owed above `after`, or all if there are fewer.
+    pub fn read(&mut self, wanted: Wanted, found: Vec<Delivery>, now: Timestamp) {
+        let Wanted { number, after, most } = wanted;
+        let Some(queue) = self.queues.get_mut(&number) else { return };
+        if queue.cursor != after {
+            return;
+        }
+        let last = found.last().filter(|_| found.len() >= most).map(|delivery| delivery.id.sequence());
+        queue.cursor = last.map_or(queue.tail, |last| last.min(queue.tail));
+        for delivery in found {
+            let Some(queue) = self.queues.get_mut(&number) else { return };
+            let sequence = delivery.id.sequence();
+            // What is above the tail is not on the disk yet; it will be told of.
+            if sequence > queue.tail || queue.ended.contains(&sequence) || queue.by_sequence.contains_key(&sequence) {
+                continue;
+            }
+            let failed = delivery.first_failed_at.zip(queue.failing_since).is_some_and(|(at, since)| at >= since);
+            if failed {
+                queue.stall(sequence, matches!(delivery.last_response, Some(429 | 503)));
+            }
+            self.insert(delivery, now);
+        }
+        self.settle(number, now);
+    }
+
+    /// Takes a delivery into memory, or changes it there.
+    fn insert(&mut self, delivery: Delivery, now: Timestamp) {
+        let (number, sequence) = (delivery.id.subscription_number(), delivery.id.sequence());
+        let Some(queue) = self.queues.get_mut(&number) else { return };
+        let fresh = lane_key(queue.terms.ordering, &delivery);
+        let key = *queue.by_sequence.entry(sequence).or_insert(fresh);
+        let lane = queue.lanes.entry(key).or_insert_with(Lane::new);
+        if lane.place == Place::UnderWay(sequence) {
+            return;
+        }
+        let expiry = delivery.expire_at.map(|at| (at, delivery.id));
+        match lane.items.insert(sequence, Item { delivery, cancelled: false }) {
+            Some(before) => self.forget_expiry(&before.delivery),
+            None => self.held += 1,
+        }
+        self.expiries.extend(expiry);
+        self.place(number, key, now);
+    }
+
+    /// How an attempt ended is on the disk, with its delivery as the store has it now. Of one that has
+    /// ended, the record of an earlier attempt may come first: the store still says then that it is owed.
+    pub fn recorded(&mut self, after: &Delivery) {
+        if !after.state.is_owed()
+            && let Some(queue) = self.queues.get_mut(&after.id.subscription_number())
+        {
+            queue.ended.remove(&after.id.sequence());
+        }
+    }
+
+    /// How a subscription stands.
+    pub fn standing(&self, number: u32) -> Option<Standing> {
+        let queue = self.queues.get(&number)?;
+        let condition = match (queue.gate.next(), queue.pace.proof()) {
+            (Some(_), _) => Condition::Down,
+            (None, Proof::Slow) => Condition::Slow,
+            (None, _) => Condition::Ok,
+        };
+        Some(Standing {
+            condition,
+            next_try: queue.gate.next(),
+            in_flight: u32::try_from(queue.under_way.len()).unwrap_or(u32::MAX),
+            limit: queue.limit(),
+            held: queue.by_sequence.len(),
+        })
+    }
+}

@@ -1,0 +1,82 @@
+//! How many deliveries stand where, by subscription, kept over restarts, so that opening does not
+//! have to look at all that is owed.
+//!
+//! The counts as of a checkpoint are written in the same batch as how far it is. What the journal has
+//! beyond it moves them on, by what each of its records says of where the delivery stood before: the
+//! state itself cannot tell, for a checkpoint that was cut short may have brought it further already.
+//! Where there are no good counts (more changed at once than fit into a batch) all is counted anew.
+
+use std::path::Path;
+use std::sync::Mutex;
+
+use super::ledger::Ledger;
+use super::place::Damage;
+use super::record::{Applied, CountsRecord};
+use super::state::{Mark, State};
+use super::step::{self, lock};
+use super::{Counts, keys};
+
+/// How many counts are written with a checkpoint.
+const WRITTEN_MOST: usize = 3_000;
+/// How many deliveries are looked at in one go.
+const PAGE: usize = 1_000;
+
+/// How far a checkpoint is that begins now, with the counts that have changed.
+pub(super) fn mark(applied: Applied, ledger: &Mutex<Ledger>) -> Mark {
+    let mut ledger = lock(ledger);
+    let changed = ledger.changed_counts();
+    if changed.len() > WRITTEN_MOST {
+        return Mark { applied, with: vec![(keys::COUNTED.to_vec(), vec![0])] };
+    }
+    let mut with: Vec<_> = changed.map(|(number, counts)| entry(number, counts)).collect();
+    with.push((keys::COUNTED.to_vec(), vec![1]));
+    ledger.counts_written();
+    Mark { applied, with }
+}
+
+fn entry(number: u32, counts: Counts) -> (Vec<u8>, Vec<u8>) {
+    (keys::counts(number), step::versioned(&CountsRecord::from(counts)))
+}
+
+/// Reads the counts as of the last checkpoint; says whether they are good.
+pub(super) fn read(state: &State, ledger: &Mutex<Ledger>) -> Result<bool, Damage> {
+    if state.get(keys::COUNTED)? != Some(vec![1]) {
+        return Ok(false);
+    }
+    let mut ledger = lock(ledger);
+    let numbers: Vec<u32> = ledger.all_counts().map(|(number, _)| number).collect();
+    for number in numbers {
+        let Some(value) = state.get(&keys::counts(number))? else { continue };
+        let Some(record) = step::unversioned::<CountsRecord>(&value) else { return Ok(false) };
+        if let Some(account) = ledger.account(number) {
+            account.counts = record.into();
+        }
+    }
+    Ok(true)
+}
+
+/// Counts what is owed and the dead letters anew. The result goes to the disk before it is said to
+/// be good.
+pub(super) fn count(state: &State, ledger: &Mutex<Ledger>) -> Result<(), Damage> {
+    let mut ledger = lock(ledger);
+    ledger.reset_counts();
+    for prefix in [keys::OWED, keys::DEAD] {
+        let mut after: Option<Vec<u8>> = None;
+        loop {
+            let page = state.scan(&[prefix], after.as_deref(), PAGE)?;
+            let Some((last, _)) = page.last() else { break };
+            after = Some(last.clone());
+            for (key, value) in &page {
+                let unreadable = || Damage::new(Path::new("state"), "has a delivery that cannot be read");
+                let standing = step::delivery_of(value).ok_or_else(unreadable)?.state;
+                ledger.moved(keys::number_in(key).unwrap_or(0), None, Some(standing));
+            }
+        }
+    }
+    for (number, counts) in ledger.all_counts() {
+        let (key, value) = entry(number, counts);
+        state.put(key, value);
+    }
+    ledger.counts_written();
+    Ok(())
+}
