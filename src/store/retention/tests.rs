@@ -20,6 +20,7 @@ struct Shop {
     running: Running,
     changes: mpsc::Receiver<Vec<Change>>,
     now: Arc<AtomicU64>,
+    rules: Rules,
 }
 
 impl Shop {
@@ -32,7 +33,7 @@ impl Shop {
         let clock = now.clone();
         let clock = move || Timestamp::from_millis(clock.load(Ordering::Relaxed));
         let running = idle.start(clock, move |change| drop(sender.send(change)), |why| panic!("{why}")).unwrap();
-        Self { store, running, changes, now }
+        Self { store, running, changes, now, rules }
     }
 
     fn pass(&self, millis: u64) {
@@ -55,8 +56,16 @@ impl Shop {
             }
             ids.push(id);
             self.pass(1);
+            self.until_the_file_is_young();
         }
         ids
+    }
+
+    /// The test's time runs as fast as it likes; a file is closed only when the keeper looks.
+    fn until_the_file_is_young(&self) {
+        let journal = self.store.shared_journal();
+        let now = || Timestamp::from_millis(self.now.load(Ordering::Relaxed));
+        self.until("a new file", || !journal.newest_is_older_than(now(), self.rules.file_age()).unwrap());
     }
 
     /// Waits for something that the threads do by themselves.
@@ -185,6 +194,7 @@ fn what_is_owed_ends_with_its_event() {
     let dead = shop.post(70, Some(Status::Failed));
     let old = shop.post(100, None);
     shop.pass(150);
+    shop.until_the_file_is_young();
     let young = shop.post(60, None);
     // `old` is over, `young` is not.
     shop.until("the end of what is over", || owed(&shop.store).len() == 60 && shop.store.counts().failed == 0);
