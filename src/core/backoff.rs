@@ -106,6 +106,11 @@ impl RetryPolicy {
         self.max_delay
     }
 
+    /// The longest delay with all its jitter.
+    pub fn longest_delay(&self) -> Duration {
+        self.max_delay.mul_f64(1.0 + self.jitter)
+    }
+
     /// How long after acceptance a delivery is given up.
     pub const fn give_up_after(&self) -> Duration {
         self.give_up_after

@@ -80,6 +80,22 @@ pub struct Delivery {
     pub replay: bool,
 }
 
+impl Delivery {
+    /// The same with all its times, apart from those in ids, moved by `millis` milliseconds, which
+    /// may be negative.
+    #[must_use]
+    pub fn moved_in_time(self, millis: i64) -> Self {
+        let moved = |time: Timestamp| time.moved(millis);
+        Self {
+            due: moved(self.due),
+            give_up_at: moved(self.give_up_at),
+            expire_at: self.expire_at.map(moved),
+            first_failed_at: self.first_failed_at.map(moved),
+            ..self
+        }
+    }
+}
+
 /// What is to be done after an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {

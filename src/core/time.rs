@@ -41,6 +41,11 @@ impl Timestamp {
         Self::from_millis(self.0.saturating_add(millis_of(length)))
     }
 
+    /// This time and `millis` milliseconds, which may be negative, within what there is.
+    pub fn moved(self, millis: i64) -> Self {
+        Self::from_millis(self.0.saturating_add_signed(millis))
+    }
+
     /// How long it is from `earlier` to this time; zero if it is not earlier.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))

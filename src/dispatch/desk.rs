@@ -14,7 +14,7 @@ use crate::core::time::Timestamp;
 use crate::sender::Pool;
 use crate::store::{Change, Finish, Health, ReadError};
 
-use super::lanes::{Bounds, Lanes, Past, Rules, Terms, Turn};
+use super::lanes::{Bounds, Lanes, Past, Rules, Standing, Terms, Turn};
 use super::work::Job;
 use super::{Input, Settings, Shop, chance};
 
@@ -49,7 +49,7 @@ impl Desk {
 
     /// Begins with the subscriptions that the store has; what they are owed is read as it is needed.
     pub(super) fn take_up(&mut self) {
-        let now = (self.shop.clock)();
+        let now = self.shop.steady.now();
         let store = self.shop.store.clone();
         for subscription in store.subscriptions() {
             let id = subscription.id;
@@ -65,27 +65,29 @@ impl Desk {
     /// The store cannot be read.
     pub(super) fn run(&mut self) -> Result<(), ReadError> {
         loop {
-            let now = (self.shop.clock)();
+            let now = self.shop.steady.now();
             self.lanes.wake(now);
             self.expire(now);
             self.begin(now);
             let hungry = self.read(now)?;
             let limit = if hungry { Some(Duration::ZERO) } else { self.idle(now) };
             for input in self.shop.inbox.take(limit) {
-                let now = (self.shop.clock)();
+                let now = self.shop.steady.now();
                 match input {
                     Input::Stop => return Ok(()),
                     Input::Ended(after, seen) => {
                         self.unrecorded += 1;
                         let number = after.id.subscription_number();
-                        if let Some(turn) = self.lanes.done(after, seen, now, chance()) {
+                        if let Some(turn) = self.lanes.done(self.shop.steady.inward(after), seen, now, chance()) {
                             self.tell(number, turn);
                         }
                     }
                     Input::Changes(changes) => changes.into_iter().for_each(|change| self.hear(change, now)),
                     Input::Ask(answer) => {
                         let standing = |(id, number): (&SubscriptionId, &u32)| {
-                            self.lanes.standing(*number).map(|standing| (*id, standing))
+                            let standing = self.lanes.standing(*number)?;
+                            let next_try = standing.next_try.map(|time| self.shop.steady.outward_time(time));
+                            Some((*id, Standing { next_try, ..standing }))
                         };
                         // Who asked may have gone.
                         drop(answer.send(self.numbers.iter().filter_map(standing).collect()));
@@ -104,7 +106,9 @@ impl Desk {
 
     fn hear(&mut self, change: Change, now: Timestamp) {
         match change {
-            Change::Owed(deliveries) => deliveries.into_iter().for_each(|delivery| self.lanes.put(delivery, now)),
+            Change::Owed(deliveries) => {
+                deliveries.into_iter().for_each(|delivery| self.lanes.put(self.shop.steady.inward(delivery), now));
+            }
             Change::Subscription(subscription) => self.put_subscription(subscription, now),
             Change::Deleted(id) => {
                 if let Some(number) = self.numbers.remove(&id) {
@@ -161,6 +165,7 @@ impl Desk {
         for _ in 0..READS_AT_ONCE {
             let Some(wanted) = self.lanes.wanted() else { return Ok(false) };
             let found = self.shop.store.owed_after(wanted.number, wanted.after, wanted.most)?;
+            let found = found.into_iter().map(|delivery| self.shop.steady.inward(delivery)).collect();
             self.lanes.read(wanted, found, now);
             self.begin(now);
         }
@@ -170,7 +175,10 @@ impl Desk {
     /// Ends what is no longer wanted.
     fn expire(&mut self, now: Timestamp) {
         while self.unrecorded < self.shop.settings.threads * UNRECORDED_PER_THREAD {
-            let Some(delivery) = self.lanes.expired(now) else { return };
+            let Some(delivery) = self.lanes.expired(now).map(|delivery| self.shop.steady.outward(delivery)) else {
+                return;
+            };
+            let now = self.shop.steady.wall();
             let Some(subscription) = self.subscriptions.get(&delivery.id.subscription_number()) else { continue };
             let event = self.shop.store.event(delivery.event).ok().flatten();
             let after = Delivery { state: State::Expired, due: now, ..delivery };
@@ -188,10 +196,11 @@ impl Desk {
         let health = self.shop.store.health(id);
         match turn {
             Turn::Closed(next) => tracing::warn!(
-                "the receiver of {id} is down: {} attempts failed since {}; it is asked again at {next}, by one \
+                "the receiver of {id} is down: {} attempts failed since {}; it is asked again at {}, by one \
                  delivery at a time, and {waiting} wait",
                 health.failures,
                 health.failing_since.map_or_else(|| "just now".to_owned(), |since| since.to_string()),
+                self.shop.steady.outward_time(next),
             ),
             Turn::Opened => tracing::info!("the receiver of {id} is back; {waiting} wait, and flow in order"),
         }

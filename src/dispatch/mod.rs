@@ -59,6 +59,7 @@
 mod desk;
 pub mod lanes;
 mod rate;
+mod steady;
 mod work;
 
 use std::collections::HashMap;
@@ -79,6 +80,7 @@ use crate::store::{Change, Finish, Store};
 use self::desk::Desk;
 use self::lanes::Seen;
 pub use self::lanes::Standing;
+use self::steady::Steady;
 use self::work::{Job, Tried, not_made, prepare, seen};
 
 /// How long the dispatcher may take to say how it is.
@@ -152,7 +154,8 @@ struct Shop {
     store: Store,
     transport: Arc<Transport>,
     settings: Settings,
-    clock: Clock,
+    /// The lanes go by its time and know no other.
+    steady: Steady,
     inbox: Arc<Inbox>,
 }
 
@@ -203,7 +206,8 @@ impl Dispatcher {
         ended: impl FnOnce(Ended) + Send + 'static,
     ) -> std::io::Result<Self> {
         let threads = settings.threads;
-        let shop = Arc::new(Shop { store, transport, settings, clock, inbox: inbox.clone() });
+        let steady = Steady::new(clock, settings.retry.longest_delay());
+        let shop = Arc::new(Shop { store, transport, settings, steady, inbox: inbox.clone() });
         let (work_shop, done_shop) = (shop.clone(), shop.clone());
         let pool = Pool::start(
             threads,
@@ -258,7 +262,7 @@ impl Shop {
             Ok(None) => return self.judge(job, None, None, not_made(Fault::EventUnavailable, GONE.to_owned())),
             Err(error) => return self.judge(job, None, None, not_made(Fault::EventUnavailable, error.to_string())),
         };
-        let request = prepare(job, &event, (self.clock)());
+        let request = prepare(job, &event, self.steady.wall());
         let subscription = &job.subscription;
         let report = self.transport.post(Some(subscription.id), &request, subscription.timeout);
         self.judge(job, Some(&event), Some(&request), report)
@@ -285,9 +289,11 @@ impl Shop {
         request: Option<&Outgoing>,
         report: Report,
     ) -> (Finish, Seen) {
-        let (now, health) = ((self.clock)(), self.store.health(job.subscription.id));
+        let (now, health) = (self.steady.wall(), self.store.health(job.subscription.id));
+        // The clock may have jumped since it was handed out.
+        let delivery = self.steady.outward(job.start.delivery.clone());
         let seen = seen(&report, now);
-        let tried = Tried { job, event, request, report, health };
+        let tried = Tried { job, delivery, event, request, report, health };
         (tried.judge(&self.settings.retry, now, chance()), seen)
     }
 }

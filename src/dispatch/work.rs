@@ -19,6 +19,7 @@ use super::lanes::{Kind, Seen, Start};
 /// A delivery whose turn it is, and whom it goes to.
 #[derive(Debug, Clone)]
 pub(super) struct Job {
+    /// Its times are the lanes'.
     pub(super) start: Start,
     pub(super) subscription: Arc<Subscription>,
 }
@@ -56,6 +57,8 @@ pub(super) fn seen(report: &Report, now: Timestamp) -> Seen {
 /// What an attempt changes, and its entry of the log.
 pub(super) struct Tried<'a> {
     pub(super) job: &'a Job,
+    /// The job's delivery, with wall times.
+    pub(super) delivery: Delivery,
     /// `None` if it could not be read.
     pub(super) event: Option<&'a Event>,
     /// `None` if there was nothing to send.
@@ -68,7 +71,7 @@ pub(super) struct Tried<'a> {
 impl Tried<'_> {
     /// Judges the attempt at `now`; `chance` (0 up to 1) spreads the delay of a retry.
     pub(super) fn judge(self, policy: &RetryPolicy, now: Timestamp, chance: f64) -> Finish {
-        let delivery = &self.job.start.delivery;
+        let delivery = &self.delivery;
         let verdict = judge(policy, delivery, &self.report.outcome, now, chance);
         let after = after(delivery, verdict, &self.report.outcome, now);
         let disable = disable(policy, verdict, &self.report.outcome, self.health, now);

@@ -12,6 +12,7 @@ mod bad_input;
 mod cli;
 #[path = "../harness/client.rs"]
 mod client;
+mod clock;
 #[path = "../harness/daemon.rs"]
 mod daemon;
 mod data;

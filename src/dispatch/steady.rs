@@ -1,0 +1,124 @@
+//! The dispatcher's own time: it begins with the wall clock and then runs evenly, whatever the wall
+//! clock does.
+//!
+//! What waits, waits by this time. If the wall clock is set forward by hours, nothing becomes due,
+//! too old or given up by that; if it is set back, nothing waits longer. Deliveries keep wall times
+//! on the disk, in the log and in what the API shows: they are translated where they go into the
+//! lanes and where they come out, by how far the two clocks are apart at that moment. After a
+//! restart the two agree again; what was written by another wall clock is then due at once if it
+//! was never tried, and otherwise within the longest delay that there is.
+
+use std::time::{Duration, Instant};
+
+use crate::core::delivery::{Delivery, State};
+use crate::core::time::Timestamp;
+
+use super::Clock;
+
+/// Both clocks.
+pub(super) struct Steady {
+    wall: Clock,
+    start: (Timestamp, Instant),
+    /// No delivery waits longer than this to be tried again.
+    longest_delay: Duration,
+}
+
+impl Steady {
+    /// Begins to run.
+    pub(super) fn new(wall: Clock, longest_delay: Duration) -> Self {
+        let start = (wall(), Instant::now());
+        Self { wall, start, longest_delay }
+    }
+
+    /// The steady time.
+    pub(super) fn now(&self) -> Timestamp {
+        self.start.0.plus(self.start.1.elapsed())
+    }
+
+    /// The time of day.
+    pub(super) fn wall(&self) -> Timestamp {
+        (self.wall)()
+    }
+
+    /// `delivery`, which has wall times, as the lanes have it.
+    pub(super) fn inward(&self, delivery: Delivery) -> Delivery {
+        let now = self.now();
+        inward(delivery, now, between(self.wall(), now), self.longest_delay)
+    }
+
+    /// `delivery`, as the lanes have it, with wall times.
+    pub(super) fn outward(&self, delivery: Delivery) -> Delivery {
+        delivery.moved_in_time(between(self.now(), self.wall()))
+    }
+
+    /// A time of the lanes' as wall time.
+    pub(super) fn outward_time(&self, time: Timestamp) -> Timestamp {
+        time.moved(between(self.now(), self.wall()))
+    }
+}
+
+/// How many milliseconds lie between the two; negative if `to` is the earlier.
+fn between(from: Timestamp, to: Timestamp) -> i64 {
+    to.millis().cast_signed() - from.millis().cast_signed()
+}
+
+fn inward(delivery: Delivery, now: Timestamp, by: i64, longest_delay: Duration) -> Delivery {
+    let mut moved = delivery.moved_in_time(by);
+    let latest = match moved.state {
+        // What was never tried waits for its turn only.
+        State::Pending => now,
+        _ => now.plus(longest_delay),
+    };
+    moved.due = moved.due.min(latest);
+    moved
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::event::{CallId, EventType};
+    use crate::core::id::{DeliveryId, EventId, SubscriptionId};
+
+    const HOUR: i64 = 3_600_000;
+    const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
+
+    fn delivery(state: State, due: Timestamp) -> Delivery {
+        Delivery {
+            id: DeliveryId::new(NOW, 1, 1),
+            subscription: SubscriptionId::from_bits(1),
+            event: EventId::from_bits(1),
+            event_type: EventType::parse("call.new").unwrap(),
+            call: CallId::parse("c").unwrap(),
+            state,
+            attempts: 0,
+            due,
+            give_up_at: NOW.moved(72 * HOUR),
+            expire_at: Some(NOW.moved(HOUR / 6)),
+            first_failed_at: Some(NOW),
+            last_response: None,
+            replay: false,
+        }
+    }
+
+    #[test]
+    fn a_jump_of_the_wall_clock_moves_every_time_of_a_delivery_alike() {
+        let longest = Duration::from_secs(8 * 3600);
+        for jump in [0, 5 * HOUR, -5 * HOUR] {
+            // Written by a wall clock that is `jump` ahead of the steady one.
+            let written = delivery(State::Retrying, NOW.moved(5_000)).moved_in_time(jump);
+            let seen = inward(written.clone(), NOW, -jump, longest);
+            assert_eq!(seen, delivery(State::Retrying, NOW.moved(5_000)), "{jump}");
+            assert_eq!(seen.moved_in_time(jump), written, "{jump}");
+        }
+    }
+
+    #[test]
+    fn nothing_waits_longer_than_there_are_delays() {
+        let longest = Duration::from_secs(3600);
+        let far = NOW.moved(100 * HOUR);
+        assert_eq!(inward(delivery(State::Retrying, far), NOW, 0, longest).due, NOW.moved(HOUR));
+        assert_eq!(inward(delivery(State::Pending, far), NOW, 0, longest).due, NOW);
+        let past = NOW.moved(-HOUR);
+        assert_eq!(inward(delivery(State::Pending, past), NOW, 0, longest).due, past);
+    }
+}

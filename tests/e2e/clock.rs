@@ -1,0 +1,113 @@
+//! The wall clock jumps by hours under a running daemon (libfaketime): nothing is lost, nothing waits longer or comes
+//! sooner for it, and ids stay in order.
+//!
+//! Without libfaketime the tests pass and say so, unless `HOOKSWITCH_NEED_FAKETIME=1`.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::daemon::{Daemon, Home};
+use crate::platform::event;
+use crate::receiver::{Answer, Receiver};
+use crate::wait::eventually;
+
+/// A wall clock that the test sets.
+struct FakeClock {
+    library: PathBuf,
+    file: PathBuf,
+}
+
+impl FakeClock {
+    /// `None`, said loudly, if there is no libfaketime.
+    fn new(home: &Home) -> Option<Self> {
+        let places = std::fs::read_dir("/usr/lib").into_iter().flatten().flatten().map(|entry| entry.path());
+        let library = places.map(|place| place.join("faketime/libfaketime.so.1")).find(|path| path.exists());
+        if library.is_none() {
+            assert!(std::env::var_os("HOOKSWITCH_NEED_FAKETIME").is_none(), "libfaketime is not installed");
+            eprintln!("SKIPPED: libfaketime is not installed (apt install libfaketime)");
+        }
+        let clock = Self { library: library?, file: home.beside("clock") };
+        clock.set("+0");
+        Some(clock)
+    }
+
+    /// Sets it so far from the machine's: `-5h`.
+    fn set(&self, offset: &str) {
+        let beside = self.file.with_extension("new");
+        std::fs::write(&beside, offset).unwrap();
+        std::fs::rename(&beside, &self.file).unwrap();
+    }
+
+    fn start(&self, home: &Home) -> Daemon {
+        let file: &Path = &self.file;
+        let started = home.try_start(|mut command| {
+            command.env("LD_PRELOAD", &self.library).env("FAKETIME_TIMESTAMP_FILE", file);
+            // The monotonic clock of a machine does not jump.
+            command.env("FAKETIME_NO_CACHE", "1").env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+            command.env("DONT_FAKE_MONOTONIC", "1");
+            command
+        });
+        started.unwrap_or_else(|said| panic!("{said}"))
+    }
+}
+
+fn hour_of(daemon: &Daemon, event: &Value) -> String {
+    let path = format!("/v1/events/{}", event["id"].as_str().unwrap());
+    let accepted = daemon.api().get(&path).expect(200).json()["accepted_at"].clone();
+    accepted.as_str().unwrap()[..13].to_owned()
+}
+
+/// Fails the first attempt of each delivery; the jump comes while the second is waited for.
+fn jump(offsets: [&str; 2]) {
+    let home = Home::new().set("retry.initial_delay", "\"2s\"").set("retry.jitter", "0.0");
+    let Some(clock) = FakeClock::new(&home) else { return };
+    let daemon = clock.start(&home);
+    let receiver = Receiver::start(|request| Answer::status(if request.attempt() == 1 { 503 } else { 200 }));
+    let expire = json!({"expire_after": {"call.new": "10m"}, "ordering": "none"});
+    daemon.subscribe(&receiver.url("/"), expire);
+    let mut ids = Vec::new();
+    let mut hours = Vec::new();
+    for (round, offset) in offsets.into_iter().enumerate() {
+        let accepted = daemon.accept(&event("call.new", &format!("c{round}")));
+        hours.push(hour_of(&daemon, &accepted));
+        receiver.wait_until("the first attempt", |requests| requests.len() > 2 * round);
+        clock.set(offset);
+        // Somebody else's event after the jump, so that the daemon is awake.
+        let other = json!({"type": "call.new", "company": "other", "source": "api", "data": {"call_id": "x"}});
+        let after = daemon.accept(&other);
+        assert_ne!(hour_of(&daemon, &after), hours[round], "the clock of the daemon did not jump");
+        let requests = receiver.wait_until("the second attempt", |requests| requests.len() > 2 * round + 1);
+        let pause = requests[2 * round + 1].at.duration_since(requests[2 * round].at);
+        assert!(pause >= Duration::from_millis(1900), "{offset}: tried again after {pause:?}");
+        ids.extend([accepted["id"].clone(), after["id"].clone()].map(|id| id.as_str().unwrap().to_owned()));
+    }
+    assert!(ids.windows(2).all(|pair| pair[0] < pair[1]), "{ids:?}");
+    eventually("all to be delivered", || {
+        let log = daemon.list("/v1/log");
+        let statuses: Vec<&str> = log.iter().rev().map(|entry| entry["status"].as_str().unwrap_or_default()).collect();
+        if statuses == ["retrying", "delivered", "retrying", "delivered"] { Ok(()) } else { Err(format!("{log:?}")) }
+    });
+
+    // And after a restart, with a clock that is behind what was written.
+    daemon.accept(&event("call.new", "c9"));
+    receiver.wait_until("its first attempt", |requests| requests.len() >= 5);
+    let _home = daemon.kill();
+    clock.set("-20h");
+    let daemon = clock.start(&home);
+    daemon.accept(&event("call.new", "c10"));
+    receiver.wait_until("a new event behind the jump", |requests| {
+        requests.iter().filter(|request| request.json()["data"]["call_id"] == "c10").count() >= 2
+    });
+}
+
+#[test]
+fn a_clock_that_jumps_back_and_forth_delays_nothing_and_hurries_nothing() {
+    jump(["-5h", "+7h"]);
+}
+
+#[test]
+fn a_clock_that_jumps_forth_and_back_delays_nothing_and_hurries_nothing() {
+    jump(["+7h", "-5h"]);
+}
