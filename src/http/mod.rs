@@ -9,7 +9,7 @@
 //!   access       tokens, roles, companies
 //!   routes       the table of paths, methods and roles
 //!   request      Authorised -> Permitted -> a body within its limits
-//! events, subscriptions, probes, event_types, deliveries, log, stats, health   one file per resource
+//! events, subscriptions, probes, event_types, deliveries, log, stats, health, backup   one file per resource
 //! bridge       to the store, which blocks
 //! ```
 //!
@@ -22,6 +22,7 @@
 //! - What is read into memory for one request is bounded: its head, its body, one page of a list.
 
 mod access;
+mod backup;
 mod bridge;
 mod connection;
 mod cursor;

@@ -107,6 +107,11 @@ impl Problem {
         Self::new(StatusCode::REQUEST_TIMEOUT, detail).closing()
     }
 
+    /// 409.
+    pub(super) fn conflict(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, detail)
+    }
+
     /// 413.
     pub(super) fn too_large(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, detail).closing()
@@ -187,7 +192,7 @@ impl From<WriteError> for Problem {
     fn from(error: WriteError) -> Self {
         match error {
             WriteError::NotFound => Self::not_found("there is nothing with this id"),
-            WriteError::Conflict(detail) => Self::new(StatusCode::CONFLICT, detail),
+            WriteError::Conflict(detail) => Self::conflict(detail),
             WriteError::Invalid(invalid) => invalid.into(),
             WriteError::Unavailable => {
                 Self::unavailable("the store has failed or is closing; nothing is known to have been stored", 5)

@@ -24,6 +24,10 @@ pub(super) const DEAD: u8 = b'f';
 pub(super) const OWED: u8 = b'q';
 /// Prefix of producers' ids.
 pub(super) const PRODUCER: u8 = b'i';
+/// Prefix of subscriptions' health.
+pub(super) const HEALTH: u8 = b'h';
+/// Prefix of subscriptions' next sequence numbers.
+pub(super) const SEQUENCE: u8 = b'n';
 /// Prefix of subscriptions.
 pub(super) const SUBSCRIPTION: u8 = b's';
 /// The key of the count of openings.
@@ -47,12 +51,12 @@ pub(super) fn delivery(prefix: u8, id: DeliveryId) -> Vec<u8> {
 
 /// The key of a subscription's health.
 pub(super) fn health(number: u32) -> Vec<u8> {
-    numbered(b'h', number)
+    numbered(HEALTH, number)
 }
 
 /// The key of a subscription's next sequence number.
 pub(super) fn next_sequence(number: u32) -> Vec<u8> {
-    numbered(b'n', number)
+    numbered(SEQUENCE, number)
 }
 
 /// The key of a producer's id of an event.

@@ -1,5 +1,6 @@
 //! What is kept: the only room that knows sled and bincode.
 
+mod backup;
 mod checkpoint;
 mod committer;
 mod desk;
@@ -7,6 +8,7 @@ mod frame;
 mod journal;
 mod keys;
 mod ledger;
+pub mod offline;
 mod open;
 mod place;
 mod query;
@@ -28,6 +30,7 @@ use crate::core::invalid::Invalid;
 use crate::core::subscription::{DisabledReason, Subscription};
 use crate::core::time::Timestamp;
 
+pub use backup::Backup;
 pub use open::OpenError;
 pub use verbs::{Idle, Running, Store};
 

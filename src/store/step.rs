@@ -1,7 +1,8 @@
 //! A step: one thing that happened, as it stands in the journal, and what it changes in the state.
 //!
 //! The committer makes steps and applies them; recovery reads them and applies them by the same
-//! function. Applying a step twice changes nothing more: every change it makes is an absolute one.
+//! function. Applying a step twice changes nothing more: every change it makes is an absolute one, and
+//! during recovery none depends on what it finds (a backup's state may have what later steps left).
 
 use std::sync::{Mutex, PoisonError};
 
@@ -124,12 +125,13 @@ fn apply_effect(effect: Effect, state: &State, ledger: &Mutex<Ledger>) -> Result
 /// From now on the delivery is where its state says: owed, a dead letter, or over.
 fn stand(delivery: &Delivery, state: &State, ledger: &Mutex<Ledger>) -> Result<(), StateError> {
     let before = find(delivery.id, state)?.map(|found| found.state);
+    let may_be_dead = before == Some(Standing::Failed) || !state.is_live();
     let (owed, dead) = (keys::delivery(keys::OWED, delivery.id), keys::delivery(keys::DEAD, delivery.id));
     let record = || versioned(&DeliveryRecord::from(delivery));
     match delivery.state {
         Standing::Pending | Standing::Retrying => {
             state.put(owed, record());
-            if before == Some(Standing::Failed) {
+            if may_be_dead {
                 state.remove(dead);
             }
         }
@@ -139,7 +141,7 @@ fn stand(delivery: &Delivery, state: &State, ledger: &Mutex<Ledger>) -> Result<(
         }
         Standing::Delivered | Standing::Expired | Standing::Cancelled => {
             state.remove(owed);
-            if before == Some(Standing::Failed) {
+            if may_be_dead {
                 state.remove(dead);
             }
         }

@@ -1,6 +1,7 @@
 //! The store's verbs, in domain words: what the other rooms may ask of it.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use crate::core::subscription::{Secret, Subscription};
 use crate::core::subscription_input::{Change as Patch, Draft};
 use crate::core::time::Timestamp;
 
+use super::backup::Backup;
 use super::committer::{Command, Committer, Inbox, Listeners};
 use super::desk::Desk;
 use super::journal::Journal;
@@ -37,6 +39,8 @@ struct Shared {
     ledger: Arc<Mutex<Ledger>>,
     journal: Arc<Journal>,
     inbox: Arc<Inbox>,
+    /// Whether a backup is being taken.
+    backing_up: Arc<AtomicBool>,
 }
 
 /// A store that is open and does not write yet.
@@ -67,6 +71,7 @@ impl Store {
             ledger: opened.ledger.clone(),
             journal: opened.journal.clone(),
             inbox: Arc::default(),
+            backing_up: Arc::default(),
         };
         Ok(Idle { store: Self { shared: Arc::new(shared) }, opened, settings })
     }
@@ -265,6 +270,15 @@ impl Store {
     /// What holds it cannot be read, or is damaged.
     pub fn log(&self, filter: &LogFilter, after: Option<u128>, limit: usize) -> Result<Page<LogEntry>, ReadError> {
         query::log(&self.shared.journal, filter, after, limit)
+    }
+
+    /// Begins a backup, to be taken piece by piece; `None` if one is being taken already.
+    ///
+    /// # Errors
+    /// The state cannot be read.
+    pub fn backup(&self, now: Timestamp) -> Result<Option<Backup>, ReadError> {
+        let Shared { state, journal, dir, backing_up, .. } = &*self.shared;
+        Backup::begin(state.clone(), journal.clone(), dir.clone(), backing_up, now)
     }
 
     /// All that is owed, in pages, in order of subscription and sequence: what the dispatcher

@@ -46,7 +46,7 @@ impl Key<'_> {
 
 /// The index of one journal file.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub(super) struct Index {
+pub(in crate::store) struct Index {
     /// Ids and where their frames begin, ascending, one about every [`MARK_EVERY`] bytes.
     marks: Vec<(u128, u32)>,
     /// Hashes of keys and where the frames begin that speak of them.
@@ -56,7 +56,7 @@ pub(super) struct Index {
 
 impl Index {
     /// Notes a frame at `offset`; `id` is 0 if it has none.
-    pub(super) fn note(&mut self, offset: u32, id: u128, hashes: &[u64]) {
+    pub(in crate::store) fn note(&mut self, offset: u32, id: u128, hashes: &[u64]) {
         let due = self.marks.last().is_none_or(|(_, last)| offset - last >= MARK_EVERY);
         if id != 0 && due {
             self.marks.push((id, offset));
@@ -89,7 +89,7 @@ impl Index {
     }
 
     /// Sorts the keys, for files that are full.
-    pub(super) fn sort(&mut self) {
+    pub(in crate::store) fn sort(&mut self) {
         self.keys.sort_unstable();
         self.sorted = true;
     }
@@ -115,7 +115,7 @@ impl Index {
     }
 
     /// Reads a sorted index; `None` if the bytes are damaged or of another version.
-    pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+    pub(in crate::store) fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (body, crc) = bytes.split_last_chunk::<4>()?;
         if body.len() < HEADER || body[..4] != MAGIC || crc32fast::hash(body) != u32::from_le_bytes(*crc) {
             return None;

@@ -4,6 +4,7 @@
 //!
 //! Ids ascend through the whole journal, which is how one is found without an index key of its own.
 
+mod copy;
 mod index;
 mod segment;
 
@@ -13,8 +14,10 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-pub(super) use self::index::Key;
+pub(super) use self::copy::{Copying, Part};
+pub(super) use self::index::{Index, Key};
 use self::segment::{End, HEADER, Segment};
+pub(super) use self::segment::{header_of, number_in, path_of};
 use super::frame::Head;
 use super::place::{self, Damage};
 use super::record::{self, Accepted, Applied, Logged};
@@ -34,7 +37,7 @@ pub(super) mod kind {
 }
 
 /// The hashes of the keys under which a frame is found.
-fn keys_of(head: Head, payload: &[u8]) -> Vec<u64> {
+pub(super) fn keys_of(head: Head, payload: &[u8]) -> Vec<u64> {
     match head.kind {
         kind::ACCEPTED => {
             record::decode::<Accepted>(payload).map_or_else(Vec::new, |accepted| accepted_keys(&accepted))
@@ -110,11 +113,11 @@ impl Journal {
         let mut segments = BTreeMap::new();
         for number in first..=newest {
             if !numbers.contains(&number) {
-                return Err(Damage::new(&segment::path_of(dir, number), "is missing"));
+                return Err(Damage::new(&path_of(dir, number), "is missing"));
             }
             let opened = if number == newest && number > applied.segment && segment::is_unfinished(dir, number) {
                 let created = segment::remove_unfinished(dir, number).and_then(|()| Segment::create(dir, number, 0));
-                created.map_err(|error| Damage::new(&segment::path_of(dir, number), error.to_string()))
+                created.map_err(|error| Damage::new(&path_of(dir, number), error.to_string()))
             } else {
                 Segment::open(dir, number)
             };
@@ -232,7 +235,7 @@ impl Journal {
     }
 
     /// Asks a file's index, and lets go of the one that was asked longest ago if there are too many.
-    fn ask<T>(&self, segment: &Segment, ask: impl FnOnce(&index::Index) -> T) -> Result<T, Damage> {
+    fn ask<T>(&self, segment: &Segment, ask: impl FnOnce(&Index) -> T) -> Result<T, Damage> {
         let answer = segment.with_index(ask)?;
         let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
         let full = segments.last_key_value().is_some_and(|(newest, _)| segment.number < *newest);
@@ -341,7 +344,7 @@ fn take_in(segment: &Segment, from: u32, applied: Applied, newest: bool, replay:
 }
 
 /// The numbers of the journal files in `dir`, ascending.
-fn numbers_in(dir: &Path) -> Result<Vec<u32>, Damage> {
+pub(super) fn numbers_in(dir: &Path) -> Result<Vec<u32>, Damage> {
     let unreadable = |error: io::Error| Damage::new(dir, format!("cannot be read: {error}"));
     let mut numbers = Vec::new();
     for entry in std::fs::read_dir(dir).map_err(unreadable)? {
