@@ -203,8 +203,11 @@ impl From<WriteError> for Problem {
 
 impl From<ReadError> for Problem {
     fn from(error: ReadError) -> Self {
+        // Asking again does not help, so this is no 503.
         tracing::error!("the store could not be read: {error}");
-        Self::unavailable("the store could not be read; Hookswitch's log on standard error tells more", 5)
+        let detail = "what this asks for cannot be read: it is damaged on the disk, or the disk failed; \
+                      Hookswitch's log on standard error names the file and what to do";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, detail)
     }
 }
 

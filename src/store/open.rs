@@ -50,12 +50,12 @@ impl fmt::Display for OpenError {
 impl std::error::Error for OpenError {}
 
 /// What to do about a directory that is damaged.
-const REMEDY: &str = "nothing in it was changed; either put back a backup (`hookswitch restore FILE --data-dir DIR`), \
+pub(super) const REMEDY: &str = "either put back a backup (`hookswitch restore FILE --data-dir DIR`), \
                       or save what can be read (`hookswitch verify --salvage --data-dir DIR --into NEWDIR`)";
 
 impl OpenError {
     fn damaged(dir: &Path, what: impl fmt::Display) -> Self {
-        Self(format!("the data directory {} cannot be used: {what}; {REMEDY}", dir.display()))
+        Self(format!("the data directory {} cannot be used: {what}; nothing in it was changed; {REMEDY}", dir.display()))
     }
 
     fn io(path: &Path, error: &io::Error) -> Self {
@@ -68,7 +68,7 @@ impl OpenError {
 
 impl From<Damage> for OpenError {
     fn from(damage: Damage) -> Self {
-        Self(format!("{damage}; {REMEDY}"))
+        Self(format!("{damage}; nothing in it was changed; {REMEDY}"))
     }
 }
 

@@ -14,11 +14,12 @@ use super::journal::{Journal, Key, Wanted, kind};
 use super::place::Damage;
 use super::record::{self, Accepted, Logged};
 use super::state::{State, StateError};
+use super::open::REMEDY;
 use super::{DeliveryFilter, EventFilter, LogFilter, Page, ReadError, keys, step};
 
 impl From<Damage> for ReadError {
     fn from(damage: Damage) -> Self {
-        Self(format!("{damage}: what it held cannot be shown"))
+        Self(format!("{damage}: what it held is not served; {REMEDY}"))
     }
 }
 

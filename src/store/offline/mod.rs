@@ -82,7 +82,7 @@ pub fn verify_directory(dir: &Path) -> Result<Findings, Refused> {
 /// # Errors
 /// As described; or the directory cannot be written, and then it [is not taken](super::Store::open) for a store.
 pub fn restore(file: &Path, dir: &Path) -> Result<Findings, Refused> {
-    layout::check_empty(dir)?;
+    check_empty(dir)?;
     let findings = verify_backup(file)?;
     if let Some(fault) = findings.faults.first() {
         let byte = fault.byte.map(|byte| format!(" (byte {byte})")).unwrap_or_default();
