@@ -55,7 +55,10 @@ pub(super) const REMEDY: &str = "either put back a backup (`hookswitch restore F
 
 impl OpenError {
     fn damaged(dir: &Path, what: impl fmt::Display) -> Self {
-        Self(format!("the data directory {} cannot be used: {what}; nothing in it was changed; {REMEDY}", dir.display()))
+        Self(format!(
+            "the data directory {} cannot be used: {what}; nothing in it was changed; {REMEDY}",
+            dir.display()
+        ))
     }
 
     fn io(path: &Path, error: &io::Error) -> Self {

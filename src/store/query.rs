@@ -11,10 +11,10 @@ use crate::core::id::{AttemptId, DeliveryId, EventId};
 use crate::core::time::Timestamp;
 
 use super::journal::{Journal, Key, Wanted, kind};
+use super::open::REMEDY;
 use super::place::Damage;
 use super::record::{self, Accepted, Logged};
 use super::state::{State, StateError};
-use super::open::REMEDY;
 use super::{DeliveryFilter, EventFilter, LogFilter, Page, ReadError, keys, step};
 
 impl From<Damage> for ReadError {

@@ -10,6 +10,9 @@ use crate::core::json;
 use crate::core::subscription::Secret;
 use crate::core::subscription_input::{Change as Patch, Draft};
 
+mod frozen;
+mod offline;
+
 const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
 
 fn settings() -> Settings {

@@ -303,6 +303,12 @@ impl Idle {
         &self.store
     }
 
+    /// For tests: a smaller size at which a journal file is full.
+    #[cfg(test)]
+    pub(super) fn set_segment_bytes(&mut self, bytes: u32) {
+        self.opened.writer.set_segment_bytes(bytes);
+    }
+
     /// Starts the committer. `changes` hears every change once it is on the disk, in order;
     /// `failed` hears, once, that the store has failed and why. Neither may block.
     ///

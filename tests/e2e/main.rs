@@ -7,10 +7,12 @@
 #![allow(clippy::unwrap_used, reason = "a test's helpers fail by panicking, as tests do")]
 
 mod access;
+mod backup;
 mod bad_input;
 mod cli;
 mod client;
 mod daemon;
+mod damage;
 mod data;
 mod durability;
 mod log;
@@ -23,5 +25,6 @@ mod receiver;
 mod retry;
 mod service;
 mod subscriptions;
+mod upgrade;
 mod wait;
 mod wire;
