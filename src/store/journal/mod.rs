@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 pub(super) use self::copy::{Copying, Part};
 pub(super) use self::index::{Index, Key};
 use self::segment::{End, HEADER, Segment};
-pub(super) use self::segment::{header_of, number_in, path_of};
+pub(super) use self::segment::{header_of, number_in, path_of as file_path};
 use super::frame::Head;
 use super::place::{self, Damage};
 use super::record::{self, Accepted, Applied, Logged};
@@ -113,11 +113,11 @@ impl Journal {
         let mut segments = BTreeMap::new();
         for number in first..=newest {
             if !numbers.contains(&number) {
-                return Err(Damage::new(&path_of(dir, number), "is missing"));
+                return Err(Damage::new(&segment::path_of(dir, number), "is missing"));
             }
             let opened = if number == newest && number > applied.segment && segment::is_unfinished(dir, number) {
                 let created = segment::remove_unfinished(dir, number).and_then(|()| Segment::create(dir, number, 0));
-                created.map_err(|error| Damage::new(&path_of(dir, number), error.to_string()))
+                created.map_err(|error| Damage::new(&segment::path_of(dir, number), error.to_string()))
             } else {
                 Segment::open(dir, number)
             };

@@ -266,13 +266,15 @@ impl Audit {
 
     /// Completes the findings with what the state says.
     pub(super) fn sum_up(&mut self) {
-        let ledger = step::lock(&self.best().ledger);
-        let counts = ledger.counts();
-        let subscriptions = ledger.all().map(Receiver::of).collect();
-        drop(ledger);
-        (self.findings.pending, self.findings.retrying) = (counts.pending, counts.retrying);
-        self.findings.failed = counts.failed;
-        self.findings.subscriptions = subscriptions;
+        let best = self.stored.as_ref().map_or(&self.rebuilt, |(stored, _)| stored);
+        let ledger = step::lock(&best.ledger);
+        // What a deleted subscription is owed is about to be cancelled.
+        for account in ledger.all() {
+            self.findings.pending += account.counts.pending;
+            self.findings.retrying += account.counts.retrying;
+            self.findings.failed += account.counts.failed;
+            self.findings.subscriptions.push(Receiver::of(account));
+        }
     }
 }
 

@@ -141,7 +141,7 @@ fn hex(bytes: &[u8]) -> String {
 fn files_of(journal: &Path, audit: &mut Audit) -> Result<BTreeMap<u32, u32>, Damage> {
     let mut files = BTreeMap::new();
     for named in journal::numbers_in(journal)? {
-        let path = journal::path_of(journal, named);
+        let path = journal::file_path(journal, named);
         let header = read_start(&path).unwrap_or_default();
         let number = match journal::number_in(&header) {
             Ok(number) => number,
@@ -182,7 +182,7 @@ fn read_journal(dir: &Path, audit: &mut Audit, keeper: &mut dyn Keeper) -> Resul
             audit.gaps += 1;
             continue;
         };
-        let (name, path) = (name_of(*named), journal::path_of(&journal, *named));
+        let (name, path) = (name_of(*named), journal::file_path(&journal, *named));
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
             Err(error) => {

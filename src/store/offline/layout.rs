@@ -112,7 +112,7 @@ impl Layout {
     /// Begins journal file `number`.
     pub(super) fn file(&mut self, number: u32, header: &[u8]) -> Result<(), Refused> {
         self.end_file()?;
-        let path = journal::path_of(&self.dir.join("journal"), number);
+        let path = journal::file_path(&self.dir.join("journal"), number);
         let create = || -> io::Result<File> {
             let mut file = OpenOptions::new().write(true).create_new(true).open(&path)?;
             file.write_all(header)?;
@@ -129,7 +129,7 @@ impl Layout {
         };
         *length += bytes.len() as u64;
         let written = file.write_all(bytes);
-        written.map_err(|error| failed(&journal::path_of(&self.dir.join("journal"), *number), &error))
+        written.map_err(|error| failed(&journal::file_path(&self.dir.join("journal"), *number), &error))
     }
 
     fn end_file(&mut self) -> Result<(), Refused> {

@@ -3,15 +3,18 @@
 //! The journal is taken over frame by frame, in order, without what is damaged. The state is the
 //! stored one with what the journal has beyond it, if its database can be read and does not contradict
 //! a journal that is whole; otherwise it is made again from the journal. What is owed and cannot be
-//! sent any more, because its event or its subscription is lost, is left out and named.
+//! sent any more, because its event or its subscription is lost, is left out and named. Where the state
+//! knows better than what is left of the journal, the journal is told, so that the two agree again.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
 use super::super::backup::TOKEN;
 use super::super::frame::{self, Head};
 use super::super::place::Damage;
-use super::super::record::Applied;
+use super::super::record::{Applied, DeliveryRecord};
+use super::super::step::Step;
 use super::super::{journal, keys, step};
 use super::Refused;
 use super::audit::Audit;
@@ -19,6 +22,8 @@ use super::directory::{self, Keeper};
 use super::layout::{self, Layout};
 use super::replica::Replica;
 use super::report::{Findings, Salvaged};
+use crate::core::delivery::{Delivery, State as Standing};
+use crate::core::id::DeliveryId;
 
 impl Keeper for Layout {
     fn file(&mut self, number: u32) -> Result<(), Damage> {
@@ -49,7 +54,9 @@ pub(super) fn salvage(dir: &Path, into: &Path) -> Result<Salvaged, Refused> {
     let contradicted = audit.gaps == 0 && audit.findings.faults.iter().any(|fault| fault.file == "state");
     let state_rebuilt = audit.stored.is_none() || contradicted;
     let old = std::mem::take(&mut audit.findings);
-    let lost_deliveries = write_state(&audit, state_rebuilt, &mut layout)?;
+    let replica = if state_rebuilt { &audit.rebuilt } else { audit.best() };
+    reconcile(&audit, replica, &mut layout)?;
+    let lost_deliveries = write_state(&audit, replica, &mut layout)?;
     if let Ok(token) = fs::read(dir.join(TOKEN)) {
         layout.token(&token)?;
     }
@@ -66,9 +73,50 @@ pub(super) fn salvage(dir: &Path, into: &Path) -> Result<Salvaged, Refused> {
     })
 }
 
+/// Adds to the journal what the state knows and the rest of the journal does not: which deliveries
+/// stand where, and which do not stand any more.
+fn reconcile(audit: &Audit, replica: &Replica, layout: &mut Layout) -> Result<(), Refused> {
+    let failed = |error: Damage| Refused::Failed(error.to_string());
+    let (kept, told) = (standing(replica).map_err(failed)?, standing(&audit.rebuilt).map_err(failed)?);
+    let is_kept = |delivery: &Delivery| can_be_sent(audit, replica, delivery);
+    let batch = audit.end.batch + 1;
+    let mut bytes = Vec::new();
+    let mut tell = |delivery: &Delivery| {
+        Step::Requeued(DeliveryRecord::from(delivery)).encode(&mut bytes, batch, false);
+    };
+    for (id, delivery) in &kept {
+        let same = told.get(id).is_some_and(|told| told.state.is_owed() == delivery.state.is_owed());
+        if !same && is_kept(delivery) {
+            tell(delivery);
+        }
+    }
+    for (id, delivery) in &told {
+        if !kept.get(id).is_some_and(is_kept) {
+            tell(&Delivery { state: Standing::Cancelled, ..delivery.clone() });
+        }
+    }
+    layout.frames(&bytes)
+}
+
+/// What is owed and the dead letters.
+fn standing(replica: &Replica) -> Result<BTreeMap<DeliveryId, Delivery>, Damage> {
+    let mut found = BTreeMap::new();
+    for prefix in [keys::DEAD, keys::OWED] {
+        replica.each(&[prefix], &mut |_, value| {
+            found.extend(step::delivery_of(value).map(|delivery| (delivery.id, delivery)));
+            Ok(())
+        })?;
+    }
+    Ok(found)
+}
+
+/// Whether the event and the subscription of a delivery were found.
+fn can_be_sent(audit: &Audit, replica: &Replica, delivery: &Delivery) -> bool {
+    step::lock(&replica.ledger).account(delivery.id.subscription_number()).is_some() && audit.has_event(delivery)
+}
+
 /// Writes the state that is to be believed; gives the deliveries that are left out.
-fn write_state(audit: &Audit, rebuilt: bool, layout: &mut Layout) -> Result<Vec<String>, Refused> {
-    let replica: &Replica = if rebuilt { &audit.rebuilt } else { audit.best() };
+fn write_state(audit: &Audit, replica: &Replica, layout: &mut Layout) -> Result<Vec<String>, Refused> {
     let mut lost = Vec::new();
     let mut refused = None;
     let written = replica.each(&[], &mut |key, value| {
@@ -83,7 +131,8 @@ fn write_state(audit: &Audit, rebuilt: bool, layout: &mut Layout) -> Result<Vec<
     written.map_err(|error| refused.unwrap_or_else(|| Refused::Failed(error.to_string())))?;
     let (segment, offset) = layout.position();
     let next_number = step::lock(&replica.ledger).next_number;
-    layout.set_applied(Applied { segment, offset, next_number, ..audit.end });
+    let batch = audit.end.batch + 1;
+    layout.set_applied(Applied { segment, offset, batch, next_number, ..audit.end });
     Ok(lost)
 }
 
@@ -93,8 +142,7 @@ fn is_lost(audit: &Audit, replica: &Replica, key: &[u8], value: &[u8], lost: &mu
     match key.first() {
         Some(&keys::OWED | &keys::DEAD) => {
             let Some(delivery) = step::delivery_of(value) else { return true };
-            let known = step::lock(&replica.ledger).account(delivery.id.subscription_number()).is_some();
-            let gone = !known || !audit.has_event(&delivery);
+            let gone = !can_be_sent(audit, replica, &delivery);
             lost.extend(gone.then(|| delivery.id.to_string()));
             gone
         }
