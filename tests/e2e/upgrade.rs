@@ -16,6 +16,8 @@ pub(crate) fn frozen() -> PathBuf {
 pub(crate) fn thawed() -> Home {
     let home = Home::new();
     copy(&frozen().join("data"), &home.data());
+    // As every daemon leaves it.
+    std::fs::write(home.data().join("lock"), "").expect("written");
     home
 }
 
