@@ -142,7 +142,7 @@ fn walk(file: BufReader<File>, visit: &mut dyn FnMut(u64, Section<'_>) -> Result
 /// Where the audit of a backup is.
 enum Stage {
     /// The state is being gathered.
-    Pairs(Replica, Option<Applied>),
+    Pairs(Box<Replica>, Option<Applied>),
     /// The journal is read: its file's number and the offset in it.
     Journal(Box<Audit>, u32, usize),
     Over,
@@ -151,7 +151,7 @@ enum Stage {
 /// Reads every record of a backup.
 pub(super) fn verify(file: &Path) -> Result<Findings, Refused> {
     let opened = open(file)?;
-    let mut stage = Stage::Pairs(Replica::of_pairs().map_err(Refused::Failed)?, None);
+    let mut stage = Stage::Pairs(Box::new(Replica::of_pairs().map_err(Refused::Failed)?), None);
     let mut about: Option<About> = None;
     let walked = walk(opened, &mut |_, section| {
         if let Section::About(read) = &section {
@@ -194,7 +194,7 @@ fn advance(stage: Stage, section: Section<'_>) -> Result<Stage, String> {
         (Stage::Pairs(mut replica, applied), Section::File(number, _)) => {
             let applied = applied.ok_or("it does not say how far its state is")?;
             replica.take_up(applied).map_err(text)?;
-            let mut audit = Audit::new(Some((replica, applied)))?;
+            let mut audit = Audit::new(Some((*replica, applied)))?;
             audit.findings.files = 1;
             Stage::Journal(Box::new(audit), number, FILE_HEADER)
         }

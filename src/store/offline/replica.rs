@@ -52,6 +52,9 @@ impl Drop for Scratch {
     }
 }
 
+/// Looks at a pair: its key and its value.
+pub(super) type Visit<'v> = &'v mut dyn FnMut(&[u8], &[u8]) -> Result<(), Damage>;
+
 /// A state and its ledger, on a scratch database.
 pub(super) struct Replica {
     // Closed before the scratch directory goes.
@@ -127,11 +130,7 @@ impl Replica {
     }
 
     /// Hands every pair that begins with `prefix` to `visit`, in order.
-    pub(super) fn each(
-        &self,
-        prefix: &[u8],
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> Result<(), Damage>,
-    ) -> Result<(), Damage> {
+    pub(super) fn each(&self, prefix: &[u8], visit: Visit<'_>) -> Result<(), Damage> {
         let mut after: Option<Vec<u8>> = None;
         loop {
             let page = self.state.scan(prefix, after.as_deref(), 1000)?;

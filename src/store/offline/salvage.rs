@@ -27,18 +27,18 @@ use crate::core::id::DeliveryId;
 
 impl Keeper for Layout {
     fn file(&mut self, number: u32) -> Result<(), Damage> {
-        Self::file(self, number, &journal::header_of(number, 0)).map_err(damage)
+        Self::file(self, number, &journal::header_of(number, 0)).map_err(|refused| damage(&refused))
     }
 
     fn frame(&mut self, head: Head, payload: &[u8]) -> Result<(), Damage> {
         let mut bytes = Vec::new();
         // Each frame stands for itself: others of its step may be lost.
         frame::encode(&mut bytes, Head { continues: false, ..head }, |out| out.extend_from_slice(payload));
-        self.frames(&bytes).map_err(damage)
+        self.frames(&bytes).map_err(|refused| damage(&refused))
     }
 }
 
-fn damage(refused: Refused) -> Damage {
+fn damage(refused: &Refused) -> Damage {
     Damage::new(Path::new("the new directory"), format!("cannot be written: {refused}"))
 }
 
@@ -124,8 +124,9 @@ fn write_state(audit: &Audit, replica: &Replica, layout: &mut Layout) -> Result<
             return Ok(());
         }
         layout.pair(key, value).map_err(|error| {
-            refused = Some(error.clone());
-            damage(error)
+            let told = damage(&error);
+            refused = Some(error);
+            told
         })
     });
     written.map_err(|error| refused.unwrap_or_else(|| Refused::Failed(error.to_string())))?;

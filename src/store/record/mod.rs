@@ -22,7 +22,7 @@ mod subscription;
 
 pub(super) use delivery::{DeliveryRecord, HealthRecord};
 pub(super) use entry::{Effect, Logged};
-pub(super) use event::Accepted;
+pub(super) use event::{Accepted, Owed};
 pub(super) use subscription::SubscriptionRecord;
 
 /// The version that is written today.

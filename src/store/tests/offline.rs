@@ -60,7 +60,7 @@ fn live(store: &Store, round: usize) {
         for delivery in store.event_deliveries(accepted.id).unwrap() {
             let status = [Status::Delivered, Status::Failed, Status::Retrying, Status::Failed][n];
             store.finish(finish(&delivery, status));
-            if n == 3 && round % 2 == 0 {
+            if n == 3 && round.is_multiple_of(2) {
                 // A dead letter that is put back, and then delivered.
                 let again = ask(|reply| store.retry(delivery.id, reply)).unwrap();
                 store.finish(finish(&again, Status::Delivered));
