@@ -19,9 +19,10 @@ const NAMED_MOST: usize = 20;
 /// Read every record of a backup or a stopped daemon's store
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Without FILE the data directory is read, on which no daemon may run. Nothing in
-it is changed; scratch files go to the directory for temporary files (TMPDIR)
-and need about the room of DIR/state. Exit status 0 if all is well, 74 if
+Without FILE the data directory is read (--data-dir, HOOKSWITCH_DATA_DIR, or
+/var/lib/hookswitch), on which no daemon may run. Nothing in it is changed;
+scratch files go to the directory for temporary files (TMPDIR) and need about
+the room of DIR/state. Exit status 0 if all is well, 74 if
 something is wrong: each fault is listed with its file and byte.
 
 --salvage writes what can be read to NEWDIR, which must be empty or not there,
@@ -36,7 +37,7 @@ pub(super) struct Verify {
     #[arg(value_name = "FILE", conflicts_with_all = ["data_dir", "salvage"])]
     file: Option<PathBuf>,
 
-    /// A data directory (or HOOKSWITCH_DATA_DIR; /var/lib/hookswitch)
+    /// A data directory; by default as for the other commands
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
 
