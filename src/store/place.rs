@@ -20,6 +20,13 @@ impl Damage {
     }
 }
 
+impl Damage {
+    /// What is said of the path.
+    pub(super) fn detail(&self) -> &str {
+        &self.detail
+    }
+}
+
 impl fmt::Display for Damage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.path.display(), self.detail)

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::daemon::{Daemon, Home};
 use crate::platform::event;
 use crate::receiver::{Answer, Receiver};
+use crate::space::skipped;
 use crate::wait::eventually;
 
 /// A wall clock that the test sets.
@@ -26,7 +27,7 @@ impl FakeClock {
         let library = places.map(|place| place.join("faketime/libfaketime.so.1")).find(|path| path.exists());
         if library.is_none() {
             assert!(std::env::var_os("HOOKSWITCH_NEED_FAKETIME").is_none(), "libfaketime is not installed");
-            eprintln!("SKIPPED: libfaketime is not installed (apt install libfaketime)");
+            skipped("libfaketime is not installed (apt install faketime)");
         }
         let clock = Self { library: library?, file: home.beside("clock") };
         clock.set("+0");
