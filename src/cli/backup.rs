@@ -15,7 +15,7 @@ use super::exit::Failure;
 use crate::store::offline;
 
 /// How many bytes are written between two syncs: what gathers unwritten would hold up the daemon's own syncs.
-const SYNC_EVERY: u64 = 8 << 20;
+const SYNC_EVERY: u64 = 2 << 20;
 
 /// Write everything that a running daemon has to one file
 #[derive(Debug, Args)]

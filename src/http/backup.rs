@@ -16,7 +16,7 @@ use super::reply::{Body, Broken, Reply, with_body};
 use super::request::Permitted;
 
 /// The most that is sent, in bytes per second.
-const PACE: u64 = 64 << 20;
+const PACE: u64 = 32 << 20;
 
 /// Answers a request for a backup.
 ///

@@ -30,6 +30,8 @@
 //! - `SubscriptionRemoved` removes all keys of its subscription, and nothing is owed to it before that
 //!   step; what was read of it in 2 goes again when the step is applied.
 //! - Counts are not kept in sled: every start counts anew.
+//! - Deliveries that were accepted after 2 began are left out of it: their steps are behind `A0`. Else the
+//!   reading would run after what is added meanwhile, and a busy store would never be read to its end.
 //! - Files that retention drops or writes again meanwhile are held open from before 2, so none from
 //!   `A0` on can be missing, and none of them is written to any more.
 //!
@@ -43,6 +45,7 @@
 
 pub(super) mod container;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -52,6 +55,7 @@ use serde::{Deserialize, Serialize};
 use self::container::{Kind, Writer};
 use super::ReadError;
 use super::journal::{Copying, Journal, Part};
+use super::keys;
 use super::open::FORMAT_VERSION;
 use super::record::{self, Applied};
 use super::state::{APPLIED, State};
@@ -115,6 +119,8 @@ pub struct Backup {
     applied: Applied,
     /// The files that there were at the beginning, so that none is missed.
     before: Copying,
+    /// The sequence numbers that the subscriptions' next deliveries got after the beginning.
+    next_sequences: BTreeMap<u32, u64>,
     stage: Stage,
     writer: Writer,
     totals: Totals,
@@ -136,6 +142,7 @@ impl Backup {
         let turn = Turn(taken.clone());
         let before = journal.copying();
         let applied = state.applied()?.ok_or_else(|| ReadError("the state does not say how far it is".to_owned()))?;
+        let next_sequences = next_sequences(&state)?;
         let about =
             About { taken_at: now.millis(), hookswitch: env!("CARGO_PKG_VERSION").to_owned(), format: FORMAT_VERSION };
         Ok(Some(Self {
@@ -145,6 +152,7 @@ impl Backup {
             about,
             applied,
             before,
+            next_sequences,
             stage: Stage::Begin,
             writer: Writer::default(),
             totals: Totals::default(),
@@ -199,12 +207,26 @@ impl Backup {
             return Ok(Stage::Journal(copying));
         };
         let mut payload = Vec::new();
+        let mut last = last.clone();
         for (key, value) in page.iter().filter(|(key, _)| key != APPLIED) {
+            if let Some(behind) = self.behind_what_is_new(key) {
+                last = behind;
+                break;
+            }
             put_pair(&mut payload, key, value);
             self.totals.pairs += 1;
         }
         self.writer.section(out, Kind::Pairs, &payload);
-        Ok(Stage::Pairs(Some(last.clone())))
+        Ok(Stage::Pairs(Some(last)))
+    }
+
+    /// If `key` is of a delivery that was accepted after the beginning: the last key of such deliveries.
+    fn behind_what_is_new(&self, key: &[u8]) -> Option<Vec<u8>> {
+        let prefix = *key.first().filter(|prefix| [keys::OWED, keys::DEAD].contains(prefix))?;
+        let number = keys::number_in(key)?;
+        let sequence = u64::from_be_bytes(key.get(5..)?.try_into().ok()?);
+        let next = self.next_sequences.get(&number).copied().unwrap_or(1);
+        (sequence >= next).then(|| [&keys::numbered(prefix, number)[..], &u64::MAX.to_be_bytes()].concat())
     }
 
     fn write_frames(&mut self, out: &mut Vec<u8>, mut copying: Copying) -> Result<Stage, ReadError> {
@@ -226,6 +248,24 @@ impl Backup {
             }
         }
         Ok(Stage::Journal(copying))
+    }
+}
+
+/// The next sequence number of each subscription, as sled has it.
+fn next_sequences(state: &State) -> Result<BTreeMap<u32, u64>, ReadError> {
+    let mut found = BTreeMap::new();
+    let mut after = vec![keys::SEQUENCE];
+    loop {
+        let page = state.stored(Some(&after), PAGE_BYTES)?;
+        let Some((last, _)) = page.last() else { return Ok(found) };
+        after.clone_from(last);
+        for (key, value) in page {
+            if key.first() != Some(&keys::SEQUENCE) {
+                return Ok(found);
+            }
+            let next = value.try_into().map(u64::from_be_bytes).ok();
+            found.extend(keys::number_in(&key).zip(next));
+        }
     }
 }
 
