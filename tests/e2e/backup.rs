@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::daemon::{Daemon, Exit, Home, contents, hookswitch, run};
 use crate::damage::{flip, place_of};
 use crate::platform::{event, numbered};
-use crate::receiver::{Answer, Receiver};
+use crate::receiver::{Answer, Received, Receiver};
 use crate::upgrade::{check_facts, facts, thawed};
 use crate::wait::eventually;
 
@@ -63,7 +63,8 @@ fn a_backup_is_restored_with_everything_in_it() {
 #[test]
 fn a_backup_that_was_taken_under_load_has_what_was_accepted_before_it() {
     let daemon = Daemon::start();
-    let receiver = Receiver::start(|request| Answer::status(if request.sequence() % 3 == 0 { 503 } else { 200 }));
+    let fails = |request: &Received| request.sequence() % 3 == 0 && request.attempt() == 1;
+    let receiver = Receiver::start(move |request| Answer::status(if fails(request) { 503 } else { 200 }));
     daemon.subscribe(&receiver.url("/"), json!({}));
     let file = daemon.home().beside("backup");
     let over = std::sync::atomic::AtomicBool::new(false);

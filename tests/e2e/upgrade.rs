@@ -14,7 +14,8 @@ pub(crate) fn frozen() -> PathBuf {
 
 /// A home whose data directory is a copy of the frozen one. Nothing of it is too old to be kept.
 pub(crate) fn thawed() -> Home {
-    let home = Home::new();
+    // What is in it is of the autumn of 2026.
+    let home = Home::new().set("retention.log_age", "\"87600h\"").set("retention.event_age", "\"87600h\"");
     copy(&frozen().join("data"), &home.data());
     // As every daemon leaves it.
     std::fs::write(home.data().join("lock"), "").expect("written");

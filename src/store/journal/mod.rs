@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 pub(super) use self::copy::{Copying, Part};
 pub(super) use self::index::{Index, Key, Note, Outline};
 pub(super) use self::owed::Owing;
-pub(super) use self::prune::{Fate, Unpruned};
+pub(super) use self::prune::{Fate, Unpruned, first, note_first};
 use self::segment::{End, HEADER, Segment};
 pub(super) use self::segment::{header_of, number_in, path_of as file_path};
 use super::frame::Head;
@@ -134,7 +134,7 @@ impl Journal {
     /// Makes an empty journal in `dir`, which exists.
     pub(super) fn create(dir: &Path, now: u64) -> io::Result<()> {
         Segment::create(dir, 1, now)?;
-        prune::note_first(dir, 1)
+        note_first(dir, 1)
     }
 
     /// Opens the journal in `dir` and hands every frame behind `applied` to `replay` (header,
@@ -143,7 +143,7 @@ impl Journal {
     pub(super) fn open(dir: &Path, applied: Applied, replay: Replay<'_>) -> Result<(Arc<Self>, Writer), Damage> {
         let numbers = numbers_in(dir)?;
         let newest = numbers.last().copied().unwrap_or(0).max(applied.segment).max(1);
-        let first = prune::first(dir)?.or_else(|| numbers.first().copied()).unwrap_or(newest);
+        let first = first(dir)?.or_else(|| numbers.first().copied()).unwrap_or(newest);
         if applied.segment > 0 && applied.segment < first {
             let detail = "is missing: the state database has not taken it in to its end";
             return Err(Damage::new(&segment::path_of(dir, applied.segment), detail));

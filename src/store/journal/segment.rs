@@ -246,7 +246,7 @@ impl Segment {
         let mut slot = self.index.write().unwrap_or_else(PoisonError::into_inner);
         let index = slot.get_or_insert_default();
         index.sort();
-        let written = place::replace_file(&self.index_path(), &index.to_bytes());
+        let written = self.write_index(index);
         written.map_err(|error| Damage::new(&self.index_path(), error.to_string()))
     }
 
@@ -273,13 +273,21 @@ impl Segment {
         Ok(*self.outline.get_or_init(|| outline))
     }
 
+    /// A file that is written again has a second [`Segment`] while the first is still in use: each has
+    /// a way of its own. Whichever index comes last, one that does not fit the file is not used.
+    fn write_index(&self, index: &Index) -> io::Result<()> {
+        static WAYS: AtomicU32 = AtomicU32::new(0);
+        let way = WAYS.fetch_add(1, Ordering::Relaxed);
+        place::replace_file_by(&self.index_path(), &self.path.with_extension(format!("{way}.new")), &index.to_bytes())
+    }
+
     /// Makes the index of a full file again and writes it beside the file, where it was missing or damaged.
     fn remake_index(&self) -> Result<Index, Damage> {
         let path = self.index_path();
         tracing::warn!("{} is missing or damaged: it is made again from the journal file", path.display());
         let mut index = self.rebuild_index()?;
         index.sort();
-        if let Err(error) = place::replace_file(&path, &index.to_bytes()) {
+        if let Err(error) = self.write_index(&index) {
             tracing::warn!("{} could not be written: {error}", path.display());
         }
         Ok(index)

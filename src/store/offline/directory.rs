@@ -174,7 +174,8 @@ fn read_journal(dir: &Path, audit: &mut Audit, keeper: &mut dyn Keeper) -> Resul
     let files = files_of(&journal, audit)?;
     let applied = audit.stored.as_ref().map_or(0, |(_, applied)| applied.segment);
     let newest = files.keys().last().copied().unwrap_or(1).max(applied);
-    let first = files.keys().next().copied().unwrap_or(1);
+    let noted = journal::first(&journal)?;
+    let first = noted.or_else(|| files.keys().next().copied()).unwrap_or(1);
     for number in first..=newest {
         keeper.file(number)?;
         let Some(named) = files.get(&number) else {

@@ -157,8 +157,10 @@ impl Layout {
     /// Completes it: from here on it is a store.
     pub(super) fn finish(mut self) -> Result<(), Refused> {
         self.end_file()?;
-        let journal = self.dir.join("journal");
-        place::sync_dir(&journal).map_err(|error| failed(&journal, &error))?;
+        let path = self.dir.join("journal");
+        let numbers = journal::numbers_in(&path).map_err(|error| Refused::Failed(error.to_string()))?;
+        let noted = numbers.first().map_or(Ok(()), |first| journal::note_first(&path, *first));
+        noted.and_then(|()| place::sync_dir(&path)).map_err(|error| failed(&path, &error))?;
         let applied =
             self.applied.ok_or_else(|| Refused::Damaged("it does not say how far its state is".to_owned()))?;
         self.batch.insert(APPLIED, record::encode(&applied));

@@ -28,7 +28,7 @@ fn wanted(text: &str) -> Draft {
 
 fn start(dir: &Path) -> Open {
     let mut idle = Store::open(dir, settings(), NOW).unwrap_or_else(|error| panic!("{error}"));
-    idle.limit_segment_bytes(3 * 1024);
+    idle.limit_segment_bytes(3200);
     let store = idle.store().clone();
     let (sender, changes) = mpsc::channel();
     let running = idle.start(|| NOW, move |change| drop(sender.send(change)), |why| panic!("{why}")).unwrap();
