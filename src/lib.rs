@@ -25,7 +25,7 @@
 //! | [`http`] | the API: the only room that is async | core, store, config, the sender's probe |
 //! | [`service`], [`telemetry`] | being a service: signals, systemd, lock, messages | core, config |
 //! | [`daemon`] | start order, stop order, what ends the process | all of the above |
-//! | [`cli`] | the command line; speaks HTTP to a daemon, or starts one | core, config, daemon |
+//! | [`cli`] | the command line; speaks HTTP to a daemon, or starts one | core, config, daemon, [`store::offline`] |
 //!
 //! `tests/house` checks the last column from the `use` lines.
 //!

@@ -3,7 +3,7 @@
 //! Besides the sender this is the only place that knows ureq. It follows no redirect, heeds no
 //! proxy variables, keeps no connection, and reads no reply without a limit.
 
-use std::io;
+use std::io::{self, Read as _, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use ureq::http::{Method, Request, Response};
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
-use ureq::{Agent, Body};
+use ureq::{Agent, Body, RequestExt as _};
 
 use super::connection::{Connection, Credentials};
 use super::exit::Failure;
@@ -142,6 +142,41 @@ impl Client {
     /// No reply, or one that is not of success.
     pub(super) fn delete(&self, path: &str) -> Result<(), Failure> {
         self.call(&Method::DELETE, path, None).map(drop)
+    }
+
+    /// `GET path`: writes what comes to `to`, however long it takes. Says how many bytes came. That all
+    /// of it came must be seen from what it is.
+    ///
+    /// # Errors
+    /// No reply, or one that is not of success; the connection broke; `to` cannot be written.
+    pub(super) fn download(&self, path: &str, to: &mut dyn Write) -> Result<u64, Failure> {
+        let mut builder = Request::get(format!("{}{path}", self.base));
+        if let Some(token) = &self.credentials.token {
+            builder = builder.header("authorization", format!("Bearer {}", token.expose()));
+        }
+        let request = builder.body(()).map_err(|error| self.trouble(&error.into()).1)?;
+        let patient = request.with_agent(&self.agent).configure().timeout_global(None);
+        let response = patient.timeout_recv_response(Some(TIMEOUT)).build().run();
+        let response = response.map_err(|error| self.trouble(&error).1)?;
+        if !response.status().is_success() {
+            let reply = read_reply(response).map_err(|error| self.trouble(&error).1)?;
+            return self.success(reply).map(|_| 0);
+        }
+        let mut from = response.into_body().into_reader();
+        let mut buffer = vec![0; 256 * 1024];
+        let mut bytes = 0;
+        loop {
+            let count = match from.read(&mut buffer) {
+                Ok(0) => return Ok(bytes),
+                Ok(count) => count,
+                Err(error) => {
+                    let base = safe(&self.base);
+                    return Err(Failure::new(format!("the connection to {base} broke after {bytes} bytes: {error}")));
+                }
+            };
+            to.write_all(&buffer[..count]).map_err(|error| Failure::new(format!("it cannot be written: {error}")))?;
+            bytes += count as u64;
+        }
     }
 
     /// Every item of the list at `path`, page by page.

@@ -5,6 +5,8 @@
 use std::io;
 use std::process::ExitCode;
 
+use crate::store::offline::Refused;
+
 /// The exit statuses there are. Those from 70 on are the ones of BSD's `sysexits.h`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -63,6 +65,16 @@ impl Failure {
     /// The command line cannot be meant like that.
     pub(super) fn usage(message: impl Into<String>) -> Self {
         Self { exit: Exit::Usage, message: message.into() }
+    }
+}
+
+impl From<Refused> for Failure {
+    fn from(refused: Refused) -> Self {
+        let exit = match refused {
+            Refused::Failed(_) => Exit::Failed,
+            Refused::Damaged(_) => Exit::StoreFailed,
+        };
+        Self { exit, message: refused.to_string() }
     }
 }
 

@@ -1,12 +1,14 @@
 //! The command line: arguments in, HTTP to the daemon, text and an exit status out.
 //!
 //! One file per command. Commands talk to a running daemon over its public API as any customer
-//! would ([`client`]); only [`starting`] knows the rooms that make a daemon. Results go to
+//! would ([`client`]); only [`starting`] knows the rooms that make a daemon, and only `backup`,
+//! [`restore`] and [`verify`] look into a store, one that nobody runs ([`crate::store::offline`]). Results go to
 //! standard output, everything else to standard error.
 //!
 //! Always holds: no token and no header value is printed; a signing secret only by the commands
 //! that are there to show it; what came from elsewhere is made safe for the terminal first.
 
+mod backup;
 mod client;
 mod connection;
 mod demo;
@@ -16,6 +18,7 @@ mod listen;
 mod log;
 mod probe;
 mod receiver;
+mod restore;
 mod send;
 mod serve;
 mod starting;
@@ -23,6 +26,7 @@ mod status;
 mod subscription;
 mod table;
 mod text;
+mod verify;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -66,6 +70,9 @@ enum Command {
     Subscription(subscription::Subscription),
     Log(log::Log),
     Status(status::Status),
+    Backup(backup::Backup),
+    Restore(restore::Restore),
+    Verify(verify::Verify),
     EventTypes(event_types::EventTypes),
     Completions(Completions),
 }
@@ -130,6 +137,9 @@ impl Command {
             Self::Subscription(command) => done(command.run(out)),
             Self::Log(command) => done(command.run(out)),
             Self::Status(command) => command.run(out),
+            Self::Backup(command) => done(command.run(out)),
+            Self::Restore(command) => done(command.run(out)),
+            Self::Verify(command) => command.run(out),
             Self::EventTypes(command) => done(command.run(out)),
             Self::Completions(command) => done(command.run(out)),
         }

@@ -4,6 +4,7 @@
 
 use std::io::{self, Write};
 
+use super::exit::Failure;
 use super::text::{cut, safe, width};
 
 /// How wide a table is at most, in columns of the terminal.
@@ -126,6 +127,15 @@ impl Table {
         writeln!(out, "{}", layout.head())?;
         self.rows.iter().try_for_each(|row| writeln!(out, "{}", layout.line(row)))
     }
+}
+
+/// One line of JSON.
+///
+/// # Errors
+/// `out` could not be written to.
+pub(super) fn json_line(out: &mut dyn Write, value: &impl serde::Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string(value).map_err(|error| Failure::new(format!("not writable as JSON: {error}")))?;
+    Ok(writeln!(out, "{text}")?)
 }
 
 #[cfg(test)]

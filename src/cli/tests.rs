@@ -49,6 +49,9 @@ fn the_commands_are_the_documented_ones() {
         "subscription rotate-secret",
         "log",
         "status",
+        "backup",
+        "restore",
+        "verify",
         "event-types",
         "completions",
     ] {

@@ -260,7 +260,11 @@ impl Shop {
         let event = match self.store.event(job.start.delivery.event) {
             Ok(Some(event)) => event,
             Ok(None) => return self.judge(job, None, None, not_made(Fault::EventUnavailable, GONE.to_owned())),
-            Err(error) => return self.judge(job, None, None, not_made(Fault::EventUnavailable, error.to_string())),
+            Err(error) => {
+                // It is tried again by its schedule, for somebody may put the file back; then it is a dead letter.
+                tracing::error!("{} cannot be sent: {error}", job.start.delivery.id);
+                return self.judge(job, None, None, not_made(Fault::EventUnavailable, UNREADABLE.to_owned()));
+            }
         };
         let request = prepare(job, &event, self.steady.wall());
         let subscription = &job.subscription;
@@ -299,6 +303,7 @@ impl Shop {
 }
 
 const GONE: &str = "its event is no longer kept";
+const UNREADABLE: &str = "its event cannot be read from the disk; the daemon's log names the file and what to do";
 
 /// A number from 0 up to 1.
 fn chance() -> f64 {

@@ -35,7 +35,7 @@ pub(super) async fn written<T: Send + 'static>(send: impl FnOnce(Reply<T>) -> Re
 /// Reads the store off the async thread.
 ///
 /// # Errors
-/// 503 if the disk could not be read, 500 if `work` panicked.
+/// 500 if what is wanted is damaged or the disk could not be read, or if `work` panicked.
 pub(super) async fn read<T: Send + 'static>(
     store: &Store,
     work: impl FnOnce(&Store) -> Result<T, ReadError> + Send + 'static,

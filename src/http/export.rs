@@ -63,7 +63,7 @@ impl Kind {
 /// Streams what `pages` has.
 ///
 /// # Errors
-/// 503 if not even the first page could be read. Later faults break the connection off.
+/// 500 if not even the first page could be read. Later faults break the connection off.
 pub(super) async fn stream(pages: Pages, kind: Kind) -> Result<Reply, Problem> {
     let first = piece(&pages, kind, None).await?;
     let (room, pieces) = mpsc::channel(1);

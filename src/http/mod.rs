@@ -9,7 +9,7 @@
 //!   access       tokens, roles, companies
 //!   routes       the table of paths, methods and roles
 //!   request      Authorised -> Permitted -> a body within its limits
-//! events, subscriptions, probes, event_types, deliveries, log, stats, health   one file per resource
+//! events, subscriptions, probes, event_types, deliveries, log, stats, health, backup   one file per resource
 //! bridge       to the store, which blocks
 //! ```
 //!
@@ -23,6 +23,7 @@
 
 mod access;
 mod backlog;
+mod backup;
 mod bridge;
 mod connection;
 mod cursor;

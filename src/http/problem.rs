@@ -107,6 +107,11 @@ impl Problem {
         Self::new(StatusCode::REQUEST_TIMEOUT, detail).closing()
     }
 
+    /// 409.
+    pub(super) fn conflict(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, detail)
+    }
+
     /// 413.
     pub(super) fn too_large(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, detail).closing()
@@ -187,7 +192,7 @@ impl From<WriteError> for Problem {
     fn from(error: WriteError) -> Self {
         match error {
             WriteError::NotFound => Self::not_found("there is nothing with this id"),
-            WriteError::Conflict(detail) => Self::new(StatusCode::CONFLICT, detail),
+            WriteError::Conflict(detail) => Self::conflict(detail),
             WriteError::Invalid(invalid) => invalid.into(),
             // Room is made by people, or by retention once a minute.
             WriteError::DiskLow(detail) => {
@@ -202,8 +207,11 @@ impl From<WriteError> for Problem {
 
 impl From<ReadError> for Problem {
     fn from(error: ReadError) -> Self {
+        // Asking again does not help, so this is no 503.
         tracing::error!("the store could not be read: {error}");
-        Self::unavailable("the store could not be read; Hookswitch's log on standard error tells more", 5)
+        let detail = "what this asks for cannot be read: it is damaged on the disk, or the disk failed; \
+                      Hookswitch's log on standard error names the file and what to do";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, detail)
     }
 }
 

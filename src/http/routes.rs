@@ -6,7 +6,7 @@ use super::access::Role;
 use super::problem::Problem;
 use super::reply::Reply;
 use super::request::Authorised;
-use super::{backlog, deliveries, event_types, events, log, probes, stats, subscriptions};
+use super::{backlog, backup, deliveries, event_types, events, log, probes, stats, subscriptions};
 use crate::core::id::{AttemptId, DeliveryId, EventId, SubscriptionId};
 
 /// Something that has a path.
@@ -34,6 +34,7 @@ pub(super) enum Resource {
     Log,
     LogEntry(AttemptId),
     Stats,
+    Backup,
 }
 
 /// What stands at `path`. Segments are decoded one by one: a dot segment, an empty one, or one
@@ -65,6 +66,7 @@ pub(super) fn find(path: &str) -> Option<Resource> {
             ["log"] => Resource::Log,
             ["log", id] => Resource::LogEntry(id.parse().ok()?),
             ["stats"] => Resource::Stats,
+            ["backup"] => Resource::Backup,
             _ => return None,
         },
         _ => return None,
@@ -160,6 +162,7 @@ async fn answer_other(resource: Resource, request: Authorised) -> Result<Reply, 
         (R::Log, _) => log::list(request.permit(Read)?).await,
         (R::LogEntry(id), _) => log::show(request.permit(Read)?, id).await,
         (R::Stats, _) => stats::show(request.permit(Read)?).await,
+        (R::Backup, _) => backup::stream(request.permit(Admin)?).await,
     }
 }
 

@@ -118,6 +118,32 @@ impl DataDirLock {
     }
 }
 
+/// Keeps a daemon from starting on a data directory while it is read, without changing anything in it.
+#[derive(Debug)]
+pub struct DataDirHold {
+    _file: Option<File>,
+}
+
+impl DataDirHold {
+    /// Takes the lock of `dir` for reading, if it has a lock file; without one no daemon ran there.
+    ///
+    /// # Errors
+    /// Another process holds it, or the file cannot be opened.
+    pub fn take(dir: &Path) -> Result<Self, DataDirError> {
+        let path = dir.join(LOCK);
+        let mut file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self { _file: None }),
+            Err(error) => return Err(at("open", &path)(error)),
+        };
+        match file.try_lock() {
+            Ok(()) => Ok(Self { _file: Some(file) }),
+            Err(TryLockError::WouldBlock) => Err(DataDirError::Busy { dir: dir.to_owned(), pid: pid(&mut file) }),
+            Err(TryLockError::Error(error)) => Err(at("lock", &path)(error)),
+        }
+    }
+}
+
 impl Drop for DataDirLock {
     /// Leaves the lock file empty; or as it was, if the directory was refused: that one is left untouched.
     fn drop(&mut self) {

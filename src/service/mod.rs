@@ -11,7 +11,7 @@ use std::process;
 use sd_notify::NotifyState;
 
 pub use self::admin_token::{AdminToken, TokenError};
-pub use self::data_dir::{DataDirError, DataDirLock};
+pub use self::data_dir::{DataDirError, DataDirHold, DataDirLock};
 
 /// Calls `stop` at the first SIGINT, SIGTERM or SIGHUP, from a thread of its own; it should ask for an
 /// ordered stop and return. A second signal ends the process at once, with exit status 1: what was

@@ -32,6 +32,10 @@ pub(super) const PRODUCER: u8 = b'i';
 pub(super) const REPLAY: u8 = b'r';
 /// Prefix of discards.
 pub(super) const DISCARD: u8 = b'd';
+/// Prefix of subscriptions' health.
+pub(super) const HEALTH: u8 = b'h';
+/// Prefix of subscriptions' next sequence numbers.
+pub(super) const SEQUENCE: u8 = b'n';
 /// Prefix of subscriptions.
 pub(super) const SUBSCRIPTION: u8 = b's';
 /// The key that says whether the counts are good.
@@ -60,12 +64,12 @@ pub(super) fn counts(number: u32) -> Vec<u8> {
 
 /// The key of a subscription's health.
 pub(super) fn health(number: u32) -> Vec<u8> {
-    numbered(b'h', number)
+    numbered(HEALTH, number)
 }
 
 /// The key of a subscription's next sequence number.
 pub(super) fn next_sequence(number: u32) -> Vec<u8> {
-    numbered(b'n', number)
+    numbered(SEQUENCE, number)
 }
 
 /// The key of a replay.

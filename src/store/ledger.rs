@@ -180,6 +180,14 @@ impl Ledger {
         self.accounts.iter().map(|(number, account)| (*number, account.counts))
     }
 
+    /// Takes over the counts of another, and which of them are to be written.
+    pub(super) fn take_counts(&mut self, other: &Self) {
+        for (number, account) in &mut self.accounts {
+            account.counts = other.accounts.get(number).map(|account| account.counts).unwrap_or_default();
+        }
+        self.recount.clone_from(&other.recount);
+    }
+
     /// Forgets the counts, to count anew.
     pub(super) fn reset_counts(&mut self) {
         self.accounts.values_mut().for_each(|account| account.counts = Counts::default());

@@ -51,6 +51,7 @@
 //! commit where a file that is only appended to costs one. What sled is good at stays its own: keys
 //! in order that come and go, in a database that stays small.
 
+mod backup;
 mod checkpoint;
 mod committer;
 mod counts;
@@ -60,9 +61,11 @@ mod frame;
 mod journal;
 mod keys;
 mod ledger;
+pub mod offline;
 mod open;
 mod place;
 mod query;
+mod recall;
 mod record;
 mod requeue;
 mod retention;
@@ -85,6 +88,7 @@ use crate::core::invalid::Invalid;
 use crate::core::subscription::{DisabledReason, Subscription};
 use crate::core::time::Timestamp;
 
+pub use backup::Backup;
 pub use open::OpenError;
 pub use retention::Rules as Retention;
 pub use space::Room;

@@ -23,17 +23,20 @@ use super::journal::{Journal, Writer};
 use super::keys;
 use super::ledger::Ledger;
 use super::place::{self, Damage};
-use super::record::{Applied, HealthRecord, SubscriptionRecord};
+use super::recall::{self, Unreadable};
+use super::record::Applied;
 use super::state::{Mark, State};
 use super::step::{self, Step};
 use super::sync;
 
 /// The file whose presence says: there must be data.
-const FORMAT: &str = "FORMAT";
+pub(super) const FORMAT: &str = "FORMAT";
 /// The version of the whole directory that this program writes.
-const FORMAT_VERSION: u32 = 1;
+pub(super) const FORMAT_VERSION: u32 = 1;
 /// The file that stands while a new directory is made.
-const UNFINISHED: &str = "unfinished";
+pub(super) const UNFINISHED: &str = "unfinished";
+/// What stands in [`UNFINISHED`] while a directory is laid out from something that must not be lost.
+pub(super) const LAYING_OUT: &[u8] = b"restore or salvage\n";
 /// What a directory may hold before there is data in it.
 const HARMLESS: [&str; 5] = ["lock", "admin.token", "admin.token.new", "lost+found", "unfinished.new"];
 /// The file in `state/` that says which group commit the database has taken in at least.
@@ -56,12 +59,15 @@ impl fmt::Display for OpenError {
 impl std::error::Error for OpenError {}
 
 /// What to do about a directory that is damaged.
-const REMEDY: &str = "nothing in it was changed; put back a copy of the whole data directory, \
-                      or move it aside and start with an empty one";
+pub(super) const REMEDY: &str = "either put back a backup (`hookswitch restore FILE --data-dir DIR`), \
+                      or save what can be read (`hookswitch verify --salvage --data-dir DIR --into NEWDIR`)";
 
 impl OpenError {
     fn damaged(dir: &Path, what: impl fmt::Display) -> Self {
-        Self(format!("the data directory {} cannot be used: {what}; {REMEDY}", dir.display()))
+        Self(format!(
+            "the data directory {} cannot be used: {what}; nothing in it was changed; {REMEDY}",
+            dir.display()
+        ))
     }
 
     fn io(path: &Path, error: &io::Error) -> Self {
@@ -74,7 +80,7 @@ impl OpenError {
 
 impl From<Damage> for OpenError {
     fn from(damage: Damage) -> Self {
-        Self(format!("{damage}; {REMEDY}"))
+        Self(format!("{damage}; nothing in it was changed; {REMEDY}"))
     }
 }
 
@@ -186,7 +192,7 @@ impl Before {
     }
 }
 
-fn copy_dir(from: &Path, to: &Path) -> io::Result<()> {
+pub(super) fn copy_dir(from: &Path, to: &Path) -> io::Result<()> {
     fs::create_dir(to)?;
     for entry in fs::read_dir(from)? {
         let entry = entry?;
@@ -200,9 +206,17 @@ fn copy_dir(from: &Path, to: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn check_format(dir: &Path, text: &str) -> Result<(), OpenError> {
-    let version = text.strip_prefix("hookswitch data, format ").and_then(|rest| rest.trim_end().parse::<u32>().ok());
-    match version {
+/// Whether this FORMAT is one of a newer version.
+pub(super) fn is_newer(text: &str) -> bool {
+    format_in(text).is_some_and(|version| version > FORMAT_VERSION)
+}
+
+fn format_in(text: &str) -> Option<u32> {
+    text.strip_prefix("hookswitch data, format ")?.trim_end().parse().ok()
+}
+
+pub(super) fn check_format(dir: &Path, text: &str) -> Result<(), OpenError> {
+    match format_in(text) {
         Some(FORMAT_VERSION) => Ok(()),
         Some(newer) if newer > FORMAT_VERSION => Err(OpenError(format!(
             "{} was written by a newer hookswitch (format {newer}; this one knows format {FORMAT_VERSION}): \
@@ -217,6 +231,13 @@ fn check_format(dir: &Path, text: &str) -> Result<(), OpenError> {
 fn prepare(dir: &Path, now: Timestamp) -> Result<(), OpenError> {
     let io_error = |error: io::Error| OpenError::io(dir, &error);
     let unfinished = dir.join(UNFINISHED);
+    if fs::read(&unfinished).is_ok_and(|text| text == LAYING_OUT) {
+        return Err(OpenError(format!(
+            "a restore or salvage into {} was interrupted, and it does not hold everything: \
+             remove the directory and begin again; nothing was changed",
+            dir.display()
+        )));
+    }
     if unfinished.exists() {
         // A first start that was interrupted: nothing was ever accepted into it.
         for name in ["state", "journal"] {
@@ -247,6 +268,16 @@ fn prepare(dir: &Path, now: Timestamp) -> Result<(), OpenError> {
     make().map_err(io_error)
 }
 
+/// Makes a directory that was laid out by a restore or a salvage one that holds data: opens it once,
+/// as every start will, and only then says so.
+pub(super) fn seal(dir: &Path, cache_bytes: u64) -> Result<(), OpenError> {
+    let state = dir.join("state");
+    sync_names(&state).map_err(|error| OpenError::io(&state, &error))?;
+    note_reached(dir, Applied::default()).map_err(|error| OpenError::io(&state, &error))?;
+    drop(open_parts(dir, cache_bytes, false)?);
+    finish(dir).map_err(|error| OpenError::io(dir, &error))
+}
+
 /// From here on there must be data, and all that later starts ask for must be there already: a cut may come right after.
 fn finish(dir: &Path) -> io::Result<()> {
     note_reached(dir, Applied::default())?;
@@ -262,24 +293,28 @@ fn open_sled(dir: &Path, cache_bytes: u64, fresh: bool) -> Result<sled::Db, Open
         check_length(&path).map_err(|what| OpenError::damaged(dir, what))?;
         set_leftovers_aside(&path).map_err(|error| OpenError::io(&path, &error))?;
     }
-    let config = sled::Config::new().path(&path).cache_capacity(cache_bytes).flush_every_ms(None);
-    // Its panic over a damaged database is no bug of ours, and what it says helps nobody: it is not reported.
-    let quietly = NoSubscriber::default();
-    let opened = with_default(quietly, || catch_unwind(AssertUnwindSafe(|| config.open())));
-    let db = match opened {
-        Ok(Ok(db)) => db,
-        Ok(Err(error)) => return Err(OpenError::damaged(dir, format!("its state database does not open: {error}"))),
-        Err(_) => return Err(OpenError::damaged(dir, "its state database in state/ is damaged")),
-    };
+    let db = database(&path, cache_bytes).map_err(|what| OpenError::damaged(dir, what))?;
     if !fresh && !db.was_recovered() {
         return Err(OpenError::damaged(dir, "its state database in state/ must hold data and holds none"));
     }
     Ok(db)
 }
 
+/// Opens sled, which panics on what is damaged.
+pub(super) fn database(path: &Path, cache_bytes: u64) -> Result<sled::Db, String> {
+    let config = sled::Config::new().path(path).cache_capacity(cache_bytes).flush_every_ms(None);
+    // Its panic over a damaged database is no bug of ours, and what it says helps nobody: it is not reported.
+    let quietly = NoSubscriber::default();
+    match with_default(quietly, || catch_unwind(AssertUnwindSafe(|| config.open()))) {
+        Ok(Ok(db)) => Ok(db),
+        Ok(Err(error)) => Err(format!("its state database does not open: {error}")),
+        Err(_) => Err("its state database in state/ is damaged".to_owned()),
+    }
+}
+
 /// sled opens a file that was cut short as an empty database, and writes over it: so the file must have at
 /// least the length that it was seen to have. Beyond one segment sled makes it shorter by itself, too.
-fn check_length(state: &Path) -> Result<(), String> {
+pub(super) fn check_length(state: &Path) -> Result<(), String> {
     let file = state.join("db");
     let length = fs::metadata(&file).map_err(|error| format!("its file state/db cannot be read: {error}"))?.len();
     let text = fs::read_to_string(state.join(LENGTH)).map_err(|error| format!("its file state/{LENGTH}: {error}"))?;
@@ -321,7 +356,7 @@ pub(super) fn note_reached(dir: &Path, applied: Applied) -> io::Result<()> {
 
 /// A snapshot that a crash left half written keeps sled from opening for ever: it is moved to
 /// `state/aside/`, which sled does not look into.
-fn set_leftovers_aside(state: &Path) -> io::Result<()> {
+pub(super) fn set_leftovers_aside(state: &Path) -> io::Result<()> {
     let mut leftovers: Vec<PathBuf> = Vec::new();
     for entry in fs::read_dir(state)? {
         let path = entry?.path();
@@ -383,8 +418,10 @@ fn recover(dir: &Path, state: State) -> Result<Opened, OpenError> {
     let applied = state.applied().map_err(|error| damaged(&error))?;
     let mut applied = applied.ok_or_else(|| damaged(&"its state database does not say how far it is"))?;
     check_reached(dir, applied)?;
-    let ledger = Mutex::new(read_ledger(&state, applied).map_err(|error| damaged(&error))?);
-    let counted = counts::read(&state, &ledger).map_err(|error| damaged(&error))?;
+    let recalled = recall::ledger(&state, applied.next_number, Unreadable::PassOver);
+    let (ledger, passed_over) = recalled.map_err(|error| damaged(&error))?;
+    let ledger = Mutex::new(ledger);
+    let counted = counts::read(&state, &ledger).map_err(|error| damaged(&error))? && !passed_over;
     let from = applied;
     let (journal, writer) = Journal::open(&dir.join("journal"), from, &mut |head, payload, position| {
         let unknown =
@@ -393,46 +430,12 @@ fn recover(dir: &Path, state: State) -> Result<Opened, OpenError> {
         applied = Applied { last_id: position.last_id.max(applied.last_id), ..position };
         Ok(())
     })?;
-    if !counted {
-        counts::count(&state, &ledger).map_err(|error| damaged(&error))?;
-    }
+    recall::settle(&state, &ledger, counted).map_err(|error| damaged(&error))?;
     let (segment, offset) = writer.position();
     applied = Applied { segment, offset, next_number: step::lock(&ledger).next_number, ..applied };
     state.checkpoint(&counts::mark(applied, &ledger)).map_err(|error| damaged(&error))?;
     state.go_live();
     Ok(Opened { state: Arc::new(state), ledger: Arc::new(ledger), journal, writer, applied })
-}
-
-/// The subscriptions with their sequence numbers and health, as of the last checkpoint.
-fn read_ledger(state: &State, applied: Applied) -> Result<Ledger, Damage> {
-    let mut ledger = Ledger::numbering_from(applied.next_number);
-    let mut records: std::collections::BTreeMap<u32, Vec<u8>> = std::collections::BTreeMap::new();
-    for (key, piece) in state.scan(&[keys::SUBSCRIPTION], None, usize::MAX)? {
-        let number = keys::number_in(&key).unwrap_or(0);
-        records.entry(number).or_default().extend(piece);
-    }
-    for (number, value) in records {
-        let record = step::unversioned::<SubscriptionRecord>(&value);
-        let deleted = record.as_ref().is_some_and(|record| record.deleted);
-        let subscription = record.and_then(SubscriptionRecord::subscription);
-        let unreadable =
-            || Damage::new(Path::new("state"), format!("has a subscription (number {number}) that cannot be read"));
-        ledger.put(subscription.ok_or_else(unreadable)?, deleted);
-        let next = state.get(&keys::next_sequence(number))?.and_then(|value| value.try_into().ok());
-        let health = state.get(&keys::health(number))?.and_then(|value| step::unversioned::<HealthRecord>(&value));
-        if let Some(account) = ledger.account(number) {
-            account.next_sequence = next.map_or(1, u64::from_be_bytes);
-            account.health = health.map(Into::into).unwrap_or_default();
-        }
-    }
-    let unreadable = || Damage::new(Path::new("state"), "has a replay or a discard that cannot be read");
-    for (_, value) in state.scan(&[keys::REPLAY], None, usize::MAX)? {
-        ledger.put_replay(step::unversioned(&value).ok_or_else(unreadable)?);
-    }
-    for (_, value) in state.scan(&[keys::DISCARD], None, usize::MAX)? {
-        ledger.put_discard(step::unversioned(&value).ok_or_else(unreadable)?);
-    }
-    Ok(ledger)
 }
 
 #[cfg(test)]

@@ -20,6 +20,13 @@ impl Damage {
     }
 }
 
+impl Damage {
+    /// What is said of the path.
+    pub(super) fn detail(&self) -> &str {
+        &self.detail
+    }
+}
+
 impl fmt::Display for Damage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.path.display(), self.detail)
@@ -35,11 +42,15 @@ pub(super) fn sync_dir(dir: &Path) -> io::Result<()> {
 
 /// Writes a file so that after a power cut there is the old one or the new one, whole.
 pub(super) fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let beside = path.with_extension("new");
-    let mut file = File::create(&beside)?;
+    replace_file_by(path, &path.with_extension("new"), bytes)
+}
+
+/// As [`replace_file`], by way of the file `beside`: for files that two threads may replace at once.
+pub(super) fn replace_file_by(path: &Path, beside: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = File::create(beside)?;
     file.write_all(bytes)?;
     file.sync_all()?;
-    fs::rename(&beside, path)?;
+    fs::rename(beside, path)?;
     path.parent().map_or(Ok(()), sync_dir)
 }
 

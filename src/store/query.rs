@@ -11,6 +11,7 @@ use crate::core::id::{AttemptId, DeliveryId, EventId};
 use crate::core::time::Timestamp;
 
 use super::journal::{Journal, Key, Wanted, kind};
+use super::open::REMEDY;
 use super::place::Damage;
 use super::record::{self, Accepted, DeliveryRecord, Logged};
 use super::state::{State, StateError};
@@ -18,7 +19,7 @@ use super::{DeliveryFilter, EventFilter, LogFilter, Page, ReadError, keys, step}
 
 impl From<Damage> for ReadError {
     fn from(damage: Damage) -> Self {
-        Self(format!("{damage}: what it held cannot be shown"))
+        Self(format!("{damage}: what it held is not served; {REMEDY}"))
     }
 }
 

@@ -26,9 +26,9 @@ use super::record::{self, Applied};
 /// The longest value that sled may be given: its tree nodes stay below a quarter of a segment.
 const MAX_VALUE: usize = 8 * 1024;
 /// How many bytes of changes go into one batch.
-const BATCH_BYTES: usize = 128 * 1024;
+pub(super) const BATCH_BYTES: usize = 128 * 1024;
 /// The key that says how far the journal has been taken in.
-const APPLIED: &[u8] = b"A";
+pub(super) const APPLIED: &[u8] = b"A";
 
 /// Keys with their values.
 pub(super) type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
@@ -162,6 +162,26 @@ impl State {
     /// Removes `key`.
     pub(super) fn remove(&self, key: Vec<u8>) {
         self.layers_mut().upper.change(key, None, false);
+    }
+
+    /// Whether [recovery is over](Self::go_live): what the state says then is what the journal says.
+    pub(super) fn is_live(&self) -> bool {
+        self.live.load(Relaxed)
+    }
+
+    /// What is in sled behind the key `after`, without the layers: up to about `most` bytes of pairs,
+    /// ascending; none at the end.
+    pub(super) fn stored(&self, after: Option<&[u8]>, most: usize) -> Result<Pairs, StateError> {
+        let (mut found, mut bytes) = (Pairs::new(), 0);
+        for entry in self.db.range::<&[u8], _>((after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded)) {
+            let (key, value) = entry?;
+            bytes += key.len() + value.len();
+            found.push((key.to_vec(), value.to_vec()));
+            if bytes >= most {
+                break;
+            }
+        }
+        Ok(found)
     }
 
     /// Recovery is over.

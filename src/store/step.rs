@@ -1,7 +1,8 @@
 //! A step: one thing that happened, as it stands in the journal, and what it changes in the state.
 //!
 //! The committer makes steps and applies them; recovery reads them and applies them by the same
-//! function. Applying a step twice changes nothing more: every change it makes is an absolute one.
+//! function. Applying a step twice changes nothing more: every change it makes is an absolute one, and
+//! during recovery none depends on what it finds (a backup's state may have what later steps left).
 
 use std::sync::{Mutex, PoisonError};
 
@@ -193,12 +194,13 @@ fn put_account(record: &AccountRecord, state: &State, ledger: &Mutex<Ledger>) {
 /// From now on the delivery is where its state says: owed, a dead letter, or over. `before` is where
 /// the journal says it stood: what the state says may be of later already.
 fn stand(delivery: &Delivery, before: Option<Standing>, state: &State, ledger: &Mutex<Ledger>) {
+    let may_be_dead = before == Some(Standing::Failed) || !state.is_live();
     let (owed, dead) = (keys::delivery(keys::OWED, delivery.id), keys::delivery(keys::DEAD, delivery.id));
     let record = || versioned(&DeliveryRecord::from(delivery));
     match delivery.state {
         Standing::Pending | Standing::Retrying => {
             state.put(owed, record());
-            if before == Some(Standing::Failed) {
+            if may_be_dead {
                 state.remove(dead);
             }
         }
@@ -208,7 +210,7 @@ fn stand(delivery: &Delivery, before: Option<Standing>, state: &State, ledger: &
         }
         Standing::Delivered | Standing::Expired | Standing::Cancelled => {
             state.remove(owed);
-            if before == Some(Standing::Failed) {
+            if may_be_dead {
                 state.remove(dead);
             }
         }

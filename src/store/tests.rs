@@ -10,6 +10,8 @@ use crate::core::json;
 use crate::core::subscription::Secret;
 use crate::core::subscription_input::{Change as Patch, Draft};
 
+mod frozen;
+mod offline;
 mod requeue;
 
 const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);

@@ -1,7 +1,7 @@
 //! The store's verbs, in domain words: what the other rooms may ask of it.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicBool, AtomicU32};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -14,6 +14,7 @@ use crate::core::subscription::{Secret, Subscription};
 use crate::core::subscription_input::{Change as Patch, Draft};
 use crate::core::time::Timestamp;
 
+use super::backup::Backup;
 use super::committer::{Command, Committer, Inbox, Listeners};
 use super::desk::Desk;
 use super::journal::Journal;
@@ -42,6 +43,8 @@ struct Shared {
     journal: Arc<Journal>,
     inbox: Arc<Inbox>,
     space: Arc<Space>,
+    /// Whether a backup is being taken.
+    backing_up: Arc<AtomicBool>,
 }
 
 /// A store that is open and does not write yet.
@@ -74,6 +77,7 @@ impl Store {
             journal: opened.journal.clone(),
             inbox: Arc::default(),
             space: Arc::new(Space::of(dir, settings.min_free_bytes)),
+            backing_up: Arc::default(),
         };
         Ok(Idle { store: Self { shared: Arc::new(shared) }, opened, settings })
     }
@@ -346,6 +350,15 @@ impl Store {
         query::log(&self.shared.journal, filter, after, limit)
     }
 
+    /// Begins a backup, to be taken piece by piece; `None` if one is being taken already.
+    ///
+    /// # Errors
+    /// The state cannot be read.
+    pub fn backup(&self, now: Timestamp) -> Result<Option<Backup>, ReadError> {
+        let Shared { state, journal, dir, backing_up, .. } = &*self.shared;
+        Backup::begin(state.clone(), journal.clone(), dir.clone(), backing_up, now)
+    }
+
     /// The first `most` deliveries that are owed to the subscription with this number and lie above
     /// `after` in sequence, ascending; fewer only if there are no more. Some of the last may not be
     /// on the disk yet: what is, the listener of changes has been told of.
@@ -369,6 +382,12 @@ impl Idle {
     /// The store, for reading and to be handed on.
     pub fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// For tests: a smaller size at which a journal file is full.
+    #[cfg(test)]
+    pub(super) fn limit_segment_bytes(&mut self, most: u32) {
+        self.opened.writer.limit_segment_bytes(most);
     }
 
     /// Starts the committer. `changes` hears every change once it is on the disk, in order;

@@ -8,6 +8,7 @@
 
 mod access;
 mod backlog;
+mod backup;
 mod bad_input;
 mod cli;
 #[path = "../harness/client.rs"]
@@ -15,6 +16,7 @@ mod client;
 mod clock;
 #[path = "../harness/daemon.rs"]
 mod daemon;
+mod damage;
 mod data;
 mod disk_errors;
 mod durability;
@@ -31,6 +33,7 @@ mod retry;
 mod service;
 mod space;
 mod subscriptions;
+mod upgrade;
 #[path = "../harness/wait.rs"]
 mod wait;
 #[path = "../harness/wire.rs"]

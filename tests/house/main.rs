@@ -34,7 +34,7 @@ const ROOMS: &[Room] = &[
         knows: &["core", "config", "store", "sender::probe", "sender::transport", "sender::Transport"],
     },
     Room { name: "daemon", knows: &["core", "config", "telemetry", "service", "store", "sender", "dispatch", "http"] },
-    Room { name: "cli", knows: &["core", "config", "telemetry", "service", "daemon"] },
+    Room { name: "cli", knows: &["core", "config", "telemetry", "service", "daemon", "store::offline"] },
     Room { name: "main", knows: &["cli"] },
 ];
 

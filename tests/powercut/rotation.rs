@@ -82,7 +82,11 @@ fn one_life(daemon: Daemon, posters: &mut [Poster], killed: bool) {
             let (shift, token, address) = (&shift, token.clone(), daemon.address);
             scope.spawn(move || poster.run(address, token, shift));
         }
-        let rotated = || second.exists() && (killed || shift.answered.load(Ordering::Relaxed) > 30);
+        // With its header in it: then the call that made it has been recorded to its end.
+        let rotated = || {
+            second.metadata().is_ok_and(|file| file.len() >= 32)
+                && (killed || shift.answered.load(Ordering::Relaxed) > 30)
+        };
         at_once("the journal's second file", rotated);
         if killed {
             daemon.kill();

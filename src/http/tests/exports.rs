@@ -72,7 +72,7 @@ fn every_entry_is_in_it_once() {
 #[test]
 fn what_cannot_go_on_is_broken_off_and_not_ended() {
     let refused = exported("/csv", 3, Some(0));
-    assert_eq!(status(&refused), Some(503), "{refused}");
+    assert_eq!(status(&refused), Some(500), "{refused}");
     let read = Arc::new(AtomicUsize::new(0));
     let server = serve(Log { pages: 3, fault: Some(2), read, told: mpsc::channel().0 }, settings());
     let cut = exchange(server.address(), "GET /ndjson HTTP/1.1\r\nHost: x\r\n\r\n");

@@ -82,7 +82,7 @@ pub(in crate::store) struct Outline {
 
 /// The index of one journal file.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub(super) struct Index {
+pub(in crate::store) struct Index {
     outline: Outline,
     /// Ids and where their frames begin, ascending, one about every [`MARK_EVERY`] bytes.
     marks: Vec<(u128, u32)>,
@@ -93,7 +93,7 @@ pub(super) struct Index {
 
 impl Index {
     /// Takes note of a frame behind all before.
-    pub(super) fn note(&mut self, note: &Note) {
+    pub(in crate::store) fn note(&mut self, note: &Note) {
         let due = self.marks.last().is_none_or(|(_, last)| note.offset - last >= MARK_EVERY);
         if note.id != 0 && due {
             self.marks.push((note.id, note.offset));
@@ -140,7 +140,7 @@ impl Index {
     }
 
     /// Sorts the keys, for files that are full.
-    pub(super) fn sort(&mut self) {
+    pub(in crate::store) fn sort(&mut self) {
         self.keys.sort_unstable();
         self.sorted = true;
     }
@@ -171,7 +171,7 @@ impl Index {
     }
 
     /// Reads a sorted index; `None` if the bytes are damaged or of another version.
-    pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+    pub(in crate::store) fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (body, crc) = bytes.split_last_chunk::<4>()?;
         if body.len() < HEADER || body[..4] != MAGIC || crc32fast::hash(body) != u32::from_le_bytes(*crc) {
             return None;

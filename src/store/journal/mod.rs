@@ -4,6 +4,7 @@
 //!
 //! Ids ascend through the whole journal, which is how one is found without an index key of its own.
 
+mod copy;
 mod index;
 mod owed;
 mod prune;
@@ -15,10 +16,12 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-pub(super) use self::index::{Key, Note, Outline};
+pub(super) use self::copy::{Copying, Part};
+pub(super) use self::index::{Index, Key, Note, Outline};
 pub(super) use self::owed::Owing;
-pub(super) use self::prune::{Fate, Unpruned};
+pub(super) use self::prune::{Fate, Unpruned, first, note_first};
 use self::segment::{End, HEADER, Segment};
+pub(super) use self::segment::{header_of, number_in, path_of as file_path};
 use super::frame::Head;
 use super::place::{self, Damage};
 use super::record::{self, Accepted, Applied, DeliveryRecord, Logged};
@@ -43,7 +46,7 @@ pub(super) mod kind {
 }
 
 /// A frame as the index takes note of it.
-fn note_of(offset: u32, head: Head, payload: &[u8]) -> Note {
+pub(super) fn note_of(offset: u32, head: Head, payload: &[u8]) -> Note {
     let length = place::u32_of(super::frame::HEADER + payload.len());
     Note { offset, length, kind: head.kind, id: head.id, keys: keys_of(head, payload) }
 }
@@ -98,6 +101,9 @@ pub(super) struct Writer {
     journal: Arc<Journal>,
     active: Arc<Segment>,
     segment_bytes: u32,
+    /// No file becomes larger, whatever is set.
+    #[cfg(test)]
+    most_bytes: u32,
 }
 
 /// Takes a frame in: its header, its payload, and how far that is in the journal.
@@ -128,7 +134,7 @@ impl Journal {
     /// Makes an empty journal in `dir`, which exists.
     pub(super) fn create(dir: &Path, now: u64) -> io::Result<()> {
         Segment::create(dir, 1, now)?;
-        prune::note_first(dir, 1)
+        note_first(dir, 1)
     }
 
     /// Opens the journal in `dir` and hands every frame behind `applied` to `replay` (header,
@@ -137,7 +143,7 @@ impl Journal {
     pub(super) fn open(dir: &Path, applied: Applied, replay: Replay<'_>) -> Result<(Arc<Self>, Writer), Damage> {
         let numbers = numbers_in(dir)?;
         let newest = numbers.last().copied().unwrap_or(0).max(applied.segment).max(1);
-        let first = prune::first(dir)?.or_else(|| numbers.first().copied()).unwrap_or(newest);
+        let first = first(dir)?.or_else(|| numbers.first().copied()).unwrap_or(newest);
         if applied.segment > 0 && applied.segment < first {
             let detail = "is missing: the state database has not taken it in to its end";
             return Err(Damage::new(&segment::path_of(dir, applied.segment), detail));
@@ -172,7 +178,13 @@ impl Journal {
         leftovers.map_err(|error| Damage::new(dir, format!("has leftovers that cannot be removed: {error}")))?;
         let (dir, segments) = (dir.to_owned(), RwLock::new(segments));
         let journal = Arc::new(Self { dir, segments, asked: Mutex::default(), files: Mutex::default() });
-        let writer = Writer { journal: journal.clone(), active, segment_bytes: SEGMENT_BYTES };
+        let writer = Writer {
+            journal: journal.clone(),
+            active,
+            segment_bytes: SEGMENT_BYTES,
+            #[cfg(test)]
+            most_bytes: u32::MAX,
+        };
         Ok((journal, writer))
     }
 
@@ -277,7 +289,7 @@ impl Journal {
     }
 
     /// Asks a file's index, and lets go of the one that was asked longest ago if there are too many.
-    fn ask<T>(&self, segment: &Segment, ask: impl FnOnce(&index::Index) -> T) -> Result<T, Damage> {
+    fn ask<T>(&self, segment: &Segment, ask: impl FnOnce(&Index) -> T) -> Result<T, Damage> {
         let answer = segment.with_index(ask)?;
         let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
         let full = segments.last_key_value().is_some_and(|(newest, _)| segment.number < *newest);
@@ -342,6 +354,17 @@ impl Writer {
     /// From now on a file is full at this size.
     pub(super) fn set_segment_bytes(&mut self, bytes: u32) {
         self.segment_bytes = bytes;
+        #[cfg(test)]
+        {
+            self.segment_bytes = bytes.min(self.most_bytes);
+        }
+    }
+
+    /// For tests: no file becomes larger from now on.
+    #[cfg(test)]
+    pub(super) fn limit_segment_bytes(&mut self, most: u32) {
+        self.most_bytes = most;
+        self.segment_bytes = self.segment_bytes.min(most);
     }
 }
 
@@ -390,7 +413,7 @@ fn take_in(segment: &Segment, from: u32, applied: Applied, newest: bool, replay:
 }
 
 /// The numbers of the journal files in `dir`, ascending.
-fn numbers_in(dir: &Path) -> Result<Vec<u32>, Damage> {
+pub(super) fn numbers_in(dir: &Path) -> Result<Vec<u32>, Damage> {
     let unreadable = |error: io::Error| Damage::new(dir, format!("cannot be read: {error}"));
     let mut numbers = Vec::new();
     for entry in std::fs::read_dir(dir).map_err(unreadable)? {

@@ -222,12 +222,12 @@ fn write_again(segment: &Segment, fresh: &Path, judge: Judge<'_>, breath: Breath
 }
 
 /// Notes that `number` is the oldest file.
-pub(super) fn note_first(dir: &Path, number: u32) -> io::Result<()> {
+pub(in crate::store) fn note_first(dir: &Path, number: u32) -> io::Result<()> {
     place::replace_file(&dir.join(FIRST), format!("{number}\n").as_bytes())
 }
 
 /// The number of the oldest file; `None` where it was never noted.
-pub(super) fn first(dir: &Path) -> Result<Option<u32>, Damage> {
+pub(in crate::store) fn first(dir: &Path) -> Result<Option<u32>, Damage> {
     let path = dir.join(FIRST);
     match fs::read_to_string(&path) {
         Ok(text) => text.trim_end().parse().map(Some).map_err(|_| Damage::new(&path, "is damaged")),

@@ -57,13 +57,7 @@ impl Segment {
     pub(super) fn create(dir: &Path, number: u32, created: u64) -> io::Result<Self> {
         let path = path_of(dir, number);
         let file = File::options().read(true).write(true).create_new(true).open(&path)?;
-        let mut header = MAGIC.to_vec();
-        header.extend_from_slice(&VERSION.to_le_bytes());
-        header.extend_from_slice(&number.to_le_bytes());
-        header.extend_from_slice(&created.to_le_bytes());
-        header.extend_from_slice(&crc32fast::hash(&header).to_le_bytes());
-        header.extend_from_slice(&[0; 4]);
-        file.write_all_at(&header, 0)?;
+        file.write_all_at(&header_of(number, created), 0)?;
         file.sync_all()?;
         place::sync_dir(dir)?;
         let index = RwLock::new(Some(Index::default()));
@@ -85,13 +79,7 @@ impl Segment {
         let file = File::options().read(true).write(true).open(&path).map_err(|e| damage(e.to_string()))?;
         let mut header = [0; HEADER as usize];
         file.read_exact_at(&mut header, 0).map_err(|_| damage("has no header".to_owned()))?;
-        if header[..8] != MAGIC || header[24..28] != crc32fast::hash(&header[..24]).to_le_bytes() {
-            return Err(damage("has a damaged header".to_owned()));
-        }
-        if header[8..12] != VERSION.to_le_bytes() {
-            return Err(damage("was written by a newer hookswitch".to_owned()));
-        }
-        if header[12..16] != number.to_le_bytes() {
+        if number_in(&header).map_err(|what| damage(what.to_owned()))? != number {
             return Err(damage("has another file's number in its header".to_owned()));
         }
         let length = file.metadata().map_err(|e| damage(e.to_string()))?.len();
@@ -230,7 +218,7 @@ impl Segment {
         if slot.is_none() {
             *slot = Some(match self.stored_index() {
                 Some(index) => index,
-                None => self.rebuild_index()?,
+                None => self.remake_index()?,
             });
         }
         Ok(ask(slot.get_or_insert_default()))
@@ -258,7 +246,7 @@ impl Segment {
         let mut slot = self.index.write().unwrap_or_else(PoisonError::into_inner);
         let index = slot.get_or_insert_default();
         index.sort();
-        let written = place::replace_file(&self.index_path(), &index.to_bytes());
+        let written = self.write_index(index);
         written.map_err(|error| Damage::new(&self.index_path(), error.to_string()))
     }
 
@@ -285,6 +273,26 @@ impl Segment {
         Ok(*self.outline.get_or_init(|| outline))
     }
 
+    /// A file that is written again has a second [`Segment`] while the first is still in use: each has
+    /// a way of its own. Whichever index comes last, one that does not fit the file is not used.
+    fn write_index(&self, index: &Index) -> io::Result<()> {
+        static WAYS: AtomicU32 = AtomicU32::new(0);
+        let way = WAYS.fetch_add(1, Ordering::Relaxed);
+        place::replace_file_by(&self.index_path(), &self.path.with_extension(format!("{way}.new")), &index.to_bytes())
+    }
+
+    /// Makes the index of a full file again and writes it beside the file, where it was missing or damaged.
+    fn remake_index(&self) -> Result<Index, Damage> {
+        let path = self.index_path();
+        tracing::warn!("{} is missing or damaged: it is made again from the journal file", path.display());
+        let mut index = self.rebuild_index()?;
+        index.sort();
+        if let Err(error) = self.write_index(&index) {
+            tracing::warn!("{} could not be written: {error}", path.display());
+        }
+        Ok(index)
+    }
+
     /// Makes the index again from the frames.
     fn rebuild_index(&self) -> Result<Index, Damage> {
         let mut index = Index::default();
@@ -302,12 +310,35 @@ impl Segment {
         self.path.with_extension("idx")
     }
 
-    /// Reads `length` bytes at `from`.
+    /// Reads `length` bytes from `from` on, which must be there.
     pub(super) fn read(&self, buffer: &mut Vec<u8>, from: u32, length: usize) -> Result<(), Damage> {
         buffer.resize(length, 0);
         let read = self.file.read_exact_at(buffer, u64::from(from));
         read.map_err(|error| Damage::new(&self.path, format!("cannot be read at byte {from}: {error}")))
     }
+}
+
+/// The header of file `number`.
+pub(in crate::store) fn header_of(number: u32, created: u64) -> Vec<u8> {
+    let mut header = MAGIC.to_vec();
+    header.extend_from_slice(&VERSION.to_le_bytes());
+    header.extend_from_slice(&number.to_le_bytes());
+    header.extend_from_slice(&created.to_le_bytes());
+    header.extend_from_slice(&crc32fast::hash(&header).to_le_bytes());
+    header.extend_from_slice(&[0; 4]);
+    header
+}
+
+/// The file's number that stands in a header; otherwise what is wrong with it.
+pub(in crate::store) fn number_in(header: &[u8]) -> Result<u32, &'static str> {
+    let header = header.first_chunk::<{ HEADER as usize }>().ok_or("has no header")?;
+    if header[..8] != MAGIC || header[24..28] != crc32fast::hash(&header[..24]).to_le_bytes() {
+        return Err("has a damaged header");
+    }
+    if header[8..12] != VERSION.to_le_bytes() {
+        return Err("was written by a newer hookswitch");
+    }
+    Ok(u32::from_le_bytes([header[12], header[13], header[14], header[15]]))
 }
 
 /// Whether a cut came while the file `number` was made: it is no longer than its header, and the
@@ -328,6 +359,6 @@ pub(super) fn remove_unfinished(dir: &Path, number: u32) -> io::Result<()> {
 }
 
 /// The path of file `number`.
-pub(super) fn path_of(dir: &Path, number: u32) -> PathBuf {
+pub(in crate::store) fn path_of(dir: &Path, number: u32) -> PathBuf {
     dir.join(format!("{number:06}.log"))
 }

@@ -25,7 +25,7 @@ mod subscription;
 pub(super) use account::AccountRecord;
 pub(super) use delivery::{Before, CountsRecord, DeliveryRecord, HealthRecord};
 pub(super) use entry::{Effect, Logged};
-pub(super) use event::Accepted;
+pub(super) use event::{Accepted, Owed};
 pub(super) use replay::{DiscardRecord, ReplayRecord};
 pub(super) use subscription::SubscriptionRecord;
 

@@ -1,0 +1,131 @@
+//! `backup`: everything that a running daemon has, in one file.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use clap::Args;
+use serde::Serialize;
+
+use super::client::Client;
+use super::connection::Connection;
+use super::exit::Failure;
+use crate::store::offline;
+
+/// How many bytes are written between two syncs: what gathers unwritten would hold up the daemon's own syncs.
+const SYNC_EVERY: u64 = 2 << 20;
+
+/// Write everything that a running daemon has to one file
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The daemon goes on meanwhile. FILE has every event, delivery, subscription and
+log entry up to the moment at which the backup ends, with the signing secrets
+and the admin token: whoever has the file can sign as you and call your daemon.
+It is made with mode 0600; guard it like the data directory. It is complete
+when this ends with 0; until then it is called FILE.partial.
+
+Examples:
+  hookswitch backup /backup/hookswitch-monday
+  hookswitch backup --force /backup/hookswitch && \\
+      hookswitch verify /backup/hookswitch")]
+pub(super) struct Backup {
+    /// The file to write
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+
+    /// Replace FILE if it is there
+    #[arg(long)]
+    force: bool,
+
+    /// Print what was written, as JSON
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// What was written.
+#[derive(Serialize)]
+struct Written<'w> {
+    file: &'w Path,
+    bytes: u64,
+    events: u64,
+    log_entries: u64,
+    seconds: f64,
+}
+
+impl Backup {
+    pub(super) fn run(self, out: &mut dyn Write) -> Result<(), Failure> {
+        let begun = Instant::now();
+        let file = &self.file;
+        let shown = file.display();
+        if fs::symlink_metadata(file).is_ok() && !self.force {
+            return Err(Failure::new(format!("{shown} is there already; --force replaces it")));
+        }
+        let name = file.file_name().ok_or_else(|| Failure::usage(format!("{shown} is not the name of a file")))?;
+        let mut partial_name = name.to_owned();
+        partial_name.push(".partial");
+        let partial = file.with_file_name(partial_name);
+        let client = Client::new(&self.connection)?;
+        let taken = fetch(&client, &partial).inspect_err(|_| {
+            // It is of no use; that it could not be made is told already.
+            drop(fs::remove_file(&partial));
+        })?;
+        let renamed = fs::rename(&partial, file).and_then(|()| sync_parent(file));
+        renamed.map_err(|error| Failure::new(format!("{shown}: {error}")))?;
+        let seconds = begun.elapsed().as_secs_f64();
+        let offline::Taken { bytes, events, log_entries } = taken;
+        if self.json {
+            let written = Written { file, bytes, events, log_entries, seconds };
+            return super::table::json_line(out, &written);
+        }
+        writeln!(out, "{shown}: {bytes} bytes, {events} events and {log_entries} log entries in {seconds:.1} s")?;
+        writeln!(out, "It holds signing secrets and the admin token, and is readable by you alone (mode 0600).")?;
+        Ok(())
+    }
+}
+
+/// Downloads to `partial`, syncs it, and reads it back to see that it is whole.
+fn fetch(client: &Client, partial: &Path) -> Result<offline::Taken, Failure> {
+    let wrong = |error: io::Error| Failure::new(format!("{}: {error}", partial.display()));
+    match fs::remove_file(partial) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(wrong(error)),
+        _ => {}
+    }
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(partial).map_err(wrong)?;
+    let mut to = Synced { file, unsynced: 0 };
+    client.download("/v1/backup", &mut to)?;
+    to.file.sync_all().map_err(wrong)?;
+    let whole = offline::check_backup(partial);
+    whole.map_err(|error| Failure::new(format!("the backup is not complete, and was not kept: {error}")))
+}
+
+fn sync_parent(file: &Path) -> io::Result<()> {
+    let parent = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(parent)?.sync_all()
+}
+
+/// A file that is synced as it grows.
+struct Synced {
+    file: File,
+    unsynced: u64,
+}
+
+impl Write for Synced {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.file.write(bytes)?;
+        self.unsynced += count as u64;
+        if self.unsynced >= SYNC_EVERY {
+            self.file.sync_data()?;
+            self.unsynced = 0;
+        }
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+}

@@ -1,0 +1,93 @@
+//! `restore`: a data directory from a backup.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::exit::{Exit, Failure};
+use super::table::json_line;
+use super::verify::{write_faults, write_holdings};
+use crate::service::DataDirLock;
+use crate::store::offline::{self, Findings};
+
+/// Make a data directory from a backup
+#[derive(Debug, Args)]
+#[command(after_help = "\
+DIR must be empty or not there. FILE is verified first, and nothing is written
+if anything in it is wrong. The admin token of the backup is restored too, so
+that clients go on working; delete DIR/admin.token before the first start to
+get a new one. Deliveries that were made after the backup was taken are made
+again: receivers tell them by their webhook-id. Do not run the old machine
+and the restored one at the same time. Run it as the user that runs the daemon.
+
+--dry-run says what FILE holds and what would be sent, and writes nothing but
+scratch files in the directory for temporary files (TMPDIR).
+
+Examples:
+  hookswitch restore --dry-run /backup/hookswitch-monday
+  hookswitch restore /backup/hookswitch-monday --data-dir /var/lib/hookswitch")]
+pub(super) struct Restore {
+    /// The backup
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+
+    /// The data directory to make
+    #[arg(long, value_name = "DIR", required_unless_present = "dry_run")]
+    data_dir: Option<PathBuf>,
+
+    /// Only say what the backup holds
+    #[arg(long)]
+    dry_run: bool,
+
+    /// Print what it holds, as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Restore {
+    pub(super) fn run(self, out: &mut dyn Write) -> Result<(), Failure> {
+        let shown = self.file.display().to_string();
+        let findings = match &self.data_dir {
+            Some(dir) if !self.dry_run => {
+                offline::check_empty(dir)?;
+                let lock = DataDirLock::take(dir).map_err(|error| Failure::new(error.to_string()))?;
+                offline::restore(&self.file, lock.dir())?
+            }
+            _ => offline::verify_backup(&self.file)?,
+        };
+        if self.json {
+            json_line(out, &findings)?;
+        } else {
+            writeln!(out, "{shown}, taken {}", taken(&findings))?;
+            write_holdings(&findings, out)?;
+        }
+        if !findings.is_clean() {
+            write_faults(&findings, &mut std::io::stderr())?;
+            let message = format!("{shown} is damaged: it cannot be restored");
+            return Err(Failure { exit: Exit::StoreFailed, message });
+        }
+        if self.json {
+            return Ok(());
+        }
+        let (sent, waits) = owed(&findings);
+        writeln!(out)?;
+        writeln!(out, "A daemon that starts on it sends {sent} deliveries; {waits} wait for disabled subscriptions.")?;
+        writeln!(out, "What was delivered after the backup was taken is among them and comes again.")?;
+        if let Some(dir) = self.data_dir.filter(|_| !self.dry_run) {
+            writeln!(out, "Restored to {}.", dir.display())?;
+        }
+        Ok(())
+    }
+}
+
+fn taken(findings: &Findings) -> String {
+    let at = findings.taken_at.as_deref().unwrap_or("at an unknown time");
+    findings.taken_by.as_ref().map_or_else(|| at.to_owned(), |version| format!("{at} by hookswitch {version}"))
+}
+
+/// How many deliveries go out at once, and how many wait until somebody enables their subscription.
+fn owed(findings: &Findings) -> (u64, u64) {
+    let waits = findings.subscriptions.iter().filter(|receiver| !receiver.enabled).map(|receiver| receiver.owed).sum();
+    (findings.owed().saturating_sub(waits), waits)
+}

@@ -1,0 +1,173 @@
+//! `verify`: reads every record of a stopped store or a backup; saves what can be read of a damaged one.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::exit::{Exit, Failure};
+use super::table::{Column, Table, json_line};
+use super::text::safe;
+use crate::service::{DataDirHold, DataDirLock};
+use crate::store::offline::{self, Findings, Salvaged};
+
+/// Where the data directory is if nobody says.
+const DEFAULT_DATA_DIR: &str = "/var/lib/hookswitch";
+/// How many lost deliveries are named.
+const NAMED_MOST: usize = 20;
+
+/// Read every record of a backup or a stopped daemon's store
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Without FILE the data directory is read (--data-dir, HOOKSWITCH_DATA_DIR, or
+/var/lib/hookswitch), on which no daemon may run. Nothing in it is changed;
+scratch files go to the directory for temporary files (TMPDIR) and need about
+the room of DIR/state. Exit status 0 if all is well, 74 if
+something is wrong: each fault is listed with its file and byte.
+
+--salvage writes what can be read to NEWDIR, which must be empty or not there,
+and says what was lost. DIR stays as it is.
+
+Examples:
+  hookswitch verify /backup/hookswitch-monday
+  hookswitch verify --data-dir /var/lib/hookswitch --json
+  hookswitch verify --salvage --data-dir /var/lib/hookswitch --into /srv/saved")]
+pub(super) struct Verify {
+    /// A backup
+    #[arg(value_name = "FILE", conflicts_with_all = ["data_dir", "salvage"])]
+    file: Option<PathBuf>,
+
+    /// A data directory; by default as for the other commands
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+
+    /// Save what can be read to another directory
+    #[arg(long, requires = "into")]
+    salvage: bool,
+
+    /// The directory to save to
+    #[arg(long, value_name = "NEWDIR", requires = "salvage")]
+    into: Option<PathBuf>,
+
+    /// Print what was found, as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Verify {
+    pub(super) fn run(self, out: &mut dyn Write) -> Result<Exit, Failure> {
+        if let Some(file) = &self.file {
+            let findings = offline::verify_backup(file)?;
+            return self.report(file, &findings, out);
+        }
+        let given = self.data_dir.clone();
+        let variable = || std::env::var_os("HOOKSWITCH_DATA_DIR").filter(|dir| !dir.is_empty()).map(PathBuf::from);
+        let dir = given.or_else(variable).unwrap_or_else(|| PathBuf::from(DEFAULT_DATA_DIR));
+        let failure = |error: crate::service::DataDirError| Failure::new(format!("{error}; stop it first"));
+        let _held = DataDirHold::take(&dir).map_err(failure)?;
+        let Some(into) = self.into.as_ref().filter(|_| self.salvage) else {
+            let findings = offline::verify_directory(&dir)?;
+            return self.report(&dir, &findings, out);
+        };
+        offline::check_empty(into)?;
+        let lock = DataDirLock::take(into).map_err(|error| Failure::new(error.to_string()))?;
+        let salvaged = offline::salvage(&dir, lock.dir())?;
+        if self.json {
+            json_line(out, &salvaged)?;
+        } else {
+            write_salvaged(&dir, into, &salvaged, out)?;
+        }
+        Ok(Exit::Done)
+    }
+
+    fn report(&self, of: &Path, findings: &Findings, out: &mut dyn Write) -> Result<Exit, Failure> {
+        if self.json {
+            json_line(out, findings)?;
+        } else {
+            writeln!(out, "{}", of.display())?;
+            write_holdings(findings, out)?;
+            writeln!(out)?;
+            if findings.is_clean() {
+                writeln!(out, "All of it was read, and nothing is wrong.")?;
+            } else {
+                write_faults(findings, out)?;
+            }
+        }
+        if !findings.is_clean() && !self.json && self.file.is_none() {
+            let dir = of.display();
+            writeln!(
+                out,
+                "\nPut back a backup (`hookswitch restore FILE --data-dir NEWDIR`), or save what can be read\n\
+                 (`hookswitch verify --salvage --data-dir {dir} --into NEWDIR`)."
+            )?;
+        }
+        Ok(if findings.is_clean() { Exit::Done } else { Exit::StoreFailed })
+    }
+}
+
+/// What a store holds, for a person.
+pub(super) fn write_holdings(findings: &Findings, out: &mut dyn Write) -> Result<(), Failure> {
+    writeln!(out, "journal     {} files, {} bytes", findings.files, findings.bytes)?;
+    writeln!(out, "events      {}", findings.events)?;
+    writeln!(out, "log         {} entries, {} other records", findings.log_entries, findings.other_records)?;
+    writeln!(out, "deliveries  {} pending, {} retrying", findings.pending, findings.retrying)?;
+    writeln!(out, "            {} failed (dead letters)", findings.failed)?;
+    if findings.torn_bytes > 0 {
+        writeln!(out, "torn        {} bytes at the end, nothing acknowledged in them", findings.torn_bytes)?;
+    }
+    writeln!(out)?;
+    let columns = [
+        Column::text("SUBSCRIPTION"),
+        Column::elastic("COMPANY"),
+        Column::elastic("URL"),
+        Column::number("OWED"),
+        Column::number("FAILED"),
+    ];
+    let mut table = Table::new(&columns);
+    for receiver in &findings.subscriptions {
+        let (owed, failed) = (receiver.owed.to_string(), receiver.failed.to_string());
+        table.row([receiver.id.to_string(), receiver.company.clone(), receiver.url.clone(), owed, failed]);
+    }
+    Ok(table.write(out, "There are no subscriptions.")?)
+}
+
+/// What is wrong, a line each.
+pub(super) fn write_faults(findings: &Findings, out: &mut dyn Write) -> Result<(), Failure> {
+    let total = findings.faults_total;
+    writeln!(out, "{total} {}:", if total == 1 { "fault" } else { "faults" })?;
+    for fault in &findings.faults {
+        let byte = fault.byte.map(|byte| format!(" at byte {byte}")).unwrap_or_default();
+        let file = if fault.file.is_empty() { "it" } else { &fault.file };
+        writeln!(out, "  {}{byte}: {}", safe(file), safe(&fault.what))?;
+    }
+    let more = total.saturating_sub(findings.faults.len() as u64);
+    if more > 0 {
+        writeln!(out, "  and {more} more")?;
+    }
+    Ok(())
+}
+
+fn write_salvaged(dir: &Path, into: &Path, salvaged: &Salvaged, out: &mut dyn Write) -> Result<(), Failure> {
+    writeln!(out, "saved from {} to {}", dir.display(), into.display())?;
+    write_holdings(&salvaged.kept, out)?;
+    writeln!(out)?;
+    if salvaged.kept.is_clean() {
+        writeln!(out, "Nothing was wrong: this is all there was.")?;
+    } else {
+        write_faults(&salvaged.kept, out)?;
+    }
+    writeln!(
+        out,
+        "\nlost        {} bytes of the journal, in {} places; at least {} events, counted for each subscription",
+        salvaged.lost_bytes, salvaged.gaps, salvaged.missing_sequences
+    )?;
+    writeln!(out, "            {} deliveries whose event or subscription is lost", salvaged.lost_deliveries.len())?;
+    for delivery in salvaged.lost_deliveries.iter().take(NAMED_MOST) {
+        writeln!(out, "            {delivery}")?;
+    }
+    if salvaged.state_rebuilt {
+        writeln!(out, "The state database could not be used; the state was made again from the journal.")?;
+        writeln!(out, "Subscriptions whose records stood in journal files that are gone are not in it.")?;
+    }
+    Ok(())
+}

@@ -1,0 +1,49 @@
+//! `GET /v1/backup`: the whole store as one stream, for an administrator of all companies.
+//!
+//! Piece by piece, as the client takes them, so that a slow client costs no thread; and not faster than
+//! [`PACE`], so that the disk and the processors are left to the events that come meanwhile.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::StatusCode;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
+
+use super::bridge;
+use super::problem::Problem;
+use super::reply::{Body, Broken, Reply, with_body};
+use super::request::Permitted;
+
+/// The most that is sent, in bytes per second.
+const PACE: u64 = 32 << 20;
+
+/// Answers a request for a backup.
+///
+/// # Errors
+/// 403 to a token that is bound to a company, 409 if one is being taken, 422 for a query.
+pub(super) async fn stream(request: Permitted) -> Result<Reply, Problem> {
+    request.no_query()?;
+    if request.access.is_bound() {
+        return Err(Problem::forbidden("a backup holds every company's data, and this token is bound to one"));
+    }
+    let now = (request.edge().clock)();
+    let begun = bridge::read(&request.edge().store, move |store| store.backup(now)).await?;
+    let mut backup = begun.ok_or_else(|| Problem::conflict("a backup is being taken already"))?;
+    let (room, pieces) = mpsc::channel(1);
+    tokio::spawn(async move {
+        let mut next = Instant::now();
+        loop {
+            let read = bridge::blocking(move || (backup.next_piece(), backup)).await;
+            let Ok((piece, rest)) = read else { return drop(room.send(Err(Broken)).await) };
+            backup = rest;
+            let Some(bytes) = piece else { return };
+            next = next.max(Instant::now()) + Duration::from_micros(bytes.len() as u64 * 1_000_000 / PACE);
+            if room.send(Ok(Bytes::from(bytes))).await.is_err() {
+                return; // the client is gone
+            }
+            sleep_until(next).await;
+        }
+    });
+    Ok(with_body(StatusCode::OK, "application/vnd.hookswitch.backup", Body::Stream(pieces)))
+}

@@ -1,0 +1,102 @@
+//! A copy of the journal, piece by piece, while it goes on being written.
+//!
+//! It holds the files themselves, so one that is removed or replaced meanwhile is still copied as it
+//! was. Every frame is checked on its way: what is damaged is not copied as if it were sound.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::super::frame::{self, NoFrame};
+use super::super::place::{self, Damage};
+use super::segment::{HEADER, Segment};
+use super::{Journal, kind};
+
+/// How many bytes of frames a piece has, unless one frame alone has more.
+const PIECE: usize = 256 * 1024;
+
+/// What is left to be copied.
+pub(in crate::store) struct Copying {
+    /// The files with their ends, the oldest first.
+    files: VecDeque<(Arc<Segment>, u32)>,
+    /// Where in the first of them to go on; 0 if it has not begun.
+    at: u32,
+}
+
+/// A part of the copy.
+pub(in crate::store) enum Part {
+    /// A file begins: its number, and the header that it has.
+    File(u32, Vec<u8>),
+    /// Frames of the file that began last.
+    Frames {
+        /// As they stand in the file.
+        bytes: Vec<u8>,
+        /// How many events are in them.
+        events: u64,
+        /// How many entries of the log.
+        entries: u64,
+    },
+}
+
+impl Journal {
+    /// The journal as it is at this moment: all files, each up to the end of what is synced.
+    pub(in crate::store) fn copying(&self) -> Copying {
+        let mut files: VecDeque<_> = self.newest_segments().into_iter().map(|file| (file, 0)).collect();
+        files.make_contiguous().reverse();
+        files.iter_mut().for_each(|(file, end)| *end = file.end());
+        Copying { files, at: 0 }
+    }
+}
+
+impl Copying {
+    /// The same, but the files from number `from` on that were there `before` are those: they may have
+    /// gone or been replaced since, and places in them are remembered.
+    pub(in crate::store) fn with_files_of(mut self, before: &Self, from: u32) -> Self {
+        let kept = before.files.iter().filter(|(file, _)| file.number >= from);
+        let kept: VecDeque<_> = kept.map(|(file, _)| (file.clone(), file.end())).collect();
+        let newest = kept.back().map_or(0, |(file, _)| file.number);
+        let older = self.files.iter().take_while(|(file, _)| file.number < from).cloned();
+        let newer = self.files.iter().filter(|(file, _)| file.number >= from && file.number > newest).cloned();
+        let files = older.chain(kept).chain(newer).collect();
+        self.files = files;
+        self
+    }
+
+    /// The next part; `None` behind the last.
+    ///
+    /// # Errors
+    /// A frame is damaged, or the disk failed.
+    pub(in crate::store) fn next(&mut self) -> Result<Option<Part>, Damage> {
+        let Some((file, end)) = self.files.front().cloned() else { return Ok(None) };
+        let mut bytes = Vec::new();
+        if self.at == 0 {
+            file.read(&mut bytes, 0, HEADER as usize)?;
+            self.at = HEADER;
+            return Ok(Some(Part::File(file.number, bytes)));
+        }
+        if self.at >= end {
+            self.files.pop_front();
+            self.at = 0;
+            return self.next();
+        }
+        let left = (end - self.at) as usize;
+        file.read(&mut bytes, self.at, left.min(PIECE))?;
+        let (mut used, mut events, mut entries) = (0, 0, 0);
+        while used < bytes.len() {
+            match frame::decode(&bytes[used..]) {
+                Ok((head, _, length)) => {
+                    used += length;
+                    events += u64::from(head.kind == kind::ACCEPTED);
+                    entries += u64::from(head.kind == kind::LOGGED);
+                }
+                Err(NoFrame::Short(needed)) if used == 0 && needed > bytes.len() && needed <= left => {
+                    file.read(&mut bytes, self.at, needed)?;
+                }
+                Err(NoFrame::Short(_)) if used > 0 && bytes.len() < left => break,
+                Err(_) => return Err(file.damaged(self.at + place::u32_of(used))),
+            }
+        }
+        bytes.truncate(used);
+        self.at += place::u32_of(used);
+        Ok(Some(Part::Frames { bytes, events, entries }))
+    }
+}

@@ -1,0 +1,222 @@
+//! A backup file, section by section.
+
+use std::fs::File;
+use std::io::BufReader;
+use std::path::Path;
+
+use super::super::backup::container::{Kind, Reader, Unreadable};
+use super::super::backup::{About, Totals, pairs_in};
+use super::super::frame;
+use super::super::journal;
+use super::super::open::FORMAT_VERSION;
+use super::super::record::Applied;
+use super::Refused;
+use super::audit::{Audit, FILE_HEADER, Place};
+use super::replica::Replica;
+use super::report::Findings;
+
+/// A section of a backup, its checksum checked.
+pub(super) enum Section<'s> {
+    /// When and of what it was taken.
+    About(&'s About),
+    /// The text of `admin.token`.
+    Token(&'s [u8]),
+    /// Pairs of the state.
+    Pairs(Vec<(&'s [u8], &'s [u8])>),
+    /// A journal file begins: its number and header.
+    File(u32, &'s [u8]),
+    /// Frames of that file.
+    Frames(&'s [u8]),
+}
+
+/// What a whole backup says of itself.
+#[derive(Debug, Clone)]
+pub struct Taken {
+    /// Bytes of the file.
+    pub bytes: u64,
+    /// Accepted events in it.
+    pub events: u64,
+    /// Entries of the log.
+    pub log_entries: u64,
+}
+
+/// What went wrong on the way through a backup, and from which byte on.
+struct Wrong {
+    byte: u64,
+    what: String,
+    /// Whether it is the file, and not this machine.
+    damaged: bool,
+}
+
+impl From<Unreadable> for Wrong {
+    fn from(fault: Unreadable) -> Self {
+        Self { byte: fault.byte, what: fault.what, damaged: true }
+    }
+}
+
+/// Hands every section to `visit`, and checks that none is missing.
+pub(super) fn each_section(
+    file: &Path,
+    visit: &mut dyn FnMut(Section<'_>) -> Result<(), Refused>,
+) -> Result<Taken, Refused> {
+    let opened = open(file)?;
+    let mut refused = None;
+    let walked = walk(opened, &mut |_, section| {
+        visit(section).map_err(|error| {
+            let what = error.to_string();
+            refused = Some(error);
+            what
+        })
+    });
+    walked.map_err(|wrong| {
+        let what = format!("{}: {} (byte {})", file.display(), wrong.what, wrong.byte);
+        refused.unwrap_or(Refused::Damaged(what))
+    })
+}
+
+fn open(file: &Path) -> Result<BufReader<File>, Refused> {
+    let opened = File::open(file).map_err(|error| Refused::Failed(format!("{}: {error}", file.display())))?;
+    Ok(BufReader::with_capacity(256 * 1024, opened))
+}
+
+fn walk(file: BufReader<File>, visit: &mut dyn FnMut(u64, Section<'_>) -> Result<(), String>) -> Result<Taken, Wrong> {
+    let mut reader = Reader::new(file)?;
+    let (mut about, mut seen): (Option<About>, _) = (None, Totals::default());
+    loop {
+        let byte = reader.place();
+        let wrong = |what: String| Wrong { byte, what, damaged: true };
+        let odd = || wrong("it has a section that no hookswitch writes".to_owned());
+        let Some((kind, payload)) = reader.next()? else { break };
+        if about.is_none() && kind != Kind::About {
+            return Err(odd());
+        }
+        let section = match kind {
+            Kind::About => {
+                let read = serde_json::from_slice::<About>(&payload).map_err(|_| odd())?;
+                if read.format > FORMAT_VERSION {
+                    return Err(wrong(format!(
+                        "it was taken by a newer hookswitch ({}, format {}; this one knows format {FORMAT_VERSION}): \
+                         use that newer version",
+                        read.hookswitch, read.format
+                    )));
+                }
+                Section::About(about.insert(read))
+            }
+            Kind::Token => Section::Token(&payload),
+            Kind::Pairs => {
+                let pairs = pairs_in(&payload).ok_or_else(odd)?;
+                seen.pairs += pairs.iter().filter(|(key, _)| *key != super::super::state::APPLIED).count() as u64;
+                Section::Pairs(pairs)
+            }
+            Kind::File => {
+                let (number, header) = payload.split_first_chunk::<4>().ok_or_else(odd)?;
+                let number = u32::from_le_bytes(*number);
+                if journal::number_in(header) != Ok(number) {
+                    return Err(odd());
+                }
+                seen.files += 1;
+                Section::File(number, header)
+            }
+            Kind::Frames => {
+                seen.journal_bytes += payload.len() as u64;
+                Section::Frames(&payload)
+            }
+            Kind::Broken => {
+                let why = String::from_utf8_lossy(&payload).into_owned();
+                return Err(wrong(format!("the daemon could not complete it: {why}")));
+            }
+            Kind::End => {
+                let totals: Totals = serde_json::from_slice(&payload).map_err(|_| odd())?;
+                (seen.events, seen.entries) = (totals.events, totals.entries);
+                if totals != seen {
+                    return Err(wrong("its totals are not those of its sections".to_owned()));
+                }
+                continue;
+            }
+        };
+        visit(byte, section).map_err(|what| Wrong { byte, what, damaged: false })?;
+    }
+    Ok(Taken { bytes: reader.place(), events: seen.events, log_entries: seen.entries })
+}
+
+/// Where the audit of a backup is.
+enum Stage {
+    /// The state is being gathered.
+    Pairs(Box<Replica>, Option<Applied>),
+    /// The journal is read: its file's number and the offset in it.
+    Journal(Box<Audit>, u32, usize),
+    Over,
+}
+
+/// Reads every record of a backup.
+pub(super) fn verify(file: &Path) -> Result<Findings, Refused> {
+    let opened = open(file)?;
+    let mut stage = Stage::Pairs(Box::new(Replica::of_pairs().map_err(Refused::Failed)?), None);
+    let mut about: Option<About> = None;
+    let walked = walk(opened, &mut |_, section| {
+        if let Section::About(read) = &section {
+            about = Some((*read).clone());
+        }
+        stage = advance(std::mem::replace(&mut stage, Stage::Over), section)?;
+        Ok(())
+    });
+    let mut findings = Findings::default();
+    if let Stage::Journal(mut audit, ..) = stage {
+        // Half a journal owes something else than the state.
+        if walked.is_ok() {
+            audit.compare().map_err(|damage| Refused::Failed(damage.to_string()))?;
+            audit.sum_up();
+        }
+        findings = audit.findings;
+    } else if walked.is_ok() {
+        findings.fault("", None, "holds no journal");
+    }
+    if let Some(about) = about {
+        findings.taken(about.taken_at, &about.hookswitch);
+    }
+    match walked {
+        Ok(taken) => findings.bytes = taken.bytes,
+        Err(Wrong { byte, what, damaged: true }) => findings.fault("", byte, what),
+        Err(Wrong { what, .. }) => return Err(Refused::Failed(what)),
+    }
+    Ok(findings)
+}
+
+fn advance(stage: Stage, section: Section<'_>) -> Result<Stage, String> {
+    let text = |damage: super::super::place::Damage| damage.to_string();
+    Ok(match (stage, section) {
+        (Stage::Pairs(replica, mut applied), Section::Pairs(pairs)) => {
+            for (key, value) in pairs {
+                applied = replica.put(key, value).map_err(text)?.or(applied);
+            }
+            Stage::Pairs(replica, applied)
+        }
+        (Stage::Pairs(mut replica, applied), Section::File(number, _)) => {
+            let applied = applied.ok_or("it does not say how far its state is")?;
+            replica.take_up(applied).map_err(text)?;
+            let mut audit = Audit::new(Some((*replica, applied)))?;
+            audit.findings.files = 1;
+            Stage::Journal(Box::new(audit), number, FILE_HEADER)
+        }
+        (Stage::Journal(mut audit, before, _), Section::File(number, _)) => {
+            if number != before + 1 {
+                audit.findings.fault("", None, format!("has no journal file between {before} and {number}"));
+            }
+            audit.findings.files += 1;
+            Stage::Journal(audit, number, FILE_HEADER)
+        }
+        (Stage::Journal(mut audit, number, mut at), Section::Frames(mut bytes)) => {
+            let name = format!("journal/{number:06}.log");
+            let place = Place { name: &name, number, newest: false };
+            while !bytes.is_empty() {
+                let (head, payload, length) = frame::decode(bytes).map_err(|_| "it has frames that are damaged")?;
+                audit.frame(place, at, head, payload, &mut |_, _| Ok(())).map_err(text)?;
+                bytes = &bytes[length..];
+                at += length;
+            }
+            Stage::Journal(audit, number, at)
+        }
+        (stage, Section::About(_) | Section::Token(_)) => stage,
+        _ => return Err("its sections are not in order".to_owned()),
+    })
+}

@@ -1,0 +1,311 @@
+//! Reading a journal frame by frame beside the state that goes with it, and comparing the two.
+//!
+//! Two replicas run along: one begins with nothing and takes in every frame, which is what the journal
+//! says; the other begins with the state database and takes in what that has not, which is what a start
+//! would make of it. In the end both must owe the same.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::super::frame::{self, Head, NoFrame};
+use super::super::journal::kind;
+use super::super::place::Damage;
+use super::super::record::{self, Accepted, Applied, Logged, Owed};
+use super::super::{keys, step};
+use super::replica::Replica;
+use super::report::{Findings, Receiver};
+use crate::core::delivery::Delivery;
+use crate::core::id::{AttemptId, DeliveryId, EventId};
+
+/// Bytes ahead of the first frame of a journal file.
+pub(super) const FILE_HEADER: usize = 32;
+
+/// Takes a frame that was read: its header and its payload.
+pub(super) type Keep<'k> = &'k mut dyn FnMut(Head, &[u8]) -> Result<(), Damage>;
+
+/// A journal file that is being read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place<'p> {
+    /// Its name, for messages.
+    pub(super) name: &'p str,
+    pub(super) number: u32,
+    /// Whether it is the newest: its end may be torn, and retention has not been at it.
+    pub(super) newest: bool,
+}
+
+/// A sequence number that was given.
+#[derive(Debug, Clone, Copy)]
+struct Given {
+    sequence: u64,
+    /// In which journal file.
+    file: u32,
+    /// How many gaps there were before it.
+    gaps: u64,
+}
+
+/// A journal and its state on their way to being compared.
+pub(super) struct Audit {
+    pub(super) findings: Findings,
+    /// What the whole journal says.
+    pub(super) rebuilt: Replica,
+    /// The state that goes with it and how much of the journal it has; `None` if it could not be read.
+    pub(super) stored: Option<(Replica, Applied)>,
+    /// The last frame's place, group commit and id, as a checkpoint behind it says.
+    pub(super) end: Applied,
+    /// Bytes that are no frames, and how many times there were such.
+    pub(super) lost_bytes: u64,
+    pub(super) gaps: u64,
+    /// Sequence numbers passed over where there was a gap.
+    pub(super) missing_sequences: u64,
+    /// The ids of the accepted events, ascending.
+    events: Vec<u128>,
+    /// How many of them stand ahead of the last file.
+    older_events: usize,
+    /// Whether retention has taken something out of the journal.
+    pruned: bool,
+    /// The last sequence number of each subscription.
+    sequences: HashMap<u32, Given>,
+    /// Frames of a step whose end has not come.
+    step: Vec<(Head, Vec<u8>)>,
+}
+
+impl Audit {
+    /// Begins with the state, if it could be read.
+    pub(super) fn new(stored: Option<(Replica, Applied)>) -> Result<Self, String> {
+        Ok(Self {
+            findings: Findings::default(),
+            rebuilt: Replica::empty()?,
+            stored,
+            end: Applied::default(),
+            lost_bytes: 0,
+            gaps: 0,
+            missing_sequences: 0,
+            events: Vec::new(),
+            older_events: 0,
+            pruned: false,
+            sequences: HashMap::new(),
+            step: Vec::new(),
+        })
+    }
+
+    /// Reads a whole journal file, its header included, and goes on behind what is damaged.
+    pub(super) fn file(&mut self, place: Place<'_>, bytes: &[u8], keep: Keep<'_>) -> Result<(), Damage> {
+        self.findings.files += 1;
+        let mut at = FILE_HEADER.min(bytes.len());
+        while at < bytes.len() {
+            match frame::decode(&bytes[at..]) {
+                Ok((head, payload, length)) => {
+                    self.frame(place, at, head, payload, keep)?;
+                    at += length;
+                }
+                Err(fault) => at = self.gap(place, bytes, at, fault),
+            }
+        }
+        if place.newest && !self.step.is_empty() {
+            // The end of the last step was not written: it was not acknowledged.
+            let unfinished: usize = self.step.drain(..).map(|(_, payload)| frame::HEADER + payload.len()).sum();
+            self.findings.torn_bytes += unfinished as u64;
+        }
+        Ok(())
+    }
+
+    /// There is no frame at `at`: says where to go on.
+    fn gap(&mut self, place: Place<'_>, bytes: &[u8], at: usize, fault: NoFrame) -> usize {
+        // If only the payload is damaged, the header says where the next frame is.
+        let behind = frame::peek(&bytes[at..]).ok().map(|(_, length)| at + length);
+        let behind = behind.filter(|behind| bytes.get(*behind..).is_some_and(|rest| frame::decode(rest).is_ok()));
+        let batch = self.end.batch;
+        let next = behind.or_else(|| {
+            let found = frame::find(&bytes[at + 1..], |head| head.batch >= batch);
+            found.map(|found| at + 1 + found)
+        });
+        let to = next.unwrap_or(bytes.len());
+        let later = next.is_some_and(|_| frame::find(&bytes[at..], |head| head.batch > batch + 1).is_some());
+        if place.newest && !later && next.is_none() {
+            self.findings.torn_bytes += (to - at) as u64;
+            return to;
+        }
+        let what = match fault {
+            NoFrame::Short(_) if next.is_none() => "ends in the middle of a record",
+            _ => "is damaged",
+        };
+        self.findings.fault(place.name, at as u64, format!("{what}; {} bytes cannot be read", to - at));
+        self.lost_bytes += (to - at) as u64;
+        self.gaps += 1;
+        to
+    }
+
+    /// Takes in a frame that stands at `at`.
+    pub(super) fn frame(
+        &mut self,
+        place: Place<'_>,
+        at: usize,
+        head: Head,
+        payload: &[u8],
+        keep: Keep<'_>,
+    ) -> Result<(), Damage> {
+        if !self.look(place, at, head, payload) {
+            self.lost_bytes += (frame::HEADER + payload.len()) as u64;
+            self.gaps += 1;
+            return Ok(());
+        }
+        // Every group commit writes something, so a number that is missing was taken out.
+        self.pruned |= head.batch > self.end.batch + 1;
+        let length = frame::HEADER + payload.len();
+        let behind = super::super::place::u32_of(at + length);
+        self.end.batch = self.end.batch.max(head.batch);
+        self.end.last_id = self.end.last_id.max(head.id);
+        (self.end.segment, self.end.offset) = (place.number, behind);
+        self.step.push((head, payload.to_vec()));
+        if head.continues {
+            return Ok(());
+        }
+        for (head, payload) in std::mem::take(&mut self.step) {
+            self.findings.bytes += (frame::HEADER + payload.len()) as u64;
+            match head.kind {
+                kind::ACCEPTED => self.findings.events += 1,
+                kind::LOGGED => self.findings.log_entries += 1,
+                _ => self.findings.other_records += 1,
+            }
+            self.rebuilt.apply(head, &payload)?;
+            if let Some((stored, applied)) = &self.stored
+                && (place.number, behind) > (applied.segment, applied.offset)
+            {
+                stored.apply(head, &payload)?;
+            }
+            keep(head, &payload)?;
+        }
+        Ok(())
+    }
+
+    /// Looks closely at a frame; false if nothing can be made of it.
+    fn look(&mut self, place: Place<'_>, at: usize, head: Head, payload: &[u8]) -> bool {
+        let mut fault = |what: String| self.findings.fault(place.name, at as u64, what);
+        if head.version != record::VERSION {
+            fault(format!("has a record of version {}, which this hookswitch does not know", head.version));
+            return false;
+        }
+        let readable = match head.kind {
+            kind::ACCEPTED => record::decode::<Accepted>(payload).is_some_and(|accepted| {
+                let owed: Vec<_> = accepted.owed.iter().map(Owed::id).collect();
+                let whole = accepted.event(EventId::from_bits(head.id)).is_some();
+                if whole {
+                    if place.number != self.end.segment {
+                        self.older_events = self.events.len();
+                    }
+                    self.events.push(head.id);
+                    owed.iter().for_each(|id| self.sequence(place, at, id.subscription_number(), id.sequence()));
+                }
+                whole
+            }),
+            kind::LOGGED => record::decode::<Logged>(payload)
+                .is_some_and(|logged| logged.entry(AttemptId::from_bits(head.id)).is_some()),
+            _ => step::Step::decode(head, payload).is_some(),
+        };
+        let mut fault = |what: String| self.findings.fault(place.name, at as u64, what);
+        if !readable {
+            fault(format!("has a record that cannot be read (kind {})", head.kind));
+            return false;
+        }
+        if head.id != 0 && head.id <= self.end.last_id {
+            fault("has a record that is out of order: its id is not above the one before".to_owned());
+        }
+        if head.batch < self.end.batch {
+            fault("has a record that is out of order: it was written before the one that it follows".to_owned());
+        }
+        true
+    }
+
+    /// Takes note of a sequence number that was given.
+    fn sequence(&mut self, place: Place<'_>, at: usize, number: u32, sequence: u64) {
+        let given = Given { sequence, file: place.number, gaps: self.gaps };
+        let before = self.sequences.insert(number, given);
+        let Some(before) = before.filter(|before| sequence != before.sequence + 1) else { return };
+        if before.gaps != given.gaps {
+            self.missing_sequences += sequence.saturating_sub(before.sequence + 1);
+        } else if sequence <= before.sequence || (place.newest && before.file == place.number) {
+            // In older files retention may have taken out what stood between.
+            let what = format!("has sequence number {sequence} of subscription {number} behind {}", before.sequence);
+            self.findings.fault(place.name, at as u64, what);
+        }
+    }
+
+    /// Settles both replicas and compares them, if the journal is whole.
+    pub(super) fn compare(&mut self) -> Result<(), Damage> {
+        self.rebuilt.settle()?;
+        if let Some((stored, _)) = &self.stored
+            && let Err(damage) = stored.settle()
+        {
+            self.findings.fault("state", None, damage.detail());
+            self.stored = None;
+        }
+        let Some((stored, _)) = &self.stored else { return Ok(()) };
+        let mut faults = Vec::new();
+        for prefix in [keys::OWED, keys::DEAD] {
+            let (here, there) = (standing(stored, prefix)?, standing(&self.rebuilt, prefix)?);
+            let what = if prefix == keys::OWED { "owed" } else { "a dead letter" };
+            if self.gaps > 0 {
+                continue;
+            }
+            for (id, _) in here.iter().filter(|(id, _)| !there.contains_key(*id)) {
+                faults.push(format!("says that {id} is {what}, and the journal does not"));
+            }
+            for (id, event) in there.iter().filter(|(id, _)| !here.contains_key(*id)) {
+                if self.ends_are_kept(*event) {
+                    faults.push(format!("does not have {id}, which is {what} by the journal"));
+                }
+            }
+        }
+        stored.each(&[keys::OWED], &mut |_, value| {
+            if let Some(delivery) = step::delivery_of(value).filter(|delivery| !self.has_event(delivery)) {
+                faults.push(format!("owes {}, whose event {} is not in the journal", delivery.id, delivery.event));
+            }
+            Ok(())
+        })?;
+        faults.into_iter().for_each(|what| self.findings.fault("state", None, what));
+        Ok(())
+    }
+
+    /// Whether the journal must still say how the deliveries of an event ended. Retention, which never touches the
+    /// last file, may have taken that out before the event itself.
+    fn ends_are_kept(&self, event: EventId) -> bool {
+        !self.pruned || self.events.get(self.older_events).is_some_and(|first| event.bits() >= *first)
+    }
+
+    /// Whether the event of a delivery was read.
+    pub(super) fn has_event(&self, delivery: &Delivery) -> bool {
+        self.has_event_id(delivery.event.bits())
+    }
+
+    /// Whether the event with these id bits was read.
+    pub(super) fn has_event_id(&self, bits: u128) -> bool {
+        self.events.binary_search(&bits).is_ok()
+    }
+
+    /// The replica that is to be believed.
+    pub(super) fn best(&self) -> &Replica {
+        self.stored.as_ref().map_or(&self.rebuilt, |(stored, _)| stored)
+    }
+
+    /// Completes the findings with what the state says.
+    pub(super) fn sum_up(&mut self) {
+        let best = self.stored.as_ref().map_or(&self.rebuilt, |(stored, _)| stored);
+        let ledger = step::lock(&best.ledger);
+        // What a deleted subscription is owed is about to be cancelled.
+        for account in ledger.all() {
+            self.findings.pending += account.counts.pending;
+            self.findings.retrying += account.counts.retrying;
+            self.findings.failed += account.counts.failed;
+            self.findings.subscriptions.push(Receiver::of(account));
+        }
+    }
+}
+
+/// The deliveries under a prefix, with their events.
+fn standing(replica: &Replica, prefix: u8) -> Result<BTreeMap<DeliveryId, EventId>, Damage> {
+    let mut found = BTreeMap::new();
+    replica.each(&[prefix], &mut |_, value| {
+        found.extend(step::delivery_of(value).map(|delivery| (delivery.id, delivery.event)));
+        Ok(())
+    })?;
+    Ok(found)
+}

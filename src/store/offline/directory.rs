@@ -1,0 +1,225 @@
+//! A data directory that nobody runs on, read file by file.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+use super::super::frame::{self, Head};
+use super::super::journal::{self, Index};
+use super::super::open::{self, FORMAT, UNFINISHED};
+use super::super::place::{Damage, u32_of};
+use super::super::record::{Applied, HealthRecord};
+use super::super::{keys, step};
+use super::Refused;
+use super::audit::{Audit, FILE_HEADER, Place};
+use super::replica::Replica;
+
+/// Takes what is read of the journal.
+pub(super) trait Keeper {
+    /// A journal file begins, or should.
+    fn file(&mut self, number: u32) -> Result<(), Damage>;
+    /// A frame that was read.
+    fn frame(&mut self, head: Head, payload: &[u8]) -> Result<(), Damage>;
+}
+
+/// Takes nothing.
+pub(super) struct Unkept;
+
+impl Keeper for Unkept {
+    fn file(&mut self, _: u32) -> Result<(), Damage> {
+        Ok(())
+    }
+
+    fn frame(&mut self, _: Head, _: &[u8]) -> Result<(), Damage> {
+        Ok(())
+    }
+}
+
+/// Reads everything and compares; `keeper` gets the journal.
+pub(super) fn read(dir: &Path, keeper: &mut dyn Keeper) -> Result<Audit, Refused> {
+    let mut faults: Vec<(&str, String)> = Vec::new();
+    check_marker(dir, &mut faults)?;
+    let stored = match read_state(dir) {
+        Ok(stored) => Some(stored),
+        Err(what) => {
+            faults.push(("state", what));
+            None
+        }
+    };
+    let mut audit = Audit::new(stored).map_err(Refused::Failed)?;
+    for (file, what) in faults {
+        audit.findings.fault(file, None, what);
+    }
+    let failed = |damage: Damage| Refused::Failed(damage.to_string());
+    read_journal(dir, &mut audit, keeper).map_err(failed)?;
+    let (end, applied) = (audit.end, audit.stored.as_ref().map(|(_, applied)| *applied));
+    if let Some(applied) = applied.filter(|applied| (applied.segment, applied.offset) > (end.segment, end.offset))
+        && (end.segment, end.offset) != (0, 0)
+        && applied.offset as usize > FILE_HEADER
+    {
+        let name = format!("journal/{:06}.log", applied.segment);
+        let what = format!("ends before byte {}, up to which it was written and acknowledged", applied.offset);
+        audit.findings.fault(&name, u64::from(end.offset), what);
+        audit.gaps += 1;
+    }
+    audit.compare().map_err(failed)?;
+    Ok(audit)
+}
+
+/// Looks at FORMAT. A directory that is none of ours, or newer, is not read.
+fn check_marker(dir: &Path, faults: &mut Vec<(&str, String)>) -> Result<(), Refused> {
+    if dir.join(UNFINISHED).exists() && !dir.join(FORMAT).exists() {
+        let what = "holds a first start, a restore or a salvage that was interrupted: there is nothing to verify";
+        return Err(Refused::Failed(format!("{} {what}", dir.display())));
+    }
+    match fs::read(dir.join(FORMAT)) {
+        Ok(text) => {
+            let text = String::from_utf8_lossy(&text);
+            if let Err(error) = open::check_format(dir, &text) {
+                if open::is_newer(&text) {
+                    return Err(Refused::Damaged(error.to_string()));
+                }
+                faults.push((FORMAT, "is not one that hookswitch wrote".to_owned()));
+            }
+            Ok(())
+        }
+        Err(error) if dir.join("journal").is_dir() || dir.join("state").is_dir() => {
+            faults.push((FORMAT, format!("cannot be read: {error}")));
+            Ok(())
+        }
+        Err(_) => Err(Refused::Failed(format!("{} is not a data directory of hookswitch", dir.display()))),
+    }
+}
+
+/// The state with every pair looked at, and how far it has taken the journal in.
+fn read_state(dir: &Path) -> Result<(Replica, Applied), String> {
+    let mut replica = Replica::of_directory(dir)?;
+    let panicked = |_| "is damaged: it cannot be read as a whole".to_owned();
+    let looked = catch_unwind(AssertUnwindSafe(|| look_at_pairs(&mut replica)));
+    let applied = looked.map_err(panicked)??;
+    Ok((replica, applied))
+}
+
+fn look_at_pairs(replica: &mut Replica) -> Result<Applied, String> {
+    let text = |damage: Damage| damage.detail().to_owned();
+    let applied = replica.state.applied().map_err(|error| error.to_string())?;
+    let applied = applied.ok_or("does not say how far it has taken the journal in")?;
+    let mut unreadable = None;
+    let mut pairs = 0u64;
+    replica
+        .each(&[], &mut |key, value| {
+            pairs += 1;
+            let readable = match key.first() {
+                Some(&keys::OWED | &keys::DEAD) => {
+                    step::delivery_of(value).is_some_and(|delivery| keys::delivery(key[0], delivery.id) == key)
+                }
+                Some(&keys::HEALTH) => step::unversioned::<HealthRecord>(value).is_some(),
+                Some(&keys::PRODUCER) => value.len() == 24 && key.len() == 17,
+                Some(&keys::SEQUENCE) => value.len() == 8,
+                _ => !key.is_empty(),
+            };
+            if !readable {
+                unreadable.get_or_insert_with(|| format!("has a value that cannot be read (key {})", hex(key)));
+            }
+            Ok(())
+        })
+        .map_err(text)?;
+    if let Some(what) = unreadable {
+        return Err(what);
+    }
+    replica.take_up(applied).map_err(text)?;
+    Ok(applied)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The journal's files by the number in their header, or else in their name.
+fn files_of(journal: &Path, audit: &mut Audit) -> Result<BTreeMap<u32, u32>, Damage> {
+    let mut files = BTreeMap::new();
+    for named in journal::numbers_in(journal)? {
+        let path = journal::file_path(journal, named);
+        let header = read_start(&path).unwrap_or_default();
+        let number = match journal::number_in(&header) {
+            Ok(number) => number,
+            Err(what) => {
+                audit.findings.fault(&name_of(named), 0, what);
+                named
+            }
+        };
+        if number != named {
+            audit.findings.fault(&name_of(named), 12, format!("is the file {}, by its header", name_of(number)));
+        }
+        files.insert(if files.contains_key(&number) { named } else { number }, named);
+    }
+    Ok(files)
+}
+
+fn read_start(path: &Path) -> io::Result<Vec<u8>> {
+    use io::Read as _;
+    let mut start = Vec::new();
+    fs::File::open(path)?.take(FILE_HEADER as u64).read_to_end(&mut start)?;
+    Ok(start)
+}
+
+fn name_of(number: u32) -> String {
+    format!("journal/{number:06}.log")
+}
+
+fn read_journal(dir: &Path, audit: &mut Audit, keeper: &mut dyn Keeper) -> Result<(), Damage> {
+    let journal = dir.join("journal");
+    let files = files_of(&journal, audit)?;
+    let applied = audit.stored.as_ref().map_or(0, |(_, applied)| applied.segment);
+    let newest = files.keys().last().copied().unwrap_or(1).max(applied);
+    let noted = journal::first(&journal)?;
+    let first = noted.or_else(|| files.keys().next().copied()).unwrap_or(1);
+    for number in first..=newest {
+        keeper.file(number)?;
+        let Some(named) = files.get(&number) else {
+            audit.findings.fault(&name_of(number), None, "is missing");
+            audit.gaps += 1;
+            continue;
+        };
+        let (name, path) = (name_of(*named), journal::file_path(&journal, *named));
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                audit.findings.fault(&name, None, format!("cannot be read: {error}"));
+                audit.gaps += 1;
+                continue;
+            }
+        };
+        let place = Place { name: &name, number, newest: number == newest };
+        let gaps = audit.gaps;
+        audit.file(place, &bytes, &mut |head, payload| keeper.frame(head, payload))?;
+        if audit.gaps == gaps {
+            check_index(&path, &bytes, number < newest, audit);
+        }
+    }
+    Ok(())
+}
+
+/// Compares the index beside a journal file, if there is one, with its frames.
+fn check_index(path: &Path, bytes: &[u8], full: bool, audit: &mut Audit) {
+    let path = path.with_extension("idx");
+    let name = format!("journal/{}", path.file_name().unwrap_or_default().to_string_lossy());
+    let Ok(stored) = fs::read(&path) else { return };
+    let mut made = Index::default();
+    let mut at = FILE_HEADER;
+    while let Ok((head, payload, length)) = frame::decode(bytes.get(at..).unwrap_or_default()) {
+        made.note(&journal::note_of(u32_of(at), head, payload));
+        at += length;
+    }
+    made.sort();
+    let harmless = "(it is made again when the daemon next needs it)";
+    match Index::from_bytes(&stored) {
+        None => audit.findings.fault(&name, 0, format!("is damaged {harmless}")),
+        Some(index) if full && index != made => {
+            audit.findings.fault(&name, 0, format!("does not fit its journal file: remove it {harmless}"));
+        }
+        Some(_) => {}
+    }
+}

@@ -1,0 +1,176 @@
+//! A new data directory, written so that it holds everything or is no store.
+//!
+//! While it is written, `unfinished` says so, and the daemon refuses it. The last thing that is written
+//! is `FORMAT`, after the directory was opened once as every start will open it.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use super::super::backup::TOKEN;
+use super::super::open::{self, LAYING_OUT, UNFINISHED};
+use super::super::record::{self, Applied};
+use super::super::state::{APPLIED, BATCH_BYTES};
+use super::super::{journal, keys, place};
+use super::Refused;
+use super::archive::Section;
+
+/// What an empty directory may hold.
+const HARMLESS: [&str; 2] = ["lock", "lost+found"];
+const CACHE_BYTES: u64 = 64 << 20;
+
+/// Checks that `dir` is not there, or empty.
+///
+/// # Errors
+/// It holds something, which is named.
+pub fn check_empty(dir: &Path) -> Result<(), Refused> {
+    let entries = match fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(Refused::Failed(format!("{}: {error}", dir.display()))),
+    };
+    for entry in entries {
+        let name = entry.map_err(|error| Refused::Failed(format!("{}: {error}", dir.display())))?.file_name();
+        if !HARMLESS.iter().any(|harmless| name == *harmless) {
+            return Err(Refused::Failed(format!(
+                "{} is not empty: it holds {}. Nothing was changed in it; name a new or an empty directory",
+                dir.display(),
+                Path::new(&name).display()
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// A data directory that is being written.
+pub(super) struct Layout {
+    dir: PathBuf,
+    db: sled::Db,
+    batch: sled::Batch,
+    batch_bytes: usize,
+    /// The journal file that is being written, with its number and length.
+    file: Option<(u32, File, u64)>,
+    applied: Option<Applied>,
+}
+
+impl Layout {
+    /// Begins in `dir`, which is empty or not there.
+    pub(super) fn begin(dir: &Path) -> Result<Self, Refused> {
+        check_empty(dir)?;
+        let make = || -> io::Result<()> {
+            DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+            place::replace_file(&dir.join(UNFINISHED), LAYING_OUT)?;
+            fs::create_dir(dir.join("state"))?;
+            fs::create_dir(dir.join("journal"))
+        };
+        make().map_err(|error| failed(dir, &error))?;
+        let db = open::database(&dir.join("state"), CACHE_BYTES).map_err(Refused::Failed)?;
+        let dir = dir.to_owned();
+        Ok(Self { dir, db, batch: sled::Batch::default(), batch_bytes: 0, file: None, applied: None })
+    }
+
+    /// Writes what a section of a backup holds.
+    pub(super) fn section(&mut self, section: Section<'_>) -> Result<(), Refused> {
+        match section {
+            Section::About(_) => Ok(()),
+            Section::Token(text) => self.token(text),
+            Section::Pairs(pairs) => pairs.into_iter().try_for_each(|(key, value)| self.pair(key, value)),
+            Section::File(number, header) => self.file(number, header),
+            Section::Frames(bytes) => self.frames(bytes),
+        }
+    }
+
+    /// Writes the admin's token.
+    pub(super) fn token(&self, text: &[u8]) -> Result<(), Refused> {
+        let path = self.dir.join(TOKEN);
+        let write = || -> io::Result<()> {
+            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+            file.write_all(text)?;
+            file.sync_all()
+        };
+        write().map_err(|error| failed(&path, &error))
+    }
+
+    /// Puts a pair of the state.
+    pub(super) fn pair(&mut self, key: &[u8], value: &[u8]) -> Result<(), Refused> {
+        if key == APPLIED {
+            self.applied = record::decode(value);
+            return Ok(());
+        }
+        if key == keys::COUNTED {
+            // The counts may be of another moment than the rest: the first opening counts anew.
+            return Ok(());
+        }
+        self.batch.insert(key, value);
+        self.batch_bytes += key.len() + value.len();
+        if self.batch_bytes >= BATCH_BYTES { self.flush() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> Result<(), Refused> {
+        self.batch_bytes = 0;
+        let written = self.db.apply_batch(std::mem::take(&mut self.batch)).and_then(|()| self.db.flush());
+        written.map(drop).map_err(|error| Refused::Failed(format!("{}: {error}", self.dir.join("state").display())))
+    }
+
+    /// Begins journal file `number`.
+    pub(super) fn file(&mut self, number: u32, header: &[u8]) -> Result<(), Refused> {
+        self.end_file()?;
+        let path = journal::file_path(&self.dir.join("journal"), number);
+        let create = || -> io::Result<File> {
+            let mut file = OpenOptions::new().write(true).create_new(true).open(&path)?;
+            file.write_all(header)?;
+            Ok(file)
+        };
+        self.file = Some((number, create().map_err(|error| failed(&path, &error))?, header.len() as u64));
+        Ok(())
+    }
+
+    /// Appends frames to the journal file that began last.
+    pub(super) fn frames(&mut self, bytes: &[u8]) -> Result<(), Refused> {
+        let Some((number, file, length)) = &mut self.file else {
+            return Err(Refused::Damaged("frames stand ahead of every journal file".to_owned()));
+        };
+        *length += bytes.len() as u64;
+        let written = file.write_all(bytes);
+        written.map_err(|error| failed(&journal::file_path(&self.dir.join("journal"), *number), &error))
+    }
+
+    fn end_file(&mut self) -> Result<(), Refused> {
+        match self.file.take() {
+            Some((_, file, _)) => file.sync_all().map_err(|error| failed(&self.dir.join("journal"), &error)),
+            None => Ok(()),
+        }
+    }
+
+    /// Where the next frame would stand.
+    pub(super) fn position(&self) -> (u32, u32) {
+        let length = |length: u64| u32::try_from(length).unwrap_or(u32::MAX);
+        self.file.as_ref().map_or((1, 0), |(number, _, bytes)| (*number, length(*bytes)))
+    }
+
+    /// Says how much of the journal the pairs have.
+    pub(super) const fn set_applied(&mut self, applied: Applied) {
+        self.applied = Some(applied);
+    }
+
+    /// Completes it: from here on it is a store.
+    pub(super) fn finish(mut self) -> Result<(), Refused> {
+        self.end_file()?;
+        let path = self.dir.join("journal");
+        let numbers = journal::numbers_in(&path).map_err(|error| Refused::Failed(error.to_string()))?;
+        let noted = numbers.first().map_or(Ok(()), |first| journal::note_first(&path, *first));
+        noted.and_then(|()| place::sync_dir(&path)).map_err(|error| failed(&path, &error))?;
+        let applied =
+            self.applied.ok_or_else(|| Refused::Damaged("it does not say how far its state is".to_owned()))?;
+        self.batch.insert(APPLIED, record::encode(&applied));
+        self.flush()?;
+        let Self { dir, db, .. } = self;
+        drop(db);
+        open::seal(&dir, CACHE_BYTES).map_err(|error| Refused::Failed(error.to_string()))
+    }
+}
+
+fn failed(path: &Path, error: &io::Error) -> Refused {
+    Refused::Failed(format!("{}: {error}; what was written is not a store: remove it and begin again", path.display()))
+}

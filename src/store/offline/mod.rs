@@ -1,0 +1,105 @@
+//! A store that nobody runs, or a backup of one: verified, restored, salvaged.
+//!
+//! ```text
+//! archive     a backup file, section by section
+//! directory   a data directory, file by file
+//!   audit       both: every frame beside the state, and the two compared
+//!   replica     a state on a scratch database, to apply steps to
+//! layout      a new data directory, written so that it holds all or is none
+//! report      what was found
+//! ```
+//!
+//! Whoever calls this must hold the directory's lock. Verifying changes nothing in the directory: its
+//! files are only read, and sled, which writes whenever it opens, is given a copy of `state/` in the
+//! directory for temporary files. Nothing is believed because it is there: each byte that is taken
+//! over has passed its checksum, and each record was decoded.
+
+mod archive;
+mod audit;
+mod directory;
+mod layout;
+mod replica;
+mod report;
+mod salvage;
+
+use std::fmt;
+use std::path::Path;
+
+pub use archive::Taken;
+pub use report::{Fault, Findings, Receiver, Salvaged};
+
+use self::layout::Layout;
+pub use self::layout::check_empty;
+
+/// Why nothing could be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refused {
+    /// It cannot be done like that, or the machine said no: a directory that is not empty, no room.
+    Failed(String),
+    /// What was to be read is damaged, or of a version that is not known.
+    Damaged(String),
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failed(what) | Self::Damaged(what) => f.write_str(what),
+        }
+    }
+}
+
+impl std::error::Error for Refused {}
+
+/// Checks that the backup `file` is whole, without looking into its records.
+///
+/// # Errors
+/// It is not, or it cannot be read.
+pub fn check_backup(file: &Path) -> Result<Taken, Refused> {
+    archive::each_section(file, &mut |_| Ok(()))
+}
+
+/// Reads every record of the backup `file`.
+///
+/// # Errors
+/// There is no such file, or no scratch space. Damage is among the findings.
+pub fn verify_backup(file: &Path) -> Result<Findings, Refused> {
+    archive::verify(file)
+}
+
+/// Reads every record of the store in `dir`, which nobody may be running on, and changes nothing.
+///
+/// # Errors
+/// There is no store, it is of a newer version, or there is no scratch space. Damage is among the findings.
+pub fn verify_directory(dir: &Path) -> Result<Findings, Refused> {
+    let mut audit = directory::read(dir, &mut directory::Unkept)?;
+    audit.sum_up();
+    Ok(audit.findings)
+}
+
+/// Makes a data directory of the backup `file` in `dir`, which must be empty. The backup is verified
+/// first, and nothing is written if it has a fault.
+///
+/// # Errors
+/// As described; or the directory cannot be written, and then it [is not taken](super::Store::open) for a store.
+pub fn restore(file: &Path, dir: &Path) -> Result<Findings, Refused> {
+    check_empty(dir)?;
+    let findings = verify_backup(file)?;
+    if let Some(fault) = findings.faults.first() {
+        let byte = fault.byte.map(|byte| format!(" (byte {byte})")).unwrap_or_default();
+        let what = format!("{} {}{byte}: nothing was restored from it", file.display(), fault.what);
+        return Err(Refused::Damaged(what));
+    }
+    let mut layout = Layout::begin(dir)?;
+    archive::each_section(file, &mut |section| layout.section(section))?;
+    layout.finish()?;
+    Ok(findings)
+}
+
+/// Writes what can be read of the damaged store in `dir`, which nobody may be running on, to `into`, which must be
+/// empty. `dir` is not changed.
+///
+/// # Errors
+/// There is nothing to be read, or `into` cannot be written.
+pub fn salvage(dir: &Path, into: &Path) -> Result<Salvaged, Refused> {
+    salvage::salvage(dir, into)
+}

@@ -1,0 +1,151 @@
+//! A state of its own, on a scratch database: to apply steps to without touching what is looked at.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use super::super::frame::Head;
+use super::super::ledger::Ledger;
+use super::super::open;
+use super::super::place::Damage;
+use super::super::recall::{self, Unreadable};
+use super::super::record::Applied;
+use super::super::state::{APPLIED, Mark, State};
+use super::super::step::Step;
+use super::super::{keys, record};
+
+/// How much memory a scratch database may use for its cache.
+const CACHE_BYTES: u64 = 64 << 20;
+/// How many bytes of changes are kept in memory before they go to the scratch database.
+const GATHERED_MOST: usize = 8 << 20;
+
+/// A directory that goes when it is dropped. Private: it holds secrets.
+pub(super) struct Scratch(PathBuf);
+
+impl Scratch {
+    /// Makes one in the directory for temporary files (`TMPDIR`).
+    pub(super) fn new() -> io::Result<Self> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        loop {
+            let number = COUNT.fetch_add(1, Ordering::Relaxed);
+            let path = std::env::temp_dir().join(format!("hookswitch-{}-{number}", std::process::id()));
+            match fs::DirBuilder::new().mode(0o700).create(&path) {
+                Ok(()) => return Ok(Self(path)),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_dir_all(&self.0) {
+            tracing::warn!("{} could not be removed: {error}", self.0.display());
+        }
+    }
+}
+
+/// Looks at a pair: its key and its value.
+pub(super) type Visit<'v> = &'v mut dyn FnMut(&[u8], &[u8]) -> Result<(), Damage>;
+
+/// A state and its ledger, on a scratch database.
+pub(super) struct Replica {
+    // Closed before the scratch directory goes.
+    pub(super) state: State,
+    pub(super) ledger: Mutex<Ledger>,
+    _scratch: Scratch,
+}
+
+impl Replica {
+    /// Nothing, as before the first step: what is applied is the whole history.
+    pub(super) fn empty() -> Result<Self, String> {
+        let replica = Self::on(Scratch::new().map_err(|error| no_room(&error))?)?;
+        replica.state.go_live();
+        Ok(replica)
+    }
+
+    /// Pairs that come from a backup.
+    pub(super) fn of_pairs() -> Result<Self, String> {
+        Self::on(Scratch::new().map_err(|error| no_room(&error))?)
+    }
+
+    /// The state in the data directory `dir`, by way of a copy.
+    pub(super) fn of_directory(dir: &Path) -> Result<Self, String> {
+        let state = dir.join("state");
+        open::check_length(&state)?;
+        let scratch = Scratch::new().map_err(|error| no_room(&error))?;
+        let copied = open::copy_dir(&state, &scratch.path().join("state"));
+        copied.map_err(|error| format!("its state/ cannot be copied to {}: {error}", scratch.path().display()))?;
+        let leftovers = open::set_leftovers_aside(&scratch.path().join("state"));
+        leftovers.map_err(|error| format!("its state/ cannot be read: {error}"))?;
+        Self::on(scratch)
+    }
+
+    fn on(scratch: Scratch) -> Result<Self, String> {
+        let state = State::new(open::database(&scratch.path().join("state"), CACHE_BYTES)?);
+        Ok(Self { state, ledger: Mutex::default(), _scratch: scratch })
+    }
+
+    /// Puts a pair of a backup; says how far the journal is taken in, if that is what it says.
+    pub(super) fn put(&self, key: &[u8], value: &[u8]) -> Result<Option<Applied>, Damage> {
+        if key == APPLIED {
+            return Ok(record::decode(value));
+        }
+        self.state.put(key.to_vec(), value.to_vec());
+        self.relieve()?;
+        Ok(None)
+    }
+
+    /// Begins to apply what comes behind `applied`.
+    pub(super) fn take_up(&mut self, applied: Applied) -> Result<(), Damage> {
+        let (ledger, _) = recall::ledger(&self.state, applied.next_number, Unreadable::PassOver)?;
+        self.ledger = Mutex::new(ledger);
+        Ok(())
+    }
+
+    /// Applies the step in a frame; false if it is not a step.
+    pub(super) fn apply(&self, head: Head, payload: &[u8]) -> Result<bool, Damage> {
+        let Some(step) = Step::decode(head, payload) else { return Ok(false) };
+        step.apply(&self.state, &self.ledger);
+        self.relieve()?;
+        Ok(true)
+    }
+
+    fn relieve(&self) -> Result<(), Damage> {
+        if self.state.gathered() > GATHERED_MOST {
+            self.state.checkpoint(&Mark::default())?;
+        }
+        Ok(())
+    }
+
+    /// Ends the applying: what the ledger says is settled.
+    pub(super) fn settle(&self) -> Result<(), Damage> {
+        recall::settle(&self.state, &self.ledger, false)
+    }
+
+    /// Hands every pair that begins with `prefix` to `visit`, in order.
+    pub(super) fn each(&self, prefix: &[u8], visit: Visit<'_>) -> Result<(), Damage> {
+        let mut after: Option<Vec<u8>> = None;
+        loop {
+            let page = self.state.scan(prefix, after.as_deref(), 1000)?;
+            let Some((last, _)) = page.last() else { return Ok(()) };
+            after = Some(last.clone());
+            let of_itself = |key: &[u8]| [APPLIED, keys::OPENED, keys::COUNTED].contains(&key);
+            for (key, value) in page.iter().filter(|(key, _)| !of_itself(key)) {
+                visit(key, value)?;
+            }
+        }
+    }
+}
+
+fn no_room(error: &io::Error) -> String {
+    format!("no scratch directory can be made in {} (TMPDIR): {error}", std::env::temp_dir().display())
+}

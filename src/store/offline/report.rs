@@ -1,0 +1,136 @@
+//! What was found in a store that nobody runs: counts, faults, and what was lost.
+
+use serde::Serialize;
+
+use super::super::ledger::Account;
+use crate::core::id::SubscriptionId;
+use crate::core::time::Timestamp;
+
+/// Faults are counted without end, and listed up to this many.
+const FAULTS_LISTED: usize = 1000;
+
+/// Something that is not as it must be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Fault {
+    /// The file, within the directory; empty for the file that was named.
+    pub file: String,
+    /// From which byte on, where that is known.
+    pub byte: Option<u64>,
+    /// What is wrong, as a sentence without its subject: 'is damaged'.
+    pub what: String,
+}
+
+/// What a store holds, and what is wrong with it.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Findings {
+    /// When the backup was taken, RFC 3339; absent for a directory.
+    pub taken_at: Option<String>,
+    /// The version of the program that took it.
+    pub taken_by: Option<String>,
+    /// Journal files.
+    pub files: u64,
+    /// Bytes of the journal's frames, or of the whole backup.
+    pub bytes: u64,
+    /// Accepted events.
+    pub events: u64,
+    /// Entries of the log.
+    pub log_entries: u64,
+    /// Other records of the journal: changes of subscriptions, deliveries put back by hand.
+    pub other_records: u64,
+    /// Deliveries that are owed and were not tried yet.
+    pub pending: u64,
+    /// Deliveries that are owed and were tried.
+    pub retrying: u64,
+    /// Dead letters.
+    pub failed: u64,
+    /// The subscriptions, in order of creation.
+    pub subscriptions: Vec<Receiver>,
+    /// Bytes at the end of the journal that a cut left half written; none of it was acknowledged, and
+    /// the next start cuts them away.
+    pub torn_bytes: u64,
+    /// How many faults there are.
+    pub faults_total: u64,
+    /// The first of them.
+    pub faults: Vec<Fault>,
+}
+
+/// A subscription and what it is owed.
+#[derive(Debug, Clone, Serialize)]
+pub struct Receiver {
+    /// Its id.
+    #[serde(serialize_with = "as_text")]
+    pub id: SubscriptionId,
+    /// Whose it is.
+    pub company: String,
+    /// Scheme, host and port of its URL; the rest may hold secrets.
+    pub url: String,
+    /// Whether what it is owed is sent, or waits until it is enabled.
+    pub enabled: bool,
+    /// Deliveries that are owed.
+    pub owed: u64,
+    /// Dead letters.
+    pub failed: u64,
+}
+
+fn as_text<S: serde::Serializer>(id: &SubscriptionId, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(id)
+}
+
+/// What a salvage kept and what it did not find.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Salvaged {
+    /// What the new directory holds. Its faults are those of the old one.
+    pub kept: Findings,
+    /// Bytes of the journal that could not be read, and are not in the new directory.
+    pub lost_bytes: u64,
+    /// Places at which something could not be read.
+    pub gaps: u64,
+    /// Where the state came from: true if its database could not be read or was wrong, and the state was made again
+    /// from the journal.
+    pub state_rebuilt: bool,
+    /// Deliveries that were owed or dead letters, and are not kept: their event or their subscription is lost.
+    pub lost_deliveries: Vec<String>,
+    /// Sequence numbers that are missing where something could not be read: events that were accepted and are lost,
+    /// counted once for each subscription.
+    pub missing_sequences: u64,
+}
+
+impl Findings {
+    /// Notes a fault.
+    pub(super) fn fault(&mut self, file: &str, byte: impl Into<Option<u64>>, what: impl Into<String>) {
+        self.faults_total += 1;
+        if self.faults.len() < FAULTS_LISTED {
+            self.faults.push(Fault { file: file.to_owned(), byte: byte.into(), what: what.into() });
+        }
+    }
+
+    /// Whether nothing is wrong.
+    pub const fn is_clean(&self) -> bool {
+        self.faults_total == 0
+    }
+
+    /// Deliveries that a daemon which starts on this would send.
+    pub const fn owed(&self) -> u64 {
+        self.pending + self.retrying
+    }
+
+    pub(super) fn taken(&mut self, at: u64, by: &str) {
+        self.taken_at = Some(Timestamp::from_millis(at).to_string());
+        self.taken_by = Some(by.to_owned());
+    }
+}
+
+impl Receiver {
+    pub(super) fn of(account: &Account) -> Self {
+        let subscription = &account.subscription;
+        let url = url::Url::parse(&subscription.url);
+        Self {
+            id: subscription.id,
+            company: subscription.company.as_str().to_owned(),
+            url: url.map(|url| url.origin().ascii_serialization()).unwrap_or_default(),
+            enabled: subscription.enabled(),
+            owed: account.counts.pending + account.counts.retrying,
+            failed: account.counts.failed,
+        }
+    }
+}

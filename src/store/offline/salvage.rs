@@ -1,0 +1,156 @@
+//! What can be read of a damaged store, in a new directory.
+//!
+//! The journal is taken over frame by frame, in order, without what is damaged. The state is the
+//! stored one with what the journal has beyond it, if its database can be read and does not contradict
+//! a journal that is whole; otherwise it is made again from the journal. What is owed and cannot be
+//! sent any more, because its event or its subscription is lost, is left out and named. Where the state
+//! knows better than what is left of the journal, the journal is told, so that the two agree again.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use super::super::backup::TOKEN;
+use super::super::frame::{self, Head};
+use super::super::place::Damage;
+use super::super::record::{Applied, Before, DeliveryRecord};
+use super::super::step::Step;
+use super::super::{journal, keys, step};
+use super::Refused;
+use super::audit::Audit;
+use super::directory::{self, Keeper};
+use super::layout::{self, Layout};
+use super::replica::Replica;
+use super::report::{Findings, Salvaged};
+use crate::core::delivery::{Delivery, State as Standing};
+use crate::core::id::DeliveryId;
+
+impl Keeper for Layout {
+    fn file(&mut self, number: u32) -> Result<(), Damage> {
+        Self::file(self, number, &journal::header_of(number, 0)).map_err(|refused| damage(&refused))
+    }
+
+    fn frame(&mut self, head: Head, payload: &[u8]) -> Result<(), Damage> {
+        let mut bytes = Vec::new();
+        // Each frame stands for itself: others of its step may be lost.
+        frame::encode(&mut bytes, Head { continues: false, ..head }, |out| out.extend_from_slice(payload));
+        self.frames(&bytes).map_err(|refused| damage(&refused))
+    }
+}
+
+fn damage(refused: &Refused) -> Damage {
+    Damage::new(Path::new("the new directory"), format!("cannot be written: {refused}"))
+}
+
+/// Writes what can be read of `dir` to `into`.
+pub(super) fn salvage(dir: &Path, into: &Path) -> Result<Salvaged, Refused> {
+    layout::check_empty(into)?;
+    if !dir.join("journal").is_dir() {
+        let what = format!("{} has no journal/: there is nothing to be saved", dir.display());
+        return Err(Refused::Failed(what));
+    }
+    let mut layout = Layout::begin(into)?;
+    let mut audit = directory::read(dir, &mut layout)?;
+    let contradicted = audit.gaps == 0 && audit.findings.faults.iter().any(|fault| fault.file == "state");
+    let state_rebuilt = audit.stored.is_none() || contradicted;
+    let old = std::mem::take(&mut audit.findings);
+    let replica = if state_rebuilt { &audit.rebuilt } else { audit.best() };
+    reconcile(&audit, replica, &mut layout)?;
+    let lost_deliveries = write_state(&audit, replica, &mut layout)?;
+    if let Ok(token) = fs::read(dir.join(TOKEN)) {
+        layout.token(&token)?;
+    }
+    layout.finish()?;
+    let kept = super::verify_directory(into)?;
+    let Findings { faults, faults_total, .. } = old;
+    Ok(Salvaged {
+        kept: Findings { faults, faults_total, ..kept },
+        lost_bytes: audit.lost_bytes,
+        gaps: audit.gaps,
+        state_rebuilt,
+        lost_deliveries,
+        missing_sequences: audit.missing_sequences,
+    })
+}
+
+/// Adds to the journal what the state knows and the rest of the journal does not: which deliveries
+/// stand where, and which do not stand any more.
+fn reconcile(audit: &Audit, replica: &Replica, layout: &mut Layout) -> Result<(), Refused> {
+    let failed = |error: Damage| Refused::Failed(error.to_string());
+    let (kept, told) = (standing(replica).map_err(failed)?, standing(&audit.rebuilt).map_err(failed)?);
+    let is_kept = |delivery: &Delivery| can_be_sent(audit, replica, delivery);
+    let batch = audit.end.batch + 1;
+    let mut bytes = Vec::new();
+    let mut tell = |delivery: &Delivery, before: Option<Standing>| {
+        Step::Requeued(DeliveryRecord::from(delivery), Before::from(before)).encode(&mut bytes, batch, false);
+    };
+    for (id, delivery) in &kept {
+        let same = told.get(id).is_some_and(|told| told.state.is_owed() == delivery.state.is_owed());
+        if !same && is_kept(delivery) {
+            tell(delivery, told.get(id).map(|told| told.state));
+        }
+    }
+    for (id, delivery) in &told {
+        if !kept.get(id).is_some_and(is_kept) {
+            tell(&Delivery { state: Standing::Cancelled, ..delivery.clone() }, Some(delivery.state));
+        }
+    }
+    layout.frames(&bytes)
+}
+
+/// What is owed and the dead letters.
+fn standing(replica: &Replica) -> Result<BTreeMap<DeliveryId, Delivery>, Damage> {
+    let mut found = BTreeMap::new();
+    for prefix in [keys::DEAD, keys::OWED] {
+        replica.each(&[prefix], &mut |_, value| {
+            found.extend(step::delivery_of(value).map(|delivery| (delivery.id, delivery)));
+            Ok(())
+        })?;
+    }
+    Ok(found)
+}
+
+/// Whether the event and the subscription of a delivery were found.
+fn can_be_sent(audit: &Audit, replica: &Replica, delivery: &Delivery) -> bool {
+    step::lock(&replica.ledger).account(delivery.id.subscription_number()).is_some() && audit.has_event(delivery)
+}
+
+/// Writes the state that is to be believed; gives the deliveries that are left out.
+fn write_state(audit: &Audit, replica: &Replica, layout: &mut Layout) -> Result<Vec<String>, Refused> {
+    let mut lost = Vec::new();
+    let mut refused = None;
+    let written = replica.each(&[], &mut |key, value| {
+        if is_lost(audit, replica, key, value, &mut lost) {
+            return Ok(());
+        }
+        layout.pair(key, value).map_err(|error| {
+            let told = damage(&error);
+            refused = Some(error);
+            told
+        })
+    });
+    written.map_err(|error| refused.unwrap_or_else(|| Refused::Failed(error.to_string())))?;
+    let (segment, offset) = layout.position();
+    let next_number = step::lock(&replica.ledger).next_number;
+    let batch = audit.end.batch + 1;
+    layout.set_applied(Applied { segment, offset, batch, next_number, ..audit.end });
+    Ok(lost)
+}
+
+/// Whether a pair speaks of an event or a subscription that is lost. A producer's id of a lost event
+/// is forgotten, so that the event can be posted again.
+fn is_lost(audit: &Audit, replica: &Replica, key: &[u8], value: &[u8], lost: &mut Vec<String>) -> bool {
+    match key.first() {
+        Some(&keys::OWED | &keys::DEAD) => {
+            let Some(delivery) = step::delivery_of(value) else { return true };
+            let gone = !can_be_sent(audit, replica, &delivery);
+            lost.extend(gone.then(|| delivery.id.to_string()));
+            gone
+        }
+        Some(&keys::PRODUCER) => {
+            let event = value.first_chunk::<16>().map(|bits| u128::from_be_bytes(*bits));
+            !event.is_some_and(|event| audit.has_event_id(event))
+        }
+        _ => false,
+    }
+}

@@ -1,0 +1,73 @@
+//! Reading from the state database what the committer knows by heart.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Mutex;
+
+use super::counts;
+use super::keys;
+use super::ledger::Ledger;
+use super::place::Damage;
+use super::record::{HealthRecord, SubscriptionRecord};
+use super::state::State;
+use super::step::{self, lock};
+
+/// What to do about a subscription whose record cannot be read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unreadable {
+    /// Nothing: its pieces may be of different times, and the journal has what makes them one again.
+    PassOver,
+    /// Say that it is damaged.
+    Refuse,
+}
+
+/// What the ledger says once the journal is taken in: read from the state. The counts are as the
+/// journal has moved them on, if they were `counted` well before; otherwise all is counted.
+pub(super) fn settle(state: &State, of_journal: &Mutex<Ledger>, counted: bool) -> Result<(), Damage> {
+    let next_number = lock(of_journal).next_number;
+    let (mut settled, _) = ledger(state, next_number, Unreadable::Refuse)?;
+    let mut before = lock(of_journal);
+    settled.take_counts(&before);
+    *before = settled;
+    drop(before);
+    if counted { Ok(()) } else { counts::count(state, of_journal) }
+}
+
+/// The subscriptions with their sequence numbers and health, the replays and discards, as the state
+/// has them; and whether anything was passed over.
+pub(super) fn ledger(state: &State, next_number: u32, unreadable: Unreadable) -> Result<(Ledger, bool), Damage> {
+    let mut ledger = Ledger::numbering_from(next_number);
+    let mut passed_over = false;
+    let mut records: BTreeMap<u32, Vec<u8>> = BTreeMap::new();
+    for (key, piece) in state.scan(&[keys::SUBSCRIPTION], None, usize::MAX)? {
+        let number = keys::number_in(&key).unwrap_or(0);
+        records.entry(number).or_default().extend(piece);
+    }
+    for (number, value) in records {
+        let record = step::unversioned::<SubscriptionRecord>(&value);
+        let deleted = record.as_ref().is_some_and(|record| record.deleted);
+        let Some(subscription) = record.and_then(SubscriptionRecord::subscription) else {
+            if unreadable == Unreadable::PassOver {
+                passed_over = true;
+                continue;
+            }
+            let detail = format!("has a subscription (number {number}) that cannot be read");
+            return Err(Damage::new(Path::new("state"), detail));
+        };
+        ledger.put(subscription, deleted);
+        let next = state.get(&keys::next_sequence(number))?.and_then(|value| value.try_into().ok());
+        let health = state.get(&keys::health(number))?.and_then(|value| step::unversioned::<HealthRecord>(&value));
+        if let Some(account) = ledger.account(number) {
+            account.next_sequence = next.map_or(1, u64::from_be_bytes);
+            account.health = health.map(Into::into).unwrap_or_default();
+        }
+    }
+    let unreadable = || Damage::new(Path::new("state"), "has a replay or a discard that cannot be read");
+    for (_, value) in state.scan(&[keys::REPLAY], None, usize::MAX)? {
+        ledger.put_replay(step::unversioned(&value).ok_or_else(unreadable)?);
+    }
+    for (_, value) in state.scan(&[keys::DISCARD], None, usize::MAX)? {
+        ledger.put_discard(step::unversioned(&value).ok_or_else(unreadable)?);
+    }
+    Ok((ledger, passed_over))
+}

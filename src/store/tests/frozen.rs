@@ -1,0 +1,124 @@
+//! Makes the data directory that later builds must go on opening, with what must be found in it.
+//!
+//! `cargo test --lib store::tests::frozen -- --ignored` writes `tests/frozen/v1/` anew. To be run only when the
+//! format changes before a release; after one, a new format gets a directory of its own beside it.
+//! `tests/e2e/upgrade.rs` opens a copy with the real binary.
+
+use std::fs;
+
+use serde_json::json;
+
+use super::*;
+
+/// Unicode, digits that must stay as they are, and what JSON escapes.
+const DATA: &str = r#"{"call_id":"вызов-1","lead_name":"Zoë 電話 \"q\" \u00e9","n":1.50,"big":12345678901234567890}"#;
+
+fn posted(company: &str, call: &str, id: &str, data: &str) -> NewEvent {
+    let data = data.replace("вызов-1", call);
+    let text = format!(
+        r#"{{"type":"call.new","company":"{company}","domain":"www.{company}.example","source":"lead_connect","id":"{id}","data":{data}}}"#
+    );
+    NewEvent::from_json(json::parse(&text).unwrap(), &Catalogue::new(Vec::new()).unwrap()).unwrap()
+}
+
+fn wanted(text: &str) -> Draft {
+    let patch = Patch::from_json(json::parse(text).unwrap(), &Catalogue::new(Vec::new()).unwrap()).unwrap();
+    patch.into_draft(crate::core::subscription::Ordering::Call).unwrap()
+}
+
+fn start(dir: &Path) -> Open {
+    let mut idle = Store::open(dir, settings(), NOW).unwrap_or_else(|error| panic!("{error}"));
+    idle.limit_segment_bytes(3200);
+    let store = idle.store().clone();
+    let (sender, changes) = mpsc::channel();
+    let running = idle.start(|| NOW, move |change| drop(sender.send(change)), |why| panic!("{why}")).unwrap();
+    Open { store, running, changes }
+}
+
+/// Accepts an event and lets its deliveries end in `status`, if there is one.
+fn pass(open: &Open, event: NewEvent, status: Option<Status>) -> Accepted {
+    let accepted = accept(&open.store, vec![event])[0];
+    for delivery in open.store.event_deliveries(accepted.id).unwrap() {
+        let Some(status) = status else { continue };
+        let mut finish = finish(&delivery, status);
+        let subscription = open.store.subscription(delivery.subscription).unwrap();
+        finish.entry.subscription = subscription.id;
+        finish.entry.company = subscription.company.clone();
+        finish.entry.url = subscription.url.clone();
+        finish.entry.response = Some(if status == Status::Delivered { 200 } else { 503 });
+        finish.after.last_response = finish.entry.response;
+        open.store.finish(finish);
+        while !open.changes.recv().unwrap().iter().any(|change| matches!(change, Change::Finished(_))) {}
+    }
+    accepted
+}
+
+#[test]
+#[ignore = "writes tests/frozen/v1 anew"]
+fn write_the_frozen_directory() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/frozen/v1");
+    let data = root.join("data");
+    drop(fs::remove_dir_all(&root));
+    fs::create_dir_all(&data).unwrap();
+    let open = start(&data);
+    let acme = wanted(
+        r#"{"company":"acme","url":"http://127.0.0.1:9/hook?k=1","events":["*"],"enabled":false,
+            "description":"Büro 電話","headers":{"X-Key":"k"},"format":"form","max_in_flight":3}"#,
+    );
+    let globex = wanted(
+        r#"{"company":"globex","domain":"www.globex.example","url":"https://www.globex.example/in","events":["call.new"],
+            "sources":["lead_connect"],"enabled":false,"layout":"flat","ordering":"none"}"#,
+    );
+    let acme = ask(|reply| open.store.create_subscription(acme, reply)).unwrap();
+    let globex = ask(|reply| open.store.create_subscription(globex, reply)).unwrap();
+    let gone = ask(|reply| open.store.create_subscription(draft("gone"), reply)).unwrap();
+    ask(|reply| open.store.rotate_secret(globex.id, Duration::from_secs(60), reply)).unwrap();
+    ask(|reply| open.store.delete_subscription(gone.id, reply)).unwrap();
+    let mut events = Vec::new();
+    let standings = [Some(Status::Delivered), Some(Status::Failed), Some(Status::Retrying), None];
+    for n in 0..12 {
+        let company = if n % 3 == 0 { "globex" } else { "acme" };
+        let status = standings[n % 4];
+        let (call, id) = (format!("вызов-{n}"), format!("id-{n}"));
+        let accepted = pass(&open, posted(company, &call, &id, DATA), status);
+        let state = status.map_or("pending", |status| status.as_str());
+        events.push(json!({"id": accepted.id.to_string(), "company": company, "call": call, "producer_id": id,
+            "state": state, "data": DATA.replace("вызов-1", &call)}));
+    }
+    drop(open.store);
+    open.running.stop();
+    // A restart, and a file that is left as a kill leaves it: the last checkpoint does not have all of it.
+    let open = start(&data);
+    let accepted = pass(&open, posted("acme", "вызов-last", "id-last", DATA), None);
+    events
+        .push(json!({"id": accepted.id.to_string(), "company": "acme", "call": "вызов-last", "producer_id": "id-last",
+        "state": "pending", "data": DATA.replace("вызов-1", "вызов-last")}));
+    let subscriptions: Vec<_> = open
+        .store
+        .subscriptions()
+        .iter()
+        .map(|one| {
+            json!({"id": one.id.to_string(), "company": one.company.as_str(), "url": one.url,
+                "description": one.description, "secret": one.secret.reveal()})
+        })
+        .collect();
+    assert_eq!(open.store.subscriptions()[0].id, acme.id);
+    let counts = open.store.counts();
+    let facts = json!({
+        "subscriptions": subscriptions,
+        "events": events,
+        "queue": {"pending": counts.pending, "retrying": counts.retrying, "failed": counts.failed},
+        "log_entries": open.store.log(&LogFilter::default(), None, 500).unwrap().items.len(),
+    });
+    fs::write(root.join("facts.json"), serde_json::to_string_pretty(&facts).unwrap() + "\n").unwrap();
+    let killed = root.join("killed");
+    fs::create_dir(&killed).unwrap();
+    copy_dir(&data, &killed);
+    drop(open.store);
+    open.running.stop();
+    // What a kill leaves is what is kept.
+    fs::remove_dir_all(&data).unwrap();
+    fs::rename(&killed, &data).unwrap();
+    // git keeps no empty directory, and sled makes it again.
+    fs::remove_dir(data.join("state/blobs")).unwrap();
+}

@@ -1,0 +1,303 @@
+//! Backups of a store that goes on, and stores that nobody runs: verified, restored, salvaged.
+
+use std::collections::BTreeSet;
+use std::os::unix::fs::FileExt as _;
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::super::backup::Backup;
+use super::super::ledger::Ledger;
+use super::super::offline::{self, Findings};
+use super::super::record::DeliveryRecord;
+use super::super::step::Step;
+use super::super::{keys, state, step};
+use super::*;
+
+fn take(mut backup: Backup, mut between: impl FnMut(usize)) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut pieces = 0;
+    while let Some(piece) = backup.next_piece() {
+        bytes.extend(piece);
+        pieces += 1;
+        between(pieces);
+    }
+    bytes
+}
+
+/// Everything that stands, by delivery.
+fn standing(store: &Store) -> BTreeSet<(DeliveryId, State, u32)> {
+    let mut found = BTreeSet::new();
+    for state in [State::Pending, State::Retrying, State::Failed] {
+        let filter = DeliveryFilter { state: Some(state), ..DeliveryFilter::default() };
+        let mut after = None;
+        loop {
+            let page = store.deliveries(&filter, after, 500).unwrap();
+            found.extend(page.items.iter().map(|delivery| (delivery.id, delivery.state, delivery.attempts)));
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+    }
+    found
+}
+
+/// Opens a store whose journal files are small.
+fn open_small(dir: &Path) -> Open {
+    let mut idle = Store::open(dir, settings(), NOW).unwrap_or_else(|error| panic!("{error}"));
+    idle.limit_segment_bytes(24 * 1024);
+    let store = idle.store().clone();
+    let (sender, changes) = mpsc::channel();
+    let running = idle.start(|| NOW, move |change| drop(sender.send(change)), |why| panic!("{why}")).unwrap();
+    Open { store, running, changes }
+}
+
+/// What goes on in a store: events come, attempts end, dead letters are put back, subscriptions change and go.
+fn live(store: &Store, round: usize) {
+    let accepted = accept(store, (0..4).map(|n| event(&format!("c{round}-{n}"), None)).collect());
+    for (n, accepted) in accepted.iter().enumerate() {
+        for delivery in store.event_deliveries(accepted.id).unwrap() {
+            let status = [Status::Delivered, Status::Failed, Status::Retrying, Status::Failed][n];
+            store.finish(finish(&delivery, status));
+            if n == 3 && round.is_multiple_of(2) {
+                // A dead letter that is put back, and then delivered.
+                let again = ask(|reply| store.retry(delivery.id, reply)).unwrap();
+                store.finish(finish(&again, Status::Delivered));
+            }
+        }
+    }
+    if round % 7 == 3 {
+        let created = ask(|reply| store.create_subscription(draft("acme"), reply)).unwrap();
+        let doomed = if round % 14 == 3 { created.id } else { store.subscriptions()[0].id };
+        ask(|reply| store.delete_subscription(doomed, reply)).unwrap();
+        ask(|reply| store.create_subscription(draft("acme"), reply)).unwrap();
+    }
+}
+
+fn clean(findings: &Findings) {
+    assert!(findings.is_clean(), "{:#?}", findings.faults);
+}
+
+/// A stopped store with several journal files, dead letters and deliveries that are owed.
+fn stopped() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let Open { store, running, .. } = open_small(dir.path());
+    ask(|reply| store.create_subscription(draft("acme"), reply)).unwrap();
+    (0..30).for_each(|round| live(&store, round));
+    drop(store);
+    running.stop();
+    dir
+}
+
+#[test]
+fn a_backup_of_a_store_that_goes_on_restores_to_what_its_journal_says() {
+    let dir = tempfile::tempdir().unwrap();
+    let Open { store, running, .. } = open_small(dir.path());
+    ask(|reply| store.create_subscription(draft("acme"), reply)).unwrap();
+    (0..20).for_each(|round| live(&store, round));
+    std::fs::write(dir.path().join("admin.token"), "hsk_x\n").unwrap();
+    let over = AtomicBool::new(false);
+    let mut files: Vec<PathBuf> = Vec::new();
+    let root = tempfile::tempdir().unwrap();
+    let before = standing(&store);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for round in 20.. {
+                if over.load(Ordering::Relaxed) {
+                    break;
+                }
+                live(&store, round);
+            }
+        });
+        for number in 0..3 {
+            let backup = store.backup(NOW).unwrap().unwrap();
+            assert!(store.backup(NOW).unwrap().is_none(), "one at a time");
+            // A checkpoint is made every half second: some fall between the pieces.
+            let bytes = take(backup, |pieces| {
+                if pieces < 4 {
+                    std::thread::sleep(Duration::from_millis(400));
+                }
+            });
+            let file = root.path().join(format!("backup-{number}"));
+            std::fs::write(&file, bytes).unwrap();
+            files.push(file);
+        }
+        over.store(true, Ordering::Relaxed);
+    });
+    drop(store);
+    running.stop();
+    clean(&offline::verify_directory(dir.path()).unwrap());
+    for file in &files {
+        let findings = offline::verify_backup(file).unwrap();
+        clean(&findings);
+        assert!(findings.events >= 80 && findings.files > 1, "{findings:?}");
+        let restored = file.with_extension("dir");
+        clean(&offline::restore(file, &restored).unwrap());
+        clean(&offline::verify_directory(&restored).unwrap());
+        assert_eq!(std::fs::read(restored.join("admin.token")).unwrap(), b"hsk_x\n");
+        let Open { store, running, .. } = open(&restored);
+        assert_eq!(standing(&store).len() as u64, findings.owed() + findings.failed);
+        let gone = before.iter().filter(|(id, ..)| store.delivery(*id).unwrap().is_none());
+        assert_eq!(gone.count(), 0, "a delivery that was there before the backup");
+        drop(store);
+        running.stop();
+        assert!(offline::restore(file, &restored).unwrap_err().to_string().contains("is not empty: it holds"));
+    }
+}
+
+#[test]
+fn what_is_applied_to_a_state_that_is_smeared_over_time_does_not_depend_on_what_it_finds() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = sled::Config::new().path(dir.path()).flush_every_ms(None).open().unwrap();
+    let state = state::State::new(db);
+    let ledger = Mutex::new(Ledger::default());
+    let id = DeliveryId::new(NOW, 1, 7);
+    let dead = Delivery {
+        id,
+        subscription: SubscriptionId::from_bits(1),
+        event: EventId::from_bits(9),
+        event_type: EventType::parse("call.new").unwrap(),
+        call: CallId::parse("c").unwrap(),
+        state: State::Failed,
+        attempts: 1,
+        due: NOW,
+        give_up_at: NOW,
+        expire_at: None,
+        first_failed_at: None,
+        last_response: None,
+        replay: false,
+    };
+    let again = Delivery { state: State::Retrying, ..dead.clone() };
+    let over = Delivery { state: State::Delivered, ..dead.clone() };
+    // The dead letter was read, then it was put back and a checkpoint came, then what is owed was read.
+    state.put(keys::delivery(keys::DEAD, id), step::versioned(&DeliveryRecord::from(&dead)));
+    state.put(keys::delivery(keys::OWED, id), step::versioned(&DeliveryRecord::from(&again)));
+    state.checkpoint(&state::Mark::default()).unwrap();
+    for (after, before) in [(again, State::Failed), (over, State::Retrying)] {
+        Step::Requeued(DeliveryRecord::from(&after), Some(before).into()).apply(&state, &ledger);
+    }
+    assert!(step::find(id, &state).unwrap().is_none(), "it was delivered");
+}
+
+#[test]
+fn a_backup_with_a_flipped_byte_or_cut_short_is_told_and_not_restored() {
+    let dir = stopped();
+    let Open { store, running, .. } = open(dir.path());
+    let bytes = take(store.backup(NOW).unwrap().unwrap(), |_| {});
+    drop(store);
+    running.stop();
+    let root = tempfile::tempdir().unwrap();
+    let file = root.path().join("backup");
+    let step = bytes.len() / 40;
+    for at in (0..bytes.len()).step_by(step) {
+        let mut bent = bytes.clone();
+        bent[at] ^= 0x20;
+        for (what, bytes) in [("flipped", bent.as_slice()), ("cut", &bytes[..at])] {
+            std::fs::write(&file, bytes).unwrap();
+            assert!(offline::check_backup(&file).is_err(), "{what} at {at}");
+            assert!(!offline::verify_backup(&file).unwrap().is_clean(), "{what} at {at}");
+            let into = root.path().join("into");
+            assert!(offline::restore(&file, &into).is_err(), "{what} at {at}");
+            assert!(!into.exists(), "{what} at {at}: something was written");
+        }
+    }
+}
+
+#[test]
+fn an_interrupted_restore_is_not_taken_for_a_store() {
+    let dir = stopped();
+    std::fs::remove_file(dir.path().join("FORMAT")).unwrap();
+    std::fs::write(dir.path().join("unfinished"), "restore or salvage\n").unwrap();
+    let before = contents(dir.path());
+    let refusal = Store::open(dir.path(), settings(), NOW).err().unwrap().to_string();
+    assert!(refusal.contains("was interrupted"), "{refusal}");
+    assert_eq!(contents(dir.path()), before);
+}
+
+#[test]
+fn no_flipped_byte_of_the_state_is_served_as_data() {
+    let dir = stopped();
+    let Open { store, running, .. } = open(dir.path());
+    let wanted = standing(&store);
+    drop(store);
+    running.stop();
+    let state = std::fs::read(dir.path().join("state/db")).unwrap();
+    let places: Vec<usize> = (0..state.len()).filter(|at| state[*at] != 0).collect();
+    let (mut refused, mut sound) = (0, 0);
+    for place in places.iter().step_by(places.len() / 60) {
+        let copy = tempfile::tempdir().unwrap();
+        copy_dir(dir.path(), copy.path());
+        flip(&copy.path().join("state/db"), *place as u64);
+        let before = contents(copy.path());
+        let seen = match Store::open(copy.path(), settings(), NOW) {
+            Ok(idle) => standing(idle.store()),
+            Err(error) => {
+                assert!(error.to_string().contains("verify --salvage"), "{error}");
+                assert_eq!(contents(copy.path()), before, "byte {place}: it was changed");
+                refused += 1;
+                continue;
+            }
+        };
+        assert_eq!(seen, wanted, "byte {place} was flipped, and nobody noticed");
+        sound += 1;
+    }
+    assert!(refused > 0, "{refused} refused, {sound} sound");
+}
+
+fn flip(path: &Path, at: u64) {
+    let file = std::fs::File::options().read(true).write(true).open(path).unwrap();
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, at).unwrap();
+    file.write_all_at(&[byte[0] ^ 0x10], at).unwrap();
+}
+
+#[test]
+fn verify_finds_what_is_wrong_and_salvage_keeps_the_rest() {
+    let dir = stopped();
+    let sound = offline::verify_directory(dir.path()).unwrap();
+    clean(&sound);
+    let log = |number: u32| format!("journal/{number:06}.log");
+    let second = std::fs::metadata(dir.path().join(log(2))).unwrap().len();
+    type Spoil<'s> = Box<dyn Fn(&Path) + 's>;
+    // What is done, which file is named, whether something of the journal is lost.
+    let cases: Vec<(&str, Spoil<'_>, String, bool)> = vec![
+        ("an old file's middle", Box::new(|d| flip(&d.join(log(2)), second / 2)), log(2), true),
+        ("an old file's header", Box::new(|d| flip(&d.join(log(2)), 9)), log(2), false),
+        ("an old file is gone", Box::new(|d| std::fs::remove_file(d.join(log(2))).unwrap()), log(2), true),
+        ("an old file is cut", Box::new(|d| cut_in_half(&d.join(log(2)))), log(2), true),
+        ("an index", Box::new(|d| flip(&d.join("journal/000002.idx"), 40)), "journal/000002.idx".into(), false),
+        ("the state is rubbish", Box::new(|d| fill(&d.join("state/db"))), "state".into(), false),
+        ("no state", Box::new(|d| std::fs::remove_dir_all(d.join("state")).unwrap()), "state".into(), false),
+        ("no FORMAT", Box::new(|d| std::fs::remove_file(d.join("FORMAT")).unwrap()), "FORMAT".into(), false),
+    ];
+    for (name, spoil, file, loses) in cases {
+        let copy = tempfile::tempdir().unwrap();
+        copy_dir(dir.path(), copy.path());
+        spoil(copy.path());
+        let before = contents(copy.path());
+        let found = offline::verify_directory(copy.path()).unwrap();
+        assert!(found.faults.iter().any(|fault| fault.file == file), "{name}: {:#?}", found.faults);
+        let into = tempfile::tempdir().unwrap();
+        let salvaged = offline::salvage(copy.path(), into.path()).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(contents(copy.path()), before, "{name}: it was changed");
+        clean(&offline::verify_directory(into.path()).unwrap());
+        let Open { store, running, .. } = open(into.path());
+        for (id, ..) in standing(&store) {
+            let delivery = store.delivery(id).unwrap().unwrap();
+            assert!(store.event(delivery.event).unwrap().is_some(), "{name}: {id} has no event");
+        }
+        drop(store);
+        running.stop();
+        let kept = &salvaged.kept;
+        assert_eq!(salvaged.gaps > 0, loses, "{name}: {salvaged:?}");
+        if loses {
+            let (left, all) = (kept.events + kept.log_entries, sound.events + sound.log_entries);
+            assert!(left < all && left > all / 3, "{name}: {left} of {all}");
+        } else {
+            assert_eq!((kept.events, kept.log_entries), (sound.events, sound.log_entries), "{name}");
+            assert_eq!((kept.owed(), kept.failed), (sound.owed(), sound.failed), "{name}");
+            assert_eq!(kept.subscriptions.len(), sound.subscriptions.len(), "{name}");
+        }
+    }
+}
