@@ -63,7 +63,7 @@ fn a_backup_is_restored_with_everything_in_it() {
 #[test]
 fn a_backup_that_was_taken_under_load_has_what_was_accepted_before_it() {
     let daemon = Daemon::start();
-    let fails = |request: &Received| request.sequence() % 3 == 0 && request.attempt() == 1;
+    let fails = |request: &Received| request.sequence().is_multiple_of(3) && request.attempt() == 1;
     let receiver = Receiver::start(move |request| Answer::status(if fails(request) { 503 } else { 200 }));
     daemon.subscribe(&receiver.url("/"), json!({}));
     let file = daemon.home().beside("backup");
