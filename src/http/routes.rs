@@ -6,7 +6,8 @@ use super::access::Role;
 use super::problem::Problem;
 use super::reply::Reply;
 use super::request::Authorised;
-use super::{backlog, backup, deliveries, event_types, events, log, probes, stats, subscriptions};
+use super::{backlog, backup, calls, deliveries, event_types, events, log, probes, report, stats, subscriptions};
+use crate::core::event::CallId;
 use crate::core::id::{AttemptId, DeliveryId, EventId, SubscriptionId};
 
 /// Something that has a path.
@@ -33,6 +34,9 @@ pub(super) enum Resource {
     Cancel(DeliveryId),
     Log,
     LogEntry(AttemptId),
+    Calls,
+    Call(CallId),
+    CallReport,
     Stats,
     Backup,
 }
@@ -65,6 +69,9 @@ pub(super) fn find(path: &str) -> Option<Resource> {
             ["deliveries", id, "cancel"] => Resource::Cancel(id.parse().ok()?),
             ["log"] => Resource::Log,
             ["log", id] => Resource::LogEntry(id.parse().ok()?),
+            ["calls"] => Resource::Calls,
+            ["calls", call] => Resource::Call(CallId::parse(call).ok()?),
+            ["report", "calls"] => Resource::CallReport,
             ["stats"] => Resource::Stats,
             ["backup"] => Resource::Backup,
             _ => return None,
@@ -161,6 +168,9 @@ async fn answer_other(resource: Resource, request: Authorised) -> Result<Reply, 
         (R::Cancel(id), _) => deliveries::cancel(request.permit(Admin)?, id).await,
         (R::Log, _) => log::list(request.permit(Read)?).await,
         (R::LogEntry(id), _) => log::show(request.permit(Read)?, id).await,
+        (R::Calls, _) => calls::list(request.permit(Read)?).await,
+        (R::Call(call), _) => calls::show(request.permit(Read)?, call).await,
+        (R::CallReport, _) => report::calls(request.permit(Read)?).await,
         (R::Stats, _) => stats::show(request.permit(Read)?).await,
         (R::Backup, _) => backup::stream(request.permit(Admin)?).await,
     }

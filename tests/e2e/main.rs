@@ -10,6 +10,7 @@ mod access;
 mod backlog;
 mod backup;
 mod bad_input;
+mod calls;
 mod cli;
 #[path = "../harness/client.rs"]
 mod client;

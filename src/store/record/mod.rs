@@ -16,6 +16,7 @@ use crate::core::subscription::{DisabledReason, Format, Layout, Ordering};
 use crate::core::time::Timestamp;
 
 mod account;
+mod call;
 mod delivery;
 mod entry;
 mod event;
@@ -23,6 +24,7 @@ mod replay;
 mod subscription;
 
 pub(super) use account::AccountRecord;
+pub(super) use call::{CallRecord, GroupCounts, GroupOutcomes, GroupTimes};
 pub(super) use delivery::{Before, CountsRecord, DeliveryRecord, HealthRecord};
 pub(super) use entry::{Effect, Logged};
 pub(super) use event::{Accepted, Owed};
