@@ -78,6 +78,17 @@ pub struct Http {
     pub header_timeout: Duration,
     /// How long a client may take for the body, 1 s to 5 min.
     pub body_timeout: Duration,
+    /// The files for TLS; `None` for plain HTTP.
+    pub tls: Option<TlsFiles>,
+}
+
+/// `http.tls_cert` and `http.tls_key`: PEM files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The certificate, followed by those between it and its authority's own.
+    pub cert: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
 }
 
 /// `[senders]`: the pool that posts to receivers.

@@ -10,7 +10,9 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::settings::{self, Settings};
-use super::{Config, Diagnostics, Http, Level, LogFormat, Network, OrderingRules, Retention, Senders, StoreLimits};
+use super::{
+    Config, Diagnostics, Http, Level, LogFormat, Network, OrderingRules, Retention, Senders, StoreLimits, TlsFiles,
+};
 use crate::core::address::AddressPolicy;
 use crate::core::backoff::{BadPolicy, RetryPolicy, RetrySettings};
 use crate::core::catalogue::{Catalogue, Declared};
@@ -107,8 +109,6 @@ impl Check {
     fn refuse_unsupported(&mut self, settings: &Settings) {
         let Settings { http, network, retention, alerts, .. } = settings;
         let keys = [
-            ("http.tls_cert", http.tls_cert.is_some()),
-            ("http.tls_key", http.tls_key.is_some()),
             ("http.metrics_public", http.metrics_public),
             ("network.proxy", network.proxy.is_some()),
             ("retention.conversation_age", retention.conversation_age.is_some()),
@@ -135,7 +135,25 @@ impl Check {
             max_connections: usize::try_from(max_connections).ok()?,
             header_timeout,
             body_timeout,
+            tls: self.tls(http.tls_cert.as_deref(), http.tls_key.as_deref()),
         })
+    }
+
+    fn tls(&mut self, cert: Option<&str>, key: Option<&str>) -> Option<TlsFiles> {
+        match (cert, key) {
+            (Some(cert), Some(key)) => {
+                Some(TlsFiles { cert: self.path("http.tls_cert", cert), key: self.path("http.tls_key", key) })
+            }
+            (None, None) => None,
+            (Some(_), None) => {
+                self.fault("http.tls_key", "must be given with `tls_cert`: the PEM file with its private key");
+                None
+            }
+            (None, Some(_)) => {
+                self.fault("http.tls_cert", "must be given with `tls_key`: the PEM file with its certificate");
+                None
+            }
+        }
     }
 
     fn senders(&mut self, senders: &settings::Senders) -> Senders {

@@ -11,6 +11,8 @@ mod addresses;
 mod backlog;
 mod backup;
 mod bad_input;
+#[path = "../harness/certificates.rs"]
+mod certificates;
 mod cli;
 #[path = "../harness/client.rs"]
 mod client;
@@ -34,6 +36,7 @@ mod retry;
 mod service;
 mod space;
 mod subscriptions;
+mod tls;
 mod upgrade;
 #[path = "../harness/wait.rs"]
 mod wait;
