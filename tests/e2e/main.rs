@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, reason = "a test's helpers fail by panicking, as tests do")]
 
 mod access;
+mod addresses;
 mod backlog;
 mod backup;
 mod bad_input;
