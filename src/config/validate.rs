@@ -109,7 +109,6 @@ impl Check {
     fn refuse_unsupported(&mut self, settings: &Settings) {
         let Settings { http, network, retention, alerts, .. } = settings;
         let keys = [
-            ("http.metrics_public", http.metrics_public),
             ("network.proxy", network.proxy.is_some()),
             ("retention.conversation_age", retention.conversation_age.is_some()),
             ("alerts.url", alerts.url.is_some()),
@@ -135,6 +134,7 @@ impl Check {
             max_connections: usize::try_from(max_connections).ok()?,
             header_timeout,
             body_timeout,
+            metrics_public: http.metrics_public,
             tls: self.tls(http.tls_cert.as_deref(), http.tls_key.as_deref()),
         })
     }
