@@ -107,7 +107,7 @@ impl Check {
 
     /// Keys that are known and do nothing yet: refused rather than silently without effect.
     fn refuse_unsupported(&mut self, settings: &Settings) {
-        let Settings { http, network, retention, alerts, .. } = settings;
+        let Settings { network, retention, alerts, .. } = settings;
         let keys = [
             ("network.proxy", network.proxy.is_some()),
             ("retention.conversation_age", retention.conversation_age.is_some()),
