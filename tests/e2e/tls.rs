@@ -2,7 +2,7 @@
 
 use std::io::{BufReader, Write as _};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::pki_types::ServerName;
@@ -70,7 +70,7 @@ fn the_listener_speaks_tls_to_the_platform_and_to_the_command_line() {
         (format!("https://localhost:{port}"), Some(&home.beside("tls.key")), 2, "holds no certificate"),
     ];
     for (url, ca, status, words) in cases {
-        let refused = talk(&home, &url, ca.map(|path| path.as_path())).expect(status);
+        let refused = talk(&home, &url, ca.map(PathBuf::as_path)).expect(status);
         assert!(refused.stderr.contains(words), "{url}: {}", refused.stderr);
     }
     // It is refused by a client that does not trust the authority, and the daemon goes on.
