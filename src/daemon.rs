@@ -21,7 +21,7 @@ use crate::config::Config;
 use crate::core::id::SubscriptionId;
 use crate::core::time::Timestamp;
 use crate::dispatch::{self, Dispatcher, Gauge, Standing};
-use crate::http::{self, Edge, Server, TokenHash};
+use crate::http::{self, Edge, FirstToken, Server};
 use crate::sender::{Transport, TransportSettings};
 use crate::service::{self, AdminToken, DataDirLock};
 use crate::store::{Retention, Running, Settings as StoreSettings, Store};
@@ -176,7 +176,8 @@ impl Daemon {
             },
         );
         let committer = committer.map_err(|error| Fatal::new(Cause::Failed, error))?;
-        let edge = edge(config, store, transport, &token, dispatcher.gauge(), failed);
+        let first = FirstToken::new(token.hash(), &AdminToken::path(lock.dir()));
+        let edge = edge(config, store, transport, first, dispatcher.gauge(), failed);
         let server = http::serve(listener, edge, http_settings(config), Box::new(fatal(&ask, Cause::Bug)));
         let server = server.map_err(|error| Fatal::new(Cause::Failed, error))?;
         Ok(Self {
@@ -321,7 +322,7 @@ fn edge(
     config: &Config,
     store: Store,
     transport: Arc<Transport>,
-    token: &AdminToken,
+    admin_token: FirstToken,
     gauge: Gauge,
     failed: Arc<AtomicBool>,
 ) -> Edge {
@@ -338,7 +339,7 @@ fn edge(
         flows: Arc::new(move || flows(&asked)),
         catalogue: Arc::new(config.catalogue.clone()),
         transport,
-        admin_token: TokenHash::of(token.expose()),
+        admin_token,
         default_ordering: config.ordering.default,
         senders: Box::new(move || {
             let (threads, busy) = gauge.senders();
