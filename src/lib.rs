@@ -24,6 +24,7 @@
 //! | [`dispatch`] | who is sent what, when | core, store, sender |
 //! | [`http`] | the API: the only room that is async | core, store, config, the sender's probe |
 //! | [`service`], [`telemetry`] | being a service: signals, systemd, lock, messages | core, config |
+//! | [`metrics`] | what is counted and timed, for Prometheus | core |
 //! | [`daemon`] | start order, stop order, what ends the process | all of the above |
 //! | [`cli`] | the command line; speaks HTTP to a daemon, or starts one | core, config, daemon, [`store::offline`] |
 //!
@@ -38,6 +39,7 @@ pub mod core;
 pub mod daemon;
 pub mod dispatch;
 pub mod http;
+pub mod metrics;
 pub mod sender;
 pub mod service;
 pub mod store;

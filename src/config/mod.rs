@@ -78,6 +78,8 @@ pub struct Http {
     pub header_timeout: Duration,
     /// How long a client may take for the body, 1 s to 5 min.
     pub body_timeout: Duration,
+    /// Whether `/metrics` may be read without a token.
+    pub metrics_public: bool,
 }
 
 /// `[senders]`: the pool that posts to receivers.

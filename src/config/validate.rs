@@ -109,7 +109,6 @@ impl Check {
         let keys = [
             ("http.tls_cert", http.tls_cert.is_some()),
             ("http.tls_key", http.tls_key.is_some()),
-            ("http.metrics_public", http.metrics_public),
             ("network.proxy", network.proxy.is_some()),
             ("retention.conversation_age", retention.conversation_age.is_some()),
             ("alerts.url", alerts.url.is_some()),
@@ -135,6 +134,7 @@ impl Check {
             max_connections: usize::try_from(max_connections).ok()?,
             header_timeout,
             body_timeout,
+            metrics_public: http.metrics_public,
         })
     }
 

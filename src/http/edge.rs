@@ -14,7 +14,7 @@ use super::problem::Problem;
 use super::reply::Reply;
 use super::request::Authorised;
 use super::routes::{self, Resource};
-use super::{health, request};
+use super::{health, metrics, request};
 use crate::core::catalogue::Catalogue;
 use crate::core::id::SubscriptionId;
 use crate::core::subscription::Ordering;
@@ -60,6 +60,10 @@ pub struct Edge {
     pub senders: Box<dyn Fn() -> Senders + Send + Sync>,
     /// How the deliveries of each subscription flow, of those of which that is known. May block for a while.
     pub flows: Arc<dyn Fn() -> HashMap<SubscriptionId, Flow> + Send + Sync>,
+    /// What is measured, as Prometheus reads it. May block for a while.
+    pub metrics: Arc<dyn Fn() -> Result<String, String> + Send + Sync>,
+    /// Whether that may be read without a token.
+    pub metrics_public: bool,
     /// Whether the daemon can do its work; if not, a sentence on why.
     pub ready: Box<dyn Fn() -> Result<(), String> + Send + Sync>,
     /// The wall clock.
@@ -87,6 +91,10 @@ impl Front {
         if let Some(open @ (Resource::Health | Resource::Ready)) = &resource {
             open.check_method(request.method())?;
             return health::answer(&self.edge, open);
+        }
+        if resource == Some(Resource::Metrics) && self.edge.metrics_public {
+            Resource::Metrics.check_method(request.method())?;
+            return metrics::show(&self.edge).await;
         }
         let access = access::authenticate(request.headers(), &self.edge)?;
         let resource = resource.ok_or_else(|| {

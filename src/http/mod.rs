@@ -9,7 +9,8 @@
 //!   access       tokens, roles, companies
 //!   routes       the table of paths, methods and roles
 //!   request      Authorised -> Permitted -> a body within its limits
-//! events, subscriptions, probes, event_types, deliveries, log, stats, tokens, health, backup   one file per resource
+//! events, subscriptions, probes, event_types, deliveries, log, stats, tokens, metrics, health, backup   one file per
+//!              resource
 //! bridge       to the store, which blocks
 //! ```
 //!
@@ -36,6 +37,7 @@ mod health;
 mod hygiene;
 mod listener;
 mod log;
+mod metrics;
 mod probes;
 mod problem;
 mod query;

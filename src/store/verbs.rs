@@ -27,8 +27,8 @@ use super::step::{self, lock};
 use super::tidy::Errands;
 use super::tokens::Tokens;
 use super::{
-    Accepted, Busy, Change, Counts, DeliveryFilter, EventFilter, Finish, Health, LogFilter, Page, ReadError, Replay,
-    ReplayFilter, Reply, Room, Settings, WriteError, keys, query, requeue,
+    Accepted, Busy, Change, Committed, Counts, DeliveryFilter, EventFilter, Finish, Health, LogFilter, Page, ReadError,
+    Replay, ReplayFilter, Reply, Room, Settings, WriteError, keys, place, query, requeue,
 };
 
 /// A handle on the store; cheap to clone.
@@ -54,6 +54,7 @@ pub struct Idle {
     store: Store,
     opened: Opened,
     settings: Settings,
+    committed: Box<dyn Fn(Committed) + Send>,
 }
 
 /// The running committer.
@@ -82,7 +83,8 @@ impl Store {
             space: Arc::new(Space::of(dir, settings.min_free_bytes)),
             backing_up: Arc::default(),
         };
-        Ok(Idle { store: Self { shared: Arc::new(shared) }, opened, settings })
+        let store = Self { shared: Arc::new(shared) };
+        Ok(Idle { store, opened, settings, committed: Box::new(|_| ()) })
     }
 
     /// Accepts all events or none. The reply has one [`Accepted`] for each, in order.
@@ -211,6 +213,11 @@ impl Store {
     /// How much room the disk has.
     pub fn room(&self) -> Room {
         self.shared.space.look()
+    }
+
+    /// How many bytes the store's files have, as far as they can be seen.
+    pub fn file_bytes(&self) -> u64 {
+        place::file_bytes(&self.shared.dir.join("journal")) + place::file_bytes(&self.shared.dir.join("state"))
     }
 
     /// Why nothing new is accepted for want of room; `None` if it is.
@@ -397,6 +404,13 @@ impl Idle {
         &self.store
     }
 
+    /// Lets `committed` hear of every group commit that is on the disk. It must not block.
+    #[must_use]
+    pub fn measured(mut self, committed: impl Fn(Committed) + Send + 'static) -> Self {
+        self.committed = Box::new(committed);
+        self
+    }
+
     /// For tests: a smaller size at which a journal file is full.
     #[cfg(test)]
     pub(super) fn limit_segment_bytes(&mut self, most: u32) {
@@ -414,7 +428,7 @@ impl Idle {
         changes: impl Fn(Vec<Change>) + Send + 'static,
         failed: impl Fn(String) + Send + 'static,
     ) -> std::io::Result<Running> {
-        let Self { store, mut opened, settings } = self;
+        let Self { store, mut opened, settings, committed } = self;
         let clock = Arc::new(clock);
         opened.writer.set_segment_bytes(settings.retention.file_bytes(opened.journal.bytes()));
         let introduced = Arc::new(AtomicU32::new(0));
@@ -442,6 +456,7 @@ impl Idle {
             untidy: true,
             to_sweep: 0,
             errands: Errands::default(),
+            tally: Committed::default(),
         };
         let committer = Committer {
             inbox: store.shared.inbox.clone(),
@@ -451,6 +466,7 @@ impl Idle {
             listeners: Listeners {
                 changes: Box::new(changes),
                 failed: Box::new(failed),
+                committed,
                 clock: Box::new(move || clock()),
             },
             introduced,

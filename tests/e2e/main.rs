@@ -23,6 +23,7 @@ mod disk_errors;
 mod durability;
 mod log;
 mod main_job;
+mod metrics;
 mod ordering;
 mod pause;
 #[path = "../harness/platform.rs"]
