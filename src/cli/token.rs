@@ -56,7 +56,7 @@ struct Create {
     #[arg(long, value_name = "TEXT")]
     description: Option<String>,
 
-    /// For how long it is good (90d), or until when (RFC 3339)
+    /// For how long (90d), or until when (RFC 3339)
     #[arg(long, value_name = "WHEN")]
     expires: Option<String>,
 
