@@ -7,6 +7,7 @@
 //! limit and a line on standard error: the listener takes no more and finishes its requests; no
 //! attempt begins, those under way end; the committer writes what waits; the store closes.
 
+mod alarms;
 mod fatal;
 mod measures;
 
@@ -19,6 +20,8 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use crate::alerts::rules::Sighting;
+use crate::alerts::{Alerts, Ear};
 use crate::config::Config;
 use crate::core::id::SubscriptionId;
 use crate::core::time::Timestamp;
@@ -40,6 +43,8 @@ const SENDERS_STOP: Duration = Duration::from_secs(5);
 /// The longest that is waited for attempts, whatever their time limit: `TimeoutStopSec` of the
 /// unit is above the sum of the stages.
 const SENDERS_STOP_MOST: Duration = Duration::from_secs(30);
+/// How long the last alerts may take.
+const ALERTS_STOP: Duration = Duration::from_secs(5);
 /// How long an answer may wait for a client that does not read it.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -60,6 +65,7 @@ pub struct Daemon {
     server: Server,
     dispatcher: Dispatcher,
     committer: Running,
+    alerts: Alerts,
     // Given back last: until then nobody else may open the store.
     lock: DataDirLock,
 }
@@ -116,6 +122,7 @@ impl Daemon {
         let (ask, end) = mpsc::channel();
         let failed = Arc::new(AtomicBool::new(false));
         let inbox = Arc::new(dispatch::Inbox::default());
+        let ear = Ear::default();
 
         let dispatcher = Dispatcher::start(
             idle.store().clone(),
@@ -123,24 +130,28 @@ impl Daemon {
             dispatch_settings(config),
             Arc::new(now),
             inbox.clone(),
-            measures::of_deliveries(metrics.clone()),
+            alarms::listener(measures::of_deliveries(metrics.clone()), ear.clone()),
             dispatcher_ended(&ask),
         );
         let no_thread = |error| Fatal::new(Cause::Failed, format!("a sender thread cannot be started: {error}"));
         let dispatcher = dispatcher.map_err(no_thread)?;
         let store = idle.store().clone();
-        let (noted, store_failed) = (failed.clone(), fatal(&ask, Cause::Store));
+        let (noted, store_failed, told) = (failed.clone(), fatal(&ask, Cause::Store), ear.clone());
         let committer = idle.measured(measures::of_commits(metrics.clone())).start(
             now,
             move |changes| inbox.changes(changes),
             move |why| {
                 noted.store(true, Ordering::Relaxed);
+                told.hear(Sighting::Trouble(why.clone(), true));
                 store_failed(format!(
                     "{why}; nothing more is accepted, and the daemon ends; what was answered 202 is on the disk"
                 ));
             },
         );
         let committer = committer.map_err(|error| Fatal::new(Cause::Failed, error))?;
+        let eyes = alarms::eyes(store.clone(), transport.clone(), metrics.clone());
+        let alerts = Alerts::start(&ear, alarms::target(config), eyes, alarms::seed());
+        let alerts = alerts.map_err(|error| Fatal::new(Cause::Failed, format!("no thread for alerts: {error}")))?;
         let first = FirstToken::new(token.hash(), &AdminToken::path(lock.dir()));
         let edge = edge(config, store, transport, first, dispatcher.gauge(), failed, metrics);
         let server = http::serve(listener, edge, http_settings(config), Box::new(fatal(&ask, Cause::Bug)));
@@ -155,6 +166,7 @@ impl Daemon {
             server,
             dispatcher,
             committer,
+            alerts,
             lock,
         })
     }
@@ -206,6 +218,7 @@ impl Daemon {
         tracing::info!("stopping: writing what waits");
         service::notify_status("closing the store");
         self.committer.stop();
+        self.alerts.stop(ALERTS_STOP);
         drop(self.lock);
         let fatal = self.end.try_iter().find_map(|end| match end {
             End::Fatal(fatal) => Some(fatal),

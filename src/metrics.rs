@@ -71,6 +71,7 @@ pub struct Metrics {
     store: IntGauge,
     free: IntGauge,
     least: IntGauge,
+    alerts: [IntCounter; 2],
 }
 
 impl Metrics {
@@ -94,6 +95,7 @@ impl Metrics {
         let ended = "Deliveries that ended, by state; those that were cancelled are not counted.";
         let ended = make.counters("hookswitch_deliveries_ended_total", ended, "state")?;
         let repeats = "Events that a producer posted again with the same id, and that were not stored again.";
+        let untaken = "Attempts to post an alert that failed.";
         let oldest = "How long the delivery has waited that waits longest; 0 if none does.";
         let least = "Bytes of the data directory's file system that are to stay free ([store] min_free_bytes).";
         Ok(Self {
@@ -123,6 +125,10 @@ impl Metrics {
             free: make
                 .whole("hookswitch_disk_free_bytes", "Bytes of the data directory's file system that are free.")?,
             least: make.whole("hookswitch_disk_min_free_bytes", least)?,
+            alerts: [
+                make.counter("hookswitch_alerts_sent_total", "Alerts that were posted to [alerts] url and taken.")?,
+                make.counter("hookswitch_alert_failures_total", untaken)?,
+            ],
             registry,
         })
     }
@@ -156,6 +162,12 @@ impl Metrics {
         if let Some(since) = since.filter(|_| status == Status::Delivered) {
             self.delivery.observe(since.as_secs_f64());
         }
+    }
+
+    /// An alert was posted, and taken or not.
+    pub fn alerted(&self, taken: bool) {
+        let [sent, failed] = &self.alerts;
+        if taken { sent.inc() } else { failed.inc() }
     }
 
     /// All of it as text, with how things stand now.

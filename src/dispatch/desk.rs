@@ -111,6 +111,7 @@ impl Desk {
             }
             Change::Subscription(subscription) => self.put_subscription(subscription, now),
             Change::Deleted(id) => {
+                (self.shop.listener)(Notice::Settled(id));
                 if let Some(number) = self.numbers.remove(&id) {
                     self.subscriptions.remove(&number);
                     self.lanes.remove_subscription(number);
@@ -135,8 +136,8 @@ impl Desk {
 
     fn put_subscription(&mut self, subscription: Arc<Subscription>, now: Timestamp) {
         let before = self.subscriptions.get(&subscription.number);
-        if let Some(reason) = subscription.disabled.filter(|_| before.is_some_and(|before| before.enabled())) {
-            self.tell_disabled(&subscription, reason);
+        if let Some(before) = before.filter(|before| before.enabled() != subscription.enabled()) {
+            self.tell_switched(before.id, &subscription);
         }
         self.lanes.put_subscription(subscription.number, self.terms(&subscription), now);
         self.know(subscription);
@@ -213,9 +214,14 @@ impl Desk {
         }
     }
 
-    fn tell_disabled(&self, subscription: &Subscription, reason: DisabledReason) {
-        let waiting = self.shop.store.waiting(subscription.id);
-        (self.shop.listener)(Notice::Disabled { subscription, reason, waiting });
+    /// Says that a subscription was enabled or disabled.
+    fn tell_switched(&self, id: SubscriptionId, subscription: &Subscription) {
+        let Some(reason) = subscription.disabled else { return (self.shop.listener)(Notice::Settled(id)) };
+        let waiting = self.shop.store.waiting(id);
+        (self.shop.listener)(match reason {
+            DisabledReason::ByHand => Notice::Settled(id),
+            _ => Notice::Disabled { subscription, reason, waiting },
+        });
         tracing::warn!(
             "{} is disabled ({}): what it is owed waits until it is enabled again",
             subscription.id,

@@ -267,6 +267,7 @@ impl Shop {
             Err(error) => {
                 // It is tried again by its schedule, for somebody may put the file back; then it is a dead letter.
                 tracing::error!("{} cannot be sent: {error}", job.start.delivery.id);
+                (self.listener)(Notice::Unreadable(&error.to_string()));
                 return self.judge(job, None, None, not_made(Fault::EventUnavailable, UNREADABLE.to_owned()));
             }
         };

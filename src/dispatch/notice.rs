@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::core::attempt::LogEntry;
+use crate::core::id::SubscriptionId;
 use crate::core::subscription::{DisabledReason, Subscription};
 use crate::core::time::Timestamp;
 
@@ -29,7 +30,11 @@ pub enum Notice<'n> {
         /// How many deliveries wait.
         waiting: u64,
     },
-    /// A subscription is disabled, by hand or not.
+    /// Somebody enabled or disabled a subscription by hand, or deleted it.
+    Settled(SubscriptionId),
+    /// What is to be sent cannot be read from the disk; the sentence names the file.
+    Unreadable(&'n str),
+    /// A subscription is disabled, not by hand.
     Disabled {
         /// Which.
         subscription: &'n Subscription,

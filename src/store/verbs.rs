@@ -256,13 +256,19 @@ impl Store {
     /// # Errors
     /// The state cannot be read. So for all that follow: call them off the async threads.
     pub fn oldest_waiting(&self) -> Result<Option<Timestamp>, ReadError> {
-        let numbers: Vec<u32> = lock(&self.shared.ledger).all().map(|account| account.subscription.number).collect();
-        let mut oldest: Option<Timestamp> = None;
-        for number in numbers {
-            let first = self.shared.state.scan(&keys::numbered(keys::OWED, number), None, 1)?;
-            let accepted =
-                first.first().and_then(|(_, value)| step::delivery_of(value)).map(|found| found.id.timestamp());
-            oldest = oldest.into_iter().chain(accepted).min();
+        Ok(self.oldest_of_each()?.into_iter().map(|(_, accepted)| accepted).min())
+    }
+
+    /// Each subscription for which something waits, and when the first of that was accepted.
+    ///
+    /// # Errors
+    /// The state cannot be read.
+    pub fn oldest_of_each(&self) -> Result<Vec<(Arc<Subscription>, Timestamp)>, ReadError> {
+        let mut oldest = Vec::new();
+        for subscription in self.subscriptions() {
+            let first = self.shared.state.scan(&keys::numbered(keys::OWED, subscription.number), None, 1)?;
+            let accepted = first.first().and_then(|(_, value)| step::delivery_of(value));
+            oldest.extend(accepted.map(|found| (subscription, found.id.timestamp())));
         }
         Ok(oldest)
     }

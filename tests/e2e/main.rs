@@ -8,6 +8,7 @@
 
 mod access;
 mod addresses;
+mod alerts;
 mod backlog;
 mod backup;
 mod bad_input;

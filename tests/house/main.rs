@@ -25,6 +25,7 @@ const ROOMS: &[Room] = &[
     Room { name: "core", knows: &[] },
     Room { name: "config", knows: &["core"] },
     Room { name: "telemetry", knows: &["core", "config"] },
+    Room { name: "alerts", knows: &["core"] },
     Room { name: "metrics", knows: &["core"] },
     Room { name: "service", knows: &["core"] },
     Room { name: "store", knows: &["core"] },
@@ -36,7 +37,7 @@ const ROOMS: &[Room] = &[
     },
     Room {
         name: "daemon",
-        knows: &["core", "config", "telemetry", "metrics", "service", "store", "sender", "dispatch", "http"],
+        knows: &["core", "config", "telemetry", "alerts", "metrics", "service", "store", "sender", "dispatch", "http"],
     },
     Room { name: "cli", knows: &["core", "config", "telemetry", "service", "daemon", "store::offline"] },
     Room { name: "main", knows: &["cli"] },
