@@ -9,7 +9,8 @@
 //!   access       tokens, roles, companies
 //!   routes       the table of paths, methods and roles
 //!   request      Authorised -> Permitted -> a body within its limits
-//! events, subscriptions, probes, event_types, deliveries, log, stats, metrics, health, backup   one file per resource
+//! events, subscriptions, probes, event_types, deliveries, log, stats, tokens, metrics, health, backup   one file per
+//!              resource
 //! bridge       to the store, which blocks
 //! ```
 //!
@@ -49,6 +50,7 @@ mod subscriptions;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod tokens;
 mod wire;
 
 use std::io;
@@ -56,7 +58,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use access::TokenHash;
+pub use access::FirstToken;
 pub use edge::{Edge, Flow, Senders};
 pub use listener::{Died, Server};
 pub use tls::Tls;

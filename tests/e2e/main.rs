@@ -39,6 +39,7 @@ mod service;
 mod space;
 mod subscriptions;
 mod tls;
+mod tokens;
 mod upgrade;
 #[path = "../harness/wait.rs"]
 mod wait;
