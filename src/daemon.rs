@@ -105,18 +105,8 @@ impl Daemon {
         let mut lock = DataDirLock::take(&config.data_dir).map_err(|error| Fatal::new(Cause::Store, error))?;
         let listener =
             TcpListener::bind(config.http.listen).map_err(|error| cannot_listen(config.http.listen, &error))?;
-        let settings = StoreSettings {
-            cache_bytes: config.store.cache_bytes,
-            give_up_after: config.retry.give_up_after(),
-            idempotency_window: config.retention.idempotency_window,
-            retention: Retention {
-                log_age: config.retention.log_age,
-                log_bytes: config.retention.log_bytes,
-                event_age: config.retention.event_age,
-            },
-            min_free_bytes: config.store.min_free_bytes,
-        };
-        let idle = Store::open(lock.dir(), settings, now()).map_err(|error| Fatal::new(Cause::Store, error))?;
+        let idle =
+            Store::open(lock.dir(), store_settings(config), now()).map_err(|error| Fatal::new(Cause::Store, error))?;
         lock.in_use();
         let token = AdminToken::load_or_create(lock.dir()).map_err(|error| Fatal::new(Cause::Store, error))?;
         let metrics = Metrics::new(env!("CARGO_PKG_VERSION"), now()).map(Arc::new);
@@ -297,6 +287,20 @@ pub fn check(config: &Config) -> Result<(), Fatal> {
 fn certificate(config: &Config) -> Result<Option<Arc<Tls>>, Fatal> {
     let loaded = config.http.tls.as_ref().map(Tls::load).transpose();
     loaded.map(|tls| tls.map(Arc::new)).map_err(|error| Fatal::new(Cause::Configuration, error))
+}
+
+fn store_settings(config: &Config) -> StoreSettings {
+    StoreSettings {
+        cache_bytes: config.store.cache_bytes,
+        give_up_after: config.retry.give_up_after(),
+        idempotency_window: config.retention.idempotency_window,
+        retention: Retention {
+            log_age: config.retention.log_age,
+            log_bytes: config.retention.log_bytes,
+            event_age: config.retention.event_age,
+        },
+        min_free_bytes: config.store.min_free_bytes,
+    }
 }
 
 fn dispatch_settings(config: &Config) -> dispatch::Settings {
