@@ -2,19 +2,22 @@
 
 use hyper::Method;
 
-use super::access::Role;
 use super::problem::Problem;
 use super::reply::Reply;
 use super::request::Authorised;
-use super::{backlog, backup, calls, deliveries, event_types, events, log, probes, report, stats, subscriptions};
+use super::{
+    backlog, backup, calls, deliveries, event_types, events, log, metrics, probes, report, stats, subscriptions, tokens,
+};
 use crate::core::event::CallId;
-use crate::core::id::{AttemptId, DeliveryId, EventId, SubscriptionId};
+use crate::core::id::{AttemptId, DeliveryId, EventId, SubscriptionId, TokenId};
+use crate::core::token::Role;
 
 /// Something that has a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Resource {
     Health,
     Ready,
+    Metrics,
     Events,
     Event(EventId),
     EventTypes,
@@ -38,6 +41,8 @@ pub(super) enum Resource {
     Call(CallId),
     CallReport,
     Stats,
+    Tokens,
+    Token(TokenId),
     Backup,
 }
 
@@ -49,6 +54,7 @@ pub(super) fn find(path: &str) -> Option<Resource> {
     Some(match segments.as_slice() {
         ["healthz"] => Resource::Health,
         ["readyz"] => Resource::Ready,
+        ["metrics"] => Resource::Metrics,
         ["v1", rest @ ..] => match rest {
             ["events"] => Resource::Events,
             ["events", id] => Resource::Event(id.parse().ok()?),
@@ -73,6 +79,8 @@ pub(super) fn find(path: &str) -> Option<Resource> {
             ["calls", call] => Resource::Call(CallId::parse(call).ok()?),
             ["report", "calls"] => Resource::CallReport,
             ["stats"] => Resource::Stats,
+            ["tokens"] => Resource::Tokens,
+            ["tokens", id] => Resource::Token(id.parse().ok()?),
             ["backup"] => Resource::Backup,
             _ => return None,
         },
@@ -104,8 +112,9 @@ impl Resource {
     /// The methods there are, as the header `Allow` lists them. HEAD is wherever GET is.
     const fn allow(&self) -> &'static str {
         match self {
-            Self::Events | Self::Subscriptions => "GET, HEAD, POST",
+            Self::Events | Self::Subscriptions | Self::Tokens => "GET, HEAD, POST",
             Self::Subscription(_) => "GET, HEAD, PATCH, DELETE",
+            Self::Token(_) => "DELETE",
             Self::Replay(_)
             | Self::Discard(_)
             | Self::RotateSecret(_)
@@ -146,6 +155,7 @@ async fn answer_other(resource: Resource, request: Authorised) -> Result<Reply, 
     let method = request.method().clone();
     match (resource, method.as_str()) {
         (R::Health | R::Ready, _) | (R::Events, "POST") => Err(Problem::internal()),
+        (R::Metrics, _) => metrics::permitted(&request.permit(Read)?).await,
         (R::Events, _) => events::list(request.permit(Read)?).await,
         (R::Event(id), _) => events::show(request.permit(Read)?, id).await,
         (R::EventTypes, _) => event_types::list(&request.permit(Read)?),
@@ -172,6 +182,9 @@ async fn answer_other(resource: Resource, request: Authorised) -> Result<Reply, 
         (R::Call(call), _) => calls::show(request.permit(Read)?, call).await,
         (R::CallReport, _) => report::calls(request.permit(Read)?).await,
         (R::Stats, _) => stats::show(request.permit(Read)?).await,
+        (R::Tokens, "POST") => tokens::create(request.permit(Admin)?).await,
+        (R::Tokens, _) => tokens::list(&request.permit(Admin)?),
+        (R::Token(id), _) => tokens::revoke(request.permit(Admin)?, id).await,
         (R::Backup, _) => backup::stream(request.permit(Admin)?).await,
     }
 }
