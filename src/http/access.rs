@@ -66,6 +66,16 @@ impl Access {
         self.company.as_ref().is_none_or(|own| own == company)
     }
 
+    /// Whether this role may do what `needed` may.
+    pub(super) fn may(&self, needed: Role) -> bool {
+        self.require(needed).is_ok()
+    }
+
+    /// The company that the token is bound to.
+    pub(super) const fn company(&self) -> Option<&Company> {
+        self.company.as_ref()
+    }
+
     /// Whether the token is bound to a company.
     pub(super) const fn is_bound(&self) -> bool {
         self.company.is_some()
@@ -137,6 +147,11 @@ pub(super) fn authenticate(headers: &HeaderMap, admin: &TokenHash) -> Result<Acc
         Some(token) if TokenHash::of(token).same(admin) => Ok(Access::admin()),
         Some(_) => Err(Problem::unknown_token()),
     }
+}
+
+/// The powers that the token with this hash has now; `None` if there is no such token (any more).
+pub(super) fn powers(token: &TokenHash, admin: &TokenHash) -> Option<Access> {
+    token.same(admin).then(Access::admin)
 }
 
 #[cfg(test)]

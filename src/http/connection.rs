@@ -4,6 +4,7 @@
 
 use std::convert::Infallible;
 use std::future::poll_fn;
+use std::net::{IpAddr, Ipv4Addr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -51,8 +52,9 @@ pub(super) async fn serve<H: Handler>(
     keep_alive: bool,
     mut stop: watch::Receiver<Option<Instant>>,
 ) {
+    let peer = Peer(stream.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.ip()));
     let wire = Wire::new(stream, settings.write_timeout);
-    let desk = Desk { handler, ambiguous: wire.ambiguous() };
+    let desk = Desk { handler, ambiguous: wire.ambiguous(), peer };
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(settings.header_timeout)
@@ -99,14 +101,20 @@ async fn close(mut wire: Wire<TcpStream>, stopping: bool) {
 struct Desk<H> {
     handler: Arc<H>,
     ambiguous: Arc<AtomicBool>,
+    peer: Peer,
 }
+
+/// Whom the connection comes from, as an extension of each of its requests.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Peer(pub(super) IpAddr);
 
 impl<H: Handler> Service<Request<Incoming>> for Desk<H> {
     type Response = Reply;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Reply, Infallible>> + Send>>;
 
-    fn call(&self, request: Request<Incoming>) -> Self::Future {
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        request.extensions_mut().insert(self.peer);
         let handler = Arc::clone(&self.handler);
         let ambiguous = self.ambiguous.load(Ordering::Relaxed);
         Box::pin(async move {

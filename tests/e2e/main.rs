@@ -23,6 +23,7 @@ mod durability;
 mod log;
 mod main_job;
 mod ordering;
+mod page;
 mod pause;
 #[path = "../harness/platform.rs"]
 mod platform;
