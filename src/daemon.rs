@@ -7,8 +7,11 @@
 //! limit and a line on standard error: the listener takes no more and finishes its requests; no
 //! attempt begins, those under way end; the committer writes what waits; the store closes.
 
+mod alarms;
+mod fatal;
+mod measures;
+
 use std::collections::HashMap;
-use std::fmt;
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -17,15 +20,21 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use crate::alerts::rules::Sighting;
+use crate::alerts::{Alerts, Ear};
 use crate::config::Config;
 use crate::core::id::SubscriptionId;
 use crate::core::time::Timestamp;
 use crate::dispatch::{self, Dispatcher, Gauge, Standing};
 use crate::http::{self, Edge, Server, TokenHash};
+use crate::metrics::Metrics;
 use crate::sender::{Transport, TransportSettings};
 use crate::service::{self, AdminToken, DataDirLock};
 use crate::store::{Retention, Running, Settings as StoreSettings, Store};
 use crate::telemetry;
+
+use self::fatal::Cause;
+pub use self::fatal::Fatal;
 
 /// How long requests may take to end once the daemon stops.
 const HTTP_STOP: Duration = Duration::from_secs(10);
@@ -34,52 +43,10 @@ const SENDERS_STOP: Duration = Duration::from_secs(5);
 /// The longest that is waited for attempts, whatever their time limit: `TimeoutStopSec` of the
 /// unit is above the sum of the stages.
 const SENDERS_STOP_MOST: Duration = Duration::from_secs(30);
+/// How long the last alerts may take.
+const ALERTS_STOP: Duration = Duration::from_secs(5);
 /// How long an answer may wait for a client that does not read it.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// Why the daemon did not start, or ended by itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fatal {
-    cause: Cause,
-    message: String,
-}
-
-/// What kind of end it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Cause {
-    /// Something outside: the port is taken, no thread can be had.
-    Failed,
-    /// A file that the configuration names cannot be used.
-    Configuration,
-    /// The data directory or its disk.
-    Store,
-    /// Hookswitch itself.
-    Bug,
-}
-
-impl Fatal {
-    fn new(cause: Cause, message: impl fmt::Display) -> Self {
-        Self { cause, message: message.to_string() }
-    }
-
-    /// The exit status: 1 failed, 78 the configuration, 74 the store, 70 a bug (`sysexits.h`).
-    pub const fn exit_code(&self) -> u8 {
-        match self.cause {
-            Cause::Failed => 1,
-            Cause::Store => 74,
-            Cause::Bug => 70,
-            Cause::Configuration => 78,
-        }
-    }
-}
-
-impl fmt::Display for Fatal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl std::error::Error for Fatal {}
 
 /// What ends a running daemon.
 enum End {
@@ -98,6 +65,7 @@ pub struct Daemon {
     server: Server,
     dispatcher: Dispatcher,
     committer: Running,
+    alerts: Alerts,
     // Given back last: until then nobody else may open the store.
     lock: DataDirLock,
 }
@@ -149,9 +117,12 @@ impl Daemon {
         let idle = Store::open(lock.dir(), settings, now()).map_err(|error| Fatal::new(Cause::Store, error))?;
         lock.in_use();
         let token = AdminToken::load_or_create(lock.dir()).map_err(|error| Fatal::new(Cause::Store, error))?;
+        let metrics = Metrics::new(env!("CARGO_PKG_VERSION"), now()).map(Arc::new);
+        let metrics = metrics.map_err(|error| Fatal::new(Cause::Bug, error))?;
         let (ask, end) = mpsc::channel();
         let failed = Arc::new(AtomicBool::new(false));
         let inbox = Arc::new(dispatch::Inbox::default());
+        let ear = Ear::default();
 
         let dispatcher = Dispatcher::start(
             idle.store().clone(),
@@ -159,24 +130,29 @@ impl Daemon {
             dispatch_settings(config),
             Arc::new(now),
             inbox.clone(),
+            alarms::listener(measures::of_deliveries(metrics.clone()), ear.clone()),
             dispatcher_ended(&ask),
         );
         let no_thread = |error| Fatal::new(Cause::Failed, format!("a sender thread cannot be started: {error}"));
         let dispatcher = dispatcher.map_err(no_thread)?;
         let store = idle.store().clone();
-        let (noted, store_failed) = (failed.clone(), fatal(&ask, Cause::Store));
-        let committer = idle.start(
+        let (noted, store_failed, told) = (failed.clone(), fatal(&ask, Cause::Store), ear.clone());
+        let committer = idle.measured(measures::of_commits(metrics.clone())).start(
             now,
             move |changes| inbox.changes(changes),
             move |why| {
                 noted.store(true, Ordering::Relaxed);
+                told.hear(Sighting::Trouble(why.clone(), true));
                 store_failed(format!(
                     "{why}; nothing more is accepted, and the daemon ends; what was answered 202 is on the disk"
                 ));
             },
         );
         let committer = committer.map_err(|error| Fatal::new(Cause::Failed, error))?;
-        let edge = edge(config, store, transport, &token, dispatcher.gauge(), failed);
+        let eyes = alarms::eyes(store.clone(), transport.clone(), metrics.clone());
+        let alerts = Alerts::start(&ear, alarms::target(config), eyes, alarms::seed());
+        let alerts = alerts.map_err(|error| Fatal::new(Cause::Failed, format!("no thread for alerts: {error}")))?;
+        let edge = edge(config, store, transport, &token, dispatcher.gauge(), failed, metrics);
         let server = http::serve(listener, edge, http_settings(config), Box::new(fatal(&ask, Cause::Bug)));
         let server = server.map_err(|error| Fatal::new(Cause::Failed, error))?;
         Ok(Self {
@@ -189,6 +165,7 @@ impl Daemon {
             server,
             dispatcher,
             committer,
+            alerts,
             lock,
         })
     }
@@ -240,6 +217,7 @@ impl Daemon {
         tracing::info!("stopping: writing what waits");
         service::notify_status("closing the store");
         self.committer.stop();
+        self.alerts.stop(ALERTS_STOP);
         drop(self.lock);
         let fatal = self.end.try_iter().find_map(|end| match end {
             End::Fatal(fatal) => Some(fatal),
@@ -324,6 +302,7 @@ fn edge(
     token: &AdminToken,
     gauge: Gauge,
     failed: Arc<AtomicBool>,
+    metrics: Arc<Metrics>,
 ) -> Edge {
     let seen = store.clone();
     let ready = move || {
@@ -333,6 +312,7 @@ fn edge(
         seen.out_of_room().map_or(Ok(()), Err)
     };
     let asked = gauge.clone();
+    let measured = measures::text(metrics, store.clone(), gauge.clone());
     Edge {
         store,
         flows: Arc::new(move || flows(&asked)),
@@ -344,6 +324,8 @@ fn edge(
             let (threads, busy) = gauge.senders();
             http::Senders { busy, threads }
         }),
+        metrics: Arc::new(measured),
+        metrics_public: config.http.metrics_public,
         ready: Box::new(ready),
         clock: Box::new(now),
     }

@@ -19,7 +19,7 @@ use super::reply::Reply;
 use super::request::Authorised;
 use super::routes::{self, Resource};
 use super::session::Sessions;
-use super::{health, origin, request};
+use super::{health, metrics, origin, request};
 use crate::core::catalogue::Catalogue;
 use crate::core::id::SubscriptionId;
 use crate::core::subscription::Ordering;
@@ -65,6 +65,10 @@ pub struct Edge {
     pub senders: Box<dyn Fn() -> Senders + Send + Sync>,
     /// How the deliveries of each subscription flow, of those of which that is known. May block for a while.
     pub flows: Arc<dyn Fn() -> HashMap<SubscriptionId, Flow> + Send + Sync>,
+    /// What is measured, as Prometheus reads it. May block for a while.
+    pub metrics: Arc<dyn Fn() -> Result<String, String> + Send + Sync>,
+    /// Whether that may be read without a token.
+    pub metrics_public: bool,
     /// Whether the daemon can do its work; if not, a sentence on why.
     pub ready: Box<dyn Fn() -> Result<(), String> + Send + Sync>,
     /// The wall clock.
@@ -125,6 +129,10 @@ impl Front {
         if let Some(open @ (Resource::Health | Resource::Ready)) = &resource {
             open.check_method(request.method())?;
             return health::answer(&self.edge, open);
+        }
+        if resource == Some(Resource::Metrics) && self.edge.metrics_public {
+            Resource::Metrics.check_method(request.method())?;
+            return metrics::show(&self.edge).await;
         }
         let access = self.authenticate(&request)?;
         let resource = resource.ok_or_else(|| {

@@ -10,7 +10,7 @@
 //!   session      who signed in on the page; origin: that a change comes from there; attempts: how often
 //!   routes       the table of paths, methods and roles
 //!   request      Authorised -> Permitted -> a body within its limits
-//! events, subscriptions, probes, event_types, deliveries, log, stats, health, backup   one file per resource
+//! events, subscriptions, probes, event_types, deliveries, log, stats, metrics, health, backup   one file per resource
 //! page         Settings > Webhooks in a browser, on top of the resources
 //! bridge       to the store, which blocks
 //! ```
@@ -40,6 +40,7 @@ mod health;
 mod hygiene;
 mod listener;
 mod log;
+mod metrics;
 mod origin;
 mod page;
 mod probes;

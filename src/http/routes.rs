@@ -6,7 +6,7 @@ use super::access::Role;
 use super::problem::Problem;
 use super::reply::Reply;
 use super::request::Authorised;
-use super::{backlog, backup, deliveries, event_types, events, log, probes, stats, subscriptions};
+use super::{backlog, backup, deliveries, event_types, events, log, metrics, probes, stats, subscriptions};
 use crate::core::id::{AttemptId, DeliveryId, EventId, SubscriptionId};
 
 /// Something that has a path.
@@ -14,6 +14,7 @@ use crate::core::id::{AttemptId, DeliveryId, EventId, SubscriptionId};
 pub(super) enum Resource {
     Health,
     Ready,
+    Metrics,
     Events,
     Event(EventId),
     EventTypes,
@@ -50,6 +51,7 @@ pub(super) fn find(path: &str) -> Option<Resource> {
     Some(match segments.as_slice() {
         ["healthz"] => Resource::Health,
         ["readyz"] => Resource::Ready,
+        ["metrics"] => Resource::Metrics,
         ["v1", rest @ ..] => match rest {
             ["events"] => Resource::Events,
             ["events", id] => Resource::Event(id.parse().ok()?),
@@ -144,6 +146,7 @@ async fn answer_other(resource: Resource, request: Authorised) -> Result<Reply, 
     let method = request.method().clone();
     match (resource, method.as_str()) {
         (R::Health | R::Ready, _) | (R::Events, "POST") => Err(Problem::internal()),
+        (R::Metrics, _) => metrics::permitted(&request.permit(Read)?).await,
         (R::Events, _) => events::list(request.permit(Read)?).await,
         (R::Event(id), _) => events::show(request.permit(Read)?, id).await,
         (R::EventTypes, _) => event_types::list(&request.permit(Read)?),

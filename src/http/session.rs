@@ -141,7 +141,7 @@ mod tests {
     #[test]
     fn there_are_not_more_than_there_may_be() {
         let (sessions, now) = (Sessions::default(), Instant::now());
-        let mut open = |at| with(&format!("{NAME}={}", sessions.open(TokenHash::of("t"), at).unwrap()));
+        let open = |at| with(&format!("{NAME}={}", sessions.open(TokenHash::of("t"), at).unwrap()));
         let first = open(now);
         for _ in 0..MOST {
             open(now + Duration::from_secs(1));

@@ -23,7 +23,7 @@ use super::checkpoint::Checkpointer;
 use super::desk::Desk;
 use super::journal::Writer;
 use super::record::Applied;
-use super::{Accepted, Busy, Change, Finish, Replay, Reply, WriteError};
+use super::{Accepted, Busy, Change, Committed, Finish, Replay, Reply, WriteError};
 use super::{counts, step};
 
 /// How many commands may wait.
@@ -181,6 +181,8 @@ pub(super) struct Listeners {
     pub(super) changes: Box<dyn Fn(Vec<Change>) + Send>,
     /// Hears, once, that the store has failed and why.
     pub(super) failed: Box<dyn Fn(String) + Send>,
+    /// Hears of every group commit that is on the disk. Must not block.
+    pub(super) committed: Box<dyn Fn(Committed) + Send>,
     /// Tells the time.
     pub(super) clock: Box<dyn Fn() -> Timestamp + Send>,
 }
@@ -295,7 +297,7 @@ impl Committer {
 
     /// Carries out one batch: decide, write, sync, tell. Says how many bytes were written.
     fn commit(&mut self, commands: Vec<Command>, finishes: Vec<Finish>) -> Result<u64, String> {
-        let now = (self.listeners.clock)();
+        let (now, begun) = ((self.listeners.clock)(), Instant::now());
         let mut answers: Vec<Answer> = Vec::with_capacity(commands.len());
         let state = self.desk.state.clone();
         let ahead = state.ahead();
@@ -308,6 +310,10 @@ impl Committer {
             if !changes.is_empty() {
                 (self.listeners.changes)(changes);
             }
+        }
+        let tally = std::mem::take(&mut self.desk.tally);
+        if durable && (tally.synced.is_some() || tally.repeated > 0) {
+            (self.listeners.committed)(Committed { took: begun.elapsed(), ..tally });
         }
         for answer in answers {
             answer(durable);
@@ -381,7 +387,8 @@ impl Committer {
         }
         let bytes = self.desk.bytes.len() as u64;
         let written = self.writer.append(&self.desk.bytes, &mut self.desk.notes);
-        written.map_err(|error| format!("the journal could not be written: {error}"))?;
+        let synced = written.map_err(|error| format!("the journal could not be written: {error}"))?;
+        self.desk.tally.synced = Some(synced);
         self.desk.bytes.clear();
         self.desk.notes.clear();
         let (segment, offset) = self.writer.position();

@@ -21,7 +21,7 @@ use super::record::{Accepted as AcceptedRecord, DeliveryRecord, Logged, Subscrip
 use super::state::{State, StateError};
 use super::step::{self, Step, lock};
 use super::tidy::Errands;
-use super::{Accepted, Change, Finish, Health, Settings, WriteError, keys, query};
+use super::{Accepted, Change, Committed, Finish, Health, Settings, WriteError, keys, query};
 
 /// How many producers' ids are looked at in one go, and between two checkpoints at least.
 const SWEPT_AT_ONCE: usize = 512;
@@ -51,6 +51,8 @@ pub(super) struct Desk {
     pub(super) to_sweep: usize,
     /// What else is done little by little.
     pub(super) errands: Errands,
+    /// What is counted of the group commit that is being written.
+    pub(super) tally: Committed,
 }
 
 /// A command's end: its answer, or that the store has failed.
@@ -84,6 +86,7 @@ impl Desk {
                 if let Some(first) = here.map_or_else(|| self.posted_before(key, now), |first| Ok(Some(first)))? {
                     let deliveries = self.deliveries_of(first, &answers);
                     answers.push(Accepted { id: first, deliveries, duplicate: true });
+                    self.tally.repeated += 1;
                     continue;
                 }
             }
@@ -95,6 +98,7 @@ impl Desk {
             owed.extend(deliveries);
         }
         self.to_sweep += SWEPT_FOR_EACH * first_seen.len();
+        self.tally.accepted += steps.len() as u64;
         self.write(steps);
         if !owed.is_empty() {
             self.changes.push(Change::Owed(owed));

@@ -292,6 +292,19 @@ pub struct Counts {
     pub failed: u64,
 }
 
+/// One group commit that is on the disk, for whoever measures.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Committed {
+    /// Events that were accepted.
+    pub accepted: u64,
+    /// Events that had been posted before, and were not stored again.
+    pub repeated: u64,
+    /// How long it took: deciding, writing, syncing.
+    pub took: Duration,
+    /// How long the sync alone took; `None` if there was nothing to write.
+    pub synced: Option<Duration>,
+}
+
 /// What the committer tells the dispatcher, in the order in which it was made durable.
 #[derive(Debug, Clone)]
 pub enum Change {

@@ -26,8 +26,8 @@ use super::state::State;
 use super::step::{self, lock};
 use super::tidy::Errands;
 use super::{
-    Accepted, Busy, Change, Counts, DeliveryFilter, EventFilter, Finish, Health, LogFilter, Page, ReadError, Replay,
-    ReplayFilter, Reply, Room, Settings, WriteError, keys, query, requeue,
+    Accepted, Busy, Change, Committed, Counts, DeliveryFilter, EventFilter, Finish, Health, LogFilter, Page, ReadError,
+    Replay, ReplayFilter, Reply, Room, Settings, WriteError, keys, place, query, requeue,
 };
 
 /// A handle on the store; cheap to clone.
@@ -52,6 +52,7 @@ pub struct Idle {
     store: Store,
     opened: Opened,
     settings: Settings,
+    committed: Box<dyn Fn(Committed) + Send>,
 }
 
 /// The running committer.
@@ -79,7 +80,8 @@ impl Store {
             space: Arc::new(Space::of(dir, settings.min_free_bytes)),
             backing_up: Arc::default(),
         };
-        Ok(Idle { store: Self { shared: Arc::new(shared) }, opened, settings })
+        let store = Self { shared: Arc::new(shared) };
+        Ok(Idle { store, opened, settings, committed: Box::new(|_| ()) })
     }
 
     /// Accepts all events or none. The reply has one [`Accepted`] for each, in order.
@@ -200,6 +202,11 @@ impl Store {
         self.shared.space.look()
     }
 
+    /// How many bytes the store's files have, as far as they can be seen.
+    pub fn file_bytes(&self) -> u64 {
+        place::file_bytes(&self.shared.dir.join("journal")) + place::file_bytes(&self.shared.dir.join("state"))
+    }
+
     /// Why nothing new is accepted for want of room; `None` if it is.
     pub fn out_of_room(&self) -> Option<String> {
         self.shared.space.refusal()
@@ -236,13 +243,19 @@ impl Store {
     /// # Errors
     /// The state cannot be read. So for all that follow: call them off the async threads.
     pub fn oldest_waiting(&self) -> Result<Option<Timestamp>, ReadError> {
-        let numbers: Vec<u32> = lock(&self.shared.ledger).all().map(|account| account.subscription.number).collect();
-        let mut oldest: Option<Timestamp> = None;
-        for number in numbers {
-            let first = self.shared.state.scan(&keys::numbered(keys::OWED, number), None, 1)?;
-            let accepted =
-                first.first().and_then(|(_, value)| step::delivery_of(value)).map(|found| found.id.timestamp());
-            oldest = oldest.into_iter().chain(accepted).min();
+        Ok(self.oldest_of_each()?.into_iter().map(|(_, accepted)| accepted).min())
+    }
+
+    /// Each subscription for which something waits, and when the first of that was accepted.
+    ///
+    /// # Errors
+    /// The state cannot be read.
+    pub fn oldest_of_each(&self) -> Result<Vec<(Arc<Subscription>, Timestamp)>, ReadError> {
+        let mut oldest = Vec::new();
+        for subscription in self.subscriptions() {
+            let first = self.shared.state.scan(&keys::numbered(keys::OWED, subscription.number), None, 1)?;
+            let accepted = first.first().and_then(|(_, value)| step::delivery_of(value));
+            oldest.extend(accepted.map(|found| (subscription, found.id.timestamp())));
         }
         Ok(oldest)
     }
@@ -384,6 +397,13 @@ impl Idle {
         &self.store
     }
 
+    /// Lets `committed` hear of every group commit that is on the disk. It must not block.
+    #[must_use]
+    pub fn measured(mut self, committed: impl Fn(Committed) + Send + 'static) -> Self {
+        self.committed = Box::new(committed);
+        self
+    }
+
     /// For tests: a smaller size at which a journal file is full.
     #[cfg(test)]
     pub(super) fn limit_segment_bytes(&mut self, most: u32) {
@@ -401,7 +421,7 @@ impl Idle {
         changes: impl Fn(Vec<Change>) + Send + 'static,
         failed: impl Fn(String) + Send + 'static,
     ) -> std::io::Result<Running> {
-        let Self { store, mut opened, settings } = self;
+        let Self { store, mut opened, settings, committed } = self;
         let clock = Arc::new(clock);
         opened.writer.set_segment_bytes(settings.retention.file_bytes(opened.journal.bytes()));
         let introduced = Arc::new(AtomicU32::new(0));
@@ -429,6 +449,7 @@ impl Idle {
             untidy: true,
             to_sweep: 0,
             errands: Errands::default(),
+            tally: Committed::default(),
         };
         let committer = Committer {
             inbox: store.shared.inbox.clone(),
@@ -438,6 +459,7 @@ impl Idle {
             listeners: Listeners {
                 changes: Box::new(changes),
                 failed: Box::new(failed),
+                committed,
                 clock: Box::new(move || clock()),
             },
             introduced,

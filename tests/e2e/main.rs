@@ -7,6 +7,8 @@
 #![allow(clippy::unwrap_used, reason = "a test's helpers fail by panicking, as tests do")]
 
 mod access;
+mod addresses;
+mod alerts;
 mod backlog;
 mod backup;
 mod bad_input;
@@ -22,6 +24,7 @@ mod disk_errors;
 mod durability;
 mod log;
 mod main_job;
+mod metrics;
 mod ordering;
 mod page;
 mod pause;

@@ -99,7 +99,8 @@ fn behind_tls_the_cookie_is_for_tls_alone() {
     let daemon = Daemon::start();
     let browser = Browser::open(&daemon);
     let body = format!("token={}", daemon.home().token());
-    let headers = [FORM, ("origin", "https://hooks.example"), ("host", "hooks.example")];
+    let origin = browser.origin.replace("http:", "https:");
+    let headers = [FORM, ("origin", origin.as_str())];
     let reply = browser.client.request("POST", "/sign-in", &headers, body.as_bytes()).expect(303);
     assert!(reply.header("set-cookie").is_some_and(|cookie| cookie.contains("; Secure")), "{reply:?}");
 }
@@ -206,7 +207,7 @@ fn the_views_can_be_read_without_scripts_and_show_what_is_hostile_as_text() {
     let daemon = Daemon::start();
     let hostile = "\"'><script>alert(1)</script>";
     let receiver = Receiver::willing();
-    let url = format!("{}?{}", receiver.url("/"), "x".repeat(10_000));
+    let url = format!("{}?{}", receiver.url("/"), "x".repeat(1_900));
     let settings = json!({"description": hostile, "domain": hostile, "company": "acme & <b>sons</b>",
         "events": ["call.new", "call.missed", "call.claimed", "call.finished"], "headers": {"X-Key": "geheim"}});
     let created = daemon.subscribe(&url, settings);

@@ -69,6 +69,8 @@ fn api(settings: Settings) -> Server {
         default_ordering: Ordering::Call,
         senders: Box::new(|| Senders { busy: 0, threads: 8 }),
         flows: Arc::new(std::collections::HashMap::new),
+        metrics: Arc::new(|| Ok("up 1\n".to_owned())),
+        metrics_public: false,
         ready: Box::new(|| Err("the store is being read".to_owned())),
         clock: Box::new(|| Timestamp::from_millis(1_790_000_000_000)),
     };

@@ -155,6 +155,37 @@ fn addresses_that_are_not_allowed_are_not_called() {
 }
 
 #[test]
+fn names_with_inner_addresses_are_not_called_there() {
+    let canary = Receiver::obliging();
+    let outer = Receiver::obliging_at("127.0.0.2", canary.address.port());
+    let policy = || AddressPolicy::new(vec!["127.0.0.2/32".parse().unwrap()], Vec::new(), false);
+    let transport = |addresses: &'static [&'static str]| {
+        let lookup = move |_: &str| Ok(addresses.iter().map(|text| text.parse().unwrap()).collect());
+        Transport::with_parts(LONG, LONG, Resolver::with_lookup(policy(), Box::new(lookup)), tls())
+    };
+    let url = format!("http://x.example:{}/", canary.address.port());
+    let inward: &[&'static [&'static str]] = &[
+        &["127.0.0.1"],
+        &["::ffff:127.0.0.1", "10.0.0.1"],
+        &["::1", "127.0.0.1", "169.254.169.254"],
+        &["64:ff9b::7f00:1", "2002:7f00:1::", "0.0.0.0", "::"],
+    ];
+    for addresses in inward {
+        let transport = transport(addresses);
+        let report = transport.post(ONE, &to(&url), None);
+        let Outcome::Failed { fault: Fault::AddressDenied, detail } = &report.outcome else { panic!("{report:?}") };
+        assert!(detail.contains(addresses[0]), "the first is named: {detail}");
+        assert_eq!(transport.check_url(&url).as_ref(), Err(detail), "one sentence at registration and delivery");
+    }
+    // Of several, those that are allowed are called.
+    let mixed = transport(&["127.0.0.1", "127.0.0.2", "::1"]);
+    assert_eq!(mixed.check_url(&url), Ok(()));
+    let report = mixed.post(ONE, &to(&url), None);
+    assert_eq!((answer(&report).status, &report.address), (200, &Some(outer.address.to_string())));
+    assert_eq!((canary.connections(), outer.connections()), (0, 1));
+}
+
+#[test]
 fn urls_that_cannot_be_called_are_told() {
     let policy = AddressPolicy::new(Vec::new(), Vec::new(), true);
     let strict = Transport::new(TransportSettings { policy, ..settings() }).unwrap();
