@@ -26,7 +26,7 @@ use crate::config::Config;
 use crate::core::id::SubscriptionId;
 use crate::core::time::Timestamp;
 use crate::dispatch::{self, Dispatcher, Gauge, Standing};
-use crate::http::{self, Edge, Server, TokenHash};
+use crate::http::{self, Edge, FirstToken, Server};
 use crate::metrics::Metrics;
 use crate::sender::{Transport, TransportSettings};
 use crate::service::{self, AdminToken, DataDirLock};
@@ -152,7 +152,8 @@ impl Daemon {
         let eyes = alarms::eyes(store.clone(), transport.clone(), metrics.clone());
         let alerts = Alerts::start(&ear, alarms::target(config), eyes, alarms::seed());
         let alerts = alerts.map_err(|error| Fatal::new(Cause::Failed, format!("no thread for alerts: {error}")))?;
-        let edge = edge(config, store, transport, &token, dispatcher.gauge(), failed, metrics);
+        let first = FirstToken::new(token.hash(), &AdminToken::path(lock.dir()));
+        let edge = edge(config, store, transport, first, dispatcher.gauge(), failed, metrics);
         let server = http::serve(listener, edge, http_settings(config), Box::new(fatal(&ask, Cause::Bug)));
         let server = server.map_err(|error| Fatal::new(Cause::Failed, error))?;
         Ok(Self {
@@ -299,7 +300,7 @@ fn edge(
     config: &Config,
     store: Store,
     transport: Arc<Transport>,
-    token: &AdminToken,
+    admin_token: FirstToken,
     gauge: Gauge,
     failed: Arc<AtomicBool>,
     metrics: Arc<Metrics>,
@@ -318,7 +319,7 @@ fn edge(
         flows: Arc::new(move || flows(&asked)),
         catalogue: Arc::new(config.catalogue.clone()),
         transport,
-        admin_token: TokenHash::of(token.expose()),
+        admin_token,
         default_ordering: config.ordering.default,
         senders: Box::new(move || {
             let (threads, busy) = gauge.senders();

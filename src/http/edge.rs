@@ -10,7 +10,7 @@ use hyper::header::{AUTHORIZATION, HeaderMap};
 use tokio::sync::Semaphore;
 
 use super::Settings;
-use super::access::{self, Access, TokenHash};
+use super::access::{self, Access, FirstToken};
 use super::attempts::Attempts;
 use super::connection::Handler;
 use super::page::{self, Page};
@@ -24,6 +24,7 @@ use crate::core::catalogue::Catalogue;
 use crate::core::id::SubscriptionId;
 use crate::core::subscription::Ordering;
 use crate::core::time::Timestamp;
+use crate::core::token::TokenHash;
 use crate::sender::Transport;
 use crate::store::Store;
 
@@ -57,8 +58,8 @@ pub struct Edge {
     pub catalogue: Arc<Catalogue>,
     /// For the check of a URL at registration, and for probes.
     pub transport: Arc<Transport>,
-    /// The hash of the admin's token.
-    pub admin_token: TokenHash,
+    /// The admin's token of the first start.
+    pub admin_token: FirstToken,
     /// `[ordering] default`, for subscriptions that do not say.
     pub default_ordering: Ordering,
     /// How the sender threads are doing.
@@ -99,7 +100,7 @@ impl Front {
 
     /// The powers of the token with this hash, as they are now.
     pub(super) fn powers(&self, token: &TokenHash) -> Option<Access> {
-        access::powers(token, &self.edge.admin_token)
+        access::access_of(&self.edge, token).ok()
     }
 
     /// The powers of whoever has signed in on the page and sends these headers.
@@ -116,7 +117,7 @@ impl Front {
             origin::check(request.method(), headers)?;
             return Ok(access);
         }
-        access::authenticate(headers, &self.edge.admin_token)
+        access::authenticate(headers, &self.edge)
     }
 
     /// Health is anybody's to ask, and the page sends strangers to its sign-in. For all else the token

@@ -10,7 +10,8 @@
 //!   session      who signed in on the page; origin: that a change comes from there; attempts: how often
 //!   routes       the table of paths, methods and roles
 //!   request      Authorised -> Permitted -> a body within its limits
-//! events, subscriptions, probes, event_types, deliveries, log, stats, metrics, health, backup   one file per resource
+//! events, subscriptions, probes, event_types, deliveries, log, stats, tokens, metrics, health, backup   one file per
+//!              resource
 //! page         Settings > Webhooks in a browser, on top of the resources
 //! bridge       to the store, which blocks
 //! ```
@@ -55,6 +56,7 @@ mod stats;
 mod subscriptions;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod wire;
 
 use std::io;
@@ -62,7 +64,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use access::TokenHash;
+pub use access::FirstToken;
 pub use edge::{Edge, Flow, Senders};
 pub use listener::{Died, Server};
 

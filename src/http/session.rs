@@ -16,7 +16,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hyper::header::{COOKIE, HeaderMap};
 use sha2::{Digest as _, Sha256};
 
-use super::access::TokenHash;
+use crate::core::token::TokenHash;
 
 /// The name of the cookie.
 pub(super) const NAME: &str = "hookswitch_session";
@@ -73,7 +73,7 @@ impl Sessions {
         ids(headers).find_map(|id| {
             let session = all.get_mut(&key(id)).filter(|session| session.lives(now))?;
             session.seen = now;
-            Some(session.token.clone())
+            Some(session.token)
         })
     }
 

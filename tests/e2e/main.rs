@@ -37,6 +37,7 @@ mod retry;
 mod service;
 mod space;
 mod subscriptions;
+mod tokens;
 mod upgrade;
 #[path = "../harness/wait.rs"]
 mod wait;

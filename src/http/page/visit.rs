@@ -6,7 +6,8 @@ use hyper::{StatusCode, Uri};
 use minijinja::{Value, context};
 use url::form_urlencoded;
 
-use crate::http::access::{Access, Role};
+use crate::core::token::Role;
+use crate::http::access::Access;
 use crate::http::edge::{Edge, Front};
 use crate::http::problem::Problem;
 use crate::http::reply::{Body, Reply, with_body};
@@ -122,8 +123,9 @@ impl Visit {
     /// The chosen company as a parameter that follows on `sign`; nothing for a token that is bound to one.
     fn carried(&self, sign: char) -> String {
         let chosen = self.company().filter(|_| !self.access.is_bound());
-        let pair =
-            |company| form_urlencoded::Serializer::new(sign.to_string()).append_pair("company", company).finish();
+        let pair = |company| {
+            form_urlencoded::Serializer::for_suffix(sign.to_string(), 1).append_pair("company", company).finish()
+        };
         chosen.map(pair).unwrap_or_default()
     }
 

@@ -14,7 +14,7 @@ use url::form_urlencoded;
 
 use super::visit::html;
 use super::{find, seen_other};
-use crate::http::access::{Role, TokenHash};
+use crate::core::token::{Role, TokenHash};
 use crate::http::connection::Peer;
 use crate::http::edge::Front;
 use crate::http::problem::Problem;
