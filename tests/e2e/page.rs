@@ -219,7 +219,7 @@ fn the_views_can_be_read_without_scripts_and_show_what_is_hostile_as_text() {
         assert!(text.contains("&lt;script&gt;alert(1)"), "{text}");
         assert!(!text.contains("geheim") && !text.contains(&created.secret), "a secret is shown: {text}");
     }
-    assert!(list.contains("New call") && list.contains("and 1 more"), "{list}");
+    assert!(list.contains("Finished call") && list.contains("and 1 more"), "{list}");
     assert!(form.contains("X-Key") && form.contains("Dana Whitfield"), "{form}");
     let other = browser.get("/webhooks?company=other").expect(200).text();
     assert!(!other.contains(&created.id) && other.contains("/webhooks/new?company=other"), "{other}");

@@ -2,6 +2,8 @@
 //!
 //! The page says 'webhook' where the rest of the house says subscription.
 
+use std::collections::BTreeMap;
+
 use minijinja::{Value, context};
 use serde::Serialize;
 
@@ -34,7 +36,7 @@ pub(super) async fn list(visit: &Visit) -> Result<Reply, Problem> {
     );
     let found = visit.ask("/v1/subscriptions", asked).await?;
     let stats = visit.ask("/v1/stats", []).await?;
-    let titles: Value = titles(&visit.edge().catalogue).into_iter().collect();
+    let titles = titles(&visit.edge().catalogue);
     visit.page("webhooks.html", SECTION, context! { found, stats, titles })
 }
 
@@ -84,7 +86,8 @@ const fn title_of(source: Source) -> &'static str {
     }
 }
 
-fn titles(catalogue: &Catalogue) -> Vec<(String, String)> {
+/// What each event type is called, by name.
+fn titles(catalogue: &Catalogue) -> BTreeMap<String, String> {
     catalogue.entries().iter().map(|entry| (entry.name.to_string(), entry.title.clone())).collect()
 }
 
