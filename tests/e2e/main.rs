@@ -12,6 +12,8 @@ mod alerts;
 mod backlog;
 mod backup;
 mod bad_input;
+#[path = "../harness/certificates.rs"]
+mod certificates;
 mod cli;
 #[path = "../harness/client.rs"]
 mod client;
@@ -37,6 +39,7 @@ mod retry;
 mod service;
 mod space;
 mod subscriptions;
+mod tls;
 mod tokens;
 mod upgrade;
 #[path = "../harness/wait.rs"]
