@@ -4,7 +4,7 @@
 
 use std::convert::Infallible;
 use std::future::poll_fn;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -34,6 +34,23 @@ pub(super) trait Handler: Send + Sync + 'static {
     fn handle(self: Arc<Self>, request: Request<Incoming>) -> impl Future<Output = Reply> + Send;
 }
 
+/// Whom a connection comes from, as an extension of each of its requests.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Peer(pub(super) IpAddr);
+
+/// A handler that is told whom its requests come from.
+pub(super) struct Told<H> {
+    pub(super) handler: Arc<H>,
+    pub(super) peer: Peer,
+}
+
+impl<H: Handler> Handler for Told<H> {
+    async fn handle(self: Arc<Self>, mut request: Request<Incoming>) -> Reply {
+        request.extensions_mut().insert(self.peer);
+        Arc::clone(&self.handler).handle(request).await
+    }
+}
+
 /// The largest head of a request, in bytes: its line and its headers. Of these there may be 100.
 const MAX_HEAD: usize = 16 * 1024;
 /// The largest buffer that hyper reads into; a larger head is refused before it is complete.
@@ -51,9 +68,8 @@ pub(super) async fn serve<H: Handler>(
     keep_alive: bool,
     mut stop: watch::Receiver<Option<Instant>>,
 ) {
-    let peer = Peer(stream.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.ip()));
     let wire = Wire::new(stream, settings.write_timeout);
-    let desk = Desk { handler, ambiguous: wire.ambiguous(), peer };
+    let desk = Desk { handler, ambiguous: wire.ambiguous() };
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(settings.header_timeout)
@@ -100,20 +116,14 @@ async fn close(mut wire: Wire<impl AsyncRead + AsyncWrite + Unpin>, stopping: bo
 struct Desk<H> {
     handler: Arc<H>,
     ambiguous: Arc<AtomicBool>,
-    peer: Peer,
 }
-
-/// Whom the connection comes from, as an extension of each of its requests.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Peer(pub(super) IpAddr);
 
 impl<H: Handler> Service<Request<Incoming>> for Desk<H> {
     type Response = Reply;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Reply, Infallible>> + Send>>;
 
-    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
-        request.extensions_mut().insert(self.peer);
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
         let handler = Arc::clone(&self.handler);
         let ambiguous = self.ambiguous.load(Ordering::Relaxed);
         Box::pin(async move {
