@@ -278,7 +278,7 @@ mod tests {
         let mut reader = csv::Reader::from_reader(text.as_slice());
         let head = reader.headers().unwrap().clone();
         assert_eq!(head.iter().take(3).collect::<Vec<_>>(), ["day", "Calls", "call.new"]);
-        assert_eq!(head.iter().last(), Some("Outcome: =done"));
+        assert_eq!(head.iter().next_back(), Some("Outcome: =done"));
         let rows: Vec<_> = reader.records().map(Result::unwrap).collect();
         let firsts: Vec<_> = rows.iter().map(|row| (row[0].to_owned(), row[1].to_owned())).collect();
         assert_eq!(firsts, [("2026-11-25", "2"), ("total", "2")].map(|(a, b)| (a.to_owned(), b.to_owned())));

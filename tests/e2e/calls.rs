@@ -7,7 +7,7 @@ use crate::platform::{event, with};
 use crate::receiver::{Answer, Receiver};
 
 /// An event of a call of 2026-11-20 that happened so many seconds after nine o'clock.
-fn at(event_type: &str, call: &str, seconds: u64, more: Value) -> Value {
+fn at(event_type: &str, call: &str, seconds: u64, more: &Value) -> Value {
     let time = format!("2026-11-20T09:{:02}:{:02}Z", seconds / 60, seconds % 60);
     let mut posted = with(event(event_type, call), "occurred_at", time.as_str());
     if let (Some(data), Some(more)) = (posted["data"].as_object_mut(), more.as_object()) {
@@ -18,16 +18,16 @@ fn at(event_type: &str, call: &str, seconds: u64, more: Value) -> Value {
 
 fn post_calls(daemon: &Daemon) {
     for (call, wait) in [("r-1", 10), ("r-2", 20), ("r-3", 60)] {
-        daemon.accept(&at("call.new", call, 0, json!({})));
-        daemon.accept(&at("call.claimed", call, wait, json!({"agent_id": 77})));
-        daemon.accept(&at("call.connected", call, wait + 5, json!({"agent_id": 77})));
+        daemon.accept(&at("call.new", call, 0, &json!({})));
+        daemon.accept(&at("call.claimed", call, wait, &json!({"agent_id": 77})));
+        daemon.accept(&at("call.connected", call, wait + 5, &json!({"agent_id": 77})));
         let ended = json!({"agent_id": 77, "duration": wait * 3, "callstatus": "finished"});
-        daemon.accept(&at("call.finished", call, wait + 65, ended));
+        daemon.accept(&at("call.finished", call, wait + 65, &ended));
     }
-    daemon.accept(&at("call.new", "r-4", 0, json!({})));
-    daemon.accept(&at("call.missed", "r-4", 45, json!({"callstatus": "missed"})));
+    daemon.accept(&at("call.new", "r-4", 0, &json!({})));
+    daemon.accept(&at("call.missed", "r-4", 45, &json!({"callstatus": "missed"})));
     // What comes again does not count twice.
-    daemon.accept(&at("call.missed", "r-4", 90, json!({"callstatus": "missed again"})));
+    daemon.accept(&at("call.missed", "r-4", 90, &json!({"callstatus": "missed again"})));
 }
 
 fn check_report(daemon: &Daemon) {
@@ -85,10 +85,10 @@ fn a_call_is_found_by_its_phone_and_shown_on_one_time_line() {
     });
     let first = daemon.subscribe(&receiver.url("/a"), json!({}));
     daemon.subscribe(&receiver.url("/b"), json!({"events": ["call.missed"]}));
-    daemon.accept(&at("call.new", "t-1", 0, json!({"lead_phone": "+12025550111", "lead_name": "Dana"})));
-    daemon.accept(&at("call.missed", "t-1", 45, json!({"lead_phone": "+12025550111", "lead_name": "Dana"})));
-    daemon.accept(&at("call.new", "t-2", 0, json!({"lead_phone": "+12025550122"})));
-    let other = with(at("call.new", "t-1", 0, json!({"lead_phone": "+12025550111"})), "company", "globex");
+    daemon.accept(&at("call.new", "t-1", 0, &json!({"lead_phone": "+12025550111", "lead_name": "Dana"})));
+    daemon.accept(&at("call.missed", "t-1", 45, &json!({"lead_phone": "+12025550111", "lead_name": "Dana"})));
+    daemon.accept(&at("call.new", "t-2", 0, &json!({"lead_phone": "+12025550122"})));
+    let other = with(at("call.new", "t-1", 0, &json!({"lead_phone": "+12025550111"})), "company", "globex");
     daemon.accept(&other);
     daemon.wait_for_list("/v1/log?call=t-1", 4);
 
