@@ -46,6 +46,8 @@ const ALL: &[Asset] = assets![
     JS "layout" "dialog.js",
     JS "layout" "time.js",
     JS "layout" "copy.js",
+    JS "layout" "filters.js",
+    CSS "layout" "filters.css",
     CSS "sign_in" "sign_in.css",
     CSS "webhooks" "list.css",
     CSS "webhooks" "form.css",
@@ -55,6 +57,11 @@ const ALL: &[Asset] = assets![
     JS "webhooks" "preview.js",
     JS "webhooks" "secret.js",
     JS "webhooks" "state.js",
+    CSS "logs" "logs.css",
+    JS "logs" "list.js",
+    JS "logs" "entry.js",
+    JS "logs" "again.js",
+    JS "logs" "dead.js",
 ];
 
 /// Where `folder/name` stands in the table.

@@ -9,7 +9,9 @@
 //! sign_in/     form and session cookie; signing out
 //! layout/      what every view has: frame, colours, and the scripts' common modules
 //! problem/     what is shown when something cannot be shown
+//! filters      what a view's form has chosen
 //! webhooks/    list, form, preview
+//! logs/        attempts as they come in, one with request and response, dead letters
 //! ```
 //!
 //! A view is a folder: `mod.rs` asks the API for what it shows, `*.html` shows it, `*.css` and `*.js` belong
@@ -26,6 +28,8 @@
 
 mod assets;
 mod coding;
+mod filters;
+mod logs;
 mod render;
 mod sign_in;
 mod visit;
@@ -44,7 +48,7 @@ use super::edge::Front;
 use super::problem::Problem;
 use super::reply::{Reply, no_content};
 use super::routes;
-use crate::core::id::SubscriptionId;
+use crate::core::id::{AttemptId, SubscriptionId};
 
 /// What the page is made of, read once.
 pub(super) struct Page {
@@ -72,6 +76,12 @@ pub(super) enum View {
     Webhook(SubscriptionId),
     /// What a webhook with the form's settings would be sent, as JSON, for the form's script.
     Preview,
+    Logs,
+    LogEntry(AttemptId),
+    /// Whether the log has grown, for the list's script.
+    NewestEntry,
+    LogExport,
+    DeadLetters,
 }
 
 /// What stands at `path`, if it is the page's.
@@ -90,6 +100,11 @@ pub(super) fn find(path: &str) -> Option<View> {
         ["webhooks", "new"] => View::NewWebhook,
         ["webhooks", "preview"] => View::Preview,
         ["webhooks", id] => View::Webhook(id.parse().ok()?),
+        ["logs"] => View::Logs,
+        ["logs", "newest"] => View::NewestEntry,
+        ["logs", "export"] => View::LogExport,
+        ["logs", "dead-letters"] => View::DeadLetters,
+        ["logs", id] => View::LogEntry(id.parse().ok()?),
         _ => return None,
     })
 }
@@ -110,9 +125,14 @@ impl View {
         if known { Ok(()) } else { Err(Problem::method_not_allowed(method.as_str(), allow)) }
     }
 
+    /// Whether it is asked for by a script, which takes problems as the API answers them.
+    const fn is_for_scripts(self) -> bool {
+        matches!(self, Self::Preview | Self::NewestEntry)
+    }
+
     /// Whether somebody who signs in may be led there.
     const fn is_a_place(self) -> bool {
-        !matches!(self, Self::SignIn | Self::SignOut | Self::Asset(_) | Self::Preview)
+        !matches!(self, Self::SignIn | Self::SignOut | Self::Asset(_) | Self::LogExport) && !self.is_for_scripts()
     }
 }
 
@@ -135,8 +155,7 @@ pub(super) async fn answer(front: Arc<Front>, view: View, request: Request<Incom
                 let visit = Visit::new(front, access, request.uri());
                 let reply = shown(view, &visit).await;
                 match reply {
-                    // For a script, as the API answers.
-                    Err(problem) if view == View::Preview => return Err(problem),
+                    Err(problem) if view.is_for_scripts() => return Err(problem),
                     reply => reply.or_else(|problem| visit.problem(&problem))?,
                 }
             }
@@ -155,6 +174,11 @@ async fn shown(view: View, visit: &Visit) -> Result<Reply, Problem> {
         View::NewWebhook => webhooks::new(visit).await,
         View::Webhook(id) => webhooks::edit(visit, id).await,
         View::Preview => webhooks::preview(visit),
+        View::Logs => logs::list(visit).await,
+        View::LogEntry(id) => logs::entry(visit, id).await,
+        View::NewestEntry => logs::newest(visit).await,
+        View::LogExport => logs::export(visit).await,
+        View::DeadLetters => logs::dead_letters(visit).await,
         View::Home | View::SignIn | View::SignOut | View::Asset(_) => Err(Problem::internal()),
     }
 }

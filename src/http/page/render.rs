@@ -18,6 +18,11 @@ pub(super) const SOURCES: &[(&str, &str)] = &[
     ("webhook.html", include_str!("webhooks/form.html")),
     ("webhook_events.html", include_str!("webhooks/events.html")),
     ("webhook_stored.html", include_str!("webhooks/stored.html")),
+    ("logs.html", include_str!("logs/list.html")),
+    ("log_parts.html", include_str!("logs/parts.html")),
+    ("log_entry.html", include_str!("logs/entry.html")),
+    ("log_entry_body.html", include_str!("logs/entry_body.html")),
+    ("dead_letters.html", include_str!("logs/dead.html")),
 ];
 
 /// The templates, compiled.
@@ -34,6 +39,7 @@ impl Templates {
         all.add_filter("short", short);
         all.add_filter("count", count);
         all.add_filter("bytes", size);
+        all.add_filter("millis", millis);
         for (name, text) in SOURCES {
             all.add_template(name, text).unwrap_or_else(|error| panic!("the template {name}: {error:#}"));
         }
@@ -102,6 +108,15 @@ fn size(bytes: u64) -> String {
         unit += 1;
     }
     if unit == 0 { format!("{bytes} bytes") } else { format!("{shown:.1} {}", UNITS[unit]) }
+}
+
+/// A length of time in milliseconds, for people.
+fn millis(length: u64) -> String {
+    match length {
+        0..1_000 => format!("{length} ms"),
+        1_000..60_000 => format!("{:.1} s", length as f64 / 1_000.0),
+        _ => format!("{} min {} s", length / 60_000, length % 60_000 / 1_000),
+    }
 }
 
 /// JSON text over several lines, with every token as it stands: digits, order and escapes included. Text that
