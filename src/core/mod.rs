@@ -6,6 +6,7 @@
 pub mod address;
 pub mod attempt;
 pub mod backoff;
+pub mod call;
 pub mod catalogue;
 pub mod client_certificate;
 pub mod delivery;
@@ -17,6 +18,7 @@ pub mod json;
 pub mod own_headers;
 pub mod payload;
 pub mod proxy;
+pub mod report;
 pub mod request;
 mod samples;
 pub mod signature;

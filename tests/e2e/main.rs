@@ -12,6 +12,7 @@ mod alerts;
 mod backlog;
 mod backup;
 mod bad_input;
+mod calls;
 #[path = "../harness/certificates.rs"]
 mod certificates;
 mod cli;
@@ -28,6 +29,7 @@ mod log;
 mod main_job;
 mod metrics;
 mod ordering;
+mod page;
 mod pause;
 #[path = "../harness/platform.rs"]
 mod platform;
