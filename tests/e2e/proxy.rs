@@ -14,11 +14,14 @@ use crate::secure_receivers::{Secure, trusting};
 use crate::wait::Watched;
 use crate::wire;
 
-/// A proxy that connects every target to the same host under another port map: it resolves any name to 127.0.0.1.
+/// A target, and the authorization that came with it.
+type Asked = (String, Option<String>);
+
+/// A proxy for which every name is 127.0.0.1.
 struct Proxy {
     address: SocketAddr,
     /// The targets that were asked for, with the authorization.
-    asked: Arc<Watched<Vec<(String, Option<String>)>>>,
+    asked: Arc<Watched<Vec<Asked>>>,
 }
 
 impl Proxy {
@@ -37,12 +40,12 @@ impl Proxy {
         Self { address, asked }
     }
 
-    fn asked(&self) -> Vec<(String, Option<String>)> {
+    fn asked(&self) -> Vec<Asked> {
         self.asked.look(Clone::clone)
     }
 }
 
-fn serve(mut socket: TcpStream, refusal: Option<&str>, asked: &Watched<Vec<(String, Option<String>)>>) {
+fn serve(mut socket: TcpStream, refusal: Option<&str>, asked: &Watched<Vec<Asked>>) {
     let mut reader = BufReader::new(socket.try_clone().unwrap());
     let Ok(Some(request)) = wire::read_request(&mut reader) else { return };
     let target = request.start.strip_prefix("CONNECT ").and_then(|rest| rest.strip_suffix(" HTTP/1.1")).unwrap();
