@@ -109,9 +109,9 @@ impl Recent {
             let track = self.of.entry(seen.subscription).or_default();
             let hour = track.hours.entry(seen.at.millis() / HOUR).or_default();
             if seen.last.delivered {
-                hour.0 += 1
+                hour.0 += 1;
             } else {
-                hour.1 += 1
+                hour.1 += 1;
             }
             track.last = Some(seen.last.clone());
         }
