@@ -181,6 +181,7 @@ pub(super) fn preview(visit: &Visit) -> Result<Reply, Problem> {
         format,
         layout,
         own_headers: &[],
+        client_certificate: None,
         secrets: vec![&secret],
         entry: entry.ok_or_else(Problem::internal)?,
         event,
