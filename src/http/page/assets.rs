@@ -48,6 +48,7 @@ const ALL: &[Asset] = assets![
     JS "layout" "copy.js",
     JS "layout" "filters.js",
     CSS "layout" "filters.css",
+    JS "layout" "faults.js",
     CSS "sign_in" "sign_in.css",
     CSS "webhooks" "list.css",
     CSS "webhooks" "form.css",
@@ -62,6 +63,10 @@ const ALL: &[Asset] = assets![
     JS "logs" "entry.js",
     JS "logs" "again.js",
     JS "logs" "dead.js",
+    CSS "keys" "keys.css",
+    JS "keys" "keys.js",
+    CSS "status" "status.css",
+    JS "status" "status.js",
 ];
 
 /// Where `folder/name` stands in the table.

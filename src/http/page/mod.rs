@@ -10,8 +10,10 @@
 //! layout/      what every view has: frame, colours, and the scripts' common modules
 //! problem/     what is shown when something cannot be shown
 //! filters      what a view's form has chosen
-//! webhooks/    list, form, preview
+//! webhooks/    list, form, preview, receivers to start from, how the last day went
 //! logs/        attempts as they come in, one with request and response, dead letters
+//! keys/        tokens
+//! status/      queue, disk, senders
 //! ```
 //!
 //! A view is a folder: `mod.rs` asks the API for what it shows, `*.html` shows it, `*.css` and `*.js` belong
@@ -29,13 +31,15 @@
 mod assets;
 mod coding;
 mod filters;
+mod keys;
 mod logs;
 mod render;
 mod sign_in;
+mod status;
 mod visit;
 mod webhooks;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use hyper::body::Incoming;
 use hyper::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, HeaderValue, LOCATION, REFERRER_POLICY};
@@ -44,6 +48,7 @@ use hyper::{Method, Request, StatusCode};
 use self::assets::Assets;
 use self::render::Templates;
 use self::visit::Visit;
+use self::webhooks::Recent;
 use super::edge::Front;
 use super::problem::Problem;
 use super::reply::{Reply, no_content};
@@ -54,11 +59,12 @@ use crate::core::id::{AttemptId, SubscriptionId};
 pub(super) struct Page {
     templates: Templates,
     assets: Assets,
+    recent: Mutex<Recent>,
 }
 
 impl Page {
     pub(super) fn new() -> Self {
-        Self { templates: Templates::new(), assets: Assets::new() }
+        Self { templates: Templates::new(), assets: Assets::new(), recent: Mutex::default() }
     }
 }
 
@@ -82,6 +88,8 @@ pub(super) enum View {
     NewestEntry,
     LogExport,
     DeadLetters,
+    Keys,
+    Status,
 }
 
 /// What stands at `path`, if it is the page's.
@@ -96,6 +104,8 @@ pub(super) fn find(path: &str) -> Option<View> {
         ["sign-out"] => View::SignOut,
         ["favicon.ico"] => View::Asset(assets::find("layout", "icon.svg")?),
         ["assets", _version, folder, name] => View::Asset(assets::find(folder, name)?),
+        ["keys"] => View::Keys,
+        ["status"] => View::Status,
         ["webhooks"] => View::Webhooks,
         ["webhooks", "new"] => View::NewWebhook,
         ["webhooks", "preview"] => View::Preview,
@@ -179,6 +189,8 @@ async fn shown(view: View, visit: &Visit) -> Result<Reply, Problem> {
         View::NewestEntry => logs::newest(visit).await,
         View::LogExport => logs::export(visit).await,
         View::DeadLetters => logs::dead_letters(visit).await,
+        View::Keys => keys::show(visit).await,
+        View::Status => status::show(visit).await,
         View::Home | View::SignIn | View::SignOut | View::Asset(_) => Err(Problem::internal()),
     }
 }
