@@ -36,13 +36,6 @@ impl Filters {
         self.parameters().find(|(given, _)| *given == name).map(|(_, value)| value)
     }
 
-    /// Sets one that was not given.
-    pub(super) fn or(&mut self, name: &'static str, value: impl FnOnce() -> String) {
-        if self.get(name).is_none() {
-            self.given.push((name, value()));
-        }
-    }
-
     /// How many were given.
     pub(super) fn len(&self) -> usize {
         self.given.len()
