@@ -10,6 +10,7 @@ use tokio::sync::Semaphore;
 use super::Settings;
 use super::access::{self, FirstToken};
 use super::connection::Handler;
+use super::openapi::Description;
 use super::problem::Problem;
 use super::reply::Reply;
 use super::request::Authorised;
@@ -76,12 +77,15 @@ pub(super) struct Front {
     pub(super) limits: request::Limits,
     /// Room for what waits for other machines: probes, and checks of URLs.
     pub(super) outward: Arc<Semaphore>,
+    /// What the API is.
+    description: Description,
 }
 
 impl Front {
     pub(super) fn new(edge: Edge, settings: &Settings) -> Self {
         let limits = request::Limits { max_body_bytes: settings.max_body_bytes, body_timeout: settings.body_timeout };
-        Self { edge, limits, outward: Arc::new(Semaphore::new(super::OUTWARD)) }
+        let (outward, description) = (Arc::new(Semaphore::new(super::OUTWARD)), Description::of(&edge.catalogue));
+        Self { edge, limits, outward, description }
     }
 
     /// Health is anybody's to ask. For all else the token comes first, so that nobody without
@@ -91,6 +95,10 @@ impl Front {
         if let Some(open @ (Resource::Health | Resource::Ready)) = &resource {
             open.check_method(request.method())?;
             return health::answer(&self.edge, open);
+        }
+        if resource == Some(Resource::OpenApi) {
+            Resource::OpenApi.check_method(request.method())?;
+            return self.description.show();
         }
         if resource == Some(Resource::Metrics) && self.edge.metrics_public {
             Resource::Metrics.check_method(request.method())?;

@@ -11,6 +11,7 @@
 //!   request      Authorised -> Permitted -> a body within its limits
 //! events, subscriptions, probes, event_types, deliveries, log, stats, tokens, metrics, health, backup   one file per
 //!              resource
+//! openapi      the description of all of them
 //! bridge       to the store, which blocks
 //! ```
 //!
@@ -38,6 +39,7 @@ mod hygiene;
 mod listener;
 mod log;
 mod metrics;
+mod openapi;
 mod probes;
 mod problem;
 mod query;
