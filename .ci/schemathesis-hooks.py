@@ -38,12 +38,11 @@ def lines(ctx, value):
     return "".join(json.dumps(item) + "\n" for item in items).encode()
 
 
-def put_in_order(where, first, second):
-    """Makes two members of one kind stand in their order."""
+def put_in_order(where, first, second, read):
+    """Makes two members stand in their order."""
     if isinstance(where, dict) and where.get(first) is not None and where.get(second) is not None:
-        low, high = sorted([where[first], where[second]], key=lambda value: (len(str(value)), value))
-        where[first], where[second] = low, high
-        if low == high:
+        where[first], where[second] = sorted([where[first], where[second]], key=read)
+        if read(where[first]) == read(where[second]):
             del where[second]
 
 
@@ -58,8 +57,8 @@ def before_call(context, case, kwargs):
             del case.query["cursor"]
     if case.meta is None or case.meta.generation.mode != GenerationMode.POSITIVE:
         return
-    put_in_order(case.query, "from", "to")
-    put_in_order(case.body, "since", "until")
+    put_in_order(case.query, "from", "to", int)
+    put_in_order(case.body, "since", "until", datetime.fromisoformat)
     batch = case.media_type == "application/x-ndjson"
     if batch or (isinstance(case.body, dict) and case.body.get("id") is not None):
         case.headers.pop("Idempotency-Key", None)

@@ -33,6 +33,7 @@ mod probe;
 #[path = "../harness/receiver.rs"]
 mod receiver;
 mod retry;
+mod roles;
 mod service;
 mod space;
 mod subscriptions;
