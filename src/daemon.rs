@@ -26,7 +26,7 @@ use crate::config::Config;
 use crate::core::id::SubscriptionId;
 use crate::core::time::Timestamp;
 use crate::dispatch::{self, Dispatcher, Gauge, Standing};
-use crate::http::{self, Edge, FirstToken, Server};
+use crate::http::{self, Edge, FirstToken, Server, Tls};
 use crate::metrics::Metrics;
 use crate::sender::{Transport, TransportSettings};
 use crate::service::{self, AdminToken, DataDirLock};
@@ -62,6 +62,7 @@ pub struct Daemon {
     attempt_limit: Duration,
     end: Receiver<End>,
     ask: Sender<End>,
+    tls: Option<Arc<Tls>>,
     server: Server,
     dispatcher: Dispatcher,
     committer: Running,
@@ -100,21 +101,12 @@ impl Daemon {
     /// Something could not be started. What was started before it is stopped.
     pub fn start(config: &Config) -> Result<Self, Fatal> {
         let transport = Arc::new(transport(config)?);
+        let tls = certificate(config)?;
         let mut lock = DataDirLock::take(&config.data_dir).map_err(|error| Fatal::new(Cause::Store, error))?;
         let listener =
             TcpListener::bind(config.http.listen).map_err(|error| cannot_listen(config.http.listen, &error))?;
-        let settings = StoreSettings {
-            cache_bytes: config.store.cache_bytes,
-            give_up_after: config.retry.give_up_after(),
-            idempotency_window: config.retention.idempotency_window,
-            retention: Retention {
-                log_age: config.retention.log_age,
-                log_bytes: config.retention.log_bytes,
-                event_age: config.retention.event_age,
-            },
-            min_free_bytes: config.store.min_free_bytes,
-        };
-        let idle = Store::open(lock.dir(), settings, now()).map_err(|error| Fatal::new(Cause::Store, error))?;
+        let idle =
+            Store::open(lock.dir(), store_settings(config), now()).map_err(|error| Fatal::new(Cause::Store, error))?;
         lock.in_use();
         let token = AdminToken::load_or_create(lock.dir()).map_err(|error| Fatal::new(Cause::Store, error))?;
         let metrics = Metrics::new(env!("CARGO_PKG_VERSION"), now()).map(Arc::new);
@@ -154,7 +146,7 @@ impl Daemon {
         let alerts = alerts.map_err(|error| Fatal::new(Cause::Failed, format!("no thread for alerts: {error}")))?;
         let first = FirstToken::new(token.hash(), &AdminToken::path(lock.dir()));
         let edge = edge(config, store, transport, first, dispatcher.gauge(), failed, metrics);
-        let server = http::serve(listener, edge, http_settings(config), Box::new(fatal(&ask, Cause::Bug)));
+        let server = http::serve(listener, edge, http_settings(config, tls.clone()), Box::new(fatal(&ask, Cause::Bug)));
         let server = server.map_err(|error| Fatal::new(Cause::Failed, error))?;
         Ok(Self {
             address: server.address(),
@@ -163,6 +155,7 @@ impl Daemon {
             attempt_limit: config.senders.timeout,
             end,
             ask,
+            tls,
             server,
             dispatcher,
             committer,
@@ -176,6 +169,19 @@ impl Daemon {
         self.address
     }
 
+    /// Reads the files of `http.tls_cert` and `http.tls_key` again; new connections get what is in them.
+    /// Without TLS there is nothing to do.
+    ///
+    /// # Errors
+    /// A sentence on the file that cannot be used; the certificate in use stays.
+    pub fn reload_certificate(&self) -> Result<(), String> {
+        self.tls.as_ref().map_or(Ok(()), |tls| tls.reload())
+    }
+
+    fn url(&self) -> String {
+        format!("{}://{}", if self.tls.is_some() { "https" } else { "http" }, self.address)
+    }
+
     /// Where the admin token is kept.
     pub fn admin_token_path(&self) -> &Path {
         &self.token_path
@@ -185,7 +191,7 @@ impl Daemon {
     fn announce(&self) {
         let mut out = std::io::stdout().lock();
         // Somebody who closed standard output does not want to hear it.
-        let _ = writeln!(out, "listening on http://{}", self.address);
+        let _ = writeln!(out, "listening on {}", self.url());
         if self.token.is_new() {
             let _ = writeln!(
                 out,
@@ -195,7 +201,7 @@ impl Daemon {
             );
         }
         let _ = out.flush();
-        service::notify_ready(&format!("listening on http://{}", self.address));
+        service::notify_ready(&format!("listening on {}", self.url()));
     }
 
     /// Stops everything, in order.
@@ -274,7 +280,27 @@ fn transport(config: &Config) -> Result<Transport, Fatal> {
 /// # Errors
 /// One cannot be used; the message names it and its key.
 pub fn check(config: &Config) -> Result<(), Fatal> {
-    transport(config).map(drop)
+    transport(config)?;
+    certificate(config).map(drop)
+}
+
+fn certificate(config: &Config) -> Result<Option<Arc<Tls>>, Fatal> {
+    let loaded = config.http.tls.as_ref().map(Tls::load).transpose();
+    loaded.map(|tls| tls.map(Arc::new)).map_err(|error| Fatal::new(Cause::Configuration, error))
+}
+
+fn store_settings(config: &Config) -> StoreSettings {
+    StoreSettings {
+        cache_bytes: config.store.cache_bytes,
+        give_up_after: config.retry.give_up_after(),
+        idempotency_window: config.retention.idempotency_window,
+        retention: Retention {
+            log_age: config.retention.log_age,
+            log_bytes: config.retention.log_bytes,
+            event_age: config.retention.event_age,
+        },
+        min_free_bytes: config.store.min_free_bytes,
+    }
 }
 
 fn dispatch_settings(config: &Config) -> dispatch::Settings {
@@ -286,13 +312,14 @@ fn dispatch_settings(config: &Config) -> dispatch::Settings {
     }
 }
 
-fn http_settings(config: &Config) -> http::Settings {
+fn http_settings(config: &Config, tls: Option<Arc<Tls>>) -> http::Settings {
     http::Settings {
         max_body_bytes: config.http.max_body_bytes,
         max_connections: config.http.max_connections,
         header_timeout: config.http.header_timeout,
         body_timeout: config.http.body_timeout,
         write_timeout: WRITE_TIMEOUT,
+        tls,
     }
 }
 

@@ -1,9 +1,10 @@
 //! One connection: hyper around a handler, with every wait bounded and every panic contained.
 //!
-//! Knows neither routes nor the store: it is given a [`Handler`].
+//! Knows neither routes nor the store: it is given a [`Handler`], and a stream, plain or TLS.
 
 use std::convert::Infallible;
 use std::future::poll_fn;
+use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -17,8 +18,7 @@ use hyper::header::{CONNECTION, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
@@ -34,6 +34,23 @@ pub(super) trait Handler: Send + Sync + 'static {
     fn handle(self: Arc<Self>, request: Request<Incoming>) -> impl Future<Output = Reply> + Send;
 }
 
+/// Whom a connection comes from, as an extension of each of its requests.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Peer(pub(super) IpAddr);
+
+/// A handler that is told whom its requests come from.
+pub(super) struct Told<H> {
+    pub(super) handler: Arc<H>,
+    pub(super) peer: Peer,
+}
+
+impl<H: Handler> Handler for Told<H> {
+    async fn handle(self: Arc<Self>, mut request: Request<Incoming>) -> Reply {
+        request.extensions_mut().insert(self.peer);
+        Arc::clone(&self.handler).handle(request).await
+    }
+}
+
 /// The largest head of a request, in bytes: its line and its headers. Of these there may be 100.
 const MAX_HEAD: usize = 16 * 1024;
 /// The largest buffer that hyper reads into; a larger head is refused before it is complete.
@@ -45,7 +62,7 @@ const LINGER_BYTES: usize = 16 * 1024 * 1024;
 
 /// Serves `stream` until it ends, or, once `stop` changes, until its present request is answered.
 pub(super) async fn serve<H: Handler>(
-    stream: TcpStream,
+    stream: impl AsyncRead + AsyncWrite + Unpin,
     handler: Arc<H>,
     settings: &Settings,
     keep_alive: bool,
@@ -77,7 +94,7 @@ pub(super) async fn serve<H: Handler>(
 }
 
 /// Says that no more will be sent, and hears the client out for a moment.
-async fn close(mut wire: Wire<TcpStream>, stopping: bool) {
+async fn close(mut wire: Wire<impl AsyncRead + AsyncWrite + Unpin>, stopping: bool) {
     if wire.shutdown().await.is_err() || stopping {
         return;
     }

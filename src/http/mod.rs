@@ -5,25 +5,29 @@
 //! connection   hyper around one socket: timeouts, panics, the last word
 //!   wire         bytes: stalled writers, requests with two lengths
 //!   hygiene      heads: methods, hosts, codings
-//! edge         health | authorisation -> route
+//! edge         health | the page | authorisation -> route
 //!   access       tokens, roles, companies
+//!   session      who signed in on the page; origin: that a change comes from there; attempts: how often
 //!   routes       the table of paths, methods and roles
 //!   request      Authorised -> Permitted -> a body within its limits
 //! events, subscriptions, probes, event_types, deliveries, log, stats, tokens, metrics, health, backup   one file per
 //!              resource
 //! openapi      the description of all of them
+//! page         Settings > Webhooks in a browser, on top of the resources
 //! bridge       to the store, which blocks
 //! ```
 //!
 //! Knows core, the store's verbs and the sender's probe; what else it needs it is handed in an [`Edge`].
 //!
 //! What always holds:
-//! - No byte of a body is read before the token was checked; no handler runs without a role.
+//! - No byte of a body is read before the token was checked, but for the form of signing in (8 KiB at
+//!   most, few attempts); no handler runs without a role.
 //! - `202` to an event is answered only from the store's reply, when it is on the disk.
 //! - Every wait for a client has an end: head, body, and the writing of the answer.
 //! - What is read into memory for one request is bounded: its head, its body, one page of a list.
 
 mod access;
+mod attempts;
 mod backlog;
 mod backup;
 mod bridge;
@@ -40,17 +44,21 @@ mod listener;
 mod log;
 mod metrics;
 mod openapi;
+mod origin;
+mod page;
 mod probes;
 mod problem;
 mod query;
 mod reply;
 mod request;
 mod routes;
+mod session;
 mod shape;
 mod stats;
 mod subscriptions;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod tokens;
 mod wire;
 
@@ -62,6 +70,7 @@ use std::time::Duration;
 pub use access::FirstToken;
 pub use edge::{Edge, Flow, Senders};
 pub use listener::{Died, Server};
+pub use tls::Tls;
 
 /// How many requests may wait for other machines at once: probes, and checks of URLs.
 const OUTWARD: usize = 8;
@@ -73,12 +82,14 @@ pub struct Settings {
     pub max_body_bytes: usize,
     /// How many connections are served at once.
     pub max_connections: usize,
-    /// How long a request's head may take; also how long a connection may be idle.
+    /// How long a request's head may take; also a TLS handshake, and how long a connection may be idle.
     pub header_timeout: Duration,
     /// How long a request's whole body may take.
     pub body_timeout: Duration,
     /// How long an answer may wait for a client that does not read it. 30 s is a good value.
     pub write_timeout: Duration,
+    /// The certificate, if connections are to be TLS.
+    pub tls: Option<Arc<Tls>>,
 }
 
 /// Serves the API on `listener`, on a thread of its own, until it is [stopped](Server::stop).

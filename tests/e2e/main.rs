@@ -12,6 +12,8 @@ mod alerts;
 mod backlog;
 mod backup;
 mod bad_input;
+#[path = "../harness/certificates.rs"]
+mod certificates;
 mod cli;
 #[path = "../harness/client.rs"]
 mod client;
@@ -26,6 +28,7 @@ mod log;
 mod main_job;
 mod metrics;
 mod ordering;
+mod page;
 mod pause;
 #[path = "../harness/platform.rs"]
 mod platform;
@@ -37,6 +40,7 @@ mod roles;
 mod service;
 mod space;
 mod subscriptions;
+mod tls;
 mod tokens;
 mod upgrade;
 #[path = "../harness/wait.rs"]
