@@ -31,6 +31,7 @@ mod attempts;
 mod backlog;
 mod backup;
 mod bridge;
+mod cloud_events;
 mod connection;
 mod cursor;
 mod deliveries;

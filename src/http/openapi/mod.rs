@@ -162,19 +162,27 @@ fn name_words(schemas: &mut Map<String, Value>) {
 fn name_event_types(schemas: &mut Map<String, Value>, catalogue: &Catalogue) {
     let names: Value = catalogue.entries().iter().map(|entry| Value::from(entry.name.as_str())).collect();
     schemas.entry("EventType").or_insert_with(|| json!({}))["enum"] = names;
-    let mut kinds = Vec::new();
+    let reference = |name: &str| json!({"$ref": format!("#/components/schemas/{name}")});
     for entry in catalogue.entries() {
         let mut data = catalogue.schema(entry);
         data.as_object_mut().map(|members| members.remove("$schema"));
-        let mut event = schemas.get("EventEnvelope").cloned().unwrap_or_default();
-        event["title"] = Value::from(entry.title.as_str());
-        event["properties"]["type"] = json!({"const": entry.name.as_str()});
-        event["properties"]["data"] = data;
-        let name = format!("Event.{}", entry.name);
-        kinds.push(json!({"$ref": format!("#/components/schemas/{name}")}));
-        schemas.insert(name, event);
+        schemas.insert(format!("Data.{}", entry.name), data);
     }
-    schemas.insert("NewEvent".to_owned(), json!({"anyOf": kinds}));
+    for kind in ["NewEvent", "CloudEvent"] {
+        // What is written down for any type becomes one schema for each.
+        let any = schemas.remove(kind).unwrap_or_default();
+        let mut each = Vec::new();
+        for entry in catalogue.entries() {
+            let mut event = any.clone();
+            event["title"] = Value::from(entry.title.as_str());
+            event["properties"]["type"] = json!({"const": entry.name.as_str()});
+            event["properties"]["data"] = reference(&format!("Data.{}", entry.name));
+            let name = format!("{kind}.{}", entry.name);
+            each.push(reference(&name));
+            schemas.insert(name, event);
+        }
+        schemas.insert(kind.to_owned(), json!({"anyOf": each}));
+    }
 }
 
 #[cfg(test)]
