@@ -57,6 +57,9 @@ def before_call(context, case, kwargs):
             del case.query["cursor"]
     if case.meta is None or case.meta.generation.mode != GenerationMode.POSITIVE:
         return
+    if case.operation.path in ("/v1/calls/{call_id}", "/v1/conversations/{call_id}"):
+        # Several companies may have a call with one id; then it must be said whose is meant.
+        case.query.setdefault("company", "acme")
     put_in_order(case.query, "from", "to", int)
     put_in_order(case.body, "since", "until", datetime.fromisoformat)
     batch = case.media_type == "application/x-ndjson"

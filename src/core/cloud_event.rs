@@ -27,6 +27,10 @@ use super::json::{self, Kind, quote};
 /// The attributes that every CloudEvent must have.
 const REQUIRED: [&str; 4] = ["specversion", "id", "source", "type"];
 
+/// Those that are strings, and no numbers or booleans, where JSON has a difference.
+const STRINGS: [&str; 10] =
+    ["specversion", "id", "source", "type", "time", "datacontenttype", "dataschema", "subject", "company", "domain"];
+
 /// A CloudEvent that was taken apart: its attributes are well formed, what they say is not looked at yet.
 #[derive(Debug)]
 pub struct CloudEvent<'a> {
@@ -52,7 +56,7 @@ impl<'a> CloudEvent<'a> {
                 "data" | "data_base64" if data.is_some() => invalid.add(at, "cannot stand beside the other data"),
                 "data" => data = Some(Cow::Borrowed(value.get())),
                 "data_base64" => data = invalid.check(&at, decoded(value)).map(Cow::Owned),
-                _ => attributes.extend(invalid.check(&at, attribute(value)).map(|value| (name, value))),
+                _ => attributes.extend(invalid.check(&at, attribute(&name, value)).map(|value| (name, value))),
             }
         }
         if data.is_none() && invalid.errors.is_empty() {
@@ -135,9 +139,10 @@ fn renamed(mut invalid: Invalid) -> Invalid {
 }
 
 /// An attribute's value as text: the JSON format has strings, whole numbers and booleans.
-fn attribute(value: &RawValue) -> Result<String, String> {
+fn attribute(name: &str, value: &RawValue) -> Result<String, String> {
     match Kind::of(value) {
         Kind::String => json::string(value),
+        _ if STRINGS.contains(&name) => json::string(value),
         Kind::Boolean => Ok(value.get().to_owned()),
         Kind::Number if !value.get().contains(['.', 'e', 'E']) => Ok(value.get().to_owned()),
         other => Err(format!("must be a string, a whole number or a boolean, not {}", other.with_article())),
@@ -242,6 +247,8 @@ mod tests {
             (with(&format!(r#","datacontenttype":"text/xml"{data}"#)), "/datacontenttype must be"),
             (with(&format!(r#","Trace":"x"{data}"#)), "/Trace is not the name of an attribute"),
             (with(&format!(r#","trace":[]{data}"#)), "/trace must be a string"),
+            (with(&format!(r#","trace":1.5{data}"#)), "/trace must be a string, a whole number"),
+            (with(data).replace("\"7\"", "7"), "/id must be a string"),
             (with(&format!(r#","data_base64":"e30="{data}"#)), "cannot stand beside"),
             (with(r#","data_base64":"!""#), "/data_base64 must be base64"),
             (with(r#","data_base64":"e3t7""#), "/data_base64 must be the base64 of JSON"),

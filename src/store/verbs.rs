@@ -16,7 +16,7 @@ use crate::core::time::Timestamp;
 
 use super::backup::Backup;
 use super::committer::{Command, Committer, Inbox, Listeners};
-use super::desk::Desk;
+use super::desk::{Desk, Sweep};
 use super::journal::Journal;
 use super::ledger::Ledger;
 use super::open::{self, OpenError, Opened};
@@ -34,14 +34,14 @@ use super::{
 /// A handle on the store; cheap to clone.
 #[derive(Clone)]
 pub struct Store {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
-struct Shared {
+pub(super) struct Shared {
     dir: PathBuf,
-    state: Arc<State>,
+    pub(super) state: Arc<State>,
     ledger: Arc<Mutex<Ledger>>,
-    journal: Arc<Journal>,
+    pub(super) journal: Arc<Journal>,
     tokens: Arc<Tokens>,
     inbox: Arc<Inbox>,
     space: Arc<Space>,
@@ -457,10 +457,10 @@ impl Idle {
             bytes: Vec::new(),
             notes: Vec::new(),
             changes: Vec::new(),
-            swept: None,
+            producers: Sweep::default(),
+            calls: Sweep::default(),
             // What was under way when the store was closed goes on.
             untidy: true,
-            to_sweep: 0,
             errands: Errands::default(),
             tally: Committed::default(),
         };

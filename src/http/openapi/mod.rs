@@ -17,6 +17,7 @@ use super::reply::{Reply, json_text};
 use crate::core::attempt::{Fault, Phase, Status};
 use crate::core::catalogue::Catalogue;
 use crate::core::delivery::State;
+use crate::core::report::By;
 
 /// The document's parts: `paths`, `schemas` and `parameters` of one subject each.
 const PARTS: &[&str] = &[
@@ -25,6 +26,7 @@ const PARTS: &[&str] = &[
     include_str!("events.json"),
     include_str!("subscriptions.json"),
     include_str!("deliveries.json"),
+    include_str!("calls.json"),
 ];
 
 /// The methods that an operation may have.
@@ -152,6 +154,7 @@ fn name_words(schemas: &mut Map<String, Value>) {
         ("Status", words(Status::ALL, Status::as_str)),
         ("Fault", words(Fault::ALL, Fault::as_str)),
         ("Phase", words(Phase::ALL, Phase::as_str)),
+        ("ReportBy", words(&By::ALL, By::as_str)),
     ];
     for (name, list) in lists {
         schemas.entry(name).or_insert_with(|| json!({"type": "string"}))["enum"] = list;
