@@ -34,10 +34,12 @@ mod pause;
 #[path = "../harness/platform.rs"]
 mod platform;
 mod probe;
+mod proxy;
 #[path = "../harness/receiver.rs"]
 mod receiver;
 mod retry;
 mod roles;
+mod secure_receivers;
 mod service;
 mod space;
 mod subscriptions;
