@@ -7,6 +7,7 @@ pub mod address;
 pub mod attempt;
 pub mod backoff;
 pub mod catalogue;
+pub mod conversation;
 pub mod delivery;
 pub mod event;
 mod form;
