@@ -37,6 +37,9 @@ const SENDERS_STOP_MOST: Duration = Duration::from_secs(30);
 /// How long an answer may wait for a client that does not read it.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// The most bytes that an event has around its data.
+const AROUND_DATA: usize = 1024;
+
 /// Why the daemon did not start, or ended by itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fatal {
@@ -143,8 +146,10 @@ impl Daemon {
                 log_age: config.retention.log_age,
                 log_bytes: config.retention.log_bytes,
                 event_age: config.retention.event_age,
+                conversation_age: config.retention.conversation_age,
             },
             min_free_bytes: config.store.min_free_bytes,
+            max_data_bytes: config.http.max_body_bytes.saturating_sub(AROUND_DATA),
         };
         let idle = Store::open(lock.dir(), settings, now()).map_err(|error| Fatal::new(Cause::Store, error))?;
         lock.in_use();

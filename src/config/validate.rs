@@ -105,13 +105,12 @@ impl Check {
 
     /// Keys that are known and do nothing yet: refused rather than silently without effect.
     fn refuse_unsupported(&mut self, settings: &Settings) {
-        let Settings { http, network, retention, alerts, .. } = settings;
+        let Settings { http, network, alerts, .. } = settings;
         let keys = [
             ("http.tls_cert", http.tls_cert.is_some()),
             ("http.tls_key", http.tls_key.is_some()),
             ("http.metrics_public", http.metrics_public),
             ("network.proxy", network.proxy.is_some()),
-            ("retention.conversation_age", retention.conversation_age.is_some()),
             ("alerts.url", alerts.url.is_some()),
             ("alerts.secret", alerts.secret.is_some()),
         ];
@@ -188,12 +187,14 @@ impl Check {
         let log_age = self.duration("retention.log_age", &retention.log_age, SECOND..=10 * YEAR);
         let log_bytes = self.number("retention.log_bytes", retention.log_bytes, 8 * MIB..=64 * MIB * MIB);
         let event_age = self.duration("retention.event_age", &retention.event_age, SECOND..=10 * YEAR);
+        let age = &retention.conversation_age;
+        let conversation_age = self.duration("retention.conversation_age", age, SECOND..=10 * YEAR);
         if event_age < idempotency_window {
             // Otherwise a repeat would be answered with the id of an event that is gone.
             let window = format_duration(idempotency_window);
             self.fault("retention.event_age", format!("must be at least `idempotency_window`, which is \"{window}\""));
         }
-        Retention { log_age, log_bytes, event_age, idempotency_window }
+        Retention { log_age, log_bytes, event_age, idempotency_window, conversation_age }
     }
 
     fn store(&mut self, store: &settings::Store) -> StoreLimits {

@@ -9,7 +9,7 @@
 //!   access       tokens, roles, companies
 //!   routes       the table of paths, methods and roles
 //!   request      Authorised -> Permitted -> a body within its limits
-//! events, subscriptions, probes, event_types, deliveries, log, stats, health, backup   one file per resource
+//! events, messages, subscriptions, probes, event_types, deliveries, log, stats, health, backup   one file per resource
 //! bridge       to the store, which blocks
 //! ```
 //!
@@ -36,6 +36,7 @@ mod health;
 mod hygiene;
 mod listener;
 mod log;
+mod messages;
 mod probes;
 mod problem;
 mod query;

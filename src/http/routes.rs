@@ -6,7 +6,8 @@ use super::access::Role;
 use super::problem::Problem;
 use super::reply::Reply;
 use super::request::Authorised;
-use super::{backlog, backup, deliveries, event_types, events, log, probes, stats, subscriptions};
+use super::{backlog, backup, deliveries, event_types, events, log, messages, probes, stats, subscriptions};
+use crate::core::event::CallId;
 use crate::core::id::{AttemptId, DeliveryId, EventId, SubscriptionId};
 
 /// Something that has a path.
@@ -16,6 +17,9 @@ pub(super) enum Resource {
     Ready,
     Events,
     Event(EventId),
+    Messages,
+    Conversations,
+    Conversation(CallId),
     EventTypes,
     EventType(String),
     Subscriptions,
@@ -48,6 +52,9 @@ pub(super) fn find(path: &str) -> Option<Resource> {
         ["v1", rest @ ..] => match rest {
             ["events"] => Resource::Events,
             ["events", id] => Resource::Event(id.parse().ok()?),
+            ["messages"] => Resource::Messages,
+            ["conversations"] => Resource::Conversations,
+            ["conversations", call] => Resource::Conversation(CallId::parse(call).ok()?),
             ["event-types"] => Resource::EventTypes,
             ["event-types", name] => Resource::EventType((*name).to_owned()),
             ["subscriptions"] => Resource::Subscriptions,
@@ -104,6 +111,7 @@ impl Resource {
             | Self::RotateSecret(_)
             | Self::TestStored(_)
             | Self::TestUrl
+            | Self::Messages
             | Self::Retry(_)
             | Self::Cancel(_) => "POST",
             _ => "GET, HEAD",
@@ -141,6 +149,9 @@ async fn answer_other(resource: Resource, request: Authorised) -> Result<Reply, 
         (R::Health | R::Ready, _) | (R::Events, "POST") => Err(Problem::internal()),
         (R::Events, _) => events::list(request.permit(Read)?).await,
         (R::Event(id), _) => events::show(request.permit(Read)?, id).await,
+        (R::Messages, _) => messages::post(request.permit(Role::Ingest)?).await,
+        (R::Conversations, _) => messages::list(request.permit(Read)?).await,
+        (R::Conversation(call), _) => messages::show(request.permit(Read)?, call).await,
         (R::EventTypes, _) => event_types::list(&request.permit(Read)?),
         (R::EventType(name), _) => event_types::show(&request.permit(Read)?, &name),
         (R::Subscriptions, "POST") => subscriptions::create(request.permit(Admin)?).await,

@@ -20,6 +20,7 @@ use crate::core::subscription_input::{Change as Patch, Draft};
 use crate::core::time::Timestamp;
 
 use super::checkpoint::Checkpointer;
+use super::conversations::{PostedMessage, PreparedMessage};
 use super::desk::Desk;
 use super::journal::Writer;
 use super::record::Applied;
@@ -55,6 +56,7 @@ pub(super) enum Command {
     Probe(Box<LogEntry>, Reply<AttemptId>),
     Replay(SubscriptionId, Replay, Reply<()>),
     Discard(SubscriptionId, Reply<u64>),
+    Message(Box<PreparedMessage>, Reply<PostedMessage>),
 }
 
 impl Command {
@@ -62,6 +64,7 @@ impl Command {
     fn weight(&self) -> usize {
         match self {
             Self::Accept(events, _) => events.iter().map(|event| event.data.len()).sum(),
+            Self::Message(message, _) => message.weight(),
             _ => 0,
         }
     }
@@ -369,6 +372,7 @@ impl Committer {
             Command::Cancel(id, reply) => answer!(self.desk.cancel(id, now), reply),
             Command::Replay(id, replay, reply) => answer!(self.desk.replay(id, &replay, now), reply),
             Command::Discard(id, reply) => answer!(self.desk.discard(id), reply),
+            Command::Message(message, reply) => answer!(self.desk.post_message(*message, now), reply),
             Command::Probe(entry, reply) => answer!(self.desk.record_probe(*entry, now), reply),
         }
         Ok(())
@@ -384,6 +388,7 @@ impl Committer {
         written.map_err(|error| format!("the journal could not be written: {error}"))?;
         self.desk.bytes.clear();
         self.desk.notes.clear();
+        self.desk.relieve_threads();
         let (segment, offset) = self.writer.position();
         let next_number = step::lock(&self.desk.ledger).next_number;
         self.applied = Applied { segment, offset, batch: self.desk.batch, last_id: self.desk.ids.last(), next_number };
@@ -421,5 +426,6 @@ fn refuse(command: Command) {
         Command::Discard(_, reply) => reply(Err(unavailable)),
         Command::Retry(_, reply) | Command::Cancel(_, reply) => reply(Err(unavailable)),
         Command::Probe(_, reply) => reply(Err(unavailable)),
+        Command::Message(_, reply) => reply(Err(unavailable)),
     }
 }

@@ -14,6 +14,7 @@ use crate::core::subscription::{DisabledReason, PreviousSecret, Secret, Subscrip
 use crate::core::subscription_input::{Change as Patch, Draft};
 use crate::core::time::Timestamp;
 
+use super::conversations::Threads;
 use super::journal::{Journal, Note};
 use super::ledger::Ledger;
 use super::place;
@@ -26,7 +27,7 @@ use super::{Accepted, Change, Finish, Health, Settings, WriteError, keys, query}
 /// How many producers' ids are looked at in one go, and between two checkpoints at least.
 const SWEPT_AT_ONCE: usize = 512;
 /// How many are looked at for each new one: so there are never many more than twice those of the window.
-const SWEPT_FOR_EACH: usize = 2;
+pub(super) const SWEPT_FOR_EACH: usize = 2;
 
 /// Turns commands into steps.
 pub(super) struct Desk {
@@ -43,8 +44,10 @@ pub(super) struct Desk {
     pub(super) notes: Vec<Note>,
     /// What the dispatcher is told once they are.
     pub(super) changes: Vec<Change>,
-    /// Where the sweep through the producers' ids is.
-    pub(super) swept: Option<Vec<u8>>,
+    /// The SMS threads that were written to lately.
+    pub(super) threads: Arc<Mutex<Threads>>,
+    /// Where the sweeps through the producers' ids of events and of messages are.
+    pub(super) swept: [Option<Vec<u8>>; 2],
     /// Whether there may be something for [`Desk::tidy`] to do.
     pub(super) untidy: bool,
     /// How many of them are to be looked at.
@@ -118,7 +121,7 @@ impl Desk {
     }
 
     /// The deliveries that a new event is owed in.
-    fn owed_of(&self, event: &Event, sequences: &mut std::collections::HashMap<u32, u64>) -> Vec<Delivery> {
+    pub(super) fn owed_of(&self, event: &Event, sequences: &mut std::collections::HashMap<u32, u64>) -> Vec<Delivery> {
         let ledger = lock(&self.ledger);
         let wanted = |subscription: &Subscription| {
             subscription.matches(&event.company, event.domain.as_ref(), event.source, &event.event_type)
@@ -333,12 +336,14 @@ impl Desk {
             return Ok(());
         }
         self.to_sweep = self.to_sweep.saturating_sub(SWEPT_AT_ONCE);
-        let found = self.state.scan(&[keys::PRODUCER], self.swept.as_deref(), SWEPT_AT_ONCE)?;
-        self.swept = found.last().map(|(key, _)| key.clone());
-        for (key, value) in found {
-            let over = read_producer(&value).is_none_or(|(_, at)| now.since(at) >= self.settings.idempotency_window);
-            if over {
-                self.state.remove(key);
+        for (prefix, swept) in [keys::PRODUCER, keys::MESSAGE].into_iter().zip(&mut self.swept) {
+            let found = self.state.scan(&[prefix], swept.as_deref(), SWEPT_AT_ONCE)?;
+            *swept = found.last().map(|(key, _)| key.clone());
+            for (key, value) in found {
+                let window = self.settings.idempotency_window;
+                if read_producer(&value).is_none_or(|(_, at)| now.since(at) >= window) {
+                    self.state.remove(key);
+                }
             }
         }
         Ok(())
@@ -361,9 +366,10 @@ fn accepted(event: NewEvent, id: EventId, now: Timestamp) -> Event {
     }
 }
 
+/// What a producer's id, of an event or of a message, was given to, and when.
 fn read_producer(value: &[u8]) -> Option<(EventId, Timestamp)> {
-    let (id, at) = value.split_first_chunk::<16>()?;
-    let at = u64::from_be_bytes(at.try_into().ok()?);
+    let (id, rest) = value.split_first_chunk::<16>()?;
+    let at = u64::from_be_bytes(*rest.first_chunk()?);
     Some((EventId::from_bits(u128::from_be_bytes(*id)), Timestamp::from_millis(at)))
 }
 

@@ -54,6 +54,7 @@
 mod backup;
 mod checkpoint;
 mod committer;
+mod conversations;
 mod counts;
 mod deadline;
 mod desk;
@@ -89,6 +90,7 @@ use crate::core::subscription::{DisabledReason, Subscription};
 use crate::core::time::Timestamp;
 
 pub use backup::Backup;
+pub use conversations::{ConversationFilter, PostedMessage, PreparedMessage, Shown as ShownConversation};
 pub use open::OpenError;
 pub use retention::Rules as Retention;
 pub use space::Room;
@@ -140,6 +142,8 @@ pub struct Settings {
     pub retention: Retention,
     /// How many bytes of the file system are to stay free.
     pub min_free_bytes: u64,
+    /// The most bytes of the data of an event that is raised here: no more than may be posted.
+    pub max_data_bytes: usize,
 }
 
 /// What became of an event that was posted.

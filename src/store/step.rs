@@ -7,7 +7,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use crate::core::delivery::{Delivery, State as Standing};
-use crate::core::id::{AttemptId, DeliveryId, EventId};
+use crate::core::id::{AttemptId, DeliveryId, EventId, MessageId};
 
 use super::frame::{self, Head};
 use super::journal::{self, Note, kind};
@@ -15,8 +15,8 @@ use super::keys;
 use super::ledger::Ledger;
 use super::place;
 use super::record::{
-    self, Accepted, AccountRecord, Before, DeliveryRecord, DiscardRecord, Effect, Logged, ReplayRecord,
-    SubscriptionRecord,
+    self, Accepted, AccountRecord, Before, DeliveryRecord, DiscardRecord, Effect, Logged, MessageRecord, ReplayRecord,
+    SubscriptionRecord, ThreadRecord,
 };
 use super::state::{State, StateError};
 
@@ -42,6 +42,10 @@ pub(super) enum Step {
     Forgotten(DeliveryId),
     /// How far a subscription is, said once more.
     Account(AccountRecord),
+    /// A message was stored, and its thread is as it says from now on.
+    Message(MessageId, Box<MessageRecord>),
+    /// Nothing is left of a thread.
+    ThreadGone(Box<ThreadRecord>),
 }
 
 impl Step {
@@ -59,6 +63,8 @@ impl Step {
             Self::Ended(id, ended) => (kind::ENDED, id.bits(), journal::ended_keys(ended)),
             Self::Forgotten(_) => (kind::FORGOTTEN, 0, Vec::new()),
             Self::Account(_) => (kind::ACCOUNT, 0, Vec::new()),
+            Self::Message(id, message) => (kind::MESSAGE, id.bits(), journal::message_keys(message)),
+            Self::ThreadGone(_) => (kind::THREAD_GONE, 0, Vec::new()),
         };
         let head = Head { version: record::VERSION, kind, continues, batch, id };
         frame::encode(out, head, |out| match self {
@@ -72,6 +78,8 @@ impl Step {
             Self::Ended(_, delivery) => record::encode_into(out, delivery),
             Self::Forgotten(delivery) => record::encode_into(out, &delivery.bits()),
             Self::Account(account) => record::encode_into(out, account),
+            Self::Message(_, message) => record::encode_into(out, &**message),
+            Self::ThreadGone(thread) => record::encode_into(out, &**thread),
         });
         Note { offset, length: place::u32_of(out.len()) - offset, kind, id, keys }
     }
@@ -92,6 +100,10 @@ impl Step {
             kind::ENDED => record::decode(payload).map(|it| Self::Ended(AttemptId::from_bits(head.id), it)),
             kind::FORGOTTEN => record::decode(payload).map(|bits| Self::Forgotten(DeliveryId::from_bits(bits))),
             kind::ACCOUNT => record::decode(payload).map(Self::Account),
+            kind::MESSAGE => {
+                record::decode(payload).map(|it| Self::Message(MessageId::from_bits(head.id), Box::new(it)))
+            }
+            kind::THREAD_GONE => record::decode(payload).map(|it| Self::ThreadGone(Box::new(it))),
             _ => None,
         }
     }
@@ -148,6 +160,11 @@ impl Step {
                 lock(ledger).put_discard(discard);
             }
             Self::Account(account) => put_account(&account, state, ledger),
+            Self::Message(id, message) => put_message(id, &message, state),
+            Self::ThreadGone(thread) => {
+                state.remove(keys::thread(thread.company(), thread.call()));
+                state.remove(keys::latest(thread.place()));
+            }
         }
     }
 }
@@ -180,6 +197,24 @@ fn apply_effect(effect: Effect, state: &State, ledger: &Mutex<Ledger>) {
             account.health = health.into();
         }
     }
+}
+
+fn put_message(id: MessageId, message: &MessageRecord, state: &State) {
+    let thread = &message.thread;
+    let key = keys::thread(thread.company(), thread.call());
+    let hash = key[keys::THREAD.len()..].to_vec();
+    if let Some(producer) = message.producer_id() {
+        let mut value = id.bits().to_be_bytes().to_vec();
+        value.extend_from_slice(&id.timestamp().millis().to_be_bytes());
+        value.extend_from_slice(&message.event().unwrap_or(0).to_be_bytes());
+        value.extend_from_slice(&hash);
+        state.put(keys::message(thread.company(), producer), value);
+    }
+    if let Some(before) = message.before.filter(|before| *before != thread.place()) {
+        state.remove(keys::latest(before));
+    }
+    state.put(keys::latest(thread.place()), hash);
+    state.put(key, versioned(thread));
 }
 
 fn put_account(record: &AccountRecord, state: &State, ledger: &Mutex<Ledger>) {

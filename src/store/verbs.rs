@@ -16,6 +16,7 @@ use crate::core::time::Timestamp;
 
 use super::backup::Backup;
 use super::committer::{Command, Committer, Inbox, Listeners};
+use super::conversations::Threads;
 use super::desk::Desk;
 use super::journal::Journal;
 use super::ledger::Ledger;
@@ -33,16 +34,20 @@ use super::{
 /// A handle on the store; cheap to clone.
 #[derive(Clone)]
 pub struct Store {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
-struct Shared {
+pub(super) struct Shared {
     dir: PathBuf,
-    state: Arc<State>,
+    pub(super) state: Arc<State>,
     ledger: Arc<Mutex<Ledger>>,
-    journal: Arc<Journal>,
+    pub(super) journal: Arc<Journal>,
     inbox: Arc<Inbox>,
-    space: Arc<Space>,
+    pub(super) space: Arc<Space>,
+    /// The SMS threads that were written to lately.
+    pub(super) threads: Arc<Mutex<Threads>>,
+    /// The most bytes of an event that is raised here.
+    pub(super) max_data_bytes: usize,
     /// Whether a backup is being taken.
     backing_up: Arc<AtomicBool>,
 }
@@ -77,6 +82,8 @@ impl Store {
             journal: opened.journal.clone(),
             inbox: Arc::default(),
             space: Arc::new(Space::of(dir, settings.min_free_bytes)),
+            threads: Arc::default(),
+            max_data_bytes: settings.max_data_bytes,
             backing_up: Arc::default(),
         };
         Ok(Idle { store: Self { shared: Arc::new(shared) }, opened, settings })
@@ -185,7 +192,7 @@ impl Store {
         self.shared.inbox.finish(finish);
     }
 
-    fn push(&self, command: Command) -> Result<(), Busy> {
+    pub(super) fn push(&self, command: Command) -> Result<(), Busy> {
         self.shared.inbox.push(command)
     }
 
@@ -424,7 +431,8 @@ impl Idle {
             bytes: Vec::new(),
             notes: Vec::new(),
             changes: Vec::new(),
-            swept: None,
+            threads: store.shared.threads.clone(),
+            swept: Default::default(),
             // What was under way when the store was closed goes on.
             untidy: true,
             to_sweep: 0,

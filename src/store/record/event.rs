@@ -122,6 +122,14 @@ impl Accepted {
         self.phone.as_deref()
     }
 
+    pub(in crate::store) fn data(&self) -> &str {
+        &self.data
+    }
+
+    pub(in crate::store) fn domain(&self) -> Option<Domain> {
+        self.domain.as_deref().and_then(|domain| Domain::parse(domain).ok())
+    }
+
     pub(in crate::store) const fn accepted_at(&self) -> u64 {
         self.accepted_at
     }

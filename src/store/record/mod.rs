@@ -19,6 +19,7 @@ mod account;
 mod delivery;
 mod entry;
 mod event;
+mod message;
 mod replay;
 mod subscription;
 
@@ -26,6 +27,7 @@ pub(super) use account::AccountRecord;
 pub(super) use delivery::{Before, CountsRecord, DeliveryRecord, HealthRecord};
 pub(super) use entry::{Effect, Logged};
 pub(super) use event::{Accepted, Owed};
+pub(super) use message::{MessageRecord, ThreadRecord};
 pub(super) use replay::{DiscardRecord, ReplayRecord};
 pub(super) use subscription::SubscriptionRecord;
 

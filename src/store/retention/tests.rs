@@ -11,8 +11,12 @@ use crate::core::subscription_input::Change as Patch;
 
 /// Ages in the test's own time: the keeper looks every 50 ms of the machine's.
 const AGE: u64 = 1_000_000;
-const RULES: Rules =
-    Rules { log_age: Duration::from_millis(200), log_bytes: 1 << 30, event_age: Duration::from_millis(200) };
+const RULES: Rules = Rules {
+    log_age: Duration::from_millis(200),
+    log_bytes: 1 << 30,
+    event_age: Duration::from_millis(200),
+    conversation_age: Duration::from_millis(200),
+};
 
 /// A store whose time the test makes.
 struct Shop {
@@ -168,7 +172,12 @@ fn how_a_delivery_ended_is_known_longer_than_its_entry_in_the_log() {
 #[test]
 fn the_log_is_kept_up_to_its_bytes() {
     let dir = tempfile::tempdir().unwrap();
-    let rules = Rules { log_age: Duration::from_secs(3600), log_bytes: 80_000, event_age: Duration::from_secs(3600) };
+    let rules = Rules {
+        log_age: Duration::from_secs(3600),
+        log_bytes: 80_000,
+        event_age: Duration::from_secs(3600),
+        conversation_age: Duration::from_secs(3600),
+    };
     let shop = Shop::open(dir.path(), rules, AGE);
     shop.subscribe();
     let ids = shop.post(600, Some(Status::Delivered));
@@ -221,12 +230,21 @@ fn what_is_owed_ends_with_its_event() {
 #[test]
 fn only_what_is_over_in_files_that_may_be_touched_is_due() {
     let hour = 3_600_000;
-    let rules =
-        Rules { log_age: Duration::from_millis(2 * hour), log_bytes: 1000, event_age: Duration::from_millis(4 * hour) };
+    let rules = Rules {
+        log_age: Duration::from_millis(2 * hour),
+        log_bytes: 1000,
+        event_age: Duration::from_millis(4 * hour),
+        conversation_age: Duration::from_millis(4 * hour),
+    };
     let now = Timestamp::from_millis(10 * hour);
     let at = |hour_of: u64| u128::from(hour_of * hour) << 80;
-    let file =
-        |logged: u32, log: u64, event: u64| Outline { end: 32, logged, last_logged: at(log), last_event: at(event) };
+    let file = |logged: u32, log: u64, event: u64| Outline {
+        end: 32,
+        logged,
+        last_logged: at(log),
+        last_event: at(event),
+        last_message: 0,
+    };
     let due_of = |files: &[Outline], before: u32| -> Vec<u32> {
         let numbered: Vec<_> = (3..).zip(files.iter().copied()).collect();
         due(&rules, &numbered, before, now).iter().map(|due| due.number).collect()
