@@ -259,6 +259,8 @@ impl Committer {
             }
             if self.writer.is_full() || (rotate && !self.writer.is_empty()) {
                 self.rotate()?;
+                // So that the full file is soon known to be taken in, though nothing may follow.
+                dirty.since.get_or_insert_with(Instant::now);
             }
             if idle && closing {
                 return self.last_checkpoint(&checkpointer);
@@ -402,6 +404,8 @@ impl Committer {
         rotated.map_err(|error| format!("a new journal file could not be made: {error}"))?;
         let bytes = self.desk.settings.retention.file_bytes(self.desk.journal.bytes());
         self.writer.set_segment_bytes(bytes);
+        let (segment, offset) = self.writer.position();
+        self.applied = Applied { segment, offset, ..self.applied };
         self.desk.introduce_all();
         Ok(())
     }

@@ -22,6 +22,7 @@ mod disk_errors;
 mod durability;
 mod log;
 mod main_job;
+mod messages;
 mod ordering;
 mod pause;
 #[path = "../harness/platform.rs"]

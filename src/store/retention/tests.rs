@@ -6,6 +6,7 @@ use std::time::Instant;
 use super::super::tests::{accept, ask, draft, event, finish, owed, settings};
 use super::super::*;
 use super::*;
+use crate::core::conversation::NewMessage;
 use crate::core::id::EventId;
 use crate::core::subscription_input::Change as Patch;
 
@@ -187,6 +188,50 @@ fn the_log_is_kept_up_to_its_bytes() {
     assert!(logged(&shop) >= 80_000, "{}", logged(&shop));
     assert!((200..600).contains(&shop.log().len()), "{} of 600 are left", shop.log().len());
     assert!(shop.store.event(ids[0]).unwrap().is_some(), "events are not counted");
+    shop.close();
+}
+
+#[test]
+fn a_conversation_goes_with_its_last_message_and_not_before() {
+    let dir = tempfile::tempdir().unwrap();
+    let hour = Duration::from_secs(3600);
+    let rules = Rules { log_age: hour, event_age: hour, ..RULES };
+    let shop = Shop::open(dir.path(), rules, AGE);
+    let talk = |call: &str, direction: &str| {
+        let text = format!(
+            r#"{{"company":"acme","source":"api","call_id":"{call}","direction":"{direction}","from":"+1","to":"+2","body":"{call}"}}"#
+        );
+        let now = Timestamp::from_millis(shop.now.load(Ordering::Relaxed));
+        let message = NewMessage::from_json(crate::core::json::parse(&text).unwrap(), now).unwrap();
+        let prepared = shop.store.prepare_message(message, now).unwrap();
+        let posted = ask(|reply| shop.store.post_message(prepared, reply)).unwrap();
+        shop.pass(1);
+        shop.until_the_file_is_young();
+        posted
+    };
+    let find = |call: &str| {
+        let found =
+            shop.store.conversation(&Company::parse("acme").unwrap(), &CallId::parse(call).unwrap()).unwrap()?;
+        Some((found.thread.messages, shop.store.messages(&found.thread, None).unwrap().items.len()))
+    };
+    for n in 0..100 {
+        talk(&format!("c{n}"), "outbound");
+    }
+    let reply = talk("c0", "inbound");
+    shop.post(80, None);
+    shop.pass(85);
+    shop.until("the end of the first", || find("c1").is_none() && find("c0") == Some((2, 1)));
+    assert!(find("c99").is_some(), "a young one stays");
+    let later = talk("c0", "inbound");
+    assert_eq!((later.conversation, later.messages, later.event.is_some()), (reply.conversation, 3, true));
+    shop.pass(1000);
+    shop.post(1, None);
+    shop.until("the end of all", || find("c0").is_none() && find("c99").is_none());
+    let left = || shop.store.shared_journal().outlines().iter().filter(|(_, it)| it.last_message != 0).count();
+    shop.until("no message in the files", || left() == 0);
+    assert!(shop.store.event(reply.event.unwrap()).unwrap().is_some(), "the event has an age of its own");
+    let anew = talk("c0", "outbound");
+    assert_eq!((anew.messages, anew.conversation == reply.conversation), (1, false));
     shop.close();
 }
 
