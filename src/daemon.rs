@@ -7,8 +7,11 @@
 //! limit and a line on standard error: the listener takes no more and finishes its requests; no
 //! attempt begins, those under way end; the committer writes what waits; the store closes.
 
+mod alarms;
+mod fatal;
+mod measures;
+
 use std::collections::HashMap;
-use std::fmt;
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -17,15 +20,21 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use crate::alerts::rules::Sighting;
+use crate::alerts::{Alerts, Ear};
 use crate::config::Config;
 use crate::core::id::SubscriptionId;
 use crate::core::time::Timestamp;
 use crate::dispatch::{self, Dispatcher, Gauge, Standing};
-use crate::http::{self, Edge, Server, TokenHash};
+use crate::http::{self, Edge, FirstToken, Server, Tls};
+use crate::metrics::Metrics;
 use crate::sender::{Transport, TransportSettings};
 use crate::service::{self, AdminToken, DataDirLock};
 use crate::store::{Retention, Running, Settings as StoreSettings, Store};
 use crate::telemetry;
+
+use self::fatal::Cause;
+pub use self::fatal::Fatal;
 
 /// How long requests may take to end once the daemon stops.
 const HTTP_STOP: Duration = Duration::from_secs(10);
@@ -34,55 +43,13 @@ const SENDERS_STOP: Duration = Duration::from_secs(5);
 /// The longest that is waited for attempts, whatever their time limit: `TimeoutStopSec` of the
 /// unit is above the sum of the stages.
 const SENDERS_STOP_MOST: Duration = Duration::from_secs(30);
+/// How long the last alerts may take.
+const ALERTS_STOP: Duration = Duration::from_secs(5);
 /// How long an answer may wait for a client that does not read it.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The most bytes that an event has around its data.
 const AROUND_DATA: usize = 1024;
-
-/// Why the daemon did not start, or ended by itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fatal {
-    cause: Cause,
-    message: String,
-}
-
-/// What kind of end it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Cause {
-    /// Something outside: the port is taken, no thread can be had.
-    Failed,
-    /// A file that the configuration names cannot be used.
-    Configuration,
-    /// The data directory or its disk.
-    Store,
-    /// Hookswitch itself.
-    Bug,
-}
-
-impl Fatal {
-    fn new(cause: Cause, message: impl fmt::Display) -> Self {
-        Self { cause, message: message.to_string() }
-    }
-
-    /// The exit status: 1 failed, 78 the configuration, 74 the store, 70 a bug (`sysexits.h`).
-    pub const fn exit_code(&self) -> u8 {
-        match self.cause {
-            Cause::Failed => 1,
-            Cause::Store => 74,
-            Cause::Bug => 70,
-            Cause::Configuration => 78,
-        }
-    }
-}
-
-impl fmt::Display for Fatal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl std::error::Error for Fatal {}
 
 /// What ends a running daemon.
 enum End {
@@ -98,9 +65,11 @@ pub struct Daemon {
     attempt_limit: Duration,
     end: Receiver<End>,
     ask: Sender<End>,
+    tls: Option<Arc<Tls>>,
     server: Server,
     dispatcher: Dispatcher,
     committer: Running,
+    alerts: Alerts,
     // Given back last: until then nobody else may open the store.
     lock: DataDirLock,
 }
@@ -135,28 +104,20 @@ impl Daemon {
     /// Something could not be started. What was started before it is stopped.
     pub fn start(config: &Config) -> Result<Self, Fatal> {
         let transport = Arc::new(transport(config)?);
+        let tls = certificate(config)?;
         let mut lock = DataDirLock::take(&config.data_dir).map_err(|error| Fatal::new(Cause::Store, error))?;
         let listener =
             TcpListener::bind(config.http.listen).map_err(|error| cannot_listen(config.http.listen, &error))?;
-        let settings = StoreSettings {
-            cache_bytes: config.store.cache_bytes,
-            give_up_after: config.retry.give_up_after(),
-            idempotency_window: config.retention.idempotency_window,
-            retention: Retention {
-                log_age: config.retention.log_age,
-                log_bytes: config.retention.log_bytes,
-                event_age: config.retention.event_age,
-                conversation_age: config.retention.conversation_age,
-            },
-            min_free_bytes: config.store.min_free_bytes,
-            max_data_bytes: config.http.max_body_bytes.saturating_sub(AROUND_DATA),
-        };
-        let idle = Store::open(lock.dir(), settings, now()).map_err(|error| Fatal::new(Cause::Store, error))?;
+        let idle =
+            Store::open(lock.dir(), store_settings(config), now()).map_err(|error| Fatal::new(Cause::Store, error))?;
         lock.in_use();
         let token = AdminToken::load_or_create(lock.dir()).map_err(|error| Fatal::new(Cause::Store, error))?;
+        let metrics = Metrics::new(env!("CARGO_PKG_VERSION"), now()).map(Arc::new);
+        let metrics = metrics.map_err(|error| Fatal::new(Cause::Bug, error))?;
         let (ask, end) = mpsc::channel();
         let failed = Arc::new(AtomicBool::new(false));
         let inbox = Arc::new(dispatch::Inbox::default());
+        let ear = Ear::default();
 
         let dispatcher = Dispatcher::start(
             idle.store().clone(),
@@ -164,25 +125,31 @@ impl Daemon {
             dispatch_settings(config),
             Arc::new(now),
             inbox.clone(),
+            alarms::listener(measures::of_deliveries(metrics.clone()), ear.clone()),
             dispatcher_ended(&ask),
         );
         let no_thread = |error| Fatal::new(Cause::Failed, format!("a sender thread cannot be started: {error}"));
         let dispatcher = dispatcher.map_err(no_thread)?;
         let store = idle.store().clone();
-        let (noted, store_failed) = (failed.clone(), fatal(&ask, Cause::Store));
-        let committer = idle.start(
+        let (noted, store_failed, told) = (failed.clone(), fatal(&ask, Cause::Store), ear.clone());
+        let committer = idle.measured(measures::of_commits(metrics.clone())).start(
             now,
             move |changes| inbox.changes(changes),
             move |why| {
                 noted.store(true, Ordering::Relaxed);
+                told.hear(Sighting::Trouble(why.clone(), true));
                 store_failed(format!(
                     "{why}; nothing more is accepted, and the daemon ends; what was answered 202 is on the disk"
                 ));
             },
         );
         let committer = committer.map_err(|error| Fatal::new(Cause::Failed, error))?;
-        let edge = edge(config, store, transport, &token, dispatcher.gauge(), failed);
-        let server = http::serve(listener, edge, http_settings(config), Box::new(fatal(&ask, Cause::Bug)));
+        let eyes = alarms::eyes(store.clone(), transport.clone(), metrics.clone());
+        let alerts = Alerts::start(&ear, alarms::target(config), eyes, alarms::seed());
+        let alerts = alerts.map_err(|error| Fatal::new(Cause::Failed, format!("no thread for alerts: {error}")))?;
+        let first = FirstToken::new(token.hash(), &AdminToken::path(lock.dir()));
+        let edge = edge(config, store, transport, first, dispatcher.gauge(), failed, metrics);
+        let server = http::serve(listener, edge, http_settings(config, tls.clone()), Box::new(fatal(&ask, Cause::Bug)));
         let server = server.map_err(|error| Fatal::new(Cause::Failed, error))?;
         Ok(Self {
             address: server.address(),
@@ -191,9 +158,11 @@ impl Daemon {
             attempt_limit: config.senders.timeout,
             end,
             ask,
+            tls,
             server,
             dispatcher,
             committer,
+            alerts,
             lock,
         })
     }
@@ -201,6 +170,19 @@ impl Daemon {
     /// The address that is listened on.
     pub const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Reads the files of `http.tls_cert` and `http.tls_key` again; new connections get what is in them.
+    /// Without TLS there is nothing to do.
+    ///
+    /// # Errors
+    /// A sentence on the file that cannot be used; the certificate in use stays.
+    pub fn reload_certificate(&self) -> Result<(), String> {
+        self.tls.as_ref().map_or(Ok(()), |tls| tls.reload())
+    }
+
+    fn url(&self) -> String {
+        format!("{}://{}", if self.tls.is_some() { "https" } else { "http" }, self.address)
     }
 
     /// Where the admin token is kept.
@@ -212,7 +194,7 @@ impl Daemon {
     fn announce(&self) {
         let mut out = std::io::stdout().lock();
         // Somebody who closed standard output does not want to hear it.
-        let _ = writeln!(out, "listening on http://{}", self.address);
+        let _ = writeln!(out, "listening on {}", self.url());
         if self.token.is_new() {
             let _ = writeln!(
                 out,
@@ -222,7 +204,7 @@ impl Daemon {
             );
         }
         let _ = out.flush();
-        service::notify_ready(&format!("listening on http://{}", self.address));
+        service::notify_ready(&format!("listening on {}", self.url()));
     }
 
     /// Stops everything, in order.
@@ -245,6 +227,7 @@ impl Daemon {
         tracing::info!("stopping: writing what waits");
         service::notify_status("closing the store");
         self.committer.stop();
+        self.alerts.stop(ALERTS_STOP);
         drop(self.lock);
         let fatal = self.end.try_iter().find_map(|end| match end {
             End::Fatal(fatal) => Some(fatal),
@@ -300,7 +283,29 @@ fn transport(config: &Config) -> Result<Transport, Fatal> {
 /// # Errors
 /// One cannot be used; the message names it and its key.
 pub fn check(config: &Config) -> Result<(), Fatal> {
-    transport(config).map(drop)
+    transport(config)?;
+    certificate(config).map(drop)
+}
+
+fn certificate(config: &Config) -> Result<Option<Arc<Tls>>, Fatal> {
+    let loaded = config.http.tls.as_ref().map(Tls::load).transpose();
+    loaded.map(|tls| tls.map(Arc::new)).map_err(|error| Fatal::new(Cause::Configuration, error))
+}
+
+fn store_settings(config: &Config) -> StoreSettings {
+    StoreSettings {
+        cache_bytes: config.store.cache_bytes,
+        give_up_after: config.retry.give_up_after(),
+        idempotency_window: config.retention.idempotency_window,
+        retention: Retention {
+            log_age: config.retention.log_age,
+            log_bytes: config.retention.log_bytes,
+            event_age: config.retention.event_age,
+            conversation_age: config.retention.conversation_age,
+        },
+        min_free_bytes: config.store.min_free_bytes,
+        max_data_bytes: config.http.max_body_bytes.saturating_sub(AROUND_DATA),
+    }
 }
 
 fn dispatch_settings(config: &Config) -> dispatch::Settings {
@@ -312,13 +317,14 @@ fn dispatch_settings(config: &Config) -> dispatch::Settings {
     }
 }
 
-fn http_settings(config: &Config) -> http::Settings {
+fn http_settings(config: &Config, tls: Option<Arc<Tls>>) -> http::Settings {
     http::Settings {
         max_body_bytes: config.http.max_body_bytes,
         max_connections: config.http.max_connections,
         header_timeout: config.http.header_timeout,
         body_timeout: config.http.body_timeout,
         write_timeout: WRITE_TIMEOUT,
+        tls,
     }
 }
 
@@ -326,9 +332,10 @@ fn edge(
     config: &Config,
     store: Store,
     transport: Arc<Transport>,
-    token: &AdminToken,
+    admin_token: FirstToken,
     gauge: Gauge,
     failed: Arc<AtomicBool>,
+    metrics: Arc<Metrics>,
 ) -> Edge {
     let seen = store.clone();
     let ready = move || {
@@ -338,17 +345,20 @@ fn edge(
         seen.out_of_room().map_or(Ok(()), Err)
     };
     let asked = gauge.clone();
+    let measured = measures::text(metrics, store.clone(), gauge.clone());
     Edge {
         store,
         flows: Arc::new(move || flows(&asked)),
         catalogue: Arc::new(config.catalogue.clone()),
         transport,
-        admin_token: TokenHash::of(token.expose()),
+        admin_token,
         default_ordering: config.ordering.default,
         senders: Box::new(move || {
             let (threads, busy) = gauge.senders();
             http::Senders { busy, threads }
         }),
+        metrics: Arc::new(measured),
+        metrics_public: config.http.metrics_public,
         ready: Box::new(ready),
         clock: Box::new(now),
     }

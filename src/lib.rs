@@ -24,6 +24,8 @@
 //! | [`dispatch`] | who is sent what, when | core, store, sender |
 //! | [`http`] | the API: the only room that is async | core, store, config, the sender's probe |
 //! | [`service`], [`telemetry`] | being a service: signals, systemd, lock, messages | core, config |
+//! | [`alerts`] | what the operator is told at `[alerts] url` | core |
+//! | [`metrics`] | what is counted and timed, for Prometheus | core |
 //! | [`daemon`] | start order, stop order, what ends the process | all of the above |
 //! | [`cli`] | the command line; speaks HTTP to a daemon, or starts one | core, config, daemon, [`store::offline`] |
 //!
@@ -32,12 +34,14 @@
 //! What always holds: what was answered `202` is on the disk; an attempt is made again rather than
 //! lost; secrets appear in no message and no `Debug` output; every queue, body and wait has a limit.
 
+pub mod alerts;
 pub mod cli;
 pub mod config;
 pub mod core;
 pub mod daemon;
 pub mod dispatch;
 pub mod http;
+pub mod metrics;
 pub mod sender;
 pub mod service;
 pub mod store;

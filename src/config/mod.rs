@@ -22,7 +22,7 @@ use self::layers::Layers;
 use crate::core::address::AddressPolicy;
 use crate::core::backoff::RetryPolicy;
 use crate::core::catalogue::Catalogue;
-use crate::core::subscription::{Ordering, words};
+use crate::core::subscription::{Ordering, Secret, words};
 
 /// Where data is kept when nothing else is said: systemd's state directory of the shipped unit.
 pub const DEFAULT_DATA_DIR: &str = "/var/lib/hookswitch";
@@ -61,6 +61,8 @@ pub struct Config {
     pub store: StoreLimits,
     /// The seven event types and those of `[[event_types]]`.
     pub catalogue: Catalogue,
+    /// `[alerts]`; `None` if nobody is to be told.
+    pub alerts: Option<Alerts>,
     /// `[diagnostics]`
     pub diagnostics: Diagnostics,
 }
@@ -78,6 +80,19 @@ pub struct Http {
     pub header_timeout: Duration,
     /// How long a client may take for the body, 1 s to 5 min.
     pub body_timeout: Duration,
+    /// Whether `/metrics` may be read without a token.
+    pub metrics_public: bool,
+    /// The files for TLS; `None` for plain HTTP.
+    pub tls: Option<TlsFiles>,
+}
+
+/// `http.tls_cert` and `http.tls_key`: PEM files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The certificate, followed by those between it and its authority's own.
+    pub cert: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
 }
 
 /// `[senders]`: the pool that posts to receivers.
@@ -133,6 +148,17 @@ pub struct StoreLimits {
     pub cache_bytes: u64,
     /// How much of the data directory's file system is to stay free, 1 MiB to 1 TiB.
     pub min_free_bytes: u64,
+}
+
+/// `[alerts]`: where the operator is told of what must be looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Alerts {
+    /// The URL that alerts are posted to.
+    pub url: String,
+    /// What they are signed with.
+    pub secret: Secret,
+    /// How long a delivery may wait before that is told, 1 s to 30 days.
+    pub backlog_age: Duration,
 }
 
 /// `[diagnostics]`: the process's own messages.

@@ -120,6 +120,7 @@ section!(
     Alerts {
         url: Option<String> = None,
         secret: Option<String> = None,
+        backlog_age: String = "1h".to_owned(),
     }
 );
 

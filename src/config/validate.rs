@@ -10,12 +10,15 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::settings::{self, Settings};
-use super::{Config, Diagnostics, Http, Level, LogFormat, Network, OrderingRules, Retention, Senders, StoreLimits};
+use super::{
+    Alerts, Config, Diagnostics, Http, Level, LogFormat, Network, OrderingRules, Retention, Senders, StoreLimits,
+    TlsFiles,
+};
 use crate::core::address::AddressPolicy;
 use crate::core::backoff::{BadPolicy, RetryPolicy, RetrySettings};
 use crate::core::catalogue::{Catalogue, Declared};
 use crate::core::event::excerpt;
-use crate::core::subscription::Ordering;
+use crate::core::subscription::{Ordering, Secret};
 use crate::core::time::{format_duration, parse_duration};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -47,6 +50,7 @@ impl TryFrom<Settings> for Config {
         let network = check.network(&settings.network);
         let retention = check.retention(&settings.retention);
         let store = check.store(&settings.store);
+        let alerts = check.alerts(&settings.alerts, network.as_ref());
         let diagnostics = check.diagnostics(&settings.diagnostics);
         let catalogue = check.catalogue(settings.event_types);
         let complete = (http, retry, ordering, network, diagnostics, catalogue);
@@ -57,7 +61,7 @@ impl TryFrom<Settings> for Config {
         if !check.faults.is_empty() {
             return Err(check.faults);
         }
-        Ok(Self { data_dir, http, senders, retry, ordering, network, retention, store, catalogue, diagnostics })
+        Ok(Self { data_dir, http, senders, retry, ordering, network, retention, store, catalogue, alerts, diagnostics })
     }
 }
 
@@ -105,15 +109,8 @@ impl Check {
 
     /// Keys that are known and do nothing yet: refused rather than silently without effect.
     fn refuse_unsupported(&mut self, settings: &Settings) {
-        let Settings { http, network, alerts, .. } = settings;
-        let keys = [
-            ("http.tls_cert", http.tls_cert.is_some()),
-            ("http.tls_key", http.tls_key.is_some()),
-            ("http.metrics_public", http.metrics_public),
-            ("network.proxy", network.proxy.is_some()),
-            ("alerts.url", alerts.url.is_some()),
-            ("alerts.secret", alerts.secret.is_some()),
-        ];
+        let Settings { network, .. } = settings;
+        let keys = [("network.proxy", network.proxy.is_some())];
         for (key, _) in keys.into_iter().filter(|(_, set)| *set) {
             self.fault(key, "is not supported yet: leave it out");
         }
@@ -134,7 +131,26 @@ impl Check {
             max_connections: usize::try_from(max_connections).ok()?,
             header_timeout,
             body_timeout,
+            metrics_public: http.metrics_public,
+            tls: self.tls(http.tls_cert.as_deref(), http.tls_key.as_deref()),
         })
+    }
+
+    fn tls(&mut self, cert: Option<&str>, key: Option<&str>) -> Option<TlsFiles> {
+        match (cert, key) {
+            (Some(cert), Some(key)) => {
+                Some(TlsFiles { cert: self.path("http.tls_cert", cert), key: self.path("http.tls_key", key) })
+            }
+            (None, None) => None,
+            (Some(_), None) => {
+                self.fault("http.tls_key", "must be given with `tls_cert`: the PEM file with its private key");
+                None
+            }
+            (None, Some(_)) => {
+                self.fault("http.tls_cert", "must be given with `tls_key`: the PEM file with its certificate");
+                None
+            }
+        }
     }
 
     fn senders(&mut self, senders: &settings::Senders) -> Senders {
@@ -225,6 +241,28 @@ impl Check {
             }
         }
         (self.faults.len() == before).then_some(networks)
+    }
+
+    fn alerts(&mut self, alerts: &settings::Alerts, network: Option<&Network>) -> Option<Alerts> {
+        let backlog_age = self.duration("alerts.backlog_age", &alerts.backlog_age, SECOND..=720 * HOUR);
+        let (url, secret) = match (&alerts.url, &alerts.secret) {
+            (Some(url), Some(secret)) => (url, secret),
+            (Some(_), None) => {
+                let wanted = "must be given with `url`: what alerts are signed with, `whsec_` and base64";
+                self.fault("alerts.secret", wanted);
+                return None;
+            }
+            (None, Some(_)) => {
+                self.fault("alerts.url", "must be given with `secret`: where alerts are posted to");
+                return None;
+            }
+            (None, None) => return None,
+        };
+        let secret = self.take("alerts.secret", Secret::parse(secret));
+        // Addresses are judged when it is called: here nothing is resolved.
+        let policy = network.map(|network| network.policy.clone()).unwrap_or_default();
+        let url = self.take("alerts.url", policy.check_url(url).map(|_| url.clone()));
+        Some(Alerts { url: url?, secret: secret?, backlog_age })
     }
 
     fn diagnostics(&mut self, diagnostics: &settings::Diagnostics) -> Option<Diagnostics> {

@@ -91,6 +91,11 @@ id!(
     TokenId, "tok"
 );
 
+id!(
+    /// Names one alert (`alr_…`).
+    AlertId, "alr"
+);
+
 /// The text is not an id of the wanted kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BadId {

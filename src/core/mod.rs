@@ -22,3 +22,4 @@ pub mod signature;
 pub mod subscription;
 pub mod subscription_input;
 pub mod time;
+pub mod token;

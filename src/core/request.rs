@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use super::attempt::Sent;
 use super::catalogue::{Entry, data_keys};
 use super::event::{Company, Domain, Event, Source};
-use super::id::{DeliveryId, EventId};
+use super::id::{AlertId, DeliveryId, EventId};
 use super::json;
 use super::payload;
 use super::signature::sign;
@@ -118,7 +118,7 @@ impl Outgoing {
     /// Renders and signs an attempt of a delivery; the sequence number comes from the delivery's id.
     pub fn delivery(subscription: &Subscription, event: &Event, marks: &Marks, now: Timestamp) -> Self {
         let body = payload::body(event, subscription.format, subscription.layout);
-        let mut headers = signed(subscription.format, &subscription.secrets(now), event.id, &body, now);
+        let mut headers = signed(subscription.format, &subscription.secrets(now), &event.id.to_string(), &body, now);
         headers.push(header("hookswitch-delivery", marks.delivery.to_string()));
         headers.push(header("hookswitch-attempt", marks.attempt.to_string()));
         headers.push(header("hookswitch-sequence", marks.delivery.sequence().to_string()));
@@ -140,7 +140,7 @@ impl Outgoing {
     /// and `hookswitch-test: true` tells it from one.
     pub fn probe(probe: &Probe<'_>, now: Timestamp) -> Self {
         let body = payload::body(&probe.sample(now), probe.format, probe.layout);
-        let mut headers = signed(probe.format, &probe.secrets, probe.event, &body, now);
+        let mut headers = signed(probe.format, &probe.secrets, &probe.event.to_string(), &body, now);
         headers.push(header("hookswitch-attempt", "1"));
         headers.push(header("hookswitch-test", "true"));
         Self {
@@ -153,6 +153,13 @@ impl Outgoing {
         }
     }
 
+    /// An alert for the operator, signed as deliveries are; `body` is its JSON.
+    pub fn alert(url: &str, secret: &Secret, id: AlertId, body: Vec<u8>, now: Timestamp) -> Self {
+        let headers = signed(Format::Json, &[secret], &id.to_string(), &body, now);
+        let (url, own_headers) = (url.to_owned(), Vec::new());
+        Self { url, headers, own_headers, body, format: Format::Json, layout: Layout::Envelope }
+    }
+
     /// For the log: the values of the subscription's own headers are left out.
     pub fn sent(&self) -> Sent {
         let ours = self.headers.iter().map(|(name, value)| (name.clone(), Some(value.clone())));
@@ -162,9 +169,8 @@ impl Outgoing {
 }
 
 /// The headers that every request has: what it is, who sends it, and the signature over `body`.
-fn signed(format: Format, secrets: &[&Secret], id: EventId, body: &[u8], now: Timestamp) -> Vec<(String, String)> {
-    let id = id.to_string();
-    let signature = (!secrets.is_empty()).then(|| sign(secrets, &id, now.seconds(), body));
+fn signed(format: Format, secrets: &[&Secret], id: &str, body: &[u8], now: Timestamp) -> Vec<(String, String)> {
+    let signature = (!secrets.is_empty()).then(|| sign(secrets, id, now.seconds(), body));
     let mut headers = vec![
         header("Content-Type", payload::content_type(format)),
         header("User-Agent", USER_AGENT),

@@ -16,7 +16,7 @@ use crate::store::{Change, Finish, Health, ReadError};
 
 use super::lanes::{Bounds, Lanes, Past, Rules, Standing, Terms, Turn};
 use super::work::Job;
-use super::{Input, Settings, Shop, chance};
+use super::{Input, Notice, Settings, Shop, chance};
 
 /// How many ended attempts may wait for the committer, for each sender thread, before no more are
 /// begun: so a disk that stalls stops the sending and not the memory.
@@ -111,6 +111,7 @@ impl Desk {
             }
             Change::Subscription(subscription) => self.put_subscription(subscription, now),
             Change::Deleted(id) => {
+                (self.shop.listener)(Notice::Settled(id));
                 if let Some(number) = self.numbers.remove(&id) {
                     self.subscriptions.remove(&number);
                     self.lanes.remove_subscription(number);
@@ -135,8 +136,8 @@ impl Desk {
 
     fn put_subscription(&mut self, subscription: Arc<Subscription>, now: Timestamp) {
         let before = self.subscriptions.get(&subscription.number);
-        if let Some(reason) = subscription.disabled.filter(|_| before.is_some_and(|before| before.enabled())) {
-            tell_disabled(&subscription, reason);
+        if let Some(before) = before.filter(|before| before.enabled() != subscription.enabled()) {
+            self.tell_switched(before.id, &subscription);
         }
         self.lanes.put_subscription(subscription.number, self.terms(&subscription), now);
         self.know(subscription);
@@ -185,6 +186,7 @@ impl Desk {
             let why = "it was not delivered in the time in which it was wanted (`expire_after`)";
             let entry = LogEntry::without_attempt(&after, Status::Expired, why, subscription, event.as_ref(), now);
             self.unrecorded += 1;
+            (self.shop.listener)(Notice::Ended(&entry));
             self.shop.store.finish(Finish { entry, after, disable: None });
         }
     }
@@ -194,25 +196,38 @@ impl Desk {
         let Some(subscription) = self.subscriptions.get(&number) else { return };
         let (id, waiting) = (subscription.id, self.shop.store.waiting(subscription.id));
         let health = self.shop.store.health(id);
+        let (failures, since) = (health.failures, health.failing_since);
+        let notice = match turn {
+            Turn::Closed(_) => Notice::Down { subscription, failures, since, waiting },
+            Turn::Opened => Notice::Back { subscription, waiting },
+        };
+        (self.shop.listener)(notice);
         match turn {
             Turn::Closed(next) => tracing::warn!(
                 "the receiver of {id} is down: {} attempts failed since {}; it is asked again at {}, by one \
                  delivery at a time, and {waiting} wait",
-                health.failures,
-                health.failing_since.map_or_else(|| "just now".to_owned(), |since| since.to_string()),
+                failures,
+                since.map_or_else(|| "just now".to_owned(), |since| since.to_string()),
                 self.shop.steady.outward_time(next),
             ),
             Turn::Opened => tracing::info!("the receiver of {id} is back; {waiting} wait, and flow in order"),
         }
     }
-}
 
-fn tell_disabled(subscription: &Subscription, reason: DisabledReason) {
-    tracing::warn!(
-        "{} is disabled ({}): what it is owed waits until it is enabled again",
-        subscription.id,
-        reason.as_str()
-    );
+    /// Says that a subscription was enabled or disabled.
+    fn tell_switched(&self, id: SubscriptionId, subscription: &Subscription) {
+        let Some(reason) = subscription.disabled else { return (self.shop.listener)(Notice::Settled(id)) };
+        let waiting = self.shop.store.waiting(id);
+        (self.shop.listener)(match reason {
+            DisabledReason::ByHand => Notice::Settled(id),
+            _ => Notice::Disabled { subscription, reason, waiting },
+        });
+        tracing::warn!(
+            "{} is disabled ({}): what it is owed waits until it is enabled again",
+            subscription.id,
+            reason.as_str()
+        );
+    }
 }
 
 fn rules(settings: &Settings) -> Rules {

@@ -58,6 +58,7 @@
 
 mod desk;
 pub mod lanes;
+mod notice;
 mod rate;
 mod steady;
 mod work;
@@ -80,6 +81,7 @@ use crate::store::{Change, Finish, Store};
 use self::desk::Desk;
 use self::lanes::Seen;
 pub use self::lanes::Standing;
+pub use self::notice::{Listener, Notice};
 use self::steady::Steady;
 use self::work::{Job, Tried, not_made, prepare, seen};
 
@@ -157,6 +159,7 @@ struct Shop {
     /// The lanes go by its time and know no other.
     steady: Steady,
     inbox: Arc<Inbox>,
+    listener: Listener,
 }
 
 /// The running dispatcher with its senders.
@@ -192,8 +195,8 @@ impl Dispatcher {
     /// Takes up all that the store says is owed, and starts.
     ///
     /// `inbox` must be the one that the store's changes go to, from before this is called: what is
-    /// accepted meanwhile may then be heard of twice, and is taken once. `ended` is called if the
-    /// dispatcher ends without having been stopped.
+    /// accepted meanwhile may then be heard of twice, and is taken once. `listener` hears what happens.
+    /// `ended` is called if the dispatcher ends without having been stopped.
     ///
     /// # Errors
     /// No thread could be started.
@@ -203,11 +206,12 @@ impl Dispatcher {
         settings: Settings,
         clock: Clock,
         inbox: Arc<Inbox>,
+        listener: Listener,
         ended: impl FnOnce(Ended) + Send + 'static,
     ) -> std::io::Result<Self> {
         let threads = settings.threads;
         let steady = Steady::new(clock, settings.retry.longest_delay());
-        let shop = Arc::new(Shop { store, transport, settings, steady, inbox: inbox.clone() });
+        let shop = Arc::new(Shop { store, transport, settings, steady, inbox: inbox.clone(), listener });
         let (work_shop, done_shop) = (shop.clone(), shop.clone());
         let pool = Pool::start(
             threads,
@@ -263,6 +267,7 @@ impl Shop {
             Err(error) => {
                 // It is tried again by its schedule, for somebody may put the file back; then it is a dead letter.
                 tracing::error!("{} cannot be sent: {error}", job.start.delivery.id);
+                (self.listener)(Notice::Unreadable(&error.to_string()));
                 return self.judge(job, None, None, not_made(Fault::EventUnavailable, UNREADABLE.to_owned()));
             }
         };
@@ -282,6 +287,7 @@ impl Shop {
             }
         };
         let after = finish.after.clone();
+        (self.listener)(Notice::Ended(&finish.entry));
         self.store.finish(finish);
         self.inbox.push(Input::Ended(after, seen));
     }

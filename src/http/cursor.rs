@@ -17,6 +17,7 @@ pub(super) enum List {
     Owed = b'o' as isize,
     Conversations = b'c' as isize,
     Messages = b'm' as isize,
+    Tokens = b't' as isize,
 }
 
 /// The letter, the id's 16 bytes, the checksum's 4.
@@ -56,9 +57,15 @@ mod tests {
         for bits in [0, 1, 0x0199_0000_0000_1234_5678_9abc_def0_1122, u128::MAX] {
             let text = write(List::Log, bits);
             assert_eq!(read(List::Log, &text), Ok(bits));
-            for other in
-                [List::Events, List::Deliveries, List::Subscriptions, List::Owed, List::Conversations, List::Messages]
-            {
+            for other in [
+                List::Events,
+                List::Deliveries,
+                List::Subscriptions,
+                List::Owed,
+                List::Tokens,
+                List::Conversations,
+                List::Messages,
+            ] {
                 assert!(read(other, &text).is_err(), "{other:?}");
             }
         }

@@ -8,13 +8,13 @@ use hyper::body::Incoming;
 use tokio::sync::Semaphore;
 
 use super::Settings;
-use super::access::{self, TokenHash};
+use super::access::{self, FirstToken};
 use super::connection::Handler;
 use super::problem::Problem;
 use super::reply::Reply;
 use super::request::Authorised;
 use super::routes::{self, Resource};
-use super::{health, request};
+use super::{health, metrics, request};
 use crate::core::catalogue::Catalogue;
 use crate::core::id::SubscriptionId;
 use crate::core::subscription::Ordering;
@@ -52,14 +52,18 @@ pub struct Edge {
     pub catalogue: Arc<Catalogue>,
     /// For the check of a URL at registration, and for probes.
     pub transport: Arc<Transport>,
-    /// The hash of the admin's token.
-    pub admin_token: TokenHash,
+    /// The admin's token of the first start.
+    pub admin_token: FirstToken,
     /// `[ordering] default`, for subscriptions that do not say.
     pub default_ordering: Ordering,
     /// How the sender threads are doing.
     pub senders: Box<dyn Fn() -> Senders + Send + Sync>,
     /// How the deliveries of each subscription flow, of those of which that is known. May block for a while.
     pub flows: Arc<dyn Fn() -> HashMap<SubscriptionId, Flow> + Send + Sync>,
+    /// What is measured, as Prometheus reads it. May block for a while.
+    pub metrics: Arc<dyn Fn() -> Result<String, String> + Send + Sync>,
+    /// Whether that may be read without a token.
+    pub metrics_public: bool,
     /// Whether the daemon can do its work; if not, a sentence on why.
     pub ready: Box<dyn Fn() -> Result<(), String> + Send + Sync>,
     /// The wall clock.
@@ -88,7 +92,11 @@ impl Front {
             open.check_method(request.method())?;
             return health::answer(&self.edge, open);
         }
-        let access = access::authenticate(request.headers(), &self.edge.admin_token)?;
+        if resource == Some(Resource::Metrics) && self.edge.metrics_public {
+            Resource::Metrics.check_method(request.method())?;
+            return metrics::show(&self.edge).await;
+        }
+        let access = access::authenticate(request.headers(), &self.edge)?;
         let resource = resource.ok_or_else(|| {
             Problem::not_found("there is nothing at this path: check it, and that an id in it is whole")
         })?;

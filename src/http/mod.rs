@@ -9,7 +9,8 @@
 //!   access       tokens, roles, companies
 //!   routes       the table of paths, methods and roles
 //!   request      Authorised -> Permitted -> a body within its limits
-//! events, messages, subscriptions, probes, event_types, deliveries, log, stats, health, backup   one file per resource
+//! events, messages, subscriptions, probes, event_types, deliveries, log, stats, tokens, metrics, health, backup   one
+//!              file per resource
 //! bridge       to the store, which blocks
 //! ```
 //!
@@ -37,6 +38,7 @@ mod hygiene;
 mod listener;
 mod log;
 mod messages;
+mod metrics;
 mod probes;
 mod problem;
 mod query;
@@ -48,6 +50,8 @@ mod stats;
 mod subscriptions;
 #[cfg(test)]
 mod tests;
+mod tls;
+mod tokens;
 mod wire;
 
 use std::io;
@@ -55,9 +59,10 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use access::TokenHash;
+pub use access::FirstToken;
 pub use edge::{Edge, Flow, Senders};
 pub use listener::{Died, Server};
+pub use tls::Tls;
 
 /// How many requests may wait for other machines at once: probes, and checks of URLs.
 const OUTWARD: usize = 8;
@@ -69,12 +74,14 @@ pub struct Settings {
     pub max_body_bytes: usize,
     /// How many connections are served at once.
     pub max_connections: usize,
-    /// How long a request's head may take; also how long a connection may be idle.
+    /// How long a request's head may take; also a TLS handshake, and how long a connection may be idle.
     pub header_timeout: Duration,
     /// How long a request's whole body may take.
     pub body_timeout: Duration,
     /// How long an answer may wait for a client that does not read it. 30 s is a good value.
     pub write_timeout: Duration,
+    /// The certificate, if connections are to be TLS.
+    pub tls: Option<Arc<Tls>>,
 }
 
 /// Serves the API on `listener`, on a thread of its own, until it is [stopped](Server::stop).

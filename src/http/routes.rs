@@ -2,19 +2,22 @@
 
 use hyper::Method;
 
-use super::access::Role;
 use super::problem::Problem;
 use super::reply::Reply;
 use super::request::Authorised;
-use super::{backlog, backup, deliveries, event_types, events, log, messages, probes, stats, subscriptions};
+use super::{
+    backlog, backup, deliveries, event_types, events, log, messages, metrics, probes, stats, subscriptions, tokens,
+};
 use crate::core::event::CallId;
-use crate::core::id::{AttemptId, DeliveryId, EventId, SubscriptionId};
+use crate::core::id::{AttemptId, DeliveryId, EventId, SubscriptionId, TokenId};
+use crate::core::token::Role;
 
 /// Something that has a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Resource {
     Health,
     Ready,
+    Metrics,
     Events,
     Event(EventId),
     Messages,
@@ -38,6 +41,8 @@ pub(super) enum Resource {
     Log,
     LogEntry(AttemptId),
     Stats,
+    Tokens,
+    Token(TokenId),
     Backup,
 }
 
@@ -49,6 +54,7 @@ pub(super) fn find(path: &str) -> Option<Resource> {
     Some(match segments.as_slice() {
         ["healthz"] => Resource::Health,
         ["readyz"] => Resource::Ready,
+        ["metrics"] => Resource::Metrics,
         ["v1", rest @ ..] => match rest {
             ["events"] => Resource::Events,
             ["events", id] => Resource::Event(id.parse().ok()?),
@@ -73,6 +79,8 @@ pub(super) fn find(path: &str) -> Option<Resource> {
             ["log"] => Resource::Log,
             ["log", id] => Resource::LogEntry(id.parse().ok()?),
             ["stats"] => Resource::Stats,
+            ["tokens"] => Resource::Tokens,
+            ["tokens", id] => Resource::Token(id.parse().ok()?),
             ["backup"] => Resource::Backup,
             _ => return None,
         },
@@ -104,8 +112,9 @@ impl Resource {
     /// The methods there are, as the header `Allow` lists them. HEAD is wherever GET is.
     const fn allow(&self) -> &'static str {
         match self {
-            Self::Events | Self::Subscriptions => "GET, HEAD, POST",
+            Self::Events | Self::Subscriptions | Self::Tokens => "GET, HEAD, POST",
             Self::Subscription(_) => "GET, HEAD, PATCH, DELETE",
+            Self::Token(_) => "DELETE",
             Self::Replay(_)
             | Self::Discard(_)
             | Self::RotateSecret(_)
@@ -147,6 +156,7 @@ async fn answer_other(resource: Resource, request: Authorised) -> Result<Reply, 
     let method = request.method().clone();
     match (resource, method.as_str()) {
         (R::Health | R::Ready, _) | (R::Events, "POST") => Err(Problem::internal()),
+        (R::Metrics, _) => metrics::permitted(&request.permit(Read)?).await,
         (R::Events, _) => events::list(request.permit(Read)?).await,
         (R::Event(id), _) => events::show(request.permit(Read)?, id).await,
         (R::Messages, _) => messages::post(request.permit(Role::Ingest)?).await,
@@ -173,6 +183,9 @@ async fn answer_other(resource: Resource, request: Authorised) -> Result<Reply, 
         (R::Log, _) => log::list(request.permit(Read)?).await,
         (R::LogEntry(id), _) => log::show(request.permit(Read)?, id).await,
         (R::Stats, _) => stats::show(request.permit(Read)?).await,
+        (R::Tokens, "POST") => tokens::create(request.permit(Admin)?).await,
+        (R::Tokens, _) => tokens::list(&request.permit(Admin)?),
+        (R::Token(id), _) => tokens::revoke(request.permit(Admin)?, id).await,
         (R::Backup, _) => backup::stream(request.permit(Admin)?).await,
     }
 }

@@ -83,10 +83,20 @@ impl Conversation {
     }
 }
 
+fn here() -> TcpListener {
+    TcpListener::bind("127.0.0.1:0").unwrap()
+}
+
+fn oblige(talk: &mut Conversation) {
+    while talk.request().is_some() {
+        talk.answer(200, "ok");
+    }
+}
+
 impl Receiver {
     /// A receiver of http.
     pub(super) fn start(script: impl Fn(&mut Conversation) + Send + Sync + 'static) -> Self {
-        Self::accept(|socket| Some(Box::new(socket)), script)
+        Self::accept(here(), |socket| Some(Box::new(socket)), script)
     }
 
     /// A receiver of https with the certificate of this name in `testdata`.
@@ -105,16 +115,17 @@ impl Receiver {
             stream.conn.complete_io(&mut stream.sock).ok()?;
             Some(Box::new(stream) as Box<dyn Both>)
         };
-        Self::accept(secure, script)
+        Self::accept(here(), secure, script)
     }
 
     /// Answers every request with 200 and `ok`.
     pub(super) fn obliging() -> Self {
-        Self::start(|talk| {
-            while talk.request().is_some() {
-                talk.answer(200, "ok");
-            }
-        })
+        Self::start(oblige)
+    }
+
+    /// As [`Receiver::obliging`], on a certain address of this machine.
+    pub(super) fn obliging_at(address: &str, port: u16) -> Self {
+        Self::accept(TcpListener::bind((address, port)).unwrap(), |socket| Some(Box::new(socket)), oblige)
     }
 
     /// How many connections were made.
@@ -128,10 +139,10 @@ impl Receiver {
     }
 
     fn accept(
+        listener: TcpListener,
         open: impl Fn(TcpStream) -> Option<Box<dyn Both>> + Send + Sync + 'static,
         script: impl Fn(&mut Conversation) + Send + Sync + 'static,
     ) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared::default());
         let (seen, serve) = (Arc::clone(&shared), Arc::new((open, script)));

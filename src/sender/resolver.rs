@@ -266,6 +266,26 @@ mod tests {
     }
 
     #[test]
+    fn a_name_that_turns_inward_is_refused_from_then_on() {
+        let asked = AtomicUsize::new(0);
+        let lookup = move |_: &str| {
+            let outside = asked.fetch_add(1, Ordering::SeqCst) == 0;
+            Ok(vec![if outside { "8.8.8.8" } else { "169.254.169.254" }.parse().unwrap()])
+        };
+        let resolver = Resolver::with_lookup(policy(), Box::new(lookup));
+        let outside: IpAddr = "8.8.8.8".parse().unwrap();
+        // What was checked is what is handed on, however often DNS would answer otherwise meanwhile.
+        for _ in 0..3 {
+            assert_eq!(resolver.resolve("x.example", LONG), Ok(vec![outside]));
+        }
+        let old = Instant::now().checked_sub(FRESH).unwrap();
+        resolver.desk.lock().known.get_mut("x.example").unwrap().answer.as_mut().unwrap().0 = old;
+        for _ in 0..3 {
+            assert_eq!(resolver.resolve("x.example", LONG).unwrap_err().fault, Fault::AddressDenied);
+        }
+    }
+
+    #[test]
     fn literals_are_guarded_and_ask_nobody() {
         let resolver = Resolver::with_lookup(policy(), Box::new(|host| panic!("asked for {host}")));
         assert!(resolver.resolve("8.8.8.8", SOON).is_ok());

@@ -14,17 +14,18 @@ use std::time::{Duration, Instant};
 use crate::core::attempt::LogEntry;
 use crate::core::delivery::Delivery;
 use crate::core::event::NewEvent;
-use crate::core::id::{AttemptId, DeliveryId, SubscriptionId};
+use crate::core::id::{AttemptId, DeliveryId, SubscriptionId, TokenId};
 use crate::core::subscription::{Secret, Subscription};
 use crate::core::subscription_input::{Change as Patch, Draft};
 use crate::core::time::Timestamp;
+use crate::core::token::{Token, TokenDraft, TokenText};
 
 use super::checkpoint::Checkpointer;
 use super::conversations::{PostedMessage, PreparedMessage};
 use super::desk::Desk;
 use super::journal::Writer;
 use super::record::Applied;
-use super::{Accepted, Busy, Change, Finish, Replay, Reply, WriteError};
+use super::{Accepted, Busy, Change, Committed, Finish, Replay, Reply, WriteError};
 use super::{counts, step};
 
 /// How many commands may wait.
@@ -57,6 +58,8 @@ pub(super) enum Command {
     Replay(SubscriptionId, Replay, Reply<()>),
     Discard(SubscriptionId, Reply<u64>),
     Message(Box<PreparedMessage>, Reply<PostedMessage>),
+    CreateToken(TokenDraft, Reply<(Token, TokenText)>),
+    RevokeToken(TokenId, Reply<()>),
 }
 
 impl Command {
@@ -184,6 +187,8 @@ pub(super) struct Listeners {
     pub(super) changes: Box<dyn Fn(Vec<Change>) + Send>,
     /// Hears, once, that the store has failed and why.
     pub(super) failed: Box<dyn Fn(String) + Send>,
+    /// Hears of every group commit that is on the disk. Must not block.
+    pub(super) committed: Box<dyn Fn(Committed) + Send>,
     /// Tells the time.
     pub(super) clock: Box<dyn Fn() -> Timestamp + Send>,
 }
@@ -245,6 +250,9 @@ impl Committer {
             if over {
                 self.desk.end_what_is_over();
             }
+            if closing {
+                step::lock(&self.desk.ledger).tokens.note_every_use();
+            }
             if let Some(failure) = checkpointer.failure() {
                 commands.into_iter().for_each(refuse);
                 return Err(failure);
@@ -300,7 +308,7 @@ impl Committer {
 
     /// Carries out one batch: decide, write, sync, tell. Says how many bytes were written.
     fn commit(&mut self, commands: Vec<Command>, finishes: Vec<Finish>) -> Result<u64, String> {
-        let now = (self.listeners.clock)();
+        let (now, begun) = ((self.listeners.clock)(), Instant::now());
         let mut answers: Vec<Answer> = Vec::with_capacity(commands.len());
         let state = self.desk.state.clone();
         let ahead = state.ahead();
@@ -313,6 +321,10 @@ impl Committer {
             if !changes.is_empty() {
                 (self.listeners.changes)(changes);
             }
+        }
+        let tally = std::mem::take(&mut self.desk.tally);
+        if durable && (tally.synced.is_some() || tally.repeated > 0) {
+            (self.listeners.committed)(Committed { took: begun.elapsed(), ..tally });
         }
         for answer in answers {
             answer(durable);
@@ -337,6 +349,7 @@ impl Committer {
                 return Err(error.to_string());
             }
         }
+        self.desk.note_uses();
         if self.desk.untidy {
             self.desk.tidy(now).map_err(|error| error.to_string())?;
         }
@@ -376,6 +389,8 @@ impl Committer {
             Command::Discard(id, reply) => answer!(self.desk.discard(id), reply),
             Command::Message(message, reply) => answer!(self.desk.post_message(*message, now), reply),
             Command::Probe(entry, reply) => answer!(self.desk.record_probe(*entry, now), reply),
+            Command::CreateToken(draft, reply) => answer!(self.desk.create_token(draft, now), reply),
+            Command::RevokeToken(id, reply) => answer!(self.desk.revoke_token(id), reply),
         }
         Ok(())
     }
@@ -387,7 +402,8 @@ impl Committer {
         }
         let bytes = self.desk.bytes.len() as u64;
         let written = self.writer.append(&self.desk.bytes, &mut self.desk.notes);
-        written.map_err(|error| format!("the journal could not be written: {error}"))?;
+        let synced = written.map_err(|error| format!("the journal could not be written: {error}"))?;
+        self.desk.tally.synced = Some(synced);
         self.desk.bytes.clear();
         self.desk.notes.clear();
         self.desk.relieve_threads();
@@ -427,6 +443,8 @@ fn refuse(command: Command) {
         Command::Create(_, reply) | Command::Change(_, _, reply) => reply(Err(unavailable)),
         Command::Rotate(_, _, reply) => reply(Err(unavailable)),
         Command::Delete(_, reply) | Command::Replay(_, _, reply) => reply(Err(unavailable)),
+        Command::CreateToken(_, reply) => reply(Err(unavailable)),
+        Command::RevokeToken(_, reply) => reply(Err(unavailable)),
         Command::Discard(_, reply) => reply(Err(unavailable)),
         Command::Retry(_, reply) | Command::Cancel(_, reply) => reply(Err(unavailable)),
         Command::Probe(_, reply) => reply(Err(unavailable)),

@@ -22,7 +22,7 @@ use super::record::{Accepted as AcceptedRecord, DeliveryRecord, Logged, Subscrip
 use super::state::{State, StateError};
 use super::step::{self, Step, lock};
 use super::tidy::Errands;
-use super::{Accepted, Change, Finish, Health, Settings, WriteError, keys, query};
+use super::{Accepted, Change, Committed, Finish, Health, Settings, WriteError, keys, query};
 
 /// How many producers' ids are looked at in one go, and between two checkpoints at least.
 const SWEPT_AT_ONCE: usize = 512;
@@ -54,6 +54,8 @@ pub(super) struct Desk {
     pub(super) to_sweep: usize,
     /// What else is done little by little.
     pub(super) errands: Errands,
+    /// What is counted of the group commit that is being written.
+    pub(super) tally: Committed,
 }
 
 /// A command's end: its answer, or that the store has failed.
@@ -87,6 +89,7 @@ impl Desk {
                 if let Some(first) = here.map_or_else(|| self.posted_before(key, now), |first| Ok(Some(first)))? {
                     let deliveries = self.deliveries_of(first, &answers);
                     answers.push(Accepted { id: first, deliveries, duplicate: true });
+                    self.tally.repeated += 1;
                     continue;
                 }
             }
@@ -98,6 +101,7 @@ impl Desk {
             owed.extend(deliveries);
         }
         self.to_sweep += SWEPT_FOR_EACH * first_seen.len();
+        self.tally.accepted += steps.len() as u64;
         self.write(steps);
         if !owed.is_empty() {
             self.changes.push(Change::Owed(owed));
@@ -381,8 +385,8 @@ fn random_bits() -> u128 {
     u128::from_le_bytes(bytes)
 }
 
-/// 32 bytes from the kernel for a secret. Without them there must be none.
-fn random_secret() -> [u8; 32] {
+/// 32 bytes from the kernel for a secret or a token. Without them there must be none.
+pub(super) fn random_secret() -> [u8; 32] {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).expect("the kernel gives random bytes once it has booted");
     bytes

@@ -10,7 +10,7 @@
 //! FORMAT             'hookswitch data, format 1': written last, synced; where it is there must be data
 //! lock, admin.token  of the service room
 //! journal/NNNNNN.log what happened, in order, append-only, about 64 MiB a file: events with their data,
-//!                    entries of the log, changes of subscriptions ([`journal`], [`frame`])
+//!                    entries of the log, changes of subscriptions and tokens ([`journal`], [`frame`])
 //! journal/NNNNNN.idx where things are in a full file; made again if it is missing
 //! state/             one sled database: what is true now ([`keys`], [`state`])
 //! state/length       the least length of the database file: sled opens a shortened one as an empty one
@@ -70,11 +70,13 @@ mod recall;
 mod record;
 mod requeue;
 mod retention;
+mod running;
 mod space;
 mod state;
 mod step;
 mod sync;
 mod tidy;
+mod tokens;
 mod verbs;
 
 use std::fmt;
@@ -93,8 +95,9 @@ pub use backup::Backup;
 pub use conversations::{ConversationFilter, PostedMessage, PreparedMessage, Shown as ShownConversation};
 pub use open::OpenError;
 pub use retention::Rules as Retention;
+pub use running::{Idle, Running};
 pub use space::Room;
-pub use verbs::{Idle, Running, Store};
+pub use verbs::Store;
 
 /// Called exactly once: from the committer's thread when the write is on the disk or has failed, or at once from the
 /// caller's where there is no room for it. Must not block.
@@ -294,6 +297,19 @@ pub struct Counts {
     pub retrying: u64,
     /// Dead letters.
     pub failed: u64,
+}
+
+/// One group commit that is on the disk, for whoever measures.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Committed {
+    /// Events that were accepted.
+    pub accepted: u64,
+    /// Events that had been posted before, and were not stored again.
+    pub repeated: u64,
+    /// How long it took: deciding, writing, syncing.
+    pub took: Duration,
+    /// How long the sync alone took; `None` if there was nothing to write.
+    pub synced: Option<Duration>,
 }
 
 /// What the committer tells the dispatcher, in the order in which it was made durable.

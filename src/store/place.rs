@@ -54,6 +54,12 @@ pub(super) fn replace_file_by(path: &Path, beside: &Path, bytes: &[u8]) -> io::R
     path.parent().map_or(Ok(()), sync_dir)
 }
 
+/// How many bytes the files in `dir` have, as far as they can be seen.
+pub(super) fn file_bytes(dir: &Path) -> u64 {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.metadata().ok()).filter(fs::Metadata::is_file).map(|file| file.len()).sum()
+}
+
 /// A length inside a journal file, which never has more than `u32::MAX` bytes.
 pub(super) fn u32_of(length: usize) -> u32 {
     u32::try_from(length).unwrap_or(u32::MAX)

@@ -7,7 +7,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use crate::core::delivery::{Delivery, State as Standing};
-use crate::core::id::{AttemptId, DeliveryId, EventId, MessageId};
+use crate::core::id::{AttemptId, DeliveryId, EventId, MessageId, TokenId};
 
 use super::frame::{self, Head};
 use super::journal::{self, Note, kind};
@@ -16,7 +16,7 @@ use super::ledger::Ledger;
 use super::place;
 use super::record::{
     self, Accepted, AccountRecord, Before, DeliveryRecord, DiscardRecord, Effect, Logged, MessageRecord, ReplayRecord,
-    SubscriptionRecord, ThreadRecord,
+    SubscriptionRecord, ThreadRecord, TokenRecord,
 };
 use super::state::{State, StateError};
 
@@ -46,6 +46,10 @@ pub(super) enum Step {
     Message(MessageId, Box<MessageRecord>),
     /// Nothing is left of a thread.
     ThreadGone(Box<ThreadRecord>),
+    /// A token is as it says from now on.
+    Token(Box<TokenRecord>),
+    /// A token is no longer good.
+    TokenRevoked(TokenId),
 }
 
 impl Step {
@@ -65,6 +69,8 @@ impl Step {
             Self::Account(_) => (kind::ACCOUNT, 0, Vec::new()),
             Self::Message(id, message) => (kind::MESSAGE, id.bits(), journal::message_keys(message)),
             Self::ThreadGone(_) => (kind::THREAD_GONE, 0, Vec::new()),
+            Self::Token(_) => (kind::TOKEN, 0, Vec::new()),
+            Self::TokenRevoked(_) => (kind::TOKEN_REVOKED, 0, Vec::new()),
         };
         let head = Head { version: record::VERSION, kind, continues, batch, id };
         frame::encode(out, head, |out| match self {
@@ -80,6 +86,8 @@ impl Step {
             Self::Account(account) => record::encode_into(out, account),
             Self::Message(_, message) => record::encode_into(out, &**message),
             Self::ThreadGone(thread) => record::encode_into(out, &**thread),
+            Self::Token(token) => record::encode_into(out, &**token),
+            Self::TokenRevoked(id) => record::encode_into(out, &id.bits()),
         });
         Note { offset, length: place::u32_of(out.len()) - offset, kind, id, keys }
     }
@@ -104,6 +112,8 @@ impl Step {
                 record::decode(payload).map(|it| Self::Message(MessageId::from_bits(head.id), Box::new(it)))
             }
             kind::THREAD_GONE => record::decode(payload).map(|it| Self::ThreadGone(Box::new(it))),
+            kind::TOKEN => record::decode(payload).map(|it| Self::Token(Box::new(it))),
+            kind::TOKEN_REVOKED => record::decode(payload).map(|bits| Self::TokenRevoked(TokenId::from_bits(bits))),
             _ => None,
         }
     }
@@ -164,6 +174,11 @@ impl Step {
             Self::ThreadGone(thread) => {
                 state.remove(keys::thread(thread.company(), thread.call()));
                 state.remove(keys::latest(thread.place()));
+            }
+            Self::Token(token) => put_token(*token, state, ledger),
+            Self::TokenRevoked(id) => {
+                state.remove(keys::token(id));
+                lock(ledger).tokens.remove(id);
             }
         }
     }
@@ -275,6 +290,13 @@ fn put_subscription(record: SubscriptionRecord, state: &State, ledger: &Mutex<Le
     let deleted = record.deleted;
     if let Some(subscription) = record.subscription() {
         lock(ledger).put(subscription, deleted);
+    }
+}
+
+fn put_token(record: TokenRecord, state: &State, ledger: &Mutex<Ledger>) {
+    state.put(keys::token(TokenId::from_bits(record.id)), versioned(&record));
+    if let Some(token) = record.token() {
+        lock(ledger).tokens.put(token);
     }
 }
 

@@ -7,9 +7,13 @@
 #![allow(clippy::unwrap_used, reason = "a test's helpers fail by panicking, as tests do")]
 
 mod access;
+mod addresses;
+mod alerts;
 mod backlog;
 mod backup;
 mod bad_input;
+#[path = "../harness/certificates.rs"]
+mod certificates;
 mod cli;
 #[path = "../harness/client.rs"]
 mod client;
@@ -23,6 +27,7 @@ mod durability;
 mod log;
 mod main_job;
 mod messages;
+mod metrics;
 mod ordering;
 mod pause;
 #[path = "../harness/platform.rs"]
@@ -34,6 +39,8 @@ mod retry;
 mod service;
 mod space;
 mod subscriptions;
+mod tls;
+mod tokens;
 mod upgrade;
 #[path = "../harness/wait.rs"]
 mod wait;

@@ -25,6 +25,8 @@ const ROOMS: &[Room] = &[
     Room { name: "core", knows: &[] },
     Room { name: "config", knows: &["core"] },
     Room { name: "telemetry", knows: &["core", "config"] },
+    Room { name: "alerts", knows: &["core"] },
+    Room { name: "metrics", knows: &["core"] },
     Room { name: "service", knows: &["core"] },
     Room { name: "store", knows: &["core"] },
     Room { name: "sender", knows: &["core"] },
@@ -33,7 +35,10 @@ const ROOMS: &[Room] = &[
         name: "http",
         knows: &["core", "config", "store", "sender::probe", "sender::transport", "sender::Transport"],
     },
-    Room { name: "daemon", knows: &["core", "config", "telemetry", "service", "store", "sender", "dispatch", "http"] },
+    Room {
+        name: "daemon",
+        knows: &["core", "config", "telemetry", "alerts", "metrics", "service", "store", "sender", "dispatch", "http"],
+    },
     Room { name: "cli", knows: &["core", "config", "telemetry", "service", "daemon", "store::offline"] },
     Room { name: "main", knows: &["cli"] },
 ];
@@ -60,6 +65,11 @@ const RESERVED: &[Reserved] = &[
         words: &["async", "await", "tokio", "hyper", "hyper_util", "http_body_util"],
         places: &["src/http/"],
         instead: "stay synchronous: a thread and a channel; only the edge in `http` is async",
+    },
+    Reserved {
+        words: &["prometheus"],
+        places: &["src/metrics"],
+        instead: "count by a method of `metrics::Metrics`, called from `daemon`",
     },
     Reserved { words: &["figment"], places: &["src/config/"], instead: "add a key to `config` and take its value" },
     Reserved {

@@ -5,6 +5,7 @@ mod hostile;
 mod input;
 mod limits;
 mod order;
+mod secure;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -12,11 +13,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::connection::Handler;
-use super::{Edge, Senders, Server, Settings, TokenHash, listener};
+use super::{Edge, FirstToken, Senders, Server, Settings, listener};
 use crate::core::address::AddressPolicy;
 use crate::core::catalogue::Catalogue;
 use crate::core::subscription::Ordering;
 use crate::core::time::Timestamp;
+use crate::core::token::TokenHash;
 use crate::sender::transport::{Transport, TransportSettings};
 use crate::store::{Retention, Settings as StoreSettings, Store};
 
@@ -31,6 +33,7 @@ fn settings() -> Settings {
         header_timeout: PATIENCE,
         body_timeout: PATIENCE,
         write_timeout: PATIENCE,
+        tls: None,
     }
 }
 
@@ -66,10 +69,12 @@ fn api(settings: Settings) -> Server {
         store: store(),
         catalogue: Arc::new(Catalogue::new(Vec::new()).unwrap()),
         transport: Arc::new(Transport::new(transport).unwrap()),
-        admin_token: TokenHash::of(TOKEN),
+        admin_token: FirstToken::new(TokenHash::of(TOKEN), std::path::Path::new("admin.token")),
         default_ordering: Ordering::Call,
         senders: Box::new(|| Senders { busy: 0, threads: 8 }),
         flows: Arc::new(std::collections::HashMap::new),
+        metrics: Arc::new(|| Ok("up 1\n".to_owned())),
+        metrics_public: false,
         ready: Box::new(|| Err("the store is being read".to_owned())),
         clock: Box::new(|| Timestamp::from_millis(1_790_000_000_000)),
     };

@@ -15,6 +15,7 @@ use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
 
 pub(super) use self::copy::{Copying, Part};
 pub(super) use self::index::{Index, Key, Note, Outline};
@@ -45,6 +46,8 @@ pub(super) mod kind {
     pub(in crate::store) const FORGOTTEN: u8 = 10;
     pub(in crate::store) const MESSAGE: u8 = 11;
     pub(in crate::store) const THREAD_GONE: u8 = 12;
+    pub(in crate::store) const TOKEN: u8 = 17;
+    pub(in crate::store) const TOKEN_REVOKED: u8 = 18;
 }
 
 /// A frame as the index takes note of it.
@@ -318,15 +321,15 @@ impl Journal {
 
 impl Writer {
     /// Appends the frames in `bytes` and syncs them. `notes` are the frames, by their offset in
-    /// `bytes`. After an error nothing is known; do not go on.
-    pub(super) fn append(&mut self, bytes: &[u8], notes: &mut [Note]) -> io::Result<()> {
+    /// `bytes`. Says how long the sync took. After an error nothing is known; do not go on.
+    pub(super) fn append(&mut self, bytes: &[u8], notes: &mut [Note]) -> io::Result<Duration> {
         let end = self.active.end();
-        self.active.append(bytes)?;
+        let synced = self.active.append(bytes)?;
         for note in notes.iter_mut() {
             note.offset += end;
         }
         self.active.publish(bytes.len(), notes);
-        Ok(())
+        Ok(synced)
     }
 
     /// Where the next frame will stand: the file's number and the offset in it.

@@ -11,6 +11,7 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{OnceLock, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use super::super::frame::{self, Head, NoFrame};
 use super::super::place::{self, Damage};
@@ -97,10 +98,13 @@ impl Segment {
         &self.path
     }
 
-    /// Writes `bytes` at the end and syncs them. They can be read only after [`Segment::publish`].
-    pub(super) fn append(&self, bytes: &[u8]) -> io::Result<()> {
+    /// Writes `bytes` at the end and syncs them; says how long the sync took. They can be read only after
+    /// [`Segment::publish`].
+    pub(super) fn append(&self, bytes: &[u8]) -> io::Result<Duration> {
         self.file.write_all_at(bytes, u64::from(self.end()))?;
-        self.file.sync_data()
+        let begun = Instant::now();
+        self.file.sync_data()?;
+        Ok(begun.elapsed())
     }
 
     /// Makes synced bytes readable: `notes` are the frames in them.

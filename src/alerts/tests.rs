@@ -1,0 +1,265 @@
+//! What is said and when (tables), and the thread with receivers that take alerts or do not.
+
+use std::sync::Mutex;
+
+use serde_json::{Value, json};
+
+use super::rules::{Kind, Subject};
+use super::*;
+use crate::core::attempt::{Answer, Fault};
+use crate::core::id::SubscriptionId;
+
+const HOUR: Duration = Duration::from_secs(3600);
+const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
+
+const fn id(n: u128) -> SubscriptionId {
+    SubscriptionId::from_bits(n)
+}
+
+fn subject(n: u128) -> Subject {
+    let url = format!("https://user:pw@r{n}.example:8443/hook?key=hunter2#x");
+    Subject { id: id(n), company: "acme".to_owned(), url, waiting: 7, failures: 5, since: Some(NOW) }
+}
+
+fn at(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// The kinds that are said at once, with the count of each.
+fn said(rules: &mut Rules, now: Duration) -> Vec<(Kind, usize)> {
+    let count = |said: &Said| match said {
+        Said::Subscriptions(_, named, count) => {
+            assert_eq!(named.len(), (*count).min(rules::NAMED_MOST));
+            *count
+        }
+        Said::DeadLetters(_, added, _) => usize::try_from(*added).unwrap(),
+        Said::Trouble(_, count, _) => usize::try_from(*count).unwrap(),
+        _ => 1,
+    };
+    std::iter::from_fn(|| rules.next(now)).map(|said| (said.kind(), count(&said))).collect()
+}
+
+#[test]
+fn a_receiver_is_told_of_when_it_goes_down_and_when_it_is_back() {
+    let mut rules = Rules::default();
+    rules.hear(Sighting::Down(subject(1)));
+    assert_eq!(said(&mut rules, at(0)), [(Kind::SubscriptionFailing, 1)]);
+    rules.hear(Sighting::Down(subject(1)));
+    assert_eq!(said(&mut rules, at(100)), [], "once is enough");
+    rules.hear(Sighting::Back(subject(1)));
+    assert_eq!(said(&mut rules, at(101)), [(Kind::SubscriptionRecovered, 1)]);
+    assert_eq!(rules.wake(at(102)), None);
+}
+
+#[test]
+fn what_goes_down_together_is_one_alert_and_what_comes_later_waits_for_its_turn() {
+    let mut rules = Rules::default();
+    (0..50).for_each(|n| rules.hear(Sighting::Down(subject(n))));
+    assert_eq!(said(&mut rules, at(0)), [(Kind::SubscriptionFailing, 50)]);
+    rules.hear(Sighting::Down(subject(50)));
+    rules.hear(Sighting::Down(subject(51)));
+    assert_eq!(said(&mut rules, at(59)), []);
+    assert_eq!(rules.wake(at(59)), Some(at(60)));
+    assert_eq!(said(&mut rules, at(60)), [(Kind::SubscriptionFailing, 2)]);
+}
+
+#[test]
+fn what_is_over_before_it_was_said_is_not_said() {
+    let mut rules = Rules::default();
+    rules.hear(Sighting::Down(subject(1)));
+    assert_eq!(said(&mut rules, at(0)).len(), 1);
+    rules.hear(Sighting::Down(subject(2)));
+    rules.hear(Sighting::Back(subject(2)));
+    // Told as down, back, and down again before that could be told.
+    rules.hear(Sighting::Back(subject(1)));
+    rules.hear(Sighting::Down(subject(1)));
+    assert_eq!(said(&mut rules, at(1000)), []);
+    rules.hear(Sighting::Settled(id(1)));
+    rules.hear(Sighting::Down(subject(1)));
+    assert_eq!(said(&mut rules, at(2000)), [(Kind::SubscriptionFailing, 1)], "somebody has seen to it meanwhile");
+}
+
+#[test]
+fn one_that_was_down_before_the_start_is_told_of_when_it_is_back() {
+    let mut rules = Rules::default();
+    rules.hear(Sighting::Back(subject(1)));
+    assert_eq!(said(&mut rules, at(0)), [(Kind::SubscriptionRecovered, 1)]);
+}
+
+#[test]
+fn a_disabled_one_is_told_of_until_somebody_sees_to_it() {
+    let mut rules = Rules::default();
+    rules.hear(Sighting::Down(subject(1)));
+    rules.hear(Sighting::Disabled(subject(1), "the receiver answered 410 Gone"));
+    assert_eq!(said(&mut rules, at(0)), [(Kind::SubscriptionDisabled, 1)], "the last word counts");
+    rules.look(Look::default(), HOUR);
+    assert_eq!(said(&mut rules, at(1000)), [], "it does not recover by itself");
+}
+
+#[test]
+fn a_receiver_of_few_events_fails_by_the_clock() {
+    let failing = |seconds| Look { failing: vec![(subject(1), at(seconds))], ..Look::default() };
+    let mut rules = Rules::default();
+    rules.look(failing(899), HOUR);
+    assert_eq!(said(&mut rules, at(0)), []);
+    rules.look(failing(900), HOUR);
+    assert_eq!(said(&mut rules, at(1)), [(Kind::SubscriptionFailing, 1)]);
+    rules.look(Look::default(), HOUR);
+    assert_eq!(said(&mut rules, at(2)), [(Kind::SubscriptionRecovered, 1)]);
+}
+
+#[test]
+fn dead_letters_are_counted_together() {
+    let mut rules = Rules::default();
+    rules.hear(Sighting::DeadLetter(id(1)));
+    assert_eq!(said(&mut rules, at(0)), [(Kind::DeadLetters, 1)]);
+    (0..5_000).for_each(|n| rules.hear(Sighting::DeadLetter(id(n % 2_000))));
+    assert_eq!(said(&mut rules, at(599)), []);
+    let Some(Said::DeadLetters(named, added, total)) = rules.next(at(600)) else { panic!("nothing was said") };
+    assert_eq!((named.len(), added, total), (rules::NAMED_MOST, 5_000, 5_000));
+    assert!(named.iter().all(|(_, count)| *count == 3), "those with the most come first: {named:?}");
+}
+
+#[test]
+fn the_disk_and_the_backlog_are_told_of_when_they_turn() {
+    let look = |low, waited| Look {
+        disk_low: low,
+        disk: (5, 10),
+        oldest: Some((subject(1), NOW, at(waited))),
+        ..Look::default()
+    };
+    let steps = [
+        (0, look(false, 3_600), vec![]),
+        (15, look(true, 3_601), vec![(Kind::DiskLow, 1), (Kind::BacklogOld, 1)]),
+        (30, look(true, 9_000), vec![]),
+        (45, look(false, 1_801), vec![(Kind::DiskRecovered, 1)]),
+        (60, look(true, 1_800), vec![(Kind::BacklogRecovered, 1)]),
+        (75, look(true, 0), vec![(Kind::DiskLow, 1)]),
+        (90, Look::default(), vec![]),
+        (105, Look::default(), vec![(Kind::DiskRecovered, 1)]),
+    ];
+    let mut rules = Rules::default();
+    for (now, look, wanted) in steps {
+        rules.look(look, HOUR);
+        assert_eq!(said(&mut rules, at(now)), wanted, "{now}");
+    }
+}
+
+#[test]
+fn trouble_is_said_first_and_gathers() {
+    let mut rules = Rules::default();
+    rules.hear(Sighting::Down(subject(1)));
+    rules.hear(Sighting::Trouble("journal/000001.log is damaged at byte 7".to_owned(), false));
+    rules.hear(Sighting::Trouble("again".to_owned(), true));
+    assert_eq!(said(&mut rules, at(0)), [(Kind::StoreTrouble, 2), (Kind::SubscriptionFailing, 1)]);
+}
+
+#[test]
+fn an_alert_says_what_it_is_and_shows_no_secret() {
+    let written = |said: &Said| -> Value {
+        serde_json::from_slice(&payload::body(AlertId::from_bits(u128::from(NOW.millis()) << 80), said)).unwrap()
+    };
+    let one = vec![(subject(1), Some("the receiver answered 410 Gone"))];
+    let alert = written(&Said::Subscriptions(Kind::SubscriptionDisabled, one, 3));
+    let shown = json!({
+        "id": id(1).to_string(), "company": "acme", "url": "https://r1.example:8443/hook", "waiting": 7, "failures": 5,
+        "failing_since": NOW.to_string(), "reason": "the receiver answered 410 Gone",
+    });
+    let wanted = json!({
+        "id": AlertId::from_bits(u128::from(NOW.millis()) << 80).to_string(),
+        "type": "subscription.disabled",
+        "timestamp": NOW.to_string(),
+        "message": "disabled: https://r1.example:8443/hook and 2 more; what is owed waits until it is enabled again",
+        "data": {"count": 3, "subscriptions": [shown]},
+    });
+    assert_eq!(alert, wanted);
+    let all = [
+        Said::DeadLetters(vec![(id(1), 2)], 2, 9),
+        Said::BacklogOld(subject(1), NOW, at(4_000), HOUR),
+        Said::BacklogRecovered(HOUR),
+        Said::DiskLow(5, 10),
+        Said::DiskRecovered(50, 10),
+        Said::Trouble("the journal could not be written".to_owned(), 1, true),
+    ];
+    for said in &all {
+        let alert = written(said);
+        assert_eq!(alert["type"], said.kind().as_str());
+        assert!(alert["message"].as_str().is_some_and(|text| !text.is_empty()) && alert["data"].is_object());
+        assert!(!alert.to_string().contains("hunter2") && !alert.to_string().contains("user:pw"), "{alert}");
+    }
+}
+
+/// Alerts that go to a receiver which answers as `answer` says, and what it got.
+fn posting(answer: impl Fn(usize) -> Outcome + Send + 'static) -> (Ear, Alerts, Receiver<Outgoing>) {
+    let (ear, (sent, got)) = (Ear::default(), mpsc::channel());
+    let count = Mutex::new(0);
+    let post = move |request: &Outgoing| {
+        let nth = std::mem::replace(&mut *count.lock().unwrap(), 0);
+        *count.lock().unwrap() = nth + 1;
+        sent.send(request.clone()).unwrap();
+        Report { outcome: answer(nth), duration: Duration::ZERO, phases: Vec::new(), address: None }
+    };
+    let eyes =
+        Eyes { look: Box::new(Look::default), post: Box::new(post), posted: Box::new(|_| ()), clock: Box::new(|| NOW) };
+    let alerts = Alerts::start(&ear, Some(target()), eyes, 7).unwrap();
+    (ear, alerts, got)
+}
+
+fn target() -> Target {
+    let secret = Secret::from_bytes([7; 32]);
+    Target { url: "https://ops.example/hook".to_owned(), secret, backlog_age: HOUR }
+}
+
+fn answered(status: u16) -> Outcome {
+    Outcome::Answered(Answer { status, headers: Vec::new(), body: Vec::new(), truncated: false })
+}
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+#[test]
+fn what_is_heard_is_posted_at_once_signed_and_nothing_else_is() {
+    let (ear, alerts, got) = posting(|_| answered(204));
+    ear.hear(Sighting::Down(subject(1)));
+    let request = got.recv_timeout(PATIENCE).unwrap();
+    let header = |name: &str| request.headers.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str());
+    let of = |name| header(name).unwrap_or_default();
+    let secret = Secret::from_bytes([7; 32]);
+    let (id, time, signature) = (of("webhook-id"), of("webhook-timestamp"), of("webhook-signature"));
+    let believed = crate::core::signature::verify(&secret, id, time, signature, &request.body, NOW.seconds(), 0);
+    assert_eq!(believed, Ok(()));
+    assert!(id.starts_with("alr_"));
+    alerts.stop(PATIENCE);
+    assert_eq!(got.try_iter().count(), 0);
+}
+
+#[test]
+fn one_that_is_not_taken_raises_no_other_and_is_posted_again_as_it_was() {
+    let refused = || Outcome::Failed { fault: Fault::Refused, detail: String::new() };
+    let (ear, alerts, got) = posting(move |nth| if nth == 0 { refused() } else { answered(200) });
+    ear.hear(Sighting::Down(subject(1)));
+    let first = got.recv_timeout(PATIENCE).unwrap();
+    let again = got.recv_timeout(PATIENCE).unwrap();
+    assert_eq!((first.body, &first.headers[2]), (again.body, &again.headers[2]));
+    alerts.stop(PATIENCE);
+    assert_eq!(got.try_iter().count(), 0);
+}
+
+#[test]
+fn what_is_heard_last_is_posted_on_the_way_out() {
+    let (ear, alerts, got) = posting(|_| answered(200));
+    ear.hear(Sighting::Trouble("the disk is gone".to_owned(), true));
+    alerts.stop(PATIENCE);
+    assert!(String::from_utf8(got.try_recv().unwrap().body).unwrap().contains("hookswitch ends: the disk is gone"));
+}
+
+#[test]
+fn without_a_target_nothing_is_kept() {
+    let (ear, alerts, got) = posting(|_| answered(200));
+    alerts.aim(None);
+    ear.hear(Sighting::Down(subject(1)));
+    alerts.aim(Some(target()));
+    ear.hear(Sighting::Down(subject(2)));
+    let body = String::from_utf8(got.recv_timeout(PATIENCE).unwrap().body).unwrap();
+    assert!(body.contains("r2.example") && !body.contains("r1.example"), "{body}");
+    alerts.stop(PATIENCE);
+}

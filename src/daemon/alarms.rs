@@ -1,0 +1,103 @@
+//! What the rooms tell of themselves, carried to what alerts the operator.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::now;
+use crate::alerts::rules::{Look, Sighting, Subject};
+use crate::alerts::{Ear, Eyes, Target};
+use crate::config::Config;
+use crate::core::attempt::Status;
+use crate::core::subscription::Subscription;
+use crate::dispatch::{Listener, Notice};
+use crate::metrics::Metrics;
+use crate::sender::Transport;
+use crate::store::{Health, Store};
+
+/// How long the operator's receiver may take.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Where alerts go by the configuration.
+pub(super) fn target(config: &Config) -> Option<Target> {
+    let alerts = config.alerts.clone()?;
+    Some(Target { url: alerts.url, secret: alerts.secret, backlog_age: alerts.backlog_age })
+}
+
+/// Something that no two starts have in common.
+pub(super) fn seed() -> u128 {
+    let mut bytes = [0; 16];
+    // Without the kernel's randomness an alert's id is still its time.
+    let _ = getrandom::fill(&mut bytes);
+    u128::from_le_bytes(bytes)
+}
+
+/// Lets `ear` hear what is worth an alert of what `first` hears.
+pub(super) fn listener(first: Listener, ear: Ear) -> Listener {
+    Arc::new(move |notice| {
+        first(notice);
+        if let Some(sighting) = sighting(notice) {
+            ear.hear(sighting);
+        }
+    })
+}
+
+fn sighting(notice: Notice<'_>) -> Option<Sighting> {
+    Some(match notice {
+        Notice::Ended(entry) if entry.status == Status::Failed => Sighting::DeadLetter(entry.subscription),
+        Notice::Ended(_) => return None,
+        Notice::Down { subscription, failures, since, waiting } => {
+            let health = Health { failures, failing_since: since, ..Health::default() };
+            Sighting::Down(subject(subscription, health, waiting))
+        }
+        Notice::Back { subscription, waiting } => Sighting::Back(subject(subscription, Health::default(), waiting)),
+        Notice::Disabled { subscription, reason, waiting } => {
+            Sighting::Disabled(subject(subscription, Health::default(), waiting), reason.as_str())
+        }
+        Notice::Settled(id) => Sighting::Settled(id),
+        Notice::Unreadable(detail) => Sighting::Trouble(detail.to_owned(), false),
+    })
+}
+
+fn subject(subscription: &Subscription, health: Health, waiting: u64) -> Subject {
+    Subject {
+        id: subscription.id,
+        company: subscription.company.as_str().to_owned(),
+        url: subscription.url.clone(),
+        waiting,
+        failures: health.failures,
+        since: health.failing_since,
+    }
+}
+
+/// What the thread of alerts sees, and posts by.
+pub(super) fn eyes(store: Store, transport: Arc<Transport>, metrics: Arc<Metrics>) -> Eyes {
+    Eyes {
+        look: Box::new(move || look(&store)),
+        post: Box::new(move |request| transport.post(None, request, Some(TIMEOUT))),
+        posted: Box::new(move |taken| metrics.alerted(taken)),
+        clock: Box::new(now),
+    }
+}
+
+fn look(store: &Store) -> Look {
+    let (now, room) = (now(), store.room());
+    let failing = |subscription: Arc<Subscription>| {
+        let health = store.health(subscription.id);
+        let length = health.failing_since.map(|since| now.since(since))?;
+        Some((subject(&subscription, health, store.waiting(subscription.id)), length))
+    };
+    let enabled = store.subscriptions().into_iter().filter(|subscription| subscription.enabled());
+    // What cannot be read is told when something is to be sent.
+    let each = store.oldest_of_each().unwrap_or_default();
+    let oldest = each.into_iter().filter(|(subscription, _)| subscription.enabled()).min_by_key(|(_, at)| *at);
+    Look {
+        disk: (room.free, room.least),
+        disk_low: room.low,
+        dead_letters: store.counts().failed,
+        failing: enabled.filter_map(failing).collect(),
+        oldest: oldest.map(|(subscription, accepted)| {
+            let (health, waiting) = (store.health(subscription.id), store.waiting(subscription.id));
+            (subject(&subscription, health, waiting), accepted, now.since(accepted))
+        }),
+    }
+}

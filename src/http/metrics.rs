@@ -1,0 +1,36 @@
+//! `GET /metrics`: what is measured, in Prometheus' text format 0.0.4.
+
+use hyper::StatusCode;
+
+use super::bridge;
+use super::edge::Edge;
+use super::problem::Problem;
+use super::reply::{Body, Reply, with_body};
+use super::request::Permitted;
+
+const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Shows it to a token. What is counted is counted over all companies, so not to one that is bound.
+///
+/// # Errors
+/// 403 for such a token, and as [`show`].
+pub(super) async fn permitted(request: &Permitted) -> Result<Reply, Problem> {
+    request.no_query()?;
+    if request.access.is_bound() {
+        return Err(Problem::forbidden("this shows all companies together, and this token is bound to one"));
+    }
+    show(request.edge()).await
+}
+
+/// Shows it.
+///
+/// # Errors
+/// 500 if it cannot be written.
+pub(super) async fn show(edge: &Edge) -> Result<Reply, Problem> {
+    let measured = edge.metrics.clone();
+    let text = bridge::blocking(move || measured()).await?.map_err(|error| {
+        tracing::error!("a bug: what is measured cannot be shown: {error}");
+        Problem::internal()
+    })?;
+    Ok(with_body(StatusCode::OK, TEXT, Body::Whole(text.into())))
+}
