@@ -29,6 +29,7 @@ mod main_job;
 mod messages;
 mod metrics;
 mod ordering;
+mod page;
 mod pause;
 #[path = "../harness/platform.rs"]
 mod platform;
