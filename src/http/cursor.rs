@@ -15,7 +15,8 @@ pub(super) enum List {
     Subscriptions = b's' as isize,
     Log = b'l' as isize,
     Owed = b'o' as isize,
-    Conversations = b'c' as isize,
+    Calls = b'c' as isize,
+    Conversations = b'v' as isize,
     Messages = b'm' as isize,
     Tokens = b't' as isize,
 }
@@ -63,6 +64,7 @@ mod tests {
                 List::Subscriptions,
                 List::Owed,
                 List::Tokens,
+                List::Calls,
                 List::Conversations,
                 List::Messages,
             ] {

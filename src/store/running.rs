@@ -8,7 +8,7 @@ use crate::core::id::IdSource;
 use crate::core::time::Timestamp;
 
 use super::committer::{Committer, Listeners};
-use super::desk::Desk;
+use super::desk::{Desk, Sweep};
 use super::open::{self, Opened};
 use super::retention::keeper::{self, Keeper};
 use super::tidy::Errands;
@@ -84,10 +84,11 @@ impl Idle {
             notes: Vec::new(),
             changes: Vec::new(),
             threads: store.shared.threads.clone(),
-            swept: Default::default(),
+            producers: Sweep::default(),
+            messages: Sweep::default(),
+            calls: Sweep::default(),
             // What was under way when the store was closed goes on.
             untidy: true,
-            to_sweep: 0,
             errands: Errands::default(),
             tally: Committed::default(),
         };

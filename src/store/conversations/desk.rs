@@ -44,7 +44,7 @@ impl Desk {
         thread.domain = thread.domain.or(facts.domain);
         let event = raises.then(|| EventId::from_bits(self.next_id(now)));
         let known = lock(&self.threads).get(&key).map(|kept| kept.lead.clone()).unwrap_or_default();
-        self.to_sweep += SWEPT_FOR_EACH * usize::from(message.producer_id.is_some());
+        self.messages.due += SWEPT_FOR_EACH * usize::from(message.producer_id.is_some());
         let message = Message {
             id,
             producer_id: message.producer_id,
@@ -93,6 +93,8 @@ impl Desk {
         };
         let owed = self.owed_of(&event, &mut HashMap::new());
         let step = Step::Accepted(id, Accepted::new(&event, &owed));
+        self.calls.due += 1;
+        self.tally.accepted += 1;
         if !owed.is_empty() {
             self.changes.push(Change::Owed(owed));
         }

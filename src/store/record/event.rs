@@ -110,6 +110,22 @@ impl Accepted {
         &self.company
     }
 
+    pub(in crate::store) fn occurred_at(&self) -> Timestamp {
+        at(self.occurred_at)
+    }
+
+    pub(in crate::store) fn domain(&self) -> Option<Domain> {
+        self.domain.as_ref().and_then(|domain| Domain::parse(domain).ok())
+    }
+
+    pub(in crate::store) fn source(&self) -> Option<Source> {
+        Source::read(&self.source)
+    }
+
+    pub(in crate::store) fn data(&self) -> &str {
+        &self.data
+    }
+
     pub(in crate::store) fn producer_id(&self) -> Option<&str> {
         self.producer_id.as_deref()
     }
@@ -120,14 +136,6 @@ impl Accepted {
 
     pub(in crate::store) fn phone(&self) -> Option<&str> {
         self.phone.as_deref()
-    }
-
-    pub(in crate::store) fn data(&self) -> &str {
-        &self.data
-    }
-
-    pub(in crate::store) fn domain(&self) -> Option<Domain> {
-        self.domain.as_deref().and_then(|domain| Domain::parse(domain).ok())
     }
 
     pub(in crate::store) const fn accepted_at(&self) -> u64 {
