@@ -35,9 +35,11 @@ mod pause;
 #[path = "../harness/platform.rs"]
 mod platform;
 mod probe;
+mod proxy;
 #[path = "../harness/receiver.rs"]
 mod receiver;
 mod retry;
+mod secure_receivers;
 mod service;
 mod space;
 mod subscriptions;

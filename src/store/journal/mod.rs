@@ -48,6 +48,8 @@ pub(super) mod kind {
     pub(in crate::store) const THREAD_GONE: u8 = 12;
     pub(in crate::store) const TOKEN: u8 = 17;
     pub(in crate::store) const TOKEN_REVOKED: u8 = 18;
+    /// As `SUBSCRIPTION`, with a client certificate.
+    pub(in crate::store) const CERTIFIED_SUBSCRIPTION: u8 = 20;
 }
 
 /// A frame as the index takes note of it.

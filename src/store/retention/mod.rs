@@ -152,7 +152,13 @@ pub(super) fn fate(
             None => Fate::Keep,
         },
         // They are written again in a later file, or the state has them.
-        kind::SUBSCRIPTION | kind::ACCOUNT | kind::TOKEN | kind::REPLAY | kind::DISCARD | kind::FORGOTTEN => Fate::Drop,
+        kind::SUBSCRIPTION
+        | kind::CERTIFIED_SUBSCRIPTION
+        | kind::ACCOUNT
+        | kind::TOKEN
+        | kind::REPLAY
+        | kind::DISCARD
+        | kind::FORGOTTEN => Fate::Drop,
         kind::MESSAGE => keep_if(head.id >= due.messages_below),
         // An older file may still have the subscription, the token, or a message of the thread.
         kind::SUBSCRIPTION_REMOVED | kind::TOKEN_REVOKED | kind::THREAD_GONE => keep_if(!due.oldest),
