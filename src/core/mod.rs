@@ -10,6 +10,7 @@ pub mod call;
 pub mod catalogue;
 pub mod client_certificate;
 pub mod cloud_event;
+pub mod conversation;
 pub mod delivery;
 pub mod event;
 mod form;

@@ -60,8 +60,8 @@ fn receipt(accepted: &Accepted) -> String {
     format!(r#"{{"id":"{id}","deliveries":{deliveries},"duplicate":{duplicate}}}"#)
 }
 
-/// The header `Idempotency-Key`: the producer's own id of the event.
-fn idempotency_key(request: &Permitted) -> Result<Option<ProducerId>, Problem> {
+/// The header `Idempotency-Key`: the producer's own id of the event, or of the message.
+pub(super) fn idempotency_key(request: &Permitted) -> Result<Option<ProducerId>, Problem> {
     let refused = |detail: &str| Problem::invalid("/id", format!("(header Idempotency-Key) {detail}"));
     let mut values = request.headers().get_all("idempotency-key").iter();
     let Some(value) = values.next() else { return Ok(None) };

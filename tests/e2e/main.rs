@@ -27,6 +27,7 @@ mod disk_errors;
 mod durability;
 mod log;
 mod main_job;
+mod messages;
 mod metrics;
 mod ordering;
 mod page;

@@ -27,6 +27,7 @@ const PARTS: &[&str] = &[
     include_str!("subscriptions.json"),
     include_str!("deliveries.json"),
     include_str!("calls.json"),
+    include_str!("messages.json"),
 ];
 
 /// The methods that an operation may have.
