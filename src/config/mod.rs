@@ -22,6 +22,7 @@ use self::layers::Layers;
 use crate::core::address::AddressPolicy;
 use crate::core::backoff::RetryPolicy;
 use crate::core::catalogue::Catalogue;
+use crate::core::proxy::Proxy;
 use crate::core::subscription::{Ordering, Secret, words};
 
 /// Where data is kept when nothing else is said: systemd's state directory of the shipped unit.
@@ -124,6 +125,8 @@ pub struct Network {
     pub policy: AddressPolicy,
     /// PEM files with further root certificates.
     pub extra_ca: Vec<PathBuf>,
+    /// The proxy towards receivers.
+    pub proxy: Option<Proxy>,
 }
 
 /// `[retention]`
@@ -137,6 +140,8 @@ pub struct Retention {
     pub event_age: Duration,
     /// How long a producer's id is remembered, 1 s to 30 days.
     pub idempotency_window: Duration,
+    /// How old a message of a conversation becomes, 1 s to 10 years.
+    pub conversation_age: Duration,
 }
 
 /// `[store]`

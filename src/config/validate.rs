@@ -18,6 +18,7 @@ use crate::core::address::AddressPolicy;
 use crate::core::backoff::{BadPolicy, RetryPolicy, RetrySettings};
 use crate::core::catalogue::{Catalogue, Declared};
 use crate::core::event::excerpt;
+use crate::core::proxy::Proxy;
 use crate::core::subscription::{Ordering, Secret};
 use crate::core::time::{format_duration, parse_duration};
 
@@ -41,7 +42,6 @@ impl TryFrom<Settings> for Config {
 
     fn try_from(settings: Settings) -> Result<Self, Vec<BadKey>> {
         let mut check = Check::default();
-        check.refuse_unsupported(&settings);
         let data_dir = check.path("data_dir", &settings.data_dir);
         let http = check.http(&settings.http);
         let senders = check.senders(&settings.senders);
@@ -105,18 +105,6 @@ impl Check {
             self.fault(key, "must be a path");
         }
         PathBuf::from(text)
-    }
-
-    /// Keys that are known and do nothing yet: refused rather than silently without effect.
-    fn refuse_unsupported(&mut self, settings: &Settings) {
-        let Settings { network, retention, .. } = settings;
-        let keys = [
-            ("network.proxy", network.proxy.is_some()),
-            ("retention.conversation_age", retention.conversation_age.is_some()),
-        ];
-        for (key, _) in keys.into_iter().filter(|(_, set)| *set) {
-            self.fault(key, "is not supported yet: leave it out");
-        }
     }
 
     fn http(&mut self, http: &settings::Http) -> Option<Http> {
@@ -206,12 +194,14 @@ impl Check {
         let log_age = self.duration("retention.log_age", &retention.log_age, SECOND..=10 * YEAR);
         let log_bytes = self.number("retention.log_bytes", retention.log_bytes, 8 * MIB..=64 * MIB * MIB);
         let event_age = self.duration("retention.event_age", &retention.event_age, SECOND..=10 * YEAR);
+        let age = &retention.conversation_age;
+        let conversation_age = self.duration("retention.conversation_age", age, SECOND..=10 * YEAR);
         if event_age < idempotency_window {
             // Otherwise a repeat would be answered with the id of an event that is gone.
             let window = format_duration(idempotency_window);
             self.fault("retention.event_age", format!("must be at least `idempotency_window`, which is \"{window}\""));
         }
-        Retention { log_age, log_bytes, event_age, idempotency_window }
+        Retention { log_age, log_bytes, event_age, idempotency_window, conversation_age }
     }
 
     fn store(&mut self, store: &settings::Store) -> StoreLimits {
@@ -225,7 +215,12 @@ impl Check {
         let deny = self.networks("network.deny", &network.deny);
         let files = network.extra_ca.iter().enumerate();
         let extra_ca = files.map(|(at, file)| self.path(&format!("network.extra_ca.{at}"), file)).collect();
-        Some(Network { policy: AddressPolicy::new(allow?, deny?, network.https_only), extra_ca })
+        let proxy = network.proxy.as_deref().map(|text| self.take("network.proxy", Proxy::parse(text)));
+        Some(Network {
+            policy: AddressPolicy::new(allow?, deny?, network.https_only),
+            extra_ca,
+            proxy: proxy.flatten(),
+        })
     }
 
     /// CIDRs; an address alone is the network that holds just it.

@@ -79,6 +79,14 @@ id!(
     AttemptId, "att"
 );
 id!(
+    /// Names one SMS (`msg_…`) that the platform posted without an id of its own.
+    MessageId, "msg"
+);
+id!(
+    /// Names the SMS thread of one call (`conv_…`).
+    ConversationId, "conv"
+);
+id!(
     /// Names one API key (`tok_…`).
     TokenId, "tok"
 );

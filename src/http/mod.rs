@@ -13,6 +13,8 @@
 //! events, subscriptions, probes, event_types, deliveries, log, stats, tokens, metrics, health, backup   one file per
 //!              resource
 //! openapi      the description of all of them
+//! events, messages, subscriptions, probes, event_types, deliveries, log, stats, tokens, metrics, health, backup   one
+//!              file per resource
 //! page         Settings > Webhooks in a browser, on top of the resources
 //! bridge       to the store, which blocks
 //! ```
@@ -32,6 +34,7 @@ mod backlog;
 mod backup;
 mod bridge;
 mod calls;
+mod cloud_events;
 mod connection;
 mod cursor;
 mod deliveries;
@@ -43,6 +46,7 @@ mod health;
 mod hygiene;
 mod listener;
 mod log;
+mod messages;
 mod metrics;
 mod openapi;
 mod origin;

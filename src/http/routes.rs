@@ -6,7 +6,8 @@ use super::problem::Problem;
 use super::reply::Reply;
 use super::request::Authorised;
 use super::{
-    backlog, backup, calls, deliveries, event_types, events, log, metrics, probes, report, stats, subscriptions, tokens,
+    backlog, backup, calls, deliveries, event_types, events, log, messages, metrics, probes, report, stats,
+    subscriptions, tokens,
 };
 use crate::core::event::CallId;
 use crate::core::id::{AttemptId, DeliveryId, EventId, SubscriptionId, TokenId};
@@ -21,6 +22,9 @@ pub(super) enum Resource {
     Metrics,
     Events,
     Event(EventId),
+    Messages,
+    Conversations,
+    Conversation(CallId),
     EventTypes,
     EventType(String),
     Subscriptions,
@@ -65,6 +69,9 @@ pub(super) fn find(path: &str) -> Option<Resource> {
         ["v1", rest @ ..] => match rest {
             ["events"] => Resource::Events,
             ["events", id] => Resource::Event(id.parse().ok()?),
+            ["messages"] => Resource::Messages,
+            ["conversations"] => Resource::Conversations,
+            ["conversations", call] => Resource::Conversation(CallId::parse(call).ok()?),
             ["event-types"] => Resource::EventTypes,
             ["event-types", name] => Resource::EventType((*name).to_owned()),
             ["subscriptions"] => Resource::Subscriptions,
@@ -127,6 +134,7 @@ impl Resource {
             | Self::RotateSecret(_)
             | Self::TestStored(_)
             | Self::TestUrl
+            | Self::Messages
             | Self::Retry(_)
             | Self::Cancel(_) => "POST",
             _ => "GET, HEAD",
@@ -165,6 +173,9 @@ async fn answer_other(resource: Resource, request: Authorised) -> Result<Reply, 
         (R::Metrics, _) => metrics::permitted(&request.permit(Read)?).await,
         (R::Events, _) => events::list(request.permit(Read)?).await,
         (R::Event(id), _) => events::show(request.permit(Read)?, id).await,
+        (R::Messages, _) => messages::post(request.permit(Role::Ingest)?).await,
+        (R::Conversations, _) => messages::list(request.permit(Read)?).await,
+        (R::Conversation(call), _) => messages::show(request.permit(Read)?, call).await,
         (R::EventTypes, _) => event_types::list(&request.permit(Read)?),
         (R::EventType(name), _) => event_types::show(&request.permit(Read)?, &name),
         (R::Subscriptions, "POST") => subscriptions::create(request.permit(Admin)?).await,

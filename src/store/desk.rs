@@ -14,6 +14,7 @@ use crate::core::subscription::{DisabledReason, PreviousSecret, Secret, Subscrip
 use crate::core::subscription_input::{Change as Patch, Draft};
 use crate::core::time::Timestamp;
 
+use super::conversations::Threads;
 use super::journal::{Journal, Note};
 use super::ledger::Ledger;
 use super::place;
@@ -26,7 +27,7 @@ use super::{Accepted, Change, Committed, Finish, Health, Settings, WriteError, k
 /// How many producers' ids, or calls, are looked at in one go, and between two checkpoints at least.
 const SWEPT_AT_ONCE: usize = 512;
 /// How many ids are looked at for each new one: so there are never many more than twice those of the window.
-const SWEPT_FOR_EACH: usize = 2;
+pub(super) const SWEPT_FOR_EACH: usize = 2;
 
 /// Turns commands into steps.
 pub(super) struct Desk {
@@ -43,8 +44,12 @@ pub(super) struct Desk {
     pub(super) notes: Vec<Note>,
     /// What the dispatcher is told once they are.
     pub(super) changes: Vec<Change>,
-    /// The sweep through the producers' ids.
+    /// The SMS threads that were written to lately.
+    pub(super) threads: Arc<Mutex<Threads>>,
+    /// The sweep through the producers' ids of events.
     pub(super) producers: Sweep,
+    /// The sweep through those of messages.
+    pub(super) messages: Sweep,
     /// The sweep through what is known of calls.
     pub(super) calls: Sweep,
     /// Whether there may be something for [`Desk::tidy`] to do.
@@ -61,7 +66,7 @@ pub(super) struct Sweep {
     /// The key that was looked at last; it begins anew behind the last.
     after: Option<Vec<u8>>,
     /// How many are to be looked at.
-    due: usize,
+    pub(super) due: usize,
 }
 
 /// A command's end: its answer, or that the store has failed.
@@ -132,7 +137,7 @@ impl Desk {
     }
 
     /// The deliveries that a new event is owed in.
-    fn owed_of(&self, event: &Event, sequences: &mut std::collections::HashMap<u32, u64>) -> Vec<Delivery> {
+    pub(super) fn owed_of(&self, event: &Event, sequences: &mut std::collections::HashMap<u32, u64>) -> Vec<Delivery> {
         let ledger = lock(&self.ledger);
         let wanted = |subscription: &Subscription| {
             subscription.matches(&event.company, event.domain.as_ref(), event.source, &event.event_type)
@@ -346,6 +351,7 @@ impl Desk {
         let window = self.settings.idempotency_window;
         let over = |value: &[u8]| read_producer(value).is_none_or(|(_, at)| now.since(at) >= window);
         self.producers.go_on(&self.state, keys::PRODUCER, checkpoint, over)?;
+        self.messages.go_on(&self.state, keys::MESSAGE, checkpoint, over)?;
         // An event that a start would take in again must find its call as it was.
         let last = self.state.durable().last_id;
         let below = query::lowest_id(Some(self.settings.retention.events_over(now))).min(last);
@@ -393,9 +399,10 @@ fn accepted(event: NewEvent, id: EventId, now: Timestamp) -> Event {
     }
 }
 
+/// What a producer's id, of an event or of a message, was given to, and when.
 fn read_producer(value: &[u8]) -> Option<(EventId, Timestamp)> {
-    let (id, at) = value.split_first_chunk::<16>()?;
-    let at = u64::from_be_bytes(at.try_into().ok()?);
+    let (id, rest) = value.split_first_chunk::<16>()?;
+    let at = u64::from_be_bytes(*rest.first_chunk()?);
     Some((EventId::from_bits(u128::from_be_bytes(*id)), Timestamp::from_millis(at)))
 }
 

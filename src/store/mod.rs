@@ -55,6 +55,7 @@ mod backup;
 mod calls;
 mod checkpoint;
 mod committer;
+mod conversations;
 mod counts;
 mod deadline;
 mod desk;
@@ -71,6 +72,7 @@ mod record;
 mod report;
 mod requeue;
 mod retention;
+mod running;
 mod space;
 mod state;
 mod step;
@@ -93,10 +95,12 @@ use crate::core::time::Timestamp;
 
 pub use backup::Backup;
 pub use calls::{CallFilter, CallStory};
+pub use conversations::{ConversationFilter, PostedMessage, PreparedMessage, Shown as ShownConversation};
 pub use open::OpenError;
 pub use retention::Rules as Retention;
+pub use running::{Idle, Running};
 pub use space::Room;
-pub use verbs::{Idle, Running, Store};
+pub use verbs::Store;
 
 /// Called exactly once: from the committer's thread when the write is on the disk or has failed, or at once from the
 /// caller's where there is no room for it. Must not block.
@@ -144,6 +148,8 @@ pub struct Settings {
     pub retention: Retention,
     /// How many bytes of the file system are to stay free.
     pub min_free_bytes: u64,
+    /// The most bytes of the data of an event that is raised here: no more than may be posted.
+    pub max_data_bytes: usize,
 }
 
 /// What became of an event that was posted.

@@ -27,6 +27,7 @@ mod disk_errors;
 mod durability;
 mod log;
 mod main_job;
+mod messages;
 mod metrics;
 mod ordering;
 mod page;
@@ -34,10 +35,12 @@ mod pause;
 #[path = "../harness/platform.rs"]
 mod platform;
 mod probe;
+mod proxy;
 #[path = "../harness/receiver.rs"]
 mod receiver;
 mod retry;
 mod roles;
+mod secure_receivers;
 mod service;
 mod space;
 mod subscriptions;

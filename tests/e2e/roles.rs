@@ -90,6 +90,9 @@ impl Things {
     fn of(daemon: &Daemon, receiver: &Receiver) -> Self {
         let subscription = daemon.subscribe(&receiver.url("/"), json!({})).id;
         let accepted = daemon.accept(&event("call.new", CALL));
+        let message = json!({"company": COMPANY, "source": "widget", "call_id": CALL, "direction": "outbound",
+            "from": "+12025550100", "to": "+12025550142", "body": "Shall we call back?"});
+        daemon.api().post("/v1/messages", &message).expect(202);
         receiver.wait_for(1);
         let entry = daemon.wait_for_list("/v1/log", 1)[0]["id"].as_str().expect("an id").to_owned();
         let delivery = daemon.list("/v1/deliveries")[0]["id"].as_str().expect("an id").to_owned();

@@ -17,6 +17,7 @@ use super::reply::{Reply, json_text};
 use crate::core::attempt::{Fault, Phase, Status};
 use crate::core::catalogue::Catalogue;
 use crate::core::delivery::State;
+use crate::core::report::By;
 
 /// The document's parts: `paths`, `schemas` and `parameters` of one subject each.
 const PARTS: &[&str] = &[
@@ -25,6 +26,8 @@ const PARTS: &[&str] = &[
     include_str!("events.json"),
     include_str!("subscriptions.json"),
     include_str!("deliveries.json"),
+    include_str!("calls.json"),
+    include_str!("messages.json"),
 ];
 
 /// The methods that an operation may have.
@@ -152,6 +155,7 @@ fn name_words(schemas: &mut Map<String, Value>) {
         ("Status", words(Status::ALL, Status::as_str)),
         ("Fault", words(Fault::ALL, Fault::as_str)),
         ("Phase", words(Phase::ALL, Phase::as_str)),
+        ("ReportBy", words(&By::ALL, By::as_str)),
     ];
     for (name, list) in lists {
         schemas.entry(name).or_insert_with(|| json!({"type": "string"}))["enum"] = list;
@@ -162,19 +166,27 @@ fn name_words(schemas: &mut Map<String, Value>) {
 fn name_event_types(schemas: &mut Map<String, Value>, catalogue: &Catalogue) {
     let names: Value = catalogue.entries().iter().map(|entry| Value::from(entry.name.as_str())).collect();
     schemas.entry("EventType").or_insert_with(|| json!({}))["enum"] = names;
-    let mut kinds = Vec::new();
+    let reference = |name: &str| json!({"$ref": format!("#/components/schemas/{name}")});
     for entry in catalogue.entries() {
         let mut data = catalogue.schema(entry);
         data.as_object_mut().map(|members| members.remove("$schema"));
-        let mut event = schemas.get("EventEnvelope").cloned().unwrap_or_default();
-        event["title"] = Value::from(entry.title.as_str());
-        event["properties"]["type"] = json!({"const": entry.name.as_str()});
-        event["properties"]["data"] = data;
-        let name = format!("Event.{}", entry.name);
-        kinds.push(json!({"$ref": format!("#/components/schemas/{name}")}));
-        schemas.insert(name, event);
+        schemas.insert(format!("Data.{}", entry.name), data);
     }
-    schemas.insert("NewEvent".to_owned(), json!({"anyOf": kinds}));
+    for kind in ["NewEvent", "CloudEvent"] {
+        // What is written down for any type becomes one schema for each.
+        let any = schemas.remove(kind).unwrap_or_default();
+        let mut each = Vec::new();
+        for entry in catalogue.entries() {
+            let mut event = any.clone();
+            event["title"] = Value::from(entry.title.as_str());
+            event["properties"]["type"] = json!({"const": entry.name.as_str()});
+            event["properties"]["data"] = reference(&format!("Data.{}", entry.name));
+            let name = format!("{kind}.{}", entry.name);
+            each.push(reference(&name));
+            schemas.insert(name, event);
+        }
+        schemas.insert(kind.to_owned(), json!({"anyOf": each}));
+    }
 }
 
 #[cfg(test)]

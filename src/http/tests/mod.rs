@@ -51,8 +51,9 @@ fn store() -> Store {
         cache_bytes: 1 << 20,
         give_up_after: day,
         idempotency_window: day,
-        retention: Retention { log_age: day, log_bytes: 1 << 30, event_age: day },
+        retention: Retention { log_age: day, log_bytes: 1 << 30, event_age: day, conversation_age: day },
         min_free_bytes: 1,
+        max_data_bytes: 1 << 20,
     };
     let idle = Store::open(dir.path(), settings, Timestamp::from_millis(1_790_000_000_000)).unwrap();
     // Its files stay open, so their names may go.
@@ -63,7 +64,8 @@ fn store() -> Store {
 fn api(settings: Settings) -> Server {
     let policy = AddressPolicy::new(Vec::new(), Vec::new(), false);
     let second = Duration::from_secs(1);
-    let transport = TransportSettings { connect_timeout: second, timeout: second, policy, extra_ca: Vec::new() };
+    let transport =
+        TransportSettings { connect_timeout: second, timeout: second, policy, extra_ca: Vec::new(), proxy: None };
     let edge = Edge {
         store: store(),
         catalogue: Arc::new(Catalogue::new(Vec::new()).unwrap()),

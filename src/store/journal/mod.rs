@@ -25,7 +25,7 @@ use self::segment::{End, HEADER, Segment};
 pub(super) use self::segment::{header_of, number_in, path_of as file_path};
 use super::frame::Head;
 use super::place::{self, Damage};
-use super::record::{self, Accepted, Applied, DeliveryRecord, Logged};
+use super::record::{self, Accepted, Applied, DeliveryRecord, Logged, MessageRecord};
 
 /// A file is closed once it has this many bytes.
 const SEGMENT_BYTES: u32 = 64 << 20;
@@ -44,8 +44,12 @@ pub(super) mod kind {
     pub(in crate::store) const ENDED: u8 = 8;
     pub(in crate::store) const ACCOUNT: u8 = 9;
     pub(in crate::store) const FORGOTTEN: u8 = 10;
+    pub(in crate::store) const MESSAGE: u8 = 11;
+    pub(in crate::store) const THREAD_GONE: u8 = 12;
     pub(in crate::store) const TOKEN: u8 = 17;
     pub(in crate::store) const TOKEN_REVOKED: u8 = 18;
+    /// As `SUBSCRIPTION`, with a client certificate.
+    pub(in crate::store) const CERTIFIED_SUBSCRIPTION: u8 = 20;
 }
 
 /// A frame as the index takes note of it.
@@ -61,6 +65,7 @@ fn keys_of(head: Head, payload: &[u8]) -> Vec<u64> {
             record::decode::<Accepted>(payload).map_or_else(Vec::new, |accepted| accepted_keys(&accepted))
         }
         kind::LOGGED => record::decode::<Logged>(payload).map_or_else(Vec::new, |logged| logged_keys(&logged)),
+        kind::MESSAGE => record::decode::<MessageRecord>(payload).map_or_else(Vec::new, |it| message_keys(&it)),
         kind::ENDED => record::decode::<DeliveryRecord>(payload).map_or_else(Vec::new, |ended| ended_keys(&ended)),
         _ => Vec::new(),
     }
@@ -69,6 +74,12 @@ fn keys_of(head: Head, payload: &[u8]) -> Vec<u64> {
 /// The keys of what is left of a delivery that ended.
 pub(super) fn ended_keys(ended: &DeliveryRecord) -> Vec<u64> {
     vec![Key::Delivery(ended.id().bits()).hash()]
+}
+
+/// The keys of a message.
+pub(super) fn message_keys(message: &MessageRecord) -> Vec<u64> {
+    let phones = message.phones().map(|phone| Key::Phone(phone).hash());
+    std::iter::once(Key::Thread(message.thread.id()).hash()).chain(phones).collect()
 }
 
 /// The keys of an accepted event.
