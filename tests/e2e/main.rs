@@ -40,6 +40,7 @@ mod proxy;
 mod receiver;
 mod retry;
 mod roles;
+mod secrets;
 mod secure_receivers;
 mod service;
 mod space;
