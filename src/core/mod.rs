@@ -11,6 +11,7 @@ pub mod catalogue;
 pub mod client_certificate;
 pub mod conversation;
 pub mod delivery;
+pub mod erasure;
 pub mod event;
 mod form;
 pub mod id;

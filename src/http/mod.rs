@@ -35,6 +35,7 @@ mod connection;
 mod cursor;
 mod deliveries;
 mod edge;
+mod erasures;
 mod event_types;
 mod events;
 mod export;
