@@ -9,6 +9,7 @@ pub mod backoff;
 pub mod call;
 pub mod catalogue;
 pub mod client_certificate;
+pub mod cloud_event;
 pub mod conversation;
 pub mod delivery;
 pub mod erasure;

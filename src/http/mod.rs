@@ -10,6 +10,9 @@
 //!   session      who signed in on the page; origin: that a change comes from there; attempts: how often
 //!   routes       the table of paths, methods and roles
 //!   request      Authorised -> Permitted -> a body within its limits
+//! events, subscriptions, probes, event_types, deliveries, log, stats, tokens, metrics, health, backup   one file per
+//!              resource
+//! openapi      the description of all of them
 //! events, messages, subscriptions, probes, event_types, deliveries, log, stats, tokens, metrics, health, backup   one
 //!              file per resource
 //! page         Settings > Webhooks in a browser, on top of the resources
@@ -31,6 +34,7 @@ mod backlog;
 mod backup;
 mod bridge;
 mod calls;
+mod cloud_events;
 mod connection;
 mod cursor;
 mod deliveries;
@@ -45,6 +49,7 @@ mod listener;
 mod log;
 mod messages;
 mod metrics;
+mod openapi;
 mod origin;
 mod page;
 mod probes;

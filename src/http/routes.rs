@@ -18,6 +18,7 @@ use crate::core::token::Role;
 pub(super) enum Resource {
     Health,
     Ready,
+    OpenApi,
     Metrics,
     Events,
     Event(EventId),
@@ -64,6 +65,7 @@ pub(super) fn find(path: &str) -> Option<Resource> {
     Some(match segments.as_slice() {
         ["healthz"] => Resource::Health,
         ["readyz"] => Resource::Ready,
+        ["openapi.json"] => Resource::OpenApi,
         ["metrics"] => Resource::Metrics,
         ["v1", rest @ ..] => match rest {
             ["events"] => Resource::Events,
@@ -169,7 +171,7 @@ async fn answer_other(resource: Resource, request: Authorised) -> Result<Reply, 
     use Role::{Admin, Read};
     let method = request.method().clone();
     match (resource, method.as_str()) {
-        (R::Health | R::Ready, _) | (R::Events, "POST") => Err(Problem::internal()),
+        (R::Health | R::Ready | R::OpenApi, _) | (R::Events, "POST") => Err(Problem::internal()),
         (R::Metrics, _) => metrics::permitted(&request.permit(Read)?).await,
         (R::Events, _) => events::list(request.permit(Read)?).await,
         (R::Event(id), _) => events::show(request.permit(Read)?, id).await,

@@ -40,6 +40,7 @@ mod proxy;
 #[path = "../harness/receiver.rs"]
 mod receiver;
 mod retry;
+mod roles;
 mod secure_receivers;
 mod service;
 mod space;
