@@ -87,6 +87,10 @@ id!(
     ConversationId, "conv"
 );
 id!(
+    /// Names one erasure of a person's data (`ers_…`).
+    ErasureId, "ers"
+);
+id!(
     /// Names one API key (`tok_…`).
     TokenId, "tok"
 );

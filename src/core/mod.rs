@@ -12,6 +12,7 @@ pub mod client_certificate;
 pub mod cloud_event;
 pub mod conversation;
 pub mod delivery;
+pub mod erasure;
 pub mod event;
 mod form;
 pub mod id;

@@ -39,6 +39,7 @@ mod connection;
 mod cursor;
 mod deliveries;
 mod edge;
+mod erasures;
 mod event_types;
 mod events;
 mod export;

@@ -6,7 +6,7 @@ use super::problem::Problem;
 use super::reply::Reply;
 use super::request::Authorised;
 use super::{
-    backlog, backup, calls, deliveries, event_types, events, log, messages, metrics, probes, report, stats,
+    backlog, backup, calls, deliveries, erasures, event_types, events, log, messages, metrics, probes, report, stats,
     subscriptions, tokens,
 };
 use crate::core::event::CallId;
@@ -22,6 +22,7 @@ pub(super) enum Resource {
     Metrics,
     Events,
     Event(EventId),
+    Erase,
     Messages,
     Conversations,
     Conversation(CallId),
@@ -69,6 +70,7 @@ pub(super) fn find(path: &str) -> Option<Resource> {
         ["v1", rest @ ..] => match rest {
             ["events"] => Resource::Events,
             ["events", id] => Resource::Event(id.parse().ok()?),
+            ["erase"] => Resource::Erase,
             ["messages"] => Resource::Messages,
             ["conversations"] => Resource::Conversations,
             ["conversations", call] => Resource::Conversation(CallId::parse(call).ok()?),
@@ -126,7 +128,7 @@ impl Resource {
     /// The methods there are, as the header `Allow` lists them. HEAD is wherever GET is.
     const fn allow(&self) -> &'static str {
         match self {
-            Self::Events | Self::Subscriptions | Self::Tokens => "GET, HEAD, POST",
+            Self::Events | Self::Erase | Self::Subscriptions | Self::Tokens => "GET, HEAD, POST",
             Self::Subscription(_) => "GET, HEAD, PATCH, DELETE",
             Self::Token(_) => "DELETE",
             Self::Replay(_)
@@ -173,6 +175,8 @@ async fn answer_other(resource: Resource, request: Authorised) -> Result<Reply, 
         (R::Metrics, _) => metrics::permitted(&request.permit(Read)?).await,
         (R::Events, _) => events::list(request.permit(Read)?).await,
         (R::Event(id), _) => events::show(request.permit(Read)?, id).await,
+        (R::Erase, "POST") => erasures::erase(request.permit(Admin)?).await,
+        (R::Erase, _) => erasures::list(request.permit(Admin)?).await,
         (R::Messages, _) => messages::post(request.permit(Role::Ingest)?).await,
         (R::Conversations, _) => messages::list(request.permit(Read)?).await,
         (R::Conversation(call), _) => messages::show(request.permit(Read)?, call).await,

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use crate::core::attempt::LogEntry;
 use crate::core::delivery::Delivery;
 use crate::core::event::NewEvent;
-use crate::core::id::{AttemptId, DeliveryId, SubscriptionId, TokenId};
+use crate::core::id::{AttemptId, DeliveryId, ErasureId, SubscriptionId, TokenId};
 use crate::core::subscription::{Secret, Subscription};
 use crate::core::subscription_input::{Change as Patch, Draft};
 use crate::core::time::Timestamp;
@@ -24,7 +24,7 @@ use super::checkpoint::Checkpointer;
 use super::conversations::{PostedMessage, PreparedMessage};
 use super::desk::Desk;
 use super::journal::Writer;
-use super::record::Applied;
+use super::record::{Applied, ErasureRecord};
 use super::{Accepted, Busy, Change, Committed, Finish, Replay, Reply, WriteError};
 use super::{counts, step};
 
@@ -53,10 +53,12 @@ pub(super) enum Command {
     Rotate(SubscriptionId, Duration, Reply<Secret>),
     Delete(SubscriptionId, Reply<()>),
     Retry(DeliveryId, Reply<Delivery>),
-    Cancel(DeliveryId, Reply<Delivery>),
+    /// Why, as a sentence.
+    Cancel(DeliveryId, &'static str, Reply<Delivery>),
     Probe(Box<LogEntry>, Reply<AttemptId>),
     Replay(SubscriptionId, Replay, Reply<()>),
     Discard(SubscriptionId, Reply<u64>),
+    Erasure(ErasureId, Box<ErasureRecord>, Reply<()>),
     Message(Box<PreparedMessage>, Reply<PostedMessage>),
     CreateToken(TokenDraft, Reply<(Token, TokenText)>),
     RevokeToken(TokenId, Reply<()>),
@@ -384,7 +386,8 @@ impl Committer {
             Command::Rotate(id, overlap, reply) => answer!(self.desk.rotate(id, overlap, now), reply),
             Command::Delete(id, reply) => answer!(self.desk.delete(id), reply),
             Command::Retry(id, reply) => answer!(self.desk.retry(id, now), reply),
-            Command::Cancel(id, reply) => answer!(self.desk.cancel(id, now), reply),
+            Command::Cancel(id, why, reply) => answer!(self.desk.cancel(id, why, now), reply),
+            Command::Erasure(id, record, reply) => answer!(self.desk.note_erasure(id, record), reply),
             Command::Replay(id, replay, reply) => answer!(self.desk.replay(id, &replay, now), reply),
             Command::Discard(id, reply) => answer!(self.desk.discard(id), reply),
             Command::Message(message, reply) => answer!(self.desk.post_message(*message, now), reply),
@@ -447,7 +450,8 @@ fn refuse(command: Command) {
         Command::CreateToken(_, reply) => reply(Err(unavailable)),
         Command::RevokeToken(_, reply) => reply(Err(unavailable)),
         Command::Discard(_, reply) => reply(Err(unavailable)),
-        Command::Retry(_, reply) | Command::Cancel(_, reply) => reply(Err(unavailable)),
+        Command::Retry(_, reply) | Command::Cancel(_, _, reply) => reply(Err(unavailable)),
+        Command::Erasure(_, _, reply) => reply(Err(unavailable)),
         Command::Probe(_, reply) => reply(Err(unavailable)),
         Command::Message(_, reply) => reply(Err(unavailable)),
     }

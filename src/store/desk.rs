@@ -15,6 +15,7 @@ use crate::core::subscription_input::{Change as Patch, Draft};
 use crate::core::time::Timestamp;
 
 use super::conversations::Threads;
+use super::erasures::Erasures;
 use super::journal::{Journal, Note};
 use super::ledger::Ledger;
 use super::place;
@@ -44,6 +45,8 @@ pub(super) struct Desk {
     pub(super) notes: Vec<Note>,
     /// What the dispatcher is told once they are.
     pub(super) changes: Vec<Change>,
+    /// What is being erased.
+    pub(super) erasures: Arc<Erasures>,
     /// The SMS threads that were written to lately.
     pub(super) threads: Arc<Mutex<Threads>>,
     /// The sweep through the producers' ids of events.
@@ -171,6 +174,7 @@ impl Desk {
     /// Records an attempt that ended, or a delivery that did without one.
     pub(super) fn finish(&mut self, finish: Finish, now: Timestamp) -> Result<(), StateError> {
         let Finish { mut entry, mut after, disable } = finish;
+        self.erasures.scrub(&mut entry);
         entry.id = AttemptId::from_bits(self.next_id(now));
         let before = step::find(after.id, &self.state)?.map(|delivery| delivery.state).filter(|state| state.is_owed());
         let health = if entry.attempt == 0 { None } else { self.health_after(after.id, &entry) };
@@ -303,7 +307,7 @@ impl Desk {
     }
 
     /// Cancels a delivery that is owed, or a dead letter.
-    pub(super) fn cancel(&mut self, id: DeliveryId, now: Timestamp) -> Done<Delivery> {
+    pub(super) fn cancel(&mut self, id: DeliveryId, why: &str, now: Timestamp) -> Done<Delivery> {
         let Some(delivery) = step::find(id, &self.state)? else {
             let over = match query::delivery_now(&self.state, &self.journal, id) {
                 Ok(Some(delivery)) => WriteError::Conflict(format!("it is {} already", delivery.state)),
@@ -313,7 +317,7 @@ impl Desk {
             return Ok(Err(over));
         };
         let Some(subscription) = self.current(delivery.subscription) else { return Ok(Err(WriteError::NotFound)) };
-        let cancelled = self.end(delivery, Status::Cancelled, "cancelled by hand", &subscription, now)?;
+        let cancelled = self.end(delivery, Status::Cancelled, why, &subscription, now)?;
         Ok(Ok(cancelled))
     }
 
@@ -404,6 +408,11 @@ fn read_producer(value: &[u8]) -> Option<(EventId, Timestamp)> {
     let (id, rest) = value.split_first_chunk::<16>()?;
     let at = u64::from_be_bytes(*rest.first_chunk()?);
     Some((EventId::from_bits(u128::from_be_bytes(*id)), Timestamp::from_millis(at)))
+}
+
+/// The bits of a new id that is given out of turn, of something that does not stand in the order of the journal.
+pub(super) fn fresh_bits(now: Timestamp) -> u128 {
+    IdSource::after(0).next(now, random_bits())
 }
 
 /// 128 bits from the kernel.

@@ -6,6 +6,7 @@
 //! | `a` company 0 hour domain 0 source agent 0 part | [`GroupCounts`](super::record::GroupCounts), [`GroupOutcomes`](super::record::GroupOutcomes) or [`GroupTimes`](super::record::GroupTimes): a part of the call report; hour u32, source and part one byte each |
 //! | `c` number | [`CountsRecord`](super::record::CountsRecord): how many of its deliveries stand where |
 //! | `d` number | [`DiscardRecord`](super::record::DiscardRecord): what is being discarded |
+//! | `e` id | [`ErasureRecord`](super::record::ErasureRecord): how far an erasure is; id u128 |
 //! | `f` number sequence | [`DeliveryRecord`](super::record::DeliveryRecord): a dead letter |
 //! | `h` number | [`HealthRecord`](super::record::HealthRecord): how its attempts have gone |
 //! | `i` hash (16 bytes) | a producer's id of an event that was accepted: event id u128, accepted ms u64 |
@@ -28,7 +29,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::core::call::Place;
 use crate::core::event::{Domain, Source};
-use crate::core::id::{DeliveryId, TokenId};
+use crate::core::id::{DeliveryId, ErasureId, TokenId};
 
 /// Prefix of dead letters.
 pub(super) const DEAD: u8 = b'f';
@@ -46,6 +47,8 @@ pub(super) const LATEST: [u8; 2] = *b"lt";
 pub(super) const GROUP: u8 = b'a';
 /// Prefix of what is known of calls.
 pub(super) const CALL: u8 = b't';
+/// Prefix of erasures.
+pub(super) const ERASURE: u8 = b'e';
 /// Prefix of replays.
 pub(super) const REPLAY: u8 = b'r';
 /// Prefix of discards.
@@ -126,6 +129,11 @@ pub(super) fn message(company: &str, id: &str) -> Vec<u8> {
 /// The key of the SMS thread of a call.
 pub(super) fn thread(company: &str, call: &str) -> Vec<u8> {
     of_company(&THREAD, company, call)
+}
+
+/// The key of an erasure.
+pub(super) fn erasure(id: ErasureId) -> Vec<u8> {
+    [&[ERASURE], &id.bits().to_be_bytes()[..]].concat()
 }
 
 /// The key of a place in the order of SMS threads.

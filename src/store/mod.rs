@@ -14,6 +14,7 @@
 //! journal/NNNNNN.idx where things are in a full file; made again if it is missing
 //! state/             one sled database: what is true now ([`keys`], [`state`])
 //! state/length       the least length of the database file: sled opens a shortened one as an empty one
+//! erasing/           what is to be erased of a person until it is off the disk ([`erasures`])
 //! unfinished         stands while the directory is made for the first time
 //! state-before-open  a copy of `state`, while it is opened: a directory that is refused is put back
 //! ```
@@ -59,6 +60,7 @@ mod conversations;
 mod counts;
 mod deadline;
 mod desk;
+mod erasures;
 mod frame;
 mod journal;
 mod keys;
@@ -96,6 +98,7 @@ use crate::core::time::Timestamp;
 pub use backup::Backup;
 pub use calls::{CallFilter, CallStory};
 pub use conversations::{ConversationFilter, PostedMessage, PreparedMessage, Shown as ShownConversation};
+pub use erasures::Erasure;
 pub use open::OpenError;
 pub use retention::Rules as Retention;
 pub use running::{Idle, Running};

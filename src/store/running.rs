@@ -65,6 +65,7 @@ impl Idle {
         opened.writer.set_segment_bytes(settings.retention.file_bytes(opened.journal.bytes()));
         let introduced = Arc::new(AtomicU32::new(0));
         let keeper = Keeper {
+            store: store.clone(),
             rules: settings.retention,
             state: opened.state.clone(),
             journal: opened.journal.clone(),
@@ -83,6 +84,7 @@ impl Idle {
             bytes: Vec::new(),
             notes: Vec::new(),
             changes: Vec::new(),
+            erasures: store.shared.erasures.clone(),
             threads: store.shared.threads.clone(),
             producers: Sweep::default(),
             messages: Sweep::default(),

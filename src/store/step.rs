@@ -7,7 +7,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use crate::core::delivery::{Delivery, State as Standing};
-use crate::core::id::{AttemptId, DeliveryId, EventId, MessageId, TokenId};
+use crate::core::id::{AttemptId, DeliveryId, ErasureId, EventId, MessageId, TokenId};
 
 use super::frame::{self, Head};
 use super::journal::{self, Note, kind};
@@ -15,8 +15,8 @@ use super::keys;
 use super::ledger::Ledger;
 use super::place;
 use super::record::{
-    self, Accepted, AccountRecord, Before, DeliveryRecord, DiscardRecord, Effect, Logged, MessageRecord, ReplayRecord,
-    SubscriptionRecord, ThreadRecord, TokenRecord,
+    self, Accepted, AccountRecord, Before, DeliveryRecord, DiscardRecord, Effect, ErasureRecord, Logged, MessageRecord,
+    ReplayRecord, SubscriptionRecord, ThreadRecord, TokenRecord,
 };
 use super::report;
 use super::state::{State, StateError};
@@ -47,6 +47,8 @@ pub(super) enum Step {
     Message(MessageId, Box<MessageRecord>),
     /// Nothing is left of a thread.
     ThreadGone(Box<ThreadRecord>),
+    /// An erasure is so far from now on.
+    Erasure(ErasureId, Box<ErasureRecord>),
     /// A token is as it says from now on.
     Token(Box<TokenRecord>),
     /// A token is no longer good.
@@ -71,6 +73,7 @@ impl Step {
             Self::Account(_) => (kind::ACCOUNT, 0, Vec::new()),
             Self::Message(id, message) => (kind::MESSAGE, id.bits(), journal::message_keys(message)),
             Self::ThreadGone(_) => (kind::THREAD_GONE, 0, Vec::new()),
+            Self::Erasure(..) => (kind::ERASURE, 0, Vec::new()),
             Self::Token(_) => (kind::TOKEN, 0, Vec::new()),
             Self::TokenRevoked(_) => (kind::TOKEN_REVOKED, 0, Vec::new()),
         };
@@ -88,6 +91,7 @@ impl Step {
             Self::Account(account) => record::encode_into(out, account),
             Self::Message(_, message) => record::encode_into(out, &**message),
             Self::ThreadGone(thread) => record::encode_into(out, &**thread),
+            Self::Erasure(id, erasure) => record::encode_into(out, &(id.bits(), &**erasure)),
             Self::Token(token) => record::encode_into(out, &**token),
             Self::TokenRevoked(id) => record::encode_into(out, &id.bits()),
         });
@@ -116,6 +120,8 @@ impl Step {
             kind::MESSAGE => {
                 record::decode(payload).map(|it| Self::Message(MessageId::from_bits(head.id), Box::new(it)))
             }
+            kind::ERASURE => record::decode::<(u128, ErasureRecord)>(payload)
+                .map(|(bits, it)| Self::Erasure(ErasureId::from_bits(bits), Box::new(it))),
             kind::THREAD_GONE => record::decode(payload).map(|it| Self::ThreadGone(Box::new(it))),
             kind::TOKEN => record::decode(payload).map(|it| Self::Token(Box::new(it))),
             kind::TOKEN_REVOKED => record::decode(payload).map(|bits| Self::TokenRevoked(TokenId::from_bits(bits))),
@@ -179,6 +185,7 @@ impl Step {
             }
             Self::Account(account) => put_account(&account, state, ledger),
             Self::Message(id, message) => put_message(id, &message, state),
+            Self::Erasure(id, erasure) => state.put(keys::erasure(id), versioned(&*erasure)),
             Self::ThreadGone(thread) => {
                 state.remove(keys::thread(thread.company(), thread.call()));
                 state.remove(keys::latest(thread.place()));

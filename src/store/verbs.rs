@@ -16,6 +16,7 @@ use crate::core::time::Timestamp;
 use super::backup::Backup;
 use super::committer::{Command, Inbox};
 use super::conversations::Threads;
+use super::erasures::Erasures;
 use super::journal::Journal;
 use super::ledger::Ledger;
 use super::open::{self, OpenError};
@@ -43,6 +44,8 @@ pub(super) struct Shared {
     tokens: Arc<Tokens>,
     pub(super) inbox: Arc<Inbox>,
     pub(super) space: Arc<Space>,
+    /// What is being erased.
+    pub(super) erasures: Arc<Erasures>,
     /// The SMS threads that were written to lately.
     pub(super) threads: Arc<Mutex<Threads>>,
     /// The most bytes of an event that is raised here.
@@ -68,6 +71,7 @@ impl Store {
             tokens: lock(&opened.ledger).tokens.clone(),
             inbox: Arc::default(),
             space: Arc::new(Space::of(dir, settings.min_free_bytes)),
+            erasures: Arc::new(Erasures::take_up(dir, opened.journal.clone())?),
             threads: Arc::default(),
             max_data_bytes: settings.max_data_bytes,
             backing_up: Arc::default(),
@@ -147,7 +151,7 @@ impl Store {
     /// # Errors
     /// As [`Store::accept`].
     pub fn cancel(&self, id: DeliveryId, reply: Reply<Delivery>) -> Result<(), Busy> {
-        self.push(Command::Cancel(id, reply))
+        self.push(Command::Cancel(id, "cancelled by hand", reply))
     }
 
     /// Writes an entry of the log that belongs to no delivery: a probe.

@@ -25,6 +25,7 @@ mod damage;
 mod data;
 mod disk_errors;
 mod durability;
+mod erase;
 mod log;
 mod main_job;
 mod messages;

@@ -25,6 +25,7 @@ use super::query::lowest_id;
 use super::verbs::Store;
 use super::{Busy, Page, ReadError, Reply, WriteError, keys};
 use read::Facts;
+pub(super) use read::threads_of;
 use threads::Kept;
 pub(super) use threads::Threads;
 
@@ -195,6 +196,11 @@ impl Store {
         items.sort_unstable_by_key(|message| (message.sent_at, message.id));
         Ok(Page { items, next })
     }
+}
+
+/// Forgets what is in memory of the thread of a call.
+pub(super) fn forget(store: &Store, company: &str, call: &str) {
+    lock(&store.shared.threads).forget(&keys::thread(company, call));
 }
 
 fn lock(threads: &Mutex<Threads>) -> MutexGuard<'_, Threads> {

@@ -184,7 +184,7 @@ fn of_phone(
 }
 
 /// The threads, of one company if it is said, in which this is or was the lead's number.
-pub(super) fn threads_of(
+pub(in crate::store) fn threads_of(
     state: &State,
     journal: &Journal,
     company: Option<&Company>,

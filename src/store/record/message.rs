@@ -88,6 +88,17 @@ impl MessageRecord {
         self.producer_id.as_deref()
     }
 
+    pub(in crate::store) const fn is_erased(&self) -> bool {
+        self.erased_at.is_some()
+    }
+
+    /// The same without what it says of a person.
+    pub(in crate::store) fn erased(self, millis: u64) -> Self {
+        let (from, to, body) = (String::new(), String::new(), String::new());
+        let (name, email, phone) = (None, None, None);
+        Self { from, to, body, name, email, phone, erased_at: Some(millis), ..self }
+    }
+
     pub(in crate::store) fn event(&self) -> Option<u128> {
         self.event
     }

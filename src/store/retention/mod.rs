@@ -158,7 +158,8 @@ pub(super) fn fate(
         | kind::TOKEN
         | kind::REPLAY
         | kind::DISCARD
-        | kind::FORGOTTEN => Fate::Drop,
+        | kind::FORGOTTEN
+        | kind::ERASURE => Fate::Drop,
         kind::MESSAGE => keep_if(head.id >= due.messages_below),
         // An older file may still have the subscription, the token, or a message of the thread.
         kind::SUBSCRIPTION_REMOVED | kind::TOKEN_REVOKED | kind::THREAD_GONE => keep_if(!due.oldest),
