@@ -387,7 +387,7 @@ impl Committer {
             Command::Delete(id, reply) => answer!(self.desk.delete(id), reply),
             Command::Retry(id, reply) => answer!(self.desk.retry(id, now), reply),
             Command::Cancel(id, why, reply) => answer!(self.desk.cancel(id, why, now), reply),
-            Command::Erasure(id, record, reply) => answer!(self.desk.note_erasure(id, record), reply),
+            Command::Erasure(id, record, reply) => answer!(self.desk.note_erasure(id, *record), reply),
             Command::Replay(id, replay, reply) => answer!(self.desk.replay(id, &replay, now), reply),
             Command::Discard(id, reply) => answer!(self.desk.discard(id), reply),
             Command::Message(message, reply) => answer!(self.desk.post_message(*message, now), reply),

@@ -118,9 +118,9 @@ impl Erasures {
         self.dir.join(format!("{id}.json"))
     }
 
-    /// From now on the journal is read by the rules there are.
+    /// From now on the journal is read by the rules of what is not off the disk yet.
     fn mask(&self) {
-        let rules = self.lock().clone();
+        let rules = self.under_way();
         self.journal.mask((!rules.is_empty()).then(|| {
             Mask::new(move |head, payload| {
                 let mut masked: Option<Vec<u8>> = None;
@@ -219,9 +219,10 @@ impl Found {
 }
 
 impl Desk {
-    /// Notes how far an erasure is.
-    pub(super) fn note_erasure(&mut self, id: ErasureId, record: Box<ErasureRecord>) -> Done<()> {
-        self.write(vec![Step::Erasure(id, record)]);
+    /// Notes how far an erasure is. Who asked for it and who does it note what each knows, in either order.
+    pub(super) fn note_erasure(&mut self, id: ErasureId, record: ErasureRecord) -> Done<()> {
+        let before = self.state.get(&keys::erasure(id))?.as_deref().and_then(step::unversioned);
+        self.write(vec![Step::Erasure(id, Box::new(record.with(before)))]);
         Ok(Ok(()))
     }
 }
@@ -326,12 +327,6 @@ impl Store {
             }
         }
         Ok(cancelled)
-    }
-
-    /// What is noted of an erasure.
-    pub(super) fn noted_erasure(&self, id: ErasureId) -> Result<Option<ErasureRecord>, ReadError> {
-        let value = self.shared.state.get(&keys::erasure(id))?;
-        Ok(value.as_deref().and_then(step::unversioned))
     }
 
     /// Notes in the journal how far an erasure is.

@@ -27,10 +27,22 @@ impl ErasureRecord {
         Self { company, requested_at: now.millis(), done_at: None, events, messages: 0, log_entries: 0, cancelled }
     }
 
-    /// The same, done, with what was found in the files. After a restart half-way there is less to be found than there was.
+    /// The same, done, with what was found in the files.
     pub(in crate::store) fn done(self, now: Timestamp, events: u64, messages: u64, log_entries: u64) -> Self {
-        let events = self.events.max(events);
         Self { done_at: Some(now.millis()), events, messages, log_entries, ..self }
+    }
+
+    /// The same, and what was noted before. After a restart half-way there is less to be found than there was.
+    pub(in crate::store) fn with(self, before: Option<Self>) -> Self {
+        let Some(before) = before else { return self };
+        Self {
+            done_at: before.done_at.or(self.done_at),
+            events: before.events.max(self.events),
+            messages: before.messages.max(self.messages),
+            log_entries: before.log_entries.max(self.log_entries),
+            cancelled: before.cancelled.max(self.cancelled),
+            ..self
+        }
     }
 
     pub(in crate::store) fn erasure(self, id: ErasureId) -> Option<Erasure> {

@@ -140,8 +140,7 @@ impl Keeper {
             let found = erasures.erase(&rule, newest, &mut || !stop.wait(REST))?;
             let failed = |why: String| Unpruned::Failed(Damage::new(std::path::Path::new("erasing"), why));
             let now = (self.clock)();
-            let noted = self.store.noted_erasure(rule.id).map_err(|error| failed(error.0))?;
-            let begun = noted.unwrap_or_else(|| ErasureRecord::begun(&rule.company, rule.at, 0, 0));
+            let begun = ErasureRecord::begun(&rule.company, rule.at, 0, 0);
             let done = begun.done(now, found.events, found.messages, found.log_entries);
             self.store.note_erasure(rule.id, &done).map_err(|error| failed(error.0))?;
             erasures.done(&rule, now).map_err(|error| failed(error.to_string()))?;
