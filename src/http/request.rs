@@ -32,6 +32,8 @@ pub(super) const NDJSON: &str = "application/x-ndjson";
 const FORM: &str = "application/x-www-form-urlencoded";
 /// The largest form.
 const FORM_BYTES: usize = 8 * 1024;
+/// One CloudEvent as a JSON document.
+pub(super) const CLOUD_EVENT: &str = "application/cloudevents+json";
 /// What RFC 7396 calls the body of a PATCH.
 pub(super) const MERGE_PATCH: &str = "application/merge-patch+json";
 
