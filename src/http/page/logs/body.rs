@@ -20,8 +20,8 @@ pub(super) struct Shown {
 }
 
 /// `text`, which was said to be of type `content_type`.
-pub(super) fn readable(text: &str, content_type: Option<String>) -> Value {
-    Value::from(Serde(shown(text, content_type.as_deref().unwrap_or_default())))
+pub(super) fn readable(text: &str, content_type: Option<&str>) -> Value {
+    Value::from(Serde(shown(text, content_type.unwrap_or_default())))
 }
 
 fn shown(text: &str, content_type: &str) -> Shown {
