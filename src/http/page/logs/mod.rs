@@ -123,7 +123,8 @@ pub(super) async fn export(visit: &Visit) -> Result<Reply, Problem> {
 pub(super) async fn entry(visit: &Visit, id: AttemptId) -> Result<Reply, Problem> {
     let entry = visit.ask(&format!("/v1/log/{id}"), []).await?;
     let of = |holder: &str, name: &str| entry.get_attr(holder).and_then(|held| held.get_attr(name)).unwrap_or_default();
-    let sent = of("request", "body").as_str().map(|text| body::readable(text, header(&of("request", "headers")).as_deref()));
+    let sent =
+        of("request", "body").as_str().map(|text| body::readable(text, header(&of("request", "headers")).as_deref()));
     let answered = entry.get_attr("response_body").unwrap_or_default();
     let kind = header(&entry.get_attr("response_headers").unwrap_or_default());
     let answered = answered.as_str().map(|text| body::readable(text, kind.as_deref()));
