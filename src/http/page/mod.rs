@@ -12,6 +12,8 @@
 //! filters      what a view's form has chosen
 //! webhooks/    list, form, preview, receivers to start from, how the last day went
 //! logs/        attempts as they come in, one with request and response, dead letters
+//! calls/       those of a lead, one on its time line with its conversation
+//! report/      what became of calls: figures, charts, table
 //! keys/        tokens
 //! status/      queue, disk, senders
 //! ```
@@ -29,11 +31,13 @@
 //! sign-in.
 
 mod assets;
+mod calls;
 mod coding;
 mod filters;
 mod keys;
 mod logs;
 mod render;
+mod report;
 mod sign_in;
 mod status;
 mod visit;
@@ -53,6 +57,7 @@ use super::edge::Front;
 use super::problem::Problem;
 use super::reply::{Reply, no_content};
 use super::routes;
+use crate::core::event::CallId;
 use crate::core::id::{AttemptId, SubscriptionId};
 
 /// What the page is made of, read once.
@@ -69,7 +74,7 @@ impl Page {
 }
 
 /// Something of the page that has a path.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum View {
     /// Leads to the list of webhooks.
     Home,
@@ -88,6 +93,10 @@ pub(super) enum View {
     NewestEntry,
     LogExport,
     DeadLetters,
+    Calls,
+    Call(CallId),
+    Report,
+    ReportExport,
     Keys,
     Status,
 }
@@ -110,6 +119,10 @@ pub(super) fn find(path: &str) -> Option<View> {
         ["webhooks", "new"] => View::NewWebhook,
         ["webhooks", "preview"] => View::Preview,
         ["webhooks", id] => View::Webhook(id.parse().ok()?),
+        ["calls"] => View::Calls,
+        ["calls", id] => View::Call(CallId::parse(id).ok()?),
+        ["report"] => View::Report,
+        ["report", "export"] => View::ReportExport,
         ["logs"] => View::Logs,
         ["logs", "newest"] => View::NewestEntry,
         ["logs", "export"] => View::LogExport,
@@ -121,7 +134,7 @@ pub(super) fn find(path: &str) -> Option<View> {
 
 impl View {
     /// The methods there are, as the header `Allow` lists them.
-    const fn allow(self) -> &'static str {
+    const fn allow(&self) -> &'static str {
         match self {
             Self::SignIn => "GET, HEAD, POST",
             Self::SignOut => "POST",
@@ -129,20 +142,21 @@ impl View {
         }
     }
 
-    fn check_method(self, method: &Method) -> Result<(), Problem> {
+    fn check_method(&self, method: &Method) -> Result<(), Problem> {
         let allow = self.allow();
         let known = allow.split(", ").any(|name| name == method.as_str());
         if known { Ok(()) } else { Err(Problem::method_not_allowed(method.as_str(), allow)) }
     }
 
     /// Whether it is asked for by a script, which takes problems as the API answers them.
-    const fn is_for_scripts(self) -> bool {
+    const fn is_for_scripts(&self) -> bool {
         matches!(self, Self::Preview | Self::NewestEntry)
     }
 
     /// Whether somebody who signs in may be led there.
-    const fn is_a_place(self) -> bool {
-        !matches!(self, Self::SignIn | Self::SignOut | Self::Asset(_) | Self::LogExport) && !self.is_for_scripts()
+    const fn is_a_place(&self) -> bool {
+        !matches!(self, Self::SignIn | Self::SignOut | Self::Asset(_) | Self::LogExport | Self::ReportExport)
+            && !self.is_for_scripts()
     }
 }
 
@@ -163,7 +177,7 @@ pub(super) async fn answer(front: Arc<Front>, view: View, request: Request<Incom
             None => seen_other(&sign_in::then(request.uri())),
             Some(access) => {
                 let visit = Visit::new(front, access, request.uri());
-                let reply = shown(view, &visit).await;
+                let reply = shown(&view, &visit).await;
                 match reply {
                     Err(problem) if view.is_for_scripts() => return Err(problem),
                     reply => reply.or_else(|problem| visit.problem(&problem))?,
@@ -178,8 +192,8 @@ pub(super) async fn answer(front: Arc<Front>, view: View, request: Request<Incom
 ///
 /// # Errors
 /// What the API has against it.
-async fn shown(view: View, visit: &Visit) -> Result<Reply, Problem> {
-    match view {
+async fn shown(view: &View, visit: &Visit) -> Result<Reply, Problem> {
+    match *view {
         View::Webhooks => webhooks::list(visit).await,
         View::NewWebhook => webhooks::new(visit).await,
         View::Webhook(id) => webhooks::edit(visit, id).await,
@@ -189,6 +203,10 @@ async fn shown(view: View, visit: &Visit) -> Result<Reply, Problem> {
         View::NewestEntry => logs::newest(visit).await,
         View::LogExport => logs::export(visit).await,
         View::DeadLetters => logs::dead_letters(visit).await,
+        View::Calls => calls::list(visit).await,
+        View::Call(ref id) => calls::one(visit, id).await,
+        View::Report => report::show(visit).await,
+        View::ReportExport => report::export(visit).await,
         View::Keys => keys::show(visit).await,
         View::Status => status::show(visit).await,
         View::Home | View::SignIn | View::SignOut | View::Asset(_) => Err(Problem::internal()),
@@ -247,7 +265,7 @@ mod tests {
         for (path, place) in
             [("/", true), ("/webhooks", true), ("/sign-out", false), ("/assets/x/layout/base.css", false)]
         {
-            assert_eq!(find(path).is_some_and(View::is_a_place), place, "{path}");
+            assert_eq!(find(path).is_some_and(|view| view.is_a_place()), place, "{path}");
         }
     }
 }

@@ -25,6 +25,10 @@ pub(super) const SOURCES: &[(&str, &str)] = &[
     ("log_entry.html", include_str!("logs/entry.html")),
     ("log_entry_body.html", include_str!("logs/entry_body.html")),
     ("dead_letters.html", include_str!("logs/dead.html")),
+    ("calls.html", include_str!("calls/list.html")),
+    ("call.html", include_str!("calls/call.html")),
+    ("call_parts.html", include_str!("calls/parts.html")),
+    ("report.html", include_str!("report/report.html")),
 ];
 
 /// The templates, compiled.
@@ -42,6 +46,7 @@ impl Templates {
         all.add_filter("count", count);
         all.add_filter("bytes", size);
         all.add_filter("millis", millis);
+        all.add_filter("seconds", seconds);
         for (name, text) in SOURCES {
             all.add_template(name, text).unwrap_or_else(|error| panic!("the template {name}: {error:#}"));
         }
@@ -118,6 +123,19 @@ fn millis(length: u64) -> String {
         0..1_000 => format!("{length} ms"),
         1_000..60_000 => format!("{:.1} s", length as f64 / 1_000.0),
         _ => format!("{} min {} s", length / 60_000, length % 60_000 / 1_000),
+    }
+}
+
+/// A length of time in seconds, for people.
+pub(super) fn seconds(length: f64) -> String {
+    if length < 10.0 && length.fract() != 0.0 {
+        format!("{length:.1} s")
+    } else if length < 120.0 {
+        format!("{length:.0} s")
+    } else if length < 7_200.0 {
+        format!("{:.0} min", length / 60.0)
+    } else {
+        format!("{:.1} h", length / 3_600.0)
     }
 }
 

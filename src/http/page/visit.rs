@@ -5,6 +5,7 @@ use std::sync::Arc;
 use hyper::header::HeaderValue;
 use hyper::{StatusCode, Uri};
 use minijinja::{Value, context};
+use serde::de::DeserializeOwned;
 use url::form_urlencoded;
 
 use crate::core::token::Role;
@@ -79,6 +80,18 @@ impl Visit {
         path: &str,
         parameters: impl IntoIterator<Item = (&'p str, &'p str)>,
     ) -> Result<Value, Problem> {
+        self.ask_for(path, parameters).await
+    }
+
+    /// The same, read as a `T`.
+    ///
+    /// # Errors
+    /// What the API refuses.
+    pub(super) async fn ask_for<'p, T: DeserializeOwned>(
+        &self,
+        path: &str,
+        parameters: impl IntoIterator<Item = (&'p str, &'p str)>,
+    ) -> Result<T, Problem> {
         let (resource, request) = self.request(path, parameters)?;
         let reply = routes::answer(resource, request).await?;
         let Body::Whole(text) = reply.into_body() else { return Err(Problem::internal()) };
@@ -149,7 +162,7 @@ impl Visit {
     }
 
     /// The chosen company as a parameter that follows on `sign`; nothing for a token that is bound to one.
-    fn carried(&self, sign: char) -> String {
+    pub(super) fn carried(&self, sign: char) -> String {
         let chosen = self.company().filter(|_| !self.access.is_bound());
         let pair = |company| {
             form_urlencoded::Serializer::for_suffix(sign.to_string(), 1).append_pair("company", company).finish()

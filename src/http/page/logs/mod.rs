@@ -52,7 +52,7 @@ pub(super) async fn list(visit: &Visit) -> Result<Reply, Problem> {
 }
 
 /// What was found, or `nothing` and what is wrong with the filters.
-fn or_fault(found: Result<Value, Problem>, nothing: Value) -> Result<(Value, Value), Problem> {
+pub(super) fn or_fault(found: Result<Value, Problem>, nothing: Value) -> Result<(Value, Value), Problem> {
     match found {
         Ok(found) => Ok((found, Value::from(()))),
         Err(problem) if problem.status() == 422 => Ok((nothing, problem.detail().into())),
