@@ -9,6 +9,7 @@
 //! that are there to show it; what came from elsewhere is made safe for the terminal first.
 
 mod backup;
+mod call;
 mod client;
 mod connection;
 mod demo;
@@ -18,6 +19,7 @@ mod listen;
 mod log;
 mod probe;
 mod receiver;
+mod report;
 mod restore;
 mod send;
 mod serve;
@@ -70,6 +72,8 @@ enum Command {
     Send(send::Send),
     Subscription(subscription::Subscription),
     Log(log::Log),
+    Call(call::Call),
+    Report(report::Report),
     Status(status::Status),
     Token(token::Token),
     Backup(backup::Backup),
@@ -138,6 +142,8 @@ impl Command {
             Self::Send(command) => done(command.run(out)),
             Self::Subscription(command) => done(command.run(out)),
             Self::Log(command) => done(command.run(out)),
+            Self::Call(command) => done(command.run(out)),
+            Self::Report(command) => done(command.run(out)),
             Self::Status(command) => command.run(out),
             Self::Token(command) => done(command.run(out)),
             Self::Backup(command) => done(command.run(out)),

@@ -184,7 +184,10 @@ impl Step {
                 lock(ledger).put_discard(discard);
             }
             Self::Account(account) => put_account(&account, state, ledger),
-            Self::Message(id, message) => put_message(id, &message, state),
+            Self::Message(id, message) => {
+                put_message(id, &message, state);
+                report::message_stored(id, &message, state);
+            }
             Self::Erasure(id, erasure) => state.put(keys::erasure(id), versioned(&*erasure)),
             Self::ThreadGone(thread) => {
                 state.remove(keys::thread(thread.company(), thread.call()));

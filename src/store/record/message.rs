@@ -84,6 +84,14 @@ impl MessageRecord {
         }
     }
 
+    pub(in crate::store) const fn is_outbound(&self) -> bool {
+        self.outbound
+    }
+
+    pub(in crate::store) fn sent_at(&self) -> Timestamp {
+        at(self.sent_at)
+    }
+
     pub(in crate::store) fn producer_id(&self) -> Option<&str> {
         self.producer_id.as_deref()
     }
