@@ -8,6 +8,7 @@ use super::cursor::{self, List};
 use super::deliveries;
 use super::events;
 use super::log;
+use super::messages;
 use super::problem::Problem;
 use super::query;
 use super::reply::{Reply, json};
@@ -18,7 +19,7 @@ use crate::core::event::{CallId, Company, Domain, EventType};
 use crate::core::id::SubscriptionId;
 use crate::core::subscription::Subscription;
 use crate::core::time::Timestamp;
-use crate::store::{CallFilter, CallStory, ReadError, Store};
+use crate::store::{CallFilter, CallStory, ReadError, ShownConversation, Store};
 
 /// A call in a list.
 #[derive(Serialize)]
@@ -109,6 +110,8 @@ struct Moment<'c> {
 enum What<'c> {
     /// Something happened to the call.
     Event(events::Shown<'c>),
+    /// An SMS of it was sent.
+    Message(messages::Shown<'c>),
     /// An event of it was posted to a receiver, or a delivery ended.
     Attempt(log::Shown<'c>),
 }
@@ -152,10 +155,12 @@ pub(super) async fn show(request: Permitted, call: CallId) -> Result<Reply, Prob
 }
 
 fn none() -> Problem {
-    Problem::not_found("there is no call with this id, or its events are no longer kept")
+    Problem::not_found(
+        "there is no call with this id, or what happened to it is no longer kept; one that has only SMS is found with ?company",
+    )
 }
 
-/// The one company that has a call with this id.
+/// The one company that has a call with this id, by its events.
 async fn only_company(store: &Store, call: CallId) -> Result<Company, Problem> {
     let mut companies = bridge::read(store, move |store| store.companies_of_call(&call)).await?;
     match companies.len() {
@@ -167,7 +172,11 @@ async fn only_company(store: &Store, call: CallId) -> Result<Company, Problem> {
 
 fn find(store: &Store, company: &Company, call: &CallId) -> Result<Option<Found>, ReadError> {
     let story = store.call_story(company, call)?;
-    Ok(Summary::of(&story.events).map(|summary| Found { summary, story }))
+    let summary = Summary::of(&story.events).or_else(|| {
+        let ShownConversation { thread, last } = story.thread.as_ref()?;
+        Some(Summary::of_thread(thread, last.as_ref()))
+    });
+    Ok(summary.map(|summary| Found { summary, story }))
 }
 
 fn receiver<'c>(id: SubscriptionId, subscription: Option<&'c Subscription>, found: &'c Found) -> Receiver<'c> {
@@ -183,6 +192,10 @@ fn receiver<'c>(id: SubscriptionId, subscription: Option<&'c Subscription>, foun
 /// Everything in the order in which it happened; what happened at one time, in the order in which one leads to the other.
 fn timeline(found: &Found) -> Result<Vec<Moment<'_>>, Problem> {
     let mut moments = Vec::new();
+    // A message before the event that it raises.
+    for message in &found.story.messages {
+        moments.push(Moment { at: Text(message.sent_at), what: What::Message(messages::shown(message)) });
+    }
     for event in &found.story.events {
         moments.push(Moment { at: Text(event.occurred_at), what: What::Event(events::shown(event)?) });
     }

@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 
 use crate::core::attempt::LogEntry;
 use crate::core::call::Summary;
+use crate::core::conversation::Message;
 use crate::core::delivery::Delivery;
 use crate::core::event::{CallId, Company, Domain, Event};
 use crate::core::id::{AttemptId, EventId};
@@ -17,7 +18,7 @@ use super::record::{self, Accepted, CallRecord, Logged};
 use super::state::State;
 use super::step::unversioned;
 use super::verbs::Store;
-use super::{Page, ReadError, keys};
+use super::{Page, ReadError, ShownConversation, keys};
 
 /// How many events of a call are looked at for what is said of it in a list.
 const SUMMED_MOST: usize = 100;
@@ -56,6 +57,10 @@ pub struct CallStory {
     pub deliveries: Vec<Delivery>,
     /// The attempts of that.
     pub attempts: Vec<LogEntry>,
+    /// Its SMS thread, with the message that was stored last.
+    pub thread: Option<ShownConversation>,
+    /// The messages of that, in the order in which they were sent.
+    pub messages: Vec<Message>,
     /// Whether there is more of any of these: then the oldest are left out.
     pub truncated: bool,
 }
@@ -94,7 +99,7 @@ impl Store {
         Ok(found.into_iter().collect())
     }
 
-    /// All that happened to a call; without events if there is none of this id.
+    /// All that happened to a call; without events and thread if there is none of this id.
     ///
     /// # Errors
     /// What holds it cannot be read, or is damaged.
@@ -121,7 +126,11 @@ impl Store {
             Ok(ControlFlow::Continue(()))
         })?;
         attempts.reverse();
-        Ok(CallStory { events, deliveries, attempts, truncated })
+        let thread = self.conversation(company, call)?;
+        let messages = thread.as_ref().map(|shown| self.messages(&shown.thread, None)).transpose()?;
+        truncated |= messages.as_ref().is_some_and(|page| page.next.is_some());
+        let messages = messages.map_or_else(Vec::new, |page| page.items);
+        Ok(CallStory { events, deliveries, attempts, thread, messages, truncated })
     }
 }
 

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::client::Client;
 use crate::daemon::{Daemon, items};
 use crate::platform::{event, with};
 use crate::receiver::{Answer, Receiver};
@@ -176,4 +177,56 @@ fn the_report_counts_whose_lead_was_written_to_and_who_answered() {
     check(&daemon);
     let daemon = daemon.kill().start();
     check(&daemon);
+}
+
+/// What stands on the time line: its kinds, with the type of an event and the body of a message.
+fn line(call: &Value) -> Vec<String> {
+    let moments = call["timeline"].as_array().into_iter().flatten();
+    let told = moments.map(|moment| {
+        let of = &moment["of"];
+        let what = of["type"].as_str().or(of["body"].as_str()).unwrap_or("");
+        format!("{} {what}", moment["kind"].as_str().unwrap_or_default())
+    });
+    told.collect()
+}
+
+#[test]
+fn the_time_line_has_the_sms_also_of_a_call_that_has_nothing_else() {
+    let daemon = Daemon::start();
+    let sms = |call: &str, direction: &str, time: &str, body: &str| {
+        let (from, to) =
+            if direction == "outbound" { ("+12025550100", "+12025550142") } else { ("+12025550142", "+12025550100") };
+        let message = json!({"company": "acme", "domain": "www.acme.example", "source": "widget", "call_id": call,
+            "direction": direction, "from": from, "to": to, "body": body, "sent_at": format!("2026-11-20T09:{time}:00Z"),
+            "lead": {"name": "Dana"}});
+        daemon.api().post("/v1/messages", &message).expect(202);
+    };
+    daemon.accept(&at("call.missed", "m-1", 45, &json!({})));
+    // Posted out of order: on the line they stand as they were sent.
+    sms("m-1", "outbound", "20", "second");
+    sms("m-1", "outbound", "10", "first");
+    sms("m-1", "inbound", "30", "reply");
+    let call = daemon.api().get("/v1/calls/m-1").expect(200).json();
+    let wanted = ["event call.missed", "message first", "message second", "message reply", "event call.smsfollowup"];
+    assert_eq!(line(&call), wanted, "{call}");
+    let raised = &call["timeline"][4]["of"]["id"];
+    assert_eq!(&call["timeline"][3]["of"]["event"], raised, "{call}");
+
+    sms("m-2", "outbound", "10", "only this");
+    let path = "/v1/calls/m-2?company=acme";
+    let call = daemon.api().get(path).expect(200).json();
+    assert_eq!(line(&call), ["message only this"], "{call}");
+    let said = ["state", "name", "phone", "domain", "began", "source"].map(|name| call[name].as_str().unwrap_or("-"));
+    let wanted = ["sms", "Dana", "+12025550142", "www.acme.example", "2026-11-20T09:10:00.000Z", "widget"];
+    assert_eq!(said, wanted, "{call}");
+    assert_eq!((&call["events"], &call["subscriptions"]), (&json!([]), &json!([])), "{call}");
+    daemon.api().get("/v1/calls/m-2?company=globex").expect(404);
+
+    let reader = |company: &str| {
+        let made = daemon.api().post("/v1/tokens", &json!({"role": "read", "company": company})).expect(201).json();
+        Client::new(daemon.address, made["token"].as_str().map(str::to_owned))
+    };
+    assert_eq!(reader("acme").get("/v1/calls/m-2").expect(200).json(), call);
+    reader("globex").get("/v1/calls/m-2").expect(404);
+    reader("globex").get(path).expect(404);
 }

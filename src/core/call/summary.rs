@@ -2,6 +2,7 @@
 
 use serde_json::value::RawValue;
 
+use super::super::conversation::{Conversation, Message};
 use super::super::event::{CallId, Company, Domain, Event, EventType, Source};
 use super::super::json;
 use super::super::time::Timestamp;
@@ -105,6 +106,26 @@ impl Summary {
             }
         }
         Some(summary)
+    }
+
+    /// Of a call of which there are only SMS: its thread, and the message that says who the lead is.
+    pub fn of_thread(thread: &Conversation, last: Option<&Message>) -> Self {
+        let number = last.map(|last| last.lead.phone.as_deref().unwrap_or_else(|| last.lead_number()));
+        Self {
+            call: thread.call.clone(),
+            company: thread.company.clone(),
+            domain: thread.domain.clone(),
+            source: thread.source,
+            phone: number.filter(|number| !number.is_empty()).map(str::to_owned),
+            name: last.and_then(|last| last.lead.name.clone()),
+            agent: None,
+            agent_name: None,
+            state: "sms".to_owned(),
+            outcome: None,
+            began: thread.first_at,
+            last: thread.last_at,
+            events: Vec::new(),
+        }
     }
 }
 

@@ -74,14 +74,13 @@ async fn is_call(visit: &Visit, id: &str) -> Result<bool, Problem> {
         Ok(_) => Ok(true),
         // Several companies have one: its own view says so.
         Err(problem) if problem.status() == 422 => Ok(true),
-        Err(problem) if problem.status() == 404 => Ok(thread(visit, &segment(id), visit.company()).await?.is_some()),
+        Err(problem) if problem.status() == 404 => Ok(false),
         Err(problem) => Err(problem),
     }
 }
 
 /// The conversation of the call with this id as a segment of a path; `None` if there is none.
-async fn thread(visit: &Visit, id: &str, company: Option<&str>) -> Result<Option<Value>, Problem> {
-    let Some(company) = company else { return Ok(None) };
+async fn thread(visit: &Visit, id: &str, company: &str) -> Result<Option<Value>, Problem> {
     let earlier = visit.parameter("messages").map(|cursor| ("cursor", cursor));
     let asked = [("company", company)].into_iter().chain(earlier);
     match visit.ask(&format!("/v1/conversations/{id}"), asked).await {
@@ -97,19 +96,11 @@ async fn thread(visit: &Visit, id: &str, company: Option<&str>) -> Result<Option
 /// 404 if there is none such for the visitor; 422 if it is not said which company's is meant.
 pub(super) async fn one(visit: &Visit, id: &CallId) -> Result<Reply, Problem> {
     let path = segment(id.as_str());
-    let (call, thread) = match visit.ask_for::<Call>(&format!("/v1/calls/{path}"), company(visit)).await {
-        Ok(call) => {
-            let thread = thread(visit, &path, Some(&call.company)).await?;
-            (call, thread)
-        }
-        // SMS may come before the call's first event.
-        Err(problem) if problem.status() == 404 => {
-            let thread = thread(visit, &path, visit.company()).await?.ok_or(problem)?;
-            (Call::of_thread(id, &thread), Some(thread))
-        }
-        Err(problem) => return Err(problem),
-    };
-    let timeline = call.timeline.iter().map(moment).collect::<serde_json::Result<Vec<_>>>();
+    let call: Call = visit.ask_for(&format!("/v1/calls/{path}"), company(visit)).await?;
+    let thread = thread(visit, &path, &call.company).await?;
+    // Its SMS stand beside it, as a conversation.
+    let told = call.timeline.iter().filter(|moment| moment.kind != "message");
+    let timeline = told.map(moment).collect::<serde_json::Result<Vec<_>>>();
     let timeline = timeline.map_err(|_| Problem::internal())?;
     visit.page(
         "call.html",
@@ -136,30 +127,6 @@ struct Call {
     truncated: bool,
     #[serde(skip_serializing)]
     timeline: Vec<Moment>,
-}
-
-impl Call {
-    /// What its conversation says of a call without events.
-    fn of_thread(id: &CallId, thread: &Value) -> Self {
-        let text = |holder: &Value, name: &str| holder.get_attr(name).ok()?.as_str().map(str::to_owned);
-        let lead = thread.get_attr("lead").unwrap_or_default();
-        Self {
-            call: id.as_str().to_owned(),
-            company: text(thread, "company").unwrap_or_default(),
-            domain: text(thread, "domain"),
-            source: text(thread, "source").unwrap_or_default(),
-            phone: text(&lead, "phone"),
-            name: text(&lead, "name"),
-            agent: None,
-            agent_name: None,
-            state: String::new(),
-            outcome: None,
-            began: text(thread, "first_at").unwrap_or_default(),
-            subscriptions: Value::from(Vec::<Value>::new()),
-            truncated: false,
-            timeline: Vec::new(),
-        }
-    }
 }
 
 #[derive(Deserialize)]
