@@ -15,7 +15,7 @@ use crate::platform::event;
 use crate::wire::{self, Message};
 
 /// A home whose daemon has this certificate.
-fn home(identity: &Identity) -> Home {
+pub(crate) fn home(identity: &Identity) -> Home {
     let home = Home::new();
     let (cert, key) = (home.beside("tls.crt"), home.beside("tls.key"));
     std::fs::write(&cert, &identity.cert).unwrap();
@@ -23,7 +23,7 @@ fn home(identity: &Identity) -> Home {
     home.set("http.tls_cert", &format!("{cert:?}")).set("http.tls_key", &format!("{key:?}"))
 }
 
-fn ask(address: SocketAddr, client: &Arc<ClientConfig>, request: &[u8]) -> (u16, Message) {
+pub(crate) fn ask(address: SocketAddr, client: &Arc<ClientConfig>, request: &[u8]) -> (u16, Message) {
     let name = ServerName::try_from("localhost").unwrap();
     let connection = ClientConnection::new(Arc::clone(client), name).unwrap();
     let mut stream = StreamOwned::new(connection, connect(address).unwrap());
