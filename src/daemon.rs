@@ -9,7 +9,9 @@
 
 mod alarms;
 mod fatal;
+mod heart;
 mod measures;
+mod reload;
 
 use std::collections::HashMap;
 use std::io::Write as _;
@@ -22,19 +24,20 @@ use std::time::{Duration, SystemTime};
 
 use crate::alerts::rules::Sighting;
 use crate::alerts::{Alerts, Ear};
-use crate::config::Config;
+use crate::config::{Config, ConfigError, Keys};
 use crate::core::id::SubscriptionId;
 use crate::core::time::Timestamp;
 use crate::dispatch::{self, Dispatcher, Gauge, Standing};
 use crate::http::{self, Edge, Server, TokenHash};
 use crate::metrics::Metrics;
-use crate::sender::{Transport, TransportSettings};
-use crate::service::{self, AdminToken, DataDirLock};
+use crate::sender::{Outlet, Transport, TransportSettings};
+use crate::service::{self, AdminToken, DataDirLock, Hangups};
 use crate::store::{Retention, Running, Settings as StoreSettings, Store};
 use crate::telemetry;
 
 use self::fatal::Cause;
 pub use self::fatal::Fatal;
+use self::heart::Heart;
 
 /// How long requests may take to end once the daemon stops.
 const HTTP_STOP: Duration = Duration::from_secs(10);
@@ -51,6 +54,8 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// What ends a running daemon.
 enum End {
     Asked,
+    /// Not an end yet: the configuration is to be read again.
+    Reload,
     Fatal(Fatal),
 }
 
@@ -66,23 +71,46 @@ pub struct Daemon {
     dispatcher: Dispatcher,
     committer: Running,
     alerts: Alerts,
+    store: Store,
+    outlet: Arc<Outlet>,
+    /// The keys by which it goes.
+    in_force: Keys,
     // Given back last: until then nobody else may open the store.
     lock: DataDirLock,
 }
 
-/// Runs the daemon until a signal ends it, or it cannot go on.
+/// Runs the daemon until a signal ends it, or it cannot go on. `read` reads the configuration again, at a
+/// SIGHUP. To be called while the process has no other thread.
 ///
 /// # Errors
 /// It could not start, or had to end.
-pub fn run(config: &Config) -> Result<(), Fatal> {
-    telemetry::start(config.diagnostics).map_err(|error| Fatal::new(Cause::Bug, error))?;
-    let daemon = Daemon::start(config)?;
-    let ask = daemon.ask.clone();
+pub fn run(config: &Config, read: impl Fn() -> Result<Config, ConfigError>) -> Result<(), Fatal> {
+    let no_signals = |error: &dyn std::fmt::Display| {
+        let what = format!("signals cannot be handled: {error}");
+        Fatal::new(Cause::Failed, what)
+    };
+    let hangups = Hangups::keep().map_err(|error| no_signals(&error))?;
+    let messages = telemetry::start(config.diagnostics).map_err(|error| Fatal::new(Cause::Bug, error))?;
+    let mut daemon = Daemon::start(config)?;
+    let (stop, hung_up, ask) = (daemon.ask.clone(), daemon.ask.clone(), daemon.ask.clone());
     // A daemon that is stopping already has nobody who listens: that is as good.
-    let asked = service::on_stop_signal(move || drop(ask.send(End::Asked)));
-    asked.map_err(|error| Fatal::new(Cause::Failed, format!("signals cannot be handled: {error}")))?;
+    service::on_stop_signal(move || drop(stop.send(End::Asked))).map_err(|error| no_signals(&error))?;
+    let reloads = hangups.on_each(move || drop(ask.send(End::Reload)), move || drop(hung_up.send(End::Asked)));
+    reloads.map_err(|error| no_signals(&error))?;
     daemon.announce();
-    let end = daemon.end.recv().unwrap_or(End::Asked);
+    let heart = Heart::start(daemon.place(), daemon.store.clone(), daemon.dispatcher.gauge());
+    let heart = heart.map_err(|error| Fatal::new(Cause::Failed, format!("no thread for the heartbeat: {error}")))?;
+    let end = loop {
+        match daemon.end.recv().unwrap_or(End::Asked) {
+            End::Reload => {
+                service::notify_reloading();
+                daemon.reload(read(), &messages);
+                service::notify_ready(&format!("listening on {}", daemon.place()));
+            }
+            end => break end,
+        }
+    };
+    heart.map(Heart::stop).unwrap_or_default();
     if let End::Fatal(fatal) = &end {
         tracing::error!("{fatal}");
     }
@@ -90,6 +118,7 @@ pub fn run(config: &Config) -> Result<(), Fatal> {
     match end {
         End::Asked => stopped,
         End::Fatal(fatal) => Err(fatal),
+        End::Reload => stopped,
     }
 }
 
@@ -99,22 +128,11 @@ impl Daemon {
     /// # Errors
     /// Something could not be started. What was started before it is stopped.
     pub fn start(config: &Config) -> Result<Self, Fatal> {
-        let transport = Arc::new(transport(config)?);
+        let outlet = Arc::new(Outlet::new(transport(config)?));
         let mut lock = DataDirLock::take(&config.data_dir).map_err(|error| Fatal::new(Cause::Store, error))?;
-        let listener =
-            TcpListener::bind(config.http.listen).map_err(|error| cannot_listen(config.http.listen, &error))?;
-        let settings = StoreSettings {
-            cache_bytes: config.store.cache_bytes,
-            give_up_after: config.retry.give_up_after(),
-            idempotency_window: config.retention.idempotency_window,
-            retention: Retention {
-                log_age: config.retention.log_age,
-                log_bytes: config.retention.log_bytes,
-                event_age: config.retention.event_age,
-            },
-            min_free_bytes: config.store.min_free_bytes,
-        };
-        let idle = Store::open(lock.dir(), settings, now()).map_err(|error| Fatal::new(Cause::Store, error))?;
+        let listener = listener(config)?;
+        let idle =
+            Store::open(lock.dir(), store_settings(config), now()).map_err(|error| Fatal::new(Cause::Store, error))?;
         lock.in_use();
         let token = AdminToken::load_or_create(lock.dir()).map_err(|error| Fatal::new(Cause::Store, error))?;
         let metrics = Metrics::new(env!("CARGO_PKG_VERSION"), now()).map(Arc::new);
@@ -126,7 +144,7 @@ impl Daemon {
 
         let dispatcher = Dispatcher::start(
             idle.store().clone(),
-            transport.clone(),
+            outlet.clone(),
             dispatch_settings(config),
             Arc::new(now),
             inbox.clone(),
@@ -149,10 +167,10 @@ impl Daemon {
             },
         );
         let committer = committer.map_err(|error| Fatal::new(Cause::Failed, error))?;
-        let eyes = alarms::eyes(store.clone(), transport.clone(), metrics.clone());
+        let eyes = alarms::eyes(store.clone(), outlet.clone(), metrics.clone());
         let alerts = Alerts::start(&ear, alarms::target(config), eyes, alarms::seed());
         let alerts = alerts.map_err(|error| Fatal::new(Cause::Failed, format!("no thread for alerts: {error}")))?;
-        let edge = edge(config, store, transport, &token, dispatcher.gauge(), failed, metrics);
+        let edge = edge(config, store.clone(), outlet.clone(), &token, dispatcher.gauge(), failed, metrics);
         let server = http::serve(listener, edge, http_settings(config), Box::new(fatal(&ask, Cause::Bug)));
         let server = server.map_err(|error| Fatal::new(Cause::Failed, error))?;
         Ok(Self {
@@ -166,6 +184,9 @@ impl Daemon {
             dispatcher,
             committer,
             alerts,
+            store,
+            outlet,
+            in_force: config.keys.clone(),
             lock,
         })
     }
@@ -180,11 +201,15 @@ impl Daemon {
         &self.token_path
     }
 
+    fn place(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
     /// Says on standard output that the daemon is there, and to systemd.
     fn announce(&self) {
         let mut out = std::io::stdout().lock();
         // Somebody who closed standard output does not want to hear it.
-        let _ = writeln!(out, "listening on http://{}", self.address);
+        let _ = writeln!(out, "listening on {}", self.place());
         if self.token.is_new() {
             let _ = writeln!(
                 out,
@@ -194,7 +219,7 @@ impl Daemon {
             );
         }
         let _ = out.flush();
-        service::notify_ready(&format!("listening on http://{}", self.address));
+        service::notify_ready(&format!("listening on {}", self.place()));
     }
 
     /// Stops everything, in order.
@@ -221,7 +246,7 @@ impl Daemon {
         drop(self.lock);
         let fatal = self.end.try_iter().find_map(|end| match end {
             End::Fatal(fatal) => Some(fatal),
-            End::Asked => None,
+            End::Asked | End::Reload => None,
         });
         if let Some(fatal) = fatal {
             tracing::error!("stopped, but {fatal}");
@@ -230,6 +255,16 @@ impl Daemon {
         tracing::info!("stopped");
         Ok(())
     }
+}
+
+/// The socket that systemd keeps for us, or one of our own.
+fn listener(config: &Config) -> Result<TcpListener, Fatal> {
+    let unusable = |error| Fatal::new(Cause::Failed, format!("the socket of systemd cannot be used: {error}"));
+    if let Some(listener) = service::inherited_listener().map_err(unusable)? {
+        tracing::info!("the port is systemd's, by hookswitch.socket: `listen` in [http] is not used");
+        return Ok(listener);
+    }
+    TcpListener::bind(config.http.listen).map_err(|error| cannot_listen(config.http.listen, &error))
 }
 
 fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> Fatal {
@@ -276,6 +311,20 @@ pub fn check(config: &Config) -> Result<(), Fatal> {
     transport(config).map(drop)
 }
 
+fn store_settings(config: &Config) -> StoreSettings {
+    StoreSettings {
+        cache_bytes: config.store.cache_bytes,
+        give_up_after: config.retry.give_up_after(),
+        idempotency_window: config.retention.idempotency_window,
+        retention: Retention {
+            log_age: config.retention.log_age,
+            log_bytes: config.retention.log_bytes,
+            event_age: config.retention.event_age,
+        },
+        min_free_bytes: config.store.min_free_bytes,
+    }
+}
+
 fn dispatch_settings(config: &Config) -> dispatch::Settings {
     dispatch::Settings {
         threads: config.senders.threads,
@@ -298,7 +347,7 @@ fn http_settings(config: &Config) -> http::Settings {
 fn edge(
     config: &Config,
     store: Store,
-    transport: Arc<Transport>,
+    outlet: Arc<Outlet>,
     token: &AdminToken,
     gauge: Gauge,
     failed: Arc<AtomicBool>,
@@ -317,7 +366,7 @@ fn edge(
         store,
         flows: Arc::new(move || flows(&asked)),
         catalogue: Arc::new(config.catalogue.clone()),
-        transport,
+        outlet,
         admin_token: TokenHash::of(token.expose()),
         default_ordering: config.ordering.default,
         senders: Box::new(move || {

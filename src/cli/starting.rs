@@ -25,7 +25,7 @@ fn load(overrides: &Overrides) -> Result<Config, Failure> {
 /// # Errors
 /// The configuration is not valid, or the daemon could not start or go on.
 pub(super) fn run(overrides: &Overrides) -> Result<(), Failure> {
-    daemon::run(&load(overrides)?).map_err(|fatal| failure(&fatal))
+    daemon::run(&load(overrides)?, || Config::load(overrides)).map_err(|fatal| failure(&fatal))
 }
 
 /// Starts a daemon inside this process.

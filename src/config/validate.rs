@@ -11,7 +11,7 @@ use ipnet::IpNet;
 
 use super::settings::{self, Settings};
 use super::{
-    Alerts, Config, Diagnostics, Http, Level, LogFormat, Network, OrderingRules, Retention, Senders, StoreLimits,
+    Alerts, Config, Diagnostics, Http, Keys, Level, LogFormat, Network, OrderingRules, Retention, Senders, StoreLimits,
 };
 use crate::core::address::AddressPolicy;
 use crate::core::backoff::{BadPolicy, RetryPolicy, RetrySettings};
@@ -39,7 +39,7 @@ impl TryFrom<Settings> for Config {
     type Error = Vec<BadKey>;
 
     fn try_from(settings: Settings) -> Result<Self, Vec<BadKey>> {
-        let mut check = Check::default();
+        let (mut check, keys) = (Check::default(), Keys::of(&settings));
         check.refuse_unsupported(&settings);
         let data_dir = check.path("data_dir", &settings.data_dir);
         let http = check.http(&settings.http);
@@ -60,7 +60,20 @@ impl TryFrom<Settings> for Config {
         if !check.faults.is_empty() {
             return Err(check.faults);
         }
-        Ok(Self { data_dir, http, senders, retry, ordering, network, retention, store, catalogue, alerts, diagnostics })
+        Ok(Self {
+            data_dir,
+            http,
+            senders,
+            retry,
+            ordering,
+            network,
+            retention,
+            store,
+            catalogue,
+            alerts,
+            diagnostics,
+            keys,
+        })
     }
 }
 

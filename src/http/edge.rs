@@ -19,7 +19,7 @@ use crate::core::catalogue::Catalogue;
 use crate::core::id::SubscriptionId;
 use crate::core::subscription::Ordering;
 use crate::core::time::Timestamp;
-use crate::sender::Transport;
+use crate::sender::Outlet;
 use crate::store::Store;
 
 /// How the sender threads are doing.
@@ -51,7 +51,7 @@ pub struct Edge {
     /// The event types.
     pub catalogue: Arc<Catalogue>,
     /// For the check of a URL at registration, and for probes.
-    pub transport: Arc<Transport>,
+    pub outlet: Arc<Outlet>,
     /// The hash of the admin's token.
     pub admin_token: TokenHash,
     /// `[ordering] default`, for subscriptions that do not say.

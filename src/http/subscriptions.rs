@@ -146,7 +146,7 @@ pub(super) async fn change(mut request: Permitted, id: SubscriptionId) -> Result
 async fn check_url(request: &Permitted, url: Option<String>) -> Result<(), Problem> {
     let Some(url) = url else { return Ok(()) };
     let front = Arc::clone(&request.front);
-    let checked = probes::outward(request, move || front.edge.transport.check_url(&url)).await?;
+    let checked = probes::outward(request, move || front.edge.outlet.get().check_url(&url)).await?;
     checked.map_err(|fault| Problem::invalid("/url", fault))
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -20,6 +20,7 @@ use super::desk::Desk;
 use super::journal::Journal;
 use super::ledger::Ledger;
 use super::open::{self, OpenError, Opened};
+use super::retention::Rules;
 use super::retention::keeper::{self, Keeper};
 use super::space::Space;
 use super::state::State;
@@ -43,6 +44,8 @@ struct Shared {
     journal: Arc<Journal>,
     inbox: Arc<Inbox>,
     space: Arc<Space>,
+    /// How long things are kept, for the thread that drops them.
+    rules: Arc<Mutex<Rules>>,
     /// Whether a backup is being taken.
     backing_up: Arc<AtomicBool>,
 }
@@ -78,6 +81,7 @@ impl Store {
             journal: opened.journal.clone(),
             inbox: Arc::default(),
             space: Arc::new(Space::of(dir, settings.min_free_bytes)),
+            rules: Arc::new(Mutex::new(settings.retention)),
             backing_up: Arc::default(),
         };
         let store = Self { shared: Arc::new(shared) };
@@ -200,6 +204,21 @@ impl Store {
     /// How much room the disk has.
     pub fn room(&self) -> Room {
         self.shared.space.look()
+    }
+
+    /// Whether the committer makes a turn within `limit`. Blocks until it has; writes nothing.
+    pub fn turns(&self, limit: Duration) -> bool {
+        let (pulse, felt) = mpsc::sync_channel(1);
+        self.shared.inbox.feel(pulse);
+        felt.recv_timeout(limit).is_ok()
+    }
+
+    /// Lets the running store go by these settings from now on, but for `cache_bytes`, which holds until
+    /// the store is opened again.
+    pub fn reconfigure(&self, settings: Settings) {
+        self.shared.space.set_least(settings.min_free_bytes);
+        *lock(&self.shared.rules) = settings.retention;
+        self.shared.inbox.set(settings);
     }
 
     /// How many bytes the store's files have, as far as they can be seen.
@@ -426,7 +445,7 @@ impl Idle {
         opened.writer.set_segment_bytes(settings.retention.file_bytes(opened.journal.bytes()));
         let introduced = Arc::new(AtomicU32::new(0));
         let keeper = Keeper {
-            rules: settings.retention,
+            rules: store.shared.rules.clone(),
             state: opened.state.clone(),
             journal: opened.journal.clone(),
             inbox: store.shared.inbox.clone(),

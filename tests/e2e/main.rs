@@ -32,10 +32,12 @@ mod platform;
 mod probe;
 #[path = "../harness/receiver.rs"]
 mod receiver;
+mod reload;
 mod retry;
 mod service;
 mod space;
 mod subscriptions;
+mod systemd;
 mod upgrade;
 #[path = "../harness/wait.rs"]
 mod wait;

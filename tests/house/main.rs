@@ -33,7 +33,15 @@ const ROOMS: &[Room] = &[
     Room { name: "dispatch", knows: &["core", "store", "sender"] },
     Room {
         name: "http",
-        knows: &["core", "config", "store", "sender::probe", "sender::transport", "sender::Transport"],
+        knows: &[
+            "core",
+            "config",
+            "store",
+            "sender::probe",
+            "sender::transport",
+            "sender::Transport",
+            "sender::Outlet",
+        ],
     },
     Room {
         name: "daemon",
@@ -73,7 +81,7 @@ const RESERVED: &[Reserved] = &[
     },
     Reserved { words: &["figment"], places: &["src/config/"], instead: "add a key to `config` and take its value" },
     Reserved {
-        words: &["ctrlc", "sd_notify"],
+        words: &["ctrlc", "sd_notify", "listenfd"],
         places: &["src/service/"],
         instead: "use `service::on_stop_signal` and `service::notify_*`",
     },

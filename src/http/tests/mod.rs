@@ -17,6 +17,7 @@ use crate::core::address::AddressPolicy;
 use crate::core::catalogue::Catalogue;
 use crate::core::subscription::Ordering;
 use crate::core::time::Timestamp;
+use crate::sender::Outlet;
 use crate::sender::transport::{Transport, TransportSettings};
 use crate::store::{Retention, Settings as StoreSettings, Store};
 
@@ -64,7 +65,7 @@ fn api(settings: Settings) -> Server {
     let edge = Edge {
         store: store(),
         catalogue: Arc::new(Catalogue::new(Vec::new()).unwrap()),
-        transport: Arc::new(Transport::new(transport).unwrap()),
+        outlet: Arc::new(Outlet::new(Transport::new(transport).unwrap())),
         admin_token: TokenHash::of(TOKEN),
         default_ordering: Ordering::Call,
         senders: Box::new(|| Senders { busy: 0, threads: 8 }),
