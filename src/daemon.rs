@@ -16,7 +16,7 @@ mod reload;
 use std::collections::HashMap;
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -28,7 +28,7 @@ use crate::config::{Config, ConfigError, Keys};
 use crate::core::id::SubscriptionId;
 use crate::core::time::Timestamp;
 use crate::dispatch::{self, Dispatcher, Gauge, Standing};
-use crate::http::{self, Edge, Server, TokenHash};
+use crate::http::{self, Edge, FirstToken, Server};
 use crate::metrics::Metrics;
 use crate::sender::{Outlet, Transport, TransportSettings};
 use crate::service::{self, AdminToken, DataDirLock, Hangups};
@@ -63,7 +63,6 @@ enum End {
 pub struct Daemon {
     address: SocketAddr,
     token: AdminToken,
-    token_path: PathBuf,
     attempt_limit: Duration,
     end: Receiver<End>,
     ask: Sender<End>,
@@ -134,7 +133,7 @@ impl Daemon {
         let idle =
             Store::open(lock.dir(), store_settings(config), now()).map_err(|error| Fatal::new(Cause::Store, error))?;
         lock.in_use();
-        let token = AdminToken::load_or_create(lock.dir()).map_err(|error| Fatal::new(Cause::Store, error))?;
+        let token = admin_token(lock.dir())?;
         let metrics = Metrics::new(env!("CARGO_PKG_VERSION"), now()).map(Arc::new);
         let metrics = metrics.map_err(|error| Fatal::new(Cause::Bug, error))?;
         let (ask, end) = mpsc::channel();
@@ -170,12 +169,12 @@ impl Daemon {
         let eyes = alarms::eyes(store.clone(), outlet.clone(), metrics.clone());
         let alerts = Alerts::start(&ear, alarms::target(config), eyes, alarms::seed());
         let alerts = alerts.map_err(|error| Fatal::new(Cause::Failed, format!("no thread for alerts: {error}")))?;
-        let edge = edge(config, store.clone(), outlet.clone(), &token, dispatcher.gauge(), failed, metrics);
+        let first = FirstToken::new(token.hash(), token.kept_in());
+        let edge = edge(config, store.clone(), outlet.clone(), first, dispatcher.gauge(), failed, metrics);
         let server = http::serve(listener, edge, http_settings(config), Box::new(fatal(&ask, Cause::Bug)));
         let server = server.map_err(|error| Fatal::new(Cause::Failed, error))?;
         Ok(Self {
             address: server.address(),
-            token_path: AdminToken::path(lock.dir()),
             token,
             attempt_limit: config.senders.timeout,
             end,
@@ -198,7 +197,7 @@ impl Daemon {
 
     /// Where the admin token is kept.
     pub fn admin_token_path(&self) -> &Path {
-        &self.token_path
+        self.token.kept_in()
     }
 
     fn place(&self) -> String {
@@ -215,7 +214,7 @@ impl Daemon {
                 out,
                 "admin token: {}  (shown this once; kept in {})",
                 self.token.expose(),
-                self.token_path.display()
+                self.token.kept_in().display()
             );
         }
         let _ = out.flush();
@@ -254,6 +253,15 @@ impl Daemon {
         }
         tracing::info!("stopped");
         Ok(())
+    }
+}
+
+/// The admin token that systemd hands over, or the one of the data directory.
+fn admin_token(dir: &Path) -> Result<AdminToken, Fatal> {
+    let given = service::credentials().map_or(Ok(None), |place| AdminToken::handed_over(&place));
+    match given.map_err(|error| Fatal::new(Cause::Configuration, error))? {
+        Some(token) => Ok(token),
+        None => AdminToken::load_or_create(dir).map_err(|error| Fatal::new(Cause::Store, error)),
     }
 }
 
@@ -348,7 +356,7 @@ fn edge(
     config: &Config,
     store: Store,
     outlet: Arc<Outlet>,
-    token: &AdminToken,
+    admin_token: FirstToken,
     gauge: Gauge,
     failed: Arc<AtomicBool>,
     metrics: Arc<Metrics>,
@@ -367,7 +375,7 @@ fn edge(
         flows: Arc::new(move || flows(&asked)),
         catalogue: Arc::new(config.catalogue.clone()),
         outlet,
-        admin_token: TokenHash::of(token.expose()),
+        admin_token,
         default_ordering: config.ordering.default,
         senders: Box::new(move || {
             let (threads, busy) = gauge.senders();

@@ -5,7 +5,7 @@
 //! [`restore`] and [`verify`] look into a store, one that nobody runs ([`crate::store::offline`]). Results go to
 //! standard output, everything else to standard error.
 //!
-//! Always holds: no token and no header value is printed; a signing secret only by the commands
+//! Always holds: no header value is printed; a token or a signing secret only by the commands
 //! that are there to show it; what came from elsewhere is made safe for the terminal first.
 
 mod backup;
@@ -26,6 +26,7 @@ mod status;
 mod subscription;
 mod table;
 mod text;
+mod token;
 mod verify;
 
 use std::ffi::OsString;
@@ -70,6 +71,7 @@ enum Command {
     Subscription(subscription::Subscription),
     Log(log::Log),
     Status(status::Status),
+    Token(token::Token),
     Backup(backup::Backup),
     Restore(restore::Restore),
     Verify(verify::Verify),
@@ -137,6 +139,7 @@ impl Command {
             Self::Subscription(command) => done(command.run(out)),
             Self::Log(command) => done(command.run(out)),
             Self::Status(command) => command.run(out),
+            Self::Token(command) => done(command.run(out)),
             Self::Backup(command) => done(command.run(out)),
             Self::Restore(command) => done(command.run(out)),
             Self::Verify(command) => command.run(out),

@@ -49,6 +49,9 @@ fn the_commands_are_the_documented_ones() {
         "subscription rotate-secret",
         "log",
         "status",
+        "token create",
+        "token list",
+        "token revoke",
         "backup",
         "restore",
         "verify",
@@ -111,13 +114,14 @@ fn secrets_of_the_environment_are_not_in_the_help() {
 fn commands_without_a_daemon_fail_with_1() {
     // Port 1 of the loopback is the kernel's to refuse: nothing unprivileged listens there.
     let daemon = ["--url", "http://127.0.0.1:1", "--token", "x"];
-    let lines: [&[&str]; 8] = [
+    let lines: [&[&str]; 9] = [
         &["status"],
         &["log"],
         &["event-types"],
         &["test", "http://127.0.0.1:1/"],
         &["send", "call.new", "--company", "acme"],
         &["subscription", "list"],
+        &["token", "list"],
         &["subscription", "secret", "sub_1"],
         &["subscription", "remove", "sub_1", "--yes"],
     ];

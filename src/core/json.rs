@@ -154,6 +154,19 @@ pub fn integer(raw: &RawValue, least: u64, most: u64) -> Result<u64, String> {
     }
 }
 
+/// What `parse` makes of the string that `raw` is.
+pub(super) fn word<T>(raw: &RawValue, parse: impl FnOnce(&str) -> Result<T, String>) -> Result<T, String> {
+    string(raw).and_then(|text| parse(&text))
+}
+
+/// What `read` makes of `raw`; `None` of `null`.
+pub(super) fn nullable<T>(
+    raw: &RawValue,
+    read: impl FnOnce(&RawValue) -> Result<T, String>,
+) -> Result<Option<T>, String> {
+    if Kind::of(raw) == Kind::Null { Ok(None) } else { read(raw).map(Some) }
+}
+
 /// Parses one JSON document as text, without looking into it further than its syntax.
 ///
 /// # Errors

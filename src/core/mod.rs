@@ -21,3 +21,4 @@ pub mod signature;
 pub mod subscription;
 pub mod subscription_input;
 pub mod time;
+pub mod token;

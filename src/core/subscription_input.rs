@@ -13,7 +13,7 @@ use super::catalogue::Catalogue;
 use super::event::{Company, Domain, EventType, Source};
 use super::id::SubscriptionId;
 use super::invalid::{Invalid, pointer};
-use super::json::{self, Kind};
+use super::json::{self, Kind, nullable, word};
 use super::own_headers::{self, HeaderChange};
 use super::subscription::{DisabledReason, Format, Header, Layout, Ordering, Secret, Selection, Subscription};
 use super::time::{Timestamp, format_duration, parse_duration};
@@ -245,14 +245,6 @@ fn part<T>(at: &str, read: Result<T, Invalid>, invalid: &mut Invalid) -> Option<
     read.map_err(|inner| invalid.nest(at, inner)).ok()
 }
 
-fn word<T>(value: &RawValue, parse: impl FnOnce(&str) -> Result<T, String>) -> Result<T, String> {
-    json::string(value).and_then(|text| parse(&text))
-}
-
-fn nullable<T>(value: &RawValue, read: impl FnOnce(&RawValue) -> Result<T, String>) -> Result<Option<T>, String> {
-    if Kind::of(value) == Kind::Null { Ok(None) } else { read(value).map(Some) }
-}
-
 /// Why a member that is not one of [`MEMBERS`] is refused.
 fn refusal(name: &str) -> String {
     match name {
@@ -263,7 +255,8 @@ fn refusal(name: &str) -> String {
     }
 }
 
-fn read_description(text: &str) -> Result<String, String> {
+/// Reads a description: at most [`DESCRIPTION_MOST`] characters.
+pub(super) fn read_description(text: &str) -> Result<String, String> {
     let length = text.chars().count();
     if length > DESCRIPTION_MOST {
         return Err(format!("must have at most {DESCRIPTION_MOST} characters, not {length}"));

@@ -3,32 +3,16 @@
 //! Handlers do not compare companies themselves; they go through [`Access`]. What belongs to
 //! another company does not exist for a token that is bound to one.
 
-use hyper::header::{AUTHORIZATION, HeaderMap};
-use sha2::{Digest, Sha256};
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use hyper::header::{AUTHORIZATION, HeaderMap};
+
+use super::edge::Edge;
 use super::problem::Problem;
 use crate::core::event::Company;
-
-/// What a token is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Role {
-    /// To post events.
-    Ingest,
-    /// To look at everything but secrets.
-    Read,
-    /// Everything.
-    Admin,
-}
-
-impl Role {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Ingest => "ingest",
-            Self::Read => "read",
-            Self::Admin => "admin",
-        }
-    }
-}
+use crate::core::time::Timestamp;
+use crate::core::token::{Role, TokenHash};
 
 /// The powers of a token.
 #[derive(Debug, Clone)]
@@ -44,7 +28,6 @@ impl Access {
     }
 
     /// The powers of `role`, over one company if there is one.
-    #[cfg(test)]
     pub(super) const fn new(role: Role, company: Option<Company>) -> Self {
         Self { role, company }
     }
@@ -54,10 +37,10 @@ impl Access {
     /// # Errors
     /// 403 that names the role.
     pub(super) fn require(&self, needed: Role) -> Result<(), Problem> {
-        if self.role == Role::Admin || self.role == needed {
+        if self.role.may(needed) {
             return Ok(());
         }
-        let (needed, own) = (needed.name(), self.role.name());
+        let (needed, own) = (needed.as_str(), self.role.as_str());
         Err(Problem::forbidden(format!("this needs a token with the role `{needed}`; this one's is `{own}`")))
     }
 
@@ -69,6 +52,11 @@ impl Access {
     /// Whether the token is bound to a company.
     pub(super) const fn is_bound(&self) -> bool {
         self.company.is_some()
+    }
+
+    /// The company that the token is bound to, if it is.
+    pub(super) const fn company(&self) -> Option<&Company> {
+        self.company.as_ref()
     }
 
     /// Checks a company that the client named in what it posts.
@@ -95,26 +83,48 @@ impl Access {
     }
 }
 
-/// The SHA-256 of a token: what is kept of it, and what is compared.
-#[derive(Clone)]
-pub struct TokenHash([u8; 32]);
+/// The admin's token of the first start, which is kept in a file beside the store and not in it.
+#[derive(Debug)]
+pub struct FirstToken {
+    hash: TokenHash,
+    kept_in: String,
+    /// When it was used last since this start, in milliseconds; 0 for never.
+    used: AtomicU64,
+}
 
-impl TokenHash {
-    /// The hash of `token`.
-    pub fn of(token: &str) -> Self {
-        Self(Sha256::digest(token.as_bytes()).into())
+impl FirstToken {
+    /// The token with this hash, whose text is kept in the file `kept_in`.
+    pub fn new(hash: TokenHash, kept_in: &Path) -> Self {
+        Self { hash, kept_in: kept_in.display().to_string(), used: AtomicU64::new(0) }
     }
 
-    /// Whether it is the same, in a time that does not tell where they differ.
-    fn same(&self, other: &Self) -> bool {
-        let difference = self.0.iter().zip(&other.0).fold(0, |sum, (a, b)| sum | (a ^ b));
-        std::hint::black_box(difference) == 0
+    /// The file that has its text.
+    pub(super) fn kept_in(&self) -> &str {
+        &self.kept_in
+    }
+
+    /// When it was used last since this start.
+    pub(super) fn last_used_at(&self) -> Option<Timestamp> {
+        let used = self.used.load(Ordering::Relaxed);
+        (used > 0).then(|| Timestamp::from_millis(used))
     }
 }
 
-impl std::fmt::Debug for TokenHash {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("[token]")
+/// The powers that the token with this hash has now. Every way in ends here: what was revoked or is over is
+/// refused from then on, whoever still holds its hash.
+///
+/// # Errors
+/// 401: it is not known, or no longer good.
+pub(super) fn access_of(edge: &Edge, hash: &TokenHash) -> Result<Access, Problem> {
+    let now = (edge.clock)();
+    if edge.admin_token.hash.same(hash) {
+        edge.admin_token.used.store(now.millis(), Ordering::Relaxed);
+        return Ok(Access::admin());
+    }
+    match edge.store.find_token(hash, now) {
+        Some(token) if token.is_over(now) => Err(Problem::unknown_token("this token has expired")),
+        Some(token) => Ok(Access::new(token.role, token.company)),
+        None => Err(Problem::unknown_token("this token is not known")),
     }
 }
 
@@ -122,7 +132,12 @@ impl std::fmt::Debug for TokenHash {
 ///
 /// # Errors
 /// 401 if there is none, or an unknown one.
-pub(super) fn authenticate(headers: &HeaderMap, admin: &TokenHash) -> Result<Access, Problem> {
+pub(super) fn authenticate(headers: &HeaderMap, edge: &Edge) -> Result<Access, Problem> {
+    bearer(headers).and_then(|token| access_of(edge, &token))
+}
+
+/// The hash of the token that `headers` carry.
+fn bearer(headers: &HeaderMap) -> Result<TokenHash, Problem> {
     const WANTED: &str = "this needs a token: send the header `Authorization: Bearer TOKEN`";
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let (Some(value), None) = (values.next(), values.next()) else {
@@ -134,8 +149,7 @@ pub(super) fn authenticate(headers: &HeaderMap, admin: &TokenHash) -> Result<Acc
     });
     match token {
         None | Some("") => Err(Problem::no_token(WANTED)),
-        Some(token) if TokenHash::of(token).same(admin) => Ok(Access::admin()),
-        Some(_) => Err(Problem::unknown_token()),
+        Some(token) => Ok(TokenHash::of(token)),
     }
 }
 
@@ -150,7 +164,10 @@ mod tests {
     #[test]
     fn tokens_are_known_or_not() {
         let admin = TokenHash::of("s3cret");
-        assert_eq!(format!("{admin:?}"), "[token]");
+        let authenticate = |headers: &HeaderMap, admin: &TokenHash| match bearer(headers)? {
+            token if token.same(admin) => Ok(()),
+            _ => Err(Problem::unknown_token("this token is not known")),
+        };
         let with = |value: &str| {
             let mut headers = HeaderMap::new();
             headers.append(AUTHORIZATION, value.parse().unwrap());

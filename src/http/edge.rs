@@ -8,7 +8,7 @@ use hyper::body::Incoming;
 use tokio::sync::Semaphore;
 
 use super::Settings;
-use super::access::{self, TokenHash};
+use super::access::{self, FirstToken};
 use super::connection::Handler;
 use super::problem::Problem;
 use super::reply::Reply;
@@ -52,8 +52,8 @@ pub struct Edge {
     pub catalogue: Arc<Catalogue>,
     /// For the check of a URL at registration, and for probes.
     pub outlet: Arc<Outlet>,
-    /// The hash of the admin's token.
-    pub admin_token: TokenHash,
+    /// The admin's token of the first start.
+    pub admin_token: FirstToken,
     /// `[ordering] default`, for subscriptions that do not say.
     pub default_ordering: Ordering,
     /// How the sender threads are doing.
@@ -96,7 +96,7 @@ impl Front {
             Resource::Metrics.check_method(request.method())?;
             return metrics::show(&self.edge).await;
         }
-        let access = access::authenticate(request.headers(), &self.edge.admin_token)?;
+        let access = access::authenticate(request.headers(), &self.edge)?;
         let resource = resource.ok_or_else(|| {
             Problem::not_found("there is nothing at this path: check it, and that an id in it is whole")
         })?;

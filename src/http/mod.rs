@@ -9,7 +9,8 @@
 //!   access       tokens, roles, companies
 //!   routes       the table of paths, methods and roles
 //!   request      Authorised -> Permitted -> a body within its limits
-//! events, subscriptions, probes, event_types, deliveries, log, stats, metrics, health, backup   one file per resource
+//! events, subscriptions, probes, event_types, deliveries, log, stats, tokens, metrics, health, backup   one file per
+//!              resource
 //! bridge       to the store, which blocks
 //! ```
 //!
@@ -48,6 +49,7 @@ mod stats;
 mod subscriptions;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod wire;
 
 use std::io;
@@ -55,7 +57,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use access::TokenHash;
+pub use access::FirstToken;
 pub use edge::{Edge, Flow, Senders};
 pub use listener::{Died, Server};
 

@@ -80,10 +80,10 @@ impl Problem {
         Self::new(StatusCode::UNAUTHORIZED, detail).with(With::Challenge("Bearer realm=\"hookswitch\""))
     }
 
-    /// 401: a token, but none that is known (RFC 6750 section 3.1).
-    pub(super) fn unknown_token() -> Self {
+    /// 401: a token, but none that is good (RFC 6750 section 3.1).
+    pub(super) fn unknown_token(detail: impl Into<String>) -> Self {
         const CHALLENGE: &str = "Bearer realm=\"hookswitch\", error=\"invalid_token\"";
-        Self::new(StatusCode::UNAUTHORIZED, "this token is not known").with(With::Challenge(CHALLENGE))
+        Self::new(StatusCode::UNAUTHORIZED, detail).with(With::Challenge(CHALLENGE))
     }
 
     /// 403: the token is known and may not do this.

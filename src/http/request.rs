@@ -16,12 +16,13 @@ use hyper::http::request::Parts;
 use serde_json::value::RawValue;
 use tokio::time::timeout;
 
-use super::access::{Access, Role};
+use super::access::Access;
 use super::edge::{Edge, Front};
 use super::problem::Problem;
 use super::query::Query;
 use crate::core::json;
 use crate::core::time::format_duration;
+use crate::core::token::Role;
 
 /// JSON (RFC 8259).
 pub(super) const JSON: &str = "application/json";

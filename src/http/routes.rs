@@ -2,12 +2,12 @@
 
 use hyper::Method;
 
-use super::access::Role;
 use super::problem::Problem;
 use super::reply::Reply;
 use super::request::Authorised;
-use super::{backlog, backup, deliveries, event_types, events, log, metrics, probes, stats, subscriptions};
-use crate::core::id::{AttemptId, DeliveryId, EventId, SubscriptionId};
+use super::{backlog, backup, deliveries, event_types, events, log, metrics, probes, stats, subscriptions, tokens};
+use crate::core::id::{AttemptId, DeliveryId, EventId, SubscriptionId, TokenId};
+use crate::core::token::Role;
 
 /// Something that has a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +35,8 @@ pub(super) enum Resource {
     Log,
     LogEntry(AttemptId),
     Stats,
+    Tokens,
+    Token(TokenId),
     Backup,
 }
 
@@ -68,6 +70,8 @@ pub(super) fn find(path: &str) -> Option<Resource> {
             ["log"] => Resource::Log,
             ["log", id] => Resource::LogEntry(id.parse().ok()?),
             ["stats"] => Resource::Stats,
+            ["tokens"] => Resource::Tokens,
+            ["tokens", id] => Resource::Token(id.parse().ok()?),
             ["backup"] => Resource::Backup,
             _ => return None,
         },
@@ -99,8 +103,9 @@ impl Resource {
     /// The methods there are, as the header `Allow` lists them. HEAD is wherever GET is.
     const fn allow(&self) -> &'static str {
         match self {
-            Self::Events | Self::Subscriptions => "GET, HEAD, POST",
+            Self::Events | Self::Subscriptions | Self::Tokens => "GET, HEAD, POST",
             Self::Subscription(_) => "GET, HEAD, PATCH, DELETE",
+            Self::Token(_) => "DELETE",
             Self::Replay(_)
             | Self::Discard(_)
             | Self::RotateSecret(_)
@@ -165,6 +170,9 @@ async fn answer_other(resource: Resource, request: Authorised) -> Result<Reply, 
         (R::Log, _) => log::list(request.permit(Read)?).await,
         (R::LogEntry(id), _) => log::show(request.permit(Read)?, id).await,
         (R::Stats, _) => stats::show(request.permit(Read)?).await,
+        (R::Tokens, "POST") => tokens::create(request.permit(Admin)?).await,
+        (R::Tokens, _) => tokens::list(&request.permit(Admin)?),
+        (R::Token(id), _) => tokens::revoke(request.permit(Admin)?, id).await,
         (R::Backup, _) => backup::stream(request.permit(Admin)?).await,
     }
 }

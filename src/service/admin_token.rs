@@ -9,23 +9,18 @@ use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-
 use super::data_dir::sync_dir;
-use crate::core::subscription::Hidden;
+use crate::core::token::{TokenHash, TokenText};
 
 const FILE: &str = "admin.token";
 const NEW_FILE: &str = "admin.token.new";
-const PREFIX: &str = "hsk_";
-/// 256 bits: beyond guessing, so that a plain hash of it may be compared.
-const RANDOM_BYTES: usize = 32;
 
 /// A token that may do everything: `hsk_` and 43 characters of base64url.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AdminToken {
-    text: Hidden,
+    text: TokenText,
     new: bool,
+    kept_in: PathBuf,
 }
 
 /// The token file cannot be used. Never shows what is in it.
@@ -54,9 +49,10 @@ impl fmt::Display for TokenError {
         match self {
             Self::Malformed(path) => write!(
                 f,
-                "{} does not hold an admin token (`{PREFIX}` and 43 characters): put it back from a copy, or remove \
+                "{} does not hold an admin token (`{}` and 43 characters): put it back from a copy, or remove \
                  the file and restart hookswitch to have a new one made",
-                path.display()
+                path.display(),
+                TokenText::PREFIX
             ),
             Self::Open { path, mode } => {
                 let path = path.display();
@@ -73,6 +69,25 @@ impl AdminToken {
     /// The token file of a data directory.
     pub fn path(dir: &Path) -> PathBuf {
         dir.join(FILE)
+    }
+
+    /// The token that is handed over in the directory `credentials` (`$CREDENTIALS_DIRECTORY` of systemd, with
+    /// `LoadCredential=admin.token:…`); `None` if there is none in it.
+    ///
+    /// # Errors
+    /// It cannot be read, or is no token.
+    pub fn handed_over(credentials: &Path) -> Result<Option<Self>, TokenError> {
+        let path = Self::path(credentials);
+        // Its mode is systemd's business, which makes it readable for this service alone.
+        let text = match read(&path) {
+            Ok((text, _)) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(TokenError::Io { path, error }),
+        };
+        match TokenText::parse(text.trim_end()) {
+            Some(text) => Ok(Some(Self { text, new: false, kept_in: path })),
+            None => Err(TokenError::Malformed(path)),
+        }
     }
 
     /// The token kept in `dir`; makes one, durably, if there is none. To be called by the holder of the
@@ -97,26 +112,35 @@ impl AdminToken {
         if mode & 0o077 != 0 {
             return Err(TokenError::Open { path, mode });
         }
-        let text = text.trim_end();
-        if !is_token(text) {
-            return Err(TokenError::Malformed(path));
-        }
-        Ok(Self { text: Hidden::new(text), new: false })
+        let Some(text) = TokenText::parse(text.trim_end()) else { return Err(TokenError::Malformed(path)) };
+        Ok(Self { text, new: false, kept_in: path })
     }
 
     fn create(dir: &Path) -> Result<Self, TokenError> {
         let path = Self::path(dir);
-        let mut bytes = [0; RANDOM_BYTES];
+        let mut bytes = [0; 32];
         let random = getrandom::fill(&mut bytes).map_err(io::Error::from);
-        let text = format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes));
-        let written = random.and_then(|()| write(dir, &path, &text));
-        written.map_err(|error| TokenError::Io { path, error })?;
-        Ok(Self { text: Hidden::new(text), new: true })
+        let text = TokenText::from_bytes(bytes);
+        let written = random.and_then(|()| write(dir, &path, text.expose()));
+        match written {
+            Ok(()) => Ok(Self { text, new: true, kept_in: path }),
+            Err(error) => Err(TokenError::Io { path, error }),
+        }
+    }
+
+    /// The file that has it.
+    pub fn kept_in(&self) -> &Path {
+        &self.kept_in
     }
 
     /// The token itself.
     pub fn expose(&self) -> &str {
         self.text.expose()
+    }
+
+    /// What it is compared by.
+    pub fn hash(&self) -> TokenHash {
+        self.text.hash()
     }
 
     /// Whether it was made just now, and so is to be shown once.
@@ -146,11 +170,6 @@ fn write(dir: &Path, path: &Path, text: &str) -> io::Result<()> {
     file.sync_all()?;
     fs::rename(&new, path)?;
     sync_dir(dir)
-}
-
-fn is_token(text: &str) -> bool {
-    let random = text.strip_prefix(PREFIX).and_then(|encoded| URL_SAFE_NO_PAD.decode(encoded).ok());
-    random.is_some_and(|bytes| bytes.len() == RANDOM_BYTES)
 }
 
 #[cfg(test)]

@@ -12,6 +12,6 @@ pub use self::admin_token::{AdminToken, TokenError};
 pub use self::data_dir::{DataDirError, DataDirHold, DataDirLock};
 pub use self::signals::{Hangups, on_stop_signal};
 pub use self::systemd::{
-    inherited_listener, is_notified, notify_alive, notify_ready, notify_reloading, notify_status, notify_stopping,
-    watchdog,
+    credentials, inherited_listener, is_notified, notify_alive, notify_ready, notify_reloading, notify_status,
+    notify_stopping, watchdog,
 };

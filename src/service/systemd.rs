@@ -5,6 +5,7 @@
 
 use std::io;
 use std::net::TcpListener;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use listenfd::ListenFd;
@@ -46,6 +47,11 @@ pub fn is_notified() -> bool {
 /// How often at least [`notify_alive`] must be called, if systemd watches over that (`WatchdogSec`).
 pub fn watchdog() -> Option<Duration> {
     sd_notify::watchdog_enabled().filter(|length| !length.is_zero())
+}
+
+/// Where systemd has put what the unit's `LoadCredential=` names, if it does.
+pub fn credentials() -> Option<PathBuf> {
+    std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from)
 }
 
 /// The listening socket that systemd keeps for this process and has handed over, if it has.

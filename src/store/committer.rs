@@ -15,10 +15,11 @@ use std::time::{Duration, Instant};
 use crate::core::attempt::LogEntry;
 use crate::core::delivery::Delivery;
 use crate::core::event::NewEvent;
-use crate::core::id::{AttemptId, DeliveryId, SubscriptionId};
+use crate::core::id::{AttemptId, DeliveryId, SubscriptionId, TokenId};
 use crate::core::subscription::{Secret, Subscription};
 use crate::core::subscription_input::{Change as Patch, Draft};
 use crate::core::time::Timestamp;
+use crate::core::token::{Token, TokenDraft, TokenText};
 
 use super::checkpoint::Checkpointer;
 use super::desk::Desk;
@@ -58,6 +59,8 @@ pub(super) enum Command {
     Probe(Box<LogEntry>, Reply<AttemptId>),
     Replay(SubscriptionId, Replay, Reply<()>),
     Discard(SubscriptionId, Reply<u64>),
+    CreateToken(TokenDraft, Reply<(Token, TokenText)>),
+    RevokeToken(TokenId, Reply<()>),
 }
 
 impl Command {
@@ -278,6 +281,9 @@ impl Committer {
             if over {
                 self.desk.end_what_is_over();
             }
+            if closing {
+                step::lock(&self.desk.ledger).tokens.note_every_use();
+            }
             if let Some(failure) = checkpointer.failure() {
                 commands.into_iter().for_each(refuse);
                 return Err(failure);
@@ -373,6 +379,7 @@ impl Committer {
                 return Err(error.to_string());
             }
         }
+        self.desk.note_uses();
         if self.desk.untidy {
             self.desk.tidy(now).map_err(|error| error.to_string())?;
         }
@@ -411,6 +418,8 @@ impl Committer {
             Command::Replay(id, replay, reply) => answer!(self.desk.replay(id, &replay, now), reply),
             Command::Discard(id, reply) => answer!(self.desk.discard(id), reply),
             Command::Probe(entry, reply) => answer!(self.desk.record_probe(*entry, now), reply),
+            Command::CreateToken(draft, reply) => answer!(self.desk.create_token(draft, now), reply),
+            Command::RevokeToken(id, reply) => answer!(self.desk.revoke_token(id), reply),
         }
         Ok(())
     }
@@ -460,6 +469,8 @@ fn refuse(command: Command) {
         Command::Create(_, reply) | Command::Change(_, _, reply) => reply(Err(unavailable)),
         Command::Rotate(_, _, reply) => reply(Err(unavailable)),
         Command::Delete(_, reply) | Command::Replay(_, _, reply) => reply(Err(unavailable)),
+        Command::CreateToken(_, reply) => reply(Err(unavailable)),
+        Command::RevokeToken(_, reply) => reply(Err(unavailable)),
         Command::Discard(_, reply) => reply(Err(unavailable)),
         Command::Retry(_, reply) | Command::Cancel(_, reply) => reply(Err(unavailable)),
         Command::Probe(_, reply) => reply(Err(unavailable)),

@@ -379,8 +379,8 @@ fn random_bits() -> u128 {
     u128::from_le_bytes(bytes)
 }
 
-/// 32 bytes from the kernel for a secret. Without them there must be none.
-fn random_secret() -> [u8; 32] {
+/// 32 bytes from the kernel for a secret or a token. Without them there must be none.
+pub(super) fn random_secret() -> [u8; 32] {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).expect("the kernel gives random bytes once it has booted");
     bytes

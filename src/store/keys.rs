@@ -10,6 +10,7 @@
 //! | `i` hash (16 bytes) | a producer's id of an event that was accepted: event id u128, accepted ms u64 |
 //! | `k` | one byte: whether all that is under `c` is as of `A` (1) or must be counted anew (0) |
 //! | `n` number | u64: the sequence number that its next delivery gets |
+//! | `o` id | [`TokenRecord`](super::record::TokenRecord): a token of the API; id u128 |
 //! | `p` | u64: how often the database was opened; written to prove that a write is synced |
 //! | `q` number sequence | [`DeliveryRecord`](super::record::DeliveryRecord): a delivery that is owed |
 //! | `r` number id | [`ReplayRecord`](super::record::ReplayRecord): a replay that goes on; id u128 |
@@ -20,7 +21,7 @@
 
 use sha2::{Digest as _, Sha256};
 
-use crate::core::id::DeliveryId;
+use crate::core::id::{DeliveryId, TokenId};
 
 /// Prefix of dead letters.
 pub(super) const DEAD: u8 = b'f';
@@ -36,6 +37,8 @@ pub(super) const DISCARD: u8 = b'd';
 pub(super) const HEALTH: u8 = b'h';
 /// Prefix of subscriptions' next sequence numbers.
 pub(super) const SEQUENCE: u8 = b'n';
+/// Prefix of tokens.
+pub(super) const TOKEN: u8 = b'o';
 /// Prefix of subscriptions.
 pub(super) const SUBSCRIPTION: u8 = b's';
 /// The key that says whether the counts are good.
@@ -83,6 +86,13 @@ pub(super) fn replay(number: u32, id: u128) -> Vec<u8> {
 pub(super) fn sequence(prefix: u8, number: u32, sequence: u64) -> Vec<u8> {
     let mut key = numbered(prefix, number);
     key.extend_from_slice(&sequence.to_be_bytes());
+    key
+}
+
+/// The key of a token.
+pub(super) fn token(id: TokenId) -> Vec<u8> {
+    let mut key = vec![TOKEN];
+    key.extend_from_slice(&id.bits().to_be_bytes());
     key
 }
 

@@ -10,6 +10,7 @@ use crate::core::id::SubscriptionId;
 use crate::core::subscription::Subscription;
 
 use super::record::{DiscardRecord, ReplayRecord};
+use super::tokens::Tokens;
 use super::{Counts, Health};
 
 /// One subscription and what is counted of it.
@@ -35,6 +36,8 @@ pub(super) struct Ledger {
     discards: BTreeMap<u32, u64>,
     /// Whose counts have changed since they were written.
     recount: BTreeSet<u32>,
+    /// The tokens of the API; shared, because every request asks for one.
+    pub(super) tokens: Arc<Tokens>,
     /// The number that the next subscription gets.
     pub(super) next_number: u32,
 }

@@ -10,7 +10,7 @@
 //! FORMAT             'hookswitch data, format 1': written last, synced; where it is there must be data
 //! lock, admin.token  of the service room
 //! journal/NNNNNN.log what happened, in order, append-only, about 64 MiB a file: events with their data,
-//!                    entries of the log, changes of subscriptions ([`journal`], [`frame`])
+//!                    entries of the log, changes of subscriptions and tokens ([`journal`], [`frame`])
 //! journal/NNNNNN.idx where things are in a full file; made again if it is missing
 //! state/             one sled database: what is true now ([`keys`], [`state`])
 //! state/length       the least length of the database file: sled opens a shortened one as an empty one
@@ -74,6 +74,7 @@ mod state;
 mod step;
 mod sync;
 mod tidy;
+mod tokens;
 mod verbs;
 
 use std::fmt;

@@ -8,7 +8,7 @@ use super::counts;
 use super::keys;
 use super::ledger::Ledger;
 use super::place::Damage;
-use super::record::{HealthRecord, SubscriptionRecord};
+use super::record::{HealthRecord, SubscriptionRecord, TokenRecord};
 use super::state::State;
 use super::step::{self, lock};
 
@@ -68,6 +68,11 @@ pub(super) fn ledger(state: &State, next_number: u32, unreadable: Unreadable) ->
     }
     for (_, value) in state.scan(&[keys::DISCARD], None, usize::MAX)? {
         ledger.put_discard(step::unversioned(&value).ok_or_else(unreadable)?);
+    }
+    for (_, value) in state.scan(&[keys::TOKEN], None, usize::MAX)? {
+        let token = step::unversioned::<TokenRecord>(&value).and_then(TokenRecord::token);
+        let unreadable = || Damage::new(Path::new("state"), "has a token of the API that cannot be read");
+        ledger.tokens.put(token.ok_or_else(unreadable)?);
     }
     Ok((ledger, passed_over))
 }

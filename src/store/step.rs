@@ -7,7 +7,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use crate::core::delivery::{Delivery, State as Standing};
-use crate::core::id::{AttemptId, DeliveryId, EventId};
+use crate::core::id::{AttemptId, DeliveryId, EventId, TokenId};
 
 use super::frame::{self, Head};
 use super::journal::{self, Note, kind};
@@ -16,7 +16,7 @@ use super::ledger::Ledger;
 use super::place;
 use super::record::{
     self, Accepted, AccountRecord, Before, DeliveryRecord, DiscardRecord, Effect, Logged, ReplayRecord,
-    SubscriptionRecord,
+    SubscriptionRecord, TokenRecord,
 };
 use super::state::{State, StateError};
 
@@ -42,6 +42,10 @@ pub(super) enum Step {
     Forgotten(DeliveryId),
     /// How far a subscription is, said once more.
     Account(AccountRecord),
+    /// A token is as it says from now on.
+    Token(Box<TokenRecord>),
+    /// A token is no longer good.
+    TokenRevoked(TokenId),
 }
 
 impl Step {
@@ -59,6 +63,8 @@ impl Step {
             Self::Ended(id, ended) => (kind::ENDED, id.bits(), journal::ended_keys(ended)),
             Self::Forgotten(_) => (kind::FORGOTTEN, 0, Vec::new()),
             Self::Account(_) => (kind::ACCOUNT, 0, Vec::new()),
+            Self::Token(_) => (kind::TOKEN, 0, Vec::new()),
+            Self::TokenRevoked(_) => (kind::TOKEN_REVOKED, 0, Vec::new()),
         };
         let head = Head { version: record::VERSION, kind, continues, batch, id };
         frame::encode(out, head, |out| match self {
@@ -72,6 +78,8 @@ impl Step {
             Self::Ended(_, delivery) => record::encode_into(out, delivery),
             Self::Forgotten(delivery) => record::encode_into(out, &delivery.bits()),
             Self::Account(account) => record::encode_into(out, account),
+            Self::Token(token) => record::encode_into(out, &**token),
+            Self::TokenRevoked(id) => record::encode_into(out, &id.bits()),
         });
         Note { offset, length: place::u32_of(out.len()) - offset, kind, id, keys }
     }
@@ -92,6 +100,8 @@ impl Step {
             kind::ENDED => record::decode(payload).map(|it| Self::Ended(AttemptId::from_bits(head.id), it)),
             kind::FORGOTTEN => record::decode(payload).map(|bits| Self::Forgotten(DeliveryId::from_bits(bits))),
             kind::ACCOUNT => record::decode(payload).map(Self::Account),
+            kind::TOKEN => record::decode(payload).map(|it| Self::Token(Box::new(it))),
+            kind::TOKEN_REVOKED => record::decode(payload).map(|bits| Self::TokenRevoked(TokenId::from_bits(bits))),
             _ => None,
         }
     }
@@ -148,6 +158,11 @@ impl Step {
                 lock(ledger).put_discard(discard);
             }
             Self::Account(account) => put_account(&account, state, ledger),
+            Self::Token(token) => put_token(*token, state, ledger),
+            Self::TokenRevoked(id) => {
+                state.remove(keys::token(id));
+                lock(ledger).tokens.remove(id);
+            }
         }
     }
 }
@@ -240,6 +255,13 @@ fn put_subscription(record: SubscriptionRecord, state: &State, ledger: &Mutex<Le
     let deleted = record.deleted;
     if let Some(subscription) = record.subscription() {
         lock(ledger).put(subscription, deleted);
+    }
+}
+
+fn put_token(record: TokenRecord, state: &State, ledger: &Mutex<Ledger>) {
+    state.put(keys::token(TokenId::from_bits(record.id)), versioned(&record));
+    if let Some(token) = record.token() {
+        lock(ledger).tokens.put(token);
     }
 }
 

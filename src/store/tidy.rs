@@ -1,6 +1,6 @@
 //! What the committer does little by little between group commits: cancelling what deleted subscriptions
 //! were owed and what is discarded, putting back what is replayed ([`super::requeue`]), ending what retention
-//! no longer keeps, and writing the subscriptions again at the beginning of a journal file.
+//! no longer keeps, and writing the subscriptions and tokens again at the beginning of a journal file.
 //!
 //! Each call does a bounded part, so that nobody who waits for a commit notices.
 
@@ -24,27 +24,30 @@ const ACCOUNTS_AT_ONCE: usize = 64;
 pub(super) struct Errands {
     /// Writing all subscriptions again.
     introducing: Option<u32>,
+    /// Writing all tokens again: the bits of the id that is next.
+    introducing_tokens: Option<u128>,
     /// Ending what is over.
     ending: Option<u32>,
 }
 
 impl Default for Errands {
-    /// After a start nobody knows whether the newest file has all subscriptions.
+    /// After a start nobody knows whether the newest file has all subscriptions and tokens.
     fn default() -> Self {
-        Self { introducing: Some(0), ending: None }
+        Self { introducing: Some(0), introducing_tokens: Some(0), ending: None }
     }
 }
 
 impl Desk {
-    /// A new journal file has been begun: all subscriptions are to be written at its beginning.
+    /// A new journal file has been begun: all subscriptions and tokens are to be written at its beginning.
     pub(super) fn introduce_all(&mut self) {
         self.errands.introducing = Some(0);
+        self.errands.introducing_tokens = Some(0);
         self.untidy = true;
     }
 
     /// Whether not all of them are written yet.
     pub(super) const fn introduces(&self) -> bool {
-        self.errands.introducing.is_some()
+        self.errands.introducing.is_some() || self.errands.introducing_tokens.is_some()
     }
 
     /// What is older than events may become is to end.
@@ -57,6 +60,10 @@ impl Desk {
     pub(super) fn tidy(&mut self, now: Timestamp) -> Result<(), StateError> {
         if let Some(number) = self.errands.introducing {
             self.errands.introducing = self.introduce(number);
+            return Ok(());
+        }
+        if let Some(from) = self.errands.introducing_tokens {
+            self.errands.introducing_tokens = self.introduce_tokens(from);
             return Ok(());
         }
         let emptying = self.empty_deleted(now)?;

@@ -26,6 +26,7 @@ use super::space::Space;
 use super::state::State;
 use super::step::{self, lock};
 use super::tidy::Errands;
+use super::tokens::Tokens;
 use super::{
     Accepted, Busy, Change, Committed, Counts, DeliveryFilter, EventFilter, Finish, Health, LogFilter, Page, ReadError,
     Replay, ReplayFilter, Reply, Room, Settings, WriteError, keys, place, query, requeue,
@@ -42,6 +43,7 @@ struct Shared {
     state: Arc<State>,
     ledger: Arc<Mutex<Ledger>>,
     journal: Arc<Journal>,
+    tokens: Arc<Tokens>,
     inbox: Arc<Inbox>,
     space: Arc<Space>,
     /// How long things are kept, for the thread that drops them.
@@ -79,6 +81,7 @@ impl Store {
             state: opened.state.clone(),
             ledger: opened.ledger.clone(),
             journal: opened.journal.clone(),
+            tokens: lock(&opened.ledger).tokens.clone(),
             inbox: Arc::default(),
             space: Arc::new(Space::of(dir, settings.min_free_bytes)),
             rules: Arc::new(Mutex::new(settings.retention)),
@@ -191,8 +194,18 @@ impl Store {
         self.shared.inbox.finish(finish);
     }
 
-    fn push(&self, command: Command) -> Result<(), Busy> {
+    pub(super) fn push(&self, command: Command) -> Result<(), Busy> {
         self.shared.inbox.push(command)
+    }
+
+    /// Whether there is room on the disk for something small that is new; if not, why.
+    pub(super) fn admit_small(&self) -> Result<(), String> {
+        self.shared.space.admit(0)
+    }
+
+    /// The tokens in memory.
+    pub(super) fn token_ring(&self) -> &Tokens {
+        &self.shared.tokens
     }
 
     /// For tests: the journal itself.

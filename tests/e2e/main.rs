@@ -38,6 +38,7 @@ mod service;
 mod space;
 mod subscriptions;
 mod systemd;
+mod tokens;
 mod upgrade;
 #[path = "../harness/wait.rs"]
 mod wait;

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
+use crate::client::Client;
 use crate::daemon::{Daemon, Home};
 use crate::disk_errors::{Attached, has_strace};
 use crate::platform::numbered;
@@ -118,4 +119,30 @@ fn a_port_that_systemd_keeps_refuses_nobody_while_the_daemon_restarts() {
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     assert_eq!(daemon.list("/v1/events").len(), 1);
     daemon.stop().1.expect(0);
+}
+
+#[test]
+fn an_admin_token_that_systemd_hands_over_is_the_one() {
+    let home = Home::new();
+    let own = format!("hsk_{}", "A".repeat(43));
+    let credentials = home.beside("credentials");
+    std::fs::create_dir(&credentials).expect("a directory");
+    std::fs::write(credentials.join("admin.token"), format!("{own}\n")).expect("the credential");
+    // One that the directory had before, for the harness to read.
+    home.start().stop().1.expect(0);
+    let daemon = home.try_start(|mut command| {
+        command.env("CREDENTIALS_DIRECTORY", &credentials);
+        command
+    });
+    let daemon = daemon.unwrap_or_else(|why| panic!("{why}"));
+    daemon.api().get("/v1/events").expect_problem(&[401]);
+    Client::new(daemon.address, Some(own)).get("/v1/events").expect(200);
+    daemon.stop().1.expect(0);
+    std::fs::write(credentials.join("admin.token"), "hunter2").expect("the credential");
+    let refused = home.try_start(|mut command| {
+        command.env("CREDENTIALS_DIRECTORY", &credentials);
+        command
+    });
+    let Err(said) = refused else { panic!("it started with a credential that is no token") };
+    assert!(said.contains("credentials/admin.token") && !said.contains("hunter2"), "{said}");
 }

@@ -12,11 +12,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::connection::Handler;
-use super::{Edge, Senders, Server, Settings, TokenHash, listener};
+use super::{Edge, FirstToken, Senders, Server, Settings, listener};
 use crate::core::address::AddressPolicy;
 use crate::core::catalogue::Catalogue;
 use crate::core::subscription::Ordering;
 use crate::core::time::Timestamp;
+use crate::core::token::TokenHash;
 use crate::sender::Outlet;
 use crate::sender::transport::{Transport, TransportSettings};
 use crate::store::{Retention, Settings as StoreSettings, Store};
@@ -66,7 +67,7 @@ fn api(settings: Settings) -> Server {
         store: store(),
         catalogue: Arc::new(Catalogue::new(Vec::new()).unwrap()),
         outlet: Arc::new(Outlet::new(Transport::new(transport).unwrap())),
-        admin_token: TokenHash::of(TOKEN),
+        admin_token: FirstToken::new(TokenHash::of(TOKEN), std::path::Path::new("admin.token")),
         default_ordering: Ordering::Call,
         senders: Box::new(|| Senders { busy: 0, threads: 8 }),
         flows: Arc::new(std::collections::HashMap::new),

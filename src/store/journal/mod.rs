@@ -44,6 +44,8 @@ pub(super) mod kind {
     pub(in crate::store) const ENDED: u8 = 8;
     pub(in crate::store) const ACCOUNT: u8 = 9;
     pub(in crate::store) const FORGOTTEN: u8 = 10;
+    pub(in crate::store) const TOKEN: u8 = 17;
+    pub(in crate::store) const TOKEN_REVOKED: u8 = 18;
 }
 
 /// A frame as the index takes note of it.

@@ -14,6 +14,7 @@ use crate::core::delivery::State;
 use crate::core::event::Source;
 use crate::core::subscription::{DisabledReason, Format, Layout, Ordering};
 use crate::core::time::Timestamp;
+use crate::core::token::Role;
 
 mod account;
 mod delivery;
@@ -21,6 +22,7 @@ mod entry;
 mod event;
 mod replay;
 mod subscription;
+mod token;
 
 pub(super) use account::AccountRecord;
 pub(super) use delivery::{Before, CountsRecord, DeliveryRecord, HealthRecord};
@@ -28,6 +30,7 @@ pub(super) use entry::{Effect, Logged};
 pub(super) use event::{Accepted, Owed};
 pub(super) use replay::{DiscardRecord, ReplayRecord};
 pub(super) use subscription::SubscriptionRecord;
+pub(super) use token::TokenRecord;
 
 /// The version that is written today.
 pub(super) const VERSION: u8 = 1;
@@ -72,7 +75,7 @@ trait Word: Sized {
     fn word(self) -> String;
     fn read(word: &str) -> Option<Self>;
 }
-by_word!(Status, State, Fault, Phase, Format, Layout, Ordering, DisabledReason, Source);
+by_word!(Status, State, Fault, Phase, Format, Layout, Ordering, DisabledReason, Source, Role);
 
 fn millis(length: Duration) -> u64 {
     u64::try_from(length.as_millis()).unwrap_or(u64::MAX)

@@ -5,7 +5,7 @@
 //! `expired`, in the log, when its event's time is over, and a dead letter goes with its event: the committer
 //! does that in small steps ([`tidy`](super::tidy)), and only then may the event go. Where an entry that ended
 //! a delivery goes before its event does, a short frame stays that says how it ended, so that the delivery is
-//! shown as what it is. Subscriptions are written again at the beginning of every journal file; the files
+//! shown as what it is. Subscriptions and tokens are written again at the beginning of every journal file; the files
 //! before it need not keep them.
 //!
 //! **How it goes.** Both kinds leave in the order in which they came, so nothing is gained by writing a file
@@ -140,9 +140,9 @@ pub(super) fn fate(
             None => Fate::Keep,
         },
         // They are written again in a later file, or the state has them.
-        kind::SUBSCRIPTION | kind::ACCOUNT | kind::REPLAY | kind::DISCARD | kind::FORGOTTEN => Fate::Drop,
-        // An older file may still have the subscription.
-        kind::SUBSCRIPTION_REMOVED => keep_if(!due.oldest),
+        kind::SUBSCRIPTION | kind::ACCOUNT | kind::TOKEN | kind::REPLAY | kind::DISCARD | kind::FORGOTTEN => Fate::Drop,
+        // An older file may still have the subscription, or the token.
+        kind::SUBSCRIPTION_REMOVED | kind::TOKEN_REVOKED => keep_if(!due.oldest),
         _ => Fate::Keep,
     })
 }

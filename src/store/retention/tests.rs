@@ -8,6 +8,7 @@ use super::super::*;
 use super::*;
 use crate::core::id::EventId;
 use crate::core::subscription_input::Change as Patch;
+use crate::core::token::{Role, Token, TokenDraft};
 
 /// Ages in the test's own time: the keeper looks every 50 ms of the machine's.
 const AGE: u64 = 1_000_000;
@@ -42,6 +43,12 @@ impl Shop {
 
     fn subscribe(&self) -> Arc<Subscription> {
         ask(|reply| self.store.create_subscription(draft("acme"), reply)).unwrap()
+    }
+
+    fn token(&self, description: &str) -> Token {
+        let draft =
+            TokenDraft { role: Role::Read, company: None, description: description.to_owned(), expires_at: None };
+        ask(|reply| self.store.create_token(draft, reply)).unwrap().0
     }
 
     /// Accepts `count` events one after the other, a millisecond each, and ends their deliveries so.
@@ -87,6 +94,17 @@ impl Shop {
     }
 }
 
+/// The tokens of a copy that is made without the state database.
+fn tokens_by_the_journal_alone(dir: &Path) -> Vec<Token> {
+    std::fs::remove_dir_all(dir.join("state")).unwrap();
+    let copy = tempfile::tempdir().unwrap();
+    offline::salvage(dir, copy.path()).unwrap();
+    let shop = Shop::open(copy.path(), RULES, AGE);
+    let tokens = shop.store.tokens();
+    shop.close();
+    tokens
+}
+
 fn bytes_in(dir: &Path) -> u64 {
     let entries = std::fs::read_dir(dir).unwrap().flatten();
     // A file may go while this looks.
@@ -101,10 +119,13 @@ fn the_space_of_what_is_over_is_given_back_and_the_rest_is_found() {
     let mut kept = Vec::new();
     let mut last = Vec::new();
     let mut sequences = 0;
+    let mut tokens = Vec::new();
     for cycle in 0..5 {
         let shop = Shop::open(dir.path(), RULES, now);
         if cycle == 0 {
             shop.subscribe();
+            tokens = ["good", "revoked"].map(|name| shop.token(name)).to_vec();
+            ask(|reply| shop.store.revoke_token(tokens[1].id, reply)).unwrap();
         }
         let first = shop.post(1, Some(Status::Delivered))[0];
         let after = shop.store.events(&EventFilter::default(), None, 1).unwrap().next;
@@ -134,6 +155,7 @@ fn the_space_of_what_is_over_is_given_back_and_the_rest_is_found() {
     assert_eq!(shop.store.event_deliveries(next).unwrap()[0].id.sequence(), sequences + 1);
     assert!(shop.store.event(last[198]).unwrap().is_some());
     shop.close();
+    assert_eq!(tokens_by_the_journal_alone(dir.path()), tokens[..1]);
     let (least, most) = (kept.iter().min().unwrap(), kept.iter().max().unwrap());
     assert!(*most < 2 * least, "bytes kept by cycle: {kept:?}");
 }
