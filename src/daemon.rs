@@ -28,7 +28,7 @@ use crate::config::{Config, ConfigError, Keys};
 use crate::core::id::SubscriptionId;
 use crate::core::time::Timestamp;
 use crate::dispatch::{self, Dispatcher, Gauge, Standing};
-use crate::http::{self, Edge, FirstToken, Server};
+use crate::http::{self, Edge, FirstToken, Server, Tls};
 use crate::metrics::Metrics;
 use crate::sender::{Outlet, Transport, TransportSettings};
 use crate::service::{self, AdminToken, DataDirLock, Hangups};
@@ -66,6 +66,7 @@ pub struct Daemon {
     attempt_limit: Duration,
     end: Receiver<End>,
     ask: Sender<End>,
+    tls: Option<Arc<Tls>>,
     server: Server,
     dispatcher: Dispatcher,
     committer: Running,
@@ -97,14 +98,14 @@ pub fn run(config: &Config, read: impl Fn() -> Result<Config, ConfigError>) -> R
     let reloads = hangups.on_each(move || drop(ask.send(End::Reload)), move || drop(hung_up.send(End::Asked)));
     reloads.map_err(|error| no_signals(&error))?;
     daemon.announce();
-    let heart = Heart::start(daemon.place(), daemon.store.clone(), daemon.dispatcher.gauge());
+    let heart = Heart::start(daemon.url(), daemon.store.clone(), daemon.dispatcher.gauge());
     let heart = heart.map_err(|error| Fatal::new(Cause::Failed, format!("no thread for the heartbeat: {error}")))?;
     let end = loop {
         match daemon.end.recv().unwrap_or(End::Asked) {
             End::Reload => {
                 service::notify_reloading();
                 daemon.reload(read(), &messages);
-                service::notify_ready(&format!("listening on {}", daemon.place()));
+                service::notify_ready(&format!("listening on {}", daemon.url()));
             }
             end => break end,
         }
@@ -128,6 +129,7 @@ impl Daemon {
     /// Something could not be started. What was started before it is stopped.
     pub fn start(config: &Config) -> Result<Self, Fatal> {
         let outlet = Arc::new(Outlet::new(transport(config)?));
+        let tls = certificate(config)?;
         let mut lock = DataDirLock::take(&config.data_dir).map_err(|error| Fatal::new(Cause::Store, error))?;
         let listener = listener(config)?;
         let idle =
@@ -171,7 +173,7 @@ impl Daemon {
         let alerts = alerts.map_err(|error| Fatal::new(Cause::Failed, format!("no thread for alerts: {error}")))?;
         let first = FirstToken::new(token.hash(), token.kept_in());
         let edge = edge(config, store.clone(), outlet.clone(), first, dispatcher.gauge(), failed, metrics);
-        let server = http::serve(listener, edge, http_settings(config), Box::new(fatal(&ask, Cause::Bug)));
+        let server = http::serve(listener, edge, http_settings(config, tls.clone()), Box::new(fatal(&ask, Cause::Bug)));
         let server = server.map_err(|error| Fatal::new(Cause::Failed, error))?;
         Ok(Self {
             address: server.address(),
@@ -179,6 +181,7 @@ impl Daemon {
             attempt_limit: config.senders.timeout,
             end,
             ask,
+            tls,
             server,
             dispatcher,
             committer,
@@ -195,20 +198,29 @@ impl Daemon {
         self.address
     }
 
+    /// Reads the files of `http.tls_cert` and `http.tls_key` again; new connections get what is in them.
+    /// Without TLS there is nothing to do.
+    ///
+    /// # Errors
+    /// A sentence on the file that cannot be used; the certificate in use stays.
+    pub fn reload_certificate(&self) -> Result<(), String> {
+        self.tls.as_ref().map_or(Ok(()), |tls| tls.reload())
+    }
+
+    fn url(&self) -> String {
+        format!("{}://{}", if self.tls.is_some() { "https" } else { "http" }, self.address)
+    }
+
     /// Where the admin token is kept.
     pub fn admin_token_path(&self) -> &Path {
         self.token.kept_in()
-    }
-
-    fn place(&self) -> String {
-        format!("http://{}", self.address)
     }
 
     /// Says on standard output that the daemon is there, and to systemd.
     fn announce(&self) {
         let mut out = std::io::stdout().lock();
         // Somebody who closed standard output does not want to hear it.
-        let _ = writeln!(out, "listening on {}", self.place());
+        let _ = writeln!(out, "listening on {}", self.url());
         if self.token.is_new() {
             let _ = writeln!(
                 out,
@@ -218,7 +230,7 @@ impl Daemon {
             );
         }
         let _ = out.flush();
-        service::notify_ready(&format!("listening on {}", self.place()));
+        service::notify_ready(&format!("listening on {}", self.url()));
     }
 
     /// Stops everything, in order.
@@ -316,7 +328,13 @@ fn transport(config: &Config) -> Result<Transport, Fatal> {
 /// # Errors
 /// One cannot be used; the message names it and its key.
 pub fn check(config: &Config) -> Result<(), Fatal> {
-    transport(config).map(drop)
+    transport(config)?;
+    certificate(config).map(drop)
+}
+
+fn certificate(config: &Config) -> Result<Option<Arc<Tls>>, Fatal> {
+    let loaded = config.http.tls.as_ref().map(Tls::load).transpose();
+    loaded.map(|tls| tls.map(Arc::new)).map_err(|error| Fatal::new(Cause::Configuration, error))
 }
 
 fn store_settings(config: &Config) -> StoreSettings {
@@ -342,13 +360,14 @@ fn dispatch_settings(config: &Config) -> dispatch::Settings {
     }
 }
 
-fn http_settings(config: &Config) -> http::Settings {
+fn http_settings(config: &Config, tls: Option<Arc<Tls>>) -> http::Settings {
     http::Settings {
         max_body_bytes: config.http.max_body_bytes,
         max_connections: config.http.max_connections,
         header_timeout: config.http.header_timeout,
         body_timeout: config.http.body_timeout,
         write_timeout: WRITE_TIMEOUT,
+        tls,
     }
 }
 

@@ -4,9 +4,13 @@
 //! proxy variables, keeps no connection, and reads no reply without a limit.
 
 use std::io::{self, Read as _, Write};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::CertificateError;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
@@ -61,7 +65,8 @@ impl Client {
     /// # Errors
     /// The URL is not one of a daemon, or the token cannot be one.
     pub(super) fn new(connection: &Connection) -> Result<Self, Failure> {
-        Self::with(&connection.url, connection.credentials()?)
+        let authority = connection.ca.as_deref().filter(|file| !file.as_os_str().is_empty());
+        Self::trusting(&connection.url, connection.credentials()?, authority)
     }
 
     /// A client of the daemon at `url`.
@@ -69,8 +74,13 @@ impl Client {
     /// # Errors
     /// The URL is not one of a daemon.
     pub(super) fn with(url: &str, credentials: Credentials) -> Result<Self, Failure> {
+        Self::trusting(url, credentials, None)
+    }
+
+    /// As [`Client::with`], trusting the authority in the file, too.
+    fn trusting(url: &str, credentials: Credentials, authority: Option<&Path>) -> Result<Self, Failure> {
         let base = base_of(url)?;
-        let tls = if base.starts_with("https:") { Some(tls_config()?) } else { None };
+        let tls = if base.starts_with("https:") { Some(tls_config(authority)?) } else { None };
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
@@ -243,6 +253,8 @@ impl Client {
                 Trouble::NoDaemon,
                 format!("no daemon answers at {base}: is it running? start it with `hookswitch serve`"),
             ),
+            ureq::Error::Io(cause) if of_tls(cause).is_some() => (Trouble::Other, untrusted(base, of_tls(cause))),
+            ureq::Error::Rustls(cause) => (Trouble::Other, untrusted(base, Some(cause))),
             ureq::Error::Io(cause) => (Trouble::NoDaemon, format!("the connection to {base} broke: {cause}")),
             ureq::Error::Timeout(_) => (Trouble::NoDaemon, format!("{base} did not answer in time ({error})")),
             ureq::Error::HostNotFound => {
@@ -252,6 +264,33 @@ impl Client {
         };
         (trouble, Failure::new(safe(&message)))
     }
+}
+
+/// The error of TLS that an error of the connection stands for.
+fn of_tls(error: &io::Error) -> Option<&rustls::Error> {
+    error.get_ref()?.downcast_ref()
+}
+
+/// What is said of a daemon with which TLS did not come about.
+fn untrusted(base: &str, error: Option<&rustls::Error>) -> String {
+    let advice = match error {
+        Some(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {
+            "its certificate comes from an issuer that is not trusted here: name that authority's PEM file with --ca or \
+             HOOKSWITCH_CA"
+        }
+        Some(rustls::Error::InvalidCertificate(
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+        )) => "its certificate is for another host name: use one of its names in --url or HOOKSWITCH_URL",
+        Some(rustls::Error::InvalidCertificate(
+            CertificateError::Expired | CertificateError::ExpiredContext { .. },
+        )) => "its certificate has expired: renew it, and reload the daemon",
+        Some(rustls::Error::InvalidMessage(_)) => {
+            "what answers does not speak TLS: use http:// in --url or HOOKSWITCH_URL"
+        }
+        _ => "TLS did not come about",
+    };
+    let detail = error.map(|error| format!(" ({error})")).unwrap_or_default();
+    format!("{base} cannot be talked to: {advice}{detail}")
 }
 
 fn read_reply(response: Response<Body>) -> Result<Reply, ureq::Error> {
@@ -276,13 +315,28 @@ fn base_of(url: &str) -> Result<String, Failure> {
     Ok(parsed.as_str().trim_end_matches('/').to_owned())
 }
 
-/// TLS that trusts what this machine trusts.
-fn tls_config() -> Result<TlsConfig, Failure> {
+/// TLS that trusts what this machine trusts, and the certificates in `authority`.
+fn tls_config(authority: Option<&Path>) -> Result<TlsConfig, Failure> {
     let found = rustls_native_certs::load_native_certs();
-    if found.certs.is_empty() {
-        return Err(Failure::new("this machine has no root certificates, so an https daemon cannot be checked"));
+    let mut roots = found.certs.iter().map(|der| Certificate::from_der(der).to_owned()).collect::<Vec<_>>();
+    if let Some(file) = authority {
+        let wrong = |why: String| Failure::usage(format!("--ca (or HOOKSWITCH_CA): {}: {why}", file.display()));
+        let pem = std::fs::read(file).map_err(|error| wrong(format!("cannot be read: {error}")))?;
+        let before = roots.len();
+        for certificate in CertificateDer::pem_slice_iter(&pem) {
+            let certificate = certificate.map_err(|error| wrong(format!("is not PEM: {error}")))?;
+            roots.push(Certificate::from_der(&certificate).to_owned());
+        }
+        if roots.len() == before {
+            return Err(wrong("holds no certificate: it must hold a `BEGIN CERTIFICATE` block".to_owned()));
+        }
     }
-    let roots = found.certs.iter().map(|der| Certificate::from_der(der).to_owned()).collect::<Vec<_>>();
+    if roots.is_empty() {
+        return Err(Failure::new(
+            "this machine has no root certificates, so an https daemon cannot be checked: name the PEM file of its \
+             authority with --ca or HOOKSWITCH_CA",
+        ));
+    }
     Ok(TlsConfig::builder()
         .root_certs(RootCerts::Specific(Arc::new(roots)))
         .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))

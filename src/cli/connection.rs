@@ -38,6 +38,10 @@ pub(super) struct Connection {
     #[arg(long, value_name = "DIR", env = "HOOKSWITCH_DATA_DIR", hide_env = true)]
     #[arg(global = true, next_line_help = true, hide_default_value = true, default_value = DEFAULT_DATA_DIR)]
     data_dir: PathBuf,
+
+    /// A PEM file with the authority of its certificate (or HOOKSWITCH_CA)
+    #[arg(long, value_name = "FILE", env = "HOOKSWITCH_CA", hide_env = true, global = true, next_line_help = true)]
+    pub(super) ca: Option<PathBuf>,
 }
 
 /// A token and where it came from, or why there is none.
@@ -113,6 +117,7 @@ mod tests {
             url: "http://127.0.0.1:1".to_owned(),
             token: token.map(Hidden::new),
             data_dir: data_dir.to_owned(),
+            ca: None,
         }
     }
 

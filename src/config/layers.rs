@@ -20,7 +20,7 @@ use crate::core::event::excerpt;
 /// What every variable of ours begins with.
 const PREFIX: &str = "HOOKSWITCH_";
 /// Variables that the command line reads and that are no keys.
-const NOT_KEYS: [&str; 2] = ["URL", "TOKEN"];
+const NOT_KEYS: [&str; 3] = ["URL", "TOKEN", "CA"];
 /// More faults than this are not looked for.
 const MOST_FAULTS: usize = 50;
 

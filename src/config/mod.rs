@@ -86,6 +86,17 @@ pub struct Http {
     pub body_timeout: Duration,
     /// Whether `/metrics` may be read without a token.
     pub metrics_public: bool,
+    /// The files for TLS; `None` for plain HTTP.
+    pub tls: Option<TlsFiles>,
+}
+
+/// `http.tls_cert` and `http.tls_key`: PEM files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The certificate, followed by those between it and its authority's own.
+    pub cert: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
 }
 
 /// `[senders]`: the pool that posts to receivers.

@@ -12,6 +12,7 @@ use ipnet::IpNet;
 use super::settings::{self, Settings};
 use super::{
     Alerts, Config, Diagnostics, Http, Keys, Level, LogFormat, Network, OrderingRules, Retention, Senders, StoreLimits,
+    TlsFiles,
 };
 use crate::core::address::AddressPolicy;
 use crate::core::backoff::{BadPolicy, RetryPolicy, RetrySettings};
@@ -121,10 +122,8 @@ impl Check {
 
     /// Keys that are known and do nothing yet: refused rather than silently without effect.
     fn refuse_unsupported(&mut self, settings: &Settings) {
-        let Settings { http, network, retention, .. } = settings;
+        let Settings { network, retention, .. } = settings;
         let keys = [
-            ("http.tls_cert", http.tls_cert.is_some()),
-            ("http.tls_key", http.tls_key.is_some()),
             ("network.proxy", network.proxy.is_some()),
             ("retention.conversation_age", retention.conversation_age.is_some()),
         ];
@@ -149,7 +148,25 @@ impl Check {
             header_timeout,
             body_timeout,
             metrics_public: http.metrics_public,
+            tls: self.tls(http.tls_cert.as_deref(), http.tls_key.as_deref()),
         })
+    }
+
+    fn tls(&mut self, cert: Option<&str>, key: Option<&str>) -> Option<TlsFiles> {
+        match (cert, key) {
+            (Some(cert), Some(key)) => {
+                Some(TlsFiles { cert: self.path("http.tls_cert", cert), key: self.path("http.tls_key", key) })
+            }
+            (None, None) => None,
+            (Some(_), None) => {
+                self.fault("http.tls_key", "must be given with `tls_cert`: the PEM file with its private key");
+                None
+            }
+            (None, Some(_)) => {
+                self.fault("http.tls_cert", "must be given with `tls_key`: the PEM file with its certificate");
+                None
+            }
+        }
     }
 
     fn senders(&mut self, senders: &settings::Senders) -> Senders {

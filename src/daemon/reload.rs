@@ -60,6 +60,7 @@ impl Daemon {
     /// A file cannot be used. Nothing has changed then.
     fn apply(&mut self, new: &Config, messages: &Messages) -> Result<(), String> {
         let transport = transport(new).map_err(|fatal| fatal.to_string())?;
+        self.reload_certificate()?;
         messages.set_level(new.diagnostics.level)?;
         self.outlet.exchange(transport);
         self.dispatcher.reconfigure(dispatch_settings(new));

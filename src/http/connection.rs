@@ -1,6 +1,6 @@
 //! One connection: hyper around a handler, with every wait bounded and every panic contained.
 //!
-//! Knows neither routes nor the store: it is given a [`Handler`].
+//! Knows neither routes nor the store: it is given a [`Handler`], and a stream, plain or TLS.
 
 use std::convert::Infallible;
 use std::future::poll_fn;
@@ -17,8 +17,7 @@ use hyper::header::{CONNECTION, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
@@ -45,7 +44,7 @@ const LINGER_BYTES: usize = 16 * 1024 * 1024;
 
 /// Serves `stream` until it ends, or, once `stop` changes, until its present request is answered.
 pub(super) async fn serve<H: Handler>(
-    stream: TcpStream,
+    stream: impl AsyncRead + AsyncWrite + Unpin,
     handler: Arc<H>,
     settings: &Settings,
     keep_alive: bool,
@@ -77,7 +76,7 @@ pub(super) async fn serve<H: Handler>(
 }
 
 /// Says that no more will be sent, and hears the client out for a moment.
-async fn close(mut wire: Wire<TcpStream>, stopping: bool) {
+async fn close(mut wire: Wire<impl AsyncRead + AsyncWrite + Unpin>, stopping: bool) {
     if wire.shutdown().await.is_err() || stopping {
         return;
     }

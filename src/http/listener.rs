@@ -22,6 +22,7 @@ use super::Settings;
 use super::connection::{self, Handler};
 use super::problem::Problem;
 use super::reply::Reply;
+use super::tls;
 
 /// Threads for what blocks: reading the store, name resolution and probes. Probes and checks of
 /// URLs take at most half of them (see [`super::OUTWARD`]).
@@ -164,7 +165,10 @@ impl Room {
         let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else { return Some(stream) };
         let (handler, settings, stop) = (Arc::clone(handler), Arc::clone(&self.settings), stop.clone());
         tokio::spawn(async move {
-            connection::serve(stream, handler, &settings, keep_alive, stop).await;
+            match settings.tls.as_ref().map(|tls| tls.acceptor()) {
+                None => connection::serve(stream, handler, &settings, keep_alive, stop).await,
+                Some(acceptor) => tls::serve(stream, &acceptor, handler, &settings, keep_alive, stop).await,
+            }
             drop(permit);
         });
         None

@@ -49,6 +49,7 @@ mod stats;
 mod subscriptions;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod tokens;
 mod wire;
 
@@ -60,6 +61,7 @@ use std::time::Duration;
 pub use access::FirstToken;
 pub use edge::{Edge, Flow, Senders};
 pub use listener::{Died, Server};
+pub use tls::Tls;
 
 /// How many requests may wait for other machines at once: probes, and checks of URLs.
 const OUTWARD: usize = 8;
@@ -71,12 +73,14 @@ pub struct Settings {
     pub max_body_bytes: usize,
     /// How many connections are served at once.
     pub max_connections: usize,
-    /// How long a request's head may take; also how long a connection may be idle.
+    /// How long a request's head may take; also a TLS handshake, and how long a connection may be idle.
     pub header_timeout: Duration,
     /// How long a request's whole body may take.
     pub body_timeout: Duration,
     /// How long an answer may wait for a client that does not read it. 30 s is a good value.
     pub write_timeout: Duration,
+    /// The certificate, if connections are to be TLS.
+    pub tls: Option<Arc<Tls>>,
 }
 
 /// Serves the API on `listener`, on a thread of its own, until it is [stopped](Server::stop).

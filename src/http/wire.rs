@@ -1,7 +1,7 @@
 //! The bytes of one connection: what hyper does not watch for us.
 //!
 //! - A client that stops reading its answer: hyper waits for ever. [`Wire`] ends a write that made
-//!   no progress for a while.
+//!   no progress for a while; a flush too, for TLS holds back what the socket does not take.
 //! - A request with both `Content-Length` and `Transfer-Encoding`: hyper 1.12 drops the length
 //!   and goes on, so that no handler can tell (RFC 9112 section 6.1 calls it an attempt at request
 //!   smuggling). [`Framing`] looks at the heads as they come by and raises a flag.
@@ -37,7 +37,7 @@ impl<S> Wire<S> {
         Arc::clone(&self.framing.ambiguous)
     }
 
-    fn progress(&mut self, cx: &mut Context<'_>, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+    fn progress<T>(&mut self, cx: &mut Context<'_>, result: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if result.is_ready() {
             self.stalled = None;
             return result;
@@ -78,11 +78,13 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        let result = Pin::new(&mut self.stream).poll_flush(cx);
+        self.progress(cx, result)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        let result = Pin::new(&mut self.stream).poll_shutdown(cx);
+        self.progress(cx, result)
     }
 }
 

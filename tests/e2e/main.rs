@@ -12,6 +12,8 @@ mod alerts;
 mod backlog;
 mod backup;
 mod bad_input;
+#[path = "../harness/certificates.rs"]
+mod certificates;
 mod cli;
 #[path = "../harness/client.rs"]
 mod client;
@@ -38,6 +40,7 @@ mod service;
 mod space;
 mod subscriptions;
 mod systemd;
+mod tls;
 mod tokens;
 mod upgrade;
 #[path = "../harness/wait.rs"]

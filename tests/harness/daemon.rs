@@ -51,6 +51,13 @@ impl Home {
         self
     }
 
+    /// Takes a setting back.
+    #[allow(dead_code, reason = "for the tests of TLS; the harness is shared")]
+    pub(crate) fn without(mut self, key: &str) -> Self {
+        self.settings.remove(key);
+        self
+    }
+
     /// Leaves out `--allow`: loopback addresses are then refused.
     pub(crate) const fn without_allow(mut self) -> Self {
         self.allow = false;
@@ -153,7 +160,7 @@ impl Home {
     /// The daemon as soon as it listens; the process if it ends before.
     fn listening(&self, running: Running) -> Result<Daemon, Running> {
         let address = running.stdout.wait(STEP, |stream| {
-            let found = stream.text.lines().find_map(|line| line.split_once("listening on http://"));
+            let found = stream.text.lines().find_map(|line| line.split_once("listening on ")?.1.split_once("://"));
             found.map(|(_, address)| address.trim().to_owned()).map(Some).or(stream.ended.then_some(None))
         });
         let Some(Some(address)) = address else { return Err(running) };

@@ -5,6 +5,7 @@ mod hostile;
 mod input;
 mod limits;
 mod order;
+mod secure;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -33,6 +34,7 @@ fn settings() -> Settings {
         header_timeout: PATIENCE,
         body_timeout: PATIENCE,
         write_timeout: PATIENCE,
+        tls: None,
     }
 }
 
