@@ -49,6 +49,11 @@ impl Access {
         self.company.as_ref().is_none_or(|own| own == company)
     }
 
+    /// Whether this role may do what `needed` may.
+    pub(super) fn may(&self, needed: Role) -> bool {
+        self.require(needed).is_ok()
+    }
+
     /// Whether the token is bound to a company.
     pub(super) const fn is_bound(&self) -> bool {
         self.company.is_some()

@@ -4,6 +4,7 @@
 
 use std::convert::Infallible;
 use std::future::poll_fn;
+use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -31,6 +32,23 @@ use super::wire::Wire;
 pub(super) trait Handler: Send + Sync + 'static {
     /// Answers one request. A panic becomes a 500, and the connection is closed after it.
     fn handle(self: Arc<Self>, request: Request<Incoming>) -> impl Future<Output = Reply> + Send;
+}
+
+/// Whom a connection comes from, as an extension of each of its requests.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Peer(pub(super) IpAddr);
+
+/// A handler that is told whom its requests come from.
+pub(super) struct Told<H> {
+    pub(super) handler: Arc<H>,
+    pub(super) peer: Peer,
+}
+
+impl<H: Handler> Handler for Told<H> {
+    async fn handle(self: Arc<Self>, mut request: Request<Incoming>) -> Reply {
+        request.extensions_mut().insert(self.peer);
+        Arc::clone(&self.handler).handle(request).await
+    }
 }
 
 /// The largest head of a request, in bytes: its line and its headers. Of these there may be 100.

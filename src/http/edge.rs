@@ -2,23 +2,29 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use hyper::Request;
 use hyper::body::Incoming;
+use hyper::header::{AUTHORIZATION, HeaderMap};
 use tokio::sync::Semaphore;
 
 use super::Settings;
-use super::access::{self, FirstToken};
+use super::access::{self, Access, FirstToken};
+use super::attempts::Attempts;
 use super::connection::Handler;
+use super::page::{self, Page};
 use super::problem::Problem;
 use super::reply::Reply;
 use super::request::Authorised;
 use super::routes::{self, Resource};
-use super::{health, metrics, request};
+use super::session::Sessions;
+use super::{health, metrics, origin, request};
 use crate::core::catalogue::Catalogue;
 use crate::core::id::SubscriptionId;
 use crate::core::subscription::Ordering;
 use crate::core::time::Timestamp;
+use crate::core::token::TokenHash;
 use crate::sender::Outlet;
 use crate::store::Store;
 
@@ -76,17 +82,50 @@ pub(super) struct Front {
     pub(super) limits: request::Limits,
     /// Room for what waits for other machines: probes, and checks of URLs.
     pub(super) outward: Arc<Semaphore>,
+    /// Who has signed in on the page.
+    pub(super) sessions: Sessions,
+    /// How often signing in was tried in vain.
+    pub(super) attempts: Attempts,
+    /// The page's templates and assets.
+    pub(super) page: Page,
 }
 
 impl Front {
     pub(super) fn new(edge: Edge, settings: &Settings) -> Self {
         let limits = request::Limits { max_body_bytes: settings.max_body_bytes, body_timeout: settings.body_timeout };
-        Self { edge, limits, outward: Arc::new(Semaphore::new(super::OUTWARD)) }
+        let outward = Arc::new(Semaphore::new(super::OUTWARD));
+        let (sessions, attempts, page) = (Sessions::default(), Attempts::default(), Page::new());
+        Self { edge, limits, outward, sessions, attempts, page }
     }
 
-    /// Health is anybody's to ask. For all else the token comes first, so that nobody without
-    /// one learns what there is.
+    /// The powers of the token with this hash, as they are now.
+    pub(super) fn powers(&self, token: &TokenHash) -> Option<Access> {
+        access::access_of(&self.edge, token).ok()
+    }
+
+    /// The powers of whoever has signed in on the page and sends these headers.
+    pub(super) fn signed_in(&self, headers: &HeaderMap) -> Option<Access> {
+        self.powers(&self.sessions.token(headers, Instant::now())?)
+    }
+
+    /// The powers of who sends `request`: of its token, or of whoever signed in on the page it comes from.
+    fn authenticate(&self, request: &Request<Incoming>) -> Result<Access, Problem> {
+        let headers = request.headers();
+        if !headers.contains_key(AUTHORIZATION)
+            && let Some(access) = self.signed_in(headers)
+        {
+            origin::check(request.method(), headers)?;
+            return Ok(access);
+        }
+        access::authenticate(headers, &self.edge)
+    }
+
+    /// Health is anybody's to ask, and the page sends strangers to its sign-in. For all else the token
+    /// comes first, so that nobody without one learns what there is.
     async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Result<Reply, Problem> {
+        if let Some(view) = page::find(request.uri().path()) {
+            return Box::pin(page::answer(self, view, request)).await;
+        }
         let resource = routes::find(request.uri().path());
         if let Some(open @ (Resource::Health | Resource::Ready)) = &resource {
             open.check_method(request.method())?;
@@ -96,7 +135,7 @@ impl Front {
             Resource::Metrics.check_method(request.method())?;
             return metrics::show(&self.edge).await;
         }
-        let access = access::authenticate(request.headers(), &self.edge)?;
+        let access = self.authenticate(&request)?;
         let resource = resource.ok_or_else(|| {
             Problem::not_found("there is nothing at this path: check it, and that an id in it is whole")
         })?;

@@ -5,7 +5,7 @@
 //! blocking threads, whose number is fixed.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
@@ -19,7 +19,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::Settings;
-use super::connection::{self, Handler};
+use super::connection::{self, Handler, Peer, Told};
 use super::problem::Problem;
 use super::reply::Reply;
 use super::tls;
@@ -163,7 +163,9 @@ impl Room {
         stop: &watch::Receiver<Option<Instant>>,
     ) -> Option<TcpStream> {
         let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else { return Some(stream) };
-        let (handler, settings, stop) = (Arc::clone(handler), Arc::clone(&self.settings), stop.clone());
+        let peer = Peer(stream.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.ip()));
+        let handler = Arc::new(Told { handler: Arc::clone(handler), peer });
+        let (settings, stop) = (Arc::clone(&self.settings), stop.clone());
         tokio::spawn(async move {
             match settings.tls.as_ref().map(|tls| tls.acceptor()) {
                 None => connection::serve(stream, handler, &settings, keep_alive, stop).await,

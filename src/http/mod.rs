@@ -5,24 +5,28 @@
 //! connection   hyper around one socket: timeouts, panics, the last word
 //!   wire         bytes: stalled writers, requests with two lengths
 //!   hygiene      heads: methods, hosts, codings
-//! edge         health | authorisation -> route
+//! edge         health | the page | authorisation -> route
 //!   access       tokens, roles, companies
+//!   session      who signed in on the page; origin: that a change comes from there; attempts: how often
 //!   routes       the table of paths, methods and roles
 //!   request      Authorised -> Permitted -> a body within its limits
 //! events, subscriptions, probes, event_types, deliveries, log, stats, tokens, metrics, health, backup   one file per
 //!              resource
+//! page         Settings > Webhooks in a browser, on top of the resources
 //! bridge       to the store, which blocks
 //! ```
 //!
 //! Knows core, the store's verbs and the sender's probe; what else it needs it is handed in an [`Edge`].
 //!
 //! What always holds:
-//! - No byte of a body is read before the token was checked; no handler runs without a role.
+//! - No byte of a body is read before the token was checked, but for the form of signing in (8 KiB at
+//!   most, few attempts); no handler runs without a role.
 //! - `202` to an event is answered only from the store's reply, when it is on the disk.
 //! - Every wait for a client has an end: head, body, and the writing of the answer.
 //! - What is read into memory for one request is bounded: its head, its body, one page of a list.
 
 mod access;
+mod attempts;
 mod backlog;
 mod backup;
 mod bridge;
@@ -38,12 +42,15 @@ mod hygiene;
 mod listener;
 mod log;
 mod metrics;
+mod origin;
+mod page;
 mod probes;
 mod problem;
 mod query;
 mod reply;
 mod request;
 mod routes;
+mod session;
 mod shape;
 mod stats;
 mod subscriptions;

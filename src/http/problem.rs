@@ -64,8 +64,12 @@ impl Problem {
         self
     }
 
+    /// What is wrong, as a sentence.
+    pub(super) fn detail(&self) -> &str {
+        &self.detail
+    }
+
     /// The status code that it is answered with.
-    #[cfg(test)]
     pub(super) fn status(&self) -> u16 {
         self.status.as_u16()
     }

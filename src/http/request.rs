@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
-use hyper::Request;
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
 use hyper::http::request::Parts;
+use hyper::{Request, Uri};
 use serde_json::value::RawValue;
 use tokio::time::timeout;
 
@@ -28,6 +28,10 @@ use crate::core::token::Role;
 pub(super) const JSON: &str = "application/json";
 /// JSON, one document a line.
 pub(super) const NDJSON: &str = "application/x-ndjson";
+/// The fields of a form.
+const FORM: &str = "application/x-www-form-urlencoded";
+/// The largest form.
+const FORM_BYTES: usize = 8 * 1024;
 /// What RFC 7396 calls the body of a PATCH.
 pub(super) const MERGE_PATCH: &str = "application/merge-patch+json";
 
@@ -45,13 +49,20 @@ pub(super) struct Authorised {
     front: Arc<Front>,
     access: Access,
     parts: Parts,
-    body: Incoming,
+    body: Option<Incoming>,
 }
 
 impl Authorised {
     pub(super) fn new(front: Arc<Front>, access: Access, request: Request<Incoming>) -> Self {
         let (parts, body) = request.into_parts();
-        Self { front, access, parts, body }
+        Self { front, access, parts, body: Some(body) }
+    }
+
+    /// A `GET` of the house's own, with somebody's powers: what the page shows is what the API answers.
+    pub(super) fn within(front: Arc<Front>, access: Access, uri: Uri) -> Self {
+        let (mut parts, ()) = Request::new(()).into_parts();
+        parts.uri = uri;
+        Self { front, access, parts, body: None }
     }
 
     /// The method, which decides on the role.
@@ -65,7 +76,7 @@ impl Authorised {
     /// 403.
     pub(super) fn permit(self, role: Role) -> Result<Permitted, Problem> {
         self.access.require(role)?;
-        Ok(Permitted { front: self.front, access: self.access, parts: self.parts, body: Some(self.body) })
+        Ok(Permitted { front: self.front, access: self.access, parts: self.parts, body: self.body })
     }
 }
 
@@ -174,6 +185,18 @@ impl Document {
     pub(super) fn parse(&self) -> Result<&RawValue, Problem> {
         json::parse(self.text()).map_err(|fault| Problem::bad_request(format!("the body is not JSON: {fault}")))
     }
+}
+
+/// Reads the fields of a short form (`application/x-www-form-urlencoded`) from somebody who is not known yet.
+///
+/// # Errors
+/// 415 of another type, 413 beyond [`FORM_BYTES`], 408 too slow, 400 broken off.
+pub(super) async fn form(request: Request<Incoming>, limits: Limits) -> Result<Vec<(String, String)>, Problem> {
+    let (parts, body) = request.into_parts();
+    media_type(&parts.headers, &[FORM])?;
+    let bytes = timeout(limits.body_timeout, collect(body, FORM_BYTES)).await;
+    let bytes = bytes.map_err(|_| Problem::too_slow("the form was not complete in time"))??;
+    Ok(url::form_urlencoded::parse(&bytes).into_owned().collect())
 }
 
 /// Reads `body` to its end, but not beyond `most` bytes. One piece is not copied.

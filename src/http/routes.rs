@@ -40,10 +40,15 @@ pub(super) enum Resource {
     Backup,
 }
 
-/// What stands at `path`. Segments are decoded one by one: a dot segment, an empty one, or one
-/// with a slash in disguise is no name of anything here.
+/// The segments of `path`, decoded one by one: a dot segment, an empty one, or one with a slash in
+/// disguise is no name of anything here.
+pub(super) fn segments(path: &str) -> Option<Vec<String>> {
+    path.strip_prefix('/')?.split('/').map(decode).collect()
+}
+
+/// What stands at `path`.
 pub(super) fn find(path: &str) -> Option<Resource> {
-    let segments = path.strip_prefix('/')?.split('/').map(decode).collect::<Option<Vec<_>>>()?;
+    let segments = segments(path)?;
     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
     Some(match segments.as_slice() {
         ["healthz"] => Resource::Health,

@@ -28,6 +28,7 @@ mod log;
 mod main_job;
 mod metrics;
 mod ordering;
+mod page;
 mod pause;
 #[path = "../harness/platform.rs"]
 mod platform;

@@ -1,0 +1,188 @@
+//! Scripts and styles, as they stand in the views' folders.
+//!
+//! They are served below `/assets/VERSION/`, where the version is a hash of all of them: what stands
+//! there never changes, so a browser may keep it. Within it the paths are those of the source, so
+//! the scripts import each other as they stand. Under another version (of a page from before an upgrade)
+//! they are served too, to be asked for again each time.
+
+use bytes::Bytes;
+use flate2::Compression;
+use hyper::StatusCode;
+use hyper::header::{CACHE_CONTROL, CONTENT_ENCODING, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH, VARY};
+use minijinja::Value;
+use sha2::{Digest as _, Sha256};
+
+use super::coding;
+use crate::http::reply::{Body, Reply, with_body};
+
+const CSS: &str = "text/css; charset=utf-8";
+const JS: &str = "text/javascript; charset=utf-8";
+const SVG: &str = "image/svg+xml";
+
+/// One file.
+pub(super) struct Asset {
+    folder: &'static str,
+    name: &'static str,
+    kind: &'static str,
+    text: &'static str,
+}
+
+macro_rules! assets {
+    ($($kind:ident $folder:literal $name:literal),+ $(,)?) => {
+        &[$(Asset { folder: $folder, name: $name, kind: $kind, text: include_str!(concat!($folder, "/", $name)) }),+]
+    };
+}
+
+/// All of them.
+const ALL: &[Asset] = assets![
+    SVG "layout" "icon.svg",
+    CSS "layout" "base.css",
+    CSS "layout" "frame.css",
+    CSS "layout" "controls.css",
+    CSS "layout" "tables.css",
+    JS "layout" "page.js",
+    JS "layout" "api.js",
+    JS "layout" "dom.js",
+    JS "layout" "dialog.js",
+    JS "layout" "time.js",
+    JS "layout" "copy.js",
+    CSS "sign_in" "sign_in.css",
+    CSS "webhooks" "list.css",
+    CSS "webhooks" "form.css",
+    JS "webhooks" "form.js",
+    JS "webhooks" "fields.js",
+    JS "webhooks" "test.js",
+    JS "webhooks" "preview.js",
+    JS "webhooks" "secret.js",
+    JS "webhooks" "state.js",
+];
+
+/// Where `folder/name` stands in the table.
+pub(super) fn find(folder: &str, name: &str) -> Option<usize> {
+    ALL.iter().position(|asset| asset.folder == folder && asset.name == name)
+}
+
+/// One file as it is sent.
+struct Ready {
+    plain: Bytes,
+    packed: Option<Bytes>,
+    /// Of the plain bytes; those in gzip are others and have another (RFC 9110 section 8.8.1).
+    tag: String,
+}
+
+/// All of them, ready to be sent.
+pub(super) struct Assets {
+    ready: Vec<Ready>,
+    /// The beginning of their paths: `/assets/VERSION`.
+    base: String,
+}
+
+impl Assets {
+    pub(super) fn new() -> Self {
+        let mut whole = Sha256::new();
+        let mut ready = Vec::with_capacity(ALL.len());
+        for asset in ALL {
+            let plain = Bytes::from_static(asset.text.as_bytes());
+            let hash = Sha256::digest(&plain);
+            whole.update(hash);
+            ready.push(Ready { packed: coding::gzip(&plain, Compression::best()), tag: short(&hash), plain });
+        }
+        Self { ready, base: format!("/assets/{}", short(&whole.finalize())) }
+    }
+
+    /// `/assets/VERSION`, for templates: ours, so nothing in it needs to be escaped.
+    pub(super) fn base(&self) -> Value {
+        Value::from_safe_string(self.base.clone())
+    }
+
+    /// The file at `index`, asked for as `path`; `304` if the browser has it.
+    pub(super) fn reply(&self, index: usize, path: &str, headers: &HeaderMap) -> Reply {
+        let (asset, ready) = (&ALL[index], &self.ready[index]);
+        let packed = ready.packed.as_ref().filter(|_| coding::is_wanted(headers));
+        let tag = if packed.is_some() { format!("\"{}-gz\"", ready.tag) } else { format!("\"{}\"", ready.tag) };
+        let known = headers.get_all(IF_NONE_MATCH).iter().filter_map(|line| line.to_str().ok());
+        let known = known.flat_map(|line| line.split(',')).map(str::trim);
+        let fresh = known.into_iter().any(|known| known == "*" || known.strip_prefix("W/").unwrap_or(known) == tag);
+        let bytes = if fresh { Bytes::new() } else { packed.unwrap_or(&ready.plain).clone() };
+        let mut reply = with_body(StatusCode::OK, asset.kind, Body::Whole(bytes));
+        let lasting = path.strip_prefix(&self.base).is_some_and(|rest| rest.starts_with('/'));
+        let keep = if lasting { "public, max-age=31536000, immutable" } else { "no-cache" };
+        let shown = reply.headers_mut();
+        shown.insert(CACHE_CONTROL, HeaderValue::from_static(keep));
+        shown.insert(VARY, HeaderValue::from_static("accept-encoding"));
+        if let Ok(tag) = HeaderValue::from_str(&tag) {
+            shown.insert(ETAG, tag);
+        }
+        if packed.is_some() && !fresh {
+            shown.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        }
+        if fresh {
+            *reply.status_mut() = StatusCode::NOT_MODIFIED;
+        }
+        reply
+    }
+}
+
+/// The first 12 hexadecimal digits of a hash.
+fn short(hash: &[u8]) -> String {
+    hash.iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bytes(reply: &Reply) -> &Bytes {
+        match reply.body() {
+            Body::Whole(bytes) => bytes,
+            Body::Stream(_) => panic!("an asset is never streamed"),
+        }
+    }
+
+    fn asked(assets: &Assets, path: &str, headers: &[(&'static str, &str)]) -> Reply {
+        let headers = headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
+        assets.reply(find("layout", "base.css").unwrap(), path, &headers)
+    }
+
+    #[test]
+    fn an_asset_has_a_tag_for_each_of_its_forms_and_is_kept_under_its_version() {
+        let assets = Assets::new();
+        let path = format!("{}/layout/base.css", assets.base());
+        let plain = asked(&assets, &path, &[]);
+        let packed = asked(&assets, &path, &[("accept-encoding", "gzip")]);
+        assert_eq!(packed.headers()["content-encoding"], "gzip");
+        assert!(bytes(&packed).len() < bytes(&plain).len());
+        assert_ne!(plain.headers()["etag"], packed.headers()["etag"]);
+        assert!(plain.headers()["cache-control"].to_str().unwrap().contains("immutable"));
+        let stale = asked(&assets, "/assets/000000000000/layout/base.css", &[]);
+        assert_eq!(stale.headers()["cache-control"], "no-cache");
+        let tag = packed.headers()["etag"].to_str().unwrap();
+        let again = asked(&assets, &path, &[("accept-encoding", "gzip"), ("if-none-match", tag)]);
+        assert_eq!((again.status().as_u16(), bytes(&again).len()), (304, 0));
+        let other = asked(&assets, &path, &[("if-none-match", tag)]);
+        assert_eq!(other.status(), 200, "the tag of the other form");
+    }
+
+    #[test]
+    fn every_import_and_every_asset_that_a_template_names_is_there() {
+        for asset in ALL.iter().filter(|asset| asset.kind == JS) {
+            for line in asset.text.lines().filter(|line| line.starts_with("import ")) {
+                let from = line.rsplit('"').nth(1).unwrap_or_else(|| panic!("{}: {line}", asset.name));
+                let parts: Vec<&str> = from.split('/').collect();
+                let found = match parts.as_slice() {
+                    [".", name] => find(asset.folder, name),
+                    ["..", folder, name] => find(folder, name),
+                    _ => None,
+                };
+                assert!(found.is_some(), "{}: {line}", asset.name);
+            }
+        }
+        for (name, text) in super::super::render::SOURCES {
+            for named in text.split("{{ page.assets }}/").skip(1) {
+                let path = named.split('"').next().unwrap();
+                let found = path.split_once('/').and_then(|(folder, name)| find(folder, name));
+                assert!(found.is_some(), "{name}: {path}");
+            }
+        }
+    }
+}

@@ -1,0 +1,31 @@
+// The API, asked with the session of whoever has signed in.
+
+/** What the API has against a request: `status` (0: no answer), `message`, `errors: [{pointer, detail}]`. */
+export class Refusal extends Error {
+  constructor(status, message, errors = []) {
+    super(message);
+    this.status = status;
+    this.errors = errors;
+  }
+}
+
+/** Calls the API; gives the answer's document, null if it has none. Throws a Refusal. */
+export async function call(method, path, body) {
+  const headers = { Accept: "application/json", "X-Hookswitch-Page": "1" };
+  if (body !== undefined) headers["Content-Type"] = "application/json";
+  let reply;
+  try {
+    reply = await fetch(path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body) });
+  } catch {
+    throw new Refusal(0, "Hookswitch does not answer. Check the connection to it, and try again.");
+  }
+  if (reply.status === 401 || (reply.redirected && new URL(reply.url).pathname === "/sign-in")) {
+    location.assign(`/sign-in?then=${encodeURIComponent(location.pathname + location.search)}`);
+    throw new Refusal(401, "Your session has ended. Sign in again.");
+  }
+  const document = reply.status === 204 ? null : await reply.json().catch(() => null);
+  if (!reply.ok) {
+    throw new Refusal(reply.status, document?.detail ?? `Hookswitch answered ${reply.status}.`, document?.errors ?? []);
+  }
+  return document;
+}

@@ -1,0 +1,23 @@
+// Times are written in UTC by the server. Here they are put into the viewer's zone; UTC stays on hover.
+
+const format = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+
+/** Puts every <time> below `root` into the viewer's zone. */
+export function localTimes(root) {
+  for (const time of root.querySelectorAll("time[datetime]:not([title])")) {
+    const at = new Date(time.dateTime);
+    if (Number.isNaN(at.getTime())) continue;
+    time.title = time.textContent;
+    time.textContent = format.format(at);
+  }
+}
+
+/** A <time> element for a time of the API. */
+export function timeElement(text) {
+  const time = document.createElement("time");
+  const at = new Date(text);
+  time.dateTime = text;
+  time.textContent = Number.isNaN(at.getTime()) ? text : format.format(at);
+  time.title = `${text.slice(0, 10)} ${text.slice(11, 19)} UTC`;
+  return time;
+}

@@ -1,0 +1,193 @@
+//! The templates, and what they may call.
+//!
+//! Every value is escaped where it is shown (their names end in `.html`); what is missing is a fault, not a
+//! blank. Knows nothing of who looks.
+
+use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value};
+
+use crate::core::time::Timestamp;
+use crate::http::problem::Problem;
+
+/// All templates, by name.
+pub(super) const SOURCES: &[(&str, &str)] = &[
+    ("layout.html", include_str!("layout/layout.html")),
+    ("parts.html", include_str!("layout/parts.html")),
+    ("problem.html", include_str!("problem/problem.html")),
+    ("sign_in.html", include_str!("sign_in/sign_in.html")),
+    ("webhooks.html", include_str!("webhooks/list.html")),
+    ("webhook.html", include_str!("webhooks/form.html")),
+    ("webhook_events.html", include_str!("webhooks/events.html")),
+    ("webhook_stored.html", include_str!("webhooks/stored.html")),
+];
+
+/// The templates, compiled.
+pub(super) struct Templates(Environment<'static>);
+
+impl Templates {
+    pub(super) fn new() -> Self {
+        let mut all = Environment::new();
+        all.set_undefined_behavior(UndefinedBehavior::Strict);
+        all.set_auto_escape_callback(|_| AutoEscape::Html);
+        all.add_filter("utc", utc);
+        all.add_filter("pretty", |text: &str| pretty(text));
+        all.add_filter("host", host);
+        all.add_filter("short", short);
+        all.add_filter("count", count);
+        all.add_filter("bytes", size);
+        for (name, text) in SOURCES {
+            all.add_template(name, text).unwrap_or_else(|error| panic!("the template {name}: {error:#}"));
+        }
+        Self(all)
+    }
+
+    /// The template `name`, filled in.
+    ///
+    /// # Errors
+    /// 500 if it and `values` do not fit together, which is a fault of ours.
+    pub(super) fn render(&self, name: &str, values: Value) -> Result<String, Problem> {
+        let rendered = self.0.get_template(name).and_then(|template| template.render(values));
+        rendered.map_err(|error| {
+            tracing::error!("the page's template `{name}` failed: {error:#}");
+            Problem::internal()
+        })
+    }
+}
+
+/// A time of the API for people: `2026-11-25 10:02:07 UTC`. The scripts put it into the viewer's zone.
+fn utc(time: &str) -> String {
+    match Timestamp::parse(time) {
+        Ok(_) if time.len() >= 19 => format!("{} {} UTC", &time[..10], &time[11..19]),
+        _ => time.to_owned(),
+    }
+}
+
+/// The host of a URL; the URL itself if it has none.
+fn host(url: &str) -> String {
+    let parsed = url::Url::parse(url).ok();
+    let host = parsed.and_then(|url| {
+        Some(format!("{}{}", url.host_str()?, url.port().map(|p| format!(":{p}")).unwrap_or_default()))
+    });
+    host.unwrap_or_else(|| url.to_owned())
+}
+
+/// The beginning of a text, at most `most` characters of it.
+fn short(text: &str, most: usize) -> String {
+    let mut shown: String = text.chars().take(most).collect();
+    if text.chars().nth(most).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
+/// A count with its thousands apart.
+fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut shown = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            shown.push(',');
+        }
+        shown.push(digit);
+    }
+    shown
+}
+
+/// A number of bytes for people, in powers of 1,024.
+fn size(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["bytes", "KiB", "MiB", "GiB", "TiB"];
+    let mut unit = 0;
+    let mut shown = bytes as f64;
+    while shown >= 1024.0 && unit + 1 < UNITS.len() {
+        shown /= 1024.0;
+        unit += 1;
+    }
+    if unit == 0 { format!("{bytes} bytes") } else { format!("{shown:.1} {}", UNITS[unit]) }
+}
+
+/// JSON text over several lines, with every token as it stands: digits, order and escapes included. Text that
+/// is no JSON comes out as it went in.
+pub(super) fn pretty(text: &str) -> String {
+    if serde_json::from_str::<serde::de::IgnoredAny>(text).is_err() {
+        return text.to_owned();
+    }
+    let mut shown = String::with_capacity(text.len() * 2);
+    let mut depth = 0_usize;
+    let (mut in_string, mut escaped) = (false, false);
+    let mut characters = text.chars().peekable();
+    while let Some(character) = characters.next() {
+        if in_string {
+            shown.push(character);
+            in_string = escaped || character != '"';
+            escaped = !escaped && character == '\\';
+            continue;
+        }
+        match character {
+            '{' | '[' => {
+                shown.push(character);
+                while characters.next_if(|next| next.is_whitespace()).is_some() {}
+                if let Some(end) = characters.next_if(|next| matches!(next, '}' | ']')) {
+                    shown.push(end);
+                } else {
+                    depth += 1;
+                    new_line(&mut shown, depth);
+                }
+            }
+            '}' | ']' => {
+                depth = depth.saturating_sub(1);
+                new_line(&mut shown, depth);
+                shown.push(character);
+            }
+            ',' => {
+                shown.push(',');
+                new_line(&mut shown, depth);
+            }
+            ':' => shown.push_str(": "),
+            blank if blank.is_whitespace() => {}
+            other => {
+                in_string = other == '"';
+                shown.push(other);
+            }
+        }
+    }
+    shown
+}
+
+fn new_line(shown: &mut String, depth: usize) {
+    shown.push('\n');
+    shown.extend(std::iter::repeat_n("  ", depth));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use minijinja::context;
+
+    #[test]
+    fn json_is_made_readable_and_changes_nothing_else() {
+        let text = r#"{"a":1.50,"b":[],"c":[{"d":"x, \"y\": {z}\\"},null],"e":{ },"f":1e400}"#;
+        let wanted = "{\n  \"a\": 1.50,\n  \"b\": [],\n  \"c\": [\n    {\n      \"d\": \"x, \\\"y\\\": {z}\\\\\"\n    },\n    null\n  ],\n  \"e\": {},\n  \"f\": 1e400\n}";
+        assert_eq!(pretty(text), wanted);
+        for text in ["", "not json", "{\"a\":", "<b>"] {
+            assert_eq!(pretty(text), text);
+        }
+    }
+
+    #[test]
+    fn values_are_shown_for_people() {
+        assert_eq!(utc("2026-11-25T10:02:07.123Z"), "2026-11-25 10:02:07 UTC");
+        assert_eq!(utc("never"), "never");
+        assert_eq!(host("https://hooks.example:8443/a?b"), "hooks.example:8443");
+        assert_eq!((count(0), count(999), count(1_234_567)), ("0".into(), "999".into(), "1,234,567".into()));
+        assert_eq!((size(12), size(1536), size(3 << 30)), ("12 bytes".into(), "1.5 KiB".into(), "3.0 GiB".into()));
+    }
+
+    #[test]
+    fn what_comes_from_elsewhere_is_text() {
+        let templates = Templates::new();
+        let hostile = "\"'><script>alert(1)</script>&";
+        let values =
+            context! { page => context! { assets => "/a", signed_in => false }, status => 404, detail => hostile };
+        let shown = templates.render("problem.html", values).unwrap();
+        assert!(!shown.contains("<script>alert") && shown.contains("&lt;script&gt;alert"), "{shown}");
+    }
+}

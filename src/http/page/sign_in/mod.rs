@@ -1,0 +1,155 @@
+//! Signing in with a token and out again.
+//!
+//! The token goes from the form's body into its hash and no further; what the browser keeps is the
+//! id of a session.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Instant;
+
+use hyper::body::Incoming;
+use hyper::header::{HeaderMap, HeaderValue, SET_COOKIE};
+use hyper::{Request, StatusCode, Uri};
+use minijinja::context;
+use url::form_urlencoded;
+
+use super::visit::html;
+use super::{find, seen_other};
+use crate::core::token::{Role, TokenHash};
+use crate::http::connection::Peer;
+use crate::http::edge::Front;
+use crate::http::problem::Problem;
+use crate::http::reply::Reply;
+use crate::http::{origin, request, session};
+
+/// The sign-in that leads back to what was asked for.
+pub(super) fn then(wanted: &Uri) -> String {
+    let place = wanted.path_and_query().map_or("/webhooks", hyper::http::uri::PathAndQuery::as_str);
+    if place == "/webhooks" {
+        return "/sign-in".to_owned();
+    }
+    format!("/sign-in?{}", form_urlencoded::Serializer::new(String::new()).append_pair("then", place).finish())
+}
+
+/// Where to go after signing in: a place of the page's own, or the list of webhooks.
+fn place(wanted: Option<&str>) -> String {
+    let wanted = wanted.filter(|text| text.is_ascii() && text.len() < 2_000);
+    let place = wanted.and_then(|text| {
+        // Parsed as what it must be: a path with a query, and nothing before it.
+        let uri: Uri = text.parse().ok()?;
+        let own = uri.authority().is_none() && uri.scheme().is_none();
+        let is_a_place = find(uri.path()).is_some_and(super::View::is_a_place);
+        (own && is_a_place).then(|| uri.to_string())
+    });
+    place.unwrap_or_else(|| "/webhooks".to_owned())
+}
+
+/// The form.
+pub(super) fn show(front: &Front, request: &Request<Incoming>) -> Result<Reply, Problem> {
+    let query = request.uri().query().unwrap_or_default();
+    let then = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "then").map(|(_, value)| value);
+    if front.signed_in(request.headers()).is_some_and(|access| access.may(Role::Read)) {
+        return Ok(seen_other(&place(then.as_deref())));
+    }
+    form(front, StatusCode::OK, then.as_deref(), None)
+}
+
+fn form(front: &Front, status: StatusCode, then: Option<&str>, refusal: Option<&str>) -> Result<Reply, Problem> {
+    let page = context! { assets => front.page.assets.base(), signed_in => false };
+    let values = context! { page => page, then => then.map(|text| place(Some(text))), refusal => refusal };
+    Ok(html(status, front.page.templates.render("sign_in.html", values)?))
+}
+
+/// Takes the form with a token and opens a session.
+pub(super) async fn enter(front: &Front, request: Request<Incoming>) -> Result<Reply, Problem> {
+    if !origin::is_ours(request.headers()) {
+        return Err(Problem::forbidden("the sign-in form must be sent from the page itself").closing());
+    }
+    let peer = request.extensions().get::<Peer>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0);
+    let encrypted = origin::is_encrypted(request.headers());
+    if let Err(seconds) = front.attempts.check(peer, Instant::now()) {
+        let refusal = format!("Too many attempts from this address. Try again in {seconds} seconds.");
+        let mut reply = form(front, StatusCode::TOO_MANY_REQUESTS, None, Some(&refusal))?;
+        reply.headers_mut().insert(hyper::header::RETRY_AFTER, HeaderValue::from(seconds));
+        reply.headers_mut().insert(hyper::header::CONNECTION, HeaderValue::from_static("close"));
+        return Ok(reply);
+    }
+    let fields = request::form(request, front.limits).await?;
+    let field = |name: &str| fields.iter().find(|(given, _)| given == name).map(|(_, value)| value.trim());
+    let (token, wanted) = (field("token").unwrap_or_default(), field("then"));
+    if token.is_empty() {
+        return form(front, StatusCode::UNPROCESSABLE_ENTITY, wanted, Some("Enter a token."));
+    }
+    let token = TokenHash::of(token);
+    let Some(access) = front.powers(&token) else {
+        front.attempts.failed(peer, Instant::now());
+        tracing::info!("a sign-in with an unknown token, from {peer}");
+        return form(front, StatusCode::FORBIDDEN, wanted, Some("This token is not known. Check that it is complete."));
+    };
+    if !access.may(Role::Read) {
+        const INGEST: &str = "This token may only post events. Sign in with one that has the role `read` or `admin`.";
+        return form(front, StatusCode::FORBIDDEN, wanted, Some(INGEST));
+    }
+    let id = front.sessions.open(token, Instant::now()).ok_or_else(Problem::internal)?;
+    let mut reply = seen_other(&place(wanted));
+    set_cookie(&mut reply, &id, "", encrypted)?;
+    Ok(reply)
+}
+
+/// Ends the session.
+pub(super) fn leave(front: &Front, headers: &HeaderMap) -> Result<Reply, Problem> {
+    if !origin::is_ours(headers) {
+        return Err(Problem::forbidden("signing out must be asked for from the page itself").closing());
+    }
+    front.sessions.close(headers);
+    let mut reply = seen_other("/sign-in");
+    set_cookie(&mut reply, "", "; Max-Age=0", origin::is_encrypted(headers))?;
+    Ok(reply)
+}
+
+/// The cookie lives as long as the browser runs, at most: the session itself ends earlier.
+fn set_cookie(reply: &mut Reply, id: &str, more: &str, encrypted: bool) -> Result<(), Problem> {
+    let secure = if encrypted { "; Secure" } else { "" };
+    let cookie = format!("{}={id}; Path=/; HttpOnly; SameSite=Strict{secure}{more}", session::NAME);
+    let mut cookie = HeaderValue::from_str(&cookie).map_err(|_| Problem::internal())?;
+    cookie.set_sensitive(true);
+    reply.headers_mut().insert(SET_COOKIE, cookie);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signing_in_leads_to_our_own_places_only() {
+        let own = ["/webhooks", "/webhooks/new?company=a%26b", "/"];
+        for text in own {
+            assert_eq!(place(Some(text)), text);
+        }
+        let others = [
+            "//evil.example/webhooks",
+            "https://evil.example/webhooks",
+            "/\\evil.example",
+            "/%2f/evil.example",
+            "webhooks",
+            "evil.example:80",
+            "javascript:alert(1)",
+            "/sign-out",
+            "/sign-in",
+            "/webhooks\r\nSet-Cookie: a=b",
+            "/v1/log",
+            "",
+            "*",
+        ];
+        for text in others {
+            assert_eq!(place(Some(text)), "/webhooks", "{text}");
+        }
+        assert_eq!(place(None), "/webhooks");
+    }
+
+    #[test]
+    fn what_was_wanted_is_kept_for_later() {
+        assert_eq!(then(&"/webhooks".parse().unwrap()), "/sign-in");
+        assert_eq!(then(&"/webhooks?company=a%26b".parse().unwrap()), "/sign-in?then=%2Fwebhooks%3Fcompany%3Da%2526b");
+    }
+}

@@ -1,0 +1,149 @@
+//! One look at the page: who looks, at which company, and what the API tells them.
+
+use std::sync::Arc;
+
+use hyper::{StatusCode, Uri};
+use minijinja::{Value, context};
+use url::form_urlencoded;
+
+use crate::core::token::Role;
+use crate::http::access::Access;
+use crate::http::edge::{Edge, Front};
+use crate::http::problem::Problem;
+use crate::http::reply::{Body, Reply, with_body};
+use crate::http::request::Authorised;
+use crate::http::routes;
+
+/// HTML, as it is answered.
+const HTML: &str = "text/html; charset=utf-8";
+
+/// A `GET` of the page by somebody who has signed in.
+pub(super) struct Visit {
+    front: Arc<Front>,
+    access: Access,
+    uri: Uri,
+    query: Vec<(String, String)>,
+}
+
+impl Visit {
+    pub(super) fn new(front: Arc<Front>, access: Access, uri: &Uri) -> Self {
+        let query = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).into_owned();
+        // A filter that was left empty in its form is none.
+        let query = query.filter(|(_, value)| !value.is_empty()).collect();
+        Self { front, access, uri: uri.clone(), query }
+    }
+
+    /// The house behind.
+    pub(super) fn edge(&self) -> &Edge {
+        &self.front.edge
+    }
+
+    /// Whether the visitor may change things.
+    pub(super) fn is_admin(&self) -> bool {
+        self.access.may(Role::Admin)
+    }
+
+    /// What stands behind the question mark of the address.
+    pub(super) fn query_text(&self) -> Option<&str> {
+        self.uri.query()
+    }
+
+    /// The parameters of the address that are not empty.
+    pub(super) fn query(&self) -> &[(String, String)] {
+        &self.query
+    }
+
+    /// The value of one of them.
+    pub(super) fn parameter(&self, name: &str) -> Option<&str> {
+        self.query.iter().find(|(given, _)| given == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The company that is looked at: the token's own, or the one chosen; `None` for all.
+    pub(super) fn company(&self) -> Option<&str> {
+        self.access.company().map(crate::core::event::Company::as_str).or_else(|| self.parameter("company"))
+    }
+
+    /// What the API answers to a `GET` of `path` with `parameters`, asked with the visitor's powers.
+    ///
+    /// # Errors
+    /// What the API refuses.
+    pub(super) async fn ask<'p>(
+        &self,
+        path: &str,
+        parameters: impl IntoIterator<Item = (&'p str, &'p str)>,
+    ) -> Result<Value, Problem> {
+        let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish();
+        let uri: Uri = format!("{path}?{query}").trim_end_matches('?').parse().map_err(|_| Problem::internal())?;
+        let resource = routes::find(uri.path()).ok_or_else(Problem::internal)?;
+        let request = Authorised::within(Arc::clone(&self.front), self.access.clone(), uri);
+        let reply = routes::answer(resource, request).await?;
+        let Body::Whole(text) = reply.into_body() else { return Err(Problem::internal()) };
+        serde_json::from_slice(&text).map_err(|error| {
+            tracing::error!("the page cannot read what the API answers at {path}: {error}");
+            Problem::internal()
+        })
+    }
+
+    /// The template `name` with the `values` of a view of `section`, as an answer.
+    ///
+    /// # Errors
+    /// 500 if they do not fit together.
+    pub(super) fn page(&self, name: &str, section: &str, values: Value) -> Result<Reply, Problem> {
+        self.rendered(StatusCode::OK, name, section, values)
+    }
+
+    /// A page that says why there is none.
+    ///
+    /// # Errors
+    /// 500 if not even that can be shown.
+    pub(super) fn problem(&self, problem: &Problem) -> Result<Reply, Problem> {
+        let status = StatusCode::from_u16(problem.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let values = context! { status => status.as_u16(), detail => problem.detail() };
+        self.rendered(status, "problem.html", "", values)
+    }
+
+    fn rendered(&self, status: StatusCode, name: &str, section: &str, values: Value) -> Result<Reply, Problem> {
+        let page = context! {
+            assets => self.front.page.assets.base(),
+            section => section,
+            path => self.uri.path(),
+            signed_in => true,
+            can_change => self.is_admin(),
+            bound => self.access.is_bound(),
+            company => self.company(),
+            companies => self.companies(),
+            // What links carry on, so that the company that was chosen stays chosen.
+            and_company => self.carried('&'),
+            with_company => self.carried('?'),
+        };
+        let text = self.front.page.templates.render(name, context! { page => page, ..values })?;
+        Ok(html(status, text))
+    }
+
+    /// The chosen company as a parameter that follows on `sign`; nothing for a token that is bound to one.
+    fn carried(&self, sign: char) -> String {
+        let chosen = self.company().filter(|_| !self.access.is_bound());
+        let pair = |company| {
+            form_urlencoded::Serializer::for_suffix(sign.to_string(), 1).append_pair("company", company).finish()
+        };
+        chosen.map(pair).unwrap_or_default()
+    }
+
+    /// The companies to choose from: those with webhooks. None for a token that is bound to one.
+    fn companies(&self) -> Vec<String> {
+        if self.access.is_bound() {
+            return Vec::new();
+        }
+        let subscriptions = self.edge().store.subscriptions();
+        let chosen = self.company().map(str::to_owned);
+        let mut names: Vec<String> = subscriptions.iter().map(|one| one.company.to_string()).chain(chosen).collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+}
+
+/// `text` as an answer.
+pub(super) fn html(status: StatusCode, text: String) -> Reply {
+    with_body(status, HTML, Body::Whole(text.into()))
+}

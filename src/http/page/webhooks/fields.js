@@ -1,0 +1,132 @@
+// The form's fields as a document of the API, and the API's faults beside the fields.
+
+import { element } from "../layout/dom.js";
+
+const NUMBERS = ["timeout_ms", "max_in_flight", "rate_per_second"];
+
+/** Makes the fields work together. */
+export function startFields(form) {
+  const all = () => form.elements.events_all.value === "all";
+  const boxes = [...form.querySelectorAll("input[name=events]")];
+  form.addEventListener("change", ({ target }) => {
+    if (target.name === "events_all" && all()) for (const box of boxes) box.checked = true;
+    if (target.name === "events" && !target.checked) form.elements.events_all.value = "some";
+  });
+  form.querySelector("#headers").addEventListener("click", ({ target }) => {
+    const button = target.closest("[data-remove]");
+    if (!button) return;
+    const row = button.closest("li");
+    const next = row.nextElementSibling ?? row.previousElementSibling;
+    row.remove();
+    (next?.querySelector("[data-remove]") ?? document.getElementById("add-header")).focus();
+    form.dispatchEvent(new Event("input", { bubbles: true }));
+  });
+}
+
+/** Adds an empty row for a header. */
+export function addHeader(form) {
+  const list = form.querySelector("#headers");
+  const number = list.children.length + 1;
+  const part = (name, label) =>
+    element("input", { "data-part": name, "aria-label": `${label} of header ${number}`, spellcheck: "false", autocomplete: "off", placeholder: label });
+  const remove = element("button", { type: "button", class: "quiet", "data-remove": true }, "Remove", element("span", { class: "hidden" }, ` header ${number}`));
+  const row = element("li", {}, part("name", "Name"), part("value", "Value"), remove);
+  list.append(row);
+  row.querySelector("input").focus();
+}
+
+/** All settings, as `POST /v1/subscriptions` takes them. */
+export function settings(form) {
+  const { elements } = form;
+  const ticked = (name) => [...form.querySelectorAll(`input[name=${name}]:checked`)].map((box) => box.value);
+  const document = {
+    url: elements.url.value.trim(),
+    company: elements.company.value.trim(),
+    domain: elements.domain.value.trim() || null,
+    sources: ticked("sources"),
+    format: elements.format.value,
+    layout: elements.layout.value,
+    events: elements.events_all.value === "all" ? ["*"] : ticked("events"),
+    headers: headers(form),
+    description: elements.description.value.trim(),
+    ordering: elements.ordering.value,
+    expire_after: {},
+  };
+  for (const name of NUMBERS) {
+    const text = elements[name].value.trim();
+    // What is no number goes to the API as it stands: it says what would be right.
+    document[name] = text === "" ? null : /^\d{1,15}$/.test(text) ? Number(text) : text;
+  }
+  for (const input of form.querySelectorAll("[data-expire]")) {
+    const text = input.value.trim();
+    if (text) document.expire_after[input.dataset.expire] = text;
+  }
+  return document;
+}
+
+/** The settings as `PATCH` takes them: a webhook stays its company's. */
+export function changes(form) {
+  const { company, ...rest } = settings(form);
+  return rest;
+}
+
+/** The headers; null keeps the value that is stored. */
+export function headers(form) {
+  const document = {};
+  for (const row of form.querySelectorAll("#headers li")) {
+    const name = row.querySelector("[data-part=name]").value.trim();
+    const value = row.querySelector("[data-part=value]").value;
+    if (name === "" && value === "") continue;
+    document[name] = value === "" && "stored" in row.dataset ? null : value;
+  }
+  return document;
+}
+
+/** Shows what the API has against the settings beside the fields, the rest above; null clears it. */
+export function showFaults(form, refusal) {
+  for (const fault of form.querySelectorAll(".fault[id]")) fault.remove();
+  for (const control of form.querySelectorAll("[aria-invalid]")) {
+    control.removeAttribute("aria-invalid");
+    control.removeAttribute("aria-errormessage");
+  }
+  const problem = form.querySelector("#form-problem");
+  problem.hidden = true;
+  if (!refusal) return;
+  const left = refusal.errors.filter((error, index) => !beside(form, error, index));
+  if (left.length > 0 || refusal.errors.length === 0) {
+    problem.replaceChildren(
+      element("p", {}, refusal.errors.length === 0 ? refusal.message : "This could not be saved:"),
+      ...left.map((error) => element("p", {}, `${error.pointer} ${error.detail}`)),
+    );
+    problem.hidden = false;
+  }
+  (form.querySelector("[aria-invalid]") ?? problem).scrollIntoView({ block: "center" });
+  form.querySelector("[aria-invalid]")?.focus();
+}
+
+function beside(form, error, index) {
+  const parts = error.pointer.split("/").slice(1).map((part) => part.replaceAll("~1", "/").replaceAll("~0", "~"));
+  const place = form.querySelector(`[data-pointer="/${CSS.escape(parts[0] ?? "")}"]`);
+  if (!place) return false;
+  place.closest("details")?.setAttribute("open", "");
+  let spot = place;
+  let control = place.querySelector("input");
+  if (parts[0] === "headers" && parts.length > 1) {
+    const rows = [...form.querySelectorAll("#headers li")];
+    const row = rows.find((row) => row.querySelector("[data-part=name]").value.trim() === parts[1]);
+    if (row) [spot, control] = [row, row.querySelector("input")];
+  }
+  if (parts[0] === "expire_after" && parts.length > 1) {
+    const input = [...form.querySelectorAll("[data-expire]")].find((input) => input.dataset.expire === parts[1]);
+    if (input) [spot, control] = [input.closest("li"), input];
+  }
+  const fault = element("p", { class: "fault", id: `fault-${index}` }, sentence(error.detail));
+  spot.append(fault);
+  control?.setAttribute("aria-invalid", "true");
+  control?.setAttribute("aria-errormessage", fault.id);
+  return true;
+}
+
+function sentence(detail) {
+  return detail.charAt(0).toUpperCase() + detail.slice(1) + (/[.!?]$/.test(detail) ? "" : ".");
+}

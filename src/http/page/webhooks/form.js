@@ -1,0 +1,72 @@
+// The form of a webhook: saving, and what its parts need to know of each other.
+
+import { call } from "../layout/api.js";
+import { busy, say } from "../layout/dom.js";
+import { addHeader, changes, settings, showFaults, startFields } from "./fields.js";
+import { startTest } from "./test.js";
+import { startPreview } from "./preview.js";
+import { startSecret } from "./secret.js";
+import { startState } from "./state.js";
+
+const form = document.getElementById("webhook");
+const id = form.dataset.id;
+const saveButton = document.getElementById("save");
+const saved = document.getElementById("saved");
+
+startFields(form);
+startTest(form);
+startPreview(form);
+startSecret();
+startState();
+
+if ("readOnly" in form.dataset) {
+  for (const control of form.elements) control.disabled = true;
+}
+
+document.getElementById("add-header")?.addEventListener("click", () => addHeader(form));
+
+form.addEventListener("submit", (event) => {
+  event.preventDefault();
+  if (saveButton) busy(saveButton, save);
+});
+
+form.addEventListener("input", () => {
+  if (saved) saved.textContent = "";
+});
+
+let before = settings(form);
+let leaving = false;
+
+addEventListener("beforeunload", (event) => {
+  if (!leaving && JSON.stringify(settings(form)) !== JSON.stringify(before)) event.preventDefault();
+});
+
+async function save() {
+  showFaults(form, null);
+  saved.textContent = "Saving…";
+  try {
+    if (id) {
+      await call("PATCH", `/v1/subscriptions/${id}`, changes(form));
+      leaving = true;
+      // The server shows what is stored now; the place on the page stays.
+      sessionStorage.setItem("saved", id);
+      location.reload();
+    } else {
+      const made = await call("POST", "/v1/subscriptions", settings(form));
+      leaving = true;
+      sessionStorage.setItem("saved", made.id);
+      const company = new URLSearchParams(location.search).has("company") ? location.search : "";
+      location.assign(`/webhooks/${made.id}${company}`);
+    }
+  } catch (refusal) {
+    saved.textContent = "";
+    showFaults(form, refusal);
+  }
+}
+
+if (id && sessionStorage.getItem("saved") === id) {
+  sessionStorage.removeItem("saved");
+  if (saved) saved.textContent = "Saved.";
+  say("Saved.");
+}
+before = settings(form);

@@ -1,0 +1,159 @@
+//! Settings > Webhooks: the list, and the form of a new or a stored webhook.
+//!
+//! The page says 'webhook' where the rest of the house says subscription.
+
+use std::collections::BTreeMap;
+
+use minijinja::{Value, context};
+use serde::Serialize;
+
+use super::render::pretty;
+use super::visit::Visit;
+use crate::core::catalogue::{Catalogue, Entry};
+use crate::core::event::{Company, Domain, Source};
+use crate::core::id::{EventId, SubscriptionId};
+use crate::core::request::{Outgoing, Probe};
+use crate::core::subscription::{Format, Layout, Secret};
+use crate::http::problem::Problem;
+use crate::http::query::{MAX_LIMIT, Query};
+use crate::http::reply::{Reply, json};
+
+const SECTION: &str = "webhooks";
+
+/// The list.
+///
+/// # Errors
+/// What the API refuses.
+pub(super) async fn list(visit: &Visit) -> Result<Reply, Problem> {
+    let limit = MAX_LIMIT.to_string();
+    let mut asked = vec![("limit", limit.as_str())];
+    asked.extend(
+        visit
+            .query()
+            .iter()
+            .filter(|(name, _)| matches!(name.as_str(), "company" | "domain" | "cursor"))
+            .map(|(name, value)| (name.as_str(), value.as_str())),
+    );
+    let found = visit.ask("/v1/subscriptions", asked).await?;
+    let stats = visit.ask("/v1/stats", []).await?;
+    let titles = titles(&visit.edge().catalogue);
+    visit.page("webhooks.html", SECTION, context! { found, stats, titles })
+}
+
+/// The form of a new webhook.
+///
+/// # Errors
+/// 403 if the visitor may not make one.
+pub(super) async fn new(visit: &Visit) -> Result<Reply, Problem> {
+    if !visit.is_admin() {
+        return Err(Problem::forbidden("making webhooks needs a token with the role `admin`"));
+    }
+    let ordering = visit.edge().default_ordering.as_str();
+    let webhook = context! {
+        id => "", url => "", company => visit.company().unwrap_or_default(), domain => Value::from(()),
+        format => "json", layout => "envelope", events => Vec::<String>::new(), sources => Vec::<String>::new(),
+        description => "", headers => context! {}, enabled => true, waiting => 0,
+        timeout_ms => Value::from(()), max_in_flight => Value::from(()), rate_per_second => Value::from(()),
+        ordering => ordering, expire_after => context! {},
+    };
+    form(visit, webhook, context! {})
+}
+
+/// The form of a stored webhook.
+///
+/// # Errors
+/// 404 if there is none such for the visitor.
+pub(super) async fn edit(visit: &Visit, id: SubscriptionId) -> Result<Reply, Problem> {
+    let webhook = visit.ask(&format!("/v1/subscriptions/{id}"), []).await?;
+    let stats = visit.ask("/v1/stats", []).await?;
+    let standings = stats.get_attr("subscriptions").unwrap_or_default().try_iter().into_iter().flatten();
+    let own = Value::from(id.to_string());
+    let standing = standings.into_iter().find(|one| one.get_attr("id").is_ok_and(|id| id == own)).unwrap_or_default();
+    form(visit, webhook, context! { standing })
+}
+
+fn form(visit: &Visit, webhook: Value, more: Value) -> Result<Reply, Problem> {
+    let groups = groups(&visit.edge().catalogue);
+    let sources = Source::ALL.map(|source| context! { name => source.as_str(), title => title_of(source) });
+    visit.page("webhook.html", SECTION, context! { webhook, groups, sources => sources.to_vec(), ..more })
+}
+
+const fn title_of(source: Source) -> &'static str {
+    match source {
+        Source::Widget => "Widget",
+        Source::LeadConnect => "Lead Connect",
+        Source::Api => "API",
+    }
+}
+
+/// What each event type is called, by name.
+fn titles(catalogue: &Catalogue) -> BTreeMap<String, String> {
+    catalogue.entries().iter().map(|entry| (entry.name.to_string(), entry.title.clone())).collect()
+}
+
+/// The event types as the form offers them: calls, SMS, and what the configuration declares.
+fn groups(catalogue: &Catalogue) -> Vec<Value> {
+    let kind = |entry: &Entry| match entry.name.as_str() {
+        "call.smsfollowup" => "SMS events",
+        "call.new" | "call.scheduled" | "call.missed" | "call.claimed" | "call.connected" | "call.finished" => {
+            "Call events"
+        }
+        _ => "Further events",
+    };
+    let shown = |entry: &Entry| {
+        context! {
+            name => entry.name.as_str(), title => entry.title.as_str(), description => entry.description.as_str(),
+            sample => pretty(&entry.sample),
+        }
+    };
+    let of = |title: &'static str| {
+        let entries = catalogue.entries().iter().filter(|entry| kind(entry) == title);
+        context! { title, entries => entries.map(shown).collect::<Vec<_>>() }
+    };
+    let groups = ["Call events", "SMS events", "Further events"].map(of);
+    groups.into_iter().filter(|group| group.get_attr("entries").ok().and_then(|all| all.len()) != Some(0)).collect()
+}
+
+#[derive(Serialize)]
+struct Preview {
+    headers: Vec<(String, String)>,
+    /// The body, made readable.
+    body: String,
+}
+
+/// What a delivery of a sample would be with the settings in the address.
+///
+/// # Errors
+/// 422 of a parameter that cannot be read.
+pub(super) fn preview(visit: &Visit) -> Result<Reply, Problem> {
+    let catalogue = &visit.edge().catalogue;
+    let mut query = Query::new(visit.query_text());
+    let format = query.take("format", Format::parse).unwrap_or(Format::Json);
+    let layout = query.take("layout", Layout::parse).unwrap_or(Layout::Envelope);
+    let company = query.take("company", Company::parse);
+    let domain = query.take("domain", Domain::parse);
+    let source = query.take("source", Source::parse).unwrap_or(Source::Widget);
+    let named = |text: &str| catalogue.get(text).ok_or_else(|| "is not an event type".to_owned());
+    let entry = query.take("event", named).or_else(|| catalogue.entries().first());
+    query.finish()?;
+    let now = (visit.edge().clock)();
+    // An id and a secret of nobody's: the signature shows its form, not its value.
+    let (event, secret) = (EventId::from_bits(u128::from(now.millis()) << 80), Secret::from_bytes([0; 32]));
+    let probe = Probe {
+        url: "",
+        format,
+        layout,
+        own_headers: &[],
+        secrets: vec![&secret],
+        entry: entry.ok_or_else(Problem::internal)?,
+        event,
+        company: company.as_ref(),
+        domain: domain.as_ref(),
+        source,
+    };
+    let Outgoing { headers, body, .. } = Outgoing::probe(&probe, now);
+    let headers = headers.into_iter().filter(|(name, _)| name != "hookswitch-test").collect();
+    let body = String::from_utf8_lossy(&body);
+    let body = if format == Format::Json { pretty(&body) } else { body.replace('&', "\n&") };
+    json(hyper::StatusCode::OK, &Preview { headers, body })
+}

@@ -1,0 +1,152 @@
+//! Sessions of the page: who has signed in, under an id that only their browser knows.
+//!
+//! A session stands for the token it was opened with and has no powers of its own: they are looked up
+//! at every request, so a token that is revoked ends its sessions. Kept in memory only: a restart
+//! signs everybody out. Of an id the hash is kept, as of a token; neither is ever shown.
+//!
+//! Knows neither roles nor the page. What always holds: there are at most [`MOST`] sessions, and none
+//! outlives [`IDLE`] without a request or [`LONGEST`] in all.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hyper::header::{COOKIE, HeaderMap};
+use sha2::{Digest as _, Sha256};
+
+use crate::core::token::TokenHash;
+
+/// The name of the cookie.
+pub(super) const NAME: &str = "hookswitch_session";
+/// How many sessions there may be; one more ends that which has been idle longest.
+const MOST: usize = 1_000;
+/// How long a session lives without a request.
+const IDLE: Duration = Duration::from_secs(2 * 3600);
+/// How long a session lives in all.
+const LONGEST: Duration = Duration::from_secs(12 * 3600);
+
+type Key = [u8; 32];
+
+struct Session {
+    token: TokenHash,
+    begun: Instant,
+    seen: Instant,
+}
+
+impl Session {
+    fn lives(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.seen) < IDLE && now.saturating_duration_since(self.begun) < LONGEST
+    }
+}
+
+/// All sessions.
+#[derive(Default)]
+pub(super) struct Sessions(Mutex<HashMap<Key, Session>>);
+
+impl Sessions {
+    fn all(&self) -> MutexGuard<'_, HashMap<Key, Session>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Opens a session of `token`. The answer is the text for the cookie; `None` if the kernel has no
+    /// random bytes to give.
+    pub(super) fn open(&self, token: TokenHash, now: Instant) -> Option<String> {
+        let mut id = [0; 32];
+        getrandom::fill(&mut id).ok()?;
+        let mut all = self.all();
+        all.retain(|_, session| session.lives(now));
+        if all.len() >= MOST
+            && let Some(key) = all.iter().min_by_key(|(_, session)| session.seen).map(|(key, _)| *key)
+        {
+            all.remove(&key);
+        }
+        let text = URL_SAFE_NO_PAD.encode(id);
+        all.insert(key(&text), Session { token, begun: now, seen: now });
+        Some(text)
+    }
+
+    /// The token of the session whose cookie `headers` carry.
+    pub(super) fn token(&self, headers: &HeaderMap, now: Instant) -> Option<TokenHash> {
+        let mut all = self.all();
+        ids(headers).find_map(|id| {
+            let session = all.get_mut(&key(id)).filter(|session| session.lives(now))?;
+            session.seen = now;
+            Some(session.token)
+        })
+    }
+
+    /// Ends the session whose cookie `headers` carry.
+    pub(super) fn close(&self, headers: &HeaderMap) {
+        let mut all = self.all();
+        for id in ids(headers) {
+            all.remove(&key(id));
+        }
+    }
+}
+
+fn key(id: &str) -> Key {
+    Sha256::digest(id.as_bytes()).into()
+}
+
+/// The values of all cookies of our name: a cookie of another port of this host may stand among them.
+fn ids(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    let lines = headers.get_all(COOKIE).iter().filter_map(|line| line.to_str().ok());
+    lines.flat_map(|line| line.split(';')).filter_map(|pair| {
+        let (name, value) = pair.split_once('=')?;
+        (name.trim() == NAME).then(|| value.trim())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(cookie: &str) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.append(COOKIE, cookie.parse().unwrap());
+        headers
+    }
+
+    #[test]
+    fn a_session_is_found_by_its_cookie_until_it_is_closed() {
+        let (sessions, now) = (Sessions::default(), Instant::now());
+        let id = sessions.open(TokenHash::of("t"), now).unwrap();
+        assert_eq!(id.len(), 43, "256 bits");
+        let mine = with(&format!("a=b; {NAME}={id}"));
+        assert!(sessions.token(&mine, now).is_some());
+        assert!(sessions.token(&with(&format!("{NAME}=x; {NAME}={id}")), now).is_some());
+        for other in [String::new(), format!("{NAME}="), format!("{NAME}={}", &id[1..]), format!("x{NAME}={id}"), id] {
+            assert!(sessions.token(&with(&other), now).is_none(), "{other}");
+        }
+        sessions.close(&mine);
+        assert!(sessions.token(&mine, now).is_none());
+    }
+
+    #[test]
+    fn a_session_ends_when_it_is_idle_and_when_it_is_old() {
+        let (sessions, begun) = (Sessions::default(), Instant::now());
+        let cookie = with(&format!("{NAME}={}", sessions.open(TokenHash::of("t"), begun).unwrap()));
+        let mut now = begun;
+        while now + IDLE / 2 < begun + LONGEST {
+            now += IDLE / 2;
+            assert!(sessions.token(&cookie, now).is_some());
+        }
+        assert!(sessions.token(&cookie, begun + LONGEST).is_none());
+        let cookie = with(&format!("{NAME}={}", sessions.open(TokenHash::of("t"), begun).unwrap()));
+        assert!(sessions.token(&cookie, begun + IDLE).is_none());
+    }
+
+    #[test]
+    fn there_are_not_more_than_there_may_be() {
+        let (sessions, now) = (Sessions::default(), Instant::now());
+        let open = |at| with(&format!("{NAME}={}", sessions.open(TokenHash::of("t"), at).unwrap()));
+        let first = open(now);
+        for _ in 0..MOST {
+            open(now + Duration::from_secs(1));
+        }
+        assert!(sessions.token(&first, now).is_none(), "the one idle longest goes");
+        assert_eq!(sessions.all().len(), MOST);
+    }
+}

@@ -1,0 +1,229 @@
+//! The page without a browser: sessions, what is refused to other sites, headers, and that its views can be read.
+
+use crate::client::{Client, Reply};
+use crate::daemon::Daemon;
+use crate::receiver::Receiver;
+use serde_json::json;
+
+const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
+
+/// A browser without scripts: it keeps a cookie and says where its forms come from.
+struct Browser {
+    client: Client,
+    origin: String,
+    cookie: String,
+}
+
+impl Browser {
+    fn open(daemon: &Daemon) -> Self {
+        let client = Client::new(daemon.address, None);
+        Self { client, origin: format!("http://{}", daemon.address), cookie: String::new() }
+    }
+
+    #[track_caller]
+    fn signed_in(daemon: &Daemon) -> Self {
+        let mut browser = Self::open(daemon);
+        let reply = browser.sign_in(&daemon.home().token()).expect(303);
+        let cookie = reply.header("set-cookie").unwrap_or_else(|| panic!("no cookie: {reply:?}"));
+        browser.cookie = cookie.split(';').next().unwrap().to_owned();
+        browser
+    }
+
+    fn sign_in(&self, token: &str) -> Reply {
+        let origin = ("origin", self.origin.as_str());
+        self.client.request("POST", "/sign-in", &[FORM, origin], format!("token={token}").as_bytes())
+    }
+
+    #[track_caller]
+    fn get(&self, path: &str) -> Reply {
+        self.client.request("GET", path, &[("cookie", &self.cookie)], b"")
+    }
+
+    /// A change through the API with these headers beside the cookie.
+    fn change(&self, headers: &[(&str, &str)]) -> Reply {
+        let mut all = vec![("cookie", self.cookie.as_str()), ("content-type", "application/json")];
+        all.extend(headers);
+        let body = json!({"company": "acme", "url": "http://127.0.0.1:1/", "events": ["*"]});
+        self.client.request("POST", "/v1/subscriptions", &all, body.to_string().as_bytes())
+    }
+}
+
+#[test]
+fn a_stranger_is_led_to_the_sign_in_and_back() {
+    let daemon = Daemon::start();
+    let stranger = Browser::open(&daemon);
+    assert_eq!(stranger.get("/").expect(303).header("location"), Some("/webhooks"));
+    assert_eq!(stranger.get("/webhooks").expect(303).header("location"), Some("/sign-in"));
+    let wanted = stranger.get("/webhooks/new?company=a%26b").expect(303);
+    let sign_in = wanted.header("location").unwrap().to_owned();
+    assert_eq!(sign_in, "/sign-in?then=%2Fwebhooks%2Fnew%3Fcompany%3Da%2526b");
+    let form = stranger.get(&sign_in).expect(200).text();
+    assert!(form.contains("/webhooks&#x2f;new") || form.contains("&#x2f;webhooks&#x2f;new?company=a%26b"), "{form}");
+    let body = format!("token={}&then=%2Fwebhooks%2Fnew%3Fcompany%3Da%2526b", daemon.home().token());
+    let origin = ("origin", stranger.origin.as_str());
+    let entered = stranger.client.request("POST", "/sign-in", &[FORM, origin], body.as_bytes()).expect(303);
+    assert_eq!(entered.header("location"), Some("/webhooks/new?company=a%26b"));
+    let elsewhere = format!("token={}&then=https%3A%2F%2Fevil.example%2F", daemon.home().token());
+    let entered = stranger.client.request("POST", "/sign-in", &[FORM, origin], elsewhere.as_bytes()).expect(303);
+    assert_eq!(entered.header("location"), Some("/webhooks"));
+}
+
+#[test]
+fn a_session_is_a_private_cookie_and_ends_when_it_is_left() {
+    let daemon = Daemon::start();
+    let browser = Browser::open(&daemon);
+    let reply = browser.sign_in(&daemon.home().token()).expect(303);
+    let cookie = reply.header("set-cookie").unwrap().to_owned();
+    for part in ["HttpOnly", "SameSite=Strict", "Path=/"] {
+        assert!(cookie.contains(part), "{cookie}");
+    }
+    assert!(!cookie.contains("Secure") && !cookie.contains(&daemon.home().token()), "{cookie}");
+    let browser = Browser::signed_in(&daemon);
+    browser.get("/webhooks").expect(200);
+    browser.get("/v1/subscriptions").expect(200);
+    let leave = |origin: &str| {
+        let headers = [FORM, ("origin", origin), ("cookie", browser.cookie.as_str())];
+        browser.client.request("POST", "/sign-out", &headers, b"")
+    };
+    leave("http://evil.example").expect(403);
+    browser.get("/webhooks").expect(200);
+    let left = leave(&browser.origin).expect(303);
+    assert!(left.header("set-cookie").is_some_and(|cookie| cookie.contains("Max-Age=0")), "{left:?}");
+    assert_eq!(browser.get("/webhooks").expect(303).header("location"), Some("/sign-in"));
+    browser.get("/v1/subscriptions").expect_problem(&[401]);
+    browser.get("/sign-out").expect_problem(&[405]);
+}
+
+#[test]
+fn behind_tls_the_cookie_is_for_tls_alone() {
+    let daemon = Daemon::start();
+    let browser = Browser::open(&daemon);
+    let body = format!("token={}", daemon.home().token());
+    let origin = browser.origin.replace("http:", "https:");
+    let headers = [FORM, ("origin", origin.as_str())];
+    let reply = browser.client.request("POST", "/sign-in", &headers, body.as_bytes()).expect(303);
+    assert!(reply.header("set-cookie").is_some_and(|cookie| cookie.contains("; Secure")), "{reply:?}");
+}
+
+#[test]
+fn another_site_can_neither_sign_in_nor_change_anything() {
+    let daemon = Daemon::start();
+    let browser = Browser::signed_in(&daemon);
+    let own = browser.origin.clone();
+    let ours = ("x-hookswitch-page", "1");
+    for headers in [
+        vec![],
+        vec![ours],
+        vec![("origin", own.as_str())],
+        vec![ours, ("origin", "http://evil.example")],
+        vec![ours, ("origin", "null")],
+        vec![ours, ("origin", own.as_str()), ("sec-fetch-site", "cross-site")],
+        vec![ours, ("origin", own.as_str()), ("sec-fetch-site", "same-site")],
+        vec![("sec-fetch-site", "same-origin")],
+    ] {
+        let refused = browser.change(&headers).expect_problem(&[403]);
+        assert!(refused["detail"].as_str().unwrap().contains("Authorization"), "{refused}");
+    }
+    assert_eq!(daemon.list("/v1/subscriptions").len(), 0);
+    browser.change(&[ours, ("origin", &own)]).expect(201);
+    browser.change(&[ours, ("sec-fetch-site", "same-origin")]).expect(201);
+    let body = format!("token={}", daemon.home().token());
+    for origin in [None, Some("http://evil.example"), Some("null")] {
+        let headers: Vec<_> = [FORM].into_iter().chain(origin.map(|origin| ("origin", origin))).collect();
+        browser.client.request("POST", "/sign-in", &headers, body.as_bytes()).expect(403);
+    }
+}
+
+#[test]
+fn guessing_tokens_is_slowed_down() {
+    let daemon = Daemon::start();
+    let browser = Browser::open(&daemon);
+    let mut refusals = 0;
+    let limited = loop {
+        let reply = browser.sign_in("hsk_guess");
+        if reply.status != 403 {
+            break reply.expect(429);
+        }
+        assert!(reply.text().contains("not known") && reply.header("set-cookie").is_none(), "{reply:?}");
+        refusals += 1;
+        assert!(refusals < 50, "nobody is slowed down");
+    };
+    assert!(limited.header("retry-after").is_some_and(|seconds| seconds.parse::<u32>().unwrap() > 0), "{limited:?}");
+    browser.sign_in(&daemon.home().token()).expect(429);
+    let (_, exit) = daemon.stop();
+    assert!(!exit.stderr.contains("hsk_guess"), "a token in the log: {}", exit.stderr);
+}
+
+#[test]
+fn every_page_keeps_to_itself() {
+    let daemon = Daemon::start();
+    let browser = Browser::signed_in(&daemon);
+    for path in ["/sign-in", "/webhooks", "/webhooks/new", "/webhooks/sub_01K40000000000000000000000", "/favicon.ico"] {
+        let reply = browser.get(path);
+        let policy = reply.header("content-security-policy").unwrap_or_else(|| panic!("{reply:?}"));
+        assert!(policy.starts_with("default-src 'none'") && !policy.contains("unsafe"), "{policy}");
+        assert!(policy.contains("frame-ancestors 'none'") && policy.contains("base-uri 'none'"), "{policy}");
+        for (name, value) in [("x-content-type-options", "nosniff"), ("referrer-policy", "same-origin")] {
+            assert_eq!(reply.header(name), Some(value), "{path}");
+        }
+        let text = reply.text();
+        assert!(!text.contains(" style=\"") && !text.contains("<script>") && !text.contains(" onclick="), "{text}");
+    }
+    let missing = browser.get("/webhooks/sub_01K40000000000000000000000").expect(404);
+    assert!(missing.text().contains("<h1>Not found</h1>"), "{missing:?}");
+    browser.get("/webhooks?cursor=nonsense").expect(422);
+}
+
+#[test]
+fn assets_are_kept_by_the_browser_and_sent_in_gzip() {
+    let daemon = Daemon::start();
+    let browser = Browser::signed_in(&daemon);
+    let page = browser.get("/webhooks").expect(200).text();
+    let mut bytes = page.len();
+    let mut seen = 0;
+    for part in page.split(['"']).filter(|part| part.starts_with("/assets/")) {
+        let packed = browser.client.request("GET", part, &[("accept-encoding", "gzip, br")], b"").expect(200);
+        assert!(packed.header("cache-control").is_some_and(|value| value.contains("immutable")), "{packed:?}");
+        let tag = packed.header("etag").unwrap_or_else(|| panic!("{packed:?}")).to_owned();
+        let headers = [("accept-encoding", "gzip"), ("if-none-match", tag.as_str())];
+        let again = browser.client.request("GET", part, &headers, b"").expect(304);
+        assert_eq!(again.text(), "", "{again:?}");
+        bytes += browser.get(part).expect(200).text().len();
+        seen += 1;
+    }
+    assert!(seen >= 6, "{seen} assets in {page}");
+    assert!(bytes < 100 * 1024, "the first paint of the list takes {bytes} bytes, uncompressed");
+    let packed = browser.client.request(
+        "GET",
+        "/webhooks/new",
+        &[("cookie", &browser.cookie), ("accept-encoding", "gzip")],
+        b"",
+    );
+    assert_eq!(packed.expect(200).header("content-encoding"), Some("gzip"));
+}
+
+#[test]
+fn the_views_can_be_read_without_scripts_and_show_what_is_hostile_as_text() {
+    let daemon = Daemon::start();
+    let hostile = "\"'><script>alert(1)</script>";
+    let receiver = Receiver::willing();
+    let url = format!("{}?{}", receiver.url("/"), "x".repeat(1_900));
+    let settings = json!({"description": hostile, "domain": hostile, "company": "acme & <b>sons</b>",
+        "events": ["call.new", "call.missed", "call.claimed", "call.finished"], "headers": {"X-Key": "geheim"}});
+    let created = daemon.subscribe(&url, settings);
+    let browser = Browser::signed_in(&daemon);
+    let list = browser.get("/webhooks").expect(200).text();
+    let form = browser.get(&format!("/webhooks/{}", created.id)).expect(200).text();
+    for text in [&list, &form] {
+        assert!(!text.contains("<script>alert") && !text.contains("<b>sons"), "{text}");
+        assert!(text.contains("&lt;script&gt;alert(1)"), "{text}");
+        assert!(!text.contains("geheim") && !text.contains(&created.secret), "a secret is shown: {text}");
+    }
+    assert!(list.contains("Finished call") && list.contains("and 1 more"), "{list}");
+    assert!(form.contains("X-Key") && form.contains("Dana Whitfield"), "{form}");
+    let other = browser.get("/webhooks?company=other").expect(200).text();
+    assert!(!other.contains(&created.id) && other.contains("/webhooks/new?company=other"), "{other}");
+    let preview = browser.get("/webhooks/preview?format=form&layout=flat&event=call.missed&company=acme").expect(200);
+    assert!(preview.json()["body"].as_str().unwrap().starts_with("event=call.missed\n&call_id="), "{preview:?}");
+    browser.get("/webhooks/preview?format=xml").expect_problem(&[422]);
+}
