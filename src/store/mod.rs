@@ -54,6 +54,7 @@
 mod backup;
 mod checkpoint;
 mod committer;
+mod condition;
 mod counts;
 mod deadline;
 mod desk;

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32};
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -29,27 +29,27 @@ use super::tidy::Errands;
 use super::tokens::Tokens;
 use super::{
     Accepted, Busy, Change, Committed, Counts, DeliveryFilter, EventFilter, Finish, Health, LogFilter, Page, ReadError,
-    Replay, ReplayFilter, Reply, Room, Settings, WriteError, keys, place, query, requeue,
+    Replay, ReplayFilter, Reply, Settings, WriteError, keys, query, requeue,
 };
 
 /// A handle on the store; cheap to clone.
 #[derive(Clone)]
 pub struct Store {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
-struct Shared {
-    dir: PathBuf,
-    state: Arc<State>,
-    ledger: Arc<Mutex<Ledger>>,
-    journal: Arc<Journal>,
-    tokens: Arc<Tokens>,
-    inbox: Arc<Inbox>,
-    space: Arc<Space>,
+pub(super) struct Shared {
+    pub(super) dir: PathBuf,
+    pub(super) state: Arc<State>,
+    pub(super) ledger: Arc<Mutex<Ledger>>,
+    pub(super) journal: Arc<Journal>,
+    pub(super) tokens: Arc<Tokens>,
+    pub(super) inbox: Arc<Inbox>,
+    pub(super) space: Arc<Space>,
     /// How long things are kept, for the thread that drops them.
-    rules: Arc<Mutex<Rules>>,
+    pub(super) rules: Arc<Mutex<Rules>>,
     /// Whether a backup is being taken.
-    backing_up: Arc<AtomicBool>,
+    pub(super) backing_up: Arc<AtomicBool>,
 }
 
 /// A store that is open and does not write yet.
@@ -214,36 +214,6 @@ impl Store {
         &self.shared.journal
     }
 
-    /// How much room the disk has.
-    pub fn room(&self) -> Room {
-        self.shared.space.look()
-    }
-
-    /// Whether the committer makes a turn within `limit`. Blocks until it has; writes nothing.
-    pub fn turns(&self, limit: Duration) -> bool {
-        let (pulse, felt) = mpsc::sync_channel(1);
-        self.shared.inbox.feel(pulse);
-        felt.recv_timeout(limit).is_ok()
-    }
-
-    /// Lets the running store go by these settings from now on, but for `cache_bytes`, which holds until
-    /// the store is opened again.
-    pub fn reconfigure(&self, settings: Settings) {
-        self.shared.space.set_least(settings.min_free_bytes);
-        *lock(&self.shared.rules) = settings.retention;
-        self.shared.inbox.set(settings);
-    }
-
-    /// How many bytes the store's files have, as far as they can be seen.
-    pub fn file_bytes(&self) -> u64 {
-        place::file_bytes(&self.shared.dir.join("journal")) + place::file_bytes(&self.shared.dir.join("state"))
-    }
-
-    /// Why nothing new is accepted for want of room; `None` if it is.
-    pub fn out_of_room(&self) -> Option<String> {
-        self.shared.space.refusal()
-    }
-
     /// The subscriptions, in order of creation.
     pub fn subscriptions(&self) -> Vec<Arc<Subscription>> {
         lock(&self.shared.ledger).all().map(|account| account.subscription.clone()).collect()
@@ -270,32 +240,10 @@ impl Store {
         lock(&self.shared.ledger).counts()
     }
 
-    /// When the delivery that has waited longest was accepted.
-    ///
-    /// # Errors
-    /// The state cannot be read. So for all that follow: call them off the async threads.
-    pub fn oldest_waiting(&self) -> Result<Option<Timestamp>, ReadError> {
-        Ok(self.oldest_of_each()?.into_iter().map(|(_, accepted)| accepted).min())
-    }
-
-    /// Each subscription for which something waits, and when the first of that was accepted.
-    ///
-    /// # Errors
-    /// The state cannot be read.
-    pub fn oldest_of_each(&self) -> Result<Vec<(Arc<Subscription>, Timestamp)>, ReadError> {
-        let mut oldest = Vec::new();
-        for subscription in self.subscriptions() {
-            let first = self.shared.state.scan(&keys::numbered(keys::OWED, subscription.number), None, 1)?;
-            let accepted = first.first().and_then(|(_, value)| step::delivery_of(value));
-            oldest.extend(accepted.map(|found| (subscription, found.id.timestamp())));
-        }
-        Ok(oldest)
-    }
-
     /// An accepted event.
     ///
     /// # Errors
-    /// What holds it cannot be read, or is damaged.
+    /// What holds it cannot be read, or is damaged. So for all that follow: call them off the async threads.
     pub fn event(&self, id: EventId) -> Result<Option<Event>, ReadError> {
         Ok(query::event(&self.shared.journal, id)?)
     }
