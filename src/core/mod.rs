@@ -6,6 +6,7 @@
 pub mod address;
 pub mod attempt;
 pub mod backoff;
+pub mod call;
 pub mod catalogue;
 pub mod delivery;
 pub mod event;
@@ -15,6 +16,7 @@ pub mod invalid;
 pub mod json;
 pub mod own_headers;
 pub mod payload;
+pub mod report;
 pub mod request;
 mod samples;
 pub mod signature;

@@ -15,6 +15,7 @@ pub(super) enum List {
     Subscriptions = b's' as isize,
     Log = b'l' as isize,
     Owed = b'o' as isize,
+    Calls = b'c' as isize,
     Tokens = b't' as isize,
 }
 
@@ -55,7 +56,7 @@ mod tests {
         for bits in [0, 1, 0x0199_0000_0000_1234_5678_9abc_def0_1122, u128::MAX] {
             let text = write(List::Log, bits);
             assert_eq!(read(List::Log, &text), Ok(bits));
-            for other in [List::Events, List::Deliveries, List::Subscriptions, List::Owed, List::Tokens] {
+            for other in [List::Events, List::Deliveries, List::Subscriptions, List::Owed, List::Tokens, List::Calls] {
                 assert!(read(other, &text).is_err(), "{other:?}");
             }
         }

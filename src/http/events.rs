@@ -110,7 +110,7 @@ fn not_json(line: usize, fault: &str) -> Problem {
 }
 
 #[derive(Serialize)]
-struct Shown<'e> {
+pub(super) struct Shown<'e> {
     id: Text<EventId>,
     r#type: &'e str,
     company: &'e str,
@@ -124,7 +124,7 @@ struct Shown<'e> {
     deliveries: Option<Vec<deliveries::Shown<'e>>>,
 }
 
-fn shown(event: &Event) -> Result<Shown<'_>, ReadError> {
+pub(super) fn shown(event: &Event) -> Result<Shown<'_>, ReadError> {
     let damaged =
         |_| ReadError(format!("the data of the event {} is not JSON as it was when it was accepted", event.id));
     Ok(Shown {

@@ -44,7 +44,7 @@ impl Kind {
         accept.split(',').find_map(known).flatten()
     }
 
-    const fn content_type(self) -> &'static str {
+    pub(super) const fn content_type(self) -> &'static str {
         match self {
             Self::Csv => "text/csv; charset=utf-8; header=present",
             Self::Ndjson => "application/x-ndjson",
@@ -170,7 +170,7 @@ fn cells(entry: &Shown<'_>) -> [String; COLUMNS.len()] {
 }
 
 /// A cell that no spreadsheet takes for a formula (OWASP, 'CSV injection').
-fn harmless(cell: String) -> String {
+pub(super) fn harmless(cell: String) -> String {
     if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{cell}") } else { cell }
 }
 

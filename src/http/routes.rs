@@ -5,7 +5,10 @@ use hyper::Method;
 use super::problem::Problem;
 use super::reply::Reply;
 use super::request::Authorised;
-use super::{backlog, backup, deliveries, event_types, events, log, metrics, probes, stats, subscriptions, tokens};
+use super::{
+    backlog, backup, calls, deliveries, event_types, events, log, metrics, probes, report, stats, subscriptions, tokens,
+};
+use crate::core::event::CallId;
 use crate::core::id::{AttemptId, DeliveryId, EventId, SubscriptionId, TokenId};
 use crate::core::token::Role;
 
@@ -34,6 +37,9 @@ pub(super) enum Resource {
     Cancel(DeliveryId),
     Log,
     LogEntry(AttemptId),
+    Calls,
+    Call(CallId),
+    CallReport,
     Stats,
     Tokens,
     Token(TokenId),
@@ -74,6 +80,9 @@ pub(super) fn find(path: &str) -> Option<Resource> {
             ["deliveries", id, "cancel"] => Resource::Cancel(id.parse().ok()?),
             ["log"] => Resource::Log,
             ["log", id] => Resource::LogEntry(id.parse().ok()?),
+            ["calls"] => Resource::Calls,
+            ["calls", call] => Resource::Call(CallId::parse(call).ok()?),
+            ["report", "calls"] => Resource::CallReport,
             ["stats"] => Resource::Stats,
             ["tokens"] => Resource::Tokens,
             ["tokens", id] => Resource::Token(id.parse().ok()?),
@@ -174,6 +183,9 @@ async fn answer_other(resource: Resource, request: Authorised) -> Result<Reply, 
         (R::Cancel(id), _) => deliveries::cancel(request.permit(Admin)?, id).await,
         (R::Log, _) => log::list(request.permit(Read)?).await,
         (R::LogEntry(id), _) => log::show(request.permit(Read)?, id).await,
+        (R::Calls, _) => calls::list(request.permit(Read)?).await,
+        (R::Call(call), _) => calls::show(request.permit(Read)?, call).await,
+        (R::CallReport, _) => report::calls(request.permit(Read)?).await,
         (R::Stats, _) => stats::show(request.permit(Read)?).await,
         (R::Tokens, "POST") => tokens::create(request.permit(Admin)?).await,
         (R::Tokens, _) => tokens::list(&request.permit(Admin)?),

@@ -426,6 +426,7 @@ impl Committer {
 
     /// Makes what was decided durable; says how many bytes that took.
     fn write(&mut self) -> Result<u64, String> {
+        self.desk.state.check().map_err(|error| error.to_string())?;
         if self.desk.bytes.is_empty() {
             return Ok(0);
         }

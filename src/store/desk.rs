@@ -21,11 +21,11 @@ use super::record::{Accepted as AcceptedRecord, DeliveryRecord, Logged, Subscrip
 use super::state::{State, StateError};
 use super::step::{self, Step, lock};
 use super::tidy::Errands;
-use super::{Accepted, Change, Committed, Finish, Health, Settings, WriteError, keys, query};
+use super::{Accepted, Change, Committed, Finish, Health, Settings, WriteError, keys, query, report};
 
-/// How many producers' ids are looked at in one go, and between two checkpoints at least.
+/// How many producers' ids, or calls, are looked at in one go, and between two checkpoints at least.
 const SWEPT_AT_ONCE: usize = 512;
-/// How many are looked at for each new one: so there are never many more than twice those of the window.
+/// How many ids are looked at for each new one: so there are never many more than twice those of the window.
 const SWEPT_FOR_EACH: usize = 2;
 
 /// Turns commands into steps.
@@ -43,16 +43,25 @@ pub(super) struct Desk {
     pub(super) notes: Vec<Note>,
     /// What the dispatcher is told once they are.
     pub(super) changes: Vec<Change>,
-    /// Where the sweep through the producers' ids is.
-    pub(super) swept: Option<Vec<u8>>,
+    /// The sweep through the producers' ids.
+    pub(super) producers: Sweep,
+    /// The sweep through what is known of calls.
+    pub(super) calls: Sweep,
     /// Whether there may be something for [`Desk::tidy`] to do.
     pub(super) untidy: bool,
-    /// How many of them are to be looked at.
-    pub(super) to_sweep: usize,
     /// What else is done little by little.
     pub(super) errands: Errands,
     /// What is counted of the group commit that is being written.
     pub(super) tally: Committed,
+}
+
+/// Where a sweep through keys that end by their age is.
+#[derive(Debug, Default)]
+pub(super) struct Sweep {
+    /// The key that was looked at last; it begins anew behind the last.
+    after: Option<Vec<u8>>,
+    /// How many are to be looked at.
+    due: usize,
 }
 
 /// A command's end: its answer, or that the store has failed.
@@ -97,7 +106,8 @@ impl Desk {
             steps.push(Step::Accepted(event.id, AcceptedRecord::new(&event, &deliveries)));
             owed.extend(deliveries);
         }
-        self.to_sweep += SWEPT_FOR_EACH * first_seen.len();
+        self.producers.due += SWEPT_FOR_EACH * first_seen.len();
+        self.calls.due += steps.len();
         self.tally.accepted += steps.len() as u64;
         self.write(steps);
         if !owed.is_empty() {
@@ -329,20 +339,38 @@ impl Desk {
         Ok(Ok(entry.id))
     }
 
-    /// Forgets some of the producers' ids whose window is over, if it is time: between two checkpoints,
-    /// or when many are new. They are not worth a step: what is forgotten twice, or not at all for now,
-    /// changes nothing that anybody sees.
+    /// Forgets some of the producers' ids whose window is over, and of the calls of which no event is kept, if it is
+    /// time: between two checkpoints, or when many are new. They are not worth a step: what is forgotten twice, or
+    /// not at all for now, changes nothing that anybody sees.
     pub(super) fn sweep(&mut self, now: Timestamp, checkpoint: bool) -> Result<(), StateError> {
-        if !checkpoint && self.to_sweep < SWEPT_AT_ONCE {
+        let window = self.settings.idempotency_window;
+        let over = |value: &[u8]| read_producer(value).is_none_or(|(_, at)| now.since(at) >= window);
+        self.producers.go_on(&self.state, keys::PRODUCER, checkpoint, over)?;
+        // An event that a start would take in again must find its call as it was.
+        let last = self.state.durable().last_id;
+        let below = query::lowest_id(Some(self.settings.retention.events_over(now))).min(last);
+        self.calls.go_on(&self.state, keys::CALL, checkpoint, |value| report::is_over(value, below))
+    }
+}
+
+impl Sweep {
+    /// Removes those of the next keys of this prefix whose values are `over`, if it is time.
+    fn go_on(
+        &mut self,
+        state: &State,
+        prefix: u8,
+        checkpoint: bool,
+        over: impl Fn(&[u8]) -> bool,
+    ) -> Result<(), StateError> {
+        if !checkpoint && self.due < SWEPT_AT_ONCE {
             return Ok(());
         }
-        self.to_sweep = self.to_sweep.saturating_sub(SWEPT_AT_ONCE);
-        let found = self.state.scan(&[keys::PRODUCER], self.swept.as_deref(), SWEPT_AT_ONCE)?;
-        self.swept = found.last().map(|(key, _)| key.clone());
+        self.due = self.due.saturating_sub(SWEPT_AT_ONCE);
+        let found = state.scan(&[prefix], self.after.as_deref(), SWEPT_AT_ONCE)?;
+        self.after = found.last().map(|(key, _)| key.clone());
         for (key, value) in found {
-            let over = read_producer(&value).is_none_or(|(_, at)| now.since(at) >= self.settings.idempotency_window);
-            if over {
-                self.state.remove(key);
+            if over(&value) {
+                state.remove(key);
             }
         }
         Ok(())

@@ -3,6 +3,7 @@
 //! | key | value |
 //! |---|---|
 //! | `A` | [`Applied`](super::record::Applied): how far the journal has been taken in |
+//! | `a` company 0 hour domain 0 source agent 0 part | [`GroupCounts`](super::record::GroupCounts), [`GroupOutcomes`](super::record::GroupOutcomes) or [`GroupTimes`](super::record::GroupTimes): a part of the call report; hour u32, source and part one byte each |
 //! | `c` number | [`CountsRecord`](super::record::CountsRecord): how many of its deliveries stand where |
 //! | `d` number | [`DiscardRecord`](super::record::DiscardRecord): what is being discarded |
 //! | `f` number sequence | [`DeliveryRecord`](super::record::DeliveryRecord): a dead letter |
@@ -14,6 +15,7 @@
 //! | `p` | u64: how often the database was opened; written to prove that a write is synced |
 //! | `q` number sequence | [`DeliveryRecord`](super::record::DeliveryRecord): a delivery that is owed |
 //! | `r` number id | [`ReplayRecord`](super::record::ReplayRecord): a replay that goes on; id u128 |
+//! | `t` hash (16 bytes) | [`CallRecord`](super::record::CallRecord): what is known of a call, for the report |
 //! | `s` number piece | a piece of a [`SubscriptionRecord`](super::record::SubscriptionRecord), pieces from 0 |
 //!
 //! `number` is the subscription's (u32), `sequence` the delivery's (u64). A record is led by its
@@ -21,6 +23,8 @@
 
 use sha2::{Digest as _, Sha256};
 
+use crate::core::call::Place;
+use crate::core::event::{Domain, Source};
 use crate::core::id::{DeliveryId, TokenId};
 
 /// Prefix of dead letters.
@@ -29,6 +33,10 @@ pub(super) const DEAD: u8 = b'f';
 pub(super) const OWED: u8 = b'q';
 /// Prefix of producers' ids.
 pub(super) const PRODUCER: u8 = b'i';
+/// Prefix of the call report.
+pub(super) const GROUP: u8 = b'a';
+/// Prefix of what is known of calls.
+pub(super) const CALL: u8 = b't';
 /// Prefix of replays.
 pub(super) const REPLAY: u8 = b'r';
 /// Prefix of discards.
@@ -98,13 +106,101 @@ pub(super) fn token(id: TokenId) -> Vec<u8> {
 
 /// The key of a producer's id of an event.
 pub(super) fn producer(company: &str, id: &str) -> Vec<u8> {
+    hashed(PRODUCER, company, id)
+}
+
+/// The key of what is known of a call.
+pub(super) fn call(company: &str, call: &str) -> Vec<u8> {
+    hashed(CALL, company, call)
+}
+
+/// `prefix` and a hash of what is a company's own.
+fn hashed(prefix: u8, company: &str, id: &str) -> Vec<u8> {
     let mut hash = Sha256::new();
     hash.update((company.len() as u64).to_be_bytes());
     hash.update(company.as_bytes());
     hash.update(id.as_bytes());
-    let mut key = vec![PRODUCER];
+    let mut key = vec![prefix];
     key.extend_from_slice(&hash.finalize()[..16]);
     key
+}
+
+/// What of a group of calls a key has; how it stands in the key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum GroupPart {
+    /// How many calls had what.
+    Counts = 1,
+    /// How they ended.
+    Outcomes = 2,
+    /// How long until they were claimed.
+    Claim = 3,
+    /// How long until they were connected.
+    Connect = 4,
+    /// How long they talked.
+    Talk = 5,
+    /// How long until the lead answered an SMS.
+    Reply = 6,
+}
+
+impl GroupPart {
+    pub(super) const ALL: [Self; 6] =
+        [Self::Counts, Self::Outcomes, Self::Claim, Self::Connect, Self::Talk, Self::Reply];
+}
+
+/// How sources stand in the keys of groups.
+const SOURCES: [(Source, u8); 3] = [(Source::Widget, 1), (Source::LeadConnect, 2), (Source::Api, 3)];
+
+/// What the keys of all groups begin with, or of those of a company.
+pub(super) fn groups(company: Option<&str>) -> Vec<u8> {
+    let mut key = vec![GROUP];
+    if let Some(company) = company {
+        key.extend_from_slice(company.as_bytes());
+        key.push(0);
+    }
+    key
+}
+
+/// A key just ahead of those of a company's groups from this hour on.
+pub(super) fn groups_from(company: &str, hour: u32) -> Vec<u8> {
+    [&groups(Some(company))[..], &hour.to_be_bytes()].concat()
+}
+
+/// A key just behind those of all of a company's groups.
+pub(super) fn groups_behind(company: &str) -> Vec<u8> {
+    [&[GROUP], company.as_bytes(), &[1]].concat()
+}
+
+/// The key of a part of a group. Names have no control characters, so each ends at a zero.
+pub(super) fn group(company: &str, place: &Place, part: GroupPart) -> Vec<u8> {
+    let mut key = groups_from(company, place.hour);
+    key.extend_from_slice(place.domain.as_ref().map_or("", |domain| domain.as_str()).as_bytes());
+    let source = SOURCES.iter().find(|(source, _)| *source == place.source).map_or(0, |(_, byte)| *byte);
+    key.extend([0, source]);
+    key.extend_from_slice(place.agent.as_deref().unwrap_or("").as_bytes());
+    key.extend([0, part as u8]);
+    key
+}
+
+/// The company, place and part in the key of a group.
+pub(super) fn group_in(key: &[u8]) -> Option<(String, Place, GroupPart)> {
+    fn name<'k>(key: &mut &'k [u8]) -> Option<&'k str> {
+        let end = key.iter().position(|byte| *byte == 0)?;
+        let (name, rest) = (&key[..end], &key[end + 1..]);
+        *key = rest;
+        std::str::from_utf8(name).ok()
+    }
+    let mut rest = key.strip_prefix(&[GROUP])?;
+    let company = name(&mut rest)?.to_owned();
+    let (hour, behind) = rest.split_first_chunk::<4>()?;
+    rest = behind;
+    let domain = Some(name(&mut rest)?).filter(|name| !name.is_empty());
+    let domain = domain.map(Domain::parse).transpose().ok()?;
+    let (source, behind) = rest.split_first()?;
+    rest = behind;
+    let source = SOURCES.iter().find(|(_, byte)| byte == source)?.0;
+    let agent = Some(name(&mut rest)?).filter(|name| !name.is_empty()).map(str::to_owned);
+    let part = GroupPart::ALL.into_iter().find(|part| rest == [*part as u8])?;
+    Some((company, Place { hour: u32::from_be_bytes(*hour), domain, source, agent }, part))
 }
 
 /// The subscription's number in a key of the kinds that begin with one.

@@ -52,6 +52,7 @@
 //! in order that come and go, in a database that stays small.
 
 mod backup;
+mod calls;
 mod checkpoint;
 mod committer;
 mod condition;
@@ -68,6 +69,7 @@ mod place;
 mod query;
 mod recall;
 mod record;
+mod report;
 mod requeue;
 mod retention;
 mod space;
@@ -91,6 +93,7 @@ use crate::core::subscription::{DisabledReason, Subscription};
 use crate::core::time::Timestamp;
 
 pub use backup::Backup;
+pub use calls::{CallFilter, CallStory};
 pub use open::OpenError;
 pub use retention::Rules as Retention;
 pub use space::Room;
@@ -233,6 +236,23 @@ pub struct LogFilter {
     pub until: Option<Timestamp>,
     /// Only probes, or none of them.
     pub test: Option<bool>,
+}
+
+/// Which calls to report on. `None` everywhere: all.
+#[derive(Debug, Clone, Default)]
+pub struct ReportFilter {
+    /// Of this company.
+    pub company: Option<Company>,
+    /// Of this domain.
+    pub domain: Option<Domain>,
+    /// From this source.
+    pub source: Option<Source>,
+    /// Taken by this agent.
+    pub agent: Option<String>,
+    /// Begun in the hour of this time, or later.
+    pub since: Option<Timestamp>,
+    /// Begun before this time, or in the same hour.
+    pub until: Option<Timestamp>,
 }
 
 /// An attempt that ended, to be recorded in one step with what it changes.

@@ -430,6 +430,7 @@ fn recover(dir: &Path, state: State) -> Result<Opened, OpenError> {
         applied = Applied { last_id: position.last_id.max(applied.last_id), ..position };
         Ok(())
     })?;
+    state.check().map_err(|error| damaged(&error))?;
     recall::settle(&state, &ledger, counted).map_err(|error| damaged(&error))?;
     let (segment, offset) = writer.position();
     applied = Applied { segment, offset, next_number: step::lock(&ledger).next_number, ..applied };

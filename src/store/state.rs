@@ -69,11 +69,20 @@ pub(super) struct State {
     live: AtomicBool,
     /// What the last checkpoint that was written said.
     durable: Mutex<Applied>,
+    /// Why a step could not be applied in full.
+    failure: Mutex<Option<String>>,
 }
 
 /// sled said no, or the disk did.
 #[derive(Debug)]
 pub(super) struct StateError(String);
+
+impl StateError {
+    /// What was read is not what was written; `what` is.
+    pub(super) fn unreadable(what: &str) -> Self {
+        Self(format!("it has {what} that cannot be read"))
+    }
+}
 
 impl std::fmt::Display for StateError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -90,7 +99,8 @@ impl From<sled::Error> for StateError {
 impl State {
     pub(super) fn new(db: sled::Db) -> Self {
         let (layers, settled, writing) = (RwLock::default(), RwLock::default(), Mutex::default());
-        Self { db, layers, settled, writing, live: false.into(), durable: Mutex::default() }
+        let (durable, failure) = (Mutex::default(), Mutex::default());
+        Self { db, layers, settled, writing, live: false.into(), durable, failure }
     }
 
     /// The value of `key`.
@@ -182,6 +192,17 @@ impl State {
             }
         }
         Ok(found)
+    }
+
+    /// A step could not be applied in full: whoever makes steps is to [ask](Self::check), and to end.
+    pub(super) fn note_failure(&self, error: StateError) {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error.0);
+    }
+
+    /// Whether all steps could be applied in full.
+    pub(super) fn check(&self) -> Result<(), StateError> {
+        let failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+        failure.as_ref().map_or(Ok(()), |failure| Err(StateError(failure.clone())))
     }
 
     /// Recovery is over.

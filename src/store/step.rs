@@ -18,6 +18,7 @@ use super::record::{
     self, Accepted, AccountRecord, Before, DeliveryRecord, DiscardRecord, Effect, Logged, ReplayRecord,
     SubscriptionRecord, TokenRecord,
 };
+use super::report;
 use super::state::{State, StateError};
 
 /// One thing that happened.
@@ -109,7 +110,10 @@ impl Step {
     /// Makes the step's changes in the state and in the ledger.
     pub(super) fn apply(self, state: &State, ledger: &Mutex<Ledger>) {
         match self {
-            Self::Accepted(id, accepted) => apply_accepted(id, &accepted, state, ledger),
+            Self::Accepted(id, accepted) => {
+                apply_accepted(id, &accepted, state, ledger);
+                report::event_accepted(id, &accepted, state);
+            }
             Self::Logged(_, logged) => {
                 if let Some(effect) = logged.effect {
                     apply_effect(effect, state, ledger);

@@ -12,6 +12,7 @@ use crate::core::subscription_input::{Change as Patch, Draft};
 
 mod frozen;
 mod offline;
+mod report;
 mod requeue;
 
 const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);

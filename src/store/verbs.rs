@@ -16,7 +16,7 @@ use crate::core::time::Timestamp;
 
 use super::backup::Backup;
 use super::committer::{Command, Committer, Inbox, Listeners};
-use super::desk::Desk;
+use super::desk::{Desk, Sweep};
 use super::journal::Journal;
 use super::ledger::Ledger;
 use super::open::{self, OpenError, Opened};
@@ -424,10 +424,10 @@ impl Idle {
             bytes: Vec::new(),
             notes: Vec::new(),
             changes: Vec::new(),
-            swept: None,
+            producers: Sweep::default(),
+            calls: Sweep::default(),
             // What was under way when the store was closed goes on.
             untidy: true,
-            to_sweep: 0,
             errands: Errands::default(),
             tally: Committed::default(),
         };

@@ -12,6 +12,7 @@ mod alerts;
 mod backlog;
 mod backup;
 mod bad_input;
+mod calls;
 #[path = "../harness/certificates.rs"]
 mod certificates;
 mod cli;

@@ -115,6 +115,7 @@ impl Replica {
     pub(super) fn apply(&self, head: Head, payload: &[u8]) -> Result<bool, Damage> {
         let Some(step) = Step::decode(head, payload) else { return Ok(false) };
         step.apply(&self.state, &self.ledger);
+        self.state.check()?;
         self.relieve()?;
         Ok(true)
     }

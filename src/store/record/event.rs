@@ -110,6 +110,22 @@ impl Accepted {
         &self.company
     }
 
+    pub(in crate::store) fn occurred_at(&self) -> Timestamp {
+        at(self.occurred_at)
+    }
+
+    pub(in crate::store) fn domain(&self) -> Option<Domain> {
+        self.domain.as_ref().and_then(|domain| Domain::parse(domain).ok())
+    }
+
+    pub(in crate::store) fn source(&self) -> Option<Source> {
+        Source::read(&self.source)
+    }
+
+    pub(in crate::store) fn data(&self) -> &str {
+        &self.data
+    }
+
     pub(in crate::store) fn producer_id(&self) -> Option<&str> {
         self.producer_id.as_deref()
     }

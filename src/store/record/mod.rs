@@ -17,6 +17,7 @@ use crate::core::time::Timestamp;
 use crate::core::token::Role;
 
 mod account;
+mod call;
 mod delivery;
 mod entry;
 mod event;
@@ -25,6 +26,7 @@ mod subscription;
 mod token;
 
 pub(super) use account::AccountRecord;
+pub(super) use call::{CallRecord, GroupCounts, GroupOutcomes, GroupTimes};
 pub(super) use delivery::{Before, CountsRecord, DeliveryRecord, HealthRecord};
 pub(super) use entry::{Effect, Logged};
 pub(super) use event::{Accepted, Owed};

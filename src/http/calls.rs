@@ -1,0 +1,194 @@
+//! `/v1/calls`: the calls of a lead or the newest ones, and one call on its time line.
+
+use hyper::StatusCode;
+use serde::Serialize;
+
+use super::bridge;
+use super::cursor::{self, List};
+use super::deliveries;
+use super::events;
+use super::log;
+use super::problem::Problem;
+use super::query;
+use super::reply::{Reply, json};
+use super::request::Permitted;
+use super::shape::{Items, Text};
+use crate::core::call::Summary;
+use crate::core::event::{CallId, Company, Domain, EventType};
+use crate::core::id::SubscriptionId;
+use crate::core::subscription::Subscription;
+use crate::core::time::Timestamp;
+use crate::store::{CallFilter, CallStory, ReadError, Store};
+
+/// A call in a list.
+#[derive(Serialize)]
+struct Shown<'c> {
+    call: &'c str,
+    company: &'c str,
+    domain: Option<&'c str>,
+    source: &'static str,
+    phone: Option<&'c str>,
+    name: Option<&'c str>,
+    agent: Option<&'c str>,
+    agent_name: Option<&'c str>,
+    state: &'c str,
+    outcome: Option<&'c str>,
+    began: Text<Timestamp>,
+    last: Text<Timestamp>,
+    events: Vec<&'c str>,
+}
+
+fn shown(summary: &Summary) -> Shown<'_> {
+    Shown {
+        call: summary.call.as_str(),
+        company: summary.company.as_str(),
+        domain: summary.domain.as_ref().map(Domain::as_str),
+        source: summary.source.as_str(),
+        phone: summary.phone.as_deref(),
+        name: summary.name.as_deref(),
+        agent: summary.agent.as_deref(),
+        agent_name: summary.agent_name.as_deref(),
+        state: &summary.state,
+        outcome: summary.outcome.as_deref(),
+        began: Text(summary.began),
+        last: Text(summary.last),
+        events: summary.events.iter().map(EventType::as_str).collect(),
+    }
+}
+
+/// Calls, the one that began last first.
+pub(super) async fn list(request: Permitted) -> Result<Reply, Problem> {
+    let mut query = request.query();
+    let mut filter = CallFilter {
+        company: query.take("company", Company::parse),
+        domain: query.take("domain", Domain::parse),
+        phone: query.take_with_plus("phone", query::text),
+        since: query.take_with_plus("since", Timestamp::parse),
+        until: query.take_with_plus("until", Timestamp::parse),
+    };
+    let page = query.page(List::Calls);
+    query.finish()?;
+    filter.company = request.access.narrow(filter.company)?;
+    let read = move |store: &Store| store.calls(&filter, page.after, page.limit);
+    let found = bridge::read(&request.edge().store, read).await?;
+    let items = found.items.iter().map(shown).collect();
+    json(StatusCode::OK, &Items { items, next: found.next.map(|bits| cursor::write(List::Calls, bits)) })
+}
+
+/// One call.
+#[derive(Serialize)]
+struct Whole<'c> {
+    #[serde(flatten)]
+    call: Shown<'c>,
+    subscriptions: Vec<Receiver<'c>>,
+    timeline: Vec<Moment<'c>>,
+    /// Whether there was more than is shown; then the oldest is left out.
+    truncated: bool,
+}
+
+/// A subscription to which the call's events are or were owed.
+#[derive(Serialize)]
+struct Receiver<'c> {
+    subscription: Text<SubscriptionId>,
+    /// `None` if it has been deleted.
+    url: Option<&'c str>,
+    enabled: bool,
+    deliveries: Vec<deliveries::Shown<'c>>,
+}
+
+/// One thing on the time line.
+#[derive(Serialize)]
+struct Moment<'c> {
+    at: Text<Timestamp>,
+    #[serde(flatten)]
+    what: What<'c>,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "kind", content = "of", rename_all = "lowercase")]
+enum What<'c> {
+    /// Something happened to the call.
+    Event(events::Shown<'c>),
+    /// An event of it was posted to a receiver, or a delivery ended.
+    Attempt(log::Shown<'c>),
+}
+
+/// What was read of a call.
+struct Found {
+    summary: Summary,
+    story: CallStory,
+}
+
+/// A call with all that happened to it, on one time line.
+pub(super) async fn show(request: Permitted, call: CallId) -> Result<Reply, Problem> {
+    let mut query = request.query();
+    let company = query.take("company", Company::parse);
+    query.finish()?;
+    let company = match request.access.narrow(company) {
+        Ok(company) => company,
+        // What belongs to another company does not exist.
+        Err(_) => return Err(none()),
+    };
+    let edge = request.edge();
+    let company = match company {
+        Some(company) => company,
+        None => only_company(&edge.store, call.clone()).await?,
+    };
+    let found = bridge::read(&edge.store, move |store| find(store, &company, &call)).await?.ok_or_else(none)?;
+    let mut owners: Vec<SubscriptionId> = found.story.deliveries.iter().map(|delivery| delivery.subscription).collect();
+    owners.sort_unstable();
+    owners.dedup();
+    let owners: Vec<_> = owners.into_iter().map(|id| (id, edge.store.subscription(id))).collect();
+    let receivers = owners.iter().map(|(id, subscription)| receiver(*id, subscription.as_deref(), &found)).collect();
+    json(
+        StatusCode::OK,
+        &Whole {
+            call: shown(&found.summary),
+            subscriptions: receivers,
+            timeline: timeline(&found)?,
+            truncated: found.story.truncated,
+        },
+    )
+}
+
+fn none() -> Problem {
+    Problem::not_found("there is no call with this id, or its events are no longer kept")
+}
+
+/// The one company that has a call with this id.
+async fn only_company(store: &Store, call: CallId) -> Result<Company, Problem> {
+    let mut companies = bridge::read(store, move |store| store.companies_of_call(&call)).await?;
+    match companies.len() {
+        0 => Err(none()),
+        1 => Ok(companies.remove(0)),
+        _ => Err(Problem::invalid("?company", "is needed: several companies have a call with this id")),
+    }
+}
+
+fn find(store: &Store, company: &Company, call: &CallId) -> Result<Option<Found>, ReadError> {
+    let story = store.call_story(company, call)?;
+    Ok(Summary::of(&story.events).map(|summary| Found { summary, story }))
+}
+
+fn receiver<'c>(id: SubscriptionId, subscription: Option<&'c Subscription>, found: &'c Found) -> Receiver<'c> {
+    let deliveries = found.story.deliveries.iter().filter(|delivery| delivery.subscription == id);
+    Receiver {
+        subscription: Text(id),
+        url: subscription.map(|subscription| subscription.url.as_str()),
+        enabled: subscription.is_some_and(Subscription::enabled),
+        deliveries: deliveries.map(|delivery| deliveries::shown(delivery, None)).collect(),
+    }
+}
+
+/// Everything in the order in which it happened; what happened at one time, in the order in which one leads to the other.
+fn timeline(found: &Found) -> Result<Vec<Moment<'_>>, Problem> {
+    let mut moments = Vec::new();
+    for event in &found.story.events {
+        moments.push(Moment { at: Text(event.occurred_at), what: What::Event(events::shown(event)?) });
+    }
+    for attempt in &found.story.attempts {
+        moments.push(Moment { at: Text(attempt.created), what: What::Attempt(log::shown(attempt)) });
+    }
+    moments.sort_by_key(|moment| moment.at.0);
+    Ok(moments)
+}
