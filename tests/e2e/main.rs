@@ -24,6 +24,7 @@ mod daemon;
 mod damage;
 mod data;
 mod disk_errors;
+mod doctor;
 mod durability;
 mod log;
 mod main_job;

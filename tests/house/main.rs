@@ -86,7 +86,7 @@ const RESERVED: &[Reserved] = &[
         instead: "use `service::on_stop_signal` and `service::notify_*`",
     },
     Reserved {
-        words: &["clap", "clap_complete"],
+        words: &["clap", "clap_complete", "clap_mangen"],
         places: &["src/cli/", "src/main.rs"],
         instead: "take a value; only `cli` reads arguments",
     },
