@@ -319,6 +319,7 @@ fn transport(config: &Config) -> Result<Transport, Fatal> {
         timeout: config.senders.timeout,
         policy: config.network.policy.clone(),
         extra_ca: config.network.extra_ca.clone(),
+        proxy: config.network.proxy.clone(),
     };
     Transport::new(settings).map_err(|error| Fatal::new(Cause::Configuration, error))
 }

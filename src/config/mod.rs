@@ -24,6 +24,7 @@ use self::layers::Layers;
 use crate::core::address::AddressPolicy;
 use crate::core::backoff::RetryPolicy;
 use crate::core::catalogue::Catalogue;
+use crate::core::proxy::Proxy;
 use crate::core::subscription::{Ordering, Secret, words};
 
 /// Where data is kept when nothing else is said: systemd's state directory of the shipped unit.
@@ -128,6 +129,8 @@ pub struct Network {
     pub policy: AddressPolicy,
     /// PEM files with further root certificates.
     pub extra_ca: Vec<PathBuf>,
+    /// The proxy towards receivers.
+    pub proxy: Option<Proxy>,
 }
 
 /// `[retention]`

@@ -18,6 +18,7 @@ use crate::core::address::AddressPolicy;
 use crate::core::backoff::{BadPolicy, RetryPolicy, RetrySettings};
 use crate::core::catalogue::{Catalogue, Declared};
 use crate::core::event::excerpt;
+use crate::core::proxy::Proxy;
 use crate::core::subscription::{Ordering, Secret};
 use crate::core::time::{format_duration, parse_duration};
 
@@ -122,11 +123,8 @@ impl Check {
 
     /// Keys that are known and do nothing yet: refused rather than silently without effect.
     fn refuse_unsupported(&mut self, settings: &Settings) {
-        let Settings { network, retention, .. } = settings;
-        let keys = [
-            ("network.proxy", network.proxy.is_some()),
-            ("retention.conversation_age", retention.conversation_age.is_some()),
-        ];
+        let Settings { retention, .. } = settings;
+        let keys = [("retention.conversation_age", retention.conversation_age.is_some())];
         for (key, _) in keys.into_iter().filter(|(_, set)| *set) {
             self.fault(key, "is not supported yet: leave it out");
         }
@@ -238,7 +236,12 @@ impl Check {
         let deny = self.networks("network.deny", &network.deny);
         let files = network.extra_ca.iter().enumerate();
         let extra_ca = files.map(|(at, file)| self.path(&format!("network.extra_ca.{at}"), file)).collect();
-        Some(Network { policy: AddressPolicy::new(allow?, deny?, network.https_only), extra_ca })
+        let proxy = network.proxy.as_deref().map(|text| self.take("network.proxy", Proxy::parse(text)));
+        Some(Network {
+            policy: AddressPolicy::new(allow?, deny?, network.https_only),
+            extra_ca,
+            proxy: proxy.flatten(),
+        })
     }
 
     /// CIDRs; an address alone is the network that holds just it.

@@ -23,6 +23,8 @@ words! {
         Refused = "connection_refused",
         /// The network knows no way there.
         Unreachable = "unreachable",
+        /// The proxy of `[network]` did not let the connection through, or is not there.
+        Proxy = "proxy_failed",
         /// The connection was not established in time.
         ConnectTimeout = "connect_timeout",
         /// The certificate has run out, or is not valid yet.

@@ -3,10 +3,13 @@
 //! Everything that a receiver sees of Hookswitch is written here, for deliveries and for probes, so
 //! that a probe shows what a delivery would be. Nothing here sends.
 
+use std::sync::Arc;
+
 use serde_json::value::RawValue;
 
 use super::attempt::Sent;
 use super::catalogue::{Entry, data_keys};
+use super::client_certificate::ClientCertificate;
 use super::event::{Company, Domain, Event, Source};
 use super::id::{AlertId, DeliveryId, EventId};
 use super::json;
@@ -31,6 +34,8 @@ pub struct Outgoing {
     pub headers: Vec<(String, String)>,
     /// The subscription's own.
     pub own_headers: Vec<Header>,
+    /// The certificate that is shown to the receiver.
+    pub client_certificate: Option<Arc<ClientCertificate>>,
     /// The body, as it is signed and sent.
     pub body: Vec<u8>,
     /// How it is written.
@@ -61,6 +66,8 @@ pub struct Probe<'a> {
     pub layout: Layout,
     /// The headers of the subscription's own.
     pub own_headers: &'a [Header],
+    /// The certificate to show.
+    pub client_certificate: Option<&'a Arc<ClientCertificate>>,
     /// What to sign with; without any, the probe is not signed.
     pub secrets: Vec<&'a Secret>,
     /// The event type whose sample is sent.
@@ -83,6 +90,7 @@ impl<'a> Probe<'a> {
             format: subscription.format,
             layout: subscription.layout,
             own_headers: &subscription.headers,
+            client_certificate: subscription.client_certificate.as_ref(),
             secrets: subscription.secrets(now),
             entry,
             event,
@@ -130,6 +138,7 @@ impl Outgoing {
             url: subscription.url.clone(),
             headers,
             own_headers: subscription.headers.clone(),
+            client_certificate: subscription.client_certificate.clone(),
             body,
             format: subscription.format,
             layout: subscription.layout,
@@ -147,6 +156,7 @@ impl Outgoing {
             url: probe.url.to_owned(),
             headers,
             own_headers: probe.own_headers.to_vec(),
+            client_certificate: probe.client_certificate.cloned(),
             body,
             format: probe.format,
             layout: probe.layout,
@@ -157,7 +167,15 @@ impl Outgoing {
     pub fn alert(url: &str, secret: &Secret, id: AlertId, body: Vec<u8>, now: Timestamp) -> Self {
         let headers = signed(Format::Json, &[secret], &id.to_string(), &body, now);
         let (url, own_headers) = (url.to_owned(), Vec::new());
-        Self { url, headers, own_headers, body, format: Format::Json, layout: Layout::Envelope }
+        Self {
+            url,
+            headers,
+            own_headers,
+            client_certificate: None,
+            body,
+            format: Format::Json,
+            layout: Layout::Envelope,
+        }
     }
 
     /// For the log: the values of the subscription's own headers are left out.

@@ -6,11 +6,13 @@
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use super::client_certificate::ClientCertificate;
 use super::event::{Company, Domain, EventType, Source};
 use super::id::SubscriptionId;
 use super::time::Timestamp;
@@ -225,6 +227,8 @@ pub struct Subscription {
     pub description: String,
     /// Its own headers.
     pub headers: Vec<Header>,
+    /// The certificate that is shown to the receiver.
+    pub client_certificate: Option<Arc<ClientCertificate>>,
     /// How long an attempt may take; `None` for `[senders] timeout`.
     pub timeout: Option<Duration>,
     /// How many attempts may be under way at once; `None` for `[senders] max_in_flight`.

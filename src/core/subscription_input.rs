@@ -4,12 +4,14 @@
 //! the network's question and asked elsewhere. Secrets are never set from outside.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::value::RawValue;
 
 use super::address;
 use super::catalogue::Catalogue;
+use super::client_certificate::{self, CertificateChange, ClientCertificate};
 use super::event::{Company, Domain, EventType, Source};
 use super::id::SubscriptionId;
 use super::invalid::{Invalid, pointer};
@@ -24,7 +26,8 @@ const EXPIRE_LEAST: Duration = Duration::from_secs(1);
 const EXPIRE_MOST: Duration = Duration::from_secs(365 * 86_400);
 
 /// The members that a body may have.
-const MEMBERS: &str = "company, domain, sources, url, format, layout, events, description, headers, timeout_ms, \
+const MEMBERS: &str = "company, domain, sources, url, format, layout, events, description, headers, \
+                       client_cert, client_key, timeout_ms, \
                        max_in_flight, rate_per_second, ordering, expire_after, enabled";
 
 /// The members that a body gave; each `None` where it did not. Where a member can be reset, the
@@ -49,6 +52,8 @@ pub struct Change {
     pub description: Option<String>,
     /// Its own headers, all of them.
     pub headers: Option<Vec<HeaderChange>>,
+    /// The certificate that is shown to the receiver.
+    pub certificate: CertificateChange,
     /// How long an attempt may take.
     pub timeout: Option<Option<Duration>>,
     /// How many attempts may be under way at once.
@@ -70,6 +75,7 @@ pub struct Draft {
     url: String,
     events: Selection,
     headers: Vec<Header>,
+    client_certificate: Option<Arc<ClientCertificate>>,
     ordering: Ordering,
     rest: Change,
 }
@@ -108,6 +114,12 @@ impl Change {
                 let read = nullable(value, |value| word(value, read_description));
                 self.description = invalid.check(at, read).map(Option::unwrap_or_default);
             }
+            "client_cert" => {
+                self.certificate.cert = invalid.check(at, nullable(value, client_certificate::read_cert));
+            }
+            "client_key" => {
+                self.certificate.key = invalid.check(at, nullable(value, client_certificate::read_key));
+            }
             "headers" => self.headers = part(at, own_headers::read(value), invalid),
             "timeout_ms" => {
                 let read = |value: &RawValue| json::integer(value, 100, 60_000).map(Duration::from_millis);
@@ -128,7 +140,7 @@ impl Change {
     /// (`default_ordering` is the configured one).
     ///
     /// # Errors
-    /// Every required member that is missing, and headers that say 'as it is stored'.
+    /// Every required member that is missing, headers that say 'as it is stored', and half a certificate.
     pub fn into_draft(self, default_ordering: Ordering) -> Result<Draft, Invalid> {
         let mut invalid = Invalid::default();
         let missing =
@@ -138,12 +150,14 @@ impl Change {
         }
         let headers = own_headers::settle(self.headers.as_deref().unwrap_or_default(), &[]);
         let headers = part("/headers", headers, &mut invalid);
+        let client_certificate = part("", self.certificate.settle(None), &mut invalid);
         let draft = (|| {
             Some(Draft {
                 company: self.company.clone()?,
                 url: self.url.clone()?,
                 events: self.events.clone()?,
                 headers: headers?,
+                client_certificate: client_certificate?,
                 ordering: self.ordering.unwrap_or(default_ordering),
                 rest: self,
             })
@@ -155,7 +169,7 @@ impl Change {
     /// reason; `false` sets 'by hand', unless it is disabled already, for another reason.
     ///
     /// # Errors
-    /// Another company, or headers that do not fit those stored.
+    /// Another company, or headers or a certificate that do not fit those stored.
     pub fn apply(&self, current: &Subscription, now: Timestamp) -> Result<Subscription, Invalid> {
         let mut invalid = Invalid::default();
         if self.company.as_ref().is_some_and(|company| *company != current.company) {
@@ -166,12 +180,14 @@ impl Change {
             let settled = own_headers::settle(headers, &current.headers);
             changed.headers = part("/headers", settled, &mut invalid).unwrap_or_default();
         }
+        let certificate = self.certificate.settle(current.client_certificate.as_ref());
+        changed.client_certificate = part("", certificate, &mut invalid).flatten();
         self.settle(&mut changed);
         changed.updated_at = now;
         invalid.or(Some(changed))
     }
 
-    /// Sets what stands for itself: all but company and headers.
+    /// Sets what stands for itself: all but company, headers and certificate.
     fn settle(&self, target: &mut Subscription) {
         set(&mut target.domain, self.domain.as_ref());
         set(&mut target.sources, self.sources.as_ref());
@@ -204,6 +220,11 @@ impl Draft {
         &self.url
     }
 
+    /// The certificate that is to be shown to the receiver.
+    pub const fn client_certificate(&self) -> Option<&Arc<ClientCertificate>> {
+        self.client_certificate.as_ref()
+    }
+
     /// The subscription, with what only the store can give it.
     pub fn into_subscription(self, id: SubscriptionId, number: u32, secret: Secret, now: Timestamp) -> Subscription {
         let mut created = Subscription {
@@ -218,6 +239,7 @@ impl Draft {
             events: self.events,
             description: String::new(),
             headers: self.headers,
+            client_certificate: self.client_certificate,
             timeout: None,
             max_in_flight: None,
             rate_per_second: None,

@@ -20,6 +20,7 @@ use super::subscriptions;
 use crate::core::address;
 use crate::core::attempt::{Fault, LogEntry, Outcome, Phase, Status};
 use crate::core::catalogue::{Catalogue, Entry};
+use crate::core::client_certificate::{self, CertificateChange, ClientCertificate};
 use crate::core::event::Source;
 use crate::core::id::{AttemptId, EventId, SubscriptionId};
 use crate::core::invalid::{Invalid, pointer};
@@ -98,6 +99,7 @@ struct Asked {
     format: Format,
     layout: Layout,
     headers: Vec<Header>,
+    certificate: Option<Arc<ClientCertificate>>,
 }
 
 impl Asked {
@@ -106,13 +108,14 @@ impl Asked {
         let mut invalid = Invalid::default();
         let (mut event, mut url) = (catalogue.get(DEFAULT_EVENT).cloned(), None);
         let (mut format, mut layout, mut headers) = (Format::Json, Layout::Envelope, Vec::new());
+        let mut certificate = CertificateChange::default();
         let body = document.map(Document::parse).transpose()?;
         let members = body.map(raw::members).transpose().map_err(|fault| Problem::invalid("", fault))?;
         let members = members.unwrap_or_default();
         if let Some(name) = raw::first_duplicate(&members) {
             invalid.add(pointer(name), "stands twice");
         }
-        let known = if stored { "event" } else { "url, format, layout, event, headers" };
+        let known = if stored { "event" } else { "url, format, layout, event, headers, client_cert, client_key" };
         for (name, value) in &members {
             let at = pointer(name);
             match name.as_str() {
@@ -133,6 +136,12 @@ impl Asked {
                     Ok(read) => headers = read,
                     Err(inner) => invalid.nest(&at, inner),
                 },
+                "client_cert" if !stored => {
+                    certificate.cert = invalid.check(&at, client_certificate::read_cert(value)).map(Some);
+                }
+                "client_key" if !stored => {
+                    certificate.key = invalid.check(&at, client_certificate::read_key(value)).map(Some);
+                }
                 _ => invalid.add(at, format!("is not a member here; there are: {known}")),
             }
         }
@@ -140,7 +149,8 @@ impl Asked {
             invalid.add("/url", "is missing");
         }
         let url = if stored { Some(String::new()) } else { url };
-        let asked = event.zip(url).map(|(event, url)| Self { event, url, format, layout, headers });
+        let certificate = certificate.settle(None).map_err(|inner| invalid.nest("", inner)).ok().flatten();
+        let asked = event.zip(url).map(|(event, url)| Self { event, url, format, layout, headers, certificate });
         invalid.or(asked).map_err(Problem::from)
     }
 }
@@ -178,6 +188,7 @@ pub(super) async fn unsaved(mut request: Permitted) -> Result<Reply, Problem> {
             format: asked.format,
             layout: asked.layout,
             own_headers: &asked.headers,
+            client_certificate: asked.certificate.as_ref(),
             secrets: vec![&secret],
             entry: &asked.event,
             event,
@@ -277,7 +288,15 @@ mod tests {
             working: false,
             message: "Not working.".to_owned(),
             curl: "curl https://hooks.example/in".to_owned(),
-            request: Outgoing { url, headers, own_headers, body, format: Format::Json, layout: Layout::Flat },
+            request: Outgoing {
+                url,
+                headers,
+                own_headers,
+                client_certificate: None,
+                body,
+                format: Format::Json,
+                layout: Layout::Flat,
+            },
         }
     }
 

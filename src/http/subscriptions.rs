@@ -13,6 +13,7 @@ use super::problem::Problem;
 use super::reply::{Reply, created, json, json_text, no_content};
 use super::request::{Document, JSON, MERGE_PATCH, Permitted};
 use super::shape::{Items, Object, Text};
+use crate::core::client_certificate::ClientCertificate;
 use crate::core::event::{Company, Domain, EventType, Source};
 use crate::core::id::SubscriptionId;
 use crate::core::invalid::{Invalid, pointer};
@@ -20,6 +21,7 @@ use crate::core::json as text;
 use crate::core::subscription::{DisabledReason, Secret, Selection, Subscription};
 use crate::core::subscription_input::Change;
 use crate::core::time::{Timestamp, format_duration, parse_duration};
+use crate::sender::transport::BadCertificate;
 
 /// For how long the old secret signs too after a rotation, unless another overlap is asked for.
 const OVERLAP: Duration = Duration::from_secs(24 * 3600);
@@ -38,6 +40,7 @@ struct Shown<'s> {
     events: Vec<&'s str>,
     description: &'s str,
     headers: Object<&'s str, Option<()>>,
+    client_cert: Option<&'s str>,
     timeout_ms: Option<u128>,
     max_in_flight: Option<u32>,
     rate_per_second: Option<u32>,
@@ -68,6 +71,7 @@ fn shown(subscription: &Subscription, waiting: u64) -> Shown<'_> {
         events,
         description: &subscription.description,
         headers: Object(subscription.headers.iter().map(|header| (header.name.as_str(), None)).collect()),
+        client_cert: subscription.client_certificate.as_ref().map(|certificate| certificate.cert.as_str()),
         timeout_ms: subscription.timeout.map(|timeout| timeout.as_millis()),
         max_in_flight: subscription.max_in_flight,
         rate_per_second: subscription.rate_per_second,
@@ -125,6 +129,7 @@ pub(super) async fn create(mut request: Permitted) -> Result<Reply, Problem> {
     let url = change.url.clone();
     let draft = change.into_draft(request.edge().default_ordering)?;
     request.access.own(draft.company())?;
+    check_certificate(&request, draft.client_certificate())?;
     check_url(&request, url).await?;
     let made = bridge::written(|reply| request.edge().store.create_subscription(draft, reply)).await?;
     created(&format!("/v1/subscriptions/{}", made.id), &shown(&made, 0))
@@ -136,6 +141,10 @@ pub(super) async fn change(mut request: Permitted, id: SubscriptionId) -> Result
     let before = find(&request, id)?;
     let (_, document) = request.body(&[JSON, MERGE_PATCH]).await?;
     let change = Change::from_json(document.parse()?, &request.edge().catalogue)?;
+    if !change.certificate.is_empty() {
+        let after = change.certificate.settle(before.client_certificate.as_ref())?;
+        check_certificate(&request, after.as_ref())?;
+    }
     let url = change.url.clone().filter(|url| *url != before.url);
     check_url(&request, url).await?;
     let after = bridge::written(|reply| request.edge().store.change_subscription(id, change, reply)).await?;
@@ -148,6 +157,15 @@ async fn check_url(request: &Permitted, url: Option<String>) -> Result<(), Probl
     let front = Arc::clone(&request.front);
     let checked = probes::outward(request, move || front.edge.outlet.get().check_url(&url)).await?;
     checked.map_err(|fault| Problem::invalid("/url", fault))
+}
+
+/// Refuses a client certificate that no receiver could be shown.
+fn check_certificate(request: &Permitted, certificate: Option<&Arc<ClientCertificate>>) -> Result<(), Problem> {
+    let checked = certificate.map_or(Ok(()), |it| request.edge().transport.check_certificate(it));
+    checked.map_err(|bad| match bad {
+        BadCertificate::Cert(why) => Problem::invalid("/client_cert", why),
+        BadCertificate::Key(why) => Problem::invalid("/client_key", why),
+    })
 }
 
 /// Deletes it; what it is owed is cancelled.
@@ -222,6 +240,7 @@ mod tests {
             events: Selection::All,
             description: String::new(),
             headers: vec![Header { name: "X-Key".to_owned(), value: Hidden::new("hunter2") }],
+            client_certificate: Some(Arc::new(ClientCertificate { cert: "PEM".to_owned(), key: Hidden::new("k3y") })),
             timeout: Some(Duration::from_secs(5)),
             max_in_flight: None,
             rate_per_second: Some(10),
@@ -234,11 +253,11 @@ mod tests {
             previous_secret: None,
         };
         let text = serde_json::to_string(&shown(&subscription, 3)).unwrap();
-        assert!(!text.contains("hunter2") && !text.contains(&secret.reveal()), "{text}");
+        assert!(!text.contains("k3y") && !text.contains("hunter2") && !text.contains(&secret.reveal()), "{text}");
         let wanted = format!(
             concat!(
                 r#"{{"id":"{}","company":"acme","domain":null,"sources":["widget"],"url":"https://hooks.example/in","#,
-                r#""format":"form","layout":"flat","events":["*"],"description":"","headers":{{"X-Key":null}},"#,
+                r#""format":"form","layout":"flat","events":["*"],"description":"","headers":{{"X-Key":null}},"client_cert":"PEM","#,
                 r#""timeout_ms":5000,"max_in_flight":null,"rate_per_second":10,"ordering":"call","#,
                 r#""expire_after":{{"call.new":"10m"}},"enabled":false,"#,
                 r#""disabled_reason":"the receiver answered 410 Gone","created_at":"{}","updated_at":"{}","waiting":3}}"#

@@ -5,14 +5,16 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use ureq::Agent;
 use ureq::config::{AutoHeaderValue, Config};
 
 use super::buffers::INPUT;
+use super::tls::BadCertificate;
 use super::wire::{Deferred, Dialler};
+use crate::core::client_certificate::ClientCertificate;
 use crate::core::id::SubscriptionId;
 
 /// How many receivers have an agent of their own.
@@ -24,6 +26,9 @@ const IDLE_MOST: usize = 64;
 /// How long a connection waits for another request; common servers close theirs after 5 to 75 s.
 const IDLE_AGE: Duration = Duration::from_secs(15);
 
+/// The client certificate to show, if any.
+type Certificate<'c> = Option<&'c Arc<ClientCertificate>>;
+
 /// The agents by receiver.
 pub(super) struct Agents {
     dialler: Dialler,
@@ -34,9 +39,20 @@ pub(super) struct Agents {
 }
 
 struct Slot {
-    agent: Agent,
+    pair: Pair,
+    /// The client certificate that its connections show.
+    certificate: Option<Arc<ClientCertificate>>,
     /// When it was used last, in milliseconds since `begin`.
     used: AtomicU64,
+}
+
+/// The two ways to a receiver.
+#[derive(Clone)]
+pub(super) struct Pair {
+    /// Keeps connections for the next request.
+    pub(super) keeping: Agent,
+    /// Keeps none: each request goes over a fresh one.
+    pub(super) lone: Agent,
 }
 
 impl Agents {
@@ -45,14 +61,23 @@ impl Agents {
         Self { dialler, begin: Instant::now(), swept: AtomicU64::new(0), agents: RwLock::default(), lone }
     }
 
-    /// The agent that keeps no connection: each request goes over a fresh one.
-    pub(super) const fn lone(&self) -> &Agent {
-        &self.lone
+    /// The agents of `receiver`, which show it `certificate`.
+    ///
+    /// # Errors
+    /// The certificate cannot be used.
+    pub(super) fn of(&self, receiver: SubscriptionId, certificate: Certificate<'_>) -> Result<Pair, BadCertificate> {
+        self.at(receiver, certificate, self.now())
     }
 
-    /// The agent of `receiver`.
-    pub(super) fn of(&self, receiver: SubscriptionId) -> Agent {
-        self.at(receiver, self.now())
+    /// An agent for nobody in particular, which keeps no connection.
+    ///
+    /// # Errors
+    /// The certificate cannot be used.
+    pub(super) fn lone(&self, certificate: Certificate<'_>) -> Result<Agent, BadCertificate> {
+        match certificate {
+            None => Ok(self.lone.clone()),
+            Some(shown) => Ok(Agent::with_parts(config(0), self.dialler.showing(shown)?, Deferred)),
+        }
     }
 
     /// Forgets the agent of `receiver`: after a panic, its inside is not to be trusted.
@@ -64,22 +89,39 @@ impl Agents {
         u64::try_from(self.begin.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    fn at(&self, receiver: SubscriptionId, now: u64) -> Agent {
+    fn at(&self, receiver: SubscriptionId, certificate: Certificate<'_>, now: u64) -> Result<Pair, BadCertificate> {
         self.sweep(now);
-        if let Some(slot) = self.agents.read().unwrap_or_else(PoisonError::into_inner).get(&receiver) {
+        if let Some(slot) = self.agents.read().unwrap_or_else(PoisonError::into_inner).get(&receiver)
+            && slot.certificate.as_ref() == certificate
+        {
             slot.used.store(now, Ordering::Relaxed);
-            return slot.agent.clone();
+            return Ok(slot.pair.clone());
         }
+        let pair = self.pair(certificate)?;
         let mut agents = self.agents.write().unwrap_or_else(PoisonError::into_inner);
         if agents.len() >= AGENTS_MOST && !agents.contains_key(&receiver) {
             let oldest = agents.iter().min_by_key(|(_, slot)| slot.used.load(Ordering::Relaxed)).map(|(id, _)| *id);
             oldest.and_then(|id| agents.remove(&id));
         }
-        let slot = agents.entry(receiver).or_insert_with(|| Slot {
-            agent: Agent::with_parts(config(IDLE_MOST), self.dialler.clone(), Deferred),
-            used: AtomicU64::new(now),
-        });
-        slot.agent.clone()
+        let fresh = || Slot { pair: pair.clone(), certificate: certificate.cloned(), used: AtomicU64::new(now) };
+        let slot = agents.entry(receiver).or_insert_with(fresh);
+        if slot.certificate.as_ref() != certificate {
+            // It was changed: connections that showed the old one are not used any more.
+            *slot = fresh();
+        }
+        Ok(slot.pair.clone())
+    }
+
+    fn pair(&self, certificate: Certificate<'_>) -> Result<Pair, BadCertificate> {
+        let dialler = match certificate {
+            None => self.dialler.clone(),
+            Some(shown) => self.dialler.showing(shown)?,
+        };
+        let lone = match certificate {
+            None => self.lone.clone(),
+            Some(_) => Agent::with_parts(config(0), dialler.clone(), Deferred),
+        };
+        Ok(Pair { keeping: Agent::with_parts(config(IDLE_MOST), dialler, Deferred), lone })
     }
 
     /// Drops what was not used for long; at most once in a third of that time, by whoever comes by.
@@ -117,8 +159,6 @@ fn config(idle: usize) -> Config {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::core::address::AddressPolicy;
     use crate::sender::resolver::Resolver;
@@ -126,7 +166,7 @@ mod tests {
 
     fn agents() -> Agents {
         let resolver = Arc::new(Resolver::new(AddressPolicy::default()));
-        Agents::new(Dialler::new(resolver, Arc::new(Tls::new(&[]).unwrap())))
+        Agents::new(Dialler::new(resolver, Arc::new(Tls::new(&[]).unwrap()), None))
     }
 
     fn count(agents: &Agents) -> usize {
@@ -137,10 +177,10 @@ mod tests {
     fn the_least_recently_used_gives_way() {
         let agents = agents();
         for number in 0..AGENTS_MOST as u64 {
-            agents.at(SubscriptionId::from_bits(number.into()), number);
+            agents.at(SubscriptionId::from_bits(number.into()), None, number).unwrap();
         }
-        agents.at(SubscriptionId::from_bits(0), 5_000);
-        agents.at(SubscriptionId::from_bits(u128::MAX), 5_000);
+        agents.at(SubscriptionId::from_bits(0), None, 5_000).unwrap();
+        agents.at(SubscriptionId::from_bits(u128::MAX), None, 5_000).unwrap();
         assert_eq!(count(&agents), AGENTS_MOST);
         let kept = agents.agents.read().unwrap();
         assert!(kept.contains_key(&SubscriptionId::from_bits(0)));
@@ -150,9 +190,9 @@ mod tests {
     #[test]
     fn what_is_not_used_is_dropped() {
         let agents = agents();
-        agents.at(SubscriptionId::from_bits(1), 0);
-        agents.at(SubscriptionId::from_bits(2), 29_000);
-        agents.at(SubscriptionId::from_bits(2), 45_000);
+        agents.at(SubscriptionId::from_bits(1), None, 0).unwrap();
+        agents.at(SubscriptionId::from_bits(2), None, 29_000).unwrap();
+        agents.at(SubscriptionId::from_bits(2), None, 45_000).unwrap();
         assert_eq!(count(&agents), 1);
         agents.forget(SubscriptionId::from_bits(2));
         assert_eq!(count(&agents), 0);

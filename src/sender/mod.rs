@@ -6,7 +6,7 @@
 //! - [`probe`]: a test POST, and what came back in plain words.
 //!
 //! Below these: `attempt` (one exchange, capped), `agents` (one ureq agent for each receiver), `wire`
-//! and `buffers` (connections under ureq), `tls`, `resolver` (names, with the address guard), `marks`
+//! and `buffers` (connections under ureq), `tls`, `tunnel` (the way through a proxy), `resolver` (names, with the address guard), `marks`
 //! (time and phases of the attempt that a thread is in), `failure`.
 //!
 //! Knows core. Must not know the store, the schedule of retries, or whose turn it is.
@@ -22,6 +22,7 @@ pub mod probe;
 mod resolver;
 mod tls;
 pub mod transport;
+mod tunnel;
 mod wire;
 
 pub use outlet::Outlet;

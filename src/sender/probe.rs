@@ -127,6 +127,7 @@ fn of_fault(fault: Fault, detail: &str, report: &Report) -> String {
         Fault::AddressDenied => return format!("URL not allowed: {detail}."),
         Fault::Refused => "check the port, and that the receiver is running",
         Fault::Unreachable => "check the network, routes and firewall between this server and the receiver",
+        Fault::Proxy => "check `proxy` in [network], and what the proxy's log says of this host",
         Fault::ConnectTimeout => {
             "check the address and the port, that no firewall drops the connection, and for https that the port speaks TLS"
         }
@@ -208,6 +209,7 @@ mod tests {
             url: "http://[::1]:8080/it's?a[]=1&b=2".to_owned(),
             headers: vec![("Content-Type".to_owned(), "application/json".to_owned())],
             own_headers: vec![Header { name: "X-Api-Key".to_owned(), value: Hidden::new("geheim") }],
+            client_certificate: None,
             body: body.as_bytes().to_vec(),
             format: Format::Json,
             layout: Layout::Envelope,

@@ -105,6 +105,24 @@ impl Resolver {
         self.guard(&addresses)
     }
 
+    /// The check of a host that a proxy is to connect to. The proxy looks names up by itself, so every
+    /// address that this machine knows of must be allowed, and one is not used; a name that is not known
+    /// here is the proxy's to judge. Waits no longer than `limit`.
+    pub(super) fn vet(&self, host: &str, limit: Duration) -> Result<(), Failure> {
+        let addresses = match host.parse::<IpAddr>() {
+            Ok(address) => Ok(Arc::from([address])),
+            Err(_) => self.desk.addresses(host, limit),
+        };
+        let Ok(addresses) = addresses else { return Ok(()) };
+        let refusal = addresses.iter().find_map(|address| self.policy.check(*address).err());
+        refusal.map_or(Ok(()), |refusal| Err(Failure::new(Fault::AddressDenied, refusal.to_string())))
+    }
+
+    /// The addresses of the proxy, which is the operator's own choice and not guarded.
+    pub(super) fn of_proxy(&self, host: &str, limit: Duration) -> Result<Arc<[IpAddr]>, Failure> {
+        host.parse::<IpAddr>().map_or_else(|_| self.desk.addresses(host, limit), |address| Ok(Arc::from([address])))
+    }
+
     fn guard(&self, addresses: &[IpAddr]) -> Result<Vec<IpAddr>, Failure> {
         let mut allowed = Vec::with_capacity(addresses.len());
         let mut denied = None;

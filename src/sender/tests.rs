@@ -27,7 +27,7 @@ pub(super) fn testdata(name: &str) -> PathBuf {
 
 fn settings() -> TransportSettings {
     let policy = AddressPolicy::new(vec!["127.0.0.0/8".parse().unwrap()], Vec::new(), false);
-    TransportSettings { connect_timeout: LONG, timeout: LONG, policy, extra_ca: Vec::new() }
+    TransportSettings { connect_timeout: LONG, timeout: LONG, policy, extra_ca: Vec::new(), proxy: None }
 }
 
 fn transport() -> Transport {
@@ -55,6 +55,7 @@ fn to(url: &str) -> Outgoing {
             ("User-Agent".to_owned(), "Hookswitch/0".to_owned()),
         ],
         own_headers: vec![Header { name: "X-Api-Key".to_owned(), value: Hidden::new("k1") }],
+        client_certificate: None,
         body: b"{\"a\":1}".to_vec(),
         format: Format::Json,
         layout: Layout::Envelope,

@@ -4,17 +4,22 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustls::client::WantsClientCert;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{CertificateError, ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{
+    AlertDescription, CertificateError, ClientConfig, ClientConnection, ConfigBuilder, RootCertStore, StreamOwned,
+};
 
 use super::failure::Failure;
 use super::wire::Timed;
 use crate::core::attempt::{Fault, Phase};
+use crate::core::client_certificate::ClientCertificate;
 
 /// The settings of every TLS connection, which also remember sessions.
 pub(super) struct Tls {
-    config: Arc<ClientConfig>,
+    roots: Arc<RootCertStore>,
+    plain: Arc<ClientConfig>,
     /// Why no certificate at all is trusted.
     untrusting: Option<String>,
 }
@@ -39,18 +44,37 @@ impl Tls {
                  PEM files in `extra_ca` in [network]"
             )
         });
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|error| format!("TLS cannot be set up: {error}"))?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        Ok(Self { config: Arc::new(config), untrusting })
+        let roots = Arc::new(roots);
+        let plain = Arc::new(builder(&roots)?.with_no_client_auth());
+        Ok(Self { roots, plain, untrusting })
     }
 
-    /// Makes the connection to `host` a TLS connection.
+    /// The settings of connections that show a client certificate. They have sessions of their own.
+    ///
+    /// # Errors
+    /// A sentence on what is wrong with the certificate or its key; never the key.
+    pub(super) fn showing(&self, certificate: &ClientCertificate) -> Result<Arc<ClientConfig>, BadCertificate> {
+        let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(certificate.cert.as_bytes()).collect();
+        let chain = chain.map_err(|error| BadCertificate::Cert(format!("is not PEM: {error}")))?;
+        if chain.is_empty() {
+            return Err(BadCertificate::Cert("holds no certificate".to_owned()));
+        }
+        let key = PrivateKeyDer::from_pem_slice(certificate.key.expose().as_bytes());
+        let key = key.map_err(|_| BadCertificate::Key("holds no private key that can be read".to_owned()))?;
+        let config = builder(&self.roots).map_err(BadCertificate::Cert)?.with_client_auth_cert(chain, key);
+        config.map(Arc::new).map_err(|error| match error {
+            rustls::Error::InconsistentKeys(_) => {
+                BadCertificate::Key("is not the key of the first certificate in `client_cert`".to_owned())
+            }
+            rustls::Error::InvalidCertificate(_) => BadCertificate::Cert(format!("cannot be used: {error}")),
+            _ => BadCertificate::Key("is of a kind that cannot be used".to_owned()),
+        })
+    }
+
+    /// Makes the connection to `host` a TLS connection, by the settings of [`Tls::showing`] where there are any.
     pub(super) fn handshake(
         &self,
+        showing: Option<&Arc<ClientConfig>>,
         host: &str,
         mut socket: Timed,
     ) -> Result<StreamOwned<ClientConnection, Timed>, Failure> {
@@ -59,12 +83,29 @@ impl Tls {
         }
         let name = ServerName::try_from(host.to_owned())
             .map_err(|_| Failure::new(Fault::BadUrl, "the URL's host is not a name that a certificate can have"))?;
-        let mut connection = ClientConnection::new(Arc::clone(&self.config), name).map_err(|error| failure(&error))?;
+        let mut connection =
+            ClientConnection::new(Arc::clone(showing.unwrap_or(&self.plain)), name).map_err(|error| failure(&error))?;
         while connection.is_handshaking() {
             connection.complete_io(&mut socket).map_err(|error| of_stream(&error).unwrap_or_else(|| broken(&error)))?;
         }
         Ok(StreamOwned::new(connection, socket))
     }
+}
+
+/// What is wrong with a client certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BadCertificate {
+    /// The certificate itself.
+    Cert(String),
+    /// Its key.
+    Key(String),
+}
+
+fn builder(roots: &Arc<RootCertStore>) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, String> {
+    let builder = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()));
+    let builder = builder.with_safe_default_protocol_versions();
+    let builder = builder.map_err(|error| format!("TLS cannot be set up: {error}"))?;
+    Ok(builder.with_root_certificates(Arc::clone(roots)))
 }
 
 /// The handshake ended because the socket did.
@@ -107,6 +148,7 @@ fn failure(error: &rustls::Error) -> Failure {
     use CertificateError as Bad;
     let certificate = match error {
         rustls::Error::InvalidCertificate(certificate) => certificate,
+        rustls::Error::AlertReceived(alert) => return Failure::new(Fault::Tls, of_alert(*alert)),
         rustls::Error::InvalidMessage(_) => return Failure::new(Fault::Tls, "what came back is not TLS"),
         _ => return Failure::new(Fault::Tls, format!("TLS failed: {error}")),
     };
@@ -124,12 +166,34 @@ fn failure(error: &rustls::Error) -> Failure {
             Fault::TlsUnknownIssuer,
             "the receiver's certificate comes from an issuer that is not trusted here",
         ),
+        Bad::BadSignature => Failure::new(
+            Fault::TlsUnknownIssuer,
+            "the receiver's certificate names an issuer that is trusted here, and was signed by another of that name",
+        ),
         Bad::Other(other) if other.0.to_string() == AUTHORITY_AS_SERVER => Failure::new(
             Fault::TlsUnknownIssuer,
             "the receiver shows an authority's own certificate, as one that signed itself often is (CA:TRUE), instead \
              of a server's",
         ),
         other => Failure::new(Fault::Tls, format!("the receiver's certificate cannot be accepted: {other}")),
+    }
+}
+
+/// What a receiver that refuses has to say.
+fn of_alert(alert: AlertDescription) -> String {
+    use AlertDescription as Alert;
+    match alert {
+        Alert::CertificateRequired => {
+            "the receiver asks for a client certificate: set `client_cert` and `client_key` of this webhook".to_owned()
+        }
+        Alert::UnknownCA
+        | Alert::BadCertificate
+        | Alert::UnsupportedCertificate
+        | Alert::CertificateRevoked
+        | Alert::CertificateExpired
+        | Alert::CertificateUnknown
+        | Alert::AccessDenied => format!("the receiver does not accept the client certificate ({alert:?})"),
+        _ => format!("the receiver refused the TLS connection ({alert:?})"),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The way out: posts requests to receivers, for all sender threads.
 //!
-//! Follows no redirects, takes no proxy from anywhere, sends no header that the request does not
+//! Follows no redirects, takes no proxy but the configured one, sends no header that the request does not
 //! name (but Host and Content-Length), connects only to addresses that `[network]` allows.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,15 +11,18 @@ use std::time::{Duration, Instant};
 use ureq::http::Uri;
 use url::{Host, Url};
 
-use super::agents::Agents;
+use super::agents::{Agents, Pair};
 use super::attempt::{self, Limits};
 use super::failure::Failure;
 use super::resolver::Resolver;
+pub use super::tls::BadCertificate;
 use super::tls::Tls;
 use super::wire::Dialler;
 use crate::core::address::AddressPolicy;
 use crate::core::attempt::{Fault, Outcome, Report};
+use crate::core::client_certificate::ClientCertificate;
 use crate::core::id::SubscriptionId;
+use crate::core::proxy::Proxy;
 use crate::core::request::Outgoing;
 
 /// The longest that an attempt may take, whatever is asked for.
@@ -35,6 +38,8 @@ pub struct TransportSettings {
     pub policy: AddressPolicy,
     /// PEM files with certificates to trust beside the machine's own.
     pub extra_ca: Vec<PathBuf>,
+    /// The proxy that makes every connection, if not this machine itself.
+    pub proxy: Option<Proxy>,
 }
 
 /// Posts requests. One for all sender threads.
@@ -42,6 +47,8 @@ pub struct Transport {
     connect_timeout: Duration,
     timeout: Duration,
     resolver: Arc<Resolver>,
+    tls: Arc<Tls>,
+    by_proxy: bool,
     agents: Agents,
 }
 
@@ -52,14 +59,26 @@ impl Transport {
     /// A sentence that names the file of `extra_ca` that cannot be read or holds no certificate. A
     /// machine without certificates of its own is no error here: that is told when an https URL is called.
     pub fn new(settings: TransportSettings) -> Result<Self, String> {
-        let TransportSettings { connect_timeout, timeout, policy, extra_ca } = settings;
-        Ok(Self::with_parts(connect_timeout, timeout, Resolver::new(policy), Tls::new(&extra_ca)?))
+        let TransportSettings { connect_timeout, timeout, policy, extra_ca, proxy } = settings;
+        let (resolver, tls) = (Resolver::new(policy), Tls::new(&extra_ca)?);
+        Ok(Self::with_proxy(connect_timeout, timeout, resolver, tls, proxy))
     }
 
+    #[cfg(test)]
     pub(super) fn with_parts(connect_timeout: Duration, timeout: Duration, resolver: Resolver, tls: Tls) -> Self {
-        let resolver = Arc::new(resolver);
-        let agents = Agents::new(Dialler::new(Arc::clone(&resolver), Arc::new(tls)));
-        Self { connect_timeout, timeout, resolver, agents }
+        Self::with_proxy(connect_timeout, timeout, resolver, tls, None)
+    }
+
+    pub(super) fn with_proxy(
+        connect_timeout: Duration,
+        timeout: Duration,
+        resolver: Resolver,
+        tls: Tls,
+        proxy: Option<Proxy>,
+    ) -> Self {
+        let (resolver, tls, by_proxy) = (Arc::new(resolver), Arc::new(tls), proxy.is_some());
+        let agents = Agents::new(Dialler::new(Arc::clone(&resolver), Arc::clone(&tls), proxy.map(Arc::new)));
+        Self { connect_timeout, timeout, resolver, tls, by_proxy, agents }
     }
 
     /// Posts and waits for the answer; never panics outward, never takes longer than `timeout` (the
@@ -76,11 +95,16 @@ impl Transport {
         };
         let whole = timeout.unwrap_or(self.timeout).min(LONGEST);
         let limits = Limits { whole, connect: self.connect_timeout.min(LONGEST) };
-        let lone = self.agents.lone();
-        let posted = caught(|| match receiver {
-            Some(id) => attempt::post(&self.agents.of(id), lone, request, &target, limits),
-            None => attempt::post(lone, lone, request, &target, limits),
-        });
+        let certificate = request.client_certificate.as_ref();
+        let agents = match receiver {
+            Some(id) => self.agents.of(id, certificate),
+            None => self.agents.lone(certificate).map(|lone| Pair { keeping: lone.clone(), lone }),
+        };
+        let Pair { keeping, lone } = match agents {
+            Ok(agents) => agents,
+            Err(bad) => return failed(unusable(bad), begin.elapsed()),
+        };
+        let posted = caught(|| attempt::post(&keeping, &lone, request, &target, limits));
         posted.unwrap_or_else(|failure| {
             if let Some(id) = receiver {
                 self.agents.forget(id);
@@ -99,10 +123,22 @@ impl Transport {
         let url = self.resolver.policy().check_url(url)?;
         as_uri(&url)?;
         let Some(Host::Domain(name)) = url.host() else { return Ok(()) };
-        match self.resolver.resolve(name, self.connect_timeout) {
+        let vetted = match self.by_proxy {
+            true => self.resolver.vet(name, self.connect_timeout),
+            false => self.resolver.resolve(name, self.connect_timeout).map(drop),
+        };
+        match vetted {
             Err(failure) if failure.fault == Fault::AddressDenied => Err(failure.detail),
-            Ok(_) | Err(_) => Ok(()),
+            Ok(()) | Err(_) => Ok(()),
         }
+    }
+
+    /// The check of a client certificate at registration.
+    ///
+    /// # Errors
+    /// Which of the two is wrong, and how.
+    pub fn check_certificate(&self, certificate: &ClientCertificate) -> Result<(), BadCertificate> {
+        self.tls.showing(certificate).map(drop)
     }
 
     /// Where the request goes. Configuration may have changed since the URL was registered, so it is
@@ -135,6 +171,15 @@ fn as_uri(url: &Url) -> Result<Uri, String> {
 fn caught(post: impl FnOnce() -> Report) -> Result<Report, Failure> {
     let detail = "a bug in Hookswitch ended the attempt; its messages on standard error say where";
     catch_unwind(AssertUnwindSafe(post)).map_err(|_| Failure::new(Fault::Internal, detail))
+}
+
+/// What was to be checked at registration cannot be used now.
+fn unusable(bad: BadCertificate) -> Failure {
+    let detail = match bad {
+        BadCertificate::Cert(why) => format!("`client_cert` of this webhook {why}"),
+        BadCertificate::Key(why) => format!("`client_key` of this webhook {why}"),
+    };
+    Failure::new(Fault::Tls, detail)
 }
 
 /// The report of an attempt that ended before it could begin.

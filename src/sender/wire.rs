@@ -1,4 +1,4 @@
-//! A connection, and how one is made: resolve, check, connect, TLS.
+//! A connection, and how one is made: resolve, check, connect (or have the proxy connect), TLS.
 //!
 //! ureq speaks HTTP over it and keeps it for the next request to the same receiver. Three things
 //! are done here rather than by ureq's own parts:
@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use rustls::{ClientConnection, StreamOwned};
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use ureq::http::Uri;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver as UreqResolver};
 use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTimeout, Transport};
@@ -24,8 +24,11 @@ use super::buffers::WireBuffers;
 use super::failure::{Failure, is_disconnect};
 use super::marks;
 use super::resolver::Resolver;
-use super::tls::{self, Tls};
+use super::tls::{self, BadCertificate, Tls};
+use super::tunnel;
 use crate::core::attempt::{Fault, Phase};
+use crate::core::client_certificate::ClientCertificate;
+use crate::core::proxy::Proxy;
 
 /// How many connections wait for another request, over all receivers.
 const IDLE_MOST: usize = 1024;
@@ -41,12 +44,23 @@ const TICK: Duration = Duration::from_millis(20);
 pub(super) struct Dialler {
     resolver: Arc<Resolver>,
     tls: Arc<Tls>,
+    proxy: Option<Arc<Proxy>>,
+    /// With which client certificate, where there is one.
+    showing: Option<Arc<ClientConfig>>,
     idle: Arc<AtomicUsize>,
 }
 
 impl Dialler {
-    pub(super) fn new(resolver: Arc<Resolver>, tls: Arc<Tls>) -> Self {
-        Self { resolver, tls, idle: Arc::default() }
+    pub(super) fn new(resolver: Arc<Resolver>, tls: Arc<Tls>, proxy: Option<Arc<Proxy>>) -> Self {
+        Self { resolver, tls, proxy, showing: None, idle: Arc::default() }
+    }
+
+    /// A dialler that shows a client certificate.
+    ///
+    /// # Errors
+    /// The certificate cannot be used.
+    pub(super) fn showing(&self, certificate: &ClientCertificate) -> Result<Self, BadCertificate> {
+        Ok(Self { showing: Some(self.tls.showing(certificate)?), ..self.clone() })
     }
 
     fn dial(&self, uri: &Uri, secure: bool) -> Result<Wire, Failure> {
@@ -54,13 +68,15 @@ impl Dialler {
         let host = host.trim_start_matches('[').trim_end_matches(']');
         let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
         marks::resolving();
-        let addresses = self.resolver.resolve(host, marks::left())?;
-        marks::enter(Phase::Connect);
-        let (socket, address) = connect(addresses.iter().map(|ip| SocketAddr::new(*ip, port)))?;
-        marks::connected_to(address);
-        let timed = Timed::new(socket);
-        let stream =
-            if secure { Stream::Tls(Box::new(self.tls.handshake(host, timed)?)) } else { Stream::Plain(timed) };
+        let (timed, address) = match &self.proxy {
+            None => self.straight(host, port)?,
+            Some(proxy) => self.through(proxy, host, port)?,
+        };
+        let stream = if secure {
+            Stream::Tls(Box::new(self.tls.handshake(self.showing.as_ref(), host, timed)?))
+        } else {
+            Stream::Plain(timed)
+        };
         Ok(Wire {
             stream,
             address,
@@ -70,6 +86,30 @@ impl Dialler {
             waiting: false,
             idle: Arc::clone(&self.idle),
         })
+    }
+}
+
+impl Dialler {
+    fn straight(&self, host: &str, port: u16) -> Result<(Timed, SocketAddr), Failure> {
+        let addresses = self.resolver.resolve(host, marks::left())?;
+        marks::enter(Phase::Connect);
+        let (socket, address) = connect(addresses.iter().map(|ip| SocketAddr::new(*ip, port)))?;
+        marks::connected_to(address);
+        Ok((Timed::new(socket), address))
+    }
+
+    /// By way of the proxy; the address is the proxy's.
+    fn through(&self, proxy: &Proxy, host: &str, port: u16) -> Result<(Timed, SocketAddr), Failure> {
+        // Where no name is known but to the proxy, asking must leave time for the rest.
+        self.resolver.vet(host, marks::left() / 4)?;
+        let far = |failure: Failure| tunnel::unreachable(proxy, &failure);
+        let addresses = self.resolver.of_proxy(&proxy.host, marks::left()).map_err(far)?;
+        marks::enter(Phase::Connect);
+        let (socket, address) = connect(addresses.iter().map(|ip| SocketAddr::new(*ip, proxy.port))).map_err(far)?;
+        marks::connected_to(address);
+        let mut timed = Timed::new(socket);
+        tunnel::open(proxy, &mut timed, host, port)?;
+        Ok((timed, address))
     }
 }
 
@@ -285,7 +325,11 @@ impl Wire {
             Err(error) if is_disconnect(error.kind()) && marks::phase() == Phase::Receive => 0,
             // TLS without a farewell is an end like any other.
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => 0,
-            Err(error) => return Err(self.unsendable.take().unwrap_or_else(|| tls_or_io(&error))),
+            // What TLS has to say of the end is worth more than that nothing could be sent any more.
+            Err(error) => {
+                let unsendable = self.unsendable.take();
+                return Err(tls::of_stream(&error).or(unsendable).unwrap_or_else(|| tls_or_io(&error)));
+            }
         };
         if count == 0
             && let Some(failure) = self.unsendable.take()
@@ -380,7 +424,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let uri: Uri = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();
         let policy = AddressPolicy::new(vec!["127.0.0.1/32".parse().unwrap()], Vec::new(), false);
-        let dialler = Dialler::new(Arc::new(Resolver::new(policy)), Arc::new(Tls::new(&[]).unwrap()));
+        let dialler = Dialler::new(Arc::new(Resolver::new(policy)), Arc::new(Tls::new(&[]).unwrap()), None);
         let idle = || dialler.idle.load(Ordering::SeqCst);
         marks::begin(Instant::now(), Instant::now() + Duration::from_secs(20), Duration::from_secs(20));
 

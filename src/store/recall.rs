@@ -44,8 +44,8 @@ pub(super) fn ledger(state: &State, next_number: u32, unreadable: Unreadable) ->
         records.entry(number).or_default().extend(piece);
     }
     for (number, value) in records {
-        let record = step::unversioned::<SubscriptionRecord>(&value);
-        let deleted = record.as_ref().is_some_and(|record| record.deleted);
+        let record = SubscriptionRecord::of_value(&value);
+        let deleted = record.as_ref().is_some_and(SubscriptionRecord::is_deleted);
         let Some(subscription) = record.and_then(SubscriptionRecord::subscription) else {
             if unreadable == Unreadable::PassOver {
                 passed_over = true;

@@ -56,6 +56,7 @@ impl Step {
         let (kind, id, keys) = match self {
             Self::Accepted(id, accepted) => (kind::ACCEPTED, id.bits(), journal::accepted_keys(accepted)),
             Self::Logged(id, logged) => (kind::LOGGED, id.bits(), journal::logged_keys(logged)),
+            Self::Subscription(it) if it.is_certified() => (kind::CERTIFIED_SUBSCRIPTION, 0, Vec::new()),
             Self::Subscription(_) => (kind::SUBSCRIPTION, 0, Vec::new()),
             Self::SubscriptionRemoved(_) => (kind::SUBSCRIPTION_REMOVED, 0, Vec::new()),
             Self::Requeued(..) => (kind::REQUEUED, 0, Vec::new()),
@@ -71,7 +72,7 @@ impl Step {
         frame::encode(out, head, |out| match self {
             Self::Accepted(_, accepted) => record::encode_into(out, accepted),
             Self::Logged(_, logged) => record::encode_into(out, &**logged),
-            Self::Subscription(subscription) => record::encode_into(out, &**subscription),
+            Self::Subscription(subscription) => subscription.encode_into(out),
             Self::SubscriptionRemoved(number) => record::encode_into(out, number),
             Self::Requeued(delivery, before) => record::encode_into(out, &(delivery, before)),
             Self::Replay(replay) => record::encode_into(out, replay),
@@ -93,7 +94,10 @@ impl Step {
         match head.kind {
             kind::ACCEPTED => record::decode(payload).map(|it| Self::Accepted(EventId::from_bits(head.id), it)),
             kind::LOGGED => record::decode(payload).map(|it| Self::Logged(AttemptId::from_bits(head.id), Box::new(it))),
-            kind::SUBSCRIPTION => record::decode(payload).map(|it| Self::Subscription(Box::new(it))),
+            kind::SUBSCRIPTION => SubscriptionRecord::decode(payload).map(|it| Self::Subscription(Box::new(it))),
+            kind::CERTIFIED_SUBSCRIPTION => {
+                SubscriptionRecord::decode_certified(payload).map(|it| Self::Subscription(Box::new(it)))
+            }
             kind::SUBSCRIPTION_REMOVED => record::decode(payload).map(Self::SubscriptionRemoved),
             kind::REQUEUED => record::decode(payload).map(|(delivery, before)| Self::Requeued(delivery, before)),
             kind::REPLAY => record::decode(payload).map(Self::Replay),
@@ -254,9 +258,9 @@ pub(super) fn delivery_of(value: &[u8]) -> Option<Delivery> {
 }
 
 fn put_subscription(record: SubscriptionRecord, state: &State, ledger: &Mutex<Ledger>) {
-    let key = keys::numbered(keys::SUBSCRIPTION, record.number);
-    state.put_pieces(&key, &versioned(&record), keys::SUBSCRIPTION_PIECES);
-    let deleted = record.deleted;
+    let key = keys::numbered(keys::SUBSCRIPTION, record.number());
+    state.put_pieces(&key, &record.to_value(), keys::SUBSCRIPTION_PIECES);
+    let deleted = record.is_deleted();
     if let Some(subscription) = record.subscription() {
         lock(ledger).put(subscription, deleted);
     }

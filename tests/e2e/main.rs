@@ -35,10 +35,12 @@ mod pause;
 #[path = "../harness/platform.rs"]
 mod platform;
 mod probe;
+mod proxy;
 #[path = "../harness/receiver.rs"]
 mod receiver;
 mod reload;
 mod retry;
+mod secure_receivers;
 mod service;
 mod space;
 mod subscriptions;

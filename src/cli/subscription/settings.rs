@@ -2,6 +2,8 @@
 //!
 //! What is valid is the daemon's to say; only what must be a number or a pair is read here.
 
+use std::path::{Path, PathBuf};
+
 use clap::Args;
 use serde_json::{Map, Value, json};
 
@@ -34,6 +36,14 @@ pub(super) struct Settings {
     /// A header to send along; repeatable
     #[arg(long = "header", value_name = "NAME:VALUE", value_parser = HeaderArg::parse)]
     headers: Vec<HeaderArg>,
+
+    /// A PEM file to show the receiver (mutual TLS)
+    #[arg(long, value_name = "FILE")]
+    client_cert: Option<PathBuf>,
+
+    /// A PEM file with its key
+    #[arg(long, value_name = "FILE")]
+    client_key: Option<PathBuf>,
 
     /// How long an attempt may take
     #[arg(long, value_name = "N")]
@@ -90,6 +100,11 @@ impl Settings {
                 put(name, number(name, text)?);
             }
         }
+        for (name, file) in [("client_cert", &self.client_cert), ("client_key", &self.client_key)] {
+            if let Some(file) = file {
+                put(name, contents(name, file)?);
+            }
+        }
         if !self.expire_after.is_empty() {
             put("expire_after", Value::Object(self.expiry()?));
         }
@@ -119,6 +134,15 @@ impl Settings {
         };
         pairs.map(read).collect()
     }
+}
+
+/// The text of a file; `null` for an empty name.
+fn contents(name: &str, file: &Path) -> Result<Value, Failure> {
+    if file.as_os_str().is_empty() {
+        return Ok(Value::Null);
+    }
+    let wrong = |error| Failure::usage(format!("--{}: {}: {error}", name.replace('_', "-"), file.display()));
+    std::fs::read_to_string(file).map(Value::from).map_err(wrong)
 }
 
 fn or_null(text: &str) -> Value {

@@ -46,6 +46,7 @@ const ALL: &[Asset] = assets![
     JS "layout" "dialog.js",
     JS "layout" "time.js",
     JS "layout" "copy.js",
+    JS "layout" "faults.js",
     CSS "sign_in" "sign_in.css",
     CSS "webhooks" "list.css",
     CSS "webhooks" "form.css",
@@ -55,6 +56,10 @@ const ALL: &[Asset] = assets![
     JS "webhooks" "preview.js",
     JS "webhooks" "secret.js",
     JS "webhooks" "state.js",
+    CSS "keys" "keys.css",
+    JS "keys" "keys.js",
+    CSS "status" "status.css",
+    JS "status" "status.js",
 ];
 
 /// Where `folder/name` stands in the table.

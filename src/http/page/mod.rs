@@ -9,7 +9,9 @@
 //! sign_in/     form and session cookie; signing out
 //! layout/      what every view has: frame, colours, and the scripts' common modules
 //! problem/     what is shown when something cannot be shown
-//! webhooks/    list, form, preview
+//! webhooks/    list, form, preview, receivers to start from, how the last day went
+//! keys/        tokens
+//! status/      queue, disk, senders
 //! ```
 //!
 //! A view is a folder: `mod.rs` asks the API for what it shows, `*.html` shows it, `*.css` and `*.js` belong
@@ -26,12 +28,14 @@
 
 mod assets;
 mod coding;
+mod keys;
 mod render;
 mod sign_in;
+mod status;
 mod visit;
 mod webhooks;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use hyper::body::Incoming;
 use hyper::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, HeaderValue, LOCATION, REFERRER_POLICY};
@@ -40,6 +44,7 @@ use hyper::{Method, Request, StatusCode};
 use self::assets::Assets;
 use self::render::Templates;
 use self::visit::Visit;
+use self::webhooks::Recent;
 use super::edge::Front;
 use super::problem::Problem;
 use super::reply::{Reply, no_content};
@@ -50,11 +55,12 @@ use crate::core::id::SubscriptionId;
 pub(super) struct Page {
     templates: Templates,
     assets: Assets,
+    recent: Mutex<Recent>,
 }
 
 impl Page {
     pub(super) fn new() -> Self {
-        Self { templates: Templates::new(), assets: Assets::new() }
+        Self { templates: Templates::new(), assets: Assets::new(), recent: Mutex::default() }
     }
 }
 
@@ -72,6 +78,8 @@ pub(super) enum View {
     Webhook(SubscriptionId),
     /// What a webhook with the form's settings would be sent, as JSON, for the form's script.
     Preview,
+    Keys,
+    Status,
 }
 
 /// What stands at `path`, if it is the page's.
@@ -86,6 +94,8 @@ pub(super) fn find(path: &str) -> Option<View> {
         ["sign-out"] => View::SignOut,
         ["favicon.ico"] => View::Asset(assets::find("layout", "icon.svg")?),
         ["assets", _version, folder, name] => View::Asset(assets::find(folder, name)?),
+        ["keys"] => View::Keys,
+        ["status"] => View::Status,
         ["webhooks"] => View::Webhooks,
         ["webhooks", "new"] => View::NewWebhook,
         ["webhooks", "preview"] => View::Preview,
@@ -155,6 +165,8 @@ async fn shown(view: View, visit: &Visit) -> Result<Reply, Problem> {
         View::NewWebhook => webhooks::new(visit).await,
         View::Webhook(id) => webhooks::edit(visit, id).await,
         View::Preview => webhooks::preview(visit),
+        View::Keys => keys::show(visit).await,
+        View::Status => status::show(visit).await,
         View::Home | View::SignIn | View::SignOut | View::Asset(_) => Err(Problem::internal()),
     }
 }

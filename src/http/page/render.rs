@@ -17,6 +17,8 @@ pub(super) const SOURCES: &[(&str, &str)] = &[
     ("webhooks.html", include_str!("webhooks/list.html")),
     ("webhook.html", include_str!("webhooks/form.html")),
     ("webhook_events.html", include_str!("webhooks/events.html")),
+    ("keys.html", include_str!("keys/keys.html")),
+    ("status.html", include_str!("status/status.html")),
     ("webhook_stored.html", include_str!("webhooks/stored.html")),
 ];
 

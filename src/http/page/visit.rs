@@ -38,6 +38,11 @@ impl Visit {
         &self.front.edge
     }
 
+    /// The house behind with the page's own memory, for what is done on another thread.
+    pub(super) fn front(&self) -> Arc<Front> {
+        Arc::clone(&self.front)
+    }
+
     /// Whether the visitor may change things.
     pub(super) fn is_admin(&self) -> bool {
         self.access.may(Role::Admin)
@@ -48,9 +53,10 @@ impl Visit {
         self.uri.query()
     }
 
-    /// The parameters of the address that are not empty.
-    pub(super) fn query(&self) -> &[(String, String)] {
-        &self.query
+    /// Those parameters of the address that have one of these names and are not empty.
+    pub(super) fn chosen<'v>(&'v self, names: &'v [&str]) -> impl Iterator<Item = (&'v str, &'v str)> {
+        let named = self.query.iter().filter(|(name, _)| names.contains(&name.as_str()));
+        named.map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
     /// The value of one of them.

@@ -64,7 +64,8 @@ fn store() -> Store {
 fn api(settings: Settings) -> Server {
     let policy = AddressPolicy::new(Vec::new(), Vec::new(), false);
     let second = Duration::from_secs(1);
-    let transport = TransportSettings { connect_timeout: second, timeout: second, policy, extra_ca: Vec::new() };
+    let transport =
+        TransportSettings { connect_timeout: second, timeout: second, policy, extra_ca: Vec::new(), proxy: None };
     let edge = Edge {
         store: store(),
         catalogue: Arc::new(Catalogue::new(Vec::new()).unwrap()),

@@ -46,6 +46,8 @@ pub(super) mod kind {
     pub(in crate::store) const FORGOTTEN: u8 = 10;
     pub(in crate::store) const TOKEN: u8 = 17;
     pub(in crate::store) const TOKEN_REVOKED: u8 = 18;
+    /// As `SUBSCRIPTION`, with a client certificate.
+    pub(in crate::store) const CERTIFIED_SUBSCRIPTION: u8 = 20;
 }
 
 /// A frame as the index takes note of it.

@@ -140,7 +140,13 @@ pub(super) fn fate(
             None => Fate::Keep,
         },
         // They are written again in a later file, or the state has them.
-        kind::SUBSCRIPTION | kind::ACCOUNT | kind::TOKEN | kind::REPLAY | kind::DISCARD | kind::FORGOTTEN => Fate::Drop,
+        kind::SUBSCRIPTION
+        | kind::CERTIFIED_SUBSCRIPTION
+        | kind::ACCOUNT
+        | kind::TOKEN
+        | kind::REPLAY
+        | kind::DISCARD
+        | kind::FORGOTTEN => Fate::Drop,
         // An older file may still have the subscription, or the token.
         kind::SUBSCRIPTION_REMOVED | kind::TOKEN_REVOKED => keep_if(!due.oldest),
         _ => Fate::Keep,

@@ -1,6 +1,7 @@
 // The form's fields as a document of the API, and the API's faults beside the fields.
 
 import { element } from "../layout/dom.js";
+import { showFaults as show } from "../layout/faults.js";
 
 const NUMBERS = ["timeout_ms", "max_in_flight", "rate_per_second"];
 
@@ -84,49 +85,18 @@ export function headers(form) {
 
 /** Shows what the API has against the settings beside the fields, the rest above; null clears it. */
 export function showFaults(form, refusal) {
-  for (const fault of form.querySelectorAll(".fault[id]")) fault.remove();
-  for (const control of form.querySelectorAll("[aria-invalid]")) {
-    control.removeAttribute("aria-invalid");
-    control.removeAttribute("aria-errormessage");
-  }
-  const problem = form.querySelector("#form-problem");
-  problem.hidden = true;
-  if (!refusal) return;
-  const left = refusal.errors.filter((error, index) => !beside(form, error, index));
-  if (left.length > 0 || refusal.errors.length === 0) {
-    problem.replaceChildren(
-      element("p", {}, refusal.errors.length === 0 ? refusal.message : "This could not be saved:"),
-      ...left.map((error) => element("p", {}, `${error.pointer} ${error.detail}`)),
-    );
-    problem.hidden = false;
-  }
-  (form.querySelector("[aria-invalid]") ?? problem).scrollIntoView({ block: "center" });
-  form.querySelector("[aria-invalid]")?.focus();
+  show(form, form.querySelector("#form-problem"), refusal, (parts) => spot(form, parts));
 }
 
-function beside(form, error, index) {
-  const parts = error.pointer.split("/").slice(1).map((part) => part.replaceAll("~1", "/").replaceAll("~0", "~"));
-  const place = form.querySelector(`[data-pointer="/${CSS.escape(parts[0] ?? "")}"]`);
-  if (!place) return false;
-  place.closest("details")?.setAttribute("open", "");
-  let spot = place;
-  let control = place.querySelector("input");
-  if (parts[0] === "headers" && parts.length > 1) {
+// The row of one header, or the field of one event type's expiry.
+function spot(form, [member, name]) {
+  if (name === undefined) return null;
+  if (member === "headers") {
     const rows = [...form.querySelectorAll("#headers li")];
-    const row = rows.find((row) => row.querySelector("[data-part=name]").value.trim() === parts[1]);
-    if (row) [spot, control] = [row, row.querySelector("input")];
+    return rows.find((row) => row.querySelector("[data-part=name]").value.trim() === name);
   }
-  if (parts[0] === "expire_after" && parts.length > 1) {
-    const input = [...form.querySelectorAll("[data-expire]")].find((input) => input.dataset.expire === parts[1]);
-    if (input) [spot, control] = [input.closest("li"), input];
+  if (member === "expire_after") {
+    return [...form.querySelectorAll("[data-expire]")].find((input) => input.dataset.expire === name)?.closest("li");
   }
-  const fault = element("p", { class: "fault", id: `fault-${index}` }, sentence(error.detail));
-  spot.append(fault);
-  control?.setAttribute("aria-invalid", "true");
-  control?.setAttribute("aria-errormessage", fault.id);
-  return true;
-}
-
-function sentence(detail) {
-  return detail.charAt(0).toUpperCase() + detail.slice(1) + (/[.!?]$/.test(detail) ? "" : ".");
+  return null;
 }

@@ -2,11 +2,18 @@
 //!
 //! The page says 'webhook' where the rest of the house says subscription.
 
-use std::collections::BTreeMap;
+mod recent;
+mod snippets;
 
+use std::collections::BTreeMap;
+use std::sync::PoisonError;
+
+use minijinja::value::Serde;
 use minijinja::{Value, context};
 use serde::Serialize;
 
+use self::recent::Chart;
+pub(super) use self::recent::Recent;
 use super::render::pretty;
 use super::visit::Visit;
 use crate::core::catalogue::{Catalogue, Entry};
@@ -14,6 +21,7 @@ use crate::core::event::{Company, Domain, Source};
 use crate::core::id::{EventId, SubscriptionId};
 use crate::core::request::{Outgoing, Probe};
 use crate::core::subscription::{Format, Layout, Secret};
+use crate::http::bridge;
 use crate::http::problem::Problem;
 use crate::http::query::{MAX_LIMIT, Query};
 use crate::http::reply::{Reply, json};
@@ -27,17 +35,31 @@ const SECTION: &str = "webhooks";
 pub(super) async fn list(visit: &Visit) -> Result<Reply, Problem> {
     let limit = MAX_LIMIT.to_string();
     let mut asked = vec![("limit", limit.as_str())];
-    asked.extend(
-        visit
-            .query()
-            .iter()
-            .filter(|(name, _)| matches!(name.as_str(), "company" | "domain" | "cursor"))
-            .map(|(name, value)| (name.as_str(), value.as_str())),
-    );
+    asked.extend(visit.chosen(&["company", "domain", "cursor"]));
     let found = visit.ask("/v1/subscriptions", asked).await?;
     let stats = visit.ask("/v1/stats", []).await?;
     let titles = titles(&visit.edge().catalogue);
-    visit.page("webhooks.html", SECTION, context! { found, stats, titles })
+    let charts = charts(visit, ids(&found)).await?;
+    visit.page("webhooks.html", SECTION, context! { found, stats, titles, charts => Value::from(Serde(&charts)) })
+}
+
+/// The ids of a list's items.
+fn ids(found: &Value) -> Vec<SubscriptionId> {
+    let items = found.get_attr("items").unwrap_or_default();
+    let items = items.try_iter().into_iter().flatten();
+    items.filter_map(|one| one.get_attr("id").ok()?.as_str()?.parse().ok()).collect()
+}
+
+/// How the last day went, by id.
+async fn charts(visit: &Visit, ids: Vec<SubscriptionId>) -> Result<BTreeMap<String, Chart>, Problem> {
+    let front = visit.front();
+    let now = (visit.edge().clock)();
+    bridge::read(&visit.edge().store, move |store| {
+        let mut recent = front.page.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        recent.look(store, now)?;
+        Ok(ids.into_iter().map(|id| (id.to_string(), recent.chart(id, now))).collect())
+    })
+    .await
 }
 
 /// The form of a new webhook.
@@ -69,7 +91,16 @@ pub(super) async fn edit(visit: &Visit, id: SubscriptionId) -> Result<Reply, Pro
     let standings = stats.get_attr("subscriptions").unwrap_or_default().try_iter().into_iter().flatten();
     let own = Value::from(id.to_string());
     let standing = standings.into_iter().find(|one| one.get_attr("id").is_ok_and(|id| id == own)).unwrap_or_default();
-    form(visit, webhook, context! { standing })
+    let text = |name: &str| {
+        webhook.get_attr(name).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+    };
+    let snippets = snippets::of(&text("url"), &text("format"), &text("layout"))?;
+    let chart = charts(visit, vec![id]).await?.remove(&id.to_string());
+    form(
+        visit,
+        webhook,
+        context! { standing, snippets => Value::from(Serde(&snippets)), chart => Value::from(Serde(&chart)) },
+    )
 }
 
 fn form(visit: &Visit, webhook: Value, more: Value) -> Result<Reply, Problem> {
@@ -114,6 +145,12 @@ fn groups(catalogue: &Catalogue) -> Vec<Value> {
     groups.into_iter().filter(|group| group.get_attr("entries").ok().and_then(|all| all.len()) != Some(0)).collect()
 }
 
+/// The fields of a form, a line each, as they are once they are read.
+fn fields(body: &str) -> String {
+    let fields = url::form_urlencoded::parse(body.as_bytes());
+    fields.map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("\n")
+}
+
 #[derive(Serialize)]
 struct Preview {
     headers: Vec<(String, String)>,
@@ -144,6 +181,7 @@ pub(super) fn preview(visit: &Visit) -> Result<Reply, Problem> {
         format,
         layout,
         own_headers: &[],
+        client_certificate: None,
         secrets: vec![&secret],
         entry: entry.ok_or_else(Problem::internal)?,
         event,
@@ -154,6 +192,6 @@ pub(super) fn preview(visit: &Visit) -> Result<Reply, Problem> {
     let Outgoing { headers, body, .. } = Outgoing::probe(&probe, now);
     let headers = headers.into_iter().filter(|(name, _)| name != "hookswitch-test").collect();
     let body = String::from_utf8_lossy(&body);
-    let body = if format == Format::Json { pretty(&body) } else { body.replace('&', "\n&") };
+    let body = if format == Format::Json { pretty(&body) } else { fields(&body) };
     json(hyper::StatusCode::OK, &Preview { headers, body })
 }

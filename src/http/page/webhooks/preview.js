@@ -6,6 +6,7 @@ import { call } from "../layout/api.js";
 export function startPreview(form) {
   const body = document.getElementById("preview-body");
   const heads = document.getElementById("preview-headers");
+  const note = document.getElementById("preview-note");
   const event = document.getElementById("preview-event");
   let shown = "";
   let turn = 0;
@@ -25,6 +26,7 @@ export function startPreview(form) {
       const preview = await call("GET", `/webhooks/preview?${shown}`);
       if (mine !== turn) return;
       body.textContent = preview.body;
+      note.hidden = asked.get("format") !== "form";
       heads.textContent = preview.headers.map(([name, value]) => `${name}: ${value}`).join("\n");
     } catch (refusal) {
       if (mine === turn) body.textContent = refusal.message;

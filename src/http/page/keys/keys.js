@@ -1,0 +1,62 @@
+// Making and revoking tokens. A token's text is shown once, where it was made.
+
+import { call } from "../layout/api.js";
+import { copy } from "../layout/copy.js";
+import { ask } from "../layout/dialog.js";
+import { busy, element } from "../layout/dom.js";
+import { showFaults } from "../layout/faults.js";
+
+const problem = document.getElementById("revoke-problem");
+for (const button of document.querySelectorAll("[data-revoke]")) {
+  button.addEventListener("click", () =>
+    busy(button, async () => {
+      problem.textContent = "";
+      const agreed = await ask({
+        title: "Revoke this token?",
+        text: [`Whoever uses ‘${button.dataset.name}’ is refused from then on, and sessions here that were opened with it end. This cannot be undone.`],
+        action: "Revoke",
+        danger: true,
+      });
+      if (!agreed) return;
+      try {
+        await call("DELETE", `/v1/tokens/${button.dataset.revoke}`);
+        location.reload();
+      } catch (refusal) {
+        problem.textContent = refusal.message;
+      }
+    }),
+  );
+}
+
+const form = document.getElementById("new-key");
+form?.addEventListener("submit", (event) => {
+  event.preventDefault();
+  busy(document.getElementById("make"), make);
+});
+
+async function make() {
+  const place = document.getElementById("new-problem");
+  showFaults(form, place, null);
+  const { elements } = form;
+  const wanted = { role: elements.role.value };
+  for (const name of ["description", "company", "expires_in"]) {
+    const value = elements[name].value.trim();
+    if (value) wanted[name] = value;
+  }
+  try {
+    const made = await call("POST", "/v1/tokens", wanted);
+    const copying = element("button", { type: "button" }, "Copy");
+    copying.addEventListener("click", () => copy(copying, made.token));
+    const shown = document.getElementById("made");
+    shown.hidden = false;
+    shown.replaceChildren(
+      element("strong", {}, "Here is the token. It is shown this once: copy it now."),
+      element("code", { class: "wrap", id: "made-token" }, made.token),
+      copying,
+      element("a", { href: location.pathname + location.search }, "Done: to the list"),
+    );
+    form.reset();
+  } catch (refusal) {
+    showFaults(form, place, refusal);
+  }
+}

@@ -1,0 +1,72 @@
+//! Receivers to start from, in five languages, for the format and layout that a webhook has.
+//!
+//! A webhook's URL stands in them as a comment and as a path. What is not plain there is left out, so that
+//! nobody's URL ends a comment or a text and goes on as code.
+
+use minijinja::{AutoEscape, Environment, UndefinedBehavior, context};
+use serde::Serialize;
+
+use crate::http::problem::Problem;
+
+const SOURCES: [(&str, &str, &str); 5] = [
+    ("php", "PHP", include_str!("snippets/php.txt")),
+    ("node", "Node", include_str!("snippets/node.txt")),
+    ("python", "Python", include_str!("snippets/python.txt")),
+    ("ruby", "Ruby", include_str!("snippets/ruby.txt")),
+    ("csharp", "C#", include_str!("snippets/csharp.txt")),
+];
+
+/// One receiver.
+#[derive(Serialize)]
+pub(super) struct Snippet {
+    name: &'static str,
+    title: &'static str,
+    text: String,
+}
+
+/// The receivers of a webhook with these settings.
+///
+/// # Errors
+/// 500 if a template cannot be filled in, which is a fault of ours.
+pub(super) fn of(url: &str, format: &str, layout: &str) -> Result<Vec<Snippet>, Problem> {
+    let plain = |text: &str| -> String {
+        text.chars().take(200).take_while(|c| c.is_ascii_alphanumeric() || "-._~:/@%".contains(*c)).collect()
+    };
+    let path = url::Url::parse(url).map_or_else(|_| "/".to_owned(), |url| plain(url.path()));
+    let values = context! { url => plain(url), path, format, layout };
+    let mut all = Environment::new();
+    all.set_undefined_behavior(UndefinedBehavior::Strict);
+    all.set_auto_escape_callback(|_| AutoEscape::None);
+    let filled = |(name, title, source): (&'static str, &'static str, &'static str)| {
+        let text = all.render_str(source, values.clone())? + "\n";
+        Ok(Snippet { name, title, text })
+    };
+    SOURCES.into_iter().map(filled).collect::<Result<_, minijinja::Error>>().map_err(|error| {
+        tracing::error!("a receiver's template failed: {error:#}");
+        Problem::internal()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn receivers_read_what_the_webhook_sends_and_no_url_becomes_code() {
+        for format in ["json", "form"] {
+            for layout in ["envelope", "flat"] {
+                let all = of("https://a.example/hook?\"); evil(\n", format, layout).unwrap();
+                assert_eq!(all.len(), 5);
+                for Snippet { name, text, .. } in all {
+                    assert!(text.contains("https://a.example/hook") && !text.contains("evil"), "{name}: {text}");
+                    assert!(text.contains("whsec_") && !text.contains("{%"), "{name}: {text}");
+                    assert_eq!(
+                        text.contains("\"event\"") || text.contains("'event'") || text.contains("{ event,"),
+                        layout == "flat",
+                        "{name}: {text}"
+                    );
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,185 @@
+// What a test plays on: a daemon with an empty directory, receivers, and a browser that has signed in or not.
+
+import { spawn } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { createServer } from "node:http";
+import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import assert from "node:assert/strict";
+
+const require = createRequire(join(process.env.NODE_PATH ?? process.cwd(), "x.js"));
+const { chromium } = require("playwright-core");
+const axeSource = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
+const DOCS = join(import.meta.dirname, "../../src/http/page/docs");
+// Longer than anything here takes when it works.
+const PATIENCE = 15_000;
+
+let browser;
+async function launched() {
+  const quiet = ["--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
+  if (!browser?.isConnected()) {
+    const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
+    browser = await chromium.launch({ executablePath, args: ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", ...quiet] });
+  }
+  return browser;
+}
+
+export async function closeBrowser() {
+  await browser?.close();
+}
+
+export class Stage {
+  static async open(binary) {
+    const stage = new Stage();
+    stage.home = mkdtempSync(join(tmpdir(), "hookswitch-page-"));
+    stage.output = "";
+    stage.noise = [];
+    stage.contexts = [];
+    stage.receivers = [];
+    const data = join(stage.home, "data");
+    stage.daemon = spawn(binary, ["serve", "--data-dir", data, "--listen", "127.0.0.1:0", "--allow", "127.0.0.0/8"], {
+      env: {
+        PATH: process.env.PATH,
+        HOOKSWITCH_RETRY__INITIAL_DELAY: "200ms",
+        HOOKSWITCH_SENDERS__TIMEOUT: "1s",
+        HOOKSWITCH_SENDERS__CONNECT_TIMEOUT: "1s",
+      },
+    });
+    const gather = (bytes) => (stage.output += bytes);
+    stage.daemon.stdout.on("data", gather);
+    stage.daemon.stderr.on("data", gather);
+    await stage.until("the daemon to listen", () => /listening on (\S+)/.exec(stage.output));
+    stage.url = /listening on (\S+)/.exec(stage.output)[1];
+    stage.token = readFileSync(join(data, "admin.token"), "utf8").trim();
+    return stage;
+  }
+
+  /** Waits until `look` gives something true; gives it. */
+  async until(what, look) {
+    const end = Date.now() + PATIENCE;
+    for (;;) {
+      const found = await look();
+      if (found) return found;
+      if (Date.now() > end) throw new Error(`waited in vain for ${what}`);
+      await new Promise((resolve) => setTimeout(resolve, 25));
+    }
+  }
+
+  /** A receiver; `answer` gives `[status, headers, body]` of a request, or null to never answer. */
+  async receiver(answer = () => [200, {}, "ok"]) {
+    const requests = [];
+    const server = createServer((request, response) => {
+      let body = "";
+      request.on("data", (piece) => (body += piece));
+      request.on("end", () => {
+        const seen = { path: request.url, headers: request.headers, body };
+        requests.push(seen);
+        const given = answer(seen);
+        if (given) response.writeHead(given[0], given[1] ?? {}).end(given[2] ?? "");
+      });
+    });
+    await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+    this.receivers.push(server);
+    return { requests, url: `http://127.0.0.1:${server.address().port}`, server };
+  }
+
+  /** Asks the API with the admin's token. */
+  async api(method, path, body) {
+    const reply = await fetch(this.url + path, {
+      method,
+      headers: { Authorization: `Bearer ${this.token}`, "Content-Type": "application/json" },
+      body: body === undefined ? undefined : JSON.stringify(body),
+    });
+    const text = await reply.text();
+    if (!reply.ok) throw new Error(`${method} ${path}: ${reply.status} ${text}`);
+    return text ? JSON.parse(text) : null;
+  }
+
+  subscribe(url, more = {}) {
+    return this.api("POST", "/v1/subscriptions", { company: "acme", url, events: ["*"], ...more });
+  }
+
+  event(type, call, more = {}, domain = null) {
+    return this.api("POST", "/v1/events", { type, company: "acme", domain, source: "widget", data: { call_id: call, lead_phone: "+12025550143", ...more } });
+  }
+
+  /** A browser's page; signed in unless `token` is null. */
+  async page({ width = 1440, height = 900, scheme = "light", token = this.token, scripts = true, at = "/webhooks" } = {}) {
+    const context = await (await launched()).newContext({
+      viewport: { width, height },
+      colorScheme: scheme,
+      javaScriptEnabled: scripts,
+      locale: "en-GB",
+      timezoneId: "Europe/Berlin",
+      reducedMotion: "reduce",
+    });
+    context.setDefaultTimeout(PATIENCE);
+    this.contexts.push(context);
+    const page = await context.newPage();
+    page.on("pageerror", (error) => this.noise.push(`error: ${error.message}`));
+    page.on("console", (message) => message.type() === "error" && this.noise.push(`console: ${message.text()}`));
+    page.on("request", (request) => {
+      if (!request.url().startsWith(this.url)) this.noise.push(`a request to elsewhere: ${request.url()}`);
+    });
+    await page.goto(this.url + at);
+    if (token !== null) await this.signIn(page, token);
+    return page;
+  }
+
+  async signIn(page, token) {
+    await page.getByLabel("Token").fill(token);
+    await page.getByRole("button", { name: "Sign in" }).click();
+    await page.waitForURL((url) => url.pathname !== "/sign-in");
+  }
+
+  /** Fails on any violation that axe-core finds on `page` as it stands. */
+  async checkAccessible(page, what) {
+    await page.evaluate(axeSource);
+    const found = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
+    const lines = found.violations.flatMap((one) => one.nodes.map((node) => `${one.id} (${one.help}): ${node.target} ${node.failureSummary}`));
+    assert.deepEqual(lines, [], `axe-core on ${what}`);
+    const over = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+    assert.ok(over <= 0, `${what} is ${over} px wider than its window`);
+  }
+
+  /** Looks at `path` in both themes at both widths; the picture of each `name` goes to the docs. */
+  async look(name, path, prepare = async () => {}) {
+    for (const [width, height] of [[1440, 900], [360, 740]]) {
+      for (const scheme of ["light", "dark"]) {
+        const page = await this.page({ width, height, scheme, at: path });
+        await page.waitForLoadState("networkidle");
+        await prepare(page);
+        await this.checkAccessible(page, `${path} (${width} px, ${scheme})`);
+        const drawn = (width === 1440) === (scheme === "light");
+        if (drawn) await page.screenshot({ path: join(DOCS, `${name}-${width}.png`) });
+        await page.context().close();
+      }
+    }
+  }
+
+  /** Errors that a test brings about on purpose. */
+  expectNoise(pattern) {
+    this.noise = this.noise.filter((line) => !pattern.test(line));
+  }
+
+  checkQuiet() {
+    assert.deepEqual(this.noise, [], "the browser's console");
+  }
+
+  async said() {
+    return `--- the daemon said\n${this.output}--- the console said\n${this.noise.join("\n")}`;
+  }
+
+  async close() {
+    for (const context of this.contexts) await context.close().catch(() => {});
+    for (const server of this.receivers) {
+      server.closeAllConnections();
+      server.close();
+    }
+    const ended = new Promise((resolve) => this.daemon.once("exit", resolve));
+    this.daemon.kill("SIGKILL");
+    await ended;
+    rmSync(this.home, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,281 @@
+// Settings > Webhooks: the seed's four steps, the test button, wrong input, secret, pausing, keyboard, hostile data.
+
+import assert from "node:assert/strict";
+
+const toast = (page) => page.locator("#saved");
+
+async function save(page) {
+  await page.getByRole("button", { name: "Save" }).click();
+}
+
+export const tests = {
+  async "the seed's four steps, from an empty daemon to a delivered event"(stage) {
+    const receiver = await stage.receiver(({ path }) => [path === "/hook" ? 200 : 404, {}, ""]);
+    const page = await stage.page();
+    await page.getByRole("heading", { name: "No webhooks yet" }).waitFor();
+    await page.getByRole("link", { name: "Add the first webhook" }).click();
+    // 2: the URL, and Test
+    await page.getByLabel("Webhook URL").fill(`${receiver.url}/wrong`);
+    await page.getByRole("button", { name: "Test" }).click();
+    await page.locator('[data-outcome="404"]').getByText("not working").waitFor();
+    await page.getByLabel("Webhook URL").fill(`${receiver.url}/hook`);
+    await page.getByRole("button", { name: "Test" }).click();
+    await page.locator('[data-outcome="working"]').getByText("URL working").waitFor();
+    // 3: format and events, and Save
+    await page.getByLabel("Form URL Encoded").check();
+    await page.getByText("data[call_id]=").waitFor();
+    for (const name of ["New call", "Finished call"]) await page.getByRole("checkbox", { name }).check();
+    await page.getByLabel("Company", { exact: true }).last().fill("acme");
+    await save(page);
+    await page.waitForURL(/\/webhooks\/sub_/);
+    await toast(page).getByText("Saved.").waitFor();
+    // 4: the sample of an event
+    const event = page.getByRole("listitem").filter({ has: page.getByRole("checkbox", { name: "Missed call" }) });
+    await event.getByText("Read more").click();
+    await event.getByText('"callstatus"').waitFor();
+    // and it works
+    receiver.requests.length = 0;
+    await stage.event("call.new", "c-1");
+    await stage.event("call.missed", "c-1");
+    await stage.until("the delivery", () => receiver.requests.length === 1);
+    assert.match(receiver.requests[0].body, /data%5Bcall_id%5D=c-1/);
+    await stage.until("the log", async () => (await stage.api("GET", "/v1/log?test=false")).entries.length === 1);
+    await page.goto(`${stage.url}/webhooks`);
+    const row = page.getByRole("row").filter({ hasText: receiver.url });
+    assert.match(await row.innerText(), /200[\s\S]*100 %/);
+  },
+
+  async "Test names every outcome"(stage) {
+    const slow = await stage.receiver(({ path }) => (path === "/never" ? null : [Number(path.slice(1)), path === "/302" ? { location: "/elsewhere" } : {}, "<b>the reply</b>"]));
+    const page = await stage.page({ at: "/webhooks/new" });
+    const tried = async (url, outcome, words, kind) => {
+      await page.getByLabel("Webhook URL").fill(url);
+      await page.getByRole("button", { name: "Test" }).click();
+      const found = page.locator(`[data-outcome="${outcome}"]`);
+      await found.getByText(words).first().waitFor();
+      assert.match(await found.getAttribute("class"), new RegExp(kind), url);
+      return found;
+    };
+    for (const [status, kind] of [[200, "good"], [404, "bad"], [302, "warn"], [401, "bad"], [500, "bad"], [503, "warn"]]) {
+      await tried(`${slow.url}/${status}`, status === 200 ? "working" : status, String(status), kind);
+    }
+    const found = await tried(`${slow.url}/204`, "working", "204", "good");
+    await found.getByText("Details").click();
+    await found.getByText("Connection", { exact: true }).waitFor();
+    await found.getByText(/^curl --globoff/).waitFor();
+    await tried(`${slow.url}/500`, "500", "500", "bad");
+    await page.getByText("Details").click();
+    await page.getByLabel("The reply").getByText("<b>the reply</b>").waitFor();
+    await tried(`${slow.url}/never`, "response_timeout", "phase", "bad");
+    await tried("http://127.0.0.1:1/", "connection_refused", "running", "bad");
+    await tried("http://no-such-name.invalid/", "name_not_found", "spelling", "bad");
+    await tried("http://10.1.2.3/", "address_denied", "allow", "bad");
+    await page.getByLabel("Webhook URL").fill("no url");
+    await page.getByRole("button", { name: "Test" }).click();
+    await page.locator('[data-pointer="/url"] .fault').waitFor();
+    stage.expectNoise(/status of 422/);
+  },
+
+  async "wrong input is told beside its field"(stage) {
+    const page = await stage.page({ at: "/webhooks/new" });
+    await save(page);
+    for (const pointer of ["/url", "/events", "/company"]) await page.locator(`[data-pointer="${pointer}"] .fault`).waitFor();
+    assert.equal(await page.evaluate(() => document.activeElement.id), "url");
+    await page.getByLabel("Webhook URL").fill(`http://127.0.0.1:1/${"x".repeat(10_000)}`);
+    await page.getByLabel("Company", { exact: true }).last().fill("acme");
+    await page.getByLabel("All events").check();
+    await page.getByRole("button", { name: "Add a header" }).click();
+    await page.getByLabel("Name of header 1").fill("Content-Length");
+    await page.getByLabel("Value of header 1").fill("5");
+    await page.getByText("Advanced settings").click();
+    await page.getByLabel("Longest wait").fill("soon");
+    await page.locator("#expire-call\\.new").fill("whenever");
+    await save(page);
+    await page.locator('[data-pointer="/url"] .fault').getByText("2048 bytes").waitFor();
+    await page.locator("#headers li .fault").waitFor();
+    await page.locator('[data-pointer="/timeout_ms"] .fault').waitFor();
+    await page.locator(".expiry li .fault").waitFor();
+    assert.equal(await page.locator('[data-pointer="/events"] .fault').count(), 0);
+    await stage.checkAccessible(page, "a form with faults");
+    assert.equal((await stage.api("GET", "/v1/subscriptions")).items.length, 0);
+    stage.expectNoise(/status of 422/);
+  },
+
+  async "all settings are saved, shown and changed; a header's value never comes back"(stage) {
+    const receiver = await stage.receiver();
+    const made = await stage.subscribe(`${receiver.url}/hook`, {
+      headers: { "X-Key": "geheim" }, events: ["call.new"], expire_after: { "call.new": "10m" }, timeout_ms: 5000, sources: ["api"], layout: "flat",
+    });
+    const page = await stage.page({ at: `/webhooks/${made.id}` });
+    assert.ok(!(await page.content()).includes("geheim"));
+    assert.equal(await page.getByLabel("Company", { exact: true }).last().getAttribute("readonly"), "");
+    await page.getByLabel("Domain").fill("www.acme.example");
+    await page.getByText("Advanced settings").click();
+    await page.getByLabel("Description").fill("the CRM");
+    await page.getByLabel("Each second").fill("7");
+    await save(page);
+    await toast(page).getByText("Saved.").waitFor();
+    const after = await stage.api("GET", `/v1/subscriptions/${made.id}`);
+    assert.deepEqual([after.domain, after.description, after.rate_per_second, after.timeout_ms, after.layout], ["www.acme.example", "the CRM", 7, 5000, "flat"]);
+    assert.deepEqual([after.sources, after.events, after.expire_after, after.headers], [["api"], ["call.new"], { "call.new": "10m" }, { "X-Key": null }]);
+    // Testing sends the header that is stored.
+    await page.getByRole("button", { name: "Test" }).click();
+    await page.locator('[data-outcome="working"]').waitFor();
+    assert.equal(receiver.requests.at(-1).headers["x-key"], "geheim");
+    await page.getByRole("button", { name: "Remove header 1" }).click();
+    await save(page);
+    await stage.until("the header to be gone", async () => Object.keys((await stage.api("GET", `/v1/subscriptions/${made.id}`)).headers).length === 0);
+  },
+
+  async "the secret is shown when asked for, and rotated"(stage) {
+    const made = await stage.subscribe("http://127.0.0.1:1/");
+    const page = await stage.page({ at: `/webhooks/${made.id}` });
+    const secret = page.locator("#secret-text");
+    const stored = async () => (await stage.api("GET", `/v1/subscriptions/${made.id}/secret`)).secret;
+    const before = await stored();
+    assert.ok(!(await page.content()).includes(before));
+    await page.getByRole("button", { name: "Show" }).click();
+    await secret.getByText(before).waitFor();
+    await page.getByRole("button", { name: "Hide" }).click();
+    await secret.getByText("•••").waitFor();
+    await page.getByRole("button", { name: "Rotate" }).click();
+    const dialog = page.getByRole("dialog");
+    await stage.checkAccessible(page, "the dialog of the rotation");
+    await dialog.getByRole("button", { name: "Cancel" }).click();
+    assert.equal(await stored(), before);
+    await page.getByRole("button", { name: "Rotate" }).click();
+    await dialog.getByLabel("The old secret").selectOption("1h");
+    await dialog.getByRole("button", { name: "Rotate" }).click();
+    await page.getByText("This is the new secret").waitFor();
+    assert.notEqual(await stored(), before);
+    assert.equal(await secret.textContent(), await stored());
+  },
+
+  async "pausing keeps what comes, resuming sends it, discarding and deleting say what goes"(stage) {
+    const receiver = await stage.receiver();
+    const made = await stage.subscribe(receiver.url);
+    const page = await stage.page({ at: `/webhooks/${made.id}` });
+    const dialog = page.getByRole("dialog");
+    const press = async (name, words) => {
+      await page.getByRole("button", { name, exact: true }).click();
+      await dialog.getByText(words).waitFor();
+      await dialog.getByRole("button", { name: name.split(" ")[0], exact: true }).click();
+    };
+    await press("Pause", "Nothing waits at present.");
+    await page.getByText("Paused", { exact: true }).waitFor();
+    await stage.event("call.new", "c-1");
+    await stage.event("call.finished", "c-1");
+    await page.reload();
+    await page.getByRole("button", { name: "Resume" }).click();
+    await page.getByText("Active", { exact: true }).waitFor();
+    await stage.until("both in order", () => receiver.requests.length === 2);
+    assert.deepEqual(receiver.requests.map((request) => JSON.parse(request.body).type), ["call.new", "call.finished"]);
+    await press("Pause", "sent, in order");
+    await page.getByText("Paused", { exact: true }).waitFor();
+    await stage.event("call.new", "c-2");
+    await page.reload();
+    await press("Discard what waits", "1 delivery waits.");
+    await stage.until("nothing to wait", async () => (await stage.api("GET", `/v1/subscriptions/${made.id}`)).waiting === 0);
+    await page.getByRole("button", { name: "Delete", exact: true }).click();
+    await dialog.getByText("What waits is cancelled").waitFor();
+    await page.keyboard.press("Escape");
+    assert.equal((await stage.api("GET", "/v1/subscriptions")).items.length, 1);
+    await press("Delete", "What waits is cancelled");
+    await page.getByRole("heading", { name: "No webhooks yet" }).waitFor();
+    assert.equal(receiver.requests.length, 2);
+  },
+
+  async "a webhook is made by keyboard alone"(stage) {
+    const receiver = await stage.receiver();
+    const page = await stage.page({ token: null, at: "/webhooks/new" });
+    const press = (...keys) => keys.reduce((before, key) => before.then(() => page.keyboard.press(key)), Promise.resolve());
+    const tabTo = async (test) => {
+      for (let presses = 0; presses < 80; presses++) {
+        if (await page.evaluate(test)) return;
+        await press("Tab");
+      }
+      throw new Error(`no way by keyboard to ${test}`);
+    };
+    await tabTo('document.activeElement.id === "token"');
+    await page.keyboard.type(stage.token);
+    await press("Enter");
+    await page.waitForURL("**/webhooks/new");
+    await press("Tab");
+    assert.equal(await page.evaluate("document.activeElement.textContent"), "Skip to the content");
+    await press("Enter");
+    await tabTo('document.activeElement.id === "url"');
+    await page.keyboard.type(`${receiver.url}/hook`);
+    await press("Tab", "Enter");
+    await page.locator('[data-outcome="working"]').waitFor();
+    await tabTo('document.activeElement.value === "call.new"');
+    await press("Space");
+    await tabTo('document.activeElement.id === "company"');
+    await page.keyboard.type("acme");
+    await tabTo('document.activeElement.id === "save"');
+    await press("Enter");
+    await page.waitForURL(/\/webhooks\/sub_/);
+    const made = (await stage.api("GET", "/v1/subscriptions")).items[0];
+    assert.deepEqual([made.events, made.company], [["call.new"], "acme"]);
+  },
+
+  async "what is hostile is shown as text"(stage) {
+    const hostile = `"'><script>window.hit = 1</script><img src=x onerror="window.hit = 1">`;
+    const receiver = await stage.receiver(() => [200, { "x-hostile": hostile }, hostile]);
+    const made = await stage.subscribe(`${receiver.url}/?${encodeURIComponent("‮" + hostile)}${"x".repeat(1_500)}`, {
+      company: hostile, domain: hostile, description: `‮مرحبا ${hostile}`, headers: { "X-Key": "v" },
+    });
+    for (const at of ["/webhooks", `/webhooks/${made.id}`, "/status", `/webhooks?company=${encodeURIComponent(hostile)}`]) {
+      for (const width of [1440, 360]) {
+        const page = await stage.page({ at, width });
+        await page.waitForLoadState("networkidle");
+        if (at.includes("sub_")) {
+          await page.getByRole("button", { name: "Test" }).click();
+          await page.locator('[data-outcome="working"]').getByText("Details").click();
+          await page.getByRole("button", { name: "Delete" }).click();
+          await page.getByRole("dialog").waitFor();
+        }
+        assert.equal(await page.evaluate("window.hit"), undefined);
+        await stage.checkAccessible(page, `${at} with hostile data`);
+        assert.equal(await page.locator("main img").count(), 0);
+        await page.context().close();
+      }
+    }
+  },
+
+  async "the list is read without scripts; a reader cannot change"(stage) {
+    const made = await stage.subscribe("http://127.0.0.1:1/hook", { description: "the CRM" });
+    const plain = await stage.page({ scripts: false });
+    await plain.getByText("the CRM").waitFor();
+    await plain.getByRole("link", { name: "http://127.0.0.1:1/hook" }).click();
+    await plain.locator("noscript p").waitFor();
+    assert.equal(await plain.getByRole("button", { name: "Save" }).isVisible(), false);
+    const { token } = await stage.api("POST", "/v1/tokens", { role: "read", company: "acme" });
+    const reader = await stage.page({ token, at: `/webhooks/${made.id}` });
+    assert.equal(await reader.getByRole("button", { name: "Save" }).count(), 0);
+    assert.equal(await reader.locator("#secret").count(), 0);
+    await reader.goto(`${stage.url}/webhooks/new`);
+    await reader.getByRole("heading", { name: "Not allowed" }).waitFor();
+    stage.expectNoise(/status of 40[34]/);
+    assert.equal(await reader.locator("#company-switch").count(), 0);
+  },
+
+  async "the views are accessible in both themes at both widths"(stage) {
+    const receiver = await stage.receiver(({ path }) => [path === "/crm" ? 200 : 500, {}, ""]);
+    await stage.look("empty", "/webhooks");
+    const crm = await stage.subscribe(`${receiver.url}/crm`, { description: "CRM of the sales team", domain: "www.acme.example", events: ["call.new", "call.missed", "call.finished", "call.claimed"], headers: { Authorization: "x" } });
+    await stage.subscribe(`${receiver.url}/reports`, { format: "form", company: "globex" });
+    const paused = await stage.subscribe(`${receiver.url}/old`);
+    await stage.api("PATCH", `/v1/subscriptions/${paused.id}`, { enabled: false });
+    for (let call = 0; call < 12; call++) await stage.event("call.new", `c-${call}`, {}, "www.acme.example");
+    await stage.api("POST", "/v1/events", { type: "call.new", company: "globex", source: "api", data: { call_id: "g" } });
+    await stage.until("the deliveries", () => receiver.requests.length > 12);
+    await stage.look("webhooks", "/webhooks");
+    await stage.look("new", "/webhooks/new");
+    await stage.look("webhook", `/webhooks/${crm.id}`, async (page) => {
+      await page.getByRole("button", { name: "Test" }).click();
+      await page.locator("[data-outcome]").waitFor();
+    });
+    await stage.look("problem", "/webhooks/sub_01K40000000000000000000000");
+    stage.expectNoise(/status of 404/);
+  },
+};
