@@ -161,7 +161,7 @@ async fn check_url(request: &Permitted, url: Option<String>) -> Result<(), Probl
 
 /// Refuses a client certificate that no receiver could be shown.
 fn check_certificate(request: &Permitted, certificate: Option<&Arc<ClientCertificate>>) -> Result<(), Problem> {
-    let checked = certificate.map_or(Ok(()), |it| request.edge().transport.check_certificate(it));
+    let checked = certificate.map_or(Ok(()), |it| request.edge().outlet.get().check_certificate(it));
     checked.map_err(|bad| match bad {
         BadCertificate::Cert(why) => Problem::invalid("/client_cert", why),
         BadCertificate::Key(why) => Problem::invalid("/client_key", why),
