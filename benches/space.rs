@@ -35,8 +35,9 @@ fn main() -> Outcome<()> {
         cache_bytes: 16 << 20,
         give_up_after: kept,
         idempotency_window: kept / 2,
-        retention: Retention { log_age: kept, log_bytes: 10 << 30, event_age: kept },
+        retention: Retention { log_age: kept, log_bytes: 10 << 30, event_age: kept, conversation_age: kept },
         min_free_bytes: 1,
+        max_data_bytes: 1 << 20,
     };
     println!("{events} events in {CYCLES} cycles, the newest {} are kept:\n", kept.as_millis());
     println!("cycle   events/s   journal MB   state MB   written B/event   disk B/kept event   times the live data");

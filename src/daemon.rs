@@ -51,6 +51,9 @@ const ALERTS_STOP: Duration = Duration::from_secs(5);
 /// How long an answer may wait for a client that does not read it.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// The most bytes that an event has around its data.
+const AROUND_DATA: usize = 1024;
+
 /// What ends a running daemon.
 enum End {
     Asked,
@@ -347,8 +350,10 @@ fn store_settings(config: &Config) -> StoreSettings {
             log_age: config.retention.log_age,
             log_bytes: config.retention.log_bytes,
             event_age: config.retention.event_age,
+            conversation_age: config.retention.conversation_age,
         },
         min_free_bytes: config.store.min_free_bytes,
+        max_data_bytes: config.http.max_body_bytes.saturating_sub(AROUND_DATA),
     }
 }
 

@@ -306,7 +306,7 @@ impl Filter {
 }
 
 /// `text` as a point in time: itself, or so long before `now`.
-fn time(name: &str, text: &str, now: Timestamp) -> Result<String, Failure> {
+pub(super) fn time(name: &str, text: &str, now: Timestamp) -> Result<String, Failure> {
     if let Ok(at) = Timestamp::parse(text) {
         return Ok(at.to_string());
     }

@@ -9,6 +9,7 @@
 //! that are there to show it; what came from elsewhere is made safe for the terminal first.
 
 mod backup;
+mod call;
 mod client;
 mod connection;
 mod demo;
@@ -20,6 +21,7 @@ mod log;
 mod man;
 mod probe;
 mod receiver;
+mod report;
 mod restore;
 mod send;
 mod serve;
@@ -72,6 +74,8 @@ enum Command {
     Send(send::Send),
     Subscription(subscription::Subscription),
     Log(log::Log),
+    Call(call::Call),
+    Report(report::Report),
     Status(status::Status),
     Doctor(doctor::Doctor),
     Token(token::Token),
@@ -142,6 +146,8 @@ impl Command {
             Self::Send(command) => done(command.run(out)),
             Self::Subscription(command) => done(command.run(out)),
             Self::Log(command) => done(command.run(out)),
+            Self::Call(command) => done(command.run(out)),
+            Self::Report(command) => done(command.run(out)),
             Self::Status(command) => command.run(out),
             Self::Doctor(command) => command.run(out),
             Self::Token(command) => done(command.run(out)),

@@ -48,6 +48,8 @@ fn the_commands_are_the_documented_ones() {
         "subscription secret",
         "subscription rotate-secret",
         "log",
+        "call",
+        "report",
         "status",
         "token create",
         "token list",

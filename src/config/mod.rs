@@ -144,6 +144,8 @@ pub struct Retention {
     pub event_age: Duration,
     /// How long a producer's id is remembered, 1 s to 30 days.
     pub idempotency_window: Duration,
+    /// How old a message of a conversation becomes, 1 s to 10 years.
+    pub conversation_age: Duration,
 }
 
 /// `[store]`

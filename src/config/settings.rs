@@ -102,7 +102,7 @@ section!(
         log_bytes: u64 = 10 * 1024 * 1024 * 1024,
         event_age: String = "30d".to_owned(),
         idempotency_window: String = "24h".to_owned(),
-        conversation_age: Option<String> = None,
+        conversation_age: String = "90d".to_owned(),
     }
 );
 

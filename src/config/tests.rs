@@ -104,16 +104,13 @@ fn the_example_file_is_valid_and_so_are_the_defaults() {
 }
 
 #[test]
-fn what_the_example_file_shows_is_refused_only_as_not_supported_yet() {
+fn all_that_the_example_file_shows_can_be_set() {
     let uncommented: Vec<&str> = EXAMPLE
         .lines()
         .map(|line| line.strip_prefix("# ").filter(|l| l.starts_with('[') || l.contains(" = ")).unwrap_or(line))
         .collect();
-    let lines = faults(&uncommented.join("\n"), &[], Overrides::default());
-    assert_eq!(lines.len(), 1, "{lines:?}");
-    for line in lines {
-        assert!(line.ends_with("(h.toml) is not supported yet: leave it out"), "{line}");
-    }
+    let loaded = loaded(&uncommented.join("\n"), &[], Overrides::default());
+    assert_eq!(loaded.retention.conversation_age.as_secs(), 90 * 86_400);
 }
 
 #[test]

@@ -42,7 +42,6 @@ impl TryFrom<Settings> for Config {
 
     fn try_from(settings: Settings) -> Result<Self, Vec<BadKey>> {
         let (mut check, keys) = (Check::default(), Keys::of(&settings));
-        check.refuse_unsupported(&settings);
         let data_dir = check.path("data_dir", &settings.data_dir);
         let http = check.http(&settings.http);
         let senders = check.senders(&settings.senders);
@@ -119,15 +118,6 @@ impl Check {
             self.fault(key, "must be a path");
         }
         PathBuf::from(text)
-    }
-
-    /// Keys that are known and do nothing yet: refused rather than silently without effect.
-    fn refuse_unsupported(&mut self, settings: &Settings) {
-        let Settings { retention, .. } = settings;
-        let keys = [("retention.conversation_age", retention.conversation_age.is_some())];
-        for (key, _) in keys.into_iter().filter(|(_, set)| *set) {
-            self.fault(key, "is not supported yet: leave it out");
-        }
     }
 
     fn http(&mut self, http: &settings::Http) -> Option<Http> {
@@ -217,12 +207,14 @@ impl Check {
         let log_age = self.duration("retention.log_age", &retention.log_age, SECOND..=10 * YEAR);
         let log_bytes = self.number("retention.log_bytes", retention.log_bytes, 8 * MIB..=64 * MIB * MIB);
         let event_age = self.duration("retention.event_age", &retention.event_age, SECOND..=10 * YEAR);
+        let age = &retention.conversation_age;
+        let conversation_age = self.duration("retention.conversation_age", age, SECOND..=10 * YEAR);
         if event_age < idempotency_window {
             // Otherwise a repeat would be answered with the id of an event that is gone.
             let window = format_duration(idempotency_window);
             self.fault("retention.event_age", format!("must be at least `idempotency_window`, which is \"{window}\""));
         }
-        Retention { log_age, log_bytes, event_age, idempotency_window }
+        Retention { log_age, log_bytes, event_age, idempotency_window, conversation_age }
     }
 
     fn store(&mut self, store: &settings::Store) -> StoreLimits {

@@ -79,6 +79,18 @@ id!(
     AttemptId, "att"
 );
 id!(
+    /// Names one SMS (`msg_…`) that the platform posted without an id of its own.
+    MessageId, "msg"
+);
+id!(
+    /// Names the SMS thread of one call (`conv_…`).
+    ConversationId, "conv"
+);
+id!(
+    /// Names one erasure of a person's data (`ers_…`).
+    ErasureId, "ers"
+);
+id!(
     /// Names one API key (`tok_…`).
     TokenId, "tok"
 );

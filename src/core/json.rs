@@ -148,10 +148,17 @@ pub fn boolean(raw: &RawValue) -> Result<bool, String> {
 /// # Errors
 /// It is something else.
 pub fn integer(raw: &RawValue, least: u64, most: u64) -> Result<u64, String> {
-    match serde_json::from_str::<u64>(raw.get()) {
-        Ok(number) if (least..=most).contains(&number) => Ok(number),
+    match serde_json::from_str::<u64>(raw.get()).ok().or_else(|| whole(raw)) {
+        Some(number) if (least..=most).contains(&number) => Ok(number),
         _ => Err(format!("must be a whole number from {least} to {most}")),
     }
+}
+
+/// The whole number that is written with a point or an exponent, as `84.0`: to JSON Schema it is an integer.
+fn whole(raw: &RawValue) -> Option<u64> {
+    const EXACT: f64 = 9_007_199_254_740_992.0; // 2^53: up to here no digit is lost
+    let number: f64 = serde_json::from_str(raw.get()).ok()?;
+    (number.fract() == 0.0 && (0.0..=EXACT).contains(&number)).then_some(number as u64)
 }
 
 /// What `parse` makes of the string that `raw` is.

@@ -150,8 +150,12 @@ pub(super) const MEMBERS: [(&str, &str); 30] = [
     ("message_id", "The id of the lead's message that raised this event."),
     ("message", "The text of the lead's message that raised this event."),
     ("received_at", "When that message was received."),
-    ("conversation", "All messages of the thread, oldest first, the lead's newest included."),
-    ("message_count", "How many messages `conversation` has."),
+    (
+        "conversation",
+        "All messages of the thread, oldest first, the lead's newest included. Where they would make the event too \
+         large the oldest are left out, and `conversation_truncated` is true.",
+    ),
+    ("message_count", "How many messages the thread has."),
     ("created", "When this happened, as an ISO 8601 time."),
 ];
 

@@ -219,10 +219,11 @@ impl TokenDraft {
                 _ => invalid.add(place, format!("is not a member of a token; there are: {MEMBERS}")),
             }
         }
-        if !members.iter().any(|(name, _)| name == "role") {
+        let given = |wanted: &str| members.iter().any(|(name, _)| name == wanted);
+        if !given("role") {
             invalid.add("/role", "is missing: `ingest`, `read` or `admin`");
         }
-        if at.is_some() && after.is_some() {
+        if given("expires_at") && given("expires_in") {
             invalid.add("/expires_in", "cannot stand beside `expires_at`: give one of them");
         }
         let expires_at = at.or_else(|| after.map(|length| now.plus(length)));

@@ -16,6 +16,8 @@ pub(super) enum List {
     Log = b'l' as isize,
     Owed = b'o' as isize,
     Calls = b'c' as isize,
+    Conversations = b'v' as isize,
+    Messages = b'm' as isize,
     Tokens = b't' as isize,
 }
 
@@ -56,7 +58,16 @@ mod tests {
         for bits in [0, 1, 0x0199_0000_0000_1234_5678_9abc_def0_1122, u128::MAX] {
             let text = write(List::Log, bits);
             assert_eq!(read(List::Log, &text), Ok(bits));
-            for other in [List::Events, List::Deliveries, List::Subscriptions, List::Owed, List::Tokens, List::Calls] {
+            for other in [
+                List::Events,
+                List::Deliveries,
+                List::Subscriptions,
+                List::Owed,
+                List::Tokens,
+                List::Calls,
+                List::Conversations,
+                List::Messages,
+            ] {
                 assert!(read(other, &text).is_err(), "{other:?}");
             }
         }

@@ -13,6 +13,7 @@ use super::Settings;
 use super::access::{self, Access, FirstToken};
 use super::attempts::Attempts;
 use super::connection::Handler;
+use super::openapi::Description;
 use super::page::{self, Page};
 use super::problem::Problem;
 use super::reply::Reply;
@@ -82,6 +83,8 @@ pub(super) struct Front {
     pub(super) limits: request::Limits,
     /// Room for what waits for other machines: probes, and checks of URLs.
     pub(super) outward: Arc<Semaphore>,
+    /// What the API is.
+    description: Description,
     /// Who has signed in on the page.
     pub(super) sessions: Sessions,
     /// How often signing in was tried in vain.
@@ -93,9 +96,9 @@ pub(super) struct Front {
 impl Front {
     pub(super) fn new(edge: Edge, settings: &Settings) -> Self {
         let limits = request::Limits { max_body_bytes: settings.max_body_bytes, body_timeout: settings.body_timeout };
-        let outward = Arc::new(Semaphore::new(super::OUTWARD));
+        let (outward, description) = (Arc::new(Semaphore::new(super::OUTWARD)), Description::of(&edge.catalogue));
         let (sessions, attempts, page) = (Sessions::default(), Attempts::default(), Page::new());
-        Self { edge, limits, outward, sessions, attempts, page }
+        Self { edge, limits, outward, description, sessions, attempts, page }
     }
 
     /// The powers of the token with this hash, as they are now.
@@ -130,6 +133,10 @@ impl Front {
         if let Some(open @ (Resource::Health | Resource::Ready)) = &resource {
             open.check_method(request.method())?;
             return health::answer(&self.edge, open);
+        }
+        if resource == Some(Resource::OpenApi) {
+            Resource::OpenApi.check_method(request.method())?;
+            return self.description.show();
         }
         if resource == Some(Resource::Metrics) && self.edge.metrics_public {
             Resource::Metrics.check_method(request.method())?;

@@ -5,12 +5,13 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::bridge;
+use super::cloud_events;
 use super::cursor::{self, List};
 use super::deliveries;
 use super::problem::Problem;
 use super::query;
 use super::reply::{Reply, json, json_text};
-use super::request::{Document, JSON, NDJSON, Permitted};
+use super::request::{CLOUD_EVENT, Document, JSON, NDJSON, Permitted};
 use super::shape::{Items, Text};
 use crate::core::catalogue::Catalogue;
 use crate::core::event::{CallId, Company, Domain, Event, EventType, NewEvent, ProducerId, Source};
@@ -32,9 +33,13 @@ pub(super) async fn post(mut request: Permitted) -> Result<Reply, Problem> {
     const KEY_OF_BATCH: &str = "is a batch: give each event its own `id` instead of the header Idempotency-Key";
     request.no_query()?;
     let key = idempotency_key(&request)?;
-    let (media, document) = request.body(&[JSON, NDJSON]).await?;
+    let binary = cloud_events::is_binary(request.headers());
+    let accepted: &[&'static str] = if binary { &[JSON, CLOUD_EVENT] } else { &[JSON, NDJSON, CLOUD_EVENT] };
+    let (media, document) = request.body(accepted).await?;
     let catalogue = &request.edge().catalogue;
     let events = match (media, key) {
+        (CLOUD_EVENT, key) => vec![cloud_events::structured(&document, catalogue, key)?],
+        (JSON, key) if binary => vec![cloud_events::binary(request.headers(), &document, catalogue, key)?],
         (JSON, key) => single(&document, catalogue, key)?,
         (_, None) => batch(&document, catalogue)?,
         (_, Some(_)) => return Err(Problem::invalid("", KEY_OF_BATCH)),
@@ -44,7 +49,7 @@ pub(super) async fn post(mut request: Permitted) -> Result<Reply, Problem> {
     }
     let accepted = bridge::written(|reply| request.edge().store.accept(events, reply)).await?;
     let text = match accepted.as_slice() {
-        [one] if media == JSON => receipt(one),
+        [one] if media != NDJSON => receipt(one),
         all => format!("{{\"events\":[{}]}}", all.iter().map(receipt).collect::<Vec<_>>().join(",")),
     };
     Ok(json_text(StatusCode::ACCEPTED, text))
@@ -55,8 +60,8 @@ fn receipt(accepted: &Accepted) -> String {
     format!(r#"{{"id":"{id}","deliveries":{deliveries},"duplicate":{duplicate}}}"#)
 }
 
-/// The header `Idempotency-Key`: the producer's own id of the event.
-fn idempotency_key(request: &Permitted) -> Result<Option<ProducerId>, Problem> {
+/// The header `Idempotency-Key`: the producer's own id of the event, or of the message.
+pub(super) fn idempotency_key(request: &Permitted) -> Result<Option<ProducerId>, Problem> {
     let refused = |detail: &str| Problem::invalid("/id", format!("(header Idempotency-Key) {detail}"));
     let mut values = request.headers().get_all("idempotency-key").iter();
     let Some(value) = values.next() else { return Ok(None) };

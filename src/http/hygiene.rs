@@ -27,7 +27,7 @@ pub(super) fn is_chunked<B>(request: &Request<B>) -> bool {
 fn known_method(method: &Method) -> Result<(), Problem> {
     const KNOWN: &str = "GET, HEAD, POST, PATCH, DELETE";
     match method.as_str() {
-        "GET" | "HEAD" | "POST" | "PATCH" | "DELETE" | "PUT" | "OPTIONS" => Ok(()),
+        "GET" | "HEAD" | "POST" | "PATCH" | "DELETE" | "PUT" | "OPTIONS" | "QUERY" => Ok(()),
         "CONNECT" | "TRACE" => Err(Problem::method_not_allowed(method.as_str(), KNOWN).closing()),
         _ => Err(Problem::not_implemented(format!("this method is not known here; there are: {KNOWN}")).closing()),
     }
@@ -114,7 +114,9 @@ mod tests {
     #[test]
     fn methods_and_codings_are_checked() {
         let host = ("host", "a");
-        for (method, wanted) in [("TRACE", Some(405)), ("BREW", Some(501)), ("get", Some(501)), ("PUT", None)] {
+        for (method, wanted) in
+            [("TRACE", Some(405)), ("BREW", Some(501)), ("get", Some(501)), ("PUT", None), ("QUERY", None)]
+        {
             assert_eq!(status(method, "/", &[host]), wanted, "{method}");
         }
         let coding = "transfer-encoding";

@@ -20,6 +20,7 @@ use crate::core::event::{CallId, Company, Domain, Event, EventType};
 use crate::core::id::{AttemptId, DeliveryId, EventId, SubscriptionId};
 use crate::core::payload;
 use crate::core::time::Timestamp;
+use crate::sender::probe;
 use crate::store::LogFilter;
 
 /// An entry as the API shows it.
@@ -128,6 +129,8 @@ pub(super) async fn list(request: Permitted) -> Result<Reply, Problem> {
 struct Whole<'l> {
     #[serde(flatten)]
     entry: Shown<'l>,
+    /// What came back in plain words, with what to do if it did not arrive.
+    message: Option<String>,
     phases: Object<&'static str, u128>,
     address: Option<&'l str>,
     request: Option<Request<'l>>,
@@ -188,6 +191,7 @@ pub(super) async fn show(request: Permitted, id: AttemptId) -> Result<Reply, Pro
 fn whole<'l>(entry: &'l LogEntry, event: Option<&Event>) -> Whole<'l> {
     Whole {
         entry: shown(entry),
+        message: probe::words(entry),
         phases: phases(&entry.phases),
         address: entry.address.as_deref(),
         request: entry.sent.as_ref().map(|sent| sent_request(entry, sent, event)),

@@ -12,6 +12,9 @@
 //!   request      Authorised -> Permitted -> a body within its limits
 //! events, subscriptions, probes, event_types, deliveries, log, stats, tokens, metrics, health, backup   one file per
 //!              resource
+//! openapi      the description of all of them
+//! events, messages, subscriptions, probes, event_types, deliveries, log, stats, tokens, metrics, health, backup   one
+//!              file per resource
 //! page         Settings > Webhooks in a browser, on top of the resources
 //! bridge       to the store, which blocks
 //! ```
@@ -31,10 +34,12 @@ mod backlog;
 mod backup;
 mod bridge;
 mod calls;
+mod cloud_events;
 mod connection;
 mod cursor;
 mod deliveries;
 mod edge;
+mod erasures;
 mod event_types;
 mod events;
 mod export;
@@ -42,7 +47,9 @@ mod health;
 mod hygiene;
 mod listener;
 mod log;
+mod messages;
 mod metrics;
+mod openapi;
 mod origin;
 mod page;
 mod probes;

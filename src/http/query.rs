@@ -95,8 +95,13 @@ impl Query {
 /// # Errors
 /// Its length is another.
 pub(super) fn text(value: &str) -> Result<String, String> {
-    let length = value.chars().count();
-    if (1..=128).contains(&length) { Ok(value.to_owned()) } else { Err("must have 1 to 128 characters".to_owned()) }
+    if !(1..=128).contains(&value.chars().count()) {
+        return Err("must have 1 to 128 characters".to_owned());
+    }
+    if value.chars().any(char::is_control) {
+        return Err("must not have control characters".to_owned());
+    }
+    Ok(value.to_owned())
 }
 
 /// Reads `true` or `false`.
@@ -157,6 +162,7 @@ mod tests {
             ("limit=", "?limit"),
             ("cursor=xyz", "?cursor"),
             ("phone=", "?phone"),
+            ("phone=%01", "?phone"),
             ("phone=%FF", "?phone"),
             ("since=yesterday", "?since"),
         ];

@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
-use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
+use hyper::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Request, Uri};
 use serde_json::value::RawValue;
@@ -32,6 +32,8 @@ pub(super) const NDJSON: &str = "application/x-ndjson";
 const FORM: &str = "application/x-www-form-urlencoded";
 /// The largest form.
 const FORM_BYTES: usize = 8 * 1024;
+/// One CloudEvent as a JSON document.
+pub(super) const CLOUD_EVENT: &str = "application/cloudevents+json";
 /// What RFC 7396 calls the body of a PATCH.
 pub(super) const MERGE_PATCH: &str = "application/merge-patch+json";
 
@@ -63,6 +65,12 @@ impl Authorised {
         let (mut parts, ()) = Request::new(()).into_parts();
         parts.uri = uri;
         Self { front, access, parts, body: None }
+    }
+
+    /// The same, asking for one kind of answer.
+    pub(super) fn accepting(mut self, kind: HeaderValue) -> Self {
+        self.parts.headers.insert(ACCEPT, kind);
+        self
     }
 
     /// The method, which decides on the role.

@@ -6,7 +6,8 @@ use super::problem::Problem;
 use super::reply::Reply;
 use super::request::Authorised;
 use super::{
-    backlog, backup, calls, deliveries, event_types, events, log, metrics, probes, report, stats, subscriptions, tokens,
+    backlog, backup, calls, deliveries, erasures, event_types, events, log, messages, metrics, probes, report, stats,
+    subscriptions, tokens,
 };
 use crate::core::event::CallId;
 use crate::core::id::{AttemptId, DeliveryId, EventId, SubscriptionId, TokenId};
@@ -17,9 +18,14 @@ use crate::core::token::Role;
 pub(super) enum Resource {
     Health,
     Ready,
+    OpenApi,
     Metrics,
     Events,
     Event(EventId),
+    Erase,
+    Messages,
+    Conversations,
+    Conversation(CallId),
     EventTypes,
     EventType(String),
     Subscriptions,
@@ -59,10 +65,15 @@ pub(super) fn find(path: &str) -> Option<Resource> {
     Some(match segments.as_slice() {
         ["healthz"] => Resource::Health,
         ["readyz"] => Resource::Ready,
+        ["openapi.json"] => Resource::OpenApi,
         ["metrics"] => Resource::Metrics,
         ["v1", rest @ ..] => match rest {
             ["events"] => Resource::Events,
             ["events", id] => Resource::Event(id.parse().ok()?),
+            ["erase"] => Resource::Erase,
+            ["messages"] => Resource::Messages,
+            ["conversations"] => Resource::Conversations,
+            ["conversations", call] => Resource::Conversation(CallId::parse(call).ok()?),
             ["event-types"] => Resource::EventTypes,
             ["event-types", name] => Resource::EventType((*name).to_owned()),
             ["subscriptions"] => Resource::Subscriptions,
@@ -117,7 +128,7 @@ impl Resource {
     /// The methods there are, as the header `Allow` lists them. HEAD is wherever GET is.
     const fn allow(&self) -> &'static str {
         match self {
-            Self::Events | Self::Subscriptions | Self::Tokens => "GET, HEAD, POST",
+            Self::Events | Self::Erase | Self::Subscriptions | Self::Tokens => "GET, HEAD, POST",
             Self::Subscription(_) => "GET, HEAD, PATCH, DELETE",
             Self::Token(_) => "DELETE",
             Self::Replay(_)
@@ -125,6 +136,7 @@ impl Resource {
             | Self::RotateSecret(_)
             | Self::TestStored(_)
             | Self::TestUrl
+            | Self::Messages
             | Self::Retry(_)
             | Self::Cancel(_) => "POST",
             _ => "GET, HEAD",
@@ -159,10 +171,15 @@ async fn answer_other(resource: Resource, request: Authorised) -> Result<Reply, 
     use Role::{Admin, Read};
     let method = request.method().clone();
     match (resource, method.as_str()) {
-        (R::Health | R::Ready, _) | (R::Events, "POST") => Err(Problem::internal()),
+        (R::Health | R::Ready | R::OpenApi, _) | (R::Events, "POST") => Err(Problem::internal()),
         (R::Metrics, _) => metrics::permitted(&request.permit(Read)?).await,
         (R::Events, _) => events::list(request.permit(Read)?).await,
         (R::Event(id), _) => events::show(request.permit(Read)?, id).await,
+        (R::Erase, "POST") => erasures::erase(request.permit(Admin)?).await,
+        (R::Erase, _) => erasures::list(request.permit(Admin)?).await,
+        (R::Messages, _) => messages::post(request.permit(Role::Ingest)?).await,
+        (R::Conversations, _) => messages::list(request.permit(Read)?).await,
+        (R::Conversation(call), _) => messages::show(request.permit(Read)?, call).await,
         (R::EventTypes, _) => event_types::list(&request.permit(Read)?),
         (R::EventType(name), _) => event_types::show(&request.permit(Read)?, &name),
         (R::Subscriptions, "POST") => subscriptions::create(request.permit(Admin)?).await,

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::transport::Transport;
-use crate::core::attempt::{Answer, Fault, Outcome, Phase, Report};
+use crate::core::attempt::{Answer, Fault, LogEntry, Outcome, Phase, Report};
 use crate::core::request::Outgoing;
 
 /// How many bytes of an answer's body are shown.
@@ -69,9 +69,22 @@ pub fn run(transport: &Transport, request: Outgoing, timeout: Option<Duration>) 
 fn read(report: Report, request: Outgoing) -> Findings {
     let (response, working, message) = match &report.outcome {
         Outcome::Answered(answer) => (Some(answer.status), answer.is_success(), of_answer(answer)),
-        Outcome::Failed { fault, detail } => (None, false, of_fault(*fault, detail, &report)),
+        Outcome::Failed { fault, detail } => (None, false, of_fault(*fault, detail, &report.phases)),
     };
     Findings { response, working, message, curl: curl(&request), report, request }
+}
+
+/// What an entry of the log has to say, in the same words; `None` if nothing was sent.
+pub fn words(entry: &LogEntry) -> Option<String> {
+    let words = match (&entry.answer, entry.error) {
+        (Some(answer), _) => of_answer(answer),
+        (None, Some(fault)) => of_fault(fault, &entry.error_detail, &entry.phases),
+        (None, None) => return None,
+    };
+    // What it says of the URL as such is said by the entry's status.
+    let (_, words) = words.split_once(": ")?;
+    let mut characters = words.chars();
+    Some(characters.next()?.to_uppercase().chain(characters).collect())
 }
 
 fn of_answer(answer: &Answer) -> String {
@@ -120,7 +133,7 @@ fn excerpt(place: &str) -> String {
     place.chars().take(TARGET).map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
-fn of_fault(fault: Fault, detail: &str, report: &Report) -> String {
+fn of_fault(fault: Fault, detail: &str, phases: &[(Phase, Duration)]) -> String {
     let advice = match fault {
         Fault::NameNotFound => "check the spelling of the host name, and that this server's DNS knows it",
         Fault::ResolveTimeout => "check this server's DNS settings, or try again later",
@@ -153,7 +166,7 @@ fn of_fault(fault: Fault, detail: &str, report: &Report) -> String {
         Fault::EventUnavailable => "the event that was to be sent is no longer stored",
         Fault::Internal => "try again; if it happens again, report it with this server's messages",
     };
-    let phase = report.phases.last().filter(|_| is_timeout(fault));
+    let phase = phases.last().filter(|_| is_timeout(fault));
     let waited = phase.map(|(phase, length)| format!(" (phase `{phase}`, after {} ms)", length.as_millis()));
     format!("URL not working: {detail}{}; {advice}.", waited.unwrap_or_default())
 }

@@ -15,16 +15,17 @@ use std::time::{Duration, Instant};
 use crate::core::attempt::LogEntry;
 use crate::core::delivery::Delivery;
 use crate::core::event::NewEvent;
-use crate::core::id::{AttemptId, DeliveryId, SubscriptionId, TokenId};
+use crate::core::id::{AttemptId, DeliveryId, ErasureId, SubscriptionId, TokenId};
 use crate::core::subscription::{Secret, Subscription};
 use crate::core::subscription_input::{Change as Patch, Draft};
 use crate::core::time::Timestamp;
 use crate::core::token::{Token, TokenDraft, TokenText};
 
 use super::checkpoint::Checkpointer;
+use super::conversations::{PostedMessage, PreparedMessage};
 use super::desk::Desk;
 use super::journal::Writer;
-use super::record::Applied;
+use super::record::{Applied, ErasureRecord};
 use super::{Accepted, Busy, Change, Committed, Finish, Replay, Reply, Settings, WriteError};
 use super::{counts, step};
 
@@ -55,10 +56,13 @@ pub(super) enum Command {
     Rotate(SubscriptionId, Duration, Reply<Secret>),
     Delete(SubscriptionId, Reply<()>),
     Retry(DeliveryId, Reply<Delivery>),
-    Cancel(DeliveryId, Reply<Delivery>),
+    /// Why, as a sentence.
+    Cancel(DeliveryId, &'static str, Reply<Delivery>),
     Probe(Box<LogEntry>, Reply<AttemptId>),
     Replay(SubscriptionId, Replay, Reply<()>),
     Discard(SubscriptionId, Reply<u64>),
+    Erasure(ErasureId, Box<ErasureRecord>, Reply<()>),
+    Message(Box<PreparedMessage>, Reply<PostedMessage>),
     CreateToken(TokenDraft, Reply<(Token, TokenText)>),
     RevokeToken(TokenId, Reply<()>),
 }
@@ -68,6 +72,7 @@ impl Command {
     fn weight(&self) -> usize {
         match self {
             Self::Accept(events, _) => events.iter().map(|event| event.data.len()).sum(),
+            Self::Message(message, _) => message.weight(),
             _ => 0,
         }
     }
@@ -299,6 +304,8 @@ impl Committer {
             }
             if self.writer.is_full() || (rotate && !self.writer.is_empty()) {
                 self.rotate()?;
+                // So that the full file is soon known to be taken in, though nothing may follow.
+                dirty.since.get_or_insert_with(Instant::now);
             }
             if idle && closing {
                 return self.last_checkpoint(&checkpointer);
@@ -414,9 +421,11 @@ impl Committer {
             Command::Rotate(id, overlap, reply) => answer!(self.desk.rotate(id, overlap, now), reply),
             Command::Delete(id, reply) => answer!(self.desk.delete(id), reply),
             Command::Retry(id, reply) => answer!(self.desk.retry(id, now), reply),
-            Command::Cancel(id, reply) => answer!(self.desk.cancel(id, now), reply),
+            Command::Cancel(id, why, reply) => answer!(self.desk.cancel(id, why, now), reply),
+            Command::Erasure(id, record, reply) => answer!(self.desk.note_erasure(id, *record), reply),
             Command::Replay(id, replay, reply) => answer!(self.desk.replay(id, &replay, now), reply),
             Command::Discard(id, reply) => answer!(self.desk.discard(id), reply),
+            Command::Message(message, reply) => answer!(self.desk.post_message(*message, now), reply),
             Command::Probe(entry, reply) => answer!(self.desk.record_probe(*entry, now), reply),
             Command::CreateToken(draft, reply) => answer!(self.desk.create_token(draft, now), reply),
             Command::RevokeToken(id, reply) => answer!(self.desk.revoke_token(id), reply),
@@ -436,6 +445,7 @@ impl Committer {
         self.desk.tally.synced = Some(synced);
         self.desk.bytes.clear();
         self.desk.notes.clear();
+        self.desk.relieve_threads();
         let (segment, offset) = self.writer.position();
         let next_number = step::lock(&self.desk.ledger).next_number;
         self.applied = Applied { segment, offset, batch: self.desk.batch, last_id: self.desk.ids.last(), next_number };
@@ -449,6 +459,8 @@ impl Committer {
         rotated.map_err(|error| format!("a new journal file could not be made: {error}"))?;
         let bytes = self.desk.settings.retention.file_bytes(self.desk.journal.bytes());
         self.writer.set_segment_bytes(bytes);
+        let (segment, offset) = self.writer.position();
+        self.applied = Applied { segment, offset, ..self.applied };
         self.desk.introduce_all();
         Ok(())
     }
@@ -473,7 +485,9 @@ fn refuse(command: Command) {
         Command::CreateToken(_, reply) => reply(Err(unavailable)),
         Command::RevokeToken(_, reply) => reply(Err(unavailable)),
         Command::Discard(_, reply) => reply(Err(unavailable)),
-        Command::Retry(_, reply) | Command::Cancel(_, reply) => reply(Err(unavailable)),
+        Command::Retry(_, reply) | Command::Cancel(_, _, reply) => reply(Err(unavailable)),
+        Command::Erasure(_, _, reply) => reply(Err(unavailable)),
         Command::Probe(_, reply) => reply(Err(unavailable)),
+        Command::Message(_, reply) => reply(Err(unavailable)),
     }
 }

@@ -14,6 +14,8 @@ use crate::core::subscription::{DisabledReason, PreviousSecret, Secret, Subscrip
 use crate::core::subscription_input::{Change as Patch, Draft};
 use crate::core::time::Timestamp;
 
+use super::conversations::Threads;
+use super::erasures::Erasures;
 use super::journal::{Journal, Note};
 use super::ledger::Ledger;
 use super::place;
@@ -26,7 +28,7 @@ use super::{Accepted, Change, Committed, Finish, Health, Settings, WriteError, k
 /// How many producers' ids, or calls, are looked at in one go, and between two checkpoints at least.
 const SWEPT_AT_ONCE: usize = 512;
 /// How many ids are looked at for each new one: so there are never many more than twice those of the window.
-const SWEPT_FOR_EACH: usize = 2;
+pub(super) const SWEPT_FOR_EACH: usize = 2;
 
 /// Turns commands into steps.
 pub(super) struct Desk {
@@ -43,8 +45,14 @@ pub(super) struct Desk {
     pub(super) notes: Vec<Note>,
     /// What the dispatcher is told once they are.
     pub(super) changes: Vec<Change>,
-    /// The sweep through the producers' ids.
+    /// What is being erased.
+    pub(super) erasures: Arc<Erasures>,
+    /// The SMS threads that were written to lately.
+    pub(super) threads: Arc<Mutex<Threads>>,
+    /// The sweep through the producers' ids of events.
     pub(super) producers: Sweep,
+    /// The sweep through those of messages.
+    pub(super) messages: Sweep,
     /// The sweep through what is known of calls.
     pub(super) calls: Sweep,
     /// Whether there may be something for [`Desk::tidy`] to do.
@@ -61,7 +69,7 @@ pub(super) struct Sweep {
     /// The key that was looked at last; it begins anew behind the last.
     after: Option<Vec<u8>>,
     /// How many are to be looked at.
-    due: usize,
+    pub(super) due: usize,
 }
 
 /// A command's end: its answer, or that the store has failed.
@@ -132,7 +140,7 @@ impl Desk {
     }
 
     /// The deliveries that a new event is owed in.
-    fn owed_of(&self, event: &Event, sequences: &mut std::collections::HashMap<u32, u64>) -> Vec<Delivery> {
+    pub(super) fn owed_of(&self, event: &Event, sequences: &mut std::collections::HashMap<u32, u64>) -> Vec<Delivery> {
         let ledger = lock(&self.ledger);
         let wanted = |subscription: &Subscription| {
             subscription.matches(&event.company, event.domain.as_ref(), event.source, &event.event_type)
@@ -166,6 +174,7 @@ impl Desk {
     /// Records an attempt that ended, or a delivery that did without one.
     pub(super) fn finish(&mut self, finish: Finish, now: Timestamp) -> Result<(), StateError> {
         let Finish { mut entry, mut after, disable } = finish;
+        self.erasures.scrub(&mut entry);
         entry.id = AttemptId::from_bits(self.next_id(now));
         let before = step::find(after.id, &self.state)?.map(|delivery| delivery.state).filter(|state| state.is_owed());
         let health = if entry.attempt == 0 { None } else { self.health_after(after.id, &entry) };
@@ -298,7 +307,7 @@ impl Desk {
     }
 
     /// Cancels a delivery that is owed, or a dead letter.
-    pub(super) fn cancel(&mut self, id: DeliveryId, now: Timestamp) -> Done<Delivery> {
+    pub(super) fn cancel(&mut self, id: DeliveryId, why: &str, now: Timestamp) -> Done<Delivery> {
         let Some(delivery) = step::find(id, &self.state)? else {
             let over = match query::delivery_now(&self.state, &self.journal, id) {
                 Ok(Some(delivery)) => WriteError::Conflict(format!("it is {} already", delivery.state)),
@@ -308,7 +317,7 @@ impl Desk {
             return Ok(Err(over));
         };
         let Some(subscription) = self.current(delivery.subscription) else { return Ok(Err(WriteError::NotFound)) };
-        let cancelled = self.end(delivery, Status::Cancelled, "cancelled by hand", &subscription, now)?;
+        let cancelled = self.end(delivery, Status::Cancelled, why, &subscription, now)?;
         Ok(Ok(cancelled))
     }
 
@@ -346,6 +355,7 @@ impl Desk {
         let window = self.settings.idempotency_window;
         let over = |value: &[u8]| read_producer(value).is_none_or(|(_, at)| now.since(at) >= window);
         self.producers.go_on(&self.state, keys::PRODUCER, checkpoint, over)?;
+        self.messages.go_on(&self.state, keys::MESSAGE, checkpoint, over)?;
         // An event that a start would take in again must find its call as it was.
         let last = self.state.durable().last_id;
         let below = query::lowest_id(Some(self.settings.retention.events_over(now))).min(last);
@@ -393,10 +403,16 @@ fn accepted(event: NewEvent, id: EventId, now: Timestamp) -> Event {
     }
 }
 
+/// What a producer's id, of an event or of a message, was given to, and when.
 fn read_producer(value: &[u8]) -> Option<(EventId, Timestamp)> {
-    let (id, at) = value.split_first_chunk::<16>()?;
-    let at = u64::from_be_bytes(at.try_into().ok()?);
+    let (id, rest) = value.split_first_chunk::<16>()?;
+    let at = u64::from_be_bytes(*rest.first_chunk()?);
     Some((EventId::from_bits(u128::from_be_bytes(*id)), Timestamp::from_millis(at)))
+}
+
+/// The bits of a new id that is given out of turn, of something that does not stand in the order of the journal.
+pub(super) fn fresh_bits(now: Timestamp) -> u128 {
+    IdSource::after(0).next(now, random_bits())
 }
 
 /// 128 bits from the kernel.

@@ -6,10 +6,14 @@
 //! | `a` company 0 hour domain 0 source agent 0 part | [`GroupCounts`](super::record::GroupCounts), [`GroupOutcomes`](super::record::GroupOutcomes) or [`GroupTimes`](super::record::GroupTimes): a part of the call report; hour u32, source and part one byte each |
 //! | `c` number | [`CountsRecord`](super::record::CountsRecord): how many of its deliveries stand where |
 //! | `d` number | [`DiscardRecord`](super::record::DiscardRecord): what is being discarded |
+//! | `e` id | [`ErasureRecord`](super::record::ErasureRecord): how far an erasure is; id u128 |
 //! | `f` number sequence | [`DeliveryRecord`](super::record::DeliveryRecord): a dead letter |
 //! | `h` number | [`HealthRecord`](super::record::HealthRecord): how its attempts have gone |
 //! | `i` hash (16 bytes) | a producer's id of an event that was accepted: event id u128, accepted ms u64 |
 //! | `k` | one byte: whether all that is under `c` is as of `A` (1) or must be counted anew (0) |
+//! | `lh` hash (16 bytes) | [`ThreadRecord`](super::record::ThreadRecord): the SMS thread of a company's call |
+//! | `lt` place (16 bytes) | the hash of the thread that stands there, by the time of its latest message |
+//! | `m` hash (16 bytes) | a producer's id of a message: message id u128, stored ms u64, raised event u128 or 0, thread's hash |
 //! | `n` number | u64: the sequence number that its next delivery gets |
 //! | `o` id | [`TokenRecord`](super::record::TokenRecord): a token of the API; id u128 |
 //! | `p` | u64: how often the database was opened; written to prove that a write is synced |
@@ -25,7 +29,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::core::call::Place;
 use crate::core::event::{Domain, Source};
-use crate::core::id::{DeliveryId, TokenId};
+use crate::core::id::{DeliveryId, ErasureId, TokenId};
 
 /// Prefix of dead letters.
 pub(super) const DEAD: u8 = b'f';
@@ -33,10 +37,18 @@ pub(super) const DEAD: u8 = b'f';
 pub(super) const OWED: u8 = b'q';
 /// Prefix of producers' ids.
 pub(super) const PRODUCER: u8 = b'i';
+/// Prefix of producers' ids of messages.
+pub(super) const MESSAGE: u8 = b'm';
+/// Prefix of SMS threads.
+pub(super) const THREAD: [u8; 2] = *b"lh";
+/// Prefix of the order of SMS threads.
+pub(super) const LATEST: [u8; 2] = *b"lt";
 /// Prefix of the call report.
 pub(super) const GROUP: u8 = b'a';
 /// Prefix of what is known of calls.
 pub(super) const CALL: u8 = b't';
+/// Prefix of erasures.
+pub(super) const ERASURE: u8 = b'e';
 /// Prefix of replays.
 pub(super) const REPLAY: u8 = b'r';
 /// Prefix of discards.
@@ -106,23 +118,41 @@ pub(super) fn token(id: TokenId) -> Vec<u8> {
 
 /// The key of a producer's id of an event.
 pub(super) fn producer(company: &str, id: &str) -> Vec<u8> {
-    hashed(PRODUCER, company, id)
+    of_company(&[PRODUCER], company, id)
+}
+
+/// The key of a producer's id of a message.
+pub(super) fn message(company: &str, id: &str) -> Vec<u8> {
+    of_company(&[MESSAGE], company, id)
+}
+
+/// The key of the SMS thread of a call.
+pub(super) fn thread(company: &str, call: &str) -> Vec<u8> {
+    of_company(&THREAD, company, call)
+}
+
+/// The key of an erasure.
+pub(super) fn erasure(id: ErasureId) -> Vec<u8> {
+    [&[ERASURE], &id.bits().to_be_bytes()[..]].concat()
+}
+
+/// The key of a place in the order of SMS threads.
+pub(super) fn latest(place: u128) -> Vec<u8> {
+    [&LATEST[..], &place.to_be_bytes()].concat()
 }
 
 /// The key of what is known of a call.
 pub(super) fn call(company: &str, call: &str) -> Vec<u8> {
-    hashed(CALL, company, call)
+    of_company(&[CALL], company, call)
 }
 
 /// `prefix` and a hash of what is a company's own.
-fn hashed(prefix: u8, company: &str, id: &str) -> Vec<u8> {
+fn of_company(prefix: &[u8], company: &str, id: &str) -> Vec<u8> {
     let mut hash = Sha256::new();
     hash.update((company.len() as u64).to_be_bytes());
     hash.update(company.as_bytes());
     hash.update(id.as_bytes());
-    let mut key = vec![prefix];
-    key.extend_from_slice(&hash.finalize()[..16]);
-    key
+    [prefix, &hash.finalize()[..16]].concat()
 }
 
 /// What of a group of calls a key has; how it stands in the key.

@@ -14,6 +14,7 @@
 //! journal/NNNNNN.idx where things are in a full file; made again if it is missing
 //! state/             one sled database: what is true now ([`keys`], [`state`])
 //! state/length       the least length of the database file: sled opens a shortened one as an empty one
+//! erasing/           what is to be erased of a person until it is off the disk ([`erasures`])
 //! unfinished         stands while the directory is made for the first time
 //! state-before-open  a copy of `state`, while it is opened: a directory that is refused is put back
 //! ```
@@ -56,9 +57,11 @@ mod calls;
 mod checkpoint;
 mod committer;
 mod condition;
+mod conversations;
 mod counts;
 mod deadline;
 mod desk;
+mod erasures;
 mod frame;
 mod journal;
 mod keys;
@@ -72,6 +75,7 @@ mod record;
 mod report;
 mod requeue;
 mod retention;
+mod running;
 mod space;
 mod state;
 mod step;
@@ -94,10 +98,13 @@ use crate::core::time::Timestamp;
 
 pub use backup::Backup;
 pub use calls::{CallFilter, CallStory};
+pub use conversations::{ConversationFilter, PostedMessage, PreparedMessage, Shown as ShownConversation};
+pub use erasures::Erasure;
 pub use open::OpenError;
 pub use retention::Rules as Retention;
+pub use running::{Idle, Running};
 pub use space::Room;
-pub use verbs::{Idle, Running, Store};
+pub use verbs::Store;
 
 /// Called exactly once: from the committer's thread when the write is on the disk or has failed, or at once from the
 /// caller's where there is no room for it. Must not block.
@@ -145,6 +152,8 @@ pub struct Settings {
     pub retention: Retention,
     /// How many bytes of the file system are to stay free.
     pub min_free_bytes: u64,
+    /// The most bytes of the data of an event that is raised here: no more than may be posted.
+    pub max_data_bytes: usize,
 }
 
 /// What became of an event that was posted.

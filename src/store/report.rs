@@ -21,11 +21,11 @@ use std::collections::BTreeMap;
 
 use crate::core::call::{Heard, Place, Share, news, share};
 use crate::core::event::{Company, EventType};
-use crate::core::id::EventId;
+use crate::core::id::{EventId, MessageId};
 use crate::core::report::{By, Figures, MOST_OUTCOMES, MOST_TYPES, OTHER, Part, Report, tally};
 
 use super::keys::{self, GroupPart};
-use super::record::{Accepted, CallRecord, GroupCounts, GroupOutcomes, GroupTimes};
+use super::record::{Accepted, CallRecord, GroupCounts, GroupOutcomes, GroupTimes, MessageRecord};
 use super::state::{State, StateError};
 use super::step::{unversioned, versioned};
 use super::verbs::Store;
@@ -48,6 +48,18 @@ pub(super) fn event_accepted(id: EventId, accepted: &Accepted, state: &State) {
         data: accepted.data(),
     };
     take_in(state, (accepted.company(), accepted.call()), id.bits(), heard);
+}
+
+/// Takes a stored message into the report. Part of its step.
+pub(super) fn message_stored(id: MessageId, message: &MessageRecord, state: &State) {
+    let Some(thread) = message.thread.clone().conversation() else { return };
+    let heard = Heard::Message {
+        outbound: message.is_outbound(),
+        sent_at: message.sent_at(),
+        domain: thread.domain.as_ref(),
+        source: thread.source,
+    };
+    take_in(state, (thread.company.as_str(), thread.call.as_str()), id.bits(), heard);
 }
 
 /// Takes something that was heard of a call (its company and its id) into the report. Part of the step that `id`, which

@@ -7,7 +7,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use crate::core::delivery::{Delivery, State as Standing};
-use crate::core::id::{AttemptId, DeliveryId, EventId, TokenId};
+use crate::core::id::{AttemptId, DeliveryId, ErasureId, EventId, MessageId, TokenId};
 
 use super::frame::{self, Head};
 use super::journal::{self, Note, kind};
@@ -15,8 +15,8 @@ use super::keys;
 use super::ledger::Ledger;
 use super::place;
 use super::record::{
-    self, Accepted, AccountRecord, Before, DeliveryRecord, DiscardRecord, Effect, Logged, ReplayRecord,
-    SubscriptionRecord, TokenRecord,
+    self, Accepted, AccountRecord, Before, DeliveryRecord, DiscardRecord, Effect, ErasureRecord, Logged, MessageRecord,
+    ReplayRecord, SubscriptionRecord, ThreadRecord, TokenRecord,
 };
 use super::report;
 use super::state::{State, StateError};
@@ -43,6 +43,12 @@ pub(super) enum Step {
     Forgotten(DeliveryId),
     /// How far a subscription is, said once more.
     Account(AccountRecord),
+    /// A message was stored, and its thread is as it says from now on.
+    Message(MessageId, Box<MessageRecord>),
+    /// Nothing is left of a thread.
+    ThreadGone(Box<ThreadRecord>),
+    /// An erasure is so far from now on.
+    Erasure(ErasureId, Box<ErasureRecord>),
     /// A token is as it says from now on.
     Token(Box<TokenRecord>),
     /// A token is no longer good.
@@ -65,6 +71,9 @@ impl Step {
             Self::Ended(id, ended) => (kind::ENDED, id.bits(), journal::ended_keys(ended)),
             Self::Forgotten(_) => (kind::FORGOTTEN, 0, Vec::new()),
             Self::Account(_) => (kind::ACCOUNT, 0, Vec::new()),
+            Self::Message(id, message) => (kind::MESSAGE, id.bits(), journal::message_keys(message)),
+            Self::ThreadGone(_) => (kind::THREAD_GONE, 0, Vec::new()),
+            Self::Erasure(..) => (kind::ERASURE, 0, Vec::new()),
             Self::Token(_) => (kind::TOKEN, 0, Vec::new()),
             Self::TokenRevoked(_) => (kind::TOKEN_REVOKED, 0, Vec::new()),
         };
@@ -80,6 +89,9 @@ impl Step {
             Self::Ended(_, delivery) => record::encode_into(out, delivery),
             Self::Forgotten(delivery) => record::encode_into(out, &delivery.bits()),
             Self::Account(account) => record::encode_into(out, account),
+            Self::Message(_, message) => record::encode_into(out, &**message),
+            Self::ThreadGone(thread) => record::encode_into(out, &**thread),
+            Self::Erasure(id, erasure) => record::encode_into(out, &(id.bits(), &**erasure)),
             Self::Token(token) => record::encode_into(out, &**token),
             Self::TokenRevoked(id) => record::encode_into(out, &id.bits()),
         });
@@ -105,6 +117,12 @@ impl Step {
             kind::ENDED => record::decode(payload).map(|it| Self::Ended(AttemptId::from_bits(head.id), it)),
             kind::FORGOTTEN => record::decode(payload).map(|bits| Self::Forgotten(DeliveryId::from_bits(bits))),
             kind::ACCOUNT => record::decode(payload).map(Self::Account),
+            kind::MESSAGE => {
+                record::decode(payload).map(|it| Self::Message(MessageId::from_bits(head.id), Box::new(it)))
+            }
+            kind::ERASURE => record::decode::<(u128, ErasureRecord)>(payload)
+                .map(|(bits, it)| Self::Erasure(ErasureId::from_bits(bits), Box::new(it))),
+            kind::THREAD_GONE => record::decode(payload).map(|it| Self::ThreadGone(Box::new(it))),
             kind::TOKEN => record::decode(payload).map(|it| Self::Token(Box::new(it))),
             kind::TOKEN_REVOKED => record::decode(payload).map(|bits| Self::TokenRevoked(TokenId::from_bits(bits))),
             _ => None,
@@ -166,6 +184,15 @@ impl Step {
                 lock(ledger).put_discard(discard);
             }
             Self::Account(account) => put_account(&account, state, ledger),
+            Self::Message(id, message) => {
+                put_message(id, &message, state);
+                report::message_stored(id, &message, state);
+            }
+            Self::Erasure(id, erasure) => state.put(keys::erasure(id), versioned(&*erasure)),
+            Self::ThreadGone(thread) => {
+                state.remove(keys::thread(thread.company(), thread.call()));
+                state.remove(keys::latest(thread.place()));
+            }
             Self::Token(token) => put_token(*token, state, ledger),
             Self::TokenRevoked(id) => {
                 state.remove(keys::token(id));
@@ -203,6 +230,24 @@ fn apply_effect(effect: Effect, state: &State, ledger: &Mutex<Ledger>) {
             account.health = health.into();
         }
     }
+}
+
+fn put_message(id: MessageId, message: &MessageRecord, state: &State) {
+    let thread = &message.thread;
+    let key = keys::thread(thread.company(), thread.call());
+    let hash = key[keys::THREAD.len()..].to_vec();
+    if let Some(producer) = message.producer_id() {
+        let mut value = id.bits().to_be_bytes().to_vec();
+        value.extend_from_slice(&id.timestamp().millis().to_be_bytes());
+        value.extend_from_slice(&message.event().unwrap_or(0).to_be_bytes());
+        value.extend_from_slice(&hash);
+        state.put(keys::message(thread.company(), producer), value);
+    }
+    if let Some(before) = message.before.filter(|before| *before != thread.place()) {
+        state.remove(keys::latest(before));
+    }
+    state.put(keys::latest(thread.place()), hash);
+    state.put(key, versioned(thread));
 }
 
 fn put_account(record: &AccountRecord, state: &State, ledger: &Mutex<Ledger>) {

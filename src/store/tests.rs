@@ -10,6 +10,7 @@ use crate::core::json;
 use crate::core::subscription::Secret;
 use crate::core::subscription_input::{Change as Patch, Draft};
 
+mod conversations;
 mod frozen;
 mod offline;
 mod report;
@@ -23,8 +24,9 @@ pub(super) fn settings() -> Settings {
         cache_bytes: 4 << 20,
         give_up_after: 3 * day,
         idempotency_window: day,
-        retention: Retention { log_age: 30 * day, log_bytes: 1 << 30, event_age: 30 * day },
+        retention: Retention { log_age: 30 * day, log_bytes: 1 << 30, event_age: 30 * day, conversation_age: 90 * day },
         min_free_bytes: 1,
+        max_data_bytes: 1 << 20,
     }
 }
 

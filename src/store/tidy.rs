@@ -28,12 +28,14 @@ pub(super) struct Errands {
     introducing_tokens: Option<u128>,
     /// Ending what is over.
     ending: Option<u32>,
+    /// Forgetting threads: the key behind which to go on.
+    forgetting: Option<Vec<u8>>,
 }
 
 impl Default for Errands {
     /// After a start nobody knows whether the newest file has all subscriptions and tokens.
     fn default() -> Self {
-        Self { introducing: Some(0), introducing_tokens: Some(0), ending: None }
+        Self { introducing: Some(0), introducing_tokens: Some(0), ending: None, forgetting: None }
     }
 }
 
@@ -53,6 +55,7 @@ impl Desk {
     /// What is older than events may become is to end.
     pub(super) fn end_what_is_over(&mut self) {
         self.errands.ending.get_or_insert(0);
+        self.errands.forgetting.get_or_insert_with(|| keys::LATEST.to_vec());
         self.untidy = true;
     }
 
@@ -72,7 +75,11 @@ impl Desk {
         if let Some(number) = self.errands.ending {
             self.errands.ending = self.end_old(number, now)?;
         }
-        self.untidy = emptying || discarding || replaying || self.errands.ending.is_some();
+        if let Some(after) = self.errands.forgetting.take() {
+            self.errands.forgetting = self.forget_threads(&after, now)?;
+        }
+        let errands = self.errands.ending.is_some() || self.errands.forgetting.is_some();
+        self.untidy = emptying || discarding || replaying || errands;
         Ok(())
     }
 

@@ -1,35 +1,34 @@
 //! The store's verbs, in domain words: what the other rooms may ask of it.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU32};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::core::attempt::LogEntry;
 use crate::core::delivery::{Delivery, State as Standing};
 use crate::core::event::{Event, NewEvent};
-use crate::core::id::{AttemptId, DeliveryId, EventId, IdSource, SubscriptionId};
+use crate::core::id::{AttemptId, DeliveryId, EventId, SubscriptionId};
 use crate::core::subscription::{Secret, Subscription};
 use crate::core::subscription_input::{Change as Patch, Draft};
 use crate::core::time::Timestamp;
 
 use super::backup::Backup;
-use super::committer::{Command, Committer, Inbox, Listeners};
-use super::desk::{Desk, Sweep};
+use super::committer::{Command, Inbox};
+use super::conversations::Threads;
+use super::erasures::Erasures;
 use super::journal::Journal;
 use super::ledger::Ledger;
-use super::open::{self, OpenError, Opened};
+use super::open::{self, OpenError};
 use super::retention::Rules;
-use super::retention::keeper::{self, Keeper};
+use super::running::Idle;
 use super::space::Space;
 use super::state::State;
 use super::step::{self, lock};
-use super::tidy::Errands;
 use super::tokens::Tokens;
 use super::{
-    Accepted, Busy, Change, Committed, Counts, DeliveryFilter, EventFilter, Finish, Health, LogFilter, Page, ReadError,
-    Replay, ReplayFilter, Reply, Settings, WriteError, keys, query, requeue,
+    Accepted, Busy, Counts, DeliveryFilter, EventFilter, Finish, Health, LogFilter, Page, ReadError, Replay,
+    ReplayFilter, Reply, Settings, WriteError, keys, query, requeue,
 };
 
 /// A handle on the store; cheap to clone.
@@ -47,24 +46,15 @@ pub(super) struct Shared {
     pub(super) inbox: Arc<Inbox>,
     pub(super) space: Arc<Space>,
     /// How long things are kept, for the thread that drops them.
-    pub(super) rules: Arc<Mutex<Rules>>,
+    pub(super) rules: Mutex<Rules>,
+    /// What is being erased.
+    pub(super) erasures: Arc<Erasures>,
+    /// The SMS threads that were written to lately.
+    pub(super) threads: Arc<Mutex<Threads>>,
+    /// The most bytes of an event that is raised here.
+    pub(super) max_data_bytes: usize,
     /// Whether a backup is being taken.
     pub(super) backing_up: Arc<AtomicBool>,
-}
-
-/// A store that is open and does not write yet.
-pub struct Idle {
-    store: Store,
-    opened: Opened,
-    settings: Settings,
-    committed: Box<dyn Fn(Committed) + Send>,
-}
-
-/// The running committer.
-pub struct Running {
-    store: Store,
-    thread: JoinHandle<()>,
-    keeper: keeper::Running,
 }
 
 impl Store {
@@ -84,7 +74,10 @@ impl Store {
             tokens: lock(&opened.ledger).tokens.clone(),
             inbox: Arc::default(),
             space: Arc::new(Space::of(dir, settings.min_free_bytes)),
-            rules: Arc::new(Mutex::new(settings.retention)),
+            rules: Mutex::new(settings.retention),
+            erasures: Arc::new(Erasures::take_up(dir, opened.journal.clone())?),
+            threads: Arc::default(),
+            max_data_bytes: settings.max_data_bytes,
             backing_up: Arc::default(),
         };
         let store = Self { shared: Arc::new(shared) };
@@ -162,7 +155,7 @@ impl Store {
     /// # Errors
     /// As [`Store::accept`].
     pub fn cancel(&self, id: DeliveryId, reply: Reply<Delivery>) -> Result<(), Busy> {
-        self.push(Command::Cancel(id, reply))
+        self.push(Command::Cancel(id, "cancelled by hand", reply))
     }
 
     /// Writes an entry of the log that belongs to no delivery: a probe.
@@ -368,99 +361,5 @@ impl Store {
     /// The sequence number of the subscription's last delivery; 0 if it had none.
     pub fn last_sequence(&self, id: SubscriptionId) -> u64 {
         lock(&self.shared.ledger).get(id).map_or(0, |account| account.next_sequence.saturating_sub(1))
-    }
-}
-
-impl Idle {
-    /// The store, for reading and to be handed on.
-    pub fn store(&self) -> &Store {
-        &self.store
-    }
-
-    /// Lets `committed` hear of every group commit that is on the disk. It must not block.
-    #[must_use]
-    pub fn measured(mut self, committed: impl Fn(Committed) + Send + 'static) -> Self {
-        self.committed = Box::new(committed);
-        self
-    }
-
-    /// For tests: a smaller size at which a journal file is full.
-    #[cfg(test)]
-    pub(super) fn limit_segment_bytes(&mut self, most: u32) {
-        self.opened.writer.limit_segment_bytes(most);
-    }
-
-    /// Starts the committer. `changes` hears every change once it is on the disk, in order;
-    /// `failed` hears, once, that the store has failed and why. Neither may block.
-    ///
-    /// # Errors
-    /// No thread could be started.
-    pub fn start(
-        self,
-        clock: impl Fn() -> Timestamp + Send + Sync + 'static,
-        changes: impl Fn(Vec<Change>) + Send + 'static,
-        failed: impl Fn(String) + Send + 'static,
-    ) -> std::io::Result<Running> {
-        let Self { store, mut opened, settings, committed } = self;
-        let clock = Arc::new(clock);
-        opened.writer.set_segment_bytes(settings.retention.file_bytes(opened.journal.bytes()));
-        let introduced = Arc::new(AtomicU32::new(0));
-        let keeper = Keeper {
-            rules: store.shared.rules.clone(),
-            state: opened.state.clone(),
-            journal: opened.journal.clone(),
-            inbox: store.shared.inbox.clone(),
-            space: store.shared.space.clone(),
-            introduced: introduced.clone(),
-            clock: clock.clone(),
-        };
-        let desk = Desk {
-            state: opened.state,
-            ledger: opened.ledger,
-            journal: opened.journal,
-            settings,
-            ids: IdSource::after(opened.applied.last_id),
-            batch: opened.applied.batch + 1,
-            bytes: Vec::new(),
-            notes: Vec::new(),
-            changes: Vec::new(),
-            producers: Sweep::default(),
-            calls: Sweep::default(),
-            // What was under way when the store was closed goes on.
-            untidy: true,
-            errands: Errands::default(),
-            tally: Committed::default(),
-        };
-        let committer = Committer {
-            inbox: store.shared.inbox.clone(),
-            desk,
-            writer: opened.writer,
-            applied: opened.applied,
-            listeners: Listeners {
-                changes: Box::new(changes),
-                failed: Box::new(failed),
-                committed,
-                clock: Box::new(move || clock()),
-            },
-            introduced,
-        };
-        let thread = std::thread::Builder::new().name("committer".to_owned()).spawn(move || committer.run())?;
-        let keeper = keeper.start()?;
-        Ok(Running { store, thread, keeper })
-    }
-}
-
-impl Running {
-    /// Lets the committer write what waits and ends it. What comes afterwards is refused as
-    /// [`Busy`]. Blocks until the thread has ended.
-    pub fn stop(self) {
-        drop(self.keeper);
-        self.store.shared.inbox.close();
-        if self.thread.join().is_err() {
-            tracing::error!("the committer ended in a panic");
-        }
-        if let Err(error) = open::note_reached(&self.store.shared.dir, self.store.shared.state.durable()) {
-            tracing::warn!("how far the state database is could not be noted: {error}");
-        }
     }
 }

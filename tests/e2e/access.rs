@@ -61,3 +61,14 @@ fn the_token_is_kept_in_a_private_file_and_shown_once() {
     daemon.api().get("/v1/events").expect(200);
     assert!(!daemon.stdout().contains(&token), "shown again: {}", daemon.stdout());
 }
+
+#[test]
+fn the_description_of_the_api_is_open_to_everybody() {
+    let daemon = Daemon::start();
+    let reply = Client::new(daemon.address, None).get("/openapi.json").expect(200);
+    let document = reply.json();
+    assert!(document["openapi"].as_str().is_some_and(|version| version.starts_with("3.1.")), "{document}");
+    assert_eq!(document["paths"]["/v1/events"]["post"]["x-roles"], json!(["ingest", "admin"]));
+    let head = Client::new(daemon.address, None).request("POST", "/openapi.json", &[], b"").expect(405);
+    assert_eq!(head.header("allow"), Some("GET, HEAD"));
+}

@@ -150,3 +150,30 @@ fn a_call_is_found_by_its_phone_and_shown_on_one_time_line() {
         assert!(unique.len() == seen.len() && seen.len() >= 2, "{seen:?}");
     }
 }
+
+#[test]
+fn the_report_counts_whose_lead_was_written_to_and_who_answered() {
+    let daemon = Daemon::start();
+    let sms = |call: &str, direction: &str, time: &str| {
+        let (from, to) =
+            if direction == "outbound" { ("+12025550100", "+12025550142") } else { ("+12025550142", "+12025550100") };
+        let message = json!({"company": "acme", "source": "widget", "call_id": call, "direction": direction, "from": from,
+            "to": to, "body": "Hello", "sent_at": format!("2026-11-20T09:{time}:00Z")});
+        daemon.api().post("/v1/messages", &message).expect(202);
+    };
+    for call in ["s-1", "s-2"] {
+        daemon.accept(&at("call.new", call, 0, &json!({})));
+        sms(call, "outbound", "10");
+    }
+    sms("s-1", "inbound", "15");
+    sms("s-1", "inbound", "40");
+    let check = |daemon: &Daemon| {
+        let report = daemon.api().get("/v1/report/calls").expect(200).json();
+        let wanted = json!({"calls_with_outbound": 2, "calls_with_reply": 1, "reply_rate": 0.5,
+            "time_to_reply": {"calls": 1, "median_seconds": 300.0, "p90_seconds": 300.0}});
+        assert_eq!((&report["totals"]["calls"], &report["totals"]["sms"]), (&json!(2), &wanted), "{report}");
+    };
+    check(&daemon);
+    let daemon = daemon.kill().start();
+    check(&daemon);
+}

@@ -164,6 +164,10 @@ fn every_page_keeps_to_itself() {
         "/webhooks/new",
         "/keys",
         "/status",
+        "/logs",
+        "/logs/dead-letters",
+        "/calls",
+        "/report",
         "/webhooks/sub_01K40000000000000000000000",
         "/favicon.ico",
     ] {

@@ -94,10 +94,11 @@ impl Demo {
         let owed = actors.iter().map(|actor| actor.part.wanted(&names).len()).sum();
         let log = settled_log(client, owed, &interruption)?;
         let verdict = Verdict::of(client, &actors, &posted, &log, owed)?;
+        let report = client.get(&format!("/v1/report/calls?company={COMPANY}"))?;
         if self.json {
-            writeln!(out, "{}", programme::document(&stage, &actors, &posted, &verdict))?;
+            writeln!(out, "{}", programme::document(&stage, &actors, &posted, &verdict, &report))?;
         } else {
-            programme::print(out, &stage, &actors, &posted, &log, &verdict)?;
+            programme::print(out, &stage, &actors, &posted, &log, &verdict, &read(&report)?)?;
         }
         out.flush()?;
         if self.keep {

@@ -8,8 +8,10 @@ use serde_json::{Value, json};
 use super::cast::Actor;
 use super::stage::Stage;
 use super::verdict::{Posted, Verdict};
+use crate::cli::exit::Failure;
 use crate::cli::log::Entry;
 use crate::cli::receiver::delivery;
+use crate::cli::report;
 use crate::cli::table::{Column, Table, WIDTH};
 use crate::cli::text::{safe, wrap};
 
@@ -24,12 +26,15 @@ pub(super) fn print(
     posted: &[Posted],
     log: &[Entry],
     verdict: &Verdict,
-) -> io::Result<()> {
+    calls: &report::Shown,
+) -> Result<(), Failure> {
     writeln!(out, "A daemon at {}, with its data in {}\n", stage.client().base(), stage.directory().display())?;
     print_receivers(out, actors)?;
     print_events(out, posted)?;
     print_conversation(out, posted)?;
     print_log(out, actors, log)?;
+    report::write(calls, "day", out)?;
+    writeln!(out)?;
     print_verdict(out, verdict)?;
     if let Some(token_file) = stage.kept_token_file() {
         writeln!(out, "\nIt goes on at {} until ctrl-c.", stage.client().base())?;
@@ -143,7 +148,7 @@ fn print_verdict(out: &mut dyn Write, verdict: &Verdict) -> io::Result<()> {
 }
 
 /// Everything as one JSON document.
-pub(super) fn document(stage: &Stage, actors: &[Actor], posted: &[Posted], verdict: &Verdict) -> Value {
+pub(super) fn document(stage: &Stage, actors: &[Actor], posted: &[Posted], verdict: &Verdict, report: &str) -> Value {
     let events = posted
         .iter()
         .map(|event| json!({"type": event.event_type.name, "id": event.id, "deliveries": event.deliveries}));
@@ -158,6 +163,7 @@ pub(super) fn document(stage: &Stage, actors: &[Actor], posted: &[Posted], verdi
         "receivers": actors.iter().map(receiver).collect::<Vec<_>>(),
         "disabled_reason": verdict.disabled_reason,
         "faults": verdict.faults,
+        "report": serde_json::from_str::<Value>(report).unwrap_or_default(),
     })
 }
 

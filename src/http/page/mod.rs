@@ -9,7 +9,11 @@
 //! sign_in/     form and session cookie; signing out
 //! layout/      what every view has: frame, colours, and the scripts' common modules
 //! problem/     what is shown when something cannot be shown
+//! filters      what a view's form has chosen
 //! webhooks/    list, form, preview, receivers to start from, how the last day went
+//! logs/        attempts as they come in, one with request and response, dead letters
+//! calls/       those of a lead, one on its time line with its conversation
+//! report/      what became of calls: figures, charts, table
 //! keys/        tokens
 //! status/      queue, disk, senders
 //! ```
@@ -27,9 +31,13 @@
 //! sign-in.
 
 mod assets;
+mod calls;
 mod coding;
+mod filters;
 mod keys;
+mod logs;
 mod render;
+mod report;
 mod sign_in;
 mod status;
 mod visit;
@@ -49,7 +57,8 @@ use super::edge::Front;
 use super::problem::Problem;
 use super::reply::{Reply, no_content};
 use super::routes;
-use crate::core::id::SubscriptionId;
+use crate::core::event::CallId;
+use crate::core::id::{AttemptId, SubscriptionId};
 
 /// What the page is made of, read once.
 pub(super) struct Page {
@@ -65,7 +74,7 @@ impl Page {
 }
 
 /// Something of the page that has a path.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum View {
     /// Leads to the list of webhooks.
     Home,
@@ -78,6 +87,16 @@ pub(super) enum View {
     Webhook(SubscriptionId),
     /// What a webhook with the form's settings would be sent, as JSON, for the form's script.
     Preview,
+    Logs,
+    LogEntry(AttemptId),
+    /// Whether the log has grown, for the list's script.
+    NewestEntry,
+    LogExport,
+    DeadLetters,
+    Calls,
+    Call(CallId),
+    Report,
+    ReportExport,
     Keys,
     Status,
 }
@@ -100,13 +119,22 @@ pub(super) fn find(path: &str) -> Option<View> {
         ["webhooks", "new"] => View::NewWebhook,
         ["webhooks", "preview"] => View::Preview,
         ["webhooks", id] => View::Webhook(id.parse().ok()?),
+        ["calls"] => View::Calls,
+        ["calls", id] => View::Call(CallId::parse(id).ok()?),
+        ["report"] => View::Report,
+        ["report", "export"] => View::ReportExport,
+        ["logs"] => View::Logs,
+        ["logs", "newest"] => View::NewestEntry,
+        ["logs", "export"] => View::LogExport,
+        ["logs", "dead-letters"] => View::DeadLetters,
+        ["logs", id] => View::LogEntry(id.parse().ok()?),
         _ => return None,
     })
 }
 
 impl View {
     /// The methods there are, as the header `Allow` lists them.
-    const fn allow(self) -> &'static str {
+    const fn allow(&self) -> &'static str {
         match self {
             Self::SignIn => "GET, HEAD, POST",
             Self::SignOut => "POST",
@@ -114,15 +142,21 @@ impl View {
         }
     }
 
-    fn check_method(self, method: &Method) -> Result<(), Problem> {
+    fn check_method(&self, method: &Method) -> Result<(), Problem> {
         let allow = self.allow();
         let known = allow.split(", ").any(|name| name == method.as_str());
         if known { Ok(()) } else { Err(Problem::method_not_allowed(method.as_str(), allow)) }
     }
 
+    /// Whether it is asked for by a script, which takes problems as the API answers them.
+    const fn is_for_scripts(&self) -> bool {
+        matches!(self, Self::Preview | Self::NewestEntry)
+    }
+
     /// Whether somebody who signs in may be led there.
-    const fn is_a_place(self) -> bool {
-        !matches!(self, Self::SignIn | Self::SignOut | Self::Asset(_) | Self::Preview)
+    const fn is_a_place(&self) -> bool {
+        !matches!(self, Self::SignIn | Self::SignOut | Self::Asset(_) | Self::LogExport | Self::ReportExport)
+            && !self.is_for_scripts()
     }
 }
 
@@ -143,10 +177,9 @@ pub(super) async fn answer(front: Arc<Front>, view: View, request: Request<Incom
             None => seen_other(&sign_in::then(request.uri())),
             Some(access) => {
                 let visit = Visit::new(front, access, request.uri());
-                let reply = shown(view, &visit).await;
+                let reply = shown(&view, &visit).await;
                 match reply {
-                    // For a script, as the API answers.
-                    Err(problem) if view == View::Preview => return Err(problem),
+                    Err(problem) if view.is_for_scripts() => return Err(problem),
                     reply => reply.or_else(|problem| visit.problem(&problem))?,
                 }
             }
@@ -159,12 +192,21 @@ pub(super) async fn answer(front: Arc<Front>, view: View, request: Request<Incom
 ///
 /// # Errors
 /// What the API has against it.
-async fn shown(view: View, visit: &Visit) -> Result<Reply, Problem> {
-    match view {
+async fn shown(view: &View, visit: &Visit) -> Result<Reply, Problem> {
+    match *view {
         View::Webhooks => webhooks::list(visit).await,
         View::NewWebhook => webhooks::new(visit).await,
         View::Webhook(id) => webhooks::edit(visit, id).await,
         View::Preview => webhooks::preview(visit),
+        View::Logs => logs::list(visit).await,
+        View::LogEntry(id) => logs::entry(visit, id).await,
+        View::NewestEntry => logs::newest(visit).await,
+        View::LogExport => logs::export(visit).await,
+        View::DeadLetters => logs::dead_letters(visit).await,
+        View::Calls => calls::list(visit).await,
+        View::Call(ref id) => calls::one(visit, id).await,
+        View::Report => report::show(visit).await,
+        View::ReportExport => report::export(visit).await,
         View::Keys => keys::show(visit).await,
         View::Status => status::show(visit).await,
         View::Home | View::SignIn | View::SignOut | View::Asset(_) => Err(Problem::internal()),
@@ -223,7 +265,7 @@ mod tests {
         for (path, place) in
             [("/", true), ("/webhooks", true), ("/sign-out", false), ("/assets/x/layout/base.css", false)]
         {
-            assert_eq!(find(path).is_some_and(View::is_a_place), place, "{path}");
+            assert_eq!(find(path).is_some_and(|view| view.is_a_place()), place, "{path}");
         }
     }
 }

@@ -20,6 +20,15 @@ pub(super) const SOURCES: &[(&str, &str)] = &[
     ("keys.html", include_str!("keys/keys.html")),
     ("status.html", include_str!("status/status.html")),
     ("webhook_stored.html", include_str!("webhooks/stored.html")),
+    ("logs.html", include_str!("logs/list.html")),
+    ("log_parts.html", include_str!("logs/parts.html")),
+    ("log_entry.html", include_str!("logs/entry.html")),
+    ("log_entry_body.html", include_str!("logs/entry_body.html")),
+    ("dead_letters.html", include_str!("logs/dead.html")),
+    ("calls.html", include_str!("calls/list.html")),
+    ("call.html", include_str!("calls/call.html")),
+    ("call_parts.html", include_str!("calls/parts.html")),
+    ("report.html", include_str!("report/report.html")),
 ];
 
 /// The templates, compiled.
@@ -36,6 +45,8 @@ impl Templates {
         all.add_filter("short", short);
         all.add_filter("count", count);
         all.add_filter("bytes", size);
+        all.add_filter("millis", millis);
+        all.add_filter("seconds", seconds);
         for (name, text) in SOURCES {
             all.add_template(name, text).unwrap_or_else(|error| panic!("the template {name}: {error:#}"));
         }
@@ -104,6 +115,28 @@ fn size(bytes: u64) -> String {
         unit += 1;
     }
     if unit == 0 { format!("{bytes} bytes") } else { format!("{shown:.1} {}", UNITS[unit]) }
+}
+
+/// A length of time in milliseconds, for people.
+fn millis(length: u64) -> String {
+    match length {
+        0..1_000 => format!("{length} ms"),
+        1_000..60_000 => format!("{:.1} s", length as f64 / 1_000.0),
+        _ => format!("{} min {} s", length / 60_000, length % 60_000 / 1_000),
+    }
+}
+
+/// A length of time in seconds, for people.
+pub(super) fn seconds(length: f64) -> String {
+    if length < 10.0 && length.fract() != 0.0 {
+        format!("{length:.1} s")
+    } else if length < 120.0 {
+        format!("{length:.0} s")
+    } else if length < 7_200.0 {
+        format!("{:.0} min", length / 60.0)
+    } else {
+        format!("{:.1} h", length / 3_600.0)
+    }
 }
 
 /// JSON text over several lines, with every token as it stands: digits, order and escapes included. Text that

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use hyper::header::HeaderValue;
 use hyper::{StatusCode, Uri};
 use minijinja::{Value, context};
+use serde::de::DeserializeOwned;
 use url::form_urlencoded;
 
 use crate::core::token::Role;
@@ -12,7 +14,7 @@ use crate::http::edge::{Edge, Front};
 use crate::http::problem::Problem;
 use crate::http::reply::{Body, Reply, with_body};
 use crate::http::request::Authorised;
-use crate::http::routes;
+use crate::http::routes::{self, Resource};
 
 /// HTML, as it is answered.
 const HTML: &str = "text/html; charset=utf-8";
@@ -78,16 +80,49 @@ impl Visit {
         path: &str,
         parameters: impl IntoIterator<Item = (&'p str, &'p str)>,
     ) -> Result<Value, Problem> {
-        let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish();
-        let uri: Uri = format!("{path}?{query}").trim_end_matches('?').parse().map_err(|_| Problem::internal())?;
-        let resource = routes::find(uri.path()).ok_or_else(Problem::internal)?;
-        let request = Authorised::within(Arc::clone(&self.front), self.access.clone(), uri);
+        self.ask_for(path, parameters).await
+    }
+
+    /// The same, read as a `T`.
+    ///
+    /// # Errors
+    /// What the API refuses.
+    pub(super) async fn ask_for<'p, T: DeserializeOwned>(
+        &self,
+        path: &str,
+        parameters: impl IntoIterator<Item = (&'p str, &'p str)>,
+    ) -> Result<T, Problem> {
+        let (resource, request) = self.request(path, parameters)?;
         let reply = routes::answer(resource, request).await?;
         let Body::Whole(text) = reply.into_body() else { return Err(Problem::internal()) };
         serde_json::from_slice(&text).map_err(|error| {
             tracing::error!("the page cannot read what the API answers at {path}: {error}");
             Problem::internal()
         })
+    }
+
+    /// What the API answers to a `GET` of `path` as a table in CSV, to be saved.
+    ///
+    /// # Errors
+    /// What the API refuses.
+    pub(super) async fn csv<'p>(
+        &self,
+        path: &str,
+        parameters: impl IntoIterator<Item = (&'p str, &'p str)>,
+    ) -> Result<Reply, Problem> {
+        let (resource, request) = self.request(path, parameters)?;
+        routes::answer(resource, request.accepting(HeaderValue::from_static("text/csv"))).await
+    }
+
+    fn request<'p>(
+        &self,
+        path: &str,
+        parameters: impl IntoIterator<Item = (&'p str, &'p str)>,
+    ) -> Result<(Resource, Authorised), Problem> {
+        let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish();
+        let uri: Uri = format!("{path}?{query}").trim_end_matches('?').parse().map_err(|_| Problem::internal())?;
+        let resource = routes::find(uri.path()).ok_or_else(Problem::internal)?;
+        Ok((resource, Authorised::within(Arc::clone(&self.front), self.access.clone(), uri)))
     }
 
     /// The template `name` with the `values` of a view of `section`, as an answer.
@@ -127,7 +162,7 @@ impl Visit {
     }
 
     /// The chosen company as a parameter that follows on `sign`; nothing for a token that is bound to one.
-    fn carried(&self, sign: char) -> String {
+    pub(super) fn carried(&self, sign: char) -> String {
         let chosen = self.company().filter(|_| !self.access.is_bound());
         let pair = |company| {
             form_urlencoded::Serializer::for_suffix(sign.to_string(), 1).append_pair("company", company).finish()

@@ -97,7 +97,7 @@ fn paths_and_methods_that_are_not_there_are_told_apart() {
         ("GET", "/v1/event-types/", 404, ""),
         ("GET", "/v1/event-types/call.unknown", 404, ""),
         ("GET", "/v1/events/evt_1", 404, ""),
-        ("GET", "/v1/messages", 404, ""),
+        ("GET", "/v1/messages", 405, "allow: POST\r\n"),
         ("PUT", "/v1/events", 405, "allow: GET, HEAD, POST\r\n"),
         ("OPTIONS", "/v1/event-types", 405, "allow: GET, HEAD\r\n"),
         ("GET", "/v1/test", 405, "allow: POST\r\n"),

@@ -12,7 +12,7 @@ fn an_event_that_cannot_be_read_is_refused() {
     let server = api(settings());
     let json = "application/json";
     let deep = format!("{{\"data\":{}{}}}", "[".repeat(1900), "]".repeat(1900));
-    let cases: [(&str, &[u8], u16, &[&str]); 14] = [
+    let cases: [(&str, &[u8], u16, &[&str]); 15] = [
         (json, b"", 400, &[]),
         (json, b"{", 400, &[]),
         (json, b"{\"type\": \"\xff\"}", 400, &[]),
@@ -40,7 +40,13 @@ fn an_event_that_cannot_be_read_is_refused() {
         (json, deep.as_bytes(), 422, &[]),
         ("text/plain", b"{}", 415, &[]),
         ("application/json; charset=utf-16", b"{}", 415, &[]),
-        ("application/cloudevents+json", b"{}", 415, &[]),
+        (
+            "application/cloudevents+json",
+            b"{\"data\":{}}",
+            422,
+            &["/specversion", "/id", "/source", "/type", "/company"],
+        ),
+        ("application/cloudevents-batch+json", b"[]", 415, &[]),
         ("application/x-www-form-urlencoded", b"a=b", 415, &[]),
     ];
     for (content_type, body, wanted, named) in cases {

@@ -52,8 +52,9 @@ fn store() -> Store {
         cache_bytes: 1 << 20,
         give_up_after: day,
         idempotency_window: day,
-        retention: Retention { log_age: day, log_bytes: 1 << 30, event_age: day },
+        retention: Retention { log_age: day, log_bytes: 1 << 30, event_age: day, conversation_age: day },
         min_free_bytes: 1,
+        max_data_bytes: 1 << 20,
     };
     let idle = Store::open(dir.path(), settings, Timestamp::from_millis(1_790_000_000_000)).unwrap();
     // Its files stay open, so their names may go.

@@ -5,10 +5,11 @@
 //! in memory; when the file is full it is written beside it (`NNNNNN.idx`), 12 bytes a key.
 //!
 //! ```text
-//! "HSwI" | version u32 | marks u32 | keys u32 | outline: end u32, logged u32, last logged u128, last event u128
+//! "HSwI" | version u32 | marks u32 | keys u32 | outline: end u32, logged u32, last logged u128, last event u128,
+//!        last message u128
 //!        | marks: id u128, offset u32 | keys: hash u64, offset u32 | CRC-32
 //! ```
-//! The outline says to which file it belongs: `end` is that file's length. Retention may have written
+//! Version 2, which is read too, has no last message: there were none. The outline says to which file it belongs: `end` is that file's length. Retention may have written
 //! the file again since; an index with another end is not read.
 
 use super::kind;
@@ -16,8 +17,10 @@ use super::kind;
 /// How far apart marks are: a look-up by id reads about this many bytes.
 const MARK_EVERY: u32 = 8 * 1024;
 const MAGIC: [u8; 4] = *b"HSwI";
-const VERSION: u32 = 2;
-const HEADER: usize = 16 + 40;
+const VERSION: u32 = 3;
+const HEADER: usize = 16 + 56;
+/// The same in version 2.
+const HEADER_2: usize = 16 + 40;
 const MARK: usize = 20;
 const KEY: usize = 12;
 
@@ -34,6 +37,8 @@ pub(in crate::store) enum Key<'a> {
     Subscription(u128),
     /// That a subscription, by its number, is owed an event.
     Owed(u32),
+    /// An SMS thread, by the bits of its id.
+    Thread(u128),
 }
 
 impl Key<'_> {
@@ -48,6 +53,7 @@ impl Key<'_> {
             Self::Delivery(bits) => over(b'd', &bits.to_le_bytes()),
             Self::Subscription(bits) => over(b's', &bits.to_le_bytes()),
             Self::Owed(number) => over(b'o', &number.to_le_bytes()),
+            Self::Thread(bits) => over(b't', &bits.to_le_bytes()),
         }
     }
 }
@@ -78,6 +84,8 @@ pub(in crate::store) struct Outline {
     pub(in crate::store) last_logged: u128,
     /// The id of the last frame that is an event, or goes when its event goes; 0 if there is none.
     pub(in crate::store) last_event: u128,
+    /// The id of the last message; 0 if there is none.
+    pub(in crate::store) last_message: u128,
 }
 
 /// The index of one journal file.
@@ -107,6 +115,7 @@ impl Index {
                 self.outline.last_logged = note.id;
             }
             kind::ACCEPTED | kind::ENDED => self.outline.last_event = note.id,
+            kind::MESSAGE => self.outline.last_message = note.id,
             _ => {}
         }
     }
@@ -153,11 +162,12 @@ impl Index {
         out.extend_from_slice(&VERSION.to_le_bytes());
         out.extend_from_slice(&count(self.marks.len()));
         out.extend_from_slice(&count(self.keys.len()));
-        let Outline { end, logged, last_logged, last_event } = self.outline;
+        let Outline { end, logged, last_logged, last_event, last_message } = self.outline;
         out.extend_from_slice(&end.to_le_bytes());
         out.extend_from_slice(&logged.to_le_bytes());
         out.extend_from_slice(&last_logged.to_le_bytes());
         out.extend_from_slice(&last_event.to_le_bytes());
+        out.extend_from_slice(&last_message.to_le_bytes());
         for (id, offset) in &self.marks {
             out.extend_from_slice(&id.to_le_bytes());
             out.extend_from_slice(&offset.to_le_bytes());
@@ -173,17 +183,21 @@ impl Index {
     /// Reads a sorted index; `None` if the bytes are damaged or of another version.
     pub(in crate::store) fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (body, crc) = bytes.split_last_chunk::<4>()?;
-        if body.len() < HEADER || body[..4] != MAGIC || crc32fast::hash(body) != u32::from_le_bytes(*crc) {
+        if body.len() < HEADER_2 || body[..4] != MAGIC || crc32fast::hash(body) != u32::from_le_bytes(*crc) {
             return None;
         }
         let number = |at: usize| body.get(at..at + 4)?.try_into().ok().map(u32::from_le_bytes);
-        if number(4)? != VERSION {
-            return None;
-        }
+        let header = match number(4)? {
+            VERSION => HEADER,
+            2 => HEADER_2,
+            _ => return None,
+        };
         let (marks, keys) = (number(8)? as usize, number(12)? as usize);
         let id = |at: usize| body.get(at..at + 16)?.try_into().ok().map(u128::from_le_bytes);
-        let outline = Outline { end: number(16)?, logged: number(20)?, last_logged: id(24)?, last_event: id(40)? };
-        let (mark_bytes, key_bytes) = body[HEADER..].split_at_checked(marks * MARK)?;
+        let last_message = if header == HEADER { id(56)? } else { 0 };
+        let (last_logged, last_event) = (id(24)?, id(40)?);
+        let outline = Outline { end: number(16)?, logged: number(20)?, last_logged, last_event, last_message };
+        let (mark_bytes, key_bytes) = body.get(header..)?.split_at_checked(marks * MARK)?;
         if key_bytes.len() != keys * KEY {
             return None;
         }
@@ -221,7 +235,7 @@ mod tests {
         assert!(index.candidates(Key::Phone("a").hash()).is_empty());
         let read = Index::from_bytes(&index.to_bytes()).unwrap();
         assert_eq!(read, index);
-        let outline = Outline { end: 1_000_032, logged: 500_000, last_logged: 999, last_event: 1000 };
+        let outline = Outline { end: 1_000_032, logged: 500_000, last_logged: 999, last_event: 1000, last_message: 0 };
         assert_eq!(read.outline(), outline);
         assert!(read.near(500).is_some_and(|at| at <= 32 + 499 * 1000 && at + 2 * MARK_EVERY > 32 + 499 * 1000));
         assert_eq!(read.near(0), None);

@@ -20,12 +20,12 @@ use std::time::Duration;
 pub(super) use self::copy::{Copying, Part};
 pub(super) use self::index::{Index, Key, Note, Outline};
 pub(super) use self::owed::Owing;
-pub(super) use self::prune::{Fate, Unpruned, first, note_first};
+pub(super) use self::prune::{Breath, Fate, Unpruned, first, note_first};
 use self::segment::{End, HEADER, Segment};
 pub(super) use self::segment::{header_of, number_in, path_of as file_path};
 use super::frame::Head;
 use super::place::{self, Damage};
-use super::record::{self, Accepted, Applied, DeliveryRecord, Logged};
+use super::record::{self, Accepted, Applied, DeliveryRecord, Logged, MessageRecord};
 
 /// A file is closed once it has this many bytes.
 const SEGMENT_BYTES: u32 = 64 << 20;
@@ -44,8 +44,11 @@ pub(super) mod kind {
     pub(in crate::store) const ENDED: u8 = 8;
     pub(in crate::store) const ACCOUNT: u8 = 9;
     pub(in crate::store) const FORGOTTEN: u8 = 10;
+    pub(in crate::store) const MESSAGE: u8 = 11;
+    pub(in crate::store) const THREAD_GONE: u8 = 12;
     pub(in crate::store) const TOKEN: u8 = 17;
     pub(in crate::store) const TOKEN_REVOKED: u8 = 18;
+    pub(in crate::store) const ERASURE: u8 = 19;
     /// As `SUBSCRIPTION`, with a client certificate.
     pub(in crate::store) const CERTIFIED_SUBSCRIPTION: u8 = 20;
 }
@@ -63,6 +66,7 @@ fn keys_of(head: Head, payload: &[u8]) -> Vec<u64> {
             record::decode::<Accepted>(payload).map_or_else(Vec::new, |accepted| accepted_keys(&accepted))
         }
         kind::LOGGED => record::decode::<Logged>(payload).map_or_else(Vec::new, |logged| logged_keys(&logged)),
+        kind::MESSAGE => record::decode::<MessageRecord>(payload).map_or_else(Vec::new, |it| message_keys(&it)),
         kind::ENDED => record::decode::<DeliveryRecord>(payload).map_or_else(Vec::new, |ended| ended_keys(&ended)),
         _ => Vec::new(),
     }
@@ -71,6 +75,12 @@ fn keys_of(head: Head, payload: &[u8]) -> Vec<u64> {
 /// The keys of what is left of a delivery that ended.
 pub(super) fn ended_keys(ended: &DeliveryRecord) -> Vec<u64> {
     vec![Key::Delivery(ended.id().bits()).hash()]
+}
+
+/// The keys of a message.
+pub(super) fn message_keys(message: &MessageRecord) -> Vec<u64> {
+    let phones = message.phones().map(|phone| Key::Phone(phone).hash());
+    std::iter::once(Key::Thread(message.thread.id()).hash()).chain(phones).collect()
 }
 
 /// The keys of an accepted event.
@@ -98,6 +108,8 @@ pub(super) struct Journal {
     asked: Mutex<VecDeque<u32>>,
     /// Held while a file goes or is replaced.
     files: Mutex<()>,
+    /// How what is read is changed on its way out.
+    mask: Mutex<Option<Mask>>,
 }
 
 /// The one who appends to the journal.
@@ -115,6 +127,23 @@ pub(super) struct Writer {
 pub(super) type Replay<'r> = &'r mut dyn FnMut(Head, &[u8], Applied) -> Result<(), Damage>;
 /// Looks at a frame. Says whether to go on.
 pub(super) type Visit<'v> = &'v mut dyn FnMut(Head, &[u8]) -> Result<ControlFlow<()>, Damage>;
+
+/// What is handed out in place of a frame's payload; `None` if it is handed out as it stands.
+#[derive(Clone)]
+pub(super) struct Mask(Arc<Masking>);
+type Masking = dyn Fn(Head, &[u8]) -> Option<Vec<u8>> + Send + Sync;
+
+impl Mask {
+    pub(super) fn new(masking: impl Fn(Head, &[u8]) -> Option<Vec<u8>> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(masking))
+    }
+}
+
+impl std::fmt::Debug for Mask {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[mask]")
+    }
+}
 
 /// What a look through the journal is after.
 #[derive(Debug, Clone, Copy)]
@@ -182,7 +211,8 @@ impl Journal {
         let leftovers = prune::remove_leftovers(dir, first);
         leftovers.map_err(|error| Damage::new(dir, format!("has leftovers that cannot be removed: {error}")))?;
         let (dir, segments) = (dir.to_owned(), RwLock::new(segments));
-        let journal = Arc::new(Self { dir, segments, asked: Mutex::default(), files: Mutex::default() });
+        let journal =
+            Arc::new(Self { dir, segments, asked: Mutex::default(), files: Mutex::default(), mask: Mutex::default() });
         let writer = Writer {
             journal: journal.clone(),
             active,
@@ -193,8 +223,27 @@ impl Journal {
         Ok((journal, writer))
     }
 
+    /// From now on what is read by id, by key or in order is changed so on its way out. Whoever copies, takes in or
+    /// writes files again sees what is there.
+    pub(super) fn mask(&self, mask: Option<Mask>) {
+        *self.mask.lock().unwrap_or_else(PoisonError::into_inner) = mask;
+    }
+
+    /// Hands a payload to `visit`, masked if it is to be.
+    fn unmasked_or_not<T>(mask: Option<&Mask>, head: Head, payload: &[u8], visit: impl FnOnce(&[u8]) -> T) -> T {
+        match mask.and_then(|mask| (mask.0)(head, payload)) {
+            Some(masked) => visit(&masked),
+            None => visit(payload),
+        }
+    }
+
+    fn masking(&self) -> Option<Mask> {
+        self.mask.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Hands the frame with this id to `visit` and tells whether there is one.
     pub(super) fn get(&self, id: u128, visit: &mut dyn FnMut(Head, &[u8])) -> Result<bool, Damage> {
+        let mask = self.masking();
         for segment in self.newest_segments() {
             if segment.first_id()?.is_none_or(|first| first > id) {
                 continue;
@@ -204,7 +253,7 @@ impl Journal {
             let end = segment.look(near, segment.end(), &mut |_, head, payload| {
                 if head.id == id {
                     found = true;
-                    visit(head, payload);
+                    Self::unmasked_or_not(mask.as_ref(), head, payload, |payload| visit(head, payload));
                 }
                 head.id < id
             })?;
@@ -218,6 +267,9 @@ impl Journal {
 
     /// Hands the wanted frames to `visit`, the newest first, until it breaks.
     pub(super) fn newest_first(&self, wanted: Wanted<'_>, visit: Visit<'_>) -> Result<(), Damage> {
+        let mask = self.masking();
+        let visit: Visit<'_> =
+            &mut |head, payload| Self::unmasked_or_not(mask.as_ref(), head, payload, |payload| visit(head, payload));
         for segment in self.newest_segments() {
             if segment.first_id()?.is_none_or(|first| first >= wanted.below) {
                 continue;

@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 use super::super::place::Damage;
 use super::super::record::{self, Accepted};
 use super::segment::Segment;
-use super::{Journal, Key, kind};
+use super::{Journal, Key, Mask, kind};
 
 /// An accepted event that owes something to the subscription in question.
 pub(in crate::store) struct Owing {
@@ -30,6 +30,7 @@ impl Journal {
         passed: &dyn Fn(&Owing) -> bool,
         visit: &mut dyn FnMut(Owing) -> Result<ControlFlow<()>, Damage>,
     ) -> Result<(), Damage> {
+        let mask = self.masking();
         let mut segments = self.newest_segments();
         segments.reverse();
         for segment in segments {
@@ -37,7 +38,7 @@ impl Journal {
             // Two keys may share a hash, so the last that is really meant is looked for.
             let mut last = None;
             while let (None, Some(place)) = (&last, places.last()) {
-                last = owing(&segment, *place, number)?;
+                last = owing(&segment, *place, number, None)?;
                 if last.is_none() {
                     places.pop();
                 }
@@ -47,7 +48,7 @@ impl Journal {
             }
             let first = first_not_passed(&segment, &places, number, passed)?;
             for place in &places[first..] {
-                let Some(owing) = owing(&segment, *place, number)? else { continue };
+                let Some(owing) = owing(&segment, *place, number, mask.as_ref())? else { continue };
                 if visit(owing)?.is_break() {
                     return Ok(());
                 }
@@ -70,7 +71,7 @@ fn first_not_passed(
         let mut at = middle;
         let mut found = None;
         while at < high && found.is_none() {
-            found = owing(segment, places[at], number)?;
+            found = owing(segment, places[at], number, None)?;
             at += 1;
         }
         match found {
@@ -82,11 +83,12 @@ fn first_not_passed(
 }
 
 /// The frame at `place`, if it is an event that owes something to subscription `number`.
-fn owing(segment: &Segment, place: u32, number: u32) -> Result<Option<Owing>, Damage> {
+fn owing(segment: &Segment, place: u32, number: u32, mask: Option<&Mask>) -> Result<Option<Owing>, Damage> {
     let mut found = None;
     segment.frame(place, &mut |head, payload| {
         if head.kind == kind::ACCEPTED {
-            found = record::decode::<Accepted>(payload).and_then(|accepted| {
+            let accepted = Journal::unmasked_or_not(mask, head, payload, record::decode::<Accepted>);
+            found = accepted.and_then(|accepted| {
                 let owed = accepted.owed.iter().find(|owed| owed.id().subscription_number() == number)?;
                 Some(Owing { event: head.id, sequence: owed.id().sequence(), accepted })
             });

@@ -105,6 +105,22 @@ impl Journal {
         outlines
     }
 
+    /// Whether nothing is in the file that is written.
+    pub(in crate::store) fn newest_is_empty(&self) -> bool {
+        self.newest_segments().first().is_none_or(|newest| newest.end() <= HEADER)
+    }
+
+    /// The numbers of the files, the oldest first, that may have a frame under one of these hashes of keys.
+    pub(in crate::store) fn numbers_with(&self, hashes: &[u64]) -> Result<Vec<u32>, Damage> {
+        let mut numbers = Vec::new();
+        for segment in self.newest_segments().iter().rev() {
+            if self.ask(segment, |index| hashes.iter().any(|hash| !index.candidates(*hash).is_empty()))? {
+                numbers.push(segment.number);
+            }
+        }
+        Ok(numbers)
+    }
+
     /// Reads file `number` and says what `judge` would leave of it. Every frame's checksum is proved.
     pub(in crate::store) fn survey(
         &self,
@@ -143,6 +159,11 @@ impl Journal {
         }
         written?;
         let failed = |error: io::Error| Damage::new(&fresh, format!("could not take its place: {error}"));
+        // It says which file it belongs to by that one's length, which need not change.
+        match fs::remove_file(segment.path().with_extension("idx")) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(Unpruned::Failed(failed(error))),
+            _ => {}
+        }
         fs::rename(&fresh, segment.path()).map_err(failed)?;
         let replaced = Arc::new(Segment::open(&self.dir, number)?);
         let mut segments = self.segments.write().unwrap_or_else(PoisonError::into_inner);
@@ -150,6 +171,7 @@ impl Journal {
         drop(segments);
         place::sync_dir(&self.dir).map_err(failed)?;
         // Without it the index is made again when somebody asks.
+        replaced.index_for_writing()?;
         replaced.outline().map(drop).map_err(Unpruned::Failed)
     }
 

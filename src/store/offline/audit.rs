@@ -58,6 +58,8 @@ pub(super) struct Audit {
     pub(super) missing_sequences: u64,
     /// The ids of the accepted events, ascending.
     events: Vec<u128>,
+    /// The ids of the messages, ascending.
+    messages: Vec<u128>,
     /// How many of them stand ahead of the last file.
     older_events: usize,
     /// Whether retention has taken something out of the journal.
@@ -80,6 +82,7 @@ impl Audit {
             gaps: 0,
             missing_sequences: 0,
             events: Vec::new(),
+            messages: Vec::new(),
             older_events: 0,
             pruned: false,
             sequences: HashMap::new(),
@@ -199,6 +202,10 @@ impl Audit {
             }),
             kind::LOGGED => record::decode::<Logged>(payload)
                 .is_some_and(|logged| logged.entry(AttemptId::from_bits(head.id)).is_some()),
+            kind::MESSAGE => {
+                self.messages.push(head.id);
+                step::Step::decode(head, payload).is_some()
+            }
             _ => step::Step::decode(head, payload).is_some(),
         };
         let mut fault = |what: String| self.findings.fault(place.name, at as u64, what);
@@ -279,6 +286,11 @@ impl Audit {
     /// Whether the event with these id bits was read.
     pub(super) fn has_event_id(&self, bits: u128) -> bool {
         self.events.binary_search(&bits).is_ok()
+    }
+
+    /// Whether the message with these id bits was read.
+    pub(super) fn has_message_id(&self, bits: u128) -> bool {
+        self.messages.binary_search(&bits).is_ok()
     }
 
     /// The replica that is to be believed.

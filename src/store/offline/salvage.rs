@@ -138,7 +138,7 @@ fn write_state(audit: &Audit, replica: &Replica, layout: &mut Layout) -> Result<
 }
 
 /// Whether a pair speaks of an event or a subscription that is lost. A producer's id of a lost event
-/// is forgotten, so that the event can be posted again.
+/// or message is forgotten, so that it can be posted again.
 fn is_lost(audit: &Audit, replica: &Replica, key: &[u8], value: &[u8], lost: &mut Vec<String>) -> bool {
     match key.first() {
         Some(&keys::OWED | &keys::DEAD) => {
@@ -146,6 +146,10 @@ fn is_lost(audit: &Audit, replica: &Replica, key: &[u8], value: &[u8], lost: &mu
             let gone = !can_be_sent(audit, replica, &delivery);
             lost.extend(gone.then(|| delivery.id.to_string()));
             gone
+        }
+        Some(&keys::MESSAGE) => {
+            let message = value.first_chunk::<16>().map(|bits| u128::from_be_bytes(*bits));
+            !message.is_some_and(|message| audit.has_message_id(message))
         }
         Some(&keys::PRODUCER) => {
             let event = value.first_chunk::<16>().map(|bits| u128::from_be_bytes(*bits));

@@ -106,6 +106,34 @@ impl Logged {
         self.entry.delivery.map(DeliveryId::from_bits)
     }
 
+    pub(in crate::store) fn company(&self) -> &str {
+        &self.entry.company
+    }
+
+    /// The bits of the event's id.
+    pub(in crate::store) const fn event(&self) -> Option<u128> {
+        self.entry.event
+    }
+
+    /// Whether nothing is left that a person could be in.
+    pub(in crate::store) fn is_erased(&self) -> bool {
+        let answer = self.entry.answer.as_ref();
+        let answer = answer.is_none_or(|answer| answer.body.is_empty() && answer.headers.is_empty());
+        self.entry.phone.is_none() && self.entry.sent_body.is_none() && answer
+    }
+
+    /// The same without what a person could be in.
+    pub(in crate::store) fn erased(mut self) -> Self {
+        self.entry.phone = None;
+        self.entry.sent_body = None;
+        if let Some(answer) = &mut self.entry.answer {
+            answer.headers.clear();
+            answer.body.clear();
+            answer.truncated = true;
+        }
+        self
+    }
+
     pub(in crate::store) fn call(&self) -> Option<&str> {
         self.entry.call.as_deref()
     }

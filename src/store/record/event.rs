@@ -126,6 +126,11 @@ impl Accepted {
         &self.data
     }
 
+    /// The same with other data, and no phone number.
+    pub(in crate::store) fn erased(self, data: String) -> Self {
+        Self { data, phone: None, ..self }
+    }
+
     pub(in crate::store) fn producer_id(&self) -> Option<&str> {
         self.producer_id.as_deref()
     }

@@ -14,9 +14,11 @@ use crate::core::time::Timestamp;
 use super::super::committer::Inbox;
 use super::super::journal::{Journal, Unpruned};
 use super::super::place::Damage;
+use super::super::record::ErasureRecord;
 use super::super::space::Space;
 use super::super::state::State;
 use super::super::step;
+use super::super::verbs::Store;
 use super::{Due, Rules, due, fate};
 
 /// The longest between two looks for what is over, if no journal file fills meanwhile. Tests do not wait.
@@ -25,12 +27,14 @@ const LOOK_EVERY: Duration = if cfg!(test) { Duration::from_millis(50) } else { 
 const SPACE_EVERY: Duration = Duration::from_secs(1);
 /// How long it rests after each 256 KiB.
 const REST: Duration = Duration::from_millis(2);
+/// How long it waits for a new file before it looks again.
+const ROTATED: Duration = Duration::from_millis(20);
 /// How long it waits after an error.
 const AFTER_ERROR: Duration = Duration::from_secs(300);
 
 /// What the thread works on.
 pub(in crate::store) struct Keeper {
-    pub(in crate::store) rules: Arc<Mutex<Rules>>,
+    pub(in crate::store) store: Store,
     pub(in crate::store) state: Arc<State>,
     pub(in crate::store) journal: Arc<Journal>,
     pub(in crate::store) inbox: Arc<Inbox>,
@@ -94,7 +98,8 @@ impl Keeper {
             let filled = self.journal.newest() != newest;
             // Somebody may have set a shorter age meanwhile.
             next = next.min(Instant::now() + if well { every() } else { AFTER_ERROR });
-            if Instant::now() < next && !(filled && well) {
+            let erasing = !self.store.shared.erasures.under_way().is_empty();
+            if Instant::now() < next && !((filled || erasing) && well) {
                 continue;
             }
             newest = self.journal.newest();
@@ -113,11 +118,45 @@ impl Keeper {
     }
 
     fn rules(&self) -> Rules {
-        *step::lock(&self.rules)
+        *step::lock(&self.store.shared.rules)
+    }
+
+    /// Erases what is to be erased from all files, having begun a new one.
+    fn erase(&self, stop: &Stop) -> Result<(), Unpruned> {
+        let erasures = &self.store.shared.erasures;
+        let under_way = erasures.under_way();
+        if under_way.is_empty() {
+            return Ok(());
+        }
+        let full = self.journal.newest();
+        while !(self.journal.newest() > full || self.journal.newest_is_empty()) {
+            self.inbox.end_what_is_over(true);
+            if stop.wait(ROTATED) {
+                return Err(Unpruned::Stopped);
+            }
+        }
+        let newest = self.journal.newest();
+        while self.state.durable().segment < newest {
+            if stop.wait(ROTATED) {
+                return Err(Unpruned::Stopped);
+            }
+        }
+        for rule in under_way {
+            let found = erasures.erase(&rule, newest, &mut || !stop.wait(REST))?;
+            let failed = |why: String| Unpruned::Failed(Damage::new(std::path::Path::new("erasing"), why));
+            let now = (self.clock)();
+            let begun = ErasureRecord::begun(&rule.company, rule.at, 0, 0);
+            let done = begun.done(now, found.events, found.messages, found.log_entries);
+            self.store.note_erasure(rule.id, &done).map_err(|error| failed(error.0))?;
+            erasures.done(&rule, now).map_err(|error| failed(error.to_string()))?;
+            tracing::info!("{}: what was to be erased is off the disk", rule.id);
+        }
+        Ok(())
     }
 
     /// Looks once through everything.
     fn look(&self, stop: &Stop) -> Result<(), Unpruned> {
+        self.erase(stop)?;
         let (now, rules) = ((self.clock)(), self.rules());
         self.inbox.end_what_is_over(self.journal.newest_is_older_than(now, rules.file_age())?);
         let before = self.state.durable().segment.min(self.introduced.load(Ordering::Acquire));

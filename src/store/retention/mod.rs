@@ -1,6 +1,7 @@
 //! Retention: how long events and entries of the log are kept, and giving their space back.
 //!
-//! **What is kept.** An event until it is `event_age` old. An entry of the log until it is `log_age` old, or
+//! **What is kept.** An event until it is `event_age` old. A message until it is `conversation_age` old; a thread goes with
+//! its last message ([`tidy`](super::tidy)). An entry of the log until it is `log_age` old, or
 //! until the entries after it fill `log_bytes`, whatever comes first. A delivery that is still owed ends as
 //! `expired`, in the log, when its event's time is over, and a dead letter goes with its event: the committer
 //! does that in small steps ([`tidy`](super::tidy)), and only then may the event go. Where an entry that ended
@@ -50,18 +51,25 @@ pub struct Rules {
     pub log_bytes: u64,
     /// How old an event becomes.
     pub event_age: Duration,
+    /// How old a message of a conversation becomes.
+    pub conversation_age: Duration,
 }
 
 impl Rules {
     /// For how long one journal file is written to, if it does not fill before.
     pub(super) fn file_age(&self) -> Duration {
-        self.log_age.min(self.event_age) / PART
+        self.log_age.min(self.event_age).min(self.conversation_age) / PART
     }
 
     /// At what size a journal file is full, if all files together have `total` bytes.
     pub(super) fn file_bytes(&self, total: u64) -> u32 {
         let wanted = (self.log_bytes / u64::from(PART)).max(total / FILES);
         u32::try_from(wanted.clamp(*FILE_BYTES.start(), *FILE_BYTES.end())).unwrap_or(u32::MAX)
+    }
+
+    /// The time up to which messages are over.
+    pub(super) fn messages_over(&self, now: Timestamp) -> Timestamp {
+        earlier(now, self.conversation_age)
     }
 
     /// The time up to which events are over.
@@ -85,6 +93,8 @@ pub(super) struct Due {
     log_below: u128,
     /// Events with ids below are over.
     events_below: u128,
+    /// Messages with ids below are over.
+    messages_below: u128,
 }
 
 /// The files out of which something is to go, the oldest first. `outlines` are all files, the newest last;
@@ -92,6 +102,7 @@ pub(super) struct Due {
 pub(super) fn due(rules: &Rules, outlines: &[(u32, Outline)], before: u32, now: Timestamp) -> Vec<Due> {
     let log_below = lowest_id(Some(earlier(now, rules.log_age)));
     let events_below = lowest_id(Some(rules.events_over(now)));
+    let messages_below = lowest_id(Some(rules.messages_over(now)));
     let mut newer = outlines.iter().map(|(_, outline)| u64::from(outline.logged)).sum::<u64>();
     let mut due = Vec::new();
     for (age, (number, outline)) in outlines.iter().enumerate() {
@@ -99,9 +110,10 @@ pub(super) fn due(rules: &Rules, outlines: &[(u32, Outline)], before: u32, now: 
         let log_below = if newer >= rules.log_bytes { u128::MAX } else { log_below };
         let log_over = outline.logged > 0 && outline.last_logged < log_below;
         let events_over = outline.last_event != 0 && outline.last_event < events_below;
-        let empty = outline.logged == 0 && outline.last_event == 0;
-        if *number < before && (log_over || events_over || empty) {
-            due.push(Due { number: *number, oldest: age == 0, log_below, events_below });
+        let messages_over = outline.last_message != 0 && outline.last_message < messages_below;
+        let empty = outline.logged == 0 && outline.last_event == 0 && outline.last_message == 0;
+        if *number < before && (log_over || events_over || messages_over || empty) {
+            due.push(Due { number: *number, oldest: age == 0, log_below, events_below, messages_below });
         }
     }
     due
@@ -146,9 +158,11 @@ pub(super) fn fate(
         | kind::TOKEN
         | kind::REPLAY
         | kind::DISCARD
-        | kind::FORGOTTEN => Fate::Drop,
-        // An older file may still have the subscription, or the token.
-        kind::SUBSCRIPTION_REMOVED | kind::TOKEN_REVOKED => keep_if(!due.oldest),
+        | kind::FORGOTTEN
+        | kind::ERASURE => Fate::Drop,
+        kind::MESSAGE => keep_if(head.id >= due.messages_below),
+        // An older file may still have the subscription, the token, or a message of the thread.
+        kind::SUBSCRIPTION_REMOVED | kind::TOKEN_REVOKED | kind::THREAD_GONE => keep_if(!due.oldest),
         _ => Fate::Keep,
     })
 }

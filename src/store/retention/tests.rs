@@ -6,14 +6,19 @@ use std::time::Instant;
 use super::super::tests::{accept, ask, draft, event, finish, owed, settings};
 use super::super::*;
 use super::*;
+use crate::core::conversation::NewMessage;
 use crate::core::id::EventId;
 use crate::core::subscription_input::Change as Patch;
 use crate::core::token::{Role, Token, TokenDraft};
 
 /// Ages in the test's own time: the keeper looks every 50 ms of the machine's.
 const AGE: u64 = 1_000_000;
-const RULES: Rules =
-    Rules { log_age: Duration::from_millis(200), log_bytes: 1 << 30, event_age: Duration::from_millis(200) };
+const RULES: Rules = Rules {
+    log_age: Duration::from_millis(200),
+    log_bytes: 1 << 30,
+    event_age: Duration::from_millis(200),
+    conversation_age: Duration::from_millis(200),
+};
 
 /// A store whose time the test makes.
 struct Shop {
@@ -190,7 +195,12 @@ fn how_a_delivery_ended_is_known_longer_than_its_entry_in_the_log() {
 #[test]
 fn the_log_is_kept_up_to_its_bytes() {
     let dir = tempfile::tempdir().unwrap();
-    let rules = Rules { log_age: Duration::from_secs(3600), log_bytes: 80_000, event_age: Duration::from_secs(3600) };
+    let rules = Rules {
+        log_age: Duration::from_secs(3600),
+        log_bytes: 80_000,
+        event_age: Duration::from_secs(3600),
+        conversation_age: Duration::from_secs(3600),
+    };
     let shop = Shop::open(dir.path(), rules, AGE);
     shop.subscribe();
     let ids = shop.post(600, Some(Status::Delivered));
@@ -200,6 +210,50 @@ fn the_log_is_kept_up_to_its_bytes() {
     assert!(logged(&shop) >= 80_000, "{}", logged(&shop));
     assert!((200..600).contains(&shop.log().len()), "{} of 600 are left", shop.log().len());
     assert!(shop.store.event(ids[0]).unwrap().is_some(), "events are not counted");
+    shop.close();
+}
+
+#[test]
+fn a_conversation_goes_with_its_last_message_and_not_before() {
+    let dir = tempfile::tempdir().unwrap();
+    let hour = Duration::from_secs(3600);
+    let rules = Rules { log_age: hour, event_age: hour, ..RULES };
+    let shop = Shop::open(dir.path(), rules, AGE);
+    let talk = |call: &str, direction: &str| {
+        let text = format!(
+            r#"{{"company":"acme","source":"api","call_id":"{call}","direction":"{direction}","from":"+1","to":"+2","body":"{call}"}}"#
+        );
+        let now = Timestamp::from_millis(shop.now.load(Ordering::Relaxed));
+        let message = NewMessage::from_json(crate::core::json::parse(&text).unwrap(), now).unwrap();
+        let prepared = shop.store.prepare_message(message, now).unwrap();
+        let posted = ask(|reply| shop.store.post_message(prepared, reply)).unwrap();
+        shop.pass(1);
+        shop.until_the_file_is_young();
+        posted
+    };
+    let find = |call: &str| {
+        let found =
+            shop.store.conversation(&Company::parse("acme").unwrap(), &CallId::parse(call).unwrap()).unwrap()?;
+        Some((found.thread.messages, shop.store.messages(&found.thread, None).unwrap().items.len()))
+    };
+    for n in 0..100 {
+        talk(&format!("c{n}"), "outbound");
+    }
+    let reply = talk("c0", "inbound");
+    shop.post(80, None);
+    shop.pass(85);
+    shop.until("the end of the first", || find("c1").is_none() && find("c0") == Some((2, 1)));
+    assert!(find("c99").is_some(), "a young one stays");
+    let later = talk("c0", "inbound");
+    assert_eq!((later.conversation, later.messages, later.event.is_some()), (reply.conversation, 3, true));
+    shop.pass(1000);
+    shop.post(1, None);
+    shop.until("the end of all", || find("c0").is_none() && find("c99").is_none());
+    let left = || shop.store.shared_journal().outlines().iter().filter(|(_, it)| it.last_message != 0).count();
+    shop.until("no message in the files", || left() == 0);
+    assert!(shop.store.event(reply.event.unwrap()).unwrap().is_some(), "the event has an age of its own");
+    let anew = talk("c0", "outbound");
+    assert_eq!((anew.messages, anew.conversation == reply.conversation), (1, false));
     shop.close();
 }
 
@@ -243,12 +297,21 @@ fn what_is_owed_ends_with_its_event() {
 #[test]
 fn only_what_is_over_in_files_that_may_be_touched_is_due() {
     let hour = 3_600_000;
-    let rules =
-        Rules { log_age: Duration::from_millis(2 * hour), log_bytes: 1000, event_age: Duration::from_millis(4 * hour) };
+    let rules = Rules {
+        log_age: Duration::from_millis(2 * hour),
+        log_bytes: 1000,
+        event_age: Duration::from_millis(4 * hour),
+        conversation_age: Duration::from_millis(4 * hour),
+    };
     let now = Timestamp::from_millis(10 * hour);
     let at = |hour_of: u64| u128::from(hour_of * hour) << 80;
-    let file =
-        |logged: u32, log: u64, event: u64| Outline { end: 32, logged, last_logged: at(log), last_event: at(event) };
+    let file = |logged: u32, log: u64, event: u64| Outline {
+        end: 32,
+        logged,
+        last_logged: at(log),
+        last_event: at(event),
+        last_message: 0,
+    };
     let due_of = |files: &[Outline], before: u32| -> Vec<u32> {
         let numbered: Vec<_> = (3..).zip(files.iter().copied()).collect();
         due(&rules, &numbered, before, now).iter().map(|due| due.number).collect()

@@ -92,7 +92,7 @@ fn the_report_is_the_same_after_a_crash_a_stop_and_from_a_backup() {
 fn the_report_stays_when_events_and_calls_are_no_longer_kept() {
     let dir = tempfile::tempdir().unwrap();
     let age = Duration::from_millis(200);
-    let retention = Retention { log_age: age, log_bytes: 1 << 30, event_age: age };
+    let retention = Retention { log_age: age, log_bytes: 1 << 30, event_age: age, conversation_age: age };
     let settings = Settings { idempotency_window: Duration::from_millis(1), retention, ..settings() };
     let idle = Store::open(dir.path(), settings, NOW).unwrap_or_else(|error| panic!("{error}"));
     let store = idle.store().clone();

@@ -37,7 +37,7 @@ fn place(wanted: Option<&str>) -> String {
         // Parsed as what it must be: a path with a query, and nothing before it.
         let uri: Uri = text.parse().ok()?;
         let own = uri.authority().is_none() && uri.scheme().is_none();
-        let is_a_place = find(uri.path()).is_some_and(super::View::is_a_place);
+        let is_a_place = find(uri.path()).is_some_and(|view| view.is_a_place());
         (own && is_a_place).then(|| uri.to_string())
     });
     place.unwrap_or_else(|| "/webhooks".to_owned())

@@ -1,0 +1,300 @@
+//! `call`: one call on its time line, or the newest calls, or those of a lead.
+
+use std::io::Write;
+use std::time::SystemTime;
+
+use clap::Args;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::client::{Client, Page, read, segment, with_query};
+use super::connection::Connection;
+use super::exit::Failure;
+use super::log::{Entry, time};
+use super::table::{Column, Table, WIDTH};
+use super::text::{cut, safe, wrap};
+use crate::core::time::Timestamp;
+
+/// How wide the column of times is, with what stands behind it.
+const INDENT: usize = 21;
+
+/// Show a call on its time line, or find calls
+#[derive(Debug, Args)]
+#[command(after_help = "\
+With a call's id: what happened to it, in order: its events, each attempt to
+deliver them, its SMS. Without: the newest calls, or those of a lead.
+
+Examples:
+  hookswitch call call_5f2c9a71
+  hookswitch call --phone +12025550143
+  hookswitch call --company acme --since 24h --json | jq .call")]
+pub(super) struct Call {
+    /// The call's id (`data.call_id`); without one, calls are listed
+    call_id: Option<String>,
+
+    /// Of this company; needed if several have such a call
+    #[arg(long)]
+    company: Option<String>,
+
+    /// List the calls of this lead's phone number
+    #[arg(long, conflicts_with = "call_id")]
+    phone: Option<String>,
+
+    /// List calls from this time on: RFC 3339, or ago (24h)
+    #[arg(long, value_name = "TIME", conflicts_with = "call_id")]
+    since: Option<String>,
+
+    /// List calls before this time: RFC 3339, or ago
+    #[arg(long, value_name = "TIME", conflicts_with = "call_id")]
+    until: Option<String>,
+
+    /// How many calls are listed at most
+    #[arg(long, short = 'n', value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=500))]
+    limit: u16,
+
+    /// Print JSON: the call, or a line for each call
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// A call as far as it is shown.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Brief {
+    call: String,
+    company: String,
+    domain: Option<String>,
+    source: String,
+    phone: Option<String>,
+    name: Option<String>,
+    agent: Option<String>,
+    agent_name: Option<String>,
+    state: String,
+    outcome: Option<String>,
+    began: String,
+    last: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct Whole {
+    #[serde(flatten)]
+    call: Brief,
+    #[serde(default)]
+    subscriptions: Vec<Receiver>,
+    #[serde(default)]
+    timeline: Vec<Moment>,
+    #[serde(default)]
+    truncated: bool,
+}
+
+#[derive(Debug, Deserialize)]
+struct Receiver {
+    subscription: String,
+    #[serde(default)]
+    url: Option<String>,
+    #[serde(default)]
+    deliveries: Vec<Delivery>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Delivery {
+    state: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct Moment {
+    at: String,
+    kind: String,
+    of: Box<RawValue>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Event {
+    r#type: String,
+    id: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct Attempt {
+    #[serde(flatten)]
+    entry: Entry,
+    #[serde(default)]
+    url: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Sms {
+    direction: String,
+    from: String,
+    body: String,
+}
+
+impl Call {
+    pub(super) fn run(self, out: &mut dyn Write) -> Result<(), Failure> {
+        let client = Client::new(&self.connection)?;
+        match &self.call_id {
+            Some(call) => self.show(call, &client, out),
+            None => self.list(&client, out),
+        }
+    }
+
+    fn show(&self, call: &str, client: &Client, out: &mut dyn Write) -> Result<(), Failure> {
+        let company: Vec<(&str, &str)> =
+            self.company.as_deref().map(|company| ("company", company)).into_iter().collect();
+        let reply = client.get(&with_query(&format!("/v1/calls/{}", segment(call)), &company))?;
+        if self.json {
+            return Ok(writeln!(out, "{}", reply.trim_end())?);
+        }
+        let whole: Whole = read(&reply)?;
+        write_head(&whole.call, out)?;
+        for receiver in &whole.subscriptions {
+            let states: Vec<&str> = receiver.deliveries.iter().map(|delivery| delivery.state.as_str()).collect();
+            let url = receiver.url.as_deref().unwrap_or("(deleted)");
+            let line = format!("owed to   {} {}: {}", receiver.subscription, url, counted(&states));
+            writeln!(out, "{}", cut(&safe(&line), WIDTH))?;
+        }
+        writeln!(out)?;
+        if whole.truncated {
+            writeln!(out, "(there was more: the oldest is left out)")?;
+        }
+        whole.timeline.iter().try_for_each(|moment| write_moment(moment, out))
+    }
+
+    fn list(&self, client: &Client, out: &mut dyn Write) -> Result<(), Failure> {
+        let now = Timestamp::from(SystemTime::now());
+        let limit = self.limit.to_string();
+        let mut parameters = vec![("limit", limit)];
+        parameters.extend(self.company.clone().map(|company| ("company", company)));
+        parameters.extend(self.phone.clone().map(|phone| ("phone", phone)));
+        for (name, value) in [("since", &self.since), ("until", &self.until)] {
+            if let Some(text) = value {
+                parameters.push((name, time(name, text, now)?));
+            }
+        }
+        let parameters: Vec<(&str, &str)> = parameters.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let page: Page = read(&client.get(&with_query("/v1/calls", &parameters))?)?;
+        if self.json {
+            return page.items.iter().try_for_each(|item| Ok(writeln!(out, "{}", item.get())?));
+        }
+        let mut table = Table::new(&[
+            Column::text("BEGAN (UTC)"),
+            Column::elastic("CALL"),
+            Column::elastic("COMPANY"),
+            Column::text("STATE"),
+            Column::text("PHONE"),
+            Column::elastic("LEAD"),
+        ]);
+        for item in &page.items {
+            let call: Brief = read(item.get())?;
+            let lead = call.name.unwrap_or_default();
+            table.row([plain(&call.began), call.call, call.company, call.state, call.phone.unwrap_or_default(), lead]);
+        }
+        Ok(table.write(out, "There are no such calls.")?)
+    }
+}
+
+/// A time without its parts of a second.
+fn plain(time: &str) -> String {
+    time.get(..19).unwrap_or(time).replace('T', " ")
+}
+
+/// Words with how often each stands, in the order in which they come first: `3 delivered, 1 failed`.
+fn counted(words: &[&str]) -> String {
+    let mut counts: Vec<(&str, usize)> = Vec::new();
+    for word in words {
+        match counts.iter_mut().find(|(known, _)| known == word) {
+            Some((_, count)) => *count += 1,
+            None => counts.push((word, 1)),
+        }
+    }
+    counts.iter().map(|(word, count)| format!("{count} {word}")).collect::<Vec<_>>().join(", ")
+}
+
+fn write_head(call: &Brief, out: &mut dyn Write) -> Result<(), Failure> {
+    let outcome = call.outcome.as_ref().filter(|outcome| **outcome != call.state);
+    let outcome = outcome.map(|outcome| format!(" ({outcome})")).unwrap_or_default();
+    writeln!(out, "{}", safe(&format!("Call {} of {}: {}{outcome}", call.call, call.company, call.state)))?;
+    let both = |one: &Option<String>, other: &Option<String>| {
+        let words: Vec<&str> = [one, other].into_iter().filter_map(Option::as_deref).collect();
+        words.join(", ")
+    };
+    let site = both(&call.domain, &Some(format!("by {}", call.source)));
+    let lines = [
+        ("lead", both(&call.name, &call.phone)),
+        ("agent", both(&call.agent_name, &call.agent)),
+        ("site", site),
+        ("began", format!("{} UTC, last heard of at {} UTC", plain(&call.began), plain(&call.last))),
+    ];
+    for (name, value) in lines.iter().filter(|(_, value)| !value.is_empty()) {
+        writeln!(out, "{name:<10}{}", cut(&safe(value), WIDTH - 10))?;
+    }
+    Ok(())
+}
+
+fn write_moment(moment: &Moment, out: &mut dyn Write) -> Result<(), Failure> {
+    let at = plain(&moment.at);
+    let raw = moment.of.get();
+    let line = match moment.kind.as_str() {
+        "event" => {
+            let event: Event = read(raw)?;
+            format!("{}  {}", event.r#type, event.id)
+        }
+        "attempt" => {
+            let Attempt { entry, url } = read(raw)?;
+            let [response, _, event, status, attempt, millis] = entry.cells();
+            let tried = if attempt == "-" { String::new() } else { format!(" (try {attempt}, {millis} ms)") };
+            format!("  > {event} {response} {status}{tried} {url}")
+        }
+        "message" => {
+            let sms: Sms = read(raw)?;
+            let arrow = if sms.direction == "inbound" { "<-" } else { "->" };
+            writeln!(out, "{at}  {arrow} SMS from {}", safe(&sms.from))?;
+            for line in wrap(&sms.body, WIDTH - INDENT - 3) {
+                writeln!(out, "{}{line}", " ".repeat(INDENT + 3))?;
+            }
+            return Ok(());
+        }
+        other => other.to_owned(),
+    };
+    writeln!(out, "{at}  {}", cut(&safe(&line), WIDTH - INDENT))?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_is_a_screen_that_fits() {
+        let text = serde_json::json!({
+            "call": "c-1", "company": "acme", "domain": "www.acme.example", "source": "widget", "phone": "+12025550143",
+            "name": "Dana\u{1b}[2J", "agent": "77", "agent_name": null, "state": "finished", "outcome": "finished",
+            "began": "2026-11-25T09:00:00.000Z", "last": "2026-11-25T09:10:00.000Z",
+            "subscriptions": [{"subscription": "sub_1", "url": "http://x.example/", "deliveries": [
+                {"state": "delivered"}, {"state": "failed"}, {"state": "delivered"}]}],
+            "timeline": [
+                {"at": "2026-11-25T09:00:00.000Z", "kind": "event", "of": {"type": "call.new", "id": "evt_1"}},
+                {"at": "2026-11-25T09:00:00.100Z", "kind": "attempt", "of": {"id": "att_1", "created": "x",
+                    "event": "call.new", "status": "delivered", "response": 200, "attempt": 1, "duration_ms": 12,
+                    "url": format!("http://x.example/{}", "y".repeat(100))}},
+                {"at": "2026-11-25T09:12:00.000Z", "kind": "message", "of": {"direction": "inbound", "from": "+1",
+                    "body": "word ".repeat(40)}},
+            ],
+        })
+        .to_string();
+        let whole: Whole = read(&text).unwrap();
+        let mut out = Vec::new();
+        write_head(&whole.call, &mut out).unwrap();
+        whole.timeline.iter().for_each(|moment| write_moment(moment, &mut out).unwrap());
+        let out = String::from_utf8(out).unwrap();
+        assert!(out.lines().all(|line| line.chars().count() <= WIDTH), "{out}");
+        assert!(!out.contains('\u{1b}') && out.contains("Call c-1 of acme: finished\n"), "{out}");
+        assert!(out.contains("  > call.new 200 delivered (try 1, 12 ms) http://x.example…"), "{out}");
+        assert!(out.contains("<- SMS from +1\n"), "{out}");
+        assert_eq!(counted(&["delivered", "failed", "delivered"]), "2 delivered, 1 failed");
+    }
+}

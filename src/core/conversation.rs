@@ -1,0 +1,412 @@
+//! The SMS conversation of a call: its messages, and when one of them raises `call.smsfollowup`.
+//!
+//! [`NewMessage::from_json`] is the one way in: what it returns is valid, so nothing behind it checks again.
+//! Knows nothing of where messages are kept. A conversation is always in the order of `sent_at`; messages of
+//! the same time stand in the order in which they came.
+
+mod history;
+
+use serde_json::value::RawValue;
+
+use super::event::{CallId, Company, Domain, ProducerId, Source, excerpt};
+use super::id::{ConversationId, EventId, MessageId};
+use super::invalid::{Invalid, pointer};
+use super::json::{self, Kind};
+use super::time::Timestamp;
+
+pub use history::{FollowUp, History, Line};
+
+/// The event type that a lead's reply raises.
+pub const RAISED: &str = "call.smsfollowup";
+/// The most bytes of a body: more than the 255 parts that the longest SMS can have.
+pub const BODY_MOST: usize = 64 * 1024;
+/// The most characters of a telephone number, short code or sender's name.
+const NUMBER_MOST: usize = 64;
+/// The most characters of a lead's name, and of an e-mail address (RFC 5321 section 4.5.3.1 allows 254).
+const NAME_MOST: usize = 256;
+/// The most bytes of a widget's id, as JSON.
+const WIDGET_MOST: usize = 256;
+/// How far ahead of this machine's clock the platform's may be, in milliseconds.
+const AHEAD_MOST: i64 = 10 * 60 * 1000;
+/// The members that a message may have.
+const MEMBERS: &str = "company, domain, source, call_id, id, direction, from, to, body, sent_at, lead, widget_id";
+
+/// Who wrote a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// The company, to the lead.
+    Outbound,
+    /// The lead, to the company.
+    Inbound,
+}
+
+impl Direction {
+    /// As text.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Outbound => "outbound",
+            Self::Inbound => "inbound",
+        }
+    }
+
+    /// Reads one.
+    ///
+    /// # Errors
+    /// A sentence that lists what there is.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let found = [Self::Outbound, Self::Inbound].into_iter().find(|direction| direction.as_str() == text);
+        found.ok_or_else(|| {
+            format!("must be `outbound` (to the lead) or `inbound` (from the lead), not `{}`", excerpt(text))
+        })
+    }
+}
+
+/// How to reach the lead, as far as it is known.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Lead {
+    /// `lead.name`
+    pub name: Option<String>,
+    /// `lead.email`
+    pub email: Option<String>,
+    /// `lead.phone`
+    pub phone: Option<String>,
+    /// `widget_id`, as the JSON text that it came as.
+    pub widget_id: Option<String>,
+}
+
+impl Lead {
+    /// This, and where it says nothing, `older`.
+    #[must_use]
+    pub fn or(self, older: Self) -> Self {
+        Self {
+            name: self.name.or(older.name),
+            email: self.email.or(older.email),
+            phone: self.phone.or(older.phone),
+            widget_id: self.widget_id.or(older.widget_id),
+        }
+    }
+
+    /// Whether there is nothing more to be known.
+    pub const fn is_complete(&self) -> bool {
+        self.name.is_some() && self.email.is_some() && self.phone.is_some() && self.widget_id.is_some()
+    }
+
+    /// What the data of an event of the call says, as far as it is of the form of a message's own.
+    pub fn of_data(data: &str) -> Self {
+        let Ok(members) = json::parse(data).and_then(json::members) else { return Self::default() };
+        let member = |wanted: &str| members.iter().find(|(name, _)| name == wanted).map(|(_, value)| *value);
+        Self {
+            name: member("lead_name").and_then(|value| text(value, NAME_MOST).ok()),
+            email: member("lead_email").and_then(|value| text(value, NAME_MOST).ok()),
+            phone: member("lead_phone").and_then(|value| text(value, NUMBER_MOST).ok()),
+            widget_id: member("widget_id").and_then(|value| widget_id(value).ok()),
+        }
+    }
+}
+
+/// A valid message that has not been stored yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewMessage {
+    /// Whose it is.
+    pub company: Company,
+    /// The site it belongs to, if the platform said.
+    pub domain: Option<Domain>,
+    /// Where it came from.
+    pub source: Source,
+    /// The call that it follows.
+    pub call: CallId,
+    /// The producer's own id, for posting again without effect.
+    pub producer_id: Option<ProducerId>,
+    /// Who wrote it.
+    pub direction: Direction,
+    /// The sender's number.
+    pub from: String,
+    /// The recipient's number.
+    pub to: String,
+    /// Its text, 1 to [`BODY_MOST`] bytes.
+    pub body: String,
+    /// When it was sent; the time of storing if the platform did not say.
+    pub sent_at: Option<Timestamp>,
+    /// What the platform said of the lead with it.
+    pub lead: Lead,
+}
+
+/// A message as it is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// Given when it was stored; ascends in that order.
+    pub id: MessageId,
+    /// The producer's own id.
+    pub producer_id: Option<ProducerId>,
+    /// Who wrote it.
+    pub direction: Direction,
+    /// The sender's number; empty if it was erased.
+    pub from: String,
+    /// The recipient's number; empty if it was erased.
+    pub to: String,
+    /// Its text; empty if it was erased.
+    pub body: String,
+    /// When it was sent.
+    pub sent_at: Timestamp,
+    /// What is known of the lead since this message.
+    pub lead: Lead,
+    /// The event that it raised.
+    pub event: Option<EventId>,
+    /// When what it says of a person was erased.
+    pub erased_at: Option<Timestamp>,
+}
+
+impl Message {
+    /// The id that is shown: the producer's own, or else the one that was given.
+    pub fn shown_id(&self) -> String {
+        self.producer_id.as_ref().map_or_else(|| self.id.to_string(), |id| id.as_str().to_owned())
+    }
+
+    /// The lead's number in this message.
+    pub fn lead_number(&self) -> &str {
+        lead_number(self.direction, &self.from, &self.to)
+    }
+}
+
+/// Which of the two numbers is the lead's.
+pub fn lead_number<'n>(direction: Direction, from: &'n str, to: &'n str) -> &'n str {
+    match direction {
+        Direction::Outbound => to,
+        Direction::Inbound => from,
+    }
+}
+
+/// An SMS thread, without its messages and without anything personal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Conversation {
+    /// Given with its first message.
+    pub id: ConversationId,
+    /// Whose it is.
+    pub company: Company,
+    /// The call that it follows.
+    pub call: CallId,
+    /// The site that a message, or an event of the call, named last.
+    pub domain: Option<Domain>,
+    /// Where its latest message came from.
+    pub source: Source,
+    /// How many messages were stored in it.
+    pub messages: u64,
+    /// How many of them the lead wrote.
+    pub inbound: u64,
+    /// When the first outbound message was sent.
+    pub first_outbound: Option<Timestamp>,
+    /// When its earliest message was sent.
+    pub first_at: Timestamp,
+    /// When its latest message was sent.
+    pub last_at: Timestamp,
+    /// The message that was stored first.
+    pub first: MessageId,
+    /// The message that was stored last.
+    pub last: MessageId,
+}
+
+impl Conversation {
+    /// A thread that begins with `message`, stored as `id`.
+    pub fn begun(conversation: ConversationId, message: &NewMessage, id: MessageId, sent_at: Timestamp) -> Self {
+        let empty = Self {
+            id: conversation,
+            company: message.company.clone(),
+            call: message.call.clone(),
+            domain: None,
+            source: message.source,
+            messages: 0,
+            inbound: 0,
+            first_outbound: None,
+            first_at: sent_at,
+            last_at: sent_at,
+            first: id,
+            last: id,
+        };
+        empty.with(message, id, sent_at)
+    }
+
+    /// The thread with one more message, stored as `id`.
+    #[must_use]
+    pub fn with(self, message: &NewMessage, id: MessageId, sent_at: Timestamp) -> Self {
+        let inbound = message.direction == Direction::Inbound;
+        let outbound_at = (!inbound).then_some(sent_at);
+        Self {
+            domain: message.domain.clone().or(self.domain),
+            source: message.source,
+            messages: self.messages + 1,
+            inbound: self.inbound + u64::from(inbound),
+            first_outbound: self.first_outbound.into_iter().chain(outbound_at).min(),
+            first_at: self.first_at.min(sent_at),
+            last_at: self.last_at.max(sent_at),
+            last: id,
+            ..self
+        }
+    }
+
+    /// Whether a message of this direction and time raises the event: it is the lead's, and comes after an outbound one
+    /// that is known.
+    pub fn is_answered_by(&self, direction: Direction, sent_at: Timestamp) -> bool {
+        direction == Direction::Inbound && self.first_outbound.is_some_and(|outbound| outbound <= sent_at)
+    }
+}
+
+/// A message's members, each as it was read so far.
+#[derive(Default)]
+struct Draft {
+    company: Option<Company>,
+    domain: Option<Domain>,
+    source: Option<Source>,
+    call: Option<CallId>,
+    producer_id: Option<ProducerId>,
+    direction: Option<Direction>,
+    from: Option<String>,
+    to: Option<String>,
+    body: Option<String>,
+    sent_at: Option<Timestamp>,
+    lead: Lead,
+    widget_id: Option<String>,
+}
+
+impl NewMessage {
+    /// Reads a message from the body of `POST /v1/messages`; `now` is the time by this machine's clock.
+    ///
+    /// # Errors
+    /// Every fault with its pointer.
+    pub fn from_json(raw: &RawValue, now: Timestamp) -> Result<Self, Invalid> {
+        let members = json::members(raw).map_err(|fault| Invalid::one("", fault))?;
+        let mut invalid = Invalid::default();
+        if let Some(name) = json::first_duplicate(&members) {
+            invalid.add(pointer(name), "stands twice");
+        }
+        let mut draft = Draft::default();
+        for (name, value) in &members {
+            draft.read(name, value, now, &mut invalid);
+        }
+        for (name, wanted) in [
+            ("company", "whose message it is"),
+            ("source", "`widget`, `lead_connect` or `api`"),
+            ("call_id", "the id of the call that it follows"),
+            ("direction", "`outbound` (to the lead) or `inbound` (from the lead)"),
+            ("from", "the sender's number"),
+            ("to", "the recipient's number"),
+            ("body", "the text"),
+        ] {
+            if !members.iter().any(|(member, _)| member == name) {
+                invalid.add(pointer(name), format!("is missing: {wanted}"));
+            }
+        }
+        invalid.or(draft.message())
+    }
+}
+
+impl Draft {
+    fn read(&mut self, name: &str, value: &RawValue, now: Timestamp, invalid: &mut Invalid) {
+        let at = pointer(name);
+        let given = Kind::of(value) != Kind::Null;
+        match name {
+            "company" => self.company = invalid.check(&at, json::string(value).and_then(|t| Company::parse(&t))),
+            "source" => self.source = invalid.check(&at, json::string(value).and_then(|t| Source::parse(&t))),
+            "call_id" => self.call = invalid.check(&at, json::string(value).and_then(|t| CallId::parse(&t))),
+            "direction" => self.direction = invalid.check(&at, json::string(value).and_then(|t| Direction::parse(&t))),
+            "from" => self.from = invalid.check(&at, text(value, NUMBER_MOST)),
+            "to" => self.to = invalid.check(&at, text(value, NUMBER_MOST)),
+            "body" => self.body = invalid.check(&at, json::string(value).and_then(body)),
+            "domain" | "id" | "sent_at" | "lead" | "widget_id" if !given => {}
+            "domain" => self.domain = invalid.check(&at, json::string(value).and_then(|t| Domain::parse(&t))),
+            "id" => self.producer_id = invalid.check(&at, json::string(value).and_then(|t| ProducerId::parse(&t))),
+            "sent_at" => self.sent_at = invalid.check(&at, json::string(value).and_then(|text| sent_at(&text, now))),
+            "lead" => match lead(value) {
+                Ok(lead) => self.lead = lead,
+                Err(inner) => invalid.nest("/lead", inner),
+            },
+            "widget_id" => self.widget_id = invalid.check(&at, widget_id(value)),
+            _ => invalid.add(at, format!("is not a member of a message; there are: {MEMBERS}")),
+        }
+    }
+
+    fn message(self) -> Option<NewMessage> {
+        Some(NewMessage {
+            company: self.company?,
+            domain: self.domain,
+            source: self.source?,
+            call: self.call?,
+            producer_id: self.producer_id,
+            direction: self.direction?,
+            from: self.from?,
+            to: self.to?,
+            body: self.body?,
+            sent_at: self.sent_at,
+            lead: Lead { widget_id: self.widget_id, ..self.lead },
+        })
+    }
+}
+
+/// A string of 1 to `most` characters on one line.
+fn text(value: &RawValue, most: usize) -> Result<String, String> {
+    let text = json::string(value)?;
+    let length = text.chars().count();
+    if !(1..=most).contains(&length) {
+        return Err(format!("must have 1 to {most} characters, not {length}"));
+    }
+    if text.chars().any(char::is_control) {
+        return Err("must not have control characters".to_owned());
+    }
+    Ok(text)
+}
+
+fn body(text: String) -> Result<String, String> {
+    match text.len() {
+        0 => Err("must not be empty".to_owned()),
+        length if length > BODY_MOST => {
+            Err(format!("has {length} bytes; an SMS of 255 parts has less than {BODY_MOST}, which is the most here"))
+        }
+        _ => Ok(text),
+    }
+}
+
+fn sent_at(text: &str, now: Timestamp) -> Result<Timestamp, String> {
+    let time = Timestamp::parse(text)?;
+    if time > now.moved(AHEAD_MOST) {
+        let minutes = AHEAD_MOST / 60_000;
+        return Err(format!(
+            "is more than {minutes} minutes in the future: it is {now} here; check the clock and the zone"
+        ));
+    }
+    Ok(time)
+}
+
+fn lead(value: &RawValue) -> Result<Lead, Invalid> {
+    let members = json::members(value).map_err(|fault| Invalid::one("", fault))?;
+    let mut invalid = Invalid::default();
+    if let Some(name) = json::first_duplicate(&members) {
+        invalid.add(pointer(name), "stands twice");
+    }
+    let mut lead = Lead::default();
+    for (name, value) in members.iter().filter(|(_, value)| Kind::of(value) != Kind::Null) {
+        let at = pointer(name);
+        match name.as_str() {
+            "name" => lead.name = invalid.check(&at, text(value, NAME_MOST)),
+            "email" => lead.email = invalid.check(&at, text(value, NAME_MOST)),
+            "phone" => lead.phone = invalid.check(&at, text(value, NUMBER_MOST)),
+            _ => invalid.add(at, "is not a member of a lead; there are: name, email, phone"),
+        }
+    }
+    invalid.or(Some(lead))
+}
+
+/// A widget's id, a string or a number, as JSON text.
+fn widget_id(value: &RawValue) -> Result<String, String> {
+    match Kind::of(value) {
+        Kind::String => drop(text(value, WIDGET_MOST)?),
+        Kind::Number => {}
+        other => return Err(format!("must be a string or a number, not {}", other.with_article())),
+    }
+    let text = value.get();
+    if text.len() > WIDGET_MOST {
+        return Err(format!("must have at most {WIDGET_MOST} bytes"));
+    }
+    Ok(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,71 @@
+//! What is left of an event's data when what it says of a person is erased.
+
+use serde_json::value::RawValue;
+
+use super::conversation::RAISED;
+use super::json::{self, Kind};
+use super::time::Timestamp;
+
+/// The members that say something of a call and nothing of the lead. They stay where their values are single ones.
+const KEPT: [&str; 13] = [
+    "call_id",
+    "type",
+    "widget_id",
+    "department",
+    "agent_id",
+    "callstatus",
+    "retry_attempts",
+    "duration",
+    "scheduled_for",
+    "conversation_id",
+    "message_id",
+    "message_count",
+    "created",
+];
+
+/// Data of an event of this type with nothing left of the person with this number, erased at `at`.
+pub fn erased(event_type: &str, data: &str, phone: &str, at: Timestamp) -> String {
+    let members = json::parse(data).and_then(json::members).unwrap_or_default();
+    let single = |value: &RawValue| !matches!(Kind::of(value), Kind::Object | Kind::List);
+    let mut text = String::from("{");
+    for (name, value) in &members {
+        if KEPT.contains(&name.as_str()) && single(value) && !mentions(value, phone) {
+            text.push_str(&format!("{}:{},", json::quote(name), value.get()));
+        }
+    }
+    if event_type == RAISED {
+        // Receivers count on them.
+        text.push_str(r#""message":"","conversation":[],"#);
+    }
+    text.push_str(&format!(r#""erased_at":"{at}"}}"#));
+    text
+}
+
+/// Whether a string in `value`, at any depth, is `text`.
+pub fn mentions(value: &RawValue, text: &str) -> bool {
+    match Kind::of(value) {
+        Kind::String => json::string(value).is_ok_and(|string| string == text),
+        Kind::List => json::items(value).is_ok_and(|items| items.into_iter().any(|item| mentions(item, text))),
+        Kind::Object => {
+            json::members(value).is_ok_and(|members| members.iter().any(|(_, member)| mentions(member, text)))
+        }
+        Kind::Null | Kind::Boolean | Kind::Number => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_says_nothing_of_the_lead_stays() {
+        let at = Timestamp::from_millis(0);
+        let data = r#"{"call_id":"c","lead_phone":"\u002b143","lead_name":"Dana","duration":402,"agent_id":77,"department":"+143","type":{"x":1}}"#;
+        let left = erased("call.finished", data, "+143", at);
+        assert_eq!(left, r#"{"call_id":"c","duration":402,"agent_id":77,"erased_at":"1970-01-01T00:00:00.000Z"}"#);
+        let left = erased(RAISED, r#"{"call_id":"c","message":"hi","conversation":[{"body":"hi"}]}"#, "+143", at);
+        assert_eq!(left, r#"{"call_id":"c","message":"","conversation":[],"erased_at":"1970-01-01T00:00:00.000Z"}"#);
+        assert!(mentions(json::parse(r#"{"a":[{"b":"\u002b143"}]}"#).unwrap(), "+143"));
+        assert!(!mentions(json::parse(r#"{"+143":["+1433", 143]}"#).unwrap(), "+143"));
+    }
+}

@@ -1,0 +1,205 @@
+//! Calls: those of a lead or the newest ones, and one call on its time line with its SMS as a conversation.
+
+use minijinja::value::Serde;
+use minijinja::{Value, context};
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::filters::Filters;
+use super::logs::{or_fault, titles};
+use super::render::pretty;
+use super::seen_other;
+use super::visit::Visit;
+use crate::core::event::CallId;
+use crate::http::problem::Problem;
+use crate::http::reply::Reply;
+use crate::http::routes;
+
+const SECTION: &str = "calls";
+const FILTERS: [&str; 5] = ["company", "find", "domain", "since", "until"];
+
+/// The newest calls, or those of the phone number that is looked for. If a call has what is looked for as its id, it
+/// is shown itself.
+///
+/// # Errors
+/// What the API refuses, unless it is a filter: then it is said in the form.
+pub(super) async fn list(visit: &Visit) -> Result<Reply, Problem> {
+    let filters = Filters::read(visit, &FILTERS);
+    if let Some(id) = filters.get("find")
+        && is_call(visit, id).await?
+    {
+        let company = visit.carried('?');
+        return Ok(seen_other(&format!("/calls/{}{company}", segment(id))));
+    }
+    let found = match filters.get("find") {
+        None => ask(visit, &filters, None).await,
+        Some(phone) => {
+            let found = ask(visit, &filters, Some(phone)).await;
+            let bare = phone.replace([' ', '-', '(', ')', '.', '/'], "");
+            let is_empty = found.as_ref().is_ok_and(|found| length(found, "items") == 0);
+            if is_empty && bare != phone && !bare.is_empty() { ask(visit, &filters, Some(&bare)).await } else { found }
+        }
+    };
+    let (found, fault) = or_fault(found, context! { items => Vec::<Value>::new(), next => Value::from(()) })?;
+    let values = context! {
+        found, fault, titles => titles(visit), filters => filters.fields(), query => filters.query(),
+        chosen => filters.len(),
+    };
+    visit.page("calls.html", SECTION, values)
+}
+
+async fn ask(visit: &Visit, filters: &Filters, phone: Option<&str>) -> Result<Value, Problem> {
+    let others = filters.parameters().filter(|(name, _)| *name != "find");
+    let cursor = visit.parameter("cursor").map(|cursor| ("cursor", cursor));
+    visit.ask("/v1/calls", others.chain(phone.map(|phone| ("phone", phone))).chain(cursor)).await
+}
+
+fn length(holder: &Value, name: &str) -> usize {
+    holder.get_attr(name).ok().and_then(|items| items.len()).unwrap_or(0)
+}
+
+/// The parameter that says whose call it is, unless the token says so.
+fn company(visit: &Visit) -> Option<(&'static str, &str)> {
+    visit.company().map(|company| ("company", company))
+}
+
+/// Whether there is a call with this id. Several companies' are one too many to be shown.
+async fn is_call(visit: &Visit, id: &str) -> Result<bool, Problem> {
+    let path = format!("/v1/calls/{}", segment(id));
+    if routes::find(&path).is_none() {
+        return Ok(false);
+    }
+    match visit.ask_for::<IgnoredAny>(&path, company(visit)).await {
+        Ok(_) => Ok(true),
+        // Several companies have one: its own view says so.
+        Err(problem) if problem.status() == 422 => Ok(true),
+        Err(problem) if problem.status() == 404 => Ok(thread(visit, &segment(id), visit.company()).await?.is_some()),
+        Err(problem) => Err(problem),
+    }
+}
+
+/// The conversation of the call with this id as a segment of a path; `None` if there is none.
+async fn thread(visit: &Visit, id: &str, company: Option<&str>) -> Result<Option<Value>, Problem> {
+    let Some(company) = company else { return Ok(None) };
+    let earlier = visit.parameter("messages").map(|cursor| ("cursor", cursor));
+    let asked = [("company", company)].into_iter().chain(earlier);
+    match visit.ask(&format!("/v1/conversations/{id}"), asked).await {
+        Ok(thread) => Ok(Some(thread)),
+        Err(problem) if problem.status() == 404 => Ok(None),
+        Err(problem) => Err(problem),
+    }
+}
+
+/// One call.
+///
+/// # Errors
+/// 404 if there is none such for the visitor; 422 if it is not said which company's is meant.
+pub(super) async fn one(visit: &Visit, id: &CallId) -> Result<Reply, Problem> {
+    let path = segment(id.as_str());
+    let (call, thread) = match visit.ask_for::<Call>(&format!("/v1/calls/{path}"), company(visit)).await {
+        Ok(call) => {
+            let thread = thread(visit, &path, Some(&call.company)).await?;
+            (call, thread)
+        }
+        // SMS may come before the call's first event.
+        Err(problem) if problem.status() == 404 => {
+            let thread = thread(visit, &path, visit.company()).await?.ok_or(problem)?;
+            (Call::of_thread(id, &thread), Some(thread))
+        }
+        Err(problem) => return Err(problem),
+    };
+    let timeline = call.timeline.iter().map(moment).collect::<serde_json::Result<Vec<_>>>();
+    let timeline = timeline.map_err(|_| Problem::internal())?;
+    visit.page(
+        "call.html",
+        SECTION,
+        context! { call => Value::from(Serde(&call)), timeline, thread, titles => titles(visit) },
+    )
+}
+
+/// A call as the API answers it.
+#[derive(Deserialize, Serialize)]
+struct Call {
+    call: String,
+    company: String,
+    domain: Option<String>,
+    source: String,
+    phone: Option<String>,
+    name: Option<String>,
+    agent: Option<String>,
+    agent_name: Option<String>,
+    state: String,
+    outcome: Option<String>,
+    began: String,
+    subscriptions: Value,
+    truncated: bool,
+    #[serde(skip_serializing)]
+    timeline: Vec<Moment>,
+}
+
+impl Call {
+    /// What its conversation says of a call without events.
+    fn of_thread(id: &CallId, thread: &Value) -> Self {
+        let text = |holder: &Value, name: &str| holder.get_attr(name).ok()?.as_str().map(str::to_owned);
+        let lead = thread.get_attr("lead").unwrap_or_default();
+        Self {
+            call: id.as_str().to_owned(),
+            company: text(thread, "company").unwrap_or_default(),
+            domain: text(thread, "domain"),
+            source: text(thread, "source").unwrap_or_default(),
+            phone: text(&lead, "phone"),
+            name: text(&lead, "name"),
+            agent: None,
+            agent_name: None,
+            state: String::new(),
+            outcome: None,
+            began: text(thread, "first_at").unwrap_or_default(),
+            subscriptions: Value::from(Vec::<Value>::new()),
+            truncated: false,
+            timeline: Vec::new(),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Moment {
+    at: String,
+    kind: String,
+    of: Box<RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Event {
+    r#type: String,
+    /// As it was posted: no number of it is read.
+    data: Box<RawValue>,
+}
+
+fn moment(moment: &Moment) -> serde_json::Result<Value> {
+    let of = if moment.kind == "event" {
+        let event: Event = serde_json::from_str(moment.of.get())?;
+        context! { type => event.r#type, data => pretty(event.data.get()) }
+    } else {
+        serde_json::from_str(moment.of.get())?
+    };
+    Ok(context! { at => moment.at.as_str(), kind => moment.kind.as_str(), of })
+}
+
+/// `text` as one segment of a path: whatever could mean something there is percent-encoded (RFC 3986 section 2.1).
+fn segment(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_~".contains(&byte);
+    text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_segment_of_a_path_is_read_back_as_it_was() {
+        assert_eq!(segment("c-1_é .."), "c-1_%C3%A9%20%2E%2E");
+        let path = format!("/v1/{}", segment("a b+c%2F?#\"<é>"));
+        assert_eq!(routes::segments(&path).unwrap()[1], "a b+c%2F?#\"<é>");
+    }
+}

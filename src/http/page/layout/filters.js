@@ -1,0 +1,33 @@
+// The form of filters: times in the viewer's zone, and an address that holds only what was chosen.
+
+/** Makes `form` work. */
+export function startFilters(form) {
+  if (!form) return;
+  // Where there is little room, the filters are folded away until they are wanted.
+  const folded = form.closest("details.filters:not([data-chosen])");
+  if (folded && matchMedia("(max-width: 55rem)").matches) folded.open = false;
+  for (const mark of form.querySelectorAll("[data-zone]")) mark.hidden = true;
+  const times = [...form.querySelectorAll("input[data-at]")];
+  for (const input of times) {
+    const at = new Date(input.dataset.at);
+    if (input.dataset.at === "" || Number.isNaN(at.getTime())) continue;
+    input.value = local(at);
+    input.defaultValue = input.value;
+  }
+  form.addEventListener("formdata", ({ formData }) => {
+    for (const input of times) {
+      if (!input.value) continue;
+      // What was not touched keeps its seconds.
+      const at = input.value === input.defaultValue && input.dataset.at ? input.dataset.at : new Date(input.value).toISOString();
+      formData.set(input.name, at);
+    }
+    for (const [name, value] of [...formData]) if (value === "") formData.delete(name);
+  });
+  // What is chosen from a list is shown at once; what is typed, when it is sent off.
+  for (const select of form.querySelectorAll("select")) select.addEventListener("change", () => form.requestSubmit());
+}
+
+function local(at) {
+  const two = (number) => String(number).padStart(2, "0");
+  return `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}T${two(at.getHours())}:${two(at.getMinutes())}`;
+}

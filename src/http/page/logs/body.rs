@@ -1,0 +1,66 @@
+//! The body of a request or a response, made readable. Nothing is left out or decoded twice: who wants the exact
+//! bytes finds them as they were.
+
+use minijinja::Value;
+use minijinja::value::Serde;
+use serde::Serialize;
+use url::form_urlencoded;
+
+use crate::http::page::render::pretty;
+
+/// A body as it is shown.
+#[derive(Serialize)]
+pub(super) struct Shown {
+    /// What it is, in a word: `JSON`, `Form`, `Text` or `Empty`.
+    kind: &'static str,
+    /// As it is easy to read.
+    text: String,
+    /// As it was, if that is something else.
+    raw: Option<String>,
+}
+
+/// `text`, which was said to be of type `content_type`.
+pub(super) fn readable(text: &str, content_type: Option<&str>) -> Value {
+    Value::from(Serde(shown(text, content_type.unwrap_or_default())))
+}
+
+fn shown(text: &str, content_type: &str) -> Shown {
+    let essence = content_type.split(';').next().unwrap_or_default().trim();
+    let (kind, readable) = if text.is_empty() {
+        ("Empty", String::new())
+    } else if essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+        ("Form", form(text))
+    } else {
+        let is_json = text.trim_start().starts_with(['{', '[']);
+        let pretty = pretty(text);
+        if is_json && pretty != text { ("JSON", pretty) } else { ("Text", text.to_owned()) }
+    };
+    let raw = (readable != text).then(|| text.to_owned());
+    Shown { kind, text: readable, raw }
+}
+
+/// The fields of a form below each other, decoded.
+fn form(text: &str) -> String {
+    let fields = form_urlencoded::parse(text.as_bytes());
+    fields.map(|(name, value)| format!("{name} = {value}")).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bodies_are_shown_as_what_they_are() {
+        let read = |text: &str, kind: &str| {
+            let shown = shown(text, kind);
+            (shown.kind, shown.text, shown.raw.is_some())
+        };
+        assert_eq!(read(r#"{"a":1.50}"#, "application/json"), ("JSON", "{\n  \"a\": 1.50\n}".to_owned(), true));
+        assert_eq!(read(r#"{"a":1"#, "application/json"), ("Text", r#"{"a":1"#.to_owned(), false));
+        assert_eq!(read("<b>no</b>", "text/html"), ("Text", "<b>no</b>".to_owned(), false));
+        assert_eq!(read("", ""), ("Empty", String::new(), false));
+        let form = "event=call.new&data%5Bcall_id%5D=c+1%26&e=";
+        let wanted = "event = call.new\ndata[call_id] = c 1&\ne = ".to_owned();
+        assert_eq!(read(form, "application/x-www-form-urlencoded; charset=utf-8"), ("Form", wanted, true));
+    }
+}

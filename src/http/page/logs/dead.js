@@ -1,0 +1,113 @@
+// Dead letters: delivering one again, discarding one, and delivering all again.
+
+import { call } from "../layout/api.js";
+import { ask } from "../layout/dialog.js";
+import { busy, element } from "../layout/dom.js";
+import { startFilters } from "../layout/filters.js";
+
+const COUNTED = 10_000;
+const problem = document.getElementById("dead-problem");
+const said = document.getElementById("dead-said");
+
+startFilters(document.querySelector(".filters form"));
+
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-dead-again], [data-dead-cancel], #again-all");
+  if (!button) return;
+  busy(button, async () => {
+    problem.hidden = true;
+    try {
+      if (button.id === "again-all") await all(button);
+      else if (button.dataset.deadAgain) await one(button, button.dataset.deadAgain);
+      else await discard(button, button.dataset.deadCancel);
+    } catch (refusal) {
+      problem.textContent = refusal.message;
+      problem.hidden = false;
+    }
+  });
+});
+
+async function one(button, id) {
+  await call("POST", `/v1/deliveries/${id}/retry`);
+  gone(button, "It is on its way again. What comes back stands in the log.");
+}
+
+async function discard(button, id) {
+  const agreed = await ask({
+    title: "Discard this dead letter?",
+    text: ["It will not be delivered. This cannot be undone; the log keeps a line of it."],
+    action: "Discard",
+    danger: true,
+  });
+  if (!agreed) return;
+  await call("POST", `/v1/deliveries/${id}/cancel`);
+  gone(button, "It was discarded.");
+}
+
+// The row goes, and what had the focus is followed by the next of its kind.
+function gone(button, words) {
+  const row = button.closest("tr");
+  const next = row.nextElementSibling ?? row.previousElementSibling;
+  row.remove();
+  tell(words);
+  if (!next) return location.reload();
+  next.querySelector("button")?.focus();
+}
+
+function tell(words) {
+  said.textContent = words;
+  said.hidden = false;
+}
+
+async function all(button) {
+  const query = new URLSearchParams(button.dataset.query);
+  const found = await count(query);
+  const agreed = await ask({
+    title: `Deliver ${found.more ? "more than " : ""}${plural(found.total)} again?`,
+    text: ["Each goes out again in its order, a few at a time, beside what is new. A paused webhook gets its own when it is resumed."],
+    action: "Deliver all again",
+    more: [element("ul", { class: "counts" }, ...[...found.by].map(([id, number]) => element("li", {}, `${name(id)}: ${number.toLocaleString()}${found.more ? " or more" : ""}`)))],
+  });
+  if (!agreed) return;
+  let queued = 0;
+  for (const id of found.by.keys()) queued += (await call("POST", `/v1/subscriptions/${id}/replay`, range(query, found))).queued;
+  tell(`${plural(queued)} on the way again. What comes back stands in the log.`);
+  button.hidden = true;
+  for (const row of document.querySelectorAll("table.dead tbody tr")) row.remove();
+}
+
+// How many there are, by webhook, as the filters have it; counted to an end.
+async function count(query) {
+  const asked = new URLSearchParams(query);
+  asked.set("state", "failed");
+  asked.set("limit", "500");
+  const found = { total: 0, by: new Map(), oldest: null, more: false };
+  for (;;) {
+    const page = await call("GET", `/v1/deliveries?${asked}`);
+    for (const delivery of page.items) {
+      found.by.set(delivery.subscription, (found.by.get(delivery.subscription) ?? 0) + 1);
+      found.oldest = delivery.created;
+    }
+    found.total += page.items.length;
+    found.more = page.next !== null && found.total >= COUNTED;
+    if (page.next === null || found.more) return found;
+    asked.set("cursor", page.next);
+  }
+}
+
+// What a replay is asked for, so that it takes up what was counted.
+function range(query, found) {
+  const wanted = { only: "failed", since: query.get("since") ?? (found.more ? "1970-01-01T00:00:00Z" : found.oldest) };
+  if (query.has("until")) wanted.until = query.get("until");
+  if (query.has("event")) wanted.events = [query.get("event")];
+  return wanted;
+}
+
+function name(id) {
+  const option = [...document.getElementById("f-subscription").options].find((one) => one.value === id);
+  return option?.textContent ?? id;
+}
+
+function plural(number) {
+  return number === 1 ? "1 dead letter" : `${number.toLocaleString()} dead letters`;
+}

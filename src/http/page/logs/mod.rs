@@ -1,0 +1,156 @@
+//! Logs: what was sent, when, and what came back; the dead letters.
+
+mod body;
+
+use hyper::StatusCode;
+use minijinja::{Value, context};
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+
+use super::filters::Filters;
+use super::visit::Visit;
+use crate::core::id::AttemptId;
+use crate::http::bridge;
+use crate::http::problem::Problem;
+use crate::http::query::MAX_LIMIT;
+use crate::http::reply::{Reply, json};
+use crate::store::LogFilter;
+
+const SECTION: &str = "logs";
+/// The filters of the log, those that stand in the form and `delivery`, to which an entry leads.
+const FILTERS: [&str; 12] = [
+    "company",
+    "domain",
+    "subscription",
+    "delivery",
+    "event",
+    "status",
+    "response",
+    "call",
+    "phone",
+    "since",
+    "until",
+    "test",
+];
+/// Those of the dead letters.
+const DEAD_FILTERS: [&str; 6] = ["company", "subscription", "event", "call", "since", "until"];
+
+/// The list, newest first.
+///
+/// # Errors
+/// What the API refuses, unless it is a filter: then it is said in the form.
+pub(super) async fn list(visit: &Visit) -> Result<Reply, Problem> {
+    let filters = Filters::read(visit, &FILTERS);
+    // Asked first: what comes in meanwhile is new at the next look.
+    let newest = newest_tag(visit).await?;
+    let cursor = visit.parameter("cursor").map(|cursor| ("cursor", cursor));
+    let found = visit.ask("/v1/log", filters.parameters().chain(cursor)).await;
+    let (found, fault) = or_fault(found, context! { entries => Vec::<Value>::new(), next => Value::from(()) })?;
+    let common = choices(visit, &filters).await?;
+    let paged = visit.parameter("cursor").is_some();
+    visit.page("logs.html", SECTION, context! { found, fault, newest, paged, ..common })
+}
+
+/// What was found, or `nothing` and what is wrong with the filters.
+pub(super) fn or_fault(found: Result<Value, Problem>, nothing: Value) -> Result<(Value, Value), Problem> {
+    match found {
+        Ok(found) => Ok((found, Value::from(()))),
+        Err(problem) if problem.status() == 422 => Ok((nothing, problem.detail().into())),
+        Err(problem) => Err(problem),
+    }
+}
+
+/// What the form shows and offers.
+async fn choices(visit: &Visit, filters: &Filters) -> Result<Value, Problem> {
+    let limit = MAX_LIMIT.to_string();
+    let company = visit.company().map(|company| ("company", company));
+    let webhooks = visit.ask("/v1/subscriptions", company.into_iter().chain([("limit", limit.as_str())])).await?;
+    let known: Vec<Value> = attributes(&webhooks.get_attr("items").unwrap_or_default(), "id");
+    let events = visit.edge().catalogue.entries().iter();
+    let events: Vec<Value> =
+        events.map(|entry| context! { name => entry.name.as_str(), title => entry.title.as_str() }).collect();
+    Ok(context! {
+        filters => filters.fields(), query => filters.query(), chosen => filters.len(),
+        webhooks => webhooks.get_attr("items").unwrap_or_default(), known, events, titles => titles(visit),
+    })
+}
+
+fn attributes(items: &Value, name: &str) -> Vec<Value> {
+    let items = items.try_iter().into_iter().flatten();
+    items.filter_map(|item| item.get_attr(name).ok()).collect()
+}
+
+/// What each event type is called, by name.
+pub(super) fn titles(visit: &Visit) -> Value {
+    let entries = visit.edge().catalogue.entries().iter();
+    Value::from_pairs(entries.map(|entry| (entry.name.as_str(), entry.title.as_str())))
+}
+
+#[derive(Serialize)]
+struct Newest {
+    newest: String,
+}
+
+/// Whether there is anything new, for the list's script: a text that is another once the log has grown.
+///
+/// # Errors
+/// 500 if the log cannot be read.
+pub(super) async fn newest(visit: &Visit) -> Result<Reply, Problem> {
+    json(StatusCode::OK, &Newest { newest: newest_tag(visit).await? })
+}
+
+/// Changes whenever the log grows. It costs one look at the log's end, whatever is filtered; as it is of the whole
+/// log, it is a hash, which tells nobody of another company's entries.
+async fn newest_tag(visit: &Visit) -> Result<String, Problem> {
+    let newest = bridge::read(&visit.edge().store, |store| store.log(&LogFilter::default(), None, 1)).await?;
+    let newest = newest.items.first().map_or(0, |entry| entry.id.bits());
+    let hash = Sha256::digest(newest.to_be_bytes());
+    Ok(hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// All that the filters let through, as CSV.
+///
+/// # Errors
+/// What the API refuses.
+pub(super) async fn export(visit: &Visit) -> Result<Reply, Problem> {
+    visit.csv("/v1/log", Filters::read(visit, &FILTERS).parameters()).await
+}
+
+/// One entry with request and response.
+///
+/// # Errors
+/// 404 if there is none such for the visitor.
+pub(super) async fn entry(visit: &Visit, id: AttemptId) -> Result<Reply, Problem> {
+    let entry = visit.ask(&format!("/v1/log/{id}"), []).await?;
+    let of = |holder: &str, name: &str| entry.get_attr(holder).and_then(|held| held.get_attr(name)).unwrap_or_default();
+    let sent =
+        of("request", "body").as_str().map(|text| body::readable(text, header(&of("request", "headers")).as_deref()));
+    let answered = entry.get_attr("response_body").unwrap_or_default();
+    let kind = header(&entry.get_attr("response_headers").unwrap_or_default());
+    let answered = answered.as_str().map(|text| body::readable(text, kind.as_deref()));
+    let event = entry.get_attr("event").unwrap_or_default();
+    let titles = titles(visit);
+    let title = titles.get_item(&event).ok().filter(|title| !title.is_undefined()).unwrap_or(event);
+    visit.page("log_entry.html", SECTION, context! { entry, sent, answered, title })
+}
+
+/// The value of the header `Content-Type` among `headers`.
+fn header(headers: &Value) -> Option<String> {
+    let named = |name: &Value| name.as_str().is_some_and(|name| name.eq_ignore_ascii_case("content-type"));
+    let name = headers.try_iter().ok()?.find(named)?;
+    headers.get_item(&name).ok()?.as_str().map(str::to_owned)
+}
+
+/// The dead letters, newest first.
+///
+/// # Errors
+/// What the API refuses, unless it is a filter.
+pub(super) async fn dead_letters(visit: &Visit) -> Result<Reply, Problem> {
+    let filters = Filters::read(visit, &DEAD_FILTERS);
+    let cursor = visit.parameter("cursor").map(|cursor| ("cursor", cursor));
+    let asked = filters.parameters().chain([("state", "failed")]).chain(cursor);
+    let found = visit.ask("/v1/deliveries", asked).await;
+    let (found, fault) = or_fault(found, context! { items => Vec::<Value>::new(), next => Value::from(()) })?;
+    let common = choices(visit, &filters).await?;
+    visit.page("dead_letters.html", SECTION, context! { found, fault, ..common })
+}

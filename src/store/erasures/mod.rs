@@ -1,0 +1,354 @@
+//! Erasing a person's data: out of events, conversations and the log, and off the disk.
+//!
+//! **What goes.** Of a company's events with this `lead_phone`, and of the others of the same calls that name no other
+//! lead: `data` but for a few members that say nothing of a person ([`core::erasure`](crate::core::erasure)). Of the
+//! messages of these calls' threads: numbers, body and what they say of the lead. Of entries of the log of these
+//! events: the number, and what the receiver answered. The events, messages and entries themselves stay, with their
+//! times, and so do all counts.
+//!
+//! **How.** What is to be erased is written into a file of its own (`erasing/`), synced, before anything else is
+//! done, and from then on everything that is read from the journal is read as if it were done already
+//! ([`Journal::mask`](super::journal::Journal::mask)); so are deliveries that are still sent. Then, in the thread
+//! that retention has too, a new journal file is begun, every older one in which the index finds the number
+//! or one of the calls is written again by the same rule, and the file in `erasing/` goes. A start
+//! finds it and begins again: doing it twice changes nothing more. At last the journal is told that it was
+//! done, and when, without the number.
+//!
+//! The state database has nothing that is personal. What is accepted after the request is not touched. Backups that
+//! were made before, or while it was under way, hold what was erased.
+
+mod rule;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+
+use crate::core::delivery::State as Standing;
+use crate::core::event::Company;
+use crate::core::id::{ErasureId, EventId};
+use crate::core::time::Timestamp;
+
+use super::committer::Command;
+use super::conversations::threads_of;
+use super::desk::{Desk, Done};
+use super::journal::{Breath, Fate, Journal, Key, Mask, Unpruned, Wanted, kind};
+use super::place::{self, Damage};
+use super::query::lowest_id;
+use super::record::{self, Accepted, ErasureRecord};
+use super::step::{self, Step};
+use super::verbs::Store;
+use super::{ReadError, WriteError, keys};
+pub(super) use rule::Rule;
+
+/// Where what is to be erased stands until it is.
+const DIRECTORY: &str = "erasing";
+/// How many calls of one person are erased at once.
+const CALLS_MOST: usize = 10_000;
+/// Why a delivery is cancelled.
+const WHY: &str = "what its event said was erased at the request of the person it was about";
+
+/// An erasure that was asked for, as far as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Erasure {
+    /// Its id.
+    pub id: ErasureId,
+    /// Whose data it was.
+    pub company: Company,
+    /// When it was asked for. From then on nothing of it was shown or sent.
+    pub requested_at: Timestamp,
+    /// When it was off the disk; `None` while it is not.
+    pub done_at: Option<Timestamp>,
+    /// How many events it was found in.
+    pub events: u64,
+    /// How many messages; entries of the log. Known once it is done.
+    pub messages: u64,
+    /// How many entries of the log.
+    pub log_entries: u64,
+    /// How many deliveries were cancelled.
+    pub cancelled: u64,
+}
+
+/// What is being erased, for all who read.
+pub(super) struct Erasures {
+    dir: PathBuf,
+    journal: Arc<Journal>,
+    /// Those under way, and for a while those that are done: attempts that had begun before may still end.
+    rules: Mutex<Vec<Arc<Rule>>>,
+}
+
+impl Erasures {
+    /// Takes up what is under way in the data directory `dir`.
+    ///
+    /// # Errors
+    /// A file cannot be read.
+    pub(super) fn take_up(dir: &Path, journal: Arc<Journal>) -> Result<Self, Damage> {
+        let dir = dir.join(DIRECTORY);
+        let mut rules = Vec::new();
+        let unreadable = |error: std::io::Error| Damage::new(&dir, format!("cannot be read: {error}"));
+        if dir.is_dir() {
+            for entry in fs::read_dir(&dir).map_err(unreadable)? {
+                let path = entry.map_err(unreadable)?.path();
+                if path.extension().is_some_and(|extension| extension == "json") {
+                    let text = fs::read_to_string(&path).map_err(unreadable)?;
+                    let rule = Rule::from_json(&text);
+                    rules.push(Arc::new(rule.ok_or_else(|| Damage::new(&path, "is damaged"))?));
+                }
+            }
+        }
+        let erasures = Self { dir, journal, rules: Mutex::new(rules) };
+        erasures.mask();
+        Ok(erasures)
+    }
+
+    /// Writes a rule to the disk, and reads by it from now on.
+    fn begin(&self, rule: Rule) -> std::io::Result<()> {
+        if !self.dir.is_dir() {
+            fs::create_dir(&self.dir)?;
+            self.dir.parent().map_or(Ok(()), place::sync_dir)?;
+        }
+        place::replace_file(&self.path(rule.id), rule.to_json().as_bytes())?;
+        self.lock().push(Arc::new(rule));
+        self.mask();
+        Ok(())
+    }
+
+    fn path(&self, id: ErasureId) -> PathBuf {
+        self.dir.join(format!("{id}.json"))
+    }
+
+    /// From now on the journal is read by the rules of what is not off the disk yet.
+    fn mask(&self) {
+        let rules = self.under_way();
+        self.journal.mask((!rules.is_empty()).then(|| {
+            Mask::new(move |head, payload| {
+                let mut masked: Option<Vec<u8>> = None;
+                for rule in &rules {
+                    let now = rule.apply(head, masked.as_deref().unwrap_or(payload));
+                    masked = now.or(masked);
+                }
+                masked
+            })
+        }));
+    }
+
+    /// Those that are not off the disk yet.
+    pub(super) fn under_way(&self) -> Vec<Arc<Rule>> {
+        self.lock().iter().filter(|rule| self.path(rule.id).exists()).cloned().collect()
+    }
+
+    /// Forgets, at the next erasure's end or start, what is done for long enough that no attempt can be under way.
+    fn forget_old(&self, now: Timestamp) {
+        let gone = |rule: &Rule| now.since(rule.at).as_secs() > 3600 && !self.path(rule.id).exists();
+        self.lock().retain(|rule| !gone(rule));
+        self.mask();
+    }
+
+    /// Takes out of an entry of the log that is about to be written what a rule takes out of those that are.
+    pub(super) fn scrub(&self, entry: &mut crate::core::attempt::LogEntry) {
+        for rule in self.lock().iter() {
+            rule.scrub(entry);
+        }
+    }
+
+    /// Writes the files again in which something of `rule` stands; all below `newest`. Says what was found.
+    pub(super) fn erase(&self, rule: &Rule, newest: u32, breath: Breath<'_>) -> Result<Found, Unpruned> {
+        let mut found = Found::default();
+        let hashes = rule.hashes();
+        for number in self.journal.numbers_with(&hashes)? {
+            if number >= newest {
+                continue;
+            }
+            let mut here = Found::default();
+            self.journal.survey(
+                number,
+                &mut |head, payload| {
+                    here.count(head.kind, rule.apply(head, payload).is_some());
+                    Ok(Fate::Keep)
+                },
+                breath,
+            )?;
+            if here == Found::default() {
+                continue;
+            }
+            self.journal.rewrite(
+                number,
+                &mut |head, payload| {
+                    Ok(rule.apply(head, payload).map_or(Fate::Keep, |erased| Fate::Become(head.kind, erased)))
+                },
+                breath,
+            )?;
+            found.events += here.events;
+            found.messages += here.messages;
+            found.log_entries += here.log_entries;
+        }
+        Ok(found)
+    }
+
+    /// It is off the disk, and the journal knows.
+    pub(super) fn done(&self, rule: &Rule, now: Timestamp) -> std::io::Result<()> {
+        fs::remove_file(self.path(rule.id))?;
+        place::sync_dir(&self.dir)?;
+        self.forget_old(now);
+        Ok(())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Arc<Rule>>> {
+        self.rules.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// In how many frames something was found.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Found {
+    pub(super) events: u64,
+    pub(super) messages: u64,
+    pub(super) log_entries: u64,
+}
+
+impl Found {
+    fn count(&mut self, kind: u8, found: bool) {
+        match kind {
+            kind::ACCEPTED => self.events += u64::from(found),
+            kind::MESSAGE => self.messages += u64::from(found),
+            kind::LOGGED => self.log_entries += u64::from(found),
+            _ => {}
+        }
+    }
+}
+
+impl Desk {
+    /// Notes how far an erasure is. Who asked for it and who does it note what each knows, in either order.
+    pub(super) fn note_erasure(&mut self, id: ErasureId, record: ErasureRecord) -> Done<()> {
+        let before = self.state.get(&keys::erasure(id))?.as_deref().and_then(step::unversioned);
+        self.write(vec![Step::Erasure(id, Box::new(record.with(before)))]);
+        Ok(Ok(()))
+    }
+}
+
+impl Store {
+    /// Erases what is known of the person with this number, as `lead_phone` has it: from now on nothing of it is shown
+    /// or sent, and soon it is off the disk. With `cancel`, what is still owed of it is cancelled; otherwise it
+    /// is sent without it. Blocks until that is so.
+    ///
+    /// # Errors
+    /// It could not be noted, or what there is could not be read; then it may be asked for again.
+    pub fn erase(&self, company: &Company, phone: &str, cancel: bool, now: Timestamp) -> Result<Erasure, ReadError> {
+        let shared = &self.shared;
+        let mut calls: BTreeSet<String> = BTreeSet::new();
+        let threads = threads_of(&shared.state, &shared.journal, Some(company), phone)?;
+        calls.extend(threads.iter().map(|thread| thread.call.as_str().to_owned()));
+        self.events_of(company, Key::Phone(phone), &mut |event| {
+            calls.extend(event.phone().filter(|own| *own == phone).map(|_| event.call().to_owned()));
+        })?;
+        if calls.len() > CALLS_MOST {
+            return Err(ReadError(format!("there are more than {CALLS_MOST} calls with this number")));
+        }
+        let last = shared.state.durable().last_id;
+        let below = lowest_id(Some(Timestamp::from_millis(now.millis() + 1))).max(last + 1);
+        let id = ErasureId::from_bits(super::desk::fresh_bits(now));
+        let calls = calls.into_iter().collect();
+        let mut events = Vec::new();
+        let rule = Rule { id, company: company.as_str().to_owned(), phone: phone.to_owned(), calls, below, at: now };
+        for call in &rule.calls {
+            self.raw_events_of_call(company, call, &rule, &mut events)?;
+        }
+        let calls = rule.calls.clone();
+        let noted = shared.erasures.begin(rule);
+        noted.map_err(|error| ReadError(format!("what is to be erased could not be noted: {error}")))?;
+        for call in &calls {
+            super::conversations::forget(self, company.as_str(), call);
+        }
+        let cancelled = if cancel { self.cancel_all_of(&events)? } else { 0 };
+        let record = ErasureRecord::begun(company.as_str(), now, events.len() as u64, cancelled);
+        self.note_erasure(id, &record)?;
+        let unreadable = || ReadError("the erasure's record cannot be read".to_owned());
+        record.erasure(id).ok_or_else(unreadable)
+    }
+
+    /// The erasures, the newest first.
+    ///
+    /// # Errors
+    /// The state cannot be read.
+    pub fn erasures(&self, company: Option<&Company>) -> Result<Vec<Erasure>, ReadError> {
+        let all = self.shared.state.scan(&[keys::ERASURE], None, usize::MAX)?;
+        let read = |(key, value): &(Vec<u8>, Vec<u8>)| {
+            let bits = key.get(1..17)?.try_into().ok().map(u128::from_be_bytes)?;
+            step::unversioned::<ErasureRecord>(value)?.erasure(ErasureId::from_bits(bits))
+        };
+        let mut found: Vec<Erasure> = all.iter().filter_map(read).collect();
+        found.retain(|erasure| company.is_none_or(|company| *company == erasure.company));
+        found.reverse();
+        Ok(found)
+    }
+
+    fn events_of(&self, company: &Company, key: Key<'_>, visit: &mut dyn FnMut(&Accepted)) -> Result<(), ReadError> {
+        let wanted = Wanted { kinds: &[kind::ACCEPTED], key: Some(key), below: u128::MAX, from: 0 };
+        self.shared.journal.newest_first(wanted, &mut |_, payload| {
+            let event = record::decode::<Accepted>(payload).filter(|event| event.company() == company.as_str());
+            event.iter().for_each(&mut *visit);
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(())
+    }
+
+    /// The ids of the events of a call that the rule takes something out of.
+    fn raw_events_of_call(
+        &self,
+        company: &Company,
+        call: &str,
+        rule: &Rule,
+        events: &mut Vec<EventId>,
+    ) -> Result<(), ReadError> {
+        let key = Some(Key::Call(call));
+        let wanted = Wanted { kinds: &[kind::ACCEPTED], key, below: rule.below, from: 0 };
+        self.shared.journal.newest_first(wanted, &mut |head, payload| {
+            let of_call = record::decode::<Accepted>(payload)
+                .is_some_and(|event| event.company() == company.as_str() && event.call() == call);
+            if of_call && rule.apply(head, payload).is_some() {
+                events.push(EventId::from_bits(head.id));
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(())
+    }
+
+    /// Cancels what is owed of these events, dead letters too. Says how much that was.
+    fn cancel_all_of(&self, events: &[EventId]) -> Result<u64, ReadError> {
+        let mut cancelled = 0;
+        for event in events {
+            for delivery in self.event_deliveries(*event)? {
+                if !delivery.state.is_owed() && delivery.state != Standing::Failed {
+                    continue;
+                }
+                let done = self.wait_for(|reply| Command::Cancel(delivery.id, WHY, reply))?;
+                cancelled += u64::from(done.is_ok());
+            }
+        }
+        Ok(cancelled)
+    }
+
+    /// Notes in the journal how far an erasure is.
+    pub(super) fn note_erasure(&self, id: ErasureId, record: &ErasureRecord) -> Result<(), ReadError> {
+        let noted = self.wait_for(|reply| Command::Erasure(id, Box::new(record.clone()), reply))?;
+        noted.map_err(|_| ReadError("the store does not write any more".to_owned()))
+    }
+
+    /// Has the committer do something, and waits for it.
+    fn wait_for<T: Send + 'static>(
+        &self,
+        command: impl Fn(super::Reply<T>) -> Command,
+    ) -> Result<Result<T, WriteError>, ReadError> {
+        for _ in 0..1000 {
+            let (sender, answer) = mpsc::channel();
+            let reply = Box::new(move |result| drop(sender.send(result)));
+            if self.push(command(reply)).is_ok() {
+                let gone = |_| ReadError("the store does not write any more".to_owned());
+                return answer.recv().map_err(gone);
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        Err(ReadError("the store is too busy: ask again".to_owned()))
+    }
+}

@@ -1,0 +1,214 @@
+//! Every operation of the API's own description, called by everybody there is: without a token, with one that is
+//! not known, and with one of each role, of no company, of the company whose things are asked for, and of another.
+
+use serde_json::{Value, json};
+
+use crate::client::{Client, Reply};
+use crate::daemon::Daemon;
+use crate::platform::{COMPANY, event};
+use crate::receiver::Receiver;
+
+const CALL: &str = "call-of-acme";
+const OTHER: &str = "other";
+/// Where an id that nobody has stands.
+const NOBODYS: &str = "01ARZ3NDEKTSV4RRFFQ69G5FAV";
+
+/// An operation, with what a request for it holds.
+struct Operation {
+    method: String,
+    path: String,
+    roles: Vec<String>,
+    /// Whether a token that is bound to a company is refused.
+    whole_house: bool,
+    /// The body's type and the body, which is the description's example.
+    body: Option<(String, String)>,
+    query: String,
+}
+
+impl Operation {
+    /// Whether it is about one thing that belongs to a company.
+    fn is_of_one(&self) -> bool {
+        self.path.contains('{') && !self.path.contains("{type}")
+    }
+
+    /// Whether the request says itself that it is for the company.
+    fn names_company(&self) -> bool {
+        let named = |text: &str| text.replace(' ', "").contains(&format!("\"company\":\"{COMPANY}\""));
+        self.query.contains("company=") || self.body.as_ref().is_some_and(|(_, body)| named(body))
+    }
+
+    fn call(&self, client: &Client, path: &str) -> Reply {
+        let path = format!("{path}{}", self.query);
+        match &self.body {
+            Some((media, body)) => client.request(&self.method, &path, &[("content-type", media)], body.as_bytes()),
+            None => client.request(&self.method, &path, &[], b""),
+        }
+    }
+}
+
+/// All operations, those last that take something away.
+fn operations(description: &Value) -> Vec<Operation> {
+    let mut all = Vec::new();
+    for (path, item) in description["paths"].as_object().expect("paths") {
+        for (method, operation) in
+            item.as_object().expect("operations").iter().filter(|(name, _)| *name != "parameters")
+        {
+            let roles = operation["x-roles"].as_array().unwrap_or_else(|| panic!("{method} {path} has no x-roles"));
+            let bodies = operation["requestBody"]["content"].as_object();
+            let body = bodies.and_then(|all| all.get_key_value("application/json").or_else(|| all.iter().next()));
+            let needs_company = operation["parameters"].as_array().into_iter().flatten().any(|parameter| {
+                parameter["in"] == "query" && parameter["name"] == "company" && parameter["required"] == true
+            });
+            all.push(Operation {
+                method: method.to_uppercase(),
+                path: path.clone(),
+                roles: roles.iter().map(|role| role.as_str().expect("a role").to_owned()).collect(),
+                whole_house: operation["x-bound"] == "refused",
+                body: body.map(|(media, content)| (media.clone(), content["example"].to_string())),
+                query: if needs_company { format!("?company={COMPANY}") } else { String::new() },
+            });
+        }
+    }
+    let takes_away = |operation: &Operation| {
+        let last = operation.path.rsplit('/').next().unwrap_or_default();
+        operation.method == "DELETE" || ["erase", "discard", "cancel"].contains(&last)
+    };
+    all.sort_by_key(|operation| (operation.method == "DELETE", takes_away(operation)));
+    all
+}
+
+/// One thing of each kind, all of the company.
+struct Things {
+    event: String,
+    subscription: String,
+    delivery: String,
+    entry: String,
+    token: String,
+}
+
+impl Things {
+    fn of(daemon: &Daemon, receiver: &Receiver) -> Self {
+        let subscription = daemon.subscribe(&receiver.url("/"), json!({})).id;
+        let accepted = daemon.accept(&event("call.new", CALL));
+        let message = json!({"company": COMPANY, "source": "widget", "call_id": CALL, "direction": "outbound",
+            "from": "+12025550100", "to": "+12025550142", "body": "Shall we call back?"});
+        daemon.api().post("/v1/messages", &message).expect(202);
+        receiver.wait_for(1);
+        let entry = daemon.wait_for_list("/v1/log", 1)[0]["id"].as_str().expect("an id").to_owned();
+        let delivery = daemon.list("/v1/deliveries")[0]["id"].as_str().expect("an id").to_owned();
+        let token = daemon.api().post("/v1/tokens", &json!({"role": "read", "company": COMPANY})).expect(201).json();
+        let id = |document: &Value| document["id"].as_str().expect("an id").to_owned();
+        Self { event: id(&accepted), subscription, delivery, entry, token: id(&token) }
+    }
+
+    fn ids(&self) -> [&str; 6] {
+        [&self.event, &self.subscription, &self.delivery, &self.entry, &self.token, CALL]
+    }
+
+    /// `path` with the ids of these things, and with ids of nothing.
+    fn fill(&self, path: &str) -> (String, String) {
+        let of = |collection: &str| match collection {
+            "events" => self.event.as_str(),
+            "subscriptions" => &self.subscription,
+            "deliveries" => &self.delivery,
+            "log" => &self.entry,
+            "tokens" => &self.token,
+            "event-types" => "call.new",
+            _ => CALL,
+        };
+        let (mut there, mut nowhere) = (Vec::new(), Vec::new());
+        let mut before = "";
+        for segment in path.split('/') {
+            let id = if segment.starts_with('{') { of(before) } else { segment };
+            there.push(id.to_owned());
+            nowhere.push(match id.split_once('_') {
+                Some((prefix, _)) if segment == "{id}" => format!("{prefix}_{NOBODYS}"),
+                _ if segment == "{call_id}" => "a-call-of-nobody".to_owned(),
+                _ => id.to_owned(),
+            });
+            before = segment;
+        }
+        (there.join("/"), nowhere.join("/"))
+    }
+}
+
+fn token(daemon: &Daemon, role: &str, company: Option<&str>) -> Client {
+    let made = daemon.api().post("/v1/tokens", &json!({"role": role, "company": company})).expect(201).json();
+    Client::new(daemon.address, made["token"].as_str().map(str::to_owned))
+}
+
+#[track_caller]
+fn must_do(at: &str, reply: &Reply, operation: &Operation) {
+    // One that ended cannot be cancelled, and what was deleted by the one before is gone.
+    let excused = [409].contains(&reply.status) || (operation.method == "DELETE" && reply.status == 404);
+    assert!((200..300).contains(&reply.status) || excused, "{at}: {reply:?}");
+}
+
+/// What a token of another company gets to see.
+fn check_foreign(at: &str, operation: &Operation, client: &Client, things: &Things) {
+    let (there, nowhere) = things.fill(&operation.path);
+    let reply = operation.call(client, &there);
+    if operation.whole_house || operation.names_company() {
+        let _ = reply.expect_problem(&[403]);
+        return;
+    }
+    if operation.is_of_one() {
+        let real = reply.expect_problem(&[404]);
+        let made_up = operation.call(client, &nowhere).expect_problem(&[404]);
+        assert_eq!(real, made_up, "{at}: one can tell what there is");
+        return;
+    }
+    must_do(at, &reply, operation);
+    for id in things.ids() {
+        assert!(!reply.text().contains(id), "{at} shows {id} of another company: {reply:?}");
+    }
+    assert!(!reply.text().contains(&format!("\"company\":\"{COMPANY}\"")), "{at}: {reply:?}");
+}
+
+#[test]
+fn every_operation_is_for_those_whom_it_names_and_shows_nobody_anothers_things() {
+    let daemon = Daemon::start();
+    let receiver = Receiver::willing();
+    let things = Things::of(&daemon, &receiver);
+    let description = Client::new(daemon.address, None).get("/openapi.json").expect(200).json();
+    let operations = operations(&description);
+    assert!(operations.len() >= 30, "the description has {} operations only", operations.len());
+    let nobody = Client::new(daemon.address, None);
+    let stranger = Client::new(daemon.address, Some("hsk_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA".to_owned()));
+    let roles = ["ingest", "read", "admin"];
+    let of = |company| roles.map(|role| (role, token(&daemon, role, company)));
+    let (all, own, foreign) = (of(None), of(Some(COMPANY)), of(Some(OTHER)));
+    for operation in &operations {
+        let at = format!("{} {}", operation.method, operation.path);
+        let (there, _) = things.fill(&operation.path);
+        if operation.roles.is_empty() {
+            must_do(&at, &operation.call(&nobody, &there), operation);
+            continue;
+        }
+        for client in [&nobody, &stranger] {
+            let reply = operation.call(client, &there);
+            assert!(reply.header("www-authenticate").is_some(), "{at}: no challenge in {reply:?}");
+            reply.expect_problem(&[401]);
+        }
+        let may = |role: &str| operation.roles.iter().any(|known| known == role);
+        for (role, client) in foreign.iter().chain(&own).chain(&all).filter(|(role, _)| !may(role)) {
+            let problem = operation.call(client, &there).expect_problem(&[403]);
+            let detail = problem["detail"].as_str().unwrap_or_default();
+            assert!(detail.contains(role), "{at} as {role}: {detail}");
+        }
+        for (role, client) in foreign.iter().filter(|(role, _)| may(role)) {
+            check_foreign(&format!("{at} as {role} of another company"), operation, client, &things);
+        }
+        for (role, client) in own.iter().filter(|(role, _)| may(role)) {
+            let reply = operation.call(client, &there);
+            if operation.whole_house {
+                reply.expect_problem(&[403]);
+            } else {
+                must_do(&format!("{at} as {role} of the company"), &reply, operation);
+            }
+        }
+        for (role, client) in all.iter().filter(|(role, _)| may(role)) {
+            must_do(&format!("{at} as {role}"), &operation.call(client, &there), operation);
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! Signing secrets, header values and tokens stand nowhere but where they are asked for: not in the messages at the
+//! most talkative level, not in refusals, not in any list, and not in what is told of a backup.
+
+use serde_json::{Value, json};
+
+use crate::client::Client;
+use crate::daemon::{Daemon, Home, hookswitch, run};
+use crate::platform::event;
+use crate::receiver::{Answer, Receiver};
+
+const VALUE: &str = "header-value-hunter2";
+const REFUSED: &str = "refused-value-hunter3";
+const MADE_UP: &str = "hsk_made-up-token-hunter4";
+
+/// What was said where, and what must not have been.
+struct Ears {
+    heard: Vec<(String, String)>,
+    secrets: Vec<String>,
+}
+
+impl Ears {
+    fn hear(&mut self, from: &str, text: impl Into<String>) {
+        self.heard.push((from.to_owned(), text.into()));
+    }
+
+    fn keep(&mut self, secret: &Value) {
+        let text = secret.as_str().expect("a secret").to_owned();
+        self.secrets.extend(text.split_once('_').map(|(_, random)| random.to_owned()));
+    }
+}
+
+fn command(daemon: &Daemon, arguments: &[&str]) -> String {
+    let mut command = hookswitch();
+    command.args(arguments).arg("--url").arg(format!("http://{}", daemon.address));
+    command.arg("--data-dir").arg(daemon.home().data());
+    let exit = run(command).expect(0);
+    exit.stdout + &exit.stderr
+}
+
+/// Lets everything happen that has to do with secrets; what is answered is heard, but for where one is asked for.
+fn live(daemon: &Daemon, ears: &mut Ears) {
+    let receiver = Receiver::start(|request| Answer::status(if request.attempt() == 1 { 500 } else { 200 }));
+    let subscription = daemon.subscribe(&receiver.url("/"), json!({"headers": {"X-Key": VALUE}}));
+    ears.keep(&json!(subscription.secret));
+    let api = daemon.api();
+    ears.keep(&api.post(&format!("{}/rotate-secret", subscription.path()), &json!({})).expect(200).json()["secret"]);
+    let made = api.post("/v1/tokens", &json!({"role": "read", "company": "acme"})).expect(201).json();
+    ears.keep(&made["token"]);
+    let reader = Client::new(daemon.address, made["token"].as_str().map(str::to_owned));
+    let stranger = Client::new(daemon.address, Some(MADE_UP.to_owned()));
+    daemon.accept(&event("call.new", "c1"));
+    receiver.wait_for(2);
+    assert_eq!(receiver.requests()[0].header("x-key"), Some(VALUE), "the receiver alone gets it");
+    let wrong =
+        |headers: Value| json!({"company": "acme", "url": receiver.url("/"), "events": ["*"], "headers": headers});
+    let refusals = [
+        api.post("/v1/subscriptions", &wrong(json!({"X-Key": format!("{REFUSED}\u{7f}")}))),
+        api.post("/v1/subscriptions", &wrong(json!({"Host": REFUSED}))),
+        api.post("/v1/test", &json!({"url": receiver.url("/"), "headers": {"X-Key": format!(" {REFUSED}")}})),
+        api.post("/v1/tokens", &json!({"role": "read", "token": MADE_UP})),
+        stranger.get("/v1/events"),
+        api.get(&format!("/v1/events?token={MADE_UP}")),
+    ];
+    for refusal in refusals {
+        assert!((400..500).contains(&refusal.status), "{refusal:?}");
+        ears.hear("a refusal", refusal.text());
+    }
+    let probe = api.post(&format!("{}/test", subscription.path()), &json!({})).expect(200);
+    ears.hear("a test", probe.text());
+    let entry = daemon.list("/v1/log")[0]["id"].as_str().expect("an id").to_owned();
+    for path in [
+        "/v1/subscriptions",
+        &subscription.path(),
+        "/v1/log",
+        "/v1/deliveries",
+        "/v1/events",
+        "/v1/stats",
+        "/v1/tokens",
+    ] {
+        ears.hear(path, api.get(path).expect(200).text());
+    }
+    ears.hear("an entry", reader.get(&format!("/v1/log/{entry}")).expect(200).text());
+    ears.hear("metrics", api.get("/metrics").expect(200).text());
+}
+
+#[test]
+fn secrets_stand_nowhere_but_where_they_are_asked_for() {
+    let mut ears = Ears { heard: Vec::new(), secrets: [VALUE, REFUSED, MADE_UP].map(str::to_owned).to_vec() };
+    let home = Home::new().set("diagnostics.level", "\"trace\"");
+    // The first start shows the admin's token, once.
+    drop(home.start().stop());
+    ears.keep(&json!(home.token()));
+    let daemon = home.start();
+    live(&daemon, &mut ears);
+    for arguments in [
+        &["status"][..],
+        &["log"],
+        &["subscription", "list"],
+        &["subscription", "list", "--json"],
+        &["token", "list", "--json"],
+        &["event-types"],
+    ] {
+        ears.hear(&arguments.join(" "), command(&daemon, arguments));
+    }
+    let backup = home.beside("backup");
+    let file = backup.to_str().expect("a path");
+    ears.hear("backup", command(&daemon, &["backup", file]));
+    let (home, exit) = daemon.stop();
+    assert!(exit.stderr.contains("stopped"), "its messages were not heard: {exit:?}");
+    ears.hear("the daemon", exit.stdout + &exit.stderr);
+    for arguments in [&["verify", file][..], &["verify", "--json", file], &["restore", "--dry-run", file]] {
+        let mut command = hookswitch();
+        command.args(arguments);
+        let exit = run(command).expect(0);
+        ears.hear(&arguments.join(" "), exit.stdout + &exit.stderr);
+    }
+    let mut command = hookswitch();
+    command.arg("verify").arg("--data-dir").arg(home.data());
+    let exit = run(command).expect(0);
+    ears.hear("verify", exit.stdout + &exit.stderr);
+    assert!(ears.secrets.len() >= 7 && ears.heard.len() >= 20, "the test has forgotten something");
+    for (from, text) in &ears.heard {
+        for secret in &ears.secrets {
+            assert!(!text.contains(secret.as_str()), "{from} shows {secret}:\n{text}");
+        }
+    }
+}
