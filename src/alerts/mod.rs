@@ -1,7 +1,7 @@
 //! Alerts: telling the operator, at `[alerts] url`, of what somebody must look at.
 //!
 //! [`rules`] decides what is to be said, without I/O; [`payload`] writes it. Around them stands one
-//! thread: it hears what happens ([`Alerts::hear`]), looks around now and then, and posts one alert at a
+//! thread: it hears what happens ([`Ear::hear`]), looks around now and then, and posts one alert at a
 //! time. What it needs of the house it is handed ([`Eyes`]); it must not know the store or the sender.
 //!
 //! What always holds:

@@ -114,7 +114,7 @@ impl Idle {
 
 impl Running {
     /// Lets the committer write what waits and ends it. What comes afterwards is refused as
-    /// [`Busy`]. Blocks until the thread has ended.
+    /// [`Busy`](super::Busy). Blocks until the thread has ended.
     pub fn stop(self) {
         drop(self.keeper);
         self.store.shared.inbox.close();
