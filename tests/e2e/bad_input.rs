@@ -260,9 +260,7 @@ fn a_full_batch_is_accepted() {
 fn what_does_not_exist_is_404_and_what_is_not_allowed_405() {
     let daemon = Daemon::start();
     const ULID: &str = "01JDBZ0000000000000000000A";
-    for path in
-        ["/", "/v1", "/v1/nothing", "/v1/events/", "/v2/events", "/v1/event-types/call.nothing", "/v1/../healthz"]
-    {
+    for path in ["/v1", "/v1/nothing", "/v1/events/", "/v2/events", "/v1/event-types/call.nothing", "/v1/../healthz"] {
         daemon.api().get(path).expect_problem(&[404]);
     }
     for (collection, prefix) in [("events", "evt"), ("subscriptions", "sub"), ("deliveries", "dlv"), ("log", "att")] {
