@@ -9,12 +9,14 @@
 
 mod alarms;
 mod fatal;
+mod heart;
 mod measures;
+mod reload;
 
 use std::collections::HashMap;
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,19 +24,20 @@ use std::time::{Duration, SystemTime};
 
 use crate::alerts::rules::Sighting;
 use crate::alerts::{Alerts, Ear};
-use crate::config::Config;
+use crate::config::{Config, ConfigError, Keys};
 use crate::core::id::SubscriptionId;
 use crate::core::time::Timestamp;
 use crate::dispatch::{self, Dispatcher, Gauge, Standing};
 use crate::http::{self, Edge, FirstToken, Server, Tls};
 use crate::metrics::Metrics;
-use crate::sender::{Transport, TransportSettings};
-use crate::service::{self, AdminToken, DataDirLock};
+use crate::sender::{Outlet, Transport, TransportSettings};
+use crate::service::{self, AdminToken, DataDirLock, Hangups};
 use crate::store::{Retention, Running, Settings as StoreSettings, Store};
 use crate::telemetry;
 
 use self::fatal::Cause;
 pub use self::fatal::Fatal;
+use self::heart::Heart;
 
 /// How long requests may take to end once the daemon stops.
 const HTTP_STOP: Duration = Duration::from_secs(10);
@@ -54,6 +57,8 @@ const AROUND_DATA: usize = 1024;
 /// What ends a running daemon.
 enum End {
     Asked,
+    /// Not an end yet: the configuration is to be read again.
+    Reload,
     Fatal(Fatal),
 }
 
@@ -61,7 +66,6 @@ enum End {
 pub struct Daemon {
     address: SocketAddr,
     token: AdminToken,
-    token_path: PathBuf,
     attempt_limit: Duration,
     end: Receiver<End>,
     ask: Sender<End>,
@@ -70,23 +74,46 @@ pub struct Daemon {
     dispatcher: Dispatcher,
     committer: Running,
     alerts: Alerts,
+    store: Store,
+    outlet: Arc<Outlet>,
+    /// The keys by which it goes.
+    in_force: Keys,
     // Given back last: until then nobody else may open the store.
     lock: DataDirLock,
 }
 
-/// Runs the daemon until a signal ends it, or it cannot go on.
+/// Runs the daemon until a signal ends it, or it cannot go on. `read` reads the configuration again, at a
+/// SIGHUP. To be called while the process has no other thread.
 ///
 /// # Errors
 /// It could not start, or had to end.
-pub fn run(config: &Config) -> Result<(), Fatal> {
-    telemetry::start(config.diagnostics).map_err(|error| Fatal::new(Cause::Bug, error))?;
-    let daemon = Daemon::start(config)?;
-    let ask = daemon.ask.clone();
+pub fn run(config: &Config, read: impl Fn() -> Result<Config, ConfigError>) -> Result<(), Fatal> {
+    let no_signals = |error: &dyn std::fmt::Display| {
+        let what = format!("signals cannot be handled: {error}");
+        Fatal::new(Cause::Failed, what)
+    };
+    let hangups = Hangups::keep().map_err(|error| no_signals(&error))?;
+    let messages = telemetry::start(config.diagnostics).map_err(|error| Fatal::new(Cause::Bug, error))?;
+    let mut daemon = Daemon::start(config)?;
+    let (stop, hung_up, ask) = (daemon.ask.clone(), daemon.ask.clone(), daemon.ask.clone());
     // A daemon that is stopping already has nobody who listens: that is as good.
-    let asked = service::on_stop_signal(move || drop(ask.send(End::Asked)));
-    asked.map_err(|error| Fatal::new(Cause::Failed, format!("signals cannot be handled: {error}")))?;
+    service::on_stop_signal(move || drop(stop.send(End::Asked))).map_err(|error| no_signals(&error))?;
+    let reloads = hangups.on_each(move || drop(ask.send(End::Reload)), move || drop(hung_up.send(End::Asked)));
+    reloads.map_err(|error| no_signals(&error))?;
     daemon.announce();
-    let end = daemon.end.recv().unwrap_or(End::Asked);
+    let heart = Heart::start(daemon.url(), daemon.store.clone(), daemon.dispatcher.gauge());
+    let heart = heart.map_err(|error| Fatal::new(Cause::Failed, format!("no thread for the heartbeat: {error}")))?;
+    let end = loop {
+        match daemon.end.recv().unwrap_or(End::Asked) {
+            End::Reload => {
+                service::notify_reloading();
+                daemon.reload(read(), &messages);
+                service::notify_ready(&format!("listening on {}", daemon.url()));
+            }
+            end => break end,
+        }
+    };
+    heart.map(Heart::stop).unwrap_or_default();
     if let End::Fatal(fatal) = &end {
         tracing::error!("{fatal}");
     }
@@ -94,6 +121,7 @@ pub fn run(config: &Config) -> Result<(), Fatal> {
     match end {
         End::Asked => stopped,
         End::Fatal(fatal) => Err(fatal),
+        End::Reload => stopped,
     }
 }
 
@@ -103,15 +131,14 @@ impl Daemon {
     /// # Errors
     /// Something could not be started. What was started before it is stopped.
     pub fn start(config: &Config) -> Result<Self, Fatal> {
-        let transport = Arc::new(transport(config)?);
+        let outlet = Arc::new(Outlet::new(transport(config)?));
         let tls = certificate(config)?;
         let mut lock = DataDirLock::take(&config.data_dir).map_err(|error| Fatal::new(Cause::Store, error))?;
-        let listener =
-            TcpListener::bind(config.http.listen).map_err(|error| cannot_listen(config.http.listen, &error))?;
+        let listener = listener(config)?;
         let idle =
             Store::open(lock.dir(), store_settings(config), now()).map_err(|error| Fatal::new(Cause::Store, error))?;
         lock.in_use();
-        let token = AdminToken::load_or_create(lock.dir()).map_err(|error| Fatal::new(Cause::Store, error))?;
+        let token = admin_token(lock.dir())?;
         let metrics = Metrics::new(env!("CARGO_PKG_VERSION"), now()).map(Arc::new);
         let metrics = metrics.map_err(|error| Fatal::new(Cause::Bug, error))?;
         let (ask, end) = mpsc::channel();
@@ -121,7 +148,7 @@ impl Daemon {
 
         let dispatcher = Dispatcher::start(
             idle.store().clone(),
-            transport.clone(),
+            outlet.clone(),
             dispatch_settings(config),
             Arc::new(now),
             inbox.clone(),
@@ -144,16 +171,15 @@ impl Daemon {
             },
         );
         let committer = committer.map_err(|error| Fatal::new(Cause::Failed, error))?;
-        let eyes = alarms::eyes(store.clone(), transport.clone(), metrics.clone());
+        let eyes = alarms::eyes(store.clone(), outlet.clone(), metrics.clone());
         let alerts = Alerts::start(&ear, alarms::target(config), eyes, alarms::seed());
         let alerts = alerts.map_err(|error| Fatal::new(Cause::Failed, format!("no thread for alerts: {error}")))?;
-        let first = FirstToken::new(token.hash(), &AdminToken::path(lock.dir()));
-        let edge = edge(config, store, transport, first, dispatcher.gauge(), failed, metrics);
+        let first = FirstToken::new(token.hash(), token.kept_in());
+        let edge = edge(config, store.clone(), outlet.clone(), first, dispatcher.gauge(), failed, metrics);
         let server = http::serve(listener, edge, http_settings(config, tls.clone()), Box::new(fatal(&ask, Cause::Bug)));
         let server = server.map_err(|error| Fatal::new(Cause::Failed, error))?;
         Ok(Self {
             address: server.address(),
-            token_path: AdminToken::path(lock.dir()),
             token,
             attempt_limit: config.senders.timeout,
             end,
@@ -163,6 +189,9 @@ impl Daemon {
             dispatcher,
             committer,
             alerts,
+            store,
+            outlet,
+            in_force: config.keys.clone(),
             lock,
         })
     }
@@ -187,7 +216,7 @@ impl Daemon {
 
     /// Where the admin token is kept.
     pub fn admin_token_path(&self) -> &Path {
-        &self.token_path
+        self.token.kept_in()
     }
 
     /// Says on standard output that the daemon is there, and to systemd.
@@ -200,7 +229,7 @@ impl Daemon {
                 out,
                 "admin token: {}  (shown this once; kept in {})",
                 self.token.expose(),
-                self.token_path.display()
+                self.token.kept_in().display()
             );
         }
         let _ = out.flush();
@@ -231,7 +260,7 @@ impl Daemon {
         drop(self.lock);
         let fatal = self.end.try_iter().find_map(|end| match end {
             End::Fatal(fatal) => Some(fatal),
-            End::Asked => None,
+            End::Asked | End::Reload => None,
         });
         if let Some(fatal) = fatal {
             tracing::error!("stopped, but {fatal}");
@@ -240,6 +269,25 @@ impl Daemon {
         tracing::info!("stopped");
         Ok(())
     }
+}
+
+/// The admin token that systemd hands over, or the one of the data directory.
+fn admin_token(dir: &Path) -> Result<AdminToken, Fatal> {
+    let given = service::credentials().map_or(Ok(None), |place| AdminToken::handed_over(&place));
+    match given.map_err(|error| Fatal::new(Cause::Configuration, error))? {
+        Some(token) => Ok(token),
+        None => AdminToken::load_or_create(dir).map_err(|error| Fatal::new(Cause::Store, error)),
+    }
+}
+
+/// The socket that systemd keeps for us, or one of our own.
+fn listener(config: &Config) -> Result<TcpListener, Fatal> {
+    let unusable = |error| Fatal::new(Cause::Failed, format!("the socket of systemd cannot be used: {error}"));
+    if let Some(listener) = service::inherited_listener().map_err(unusable)? {
+        tracing::info!("the port is systemd's, by hookswitch.socket: `listen` in [http] is not used");
+        return Ok(listener);
+    }
+    TcpListener::bind(config.http.listen).map_err(|error| cannot_listen(config.http.listen, &error))
 }
 
 fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> Fatal {
@@ -332,7 +380,7 @@ fn http_settings(config: &Config, tls: Option<Arc<Tls>>) -> http::Settings {
 fn edge(
     config: &Config,
     store: Store,
-    transport: Arc<Transport>,
+    outlet: Arc<Outlet>,
     admin_token: FirstToken,
     gauge: Gauge,
     failed: Arc<AtomicBool>,
@@ -351,7 +399,7 @@ fn edge(
         store,
         flows: Arc::new(move || flows(&asked)),
         catalogue: Arc::new(config.catalogue.clone()),
-        transport,
+        outlet,
         admin_token,
         default_ordering: config.ordering.default,
         senders: Box::new(move || {

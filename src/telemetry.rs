@@ -9,10 +9,13 @@ use std::os::unix::fs::MetadataExt as _;
 use std::panic::{self, PanicHookInfo};
 use std::time::SystemTime;
 
+use tracing::level_filters::LevelFilter;
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
+use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::reload;
 
 use crate::config::{Diagnostics, Level as Configured, LogFormat};
 use crate::core::time::Timestamp;
@@ -21,11 +24,26 @@ use crate::core::time::Timestamp;
 ///
 /// # Errors
 /// It was called before; once per process.
-pub fn start(diagnostics: Diagnostics) -> Result<(), AlreadyStarted> {
-    let subscriber = subscriber(diagnostics, stderr_is_journal(), io::stderr);
+pub fn start(diagnostics: Diagnostics) -> Result<Messages, AlreadyStarted> {
+    let (subscriber, messages) = subscriber(diagnostics, stderr_is_journal(), io::stderr);
     tracing::subscriber::set_global_default(subscriber).map_err(|_| AlreadyStarted)?;
     panic::set_hook(Box::new(report_panic));
-    Ok(())
+    Ok(messages)
+}
+
+/// The process's messages, as they are sent.
+pub struct Messages {
+    filter: Box<dyn Fn(LevelFilter) -> Result<(), reload::Error>>,
+}
+
+impl Messages {
+    /// From now on what is less important than `level` is left out.
+    ///
+    /// # Errors
+    /// Nobody hears of messages any more, which is a fault of ours.
+    pub fn set_level(&self, level: Configured) -> Result<(), String> {
+        (self.filter)(filter(level)).map_err(|error| format!("the level of messages cannot be changed: {error}"))
+    }
 }
 
 /// [`start`] was called before.
@@ -40,24 +58,39 @@ impl fmt::Display for AlreadyStarted {
 
 impl std::error::Error for AlreadyStarted {}
 
-fn subscriber<W>(diagnostics: Diagnostics, journal: bool, writer: W) -> Box<dyn Subscriber + Send + Sync>
+fn subscriber<W>(diagnostics: Diagnostics, journal: bool, writer: W) -> (Box<dyn Subscriber + Send + Sync>, Messages)
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let level = match diagnostics.level {
+    // A standard error that is gone must not take a thread with it, which reporting that on it would do.
+    let builder = tracing_subscriber::fmt()
+        .with_max_level(Level::TRACE)
+        .with_ansi(false)
+        .log_internal_errors(false)
+        .with_writer(writer);
+    let level = filter(diagnostics.level);
+    match diagnostics.format {
+        LogFormat::Text => {
+            let (level, handle) = reload::Layer::new(level);
+            let subscriber = builder.event_format(Text { journal }).finish().with(level);
+            (Box::new(subscriber), Messages { filter: Box::new(move |level| handle.reload(level)) })
+        }
+        LogFormat::Json => {
+            let (level, handle) = reload::Layer::new(level);
+            let subscriber = builder.json().flatten_event(true).with_current_span(false).finish().with(level);
+            (Box::new(subscriber), Messages { filter: Box::new(move |level| handle.reload(level)) })
+        }
+    }
+}
+
+fn filter(level: Configured) -> LevelFilter {
+    LevelFilter::from_level(match level {
         Configured::Error => Level::ERROR,
         Configured::Warn => Level::WARN,
         Configured::Info => Level::INFO,
         Configured::Debug => Level::DEBUG,
         Configured::Trace => Level::TRACE,
-    };
-    // A standard error that is gone must not take a thread with it, which reporting that on it would do.
-    let builder =
-        tracing_subscriber::fmt().with_max_level(level).with_ansi(false).log_internal_errors(false).with_writer(writer);
-    match diagnostics.format {
-        LogFormat::Text => Box::new(builder.event_format(Text { journal }).finish()),
-        LogFormat::Json => Box::new(builder.json().flatten_event(true).with_current_span(false).finish()),
-    }
+    })
 }
 
 /// Whether standard error goes straight to the journal: systemd.exec(5), `$JOURNAL_STREAM`.
@@ -162,7 +195,7 @@ mod tests {
     fn said(format: LogFormat, level: Configured, journal: bool, say: impl FnOnce()) -> String {
         let buffer = Buffer::default();
         let writer = buffer.clone();
-        let subscriber = subscriber(Diagnostics { format, level }, journal, move || writer.clone());
+        let (subscriber, _) = subscriber(Diagnostics { format, level }, journal, move || writer.clone());
         tracing::subscriber::with_default(subscriber, say);
         String::from_utf8(buffer.0.lock().unwrap().clone()).unwrap()
     }

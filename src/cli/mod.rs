@@ -13,10 +13,12 @@ mod call;
 mod client;
 mod connection;
 mod demo;
+mod doctor;
 mod event_types;
 mod exit;
 mod listen;
 mod log;
+mod man;
 mod probe;
 mod receiver;
 mod report;
@@ -75,12 +77,14 @@ enum Command {
     Call(call::Call),
     Report(report::Report),
     Status(status::Status),
+    Doctor(doctor::Doctor),
     Token(token::Token),
     Backup(backup::Backup),
     Restore(restore::Restore),
     Verify(verify::Verify),
     EventTypes(event_types::EventTypes),
     Completions(Completions),
+    Man(man::Man),
 }
 
 /// Print the completions of a shell
@@ -145,12 +149,14 @@ impl Command {
             Self::Call(command) => done(command.run(out)),
             Self::Report(command) => done(command.run(out)),
             Self::Status(command) => command.run(out),
+            Self::Doctor(command) => command.run(out),
             Self::Token(command) => done(command.run(out)),
             Self::Backup(command) => done(command.run(out)),
             Self::Restore(command) => done(command.run(out)),
             Self::Verify(command) => command.run(out),
             Self::EventTypes(command) => done(command.run(out)),
             Self::Completions(command) => done(command.run(out)),
+            Self::Man(command) => done(command.run(out)),
         }
     }
 }

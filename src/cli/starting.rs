@@ -13,7 +13,17 @@ use crate::daemon::{self, Fatal};
 /// # Errors
 /// It is not valid; the message names every fault.
 pub(super) fn check(overrides: &Overrides) -> Result<(), Failure> {
-    daemon::check(&load(overrides)?).map_err(|fatal| failure(&fatal))
+    configuration(overrides).map(drop)
+}
+
+/// The configuration, once [`check`] finds no fault in it.
+///
+/// # Errors
+/// As there.
+pub(super) fn configuration(overrides: &Overrides) -> Result<Config, Failure> {
+    let config = load(overrides)?;
+    daemon::check(&config).map_err(|fatal| failure(&fatal))?;
+    Ok(config)
 }
 
 fn load(overrides: &Overrides) -> Result<Config, Failure> {
@@ -25,7 +35,7 @@ fn load(overrides: &Overrides) -> Result<Config, Failure> {
 /// # Errors
 /// The configuration is not valid, or the daemon could not start or go on.
 pub(super) fn run(overrides: &Overrides) -> Result<(), Failure> {
-    daemon::run(&load(overrides)?).map_err(|fatal| failure(&fatal))
+    daemon::run(&load(overrides)?, || Config::load(overrides)).map_err(|fatal| failure(&fatal))
 }
 
 /// Starts a daemon inside this process.

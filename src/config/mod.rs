@@ -6,6 +6,7 @@
 //!
 //! `config.example.toml` documents every key; a test holds it against the defaults.
 
+mod keys;
 mod layers;
 mod settings;
 #[cfg(test)]
@@ -18,6 +19,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use self::keys::{Changed, Keys};
 use self::layers::Layers;
 use crate::core::address::AddressPolicy;
 use crate::core::backoff::RetryPolicy;
@@ -66,6 +68,8 @@ pub struct Config {
     pub alerts: Option<Alerts>,
     /// `[diagnostics]`
     pub diagnostics: Diagnostics,
+    /// All keys as they are written, to tell what a reload changes.
+    pub keys: Keys,
 }
 
 /// `[http]`: the daemon's own endpoint.

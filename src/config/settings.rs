@@ -3,7 +3,7 @@
 //! Says nothing about what is allowed; [`super::validate`] does. Durations are text here, and a key
 //! without a default is an `Option`.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::core::backoff::RetrySettings;
 use crate::core::time::format_duration;
@@ -11,8 +11,7 @@ use crate::core::time::format_duration;
 macro_rules! section {
     ($(#[$doc:meta])* $name:ident { $($(#[$kdoc:meta])* $key:ident: $kind:ty = $default:expr),+ $(,)? }) => {
         $(#[$doc])*
-        #[derive(Clone, PartialEq, Deserialize)]
-        #[cfg_attr(test, derive(serde::Serialize))]
+        #[derive(Clone, PartialEq, Deserialize, Serialize)]
         #[serde(deny_unknown_fields, default)]
         pub(super) struct $name { $($(#[$kdoc])* pub(super) $key: $kind),+ }
 
@@ -133,8 +132,8 @@ section!(
 );
 
 /// One of `[[event_types]]`.
-#[derive(Clone, PartialEq, Deserialize)]
-#[cfg_attr(test, derive(Default, serde::Serialize))]
+#[derive(Clone, PartialEq, Deserialize, Serialize)]
+#[cfg_attr(test, derive(Default))]
 #[serde(deny_unknown_fields)]
 pub(super) struct EventType {
     pub(super) name: String,

@@ -11,7 +11,7 @@ use ipnet::IpNet;
 
 use super::settings::{self, Settings};
 use super::{
-    Alerts, Config, Diagnostics, Http, Level, LogFormat, Network, OrderingRules, Retention, Senders, StoreLimits,
+    Alerts, Config, Diagnostics, Http, Keys, Level, LogFormat, Network, OrderingRules, Retention, Senders, StoreLimits,
     TlsFiles,
 };
 use crate::core::address::AddressPolicy;
@@ -41,7 +41,7 @@ impl TryFrom<Settings> for Config {
     type Error = Vec<BadKey>;
 
     fn try_from(settings: Settings) -> Result<Self, Vec<BadKey>> {
-        let mut check = Check::default();
+        let (mut check, keys) = (Check::default(), Keys::of(&settings));
         let data_dir = check.path("data_dir", &settings.data_dir);
         let http = check.http(&settings.http);
         let senders = check.senders(&settings.senders);
@@ -61,7 +61,20 @@ impl TryFrom<Settings> for Config {
         if !check.faults.is_empty() {
             return Err(check.faults);
         }
-        Ok(Self { data_dir, http, senders, retry, ordering, network, retention, store, catalogue, alerts, diagnostics })
+        Ok(Self {
+            data_dir,
+            http,
+            senders,
+            retry,
+            ordering,
+            network,
+            retention,
+            store,
+            catalogue,
+            alerts,
+            diagnostics,
+            keys,
+        })
     }
 }
 

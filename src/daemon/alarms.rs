@@ -11,7 +11,7 @@ use crate::core::attempt::Status;
 use crate::core::subscription::Subscription;
 use crate::dispatch::{Listener, Notice};
 use crate::metrics::Metrics;
-use crate::sender::Transport;
+use crate::sender::Outlet;
 use crate::store::{Health, Store};
 
 /// How long the operator's receiver may take.
@@ -70,10 +70,10 @@ fn subject(subscription: &Subscription, health: Health, waiting: u64) -> Subject
 }
 
 /// What the thread of alerts sees, and posts by.
-pub(super) fn eyes(store: Store, transport: Arc<Transport>, metrics: Arc<Metrics>) -> Eyes {
+pub(super) fn eyes(store: Store, outlet: Arc<Outlet>, metrics: Arc<Metrics>) -> Eyes {
     Eyes {
         look: Box::new(move || look(&store)),
-        post: Box::new(move |request| transport.post(None, request, Some(TIMEOUT))),
+        post: Box::new(move |request| outlet.get().post(None, request, Some(TIMEOUT))),
         posted: Box::new(move |taken| metrics.alerted(taken)),
         clock: Box::new(now),
     }

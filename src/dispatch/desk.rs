@@ -35,6 +35,7 @@ pub(super) struct Desk {
     shop: Arc<Shop>,
     pool: Arc<Pool<Arc<Job>>>,
     lanes: Lanes,
+    settings: Arc<Settings>,
     subscriptions: HashMap<u32, Arc<Subscription>>,
     numbers: HashMap<SubscriptionId, u32>,
     /// Attempts and expiries that ended and are not on the disk yet.
@@ -43,8 +44,9 @@ pub(super) struct Desk {
 
 impl Desk {
     pub(super) fn new(shop: Arc<Shop>, pool: Arc<Pool<Arc<Job>>>) -> Self {
-        let lanes = Lanes::new(rules(&shop.settings));
-        Self { shop, pool, lanes, subscriptions: HashMap::new(), numbers: HashMap::new(), unrecorded: 0 }
+        let settings = shop.settings();
+        let lanes = Lanes::new(rules(&settings));
+        Self { shop, pool, lanes, settings, subscriptions: HashMap::new(), numbers: HashMap::new(), unrecorded: 0 }
     }
 
     /// Begins with the subscriptions that the store has; what they are owed is read as it is needed.
@@ -75,6 +77,7 @@ impl Desk {
                 let now = self.shop.steady.now();
                 match input {
                     Input::Stop => return Ok(()),
+                    Input::Settings(settings) => self.set(settings, now),
                     Input::Ended(after, seen) => {
                         self.unrecorded += 1;
                         let number = after.id.subscription_number();
@@ -125,11 +128,20 @@ impl Desk {
         }
     }
 
+    /// Goes by `settings` from now on.
+    fn set(&mut self, settings: Settings, now: Timestamp) {
+        self.settings = self.shop.set(settings);
+        self.lanes.set_rules(rules(&self.settings), now);
+        for subscription in self.subscriptions.values() {
+            self.lanes.put_subscription(subscription.number, self.terms(subscription), now);
+        }
+    }
+
     fn terms(&self, subscription: &Subscription) -> Terms {
         Terms {
             enabled: subscription.enabled(),
             ordering: subscription.ordering,
-            max_in_flight: subscription.max_in_flight.unwrap_or(self.shop.settings.max_in_flight),
+            max_in_flight: subscription.max_in_flight.unwrap_or(self.settings.max_in_flight),
             rate_per_second: subscription.rate_per_second,
         }
     }
@@ -150,7 +162,7 @@ impl Desk {
 
     /// Hands free senders what has its turn.
     fn begin(&mut self, now: Timestamp) {
-        while self.unrecorded < self.shop.settings.threads * UNRECORDED_PER_THREAD {
+        while self.unrecorded < self.settings.threads * UNRECORDED_PER_THREAD {
             let Some(start) = self.lanes.start(now) else { return };
             let Some(subscription) = self.subscriptions.get(&start.delivery.id.subscription_number()) else { continue };
             let job = Arc::new(Job { start, subscription: subscription.clone() });
@@ -175,7 +187,7 @@ impl Desk {
 
     /// Ends what is no longer wanted.
     fn expire(&mut self, now: Timestamp) {
-        while self.unrecorded < self.shop.settings.threads * UNRECORDED_PER_THREAD {
+        while self.unrecorded < self.settings.threads * UNRECORDED_PER_THREAD {
             let Some(delivery) = self.lanes.expired(now).map(|delivery| self.shop.steady.outward(delivery)) else {
                 return;
             };

@@ -87,6 +87,17 @@ impl Lanes {
         }
     }
 
+    /// Goes by `rules` from now on, but for the number of threads, what is in memory, and how
+    /// receivers that are known already are asked while they are down.
+    pub fn set_rules(&mut self, rules: Rules, now: Timestamp) {
+        let Rules { threads, bounds, .. } = self.rules;
+        self.rules = Rules { threads, bounds, ..rules };
+        let of_queue =
+            |(number, queue): (&u32, &Queue)| queue.lanes.keys().map(|key| (*number, *key)).collect::<Vec<_>>();
+        let lanes: Vec<_> = self.queues.iter().flat_map(of_queue).collect();
+        lanes.into_iter().for_each(|(number, key)| self.place(number, key, now));
+    }
+
     const fn asking(&self) -> Asking {
         Asking { first: self.rules.ask_first, most: self.rules.ask_most }
     }

@@ -65,7 +65,7 @@ mod work;
 
 use std::collections::HashMap;
 use std::sync::mpsc;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -75,12 +75,12 @@ use crate::core::delivery::Delivery;
 use crate::core::id::SubscriptionId;
 use crate::core::request::Outgoing;
 use crate::core::time::Timestamp;
-use crate::sender::{Done, Pool, Transport};
+use crate::sender::{Done, Outlet, Pool};
 use crate::store::{Change, Finish, Store};
 
 use self::desk::Desk;
 use self::lanes::Seen;
-pub use self::lanes::Standing;
+pub use self::lanes::{Condition, Standing};
 pub use self::notice::{Listener, Notice};
 use self::steady::Steady;
 use self::work::{Job, Tried, not_made, prepare, seen};
@@ -107,6 +107,8 @@ enum Input {
     Ended(Delivery, Seen),
     /// Somebody wants to know how the receivers are.
     Ask(mpsc::Sender<HashMap<SubscriptionId, Standing>>),
+    /// What holds from now on.
+    Settings(Settings),
     Stop,
 }
 
@@ -154,8 +156,9 @@ pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 /// What dispatcher and senders share.
 struct Shop {
     store: Store,
-    transport: Arc<Transport>,
-    settings: Settings,
+    outlet: Arc<Outlet>,
+    /// As of the last reload.
+    settings: RwLock<Arc<Settings>>,
     /// The lanes go by its time and know no other.
     steady: Steady,
     inbox: Arc<Inbox>,
@@ -185,9 +188,14 @@ impl Gauge {
     /// How each subscription stands; empty if the dispatcher does not answer. Blocks until it does,
     /// at most for 2 s.
     pub fn standings(&self) -> HashMap<SubscriptionId, Standing> {
+        self.ask(ASK_PATIENCE).unwrap_or_default()
+    }
+
+    /// How each subscription stands, if the dispatcher answers within `limit`. Blocks until it does.
+    pub fn ask(&self, limit: Duration) -> Option<HashMap<SubscriptionId, Standing>> {
         let (answer, standings) = mpsc::channel();
         self.inbox.push(Input::Ask(answer));
-        standings.recv_timeout(ASK_PATIENCE).unwrap_or_default()
+        standings.recv_timeout(limit).ok()
     }
 }
 
@@ -202,7 +210,7 @@ impl Dispatcher {
     /// No thread could be started.
     pub fn start(
         store: Store,
-        transport: Arc<Transport>,
+        outlet: Arc<Outlet>,
         settings: Settings,
         clock: Clock,
         inbox: Arc<Inbox>,
@@ -211,7 +219,14 @@ impl Dispatcher {
     ) -> std::io::Result<Self> {
         let threads = settings.threads;
         let steady = Steady::new(clock, settings.retry.longest_delay());
-        let shop = Arc::new(Shop { store, transport, settings, steady, inbox: inbox.clone(), listener });
+        let shop = Arc::new(Shop {
+            store,
+            outlet,
+            settings: RwLock::new(Arc::new(settings)),
+            steady,
+            inbox: inbox.clone(),
+            listener,
+        });
         let (work_shop, done_shop) = (shop.clone(), shop.clone());
         let pool = Pool::start(
             threads,
@@ -232,6 +247,11 @@ impl Dispatcher {
             }
         });
         Ok(Self { inbox, pool, thread: spawned? })
+    }
+
+    /// Goes by `settings` from now on, but for the number of threads. What is under way ends by those before.
+    pub fn reconfigure(&self, settings: Settings) {
+        self.inbox.push(Input::Settings(settings));
     }
 
     /// How busy the senders are.
@@ -259,6 +279,18 @@ pub enum Ended {
 }
 
 impl Shop {
+    fn settings(&self) -> Arc<Settings> {
+        Arc::clone(&self.settings.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Goes by `settings` from now on, but for the number of threads.
+    fn set(&self, settings: Settings) -> Arc<Settings> {
+        self.steady.set_longest_delay(settings.retry.longest_delay());
+        let mut current = self.settings.write().unwrap_or_else(PoisonError::into_inner);
+        *current = Arc::new(Settings { threads: current.threads, ..settings });
+        Arc::clone(&current)
+    }
+
     /// Makes one attempt and judges it.
     fn attempt(&self, job: &Job) -> (Finish, Seen) {
         let event = match self.store.event(job.start.delivery.event) {
@@ -273,7 +305,7 @@ impl Shop {
         };
         let request = prepare(job, &event, self.steady.wall());
         let subscription = &job.subscription;
-        let report = self.transport.post(Some(subscription.id), &request, subscription.timeout);
+        let report = self.outlet.get().post(Some(subscription.id), &request, subscription.timeout);
         self.judge(job, Some(&event), Some(&request), report)
     }
 
@@ -304,7 +336,7 @@ impl Shop {
         let delivery = self.steady.outward(job.start.delivery.clone());
         let seen = seen(&report, now);
         let tried = Tried { job, delivery, event, request, report, health };
-        (tried.judge(&self.settings.retry, now, chance()), seen)
+        (tried.judge(&self.settings().retry, now, chance()), seen)
     }
 }
 

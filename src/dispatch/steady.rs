@@ -8,6 +8,7 @@
 //! restart the two agree again; what was written by another wall clock is then due at once if it
 //! was never tried, and otherwise within the longest delay that there is.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::core::delivery::{Delivery, State};
@@ -19,15 +20,22 @@ use super::Clock;
 pub(super) struct Steady {
     wall: Clock,
     start: (Timestamp, Instant),
-    /// No delivery waits longer than this to be tried again.
-    longest_delay: Duration,
+    /// No delivery waits longer than this to be tried again; milliseconds.
+    longest_delay: AtomicU64,
 }
 
 impl Steady {
     /// Begins to run.
     pub(super) fn new(wall: Clock, longest_delay: Duration) -> Self {
         let start = (wall(), Instant::now());
-        Self { wall, start, longest_delay }
+        let steady = Self { wall, start, longest_delay: AtomicU64::new(0) };
+        steady.set_longest_delay(longest_delay);
+        steady
+    }
+
+    /// From now on no delivery waits longer than this.
+    pub(super) fn set_longest_delay(&self, longest: Duration) {
+        self.longest_delay.store(u64::try_from(longest.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
     /// The steady time.
@@ -43,7 +51,8 @@ impl Steady {
     /// `delivery`, which has wall times, as the lanes have it.
     pub(super) fn inward(&self, delivery: Delivery) -> Delivery {
         let now = self.now();
-        inward(delivery, now, between(self.wall(), now), self.longest_delay)
+        let longest = Duration::from_millis(self.longest_delay.load(Ordering::Relaxed));
+        inward(delivery, now, between(self.wall(), now), longest)
     }
 
     /// `delivery`, as the lanes have it, with wall times.

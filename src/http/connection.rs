@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ use super::Settings;
 use super::hygiene;
 use super::problem::Problem;
 use super::reply::Reply;
-use super::wire::Wire;
+use super::wire::{Suspicion, Wire};
 
 /// What answers requests.
 pub(super) trait Handler: Send + Sync + 'static {
@@ -69,7 +69,7 @@ pub(super) async fn serve<H: Handler>(
     mut stop: watch::Receiver<Option<Instant>>,
 ) {
     let wire = Wire::new(stream, settings.write_timeout);
-    let desk = Desk { handler, ambiguous: wire.ambiguous() };
+    let desk = Desk { handler, suspicion: wire.suspicion() };
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(settings.header_timeout)
@@ -115,7 +115,7 @@ async fn close(mut wire: Wire<impl AsyncRead + AsyncWrite + Unpin>, stopping: bo
 /// Stands between hyper and the handler.
 struct Desk<H> {
     handler: Arc<H>,
-    ambiguous: Arc<AtomicBool>,
+    suspicion: Arc<Suspicion>,
 }
 
 impl<H: Handler> Service<Request<Incoming>> for Desk<H> {
@@ -125,10 +125,11 @@ impl<H: Handler> Service<Request<Incoming>> for Desk<H> {
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let handler = Arc::clone(&self.handler);
-        let ambiguous = self.ambiguous.load(Ordering::Relaxed);
+        let ambiguous = self.suspicion.ambiguous.load(Ordering::Relaxed);
+        let bare = self.suspicion.bare.load(Ordering::Relaxed);
         Box::pin(async move {
             let chunked = hygiene::is_chunked(&request);
-            let mut reply = match hygiene::check(&request, ambiguous) {
+            let mut reply = match hygiene::check(&request, ambiguous, bare) {
                 Ok(()) => caught(handler.handle(request)).await,
                 Err(problem) => problem.into_reply(),
             };

@@ -26,7 +26,7 @@ use crate::core::id::SubscriptionId;
 use crate::core::subscription::Ordering;
 use crate::core::time::Timestamp;
 use crate::core::token::TokenHash;
-use crate::sender::Transport;
+use crate::sender::Outlet;
 use crate::store::Store;
 
 /// How the sender threads are doing.
@@ -58,7 +58,7 @@ pub struct Edge {
     /// The event types.
     pub catalogue: Arc<Catalogue>,
     /// For the check of a URL at registration, and for probes.
-    pub transport: Arc<Transport>,
+    pub outlet: Arc<Outlet>,
     /// The admin's token of the first start.
     pub admin_token: FirstToken,
     /// `[ordering] default`, for subscriptions that do not say.

@@ -9,11 +9,15 @@ use hyper::{Method, Request, Version};
 
 use super::problem::Problem;
 
-/// Checks the head of a request. `ambiguous`: its bytes had both kinds of length.
+/// Checks the head of a request. `ambiguous`: its bytes had both kinds of length; `bare`: a line of it
+/// ended in LF alone (RFC 9112 section 2.2 lets a server refuse that).
 ///
 /// # Errors
 /// The refusal; the connection is to be closed after most of them.
-pub(super) fn check<B>(request: &Request<B>, ambiguous: bool) -> Result<(), Problem> {
+pub(super) fn check<B>(request: &Request<B>, ambiguous: bool, bare: bool) -> Result<(), Problem> {
+    if bare {
+        return Err(Problem::bad_request("the lines of a request's head must end in CR LF, not in LF alone").closing());
+    }
     known_method(request.method())?;
     one_length(request.headers(), ambiguous).map_err(Problem::closing)?;
     one_host(request).map_err(Problem::closing)
@@ -85,7 +89,7 @@ mod tests {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        check(&request.body(()).unwrap(), false).err().map(|problem| problem.status())
+        check(&request.body(()).unwrap(), false, false).err().map(|problem| problem.status())
     }
 
     #[test]

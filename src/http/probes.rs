@@ -197,7 +197,7 @@ pub(super) async fn unsaved(mut request: Permitted) -> Result<Reply, Problem> {
             source: Source::Widget,
         };
         let outgoing = Outgoing::probe(&probe, now);
-        probe::run(&front.edge.transport, outgoing, None)
+        probe::run(&front.edge.outlet.get(), outgoing, None)
     });
     json(StatusCode::OK, &shown(&findings.await?))
 }
@@ -214,7 +214,7 @@ pub(super) async fn stored(mut request: Permitted, id: SubscriptionId) -> Result
     let findings = outward(&request, move || {
         let probe = Probe::of(&subscription, &asked.event, event, now);
         let outgoing = Outgoing::probe(&probe, now);
-        let findings = probe::run(&front.edge.transport, outgoing, subscription.timeout);
+        let findings = probe::run(&front.edge.outlet.get(), outgoing, subscription.timeout);
         let entry = entry(&subscription, &asked.event, &findings, (front.edge.clock)());
         record(&front.edge, entry);
         findings

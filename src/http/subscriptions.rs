@@ -155,13 +155,13 @@ pub(super) async fn change(mut request: Permitted, id: SubscriptionId) -> Result
 async fn check_url(request: &Permitted, url: Option<String>) -> Result<(), Problem> {
     let Some(url) = url else { return Ok(()) };
     let front = Arc::clone(&request.front);
-    let checked = probes::outward(request, move || front.edge.transport.check_url(&url)).await?;
+    let checked = probes::outward(request, move || front.edge.outlet.get().check_url(&url)).await?;
     checked.map_err(|fault| Problem::invalid("/url", fault))
 }
 
 /// Refuses a client certificate that no receiver could be shown.
 fn check_certificate(request: &Permitted, certificate: Option<&Arc<ClientCertificate>>) -> Result<(), Problem> {
-    let checked = certificate.map_or(Ok(()), |it| request.edge().transport.check_certificate(it));
+    let checked = certificate.map_or(Ok(()), |it| request.edge().outlet.get().check_certificate(it));
     checked.map_err(|bad| match bad {
         BadCertificate::Cert(why) => Problem::invalid("/client_cert", why),
         BadCertificate::Key(why) => Problem::invalid("/client_key", why),

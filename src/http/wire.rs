@@ -5,6 +5,8 @@
 //! - A request with both `Content-Length` and `Transfer-Encoding`: hyper 1.12 drops the length
 //!   and goes on, so that no handler can tell (RFC 9112 section 6.1 calls it an attempt at request
 //!   smuggling). [`Framing`] looks at the heads as they come by and raises a flag.
+//! - A line of a head that ends in LF alone: hyper takes it, and a proxy ahead may read it otherwise.
+//!   Another flag.
 //!
 //! Knows nothing of requests beyond where their heads begin and end.
 
@@ -32,9 +34,9 @@ impl<S> Wire<S> {
         Self { stream, framing: Framing::default(), write_timeout, stalled: None }
     }
 
-    /// Raised when a request with `Transfer-Encoding` has come by whose length is ambiguous.
-    pub(super) fn ambiguous(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.framing.ambiguous)
+    /// What is held against the requests that have come by.
+    pub(super) fn suspicion(&self) -> Arc<Suspicion> {
+        Arc::clone(&self.framing.suspicion)
     }
 
     fn progress<T>(&mut self, cx: &mut Context<'_>, result: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
@@ -91,17 +93,28 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
 /// How much of a header line is looked at: enough for the two names and any sane length.
 const LINE_KEPT: usize = 64;
 
+/// What is held against the requests of a connection; flags that are raised and never lowered.
+#[derive(Default)]
+pub(super) struct Suspicion {
+    /// A request with `Transfer-Encoding` whose length is ambiguous.
+    pub(super) ambiguous: AtomicBool,
+    /// A line of a head that ended in LF alone.
+    pub(super) bare: AtomicBool,
+}
+
 /// Follows the heads of the requests on a connection up to the first with `Transfer-Encoding`,
 /// which is the last: the connection is closed after it.
 #[derive(Default)]
 struct Framing {
-    ambiguous: Arc<AtomicBool>,
+    suspicion: Arc<Suspicion>,
     /// Set once there is nothing more to follow.
     done: bool,
     /// Bytes of the current body that are still to come.
     body: u64,
     /// The beginning of the current line.
     line: Vec<u8>,
+    /// The byte before the next one of the current line; 0 at its beginning.
+    before: u8,
     /// Whether a line of the current head has been seen.
     begun: bool,
     transfer_encoding: bool,
@@ -122,8 +135,13 @@ impl Framing {
             let part = &bytes[..end.unwrap_or(bytes.len())];
             let room = LINE_KEPT.saturating_sub(self.line.len());
             self.line.extend_from_slice(&part[..part.len().min(room)]);
+            self.before = part.last().copied().unwrap_or(self.before);
             let Some(end) = end else { return };
             bytes = &bytes[end + 1..];
+            if self.before != b'\r' {
+                self.suspicion.bare.store(true, Ordering::Relaxed);
+            }
+            self.before = 0;
             self.end_line();
         }
     }
@@ -156,7 +174,7 @@ impl Framing {
             // With a length that cannot be read here the place of the next head is not known:
             // whatever follows with a Transfer-Encoding is not to be trusted either.
             self.done = true;
-            self.ambiguous.store(length.is_some(), Ordering::Relaxed);
+            self.suspicion.ambiguous.store(length.is_some(), Ordering::Relaxed);
         }
         self.body = length.flatten().unwrap_or(0);
         self.begun = false;
@@ -176,7 +194,27 @@ mod tests {
     fn ambiguous(stream: &[u8], piece: usize) -> bool {
         let mut framing = Framing::default();
         stream.chunks(piece).for_each(|piece| framing.feed(piece));
-        framing.ambiguous.load(Ordering::Relaxed)
+        framing.suspicion.ambiguous.load(Ordering::Relaxed)
+    }
+
+    #[test]
+    fn a_line_that_ends_in_lf_alone_is_seen_in_heads_and_not_in_bodies() {
+        let long = format!("GET / HTTP/1.1\r\nX: {}\nY: z\r\n\r\n", "x".repeat(200));
+        let cases: [(&str, bool); 6] = [
+            ("GET / HTTP/1.1\r\nHost: x\r\n\r\n", false),
+            ("GET / HTTP/1.1\nHost: x\r\n\r\n", true),
+            ("GET / HTTP/1.1\r\nHost: x\r\n\n", true),
+            (&long, true),
+            ("POST / HTTP/1.1\r\nContent-Length: 4\r\n\r\na\nb\nGET / HTTP/1.1\r\n\r\n", false),
+            ("POST / HTTP/1.1\r\nContent-Length: 4\r\n\r\na\nb\nGET / HTTP/1.1\n\r\n", true),
+        ];
+        for (stream, wanted) in cases {
+            for piece in [1, 7, 1000] {
+                let mut framing = Framing::default();
+                stream.as_bytes().chunks(piece).for_each(|piece| framing.feed(piece));
+                assert_eq!(framing.suspicion.bare.load(Ordering::Relaxed), wanted, "{stream:?} in pieces of {piece}");
+            }
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Posting: the only room that knows ureq.
 //!
 //! - [`transport`]: the way out, one for all threads; its `post` is one attempt.
+//! - [`outlet`]: the one that is in use, so that it can be exchanged.
 //! - [`pool`]: the fixed threads on which attempts block.
 //! - [`probe`]: a test POST, and what came back in plain words.
 //!
@@ -15,6 +16,7 @@ mod attempt;
 mod buffers;
 mod failure;
 mod marks;
+pub mod outlet;
 pub mod pool;
 pub mod probe;
 mod resolver;
@@ -23,6 +25,7 @@ pub mod transport;
 mod tunnel;
 mod wire;
 
+pub use outlet::Outlet;
 pub use pool::{Done, Pool};
 pub use transport::{Transport, TransportSettings};
 

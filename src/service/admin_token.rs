@@ -20,6 +20,7 @@ const NEW_FILE: &str = "admin.token.new";
 pub struct AdminToken {
     text: TokenText,
     new: bool,
+    kept_in: PathBuf,
 }
 
 /// The token file cannot be used. Never shows what is in it.
@@ -70,6 +71,25 @@ impl AdminToken {
         dir.join(FILE)
     }
 
+    /// The token that is handed over in the directory `credentials` (`$CREDENTIALS_DIRECTORY` of systemd, with
+    /// `LoadCredential=admin.token:…`); `None` if there is none in it.
+    ///
+    /// # Errors
+    /// It cannot be read, or is no token.
+    pub fn handed_over(credentials: &Path) -> Result<Option<Self>, TokenError> {
+        let path = Self::path(credentials);
+        // Its mode is systemd's business, which makes it readable for this service alone.
+        let text = match read(&path) {
+            Ok((text, _)) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(TokenError::Io { path, error }),
+        };
+        match TokenText::parse(text.trim_end()) {
+            Some(text) => Ok(Some(Self { text, new: false, kept_in: path })),
+            None => Err(TokenError::Malformed(path)),
+        }
+    }
+
     /// The token kept in `dir`; makes one, durably, if there is none. To be called by the holder of the
     /// directory's lock.
     ///
@@ -92,8 +112,8 @@ impl AdminToken {
         if mode & 0o077 != 0 {
             return Err(TokenError::Open { path, mode });
         }
-        let text = TokenText::parse(text.trim_end()).ok_or(TokenError::Malformed(path))?;
-        Ok(Self { text, new: false })
+        let Some(text) = TokenText::parse(text.trim_end()) else { return Err(TokenError::Malformed(path)) };
+        Ok(Self { text, new: false, kept_in: path })
     }
 
     fn create(dir: &Path) -> Result<Self, TokenError> {
@@ -102,8 +122,15 @@ impl AdminToken {
         let random = getrandom::fill(&mut bytes).map_err(io::Error::from);
         let text = TokenText::from_bytes(bytes);
         let written = random.and_then(|()| write(dir, &path, text.expose()));
-        written.map_err(|error| TokenError::Io { path, error })?;
-        Ok(Self { text, new: true })
+        match written {
+            Ok(()) => Ok(Self { text, new: true, kept_in: path }),
+            Err(error) => Err(TokenError::Io { path, error }),
+        }
+    }
+
+    /// The file that has it.
+    pub fn kept_in(&self) -> &Path {
+        &self.kept_in
     }
 
     /// The token itself.

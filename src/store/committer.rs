@@ -8,6 +8,7 @@
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -25,11 +26,13 @@ use super::conversations::{PostedMessage, PreparedMessage};
 use super::desk::Desk;
 use super::journal::Writer;
 use super::record::{Applied, ErasureRecord};
-use super::{Accepted, Busy, Change, Committed, Finish, Replay, Reply, WriteError};
+use super::{Accepted, Busy, Change, Committed, Finish, Replay, Reply, Settings, WriteError};
 use super::{counts, step};
 
 /// How many commands may wait.
 const MOST_WAITING: usize = 4096;
+/// How many may want to know at once whether the committer turns.
+const PULSES_MOST: usize = 8;
 /// How many bytes of event data may wait.
 const MOST_WAITING_BYTES: usize = 32 << 20;
 /// How many commands go into one batch.
@@ -88,12 +91,17 @@ struct Waiting {
     rotate: bool,
     /// A checkpoint has failed: the committer is to end.
     broken: bool,
+    /// Those who want to know whether the committer turns.
+    pulses: Vec<SyncSender<()>>,
+    /// What is to hold from now on.
+    settings: Option<Settings>,
     failed: bool,
 }
 
 impl Waiting {
     fn is_quiet(&self) -> bool {
         let told = self.closing || self.broken || self.over || self.rotate;
+        let told = told || !self.pulses.is_empty() || self.settings.is_some();
         self.commands.is_empty() && self.finishes.is_empty() && !told
     }
 }
@@ -146,6 +154,30 @@ impl Inbox {
     fn asked(&self) -> (bool, bool) {
         let mut waiting = self.lock();
         (std::mem::take(&mut waiting.over), std::mem::take(&mut waiting.rotate))
+    }
+
+    /// Lets `pulse` hear once the committer has made a turn.
+    pub(super) fn feel(&self, pulse: SyncSender<()>) {
+        let mut waiting = self.lock();
+        // One that does not turn gathers no more than a few.
+        if waiting.pulses.len() < PULSES_MOST {
+            waiting.pulses.push(pulse);
+        }
+        drop(waiting);
+        self.arrived.notify_one();
+    }
+
+    fn answer_pulses(&self) {
+        for pulse in std::mem::take(&mut self.lock().pulses) {
+            // Who asked may have gone.
+            let _ = pulse.try_send(());
+        }
+    }
+
+    /// Lets the committer go by these from its next turn on.
+    pub(super) fn set(&self, settings: Settings) {
+        self.lock().settings = Some(settings);
+        self.arrived.notify_one();
     }
 
     /// Wakes the committer, which is to end.
@@ -249,6 +281,8 @@ impl Committer {
             let (commands, finishes, closing) = self.inbox.take(until);
             let idle = commands.is_empty() && finishes.is_empty();
             let (over, rotate) = self.inbox.asked();
+            let settings = self.inbox.lock().settings.take();
+            self.desk.settings = settings.unwrap_or(self.desk.settings);
             if over {
                 self.desk.end_what_is_over();
             }
@@ -260,6 +294,7 @@ impl Committer {
                 return Err(failure);
             }
             let wrote = self.commit(commands, finishes)?;
+            self.inbox.answer_pulses();
             if wrote > 0 {
                 dirty.since.get_or_insert_with(Instant::now);
                 dirty.journal += wrote;

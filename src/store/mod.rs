@@ -56,6 +56,7 @@ mod backup;
 mod calls;
 mod checkpoint;
 mod committer;
+mod condition;
 mod conversations;
 mod counts;
 mod deadline;

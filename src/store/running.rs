@@ -66,7 +66,6 @@ impl Idle {
         let introduced = Arc::new(AtomicU32::new(0));
         let keeper = Keeper {
             store: store.clone(),
-            rules: settings.retention,
             state: opened.state.clone(),
             journal: opened.journal.clone(),
             inbox: store.shared.inbox.clone(),

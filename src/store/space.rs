@@ -4,6 +4,7 @@
 //! It ends by itself once there is an eighth more than the mark.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -30,7 +31,7 @@ pub struct Room {
 /// Watches over it.
 pub(super) struct Space {
     dir: PathBuf,
-    least: u64,
+    least: AtomicU64,
     seen: Mutex<Seen>,
 }
 
@@ -48,9 +49,19 @@ impl Space {
     /// Watches over the file system of `dir`, of which `least` bytes are to stay free.
     pub(super) fn of(dir: &Path, least: u64) -> Self {
         let seen = Seen { free: u64::MAX, low: false, at: None, bytes: 0, blind: false };
-        let space = Self { dir: dir.to_owned(), least, seen: Mutex::new(seen) };
+        let space = Self { dir: dir.to_owned(), least: AtomicU64::new(least), seen: Mutex::new(seen) };
         space.look();
         space
+    }
+
+    /// From now on `least` bytes are to stay free.
+    pub(super) fn set_least(&self, least: u64) {
+        self.least.store(least, Ordering::Relaxed);
+        drop(self.looked(true));
+    }
+
+    fn least(&self) -> u64 {
+        self.least.load(Ordering::Relaxed)
     }
 
     /// How much room there is, at most a second ago.
@@ -67,7 +78,7 @@ impl Space {
         let much = self.lock().bytes.saturating_add(cost) > BYTES_PER_LOOK;
         let mut seen = self.looked(much);
         // What would take a large part of the reserve at once waits for more room, too.
-        if !seen.low && seen.free.saturating_sub(cost) >= self.least / 2 {
+        if !seen.low && seen.free.saturating_sub(cost) >= self.least() / 2 {
             seen.bytes += cost;
             return Ok(());
         }
@@ -86,7 +97,7 @@ impl Space {
     }
 
     fn room(&self, seen: &Seen) -> Room {
-        Room { free: seen.free, least: self.least, low: seen.low }
+        Room { free: seen.free, least: self.least(), low: seen.low }
     }
 
     fn looked(&self, now: bool) -> MutexGuard<'_, Seen> {
@@ -115,7 +126,7 @@ impl Space {
 
     /// Takes note of the change from enough room to too little and back. Alerts belong here.
     fn judge(&self, seen: &mut Seen) {
-        let low = is_low(seen.low, seen.free, self.least);
+        let low = is_low(seen.low, seen.free, self.least());
         if low == seen.low {
             return;
         }

@@ -333,6 +333,6 @@ pub(super) fn unversioned<T: bincode::Decode<()>>(value: &[u8]) -> Option<T> {
     }
 }
 
-pub(super) fn lock(ledger: &Mutex<Ledger>) -> std::sync::MutexGuard<'_, Ledger> {
-    ledger.lock().unwrap_or_else(PoisonError::into_inner)
+pub(super) fn lock<T>(shared: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -20,6 +20,7 @@ use super::erasures::Erasures;
 use super::journal::Journal;
 use super::ledger::Ledger;
 use super::open::{self, OpenError};
+use super::retention::Rules;
 use super::running::Idle;
 use super::space::Space;
 use super::state::State;
@@ -27,7 +28,7 @@ use super::step::{self, lock};
 use super::tokens::Tokens;
 use super::{
     Accepted, Busy, Counts, DeliveryFilter, EventFilter, Finish, Health, LogFilter, Page, ReadError, Replay,
-    ReplayFilter, Reply, Room, Settings, WriteError, keys, place, query, requeue,
+    ReplayFilter, Reply, Settings, WriteError, keys, query, requeue,
 };
 
 /// A handle on the store; cheap to clone.
@@ -39,11 +40,13 @@ pub struct Store {
 pub(super) struct Shared {
     pub(super) dir: PathBuf,
     pub(super) state: Arc<State>,
-    ledger: Arc<Mutex<Ledger>>,
+    pub(super) ledger: Arc<Mutex<Ledger>>,
     pub(super) journal: Arc<Journal>,
-    tokens: Arc<Tokens>,
+    pub(super) tokens: Arc<Tokens>,
     pub(super) inbox: Arc<Inbox>,
     pub(super) space: Arc<Space>,
+    /// How long things are kept, for the thread that drops them.
+    pub(super) rules: Mutex<Rules>,
     /// What is being erased.
     pub(super) erasures: Arc<Erasures>,
     /// The SMS threads that were written to lately.
@@ -51,7 +54,7 @@ pub(super) struct Shared {
     /// The most bytes of an event that is raised here.
     pub(super) max_data_bytes: usize,
     /// Whether a backup is being taken.
-    backing_up: Arc<AtomicBool>,
+    pub(super) backing_up: Arc<AtomicBool>,
 }
 
 impl Store {
@@ -71,6 +74,7 @@ impl Store {
             tokens: lock(&opened.ledger).tokens.clone(),
             inbox: Arc::default(),
             space: Arc::new(Space::of(dir, settings.min_free_bytes)),
+            rules: Mutex::new(settings.retention),
             erasures: Arc::new(Erasures::take_up(dir, opened.journal.clone())?),
             threads: Arc::default(),
             max_data_bytes: settings.max_data_bytes,
@@ -203,21 +207,6 @@ impl Store {
         &self.shared.journal
     }
 
-    /// How much room the disk has.
-    pub fn room(&self) -> Room {
-        self.shared.space.look()
-    }
-
-    /// How many bytes the store's files have, as far as they can be seen.
-    pub fn file_bytes(&self) -> u64 {
-        place::file_bytes(&self.shared.dir.join("journal")) + place::file_bytes(&self.shared.dir.join("state"))
-    }
-
-    /// Why nothing new is accepted for want of room; `None` if it is.
-    pub fn out_of_room(&self) -> Option<String> {
-        self.shared.space.refusal()
-    }
-
     /// The subscriptions, in order of creation.
     pub fn subscriptions(&self) -> Vec<Arc<Subscription>> {
         lock(&self.shared.ledger).all().map(|account| account.subscription.clone()).collect()
@@ -244,32 +233,10 @@ impl Store {
         lock(&self.shared.ledger).counts()
     }
 
-    /// When the delivery that has waited longest was accepted.
-    ///
-    /// # Errors
-    /// The state cannot be read. So for all that follow: call them off the async threads.
-    pub fn oldest_waiting(&self) -> Result<Option<Timestamp>, ReadError> {
-        Ok(self.oldest_of_each()?.into_iter().map(|(_, accepted)| accepted).min())
-    }
-
-    /// Each subscription for which something waits, and when the first of that was accepted.
-    ///
-    /// # Errors
-    /// The state cannot be read.
-    pub fn oldest_of_each(&self) -> Result<Vec<(Arc<Subscription>, Timestamp)>, ReadError> {
-        let mut oldest = Vec::new();
-        for subscription in self.subscriptions() {
-            let first = self.shared.state.scan(&keys::numbered(keys::OWED, subscription.number), None, 1)?;
-            let accepted = first.first().and_then(|(_, value)| step::delivery_of(value));
-            oldest.extend(accepted.map(|found| (subscription, found.id.timestamp())));
-        }
-        Ok(oldest)
-    }
-
     /// An accepted event.
     ///
     /// # Errors
-    /// What holds it cannot be read, or is damaged.
+    /// What holds it cannot be read, or is damaged. So for all that follow: call them off the async threads.
     pub fn event(&self, id: EventId) -> Result<Option<Event>, ReadError> {
         Ok(query::event(&self.shared.journal, id)?)
     }

@@ -19,7 +19,7 @@ use crate::wait::eventually;
 /// How many events are posted one after the other.
 const EVENTS: usize = 40;
 
-fn has_strace() -> bool {
+pub(crate) fn has_strace() -> bool {
     let found = Command::new("strace").arg("-V").stdout(Stdio::null()).status().is_ok_and(|status| status.success());
     if !found {
         assert!(std::env::var_os("HOOKSWITCH_NEED_STRACE").is_none(), "strace is not installed");
@@ -46,10 +46,10 @@ fn in_its_place(mut failing: Vec<String>) -> Vec<String> {
 }
 
 /// A strace on a daemon that runs already. Ends with it, or when dropped.
-struct Attached(Child);
+pub(crate) struct Attached(Child);
 
 impl Attached {
-    fn to(daemon: &Daemon, inject: &str, path: &Path) -> Self {
+    pub(crate) fn to(daemon: &Daemon, inject: &str, path: &Path) -> Self {
         let words = failing(daemon.home(), inject, Some(path));
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]).args(["-p", &daemon.pid().to_string()]).stderr(Stdio::piped());

@@ -6,6 +6,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test's helpers fail by panicking, as tests do")]
 
+mod abuse;
 mod access;
 mod addresses;
 mod alerts;
@@ -24,6 +25,7 @@ mod daemon;
 mod damage;
 mod data;
 mod disk_errors;
+mod doctor;
 mod durability;
 mod erase;
 mod log;
@@ -39,6 +41,7 @@ mod probe;
 mod proxy;
 #[path = "../harness/receiver.rs"]
 mod receiver;
+mod reload;
 mod retry;
 mod roles;
 mod secrets;
@@ -46,6 +49,7 @@ mod secure_receivers;
 mod service;
 mod space;
 mod subscriptions;
+mod systemd;
 mod tls;
 mod tokens;
 mod upgrade;

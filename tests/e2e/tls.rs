@@ -15,15 +15,19 @@ use crate::platform::event;
 use crate::wire::{self, Message};
 
 /// A home whose daemon has this certificate.
-fn home(identity: &Identity) -> Home {
+pub(crate) fn home(identity: &Identity) -> Home {
     let home = Home::new();
+    put(&home, identity);
     let (cert, key) = (home.beside("tls.crt"), home.beside("tls.key"));
-    std::fs::write(&cert, &identity.cert).unwrap();
-    std::fs::write(&key, &identity.key).unwrap();
     home.set("http.tls_cert", &format!("{cert:?}")).set("http.tls_key", &format!("{key:?}"))
 }
 
-fn ask(address: SocketAddr, client: &Arc<ClientConfig>, request: &[u8]) -> (u16, Message) {
+fn put(home: &Home, identity: &Identity) {
+    std::fs::write(home.beside("tls.crt"), &identity.cert).unwrap();
+    std::fs::write(home.beside("tls.key"), &identity.key).unwrap();
+}
+
+pub(crate) fn ask(address: SocketAddr, client: &Arc<ClientConfig>, request: &[u8]) -> (u16, Message) {
     let name = ServerName::try_from("localhost").unwrap();
     let connection = ClientConnection::new(Arc::clone(client), name).unwrap();
     let mut stream = StreamOwned::new(connection, connect(address).unwrap());
@@ -107,4 +111,22 @@ fn a_certificate_that_cannot_be_used_is_told_before_anything_starts() {
         }
         assert!(!home.data().exists(), "nothing was made");
     }
+}
+
+#[test]
+fn a_renewed_certificate_is_shown_after_a_reload_and_a_bad_one_is_not() {
+    let (old, new) = (Authority::new(), Authority::new());
+    let home = home(&old.issue(&["localhost"]));
+    let daemon = home.start();
+    let health = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    std::fs::write(home.beside("tls.crt"), "not a certificate").unwrap();
+    daemon.signal("HUP");
+    let said = daemon.wait_for_saying("stays in force");
+    assert!(said.contains("tls_cert"), "{said}");
+    assert_eq!(ask(daemon.address, &old.client(), health).0, 200);
+    put(&home, &new.issue(&["localhost"]));
+    daemon.signal("HUP");
+    daemon.wait_for_saying("files that keys name were read again");
+    assert_eq!(ask(daemon.address, &new.client(), health).0, 200);
+    daemon.stop().1.expect(0);
 }

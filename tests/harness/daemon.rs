@@ -4,7 +4,8 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
@@ -133,6 +134,29 @@ impl Home {
         started.map_err(|running| format!("the daemon did not say where it listens; {}", running.said()))
     }
 
+    /// Starts the daemon on a port that somebody else keeps, handed over as systemd does (sd_listen_fds(3)).
+    #[allow(dead_code, reason = "for the tests of systemd; the harness is shared")]
+    #[track_caller]
+    pub(crate) fn start_on(&self, port: &TcpListener) -> Daemon {
+        // By way of standard input to descriptor 3, by a shell that the daemon takes the place of.
+        const HAND_OVER: &str = "exec 3<&0 0</dev/null; LISTEN_PID=$$ LISTEN_FDS=1 exec \"$@\"";
+        let serve = self.serve();
+        let mut command = Command::new("sh");
+        command.args(["-c", HAND_OVER, "sh"]).arg(serve.get_program()).args(serve.get_args());
+        for (name, _) in serve.get_envs() {
+            command.env_remove(name);
+        }
+        let port = Stdio::from(OwnedFd::from(port.try_clone().expect("another descriptor of the port")));
+        let started = self.listening(Running::start_reading(command, port));
+        started.unwrap_or_else(|running| panic!("the daemon did not say where it listens; {}", running.said()))
+    }
+
+    /// Writes the configuration of this home to its file, for a daemon that runs on it to read again.
+    #[allow(dead_code, reason = "for the tests of reloading; the harness is shared")]
+    pub(crate) fn write_config(&self) {
+        self.config();
+    }
+
     /// The daemon as soon as it listens; the process if it ends before.
     fn listening(&self, running: Running) -> Result<Daemon, Running> {
         let address = running.stdout.wait(STEP, |stream| {
@@ -222,8 +246,13 @@ struct Running {
 
 impl Running {
     #[track_caller]
-    fn start(mut command: Command) -> Self {
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    fn start(command: Command) -> Self {
+        Self::start_reading(command, Stdio::null())
+    }
+
+    #[track_caller]
+    fn start_reading(mut command: Command, stdin: Stdio) -> Self {
+        command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let stdout = gather(child.stdout.take().expect("standard output is piped"));
         let stderr = gather(child.stderr.take().expect("standard error is piped"));
@@ -391,9 +420,25 @@ impl Daemon {
 
     /// SIGTERM, without waiting.
     pub(crate) fn terminate(&self) {
-        let kill = format!("kill -TERM {}", self.running.child.id());
+        self.signal("TERM");
+    }
+
+    /// A signal by its name, without waiting.
+    pub(crate) fn signal(&self, name: &str) {
+        let kill = format!("kill -{name} {}", self.running.child.id());
         let sent = Command::new("sh").args(["-c", &kill]).status().expect("a shell");
-        assert!(sent.success(), "SIGTERM could not be sent: {sent}");
+        assert!(sent.success(), "SIG{name} could not be sent: {sent}");
+    }
+
+    /// Waits until it has said `what` on standard error; gives the line.
+    #[allow(dead_code, reason = "for the tests of reloading; the harness is shared")]
+    #[track_caller]
+    pub(crate) fn wait_for_saying(&self, what: &str) -> String {
+        let said = self
+            .running
+            .stderr
+            .wait(STEP, |stream| stream.text.lines().find(|line| line.contains(what)).map(str::to_owned));
+        said.unwrap_or_else(|| panic!("it did not say `{what}`; {}", self.running.said()))
     }
 
     /// SIGTERM, and waits for the end.

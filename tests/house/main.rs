@@ -33,7 +33,15 @@ const ROOMS: &[Room] = &[
     Room { name: "dispatch", knows: &["core", "store", "sender"] },
     Room {
         name: "http",
-        knows: &["core", "config", "store", "sender::probe", "sender::transport", "sender::Transport"],
+        knows: &[
+            "core",
+            "config",
+            "store",
+            "sender::probe",
+            "sender::transport",
+            "sender::Transport",
+            "sender::Outlet",
+        ],
     },
     Room {
         name: "daemon",
@@ -73,12 +81,12 @@ const RESERVED: &[Reserved] = &[
     },
     Reserved { words: &["figment"], places: &["src/config/"], instead: "add a key to `config` and take its value" },
     Reserved {
-        words: &["ctrlc", "sd_notify"],
+        words: &["ctrlc", "sd_notify", "listenfd"],
         places: &["src/service/"],
         instead: "use `service::on_stop_signal` and `service::notify_*`",
     },
     Reserved {
-        words: &["clap", "clap_complete"],
+        words: &["clap", "clap_complete", "clap_mangen"],
         places: &["src/cli/", "src/main.rs"],
         instead: "take a value; only `cli` reads arguments",
     },

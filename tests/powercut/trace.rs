@@ -62,7 +62,8 @@ impl Trace {
         for line in text.lines() {
             let (process, rest) = line.split_once(' ').ok_or_else(|| strange(line))?;
             let rest = rest.trim_start();
-            if rest.starts_with("+++") || rest.starts_with("---") {
+            // `???`: the process was killed at the entry of a call, before strace could read which.
+            if ["+++", "---", "???"].iter().any(|sign| rest.starts_with(sign)) {
                 continue;
             }
             if let Some(begun) = rest.strip_suffix("<unfinished ...>") {
@@ -184,18 +185,25 @@ fn unescaped(text: &str) -> Option<Vec<u8>> {
     pairs.map(|escape| Some(digit(escape[2])? << 4 | digit(escape[3])?)).collect()
 }
 
+/// An opening whose flags stand in the argument `flags`.
+fn opened(from: Option<i32>, arguments: &mut Arguments, flags: usize) -> Option<Deed> {
+    Some(Deed::Open {
+        from,
+        path: arguments.path(0)?,
+        create: arguments.says(flags, "O_CREAT"),
+        truncate: arguments.says(flags, "O_TRUNC"),
+        append: arguments.says(flags, "O_APPEND"),
+        mode: arguments.mode(flags + 1),
+    })
+}
+
 /// What a call does; `None` for one that the model does not know.
 fn deed(name: &str, mut arguments: Arguments) -> Option<Deed> {
     let fd = arguments.fd(0);
     Some(match name {
-        "openat" => Deed::Open {
-            from: arguments.from(0),
-            path: arguments.path(0)?,
-            create: arguments.says(2, "O_CREAT"),
-            truncate: arguments.says(2, "O_TRUNC"),
-            append: arguments.says(2, "O_APPEND"),
-            mode: arguments.mode(3),
-        },
+        "openat" => opened(arguments.from(0), &mut arguments, 2)?,
+        // jemalloc's, of /proc: it is older than openat.
+        "open" => opened(None, &mut arguments, 1)?,
         "close" => Deed::Close { fd: fd? },
         "dup" => Deed::Duplicate { fd: fd? },
         "fcntl" if arguments.words.get(1).is_some_and(|command| command.starts_with("F_DUPFD")) => {

@@ -19,6 +19,7 @@ use crate::core::catalogue::Catalogue;
 use crate::core::subscription::Ordering;
 use crate::core::time::Timestamp;
 use crate::core::token::TokenHash;
+use crate::sender::Outlet;
 use crate::sender::transport::{Transport, TransportSettings};
 use crate::store::{Retention, Settings as StoreSettings, Store};
 
@@ -69,7 +70,7 @@ fn api(settings: Settings) -> Server {
     let edge = Edge {
         store: store(),
         catalogue: Arc::new(Catalogue::new(Vec::new()).unwrap()),
-        transport: Arc::new(Transport::new(transport).unwrap()),
+        outlet: Arc::new(Outlet::new(Transport::new(transport).unwrap())),
         admin_token: FirstToken::new(TokenHash::of(TOKEN), std::path::Path::new("admin.token")),
         default_ordering: Ordering::Call,
         senders: Box::new(|| Senders { busy: 0, threads: 8 }),

@@ -35,7 +35,6 @@ const AFTER_ERROR: Duration = Duration::from_secs(300);
 /// What the thread works on.
 pub(in crate::store) struct Keeper {
     pub(in crate::store) store: Store,
-    pub(in crate::store) rules: Rules,
     pub(in crate::store) state: Arc<State>,
     pub(in crate::store) journal: Arc<Journal>,
     pub(in crate::store) inbox: Arc<Inbox>,
@@ -90,19 +89,21 @@ impl Keeper {
     }
 
     fn run(&self, stop: &Stop) {
-        let every = (self.rules.file_age() / 4).clamp(Duration::from_millis(50), LOOK_EVERY);
-        let mut next = Instant::now() + every;
+        let every = || (self.rules().file_age() / 4).clamp(Duration::from_millis(50), LOOK_EVERY);
+        let mut next = Instant::now() + every();
         let mut newest = self.journal.newest();
         let mut well = true;
-        while !stop.wait(SPACE_EVERY.min(every)) {
+        while !stop.wait(SPACE_EVERY.min(every())) {
             self.space.look();
             let filled = self.journal.newest() != newest;
+            // Somebody may have set a shorter age meanwhile.
+            next = next.min(Instant::now() + if well { every() } else { AFTER_ERROR });
             let erasing = !self.store.shared.erasures.under_way().is_empty();
             if Instant::now() < next && !((filled || erasing) && well) {
                 continue;
             }
             newest = self.journal.newest();
-            (next, well) = (Instant::now() + every, true);
+            (next, well) = (Instant::now() + every(), true);
             let looked = catch_unwind(AssertUnwindSafe(|| self.look(stop)));
             let failure = match looked {
                 Ok(Ok(())) => continue,
@@ -114,6 +115,10 @@ impl Keeper {
             tracing::error!("old data could not be dropped: {failure}; nothing is lost by that; next try in {later} s");
             (next, well) = (Instant::now() + AFTER_ERROR, false);
         }
+    }
+
+    fn rules(&self) -> Rules {
+        *step::lock(&self.store.shared.rules)
     }
 
     /// Erases what is to be erased from all files, having begun a new one.
@@ -152,13 +157,13 @@ impl Keeper {
     /// Looks once through everything.
     fn look(&self, stop: &Stop) -> Result<(), Unpruned> {
         self.erase(stop)?;
-        let now = (self.clock)();
-        self.inbox.end_what_is_over(self.journal.newest_is_older_than(now, self.rules.file_age())?);
+        let (now, rules) = ((self.clock)(), self.rules());
+        self.inbox.end_what_is_over(self.journal.newest_is_older_than(now, rules.file_age())?);
         let before = self.state.durable().segment.min(self.introduced.load(Ordering::Acquire));
         let outlines = self.journal.outlines();
         let mut first = outlines.first().map_or(0, |(number, _)| *number);
         let mut failed = None;
-        for mut due in due(&self.rules, &outlines, before, now) {
+        for mut due in due(&rules, &outlines, before, now) {
             due.oldest = due.number == first;
             match self.prune(&due, stop) {
                 Ok(dropped) => first += u32::from(dropped),

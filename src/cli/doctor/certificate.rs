@@ -1,0 +1,94 @@
+//! Certificates: when the listener's runs out, and whether this machine knows any authority.
+
+use std::path::Path;
+use std::time::SystemTime;
+
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use x509_cert::Certificate;
+use x509_cert::der::Decode as _;
+
+use super::Check;
+use crate::config::Config;
+use crate::core::time::Timestamp;
+
+const NAME: &str = "certificate";
+/// So many days before it runs out one should be renewed.
+const SOON: u64 = 21;
+const DAY: u64 = 86_400;
+
+/// The listener's, if it has one, and the authorities for receivers.
+pub(super) fn checks(config: &Config) -> Vec<Check> {
+    let mut checks = Vec::new();
+    if let Some(tls) = &config.http.tls {
+        checks.push(match std::fs::read(&tls.cert) {
+            Ok(pem) => listeners(&tls.cert, &pem, SystemTime::now().into()),
+            Err(error) => Check::fail(NAME, format!("{}: {error}", tls.cert.display()), "put `tls_cert` right"),
+        });
+    }
+    let known = rustls_native_certs::load_native_certs().certs.len();
+    checks.push(match (known, config.network.extra_ca.len()) {
+        (0, 0) => Check::warn(
+            "authorities",
+            "this machine knows no certificate authority, so no https receiver can be checked",
+            "install the package `ca-certificates`, or name PEM files in `extra_ca` of [network]",
+        ),
+        (known, extra) => {
+            Check::ok("authorities", format!("{known} known to this machine, {extra} files in `extra_ca`"))
+        }
+    });
+    checks
+}
+
+/// Says when the first of the certificates in `pem` to run out does.
+fn listeners(file: &Path, pem: &[u8], now: Timestamp) -> Check {
+    let shown = file.display();
+    let ends = CertificateDer::pem_slice_iter(pem).map(|der| {
+        let der = der.ok()?;
+        let certificate = Certificate::from_der(&der).ok()?;
+        let end = certificate.tbs_certificate().validity().not_after.to_unix_duration();
+        Some(Timestamp::from_millis(u64::try_from(end.as_millis()).ok()?))
+    });
+    let Some(end) = ends.collect::<Option<Vec<_>>>().and_then(|ends| ends.into_iter().min()) else {
+        return Check::fail(NAME, format!("{shown} cannot be read as certificates"), "put `tls_cert` right");
+    };
+    if end <= now {
+        let advice = "renew it, then `systemctl reload hookswitch`: nobody who checks it can connect";
+        return Check::fail(NAME, format!("{shown} ran out at {end}"), advice);
+    }
+    let days = end.since(now).as_secs() / DAY;
+    let message = format!("{shown} is good until {end}, for {days} days");
+    if days < SOON {
+        return Check::warn(NAME, message, "renew it, then `systemctl reload hookswitch`");
+    }
+    Check::ok(NAME, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::State;
+    use super::*;
+
+    #[test]
+    fn a_certificate_is_judged_by_when_it_runs_out() {
+        let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        params.not_before = rcgen::date_time_ymd(2026, 1, 1);
+        params.not_after = rcgen::date_time_ymd(2026, 12, 31);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let pem = params.self_signed(&key).unwrap().pem();
+        let at = |text| Timestamp::parse(text).unwrap();
+        let judged = |now| listeners(Path::new("tls.crt"), pem.as_bytes(), at(now));
+        for (now, state, part) in [
+            ("2026-12-01T00:00:00Z", State::Ok, "for 30 days"),
+            ("2026-12-20T00:00:00Z", State::Warn, "for 11 days"),
+            ("2026-12-31T00:00:00Z", State::Fail, "ran out at 2026-12-31T00:00:00"),
+        ] {
+            let check = judged(now);
+            assert!(check.state == state && check.message.contains(part), "{check:?}");
+        }
+        let broken = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        for bad in [&b""[..], b"rubbish", broken] {
+            assert_eq!(listeners(Path::new("x"), bad, at("2026-01-01T00:00:00Z")).state, State::Fail);
+        }
+    }
+}

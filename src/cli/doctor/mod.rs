@@ -1,0 +1,160 @@
+//! `doctor`: looks at everything that a daemon on this machine needs, and says in plain words what is
+//! wrong and what to do.
+//!
+//! Each check is one line, and none changes anything: the disk's speed is measured on a file without a
+//! name. What cannot be looked at (no such rights, no daemon that answers) is said as that, not as a fault.
+
+mod certificate;
+mod clock;
+mod disk;
+mod names;
+mod service;
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::Serialize;
+
+use super::exit::{Exit, Failure};
+use super::starting::{self, Overrides};
+use super::table::json_line;
+use super::text::safe;
+use crate::config::Config;
+
+/// Check this machine and the configuration for a daemon
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Looks at the configuration, the data directory, the disk and how fast it
+syncs, the clock, the limit of open files, name resolution, certificates, and
+the port or the daemon that answers there. Changes nothing. Run it as the user
+that the daemon runs as, or as root.
+
+Exit status 0 if nothing failed, 1 if something did, 78 if the configuration
+is not valid. A warning is no failure.
+
+Examples:
+  hookswitch doctor --config /etc/hookswitch/config.toml
+  hookswitch doctor --json | jq '.checks[] | select(.state != \"ok\")'")]
+pub(super) struct Doctor {
+    /// The configuration file; else the defaults
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// Where everything is kept (data_dir)
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+
+    /// Print what was found, as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// How something is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum State {
+    Ok,
+    Warn,
+    Fail,
+}
+
+/// What was found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct Check {
+    check: &'static str,
+    state: State,
+    message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    advice: Option<String>,
+}
+
+impl Check {
+    fn ok(check: &'static str, message: impl Into<String>) -> Self {
+        Self { check, state: State::Ok, message: message.into(), advice: None }
+    }
+
+    fn warn(check: &'static str, message: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self { check, state: State::Warn, message: message.into(), advice: Some(advice.into()) }
+    }
+
+    fn fail(check: &'static str, message: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self { check, state: State::Fail, message: message.into(), advice: Some(advice.into()) }
+    }
+}
+
+#[derive(Serialize)]
+struct Findings {
+    ok: bool,
+    checks: Vec<Check>,
+}
+
+impl Doctor {
+    pub(super) fn run(self, out: &mut dyn Write) -> Result<Exit, Failure> {
+        let overrides =
+            Overrides { config_file: self.config.clone(), data_dir: self.data_dir.clone(), ..Overrides::default() };
+        let (checks, bad) = match starting::configuration(&overrides) {
+            Ok(config) => (all(&config, self.name()), false),
+            Err(failure) => (vec![self.bad_configuration(&failure), clock::check(None)], true),
+        };
+        let failed = checks.iter().filter(|check| check.state == State::Fail).count();
+        let warned = checks.iter().filter(|check| check.state == State::Warn).count();
+        if self.json {
+            json_line(out, &Findings { ok: failed == 0, checks })?;
+        } else {
+            write(&checks, out)?;
+            writeln!(out)?;
+            match (failed, warned) {
+                (0, 0) => writeln!(out, "All is well.")?,
+                (0, _) => writeln!(out, "Nothing failed; {warned} to look at.")?,
+                _ => writeln!(out, "{failed} failed, {warned} to look at.")?,
+            }
+        }
+        Ok(match (bad, failed) {
+            (true, _) => Exit::BadConfiguration,
+            (false, 0) => Exit::Done,
+            (false, _) => Exit::Failed,
+        })
+    }
+
+    fn name(&self) -> String {
+        self.config.as_ref().map_or("defaults and environment".to_owned(), |file| file.display().to_string())
+    }
+
+    fn bad_configuration(&self, failure: &Failure) -> Check {
+        let faults = failure.message.replace('\n', "; ");
+        let advice = "mend these keys; the rest was not looked at";
+        Check::fail("configuration", format!("{}: {faults}", self.name()), advice)
+    }
+}
+
+fn all(config: &Config, name: String) -> Vec<Check> {
+    let (directory, daemon) = disk::directory(&config.data_dir);
+    let mut checks = vec![Check::ok("configuration", name), directory];
+    checks.extend(disk::speed(&config.data_dir));
+    checks.push(disk::room(&config.data_dir, config.store.min_free_bytes));
+    checks.push(clock::check(Some(&config.data_dir)));
+    checks.push(service::open_files(config, daemon));
+    let (port, told) = service::port(config, daemon);
+    checks.push(port);
+    checks.extend(told.version);
+    checks.push(names::check(config, &told.hosts));
+    checks.extend(certificate::checks(config));
+    checks
+}
+
+fn write(checks: &[Check], out: &mut dyn Write) -> Result<(), Failure> {
+    let width = checks.iter().map(|check| check.check.len()).max().unwrap_or(0);
+    for check in checks {
+        let state = match check.state {
+            State::Ok => "ok  ",
+            State::Warn => "look",
+            State::Fail => "FAIL",
+        };
+        writeln!(out, "{state}  {:width$}  {}", check.check, safe(&check.message))?;
+        if let Some(advice) = &check.advice {
+            writeln!(out, "      {:width$}  -> {}", "", safe(advice))?;
+        }
+    }
+    Ok(())
+}

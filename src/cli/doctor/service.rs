@@ -1,0 +1,173 @@
+//! The running daemon, if there is one: its limit of open files, whether it answers, what it is; and
+//! otherwise whether it could listen.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+
+use nix::sys::resource::{Resource, getrlimit};
+use serde::Deserialize;
+
+use super::super::client::{Client, read};
+use super::super::connection::Credentials;
+use super::disk::Holder;
+use super::{Check, names};
+use crate::config::Config;
+use crate::service::AdminToken;
+
+/// Files that a daemon has open beside its connections.
+const OWN_FILES: u64 = 400;
+
+/// What a daemon that answers tells of itself.
+#[derive(Default)]
+pub(super) struct Told {
+    /// The hosts of its receivers.
+    pub(super) hosts: BTreeSet<String>,
+    /// Whether it is of this version; nothing if it does not tell.
+    pub(super) version: Option<Check>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Stats {
+    version: String,
+    subscriptions: Vec<Receiver>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Receiver {
+    url: String,
+    enabled: bool,
+}
+
+/// Whether as many files may be open as there may be connections.
+pub(super) fn open_files(config: &Config, holder: Holder) -> Check {
+    const NAME: &str = "open files";
+    let threads = u64::try_from(config.senders.threads).unwrap_or(u64::MAX);
+    let connections = u64::try_from(config.http.max_connections).unwrap_or(u64::MAX);
+    let needed = connections.saturating_add(threads.saturating_mul(4)).saturating_add(OWN_FILES);
+    let daemons = if let Holder::Daemon(Some(pid)) = holder { limit_of(pid) } else { None };
+    let (whose, limit) = match daemons {
+        Some(limit) => ("the daemon", limit),
+        None => match getrlimit(Resource::RLIMIT_NOFILE) {
+            Ok((limit, _)) => ("a process started from here", limit),
+            Err(error) => {
+                return Check::warn(NAME, format!("the limit cannot be read: {error}"), "look with `ulimit -n`");
+            }
+        },
+    };
+    let message = format!("{whose} may have {limit} open; up to {needed} are needed");
+    if limit >= needed {
+        return Check::ok(NAME, message);
+    }
+    let advice = "raise it (`LimitNOFILE=` in the unit, `ulimit -n` in a shell), or lower `max_connections` in [http]";
+    if daemons.is_some() { Check::fail(NAME, message, advice) } else { Check::warn(NAME, message, advice) }
+}
+
+/// The soft limit of open files of a process.
+fn limit_of(pid: u32) -> Option<u64> {
+    let limits = fs::read_to_string(format!("/proc/{pid}/limits")).ok()?;
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    let soft = line.split_whitespace().next()?;
+    if soft == "unlimited" { Some(u64::MAX) } else { soft.parse().ok() }
+}
+
+/// Whether the daemon answers, or could listen if it does not run.
+pub(super) fn port(config: &Config, holder: Holder) -> (Check, Told) {
+    const NAME: &str = "port";
+    let listen = config.http.listen;
+    match answers(config) {
+        Ok(Some(Ok(told))) => return (Check::ok(NAME, format!("a daemon answers at {listen}, and is ready")), told),
+        Ok(Some(Err(why))) => {
+            let advice = "the sentence says what it lacks; see also `journalctl -u hookswitch`";
+            return (Check::fail(NAME, format!("the daemon at {listen} is not ready: {why}"), advice), Told::default());
+        }
+        Ok(None) => {}
+        Err(why) => {
+            let advice = "see whether another program has the port (ss -ltnp), or name an authority with HOOKSWITCH_CA";
+            return (
+                Check::fail(NAME, format!("what answers at {listen} cannot be talked to: {why}"), advice),
+                Told::default(),
+            );
+        }
+    }
+    let check = match (TcpListener::bind(listen), holder) {
+        (_, Holder::Daemon(_)) => Check::fail(
+            NAME,
+            format!("a daemon runs on the data directory, and nobody answers at {listen}"),
+            "it may listen elsewhere (--listen, hookswitch.socket), still be starting, or hang: `systemctl status hookswitch`",
+        ),
+        (Ok(_), _) => Check::ok(NAME, format!("{listen} is free: no daemon runs")),
+        (Err(error), _) => Check::fail(
+            NAME,
+            format!("{listen} cannot be listened on: {error}"),
+            "stop what has the port (ss -ltnp), or set `listen` in [http] to a free address of this machine",
+        ),
+    };
+    (check, Told::default())
+}
+
+/// What a daemon says that answers; `None` if nobody answers, and a text within if it is not ready.
+fn answers(config: &Config) -> Result<Option<Result<Told, String>>, String> {
+    let mut place = config.http.listen;
+    if place.ip().is_unspecified() {
+        let here = if place.is_ipv4() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { IpAddr::V6(Ipv6Addr::LOCALHOST) };
+        place = SocketAddr::new(here, place.port());
+    }
+    if place.port() == 0 {
+        return Ok(None);
+    }
+    let scheme = if config.http.tls.is_some() { "https" } else { "http" };
+    let token = AdminToken::path(&config.data_dir);
+    let client = Client::with(&format!("{scheme}://{place}"), Credentials::from_file(&token));
+    let client = client.map_err(|failure| failure.message)?;
+    if client.get_if_running("/healthz").map_err(|failure| failure.message)?.is_none() {
+        return Ok(None);
+    }
+    if let Err(failure) = client.get("/readyz") {
+        return Ok(Some(Err(failure.message)));
+    }
+    Ok(Some(Ok(told(client.get("/v1/stats").ok().as_deref()))))
+}
+
+fn told(stats: Option<&str>) -> Told {
+    let Some(stats) = stats.and_then(|text| read::<Stats>(text).ok()) else { return Told::default() };
+    let urls = stats.subscriptions.iter().filter(|receiver| receiver.enabled).map(|receiver| receiver.url.as_str());
+    Told { hosts: urls.filter_map(names::host_of).collect(), version: Some(version(&stats.version)) }
+}
+
+fn version(running: &str) -> Check {
+    const NAME: &str = "version";
+    let own = env!("CARGO_PKG_VERSION");
+    if running == own {
+        return Check::ok(NAME, format!("{own}, and so is the daemon"));
+    }
+    let advice = "restart the daemon to run what is installed: systemctl restart hookswitch";
+    Check::warn(NAME, format!("this is {own}, and the daemon is {running}"), advice)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::State;
+    use super::*;
+
+    #[test]
+    fn what_a_daemon_tells_of_itself() {
+        let stats = r#"{"version":"0.0.1","subscriptions":[
+            {"url":"https://a.example/x","enabled":true},{"url":"https://a.example/y","enabled":true},
+            {"url":"https://off.example/","enabled":false},{"url":"http://127.0.0.1/","enabled":true}]}"#;
+        let told = told(Some(stats));
+        assert_eq!(told.hosts.into_iter().collect::<Vec<_>>(), ["a.example"]);
+        assert_eq!(told.version.unwrap().state, State::Warn);
+        assert_eq!(version(env!("CARGO_PKG_VERSION")).state, State::Ok);
+        assert!(super::told(None).version.is_none() && super::told(Some("rubbish")).hosts.is_empty());
+    }
+
+    #[test]
+    fn the_limit_of_this_process_is_read() {
+        let (soft, _) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+        assert_eq!(limit_of(std::process::id()), Some(soft));
+        assert_eq!(limit_of(u32::MAX), None);
+    }
+}

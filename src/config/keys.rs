@@ -1,0 +1,110 @@
+//! The configuration as a list of keys, to tell what has changed between two readings of it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde_json::Value;
+
+use super::settings::Settings;
+
+/// Every key and its value as it is written. Has no `Debug` of its values: some are secrets.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Keys(BTreeMap<String, String>);
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[keys]")
+    }
+}
+
+/// A key that has another value than before. Shown as `retry.jitter (0.1, now 0)`, and a secret without
+/// its values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Changed {
+    /// Such as `retry.jitter`.
+    pub key: String,
+    values: Option<(String, String)>,
+}
+
+impl fmt::Display for Changed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.values {
+            Some((before, now)) => write!(f, "{} ({before}, now {now})", self.key),
+            None => f.write_str(&self.key),
+        }
+    }
+}
+
+impl Keys {
+    pub(super) fn of(settings: &Settings) -> Self {
+        let mut keys = BTreeMap::new();
+        let Ok(Value::Object(top)) = serde_json::to_value(settings) else { return Self(keys) };
+        for (name, value) in top {
+            match value {
+                Value::Object(section) => {
+                    keys.extend(section.into_iter().map(|(key, value)| (format!("{name}.{key}"), written(&value))));
+                }
+                other => drop(keys.insert(name, written(&other))),
+            }
+        }
+        Self(keys)
+    }
+
+    /// The keys whose values differ in `new`, in order.
+    pub fn changes(&self, new: &Self) -> Vec<Changed> {
+        let value = |keys: &Self, key: &str| keys.0.get(key).cloned().unwrap_or_default();
+        let differs = new.0.iter().filter(|(key, now)| self.0.get(*key) != Some(*now));
+        let changed = differs.map(|(key, now)| Changed {
+            key: key.clone(),
+            values: (!is_secret(key)).then(|| (value(self, key), now.clone())),
+        });
+        changed.collect()
+    }
+
+    /// Takes over the value that `new` has for `key`.
+    pub fn take_over(&mut self, key: &str, new: &Self) {
+        if let Some(value) = new.0.get(key) {
+            self.0.insert(key.to_owned(), value.clone());
+        }
+    }
+}
+
+fn is_secret(key: &str) -> bool {
+    key.ends_with("secret") || key.ends_with("token") || key.ends_with("proxy")
+}
+
+fn written(value: &Value) -> String {
+    match value {
+        Value::Null => "not set".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_differs_is_told_key_by_key_and_secrets_without_their_values() {
+        let before = Keys::of(&Settings::default());
+        let mut settings = Settings::default();
+        settings.retry.jitter = 0.5;
+        settings.network.allow = vec!["10.0.0.0/8".to_owned()];
+        settings.alerts.secret = Some("whsec_hunter2".to_owned());
+        settings.http.tls_cert = Some("/etc/tls.pem".to_owned());
+        let after = Keys::of(&settings);
+        let told: Vec<String> = before.changes(&after).iter().map(ToString::to_string).collect();
+        let wanted = [
+            "alerts.secret",
+            "http.tls_cert (not set, now \"/etc/tls.pem\")",
+            "network.allow ([], now [\"10.0.0.0/8\"])",
+            "retry.jitter (0.1, now 0.5)",
+        ];
+        assert_eq!(told, wanted);
+        assert_eq!(format!("{after:?}"), "[keys]");
+        let mut taken = before.clone();
+        taken.take_over("retry.jitter", &after);
+        assert_eq!(taken.changes(&after).len(), 3);
+        assert_eq!(before.changes(&before), []);
+    }
+}

@@ -1,0 +1,98 @@
+//! SIGHUP: the configuration is read again, and what can change while the daemon runs changes.
+//!
+//! All or nothing: what can fail comes first, and a reading that is not valid, or names a file that
+//! cannot be used, changes nothing. What changed, what would need a restart and what is wrong is said on
+//! standard error, key by key.
+
+use super::{Daemon, alarms, dispatch_settings, store_settings, transport};
+use crate::config::{Changed, Config, ConfigError};
+use crate::telemetry::Messages;
+
+/// Keys, and beginnings of keys, that hold from a reload on; all others from a restart on.
+const LIVE: &[&str] = &[
+    "senders.connect_timeout",
+    "senders.timeout",
+    "senders.max_in_flight",
+    "retry.",
+    "ordering.hold",
+    "network.",
+    "retention.",
+    "store.min_free_bytes",
+    "alerts.",
+    "diagnostics.level",
+];
+
+fn is_live(key: &str) -> bool {
+    LIVE.iter().any(|live| key == *live || (live.ends_with('.') && key.starts_with(live)))
+}
+
+impl Daemon {
+    /// Goes by what `read` brings, as far as that is possible, and says so.
+    pub(super) fn reload(&mut self, read: Result<Config, ConfigError>, messages: &Messages) {
+        let new = match read {
+            Ok(new) => new,
+            Err(error) => {
+                for fault in &error.faults {
+                    tracing::error!("reload: {fault}");
+                }
+                return tracing::error!("reload: the configuration is not valid; the one before stays in force");
+            }
+        };
+        if let Err(why) = self.apply(&new, messages) {
+            return tracing::error!("reload: {why}; the configuration before stays in force");
+        }
+        let (live, later): (Vec<Changed>, Vec<Changed>) =
+            self.in_force.changes(&new.keys).into_iter().partition(|changed| is_live(&changed.key));
+        for changed in &live {
+            self.in_force.take_over(&changed.key, &new.keys);
+        }
+        if !later.is_empty() {
+            tracing::warn!("reload: these hold only after a restart: {}", list(&later));
+        }
+        if live.is_empty() {
+            tracing::info!("reload: no key has changed that can change now; files that keys name were read again");
+        } else {
+            tracing::info!("reload: in force now: {}", list(&live));
+        }
+    }
+
+    /// # Errors
+    /// A file cannot be used. Nothing has changed then.
+    fn apply(&mut self, new: &Config, messages: &Messages) -> Result<(), String> {
+        let transport = transport(new).map_err(|fatal| fatal.to_string())?;
+        self.reload_certificate()?;
+        messages.set_level(new.diagnostics.level)?;
+        self.outlet.exchange(transport);
+        self.dispatcher.reconfigure(dispatch_settings(new));
+        self.store.reconfigure(store_settings(new));
+        self.alerts.aim(alarms::target(new));
+        self.attempt_limit = new.senders.timeout;
+        Ok(())
+    }
+}
+
+fn list(changed: &[Changed]) -> String {
+    changed.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_section_is_live_as_a_whole_and_a_key_by_its_name() {
+        for (key, live) in [
+            ("retry.jitter", true),
+            ("network.allow", true),
+            ("senders.timeout", true),
+            ("senders.threads", false),
+            ("http.listen", false),
+            ("ordering.default", false),
+            ("diagnostics.format", false),
+            ("data_dir", false),
+            ("event_types", false),
+        ] {
+            assert_eq!(is_live(key), live, "{key}");
+        }
+    }
+}
