@@ -4,7 +4,7 @@
 //! so one thread serves far more than the disk takes. Whatever blocks goes to the runtime's
 //! blocking threads, whose number is fixed.
 
-use std::io;
+use std::io::{self, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use hyper::Request;
 use hyper::body::Incoming;
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Semaphore, watch};
@@ -21,13 +22,16 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::Settings;
 use super::connection::{self, Handler, Peer, Told};
 use super::problem::Problem;
-use super::reply::Reply;
+use super::reply::{self, Reply};
 use super::tls;
 
 /// Threads for what blocks: reading the store, name resolution and probes. Probes and checks of
 /// URLs take at most half of them (see [`super::OUTWARD`]).
 const BLOCKING_THREADS: usize = 16;
-/// Connections beyond the cap that are told so; those beyond these too are closed without a word.
+/// How many connections the kernel may hold for us until they are accepted; it has a limit of its own. With std's 128
+/// a crowd fills that within milliseconds, and then whoever comes waits a second for its next try.
+const QUEUE: i32 = 4096;
+/// Connections beyond the cap that are heard and told so; those beyond these too are told without being heard.
 const REFUSED_AT_ONCE: usize = 32;
 /// How long one of those may take to say what it wants.
 const REFUSED_HEAD: Duration = Duration::from_secs(2);
@@ -73,6 +77,7 @@ pub(super) fn start<H: Handler>(
 ) -> io::Result<Server> {
     let address = listener.local_addr()?;
     listener.set_nonblocking(true)?;
+    SockRef::from(&listener).listen(QUEUE)?;
     let runtime = Builder::new_current_thread()
         .enable_io()
         .enable_time()
@@ -120,8 +125,9 @@ async fn accept_all<H: Handler>(
                 // An answer is one small write: waiting for more to send would only delay it.
                 let _ = stream.set_nodelay(true);
                 let left = served.serve(stream, &handler, true, &stop);
-                // Beyond this room too, a connection is closed by dropping it.
-                drop(left.and_then(|stream| refused.serve(stream, &full, false, &stop)));
+                if let Some(stream) = left.and_then(|stream| refused.serve(stream, &full, false, &stop)) {
+                    turn_away(stream, settings.tls.is_some());
+                }
             }
             Err(error) if is_the_clients(&error) => {}
             Err(error) => {
@@ -180,10 +186,29 @@ impl Room {
 /// Answers on connections beyond the cap.
 struct Full;
 
+impl Full {
+    fn problem() -> Problem {
+        Problem::unavailable("there are as many connections as `[http] max_connections` allows", 1)
+    }
+}
+
 impl Handler for Full {
     async fn handle(self: Arc<Self>, _request: Request<Incoming>) -> Reply {
-        Problem::unavailable("there are as many connections as `[http] max_connections` allows", 1).into_reply()
+        Self::problem().into_reply()
     }
+}
+
+/// Says the same to a connection that there is no room for at all, without a wait, and closes it. Over TLS that cannot
+/// be said without a handshake.
+fn turn_away(stream: TcpStream, tls: bool) {
+    // Tokio would write only once it has been told that there is room; in a new socket there is.
+    let Ok(mut stream) = stream.into_std() else { return };
+    if tls {
+        return;
+    }
+    // What has come and is not read would turn the close into a reset, which can overtake the answer.
+    let _ = stream.read(&mut [0; 4096]);
+    let _ = stream.write(&reply::rendered(Full::problem().into_reply()));
 }
 
 #[cfg(test)]

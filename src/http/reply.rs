@@ -110,3 +110,18 @@ pub(super) fn no_content() -> Reply {
     *reply.status_mut() = StatusCode::NO_CONTENT;
     reply
 }
+
+/// An answer as it stands on the wire, after which the connection is closed; of a stream the head alone.
+pub(super) fn rendered(reply: Reply) -> Vec<u8> {
+    let (parts, body) = reply.into_parts();
+    let body = match body {
+        Body::Whole(bytes) => bytes,
+        Body::Stream(_) => Bytes::new(),
+    };
+    let mut wire = format!("HTTP/1.1 {}\r\nconnection: close\r\ncontent-length: {}\r\n", parts.status, body.len());
+    for (name, value) in &parts.headers {
+        // No answer of ours has a header that is not text.
+        wire += &format!("{name}: {}\r\n", value.to_str().unwrap_or_default());
+    }
+    [wire.as_bytes(), b"\r\n", &body].concat()
+}

@@ -15,7 +15,7 @@ use crate::platform::event;
 use crate::wire::{self, Message};
 
 /// A home whose daemon has this certificate.
-fn home(identity: &Identity) -> Home {
+pub(crate) fn home(identity: &Identity) -> Home {
     let home = Home::new();
     put(&home, identity);
     let (cert, key) = (home.beside("tls.crt"), home.beside("tls.key"));
@@ -27,7 +27,7 @@ fn put(home: &Home, identity: &Identity) {
     std::fs::write(home.beside("tls.key"), &identity.key).unwrap();
 }
 
-fn ask(address: SocketAddr, client: &Arc<ClientConfig>, request: &[u8]) -> (u16, Message) {
+pub(crate) fn ask(address: SocketAddr, client: &Arc<ClientConfig>, request: &[u8]) -> (u16, Message) {
     let name = ServerName::try_from("localhost").unwrap();
     let connection = ClientConnection::new(Arc::clone(client), name).unwrap();
     let mut stream = StreamOwned::new(connection, connect(address).unwrap());

@@ -13,7 +13,7 @@ const SOON: Duration = Duration::from_millis(200);
 
 /// Answers each path in its own way.
 struct Ways {
-    /// Told when a `/wait` or a `/flood` has ended.
+    /// Told when a `/wait` or a `/flood` has ended, and when a `/wait` has begun.
     ended: mpsc::Sender<&'static str>,
 }
 
@@ -31,6 +31,7 @@ impl Handler for Ways {
             "/panic" => panic!("as the test wants it"),
             "/wait" => {
                 let _told = Tell(self.ended.clone(), "wait");
+                let _ = self.ended.send("begun");
                 std::future::pending().await
             }
             "/flood" => {
@@ -134,6 +135,7 @@ fn a_client_that_goes_away_ends_what_it_waited_for() {
     let (server, told) = ways(settings());
     let mut stream = connect(server.address());
     stream.write_all(b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    assert_eq!(told.recv_timeout(PATIENCE), Ok("begun"), "a request whose client is gone already is not even begun");
     drop(stream);
     assert_eq!(told.recv_timeout(PATIENCE), Ok("wait"));
 }
