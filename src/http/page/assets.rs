@@ -41,6 +41,7 @@ const ALL: &[Asset] = assets![
     CSS "layout" "controls.css",
     CSS "layout" "tables.css",
     JS "layout" "page.js",
+    JS "layout" "ready.js",
     JS "layout" "api.js",
     JS "layout" "dom.js",
     JS "layout" "dialog.js",

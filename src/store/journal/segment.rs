@@ -288,7 +288,11 @@ impl Segment {
     /// Makes the index of a full file again and writes it beside the file, where it was missing or damaged.
     fn remake_index(&self) -> Result<Index, Damage> {
         let path = self.index_path();
-        tracing::warn!("{} is missing or damaged: it is made again from the journal file", path.display());
+        // Erasing and retention take it away before they replace the file.
+        match path.try_exists() {
+            Ok(false) => tracing::info!("{} is not there: it is made again from the journal file", path.display()),
+            _ => tracing::warn!("{} is damaged: it is made again from the journal file", path.display()),
+        }
         let mut index = self.rebuild_index()?;
         index.sort();
         if let Err(error) = self.write_index(&index) {

@@ -30,6 +30,10 @@ pub use report::{Fault, Findings, Receiver, Salvaged};
 
 use self::layout::Layout;
 pub use self::layout::check_empty;
+use super::frame::{self, Head};
+use super::journal;
+use super::record;
+use super::step::Step;
 
 /// Why nothing could be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,6 +97,26 @@ pub fn restore(file: &Path, dir: &Path) -> Result<Findings, Refused> {
     archive::each_section(file, &mut |section| layout.section(section))?;
     layout.finish()?;
     Ok(findings)
+}
+
+/// Whether `payload` can be read as the journal's record of the kind `kind`, through and through: bytes of any
+/// origin may be asked about, and none may do harm. The checksum that stands before it elsewhere is left out. For `tests/fuzz`.
+pub fn is_record(kind: u8, payload: &[u8]) -> bool {
+    let head = Head { version: record::VERSION, kind, continues: false, batch: 0, id: 1 };
+    let keys = journal::note_of(0, head, payload).keys.len();
+    match Step::decode(head, payload) {
+        Some(Step::Accepted(id, accepted)) => keys > 0 && accepted.event(id).is_some(),
+        Some(Step::Logged(id, logged)) => logged.entry(id).is_some(),
+        Some(Step::Subscription(subscription)) => subscription.subscription().is_some(),
+        Some(Step::Requeued(delivery, _) | Step::Ended(_, delivery)) => delivery.delivery().is_some(),
+        Some(_) => true,
+        None => false,
+    }
+}
+
+/// Whether `bytes` begin with a whole frame of the journal; how long it is. As of [`is_record`], of any origin.
+pub fn frame_length(bytes: &[u8]) -> Option<usize> {
+    frame::decode(bytes).ok().map(|(_, _, length)| length)
 }
 
 /// Writes what can be read of the damaged store in `dir`, which nobody may be running on, to `into`, which must be
