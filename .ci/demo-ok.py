@@ -9,4 +9,11 @@ if result.get("ok") is not True:
 report = result.get("report", {}).get("totals", {})
 if report.get("calls") != 1 or set(report.get("events", {}).values()) != {1}:
     sys.exit(f"the demo's report does not count its one call, with one event of each type: {report}")
+thread = result.get("conversation", {})
+if [message.get("direction") for message in thread.get("messages", [])] != ["outbound", "inbound"]:
+    sys.exit(f"the demo's thread is not a message and its answer: {thread}")
+if thread.get("event") not in [event["id"] for event in result["events"] if event["type"] == "call.smsfollowup"]:
+    sys.exit(f"the answer did not raise call.smsfollowup: {thread}")
+if report.get("sms", {}).get("reply_rate") != 1:
+    sys.exit(f"the demo's report does not say that the lead answered: {report}")
 print("the demo is ok")

@@ -1,13 +1,15 @@
 //! `demo`: the main job in one go, on this machine, with nothing prepared.
 //!
 //! A daemon on a temporary directory, receivers that work, fail and are gone, one event of each
-//! type, and then the question whether everything arrived as promised. All of it goes through the
-//! public API, as a customer would: [`stage`] makes the daemon, [`cast`] the receivers with their
-//! subscriptions, [`verdict`] judges what arrived, [`programme`] prints.
+//! type, the last of them raised by an SMS, and then the question whether everything arrived as
+//! promised. All of it goes through the public API, as a customer would: [`stage`] makes the
+//! daemon, [`cast`] the receivers with their subscriptions, [`thread`] posts the SMS, [`verdict`]
+//! judges what arrived, [`programme`] prints.
 
 mod cast;
 mod programme;
 mod stage;
+mod thread;
 mod verdict;
 
 use std::io::Write;
@@ -24,6 +26,7 @@ use super::send::{Accepted, Event};
 use crate::service;
 use cast::Actor;
 use stage::Stage;
+use thread::Thread;
 use verdict::{Posted, Verdict};
 
 /// How long everything may take to arrive.
@@ -32,14 +35,18 @@ const DEADLINE: Duration = Duration::from_secs(30);
 const PERIOD: Duration = Duration::from_millis(50);
 /// Whose events the demo posts.
 const COMPANY: &str = "acme";
+/// Of which of its sites.
+const DOMAIN: &str = "www.acme.example";
+/// Where they come from.
+const SOURCE: &str = "widget";
 
 /// Show the main job in one go, and check it
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Starts a daemon on a temporary directory and receivers on this machine, posts
-one event of each type, lets one receiver fail twice and one be gone, checks
-every signature and prints the log. Exit status 0 only if everything arrived as
-it should.
+one event of each type (the last is raised by the answer to an SMS), lets one
+receiver fail twice and one be gone, checks every signature and prints the log.
+Exit status 0 only if everything arrived as it should.
 
 Examples:
   hookswitch demo
@@ -86,17 +93,23 @@ impl Demo {
         let interruption = Interruption::expected()?;
         let stage = Stage::set(self.keep)?;
         let client = stage.client();
-        let event_types = EventType::all(client)?;
+        let mut event_types = EventType::all(client)?;
         let actors = cast::PARTS.iter().map(|part| Actor::enter(part, client)).collect::<Result<Vec<_>, _>>()?;
-        let posted: Vec<Posted> =
+        let raised = event_types.iter().position(|event_type| event_type.name == thread::RAISED);
+        let raised = raised.ok_or_else(|| Failure::new(format!("there is no event type {}", thread::RAISED)))?;
+        let raised = event_types.remove(raised);
+        let mut posted: Vec<Posted> =
             event_types.into_iter().map(|event_type| post(client, event_type)).collect::<Result<_, _>>()?;
+        let (thread, event) = Thread::post(client, raised)?;
+        posted.push(event);
         let names: Vec<&str> = posted.iter().map(|event| event.event_type.name.as_str()).collect();
         let owed = actors.iter().map(|actor| actor.part.wanted(&names).len()).sum();
         let log = settled_log(client, owed, &interruption)?;
-        let verdict = Verdict::of(client, &actors, &posted, &log, owed)?;
+        let mut verdict = Verdict::of(client, &actors, &posted, &log, owed)?;
+        verdict.faults.extend(thread.fault(&posted));
         let report = client.get(&format!("/v1/report/calls?company={COMPANY}"))?;
         if self.json {
-            writeln!(out, "{}", programme::document(&stage, &actors, &posted, &verdict, &report))?;
+            writeln!(out, "{}", programme::document(&stage, &actors, &posted, &thread, &verdict, &report))?;
         } else {
             programme::print(out, &stage, &actors, &posted, &log, &verdict, &read(&report)?)?;
         }
@@ -113,8 +126,8 @@ fn post(client: &Client, event_type: EventType) -> Result<Posted, Failure> {
     let event = Event {
         event_type: &event_type.name,
         company: COMPANY,
-        domain: Some("www.acme.example"),
-        source: "widget",
+        domain: Some(DOMAIN),
+        source: SOURCE,
         id: None,
         occurred_at: None,
         data: &event_type.sample,

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::cast::Actor;
 use super::stage::Stage;
+use super::thread::{self, Thread};
 use super::verdict::{Posted, Verdict};
 use crate::cli::exit::Failure;
 use crate::cli::log::Entry;
@@ -74,7 +75,7 @@ fn answers(actor: &Actor) -> String {
 }
 
 fn print_events(out: &mut dyn Write, posted: &[Posted]) -> io::Result<()> {
-    writeln!(out, "Events posted")?;
+    writeln!(out, "Events posted, and the one that the lead's SMS raised")?;
     let mut table = Table::new(&[Column::text("EVENT"), Column::text("ID"), Column::number("DELIVERIES")]);
     for event in posted {
         table.row([event.event_type.name.clone(), event.id.clone(), event.deliveries.to_string()]);
@@ -97,14 +98,14 @@ struct Sms {
 }
 
 #[derive(Deserialize)]
-struct Thread {
+struct Told {
     conversation: Vec<Sms>,
 }
 
 fn print_conversation(out: &mut dyn Write, posted: &[Posted]) -> io::Result<()> {
-    let thread = posted.iter().find_map(|event| serde_json::from_str::<Thread>(event.event_type.sample.get()).ok());
-    let Some(Thread { conversation }) = thread else { return Ok(()) };
-    writeln!(out, "The SMS thread that call.smsfollowup carried")?;
+    let told = posted.iter().find_map(|event| serde_json::from_str::<Told>(event.event_type.sample.get()).ok());
+    let Some(Told { conversation }) = told else { return Ok(()) };
+    writeln!(out, "The SMS that were posted, as call.smsfollowup carried them")?;
     for sms in conversation {
         let arrow = if sms.direction == "inbound" { "<-" } else { "->" };
         writeln!(out, "{arrow} {}  {} ({})", safe(&sms.sent_at), safe(&sms.from), safe(&sms.direction))?;
@@ -148,7 +149,15 @@ fn print_verdict(out: &mut dyn Write, verdict: &Verdict) -> io::Result<()> {
 }
 
 /// Everything as one JSON document.
-pub(super) fn document(stage: &Stage, actors: &[Actor], posted: &[Posted], verdict: &Verdict, report: &str) -> Value {
+pub(super) fn document(
+    stage: &Stage,
+    actors: &[Actor],
+    posted: &[Posted],
+    thread: &Thread,
+    verdict: &Verdict,
+    report: &str,
+) -> Value {
+    let raised = posted.iter().find(|event| event.event_type.name == thread::RAISED);
     let events = posted
         .iter()
         .map(|event| json!({"type": event.event_type.name, "id": event.id, "deliveries": event.deliveries}));
@@ -157,6 +166,7 @@ pub(super) fn document(stage: &Stage, actors: &[Actor], posted: &[Posted], verdi
         "url": stage.client().base(),
         "token_file": stage.kept_token_file().map(|path| path.display().to_string()),
         "events": events.collect::<Vec<_>>(),
+        "conversation": {"call": thread.call, "messages": thread.messages, "event": raised.map(|event| &event.id)},
         "deliveries": {"owed": verdict.owed, "delivered": verdict.delivered, "failed": verdict.failed},
         "requests": verdict.requests,
         "signatures_verified": verdict.verified,
