@@ -198,7 +198,7 @@ impl Call {
 }
 
 /// A time without its parts of a second.
-fn plain(time: &str) -> String {
+pub(super) fn plain(time: &str) -> String {
     time.get(..19).unwrap_or(time).replace('T', " ")
 }
 

@@ -12,6 +12,7 @@ mod backup;
 mod call;
 mod client;
 mod connection;
+mod conversations;
 mod demo;
 mod doctor;
 mod event_types;
@@ -19,6 +20,7 @@ mod exit;
 mod listen;
 mod log;
 mod man;
+mod message;
 mod probe;
 mod receiver;
 mod report;
@@ -72,9 +74,11 @@ enum Command {
     Listen(listen::Listen),
     Test(probe::Test),
     Send(send::Send),
+    Message(message::Message),
     Subscription(subscription::Subscription),
     Log(log::Log),
     Call(call::Call),
+    Conversations(conversations::Conversations),
     Report(report::Report),
     Status(status::Status),
     Doctor(doctor::Doctor),
@@ -144,9 +148,11 @@ impl Command {
             Self::Listen(command) => done(command.run(out)),
             Self::Test(command) => command.run(out),
             Self::Send(command) => done(command.run(out)),
+            Self::Message(command) => done(command.run(out)),
             Self::Subscription(command) => done(command.run(out)),
             Self::Log(command) => done(command.run(out)),
             Self::Call(command) => done(command.run(out)),
+            Self::Conversations(command) => done(command.run(out)),
             Self::Report(command) => done(command.run(out)),
             Self::Status(command) => command.run(out),
             Self::Doctor(command) => command.run(out),

@@ -38,6 +38,8 @@ fn the_commands_are_the_documented_ones() {
         "listen",
         "test",
         "send",
+        "message",
+        "conversations",
         "subscription add",
         "subscription list",
         "subscription show",

@@ -142,7 +142,43 @@ fn the_demo_does_the_main_job() {
     let mut demo = hookswitch();
     demo.arg("demo");
     let exit = run(demo).expect(0);
-    for event_type in crate::platform::EVENT_TYPES.iter().filter(|name| **name != "call.smsfollowup") {
+    for event_type in crate::platform::EVENT_TYPES {
         assert!(exit.stdout.contains(event_type), "{event_type} in {}", exit.stdout);
     }
+    let sms = ["Of course. Friday at 10 AM?", "Friday at 10 is perfect."];
+    assert!(sms.iter().all(|body| exit.stdout.contains(body)), "{}", exit.stdout);
+}
+
+#[test]
+fn messages_are_posted_and_their_thread_is_shown() {
+    let daemon = Daemon::start();
+    let sms = |body: &str, direction: &str, more: &[&str]| {
+        let (from, to) =
+            if direction == "inbound" { ("+12025550143", "+12025550100") } else { ("+12025550100", "+12025550143") };
+        let mut line = vec!["message", body, "--company", "acme", "--call", "c-17", "--direction", direction];
+        line.extend(["--from", from, "--to", to]);
+        line.extend(more);
+        talk(&daemon, &line)
+    };
+    let asked = sms("At three?", "outbound", &["--json"]).expect(0).json();
+    assert_eq!((&asked["messages"], &asked["event"]), (&json!(1), &Value::Null), "{asked}");
+    let told = sms("Yes, at three", "inbound", &["--id", "m-2"]).expect(0).stdout;
+    assert!(told.contains("message 2: stored; it raised evt_"), "{told}");
+    let again = sms("Yes, at three", "inbound", &["--id", "m-2"]).expect(0).stdout;
+    assert!(again.contains("was posted before"), "{again}");
+    sms("At three?", "sideways", &[]).expect(2);
+
+    let list = listed(&talk(&daemon, &["conversations", "--json"]).expect(0));
+    assert_eq!(list.iter().map(|thread| &thread["message_count"]).collect::<Vec<_>>(), [&json!(2)], "{list:?}");
+    let none = talk(&daemon, &["conversations", "--phone", "+12025550199"]).expect(0).stdout;
+    assert!(none.contains("no such conversations"), "{none}");
+    let thread = talk(&daemon, &["conversations", "c-17", "--company", "acme", "--json"]).expect(0).json();
+    assert_eq!(thread["messages"][1]["body"], "Yes, at three", "{thread}");
+    let shown = talk(&daemon, &["conversations", "c-17", "--company", "acme"]).expect(0).stdout;
+    let call = talk(&daemon, &["call", "c-17"]).expect(0).stdout;
+    for screen in [shown, call] {
+        let places = ["At three?", "Yes, at three"].map(|body| screen.find(body));
+        assert!(places[0].is_some() && places[0] < places[1], "{screen}");
+    }
+    talk(&daemon, &["conversations", "c-18", "--company", "acme"]).expect(1);
 }

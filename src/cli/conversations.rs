@@ -1,0 +1,167 @@
+//! `conversations`: SMS threads, or one with its messages.
+
+use std::io::Write;
+
+use clap::Args;
+use serde::Deserialize;
+
+use super::call::plain;
+use super::client::{Client, Page, read, segment, with_query};
+use super::connection::Connection;
+use super::exit::Failure;
+use super::table::{Column, Table, WIDTH};
+use super::text::{cut, safe, wrap};
+
+/// How far a message's text is indented.
+const INDENT: usize = 4;
+
+/// List SMS threads, or show one
+#[derive(Debug, Args)]
+#[command(after_help = "\
+With a call's id: its messages, oldest first. Without: the threads with the
+latest messages, or those of a lead.
+
+Examples:
+  hookswitch conversations
+  hookswitch conversations --phone +12025550143
+  hookswitch conversations call_5f2c9a71 --company acme --json | jq .messages")]
+pub(super) struct Conversations {
+    /// The call's id; without one, threads are listed
+    call_id: Option<String>,
+
+    /// Of this company; with a call's id needed unless the token says it
+    #[arg(long)]
+    company: Option<String>,
+
+    /// List the threads of this lead's phone number
+    #[arg(long, conflicts_with = "call_id")]
+    phone: Option<String>,
+
+    /// How many threads are listed at most
+    #[arg(long, short = 'n', value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=500))]
+    limit: u16,
+
+    /// Print JSON: the thread, or a line for each thread
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    connection: Connection,
+}
+
+#[derive(Debug, Deserialize)]
+struct Thread {
+    company: String,
+    call_id: String,
+    #[serde(default)]
+    lead: Lead,
+    message_count: u64,
+    inbound_count: u64,
+    last_at: String,
+    #[serde(default)]
+    messages: Vec<Sms>,
+    #[serde(default)]
+    next: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Lead {
+    name: Option<String>,
+    phone: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Sms {
+    direction: String,
+    from: String,
+    body: String,
+    sent_at: String,
+    #[serde(default)]
+    event: Option<String>,
+}
+
+impl Conversations {
+    pub(super) fn run(self, out: &mut dyn Write) -> Result<(), Failure> {
+        let client = Client::new(&self.connection)?;
+        let limit = self.limit.to_string();
+        let mut parameters: Vec<(&str, &str)> = Vec::new();
+        parameters.extend(self.company.as_deref().map(|company| ("company", company)));
+        if let Some(call) = &self.call_id {
+            let reply = client.get(&with_query(&format!("/v1/conversations/{}", segment(call)), &parameters))?;
+            if self.json {
+                return Ok(writeln!(out, "{}", reply.trim_end())?);
+            }
+            return write_thread(&read(&reply)?, out);
+        }
+        parameters.push(("limit", &limit));
+        parameters.extend(self.phone.as_deref().map(|phone| ("phone", phone)));
+        let page: Page = read(&client.get(&with_query("/v1/conversations", &parameters))?)?;
+        if self.json {
+            return page.items.iter().try_for_each(|item| Ok(writeln!(out, "{}", item.get())?));
+        }
+        let mut table = Table::new(&[
+            Column::text("LATEST (UTC)"),
+            Column::elastic("CALL"),
+            Column::elastic("COMPANY"),
+            Column::text("PHONE"),
+            Column::elastic("LEAD"),
+            Column::number("SMS"),
+            Column::number("IN"),
+        ]);
+        for item in &page.items {
+            let thread: Thread = read(item.get())?;
+            let Lead { name, phone } = thread.lead;
+            let counts = [thread.message_count, thread.inbound_count].map(|count| count.to_string());
+            let words = [plain(&thread.last_at), thread.call_id, thread.company];
+            table.row(words.into_iter().chain([phone, name].map(Option::unwrap_or_default)).chain(counts));
+        }
+        Ok(table.write(out, "There are no such conversations.")?)
+    }
+}
+
+fn write_thread(thread: &Thread, out: &mut dyn Write) -> Result<(), Failure> {
+    let lead = [&thread.lead.name, &thread.lead.phone].into_iter().filter_map(Option::as_deref);
+    let lead = lead.collect::<Vec<_>>().join(", ");
+    let head = format!("SMS of call {} of {} with {lead}", thread.call_id, thread.company);
+    writeln!(out, "{}", cut(&safe(&head), WIDTH))?;
+    writeln!(out, "{} messages, {} from the lead\n", thread.message_count, thread.inbound_count)?;
+    if thread.next.is_some() {
+        writeln!(out, "(there are earlier ones, which are left out)")?;
+    }
+    for sms in &thread.messages {
+        let arrow = if sms.direction == "inbound" { "<-" } else { "->" };
+        let raised = sms.event.as_ref().map(|event| format!("  raised {event}")).unwrap_or_default();
+        let line = format!("{arrow} {}  {}{raised}", plain(&sms.sent_at), sms.from);
+        writeln!(out, "{}", cut(&safe(&line), WIDTH))?;
+        for line in wrap(&sms.body, WIDTH - INDENT) {
+            writeln!(out, "{}{line}", " ".repeat(INDENT))?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_is_a_screen_that_fits() {
+        let text = serde_json::json!({
+            "company": "acme", "call_id": "c-1", "lead": {"name": "Dana\u{1b}[2J", "email": null, "phone": "+12025550143"},
+            "message_count": 2, "inbound_count": 1, "last_at": "2026-11-25T09:10:00.000Z", "next": null,
+            "messages": [
+                {"direction": "outbound", "from": "+12025550100", "body": "word ".repeat(40),
+                    "sent_at": "2026-11-25T09:00:00.000Z", "event": null},
+                {"direction": "inbound", "from": "+12025550143", "body": "Yes\u{1b}[2J", "sent_at": "2026-11-25T09:10:00.000Z",
+                    "event": "evt_1"},
+            ],
+        });
+        let mut out = Vec::new();
+        write_thread(&read(&text.to_string()).unwrap(), &mut out).unwrap();
+        let out = String::from_utf8(out).unwrap();
+        assert!(out.lines().all(|line| line.chars().count() <= WIDTH) && !out.contains('\u{1b}'), "{out}");
+        assert!(out.contains("2 messages, 1 from the lead\n"), "{out}");
+        assert!(out.contains("<- 2026-11-25 09:10:00  +12025550143  raised evt_1\n"), "{out}");
+    }
+}
