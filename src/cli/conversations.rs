@@ -29,7 +29,7 @@ pub(super) struct Conversations {
     /// The call's id; without one, threads are listed
     call_id: Option<String>,
 
-    /// Of this company; with a call's id needed unless the token says it
+    /// Of this company; needed with a call's id
     #[arg(long)]
     company: Option<String>,
 

@@ -11,6 +11,9 @@ use super::exit::Failure;
 
 /// Post an SMS of a call
 #[derive(Debug, Args)]
+#[command(override_usage = "\
+hookswitch message [OPTIONS] --company <COMPANY> --call <CALL_ID>
+           --direction <DIRECTION> --from <NUMBER> --to <NUMBER> <BODY>")]
 #[command(after_help = "\
 An inbound message after an outbound one of the same call raises
 call.smsfollowup with the whole conversation.
@@ -32,8 +35,8 @@ pub(super) struct Message {
     #[arg(long, value_name = "CALL_ID")]
     call: String,
 
-    /// Outbound is to the lead, inbound is the lead's
-    #[arg(long)]
+    /// outbound (to the lead) or inbound (the lead's)
+    #[arg(long, hide_possible_values = true)]
     direction: Direction,
 
     /// The sender's number
