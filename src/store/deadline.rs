@@ -4,11 +4,32 @@
 //! for it: `flush` then never returns (seen about once in fifty injected errors). No thread can be ended from
 //! outside, so the work is done by one that can be left behind; the process ends soon after.
 
+use std::fs::{File, TryLockError};
+use std::path::Path;
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long one small write may take, the sync included: far longer than any disk that works needs.
 pub(super) const OF_A_WRITE: Duration = Duration::from_secs(20);
+
+/// How long sled's threads may hold on to a database after its last handle is gone.
+const OF_A_RELEASE: Duration = Duration::from_secs(5);
+/// How often is looked whether they have let go.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// Waits until nobody holds sled's lock on its file, at most [`OF_A_RELEASE`]: its threads let go a moment
+/// after the handle of a database is dropped, and one that is opened again at once would be refused. Whether
+/// anything is wrong with the file is for the opening to say.
+pub(super) fn until_released(file: &Path) {
+    let begun = Instant::now();
+    // Another daemon cannot be the one: it would hold the data directory's own lock.
+    while let Ok(Err(TryLockError::WouldBlock)) = File::open(file).map(|file| file.try_lock()) {
+        if begun.elapsed() >= OF_A_RELEASE {
+            return;
+        }
+        std::thread::sleep(LOOK);
+    }
+}
 
 /// Runs `work` in a thread of its own and waits for it, at most for `limit`.
 ///
@@ -32,6 +53,21 @@ pub(super) fn within<T: Send + 'static>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_lock_that_is_let_go_is_waited_for() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let held = File::open(file.path()).unwrap();
+        held.lock().unwrap();
+        let (ready, go) = mpsc::channel();
+        let holder = std::thread::spawn(move || {
+            go.recv().unwrap();
+            drop(held);
+        });
+        ready.send(()).unwrap();
+        until_released(file.path());
+        assert!(holder.join().is_ok() && File::open(file.path()).unwrap().try_lock().is_ok());
+    }
 
     #[test]
     fn what_ends_in_time_is_heard_and_what_does_not_is_left_behind() {

@@ -302,6 +302,7 @@ fn open_sled(dir: &Path, cache_bytes: u64, fresh: bool) -> Result<sled::Db, Open
 
 /// Opens sled, which panics on what is damaged.
 pub(super) fn database(path: &Path, cache_bytes: u64) -> Result<sled::Db, String> {
+    deadline::until_released(&path.join("db"));
     let config = sled::Config::new().path(path).cache_capacity(cache_bytes).flush_every_ms(None);
     // Its panic over a damaged database is no bug of ours, and what it says helps nobody: it is not reported.
     let quietly = NoSubscriber::default();
