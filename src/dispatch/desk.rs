@@ -81,7 +81,7 @@ impl Desk {
                     Input::Ended(after, seen) => {
                         self.unrecorded += 1;
                         let number = after.id.subscription_number();
-                        if let Some(turn) = self.lanes.done(self.shop.steady.inward(after), seen, now, chance()) {
+                        if let Some(turn) = self.lanes.done(after, seen, now, chance()) {
                             self.tell(number, turn);
                         }
                     }

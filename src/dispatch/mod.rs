@@ -103,7 +103,7 @@ pub struct Settings {
 
 enum Input {
     Changes(Vec<Change>),
-    /// An attempt has ended; this is how its delivery stands, and what it says of the receiver.
+    /// An attempt has ended; this is how its delivery stands, by the steady time, and what it says of the receiver.
     Ended(Delivery, Seen),
     /// Somebody wants to know how the receivers are.
     Ask(mpsc::Sender<HashMap<SubscriptionId, Standing>>),
@@ -318,7 +318,8 @@ impl Shop {
                 self.judge(&job, None, None, not_made(Fault::Internal, why.to_owned()))
             }
         };
-        let after = finish.after.clone();
+        // At once: the clock may jump before the dispatcher hears of it.
+        let after = self.steady.inward(finish.after.clone());
         (self.listener)(Notice::Ended(&finish.entry));
         self.store.finish(finish);
         self.inbox.push(Input::Ended(after, seen));
