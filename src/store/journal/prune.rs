@@ -159,6 +159,7 @@ impl Journal {
         }
         written?;
         let failed = |error: io::Error| Damage::new(&fresh, format!("could not take its place: {error}"));
+        segment.retire();
         // It says which file it belongs to by that one's length, which need not change.
         match fs::remove_file(segment.path().with_extension("idx")) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(Unpruned::Failed(failed(error))),
@@ -182,8 +183,11 @@ impl Journal {
         let failed = |error: io::Error| Damage::new(&path, format!("could not be dropped: {error}"));
         note_first(&self.dir, number + 1).map_err(failed)?;
         let mut segments = self.segments.write().unwrap_or_else(PoisonError::into_inner);
-        segments.remove(&number);
+        let dropped = segments.remove(&number);
         drop(segments);
+        if let Some(segment) = dropped {
+            segment.retire();
+        }
         fs::remove_file(&path).map_err(failed)?;
         match fs::remove_file(path.with_extension("idx")) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(error)),

@@ -10,7 +10,7 @@ use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{OnceLock, PoisonError, RwLock};
+use std::sync::{Mutex, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use super::super::frame::{self, Head, NoFrame};
@@ -39,6 +39,8 @@ pub(super) struct Segment {
     index: RwLock<Option<Index>>,
     /// What there is in it, once it is full and somebody has asked.
     outline: OnceLock<Outline>,
+    /// Whether another file has its name, or none; held while an index is written beside it.
+    retired: Mutex<bool>,
 }
 
 /// Sees a frame: its offset, header and payload. Says whether to go on.
@@ -70,6 +72,7 @@ impl Segment {
             first_id: OnceLock::new(),
             index,
             outline: OnceLock::new(),
+            retired: Mutex::new(false),
         })
     }
 
@@ -86,7 +89,8 @@ impl Segment {
         let length = file.metadata().map_err(|e| damage(e.to_string()))?.len();
         let end = u32::try_from(length).map_err(|_| damage("is longer than a journal file can be".to_owned()))?;
         let (end, index) = (AtomicU32::new(end), RwLock::new(None));
-        Ok(Self { number, path, file, end, first_id: OnceLock::new(), index, outline: OnceLock::new() })
+        let (first_id, outline, retired) = (OnceLock::new(), OnceLock::new(), Mutex::new(false));
+        Ok(Self { number, path, file, end, first_id, index, outline, retired })
     }
 
     /// The first byte behind what is synced.
@@ -277,9 +281,20 @@ impl Segment {
         Ok(*self.outline.get_or_init(|| outline))
     }
 
+    /// Ends the writing of indexes: the file is about to be written again, or dropped. Whoever has this
+    /// segment in use goes on with the index in memory. One that comes later than the new file's would pass
+    /// for it where both files are of one length.
+    pub(super) fn retire(&self) {
+        *self.retired.lock().unwrap_or_else(PoisonError::into_inner) = true;
+    }
+
     /// A file that is written again has a second [`Segment`] while the first is still in use: each has
-    /// a way of its own. Whichever index comes last, one that does not fit the file is not used.
+    /// a way of its own.
     fn write_index(&self, index: &Index) -> io::Result<()> {
+        let retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner);
+        if *retired {
+            return Ok(());
+        }
         static WAYS: AtomicU32 = AtomicU32::new(0);
         let way = WAYS.fetch_add(1, Ordering::Relaxed);
         place::replace_file_by(&self.index_path(), &self.path.with_extension(format!("{way}.new")), &index.to_bytes())

@@ -196,6 +196,19 @@ fn missing_files_and_files_that_are_too_short_are_refused() {
 }
 
 #[test]
+fn an_index_of_the_file_before_does_not_come_after_that_of_the_new_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let (journal, _writer) = filled(dir.path());
+    // Somebody is in the middle of using it while it is written again, and writes its index then.
+    let before = journal.segments.read().unwrap()[&2].clone();
+    journal.rewrite(2, &mut half, &mut || true).unwrap();
+    let index = dir.path().join("000002.idx");
+    let fresh = std::fs::read(&index).unwrap();
+    before.seal().unwrap();
+    assert_eq!(std::fs::read(&index).unwrap(), fresh);
+}
+
+#[test]
 fn an_index_that_is_missing_or_damaged_is_made_again() {
     let dir = tempfile::tempdir().unwrap();
     let (_, writer) = filled(dir.path());
