@@ -252,7 +252,8 @@ impl Segment {
     pub(super) fn seal(&self) -> Result<(), Damage> {
         self.with_index(|_| ())?;
         let mut slot = self.index.write().unwrap_or_else(PoisonError::into_inner);
-        let index = slot.get_or_insert_default();
+        // Who let go of it meanwhile has written it.
+        let Some(index) = slot.as_mut() else { return Ok(()) };
         index.sort();
         let written = self.write_index(index);
         written.map_err(|error| Damage::new(&self.index_path(), error.to_string()))

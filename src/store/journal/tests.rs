@@ -209,6 +209,31 @@ fn an_index_of_the_file_before_does_not_come_after_that_of_the_new_one() {
 }
 
 #[test]
+fn two_who_write_the_index_of_a_file_at_once_leave_a_whole_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let (journal, _writer) = filled(dir.path());
+    let segment = journal.segments.read().unwrap()[&2].clone();
+    let index = dir.path().join("000002.idx");
+    let whole = std::fs::read(&index).unwrap();
+    for round in 0..300 {
+        segment.index_for_writing().unwrap();
+        std::fs::remove_file(&index).unwrap();
+        // As the thread does that ends a file, and whoever asks for its outline meanwhile.
+        let together = std::sync::Barrier::new(2);
+        let seal = || {
+            together.wait();
+            segment.seal().unwrap();
+            segment.drop_index();
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(seal);
+            scope.spawn(seal);
+        });
+        assert_eq!(std::fs::read(&index).unwrap(), whole, "round {round}");
+    }
+}
+
+#[test]
 fn an_index_that_is_missing_or_damaged_is_made_again() {
     let dir = tempfile::tempdir().unwrap();
     let (_, writer) = filled(dir.path());
