@@ -26,13 +26,14 @@ use crate::alerts::rules::Sighting;
 use crate::alerts::{Alerts, Ear};
 use crate::config::{Config, ConfigError, Keys};
 use crate::core::id::SubscriptionId;
+use crate::core::seal::Keyring;
 use crate::core::time::Timestamp;
 use crate::dispatch::{self, Dispatcher, Gauge, Standing};
 use crate::http::{self, Edge, FirstToken, Server, Tls};
 use crate::metrics::Metrics;
 use crate::sender::{Outlet, Transport, TransportSettings};
-use crate::service::{self, AdminToken, DataDirLock, Hangups};
-use crate::store::{Retention, Running, Settings as StoreSettings, Store};
+use crate::service::{self, AdminToken, DataDirLock, Hangups, KeyFile};
+use crate::store::{OpenError, Retention, Running, Settings as StoreSettings, Store};
 use crate::telemetry;
 
 use self::fatal::Cause;
@@ -133,10 +134,10 @@ impl Daemon {
     pub fn start(config: &Config) -> Result<Self, Fatal> {
         let outlet = Arc::new(Outlet::new(transport(config)?));
         let tls = certificate(config)?;
+        let keys = keys(config)?;
         let mut lock = DataDirLock::take(&config.data_dir).map_err(|error| Fatal::new(Cause::Store, error))?;
         let listener = listener(config)?;
-        let idle =
-            Store::open(lock.dir(), store_settings(config), now()).map_err(|error| Fatal::new(Cause::Store, error))?;
+        let idle = Store::open_with(lock.dir(), store_settings(config), keys, now()).map_err(not_opened)?;
         lock.in_use();
         let token = admin_token(lock.dir())?;
         let metrics = Metrics::new(env!("CARGO_PKG_VERSION"), now()).map(Arc::new);
@@ -333,7 +334,31 @@ fn transport(config: &Config) -> Result<Transport, Fatal> {
 /// One cannot be used; the message names it and its key.
 pub fn check(config: &Config) -> Result<(), Fatal> {
     transport(config)?;
+    keys(config)?;
     certificate(config).map(drop)
+}
+
+/// The keys that secrets are sealed with; an empty ring if there are none.
+fn keys(config: &Config) -> Result<Keyring, Fatal> {
+    let file = KeyFile::find(config.store.key_file.as_deref(), service::credentials().as_deref());
+    let Some(file) = file.map_err(|error| Fatal::new(Cause::Configuration, error))? else {
+        return Ok(Keyring::default());
+    };
+    if let Some(mode) = file.open_to_others() {
+        let path = file.path().display();
+        tracing::warn!(
+            "{path}, with the keys of secrets on the disk, is open to other users (mode {mode:04o}): chmod 600 {path}"
+        );
+    }
+    Ok(file.into_keys())
+}
+
+fn not_opened(error: OpenError) -> Fatal {
+    let cause = match error {
+        OpenError::Directory(_) => Cause::Store,
+        OpenError::Key(_) => Cause::Configuration,
+    };
+    Fatal::new(cause, error)
 }
 
 fn certificate(config: &Config) -> Result<Option<Arc<Tls>>, Fatal> {

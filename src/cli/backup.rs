@@ -22,9 +22,10 @@ const SYNC_EVERY: u64 = 2 << 20;
 #[command(after_help = "\
 The daemon goes on meanwhile. FILE has every event, delivery, subscription and
 log entry up to the moment at which the backup ends, with the signing secrets
-and the admin token: whoever has the file can sign as you and call your daemon.
-It is made with mode 0600; guard it like the data directory. It is complete
-when this ends with 0; until then it is called FILE.partial.
+(sealed, if they are so in the store) and the admin token: whoever has the file
+can sign as you and call your daemon. It is made with mode 0600; guard it like
+the data directory. It is complete when this ends with 0; until then it is
+called FILE.partial.
 
 Examples:
   hookswitch backup /backup/hookswitch-monday
@@ -77,13 +78,22 @@ impl Backup {
         let renamed = fs::rename(&partial, file).and_then(|()| sync_parent(file));
         renamed.map_err(|error| Failure::new(format!("{shown}: {error}")))?;
         let seconds = begun.elapsed().as_secs_f64();
-        let offline::Taken { bytes, events, log_entries } = taken;
+        let offline::Taken { bytes, events, log_entries, sealed } = taken;
         if self.json {
             let written = Written { file, bytes, events, log_entries, seconds };
             return super::table::json_line(out, &written);
         }
         writeln!(out, "{shown}: {bytes} bytes, {events} events and {log_entries} log entries in {seconds:.1} s")?;
-        writeln!(out, "It holds signing secrets and the admin token, and is readable by you alone (mode 0600).")?;
+        match sealed {
+            Some(key) => writeln!(
+                out,
+                "Its signing secrets are sealed with key {key}, the admin token in it is not. Readable by you alone (mode 0600)."
+            )?,
+            None => writeln!(
+                out,
+                "It holds signing secrets and the admin token, and is readable by you alone (mode 0600)."
+            )?,
+        }
         Ok(())
     }
 }

@@ -155,6 +155,8 @@ pub struct StoreLimits {
     pub cache_bytes: u64,
     /// How much of the data directory's file system is to stay free, 1 MiB to 1 TiB.
     pub min_free_bytes: u64,
+    /// The file with the keys that secrets are sealed with; `None` for a credential of systemd, or not at all.
+    pub key_file: Option<PathBuf>,
 }
 
 /// `[alerts]`: where the operator is told of what must be looked at.

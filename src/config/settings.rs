@@ -111,6 +111,7 @@ section!(
     Store {
         cache_bytes: u64 = 16 * 1024 * 1024,
         min_free_bytes: u64 = 256 * 1024 * 1024,
+        key_file: Option<String> = None,
     }
 );
 

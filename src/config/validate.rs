@@ -220,7 +220,8 @@ impl Check {
     fn store(&mut self, store: &settings::Store) -> StoreLimits {
         let cache_bytes = self.number("store.cache_bytes", store.cache_bytes, MIB..=4096 * MIB);
         let min_free_bytes = self.number("store.min_free_bytes", store.min_free_bytes, MIB..=MIB * MIB);
-        StoreLimits { cache_bytes, min_free_bytes }
+        let key_file = store.key_file.as_deref().map(|file| self.path("store.key_file", file));
+        StoreLimits { cache_bytes, min_free_bytes, key_file }
     }
 
     fn network(&mut self, network: &settings::Network) -> Option<Network> {

@@ -24,6 +24,7 @@ pub mod proxy;
 pub mod report;
 pub mod request;
 mod samples;
+pub mod seal;
 pub mod signature;
 pub mod subscription;
 pub mod subscription_input;

@@ -190,6 +190,8 @@ words! {
         Gone = "the receiver answered 410 Gone",
         /// Every attempt failed for `[retry] disable_after`.
         Failing = "every attempt failed for too long",
+        /// What is stored of its secrets cannot be opened: they must be made anew first. Never stored.
+        Unreadable = "its secrets on the disk cannot be opened",
     }
 }
 
@@ -252,6 +254,14 @@ pub struct Subscription {
 }
 
 impl Subscription {
+    /// What is said where the secrets of one that [is locked](Self::is_locked) are wanted.
+    pub const LOCKED: &str = "its secrets cannot be opened: rotate its secret first";
+
+    /// Whether its secrets could not be opened. Then it has none, no headers of its own and no client certificate.
+    pub fn is_locked(&self) -> bool {
+        self.disabled == Some(DisabledReason::Unreadable)
+    }
+
     /// Whether deliveries flow.
     pub const fn enabled(&self) -> bool {
         self.disabled.is_none()
@@ -266,8 +276,11 @@ impl Subscription {
             && self.events.contains(event_type)
     }
 
-    /// The secrets to sign with at `now`, the newest first.
+    /// The secrets to sign with at `now`, the newest first; none if it [is locked](Self::is_locked).
     pub fn secrets(&self, now: Timestamp) -> Vec<&Secret> {
+        if self.is_locked() {
+            return Vec::new();
+        }
         let previous = self.previous_secret.as_ref().filter(|previous| now < previous.until);
         std::iter::once(&self.secret).chain(previous.map(|previous| &previous.secret)).collect()
     }

@@ -206,6 +206,7 @@ pub(super) async fn unsaved(mut request: Permitted) -> Result<Reply, Problem> {
 pub(super) async fn stored(mut request: Permitted, id: SubscriptionId) -> Result<Reply, Problem> {
     request.no_query()?;
     let subscription = subscriptions::find(&request, id)?;
+    subscriptions::check_unlocked(&subscription)?;
     let document = request.optional_json().await?;
     let asked = Asked::read(document.as_ref(), &request.edge().catalogue, true)?;
     let now = (request.edge().clock)();

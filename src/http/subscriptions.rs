@@ -179,7 +179,17 @@ pub(super) async fn delete(request: Permitted, id: SubscriptionId) -> Result<Rep
 /// The secret that deliveries are signed with.
 pub(super) fn secret(request: &Permitted, id: SubscriptionId) -> Result<Reply, Problem> {
     request.no_query()?;
-    Ok(reveal(&find(request, id)?.secret))
+    let subscription = find(request, id)?;
+    check_unlocked(&subscription)?;
+    Ok(reveal(&subscription.secret))
+}
+
+/// Refuses one whose secrets could not be opened.
+pub(super) fn check_unlocked(subscription: &Subscription) -> Result<(), Problem> {
+    if subscription.is_locked() {
+        return Err(Problem::conflict(Subscription::LOCKED));
+    }
+    Ok(())
 }
 
 fn reveal(secret: &Secret) -> Reply {

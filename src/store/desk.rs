@@ -19,7 +19,8 @@ use super::erasures::Erasures;
 use super::journal::{Journal, Note};
 use super::ledger::Ledger;
 use super::place;
-use super::record::{Accepted as AcceptedRecord, DeliveryRecord, Logged, SubscriptionRecord};
+use super::record::{Accepted as AcceptedRecord, DeliveryRecord, Logged};
+use super::sealing;
 use super::state::{State, StateError};
 use super::step::{self, Step, lock};
 use super::tidy::Errands;
@@ -190,11 +191,7 @@ impl Desk {
             steps.push(Step::Logged(entry.id, Box::new(Logged::new(&entry, None))));
         }
         let disabled = disable.and_then(|reason| self.disabled(after.subscription, reason, now));
-        steps.extend(
-            disabled
-                .as_ref()
-                .map(|subscription| Step::Subscription(Box::new(SubscriptionRecord::new(subscription, false)))),
-        );
+        steps.extend(disabled.as_ref().map(|subscription| self.as_it_is_now(subscription)));
         self.write(steps);
         self.untidy |= after.replay;
         self.changes.push(Change::Finished(after));
@@ -233,6 +230,9 @@ impl Desk {
     /// Changes a subscription as it is now.
     pub(super) fn change(&mut self, id: SubscriptionId, patch: &Patch, now: Timestamp) -> Done<Arc<Subscription>> {
         let current = match self.current(id) {
+            Some(current) if current.is_locked() => {
+                return Ok(Err(WriteError::Conflict(Subscription::LOCKED.to_owned())));
+            }
             Some(current) => current,
             None => return Ok(Err(WriteError::NotFound)),
         };
@@ -242,13 +242,16 @@ impl Desk {
         }
     }
 
-    /// Gives a subscription a new secret; the old one signs too for `overlap`.
+    /// Gives a subscription a new secret; the old one signs too for `overlap`. One whose secrets could not be opened
+    /// has lost its headers and its client certificate, and stays disabled.
     pub(super) fn rotate(&mut self, id: SubscriptionId, overlap: Duration, now: Timestamp) -> Done<Secret> {
         let Some(current) = self.current(id) else { return Ok(Err(WriteError::NotFound)) };
         let secret = Secret::from_bytes(random_secret());
         let previous = PreviousSecret { secret: current.secret.clone(), until: now.plus(overlap) };
-        let previous_secret = (!overlap.is_zero()).then_some(previous);
-        let changed = Subscription { secret: secret.clone(), previous_secret, updated_at: now, ..(*current).clone() };
+        let previous_secret = (!overlap.is_zero() && !current.is_locked()).then_some(previous);
+        let disabled = if current.is_locked() { Some(DisabledReason::ByHand) } else { current.disabled };
+        let secrets = Subscription { secret: secret.clone(), previous_secret, ..(*current).clone() };
+        let changed = Subscription { disabled, updated_at: now, ..secrets };
         Ok(self.keep(changed)?.map(|_| secret))
     }
 
@@ -256,8 +259,13 @@ impl Desk {
         lock(&self.ledger).get(id).map(|account| account.subscription.clone())
     }
 
+    /// The step that writes a subscription.
+    fn as_it_is_now(&self, subscription: &Subscription) -> Step {
+        Step::Subscription(Box::new(sealing::record(subscription, false, lock(&self.ledger).keys())))
+    }
+
     fn keep(&mut self, subscription: Subscription) -> Done<Arc<Subscription>> {
-        self.write(vec![Step::Subscription(Box::new(SubscriptionRecord::new(&subscription, false)))]);
+        self.write(vec![self.as_it_is_now(&subscription)]);
         let subscription = Arc::new(subscription);
         self.changes.push(Change::Subscription(subscription.clone()));
         Ok(Ok(subscription))
@@ -265,8 +273,12 @@ impl Desk {
 
     /// Deletes a subscription; what it is owed is cancelled by [`Desk::tidy`].
     pub(super) fn delete(&mut self, id: SubscriptionId) -> Done<()> {
-        let Some(current) = self.current(id) else { return Ok(Err(WriteError::NotFound)) };
-        self.write(vec![Step::Subscription(Box::new(SubscriptionRecord::new(&current, true)))]);
+        let record = {
+            let ledger = lock(&self.ledger);
+            ledger.get(id).map(|account| account.record(ledger.keys()).deleted())
+        };
+        let Some(record) = record else { return Ok(Err(WriteError::NotFound)) };
+        self.write(vec![Step::Subscription(Box::new(record))]);
         self.untidy = true;
         self.changes.push(Change::Deleted(id));
         Ok(Ok(()))

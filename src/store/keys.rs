@@ -19,7 +19,7 @@
 //! | `p` | u64: how often the database was opened; written to prove that a write is synced |
 //! | `q` number sequence | [`DeliveryRecord`](super::record::DeliveryRecord): a delivery that is owed |
 //! | `r` number id | [`ReplayRecord`](super::record::ReplayRecord): a replay that goes on; id u128 |
-//! | `s` number piece | a piece of a [`SubscriptionRecord`](super::record::SubscriptionRecord), pieces from 0; version 2 with a client certificate |
+//! | `s` number piece | a piece of a [`SubscriptionRecord`](super::record::SubscriptionRecord), pieces from 0; version 2 with a client certificate, 3 with its secrets sealed |
 //! | `t` hash (16 bytes) | [`CallRecord`](super::record::CallRecord): what is known of a call, for the report |
 //!
 //! `number` is the subscription's (u32), `sequence` the delivery's (u64). A record is led by its

@@ -1,5 +1,6 @@
 //! What the committer knows by heart: the subscriptions, their next sequence numbers, how many
-//! deliveries wait. All of it stands in the state database too.
+//! deliveries wait. All of it stands in the state database too. Secrets are opened when a subscription is taken in
+//! here, and so for nobody who asks.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -7,9 +8,11 @@ use std::sync::Arc;
 use crate::core::delivery::State as Standing;
 use crate::core::event::Company;
 use crate::core::id::SubscriptionId;
+use crate::core::seal::Keyring;
 use crate::core::subscription::Subscription;
 
-use super::record::{DiscardRecord, ReplayRecord};
+use super::record::{DiscardRecord, ReplayRecord, SubscriptionRecord, Unsealed};
+use super::sealing;
 use super::tokens::Tokens;
 use super::{Counts, Health};
 
@@ -19,15 +22,31 @@ pub(super) struct Account {
     pub(super) subscription: Arc<Subscription>,
     /// Deleted, and kept until what it was owed is cancelled.
     pub(super) deleted: bool,
+    /// Its record, if the secrets in it could not be opened.
+    pub(super) locked: Option<Box<SubscriptionRecord>>,
+    /// Whether its record in the state is not sealed with the key that seals.
+    pub(super) stale: bool,
     pub(super) next_sequence: u64,
     pub(super) health: Health,
     pub(super) counts: Counts,
+}
+
+impl Account {
+    /// Its record, as it is to be written now.
+    pub(super) fn record(&self, keys: &Keyring) -> SubscriptionRecord {
+        match &self.locked {
+            Some(record) => (**record).clone(),
+            None => sealing::record(&self.subscription, self.deleted, keys),
+        }
+    }
 }
 
 /// All of them.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     accounts: BTreeMap<u32, Account>,
+    /// What secrets are sealed and opened with.
+    keys: Arc<Keyring>,
     numbers: HashMap<SubscriptionId, u32>,
     by_company: HashMap<Company, Vec<u32>>,
     /// Replays that go on, by the subscription's number and their id.
@@ -43,9 +62,19 @@ pub(super) struct Ledger {
 }
 
 impl Ledger {
-    /// An empty ledger whose next subscription gets `next_number`.
-    pub(super) fn numbering_from(next_number: u32) -> Self {
-        Self { next_number, ..Self::default() }
+    /// An empty ledger whose next subscription gets `next_number`, and which opens secrets with `keys`.
+    pub(super) fn numbering_from(next_number: u32, keys: Arc<Keyring>) -> Self {
+        Self { next_number, keys, ..Self::default() }
+    }
+
+    /// What secrets are sealed and opened with.
+    pub(super) const fn keys(&self) -> &Arc<Keyring> {
+        &self.keys
+    }
+
+    /// The accounts whose secrets could not be opened, deleted ones too.
+    pub(super) fn locked(&self) -> impl Iterator<Item = (&Account, &SubscriptionRecord)> {
+        self.accounts.values().filter_map(|account| Some((account, &**account.locked.as_ref()?)))
     }
 
     /// The account of the subscription, if it is not deleted.
@@ -81,19 +110,20 @@ impl Ledger {
     }
 
     /// Takes in a subscription that is new or has changed.
-    pub(super) fn put(&mut self, subscription: Subscription, deleted: bool) {
+    pub(super) fn put(&mut self, unsealed: Unsealed) {
+        let Unsealed { subscription, deleted, locked, stale } = unsealed;
         let number = subscription.number;
         self.next_number = self.next_number.max(number + 1);
         let subscription = Arc::new(subscription);
         if let Some(account) = self.accounts.get_mut(&number) {
-            account.subscription = subscription;
-            account.deleted = deleted;
+            (account.subscription, account.deleted) = (subscription, deleted);
+            (account.locked, account.stale) = (locked, stale);
             return;
         }
         self.numbers.insert(subscription.id, number);
         self.by_company.entry(subscription.company.clone()).or_default().push(number);
-        let account =
-            Account { subscription, deleted, next_sequence: 1, health: Health::default(), counts: Counts::default() };
+        let (health, counts) = (Health::default(), Counts::default());
+        let account = Account { subscription, deleted, locked, stale, next_sequence: 1, health, counts };
         self.accounts.insert(number, account);
     }
 

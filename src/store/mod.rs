@@ -14,6 +14,7 @@
 //! journal/NNNNNN.idx where things are in a full file; made again if it is missing
 //! state/             one sled database: what is true now ([`keys`], [`state`])
 //! state/length       the least length of the database file: sled opens a shortened one as an empty one
+//! sealed             which key secrets are sealed with, if they are ([`sealing`])
 //! erasing/           what is to be erased of a person until it is off the disk ([`erasures`])
 //! unfinished         stands while the directory is made for the first time
 //! state-before-open  a copy of `state`, while it is opened: a directory that is refused is put back
@@ -76,6 +77,7 @@ mod report;
 mod requeue;
 mod retention;
 mod running;
+mod sealing;
 mod space;
 mod state;
 mod step;

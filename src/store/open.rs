@@ -6,6 +6,8 @@
 //! a flipped byte, a shortened file that opens as an empty database, leftovers of a crash that keep
 //! it from opening for ever.
 
+mod before;
+
 use std::fmt;
 use std::fs::{self, File};
 use std::io;
@@ -15,8 +17,11 @@ use std::sync::{Arc, Mutex};
 
 use tracing::subscriber::{NoSubscriber, with_default};
 
+use crate::core::seal::Keyring;
 use crate::core::time::Timestamp;
 
+use self::before::Before;
+pub(super) use self::before::copy_dir;
 use super::counts;
 use super::deadline;
 use super::journal::{Journal, Writer};
@@ -25,6 +30,7 @@ use super::ledger::Ledger;
 use super::place::{self, Damage};
 use super::recall::{self, Unreadable};
 use super::record::Applied;
+use super::sealing;
 use super::state::{Mark, State};
 use super::step::{self, Step};
 use super::sync;
@@ -48,11 +54,18 @@ const SEGMENT: u64 = 512 << 10;
 
 /// Why a data directory was not opened. Says which file, what is wrong with it, and what to do.
 #[derive(Debug)]
-pub struct OpenError(String);
+pub enum OpenError {
+    /// The directory is foreign, damaged, of a newer version, or cannot be read or written.
+    Directory(String),
+    /// Its secrets are sealed with a key that was not given.
+    Key(String),
+}
 
 impl fmt::Display for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        match self {
+            Self::Directory(what) | Self::Key(what) => f.write_str(what),
+        }
     }
 }
 
@@ -64,14 +77,14 @@ pub(super) const REMEDY: &str = "either put back a backup (`hookswitch restore F
 
 impl OpenError {
     fn damaged(dir: &Path, what: impl fmt::Display) -> Self {
-        Self(format!(
+        Self::Directory(format!(
             "the data directory {} cannot be used: {what}; nothing in it was changed; {REMEDY}",
             dir.display()
         ))
     }
 
     fn io(path: &Path, error: &io::Error) -> Self {
-        Self(format!(
+        Self::Directory(format!(
             "{}: {error}; the data directory must be on a local disk and writable by this user",
             path.display()
         ))
@@ -80,7 +93,7 @@ impl OpenError {
 
 impl From<Damage> for OpenError {
     fn from(damage: Damage) -> Self {
-        Self(format!("{damage}; nothing in it was changed; {REMEDY}"))
+        Self::Directory(format!("{damage}; nothing in it was changed; {REMEDY}"))
     }
 }
 
@@ -94,8 +107,9 @@ pub(super) struct Opened {
     pub(super) applied: Applied,
 }
 
-/// Opens the store in `dir`, which exists; makes it first if there is none.
-pub(super) fn open(dir: &Path, cache_bytes: u64, now: Timestamp) -> Result<Opened, OpenError> {
+/// Opens the store in `dir`, which exists; makes it first if there is none. Secrets are sealed and opened with `keys`.
+pub(super) fn open(dir: &Path, cache_bytes: u64, keys: Keyring, now: Timestamp) -> Result<Opened, OpenError> {
+    let keys = Some(Arc::new(keys));
     let marker = dir.join(FORMAT);
     let fresh = match fs::read_to_string(&marker) {
         Ok(text) => {
@@ -107,21 +121,23 @@ pub(super) fn open(dir: &Path, cache_bytes: u64, now: Timestamp) -> Result<Opene
     };
     if fresh {
         prepare(dir, now)?;
-        return open_parts(dir, cache_bytes, true);
+        return open_parts(dir, cache_bytes, true, keys);
     }
+    keys.as_deref().map_or(Ok(()), |keys| sealing::check_marker(dir, keys))?;
     let before = Before::keep(dir).map_err(|error| OpenError::io(dir, &error))?;
-    let opened = open_parts(dir, cache_bytes, false);
+    let opened = open_parts(dir, cache_bytes, false, keys);
     let settled = if opened.is_ok() { before.discard() } else { before.put_back(dir) };
     match (opened, settled) {
         (opened, Ok(())) => opened,
         (Ok(_), Err(error)) => Err(OpenError::io(dir, &error)),
         (Err(why), Err(error)) => {
-            Err(OpenError(format!("{why} (and {}/state could not be put back: {error})", dir.display())))
+            Err(OpenError::Directory(format!("{why} (and {}/state could not be put back: {error})", dir.display())))
         }
     }
 }
 
-fn open_parts(dir: &Path, cache_bytes: u64, fresh: bool) -> Result<Opened, OpenError> {
+/// `keys` are `None` where the store is only to be looked at: then what is sealed is left as it is, and nobody is refused.
+fn open_parts(dir: &Path, cache_bytes: u64, fresh: bool, keys: Option<Arc<Keyring>>) -> Result<Opened, OpenError> {
     let db = open_sled(dir, cache_bytes, fresh)?;
     let state = State::new(db.clone());
     if fresh {
@@ -134,76 +150,9 @@ fn open_parts(dir: &Path, cache_bytes: u64, fresh: bool) -> Result<Opened, OpenE
     if fresh {
         finish(dir).map_err(|error| OpenError::io(dir, &error))?;
     }
-    let opened = recover(dir, state)?;
+    let opened = recover(dir, state, keys)?;
     note_reached(dir, opened.applied).map_err(|error| OpenError::io(&dir.join("state"), &error))?;
     Ok(opened)
-}
-
-/// A copy of the state database, kept while it is opened: sled writes over what it cannot read, and
-/// a directory that is refused must stay as it was.
-///
-/// At every moment one of the two is whole: what is refused stands aside (`state-refused`) until the
-/// copy, synced, has taken its place.
-struct Before {
-    copy: PathBuf,
-    refused: PathBuf,
-}
-
-/// The largest database of which a copy is kept: copying must not make a start slow. Beyond it a
-/// damaged database may be changed when it is refused.
-const COPIED_MOST: u64 = 256 << 20;
-
-impl Before {
-    fn keep(dir: &Path) -> io::Result<Self> {
-        let state = dir.join("state");
-        let kept = Self { copy: dir.join("state-before-open"), refused: dir.join("state-refused") };
-        if kept.refused.exists() {
-            // Putting back was interrupted: the copy was whole before anything was moved.
-            if !state.exists() {
-                fs::rename(&kept.copy, &state)?;
-                place::sync_dir(dir)?;
-            }
-            fs::remove_dir_all(&kept.refused)?;
-        }
-        if kept.copy.exists() {
-            // An opening was interrupted, which sled itself recovers from.
-            fs::remove_dir_all(&kept.copy)?;
-        }
-        if fs::metadata(state.join("db")).is_ok_and(|db| db.len() <= COPIED_MOST) {
-            copy_dir(&state, &kept.copy)?;
-        }
-        Ok(kept)
-    }
-
-    fn discard(&self) -> io::Result<()> {
-        if self.copy.exists() { fs::remove_dir_all(&self.copy) } else { Ok(()) }
-    }
-
-    fn put_back(&self, dir: &Path) -> io::Result<()> {
-        if !self.copy.exists() {
-            return Ok(());
-        }
-        sync_names(&self.copy)?;
-        let state = dir.join("state");
-        fs::rename(&state, &self.refused)?;
-        fs::rename(&self.copy, &state)?;
-        place::sync_dir(dir)?;
-        fs::remove_dir_all(&self.refused)
-    }
-}
-
-pub(super) fn copy_dir(from: &Path, to: &Path) -> io::Result<()> {
-    fs::create_dir(to)?;
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        let target = to.join(entry.file_name());
-        if entry.file_type()?.is_dir() {
-            copy_dir(&entry.path(), &target)?;
-        } else {
-            fs::copy(entry.path(), target)?;
-        }
-    }
-    Ok(())
 }
 
 /// Whether this FORMAT is one of a newer version.
@@ -218,7 +167,7 @@ fn format_in(text: &str) -> Option<u32> {
 pub(super) fn check_format(dir: &Path, text: &str) -> Result<(), OpenError> {
     match format_in(text) {
         Some(FORMAT_VERSION) => Ok(()),
-        Some(newer) if newer > FORMAT_VERSION => Err(OpenError(format!(
+        Some(newer) if newer > FORMAT_VERSION => Err(OpenError::Directory(format!(
             "{} was written by a newer hookswitch (format {newer}; this one knows format {FORMAT_VERSION}): \
              start that newer version; nothing was changed",
             dir.display()
@@ -232,7 +181,7 @@ fn prepare(dir: &Path, now: Timestamp) -> Result<(), OpenError> {
     let io_error = |error: io::Error| OpenError::io(dir, &error);
     let unfinished = dir.join(UNFINISHED);
     if fs::read(&unfinished).is_ok_and(|text| text == LAYING_OUT) {
-        return Err(OpenError(format!(
+        return Err(OpenError::Directory(format!(
             "a restore or salvage into {} was interrupted, and it does not hold everything: \
              remove the directory and begin again; nothing was changed",
             dir.display()
@@ -250,7 +199,7 @@ fn prepare(dir: &Path, now: Timestamp) -> Result<(), OpenError> {
         for entry in fs::read_dir(dir).map_err(io_error)? {
             let name = entry.map_err(io_error)?.file_name();
             if !HARMLESS.iter().any(|harmless| name == *harmless) {
-                return Err(OpenError(format!(
+                return Err(OpenError::Directory(format!(
                     "{} is not a data directory of hookswitch: it has no file FORMAT, but it has {}; \
                      name an empty directory as data_dir, or put back the whole data directory; nothing was changed",
                     dir.display(),
@@ -274,7 +223,7 @@ pub(super) fn seal(dir: &Path, cache_bytes: u64) -> Result<(), OpenError> {
     let state = dir.join("state");
     sync_names(&state).map_err(|error| OpenError::io(&state, &error))?;
     note_reached(dir, Applied::default()).map_err(|error| OpenError::io(&state, &error))?;
-    drop(open_parts(dir, cache_bytes, false)?);
+    drop(open_parts(dir, cache_bytes, false, None)?);
     finish(dir).map_err(|error| OpenError::io(dir, &error))
 }
 
@@ -406,7 +355,7 @@ fn prove_sync(dir: &Path, db: &sled::Db) -> Result<(), OpenError> {
     if deadline::within(deadline::OF_A_WRITE, write).map_err(stuck)?.map_err(failed)? {
         return Ok(());
     }
-    Err(OpenError(
+    Err(OpenError::Directory(
         "this hookswitch was built so that its database's writes are not synced to the disk \
          (its own sync_file_range is not in effect): use another build; a power cut could lose everything"
             .to_owned(),
@@ -414,12 +363,13 @@ fn prove_sync(dir: &Path, db: &sled::Db) -> Result<(), OpenError> {
 }
 
 /// Takes what the journal has beyond the last checkpoint into the state.
-fn recover(dir: &Path, state: State) -> Result<Opened, OpenError> {
+fn recover(dir: &Path, state: State, keys: Option<Arc<Keyring>>) -> Result<Opened, OpenError> {
     let damaged = |what: &dyn fmt::Display| OpenError::damaged(dir, what);
     let applied = state.applied().map_err(|error| damaged(&error))?;
     let mut applied = applied.ok_or_else(|| damaged(&"its state database does not say how far it is"))?;
     check_reached(dir, applied)?;
-    let recalled = recall::ledger(&state, applied.next_number, Unreadable::PassOver);
+    let opening = keys.clone().unwrap_or_default();
+    let recalled = recall::ledger(&state, applied.next_number, opening, Unreadable::PassOver);
     let (ledger, passed_over) = recalled.map_err(|error| damaged(&error))?;
     let ledger = Mutex::new(ledger);
     let counted = counts::read(&state, &ledger).map_err(|error| damaged(&error))? && !passed_over;
@@ -433,6 +383,10 @@ fn recover(dir: &Path, state: State) -> Result<Opened, OpenError> {
     })?;
     state.check().map_err(|error| damaged(&error))?;
     recall::settle(&state, &ledger, counted).map_err(|error| damaged(&error))?;
+    if let Some(keys) = keys {
+        sealing::check_opened(dir, &step::lock(&ledger))?;
+        sealing::mark_with(dir, &keys)?;
+    }
     let (segment, offset) = writer.position();
     applied = Applied { segment, offset, next_number: step::lock(&ledger).next_number, ..applied };
     state.checkpoint(&counts::mark(applied, &ledger)).map_err(|error| damaged(&error))?;
@@ -450,21 +404,6 @@ mod tests {
         fs::write(dir.path().join("unfinished.new"), "").unwrap();
         prepare(dir.path(), Timestamp::from_millis(1)).unwrap();
         assert!(dir.path().join("journal/000001.log").exists());
-    }
-
-    #[test]
-    fn a_putting_back_that_was_interrupted_is_ended_by_the_next_start() {
-        let dir = tempfile::tempdir().unwrap();
-        for (name, bytes) in [("state-before-open", "as it was"), ("state-refused", "written over")] {
-            fs::create_dir(dir.path().join(name)).unwrap();
-            fs::write(dir.path().join(name).join("db"), bytes).unwrap();
-        }
-        let before = Before::keep(dir.path()).unwrap();
-        assert_eq!(fs::read(dir.path().join("state/db")).unwrap(), b"as it was");
-        fs::write(dir.path().join("state/db"), "written over").unwrap();
-        before.put_back(dir.path()).unwrap();
-        assert_eq!(fs::read(dir.path().join("state/db")).unwrap(), b"as it was");
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 
     #[test]

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
+
+use crate::core::seal::Keyring;
 
 use super::counts;
 use super::keys;
@@ -25,7 +27,8 @@ pub(super) enum Unreadable {
 /// journal has moved them on, if they were `counted` well before; otherwise all is counted.
 pub(super) fn settle(state: &State, of_journal: &Mutex<Ledger>, counted: bool) -> Result<(), Damage> {
     let next_number = lock(of_journal).next_number;
-    let (mut settled, _) = ledger(state, next_number, Unreadable::Refuse)?;
+    let keys = lock(of_journal).keys().clone();
+    let (mut settled, _) = ledger(state, next_number, keys, Unreadable::Refuse)?;
     let mut before = lock(of_journal);
     settled.take_counts(&before);
     *before = settled;
@@ -34,9 +37,14 @@ pub(super) fn settle(state: &State, of_journal: &Mutex<Ledger>, counted: bool) -
 }
 
 /// The subscriptions with their sequence numbers and health, the replays and discards, as the state
-/// has them; and whether anything was passed over.
-pub(super) fn ledger(state: &State, next_number: u32, unreadable: Unreadable) -> Result<(Ledger, bool), Damage> {
-    let mut ledger = Ledger::numbering_from(next_number);
+/// has them, with secrets opened by `keys` as far as they go; and whether anything was passed over.
+pub(super) fn ledger(
+    state: &State,
+    next_number: u32,
+    keys: Arc<Keyring>,
+    unreadable: Unreadable,
+) -> Result<(Ledger, bool), Damage> {
+    let mut ledger = Ledger::numbering_from(next_number, keys);
     let mut passed_over = false;
     let mut records: BTreeMap<u32, Vec<u8>> = BTreeMap::new();
     for (key, piece) in state.scan(&[keys::SUBSCRIPTION], None, usize::MAX)? {
@@ -45,8 +53,7 @@ pub(super) fn ledger(state: &State, next_number: u32, unreadable: Unreadable) ->
     }
     for (number, value) in records {
         let record = SubscriptionRecord::of_value(&value);
-        let deleted = record.as_ref().is_some_and(SubscriptionRecord::is_deleted);
-        let Some(subscription) = record.and_then(SubscriptionRecord::subscription) else {
+        let Some(unsealed) = record.and_then(|record| record.unsealed(ledger.keys())) else {
             if unreadable == Unreadable::PassOver {
                 passed_over = true;
                 continue;
@@ -54,7 +61,7 @@ pub(super) fn ledger(state: &State, next_number: u32, unreadable: Unreadable) ->
             let detail = format!("has a subscription (number {number}) that cannot be read");
             return Err(Damage::new(Path::new("state"), detail));
         };
-        ledger.put(subscription, deleted);
+        ledger.put(unsealed);
         let next = state.get(&keys::next_sequence(number))?.and_then(|value| value.try_into().ok());
         let health = state.get(&keys::health(number))?.and_then(|value| step::unversioned::<HealthRecord>(&value));
         if let Some(account) = ledger.account(number) {

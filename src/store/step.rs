@@ -15,10 +15,11 @@ use super::keys;
 use super::ledger::Ledger;
 use super::place;
 use super::record::{
-    self, Accepted, AccountRecord, Before, DeliveryRecord, DiscardRecord, Effect, ErasureRecord, Logged, MessageRecord,
-    ReplayRecord, SubscriptionRecord, ThreadRecord, TokenRecord,
+    self, Accepted, AccountRecord, Before, DeliveryRecord, DiscardRecord, Effect, ErasureRecord, Form, Logged,
+    MessageRecord, ReplayRecord, SubscriptionRecord, ThreadRecord, TokenRecord,
 };
 use super::report;
+use super::sealing;
 use super::state::{State, StateError};
 
 /// One thing that happened.
@@ -62,8 +63,7 @@ impl Step {
         let (kind, id, keys) = match self {
             Self::Accepted(id, accepted) => (kind::ACCEPTED, id.bits(), journal::accepted_keys(accepted)),
             Self::Logged(id, logged) => (kind::LOGGED, id.bits(), journal::logged_keys(logged)),
-            Self::Subscription(it) if it.is_certified() => (kind::CERTIFIED_SUBSCRIPTION, 0, Vec::new()),
-            Self::Subscription(_) => (kind::SUBSCRIPTION, 0, Vec::new()),
+            Self::Subscription(it) => (kind_of(it.form()), 0, Vec::new()),
             Self::SubscriptionRemoved(_) => (kind::SUBSCRIPTION_REMOVED, 0, Vec::new()),
             Self::Requeued(..) => (kind::REQUEUED, 0, Vec::new()),
             Self::Replay(_) => (kind::REPLAY, 0, Vec::new()),
@@ -103,13 +103,13 @@ impl Step {
         if head.version != record::VERSION {
             return None;
         }
+        let subscription = |form| SubscriptionRecord::decode(form, payload).map(|it| Self::Subscription(Box::new(it)));
         match head.kind {
             kind::ACCEPTED => record::decode(payload).map(|it| Self::Accepted(EventId::from_bits(head.id), it)),
             kind::LOGGED => record::decode(payload).map(|it| Self::Logged(AttemptId::from_bits(head.id), Box::new(it))),
-            kind::SUBSCRIPTION => SubscriptionRecord::decode(payload).map(|it| Self::Subscription(Box::new(it))),
-            kind::CERTIFIED_SUBSCRIPTION => {
-                SubscriptionRecord::decode_certified(payload).map(|it| Self::Subscription(Box::new(it)))
-            }
+            kind::SUBSCRIPTION => subscription(Form::Plain),
+            kind::CERTIFIED_SUBSCRIPTION => subscription(Form::Certified),
+            kind::SEALED_SUBSCRIPTION => subscription(Form::Sealed),
             kind::SUBSCRIPTION_REMOVED => record::decode(payload).map(Self::SubscriptionRemoved),
             kind::REQUEUED => record::decode(payload).map(|(delivery, before)| Self::Requeued(delivery, before)),
             kind::REPLAY => record::decode(payload).map(Self::Replay),
@@ -302,12 +302,24 @@ pub(super) fn delivery_of(value: &[u8]) -> Option<Delivery> {
     unversioned::<DeliveryRecord>(value).and_then(DeliveryRecord::delivery)
 }
 
+/// The kind of the frame of a subscription that stands in this form.
+const fn kind_of(form: Form) -> u8 {
+    match form {
+        Form::Plain => kind::SUBSCRIPTION,
+        Form::Certified => kind::CERTIFIED_SUBSCRIPTION,
+        Form::Sealed => kind::SEALED_SUBSCRIPTION,
+    }
+}
+
+/// What the journal has in the clear, or sealed with an older key, goes into the state sealed with the one of now.
 fn put_subscription(record: SubscriptionRecord, state: &State, ledger: &Mutex<Ledger>) {
     let key = keys::numbered(keys::SUBSCRIPTION, record.number());
+    let mut ledger = lock(ledger);
+    let record = sealing::with_the_key_of_now(record, ledger.keys());
     state.put_pieces(&key, &record.to_value(), keys::SUBSCRIPTION_PIECES);
-    let deleted = record.is_deleted();
-    if let Some(subscription) = record.subscription() {
-        lock(ledger).put(subscription, deleted);
+    let unsealed = record.unsealed(ledger.keys());
+    if let Some(unsealed) = unsealed {
+        ledger.put(unsealed);
     }
 }
 

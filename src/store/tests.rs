@@ -7,6 +7,7 @@ use super::*;
 use crate::core::catalogue::Catalogue;
 use crate::core::event::NewEvent;
 use crate::core::json;
+use crate::core::seal::Keyring;
 use crate::core::subscription::Secret;
 use crate::core::subscription_input::{Change as Patch, Draft};
 
@@ -15,6 +16,7 @@ mod frozen;
 mod offline;
 mod report;
 mod requeue;
+mod sealing;
 
 const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
 
@@ -42,6 +44,14 @@ pub(super) fn draft(company: &str) -> Draft {
 pub(super) fn subscription(number: u32) -> Subscription {
     let id = SubscriptionId::from_bits(u128::from(number));
     draft("acme").into_subscription(id, number, Secret::from_bytes(vec![7; 32]), NOW)
+}
+
+/// A ring of made-up keys; the same number is the same key.
+pub(super) fn keys(numbers: &[u8]) -> Keyring {
+    use base64::Engine as _;
+    let line = |number: &u8| base64::engine::general_purpose::STANDARD.encode([*number; 32]);
+    let lines: Vec<String> = numbers.iter().map(line).collect();
+    Keyring::parse("test keys", &lines.join("\n")).unwrap()
 }
 
 pub(super) fn event(call: &str, id: Option<&str>) -> NewEvent {

@@ -9,7 +9,7 @@ use crate::core::subscription::Subscription;
 use crate::core::time::Timestamp;
 
 use super::desk::Desk;
-use super::record::{AccountRecord, SubscriptionRecord};
+use super::record::AccountRecord;
 use super::state::StateError;
 use super::step::{self, Step, lock};
 use super::{Change, keys};
@@ -30,12 +30,14 @@ pub(super) struct Errands {
     ending: Option<u32>,
     /// Forgetting threads: the key behind which to go on.
     forgetting: Option<Vec<u8>>,
+    /// How many subscriptions' secrets were sealed anew on the way.
+    sealed_anew: usize,
 }
 
 impl Default for Errands {
     /// After a start nobody knows whether the newest file has all subscriptions and tokens.
     fn default() -> Self {
-        Self { introducing: Some(0), introducing_tokens: Some(0), ending: None, forgetting: None }
+        Self { introducing: Some(0), introducing_tokens: Some(0), ending: None, forgetting: None, sealed_anew: 0 }
     }
 }
 
@@ -85,19 +87,39 @@ impl Desk {
 
     /// Writes some subscriptions as they are, from `number` on; gives the next number, if there is one.
     ///
-    /// Nothing changes by it, so it is not applied.
+    /// Nothing changes by it, so it is not applied, but for secrets that are not [sealed as they should be](super::sealing).
     fn introduce(&mut self, number: u32) -> Option<u32> {
         let ledger = lock(&self.ledger);
         let mut last = None;
+        let mut sealed_anew = Vec::new();
         for (number, account) in ledger.accounts_from(number, ACCOUNTS_AT_ONCE) {
-            let record = SubscriptionRecord::new(&account.subscription, account.deleted);
+            let record = account.record(ledger.keys());
+            sealed_anew.extend(account.stale.then(|| record.clone()));
             let (next_sequence, health) = (account.next_sequence, account.health.into());
             let account = AccountRecord { number, next_sequence, health };
             self.notes.push(Step::Subscription(Box::new(record)).encode(&mut self.bytes, self.batch, true));
             self.notes.push(Step::Account(account).encode(&mut self.bytes, self.batch, false));
             last = Some(number);
         }
+        drop(ledger);
+        self.errands.sealed_anew += sealed_anew.len();
+        for record in sealed_anew {
+            Step::Subscription(Box::new(record)).apply(&self.state, &self.ledger);
+        }
+        if last.is_none() {
+            self.tell_of_sealing();
+        }
         last.map(|last| last + 1)
+    }
+
+    /// Says that secrets were sealed anew: whoever calls this has seen the last of them written.
+    fn tell_of_sealing(&mut self) {
+        let (count, keys) = (std::mem::take(&mut self.errands.sealed_anew), lock(&self.ledger).keys().clone());
+        if let Some(key) = keys.sealing().filter(|_| count > 0) {
+            tracing::info!(
+                "the secrets of {count} subscriptions were sealed with key {key}; no other key is needed now"
+            );
+        }
     }
 
     /// Cancels some of what a deleted subscription was owed. Tells whether there is more.

@@ -9,6 +9,7 @@ use crate::core::attempt::LogEntry;
 use crate::core::delivery::{Delivery, State as Standing};
 use crate::core::event::{Event, NewEvent};
 use crate::core::id::{AttemptId, DeliveryId, EventId, SubscriptionId};
+use crate::core::seal::Keyring;
 use crate::core::subscription::{Secret, Subscription};
 use crate::core::subscription_input::{Change as Patch, Draft};
 use crate::core::time::Timestamp;
@@ -58,14 +59,22 @@ pub(super) struct Shared {
 }
 
 impl Store {
-    /// Opens the store in the directory `dir`, which must exist and be locked by this process;
-    /// makes a new one in an empty directory.
+    /// As [`Store::open_with`], without a key: secrets are written in the clear.
     ///
     /// # Errors
-    /// The directory is foreign, damaged, of a newer version, or cannot be written. It was not
-    /// changed then.
+    /// As there.
     pub fn open(dir: &Path, settings: Settings, now: Timestamp) -> Result<Idle, OpenError> {
-        let opened = open::open(dir, settings.cache_bytes, now)?;
+        Self::open_with(dir, settings, Keyring::default(), now)
+    }
+
+    /// Opens the store in the directory `dir`, which must exist and be locked by this process;
+    /// makes a new one in an empty directory. Secrets are opened and, if there is a key, sealed with `keys`.
+    ///
+    /// # Errors
+    /// The directory is foreign, damaged, of a newer version, or cannot be written; or its secrets are sealed with a key
+    /// that is not there. It was not changed then.
+    pub fn open_with(dir: &Path, settings: Settings, keys: Keyring, now: Timestamp) -> Result<Idle, OpenError> {
+        let opened = open::open(dir, settings.cache_bytes, keys, now)?;
         let shared = Shared {
             dir: dir.to_owned(),
             state: opened.state.clone(),

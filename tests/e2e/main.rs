@@ -44,6 +44,7 @@ mod receiver;
 mod reload;
 mod retry;
 mod roles;
+mod sealed;
 mod secrets;
 mod secure_receivers;
 mod service;

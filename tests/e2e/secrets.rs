@@ -1,8 +1,9 @@
-//! Signing secrets, header values and tokens stand nowhere but where they are asked for: not in the messages at the
+//! Signing secrets, header values, client keys and tokens stand nowhere but where they are asked for: not in the messages at the
 //! most talkative level, not in refusals, not in any list, and not in what is told of a backup.
 
 use serde_json::{Value, json};
 
+use crate::certificates::Authority;
 use crate::client::Client;
 use crate::daemon::{Daemon, Home, hookswitch, run};
 use crate::platform::event;
@@ -40,7 +41,12 @@ fn command(daemon: &Daemon, arguments: &[&str]) -> String {
 /// Lets everything happen that has to do with secrets; what is answered is heard, but for where one is asked for.
 fn live(daemon: &Daemon, ears: &mut Ears) {
     let receiver = Receiver::start(|request| Answer::status(if request.attempt() == 1 { 500 } else { 200 }));
-    let subscription = daemon.subscribe(&receiver.url("/"), json!({"headers": {"X-Key": VALUE}}));
+    let (client, refused) = (Authority::new().issue(&["hookswitch"]), Authority::new().issue(&["hookswitch"]));
+    for pem in [&client.key, &refused.key] {
+        ears.secrets.push(pem.lines().nth(1).expect("a line of the key").to_owned());
+    }
+    let settings = json!({"headers": {"X-Key": VALUE}, "client_cert": client.cert, "client_key": client.key});
+    let subscription = daemon.subscribe(&receiver.url("/"), settings);
     ears.keep(&json!(subscription.secret));
     let api = daemon.api();
     ears.keep(&api.post(&format!("{}/rotate-secret", subscription.path()), &json!({})).expect(200).json()["secret"]);
@@ -58,6 +64,8 @@ fn live(daemon: &Daemon, ears: &mut Ears) {
         api.post("/v1/subscriptions", &wrong(json!({"Host": REFUSED}))),
         api.post("/v1/test", &json!({"url": receiver.url("/"), "headers": {"X-Key": format!(" {REFUSED}")}})),
         api.post("/v1/tokens", &json!({"role": "read", "token": MADE_UP})),
+        api.patch(&subscription.path(), &json!({"client_key": refused.key})),
+        api.patch(&subscription.path(), &json!({"client_cert": refused.key, "client_key": client.key})),
         stranger.get("/v1/events"),
         api.get(&format!("/v1/events?token={MADE_UP}")),
     ];
@@ -118,7 +126,7 @@ fn secrets_stand_nowhere_but_where_they_are_asked_for() {
     command.arg("verify").arg("--data-dir").arg(home.data());
     let exit = run(command).expect(0);
     ears.hear("verify", exit.stdout + &exit.stderr);
-    assert!(ears.secrets.len() >= 7 && ears.heard.len() >= 20, "the test has forgotten something");
+    assert!(ears.secrets.len() >= 9 && ears.heard.len() >= 20, "the test has forgotten something");
     for (from, text) in &ears.heard {
         for secret in &ears.secrets {
             assert!(!text.contains(secret.as_str()), "{from} shows {secret}:\n{text}");

@@ -79,6 +79,11 @@ const RESERVED: &[Reserved] = &[
         places: &["src/metrics"],
         instead: "count by a method of `metrics::Metrics`, called from `daemon`",
     },
+    Reserved {
+        words: &["chacha20poly1305"],
+        places: &["src/core/seal/"],
+        instead: "seal and open by `core::seal::Keyring`",
+    },
     Reserved { words: &["figment"], places: &["src/config/"], instead: "add a key to `config` and take its value" },
     Reserved {
         words: &["ctrlc", "sd_notify", "listenfd"],

@@ -18,7 +18,7 @@
 //! later ids and fresh sequence numbers. Some recoveries are recorded and cut in their turn.
 //!
 //! Two recordings (four for a thousand cuts or more) are of an ordinary load; one more ([`rotation`]) is of the moment in which
-//! the journal begins a new file.
+//! the journal begins a new file, and one ([`sealing`]) of those in which secrets begin to be sealed, and are under a new key.
 //!
 //! **Kills** ([`kill`]) do without a model: kill -9 under load, again and again, also of a daemon that is just starting.
 //!
@@ -54,6 +54,7 @@ mod receiver;
 mod recording;
 mod replay;
 mod rotation;
+mod sealing;
 mod trace;
 #[allow(dead_code, reason = "shared with the end-to-end tests")]
 #[path = "../harness/wait.rs"]
@@ -160,6 +161,20 @@ fn nothing_answered_202_is_lost_by_a_power_cut_while_the_journal_begins_a_new_fi
     let tally =
         cut::go_through(&recording, Campaign { cuts, seed, discount: Discount::Nothing, recoveries: true, enough: 10 });
     say(&format!("power cuts around a new journal file: {tally}"));
+    assert!(tally.faults.is_empty(), "{tally}\n{}", tally.faults.join("\n"));
+}
+
+#[test]
+fn no_secret_is_lost_by_a_power_cut_while_secrets_are_sealed() {
+    if !strace_is_there() {
+        return;
+    }
+    let cuts = (cuts_wanted() / 4).max(5);
+    let seed = setting("HOOKSWITCH_POWERCUT_SEED", 1);
+    let recording = sealing::record(seed);
+    let tally =
+        cut::go_through(&recording, Campaign { cuts, seed, discount: Discount::Nothing, recoveries: true, enough: 10 });
+    say(&format!("power cuts while secrets are sealed: {tally}"));
     assert!(tally.faults.is_empty(), "{tally}\n{}", tally.faults.join("\n"));
 }
 

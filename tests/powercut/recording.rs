@@ -79,6 +79,10 @@ pub(crate) struct Cast {
     pub(crate) doomed: Option<String>,
     /// The producer's ids of the events that were answered.
     pub(crate) producers: HashMap<String, String>,
+    /// Signing secrets by the ids of subscriptions, where they must still be those.
+    pub(crate) secrets: BTreeMap<String, String>,
+    /// The key file with which images are opened.
+    pub(crate) key_file: Option<PathBuf>,
 }
 
 /// Where images and recordings are kept: in memory where there is such a place.

@@ -31,6 +31,8 @@ pub(crate) fn examine(
 ) -> Result<Option<Examined>, String> {
     recording.receiver.begin_anew();
     let file = home.beside("strace");
+    let keys = recording.cast.key_file.as_ref();
+    let home = &keys.map_or_else(|| home.clone(), |file| home.clone().set("store.key_file", &format!("{file:?}")));
     let daemon = home.try_start(|command| if record { traced(&command, &file) } else { command })?;
     let checked = check(&daemon, &recording.receiver, &recording.cast, past);
     daemon.kill();
@@ -118,6 +120,10 @@ fn check_subscriptions(daemon: &Daemon, cast: &Cast, past: &Past) -> Result<(), 
         ensure(doomed || there.contains(id.as_str()), || {
             format!("the subscription {id} was answered 201 and is not there")
         })?;
+    }
+    for (id, secret) in &cast.secrets {
+        let seen = get(daemon, &format!("/v1/subscriptions/{id}/secret"))?.json();
+        ensure(text(&seen, "secret") == secret, || format!("the secret of {id} is another than it was"))?;
     }
     let gone = past.deletions == 0 || !cast.doomed.as_ref().is_some_and(|doomed| there.contains(doomed.as_str()));
     ensure(gone, || "a subscription is there whose deletion was answered 204".to_owned())

@@ -67,7 +67,7 @@ fn fill(daemon: &Daemon, bytes: usize) {
 }
 
 /// Copies the data directory, as it stands after an ordered stop.
-fn copy(home: &Home, to: &std::path::Path) {
+pub(crate) fn copy(home: &Home, to: &std::path::Path) {
     let root = home.data();
     let root = root.parent().expect("a directory");
     let copied = std::process::Command::new("cp").arg("-a").arg(home.data()).arg(to).status();

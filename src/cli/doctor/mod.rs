@@ -8,6 +8,7 @@ mod certificate;
 mod clock;
 mod disk;
 mod names;
+mod secrets;
 mod service;
 
 use std::io::Write;
@@ -26,8 +27,8 @@ use crate::config::Config;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Looks at the configuration, the data directory, the disk and how fast it
-syncs, the clock, the limit of open files, name resolution, certificates, and
-the port or the daemon that answers there. Changes nothing. Run it as the user
+syncs, the key file, the clock, the limit of open files, name resolution,
+certificates, and the port or the daemon that answers there. Changes nothing. Run it as the user
 that the daemon runs as, or as root.
 
 Exit status 0 if nothing failed, 1 if something did, 78 if the configuration
@@ -133,6 +134,7 @@ fn all(config: &Config, name: String) -> Vec<Check> {
     let mut checks = vec![Check::ok("configuration", name), directory];
     checks.extend(disk::speed(&config.data_dir));
     checks.push(disk::room(&config.data_dir, config.store.min_free_bytes));
+    checks.push(secrets::check(config));
     checks.push(clock::check(Some(&config.data_dir)));
     checks.push(service::open_files(config, daemon));
     let (port, told) = service::port(config, daemon);

@@ -58,6 +58,7 @@ use super::journal::{Copying, Journal, Part};
 use super::keys;
 use super::open::FORMAT_VERSION;
 use super::record::{self, Applied};
+use super::sealing;
 use super::state::{APPLIED, State};
 use crate::core::time::Timestamp;
 
@@ -75,6 +76,9 @@ pub(super) struct About {
     pub(super) hookswitch: String,
     /// The format of the data directory.
     pub(super) format: u32,
+    /// The fingerprint of the key that secrets are sealed with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) sealed: Option<String>,
 }
 
 /// What the last section says.
@@ -143,8 +147,12 @@ impl Backup {
         let before = journal.copying();
         let applied = state.applied()?.ok_or_else(|| ReadError("the state does not say how far it is".to_owned()))?;
         let next_sequences = next_sequences(&state)?;
-        let about =
-            About { taken_at: now.millis(), hookswitch: env!("CARGO_PKG_VERSION").to_owned(), format: FORMAT_VERSION };
+        let about = About {
+            taken_at: now.millis(),
+            hookswitch: env!("CARGO_PKG_VERSION").to_owned(),
+            format: FORMAT_VERSION,
+            sealed: sealing::marker(&dir)?.map(|key| key.to_string()),
+        };
         Ok(Some(Self {
             state,
             journal,

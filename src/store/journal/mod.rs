@@ -51,6 +51,8 @@ pub(super) mod kind {
     pub(in crate::store) const ERASURE: u8 = 19;
     /// As `SUBSCRIPTION`, with a client certificate.
     pub(in crate::store) const CERTIFIED_SUBSCRIPTION: u8 = 20;
+    /// As `SUBSCRIPTION`, with its secrets sealed.
+    pub(in crate::store) const SEALED_SUBSCRIPTION: u8 = 21;
 }
 
 /// A frame as the index takes note of it.

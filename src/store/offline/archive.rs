@@ -38,6 +38,8 @@ pub struct Taken {
     pub events: u64,
     /// Entries of the log.
     pub log_entries: u64,
+    /// The fingerprint of the key that secrets in it are sealed with; `None` if they are not.
+    pub sealed: Option<String>,
 }
 
 /// What went wrong on the way through a backup, and from which byte on.
@@ -136,7 +138,8 @@ fn walk(file: BufReader<File>, visit: &mut dyn FnMut(u64, Section<'_>) -> Result
         };
         visit(byte, section).map_err(|what| Wrong { byte, what, damaged: false })?;
     }
-    Ok(Taken { bytes: reader.place(), events: seen.events, log_entries: seen.entries })
+    let sealed = about.and_then(|about| about.sealed);
+    Ok(Taken { bytes: reader.place(), events: seen.events, log_entries: seen.entries, sealed })
 }
 
 /// Where the audit of a backup is.

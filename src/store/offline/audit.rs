@@ -309,6 +309,10 @@ impl Audit {
             self.findings.failed += account.counts.failed;
             self.findings.subscriptions.push(Receiver::of(account));
         }
+        for (_, record) in ledger.locked() {
+            self.findings.sealed += 1;
+            self.findings.sealed_with.extend(record.key().map(|key| key.to_string()));
+        }
     }
 }
 

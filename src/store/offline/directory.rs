@@ -11,7 +11,7 @@ use super::super::journal::{self, Index};
 use super::super::open::{self, FORMAT, UNFINISHED};
 use super::super::place::{Damage, u32_of};
 use super::super::record::{Applied, HealthRecord};
-use super::super::{keys, step};
+use super::super::{keys, sealing, step};
 use super::Refused;
 use super::audit::{Audit, FILE_HEADER, Place};
 use super::replica::Replica;
@@ -41,6 +41,9 @@ impl Keeper for Unkept {
 pub(super) fn read(dir: &Path, keeper: &mut dyn Keeper) -> Result<Audit, Refused> {
     let mut faults: Vec<(&str, String)> = Vec::new();
     check_marker(dir, &mut faults)?;
+    if let Err(damage) = sealing::marker(dir) {
+        faults.push(("sealed", damage.detail().to_owned()));
+    }
     let stored = match read_state(dir) {
         Ok(stored) => Some(stored),
         Err(what) => {

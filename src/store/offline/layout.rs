@@ -12,9 +12,10 @@ use super::super::backup::TOKEN;
 use super::super::open::{self, LAYING_OUT, UNFINISHED};
 use super::super::record::{self, Applied};
 use super::super::state::{APPLIED, BATCH_BYTES};
-use super::super::{journal, keys, place};
+use super::super::{journal, keys, place, sealing};
 use super::Refused;
 use super::archive::Section;
+use crate::core::seal::Fingerprint;
 
 /// What an empty directory may hold.
 const HARMLESS: [&str; 2] = ["lock", "lost+found"];
@@ -73,12 +74,20 @@ impl Layout {
     /// Writes what a section of a backup holds.
     pub(super) fn section(&mut self, section: Section<'_>) -> Result<(), Refused> {
         match section {
-            Section::About(_) => Ok(()),
+            Section::About(about) => about.sealed.as_deref().map_or(Ok(()), |key| {
+                let key = Fingerprint::parse(key);
+                self.sealed(key.ok_or_else(|| Refused::Damaged("it names a key that is none".to_owned()))?)
+            }),
             Section::Token(text) => self.token(text),
             Section::Pairs(pairs) => pairs.into_iter().try_for_each(|(key, value)| self.pair(key, value)),
             Section::File(number, header) => self.file(number, header),
             Section::Frames(bytes) => self.frames(bytes),
         }
+    }
+
+    /// Says with which key secrets are sealed.
+    pub(super) fn sealed(&self, key: Fingerprint) -> Result<(), Refused> {
+        sealing::mark(&self.dir, key).map_err(|error| failed(&self.dir, &error))
     }
 
     /// Writes the admin's token.

@@ -33,7 +33,9 @@ pub use self::layout::check_empty;
 use super::frame::{self, Head};
 use super::journal;
 use super::record;
+use super::sealing;
 use super::step::Step;
+use crate::core::seal::{Fingerprint, Keyring};
 
 /// Why nothing could be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +62,15 @@ impl std::error::Error for Refused {}
 /// It is not, or it cannot be read.
 pub fn check_backup(file: &Path) -> Result<Taken, Refused> {
     archive::each_section(file, &mut |_| Ok(()))
+}
+
+/// The key that secrets in the data directory `dir` are sealed with; `None` if they are not, or there is no directory.
+/// A daemon may run on it.
+///
+/// # Errors
+/// It cannot be seen.
+pub fn sealed_with(dir: &Path) -> Result<Option<Fingerprint>, String> {
+    sealing::marker(dir).map_err(|damage| damage.to_string())
 }
 
 /// Reads every record of the backup `file`.
@@ -107,7 +118,7 @@ pub fn is_record(kind: u8, payload: &[u8]) -> bool {
     match Step::decode(head, payload) {
         Some(Step::Accepted(id, accepted)) => keys > 0 && accepted.event(id).is_some(),
         Some(Step::Logged(id, logged)) => logged.entry(id).is_some(),
-        Some(Step::Subscription(subscription)) => subscription.subscription().is_some(),
+        Some(Step::Subscription(subscription)) => subscription.unsealed(&Keyring::default()).is_some(),
         Some(Step::Requeued(delivery, _) | Step::Ended(_, delivery)) => delivery.delivery().is_some(),
         Some(_) => true,
         None => false,

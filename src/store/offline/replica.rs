@@ -4,8 +4,8 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 
 use super::super::frame::Head;
 use super::super::ledger::Ledger;
@@ -106,7 +106,7 @@ impl Replica {
 
     /// Begins to apply what comes behind `applied`.
     pub(super) fn take_up(&mut self, applied: Applied) -> Result<(), Damage> {
-        let (ledger, _) = recall::ledger(&self.state, applied.next_number, Unreadable::PassOver)?;
+        let (ledger, _) = recall::ledger(&self.state, applied.next_number, Arc::default(), Unreadable::PassOver)?;
         self.ledger = Mutex::new(ledger);
         Ok(())
     }

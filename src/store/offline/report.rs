@@ -1,5 +1,7 @@
 //! What was found in a store that nobody runs: counts, faults, and what was lost.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 use super::super::ledger::Account;
@@ -45,6 +47,10 @@ pub struct Findings {
     pub failed: u64,
     /// The subscriptions, in order of creation.
     pub subscriptions: Vec<Receiver>,
+    /// Subscriptions whose secrets are sealed. They were not opened.
+    pub sealed: u64,
+    /// The fingerprints of the keys that they are sealed with.
+    pub sealed_with: BTreeSet<String>,
     /// Bytes at the end of the journal that a cut left half written; none of it was acknowledged, and
     /// the next start cuts them away.
     pub torn_bytes: u64,
@@ -128,7 +134,8 @@ impl Receiver {
             id: subscription.id,
             company: subscription.company.as_str().to_owned(),
             url: url.map(|url| url.origin().ascii_serialization()).unwrap_or_default(),
-            enabled: subscription.enabled(),
+            // What cannot be opened here counts as disabled.
+            enabled: account.locked.as_ref().map_or(subscription.enabled(), |record| record.is_enabled()),
             owed: account.counts.pending + account.counts.retrying,
             failed: account.counts.failed,
         }

@@ -15,7 +15,7 @@ use super::super::frame::{self, Head};
 use super::super::place::Damage;
 use super::super::record::{Applied, Before, DeliveryRecord};
 use super::super::step::Step;
-use super::super::{journal, keys, step};
+use super::super::{journal, keys, sealing, step};
 use super::Refused;
 use super::audit::Audit;
 use super::directory::{self, Keeper};
@@ -59,6 +59,10 @@ pub(super) fn salvage(dir: &Path, into: &Path) -> Result<Salvaged, Refused> {
     let lost_deliveries = write_state(&audit, replica, &mut layout)?;
     if let Ok(token) = fs::read(dir.join(TOKEN)) {
         layout.token(&token)?;
+    }
+    // One that cannot be read is told of already; what is sealed says by itself with which key.
+    if let Ok(Some(key)) = sealing::marker(dir) {
+        layout.sealed(key)?;
     }
     layout.finish()?;
     let kept = super::verify_directory(into)?;

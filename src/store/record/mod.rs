@@ -35,7 +35,7 @@ pub(super) use erasure::ErasureRecord;
 pub(super) use event::{Accepted, Owed};
 pub(super) use message::{MessageRecord, ThreadRecord};
 pub(super) use replay::{DiscardRecord, ReplayRecord};
-pub(super) use subscription::SubscriptionRecord;
+pub(super) use subscription::{Form, SubscriptionRecord, Unsealed};
 pub(super) use token::TokenRecord;
 
 /// The version that is written today.

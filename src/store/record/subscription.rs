@@ -1,7 +1,9 @@
 //! A subscription with its secrets.
 //!
-//! Version 1 is [`Plain`]. One with a client certificate is version 2: the same, and then the
-//! certificate; in the journal that is a frame of another kind. Without one, nothing has changed.
+//! Version 1 is [`Plain`]. One with a client certificate is version 2: the same, and then the certificate. With a
+//! key ([`Keyring`]) it is version 3: [`Plain`] without secrets, and then all of them sealed as one, so that none can be
+//! exchanged for another's, or for an older one. In the journal each version is a frame of its own kind. Without
+//! certificate and key nothing has changed since version 1.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,30 +14,87 @@ use bincode::{Decode, Encode};
 use crate::core::client_certificate::ClientCertificate;
 use crate::core::event::{Company, Domain, EventType, Source};
 use crate::core::id::SubscriptionId;
+use crate::core::seal::{self, Fingerprint, Keyring, Sealed, Unopened};
 use crate::core::subscription::{
     DisabledReason, Format, Header, Hidden, Layout, Ordering, PreviousSecret, Secret, Selection, Subscription,
 };
 
-use super::{VERSION, Word, at, millis};
+use super::{Word, at, millis};
 
-/// The version of a value with a client certificate.
-const CERTIFIED: u8 = 2;
+/// What is authenticated with the sealed secrets, ahead of the subscription's id: they are of that one alone.
+const ABOUT: &[u8] = b"hookswitch subscription secrets v1\0";
+
+/// How a record stands on the disk; the number is the version of its value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::store) enum Form {
+    /// All in the clear.
+    Plain = 1,
+    /// All in the clear, with a client certificate.
+    Certified = 2,
+    /// Its secrets sealed.
+    Sealed = 3,
+}
 
 /// A subscription.
+#[derive(Clone)]
 pub(in crate::store) struct SubscriptionRecord {
     plain: Plain,
-    certificate: Option<Certificate>,
+    rest: Rest,
+}
+
+/// What stands behind the plain record.
+#[derive(Clone)]
+enum Rest {
+    Nothing,
+    Certificate(Certificate),
+    Sealed(SealedSecrets),
 }
 
 /// A client certificate and its key.
-#[derive(Encode, Decode)]
+#[derive(Clone, Encode, Decode)]
 struct Certificate {
     cert: String,
     key: String,
 }
 
-/// Everything but the client certificate.
+/// Sealed [`Secrets`].
+#[derive(Clone, Encode, Decode)]
+struct SealedSecrets {
+    /// The fingerprint of the key.
+    key: [u8; 8],
+    nonce: [u8; seal::NONCE],
+    text: Vec<u8>,
+}
+
+/// What a plain record gives away when it is sealed.
 #[derive(Encode, Decode)]
+struct Secrets {
+    secret: Vec<u8>,
+    previous_secret: Option<(Vec<u8>, u64)>,
+    headers: Vec<(String, String)>,
+    certificate: Option<Certificate>,
+}
+
+/// A record as it is used: with its secrets, as far as the keys open them.
+pub(in crate::store) struct Unsealed {
+    /// Without secrets and disabled ([`DisabledReason::Unreadable`]), if they could not be opened.
+    pub(in crate::store) subscription: Subscription,
+    /// Deleted, and kept until what it was owed is cancelled.
+    pub(in crate::store) deleted: bool,
+    /// The record whose secrets could not be opened: it is kept as it is.
+    pub(in crate::store) locked: Option<Box<SubscriptionRecord>>,
+    /// Whether it could be opened and is not sealed with the key that seals.
+    pub(in crate::store) stale: bool,
+}
+
+impl std::fmt::Debug for SubscriptionRecord {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "[record of subscription {}]", self.plain.number)
+    }
+}
+
+/// Everything but the client certificate.
+#[derive(Clone, Encode, Decode)]
 struct Plain {
     id: u128,
     number: u32,
@@ -64,69 +123,158 @@ struct Plain {
 }
 
 impl SubscriptionRecord {
+    /// All of it in the clear.
     pub(in crate::store) fn new(subscription: &Subscription, deleted: bool) -> Self {
         let certificate = subscription.client_certificate.as_ref();
         let certificate = certificate.map(|it| Certificate { cert: it.cert.clone(), key: it.key.expose().to_owned() });
-        Self { plain: Plain::new(subscription, deleted), certificate }
+        let rest = certificate.map_or(Rest::Nothing, Rest::Certificate);
+        Self { plain: Plain::new(subscription, deleted), rest }
+    }
+
+    /// The same with its secrets sealed, if there is a key that seals. One that is sealed already stays as it is, with
+    /// whatever key. `nonce` is random.
+    pub(in crate::store) fn sealed(mut self, keys: &Keyring, nonce: [u8; seal::NONCE]) -> Self {
+        let certificate = match (&self.rest, keys.sealing()) {
+            (Rest::Sealed(_), _) | (_, None) => return self,
+            (Rest::Nothing, _) => None,
+            (Rest::Certificate(certificate), _) => Some(certificate.clone()),
+        };
+        let secrets = zeroize::Zeroizing::new(super::encode(&self.plain.give_away(certificate)));
+        if let Some(Sealed { key, nonce, text }) = keys.seal(nonce, &about(self.plain.id), &secrets) {
+            self.rest = Rest::Sealed(SealedSecrets { key: key.bytes(), nonce, text });
+        }
+        self
     }
 
     pub(in crate::store) const fn number(&self) -> u32 {
         self.plain.number
     }
 
-    /// Whether it was deleted, and is kept until what it was owed is cancelled.
-    pub(in crate::store) const fn is_deleted(&self) -> bool {
-        self.plain.deleted
+    /// The same, deleted.
+    pub(in crate::store) fn deleted(mut self) -> Self {
+        self.plain.deleted = true;
+        self
     }
 
-    /// Whether there is a client certificate.
-    pub(in crate::store) const fn is_certified(&self) -> bool {
-        self.certificate.is_some()
+    /// Whether deliveries flow, by what it says.
+    pub(in crate::store) const fn is_enabled(&self) -> bool {
+        self.plain.disabled.is_none()
+    }
+
+    /// How it stands on the disk.
+    pub(in crate::store) const fn form(&self) -> Form {
+        match self.rest {
+            Rest::Nothing => Form::Plain,
+            Rest::Certificate(_) => Form::Certified,
+            Rest::Sealed(_) => Form::Sealed,
+        }
+    }
+
+    /// The key that its secrets are sealed with; `None` if they are in the clear.
+    pub(in crate::store) const fn key(&self) -> Option<Fingerprint> {
+        match &self.rest {
+            Rest::Sealed(sealed) => Some(Fingerprint::from_bytes(sealed.key)),
+            Rest::Nothing | Rest::Certificate(_) => None,
+        }
     }
 
     /// Appends the payload of its frame.
     pub(in crate::store) fn encode_into(&self, out: &mut Vec<u8>) {
         super::encode_into(out, &self.plain);
-        if let Some(certificate) = &self.certificate {
-            super::encode_into(out, certificate);
+        match &self.rest {
+            Rest::Nothing => {}
+            Rest::Certificate(certificate) => super::encode_into(out, certificate),
+            Rest::Sealed(sealed) => super::encode_into(out, sealed),
         }
     }
 
-    /// Reads the payload of a frame without a certificate.
-    pub(in crate::store) fn decode(payload: &[u8]) -> Option<Self> {
-        super::decode(payload).map(|plain| Self { plain, certificate: None })
-    }
-
-    /// Reads the payload of a frame with a certificate.
-    pub(in crate::store) fn decode_certified(payload: &[u8]) -> Option<Self> {
-        super::decode(payload).map(|(plain, certificate)| Self { plain, certificate: Some(certificate) })
+    /// Reads the payload of a frame.
+    pub(in crate::store) fn decode(form: Form, payload: &[u8]) -> Option<Self> {
+        match form {
+            Form::Plain => super::decode(payload).map(|plain| Self { plain, rest: Rest::Nothing }),
+            Form::Certified => {
+                super::decode(payload).map(|(plain, rest)| Self { plain, rest: Rest::Certificate(rest) })
+            }
+            Form::Sealed => super::decode(payload).map(|(plain, rest)| Self { plain, rest: Rest::Sealed(rest) }),
+        }
     }
 
     /// The value in the state database: a version, then the payload.
     pub(in crate::store) fn to_value(&self) -> Vec<u8> {
-        let mut value = vec![if self.is_certified() { CERTIFIED } else { VERSION }];
+        let mut value = vec![self.form() as u8];
         self.encode_into(&mut value);
         value
     }
 
     /// Reads a value of the state database.
     pub(in crate::store) fn of_value(value: &[u8]) -> Option<Self> {
-        match value.split_first()? {
-            (&VERSION, payload) => Self::decode(payload),
-            (&CERTIFIED, payload) => Self::decode_certified(payload),
-            _ => None,
+        let (version, payload) = value.split_first()?;
+        let form = [Form::Plain, Form::Certified, Form::Sealed].into_iter().find(|form| *form as u8 == *version)?;
+        Self::decode(form, payload)
+    }
+
+    /// The subscription, its secrets opened; `None` if the record holds what cannot be one.
+    pub(in crate::store) fn unsealed(self, keys: &Keyring) -> Option<Unsealed> {
+        let (key, deleted) = (self.key(), self.plain.deleted);
+        match self.clone().opened(keys) {
+            Ok(open) => {
+                let stale = keys.sealing().is_some_and(|sealing| key != Some(sealing));
+                Some(Unsealed { subscription: open.subscription()?, deleted, locked: None, stale })
+            }
+            Err(_) => {
+                let subscription = self.plain.clone().subscription()?;
+                let subscription = Subscription { disabled: Some(DisabledReason::Unreadable), ..subscription };
+                Some(Unsealed { subscription, deleted, locked: Some(Box::new(self)), stale: false })
+            }
         }
     }
 
-    /// The subscription; `None` if the record holds what cannot be one.
-    pub(in crate::store) fn subscription(self) -> Option<Subscription> {
-        let client_certificate =
-            self.certificate.map(|it| Arc::new(ClientCertificate { cert: it.cert, key: Hidden::new(it.key) }));
+    /// The same with its secrets in the clear.
+    ///
+    /// # Errors
+    /// They cannot be opened.
+    pub(in crate::store) fn opened(mut self, keys: &Keyring) -> Result<Self, Unopened> {
+        let Rest::Sealed(SealedSecrets { key, nonce, text }) = self.rest else { return Ok(self) };
+        let sealed = Sealed { key: Fingerprint::from_bytes(key), nonce, text };
+        let opened = keys.open(&about(self.plain.id), &sealed)?;
+        let secrets: Secrets = super::decode(&opened).ok_or(Unopened::Damaged)?;
+        self.rest = self.plain.take_back(secrets).map_or(Rest::Nothing, Rest::Certificate);
+        Ok(self)
+    }
+
+    /// The subscription of a record in the clear.
+    fn subscription(self) -> Option<Subscription> {
+        let client_certificate = match self.rest {
+            Rest::Certificate(it) => Some(Arc::new(ClientCertificate { cert: it.cert, key: Hidden::new(it.key) })),
+            Rest::Nothing | Rest::Sealed(_) => None,
+        };
         Some(Subscription { client_certificate, ..self.plain.subscription()? })
     }
 }
 
+/// What the secrets of a subscription are sealed about.
+fn about(id: u128) -> Vec<u8> {
+    [ABOUT, &id.to_be_bytes()].concat()
+}
+
 impl Plain {
+    /// Takes the secrets out.
+    fn give_away(&mut self, certificate: Option<Certificate>) -> Secrets {
+        Secrets {
+            secret: std::mem::take(&mut self.secret),
+            previous_secret: self.previous_secret.take(),
+            headers: std::mem::take(&mut self.headers),
+            certificate,
+        }
+    }
+
+    /// Puts them in again, but for the certificate, which stands beside.
+    fn take_back(&mut self, secrets: Secrets) -> Option<Certificate> {
+        (self.secret, self.previous_secret) = (secrets.secret, secrets.previous_secret);
+        self.headers = secrets.headers;
+        secrets.certificate
+    }
+
     fn new(subscription: &Subscription, deleted: bool) -> Self {
         let events = match &subscription.events {
             Selection::All => None,
@@ -209,18 +357,76 @@ mod tests {
     use super::*;
     use crate::store::tests;
 
+    const NONCE: [u8; seal::NONCE] = [5; seal::NONCE];
+
+    fn certified() -> Subscription {
+        let certificate = ClientCertificate { cert: "c".repeat(9000), key: Hidden::new("client-key-hunter2") };
+        let previous = PreviousSecret { secret: Secret::from_bytes(*b"previous-secret-hunter3."), until: at(99) };
+        Subscription {
+            client_certificate: Some(Arc::new(certificate)),
+            previous_secret: Some(previous),
+            ..tests::subscription(7)
+        }
+    }
+
     #[test]
     fn a_certificate_is_kept_and_without_one_nothing_has_changed() {
-        let plain = tests::subscription(7);
-        let value = SubscriptionRecord::new(&plain, false).to_value();
+        let (plain, keys) = (tests::subscription(7), Keyring::default());
+        let value = SubscriptionRecord::new(&plain, false).sealed(&keys, NONCE).to_value();
         assert_eq!(value, crate::store::step::versioned(&Plain::new(&plain, false)));
-        let certificate = ClientCertificate { cert: "c".repeat(9000), key: Hidden::new("k") };
-        let certified = Subscription { client_certificate: Some(Arc::new(certificate)), ..plain.clone() };
-        for subscription in [plain, certified] {
+        for subscription in [plain, certified()] {
             let record = SubscriptionRecord::new(&subscription, true);
             let read = SubscriptionRecord::of_value(&record.to_value()).unwrap();
-            assert!(read.is_deleted() && read.number() == 7);
-            assert_eq!(read.subscription(), Some(subscription));
+            assert!(read.plain.deleted && read.number() == 7 && read.key().is_none());
+            let unsealed = read.unsealed(&keys).unwrap();
+            assert!(unsealed.deleted && unsealed.locked.is_none() && !unsealed.stale);
+            assert_eq!(unsealed.subscription, subscription);
+        }
+    }
+
+    #[test]
+    fn sealed_no_secret_is_in_it_and_with_the_key_all_is_there() {
+        let keys = tests::keys(&[1]);
+        for subscription in [tests::subscription(7), certified()] {
+            let value = SubscriptionRecord::new(&subscription, false).sealed(&keys, NONCE).to_value();
+            let has = |secret: &[u8]| value.windows(secret.len()).any(|window| window == secret);
+            for secret in [&[7; 32][..], b"previous-secret-hunter3.", b"X-Key", b"client-key-hunter2"] {
+                assert!(!has(secret), "{secret:?}");
+            }
+            assert!(has(subscription.url.as_bytes()), "what is no secret is");
+            let read = SubscriptionRecord::of_value(&value).unwrap();
+            assert_eq!(read.key(), keys.sealing());
+            assert_eq!(read.clone().sealed(&keys, [6; seal::NONCE]).to_value(), value, "it is sealed already");
+            let unsealed = read.clone().unsealed(&keys).unwrap();
+            assert!(unsealed.locked.is_none() && !unsealed.stale);
+            assert_eq!(unsealed.subscription, subscription);
+            // A new key: it opens, and is to be sealed anew.
+            assert!(read.unsealed(&tests::keys(&[2, 1])).unwrap().stale);
+        }
+        assert!(SubscriptionRecord::new(&certified(), false).unsealed(&keys).unwrap().stale, "in the clear");
+    }
+
+    #[test]
+    fn what_does_not_open_is_kept_as_it_is_and_disabled() {
+        let keys = tests::keys(&[1]);
+        let sealed = |number| SubscriptionRecord::new(&tests::subscription(number), false).sealed(&keys, NONCE);
+        let (mut bent, mut exchanged) = (sealed(7), sealed(7));
+        if let Rest::Sealed(secrets) = &mut bent.rest {
+            secrets.text[3] ^= 1;
+        }
+        exchanged.rest = sealed(8).rest;
+        for (name, record, keys, why) in [
+            ("no key", sealed(7), Keyring::default(), Unopened::NoKey(keys.sealing().unwrap())),
+            ("another key", sealed(7), tests::keys(&[2]), Unopened::NoKey(keys.sealing().unwrap())),
+            ("a flipped bit", bent, tests::keys(&[1]), Unopened::Damaged),
+            ("another's", exchanged, tests::keys(&[1]), Unopened::Damaged),
+        ] {
+            assert_eq!(record.clone().opened(&keys).err(), Some(why), "{name}");
+            let unsealed = record.clone().unsealed(&keys).unwrap();
+            assert_eq!(unsealed.subscription.disabled, Some(DisabledReason::Unreadable), "{name}");
+            assert!(unsealed.subscription.headers.is_empty() && !unsealed.stale, "{name}");
+            let kept = unsealed.locked.unwrap();
+            assert!(kept.is_enabled() && kept.to_value() == record.to_value(), "{name}");
         }
     }
 }

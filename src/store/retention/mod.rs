@@ -154,6 +154,7 @@ pub(super) fn fate(
         // They are written again in a later file, or the state has them.
         kind::SUBSCRIPTION
         | kind::CERTIFIED_SUBSCRIPTION
+        | kind::SEALED_SUBSCRIPTION
         | kind::ACCOUNT
         | kind::TOKEN
         | kind::REPLAY

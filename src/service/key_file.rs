@@ -1,0 +1,171 @@
+//! The file with the keys that secrets on the disk are sealed with: the one that the configuration names, or the
+//! credential `store.key` of systemd.
+//!
+//! What stands in it is in no error, no message and no Debug output.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use zeroize::Zeroizing;
+
+use crate::core::seal::{BadKeys, Keyring};
+
+/// The name of systemd's credential.
+const CREDENTIAL: &str = "store.key";
+/// No key file is longer, in bytes.
+const LONGEST: u64 = 64 * 1024;
+
+/// Keys, and the file that they were read from.
+#[derive(Debug)]
+pub struct KeyFile {
+    path: PathBuf,
+    /// Its permission bits; `None` for a credential, whose mode is systemd's business.
+    mode: Option<u32>,
+    keys: Keyring,
+}
+
+/// The key file cannot be used.
+#[derive(Debug)]
+pub enum KeyFileError {
+    /// It cannot be read.
+    Io(PathBuf, io::Error),
+    /// What stands in it is not what should.
+    Bad(PathBuf, BadKeys),
+}
+
+impl fmt::Display for KeyFileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io(path, error) => write!(
+                f,
+                "the key file {} cannot be read: {error}; `key_file` in [store] must name a file that the user of the \
+                 daemon can read (make one with `head -c 32 /dev/urandom | base64`)",
+                path.display()
+            ),
+            Self::Bad(path, bad) => {
+                let line = bad.line.map(|line| format!(" line {line}")).unwrap_or_default();
+                write!(
+                    f,
+                    "the key file {}{line} {}; each line must be the base64 of 32 random bytes (`head -c 32 \
+                     /dev/urandom | base64`), `lost` and a fingerprint, or a remark behind `#`",
+                    path.display(),
+                    bad.fault
+                )
+            }
+        }
+    }
+}
+
+impl std::error::Error for KeyFileError {}
+
+impl KeyFile {
+    /// Reads the file `configured`, or without one the credential in the directory `credentials`, if it is there;
+    /// `None` if there is neither.
+    ///
+    /// # Errors
+    /// It cannot be read, or is no key file.
+    pub fn find(configured: Option<&Path>, credentials: Option<&Path>) -> Result<Option<Self>, KeyFileError> {
+        if let Some(path) = configured {
+            let (text, mode) = read(path).map_err(|error| KeyFileError::Io(path.to_owned(), error))?;
+            return Self::of(path, &text, Some(mode)).map(Some);
+        }
+        let Some(path) = credentials.map(|directory| directory.join(CREDENTIAL)) else { return Ok(None) };
+        match read(&path) {
+            Ok((text, _)) => Self::of(&path, &text, None).map(Some),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(KeyFileError::Io(path, error)),
+        }
+    }
+
+    fn of(path: &Path, text: &str, mode: Option<u32>) -> Result<Self, KeyFileError> {
+        let keys = Keyring::parse(path.display().to_string(), text);
+        let keys = keys.map_err(|bad| KeyFileError::Bad(path.to_owned(), bad))?;
+        Ok(Self { path: path.to_owned(), mode, keys })
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The keys in it.
+    pub const fn keys(&self) -> &Keyring {
+        &self.keys
+    }
+
+    /// The keys in it, for good.
+    pub fn into_keys(self) -> Keyring {
+        self.keys
+    }
+
+    /// Its permission bits, if others than its owner may read or write it.
+    pub fn open_to_others(&self) -> Option<u32> {
+        self.mode.filter(|mode| mode & 0o077 != 0)
+    }
+}
+
+/// The file's text and its permission bits.
+fn read(path: &Path) -> io::Result<(Zeroizing<String>, u32)> {
+    let file = File::open(path)?;
+    let mode = file.metadata()?.permissions().mode() & 0o7777;
+    let mut text = Zeroizing::new(String::new());
+    let read = file.take(LONGEST + 1).read_to_string(&mut text)?;
+    if read as u64 > LONGEST {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("it has more than {LONGEST} bytes")));
+    }
+    Ok((text, mode))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    const KEY: &str = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
+
+    #[test]
+    fn the_configured_file_goes_before_the_credential_and_neither_is_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("own.key");
+        assert!(KeyFile::find(None, None).unwrap().is_none());
+        assert!(KeyFile::find(None, Some(dir.path())).unwrap().is_none());
+        fs::write(dir.path().join(CREDENTIAL), format!("{KEY}\n")).unwrap();
+        let credential = KeyFile::find(None, Some(dir.path())).unwrap().unwrap();
+        assert!(credential.path().ends_with(CREDENTIAL) && credential.open_to_others().is_none());
+        fs::write(&file, format!("# own\n{}\n", KEY.replace("AQEB", "AgIC"))).unwrap();
+        for (mode, open) in [(0o600, None), (0o400, None), (0o640, Some(0o640)), (0o604, Some(0o604))] {
+            fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+            let own = KeyFile::find(Some(&file), Some(dir.path())).unwrap().unwrap();
+            assert_eq!(own.open_to_others(), open);
+            assert_ne!(own.keys().sealing(), credential.keys().sealing());
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_names_the_file_the_line_and_the_remedy_and_nothing_that_stands_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("own.key");
+        let refused = |text: &[u8]| {
+            fs::write(&file, text).unwrap();
+            KeyFile::find(Some(&file), None).unwrap_err().to_string()
+        };
+        let named = format!("the key file {}", file.display());
+        for (text, wanted) in [
+            (format!("{KEY}\n\nhunter2").into_bytes(), " line 3 is not the base64 of a key"),
+            (Vec::new(), " has no key"),
+            (b"hunter2 \xff".to_vec(), " cannot be read"),
+            (vec![b'#'; 70_000], " cannot be read: it has more than 65536 bytes"),
+        ] {
+            let refusal = refused(&text);
+            assert!(refusal.starts_with(&format!("{named}{wanted}")), "{refusal}");
+            assert!(refusal.contains("head -c 32") && !refusal.contains("hunter2"), "{refusal}");
+        }
+        fs::remove_file(&file).unwrap();
+        let missing = KeyFile::find(Some(&file), Some(dir.path())).unwrap_err().to_string();
+        assert!(missing.contains("`key_file` in [store]"), "{missing}");
+    }
+}

@@ -1,0 +1,236 @@
+//! Secrets sealed on the disk: turned on, under a new key, under the wrong one, damaged, lost.
+
+use super::super::offline;
+use super::super::open::OpenError;
+use super::super::record::SubscriptionRecord;
+use super::keys as ring;
+use super::*;
+
+/// Signing secret, previous secret, header values and client key of a subscription.
+fn secrets(subscription: &Subscription) -> (Vec<u8>, Option<Vec<u8>>, Vec<String>, Option<String>) {
+    (
+        subscription.secret.bytes().to_vec(),
+        subscription.previous_secret.as_ref().map(|previous| previous.secret.bytes().to_vec()),
+        subscription.headers.iter().map(|header| header.value.expose().to_owned()).collect(),
+        subscription.client_certificate.as_ref().map(|certificate| certificate.key.expose().to_owned()),
+    )
+}
+
+fn all_secrets(store: &Store) -> Vec<(Vec<u8>, Option<Vec<u8>>, Vec<String>, Option<String>)> {
+    store.subscriptions().iter().map(|subscription| secrets(subscription)).collect()
+}
+
+fn start(idle: Idle) -> Open {
+    let store = idle.store().clone();
+    let (sender, changes) = mpsc::channel();
+    let running = idle.start(|| NOW, move |change| drop(sender.send(change)), |why| panic!("{why}")).unwrap();
+    Open { store, running, changes }
+}
+
+fn open_with(dir: &Path, keys: Keyring) -> Result<Idle, OpenError> {
+    Store::open_with(dir, settings(), keys, NOW)
+}
+
+#[track_caller]
+fn opened(dir: &Path, keys: Keyring) -> Idle {
+    open_with(dir, keys).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Refused for its key, which is named; and nothing was changed.
+#[track_caller]
+fn refused(dir: &Path, keys: Keyring, wanted: &Keyring) {
+    let before = contents(dir);
+    match open_with(dir, keys) {
+        Err(OpenError::Key(why)) => assert!(why.contains(&wanted.sealing().unwrap().to_string()), "{why}"),
+        Err(other) => panic!("{other}"),
+        Ok(_) => panic!("it was opened"),
+    }
+    assert_eq!(contents(dir), before, "it was changed");
+}
+
+/// A copy of what a kill would leave now.
+fn killed(dir: &Path) -> tempfile::TempDir {
+    let copy = tempfile::tempdir().unwrap();
+    copy_dir(dir, copy.path());
+    copy
+}
+
+/// The keys of the records in the state, as the last checkpoint left them; `None` for one in the clear.
+fn keys_in_state(dir: &Path) -> Vec<Option<String>> {
+    let copy = killed(dir);
+    let db = sled::Config::new().path(copy.path().join("state")).flush_every_ms(None).open().unwrap();
+    let mut values: std::collections::BTreeMap<u32, Vec<u8>> = std::collections::BTreeMap::new();
+    for entry in db.scan_prefix([keys::SUBSCRIPTION]) {
+        let (key, piece) = entry.unwrap();
+        values.entry(keys::number_in(&key).unwrap()).or_default().extend_from_slice(&piece);
+    }
+    let key = |value: &Vec<u8>| SubscriptionRecord::of_value(value).unwrap().key().map(|key| key.to_string());
+    values.values().map(key).collect()
+}
+
+fn name(keys: &Keyring) -> Option<String> {
+    keys.sealing().map(|key| key.to_string())
+}
+
+/// Three subscriptions, one with a previous secret, one deleted and still owed something; stopped.
+fn filled(dir: &Path, keys: Keyring) -> Vec<(Vec<u8>, Option<Vec<u8>>, Vec<String>, Option<String>)> {
+    let Open { store, running, .. } = start(opened(dir, keys));
+    for _ in 0..3 {
+        ask(|reply| store.create_subscription(draft("acme"), reply)).unwrap();
+    }
+    let all = store.subscriptions();
+    ask(|reply| store.rotate_secret(all[1].id, Duration::from_secs(60), reply)).unwrap();
+    accept(&store, vec![event("a", None)]);
+    ask(|reply| store.delete_subscription(all[2].id, reply)).unwrap();
+    let wanted = all_secrets(&store);
+    drop(store);
+    running.stop();
+    wanted
+}
+
+#[test]
+fn turned_on_everything_is_sealed_and_no_kill_on_the_way_loses_a_secret() {
+    let dir = tempfile::tempdir().unwrap();
+    let wanted = filled(dir.path(), Keyring::default());
+    assert!(keys_in_state(dir.path()).iter().all(Option::is_none));
+    let idle = opened(dir.path(), ring(&[1]));
+    assert!(dir.path().join("sealed").exists(), "before anything is sealed");
+    let opened_only = killed(dir.path());
+    let Open { store, running, .. } = start(idle);
+    // Whatever is asked for comes behind what a start does first.
+    accept(&store, vec![event("b", None)]);
+    let introduced = killed(dir.path());
+    drop(store);
+    running.stop();
+    assert!(keys_in_state(dir.path()).iter().all(|key| *key == name(&ring(&[1]))));
+    for (what, copy) in [("opened", opened_only.path()), ("introduced", introduced.path()), ("stopped", dir.path())] {
+        refused(copy, Keyring::default(), &ring(&[1]));
+        refused(copy, ring(&[2]), &ring(&[1]));
+        let Open { store, running, .. } = start(opened(copy, ring(&[1])));
+        assert_eq!(all_secrets(&store), wanted, "{what}");
+        drop(store);
+        running.stop();
+        let sealed = keys_in_state(copy);
+        assert!(sealed.len() >= 2 && sealed.iter().all(|key| *key == name(&ring(&[1]))), "{what}: {sealed:?}");
+    }
+}
+
+#[test]
+fn under_a_new_key_everything_is_sealed_anew_and_the_old_one_is_needed_until_then() {
+    let dir = tempfile::tempdir().unwrap();
+    let wanted = filled(dir.path(), ring(&[1]));
+    let idle = opened(dir.path(), ring(&[2, 1]));
+    let opened_only = killed(dir.path());
+    // The marker names the new key; what is in the state needs the old one.
+    refused(opened_only.path(), ring(&[2]), &ring(&[1]));
+    refused(opened_only.path(), ring(&[1]), &ring(&[2]));
+    let Open { store, running, .. } = start(idle);
+    accept(&store, vec![event("b", None)]);
+    let introduced = killed(dir.path());
+    drop(store);
+    running.stop();
+    for (what, copy, keys) in [
+        ("opened", opened_only.path(), ring(&[2, 1])),
+        ("introduced", introduced.path(), ring(&[2])),
+        ("stopped", dir.path(), ring(&[2])),
+    ] {
+        let Open { store, running, .. } = start(opened(copy, keys));
+        assert_eq!(all_secrets(&store), wanted, "{what}");
+        drop(store);
+        running.stop();
+        assert!(keys_in_state(copy).iter().all(|key| *key == name(&ring(&[2]))), "{what}");
+        refused(copy, ring(&[1]), &ring(&[2]));
+    }
+}
+
+/// Flips a bit in the last byte of what is sealed of subscription `number`, and lets nothing in the journal mend it.
+fn bend(dir: &Path, number: u32) {
+    let db = sled::Config::new().path(dir.join("state")).flush_every_ms(None).open().unwrap();
+    let key = [&keys::numbered(keys::SUBSCRIPTION, number)[..], &[0]].concat();
+    let mut value = db.get(&key).unwrap().unwrap().to_vec();
+    *value.last_mut().unwrap() ^= 1;
+    db.insert(key, value).unwrap();
+    db.flush().unwrap();
+}
+
+fn conflict<T: std::fmt::Debug>(result: Result<T, WriteError>) {
+    assert!(matches!(&result, Err(WriteError::Conflict(_))), "{result:?}");
+}
+
+fn patch(text: &str) -> Patch {
+    Patch::from_json(json::parse(text).unwrap(), &Catalogue::new(Vec::new()).unwrap()).unwrap()
+}
+
+#[test]
+fn what_does_not_open_disables_its_subscription_until_it_has_new_secrets_and_others_go_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let wanted = filled(dir.path(), ring(&[1]));
+    bend(dir.path(), 1);
+    let lost = killed(dir.path());
+    for restarted in [false, true] {
+        let Open { store, running, .. } = start(opened(dir.path(), ring(&[1])));
+        let all = store.subscriptions();
+        assert_eq!(all[0].disabled, Some(DisabledReason::Unreadable), "{restarted}");
+        assert!(all[0].secrets(NOW).is_empty() && all[0].headers.is_empty());
+        assert_eq!(secrets(&all[1]), wanted[1]);
+        let accepted = accept(&store, vec![event(&format!("b-{restarted}"), None)]);
+        assert_eq!(accepted[0].deliveries, 2, "what it is owed waits");
+        conflict(ask(|reply| store.change_subscription(all[0].id, patch(r#"{"enabled":true}"#), reply)));
+        drop(store);
+        running.stop();
+    }
+    let Open { store, running, .. } = start(opened(dir.path(), ring(&[1])));
+    let id = store.subscriptions()[0].id;
+    let secret = ask(|reply| store.rotate_secret(id, Duration::from_secs(60), reply)).unwrap();
+    let again = store.subscription(id).unwrap();
+    assert_eq!((again.disabled, &again.previous_secret), (Some(DisabledReason::ByHand), &None));
+    ask(|reply| store.change_subscription(id, patch(r#"{"enabled":true,"headers":{"X-Key":"new"}}"#), reply)).unwrap();
+    drop(store);
+    running.stop();
+    let idle = opened(dir.path(), ring(&[1]));
+    let again = idle.store().subscription(id).unwrap();
+    assert!(again.enabled() && again.secret == secret && again.headers[0].value.expose() == "new");
+    // The same with a key that nobody has any more: all of them, and one may be deleted.
+    let first = ring(&[1]).sealing().unwrap();
+    let line = "AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=";
+    let without = Keyring::parse("test keys", &format!("{line}\nlost {first}")).unwrap();
+    let Open { store, running, .. } = start(opened(lost.path(), without));
+    let all = store.subscriptions();
+    assert!(all.iter().all(|subscription| subscription.is_locked()) && all.len() == 2);
+    assert_eq!(owed(&store), [1]);
+    ask(|reply| store.delete_subscription(all[0].id, reply)).unwrap();
+    ask(|reply| store.rotate_secret(all[1].id, Duration::ZERO, reply)).unwrap();
+    drop(store);
+    running.stop();
+    let idle = opened(lost.path(), ring(&[2]));
+    assert!(!idle.store().subscriptions()[0].is_locked(), "the old key is no longer spoken of");
+}
+
+#[test]
+fn a_backup_stays_sealed_and_is_verified_and_restored_without_the_key() {
+    let dir = tempfile::tempdir().unwrap();
+    let wanted = filled(dir.path(), ring(&[1]));
+    let root = tempfile::tempdir().unwrap();
+    let (file, restored, saved) = (root.path().join("backup"), root.path().join("dir"), root.path().join("saved"));
+    let Open { store, running, .. } = start(opened(dir.path(), ring(&[1])));
+    let mut backup = store.backup(NOW).unwrap().unwrap();
+    let bytes: Vec<u8> = std::iter::from_fn(|| backup.next_piece()).flatten().collect();
+    for secret in [&wanted[0].0, &wanted[1].0] {
+        assert!(!bytes.windows(secret.len()).any(|window| window == secret), "it is in the clear");
+    }
+    std::fs::write(&file, bytes).unwrap();
+    drop((store, backup));
+    running.stop();
+    assert_eq!(offline::check_backup(&file).unwrap().sealed, name(&ring(&[1])));
+    let findings = offline::restore(&file, &restored).unwrap();
+    let salvaged = offline::salvage(&restored, &saved).unwrap();
+    for findings in [&findings, &offline::verify_directory(&restored).unwrap(), &salvaged.kept] {
+        assert!(findings.is_clean() && findings.subscriptions.iter().all(|one| one.enabled), "{findings:?}");
+        assert_eq!(findings.sealed_with.iter().next(), name(&ring(&[1])).as_ref());
+        assert!(findings.sealed >= 2, "{findings:?}");
+    }
+    for dir in [&restored, &saved] {
+        refused(dir, Keyring::default(), &ring(&[1]));
+        assert_eq!(all_secrets(opened(dir, ring(&[1])).store()), wanted);
+    }
+}
