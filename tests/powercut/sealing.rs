@@ -32,10 +32,10 @@ pub(crate) fn record(seed: u64) -> Recording {
     let created = daemon.subscribe(&receiver.url("/ok"), json!({"headers": {"X-Key": "header"}}));
     for number in 0..MANY {
         let settings = json!({
-            "company": "filler", "enabled": false, "description": "語".repeat(500),
-            "headers": {"X-Key": format!("{number}-{}", "h".repeat(4000))},
+            "company": "filler", "enabled": false, "description": "📞".repeat(500),
+            "headers": {"X-Key": format!("{number}-{}", "h".repeat(4080))},
         });
-        let one = daemon.subscribe(&receiver.url(&format!("/{}", "u".repeat(1900))), settings);
+        let one = daemon.subscribe(&receiver.url(&format!("/{}", "u".repeat(2000))), settings);
         secrets.insert(one.id, one.secret);
     }
     secrets.insert(created.id.clone(), created.secret.clone());

@@ -1,8 +1,12 @@
 //! Secrets sealed on the disk: turned on, under a new key, under the wrong one, damaged, lost.
 
-use super::super::offline;
+use std::sync::Mutex;
+
+use super::super::ledger::Ledger;
 use super::super::open::OpenError;
 use super::super::record::SubscriptionRecord;
+use super::super::step::Step;
+use super::super::{offline, state, step};
 use super::keys as ring;
 use super::*;
 
@@ -140,6 +144,26 @@ fn under_a_new_key_everything_is_sealed_anew_and_the_old_one_is_needed_until_the
         running.stop();
         assert!(keys_in_state(copy).iter().all(|key| *key == name(&ring(&[2]))), "{what}");
         refused(copy, ring(&[1]), &ring(&[2]));
+    }
+}
+
+#[test]
+fn what_the_journal_has_in_the_clear_or_under_an_old_key_comes_sealed_into_the_state() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = sled::Config::new().path(dir.path()).flush_every_ms(None).open().unwrap();
+    let state = state::State::new(db);
+    let ledger = Mutex::new(Ledger::numbering_from(1, Arc::new(ring(&[2, 1]))));
+    let clear = |number| SubscriptionRecord::new(&subscription(number), false);
+    let old = clear(8).sealed(&ring(&[1]), [5; 24]);
+    let unknown = clear(9).sealed(&ring(&[3]), [5; 24]);
+    for (number, record, wanted) in [(7, clear(7), 2), (8, old, 2), (9, unknown, 3)] {
+        Step::Subscription(Box::new(record)).apply(&state, &ledger);
+        let (_, value) = state.scan(&keys::numbered(keys::SUBSCRIPTION, number), None, 1).unwrap().remove(0);
+        let key = SubscriptionRecord::of_value(&value).unwrap().key();
+        assert_eq!(key, ring(&[wanted]).sealing(), "{number}");
+        let ledger = step::lock(&ledger);
+        let account = ledger.accounts_from(number, 1).next().unwrap().1;
+        assert_eq!((account.stale, account.locked.is_some()), (false, number == 9), "{number}");
     }
 }
 
