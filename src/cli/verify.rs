@@ -115,7 +115,7 @@ pub(super) fn write_holdings(findings: &Findings, out: &mut dyn Write) -> Result
     if findings.sealed > 0 {
         let keys = findings.sealed_with.iter().cloned().collect::<Vec<_>>().join(", ");
         let count = findings.sealed;
-        writeln!(out, "sealed      secrets of {count} subscriptions, with key {keys}: they were not opened")?;
+        writeln!(out, "sealed      secrets (subscriptions: {count}), with key {keys}; they were not opened")?;
     }
     if findings.torn_bytes > 0 {
         writeln!(out, "torn        {} bytes at the end, nothing acknowledged in them", findings.torn_bytes)?;

@@ -117,7 +117,7 @@ impl Desk {
         let (count, keys) = (std::mem::take(&mut self.errands.sealed_anew), lock(&self.ledger).keys().clone());
         if let Some(key) = keys.sealing().filter(|_| count > 0) {
             tracing::info!(
-                "the secrets of {count} subscriptions were sealed with key {key}; no other key is needed now"
+                "all secrets are sealed with key {key} (subscriptions sealed anew: {count}); no other key is needed"
             );
         }
     }

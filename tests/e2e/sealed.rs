@@ -175,7 +175,7 @@ fn turned_on_for_a_directory_that_is_there_everything_new_is_sealed_and_the_key_
     let home = keyed(daemon.stop().0, &[1]);
     let daemon = home.start();
     check_facts(&daemon);
-    daemon.wait_for_saying("2 subscriptions were sealed with key");
+    daemon.wait_for_saying("sealed anew: 2)");
     let mut secrets = Secrets::default();
     for wanted in facts()["subscriptions"].as_array().into_iter().flatten() {
         let path = format!("/v1/subscriptions/{}", wanted["id"].as_str().unwrap_or_default());
@@ -233,7 +233,7 @@ fn a_backup_is_restored_sealed_and_looked_at_without_the_key() {
         run(command).expect(0).stdout
     };
     let first = fingerprint(&home);
-    let told = format!("sealed      secrets of 2 subscriptions, with key {first}: they were not opened");
+    let told = format!("sealed      secrets (subscriptions: 2), with key {first}; they were not opened");
     for said in [
         run_on(&[&"verify", &file]),
         run_on(&[&"verify", &"--data-dir", &home.data()]),

@@ -5,6 +5,8 @@
 //! each subscription must have its secrets, whatever of them had been sealed by then, and with which key.
 
 use std::collections::BTreeMap;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -76,13 +78,14 @@ fn key_file(numbers: &[u8]) -> PathBuf {
     let lines: String = numbers.iter().map(line).collect();
     let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("sealing-{}.key", numbers.len()));
     std::fs::write(&file, lines).expect("the key file written");
+    std::fs::set_permissions(&file, Permissions::from_mode(0o600)).expect("its mode set");
     file
 }
 
 /// Posts until some are answered and a checkpoint has sealed the state, and ends the daemon.
 fn one_life(daemon: Daemon, posters: &mut [Poster], killed: bool) {
     let (shift, token) = (Shift::default(), daemon.home().token());
-    daemon.wait_for_saying("subscriptions were sealed with key");
+    daemon.wait_for_saying("subscriptions sealed anew");
     std::thread::scope(|scope| {
         for poster in posters {
             let (shift, token, address) = (&shift, token.clone(), daemon.address);

@@ -254,6 +254,7 @@ fn a_backup_stays_sealed_and_is_verified_and_restored_without_the_key() {
         assert!(findings.sealed >= 2, "{findings:?}");
     }
     for dir in [&restored, &saved] {
+        assert_eq!(offline::sealed_with(dir), Ok(ring(&[1]).sealing()), "also where there is no subscription yet");
         refused(dir, Keyring::default(), &ring(&[1]));
         assert_eq!(all_secrets(opened(dir, ring(&[1])).store()), wanted);
     }
