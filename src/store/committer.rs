@@ -223,6 +223,8 @@ pub(super) struct Listeners {
     pub(super) failed: Box<dyn Fn(String) + Send>,
     /// Hears of every group commit that is on the disk. Must not block.
     pub(super) committed: Box<dyn Fn(Committed) + Send>,
+    /// Gets the answers of each group commit, to be given. Must not block.
+    pub(super) answered: Box<dyn Fn(Answers) + Send>,
     /// Tells the time.
     pub(super) clock: Box<dyn Fn() -> Timestamp + Send>,
 }
@@ -256,6 +258,18 @@ impl Dirty {
 
 /// An answer that waits for the disk: called with whether it got there.
 type Answer = Box<dyn FnOnce(bool) + Send>;
+
+/// The answers to what was written at once. They are given by dropping this, in whichever thread: none is lost.
+pub struct Answers {
+    answers: Vec<Answer>,
+    durable: bool,
+}
+
+impl Drop for Answers {
+    fn drop(&mut self) {
+        self.answers.drain(..).for_each(|answer| answer(self.durable));
+    }
+}
 
 impl Committer {
     /// Works until the inbox is closed and empty, or the store has failed.
@@ -338,6 +352,7 @@ impl Committer {
     }
 
     fn last_checkpoint(&self, checkpointer: &Checkpointer) -> Result<(), String> {
+        self.writer.close().map_err(|error| format!("the journal's last file could not be closed: {error}"))?;
         checkpointer.settle()?;
         checkpointer.begin(counts::mark(self.applied, &self.desk.ledger));
         checkpointer.settle()
@@ -363,8 +378,8 @@ impl Committer {
         if durable && (tally.synced.is_some() || tally.repeated > 0) {
             (self.listeners.committed)(Committed { took: begun.elapsed(), ..tally });
         }
-        for answer in answers {
-            answer(durable);
+        if !answers.is_empty() {
+            (self.listeners.answered)(Answers { answers, durable });
         }
         written
     }

@@ -98,6 +98,7 @@ use crate::core::time::Timestamp;
 
 pub use backup::Backup;
 pub use calls::{CallFilter, CallStory};
+pub use committer::Answers;
 pub use conversations::{ConversationFilter, PostedMessage, PreparedMessage, Shown as ShownConversation};
 pub use erasures::Erasure;
 pub use open::OpenError;
@@ -106,8 +107,8 @@ pub use running::{Idle, Running};
 pub use space::Room;
 pub use verbs::Store;
 
-/// Called exactly once: from the committer's thread when the write is on the disk or has failed, or at once from the
-/// caller's where there is no room for it. Must not block.
+/// Called exactly once: when the write is on the disk or has failed, from the committer's thread or from wherever
+/// [`Answers`] are given, or at once from the caller's where there is no room for it. Must not block.
 pub type Reply<T> = Box<dyn FnOnce(Result<T, WriteError>) + Send>;
 
 /// The committer's inbox is full: answer 503 with `Retry-After` and let the client come again. The reply was dropped uncalled.

@@ -81,7 +81,7 @@ impl Store {
             backing_up: Arc::default(),
         };
         let store = Self { shared: Arc::new(shared) };
-        Ok(Idle { store, opened, settings, committed: Box::new(|_| ()) })
+        Ok(Idle { store, opened, settings, committed: Box::new(|_| ()), answered: Box::new(drop) })
     }
 
     /// Accepts all events or none. The reply has one [`Accepted`] for each, in order.
