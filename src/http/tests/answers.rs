@@ -42,14 +42,9 @@ fn given_by(store: &Store) -> Option<String> {
 fn answers_are_given_by_the_thread_of_the_requests_and_without_it_by_the_committer() {
     let (store, running, arrived) = running();
     let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let server = listener::start(
-        socket,
-        Arc::new(Nobody),
-        settings(),
-        arrived.give(),
-        Box::new(|reason| panic!("{reason}")),
-    )
-    .unwrap();
+    let server =
+        listener::start(socket, Arc::new(Nobody), settings(), arrived.give(), Box::new(|reason| panic!("{reason}")))
+            .unwrap();
     for _ in 0..20 {
         assert_eq!(given_by(&store).as_deref(), Some("http"));
     }
