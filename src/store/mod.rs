@@ -25,7 +25,7 @@
 //!
 //! # The way of a write
 //!
-//! A command goes into the [`committer`]'s inbox. The one committer thread takes what has gathered,
+//! A command goes into the [`inbox`]. The one committer thread takes what has gathered,
 //! lets the [`desk`] decide each in turn, which yields [`step`]s, appends their frames to the
 //! journal in one write, calls `fdatasync` once, and only then answers everybody and tells the
 //! dispatcher. The steps' changes wait in memory, in layers over sled, until the [`checkpoint`]er
@@ -63,6 +63,7 @@ mod deadline;
 mod desk;
 mod erasures;
 mod frame;
+mod inbox;
 mod journal;
 mod keys;
 mod ledger;

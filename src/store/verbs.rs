@@ -14,9 +14,9 @@ use crate::core::subscription_input::{Change as Patch, Draft};
 use crate::core::time::Timestamp;
 
 use super::backup::Backup;
-use super::committer::{Command, Inbox};
 use super::conversations::Threads;
 use super::erasures::Erasures;
+use super::inbox::{Command, Inbox};
 use super::journal::Journal;
 use super::ledger::Ledger;
 use super::open::{self, OpenError};
