@@ -161,7 +161,8 @@ impl Daemon {
         let dispatcher = dispatcher.map_err(no_thread)?;
         let store = idle.store().clone();
         let (noted, store_failed, told) = (failed.clone(), fatal(&ask, Cause::Store), ear.clone());
-        let committer = idle.measured(measures::of_commits(metrics.clone())).start(
+        let (answered, answers) = http::answers();
+        let committer = idle.measured(measures::of_commits(metrics.clone())).answering(answered).start(
             now,
             move |changes| inbox.changes(changes),
             move |why| {
@@ -178,7 +179,8 @@ impl Daemon {
         let alerts = alerts.map_err(|error| Fatal::new(Cause::Failed, format!("no thread for alerts: {error}")))?;
         let first = FirstToken::new(token.hash(), token.kept_in());
         let edge = edge(config, store.clone(), outlet.clone(), first, dispatcher.gauge(), failed, metrics);
-        let server = http::serve(listener, edge, http_settings(config, tls.clone()), Box::new(fatal(&ask, Cause::Bug)));
+        let settings = http_settings(config, tls.clone());
+        let server = http::serve(listener, edge, answers, settings, Box::new(fatal(&ask, Cause::Bug)));
         let server = server.map_err(|error| Fatal::new(Cause::Failed, error))?;
         Ok(Self {
             address: server.address(),

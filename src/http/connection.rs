@@ -9,7 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use hyper::Request;
@@ -45,9 +45,9 @@ pub(super) struct Told<H> {
 }
 
 impl<H: Handler> Handler for Told<H> {
-    async fn handle(self: Arc<Self>, mut request: Request<Incoming>) -> Reply {
+    fn handle(self: Arc<Self>, mut request: Request<Incoming>) -> impl Future<Output = Reply> + Send {
         request.extensions_mut().insert(self.peer);
-        Arc::clone(&self.handler).handle(request).await
+        Arc::clone(&self.handler).handle(request)
     }
 }
 
@@ -130,7 +130,11 @@ impl<H: Handler> Service<Request<Incoming>> for Desk<H> {
         Box::pin(async move {
             let chunked = hygiene::is_chunked(&request);
             let mut reply = match hygiene::check(&request, ambiguous, bare) {
-                Ok(()) => caught(handler.handle(request)).await,
+                Ok(()) => {
+                    // Pinned where it is made: handed on by value it would stand here twice, thousands of bytes each.
+                    let mut answer = pin!(handler.handle(request));
+                    poll_fn(|cx| caught(answer.as_mut(), cx)).await
+                }
                 Err(problem) => problem.into_reply(),
             };
             if chunked {
@@ -141,14 +145,10 @@ impl<H: Handler> Service<Request<Incoming>> for Desk<H> {
     }
 }
 
-/// `future`'s answer; a 500 if it panics.
-async fn caught(future: impl Future<Output = Reply>) -> Reply {
-    let mut future = pin!(future);
-    poll_fn(|cx| {
-        catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))).unwrap_or_else(|_| {
-            tracing::error!("the handler of a request panicked; the panic's message stands above");
-            Poll::Ready(Problem::internal().into_reply())
-        })
+/// `future`'s answer, as far as it is; a 500 if it panics.
+fn caught(future: Pin<&mut impl Future<Output = Reply>>, cx: &mut Context<'_>) -> Poll<Reply> {
+    catch_unwind(AssertUnwindSafe(|| future.poll(cx))).unwrap_or_else(|_| {
+        tracing::error!("the handler of a request panicked; the panic's message stands above");
+        Poll::Ready(Problem::internal().into_reply())
     })
-    .await
 }

@@ -141,7 +141,7 @@ impl Front {
         }
         if resource == Some(Resource::Metrics) && self.edge.metrics_public {
             Resource::Metrics.check_method(request.method())?;
-            return metrics::show(&self.edge).await;
+            return Box::pin(metrics::show(&self.edge)).await;
         }
         let access = self.authenticate(&request)?;
         let resource = resource.ok_or_else(|| {
