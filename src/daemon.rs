@@ -30,6 +30,8 @@ use crate::core::time::Timestamp;
 use crate::dispatch::{self, Dispatcher, Gauge, Standing};
 use crate::http::{self, Edge, FirstToken, Server, Tls};
 use crate::metrics::Metrics;
+use crate::sender::handshake;
+pub use crate::sender::handshake::{Handshake, Trouble};
 use crate::sender::{Outlet, Transport, TransportSettings};
 use crate::service::{self, AdminToken, DataDirLock, Hangups};
 use crate::store::{Retention, Running, Settings as StoreSettings, Store};
@@ -327,6 +329,15 @@ fn transport(config: &Config) -> Result<Transport, Fatal> {
         proxy: config.network.proxy.clone(),
     };
     Transport::new(settings).map_err(|error| Fatal::new(Cause::Configuration, error))
+}
+
+/// Shakes hands with receivers as a daemon of this configuration would, without one: see [`handshake::with`].
+///
+/// # Errors
+/// A file of `extra_ca` cannot be used.
+pub fn handshakes(config: &Config) -> Result<impl Fn(&str, Duration) -> Result<Handshake, Trouble> + Sync, Fatal> {
+    let transport = transport(config)?;
+    Ok(move |url: &str, limit| handshake::with(&transport, url, limit))
 }
 
 /// Checks the files that the configuration names, without starting anything.

@@ -10,8 +10,6 @@
 //!   session      who signed in on the page; origin: that a change comes from there; attempts: how often
 //!   routes       the table of paths, methods and roles
 //!   request      Authorised -> Permitted -> a body within its limits
-//! events, subscriptions, probes, event_types, deliveries, log, stats, tokens, metrics, health, backup   one file per
-//!              resource
 //! openapi      the description of all of them
 //! events, messages, subscriptions, probes, event_types, deliveries, log, stats, tokens, metrics, health, backup   one
 //!              file per resource
@@ -113,6 +111,6 @@ pub fn serve(
     settings: Settings,
     died: Died,
 ) -> io::Result<Server> {
-    let front = edge::Front::new(edge, &settings);
+    let front = edge::Front::new(edge, &settings, listener.local_addr()?.port());
     listener::start(listener, Arc::new(front), settings, answers.give(), died)
 }
