@@ -12,7 +12,8 @@ use super::root;
 /// `[package.metadata.deb]` of Cargo.toml.
 fn metadata() -> Value {
     let manifest = Figment::from(Toml::file_exact(root().join("Cargo.toml")));
-    manifest.find_value("package.metadata.deb").and_then(|found| found.deserialize()).expect("[package.metadata.deb]")
+    let found = manifest.find_value("package.metadata.deb").expect("[package.metadata.deb]");
+    found.deserialize().expect("values that JSON has, too")
 }
 
 /// The sources and targets of a list of assets.
