@@ -31,6 +31,8 @@ use crate::core::time::Timestamp;
 use crate::dispatch::{self, Dispatcher, Gauge, Standing};
 use crate::http::{self, Edge, FirstToken, Server, Tls};
 use crate::metrics::Metrics;
+use crate::sender::handshake;
+pub use crate::sender::handshake::{Handshake, Trouble};
 use crate::sender::{Outlet, Transport, TransportSettings};
 use crate::service::{self, AdminToken, DataDirLock, Hangups, KeyFile};
 use crate::store::{OpenError, Retention, Running, Settings as StoreSettings, Store};
@@ -160,7 +162,8 @@ impl Daemon {
         let dispatcher = dispatcher.map_err(no_thread)?;
         let store = idle.store().clone();
         let (noted, store_failed, told) = (failed.clone(), fatal(&ask, Cause::Store), ear.clone());
-        let committer = idle.measured(measures::of_commits(metrics.clone())).start(
+        let (answered, answers) = http::answers();
+        let committer = idle.measured(measures::of_commits(metrics.clone())).answering(answered).start(
             now,
             move |changes| inbox.changes(changes),
             move |why| {
@@ -177,7 +180,8 @@ impl Daemon {
         let alerts = alerts.map_err(|error| Fatal::new(Cause::Failed, format!("no thread for alerts: {error}")))?;
         let first = FirstToken::new(token.hash(), token.kept_in());
         let edge = edge(config, store.clone(), outlet.clone(), first, dispatcher.gauge(), failed, metrics);
-        let server = http::serve(listener, edge, http_settings(config, tls.clone()), Box::new(fatal(&ask, Cause::Bug)));
+        let settings = http_settings(config, tls.clone());
+        let server = http::serve(listener, edge, answers, settings, Box::new(fatal(&ask, Cause::Bug)));
         let server = server.map_err(|error| Fatal::new(Cause::Failed, error))?;
         Ok(Self {
             address: server.address(),
@@ -326,6 +330,15 @@ fn transport(config: &Config) -> Result<Transport, Fatal> {
         proxy: config.network.proxy.clone(),
     };
     Transport::new(settings).map_err(|error| Fatal::new(Cause::Configuration, error))
+}
+
+/// Shakes hands with receivers as a daemon of this configuration would, without one: see [`handshake::with`].
+///
+/// # Errors
+/// A file of `extra_ca` cannot be used.
+pub fn handshakes(config: &Config) -> Result<impl Fn(&str, Duration) -> Result<Handshake, Trouble> + Sync, Fatal> {
+    let transport = transport(config)?;
+    Ok(move |url: &str, limit| handshake::with(&transport, url, limit))
 }
 
 /// Checks the files that the configuration names, without starting anything.

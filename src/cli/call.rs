@@ -1,19 +1,18 @@
 //! `call`: one call on its time line, or the newest calls, or those of a lead.
 
 use std::io::Write;
-use std::time::SystemTime;
 
 use clap::Args;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::client::{Client, Page, read, segment, with_query};
+use super::client::{Client, read, segment, with_query};
 use super::connection::Connection;
 use super::exit::Failure;
-use super::log::{Entry, time};
+use super::listing::Listing;
+use super::log::Entry;
 use super::table::{Column, Table, WIDTH};
-use super::text::{cut, safe, wrap};
-use crate::core::time::Timestamp;
+use super::text::{cut, json_list, safe, wrap};
 
 /// How wide the column of times is, with what stands behind it.
 const INDENT: usize = 21;
@@ -27,7 +26,7 @@ deliver them, its SMS. Without: the newest calls, or those of a lead.
 Examples:
   hookswitch call call_5f2c9a71
   hookswitch call --phone +12025550143
-  hookswitch call --company acme --since 24h --json | jq .call")]
+  hookswitch call --company acme --since 24h --json | jq '.[].call'")]
 pub(super) struct Call {
     /// The call's id (`data.call_id`); without one, calls are listed
     call_id: Option<String>,
@@ -36,25 +35,12 @@ pub(super) struct Call {
     #[arg(long)]
     company: Option<String>,
 
-    /// List the calls of this lead's phone number
-    #[arg(long, conflicts_with = "call_id")]
-    phone: Option<String>,
-
-    /// List calls from this time on: RFC 3339, or ago (24h)
-    #[arg(long, value_name = "TIME", conflicts_with = "call_id")]
-    since: Option<String>,
-
-    /// List calls before this time: RFC 3339, or ago
-    #[arg(long, value_name = "TIME", conflicts_with = "call_id")]
-    until: Option<String>,
-
-    /// How many calls are listed at most
-    #[arg(long, short = 'n', value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=500))]
-    limit: u16,
-
-    /// Print JSON: the call, or a line for each call
+    /// Print JSON: the call, or the list of calls
     #[arg(long)]
     json: bool,
+
+    #[command(flatten)]
+    listing: Listing,
 
     #[command(flatten)]
     connection: Connection,
@@ -165,20 +151,9 @@ impl Call {
     }
 
     fn list(&self, client: &Client, out: &mut dyn Write) -> Result<(), Failure> {
-        let now = Timestamp::from(SystemTime::now());
-        let limit = self.limit.to_string();
-        let mut parameters = vec![("limit", limit)];
-        parameters.extend(self.company.clone().map(|company| ("company", company)));
-        parameters.extend(self.phone.clone().map(|phone| ("phone", phone)));
-        for (name, value) in [("since", &self.since), ("until", &self.until)] {
-            if let Some(text) = value {
-                parameters.push((name, time(name, text, now)?));
-            }
-        }
-        let parameters: Vec<(&str, &str)> = parameters.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        let page: Page = read(&client.get(&with_query("/v1/calls", &parameters))?)?;
+        let items = self.listing.ask(client, "/v1/calls", self.company.as_deref())?;
         if self.json {
-            return page.items.iter().try_for_each(|item| Ok(writeln!(out, "{}", item.get())?));
+            return Ok(writeln!(out, "{}", json_list(&items))?);
         }
         let mut table = Table::new(&[
             Column::text("BEGAN (UTC)"),
@@ -188,7 +163,7 @@ impl Call {
             Column::text("PHONE"),
             Column::elastic("LEAD"),
         ]);
-        for item in &page.items {
+        for item in &items {
             let call: Brief = read(item.get())?;
             let lead = call.name.unwrap_or_default();
             table.row([plain(&call.began), call.call, call.company, call.state, call.phone.unwrap_or_default(), lead]);

@@ -6,11 +6,12 @@ use clap::Args;
 use serde::Deserialize;
 
 use super::call::plain;
-use super::client::{Client, Page, read, segment, with_query};
+use super::client::{Client, read, segment, with_query};
 use super::connection::Connection;
 use super::exit::Failure;
+use super::listing::Listing;
 use super::table::{Column, Table, WIDTH};
-use super::text::{cut, safe, wrap};
+use super::text::{cut, json_list, safe, wrap};
 
 /// How far a message's text is indented.
 const INDENT: usize = 4;
@@ -18,12 +19,13 @@ const INDENT: usize = 4;
 /// List SMS threads, or show one
 #[derive(Debug, Args)]
 #[command(after_help = "\
-With a call's id: its messages, oldest first. Without: the threads with the
-latest messages, or those of a lead.
+With a call's id: its messages, oldest first. Without: the threads, the one
+with the latest message first. --since and --until mean that message.
 
 Examples:
   hookswitch conversations
   hookswitch conversations --phone +12025550143
+  hookswitch conversations --domain www.acme.example --since 24h
   hookswitch conversations call_5f2c9a71 --company acme --json | jq .messages")]
 pub(super) struct Conversations {
     /// The call's id; without one, threads are listed
@@ -33,17 +35,12 @@ pub(super) struct Conversations {
     #[arg(long)]
     company: Option<String>,
 
-    /// List the threads of this lead's phone number
-    #[arg(long, conflicts_with = "call_id")]
-    phone: Option<String>,
-
-    /// How many threads are listed at most
-    #[arg(long, short = 'n', value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=500))]
-    limit: u16,
-
-    /// Print JSON: the thread, or a line for each thread
+    /// Print JSON: the thread, or the list of threads
     #[arg(long)]
     json: bool,
+
+    #[command(flatten)]
+    listing: Listing,
 
     #[command(flatten)]
     connection: Connection,
@@ -84,21 +81,18 @@ struct Sms {
 impl Conversations {
     pub(super) fn run(self, out: &mut dyn Write) -> Result<(), Failure> {
         let client = Client::new(&self.connection)?;
-        let limit = self.limit.to_string();
-        let mut parameters: Vec<(&str, &str)> = Vec::new();
-        parameters.extend(self.company.as_deref().map(|company| ("company", company)));
+        let company = self.company.as_deref();
         if let Some(call) = &self.call_id {
-            let reply = client.get(&with_query(&format!("/v1/conversations/{}", segment(call)), &parameters))?;
+            let whose: Vec<(&str, &str)> = company.map(|name| ("company", name)).into_iter().collect();
+            let reply = client.get(&with_query(&format!("/v1/conversations/{}", segment(call)), &whose))?;
             if self.json {
                 return Ok(writeln!(out, "{}", reply.trim_end())?);
             }
             return write_thread(&read(&reply)?, out);
         }
-        parameters.push(("limit", &limit));
-        parameters.extend(self.phone.as_deref().map(|phone| ("phone", phone)));
-        let page: Page = read(&client.get(&with_query("/v1/conversations", &parameters))?)?;
+        let items = self.listing.ask(&client, "/v1/conversations", company)?;
         if self.json {
-            return page.items.iter().try_for_each(|item| Ok(writeln!(out, "{}", item.get())?));
+            return Ok(writeln!(out, "{}", json_list(&items))?);
         }
         let mut table = Table::new(&[
             Column::text("LATEST (UTC)"),
@@ -109,7 +103,7 @@ impl Conversations {
             Column::number("SMS"),
             Column::number("IN"),
         ]);
-        for item in &page.items {
+        for item in &items {
             let thread: Thread = read(item.get())?;
             let Lead { name, phone } = thread.lead;
             let counts = [thread.message_count, thread.inbound_count].map(|count| count.to_string());

@@ -18,6 +18,7 @@ mod doctor;
 mod event_types;
 mod exit;
 mod listen;
+mod listing;
 mod log;
 mod man;
 mod message;

@@ -1,12 +1,13 @@
 //! The one place where the command line knows how a daemon is made.
 
 use std::fmt::Display;
+use std::time::Duration;
 
 use super::exit::{Exit, Failure};
 use crate::config::Config;
 pub(super) use crate::config::Overrides;
-pub(super) use crate::daemon::Daemon;
 use crate::daemon::{self, Fatal};
+pub(super) use crate::daemon::{Daemon, Handshake, Trouble};
 
 /// Reads the configuration in all its layers and the files that it names, without starting anything.
 ///
@@ -44,6 +45,16 @@ pub(super) fn run(overrides: &Overrides) -> Result<(), Failure> {
 /// As of [`run`].
 pub(super) fn start(overrides: &Overrides) -> Result<Daemon, Failure> {
     Daemon::start(&load(overrides)?).map_err(|fatal| failure(&fatal))
+}
+
+/// What shakes hands with a receiver, given its URL, within a time limit.
+///
+/// # Errors
+/// A file that the configuration names cannot be used.
+pub(super) fn handshakes(
+    config: &Config,
+) -> Result<impl Fn(&str, Duration) -> Result<Handshake, Trouble> + Sync, Failure> {
+    daemon::handshakes(config).map_err(|fatal| failure(&fatal))
 }
 
 fn failure(fatal: &Fatal) -> Failure {

@@ -100,6 +100,12 @@ pub(super) fn wrap(text: &str, most: usize) -> Vec<String> {
     lines
 }
 
+/// A list as `--json` prints it: one JSON array, an item a line, as the daemon wrote them.
+pub(super) fn json_list(items: &[Box<RawValue>]) -> String {
+    let items: Vec<&str> = items.iter().map(|item| item.get()).collect();
+    format!("[{}]", items.join(",\n"))
+}
+
 /// A JSON document on indented lines, members in their order and numbers in their digits.
 ///
 /// A document nested too deeply to be walked stands on one line, as it is.

@@ -11,7 +11,7 @@ use super::connection::Connection;
 use super::exit::Failure;
 use super::note;
 use super::table::{Column, Table};
-use super::text::safe;
+use super::text::{json_list, safe};
 use crate::core::time::parse_duration;
 
 /// Make, list and revoke the tokens that the API is called with
@@ -146,8 +146,7 @@ impl List {
         let company: Vec<(&str, &str)> = self.company.as_deref().map(|name| ("company", name)).into_iter().collect();
         let items = client.list(&with_query("/v1/tokens", &company))?;
         if self.json {
-            let items: Vec<&str> = items.iter().map(|item| item.get()).collect();
-            return Ok(writeln!(out, "[{}]", items.join(",\n"))?);
+            return Ok(writeln!(out, "{}", json_list(&items))?);
         }
         let mut table = Table::new(&[
             Column::text("ID"),

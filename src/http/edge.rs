@@ -94,10 +94,11 @@ pub(super) struct Front {
 }
 
 impl Front {
-    pub(super) fn new(edge: Edge, settings: &Settings) -> Self {
+    /// For a listener on `port`.
+    pub(super) fn new(edge: Edge, settings: &Settings, port: u16) -> Self {
         let limits = request::Limits { max_body_bytes: settings.max_body_bytes, body_timeout: settings.body_timeout };
         let (outward, description) = (Arc::new(Semaphore::new(super::OUTWARD)), Description::of(&edge.catalogue));
-        let (sessions, attempts, page) = (Sessions::default(), Attempts::default(), Page::new());
+        let (sessions, attempts, page) = (Sessions::new(port), Attempts::default(), Page::new());
         Self { edge, limits, outward, description, sessions, attempts, page }
     }
 
@@ -140,7 +141,7 @@ impl Front {
         }
         if resource == Some(Resource::Metrics) && self.edge.metrics_public {
             Resource::Metrics.check_method(request.method())?;
-            return metrics::show(&self.edge).await;
+            return Box::pin(metrics::show(&self.edge)).await;
         }
         let access = self.authenticate(&request)?;
         let resource = resource.ok_or_else(|| {

@@ -65,7 +65,7 @@ impl Server {
     }
 }
 
-/// Serves `listener` with `handler` on a thread of its own.
+/// Serves `listener` with `handler` on a thread of its own, which also does `errand`.
 ///
 /// # Errors
 /// The listener cannot be taken over, or no thread can be had.
@@ -73,6 +73,7 @@ pub(super) fn start<H: Handler>(
     listener: std::net::TcpListener,
     handler: Arc<H>,
     settings: Settings,
+    errand: impl Future<Output = ()> + Send + 'static,
     died: Died,
 ) -> io::Result<Server> {
     let address = listener.local_addr()?;
@@ -88,6 +89,7 @@ pub(super) fn start<H: Handler>(
         let _inside = runtime.enter();
         TcpListener::from_std(listener)?
     };
+    runtime.spawn(errand);
     let (stop, stopped) = watch::channel(None);
     let body = move || run_guarded(runtime, accept_all(listener, handler, Arc::new(settings), stopped), died);
     let thread = thread::Builder::new().name("http".to_owned()).spawn(body)?;

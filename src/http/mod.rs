@@ -10,13 +10,11 @@
 //!   session      who signed in on the page; origin: that a change comes from there; attempts: how often
 //!   routes       the table of paths, methods and roles
 //!   request      Authorised -> Permitted -> a body within its limits
-//! events, subscriptions, probes, event_types, deliveries, log, stats, tokens, metrics, health, backup   one file per
-//!              resource
 //! openapi      the description of all of them
 //! events, messages, subscriptions, probes, event_types, deliveries, log, stats, tokens, metrics, health, backup   one
 //!              file per resource
 //! page         Settings > Webhooks in a browser, on top of the resources
-//! bridge       to the store, which blocks
+//! bridge       to the store, which blocks; answers: the way back
 //! ```
 //!
 //! Knows core, the store's verbs and the sender's probe; what else it needs it is handed in an [`Edge`].
@@ -29,6 +27,7 @@
 //! - What is read into memory for one request is bounded: its head, its body, one page of a list.
 
 mod access;
+mod answers;
 mod attempts;
 mod backlog;
 mod backup;
@@ -75,6 +74,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use access::FirstToken;
+pub use answers::{Answers, answers};
 pub use edge::{Edge, Flow, Senders};
 pub use listener::{Died, Server};
 pub use tls::Tls;
@@ -99,12 +99,18 @@ pub struct Settings {
     pub tls: Option<Arc<Tls>>,
 }
 
-/// Serves the API on `listener`, on a thread of its own, until it is [stopped](Server::stop).
-/// `died` is called if that thread ends by a panic.
+/// Serves the API on `listener`, on a thread of its own, until it is [stopped](Server::stop). That thread also gives
+/// the store's `answers`. `died` is called if that thread ends by a panic.
 ///
 /// # Errors
 /// The listener cannot be taken over, or no thread can be had.
-pub fn serve(listener: TcpListener, edge: Edge, settings: Settings, died: Died) -> io::Result<Server> {
-    let front = edge::Front::new(edge, &settings);
-    listener::start(listener, Arc::new(front), settings, died)
+pub fn serve(
+    listener: TcpListener,
+    edge: Edge,
+    answers: Answers,
+    settings: Settings,
+    died: Died,
+) -> io::Result<Server> {
+    let front = edge::Front::new(edge, &settings, listener.local_addr()?.port());
+    listener::start(listener, Arc::new(front), settings, answers.give(), died)
 }

@@ -1,5 +1,8 @@
 //! The table of paths: what there is, with which methods, for which role.
 
+use std::future::ready;
+use std::pin::Pin;
+
 use hyper::Method;
 
 use super::problem::Problem;
@@ -158,13 +161,19 @@ impl Resource {
 ///
 /// # Errors
 /// The refusal.
-pub(super) async fn answer(resource: Resource, request: Authorised) -> Result<Reply, Problem> {
+pub(super) fn answer(resource: Resource, request: Authorised) -> Answer {
     if resource == Resource::Events && *request.method() == Method::POST {
-        // The one that is asked for thousands of times a second: its state is kept small.
-        return events::post(request.permit(Role::Ingest)?).await;
+        // The one that is asked for thousands of times a second: its state is kept small, and apart from the others'.
+        return match request.permit(Role::Ingest) {
+            Ok(request) => Box::pin(events::post(request)),
+            Err(problem) => Box::pin(ready(Err(problem))),
+        };
     }
-    Box::pin(answer_other(resource, request)).await
+    Box::pin(answer_other(resource, request))
 }
+
+/// An answer that is being made. In a box: as a value it would stand, thousands of bytes, in each future around it.
+pub(super) type Answer = Pin<Box<dyn Future<Output = Result<Reply, Problem>> + Send>>;
 
 async fn answer_other(resource: Resource, request: Authorised) -> Result<Reply, Problem> {
     use Resource as R;

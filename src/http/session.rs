@@ -18,8 +18,8 @@ use sha2::{Digest as _, Sha256};
 
 use crate::core::token::TokenHash;
 
-/// The name of the cookie.
-pub(super) const NAME: &str = "hookswitch_session";
+/// What the cookie's name begins with; the port follows.
+const NAME: &str = "hookswitch_session_";
 /// How many sessions there may be; one more ends that which has been idle longest.
 const MOST: usize = 1_000;
 /// How long a session lives without a request.
@@ -42,12 +42,25 @@ impl Session {
 }
 
 /// All sessions.
-#[derive(Default)]
-pub(super) struct Sessions(Mutex<HashMap<Key, Session>>);
+pub(super) struct Sessions {
+    cookie: String,
+    all: Mutex<HashMap<Key, Session>>,
+}
 
 impl Sessions {
+    /// None yet, of a daemon that listens on `port`. A browser sends the cookies of a host to all of its ports, so two
+    /// daemons must not give theirs the same name: the later sign-in would end the earlier.
+    pub(super) fn new(port: u16) -> Self {
+        Self { cookie: format!("{NAME}{port}"), all: Mutex::default() }
+    }
+
+    /// The name of the cookie.
+    pub(super) fn cookie(&self) -> &str {
+        &self.cookie
+    }
+
     fn all(&self) -> MutexGuard<'_, HashMap<Key, Session>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Opens a session of `token`. The answer is the text for the cookie; `None` if the kernel has no
@@ -70,7 +83,7 @@ impl Sessions {
     /// The token of the session whose cookie `headers` carry.
     pub(super) fn token(&self, headers: &HeaderMap, now: Instant) -> Option<TokenHash> {
         let mut all = self.all();
-        ids(headers).find_map(|id| {
+        self.ids(headers).find_map(|id| {
             let session = all.get_mut(&key(id)).filter(|session| session.lives(now))?;
             session.seen = now;
             Some(session.token)
@@ -80,9 +93,18 @@ impl Sessions {
     /// Ends the session whose cookie `headers` carry.
     pub(super) fn close(&self, headers: &HeaderMap) {
         let mut all = self.all();
-        for id in ids(headers) {
+        for id in self.ids(headers) {
             all.remove(&key(id));
         }
+    }
+
+    /// The values of all cookies of our name: one that was set for another path or domain may stand among them.
+    fn ids<'h>(&'h self, headers: &'h HeaderMap) -> impl Iterator<Item = &'h str> {
+        let lines = headers.get_all(COOKIE).iter().filter_map(|line| line.to_str().ok());
+        lines.flat_map(|line| line.split(';')).filter_map(|pair| {
+            let (name, value) = pair.split_once('=')?;
+            (name.trim() == self.cookie).then(|| value.trim())
+        })
     }
 }
 
@@ -90,18 +112,11 @@ fn key(id: &str) -> Key {
     Sha256::digest(id.as_bytes()).into()
 }
 
-/// The values of all cookies of our name: a cookie of another port of this host may stand among them.
-fn ids(headers: &HeaderMap) -> impl Iterator<Item = &str> {
-    let lines = headers.get_all(COOKIE).iter().filter_map(|line| line.to_str().ok());
-    lines.flat_map(|line| line.split(';')).filter_map(|pair| {
-        let (name, value) = pair.split_once('=')?;
-        (name.trim() == NAME).then(|| value.trim())
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const OURS: &str = "hookswitch_session_4665";
 
     fn with(cookie: &str) -> HeaderMap {
         let mut headers = HeaderMap::new();
@@ -111,13 +126,20 @@ mod tests {
 
     #[test]
     fn a_session_is_found_by_its_cookie_until_it_is_closed() {
-        let (sessions, now) = (Sessions::default(), Instant::now());
+        let (sessions, now) = (Sessions::new(4665), Instant::now());
         let id = sessions.open(TokenHash::of("t"), now).unwrap();
         assert_eq!(id.len(), 43, "256 bits");
-        let mine = with(&format!("a=b; {NAME}={id}"));
+        let mine = with(&format!("a=b; {OURS}={id}"));
         assert!(sessions.token(&mine, now).is_some());
-        assert!(sessions.token(&with(&format!("{NAME}=x; {NAME}={id}")), now).is_some());
-        for other in [String::new(), format!("{NAME}="), format!("{NAME}={}", &id[1..]), format!("x{NAME}={id}"), id] {
+        assert!(sessions.token(&with(&format!("{OURS}=x; {OURS}={id}")), now).is_some());
+        for other in [
+            String::new(),
+            format!("{OURS}="),
+            format!("{OURS}={}", &id[1..]),
+            format!("x{OURS}={id}"),
+            format!("{OURS}6={id}"),
+            id,
+        ] {
             assert!(sessions.token(&with(&other), now).is_none(), "{other}");
         }
         sessions.close(&mine);
@@ -126,22 +148,22 @@ mod tests {
 
     #[test]
     fn a_session_ends_when_it_is_idle_and_when_it_is_old() {
-        let (sessions, begun) = (Sessions::default(), Instant::now());
-        let cookie = with(&format!("{NAME}={}", sessions.open(TokenHash::of("t"), begun).unwrap()));
+        let (sessions, begun) = (Sessions::new(4665), Instant::now());
+        let cookie = with(&format!("{OURS}={}", sessions.open(TokenHash::of("t"), begun).unwrap()));
         let mut now = begun;
         while now + IDLE / 2 < begun + LONGEST {
             now += IDLE / 2;
             assert!(sessions.token(&cookie, now).is_some());
         }
         assert!(sessions.token(&cookie, begun + LONGEST).is_none());
-        let cookie = with(&format!("{NAME}={}", sessions.open(TokenHash::of("t"), begun).unwrap()));
+        let cookie = with(&format!("{OURS}={}", sessions.open(TokenHash::of("t"), begun).unwrap()));
         assert!(sessions.token(&cookie, begun + IDLE).is_none());
     }
 
     #[test]
     fn there_are_not_more_than_there_may_be() {
-        let (sessions, now) = (Sessions::default(), Instant::now());
-        let open = |at| with(&format!("{NAME}={}", sessions.open(TokenHash::of("t"), at).unwrap()));
+        let (sessions, now) = (Sessions::new(4665), Instant::now());
+        let open = |at| with(&format!("{OURS}={}", sessions.open(TokenHash::of("t"), at).unwrap()));
         let first = open(now);
         for _ in 0..MOST {
             open(now + Duration::from_secs(1));

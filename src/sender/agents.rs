@@ -61,6 +61,11 @@ impl Agents {
         Self { dialler, begin: Instant::now(), swept: AtomicU64::new(0), agents: RwLock::default(), lone }
     }
 
+    /// What makes the connections of those that show no certificate.
+    pub(super) const fn dialler(&self) -> &Dialler {
+        &self.dialler
+    }
+
     /// The agents of `receiver`, which show it `certificate`.
     ///
     /// # Errors

@@ -1,7 +1,10 @@
 //! The buffers between ureq and a connection.
 //!
 //! ureq's own keep 256 KiB for every connection, idle ones too, and send headers and body in two
-//! writes. These gather what is to be sent until it is flushed, and hold nothing while idle.
+//! writes. These gather what is to be sent until it is flushed, and hold nothing while idle: the memory is the
+//! thread's, which has one request under way at a time. Making it anew, as zeros, took a tenth of a sender's time.
+
+use std::cell::RefCell;
 
 use ureq::unversioned::transport::Buffers;
 
@@ -11,6 +14,16 @@ pub(super) const INPUT: usize = 32 * 1024;
 const OUTPUT: usize = 32 * 1024;
 /// Room that a request's next part must find; one header line must fit in.
 const OUTPUT_ROOM: usize = 16 * 1024;
+
+thread_local! {
+    /// Memory for one request's input and output. What stands in it is of requests before and is never read.
+    static SPARE: RefCell<Spare> = const { RefCell::new(Spare { input: Vec::new(), output: Vec::new() }) };
+}
+
+struct Spare {
+    input: Vec<u8>,
+    output: Vec<u8>,
+}
 
 /// What came and was not read yet, and what is to be sent.
 #[derive(Debug, Default)]
@@ -47,13 +60,29 @@ impl WireBuffers {
 
     /// Gives the memory back until the next request.
     pub(super) fn release(&mut self) {
-        *self = Self::default();
+        let Self { input, output, .. } = std::mem::take(self);
+        SPARE.with_borrow_mut(|spare| {
+            keep(&mut spare.input, input);
+            keep(&mut spare.output, output);
+        });
     }
 
     fn ensure_output(&mut self) {
         if self.output.is_empty() {
-            self.output = vec![0; OUTPUT];
+            self.output = made(SPARE.with_borrow_mut(|spare| std::mem::take(&mut spare.output)), OUTPUT);
         }
+    }
+}
+
+/// `spare`, or memory of that size if there is none.
+fn made(spare: Vec<u8>, size: usize) -> Vec<u8> {
+    if spare.is_empty() { vec![0; size] } else { spare }
+}
+
+/// Puts `memory` into `spare`, unless it is none.
+fn keep(spare: &mut Vec<u8>, memory: Vec<u8>) {
+    if !memory.is_empty() {
+        *spare = memory;
     }
 }
 
@@ -69,7 +98,7 @@ impl Buffers for WireBuffers {
 
     fn input_append_buf(&mut self) -> &mut [u8] {
         if self.input.is_empty() {
-            self.input = vec![0; INPUT];
+            self.input = made(SPARE.with_borrow_mut(|spare| std::mem::take(&mut spare.input)), INPUT);
         }
         if self.start > 0 {
             self.input.copy_within(self.start..self.end, 0);
@@ -131,5 +160,24 @@ mod tests {
         assert!(buffers.has_input() && !buffers.can_use_input());
         buffers.release();
         assert_eq!(buffers.input(), b"");
+    }
+
+    #[test]
+    fn memory_is_the_threads_and_shows_nothing_of_the_request_before() {
+        let mut first = WireBuffers::default();
+        first.output()[..6].copy_from_slice(b"secret");
+        first.gather(6);
+        first.input_append_buf()[..6].copy_from_slice(b"answer");
+        first.input_appended(6);
+        let places = (first.input.as_ptr(), first.output.as_ptr());
+        first.release();
+        let (mut second, mut third) = (WireBuffers::default(), WireBuffers::default());
+        assert_eq!((second.output().len(), second.input_append_buf().len()), (OUTPUT, INPUT));
+        assert_eq!((second.input.as_ptr(), second.output.as_ptr()), places);
+        assert_eq!((second.pending(), second.input(), second.has_input()), (&b""[..], &b""[..], false));
+        // Two at once, as when a connection that was kept turns out to be closed.
+        assert_eq!((third.output().len(), third.input_append_buf().len()), (OUTPUT, INPUT));
+        third.release();
+        second.release();
     }
 }

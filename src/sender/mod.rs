@@ -4,6 +4,7 @@
 //! - [`outlet`]: the one that is in use, so that it can be exchanged.
 //! - [`pool`]: the fixed threads on which attempts block.
 //! - [`probe`]: a test POST, and what came back in plain words.
+//! - [`handshake`]: whether a receiver's certificate would be trusted.
 //!
 //! Below these: `attempt` (one exchange, capped), `agents` (one ureq agent for each receiver), `wire`
 //! and `buffers` (connections under ureq), `tls`, `tunnel` (the way through a proxy), `resolver` (names, with the address guard), `marks`
@@ -15,6 +16,7 @@ mod agents;
 mod attempt;
 mod buffers;
 mod failure;
+pub mod handshake;
 mod marks;
 pub mod outlet;
 pub mod pool;

@@ -134,10 +134,21 @@ fn excerpt(place: &str) -> String {
 }
 
 fn of_fault(fault: Fault, detail: &str, phases: &[(Phase, Duration)]) -> String {
-    let advice = match fault {
+    let Some(advice) = advice(fault) else {
+        let verdict = if fault == Fault::AddressDenied { "allowed" } else { "working" };
+        return format!("URL not {verdict}: {detail}.");
+    };
+    let phase = phases.last().filter(|_| is_timeout(fault));
+    let waited = phase.map(|(phase, length)| format!(" (phase `{phase}`, after {} ms)", length.as_millis()));
+    format!("URL not working: {detail}{}; {advice}.", waited.unwrap_or_default())
+}
+
+/// What to do about a fault, where its detail does not say that itself.
+pub(super) const fn advice(fault: Fault) -> Option<&'static str> {
+    Some(match fault {
         Fault::NameNotFound => "check the spelling of the host name, and that this server's DNS knows it",
         Fault::ResolveTimeout => "check this server's DNS settings, or try again later",
-        Fault::AddressDenied => return format!("URL not allowed: {detail}."),
+        Fault::AddressDenied | Fault::BadUrl => return None,
         Fault::Refused => "check the port, and that the receiver is running",
         Fault::Unreachable => "check the network, routes and firewall between this server and the receiver",
         Fault::Proxy => "check `proxy` in [network], and what the proxy's log says of this host",
@@ -162,13 +173,9 @@ fn of_fault(fault: Fault, detail: &str, phases: &[(Phase, Duration)]) -> String 
         Fault::BodyTimeout => "the receiver began to answer but did not end: let it answer with a short body, or none",
         Fault::Disconnected => "check the receiver's log: it may have crashed, or refuse this kind of request",
         Fault::Protocol => "check the port, and whether the URL must begin with https:// instead of http://",
-        Fault::BadUrl => return format!("URL not working: {detail}."),
         Fault::EventUnavailable => "the event that was to be sent is no longer stored",
         Fault::Internal => "try again; if it happens again, report it with this server's messages",
-    };
-    let phase = phases.last().filter(|_| is_timeout(fault));
-    let waited = phase.map(|(phase, length)| format!(" (phase `{phase}`, after {} ms)", length.as_millis()));
-    format!("URL not working: {detail}{}; {advice}.", waited.unwrap_or_default())
+    })
 }
 
 const fn is_timeout(fault: Fault) -> bool {

@@ -78,18 +78,48 @@ impl Tls {
         host: &str,
         mut socket: Timed,
     ) -> Result<StreamOwned<ClientConnection, Timed>, Failure> {
+        let mut connection = self.begin(showing, host)?;
+        shake(&mut connection, &mut socket)?;
+        Ok(StreamOwned::new(connection, socket))
+    }
+
+    /// A handshake for its own sake, in which no client certificate is shown: what `host` shows, if that can be trusted.
+    pub(super) fn meet(&self, host: &str, mut socket: Timed) -> Result<Met, Failure> {
+        let mut connection = self.begin(None, host)?;
+        let ended = shake(&mut connection, &mut socket);
+        let Some(chain) = connection.peer_certificates() else {
+            return Err(ended.err().unwrap_or_else(|| Failure::new(Fault::Tls, "the receiver shows no certificate")));
+        };
+        let chain = chain.iter().map(|certificate| certificate.to_vec()).collect();
+        connection.send_close_notify();
+        // A farewell that does not get through changes nothing of what was seen.
+        let _ = connection.write_tls(&mut socket);
+        Ok(Met { chain, refusal: ended.err() })
+    }
+
+    fn begin(&self, showing: Option<&Arc<ClientConfig>>, host: &str) -> Result<ClientConnection, Failure> {
         if let Some(why) = &self.untrusting {
             return Err(Failure::new(Fault::Tls, why));
         }
         let name = ServerName::try_from(host.to_owned())
             .map_err(|_| Failure::new(Fault::BadUrl, "the URL's host is not a name that a certificate can have"))?;
-        let mut connection =
-            ClientConnection::new(Arc::clone(showing.unwrap_or(&self.plain)), name).map_err(|error| failure(&error))?;
-        while connection.is_handshaking() {
-            connection.complete_io(&mut socket).map_err(|error| of_stream(&error).unwrap_or_else(|| broken(&error)))?;
-        }
-        Ok(StreamOwned::new(connection, socket))
+        ClientConnection::new(Arc::clone(showing.unwrap_or(&self.plain)), name).map_err(|error| failure(&error))
     }
+}
+
+/// What was seen in a handshake, as far as the certificates went: they were found good.
+pub(super) struct Met {
+    /// The receiver's certificate and those it sends along, as DER.
+    pub(super) chain: Vec<Vec<u8>>,
+    /// How the receiver ended the handshake after that, if it did.
+    pub(super) refusal: Option<Failure>,
+}
+
+fn shake(connection: &mut ClientConnection, socket: &mut Timed) -> Result<(), Failure> {
+    while connection.is_handshaking() {
+        connection.complete_io(socket).map_err(|error| of_stream(&error).unwrap_or_else(|| broken(&error)))?;
+    }
+    Ok(())
 }
 
 /// What is wrong with a client certificate.

@@ -14,9 +14,10 @@ use url::{Host, Url};
 use super::agents::{Agents, Pair};
 use super::attempt::{self, Limits};
 use super::failure::Failure;
+use super::marks;
 use super::resolver::Resolver;
 pub use super::tls::BadCertificate;
-use super::tls::Tls;
+use super::tls::{Met, Tls};
 use super::wire::Dialler;
 use crate::core::address::AddressPolicy;
 use crate::core::attempt::{Fault, Outcome, Report};
@@ -111,6 +112,17 @@ impl Transport {
             }
             failed(failure, begin.elapsed())
         })
+    }
+
+    /// A TLS handshake with the host of `url`, which must be https, and no more: no request is sent. Takes no longer than
+    /// `limit`, nor than the connect timeout, and a few hundredths of a second.
+    pub(super) fn meet(&self, url: &str, limit: Duration) -> Result<Met, Failure> {
+        let target = self.target(url)?;
+        let (begin, limit) = (Instant::now(), limit.min(self.connect_timeout));
+        marks::begin(begin, begin + limit, limit);
+        let met = self.agents.dialler().meet(&target);
+        marks::end();
+        met
     }
 
     /// The check at registration: syntax, scheme, and the addresses that the host's name has right

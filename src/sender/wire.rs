@@ -24,7 +24,7 @@ use super::buffers::WireBuffers;
 use super::failure::{Failure, is_disconnect};
 use super::marks;
 use super::resolver::Resolver;
-use super::tls::{self, BadCertificate, Tls};
+use super::tls::{self, BadCertificate, Met, Tls};
 use super::tunnel;
 use crate::core::attempt::{Fault, Phase};
 use crate::core::client_certificate::ClientCertificate;
@@ -64,14 +64,8 @@ impl Dialler {
     }
 
     fn dial(&self, uri: &Uri, secure: bool) -> Result<Wire, Failure> {
-        let host = uri.host().ok_or_else(|| Failure::new(Fault::BadUrl, "the URL has no host"))?;
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
-        marks::resolving();
-        let (timed, address) = match &self.proxy {
-            None => self.straight(host, port)?,
-            Some(proxy) => self.through(proxy, host, port)?,
-        };
+        let (host, port) = place(uri, secure)?;
+        let (timed, address) = self.connect_to(host, port)?;
         let stream = if secure {
             Stream::Tls(Box::new(self.tls.handshake(self.showing.as_ref(), host, timed)?))
         } else {
@@ -87,9 +81,22 @@ impl Dialler {
             idle: Arc::clone(&self.idle),
         })
     }
-}
 
-impl Dialler {
+    /// Goes as far as a TLS handshake with the host of `uri`; see [`Tls::meet`].
+    pub(super) fn meet(&self, uri: &Uri) -> Result<Met, Failure> {
+        let (host, port) = place(uri, true)?;
+        let (timed, _) = self.connect_to(host, port)?;
+        self.tls.meet(host, timed)
+    }
+
+    fn connect_to(&self, host: &str, port: u16) -> Result<(Timed, SocketAddr), Failure> {
+        marks::resolving();
+        match &self.proxy {
+            None => self.straight(host, port),
+            Some(proxy) => self.through(proxy, host, port),
+        }
+    }
+
     fn straight(&self, host: &str, port: u16) -> Result<(Timed, SocketAddr), Failure> {
         let addresses = self.resolver.resolve(host, marks::left())?;
         marks::enter(Phase::Connect);
@@ -111,6 +118,13 @@ impl Dialler {
         tunnel::open(proxy, &mut timed, host, port)?;
         Ok((timed, address))
     }
+}
+
+/// The host, without brackets, and the port.
+fn place(uri: &Uri, secure: bool) -> Result<(&str, u16), Failure> {
+    let host = uri.host().ok_or_else(|| Failure::new(Fault::BadUrl, "the URL has no host"))?;
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    Ok((host, uri.port_u16().unwrap_or(if secure { 443 } else { 80 })))
 }
 
 impl Connector for Dialler {

@@ -5,40 +5,21 @@
 //! the disk: everybody is answered [`WriteError::Unavailable`], the daemon is told, and the thread
 //! ends. Nothing is tried again, which would prove nothing.
 
-use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::mpsc::SyncSender;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::core::attempt::LogEntry;
-use crate::core::delivery::Delivery;
-use crate::core::event::NewEvent;
-use crate::core::id::{AttemptId, DeliveryId, ErasureId, SubscriptionId, TokenId};
-use crate::core::subscription::{Secret, Subscription};
-use crate::core::subscription_input::{Change as Patch, Draft};
 use crate::core::time::Timestamp;
-use crate::core::token::{Token, TokenDraft, TokenText};
 
 use super::checkpoint::Checkpointer;
-use super::conversations::{PostedMessage, PreparedMessage};
 use super::desk::Desk;
+use super::inbox::{Command, Inbox};
 use super::journal::Writer;
-use super::record::{Applied, ErasureRecord};
-use super::{Accepted, Busy, Change, Committed, Finish, Replay, Reply, Settings, WriteError};
+use super::record::Applied;
+use super::{Change, Committed, Finish, WriteError};
 use super::{counts, step};
 
-/// How many commands may wait.
-const MOST_WAITING: usize = 4096;
-/// How many may want to know at once whether the committer turns.
-const PULSES_MOST: usize = 8;
-/// How many bytes of event data may wait.
-const MOST_WAITING_BYTES: usize = 32 << 20;
-/// How many commands go into one batch.
-const BATCH_COMMANDS: usize = 256;
-/// How many bytes of frames end a batch.
-const BATCH_BYTES: usize = 1 << 20;
 /// How long changes of the state may stay out of its database.
 const CHECKPOINT_EVERY: Duration = Duration::from_millis(500);
 /// How many bytes of changes begin a checkpoint.
@@ -48,173 +29,6 @@ const GATHERED_MOST: usize = 16 << 20;
 /// How many bytes of journal begin a checkpoint: a start after a crash reads them again.
 const CHECKPOINT_JOURNAL: u64 = 8 << 20;
 
-/// A write that somebody waits for.
-pub(super) enum Command {
-    Accept(Vec<NewEvent>, Reply<Vec<Accepted>>),
-    Create(Box<Draft>, Reply<Arc<Subscription>>),
-    Change(SubscriptionId, Box<Patch>, Reply<Arc<Subscription>>),
-    Rotate(SubscriptionId, Duration, Reply<Secret>),
-    Delete(SubscriptionId, Reply<()>),
-    Retry(DeliveryId, Reply<Delivery>),
-    /// Why, as a sentence.
-    Cancel(DeliveryId, &'static str, Reply<Delivery>),
-    Probe(Box<LogEntry>, Reply<AttemptId>),
-    Replay(SubscriptionId, Replay, Reply<()>),
-    Discard(SubscriptionId, Reply<u64>),
-    Erasure(ErasureId, Box<ErasureRecord>, Reply<()>),
-    Message(Box<PreparedMessage>, Reply<PostedMessage>),
-    CreateToken(TokenDraft, Reply<(Token, TokenText)>),
-    RevokeToken(TokenId, Reply<()>),
-}
-
-impl Command {
-    /// How many bytes of event data it holds.
-    fn weight(&self) -> usize {
-        match self {
-            Self::Accept(events, _) => events.iter().map(|event| event.data.len()).sum(),
-            Self::Message(message, _) => message.weight(),
-            _ => 0,
-        }
-    }
-}
-
-#[derive(Default)]
-struct Waiting {
-    commands: VecDeque<Command>,
-    bytes: usize,
-    /// Attempts that ended. At most as many as are under way, which the dispatcher bounds.
-    finishes: VecDeque<Finish>,
-    closing: bool,
-    /// What has become too old is to be ended.
-    over: bool,
-    /// A new journal file is to be begun.
-    rotate: bool,
-    /// A checkpoint has failed: the committer is to end.
-    broken: bool,
-    /// Those who want to know whether the committer turns.
-    pulses: Vec<SyncSender<()>>,
-    /// What is to hold from now on.
-    settings: Option<Settings>,
-    failed: bool,
-}
-
-impl Waiting {
-    fn is_quiet(&self) -> bool {
-        let told = self.closing || self.broken || self.over || self.rotate;
-        let told = told || !self.pulses.is_empty() || self.settings.is_some();
-        self.commands.is_empty() && self.finishes.is_empty() && !told
-    }
-}
-
-/// What waits for the committer.
-#[derive(Default)]
-pub(super) struct Inbox {
-    waiting: Mutex<Waiting>,
-    arrived: Condvar,
-}
-
-impl Inbox {
-    /// Hands in a command, if there is room.
-    pub(super) fn push(&self, command: Command) -> Result<(), Busy> {
-        let mut waiting = self.lock();
-        let weight = command.weight();
-        let full = waiting.commands.len() >= MOST_WAITING || waiting.bytes + weight > MOST_WAITING_BYTES.max(weight);
-        if full || waiting.closing || waiting.failed {
-            return Err(Busy);
-        }
-        waiting.bytes += weight;
-        waiting.commands.push_back(command);
-        drop(waiting);
-        self.arrived.notify_one();
-        Ok(())
-    }
-
-    /// Hands in an attempt that ended. Never refused: it has happened.
-    pub(super) fn finish(&self, finish: Finish) {
-        self.lock().finishes.push_back(finish);
-        self.arrived.notify_one();
-    }
-
-    /// Asks the committer to end once nothing waits any more.
-    pub(super) fn close(&self) {
-        self.lock().closing = true;
-        self.arrived.notify_one();
-    }
-
-    /// Asks the committer to end what has become too old, and to begin a new journal file if `rotate`.
-    pub(super) fn end_what_is_over(&self, rotate: bool) {
-        let mut waiting = self.lock();
-        waiting.over = true;
-        waiting.rotate |= rotate;
-        drop(waiting);
-        self.arrived.notify_one();
-    }
-
-    /// What [`Inbox::end_what_is_over`] asked for: the ending, and the new file.
-    fn asked(&self) -> (bool, bool) {
-        let mut waiting = self.lock();
-        (std::mem::take(&mut waiting.over), std::mem::take(&mut waiting.rotate))
-    }
-
-    /// Lets `pulse` hear once the committer has made a turn.
-    pub(super) fn feel(&self, pulse: SyncSender<()>) {
-        let mut waiting = self.lock();
-        // One that does not turn gathers no more than a few.
-        if waiting.pulses.len() < PULSES_MOST {
-            waiting.pulses.push(pulse);
-        }
-        drop(waiting);
-        self.arrived.notify_one();
-    }
-
-    fn answer_pulses(&self) {
-        for pulse in std::mem::take(&mut self.lock().pulses) {
-            // Who asked may have gone.
-            let _ = pulse.try_send(());
-        }
-    }
-
-    /// Lets the committer go by these from its next turn on.
-    pub(super) fn set(&self, settings: Settings) {
-        self.lock().settings = Some(settings);
-        self.arrived.notify_one();
-    }
-
-    /// Wakes the committer, which is to end.
-    fn break_off(&self) {
-        self.lock().broken = true;
-        self.arrived.notify_one();
-    }
-
-    /// Waits until there is something to do, at most until `until`; takes a batch of it.
-    fn take(&self, until: Option<Instant>) -> (Vec<Command>, Vec<Finish>, bool) {
-        let mut waiting = self.lock();
-        while waiting.is_quiet() {
-            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
-            waiting = match left {
-                Some(Duration::ZERO) => break,
-                Some(left) => self.arrived.wait_timeout(waiting, left).unwrap_or_else(PoisonError::into_inner).0,
-                None => self.arrived.wait(waiting).unwrap_or_else(PoisonError::into_inner),
-            };
-        }
-        let mut bytes = 0;
-        let mut commands = Vec::new();
-        while commands.len() < BATCH_COMMANDS && bytes < BATCH_BYTES {
-            let Some(command) = waiting.commands.pop_front() else { break };
-            bytes += command.weight();
-            commands.push(command);
-        }
-        waiting.bytes = waiting.bytes.saturating_sub(bytes);
-        let finishes = waiting.finishes.len().min(4 * BATCH_COMMANDS);
-        let finishes = waiting.finishes.drain(..finishes).collect();
-        (commands, finishes, waiting.closing)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 /// What is told to whom.
 pub(super) struct Listeners {
     /// Hears every change once it is on the disk. Must not block.
@@ -223,6 +37,8 @@ pub(super) struct Listeners {
     pub(super) failed: Box<dyn Fn(String) + Send>,
     /// Hears of every group commit that is on the disk. Must not block.
     pub(super) committed: Box<dyn Fn(Committed) + Send>,
+    /// Gets the answers of each group commit, to be given. Must not block.
+    pub(super) answered: Box<dyn Fn(Answers) + Send>,
     /// Tells the time.
     pub(super) clock: Box<dyn Fn() -> Timestamp + Send>,
 }
@@ -257,6 +73,18 @@ impl Dirty {
 /// An answer that waits for the disk: called with whether it got there.
 type Answer = Box<dyn FnOnce(bool) + Send>;
 
+/// The answers to what was written at once. They are given by dropping this, in whichever thread: none is lost.
+pub struct Answers {
+    answers: Vec<Answer>,
+    durable: bool,
+}
+
+impl Drop for Answers {
+    fn drop(&mut self) {
+        self.answers.drain(..).for_each(|answer| answer(self.durable));
+    }
+}
+
 impl Committer {
     /// Works until the inbox is closed and empty, or the store has failed.
     pub(super) fn run(mut self) {
@@ -267,7 +95,7 @@ impl Committer {
             Err(_) => "the committer panicked".to_owned(),
         };
         (self.listeners.failed)(failure);
-        self.refuse_all();
+        self.inbox.fail();
     }
 
     fn work(&mut self) -> Result<(), String> {
@@ -281,7 +109,7 @@ impl Committer {
             let (commands, finishes, closing) = self.inbox.take(until);
             let idle = commands.is_empty() && finishes.is_empty();
             let (over, rotate) = self.inbox.asked();
-            let settings = self.inbox.lock().settings.take();
+            let settings = self.inbox.settings();
             self.desk.settings = settings.unwrap_or(self.desk.settings);
             if over {
                 self.desk.end_what_is_over();
@@ -290,7 +118,7 @@ impl Committer {
                 step::lock(&self.desk.ledger).tokens.note_every_use();
             }
             if let Some(failure) = checkpointer.failure() {
-                commands.into_iter().for_each(refuse);
+                commands.into_iter().for_each(Command::refuse);
                 return Err(failure);
             }
             let wrote = self.commit(commands, finishes)?;
@@ -338,6 +166,7 @@ impl Committer {
     }
 
     fn last_checkpoint(&self, checkpointer: &Checkpointer) -> Result<(), String> {
+        self.writer.close().map_err(|error| format!("the journal's last file could not be closed: {error}"))?;
         checkpointer.settle()?;
         checkpointer.begin(counts::mark(self.applied, &self.desk.ledger));
         checkpointer.settle()
@@ -363,8 +192,8 @@ impl Committer {
         if durable && (tally.synced.is_some() || tally.repeated > 0) {
             (self.listeners.committed)(Committed { took: begun.elapsed(), ..tally });
         }
-        for answer in answers {
-            answer(durable);
+        if !answers.is_empty() {
+            (self.listeners.answered)(Answers { answers, durable });
         }
         written
     }
@@ -382,7 +211,7 @@ impl Committer {
         let mut commands = commands.into_iter();
         while let Some(command) = commands.next() {
             if let Err(error) = self.carry_out(command, answers, now) {
-                commands.for_each(refuse);
+                commands.for_each(Command::refuse);
                 return Err(error.to_string());
             }
         }
@@ -463,31 +292,5 @@ impl Committer {
         self.applied = Applied { segment, offset, ..self.applied };
         self.desk.introduce_all();
         Ok(())
-    }
-
-    /// Tells everybody who waits, or comes later, that the store has failed.
-    fn refuse_all(&self) {
-        let mut waiting = self.inbox.lock();
-        waiting.failed = true;
-        let commands = std::mem::take(&mut waiting.commands);
-        drop(waiting);
-        commands.into_iter().for_each(refuse);
-    }
-}
-
-fn refuse(command: Command) {
-    let unavailable = WriteError::Unavailable;
-    match command {
-        Command::Accept(_, reply) => reply(Err(unavailable)),
-        Command::Create(_, reply) | Command::Change(_, _, reply) => reply(Err(unavailable)),
-        Command::Rotate(_, _, reply) => reply(Err(unavailable)),
-        Command::Delete(_, reply) | Command::Replay(_, _, reply) => reply(Err(unavailable)),
-        Command::CreateToken(_, reply) => reply(Err(unavailable)),
-        Command::RevokeToken(_, reply) => reply(Err(unavailable)),
-        Command::Discard(_, reply) => reply(Err(unavailable)),
-        Command::Retry(_, reply) | Command::Cancel(_, _, reply) => reply(Err(unavailable)),
-        Command::Erasure(_, _, reply) => reply(Err(unavailable)),
-        Command::Probe(_, reply) => reply(Err(unavailable)),
-        Command::Message(_, reply) => reply(Err(unavailable)),
     }
 }

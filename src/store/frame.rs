@@ -100,6 +100,11 @@ pub(super) fn find(bytes: &[u8], wanted: impl Fn(Head) -> bool) -> Option<usize>
     None
 }
 
+/// How many of these bytes, the last of a journal file, somebody may have written: what follows is room, made of zeros.
+pub(super) fn written(bytes: &[u8]) -> usize {
+    bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1)
+}
+
 fn part<const N: usize>(bytes: &[u8], from: usize) -> [u8; N] {
     let mut part = [0; N];
     part.copy_from_slice(&bytes[from..from + N]);

@@ -26,7 +26,7 @@
 //!
 //! # The way of a write
 //!
-//! A command goes into the [`committer`]'s inbox. The one committer thread takes what has gathered,
+//! A command goes into the [`inbox`]. The one committer thread takes what has gathered,
 //! lets the [`desk`] decide each in turn, which yields [`step`]s, appends their frames to the
 //! journal in one write, calls `fdatasync` once, and only then answers everybody and tells the
 //! dispatcher. The steps' changes wait in memory, in layers over sled, until the [`checkpoint`]er
@@ -64,6 +64,7 @@ mod deadline;
 mod desk;
 mod erasures;
 mod frame;
+mod inbox;
 mod journal;
 mod keys;
 mod ledger;
@@ -100,6 +101,7 @@ use crate::core::time::Timestamp;
 
 pub use backup::Backup;
 pub use calls::{CallFilter, CallStory};
+pub use committer::Answers;
 pub use conversations::{ConversationFilter, PostedMessage, PreparedMessage, Shown as ShownConversation};
 pub use erasures::Erasure;
 pub use open::OpenError;
@@ -108,8 +110,8 @@ pub use running::{Idle, Running};
 pub use space::Room;
 pub use verbs::Store;
 
-/// Called exactly once: from the committer's thread when the write is on the disk or has failed, or at once from the
-/// caller's where there is no room for it. Must not block.
+/// Called exactly once: when the write is on the disk or has failed, from the committer's thread or from wherever
+/// [`Answers`] are given, or at once from the caller's where there is no room for it. Must not block.
 pub type Reply<T> = Box<dyn FnOnce(Result<T, WriteError>) + Send>;
 
 /// The committer's inbox is full: answer 503 with `Retry-After` and let the client come again. The reply was dropped uncalled.

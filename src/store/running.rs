@@ -13,7 +13,7 @@ use super::open::{self, Opened};
 use super::retention::keeper::{self, Keeper};
 use super::tidy::Errands;
 use super::verbs::Store;
-use super::{Change, Committed, Settings};
+use super::{Answers, Change, Committed, Settings};
 
 /// A store that is open and does not write yet.
 pub struct Idle {
@@ -21,6 +21,7 @@ pub struct Idle {
     pub(super) opened: Opened,
     pub(super) settings: Settings,
     pub(super) committed: Box<dyn Fn(Committed) + Send>,
+    pub(super) answered: Box<dyn Fn(Answers) + Send>,
 }
 
 /// The running committer.
@@ -43,6 +44,13 @@ impl Idle {
         self
     }
 
+    /// Hands the answers of each group commit to `answered`, to be given where the requests wait. It must not block.
+    #[must_use]
+    pub fn answering(mut self, answered: impl Fn(Answers) + Send + 'static) -> Self {
+        self.answered = Box::new(answered);
+        self
+    }
+
     /// For tests: a smaller size at which a journal file is full.
     #[cfg(test)]
     pub(super) fn limit_segment_bytes(&mut self, most: u32) {
@@ -60,7 +68,7 @@ impl Idle {
         changes: impl Fn(Vec<Change>) + Send + 'static,
         failed: impl Fn(String) + Send + 'static,
     ) -> std::io::Result<Running> {
-        let Self { store, mut opened, settings, committed } = self;
+        let Self { store, mut opened, settings, committed, answered } = self;
         let clock = Arc::new(clock);
         opened.writer.set_segment_bytes(settings.retention.file_bytes(opened.journal.bytes()));
         let introduced = Arc::new(AtomicU32::new(0));
@@ -102,6 +110,7 @@ impl Idle {
                 changes: Box::new(changes),
                 failed: Box::new(failed),
                 committed,
+                answered,
                 clock: Box::new(move || clock()),
             },
             introduced,

@@ -164,7 +164,7 @@ mod tests {
         check_marker(dir.path(), &both).unwrap();
         mark_with(dir.path(), &both).unwrap();
         assert_eq!(marker(dir.path()), Ok(other.sealing()));
-        std::fs::write(dir.path().join(MARKER), "something").unwrap();
+        fs::write(dir.path().join(MARKER), "something").unwrap();
         let error = check_marker(dir.path(), &both).unwrap_err();
         assert!(matches!(error, OpenError::Directory(_)) && error.to_string().contains("sealed is not as"), "{error}");
     }

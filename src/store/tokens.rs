@@ -17,8 +17,8 @@ use crate::core::id::TokenId;
 use crate::core::time::Timestamp;
 use crate::core::token::{Token, TokenDraft, TokenHash, TokenText};
 
-use super::committer::Command;
 use super::desk::{Desk, Done, random_secret};
+use super::inbox::Command;
 use super::record::TokenRecord;
 use super::step::{Step, lock};
 use super::{Busy, Reply, Store, WriteError};

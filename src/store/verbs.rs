@@ -15,9 +15,9 @@ use crate::core::subscription_input::{Change as Patch, Draft};
 use crate::core::time::Timestamp;
 
 use super::backup::Backup;
-use super::committer::{Command, Inbox};
 use super::conversations::Threads;
 use super::erasures::Erasures;
+use super::inbox::{Command, Inbox};
 use super::journal::Journal;
 use super::ledger::Ledger;
 use super::open::{self, OpenError};
@@ -90,7 +90,7 @@ impl Store {
             backing_up: Arc::default(),
         };
         let store = Self { shared: Arc::new(shared) };
-        Ok(Idle { store, opened, settings, committed: Box::new(|_| ()) })
+        Ok(Idle { store, opened, settings, committed: Box::new(|_| ()), answered: Box::new(drop) })
     }
 
     /// Accepts all events or none. The reply has one [`Accepted`] for each, in order.

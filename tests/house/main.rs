@@ -4,6 +4,7 @@
 //! Each message names the rule and what to do instead. The checker is itself checked on small inputs.
 
 mod code;
+mod package;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -172,6 +173,33 @@ fn missing_paths(document: &str, exists: impl Fn(&str) -> bool) -> Vec<String> {
     missing.into_iter().map(|path| format!("README.md names `{path}`, which is not there")).collect()
 }
 
+/// The headings of a Markdown document, as the anchors that GitHub makes of them, with their levels.
+fn anchors(document: &str) -> Vec<(usize, String)> {
+    let mut in_code = false;
+    let headings = document.lines().filter(|line| {
+        in_code ^= line.starts_with("```");
+        !in_code && line.starts_with('#')
+    });
+    let anchor = |line: &str| {
+        let text = line.trim_start_matches('#');
+        let kept = text.trim().to_lowercase().replace(' ', "-");
+        let kept = kept.chars().filter(|c| c.is_alphanumeric() || matches!(c, '-' | '_')).collect();
+        (line.len() - text.len(), kept)
+    };
+    headings.map(anchor).collect()
+}
+
+/// Links within the document that lead nowhere, and sections that its table of contents leaves out.
+fn lost_anchors(document: &str) -> Vec<String> {
+    let links: BTreeSet<&str> = document.split("](#").skip(1).filter_map(|rest| rest.split(')').next()).collect();
+    let anchors = anchors(document);
+    let known = |link: &str| anchors.iter().any(|(_, anchor)| anchor == link);
+    let nowhere = links.iter().filter(|link| !known(link)).map(|link| format!("README.md: `#{link}` is no heading"));
+    let sections = anchors.iter().filter(|(level, anchor)| *level == 2 && !links.contains(anchor.as_str()));
+    let unlisted = sections.map(|(_, anchor)| format!("README.md: `#{anchor}` is not in the table of contents"));
+    nowhere.chain(unlisted).collect()
+}
+
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
@@ -239,6 +267,13 @@ fn what_the_readme_names_is_there() {
 }
 
 #[test]
+fn the_readme_finds_its_sections() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    assert!(anchors(&readme).len() > 10, "the headings were not found");
+    assert_clean(&lost_anchors(&readme));
+}
+
+#[test]
 fn the_checker_sees_what_goes_against_the_rules() {
     let core = forbidden_imports("src/core/event.rs", "use crate::store::Store;");
     assert!(core.len() == 1 && core[0].contains("may know only: no other room"), "{core:?}");
@@ -286,4 +321,8 @@ fn the_checker_sees_bad_form_and_missing_paths() {
         "See `src/lib.rs`, `cat src/none.rs`, [a](LICENSE), [b](https://x.example/src/), `http` and [c](docs/x).";
     let missing = missing_paths(document, |path| ["src/lib.rs", "LICENSE"].contains(&path));
     assert_eq!(missing.len(), 2, "{missing:?}");
+    let document =
+        "# A\n[it's, b](#its-b) [c](#c)\n## It's, b\n```\n## no heading\n```\n    # nor this\n## D_e\n### Deep\n";
+    let lost = lost_anchors(document);
+    assert!(lost.len() == 2 && lost[0].contains("`#c`") && lost[1].contains("`#d_e`"), "{lost:?}");
 }

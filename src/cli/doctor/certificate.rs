@@ -43,25 +43,52 @@ pub(super) fn checks(config: &Config) -> Vec<Check> {
 /// Says when the first of the certificates in `pem` to run out does.
 fn listeners(file: &Path, pem: &[u8], now: Timestamp) -> Check {
     let shown = file.display();
-    let ends = CertificateDer::pem_slice_iter(pem).map(|der| {
-        let der = der.ok()?;
-        let certificate = Certificate::from_der(&der).ok()?;
-        let end = certificate.tbs_certificate().validity().not_after.to_unix_duration();
-        Some(Timestamp::from_millis(u64::try_from(end.as_millis()).ok()?))
-    });
-    let Some(end) = ends.collect::<Option<Vec<_>>>().and_then(|ends| ends.into_iter().min()) else {
+    let Some(end) = end_of_pem(pem) else {
         return Check::fail(NAME, format!("{shown} cannot be read as certificates"), "put `tls_cert` right");
     };
-    if end <= now {
-        let advice = "renew it, then `systemctl reload hookswitch`: nobody who checks it can connect";
-        return Check::fail(NAME, format!("{shown} ran out at {end}"), advice);
+    match Age::of(end, now, SOON) {
+        Age::Over => {
+            let advice = "renew it, then `systemctl reload hookswitch`: nobody who checks it can connect";
+            Check::fail(NAME, format!("{shown} ran out at {end}"), advice)
+        }
+        Age::Old(days) => {
+            let message = format!("{shown} is good until {end}, for {days} days");
+            Check::warn(NAME, message, "renew it, then `systemctl reload hookswitch`")
+        }
+        Age::Good(days) => Check::ok(NAME, format!("{shown} is good until {end}, for {days} days")),
     }
-    let days = end.since(now).as_secs() / DAY;
-    let message = format!("{shown} is good until {end}, for {days} days");
-    if days < SOON {
-        return Check::warn(NAME, message, "renew it, then `systemctl reload hookswitch`");
+}
+
+/// How much longer a certificate is good, in whole days.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Age {
+    Over,
+    /// Less than a given number of days.
+    Old(u64),
+    Good(u64),
+}
+
+impl Age {
+    /// Of one that runs out at `end`; it is old with less than `soon` days left.
+    pub(super) fn of(end: Timestamp, now: Timestamp, soon: u64) -> Self {
+        match end.since(now).as_secs() / DAY {
+            _ if end <= now => Self::Over,
+            days if days < soon => Self::Old(days),
+            days => Self::Good(days),
+        }
     }
-    Check::ok(NAME, message)
+}
+
+/// When the first of the certificates in `pem` runs out; nothing if there is none, or one that cannot be read.
+pub(super) fn end_of_pem(pem: &[u8]) -> Option<Timestamp> {
+    let ends = CertificateDer::pem_slice_iter(pem).map(|der| end_of(&der.ok()?));
+    ends.collect::<Option<Vec<_>>>()?.into_iter().min()
+}
+
+/// When a certificate runs out; nothing if it cannot be read.
+pub(super) fn end_of(der: &[u8]) -> Option<Timestamp> {
+    let end = Certificate::from_der(der).ok()?.tbs_certificate().validity().not_after.to_unix_duration();
+    Some(Timestamp::from_millis(u64::try_from(end.as_millis()).ok()?))
 }
 
 #[cfg(test)]

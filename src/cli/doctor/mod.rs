@@ -1,13 +1,14 @@
 //! `doctor`: looks at everything that a daemon on this machine needs, and says in plain words what is
 //! wrong and what to do.
 //!
-//! Each check is one line, and none changes anything: the disk's speed is measured on a file without a
-//! name. What cannot be looked at (no such rights, no daemon that answers) is said as that, not as a fault.
+//! Each check is a line or a few, and none changes anything: the disk's speed is measured on a file without
+//! a name, and a receiver is shaken hands with and sent nothing, if that is asked for at all. What cannot be looked at (no such rights, no daemon that answers) is said as that, not as a fault.
 
 mod certificate;
 mod clock;
 mod disk;
 mod names;
+mod receivers;
 mod secrets;
 mod service;
 
@@ -28,14 +29,19 @@ use crate::config::Config;
 #[command(after_help = "\
 Looks at the configuration, the data directory, the disk and how fast it
 syncs, the key file, the clock, the limit of open files, name resolution,
-certificates, and the port or the daemon that answers there. Changes nothing. Run it as the user
-that the daemon runs as, or as root.
+certificates (the client certificates of webhooks, too), and the port or the
+daemon that answers there. Changes nothing. Run it as the user that the daemon runs as, or as root.
+
+With --receivers each https receiver of the running daemon's webhooks is
+connected to, by the rules of [network]: whether it is reached, and whether its
+certificate is trusted and for how long. Nothing is sent to it.
 
 Exit status 0 if nothing failed, 1 if something did, 78 if the configuration
 is not valid. A warning is no failure.
 
 Examples:
   hookswitch doctor --config /etc/hookswitch/config.toml
+  hookswitch doctor --receivers
   hookswitch doctor --json | jq '.checks[] | select(.state != \"ok\")'")]
 pub(super) struct Doctor {
     /// The configuration file; else the defaults
@@ -45,6 +51,10 @@ pub(super) struct Doctor {
     /// Where everything is kept (data_dir)
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
+
+    /// Shake hands (TLS) with every https receiver, too
+    #[arg(long)]
+    receivers: bool,
 
     /// Print what was found, as JSON
     #[arg(long)]
@@ -95,7 +105,7 @@ impl Doctor {
         let overrides =
             Overrides { config_file: self.config.clone(), data_dir: self.data_dir.clone(), ..Overrides::default() };
         let (checks, bad) = match starting::configuration(&overrides) {
-            Ok(config) => (all(&config, self.name()), false),
+            Ok(config) => (self.all(&config), false),
             Err(failure) => (vec![self.bad_configuration(&failure), clock::check(None)], true),
         };
         let failed = checks.iter().filter(|check| check.state == State::Fail).count();
@@ -118,6 +128,28 @@ impl Doctor {
         })
     }
 
+    fn all(&self, config: &Config) -> Vec<Check> {
+        let (directory, daemon) = disk::directory(&config.data_dir);
+        let mut checks = vec![Check::ok("configuration", self.name()), directory];
+        checks.extend(disk::speed(&config.data_dir));
+        checks.push(disk::room(&config.data_dir, config.store.min_free_bytes));
+        checks.push(secrets::check(config));
+        checks.push(clock::check(Some(&config.data_dir)));
+        checks.push(service::open_files(config, daemon));
+        let (port, told) = service::port(config, daemon);
+        checks.push(port);
+        checks.extend(told.version);
+        let known = told.subscriptions.as_deref();
+        let enabled: Vec<_> = known.unwrap_or_default().iter().filter(|subscription| subscription.enabled).collect();
+        checks.push(names::check(config, &enabled));
+        checks.extend(certificate::checks(config));
+        checks.extend(receivers::client_certificates(&enabled));
+        if self.receivers {
+            checks.extend(receivers::handshakes(config, known.map(|_| enabled.as_slice())));
+        }
+        checks
+    }
+
     fn name(&self) -> String {
         self.config.as_ref().map_or("defaults and environment".to_owned(), |file| file.display().to_string())
     }
@@ -127,22 +159,6 @@ impl Doctor {
         let advice = "mend these keys; the rest was not looked at";
         Check::fail("configuration", format!("{}: {faults}", self.name()), advice)
     }
-}
-
-fn all(config: &Config, name: String) -> Vec<Check> {
-    let (directory, daemon) = disk::directory(&config.data_dir);
-    let mut checks = vec![Check::ok("configuration", name), directory];
-    checks.extend(disk::speed(&config.data_dir));
-    checks.push(disk::room(&config.data_dir, config.store.min_free_bytes));
-    checks.push(secrets::check(config));
-    checks.push(clock::check(Some(&config.data_dir)));
-    checks.push(service::open_files(config, daemon));
-    let (port, told) = service::port(config, daemon);
-    checks.push(port);
-    checks.extend(told.version);
-    checks.push(names::check(config, &told.hosts));
-    checks.extend(certificate::checks(config));
-    checks
 }
 
 fn write(checks: &[Check], out: &mut dyn Write) -> Result<(), Failure> {

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use url::{Host, Url};
 
 use super::Check;
+use super::service::Subscription;
 use crate::config::Config;
 
 const NAME: &str = "names";
@@ -19,17 +20,19 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const SLOW: Duration = Duration::from_secs(1);
 
 /// The host of a URL, if it is a name.
-pub(super) fn host_of(url: &str) -> Option<String> {
+fn host_of(url: &str) -> Option<String> {
     match Url::parse(url).ok()?.host()? {
         Host::Domain(name) => Some(name.to_owned()),
         Host::Ipv4(_) | Host::Ipv6(_) => None,
     }
 }
 
-/// Looks the names up, all at once.
-pub(super) fn check(config: &Config, receivers: &BTreeSet<String>) -> Check {
-    let alerts = config.alerts.as_ref().and_then(|alerts| host_of(&alerts.url));
-    let mut names: Vec<String> = receivers.iter().cloned().chain(alerts).take(NAMES_MOST).collect();
+/// Looks up the names of these receivers and of the one for alerts, all at once.
+pub(super) fn check(config: &Config, receivers: &[&Subscription]) -> Check {
+    let alerts = config.alerts.iter().map(|alerts| alerts.url.as_str());
+    let urls = receivers.iter().map(|receiver| receiver.url.as_str()).chain(alerts);
+    let names: BTreeSet<String> = urls.filter_map(host_of).collect();
+    let mut names: Vec<String> = names.into_iter().take(NAMES_MOST).collect();
     if names.is_empty() {
         names.push("localhost".to_owned());
     }

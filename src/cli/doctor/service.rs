@@ -1,17 +1,17 @@
 //! The running daemon, if there is one: its limit of open files, whether it answers, what it is; and
 //! otherwise whether it could listen.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 
 use nix::sys::resource::{Resource, getrlimit};
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use super::super::client::{Client, read};
 use super::super::connection::Credentials;
+use super::Check;
 use super::disk::Holder;
-use super::{Check, names};
 use crate::config::Config;
 use crate::service::AdminToken;
 
@@ -21,8 +21,8 @@ const OWN_FILES: u64 = 400;
 /// What a daemon that answers tells of itself.
 #[derive(Default)]
 pub(super) struct Told {
-    /// The hosts of its receivers.
-    pub(super) hosts: BTreeSet<String>,
+    /// Its subscriptions; nothing if it does not tell.
+    pub(super) subscriptions: Option<Vec<Subscription>>,
     /// Whether it is of this version; nothing if it does not tell.
     pub(super) version: Option<Check>,
 }
@@ -31,14 +31,17 @@ pub(super) struct Told {
 #[serde(default)]
 struct Stats {
     version: String,
-    subscriptions: Vec<Receiver>,
 }
 
-#[derive(Default, Deserialize)]
+/// A subscription as far as its receiver goes.
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
-struct Receiver {
-    url: String,
-    enabled: bool,
+pub(super) struct Subscription {
+    pub(super) id: String,
+    pub(super) url: String,
+    pub(super) enabled: bool,
+    /// The certificate that is shown to the receiver, as PEM.
+    pub(super) client_cert: Option<String>,
 }
 
 /// Whether as many files may be open as there may be connections.
@@ -128,13 +131,14 @@ fn answers(config: &Config) -> Result<Option<Result<Told, String>>, String> {
     if let Err(failure) = client.get("/readyz") {
         return Ok(Some(Err(failure.message)));
     }
-    Ok(Some(Ok(told(client.get("/v1/stats").ok().as_deref()))))
+    let subscriptions = client.list("/v1/subscriptions?limit=500").ok();
+    Ok(Some(Ok(told(client.get("/v1/stats").ok().as_deref(), subscriptions))))
 }
 
-fn told(stats: Option<&str>) -> Told {
-    let Some(stats) = stats.and_then(|text| read::<Stats>(text).ok()) else { return Told::default() };
-    let urls = stats.subscriptions.iter().filter(|receiver| receiver.enabled).map(|receiver| receiver.url.as_str());
-    Told { hosts: urls.filter_map(names::host_of).collect(), version: Some(version(&stats.version)) }
+fn told(stats: Option<&str>, subscriptions: Option<Vec<Box<RawValue>>>) -> Told {
+    let version = stats.and_then(|text| read::<Stats>(text).ok()).map(|stats| version(&stats.version));
+    let subscriptions = subscriptions.and_then(|all| all.iter().map(|one| read(one.get()).ok()).collect());
+    Told { subscriptions, version }
 }
 
 fn version(running: &str) -> Check {
@@ -154,14 +158,15 @@ mod tests {
 
     #[test]
     fn what_a_daemon_tells_of_itself() {
-        let stats = r#"{"version":"0.0.1","subscriptions":[
-            {"url":"https://a.example/x","enabled":true},{"url":"https://a.example/y","enabled":true},
-            {"url":"https://off.example/","enabled":false},{"url":"http://127.0.0.1/","enabled":true}]}"#;
-        let told = told(Some(stats));
-        assert_eq!(told.hosts.into_iter().collect::<Vec<_>>(), ["a.example"]);
-        assert_eq!(told.version.unwrap().state, State::Warn);
+        let list = |text: &str| Some(serde_json::from_str(text).unwrap());
+        let whole = told(Some(r#"{"version":"0.0.1"}"#), list(r#"[{"url":"https://a.example/x","enabled":true}]"#));
+        assert_eq!(whole.subscriptions.unwrap()[0].url, "https://a.example/x");
+        assert_eq!(whole.version.unwrap().state, State::Warn);
         assert_eq!(version(env!("CARGO_PKG_VERSION")).state, State::Ok);
-        assert!(super::told(None).version.is_none() && super::told(Some("rubbish")).hosts.is_empty());
+        let nothing = told(None, None);
+        assert!(nothing.version.is_none() && nothing.subscriptions.is_none());
+        let rubbish = told(Some("rubbish"), list(r#"[{"url":"https://a.example/"},7]"#));
+        assert!(rubbish.version.is_none() && rubbish.subscriptions.is_none());
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::client::{Client, read, segment, with_query};
 use super::connection::Connection;
 use super::exit::Failure;
 use super::table::{Column, Table};
-use super::text::{pretty, safe};
+use super::text::{json_list, pretty, safe};
 use crate::core::json as document;
 use settings::Settings;
 
@@ -268,8 +268,7 @@ impl List {
         let company: Vec<(&str, &str)> = self.company.as_deref().map(|name| ("company", name)).into_iter().collect();
         let items = client.list(&with_query("/v1/subscriptions", &company))?;
         if self.json {
-            let items: Vec<&str> = items.iter().map(|item| item.get()).collect();
-            return Ok(writeln!(out, "[{}]", items.join(",\n"))?);
+            return Ok(writeln!(out, "{}", json_list(&items))?);
         }
         let mut table = Table::new(&[
             Column::text("ID"),

@@ -55,6 +55,7 @@ const ALL: &[Asset] = assets![
     CSS "webhooks" "form.css",
     JS "webhooks" "form.js",
     JS "webhooks" "fields.js",
+    JS "webhooks" "certificate.js",
     JS "webhooks" "test.js",
     JS "webhooks" "preview.js",
     JS "webhooks" "secret.js",

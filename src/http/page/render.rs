@@ -16,6 +16,7 @@ pub(super) const SOURCES: &[(&str, &str)] = &[
     ("sign_in.html", include_str!("sign_in/sign_in.html")),
     ("webhooks.html", include_str!("webhooks/list.html")),
     ("webhook.html", include_str!("webhooks/form.html")),
+    ("webhook_certificate.html", include_str!("webhooks/certificate.html")),
     ("webhook_events.html", include_str!("webhooks/events.html")),
     ("keys.html", include_str!("keys/keys.html")),
     ("status.html", include_str!("status/status.html")),

@@ -1,5 +1,6 @@
 //! The listener on real sockets: what a client sees that sends right, wrong or hostile bytes.
 
+mod answers;
 mod exports;
 mod hostile;
 mod input;
@@ -21,7 +22,7 @@ use crate::core::time::Timestamp;
 use crate::core::token::TokenHash;
 use crate::sender::Outlet;
 use crate::sender::transport::{Transport, TransportSettings};
-use crate::store::{Retention, Settings as StoreSettings, Store};
+use crate::store::{Idle, Retention, Settings as StoreSettings, Store};
 
 /// Longer than anything here takes when it works; a wait that reaches it fails the test.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -41,11 +42,17 @@ fn settings() -> Settings {
 /// Serves `handler` on a free port.
 fn serve(handler: impl Handler, settings: Settings) -> Server {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener::start(listener, Arc::new(handler), settings, Box::new(|reason| panic!("{reason}"))).unwrap()
+    listener::start(listener, Arc::new(handler), settings, async {}, Box::new(|reason| panic!("{reason}"))).unwrap()
 }
 
 /// A store without a committer: its verbs are taken and never answered.
 fn store() -> Store {
+    // Its files stay open, so their names may go.
+    idle_store().store().clone()
+}
+
+/// A store that does not write yet, in a directory that is gone.
+fn idle_store() -> Idle {
     let dir = tempfile::tempdir().unwrap();
     let day = Duration::from_secs(86_400);
     let settings = StoreSettings {
@@ -56,9 +63,7 @@ fn store() -> Store {
         min_free_bytes: 1,
         max_data_bytes: 1 << 20,
     };
-    let idle = Store::open(dir.path(), settings, Timestamp::from_millis(1_790_000_000_000)).unwrap();
-    // Its files stay open, so their names may go.
-    idle.store().clone()
+    Store::open(dir.path(), settings, Timestamp::from_millis(1_790_000_000_000)).unwrap()
 }
 
 /// Serves the API, for requests that are answered without the store.
@@ -81,7 +86,7 @@ fn api(settings: Settings) -> Server {
         clock: Box::new(|| Timestamp::from_millis(1_790_000_000_000)),
     };
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    super::serve(listener, edge, settings, Box::new(|reason| panic!("{reason}"))).unwrap()
+    super::serve(listener, edge, super::answers().1, settings, Box::new(|reason| panic!("{reason}"))).unwrap()
 }
 
 fn connect(address: SocketAddr) -> TcpStream {

@@ -20,7 +20,7 @@ use crate::core::event::{CallId, Company, Domain};
 use crate::core::id::{ConversationId, EventId};
 use crate::core::time::Timestamp;
 
-use super::committer::Command;
+use super::inbox::Command;
 use super::query::lowest_id;
 use super::verbs::Store;
 use super::{Busy, Page, ReadError, Reply, WriteError, keys};

@@ -30,9 +30,9 @@ use crate::core::event::Company;
 use crate::core::id::{ErasureId, EventId};
 use crate::core::time::Timestamp;
 
-use super::committer::Command;
 use super::conversations::threads_of;
 use super::desk::{Desk, Done};
+use super::inbox::Command;
 use super::journal::{Breath, Fate, Journal, Key, Mask, Unpruned, Wanted, kind};
 use super::place::{self, Damage};
 use super::query::lowest_id;

@@ -397,6 +397,8 @@ impl Writer {
     /// Begins a new file. The old one's index is written beside it by a thread of its own; if that
     /// does not come to pass, it is made again when it is asked for.
     pub(super) fn rotate(&mut self, now: u64) -> io::Result<()> {
+        // Only the newest file may have room behind its frames: its end is on the disk before there is a newer one.
+        self.active.trim()?;
         let fresh = Arc::new(Segment::create(&self.journal.dir, self.active.number + 1, now)?);
         let old = std::mem::replace(&mut self.active, fresh.clone());
         let mut segments = self.journal.segments.write().unwrap_or_else(PoisonError::into_inner);
@@ -408,6 +410,11 @@ impl Writer {
             Err(damage) => tracing::warn!("the journal's index is not written: {damage}"),
         });
         sealed.map(drop)
+    }
+
+    /// Ends the writing, in order: leaves no room behind the frames.
+    pub(super) fn close(&self) -> io::Result<()> {
+        self.active.trim()
     }
 
     /// From now on a file is full at this size.
@@ -459,12 +466,14 @@ fn take_in(segment: &Segment, from: u32, applied: Applied, newest: bool, replay:
         // A cut tears only the group commit that was being written: nothing of it was acknowledged,
         // and nothing can stand behind it.
         _ if newest && !segment.has_later(whole, batch + 1)? => {
-            tracing::warn!(
-                "{}: {} bytes at the end were not completely written when the machine or process stopped; \
-                 none of it was acknowledged, and it is cut away",
-                segment.path().display(),
-                segment.end() - whole
-            );
+            match segment.written_behind(whole)? {
+                0 => {}
+                torn => tracing::warn!(
+                    "{}: {torn} bytes at the end were not completely written when the machine or process stopped; \
+                     none of it was acknowledged, and it is cut away",
+                    segment.path().display()
+                ),
+            }
             segment.cut(whole).map_err(|error| Damage::new(segment.path(), format!("cannot be cut: {error}")))
         }
         _ => Err(segment.damaged(whole)),

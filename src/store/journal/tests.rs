@@ -127,13 +127,58 @@ fn a_torn_last_commit_is_cut_away_at_every_length() {
     commit(&mut writer, 1, &[1, 2]);
     let (_, whole) = writer.position();
     commit(&mut writer, 2, &[3]);
+    let (_, end) = writer.position();
     let bytes = std::fs::read(segment::path_of(dir.path(), 1)).unwrap();
-    for cut in (whole as usize + 1)..bytes.len() {
-        std::fs::write(segment::path_of(dir.path(), 1), &bytes[..cut]).unwrap();
-        let (_, mut writer, seen) = open(dir.path(), Applied::default()).unwrap();
-        assert_eq!((seen, writer.position()), (vec![1, 2], (1, whole)), "cut at {cut}");
-        commit(&mut writer, 2, &[4]);
+    for cut in (whole + 1)..end {
+        for room in [0, 5, 5_000] {
+            let mut torn = bytes[..cut as usize].to_vec();
+            torn.resize(torn.len() + room, 0);
+            if torn.starts_with(&bytes[..end as usize]) {
+                continue; // what is cut off were zeros
+            }
+            std::fs::write(segment::path_of(dir.path(), 1), &torn).unwrap();
+            let (_, mut writer, seen) = open(dir.path(), Applied::default()).unwrap();
+            assert_eq!((seen, writer.position()), (vec![1, 2], (1, whole)), "cut at {cut}, {room} zeros behind");
+            commit(&mut writer, 2, &[4]);
+        }
     }
+}
+
+#[test]
+fn only_the_newest_file_has_room_behind_its_frames_and_an_ordered_stop_leaves_none() {
+    let dir = tempfile::tempdir().unwrap();
+    Journal::create(dir.path(), 0).unwrap();
+    let (_, mut writer, _) = open(dir.path(), Applied::default()).unwrap();
+    let length = |number| std::fs::metadata(segment::path_of(dir.path(), number)).unwrap().len();
+    let made_at = |writer: &Writer| (u64::from(writer.position().1), length(writer.position().0));
+    commit(&mut writer, 1, &[1]);
+    let (end, room) = made_at(&writer);
+    assert!(room > end + 1_000, "{end} bytes of frames in a file of {room}");
+    // What fits into the room does not make the file longer; what does not makes new room.
+    commit(&mut writer, 2, &[2]);
+    assert_eq!(length(1), room);
+    let mut batch = 2;
+    while made_at(&writer).1 == room {
+        batch += 1;
+        commit(&mut writer, batch, &(0..50).map(|nth| u128::from(batch) * 50 + nth).collect::<Vec<_>>());
+    }
+    let (end, room) = made_at(&writer);
+    assert!(room > end);
+    writer.rotate(0).unwrap();
+    assert_eq!(length(1), end, "a full file ends where its frames do");
+    commit(&mut writer, batch + 1, &[100_000]);
+    assert!(length(2) > made_at(&writer).0);
+    // A kill leaves the room, and the next start takes it away.
+    let (_, reopened, seen) = open(dir.path(), Applied::default()).unwrap();
+    assert_eq!((seen.last(), reopened.position()), (Some(&100_000), writer.position()));
+    assert_eq!(length(2), u64::from(reopened.position().1));
+    let mut writer = reopened;
+    commit(&mut writer, batch + 2, &[100_001]);
+    writer.close().unwrap();
+    assert_eq!(length(2), u64::from(writer.position().1));
+    // Closed is not ended for good: a commit after it makes room again.
+    commit(&mut writer, batch + 3, &[100_002]);
+    assert_eq!(open(dir.path(), Applied::default()).unwrap().2.last(), Some(&100_002));
 }
 
 #[test]
@@ -161,7 +206,7 @@ fn damage_with_something_acknowledged_behind_it_is_refused() {
     }
     let path = segment::path_of(dir.path(), 1);
     let bytes = std::fs::read(&path).unwrap();
-    let frame_length = (bytes.len() - HEADER as usize) / 4;
+    let frame_length = (writer.position().1 - HEADER) as usize / 4;
     for frame in 0..4 {
         let mut bent = bytes.clone();
         bent[HEADER as usize + frame * frame_length + 50] ^= 1;

@@ -124,7 +124,7 @@ impl Audit {
         let to = next.unwrap_or(bytes.len());
         let later = next.is_some_and(|_| frame::find(&bytes[at..], |head| head.batch > batch + 1).is_some());
         if place.newest && !later && next.is_none() {
-            self.findings.torn_bytes += (to - at) as u64;
+            self.findings.torn_bytes += frame::written(&bytes[at..to]) as u64;
             return to;
         }
         let what = match fault {

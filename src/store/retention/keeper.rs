@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::core::time::Timestamp;
 
-use super::super::committer::Inbox;
+use super::super::inbox::Inbox;
 use super::super::journal::{Journal, Unpruned};
 use super::super::place::Damage;
 use super::super::record::ErasureRecord;

@@ -11,7 +11,9 @@ use super::keys as ring;
 use super::*;
 
 /// Signing secret, previous secret, header values and client key of a subscription.
-fn secrets(subscription: &Subscription) -> (Vec<u8>, Option<Vec<u8>>, Vec<String>, Option<String>) {
+type Secrets = (Vec<u8>, Option<Vec<u8>>, Vec<String>, Option<String>);
+
+fn secrets(subscription: &Subscription) -> Secrets {
     (
         subscription.secret.bytes().to_vec(),
         subscription.previous_secret.as_ref().map(|previous| previous.secret.bytes().to_vec()),
@@ -20,7 +22,7 @@ fn secrets(subscription: &Subscription) -> (Vec<u8>, Option<Vec<u8>>, Vec<String
     )
 }
 
-fn all_secrets(store: &Store) -> Vec<(Vec<u8>, Option<Vec<u8>>, Vec<String>, Option<String>)> {
+fn all_secrets(store: &Store) -> Vec<Secrets> {
     store.subscriptions().iter().map(|subscription| secrets(subscription)).collect()
 }
 
@@ -77,7 +79,7 @@ fn name(keys: &Keyring) -> Option<String> {
 }
 
 /// Three subscriptions, one with a previous secret, one deleted and still owed something; stopped.
-fn filled(dir: &Path, keys: Keyring) -> Vec<(Vec<u8>, Option<Vec<u8>>, Vec<String>, Option<String>)> {
+fn filled(dir: &Path, keys: Keyring) -> Vec<Secrets> {
     let Open { store, running, .. } = start(opened(dir, keys));
     for _ in 0..3 {
         ask(|reply| store.create_subscription(draft("acme"), reply)).unwrap();
@@ -177,10 +179,6 @@ fn bend(dir: &Path, number: u32) {
     db.flush().unwrap();
 }
 
-fn conflict<T: std::fmt::Debug>(result: Result<T, WriteError>) {
-    assert!(matches!(&result, Err(WriteError::Conflict(_))), "{result:?}");
-}
-
 fn patch(text: &str) -> Patch {
     Patch::from_json(json::parse(text).unwrap(), &Catalogue::new(Vec::new()).unwrap()).unwrap()
 }
@@ -199,7 +197,8 @@ fn what_does_not_open_disables_its_subscription_until_it_has_new_secrets_and_oth
         assert_eq!(secrets(&all[1]), wanted[1]);
         let accepted = accept(&store, vec![event(&format!("b-{restarted}"), None)]);
         assert_eq!(accepted[0].deliveries, 2, "what it is owed waits");
-        conflict(ask(|reply| store.change_subscription(all[0].id, patch(r#"{"enabled":true}"#), reply)));
+        let enabled = ask(|reply| store.change_subscription(all[0].id, patch(r#"{"enabled":true}"#), reply));
+        assert_eq!(enabled.err(), Some(WriteError::Conflict(Subscription::LOCKED.to_owned())));
         drop(store);
         running.stop();
     }

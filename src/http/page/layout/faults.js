@@ -37,7 +37,7 @@ function beside(form, error, index, spot) {
   const place = spot(parts) ?? field;
   const fault = element("p", { class: "fault", id: `fault-${index}` }, sentence(error.detail));
   place.append(fault);
-  const control = place.querySelector("input, select");
+  const control = place.querySelector("input, select, textarea");
   control?.setAttribute("aria-invalid", "true");
   control?.setAttribute("aria-describedby", `${control.getAttribute("aria-describedby") ?? ""} ${fault.id}`.trim());
   return true;

@@ -19,7 +19,7 @@ use crate::http::connection::Peer;
 use crate::http::edge::Front;
 use crate::http::problem::Problem;
 use crate::http::reply::Reply;
-use crate::http::{origin, request, session};
+use crate::http::{origin, request};
 
 /// The sign-in that leads back to what was asked for.
 pub(super) fn then(wanted: &Uri) -> String {
@@ -91,7 +91,7 @@ pub(super) async fn enter(front: &Front, request: Request<Incoming>) -> Result<R
     }
     let id = front.sessions.open(token, Instant::now()).ok_or_else(Problem::internal)?;
     let mut reply = seen_other(&place(wanted));
-    set_cookie(&mut reply, &id, "", encrypted)?;
+    set_cookie(&mut reply, front.sessions.cookie(), &id, "", encrypted)?;
     Ok(reply)
 }
 
@@ -102,14 +102,14 @@ pub(super) fn leave(front: &Front, headers: &HeaderMap) -> Result<Reply, Problem
     }
     front.sessions.close(headers);
     let mut reply = seen_other("/sign-in");
-    set_cookie(&mut reply, "", "; Max-Age=0", origin::is_encrypted(headers))?;
+    set_cookie(&mut reply, front.sessions.cookie(), "", "; Max-Age=0", origin::is_encrypted(headers))?;
     Ok(reply)
 }
 
 /// The cookie lives as long as the browser runs, at most: the session itself ends earlier.
-fn set_cookie(reply: &mut Reply, id: &str, more: &str, encrypted: bool) -> Result<(), Problem> {
+fn set_cookie(reply: &mut Reply, name: &str, id: &str, more: &str, encrypted: bool) -> Result<(), Problem> {
     let secure = if encrypted { "; Secure" } else { "" };
-    let cookie = format!("{}={id}; Path=/; HttpOnly; SameSite=Strict{secure}{more}", session::NAME);
+    let cookie = format!("{name}={id}; Path=/; HttpOnly; SameSite=Strict{secure}{more}");
     let mut cookie = HeaderValue::from_str(&cookie).map_err(|_| Problem::internal())?;
     cookie.set_sensitive(true);
     reply.headers_mut().insert(SET_COOKIE, cookie);

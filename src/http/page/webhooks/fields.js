@@ -2,6 +2,7 @@
 
 import { element } from "../layout/dom.js";
 import { showFaults as show } from "../layout/faults.js";
+import { certificateChange } from "./certificate.js";
 
 const NUMBERS = ["timeout_ms", "max_in_flight", "rate_per_second"];
 
@@ -52,6 +53,7 @@ export function settings(form) {
     description: elements.description.value.trim(),
     ordering: elements.ordering.value,
     expire_after: {},
+    ...certificateChange(form),
   };
   for (const name of NUMBERS) {
     const text = elements[name].value.trim();

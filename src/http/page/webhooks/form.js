@@ -2,6 +2,7 @@
 
 import { call } from "../layout/api.js";
 import { busy, say } from "../layout/dom.js";
+import { startCertificate } from "./certificate.js";
 import { addHeader, changes, settings, showFaults, startFields } from "./fields.js";
 import { startTest } from "./test.js";
 import { startPreview } from "./preview.js";
@@ -14,6 +15,7 @@ const saveButton = document.getElementById("save");
 const saved = document.getElementById("saved");
 
 startFields(form);
+startCertificate(form);
 startTest(form);
 startPreview(form);
 startSecret();

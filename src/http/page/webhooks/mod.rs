@@ -76,7 +76,7 @@ pub(super) async fn new(visit: &Visit) -> Result<Reply, Problem> {
         format => "json", layout => "envelope", events => Vec::<String>::new(), sources => Vec::<String>::new(),
         description => "", headers => context! {}, enabled => true, waiting => 0,
         timeout_ms => Value::from(()), max_in_flight => Value::from(()), rate_per_second => Value::from(()),
-        ordering => ordering, expire_after => context! {},
+        ordering => ordering, expire_after => context! {}, client_cert => Value::from(()),
     };
     form(visit, webhook, context! {})
 }

@@ -3,6 +3,7 @@
 import { call } from "../layout/api.js";
 import { copy } from "../layout/copy.js";
 import { busy, element } from "../layout/dom.js";
+import { certificateShown } from "./certificate.js";
 import { headers, showFaults } from "./fields.js";
 
 const PHASES = { resolve: "Name", connect: "Connection", send: "Sending", wait: "Waiting", receive: "Answer" };
@@ -24,18 +25,20 @@ async function test(form, result) {
   result.replaceChildren(element("p", { class: "notice" }, "Testing…"));
   const stored = headers(form);
   const kept = Object.keys(stored).filter((name) => stored[name] === null);
+  const shown = certificateShown(form);
   const asked = {
     url: form.elements.url.value.trim(),
     format: form.elements.format.value,
     layout: form.elements.layout.value,
     headers: Object.fromEntries(Object.entries(stored).filter(([, value]) => value !== null)),
     event: document.getElementById("preview-event").value,
+    ...shown,
   };
   const id = form.dataset.id;
   const same = id && asked.url === form.elements.url.defaultValue;
   try {
-    // What is stored is tested as it is stored, with its secret and its headers' values.
-    const asStored = same && kept.length > 0;
+    // What is stored is tested as it is stored, with its secret, its headers' values and its client certificate.
+    const asStored = same && (kept.length > 0 || shown === null);
     const found = asStored
       ? await call("POST", `/v1/subscriptions/${id}/test`, { event: asked.event })
       : await call("POST", "/v1/test", asked);

@@ -1,0 +1,30 @@
+//! The way of the store's answers to the thread of the requests: one wake for all of a group commit.
+//!
+//! The committer's answer to a single request wakes this thread with a system call, and the next does so again while it
+//! is already turning: under load that is most of what answering costs. Brought here together, they are given by a task
+//! of this thread, for which waking another is a push to a queue.
+//!
+//! No answer is lost with this thread: whoever drops answers gives them.
+
+use tokio::sync::mpsc::{self, UnboundedReceiver};
+
+use crate::store;
+
+/// The end of the way at which they are given. Bounded by how much the committer takes in at once.
+pub struct Answers(UnboundedReceiver<store::Answers>);
+
+/// A way of answers: what the committer is to call, and where they arrive.
+pub fn answers() -> (impl Fn(store::Answers) + Send + 'static, Answers) {
+    let (way, arrived) = mpsc::unbounded_channel();
+    // If nobody is there any more they come back, and are dropped here.
+    (move |answers| drop(way.send(answers)), Answers(arrived))
+}
+
+impl Answers {
+    /// Gives what arrives.
+    pub(super) async fn give(mut self) {
+        while let Some(answers) = self.0.recv().await {
+            drop(answers);
+        }
+    }
+}
