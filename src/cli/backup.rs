@@ -87,7 +87,8 @@ impl Backup {
         match sealed {
             Some(key) => writeln!(
                 out,
-                "Its signing secrets are sealed with key {key}, the admin token in it is not. Readable by you alone (mode 0600)."
+                "Its signing secrets are sealed with key {key}, the admin token in it is not. Readable by you alone \
+                 (mode 0600)."
             )?,
             None => writeln!(
                 out,

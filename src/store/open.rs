@@ -227,7 +227,8 @@ pub(super) fn seal(dir: &Path, cache_bytes: u64) -> Result<(), OpenError> {
     finish(dir).map_err(|error| OpenError::io(dir, &error))
 }
 
-/// From here on there must be data, and all that later starts ask for must be there already: a cut may come right after.
+/// From here on there must be data, and all that later starts ask for must be there already: a cut may come right
+/// after.
 fn finish(dir: &Path) -> io::Result<()> {
     note_reached(dir, Applied::default())?;
     place::replace_file(&dir.join(FORMAT), format!("hookswitch data, format {FORMAT_VERSION}\n").as_bytes())?;

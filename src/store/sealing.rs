@@ -6,12 +6,13 @@
 //! never goes back to writing in the clear because a line of the configuration got lost.
 //!
 //! **Turning it on, and changing the key.** Everything that is written is sealed with the first key. A start takes in
-//! the journal; what that had in the clear, or under an older key, goes sealed with the new one into the state's layer in memory.
-//! Then the file `sealed` is written, and only then the layer to the disk. What the journal behind the last checkpoint does not speak of
-//! is left as it is: a record in pieces that was cut while it was replaced could be mended by nobody. It is replaced by
-//! the first thing that every start does ([`Desk::introduce`](super::desk::Desk)): all subscriptions are written
-//! to the journal again, and what is [stale](super::ledger::Account::stale) is put into the state by that step too, like
-//! any other change. After a kill at any point the next start does the same again.
+//! the journal; what that had in the clear, or under an older key, goes sealed with the new one into the state's
+//! layer in memory. Then the file `sealed` is written, and only then the layer to the disk. What the journal behind
+//! the last checkpoint does not speak of is left as it is: a record in pieces that was cut while it was replaced
+//! could be mended by nobody (tried, and `tests/powercut` found directories that did not open again). It is replaced
+//! by the first thing that every start does ([`Desk::introduce`](super::desk::Desk)): all subscriptions are written
+//! to the journal again, and what is [stale](super::ledger::Account::stale) is put into the state by that step too,
+//! like any other change. After a kill at any point the next start does the same again.
 //!
 //! **What does not open** although its key is there, or because its key is said to be lost, is kept as it is; its
 //! subscription is disabled until somebody gives it new secrets. Others go on.

@@ -87,7 +87,8 @@ impl Desk {
 
     /// Writes some subscriptions as they are, from `number` on; gives the next number, if there is one.
     ///
-    /// Nothing changes by it, so it is not applied, but for secrets that are not [sealed as they should be](super::sealing).
+    /// Nothing changes by it, so it is not applied, but for secrets that are not [sealed as they should
+    /// be](super::sealing).
     fn introduce(&mut self, number: u32) -> Option<u32> {
         let ledger = lock(&self.ledger);
         let mut last = None;

@@ -71,8 +71,8 @@ impl Store {
     /// makes a new one in an empty directory. Secrets are opened and, if there is a key, sealed with `keys`.
     ///
     /// # Errors
-    /// The directory is foreign, damaged, of a newer version, or cannot be written; or its secrets are sealed with a key
-    /// that is not there. It was not changed then.
+    /// The directory is foreign, damaged, of a newer version, or cannot be written; or its secrets are sealed with a
+    /// key that is not there. It was not changed then.
     pub fn open_with(dir: &Path, settings: Settings, keys: Keyring, now: Timestamp) -> Result<Idle, OpenError> {
         let opened = open::open(dir, settings.cache_bytes, keys, now)?;
         let shared = Shared {

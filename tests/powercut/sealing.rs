@@ -1,8 +1,9 @@
 //! A recording in which secrets begin to be sealed, and then are sealed under a new key.
 //!
-//! A directory is filled without a key and stopped in order, with the daemon not recorded. The first recorded life has
-//! a key, and is killed while it delivers; the second has a new one ahead of it, and delivers all. Every image is opened with both keys:
-//! each subscription must have its secrets, whatever of them had been sealed by then, and with which key.
+//! A directory is filled without a key and stopped in order, with the daemon not recorded. The first recorded life
+//! has a key, and is killed while it delivers; the second has a new one ahead of it, and delivers all. Every image is
+//! opened with both keys: each subscription must have its secrets, whatever of them had been sealed by then, and with
+//! which key.
 
 use std::collections::BTreeMap;
 use std::fs::Permissions;

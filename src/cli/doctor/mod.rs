@@ -30,7 +30,8 @@ use crate::config::Config;
 Looks at the configuration, the data directory, the disk and how fast it
 syncs, the key file, the clock, the limit of open files, name resolution,
 certificates (the client certificates of webhooks, too), and the port or the
-daemon that answers there. Changes nothing. Run it as the user that the daemon runs as, or as root.
+daemon that answers there. Changes nothing. Run it as the user that the daemon
+runs as, or as root.
 
 With --receivers each https receiver of the running daemon's webhooks is
 connected to, by the rules of [network]: whether it is reached, and whether its

@@ -1,8 +1,8 @@
 //! Sealing: secrets encrypted, so that whoever reads the disk or a backup does not read them.
 //!
-//! XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha, section 2) with random nonces of 24 bytes, which are handed in. What is sealed is
-//! bound to what it is `about` (the associated data), so that it opens nowhere else. Several keys may open, one
-//! seals: that is how a key is exchanged. A key is spoken of by its [`Fingerprint`]; nothing here shows the
+//! XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha, section 2) with random nonces of 24 bytes, which are handed in. What
+//! is sealed is bound to what it is `about` (the associated data), so that it opens nowhere else. Several keys may
+//! open, one seals: that is how a key is exchanged. A key is spoken of by its [`Fingerprint`]; nothing here shows the
 //! key itself, or what was sealed.
 
 use std::fmt;
@@ -125,7 +125,8 @@ pub struct Keyring {
 
 impl Keyring {
     /// Reads the text of a key file: a key a line, 32 bytes in base64. Empty lines and such that begin with `#` say
-    /// nothing; `lost` and a fingerprint is of a key that nobody has any more. `from` is where it was read, for messages.
+    /// nothing; `lost` and a fingerprint is of a key that nobody has any more. `from` is where it was read, for
+    /// messages.
     ///
     /// # Errors
     /// A line is none of these, stands twice, or there is no key.

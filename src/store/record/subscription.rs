@@ -1,7 +1,7 @@
 //! A subscription with its secrets.
 //!
-//! Version 1 is [`Plain`]. One with a client certificate is version 2: the same, and then the certificate. With a
-//! key ([`Keyring`]) it is version 3: [`Plain`] without secrets, and then all of them sealed as one, so that none can be
+//! Version 1 is [`Plain`]. One with a client certificate is version 2: the same, and then the certificate. With a key
+//! ([`Keyring`]) it is version 3: [`Plain`] without secrets, and then all of them sealed as one, so that none can be
 //! exchanged for another's, or for an older one. In the journal each version is a frame of its own kind. Without
 //! certificate and key nothing has changed since version 1.
 
