@@ -4,6 +4,7 @@
 //! Each message names the rule and what to do instead. The checker is itself checked on small inputs.
 
 mod code;
+mod package;
 
 use std::collections::BTreeSet;
 use std::fs;
