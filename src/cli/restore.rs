@@ -19,7 +19,8 @@ if anything in it is wrong. The admin token of the backup is restored too, so
 that clients go on working; delete DIR/admin.token before the first start to
 get a new one. Deliveries that were made after the backup was taken are made
 again: receivers tell them by their webhook-id. Do not run the old machine
-and the restored one at the same time. Run it as the user that runs the daemon.
+and the restored one at the same time. Run it as root, who gives what is in DIR
+to DIR's owner, or as the user that runs the daemon.
 
 --dry-run says what FILE holds and what would be sent, and writes nothing but
 scratch files in the directory for temporary files (TMPDIR).
@@ -52,7 +53,9 @@ impl Restore {
             Some(dir) if !self.dry_run => {
                 offline::check_empty(dir)?;
                 let lock = DataDirLock::take(dir).map_err(|error| Failure::new(error.to_string()))?;
-                offline::restore(&self.file, lock.dir())?
+                let findings = offline::restore(&self.file, lock.dir())?;
+                lock.hand_over().map_err(|error| Failure::new(error.to_string()))?;
+                findings
             }
             _ => offline::verify_backup(&self.file)?,
         };

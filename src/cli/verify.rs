@@ -72,6 +72,7 @@ impl Verify {
         offline::check_empty(into)?;
         let lock = DataDirLock::take(into).map_err(|error| Failure::new(error.to_string()))?;
         let salvaged = offline::salvage(&dir, lock.dir())?;
+        lock.hand_over().map_err(|error| Failure::new(error.to_string()))?;
         if self.json {
             json_line(out, &salvaged)?;
         } else {

@@ -88,7 +88,11 @@ impl Layers {
         let origin = file.display().to_string();
         let text = match fs::read_to_string(file) {
             Ok(text) => text,
-            Err(error) => return self.unreadable(origin, format!("cannot be read: {error}")),
+            Err(error) => {
+                let denied = error.kind() == std::io::ErrorKind::PermissionDenied;
+                let remedy = if denied { "; let the user that hookswitch runs as read it (chmod 644)" } else { "" };
+                return self.unreadable(origin, format!("cannot be read: {error}{remedy}"));
+            }
         };
         match Toml::from_str::<Dict>(&text) {
             Ok(values) => self.merge(Layer { origin, values }),

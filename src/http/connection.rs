@@ -20,7 +20,7 @@ use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::Settings;
 use super::hygiene;
@@ -59,17 +59,20 @@ const MAX_BUFFER: usize = 32 * 1024;
 /// gets to see the answer instead of a reset connection.
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: usize = 16 * 1024 * 1024;
+/// How long a daemon that stops still takes requests on the connections that it has. Whoever has just connected, or posts
+/// one after the other, is answered and told that the connection ends, and not cut off with a request on its way.
+const LAST_REQUESTS: Duration = Duration::from_millis(250);
 
-/// Serves `stream` until it ends, or, once `stop` changes, until its present request is answered.
+/// Serves `stream` until it ends, or, once `stop` is set, until [`LAST_REQUESTS`] have come and are answered.
 pub(super) async fn serve<H: Handler>(
     stream: impl AsyncRead + AsyncWrite + Unpin,
     handler: Arc<H>,
     settings: &Settings,
     keep_alive: bool,
-    mut stop: watch::Receiver<Option<Instant>>,
+    stop: watch::Receiver<Option<Instant>>,
 ) {
     let wire = Wire::new(stream, settings.write_timeout);
-    let desk = Desk { handler, suspicion: wire.suspicion() };
+    let desk = Desk { handler, suspicion: wire.suspicion(), stop: stop.clone() };
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(settings.header_timeout)
@@ -77,20 +80,31 @@ pub(super) async fn serve<H: Handler>(
         .max_buf_size(MAX_BUFFER)
         .keep_alive(keep_alive)
         .serve_connection(TokioIo::new(wire), desk);
-    let mut stopping = false;
+    let (mut over, mut ending) = (pin!(no_more_requests(stop.clone())), false);
     let ended = loop {
         tokio::select! {
             ended = poll_fn(|cx| connection.poll_without_shutdown(cx)) => break ended,
-            _ = stop.changed(), if !stopping => {
-                stopping = true;
+            () = &mut over, if !ending => {
+                ending = true;
                 Pin::new(&mut connection).graceful_shutdown();
             }
         }
     };
     match ended {
-        Ok(()) => close(connection.into_parts().io.into_inner(), stopping).await,
+        Ok(()) => close(connection.into_parts().io.into_inner(), is_set(&stop)).await,
         Err(error) => tracing::debug!("a connection ended: {error}"),
     }
+}
+
+/// Ends [`LAST_REQUESTS`] after `stop` was set.
+pub(super) async fn no_more_requests(mut stop: watch::Receiver<Option<Instant>>) {
+    // An error says that the listener is gone: that is a stop, too.
+    let _ = stop.wait_for(Option::is_some).await;
+    sleep(LAST_REQUESTS).await;
+}
+
+fn is_set(stop: &watch::Receiver<Option<Instant>>) -> bool {
+    stop.borrow().is_some()
 }
 
 /// Says that no more will be sent, and hears the client out for a moment.
@@ -116,6 +130,7 @@ async fn close(mut wire: Wire<impl AsyncRead + AsyncWrite + Unpin>, stopping: bo
 struct Desk<H> {
     handler: Arc<H>,
     suspicion: Arc<Suspicion>,
+    stop: watch::Receiver<Option<Instant>>,
 }
 
 impl<H: Handler> Service<Request<Incoming>> for Desk<H> {
@@ -127,6 +142,7 @@ impl<H: Handler> Service<Request<Incoming>> for Desk<H> {
         let handler = Arc::clone(&self.handler);
         let ambiguous = self.suspicion.ambiguous.load(Ordering::Relaxed);
         let bare = self.suspicion.bare.load(Ordering::Relaxed);
+        let stop = self.stop.clone();
         Box::pin(async move {
             let chunked = hygiene::is_chunked(&request);
             let mut reply = match hygiene::check(&request, ambiguous, bare) {
@@ -137,7 +153,7 @@ impl<H: Handler> Service<Request<Incoming>> for Desk<H> {
                 }
                 Err(problem) => problem.into_reply(),
             };
-            if chunked {
+            if chunked || is_set(&stop) {
                 reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             Ok(reply)

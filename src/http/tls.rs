@@ -113,7 +113,7 @@ pub(super) async fn serve<H: Handler>(
     handler: Arc<H>,
     settings: &Settings,
     keep_alive: bool,
-    mut stop: watch::Receiver<Option<Instant>>,
+    stop: watch::Receiver<Option<Instant>>,
 ) {
     let shaken = async {
         let mut first = [0];
@@ -126,7 +126,7 @@ pub(super) async fn serve<H: Handler>(
     };
     let shaken = tokio::select! {
         shaken = timeout(settings.header_timeout, shaken) => shaken,
-        _ = stop.changed() => return,
+        () = connection::no_more_requests(stop.clone()) => return,
     };
     match shaken {
         Ok(Ok(Ok(secure))) => connection::serve(secure, handler, settings, keep_alive, stop).await,

@@ -5,8 +5,10 @@
 use std::fmt;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, lchown};
 use std::path::{Path, PathBuf};
+
+use nix::unistd::geteuid;
 
 /// The name of the lock in the data directory. Held by the kernel's `flock`; the file itself stays.
 const LOCK: &str = "lock";
@@ -112,6 +114,19 @@ impl DataDirLock {
         self.before.clear();
     }
 
+    /// Gives what root has made in the directory to the directory's owner: the daemon's user, who could not open it
+    /// otherwise. Nothing happens if somebody else than root asks.
+    ///
+    /// # Errors
+    /// An owner cannot be read or changed.
+    pub fn hand_over(&self) -> Result<(), DataDirError> {
+        if !geteuid().is_root() {
+            return Ok(());
+        }
+        let owner = fs::metadata(&self.dir).map_err(at("read", &self.dir))?;
+        give(&self.dir, owner.uid(), owner.gid())
+    }
+
     /// The directory that is held.
     pub fn dir(&self) -> &Path {
         &self.dir
@@ -165,11 +180,27 @@ fn at(verb: &'static str, path: &Path) -> impl FnOnce(io::Error) -> DataDirError
     move |error| DataDirError::Io { verb, path, error }
 }
 
+/// Gives everything below `dir` to somebody. Links are given and not followed.
+fn give(dir: &Path, user: u32, group: u32) -> Result<(), DataDirError> {
+    for entry in fs::read_dir(dir).map_err(at("read", dir))? {
+        let path = entry.map_err(at("read", dir))?.path();
+        lchown(&path, Some(user), Some(group)).map_err(at("give away", &path))?;
+        if fs::symlink_metadata(&path).map_err(at("read", &path))?.is_dir() {
+            give(&path, user, group)?;
+        }
+    }
+    Ok(())
+}
+
 /// Makes the directory and its parents, and sees to it that its name survives a power cut.
 fn create(dir: &Path) -> Result<(), DataDirError> {
     if dir.is_dir() {
         return Ok(());
     }
+    // A link that leads to nothing, as systemd's /var/lib/hookswitch once its directory was moved away: what it leads to
+    // is to be made.
+    let target = fs::read_link(dir).ok().map(|target| dir.with_file_name(target));
+    let dir = target.as_deref().unwrap_or(dir);
     DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(at("create", dir))?;
     sync_parent(dir).map_err(at("sync", dir))
 }
@@ -229,6 +260,31 @@ mod tests {
         drop(lock);
         assert_eq!(fs::read(dir.join(LOCK)).unwrap(), b"", "no trace of a process that is gone");
         assert_eq!(DataDirLock::take(&dir).unwrap().dir(), dir);
+    }
+
+    #[test]
+    fn a_link_that_leads_to_nothing_is_followed_to_what_is_to_be_made() {
+        let root = tempfile::tempdir().unwrap();
+        let (link, dir) = (root.path().join("hookswitch"), root.path().join("private/hookswitch"));
+        std::os::unix::fs::symlink("private/hookswitch", &link).unwrap();
+        assert_eq!(DataDirLock::take(&link).unwrap().dir(), link);
+        assert!(dir.join(LOCK).is_file());
+    }
+
+    #[test]
+    fn what_root_has_made_is_the_directorys_owners() {
+        let root = tempfile::tempdir().unwrap();
+        let lock = DataDirLock::take(root.path()).unwrap();
+        fs::create_dir(root.path().join("state")).unwrap();
+        fs::write(root.path().join("state/db"), "").unwrap();
+        std::os::unix::fs::symlink("/nowhere", root.path().join("link")).unwrap();
+        let own = fs::metadata(root.path()).unwrap().uid();
+        let other = if geteuid().is_root() { 64_488 } else { own };
+        lchown(root.path(), Some(other), Some(other)).unwrap_or_else(|_| assert_eq!(own, other));
+        lock.hand_over().unwrap();
+        for path in [LOCK, "state", "state/db", "link"] {
+            assert_eq!(fs::symlink_metadata(root.path().join(path)).unwrap().uid(), other, "{path}");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! Each message names the rule and what to do instead. The checker is itself checked on small inputs.
 
 mod code;
+mod package;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -66,7 +67,7 @@ const RESERVED: &[Reserved] = &[
     },
     Reserved {
         words: &["ureq"],
-        places: &["src/sender/", "src/cli/client.rs"],
+        places: &["src/sender/", "src/cli/client"],
         instead: "post through `sender::Transport`; the command line calls the daemon through `cli/client.rs`",
     },
     Reserved {

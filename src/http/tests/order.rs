@@ -4,8 +4,11 @@ use std::sync::mpsc;
 
 use hyper::body::Incoming;
 use hyper::{Request, StatusCode};
-use tokio::sync::Semaphore;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::sync::{Semaphore, watch};
+use tokio::time::Instant;
 
+use super::super::connection;
 use super::super::reply::{Reply, json_text};
 use super::*;
 
@@ -40,7 +43,7 @@ fn what_is_under_way_is_finished_and_idle_connections_are_closed() {
     busy.write_all(GET).unwrap();
     told.recv_timeout(PATIENCE).unwrap();
     let stopping = std::thread::spawn(move || server.stop(PATIENCE));
-    assert_eq!(read_all(&mut idle), "", "an idle connection is closed at once");
+    assert_eq!(read_all(&mut idle), "", "an idle connection is closed");
     open.add_permits(1);
     let answer = read_all(&mut busy);
     assert!(status(&answer) == Some(200) && answer.ends_with("{}"), "{answer}");
@@ -56,4 +59,25 @@ fn what_does_not_end_in_time_is_cut_off() {
     told.recv_timeout(PATIENCE).unwrap();
     assert_eq!(server.stop(Duration::from_millis(50)), 1);
     assert_eq!(read_all(&mut stuck), "");
+}
+
+#[test]
+fn who_has_just_connected_when_it_stops_is_answered() {
+    let (asked, _told) = mpsc::channel();
+    let handler = Arc::new(Gate { asked, open: Arc::new(Semaphore::new(1)) });
+    let (stop, stopped) = watch::channel(None);
+    stop.send_replace(Some(Instant::now() + PATIENCE));
+    let (mut client, server) = tokio::io::duplex(4096);
+    let asking = async {
+        client.write_all(GET).await.unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.unwrap();
+        answer
+    };
+    let settings = settings();
+    let both = async { tokio::join!(connection::serve(server, handler, &settings, true, stopped), asking) };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let ((), answer) = runtime.block_on(both);
+    assert_eq!(status(&answer), Some(200), "{answer}");
+    assert!(answer.contains("connection: close"), "{answer}");
 }
