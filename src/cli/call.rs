@@ -117,6 +117,7 @@ struct Sms {
     direction: String,
     from: String,
     body: String,
+    erased_at: Option<String>,
 }
 
 impl Call {
@@ -227,6 +228,9 @@ fn write_moment(moment: &Moment, out: &mut dyn Write) -> Result<(), Failure> {
         "message" => {
             let sms: Sms = read(raw)?;
             let arrow = if sms.direction == "inbound" { "<-" } else { "->" };
+            if sms.erased_at.is_some() {
+                return Ok(writeln!(out, "{at}  {arrow} SMS (erased)")?);
+            }
             writeln!(out, "{at}  {arrow} SMS from {}", safe(&sms.from))?;
             for line in wrap(&sms.body, WIDTH - INDENT - 3) {
                 writeln!(out, "{}{line}", " ".repeat(INDENT + 3))?;

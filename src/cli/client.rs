@@ -3,21 +3,23 @@
 //! Besides the sender this is the only place that knows ureq. It follows no redirect, heeds no
 //! proxy variables, keeps no connection, and reads no reply without a limit.
 
+mod secure;
+mod trust;
+
 use std::io::{self, Read as _, Write};
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::CertificateError;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use ureq::http::{Method, Request, Response};
-use ureq::tls::{Certificate, RootCerts, TlsConfig};
+use ureq::unversioned::resolver::DefaultResolver;
+use ureq::unversioned::transport::{Connector as _, TcpConnector};
 use ureq::{Agent, Body, RequestExt as _};
 
+use self::secure::{Secure, of_tls};
+use self::trust::{Strangers, Trust};
 use super::connection::{Connection, Credentials};
 use super::exit::Failure;
 use super::text::safe;
@@ -50,6 +52,7 @@ pub(super) struct Client {
     agent: Agent,
     base: String,
     credentials: Credentials,
+    strangers: Strangers,
 }
 
 /// No daemon could be reached, or it could and there is another problem.
@@ -65,22 +68,32 @@ impl Client {
     /// # Errors
     /// The URL is not one of a daemon, or the token cannot be one.
     pub(super) fn new(connection: &Connection) -> Result<Self, Failure> {
-        let authority = connection.ca.as_deref().filter(|file| !file.as_os_str().is_empty());
-        Self::trusting(&connection.url, connection.credentials()?, authority)
+        let base = base_of(&connection.url)?;
+        let named = connection.ca.as_deref().filter(|file| !file.as_os_str().is_empty());
+        let trust = if is_https(&base) { Some(Trust::of_machine(named)?) } else { None };
+        Ok(Self::trusting(base, connection.credentials()?, trust))
     }
 
-    /// A client of the daemon at `url`.
+    /// A client of the daemon at `url`, which is trusted as this machine does.
     ///
     /// # Errors
     /// The URL is not one of a daemon.
     pub(super) fn with(url: &str, credentials: Credentials) -> Result<Self, Failure> {
-        Self::trusting(url, credentials, None)
+        let base = base_of(url)?;
+        let trust = if is_https(&base) { Some(Trust::of_machine(None)?) } else { None };
+        Ok(Self::trusting(base, credentials, trust))
     }
 
-    /// As [`Client::with`], trusting the authority in the file, too.
-    fn trusting(url: &str, credentials: Credentials, authority: Option<&Path>) -> Result<Self, Failure> {
-        let base = base_of(url)?;
-        let tls = if base.starts_with("https:") { Some(tls_config(authority)?) } else { None };
+    /// A client of the daemon at `url` that has the first certificate in `file`, whatever name that is for: no other
+    /// is trusted.
+    ///
+    /// # Errors
+    /// The URL is not one of a daemon, or there is no certificate in the file.
+    pub(super) fn knowing(url: &str, credentials: Credentials, file: &Path) -> Result<Self, Failure> {
+        Ok(Self::trusting(base_of(url)?, credentials, Some(Trust::of_one(file)?)))
+    }
+
+    fn trusting(base: String, credentials: Credentials, trust: Option<Trust>) -> Self {
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
@@ -89,12 +102,11 @@ impl Client {
             .max_idle_connections(0)
             .user_agent(concat!("hookswitch-cli/", env!("CARGO_PKG_VERSION")))
             .timeout_connect(Some(CONNECT_TIMEOUT))
-            .timeout_global(Some(TIMEOUT));
-        let config = match tls {
-            Some(tls) => config.tls_config(tls),
-            None => config,
-        };
-        Ok(Self { agent: config.build().new_agent(), base, credentials })
+            .timeout_global(Some(TIMEOUT))
+            .build();
+        let connector = ().chain(TcpConnector::default()).chain(Secure::by(trust.as_ref()));
+        let agent = Agent::with_parts(config, connector, DefaultResolver::default());
+        Self { agent, base, credentials, strangers: trust.map_or(Strangers::OfMachine, |trust| trust.strangers) }
     }
 
     /// Where the daemon is, without a slash at the end.
@@ -253,8 +265,9 @@ impl Client {
                 Trouble::NoDaemon,
                 format!("no daemon answers at {base}: is it running? start it with `hookswitch serve`"),
             ),
-            ureq::Error::Io(cause) if of_tls(cause).is_some() => (Trouble::Other, untrusted(base, of_tls(cause))),
-            ureq::Error::Rustls(cause) => (Trouble::Other, untrusted(base, Some(cause))),
+            ureq::Error::Io(cause) if of_tls(cause).is_some() => {
+                (Trouble::Other, self.strangers.told(base, of_tls(cause)))
+            }
             ureq::Error::Io(cause) => (Trouble::NoDaemon, format!("the connection to {base} broke: {cause}")),
             ureq::Error::Timeout(_) => (Trouble::NoDaemon, format!("{base} did not answer in time ({error})")),
             ureq::Error::HostNotFound => {
@@ -266,37 +279,14 @@ impl Client {
     }
 }
 
-/// The error of TLS that an error of the connection stands for.
-fn of_tls(error: &io::Error) -> Option<&rustls::Error> {
-    error.get_ref()?.downcast_ref()
-}
-
-/// What is said of a daemon with which TLS did not come about.
-fn untrusted(base: &str, error: Option<&rustls::Error>) -> String {
-    let advice = match error {
-        Some(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {
-            "its certificate comes from an issuer that is not trusted here: name that authority's PEM file with --ca or \
-             HOOKSWITCH_CA"
-        }
-        Some(rustls::Error::InvalidCertificate(
-            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-        )) => "its certificate is for another host name: use one of its names in --url or HOOKSWITCH_URL",
-        Some(rustls::Error::InvalidCertificate(
-            CertificateError::Expired | CertificateError::ExpiredContext { .. },
-        )) => "its certificate has expired: renew it, and reload the daemon",
-        Some(rustls::Error::InvalidMessage(_)) => {
-            "what answers does not speak TLS: use http:// in --url or HOOKSWITCH_URL"
-        }
-        _ => "TLS did not come about",
-    };
-    let detail = error.map(|error| format!(" ({error})")).unwrap_or_default();
-    format!("{base} cannot be talked to: {advice}{detail}")
-}
-
 fn read_reply(response: Response<Body>) -> Result<Reply, ureq::Error> {
     let status = response.status().as_u16();
     let bytes = response.into_body().into_with_config().limit(REPLY_MOST).read_to_vec()?;
     Ok(Reply { status, text: String::from_utf8_lossy(&bytes).into_owned() })
+}
+
+fn is_https(base: &str) -> bool {
+    base.starts_with("https:")
 }
 
 /// `url` as far as the paths of the API are put after it.
@@ -313,34 +303,6 @@ fn base_of(url: &str) -> Result<String, Failure> {
         return Err(wrong("must not have a query or fragment"));
     }
     Ok(parsed.as_str().trim_end_matches('/').to_owned())
-}
-
-/// TLS that trusts what this machine trusts, and the certificates in `authority`.
-fn tls_config(authority: Option<&Path>) -> Result<TlsConfig, Failure> {
-    let found = rustls_native_certs::load_native_certs();
-    let mut roots = found.certs.iter().map(|der| Certificate::from_der(der).to_owned()).collect::<Vec<_>>();
-    if let Some(file) = authority {
-        let wrong = |why: String| Failure::usage(format!("--ca (or HOOKSWITCH_CA): {}: {why}", file.display()));
-        let pem = std::fs::read(file).map_err(|error| wrong(format!("cannot be read: {error}")))?;
-        let before = roots.len();
-        for certificate in CertificateDer::pem_slice_iter(&pem) {
-            let certificate = certificate.map_err(|error| wrong(format!("is not PEM: {error}")))?;
-            roots.push(Certificate::from_der(&certificate).to_owned());
-        }
-        if roots.len() == before {
-            return Err(wrong("holds no certificate: it must hold a `BEGIN CERTIFICATE` block".to_owned()));
-        }
-    }
-    if roots.is_empty() {
-        return Err(Failure::new(
-            "this machine has no root certificates, so an https daemon cannot be checked: name the PEM file of its \
-             authority with --ca or HOOKSWITCH_CA",
-        ));
-    }
-    Ok(TlsConfig::builder()
-        .root_certs(RootCerts::Specific(Arc::new(roots)))
-        .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .build())
 }
 
 /// An `application/problem+json` reply (RFC 9457).

@@ -8,6 +8,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use clap::builder::{OsStringValueParser, TypedValueParser as _};
 
 use super::exit::Failure;
 use crate::core::subscription::Hidden;
@@ -39,8 +40,9 @@ pub(super) struct Connection {
     #[arg(global = true, next_line_help = true, hide_default_value = true, default_value = DEFAULT_DATA_DIR)]
     data_dir: PathBuf,
 
-    /// A PEM file with the authority of its certificate (or HOOKSWITCH_CA)
+    /// A PEM file with its certificate, or the authority's (or HOOKSWITCH_CA)
     #[arg(long, value_name = "FILE", env = "HOOKSWITCH_CA", hide_env = true, global = true, next_line_help = true)]
+    #[arg(value_parser = OsStringValueParser::new().map(PathBuf::from))] // which takes an empty one, too, as none
     pub(super) ca: Option<PathBuf>,
 }
 

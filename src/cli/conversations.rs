@@ -11,7 +11,7 @@ use super::connection::Connection;
 use super::exit::Failure;
 use super::listing::Listing;
 use super::table::{Column, Table, WIDTH};
-use super::text::{cut, json_list, safe, wrap};
+use super::text::{cut, json_list, number_of, safe, wrap};
 
 /// How far a message's text is indented.
 const INDENT: usize = 4;
@@ -76,6 +76,8 @@ struct Sms {
     sent_at: String,
     #[serde(default)]
     event: Option<String>,
+    #[serde(default)]
+    erased_at: Option<String>,
 }
 
 impl Conversations {
@@ -117,9 +119,10 @@ impl Conversations {
 fn write_thread(thread: &Thread, out: &mut dyn Write) -> Result<(), Failure> {
     let lead = [&thread.lead.name, &thread.lead.phone].into_iter().filter_map(Option::as_deref);
     let lead = lead.collect::<Vec<_>>().join(", ");
-    let head = format!("SMS of call {} of {} with {lead}", thread.call_id, thread.company);
+    let with = if lead.is_empty() { "" } else { " with " };
+    let head = format!("SMS of call {} of {}{with}{lead}", thread.call_id, thread.company);
     writeln!(out, "{}", cut(&safe(&head), WIDTH))?;
-    writeln!(out, "{} messages, {} from the lead\n", thread.message_count, thread.inbound_count)?;
+    writeln!(out, "{}, {} from the lead\n", number_of(thread.message_count, "message"), thread.inbound_count)?;
     if thread.next.is_some() {
         writeln!(out, "(there are earlier ones, which are left out)")?;
     }
@@ -128,7 +131,8 @@ fn write_thread(thread: &Thread, out: &mut dyn Write) -> Result<(), Failure> {
         let raised = sms.event.as_ref().map(|event| format!("  raised {event}")).unwrap_or_default();
         let line = format!("{arrow} {}  {}{raised}", plain(&sms.sent_at), sms.from);
         writeln!(out, "{}", cut(&safe(&line), WIDTH))?;
-        for line in wrap(&sms.body, WIDTH - INDENT) {
+        let body = if sms.erased_at.is_some() { "(erased)" } else { &sms.body };
+        for line in wrap(body, WIDTH - INDENT) {
             writeln!(out, "{}{line}", " ".repeat(INDENT))?;
         }
     }
@@ -157,5 +161,16 @@ mod tests {
         assert!(out.lines().all(|line| line.chars().count() <= WIDTH) && !out.contains('\u{1b}'), "{out}");
         assert!(out.contains("2 messages, 1 from the lead\n"), "{out}");
         assert!(out.contains("<- 2026-11-25 09:10:00  +12025550143  raised evt_1\n"), "{out}");
+
+        let erased = serde_json::json!({
+            "company": "acme", "call_id": "c-1", "lead": {"name": null, "phone": null}, "message_count": 1,
+            "inbound_count": 0, "last_at": "2026-11-25T09:00:00.000Z", "messages": [{"direction": "outbound", "from": "",
+                "body": "", "sent_at": "2026-11-25T09:00:00.000Z", "erased_at": "2026-11-25T10:00:00.000Z"}],
+        });
+        let mut out = Vec::new();
+        write_thread(&read(&erased.to_string()).unwrap(), &mut out).unwrap();
+        let out = String::from_utf8(out).unwrap();
+        assert!(out.starts_with("SMS of call c-1 of acme\n1 message, 0 from the lead\n"), "{out}");
+        assert!(out.ends_with("\n    (erased)\n"), "{out}");
     }
 }

@@ -10,7 +10,7 @@ use super::client::{Client, read, segment};
 use super::connection::Connection;
 use super::exit::Failure;
 use super::table::{Column, Table, WIDTH};
-use super::text::{pretty, safe, wrap};
+use super::text::{json_list, pretty, safe, wrap};
 
 /// List the event types, or show one with its sample
 #[derive(Debug, Args)]
@@ -72,7 +72,7 @@ impl EventTypes {
         match &self.name {
             Some(name) if self.json => Ok(writeln!(out, "{}", client.get(&path(name))?.trim_end())?),
             Some(name) => show(&EventType::fetch(&client, name)?, out),
-            None if self.json => Ok(writeln!(out, "{}", client.get("/v1/event-types")?.trim_end())?),
+            None if self.json => Ok(writeln!(out, "{}", json_list(&client.list("/v1/event-types")?))?),
             None => table(&EventType::all(&client)?, out),
         }
     }

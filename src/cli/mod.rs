@@ -10,6 +10,7 @@
 
 mod backup;
 mod call;
+mod certificate;
 mod client;
 mod connection;
 mod conversations;

@@ -12,7 +12,7 @@ use super::connection::Connection;
 use super::exit::Failure;
 use super::log::time;
 use super::table::{Column, Table};
-use super::text::safe;
+use super::text::{number_of, safe};
 use crate::core::time::Timestamp;
 
 /// How long a bar is, in columns.
@@ -205,7 +205,7 @@ fn write_totals(totals: &Figures, out: &mut dyn Write) -> Result<(), Failure> {
         return Ok(());
     }
     let new = totals.events.get("call.new").copied().unwrap_or(0);
-    writeln!(out, "\nIn all           {} calls, {new} of them new", totals.calls)?;
+    writeln!(out, "\nIn all           {}, {new} of them new", number_of(totals.calls, "call"))?;
     for (name, rate) in [("connected", totals.connection_rate), ("missed", totals.missed_rate)] {
         if let Some(rate) = rate {
             writeln!(out, "{name:<15}  {} {:>6}", bar((rate * 1000.0) as u64, 1000), percent(Some(rate)))?;
@@ -220,14 +220,16 @@ fn write_totals(totals: &Figures, out: &mut dyn Write) -> Result<(), Failure> {
         let Lengths { calls, median_seconds, p90_seconds } = lengths;
         if *calls > 0 {
             let (median, ninetieth) = (length(*median_seconds), length(*p90_seconds));
-            writeln!(out, "{name:<15}  median {median}, nine in ten within {ninetieth} ({calls} calls)")?;
+            let of = number_of(*calls, "call");
+            writeln!(out, "{name:<15}  median {median}, nine in ten within {ninetieth} ({of})")?;
         }
     }
     let Sms { calls_with_outbound: sent, calls_with_reply: answered, reply_rate, .. } = &totals.sms;
     if *sent > 0 {
         writeln!(
             out,
-            "SMS              {sent} calls with an SMS to the lead, {answered} answered ({})",
+            "SMS              {} with an SMS to the lead, {answered} answered ({})",
+            number_of(*sent, "call"),
             percent(*reply_rate)
         )?;
     }

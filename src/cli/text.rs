@@ -100,6 +100,11 @@ pub(super) fn wrap(text: &str, most: usize) -> Vec<String> {
     lines
 }
 
+/// A number and what it counts: `1 call`, `2 calls`.
+pub(super) fn number_of(number: u64, word: &str) -> String {
+    format!("{number} {word}{}", if number == 1 { "" } else { "s" })
+}
+
 /// A list as `--json` prints it: one JSON array, an item a line, as the daemon wrote them.
 pub(super) fn json_list(items: &[Box<RawValue>]) -> String {
     let items: Vec<&str> = items.iter().map(|item| item.get()).collect();
@@ -194,6 +199,11 @@ mod tests {
         assert_eq!(wrap("a\u{1b} unbreakable b", 5), ["a\\u{1b}", "unbreakable", "b"]);
         assert_eq!(wrap("電話 番号", 5), ["電話", "番号"]);
         assert_eq!(wrap("", 5), [""]);
+    }
+
+    #[test]
+    fn one_of_a_kind_is_no_plural() {
+        assert_eq!([0, 1, 2].map(|number| number_of(number, "call")), ["0 calls", "1 call", "2 calls"]);
     }
 
     #[test]

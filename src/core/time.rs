@@ -57,12 +57,11 @@ impl Timestamp {
     /// A sentence on what would be right.
     pub fn parse(text: &str) -> Result<Self, String> {
         const WANTED: &str = "must be an RFC 3339 time such as 2026-11-23T09:30:00Z";
-        let parsed: jiff::Timestamp = text.parse().map_err(|_| WANTED.to_owned())?;
-        // jiff also reads forms that RFC 3339 does not have, such as a date with an hour only.
-        let strict = text.len() >= 20 && text.as_bytes()[10].eq_ignore_ascii_case(&b'T');
-        if !strict {
+        // jiff also reads forms that RFC 3339 does not have, such as a time without seconds or with a zone's name.
+        if !has_the_form(text.as_bytes()) {
             return Err(WANTED.to_owned());
         }
+        let parsed: jiff::Timestamp = text.parse().map_err(|_| WANTED.to_owned())?;
         let millis = u64::try_from(parsed.as_millisecond());
         millis.map(Self::from_millis).map_err(|_| "must not be before 1970".to_owned())
     }
@@ -90,6 +89,31 @@ impl fmt::Debug for Timestamp {
 
 fn millis_of(length: Duration) -> u64 {
     u64::try_from(length.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Whether `text` has the form of RFC 3339's `date-time` (section 5.6); its numbers are not looked at.
+fn has_the_form(text: &[u8]) -> bool {
+    /// Whether each byte is as in `form`, where a 0 stands for any digit.
+    fn is(text: &[u8], form: &[u8]) -> bool {
+        let same = |(byte, wanted): (&u8, &u8)| match wanted {
+            b'0' => byte.is_ascii_digit(),
+            _ => byte.eq_ignore_ascii_case(wanted),
+        };
+        text.len() == form.len() && text.iter().zip(form).all(same)
+    }
+    const SECONDS: &[u8] = b"0000-00-00T00:00:00";
+    let Some((head, tail)) = text.split_at_checked(SECONDS.len()) else { return false };
+    let zone = match tail.strip_prefix(b".") {
+        Some(fraction) => {
+            let digits = fraction.iter().take_while(|byte| byte.is_ascii_digit()).count();
+            if digits == 0 {
+                return false;
+            }
+            &fraction[digits..]
+        }
+        None => tail,
+    };
+    is(head, SECONDS) && [&b"Z"[..], b"+00:00", b"-00:00"].iter().any(|form| is(zone, form))
 }
 
 /// Reads a length of time: numbers with units, such as `90s`, `10m`, `72h`, `30d`, `1h 30m`, `250ms`.
@@ -129,6 +153,9 @@ mod tests {
             ("2026-11-23T09:30:00Z", "2026-11-23T09:30:00.000Z"),
             ("2026-11-23T09:30:00.1239+02:00", "2026-11-23T07:30:00.123Z"),
             ("1970-01-01T00:00:00Z", "1970-01-01T00:00:00.000Z"),
+            ("2026-11-23t09:30:00z", "2026-11-23T09:30:00.000Z"),
+            ("2026-11-23T09:30:00.123456789-00:00", "2026-11-23T09:30:00.123Z"),
+            ("2016-12-31T23:59:60Z", "2016-12-31T23:59:59.000Z"),
         ];
         for (text, wanted) in cases {
             assert_eq!(Timestamp::parse(text).map(|t| t.to_string()), Ok(wanted.to_owned()));
@@ -146,6 +173,15 @@ mod tests {
             "1969-12-31T23:59:59Z",
             "2026-13-01T00:00:00Z",
             "2026-11-23 09:30:00Z",
+            "2026-11-23T09:30+00:00",
+            "2026-11-23T09:30:00+02",
+            "2026-11-23T09:30:00+0200",
+            "2026-11-23T09:30:00+02:00:00",
+            "2026-11-23T09:30:00,5Z",
+            "2026-11-23T09:30:00.Z",
+            "2026-11-23T093000.000Z",
+            "2026-11-23T09:30:00Z[Europe/Paris]",
+            "+002026-11-23T09:30:00Z",
         ] {
             assert!(Timestamp::parse(text).is_err(), "{text}");
         }

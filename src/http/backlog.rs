@@ -56,7 +56,7 @@ fn owed(subscription: &Subscription, delivery: &Delivery, event: &Event, now: Ti
 
 fn sequence(text: &str) -> Result<u64, String> {
     let number = text.parse().ok().filter(|number| (1..=MAX_SEQUENCE).contains(number));
-    number.ok_or_else(|| "must be a sequence number: a whole number from 1".to_owned())
+    number.ok_or_else(|| format!("must be a sequence number: a whole number from 1 to {MAX_SEQUENCE}"))
 }
 
 /// What was owed with sequence numbers `from` to `to`, both included, in order. What is no longer

@@ -19,6 +19,8 @@ pub(super) enum List {
     Conversations = b'v' as isize,
     Messages = b'm' as isize,
     Tokens = b't' as isize,
+    EventTypes = b'y' as isize,
+    Erasures = b'r' as isize,
 }
 
 /// The letter, the id's 16 bytes, the checksum's 4.
@@ -67,6 +69,8 @@ mod tests {
                 List::Calls,
                 List::Conversations,
                 List::Messages,
+                List::EventTypes,
+                List::Erasures,
             ] {
                 assert!(read(other, &text).is_err(), "{other:?}");
             }

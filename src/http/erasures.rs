@@ -4,6 +4,7 @@ use hyper::StatusCode;
 use serde::Serialize;
 
 use super::bridge;
+use super::cursor::{self, List};
 use super::problem::Problem;
 use super::reply::{Reply, json};
 use super::request::{Document, Permitted};
@@ -65,11 +66,16 @@ pub(super) async fn erase(mut request: Permitted) -> Result<Reply, Problem> {
 pub(super) async fn list(request: Permitted) -> Result<Reply, Problem> {
     let mut query = request.query();
     let company = query.take("company", Company::parse);
+    let page = query.page(List::Erasures);
     query.finish()?;
     let company = request.access.narrow(company)?;
     let read = move |store: &crate::store::Store| store.erasures(company.as_ref());
-    let found = bridge::read(&request.edge().store, read).await?;
-    json(StatusCode::OK, &Items { items: found.iter().map(shown).collect(), next: None })
+    let mut found = bridge::read(&request.edge().store, read).await?;
+    found.retain(|erasure| page.after.is_none_or(|after| erasure.id.bits() < after));
+    let more = found.len() > page.limit;
+    found.truncate(page.limit);
+    let next = found.last().filter(|_| more).map(|last| cursor::write(List::Erasures, last.id.bits()));
+    json(StatusCode::OK, &Items { items: found.iter().map(shown).collect(), next })
 }
 
 fn order(document: &Document) -> Result<Order, Problem> {

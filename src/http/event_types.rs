@@ -4,6 +4,7 @@ use hyper::StatusCode;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use super::cursor::{self, List};
 use super::problem::Problem;
 use super::reply::{Reply, json};
 use super::request::Permitted;
@@ -33,12 +34,17 @@ fn no_such(catalogue: &Catalogue, name: &str) -> String {
     format!("there is no event type `{}`; there are: {}", excerpt(name), names.join(", "))
 }
 
-/// All of them, in the order of a call.
+/// All of them, in the order of a call. A cursor says how many were on the pages before.
 pub(super) fn list(request: &Permitted) -> Result<Reply, Problem> {
-    request.no_query()?;
+    let mut query = request.query();
+    let page = query.page(List::EventTypes);
+    query.finish()?;
     let catalogue = &request.edge().catalogue;
-    let items = catalogue.entries().iter().map(|entry| shown(catalogue, entry)).collect::<Result<Vec<_>, _>>()?;
-    json(StatusCode::OK, &Items { items, next: None })
+    let before = page.after.map_or(0, |after| usize::try_from(after).unwrap_or(usize::MAX));
+    let rest = catalogue.entries().get(before..).unwrap_or_default();
+    let items = rest.iter().take(page.limit).map(|entry| shown(catalogue, entry)).collect::<Result<Vec<_>, _>>()?;
+    let next = (rest.len() > items.len()).then(|| cursor::write(List::EventTypes, (before + items.len()) as u128));
+    json(StatusCode::OK, &Items { items, next })
 }
 
 /// One.

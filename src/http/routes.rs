@@ -55,10 +55,24 @@ pub(super) enum Resource {
     Backup,
 }
 
+/// Behind these stands the id of a call, which is the platform's: it may have any character but control characters.
+const OF_CALLS: [&str; 2] = ["calls", "conversations"];
+
 /// The segments of `path`, decoded one by one: a dot segment, an empty one, or one with a slash in
-/// disguise is no name of anything here.
+/// disguise is no name of anything here, unless it is the id of a call.
 pub(super) fn segments(path: &str) -> Option<Vec<String>> {
-    path.strip_prefix('/')?.split('/').map(decode).collect()
+    let mut segments: Vec<String> = Vec::new();
+    for segment in path.strip_prefix('/')?.split('/') {
+        let text = decode(segment)?;
+        let call = segments.last().is_some_and(|before| OF_CALLS.contains(&before.as_str()));
+        // Dots that are not encoded are a step in the path, and no id.
+        let disguised = matches!(text.as_str(), "." | "..") || text.contains(['/', '\\']);
+        if text.is_empty() || text.contains(char::is_control) || (disguised && (!call || segment == text)) {
+            return None;
+        }
+        segments.push(text);
+    }
+    Some(segments)
 }
 
 /// What stands at `path`.
@@ -121,10 +135,7 @@ fn decode(segment: &str) -> Option<String> {
         bytes.push(u8::from_str_radix(digits, 16).ok().filter(|_| !digits.starts_with('+'))?);
         rest = &rest[2..];
     }
-    let text = String::from_utf8(bytes).ok()?;
-    let named =
-        !matches!(text.as_str(), "" | "." | "..") && !text.contains(|c: char| c.is_control() || "/\\".contains(c));
-    named.then_some(text)
+    String::from_utf8(bytes).ok()
 }
 
 impl Resource {
@@ -232,6 +243,20 @@ mod tests {
         assert_eq!(find(&format!("/v1/subscriptions/{subscription}/test")), Some(Resource::TestStored(subscription)));
         assert_eq!(find("/v1/event-types/call%2enew"), Some(Resource::EventType("call.new".to_owned())));
         assert_eq!(find("/%761/log"), Some(Resource::Log));
+    }
+
+    #[test]
+    fn the_id_of_a_call_may_have_any_character() {
+        for (segment, id) in [("a%2Fb", "a/b"), ("a%5Cb", "a\\b"), ("%2E%2e", ".."), ("%2E", "."), ("a%252Fb", "a%2Fb")]
+        {
+            let call = CallId::parse(id).unwrap();
+            assert_eq!(find(&format!("/v1/calls/{segment}")), Some(Resource::Call(call.clone())), "{segment}");
+            assert_eq!(find(&format!("/v1/conversations/{segment}")), Some(Resource::Conversation(call)), "{segment}");
+        }
+        for path in ["/v1/calls/..", "/v1/calls/.", "/v1/calls/a/b", "/v1/calls/", "/v1/calls/a%0Ab", "/v1/calls/a\\b"]
+        {
+            assert_eq!(find(path), None, "{path}");
+        }
     }
 
     #[test]

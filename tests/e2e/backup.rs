@@ -120,6 +120,8 @@ fn a_damaged_or_unfinished_backup_is_told_by_verify_and_by_restore() {
     std::fs::write(&file, "something else").expect("written");
     run(command(&[&"verify", &file])).expect(74);
     run(command(&[&"verify", &daemon.home().beside("nothing")])).expect(1);
+    let directory = run(command(&[&"verify", &daemon.home().data()])).expect(1);
+    assert!(directory.stderr.contains("--data-dir") && directory.stdout.is_empty(), "{directory:?}");
     run(command(&[&"restore", &file])).expect(2);
 }
 

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::client::Client;
-use crate::daemon::{Daemon, items};
+use crate::daemon::{Daemon, hookswitch, items, run};
 use crate::platform::{event, with};
 use crate::receiver::{Answer, Receiver};
 
@@ -149,6 +149,25 @@ fn a_call_is_found_by_its_phone_and_shown_on_one_time_line() {
         }
         let unique: std::collections::BTreeSet<_> = seen.iter().collect();
         assert!(unique.len() == seen.len() && seen.len() >= 2, "{seen:?}");
+    }
+}
+
+#[test]
+fn a_call_is_found_whatever_its_id_is_made_of() {
+    let daemon = Daemon::start();
+    for id in ["a/b", "..", "a\\b", "50% ü"] {
+        daemon.accept(&at("call.new", id, 0, &json!({})));
+        let sms = json!({"company": "acme", "source": "api", "call_id": id, "direction": "outbound", "from": "+12025550100",
+            "to": "+12025550143", "body": "Still there?"});
+        daemon.api().post("/v1/messages", &sms).expect(202);
+        for command in ["call", "conversations"] {
+            let mut shown = hookswitch();
+            shown.args([command, id, "--company", "acme", "--json", "--url"]).arg(format!("http://{}", daemon.address));
+            shown.arg("--data-dir").arg(daemon.home().data());
+            let shown = run(shown).expect(0).json();
+            let found = if command == "call" { &shown["call"] } else { &shown["call_id"] };
+            assert_eq!(found, id, "{command} {shown}");
+        }
     }
 }
 

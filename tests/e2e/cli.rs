@@ -54,6 +54,8 @@ fn the_first_webhook_on_the_command_line() {
     assert_eq!((&log[0]["event_id"], &log[0]["response"]), (&sent["id"], &json!(200)), "{log:?}");
     let list = listed(&talk(&daemon, &["subscription", "list", "--json"]).expect(0));
     assert_eq!(list.iter().map(|item| &item["id"]).collect::<Vec<_>>(), [&json!(id)]);
+    let types = listed(&talk(&daemon, &["event-types", "--json"]).expect(0));
+    assert!(types.iter().any(|item| item["name"] == "call.missed"), "{types:?}");
     let status = talk(&daemon, &["status", "--json"]).expect(0);
     assert!(status.json().is_object(), "{status:?}");
     let table = talk(&daemon, &["log"]).expect(0).stdout;

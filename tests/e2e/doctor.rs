@@ -63,6 +63,24 @@ fn a_daemon_that_runs_is_found_and_told_of() {
 }
 
 #[test]
+fn a_daemon_is_known_by_its_certificate_whatever_that_is_for() {
+    let home = crate::tls::home(&Authority::new().issue(&["hooks.acme.example"]));
+    let daemon = home.start();
+    let listen = daemon.address.to_string();
+    let [cert, key] = ["tls.crt", "tls.key"].map(|file| home.beside(file).display().to_string());
+    let files = [("HOOKSWITCH_HTTP__TLS_CERT", cert.as_str()), ("HOOKSWITCH_HTTP__TLS_KEY", key.as_str())];
+    let found = doctor(&home, &listen, &["--json"], &files).expect(0).json();
+    assert_eq!(check(&found, "version").0, "ok", "{found}");
+    // Renewed, and the daemon not told.
+    let renewed = Authority::new().issue(&["hooks.acme.example"]);
+    std::fs::write(&cert, &renewed.cert).unwrap();
+    std::fs::write(&key, &renewed.key).unwrap();
+    let found = doctor(&home, &listen, &["--json"], &files).expect(1).json();
+    let (state, message) = check(&found, "port");
+    assert!(state == "fail" && message.contains("another certificate than that in `tls_cert`"), "{found}");
+}
+
+#[test]
 fn what_is_wrong_is_named_with_what_to_do() {
     let home = Home::new();
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");

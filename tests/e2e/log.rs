@@ -116,6 +116,41 @@ fn lists_are_paged_newest_first_without_gap_or_repeat() {
 }
 
 #[test]
+fn every_list_has_pages() {
+    let daemon = Daemon::start();
+    let (_receiver, ..) = fill(&daemon);
+    for phone in ["+12025550111", "+12025550122"] {
+        daemon.api().post("/v1/erase", &json!({"company": "acme", "phone": phone})).expect(202);
+        daemon.api().post("/v1/tokens", &json!({"role": "read"})).expect(201);
+        daemon
+            .api()
+            .post(
+                "/v1/messages",
+                &json!({"company": "acme", "source": "api", "call_id": phone,
+            "direction": "outbound", "from": "+12025550100", "to": phone, "body": "Still there?"}),
+            )
+            .expect(202);
+    }
+    for list in [
+        "/v1/events",
+        "/v1/subscriptions",
+        "/v1/deliveries",
+        "/v1/event-types",
+        "/v1/conversations",
+        "/v1/calls",
+        "/v1/tokens",
+        "/v1/erase",
+    ] {
+        let whole = daemon.list(&format!("{list}?limit=500"));
+        assert!(whole.len() > 1, "{list} has {}", whole.len());
+        let name = |item: &Value| ["id", "call", "name"].map(|member| item[member].clone());
+        let paged: Vec<_> = pages(&daemon, list, 1).iter().map(name).collect();
+        assert_eq!(paged, whole.iter().map(name).collect::<Vec<_>>(), "{list}");
+        daemon.api().get(&format!("{list}?limit=501")).expect_problem(&[422]);
+    }
+}
+
+#[test]
 fn one_entry_shows_its_request_and_its_response() {
     let daemon = Daemon::start();
     let (receiver, _, globex) = fill(&daemon);

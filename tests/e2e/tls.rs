@@ -97,6 +97,20 @@ fn the_listener_speaks_tls_to_the_platform_and_to_the_command_line() {
 }
 
 #[test]
+fn a_certificate_that_signed_itself_is_trusted_by_who_names_it() {
+    let home = home(&Identity::self_signed("localhost"));
+    let daemon = home.start();
+    let (own, other) = (home.beside("tls.crt"), home.beside("other.crt"));
+    std::fs::write(&other, Identity::self_signed("localhost").cert).unwrap();
+    let url = format!("https://localhost:{}", daemon.address.port());
+    talk(&home, &url, Some(&own)).expect(0);
+    for stranger in [None, Some(other.as_path()), Some(Path::new(""))] {
+        let refused = talk(&home, &url, stranger).expect(1);
+        assert!(refused.stderr.contains("--ca or HOOKSWITCH_CA"), "{stranger:?}: {}", refused.stderr);
+    }
+}
+
+#[test]
 fn a_certificate_that_cannot_be_used_is_told_before_anything_starts() {
     let authority = Authority::new();
     let (good, other) = (authority.issue(&["localhost"]), authority.issue(&["localhost"]));

@@ -16,6 +16,14 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
+    /// One that signed itself and says that it is an authority's: so `openssl req -x509` makes them.
+    pub(crate) fn self_signed(name: &str) -> Self {
+        let mut params = CertificateParams::new(vec![name.to_owned()]).expect("a name");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().expect("a key");
+        Self { cert: params.self_signed(&key).expect("a certificate").pem(), key: key.serialize_pem() }
+    }
+
     pub(crate) fn chain(&self) -> Vec<CertificateDer<'static>> {
         CertificateDer::pem_slice_iter(self.cert.as_bytes()).map(|cert| cert.expect("PEM of rcgen")).collect()
     }

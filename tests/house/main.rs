@@ -67,7 +67,7 @@ const RESERVED: &[Reserved] = &[
     },
     Reserved {
         words: &["ureq"],
-        places: &["src/sender/", "src/cli/client.rs"],
+        places: &["src/sender/", "src/cli/client"],
         instead: "post through `sender::Transport`; the command line calls the daemon through `cli/client.rs`",
     },
     Reserved {

@@ -3,19 +3,14 @@
 use std::path::Path;
 use std::time::SystemTime;
 
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
-use x509_cert::Certificate;
-use x509_cert::der::Decode as _;
-
 use super::Check;
+use crate::cli::certificate::{Age, end_of_pem};
 use crate::config::Config;
 use crate::core::time::Timestamp;
 
 const NAME: &str = "certificate";
 /// So many days before it runs out one should be renewed.
 const SOON: u64 = 21;
-const DAY: u64 = 86_400;
 
 /// The listener's, if it has one, and the authorities for receivers.
 pub(super) fn checks(config: &Config) -> Vec<Check> {
@@ -57,38 +52,6 @@ fn listeners(file: &Path, pem: &[u8], now: Timestamp) -> Check {
         }
         Age::Good(days) => Check::ok(NAME, format!("{shown} is good until {end}, for {days} days")),
     }
-}
-
-/// How much longer a certificate is good, in whole days.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Age {
-    Over,
-    /// Less than a given number of days.
-    Old(u64),
-    Good(u64),
-}
-
-impl Age {
-    /// Of one that runs out at `end`; it is old with less than `soon` days left.
-    pub(super) fn of(end: Timestamp, now: Timestamp, soon: u64) -> Self {
-        match end.since(now).as_secs() / DAY {
-            _ if end <= now => Self::Over,
-            days if days < soon => Self::Old(days),
-            days => Self::Good(days),
-        }
-    }
-}
-
-/// When the first of the certificates in `pem` runs out; nothing if there is none, or one that cannot be read.
-pub(super) fn end_of_pem(pem: &[u8]) -> Option<Timestamp> {
-    let ends = CertificateDer::pem_slice_iter(pem).map(|der| end_of(&der.ok()?));
-    ends.collect::<Option<Vec<_>>>()?.into_iter().min()
-}
-
-/// When a certificate runs out; nothing if it cannot be read.
-pub(super) fn end_of(der: &[u8]) -> Option<Timestamp> {
-    let end = Certificate::from_der(der).ok()?.tbs_certificate().validity().not_after.to_unix_duration();
-    Some(Timestamp::from_millis(u64::try_from(end.as_millis()).ok()?))
 }
 
 #[cfg(test)]

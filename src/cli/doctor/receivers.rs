@@ -11,8 +11,8 @@ use std::time::{Duration, SystemTime};
 use url::Url;
 
 use super::Check;
-use super::certificate::{Age, end_of, end_of_pem};
 use super::service::Subscription;
+use crate::cli::certificate::{Age, end_of, end_of_pem};
 use crate::cli::starting::{self, Handshake, Trouble};
 use crate::config::Config;
 use crate::core::attempt::Fault;

@@ -88,7 +88,7 @@ pub(super) fn port(config: &Config, holder: Holder) -> (Check, Told) {
         }
         Ok(None) => {}
         Err(why) => {
-            let advice = "see whether another program has the port (ss -ltnp), or name an authority with HOOKSWITCH_CA";
+            let advice = "see whether another program has the port (ss -ltnp)";
             return (
                 Check::fail(NAME, format!("what answers at {listen} cannot be talked to: {why}"), advice),
                 Told::default(),
@@ -121,9 +121,12 @@ fn answers(config: &Config) -> Result<Option<Result<Told, String>>, String> {
     if place.port() == 0 {
         return Ok(None);
     }
-    let scheme = if config.http.tls.is_some() { "https" } else { "http" };
-    let token = AdminToken::path(&config.data_dir);
-    let client = Client::with(&format!("{scheme}://{place}"), Credentials::from_file(&token));
+    let credentials = Credentials::from_file(&AdminToken::path(&config.data_dir));
+    let client = match &config.http.tls {
+        // By its address, which its certificate need not be for, and by an authority that this machine need not know.
+        Some(files) => Client::knowing(&format!("https://{place}"), credentials, &files.cert),
+        None => Client::with(&format!("http://{place}"), credentials),
+    };
     let client = client.map_err(|failure| failure.message)?;
     if client.get_if_running("/healthz").map_err(|failure| failure.message)?.is_none() {
         return Ok(None);

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
+use super::certificate::end_of_pem;
 use super::client::{Client, read, segment, with_query};
 use super::connection::Connection;
 use super::exit::Failure;
@@ -303,6 +304,10 @@ fn write_members(reply: &str, out: &mut dyn Write) -> Result<(), Failure> {
     for (name, value) in members {
         let text = match document::Kind::of(value) {
             document::Kind::Null => continue,
+            document::Kind::String if name == "client_cert" => {
+                let end = document::string(value).ok().and_then(|pem| end_of_pem(pem.as_bytes()));
+                end.map_or("cannot be read".to_owned(), |end| format!("good until {end}"))
+            }
             document::Kind::String => document::string(value).map_or_else(|_| pretty(value), |text| safe(&text)),
             _ => pretty(value).lines().map(str::trim_start).collect::<Vec<_>>().join(" "),
         };

@@ -42,3 +42,17 @@ fn a_subscription_is_shown_line_by_line_without_what_is_not_set() {
     let wanted = "id               sub_1\nevents           [ \"call.new\" ]\nurl              http://a/\\u{1b}\ntimeout_ms       500\n";
     assert_eq!(String::from_utf8(out).unwrap(), wanted);
 }
+
+#[test]
+fn of_a_client_certificate_it_is_shown_until_when_it_is_good() {
+    let mut params = rcgen::CertificateParams::new(vec!["hookswitch".to_owned()]).unwrap();
+    params.not_after = rcgen::date_time_ymd(2026, 12, 31);
+    let pem = params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap().pem();
+    let shown = |pem: &str| {
+        let mut out = Vec::new();
+        write_members(&json!({"client_cert": pem}).to_string(), &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    };
+    assert_eq!(shown(&pem), "client_cert      good until 2026-12-31T00:00:00.000Z\n");
+    assert_eq!(shown("rubbish"), "client_cert      cannot be read\n");
+}

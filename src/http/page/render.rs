@@ -44,6 +44,7 @@ impl Templates {
         all.add_filter("pretty", |text: &str| pretty(text));
         all.add_filter("host", host);
         all.add_filter("short", short);
+        all.add_filter("segment", |text: &str| segment(text));
         all.add_filter("count", count);
         all.add_filter("bytes", size);
         all.add_filter("millis", millis);
@@ -82,6 +83,12 @@ fn host(url: &str) -> String {
         Some(format!("{}{}", url.host_str()?, url.port().map(|p| format!(":{p}")).unwrap_or_default()))
     });
     host.unwrap_or_else(|| url.to_owned())
+}
+
+/// `text` as one segment of a path: whatever could mean something there is percent-encoded (RFC 3986 section 2.1).
+pub(super) fn segment(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_~".contains(&byte);
+    text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
 }
 
 /// The beginning of a text, at most `most` characters of it.

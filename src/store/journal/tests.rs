@@ -259,6 +259,8 @@ fn two_who_write_the_index_of_a_file_at_once_leave_a_whole_one() {
     let (journal, _writer) = filled(dir.path());
     let segment = journal.segments.read().unwrap()[&2].clone();
     let index = dir.path().join("000002.idx");
+    // The thread that ends a file may not be there yet.
+    segment.seal().unwrap();
     let whole = std::fs::read(&index).unwrap();
     for round in 0..300 {
         segment.index_for_writing().unwrap();

@@ -77,7 +77,12 @@ pub(super) fn each_section(
 }
 
 fn open(file: &Path) -> Result<BufReader<File>, Refused> {
-    let opened = File::open(file).map_err(|error| Refused::Failed(format!("{}: {error}", file.display())))?;
+    let refused = |error: std::io::Error| Refused::Failed(format!("{}: {error}", file.display()));
+    let opened = File::open(file).map_err(refused)?;
+    if opened.metadata().map_err(refused)?.is_dir() {
+        let what = "is a directory and no backup; if it is a data directory, name it with --data-dir";
+        return Err(Refused::Failed(format!("{} {what}", file.display())));
+    }
     Ok(BufReader::with_capacity(256 * 1024, opened))
 }
 

@@ -101,7 +101,7 @@ pub fn restore(file: &Path, dir: &Path) -> Result<Findings, Refused> {
     let findings = verify_backup(file)?;
     if let Some(fault) = findings.faults.first() {
         let byte = fault.byte.map(|byte| format!(" (byte {byte})")).unwrap_or_default();
-        let what = format!("{} {}{byte}: nothing was restored from it", file.display(), fault.what);
+        let what = format!("{}: {}{byte}: nothing was restored from it", file.display(), fault.what);
         return Err(Refused::Damaged(what));
     }
     let mut layout = Layout::begin(dir)?;

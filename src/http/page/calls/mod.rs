@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::filters::Filters;
 use super::logs::{or_fault, titles};
-use super::render::pretty;
+use super::render::{pretty, segment};
 use super::seen_other;
 use super::visit::Visit;
 use crate::core::event::CallId;
@@ -153,12 +153,6 @@ fn moment(moment: &Moment) -> serde_json::Result<Value> {
     Ok(context! { at => moment.at.as_str(), kind => moment.kind.as_str(), of })
 }
 
-/// `text` as one segment of a path: whatever could mean something there is percent-encoded (RFC 3986 section 2.1).
-fn segment(text: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_~".contains(&byte);
-    text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -166,7 +160,8 @@ mod tests {
     #[test]
     fn a_segment_of_a_path_is_read_back_as_it_was() {
         assert_eq!(segment("c-1_é .."), "c-1_%C3%A9%20%2E%2E");
-        let path = format!("/v1/{}", segment("a b+c%2F?#\"<é>"));
-        assert_eq!(routes::segments(&path).unwrap()[1], "a b+c%2F?#\"<é>");
+        for id in ["a b+c%2F?#\"<é>", "a/b\\", ".."] {
+            assert_eq!(routes::segments(&format!("/calls/{}", segment(id))).unwrap()[1], id);
+        }
     }
 }
