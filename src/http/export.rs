@@ -33,15 +33,26 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    /// The kind that the header `Accept` asks for first; `None` for JSON pages.
+    /// The kind that the header `Accept` prefers (RFC 9110 section 12.5.1), of those alike the first; `None` for JSON
+    /// pages.
     pub(super) fn wanted(accept: &str) -> Option<Self> {
-        let known = |range: &str| match range.split(';').next().unwrap_or("").trim().to_ascii_lowercase().as_str() {
-            "text/csv" => Some(Some(Self::Csv)),
-            "application/x-ndjson" => Some(Some(Self::Ndjson)),
-            "application/json" | "*/*" | "application/*" => Some(None),
-            _ => None,
-        };
-        accept.split(',').find_map(known).flatten()
+        let (mut preferred, mut most) = (None, 0.0);
+        for range in accept.split(',') {
+            let range = range.to_ascii_lowercase();
+            let mut parts = range.split(';').map(str::trim);
+            let kind = match parts.next().unwrap_or_default() {
+                "text/csv" => Some(Self::Csv),
+                "application/x-ndjson" => Some(Self::Ndjson),
+                "application/json" | "*/*" | "application/*" => None,
+                _ => continue,
+            };
+            // What is no weight counts for nothing.
+            let weight = parts.find_map(|part| part.strip_prefix("q=")).map_or(1.0, |q| q.parse().unwrap_or(0.0));
+            if weight > most {
+                (preferred, most) = (kind, weight);
+            }
+        }
+        preferred
     }
 
     pub(super) const fn content_type(self) -> &'static str {
@@ -243,12 +254,16 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn the_kind_is_what_is_asked_for_first() {
+    fn the_kind_is_what_is_preferred() {
         let cases = [
             ("text/csv", Some(Kind::Csv)),
             ("TEXT/CSV; header=present, application/json", Some(Kind::Csv)),
             ("text/html, application/x-ndjson;q=0.9", Some(Kind::Ndjson)),
             ("application/json, text/csv", None),
+            ("text/csv;q=0.5, application/json", None),
+            ("application/json;q=0.5, text/csv;q=0.8, application/x-ndjson;q=0.6", Some(Kind::Csv)),
+            ("text/csv;q=0", None),
+            ("text/csv;q=nan, application/x-ndjson;q=", None),
             ("*/*", None),
             ("text/html", None),
             ("", None),
