@@ -79,6 +79,9 @@ fn a_subscription_is_changed_paused_and_removed() {
     assert_eq!((&seen()["format"], &seen()["events"]), (&json!("form"), &json!(["call.new"])));
     let shown = talk(&daemon, &["subscription", "show", id, "--json"]).expect(0).json();
     assert_eq!(shown["id"], id);
+    let replayed = talk(&daemon, &["subscription", "replay", id, "--since", "24h", "--json"]).expect(0).json();
+    assert_eq!(replayed["queued"], 0);
+    talk(&daemon, &["subscription", "replay", id, "--since", "soon"]).expect(2);
     let rotated = talk(&daemon, &["subscription", "rotate-secret", id]).expect(0).stdout;
     assert!(rotated.contains("whsec_") && !rotated.contains(&subscription.secret), "{rotated}");
     talk(&daemon, &["subscription", "remove", id]).expect(0);

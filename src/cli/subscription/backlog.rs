@@ -1,6 +1,7 @@
 //! `subscription replay` and `subscription discard`: a webhook's queue as a whole.
 
 use std::io::Write;
+use std::time::SystemTime;
 
 use clap::Args;
 use serde::Deserialize;
@@ -8,7 +9,9 @@ use serde_json::{Value, json};
 
 use super::super::client::{Client, read};
 use super::super::exit::Failure;
+use super::super::log::time;
 use super::path;
+use crate::core::time::Timestamp;
 
 /// Deliver what a webhook was owed in a time range once more
 #[derive(Debug, Args)]
@@ -18,18 +21,18 @@ receivers recognise what they have had; a few at a time, so that new events
 do not wait behind them.
 
 Examples:
-  hookswitch subscription replay sub_01… --since 2026-11-23T09:00:00Z
+  hookswitch subscription replay sub_01… --since 24h
   hookswitch subscription replay sub_01… --since 2026-11-23T09:00:00Z \\
       --until 2026-11-23T12:00:00Z --failed --events call.missed")]
 pub(super) struct Replay {
     /// Its id
     id: String,
 
-    /// What was accepted from this time on (RFC 3339)
+    /// What was accepted from this time on: RFC 3339, or so long ago (24h)
     #[arg(long, value_name = "TIME")]
     since: String,
 
-    /// And before this time; until now if left out
+    /// And before this time, or so long ago; until now if left out
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
 
@@ -74,9 +77,11 @@ struct Cancelled {
 
 impl Replay {
     pub(super) fn run(self, client: &Client, out: &mut dyn Write) -> Result<(), Failure> {
-        let mut body = json!({"since": self.since, "only": if self.failed { "failed" } else { "all" }});
+        let now = Timestamp::from(SystemTime::now());
+        let since = time("since", &self.since, now)?;
+        let mut body = json!({"since": since, "only": if self.failed { "failed" } else { "all" }});
         if let Some(until) = self.until {
-            body["until"] = Value::String(until);
+            body["until"] = Value::String(time("until", &until, now)?);
         }
         if !self.events.is_empty() {
             body["events"] = json!(self.events);
