@@ -118,8 +118,8 @@ impl Store {
             let Some(entry) = entry.filter(|entry| entry.company == *company) else {
                 return Ok(ControlFlow::Continue(()));
             };
-            truncated |= attempts.len() == SHOWN_ATTEMPTS;
-            if truncated {
+            if attempts.len() == SHOWN_ATTEMPTS {
+                truncated = true;
                 return Ok(ControlFlow::Break(()));
             }
             attempts.push(entry);

@@ -153,6 +153,22 @@ fn a_call_is_found_by_its_phone_and_shown_on_one_time_line() {
 }
 
 #[test]
+fn a_call_with_more_events_than_are_shown_shows_its_attempts_too() {
+    let daemon = Daemon::start();
+    let receiver = Receiver::start(|_| Answer::status(200));
+    daemon.subscribe(&receiver.url("/hook"), json!({"events": ["call.missed"]}));
+    let news: Vec<String> = (0..501).map(|second| at("call.new", "t-9", second, &json!({})).to_string()).collect();
+    let headers = [("content-type", "application/x-ndjson")];
+    daemon.api().request("POST", "/v1/events", &headers, news.join("\n").as_bytes()).expect(202);
+    daemon.accept(&at("call.missed", "t-9", 600, &json!({})));
+    daemon.wait_for_list("/v1/log?call=t-9", 1);
+    let call = daemon.api().get("/v1/calls/t-9?company=acme").expect(200).json();
+    assert_eq!(call["truncated"], true);
+    let line = line(&call);
+    assert_eq!((line.len(), line.iter().filter(|kind| kind.starts_with("attempt")).count()), (501, 1), "{line:?}");
+}
+
+#[test]
 fn a_call_is_found_whatever_its_id_is_made_of() {
     let daemon = Daemon::start();
     for id in ["a/b", "..", "a\\b", "50% ü"] {
