@@ -28,11 +28,11 @@ pub(super) struct Replay {
     /// Its id
     id: String,
 
-    /// What was accepted from this time on: RFC 3339, or so long ago (24h)
+    /// Accepted from this time on: RFC 3339, or so long ago
     #[arg(long, value_name = "TIME")]
     since: String,
 
-    /// And before this time, or so long ago; until now if left out
+    /// And before this time; until now if left out
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
 
