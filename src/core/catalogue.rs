@@ -30,7 +30,7 @@ pub struct Catalogue {
 pub struct DataKeys {
     /// `call_id`
     pub call: CallId,
-    /// `lead_phone`, where it is a string of 1 to 64 characters.
+    /// `lead_phone`, where it is a string or a number of 1 to 64 characters.
     pub phone: Option<String>,
 }
 
@@ -206,7 +206,11 @@ fn read_keys(members: &[(String, &RawValue)]) -> Result<DataKeys, Invalid> {
     let member = |wanted: &str| members.iter().find(|(name, _)| name == wanted).map(|(_, value)| *value);
     let call = member("call_id").ok_or("is missing: the id that the events of one call share".to_owned());
     let call = call.and_then(json::string).and_then(|text| CallId::parse(&text));
-    let phone = member("lead_phone").and_then(|value| json::string(value).ok());
+    // Some platforms write a number without a plus sign as one.
+    let phone = member("lead_phone").and_then(|value| match Kind::of(value) {
+        Kind::Number => Some(value.get().to_owned()),
+        _ => json::string(value).ok(),
+    });
     Ok(DataKeys {
         call: call.map_err(|fault| Invalid::one("/call_id", fault))?,
         phone: phone.filter(|phone| (1..=PHONE_MOST).contains(&phone.chars().count())),

@@ -147,6 +147,18 @@ fn an_erasure_survives_kill_9_and_what_is_owed_goes_out_without() {
 }
 
 #[test]
+fn a_person_whose_number_is_written_as_a_number_is_found_and_erased() {
+    let daemon = Daemon::start();
+    let mut digits = of_lead("call.new", "dana-1", "", "Dana Whitfield");
+    digits["data"]["lead_phone"] = json!(12_025_550_143_u64);
+    daemon.accept(&digits);
+    assert_eq!(daemon.list("/v1/events?phone=12025550143").len(), 1);
+    daemon.api().post("/v1/erase", &json!({"company": "acme", "phone": "12025550143"})).expect(202);
+    assert_eq!(daemon.list("/v1/events")[0]["data"]["lead_name"], Value::Null);
+    assert_eq!(wait_until_done(&daemon)["events"], 1);
+}
+
+#[test]
 fn what_is_wrong_with_the_order_is_named() {
     let daemon = Daemon::start();
     for (order, pointer) in [

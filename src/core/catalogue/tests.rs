@@ -138,11 +138,15 @@ fn what_an_event_lives_by_is_checked() {
 }
 
 #[test]
-fn a_phone_number_is_a_short_string_or_none() {
+fn a_phone_number_is_short_text_or_digits_or_none() {
     let long = format!(r#""{}""#, "1".repeat(PHONE_MOST + 1));
-    for (phone, wanted) in
-        [(r#""+12025550143""#, Some("+12025550143")), ("12025550143", None), (r#""""#, None), (&long, None)]
-    {
+    for (phone, wanted) in [
+        (r#""+12025550143""#, Some("+12025550143")),
+        ("12025550143", Some("12025550143")),
+        ("[12]", None),
+        (r#""""#, None),
+        (&long, None),
+    ] {
         let text = format!(r#"{{"call_id":"c","lead_phone":{phone}}}"#);
         let keys = catalogue().check_data(None, json::parse(&text).unwrap()).unwrap();
         assert_eq!(keys.phone.as_deref(), wanted);
