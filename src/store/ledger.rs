@@ -72,9 +72,11 @@ impl Ledger {
         &self.keys
     }
 
-    /// The accounts whose secrets could not be opened, deleted ones too.
+    /// The accounts whose secrets could not be opened. Nobody asks for those of a deleted subscription again, which
+    /// stays for a while, until what it was owed is cancelled.
     pub(super) fn locked(&self) -> impl Iterator<Item = (&Account, &SubscriptionRecord)> {
-        self.accounts.values().filter_map(|account| Some((account, &**account.locked.as_ref()?)))
+        let kept = self.accounts.values().filter(|account| !account.deleted);
+        kept.filter_map(|account| Some((account, &**account.locked.as_ref()?)))
     }
 
     /// The account of the subscription, if it is not deleted.

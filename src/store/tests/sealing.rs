@@ -6,7 +6,7 @@ use super::super::ledger::Ledger;
 use super::super::open::OpenError;
 use super::super::record::SubscriptionRecord;
 use super::super::step::Step;
-use super::super::{offline, state, step};
+use super::super::{offline, sealing, state, step};
 use super::keys as ring;
 use super::*;
 
@@ -227,6 +227,19 @@ fn what_does_not_open_disables_its_subscription_until_it_has_new_secrets_and_oth
     running.stop();
     let idle = opened(lost.path(), ring(&[2]));
     assert!(!idle.store().subscriptions()[0].is_locked(), "the old key is no longer spoken of");
+}
+
+#[test]
+fn a_deleted_subscription_that_is_not_emptied_yet_wants_no_key() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = sled::Config::new().path(dir.path()).flush_every_ms(None).open().unwrap();
+    let state = state::State::new(db);
+    for deleted in [false, true] {
+        let ledger = Mutex::new(Ledger::numbering_from(1, Arc::new(ring(&[2]))));
+        let record = SubscriptionRecord::new(&subscription(7), deleted).sealed(&ring(&[1]), [5; 24]);
+        Step::Subscription(Box::new(record)).apply(&state, &ledger);
+        assert_eq!(sealing::check_opened(dir.path(), &step::lock(&ledger)).is_ok(), deleted);
+    }
 }
 
 #[test]
