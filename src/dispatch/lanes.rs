@@ -60,8 +60,13 @@ pub struct Lanes {
     share: Share,
     /// Subscriptions of which more is to be read, as far as memory allows.
     hungry: BTreeSet<u32>,
-    /// The one of which was read last.
+    /// Those of them whose receivers are up and quick, or were before the last start: they would wait for it.
+    eager: BTreeSet<u32>,
+    /// How often something was read.
+    reads: u32,
+    /// The one of which was read last, and the last of those that are eager.
     fed: u32,
+    fed_eager: u32,
     /// How many deliveries are in memory.
     held: usize,
     /// Attempts under way of subscriptions that are gone.
@@ -79,7 +84,10 @@ impl Lanes {
             queues: HashMap::new(),
             share: Share::new(rules.threads),
             hungry: BTreeSet::new(),
+            eager: BTreeSet::new(),
+            reads: 0,
             fed: 0,
+            fed_eager: 0,
             held: 0,
             orphans: 0,
             timers: BTreeSet::new(),
@@ -137,6 +145,7 @@ impl Lanes {
     /// A subscription is gone, and what it was owed with it.
     pub fn remove_subscription(&mut self, number: u32) {
         self.hungry.remove(&number);
+        self.eager.remove(&number);
         let Some(queue) = self.queues.remove(&number) else { return };
         if let Some(class) = queue.class {
             self.share.leave(class, number);
@@ -254,7 +263,7 @@ impl Lanes {
     pub fn start(&mut self, now: Timestamp) -> Option<Start> {
         self.wake(now);
         let (number, key, sequence) = loop {
-            let number = self.share.next()?;
+            let number = self.share.next(now)?;
             let queue = self.queues.get_mut(&number)?;
             let key = *queue.ready.first_key_value()?.1;
             // An earlier one may have come due since the lane was listed, or the clock was set back.
@@ -271,7 +280,7 @@ impl Lanes {
         queue.under_way.push((sequence, now));
         queue.bucket.take(now);
         queue.gate.take(now);
-        self.share.take(queue.pace.proof());
+        self.share.take(queue.pace.proof(), now);
         self.settle(number, now);
         Some(start)
     }
@@ -304,7 +313,7 @@ impl Lanes {
     pub fn next_wake(&self) -> Option<Timestamp> {
         let timer = self.timers.first().map(|(at, _)| *at);
         let expiry = self.expiries.first().map(|(at, _)| *at);
-        timer.into_iter().chain(expiry).min()
+        timer.into_iter().chain(expiry).chain(self.share.wake()).min()
     }
 
     /// Looks again at what waited for a time that has come.
@@ -375,10 +384,10 @@ impl Lanes {
             if let Some(class) = queue.class {
                 self.share.leave(class, number);
             }
-            if let Some(class) = stand.class {
-                self.share.enter(class, number);
-            }
             queue.class = stand.class;
+        }
+        if let Some(class) = queue.class {
+            self.share.enter(class, number, queue.ready.len());
         }
         if let Some(at) = stand.wake.filter(|at| queue.armed.is_none_or(|armed| *at < armed)) {
             if let Some(armed) = queue.armed.replace(at) {
@@ -386,10 +395,14 @@ impl Lanes {
             }
             self.timers.insert((at, Timer::Queue(number)));
         }
-        if queue.wanted(0).is_some() {
-            self.hungry.insert(number);
-        } else {
-            self.hungry.remove(&number);
+        let (hungry, quick) = (queue.wanted(0).is_some(), matches!(queue.pace.proof(), Proof::Quick | Proof::Known));
+        let eager = hungry && quick && !queue.gate.is_closed();
+        for (set, belongs) in [(&mut self.hungry, hungry), (&mut self.eager, eager)] {
+            if belongs {
+                set.insert(number);
+            } else {
+                set.remove(&number);
+            }
         }
     }
 

@@ -9,11 +9,19 @@
 //! - the last 1/8 N are for quick receivers that have fewer than two under way: if many that were
 //!   quick stop answering at once, they do not take the whole pool with them;
 //! - those not known to be quick are not shut out by a flood for the quick: up to 1/8 N they go
-//!   first, and at every eighth turn.
+//!   first, and at every eighth turn;
+//! - strangers, of which nothing is known at all, are tried one after the other, [a moment](MOMENT) apart, once they
+//!   hold 1/8 N. Whoever has most that could be sent is tried first, and at every fourth turn whose turn it is. So
+//!   those that hang, if there are many, have not taken all that is to be had before it shows who is in need.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
 
 use super::pace::Proof;
+use crate::core::time::Timestamp;
+
+/// How long it takes until one more stranger is tried, where some are being tried already.
+pub(super) const MOMENT: Duration = Duration::from_millis(25);
 
 /// As what a subscription that could begin a delivery stands in line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +67,31 @@ impl Line {
     }
 }
 
+/// How much those could send of which nothing is known.
+#[derive(Debug, Default)]
+struct Needs {
+    of: HashMap<u32, usize>,
+    sorted: BTreeSet<(usize, u32)>,
+}
+
+impl Needs {
+    fn set(&mut self, number: u32, need: usize) {
+        self.remove(number);
+        self.of.insert(number, need);
+        self.sorted.insert((need, number));
+    }
+
+    fn remove(&mut self, number: u32) {
+        if let Some(need) = self.of.remove(&number) {
+            self.sorted.remove(&(need, number));
+        }
+    }
+
+    fn greatest(&self) -> Option<u32> {
+        self.sorted.last().map(|(_, number)| *number)
+    }
+}
+
 /// The pool, as it is divided.
 #[derive(Debug)]
 pub(super) struct Share {
@@ -68,12 +101,27 @@ pub(super) struct Share {
     slow: usize,
     lines: [Line; 5],
     turns: u32,
+    needs: Needs,
+    /// How many strangers have had their turn.
+    tried: u32,
+    /// When the next stranger may be tried, if there are many.
+    next_stranger: Timestamp,
 }
 
 impl Share {
     /// Of a pool of `threads`, 1 and up.
     pub(super) fn new(threads: usize) -> Self {
-        Self { threads: threads.max(1), quick: 0, unproven: 0, slow: 0, lines: Default::default(), turns: 0 }
+        Self {
+            threads: threads.max(1),
+            quick: 0,
+            unproven: 0,
+            slow: 0,
+            lines: Default::default(),
+            turns: 0,
+            needs: Needs::default(),
+            tried: 0,
+            next_stranger: Timestamp::ZERO,
+        }
     }
 
     fn count(&mut self, proof: Proof) -> &mut usize {
@@ -95,34 +143,68 @@ impl Share {
     }
 
     /// A receiver of which `proof` is known takes a thread.
-    pub(super) fn take(&mut self, proof: Proof) {
+    pub(super) fn take(&mut self, proof: Proof, now: Timestamp) {
         *self.count(proof) += 1;
+        if proof == Proof::Unproven {
+            self.next_stranger = now.plus(MOMENT);
+        }
     }
 
     /// It gives `count` of them back.
     pub(super) fn give_back(&mut self, proof: Proof, count: usize) {
         let held = self.count(proof);
         *held = held.saturating_sub(count);
+        if proof == Proof::Unproven {
+            // It did not hang: the next may be tried in its place.
+            self.next_stranger = Timestamp::ZERO;
+        }
     }
 
     /// Something else is known from now on of a receiver that holds `count` threads.
     pub(super) fn change(&mut self, from: Proof, to: Proof, count: usize) {
-        self.give_back(from, count);
+        let held = self.count(from);
+        *held = held.saturating_sub(count);
         *self.count(to) += count;
     }
 
-    /// A subscription gets in line.
-    pub(super) fn enter(&mut self, class: Class, number: u32) {
+    /// A subscription gets in line, or is there already; `need` deliveries of it could be sent.
+    pub(super) fn enter(&mut self, class: Class, number: u32, need: usize) {
         self.lines[class as usize].waiting.insert(number);
+        if class == Class::Unproven {
+            self.needs.set(number, need);
+        }
     }
 
     /// A subscription leaves the line.
     pub(super) fn leave(&mut self, class: Class, number: u32) {
         self.lines[class as usize].waiting.remove(&number);
+        if class == Class::Unproven {
+            self.needs.remove(number);
+        }
+    }
+
+    fn part(&self, eighths: usize) -> usize {
+        (self.threads * eighths / 8).max(1)
+    }
+
+    /// Whether there is a thread for one of which nothing is known, or was before the last start.
+    fn has_room_for_unproven(&self) -> bool {
+        self.unproven < self.part(2) && self.not_quick() < self.part(5)
+    }
+
+    /// Whether strangers are to wait a moment. The time may have been set back.
+    fn is_early(&self, now: Timestamp) -> bool {
+        self.unproven >= self.part(1) && self.next_stranger > now && self.next_stranger <= now.plus(MOMENT)
+    }
+
+    /// When the next stranger is tried, if nothing but time is missing.
+    pub(super) fn wake(&self) -> Option<Timestamp> {
+        let waits = !self.lines[Class::Unproven as usize].waiting.is_empty() && self.unproven >= self.part(1);
+        (waits && self.has_room_for_unproven() && self.taken() < self.threads).then_some(self.next_stranger)
     }
 
     /// Whose turn it is, if there is a thread for anybody.
-    pub(super) fn next(&mut self) -> Option<u32> {
+    pub(super) fn next(&mut self, now: Timestamp) -> Option<u32> {
         if self.taken() >= self.threads {
             return None;
         }
@@ -138,21 +220,27 @@ impl Share {
             (Class::Unproven, usize::MAX),
             (Class::Slow, usize::MAX),
         ];
-        order.into_iter().find_map(|(class, below)| self.of_class(class, below))
+        order.into_iter().find_map(|(class, below)| self.of_class(class, below, now))
     }
 
     /// The next of `class`, if the class has room and holds fewer than `below` threads.
-    fn of_class(&mut self, class: Class, below: usize) -> Option<u32> {
+    fn of_class(&mut self, class: Class, below: usize, now: Timestamp) -> Option<u32> {
         let threads = self.threads;
-        let part = |eighths: usize| (threads * eighths / 8).max(1);
         let (held, room) = match class {
             Class::Light => (self.quick, true),
             Class::Heavy => (self.quick, self.taken() < threads - threads / 8),
-            Class::Known | Class::Unproven => (self.unproven, self.unproven < part(2) && self.not_quick() < part(5)),
-            Class::Slow => (self.slow, self.slow < part(3) && self.not_quick() < part(5)),
+            Class::Known => (self.unproven, self.has_room_for_unproven()),
+            Class::Unproven => (self.unproven, self.has_room_for_unproven() && !self.is_early(now)),
+            Class::Slow => (self.slow, self.slow < self.part(3) && self.not_quick() < self.part(5)),
         };
         if !room || held >= below {
             return None;
+        }
+        if class == Class::Unproven {
+            self.tried = self.tried.wrapping_add(1);
+            if !self.tried.is_multiple_of(4) {
+                return self.needs.greatest();
+            }
         }
         self.lines[class as usize].next()
     }
@@ -162,20 +250,23 @@ impl Share {
 mod tests {
     use super::*;
 
+    const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
+
     /// Takes all that may be taken while everybody in `lines` always wants more.
     fn fill(threads: usize, lines: &[(Proof, u32)]) -> (Share, Vec<u32>) {
-        let mut share = Share::new(threads);
+        let (mut share, mut now) = (Share::new(threads), NOW);
         for (number, (proof, _)) in lines.iter().enumerate() {
-            share.enter(Class::of(*proof, 0), number as u32);
+            share.enter(Class::of(*proof, 0), number as u32, 1);
         }
         let mut taken = vec![0; lines.len()];
-        while let Some(number) = share.next() {
+        while let Some(number) = share.next(now) {
             let (proof, _) = lines[number as usize];
             let held = &mut taken[number as usize];
             share.leave(Class::of(proof, *held as usize), number);
             *held += 1;
-            share.take(proof);
-            share.enter(Class::of(proof, *held as usize), number);
+            share.take(proof, now);
+            share.enter(Class::of(proof, *held as usize), number, 1);
+            now = share.wake().unwrap_or(now);
         }
         (share, taken)
     }
@@ -190,8 +281,10 @@ mod tests {
             let (mut share, _) = fill(threads, &[(Proof::Unproven, 0), (Proof::Slow, 0)]);
             // What was unproven drags, and more of it is begun.
             share.change(Proof::Unproven, Proof::Slow, share.unproven);
-            while let Some(_number) = share.next() {
-                share.take(Proof::Unproven);
+            let mut now = NOW.plus(MOMENT * 1000);
+            while let Some(_number) = share.next(now) {
+                share.take(Proof::Unproven, now);
+                now = share.wake().unwrap_or(now);
             }
             assert!(share.taken() < threads, "{} of {threads}", share.taken());
         }
@@ -203,8 +296,8 @@ mod tests {
     fn heavy_users_leave_room_for_light_ones() {
         let (mut share, taken) = fill(64, &[(Proof::Quick, 0), (Proof::Quick, 0)]);
         assert_eq!(taken, [28, 28]);
-        share.enter(Class::Light, 7);
-        assert_eq!(share.next(), Some(7));
+        share.enter(Class::Light, 7, 1);
+        assert_eq!(share.next(NOW), Some(7));
     }
 
     #[test]
@@ -212,11 +305,11 @@ mod tests {
         for threads in [1, 2, 8, 64] {
             let mut share = Share::new(threads);
             for (class, number) in [(Class::Light, 1), (Class::Heavy, 2), (Class::Unproven, 3), (Class::Slow, 4)] {
-                share.enter(class, number);
+                share.enter(class, number, 1);
             }
             let mut turns = [0; 5];
             for _ in 0..64 {
-                let number = share.next().unwrap_or_default() as usize;
+                let number = share.next(NOW).unwrap_or_default() as usize;
                 turns[number] += 1;
                 if number == 3 {
                     // Proven by now, so that the slow one comes next.
@@ -226,5 +319,40 @@ mod tests {
             assert!(turns[3] == 1 && turns[4] > 0, "{threads} threads: {turns:?}");
             assert!(threads < 8 || turns[4] > 0, "{turns:?}");
         }
+    }
+
+    #[test]
+    fn of_many_strangers_those_in_need_are_tried_before_those_that_hang_have_taken_all() {
+        let (mut share, mut now) = (Share::new(64), NOW);
+        for number in 0..300 {
+            share.enter(Class::Unproven, number, 1);
+        }
+        let mut at_once = 0;
+        while let Some(number) = share.next(now) {
+            share.leave(Class::Unproven, number);
+            share.take(Proof::Unproven, now);
+            at_once += 1;
+        }
+        assert_eq!(at_once, 8);
+        assert_eq!(share.wake(), Some(now.plus(MOMENT)));
+        // Twenty more, of which more is to be sent by now; they answer at once.
+        let needy = 1_000..1_020;
+        needy.clone().for_each(|number| share.enter(Class::Unproven, number, 2));
+        let mut found = 0;
+        while let Some(at) = share.wake().filter(|_| found < needy.len()) {
+            now = at;
+            while let Some(number) = share.next(now) {
+                share.leave(Class::Unproven, number);
+                share.take(Proof::Unproven, now);
+                if needy.contains(&number) {
+                    share.give_back(Proof::Unproven, 1);
+                    found += 1;
+                }
+            }
+        }
+        assert_eq!(found, needy.len(), "before there was no room any more");
+        assert!(now.since(NOW) <= MOMENT * 30, "{:?}", now.since(NOW));
+        // A clock that was set back does not keep anybody waiting.
+        assert!(share.next(Timestamp::from_millis(5)).is_some() || !share.has_room_for_unproven());
     }
 }

@@ -248,3 +248,24 @@ fn nothing_is_left_of_a_subscription_that_is_gone() {
     done(&mut lanes, delivered(2, "b"), NOW);
     assert_eq!((lanes.start(NOW.plus(HOLD)), lanes.next_wake(), lanes.held), (None, None, 0));
 }
+
+#[test]
+fn what_quick_receivers_are_owed_is_read_first_and_the_others_have_their_turn() {
+    let mut lanes = Lanes::new(rules());
+    for number in 1..=5 {
+        let past = Past { last: 9_000, owed: true, quick: number >= 4, ..Past::default() };
+        lanes.take_up(number, TERMS, past, NOW, 0.5);
+    }
+    let mut asked = Vec::new();
+    for _ in 0..16 {
+        let wanted = lanes.wanted().unwrap();
+        asked.push(wanted.number);
+        // They stay hungry: nothing of what was found is to be sent at once.
+        lanes.read(wanted, Vec::new(), NOW);
+        let queue = lanes.queues.get_mut(&wanted.number).unwrap();
+        (queue.cursor, queue.tail) = (0, 9_000);
+        lanes.settle(wanted.number, NOW);
+    }
+    assert_eq!(asked[..3], [4, 5, 4], "{asked:?}");
+    assert!((1..=3).all(|number| asked.contains(&number)), "{asked:?}");
+}

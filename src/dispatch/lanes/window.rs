@@ -1,6 +1,8 @@
 //! What comes into memory: what is newly owed, as far as there is room, and what is read from the
 //! store as the window drains.
 
+use std::collections::BTreeSet;
+
 use crate::core::delivery::Delivery;
 use crate::core::time::Timestamp;
 
@@ -41,16 +43,28 @@ impl Lanes {
     /// What the lanes want to be read next, if they want anything. Ask until it is `None`, and bring
     /// each with [`Lanes::read`] before asking again.
     pub fn wanted(&mut self) -> Option<Wanted> {
-        let behind = self.hungry.range(self.fed.saturating_add(1)..);
-        let in_turn = behind.chain(self.hungry.range(..=self.fed));
+        self.reads = self.reads.wrapping_add(1);
+        // The others are not to wait for ever.
+        let others_first = self.reads.is_multiple_of(4);
+        if let Some(wanted) = self.wanted_of(&self.eager, self.fed_eager).filter(|_| !others_first) {
+            self.fed_eager = wanted.number;
+            return Some(wanted);
+        }
+        let wanted = self.wanted_of(&self.hungry, self.fed)?;
+        self.fed = wanted.number;
+        Some(wanted)
+    }
+
+    /// What those in `set` want, in turn; `last` had it last.
+    fn wanted_of(&self, set: &BTreeSet<u32>, last: u32) -> Option<Wanted> {
+        let behind = set.range(last.saturating_add(1)..);
+        let in_turn = behind.chain(set.range(..=last));
         // Where memory is short, not all that are hungry may have more now.
         let mut asking = in_turn.filter_map(|number| {
             let queue = self.queues.get(number)?;
             Some(Wanted { number: *number, after: queue.cursor, most: queue.wanted(self.held)? })
         });
-        let wanted = asking.next()?;
-        self.fed = wanted.number;
-        Some(wanted)
+        asking.next()
     }
 
     /// Here is what was wanted: the first `most` that are owed above `after`, or all if there are fewer.
