@@ -63,12 +63,17 @@ pub(super) struct CheckConfig {
     /// The configuration file; without it, the defaults and the environment
     #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
+
+    /// The same, said as `serve` and `doctor` take it
+    #[arg(long, value_name = "FILE", conflicts_with = "file")]
+    config: Option<PathBuf>,
 }
 
 impl CheckConfig {
     pub(super) fn run(self, out: &mut dyn Write) -> Result<(), Failure> {
-        let name = self.file.as_ref().map_or("defaults and environment".to_owned(), |file| file.display().to_string());
-        starting::check(&Overrides { config_file: self.file, ..Overrides::default() })?;
+        let file = self.file.or(self.config);
+        let name = file.as_ref().map_or("defaults and environment".to_owned(), |file| file.display().to_string());
+        starting::check(&Overrides { config_file: file, ..Overrides::default() })?;
         Ok(writeln!(out, "{name}: ok")?)
     }
 }

@@ -137,8 +137,12 @@ fn commands_without_a_daemon_fail_with_1() {
 
 #[test]
 fn a_file_that_is_not_there_is_bad_configuration() {
-    let (exit, out) = ran(&["check-config", "/nonexistent/hookswitch.toml"]);
-    assert_eq!((exit, out.as_str()), (Exit::BadConfiguration, ""));
+    for line in [&["check-config", "/nonexistent/hookswitch.toml"][..], &["check-config", "--config", "/nonexistent/x"]]
+    {
+        let (exit, out) = ran(line);
+        assert_eq!((exit, out.as_str()), (Exit::BadConfiguration, ""), "{line:?}");
+    }
+    assert_eq!(ran(&["check-config", "a", "--config", "b"]).0, Exit::Usage);
 }
 
 #[test]
