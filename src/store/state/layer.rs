@@ -17,7 +17,7 @@ struct Pending {
 #[derive(Debug, Default)]
 pub(super) struct Layer {
     changes: BTreeMap<Vec<u8>, Pending>,
-    /// Bytes of keys and values, counted again for a key that changes twice.
+    /// Bytes of keys and values.
     bytes: usize,
 }
 
@@ -35,12 +35,15 @@ impl Layer {
 
     /// Sets `key`, or removes it. `fresh`: sled is known not to have it.
     pub(super) fn change(&mut self, key: Vec<u8>, value: Option<Vec<u8>>, fresh: bool) {
-        let fresh = fresh || self.changes.get(&key).is_some_and(|before| before.fresh);
+        let size = |key: &[u8], value: &Option<Vec<u8>>| key.len() + value.as_ref().map_or(0, Vec::len);
+        let before = self.changes.get(&key);
+        let fresh = fresh || before.is_some_and(|before| before.fresh);
+        self.bytes -= before.map_or(0, |before| size(&key, &before.value));
         if fresh && value.is_none() {
             self.changes.remove(&key);
             return;
         }
-        self.bytes += key.len() + value.as_ref().map_or(0, Vec::len);
+        self.bytes += size(&key, &value);
         self.changes.insert(key, Pending { value, fresh });
     }
 
