@@ -8,6 +8,8 @@ use hookswitch::store::offline;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
+    // Frames begin behind the header of a whole file.
+    let bytes = if bytes.starts_with(b"HOOKJRNL") { bytes.get(FILE_HEADER..).unwrap_or_default() } else { bytes };
     let mut rest = bytes;
     while let Some(length) = offline::frame_length(rest) {
         rest = rest.get(length..).expect("a frame is no longer than what it stands in");
@@ -23,6 +25,8 @@ fuzz_target!(|bytes: &[u8]| {
     }
 });
 
+/// Bytes ahead of a journal file's first frame; see `src/store/journal/segment.rs`.
+const FILE_HEADER: usize = 32;
 /// Bytes ahead of a frame's payload; see `src/store/frame.rs`.
 const HEADER: usize = 40;
 
