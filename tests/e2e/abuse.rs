@@ -253,7 +253,8 @@ fn paths_that_climb_or_hide_lead_nowhere() {
         "\\..\\..\\etc\\passwd",
     ] {
         let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\n\r\n");
-        let got = raw(daemon.address, request.as_bytes(), Then::EndsItsSide);
+        // One that ends its side may be taken for one that went away, and is not answered then.
+        let got = raw(daemon.address, request.as_bytes(), Then::Waits);
         assert!(matches!(got, Raw::Status(400 | 404)), "{path}: {got:?}");
     }
 }
