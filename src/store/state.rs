@@ -341,43 +341,62 @@ mod tests {
         State::new(sled::Config::new().path(dir).flush_every_ms(None).open().unwrap())
     }
 
+    /// What to do (0 remove, 1 put as new where it is, else put), with which key, and what of a checkpoint comes after it.
+    type Todo = (u8, Vec<u8>, u8);
+
+    fn reads_as_one_map(steps: Vec<Todo>) -> Result<(), TestCaseError> {
+        let dir = tempfile::tempdir().unwrap();
+        let state = open(dir.path());
+        let mut model = BTreeMap::new();
+        let mut seen = std::collections::BTreeSet::new();
+        state.go_live();
+        for (index, (what, key, checkpoint)) in steps.into_iter().enumerate() {
+            let key = [b"q", key.as_slice()].concat();
+            if what == 0 {
+                state.remove(key.clone());
+                model.remove(&key);
+            } else {
+                let value = vec![index as u8];
+                if what == 1 && !seen.contains(&key) {
+                    state.put_new(key.clone(), value);
+                } else {
+                    state.put(key.clone(), value);
+                }
+                model.insert(key.clone(), vec![index as u8]);
+                seen.insert(key.clone());
+            }
+            match checkpoint {
+                0 => state.checkpoint(&Mark::default()).unwrap(),
+                1 => state.freeze(),
+                2 => state.write_frozen(&Mark::default()).unwrap(),
+                _ => {}
+            }
+            prop_assert_eq!(state.get(&key).unwrap(), model.get(&key).cloned());
+            let all: Vec<_> = model.clone().into_iter().collect();
+            prop_assert_eq!(state.scan(b"q", None, 1000).unwrap(), all.clone());
+            let down: Vec<_> =
+                model.range(b"q".to_vec()..key.clone()).rev().map(|(k, v)| (k.clone(), v.clone())).take(3).collect();
+            prop_assert_eq!(state.scan_down(b"q", &key, 3).unwrap(), down);
+            let after: Vec<_> = all.into_iter().filter(|(k, _)| *k > key).take(2).collect();
+            prop_assert_eq!(state.scan(b"q", Some(&key), 2).unwrap(), after);
+        }
+        Ok(())
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(48))]
         #[test]
         fn layer_and_database_read_as_one_map(
             steps in proptest::collection::vec((0u8..3, proptest::collection::vec(0u8..4, 1..4), 0u8..4), 1..60),
         ) {
-            let dir = tempfile::tempdir().unwrap();
-            let state = open(dir.path());
-            let mut model = BTreeMap::new();
-            let mut seen = std::collections::BTreeSet::new();
-            state.go_live();
-            for (index, (what, key, checkpoint)) in steps.into_iter().enumerate() {
-                let key = [b"q", key.as_slice()].concat();
-                if what == 0 {
-                    state.remove(key.clone());
-                    model.remove(&key);
-                } else {
-                    let value = vec![index as u8];
-                    if what == 1 && !seen.contains(&key) { state.put_new(key.clone(), value) } else { state.put(key.clone(), value) }
-                    model.insert(key.clone(), vec![index as u8]);
-                    seen.insert(key.clone());
-                }
-                match checkpoint {
-                    0 => state.checkpoint(&Mark::default()).unwrap(),
-                    1 => state.freeze(),
-                    2 => state.write_frozen(&Mark::default()).unwrap(),
-                    _ => {}
-                }
-                prop_assert_eq!(state.get(&key).unwrap(), model.get(&key).cloned());
-                let all: Vec<_> = model.clone().into_iter().collect();
-                prop_assert_eq!(state.scan(b"q", None, 1000).unwrap(), all.clone());
-                let down: Vec<_> = model.range(b"q".to_vec()..key.clone()).rev().map(|(k, v)| (k.clone(), v.clone())).take(3).collect();
-                prop_assert_eq!(state.scan_down(b"q", &key, 3).unwrap(), down);
-                let after: Vec<_> = all.into_iter().filter(|(k, _)| *k > key).take(2).collect();
-                prop_assert_eq!(state.scan(b"q", Some(&key), 2).unwrap(), after);
-            }
+            reads_as_one_map(steps)?;
         }
+    }
+
+    #[test]
+    fn a_key_that_goes_while_it_is_written_and_comes_again_is_read_right() {
+        let steps = [(1, 0, 0), (0, 1, 1), (0, 0, 0), (1, 0, 2), (0, 0, 0)];
+        reads_as_one_map(steps.map(|(what, key, checkpoint)| (what, vec![key], checkpoint)).to_vec()).unwrap();
     }
 
     #[test]
