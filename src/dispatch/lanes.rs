@@ -39,7 +39,7 @@ use self::gate::{Asking, Gate};
 use self::lane::{Item, LaneKey, Next, Place};
 use self::pace::{Pace, Proof};
 use self::queue::Queue;
-use self::share::Share;
+use self::share::{Class, Share};
 use super::rate::Bucket;
 
 pub use self::gate::{Kind, Seen, Turn};
@@ -384,10 +384,13 @@ impl Lanes {
             if let Some(class) = queue.class {
                 self.share.leave(class, number);
             }
+            if let Some(class) = stand.class {
+                self.share.enter(class, number);
+            }
             queue.class = stand.class;
         }
-        if let Some(class) = queue.class {
-            self.share.enter(class, number, queue.ready.len());
+        if queue.class == Some(Class::Unproven) {
+            self.share.need(number, queue.ready.len());
         }
         if let Some(at) = stand.wake.filter(|at| queue.armed.is_none_or(|armed| *at < armed)) {
             if let Some(armed) = queue.armed.replace(at) {

@@ -76,9 +76,11 @@ struct Needs {
 
 impl Needs {
     fn set(&mut self, number: u32, need: usize) {
-        self.remove(number);
-        self.of.insert(number, need);
-        self.sorted.insert((need, number));
+        if self.of.get(&number) != Some(&need) {
+            self.remove(number);
+            self.of.insert(number, need);
+            self.sorted.insert((need, number));
+        }
     }
 
     fn remove(&mut self, number: u32) {
@@ -167,12 +169,17 @@ impl Share {
         *self.count(to) += count;
     }
 
-    /// A subscription gets in line, or is there already; `need` deliveries of it could be sent.
-    pub(super) fn enter(&mut self, class: Class, number: u32, need: usize) {
+    /// A subscription gets in line.
+    pub(super) fn enter(&mut self, class: Class, number: u32) {
         self.lines[class as usize].waiting.insert(number);
         if class == Class::Unproven {
-            self.needs.set(number, need);
+            self.needs.set(number, 1);
         }
+    }
+
+    /// So many deliveries could be sent of a stranger that is in line.
+    pub(super) fn need(&mut self, number: u32, need: usize) {
+        self.needs.set(number, need);
     }
 
     /// A subscription leaves the line.
@@ -256,7 +263,7 @@ mod tests {
     fn fill(threads: usize, lines: &[(Proof, u32)]) -> (Share, Vec<u32>) {
         let (mut share, mut now) = (Share::new(threads), NOW);
         for (number, (proof, _)) in lines.iter().enumerate() {
-            share.enter(Class::of(*proof, 0), number as u32, 1);
+            share.enter(Class::of(*proof, 0), number as u32);
         }
         let mut taken = vec![0; lines.len()];
         while let Some(number) = share.next(now) {
@@ -265,7 +272,7 @@ mod tests {
             share.leave(Class::of(proof, *held as usize), number);
             *held += 1;
             share.take(proof, now);
-            share.enter(Class::of(proof, *held as usize), number, 1);
+            share.enter(Class::of(proof, *held as usize), number);
             now = share.wake().unwrap_or(now);
         }
         (share, taken)
@@ -296,7 +303,7 @@ mod tests {
     fn heavy_users_leave_room_for_light_ones() {
         let (mut share, taken) = fill(64, &[(Proof::Quick, 0), (Proof::Quick, 0)]);
         assert_eq!(taken, [28, 28]);
-        share.enter(Class::Light, 7, 1);
+        share.enter(Class::Light, 7);
         assert_eq!(share.next(NOW), Some(7));
     }
 
@@ -305,7 +312,7 @@ mod tests {
         for threads in [1, 2, 8, 64] {
             let mut share = Share::new(threads);
             for (class, number) in [(Class::Light, 1), (Class::Heavy, 2), (Class::Unproven, 3), (Class::Slow, 4)] {
-                share.enter(class, number, 1);
+                share.enter(class, number);
             }
             let mut turns = [0; 5];
             for _ in 0..64 {
@@ -325,7 +332,7 @@ mod tests {
     fn of_many_strangers_those_in_need_are_tried_before_those_that_hang_have_taken_all() {
         let (mut share, mut now) = (Share::new(64), NOW);
         for number in 0..300 {
-            share.enter(Class::Unproven, number, 1);
+            share.enter(Class::Unproven, number);
         }
         let mut at_once = 0;
         while let Some(number) = share.next(now) {
@@ -337,7 +344,10 @@ mod tests {
         assert_eq!(share.wake(), Some(now.plus(MOMENT)));
         // Twenty more, of which more is to be sent by now; they answer at once.
         let needy = 1_000..1_020;
-        needy.clone().for_each(|number| share.enter(Class::Unproven, number, 2));
+        for number in needy.clone() {
+            share.enter(Class::Unproven, number);
+            share.need(number, 2);
+        }
         let mut found = 0;
         while let Some(at) = share.wake().filter(|_| found < needy.len()) {
             now = at;
