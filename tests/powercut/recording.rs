@@ -308,9 +308,10 @@ fn wait_for_checkpoints(data: &Path) {
 
 /// Waits until the journal has just been written to, and so, most likely, until it is about to be synced.
 fn wait_for_a_write(data: &Path) {
-    let length = || std::fs::metadata(data.join("journal/000001.log")).map_or(0, |file| file.len());
-    let before = length();
-    at_once("a write to the journal", || length() != before);
+    // Not by its length: it has room for more than one write.
+    let written = || std::fs::metadata(data.join("journal/000001.log")).and_then(|file| file.modified()).ok();
+    let before = written();
+    at_once("a write to the journal", || written() != before);
 }
 
 /// Waits for something without a pause, to be there the moment it comes.

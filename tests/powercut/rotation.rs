@@ -31,7 +31,10 @@ pub(crate) fn record(seed: u64) -> Recording {
     let daemon = home.start();
     let created = daemon.subscribe(&receiver.url("/ok"), json!({}));
     fill(&daemon, LARGE);
+    // In order, so that the file ends where what was written does.
+    daemon.stop().1.expect(0);
     let length = std::fs::metadata(home.data().join("journal/000001.log")).expect("the journal").len();
+    let daemon = home.start();
     fill(&daemon, FILLED - usize::try_from(length).unwrap_or(FILLED));
     daemon.stop().1.expect(0);
     let base = tempfile::tempdir_in(workshop()).expect("a temporary directory");
