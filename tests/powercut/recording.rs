@@ -294,6 +294,33 @@ fn load(daemon: Daemon, posters: &mut [Poster], end: End, halfway: impl FnOnce(&
     });
 }
 
+/// Posts until `come` holds of how many posts were answered, and ends the daemon: by a kill, or in order once nothing is
+/// owed.
+pub(crate) fn post_until(
+    daemon: Daemon,
+    posters: &mut [Poster],
+    killed: bool,
+    what: &str,
+    come: impl Fn(usize) -> bool,
+) {
+    let (shift, token) = (Shift::default(), daemon.home().token());
+    std::thread::scope(|scope| {
+        for poster in posters {
+            let (shift, token, address) = (&shift, token.clone(), daemon.address);
+            scope.spawn(move || poster.run(address, token, shift));
+        }
+        at_once(what, || come(shift.answered.load(Ordering::Relaxed)));
+        if killed {
+            daemon.kill();
+            shift.stop.store(true, Ordering::Relaxed);
+        } else {
+            shift.stop.store(true, Ordering::Relaxed);
+            drained(daemon.api()).unwrap_or_else(|late| panic!("{late}"));
+            daemon.stop().1.expect(0);
+        }
+    });
+}
+
 /// Waits until the state's database has been written twice.
 fn wait_for_checkpoints(data: &Path) {
     let changed = || -> Option<SystemTime> { std::fs::metadata(data.join("state/db")).ok()?.modified().ok() };
@@ -315,7 +342,7 @@ fn wait_for_a_write(data: &Path) {
 }
 
 /// Waits for something without a pause, to be there the moment it comes.
-pub(crate) fn at_once(what: &str, come: impl Fn() -> bool) {
+fn at_once(what: &str, come: impl Fn() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !come() {
         assert!(Instant::now() < deadline, "waited {PATIENCE:?} for {what}");

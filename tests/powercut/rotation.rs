@@ -5,7 +5,6 @@
 //! killed as soon as the second file is seen; in the next one all is delivered.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -14,9 +13,7 @@ use crate::daemon::{Daemon, Home, contents};
 use crate::past::{Past, Receipt};
 use crate::platform::{numbered, with};
 use crate::receiver::Receiver;
-use crate::recording::{
-    Cast, Life, Poster, Recording, Shift, Story, answer, at_once, drained, finished, home, traced, workshop,
-};
+use crate::recording::{Cast, Life, Poster, Recording, Story, answer, finished, home, post_until, traced, workshop};
 
 const POSTERS: usize = 2;
 /// The size at which a journal file is full, less what is left for the recording.
@@ -78,26 +75,9 @@ pub(crate) fn copy(home: &Home, to: &std::path::Path) {
 }
 
 fn one_life(daemon: Daemon, posters: &mut [Poster], killed: bool) {
-    let (shift, token) = (Shift::default(), daemon.home().token());
     let second = daemon.home().data().join("journal/000002.log");
-    std::thread::scope(|scope| {
-        for poster in posters {
-            let (shift, token, address) = (&shift, token.clone(), daemon.address);
-            scope.spawn(move || poster.run(address, token, shift));
-        }
-        // With its header in it: then the call that made it has been recorded to its end.
-        let rotated = || {
-            second.metadata().is_ok_and(|file| file.len() >= 32)
-                && (killed || shift.answered.load(Ordering::Relaxed) > 30)
-        };
-        at_once("the journal's second file", rotated);
-        if killed {
-            daemon.kill();
-            shift.stop.store(true, Ordering::Relaxed);
-        } else {
-            shift.stop.store(true, Ordering::Relaxed);
-            drained(daemon.api()).unwrap_or_else(|late| panic!("{late}"));
-            daemon.stop().1.expect(0);
-        }
+    // With its header in it: then the call that made it has been recorded to its end.
+    post_until(daemon, posters, killed, "the journal's second file", |answered| {
+        second.metadata().is_ok_and(|file| file.len() >= 32) && (killed || answered > 30)
     });
 }

@@ -9,7 +9,6 @@ use std::collections::BTreeMap;
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde_json::json;
@@ -17,9 +16,7 @@ use serde_json::json;
 use crate::daemon::{Daemon, contents};
 use crate::past::{Past, Receipt};
 use crate::receiver::Receiver;
-use crate::recording::{
-    Cast, Life, Poster, Recording, Shift, Story, answer, at_once, drained, finished, home, traced, workshop,
-};
+use crate::recording::{Cast, Life, Poster, Recording, Story, answer, finished, home, post_until, traced, workshop};
 use crate::rotation::copy;
 
 const POSTERS: usize = 2;
@@ -85,21 +82,6 @@ fn key_file(numbers: &[u8]) -> PathBuf {
 
 /// Posts until some are answered and a checkpoint has sealed the state, and ends the daemon.
 fn one_life(daemon: Daemon, posters: &mut [Poster], killed: bool) {
-    let (shift, token) = (Shift::default(), daemon.home().token());
     daemon.wait_for_saying("subscriptions sealed anew");
-    std::thread::scope(|scope| {
-        for poster in posters {
-            let (shift, token, address) = (&shift, token.clone(), daemon.address);
-            scope.spawn(move || poster.run(address, token, shift));
-        }
-        at_once("posts to be answered", || shift.answered.load(Ordering::Relaxed) > 20);
-        if killed {
-            daemon.kill();
-            shift.stop.store(true, Ordering::Relaxed);
-        } else {
-            shift.stop.store(true, Ordering::Relaxed);
-            drained(daemon.api()).unwrap_or_else(|late| panic!("{late}"));
-            daemon.stop().1.expect(0);
-        }
-    });
+    post_until(daemon, posters, killed, "posts to be answered", |answered| answered > 20);
 }
