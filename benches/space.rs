@@ -97,7 +97,7 @@ impl Run {
         let clock = now.clone();
         let clock = move || Timestamp::from_millis(clock.load(Ordering::Relaxed));
         let failed = |why: String| println!("the store failed: {why}");
-        let running = idle.start(clock, move |change| drop(sender.send(change)), failed)?;
+        let running = idle.start(clock, move |_, change| drop(sender.send(change)), failed)?;
         let subscription = store.subscriptions().into_iter().next();
         let catalogue = Catalogue::new(Vec::new()).map_err(|invalid| format!("{invalid:?}"))?;
         Ok(Self { store, running, changes, now, subscription, catalogue, posted: 0 })

@@ -165,7 +165,7 @@ impl Daemon {
         let (answered, answers) = http::answers();
         let committer = idle.measured(measures::of_commits(metrics.clone())).answering(answered).start(
             now,
-            move |changes| inbox.changes(changes),
+            move |decided, changes| inbox.changes(decided, changes),
             move |why| {
                 noted.store(true, Ordering::Relaxed);
                 told.hear(Sighting::Trouble(why.clone(), true));

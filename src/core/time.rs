@@ -4,13 +4,22 @@
 //! measured by whoever waits, on a monotonic clock.
 
 use std::fmt;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::event::excerpt;
 
 /// A point in time: milliseconds since the Unix epoch, in UTC.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Timestamp(u64);
+
+/// One moment by two clocks: by the time of day, which may be set, and by the one that runs evenly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    /// The time of day.
+    pub wall: Timestamp,
+    /// The same moment on the monotonic clock.
+    pub at: Instant,
+}
 
 /// The last time that can be written in every zone before the year 10000, which RFC 3339 does not have.
 const LATEST: u64 = 253_402_207_199_999;

@@ -15,6 +15,7 @@ use crate::sender::Pool;
 use crate::store::{Change, Finish, Health, ReadError};
 
 use super::lanes::{Bounds, Lanes, Past, Rules, Standing, Terms, Turn};
+use super::steady::Reading;
 use super::work::Job;
 use super::{Input, Notice, Settings, Shop, chance};
 
@@ -85,11 +86,15 @@ impl Desk {
                             self.tell(number, turn);
                         }
                     }
-                    Input::Changes(changes) => changes.into_iter().for_each(|change| self.hear(change, now)),
+                    Input::Changes(decided, changes) => {
+                        let decided = self.shop.steady.reading_of(decided);
+                        changes.into_iter().for_each(|change| self.hear(change, &decided, now));
+                    }
                     Input::Ask(answer) => {
+                        let reading = self.shop.steady.reading();
                         let standing = |(id, number): (&SubscriptionId, &u32)| {
                             let standing = self.lanes.standing(*number)?;
-                            let next_try = standing.next_try.map(|time| self.shop.steady.outward_time(time));
+                            let next_try = standing.next_try.map(|time| reading.outward_time(time));
                             Some((*id, Standing { next_try, ..standing }))
                         };
                         // Who asked may have gone.
@@ -107,10 +112,10 @@ impl Desk {
         limit.filter(|limit| !limit.is_zero())
     }
 
-    fn hear(&mut self, change: Change, now: Timestamp) {
+    fn hear(&mut self, change: Change, decided: &Reading, now: Timestamp) {
         match change {
             Change::Owed(deliveries) => {
-                deliveries.into_iter().for_each(|delivery| self.lanes.put(self.shop.steady.inward(delivery), now));
+                deliveries.into_iter().for_each(|delivery| self.lanes.put(decided.inward(delivery), now));
             }
             Change::Subscription(subscription) => self.put_subscription(subscription, now),
             Change::Deleted(id) => {
@@ -178,7 +183,8 @@ impl Desk {
         for _ in 0..READS_AT_ONCE {
             let Some(wanted) = self.lanes.wanted() else { return Ok(false) };
             let found = self.shop.store.owed_after(wanted.number, wanted.after, wanted.most)?;
-            let found = found.into_iter().map(|delivery| self.shop.steady.inward(delivery)).collect();
+            let reading = self.shop.steady.reading();
+            let found = found.into_iter().map(|delivery| reading.inward(delivery)).collect();
             self.lanes.read(wanted, found, now);
             self.begin(now);
         }
@@ -188,10 +194,9 @@ impl Desk {
     /// Ends what is no longer wanted.
     fn expire(&mut self, now: Timestamp) {
         while self.unrecorded < self.settings.threads * UNRECORDED_PER_THREAD {
-            let Some(delivery) = self.lanes.expired(now).map(|delivery| self.shop.steady.outward(delivery)) else {
-                return;
-            };
-            let now = self.shop.steady.wall();
+            let Some(delivery) = self.lanes.expired(now) else { return };
+            let reading = self.shop.steady.reading();
+            let (delivery, now) = (reading.outward(delivery), reading.wall);
             let Some(subscription) = self.subscriptions.get(&delivery.id.subscription_number()) else { continue };
             let event = self.shop.store.event(delivery.event).ok().flatten();
             let after = Delivery { state: State::Expired, due: now, ..delivery };
@@ -220,7 +225,7 @@ impl Desk {
                  delivery at a time, and {waiting} wait",
                 failures,
                 since.map_or_else(|| "just now".to_owned(), |since| since.to_string()),
-                self.shop.steady.outward_time(next),
+                self.shop.steady.reading().outward_time(next),
             ),
             Turn::Opened => tracing::info!("the receiver of {id} is back; {waiting} wait, and flow in order"),
         }

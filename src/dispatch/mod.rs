@@ -77,7 +77,7 @@ use crate::core::backoff::RetryPolicy;
 use crate::core::delivery::Delivery;
 use crate::core::id::SubscriptionId;
 use crate::core::request::Outgoing;
-use crate::core::time::Timestamp;
+use crate::core::time::{Moment, Timestamp};
 use crate::sender::{Done, Outlet, Pool};
 use crate::store::{Change, Finish, Store};
 
@@ -105,7 +105,8 @@ pub struct Settings {
 }
 
 enum Input {
-    Changes(Vec<Change>),
+    /// What is on the disk, and when it was decided.
+    Changes(Moment, Vec<Change>),
     /// An attempt has ended; this is how its delivery stands, by the steady time, and what it says of the receiver.
     Ended(Delivery, Seen),
     /// Somebody wants to know how the receivers are.
@@ -123,9 +124,9 @@ pub struct Inbox {
 }
 
 impl Inbox {
-    /// Tells of changes that are on the disk. Does not block.
-    pub fn changes(&self, changes: Vec<Change>) {
-        self.push(Input::Changes(changes));
+    /// Tells of changes that are on the disk, and when they were decided. Does not block.
+    pub fn changes(&self, decided: Moment, changes: Vec<Change>) {
+        self.push(Input::Changes(decided, changes));
     }
 
     fn push(&self, input: Input) {
@@ -295,7 +296,7 @@ impl Shop {
     }
 
     /// Makes one attempt and judges it.
-    fn attempt(&self, job: &Job) -> (Finish, Seen) {
+    fn attempt(&self, job: &Job) -> Judged {
         let event = match self.store.event(job.start.delivery.event) {
             Ok(Some(event)) => event,
             Ok(None) => return self.judge(job, None, None, not_made(Fault::EventUnavailable, GONE.to_owned())),
@@ -313,16 +314,14 @@ impl Shop {
     }
 
     /// Tells the store and the dispatcher how an attempt ended.
-    fn record(&self, done: Done<Arc<Job>, (Finish, Seen)>) {
-        let (finish, seen) = match done {
-            Done::Finished(_, finished) => finished,
+    fn record(&self, done: Done<Arc<Job>, Judged>) {
+        let Judged { finish, after, seen } = match done {
+            Done::Finished(_, judged) => judged,
             Done::Panicked(job) => {
                 let why = "this attempt ended in a fault of hookswitch's own; its message is in the daemon's log";
                 self.judge(&job, None, None, not_made(Fault::Internal, why.to_owned()))
             }
         };
-        // At once: the clock may jump before the dispatcher hears of it.
-        let after = self.steady.inward(finish.after.clone());
         (self.listener)(Notice::Ended(&finish.entry));
         self.store.finish(finish);
         self.inbox.push(Input::Ended(after, seen));
@@ -334,14 +333,24 @@ impl Shop {
         event: Option<&crate::core::event::Event>,
         request: Option<&Outgoing>,
         report: Report,
-    ) -> (Finish, Seen) {
-        let (now, health) = (self.steady.wall(), self.store.health(job.subscription.id));
-        // The clock may have jumped since it was handed out.
-        let delivery = self.steady.outward(job.start.delivery.clone());
+    ) -> Judged {
+        // The clock may have jumped since it was handed out, and may jump again before the dispatcher hears of it.
+        let reading = self.steady.reading();
+        let (now, health) = (reading.wall, self.store.health(job.subscription.id));
+        let delivery = reading.outward(job.start.delivery.clone());
         let seen = seen(&report, now);
         let tried = Tried { job, delivery, event, request, report, health };
-        (tried.judge(&self.settings().retry, now, chance()), seen)
+        let finish = tried.judge(&self.settings().retry, now, chance());
+        Judged { after: reading.inward(finish.after.clone()), finish, seen }
     }
+}
+
+/// How an attempt ended.
+struct Judged {
+    finish: Finish,
+    /// How its delivery stands, by the steady time.
+    after: Delivery,
+    seen: Seen,
 }
 
 const GONE: &str = "its event is no longer kept";

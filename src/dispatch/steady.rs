@@ -4,15 +4,15 @@
 //! What waits, waits by this time. If the wall clock is set forward by hours, nothing becomes due,
 //! too old or given up by that; if it is set back, nothing waits longer. Deliveries keep wall times
 //! on the disk, in the log and in what the API shows: they are translated where they go into the
-//! lanes and where they come out, by how far the two clocks are apart at that moment. After a
-//! restart the two agree again; what was written by another wall clock is then due at once if it
+//! lanes and where they come out, by how far the two clocks were apart at the [`Moment`] by whose
+//! wall time they were reckoned, so that a jump on the way moves nothing. After a restart the two agree again; what was written by another wall clock is then due at once if it
 //! was never tried, and otherwise within the longest delay that there is.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::core::delivery::{Delivery, State};
-use crate::core::time::Timestamp;
+use crate::core::time::{Moment, Timestamp};
 
 use super::Clock;
 
@@ -48,38 +48,55 @@ impl Steady {
         (self.wall)()
     }
 
+    /// Both clocks as they are.
+    pub(super) fn reading(&self) -> Reading {
+        self.reading_of(Moment { wall: self.wall(), at: Instant::now() })
+    }
+
+    /// Both clocks as they were.
+    pub(super) fn reading_of(&self, moment: Moment) -> Reading {
+        let steady = self.start.0.plus(moment.at.saturating_duration_since(self.start.1));
+        let longest_delay = Duration::from_millis(self.longest_delay.load(Ordering::Relaxed));
+        Reading { wall: moment.wall, steady, longest_delay }
+    }
+}
+
+/// Both clocks at one moment. Who translates to and fro does it by one reading: the clock may jump in between.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reading {
+    /// The time of day.
+    pub(super) wall: Timestamp,
+    steady: Timestamp,
+    longest_delay: Duration,
+}
+
+impl Reading {
     /// `delivery`, which has wall times, as the lanes have it.
     pub(super) fn inward(&self, delivery: Delivery) -> Delivery {
-        let now = self.now();
-        let longest = Duration::from_millis(self.longest_delay.load(Ordering::Relaxed));
-        inward(delivery, now, between(self.wall(), now), longest)
+        let mut moved = delivery.moved_in_time(between(self.wall, self.steady));
+        let latest = match moved.state {
+            // What was never tried waits for its turn only.
+            State::Pending => self.steady,
+            _ => self.steady.plus(self.longest_delay),
+        };
+        moved.due = moved.due.min(latest);
+        moved
     }
 
     /// `delivery`, as the lanes have it, with wall times.
     pub(super) fn outward(&self, delivery: Delivery) -> Delivery {
-        delivery.moved_in_time(between(self.now(), self.wall()))
+        delivery.moved_in_time(between(self.steady, self.wall))
     }
 
     /// A time of the lanes' as wall time.
     pub(super) fn outward_time(&self, time: Timestamp) -> Timestamp {
-        time.moved(between(self.now(), self.wall()))
+        time.moved(between(self.steady, self.wall))
     }
 }
 
 /// How many milliseconds lie between the two; negative if `to` is the earlier.
 fn between(from: Timestamp, to: Timestamp) -> i64 {
     to.millis().cast_signed() - from.millis().cast_signed()
-}
-
-fn inward(delivery: Delivery, now: Timestamp, by: i64, longest_delay: Duration) -> Delivery {
-    let mut moved = delivery.moved_in_time(by);
-    let latest = match moved.state {
-        // What was never tried waits for its turn only.
-        State::Pending => now,
-        _ => now.plus(longest_delay),
-    };
-    moved.due = moved.due.min(latest);
-    moved
 }
 
 #[cfg(test)]
@@ -111,11 +128,11 @@ mod tests {
 
     #[test]
     fn a_jump_of_the_wall_clock_moves_every_time_of_a_delivery_alike() {
-        let longest = Duration::from_secs(8 * 3600);
+        let longest_delay = Duration::from_secs(8 * 3600);
         for jump in [0, 5 * HOUR, -5 * HOUR] {
             // Written by a wall clock that is `jump` ahead of the steady one.
             let written = delivery(State::Retrying, NOW.moved(5_000)).moved_in_time(jump);
-            let seen = inward(written.clone(), NOW, -jump, longest);
+            let seen = Reading { wall: NOW.moved(jump), steady: NOW, longest_delay }.inward(written.clone());
             assert_eq!(seen, delivery(State::Retrying, NOW.moved(5_000)), "{jump}");
             assert_eq!(seen.moved_in_time(jump), written, "{jump}");
         }
@@ -123,11 +140,11 @@ mod tests {
 
     #[test]
     fn nothing_waits_longer_than_there_are_delays() {
-        let longest = Duration::from_secs(3600);
+        let reading = Reading { wall: NOW, steady: NOW, longest_delay: Duration::from_secs(3600) };
         let far = NOW.moved(100 * HOUR);
-        assert_eq!(inward(delivery(State::Retrying, far), NOW, 0, longest).due, NOW.moved(HOUR));
-        assert_eq!(inward(delivery(State::Pending, far), NOW, 0, longest).due, NOW);
+        assert_eq!(reading.inward(delivery(State::Retrying, far)).due, NOW.moved(HOUR));
+        assert_eq!(reading.inward(delivery(State::Pending, far)).due, NOW);
         let past = NOW.moved(-HOUR);
-        assert_eq!(inward(delivery(State::Pending, past), NOW, 0, longest).due, past);
+        assert_eq!(reading.inward(delivery(State::Pending, past)).due, past);
     }
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::core::time::Timestamp;
+use crate::core::time::{Moment, Timestamp};
 
 use super::checkpoint::Checkpointer;
 use super::desk::Desk;
@@ -31,8 +31,8 @@ const CHECKPOINT_JOURNAL: u64 = 8 << 20;
 
 /// What is told to whom.
 pub(super) struct Listeners {
-    /// Hears every change once it is on the disk. Must not block.
-    pub(super) changes: Box<dyn Fn(Vec<Change>) + Send>,
+    /// Hears every change once it is on the disk, and when it was decided. Must not block.
+    pub(super) changes: Box<dyn Fn(Moment, Vec<Change>) + Send>,
     /// Hears, once, that the store has failed and why.
     pub(super) failed: Box<dyn Fn(String) + Send>,
     /// Hears of every group commit that is on the disk. Must not block.
@@ -174,7 +174,8 @@ impl Committer {
 
     /// Carries out one batch: decide, write, sync, tell. Says how many bytes were written.
     fn commit(&mut self, commands: Vec<Command>, finishes: Vec<Finish>) -> Result<u64, String> {
-        let (now, begun) = ((self.listeners.clock)(), Instant::now());
+        let decided_at = Moment { wall: (self.listeners.clock)(), at: Instant::now() };
+        let Moment { wall: now, at: begun } = decided_at;
         let mut answers: Vec<Answer> = Vec::with_capacity(commands.len());
         let state = self.desk.state.clone();
         let ahead = state.ahead();
@@ -185,7 +186,7 @@ impl Committer {
         if durable {
             let changes = std::mem::take(&mut self.desk.changes);
             if !changes.is_empty() {
-                (self.listeners.changes)(changes);
+                (self.listeners.changes)(decided_at, changes);
             }
         }
         let tally = std::mem::take(&mut self.desk.tally);

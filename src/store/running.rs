@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicU32;
 use std::thread::JoinHandle;
 
 use crate::core::id::IdSource;
-use crate::core::time::Timestamp;
+use crate::core::time::{Moment, Timestamp};
 
 use super::committer::{Committer, Listeners};
 use super::desk::{Desk, Sweep};
@@ -57,15 +57,15 @@ impl Idle {
         self.opened.writer.limit_segment_bytes(most);
     }
 
-    /// Starts the committer. `changes` hears every change once it is on the disk, in order;
-    /// `failed` hears, once, that the store has failed and why. Neither may block.
+    /// Starts the committer. `changes` hears every change once it is on the disk, in order, and when it
+    /// was decided, by which time its deliveries go; `failed` hears, once, that the store has failed and why. Neither may block.
     ///
     /// # Errors
     /// No thread could be started.
     pub fn start(
         self,
         clock: impl Fn() -> Timestamp + Send + Sync + 'static,
-        changes: impl Fn(Vec<Change>) + Send + 'static,
+        changes: impl Fn(Moment, Vec<Change>) + Send + 'static,
         failed: impl Fn(String) + Send + 'static,
     ) -> std::io::Result<Running> {
         let Self { store, mut opened, settings, committed, answered } = self;

@@ -71,7 +71,7 @@ fn open(dir: &Path) -> Open {
     let idle = Store::open(dir, settings(), NOW).unwrap_or_else(|error| panic!("{error}"));
     let store = idle.store().clone();
     let (sender, changes) = mpsc::channel();
-    let running = idle.start(|| NOW, move |change| drop(sender.send(change)), |why| panic!("{why}")).unwrap();
+    let running = idle.start(|| NOW, move |_, change| drop(sender.send(change)), |why| panic!("{why}")).unwrap();
     Open { store, running, changes }
 }
 

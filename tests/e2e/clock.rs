@@ -4,13 +4,15 @@
 //! Without libfaketime the tests pass and say so, unless `HOOKSWITCH_NEED_FAKETIME=1`.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::daemon::{Daemon, Home};
 use crate::platform::event;
-use crate::receiver::{Answer, Receiver};
+use crate::receiver::{Answer, Received, Receiver};
 use crate::space::skipped;
 use crate::wait::eventually;
 
@@ -111,4 +113,53 @@ fn a_clock_that_jumps_back_and_forth_delays_nothing_and_hurries_nothing() {
 #[test]
 fn a_clock_that_jumps_forth_and_back_delays_nothing_and_hurries_nothing() {
     jump(["+7h", "-5h"]);
+}
+
+/// The jumps come at any point of an event's way: while it is accepted, handed on, sent, judged, put back.
+#[test]
+fn a_clock_that_jumps_all_the_time_delays_nothing_and_hurries_nothing() {
+    const EVENTS: usize = 300;
+    const FAILING: usize = EVENTS / 5;
+    let home = Home::new().set("retry.initial_delay", "\"1s\"").set("retry.jitter", "0.0");
+    let Some(clock) = FakeClock::new(&home) else { return };
+    let daemon = clock.start(&home);
+    // So few that the receiver is not taken to be down.
+    let fails = |request: &Received| request.sequence().is_multiple_of(5) && request.attempt() == 1;
+    let receiver = Receiver::start(move |request| Answer::status(if fails(request) { 500 } else { 200 }));
+    // A jump forward that is taken for time that went by would expire an event, or give it up.
+    let wanted = json!({"expire_after": {"call.new": "1h"}, "ordering": "none", "max_in_flight": 8});
+    daemon.subscribe(&receiver.url("/"), wanted);
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                for offset in ["+7h", "-5h", "+0"] {
+                    clock.set(offset);
+                    std::thread::sleep(Duration::from_micros(300));
+                }
+            }
+        });
+        // Dropped last, also by a test that fails: it ends the thread above.
+        let _guard = Raised(&over);
+        for event_number in 0..EVENTS {
+            daemon.accept(&event("call.new", &format!("c{event_number}")));
+        }
+        receiver.wait_for(EVENTS + FAILING);
+    });
+    let requests = receiver.requests();
+    for first in requests.iter().filter(|request| fails(request)) {
+        let again = |request: &&Arc<Received>| request.attempt() == 2 && request.delivery() == first.delivery();
+        let second = requests.iter().find(again).unwrap_or_else(|| panic!("not tried again: {first:?}"));
+        let pause = second.at.duration_since(first.at);
+        assert!(pause >= Duration::from_millis(950), "tried again after {pause:?}: {first:?}");
+    }
+}
+
+/// Sets its flag when it is dropped.
+struct Raised<'a>(&'a AtomicBool);
+
+impl Drop for Raised<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }

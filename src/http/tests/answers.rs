@@ -27,7 +27,7 @@ impl Handler for Nobody {
 fn running() -> (Store, Running, Answers) {
     let (way, arrived) = answers();
     let idle = idle_store().answering(way);
-    (idle.store().clone(), idle.start(|| NOW, |_| (), |why| panic!("{why}")).unwrap(), arrived)
+    (idle.store().clone(), idle.start(|| NOW, |_, _| (), |why| panic!("{why}")).unwrap(), arrived)
 }
 
 /// The thread that gives the store's answer to a write.

@@ -38,7 +38,7 @@ impl Shop {
         let now = Arc::new(AtomicU64::new(now));
         let clock = now.clone();
         let clock = move || Timestamp::from_millis(clock.load(Ordering::Relaxed));
-        let running = idle.start(clock, move |change| drop(sender.send(change)), |why| panic!("{why}")).unwrap();
+        let running = idle.start(clock, move |_, change| drop(sender.send(change)), |why| panic!("{why}")).unwrap();
         Self { store, running, changes, now, rules }
     }
 

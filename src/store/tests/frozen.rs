@@ -31,7 +31,7 @@ fn start(dir: &Path) -> Open {
     idle.limit_segment_bytes(3200);
     let store = idle.store().clone();
     let (sender, changes) = mpsc::channel();
-    let running = idle.start(|| NOW, move |change| drop(sender.send(change)), |why| panic!("{why}")).unwrap();
+    let running = idle.start(|| NOW, move |_, change| drop(sender.send(change)), |why| panic!("{why}")).unwrap();
     Open { store, running, changes }
 }
 

@@ -49,7 +49,7 @@ fn open_small(dir: &Path) -> Open {
     idle.limit_segment_bytes(24 * 1024);
     let store = idle.store().clone();
     let (sender, changes) = mpsc::channel();
-    let running = idle.start(|| NOW, move |change| drop(sender.send(change)), |why| panic!("{why}")).unwrap();
+    let running = idle.start(|| NOW, move |_, change| drop(sender.send(change)), |why| panic!("{why}")).unwrap();
     Open { store, running, changes }
 }
 

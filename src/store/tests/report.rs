@@ -99,7 +99,7 @@ fn the_report_stays_when_events_and_calls_are_no_longer_kept() {
     let now = Arc::new(AtomicU64::new(NOW.millis()));
     let clock = now.clone();
     let clock = move || Timestamp::from_millis(clock.load(Ordering::Relaxed));
-    let running = idle.start(clock, |_| {}, |why| panic!("{why}")).unwrap();
+    let running = idle.start(clock, |_, _| {}, |why| panic!("{why}")).unwrap();
     for wait in [10, 20, 30] {
         accept(&store, whole_call(&format!("c{wait}"), wait));
     }

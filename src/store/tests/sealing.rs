@@ -29,7 +29,7 @@ fn all_secrets(store: &Store) -> Vec<Secrets> {
 fn start(idle: Idle) -> Open {
     let store = idle.store().clone();
     let (sender, changes) = mpsc::channel();
-    let running = idle.start(|| NOW, move |change| drop(sender.send(change)), |why| panic!("{why}")).unwrap();
+    let running = idle.start(|| NOW, move |_, change| drop(sender.send(change)), |why| panic!("{why}")).unwrap();
     Open { store, running, changes }
 }
 
