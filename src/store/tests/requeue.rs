@@ -51,7 +51,8 @@ fn a_replay_goes_on_a_few_at_a_time_in_order_and_over_a_restart() {
     assert_eq!(replay(&now.store, id, everything()), 30);
     let mut seen = Vec::new();
     while seen.len() < 30 {
-        for delivery in owed_again(&now) {
+        let back = owed_again(&now);
+        for delivery in &back {
             assert!(delivery.replay && delivery.attempts == 0 && delivery.state == State::Pending, "{delivery:?}");
             seen.push(delivery.id.sequence());
         }
@@ -63,7 +64,8 @@ fn a_replay_goes_on_a_few_at_a_time_in_order_and_over_a_restart() {
             now = open(dir.path());
             assert_eq!(owed(&now.store), waiting);
         }
-        owed_deliveries(&now.store).iter().for_each(|delivery| now.store.finish(finish(delivery, Status::Delivered)));
+        // Not all that is owed: some of it may have ended already, and is not written yet.
+        back.iter().for_each(|delivery| now.store.finish(finish(delivery, Status::Delivered)));
     }
     assert_eq!(seen, (1..=30).collect::<Vec<u64>>());
     let settled = accept(&now.store, vec![event("new", None)]);
