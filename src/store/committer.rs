@@ -274,6 +274,7 @@ impl Committer {
         let synced = written.map_err(|error| format!("the journal could not be written: {error}"))?;
         self.desk.tally.synced = Some(synced);
         self.desk.bytes.clear();
+        self.desk.fresh.clear();
         self.desk.notes.clear();
         self.desk.relieve_threads();
         let (segment, offset) = self.writer.position();

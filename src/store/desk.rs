@@ -3,6 +3,7 @@
 //! Nothing here waits for the disk. Steps are written into a buffer and applied in memory; the
 //! committer makes the buffer durable before anybody hears of it.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -46,6 +47,9 @@ pub(super) struct Desk {
     pub(super) notes: Vec<Note>,
     /// What the dispatcher is told once they are.
     pub(super) changes: Vec<Change>,
+    /// How many deliveries the events of the group commit have that have a producer's id: the journal does not show
+    /// them yet, and one may be posted twice in it.
+    pub(super) fresh: HashMap<EventId, u32>,
     /// What is being erased.
     pub(super) erasures: Arc<Erasures>,
     /// The SMS threads that were written to lately.
@@ -95,23 +99,27 @@ impl Desk {
         let mut answers = Vec::with_capacity(events.len());
         let mut steps = Vec::with_capacity(events.len());
         let mut owed = Vec::new();
-        let mut sequences = std::collections::HashMap::new();
-        let mut first_seen = std::collections::HashMap::new();
+        let mut sequences = HashMap::new();
+        let mut first_seen = HashMap::new();
         for event in events {
             let producer = event.producer_id.as_ref().map(|id| keys::producer(event.company.as_str(), id.as_str()));
             if let Some(key) = &producer {
                 let here = first_seen.get(key).copied();
                 if let Some(first) = here.map_or_else(|| self.posted_before(key, now), |first| Ok(Some(first)))? {
-                    let deliveries = self.deliveries_of(first, &answers);
+                    let deliveries = self.deliveries_of(first);
                     answers.push(Accepted { id: first, deliveries, duplicate: true });
                     self.tally.repeated += 1;
                     continue;
                 }
             }
             let event = accepted(event, EventId::from_bits(self.next_id(now)), now);
-            first_seen.extend(producer.map(|key| (key, event.id)));
             let deliveries = self.owed_of(&event, &mut sequences);
-            answers.push(Accepted { id: event.id, deliveries: place::u32_of(deliveries.len()), duplicate: false });
+            let count = place::u32_of(deliveries.len());
+            if let Some(key) = producer {
+                first_seen.insert(key, event.id);
+                self.fresh.insert(event.id, count);
+            }
+            answers.push(Accepted { id: event.id, deliveries: count, duplicate: false });
             steps.push(Step::Accepted(event.id, AcceptedRecord::new(&event, &deliveries)));
             owed.extend(deliveries);
         }
@@ -132,16 +140,16 @@ impl Desk {
     }
 
     /// How many deliveries an event that was accepted before has.
-    fn deliveries_of(&self, event: EventId, answers: &[Accepted]) -> u32 {
-        if let Some(here) = answers.iter().find(|answer| answer.id == event) {
-            return here.deliveries;
+    fn deliveries_of(&self, event: EventId) -> u32 {
+        if let Some(here) = self.fresh.get(&event) {
+            return *here;
         }
         let stored = query::accepted_record(&self.journal, event);
         stored.ok().flatten().map_or(0, |record| place::u32_of(record.owed.len()))
     }
 
     /// The deliveries that a new event is owed in.
-    pub(super) fn owed_of(&self, event: &Event, sequences: &mut std::collections::HashMap<u32, u64>) -> Vec<Delivery> {
+    pub(super) fn owed_of(&self, event: &Event, sequences: &mut HashMap<u32, u64>) -> Vec<Delivery> {
         let ledger = lock(&self.ledger);
         let wanted = |subscription: &Subscription| {
             subscription.matches(&event.company, event.domain.as_ref(), event.source, &event.event_type)

@@ -1,5 +1,6 @@
 //! From an open store to a running one, and back: the threads that write.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::thread::JoinHandle;
@@ -91,6 +92,7 @@ impl Idle {
             bytes: Vec::new(),
             notes: Vec::new(),
             changes: Vec::new(),
+            fresh: HashMap::new(),
             erasures: store.shared.erasures.clone(),
             threads: store.shared.threads.clone(),
             producers: Sweep::default(),

@@ -14,6 +14,7 @@ use crate::core::subscription_input::{Change as Patch, Draft};
 mod conversations;
 mod frozen;
 mod offline;
+mod repeats;
 mod report;
 mod requeue;
 mod sealing;
