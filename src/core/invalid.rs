@@ -76,5 +76,36 @@ impl std::error::Error for Invalid {}
 
 /// `name` as one step of a JSON pointer: `~` and `/` escaped (RFC 6901 section 3).
 pub fn pointer(name: &str) -> String {
-    format!("/{}", name.replace('~', "~0").replace('/', "~1"))
+    // One for each member that is read, at fault or not: so it is one allocation.
+    let mut step = String::with_capacity(1 + name.len());
+    step.push('/');
+    for part in name.split_inclusive(['~', '/']) {
+        match part.as_bytes().last() {
+            Some(b'~') => step.extend([part, "0"]),
+            Some(b'/') => step.extend([&part[..part.len() - 1], "~1"]),
+            _ => step.push_str(part),
+        }
+    }
+    step
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_one_step_of_a_pointer_whatever_is_in_it() {
+        let cases = [
+            ("call_id", "/call_id"),
+            ("", "/"),
+            ("/", "/~1"),
+            ("~", "/~0"),
+            ("~1/", "/~01~1"),
+            ("a/b~c", "/a~1b~0c"),
+            ("é/ü", "/é~1ü"),
+        ];
+        for (name, wanted) in cases {
+            assert_eq!(pointer(name), wanted, "{name:?}");
+        }
+    }
 }

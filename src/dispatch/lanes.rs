@@ -390,7 +390,7 @@ impl Lanes {
             queue.class = stand.class;
         }
         if queue.class == Some(Class::Unproven) {
-            self.share.need(number, queue.ready.len());
+            self.share.need(number, queue.need());
         }
         if let Some(at) = stand.wake.filter(|at| queue.armed.is_none_or(|armed| *at < armed)) {
             if let Some(armed) = queue.armed.replace(at) {
@@ -398,8 +398,8 @@ impl Lanes {
             }
             self.timers.insert((at, Timer::Queue(number)));
         }
-        let (hungry, quick) = (queue.wanted(0).is_some(), matches!(queue.pace.proof(), Proof::Quick | Proof::Known));
-        let eager = hungry && quick && !queue.gate.is_closed();
+        let hungry = queue.wanted(0).is_some();
+        let eager = hungry && queue.is_quick() && !queue.gate.is_closed();
         for (set, belongs) in [(&mut self.hungry, hungry), (&mut self.eager, eager)] {
             if belongs {
                 set.insert(number);

@@ -24,7 +24,8 @@ pub struct Bounds {
     /// So many that flow (neither wait to be tried again nor are held back) of one subscription, or
     /// four for each attempt that it may have under way if that is more.
     pub window: usize,
-    /// The same where memory is short, and for a receiver that is down.
+    /// The same where memory is short, and for a receiver that is down or not known to be quick: it takes a while until
+    /// more of it is wanted, and who is quick would wait for the reading.
     pub least: usize,
     /// So many of one subscription in all, those that wait included, after which no more are read
     /// (twice as many if the cursor has gone back). So many failures at a time are no longer single
@@ -162,7 +163,21 @@ impl Queue {
     /// How many deliveries that flow are wanted in memory, if there are `held` in all.
     fn window(&self, held: usize) -> usize {
         let Bounds { window, least, most_of_all, .. } = self.bounds;
-        if self.gate.is_closed() || held >= most_of_all { least } else { window.max(4 * self.limit() as usize) }
+        if self.gate.is_closed() || held >= most_of_all {
+            return least;
+        }
+        (if self.is_quick() { window } else { least }).max(4 * self.limit() as usize)
+    }
+
+    /// Whether the receiver is quick, or was before the last start.
+    pub(super) fn is_quick(&self) -> bool {
+        matches!(self.pace.proof(), Proof::Quick | Proof::Known)
+    }
+
+    /// How many deliveries could begin, as far as is known, if there were room for all.
+    pub(super) fn need(&self) -> usize {
+        let elsewhere = usize::try_from(self.tail.saturating_sub(self.cursor)).unwrap_or(usize::MAX);
+        self.ready.len().saturating_add(elsewhere)
     }
 
     /// Whether one more delivery may be taken into memory, if there are `held` in all.

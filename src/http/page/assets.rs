@@ -5,6 +5,8 @@
 //! the scripts import each other as they stand. Under another version (of a page from before an upgrade)
 //! they are served too, to be asked for again each time.
 
+use std::sync::OnceLock;
+
 use bytes::Bytes;
 use flate2::Compression;
 use hyper::StatusCode;
@@ -83,7 +85,9 @@ pub(super) fn find(folder: &str, name: &str) -> Option<usize> {
 /// One file as it is sent.
 struct Ready {
     plain: Bytes,
-    packed: Option<Bytes>,
+    /// In gzip, once it was asked for: a start is not to wait for it, and few ever open the page. `None` if that is no
+    /// shorter.
+    packed: OnceLock<Option<Bytes>>,
     /// Of the plain bytes; those in gzip are others and have another (RFC 9110 section 8.8.1).
     tag: String,
 }
@@ -103,7 +107,7 @@ impl Assets {
             let plain = Bytes::from_static(asset.text.as_bytes());
             let hash = Sha256::digest(&plain);
             whole.update(hash);
-            ready.push(Ready { packed: coding::gzip(&plain, Compression::best()), tag: short(&hash), plain });
+            ready.push(Ready { plain, packed: OnceLock::new(), tag: short(&hash) });
         }
         Self { ready, base: format!("/assets/{}", short(&whole.finalize())) }
     }
@@ -116,7 +120,8 @@ impl Assets {
     /// The file at `index`, asked for as `path`; `304` if the browser has it.
     pub(super) fn reply(&self, index: usize, path: &str, headers: &HeaderMap) -> Reply {
         let (asset, ready) = (&ALL[index], &self.ready[index]);
-        let packed = ready.packed.as_ref().filter(|_| coding::is_wanted(headers));
+        let pack = || coding::gzip(&ready.plain, Compression::best());
+        let packed = if coding::is_wanted(headers) { ready.packed.get_or_init(pack).as_ref() } else { None };
         let tag = if packed.is_some() { format!("\"{}-gz\"", ready.tag) } else { format!("\"{}\"", ready.tag) };
         let known = headers.get_all(IF_NONE_MATCH).iter().filter_map(|line| line.to_str().ok());
         let known = known.flat_map(|line| line.split(',')).map(str::trim);
