@@ -239,7 +239,7 @@ impl Poster {
         let now = self.begun.elapsed();
         let said = self.shared.lock().rules.next(now)?;
         self.random = self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        let id = AlertId::from_bits(self.ids.next((self.eyes.clock)(), self.random));
+        let id = AlertId::from_bits(self.ids.next((self.eyes.clock)(), || self.random));
         let now = Instant::now();
         Some(UnderWay { id, said, made: now, next: now, failures: 0 })
     }

@@ -152,11 +152,11 @@ impl IdSource {
         Self { last }
     }
 
-    /// The next id: of the time `now` with `random` (80 bits of it used), or one above the id
-    /// before where that would not ascend.
-    pub fn next(&mut self, now: Timestamp, random: u128) -> u128 {
-        let fresh = (u128::from(now.millis()) << 80) | (random >> 48);
-        self.last = if fresh > self.last { fresh } else { self.last + 1 };
+    /// The next id: of the time `now` with `random` (80 bits of it used), or one above the id before if that is of the
+    /// same millisecond or of a later one (ULID specification, "monotonicity").
+    pub fn next(&mut self, now: Timestamp, random: impl FnOnce() -> u128) -> u128 {
+        let now = u128::from(now.millis());
+        self.last = if now > self.last >> 80 { (now << 80) | (random() >> 48) } else { self.last + 1 };
         self.last
     }
 
@@ -198,7 +198,7 @@ mod tests {
         let mut source = IdSource::after(0);
         let mut before = 0;
         for (step, millis) in [5_000u64, 5_000, 4_000, 0, 5_001].into_iter().enumerate() {
-            let id = source.next(Timestamp::from_millis(millis), (step as u128) << 60);
+            let id = source.next(Timestamp::from_millis(millis), || (step as u128) << 60);
             assert!(id > before, "step {step}");
             before = id;
         }

@@ -24,13 +24,9 @@ use super::record::{Accepted as AcceptedRecord, DeliveryRecord, Logged};
 use super::sealing;
 use super::state::{State, StateError};
 use super::step::{self, Step, lock};
+use super::sweep::{self, Age, Sweep};
 use super::tidy::Errands;
 use super::{Accepted, Change, Committed, Finish, Health, Settings, WriteError, keys, query, report};
-
-/// How many producers' ids, or calls, are looked at in one go, and between two checkpoints at least.
-const SWEPT_AT_ONCE: usize = 512;
-/// How many ids are looked at for each new one: so there are never many more than twice those of the window.
-pub(super) const SWEPT_FOR_EACH: usize = 2;
 
 /// Turns commands into steps.
 pub(super) struct Desk {
@@ -68,15 +64,6 @@ pub(super) struct Desk {
     pub(super) tally: Committed,
 }
 
-/// Where a sweep through keys that end by their age is.
-#[derive(Debug, Default)]
-pub(super) struct Sweep {
-    /// The key that was looked at last; it begins anew behind the last.
-    after: Option<Vec<u8>>,
-    /// How many are to be looked at.
-    pub(super) due: usize,
-}
-
 /// A command's end: its answer, or that the store has failed.
 pub(super) type Done<T> = Result<Result<T, WriteError>, StateError>;
 
@@ -91,7 +78,7 @@ impl Desk {
     }
 
     pub(super) fn next_id(&mut self, now: Timestamp) -> u128 {
-        self.ids.next(now, random_bits())
+        self.ids.next(now, random_bits)
     }
 
     /// Accepts all events, in one step.
@@ -123,7 +110,7 @@ impl Desk {
             steps.push(Step::Accepted(event.id, AcceptedRecord::new(&event, &deliveries)));
             owed.extend(deliveries);
         }
-        self.producers.due += SWEPT_FOR_EACH * first_seen.len();
+        self.producers.due += sweep::FOR_EACH * first_seen.len();
         self.calls.due += steps.len();
         self.tally.accepted += steps.len() as u64;
         self.write(steps);
@@ -373,37 +360,18 @@ impl Desk {
     /// not at all for now, changes nothing that anybody sees.
     pub(super) fn sweep(&mut self, now: Timestamp, checkpoint: bool) -> Result<(), StateError> {
         let window = self.settings.idempotency_window;
-        let over = |value: &[u8]| read_producer(value).is_none_or(|(_, at)| now.since(at) >= window);
-        self.producers.go_on(&self.state, keys::PRODUCER, checkpoint, over)?;
-        self.messages.go_on(&self.state, keys::MESSAGE, checkpoint, over)?;
+        let begun = now.millis().saturating_sub(u64::try_from(window.as_millis()).unwrap_or(u64::MAX));
+        // What cannot be read was never given: it goes.
+        let posted = |value: &[u8]| read_producer(value).map_or(0, |(_, at)| at.millis().into());
+        let window = Age { kept: u128::from(begun) + 1, now: now.millis().into() };
+        self.producers.go_on(&self.state, keys::PRODUCER, checkpoint, window, posted)?;
+        self.messages.go_on(&self.state, keys::MESSAGE, checkpoint, window, posted)?;
         // An event that a start would take in again must find its call as it was.
         let last = self.state.durable().last_id;
-        let below = query::lowest_id(Some(self.settings.retention.events_over(now))).min(last);
-        self.calls.go_on(&self.state, keys::CALL, checkpoint, |value| report::is_over(value, below))
-    }
-}
-
-impl Sweep {
-    /// Removes those of the next keys of this prefix whose values are `over`, if it is time.
-    fn go_on(
-        &mut self,
-        state: &State,
-        prefix: u8,
-        checkpoint: bool,
-        over: impl Fn(&[u8]) -> bool,
-    ) -> Result<(), StateError> {
-        if !checkpoint && self.due < SWEPT_AT_ONCE {
-            return Ok(());
-        }
-        self.due = self.due.saturating_sub(SWEPT_AT_ONCE);
-        let found = state.scan(&[prefix], self.after.as_deref(), SWEPT_AT_ONCE)?;
-        self.after = found.last().map(|(key, _)| key.clone());
-        for (key, value) in found {
-            if over(&value) {
-                state.remove(key);
-            }
-        }
-        Ok(())
+        let kept = query::lowest_id(Some(self.settings.retention.events_over(now))).min(last);
+        let heard = |value: &[u8]| report::last_heard(value).unwrap_or(u128::MAX);
+        let age = Age { kept, now: query::lowest_id(Some(now)) };
+        self.calls.go_on(&self.state, keys::CALL, checkpoint, age, heard)
     }
 }
 
@@ -432,7 +400,7 @@ fn read_producer(value: &[u8]) -> Option<(EventId, Timestamp)> {
 
 /// The bits of a new id that is given out of turn, of something that does not stand in the order of the journal.
 pub(super) fn fresh_bits(now: Timestamp) -> u128 {
-    IdSource::after(0).next(now, random_bits())
+    IdSource::after(0).next(now, random_bits)
 }
 
 /// 128 bits from the kernel.

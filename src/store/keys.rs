@@ -202,13 +202,11 @@ pub(super) fn groups_behind(company: &str) -> Vec<u8> {
 
 /// The key of a part of a group. Names have no control characters, so each ends at a zero.
 pub(super) fn group(company: &str, place: &Place, part: GroupPart) -> Vec<u8> {
-    let mut key = groups_from(company, place.hour);
-    key.extend_from_slice(place.domain.as_ref().map_or("", |domain| domain.as_str()).as_bytes());
+    let domain = place.domain.as_ref().map_or("", |domain| domain.as_str()).as_bytes();
     let source = SOURCES.iter().find(|(source, _)| *source == place.source).map_or(0, |(_, byte)| *byte);
-    key.extend([0, source]);
-    key.extend_from_slice(place.agent.as_deref().unwrap_or("").as_bytes());
-    key.extend([0, part as u8]);
-    key
+    let agent = place.agent.as_deref().unwrap_or("").as_bytes();
+    let hour = &place.hour.to_be_bytes();
+    [&[GROUP], company.as_bytes(), &[0], hour, domain, &[0, source], agent, &[0, part as u8]].concat()
 }
 
 /// The company, place and part in the key of a group.

@@ -82,6 +82,7 @@ mod sealing;
 mod space;
 mod state;
 mod step;
+mod sweep;
 mod sync;
 mod tidy;
 mod tokens;

@@ -106,20 +106,16 @@ fn regroup(
 ) -> Result<(), StateError> {
     let same_place = before.map(|share| &share.place) == after.map(|share| &share.place);
     for part in GroupPart::ALL {
-        let (out, into) = (before.map(|share| Entry::of(share, part)), after.map(|share| Entry::of(share, part)));
-        if same_place && out == into {
-            continue;
-        }
+        let entry = |share| Entry::of(share, part);
+        let (out, into) = (before.and_then(entry), after.and_then(entry));
         let key = |share: Option<&Share>| share.map(|share| keys::group(company, &share.place, part));
-        match (key(before), key(after)) {
-            (Some(key), Some(same)) if key == same => update(state, key, id, out.as_ref(), into.as_ref())?,
-            (old, new) => {
-                if let Some(key) = old {
-                    update(state, key, id, out.as_ref(), None)?;
-                }
-                if let Some(key) = new {
-                    update(state, key, id, None, into.as_ref())?;
-                }
+        match (&out, &into) {
+            (None, None) => {}
+            (Some(_), Some(_)) if same_place && out == into => {}
+            (Some(_), Some(_)) if same_place => update(state, key(before), id, out.as_ref(), into.as_ref())?,
+            _ => {
+                update(state, out.as_ref().and_then(|_| key(before)), id, out.as_ref(), None)?;
+                update(state, into.as_ref().and_then(|_| key(after)), id, None, into.as_ref())?;
             }
         }
     }
@@ -130,43 +126,38 @@ fn regroup(
 #[derive(Debug, PartialEq, Eq)]
 enum Entry<'s> {
     Counts { calls: u64, texted: u64, replied: u64, events: &'s [EventType] },
-    Outcome(Option<&'s str>),
-    Time(Option<u32>),
+    Outcome(&'s str),
+    Time(u32),
 }
 
 impl<'s> Entry<'s> {
-    fn of(share: &'s Share, part: GroupPart) -> Self {
-        match part {
+    /// `None` if it adds nothing.
+    fn of(share: &'s Share, part: GroupPart) -> Option<Self> {
+        Some(match part {
             GroupPart::Counts => Self::Counts {
                 calls: u64::from(!share.events.is_empty()),
                 texted: u64::from(share.texted),
                 replied: u64::from(share.replied),
                 events: &share.events,
             },
-            GroupPart::Outcomes => Self::Outcome(share.outcome.as_deref()),
-            GroupPart::Claim => Self::Time(share.claim),
-            GroupPart::Connect => Self::Time(share.connect),
-            GroupPart::Talk => Self::Time(share.talk),
-            GroupPart::Reply => Self::Time(share.reply),
-        }
-    }
-
-    fn is_empty(&self) -> bool {
-        matches!(self, Self::Outcome(None) | Self::Time(None))
+            GroupPart::Outcomes => Self::Outcome(share.outcome.as_deref()?),
+            GroupPart::Claim => Self::Time(share.claim?),
+            GroupPart::Connect => Self::Time(share.connect?),
+            GroupPart::Talk => Self::Time(share.talk?),
+            GroupPart::Reply => Self::Time(share.reply?),
+        })
     }
 }
 
-/// Takes one entry out of the value of `key` and puts another in, unless it has the event already.
+/// Takes one entry out of the value of `key`, if there is one, and puts another in, unless it has the event already.
 fn update(
     state: &State,
-    key: Vec<u8>,
+    key: Option<Vec<u8>>,
     id: u128,
     out: Option<&Entry<'_>>,
     into: Option<&Entry<'_>>,
 ) -> Result<(), StateError> {
-    if out.is_none_or(Entry::is_empty) && into.is_none_or(Entry::is_empty) {
-        return Ok(());
-    }
+    let Some(key) = key else { return Ok(()) };
     let stored = state.get(&key)?;
     let changed = match into.or(out) {
         Some(Entry::Counts { .. }) => change_counts(read(stored)?, id, out, into),
@@ -234,10 +225,10 @@ fn change_outcomes(mut group: GroupOutcomes, id: u128, out: Option<&Entry<'_>>, 
     }
     group.last = id;
     let mut counts: BTreeMap<String, u64> = group.outcomes.into_iter().collect();
-    if let Some(Entry::Outcome(Some(name))) = out {
+    if let Some(Entry::Outcome(name)) = out {
         take_out(&mut counts, name);
     }
-    if let Some(Entry::Outcome(Some(name))) = into {
+    if let Some(Entry::Outcome(name)) = into {
         tally(&mut counts, name, 1, MOST_OUTCOMES);
     }
     group.outcomes = counts.into_iter().collect();
@@ -249,18 +240,18 @@ fn change_times(group: GroupTimes, id: u128, out: Option<&Entry<'_>>, into: Opti
         return None;
     }
     let mut times = group.times();
-    if let Some(Entry::Time(Some(millis))) = out {
+    if let Some(Entry::Time(millis)) = out {
         times.remove(*millis);
     }
-    if let Some(Entry::Time(Some(millis))) = into {
+    if let Some(Entry::Time(millis)) = into {
         times.add(*millis, 1);
     }
     Some(if times.count() == 0 { Vec::new() } else { versioned(&GroupTimes::new(id, &times)) })
 }
 
-/// Whether a call may be forgotten: the last that was heard of it is below `below`.
-pub(super) fn is_over(value: &[u8], below: u128) -> bool {
-    unversioned::<CallRecord>(value).is_some_and(|call| call.last < below)
+/// The last that was heard of a call.
+pub(super) fn last_heard(value: &[u8]) -> Option<u128> {
+    unversioned::<CallRecord>(value).map(|call| call.last)
 }
 
 impl Store {

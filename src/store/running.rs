@@ -9,9 +9,10 @@ use crate::core::id::IdSource;
 use crate::core::time::{Moment, Timestamp};
 
 use super::committer::{Committer, Listeners};
-use super::desk::{Desk, Sweep};
+use super::desk::Desk;
 use super::open::{self, Opened};
 use super::retention::keeper::{self, Keeper};
+use super::sweep::Sweep;
 use super::tidy::Errands;
 use super::verbs::Store;
 use super::{Answers, Change, Committed, Settings};

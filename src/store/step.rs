@@ -332,10 +332,14 @@ fn put_token(record: TokenRecord, state: &State, ledger: &Mutex<Ledger>) {
 
 /// A record as a value of the state database: its version, then itself.
 pub(super) fn versioned(record: &impl bincode::Encode) -> Vec<u8> {
-    let mut value = vec![record::VERSION];
+    let mut value = Vec::with_capacity(FEW);
+    value.push(record::VERSION);
     record::encode_into(&mut value, record);
     value
 }
+
+/// How many bytes most records have at most.
+const FEW: usize = 64;
 
 /// Reads a value of the state database.
 pub(super) fn unversioned<T: bincode::Decode<()>>(value: &[u8]) -> Option<T> {

@@ -7,11 +7,11 @@ use crate::core::event::{Event, EventType};
 use crate::core::id::{ConversationId, EventId, MessageId};
 use crate::core::time::Timestamp;
 
-use super::super::desk::{Desk, Done, SWEPT_FOR_EACH};
+use super::super::desk::{Desk, Done};
 use super::super::record::{Accepted, MessageRecord, ThreadRecord};
 use super::super::state::StateError;
 use super::super::step::{self, Step};
-use super::super::{Change, ReadError, WriteError, keys};
+use super::super::{Change, ReadError, WriteError, keys, sweep};
 use super::threads::Kept;
 use super::{PostedMessage, PreparedMessage, lock, read};
 
@@ -44,7 +44,7 @@ impl Desk {
         thread.domain = thread.domain.or(facts.domain);
         let event = raises.then(|| EventId::from_bits(self.next_id(now)));
         let known = lock(&self.threads).get(&key).map(|kept| kept.lead.clone()).unwrap_or_default();
-        self.messages.due += SWEPT_FOR_EACH * usize::from(message.producer_id.is_some());
+        self.messages.due += sweep::FOR_EACH * usize::from(message.producer_id.is_some());
         let message = Message {
             id,
             producer_id: message.producer_id,

@@ -1,0 +1,130 @@
+//! Forgetting what is kept under one prefix of the state until it is of a certain age, a few keys at a time.
+//!
+//! Knows nothing of what the values are: whoever sweeps says of which time each is. While nothing can be old enough,
+//! nothing is read: a whole sweep finds out until when that holds.
+
+use super::state::{State, StateError};
+
+/// How many keys are looked at in one go, and between two checkpoints at least.
+const AT_ONCE: usize = 512;
+/// How many are looked at for each new one: so there are never many more than twice those that are kept.
+pub(super) const FOR_EACH: usize = 2;
+
+/// Where a sweep is.
+#[derive(Debug, Default)]
+pub(super) struct Sweep {
+    /// The key that was looked at last; it begins anew behind the last.
+    after: Option<Vec<u8>>,
+    /// How many are to be looked at.
+    pub(super) due: usize,
+    /// The oldest that stays, of those that were looked at since it began anew.
+    oldest: u128,
+    /// The same of the last whole sweep: nothing is older, for what came later is younger.
+    none_before: u128,
+}
+
+/// What a sweep goes by; times on whatever scale the values are.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Age {
+    /// What is of a time before this goes.
+    pub(super) kept: u128,
+    /// What is new now is of this time, or of a later one.
+    pub(super) now: u128,
+}
+
+impl Sweep {
+    /// Removes those of the next keys under `prefix` that have reached their age, if it is time. `time_of` tells of
+    /// which time a value is.
+    ///
+    /// # Errors
+    /// The state cannot be read.
+    pub(super) fn go_on(
+        &mut self,
+        state: &State,
+        prefix: u8,
+        checkpoint: bool,
+        age: Age,
+        time_of: impl Fn(&[u8]) -> u128,
+    ) -> Result<(), StateError> {
+        if age.kept <= self.none_before {
+            self.due = 0;
+            return Ok(());
+        }
+        if !checkpoint && self.due < AT_ONCE {
+            return Ok(());
+        }
+        self.due = self.due.saturating_sub(AT_ONCE);
+        if self.after.is_none() {
+            self.oldest = age.now;
+        }
+        let found = state.scan(&[prefix], self.after.as_deref(), AT_ONCE)?;
+        let whole = found.len() < AT_ONCE;
+        self.after = found.last().filter(|_| !whole).map(|(key, _)| key.clone());
+        for (key, value) in found {
+            let time = time_of(&value);
+            if time < age.kept {
+                state.remove(key);
+            } else {
+                self.oldest = self.oldest.min(time);
+            }
+        }
+        if whole {
+            self.none_before = self.oldest;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PREFIX: u8 = b'i';
+    /// How long values are kept.
+    const KEPT: u64 = 500;
+
+    fn time_of(value: &[u8]) -> u128 {
+        u64::from_be_bytes(value.try_into().unwrap()).into()
+    }
+
+    fn times(state: &State) -> Vec<u128> {
+        let mut times: Vec<u128> =
+            state.scan(&[PREFIX], None, 100_000).unwrap().iter().map(|(_, value)| time_of(value)).collect();
+        times.sort_unstable();
+        times
+    }
+
+    /// Keys in no order, as hashes are; three for each moment.
+    #[test]
+    fn what_has_reached_its_age_goes_and_nothing_else_does_whatever_was_skipped() {
+        let dir = tempfile::tempdir().unwrap();
+        let db = sled::Config::new().path(dir.path()).flush_every_ms(None).open().unwrap();
+        let state = State::new(db);
+        let mut sweep = Sweep::default();
+        let (mut skipped, mut most) = (0, 0);
+        for moment in 1_000..4_000u64 {
+            // Nothing comes for a while: what is there gets old all the same.
+            for nth in 0..if (2_000..2_800).contains(&moment) { 0 } else { 3u64 } {
+                let key = (moment * 3 + nth).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+                state.put([&[PREFIX], &key.to_be_bytes()[..]].concat(), moment.to_be_bytes().to_vec());
+                sweep.due += FOR_EACH;
+            }
+            let age = Age { kept: u128::from(moment - KEPT), now: moment.into() };
+            skipped += u32::from(age.kept <= sweep.none_before);
+            sweep.go_on(&state, PREFIX, moment.is_multiple_of(50), age, time_of).unwrap();
+            let there = times(&state);
+            most = most.max(there.len());
+            let young = there.iter().filter(|time| **time >= age.kept).count();
+            let since = |from: u64| (from..=moment).filter(|at| !(2_000..2_800).contains(at)).count() * 3;
+            assert_eq!(young, since(1_000.max(moment - KEPT)), "at {moment} something young is missing");
+        }
+        assert!(skipped > 500, "{skipped}");
+        assert!(most < 3 * (KEPT as usize * 3), "{most}");
+        let age = Age { kept: 4_000, now: 4_500 };
+        for _ in 0..20 {
+            sweep.go_on(&state, PREFIX, true, age, time_of).unwrap();
+        }
+        assert_eq!(times(&state), [0; 0], "all have reached their age");
+        assert_eq!(sweep.none_before, 4_500);
+    }
+}
