@@ -12,14 +12,14 @@
 //!
 //! # Why it is as it is
 //!
-//! **Windows.** Of each subscription some hundred deliveries that can flow are in memory, and those
-//! that wait for a retry or are held back behind one; the rest is in the store, which keeps what is
-//! owed in order of subscription and sequence, and is read onward from a cursor. A cursor never passes
-//! over the same keys twice, unless something behind it is owed again and does not fit. Nothing above
-//! the cursor begins, which is what keeps a call in order whose events are partly elsewhere. The store
-//! may lag behind what the lanes know (an attempt that ended and is not recorded), so they remember
-//! what has ended until they hear that it is on the disk. A delivery outside the window that is to be
-//! sent by hand is sent when the window reaches it; one whose `expire_after` is over expires then.
+//! **Windows.** Of each subscription some hundred deliveries that can flow are in memory (a few only, as long as
+//! nothing is known of its receiver), and those that wait for a retry or are held back behind one; the rest is in
+//! the store, which keeps what is owed in order of subscription and sequence, and is read onward from a cursor. A
+//! cursor never passes over the same keys twice, unless something behind it is owed again and does not fit. Nothing
+//! above the cursor begins, which is what keeps a call in order whose events are partly elsewhere. The store may
+//! lag behind what the lanes know (an attempt that ended and is not recorded), so they remember what has ended
+//! until they hear that it is on the disk. A delivery outside the window that is to be sent by hand is sent when
+//! the window reaches it; one whose `expire_after` is over expires then.
 //!
 //! **Given up.** Only an attempt that fails gives a delivery up. What waits behind a receiver that is
 //! down uses up no attempts, and is tried once it is back even if its time is over.

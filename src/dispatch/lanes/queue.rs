@@ -24,8 +24,8 @@ pub struct Bounds {
     /// So many that flow (neither wait to be tried again nor are held back) of one subscription, or
     /// four for each attempt that it may have under way if that is more.
     pub window: usize,
-    /// The same where memory is short, and for a receiver that is down or not known to be quick: it takes a while until
-    /// more of it is wanted, and who is quick would wait for the reading.
+    /// The same where memory is short, and for a receiver that is down, or of which nothing is known: after a start
+    /// those that are quick would wait until all of that is read.
     pub least: usize,
     /// So many of one subscription in all, those that wait included, after which no more are read
     /// (twice as many if the cursor has gone back). So many failures at a time are no longer single
@@ -166,7 +166,7 @@ impl Queue {
         if self.gate.is_closed() || held >= most_of_all {
             return least;
         }
-        (if self.is_quick() { window } else { least }).max(4 * self.limit() as usize)
+        (if self.pace.proof() == Proof::Unproven { least } else { window }).max(4 * self.limit() as usize)
     }
 
     /// Whether the receiver is quick, or was before the last start.

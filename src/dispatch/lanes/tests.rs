@@ -269,3 +269,26 @@ fn what_quick_receivers_are_owed_is_read_first_and_the_others_have_their_turn() 
     assert_eq!(asked[..3], [4, 5, 4], "{asked:?}");
     assert!((1..=3).all(|number| asked.contains(&number)), "{asked:?}");
 }
+
+#[test]
+fn of_a_stranger_little_is_read_until_it_answers() {
+    let mut lanes = Lanes::new(rules());
+    let Bounds { window, least, .. } = Bounds::default();
+    let past = |quick| Past { last: 9_000, owed: true, quick, ..Past::default() };
+    lanes.take_up(1, TERMS, past(false), NOW, 0.5);
+    lanes.take_up(2, TERMS, past(true), NOW, 0.5);
+    let mut wanted = std::iter::from_fn(|| lanes.wanted()).take(8).map(|wanted| (wanted.number, wanted.most));
+    assert!(wanted.all(|asked| [(1, least), (2, window)].contains(&asked)));
+
+    let wanted = Wanted { number: 1, after: 0, most: least };
+    let found = (1..=least as u64).map(|sequence| delivery(1, sequence, &format!("call-{sequence}"))).collect();
+    lanes.remove_subscription(2);
+    lanes.read(wanted, found, NOW);
+    assert_eq!(lanes.wanted(), None, "it is enough for now");
+    let first = started(&mut lanes, NOW)[0].0;
+    assert_eq!(first, 1);
+    done(&mut lanes, delivered(1, "call-1"), NOW);
+    let more = lanes.wanted().unwrap();
+    assert_eq!((more.number, more.after), (1, least as u64));
+    assert!(more.most > window - least && more.most <= window, "{more:?}");
+}
