@@ -41,9 +41,10 @@
 //! is the only way to find out, and each receiver that hangs keeps one of the threads for the unproven until its
 //! timeout. Tried in turn, healthy ones beside hundreds that hang waited for more than a minute. So strangers are
 //! tried a moment apart, and those first that have most to be sent: within that moment those that are in need are
-//! told from those that are only there, and who answers makes room for the next at once (`lanes/share`). After a start
-//! what is owed is read for those first that were quick before (`benches/share.rs`: p99 1.1 times what it is without the
-//! others, from the first event on). Its limit: where all that hang are owed as much as those that are healthy.
+//! told from those that are only there, and who answers makes room for the next at once (`lanes/share`). After a
+//! start what is owed is read for those first that were quick before (`benches/share.rs`: p99 1.1 times what it is
+//! without the others, from the first event on). Its limit: where all that hang are owed as much as those that are
+//! healthy.
 //!
 //! # Rejected
 //!

@@ -1,11 +1,11 @@
 //! The dispatcher's own time: it begins with the wall clock and then runs evenly, whatever the wall
 //! clock does.
 //!
-//! What waits, waits by this time. If the wall clock is set forward by hours, nothing becomes due,
-//! too old or given up by that; if it is set back, nothing waits longer. Deliveries keep wall times
-//! on the disk, in the log and in what the API shows: they are translated where they go into the
-//! lanes and where they come out, by how far the two clocks were apart at the [`Moment`] by whose
-//! wall time they were reckoned, so that a jump on the way moves nothing. After a restart the two agree again; what was written by another wall clock is then due at once if it
+//! What waits, waits by this time. If the wall clock is set forward by hours, nothing becomes due, too old or given
+//! up by that; if it is set back, nothing waits longer. Deliveries keep wall times on the disk, in the log and in
+//! what the API shows: they are translated where they go into the lanes and where they come out, by how far the two
+//! clocks were apart at the [`Moment`] by whose wall time they were reckoned, so that a jump on the way moves
+//! nothing. After a restart the two agree again; what was written by another wall clock is then due at once if it
 //! was never tried, and otherwise within the longest delay that there is.
 
 use std::sync::atomic::{AtomicU64, Ordering};

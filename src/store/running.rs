@@ -59,8 +59,8 @@ impl Idle {
         self.opened.writer.limit_segment_bytes(most);
     }
 
-    /// Starts the committer. `changes` hears every change once it is on the disk, in order, and when it
-    /// was decided, by which time its deliveries go; `failed` hears, once, that the store has failed and why. Neither may block.
+    /// Starts the committer. `changes` hears every change once it is on the disk, in order, and when it was decided,
+    /// by which time its deliveries go; `failed` hears, once, that the store has failed and why. Neither may block.
     ///
     /// # Errors
     /// No thread could be started.
