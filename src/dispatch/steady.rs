@@ -5,8 +5,10 @@
 //! up by that; if it is set back, nothing waits longer. Deliveries keep wall times on the disk, in the log and in
 //! what the API shows: they are translated where they go into the lanes and where they come out, by how far the two
 //! clocks were apart at the [`Moment`] by whose wall time they were reckoned, so that a jump on the way moves
-//! nothing. After a restart the two agree again; what was written by another wall clock is then due at once if it
-//! was never tried, and otherwise within the longest delay that there is.
+//! nothing. Of what is read from the store nobody knows when it was reckoned: it goes by how far they are apart
+//! when it is read, so a backlog that is not in memory takes a jump for time that went by. After a restart the two
+//! agree again; what was written by another wall clock is then due at once if it was never tried, and otherwise
+//! within the longest delay that there is.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
