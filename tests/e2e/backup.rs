@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
@@ -76,7 +77,9 @@ fn a_backup_that_was_taken_under_load_has_what_was_accepted_before_it() {
             }
             ids
         });
-        receiver.wait_for(100);
+        // Not just a hundred requests: some of them may be second attempts.
+        let firsts = |requests: &[Arc<Received>]| requests.iter().filter(|request| request.attempt() == 1).count();
+        receiver.wait_until("a hundred events", |requests| firsts(requests) >= 100);
         let before = daemon.list("/v1/events?limit=500");
         backup(&daemon, &file, &[]).expect(0);
         over.store(true, std::sync::atomic::Ordering::Relaxed);
