@@ -79,6 +79,7 @@ mod requeue;
 mod retention;
 mod running;
 mod sealing;
+mod settling;
 mod space;
 mod state;
 mod step;

@@ -22,6 +22,7 @@ use self::layer::{Layer, Overlay, Range};
 use super::deadline;
 use super::place::Damage;
 use super::record::{self, Applied};
+use super::settling::{Ahead, Settling};
 
 /// The longest value that sled may be given: its tree nodes stay below a quarter of a segment.
 const MAX_VALUE: usize = 8 * 1024;
@@ -60,8 +61,8 @@ struct Layers {
 pub(super) struct State {
     db: sled::Db,
     layers: RwLock<Layers>,
-    /// Held for writing from the first change of a group commit until the journal shows its frames.
-    settled: RwLock<()>,
+    /// How far this is ahead of the journal.
+    settling: Arc<Settling>,
     /// Held while sled is written, and by whoever needs it to stay as the last checkpoint left it.
     writing: Mutex<()>,
     /// Whether recovery is over. Until then a key of which the journal says that it is new may be
@@ -98,9 +99,9 @@ impl From<sled::Error> for StateError {
 
 impl State {
     pub(super) fn new(db: sled::Db) -> Self {
-        let (layers, settled, writing) = (RwLock::default(), RwLock::default(), Mutex::default());
+        let (layers, settling, writing) = (RwLock::default(), Arc::default(), Mutex::default());
         let (durable, failure) = (Mutex::default(), Mutex::default());
-        Self { db, layers, settled, writing, live: false.into(), durable, failure }
+        Self { db, layers, settling, writing, live: false.into(), durable, failure }
     }
 
     /// The value of `key`.
@@ -223,15 +224,15 @@ impl State {
         debug_assert!(pieces.next().is_none(), "whoever has the value knows how long it can be");
     }
 
-    /// To be kept by the committer while the state is ahead of what the journal shows.
-    pub(super) fn ahead(&self) -> RwLockWriteGuard<'_, ()> {
-        self.settled.write().unwrap_or_else(PoisonError::into_inner)
+    /// Begins a group commit: to be kept while its changes are ahead of what the journal shows.
+    pub(super) fn ahead(&self) -> Ahead {
+        self.settling.begin()
     }
 
-    /// Waits until the journal shows what the state had at the time of the call: for a reader who
-    /// has found something in neither.
+    /// Waits until the journal shows what the state had at the time of the call: for a reader who has found something
+    /// in neither, or who is about to tell what it has found here.
     pub(super) fn wait_until_settled(&self) {
-        drop(self.settled.read().unwrap_or_else(PoisonError::into_inner));
+        self.settling.wait();
     }
 
     /// How many bytes of changes have gathered in the upper layer.

@@ -266,16 +266,19 @@ impl Store {
         query::events(&self.shared.journal, filter, after, limit)
     }
 
-    /// A delivery, wherever it stands.
+    /// A delivery, wherever it stands. Blocks until that is on the disk.
     ///
     /// # Errors
     /// What holds it cannot be read, or is damaged.
     pub fn delivery(&self, id: DeliveryId) -> Result<Option<Delivery>, ReadError> {
-        query::delivery(&self.shared.state, &self.shared.journal, id)
+        let found = query::delivery(&self.shared.state, &self.shared.journal, id)?;
+        self.shared.state.wait_until_settled();
+        Ok(found)
     }
 
     /// A page of deliveries; `after` is [`Page::next`] of the page before. Those in one of the
     /// states that wait or have failed come subscription by subscription, others event by event.
+    /// Blocks until how they stand is on the disk.
     ///
     /// # Errors
     /// What holds them cannot be read, or is damaged.
@@ -285,21 +288,24 @@ impl Store {
         after: Option<u128>,
         limit: usize,
     ) -> Result<Page<Delivery>, ReadError> {
+        let Shared { state, journal, ledger, .. } = &*self.shared;
         let waits = matches!(filter.state, Some(Standing::Pending | Standing::Retrying | Standing::Failed));
-        if !waits || filter.event.is_some() {
-            return query::deliveries(&self.shared.state, &self.shared.journal, filter, after, limit);
-        }
-        let numbers: Vec<u32> = {
-            let ledger = lock(&self.shared.ledger);
+        let page = if waits && filter.event.is_none() {
             let wanted = |subscription: &Subscription| {
                 filter.company.as_ref().is_none_or(|company| *company == subscription.company)
                     && filter.subscription.is_none_or(|id| id == subscription.id)
             };
-            let all = ledger.all().map(|account| &account.subscription).filter(|subscription| wanted(subscription));
-            all.map(|subscription| subscription.number).collect()
+            let all = |ledger: &Ledger| -> Vec<u32> {
+                let all = ledger.all().map(|account| &account.subscription);
+                all.filter(|subscription| wanted(subscription)).map(|subscription| subscription.number).collect()
+            };
+            let newest_first: Vec<u32> = all(&lock(ledger)).into_iter().rev().collect();
+            query::standing(state, filter, &newest_first, after, limit)?
+        } else {
+            query::deliveries(state, journal, filter, after, limit)?
         };
-        let newest_first: Vec<u32> = numbers.into_iter().rev().collect();
-        query::standing(&self.shared.state, filter, &newest_first, after, limit)
+        state.wait_until_settled();
+        Ok(page)
     }
 
     /// Looks through what a replay of a subscription would put back; `None` without such a
