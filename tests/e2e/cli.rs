@@ -117,6 +117,19 @@ fn the_samples_that_are_built_in_are_sent_with_a_token_that_may_only_post() {
 }
 
 #[test]
+fn one_delivery_is_one() {
+    let daemon = Daemon::start();
+    let receiver = Receiver::willing();
+    let subscription = daemon.subscribe(&receiver.url("/hook"), json!({"enabled": false}));
+    let id = subscription.id.as_str();
+    talk(&daemon, &["send", "call.missed", "--company", "acme"]).expect(0);
+    let told = talk(&daemon, &["subscription", "discard", id]).expect(0).stdout;
+    assert_eq!(told, "1 delivery is cancelled\n");
+    let told = talk(&daemon, &["subscription", "replay", id, "--since", "1h"]).expect(0).stdout;
+    assert_eq!(told, "1 delivery is put back into the queue\n");
+}
+
+#[test]
 fn what_goes_wrong_is_told_on_standard_error() {
     let daemon = Daemon::start();
     let refused = talk(&daemon, &["send", "call.exploded", "--company", "acme"]).expect(1);
