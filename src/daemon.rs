@@ -344,11 +344,11 @@ pub fn handshakes(config: &Config) -> Result<impl Fn(&str, Duration) -> Result<H
 /// Checks the files that the configuration names, without starting anything.
 ///
 /// # Errors
-/// One cannot be used; the message names it and its key.
-pub fn check(config: &Config) -> Result<(), Fatal> {
-    transport(config)?;
-    keys(config)?;
-    certificate(config).map(drop)
+/// Those that cannot be used; each message names one and its key.
+pub fn check(config: &Config) -> Result<(), Vec<Fatal>> {
+    let found = [transport(config).map(drop), keys(config).map(drop), certificate(config).map(drop)];
+    let faults: Vec<Fatal> = found.into_iter().filter_map(Result::err).collect();
+    if faults.is_empty() { Ok(()) } else { Err(faults) }
 }
 
 /// The keys that secrets are sealed with; an empty ring if there are none.

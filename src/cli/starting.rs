@@ -23,7 +23,10 @@ pub(super) fn check(overrides: &Overrides) -> Result<(), Failure> {
 /// As there.
 pub(super) fn configuration(overrides: &Overrides) -> Result<Config, Failure> {
     let config = load(overrides)?;
-    daemon::check(&config).map_err(|fatal| failure(&fatal))?;
+    daemon::check(&config).map_err(|faults| Failure {
+        exit: Exit::BadConfiguration,
+        message: faults.iter().map(lines).collect::<Vec<_>>().join("\n"),
+    })?;
     Ok(config)
 }
 

@@ -142,9 +142,13 @@ pub(super) fn write_faults(findings: &Findings, out: &mut dyn Write) -> Result<(
     let total = findings.faults_total;
     writeln!(out, "{total} {}:", if total == 1 { "fault" } else { "faults" })?;
     for fault in &findings.faults {
-        let byte = fault.byte.map(|byte| format!(" at byte {byte}")).unwrap_or_default();
-        let file = if fault.file.is_empty() { "it" } else { &fault.file };
-        writeln!(out, "  {}{byte}: {}", safe(file), safe(&fault.what))?;
+        let place = match (fault.file.as_str(), fault.byte) {
+            ("", Some(byte)) => format!("byte {byte}: "),
+            ("", None) => String::new(),
+            (file, Some(byte)) => format!("{file} at byte {byte}: "),
+            (file, None) => format!("{file}: "),
+        };
+        writeln!(out, "  {}{}", safe(&place), safe(&fault.what))?;
     }
     let more = total.saturating_sub(findings.faults.len() as u64);
     if more > 0 {

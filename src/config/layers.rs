@@ -14,7 +14,7 @@ use figment::{Figment, Metadata, Profile, Provider};
 
 use super::settings::Settings;
 use super::validate::BadKey;
-use super::{ConfigError, ConfigFault, Overrides};
+use super::{ConfigFault, Overrides};
 use crate::core::event::excerpt;
 
 /// What every variable of ours begins with.
@@ -50,6 +50,16 @@ impl Layer {
         }
         Self { origin, values }
     }
+}
+
+/// What is written in all layers together.
+pub(super) struct Written {
+    /// Without what has a wrong shape: the default stands there.
+    pub(super) settings: Settings,
+    /// Which layer brought which value.
+    pub(super) origins: Origins,
+    /// What has a wrong shape, and layers that could not be read at all.
+    pub(super) faults: Vec<ConfigFault>,
 }
 
 /// The merged layers.
@@ -136,30 +146,26 @@ impl Layers {
         }
     }
 
-    /// The settings that the layers amount to, and their origins.
-    ///
-    /// # Errors
-    /// Every unknown key and wrong type, each with its origin.
-    pub(super) fn settings(self) -> Result<(Settings, Origins), ConfigError> {
+    /// The settings that the layers amount to, their origins, and every unknown key and wrong type.
+    pub(super) fn settings(self) -> Written {
         let Self { figment, mut faults } = self;
         let merged = figment.data().ok().and_then(|mut profiles| profiles.remove(&Profile::Default));
         let origins = Origins { values: Value::from(merged.unwrap_or_default()), figment };
         let mut rest = origins.values.clone();
         while faults.len() < MOST_FAULTS {
             let error = match rest.deserialize::<Settings>() {
-                Ok(settings) if faults.is_empty() => return Ok((settings, origins)),
-                Ok(_) => break,
+                Ok(settings) => return Written { settings, origins, faults },
                 Err(error) => error,
             };
             for error in error {
                 faults.push(origins.shape_fault(&error));
                 // Without the value at fault the others can be looked at.
                 if !remove(&mut rest, &error.path) {
-                    return Err(ConfigError { faults });
+                    return Written { settings: Settings::default(), origins, faults };
                 }
             }
         }
-        Err(ConfigError { faults })
+        Written { settings: Settings::default(), origins, faults }
     }
 }
 
@@ -178,12 +184,12 @@ pub(super) struct Origins {
 
 impl Origins {
     /// The faults of values, each with its origin.
-    pub(super) fn locate(&self, faults: Vec<BadKey>) -> ConfigError {
+    pub(super) fn locate(&self, faults: Vec<BadKey>) -> Vec<ConfigFault> {
         let locate = |BadKey { key, detail }: BadKey| {
             let path: Vec<String> = key.split('.').map(str::to_owned).collect();
             ConfigFault { key: Some(written(&path)), origin: self.of(&path), detail }
         };
-        ConfigError { faults: faults.into_iter().map(locate).collect() }
+        faults.into_iter().map(locate).collect()
     }
 
     fn shape_fault(&self, error: &figment::Error) -> ConfigFault {

@@ -20,7 +20,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use self::keys::{Changed, Keys};
-use self::layers::Layers;
+use self::layers::{Layers, Written};
+use self::validate::BadKey;
 use crate::core::address::AddressPolicy;
 use crate::core::backoff::RetryPolicy;
 use crate::core::catalogue::Catalogue;
@@ -222,8 +223,18 @@ impl Config {
         overrides: &Overrides,
         variables: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Self, ConfigError> {
-        let (settings, origins) = Layers::read(overrides, variables).settings()?;
-        Self::try_from(settings).map_err(|faults| origins.locate(faults))
+        let Written { settings, origins, mut faults } = Layers::read(overrides, variables).settings();
+        match Self::try_from(settings) {
+            Ok(config) if faults.is_empty() => return Ok(config),
+            // Of a layer that cannot be read nobody knows what it would have said.
+            Err(bad) if faults.iter().all(|fault| fault.key.is_some()) => {
+                let misshapen: Vec<String> = faults.iter().filter_map(ConfigFault::setting).collect();
+                let own = |bad: &BadKey| !misshapen.iter().any(|other| bad.comes_of(other));
+                faults.extend(origins.locate(bad.into_iter().filter(own).collect()));
+            }
+            Ok(_) | Err(_) => {}
+        }
+        Err(ConfigError { faults })
     }
 }
 
@@ -236,6 +247,14 @@ pub struct ConfigFault {
     pub origin: String,
     /// What is allowed. Never shows a secret.
     pub detail: String,
+}
+
+impl ConfigFault {
+    /// The key without its place in a list: `network.allow`, `event_types`.
+    fn setting(&self) -> Option<String> {
+        let key = self.key.as_deref()?;
+        Some(key.split('[').next().unwrap_or(key).to_owned())
+    }
 }
 
 impl fmt::Display for ConfigFault {

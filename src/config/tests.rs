@@ -1,5 +1,6 @@
 //! Tests of the configuration: the example file, and every kind of fault.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde_json::Value;
@@ -37,7 +38,9 @@ fn settings_of(text: &str) -> Settings {
     let file = dir.path().join("h.toml");
     std::fs::write(&file, text).unwrap();
     let overrides = Overrides { config_file: Some(file), ..Overrides::default() };
-    Layers::read(&overrides, []).settings().map(|(settings, _)| settings).unwrap()
+    let Written { settings, faults, .. } = Layers::read(&overrides, []).settings();
+    assert_eq!(faults, []);
+    settings
 }
 
 /// Every key as `section.key`, with whether it has a default.
@@ -233,6 +236,50 @@ fn all_faults_are_found_in_one_reading() {
     for key in ["retry.jitter", "retry.multiplier", "retry.initial_delay", "senders.threads"] {
         assert!(lines.iter().any(|line| line.starts_with(key)), "{key}: {lines:?}");
     }
+}
+
+#[test]
+fn what_is_out_of_range_is_named_beside_what_has_a_wrong_shape() {
+    let text = "[http]\nbogus = 1\nlisten = 'x'\nmax_connections = 3\n[senders]\nthreads = 0\nmax_in_flight = -1\n\
+                [[event_types]]\nname = 'A'\ntitle = 'A'\nsample = '{}'";
+    let keys: Vec<String> = faults(text, &[("HOOKSWITCH_RETRY__JITTER", "2")], Overrides::default())
+        .iter()
+        .map(|line| line.split(' ').next().unwrap_or_default().to_owned())
+        .collect();
+    let wanted = [
+        "event_types[0].description",
+        "http.bogus",
+        "senders.max_in_flight",
+        "http.max_connections",
+        "http.listen",
+        "senders.threads",
+        "retry.jitter",
+    ];
+    assert_eq!(keys.iter().map(String::as_str).collect::<BTreeSet<_>>(), BTreeSet::from(wanted), "{keys:?}");
+}
+
+#[test]
+fn nothing_is_blamed_for_a_wrong_shape_elsewhere() {
+    let secret = "secret = 'whsec_ZXhhbXBsZSBvbmx5OiBtYWtlIG9uZSBvZiB5b3VyIG93bg=='";
+    let url = "url = 'http://127.0.0.1/alerts'";
+    let cases = [
+        (format!("[network]\nallow = '127.0.0.0/8'\n[alerts]\n{url}\n{secret}"), "network.allow"),
+        (format!("network = 'all'\n[alerts]\n{url}\n{secret}"), "network"),
+        (format!("[alerts]\n{url}\nsecret = 7\n[network]\nallow = ['127.0.0.0/8']"), "alerts.secret"),
+        (format!("[alerts]\nurl = 7\n{secret}"), "alerts.url"),
+        ("[retention]\nidempotency_window = 3600\nevent_age = '2h'".to_owned(), "retention.idempotency_window"),
+        ("[retry]\nmax_delay = 36000\ninitial_delay = '9h'".to_owned(), "retry.max_delay"),
+        ("[http]\ntls_cert = '/a'\ntls_key = 7".to_owned(), "http.tls_key"),
+        ("[[event_types]]\nname = 'a.b'\n[[event_types]]\nname = 'A'\ntitle = 7".to_owned(), "event_types"),
+    ];
+    for (text, wanted) in cases {
+        let lines = faults(&text, &[], Overrides::default());
+        assert!(lines.iter().all(|line| line.starts_with(wanted)), "{text}: {lines:?}");
+    }
+    // Of a file that cannot be read nothing is known, and so not what it would have said.
+    let variable = ("HOOKSWITCH_ALERTS__SECRET", "whsec_ZXhhbXBsZSBvbmx5OiBtYWtlIG9uZSBvZiB5b3VyIG93bg==");
+    let lines = faults("[alerts\nurl = 'https://a.example/'", &[variable], Overrides::default());
+    assert!(lines.len() == 1 && lines[0].starts_with("h.toml line 1 "), "{lines:?}");
 }
 
 #[test]

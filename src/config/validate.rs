@@ -37,6 +37,20 @@ pub(super) struct BadKey {
     pub(super) detail: String,
 }
 
+impl BadKey {
+    /// Whether this may come of nothing but the wrong shape of what `setting` holds, in whose place the default was read.
+    pub(super) fn comes_of(&self, setting: &str) -> bool {
+        let below = |key: &str| key.strip_prefix(setting).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+        below(&self.key)
+            || match self.key.as_str() {
+                "alerts.url" => setting.split('.').next() == Some("network"),
+                "retention.event_age" => setting == "retention.idempotency_window",
+                "retry.initial_delay" => setting == "retry.max_delay",
+                _ => false,
+            }
+    }
+}
+
 impl TryFrom<Settings> for Config {
     type Error = Vec<BadKey>;
 

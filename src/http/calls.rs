@@ -17,7 +17,7 @@ use super::shape::{Items, Text};
 use crate::core::call::Summary;
 use crate::core::event::{CallId, Company, Domain, EventType};
 use crate::core::id::SubscriptionId;
-use crate::core::subscription::Subscription;
+use crate::core::subscription::{DisabledReason, Subscription};
 use crate::core::time::Timestamp;
 use crate::store::{CallFilter, CallStory, ReadError, ShownConversation, Store};
 
@@ -94,6 +94,7 @@ struct Receiver<'c> {
     /// `None` if it has been deleted.
     url: Option<&'c str>,
     enabled: bool,
+    disabled_reason: Option<&'static str>,
     deliveries: Vec<deliveries::Shown<'c>>,
 }
 
@@ -185,6 +186,7 @@ fn receiver<'c>(id: SubscriptionId, subscription: Option<&'c Subscription>, foun
         subscription: Text(id),
         url: subscription.map(|subscription| subscription.url.as_str()),
         enabled: subscription.is_some_and(Subscription::enabled),
+        disabled_reason: subscription.and_then(|subscription| subscription.disabled).map(DisabledReason::as_str),
         deliveries: deliveries.map(|delivery| deliveries::shown(delivery, None)).collect(),
     }
 }

@@ -73,6 +73,19 @@ export const tests = {
     assert.equal(await page.locator("#company").inputValue(), "globex & co");
   },
 
+  async "in a narrow window the present section is in sight"(stage) {
+    const page = await stage.page({ width: 360, height: 740, at: "/status" });
+    for (const name of ["Status", "Keys", "Report", "Webhooks"]) {
+      await page.getByRole("link", { name, exact: true }).click();
+      await page.locator("html[data-ready]").waitFor();
+      const [left, right] = await page.getByRole("navigation", { name: "Sections" }).locator("[aria-current]").evaluate((link) => {
+        const { left, right } = link.getBoundingClientRect();
+        return [left, right];
+      });
+      assert.ok(left >= 0 && right <= 360, `${name} goes from ${left} to ${right}`);
+    }
+  },
+
   async "times are the viewer's, with UTC on hover"(stage) {
     const made = await stage.subscribe("http://127.0.0.1:1/");
     const page = await stage.page({ at: `/webhooks/${made.id}` });

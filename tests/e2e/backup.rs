@@ -115,6 +115,7 @@ fn a_damaged_or_unfinished_backup_is_told_by_verify_and_by_restore() {
         std::fs::write(&file, bytes).expect("written");
         let verified = run(command(&[&"verify", &file])).expect(74);
         assert!(verified.stdout.contains(said), "{what}: {verified:?}");
+        assert!(verified.stdout.contains("1 fault:\n  byte "), "{what}: {verified:?}");
         let into = daemon.home().beside("into");
         let refused = run(command(&[&"restore", &file, &"--data-dir", &into])).expect(74);
         assert!(refused.stderr.contains(said), "{what}: {refused:?}");

@@ -103,6 +103,33 @@ fn test_says_whether_a_url_works_by_words_and_by_exit_status() {
 }
 
 #[test]
+fn the_samples_that_are_built_in_are_sent_with_a_token_that_may_only_post() {
+    let daemon = Daemon::start();
+    let create = ["token", "create", "--role", "ingest", "--json"];
+    let made = talk(&daemon, &create).expect(0).json();
+    let token = made["token"].as_str().unwrap_or_default();
+    let sent =
+        talk(&daemon, &["send", "call.missed", "--company", "acme", "--token", token, "--json"]).expect(0).json();
+    let stored =
+        daemon.api().get(&format!("/v1/events/{}", sent["id"].as_str().unwrap_or_default())).expect(200).json();
+    let sample = daemon.api().get("/v1/event-types/call.missed").expect(200).json();
+    assert_eq!(stored["data"], sample["sample"], "{stored}");
+}
+
+#[test]
+fn one_delivery_is_one() {
+    let daemon = Daemon::start();
+    let receiver = Receiver::willing();
+    let subscription = daemon.subscribe(&receiver.url("/hook"), json!({"enabled": false}));
+    let id = subscription.id.as_str();
+    talk(&daemon, &["send", "call.missed", "--company", "acme"]).expect(0);
+    let told = talk(&daemon, &["subscription", "discard", id]).expect(0).stdout;
+    assert_eq!(told, "1 delivery is cancelled\n");
+    let told = talk(&daemon, &["subscription", "replay", id, "--since", "1h"]).expect(0).stdout;
+    assert_eq!(told, "1 delivery is put back into the queue\n");
+}
+
+#[test]
 fn what_goes_wrong_is_told_on_standard_error() {
     let daemon = Daemon::start();
     let refused = talk(&daemon, &["send", "call.exploded", "--company", "acme"]).expect(1);

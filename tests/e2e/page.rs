@@ -2,7 +2,7 @@
 
 use crate::client::{Client, Reply};
 use crate::daemon::Daemon;
-use crate::receiver::Receiver;
+use crate::receiver::{Answer, Receiver};
 use serde_json::json;
 
 const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
@@ -230,6 +230,30 @@ fn assets_are_kept_by_the_browser_and_sent_in_gzip() {
         b"",
     );
     assert_eq!(packed.expect(200).header("content-encoding"), Some("gzip"));
+}
+
+#[test]
+fn a_webhook_that_was_paused_is_told_from_one_that_was_disabled() {
+    let daemon = Daemon::start();
+    let gone = Receiver::start(|_| Answer::status(410));
+    let subscription = daemon.subscribe(&gone.url("/"), json!({}));
+    let path = format!("/v1/subscriptions/{}", subscription.id);
+    let event = json!({"type": "call.missed", "company": "acme", "source": "api", "data": {"call_id": "c-1"}});
+    daemon.accept(&event);
+    daemon.wait_for_list("/v1/deliveries?state=failed", 1);
+    let browser = Browser::signed_in(&daemon);
+    let views = ["/webhooks", "/logs/dead-letters", "/status", "/calls/c-1?company=acme"];
+    let shown = |word: &str| {
+        for view in views {
+            let text = browser.get(view).expect(200).text();
+            let badges: Vec<bool> = ["Disabled", "Paused"].map(|one| text.contains(&format!(">{one}</span>"))).into();
+            assert_eq!(badges, [word == "Disabled", word == "Paused"], "{view}: {text}");
+        }
+    };
+    shown("Disabled");
+    daemon.api().patch(&path, &json!({"enabled": true})).expect(200);
+    daemon.api().patch(&path, &json!({"enabled": false})).expect(200);
+    shown("Paused");
 }
 
 #[test]

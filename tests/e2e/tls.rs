@@ -137,6 +137,23 @@ fn a_certificate_that_cannot_be_used_is_told_before_anything_starts() {
 }
 
 #[test]
+fn check_config_names_every_file_that_cannot_be_used() {
+    let home = home(&Authority::new().issue(&["localhost"]));
+    std::fs::remove_file(home.beside("tls.crt")).unwrap();
+    let home =
+        home.set("store.key_file", "\"/nonexistent/store.key\"").set("network.extra_ca", "[\"/nonexistent/ca\"]");
+    let refused = home.refused_start().expect(78);
+    let mut check = hookswitch();
+    check.arg("check-config").arg(home.beside("hookswitch.toml"));
+    let said = run(check).expect(78).stderr;
+    for name in ["`tls_cert` in [http]", "`key_file` in [store]", "`extra_ca` in [network]"] {
+        assert!(said.contains(name), "{name}: {said}");
+    }
+    assert_eq!(said.trim_end().lines().count(), 3, "{said}");
+    assert!(said.contains(refused.stderr.trim_end().trim_start_matches("hookswitch: ")), "{refused:?}");
+}
+
+#[test]
 fn a_renewed_certificate_is_shown_after_a_reload_and_a_bad_one_is_not() {
     let (old, new) = (Authority::new(), Authority::new());
     let home = home(&old.issue(&["localhost"]));

@@ -91,7 +91,11 @@ impl Replay {
             return Ok(writeln!(out, "{}", reply.trim_end())?);
         }
         let Queued { queued } = read(&reply)?;
-        Ok(writeln!(out, "{queued} deliveries are put back into the queue, a few at a time")?)
+        let told = match queued {
+            1 => "1 delivery is put back into the queue".to_owned(),
+            _ => format!("{queued} deliveries are put back into the queue, a few at a time"),
+        };
+        Ok(writeln!(out, "{told}")?)
     }
 }
 
@@ -102,6 +106,7 @@ impl Discard {
             return Ok(writeln!(out, "{}", reply.trim_end())?);
         }
         let Cancelled { cancelled } = read(&reply)?;
-        Ok(writeln!(out, "{cancelled} deliveries are cancelled")?)
+        let deliveries = if cancelled == 1 { "delivery is" } else { "deliveries are" };
+        Ok(writeln!(out, "{cancelled} {deliveries} cancelled")?)
     }
 }

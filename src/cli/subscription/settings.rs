@@ -5,6 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use serde_json::{Map, Value, json};
 
 use crate::cli::exit::Failure;
@@ -38,11 +39,11 @@ pub(super) struct Settings {
     headers: Vec<HeaderArg>,
 
     /// A PEM file to show the receiver (mutual TLS)
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = maybe_file())]
     client_cert: Option<PathBuf>,
 
     /// A PEM file with its key
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = maybe_file())]
     client_key: Option<PathBuf>,
 
     /// How long an attempt may take
@@ -136,6 +137,11 @@ impl Settings {
     }
 }
 
+/// Reads a file's name. Clap's own reader of paths takes no empty one, which takes the setting away here.
+fn maybe_file() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().map(PathBuf::from)
+}
+
 /// The text of a file; `null` for an empty name.
 fn contents(name: &str, file: &Path) -> Result<Value, Failure> {
     if file.as_os_str().is_empty() {
@@ -159,6 +165,8 @@ fn number(name: &str, text: &str) -> Result<Value, Failure> {
 
 #[cfg(test)]
 mod tests {
+    use clap::FromArgMatches as _;
+
     use super::*;
 
     #[test]
@@ -178,6 +186,15 @@ mod tests {
             "headers": {"X-Key": "v"}, "expire_after": {"call.new": "10m"}});
         assert_eq!(Value::Object(settings.members(false).unwrap()), wanted);
         assert!(!settings.members(true).unwrap().contains_key("headers"));
+    }
+
+    #[test]
+    fn an_empty_file_name_takes_the_client_certificate_away() {
+        let options = Settings::augment_args(clap::Command::new("edit"));
+        let matches = options.try_get_matches_from(["edit", "--client-cert", "", "--client-key="]).unwrap();
+        let settings = Settings::from_arg_matches(&matches).unwrap();
+        let wanted = json!({"client_cert": null, "client_key": null});
+        assert_eq!(Value::Object(settings.members(true).unwrap()), wanted);
     }
 
     #[test]

@@ -8,3 +8,11 @@ copying(document);
 
 const company = document.getElementById("company-switch");
 company?.addEventListener("change", () => company.form.requestSubmit());
+
+// In a narrow window the sections go beyond its edge: the present one is brought to the middle.
+const section = document.querySelector(".side nav [aria-current]");
+if (section) {
+  const nav = section.closest("nav");
+  const [at, around] = [section, nav].map((element) => element.getBoundingClientRect());
+  nav.scrollLeft += at.left + at.width / 2 - around.left - around.width / 2;
+}
