@@ -16,7 +16,7 @@ pub const MOST: usize = 20;
 pub const MOST_BYTES: usize = 4 * 1024;
 
 /// Names that are the connection's or Hookswitch's, in lower case.
-const RESERVED: [&str; 11] = [
+const RESERVED: [&str; 12] = [
     "connection",
     "content-encoding", // the body is never encoded, so any value would be untrue
     "content-length",
@@ -28,6 +28,7 @@ const RESERVED: [&str; 11] = [
     "trailer",
     "transfer-encoding",
     "upgrade",
+    "user-agent",
 ];
 /// The same, with one more word of the name left open.
 const RESERVED_PREFIXES: [&str; 3] = ["proxy-", "webhook-", "hookswitch-"];
@@ -164,6 +165,7 @@ mod tests {
             "TE",
             "Trailer",
             "Keep-Alive",
+            "User-Agent",
             "Proxy-Authorization",
             "Webhook-Id",
             "webhook-anything",

@@ -134,11 +134,19 @@ impl Lanes {
         if queue.terms.rate_per_second != terms.rate_per_second {
             queue.bucket = Bucket::new(terms.rate_per_second, now);
         }
-        if terms.enabled && !queue.terms.enabled {
+        let again = terms.enabled && !queue.terms.enabled;
+        if again {
             // Whoever enables it again has seen to the receiver: what was held against it is over.
             queue.gate = Gate::new(asking);
+            queue.forgiving = true;
         }
         queue.terms = terms;
+        if again {
+            let items = queue.lanes.values().flat_map(|lane| lane.items.values());
+            let failed = items.map(|item| &item.delivery).filter(|delivery| is_forgiven(delivery));
+            let due: Vec<u64> = failed.map(|delivery| delivery.id.sequence()).chain(queue.stalled.clone()).collect();
+            due.into_iter().for_each(|sequence| self.make_due(number, sequence, now));
+        }
         self.settle(number, now);
     }
 
@@ -431,6 +439,12 @@ impl Lanes {
             self.expiries.remove(&(at, delivery.id));
         }
     }
+}
+
+/// Whether a delivery that waits to be tried again is due at once when its subscription is enabled: it failed, and
+/// the receiver did not ask for the delay.
+fn is_forgiven(delivery: &Delivery) -> bool {
+    delivery.first_failed_at.is_some() && !matches!(delivery.last_response, Some(429 | 503))
 }
 
 fn lane_item(queue: &mut Queue, key: LaneKey, sequence: u64) -> Option<&mut Item> {

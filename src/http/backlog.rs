@@ -146,11 +146,15 @@ fn only(value: &serde_json::value::RawValue) -> Result<bool, String> {
 
 /// A list of known event types; `["*"]` and a list without any mean all, which is an empty one.
 fn event_types(value: &serde_json::value::RawValue, catalogue: &Catalogue) -> Result<Vec<EventType>, String> {
-    let mut types = Vec::new();
-    for item in text::items(value)? {
+    let items = text::items(value)?;
+    let mut types = Vec::with_capacity(items.len());
+    for item in &items {
         let name = text::string(item)?;
-        if name == "*" {
+        if name == "*" && items.len() == 1 {
             return Ok(Vec::new());
+        }
+        if name == "*" {
+            return Err("has \"*\", which must stand alone: [\"*\"] is every event type".to_owned());
         }
         let known = EventType::parse(&name).ok().filter(|name| catalogue.get(name.as_str()).is_some());
         types.push(known.ok_or_else(|| format!("has {}, which is not an event type here", text::quote(&name)))?);
@@ -190,6 +194,8 @@ mod tests {
             (format!(r#"{{{since},"until":"2026-11-23T09:30:00Z"}}"#), "/until"),
             (format!(r#"{{{since},"events":["call.mew"]}}"#), "/events"),
             (format!(r#"{{{since},"events":"call.new"}}"#), "/events"),
+            (format!(r#"{{{since},"events":["*","call.mew"]}}"#), "/events"),
+            (format!(r#"{{{since},"events":["call.new","*"]}}"#), "/events"),
             (format!(r#"{{{since},"only":"some"}}"#), "/only"),
             (format!(r#"{{{since},"limit":1}}"#), "/limit"),
             ("[]".to_owned(), "\"\""),

@@ -114,10 +114,14 @@ fn drain(reader: &mut ureq::BodyReader<'static>, piece: &mut [u8]) -> bool {
     true
 }
 
+/// Headers by which something is done: they are kept wherever they stand among the others.
+const TELLING: [&str; 2] = ["retry-after", "location"];
+
 fn headers(all: &ureq::http::HeaderMap) -> Vec<(String, String)> {
     let mut room = Answer::HEADERS_KEPT;
     let mut kept = Vec::with_capacity(all.len());
-    for (name, value) in all {
+    let (first, others): (Vec<_>, Vec<_>) = all.iter().partition(|(name, _)| TELLING.contains(&name.as_str()));
+    for (name, value) in first.into_iter().chain(others) {
         let value = String::from_utf8_lossy(value.as_bytes());
         let Some(left) = room.checked_sub(name.as_str().len() + value.len()) else { break };
         room = left;

@@ -279,6 +279,21 @@ fn headers_are_kept_up_to_a_limit_and_as_text() {
 }
 
 #[test]
+fn what_the_answer_asks_for_is_kept_behind_any_other_headers() {
+    let receiver = Receiver::start(|talk| {
+        talk.request();
+        let many: String = (0..20).map(|n| format!("X-{n}: {}\r\n", "v".repeat(1000))).collect();
+        let asked = "Retry-After: 7\r\nLocation: /there\r\n";
+        talk.send(&format!("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n{many}{asked}\r\n")).ok();
+    });
+    let report = transport().post(ONE, &hook(&receiver), None);
+    assert_eq!(answer(&report).header("retry-after"), Some("7"));
+    assert_eq!(answer(&report).header("location"), Some("/there"));
+    let kept: usize = answer(&report).headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+    assert!(kept <= Answer::HEADERS_KEPT && kept > Answer::HEADERS_KEPT / 2);
+}
+
+#[test]
 fn an_answer_given_before_the_request_was_read_is_heard() {
     let receiver = Receiver::start(|talk| {
         talk.head();

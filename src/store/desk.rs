@@ -20,7 +20,7 @@ use super::erasures::Erasures;
 use super::journal::{Journal, Note};
 use super::ledger::Ledger;
 use super::place;
-use super::record::{Accepted as AcceptedRecord, DeliveryRecord, Logged};
+use super::record::{Accepted as AcceptedRecord, AccountRecord, DeliveryRecord, Logged};
 use super::sealing;
 use super::state::{State, StateError};
 use super::step::{self, Step, lock};
@@ -232,9 +232,23 @@ impl Desk {
             None => return Ok(Err(WriteError::NotFound)),
         };
         match patch.apply(&current, now) {
+            Ok(changed) if changed.enabled() && !current.enabled() => {
+                let healthy = self.as_if_it_had_not_failed(changed.number);
+                self.keep_with(changed, healthy)
+            }
             Ok(changed) => self.keep(changed),
             Err(invalid) => Ok(Err(WriteError::Invalid(invalid))),
         }
+    }
+
+    /// The step that begins a subscription's health anew. Whoever enables it again has seen to the receiver: with
+    /// what was held against it before, its next failure alone would disable it.
+    fn as_if_it_had_not_failed(&self, number: u32) -> Option<Step> {
+        let mut ledger = lock(&self.ledger);
+        let account = ledger.account(number)?;
+        let health = Health { last_success: account.health.last_success, ..Health::default() };
+        let (next_sequence, health) = (account.next_sequence, health.into());
+        Some(Step::Account(AccountRecord { number, next_sequence, health }))
     }
 
     /// Gives a subscription a new secret; the old one signs too for `overlap`. One whose secrets could not be opened
@@ -260,7 +274,12 @@ impl Desk {
     }
 
     fn keep(&mut self, subscription: Subscription) -> Done<Arc<Subscription>> {
-        self.write(vec![self.as_it_is_now(&subscription)]);
+        self.keep_with(subscription, None)
+    }
+
+    fn keep_with(&mut self, subscription: Subscription, more: Option<Step>) -> Done<Arc<Subscription>> {
+        let steps = std::iter::once(self.as_it_is_now(&subscription)).chain(more);
+        self.write(steps.collect());
         let subscription = Arc::new(subscription);
         self.changes.push(Change::Subscription(subscription.clone()));
         Ok(Ok(subscription))

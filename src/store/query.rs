@@ -112,18 +112,19 @@ fn ended(state: &State, journal: &Journal, id: DeliveryId, entry: &LogEntry) -> 
     let Some(event) = entry.event else { return Ok(None) };
     let begun = accepted_record(journal, event)?.and_then(|record| record.deliveries(event)).unwrap_or_default();
     let begun = begun.into_iter().find(|delivery| delivery.id == id);
+    // One that ended without an attempt has what came of the last that was made.
     let tried = if entry.attempt > 0 { None } else { last_word(journal, id, |entry| entry.attempt > 0)? };
-    let attempts = match tried {
-        Some(Last::Entry(tried)) => tried.attempt,
-        Some(Last::Ended(ended)) => ended.delivery().map_or(0, |ended| ended.attempts),
-        None => entry.attempt,
+    let (attempts, last_response) = match tried {
+        Some(Last::Entry(tried)) => (tried.attempt, tried.response),
+        Some(Last::Ended(ended)) => ended.delivery().map_or((0, None), |ended| (ended.attempts, ended.last_response)),
+        None => (entry.attempt, entry.response),
     };
     let begun = begun.or_else(|| from_entry(id, entry));
     let ended = begun.map(|delivery| Delivery {
         state: entry.status.into(),
         attempts,
         due: entry.created,
-        last_response: entry.response,
+        last_response,
         ..delivery
     });
     // While this was read, it may have been put back into the queue.

@@ -119,6 +119,32 @@ fn a_receiver_that_is_gone_is_disabled_and_its_delivery_kept() {
 }
 
 #[test]
+fn one_that_failed_for_too_long_and_is_enabled_again_may_fail_as_long_again() {
+    let home = Home::new().set("retry.disable_after", "\"1s\"");
+    let mut daemon = home.start();
+    let receiver = Receiver::start(|_| Answer::status(500));
+    let subscription = daemon.subscribe(&receiver.url("/"), json!({}));
+    daemon.accept(&event("call.new", "c1"));
+    for again in [false, true] {
+        let before = receiver.requests().len();
+        if again {
+            // Nor does a restart remember what it did before.
+            daemon.api().patch(&subscription.path(), &json!({"enabled": true})).expect(200);
+            daemon = daemon.kill().start();
+        }
+        let seen = crate::wait::eventually("a subscription that is disabled", || {
+            let seen = daemon.api().get(&subscription.path()).expect(200).json();
+            if seen["enabled"] == false { Ok(seen) } else { Err(seen.to_string()) }
+        });
+        assert_eq!(seen["disabled_reason"], "every attempt failed for too long", "{seen}");
+        let requests = receiver.requests();
+        let (first, last) = (requests[before].at, requests[requests.len() - 1].at);
+        let length = last.duration_since(first);
+        assert!(length >= Duration::from_millis(900), "again: {again}; disabled after {length:?}");
+    }
+}
+
+#[test]
 fn what_is_given_up_is_listed_and_delivered_by_hand() {
     let daemon = Home::new().set("retry.give_up_after", "\"1s\"").start();
     let gate = Arc::new(Gate::closed());

@@ -84,6 +84,8 @@ pub(super) struct Queue {
     pub(super) stalled: Vec<u64>,
     /// Since when it has failed, as far as was known at the start.
     pub(super) failing_since: Option<Timestamp>,
+    /// Whether it was enabled since the start: what had failed before is tried in its turn, and not after its delay.
+    pub(super) forgiving: bool,
     /// As what it stands in line.
     pub(super) class: Option<Class>,
     /// When it is looked at again.
@@ -116,6 +118,7 @@ impl Queue {
             ended: HashSet::new(),
             stalled: Vec::new(),
             failing_since: None,
+            forgiving: false,
             class: None,
             armed: None,
         }

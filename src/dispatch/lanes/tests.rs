@@ -187,6 +187,27 @@ fn a_disabled_subscription_keeps_what_it_is_owed_and_goes_on_in_order() {
 }
 
 #[test]
+fn what_failed_before_is_tried_first_when_its_subscription_is_enabled_again() {
+    let (paused, again) = (Terms { enabled: false, ..TERMS }, NOW.plus(HOLD));
+    let much_later = NOW.plus(100 * HOLD);
+    let mut running = lanes(TERMS);
+    running.put(delivery(1, 1, "a"), NOW);
+    assert_eq!(started(&mut running, NOW), plain(&[1]));
+    done(&mut running, failed(1, "a", NOW, much_later), NOW);
+    running.put(delivery(1, 2, "a"), NOW);
+    running.put_subscription(1, paused, NOW);
+    running.put_subscription(1, TERMS, again);
+    assert_eq!(started(&mut running, again), plain(&[1]));
+
+    let mut restarted = Lanes::new(rules());
+    restarted.take_up(1, paused, Past { last: 2, owed: true, ..Past::default() }, NOW, 0.5);
+    restarted.put_subscription(1, TERMS, again);
+    let wanted = restarted.wanted().unwrap();
+    restarted.read(wanted, vec![failed(1, "a", NOW, much_later), delivery(1, 2, "a")], again);
+    assert_eq!(started(&mut restarted, again), plain(&[1]));
+}
+
+#[test]
 fn a_rate_is_kept() {
     let mut lanes = lanes(Terms { rate_per_second: Some(2), ..TERMS });
     for sequence in 1..=3 {

@@ -8,7 +8,7 @@ use crate::core::time::Timestamp;
 
 use super::lane::{Item, Lane, Place, lane_key};
 use super::pace::Proof;
-use super::{Condition, Lanes, Standing, Wanted};
+use super::{Condition, Lanes, Standing, Wanted, is_forgiven};
 
 impl Lanes {
     /// A delivery is owed: a new one, or one that is to be tried again by hand. One that is under
@@ -76,7 +76,7 @@ impl Lanes {
         }
         let last = found.last().filter(|_| found.len() >= most).map(|delivery| delivery.id.sequence());
         queue.cursor = last.map_or(queue.tail, |last| last.min(queue.tail));
-        for delivery in found {
+        for mut delivery in found {
             let Some(queue) = self.queues.get_mut(&number) else { return };
             let sequence = delivery.id.sequence();
             // What is above the tail is not on the disk yet; it will be told of.
@@ -86,6 +86,10 @@ impl Lanes {
             let failed = delivery.first_failed_at.zip(queue.failing_since).is_some_and(|(at, since)| at >= since);
             if failed {
                 queue.stall(sequence, matches!(delivery.last_response, Some(429 | 503)));
+            }
+            if queue.forgiving && is_forgiven(&delivery) {
+                // It has not been tried since it was enabled: then it would be in memory.
+                delivery.due = delivery.due.min(now);
             }
             self.insert(delivery, now);
         }

@@ -155,3 +155,21 @@ fn declared_event_types_are_in_it() {
     assert!(schemas["EventType"]["enum"].as_array().unwrap().contains(&json!("call.rated")));
     assert_eq!(schemas["NewEvent.call.rated"]["properties"]["type"]["const"], "call.rated");
 }
+
+#[test]
+fn a_rate_among_new_calls_may_be_above_one() {
+    let figures = crate::core::report::Figures {
+        events: [("call.new", 1), ("call.connected", 2), ("call.missed", 3)]
+            .map(|(name, count)| (crate::core::event::EventType::parse(name).unwrap(), count))
+            .into(),
+        ..Default::default()
+    };
+    for (name, rate) in
+        [("connection_rate", figures.connection_rate().unwrap()), ("missed_rate", figures.missed_rate().unwrap())]
+    {
+        let document = whole();
+        let shown = document["components"]["schemas"]["Figures"]["properties"][name]["$ref"].as_str().unwrap();
+        let schema = document.pointer(shown.strip_prefix('#').unwrap()).unwrap();
+        assert!(schema["maximum"].as_f64().is_none_or(|most| rate <= most), "{name} is {rate}: {schema}");
+    }
+}

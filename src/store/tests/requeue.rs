@@ -152,3 +152,24 @@ fn what_was_owed_is_found_by_its_sequence_number() {
     }
     now.running.stop();
 }
+
+#[test]
+fn a_delivery_that_ended_without_an_attempt_has_what_its_last_one_was_answered() {
+    let dir = tempfile::tempdir().unwrap();
+    let now = open(dir.path());
+    created(&now.store);
+    let accepted = accept(&now.store, vec![event("a", None)]);
+    let delivery = now.store.event_deliveries(accepted[0].id).unwrap().remove(0);
+    let mut tried = finish(&delivery, Status::Retrying);
+    (tried.entry.response, tried.after.last_response) = (Some(503), Some(503));
+    now.store.finish(tried);
+    finished(&now, 1);
+    let cancelled = ask(|reply| now.store.cancel(delivery.id, reply)).unwrap();
+    let seen = now.store.delivery(delivery.id).unwrap().unwrap();
+    for one in [&cancelled, &seen] {
+        assert_eq!((one.state, one.attempts, one.last_response), (State::Cancelled, 1, Some(503)), "{one:?}");
+    }
+    let again = ask(|reply| now.store.retry(delivery.id, reply)).unwrap();
+    assert_eq!((again.attempts, again.last_response), (1, Some(503)), "{again:?}");
+    now.running.stop();
+}
