@@ -76,8 +76,13 @@ pub(crate) fn copy(home: &Home, to: &std::path::Path) {
 
 fn one_life(daemon: Daemon, posters: &mut [Poster], killed: bool) {
     let second = daemon.home().data().join("journal/000002.log");
-    // With its header in it: then the call that made it has been recorded to its end.
+    // Killed once more is answered than when it was seen: in the very moment of a write, its record may be missing. Cuts
+    // come at every moment before, whenever the life ends.
+    let seen = std::cell::Cell::new(None);
     post_until(daemon, posters, killed, "the journal's second file", |answered| {
-        second.metadata().is_ok_and(|file| file.len() >= 32) && (killed || answered > 30)
+        if seen.get().is_none() && second.metadata().is_ok_and(|file| file.len() > 32) {
+            seen.set(Some(answered));
+        }
+        seen.get().is_some_and(|before| if killed { answered > before } else { answered > 30 })
     });
 }

@@ -63,7 +63,7 @@ impl Trace {
             let (process, rest) = line.split_once(' ').ok_or_else(|| strange(line))?;
             let rest = rest.trim_start();
             // `???`: the process was killed at the entry of a call, before strace could read which.
-            if ["+++", "---", "???"].iter().any(|sign| rest.starts_with(sign)) {
+            if ["+++", "---", "???", "<... ???"].iter().any(|sign| rest.starts_with(sign)) {
                 continue;
             }
             if let Some(begun) = rest.strip_suffix("<unfinished ...>") {
