@@ -444,7 +444,13 @@ impl Lanes {
 /// Whether a delivery that waits to be tried again is due at once when its subscription is enabled: it failed, and
 /// the receiver did not ask for the delay.
 fn is_forgiven(delivery: &Delivery) -> bool {
-    delivery.first_failed_at.is_some() && !matches!(delivery.last_response, Some(429 | 503))
+    delivery.first_failed_at.is_some() && !may_have_asked(delivery)
+}
+
+/// Whether the last answer is one with which a receiver may say when it wants to be asked again. Whether it did is not
+/// kept.
+const fn may_have_asked(delivery: &Delivery) -> bool {
+    matches!(delivery.last_response, Some(429 | 503))
 }
 
 fn lane_item(queue: &mut Queue, key: LaneKey, sequence: u64) -> Option<&mut Item> {

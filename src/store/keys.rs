@@ -205,8 +205,7 @@ pub(super) fn group(company: &str, place: &Place, part: GroupPart) -> Vec<u8> {
     let domain = place.domain.as_ref().map_or("", |domain| domain.as_str()).as_bytes();
     let source = SOURCES.iter().find(|(source, _)| *source == place.source).map_or(0, |(_, byte)| *byte);
     let agent = place.agent.as_deref().unwrap_or("").as_bytes();
-    let hour = &place.hour.to_be_bytes();
-    [&[GROUP], company.as_bytes(), &[0], hour, domain, &[0, source], agent, &[0, part as u8]].concat()
+    [&groups_from(company, place.hour), domain, &[0, source], agent, &[0, part as u8]].concat()
 }
 
 /// The company, place and part in the key of a group.

@@ -108,14 +108,19 @@ fn regroup(
     for part in GroupPart::ALL {
         let entry = |share| Entry::of(share, part);
         let (out, into) = (before.and_then(entry), after.and_then(entry));
-        let key = |share: Option<&Share>| share.map(|share| keys::group(company, &share.place, part));
-        match (&out, &into) {
-            (None, None) => {}
-            (Some(_), Some(_)) if same_place && out == into => {}
-            (Some(_), Some(_)) if same_place => update(state, key(before), id, out.as_ref(), into.as_ref())?,
+        if out == into && (same_place || out.is_none()) {
+            continue;
+        }
+        let key = |share: &Share| keys::group(company, &share.place, part);
+        match (before, after) {
+            (Some(_), Some(share)) if same_place => update(state, key(share), id, out.as_ref(), into.as_ref())?,
             _ => {
-                update(state, out.as_ref().and_then(|_| key(before)), id, out.as_ref(), None)?;
-                update(state, into.as_ref().and_then(|_| key(after)), id, None, into.as_ref())?;
+                if let (Some(share), Some(out)) = (before, &out) {
+                    update(state, key(share), id, Some(out), None)?;
+                }
+                if let (Some(share), Some(into)) = (after, &into) {
+                    update(state, key(share), id, None, Some(into))?;
+                }
             }
         }
     }
@@ -149,15 +154,14 @@ impl<'s> Entry<'s> {
     }
 }
 
-/// Takes one entry out of the value of `key`, if there is one, and puts another in, unless it has the event already.
+/// Takes one entry out of the value of `key` and puts another in, unless it has the event already.
 fn update(
     state: &State,
-    key: Option<Vec<u8>>,
+    key: Vec<u8>,
     id: u128,
     out: Option<&Entry<'_>>,
     into: Option<&Entry<'_>>,
 ) -> Result<(), StateError> {
-    let Some(key) = key else { return Ok(()) };
     let stored = state.get(&key)?;
     let changed = match into.or(out) {
         Some(Entry::Counts { .. }) => change_counts(read(stored)?, id, out, into),

@@ -8,7 +8,7 @@ use crate::core::time::Timestamp;
 
 use super::lane::{Item, Lane, Place, lane_key};
 use super::pace::Proof;
-use super::{Condition, Lanes, Standing, Wanted, is_forgiven};
+use super::{Condition, Lanes, Standing, Wanted, is_forgiven, may_have_asked};
 
 impl Lanes {
     /// A delivery is owed: a new one, or one that is to be tried again by hand. One that is under
@@ -85,7 +85,7 @@ impl Lanes {
             }
             let failed = delivery.first_failed_at.zip(queue.failing_since).is_some_and(|(at, since)| at >= since);
             if failed {
-                queue.stall(sequence, matches!(delivery.last_response, Some(429 | 503)));
+                queue.stall(sequence, may_have_asked(&delivery));
             }
             if queue.forgiving && is_forgiven(&delivery) {
                 // It has not been tried since it was enabled: then it would be in memory.
