@@ -169,9 +169,7 @@ impl Daemon {
             move |why| {
                 noted.store(true, Ordering::Relaxed);
                 told.hear(Sighting::Trouble(why.clone(), true));
-                store_failed(format!(
-                    "{why}; nothing more is accepted, and the daemon ends; what was answered 202 is on the disk"
-                ));
+                store_failed(why);
             },
         );
         let committer = committer.map_err(|error| Fatal::new(Cause::Failed, error))?;

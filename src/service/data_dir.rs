@@ -1,13 +1,15 @@
 //! The data directory as a whole: making it, and keeping a second daemon out of it.
 //!
-//! Knows nothing of what the store keeps in it. A directory that is not ours is left as it was.
+//! Knows nothing of what the store keeps in it. A directory that is not ours is left as it was. One that is ours is its
+//! owner's alone: directories 0700, files 0600, whoever starts the process and with whatever umask.
 
 use std::fmt;
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, lchown};
 use std::path::{Path, PathBuf};
 
+use nix::sys::stat::{Mode, umask};
 use nix::unistd::geteuid;
 
 /// The name of the lock in the data directory. Held by the kernel's `flock`; the file itself stays.
@@ -40,6 +42,13 @@ pub enum DataDirError {
         /// One thing that is in it.
         found: String,
     },
+    /// Others may change what is in it, and this user may not take that away.
+    Open {
+        /// The directory.
+        dir: PathBuf,
+        /// Its permissions.
+        mode: u32,
+    },
     /// A file operation failed.
     Io {
         /// What could not be done, as a verb: `create`, `lock`.
@@ -64,6 +73,15 @@ impl fmt::Display for DataDirError {
                  name an empty or a new directory with --data-dir",
                 dir.display()
             ),
+            Self::Open { dir, mode } => {
+                let dir = dir.display();
+                write!(
+                    f,
+                    "other users may change what is in {dir} (its mode is {mode:04o}), and hookswitch may not take that away, \
+                     for the directory belongs to somebody else: chmod 700 {dir} and chown it to the user hookswitch runs \
+                     as, or name a directory inside it, which is then made (--data-dir, `data_dir`)"
+                )
+            }
             Self::Io { verb, path, error } => write!(
                 f,
                 "cannot {verb} {}: {error}. The data directory must be writable for the user hookswitch runs as \
@@ -77,11 +95,14 @@ impl fmt::Display for DataDirError {
 impl std::error::Error for DataDirError {}
 
 impl DataDirLock {
-    /// Makes the directory if it is not there (mode 0700, durable), and takes its lock.
+    /// Makes the directory if it is not there (mode 0700, durable), and takes its lock. What this process makes
+    /// from then on, wherever, is its user's alone; what others could look into already is mended, and said.
     ///
     /// # Errors
-    /// Another process holds it; it is not ours; or it cannot be made or written.
+    /// Another process holds it; it is not ours; others could change it, and it cannot be mended; or it cannot be made
+    /// or written.
     pub fn take(dir: &Path) -> Result<Self, DataDirError> {
+        umask(Mode::S_IRWXG | Mode::S_IRWXO);
         create(dir)?;
         refuse_foreign(dir)?;
         let path = dir.join(LOCK);
@@ -105,7 +126,7 @@ impl DataDirLock {
             sync_dir(dir).map_err(at("sync"))?;
             drop(sync_parent(dir));
         }
-        warn_if_open(dir);
+        close_to_others(dir)?;
         Ok(Self { file, dir: dir.to_owned(), before })
     }
 
@@ -236,13 +257,59 @@ fn pid(file: &mut File) -> Option<u32> {
     text.trim().parse().ok()
 }
 
-/// It is not made private here: a mistyped `--data-dir` would lock others out of what is theirs.
-fn warn_if_open(dir: &Path) {
-    let mode = fs::metadata(dir).map_or(0o700, |metadata| metadata.permissions().mode());
-    if mode & 0o077 != 0 {
-        let dir = dir.display();
-        tracing::warn!("other users may look into {dir}, which holds personal data and secrets: chmod 700 {dir}");
+/// Takes away what others may do in the directory, and in all below it once it holds data.
+fn close_to_others(dir: &Path) -> Result<(), DataDirError> {
+    let mode = fs::metadata(dir).map_err(at("read", dir))?.permissions().mode();
+    let holds_data = dir.join("FORMAT").exists();
+    match mend(dir, mode, 0o700) {
+        Ok(mended) => {
+            let below = if holds_data { mend_below(dir).map_err(at("look into", dir))? } else { 0 };
+            if usize::from(mended) + below > 0 {
+                tracing::warn!(
+                    "others could look into {} or something in it, which holds personal data and secrets; it is now its \
+                     owner's alone (directories 0700, files 0600)",
+                    dir.display()
+                );
+            }
+            Ok(())
+        }
+        // Who can write in it can put other files in the place of ours.
+        Err(_) if mode & 0o022 != 0 => Err(DataDirError::Open { dir: dir.to_owned(), mode: mode & 0o7777 }),
+        Err(error) => {
+            let dir = dir.display();
+            tracing::warn!(
+                "other users may see the names in {dir}, and that cannot be mended ({error}): chmod 700 {dir}"
+            );
+            Ok(())
+        }
     }
+}
+
+/// Mends everything below `dir` that is this user's; says how much that was. Links are not followed.
+fn mend_below(dir: &Path) -> io::Result<usize> {
+    let mut mended = 0;
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        let metadata = entry.metadata()?;
+        let ours = metadata.uid() == geteuid().as_raw() || geteuid().is_root();
+        let (path, mode) = (entry.path(), metadata.permissions().mode());
+        if !ours || metadata.is_symlink() {
+            continue;
+        }
+        mended += usize::from(mend(&path, mode, if metadata.is_dir() { 0o700 } else { 0o600 })?);
+        if metadata.is_dir() {
+            mended += mend_below(&path)?;
+        }
+    }
+    Ok(mended)
+}
+
+/// Takes all but `most` away from a file or directory; says whether there was more.
+fn mend(path: &Path, mode: u32, most: u32) -> io::Result<bool> {
+    if mode & 0o077 == 0 {
+        return Ok(false);
+    }
+    fs::set_permissions(path, Permissions::from_mode(mode & most)).map(|()| true)
 }
 
 #[cfg(test)]

@@ -3,8 +3,10 @@
 //! Under load the batches grow and share the cost of a sync; alone, a request waits for one. There
 //! is no timer and no artificial delay. After a write or a sync that failed nothing is known about
 //! the disk: everybody is answered [`WriteError::Unavailable`], the daemon is told, and the thread
-//! ends. Nothing is tried again, which would prove nothing.
+//! ends. Nothing is tried again, which would prove nothing. The same where what is written would not
+//! be found again ([`location`]): that is asked before anybody is answered.
 
+use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -16,6 +18,7 @@ use super::checkpoint::Checkpointer;
 use super::desk::Desk;
 use super::inbox::{Command, Inbox};
 use super::journal::Writer;
+use super::location::{Gone, Location};
 use super::record::Applied;
 use super::{Change, Committed, Finish, WriteError};
 use super::{counts, step};
@@ -33,7 +36,7 @@ const CHECKPOINT_JOURNAL: u64 = 8 << 20;
 pub(super) struct Listeners {
     /// Hears every change once it is on the disk, and when it was decided. Must not block.
     pub(super) changes: Box<dyn Fn(Moment, Vec<Change>) + Send>,
-    /// Hears, once, that the store has failed and why.
+    /// Hears, once, that the store has failed, why, and what became of what was accepted.
     pub(super) failed: Box<dyn Fn(String) + Send>,
     /// Hears of every group commit that is on the disk. Must not block.
     pub(super) committed: Box<dyn Fn(Committed) + Send>,
@@ -50,6 +53,7 @@ pub(super) struct Committer {
     pub(super) writer: Writer,
     pub(super) applied: Applied,
     pub(super) listeners: Listeners,
+    pub(super) location: Location,
     /// The newest journal file at whose beginning all subscriptions stand, for retention.
     pub(super) introduced: Arc<AtomicU32>,
 }
@@ -67,6 +71,40 @@ impl Dirty {
     fn is_due(&self, gathered: usize) -> bool {
         let waited = self.since.is_some_and(|since| since.elapsed() >= CHECKPOINT_EVERY);
         waited || gathered >= CHECKPOINT_BYTES || self.journal >= CHECKPOINT_JOURNAL
+    }
+}
+
+/// Why the committer ends against its will.
+enum Failure {
+    /// The disk, or a fault of its own: what was synced before is there.
+    Disk(String),
+    /// What it writes to would not be found by a start.
+    Gone(Gone),
+}
+
+impl From<String> for Failure {
+    fn from(why: String) -> Self {
+        Self::Disk(why)
+    }
+}
+
+impl From<Gone> for Failure {
+    fn from(gone: Gone) -> Self {
+        Self::Gone(gone)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const ENDS: &str = "nothing more is accepted, and the daemon ends";
+        match self {
+            Self::Disk(why) => write!(f, "{why}; {ENDS}; what was answered 202 is on the disk"),
+            Self::Gone(gone) => write!(
+                f,
+                "{gone}; {ENDS}. What was accepted is where that went: before the next start put it, or its file system, \
+                 back in its place, or restore a backup (`hookswitch restore`)"
+            ),
+        }
     }
 }
 
@@ -92,21 +130,21 @@ impl Committer {
         let failure = match worked {
             Ok(Ok(())) => return,
             Ok(Err(failure)) => failure,
-            Err(_) => "the committer panicked".to_owned(),
+            Err(_) => Failure::Disk("the committer panicked".to_owned()),
         };
-        (self.listeners.failed)(failure);
+        (self.listeners.failed)(failure.to_string());
         self.inbox.fail();
     }
 
-    fn work(&mut self) -> Result<(), String> {
+    fn work(&mut self) -> Result<(), Failure> {
         let inbox = self.inbox.clone();
         let checkpointer = Checkpointer::start(self.desk.state.clone(), move || inbox.break_off())
             .map_err(|error| format!("no thread for checkpoints could be started: {error}"))?;
         let mut dirty = Dirty::default();
         loop {
-            let until =
-                if self.desk.untidy { Some(Instant::now()) } else { dirty.since.map(|since| since + CHECKPOINT_EVERY) };
-            let (commands, finishes, closing) = self.inbox.take(until);
+            let due = dirty.since.map(|since| since + CHECKPOINT_EVERY);
+            let until = if self.desk.untidy { Instant::now() } else { self.location.good_until() };
+            let (commands, finishes, closing) = self.inbox.take(Some(due.map_or(until, |due| due.min(until))));
             let idle = commands.is_empty() && finishes.is_empty();
             let (over, rotate) = self.inbox.asked();
             let settings = self.inbox.settings();
@@ -119,7 +157,7 @@ impl Committer {
             }
             if let Some(failure) = checkpointer.failure() {
                 commands.into_iter().for_each(Command::refuse);
-                return Err(failure);
+                return Err(failure.into());
             }
             let wrote = self.commit(commands, finishes)?;
             self.inbox.answer_pulses();
@@ -135,11 +173,17 @@ impl Committer {
                 // So that the full file is soon known to be taken in, though nothing may follow.
                 dirty.since.get_or_insert_with(Instant::now);
             }
+            self.look_if_due()?;
             if idle && closing {
-                return self.last_checkpoint(&checkpointer);
+                return Ok(self.last_checkpoint(&checkpointer)?);
             }
             self.checkpoint_if_due(&checkpointer, &mut dirty)?;
         }
+    }
+
+    /// Sees to it, once a second, that what is written will be found again.
+    fn look_if_due(&mut self) -> Result<(), Gone> {
+        if Instant::now() < self.location.good_until() { Ok(()) } else { self.writer.look(&mut self.location) }
     }
 
     /// Begins a checkpoint if one is due and none is under way; waits for that one if it falls
@@ -173,14 +217,14 @@ impl Committer {
     }
 
     /// Carries out one batch: decide, write, sync, tell. Says how many bytes were written.
-    fn commit(&mut self, commands: Vec<Command>, finishes: Vec<Finish>) -> Result<u64, String> {
+    fn commit(&mut self, commands: Vec<Command>, finishes: Vec<Finish>) -> Result<u64, Failure> {
         let decided_at = Moment { wall: (self.listeners.clock)(), at: Instant::now() };
         let Moment { wall: now, at: begun } = decided_at;
         let mut answers: Vec<Answer> = Vec::with_capacity(commands.len());
         let state = self.desk.state.clone();
         let ahead = state.ahead();
         let decided = self.decide(commands, finishes, &mut answers, now);
-        let written = decided.and_then(|()| self.write());
+        let written = decided.map_err(Failure::from).and_then(|()| self.write());
         drop(ahead);
         let durable = written.is_ok();
         if durable {
@@ -264,7 +308,7 @@ impl Committer {
     }
 
     /// Makes what was decided durable; says how many bytes that took.
-    fn write(&mut self) -> Result<u64, String> {
+    fn write(&mut self) -> Result<u64, Failure> {
         self.desk.state.check().map_err(|error| error.to_string())?;
         if self.desk.bytes.is_empty() {
             return Ok(0);
@@ -272,6 +316,8 @@ impl Committer {
         let bytes = self.desk.bytes.len() as u64;
         let written = self.writer.append(&self.desk.bytes, &mut self.desk.notes);
         let synced = written.map_err(|error| format!("the journal could not be written: {error}"))?;
+        self.writer.has_name()?;
+        self.look_if_due()?;
         self.desk.tally.synced = Some(synced);
         self.desk.bytes.clear();
         self.desk.fresh.clear();
@@ -284,10 +330,11 @@ impl Committer {
         Ok(bytes)
     }
 
-    fn rotate(&mut self) -> Result<(), String> {
+    fn rotate(&mut self) -> Result<(), Failure> {
         let now = (self.listeners.clock)();
         let rotated = self.writer.rotate(now.millis());
         rotated.map_err(|error| format!("a new journal file could not be made: {error}"))?;
+        self.writer.look(&mut self.location)?;
         let bytes = self.desk.settings.retention.file_bytes(self.desk.journal.bytes());
         self.writer.set_segment_bytes(bytes);
         let (segment, offset) = self.writer.position();

@@ -68,6 +68,7 @@ mod inbox;
 mod journal;
 mod keys;
 mod ledger;
+mod location;
 pub mod offline;
 mod open;
 mod place;

@@ -10,6 +10,7 @@ use crate::core::time::{Moment, Timestamp};
 
 use super::committer::{Committer, Listeners};
 use super::desk::Desk;
+use super::location::Location;
 use super::open::{self, Opened};
 use super::retention::keeper::{self, Keeper};
 use super::sweep::Sweep;
@@ -60,10 +61,11 @@ impl Idle {
     }
 
     /// Starts the committer. `changes` hears every change once it is on the disk, in order, and when it was decided,
-    /// by which time its deliveries go; `failed` hears, once, that the store has failed and why. Neither may block.
+    /// by which time its deliveries go; `failed` hears, once, that the store has failed, why, and what became of what was
+    /// accepted. Neither may block.
     ///
     /// # Errors
-    /// No thread could be started.
+    /// No thread could be started, or the data directory is gone already.
     pub fn start(
         self,
         clock: impl Fn() -> Timestamp + Send + Sync + 'static,
@@ -73,6 +75,7 @@ impl Idle {
         let Self { store, mut opened, settings, committed, answered } = self;
         let clock = Arc::new(clock);
         opened.writer.set_segment_bytes(settings.retention.file_bytes(opened.journal.bytes()));
+        let location = Location::of(&store.shared.dir)?;
         let introduced = Arc::new(AtomicU32::new(0));
         let keeper = Keeper {
             store: store.clone(),
@@ -116,6 +119,7 @@ impl Idle {
                 answered,
                 clock: Box::new(move || clock()),
             },
+            location,
             introduced,
         };
         let thread = std::thread::Builder::new().name("committer".to_owned()).spawn(move || committer.run())?;

@@ -28,6 +28,7 @@ mod disk_errors;
 mod doctor;
 mod durability;
 mod erase;
+mod location;
 mod log;
 mod main_job;
 mod messages;

@@ -89,12 +89,12 @@ pub(crate) fn skipped(why: &str) {
 }
 
 /// A file system of its own, of some mebibytes; needs root.
-struct Disk {
+pub(crate) struct Disk {
     dir: PathBuf,
 }
 
 impl Disk {
-    fn mount(dir: &Path, mebibytes: u32) -> Option<Self> {
+    pub(crate) fn mount(dir: &Path, mebibytes: u32) -> Option<Self> {
         std::fs::create_dir_all(dir).expect("a directory to mount on");
         let size = format!("size={mebibytes}m,mode=0700");
         let mut mount = Command::new("mount");

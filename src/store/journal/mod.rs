@@ -6,6 +6,7 @@
 
 mod copy;
 mod index;
+mod names;
 mod owed;
 mod prune;
 mod segment;

@@ -17,6 +17,7 @@ use std::sync::{Mutex, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use super::super::frame::{self, Head, NoFrame};
+use super::super::location::{self, Gone};
 use super::super::place::{self, Damage};
 use super::index::{Index, Note, Outline};
 use super::note_of;
@@ -116,6 +117,18 @@ impl Segment {
 
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    pub(super) fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Whether the file still has a name, by its links.
+    ///
+    /// # Errors
+    /// It was deleted.
+    pub(super) fn has_name(&self) -> Result<(), Gone> {
+        location::has_name(&self.path, &self.file)
     }
 
     /// Writes `bytes` at the end and syncs them; says how long the sync took. They can be read only after
