@@ -130,8 +130,9 @@ pub(super) struct Shown<'e> {
 }
 
 pub(super) fn shown(event: &Event) -> Result<Shown<'_>, ReadError> {
-    let damaged =
-        |_| ReadError(format!("the data of the event {} is not JSON as it was when it was accepted", event.id));
+    let damaged = |_| {
+        ReadError::corrupt_journal(format!("has the event {}, whose data is not JSON as it was accepted", event.id))
+    };
     Ok(Shown {
         id: Text(event.id),
         r#type: event.event_type.as_str(),

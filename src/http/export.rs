@@ -62,8 +62,11 @@ impl Kind {
         }
     }
 
-    fn write(self, entries: &[LogEntry], first: bool) -> Result<Vec<u8>, ReadError> {
-        let fault = |what: &str| ReadError(format!("an entry of the log could not be written as {what}"));
+    fn write(self, entries: &[LogEntry], first: bool) -> Result<Vec<u8>, Problem> {
+        let fault = |what: &str| {
+            tracing::error!("an entry of the log could not be written as {what}");
+            Problem::internal()
+        };
         match self {
             Self::Csv => csv(entries, first).map_err(|_| fault("CSV")),
             Self::Ndjson => ndjson(entries).map_err(|_| fault("JSON")),
@@ -107,7 +110,7 @@ async fn piece(pages: &Pages, kind: Kind, after: Option<u128>) -> Result<(Bytes,
         let page = pages(after)?;
         Ok((Bytes::from(kind.write(&page.items, after.is_none())?), page.next))
     };
-    bridge::blocking(read).await?.map_err(|fault: ReadError| fault.into())
+    bridge::blocking(read).await?
 }
 
 fn ndjson(entries: &[LogEntry]) -> serde_json::Result<Vec<u8>> {

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::reply::{Body, Reply, with_body};
 use crate::core::invalid::{FieldError, Invalid};
-use crate::store::{Busy, ReadError, WriteError};
+use crate::store::{Busy, StoreError};
 
 /// A refusal, to be answered instead of what was asked for.
 #[derive(Debug)]
@@ -192,30 +192,34 @@ impl From<Busy> for Problem {
     }
 }
 
-impl From<WriteError> for Problem {
-    fn from(error: WriteError) -> Self {
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
         match error {
-            WriteError::NotFound => Self::not_found("there is nothing with this id"),
-            WriteError::Conflict(detail) => Self::conflict(detail),
-            WriteError::Invalid(invalid) => invalid.into(),
+            StoreError::Busy => Self::unavailable(error.to_string(), 1),
+            StoreError::NotFound => Self::not_found(error.to_string()),
+            StoreError::Conflict(detail) | StoreError::Limit(detail) => Self::conflict(detail),
+            StoreError::Invalid(invalid) => invalid.into(),
             // Room is made by people, or by retention once a minute.
-            WriteError::DiskLow(detail) => {
+            StoreError::DiskFull(detail) => {
                 Self::new(StatusCode::INSUFFICIENT_STORAGE, detail).with(With::RetryAfter(60))
             }
-            WriteError::Unavailable => {
+            // Asking again does not help, so these are no 503. The paths are the operator's to know.
+            StoreError::Corrupt { .. } => {
+                tracing::error!("the store has damaged data: {error}");
+                const DETAIL: &str = "what this asks for is damaged on the disk, and asking again does not help; \
+                                      Hookswitch's log on standard error names the file and what to do";
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, DETAIL)
+            }
+            StoreError::Io { .. } => {
+                tracing::error!("the store's files could not be used: {error}");
+                const DETAIL: &str = "the disk could not be used for this, or the system refused it; \
+                                      Hookswitch's log on standard error names the file and the error";
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, DETAIL)
+            }
+            StoreError::Unavailable => {
                 Self::unavailable("the store has failed or is closing; nothing is known to have been stored", 5)
             }
         }
-    }
-}
-
-impl From<ReadError> for Problem {
-    fn from(error: ReadError) -> Self {
-        // Asking again does not help, so this is no 503.
-        tracing::error!("the store could not be read: {error}");
-        let detail = "what this asks for cannot be read: it is damaged on the disk, or the disk failed; \
-                      Hookswitch's log on standard error names the file and what to do";
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, detail)
     }
 }
 
@@ -255,10 +259,6 @@ mod tests {
             (Problem::method_not_allowed("PUT", "GET, HEAD"), 405, "allow: GET, HEAD\n"),
             (Problem::too_large("larger"), 413, "connection: close\n"),
             (Busy.into(), 503, "retry-after: 1\n"),
-            (WriteError::Unavailable.into(), 503, "retry-after: 5\n"),
-            (WriteError::DiskLow("the disk is almost full".to_owned()).into(), 507, "retry-after: 60\n"),
-            (WriteError::NotFound.into(), 404, ""),
-            (WriteError::Conflict("it is in flight".to_owned()).into(), 409, ""),
             (Problem::internal(), 500, "connection: close\n"),
         ];
         for (problem, wanted, header) in cases {
@@ -266,6 +266,60 @@ mod tests {
             assert_eq!((status, body["status"].as_u64()), (wanted, Some(u64::from(wanted))));
             assert!(headers.contains(header), "{wanted}: {headers}");
             assert!(body.get("errors").is_none());
+        }
+    }
+
+    /// Who must act is told by the status: 4xx the client, 503 the client a little later, 500 and 507 the operator.
+    #[test]
+    fn each_error_of_the_store_has_one_status_title_and_advice() {
+        let path = || std::path::PathBuf::from("/var/lib/hookswitch/journal/000001.log");
+        let (corrupt, io) =
+            (|detail| StoreError::Corrupt { path: path(), detail }, |detail| StoreError::Io { path: path(), detail });
+        let table: [(StoreError, u16, &str, &str, &str); 9] = [
+            (StoreError::Busy, 503, "Service Unavailable", "retry-after: 1\n", "ask again"),
+            (StoreError::NotFound, 404, "Not Found", "", "nothing with this id"),
+            (
+                StoreError::Conflict("it is delivered already".to_owned()),
+                409,
+                "Conflict",
+                "",
+                "it is delivered already",
+            ),
+            (
+                StoreError::Invalid(Invalid::one("/url", "is missing")),
+                422,
+                "Unprocessable Entity",
+                "",
+                "`/url` is missing",
+            ),
+            (StoreError::Limit("more than 10000 calls".to_owned()), 409, "Conflict", "", "more than 10000 calls"),
+            (StoreError::DiskFull("too full".to_owned()), 507, "Insufficient Storage", "retry-after: 60\n", "too full"),
+            (
+                corrupt("is damaged at byte 7".to_owned()),
+                500,
+                "Internal Server Error",
+                "",
+                "asking again does not help",
+            ),
+            (io("cannot be read: EIO".to_owned()), 500, "Internal Server Error", "", "the disk could not be used"),
+            (
+                StoreError::Unavailable,
+                503,
+                "Service Unavailable",
+                "retry-after: 5\n",
+                "nothing is known to have been stored",
+            ),
+        ];
+        for (error, status, title, header, advice) in table {
+            let damaged = matches!(error, StoreError::Corrupt { .. });
+            let (has, headers, body) = shown(error.clone().into());
+            assert_eq!((has, body["title"].as_str()), (status, Some(title)), "{error:?}");
+            assert!(headers.contains(header), "{error:?}: {headers}");
+            assert_eq!(headers.contains("retry-after"), !header.is_empty(), "{error:?}: {headers}");
+            let detail = body["detail"].as_str().unwrap();
+            assert!(detail.contains(advice), "{error:?}: {detail}");
+            assert_eq!(detail.contains("damaged"), damaged, "{error:?}: {detail}");
+            assert!(!detail.contains("/var/lib"), "a path of the machine is told to a client: {detail}");
         }
     }
 }

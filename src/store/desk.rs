@@ -304,11 +304,14 @@ impl Desk {
         let mut delivery = match found {
             Ok(Some(delivery)) => delivery,
             Ok(None) => return Ok(Err(WriteError::NotFound)),
-            Err(error) => return Ok(Err(WriteError::Conflict(error.0))),
+            Err(error) => return Ok(Err(error)),
         };
         let over = delivery.event.timestamp() < self.settings.retention.events_over(now);
-        let event = query::event(&self.journal, delivery.event);
-        if over || event.is_ok_and(|event| event.is_none()) {
+        let event = match query::event(&self.journal, delivery.event) {
+            Ok(event) => event,
+            Err(damage) => return Ok(Err(damage.into())),
+        };
+        if over || event.is_none() {
             let gone = "its event is no longer kept (`event_age` in [retention]), so there is nothing to deliver";
             return Ok(Err(WriteError::Conflict(gone.to_owned())));
         }
@@ -338,7 +341,7 @@ impl Desk {
             let over = match query::delivery_now(&self.state, &self.journal, id) {
                 Ok(Some(delivery)) => WriteError::Conflict(format!("it is {} already", delivery.state)),
                 Ok(None) => WriteError::NotFound,
-                Err(error) => WriteError::Conflict(error.0),
+                Err(error) => error,
             };
             return Ok(Err(over));
         };

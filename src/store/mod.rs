@@ -63,6 +63,7 @@ mod counts;
 mod deadline;
 mod desk;
 mod erasures;
+mod error;
 mod frame;
 mod inbox;
 mod journal;
@@ -90,7 +91,6 @@ mod tidy;
 mod tokens;
 mod verbs;
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -98,7 +98,6 @@ use crate::core::attempt::{LogEntry, Status};
 use crate::core::delivery::{Delivery, State};
 use crate::core::event::{CallId, Company, Domain, EventType, Source};
 use crate::core::id::{DeliveryId, EventId, SubscriptionId};
-use crate::core::invalid::Invalid;
 use crate::core::subscription::{DisabledReason, Subscription};
 use crate::core::time::Timestamp;
 
@@ -107,6 +106,7 @@ pub use calls::{CallFilter, CallStory};
 pub use committer::Answers;
 pub use conversations::{ConversationFilter, PostedMessage, PreparedMessage, Shown as ShownConversation};
 pub use erasures::Erasure;
+pub use error::{ReadError, StoreError, WriteError};
 pub use open::OpenError;
 pub use retention::Rules as Retention;
 pub use running::{Idle, Running};
@@ -120,31 +120,6 @@ pub type Reply<T> = Box<dyn FnOnce(Result<T, WriteError>) + Send>;
 /// The committer's inbox is full: answer 503 with `Retry-After` and let the client come again. The reply was dropped uncalled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Busy;
-
-/// Why a write was not made.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum WriteError {
-    /// What it speaks of does not exist.
-    NotFound,
-    /// It does not fit what is there, for example a retry of a delivery that is still owed and in flight; the sentence says why.
-    Conflict(String),
-    /// It is not valid together with what is there.
-    Invalid(Invalid),
-    /// There is too little room on the disk for anything new; the sentence says where and how much. Answer 507.
-    DiskLow(String),
-    /// The store has failed, or is closing: nothing is known to be on the disk. Answer 503.
-    Unavailable,
-}
-
-/// The disk could not be read, or what was read is damaged. The sentence names the file and the remedy.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ReadError(pub String);
-
-impl fmt::Display for ReadError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
 
 /// What the store is told at its opening.
 #[derive(Debug, Clone, Copy)]

@@ -6,21 +6,47 @@ use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-/// Something on the disk that is not as it must be.
+/// Something on the disk that is not as it must be, or that could not be read or written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Damage {
     path: PathBuf,
     detail: String,
+    io: bool,
 }
 
 impl Damage {
     /// `detail` goes on after the path: 'is damaged at byte 7'.
     pub(super) fn new(path: &Path, detail: impl Into<String>) -> Self {
-        Self { path: path.to_owned(), detail: detail.into() }
+        Self { path: path.to_owned(), detail: detail.into(), io: false }
+    }
+
+    /// The operating system refused, which says nothing against what is there; but a file that ends too early is
+    /// damaged. `doing` is what could not be done, as in 'cannot be read'.
+    pub(super) fn io(path: &Path, doing: impl fmt::Display, error: &io::Error) -> Self {
+        Self {
+            path: path.to_owned(),
+            detail: format!("{doing}: {error}"),
+            io: error.kind() != io::ErrorKind::UnexpectedEof,
+        }
+    }
+
+    /// As [`Damage::io`], where all that is known is a sentence.
+    pub(super) fn failed(path: &Path, detail: impl Into<String>) -> Self {
+        Self { path: path.to_owned(), detail: detail.into(), io: true }
     }
 }
 
 impl Damage {
+    /// The file.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether the operating system refused, rather than what was read being wrong.
+    pub(super) const fn is_io(&self) -> bool {
+        self.io
+    }
+
     /// What is said of the path.
     pub(super) fn detail(&self) -> &str {
         &self.detail

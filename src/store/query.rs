@@ -3,6 +3,7 @@
 //! What a filter's key cannot pick out by itself is compared record by record.
 
 use std::ops::ControlFlow;
+use std::path::Path;
 
 use crate::core::attempt::LogEntry;
 use crate::core::delivery::{Delivery, State as Standing};
@@ -11,49 +12,43 @@ use crate::core::id::{AttemptId, DeliveryId, EventId};
 use crate::core::time::Timestamp;
 
 use super::journal::{Journal, Key, Wanted, kind};
-use super::open::REMEDY;
 use super::place::Damage;
 use super::record::{self, Accepted, DeliveryRecord, Logged};
-use super::state::{State, StateError};
+use super::state::State;
 use super::{DeliveryFilter, EventFilter, LogFilter, Page, ReadError, keys, step};
-
-impl From<Damage> for ReadError {
-    fn from(damage: Damage) -> Self {
-        Self(format!("{damage}: what it held is not served; {REMEDY}"))
-    }
-}
-
-impl From<StateError> for ReadError {
-    fn from(error: StateError) -> Self {
-        Self(error.to_string())
-    }
-}
 
 /// The record of an accepted event.
 pub(super) fn accepted_record(journal: &Journal, id: EventId) -> Result<Option<Accepted>, Damage> {
-    let mut found = None;
+    let mut found = Ok(None);
     journal.get(id.bits(), &mut |head, payload| {
         if head.kind == kind::ACCEPTED {
-            found = record::decode::<Accepted>(payload);
+            found = record::decode::<Accepted>(payload).map(Some).ok_or_else(|| unreadable("event", id));
         }
     })?;
-    Ok(found)
+    found
+}
+
+/// A record whose checksum fits, and which is none of its kind all the same.
+fn unreadable(what: &str, id: impl std::fmt::Display) -> Damage {
+    Damage::new(Path::new("journal"), format!("has a record of the {what} {id} that cannot be read"))
 }
 
 /// An accepted event.
 pub(super) fn event(journal: &Journal, id: EventId) -> Result<Option<Event>, Damage> {
-    Ok(accepted_record(journal, id)?.and_then(|record| record.event(id)))
+    let Some(record) = accepted_record(journal, id)? else { return Ok(None) };
+    record.event(id).map(Some).ok_or_else(|| unreadable("event", id))
 }
 
 /// An entry of the log.
 pub(super) fn log_entry(journal: &Journal, id: AttemptId) -> Result<Option<LogEntry>, Damage> {
-    let mut found = None;
+    let mut found = Ok(None);
     journal.get(id.bits(), &mut |head, payload| {
         if head.kind == kind::LOGGED {
-            found = record::decode::<Logged>(payload).and_then(|logged| logged.entry(id));
+            let entry = record::decode::<Logged>(payload).and_then(|logged| logged.entry(id));
+            found = entry.map(Some).ok_or_else(|| unreadable("log entry", id));
         }
     })?;
-    Ok(found)
+    found
 }
 
 /// A delivery, wherever it stands. Not for the committer, which would wait for itself.

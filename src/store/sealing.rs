@@ -66,7 +66,7 @@ pub(super) fn marker(dir: &Path) -> Result<Option<Fingerprint>, Damage> {
     let text = match fs::read_to_string(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(Damage::new(&path, format!("cannot be read: {error}"))),
+        Err(error) => return Err(Damage::io(&path, "cannot be read", &error)),
     };
     let named = text.strip_prefix(BEGINNING).and_then(|rest| Fingerprint::parse(rest.trim_end()));
     named.map(Some).ok_or_else(|| Damage::new(&path, "is not as hookswitch wrote it"))
@@ -81,7 +81,7 @@ pub(super) fn mark(dir: &Path, key: Fingerprint) -> io::Result<()> {
 pub(super) fn mark_with(dir: &Path, keys: &Keyring) -> Result<(), OpenError> {
     match keys.sealing() {
         Some(key) if marker(dir)? != Some(key) => {
-            mark(dir, key).map_err(|error| Damage::new(&dir.join(MARKER), format!("cannot be written: {error}")))?;
+            mark(dir, key).map_err(|error| Damage::io(&dir.join(MARKER), "cannot be written", &error))?;
             tracing::info!("secrets are sealed on the disk from now on, with key {key} of {}", keys.from());
             Ok(())
         }

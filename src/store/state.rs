@@ -71,29 +71,40 @@ pub(super) struct State {
     /// What the last checkpoint that was written said.
     durable: Mutex<Applied>,
     /// Why a step could not be applied in full.
-    failure: Mutex<Option<String>>,
+    failure: Mutex<Option<StateError>>,
 }
 
-/// sled said no, or the disk did.
-#[derive(Debug)]
-pub(super) struct StateError(String);
+/// Why the state database did not do what it was asked.
+#[derive(Debug, Clone)]
+pub(super) enum StateError {
+    /// sled said no, or the disk did.
+    Failed(String),
+    /// What was read is not what was written; goes on after 'the state database'.
+    Corrupt(String),
+}
 
 impl StateError {
     /// What was read is not what was written; `what` is.
     pub(super) fn unreadable(what: &str) -> Self {
-        Self(format!("it has {what} that cannot be read"))
+        Self::Corrupt(format!("has {what} that cannot be read"))
     }
 }
 
 impl std::fmt::Display for StateError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "the state database failed: {}", self.0)
+        match self {
+            Self::Failed(why) => write!(f, "the state database failed: {why}"),
+            Self::Corrupt(detail) => write!(f, "the state database {detail}"),
+        }
     }
 }
 
 impl From<sled::Error> for StateError {
     fn from(error: sled::Error) -> Self {
-        Self(error.to_string())
+        match error {
+            sled::Error::Corruption { .. } => Self::Corrupt(format!("is damaged: {error}")),
+            _ => Self::Failed(error.to_string()),
+        }
     }
 }
 
@@ -197,13 +208,13 @@ impl State {
 
     /// A step could not be applied in full: whoever makes steps is to [ask](Self::check), and to end.
     pub(super) fn note_failure(&self, error: StateError) {
-        self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error.0);
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
     }
 
     /// Whether all steps could be applied in full.
     pub(super) fn check(&self) -> Result<(), StateError> {
         let failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
-        failure.as_ref().map_or(Ok(()), |failure| Err(StateError(failure.clone())))
+        failure.as_ref().map_or(Ok(()), |failure| Err(failure.clone()))
     }
 
     /// Recovery is over.
@@ -294,7 +305,7 @@ impl State {
     fn write(&self, batch: sled::Batch) -> Result<(), StateError> {
         let db = self.db.clone();
         let write = move || db.apply_batch(batch).and_then(|()| db.flush());
-        deadline::within(deadline::OF_A_WRITE, write).map_err(StateError)?.map(drop).map_err(StateError::from)
+        deadline::within(deadline::OF_A_WRITE, write).map_err(StateError::Failed)?.map(drop).map_err(StateError::from)
     }
 
     /// Keeps sled as the last checkpoint left it for as long as the guard lives. Changes go on in
@@ -307,7 +318,7 @@ impl State {
     pub(super) fn applied(&self) -> Result<Option<Applied>, StateError> {
         let Some(value) = self.db.get(APPLIED)? else { return Ok(None) };
         let applied = record::decode(&value);
-        applied.map(Some).ok_or_else(|| StateError("the record of how far it is cannot be read".to_owned()))
+        applied.map(Some).ok_or_else(|| StateError::unreadable("a record of how far it is"))
     }
 
     /// How far the journal is taken in on the disk, for sure. sled answers with what it was given, also
@@ -327,7 +338,11 @@ impl State {
 
 impl From<StateError> for Damage {
     fn from(error: StateError) -> Self {
-        Self::new(std::path::Path::new("state"), error.0)
+        let path = std::path::Path::new("state");
+        match error {
+            StateError::Failed(why) => Self::failed(path, format!("failed: {why}")),
+            StateError::Corrupt(detail) => Self::new(path, detail),
+        }
     }
 }
 

@@ -169,7 +169,7 @@ impl Desk {
     /// Makes a token.
     pub(super) fn create_token(&mut self, draft: TokenDraft, now: Timestamp) -> Done<(Token, TokenText)> {
         if let Some(full) = self.tokens().is_full(draft.company.as_ref()) {
-            return Ok(Err(WriteError::Conflict(full)));
+            return Ok(Err(WriteError::Limit(full)));
         }
         let text = TokenText::from_bytes(random_secret());
         let token = Token {
@@ -228,7 +228,7 @@ impl Store {
         match self.admit_small() {
             Ok(()) => self.push(Command::CreateToken(draft, reply)),
             Err(refusal) => {
-                reply(Err(WriteError::DiskLow(refusal)));
+                reply(Err(WriteError::DiskFull(refusal)));
                 Ok(())
             }
         }

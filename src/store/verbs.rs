@@ -102,7 +102,7 @@ impl Store {
         match self.shared.space.admit(bytes) {
             Ok(()) => self.push(Command::Accept(events, reply)),
             Err(refusal) => {
-                reply(Err(WriteError::DiskLow(refusal)));
+                reply(Err(WriteError::DiskFull(refusal)));
                 Ok(())
             }
         }
@@ -116,7 +116,7 @@ impl Store {
         match self.shared.space.admit(0) {
             Ok(()) => self.push(Command::Create(Box::new(draft), reply)),
             Err(refusal) => {
-                reply(Err(WriteError::DiskLow(refusal)));
+                reply(Err(WriteError::DiskFull(refusal)));
                 Ok(())
             }
         }
@@ -369,7 +369,8 @@ impl Store {
     pub fn owed_after(&self, number: u32, after: u64, most: usize) -> Result<Vec<Delivery>, ReadError> {
         let from = keys::sequence(keys::OWED, number, after);
         let found = self.shared.state.scan(&keys::numbered(keys::OWED, number), Some(&from), most)?;
-        let unreadable = || ReadError(format!("the state has a delivery of subscription {number} that cannot be read"));
+        let unreadable =
+            || ReadError::corrupt_state(format!("has a delivery of subscription number {number} that cannot be read"));
         found.iter().map(|(_, value)| step::delivery_of(value).ok_or_else(unreadable)).collect()
     }
 

@@ -40,11 +40,11 @@ const REFUSALS: [(&str, &str, &str); 12] = [
     ("Forbidden", "403", "The token's role or company does not fit."),
     ("NotFound", "404", "There is nothing with this id that this token may see."),
     ("TooSlow", "408", "The body did not come in time."),
-    ("Conflict", "409", "It does not fit what is there."),
+    ("Conflict", "409", "It does not fit what is there, or there would be more of something than there may be."),
     ("TooLarge", "413", "The body is larger than `max_body_bytes`."),
     ("MediaType", "415", "The header Content-Type names another type, or there is a Content-Encoding."),
     ("Invalid", "422", "What was read is not valid; `errors` says where."),
-    ("Internal", "500", "A fault of Hookswitch's own, or what is asked for is damaged on the disk."),
+    ("Internal", "500", "A fault of Hookswitch's own, or what is asked for is damaged on the disk or cannot be read."),
     ("Unavailable", "503", "It cannot be done at present; come again after Retry-After."),
     ("DiskLow", "507", "Nothing new is accepted for want of room on the disk."),
 ];

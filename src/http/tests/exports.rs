@@ -39,7 +39,7 @@ impl Handler for Log {
             let number = after.map_or(0, |number| number + 1);
             read.fetch_add(1, Ordering::SeqCst);
             if fault == Some(number) {
-                return Err(ReadError("as the test wants it".to_owned()));
+                return Err(ReadError::corrupt_state("is as the test wants it"));
             }
             let items = (0..100).map(|index| entry("acme", &format!("{number}-{index}"))).collect();
             Ok(Page { items, next: (number < last).then_some(number) })

@@ -46,7 +46,7 @@
 pub(super) mod container;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -145,7 +145,7 @@ impl Backup {
         }
         let turn = Turn(taken.clone());
         let before = journal.copying();
-        let applied = state.applied()?.ok_or_else(|| ReadError("the state does not say how far it is".to_owned()))?;
+        let applied = state.applied()?.ok_or_else(|| ReadError::corrupt_state("does not say how far it is"))?;
         let next_sequences = next_sequences(&state)?;
         let about = About {
             taken_at: now.millis(),
@@ -176,7 +176,7 @@ impl Backup {
             stage => Some(self.advance(stage).unwrap_or_else(|error| {
                 tracing::error!("the backup was not completed: {error}");
                 let mut out = Vec::new();
-                self.writer.section(&mut out, Kind::Broken, error.0.as_bytes());
+                self.writer.section(&mut out, Kind::Broken, error.to_string().as_bytes());
                 out
             })),
         }
@@ -200,7 +200,7 @@ impl Backup {
         match std::fs::read(&token) {
             Ok(text) => self.writer.section(out, Kind::Token, &text),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => return Err(ReadError(format!("{}: {error}", token.display()))),
+            Err(error) => return Err(ReadError::io(&token, "cannot be read", &error)),
         }
         let mut payload = Vec::new();
         put_pair(&mut payload, APPLIED, &record::encode(&self.applied));
@@ -278,7 +278,9 @@ fn next_sequences(state: &State) -> Result<BTreeMap<u32, u64>, ReadError> {
 }
 
 fn json(value: &impl Serialize) -> Result<Vec<u8>, ReadError> {
-    serde_json::to_vec(value).map_err(|error| ReadError(format!("the backup could not be described: {error}")))
+    let failed =
+        |error: serde_json::Error| ReadError::io(Path::new("the backup"), "cannot be described", &error.into());
+    serde_json::to_vec(value).map_err(failed)
 }
 
 fn put_pair(out: &mut Vec<u8>, key: &[u8], value: &[u8]) {

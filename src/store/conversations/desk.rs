@@ -11,7 +11,7 @@ use super::super::desk::{Desk, Done};
 use super::super::record::{Accepted, MessageRecord, ThreadRecord};
 use super::super::state::StateError;
 use super::super::step::{self, Step};
-use super::super::{Change, ReadError, WriteError, keys, sweep};
+use super::super::{Change, StoreError, keys, sweep};
 use super::threads::Kept;
 use super::{PostedMessage, PreparedMessage, lock, read};
 
@@ -25,10 +25,10 @@ impl Desk {
         let key = keys::thread(message.company.as_str(), message.call.as_str());
         let head = match read::thread(&self.state, &key) {
             Ok(head) => head,
-            Err(error) => return Ok(Err(WriteError::Conflict(error.0))),
+            Err(error) => return Ok(Err(error)),
         };
         if let Err(error) = self.take_up(&key, head.as_ref(), read_ahead) {
-            return Ok(Err(WriteError::Conflict(error.0)));
+            return Ok(Err(error));
         }
         if let Some(before) = self.message_before(&message, &key, head.as_ref(), now)? {
             return Ok(Ok(before));
@@ -102,7 +102,7 @@ impl Desk {
     }
 
     /// Makes sure that the thread is in memory as it is.
-    fn take_up(&self, key: &[u8], head: Option<&Conversation>, read_ahead: Option<Kept>) -> Result<(), ReadError> {
+    fn take_up(&self, key: &[u8], head: Option<&Conversation>, read_ahead: Option<Kept>) -> Result<(), StoreError> {
         let last = head.map(|head| head.last);
         let mut threads = lock(&self.threads);
         if threads.get(key).is_some_and(|kept| kept.last == last) {

@@ -148,7 +148,7 @@ impl Store {
         match self.shared.space.admit(message.bytes as u64) {
             Ok(()) => self.push(Command::Message(Box::new(message), reply)),
             Err(refusal) => {
-                reply(Err(WriteError::DiskLow(refusal)));
+                reply(Err(WriteError::DiskFull(refusal)));
                 Ok(())
             }
         }

@@ -28,7 +28,7 @@ const LOOKED_AT_ONCE: usize = 256;
 pub(super) fn thread(state: &State, key: &[u8]) -> Result<Option<Conversation>, ReadError> {
     let Some(value) = state.get(key)? else { return Ok(None) };
     let thread = step::unversioned::<ThreadRecord>(&value).and_then(ThreadRecord::conversation);
-    let unreadable = || ReadError("the state has a conversation that cannot be read".to_owned());
+    let unreadable = || ReadError::corrupt_state("has a conversation that cannot be read");
     thread.map(Some).ok_or_else(unreadable)
 }
 

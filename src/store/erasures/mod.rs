@@ -39,7 +39,7 @@ use super::query::lowest_id;
 use super::record::{self, Accepted, ErasureRecord};
 use super::step::{self, Step};
 use super::verbs::Store;
-use super::{ReadError, WriteError, keys};
+use super::{ReadError, StoreError, keys};
 pub(super) use rule::Rule;
 
 /// Where what is to be erased stands until it is.
@@ -86,7 +86,7 @@ impl Erasures {
     pub(super) fn take_up(dir: &Path, journal: Arc<Journal>) -> Result<Self, Damage> {
         let dir = dir.join(DIRECTORY);
         let mut rules = Vec::new();
-        let unreadable = |error: std::io::Error| Damage::new(&dir, format!("cannot be read: {error}"));
+        let unreadable = |error: std::io::Error| Damage::io(&dir, "cannot be read", &error);
         if dir.is_dir() {
             for entry in fs::read_dir(&dir).map_err(unreadable)? {
                 let path = entry.map_err(unreadable)?.path();
@@ -243,7 +243,7 @@ impl Store {
             calls.extend(event.phone().filter(|own| *own == phone).map(|_| event.call().to_owned()));
         })?;
         if calls.len() > CALLS_MOST {
-            return Err(ReadError(format!("there are more than {CALLS_MOST} calls with this number")));
+            return Err(StoreError::Limit(format!("there are more than {CALLS_MOST} calls with this number")));
         }
         let last = shared.state.durable().last_id;
         let below = lowest_id(Some(Timestamp::from_millis(now.millis() + 1))).max(last + 1);
@@ -256,14 +256,15 @@ impl Store {
         }
         let calls = rule.calls.clone();
         let noted = shared.erasures.begin(rule);
-        noted.map_err(|error| ReadError(format!("what is to be erased could not be noted: {error}")))?;
+        noted
+            .map_err(|error| StoreError::io(Path::new("erasing"), "what is to be erased could not be noted", &error))?;
         for call in &calls {
             super::conversations::forget(self, company.as_str(), call);
         }
         let cancelled = if cancel { self.cancel_all_of(&events)? } else { 0 };
         let record = ErasureRecord::begun(company.as_str(), now, events.len() as u64, cancelled);
         self.note_erasure(id, &record)?;
-        let unreadable = || ReadError("the erasure's record cannot be read".to_owned());
+        let unreadable = || StoreError::corrupt_state("has a record of an erasure that cannot be read");
         record.erasure(id).ok_or_else(unreadable)
     }
 
@@ -322,8 +323,12 @@ impl Store {
                 if !delivery.state.is_owed() && delivery.state != Standing::Failed {
                     continue;
                 }
-                let done = self.wait_for(|reply| Command::Cancel(delivery.id, WHY, reply))?;
-                cancelled += u64::from(done.is_ok());
+                match self.wait_for(|reply| Command::Cancel(delivery.id, WHY, reply)) {
+                    Ok(_) => cancelled += 1,
+                    // It ended meanwhile, or its subscription is gone.
+                    Err(StoreError::NotFound | StoreError::Conflict(_)) => {}
+                    Err(error) => return Err(error),
+                }
             }
         }
         Ok(cancelled)
@@ -331,24 +336,19 @@ impl Store {
 
     /// Notes in the journal how far an erasure is.
     pub(super) fn note_erasure(&self, id: ErasureId, record: &ErasureRecord) -> Result<(), ReadError> {
-        let noted = self.wait_for(|reply| Command::Erasure(id, Box::new(record.clone()), reply))?;
-        noted.map_err(|_| ReadError("the store does not write any more".to_owned()))
+        self.wait_for(|reply| Command::Erasure(id, Box::new(record.clone()), reply))
     }
 
     /// Has the committer do something, and waits for it.
-    fn wait_for<T: Send + 'static>(
-        &self,
-        command: impl Fn(super::Reply<T>) -> Command,
-    ) -> Result<Result<T, WriteError>, ReadError> {
+    fn wait_for<T: Send + 'static>(&self, command: impl Fn(super::Reply<T>) -> Command) -> Result<T, StoreError> {
         for _ in 0..1000 {
             let (sender, answer) = mpsc::channel();
             let reply = Box::new(move |result| drop(sender.send(result)));
             if self.push(command(reply)).is_ok() {
-                let gone = |_| ReadError("the store does not write any more".to_owned());
-                return answer.recv().map_err(gone);
+                return answer.recv().map_err(|_| StoreError::Unavailable)?;
             }
             std::thread::sleep(std::time::Duration::from_millis(10));
         }
-        Err(ReadError("the store is too busy: ask again".to_owned()))
+        Err(StoreError::Busy)
     }
 }

@@ -192,7 +192,7 @@ impl Journal {
             }
             let opened = if number == newest && number > applied.segment && segment::is_unfinished(dir, number) {
                 let created = segment::remove_unfinished(dir, number).and_then(|()| Segment::create(dir, number, 0));
-                created.map_err(|error| Damage::new(&segment::path_of(dir, number), error.to_string()))
+                created.map_err(|error| Damage::io(&segment::path_of(dir, number), "cannot be made", &error))
             } else {
                 Segment::open(dir, number)
             };
@@ -202,9 +202,9 @@ impl Journal {
         // below, and the state must not come to the disk ahead of it: a power cut would leave a state that speaks of
         // frames that are gone.
         for segment in segments.range(applied.segment..).map(|(_, segment)| segment) {
-            segment.sync().map_err(|error| Damage::new(segment.path(), format!("cannot be synced: {error}")))?;
+            segment.sync().map_err(|error| Damage::io(segment.path(), "cannot be synced", &error))?;
         }
-        place::sync_dir(dir).map_err(|error| Damage::new(dir, format!("cannot be synced: {error}")))?;
+        place::sync_dir(dir).map_err(|error| Damage::io(dir, "cannot be synced", &error))?;
         for (number, segment) in segments.range(applied.segment..) {
             let from = if *number == applied.segment { applied.offset.max(HEADER) } else { HEADER };
             take_in(segment, from, applied, *number == newest, replay)?;
@@ -212,7 +212,7 @@ impl Journal {
         let active = segments[&newest].clone();
         active.index_for_writing()?;
         let leftovers = prune::remove_leftovers(dir, first);
-        leftovers.map_err(|error| Damage::new(dir, format!("has leftovers that cannot be removed: {error}")))?;
+        leftovers.map_err(|error| Damage::io(dir, "has leftovers that cannot be removed", &error))?;
         let (dir, segments) = (dir.to_owned(), RwLock::new(segments));
         let journal =
             Arc::new(Self { dir, segments, asked: Mutex::default(), files: Mutex::default(), mask: Mutex::default() });
@@ -475,7 +475,7 @@ fn take_in(segment: &Segment, from: u32, applied: Applied, newest: bool, replay:
                     segment.path().display()
                 ),
             }
-            segment.cut(whole).map_err(|error| Damage::new(segment.path(), format!("cannot be cut: {error}")))
+            segment.cut(whole).map_err(|error| Damage::io(segment.path(), "cannot be cut", &error))
         }
         _ => Err(segment.damaged(whole)),
     }
@@ -483,7 +483,7 @@ fn take_in(segment: &Segment, from: u32, applied: Applied, newest: bool, replay:
 
 /// The numbers of the journal files in `dir`, ascending.
 pub(super) fn numbers_in(dir: &Path) -> Result<Vec<u32>, Damage> {
-    let unreadable = |error: io::Error| Damage::new(dir, format!("cannot be read: {error}"));
+    let unreadable = |error: io::Error| Damage::io(dir, "cannot be read", &error);
     let mut numbers = Vec::new();
     for entry in std::fs::read_dir(dir).map_err(unreadable)? {
         let name = entry.map_err(unreadable)?.file_name();

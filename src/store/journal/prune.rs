@@ -158,7 +158,7 @@ impl Journal {
             drop(fs::remove_file(&fresh));
         }
         written?;
-        let failed = |error: io::Error| Damage::new(&fresh, format!("could not take its place: {error}"));
+        let failed = |error: io::Error| Damage::io(&fresh, "could not take its place", &error);
         segment.retire();
         // It says which file it belongs to by that one's length, which need not change.
         match fs::remove_file(segment.path().with_extension("idx")) {
@@ -180,7 +180,7 @@ impl Journal {
     pub(in crate::store) fn drop_first(&self, number: u32) -> Result<(), Damage> {
         let _files = self.hold_files();
         let path = segment::path_of(&self.dir, number);
-        let failed = |error: io::Error| Damage::new(&path, format!("could not be dropped: {error}"));
+        let failed = |error: io::Error| Damage::io(&path, "could not be dropped", &error);
         note_first(&self.dir, number + 1).map_err(failed)?;
         let mut segments = self.segments.write().unwrap_or_else(PoisonError::into_inner);
         let dropped = segments.remove(&number);
@@ -226,7 +226,7 @@ fn each_frame(segment: &Segment, breath: Breath<'_>, visit: Look<'_>) -> Result<
 }
 
 fn write_again(segment: &Segment, fresh: &Path, judge: Judge<'_>, breath: Breath<'_>) -> Result<(), Unpruned> {
-    let failed = |error: io::Error| Unpruned::Failed(Damage::new(fresh, format!("could not be written: {error}")));
+    let failed = |error: io::Error| Unpruned::Failed(Damage::io(fresh, "could not be written", &error));
     let mut file = File::create(fresh).map_err(failed)?;
     let mut out = segment.header()?;
     each_frame(segment, breath, &mut |head, payload| {
@@ -258,7 +258,7 @@ pub(in crate::store) fn first(dir: &Path) -> Result<Option<u32>, Damage> {
     match fs::read_to_string(&path) {
         Ok(text) => text.trim_end().parse().map(Some).map_err(|_| Damage::new(&path, "is damaged")),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(Damage::new(&path, format!("cannot be read: {error}"))),
+        Err(error) => Err(Damage::io(&path, "cannot be read", &error)),
     }
 }
 

@@ -97,13 +97,14 @@ impl Segment {
     pub(super) fn open(dir: &Path, number: u32) -> Result<Self, Damage> {
         let path = path_of(dir, number);
         let damage = |detail: String| Damage::new(&path, detail);
-        let file = File::options().read(true).write(true).open(&path).map_err(|e| damage(e.to_string()))?;
+        let failed = |error: io::Error| Damage::io(&path, "cannot be opened", &error);
+        let file = File::options().read(true).write(true).open(&path).map_err(failed)?;
         let mut header = [0; HEADER as usize];
         file.read_exact_at(&mut header, 0).map_err(|_| damage("has no header".to_owned()))?;
         if number_in(&header).map_err(|what| damage(what.to_owned()))? != number {
             return Err(damage("has another file's number in its header".to_owned()));
         }
-        let length = file.metadata().map_err(|e| damage(e.to_string()))?.len();
+        let length = file.metadata().map_err(failed)?.len();
         let end = u32::try_from(length).map_err(|_| damage("is longer than a journal file can be".to_owned()))?;
         let (end, index) = (AtomicU32::new(end), RwLock::new(None));
         let (first_id, outline, retired) = (OnceLock::new(), OnceLock::new(), Mutex::new(false));
@@ -321,7 +322,7 @@ impl Segment {
         let Some(index) = slot.as_mut() else { return Ok(()) };
         index.sort();
         let written = self.write_index(index);
-        written.map_err(|error| Damage::new(&self.index_path(), error.to_string()))
+        written.map_err(|error| Damage::io(&self.index_path(), "cannot be written", &error))
     }
 
     /// The index beside the file, if it is whole and belongs to the file as it is now.
@@ -403,7 +404,7 @@ impl Segment {
     pub(super) fn read(&self, buffer: &mut Vec<u8>, from: u32, length: usize) -> Result<(), Damage> {
         buffer.resize(length, 0);
         let read = self.file.read_exact_at(buffer, u64::from(from));
-        read.map_err(|error| Damage::new(&self.path, format!("cannot be read at byte {from}: {error}")))
+        read.map_err(|error| Damage::io(&self.path, format!("cannot be read at byte {from}"), &error))
     }
 }
 

@@ -39,7 +39,7 @@ impl Keeper for Layout {
 }
 
 fn damage(refused: &Refused) -> Damage {
-    Damage::new(Path::new("the new directory"), format!("cannot be written: {refused}"))
+    Damage::failed(Path::new("the new directory"), format!("cannot be written: {refused}"))
 }
 
 /// Writes what can be read of `dir` to `into`.

@@ -143,11 +143,11 @@ impl Keeper {
         }
         for rule in under_way {
             let found = erasures.erase(&rule, newest, &mut || !stop.wait(REST))?;
-            let failed = |why: String| Unpruned::Failed(Damage::new(std::path::Path::new("erasing"), why));
+            let failed = |why: String| Unpruned::Failed(Damage::failed(std::path::Path::new("erasing"), why));
             let now = (self.clock)();
             let begun = ErasureRecord::begun(&rule.company, rule.at, 0, 0);
             let done = begun.done(now, found.events, found.messages, found.log_entries);
-            self.store.note_erasure(rule.id, &done).map_err(|error| failed(error.0))?;
+            self.store.note_erasure(rule.id, &done).map_err(|error| failed(error.to_string()))?;
             erasures.done(&rule, now).map_err(|error| failed(error.to_string()))?;
             tracing::info!("{}: what was to be erased is off the disk", rule.id);
         }
