@@ -38,6 +38,8 @@ fn main() -> Outcome<()> {
         retention: Retention { log_age: kept, log_bytes: 10 << 30, event_age: kept, conversation_age: kept },
         min_free_bytes: 1,
         max_data_bytes: 1 << 20,
+        subscriptions_per_company: 1_000,
+        deliveries_per_request: 100_000,
     };
     println!("{events} events in {CYCLES} cycles, the newest {} are kept:\n", kept.as_millis());
     println!("cycle   events/s   journal MB   state MB   written B/event   disk B/kept event   times the live data");

@@ -390,6 +390,8 @@ fn store_settings(config: &Config) -> StoreSettings {
         },
         min_free_bytes: config.store.min_free_bytes,
         max_data_bytes: config.http.max_body_bytes.saturating_sub(AROUND_DATA),
+        subscriptions_per_company: config.limits.subscriptions_per_company,
+        deliveries_per_request: config.limits.deliveries_per_request,
     }
 }
 
@@ -409,6 +411,9 @@ fn http_settings(config: &Config, tls: Option<Arc<Tls>>) -> http::Settings {
         header_timeout: config.http.header_timeout,
         body_timeout: config.http.body_timeout,
         write_timeout: WRITE_TIMEOUT,
+        memory: config.limits.memory,
+        connections_per_address: config.limits.connections_per_address,
+        trusted_proxies: config.http.trusted_proxies.clone(),
         tls,
     }
 }

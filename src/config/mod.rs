@@ -19,6 +19,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 pub use self::keys::{Changed, Keys};
 use self::layers::{Layers, Written};
 use self::validate::BadKey;
@@ -63,6 +65,8 @@ pub struct Config {
     pub retention: Retention,
     /// `[store]`
     pub store: StoreLimits,
+    /// `[limits]`
+    pub limits: Limits,
     /// The seven event types and those of `[[event_types]]`.
     pub catalogue: Catalogue,
     /// `[alerts]`; `None` if nobody is to be told.
@@ -88,6 +92,8 @@ pub struct Http {
     pub body_timeout: Duration,
     /// Whether `/metrics` may be read without a token.
     pub metrics_public: bool,
+    /// The proxies that are believed when they name the client behind them.
+    pub trusted_proxies: Vec<IpNet>,
     /// The files for TLS; `None` for plain HTTP.
     pub tls: Option<TlsFiles>,
 }
@@ -158,6 +164,20 @@ pub struct StoreLimits {
     pub min_free_bytes: u64,
     /// The file with the keys that secrets are sealed with; `None` for a credential of systemd, or not at all.
     pub key_file: Option<PathBuf>,
+}
+
+/// `[limits]`: how much one client or one company may take.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// The memory for answers that clients have not read yet and bodies that are not whole yet, in bytes: at least 1 MiB
+    /// and four times `http.max_body_bytes`, at most 64 GiB.
+    pub memory: usize,
+    /// How many connections one address may have at once, 1 to 65,536; the addresses of an IPv6 /64 count as one.
+    pub connections_per_address: usize,
+    /// How many subscriptions one company may have, 1 to 1,000,000.
+    pub subscriptions_per_company: u32,
+    /// How many deliveries one request may cause, 1 to 10,000,000.
+    pub deliveries_per_request: u32,
 }
 
 /// `[alerts]`: where the operator is told of what must be looked at.

@@ -34,6 +34,7 @@ section!(
         network: Network = Network::default(),
         retention: Retention = Retention::default(),
         store: Store = Store::default(),
+        limits: Limits = Limits::default(),
         alerts: Alerts = Alerts::default(),
         event_types: Vec<EventType> = Vec::new(),
         diagnostics: Diagnostics = Diagnostics::default(),
@@ -51,6 +52,7 @@ section!(
         tls_cert: Option<String> = None,
         tls_key: Option<String> = None,
         metrics_public: bool = false,
+        trusted_proxies: Vec<String> = Vec::new(),
     }
 );
 
@@ -112,6 +114,16 @@ section!(
         cache_bytes: u64 = 16 * 1024 * 1024,
         min_free_bytes: u64 = 256 * 1024 * 1024,
         key_file: Option<String> = None,
+    }
+);
+
+section!(
+    /// `[limits]`
+    Limits {
+        memory: u64 = 256 * 1024 * 1024,
+        connections_per_address: u64 = 512,
+        subscriptions_per_company: u64 = 1_000,
+        deliveries_per_request: u64 = 100_000,
     }
 );
 

@@ -163,17 +163,17 @@ fn every_shape_fault_names_key_origin_and_what_is_allowed() {
     let wanted = [
         "alerts.secret (h.toml) must be text in quotes, not a number",
         "colour (h.toml) is not a key; known here are `data_dir`, `http`, `senders`, `retry`, `ordering`, `network`, \
-         `retention`, `store`, `alerts`, `event_types`, `diagnostics`",
+         `retention`, `store`, `limits`, `alerts`, `event_types`, `diagnostics`",
         "data_dir (h.toml) must be text in quotes, not a number",
         "event_types[0].description (h.toml) must be given",
         "http.lissen (h.toml) is not a key; known here are `listen`, `max_body_bytes`, `max_connections`, \
-         `header_timeout`, `body_timeout`, `tls_cert`, `tls_key`, `metrics_public`",
+         `header_timeout`, `body_timeout`, `tls_cert`, `tls_key`, `metrics_public`, `trusted_proxies`",
         "http.listen (h.toml) must be text in quotes, not a list",
         "network.allow (h.toml) must be a list in brackets, not text",
         "network.deny[1] (h.toml) must be text in quotes, not a number",
         "network.https_only (h.toml) must be true or false, not text",
         "no (environment variable HOOKSWITCH_NO__SUCH) is not a key; known here are `data_dir`, `http`, `senders`, \
-         `retry`, `ordering`, `network`, `retention`, `store`, `alerts`, `event_types`, `diagnostics`",
+         `retry`, `ordering`, `network`, `retention`, `store`, `limits`, `alerts`, `event_types`, `diagnostics`",
         "ordering (environment variable HOOKSWITCH_ORDERING) must be a section, not text",
         "retry.jitter (h.toml) must be a number, not text",
         "senders.threads (h.toml) must be a whole number, 0 or more, not text",
@@ -220,6 +220,21 @@ fn every_value_out_of_range_names_key_origin_and_what_is_allowed() {
         ),
         ("store.min_free_bytes = 0", "store.min_free_bytes (h.toml) must be from 1048576 to 1099511627776, not 0"),
         ("store.cache_bytes = 1", "store.cache_bytes (h.toml) must be from 1048576 to 4294967296, not 1"),
+        (
+            "http.trusted_proxies = ['proxy.example']",
+            "http.trusted_proxies[0] (h.toml) must be a network such as \"10.0.0.0/8\"",
+        ),
+        ("limits.memory = 1000", "limits.memory (h.toml) must be from 1048576 to 68719476736, not 1000"),
+        (
+            "limits.memory = 4194303",
+            "limits.memory (h.toml) must be at least four times `max_body_bytes` of [http], which is 4194304, not 4194303",
+        ),
+        (
+            "limits.connections_per_address = 0",
+            "limits.connections_per_address (h.toml) must be from 1 to 65536, not 0",
+        ),
+        ("limits.subscriptions_per_company = 0", "limits.subscriptions_per_company (h.toml) must be from 1 to 1000000"),
+        ("limits.deliveries_per_request = 0", "limits.deliveries_per_request (h.toml) must be from 1 to 10000000"),
         ("diagnostics.level = 'loud'", "diagnostics.level (h.toml) must be one of `error`, `warn`"),
         ("diagnostics.format = 'xml'", "diagnostics.format (h.toml) must be one of `text`, `json`, not `xml`"),
     ];
@@ -268,6 +283,7 @@ fn nothing_is_blamed_for_a_wrong_shape_elsewhere() {
         (format!("[alerts]\n{url}\nsecret = 7\n[network]\nallow = ['127.0.0.0/8']"), "alerts.secret"),
         (format!("[alerts]\nurl = 7\n{secret}"), "alerts.url"),
         ("[retention]\nidempotency_window = 3600\nevent_age = '2h'".to_owned(), "retention.idempotency_window"),
+        ("[http]\nmax_body_bytes = '8M'\n[limits]\nmemory = 2000000".to_owned(), "http.max_body_bytes"),
         ("[retry]\nmax_delay = 36000\ninitial_delay = '9h'".to_owned(), "retry.max_delay"),
         ("[http]\ntls_cert = '/a'\ntls_key = 7".to_owned(), "http.tls_key"),
         ("[[event_types]]\nname = 'a.b'\n[[event_types]]\nname = 'A'\ntitle = 7".to_owned(), "event_types"),

@@ -11,8 +11,8 @@ use ipnet::IpNet;
 
 use super::settings::{self, Settings};
 use super::{
-    Alerts, Config, Diagnostics, Http, Keys, Level, LogFormat, Network, OrderingRules, Retention, Senders, StoreLimits,
-    TlsFiles,
+    Alerts, Config, Diagnostics, Http, Keys, Level, Limits, LogFormat, Network, OrderingRules, Retention, Senders,
+    StoreLimits, TlsFiles,
 };
 use crate::core::address::AddressPolicy;
 use crate::core::backoff::{BadPolicy, RetryPolicy, RetrySettings};
@@ -27,6 +27,8 @@ const HOUR: Duration = Duration::from_secs(3_600);
 const YEAR: Duration = Duration::from_secs(365 * 86_400);
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
+/// The most that `http.max_body_bytes` may be.
+const MOST_BODY: u64 = 64 * MIB;
 
 /// A key whose value is not allowed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +46,7 @@ impl BadKey {
         below(&self.key)
             || match self.key.as_str() {
                 "alerts.url" => setting.split('.').next() == Some("network"),
+                "limits.memory" => setting == "http.max_body_bytes",
                 "retention.event_age" => setting == "retention.idempotency_window",
                 "retry.initial_delay" => setting == "retry.max_delay",
                 _ => false,
@@ -64,6 +67,7 @@ impl TryFrom<Settings> for Config {
         let network = check.network(&settings.network);
         let retention = check.retention(&settings.retention);
         let store = check.store(&settings.store);
+        let limits = check.limits(&settings.limits, settings.http.max_body_bytes);
         let alerts = check.alerts(&settings.alerts, network.as_ref());
         let diagnostics = check.diagnostics(&settings.diagnostics);
         let catalogue = check.catalogue(settings.event_types);
@@ -84,6 +88,7 @@ impl TryFrom<Settings> for Config {
             network,
             retention,
             store,
+            limits,
             catalogue,
             alerts,
             diagnostics,
@@ -135,7 +140,7 @@ impl Check {
     }
 
     fn http(&mut self, http: &settings::Http) -> Option<Http> {
-        let max_body_bytes = self.number("http.max_body_bytes", http.max_body_bytes, KIB..=64 * MIB);
+        let max_body_bytes = self.number("http.max_body_bytes", http.max_body_bytes, KIB..=MOST_BODY);
         let max_connections = self.number("http.max_connections", http.max_connections, 8..=65_536);
         let header_timeout = self.duration("http.header_timeout", &http.header_timeout, SECOND..=300 * SECOND);
         let body_timeout = self.duration("http.body_timeout", &http.body_timeout, SECOND..=300 * SECOND);
@@ -143,6 +148,7 @@ impl Check {
             let given = excerpt(&http.listen);
             format!("must be an IP address and a port, such as \"127.0.0.1:4665\" or \"[::1]:4665\", not \"{given}\"")
         });
+        let trusted_proxies = self.networks("http.trusted_proxies", &http.trusted_proxies);
         Some(Http {
             listen: self.take("http.listen", listen)?,
             max_body_bytes: usize::try_from(max_body_bytes).ok()?,
@@ -150,6 +156,7 @@ impl Check {
             header_timeout,
             body_timeout,
             metrics_public: http.metrics_public,
+            trusted_proxies: trusted_proxies?,
             tls: self.tls(http.tls_cert.as_deref(), http.tls_key.as_deref()),
         })
     }
@@ -236,6 +243,29 @@ impl Check {
         let min_free_bytes = self.number("store.min_free_bytes", store.min_free_bytes, MIB..=MIB * MIB);
         let key_file = store.key_file.as_deref().map(|file| self.path("store.key_file", file));
         StoreLimits { cache_bytes, min_free_bytes, key_file }
+    }
+
+    fn limits(&mut self, limits: &settings::Limits, max_body_bytes: u64) -> Limits {
+        const BODIES: u64 = 4;
+        let memory = self.number("limits.memory", limits.memory, MIB..=65_536 * MIB);
+        let least = BODIES.saturating_mul(max_body_bytes);
+        if memory < least && max_body_bytes <= MOST_BODY && memory >= MIB {
+            // Otherwise one body could be more than a client's share, and would be refused for ever.
+            let wanted =
+                format!("must be at least four times `max_body_bytes` of [http], which is {least}, not {memory}");
+            self.fault("limits.memory", wanted);
+        }
+        let connections = self.number("limits.connections_per_address", limits.connections_per_address, 1..=65_536);
+        let subscriptions =
+            self.number("limits.subscriptions_per_company", limits.subscriptions_per_company, 1..=1_000_000);
+        let deliveries = self.number("limits.deliveries_per_request", limits.deliveries_per_request, 1..=10_000_000);
+        // In range, all fit: the fallbacks are never seen.
+        Limits {
+            memory: usize::try_from(memory).unwrap_or(usize::MAX),
+            connections_per_address: usize::try_from(connections).unwrap_or(1),
+            subscriptions_per_company: u32::try_from(subscriptions).unwrap_or(1),
+            deliveries_per_request: u32::try_from(deliveries).unwrap_or(1),
+        }
     }
 
     fn network(&mut self, network: &settings::Network) -> Option<Network> {

@@ -73,6 +73,8 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 pub use access::FirstToken;
 pub use answers::{Answers, answers};
 pub use edge::{Edge, Flow, Senders};
@@ -95,6 +97,12 @@ pub struct Settings {
     pub body_timeout: Duration,
     /// How long an answer may wait for a client that does not read it. 30 s is a good value.
     pub write_timeout: Duration,
+    /// The memory for answers that clients have not read yet and bodies that are not whole yet, in bytes.
+    pub memory: usize,
+    /// How many connections one address may have at once.
+    pub connections_per_address: usize,
+    /// The proxies that are believed when they name the client behind them.
+    pub trusted_proxies: Vec<IpNet>,
     /// The certificate, if connections are to be TLS.
     pub tls: Option<Arc<Tls>>,
 }

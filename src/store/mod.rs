@@ -136,6 +136,10 @@ pub struct Settings {
     pub min_free_bytes: u64,
     /// The most bytes of the data of an event that is raised here: no more than may be posted.
     pub max_data_bytes: usize,
+    /// How many subscriptions one company may have.
+    pub subscriptions_per_company: u32,
+    /// How many deliveries one request may cause.
+    pub deliveries_per_request: u32,
 }
 
 /// What became of an event that was posted.

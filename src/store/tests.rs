@@ -30,6 +30,8 @@ pub(super) fn settings() -> Settings {
         retention: Retention { log_age: 30 * day, log_bytes: 1 << 30, event_age: 30 * day, conversation_age: 90 * day },
         min_free_bytes: 1,
         max_data_bytes: 1 << 20,
+        subscriptions_per_company: 1_000,
+        deliveries_per_request: 100_000,
     }
 }
 

@@ -35,6 +35,9 @@ fn settings() -> Settings {
         header_timeout: PATIENCE,
         body_timeout: PATIENCE,
         write_timeout: PATIENCE,
+        memory: 4 << 20,
+        connections_per_address: 64,
+        trusted_proxies: Vec::new(),
         tls: None,
     }
 }
@@ -62,6 +65,8 @@ fn idle_store() -> Idle {
         retention: Retention { log_age: day, log_bytes: 1 << 30, event_age: day, conversation_age: day },
         min_free_bytes: 1,
         max_data_bytes: 1 << 20,
+        subscriptions_per_company: 1_000,
+        deliveries_per_request: 100_000,
     };
     Store::open(dir.path(), settings, Timestamp::from_millis(1_790_000_000_000)).unwrap()
 }
