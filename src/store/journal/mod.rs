@@ -6,6 +6,7 @@
 
 mod copy;
 mod index;
+mod indexed;
 mod names;
 mod owed;
 mod prune;
