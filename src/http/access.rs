@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use hyper::header::{AUTHORIZATION, HeaderMap};
 
 use super::edge::Edge;
+use super::fair_limit::Principal;
 use super::problem::Problem;
 use crate::core::event::Company;
 use crate::core::time::Timestamp;
@@ -19,17 +20,29 @@ use crate::core::token::{Role, TokenHash};
 pub(super) struct Access {
     role: Role,
     company: Option<Company>,
+    token: Option<TokenHash>,
 }
 
 impl Access {
     /// Everything, of every company.
     pub(super) const fn admin() -> Self {
-        Self { role: Role::Admin, company: None }
+        Self { role: Role::Admin, company: None, token: None }
     }
 
     /// The powers of `role`, over one company if there is one.
     pub(super) const fn new(role: Role, company: Option<Company>) -> Self {
-        Self { role, company }
+        Self { role, company, token: None }
+    }
+
+    /// The same, by the token with this hash.
+    #[must_use]
+    fn by(self, token: &TokenHash) -> Self {
+        Self { token: Some(*token), ..self }
+    }
+
+    /// On whose account something is done.
+    pub(super) fn principal(&self) -> Principal {
+        Principal::new(self.token.as_ref(), self.company.as_ref())
     }
 
     /// Whether this role may do what `needed` may: an admin everything, the others their own.
@@ -124,11 +137,11 @@ pub(super) fn access_of(edge: &Edge, hash: &TokenHash) -> Result<Access, Problem
     let now = (edge.clock)();
     if edge.admin_token.hash.same(hash) {
         edge.admin_token.used.store(now.millis(), Ordering::Relaxed);
-        return Ok(Access::admin());
+        return Ok(Access::admin().by(hash));
     }
     match edge.store.find_token(hash, now) {
         Some(token) if token.is_over(now) => Err(Problem::unknown_token("this token has expired")),
-        Some(token) => Ok(Access::new(token.role, token.company)),
+        Some(token) => Ok(Access::new(token.role, token.company).by(hash)),
         None => Err(Problem::unknown_token("this token is not known")),
     }
 }

@@ -1,8 +1,6 @@
 //! `/v1/subscriptions/{id}/events`, `…/replay` and `…/discard`: a subscription's queue as a whole,
 //! past and present.
 
-use std::sync::Arc;
-
 use hyper::StatusCode;
 use serde::Serialize;
 
@@ -73,7 +71,7 @@ pub(super) async fn owed_between(request: Permitted, id: SubscriptionId) -> Resu
     let subscription = find(&request, id)?;
     let after = page.after.and_then(|last| u64::try_from(last).ok()).map_or(from, |last| from.max(last + 1));
     let read = move |store: &crate::store::Store| store.owed_between(id, after, to, page.limit + 1);
-    let mut found = bridge::read(&request.edge().store, read).await?;
+    let mut found = bridge::read(&request, read).await?;
     let more = found.len() > page.limit;
     found.truncate(page.limit);
     let last = found.last().filter(|_| more).map(|(delivery, _)| delivery.id.sequence());
@@ -87,8 +85,8 @@ pub(super) async fn replay(mut request: Permitted, id: SubscriptionId) -> Result
     request.no_query()?;
     find(&request, id)?;
     let filter = filter(&request.json().await?, &request.edge().catalogue)?;
-    let store = Arc::new(request.edge().store.clone());
-    let plan = bridge::read(&store, move |store| store.plan_replay(id, filter)).await?;
+    let store = request.edge().store.clone();
+    let plan = bridge::read(&request, move |store| store.plan_replay(id, filter)).await?;
     let plan = plan.ok_or_else(|| Problem::not_found("there is no subscription with this id"))?;
     let queued = plan.queued;
     bridge::written(|reply| store.replay(id, plan, reply)).await?;

@@ -10,7 +10,8 @@ use hyper::StatusCode;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
-use super::bridge;
+use super::bridge::{self, Asker as _};
+use super::fair_limit::Lane;
 use super::problem::Problem;
 use super::reply::{Body, Broken, Reply, with_body};
 use super::request::Permitted;
@@ -28,13 +29,14 @@ pub(super) async fn stream(request: Permitted) -> Result<Reply, Problem> {
         return Err(Problem::forbidden("a backup holds every company's data, and this token is bound to one"));
     }
     let now = (request.edge().clock)();
-    let begun = bridge::read(&request.edge().store, move |store| store.backup(now)).await?;
+    let begun = bridge::read_in(Lane::Control, &request, move |store| store.backup(now)).await?;
     let mut backup = begun.ok_or_else(|| Problem::conflict("a backup is being taken already"))?;
     let (room, pieces) = mpsc::channel(1);
+    let share = request.share(Lane::Control);
     tokio::spawn(async move {
         let mut next = Instant::now();
         loop {
-            let read = bridge::blocking(move || (backup.next_piece(), backup)).await;
+            let read = share.go_on(move || (backup.next_piece(), backup)).await;
             let Ok((piece, rest)) = read else { return drop(room.send(Err(Broken)).await) };
             backup = rest;
             let Some(bytes) = piece else { return };

@@ -2,7 +2,7 @@
 //!
 //! A write goes to the committer with a callback, which wakes the request that waits for it. If the
 //! client has gone away meanwhile, the write goes on and its answer is dropped. A read blocks, so
-//! it is done on one of a fixed number of threads.
+//! it is done on one of a fixed number of threads, in a slot of its [`Lane`] that is shared [fairly](super::fair_limit).
 
 use std::time::Duration;
 
@@ -10,11 +10,94 @@ use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
+use super::edge::Front;
+use super::fair_limit::{FairLimit, Lane, Principal};
 use super::problem::Problem;
 use crate::store::{Busy, ReadError, Reply, Store};
 
 /// How long a write is waited for: far longer than any disk that works needs.
 const WRITE_DEADLINE: Duration = Duration::from_secs(30);
+/// How long a request waits for its turn.
+const TURN_DEADLINE: Duration = Duration::from_secs(30);
+/// When who was refused its turn may come again, in seconds.
+const COME_AGAIN: u16 = 2;
+
+/// Who asks for what blocks, and of whom.
+pub(super) trait Asker {
+    /// What serves the request.
+    fn front(&self) -> &Front;
+    /// On whose account it is done.
+    fn principal(&self) -> Principal;
+
+    /// Its share of a lane.
+    fn share(&self, lane: Lane) -> Share {
+        Share::of(self.front(), lane, self.principal())
+    }
+}
+
+/// Somebody's share of a lane.
+#[derive(Clone)]
+pub(super) struct Share {
+    limit: FairLimit,
+    principal: Principal,
+}
+
+impl Share {
+    pub(super) fn of(front: &Front, lane: Lane, principal: Principal) -> Self {
+        Self { limit: front.lanes.of(lane).clone(), principal }
+    }
+
+    /// For tests: one that nobody else has a part in.
+    #[cfg(test)]
+    pub(super) fn apart() -> Self {
+        Self { limit: FairLimit::new(4, 4), principal: Principal::new(None, None) }
+    }
+
+    /// Does what blocks off the async thread, when its turn comes.
+    ///
+    /// # Errors
+    /// 429 if too many of the same token wait already, 503 if its turn does not come, 500 if `work` panicked.
+    pub(super) async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
+        self.run_in_turn(work, false).await
+    }
+
+    /// The same for the next part of what was begun: it is not refused because others of its token wait, and waits for
+    /// as long as they take.
+    ///
+    /// # Errors
+    /// 500 if `work` panicked.
+    pub(super) async fn go_on<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Problem> {
+        self.run_in_turn(work, true).await
+    }
+
+    async fn run_in_turn<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+        patient: bool,
+    ) -> Result<T, Problem> {
+        const FULL: &str = "too many requests of this token wait for their turn already: send fewer at once";
+        const LATE: &str = "more is asked for at once than can be answered; nothing was done";
+        let turn = self.limit.slot(self.principal.clone(), patient);
+        let slot = if patient {
+            turn.await
+        } else {
+            timeout(TURN_DEADLINE, turn).await.map_err(|_| Problem::unavailable(LATE, COME_AGAIN))?
+        };
+        let slot = slot.map_err(|_| Problem::too_many_requests(FULL, COME_AGAIN))?;
+        // Also if nobody waits for it any more, it is held until the work is done.
+        let work = move || {
+            let _until_done = slot;
+            work()
+        };
+        spawn_blocking(work).await.map_err(|_| {
+            tracing::error!("a blocking part of a request panicked; the panic's message stands above");
+            Problem::internal()
+        })
+    }
+}
 
 /// Hands a write over with `send` and waits until it is on the disk.
 ///
@@ -32,27 +115,28 @@ pub(super) async fn written<T: Send + 'static>(send: impl FnOnce(Reply<T>) -> Re
     }
 }
 
-/// Reads the store off the async thread.
+/// Reads the store off the async thread, in the lane of reads.
 ///
 /// # Errors
-/// 500 if what is wanted is damaged or the disk could not be read, or if `work` panicked.
+/// 500 if what is wanted is damaged or the disk could not be read, and as [`Share::run`].
 pub(super) async fn read<T: Send + 'static>(
-    store: &Store,
+    asker: &impl Asker,
     work: impl FnOnce(&Store) -> Result<T, ReadError> + Send + 'static,
 ) -> Result<T, Problem> {
-    let store = store.clone();
-    blocking(move || work(&store)).await?.map_err(Problem::from)
+    read_in(Lane::Read, asker, work).await
 }
 
-/// Does what blocks off the async thread.
+/// The same in another lane.
 ///
 /// # Errors
-/// 500 if `work` panicked.
-pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
-    spawn_blocking(work).await.map_err(|_| {
-        tracing::error!("a blocking part of a request panicked; the panic's message stands above");
-        Problem::internal()
-    })
+/// As [`read`].
+pub(super) async fn read_in<T: Send + 'static>(
+    lane: Lane,
+    asker: &impl Asker,
+    work: impl FnOnce(&Store) -> Result<T, ReadError> + Send + 'static,
+) -> Result<T, Problem> {
+    let (store, share) = (asker.front().edge.store.clone(), asker.share(lane));
+    share.run(move || work(&store)).await?.map_err(Problem::from)
 }
 
 #[cfg(test)]

@@ -71,7 +71,7 @@ pub(super) async fn list(request: Permitted) -> Result<Reply, Problem> {
     query.finish()?;
     filter.company = request.access.narrow(filter.company)?;
     let read = move |store: &Store| store.calls(&filter, page.after, page.limit);
-    let found = bridge::read(&request.edge().store, read).await?;
+    let found = bridge::read(&request, read).await?;
     let items = found.items.iter().map(shown).collect();
     json(StatusCode::OK, &Items { items, next: found.next.map(|bits| cursor::write(List::Calls, bits)) })
 }
@@ -136,9 +136,9 @@ pub(super) async fn show(request: Permitted, call: CallId) -> Result<Reply, Prob
     let edge = request.edge();
     let company = match company {
         Some(company) => company,
-        None => only_company(&edge.store, call.clone()).await?,
+        None => only_company(&request, call.clone()).await?,
     };
-    let found = bridge::read(&edge.store, move |store| find(store, &company, &call)).await?.ok_or_else(none)?;
+    let found = bridge::read(&request, move |store| find(store, &company, &call)).await?.ok_or_else(none)?;
     let mut owners: Vec<SubscriptionId> = found.story.deliveries.iter().map(|delivery| delivery.subscription).collect();
     owners.sort_unstable();
     owners.dedup();
@@ -162,8 +162,8 @@ fn none() -> Problem {
 }
 
 /// The one company that has a call with this id, by its events.
-async fn only_company(store: &Store, call: CallId) -> Result<Company, Problem> {
-    let mut companies = bridge::read(store, move |store| store.companies_of_call(&call)).await?;
+async fn only_company(request: &Permitted, call: CallId) -> Result<Company, Problem> {
+    let mut companies = bridge::read(request, move |store| store.companies_of_call(&call)).await?;
     match companies.len() {
         0 => Err(none()),
         1 => Ok(companies.remove(0)),

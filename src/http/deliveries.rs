@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::bridge;
 use super::cursor::{self, List};
+use super::fair_limit::Lane;
 use super::problem::Problem;
 use super::reply::{Reply, json};
 use super::request::Permitted;
@@ -64,8 +65,8 @@ fn company_of(store: &Store, delivery: &Delivery) -> Result<Option<Company>, Rea
 }
 
 /// The delivery with this id, and whose it is, if the request may know of it.
-async fn find(request: &Permitted, id: DeliveryId) -> Result<(Delivery, Option<Company>), Problem> {
-    let found = bridge::read(&request.edge().store, move |store| {
+async fn find(lane: Lane, request: &Permitted, id: DeliveryId) -> Result<(Delivery, Option<Company>), Problem> {
+    let found = bridge::read_in(lane, request, move |store| {
         let Some(delivery) = store.delivery(id)? else { return Ok(None) };
         let company = company_of(store, &delivery)?;
         Ok(Some((delivery, company)))
@@ -93,7 +94,7 @@ pub(super) async fn list(request: Permitted) -> Result<Reply, Problem> {
     query.finish()?;
     let filter = DeliveryFilter { company: request.access.narrow(filter.company.clone())?, ..filter };
     let read = move |store: &Store| store.deliveries(&filter, page.after, page.limit);
-    let found = bridge::read(&request.edge().store, read).await?;
+    let found = bridge::read(&request, read).await?;
     let owner = |delivery: &Delivery| request.edge().store.subscription(delivery.subscription);
     let owners: Vec<_> = found.items.iter().map(owner).collect();
     let pairs = found.items.iter().zip(&owners);
@@ -112,14 +113,14 @@ where
 /// One delivery.
 pub(super) async fn show(request: Permitted, id: DeliveryId) -> Result<Reply, Problem> {
     request.no_query()?;
-    let (delivery, company) = find(&request, id).await?;
+    let (delivery, company) = find(Lane::Read, &request, id).await?;
     json(StatusCode::OK, &shown(&delivery, company.as_ref()))
 }
 
 /// Delivers again, whatever became of it.
 pub(super) async fn retry(request: Permitted, id: DeliveryId) -> Result<Reply, Problem> {
     request.no_query()?;
-    let (_, company) = find(&request, id).await?;
+    let (_, company) = find(Lane::Control, &request, id).await?;
     let delivery = bridge::written(|reply| request.edge().store.retry(id, reply)).await?;
     json(StatusCode::ACCEPTED, &shown(&delivery, company.as_ref()))
 }
@@ -127,7 +128,7 @@ pub(super) async fn retry(request: Permitted, id: DeliveryId) -> Result<Reply, P
 /// Cancels what is owed, or a dead letter.
 pub(super) async fn cancel(request: Permitted, id: DeliveryId) -> Result<Reply, Problem> {
     request.no_query()?;
-    let (_, company) = find(&request, id).await?;
+    let (_, company) = find(Lane::Control, &request, id).await?;
     let delivery = bridge::written(|reply| request.edge().store.cancel(id, reply)).await?;
     json(StatusCode::OK, &shown(&delivery, company.as_ref()))
 }

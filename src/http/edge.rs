@@ -4,15 +4,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use hyper::Request;
-use hyper::body::Incoming;
-use hyper::header::{AUTHORIZATION, HeaderMap};
-use tokio::sync::Semaphore;
-
 use super::Settings;
 use super::access::{self, Access, FirstToken};
 use super::attempts::Attempts;
 use super::connection::Handler;
+use super::fair_limit::{Lanes, Principal};
 use super::openapi::Description;
 use super::page::{self, Page};
 use super::problem::Problem;
@@ -28,6 +24,9 @@ use crate::core::time::Timestamp;
 use crate::core::token::TokenHash;
 use crate::sender::Outlet;
 use crate::store::Store;
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::header::{AUTHORIZATION, HeaderMap};
 
 /// How the sender threads are doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,8 +80,8 @@ pub struct Edge {
 pub(super) struct Front {
     pub(super) edge: Edge,
     pub(super) limits: request::Limits,
-    /// Room for what waits for other machines: probes, and checks of URLs.
-    pub(super) outward: Arc<Semaphore>,
+    /// How much is done at once of what blocks, and in whose turn.
+    pub(super) lanes: Lanes,
     /// What the API is.
     description: Description,
     /// Who has signed in on the page.
@@ -97,9 +96,9 @@ impl Front {
     /// For a listener on `port`.
     pub(super) fn new(edge: Edge, settings: &Settings, port: u16) -> Self {
         let limits = request::Limits { max_body_bytes: settings.max_body_bytes, body_timeout: settings.body_timeout };
-        let (outward, description) = (Arc::new(Semaphore::new(super::OUTWARD)), Description::of(&edge.catalogue));
+        let (lanes, description) = (Lanes::default(), Description::of(&edge.catalogue));
         let (sessions, attempts, page) = (Sessions::new(port), Attempts::default(), Page::new());
-        Self { edge, limits, outward, description, sessions, attempts, page }
+        Self { edge, limits, lanes, description, sessions, attempts, page }
     }
 
     /// The powers of the token with this hash, as they are now.
@@ -141,7 +140,7 @@ impl Front {
         }
         if resource == Some(Resource::Metrics) && self.edge.metrics_public {
             Resource::Metrics.check_method(request.method())?;
-            return Box::pin(metrics::show(&self.edge)).await;
+            return Box::pin(metrics::show(&self, Principal::new(None, None))).await;
         }
         let access = self.authenticate(&request)?;
         let resource = resource.ok_or_else(|| {

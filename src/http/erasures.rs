@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::bridge;
 use super::cursor::{self, List};
+use super::fair_limit::Lane;
 use super::problem::Problem;
 use super::reply::{Reply, json};
 use super::request::{Document, Permitted};
@@ -58,7 +59,7 @@ pub(super) async fn erase(mut request: Permitted) -> Result<Reply, Problem> {
     request.access.own(&company)?;
     let now = (request.edge().clock)();
     let erase = move |store: &crate::store::Store| store.erase(&company, &phone, cancel, now);
-    let erasure = bridge::read(&request.edge().store, erase).await?;
+    let erasure = bridge::read_in(Lane::Control, &request, erase).await?;
     json(StatusCode::ACCEPTED, &shown(&erasure))
 }
 
@@ -70,7 +71,7 @@ pub(super) async fn list(request: Permitted) -> Result<Reply, Problem> {
     query.finish()?;
     let company = request.access.narrow(company)?;
     let read = move |store: &crate::store::Store| store.erasures(company.as_ref());
-    let mut found = bridge::read(&request.edge().store, read).await?;
+    let mut found = bridge::read_in(Lane::Control, &request, read).await?;
     found.retain(|erasure| page.after.is_none_or(|after| erasure.id.bits() < after));
     let more = found.len() > page.limit;
     found.truncate(page.limit);

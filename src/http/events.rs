@@ -163,7 +163,7 @@ pub(super) async fn list(request: Permitted) -> Result<Reply, Problem> {
     let page = query.page(List::Events);
     query.finish()?;
     let filter = EventFilter { company: request.access.narrow(filter.company.clone())?, ..filter };
-    let found = bridge::read(&request.edge().store, move |store| fetch(store, &filter, page)).await?;
+    let found = bridge::read(&request, move |store| fetch(store, &filter, page)).await?;
     let items = found.items.iter().map(shown).collect::<Result<Vec<_>, _>>()?;
     json(StatusCode::OK, &Items { items, next: found.next.map(|bits| cursor::write(List::Events, bits)) })
 }
@@ -186,7 +186,7 @@ fn fetch(store: &Store, filter: &EventFilter, page: query::PageOf) -> Result<Pag
 /// One event with its deliveries.
 pub(super) async fn show(request: Permitted, id: EventId) -> Result<Reply, Problem> {
     request.no_query()?;
-    let found = bridge::read(&request.edge().store, move |store| {
+    let found = bridge::read(&request, move |store| {
         let Some(event) = store.event(id)? else { return Ok(None) };
         Ok(Some((event, store.event_deliveries(id)?)))
     });

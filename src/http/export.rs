@@ -1,7 +1,8 @@
 //! The log as a stream: every entry that matches, as CSV or NDJSON.
 //!
 //! Page by page: the next is read only when the client has taken the one before, so that an
-//! export of any length needs the memory of two pages, and a slow client costs no thread.
+//! export of any length needs the memory of two pages, and a slow client costs no thread. Each page waits for its turn
+//! among all that is read, and holds a slot for as long as it is read.
 
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use hyper::StatusCode;
 use hyper::header::{CONTENT_DISPOSITION, HeaderValue};
 use tokio::sync::mpsc;
 
-use super::bridge;
+use super::bridge::Share;
 use super::log::{self, Shown};
 use super::problem::Problem;
 use super::reply::{Body, Broken, Reply, with_body};
@@ -77,9 +78,9 @@ impl Kind {
 /// Streams what `pages` has.
 ///
 /// # Errors
-/// 500 if not even the first page could be read. Later faults break the connection off.
-pub(super) async fn stream(pages: Pages, kind: Kind) -> Result<Reply, Problem> {
-    let first = piece(&pages, kind, None).await?;
+/// 500 if not even the first page could be read; 429 and 503 as [`Share::run`]. Later faults break the connection off.
+pub(super) async fn stream(share: Share, pages: Pages, kind: Kind) -> Result<Reply, Problem> {
+    let first = share.run(piece(&pages, kind, None)).await??;
     let (room, pieces) = mpsc::channel(1);
     tokio::spawn(async move {
         let mut piece_read = Ok(first);
@@ -92,7 +93,8 @@ pub(super) async fn stream(pages: Pages, kind: Kind) -> Result<Reply, Problem> {
                 return; // the client is gone
             }
             let Some(after) = next else { return };
-            piece_read = piece(&pages, kind, Some(after)).await;
+            let read = share.go_on(piece(&pages, kind, Some(after))).await;
+            piece_read = read.flatten();
         }
     });
     let mut reply = with_body(StatusCode::OK, kind.content_type(), Body::Stream(pieces));
@@ -104,13 +106,15 @@ pub(super) async fn stream(pages: Pages, kind: Kind) -> Result<Reply, Problem> {
 }
 
 /// One page, written, and after which id to go on.
-async fn piece(pages: &Pages, kind: Kind, after: Option<u128>) -> Result<(Bytes, Option<u128>), Problem> {
+type Piece = (Bytes, Option<u128>);
+
+/// Reads the page after an id, or the first; blocks.
+fn piece(pages: &Pages, kind: Kind, after: Option<u128>) -> impl FnOnce() -> Result<Piece, Problem> + Send + use<> {
     let pages = Arc::clone(pages);
-    let read = move || {
+    move || {
         let page = pages(after)?;
         Ok((Bytes::from(kind.write(&page.items, after.is_none())?), page.next))
-    };
-    bridge::blocking(read).await?
+    }
 }
 
 fn ndjson(entries: &[LogEntry]) -> serde_json::Result<Vec<u8>> {

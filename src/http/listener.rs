@@ -2,7 +2,7 @@
 //!
 //! A request's work here is small (parse, hand over, render) and the store's waits are elsewhere,
 //! so one thread serves far more than the disk takes. Whatever blocks goes to the runtime's
-//! blocking threads, whose number is fixed.
+//! blocking threads, of which there are as many as may be busy at once ([`fair_limit`](super::fair_limit)).
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -21,13 +21,11 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::Settings;
 use super::connection::{self, Handler, Peer, Told};
+use super::fair_limit;
 use super::problem::Problem;
 use super::reply::{self, Reply};
 use super::tls;
 
-/// Threads for what blocks: reading the store, name resolution and probes. Probes and checks of
-/// URLs take at most half of them (see [`super::OUTWARD`]).
-const BLOCKING_THREADS: usize = 16;
 /// How many connections the kernel may hold for us until they are accepted; it has a limit of its own. With std's 128
 /// a crowd fills that within milliseconds, and then whoever comes waits a second for its next try.
 const QUEUE: i32 = 4096;
@@ -82,7 +80,7 @@ pub(super) fn start<H: Handler>(
     let runtime = Builder::new_current_thread()
         .enable_io()
         .enable_time()
-        .max_blocking_threads(BLOCKING_THREADS)
+        .max_blocking_threads(fair_limit::threads())
         .thread_name("http-blocking")
         .build()?;
     let listener = {

@@ -6,10 +6,11 @@ use hyper::StatusCode;
 use hyper::header::ACCEPT;
 use serde::Serialize;
 
-use super::bridge;
+use super::bridge::{self, Asker as _};
 use super::cursor::{self, List};
 use super::deliveries::parse_id;
 use super::export::{self, Kind};
+use super::fair_limit::Lane;
 use super::problem::Problem;
 use super::query::{self, Query};
 use super::reply::{Reply, json};
@@ -115,12 +116,13 @@ pub(super) async fn list(request: Permitted) -> Result<Reply, Problem> {
     let page = match (kind, page) {
         (Some(kind), _) => {
             let store = store.clone();
-            return export::stream(Arc::new(move |after| store.log(&filter, after, export::PAGE)), kind).await;
+            let share = request.share(Lane::Read);
+            return export::stream(share, Arc::new(move |after| store.log(&filter, after, export::PAGE)), kind).await;
         }
         (None, Some(page)) => page,
         (None, None) => return Err(Problem::internal()),
     };
-    let found = bridge::read(store, move |store| store.log(&filter, page.after, page.limit)).await?;
+    let found = bridge::read(&request, move |store| store.log(&filter, page.after, page.limit)).await?;
     let entries = found.items.iter().map(shown).collect();
     json(StatusCode::OK, &Entries { entries, next: found.next.map(|bits| cursor::write(List::Log, bits)) })
 }
@@ -175,7 +177,7 @@ pub(super) fn phases(phases: &[(Phase, std::time::Duration)]) -> Object<&'static
 /// One entry with its request and its response.
 pub(super) async fn show(request: Permitted, id: AttemptId) -> Result<Reply, Problem> {
     request.no_query()?;
-    let found = bridge::read(&request.edge().store, move |store| {
+    let found = bridge::read(&request, move |store| {
         let Some(entry) = store.log_entry(id)? else { return Ok(None) };
         let event = match (entry.event, &entry.sent, &entry.sent_body) {
             (Some(event), Some(_), None) => store.event(event)?,

@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 use super::bridge;
 use super::cursor::{self, List};
 use super::events::idempotency_key;
+use super::fair_limit::Lane;
 use super::problem::Problem;
 use super::query;
 use super::reply::{Reply, json, json_text};
@@ -34,7 +35,7 @@ pub(super) async fn post(mut request: Permitted) -> Result<Reply, Problem> {
     }
     request.access.own(&message.company)?;
     let store = &request.edge().store;
-    let prepared = bridge::read(store, move |store| store.prepare_message(message, now)).await?;
+    let prepared = bridge::read_in(Lane::Ingest, &request, move |store| store.prepare_message(message, now)).await?;
     let posted = bridge::written(|reply| store.post_message(prepared, reply)).await?;
     let event = posted.event.map_or_else(|| "null".to_owned(), |id| format!("\"{id}\""));
     let (conversation, messages, duplicate) = (posted.conversation, posted.messages, posted.duplicate);
@@ -137,7 +138,7 @@ pub(super) async fn list(request: Permitted) -> Result<Reply, Problem> {
     query.finish()?;
     let filter = ConversationFilter { company: request.access.narrow(filter.company.clone())?, ..filter };
     let read = move |store: &crate::store::Store| store.conversations(&filter, page.after, page.limit);
-    let found = bridge::read(&request.edge().store, read).await?;
+    let found = bridge::read(&request, read).await?;
     let items = found.items.iter().map(thread).collect();
     json(StatusCode::OK, &Items { items, next: found.next.map(|bits| cursor::write(List::Conversations, bits)) })
 }
@@ -151,7 +152,7 @@ pub(super) async fn show(request: Permitted, call: CallId) -> Result<Reply, Prob
     query.finish()?;
     let company = request.access.narrow(company)?;
     let company = company.ok_or_else(|| Problem::invalid("?company", "is missing: whose call it is"))?;
-    let found = bridge::read(&request.edge().store, move |store| -> Result<_, ReadError> {
+    let found = bridge::read(&request, move |store| -> Result<_, ReadError> {
         let Some(found) = store.conversation(&company, &call)? else { return Ok(None) };
         let page = store.messages(&found.thread, after)?;
         Ok(Some((found, page)))

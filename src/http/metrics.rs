@@ -2,8 +2,9 @@
 
 use hyper::StatusCode;
 
-use super::bridge;
-use super::edge::Edge;
+use super::bridge::Share;
+use super::edge::Front;
+use super::fair_limit::{Lane, Principal};
 use super::problem::Problem;
 use super::reply::{Body, Reply, with_body};
 use super::request::Permitted;
@@ -19,16 +20,16 @@ pub(super) async fn permitted(request: &Permitted) -> Result<Reply, Problem> {
     if request.access.is_bound() {
         return Err(Problem::forbidden("this shows all companies together, and this token is bound to one"));
     }
-    show(request.edge()).await
+    show(&request.front, request.access.principal()).await
 }
 
-/// Shows it.
+/// Shows it to this one.
 ///
 /// # Errors
-/// 500 if it cannot be written.
-pub(super) async fn show(edge: &Edge) -> Result<Reply, Problem> {
-    let measured = edge.metrics.clone();
-    let text = bridge::blocking(move || measured()).await?.map_err(|error| {
+/// 500 if it cannot be written; 429 or 503 as for all that waits for its turn.
+pub(super) async fn show(front: &Front, principal: Principal) -> Result<Reply, Problem> {
+    let measured = front.edge.metrics.clone();
+    let text = Share::of(front, Lane::Control, principal).run(move || measured()).await?.map_err(|error| {
         tracing::error!("a bug: what is measured cannot be shown: {error}");
         Problem::internal()
     })?;

@@ -14,7 +14,7 @@
 //! events, messages, subscriptions, probes, event_types, deliveries, log, stats, tokens, metrics, health, backup   one
 //!              file per resource
 //! page         Settings > Webhooks in a browser, on top of the resources
-//! bridge       to the store, which blocks; answers: the way back
+//! bridge       to the store, which blocks; fair_limit: in whose turn; answers: the way back
 //! ```
 //!
 //! Knows core, the store's verbs and the sender's probe; what else it needs it is handed in an [`Edge`].
@@ -25,6 +25,7 @@
 //! - `202` to an event is answered only from the store's reply, when it is on the disk.
 //! - Every wait for a client has an end: head, body, and the writing of the answer.
 //! - What is read into memory for one request is bounded: its head, its body, one page of a list.
+//! - Accepting, control and reading have threads of their own; within each nobody waits for what another tenant asks for.
 
 mod access;
 mod answers;
@@ -42,6 +43,7 @@ mod erasures;
 mod event_types;
 mod events;
 mod export;
+mod fair_limit;
 mod health;
 mod hygiene;
 mod listener;
@@ -80,9 +82,6 @@ pub use answers::{Answers, answers};
 pub use edge::{Edge, Flow, Senders};
 pub use listener::{Died, Server};
 pub use tls::Tls;
-
-/// How many requests may wait for other machines at once: probes, and checks of URLs.
-const OUTWARD: usize = 8;
 
 /// `[http]`, as far as it limits requests.
 #[derive(Debug, Clone)]

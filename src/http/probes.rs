@@ -1,16 +1,18 @@
 //! `POST /v1/test` and `POST …/{id}/test`: a sample event, posted at once, and what came back.
 //!
-//! A probe blocks for as long as the receiver takes, so there are few at once; the probe of a
-//! stored subscription is recorded in the log, also if the client does not wait for it.
+//! A probe blocks for as long as the receiver takes, so there are few at once, shared fairly among companies; the probe
+//! of a stored subscription is recorded in the log, also if the client does not wait for it.
 
 use std::sync::Arc;
 
 use hyper::StatusCode;
 use serde::Serialize;
 use serde_json::value::RawValue;
+use url::Url;
 
-use super::bridge;
+use super::bridge::{Asker as _, Share};
 use super::edge::Edge;
+use super::fair_limit::Lane;
 use super::log::{phases, text};
 use super::problem::Problem;
 use super::reply::{Reply, json};
@@ -72,24 +74,6 @@ fn shown(findings: &Findings) -> Shown<'_> {
         response_body: findings.response_body(),
         curl: &findings.curl,
     }
-}
-
-/// Does what waits for other machines, where there is room for it.
-///
-/// # Errors
-/// 503 if as many wait already as may.
-pub(super) async fn outward<T: Send + 'static>(
-    request: &Permitted,
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, Problem> {
-    const FULL: &str = "too many probes and checks of URLs are under way";
-    let room = Arc::clone(&request.front.outward).try_acquire_owned();
-    let permit = room.map_err(|_| Problem::unavailable(FULL, 2))?;
-    let work = move || {
-        let _until_done = permit;
-        work()
-    };
-    bridge::blocking(work).await
 }
 
 /// What is asked of a probe; of a stored subscription only the event type.
@@ -182,7 +166,10 @@ pub(super) async fn unsaved(mut request: Permitted) -> Result<Reply, Problem> {
     let now = (request.edge().clock)();
     let (event, secret) = (fresh_id(now)?, Secret::from_bytes(random::<32>()?));
     let front = Arc::clone(&request.front);
-    let findings = outward(&request, move || {
+    let url = Url::parse(&asked.url).ok();
+    let host = url.as_ref().and_then(Url::host_str).unwrap_or_default();
+    let share = Share::of(&request.front, Lane::Probe, request.principal().towards(host));
+    let findings = share.run(move || {
         let probe = Probe {
             url: &asked.url,
             format: asked.format,
@@ -212,7 +199,9 @@ pub(super) async fn stored(mut request: Permitted, id: SubscriptionId) -> Result
     let now = (request.edge().clock)();
     let event = fresh_id(now)?;
     let front = Arc::clone(&request.front);
-    let findings = outward(&request, move || {
+    let concerned = request.principal().concerning(&subscription.company);
+    let share = Share::of(&request.front, Lane::Probe, concerned);
+    let findings = share.run(move || {
         let probe = Probe::of(&subscription, &asked.event, event, now);
         let outgoing = Outgoing::probe(&probe, now);
         let findings = probe::run(&front.edge.outlet.get(), outgoing, subscription.timeout);

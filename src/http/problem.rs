@@ -131,6 +131,11 @@ impl Problem {
         Invalid::one(pointer, detail).into()
     }
 
+    /// 429: this one asks for too much; come again in `seconds` (RFC 6585 section 4).
+    pub(super) fn too_many_requests(detail: impl Into<String>, seconds: u16) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, detail).with(With::RetryAfter(seconds))
+    }
+
     /// 500: a fault of ours.
     pub(super) fn internal() -> Self {
         const DETAIL: &str =

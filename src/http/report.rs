@@ -162,7 +162,7 @@ pub(super) async fn calls(request: Permitted) -> Result<Reply, Problem> {
     filter.company = request.access.narrow(filter.company)?;
     let asked = filter.clone();
     let edge = request.edge();
-    let report = bridge::read(&edge.store, move |store| store.call_report(&filter, by, MOST_PARTS)).await?;
+    let report = bridge::read(&request, move |store| store.call_report(&filter, by, MOST_PARTS)).await?;
     let report = report.ok_or_else(|| too_many(by))?;
     let types = types(&report, &edge.catalogue);
     if kind == Some(Kind::Csv) {

@@ -17,7 +17,9 @@ use serde_json::value::RawValue;
 use tokio::time::timeout;
 
 use super::access::Access;
+use super::bridge::Asker;
 use super::edge::{Edge, Front};
+use super::fair_limit::Principal;
 use super::problem::Problem;
 use super::query::Query;
 use crate::core::json;
@@ -97,6 +99,16 @@ pub(super) struct Permitted {
     pub(super) access: Access,
     parts: Parts,
     body: Option<Incoming>,
+}
+
+impl Asker for Permitted {
+    fn front(&self) -> &Front {
+        &self.front
+    }
+
+    fn principal(&self) -> Principal {
+        self.access.principal()
+    }
 }
 
 impl Permitted {

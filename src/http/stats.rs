@@ -4,6 +4,7 @@ use hyper::StatusCode;
 use serde::Serialize;
 
 use super::bridge;
+use super::fair_limit::Lane;
 use super::problem::Problem;
 use super::reply::{Reply, json};
 use super::request::Permitted;
@@ -71,9 +72,9 @@ struct Standing<'s> {
 pub(super) async fn show(request: Permitted) -> Result<Reply, Problem> {
     request.no_query()?;
     let edge = request.edge();
-    let oldest = bridge::read(&edge.store, Store::oldest_waiting).await?;
     let flows = edge.flows.clone();
-    let flows = bridge::blocking(move || flows()).await?;
+    let ask = move |store: &Store| Ok((store.oldest_waiting()?, flows()));
+    let (oldest, flows) = bridge::read_in(Lane::Control, &request, ask).await?;
     let counts = edge.store.counts();
     let senders = (edge.senders)();
     let whole_house = !request.access.is_bound();

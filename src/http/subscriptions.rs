@@ -6,9 +6,9 @@ use std::time::Duration;
 use hyper::StatusCode;
 use serde::Serialize;
 
-use super::bridge;
+use super::bridge::{self, Asker as _, Share};
 use super::cursor::{self, List};
-use super::probes;
+use super::fair_limit::Lane;
 use super::problem::Problem;
 use super::reply::{Reply, created, json, json_text, no_content};
 use super::request::{Document, JSON, MERGE_PATCH, Permitted};
@@ -130,7 +130,7 @@ pub(super) async fn create(mut request: Permitted) -> Result<Reply, Problem> {
     let draft = change.into_draft(request.edge().default_ordering)?;
     request.access.own(draft.company())?;
     check_certificate(&request, draft.client_certificate())?;
-    check_url(&request, url).await?;
+    check_url(&request, draft.company(), url).await?;
     let made = bridge::written(|reply| request.edge().store.create_subscription(draft, reply)).await?;
     created(&format!("/v1/subscriptions/{}", made.id), &shown(&made, 0))
 }
@@ -146,16 +146,17 @@ pub(super) async fn change(mut request: Permitted, id: SubscriptionId) -> Result
         check_certificate(&request, after.as_ref())?;
     }
     let url = change.url.clone().filter(|url| *url != before.url);
-    check_url(&request, url).await?;
+    check_url(&request, &before.company, url).await?;
     let after = bridge::written(|reply| request.edge().store.change_subscription(id, change, reply)).await?;
     json(StatusCode::OK, &shown(&after, request.edge().store.waiting(id)))
 }
 
 /// Refuses a URL that deliveries could not be posted to: the addresses behind its name are looked up.
-async fn check_url(request: &Permitted, url: Option<String>) -> Result<(), Problem> {
+async fn check_url(request: &Permitted, company: &Company, url: Option<String>) -> Result<(), Problem> {
     let Some(url) = url else { return Ok(()) };
     let front = Arc::clone(&request.front);
-    let checked = probes::outward(request, move || front.edge.outlet.get().check_url(&url)).await?;
+    let share = Share::of(&request.front, Lane::UrlCheck, request.principal().concerning(company));
+    let checked = share.run(move || front.edge.outlet.get().check_url(&url)).await?;
     checked.map_err(|fault| Problem::invalid("/url", fault))
 }
 

@@ -34,7 +34,7 @@ const PARTS: &[&str] = &[
 const METHODS: [&str; 4] = ["get", "post", "patch", "delete"];
 
 /// The refusals: the name of each, its status, and when it is answered.
-const REFUSALS: [(&str, &str, &str); 12] = [
+const REFUSALS: [(&str, &str, &str); 13] = [
     ("BadRequest", "400", "The request is not HTTP as it should be, or its body is not JSON."),
     ("NoToken", "401", "No token, one that is not known, was revoked or has expired."),
     ("Forbidden", "403", "The token's role or company does not fit."),
@@ -44,6 +44,7 @@ const REFUSALS: [(&str, &str, &str); 12] = [
     ("TooLarge", "413", "The body is larger than `max_body_bytes`."),
     ("MediaType", "415", "The header Content-Type names another type, or there is a Content-Encoding."),
     ("Invalid", "422", "What was read is not valid; `errors` says where."),
+    ("TooMany", "429", "Too many requests of this token wait for their turn; come again after Retry-After."),
     ("Internal", "500", "A fault of Hookswitch's own, or what is asked for is damaged on the disk or cannot be read."),
     ("Unavailable", "503", "It cannot be done at present; come again after Retry-After."),
     ("DiskLow", "507", "Nothing new is accepted for want of room on the disk."),
@@ -107,7 +108,7 @@ fn refusals() -> Map<String, Value> {
     let refusal = |(name, status, description): &(&str, &str, &str)| {
         let header = match *status {
             "401" => Some("WWW-Authenticate"),
-            "503" | "507" => Some("Retry-After"),
+            "429" | "503" | "507" => Some("Retry-After"),
             _ => None,
         };
         let shown = json!({"required": true, "schema": {"type": "string"}});
@@ -125,7 +126,7 @@ fn complete(operation: &mut Value, of_one: bool) {
     if roles.is_empty() {
         operation["security"] = json!([]);
     } else {
-        statuses.extend(["401", "403", "422", "503"]);
+        statuses.extend(["401", "403", "422", "429", "503"]);
         let mut said = format!("Roles: {}.", roles.join(", ").replace('"', ""));
         if operation["x-bound"] == "refused" {
             said += " Not for a token that is bound to a company.";

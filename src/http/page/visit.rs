@@ -10,7 +10,9 @@ use url::form_urlencoded;
 
 use crate::core::token::Role;
 use crate::http::access::Access;
+use crate::http::bridge::Asker;
 use crate::http::edge::{Edge, Front};
+use crate::http::fair_limit::Principal;
 use crate::http::problem::Problem;
 use crate::http::reply::{Body, Reply, with_body};
 use crate::http::request::Authorised;
@@ -27,6 +29,16 @@ pub(super) struct Visit {
     query: Vec<(String, String)>,
 }
 
+impl Asker for Visit {
+    fn front(&self) -> &Front {
+        &self.front
+    }
+
+    fn principal(&self) -> Principal {
+        self.access.principal()
+    }
+}
+
 impl Visit {
     pub(super) fn new(front: Arc<Front>, access: Access, uri: &Uri) -> Self {
         let query = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).into_owned();
@@ -41,7 +53,7 @@ impl Visit {
     }
 
     /// The house behind with the page's own memory, for what is done on another thread.
-    pub(super) fn front(&self) -> Arc<Front> {
+    pub(super) fn shared_front(&self) -> Arc<Front> {
         Arc::clone(&self.front)
     }
 

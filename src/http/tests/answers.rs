@@ -4,7 +4,7 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use super::{PATIENCE, connect, idle_store, settings};
+use super::{PATIENCE, connect, idle_store_in, settings};
 use crate::core::id::SubscriptionId;
 use crate::core::time::Timestamp;
 use crate::http::connection::Handler;
@@ -23,10 +23,10 @@ impl Handler for Nobody {
     }
 }
 
-/// A running store, and the end of the way on which its answers come.
-fn running() -> (Store, Running, Answers) {
+/// A running store in `dir`, and the end of the way on which its answers come.
+fn running(dir: &tempfile::TempDir) -> (Store, Running, Answers) {
     let (way, arrived) = answers();
-    let idle = idle_store().answering(way);
+    let idle = idle_store_in(dir.path()).answering(way);
     (idle.store().clone(), idle.start(|| NOW, |_, _| (), |why| panic!("{why}")).unwrap(), arrived)
 }
 
@@ -40,7 +40,8 @@ fn given_by(store: &Store) -> Option<String> {
 
 #[test]
 fn answers_are_given_by_the_thread_of_the_requests_and_without_it_by_the_committer() {
-    let (store, running, arrived) = running();
+    let dir = tempfile::tempdir().unwrap();
+    let (store, running, arrived) = running(&dir);
     let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let server =
         listener::start(socket, Arc::new(Nobody), settings(), arrived.give(), Box::new(|reason| panic!("{reason}")))
@@ -56,7 +57,8 @@ fn answers_are_given_by_the_thread_of_the_requests_and_without_it_by_the_committ
 
 #[test]
 fn answers_that_are_under_way_when_the_thread_ends_are_given_all_the_same() {
-    let (store, running, arrived) = running();
+    let dir = tempfile::tempdir().unwrap();
+    let (store, running, arrived) = running(&dir);
     let (told, given) = mpsc::channel();
     let reply = Box::new(move |_| told.send(()).unwrap());
     store.discard(SubscriptionId::from_bits(7), reply).unwrap();

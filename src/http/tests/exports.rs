@@ -6,6 +6,7 @@ use std::sync::mpsc;
 use hyper::Request;
 use hyper::body::Incoming;
 
+use super::super::bridge::Share;
 use super::super::export::tests::entry;
 use super::super::export::{self, Kind, Pages};
 use super::super::problem::Problem;
@@ -45,7 +46,7 @@ impl Handler for Log {
             Ok(Page { items, next: (number < last).then_some(number) })
         });
         let kind = if request.uri().path() == "/csv" { Kind::Csv } else { Kind::Ndjson };
-        export::stream(pages, kind).await.unwrap_or_else(Problem::into_reply)
+        export::stream(Share::apart(), pages, kind).await.unwrap_or_else(Problem::into_reply)
     }
 }
 

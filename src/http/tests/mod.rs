@@ -2,6 +2,7 @@
 
 mod answers;
 mod exports;
+mod fairness;
 mod hostile;
 mod input;
 mod limits;
@@ -56,7 +57,11 @@ fn store() -> Store {
 
 /// A store that does not write yet, in a directory that is gone.
 fn idle_store() -> Idle {
-    let dir = tempfile::tempdir().unwrap();
+    idle_store_in(tempfile::tempdir().unwrap().path())
+}
+
+/// A store that does not write yet, in this directory.
+fn idle_store_in(dir: &std::path::Path) -> Idle {
     let day = Duration::from_secs(86_400);
     let settings = StoreSettings {
         cache_bytes: 1 << 20,
@@ -68,17 +73,23 @@ fn idle_store() -> Idle {
         subscriptions_per_company: 1_000,
         deliveries_per_request: 100_000,
     };
-    Store::open(dir.path(), settings, Timestamp::from_millis(1_790_000_000_000)).unwrap()
+    Store::open(dir, settings, Timestamp::from_millis(1_790_000_000_000)).unwrap()
 }
 
 /// Serves the API, for requests that are answered without the store.
 fn api(settings: Settings) -> Server {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    super::serve(listener, edge(store()), super::answers().1, settings, Box::new(|reason| panic!("{reason}"))).unwrap()
+}
+
+/// What the API needs, with this store.
+fn edge(store: Store) -> Edge {
     let policy = AddressPolicy::new(Vec::new(), Vec::new(), false);
     let second = Duration::from_secs(1);
     let transport =
         TransportSettings { connect_timeout: second, timeout: second, policy, extra_ca: Vec::new(), proxy: None };
-    let edge = Edge {
-        store: store(),
+    Edge {
+        store,
         catalogue: Arc::new(Catalogue::new(Vec::new()).unwrap()),
         outlet: Arc::new(Outlet::new(Transport::new(transport).unwrap())),
         admin_token: FirstToken::new(TokenHash::of(TOKEN), std::path::Path::new("admin.token")),
@@ -89,9 +100,7 @@ fn api(settings: Settings) -> Server {
         metrics_public: false,
         ready: Box::new(|| Err("the store is being read".to_owned())),
         clock: Box::new(|| Timestamp::from_millis(1_790_000_000_000)),
-    };
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    super::serve(listener, edge, super::answers().1, settings, Box::new(|reason| panic!("{reason}"))).unwrap()
+    }
 }
 
 fn connect(address: SocketAddr) -> TcpStream {

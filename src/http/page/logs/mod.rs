@@ -102,7 +102,7 @@ pub(super) async fn newest(visit: &Visit) -> Result<Reply, Problem> {
 /// Changes whenever the log grows. It costs one look at the log's end, whatever is filtered; as it is of the whole
 /// log, it is a hash, which tells nobody of another company's entries.
 async fn newest_tag(visit: &Visit) -> Result<String, Problem> {
-    let newest = bridge::read(&visit.edge().store, |store| store.log(&LogFilter::default(), None, 1)).await?;
+    let newest = bridge::read(visit, |store| store.log(&LogFilter::default(), None, 1)).await?;
     let newest = newest.items.first().map_or(0, |entry| entry.id.bits());
     let hash = Sha256::digest(newest.to_be_bytes());
     Ok(hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect())

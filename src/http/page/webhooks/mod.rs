@@ -52,9 +52,9 @@ fn ids(found: &Value) -> Vec<SubscriptionId> {
 
 /// How the last day went, by id.
 async fn charts(visit: &Visit, ids: Vec<SubscriptionId>) -> Result<BTreeMap<String, Chart>, Problem> {
-    let front = visit.front();
+    let front = visit.shared_front();
     let now = (visit.edge().clock)();
-    bridge::read(&visit.edge().store, move |store| {
+    bridge::read(visit, move |store| {
         let mut recent = front.page.recent.lock().unwrap_or_else(PoisonError::into_inner);
         recent.look(store, now)?;
         Ok(ids.into_iter().map(|id| (id.to_string(), recent.chart(id, now))).collect())
