@@ -11,15 +11,19 @@
 //! syncs), a batch is at most about [`BATCH_BYTES`] and is synced before the next (sled writes
 //! larger ones as several buffers).
 
+mod filter;
 mod layer;
 
 use std::cmp::Ordering;
 use std::ops::Bound;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::thread::JoinHandle;
 
+use self::filter::Filter;
 use self::layer::{Layer, Overlay, Range};
 use super::deadline;
+use super::keys;
 use super::place::Damage;
 use super::record::{self, Applied};
 use super::settling::{Ahead, Settling};
@@ -72,6 +76,10 @@ pub(super) struct State {
     durable: Mutex<Applied>,
     /// Why a step could not be applied in full.
     failure: Mutex<Option<StateError>>,
+    /// Which calls sled may know. Without it, finding out that a call is new took a third of the committer's time.
+    calls: Arc<Filter>,
+    /// The thread that fills it.
+    filling: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// Why the state database did not do what it was asked.
@@ -110,9 +118,15 @@ impl From<sled::Error> for StateError {
 
 impl State {
     pub(super) fn new(db: sled::Db) -> Self {
+        Self::with_room(db, filter::LEAST_KEYS)
+    }
+
+    /// As [`Self::new`], with room for as many calls in the first filter of them.
+    fn with_room(db: sled::Db, calls: usize) -> Self {
         let (layers, settling, writing) = (RwLock::default(), Arc::default(), Mutex::default());
         let (durable, failure) = (Mutex::default(), Mutex::default());
-        Self { db, layers, settling, writing, live: false.into(), durable, failure }
+        let (calls, filling) = (Arc::new(Filter::of(keys::CALL, calls)), Mutex::default());
+        Self { db, layers, settling, writing, live: false.into(), durable, failure, calls, filling }
     }
 
     /// The value of `key`.
@@ -121,6 +135,7 @@ impl State {
         let pending = layers.upper.get(key).or_else(|| layers.frozen.as_ref().and_then(|frozen| frozen.get(key)));
         match pending {
             Some(value) => Ok(value.clone()),
+            None if self.calls.rules_out(key) => Ok(None),
             None => Ok(self.db.get(key)?.map(|value| value.to_vec())),
         }
     }
@@ -172,7 +187,12 @@ impl State {
     /// Sets `key`.
     pub(super) fn put(&self, key: Vec<u8>, value: Vec<u8>) {
         debug_assert!(value.len() <= MAX_VALUE, "longer values are cut into pieces by whoever has them");
+        // It can reach sled only after this thread has asked for a checkpoint.
+        let full = self.calls.add(&key);
         self.layers_mut().upper.change(key, Some(value), false);
+        if full {
+            self.fill_calls();
+        }
     }
 
     /// Sets `key`, which never was before.
@@ -220,6 +240,32 @@ impl State {
     /// Recovery is over.
     pub(super) fn go_live(&self) {
         self.live.store(true, Relaxed);
+        self.fill_calls();
+    }
+
+    /// Has the filter of known calls made, or made again, by a thread of its own.
+    fn fill_calls(&self) {
+        if !self.calls.begin() {
+            return;
+        }
+        // What was put before, and has not reached sled. What reaches it meanwhile is in one or the other.
+        let prefix = [self.calls.prefix()];
+        let range: Range<'_> = (Bound::Included(&prefix), Bound::Unbounded);
+        let pending: Vec<Vec<u8>> = {
+            let layers = self.layers();
+            let frozen = layers.frozen.iter().flat_map(|frozen| frozen.range(range));
+            let all = frozen.chain(layers.upper.range(range)).flatten().map(|(key, _)| key);
+            all.filter(|key| key.starts_with(&prefix)).collect()
+        };
+        let (calls, db) = (self.calls.clone(), self.db.clone());
+        let fill =
+            move || calls.fill(pending.into_iter().map(|key| Ok(key.into())).chain(db.scan_prefix(prefix).keys()));
+        let spawned = std::thread::Builder::new().name("calls".to_owned()).spawn(fill);
+        match spawned {
+            Ok(thread) => *self.filling.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread),
+            // It tells nothing, then, and the calls are looked for.
+            Err(_) => self.calls.fill(std::iter::once(Err::<Vec<u8>, ()>(()))),
+        }
     }
 
     /// Sets `key` to a value of any length: pieces under the key and a number, at most `most`.
@@ -336,6 +382,15 @@ impl State {
     }
 }
 
+impl Drop for State {
+    /// Lets go of sled's files, which the thread that fills the filter has open, too.
+    fn drop(&mut self) {
+        self.calls.stop();
+        let filling = self.filling.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        drop(filling.map(JoinHandle::join));
+    }
+}
+
 impl From<StateError> for Damage {
     fn from(error: StateError) -> Self {
         let path = std::path::Path::new("state");
@@ -347,102 +402,4 @@ impl From<StateError> for Damage {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use super::*;
-    use proptest::prelude::*;
-
-    fn open(dir: &std::path::Path) -> State {
-        State::new(sled::Config::new().path(dir).flush_every_ms(None).open().unwrap())
-    }
-
-    /// What to do (0 remove, 1 put as new where it is, else put), with which key, and what of a checkpoint comes after it.
-    type Todo = (u8, Vec<u8>, u8);
-
-    fn reads_as_one_map(steps: Vec<Todo>) -> Result<(), TestCaseError> {
-        let dir = tempfile::tempdir().unwrap();
-        let state = open(dir.path());
-        let mut model = BTreeMap::new();
-        let mut seen = std::collections::BTreeSet::new();
-        state.go_live();
-        for (index, (what, key, checkpoint)) in steps.into_iter().enumerate() {
-            let key = [b"q", key.as_slice()].concat();
-            if what == 0 {
-                state.remove(key.clone());
-                model.remove(&key);
-            } else {
-                let value = vec![index as u8];
-                if what == 1 && !seen.contains(&key) {
-                    state.put_new(key.clone(), value);
-                } else {
-                    state.put(key.clone(), value);
-                }
-                model.insert(key.clone(), vec![index as u8]);
-                seen.insert(key.clone());
-            }
-            match checkpoint {
-                0 => state.checkpoint(&Mark::default()).unwrap(),
-                1 => state.freeze(),
-                2 => state.write_frozen(&Mark::default()).unwrap(),
-                _ => {}
-            }
-            prop_assert_eq!(state.get(&key).unwrap(), model.get(&key).cloned());
-            let all: Vec<_> = model.clone().into_iter().collect();
-            prop_assert_eq!(state.scan(b"q", None, 1000).unwrap(), all.clone());
-            let down: Vec<_> =
-                model.range(b"q".to_vec()..key.clone()).rev().map(|(k, v)| (k.clone(), v.clone())).take(3).collect();
-            prop_assert_eq!(state.scan_down(b"q", &key, 3).unwrap(), down);
-            let after: Vec<_> = all.into_iter().filter(|(k, _)| *k > key).take(2).collect();
-            prop_assert_eq!(state.scan(b"q", Some(&key), 2).unwrap(), after);
-        }
-        Ok(())
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(48))]
-        #[test]
-        fn layer_and_database_read_as_one_map(
-            steps in proptest::collection::vec((0u8..3, proptest::collection::vec(0u8..4, 1..4), 0u8..4), 1..60),
-        ) {
-            reads_as_one_map(steps)?;
-        }
-    }
-
-    #[test]
-    fn a_key_that_goes_while_it_is_written_and_comes_again_is_read_right() {
-        let steps = [(1, 0, 0), (0, 1, 1), (0, 0, 0), (1, 0, 2), (0, 0, 0)];
-        reads_as_one_map(steps.map(|(what, key, checkpoint)| (what, vec![key], checkpoint)).to_vec()).unwrap();
-    }
-
-    #[test]
-    fn only_a_checkpoint_that_was_written_counts() {
-        let dir = tempfile::tempdir().unwrap();
-        let state = open(dir.path());
-        let at = |segment| Applied { segment, ..Applied::default() };
-        state.checkpoint(&Mark { applied: at(3), ..Mark::default() }).unwrap();
-        assert_eq!(state.durable(), at(3));
-        // sled has been given it, and was not asked to write it yet.
-        state.db.insert(APPLIED, record::encode(&at(4))).unwrap();
-        assert_eq!((state.applied().unwrap(), state.durable()), (Some(at(4)), at(3)));
-    }
-
-    #[test]
-    fn no_value_in_sled_is_longer_than_it_may_be() {
-        let dir = tempfile::tempdir().unwrap();
-        let state = open(dir.path());
-        let long: Vec<u8> = (0..40_000u32).map(|n| n as u8).collect();
-        state.put_pieces(b"s1", &long, 8);
-        state.checkpoint(&Mark::default()).unwrap();
-        for entry in state.db.iter() {
-            assert!(entry.unwrap().1.len() <= MAX_VALUE);
-        }
-        let pieces = |state: &State| {
-            state.scan(b"s1", None, 99).unwrap().into_iter().flat_map(|(_, piece)| piece).collect::<Vec<_>>()
-        };
-        assert_eq!(pieces(&state), long);
-        state.put_pieces(b"s1", b"short", 8);
-        assert_eq!(pieces(&state), b"short");
-        assert!(std::fs::read_dir(dir.path().join("blobs")).unwrap().next().is_none(), "sled has written a blob");
-    }
-}
+mod tests;
