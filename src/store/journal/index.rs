@@ -121,7 +121,7 @@ impl Index {
     }
 
     /// What there is in the file.
-    pub(super) const fn outline(&self) -> Outline {
+    pub(in crate::store) const fn outline(&self) -> Outline {
         self.outline
     }
 

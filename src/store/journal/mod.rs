@@ -10,27 +10,27 @@ mod indexed;
 mod names;
 mod owed;
 mod prune;
+pub(super) mod recovery;
 mod segment;
+mod writer;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::Duration;
 
 pub(super) use self::copy::{Copying, Part};
 pub(super) use self::index::{Index, Key, Note, Outline};
 pub(super) use self::owed::Owing;
 pub(super) use self::prune::{Breath, Fate, Unpruned, first, note_first};
-use self::segment::{End, HEADER, Segment};
+use self::segment::{End, Segment};
 pub(super) use self::segment::{header_of, number_in, path_of as file_path};
+pub(super) use self::writer::Writer;
 use super::frame::Head;
 use super::place::{self, Damage};
 use super::record::{self, Accepted, Applied, DeliveryRecord, Logged, MessageRecord};
 
-/// A file is closed once it has this many bytes.
-const SEGMENT_BYTES: u32 = 64 << 20;
 /// How many indexes of full files are kept in memory.
 const INDEXES_KEPT: usize = 4;
 
@@ -116,17 +116,6 @@ pub(super) struct Journal {
     mask: Mutex<Option<Mask>>,
 }
 
-/// The one who appends to the journal.
-#[derive(Debug)]
-pub(super) struct Writer {
-    journal: Arc<Journal>,
-    active: Arc<Segment>,
-    segment_bytes: u32,
-    /// No file becomes larger, whatever is set.
-    #[cfg(test)]
-    most_bytes: u32,
-}
-
 /// Takes a frame in: its header, its payload, and how far that is in the journal.
 pub(super) type Replay<'r> = &'r mut dyn FnMut(Head, &[u8], Applied) -> Result<(), Damage>;
 /// Looks at a frame. Says whether to go on.
@@ -191,7 +180,7 @@ impl Journal {
             if !numbers.contains(&number) {
                 return Err(Damage::new(&segment::path_of(dir, number), "is missing"));
             }
-            let opened = if number == newest && number > applied.segment && segment::is_unfinished(dir, number) {
+            let opened = if number == newest && recovery::was_never_used(dir, number, applied) {
                 let created = segment::remove_unfinished(dir, number).and_then(|()| Segment::create(dir, number, 0));
                 created.map_err(|error| Damage::io(&segment::path_of(dir, number), "cannot be made", &error))
             } else {
@@ -206,9 +195,9 @@ impl Journal {
             segment.sync().map_err(|error| Damage::io(segment.path(), "cannot be synced", &error))?;
         }
         place::sync_dir(dir).map_err(|error| Damage::io(dir, "cannot be synced", &error))?;
+        let mut reached = applied;
         for (number, segment) in segments.range(applied.segment..) {
-            let from = if *number == applied.segment { applied.offset.max(HEADER) } else { HEADER };
-            take_in(segment, from, applied, *number == newest, replay)?;
+            recovery::take_in(segment, &mut reached, *number == newest, replay)?;
         }
         let active = segments[&newest].clone();
         active.index_for_writing()?;
@@ -217,13 +206,7 @@ impl Journal {
         let (dir, segments) = (dir.to_owned(), RwLock::new(segments));
         let journal =
             Arc::new(Self { dir, segments, asked: Mutex::default(), files: Mutex::default(), mask: Mutex::default() });
-        let writer = Writer {
-            journal: journal.clone(),
-            active,
-            segment_bytes: SEGMENT_BYTES,
-            #[cfg(test)]
-            most_bytes: u32::MAX,
-        };
+        let writer = Writer::new(journal.clone(), active);
         Ok((journal, writer))
     }
 
@@ -365,120 +348,6 @@ impl Journal {
             }
         }
         Ok(answer)
-    }
-}
-
-impl Writer {
-    /// Appends the frames in `bytes` and syncs them. `notes` are the frames, by their offset in
-    /// `bytes`. Says how long the sync took. After an error nothing is known; do not go on.
-    pub(super) fn append(&mut self, bytes: &[u8], notes: &mut [Note]) -> io::Result<Duration> {
-        let end = self.active.end();
-        let synced = self.active.append(bytes)?;
-        for note in notes.iter_mut() {
-            note.offset += end;
-        }
-        self.active.publish(bytes.len(), notes);
-        Ok(synced)
-    }
-
-    /// Where the next frame will stand: the file's number and the offset in it.
-    pub(super) fn position(&self) -> (u32, u32) {
-        (self.active.number, self.active.end())
-    }
-
-    /// Whether nothing has been written to the file.
-    pub(super) fn is_empty(&self) -> bool {
-        self.active.end() <= HEADER
-    }
-
-    /// Whether the file is full.
-    pub(super) fn is_full(&self) -> bool {
-        self.active.end() >= self.segment_bytes
-    }
-
-    /// Begins a new file. The old one's index is written beside it by a thread of its own; if that
-    /// does not come to pass, it is made again when it is asked for.
-    pub(super) fn rotate(&mut self, now: u64) -> io::Result<()> {
-        // Only the newest file may have room behind its frames: its end is on the disk before there is a newer one.
-        self.active.trim()?;
-        let fresh = Arc::new(Segment::create(&self.journal.dir, self.active.number + 1, now)?);
-        let old = std::mem::replace(&mut self.active, fresh.clone());
-        let mut segments = self.journal.segments.write().unwrap_or_else(PoisonError::into_inner);
-        segments.insert(fresh.number, fresh);
-        drop(segments);
-        let sealer = std::thread::Builder::new().name("index".to_owned());
-        let sealed = sealer.spawn(move || match old.seal() {
-            Ok(()) => old.drop_index(),
-            Err(damage) => tracing::warn!("the journal's index is not written: {damage}"),
-        });
-        sealed.map(drop)
-    }
-
-    /// Ends the writing, in order: leaves no room behind the frames.
-    pub(super) fn close(&self) -> io::Result<()> {
-        self.active.trim()
-    }
-
-    /// From now on a file is full at this size.
-    pub(super) fn set_segment_bytes(&mut self, bytes: u32) {
-        self.segment_bytes = bytes;
-        #[cfg(test)]
-        {
-            self.segment_bytes = bytes.min(self.most_bytes);
-        }
-    }
-
-    /// For tests: no file becomes larger from now on.
-    #[cfg(test)]
-    pub(super) fn limit_segment_bytes(&mut self, most: u32) {
-        self.most_bytes = most;
-        self.segment_bytes = self.segment_bytes.min(most);
-    }
-}
-
-/// Hands whole steps of one file from `from` on to `replay`, and cuts away a torn tail.
-fn take_in(segment: &Segment, from: u32, applied: Applied, newest: bool, replay: Replay<'_>) -> Result<(), Damage> {
-    if segment.end() < from {
-        let detail = format!("has {} bytes, but {from} were written and acknowledged", segment.end());
-        return Err(Damage::new(segment.path(), detail));
-    }
-    let mut step: Vec<(Head, Vec<u8>, u32)> = Vec::new();
-    let (mut whole, mut batch) = (from, applied.batch);
-    let mut result = Ok(());
-    let end = segment.walk(from, segment.end(), &mut |offset, head, payload| {
-        let behind = offset + place::u32_of(super::frame::HEADER + payload.len());
-        step.push((head, payload.to_vec(), behind));
-        if head.continues {
-            return true;
-        }
-        for (head, payload, behind) in step.drain(..) {
-            let position =
-                Applied { segment: segment.number, offset: behind, batch: head.batch, last_id: head.id, ..applied };
-            result = replay(head, &payload, position);
-            if result.is_err() {
-                return false;
-            }
-        }
-        (whole, batch) = (behind, head.batch);
-        true
-    })?;
-    result?;
-    match end {
-        End::Clean if whole == segment.end() => Ok(()),
-        // A cut tears only the group commit that was being written: nothing of it was acknowledged,
-        // and nothing can stand behind it.
-        _ if newest && !segment.has_later(whole, batch + 1)? => {
-            match segment.written_behind(whole)? {
-                0 => {}
-                torn => tracing::warn!(
-                    "{}: {torn} bytes at the end were not completely written when the machine or process stopped; \
-                     none of it was acknowledged, and it is cut away",
-                    segment.path().display()
-                ),
-            }
-            segment.cut(whole).map_err(|error| Damage::io(segment.path(), "cannot be cut", &error))
-        }
-        _ => Err(segment.damaged(whole)),
     }
 }
 

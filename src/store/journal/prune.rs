@@ -165,6 +165,8 @@ impl Journal {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(Unpruned::Failed(failed(error))),
             _ => {}
         }
+        // So a cut never leaves the index of the file before beside the new one.
+        place::sync_dir(&self.dir).map_err(failed)?;
         fs::rename(&fresh, segment.path()).map_err(failed)?;
         let replaced = Arc::new(Segment::open(&self.dir, number)?);
         let mut segments = self.segments.write().unwrap_or_else(PoisonError::into_inner);

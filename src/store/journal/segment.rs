@@ -169,13 +169,6 @@ impl Segment {
         self.file.sync_all()
     }
 
-    /// How many bytes from `from` on are not just room.
-    pub(super) fn written_behind(&self, from: u32) -> Result<usize, Damage> {
-        let mut buffer = Vec::new();
-        self.read(&mut buffer, from, (self.end() - from) as usize)?;
-        Ok(frame::written(&buffer))
-    }
-
     /// Makes synced bytes readable: `notes` are the frames in them.
     pub(super) fn publish(&self, bytes: usize, notes: &[Note]) {
         let mut slot = self.index.write().unwrap_or_else(PoisonError::into_inner);
@@ -268,13 +261,6 @@ impl Segment {
             End::Clean => Ok(()),
             End::NoFrame(at) => Err(self.damaged(at)),
         }
-    }
-
-    /// Whether a whole frame of a group commit above `batch` stands somewhere behind `from`.
-    pub(super) fn has_later(&self, from: u32, batch: u64) -> Result<bool, Damage> {
-        let mut buffer = Vec::new();
-        self.read(&mut buffer, from, (self.end() - from) as usize)?;
-        Ok(frame::find(&buffer, |head| head.batch > batch).is_some())
     }
 
     /// Says that there is no frame where there must be one.

@@ -1,4 +1,5 @@
 use super::super::frame;
+use super::segment::HEADER;
 use super::*;
 use crate::core::attempt::{LogEntry, Status};
 use crate::core::delivery::{Delivery, State};

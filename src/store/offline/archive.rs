@@ -215,7 +215,7 @@ fn advance(stage: Stage, section: Section<'_>) -> Result<Stage, String> {
         }
         (Stage::Journal(mut audit, number, mut at), Section::Frames(mut bytes)) => {
             let name = format!("journal/{number:06}.log");
-            let place = Place { name: &name, number, newest: false };
+            let place = Place { name: &name, number, newest: false, acknowledged: 0 };
             while !bytes.is_empty() {
                 let (head, payload, length) = frame::decode(bytes).map_err(|_| "it has frames that are damaged")?;
                 audit.frame(place, at, head, payload, &mut |_, _| Ok(())).map_err(text)?;

@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::super::frame::{self, Head, NoFrame};
 use super::super::journal::kind;
-use super::super::place::Damage;
+use super::super::journal::recovery::{self, Tail};
+use super::super::place::{Damage, u32_of};
 use super::super::record::{self, Accepted, Applied, Logged, Owed};
 use super::super::{keys, step};
 use super::replica::Replica;
@@ -30,6 +31,8 @@ pub(super) struct Place<'p> {
     pub(super) number: u32,
     /// Whether it is the newest: its end may be torn, and retention has not been at it.
     pub(super) newest: bool,
+    /// Up to here a checkpoint has taken it in.
+    pub(super) acknowledged: u32,
 }
 
 /// A sequence number that was given.
@@ -51,6 +54,8 @@ pub(super) struct Audit {
     pub(super) stored: Option<(Replica, Applied)>,
     /// The last frame's place, group commit and id, as a checkpoint behind it says.
     pub(super) end: Applied,
+    /// The group commit of the last whole step.
+    whole_batch: u64,
     /// Bytes that are no frames, and how many times there were such.
     pub(super) lost_bytes: u64,
     pub(super) gaps: u64,
@@ -78,6 +83,7 @@ impl Audit {
             rebuilt: Replica::empty()?,
             stored,
             end: Applied::default(),
+            whole_batch: 0,
             lost_bytes: 0,
             gaps: 0,
             missing_sequences: 0,
@@ -94,21 +100,44 @@ impl Audit {
     pub(super) fn file(&mut self, place: Place<'_>, bytes: &[u8], keep: Keep<'_>) -> Result<(), Damage> {
         self.findings.files += 1;
         let mut at = FILE_HEADER.min(bytes.len());
+        let mut whole = at;
         while at < bytes.len() {
             match frame::decode(&bytes[at..]) {
                 Ok((head, payload, length)) => {
                     self.frame(place, at, head, payload, keep)?;
                     at += length;
+                    if self.step.is_empty() {
+                        whole = at;
+                    }
                 }
+                Err(_) if self.is_torn(place, bytes, whole) => return Ok(()),
                 Err(fault) => at = self.gap(place, bytes, at, fault),
             }
         }
-        if place.newest && !self.step.is_empty() {
-            // The end of the last step was not written: it was not acknowledged.
-            let unfinished: usize = self.step.drain(..).map(|(_, payload)| frame::HEADER + payload.len()).sum();
-            self.findings.torn_bytes += unfinished as u64;
+        if whole < at && self.is_torn(place, bytes, whole) {
+            return Ok(());
+        }
+        if at < place.acknowledged as usize {
+            let what = format!("ends before byte {}, up to which it was written and acknowledged", place.acknowledged);
+            self.findings.fault(place.name, at as u64, what);
+            self.gaps += 1;
         }
         Ok(())
+    }
+
+    /// Whether a start would cut away what stands behind the last whole step, which ends at `whole`. Takes note of how
+    /// much that is.
+    fn is_torn(&mut self, place: Place<'_>, bytes: &[u8], whole: usize) -> bool {
+        if !place.newest {
+            return false;
+        }
+        let batch = self.whole_batch.max(self.stored.as_ref().map_or(0, |(_, applied)| applied.batch));
+        let Tail::Torn(torn) = recovery::tail(&bytes[whole..], u32_of(whole), batch, place.acknowledged) else {
+            return false;
+        };
+        self.step.clear();
+        self.findings.torn_bytes += torn as u64;
+        true
     }
 
     /// There is no frame at `at`: says where to go on.
@@ -122,11 +151,6 @@ impl Audit {
             found.map(|found| at + 1 + found)
         });
         let to = next.unwrap_or(bytes.len());
-        let later = next.is_some_and(|_| frame::find(&bytes[at..], |head| head.batch > batch + 1).is_some());
-        if place.newest && !later && next.is_none() {
-            self.findings.torn_bytes += frame::written(&bytes[at..to]) as u64;
-            return to;
-        }
         let what = match fault {
             NoFrame::Short(_) if next.is_none() => "ends in the middle of a record",
             _ => "is damaged",
@@ -154,7 +178,7 @@ impl Audit {
         // Every group commit writes something, so a number that is missing was taken out.
         self.pruned |= head.batch > self.end.batch + 1;
         let length = frame::HEADER + payload.len();
-        let behind = super::super::place::u32_of(at + length);
+        let behind = u32_of(at + length);
         self.end.batch = self.end.batch.max(head.batch);
         self.end.last_id = self.end.last_id.max(head.id);
         (self.end.segment, self.end.offset) = (place.number, behind);
@@ -162,6 +186,7 @@ impl Audit {
         if head.continues {
             return Ok(());
         }
+        self.whole_batch = head.batch;
         for (head, payload) in std::mem::take(&mut self.step) {
             self.findings.bytes += (frame::HEADER + payload.len()) as u64;
             match head.kind {

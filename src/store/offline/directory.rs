@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use super::super::frame::{self, Head};
-use super::super::journal::{self, Index};
+use super::super::journal::{self, Index, recovery};
 use super::super::open::{self, FORMAT, UNFINISHED};
 use super::super::place::{Damage, u32_of};
 use super::super::record::{Applied, HealthRecord};
@@ -57,16 +57,6 @@ pub(super) fn read(dir: &Path, keeper: &mut dyn Keeper) -> Result<Audit, Refused
     }
     let failed = |damage: Damage| Refused::Failed(damage.to_string());
     read_journal(dir, &mut audit, keeper).map_err(failed)?;
-    let (end, applied) = (audit.end, audit.stored.as_ref().map(|(_, applied)| *applied));
-    if let Some(applied) = applied.filter(|applied| (applied.segment, applied.offset) > (end.segment, end.offset))
-        && (end.segment, end.offset) != (0, 0)
-        && applied.offset as usize > FILE_HEADER
-    {
-        let name = format!("journal/{:06}.log", applied.segment);
-        let what = format!("ends before byte {}, up to which it was written and acknowledged", applied.offset);
-        audit.findings.fault(&name, u64::from(end.offset), what);
-        audit.gaps += 1;
-    }
     audit.compare().map_err(failed)?;
     Ok(audit)
 }
@@ -141,9 +131,9 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 /// The journal's files by the number in their header, or else in their name.
-fn files_of(journal: &Path, audit: &mut Audit) -> Result<BTreeMap<u32, u32>, Damage> {
+fn files_of(journal: &Path, named: &[u32], audit: &mut Audit) -> BTreeMap<u32, u32> {
     let mut files = BTreeMap::new();
-    for named in journal::numbers_in(journal)? {
+    for named in named.iter().copied() {
         let path = journal::file_path(journal, named);
         let header = read_start(&path).unwrap_or_default();
         let number = match journal::number_in(&header) {
@@ -158,7 +148,7 @@ fn files_of(journal: &Path, audit: &mut Audit) -> Result<BTreeMap<u32, u32>, Dam
         }
         files.insert(if files.contains_key(&number) { named } else { number }, named);
     }
-    Ok(files)
+    files
 }
 
 fn read_start(path: &Path) -> io::Result<Vec<u8>> {
@@ -174,13 +164,20 @@ fn name_of(number: u32) -> String {
 
 fn read_journal(dir: &Path, audit: &mut Audit, keeper: &mut dyn Keeper) -> Result<(), Damage> {
     let journal = dir.join("journal");
-    let files = files_of(&journal, audit)?;
-    let applied = audit.stored.as_ref().map_or(0, |(_, applied)| applied.segment);
-    let newest = files.keys().last().copied().unwrap_or(1).max(applied);
-    let noted = journal::first(&journal)?;
-    let first = noted.or_else(|| files.keys().next().copied()).unwrap_or(1);
+    let applied = audit.stored.as_ref().map_or_else(Applied::default, |(_, applied)| *applied);
+    let named = journal::numbers_in(&journal)?;
+    // As a start sees it: one in which nothing ever was is made anew.
+    let unused = named.last().copied().filter(|newest| recovery::was_never_used(&journal, *newest, applied));
+    let first = journal::first(&journal)?.or_else(|| named.first().copied()).unwrap_or(1);
+    let named: Vec<u32> = named.into_iter().filter(|number| *number >= first && Some(*number) != unused).collect();
+    let files = files_of(&journal, &named, audit);
+    let newest = files.keys().last().copied().max(unused).unwrap_or(1).max(applied.segment);
     for number in first..=newest {
         keeper.file(number)?;
+        if Some(number) == unused && !files.contains_key(&number) {
+            audit.findings.files += 1;
+            continue;
+        }
         let Some(named) = files.get(&number) else {
             audit.findings.fault(&name_of(number), None, "is missing");
             audit.gaps += 1;
@@ -195,7 +192,8 @@ fn read_journal(dir: &Path, audit: &mut Audit, keeper: &mut dyn Keeper) -> Resul
                 continue;
             }
         };
-        let place = Place { name: &name, number, newest: number == newest };
+        let acknowledged = if number == applied.segment { applied.offset } else { 0 };
+        let place = Place { name: &name, number, newest: number == newest, acknowledged };
         let gaps = audit.gaps;
         audit.file(place, &bytes, &mut |head, payload| keeper.frame(head, payload))?;
         if audit.gaps == gaps {
@@ -220,6 +218,8 @@ fn check_index(path: &Path, bytes: &[u8], full: bool, audit: &mut Audit) {
     let harmless = "(it is made again when the daemon next needs it)";
     match Index::from_bytes(&stored) {
         None => audit.findings.fault(&name, 0, format!("is damaged {harmless}")),
+        // Of the file as it was before it was written again: whoever needs it makes it anew.
+        Some(index) if index.outline().end as usize != at => {}
         Some(index) if full && index != made => {
             audit.findings.fault(&name, 0, format!("does not fit its journal file: remove it {harmless}"));
         }

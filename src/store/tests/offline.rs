@@ -7,6 +7,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::super::backup::Backup;
+use super::super::frame;
 use super::super::ledger::Ledger;
 use super::super::offline::{self, Findings};
 use super::super::record::DeliveryRecord;
@@ -300,4 +301,80 @@ fn verify_finds_what_is_wrong_and_salvage_keeps_the_rest() {
             assert_eq!(kept.subscriptions.len(), sound.subscriptions.len(), "{name}");
         }
     }
+}
+
+/// Where the group commits of a journal file begin, and where its last frame ends.
+fn commits_in(file: &Path) -> Vec<usize> {
+    let bytes = std::fs::read(file).unwrap();
+    let (mut at, mut last, mut places) = (32, 0, Vec::new());
+    while let Ok((head, _, length)) = frame::decode(&bytes[at..]) {
+        if head.batch != last {
+            places.push(at);
+        }
+        last = head.batch;
+        at += length;
+    }
+    places.push(at);
+    places
+}
+
+#[test]
+fn verify_finds_nothing_wrong_with_what_a_start_cuts_away() {
+    let dir = tempfile::tempdir().unwrap();
+    let Open { store, running, .. } = open_small(dir.path());
+    ask(|reply| store.create_subscription(draft("acme"), reply)).unwrap();
+    drop(store);
+    running.stop();
+    // The state as it was before: a start takes in all that is in the journal behind it.
+    let before = tempfile::tempdir().unwrap();
+    copy_dir(&dir.path().join("state"), before.path());
+    let Open { store, running, .. } = open_small(dir.path());
+    (0..8).for_each(|round| live(&store, round));
+    (0..3).for_each(|n| drop(accept(&store, (0..40).map(|m| event(&format!("b{n}-{m}"), None)).collect())));
+    drop(store);
+    running.stop();
+    let log = |number: usize| format!("journal/{number:06}.log");
+    let mut looked_at = 0;
+    // The state has taken in something of the first file.
+    for number in (2..).take_while(|number| dir.path().join(log(*number)).exists()) {
+        let file = dir.path().join(log(number));
+        let (whole, commits) = (std::fs::read(&file).unwrap(), commits_in(&file));
+        // The commit that was being written: the first of the file, one in its middle, its last.
+        for at in [0, commits.len() / 2, commits.len() - 2] {
+            let (begin, end) = (commits[at], commits[at + 1]);
+            let hole = (begin / 4096 + 1) * 4096;
+            let without_first_page =
+                [&whole[..begin], &vec![0; hole.min(end) - begin], &whole[hole.min(end)..end]].concat();
+            for torn in [
+                without_first_page,
+                whole[..end - 1].to_vec(),
+                whole[..begin].to_vec(),
+                Vec::new(),
+                whole[..9].to_vec(),
+            ] {
+                if torn.len() < 32 && at > 0 {
+                    continue; // Its header was synced.
+                }
+                let image = tempfile::tempdir().unwrap();
+                copy_dir(dir.path(), image.path());
+                std::fs::remove_dir_all(image.path().join("state")).unwrap();
+                std::fs::create_dir(image.path().join("state")).unwrap();
+                copy_dir(before.path(), &image.path().join("state"));
+                for later in (number + 1..).take_while(|later| image.path().join(log(*later)).exists()) {
+                    std::fs::remove_file(image.path().join(log(later))).unwrap();
+                    drop(std::fs::remove_file(image.path().join(log(later)).with_extension("idx")));
+                }
+                drop(std::fs::remove_file(image.path().join(log(number)).with_extension("idx")));
+                std::fs::write(image.path().join(log(number)), &torn).unwrap();
+                let found = offline::verify_directory(image.path()).unwrap();
+                clean(&found);
+                let Open { store, running, .. } = open(image.path());
+                drop(store);
+                running.stop();
+                clean(&offline::verify_directory(image.path()).unwrap());
+                looked_at += 1;
+            }
+        }
+    }
+    assert!(looked_at > 8, "{looked_at}");
 }

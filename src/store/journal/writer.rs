@@ -1,0 +1,103 @@
+//! Appending to the journal: the committer's side.
+//!
+//! One write and one sync for each group commit; nothing can be read before its sync has returned, and the next write
+//! begins only then. [`recovery`](super::recovery) relies on that.
+
+use std::io;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use super::segment::{HEADER, Segment};
+use super::{Journal, Note};
+
+/// A file is closed once it has this many bytes.
+const SEGMENT_BYTES: u32 = 64 << 20;
+
+/// The one who appends to the journal.
+#[derive(Debug)]
+pub(in crate::store) struct Writer {
+    pub(super) journal: Arc<Journal>,
+    pub(super) active: Arc<Segment>,
+    segment_bytes: u32,
+    /// No file becomes larger, whatever is set.
+    #[cfg(test)]
+    most_bytes: u32,
+}
+
+impl Writer {
+    pub(super) const fn new(journal: Arc<Journal>, active: Arc<Segment>) -> Self {
+        Self {
+            journal,
+            active,
+            segment_bytes: SEGMENT_BYTES,
+            #[cfg(test)]
+            most_bytes: u32::MAX,
+        }
+    }
+
+    /// Appends the frames in `bytes` and syncs them. `notes` are the frames, by their offset in
+    /// `bytes`. Says how long the sync took. After an error nothing is known; do not go on.
+    pub(in crate::store) fn append(&mut self, bytes: &[u8], notes: &mut [Note]) -> io::Result<Duration> {
+        let end = self.active.end();
+        let synced = self.active.append(bytes)?;
+        for note in notes.iter_mut() {
+            note.offset += end;
+        }
+        self.active.publish(bytes.len(), notes);
+        Ok(synced)
+    }
+
+    /// Where the next frame will stand: the file's number and the offset in it.
+    pub(in crate::store) fn position(&self) -> (u32, u32) {
+        (self.active.number, self.active.end())
+    }
+
+    /// Whether nothing has been written to the file.
+    pub(in crate::store) fn is_empty(&self) -> bool {
+        self.active.end() <= HEADER
+    }
+
+    /// Whether the file is full.
+    pub(in crate::store) fn is_full(&self) -> bool {
+        self.active.end() >= self.segment_bytes
+    }
+
+    /// Begins a new file. The old one's index is written beside it by a thread of its own; if that
+    /// does not come to pass, it is made again when it is asked for.
+    pub(in crate::store) fn rotate(&mut self, now: u64) -> io::Result<()> {
+        // Only the newest file may have room behind its frames: its end is on the disk before there is a newer one.
+        self.active.trim()?;
+        let fresh = Arc::new(Segment::create(&self.journal.dir, self.active.number + 1, now)?);
+        let old = std::mem::replace(&mut self.active, fresh.clone());
+        let mut segments = self.journal.segments.write().unwrap_or_else(PoisonError::into_inner);
+        segments.insert(fresh.number, fresh);
+        drop(segments);
+        let sealer = std::thread::Builder::new().name("index".to_owned());
+        let sealed = sealer.spawn(move || match old.seal() {
+            Ok(()) => old.drop_index(),
+            Err(damage) => tracing::warn!("the journal's index is not written: {damage}"),
+        });
+        sealed.map(drop)
+    }
+
+    /// Ends the writing, in order: leaves no room behind the frames.
+    pub(in crate::store) fn close(&self) -> io::Result<()> {
+        self.active.trim()
+    }
+
+    /// From now on a file is full at this size.
+    pub(in crate::store) fn set_segment_bytes(&mut self, bytes: u32) {
+        self.segment_bytes = bytes;
+        #[cfg(test)]
+        {
+            self.segment_bytes = bytes.min(self.most_bytes);
+        }
+    }
+
+    /// For tests: no file becomes larger from now on.
+    #[cfg(test)]
+    pub(in crate::store) fn limit_segment_bytes(&mut self, most: u32) {
+        self.most_bytes = most;
+        self.segment_bytes = self.segment_bytes.min(most);
+    }
+}
