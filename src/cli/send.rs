@@ -150,7 +150,7 @@ fn data(given: &str) -> Result<Box<RawValue>, Failure> {
             (path, read_all(file, path)?)
         }
     };
-    RawValue::from_string(text.trim().to_owned())
+    RawValue::from_string(text.trim_start_matches('\u{feff}').trim().to_owned())
         .map_err(|error| Failure::usage(format!("{name} is not a JSON document: {error}")))
 }
 

@@ -27,6 +27,9 @@ use super::json::{self, Kind, quote};
 /// The attributes that every CloudEvent must have.
 const REQUIRED: [&str; 4] = ["specversion", "id", "source", "type"];
 
+/// Those that may be missing, and that something is made of.
+const OPTIONAL: [&str; 3] = ["time", "domain", "datacontenttype"];
+
 /// Those that are strings, and no numbers or booleans, where JSON has a difference.
 const STRINGS: [&str; 10] =
     ["specversion", "id", "source", "type", "time", "datacontenttype", "dataschema", "subject", "company", "domain"];
@@ -75,7 +78,7 @@ impl<'a> CloudEvent<'a> {
         Self { attributes, data: Cow::Borrowed(data.get()) }.check()
     }
 
-    fn check(self) -> Result<Self, Invalid> {
+    fn check(mut self) -> Result<Self, Invalid> {
         let mut invalid = Invalid::default();
         for (name, value) in &self.attributes {
             if !name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()) || name.is_empty() {
@@ -84,6 +87,8 @@ impl<'a> CloudEvent<'a> {
                 invalid.add(pointer(name), "must not have control characters");
             }
         }
+        // An attribute that says nothing is none.
+        self.attributes.retain(|(name, value)| !(value.is_empty() && OPTIONAL.contains(&name.as_str())));
         for name in REQUIRED.into_iter().filter(|name| self.get(name).is_none_or(str::is_empty)) {
             invalid.add(pointer(name), "is missing: every CloudEvent has it");
         }
@@ -153,6 +158,7 @@ fn decoded(value: &RawValue) -> Result<String, String> {
     let text = json::string(value)?;
     let bytes = STANDARD.decode(text).map_err(|_| "must be base64".to_owned())?;
     let text = String::from_utf8(bytes).map_err(|_| "must be the base64 of JSON text in UTF-8".to_owned())?;
+    let text = text.trim_start_matches('\u{feff}').to_owned();
     json::parse(&text).map_err(|fault| format!("must be the base64 of JSON text: {fault}"))?;
     Ok(text)
 }
@@ -216,6 +222,17 @@ mod tests {
         let key = ProducerId::parse("mine").unwrap();
         let keyed = CloudEvent::structured(json::parse(&text).unwrap()).unwrap().event(&catalogue(), Some(key));
         assert_eq!(keyed.unwrap().producer_id.unwrap().as_str(), "mine");
+    }
+
+    #[test]
+    fn an_attribute_that_says_nothing_is_as_good_as_none() {
+        let event = structured(
+            r#"{"specversion":"1.0","id":"7","source":"/x","type":"call.new","company":"acme","domain":"","time":"",
+            "datacontenttype":"","subject":"","dataschema":null,"data_base64":"77u/eyJjYWxsX2lkIjoiYyJ9"}"#,
+        );
+        let event = event.unwrap();
+        assert_eq!((event.domain, event.occurred_at), (None, None));
+        assert_eq!(event.data, r#"{"call_id":"c"}"#, "without the byte order mark in the base64");
     }
 
     #[test]

@@ -302,7 +302,7 @@ impl NewMessage {
 impl Draft {
     fn read(&mut self, name: &str, value: &RawValue, now: Timestamp, invalid: &mut Invalid) {
         let at = pointer(name);
-        let given = Kind::of(value) != Kind::Null;
+        let given = !json::is_nothing(value);
         match name {
             "company" => self.company = invalid.check(&at, json::string(value).and_then(|t| Company::parse(&t))),
             "source" => self.source = invalid.check(&at, json::string(value).and_then(|t| Source::parse(&t))),
@@ -376,13 +376,17 @@ fn sent_at(text: &str, now: Timestamp) -> Result<Timestamp, String> {
 }
 
 fn lead(value: &RawValue) -> Result<Lead, Invalid> {
+    // PHP writes an empty array where others write an empty object.
+    if json::items(value).is_ok_and(|items| items.is_empty()) {
+        return Ok(Lead::default());
+    }
     let members = json::members(value).map_err(|fault| Invalid::one("", fault))?;
     let mut invalid = Invalid::default();
     if let Some(name) = json::first_duplicate(&members) {
         invalid.add(pointer(name), "stands twice");
     }
     let mut lead = Lead::default();
-    for (name, value) in members.iter().filter(|(_, value)| Kind::of(value) != Kind::Null) {
+    for (name, value) in members.iter().filter(|(_, value)| !json::is_nothing(value)) {
         let at = pointer(name);
         match name.as_str() {
             "name" => lead.name = invalid.check(&at, text(value, NAME_MOST)),
@@ -396,16 +400,22 @@ fn lead(value: &RawValue) -> Result<Lead, Invalid> {
 
 /// A widget's id, a string or a number, as JSON text.
 fn widget_id(value: &RawValue) -> Result<String, String> {
+    let mut json = value.get().to_owned();
     match Kind::of(value) {
-        Kind::String => drop(text(value, WIDGET_MOST)?),
+        Kind::String => {
+            let text = text(value, WIDGET_MOST)?;
+            if text.contains(char::REPLACEMENT_CHARACTER) {
+                // There may be half a surrogate pair in it.
+                json = json::quote(&text);
+            }
+        }
         Kind::Number => {}
         other => return Err(format!("must be a string or a number, not {}", other.with_article())),
     }
-    let text = value.get();
-    if text.len() > WIDGET_MOST {
+    if json.len() > WIDGET_MOST {
         return Err(format!("must have at most {WIDGET_MOST} bytes"));
     }
-    Ok(text.to_owned())
+    Ok(json)
 }
 
 #[cfg(test)]

@@ -208,7 +208,7 @@ impl NewEvent {
 impl<'a> Draft<'a> {
     fn read(&mut self, name: &str, value: &'a RawValue, catalogue: &Catalogue, invalid: &mut Invalid) {
         let at = pointer(name);
-        let optional = |value: &RawValue| json::Kind::of(value) != json::Kind::Null;
+        let optional = |value: &RawValue| !json::is_nothing(value);
         match name {
             "type" => {
                 let parsed = json::string(value).and_then(|text| catalogue.event_type(&text));

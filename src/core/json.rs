@@ -2,8 +2,11 @@
 //!
 //! serde_json's own value type sorts members and reads numbers into floats. Here a document stays
 //! text; an object is looked at as a list of names with the raw text of their values. What
-//! [`check`] let through has no duplicate names, no broken strings and at most [`MAX_DEPTH`]
-//! levels, so whoever walks it later may recurse.
+//! [`check`] let through has no duplicate names and at most [`MAX_DEPTH`] levels, so whoever walks it
+//! later may recurse.
+//!
+//! Half a surrogate pair (`\ud83d` alone) is JSON by its grammar (RFC 8259 section 8.2), and JavaScript, Python and
+//! Java write it where a text was cut inside an emoji. It stays in the text; where a string is read, it is U+FFFD.
 
 use std::fmt;
 
@@ -72,8 +75,8 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut members = Vec::new();
-                while let Some(entry) = map.next_entry()? {
-                    members.push(entry);
+                while let Some((Text(name), value)) = map.next_entry()? {
+                    members.push((name, value));
                 }
                 Ok(members)
             }
@@ -102,10 +105,45 @@ impl<'de: 'a, 'a> Deserialize<'de> for Items<'a> {
     }
 }
 
+/// A string, decoded.
+struct Text(String);
+
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TextVisitor;
+        impl Visitor<'_> for TextVisitor {
+            type Value = Text;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+            fn visit_bytes<E: serde::de::Error>(self, bytes: &[u8]) -> Result<Text, E> {
+                Ok(Text(match std::str::from_utf8(bytes) {
+                    Ok(text) => text.to_owned(),
+                    Err(_) => replaced(bytes),
+                }))
+            }
+        }
+        // As bytes, serde_json gives half a surrogate pair as its three bytes in WTF-8; as text it refuses it.
+        deserializer.deserialize_bytes(TextVisitor)
+    }
+}
+
+/// The text of WTF-8, with U+FFFD for each surrogate in it (which begins with 0xED).
+fn replaced(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        if chunk.invalid().first() == Some(&0xed) {
+            text.push(char::REPLACEMENT_CHARACTER);
+        }
+    }
+    text
+}
+
 /// The members of `raw`, in their order.
 ///
 /// # Errors
-/// It is not an object, or a member's name is not valid Unicode.
+/// It is not an object.
 pub fn members(raw: &RawValue) -> Result<Vec<(String, &RawValue)>, String> {
     if Kind::of(raw) != Kind::Object {
         return Err(format!("must be an object, not {}", Kind::of(raw).with_article()));
@@ -127,12 +165,12 @@ pub fn items(raw: &RawValue) -> Result<Vec<&RawValue>, String> {
 /// The string that `raw` is.
 ///
 /// # Errors
-/// It is not a string, or an escape in it is not valid Unicode (a lone surrogate).
+/// It is not a string.
 pub fn string(raw: &RawValue) -> Result<String, String> {
     if Kind::of(raw) != Kind::String {
         return Err(format!("must be a string, not {}", Kind::of(raw).with_article()));
     }
-    serde_json::from_str(raw.get()).map_err(|e| plain(&e))
+    serde_json::from_str::<Text>(raw.get()).map(|text| text.0).map_err(|e| plain(&e))
 }
 
 /// The boolean that `raw` is.
@@ -174,6 +212,19 @@ pub(super) fn nullable<T>(
     if Kind::of(raw) == Kind::Null { Ok(None) } else { read(raw).map(Some) }
 }
 
+/// Whether `raw` says nothing: `null`, or `""`, which is what templates, forms and many languages write for 'none'.
+pub(super) fn is_nothing(raw: &RawValue) -> bool {
+    matches!(raw.get(), "null" | "\"\"")
+}
+
+/// What `read` makes of `raw`; `None` where it [says nothing](is_nothing). Not for what would widen somebody's powers.
+pub(super) fn optional<T>(
+    raw: &RawValue,
+    read: impl FnOnce(&RawValue) -> Result<T, String>,
+) -> Result<Option<T>, String> {
+    if is_nothing(raw) { Ok(None) } else { read(raw).map(Some) }
+}
+
 /// Parses one JSON document as text, without looking into it further than its syntax.
 ///
 /// # Errors
@@ -182,17 +233,15 @@ pub fn parse(text: &str) -> Result<&RawValue, String> {
     serde_json::from_str(text).map_err(|error| error.to_string())
 }
 
-/// Looks at every value inside `raw`, `depth` levels below the top: no duplicate names, valid
-/// strings, at most [`MAX_DEPTH`] levels.
+/// Looks at every value inside `raw`, `depth` levels below the top: no duplicate names, at most
+/// [`MAX_DEPTH`] levels.
 ///
 /// # Errors
 /// The pointer to the first fault, relative to `raw`, and the fault.
 pub fn check(raw: &RawValue, depth: usize) -> Result<(), (String, String)> {
     let here = |detail: String| (String::new(), detail);
     match Kind::of(raw) {
-        Kind::Null | Kind::Boolean | Kind::Number => Ok(()),
-        Kind::String if !raw.get().contains('\\') => Ok(()),
-        Kind::String => string(raw).map(drop).map_err(here),
+        Kind::Null | Kind::Boolean | Kind::Number | Kind::String => Ok(()),
         Kind::Object | Kind::List if depth >= MAX_DEPTH => {
             Err(here(format!("is nested deeper than {MAX_DEPTH} levels")))
         }
@@ -258,8 +307,39 @@ mod tests {
         let many = (0..20).map(|i| format!("\"k{i}\":0,")).collect::<String>();
         assert_eq!(fault(r#"{"a":[{"b":1,"b":2}]}"#).map(|f| f.0), Some("/a/0/b".to_owned()));
         assert_eq!(fault(&format!("{{{many}\"k7\":1}}")).map(|f| f.0), Some("/k7".to_owned()));
-        assert_eq!(fault(r#"{"a/b":"\ud800"}"#).map(|f| f.0), Some("/a~1b".to_owned()));
+        assert_eq!(fault(r#"{"a/b":{"c":1,"c":2}}"#).map(|f| f.0), Some("/a~1b/c".to_owned()));
+        assert_eq!(fault(r#"{"\ud800":1,"\ud801":2}"#).map(|f| f.0), Some("/\u{fffd}".to_owned()));
         assert_eq!(fault(r#"{"a":"\u0061","b":[],"c":{}}"#), None);
+    }
+
+    #[test]
+    fn half_a_surrogate_pair_is_read_as_a_replacement_character() {
+        let read = |text: &str| string(parse(text).unwrap()).unwrap();
+        for (text, wanted) in [
+            (r#""ok \ud83d""#, "ok \u{fffd}"),
+            (r#""\ude00""#, "\u{fffd}"),
+            (r#""\ude00\ud83d""#, "\u{fffd}\u{fffd}"),
+            (r#""\ud83d\ud83d\ude00\ud83d\n\ud83dx""#, "\u{fffd}\u{1f600}\u{fffd}\n\u{fffd}x"),
+            (r#""\ud83d\u00e9 é\uD83D""#, "\u{fffd}éé\u{fffd}".replace("éé", "é é").as_str()),
+        ] {
+            assert_eq!(read(text), wanted, "{text}");
+        }
+        let raw = parse(r#"{"a\ud83d":"\ud83d"}"#).unwrap();
+        assert_eq!(check(raw, 0), Ok(()));
+        let seen: Vec<_> = members(raw).unwrap().into_iter().map(|(name, value)| (name, value.get())).collect();
+        assert_eq!(seen, [("a\u{fffd}".to_owned(), r#""\ud83d""#)], "the text itself stays");
+        // What is no JSON stays none.
+        for text in [r#""\ud83""#, r#""\u{d83d}""#, r#""\x""#, "\"\n\""] {
+            assert!(parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn null_and_the_empty_text_say_nothing() {
+        let says = |text: &str| optional(parse(text).unwrap(), string);
+        assert_eq!((says("null"), says("\"\"")), (Ok(None), Ok(None)));
+        assert_eq!(says("\" \""), Ok(Some(" ".to_owned())));
+        assert!(says("0").is_err() && says("[]").is_err());
     }
 
     #[test]

@@ -15,7 +15,7 @@ use super::client_certificate::{self, CertificateChange, ClientCertificate};
 use super::event::{Company, Domain, EventType, Source};
 use super::id::SubscriptionId;
 use super::invalid::{Invalid, pointer};
-use super::json::{self, Kind, nullable, word};
+use super::json::{self, Kind, optional, word};
 use super::own_headers::{self, HeaderChange};
 use super::subscription::{DisabledReason, Format, Header, Layout, Ordering, Secret, Selection, Subscription};
 use super::time::{Timestamp, format_duration, parse_duration};
@@ -81,7 +81,7 @@ pub struct Draft {
 }
 
 impl Change {
-    /// Reads the members. `null` resets one that has a default of 'none'. The URL is checked for its
+    /// Reads the members. `null`, or `""`, resets one that has a default of 'none'. The URL is checked for its
     /// syntax only: [`address::AddressPolicy::check_url`] is the caller's.
     ///
     /// # Errors
@@ -104,30 +104,30 @@ impl Change {
         let small = |value: &RawValue, most| json::integer(value, 1, most).map(|number| number as u32);
         match name {
             "company" => self.company = invalid.check(at, word(value, Company::parse)),
-            "domain" => self.domain = invalid.check(at, nullable(value, |value| word(value, Domain::parse))),
+            "domain" => self.domain = invalid.check(at, optional(value, |value| word(value, Domain::parse))),
             "sources" => self.sources = part(at, read_sources(value), invalid),
             "url" => self.url = invalid.check(at, word(value, |text| address::read_url(text).map(String::from))),
             "format" => self.format = invalid.check(at, word(value, Format::parse)),
             "layout" => self.layout = invalid.check(at, word(value, Layout::parse)),
             "events" => self.events = part(at, read_selection(value, catalogue), invalid),
             "description" => {
-                let read = nullable(value, |value| word(value, read_description));
+                let read = optional(value, |value| word(value, read_description));
                 self.description = invalid.check(at, read).map(Option::unwrap_or_default);
             }
             "client_cert" => {
-                self.certificate.cert = invalid.check(at, nullable(value, client_certificate::read_cert));
+                self.certificate.cert = invalid.check(at, optional(value, client_certificate::read_cert));
             }
             "client_key" => {
-                self.certificate.key = invalid.check(at, nullable(value, client_certificate::read_key));
+                self.certificate.key = invalid.check(at, optional(value, client_certificate::read_key));
             }
             "headers" => self.headers = part(at, own_headers::read(value), invalid),
             "timeout_ms" => {
                 let read = |value: &RawValue| json::integer(value, 100, 60_000).map(Duration::from_millis);
-                self.timeout = invalid.check(at, nullable(value, read));
+                self.timeout = invalid.check(at, optional(value, read));
             }
-            "max_in_flight" => self.max_in_flight = invalid.check(at, nullable(value, |value| small(value, 1_000))),
+            "max_in_flight" => self.max_in_flight = invalid.check(at, optional(value, |value| small(value, 1_000))),
             "rate_per_second" => {
-                self.rate_per_second = invalid.check(at, nullable(value, |value| small(value, 10_000)));
+                self.rate_per_second = invalid.check(at, optional(value, |value| small(value, 10_000)));
             }
             "ordering" => self.ordering = invalid.check(at, word(value, Ordering::parse)),
             "expire_after" => self.expire_after = part(at, read_expiry(value, catalogue), invalid),

@@ -258,6 +258,15 @@ mod tests {
     }
 
     #[test]
+    fn what_would_widen_a_token_is_not_read_out_of_an_empty_text() {
+        for member in ["company", "expires_at", "expires_in"] {
+            let refusal = read(&format!(r#"{{"role":"read","{member}":""}}"#)).unwrap_err();
+            assert!(refusal.contains(member), "{refusal}");
+        }
+        assert!(read(r#"{"role":""}"#).is_err() && read(r#"{"role":"read","description":""}"#).is_ok());
+    }
+
+    #[test]
     fn a_text_reads_back_and_shows_itself_nowhere_else() {
         let text = TokenText::from_bytes([7; 32]);
         assert_eq!(text.expose().len(), 47);

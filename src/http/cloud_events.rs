@@ -8,6 +8,7 @@ use crate::core::catalogue::Catalogue;
 use crate::core::cloud_event::CloudEvent;
 use crate::core::event::{NewEvent, ProducerId};
 use crate::core::invalid::Invalid;
+use crate::core::json;
 
 /// The header that says that the attributes stand in headers, and the data alone in the body.
 const MARK: &str = "ce-specversion";
@@ -29,6 +30,26 @@ pub(super) fn structured(
     key: Option<ProducerId>,
 ) -> Result<NewEvent, Problem> {
     Ok(CloudEvent::structured(document.parse()?)?.event(catalogue, key)?)
+}
+
+/// Reads a list of at most `most`, in batched mode. An empty one is a batch, too (JSON format, section 4).
+///
+/// # Errors
+/// 400 not JSON, 422 too many, or every fault with the place of its event.
+pub(super) fn batched(document: &Document, catalogue: &Catalogue, most: usize) -> Result<Vec<NewEvent>, Problem> {
+    let items = json::items(document.parse()?).map_err(|fault| Problem::invalid("", fault))?;
+    if items.len() > most {
+        return Err(Problem::invalid("", format!("has {} events; a batch has at most {most}", items.len())));
+    }
+    let mut invalid = Invalid::default();
+    let mut events = Vec::with_capacity(items.len());
+    for (index, item) in items.into_iter().enumerate() {
+        match CloudEvent::structured(item).and_then(|event| event.event(catalogue, None)) {
+            Ok(event) => events.push(event),
+            Err(inner) => invalid.nest(&format!("/{index}"), inner),
+        }
+    }
+    Ok(invalid.or(Some(events))?)
 }
 
 /// Reads one in binary mode.
@@ -61,8 +82,10 @@ pub(super) fn binary(
     read.map_err(|invalid| in_headers(invalid).into())
 }
 
-/// A header's value, percent-decoded.
+/// A header's value, taken out of its quotes and then percent-decoded, once (HTTP binding 1.0.2, section 3.1.3.2).
 fn decoded(value: &[u8]) -> Result<String, &'static str> {
+    let unquoted = unquoted(value);
+    let value = unquoted.as_deref().unwrap_or(value);
     let mut bytes = Vec::with_capacity(value.len());
     let mut rest = value;
     while let [byte, after @ ..] = rest {
@@ -78,6 +101,21 @@ fn decoded(value: &[u8]) -> Result<String, &'static str> {
         }
     }
     String::from_utf8(bytes).map_err(|_| "is not UTF-8, percent-encoded")
+}
+
+/// The content of a quoted string (RFC 9110 section 5.6.4), if `value` is one and nothing else.
+fn unquoted(value: &[u8]) -> Option<Vec<u8>> {
+    let inner = value.trim_ascii().strip_prefix(b"\"")?.strip_suffix(b"\"")?;
+    let mut content = Vec::with_capacity(inner.len());
+    let mut rest = inner.iter();
+    while let Some(byte) = rest.next() {
+        match byte {
+            b'"' => return None,
+            b'\\' => content.push(*rest.next()?),
+            other => content.push(*other),
+        }
+    }
+    Some(content)
 }
 
 /// The faults, each with the header that it stands in.
@@ -117,6 +155,49 @@ mod tests {
     fn attributes_stand_in_headers_and_are_decoded() {
         let event = read(&WHOLE, r#"{"call_id":"c"}"#).unwrap();
         assert_eq!((event.company.as_str(), event.data.as_str()), ("Café 100%", r#"{"call_id":"c"}"#));
+    }
+
+    #[test]
+    fn quoted_values_are_their_content() {
+        for (value, wanted) in [
+            (r#""acme""#, "acme"),
+            (r#""acme \"&\" sons \\ %22x%22""#, r#"acme "&" sons \ "x""#),
+            (r#""Caf%C3%A9%2520""#, "Café%20"),
+            ("\"Zoë\"", "Zoë"),
+            (r#""half"#, r#""half"#),
+            (r#"5" wide"#, r#"5" wide"#),
+            (r#""a" and "b""#, r#""a" and "b""#),
+            (r#""a\""#, r#""a\""#),
+            ("100%", "100%"),
+            ("%+1%zz", "%+1%zz"),
+        ] {
+            assert_eq!(decoded(value.as_bytes()).as_deref(), Ok(wanted), "{value}");
+        }
+        assert!(decoded(b"\"%ff\"").is_err());
+        let quoted = WHOLE.map(|(name, value)| (name, format!("\"{value}\"")));
+        let quoted: Vec<_> = quoted.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let event = read(&quoted, r#"{"call_id":"c"}"#).unwrap();
+        assert_eq!((event.company.as_str(), event.event_type.as_str()), ("Café 100%", "call.new"));
+    }
+
+    #[test]
+    fn a_batch_is_a_list_and_its_faults_have_their_places() {
+        let catalogue = Catalogue::new(Vec::new()).unwrap();
+        let batch = |text: &str| batched(&Document::of(text), &catalogue, 2).map_err(|problem| format!("{problem:?}"));
+        let one = |id: &str, company: &str| {
+            format!(
+                r#"{{"specversion":"1.0","id":"{id}","source":"/widget","type":"call.new"{company},"data":{{"call_id":"c"}}}}"#
+            )
+        };
+        let (good, bad) = (one("1", r#","company":"acme""#), one("2", ""));
+        let events = batch(&format!("[{good}, {good}]")).unwrap();
+        assert_eq!((events.len(), events[1].data.as_str()), (2, r#"{"call_id":"c"}"#));
+        assert_eq!(batch(" [ ] ").unwrap(), []);
+        assert!(batch(&format!("[{good},{bad}]")).unwrap_err().contains("\"/1/company\""));
+        assert!(batch(&format!("[{good},{good},{good}]")).unwrap_err().contains("at most 2"));
+        assert!(batch(&good).unwrap_err().contains("must be a list"));
+        assert!(batch("[1]").unwrap_err().contains("\"/0\""));
+        assert!(batch("[").unwrap_err().contains("not JSON"));
     }
 
     #[test]

@@ -8,10 +8,11 @@ use super::bridge;
 use super::cloud_events;
 use super::cursor::{self, List};
 use super::deliveries;
+use super::idempotency_key;
 use super::problem::Problem;
 use super::query;
 use super::reply::{Reply, json, json_text};
-use super::request::{CLOUD_EVENT, Document, JSON, NDJSON, Permitted};
+use super::request::{BYTE_ORDER_MARK, CLOUD_EVENT, CLOUD_EVENTS, Document, JSON, NDJSON, Permitted};
 use super::shape::{Items, Text};
 use crate::core::catalogue::Catalogue;
 use crate::core::event::{CallId, Company, Domain, Event, EventType, NewEvent, ProducerId, Source};
@@ -32,15 +33,17 @@ const PAGE_BYTES: usize = 4 * 1024 * 1024;
 pub(super) async fn post(mut request: Permitted) -> Result<Reply, Problem> {
     const KEY_OF_BATCH: &str = "is a batch: give each event its own `id` instead of the header Idempotency-Key";
     request.no_query()?;
-    let key = idempotency_key(&request)?;
+    let key = idempotency_key::of(request.headers())?;
     let binary = cloud_events::is_binary(request.headers());
-    let accepted: &[&'static str] = if binary { &[JSON, CLOUD_EVENT] } else { &[JSON, NDJSON, CLOUD_EVENT] };
+    let accepted: &[&'static str] =
+        if binary { &[JSON, CLOUD_EVENT] } else { &[JSON, NDJSON, CLOUD_EVENT, CLOUD_EVENTS] };
     let (media, document) = request.body(accepted).await?;
     let catalogue = &request.edge().catalogue;
     let events = match (media, key) {
         (CLOUD_EVENT, key) => vec![cloud_events::structured(&document, catalogue, key)?],
         (JSON, key) if binary => vec![cloud_events::binary(request.headers(), &document, catalogue, key)?],
         (JSON, key) => single(&document, catalogue, key)?,
+        (CLOUD_EVENTS, None) => cloud_events::batched(&document, catalogue, MOST_IN_BATCH)?,
         (_, None) => batch(&document, catalogue)?,
         (_, Some(_)) => return Err(Problem::invalid("", KEY_OF_BATCH)),
     };
@@ -49,7 +52,7 @@ pub(super) async fn post(mut request: Permitted) -> Result<Reply, Problem> {
     }
     let accepted = bridge::written(|reply| request.edge().store.accept(events, reply)).await?;
     let text = match accepted.as_slice() {
-        [one] if media != NDJSON => receipt(one),
+        [one] if !matches!(media, NDJSON | CLOUD_EVENTS) => receipt(one),
         all => format!("{{\"events\":[{}]}}", all.iter().map(receipt).collect::<Vec<_>>().join(",")),
     };
     Ok(json_text(StatusCode::ACCEPTED, text))
@@ -60,32 +63,16 @@ fn receipt(accepted: &Accepted) -> String {
     format!(r#"{{"id":"{id}","deliveries":{deliveries},"duplicate":{duplicate}}}"#)
 }
 
-/// The header `Idempotency-Key`: the producer's own id of the event, or of the message.
-pub(super) fn idempotency_key(request: &Permitted) -> Result<Option<ProducerId>, Problem> {
-    let refused = |detail: &str| Problem::invalid("/id", format!("(header Idempotency-Key) {detail}"));
-    let mut values = request.headers().get_all("idempotency-key").iter();
-    let Some(value) = values.next() else { return Ok(None) };
-    if values.next().is_some() {
-        return Err(refused("stands twice"));
-    }
-    let text = std::str::from_utf8(value.as_bytes()).map_err(|_| refused("is not UTF-8"))?;
-    ProducerId::parse(text).map(Some).map_err(|fault| refused(&fault))
-}
-
 fn single(document: &Document, catalogue: &Catalogue, key: Option<ProducerId>) -> Result<Vec<NewEvent>, Problem> {
     let mut event = NewEvent::from_json(document.parse()?, catalogue)?;
-    match (&event.producer_id, key) {
-        (Some(id), Some(key)) if *id != key => {
-            return Err(Problem::invalid("/id", "is not the same as in the header Idempotency-Key: give one of them"));
-        }
-        (_, Some(key)) => event.producer_id = Some(key),
-        (_, None) => {}
-    }
+    event.producer_id = idempotency_key::with(event.producer_id, key)?;
     Ok(vec![event])
 }
 
 fn batch(document: &Document, catalogue: &Catalogue) -> Result<Vec<NewEvent>, Problem> {
-    let lines = || document.text().lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    // Files that were put one behind the other have a byte order mark at the start of each.
+    let whole = document.text().lines().map(|line| line.trim_start_matches(BYTE_ORDER_MARK));
+    let lines = || whole.clone().enumerate().filter(|(_, line)| !line.trim().is_empty());
     let count = lines().count();
     if count == 0 || count > MOST_IN_BATCH {
         let detail = format!("has {count} events; a batch has 1 to {MOST_IN_BATCH}, one a line");

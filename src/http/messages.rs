@@ -6,8 +6,8 @@ use serde_json::value::RawValue;
 
 use super::bridge;
 use super::cursor::{self, List};
-use super::events::idempotency_key;
 use super::fair_limit::Lane;
+use super::idempotency_key;
 use super::problem::Problem;
 use super::query;
 use super::reply::{Reply, json, json_text};
@@ -22,17 +22,11 @@ use crate::store::{ConversationFilter, ReadError, ShownConversation};
 /// Stores one SMS. Answers when it is on the disk, and with it the event that it raised.
 pub(super) async fn post(mut request: Permitted) -> Result<Reply, Problem> {
     request.no_query()?;
-    let key = idempotency_key(&request)?;
+    let key = idempotency_key::of(request.headers())?;
     let document = request.json().await?;
     let now = (request.edge().clock)();
     let mut message = NewMessage::from_json(document.parse()?, now)?;
-    match (&message.producer_id, key) {
-        (Some(id), Some(key)) if *id != key => {
-            return Err(Problem::invalid("/id", "is not the same as in the header Idempotency-Key: give one of them"));
-        }
-        (_, Some(key)) => message.producer_id = Some(key),
-        (_, None) => {}
-    }
+    message.producer_id = idempotency_key::with(message.producer_id, key)?;
     request.access.own(&message.company)?;
     let store = &request.edge().store;
     let prepared = bridge::read_in(Lane::Ingest, &request, move |store| store.prepare_message(message, now)).await?;

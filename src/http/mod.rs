@@ -11,6 +11,7 @@
 //!   routes       the table of paths, methods and roles
 //!   request      Authorised -> Permitted -> a body within its limits
 //! openapi      the description of all of them
+//! idempotency_key  a producer's own id, beside an event or a message
 //! events, messages, subscriptions, probes, event_types, deliveries, log, stats, tokens, metrics, health, backup   one
 //!              file per resource
 //! page         Settings > Webhooks in a browser, on top of the resources
@@ -46,6 +47,7 @@ mod export;
 mod fair_limit;
 mod health;
 mod hygiene;
+mod idempotency_key;
 mod listener;
 mod log;
 mod messages;

@@ -35,12 +35,15 @@ fn named(name: &str) -> String {
 impl Query {
     /// Takes `text`, what stands after the question mark.
     pub(super) fn new(text: Option<&str>) -> Self {
-        let given: Vec<_> = url::form_urlencoded::parse(text.unwrap_or("").as_bytes()).into_owned().collect();
+        let text = text.unwrap_or("");
+        let given: Vec<_> = url::form_urlencoded::parse(text.as_bytes()).into_owned().collect();
+        let broken = |piece: &str| percent_encoding::percent_decode_str(piece).decode_utf8().is_err();
+        let broken = text.split('&').filter(|piece| !piece.is_empty()).map(broken);
         let mut invalid = Invalid::default();
-        for (index, (name, value)) in given.iter().enumerate() {
+        for (index, ((name, _), broken)) in given.iter().zip(broken).enumerate() {
             if given[..index].iter().any(|(earlier, _)| earlier == name) {
                 invalid.add(named(name), "stands twice");
-            } else if value.contains('\u{fffd}') {
+            } else if broken {
                 invalid.add(named(name), "is not UTF-8");
             }
         }

@@ -34,6 +34,8 @@ pub(super) const NDJSON: &str = "application/x-ndjson";
 const FORM: &str = "application/x-www-form-urlencoded";
 /// The largest form.
 const FORM_BYTES: usize = 8 * 1024;
+/// A list of CloudEvents as a JSON document.
+pub(super) const CLOUD_EVENTS: &str = "application/cloudevents-batch+json";
 /// One CloudEvent as a JSON document.
 pub(super) const CLOUD_EVENT: &str = "application/cloudevents+json";
 /// What RFC 7396 calls the body of a PATCH.
@@ -174,10 +176,18 @@ impl Permitted {
 /// A body that was read: UTF-8 text.
 pub(super) struct Document(Bytes);
 
+/// U+FEFF, which some editors, PowerShell and .NET write ahead of text in UTF-8.
+pub(super) const BYTE_ORDER_MARK: char = '\u{feff}';
+
 impl Document {
-    fn new(bytes: Bytes) -> Result<Self, Problem> {
+    /// The text without a byte order mark ahead of it (RFC 8259 section 8.1 lets a parser pass over one).
+    fn new(mut bytes: Bytes) -> Result<Self, Problem> {
         match std::str::from_utf8(&bytes) {
-            Ok(_) => Ok(Self(bytes)),
+            Ok(text) => {
+                let ahead = text.len() - text.trim_start_matches(BYTE_ORDER_MARK).len();
+                bytes::Buf::advance(&mut bytes, ahead);
+                Ok(Self(bytes))
+            }
             Err(error) => {
                 let line = bytes[..error.valid_up_to()].iter().filter(|byte| **byte == b'\n').count() + 1;
                 let at = error.valid_up_to();
@@ -251,7 +261,7 @@ async fn collect(mut body: Incoming, most: usize) -> Result<Bytes, Problem> {
 /// Which of the types `accepted` the body is said to be of.
 fn media_type(headers: &HeaderMap, accepted: &[&'static str]) -> Result<&'static str, Problem> {
     let wanted = || format!("the header Content-Type must be {}", accepted.join(" or "));
-    if headers.contains_key(CONTENT_ENCODING) {
+    if !headers.get_all(CONTENT_ENCODING).iter().all(is_identity) {
         return Err(Problem::media_type("the body must not be compressed: leave out the header Content-Encoding"));
     }
     let mut values = headers.get_all(CONTENT_TYPE).iter();
@@ -259,12 +269,21 @@ fn media_type(headers: &HeaderMap, accepted: &[&'static str]) -> Result<&'static
     essence(value, accepted).ok_or_else(|| Problem::media_type(wanted() + ", in UTF-8"))
 }
 
+/// Whether a value of `Content-Encoding` names no coding, or `identity` alone, which is none (RFC 9110 section 8.4.1).
+fn is_identity(value: &HeaderValue) -> bool {
+    let mut codings = value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+    codings.all(|coding| coding.is_empty() || coding.eq_ignore_ascii_case(b"identity"))
+}
+
 fn essence(value: &HeaderValue, accepted: &[&'static str]) -> Option<&'static str> {
     let mut parts = value.to_str().ok()?.split(';').map(str::trim);
     let name = parts.next()?;
+    // `utf8` is a label of it (WHATWG Encoding), and ASCII is a part of it.
+    const UTF_8: [&str; 3] = ["utf-8", "utf8", "us-ascii"];
     let utf8 = |parameter: &str| match parameter.split_once('=') {
-        Some((name, value)) if name.eq_ignore_ascii_case("charset") => {
-            value.trim_matches('"').eq_ignore_ascii_case("utf-8")
+        Some((name, value)) if name.trim().eq_ignore_ascii_case("charset") => {
+            let value = value.trim().trim_matches('"');
+            UTF_8.iter().any(|label| value.eq_ignore_ascii_case(label))
         }
         _ => true,
     };
@@ -284,10 +303,30 @@ mod tests {
         for text in ["application/json", "Application/JSON", "application/json; charset=UTF-8"] {
             assert_eq!(read(text), Some(JSON), "{text}");
         }
+        assert_eq!(read("application/json; charset=utf8"), Some(JSON));
+        assert_eq!(read("application/json;charset=US-ASCII;"), Some(JSON));
         assert_eq!(read("application/x-ndjson;charset=\"utf-8\"; x=y"), Some(NDJSON));
         for text in ["", "text/plain", "application/json; charset=latin1", "application/jsonx", "application/json,x"] {
             assert_eq!(read(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn identity_is_no_compression() {
+        for text in ["identity", "Identity", "", " identity , identity "] {
+            assert!(is_identity(&text.parse().unwrap()), "{text}");
+        }
+        for text in ["gzip", "identity, gzip", "br", "identity;q=1"] {
+            assert!(!is_identity(&text.parse().unwrap()), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_passed_over() {
+        let text = |bytes: &'static [u8]| Document::new(Bytes::from_static(bytes)).unwrap().text().to_owned();
+        assert_eq!(text(b"\xef\xbb\xbf{}"), "{}");
+        assert_eq!(text(b"\xef\xbb\xbf"), "");
+        assert_eq!(text(b"{\"a\":\"\xef\xbb\xbf\"}"), "{\"a\":\"\u{feff}\"}", "inside it is text");
     }
 
     #[test]

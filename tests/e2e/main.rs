@@ -38,6 +38,7 @@ mod page;
 mod pause;
 #[path = "../harness/platform.rs"]
 mod platform;
+mod posted;
 mod probe;
 mod proxy;
 #[path = "../harness/receiver.rs"]

@@ -35,6 +35,12 @@ fn a_message_is_read_with_all_that_it_says() {
         assert!(read(&with(name, Value::Null)).is_ok(), "{name} may be null");
     }
     assert!(read(&with("lead", json!({"name": null}))).is_ok());
+    for name in ["domain", "id", "sent_at", "lead", "widget_id"] {
+        assert_eq!(read(&with(name, json!(""))), read(&with(name, Value::Null)), "{name} may say nothing");
+    }
+    for nothing in [json!({"name": "", "email": "", "phone": ""}), json!({}), json!([])] {
+        assert_eq!(read(&with("lead", nothing.clone())), read(&with("lead", Value::Null)), "{nothing}");
+    }
     let long = "\u{1f600}".repeat(16_384);
     assert!(read(&with("body", json!(long))).is_ok(), "64 KiB of emoji");
     assert!(read(&with("body", json!("שלום\n\t\u{202e}x"))).is_ok());
@@ -61,7 +67,8 @@ fn what_is_wrong_is_named() {
         ("sent_at", json!("yesterday"), "/sent_at"),
         ("lead", json!("Dana"), "/lead"),
         ("lead", json!({"mail": "x"}), "/lead/mail"),
-        ("lead", json!({"email": ""}), "/lead/email"),
+        ("lead", json!({"email": "a\nb"}), "/lead/email"),
+        ("lead", json!([{}]), "/lead"),
         ("widget_id", json!({}), "/widget_id"),
         ("id", json!("x".repeat(129)), "/id"),
         ("subject", json!("x"), "/subject"),

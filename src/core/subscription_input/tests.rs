@@ -115,6 +115,17 @@ fn null_resets() {
     assert_eq!((reset.domain, reset.timeout, reset.max_in_flight, reset.rate_per_second), (None, None, None, None));
     assert!(reset.description.is_empty() && reset.sources.is_empty());
     assert!(reset.headers.is_empty() && reset.expire_after.is_empty());
+    let text = r#"{"domain":"","timeout_ms":"","max_in_flight":"","rate_per_second":"","description":"",
+        "client_cert":"","client_key":""}"#;
+    let reset = change(text).unwrap().apply(&subscription(FULL), LATER).unwrap();
+    assert_eq!((reset.domain, reset.timeout, reset.max_in_flight, reset.rate_per_second), (None, None, None, None));
+    assert!(reset.description.is_empty() && reset.client_certificate.is_none());
+    // An empty text is no list and no choice: what it would mean could be more than was meant.
+    for name in
+        ["company", "url", "format", "layout", "ordering", "events", "sources", "headers", "expire_after", "enabled"]
+    {
+        assert_eq!(faults(&format!(r#"{{"{name}":""}}"#)).len(), 1, "{name}");
+    }
     for text in [r#"{"url":null}"#, r#"{"format":null}"#, r#"{"events":null}"#, r#"{"enabled":null}"#] {
         assert_eq!(faults(text).len(), 1, "{text}");
     }

@@ -46,7 +46,7 @@ fn an_event_that_cannot_be_read_is_refused() {
             422,
             &["/specversion", "/id", "/source", "/type", "/company"],
         ),
-        ("application/cloudevents-batch+json", b"[]", 415, &[]),
+        ("application/cloudevents-batch+json", b"[{\"data\":{}}]", 422, &["/0/specversion", "/0/company"]),
         ("application/x-www-form-urlencoded", b"a=b", 415, &[]),
     ];
     for (content_type, body, wanted, named) in cases {
