@@ -197,7 +197,7 @@ fn posting(answer: impl Fn(usize) -> Outcome + Send + 'static) -> (Ear, Alerts, 
         let nth = std::mem::replace(&mut *count.lock().unwrap(), 0);
         *count.lock().unwrap() = nth + 1;
         sent.send(request.clone()).unwrap();
-        Report { outcome: answer(nth), duration: Duration::ZERO, phases: Vec::new(), address: None }
+        Report { outcome: answer(nth), note: None, duration: Duration::ZERO, phases: Vec::new(), address: None }
     };
     let eyes =
         Eyes { look: Box::new(Look::default), post: Box::new(post), posted: Box::new(|_| ()), clock: Box::new(|| NOW) };

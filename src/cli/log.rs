@@ -28,7 +28,8 @@ const CATCH_UP_MOST: usize = 10_000;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 The newest entry stands last. RESPONSE is the status code, or why there was no
-answer. TRY is the number of the attempt; 'test' marks a test.
+answer; '!' marks one of which the rest was not in order (`error_detail` with
+--json says what). TRY is the number of the attempt; 'test' marks a test.
 
 Examples:
   hookswitch log
@@ -107,6 +108,8 @@ pub(super) struct Entry {
     #[serde(default)]
     error: Option<String>,
     #[serde(default)]
+    error_detail: String,
+    #[serde(default)]
     duration_ms: Option<f64>,
     #[serde(default)]
     pub(super) attempt: u32,
@@ -132,7 +135,8 @@ impl Entry {
     /// The cells of [`layout`].
     pub(super) fn cells(&self) -> [String; 6] {
         let response = match (self.response, &self.error) {
-            (Some(status), _) => status.to_string(),
+            (Some(status), _) if self.error_detail.is_empty() => status.to_string(),
+            (Some(status), _) => format!("{status} !"),
             (None, Some(error)) => error.clone(),
             (None, None) => "-".to_owned(),
         };

@@ -75,9 +75,10 @@ words! {
 pub struct Answer {
     /// The status code.
     pub status: u16,
-    /// The headers, in their order; values that are not UTF-8 are shown with replacement characters.
+    /// The headers in their order, named as the receiver wrote them; what is not UTF-8 is shown with replacement
+    /// characters.
     pub headers: Vec<(String, String)>,
-    /// The beginning of the body, at most [`Answer::BODY_KEPT`] bytes.
+    /// The beginning of the body, unpacked where it came as gzip or deflate; at most [`Answer::BODY_KEPT`] bytes.
     pub body: Vec<u8>,
     /// Whether there was more of the body.
     pub truncated: bool,
@@ -119,6 +120,9 @@ pub enum Outcome {
 pub struct Report {
     /// How it ended.
     pub outcome: Outcome,
+    /// What was wrong with the rest of an answer whose status came, as a sentence without a full stop that
+    /// holds nothing of what the receiver sent.
+    pub note: Option<String>,
     /// How long it took in all.
     pub duration: Duration,
     /// How long each phase took that was reached, in order.
@@ -169,7 +173,8 @@ pub struct LogEntry {
     pub response: Option<u16>,
     /// Why there was none.
     pub error: Option<Fault>,
-    /// What there is to know beyond `error`, or why the delivery ended without an attempt.
+    /// What there is to know beyond `error`; without one, what was wrong with the rest of an answer
+    /// ([`Report::note`]), or why the delivery ended without an attempt.
     pub error_detail: String,
     /// How long the attempt took.
     pub duration: Duration,

@@ -30,7 +30,7 @@ pub const GAP_MOST: usize = 64;
 pub struct Outgoing {
     /// Where to.
     pub url: String,
-    /// Content-Type, User-Agent, webhook-*, hookswitch-* in this order.
+    /// Content-Type, User-Agent, Accept (unless it is one of the subscription's own), webhook-*, hookswitch-* in this order.
     pub headers: Vec<(String, String)>,
     /// The subscription's own.
     pub own_headers: Vec<Header>,
@@ -127,6 +127,7 @@ impl Outgoing {
     pub fn delivery(subscription: &Subscription, event: &Event, marks: &Marks, now: Timestamp) -> Self {
         let body = payload::body(event, subscription.format, subscription.layout);
         let mut headers = signed(subscription.format, &subscription.secrets(now), &event.id.to_string(), &body, now);
+        accept(&mut headers, &subscription.headers);
         headers.push(header("hookswitch-delivery", marks.delivery.to_string()));
         headers.push(header("hookswitch-attempt", marks.attempt.to_string()));
         headers.push(header("hookswitch-sequence", marks.delivery.sequence().to_string()));
@@ -150,6 +151,7 @@ impl Outgoing {
     pub fn probe(probe: &Probe<'_>, now: Timestamp) -> Self {
         let body = payload::body(&probe.sample(now), probe.format, probe.layout);
         let mut headers = signed(probe.format, &probe.secrets, &probe.event.to_string(), &body, now);
+        accept(&mut headers, probe.own_headers);
         headers.push(header("hookswitch-attempt", "1"));
         headers.push(header("hookswitch-test", "true"));
         Self {
@@ -165,7 +167,8 @@ impl Outgoing {
 
     /// An alert for the operator, signed as deliveries are; `body` is its JSON.
     pub fn alert(url: &str, secret: &Secret, id: AlertId, body: Vec<u8>, now: Timestamp) -> Self {
-        let headers = signed(Format::Json, &[secret], &id.to_string(), &body, now);
+        let mut headers = signed(Format::Json, &[secret], &id.to_string(), &body, now);
+        accept(&mut headers, &[]);
         let (url, own_headers) = (url.to_owned(), Vec::new());
         Self {
             url,
@@ -197,6 +200,13 @@ fn signed(format: Format, secrets: &[&Secret], id: &str, body: &[u8], now: Times
     ];
     headers.extend(signature.map(|signature| header("webhook-signature", signature)));
     headers
+}
+
+/// Says that any answer will do, as some firewalls want to hear, unless the subscription's own headers say something else.
+fn accept(headers: &mut Vec<(String, String)>, own: &[Header]) {
+    if !own.iter().any(|header| header.name.eq_ignore_ascii_case("accept")) {
+        headers.insert(2, header("Accept", "*/*"));
+    }
 }
 
 fn header(name: &str, value: impl Into<String>) -> (String, String) {
@@ -257,6 +267,7 @@ mod tests {
             let wanted = [
                 "Content-Type",
                 "User-Agent",
+                "Accept",
                 "webhook-id",
                 "webhook-timestamp",
                 "webhook-signature",
@@ -311,7 +322,7 @@ mod tests {
         let entry = catalogue.get("call.smsfollowup").unwrap();
         let probe = Probe::of(&subscription, entry, EVENT, NOW);
         let sent = Outgoing::probe(&probe, NOW);
-        assert_eq!(names(&sent)[5..], ["hookswitch-attempt", "hookswitch-test"]);
+        assert_eq!(names(&sent)[6..], ["hookswitch-attempt", "hookswitch-test"]);
         assert!(believed(&sent, &subscription.secret));
         let body = String::from_utf8(sent.body.clone()).unwrap();
         let head = format!(
@@ -322,6 +333,16 @@ mod tests {
         let sent = Outgoing::probe(&unsaved, NOW);
         assert_eq!(value(&sent, "webhook-signature"), None);
         assert!(String::from_utf8(sent.body).unwrap().contains(r#""company":"sample","domain":null"#));
+    }
+
+    #[test]
+    fn an_accept_of_ones_own_is_the_only_one() {
+        let mut subscription = subscription("json");
+        let marks = Marks { delivery: DeliveryId::new(NOW, 3, 1), attempt: 1, gap: Vec::new() };
+        let sent = |subscription: &Subscription| Outgoing::delivery(subscription, &event(subscription), &marks, NOW);
+        assert_eq!(value(&sent(&subscription), "Accept"), Some("*/*"));
+        subscription.headers[0].name = "aCCept".to_owned();
+        assert_eq!(value(&sent(&subscription), "Accept"), None);
     }
 
     #[test]

@@ -33,7 +33,8 @@ pub(super) fn prepare(job: &Job, event: &Event, now: Timestamp) -> Outgoing {
 
 /// What is seen of an attempt that could not be made.
 pub(super) fn not_made(fault: Fault, detail: String) -> Report {
-    Report { outcome: Outcome::Failed { fault, detail }, duration: Duration::ZERO, phases: Vec::new(), address: None }
+    let (outcome, duration) = (Outcome::Failed { fault, detail }, Duration::ZERO);
+    Report { outcome, note: None, duration, phases: Vec::new(), address: None }
 }
 
 /// What an attempt that ended at `now` says of its receiver.
@@ -80,7 +81,7 @@ impl Tried<'_> {
 
     fn entry(self, after: &Delivery, verdict: Verdict, now: Timestamp) -> LogEntry {
         let (answer, error, error_detail) = match self.report.outcome {
-            Outcome::Answered(answer) => (Some(answer), None, String::new()),
+            Outcome::Answered(answer) => (Some(answer), None, self.report.note.unwrap_or_default()),
             Outcome::Failed { fault, detail } => (None, Some(fault), detail),
         };
         let Job { subscription, .. } = self.job;

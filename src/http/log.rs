@@ -193,7 +193,7 @@ pub(super) async fn show(request: Permitted, id: AttemptId) -> Result<Reply, Pro
 fn whole<'l>(entry: &'l LogEntry, event: Option<&Event>) -> Whole<'l> {
     Whole {
         entry: shown(entry),
-        message: probe::words(entry),
+        message: probe::of_entry(entry),
         phases: phases(&entry.phases),
         address: entry.address.as_deref(),
         request: entry.sent.as_ref().map(|sent| sent_request(entry, sent, event)),

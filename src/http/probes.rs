@@ -41,6 +41,7 @@ struct Shown<'f> {
     response: Option<u16>,
     working: bool,
     message: &'f str,
+    note: Option<&'f str>,
     error: Option<&'static str>,
     phase: Option<&'static str>,
     duration_ms: u128,
@@ -65,6 +66,7 @@ fn shown(findings: &Findings) -> Shown<'_> {
         response: findings.response,
         working: findings.working,
         message: &findings.message,
+        note: report.note.as_deref(),
         error: findings.error().map(Fault::as_str),
         phase: findings.phase().map(Phase::as_str),
         duration_ms: report.duration.as_millis(),
@@ -226,7 +228,7 @@ fn record(edge: &Edge, entry: LogEntry) {
 fn entry(subscription: &Subscription, event: &Entry, findings: &Findings, now: Timestamp) -> LogEntry {
     let report = &findings.report;
     let (error, error_detail, answer) = match &report.outcome {
-        Outcome::Answered(answer) => (None, String::new(), Some(answer.clone())),
+        Outcome::Answered(answer) => (None, report.note.clone().unwrap_or_default(), Some(answer.clone())),
         Outcome::Failed { fault, detail } => (Some(*fault), detail.clone(), None),
     };
     LogEntry {
@@ -273,7 +275,7 @@ mod tests {
         let body = b"{}".to_vec();
         let url = "https://hooks.example/in".to_owned();
         Findings {
-            report: Report { outcome, duration: Duration::from_millis(7), phases, address: None },
+            report: Report { outcome, note: None, duration: Duration::from_millis(7), phases, address: None },
             response: None,
             working: false,
             message: "Not working.".to_owned(),
@@ -294,7 +296,7 @@ mod tests {
     fn a_probe_shows_what_was_sent_where_it_ended_and_no_secret() {
         let refused = findings(Outcome::Failed { fault: Fault::Refused, detail: String::new() });
         let wanted = serde_json::json!({
-            "response": null, "working": false, "message": "Not working.", "error": "connection_refused",
+            "response": null, "working": false, "message": "Not working.", "note": null, "error": "connection_refused",
             "phase": "connect", "duration_ms": 7, "phases": {"resolve": 2, "connect": 5}, "address": null,
             "request": {"headers": {"Content-Type": "application/json", "X-Key": null}, "body": "{}"},
             "response_body": null, "curl": "curl https://hooks.example/in",

@@ -1,17 +1,20 @@
 //! One POST, from the request as a value to the report of what happened.
 //!
 //! Must not know deliveries, retries by the schedule, or the log. What always holds: an attempt ends
-//! when its time is up; no more of an answer is held than is kept; a status that came is told even
-//! if the rest of a long body did not.
+//! when its time is up; no more of an answer is held than is kept; a status that came is told, whatever
+//! is wrong with the rest.
 
 use std::io::Read as _;
 use std::time::{Duration, Instant};
 
-use ureq::Agent;
-use ureq::http::{HeaderName, HeaderValue, Request, Response, Uri};
+use ureq::http::{HeaderName, HeaderValue, Response, Uri};
+use ureq::typestate::WithBody;
+use ureq::{Agent, RequestBuilder};
 
+use super::content;
 use super::failure::Failure;
-use super::marks;
+use super::head::{Framing, Head};
+use super::marks::{self, Marks};
 use crate::core::attempt::{Answer, Fault, Outcome, Phase, Report};
 use crate::core::request::Outgoing;
 
@@ -39,42 +42,103 @@ pub(super) fn post(agent: &Agent, lone: &Agent, request: &Outgoing, target: &Uri
     marks::begin(begin, deadline, limits.connect);
     let mut result = exchange(agent, request, target);
     let mut marks = marks::end();
-    let died = matches!(&result, Err(failure) if failure.fault == Fault::Disconnected);
     let now = Instant::now();
-    if died && now < deadline && marks.as_ref().is_some_and(|marks| !marks.fresh && marks.received == 0) {
+    if now < deadline && marks.as_ref().is_some_and(|marks| had_been_closed(marks, &result)) {
         marks::begin(now, deadline, limits.connect);
         result = exchange(lone, request, target);
         marks = marks::end();
     }
-    let outcome = match result {
-        Ok(answer) => Outcome::Answered(answer),
-        Err(Failure { fault, detail }) => Outcome::Failed { fault, detail },
+    let address = marks.as_ref().and_then(|marks| marks.address).map(|address| address.to_string());
+    let head = marks.as_mut().and_then(|marks| marks.head.take());
+    let (outcome, note) = outcome(head, result);
+    let phases = marks.map(|marks| marks.phases).unwrap_or_default();
+    Report { outcome, note, duration: begin.elapsed(), address, phases }
+}
+
+/// Whether a connection that was kept turned out to have been closed. Some receivers say so by a `408`, which is no answer
+/// to the request that met it (RFC 9110 section 15.5.9).
+fn had_been_closed(marks: &Marks, result: &Result<Received, Failure>) -> bool {
+    let died = matches!(result, Err(failure) if failure.fault == Fault::Disconnected) && marks.received == 0;
+    !marks.fresh && (died || marks.head.as_ref().is_some_and(|head| head.status == 408))
+}
+
+/// What came of it: with a head there is an answer, and what went wrong after that is a note beside it.
+fn outcome(head: Option<Head>, result: Result<Received, Failure>) -> (Outcome, Option<String>) {
+    let Some(head) = head else {
+        let none = || Failure::new(Fault::Internal, "an answer came without a head");
+        let Failure { fault, detail } = result.err().unwrap_or_else(none);
+        return (Outcome::Failed { fault, detail }, None);
     };
-    Report {
-        outcome,
-        duration: begin.elapsed(),
-        address: marks.as_ref().and_then(|marks| marks.address).map(|address| address.to_string()),
-        phases: marks.map(|marks| marks.phases).unwrap_or_default(),
+    let Head { status, headers, framing, mut notes, .. } = head;
+    let Received { body, truncated, failure } = result.unwrap_or_else(Received::nothing);
+    // That a body without a known end did not end is no news.
+    notes.extend(failure.filter(|_| framing != Framing::Unclear).as_ref().map(of_body));
+    let mut answer = Answer { status, headers, body, truncated };
+    if let Some(encoding) = answer.header("content-encoding").map(str::to_owned) {
+        let content = content::decoded(&encoding, std::mem::take(&mut answer.body), truncated);
+        (answer.body, answer.truncated) = (content.bytes, content.truncated);
+        // What is broken off cannot be complete.
+        notes.extend(content.note.filter(|_| notes.is_empty()).map(str::to_owned));
+    }
+    (Outcome::Answered(answer), (!notes.is_empty()).then(|| notes.join("; ")))
+}
+
+/// What went wrong with a body, as a part of a note.
+fn of_body(failure: &Failure) -> String {
+    match failure.fault {
+        Fault::BodyTimeout => "its body did not end in time".to_owned(),
+        Fault::Disconnected => "the connection ended before its body did".to_owned(),
+        Fault::Protocol => "its body is not chunked as HTTP has it".to_owned(),
+        _ => format!("within its body, {}", failure.detail),
     }
 }
 
-fn exchange(agent: &Agent, request: &Outgoing, target: &Uri) -> Result<Answer, Failure> {
-    let request = build(request, target)?;
-    let response = agent.run(request).map_err(|error| Failure::from_ureq(error, marks::phase()))?;
-    marks::enter(Phase::Receive);
-    read_answer(response)
+/// What came of a body.
+struct Received {
+    body: Vec<u8>,
+    truncated: bool,
+    /// Why it did not end.
+    failure: Option<Failure>,
 }
 
-fn build<'a>(request: &'a Outgoing, target: &Uri) -> Result<Request<&'a [u8]>, Failure> {
-    let ours = request.headers.iter().map(|(name, value)| (name, value.as_str()));
-    let own = request.own_headers.iter().map(|header| (&header.name, header.value.expose()));
-    let mut built = Request::post(target.clone()).body(request.body.as_slice()).map_err(|_| unsendable("URL"))?;
-    for (name, value) in ours.chain(own) {
-        let parsed = HeaderName::from_bytes(name.as_bytes()).ok().zip(HeaderValue::from_bytes(value.as_bytes()).ok());
-        let (parsed, value) = parsed.ok_or_else(|| unsendable(&format!("header `{name}`")))?;
-        built.headers_mut().append(parsed, value);
+impl Received {
+    fn nothing(failure: Failure) -> Self {
+        Self { body: Vec::new(), truncated: false, failure: Some(failure) }
+    }
+}
+
+fn exchange(agent: &Agent, request: &Outgoing, target: &Uri) -> Result<Received, Failure> {
+    let built = build(agent, request, target)?;
+    let sent = built.send(request.body.as_slice());
+    let response = sent.map_err(|error| Failure::from_ureq(error, marks::phase()))?;
+    marks::enter(Phase::Receive);
+    Ok(read_body(response))
+}
+
+/// The request, with every name as it is written.
+fn build(agent: &Agent, request: &Outgoing, target: &Uri) -> Result<RequestBuilder<WithBody>, Failure> {
+    let (length, host) = (request.body.len().to_string(), host(target));
+    let ours = request.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let own = request.own_headers.iter().map(|header| (header.name.as_str(), header.value.expose()));
+    let mut built = agent.post(target);
+    for (name, value) in ours.chain(own).chain([("Host", host.as_str()), ("Content-Length", length.as_str())]) {
+        let good = HeaderName::from_bytes(name.as_bytes()).is_ok() && HeaderValue::from_bytes(value.as_bytes()).is_ok();
+        if !good {
+            return Err(unsendable(&format!("header `{name}`")));
+        }
+        built = built.header_raw(name, value.as_bytes());
     }
     Ok(built)
+}
+
+/// The value of Host: without the port that goes without saying, and without user name and password.
+fn host(target: &Uri) -> String {
+    let (host, usual) =
+        (target.host().unwrap_or_default(), if target.scheme_str() == Some("https") { 443 } else { 80 });
+    match target.port_u16().filter(|port| *port != usual) {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
+    }
 }
 
 /// What was to be checked before it came here was not; never shows a value.
@@ -82,21 +146,25 @@ fn unsendable(what: &str) -> Failure {
     Failure::new(Fault::Internal, format!("the {what} cannot be sent over HTTP"))
 }
 
-fn read_answer(response: Response<ureq::Body>) -> Result<Answer, Failure> {
-    let (parts, body) = response.into_parts();
-    let mut reader = body.into_reader();
-    let mut kept = Vec::new();
+fn read_body(response: Response<ureq::Body>) -> Received {
+    if !marks::has_clear_end() {
+        marks::shorten(DRAIN_TIME);
+    }
+    let mut reader = response.into_body().into_reader();
+    let mut body = Vec::new();
     let mut piece = [0; Answer::BODY_KEPT];
-    while kept.len() < Answer::BODY_KEPT {
-        let room = Answer::BODY_KEPT - kept.len();
+    while body.len() < Answer::BODY_KEPT {
+        let room = Answer::BODY_KEPT - body.len();
         match reader.read(&mut piece[..room]) {
-            Ok(0) => break,
-            Ok(count) => kept.extend_from_slice(&piece[..count]),
-            Err(error) => return Err(Failure::from_ureq(error.into(), Phase::Receive)),
+            Ok(0) => return Received { body, truncated: false, failure: None },
+            Ok(count) => body.extend_from_slice(&piece[..count]),
+            Err(error) => {
+                let failure = Failure::from_ureq(error.into(), Phase::Receive);
+                return Received { body, truncated: false, failure: Some(failure) };
+            }
         }
     }
-    let truncated = kept.len() == Answer::BODY_KEPT && drain(&mut reader, &mut piece);
-    Ok(Answer { status: parts.status.as_u16(), headers: headers(&parts.headers), body: kept, truncated })
+    Received { body, truncated: drain(&mut reader, &mut piece), failure: None }
 }
 
 /// Reads on to the body's end, if it is near; whether there was more. Dropping the reader before its
@@ -112,20 +180,4 @@ fn drain(reader: &mut ureq::BodyReader<'static>, piece: &mut [u8]) -> bool {
         }
     }
     true
-}
-
-/// Headers by which something is done: they are kept wherever they stand among the others.
-const TELLING: [&str; 2] = ["retry-after", "location"];
-
-fn headers(all: &ureq::http::HeaderMap) -> Vec<(String, String)> {
-    let mut room = Answer::HEADERS_KEPT;
-    let mut kept = Vec::with_capacity(all.len());
-    let (first, others): (Vec<_>, Vec<_>) = all.iter().partition(|(name, _)| TELLING.contains(&name.as_str()));
-    for (name, value) in first.into_iter().chain(others) {
-        let value = String::from_utf8_lossy(value.as_bytes());
-        let Some(left) = room.checked_sub(name.as_str().len() + value.len()) else { break };
-        room = left;
-        kept.push((name.as_str().to_owned(), value.into_owned()));
-    }
-    kept
 }

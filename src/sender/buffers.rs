@@ -8,7 +8,7 @@ use std::cell::RefCell;
 
 use ureq::unversioned::transport::Buffers;
 
-/// How many bytes of an answer are read at once; its headers must fit in.
+/// How many bytes of an answer are read at once.
 pub(super) const INPUT: usize = 32 * 1024;
 /// How many bytes of a request are gathered before they are sent.
 const OUTPUT: usize = 32 * 1024;
@@ -28,6 +28,9 @@ struct Spare {
 /// What came and was not read yet, and what is to be sent.
 #[derive(Debug, Default)]
 pub(super) struct WireBuffers {
+    /// What is read before `input`, but for the first `led` bytes of it.
+    lead: Vec<u8>,
+    led: usize,
     input: Vec<u8>,
     start: usize,
     end: usize,
@@ -53,9 +56,14 @@ impl WireBuffers {
         self.pending = 0;
     }
 
-    /// Whether something came that was not read.
+    /// Has `bytes` read before what came and was not read yet.
+    pub(super) fn lead(&mut self, bytes: Vec<u8>) {
+        (self.lead, self.led, self.progress) = (bytes, 0, true);
+    }
+
+    /// Whether something is there to be read.
     pub(super) fn has_input(&self) -> bool {
-        self.start < self.end
+        self.start < self.end || self.led < self.lead.len()
     }
 
     /// Gives the memory back until the next request.
@@ -93,7 +101,10 @@ impl Buffers for WireBuffers {
     }
 
     fn input(&self) -> &[u8] {
-        &self.input[self.start..self.end]
+        match &self.lead[self.led..] {
+            [] => &self.input[self.start..self.end],
+            lead => lead,
+        }
     }
 
     fn input_append_buf(&mut self) -> &mut [u8] {
@@ -114,7 +125,10 @@ impl Buffers for WireBuffers {
 
     fn input_consume(&mut self, amount: usize) {
         self.progress = amount > 0;
-        self.start = (self.start + amount).min(self.end);
+        match self.lead.len() - self.led {
+            0 => self.start = (self.start + amount).min(self.end),
+            lead => self.led += amount.min(lead),
+        }
     }
 
     fn tmp_and_output(&mut self) -> (&mut [u8], &mut [u8]) {

@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use super::failure::Failure;
-use super::probe;
 use super::transport::Transport;
+use super::words;
 use crate::core::attempt::Fault;
 
 /// A receiver whose certificate was found good.
@@ -38,6 +38,6 @@ pub struct Trouble {
 pub fn with(transport: &Transport, url: &str, limit: Duration) -> Result<Handshake, Trouble> {
     match transport.meet(url, limit) {
         Ok(met) => Ok(Handshake { certificates: met.chain, refusal: met.refusal.map(|Failure { detail, .. }| detail) }),
-        Err(Failure { fault, detail }) => Err(Trouble { fault, detail, advice: probe::advice(fault) }),
+        Err(Failure { fault, detail }) => Err(Trouble { fault, detail, advice: words::advice(fault) }),
     }
 }

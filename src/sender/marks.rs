@@ -10,6 +10,7 @@ use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use super::head::{Framing, Head};
 use crate::core::attempt::Phase;
 
 /// What was seen of one attempt.
@@ -31,6 +32,8 @@ pub(super) struct Marks {
     pub(super) fresh: bool,
     /// How many bytes came back.
     pub(super) received: usize,
+    /// The head of the answer.
+    pub(super) head: Option<Head>,
 }
 
 thread_local! {
@@ -54,6 +57,7 @@ pub(super) fn begin(now: Instant, deadline: Instant, connect_limit: Duration) {
         address: None,
         fresh: false,
         received: 0,
+        head: None,
     };
     CURRENT.set(Some(marks));
 }
@@ -93,13 +97,19 @@ pub(super) fn connected_to(address: SocketAddr) {
     with(|marks| marks.address = Some(address));
 }
 
-/// `count` bytes came; the sum of all so far.
-pub(super) fn received(count: usize) -> usize {
-    with(|marks| {
-        marks.received += count;
-        marks.received
-    })
-    .unwrap_or(0)
+/// `count` bytes came.
+pub(super) fn received(count: usize) {
+    with(|marks| marks.received += count);
+}
+
+/// The head of the answer came.
+pub(super) fn answered(head: Head) {
+    with(|marks| marks.head = Some(head));
+}
+
+/// Whether it is known how the answer's body ends; so, too, before there is one.
+pub(super) fn has_clear_end() -> bool {
+    with(|marks| marks.head.as_ref().is_none_or(|head| head.framing != Framing::Unclear)).unwrap_or(true)
 }
 
 /// The phase that the attempt is in.

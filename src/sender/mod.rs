@@ -3,11 +3,11 @@
 //! - [`transport`]: the way out, one for all threads; its `post` is one attempt.
 //! - [`outlet`]: the one that is in use, so that it can be exchanged.
 //! - [`pool`]: the fixed threads on which attempts block.
-//! - [`probe`]: a test POST, and what came back in plain words.
+//! - [`probe`]: a test POST, and what came of it or of any attempt in plain words (`words`).
 //! - [`handshake`]: whether a receiver's certificate would be trusted.
 //!
-//! Below these: `attempt` (one exchange, capped), `agents` (one ureq agent for each receiver), `wire`
-//! and `buffers` (connections under ureq), `tls`, `tunnel` (the way through a proxy), `resolver` (names, with the address guard), `marks`
+//! Below these: `attempt` (one exchange, capped), `agents` (one ureq agent for each receiver), `wire`, `stream`
+//! and `buffers` (connections under ureq), `head` (of answers), `content` (their encoded bodies), `tls`, `tunnel` (the way through a proxy), `resolver` (names, with the address guard), `marks`
 //! (time and phases of the attempt that a thread is in), `failure`.
 //!
 //! Knows core. Must not know the store, the schedule of retries, or whose turn it is.
@@ -15,17 +15,21 @@
 mod agents;
 mod attempt;
 mod buffers;
+mod content;
 mod failure;
 pub mod handshake;
+mod head;
 mod marks;
 pub mod outlet;
 pub mod pool;
 pub mod probe;
 mod resolver;
+mod stream;
 mod tls;
 pub mod transport;
 mod tunnel;
 mod wire;
+mod words;
 
 pub use outlet::Outlet;
 pub use pool::{Done, Pool};

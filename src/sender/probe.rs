@@ -1,18 +1,18 @@
-//! The test POST of a URL: what came back, in plain words, with what to do.
+//! The test POST of a URL, and what came back.
 //!
 //! The request is made by core exactly as a delivery's would be; this sends it over a fresh
-//! connection, so that every phase is gone through, and reads the report for a person.
+//! connection, so that every phase is gone through, and reads the report for a person ([`super::words`]).
 
 use std::time::Duration;
 
 use super::transport::Transport;
-use crate::core::attempt::{Answer, Fault, LogEntry, Outcome, Phase, Report};
+use super::words;
+pub use super::words::of_entry;
+use crate::core::attempt::{Fault, Outcome, Phase, Report};
 use crate::core::request::Outgoing;
 
 /// How many bytes of an answer's body are shown.
 const EXCERPT: usize = 2 * 1024;
-/// How many characters of a redirect's target are shown.
-const TARGET: usize = 512;
 
 /// What a probe has to say: see PRODUCT.md, `POST /v1/test`.
 #[derive(Debug)]
@@ -67,134 +67,26 @@ pub fn run(transport: &Transport, request: Outgoing, timeout: Option<Duration>) 
 
 /// Reads the report of an attempt for a person.
 fn read(report: Report, request: Outgoing) -> Findings {
-    let (response, working, message) = match &report.outcome {
-        Outcome::Answered(answer) => (Some(answer.status), answer.is_success(), of_answer(answer)),
-        Outcome::Failed { fault, detail } => (None, false, of_fault(*fault, detail, &report.phases)),
+    let (response, working) = match &report.outcome {
+        Outcome::Answered(answer) => (Some(answer.status), answer.is_success()),
+        Outcome::Failed { .. } => (None, false),
     };
-    Findings { response, working, message, curl: curl(&request), report, request }
-}
-
-/// What an entry of the log has to say, in the same words; `None` if nothing was sent.
-pub fn words(entry: &LogEntry) -> Option<String> {
-    let words = match (&entry.answer, entry.error) {
-        (Some(answer), _) => of_answer(answer),
-        (None, Some(fault)) => of_fault(fault, &entry.error_detail, &entry.phases),
-        (None, None) => return None,
-    };
-    // What it says of the URL as such is said by the entry's status.
-    let (_, words) = words.split_once(": ")?;
-    let mut characters = words.chars();
-    Some(characters.next()?.to_uppercase().chain(characters).collect())
-}
-
-fn of_answer(answer: &Answer) -> String {
-    let status = answer.status;
-    let words = match status {
-        200 => return "URL working and answering: the receiver answered 200.".to_owned(),
-        201..=299 => {
-            return format!("URL working and answering: the receiver answered {status}, which counts as delivered.");
-        }
-        300..=399 => return redirected(answer),
-        400 | 422 => "the receiver did not accept the content: check its log, and the format and layout set here",
-        401 | 403 => {
-            "the receiver wants to be shown who is calling: check the header it expects (such as Authorization), and \
-             that it lets this server's address in"
-        }
-        404 => "nothing is found at this path: check that the URL is correct",
-        405 => "the receiver does not accept POST there: check the path, or let the receiver accept POST",
-        408 | 425 => "the receiver did not get the request in the time it allows: try again, and check its settings",
-        410 => {
-            "the receiver says that the URL is gone for good: enter the new URL; a delivery with this answer disables \
-             the webhook"
-        }
-        411 | 413 | 431 => "the receiver finds the request too large: raise the limit there",
-        415 => "the receiver does not accept this content type: try the other format (JSON or form)",
-        429 => "the receiver has had too many requests: try again later, or set a lower rate for this webhook",
-        400..=499 => "the receiver refused the request: check the URL and the receiver's log",
-        502 | 504 => "a gateway answered, but not the application behind it: check that the application is running",
-        503 => "the receiver is overloaded or in maintenance: try again later",
-        500..=599 => "the receiver failed while it handled the request: check its error log",
-        _ => "that status is not one that a receiver should answer: check what is listening there",
-    };
-    format!("URL not working: the receiver answered {status}; {words}.")
-}
-
-fn redirected(answer: &Answer) -> String {
-    let status = answer.status;
-    let target = match answer.header("location") {
-        Some(place) => format!("enter the target URL directly: {}", excerpt(place)),
-        None => "enter the URL that answers itself".to_owned(),
-    };
-    format!("URL not working: the receiver answered {status}, a redirect; redirects are not followed, {target}")
-}
-
-/// A target that the receiver named, short enough to be shown and without control characters.
-fn excerpt(place: &str) -> String {
-    place.chars().take(TARGET).map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
-}
-
-fn of_fault(fault: Fault, detail: &str, phases: &[(Phase, Duration)]) -> String {
-    let Some(advice) = advice(fault) else {
-        let verdict = if fault == Fault::AddressDenied { "allowed" } else { "working" };
-        return format!("URL not {verdict}: {detail}.");
-    };
-    let phase = phases.last().filter(|_| is_timeout(fault));
-    let waited = phase.map(|(phase, length)| format!(" (phase `{phase}`, after {} ms)", length.as_millis()));
-    format!("URL not working: {detail}{}; {advice}.", waited.unwrap_or_default())
-}
-
-/// What to do about a fault, where its detail does not say that itself.
-pub(super) const fn advice(fault: Fault) -> Option<&'static str> {
-    Some(match fault {
-        Fault::NameNotFound => "check the spelling of the host name, and that this server's DNS knows it",
-        Fault::ResolveTimeout => "check this server's DNS settings, or try again later",
-        Fault::AddressDenied | Fault::BadUrl => return None,
-        Fault::Refused => "check the port, and that the receiver is running",
-        Fault::Unreachable => "check the network, routes and firewall between this server and the receiver",
-        Fault::Proxy => "check `proxy` in [network], and what the proxy's log says of this host",
-        Fault::ConnectTimeout => {
-            "check the address and the port, that no firewall drops the connection, and for https that the port speaks TLS"
-        }
-        Fault::TlsExpired => "renew the receiver's certificate, and check the clocks of both machines",
-        Fault::TlsWrongName => "use a host name that the certificate is for, or install one for this name",
-        Fault::TlsUnknownIssuer => {
-            "if it comes from a company's own authority, name that one's certificate in `extra_ca` in [network]; otherwise \
-             install a server certificate (CA:FALSE) with its full chain at the receiver"
-        }
-        Fault::Tls => {
-            "check that the port speaks TLS (https), that TLS 1.2 or 1.3 is enabled there, and its certificate"
-        }
-        Fault::SendTimeout => {
-            "the receiver accepts the connection but does not read from it: check that it is not overloaded"
-        }
-        Fault::ResponseTimeout => {
-            "let the receiver answer before it does its work, or set a longer timeout for this webhook"
-        }
-        Fault::BodyTimeout => "the receiver began to answer but did not end: let it answer with a short body, or none",
-        Fault::Disconnected => "check the receiver's log: it may have crashed, or refuse this kind of request",
-        Fault::Protocol => "check the port, and whether the URL must begin with https:// instead of http://",
-        Fault::EventUnavailable => "the event that was to be sent is no longer stored",
-        Fault::Internal => "try again; if it happens again, report it with this server's messages",
-    })
-}
-
-const fn is_timeout(fault: Fault) -> bool {
-    matches!(
-        fault,
-        Fault::ResolveTimeout
-            | Fault::ConnectTimeout
-            | Fault::SendTimeout
-            | Fault::ResponseTimeout
-            | Fault::BodyTimeout
-    )
+    Findings {
+        response,
+        working,
+        message: words::of_report(&report, &request.url),
+        curl: curl(&request),
+        report,
+        request,
+    }
 }
 
 /// The `curl` line that sends the same request, to be pasted into a POSIX shell. The values of the
 /// subscription's own headers are left out: each is taken from an environment variable named like
 /// the header (`X-Api-Key` from `$X_API_KEY`).
 pub fn curl(request: &Outgoing) -> String {
-    // --globoff: brackets in the URL mean themselves. Accept and Expect are curl's own: left out.
-    let mut line = "curl --globoff --include --header 'Accept:' --header 'Expect:'".to_owned();
+    // --globoff: brackets in the URL mean themselves. Expect is curl's own: left out.
+    let mut line = "curl --globoff --include --header 'Expect:'".to_owned();
     for (name, value) in &request.headers {
         line.push_str(&format!(" --header {}", quoted(&format!("{name}: {value}"))));
     }
@@ -222,6 +114,7 @@ fn variable(header: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::attempt::Answer;
     use crate::core::subscription::{Format, Header, Hidden, Layout};
 
     fn request(body: &str) -> Outgoing {
@@ -237,64 +130,21 @@ mod tests {
     }
 
     fn findings(outcome: Outcome, phases: Vec<(Phase, Duration)>) -> Findings {
-        read(Report { outcome, duration: Duration::ZERO, phases, address: None }, request("{}"))
-    }
-
-    fn answered(status: u16, headers: &[(&str, &str)]) -> Findings {
-        let headers = headers.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
-        findings(Outcome::Answered(Answer { status, headers, body: b"body".to_vec(), truncated: false }), Vec::new())
+        let report = Report { outcome, note: None, duration: Duration::ZERO, phases, address: None };
+        read(report, request("{}"))
     }
 
     #[test]
-    fn every_status_says_what_to_do() {
-        let cases = [
-            (200, "URL working and answering"),
-            (204, "URL working and answering"),
-            (302, "redirects are not followed"),
-            (401, "Authorization"),
-            (403, "Authorization"),
-            (
-                404,
-                "URL not working: the receiver answered 404; nothing is found at this path: check that the URL is correct",
-            ),
-            (405, "POST"),
-            (410, "gone"),
-            (415, "format"),
-            (429, "too many requests"),
-            (418, "refused"),
-            (500, "error log"),
-            (502, "behind it"),
-            (503, "later"),
-            (101, "not one that a receiver should answer"),
-            (999, "not one that a receiver should answer"),
-        ];
-        for (status, words) in cases {
-            let found = answered(status, &[]);
-            assert!(found.message.contains(words), "{status}: {}", found.message);
+    fn a_status_is_a_response_and_a_fault_is_none() {
+        for status in [200, 204, 302, 404, 500, 999] {
+            let answer = Answer { status, headers: Vec::new(), body: b"body".to_vec(), truncated: false };
+            let found = findings(Outcome::Answered(answer), Vec::new());
             assert_eq!((found.response, found.working), (Some(status), (200..300).contains(&status)));
-            assert_eq!(found.message.starts_with("URL working"), found.working, "{status}");
             assert_eq!((found.error(), found.phase()), (None, None));
         }
-        let moved = answered(301, &[("location", "https://new.example/hook")]);
-        assert!(
-            moved.message.ends_with("enter the target URL directly: https://new.example/hook"),
-            "{}",
-            moved.message
-        );
-    }
-
-    #[test]
-    fn every_fault_says_what_to_do() {
         for fault in Fault::ALL {
             let phases = vec![(Phase::Resolve, Duration::from_millis(1)), (Phase::Connect, Duration::from_millis(20))];
-            let outcome = Outcome::Failed { fault: *fault, detail: "cannot be so".to_owned() };
-            let found = findings(outcome, phases);
-            assert!(
-                found.message.starts_with("URL not ") && found.message.contains("cannot be so"),
-                "{}",
-                found.message
-            );
-            assert_eq!(found.message.contains("phase `connect`, after 20 ms"), is_timeout(*fault), "{}", found.message);
+            let found = findings(Outcome::Failed { fault: *fault, detail: "cannot be so".to_owned() }, phases);
             assert_eq!((found.error(), found.phase()), (Some(*fault), Some(Phase::Connect)));
             assert_eq!((found.response, found.working, found.response_body()), (None, false, None));
         }

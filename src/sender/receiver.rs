@@ -60,13 +60,25 @@ impl Conversation {
 
     /// Sends `text` as it is.
     pub(super) fn send(&mut self, text: &str) -> io::Result<()> {
-        self.stream.write_all(text.as_bytes()).and_then(|()| self.stream.flush())
+        self.send_bytes(text.as_bytes())
+    }
+
+    /// Sends `bytes` as they are.
+    pub(super) fn send_bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.write_all(bytes).and_then(|()| self.stream.flush())
     }
 
     /// Answers with `status` and `body`, keeping the connection.
     pub(super) fn answer(&mut self, status: u16, body: &str) {
         let text = format!("HTTP/1.1 {status} Whatever\r\nContent-Length: {}\r\n\r\n{body}", body.len());
         self.send(&text).ok();
+    }
+
+    /// Neither reads nor closes until the receiver is dropped.
+    pub(super) fn wait(&mut self) {
+        while !self.shared.stopped.load(Ordering::SeqCst) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// Waits until the sender closes the connection.

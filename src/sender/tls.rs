@@ -12,7 +12,7 @@ use rustls::{
 };
 
 use super::failure::Failure;
-use super::wire::Timed;
+use super::stream::Timed;
 use crate::core::attempt::{Fault, Phase};
 use crate::core::client_certificate::ClientCertificate;
 
@@ -117,9 +117,21 @@ pub(super) struct Met {
 
 fn shake(connection: &mut ClientConnection, socket: &mut Timed) -> Result<(), Failure> {
     while connection.is_handshaking() {
-        connection.complete_io(socket).map_err(|error| of_stream(&error).unwrap_or_else(|| broken(&error)))?;
+        let shaken = connection.complete_io(socket);
+        shaken.map_err(|error| of_stream(&error).map_or_else(|| broken(&error), |failure| plainly(failure, socket)))?;
     }
     Ok(())
+}
+
+/// What does not speak TLS is told by how it begins.
+fn plainly(failure: Failure, socket: &Timed) -> Failure {
+    match socket.first() {
+        Some(b'H' | b'<') => {
+            Failure::new(Fault::Tls, "this port speaks plain HTTP: begin the URL with http://, or let it speak TLS")
+        }
+        Some(0x14..=0x17) | None => failure,
+        Some(_) => Failure::new(Fault::Tls, "what came back is neither TLS nor HTTP: another service answers there"),
+    }
 }
 
 /// What is wrong with a client certificate.

@@ -197,7 +197,7 @@ fn unusable(bad: BadCertificate) -> Failure {
 /// The report of an attempt that ended before it could begin.
 fn failed(failure: Failure, duration: Duration) -> Report {
     let Failure { fault, detail } = failure;
-    Report { outcome: Outcome::Failed { fault, detail }, duration, phases: Vec::new(), address: None }
+    Report { outcome: Outcome::Failed { fault, detail }, note: None, duration, phases: Vec::new(), address: None }
 }
 
 #[cfg(test)]

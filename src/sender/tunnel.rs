@@ -4,7 +4,7 @@
 use std::io::{Read as _, Write as _};
 
 use super::failure::Failure;
-use super::wire::Timed;
+use super::stream::Timed;
 use crate::core::attempt::{Fault, Phase};
 use crate::core::proxy::Proxy;
 use crate::core::request::USER_AGENT;

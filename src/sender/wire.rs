@@ -4,26 +4,28 @@
 //! are done here rather than by ureq's own parts:
 //! - names are resolved where a connection is made, so the addresses checked are those connected to,
 //!   and a request on a kept connection asks nobody;
-//! - every read and write has what is left of the attempt as its limit ([`super::marks`]); a socket's
-//!   timeout is only set anew when it changes by more than a [`TICK`];
-//! - a request leaves in one write, headers and body together.
+//! - every read and write has what is left of the attempt as its limit ([`super::stream`], [`super::marks`]);
+//! - a request leaves in one write, headers and body together;
+//! - the head of an answer is read here ([`super::head`]): ureq is shown a tidy one, and what was wrong is noted.
 
 use std::fmt;
-use std::io::{self, Read, Write};
+use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use rustls::{ClientConfig, ClientConnection, StreamOwned};
+use rustls::ClientConfig;
 use ureq::http::Uri;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver as UreqResolver};
 use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTimeout, Transport};
 
 use super::buffers::WireBuffers;
 use super::failure::{Failure, is_disconnect};
+use super::head::{Head, HeadReader, Progress};
 use super::marks;
 use super::resolver::Resolver;
+use super::stream::{Stream, Timed};
 use super::tls::{self, BadCertificate, Met, Tls};
 use super::tunnel;
 use crate::core::attempt::{Fault, Phase};
@@ -34,10 +36,6 @@ use crate::core::proxy::Proxy;
 const IDLE_MOST: usize = 1024;
 /// How long a connection is used, so that a change of the receiver's address is followed.
 const AGE_MOST: Duration = Duration::from_secs(120);
-/// How many bytes may come before an answer's headers are complete: ends a flood of 1xx answers.
-const HEAD_MOST: usize = 256 * 1024;
-/// The grain of a socket's timeout; an attempt ends at most so much late.
-const TICK: Duration = Duration::from_millis(20);
 
 /// Makes connections; one for all agents.
 #[derive(Clone)]
@@ -77,6 +75,7 @@ impl Dialler {
             buffers: WireBuffers::default(),
             made: Instant::now(),
             unsendable: None,
+            head: HeadReader::new(),
             waiting: false,
             idle: Arc::clone(&self.idle),
         })
@@ -181,122 +180,6 @@ impl UreqResolver for Deferred {
     }
 }
 
-/// A socket whose every read and write ends when the attempt must.
-#[derive(Debug)]
-pub(super) struct Timed {
-    socket: TcpStream,
-    read_limit: Duration,
-    write_limit: Duration,
-}
-
-impl Timed {
-    fn new(socket: TcpStream) -> Self {
-        Self { socket, read_limit: Duration::ZERO, write_limit: Duration::ZERO }
-    }
-
-    /// What is left, rounded up to a [`TICK`].
-    fn limit() -> io::Result<Duration> {
-        let left = marks::left();
-        if left.is_zero() {
-            return Err(io::ErrorKind::TimedOut.into());
-        }
-        let ticks = left.as_millis() / TICK.as_millis() + 1;
-        Ok(TICK.saturating_mul(u32::try_from(ticks).unwrap_or(u32::MAX)))
-    }
-}
-
-impl Read for Timed {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        loop {
-            let limit = Self::limit()?;
-            if limit != self.read_limit {
-                self.socket.set_read_timeout(Some(limit))?;
-                self.read_limit = limit;
-            }
-            match self.socket.read(buffer) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                result => return result,
-            }
-        }
-    }
-}
-
-impl Write for Timed {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        loop {
-            let limit = Self::limit()?;
-            if limit != self.write_limit {
-                self.socket.set_write_timeout(Some(limit))?;
-                self.write_limit = limit;
-            }
-            match self.socket.write(bytes) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                result => return result,
-            }
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-#[derive(Debug)]
-enum Stream {
-    Plain(Timed),
-    Tls(Box<StreamOwned<ClientConnection, Timed>>),
-}
-
-impl Stream {
-    fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
-        match self {
-            Self::Plain(timed) => timed.write_all(bytes),
-            Self::Tls(stream) => stream.write_all(bytes).and_then(|()| stream.flush()),
-        }
-    }
-
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Self::Plain(timed) => timed.read(buffer),
-            Self::Tls(stream) => stream.read(buffer),
-        }
-    }
-
-    /// Whether a connection that waited can take another request: still there, and nothing came that nobody asked for.
-    fn is_quiet(&mut self) -> bool {
-        if self.socket().set_nonblocking(true).is_err() {
-            return false;
-        }
-        let would_block = |result: io::Result<usize>| result.is_err_and(|e| e.kind() == io::ErrorKind::WouldBlock);
-        let quiet = match self {
-            Self::Plain(timed) => would_block(timed.socket.peek(&mut [0])),
-            Self::Tls(stream) => tls_is_quiet(stream),
-        };
-        quiet && self.socket().set_nonblocking(false).is_ok()
-    }
-
-    fn socket(&self) -> &TcpStream {
-        match self {
-            Self::Plain(timed) => &timed.socket,
-            Self::Tls(stream) => &stream.sock.socket,
-        }
-    }
-}
-
-/// Takes what TLS itself may send at any time, such as session tickets; anything else is not quiet.
-fn tls_is_quiet(stream: &mut StreamOwned<ClientConnection, Timed>) -> bool {
-    loop {
-        match stream.conn.read_tls(&mut stream.sock.socket) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return true,
-            Ok(0) | Err(_) => return false,
-            Ok(_) => match stream.conn.process_new_packets() {
-                Ok(state) if state.plaintext_bytes_to_read() == 0 && !state.peer_has_closed() => {}
-                Ok(_) | Err(_) => return false,
-            },
-        }
-    }
-}
-
 /// A connection to a receiver.
 #[derive(Debug)]
 pub(super) struct Wire {
@@ -306,6 +189,8 @@ pub(super) struct Wire {
     made: Instant,
     /// Why nothing more can be sent. The receiver may have answered all the same.
     unsendable: Option<Failure>,
+    /// Reads the head of the answer that is waited for.
+    head: HeadReader,
     /// Whether it waits in ureq's pool, and counts in `idle`.
     waiting: bool,
     idle: Arc<AtomicUsize>,
@@ -317,7 +202,11 @@ impl Wire {
     fn flush(&mut self) -> Result<(), Failure> {
         if self.unsendable.is_none() && !self.buffers.pending().is_empty() {
             match self.stream.send(self.buffers.pending()) {
-                Ok(()) => {}
+                Ok(true) => {}
+                Ok(false) => {
+                    let detail = "the receiver stopped taking the request, and ended the connection without an answer";
+                    self.unsendable = Some(Failure::new(Fault::Disconnected, detail));
+                }
                 Err(error) if is_disconnect(error.kind()) => {
                     self.unsendable = Some(Failure::from_io(&error, Phase::Send));
                 }
@@ -328,32 +217,69 @@ impl Wire {
         Ok(())
     }
 
+    /// Waits for the head of the answer, and puts a tidy one before what follows it.
+    fn receive_head(&mut self) -> Result<(), Failure> {
+        let head = loop {
+            let ended = match self.receive() {
+                Ok(0) => Failure::new(Fault::Disconnected, "the connection ended within its headers"),
+                Ok(_) => {
+                    let (used, progress) = self.head.read(self.buffers.input());
+                    self.buffers.input_consume(used);
+                    match progress {
+                        Progress::More => continue,
+                        Progress::Done(head) => break head,
+                        Progress::Bad(failure) => return Err(failure),
+                    }
+                }
+                Err(failure) => failure,
+            };
+            let why = match ended.fault {
+                Fault::ResponseTimeout => "its headers did not end in time".to_owned(),
+                Fault::Disconnected => "the connection ended within its headers".to_owned(),
+                _ => format!("within its headers, {}", ended.detail),
+            };
+            match self.head.cut(why) {
+                Some(head) => break head,
+                None if ended.fault == Fault::Disconnected => return Err(self.unanswered()),
+                None => return Err(ended),
+            }
+        };
+        self.answered(head);
+        Ok(())
+    }
+
+    fn answered(&mut self, mut head: Head) {
+        if self.unsendable.is_some() {
+            head.notes.push("it came before the whole request was taken".to_owned());
+        }
+        self.buffers.lead(head.tidy());
+        self.head = HeadReader::new();
+        marks::answered(head);
+    }
+
+    /// The connection ended, and there is no status.
+    fn unanswered(&mut self) -> Failure {
+        let broken = || Failure::new(Fault::Disconnected, "the connection broke before the answer was complete");
+        self.unsendable.take().unwrap_or_else(broken)
+    }
+
     fn receive(&mut self) -> Result<usize, Failure> {
         let room = self.buffers.input_append_buf();
         if room.is_empty() {
-            return Err(Failure::new(Fault::Protocol, "what came back is not HTTP: a line is too long"));
+            return Err(Failure::new(Fault::Protocol, "a line of the answer's body is too long"));
         }
         let count = match self.stream.read(room) {
             Ok(count) => count,
-            // The body ends there; ureq knows whether it was complete.
-            Err(error) if is_disconnect(error.kind()) && marks::phase() == Phase::Receive => 0,
-            // TLS without a farewell is an end like any other.
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => 0,
+            // It ends there; whether what came is complete is seen above.
+            Err(error) if is_disconnect(error.kind()) => 0,
             // What TLS has to say of the end is worth more than that nothing could be sent any more.
             Err(error) => {
                 let unsendable = self.unsendable.take();
                 return Err(tls::of_stream(&error).or(unsendable).unwrap_or_else(|| tls_or_io(&error)));
             }
         };
-        if count == 0
-            && let Some(failure) = self.unsendable.take()
-        {
-            return Err(failure);
-        }
         self.buffers.input_appended(count);
-        if marks::received(count) > HEAD_MOST && marks::phase() == Phase::Wait {
-            return Err(Failure::new(Fault::Protocol, format!("no answer in the first {HEAD_MOST} bytes that came")));
-        }
+        marks::received(count);
         Ok(count)
     }
 
@@ -404,6 +330,9 @@ impl Transport for Wire {
         }
         if marks::phase() == Phase::Send {
             marks::enter(Phase::Wait);
+        }
+        if marks::phase() == Phase::Wait {
+            return self.receive_head().map(|()| true).map_err(Failure::into_ureq);
         }
         self.receive().map(|count| count > 0).map_err(Failure::into_ureq)
     }

@@ -10,6 +10,7 @@ mod abuse;
 mod access;
 mod addresses;
 mod alerts;
+mod answers;
 mod backlog;
 mod backup;
 mod bad_input;

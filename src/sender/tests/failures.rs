@@ -18,12 +18,12 @@ fn fault_of(script: impl Fn(&mut Conversation) + Send + Sync + 'static) -> Fault
 
 #[test]
 fn time_runs_out_in_the_phase_that_took_it() {
-    let cases: [(Script, Fault, Phase); 5] = [
+    let cases: [(Script, Fault, Phase); 3] = [
         (Conversation::stall, Fault::ResponseTimeout, Phase::Wait),
         (
             |talk| {
-                talk.send("HTTP/1.1 200 OK\r\nX: ").ok();
-                talk.repeat("y", Duration::from_millis(5));
+                talk.send("HTTP/1.1 200 O").ok();
+                talk.repeat("K", Duration::from_millis(5));
             },
             Fault::ResponseTimeout,
             Phase::Wait,
@@ -32,22 +32,6 @@ fn time_runs_out_in_the_phase_that_took_it() {
             |talk| talk.repeat("HTTP/1.1 102 Processing\r\n\r\n", Duration::from_millis(5)),
             Fault::ResponseTimeout,
             Phase::Wait,
-        ),
-        (
-            |talk| {
-                talk.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf").ok();
-                talk.stall();
-            },
-            Fault::BodyTimeout,
-            Phase::Receive,
-        ),
-        (
-            |talk| {
-                talk.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n").ok();
-                talk.repeat("1\r\nx\r\n", Duration::from_millis(5));
-            },
-            Fault::BodyTimeout,
-            Phase::Receive,
         ),
     ];
     // Enough that the phases before are over even on a busy machine; all at once, so that nobody waits for it.
@@ -112,22 +96,15 @@ fn what_is_not_http_is_told() {
     assert_eq!(fault_of(|talk| after_request(talk, "SSH-2.0-OpenSSH_9.2\r\n\r\n")), Fault::Protocol);
     assert_eq!(fault_of(|talk| after_request(talk, "HTTP/9.9 200 OK\r\n\r\n")), Fault::Protocol);
     assert_eq!(fault_of(|talk| after_request(talk, "HTTP/1.1 099 Low\r\n\r\n")), Fault::Protocol);
-    let doubled = "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n";
-    assert_eq!(fault_of(|talk| after_request(talk, doubled)), Fault::Protocol);
     assert_eq!(fault_of(|talk| talk.repeat("HTTP/1.1 102 Processing\r\n\r\n", Duration::ZERO)), Fault::Protocol);
     let bomb = |talk: &mut Conversation| {
-        talk.send("HTTP/1.1 200 OK\r\nX: ").ok();
+        talk.send("HTTP/1.1 200 O").ok();
         talk.repeat(&"x".repeat(1024), Duration::ZERO);
     };
     assert_eq!(fault_of(bomb), Fault::Protocol);
-    let many =
-        |talk: &mut Conversation| after_request(talk, &("HTTP/1.1 200 OK\r\n".to_owned() + &"a: b\r\n".repeat(2000)));
-    assert_eq!(fault_of(many), Fault::Protocol);
     assert_eq!(fault_of(|talk| after_request(talk, "")), Fault::Disconnected);
-    assert_eq!(
-        fault_of(|talk| after_request(talk, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf")),
-        Fault::Disconnected
-    );
+    assert_eq!(fault_of(|talk| after_request(talk, "HTTP/1.1 200 OK")), Fault::Disconnected);
+    assert_eq!(fault_of(|talk| after_request(talk, "HTTP/1.1 100 Continue\r\n\r\n")), Fault::Disconnected);
 }
 
 #[test]
