@@ -16,10 +16,12 @@ use crate::core::time::{Moment, Timestamp};
 
 use super::checkpoint::Checkpointer;
 use super::desk::Desk;
+use super::fan_out::{Backlog, Plan};
 use super::inbox::{Command, Inbox};
 use super::journal::Writer;
 use super::location::{Gone, Location};
 use super::record::Applied;
+use super::state::StateError;
 use super::{Change, Committed, Finish, WriteError};
 use super::{counts, step};
 
@@ -31,6 +33,9 @@ const CHECKPOINT_BYTES: usize = 512 << 10;
 const GATHERED_MOST: usize = 16 << 20;
 /// How many bytes of journal begin a checkpoint: a start after a crash reads them again.
 const CHECKPOINT_JOURNAL: u64 = 8 << 20;
+
+/// How often to look whether fan-outs may go on that wait for the state database.
+const FAN_OUT_EVERY: Duration = Duration::from_millis(5);
 
 /// What is told to whom.
 pub(super) struct Listeners {
@@ -49,6 +54,8 @@ pub(super) struct Listeners {
 /// The committer, to be run by a thread of its own.
 pub(super) struct Committer {
     pub(super) inbox: Arc<Inbox>,
+    /// What waits for its company's turn.
+    pub(super) backlog: Backlog,
     pub(super) desk: Desk,
     pub(super) writer: Writer,
     pub(super) applied: Applied,
@@ -133,6 +140,7 @@ impl Committer {
             Err(_) => Failure::Disk("the committer panicked".to_owned()),
         };
         (self.listeners.failed)(failure.to_string());
+        self.backlog.refuse();
         self.inbox.fail();
     }
 
@@ -143,9 +151,11 @@ impl Committer {
         let mut dirty = Dirty::default();
         loop {
             let due = dirty.since.map(|since| since + CHECKPOINT_EVERY);
-            let until = if self.desk.untidy { Instant::now() } else { self.location.good_until() };
+            let at_once = self.desk.untidy || self.backlog.is_due(&self.desk.state);
+            let until = if at_once { Instant::now() } else { self.location.good_until() };
+            let until = if self.backlog.is_empty() { until } else { until.min(Instant::now() + FAN_OUT_EVERY) };
             let (commands, finishes, closing) = self.inbox.take(Some(due.map_or(until, |due| due.min(until))));
-            let idle = commands.is_empty() && finishes.is_empty();
+            let idle = commands.is_empty() && finishes.is_empty() && self.backlog.is_empty();
             let (over, rotate) = self.inbox.asked();
             let settings = self.inbox.settings();
             self.desk.settings = settings.unwrap_or(self.desk.settings);
@@ -253,13 +263,18 @@ impl Committer {
         for finish in finishes {
             self.desk.finish(finish, now).map_err(|error| error.to_string())?;
         }
-        let mut commands = commands.into_iter();
+        let deferred = self.backlog.begin(&self.desk.state);
+        let mut commands = deferred.into_iter().chain(commands);
         while let Some(command) = commands.next() {
+            let Some((command, claim)) = self.backlog.admit(command, &self.desk.ledger) else { continue };
+            let before = self.desk.owed;
             if let Err(error) = self.carry_out(command, answers, now) {
                 commands.for_each(Command::refuse);
                 return Err(error.to_string());
             }
+            self.backlog.note(claim, self.desk.owed - before);
         }
+        self.go_on_with_fan_outs(answers, now).map_err(|error| error.to_string())?;
         self.desk.note_uses();
         if self.desk.untidy {
             self.desk.tidy(now).map_err(|error| error.to_string())?;
@@ -267,12 +282,24 @@ impl Committer {
         Ok(())
     }
 
-    fn carry_out(
-        &mut self,
-        command: Command,
-        answers: &mut Vec<Answer>,
-        now: Timestamp,
-    ) -> Result<(), super::state::StateError> {
+    /// Accepts the next events of batches that are accepted in steps.
+    fn go_on_with_fan_outs(&mut self, answers: &mut Vec<Answer>, now: Timestamp) -> Result<(), StateError> {
+        while let Some(mut fan_out) = self.backlog.next() {
+            let before = self.desk.owed;
+            let more = self.desk.go_on_with_fan_out(&mut fan_out, now)?;
+            self.backlog.note(Vec::new(), self.desk.owed - before);
+            if more {
+                self.backlog.put_back(fan_out);
+            } else if let Some((reply, accepted)) = fan_out.answer() {
+                let answer = move |durable| reply(if durable { Ok(accepted) } else { Err(WriteError::Unavailable) });
+                answers.push(Box::new(answer));
+            }
+        }
+        self.backlog.end();
+        Ok(())
+    }
+
+    fn carry_out(&mut self, command: Command, answers: &mut Vec<Answer>, now: Timestamp) -> Result<(), StateError> {
         /// Keeps the answer until the batch is on the disk.
         macro_rules! answer {
             ($done:expr, $reply:expr) => {{
@@ -289,7 +316,11 @@ impl Committer {
             }};
         }
         match command {
-            Command::Accept(events, reply) => answer!(self.desk.accept(events, now), reply),
+            Command::Accept(events, reply) => match self.desk.plan(&events) {
+                Plan::AtOnce => answer!(self.desk.accept(events, now), reply),
+                Plan::InSteps => self.backlog.push(self.desk.begin_fan_out(events, reply, now)),
+                Plan::Refused(invalid) => reply(Err(WriteError::Invalid(invalid))),
+            },
             Command::Create(draft, reply) => answer!(self.desk.create(*draft, now), reply),
             Command::Change(id, patch, reply) => answer!(self.desk.change(id, &patch, now), reply),
             Command::Rotate(id, overlap, reply) => answer!(self.desk.rotate(id, overlap, now), reply),

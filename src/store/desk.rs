@@ -11,6 +11,7 @@ use crate::core::attempt::{LogEntry, Status};
 use crate::core::delivery::{Delivery, State as Standing};
 use crate::core::event::{Event, NewEvent};
 use crate::core::id::{AttemptId, DeliveryId, EventId, IdSource, MAX_SEQUENCE, SubscriptionId};
+use crate::core::invalid::Invalid;
 use crate::core::subscription::{DisabledReason, PreviousSecret, Secret, Subscription};
 use crate::core::subscription_input::{Change as Patch, Draft};
 use crate::core::time::Timestamp;
@@ -62,10 +63,15 @@ pub(super) struct Desk {
     pub(super) errands: Errands,
     /// What is counted of the group commit that is being written.
     pub(super) tally: Committed,
+    /// How many deliveries were made since the start.
+    pub(super) owed: usize,
 }
 
 /// A command's end: its answer, or that the store has failed.
 pub(super) type Done<T> = Result<Result<T, WriteError>, StateError>;
+
+/// What comes of events: the answers, the steps that accept them, and what is owed.
+type Decided = (Vec<Accepted>, Vec<Step>, Vec<Delivery>);
 
 impl Desk {
     /// Writes the steps as one: after a crash there are all of them or none.
@@ -83,6 +89,16 @@ impl Desk {
 
     /// Accepts all events, in one step.
     pub(super) fn accept(&mut self, events: Vec<NewEvent>, now: Timestamp) -> Done<Vec<Accepted>> {
+        let (answers, steps, owed) = self.decide_on(events, now)?;
+        self.write(steps);
+        if !owed.is_empty() {
+            self.changes.push(Change::Owed(owed));
+        }
+        Ok(Ok(answers))
+    }
+
+    /// What is to be answered, written and sent for these events.
+    pub(super) fn decide_on(&mut self, events: Vec<NewEvent>, now: Timestamp) -> Result<Decided, StateError> {
         let mut answers = Vec::with_capacity(events.len());
         let mut steps = Vec::with_capacity(events.len());
         let mut owed = Vec::new();
@@ -113,11 +129,7 @@ impl Desk {
         self.producers.due += sweep::FOR_EACH * first_seen.len();
         self.calls.due += steps.len();
         self.tally.accepted += steps.len() as u64;
-        self.write(steps);
-        if !owed.is_empty() {
-            self.changes.push(Change::Owed(owed));
-        }
-        Ok(Ok(answers))
+        Ok((answers, steps, owed))
     }
 
     /// The event that was posted with the same producer's id within the window.
@@ -136,7 +148,7 @@ impl Desk {
     }
 
     /// The deliveries that a new event is owed in.
-    pub(super) fn owed_of(&self, event: &Event, sequences: &mut HashMap<u32, u64>) -> Vec<Delivery> {
+    pub(super) fn owed_of(&mut self, event: &Event, sequences: &mut HashMap<u32, u64>) -> Vec<Delivery> {
         let ledger = lock(&self.ledger);
         let wanted = |subscription: &Subscription| {
             subscription.matches(&event.company, event.domain.as_ref(), event.source, &event.event_type)
@@ -164,6 +176,8 @@ impl Desk {
             });
             *sequence += 1;
         }
+        drop(ledger);
+        self.owed += deliveries.len();
         deliveries
     }
 
@@ -216,7 +230,18 @@ impl Desk {
 
     /// Creates a subscription.
     pub(super) fn create(&mut self, draft: Draft, now: Timestamp) -> Done<Arc<Subscription>> {
-        let number = lock(&self.ledger).next_number;
+        let (number, others) = {
+            let ledger = lock(&self.ledger);
+            (ledger.next_number, ledger.of_company(draft.company()).count())
+        };
+        let most = self.settings.subscriptions_per_company;
+        if others >= most as usize {
+            let detail = format!(
+                "has {others} webhooks, and one company may have {most} (`subscriptions_per_company` in [limits]): \
+                 delete one, or have the limit raised"
+            );
+            return Ok(Err(WriteError::Invalid(Invalid::one("/company", detail))));
+        }
         let id = SubscriptionId::from_bits(self.next_id(now));
         let secret = Secret::from_bytes(random_secret());
         self.keep(draft.into_subscription(id, number, secret, now))

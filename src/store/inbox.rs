@@ -52,7 +52,7 @@ pub(super) enum Command {
 
 impl Command {
     /// How many bytes of event data it holds.
-    fn weight(&self) -> usize {
+    pub(super) fn weight(&self) -> usize {
         match self {
             Self::Accept(events, _) => events.iter().map(|event| event.data.len()).sum(),
             Self::Message(message, _) => message.weight(),
@@ -62,7 +62,12 @@ impl Command {
 
     /// Tells whoever waits that the store has failed.
     pub(super) fn refuse(self) {
-        let unavailable = WriteError::Unavailable;
+        self.refuse_with(&WriteError::Unavailable);
+    }
+
+    /// Tells whoever waits that it is not done, and why.
+    pub(super) fn refuse_with(self, why: &WriteError) {
+        let unavailable = why.clone();
         match self {
             Self::Accept(_, reply) => reply(Err(unavailable)),
             Self::Create(_, reply) | Self::Change(_, _, reply) => reply(Err(unavailable)),

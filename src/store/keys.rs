@@ -7,6 +7,7 @@
 //! | `c` number | [`CountsRecord`](super::record::CountsRecord): how many of its deliveries stand where |
 //! | `d` number | [`DiscardRecord`](super::record::DiscardRecord): what is being discarded |
 //! | `e` id | [`ErasureRecord`](super::record::ErasureRecord): how far an erasure is; id u128 |
+//! | `b` id | u32: how many events of a batch that is accepted in steps are; id u128, of its intent in the journal |
 //! | `f` number sequence | [`DeliveryRecord`](super::record::DeliveryRecord): a dead letter |
 //! | `h` number | [`HealthRecord`](super::record::HealthRecord): how its attempts have gone |
 //! | `i` hash (16 bytes) | a producer's id of an event that was accepted: event id u128, accepted ms u64 |
@@ -49,6 +50,8 @@ pub(super) const GROUP: u8 = b'a';
 pub(super) const CALL: u8 = b't';
 /// Prefix of erasures.
 pub(super) const ERASURE: u8 = b'e';
+/// Prefix of batches that are accepted in steps.
+pub(super) const FAN_OUT: u8 = b'b';
 /// Prefix of replays.
 pub(super) const REPLAY: u8 = b'r';
 /// Prefix of discards.
@@ -134,6 +137,11 @@ pub(super) fn thread(company: &str, call: &str) -> Vec<u8> {
 /// The key of an erasure.
 pub(super) fn erasure(id: ErasureId) -> Vec<u8> {
     [&[ERASURE], &id.bits().to_be_bytes()[..]].concat()
+}
+
+/// The key of a batch that is accepted in steps.
+pub(super) fn fan_out(id: u128) -> Vec<u8> {
+    [&[FAN_OUT], &id.to_be_bytes()[..]].concat()
 }
 
 /// The key of a place in the order of SMS threads.

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::core::delivery::State as Standing;
-use crate::core::event::Company;
+use crate::core::event::{Company, NewEvent};
 use crate::core::id::SubscriptionId;
 use crate::core::seal::Keyring;
 use crate::core::subscription::Subscription;
@@ -99,6 +99,16 @@ impl Ledger {
     pub(super) fn of_company(&self, company: &Company) -> impl Iterator<Item = &Account> {
         let numbers = self.by_company.get(company).into_iter().flatten();
         numbers.filter_map(|number| self.accounts.get(number)).filter(|account| !account.deleted)
+    }
+
+    /// How many deliveries one event of a company makes at most.
+    pub(super) fn most_of_company(&self, company: &Company) -> usize {
+        self.by_company.get(company).map_or(0, Vec::len)
+    }
+
+    /// The same for the company of an event that is posted.
+    pub(super) fn most_of_event(&self, event: &NewEvent) -> usize {
+        self.most_of_company(&event.company)
     }
 
     /// At most `most` accounts with numbers from `from` on, deleted or not, by number.

@@ -64,6 +64,7 @@ mod deadline;
 mod desk;
 mod erasures;
 mod error;
+mod fan_out;
 mod frame;
 mod inbox;
 mod journal;

@@ -10,6 +10,7 @@ use crate::core::time::{Moment, Timestamp};
 
 use super::committer::{Committer, Listeners};
 use super::desk::Desk;
+use super::fan_out::Backlog;
 use super::location::Location;
 use super::open::{self, Opened};
 use super::retention::keeper::{self, Keeper};
@@ -76,6 +77,8 @@ impl Idle {
         let clock = Arc::new(clock);
         opened.writer.set_segment_bytes(settings.retention.file_bytes(opened.journal.bytes()));
         let location = Location::of(&store.shared.dir)?;
+        // Ahead of retention, which may drop what the events of a batch were read from.
+        let backlog = Backlog::take_up(&opened.state, &opened.journal).map_err(std::io::Error::other)?;
         let introduced = Arc::new(AtomicU32::new(0));
         let keeper = Keeper {
             store: store.clone(),
@@ -106,9 +109,11 @@ impl Idle {
             untidy: true,
             errands: Errands::default(),
             tally: Committed::default(),
+            owed: 0,
         };
         let committer = Committer {
             inbox: store.shared.inbox.clone(),
+            backlog,
             desk,
             writer: opened.writer,
             applied: opened.applied,

@@ -9,14 +9,15 @@ use std::sync::{Mutex, PoisonError};
 use crate::core::delivery::{Delivery, State as Standing};
 use crate::core::id::{AttemptId, DeliveryId, ErasureId, EventId, MessageId, TokenId};
 
+use super::fan_out;
 use super::frame::{self, Head};
 use super::journal::{self, Note, kind};
 use super::keys;
 use super::ledger::Ledger;
 use super::place;
 use super::record::{
-    self, Accepted, AccountRecord, Before, DeliveryRecord, DiscardRecord, Effect, ErasureRecord, Form, Logged,
-    MessageRecord, ReplayRecord, SubscriptionRecord, ThreadRecord, TokenRecord,
+    self, Accepted, AccountRecord, Before, DeliveryRecord, DiscardRecord, Effect, ErasureRecord, FanOutRecord, Form,
+    Logged, MessageRecord, ReplayRecord, SubscriptionRecord, ThreadRecord, TokenRecord,
 };
 use super::report;
 use super::sealing;
@@ -26,6 +27,10 @@ use super::state::{State, StateError};
 pub(super) enum Step {
     /// An event was accepted, and its deliveries are owed.
     Accepted(EventId, Accepted),
+    /// All of these are to be accepted, in steps; the id is its own.
+    FanOut(EventId, Box<FanOutRecord>),
+    /// So many of them are; `None`: all.
+    FanOutProgress(u128, Option<u32>),
     /// An attempt ended, or a delivery did without one.
     Logged(AttemptId, Box<Logged>),
     /// A subscription is as it says from now on.
@@ -62,6 +67,8 @@ impl Step {
         let offset = place::u32_of(out.len());
         let (kind, id, keys) = match self {
             Self::Accepted(id, accepted) => (kind::ACCEPTED, id.bits(), journal::accepted_keys(accepted)),
+            Self::FanOut(id, it) => (kind::FAN_OUT, id.bits(), journal::fan_out_keys(it)),
+            Self::FanOutProgress(..) => (kind::FAN_OUT_STEP, 0, Vec::new()),
             Self::Logged(id, logged) => (kind::LOGGED, id.bits(), journal::logged_keys(logged)),
             Self::Subscription(it) => (kind_of(it.form()), 0, Vec::new()),
             Self::SubscriptionRemoved(_) => (kind::SUBSCRIPTION_REMOVED, 0, Vec::new()),
@@ -80,6 +87,8 @@ impl Step {
         let head = Head { version: record::VERSION, kind, continues, batch, id };
         frame::encode(out, head, |out| match self {
             Self::Accepted(_, accepted) => record::encode_into(out, accepted),
+            Self::FanOut(_, fan_out) => record::encode_into(out, &**fan_out),
+            Self::FanOutProgress(id, done) => record::encode_into(out, &(id, done)),
             Self::Logged(_, logged) => record::encode_into(out, &**logged),
             Self::Subscription(subscription) => subscription.encode_into(out),
             Self::SubscriptionRemoved(number) => record::encode_into(out, number),
@@ -106,6 +115,8 @@ impl Step {
         let subscription = |form| SubscriptionRecord::decode(form, payload).map(|it| Self::Subscription(Box::new(it)));
         match head.kind {
             kind::ACCEPTED => record::decode(payload).map(|it| Self::Accepted(EventId::from_bits(head.id), it)),
+            kind::FAN_OUT => record::decode(payload).map(|it| Self::FanOut(EventId::from_bits(head.id), Box::new(it))),
+            kind::FAN_OUT_STEP => record::decode(payload).map(|(id, done)| Self::FanOutProgress(id, done)),
             kind::LOGGED => record::decode(payload).map(|it| Self::Logged(AttemptId::from_bits(head.id), Box::new(it))),
             kind::SUBSCRIPTION => subscription(Form::Plain),
             kind::CERTIFIED_SUBSCRIPTION => subscription(Form::Certified),
@@ -136,6 +147,8 @@ impl Step {
                 apply_accepted(id, &accepted, state, ledger);
                 report::event_accepted(id, &accepted, state);
             }
+            Self::FanOut(id, _) => fan_out::note(id.bits(), Some(0), state),
+            Self::FanOutProgress(id, done) => fan_out::note(id, done, state),
             Self::Logged(_, logged) => {
                 if let Some(effect) = logged.effect {
                     apply_effect(effect, state, ledger);

@@ -12,6 +12,8 @@ use crate::core::subscription::Secret;
 use crate::core::subscription_input::{Change as Patch, Draft};
 
 mod conversations;
+mod erasures;
+mod fan_out;
 mod frozen;
 mod offline;
 mod repeats;

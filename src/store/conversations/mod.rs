@@ -53,6 +53,11 @@ pub struct PreparedMessage {
 }
 
 impl PreparedMessage {
+    /// Whose it is.
+    pub(super) const fn company(&self) -> &Company {
+        &self.message.company
+    }
+
     pub(super) const fn weight(&self) -> usize {
         self.bytes
     }

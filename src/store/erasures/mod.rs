@@ -17,13 +17,15 @@
 //! The state database has nothing that is personal. What is accepted after the request is not touched. Backups that
 //! were made before, or while it was under way, hold what was erased.
 
+mod index;
 mod rule;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, mpsc};
+use std::time::Duration;
 
 use crate::core::delivery::State as Standing;
 use crate::core::event::Company;
@@ -40,12 +42,15 @@ use super::record::{self, Accepted, ErasureRecord};
 use super::step::{self, Step};
 use super::verbs::Store;
 use super::{ReadError, StoreError, keys};
+use index::Index;
 pub(super) use rule::Rule;
 
 /// Where what is to be erased stands until it is.
 const DIRECTORY: &str = "erasing";
 /// How many calls of one person are erased at once.
 const CALLS_MOST: usize = 10_000;
+/// How long an erasure that is done is remembered: far longer than an attempt takes.
+const REMEMBERED: Duration = Duration::from_secs(3600);
 /// Why a delivery is cancelled.
 const WHY: &str = "what its event said was erased at the request of the person it was about";
 
@@ -74,8 +79,20 @@ pub struct Erasure {
 pub(super) struct Erasures {
     dir: PathBuf,
     journal: Arc<Journal>,
-    /// Those under way, and for a while those that are done: attempts that had begun before may still end.
-    rules: Mutex<Vec<Arc<Rule>>>,
+    /// Those that are not off the disk yet, in the order in which they were asked for.
+    under_way: Mutex<BTreeMap<ErasureId, Arc<Rule>>>,
+    /// The same, for reading by them.
+    masks: Arc<RwLock<Index>>,
+    /// What attempts that had begun before may still say: by those under way, and for a while by those that are done
+    /// and found something.
+    scrubs: Mutex<Scrubs>,
+}
+
+#[derive(Default)]
+struct Scrubs {
+    index: Index,
+    /// Those that are done, the oldest first.
+    done: VecDeque<Arc<Rule>>,
 }
 
 impl Erasures {
@@ -85,19 +102,21 @@ impl Erasures {
     /// A file cannot be read.
     pub(super) fn take_up(dir: &Path, journal: Arc<Journal>) -> Result<Self, Damage> {
         let dir = dir.join(DIRECTORY);
-        let mut rules = Vec::new();
+        let mut rules = BTreeMap::new();
         let unreadable = |error: std::io::Error| Damage::io(&dir, "cannot be read", &error);
         if dir.is_dir() {
             for entry in fs::read_dir(&dir).map_err(unreadable)? {
                 let path = entry.map_err(unreadable)?.path();
                 if path.extension().is_some_and(|extension| extension == "json") {
                     let text = fs::read_to_string(&path).map_err(unreadable)?;
-                    let rule = Rule::from_json(&text);
-                    rules.push(Arc::new(rule.ok_or_else(|| Damage::new(&path, "is damaged"))?));
+                    let rule = Rule::from_json(&text).ok_or_else(|| Damage::new(&path, "is damaged"))?;
+                    rules.insert(rule.id, Arc::new(rule));
                 }
             }
         }
-        let erasures = Self { dir, journal, rules: Mutex::new(rules) };
+        let scrubs = Mutex::new(Scrubs { index: Index::of(rules.values()), done: VecDeque::new() });
+        let masks = Arc::new(RwLock::new(Index::of(rules.values())));
+        let erasures = Self { dir, journal, under_way: Mutex::new(rules), masks, scrubs };
         erasures.mask();
         Ok(erasures)
     }
@@ -109,7 +128,10 @@ impl Erasures {
             self.dir.parent().map_or(Ok(()), place::sync_dir)?;
         }
         place::replace_file(&self.path(rule.id), rule.to_json().as_bytes())?;
-        self.lock().push(Arc::new(rule));
+        let rule = Arc::new(rule);
+        step::lock(&self.scrubs).index.insert(rule.clone());
+        self.masks.write().unwrap_or_else(PoisonError::into_inner).insert(rule.clone());
+        step::lock(&self.under_way).insert(rule.id, rule);
         self.mask();
         Ok(())
     }
@@ -120,82 +142,102 @@ impl Erasures {
 
     /// From now on the journal is read by the rules of what is not off the disk yet.
     fn mask(&self) {
-        let rules = self.under_way();
-        self.journal.mask((!rules.is_empty()).then(|| {
+        // One at a time, so that what is set last is what holds.
+        let _turn = step::lock(&self.under_way);
+        let masks = self.masks.clone();
+        let none = masks.read().unwrap_or_else(PoisonError::into_inner).is_empty();
+        self.journal.mask((!none).then(|| {
             Mask::new(move |head, payload| {
-                let mut masked: Option<Vec<u8>> = None;
-                for rule in &rules {
-                    let now = rule.apply(head, masked.as_deref().unwrap_or(payload));
-                    masked = now.or(masked);
-                }
-                masked
+                let masks = masks.read().unwrap_or_else(PoisonError::into_inner);
+                masks.apply(head, payload).map(|(masked, _)| masked)
             })
         }));
     }
 
     /// Those that are not off the disk yet.
     pub(super) fn under_way(&self) -> Vec<Arc<Rule>> {
-        self.lock().iter().filter(|rule| self.path(rule.id).exists()).cloned().collect()
-    }
-
-    /// Forgets, at the next erasure's end or start, what is done for long enough that no attempt can be under way.
-    fn forget_old(&self, now: Timestamp) {
-        let gone = |rule: &Rule| now.since(rule.at).as_secs() > 3600 && !self.path(rule.id).exists();
-        self.lock().retain(|rule| !gone(rule));
-        self.mask();
+        step::lock(&self.under_way).values().cloned().collect()
     }
 
     /// Takes out of an entry of the log that is about to be written what a rule takes out of those that are.
     pub(super) fn scrub(&self, entry: &mut crate::core::attempt::LogEntry) {
-        for rule in self.lock().iter() {
-            rule.scrub(entry);
-        }
+        step::lock(&self.scrubs).index.scrub(entry);
     }
 
-    /// Writes the files again in which something of `rule` stands; all below `newest`. Says what was found.
-    pub(super) fn erase(&self, rule: &Rule, newest: u32, breath: Breath<'_>) -> Result<Found, Unpruned> {
-        let mut found = Found::default();
-        let hashes = rule.hashes();
+    /// Writes the files again in which something of `rules` stands, each once; all below `newest`. Says what was found,
+    /// by rule.
+    pub(super) fn erase(
+        &self,
+        rules: &[Arc<Rule>],
+        newest: u32,
+        breath: Breath<'_>,
+    ) -> Result<HashMap<ErasureId, Found>, Unpruned> {
+        let mut found: HashMap<ErasureId, Found> = HashMap::new();
+        let hashes: Vec<u64> = rules.iter().flat_map(|rule| rule.hashes()).collect();
+        let index = Index::of(rules);
         for number in self.journal.numbers_with(&hashes)? {
             if number >= newest {
                 continue;
             }
-            let mut here = Found::default();
+            let mut any = false;
             self.journal.survey(
                 number,
                 &mut |head, payload| {
-                    here.count(head.kind, rule.apply(head, payload).is_some());
+                    if let Some((_, id)) = index.apply(head, payload) {
+                        any = true;
+                        found.entry(id).or_default().count(head.kind);
+                    }
                     Ok(Fate::Keep)
                 },
                 breath,
             )?;
-            if here == Found::default() {
+            if !any {
                 continue;
             }
             self.journal.rewrite(
                 number,
                 &mut |head, payload| {
-                    Ok(rule.apply(head, payload).map_or(Fate::Keep, |erased| Fate::Become(head.kind, erased)))
+                    Ok(index.apply(head, payload).map_or(Fate::Keep, |(erased, _)| Fate::Become(head.kind, erased)))
                 },
                 breath,
             )?;
-            found.events += here.events;
-            found.messages += here.messages;
-            found.log_entries += here.log_entries;
         }
         Ok(found)
     }
 
-    /// It is off the disk, and the journal knows.
-    pub(super) fn done(&self, rule: &Rule, now: Timestamp) -> std::io::Result<()> {
-        fs::remove_file(self.path(rule.id))?;
+    /// They are off the disk, and the journal knows. Of one that `found` nothing, nothing is left; the others are
+    /// remembered until no attempt can be under way any more that had begun before.
+    pub(super) fn done(
+        &self,
+        rules: &[Arc<Rule>],
+        found: &HashMap<ErasureId, Found>,
+        now: Timestamp,
+    ) -> std::io::Result<()> {
+        for rule in rules {
+            fs::remove_file(self.path(rule.id))?;
+        }
         place::sync_dir(&self.dir)?;
-        self.forget_old(now);
+        let mut scrubs = step::lock(&self.scrubs);
+        // What was found stands under the first rule of a number, and the later ones are about it as well.
+        let person = |rule: &Arc<Rule>| (rule.company.clone(), rule.phone.clone());
+        let touched: BTreeSet<_> = rules.iter().filter(|rule| found.contains_key(&rule.id)).map(person).collect();
+        for rule in rules {
+            step::lock(&self.under_way).remove(&rule.id);
+            self.masks.write().unwrap_or_else(PoisonError::into_inner).remove(rule);
+            if touched.contains(&person(rule)) {
+                scrubs.done.push_back(rule.clone());
+            } else {
+                scrubs.index.remove(rule);
+            }
+        }
+        while scrubs.done.front().is_some_and(|rule| now.since(rule.at) > REMEMBERED) {
+            if let Some(rule) = scrubs.done.pop_front() {
+                scrubs.index.remove(&rule);
+            }
+        }
+        drop(scrubs);
+        self.mask();
         Ok(())
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Vec<Arc<Rule>>> {
-        self.rules.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -208,11 +250,11 @@ pub(super) struct Found {
 }
 
 impl Found {
-    fn count(&mut self, kind: u8, found: bool) {
+    fn count(&mut self, kind: u8) {
         match kind {
-            kind::ACCEPTED => self.events += u64::from(found),
-            kind::MESSAGE => self.messages += u64::from(found),
-            kind::LOGGED => self.log_entries += u64::from(found),
+            kind::ACCEPTED => self.events += 1,
+            kind::MESSAGE => self.messages += 1,
+            kind::LOGGED => self.log_entries += 1,
             _ => {}
         }
     }
@@ -254,6 +296,11 @@ impl Store {
         for call in &rule.calls {
             self.raw_events_of_call(company, call, &rule, &mut events)?;
         }
+        if rule.calls.is_empty() && shared.journal.numbers_with(&rule.hashes())?.is_empty() {
+            // No record speaks of this number, so that there is nothing to be read by this rule, nor to be written again.
+            let record = ErasureRecord::begun(company.as_str(), now, 0, 0).done(now, 0, 0, 0);
+            return self.noted_erasure(id, record);
+        }
         let calls = rule.calls.clone();
         let noted = shared.erasures.begin(rule);
         noted
@@ -263,6 +310,10 @@ impl Store {
         }
         let cancelled = if cancel { self.cancel_all_of(&events)? } else { 0 };
         let record = ErasureRecord::begun(company.as_str(), now, events.len() as u64, cancelled);
+        self.noted_erasure(id, record)
+    }
+
+    fn noted_erasure(&self, id: ErasureId, record: ErasureRecord) -> Result<Erasure, ReadError> {
         self.note_erasure(id, &record)?;
         let unreadable = || StoreError::corrupt_state("has a record of an erasure that cannot be read");
         record.erasure(id).ok_or_else(unreadable)
@@ -347,7 +398,7 @@ impl Store {
             if self.push(command(reply)).is_ok() {
                 return answer.recv().map_err(|_| StoreError::Unavailable)?;
             }
-            std::thread::sleep(std::time::Duration::from_millis(10));
+            std::thread::sleep(Duration::from_millis(10));
         }
         Err(StoreError::Busy)
     }

@@ -9,7 +9,7 @@ use crate::core::{erasure, json};
 
 use super::super::frame::Head;
 use super::super::journal::{Key, kind};
-use super::super::record::{self, Accepted, Logged, MessageRecord};
+use super::super::record::{self, Accepted, FanOutRecord, Logged, MessageRecord};
 
 /// Whose data is erased, and out of what.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +35,50 @@ struct File {
     at: u64,
 }
 
+/// Whom a record speaks of.
+pub(super) struct Subject<'s> {
+    pub(super) company: &'s str,
+    pub(super) phone: Option<&'s str>,
+    pub(super) call: Option<&'s str>,
+}
+
 impl Rule {
+    /// Hands all of whom a frame speaks to `use_it`, if it is of a kind that something is taken out of.
+    pub(super) fn each_subject(head: Head, payload: &[u8], use_it: &mut dyn FnMut(&Subject<'_>)) {
+        if head.version != record::VERSION {
+            return;
+        }
+        match head.kind {
+            kind::ACCEPTED => {
+                let Some(it) = record::decode::<Accepted>(payload) else { return };
+                use_it(&Subject { company: it.company(), phone: it.phone(), call: Some(it.call()) });
+            }
+            kind::FAN_OUT => {
+                let Some(it) = record::decode::<FanOutRecord>(payload) else { return };
+                for it in &it.posted {
+                    use_it(&Subject { company: it.company(), phone: it.phone(), call: Some(it.call()) });
+                }
+            }
+            kind::MESSAGE => {
+                let Some(it) = record::decode::<MessageRecord>(payload) else { return };
+                use_it(&Subject { company: it.thread.company(), phone: None, call: Some(it.thread.call()) });
+            }
+            kind::LOGGED => {
+                let Some(it) = record::decode::<Logged>(payload) else { return };
+                use_it(&Subject { company: it.company(), phone: it.phone(), call: it.call() });
+            }
+            _ => {}
+        }
+    }
+
+    /// One rule for both, which are of the same number: what either found, up to the later of the two requests.
+    pub(super) fn merged_with(&self, later: &Self) -> Self {
+        let mut calls = [&self.calls[..], &later.calls[..]].concat();
+        calls.sort_unstable();
+        calls.dedup();
+        Self { calls, below: self.below.max(later.below), ..self.clone() }
+    }
+
     pub(super) fn to_json(&self) -> String {
         let file = File {
             id: self.id.to_string(),
@@ -78,11 +121,22 @@ impl Rule {
         match head.kind {
             kind::ACCEPTED if head.id < self.below => {
                 let event = record::decode::<Accepted>(payload)?;
-                let concerned = event.company() == self.company && self.concerns(&event);
-                let data = erasure::erased(event.event_type(), event.data(), &self.phone, self.at);
-                // Done twice, it changes nothing more.
-                let changes = concerned && (event.phone().is_some() || event.data() != data);
-                changes.then(|| record::encode(&event.erased(data)))
+                let data = self.left_of(&event)?;
+                Some(record::encode(&event.erased(data)))
+            }
+            // What is posted in a batch stands in its intent, too.
+            kind::FAN_OUT if head.id < self.below => {
+                let mut changed = false;
+                let posted = record::decode::<FanOutRecord>(payload)?.posted;
+                let erase = |event: Accepted| match self.left_of(&event) {
+                    Some(data) => {
+                        changed = true;
+                        event.erased(data)
+                    }
+                    None => event,
+                };
+                let posted = posted.into_iter().map(erase).collect();
+                changed.then(|| record::encode(&FanOutRecord { posted }))
             }
             kind::MESSAGE if head.id < self.below => {
                 let message = record::decode::<MessageRecord>(payload)?;
@@ -98,6 +152,15 @@ impl Rule {
             }
             _ => None,
         }
+    }
+
+    /// The data of an event without what is to go; `None` if nothing is: done twice, it changes nothing more.
+    fn left_of(&self, event: &Accepted) -> Option<String> {
+        if event.company() != self.company || !self.concerns(event) {
+            return None;
+        }
+        let data = erasure::erased(event.event_type(), event.data(), &self.phone, self.at);
+        (event.phone().is_some() || event.data() != data).then_some(data)
     }
 
     fn concerns(&self, event: &Accepted) -> bool {

@@ -114,7 +114,7 @@ impl Index {
                 self.outline.logged += note.length;
                 self.outline.last_logged = note.id;
             }
-            kind::ACCEPTED | kind::ENDED => self.outline.last_event = note.id,
+            kind::ACCEPTED | kind::ENDED | kind::FAN_OUT => self.outline.last_event = note.id,
             kind::MESSAGE => self.outline.last_message = note.id,
             _ => {}
         }

@@ -29,7 +29,7 @@ pub(super) use self::segment::{header_of, number_in, path_of as file_path};
 pub(super) use self::writer::Writer;
 use super::frame::Head;
 use super::place::{self, Damage};
-use super::record::{self, Accepted, Applied, DeliveryRecord, Logged, MessageRecord};
+use super::record::{self, Accepted, Applied, DeliveryRecord, FanOutRecord, Logged, MessageRecord};
 
 /// How many indexes of full files are kept in memory.
 const INDEXES_KEPT: usize = 4;
@@ -55,6 +55,8 @@ pub(super) mod kind {
     pub(in crate::store) const CERTIFIED_SUBSCRIPTION: u8 = 20;
     /// As `SUBSCRIPTION`, with its secrets sealed.
     pub(in crate::store) const SEALED_SUBSCRIPTION: u8 = 21;
+    pub(in crate::store) const FAN_OUT: u8 = 22;
+    pub(in crate::store) const FAN_OUT_STEP: u8 = 23;
 }
 
 /// A frame as the index takes note of it.
@@ -72,6 +74,7 @@ fn keys_of(head: Head, payload: &[u8]) -> Vec<u64> {
         kind::LOGGED => record::decode::<Logged>(payload).map_or_else(Vec::new, |logged| logged_keys(&logged)),
         kind::MESSAGE => record::decode::<MessageRecord>(payload).map_or_else(Vec::new, |it| message_keys(&it)),
         kind::ENDED => record::decode::<DeliveryRecord>(payload).map_or_else(Vec::new, |ended| ended_keys(&ended)),
+        kind::FAN_OUT => record::decode::<FanOutRecord>(payload).map_or_else(Vec::new, |it| fan_out_keys(&it)),
         _ => Vec::new(),
     }
 }
@@ -92,6 +95,14 @@ pub(super) fn accepted_keys(accepted: &Accepted) -> Vec<u64> {
     let phone = accepted.phone().map(|phone| Key::Phone(phone).hash());
     let owed = accepted.owed.iter().map(|owed| Key::Owed(owed.id().subscription_number()).hash());
     std::iter::once(Key::Call(accepted.call()).hash()).chain(phone).chain(owed).collect()
+}
+
+/// The keys of the events of a batch, so that erasures find them.
+pub(super) fn fan_out_keys(fan_out: &FanOutRecord) -> Vec<u64> {
+    let mut keys: Vec<u64> = fan_out.posted.iter().flat_map(accepted_keys).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    keys
 }
 
 /// The keys of an entry of the log.

@@ -141,14 +141,17 @@ impl Keeper {
                 return Err(Unpruned::Stopped);
             }
         }
-        for rule in under_way {
-            let found = erasures.erase(&rule, newest, &mut || !stop.wait(REST))?;
-            let failed = |why: String| Unpruned::Failed(Damage::failed(std::path::Path::new("erasing"), why));
-            let now = (self.clock)();
+        let failed = |why: String| Unpruned::Failed(Damage::failed(std::path::Path::new("erasing"), why));
+        let all_found = erasures.erase(&under_way, newest, &mut || !stop.wait(REST))?;
+        let now = (self.clock)();
+        for rule in &under_way {
+            let found = all_found.get(&rule.id).copied().unwrap_or_default();
             let begun = ErasureRecord::begun(&rule.company, rule.at, 0, 0);
             let done = begun.done(now, found.events, found.messages, found.log_entries);
             self.store.note_erasure(rule.id, &done).map_err(|error| failed(error.to_string()))?;
-            erasures.done(&rule, now).map_err(|error| failed(error.to_string()))?;
+        }
+        erasures.done(&under_way, &all_found, now).map_err(|error| failed(error.to_string()))?;
+        for rule in &under_way {
             tracing::info!("{}: what was to be erased is off the disk", rule.id);
         }
         Ok(())

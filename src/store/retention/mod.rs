@@ -160,7 +160,10 @@ pub(super) fn fate(
         | kind::REPLAY
         | kind::DISCARD
         | kind::FORGOTTEN
+        | kind::FAN_OUT_STEP
         | kind::ERASURE => Fate::Drop,
+        // It was carried out long ago: its events have ids of their own.
+        kind::FAN_OUT => keep_if(head.id >= due.events_below),
         kind::MESSAGE => keep_if(head.id >= due.messages_below),
         // An older file may still have the subscription, the token, or a message of the thread.
         kind::SUBSCRIPTION_REMOVED | kind::TOKEN_REVOKED | kind::THREAD_GONE => keep_if(!due.oldest),

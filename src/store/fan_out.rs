@@ -1,0 +1,314 @@
+//! Requests that make many deliveries: in whose turn they are accepted, and in how many steps.
+//!
+//! A group commit takes about as long as what is decided in it, so how much one company may have decided in it is
+//! bounded: beyond [`STEP_DELIVERIES`] what it posts waits for the next one, and others do not.
+//!
+//! A batch that makes more is a **fan-out**. First an intent is written: all its events as they were posted, in one
+//! record, which is synced before or with the first of them. Then its events are accepted as all others are, some in each group
+//! commit, with a note of how many are; the request is answered when the last is on the disk. A
+//! start finds an intent that is not carried out to its end, and carries it out before anything else of these
+//! companies is accepted. So a batch is accepted whole or not at all: what counts is whether its intent is on the disk.
+//!
+//! What always holds: of one company nothing is accepted between the steps of its fan-out, and what it posts is accepted in
+//! the order in which it came. Where the state cannot be written to its database as fast, fan-outs wait for it, and
+//! others' commits do not.
+
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::sync::Mutex;
+
+use crate::core::event::{Company, NewEvent};
+use crate::core::id::EventId;
+use crate::core::invalid::Invalid;
+use crate::core::time::Timestamp;
+
+use super::desk::Desk;
+use super::inbox::Command;
+use super::journal::Journal;
+use super::ledger::Ledger;
+use super::place;
+use super::record::{self, FanOutRecord};
+use super::state::{State, StateError};
+use super::step::{Step, lock};
+use super::{Accepted, Change, Reply, StoreError, keys};
+
+/// How many deliveries of one company are made in one group commit; a request that makes fewer is never cut.
+pub(super) const STEP_DELIVERIES: usize = 2_000;
+/// How many events are accepted in one step of a fan-out.
+const STEP_EVENTS: usize = 256;
+/// How many of all companies, but for requests that make few.
+const COMMIT_DELIVERIES: usize = 4 * STEP_DELIVERIES;
+/// Up to how many deliveries are few.
+const FEW: usize = 64;
+/// While the changes that have not reached the state database are more bytes than this, only requests that make few
+/// deliveries are accepted: others would fill the memory, and then everybody would wait for the database.
+const GATHERED_MOST: usize = 4 << 20;
+/// How many commands may wait for their company's turn, and how many bytes of event data in them.
+const DEFERRED_MOST: usize = 4096;
+const DEFERRED_BYTES: usize = 32 << 20;
+
+/// A batch that is being accepted in steps.
+pub(super) struct FanOut {
+    /// The id of its intent.
+    id: u128,
+    companies: BTreeSet<Company>,
+    /// Those that are not accepted yet.
+    events: VecDeque<NewEvent>,
+    /// How many are.
+    done: u32,
+    accepted: Vec<Accepted>,
+    /// Who waits for it; nobody after a restart.
+    reply: Option<Reply<Vec<Accepted>>>,
+}
+
+/// How a request's events are to be accepted.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Plan {
+    /// As one step.
+    AtOnce,
+    /// As a fan-out.
+    InSteps,
+    /// Not at all: they would make too many deliveries.
+    Refused(Invalid),
+}
+
+/// What waits for its company's turn.
+#[derive(Default)]
+pub(super) struct Backlog {
+    fan_outs: VecDeque<FanOut>,
+    /// Those that made a step in this group commit.
+    stepped: VecDeque<FanOut>,
+    /// In the order in which they came.
+    deferred: VecDeque<Command>,
+    deferred_bytes: usize,
+    /// How many deliveries are made in this group commit, by company and in all.
+    used: HashMap<Company, usize>,
+    used_in_all: usize,
+    /// Of whom something is deferred or a fan-out is under way: what comes later waits behind it.
+    blocked: HashSet<Company>,
+    /// Whether the state database is behind.
+    behind: bool,
+}
+
+impl Backlog {
+    /// Takes up what the last run began.
+    pub(super) fn take_up(state: &State, journal: &Journal) -> Result<Self, StoreError> {
+        let mut backlog = Self::default();
+        for (key, value) in state.scan(&[keys::FAN_OUT], None, usize::MAX)? {
+            let read = |what: &str| StoreError::corrupt_state(format!("has a fan-out {what} that cannot be read"));
+            let id = key.get(1..17).and_then(|id| id.try_into().ok()).map(u128::from_be_bytes);
+            let id = id.ok_or_else(|| read("key"))?;
+            let done = value.try_into().map(u32::from_be_bytes).map_err(|_| read("value"))?;
+            let mut found = None;
+            journal.get(id, &mut |_, payload| found = record::decode::<FanOutRecord>(payload))?;
+            if found.is_none() {
+                // After a salvage. Without its events it is over.
+                tracing::error!("a batch was being accepted, and the journal does not have the rest of its events");
+            }
+            let events: VecDeque<NewEvent> =
+                found.into_iter().flat_map(FanOutRecord::events).skip(done as usize).collect();
+            let companies = events.iter().map(|event| event.company.clone()).collect();
+            backlog.fan_outs.push_back(FanOut { id, companies, events, done, accepted: Vec::new(), reply: None });
+        }
+        Ok(backlog)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.fan_outs.is_empty() && self.deferred.is_empty()
+    }
+
+    /// A group commit begins: gives what was deferred, to be [admitted](Self::admit) ahead of what came since.
+    pub(super) fn begin(&mut self, state: &State) -> VecDeque<Command> {
+        self.used.clear();
+        self.used_in_all = 0;
+        self.behind = state.gathered() > GATHERED_MOST;
+        self.blocked = self.fan_outs.iter().flat_map(|fan_out| fan_out.companies.iter().cloned()).collect();
+        self.deferred_bytes = 0;
+        std::mem::take(&mut self.deferred)
+    }
+
+    /// Gives the command back if it may be carried out in this group commit, with what is to be [noted](Self::note)
+    /// afterwards; otherwise it waits.
+    pub(super) fn admit(&mut self, command: Command, ledger: &Mutex<Ledger>) -> Option<(Command, Claim)> {
+        // The least that there may be is cheap to know, and enough unless much is asked for.
+        let mut claim = claim(&command, &lock(ledger), Ledger::most_of_event);
+        if !self.has_room(&claim) && !claim.iter().any(|(company, _)| self.blocked.contains(company)) {
+            claim = self::claim(&command, &lock(ledger), matching);
+        }
+        if claim.is_empty() || self.has_room(&claim) {
+            return Some((command, claim));
+        }
+        let weight = command.weight();
+        if self.deferred.len() >= DEFERRED_MOST || self.deferred_bytes + weight > DEFERRED_BYTES.max(weight) {
+            command.refuse_with(&StoreError::Busy);
+            return None;
+        }
+        self.blocked.extend(claim.into_iter().map(|(company, _)| company));
+        self.deferred_bytes += weight;
+        self.deferred.push_back(command);
+        None
+    }
+
+    fn has_room(&self, claim: &Claim) -> bool {
+        let in_all: usize = claim.iter().map(|(_, deliveries)| deliveries).sum();
+        let full = self.behind || (self.used_in_all > 0 && self.used_in_all + in_all > COMMIT_DELIVERIES);
+        (in_all <= FEW || !full)
+            && claim.iter().all(|(company, deliveries)| {
+                let used = self.used.get(company).copied().unwrap_or(0);
+                !self.blocked.contains(company) && (used == 0 || used + deliveries <= STEP_DELIVERIES)
+            })
+    }
+
+    /// What was admitted has made so many deliveries.
+    pub(super) fn note(&mut self, claim: Claim, made: usize) {
+        self.used_in_all += made;
+        if made > 0 {
+            claim.into_iter().for_each(|(company, most)| *self.used.entry(company).or_default() += made.min(most));
+        }
+    }
+
+    /// Whether there is something to be done in the next group commit; not while the database is behind.
+    pub(super) fn is_due(&self, state: &State) -> bool {
+        !self.is_empty() && state.gathered() <= GATHERED_MOST
+    }
+
+    /// Begins a fan-out whose intent has been written.
+    pub(super) fn push(&mut self, fan_out: FanOut) {
+        self.blocked.extend(fan_out.companies.iter().cloned());
+        self.fan_outs.push_back(fan_out);
+    }
+
+    /// The fan-out whose turn it is, unless enough is decided in this group commit.
+    pub(super) fn next(&mut self) -> Option<FanOut> {
+        let enough = self.behind || (self.used_in_all > 0 && self.used_in_all + STEP_DELIVERIES > COMMIT_DELIVERIES);
+        if enough { None } else { self.fan_outs.pop_front() }
+    }
+
+    /// It has made its step in this group commit.
+    pub(super) fn put_back(&mut self, fan_out: FanOut) {
+        self.stepped.push_back(fan_out);
+    }
+
+    /// A group commit ends: who had no turn in it is the first in the next.
+    pub(super) fn end(&mut self) {
+        self.fan_outs.append(&mut self.stepped);
+    }
+
+    /// The store has failed: tells all who wait.
+    pub(super) fn refuse(&mut self) {
+        self.deferred.drain(..).for_each(Command::refuse);
+        let replies = self.fan_outs.drain(..).filter_map(|fan_out| fan_out.reply);
+        replies.for_each(|reply| reply(Err(StoreError::Unavailable)));
+    }
+}
+
+/// Of which companies a command makes deliveries, and how many; of none if it accepts nothing.
+pub(super) type Claim = Vec<(Company, usize)>;
+
+fn claim(command: &Command, ledger: &Ledger, count: impl Fn(&Ledger, &NewEvent) -> usize) -> Claim {
+    let mut claim: Claim = Vec::new();
+    match command {
+        Command::Accept(events, _) => {
+            for event in events {
+                let deliveries = count(ledger, event);
+                match claim.last_mut() {
+                    Some((last, before)) if *last == event.company => *before += deliveries,
+                    _ => claim.push((event.company.clone(), deliveries)),
+                }
+            }
+        }
+        Command::Message(message, _) => {
+            claim.push((message.company().clone(), ledger.most_of_company(message.company())));
+        }
+        _ => {}
+    }
+    claim
+}
+
+impl Desk {
+    /// How to accept these.
+    pub(super) fn plan(&self, events: &[NewEvent]) -> Plan {
+        let most = self.settings.deliveries_per_request as usize;
+        let ledger = lock(&self.ledger);
+        let bound: usize = events.iter().map(|event| ledger.most_of_event(event)).sum();
+        if bound <= STEP_DELIVERIES.min(most) {
+            return Plan::AtOnce;
+        }
+        let mut count = 0;
+        for (index, event) in events.iter().enumerate() {
+            count += matching(&ledger, event);
+            if count > most {
+                let pointer = if events.len() == 1 { String::new() } else { format!("/{index}") };
+                let detail = format!(
+                    "brings the deliveries of this request above {most}, the most that one may make \
+                     (`deliveries_per_request` in [limits]): post fewer events at once, or have the limit raised"
+                );
+                return Plan::Refused(Invalid::one(pointer, detail));
+            }
+        }
+        if count <= STEP_DELIVERIES || events.len() == 1 { Plan::AtOnce } else { Plan::InSteps }
+    }
+
+    /// Writes the intent to accept all of these, and gives what is to be done for it.
+    pub(super) fn begin_fan_out(
+        &mut self,
+        events: Vec<NewEvent>,
+        reply: Reply<Vec<Accepted>>,
+        now: Timestamp,
+    ) -> FanOut {
+        let id = self.next_id(now);
+        let intent = FanOutRecord::new(&events, now);
+        self.write(vec![Step::FanOut(EventId::from_bits(id), Box::new(intent))]);
+        let companies = events.iter().map(|event| event.company.clone()).collect();
+        FanOut { id, companies, events: events.into(), done: 0, accepted: Vec::new(), reply: Some(reply) }
+    }
+
+    /// Accepts the next events of a fan-out, and tells whether there are more.
+    pub(super) fn go_on_with_fan_out(&mut self, fan_out: &mut FanOut, now: Timestamp) -> Result<bool, StateError> {
+        let some = next_events(&lock(&self.ledger), &fan_out.events);
+        let events: Vec<NewEvent> = fan_out.events.drain(..some).collect();
+        let (accepted, mut steps, owed) = self.decide_on(events, now)?;
+        fan_out.done += place::u32_of(some);
+        fan_out.accepted.extend(accepted);
+        let done = (!fan_out.events.is_empty()).then_some(fan_out.done);
+        steps.push(Step::FanOutProgress(fan_out.id, done));
+        self.write(steps);
+        if !owed.is_empty() {
+            self.changes.push(Change::Owed(owed));
+        }
+        Ok(done.is_some())
+    }
+}
+
+impl FanOut {
+    /// What is to be answered, and to whom, once all is on the disk.
+    pub(super) fn answer(self) -> Option<(Reply<Vec<Accepted>>, Vec<Accepted>)> {
+        self.reply.map(|reply| (reply, self.accepted))
+    }
+}
+
+/// How many of these, from the first on, are accepted in one step; at least one.
+fn next_events(ledger: &Ledger, events: &VecDeque<NewEvent>) -> usize {
+    let mut deliveries = events.front().map_or(0, |first| matching(ledger, first));
+    let rest = events.iter().skip(1).take_while(|event| {
+        deliveries += matching(ledger, event);
+        deliveries <= STEP_DELIVERIES
+    });
+    (1 + rest.count()).min(events.len()).min(STEP_EVENTS)
+}
+
+/// How many deliveries an event makes.
+fn matching(ledger: &Ledger, event: &NewEvent) -> usize {
+    let accounts = ledger.of_company(&event.company);
+    let wanted = accounts.filter(|account| {
+        account.subscription.matches(&event.company, event.domain.as_ref(), event.source, &event.event_type)
+    });
+    wanted.count()
+}
+
+/// Takes in that a fan-out is so far; `None`: to its end.
+pub(super) fn note(id: u128, done: Option<u32>, state: &State) {
+    match done {
+        Some(done) => state.put(keys::fan_out(id), done.to_be_bytes().to_vec()),
+        None => state.remove(keys::fan_out(id)),
+    }
+}

@@ -1,0 +1,59 @@
+//! Erasures by the thousand: what is consulted for a record does not grow with them.
+
+use super::*;
+
+fn of_lead(call: &str, phone: &str) -> NewEvent {
+    let text = format!(
+        r#"{{"type":"call.new","company":"acme","source":"api","data":{{"call_id":"{call}","lead_phone":"{phone}"}}}}"#
+    );
+    NewEvent::from_json(json::parse(&text).unwrap(), &Catalogue::new(Vec::new()).unwrap()).unwrap()
+}
+
+#[test]
+fn erasures_of_numbers_that_nobody_has_leave_nothing_that_is_consulted() {
+    let dir = tempfile::tempdir().unwrap();
+    let Open { store, running, .. } = open(dir.path());
+    let accepted = accept(&store, vec![of_lead("a", "+12025550143")]);
+    let acme = Company::parse("acme").unwrap();
+    for number in 0..300 {
+        let erasure = store.erase(&acme, &format!("+1202666{number:04}"), true, NOW).unwrap();
+        assert_eq!((erasure.done_at, erasure.events), (Some(NOW), 0), "there is nothing left to be done");
+    }
+    assert!(store.shared.erasures.under_way().is_empty());
+    assert!(!dir.path().join("erasing").exists(), "nor to be taken up by a start");
+    assert_eq!(store.erasures(Some(&acme)).unwrap().len(), 300, "each can be shown to have been done");
+    assert!(store.event(accepted[0].id).unwrap().unwrap().phone.is_some());
+    running.stop();
+}
+
+#[test]
+fn many_erasures_at_once_are_all_in_force_at_once_and_go_off_the_disk_together() {
+    let dir = tempfile::tempdir().unwrap();
+    let Open { store, running, .. } = open(dir.path());
+    let acme = Company::parse("acme").unwrap();
+    let phone = |number: usize| format!("+1202555{number:04}");
+    let events = (0..40).map(|number| of_lead(&format!("c{number}"), &phone(number))).collect();
+    let accepted = accept(&store, events);
+    for number in 0..39 {
+        store.erase(&acme, &phone(number), false, NOW).unwrap();
+        // Asked for twice, it is done once.
+        store.erase(&acme, &phone(number), false, NOW).unwrap();
+    }
+    let shown = |store: &Store, index: usize| store.event(accepted[index].id).unwrap().unwrap().phone;
+    assert!((0..39).all(|number| shown(&store, number).is_none()));
+    assert_eq!(shown(&store, 39), Some(phone(39)));
+    while store.erasures(Some(&acme)).unwrap().iter().any(|erasure| erasure.done_at.is_none()) {
+        std::thread::yield_now();
+    }
+    while !store.shared.erasures.under_way().is_empty() {
+        std::thread::yield_now();
+    }
+    let found: u64 = store.erasures(Some(&acme)).unwrap().iter().map(|erasure| erasure.events).sum();
+    assert!(found >= 39, "{found}");
+    drop(store);
+    running.stop();
+    let Open { store, running, .. } = open(dir.path());
+    assert!((0..39).all(|number| shown(&store, number).is_none()));
+    assert_eq!(shown(&store, 39), Some(phone(39)));
+    running.stop();
+}
