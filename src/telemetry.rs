@@ -1,7 +1,14 @@
 //! The process's own messages, on standard error: short lines for people, or JSON for machines.
 //!
-//! Knows nothing of what is said. What receivers and producers sent may stand in a message, so control
-//! characters never reach the terminal or the journal as themselves.
+//! Knows nothing of what is said. What receivers and producers sent may stand in a message, so what a terminal or the
+//! journal would obey never reaches them as itself ([`crate::core::visible`]).
+//!
+//! # In the journal
+//!
+//! Where standard error goes to systemd's journal, each line of either format begins with its priority, `<4>`
+//! (sd-daemon(3)). journald takes that off and keeps it as `PRIORITY=`, so that `journalctl -p warning` finds it and what
+//! is left of a line of JSON is JSON. So `SyslogLevelPrefix=` of the unit must stay `yes`, as it is by default
+//! (systemd.exec(5)). Anywhere else there is no prefix.
 
 use std::fmt::{self, Write};
 use std::io::{self, Write as _};
@@ -11,7 +18,7 @@ use std::time::SystemTime;
 
 use tracing::level_filters::LevelFilter;
 use tracing::{Event, Level, Subscriber};
-use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::format::{self, JsonFields, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
@@ -19,6 +26,7 @@ use tracing_subscriber::reload;
 
 use crate::config::{Diagnostics, Level as Configured, LogFormat};
 use crate::core::time::Timestamp;
+use crate::core::visible::{self, Style};
 
 /// Sends the process's messages to standard error from now on, panics of its threads included.
 ///
@@ -77,7 +85,9 @@ where
         }
         LogFormat::Json => {
             let (level, handle) = reload::Layer::new(level);
-            let subscriber = builder.json().flatten_event(true).with_current_span(false).finish().with(level);
+            let line = format::format().json().flatten_event(true).with_current_span(false);
+            let subscriber = builder.fmt_fields(JsonFields::new()).event_format(Json { journal, line });
+            let subscriber = subscriber.finish().with(level);
             (Box::new(subscriber), Messages { filter: Box::new(move |level| handle.reload(level)) })
         }
     }
@@ -120,8 +130,32 @@ where
         }
         let room = event.metadata().target().trim_start_matches("hookswitch::");
         write!(line, "{level} {room}: ")?;
-        let mut fields = Escaping(&mut line);
+        let mut fields = Visible(&mut line);
         context.format_fields(Writer::new(&mut fields), event)?;
+        writeln!(line)
+    }
+}
+
+/// A line of JSON; in the journal behind its priority.
+struct Json<F> {
+    journal: bool,
+    line: F,
+}
+
+impl<S, N, F> FormatEvent<S, N> for Json<F>
+where
+    S: Subscriber + for<'l> LookupSpan<'l>,
+    N: for<'w> FormatFields<'w> + 'static,
+    F: FormatEvent<S, N>,
+{
+    fn format_event(&self, context: &FmtContext<'_, S, N>, mut line: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        if self.journal {
+            write!(line, "<{}>", priority(*event.metadata().level()))?;
+        }
+        let mut json = String::new();
+        self.line.format_event(context, Writer::new(&mut json), event)?;
+        // JSON's own escapes are those below U+0020; a terminal obeys more.
+        visible::write(&mut line, json.trim_end_matches('\n'), Style::Json)?;
         writeln!(line)
     }
 }
@@ -136,29 +170,13 @@ fn priority(level: Level) -> u8 {
     }
 }
 
-/// Passes text on with what would end the line or steer a terminal written as `\n`, `\u{1b}`.
-struct Escaping<W>(W);
+/// Passes text on, made visible.
+struct Visible<W>(W);
 
-impl<W: Write> Write for Escaping<W> {
+impl<W: Write> Write for Visible<W> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        let mut rest = text;
-        while let Some(at) = rest.find(is_unsafe) {
-            let (plain, from) = rest.split_at(at);
-            self.0.write_str(plain)?;
-            let mut characters = from.chars();
-            if let Some(character) = characters.next() {
-                write!(self.0, "{}", character.escape_default())?;
-            }
-            rest = characters.as_str();
-        }
-        self.0.write_str(rest)
+        visible::write(&mut self.0, text, Style::Text)
     }
-}
-
-/// Control characters, Unicode's line ends, and those that turn the direction of writing.
-fn is_unsafe(character: char) -> bool {
-    character.is_control()
-        || matches!(character, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 fn report_panic(panic: &PanicHookInfo<'_>) {
@@ -212,19 +230,50 @@ mod tests {
 
     #[test]
     fn foreign_text_neither_ends_a_line_nor_steers_the_terminal() {
-        let evil = "a\r\n<0>fake\u{1b}[2J\u{9b}31m\u{202e}z\u{2028}ü";
+        let evil = "a\r\n<0>fake\u{1b}[2J\u{9b}31m\u{202e}z\u{2028}\u{200e}\u{61c}\u{feff}ü";
         let say = || tracing::info!(target: "t", url = %evil, shown = ?evil, "got {evil}");
         let line = said(LogFormat::Text, Configured::Info, true, say);
         assert_eq!(line.matches('\n').count(), 1, "{line:?}");
-        assert!(!line.trim_end().chars().any(is_unsafe), "{line:?}");
-        assert!(line.contains(r"url=a\r\n<0>fake\u{1b}[2J\u{9b}31m\u{202e}z\u{2028}ü"), "{line:?}");
+        assert!(!line.trim_end().chars().any(visible::is_unsafe), "{line:?}");
+        assert!(
+            line.contains(r"url=a\r\n<0>fake\u{1b}[2J\u{9b}31m\u{202e}z\u{2028}\u{200e}\u{61c}\u{feff}ü"),
+            "{line:?}"
+        );
 
         let json = said(LogFormat::Json, Configured::Info, false, say);
         assert_eq!(json.matches('\n').count(), 1, "{json:?}");
         let parsed: serde_json::Value = serde_json::from_str(&json).unwrap();
         assert_eq!(parsed["url"], evil);
         assert_eq!(parsed["level"], "INFO");
-        assert!(!json.trim_end().chars().any(|c| c.is_ascii_control()), "{json:?}");
+        assert!(!json.trim_end_matches('\n').chars().any(visible::is_unsafe), "{json:?}");
+        assert!(json.contains('ü'), "{json:?}");
+    }
+
+    /// What journald does to a line (`syslog_parse_priority`): takes the priority off, if there is one.
+    fn as_the_journal_has_it(line: &str) -> (Option<u8>, &str) {
+        let prefixed = line.strip_prefix('<').and_then(|rest| rest.split_once('>'));
+        prefixed.map_or((None, line), |(priority, rest)| (priority.parse().ok(), rest))
+    }
+
+    #[test]
+    fn the_journal_has_the_priority_of_every_line_in_either_format() {
+        let say = || {
+            tracing::error!("1");
+            tracing::warn!("2");
+            tracing::info!("3");
+            tracing::debug!("4");
+        };
+        for format in [LogFormat::Text, LogFormat::Json] {
+            let said = said(format, Configured::Debug, true, say);
+            let lines: Vec<_> = said.lines().map(as_the_journal_has_it).collect();
+            assert_eq!(lines.iter().map(|(priority, _)| *priority).collect::<Vec<_>>(), [3, 4, 6, 7].map(Some));
+            if format == LogFormat::Json {
+                let parsed = lines.iter().map(|(_, line)| serde_json::from_str::<serde_json::Value>(line).unwrap());
+                assert_eq!(parsed.map(|line| line["message"].clone()).collect::<Vec<_>>(), ["1", "2", "3", "4"]);
+            }
+        }
+        let elsewhere = said(LogFormat::Json, Configured::Debug, false, say);
+        assert!(elsewhere.lines().all(|line| line.starts_with('{')), "{elsewhere}");
     }
 
     #[test]

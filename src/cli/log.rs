@@ -13,6 +13,7 @@ use super::connection::Connection;
 use super::exit::Failure;
 use super::note;
 use super::table::{Column, Layout};
+use super::text::safe_json;
 use crate::core::time::{Timestamp, parse_duration};
 
 /// How often a followed log is asked for what is new.
@@ -188,7 +189,7 @@ impl Log {
     /// Writes entries that are in the log's order, newest first, the other way round.
     fn write(&self, entries: &[Box<RawValue>], layout: &Layout, out: &mut dyn Write) -> Result<(), Failure> {
         for raw in entries.iter().rev() {
-            let line = if self.json { raw.get().to_owned() } else { layout.line(&read::<Entry>(raw.get())?.cells()) };
+            let line = if self.json { safe_json(raw.get()) } else { layout.line(&read::<Entry>(raw.get())?.cells()) };
             writeln!(out, "{line}")?;
         }
         Ok(out.flush()?)

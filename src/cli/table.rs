@@ -5,7 +5,7 @@
 use std::io::{self, Write};
 
 use super::exit::Failure;
-use super::text::{cut, safe, width};
+use super::text::{cut, safe, safe_json, width};
 
 /// How wide a table is at most, in columns of the terminal.
 pub(super) const WIDTH: usize = 80;
@@ -135,7 +135,7 @@ impl Table {
 /// `out` could not be written to.
 pub(super) fn json_line(out: &mut dyn Write, value: &impl serde::Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string(value).map_err(|error| Failure::new(format!("not writable as JSON: {error}")))?;
-    Ok(writeln!(out, "{text}")?)
+    Ok(writeln!(out, "{}", safe_json(&text))?)
 }
 
 #[cfg(test)]

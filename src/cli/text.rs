@@ -1,67 +1,28 @@
 //! Other people's text, made fit for a terminal: nothing in it moves the cursor, and its width is known.
 //!
-//! Always holds: what [`safe`] returns has no control characters and none that change the
-//! direction of writing, so a receiver's answer cannot forge lines of a table.
+//! Always holds: what [`safe`] returns has nothing that a terminal obeys ([`visible`]), so a receiver's answer cannot
+//! forge lines of a table.
 
 use serde_json::value::RawValue;
 
+use unicode_width::UnicodeWidthStr as _;
+
 use crate::core::json::{self, Kind};
+use crate::core::visible::{self, Style};
 
 /// `text` on one line, with everything that a terminal would obey shown as an escape.
 pub(super) fn safe(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_control() || is_directive(c) {
-            out.extend(c.escape_default());
-        } else {
-            out.push(c);
-        }
-    }
-    out
+    visible::escaped(text, Style::Text)
 }
 
-/// Characters that are not controls and still change how their neighbours are shown.
-const fn is_directive(c: char) -> bool {
-    matches!(c,
-        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}'
-        | '\u{e0000}'..='\u{e007f}')
+/// JSON that means the same, with nothing in it that a terminal would obey; ends of lines between its parts stay.
+pub(super) fn safe_json(json: &str) -> String {
+    json.split('\n').map(|line| visible::escaped(line, Style::Json)).collect::<Vec<_>>().join("\n")
 }
 
-/// How many columns of a terminal `text` takes, by the common blocks of Unicode's East Asian Width.
+/// How many columns of a terminal `text` takes (UAX #11, and sequences of emoji as one).
 pub(super) fn width(text: &str) -> usize {
-    text.chars().map(char_width).sum()
-}
-
-const fn char_width(c: char) -> usize {
-    match c {
-        '\u{300}'..='\u{36f}'
-        | '\u{483}'..='\u{489}'
-        | '\u{591}'..='\u{5bd}'
-        | '\u{610}'..='\u{61a}'
-        | '\u{64b}'..='\u{65f}'
-        | '\u{1ab0}'..='\u{1aff}'
-        | '\u{1dc0}'..='\u{1dff}'
-        | '\u{200b}'..='\u{200d}'
-        | '\u{20d0}'..='\u{20ff}'
-        | '\u{fe00}'..='\u{fe0f}'
-        | '\u{fe20}'..='\u{fe2f}'
-        | '\u{e0100}'..='\u{e01ef}' => 0,
-        '\u{1100}'..='\u{115f}'
-        | '\u{2e80}'..='\u{303e}'
-        | '\u{3041}'..='\u{a4cf}'
-        | '\u{a960}'..='\u{a97f}'
-        | '\u{ac00}'..='\u{d7a3}'
-        | '\u{f900}'..='\u{faff}'
-        | '\u{fe30}'..='\u{fe6f}'
-        | '\u{ff00}'..='\u{ff60}'
-        | '\u{ffe0}'..='\u{ffe6}'
-        | '\u{1f300}'..='\u{1f64f}'
-        | '\u{1f680}'..='\u{1f6ff}'
-        | '\u{1f900}'..='\u{1f9ff}'
-        | '\u{1fa70}'..='\u{1faff}'
-        | '\u{20000}'..='\u{3fffd}' => 2,
-        _ => 1,
-    }
+    text.width()
 }
 
 /// `text` in at most `most` columns; where something was left out, it ends in `…`.
@@ -70,13 +31,14 @@ pub(super) fn cut(text: &str, most: usize) -> String {
         return text.to_owned();
     }
     let mut out = String::new();
-    let mut used = 1; // the mark's own column
     for c in text.chars() {
-        used += char_width(c);
-        if used > most {
+        let before = out.len();
+        out.push(c);
+        // One column is for the mark.
+        if width(&out) + 1 > most {
+            out.truncate(before);
             break;
         }
-        out.push(c);
     }
     if most > 0 {
         out.push('…');
@@ -108,7 +70,7 @@ pub(super) fn number_of(number: u64, word: &str) -> String {
 /// A list as `--json` prints it: one JSON array, an item a line, as the daemon wrote them.
 pub(super) fn json_list(items: &[Box<RawValue>]) -> String {
     let items: Vec<&str> = items.iter().map(|item| item.get()).collect();
-    format!("[{}]", items.join(",\n"))
+    safe_json(&format!("[{}]", items.join(",\n")))
 }
 
 /// A JSON document on indented lines, members in their order and numbers in their digits.
@@ -121,7 +83,7 @@ pub(super) fn pretty(raw: &RawValue) -> String {
     } else {
         out.push_str(raw.get());
     }
-    out.lines().map(safe).collect::<Vec<_>>().join("\n")
+    safe_json(&out)
 }
 
 fn write_pretty(raw: &RawValue, depth: usize, out: &mut String) {
@@ -174,6 +136,7 @@ mod tests {
             ("\u{1b}[2J", "\\u{1b}[2J"),
             ("\u{9b}31m", "\\u{9b}31m"),
             ("abc\u{202e}def", "abc\\u{202e}def"),
+            ("\u{feff}a\u{200f}\u{2066}", "\\u{feff}a\\u{200f}\\u{2066}"),
             ("Zoë 電話", "Zoë 電話"),
         ];
         for (text, wanted) in cases {
@@ -190,7 +153,32 @@ mod tests {
         assert_eq!(cut("電話番号", 6), "電話…");
         assert_eq!(cut("e\u{301}e\u{301}e\u{301}", 2), "e\u{301}…");
         assert_eq!(cut("abc", 1), "…");
+        assert_eq!(
+            cut("\u{1f468}\u{200d}\u{1f469}\u{200d}\u{1f467} family", 4),
+            "\u{1f468}\u{200d}\u{1f469}\u{200d}\u{1f467} …"
+        );
         assert_eq!(cut("abc", 0), "");
+    }
+
+    /// Widths that a table of blocks had wrong: Hangul's joining letters, Devanagari's and Thai's marks, newer emoji,
+    /// presentation selectors.
+    #[test]
+    fn widths_are_those_of_unicode() {
+        let cases = [
+            ("abc", 3),
+            ("電話", 4),
+            ("e\u{301}", 1),
+            ("ก\u{e33}\u{e49}", 2),
+            ("\u{928}\u{940}", 2),
+            ("\u{1100}\u{1161}\u{11a8}", 2),
+            ("\u{1f7e2}", 2),
+            ("\u{2764}\u{fe0f}", 2),
+            ("\u{231a}", 2),
+            ("\u{1f1e9}\u{1f1ea}", 2),
+        ];
+        for (text, wanted) in cases {
+            assert_eq!(width(text), wanted, "{text:?}");
+        }
     }
 
     #[test]
@@ -217,6 +205,6 @@ mod tests {
     fn pretty_does_not_recurse_without_end_and_escapes_what_json_allows() {
         let deep = format!("{}{}", "[".repeat(100), "]".repeat(100));
         assert_eq!(pretty(json::parse(&deep).unwrap()), deep);
-        assert_eq!(pretty(json::parse("\"\u{9b}\u{202e}\"").unwrap()), "\"\\u{9b}\\u{202e}\"");
+        assert_eq!(pretty(json::parse("\"\u{9b}\u{202e}\"").unwrap()), "\"\\u009b\\u202e\"");
     }
 }

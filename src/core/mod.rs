@@ -30,3 +30,4 @@ pub mod subscription;
 pub mod subscription_input;
 pub mod time;
 pub mod token;
+pub mod visible;
