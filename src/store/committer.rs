@@ -260,6 +260,7 @@ impl Committer {
         answers: &mut Vec<Answer>,
         now: Timestamp,
     ) -> Result<(), String> {
+        self.desk.state.mend().map_err(|error| error.to_string())?;
         for finish in finishes {
             self.desk.finish(finish, now).map_err(|error| error.to_string())?;
         }

@@ -47,7 +47,10 @@ pub(super) fn read(state: &State, ledger: &Mutex<Ledger>) -> Result<bool, Damage
     let numbers: Vec<u32> = ledger.all_counts().map(|(number, _)| number).collect();
     for number in numbers {
         let Some(value) = state.get(&keys::counts(number))? else { continue };
-        let Some(record) = step::unversioned::<CountsRecord>(&value) else { return Ok(false) };
+        let Some(record) = step::unversioned::<CountsRecord>(&value) else {
+            state.note_unreadable(&keys::counts(number), None);
+            return Ok(false);
+        };
         if let Some(account) = ledger.account(number) {
             account.counts = record.into();
         }

@@ -408,15 +408,14 @@ impl Desk {
     pub(super) fn sweep(&mut self, now: Timestamp, checkpoint: bool) -> Result<(), StateError> {
         let window = self.settings.idempotency_window;
         let begun = now.millis().saturating_sub(u64::try_from(window.as_millis()).unwrap_or(u64::MAX));
-        // What cannot be read was never given: it goes.
-        let posted = |value: &[u8]| read_producer(value).map_or(0, |(_, at)| at.millis().into());
+        let posted = |value: &[u8]| read_producer(value).map(|(_, at)| at.millis().into());
         let window = Age { kept: u128::from(begun) + 1, now: now.millis().into() };
         self.producers.go_on(&self.state, keys::PRODUCER, checkpoint, window, posted)?;
         self.messages.go_on(&self.state, keys::MESSAGE, checkpoint, window, posted)?;
         // An event that a start would take in again must find its call as it was.
         let last = self.state.durable().last_id;
         let kept = query::lowest_id(Some(self.settings.retention.events_over(now))).min(last);
-        let heard = |value: &[u8]| report::last_heard(value).unwrap_or(u128::MAX);
+        let heard = report::last_heard;
         let age = Age { kept, now: query::lowest_id(Some(now)) };
         self.calls.go_on(&self.state, keys::CALL, checkpoint, age, heard)
     }
@@ -439,7 +438,7 @@ fn accepted(event: NewEvent, id: EventId, now: Timestamp) -> Event {
 }
 
 /// What a producer's id, of an event or of a message, was given to, and when.
-fn read_producer(value: &[u8]) -> Option<(EventId, Timestamp)> {
+pub(super) fn read_producer(value: &[u8]) -> Option<(EventId, Timestamp)> {
     let (id, rest) = value.split_first_chunk::<16>()?;
     let at = u64::from_be_bytes(*rest.first_chunk()?);
     Some((EventId::from_bits(u128::from_be_bytes(*id)), Timestamp::from_millis(at)))

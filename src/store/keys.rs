@@ -22,6 +22,7 @@
 //! | `r` number id | [`ReplayRecord`](super::record::ReplayRecord): a replay that goes on; id u128 |
 //! | `s` number piece | a piece of a [`SubscriptionRecord`](super::record::SubscriptionRecord), pieces from 0; version 2 with a client certificate, 3 with its secrets sealed |
 //! | `t` hash (16 bytes) | [`CallRecord`](super::record::CallRecord): what is known of a call, for the report |
+//! | `x` key | a value that could not be read and was set aside, by the key that it had ([`Kind`](super::kinds::Kind)) |
 //!
 //! `number` is the subscription's (u32), `sequence` the delivery's (u64). A record is led by its
 //! version, one byte.
@@ -56,6 +57,10 @@ pub(super) const FAN_OUT: u8 = b'b';
 pub(super) const REPLAY: u8 = b'r';
 /// Prefix of discards.
 pub(super) const DISCARD: u8 = b'd';
+/// Prefix of subscriptions' counts.
+pub(super) const COUNTS: u8 = b'c';
+/// Prefix of what was set aside because it could not be read.
+pub(super) const SET_ASIDE: u8 = b'x';
 /// Prefix of subscriptions' health.
 pub(super) const HEALTH: u8 = b'h';
 /// Prefix of subscriptions' next sequence numbers.
@@ -85,7 +90,7 @@ pub(super) fn delivery(prefix: u8, id: DeliveryId) -> Vec<u8> {
 
 /// The key of a subscription's counts.
 pub(super) fn counts(number: u32) -> Vec<u8> {
-    numbered(b'c', number)
+    numbered(COUNTS, number)
 }
 
 /// The key of a subscription's health.

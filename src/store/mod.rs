@@ -69,6 +69,7 @@ mod frame;
 mod inbox;
 mod journal;
 mod keys;
+mod kinds;
 mod ledger;
 mod location;
 pub mod offline;

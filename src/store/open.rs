@@ -384,6 +384,7 @@ fn recover(dir: &Path, state: State, keys: Option<Arc<Keyring>>) -> Result<Opene
     })?;
     state.check().map_err(|error| damaged(&error))?;
     recall::settle(&state, &ledger, counted).map_err(|error| damaged(&error))?;
+    recall::make_health_again(&state, &ledger, &journal)?;
     if let Some(keys) = keys {
         sealing::check_opened(dir, &step::lock(&ledger))?;
         sealing::mark_with(dir, &keys)?;

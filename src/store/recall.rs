@@ -1,16 +1,22 @@
 //! Reading from the state database what the committer knows by heart.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
+use crate::core::attempt::Status;
+use crate::core::id::{AttemptId, SubscriptionId};
 use crate::core::seal::Keyring;
 
+use super::Health;
 use super::counts;
+use super::journal::{Journal, Key, Wanted, kind};
 use super::keys;
+use super::kinds::Kind;
 use super::ledger::Ledger;
 use super::place::Damage;
-use super::record::{HealthRecord, SubscriptionRecord, TokenRecord};
+use super::record::{self, HealthRecord, Logged, SubscriptionRecord, TokenRecord};
 use super::state::State;
 use super::step::{self, lock};
 
@@ -62,11 +68,28 @@ pub(super) fn ledger(
             return Err(Damage::new(Path::new("state"), detail));
         };
         ledger.put(unsealed);
-        let next = state.get(&keys::next_sequence(number))?.and_then(|value| value.try_into().ok());
-        let health = state.get(&keys::health(number))?.and_then(|value| step::unversioned::<HealthRecord>(&value));
+        let next = match state.get(&keys::next_sequence(number))?.map(TryInto::try_into) {
+            None => 1,
+            Some(Ok(next)) => u64::from_be_bytes(next),
+            // A guess would give a sequence number twice.
+            Some(Err(_)) if unreadable == Unreadable::Refuse => {
+                let detail =
+                    format!("has the next sequence number of subscription number {number}, which cannot be read");
+                return Err(Damage::new(Path::new("state"), detail));
+            }
+            Some(Err(_)) => {
+                passed_over = true;
+                1
+            }
+        };
+        let health = state.get(&keys::health(number))?;
+        let read = health.as_deref().map(step::unversioned::<HealthRecord>);
+        if matches!(read, Some(None)) && unreadable == Unreadable::Refuse {
+            state.note_unreadable(&keys::health(number), None);
+        }
         if let Some(account) = ledger.account(number) {
-            account.next_sequence = next.map_or(1, u64::from_be_bytes);
-            account.health = health.map(Into::into).unwrap_or_default();
+            account.next_sequence = next;
+            account.health = read.flatten().map(Into::into).unwrap_or_default();
         }
     }
     let unreadable = || Damage::new(Path::new("state"), "has a replay or a discard that cannot be read");
@@ -82,4 +105,45 @@ pub(super) fn ledger(
         ledger.tokens.put(token.ok_or_else(unreadable)?);
     }
     Ok((ledger, passed_over))
+}
+
+/// How many entries of the log are looked at for what they say of a subscription's health.
+const ENTRIES_LOOKED_AT: u32 = 10_000;
+
+/// Makes the health that could not be read again, from the log: how the last attempts went, up to the last success.
+pub(super) fn make_health_again(state: &State, ledger: &Mutex<Ledger>, journal: &Journal) -> Result<(), Damage> {
+    for key in state.noted(Kind::Health) {
+        let number = keys::number_in(&key).unwrap_or(0);
+        let id = lock(ledger).account(number).map(|account| account.subscription.id);
+        let health = id.map_or_else(|| Ok(Health::default()), |id| health_in(journal, id))?;
+        if let Some(account) = lock(ledger).account(number) {
+            account.health = health;
+        }
+        state.note_unreadable(&key, Some(step::versioned(&HealthRecord::from(health))));
+    }
+    Ok(state.mend()?)
+}
+
+fn health_in(journal: &Journal, id: SubscriptionId) -> Result<Health, Damage> {
+    let key = Some(Key::Subscription(id.bits()));
+    let (mut health, mut looked_at) = (Health::default(), 0);
+    let wanted = Wanted { kinds: &[kind::LOGGED], key, below: u128::MAX, from: 0 };
+    journal.newest_first(wanted, &mut |head, payload| {
+        looked_at += 1;
+        let entry = record::decode::<Logged>(payload).and_then(|logged| logged.entry(AttemptId::from_bits(head.id)));
+        let tried = entry.filter(|entry| entry.subscription == id && entry.attempt > 0 && !entry.test);
+        match tried {
+            Some(entry) if entry.status == Status::Delivered => {
+                (health.last_success, health.answer) = (Some(entry.created), Some(entry.duration));
+            }
+            Some(entry) => {
+                health.failures = health.failures.saturating_add(1);
+                health.failing_since = Some(entry.created);
+            }
+            None => {}
+        }
+        let enough = health.last_success.is_some() || looked_at == ENTRIES_LOOKED_AT;
+        Ok(if enough { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+    })?;
+    Ok(health)
 }

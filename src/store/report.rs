@@ -71,13 +71,16 @@ pub(super) fn take_in(state: &State, call: (&str, &str), id: u128, heard: Heard<
 }
 
 fn change(state: &State, (company, call): (&str, &str), id: u128, heard: Heard<'_>) -> Result<(), StateError> {
-    let unreadable = || StateError::unreadable("what is known of a call");
     let key = keys::call(company, call);
-    let mut record = match state.get(&key)? {
-        Some(value) => unversioned::<CallRecord>(&value).ok_or_else(unreadable)?,
-        None => CallRecord::default(),
-    };
-    let mut marks = record.marks().ok_or_else(unreadable)?;
+    let value = state.get(&key)?;
+    let known = value.as_deref().and_then(|value| {
+        let record = unversioned::<CallRecord>(value)?;
+        record.marks().map(|marks| (record, marks))
+    });
+    if let (None, Some(value)) = (&known, value) {
+        state.set_aside(&key, value);
+    }
+    let (mut record, mut marks) = known.unwrap_or_default();
     let before = if id > record.last {
         let new = news(&marks, heard);
         if new.is_empty() {
@@ -162,11 +165,10 @@ fn update(
     out: Option<&Entry<'_>>,
     into: Option<&Entry<'_>>,
 ) -> Result<(), StateError> {
-    let stored = state.get(&key)?;
     let changed = match into.or(out) {
-        Some(Entry::Counts { .. }) => change_counts(read(stored)?, id, out, into),
-        Some(Entry::Outcome(_)) => change_outcomes(read(stored)?, id, out, into),
-        Some(Entry::Time(_)) => change_times(read(stored)?, id, out, into),
+        Some(Entry::Counts { .. }) => change_counts(read(state, &key)?, id, out, into),
+        Some(Entry::Outcome(_)) => change_outcomes(read(state, &key)?, id, out, into),
+        Some(Entry::Time(_)) => change_times(read(state, &key)?, id, out, into),
         None => None,
     };
     match changed {
@@ -177,9 +179,14 @@ fn update(
     Ok(())
 }
 
-fn read<R: Default + bincode::Decode<()>>(stored: Option<Vec<u8>>) -> Result<R, StateError> {
-    let Some(value) = stored else { return Ok(R::default()) };
-    unversioned(&value).ok_or_else(|| StateError::unreadable("a part of the call report"))
+/// What a key has; nothing if it cannot be read, and then it is set aside.
+fn read<R: Default + bincode::Decode<()>>(state: &State, key: &[u8]) -> Result<R, StateError> {
+    let Some(value) = state.get(key)? else { return Ok(R::default()) };
+    let read = unversioned(&value);
+    if read.is_none() {
+        state.set_aside(key, value);
+    }
+    Ok(read.unwrap_or_default())
 }
 
 /// The new value; an empty one if nothing is left of it. `None` if it stays as it is.
@@ -289,7 +296,10 @@ fn report(state: &State, filter: &ReportFilter, by: By, most: usize) -> Result<O
         let Some((last, _)) = page.last() else { return Ok(Some(report)) };
         after = Some(last.clone());
         for (key, value) in &page {
-            let (company, place, part) = keys::group_in(key).ok_or_else(unreadable)?;
+            let Some((company, place, part)) = keys::group_in(key) else {
+                state.note_unreadable(key, None);
+                continue;
+            };
             let group = Group { company, place, part };
             if let Some(behind) = group.skip(from, until) {
                 after = Some(behind);
@@ -300,8 +310,10 @@ fn report(state: &State, filter: &ReportFilter, by: By, most: usize) -> Result<O
                 if !report.parts.contains_key(&name) && report.parts.len() == most {
                     return Ok(None);
                 }
-                add(&mut report.totals, group.part, value)?;
-                add(report.parts.entry(name).or_default(), group.part, value)?;
+                let added = add(&mut report.totals, group.part, value);
+                if added.and_then(|()| add(report.parts.entry(name).or_default(), group.part, value)).is_none() {
+                    state.note_unreadable(key, None);
+                }
             }
         }
     }
@@ -309,10 +321,6 @@ fn report(state: &State, filter: &ReportFilter, by: By, most: usize) -> Result<O
 
 fn hour(millis: u64) -> u32 {
     u32::try_from(millis / 3_600_000).unwrap_or(u32::MAX)
-}
-
-fn unreadable() -> ReadError {
-    StateError::unreadable("a part of the call report").into()
 }
 
 impl Group {
@@ -344,22 +352,23 @@ impl Group {
     }
 }
 
-/// Adds a value of a group to figures.
-fn add(figures: &mut Figures, part: GroupPart, value: &[u8]) -> Result<(), ReadError> {
-    let times = |value: &[u8]| unversioned::<GroupTimes>(value).map(GroupTimes::times).ok_or_else(unreadable);
+/// Adds a value of a group to figures; `None`, and nothing is added, if it cannot be read.
+fn add(figures: &mut Figures, part: GroupPart, value: &[u8]) -> Option<()> {
+    let times = |value: &[u8]| unversioned::<GroupTimes>(value).map(GroupTimes::times);
     match part {
         GroupPart::Counts => {
-            let group: GroupCounts = unversioned(value).ok_or_else(unreadable)?;
+            let group: GroupCounts = unversioned(value)?;
+            let parsed = group.events.into_iter().map(|(name, count)| Some((EventType::parse(&name).ok()?, count)));
+            let events: Vec<_> = parsed.collect::<Option<_>>()?;
             figures.calls += group.calls;
             figures.texted += group.texted;
             figures.replied += group.replied;
-            for (name, count) in group.events {
-                let event_type = EventType::parse(&name).map_err(|_| unreadable())?;
+            for (event_type, count) in events {
                 *figures.events.entry(event_type).or_default() += count;
             }
         }
         GroupPart::Outcomes => {
-            let group: GroupOutcomes = unversioned(value).ok_or_else(unreadable)?;
+            let group: GroupOutcomes = unversioned(value)?;
             for (name, count) in group.outcomes {
                 tally(&mut figures.outcomes, &name, count, SHOWN_OUTCOMES);
             }
@@ -369,7 +378,7 @@ fn add(figures: &mut Figures, part: GroupPart, value: &[u8]) -> Result<(), ReadE
         GroupPart::Talk => figures.talk.merge(&times(value)?),
         GroupPart::Reply => figures.reply.merge(&times(value)?),
     }
-    Ok(())
+    Some(())
 }
 
 #[cfg(test)]

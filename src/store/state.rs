@@ -13,6 +13,7 @@
 
 mod filter;
 mod layer;
+mod mend;
 
 use std::cmp::Ordering;
 use std::ops::Bound;
@@ -22,6 +23,8 @@ use std::thread::JoinHandle;
 
 use self::filter::Filter;
 use self::layer::{Layer, Overlay, Range};
+use self::mend::Unreadable;
+pub(super) use self::mend::hex;
 use super::deadline;
 use super::keys;
 use super::place::Damage;
@@ -80,6 +83,8 @@ pub(super) struct State {
     calls: Arc<Filter>,
     /// The thread that fills it.
     filling: Mutex<Option<JoinHandle<()>>>,
+    /// Derived values that were found to be unreadable.
+    unreadable: Mutex<Unreadable>,
 }
 
 /// Why the state database did not do what it was asked.
@@ -124,9 +129,9 @@ impl State {
     /// As [`Self::new`], with room for as many calls in the first filter of them.
     fn with_room(db: sled::Db, calls: usize) -> Self {
         let (layers, settling, writing) = (RwLock::default(), Arc::default(), Mutex::default());
-        let (durable, failure) = (Mutex::default(), Mutex::default());
+        let (durable, failure, unreadable) = (Mutex::default(), Mutex::default(), Mutex::default());
         let (calls, filling) = (Arc::new(Filter::of(keys::CALL, calls)), Mutex::default());
-        Self { db, layers, settling, writing, live: false.into(), durable, failure, calls, filling }
+        Self { db, layers, settling, writing, live: false.into(), durable, failure, unreadable, calls, filling }
     }
 
     /// The value of `key`.

@@ -34,7 +34,7 @@ pub(super) struct Age {
 
 impl Sweep {
     /// Removes those of the next keys under `prefix` that have reached their age, if it is time. `time_of` tells of
-    /// which time a value is.
+    /// which time a value is; one of which it cannot tell is set aside.
     ///
     /// # Errors
     /// The state cannot be read.
@@ -44,7 +44,7 @@ impl Sweep {
         prefix: u8,
         checkpoint: bool,
         age: Age,
-        time_of: impl Fn(&[u8]) -> u128,
+        time_of: impl Fn(&[u8]) -> Option<u128>,
     ) -> Result<(), StateError> {
         if age.kept <= self.none_before {
             self.due = 0;
@@ -61,7 +61,10 @@ impl Sweep {
         let whole = found.len() < AT_ONCE;
         self.after = found.last().filter(|_| !whole).map(|(key, _)| key.clone());
         for (key, value) in found {
-            let time = time_of(&value);
+            let Some(time) = time_of(&value) else {
+                state.set_aside(&key, value);
+                continue;
+            };
             if time < age.kept {
                 state.remove(key);
             } else {
@@ -83,13 +86,13 @@ mod tests {
     /// How long values are kept.
     const KEPT: u64 = 500;
 
-    fn time_of(value: &[u8]) -> u128 {
-        u64::from_be_bytes(value.try_into().unwrap()).into()
+    fn time_of(value: &[u8]) -> Option<u128> {
+        value.try_into().ok().map(u64::from_be_bytes).map(u128::from)
     }
 
     fn times(state: &State) -> Vec<u128> {
         let mut times: Vec<u128> =
-            state.scan(&[PREFIX], None, 100_000).unwrap().iter().map(|(_, value)| time_of(value)).collect();
+            state.scan(&[PREFIX], None, 100_000).unwrap().iter().map(|(_, value)| time_of(value).unwrap()).collect();
         times.sort_unstable();
         times
     }

@@ -12,6 +12,7 @@ use crate::core::subscription::Secret;
 use crate::core::subscription_input::{Change as Patch, Draft};
 
 mod conversations;
+mod derived;
 mod erasures;
 mod fan_out;
 mod frozen;

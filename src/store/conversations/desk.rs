@@ -23,7 +23,7 @@ impl Desk {
     pub(in crate::store) fn post_message(&mut self, posted: PreparedMessage, now: Timestamp) -> Done<PostedMessage> {
         let PreparedMessage { message, thread: read_ahead, facts, searched, .. } = posted;
         let key = keys::thread(message.company.as_str(), message.call.as_str());
-        let head = match read::thread(&self.state, &key) {
+        let head = match read::thread(&self.state, &self.journal, &key) {
             Ok(head) => head,
             Err(error) => return Ok(Err(error)),
         };
@@ -142,7 +142,7 @@ impl Desk {
         if now.since(at) >= self.settings.idempotency_window {
             return Ok(None);
         }
-        let thread = read::thread(&self.state, &[&keys::THREAD[..], hash].concat()).ok().flatten();
+        let thread = read::thread(&self.state, &self.journal, &[&keys::THREAD[..], hash].concat()).ok().flatten();
         Ok(thread.map(|thread| again(&thread, event)))
     }
 
@@ -178,7 +178,7 @@ impl Desk {
 }
 
 /// What is kept under a producer's id of a message: when it was stored, the event it raised, the thread's hash.
-fn read_posted(value: &[u8]) -> Option<(Timestamp, Option<EventId>, &[u8])> {
+pub(in crate::store) fn read_posted(value: &[u8]) -> Option<(Timestamp, Option<EventId>, &[u8])> {
     let at = u64::from_be_bytes(value.get(16..24)?.try_into().ok()?);
     let event = u128::from_be_bytes(value.get(24..40)?.try_into().ok()?);
     let event = (event != 0).then(|| EventId::from_bits(event));

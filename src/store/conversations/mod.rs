@@ -24,6 +24,7 @@ use super::inbox::Command;
 use super::query::lowest_id;
 use super::verbs::Store;
 use super::{Busy, Page, ReadError, Reply, WriteError, keys};
+pub(super) use desk::read_posted;
 use read::Facts;
 pub(super) use read::threads_of;
 use threads::Kept;
@@ -109,7 +110,7 @@ impl Store {
         let shared = &self.shared;
         let key = keys::thread(message.company.as_str(), message.call.as_str());
         let mut bytes = message.body.len() * 2;
-        let Some(head) = read::thread(&shared.state, &key)? else {
+        let Some(head) = read::thread(&shared.state, &shared.journal, &key)? else {
             return Ok(PreparedMessage { message, thread: None, facts: Facts::default(), searched: 0, bytes });
         };
         let in_memory = |kept: &Kept| (kept.history.bytes(), kept.lead.clone(), kept.searched);
@@ -177,7 +178,9 @@ impl Store {
     /// # Errors
     /// What holds it cannot be read, or is damaged.
     pub fn conversation(&self, company: &Company, call: &CallId) -> Result<Option<Shown>, ReadError> {
-        let Some(thread) = read::of_call(&self.shared.state, company, call)? else { return Ok(None) };
+        let Some(thread) = read::of_call(&self.shared.state, &self.shared.journal, company, call)? else {
+            return Ok(None);
+        };
         read::shown(&self.shared.journal, thread).map(Some)
     }
 

@@ -9,6 +9,7 @@ use crate::core::id::MessageId;
 use crate::core::time::Timestamp;
 
 use super::super::journal::{Journal, Key, Wanted, kind};
+use super::super::kinds::Kind;
 use super::super::place::Damage;
 use super::super::query::lowest_id;
 use super::super::record::{self, Accepted, MessageRecord, ThreadRecord};
@@ -24,12 +25,42 @@ const CALL_BEFORE: Duration = Duration::from_secs(30 * 86_400);
 /// How many threads are looked at in one go.
 const LOOKED_AT_ONCE: usize = 256;
 
-/// The thread under `key`.
-pub(super) fn thread(state: &State, key: &[u8]) -> Result<Option<Conversation>, ReadError> {
+/// The thread under `key`. Where that cannot be read, as its last message has it: the whole journal is searched then.
+pub(super) fn thread(state: &State, journal: &Journal, key: &[u8]) -> Result<Option<Conversation>, ReadError> {
     let Some(value) = state.get(key)? else { return Ok(None) };
-    let thread = step::unversioned::<ThreadRecord>(&value).and_then(ThreadRecord::conversation);
-    let unreadable = || ReadError::corrupt_state("has a conversation that cannot be read");
-    thread.map(Some).ok_or_else(unreadable)
+    if Kind::Thread.is_readable(key, &value) {
+        return Ok(step::unversioned::<ThreadRecord>(&value).and_then(ThreadRecord::conversation));
+    }
+    let mut last = None;
+    let wanted = Wanted { kinds: &[kind::MESSAGE], key: None, below: u128::MAX, from: 0 };
+    journal.newest_first(wanted, &mut |_, payload| {
+        let record = record::decode::<MessageRecord>(payload).map(|record| record.thread);
+        last = record.filter(|thread| keys::thread(thread.company(), thread.call()) == key);
+        Ok(if last.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+    })?;
+    state.note_unreadable(key, last.as_ref().map(step::versioned));
+    Ok(last.and_then(ThreadRecord::conversation))
+}
+
+/// The hash of the thread that stands at a place in their order. Where that cannot be read all threads are asked.
+fn hash_at(state: &State, place_key: &[u8], value: &[u8]) -> Result<Option<Vec<u8>>, ReadError> {
+    if Kind::Latest.is_readable(place_key, value) {
+        return Ok(Some(value.to_vec()));
+    }
+    let mut after: Option<Vec<u8>> = None;
+    let found = loop {
+        let some = state.scan(&keys::THREAD, after.as_deref(), LOOKED_AT_ONCE)?;
+        let Some((last, _)) = some.last() else { break None };
+        after = Some(last.clone());
+        let stands_there = |value: &[u8]| {
+            step::unversioned::<ThreadRecord>(value).is_some_and(|thread| keys::latest(thread.place()) == place_key)
+        };
+        if let Some((key, _)) = some.iter().find(|(_, value)| stands_there(value)) {
+            break Some(key[keys::THREAD.len()..].to_vec());
+        }
+    };
+    state.note_unreadable(place_key, found.clone());
+    Ok(found)
 }
 
 /// Hands the messages of a thread to `visit`, the one that was stored last first, from below the id `below` on.
@@ -106,7 +137,7 @@ pub(super) fn page(
 ) -> Result<Page<Shown>, ReadError> {
     let mut found = match &filter.phone {
         Some(phone) => of_phone(state, journal, filter, phone, after)?,
-        None => by_time(state, filter, after, limit + 1)?,
+        None => by_time(state, journal, filter, after, limit + 1)?,
     };
     let more = found.len() > limit;
     found.truncate(limit);
@@ -141,6 +172,7 @@ fn matches(filter: &ConversationFilter, thread: &Conversation) -> bool {
 /// Threads in their order, behind the place `after`.
 fn by_time(
     state: &State,
+    journal: &Journal,
     filter: &ConversationFilter,
     after: Option<u128>,
     most: usize,
@@ -151,8 +183,9 @@ fn by_time(
         let some = state.scan_down(&keys::LATEST, &below, LOOKED_AT_ONCE)?;
         let Some((last, _)) = some.last() else { return Ok(found) };
         below.clone_from(last);
-        for (key, hash) in &some {
-            let Some(thread) = thread(state, &[&keys::THREAD[..], hash].concat())? else { continue };
+        for (key, value) in &some {
+            let Some(hash) = hash_at(state, key, value)? else { continue };
+            let Some(thread) = thread(state, journal, &[&keys::THREAD[..], &hash].concat())? else { continue };
             // It may have moved on since.
             if keys::latest(place(&thread)) != *key || !matches(filter, &thread) {
                 let over = filter.since.is_some_and(|since| thread.last_at < since);
@@ -199,10 +232,15 @@ pub(in crate::store) fn threads_of(
         keys_seen.extend(record.map(|record| keys::thread(record.thread.company(), record.thread.call())));
         Ok(ControlFlow::Continue(()))
     })?;
-    keys_seen.iter().filter_map(|key| thread(state, key).transpose()).collect()
+    keys_seen.iter().filter_map(|key| thread(state, journal, key).transpose()).collect()
 }
 
 /// The thread of a call.
-pub(super) fn of_call(state: &State, company: &Company, call: &CallId) -> Result<Option<Conversation>, ReadError> {
-    thread(state, &keys::thread(company.as_str(), call.as_str()))
+pub(super) fn of_call(
+    state: &State,
+    journal: &Journal,
+    company: &Company,
+    call: &CallId,
+) -> Result<Option<Conversation>, ReadError> {
+    thread(state, journal, &keys::thread(company.as_str(), call.as_str()))
 }

@@ -36,6 +36,7 @@ use super::conversations::threads_of;
 use super::desk::{Desk, Done};
 use super::inbox::Command;
 use super::journal::{Breath, Fate, Journal, Key, Mask, Unpruned, Wanted, kind};
+use super::kinds::{Kind, erasure_in};
 use super::place::{self, Damage};
 use super::query::lowest_id;
 use super::record::{self, Accepted, ErasureRecord};
@@ -260,10 +261,30 @@ impl Found {
     }
 }
 
+/// An erasure as the journal said it last. Reads the whole journal, if need be.
+fn noted_last(journal: &Journal, id: ErasureId) -> Result<Option<ErasureRecord>, Damage> {
+    let mut last = None;
+    let wanted = Wanted { kinds: &[kind::ERASURE], key: None, below: u128::MAX, from: 0 };
+    journal.newest_first(wanted, &mut |_, payload| {
+        let noted = record::decode::<(u128, ErasureRecord)>(payload).filter(|(bits, _)| *bits == id.bits());
+        last = noted.map(|(_, record)| record);
+        Ok(if last.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+    })?;
+    Ok(last)
+}
+
 impl Desk {
     /// Notes how far an erasure is. Who asked for it and who does it note what each knows, in either order.
     pub(super) fn note_erasure(&mut self, id: ErasureId, record: ErasureRecord) -> Done<()> {
-        let before = self.state.get(&keys::erasure(id))?.as_deref().and_then(step::unversioned);
+        let key = keys::erasure(id);
+        let before = match self.state.get(&key)? {
+            Some(value) if Kind::Erasure.is_readable(&key, &value) => step::unversioned(&value),
+            Some(value) => {
+                self.state.set_aside(&key, value);
+                noted_last(&self.journal, id).ok().flatten()
+            }
+            None => None,
+        };
         self.write(vec![Step::Erasure(id, Box::new(record.with(before)))]);
         Ok(Ok(()))
     }
@@ -325,11 +346,19 @@ impl Store {
     /// The state cannot be read.
     pub fn erasures(&self, company: Option<&Company>) -> Result<Vec<Erasure>, ReadError> {
         let all = self.shared.state.scan(&[keys::ERASURE], None, usize::MAX)?;
-        let read = |(key, value): &(Vec<u8>, Vec<u8>)| {
-            let bits = key.get(1..17)?.try_into().ok().map(u128::from_be_bytes)?;
-            step::unversioned::<ErasureRecord>(value)?.erasure(ErasureId::from_bits(bits))
-        };
-        let mut found: Vec<Erasure> = all.iter().filter_map(read).collect();
+        let mut found: Vec<Erasure> = Vec::new();
+        for (key, value) in &all {
+            let Some(id) = erasure_in(key) else { continue };
+            let read = step::unversioned::<ErasureRecord>(value).and_then(|record| record.erasure(id));
+            found.extend(match read {
+                Some(erasure) => Some(erasure),
+                None => {
+                    let record = noted_last(&self.shared.journal, id)?;
+                    self.shared.state.note_unreadable(key, record.as_ref().map(step::versioned));
+                    record.and_then(|record| record.erasure(id))
+                }
+            });
+        }
         found.retain(|erasure| company.is_none_or(|company| *company == erasure.company));
         found.reverse();
         Ok(found)

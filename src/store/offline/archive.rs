@@ -193,8 +193,9 @@ pub(super) fn verify(file: &Path) -> Result<Findings, Refused> {
 fn advance(stage: Stage, section: Section<'_>) -> Result<Stage, String> {
     let text = |damage: super::super::place::Damage| damage.to_string();
     Ok(match (stage, section) {
-        (Stage::Pairs(replica, mut applied), Section::Pairs(pairs)) => {
+        (Stage::Pairs(mut replica, mut applied), Section::Pairs(pairs)) => {
             for (key, value) in pairs {
+                replica.look_at(key, value).map_err(|what| format!("its state {what}"))?;
                 applied = replica.put(key, value).map_err(text)?.or(applied);
             }
             Stage::Pairs(replica, applied)
@@ -202,8 +203,12 @@ fn advance(stage: Stage, section: Section<'_>) -> Result<Stage, String> {
         (Stage::Pairs(mut replica, applied), Section::File(number, _)) => {
             let applied = applied.ok_or("it does not say how far its state is")?;
             replica.take_up(applied).map_err(text)?;
+            let derived_faults = std::mem::take(&mut replica.derived_faults);
             let mut audit = Audit::new(Some((*replica, applied)))?;
             audit.findings.files = 1;
+            for what in derived_faults {
+                audit.findings.derived_fault("", &format!("its state {what}"));
+            }
             Stage::Journal(Box::new(audit), number, FILE_HEADER)
         }
         (Stage::Journal(mut audit, before, _), Section::File(number, _)) => {

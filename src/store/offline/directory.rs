@@ -10,11 +10,14 @@ use super::super::frame::{self, Head};
 use super::super::journal::{self, Index, recovery};
 use super::super::open::{self, FORMAT, UNFINISHED};
 use super::super::place::{Damage, u32_of};
-use super::super::record::{Applied, HealthRecord};
-use super::super::{keys, sealing, step};
+use super::super::record::Applied;
+use super::super::sealing;
 use super::Refused;
 use super::audit::{Audit, FILE_HEADER, Place};
 use super::replica::Replica;
+
+/// How many bytes of the state are read in one go.
+const PAGE_BYTES: usize = 1 << 20;
 
 /// Takes what is read of the journal.
 pub(super) trait Keeper {
@@ -44,14 +47,18 @@ pub(super) fn read(dir: &Path, keeper: &mut dyn Keeper) -> Result<Audit, Refused
     if let Err(damage) = sealing::marker(dir) {
         faults.push(("sealed", damage.detail().to_owned()));
     }
-    let stored = match read_state(dir) {
+    let mut stored = match read_state(dir) {
         Ok(stored) => Some(stored),
         Err(what) => {
             faults.push(("state", what));
             None
         }
     };
+    let derived_faults = stored.as_mut().map(|(replica, _)| std::mem::take(&mut replica.derived_faults));
     let mut audit = Audit::new(stored).map_err(Refused::Failed)?;
+    for what in derived_faults.unwrap_or_default() {
+        audit.findings.derived_fault("state", &what);
+    }
     for (file, what) in faults {
         audit.findings.fault(file, None, what);
     }
@@ -99,35 +106,17 @@ fn look_at_pairs(replica: &mut Replica) -> Result<Applied, String> {
     let text = |damage: Damage| damage.detail().to_owned();
     let applied = replica.state.applied().map_err(|error| error.to_string())?;
     let applied = applied.ok_or("does not say how far it has taken the journal in")?;
-    let mut unreadable = None;
-    let mut pairs = 0u64;
-    replica
-        .each(&[], &mut |key, value| {
-            pairs += 1;
-            let readable = match key.first() {
-                Some(&keys::OWED | &keys::DEAD) => {
-                    step::delivery_of(value).is_some_and(|delivery| keys::delivery(key[0], delivery.id) == key)
-                }
-                Some(&keys::HEALTH) => step::unversioned::<HealthRecord>(value).is_some(),
-                Some(&keys::PRODUCER) => value.len() == 24 && key.len() == 17,
-                Some(&keys::SEQUENCE) => value.len() == 8,
-                _ => !key.is_empty(),
-            };
-            if !readable {
-                unreadable.get_or_insert_with(|| format!("has a value that cannot be read (key {})", hex(key)));
-            }
-            Ok(())
-        })
-        .map_err(text)?;
-    if let Some(what) = unreadable {
-        return Err(what);
+    let mut after: Option<Vec<u8>> = None;
+    loop {
+        let page = replica.state.stored(after.as_deref(), PAGE_BYTES).map_err(|error| error.to_string())?;
+        let Some((last, _)) = page.last() else { break };
+        after = Some(last.clone());
+        for (key, value) in &page {
+            replica.look_at(key, value)?;
+        }
     }
     replica.take_up(applied).map_err(text)?;
     Ok(applied)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The journal's files by the number in their header, or else in their name.

@@ -92,16 +92,15 @@ pub fn verify_directory(dir: &Path) -> Result<Findings, Refused> {
 }
 
 /// Makes a data directory of the backup `file` in `dir`, which must be empty. The backup is verified
-/// first, and nothing is written if it has a fault.
+/// first, and nothing is written if it has a fault that a daemon would not get over.
 ///
 /// # Errors
 /// As described; or the directory cannot be written, and then it [is not taken](super::Store::open) for a store.
 pub fn restore(file: &Path, dir: &Path) -> Result<Findings, Refused> {
     check_empty(dir)?;
     let findings = verify_backup(file)?;
-    if let Some(fault) = findings.faults.first() {
-        let byte = fault.byte.map(|byte| format!(" (byte {byte})")).unwrap_or_default();
-        let what = format!("{}: {}{byte}: nothing was restored from it", file.display(), fault.what);
+    if let Some(fault) = findings.first_serious() {
+        let what = format!("{}: {fault}: nothing was restored from it", file.display());
         return Err(Refused::Damaged(what));
     }
     let mut layout = Layout::begin(dir)?;

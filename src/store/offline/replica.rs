@@ -8,12 +8,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::super::frame::Head;
+use super::super::kinds::Kind;
 use super::super::ledger::Ledger;
 use super::super::open;
 use super::super::place::Damage;
 use super::super::recall::{self, Unreadable};
 use super::super::record::Applied;
-use super::super::state::{APPLIED, Mark, State};
+use super::super::state::{APPLIED, Mark, State, hex};
 use super::super::step::Step;
 use super::super::{keys, record};
 
@@ -61,6 +62,8 @@ pub(super) struct Replica {
     // Closed before the scratch directory goes.
     pub(super) state: State,
     pub(super) ledger: Mutex<Ledger>,
+    /// Derived values that cannot be read, in words.
+    pub(super) derived_faults: Vec<String>,
     _scratch: Scratch,
 }
 
@@ -91,7 +94,26 @@ impl Replica {
 
     fn on(scratch: Scratch) -> Result<Self, String> {
         let state = State::new(open::database(&scratch.path().join("state"), CACHE_BYTES)?);
-        Ok(Self { state, ledger: Mutex::default(), _scratch: scratch })
+        Ok(Self { state, ledger: Mutex::default(), derived_faults: Vec::new(), _scratch: scratch })
+    }
+
+    /// Reads a pair through and through.
+    ///
+    /// # Errors
+    /// It cannot be read, and no daemon would go on without it; in words.
+    pub(super) fn look_at(&mut self, key: &[u8], value: &[u8]) -> Result<(), String> {
+        let Some(kind) = Kind::of(key) else {
+            return Err(format!("has a value of a kind that is not known (key {})", hex(key)));
+        };
+        if kind.is_readable(key, value) {
+            return Ok(());
+        }
+        let what = format!("has {} that cannot be read (key {})", kind.name(), hex(key));
+        if !kind.is_derived() {
+            return Err(what);
+        }
+        self.derived_faults.push(what);
+        Ok(())
     }
 
     /// Puts a pair of a backup; says how far the journal is taken in, if that is what it says.

@@ -20,6 +20,8 @@ pub struct Fault {
     pub byte: Option<u64>,
     /// What is wrong, as a sentence without its subject: 'is damaged'.
     pub what: String,
+    /// Whether a daemon goes on without it, and makes it again where it can.
+    pub derived: bool,
 }
 
 /// What a store holds, and what is wrong with it.
@@ -56,6 +58,9 @@ pub struct Findings {
     pub torn_bytes: u64,
     /// How many faults there are.
     pub faults_total: u64,
+    /// How many of them are of derived values: a daemon goes on without.
+    #[serde(skip)]
+    pub derived_total: u64,
     /// The first of them.
     pub faults: Vec<Fault>,
 }
@@ -106,8 +111,33 @@ impl Findings {
     pub(super) fn fault(&mut self, file: &str, byte: impl Into<Option<u64>>, what: impl Into<String>) {
         self.faults_total += 1;
         if self.faults.len() < FAULTS_LISTED {
-            self.faults.push(Fault { file: file.to_owned(), byte: byte.into(), what: what.into() });
+            let (file, byte, what) = (file.to_owned(), byte.into(), what.into());
+            self.faults.push(Fault { file, byte, what, derived: false });
         }
+    }
+
+    /// Notes a value of the state that a daemon goes on without.
+    pub(super) fn derived_fault(&mut self, file: &str, what: &str) {
+        self.faults_total += 1;
+        self.derived_total += 1;
+        if self.faults.len() < FAULTS_LISTED {
+            let what = format!("{what}; a daemon sets it aside and makes it again where it can");
+            self.faults.push(Fault { file: file.to_owned(), byte: None, what, derived: true });
+        }
+    }
+
+    /// The first fault that a daemon does not get over by itself, in words; `None` if there is none.
+    pub(super) fn first_serious(&self) -> Option<String> {
+        if self.faults_total == self.derived_total {
+            return None;
+        }
+        Some(self.faults.iter().find(|fault| !fault.derived).map_or_else(
+            || "there are more faults than are listed".to_owned(),
+            |fault| match fault.byte {
+                Some(byte) => format!("{} (byte {byte})", fault.what),
+                None => fault.what.clone(),
+            },
+        ))
     }
 
     /// Whether nothing is wrong.

@@ -51,7 +51,8 @@ pub(super) fn salvage(dir: &Path, into: &Path) -> Result<Salvaged, Refused> {
     }
     let mut layout = Layout::begin(into)?;
     let mut audit = directory::read(dir, &mut layout)?;
-    let contradicted = audit.gaps == 0 && audit.findings.faults.iter().any(|fault| fault.file == "state");
+    let contradicted =
+        audit.gaps == 0 && audit.findings.faults.iter().any(|fault| fault.file == "state" && !fault.derived);
     let state_rebuilt = audit.stored.is_none() || contradicted;
     let old = std::mem::take(&mut audit.findings);
     let replica = if state_rebuilt { &audit.rebuilt } else { audit.best() };
