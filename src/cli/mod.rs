@@ -27,6 +27,7 @@ mod probe;
 mod receiver;
 mod report;
 mod restore;
+mod secret_file;
 mod send;
 mod serve;
 mod starting;

@@ -1,6 +1,7 @@
 //! `test URL`: posts a signed sample and says what came back.
 
 use std::io::Write;
+use std::path::PathBuf;
 
 use clap::Args;
 use serde::Deserialize;
@@ -45,6 +46,10 @@ pub(super) struct Test {
     /// A header to send; repeatable
     #[arg(long = "header", value_name = "NAME:VALUE", value_parser = HeaderArg::parse)]
     headers: Vec<HeaderArg>,
+
+    /// A file with a secret to sign with, or -
+    #[arg(long, value_name = "FILE")]
+    secret_file: Option<PathBuf>,
 
     /// Print what the daemon answers, as JSON
     #[arg(long)]
@@ -101,7 +106,7 @@ struct Findings {
 impl Test {
     pub(super) fn run(self, out: &mut dyn Write) -> Result<Exit, Failure> {
         let client = Client::new(&self.connection)?;
-        let reply = client.post("/v1/test", &self.body().to_string())?;
+        let reply = client.post("/v1/test", &self.body()?.to_string())?;
         let findings: Findings = read(&reply)?;
         if self.json {
             writeln!(out, "{}", reply.trim_end())?;
@@ -111,7 +116,7 @@ impl Test {
         Ok(if findings.working { Exit::Done } else { Exit::Failed })
     }
 
-    fn body(&self) -> Value {
+    fn body(&self) -> Result<Value, Failure> {
         let mut body = Map::from_iter([("url".to_owned(), json!(self.target))]);
         for (name, value) in [("format", &self.format), ("layout", &self.layout), ("event", &self.event)] {
             if let Some(value) = value {
@@ -121,7 +126,10 @@ impl Test {
         if !self.headers.is_empty() {
             body.insert("headers".to_owned(), Value::Object(HeaderArg::object(&self.headers)));
         }
-        Value::Object(body)
+        if let Some(file) = &self.secret_file {
+            body.insert("secret".to_owned(), json!(super::secret_file::read(file)?.reveal()));
+        }
+        Ok(Value::Object(body))
     }
 }
 

@@ -213,7 +213,7 @@ pub(super) fn nullable<T>(
 }
 
 /// Whether `raw` says nothing: `null`, or `""`, which is what templates, forms and many languages write for 'none'.
-pub(super) fn is_nothing(raw: &RawValue) -> bool {
+pub fn is_nothing(raw: &RawValue) -> bool {
     matches!(raw.get(), "null" | "\"\"")
 }
 

@@ -52,16 +52,17 @@ impl Secret {
         Self(bytes.into())
     }
 
-    /// Reads `whsec_` and base64.
+    /// Reads `whsec_` and base64 (RFC 4648 section 4, with its padding).
     ///
     /// # Errors
-    /// A sentence on what would be right; never the text itself.
+    /// A sentence on what would be right and what is not; never the text itself.
     pub fn parse(text: &str) -> Result<Self, String> {
         const WANTED: &str = "must be `whsec_` and the base64 of 24 to 64 bytes";
-        let encoded = text.strip_prefix(Self::PREFIX).ok_or(WANTED)?;
-        let bytes = STANDARD.decode(encoded).map_err(|_| WANTED)?;
+        let encoded = text.strip_prefix(Self::PREFIX).ok_or_else(|| format!("{WANTED}; it does not begin so"))?;
+        let bytes = STANDARD.decode(encoded);
+        let bytes = bytes.map_err(|_| format!("{WANTED}; what follows `whsec_` is not base64 with its padding"))?;
         if !(24..=64).contains(&bytes.len()) {
-            return Err(WANTED.to_owned());
+            return Err(format!("{WANTED}, not of {}", bytes.len()));
         }
         Ok(Self(bytes))
     }

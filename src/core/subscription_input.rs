@@ -1,7 +1,7 @@
 //! Reading subscriptions from JSON: the bodies of `POST` and `PATCH /v1/subscriptions`.
 //!
 //! A [`Change`] that was read is valid member by member; whether its URL's host may be called is
-//! the network's question and asked elsewhere. Secrets are never set from outside.
+//! the network's question and asked elsewhere. A secret may be given at creation only; later it is rotated.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -27,7 +27,7 @@ const EXPIRE_MOST: Duration = Duration::from_secs(365 * 86_400);
 
 /// The members that a body may have.
 const MEMBERS: &str = "company, domain, sources, url, format, layout, events, description, headers, \
-                       client_cert, client_key, timeout_ms, \
+                       client_cert, client_key, secret, timeout_ms, \
                        max_in_flight, rate_per_second, ordering, expire_after, enabled";
 
 /// The members that a body gave; each `None` where it did not. Where a member can be reset, the
@@ -66,6 +66,8 @@ pub struct Change {
     pub expire_after: Option<BTreeMap<EventType, Duration>>,
     /// Whether deliveries flow.
     pub enabled: Option<bool>,
+    /// What to sign with, for those whose receivers have a secret already; at creation only.
+    pub secret: Option<Secret>,
 }
 
 /// A complete, valid subscription that has no id yet.
@@ -132,6 +134,7 @@ impl Change {
             "ordering" => self.ordering = invalid.check(at, word(value, Ordering::parse)),
             "expire_after" => self.expire_after = part(at, read_expiry(value, catalogue), invalid),
             "enabled" => self.enabled = invalid.check(at, json::boolean(value)),
+            "secret" => self.secret = invalid.check(at, optional(value, |value| word(value, Secret::parse))).flatten(),
             _ => invalid.add(at, refusal(name)),
         }
     }
@@ -174,6 +177,11 @@ impl Change {
         let mut invalid = Invalid::default();
         if self.company.as_ref().is_some_and(|company| *company != current.company) {
             invalid.add("/company", "cannot be changed: create a subscription of the other company");
+        }
+        if self.secret.is_some() {
+            const ROTATE: &str =
+                "cannot be set here: `POST …/rotate-secret` takes it, and the old one signs too for a while";
+            invalid.add("/secret", ROTATE);
         }
         let mut changed = current.clone();
         if let Some(headers) = &self.headers {
@@ -225,6 +233,11 @@ impl Draft {
         self.client_certificate.as_ref()
     }
 
+    /// What deliveries are to be signed with, if that was said.
+    pub const fn secret(&self) -> Option<&Secret> {
+        self.rest.secret.as_ref()
+    }
+
     /// The subscription, with what only the store can give it.
     pub fn into_subscription(self, id: SubscriptionId, number: u32, secret: Secret, now: Timestamp) -> Subscription {
         let mut created = Subscription {
@@ -272,7 +285,6 @@ fn refusal(name: &str) -> String {
     match name {
         "id" | "created_at" | "updated_at" | "waiting" => "is read-only: leave it out".to_owned(),
         "disabled_reason" => "is read-only: leave it out, and set `enabled`".to_owned(),
-        "secret" => "cannot be set: it is made at creation, and anew by `POST …/rotate-secret`".to_owned(),
         _ => format!("is not a member of a subscription; there are: {MEMBERS}"),
     }
 }

@@ -29,12 +29,16 @@ use crate::core::invalid::{Invalid, pointer};
 use crate::core::json as raw;
 use crate::core::own_headers;
 use crate::core::request::{Outgoing, Probe};
-use crate::core::subscription::{Format, Header, Layout, Secret, Subscription};
+use crate::core::subscription::{Format, Header, Layout, Secret, Selection, Subscription};
+use crate::core::subscription_input::Change;
 use crate::core::time::Timestamp;
 use crate::sender::probe::{self, Findings};
 
-/// The event type whose sample is sent unless another is asked for.
+/// The event type whose sample is sent where neither the request nor a subscription names one.
 const DEFAULT_EVENT: &str = "call.new";
+/// What is said beside a refusal of a request whose signature nobody can check.
+const THROWN_AWAY: &str = " This test was signed with a secret that is thrown away: to test a receiver that checks the \
+                           signature, give the `secret` that it has.";
 
 #[derive(Serialize)]
 struct Shown<'f> {
@@ -78,7 +82,7 @@ fn shown(findings: &Findings) -> Shown<'_> {
     }
 }
 
-/// What is asked of a probe; of a stored subscription only the event type.
+/// What is asked of a probe of a URL that is not saved yet.
 struct Asked {
     event: Entry,
     url: String,
@@ -86,59 +90,102 @@ struct Asked {
     layout: Layout,
     headers: Vec<Header>,
     certificate: Option<Arc<ClientCertificate>>,
+    secret: Option<Secret>,
 }
 
 impl Asked {
-    /// Reads the members of `document`, of which `event` alone is known if `stored`.
-    fn read(document: Option<&Document>, catalogue: &Catalogue, stored: bool) -> Result<Self, Problem> {
+    fn read(document: &Document, catalogue: &Catalogue) -> Result<Self, Problem> {
         let mut invalid = Invalid::default();
-        let (mut event, mut url) = (catalogue.get(DEFAULT_EVENT).cloned(), None);
+        let (mut event, mut url, mut secret) = (catalogue.get(DEFAULT_EVENT).cloned(), None, None);
         let (mut format, mut layout, mut headers) = (Format::Json, Layout::Envelope, Vec::new());
         let mut certificate = CertificateChange::default();
-        let body = document.map(Document::parse).transpose()?;
-        let members = body.map(raw::members).transpose().map_err(|fault| Problem::invalid("", fault))?;
-        let members = members.unwrap_or_default();
+        let members = raw::members(document.parse()?).map_err(|fault| Problem::invalid("", fault))?;
         if let Some(name) = raw::first_duplicate(&members) {
             invalid.add(pointer(name), "stands twice");
         }
-        let known = if stored { "event" } else { "url, format, layout, event, headers, client_cert, client_key" };
         for (name, value) in &members {
             let at = pointer(name);
             match name.as_str() {
                 "event" => event = invalid.check(&at, named_event(value, catalogue)).or(event),
-                "url" if !stored => {
+                "url" => {
                     let read = raw::string(value).and_then(|text| address::read_url(&text));
                     url = invalid.check(&at, read).map(String::from);
                 }
-                "format" if !stored => {
+                "format" => {
                     let read = raw::string(value).and_then(|text| Format::parse(&text));
                     format = invalid.check(&at, read).unwrap_or(format);
                 }
-                "layout" if !stored => {
+                "layout" => {
                     let read = raw::string(value).and_then(|text| Layout::parse(&text));
                     layout = invalid.check(&at, read).unwrap_or(layout);
                 }
-                "headers" if !stored => match own_headers::read_complete(value) {
+                "headers" => match own_headers::read_complete(value) {
                     Ok(read) => headers = read,
                     Err(inner) => invalid.nest(&at, inner),
                 },
-                "client_cert" if !stored => {
+                "client_cert" => {
                     certificate.cert = invalid.check(&at, client_certificate::read_cert(value)).map(Some);
                 }
-                "client_key" if !stored => {
+                "client_key" => {
                     certificate.key = invalid.check(&at, client_certificate::read_key(value)).map(Some);
                 }
-                _ => invalid.add(at, format!("is not a member here; there are: {known}")),
+                "secret" if raw::is_nothing(value) => {}
+                "secret" => {
+                    secret = invalid.check(&at, raw::string(value).and_then(|text| Secret::parse(&text)));
+                }
+                _ => invalid.add(at, format!("is not a member here; there are: {MEMBERS}")),
             }
         }
-        if url.is_none() && !stored && !members.iter().any(|(name, _)| name == "url") {
+        if url.is_none() && !members.iter().any(|(name, _)| name == "url") {
             invalid.add("/url", "is missing");
         }
-        let url = if stored { Some(String::new()) } else { url };
         let certificate = certificate.settle(None).map_err(|inner| invalid.nest("", inner)).ok().flatten();
-        let asked = event.zip(url).map(|(event, url)| Self { event, url, format, layout, headers, certificate });
+        let asked =
+            event.zip(url).map(|(event, url)| Self { event, url, format, layout, headers, certificate, secret });
         invalid.or(asked).map_err(Problem::from)
     }
+}
+
+/// What a probe of a URL that is not saved yet may have.
+const MEMBERS: &str = "url, format, layout, event, headers, client_cert, client_key, secret";
+
+/// What is asked of a probe of a stored subscription: the event type whose sample is sent, and the subscription as it is
+/// stored but for what `settings` gives instead, as a change of it would.
+fn asked_of_stored(
+    document: Option<&Document>,
+    catalogue: &Catalogue,
+    stored: &Subscription,
+    now: Timestamp,
+) -> Result<(Entry, Subscription), Problem> {
+    let body = document.map(Document::parse).transpose()?;
+    let members = body.map(raw::members).transpose().map_err(|fault| Problem::invalid("", fault))?.unwrap_or_default();
+    let mut invalid = Invalid::default();
+    if let Some(name) = raw::first_duplicate(&members) {
+        invalid.add(pointer(name), "stands twice");
+    }
+    let (mut event, mut tested) = (None, Some(stored.clone()));
+    for (name, value) in &members {
+        match name.as_str() {
+            "event" => event = invalid.check("/event", named_event(value, catalogue)),
+            "settings" if raw::Kind::of(value) == raw::Kind::Null => {}
+            "settings" => {
+                let change = Change::from_json(value, catalogue).and_then(|change| change.apply(stored, now));
+                tested = change.map_err(|inner| invalid.nest("/settings", inner)).ok();
+            }
+            _ => invalid.add(pointer(name), "is not a member here; there are: event, settings"),
+        }
+    }
+    let event = event.or_else(|| tested.as_ref().and_then(|tested| selected(&tested.events, catalogue)));
+    invalid.or(event.zip(tested)).map_err(Problem::from)
+}
+
+/// The first event type that is selected, in the order in which they are shown.
+fn selected(selection: &Selection, catalogue: &Catalogue) -> Option<Entry> {
+    let of_selection = match selection {
+        Selection::All => None,
+        Selection::Some(types) => catalogue.entries().iter().find(|entry| types.contains(&entry.name)),
+    };
+    of_selection.or_else(|| catalogue.get(DEFAULT_EVENT)).cloned()
 }
 
 fn named_event(value: &RawValue, catalogue: &Catalogue) -> Result<Entry, String> {
@@ -148,7 +195,7 @@ fn named_event(value: &RawValue, catalogue: &Catalogue) -> Result<Entry, String>
 }
 
 /// Bytes that nobody can guess: for an id, and for the secret of a probe that has none of its own.
-fn random<const N: usize>() -> Result<[u8; N], Problem> {
+pub(super) fn random<const N: usize>() -> Result<[u8; N], Problem> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).map_err(|_| Problem::internal())?;
     Ok(bytes)
@@ -159,14 +206,15 @@ fn fresh_id(now: Timestamp) -> Result<EventId, Problem> {
     Ok(EventId::from_bits((u128::from(now.millis()) << 80) | random))
 }
 
-/// Probes a URL that is not saved yet. There is no secret that its receiver could know, so the
-/// signature is made with one that is thrown away: the request has all that a delivery has.
+/// Probes a URL that is not saved yet, signed with the secret that was given. Where none was, the signature is made with
+/// one that is thrown away: the request has all that a delivery has.
 pub(super) async fn unsaved(mut request: Permitted) -> Result<Reply, Problem> {
     request.no_query()?;
     let document = request.json().await?;
-    let asked = Asked::read(Some(&document), &request.edge().catalogue, false)?;
+    let asked = Asked::read(&document, &request.edge().catalogue)?;
     let now = (request.edge().clock)();
-    let (event, secret) = (fresh_id(now)?, Secret::from_bytes(random::<32>()?));
+    let (event, fresh) = (fresh_id(now)?, Secret::from_bytes(random::<32>()?));
+    let thrown_away = asked.secret.is_none();
     let front = Arc::clone(&request.front);
     let url = Url::parse(&asked.url).ok();
     let host = url.as_ref().and_then(Url::host_str).unwrap_or_default();
@@ -178,7 +226,7 @@ pub(super) async fn unsaved(mut request: Permitted) -> Result<Reply, Problem> {
             layout: asked.layout,
             own_headers: &asked.headers,
             client_certificate: asked.certificate.as_ref(),
-            secrets: vec![&secret],
+            secrets: vec![asked.secret.as_ref().unwrap_or(&fresh)],
             entry: &asked.event,
             event,
             company: None,
@@ -188,26 +236,35 @@ pub(super) async fn unsaved(mut request: Permitted) -> Result<Reply, Problem> {
         let outgoing = Outgoing::probe(&probe, now);
         probe::run(&front.edge.outlet.get(), outgoing, None)
     });
-    json(StatusCode::OK, &shown(&findings.await?))
+    let mut findings = findings.await?;
+    if thrown_away && matches!(findings.response, Some(401 | 403)) {
+        findings.message.push_str(THROWN_AWAY);
+    }
+    json(StatusCode::OK, &shown(&findings))
 }
 
-/// Probes a stored subscription as it is stored, and records it.
+/// Probes a stored subscription, with its own secrets and as it is stored but for what the body gives instead, and
+/// records it.
 pub(super) async fn stored(mut request: Permitted, id: SubscriptionId) -> Result<Reply, Problem> {
     request.no_query()?;
     let subscription = subscriptions::find(&request, id)?;
     subscriptions::check_unlocked(&subscription)?;
     let document = request.optional_json().await?;
-    let asked = Asked::read(document.as_ref(), &request.edge().catalogue, true)?;
     let now = (request.edge().clock)();
+    let (sample, tested) = asked_of_stored(document.as_ref(), &request.edge().catalogue, &subscription, now)?;
     let event = fresh_id(now)?;
     let front = Arc::clone(&request.front);
-    let concerned = request.principal().concerning(&subscription.company);
+    let url = Url::parse(&tested.url).ok();
+    let concerned = match url.as_ref().and_then(Url::host_str) {
+        Some(host) if tested.url != subscription.url => request.principal().towards(host),
+        _ => request.principal().concerning(&subscription.company),
+    };
     let share = Share::of(&request.front, Lane::Probe, concerned);
     let findings = share.run(move || {
-        let probe = Probe::of(&subscription, &asked.event, event, now);
+        let probe = Probe::of(&tested, &sample, event, now);
         let outgoing = Outgoing::probe(&probe, now);
-        let findings = probe::run(&front.edge.outlet.get(), outgoing, subscription.timeout);
-        let entry = entry(&subscription, &asked.event, &findings, (front.edge.clock)());
+        let findings = probe::run(&front.edge.outlet.get(), outgoing, tested.timeout);
+        let entry = entry(&tested, &sample, &findings, (front.edge.clock)());
         record(&front.edge, entry);
         findings
     });
@@ -304,36 +361,81 @@ mod tests {
         assert_eq!(serde_json::to_value(shown(&refused)).unwrap(), wanted);
     }
 
-    fn asked(text: &str, stored: bool) -> Result<Asked, u16> {
+    fn asked(text: &str) -> Result<Asked, u16> {
         let catalogue = Catalogue::new(Vec::new()).unwrap();
-        let document = Document::of(text);
-        Asked::read(Some(&document), &catalogue, stored).map_err(|problem| problem.status())
+        Asked::read(&Document::of(text), &catalogue).map_err(|problem| problem.status())
     }
 
     #[test]
     fn what_is_not_said_has_its_default() {
-        let asked = |text| asked(text, false).unwrap();
-        let plain = asked(r#"{"url":"https://hooks.example"}"#);
+        let asked = |text| asked(text).unwrap();
+        let plain = asked(r#"{"url":"https://hooks.example","secret":null}"#);
         assert_eq!(
             (plain.event.name.as_str(), plain.format, plain.layout),
             ("call.new", Format::Json, Layout::Envelope)
         );
         assert_eq!((plain.url.as_str(), plain.headers.len()), ("https://hooks.example/", 0));
-        let full = asked(
-            r#"{"url":"http://a.example/x","format":"form","layout":"flat","event":"call.missed","headers":{"A":"b"}}"#,
-        );
+        assert!(plain.secret.is_none());
+        let secret = Secret::from_bytes([7; 24]);
+        let full = asked(&format!(
+            r#"{{"url":"http://a.example/x","format":"form","layout":"flat","event":"call.missed","headers":{{"A":"b"}},"secret":"{}"}}"#,
+            secret.reveal()
+        ));
         assert_eq!((full.event.name.as_str(), full.format, full.layout), ("call.missed", Format::Form, Layout::Flat));
-        assert_eq!(full.headers.len(), 1);
+        assert_eq!((full.headers.len(), full.secret), (1, Some(secret)));
     }
 
     #[test]
-    fn a_stored_subscription_is_probed_as_it_is_stored() {
-        assert!(
-            asked(r#"{"event":"call.missed"}"#, true).is_ok_and(|asked| asked.event.name.as_str() == "call.missed")
-        );
-        for wrong in [r#"{"url":"http://a.example"}"#, r#"{"event":"no"}"#, r#"{"event":null}"#, "[]"] {
-            assert_eq!(asked(wrong, true).err(), Some(422), "{wrong}");
+    fn a_secret_that_is_none_is_refused_and_not_repeated() {
+        for text in ["whsec_c2hvcnQ=", "whsec_%%%not-base64%%%", "c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0"] {
+            let catalogue = Catalogue::new(Vec::new()).unwrap();
+            let document = Document::of(&format!(r#"{{"url":"http://a.example/","secret":"{text}"}}"#));
+            let Err(problem) = Asked::read(&document, &catalogue) else { panic!("{text} is taken") };
+            let said = format!("{problem:?}");
+            assert_eq!(problem.status(), 422, "{said}");
+            assert!(said.contains("/secret") && said.contains("24 to 64 bytes"), "{said}");
+            assert!(!said.contains(&text[6..]), "{said}");
         }
-        assert_eq!(asked("{", true).err(), Some(400));
+    }
+
+    fn tested(text: &str, events: &str) -> Result<(Entry, Subscription), u16> {
+        let catalogue = Catalogue::new(Vec::new()).unwrap();
+        let now = Timestamp::from_millis(1_790_000_000_000);
+        let made =
+            format!(r#"{{"company":"acme","url":"http://a.example/","events":{events},"headers":{{"X-Key":"k"}}}}"#);
+        let change = Change::from_json(raw::parse(&made).unwrap(), &catalogue).unwrap();
+        let draft = change.into_draft(crate::core::subscription::Ordering::Call).unwrap();
+        let stored = draft.into_subscription(SubscriptionId::from_bits(7), 1, Secret::from_bytes([7; 32]), now);
+        let document = Document::of(text);
+        asked_of_stored(Some(&document), &catalogue, &stored, now).map_err(|problem| problem.status())
+    }
+
+    #[test]
+    fn a_stored_subscription_is_probed_as_it_is_stored_but_for_what_is_given() {
+        let (event, as_stored) = tested("{}", r#"["call.finished","call.missed"]"#).unwrap();
+        assert_eq!(event.name.as_str(), "call.missed", "the first selected in the order of the list");
+        assert_eq!((as_stored.url.as_str(), as_stored.format), ("http://a.example/", Format::Json));
+        assert_eq!(tested("{}", r#"["*"]"#).unwrap().0.name.as_str(), "call.new");
+        let changed = r#"{"event":"call.claimed","settings":{"url":"http://b.example/","format":"form","headers":{"X-Key":null,"Y":"z"}}}"#;
+        let (event, changed) = tested(changed, r#"["*"]"#).unwrap();
+        assert_eq!(
+            (event.name.as_str(), changed.url.as_str(), changed.format),
+            ("call.claimed", "http://b.example/", Format::Form)
+        );
+        assert_eq!((changed.headers[0].value.expose(), changed.headers.len()), ("k", 2));
+        assert_eq!(changed.secret, as_stored.secret, "signed as its deliveries are");
+        let given = Secret::from_bytes([8; 32]).reveal();
+        for wrong in [
+            r#"{"settings":{"url":7}}"#,
+            r#"{"url":"http://b.example/"}"#,
+            r#"{"event":"no"}"#,
+            r#"{"event":null}"#,
+            r#"{"settings":{"company":"globex"}}"#,
+            "[]",
+            &format!(r#"{{"settings":{{"secret":"{given}"}}}}"#),
+        ] {
+            assert_eq!(tested(wrong, r#"["*"]"#).err(), Some(422), "{wrong}");
+        }
+        assert_eq!(tested("{", r#"["*"]"#).err(), Some(400));
     }
 }

@@ -90,6 +90,12 @@ impl Sessions {
         })
     }
 
+    /// What tells the browser that sent `headers` from others, for as long as it is signed in; `None` without our cookie.
+    pub(super) fn browser(&self, headers: &HeaderMap) -> Option<[u8; 32]> {
+        let all = self.all();
+        self.ids(headers).map(key).find(|key| all.contains_key(key))
+    }
+
     /// Ends the session whose cookie `headers` carry.
     pub(super) fn close(&self, headers: &HeaderMap) {
         let mut all = self.all();

@@ -121,7 +121,7 @@ pub(super) fn show(request: &Permitted, id: SubscriptionId) -> Result<Reply, Pro
     json(StatusCode::OK, &shown(&found, request.edge().store.waiting(id)))
 }
 
-/// Registers a webhook. Its secret is made here and is shown by [`secret`].
+/// Registers a webhook. Its secret is the one that was given, or is made here; it is shown by [`secret`].
 pub(super) async fn create(mut request: Permitted) -> Result<Reply, Problem> {
     request.no_query()?;
     let document = request.json().await?;
@@ -132,6 +132,8 @@ pub(super) async fn create(mut request: Permitted) -> Result<Reply, Problem> {
     check_certificate(&request, draft.client_certificate())?;
     check_url(&request, draft.company(), url).await?;
     let made = bridge::written(|reply| request.edge().store.create_subscription(draft, reply)).await?;
+    // The next webhook that is begun on the page gets another.
+    request.front.page.reserved().give_up(&made.secret);
     created(&format!("/v1/subscriptions/{}", made.id), &shown(&made, 0))
 }
 
@@ -197,22 +199,23 @@ fn reveal(secret: &Secret) -> Reply {
     json_text(StatusCode::OK, format!(r#"{{"secret":{}}}"#, text::quote(&secret.reveal())))
 }
 
-/// Makes a new secret; the old one signs too for the overlap.
+/// Gives it a new secret, the one in the body or a fresh one; the old one signs too for the overlap.
 pub(super) async fn rotate_secret(mut request: Permitted, id: SubscriptionId) -> Result<Reply, Problem> {
     request.no_query()?;
     find(&request, id)?;
-    let overlap = match request.optional_json().await? {
-        Some(document) => overlap(&document)?,
-        None => OVERLAP,
+    let (given, overlap) = match request.optional_json().await? {
+        Some(document) => rotation(&document)?,
+        None => (None, OVERLAP),
     };
-    let secret = bridge::written(|reply| request.edge().store.rotate_secret(id, overlap, reply)).await?;
+    let secret = bridge::written(|reply| request.edge().store.rotate_secret(id, given, overlap, reply)).await?;
     Ok(reveal(&secret))
 }
 
-fn overlap(document: &Document) -> Result<Duration, Problem> {
+/// The secret that is wanted, if one is, and for how long the old one signs too.
+fn rotation(document: &Document) -> Result<(Option<Secret>, Duration), Problem> {
     let members = text::members(document.parse()?).map_err(|fault| Problem::invalid("", fault))?;
     let mut invalid = Invalid::default();
-    let mut overlap = OVERLAP;
+    let (mut given, mut overlap) = (None, OVERLAP);
     if let Some(name) = text::first_duplicate(&members) {
         invalid.add(pointer(name), "stands twice");
     }
@@ -223,11 +226,15 @@ fn overlap(document: &Document) -> Result<Duration, Problem> {
                 if length > MOST_OVERLAP { Err(format!("must be at most {most}")) } else { Ok(length) }
             });
             overlap = invalid.check("/overlap", read).unwrap_or(overlap);
+        } else if name == "secret" {
+            if !text::is_nothing(value) {
+                given = invalid.check("/secret", text::string(value).and_then(|text| Secret::parse(&text)));
+            }
         } else {
-            invalid.add(pointer(name), "is not a member here; there are: overlap");
+            invalid.add(pointer(name), "is not a member here; there are: overlap, secret");
         }
     }
-    invalid.or(Some(overlap)).map_err(Problem::from)
+    invalid.or(Some((given, overlap))).map_err(Problem::from)
 }
 
 #[cfg(test)]

@@ -62,8 +62,9 @@ fn of_answer(answer: &Answer, url: &str) -> String {
         }
         400 | 422 => "the receiver did not accept the content: check its log, and the format and layout set here",
         401 | 403 => {
-            "the receiver wants to be shown who is calling: check the header it expects (such as Authorization), and \
-             that it lets this server's address in"
+            "the receiver does not accept who is calling. Most often it checks the signature with another secret, or not \
+             over the body as it came: enter this webhook's secret there and compare. Otherwise check the header that it \
+             expects (such as Authorization), and that it lets this server's address in"
         }
         404 => "nothing is found at this path: check that the URL is correct",
         405 => "the receiver does not accept POST there: check the path, or let the receiver accept POST",

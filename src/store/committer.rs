@@ -324,7 +324,7 @@ impl Committer {
             },
             Command::Create(draft, reply) => answer!(self.desk.create(*draft, now), reply),
             Command::Change(id, patch, reply) => answer!(self.desk.change(id, &patch, now), reply),
-            Command::Rotate(id, overlap, reply) => answer!(self.desk.rotate(id, overlap, now), reply),
+            Command::Rotate(id, given, overlap, reply) => answer!(self.desk.rotate(id, given, overlap, now), reply),
             Command::Delete(id, reply) => answer!(self.desk.delete(id), reply),
             Command::Retry(id, reply) => answer!(self.desk.retry(id, now), reply),
             Command::Cancel(id, why, reply) => answer!(self.desk.cancel(id, why, now), reply),

@@ -243,7 +243,7 @@ impl Desk {
             return Ok(Err(WriteError::Invalid(Invalid::one("/company", detail))));
         }
         let id = SubscriptionId::from_bits(self.next_id(now));
-        let secret = Secret::from_bytes(random_secret());
+        let secret = draft.secret().cloned().unwrap_or_else(|| Secret::from_bytes(random_secret()));
         self.keep(draft.into_subscription(id, number, secret, now))
     }
 
@@ -276,11 +276,22 @@ impl Desk {
         Some(Step::Account(AccountRecord { number, next_sequence, health }))
     }
 
-    /// Gives a subscription a new secret; the old one signs too for `overlap`. One whose secrets could not be opened
+    /// Gives a subscription a new secret, `given` or a fresh one; the old one signs too for `overlap`. One whose secrets could not be opened
     /// has lost its headers and its client certificate, and stays disabled.
-    pub(super) fn rotate(&mut self, id: SubscriptionId, overlap: Duration, now: Timestamp) -> Done<Secret> {
+    pub(super) fn rotate(
+        &mut self,
+        id: SubscriptionId,
+        given: Option<Secret>,
+        overlap: Duration,
+        now: Timestamp,
+    ) -> Done<Secret> {
         let Some(current) = self.current(id) else { return Ok(Err(WriteError::NotFound)) };
-        let secret = Secret::from_bytes(random_secret());
+        if given.as_ref() == Some(&current.secret) && !current.is_locked() {
+            // The one before would go, and with it the overlap that may be running.
+            let invalid = Invalid::one("/secret", "is the one that it has already");
+            return Ok(Err(WriteError::Invalid(invalid)));
+        }
+        let secret = given.unwrap_or_else(|| Secret::from_bytes(random_secret()));
         let previous = PreviousSecret { secret: current.secret.clone(), until: now.plus(overlap) };
         let previous_secret = (!overlap.is_zero() && !current.is_locked()).then_some(previous);
         let disabled = if current.is_locked() { Some(DisabledReason::ByHand) } else { current.disabled };

@@ -36,7 +36,8 @@ pub(super) enum Command {
     Accept(Vec<NewEvent>, Reply<Vec<Accepted>>),
     Create(Box<Draft>, Reply<Arc<Subscription>>),
     Change(SubscriptionId, Box<Patch>, Reply<Arc<Subscription>>),
-    Rotate(SubscriptionId, Duration, Reply<Secret>),
+    /// The secret that it is to have; a fresh one if `None`.
+    Rotate(SubscriptionId, Option<Secret>, Duration, Reply<Secret>),
     Delete(SubscriptionId, Reply<()>),
     Retry(DeliveryId, Reply<Delivery>),
     /// Why, as a sentence.
@@ -71,7 +72,7 @@ impl Command {
         match self {
             Self::Accept(_, reply) => reply(Err(unavailable)),
             Self::Create(_, reply) | Self::Change(_, _, reply) => reply(Err(unavailable)),
-            Self::Rotate(_, _, reply) => reply(Err(unavailable)),
+            Self::Rotate(_, _, _, reply) => reply(Err(unavailable)),
             Self::Delete(_, reply) | Self::Replay(_, _, reply) => reply(Err(unavailable)),
             Self::CreateToken(_, reply) => reply(Err(unavailable)),
             Self::RevokeToken(_, reply) => reply(Err(unavailable)),

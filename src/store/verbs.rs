@@ -108,7 +108,7 @@ impl Store {
         }
     }
 
-    /// Creates a subscription with a fresh id and secret.
+    /// Creates a subscription with a fresh id, and a fresh secret unless the draft has one.
     ///
     /// # Errors
     /// As [`Store::accept`].
@@ -135,12 +135,19 @@ impl Store {
         self.push(Command::Change(id, Box::new(patch), reply))
     }
 
-    /// Gives the subscription a new secret, which the reply has; the old one signs too for `overlap`.
+    /// Gives the subscription a new secret, `given` or a fresh one, which the reply has; the old one signs too for
+    /// `overlap`.
     ///
     /// # Errors
     /// As [`Store::accept`].
-    pub fn rotate_secret(&self, id: SubscriptionId, overlap: Duration, reply: Reply<Secret>) -> Result<(), Busy> {
-        self.push(Command::Rotate(id, overlap, reply))
+    pub fn rotate_secret(
+        &self,
+        id: SubscriptionId,
+        given: Option<Secret>,
+        overlap: Duration,
+        reply: Reply<Secret>,
+    ) -> Result<(), Busy> {
+        self.push(Command::Rotate(id, given, overlap, reply))
     }
 
     /// Deletes the subscription. What it was owed is cancelled little by little afterwards.

@@ -1,8 +1,9 @@
 // Settings > Webhooks: the seed's four steps, the test button, wrong input, secret, pausing, keyboard, hostile data.
 
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { execFileSync, spawn } from "node:child_process";
+import { readFileSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
 import { join } from "node:path";
 
 const toast = (page) => page.locator("#saved");
@@ -17,6 +18,20 @@ function identity(stage, name) {
   const asked = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", `/CN=${name}`];
   execFileSync("openssl", [...asked, "-out", files.cert, "-keyout", files.key], { stdio: "ignore" });
   return { files, cert: readFileSync(files.cert, "utf8"), key: readFileSync(files.key, "utf8") };
+}
+
+/** The page's own receiver in PHP, as it stands on `page`, run by PHP's own server with this secret. */
+async function phpReceiver(stage, page, secret) {
+  const file = join(stage.home, "receiver.php");
+  writeFileSync(file, await page.locator("#snippet-php").textContent());
+  const probe = createServer();
+  await new Promise((resolve) => probe.listen(0, "127.0.0.1", resolve));
+  const { port } = probe.address();
+  await new Promise((resolve) => probe.close(resolve));
+  const php = spawn("php", ["-S", `127.0.0.1:${port}`, file], { env: { ...process.env, WEBHOOK_SECRET: secret }, stdio: "ignore" });
+  const url = `http://127.0.0.1:${port}/hook`;
+  await stage.until("PHP", () => fetch(url, { method: "POST" }).then((reply) => reply.status === 401, () => false));
+  return { url, stop: () => php.kill("SIGKILL") };
 }
 
 export const tests = {
@@ -206,7 +221,72 @@ export const tests = {
     stage.expectNoise(/status of 422/);
   },
 
-  async "the secret is shown when asked for, and rotated"(stage) {
+  async "a receiver that checks the signature answers 200 to Test before saving and after"(stage) {
+    const page = await stage.page({ at: "/webhooks/new?company=acme" });
+    const field = page.getByLabel("Signing secret");
+    const secret = await field.inputValue();
+    assert.match(secret, /^whsec_[A-Za-z0-9+/]{43}=$/);
+    await page.getByLabel("Form URL Encoded").check();
+    await page.getByText("data[call_id]=").waitFor();
+    await page.locator("#snippet-php").getByText("parse_str").waitFor({ state: "attached" });
+    await stage.checkAccessible(page, "a new webhook with its secret");
+    const receiver = await phpReceiver(stage, page, secret);
+    const tested = async () => {
+      const [request] = await Promise.all([page.waitForRequest(/\/test$/), page.getByRole("button", { name: "Test" }).click()]);
+      await page.getByText("Testing…").waitFor({ state: "detached" });
+      const outcome = page.locator("[data-outcome]");
+      await outcome.waitFor();
+      return [request.postDataJSON(), await outcome.getAttribute("data-outcome"), await outcome.innerText()];
+    };
+    try {
+      await page.getByLabel("Webhook URL").fill(receiver.url);
+      await page.getByRole("checkbox", { name: "Missed call" }).check();
+      assert.equal((await tested())[1], "working");
+      await page.reload();
+      assert.equal(await field.inputValue(), secret, "the same for this browser, until it is saved");
+      await page.getByLabel("Webhook URL").fill(receiver.url);
+      await page.getByLabel("Form URL Encoded").check();
+      await page.getByRole("checkbox", { name: "Missed call" }).check();
+      await page.getByLabel("Company", { exact: true }).last().fill("acme");
+      await field.fill("whsec_c2hvcnQ=");
+      await save(page);
+      await page.locator('[data-pointer="/secret"] .fault').getByText("24 to 64 bytes").waitFor();
+      await field.fill(secret);
+      await save(page);
+      await page.waitForURL(/\/webhooks\/sub_/);
+      await toast(page).getByText("Saved.").waitFor();
+      const made = (await stage.api("GET", "/v1/subscriptions")).items[0];
+      assert.equal((await stage.api("GET", `/v1/subscriptions/${made.id}/secret`)).secret, secret);
+      const [asked, outcome] = await tested();
+      assert.deepEqual([asked.event, outcome], ["call.missed", "working"]);
+      // Edits that are not saved are tested, too, and signed with what is stored.
+      await page.getByLabel("Webhook URL").fill(`${receiver.url}/edited`);
+      const [edited, again] = await tested();
+      assert.deepEqual([edited.settings.url, again], [`${receiver.url}/edited`, "working"]);
+      const entries = await stage.until("the log", async () => {
+        const { entries } = await stage.api("GET", "/v1/log?test=true");
+        return entries.length === 2 && entries;
+      });
+      assert.deepEqual(entries.map((entry) => [entry.url, entry.event, entry.response]), [[`${receiver.url}/edited`, "call.missed", 204], [receiver.url, "call.missed", 204]]);
+      assert.equal((await stage.api("GET", `/v1/subscriptions/${made.id}`)).url, receiver.url, "nothing was saved");
+      // A receiver with another secret: the likely cause is named.
+      await stage.api("POST", `/v1/subscriptions/${made.id}/rotate-secret`, { overlap: "0s" });
+      const [, refused, words] = await tested();
+      assert.equal(refused, "401");
+      assert.match(words, /signature with another secret/);
+      // The next new webhook has another.
+      const next = await page.context().newPage();
+      await next.goto(`${stage.url}/webhooks/new`);
+      assert.notEqual(await next.getByLabel("Signing secret").inputValue(), secret);
+      page.once("dialog", (dialog) => dialog.accept());
+      await page.getByLabel("Webhook URL").fill(receiver.url);
+    } finally {
+      receiver.stop();
+    }
+    stage.expectNoise(/status of 422/);
+  },
+
+  async "the secret is shown when asked for, and rotated, also to one that is given"(stage) {
     const made = await stage.subscribe("http://127.0.0.1:1/");
     const page = await stage.page({ at: `/webhooks/${made.id}` });
     const secret = page.locator("#secret-text");
@@ -228,6 +308,12 @@ export const tests = {
     await page.getByText("This is the new secret").waitFor();
     assert.notEqual(await stored(), before);
     assert.equal(await secret.textContent(), await stored());
+    const given = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+    await page.getByRole("button", { name: "Rotate" }).click();
+    await dialog.getByLabel("The new secret").fill(given);
+    await dialog.getByRole("button", { name: "Rotate" }).click();
+    await secret.getByText(given).waitFor();
+    assert.equal(await stored(), given);
   },
 
   async "pausing keeps what comes, resuming sends it, discarding and deleting say what goes"(stage) {

@@ -281,3 +281,26 @@ fn the_views_can_be_read_without_scripts_and_show_what_is_hostile_as_text() {
     assert!(preview.json()["body"].as_str().unwrap().starts_with("event=call.missed\ncall_id="), "{preview:?}");
     browser.get("/webhooks/preview?format=xml").expect_problem(&[422]);
 }
+
+#[test]
+fn a_new_webhooks_secret_is_kept_for_the_browser_that_was_shown_it_until_it_is_saved() {
+    let daemon = Daemon::start();
+    let shown = |browser: &Browser| {
+        let html = browser.get("/webhooks/new").expect(200).text().replace("&#x2f;", "/");
+        let at = html.find("whsec_").filter(|at| !html[..*at].ends_with("strlen('"));
+        let secret = at.map(|at| html[at..].chars().take_while(|c| *c != '"').collect::<String>());
+        secret.unwrap_or_else(|| panic!("no secret: {html}"))
+    };
+    let (one, other) = (Browser::signed_in(&daemon), Browser::signed_in(&daemon));
+    let secret = shown(&one);
+    assert_eq!(secret.len(), "whsec_".len() + 44, "{secret}");
+    assert_eq!(shown(&one), secret, "the same again");
+    assert_ne!(shown(&other), secret, "another browser has its own");
+    daemon.subscribe("http://127.0.0.1:9/", json!({"secret": secret}));
+    assert_ne!(shown(&one), secret, "it is another webhook's now");
+    let reader = daemon.api().post("/v1/tokens", &json!({"role": "read"})).expect(201).json();
+    let mut browser = Browser::open(&daemon);
+    let reply = browser.sign_in(reader["token"].as_str().unwrap()).expect(303);
+    browser.cookie = reply.header("set-cookie").unwrap().split(';').next().unwrap().to_owned();
+    assert!(!browser.get("/webhooks/new").expect(403).text().contains("whsec_"));
+}

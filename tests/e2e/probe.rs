@@ -131,3 +131,53 @@ fn the_probe_of_a_subscription_is_signed_and_logged_as_a_test() {
     daemon.accept(&crate::platform::event("call.finished", "c1"));
     assert_eq!(receiver.wait_for(3)[2].sequence(), 1);
 }
+
+/// A receiver that checks the signature with one secret, as those of the README do.
+fn verifying(secret: &str) -> Receiver {
+    let secret = secret.to_owned();
+    Receiver::start(move |request| Answer::status(if request.is_signed_with(&secret) { 200 } else { 401 }))
+}
+
+#[test]
+fn a_receiver_that_checks_the_signature_can_be_tested_before_and_after_saving() {
+    let daemon = impatient();
+    let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+    let receiver = verifying(secret);
+    let found = probe(&daemon, &json!({"url": receiver.url("/"), "secret": secret}));
+    assert_eq!((&found["response"], &found["working"]), (&json!(200), &json!(true)), "{found}");
+    assert!(!found.to_string().contains(secret), "the secret is not repeated: {found}");
+    let made = daemon.subscribe(&receiver.url("/"), json!({"secret": secret, "events": ["call.missed"]}));
+    assert_eq!(made.secret, secret, "it is the one that was given");
+    let test = format!("{}/test", made.path());
+    let found = daemon.api().post(&test, &json!({})).expect(200).json();
+    assert_eq!((&found["response"], &found["working"]), (&json!(200), &json!(true)), "{found}");
+    assert_eq!(receiver.wait_for(2)[1].json()["type"], "call.missed", "an event that it selected");
+    // With unsaved edits: as they are, and signed with what is stored all the same.
+    let edited = json!({"event": "call.claimed", "settings": {"url": receiver.url("/new"), "format": "form"}});
+    let found = daemon.api().post(&test, &edited).expect(200).json();
+    assert_eq!(found["response"], 200, "{found}");
+    let request = receiver.wait_for(3)[2].clone();
+    assert_eq!(request.path, "/new");
+    assert!(request.form().contains(&("type".to_owned(), "call.claimed".to_owned())), "{request:?}");
+    let entries = daemon.wait_for_list("/v1/log?test=true", 2);
+    assert_eq!(entries[0]["url"], receiver.url("/new"), "the log has what was tested");
+    let stored = daemon.api().get(&made.path()).expect(200).json();
+    assert_eq!((&stored["url"], &stored["format"]), (&json!(receiver.url("/")), &json!("json")), "nothing was changed");
+}
+
+#[test]
+fn a_refusal_names_the_signature_as_the_likely_cause() {
+    let daemon = impatient();
+    for status in [401, 403] {
+        let receiver = Receiver::start(move |_| Answer::status(status));
+        let found = probe(&daemon, &json!({"url": receiver.url("/")}));
+        let message = found["message"].as_str().unwrap_or_default();
+        for part in ["signature", "secret", "thrown away", "header that it expects"] {
+            assert!(message.contains(part), "{part}: {message}");
+        }
+        let made = daemon.subscribe(&receiver.url("/"), json!({}));
+        let found = daemon.api().post(&format!("{}/test", made.path()), &json!({})).expect(200).json();
+        let message = found["message"].as_str().unwrap_or_default();
+        assert!(message.contains("this webhook's secret") && !message.contains("thrown away"), "{message}");
+    }
+}

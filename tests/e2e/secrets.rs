@@ -59,7 +59,18 @@ fn live(daemon: &Daemon, ears: &mut Ears) {
     assert_eq!(receiver.requests()[0].header("x-key"), Some(VALUE), "the receiver alone gets it");
     let wrong =
         |headers: Value| json!({"company": "acme", "url": receiver.url("/"), "events": ["*"], "headers": headers});
+    let given = "whsec_Z2l2ZW4gYXQgY3JlYXRpb24gYW5kIGhlYXJkIG5vd2hlcmU=";
+    ears.keep(&json!(given));
+    let body = json!({"company": "acme", "url": receiver.url("/"), "events": ["call.missed"], "secret": given});
+    ears.hear("a creation with a secret", api.post("/v1/subscriptions", &body).expect(201).text());
+    ears.hear("a test with a secret", api.post("/v1/test", &json!({"url": receiver.url("/"), "secret": given})).text());
+    let with = |secret: &str| json!({"url": receiver.url("/"), "secret": secret});
     let refusals = [
+        api.post("/v1/test", &with(REFUSED)),
+        api.post("/v1/subscriptions", &with(REFUSED)),
+        api.post(&format!("{}/rotate-secret", subscription.path()), &json!({"secret": REFUSED})),
+        api.post(&format!("{}/test", subscription.path()), &json!({"settings": {"secret": given}})),
+        api.patch(&subscription.path(), &json!({"secret": given})),
         api.post("/v1/subscriptions", &wrong(json!({"X-Key": format!("{REFUSED}\u{7f}")}))),
         api.post("/v1/subscriptions", &wrong(json!({"Host": REFUSED}))),
         api.post("/v1/test", &json!({"url": receiver.url("/"), "headers": {"X-Key": format!(" {REFUSED}")}})),

@@ -189,6 +189,37 @@ fn after_a_rotation_both_secrets_sign() {
     daemon.api().get("/v1/subscriptions").expect(200);
 }
 
+#[test]
+fn a_secret_may_be_given_at_creation_and_at_rotation_and_a_wrong_one_is_refused_by_name() {
+    let daemon = Daemon::start();
+    let receiver = Receiver::willing();
+    let [first, second] = ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_b3RoZXIgc2VjcmV0IG9mIHRoaXMgcmVjZWl2ZXI="];
+    let subscription = daemon.subscribe(&receiver.url("/"), json!({"secret": first}));
+    let rotate = format!("{}/rotate-secret", subscription.path());
+    let body = |secret: &str| json!({"company": "acme", "url": receiver.url("/"), "events": ["*"], "secret": secret});
+    for wrong in [" ", first.trim_start_matches("whsec_"), "whsec_c2hvcnQ=", "whsec_%%%%", &format!("{first}\n")] {
+        let refusals = [
+            daemon.api().post("/v1/subscriptions", &body(wrong)),
+            daemon.api().post(&rotate, &json!({"secret": wrong})),
+            daemon.api().post("/v1/test", &json!({"url": receiver.url("/"), "secret": wrong})),
+        ];
+        for refusal in refusals {
+            let problem = refusal.expect_problem(&[422]);
+            assert_eq!(problem["errors"][0]["pointer"], "/secret", "{problem}");
+            assert!(wrong.trim().is_empty() || !problem.to_string().contains(&wrong[6..]), "{wrong}: {problem}");
+        }
+    }
+    let problem = daemon.api().patch(&subscription.path(), &json!({"secret": second})).expect_problem(&[422]);
+    assert!(problem.to_string().contains("rotate-secret"), "{problem}");
+    let problem = daemon.api().post(&rotate, &json!({"secret": subscription.secret})).expect_problem(&[422]);
+    assert!(problem.to_string().contains("has already"), "{problem}");
+    let rotated = daemon.api().post(&rotate, &json!({"secret": second})).expect_success().json();
+    assert_eq!(rotated["secret"], second);
+    daemon.accept(&event("call.new", "c1"));
+    let request = receiver.wait_for(1)[0].clone();
+    assert!(request.is_signed_with(first) && request.is_signed_with(second), "both, for the overlap: {request:?}");
+}
+
 /// What a refusal says wherever an address is denied.
 #[track_caller]
 fn check_names_the_line(text: &str) {

@@ -4,6 +4,7 @@ mod backlog;
 mod settings;
 
 use std::io::{self, BufRead, IsTerminal, Write};
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use serde::Deserialize;
@@ -14,6 +15,7 @@ use super::certificate::end_of_pem;
 use super::client::{Client, read, segment, with_query};
 use super::connection::Connection;
 use super::exit::Failure;
+use super::secret_file;
 use super::table::{Column, Table};
 use super::text::{json_list, pretty, safe};
 use crate::core::json as document;
@@ -78,6 +80,10 @@ struct Add {
     /// Register it paused
     #[arg(long)]
     disabled: bool,
+
+    /// A file with a secret to sign with, or -
+    #[arg(long, value_name = "FILE")]
+    secret_file: Option<PathBuf>,
 
     /// Print it and its secret as JSON
     #[arg(long)]
@@ -181,6 +187,13 @@ struct ShowSecret {
 
 /// Make a new secret; the old one signs too for a while
 #[derive(Debug, Args)]
+#[command(after_help = "\
+A secret that is given comes from a file, or from standard input with -, never
+from the command line, which every user of the machine can see.
+
+Examples:
+  hookswitch subscription rotate-secret sub_01… --overlap 1h
+  hookswitch subscription rotate-secret sub_01… --secret-file - < secret")]
 struct RotateSecret {
     /// Its id
     id: String,
@@ -188,6 +201,10 @@ struct RotateSecret {
     /// How long the old one signs too; 24h if left out
     #[arg(long, value_name = "DURATION")]
     overlap: Option<String>,
+
+    /// A file with the new secret, or -
+    #[arg(long, value_name = "FILE")]
+    secret_file: Option<PathBuf>,
 
     /// Print what the daemon answers, as JSON
     #[arg(long)]
@@ -230,8 +247,12 @@ impl Subscription {
             Command::Secret(ShowSecret { id, json }) => {
                 write_secret(&client.get(&format!("{}/secret", path(&id)))?, json, out)
             }
-            Command::RotateSecret(RotateSecret { id, overlap, json }) => {
-                let body = overlap.map_or_else(|| json!({}), |overlap| json!({"overlap": overlap}));
+            Command::RotateSecret(RotateSecret { id, overlap, secret_file, json }) => {
+                let mut body = Map::new();
+                body.extend(overlap.map(|overlap| ("overlap".to_owned(), json!(overlap))));
+                let secret = secret_file.as_deref().map(secret_file::read).transpose()?;
+                body.extend(secret.map(|secret| ("secret".to_owned(), json!(secret.reveal()))));
+                let body = Value::Object(body);
                 let reply = client.post(&format!("{}/rotate-secret", path(&id)), &body.to_string())?;
                 write_secret(&reply, json, out)
             }
@@ -251,6 +272,9 @@ impl Add {
         body.insert("events".to_owned(), json!(self.events));
         if self.disabled {
             body.insert("enabled".to_owned(), json!(false));
+        }
+        if let Some(file) = &self.secret_file {
+            body.insert("secret".to_owned(), json!(secret_file::read(file)?.reveal()));
         }
         let made: Box<RawValue> = read(&client.post("/v1/subscriptions", &Value::Object(body).to_string())?)?;
         let brief: Brief = read(made.get())?;

@@ -52,7 +52,7 @@ use hyper::{Method, Request, StatusCode};
 use self::assets::Assets;
 use self::render::Templates;
 use self::visit::Visit;
-use self::webhooks::Recent;
+use self::webhooks::{Recent, Reserved};
 use super::edge::Front;
 use super::problem::Problem;
 use super::reply::{Reply, no_content};
@@ -65,11 +65,22 @@ pub(super) struct Page {
     templates: Templates,
     assets: Assets,
     recent: Mutex<Recent>,
+    reserved: Reserved,
 }
 
 impl Page {
     pub(super) fn new() -> Self {
-        Self { templates: Templates::new(), assets: Assets::new(), recent: Mutex::default() }
+        Self {
+            templates: Templates::new(),
+            assets: Assets::new(),
+            recent: Mutex::default(),
+            reserved: Reserved::default(),
+        }
+    }
+
+    /// The secrets of webhooks that are not saved yet.
+    pub(super) const fn reserved(&self) -> &Reserved {
+        &self.reserved
     }
 }
 
@@ -176,7 +187,8 @@ pub(super) async fn answer(front: Arc<Front>, view: View, request: Request<Incom
         _ => match front.signed_in(request.headers()) {
             None => seen_other(&sign_in::then(request.uri())),
             Some(access) => {
-                let visit = Visit::new(front, access, request.uri());
+                let browser = front.sessions.browser(request.headers());
+                let visit = Visit::new(front, access, browser, request.uri());
                 let reply = shown(&view, &visit).await;
                 match reply {
                     Err(problem) if view.is_for_scripts() => return Err(problem),

@@ -8,6 +8,7 @@ use minijinja::{Value, context};
 use serde::de::DeserializeOwned;
 use url::form_urlencoded;
 
+use super::webhooks::Browser;
 use crate::core::token::Role;
 use crate::http::access::Access;
 use crate::http::bridge::Asker;
@@ -25,6 +26,7 @@ const HTML: &str = "text/html; charset=utf-8";
 pub(super) struct Visit {
     front: Arc<Front>,
     access: Access,
+    browser: Option<Browser>,
     uri: Uri,
     query: Vec<(String, String)>,
 }
@@ -40,11 +42,11 @@ impl Asker for Visit {
 }
 
 impl Visit {
-    pub(super) fn new(front: Arc<Front>, access: Access, uri: &Uri) -> Self {
+    pub(super) fn new(front: Arc<Front>, access: Access, browser: Option<Browser>, uri: &Uri) -> Self {
         let query = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).into_owned();
         // A filter that was left empty in its form is none.
         let query = query.filter(|(_, value)| !value.is_empty()).collect();
-        Self { front, access, uri: uri.clone(), query }
+        Self { front, access, browser, uri: uri.clone(), query }
     }
 
     /// The house behind.
@@ -55,6 +57,11 @@ impl Visit {
     /// The house behind with the page's own memory, for what is done on another thread.
     pub(super) fn shared_front(&self) -> Arc<Front> {
         Arc::clone(&self.front)
+    }
+
+    /// What tells the visitor's browser from others.
+    pub(super) const fn browser(&self) -> Option<Browser> {
+        self.browser
     }
 
     /// Whether the visitor may change things.

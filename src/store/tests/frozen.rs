@@ -72,7 +72,7 @@ fn write_the_frozen_directory() {
     let acme = ask(|reply| open.store.create_subscription(acme, reply)).unwrap();
     let globex = ask(|reply| open.store.create_subscription(globex, reply)).unwrap();
     let gone = ask(|reply| open.store.create_subscription(draft("gone"), reply)).unwrap();
-    ask(|reply| open.store.rotate_secret(globex.id, Duration::from_secs(60), reply)).unwrap();
+    ask(|reply| open.store.rotate_secret(globex.id, None, Duration::from_secs(60), reply)).unwrap();
     ask(|reply| open.store.delete_subscription(gone.id, reply)).unwrap();
     let mut events = Vec::new();
     let standings = [Some(Status::Delivered), Some(Status::Failed), Some(Status::Retrying), None];

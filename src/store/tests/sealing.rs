@@ -85,7 +85,7 @@ fn filled(dir: &Path, keys: Keyring) -> Vec<Secrets> {
         ask(|reply| store.create_subscription(draft("acme"), reply)).unwrap();
     }
     let all = store.subscriptions();
-    ask(|reply| store.rotate_secret(all[1].id, Duration::from_secs(60), reply)).unwrap();
+    ask(|reply| store.rotate_secret(all[1].id, None, Duration::from_secs(60), reply)).unwrap();
     accept(&store, vec![event("a", None)]);
     ask(|reply| store.delete_subscription(all[2].id, reply)).unwrap();
     let wanted = all_secrets(&store);
@@ -204,7 +204,7 @@ fn what_does_not_open_disables_its_subscription_until_it_has_new_secrets_and_oth
     }
     let Open { store, running, .. } = start(opened(dir.path(), ring(&[1])));
     let id = store.subscriptions()[0].id;
-    let secret = ask(|reply| store.rotate_secret(id, Duration::from_secs(60), reply)).unwrap();
+    let secret = ask(|reply| store.rotate_secret(id, None, Duration::from_secs(60), reply)).unwrap();
     let again = store.subscription(id).unwrap();
     assert_eq!((again.disabled, &again.previous_secret), (Some(DisabledReason::ByHand), &None));
     ask(|reply| store.change_subscription(id, patch(r#"{"enabled":true,"headers":{"X-Key":"new"}}"#), reply)).unwrap();
@@ -222,7 +222,7 @@ fn what_does_not_open_disables_its_subscription_until_it_has_new_secrets_and_oth
     assert!(all.iter().all(|subscription| subscription.is_locked()) && all.len() == 2);
     assert_eq!(owed(&store), [1]);
     ask(|reply| store.delete_subscription(all[0].id, reply)).unwrap();
-    ask(|reply| store.rotate_secret(all[1].id, Duration::ZERO, reply)).unwrap();
+    ask(|reply| store.rotate_secret(all[1].id, None, Duration::ZERO, reply)).unwrap();
     drop(store);
     running.stop();
     let idle = opened(lost.path(), ring(&[2]));

@@ -55,6 +55,8 @@ export function settings(form) {
     expire_after: {},
     ...certificateChange(form),
   };
+  // A new webhook has the secret that it was tested with; a stored one has its own.
+  if (elements.secret) document.secret = elements.secret.value.trim();
   for (const name of NUMBERS) {
     const text = elements[name].value.trim();
     // What is no number goes to the API as it stands: it says what would be right.

@@ -6,7 +6,7 @@ import { startCertificate } from "./certificate.js";
 import { addHeader, changes, settings, showFaults, startFields } from "./fields.js";
 import { startTest } from "./test.js";
 import { startPreview } from "./preview.js";
-import { startSecret } from "./secret.js";
+import { startNewSecret, startSecret } from "./secret.js";
 import { startState } from "./state.js";
 
 const form = document.getElementById("webhook");
@@ -19,6 +19,7 @@ startCertificate(form);
 startTest(form);
 startPreview(form);
 startSecret();
+startNewSecret(form);
 startState();
 
 if ("readOnly" in form.dataset) {

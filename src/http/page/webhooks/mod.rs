@@ -3,10 +3,12 @@
 //! The page says 'webhook' where the rest of the house says subscription.
 
 mod recent;
+mod reserved;
 mod snippets;
 
 use std::collections::BTreeMap;
 use std::sync::PoisonError;
+use std::time::Instant;
 
 use minijinja::value::Serde;
 use minijinja::{Value, context};
@@ -14,6 +16,7 @@ use serde::Serialize;
 
 use self::recent::Chart;
 pub(super) use self::recent::Recent;
+pub(in crate::http) use self::reserved::{Browser, Reserved};
 use super::render::pretty;
 use super::visit::Visit;
 use crate::core::catalogue::{Catalogue, Entry};
@@ -21,7 +24,7 @@ use crate::core::event::{Company, Domain, Source};
 use crate::core::id::{EventId, SubscriptionId};
 use crate::core::request::{Outgoing, Probe};
 use crate::core::subscription::{Format, Layout, Secret};
-use crate::http::bridge;
+use crate::http::bridge::{self, Asker as _};
 use crate::http::problem::Problem;
 use crate::http::query::{MAX_LIMIT, Query};
 use crate::http::reply::{Reply, json};
@@ -78,7 +81,13 @@ pub(super) async fn new(visit: &Visit) -> Result<Reply, Problem> {
         timeout_ms => Value::from(()), max_in_flight => Value::from(()), rate_per_second => Value::from(()),
         ordering => ordering, expire_after => context! {}, client_cert => Value::from(()),
     };
-    form(visit, webhook, context! {})
+    let fresh = Secret::from_bytes(crate::http::probes::random::<32>()?);
+    let secret = visit.browser().map_or_else(
+        || fresh.clone(),
+        |browser| visit.front().page.reserved().secret(browser, fresh.clone(), Instant::now()),
+    );
+    let snippets = snippets::of("", "json", "envelope")?;
+    form(visit, webhook, context! { secret => secret.reveal(), snippets => Value::from(Serde(&snippets)) })
 }
 
 /// The form of a stored webhook.
@@ -156,6 +165,8 @@ struct Preview {
     headers: Vec<(String, String)>,
     /// The body, made readable.
     body: String,
+    /// Receivers for these settings.
+    receivers: Vec<snippets::Snippet>,
 }
 
 /// What a delivery of a sample would be with the settings in the address.
@@ -169,6 +180,7 @@ pub(super) fn preview(visit: &Visit) -> Result<Reply, Problem> {
     let layout = query.take("layout", Layout::parse).unwrap_or(Layout::Envelope);
     let company = query.take("company", Company::parse);
     let domain = query.take("domain", Domain::parse);
+    let url = query.take("url", |text| Ok(text.to_owned())).unwrap_or_default();
     let source = query.take("source", Source::parse).unwrap_or(Source::Widget);
     let named = |text: &str| catalogue.get(text).ok_or_else(|| "is not an event type".to_owned());
     let entry = query.take("event", named).or_else(|| catalogue.entries().first());
@@ -191,7 +203,8 @@ pub(super) fn preview(visit: &Visit) -> Result<Reply, Problem> {
     };
     let Outgoing { headers, body, .. } = Outgoing::probe(&probe, now);
     let headers = headers.into_iter().filter(|(name, _)| name != "hookswitch-test").collect();
+    let receivers = snippets::of(&url, format.as_str(), layout.as_str())?;
     let body = String::from_utf8_lossy(&body);
     let body = if format == Format::Json { pretty(&body) } else { fields(&body) };
-    json(hyper::StatusCode::OK, &Preview { headers, body })
+    json(hyper::StatusCode::OK, &Preview { headers, body, receivers })
 }

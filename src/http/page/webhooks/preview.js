@@ -1,4 +1,5 @@
-// What would be sent with the settings as they stand in the form. Rendered by the server, as deliveries are.
+// What would be sent with the settings as they stand in the form, and receivers for it. Rendered by the server, as
+// deliveries are.
 
 import { call } from "../layout/api.js";
 
@@ -17,6 +18,8 @@ export function startPreview(form) {
       const value = form.elements[name].value.trim();
       if (value) asked.set(name, value);
     }
+    const url = form.elements.url.value.trim();
+    if (url && url.length < 2000) asked.set("url", url);
     const source = form.querySelector("input[name=sources]:checked");
     if (source) asked.set("source", source.value);
     if (asked.toString() === shown) return;
@@ -26,6 +29,10 @@ export function startPreview(form) {
       const preview = await call("GET", `/webhooks/preview?${shown}`);
       if (mine !== turn) return;
       body.textContent = preview.body;
+      for (const one of preview.receivers) {
+        const place = document.getElementById(`snippet-${one.name}`);
+        if (place && place.textContent !== one.text) place.textContent = one.text;
+      }
       note.hidden = asked.get("format") !== "form";
       heads.textContent = preview.headers.map(([name, value]) => `${name}: ${value}`).join("\n");
     } catch (refusal) {

@@ -7,6 +7,12 @@ import { busy, element } from "../layout/dom.js";
 
 const HIDDEN = "whsec_••••••••••••••••";
 
+/** Makes the button beside the secret of a new webhook work, if there is one. */
+export function startNewSecret(form) {
+  const button = document.getElementById("new-secret-copy");
+  button?.addEventListener("click", () => copy(button, form.elements.secret.value.trim()));
+}
+
 /** Makes the buttons work, if there is a secret. */
 export function startSecret() {
   const place = document.getElementById("secret");
@@ -46,15 +52,20 @@ export function startSecret() {
         element("option", { value }, words),
       ),
     );
-    const field = element("div", { class: "field" }, element("label", { for: "overlap" }, "The old secret signs too for"), overlap);
+    const given = element("input", { id: "given-secret", class: "secret", autocomplete: "off", spellcheck: "false", placeholder: "whsec_…" });
+    const fields = [
+      element("div", { class: "field" }, element("label", { for: "overlap" }, "The old secret signs too for"), overlap),
+      element("div", { class: "field" }, element("label", { for: "given-secret" }, "The new secret ", element("span", { class: "optional" }, "or one is made, if empty")), given),
+    ];
     const agreed = await ask({
       title: "Rotate the secret?",
-      text: ["A new secret is made. Until the time below is over every delivery carries both signatures, so that you can change your application in peace."],
+      text: ["The webhook gets a new secret. Until the time below is over every delivery carries both signatures, so that you can change your application in peace."],
       action: "Rotate",
-      more: [field],
+      more: fields,
     });
     if (!agreed) return;
-    reveal((await call("POST", `${path}/rotate-secret`, { overlap: overlap.value })).secret);
+    const secret = given.value.trim() || null;
+    reveal((await call("POST", `${path}/rotate-secret`, { overlap: overlap.value, secret })).secret);
     said.textContent = "This is the new secret. Enter it in your application.";
   });
 }

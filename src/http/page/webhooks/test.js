@@ -1,10 +1,11 @@
-// 'Test' beside the URL: posts a sample now and says what came back.
+// 'Test' beside the URL: posts a sample now and says what came back. A stored webhook signs with its own secret, also
+// where the form has been changed since; a new one with the secret that it will have once it is saved.
 
 import { call } from "../layout/api.js";
 import { copy } from "../layout/copy.js";
 import { busy, element } from "../layout/dom.js";
 import { certificateShown } from "./certificate.js";
-import { headers, showFaults } from "./fields.js";
+import { changes, headers, showFaults } from "./fields.js";
 
 const PHASES = { resolve: "Name", connect: "Connection", send: "Sending", wait: "Waiting", receive: "Answer" };
 
@@ -23,31 +24,43 @@ export function startTest(form) {
 async function test(form, result) {
   showFaults(form, null);
   result.replaceChildren(element("p", { class: "notice" }, "Testing…"));
-  const stored = headers(form);
-  const kept = Object.keys(stored).filter((name) => stored[name] === null);
-  const shown = certificateShown(form);
-  const asked = {
-    url: form.elements.url.value.trim(),
-    format: form.elements.format.value,
-    layout: form.elements.layout.value,
-    headers: Object.fromEntries(Object.entries(stored).filter(([, value]) => value !== null)),
-    event: document.getElementById("preview-event").value,
-    ...shown,
-  };
-  const id = form.dataset.id;
-  const same = id && asked.url === form.elements.url.defaultValue;
   try {
-    // What is stored is tested as it is stored, with its secret, its headers' values and its client certificate.
-    const asStored = same && (kept.length > 0 || shown === null);
-    const found = asStored
-      ? await call("POST", `/v1/subscriptions/${id}/test`, { event: asked.event })
-      : await call("POST", "/v1/test", asked);
+    const id = form.dataset.id;
+    const found = id ? await call("POST", `/v1/subscriptions/${id}/test`, ofStored(form)) : await call("POST", "/v1/test", ofNew(form));
     result.replaceChildren(outcome(found));
   } catch (refusal) {
     result.replaceChildren();
+    for (const one of refusal.errors) one.pointer = one.pointer.replace(/^\/settings(?=\/)/, "");
     if (refusal.errors.length > 0) showFaults(form, refusal);
     else result.replaceChildren(element("p", { class: "notice bad" }, refusal.message));
   }
+}
+
+/** The event type whose sample is sent: the one in the preview, if it is selected. */
+function sampled(form) {
+  const shown = document.getElementById("preview-event").value;
+  if (form.elements.events_all.value === "all") return shown;
+  const ticked = [...form.querySelectorAll("input[name=events]:checked")].map((box) => box.value);
+  return ticked.length === 0 || ticked.includes(shown) ? shown : ticked[0];
+}
+
+/** What is asked of the test of a stored webhook: the form as saving would send it. */
+function ofStored(form) {
+  const { events, ...rest } = changes(form);
+  return { event: sampled(form), settings: { ...rest, ...(events.length > 0 ? { events } : {}) } };
+}
+
+/** What is asked of the test of a webhook that is not saved yet. */
+function ofNew(form) {
+  return {
+    url: form.elements.url.value.trim(),
+    format: form.elements.format.value,
+    layout: form.elements.layout.value,
+    headers: headers(form),
+    event: sampled(form),
+    secret: form.elements.secret.value.trim(),
+    ...certificateShown(form),
+  };
 }
 
 /** What came back, in words and colour; the rest on demand. */

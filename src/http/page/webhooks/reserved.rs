@@ -1,0 +1,90 @@
+//! Secrets of webhooks that are not saved yet, so that a receiver can be set up and tested first.
+//!
+//! Whoever opens 'New webhook' is shown a secret, and for an hour the same one again in the same browser, until a webhook
+//! is saved with it. It is nobody's until then: nothing but the page's tests is signed with it. Kept in memory only. There
+//! are at most [`MOST`]; one more takes the place of the oldest.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::core::subscription::Secret;
+
+/// How long a secret is kept for whoever was shown it.
+const KEPT: Duration = Duration::from_secs(3600);
+/// How many there may be.
+const MOST: usize = 1_000;
+
+/// What tells one browser from another; [`crate::http::session`] makes it.
+pub(in crate::http) type Browser = [u8; 32];
+
+/// The secrets by the browsers that were shown them.
+#[derive(Default)]
+pub(in crate::http) struct Reserved {
+    all: Mutex<HashMap<Browser, (Secret, Instant)>>,
+}
+
+impl Reserved {
+    /// The secret that `browser` was shown, or else `fresh`, which is kept for it from now on.
+    pub(super) fn secret(&self, browser: Browser, fresh: Secret, now: Instant) -> Secret {
+        let mut all = self.all();
+        all.retain(|_, (_, since)| now.saturating_duration_since(*since) < KEPT);
+        if let Some((secret, _)) = all.get(&browser) {
+            return secret.clone();
+        }
+        if all.len() >= MOST
+            && let Some(oldest) = all.iter().min_by_key(|(_, (_, since))| *since).map(|(browser, _)| *browser)
+        {
+            all.remove(&oldest);
+        }
+        all.insert(browser, (fresh.clone(), now));
+        fresh
+    }
+
+    /// A webhook has this secret now: it is shown to nobody as a new one any more.
+    pub(in crate::http) fn give_up(&self, secret: &Secret) {
+        self.all().retain(|_, (kept, _)| kept != secret);
+    }
+
+    fn all(&self) -> MutexGuard<'_, HashMap<Browser, (Secret, Instant)>> {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn secret(number: u16) -> Secret {
+        Secret::from_bytes([[0; 30].as_slice(), &number.to_be_bytes()].concat())
+    }
+
+    #[test]
+    fn a_browser_is_shown_the_same_secret_for_an_hour_or_until_it_is_saved() {
+        let (reserved, begun) = (Reserved::default(), Instant::now());
+        let shown = |browser: u8, fresh, after| reserved.secret([browser; 32], secret(fresh), begun + after);
+        assert_eq!(shown(1, 1, Duration::ZERO), secret(1));
+        assert_eq!(shown(1, 2, KEPT / 2), secret(1));
+        assert_eq!(shown(2, 3, KEPT / 2), secret(3), "another browser has its own");
+        reserved.give_up(&secret(3));
+        assert_eq!(shown(2, 4, KEPT / 2), secret(4));
+        assert_eq!(shown(1, 5, KEPT), secret(5), "given up after an hour");
+    }
+
+    #[test]
+    fn there_are_not_more_than_there_may_be_and_none_is_printed() {
+        let (reserved, begun) = (Reserved::default(), Instant::now());
+        let browser = |number: u16| {
+            let mut browser = [0; 32];
+            browser[..2].copy_from_slice(&number.to_be_bytes());
+            browser
+        };
+        for number in 0..=MOST as u16 {
+            let now = begun + Duration::from_millis(number.into());
+            reserved.secret(browser(number), secret(number), now);
+        }
+        let all = reserved.all();
+        assert_eq!((all.len(), all.contains_key(&browser(0))), (MOST, false), "the oldest goes");
+        assert_eq!(format!("{:?}", all.values().next().unwrap().0), "[secret]");
+    }
+}
