@@ -3,7 +3,8 @@
 //! The guard against calling inside (`[network]`) stands here: only addresses that it allows leave
 //! this module, whether they come from a literal, from DNS or from memory. The system's resolver
 //! blocks without a limit of its own, so it is asked on a few threads that only exist while there is
-//! something to ask; callers wait for them as long as they can afford.
+//! something to ask; callers wait for them as long as they can afford. The names of one domain, whose servers may hang, are
+//! asked for on fewer threads than are idle, so that there is always one for another domain.
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -26,8 +27,9 @@ const STALE: Duration = Duration::from_secs(600);
 const NAMES_MOST: usize = 4096;
 /// How many names are asked for at once; each may hold a thread for as long as the system takes.
 const THREADS_MOST: usize = 32;
-/// How many names may wait to be asked for.
+/// How many names may wait to be asked for, and how many of one domain.
 const QUEUE_MOST: usize = 1024;
+const QUEUE_MOST_OF_DOMAIN: usize = QUEUE_MOST / 4;
 /// How many addresses of a name are tried.
 const ADDRESSES_MOST: usize = 16;
 
@@ -52,6 +54,8 @@ struct Names {
     known: HashMap<String, Name>,
     queue: VecDeque<String>,
     threads: usize,
+    /// How many names are being asked for, by domain.
+    asking: HashMap<String, usize>,
 }
 
 /// The addresses of a name, or why there are none.
@@ -177,7 +181,9 @@ impl Desk {
         if names.known.get(host).is_some_and(|name| name.asked) {
             return Ok(());
         }
-        if names.queue.len() >= QUEUE_MOST {
+        let domain = domain_of(host);
+        let of_domain = || names.queue.iter().filter(|waiting| domain_of(waiting) == domain).count();
+        if names.queue.len() >= QUEUE_MOST || of_domain() >= QUEUE_MOST_OF_DOMAIN {
             return Err(Failure::new(Fault::ResolveTimeout, "too many names wait for DNS"));
         }
         names.make_room();
@@ -203,10 +209,10 @@ impl Desk {
         Ok(())
     }
 
-    /// Asks for every name that waits, then ends.
+    /// Asks for every name that waits and may be asked for, then ends.
     fn answer_all(&self) {
         let mut names = self.lock();
-        while let Some(host) = names.queue.pop_front() {
+        while let Some(host) = names.take_next() {
             drop(names);
             let answer = catch_unwind(AssertUnwindSafe(|| (self.lookup)(&host)));
             let answer = answer.unwrap_or_else(|_| Err(io::Error::other("the resolver failed")));
@@ -215,6 +221,7 @@ impl Desk {
                 Arc::from(found)
             });
             names = self.lock();
+            names.end(&host);
             names.known.insert(host, Name { answer: Some((Instant::now(), answer)), asked: false });
             self.answered.notify_all();
         }
@@ -223,6 +230,27 @@ impl Desk {
 }
 
 impl Names {
+    /// The next name to be asked for: the first of a domain of which fewer are asked for than threads are idle. Others
+    /// wait for one that ends, whose thread then comes back here.
+    fn take_next(&mut self) -> Option<String> {
+        let idle = THREADS_MOST.saturating_sub(self.asking.values().sum());
+        let asked = |host: &str| self.asking.get(domain_of(host)).copied().unwrap_or(0);
+        let next = self.queue.iter().position(|host| asked(host) < idle)?;
+        let host = self.queue.remove(next)?;
+        *self.asking.entry(domain_of(&host).to_owned()).or_default() += 1;
+        Some(host)
+    }
+
+    /// A name is no longer being asked for.
+    fn end(&mut self, host: &str) {
+        if let Some(asking) = self.asking.get_mut(domain_of(host)) {
+            *asking -= 1;
+            if *asking == 0 {
+                self.asking.remove(domain_of(host));
+            }
+        }
+    }
+
     /// Forgets names until there is room for one more; those being asked for stay.
     fn make_room(&mut self) {
         if self.known.len() < NAMES_MOST {
@@ -237,6 +265,12 @@ impl Names {
             self.known.remove(&host);
         }
     }
+}
+
+/// The last two labels of a name: what its owner has, or a part of the names that have a public suffix of two.
+fn domain_of(host: &str) -> &str {
+    let name = host.trim_end_matches('.');
+    name.rmatch_indices('.').nth(1).map_or(name, |(at, _)| &name[at + 1..])
 }
 
 fn not_found(host: &str, why: &str) -> Failure {
@@ -360,6 +394,39 @@ mod tests {
         assert_eq!(resolver.desk.lock().threads, THREADS_MOST);
         drop(release);
         assert_eq!(resolver.resolve("0.example", LONG).unwrap_err().fault, Fault::NameNotFound);
+    }
+
+    #[test]
+    fn names_of_one_domain_that_hang_leave_threads_for_others() {
+        let (release, gate) = mpsc::channel::<()>();
+        let gate = Mutex::new(gate);
+        let lookup = move |host: &str| {
+            if host.ends_with(".hangs.example") {
+                gate.lock().unwrap().recv().ok();
+            }
+            Ok(vec!["8.8.8.8".parse().unwrap()])
+        };
+        let resolver = Resolver::with_lookup(policy(), Box::new(lookup));
+        let mut refused = 0;
+        for number in 0..2 * QUEUE_MOST {
+            let failure = resolver.resolve(&format!("{number}.x.hangs.example"), Duration::ZERO).unwrap_err();
+            refused += usize::from(failure.detail.contains("too many"));
+        }
+        assert!(refused > QUEUE_MOST, "{refused}");
+        assert!(resolver.resolve("hook.works.example", LONG).is_ok());
+        assert!(resolver.desk.lock().asking["hangs.example"] <= THREADS_MOST / 2);
+        drop(release);
+        // What waited is asked for after all, and nothing is left behind.
+        assert!(resolver.resolve("0.x.hangs.example", LONG).is_ok());
+        assert!(resolver.resolve("last.hangs.example", LONG).is_ok());
+    }
+
+    #[test]
+    fn a_domain_is_the_last_two_labels() {
+        for (host, domain) in [("a.b.c.example", "c.example"), ("c.example.", "c.example"), ("host", "host"), ("", "")]
+        {
+            assert_eq!(domain_of(host), domain);
+        }
     }
 
     #[test]
