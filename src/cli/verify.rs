@@ -175,9 +175,36 @@ fn write_salvaged(dir: &Path, into: &Path, salvaged: &Salvaged, out: &mut dyn Wr
     for delivery in salvaged.lost_deliveries.iter().take(NAMED_MOST) {
         writeln!(out, "            {delivery}")?;
     }
+    write_doubts(salvaged, out)?;
     if salvaged.state_rebuilt {
         writeln!(out, "The state database could not be used; the state was made again from the journal.")?;
         writeln!(out, "Subscriptions whose records stood in journal files that are gone are not in it.")?;
+    }
+    Ok(())
+}
+
+/// What was taken, and what is not to be relied on.
+fn write_doubts(salvaged: &Salvaged, out: &mut dyn Write) -> Result<(), Failure> {
+    for (what, records) in [("taken over", &salvaged.taken), ("left out", &salvaged.left_out)] {
+        for (nth, (kind, count)) in records.iter().enumerate() {
+            writeln!(out, "{:<11} {count} {kind}", if nth == 0 { what } else { "" })?;
+        }
+    }
+    if !salvaged.left_out.is_empty() || salvaged.unproved > 0 {
+        writeln!(
+            out,
+            "A journal file of an older format is damaged. Whoever sent an event, an SMS or an answer could have made what\n\
+             stands behind the damage: of that, nothing was taken that gives powers, and {} other records were. Look through\n\
+             the subscriptions.",
+            salvaged.unproved
+        )?;
+    }
+    if salvaged.renew_tokens {
+        writeln!(
+            out,
+            "Make all tokens anew (`hookswitch token create`, then `revoke`): one may be missing, or one that was revoked be\n\
+             good again."
+        )?;
     }
     Ok(())
 }

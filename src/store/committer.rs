@@ -346,7 +346,7 @@ impl Committer {
             return Ok(0);
         }
         let bytes = self.desk.bytes.len() as u64;
-        let written = self.writer.append(&self.desk.bytes, &mut self.desk.notes);
+        let written = self.writer.append(&mut self.desk.bytes, &mut self.desk.notes);
         let synced = written.map_err(|error| format!("the journal could not be written: {error}"))?;
         self.writer.has_name()?;
         self.look_if_due()?;

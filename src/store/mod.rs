@@ -7,7 +7,7 @@
 //! # The data directory
 //!
 //! ```text
-//! FORMAT             'hookswitch data, format 1': written last, synced; where it is there must be data
+//! FORMAT             'hookswitch data, format 2': written last, synced; where it is there must be data
 //! lock, admin.token  of the service room
 //! journal/NNNNNN.log what happened, in order, append-only, about 64 MiB a file: events with their data,
 //!                    entries of the log, changes of subscriptions and tokens ([`journal`], [`frame`])

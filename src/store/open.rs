@@ -38,7 +38,7 @@ use super::sync;
 /// The file whose presence says: there must be data.
 pub(super) const FORMAT: &str = "FORMAT";
 /// The version of the whole directory that this program writes.
-pub(super) const FORMAT_VERSION: u32 = 1;
+pub(super) const FORMAT_VERSION: u32 = 2;
 /// The file that stands while a new directory is made.
 pub(super) const UNFINISHED: &str = "unfinished";
 /// What stands in [`UNFINISHED`] while a directory is laid out from something that must not be lost.
@@ -166,7 +166,7 @@ fn format_in(text: &str) -> Option<u32> {
 
 pub(super) fn check_format(dir: &Path, text: &str) -> Result<(), OpenError> {
     match format_in(text) {
-        Some(FORMAT_VERSION) => Ok(()),
+        Some(1..=FORMAT_VERSION) => Ok(()),
         Some(newer) if newer > FORMAT_VERSION => Err(OpenError::Directory(format!(
             "{} was written by a newer hookswitch (format {newer}; this one knows format {FORMAT_VERSION}): \
              start that newer version; nothing was changed",
@@ -174,6 +174,22 @@ pub(super) fn check_format(dir: &Path, text: &str) -> Result<(), OpenError> {
         ))),
         _ => Err(OpenError::damaged(dir, "its file FORMAT is not one that hookswitch wrote")),
     }
+}
+
+/// Says, before anything is written that an older hookswitch cannot read, that there will be: it is to name the newer one
+/// then, and speak of no damage. (Where there is no FORMAT yet, it is about to be written.)
+fn upgrade(dir: &Path) -> io::Result<()> {
+    let marker = dir.join(FORMAT);
+    match fs::read_to_string(&marker) {
+        Ok(text) if format_in(&text) != Some(FORMAT_VERSION) => place::replace_file(&marker, format_text().as_bytes()),
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+fn format_text() -> String {
+    format!("hookswitch data, format {FORMAT_VERSION}\n")
 }
 
 /// Makes a new directory ready for data, or says that it is somebody else's.
@@ -231,7 +247,7 @@ pub(super) fn seal(dir: &Path, cache_bytes: u64) -> Result<(), OpenError> {
 /// after.
 fn finish(dir: &Path) -> io::Result<()> {
     note_reached(dir, Applied::default())?;
-    place::replace_file(&dir.join(FORMAT), format!("hookswitch data, format {FORMAT_VERSION}\n").as_bytes())?;
+    place::replace_file(&dir.join(FORMAT), format_text().as_bytes())?;
     fs::remove_file(dir.join(UNFINISHED))?;
     place::sync_dir(dir)
 }
@@ -375,7 +391,7 @@ fn recover(dir: &Path, state: State, keys: Option<Arc<Keyring>>) -> Result<Opene
     let ledger = Mutex::new(ledger);
     let counted = counts::read(&state, &ledger).map_err(|error| damaged(&error))? && !passed_over;
     let from = applied;
-    let (journal, writer) = Journal::open(&dir.join("journal"), from, &mut |head, payload, position| {
+    let (journal, mut writer) = Journal::open(&dir.join("journal"), from, &mut |head, payload, position| {
         let unknown =
             || Damage::new(&dir.join("journal"), format!("has a record that is not known (kind {})", head.kind));
         Step::decode(head, payload).ok_or_else(unknown)?.apply(&state, &ledger);
@@ -388,6 +404,11 @@ fn recover(dir: &Path, state: State, keys: Option<Arc<Keyring>>) -> Result<Opene
     if let Some(keys) = keys {
         sealing::check_opened(dir, &step::lock(&ledger))?;
         sealing::mark_with(dir, &keys)?;
+    }
+    if writer.is_of_an_older_format() {
+        let io = |error: io::Error| OpenError::io(dir, &error);
+        upgrade(dir).map_err(io)?;
+        writer.rotate(0).map_err(io)?;
     }
     let (segment, offset) = writer.position();
     applied = Applied { segment, offset, next_number: step::lock(&ledger).next_number, ..applied };

@@ -252,14 +252,14 @@ fn a_directory_that_cannot_be_right_is_refused_and_left_as_it_is() {
     let dir = tempfile::tempdir().unwrap();
     let Open { store, running, .. } = open(dir.path());
     ask(|reply| store.create_subscription(draft("acme"), reply)).unwrap();
-    accept(&store, vec![event("a", None)]);
+    accept(&store, (0..40).map(|n| event(&format!("c{n}"), None)).collect());
     drop(store);
     running.stop();
     type Spoil = fn(&Path);
     let cases: [(&str, Spoil, &str); 10] = [
         (
             "a newer format",
-            |dir| std::fs::write(dir.join("FORMAT"), "hookswitch data, format 2\n").unwrap(),
+            |dir| std::fs::write(dir.join("FORMAT"), "hookswitch data, format 3\n").unwrap(),
             "newer hookswitch",
         ),
         ("a foreign FORMAT", |dir| std::fs::write(dir.join("FORMAT"), "something\n").unwrap(), "FORMAT"),

@@ -29,6 +29,7 @@ mod disk_errors;
 mod doctor;
 mod durability;
 mod erase;
+mod forged;
 mod location;
 mod log;
 mod main_job;

@@ -1,6 +1,6 @@
 //! The data directory of an earlier build, opened by this one: everything in it is there. And a newer one is refused.
 //!
-//! `tests/frozen/v1/` is written by `cargo test --lib store::tests::frozen -- --ignored`.
+//! `tests/frozen/v2/` is written by `cargo test --lib store::tests::frozen -- --ignored`, as `v1/` was by an earlier one.
 
 use std::path::{Path, PathBuf};
 
@@ -14,16 +14,24 @@ pub(crate) fn frozen() -> PathBuf {
 
 /// A home whose data directory is a copy of the frozen one. Nothing of it is too old to be kept.
 pub(crate) fn thawed() -> Home {
+    thawed_from(&frozen())
+}
+
+fn thawed_from(frozen: &Path) -> Home {
     // What is in it is of the autumn of 2026.
     let home = Home::new().set("retention.log_age", "\"87600h\"").set("retention.event_age", "\"87600h\"");
-    copy(&frozen().join("data"), &home.data());
+    copy(&frozen.join("data"), &home.data());
     // As every daemon leaves it.
     std::fs::write(home.data().join("lock"), "").expect("written");
     home
 }
 
 pub(crate) fn facts() -> Value {
-    let text = std::fs::read_to_string(frozen().join("facts.json")).expect("the facts of the frozen directory");
+    facts_of(&frozen())
+}
+
+fn facts_of(frozen: &Path) -> Value {
+    let text = std::fs::read_to_string(frozen.join("facts.json")).expect("the facts of the frozen directory");
     serde_json::from_str(&text).expect("facts in JSON")
 }
 
@@ -42,7 +50,11 @@ pub(crate) fn copy(from: &Path, to: &Path) {
 /// Checks that `daemon` shows every fact. What is owed waits, for the subscriptions are disabled.
 #[track_caller]
 pub(crate) fn check_facts(daemon: &Daemon) {
-    let facts = facts();
+    check_these(daemon, &facts());
+}
+
+#[track_caller]
+fn check_these(daemon: &Daemon, facts: &Value) {
     let get = |path: &str| daemon.api().get(path).expect(200).json();
     for wanted in facts["subscriptions"].as_array().into_iter().flatten() {
         let id = wanted["id"].as_str().unwrap_or_default();
@@ -68,23 +80,47 @@ pub(crate) fn check_facts(daemon: &Daemon) {
     assert_eq!(json!(daemon.list("/v1/log?limit=500").len()), facts["log_entries"]);
 }
 
-#[test]
-fn a_directory_of_the_first_format_is_opened_with_everything_in_it() {
-    let daemon = thawed().start();
-    check_facts(&daemon);
+/// Opens the frozen directory `version`; gives it after an ordered stop.
+fn open_frozen(version: &str) -> Home {
+    let frozen = frozen().with_file_name(version);
+    let (daemon, facts) = (thawed_from(&frozen).start(), facts_of(&frozen));
+    check_these(&daemon, &facts);
     let (home, exit) = daemon.stop();
     exit.expect(0);
     let mut verify = hookswitch();
     verify.arg("verify").arg("--data-dir").arg(home.data());
     run(verify).expect(0);
     // It goes on as a directory of this build.
-    check_facts(&home.start());
+    let daemon = home.start();
+    check_these(&daemon, &facts);
+    daemon.accept(&crate::platform::event("call.new", "new"));
+    daemon.stop().0
+}
+
+#[test]
+fn a_directory_of_the_first_format_is_opened_with_everything_in_it() {
+    let home = open_frozen("v1");
+    // What is new is in a file of the new format, and an older hookswitch is told so.
+    let marker = std::fs::read_to_string(home.data().join("FORMAT")).expect("FORMAT");
+    assert_eq!(marker, "hookswitch data, format 2\n");
+    let versions: Vec<u8> = (1..=4)
+        .map(|number| std::fs::read(home.data().join(format!("journal/{number:06}.log"))).expect("a journal file")[8])
+        .collect();
+    assert_eq!(versions, [1, 1, 1, 2], "files are not written to that an older hookswitch made");
+}
+
+#[test]
+fn a_directory_of_the_second_format_is_opened_with_everything_in_it() {
+    let home = open_frozen("v2");
+    let journal = contents(&home.data().join("journal"));
+    let logs = journal.iter().filter(|(path, _)| path.extension().is_some_and(|extension| extension == "log"));
+    assert!(logs.count() == 3, "it goes on in the file that was written last");
 }
 
 #[test]
 fn a_newer_directory_is_refused_and_left_as_it_is() {
     let home = thawed();
-    std::fs::write(home.data().join("FORMAT"), "hookswitch data, format 2\n").expect("written");
+    std::fs::write(home.data().join("FORMAT"), "hookswitch data, format 3\n").expect("written");
     let before = contents(&home.data());
     let refused = home.refused_start().expect(74);
     assert!(refused.stderr.contains("newer hookswitch"), "{refused:?}");

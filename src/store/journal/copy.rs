@@ -6,9 +6,9 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::super::frame::{self, NoFrame};
+use super::super::frame::NoFrame;
 use super::super::place::{self, Damage};
-use super::segment::{HEADER, Segment};
+use super::segment::Segment;
 use super::{Journal, kind};
 
 /// How many bytes of frames a piece has, unless one frame alone has more.
@@ -69,8 +69,8 @@ impl Copying {
         let Some((file, end)) = self.files.front().cloned() else { return Ok(None) };
         let mut bytes = Vec::new();
         if self.at == 0 {
-            file.read(&mut bytes, 0, HEADER as usize)?;
-            self.at = HEADER;
+            self.at = file.begin();
+            file.read(&mut bytes, 0, self.at as usize)?;
             return Ok(Some(Part::File(file.number, bytes)));
         }
         if self.at >= end {
@@ -82,7 +82,7 @@ impl Copying {
         file.read(&mut bytes, self.at, left.min(PIECE))?;
         let (mut used, mut events, mut entries) = (0, 0, 0);
         while used < bytes.len() {
-            match frame::decode(&bytes[used..]) {
+            match file.binding.decode(&bytes[used..], self.at + place::u32_of(used)) {
                 Ok((head, _, length)) => {
                     used += length;
                     events += u64::from(head.kind == kind::ACCEPTED);

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use super::super::place::{self, Damage};
 use super::index::{Index, Outline};
 use super::note_of;
-use super::segment::{End, HEADER, Segment};
+use super::segment::{End, Segment};
 
 impl Segment {
     /// Asks the index, which is read or made again if it is not in memory.
@@ -56,7 +56,7 @@ impl Segment {
     /// The index beside the file, if it is whole and belongs to the file as it is now.
     fn stored_index(&self) -> Option<Index> {
         let index = std::fs::read(self.index_path()).ok().and_then(|bytes| Index::from_bytes(&bytes))?;
-        (index.outline().end.max(HEADER) == self.end()).then_some(index)
+        (index.outline().end.max(self.begin()) == self.end()).then_some(index)
     }
 
     /// What there is in a file that is full. Writes its index beside it if it is not there.
@@ -114,8 +114,9 @@ impl Segment {
     /// Makes the index again from the frames.
     fn rebuild_index(&self) -> Result<Index, Damage> {
         let mut index = Index::default();
-        let end = self.walk(HEADER, self.end(), &mut |offset, head, payload| {
-            index.note(&note_of(offset, head, payload));
+        let end = self.walk(self.begin(), self.end(), &mut |offset, head, payload| {
+            let length = self.binding.header() + payload.len();
+            index.note(&note_of(offset, length, head, payload));
             true
         })?;
         match end {

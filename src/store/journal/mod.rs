@@ -5,6 +5,7 @@
 //! Ids ascend through the whole journal, which is how one is found without an index key of its own.
 
 mod copy;
+mod header;
 mod index;
 mod indexed;
 mod names;
@@ -21,11 +22,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 pub(super) use self::copy::{Copying, Part};
+pub(super) use self::header::{HEADER, Header};
 pub(super) use self::index::{Index, Key, Note, Outline};
 pub(super) use self::owed::Owing;
 pub(super) use self::prune::{Breath, Fate, Unpruned, first, note_first};
+pub(super) use self::segment::path_of as file_path;
 use self::segment::{End, Segment};
-pub(super) use self::segment::{header_of, number_in, path_of as file_path};
 pub(super) use self::writer::Writer;
 use super::frame::Head;
 use super::place::{self, Damage};
@@ -57,11 +59,46 @@ pub(super) mod kind {
     pub(in crate::store) const SEALED_SUBSCRIPTION: u8 = 21;
     pub(in crate::store) const FAN_OUT: u8 = 22;
     pub(in crate::store) const FAN_OUT_STEP: u8 = 23;
+
+    /// What records of a kind are called, several of them.
+    pub(in crate::store) const fn name(kind: u8) -> &'static str {
+        match kind {
+            ACCEPTED => "events",
+            LOGGED | ENDED => "log entries",
+            SUBSCRIPTION | CERTIFIED_SUBSCRIPTION | SEALED_SUBSCRIPTION => "subscriptions",
+            SUBSCRIPTION_REMOVED => "deletions of subscriptions",
+            ACCOUNT => "standings of subscriptions",
+            REQUEUED | FORGOTTEN => "deliveries put back or forgotten",
+            REPLAY | DISCARD => "replays and discards",
+            MESSAGE => "messages",
+            THREAD_GONE => "ends of conversations",
+            TOKEN => "tokens",
+            TOKEN_REVOKED => "revocations of tokens",
+            ERASURE => "erasures",
+            FAN_OUT | FAN_OUT_STEP => "batches accepted in steps",
+            _ => "others",
+        }
+    }
+
+    /// Whether such a record gives powers, or changes where and with which secrets something is sent.
+    pub(in crate::store) const fn gives_powers(kind: u8) -> bool {
+        matches!(
+            kind,
+            TOKEN
+                | SUBSCRIPTION
+                | CERTIFIED_SUBSCRIPTION
+                | SEALED_SUBSCRIPTION
+                | SUBSCRIPTION_REMOVED
+                | ACCOUNT
+                | REPLAY
+                | DISCARD
+        )
+    }
 }
 
 /// A frame as the index takes note of it.
-pub(super) fn note_of(offset: u32, head: Head, payload: &[u8]) -> Note {
-    let length = place::u32_of(super::frame::HEADER + payload.len());
+pub(super) fn note_of(offset: u32, length: usize, head: Head, payload: &[u8]) -> Note {
+    let length = place::u32_of(length);
     Note { offset, length, kind: head.kind, id: head.id, keys: keys_of(head, payload) }
 }
 

@@ -18,7 +18,8 @@ use crate::core::time::Timestamp;
 
 use super::super::frame;
 use super::super::place::{self, Damage};
-use super::segment::{self, End, HEADER, Segment};
+use super::header::Header;
+use super::segment::{self, End, Segment};
 use super::{Head, Journal, Outline};
 
 /// The file that says which journal file is the oldest.
@@ -107,7 +108,7 @@ impl Journal {
 
     /// Whether nothing is in the file that is written.
     pub(in crate::store) fn newest_is_empty(&self) -> bool {
-        self.newest_segments().first().is_none_or(|newest| newest.end() <= HEADER)
+        self.newest_segments().first().is_none_or(|newest| newest.end() <= newest.begin())
     }
 
     /// The numbers of the files, the oldest first, that may have a frame under one of these hashes of keys.
@@ -131,7 +132,7 @@ impl Journal {
         let mut survey = Survey::default();
         let segment = self.segment(number)?;
         each_frame(&segment, breath, &mut |head, payload| {
-            let length = (frame::HEADER + payload.len()) as u64;
+            let length = (segment.binding.header() + payload.len()) as u64;
             let kept = match judge(head, payload)? {
                 Fate::Keep => length,
                 Fate::Drop => 0,
@@ -210,7 +211,7 @@ type Look<'l> = &'l mut dyn FnMut(Head, &[u8]) -> Result<(), Unpruned>;
 fn each_frame(segment: &Segment, breath: Breath<'_>, visit: Look<'_>) -> Result<(), Unpruned> {
     let mut result = Ok(());
     let mut next_breath = BREATH_EVERY;
-    let end = segment.walk(HEADER, segment.end(), &mut |offset, head, payload| {
+    let end = segment.walk(segment.begin(), segment.end(), &mut |offset, head, payload| {
         result = visit(head, payload);
         if result.is_ok() && offset >= next_breath {
             next_breath = offset + BREATH_EVERY;
@@ -227,21 +228,29 @@ fn each_frame(segment: &Segment, breath: Breath<'_>, visit: Look<'_>) -> Result<
     }
 }
 
+/// The new file has a salt of its own, and its frames are made its own; each is a group commit of its own, for all of it is
+/// synced before it is used.
 fn write_again(segment: &Segment, fresh: &Path, judge: Judge<'_>, breath: Breath<'_>) -> Result<(), Unpruned> {
     let failed = |error: io::Error| Unpruned::Failed(Damage::io(fresh, "could not be written", &error));
+    let (header, salt) = Header::new(segment.number, segment.created()).map_err(failed)?;
     let mut file = File::create(fresh).map_err(failed)?;
-    let mut out = segment.header()?;
+    let mut out = header.to_bytes();
+    let mut written = 0;
     each_frame(segment, breath, &mut |head, payload| {
         let head = Head { continues: false, ..head };
+        let from = out.len();
         match judge(head, payload)? {
             Fate::Keep => frame::encode(&mut out, head, |out| out.extend_from_slice(payload)),
-            Fate::Drop => {}
+            Fate::Drop => return Ok(()),
             Fate::Become(kind, payload) => {
                 frame::encode(&mut out, Head { kind, ..head }, |out| out.extend_from_slice(&payload));
             }
         }
+        let place = place::u32_of(written + from);
+        salt.bind(&mut out[from..], place, place);
         if out.len() >= SYNC_EVERY {
             file.write_all(&out).and_then(|()| file.sync_data()).map_err(failed)?;
+            written += out.len();
             out.clear();
         }
         Ok(())
@@ -279,13 +288,4 @@ pub(super) fn remove_leftovers(dir: &Path, first: u32) -> io::Result<()> {
         leftovers.extend(over.then_some(path));
     }
     leftovers.iter().try_for_each(fs::remove_file)
-}
-
-impl Segment {
-    /// The bytes ahead of the first frame.
-    fn header(&self) -> Result<Vec<u8>, Damage> {
-        let mut header = Vec::new();
-        self.read(&mut header, 0, HEADER as usize)?;
-        Ok(header)
-    }
 }

@@ -12,22 +12,26 @@
 //! - What stands behind the last whole step is [torn](Tail::Torn) and cut away, with whole frames behind a hole in it, if it
 //!   can be of that one commit: the one in which the hole begins.
 //! - It is [damage](Tail::Damaged), refused and named, if there is proof that a later commit was begun: then the one with
-//!   the hole had been synced. The proof is a whole frame with a number above the one of the commit that may be torn: that
-//!   of the step whose beginning stands before the hole, or the one after the last whole step's.
+//!   the hole had been synced. The proof is what stands ahead of a payload (which may itself be torn) and says, by its
+//!   true [tag](super::super::frame), that its commit began behind the last whole step.
 //! - And it is damage if a checkpoint had taken in what is missing.
 //!
-//! Numbers ascend by one through the journal, so the last whole step may stand in the file before. Retention takes frames,
-//! and their numbers, only out of files that the state database has taken in: from there on none is missing.
+//! In a file of version 1, whose frames do not say where their commit began, the proof is a whole frame with a number
+//! above the one of the commit that may be torn: that of the step whose beginning stands before the hole, or the one after
+//! the last whole step's. Numbers ascend by one through the journal, so the last whole step may stand in the file before.
+//! Retention takes frames, and their numbers, only out of files that the state database has taken in: from there on none
+//! is missing. A stranger's bytes can be such a frame there; so nothing is written to such a file any more, and the first
+//! start of a hookswitch that has version 2 begins a new one.
 //!
 //! The last commit that was synced cannot be told from one that was not: damage in it is cut away, too.
 
 use std::path::Path;
 
-use super::super::frame::{self, Head};
+use super::super::frame::{self, Ahead, Binding, Head};
 use super::super::place::{self, Damage};
 use super::super::record::Applied;
 use super::Replay;
-use super::segment::{self, End, HEADER, Segment};
+use super::segment::{self, End, Segment};
 
 /// What stands behind the last whole step of the newest file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,19 +45,40 @@ pub(in crate::store) enum Tail {
 /// Judges `bytes`, which stand at `place` in the newest file, behind the last whole step, up to its end. `batch` is the
 /// number of that step's group commit, in whichever file it stands; what is ahead of `acknowledged` was taken in by a
 /// checkpoint.
-pub(in crate::store) fn tail(bytes: &[u8], place: u32, batch: u64, acknowledged: u32) -> Tail {
+pub(in crate::store) fn tail(binding: Binding, bytes: &[u8], place: u32, batch: u64, acknowledged: u32) -> Tail {
     if place < acknowledged {
         return Tail::Damaged;
     }
+    let behind = |at: usize| place.saturating_add(place::u32_of(at));
     let (mut at, mut torn) = (0, batch + 1);
-    while let Ok((head, _, length)) = frame::decode(&bytes[at..]) {
+    while let Ok((head, _, length)) = binding.decode(&bytes[at..], behind(at)) {
         at += length;
         torn = head.batch;
     }
-    if frame::find(&bytes[at..], |head| head.batch > torn).is_some() {
+    let is_proof = |ahead: Ahead| ahead.commit.map_or(ahead.head.batch > torn, |commit| commit > place);
+    if binding.find(&bytes[at..], behind(at), is_proof).is_some() {
         return Tail::Damaged;
     }
     Tail::Torn(frame::written(bytes))
+}
+
+/// Where, behind `at`, the next frame begins in a file of which `bytes` are all: there is none at `at`. For whoever saves
+/// what can be read. `batch` is the number of the group commit read last.
+///
+/// In version 2 it is one that the daemon wrote there, though its payload may be damaged, too. In version 1 it may be
+/// bytes that a stranger sent, and so may all that follows.
+pub(in crate::store) fn resume(binding: Binding, bytes: &[u8], at: usize, batch: u64) -> Option<usize> {
+    let found = |at: usize| binding.find(&bytes[at..], place::u32_of(at), |ahead| ahead.head.batch >= batch);
+    // If only the payload is damaged, what stands ahead of it says where the next frame is.
+    let behind = binding.peek(&bytes[at..], place::u32_of(at)).ok().map(|ahead| at + ahead.length);
+    if let Some(behind) = behind.filter(|behind| *behind <= bytes.len()) {
+        let sound = || binding.decode(&bytes[behind..], place::u32_of(behind)).is_ok();
+        if binding != Binding::Plain || sound() {
+            return (behind < bytes.len()).then_some(behind);
+        }
+    }
+    let from = at + 1;
+    found(from).map(|found| from + found)
 }
 
 /// Whether a cut came while the newest file, `number` in `dir`, was made: so nothing was ever in it.
@@ -70,7 +95,7 @@ pub(super) fn take_in(
     replay: Replay<'_>,
 ) -> Result<(), Damage> {
     let acknowledged = if segment.number == reached.segment { reached.offset } else { 0 };
-    let from = acknowledged.max(HEADER);
+    let from = acknowledged.max(segment.begin());
     if segment.end() < from {
         let detail = format!("has {} bytes, but {from} were written and acknowledged", segment.end());
         return Err(Damage::new(segment.path(), detail));
@@ -79,7 +104,7 @@ pub(super) fn take_in(
     let mut whole = from;
     let mut result = Ok(());
     let end = segment.walk(from, segment.end(), &mut |offset, head, payload| {
-        let behind = offset + place::u32_of(frame::HEADER + payload.len());
+        let behind = offset + place::u32_of(segment.binding.header() + payload.len());
         step.push((head, payload.to_vec(), behind));
         if head.continues {
             return true;
@@ -102,7 +127,7 @@ pub(super) fn take_in(
     }
     let mut left = Vec::new();
     segment.read(&mut left, whole, (segment.end() - whole) as usize)?;
-    match tail(&left, whole, reached.batch, acknowledged) {
+    match tail(segment.binding, &left, whole, reached.batch, acknowledged) {
         Tail::Torn(torn) if newest => {
             if torn > 0 {
                 tracing::warn!(

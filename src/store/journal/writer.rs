@@ -7,7 +7,8 @@ use std::io;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use super::segment::{HEADER, Segment};
+use super::super::frame::Binding;
+use super::segment::Segment;
 use super::{Journal, Note};
 
 /// A file is closed once it has this many bytes.
@@ -35,16 +36,26 @@ impl Writer {
         }
     }
 
-    /// Appends the frames in `bytes` and syncs them. `notes` are the frames, by their offset in
+    /// Appends the frames in `bytes`, one group commit, and syncs them. `notes` are all of them, by their offset in
     /// `bytes`. Says how long the sync took. After an error nothing is known; do not go on.
-    pub(in crate::store) fn append(&mut self, bytes: &[u8], notes: &mut [Note]) -> io::Result<Duration> {
+    pub(in crate::store) fn append(&mut self, bytes: &mut [u8], notes: &mut [Note]) -> io::Result<Duration> {
+        let Binding::Salted(salt) = self.active.binding else {
+            return Err(io::Error::other("a journal file of an older format is not written to"));
+        };
         let end = self.active.end();
-        let synced = self.active.append(bytes)?;
         for note in notes.iter_mut() {
+            let frame = bytes.get_mut(note.offset as usize..).unwrap_or_default();
             note.offset += end;
+            salt.bind(frame, note.offset, end).ok_or_else(|| io::Error::other("a frame is not where it should be"))?;
         }
+        let synced = self.active.append(bytes)?;
         self.active.publish(bytes.len(), notes);
         Ok(synced)
+    }
+
+    /// Whether the file was made by a hookswitch that had another format: it is read, and not written to.
+    pub(in crate::store) fn is_of_an_older_format(&self) -> bool {
+        self.active.binding == Binding::Plain
     }
 
     /// Where the next frame will stand: the file's number and the offset in it.
@@ -54,7 +65,7 @@ impl Writer {
 
     /// Whether nothing has been written to the file.
     pub(in crate::store) fn is_empty(&self) -> bool {
-        self.active.end() <= HEADER
+        self.active.end() <= self.active.begin()
     }
 
     /// Whether the file is full.

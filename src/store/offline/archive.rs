@@ -6,12 +6,12 @@ use std::path::Path;
 
 use super::super::backup::container::{Kind, Reader, Unreadable};
 use super::super::backup::{About, Totals, pairs_in};
-use super::super::frame;
-use super::super::journal;
+use super::super::journal::Header;
 use super::super::open::FORMAT_VERSION;
+use super::super::place::u32_of;
 use super::super::record::Applied;
 use super::Refused;
-use super::audit::{Audit, FILE_HEADER, Place};
+use super::audit::{Audit, Place};
 use super::replica::Replica;
 use super::report::Findings;
 
@@ -23,8 +23,8 @@ pub(super) enum Section<'s> {
     Token(&'s [u8]),
     /// Pairs of the state.
     Pairs(Vec<(&'s [u8], &'s [u8])>),
-    /// A journal file begins: its number and header.
-    File(u32, &'s [u8]),
+    /// A journal file begins: its header, also as it stands there.
+    File(Header, &'s [u8]),
     /// Frames of that file.
     Frames(&'s [u8]),
 }
@@ -118,11 +118,12 @@ fn walk(file: BufReader<File>, visit: &mut dyn FnMut(u64, Section<'_>) -> Result
             Kind::File => {
                 let (number, header) = payload.split_first_chunk::<4>().ok_or_else(odd)?;
                 let number = u32::from_le_bytes(*number);
-                if journal::number_in(header) != Ok(number) {
+                let read = Header::read(header).map_err(|_| odd())?;
+                if read.number != number || header.len() != read.end() as usize {
                     return Err(odd());
                 }
                 seen.files += 1;
-                Section::File(number, header)
+                Section::File(read, header)
             }
             Kind::Frames => {
                 seen.journal_bytes += payload.len() as u64;
@@ -151,8 +152,8 @@ fn walk(file: BufReader<File>, visit: &mut dyn FnMut(u64, Section<'_>) -> Result
 enum Stage {
     /// The state is being gathered.
     Pairs(Box<Replica>, Option<Applied>),
-    /// The journal is read: its file's number and the offset in it.
-    Journal(Box<Audit>, u32, usize),
+    /// The journal is read: its file's header and the offset in it.
+    Journal(Box<Audit>, Header, usize),
     Over,
 }
 
@@ -200,7 +201,7 @@ fn advance(stage: Stage, section: Section<'_>) -> Result<Stage, String> {
             }
             Stage::Pairs(replica, applied)
         }
-        (Stage::Pairs(mut replica, applied), Section::File(number, _)) => {
+        (Stage::Pairs(mut replica, applied), Section::File(header, _)) => {
             let applied = applied.ok_or("it does not say how far its state is")?;
             replica.take_up(applied).map_err(text)?;
             let derived_faults = std::mem::take(&mut replica.derived_faults);
@@ -209,25 +210,28 @@ fn advance(stage: Stage, section: Section<'_>) -> Result<Stage, String> {
             for what in derived_faults {
                 audit.findings.derived_fault("", &format!("its state {what}"));
             }
-            Stage::Journal(Box::new(audit), number, FILE_HEADER)
+            Stage::Journal(Box::new(audit), header, header.end() as usize)
         }
-        (Stage::Journal(mut audit, before, _), Section::File(number, _)) => {
+        (Stage::Journal(mut audit, before, _), Section::File(header, _)) => {
+            let (before, number) = (before.number, header.number);
             if number != before + 1 {
                 audit.findings.fault("", None, format!("has no journal file between {before} and {number}"));
             }
             audit.findings.files += 1;
-            Stage::Journal(audit, number, FILE_HEADER)
+            Stage::Journal(audit, header, header.end() as usize)
         }
-        (Stage::Journal(mut audit, number, mut at), Section::Frames(mut bytes)) => {
+        (Stage::Journal(mut audit, header, mut at), Section::Frames(mut bytes)) => {
+            let number = header.number;
             let name = format!("journal/{number:06}.log");
-            let place = Place { name: &name, number, newest: false, acknowledged: 0 };
+            let place = Place { name: &name, number, header, newest: false, acknowledged: 0 };
             while !bytes.is_empty() {
-                let (head, payload, length) = frame::decode(bytes).map_err(|_| "it has frames that are damaged")?;
+                let (head, payload, length) =
+                    header.binding.decode(bytes, u32_of(at)).map_err(|_| "it has frames that are damaged")?;
                 audit.frame(place, at, head, payload, &mut |_, _| Ok(())).map_err(text)?;
                 bytes = &bytes[length..];
                 at += length;
             }
-            Stage::Journal(audit, number, at)
+            Stage::Journal(audit, header, at)
         }
         (stage, Section::About(_) | Section::Token(_)) => stage,
         _ => return Err("its sections are not in order".to_owned()),

@@ -6,9 +6,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::super::frame::{self, Head, NoFrame};
-use super::super::journal::kind;
+use super::super::frame::{Binding, Head, NoFrame};
 use super::super::journal::recovery::{self, Tail};
+use super::super::journal::{Header, kind};
 use super::super::place::{Damage, u32_of};
 use super::super::record::{self, Accepted, Applied, Logged, Owed};
 use super::super::{keys, step};
@@ -16,9 +16,6 @@ use super::replica::Replica;
 use super::report::{Findings, Receiver};
 use crate::core::delivery::Delivery;
 use crate::core::id::{AttemptId, DeliveryId, EventId};
-
-/// Bytes ahead of the first frame of a journal file.
-pub(super) const FILE_HEADER: usize = 32;
 
 /// Takes a frame that was read: its header and its payload.
 pub(super) type Keep<'k> = &'k mut dyn FnMut(Head, &[u8]) -> Result<(), Damage>;
@@ -29,6 +26,8 @@ pub(super) struct Place<'p> {
     /// Its name, for messages.
     pub(super) name: &'p str,
     pub(super) number: u32,
+    /// What its header says of its frames.
+    pub(super) header: Header,
     /// Whether it is the newest: its end may be torn, and retention has not been at it.
     pub(super) newest: bool,
     /// Up to here a checkpoint has taken it in.
@@ -59,6 +58,15 @@ pub(super) struct Audit {
     /// Bytes that are no frames, and how many times there were such.
     pub(super) lost_bytes: u64,
     pub(super) gaps: u64,
+    /// Whether one of them is where the state does not know what it had.
+    pub(super) unknown_gap: bool,
+    /// How many records were taken, and how many of those that may be a stranger's were left out, by their kinds.
+    pub(super) taken: BTreeMap<&'static str, u64>,
+    pub(super) left_out: BTreeMap<&'static str, u64>,
+    /// How many that may be a stranger's were taken.
+    pub(super) unproved: u64,
+    /// Whether what is being read may be a stranger's: it stands behind damage in a file of version 1.
+    doubtful: bool,
     /// Sequence numbers passed over where there was a gap.
     pub(super) missing_sequences: u64,
     /// The ids of the accepted events, ascending.
@@ -86,6 +94,11 @@ impl Audit {
             whole_batch: 0,
             lost_bytes: 0,
             gaps: 0,
+            unknown_gap: false,
+            taken: BTreeMap::new(),
+            left_out: BTreeMap::new(),
+            unproved: 0,
+            doubtful: false,
             missing_sequences: 0,
             events: Vec::new(),
             messages: Vec::new(),
@@ -99,10 +112,11 @@ impl Audit {
     /// Reads a whole journal file, its header included, and goes on behind what is damaged.
     pub(super) fn file(&mut self, place: Place<'_>, bytes: &[u8], keep: Keep<'_>) -> Result<(), Damage> {
         self.findings.files += 1;
-        let mut at = FILE_HEADER.min(bytes.len());
+        self.doubtful = false;
+        let mut at = (place.header.end() as usize).min(bytes.len());
         let mut whole = at;
         while at < bytes.len() {
-            match frame::decode(&bytes[at..]) {
+            match place.header.binding.decode(&bytes[at..], u32_of(at)) {
                 Ok((head, payload, length)) => {
                     self.frame(place, at, head, payload, keep)?;
                     at += length;
@@ -120,7 +134,7 @@ impl Audit {
         if at < place.acknowledged as usize {
             let what = format!("ends before byte {}, up to which it was written and acknowledged", place.acknowledged);
             self.findings.fault(place.name, at as u64, what);
-            self.gaps += 1;
+            self.lost(place.number, at, 0);
         }
         Ok(())
     }
@@ -132,7 +146,8 @@ impl Audit {
             return false;
         }
         let batch = self.whole_batch.max(self.stored.as_ref().map_or(0, |(_, applied)| applied.batch));
-        let Tail::Torn(torn) = recovery::tail(&bytes[whole..], u32_of(whole), batch, place.acknowledged) else {
+        let (binding, acknowledged) = (place.header.binding, place.acknowledged);
+        let Tail::Torn(torn) = recovery::tail(binding, &bytes[whole..], u32_of(whole), batch, acknowledged) else {
             return false;
         };
         self.step.clear();
@@ -142,23 +157,34 @@ impl Audit {
 
     /// There is no frame at `at`: says where to go on.
     fn gap(&mut self, place: Place<'_>, bytes: &[u8], at: usize, fault: NoFrame) -> usize {
-        // If only the payload is damaged, the header says where the next frame is.
-        let behind = frame::peek(&bytes[at..]).ok().map(|(_, length)| at + length);
-        let behind = behind.filter(|behind| bytes.get(*behind..).is_some_and(|rest| frame::decode(rest).is_ok()));
-        let batch = self.end.batch;
-        let next = behind.or_else(|| {
-            let found = frame::find(&bytes[at + 1..], |head| head.batch >= batch);
-            found.map(|found| at + 1 + found)
-        });
+        let next = recovery::resume(place.header.binding, bytes, at, self.end.batch);
         let to = next.unwrap_or(bytes.len());
         let what = match fault {
             NoFrame::Short(_) if next.is_none() => "ends in the middle of a record",
             _ => "is damaged",
         };
         self.findings.fault(place.name, at as u64, format!("{what}; {} bytes cannot be read", to - at));
-        self.lost_bytes += (to - at) as u64;
-        self.gaps += 1;
+        self.lost(place.number, at, to - at);
+        self.doubtful |= place.header.binding == Binding::Plain;
         to
+    }
+
+    /// Something is lost that stood in journal file `number` from byte `at` on, of so many bytes.
+    pub(super) fn lost(&mut self, number: u32, at: usize, bytes: usize) {
+        self.lost_bytes += bytes as u64;
+        self.gaps += 1;
+        let known = |applied: &Applied| (number, at) < (applied.segment, applied.offset as usize);
+        self.unknown_gap |= !self.stored.as_ref().is_some_and(|(_, applied)| known(applied));
+    }
+
+    /// Whether a frame is left out: a stranger may have made it, and it would give him powers.
+    fn is_left_out(&mut self, head: Head) -> bool {
+        let left_out = self.doubtful && kind::gives_powers(head.kind);
+        if left_out {
+            *self.left_out.entry(kind::name(head.kind)).or_default() += 1;
+        }
+        self.unproved += u64::from(self.doubtful && !left_out);
+        left_out
     }
 
     /// Takes in a frame that stands at `at`.
@@ -170,16 +196,21 @@ impl Audit {
         payload: &[u8],
         keep: Keep<'_>,
     ) -> Result<(), Damage> {
+        if self.is_left_out(head) {
+            return Ok(());
+        }
+        let length = place.header.binding.header() + payload.len();
         if !self.look(place, at, head, payload) {
-            self.lost_bytes += (frame::HEADER + payload.len()) as u64;
-            self.gaps += 1;
+            self.lost(place.number, at, length);
             return Ok(());
         }
         // Every group commit writes something, so a number that is missing was taken out.
         self.pruned |= head.batch > self.end.batch + 1;
-        let length = frame::HEADER + payload.len();
         let behind = u32_of(at + length);
-        self.end.batch = self.end.batch.max(head.batch);
+        // What a stranger says of it must not make what follows look old.
+        if !self.doubtful {
+            self.end.batch = self.end.batch.max(head.batch);
+        }
         self.end.last_id = self.end.last_id.max(head.id);
         (self.end.segment, self.end.offset) = (place.number, behind);
         self.step.push((head, payload.to_vec()));
@@ -188,7 +219,8 @@ impl Audit {
         }
         self.whole_batch = head.batch;
         for (head, payload) in std::mem::take(&mut self.step) {
-            self.findings.bytes += (frame::HEADER + payload.len()) as u64;
+            self.findings.bytes += (place.header.binding.header() + payload.len()) as u64;
+            *self.taken.entry(kind::name(head.kind)).or_default() += 1;
             match head.kind {
                 kind::ACCEPTED => self.findings.events += 1,
                 kind::LOGGED => self.findings.log_entries += 1,

@@ -6,14 +6,14 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use super::super::frame::{self, Head};
-use super::super::journal::{self, Index, recovery};
+use super::super::frame::Head;
+use super::super::journal::{self, Header, Index, recovery};
 use super::super::open::{self, FORMAT, UNFINISHED};
 use super::super::place::{Damage, u32_of};
 use super::super::record::Applied;
 use super::super::sealing;
 use super::Refused;
-use super::audit::{Audit, FILE_HEADER, Place};
+use super::audit::{Audit, Place};
 use super::replica::Replica;
 
 /// How many bytes of the state are read in one go.
@@ -119,23 +119,20 @@ fn look_at_pairs(replica: &mut Replica) -> Result<Applied, String> {
     Ok(applied)
 }
 
-/// The journal's files by the number in their header, or else in their name.
-fn files_of(journal: &Path, named: &[u32], audit: &mut Audit) -> BTreeMap<u32, u32> {
+/// The journal's files by the number in their header, or else in their name; each with that name and its header, as far as it
+/// can be read.
+fn files_of(journal: &Path, named: &[u32], audit: &mut Audit) -> BTreeMap<u32, (u32, Option<Header>)> {
     let mut files = BTreeMap::new();
     for named in named.iter().copied() {
         let path = journal::file_path(journal, named);
-        let header = read_start(&path).unwrap_or_default();
-        let number = match journal::number_in(&header) {
-            Ok(number) => number,
-            Err(what) => {
-                audit.findings.fault(&name_of(named), 0, what);
-                named
-            }
-        };
+        let start = read_start(&path).unwrap_or_default();
+        let header = Header::read(&start).map_err(|what| audit.findings.fault(&name_of(named), 0, what)).ok();
+        let header = header.or_else(|| Header::read_what_is_left(&start));
+        let number = header.map_or(named, |header| if header.number == 0 { named } else { header.number });
         if number != named {
             audit.findings.fault(&name_of(named), 12, format!("is the file {}, by its header", name_of(number)));
         }
-        files.insert(if files.contains_key(&number) { named } else { number }, named);
+        files.insert(if files.contains_key(&number) { named } else { number }, (named, header));
     }
     files
 }
@@ -143,7 +140,7 @@ fn files_of(journal: &Path, named: &[u32], audit: &mut Audit) -> BTreeMap<u32, u
 fn read_start(path: &Path) -> io::Result<Vec<u8>> {
     use io::Read as _;
     let mut start = Vec::new();
-    fs::File::open(path)?.take(FILE_HEADER as u64).read_to_end(&mut start)?;
+    fs::File::open(path)?.take(u64::from(journal::HEADER)).read_to_end(&mut start)?;
     Ok(start)
 }
 
@@ -167,9 +164,9 @@ fn read_journal(dir: &Path, audit: &mut Audit, keeper: &mut dyn Keeper) -> Resul
             audit.findings.files += 1;
             continue;
         }
-        let Some(named) = files.get(&number) else {
+        let Some((named, header)) = files.get(&number) else {
             audit.findings.fault(&name_of(number), None, "is missing");
-            audit.gaps += 1;
+            audit.lost(number, 0, 0);
             continue;
         };
         let (name, path) = (name_of(*named), journal::file_path(&journal, *named));
@@ -177,30 +174,36 @@ fn read_journal(dir: &Path, audit: &mut Audit, keeper: &mut dyn Keeper) -> Resul
             Ok(bytes) => bytes,
             Err(error) => {
                 audit.findings.fault(&name, None, format!("cannot be read: {error}"));
-                audit.gaps += 1;
+                audit.lost(number, 0, 0);
                 continue;
             }
         };
+        let Some(header) = *header else {
+            let what = "has lost its salt, without which no record in it can be proved: all of it is lost";
+            audit.findings.fault(&name, 0, what);
+            audit.lost(number, 0, bytes.len());
+            continue;
+        };
         let acknowledged = if number == applied.segment { applied.offset } else { 0 };
-        let place = Place { name: &name, number, newest: number == newest, acknowledged };
+        let place = Place { name: &name, number, header, newest: number == newest, acknowledged };
         let gaps = audit.gaps;
         audit.file(place, &bytes, &mut |head, payload| keeper.frame(head, payload))?;
         if audit.gaps == gaps {
-            check_index(&path, &bytes, number < newest, audit);
+            check_index(&path, header, &bytes, number < newest, audit);
         }
     }
     Ok(())
 }
 
 /// Compares the index beside a journal file, if there is one, with its frames.
-fn check_index(path: &Path, bytes: &[u8], full: bool, audit: &mut Audit) {
+fn check_index(path: &Path, header: Header, bytes: &[u8], full: bool, audit: &mut Audit) {
     let path = path.with_extension("idx");
     let name = format!("journal/{}", path.file_name().unwrap_or_default().to_string_lossy());
     let Ok(stored) = fs::read(&path) else { return };
     let mut made = Index::default();
-    let mut at = FILE_HEADER;
-    while let Ok((head, payload, length)) = frame::decode(bytes.get(at..).unwrap_or_default()) {
-        made.note(&journal::note_of(u32_of(at), head, payload));
+    let mut at = header.end() as usize;
+    while let Ok((head, payload, length)) = header.binding.decode(bytes.get(at..).unwrap_or_default(), u32_of(at)) {
+        made.note(&journal::note_of(u32_of(at), length, head, payload));
         at += length;
     }
     made.sort();

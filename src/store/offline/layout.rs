@@ -9,10 +9,12 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use super::super::backup::TOKEN;
+use super::super::frame::Salt;
+use super::super::journal::{self, Header};
 use super::super::open::{self, LAYING_OUT, UNFINISHED};
 use super::super::record::{self, Applied};
 use super::super::state::{APPLIED, BATCH_BYTES};
-use super::super::{journal, keys, place, sealing};
+use super::super::{keys, place, sealing};
 use super::Refused;
 use super::archive::Section;
 use crate::core::seal::Fingerprint;
@@ -52,6 +54,8 @@ pub(super) struct Layout {
     batch_bytes: usize,
     /// The journal file that is being written, with its number and length.
     file: Option<(u32, File, u64)>,
+    /// What binds new records to it.
+    salt: Option<Salt>,
     applied: Option<Applied>,
 }
 
@@ -68,7 +72,7 @@ impl Layout {
         make().map_err(|error| failed(dir, &error))?;
         let db = open::database(&dir.join("state"), CACHE_BYTES).map_err(Refused::Failed)?;
         let dir = dir.to_owned();
-        Ok(Self { dir, db, batch: sled::Batch::default(), batch_bytes: 0, file: None, applied: None })
+        Ok(Self { dir, db, batch: sled::Batch::default(), batch_bytes: 0, file: None, salt: None, applied: None })
     }
 
     /// Writes what a section of a backup holds.
@@ -80,7 +84,8 @@ impl Layout {
             }),
             Section::Token(text) => self.token(text),
             Section::Pairs(pairs) => pairs.into_iter().try_for_each(|(key, value)| self.pair(key, value)),
-            Section::File(number, header) => self.file(number, header),
+            // Verbatim, under the same salts: each frame stays in its file, at its place.
+            Section::File(header, bytes) => self.file(header.number, bytes),
             Section::Frames(bytes) => self.frames(bytes),
         }
     }
@@ -122,9 +127,31 @@ impl Layout {
         written.map(drop).map_err(|error| Refused::Failed(format!("{}: {error}", self.dir.join("state").display())))
     }
 
-    /// Begins journal file `number`.
-    pub(super) fn file(&mut self, number: u32, header: &[u8]) -> Result<(), Refused> {
+    /// Begins journal file `number`, for [new records](Self::records).
+    pub(super) fn new_file(&mut self, number: u32) -> Result<(), Refused> {
+        let (header, salt) = Header::new(number, 0).map_err(|error| failed(&self.dir, &error))?;
+        self.file(number, &header.to_bytes())?;
+        self.salt = Some(salt);
+        Ok(())
+    }
+
+    /// Appends frames that were just made, or stood in another file, to the new journal file that began last. Each counts
+    /// as a group commit of its own: all of it is synced before it is used.
+    pub(super) fn records(&mut self, bytes: &mut [u8]) -> Result<(), Refused> {
+        let (_, place) = self.position();
+        let mut at = 0;
+        while at < bytes.len() {
+            let place = place + place::u32_of(at);
+            let length = self.salt.and_then(|salt| salt.bind(&mut bytes[at..], place, place));
+            at += length.ok_or_else(|| Refused::Failed("records cannot be written to a file as it was".to_owned()))?;
+        }
+        self.frames(bytes)
+    }
+
+    /// Begins journal file `number` with this header.
+    fn file(&mut self, number: u32, header: &[u8]) -> Result<(), Refused> {
         self.end_file()?;
+        self.salt = None;
         let path = journal::file_path(&self.dir.join("journal"), number);
         let create = || -> io::Result<File> {
             let mut file = OpenOptions::new().write(true).create_new(true).open(&path)?;
@@ -135,8 +162,8 @@ impl Layout {
         Ok(())
     }
 
-    /// Appends frames to the journal file that began last.
-    pub(super) fn frames(&mut self, bytes: &[u8]) -> Result<(), Refused> {
+    /// Appends frames, as they are, to the journal file that began last.
+    fn frames(&mut self, bytes: &[u8]) -> Result<(), Refused> {
         let Some((number, file, length)) = &mut self.file else {
             return Err(Refused::Damaged("frames stand ahead of every journal file".to_owned()));
         };

@@ -13,6 +13,12 @@
 //! files are only read, and sled, which writes whenever it opens, is given a copy of `state/` in the
 //! directory for temporary files. Nothing is believed because it is there: each byte that is taken
 //! over has passed its checksum, and each record was decoded.
+//!
+//! What a start cuts away is no fault: [`recovery`] judges for both. Behind damage the next record is looked for. In a file
+//! of today's version that is one which the daemon wrote there, for nobody else can make its [tag](super::frame). In one of
+//! version 1 it may be what a stranger sent; so from there to the file's end nothing is taken that
+//! [gives powers](journal::kind::gives_powers), and the rest is counted as not proved. A backup is read from its beginning to
+//! its end or not at all, and a restore lays its journal files out as they were, salts and places included.
 
 mod archive;
 mod audit;
@@ -30,8 +36,9 @@ pub use report::{Fault, Findings, Receiver, Salvaged};
 
 use self::layout::Layout;
 pub use self::layout::check_empty;
-use super::frame::{self, Head};
-use super::journal;
+use super::frame::{self, Binding, Head, Salt};
+use super::journal::{self, Header, recovery};
+use super::place::u32_of;
 use super::record;
 use super::sealing;
 use super::step::Step;
@@ -113,7 +120,7 @@ pub fn restore(file: &Path, dir: &Path) -> Result<Findings, Refused> {
 /// origin may be asked about, and none may do harm. The checksum that stands before it elsewhere is left out. For `tests/fuzz`.
 pub fn is_record(kind: u8, payload: &[u8]) -> bool {
     let head = Head { version: record::VERSION, kind, continues: false, batch: 0, id: 1 };
-    let keys = journal::note_of(0, head, payload).keys.len();
+    let keys = journal::note_of(0, payload.len(), head, payload).keys.len();
     match Step::decode(head, payload) {
         Some(Step::Accepted(id, accepted)) => keys > 0 && accepted.event(id).is_some(),
         Some(Step::Logged(id, logged)) => logged.entry(id).is_some(),
@@ -124,9 +131,37 @@ pub fn is_record(kind: u8, payload: &[u8]) -> bool {
     }
 }
 
-/// Whether `bytes` begin with a whole frame of the journal; how long it is. As of [`is_record`], of any origin.
-pub fn frame_length(bytes: &[u8]) -> Option<usize> {
-    frame::decode(bytes).ok().map(|(_, _, length)| length)
+/// The records in `bytes`, taken for all of a journal file, that a salvage would find: kinds and payloads. As of
+/// [`is_record`], of any origin.
+pub fn records_in(bytes: &[u8]) -> Vec<(u8, Vec<u8>)> {
+    let Some(header) = Header::read_what_is_left(bytes) else { return Vec::new() };
+    let (mut at, mut batch, mut found) = (header.end() as usize, 0, Vec::new());
+    while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
+        if let Ok((head, payload, length)) = header.binding.decode(rest, u32_of(at)) {
+            batch = head.batch;
+            found.push((head.kind, payload.to_vec()));
+            at += length;
+        } else if let Some(next) = recovery::resume(header.binding, bytes, at, batch) {
+            at = next;
+        } else {
+            break;
+        }
+    }
+    found
+}
+
+/// A journal file as it is written today, with a record of each of these kinds and payloads, under this salt. For tests:
+/// the daemon draws its salts.
+pub fn journal_file(salt: [u8; 16], records: &[(u8, &[u8])]) -> Vec<u8> {
+    let salt = Salt::new(salt);
+    let mut bytes = Header { number: 1, created: 0, binding: Binding::Salted(salt) }.to_bytes();
+    for (batch, (kind, payload)) in (1..).zip(records) {
+        let from = bytes.len();
+        let head = Head { version: record::VERSION, kind: *kind, continues: false, batch, id: 0 };
+        frame::encode(&mut bytes, head, |out| out.extend_from_slice(payload));
+        salt.bind(&mut bytes[from..], u32_of(from), u32_of(from));
+    }
+    bytes
 }
 
 /// Writes what can be read of the damaged store in `dir`, which nobody may be running on, to `into`, which must be
@@ -137,3 +172,6 @@ pub fn frame_length(bytes: &[u8]) -> Option<usize> {
 pub fn salvage(dir: &Path, into: &Path) -> Result<Salvaged, Refused> {
     salvage::salvage(dir, into)
 }
+
+#[cfg(test)]
+mod hostile;

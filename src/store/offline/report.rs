@@ -1,6 +1,6 @@
 //! What was found in a store that nobody runs: counts, faults, and what was lost.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
@@ -104,6 +104,15 @@ pub struct Salvaged {
     /// Sequence numbers that are missing where something could not be read: events that were accepted and are lost,
     /// counted once for each subscription.
     pub missing_sequences: u64,
+    /// How many records of the journal were taken over, by what they are.
+    pub taken: BTreeMap<&'static str, u64>,
+    /// How many were left out that stand behind damage in a file of the older format, where whoever sent an event, an SMS
+    /// or an answer could have made them: those that would have given powers.
+    pub left_out: BTreeMap<&'static str, u64>,
+    /// How many others stand there and were taken.
+    pub unproved: u64,
+    /// Whether a token may be missing, or one be good again that was revoked.
+    pub renew_tokens: bool,
 }
 
 impl Findings {

@@ -15,7 +15,7 @@ use super::super::frame::{self, Head};
 use super::super::place::Damage;
 use super::super::record::{Applied, Before, DeliveryRecord};
 use super::super::step::Step;
-use super::super::{journal, keys, sealing, step};
+use super::super::{keys, sealing, step};
 use super::Refused;
 use super::audit::Audit;
 use super::directory::{self, Keeper};
@@ -27,14 +27,14 @@ use crate::core::id::DeliveryId;
 
 impl Keeper for Layout {
     fn file(&mut self, number: u32) -> Result<(), Damage> {
-        Self::file(self, number, &journal::header_of(number, 0)).map_err(|refused| damage(&refused))
+        self.new_file(number).map_err(|refused| damage(&refused))
     }
 
     fn frame(&mut self, head: Head, payload: &[u8]) -> Result<(), Damage> {
         let mut bytes = Vec::new();
         // Each frame stands for itself: others of its step may be lost.
         frame::encode(&mut bytes, Head { continues: false, ..head }, |out| out.extend_from_slice(payload));
-        self.frames(&bytes).map_err(|refused| damage(&refused))
+        self.records(&mut bytes).map_err(|refused| damage(&refused))
     }
 }
 
@@ -75,6 +75,11 @@ pub(super) fn salvage(dir: &Path, into: &Path) -> Result<Salvaged, Refused> {
         state_rebuilt,
         lost_deliveries,
         missing_sequences: audit.missing_sequences,
+        // A revocation may be among what is lost.
+        renew_tokens: !audit.left_out.is_empty() || audit.unknown_gap || (state_rebuilt && audit.gaps > 0),
+        taken: audit.taken.clone(),
+        left_out: audit.left_out.clone(),
+        unproved: audit.unproved,
     })
 }
 
@@ -100,7 +105,7 @@ fn reconcile(audit: &Audit, replica: &Replica, layout: &mut Layout) -> Result<()
             tell(&Delivery { state: Standing::Cancelled, ..delivery.clone() }, Some(delivery.state));
         }
     }
-    layout.frames(&bytes)
+    layout.records(&mut bytes)
 }
 
 /// What is owed and the dead letters.

@@ -7,13 +7,17 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::super::backup::Backup;
-use super::super::frame;
+use super::super::frame::{Binding, Head, encode_1};
+use super::super::journal::Header;
 use super::super::ledger::Ledger;
 use super::super::offline::{self, Findings};
-use super::super::record::DeliveryRecord;
+use super::super::place::u32_of;
+use super::super::record::{self, DeliveryRecord, TokenRecord};
 use super::super::step::Step;
 use super::super::{keys, state, step};
 use super::*;
+use crate::core::id::TokenId;
+use crate::core::token::{Role, Token, TokenHash};
 
 fn take(mut backup: Backup, mut between: impl FnMut(usize)) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -306,8 +310,9 @@ fn verify_finds_what_is_wrong_and_salvage_keeps_the_rest() {
 /// Where the group commits of a journal file begin, and where its last frame ends.
 fn commits_in(file: &Path) -> Vec<usize> {
     let bytes = std::fs::read(file).unwrap();
-    let (mut at, mut last, mut places) = (32, 0, Vec::new());
-    while let Ok((head, _, length)) = frame::decode(&bytes[at..]) {
+    let header = Header::read(&bytes).unwrap();
+    let (mut at, mut last, mut places) = (header.end() as usize, 0, Vec::new());
+    while let Ok((head, _, length)) = header.binding.decode(&bytes[at..], u32_of(at)) {
         if head.batch != last {
             places.push(at);
         }
@@ -340,7 +345,7 @@ fn verify_finds_nothing_wrong_with_what_a_start_cuts_away() {
         let file = dir.path().join(log(number));
         let (whole, commits) = (std::fs::read(&file).unwrap(), commits_in(&file));
         // The commit that was being written: the first of the file, one in its middle, its last.
-        for at in [0, commits.len() / 2, commits.len() - 2] {
+        for at in [0, (commits.len() - 1) / 2, commits.len() - 2] {
             let (begin, end) = (commits[at], commits[at + 1]);
             let hole = (begin / 4096 + 1) * 4096;
             let without_first_page =
@@ -352,7 +357,7 @@ fn verify_finds_nothing_wrong_with_what_a_start_cuts_away() {
                 Vec::new(),
                 whole[..9].to_vec(),
             ] {
-                if torn.len() < 32 && at > 0 {
+                if torn.len() < 1024 && at > 0 {
                     continue; // Its header was synced.
                 }
                 let image = tempfile::tempdir().unwrap();
@@ -377,4 +382,64 @@ fn verify_finds_nothing_wrong_with_what_a_start_cuts_away() {
         }
     }
     assert!(looked_at > 8, "{looked_at}");
+}
+
+/// The journal as version 1 would have it, with `sent` in one more record ahead of the last of the first file, whose
+/// beginning is gone.
+fn as_version_1_around(dir: &Path, sent: &[u8]) {
+    for number in (1..).take_while(|number| dir.join(format!("journal/{number:06}.log")).exists()) {
+        let file = dir.join(format!("journal/{number:06}.log"));
+        let bytes = std::fs::read(&file).unwrap();
+        let header = Header::read(&bytes).unwrap();
+        let mut out = Header { binding: Binding::Plain, ..header }.to_bytes();
+        let (mut at, mut frames) = (header.end() as usize, Vec::new());
+        while let Ok((head, payload, length)) = header.binding.decode(&bytes[at..], u32_of(at)) {
+            frames.push((head, payload.to_vec()));
+            at += length;
+        }
+        for (nth, (head, payload)) in frames.iter().enumerate() {
+            if number == 1 && nth + 1 == frames.len() {
+                let from = out.len();
+                encode_1(&mut out, Head { id: 0, kind: 2, ..*head }, sent);
+                out[from..from + 8].fill(0xff);
+            }
+            encode_1(&mut out, *head, payload);
+        }
+        std::fs::write(&file, out).unwrap();
+        drop(std::fs::remove_file(file.with_extension("idx")));
+    }
+}
+
+#[test]
+fn behind_damage_in_a_file_of_version_1_nothing_that_gives_powers_is_believed() {
+    let dir = stopped();
+    let whole = offline::verify_directory(dir.path()).unwrap();
+    clean(&whole);
+    let token = Token {
+        id: TokenId::from_bits(u128::from(NOW.millis()) << 80),
+        role: Role::Admin,
+        company: None,
+        description: "made up".to_owned(),
+        created_at: NOW,
+        expires_at: None,
+        last_used_at: None,
+        hash: TokenHash::of("hsk_made_up"),
+    };
+    // Whoever answers with this knows what version 1 looks like, and which numbers come next.
+    let mut sent = Vec::new();
+    let head = Head { version: 1, kind: 17, continues: false, batch: 1 << 40, id: 0 };
+    encode_1(&mut sent, head, &record::encode(&TokenRecord::from(&token)));
+    as_version_1_around(dir.path(), &sent);
+    std::fs::remove_dir_all(dir.path().join("state")).unwrap();
+    let into = tempfile::tempdir().unwrap();
+    let salvaged = offline::salvage(dir.path(), into.path()).unwrap();
+    assert_eq!((salvaged.left_out.get("tokens"), salvaged.taken.get("tokens")), (Some(&1), None), "{salvaged:?}");
+    assert!(salvaged.renew_tokens && salvaged.gaps > 0, "{salvaged:?}");
+    assert_eq!(salvaged.kept.events, whole.events, "what was accepted is there: {salvaged:?}");
+    clean(&offline::verify_directory(into.path()).unwrap());
+    let Open { store, running, .. } = open(into.path());
+    assert!(store.tokens().is_empty(), "{:?}", store.tokens());
+    assert!(!store.subscriptions().is_empty(), "the other files have them");
+    drop(store);
+    running.stop();
 }

@@ -1,5 +1,6 @@
-//! Any bytes as a journal: frames behind their checksums, the records in frames of which the checksum is not looked at,
-//! and one record alone. Each is read or refused, never a panic, never more memory than the bytes could fill.
+//! Any bytes as a journal file, whole or as what a stranger sent: what is read of it was written. And the records in frames
+//! of which the checksum is not looked at, and one record alone. Each is read or refused, never a panic, never more memory
+//! than the bytes could fill.
 //!
 //! Files of a journal are seeds, `tests/frozen/v1/data/journal` first of all.
 #![no_main]
@@ -8,31 +9,40 @@ use hookswitch::store::offline;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
-    // Frames begin behind the header of a whole file.
-    let bytes = if bytes.starts_with(b"HOOKJRNL") { bytes.get(FILE_HEADER..).unwrap_or_default() } else { bytes };
-    let mut rest = bytes;
-    while let Some(length) = offline::frame_length(rest) {
-        rest = rest.get(length..).expect("a frame is no longer than what it stands in");
+    // As a file that nobody has seen to.
+    offline::records_in(bytes);
+    let frames = if bytes.starts_with(b"HOOKJRNL") { bytes.get(FILE_HEADER..).unwrap_or_default() } else { bytes };
+    // As what stands in the middle of a file that is damaged around it.
+    let written: [(u8, &[u8]); 3] = [(1, b"before"), (2, frames), (3, b"behind")];
+    let mut file = offline::journal_file(*b"nobody knows it!", &written);
+    let place = file.len() - frames.len() - HEADER - b"behind".len() - HEADER + frames.first().map_or(0, |at| usize::from(*at) % HEADER);
+    file[place] ^= 0x10;
+    for (kind, payload) in offline::records_in(&file) {
+        assert!(written.contains(&(kind, payload.as_slice())), "kind {kind} was read and never written");
     }
     // A byte that is changed hardly ever leaves the checksum right.
-    let mut rest = bytes;
-    while let Some((kind, payload)) = unchecked(rest) {
-        offline::is_record(kind, payload);
-        rest = &rest[HEADER + payload.len()..];
+    for header in [HEADER, HEADER_1] {
+        let mut rest = frames;
+        while let Some((kind, payload)) = unchecked(rest, header) {
+            offline::is_record(kind, payload);
+            rest = &rest[header + payload.len()..];
+        }
     }
     if let Some((kind, payload)) = bytes.split_first() {
         offline::is_record(*kind, payload);
     }
 });
 
-/// Bytes ahead of a journal file's first frame; see `src/store/journal/segment.rs`.
+/// Bytes ahead of the first frame of a journal file of version 1; see `src/store/journal/header.rs`.
 const FILE_HEADER: usize = 32;
-/// Bytes ahead of a frame's payload; see `src/store/frame.rs`.
-const HEADER: usize = 40;
+/// Bytes ahead of a frame's payload, and in version 1; see `src/store/frame.rs`.
+const HEADER: usize = 52;
+const HEADER_1: usize = 40;
 
-/// Kind and payload of the frame that `bytes` begin with.
-fn unchecked(bytes: &[u8]) -> Option<(u8, &[u8])> {
-    let (header, rest) = bytes.strip_prefix(b"HSwF")?.split_at_checked(HEADER - 4)?;
-    let length = u32::from_le_bytes(*header.first_chunk()?);
-    Some((header[9], rest.get(..usize::try_from(length).ok()?)?))
+/// Kind and payload of the frame that `bytes` begin with, of the version with this many bytes ahead of a payload.
+fn unchecked(bytes: &[u8], ahead: usize) -> Option<(u8, &[u8])> {
+    let (header, rest) = bytes.strip_prefix(b"HSw")?.split_at_checked(ahead - 3)?;
+    let length = u32::from_le_bytes(*header.get(1..)?.first_chunk()?);
+    let kind = if ahead == HEADER { header[22] } else { header[10] };
+    Some((kind, rest.get(..usize::try_from(length).ok()?)?))
 }
