@@ -134,7 +134,11 @@ impl Desk {
 
     /// The event that was posted with the same producer's id within the window.
     fn posted_before(&self, key: &[u8], now: Timestamp) -> Result<Option<EventId>, StateError> {
-        let Some((id, at)) = self.state.get(key)?.and_then(|value| read_producer(&value)) else { return Ok(None) };
+        let Some(value) = self.state.get(key)? else { return Ok(None) };
+        let Some((id, at)) = read_producer(&value) else {
+            self.state.note_unreadable(key, None);
+            return Ok(None);
+        };
         Ok((now.since(at) < self.settings.idempotency_window).then_some(id))
     }
 

@@ -30,8 +30,10 @@ impl Desk {
         if let Err(error) = self.take_up(&key, head.as_ref(), read_ahead) {
             return Ok(Err(error));
         }
-        if let Some(before) = self.message_before(&message, &key, head.as_ref(), now)? {
-            return Ok(Ok(before));
+        match self.message_before(&message, &key, head.as_ref(), now)? {
+            Ok(Some(before)) => return Ok(Ok(before)),
+            Ok(None) => {}
+            Err(error) => return Ok(Err(error)),
         }
         let sent_at = message.sent_at.unwrap_or(now);
         let raises = head.as_ref().is_some_and(|head| head.is_answered_by(message.direction, sent_at));
@@ -125,8 +127,8 @@ impl Desk {
         key: &[u8],
         head: Option<&Conversation>,
         now: Timestamp,
-    ) -> Result<Option<PostedMessage>, StateError> {
-        let Some(producer) = &message.producer_id else { return Ok(None) };
+    ) -> Done<Option<PostedMessage>> {
+        let Some(producer) = &message.producer_id else { return Ok(Ok(None)) };
         let again = |thread: &Conversation, event| PostedMessage {
             conversation: thread.id,
             messages: thread.messages,
@@ -135,15 +137,19 @@ impl Desk {
         };
         let here = lock(&self.threads).get(key).and_then(|kept| kept.history.find(producer).map(Line::event));
         if let (Some(thread), Some(event)) = (head, here) {
-            return Ok(Some(again(thread, event)));
+            return Ok(Ok(Some(again(thread, event))));
         }
-        let value = self.state.get(&keys::message(message.company.as_str(), producer.as_str()))?;
-        let Some((at, event, hash)) = value.as_deref().and_then(read_posted) else { return Ok(None) };
+        let posted = keys::message(message.company.as_str(), producer.as_str());
+        let Some(value) = self.state.get(&posted)? else { return Ok(Ok(None)) };
+        let Some((at, event, hash)) = read_posted(&value) else {
+            self.state.note_unreadable(&posted, None);
+            return Ok(Ok(None));
+        };
         if now.since(at) >= self.settings.idempotency_window {
-            return Ok(None);
+            return Ok(Ok(None));
         }
-        let thread = read::thread(&self.state, &self.journal, &[&keys::THREAD[..], hash].concat()).ok().flatten();
-        Ok(thread.map(|thread| again(&thread, event)))
+        let thread = read::thread(&self.state, &self.journal, &[&keys::THREAD[..], hash].concat());
+        Ok(thread.map(|thread| thread.map(|thread| again(&thread, event))))
     }
 
     /// All is on the disk: threads may be forgotten.
