@@ -154,6 +154,34 @@ pub fn judge(policy: &RetryPolicy, delivery: &Delivery, outcome: &Outcome, now: 
     Verdict::Retry { at: asked.map_or(at, |asked| at.max(now.plus(asked))) }
 }
 
+/// How a delivery stands once the store has recorded an attempt, or an expiry, that ended it as `after` says, at `now`.
+/// `owed` is what the store has of it, if it is still owed there.
+///
+/// If it was cancelled meanwhile, it stays so, unless it arrived. If somebody asked for it meanwhile (then it has no time
+/// any more at which it expires), the attempt under way counts as the one asked for, but does not end it as expired.
+pub fn recorded(owed: Option<&Delivery>, after: Delivery, now: Timestamp) -> Delivery {
+    let Some(owed) = owed else {
+        let state = if after.state.is_owed() { State::Cancelled } else { after.state };
+        return Delivery { state, ..after };
+    };
+    if owed.expire_at.is_some() || after.expire_at.is_none() {
+        return after;
+    }
+    let expired = after.state == State::Expired;
+    Delivery {
+        state: match after.state {
+            State::Expired if after.attempts == 0 => State::Pending,
+            State::Expired => State::Retrying,
+            state => state,
+        },
+        due: if expired { now } else { after.due },
+        give_up_at: after.give_up_at.max(owed.give_up_at),
+        expire_at: None,
+        replay: owed.replay,
+        ..after
+    }
+}
+
 /// How long the receiver asked to be left alone: `Retry-After` of a 429 or 503, as seconds or as a
 /// date (RFC 9110 section 10.2.3). Anything that cannot be read counts as not said.
 pub fn retry_after(answer: &Answer, now: Timestamp) -> Option<Duration> {

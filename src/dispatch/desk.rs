@@ -19,9 +19,8 @@ use super::steady::Reading;
 use super::work::Job;
 use super::{Input, Notice, Settings, Shop, chance};
 
-/// How many ended attempts may wait for the committer, for each sender thread, before no more are
-/// begun: so a disk that stalls stops the sending and not the memory.
-const UNRECORDED_PER_THREAD: usize = 64;
+/// How many ended attempts may wait for the committer before no more are begun than there are threads.
+const UNRECORDED_MOST: usize = 4096;
 /// How often the store is read before what has happened meanwhile is looked at.
 const READS_AT_ONCE: usize = 4;
 /// The longest pause between two questions to a receiver that is down.
@@ -39,15 +38,13 @@ pub(super) struct Desk {
     settings: Arc<Settings>,
     subscriptions: HashMap<u32, Arc<Subscription>>,
     numbers: HashMap<SubscriptionId, u32>,
-    /// Attempts and expiries that ended and are not on the disk yet.
-    unrecorded: usize,
 }
 
 impl Desk {
     pub(super) fn new(shop: Arc<Shop>, pool: Arc<Pool<Arc<Job>>>) -> Self {
         let settings = shop.settings();
         let lanes = Lanes::new(rules(&settings));
-        Self { shop, pool, lanes, settings, subscriptions: HashMap::new(), numbers: HashMap::new(), unrecorded: 0 }
+        Self { shop, pool, lanes, settings, subscriptions: HashMap::new(), numbers: HashMap::new() }
     }
 
     /// Begins with the subscriptions that the store has; what they are owed is read as it is needed.
@@ -80,7 +77,6 @@ impl Desk {
                     Input::Stop => return Ok(()),
                     Input::Settings(settings) => self.set(settings, now),
                     Input::Ended(after, seen) => {
-                        self.unrecorded += 1;
                         let number = after.id.subscription_number();
                         if let Some(turn) = self.lanes.done(after, seen, now, chance()) {
                             self.tell(number, turn);
@@ -126,10 +122,7 @@ impl Desk {
                 }
             }
             Change::Cancelled(id) => self.lanes.cancel(id, now),
-            Change::Finished(after) => {
-                self.unrecorded = self.unrecorded.saturating_sub(1);
-                self.lanes.recorded(&after);
-            }
+            Change::Finished(after) => self.lanes.recorded(decided.inward(after), now),
         }
     }
 
@@ -167,8 +160,7 @@ impl Desk {
 
     /// Hands free senders what has its turn.
     fn begin(&mut self, now: Timestamp) {
-        while self.unrecorded < self.settings.threads * UNRECORDED_PER_THREAD {
-            let Some(start) = self.lanes.start(now) else { return };
+        while let Some(start) = self.lanes.start(now) {
             let Some(subscription) = self.subscriptions.get(&start.delivery.id.subscription_number()) else { continue };
             let job = Arc::new(Job { start, subscription: subscription.clone() });
             if self.pool.submit(job).is_err() {
@@ -193,8 +185,7 @@ impl Desk {
 
     /// Ends what is no longer wanted.
     fn expire(&mut self, now: Timestamp) {
-        while self.unrecorded < self.settings.threads * UNRECORDED_PER_THREAD {
-            let Some(delivery) = self.lanes.expired(now) else { return };
+        while let Some(delivery) = self.lanes.expired(now) {
             let reading = self.shop.steady.reading();
             let (delivery, now) = (reading.outward(delivery), reading.wall);
             let Some(subscription) = self.subscriptions.get(&delivery.id.subscription_number()) else { continue };
@@ -202,7 +193,6 @@ impl Desk {
             let after = Delivery { state: State::Expired, due: now, ..delivery };
             let why = "it was not delivered in the time in which it was wanted (`expire_after`)";
             let entry = LogEntry::without_attempt(&after, Status::Expired, why, subscription, event.as_ref(), now);
-            self.unrecorded += 1;
             (self.shop.listener)(Notice::Ended(&entry));
             self.shop.store.finish(Finish { entry, after, disable: None });
         }
@@ -252,6 +242,7 @@ fn rules(settings: &Settings) -> Rules {
     Rules {
         hold: settings.hold,
         threads: settings.threads,
+        unrecorded: settings.threads + UNRECORDED_MOST,
         ask_first,
         ask_most: ASK_MOST.min(settings.retry.max_delay()).max(ask_first),
         bounds: Bounds::default(),

@@ -16,11 +16,13 @@
 //! - a subscription never has more under way than its `max_in_flight`, nor begins more in a second
 //!   than its `rate_per_second`, and a disabled one begins nothing;
 //! - there are never more under way than threads; subscriptions that could go on take turns;
-//! - what has ended is not handed out again, although the store may say for a while that it is owed;
+//! - what has ended is not handed out again, although the store may say for a while that it is owed; and what is owed
+//!   is handed out, in whatever order the lanes hear of it (`ended`);
 //! - memory is bounded, whatever is owed: see [`Bounds`].
 //!
 //! Two calls whose hashes agree share a lane, which costs them speed and nothing else.
 
+mod ended;
 mod gate;
 mod lane;
 mod pace;
@@ -54,6 +56,7 @@ enum Timer {
 
 /// All lanes of all subscriptions, which go by their numbers here.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 pub struct Lanes {
     rules: Rules,
     queues: HashMap<u32, Queue>,
@@ -71,6 +74,8 @@ pub struct Lanes {
     held: usize,
     /// Attempts under way of subscriptions that are gone.
     orphans: usize,
+    /// Attempts and expiries that were handed out and are not on the disk yet.
+    unrecorded: usize,
     timers: BTreeSet<(Timestamp, Timer)>,
     /// When deliveries stop being wanted.
     expiries: BTreeSet<(Timestamp, DeliveryId)>,
@@ -90,6 +95,7 @@ impl Lanes {
             fed_eager: 0,
             held: 0,
             orphans: 0,
+            unrecorded: 0,
             timers: BTreeSet::new(),
             expiries: BTreeSet::new(),
         }
@@ -98,8 +104,8 @@ impl Lanes {
     /// Goes by `rules` from now on, but for the number of threads, what is in memory, and how
     /// receivers that are known already are asked while they are down.
     pub fn set_rules(&mut self, rules: Rules, now: Timestamp) {
-        let Rules { threads, bounds, .. } = self.rules;
-        self.rules = Rules { threads, bounds, ..rules };
+        let Rules { threads, unrecorded, bounds, .. } = self.rules;
+        self.rules = Rules { threads, unrecorded, bounds, ..rules };
         let of_queue =
             |(number, queue): (&u32, &Queue)| queue.lanes.keys().map(|key| (*number, *key)).collect::<Vec<_>>();
         let lanes: Vec<_> = self.queues.iter().flat_map(of_queue).collect();
@@ -176,87 +182,6 @@ impl Lanes {
         }
     }
 
-    /// A delivery is no longer owed.
-    pub fn cancel(&mut self, id: DeliveryId, now: Timestamp) {
-        let Some((number, key)) = self.find(id) else { return };
-        let Some(lane) = self.queues.get_mut(&number).and_then(|queue| queue.lanes.get_mut(&key)) else { return };
-        if lane.place == Place::UnderWay(id.sequence()) {
-            if let Some(item) = lane.items.get_mut(&id.sequence()) {
-                item.cancelled = true;
-            }
-            return;
-        }
-        self.remove(number, key, id.sequence());
-        self.place(number, key, now);
-    }
-
-    /// A delivery that was handed out is back, and stands as `after` says from now on. `seen` is what
-    /// its attempt says of the receiver; `chance` (0 up to 1) spreads the questions to one that is
-    /// down. Tells whether it goes down or is back by this.
-    pub fn done(&mut self, after: Delivery, seen: Seen, now: Timestamp, chance: f64) -> Option<Turn> {
-        let (number, sequence) = (after.id.subscription_number(), after.id.sequence());
-        let Some(queue) = self.queues.get_mut(&number) else {
-            if self.orphans > 0 {
-                self.orphans -= 1;
-                self.share.give_back(Proof::Quick, 1);
-            }
-            return None;
-        };
-        let key = *queue.by_sequence.get(&sequence)?;
-        let lane = queue.lanes.get_mut(&key)?;
-        if lane.place != Place::UnderWay(sequence) {
-            return None;
-        }
-        lane.place = Place::Nowhere;
-        let cancelled = lane.items.get(&sequence).is_some_and(|item| item.cancelled);
-        if after.state.is_owed() && !cancelled {
-            queue.stall(sequence, seen.wait.is_some());
-            if let Some(item) = lane_item(queue, key, sequence) {
-                item.delivery = after;
-            }
-        } else {
-            queue.ended.insert(sequence);
-            self.remove(number, key, sequence);
-        }
-        let turn = self.judge(number, key, sequence, seen, now, chance);
-        self.place(number, key, now);
-        turn
-    }
-
-    /// What an attempt that ended says of its receiver.
-    fn judge(
-        &mut self,
-        number: u32,
-        key: LaneKey,
-        sequence: u64,
-        seen: Seen,
-        now: Timestamp,
-        chance: f64,
-    ) -> Option<Turn> {
-        let queue = self.queues.get_mut(&number)?;
-        let before = queue.pace.proof();
-        queue.under_way.retain(|(other, _)| *other != sequence);
-        self.share.give_back(before, 1);
-        queue.pace.ended(seen, queue.terms.max_in_flight, now);
-        self.share.change(before, queue.pace.proof(), queue.under_way.len());
-        let turn = queue.gate.ended(key, seen, queue.under_way.is_empty(), now, chance);
-        if turn.is_some() {
-            queue.pace.restart();
-        }
-        if seen.kind != Kind::Success {
-            return turn;
-        }
-        queue.failing_since = None;
-        let stalled = std::mem::take(&mut queue.stalled);
-        if turn == Some(Turn::Opened) {
-            // They failed because it was down: now they are the first in order again.
-            for sequence in stalled {
-                self.make_due(number, sequence, now);
-            }
-        }
-        turn
-    }
-
     /// A delivery that waits to be tried again is due now.
     fn make_due(&mut self, number: u32, sequence: u64, now: Timestamp) {
         let Some(queue) = self.queues.get_mut(&number) else { return };
@@ -270,6 +195,9 @@ impl Lanes {
     /// The next delivery whose turn it is, if there is one; it is under way from now on.
     pub fn start(&mut self, now: Timestamp) -> Option<Start> {
         self.wake(now);
+        if self.unrecorded >= self.rules.unrecorded {
+            return None;
+        }
         let (number, key, sequence) = loop {
             let number = self.share.next(now)?;
             let queue = self.queues.get_mut(&number)?;
@@ -289,32 +217,9 @@ impl Lanes {
         queue.bucket.take(now);
         queue.gate.take(now);
         self.share.take(queue.pace.proof(), now);
+        self.unrecorded += 1;
         self.settle(number, now);
         Some(start)
-    }
-
-    /// The next delivery that is no longer wanted, if there is one. It leaves the lanes.
-    pub fn expired(&mut self, now: Timestamp) -> Option<Delivery> {
-        while let Some((at, id)) = self.expiries.first().copied() {
-            if at > now {
-                return None;
-            }
-            self.expiries.remove(&(at, id));
-            let Some((number, key)) = self.find(id) else { continue };
-            let Some(queue) = self.queues.get_mut(&number) else { continue };
-            let lane = queue.lanes.get(&key);
-            // One that is under way may arrive yet; its judgement knows what time it is.
-            if lane.is_none_or(|lane| lane.place == Place::UnderWay(id.sequence())) {
-                continue;
-            }
-            queue.ended.insert(id.sequence());
-            let delivery = self.remove(number, key, id.sequence());
-            self.place(number, key, now);
-            if delivery.is_some() {
-                return delivery;
-            }
-        }
-        None
     }
 
     /// When there is something to do again, if nothing happens before.
@@ -459,6 +364,8 @@ fn lane_item(queue: &mut Queue, key: LaneKey, sequence: u64) -> Option<&mut Item
 
 #[cfg(test)]
 mod herd;
+#[cfg(test)]
+mod orders;
 #[cfg(test)]
 mod property;
 #[cfg(test)]

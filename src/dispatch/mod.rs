@@ -130,6 +130,17 @@ impl Inbox {
         self.push(Input::Changes(decided, changes));
     }
 
+    /// Tells that an attempt has ended, and has `record` tell the store, both before the dispatcher can act on it: it
+    /// hears of the end before it hears that it is on the disk, and the store hears of the attempts of a delivery in
+    /// their order. `record` must not block.
+    fn ended(&self, after: Delivery, seen: Seen, record: impl FnOnce()) {
+        let mut waiting = self.lock();
+        waiting.push(Input::Ended(after, seen));
+        record();
+        drop(waiting);
+        self.arrived.notify_one();
+    }
+
     fn push(&self, input: Input) {
         self.lock().push(input);
         self.arrived.notify_one();
@@ -324,8 +335,7 @@ impl Shop {
             }
         };
         (self.listener)(Notice::Ended(&finish.entry));
-        self.store.finish(finish);
-        self.inbox.push(Input::Ended(after, seen));
+        self.inbox.ended(after, seen, || self.store.finish(finish));
     }
 
     fn judge(

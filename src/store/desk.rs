@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::core::attempt::{LogEntry, Status};
-use crate::core::delivery::{Delivery, State as Standing};
+use crate::core::delivery::{self, Delivery, State as Standing};
 use crate::core::event::{Event, NewEvent};
 use crate::core::id::{AttemptId, DeliveryId, EventId, IdSource, MAX_SEQUENCE, SubscriptionId};
 use crate::core::invalid::Invalid;
@@ -190,26 +190,36 @@ impl Desk {
         let Finish { mut entry, mut after, disable } = finish;
         self.erasures.scrub(&mut entry);
         entry.id = AttemptId::from_bits(self.next_id(now));
-        let before = step::find(after.id, &self.state)?.map(|delivery| delivery.state).filter(|state| state.is_owed());
+        let owed = step::find(after.id, &self.state)?.filter(|delivery| delivery.state.is_owed());
+        let wanted = after.state;
+        after = delivery::recorded(owed.as_ref(), after, now);
+        self.untidy |= self.is_replayed(after.id.subscription_number());
+        if after.state != wanted {
+            // It was cancelled, or asked for again, while the attempt was under way.
+            if entry.attempt == 0 {
+                self.changes.push(Change::Finished(after));
+                return Ok(());
+            }
+            let (status, next) = if owed.is_some() { (Status::Retrying, Some(now)) } else { (Status::Cancelled, None) };
+            (entry.status, entry.next_attempt) = (status, next);
+        }
         let health = if entry.attempt == 0 { None } else { self.health_after(after.id, &entry) };
         let mut steps = Vec::new();
-        if let Some(before) = before {
-            steps.push(Step::Logged(entry.id, Box::new(Logged::new(&entry, Some((before, &after, health))))));
-        } else {
-            // It was cancelled while the attempt was under way: the attempt is told, and changes nothing.
-            if after.state.is_owed() {
-                after.state = Standing::Cancelled;
-                (entry.status, entry.next_attempt) = (Status::Cancelled, None);
-            }
-            steps.push(Step::Logged(entry.id, Box::new(Logged::new(&entry, None))));
-        }
+        // Where it was not owed any more, the attempt is told and changes nothing.
+        let effect = owed.map(|owed| (owed.state, &after, health));
+        steps.push(Step::Logged(entry.id, Box::new(Logged::new(&entry, effect))));
         let disabled = disable.and_then(|reason| self.disabled(after.subscription, reason, now));
         steps.extend(disabled.as_ref().map(|subscription| self.as_it_is_now(subscription)));
         self.write(steps);
-        self.untidy |= after.replay;
         self.changes.push(Change::Finished(after));
         self.changes.extend(disabled.map(|subscription| Change::Subscription(Arc::new(subscription))));
         Ok(())
+    }
+
+    /// Whether a replay of a subscription may go on once one of its deliveries has ended: whichever it is, for one that
+    /// was put back may have been asked for by hand since, or be ended by an attempt that began before.
+    fn is_replayed(&self, number: u32) -> bool {
+        lock(&self.ledger).replays_of(number).next().is_some()
     }
 
     fn health_after(&self, delivery: DeliveryId, entry: &LogEntry) -> Option<Health> {
@@ -362,7 +372,6 @@ impl Desk {
         let before = delivery.state;
         delivery.due = now;
         delivery.replay = false;
-        self.untidy |= !lock(&self.ledger).replays().is_empty();
         delivery.give_up_at = delivery.give_up_at.max(now.plus(self.settings.give_up_after));
         // Somebody wants it now, however old it is.
         delivery.expire_at = None;
@@ -402,7 +411,7 @@ impl Desk {
         let event = query::event(&self.journal, delivery.event).ok().flatten();
         let before = delivery.state;
         let after = Delivery { state: status.into(), due: now, ..delivery };
-        self.untidy |= after.replay;
+        self.untidy |= self.is_replayed(after.id.subscription_number());
         let mut entry = LogEntry::without_attempt(&after, status, why, subscription, event.as_ref(), now);
         entry.id = AttemptId::from_bits(self.next_id(now));
         self.write(vec![Step::Logged(entry.id, Box::new(Logged::new(&entry, Some((before, &after, None)))))]);

@@ -1,6 +1,7 @@
 //! A subscription's queue as a whole: replayed, discarded, and read by sequence number.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 
@@ -129,4 +130,90 @@ fn a_receiver_fills_its_own_gaps() {
 fn nothing_waits(daemon: &Daemon, path: &str) -> Result<(), String> {
     let waiting = daemon.api().get(path).expect(200).json()["waiting"].clone();
     if waiting == 0 { Ok(()) } else { Err(waiting.to_string()) }
+}
+
+/// Posts so many events, each of a call of its own.
+fn post_many(daemon: &Daemon, count: usize) {
+    for first in (0..count).step_by(1000) {
+        let events = (first..count.min(first + 1000)).map(|n| numbered(&format!("c{n}"), n).to_string());
+        let lines: Vec<String> = events.collect();
+        let body = lines.join("\n");
+        daemon
+            .api()
+            .request("POST", "/v1/events", &[("content-type", "application/x-ndjson")], body.as_bytes())
+            .expect(202);
+    }
+}
+
+/// A receiver that answers at once, and how often it was asked.
+fn counting() -> (Receiver, Arc<AtomicUsize>) {
+    let count = Arc::new(AtomicUsize::new(0));
+    let counted = count.clone();
+    let receiver = Receiver::start(move |_| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        Answer::status(200)
+    });
+    (receiver, count)
+}
+
+/// Waits until so many have come, as long as more come.
+fn wait_for_many(count: &AtomicUsize, many: usize) {
+    loop {
+        let before = count.load(Ordering::SeqCst);
+        if before >= many {
+            return;
+        }
+        eventually("more to arrive", || match count.load(Ordering::SeqCst) {
+            now if now > before => Ok(()),
+            _ => Err(format!("{before} of {many} came")),
+        });
+    }
+}
+
+#[test]
+fn a_long_replay_to_receivers_that_answer_at_once_comes_to_its_end() {
+    const EVENTS: usize = 1_500;
+    let daemon = Daemon::start();
+    let receivers: Vec<_> = (0..4).map(|_| counting()).collect();
+    let subscribe = |(receiver, _): &(Receiver, _)| daemon.subscribe(&receiver.url("/"), json!({})).path();
+    let paths: Vec<String> = receivers.iter().map(subscribe).collect();
+    post_many(&daemon, EVENTS);
+    let arrived = |times: usize| {
+        receivers.iter().for_each(|(_, count)| wait_for_many(count, times * EVENTS));
+        paths.iter().for_each(|path| eventually("nothing to wait", || nothing_waits(&daemon, path)));
+    };
+    arrived(1);
+    for path in &paths {
+        let queued = daemon.api().post(&format!("{path}/replay"), &json!({"since": LONG_AGO})).expect(202).json();
+        assert_eq!(queued, json!({"queued": EVENTS}));
+    }
+    arrived(2);
+}
+
+#[test]
+fn thousands_of_deliveries_asked_for_again_by_hand_while_they_are_answered_are_all_sent() {
+    const EVENTS: usize = 500;
+    const TIMES: usize = 6;
+    let daemon = Daemon::start();
+    let (receiver, count) = counting();
+    let path = daemon.subscribe(&receiver.url("/"), json!({})).path();
+    post_many(&daemon, EVENTS);
+    wait_for_many(&count, EVENTS);
+    let requests = receiver.requests();
+    let deliveries: Vec<&str> = requests.iter().take(EVENTS).map(|request| request.delivery()).collect();
+    // Each is asked for again as soon as it was answered, several times over.
+    std::thread::scope(|scope| {
+        for part in deliveries.chunks(EVENTS / 4) {
+            let daemon = &daemon;
+            scope.spawn(move || {
+                let api = daemon.api();
+                for delivery in part.iter().flat_map(|delivery| [delivery; TIMES]) {
+                    api.post(&format!("/v1/deliveries/{delivery}/retry"), &json!({})).expect_success();
+                }
+            });
+        }
+    });
+    eventually("nothing to wait", || nothing_waits(&daemon, &path));
+    let sent = count.load(Ordering::SeqCst);
+    assert!(sent > 2 * EVENTS, "only {sent} were sent");
 }

@@ -66,6 +66,7 @@ pub(super) struct Asking {
 }
 
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 pub(super) struct Gate {
     asking: Asking,
     /// The lanes that failed in a row, and how much that weighs.
@@ -76,6 +77,7 @@ pub(super) struct Gate {
 }
 
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 struct Closed {
     /// How many questions went without success.
     asked: u32,
@@ -84,6 +86,7 @@ struct Closed {
 
 /// The first seconds after the gate opened.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 struct Ramp {
     opened: Timestamp,
     second: u32,

@@ -17,10 +17,27 @@ pub(super) type LaneKey = u64;
 pub(super) const NAMED_MOST: usize = 32;
 
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 pub(super) struct Item {
     pub(super) delivery: Delivery,
-    /// Cancelled while it was under way: it goes when it is back.
-    pub(super) cancelled: bool,
+    /// What was heard of it while it was under way.
+    pub(super) heard: Heard,
+}
+
+impl Item {
+    pub(super) const fn new(delivery: Delivery) -> Self {
+        Self { delivery, heard: Heard::Nothing }
+    }
+}
+
+/// What was heard last, since an attempt began, of a delivery that is under way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Heard {
+    Nothing,
+    /// It was asked for again.
+    Owed(Box<Delivery>),
+    /// It is no longer owed: it goes when it is back.
+    Over,
 }
 
 /// Where a lane stands in its subscription's books.
@@ -37,6 +54,7 @@ pub(super) enum Place {
 }
 
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 pub(super) struct Lane {
     pub(super) items: BTreeMap<u64, Item>,
     pub(super) place: Place,

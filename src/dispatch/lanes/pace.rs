@@ -33,6 +33,7 @@ pub(super) enum Proof {
 }
 
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 pub(super) struct Pace {
     limit: f64,
     /// It has been in trouble: grow one by one, not by doubling.

@@ -16,6 +16,7 @@ const HOLD: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 const SUBSCRIPTIONS: u32 = 4;
 const THREADS: usize = 5;
+const UNRECORDED: usize = 40;
 const BOUNDS: Bounds = Bounds { window: 6, least: 2, most: 20, most_of_all: 40 };
 
 type Key = (u32, u64);
@@ -73,7 +74,7 @@ fn key(delivery: &Delivery) -> Key {
 
 fn rules() -> Rules {
     let (ask_first, ask_most) = (Duration::from_secs(5), Duration::from_secs(300));
-    Rules { hold: HOLD, threads: THREADS, ask_first, ask_most, bounds: BOUNDS }
+    Rules { hold: HOLD, threads: THREADS, unrecorded: UNRECORDED, ask_first, ask_most, bounds: BOUNDS }
 }
 
 impl World {
@@ -288,7 +289,7 @@ impl World {
             } else {
                 after.state = State::Cancelled;
             }
-            self.lanes.recorded(&after);
+            self.lanes.recorded(after, self.now);
         }
     }
 
@@ -383,8 +384,9 @@ impl World {
                 self.end_one();
             } else if !self.owed.is_empty() {
                 self.record_some();
-                let wake = self.lanes.next_wake().expect("what is owed has its time");
-                self.now = self.now.max(wake);
+                // It may be that the store is waited for.
+                let wake = self.lanes.next_wake().or((!self.records.is_empty()).then_some(self.now));
+                self.now = self.now.max(wake.expect("what is owed has its time"));
             }
         }
         let all: u64 = self.last.values().sum();
@@ -392,8 +394,13 @@ impl World {
         while !self.records.is_empty() {
             self.record_some();
         }
-        assert!(self.lanes.held == 0 && self.lanes.share.taken() == 0 && self.stored.is_empty());
-        assert!(self.lanes.queues.values().all(|queue| queue.ended.is_empty() && queue.flowing == 0));
+        assert!(
+            self.lanes.held == 0
+                && self.lanes.unrecorded == 0
+                && self.lanes.share.taken() == 0
+                && self.stored.is_empty()
+        );
+        assert!(self.lanes.queues.values().all(Queue::is_at_rest));
     }
 }
 

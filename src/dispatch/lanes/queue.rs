@@ -7,12 +7,13 @@
 //! although its later deliveries are elsewhere. The cursor goes back when something below it is owed
 //! again and there is no room; what is in memory above it then waits until the cursor is past it.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use crate::core::subscription::Ordering;
 use crate::core::time::Timestamp;
 
 use super::super::rate::Bucket;
+use super::ended::Unrecorded;
 use super::gate::Gate;
 use super::lane::{Lane, LaneKey};
 use super::pace::{Pace, Proof, QUICK};
@@ -59,6 +60,7 @@ pub struct Terms {
 }
 
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 pub(super) struct Queue {
     pub(super) terms: Terms,
     bounds: Bounds,
@@ -78,8 +80,8 @@ pub(super) struct Queue {
     pub(super) tail: u64,
     /// How many deliveries in memory are in lanes that flow.
     pub(super) flowing: usize,
-    /// What has ended, while the store may still say that it is owed.
-    pub(super) ended: HashSet<u64>,
+    /// The deliveries whose attempts and the records of these have not both been heard of.
+    pub(super) unrecorded: HashMap<u64, Unrecorded>,
     /// What failed since the last success: due at once when the receiver is back.
     pub(super) stalled: Vec<u64>,
     /// Since when it has failed, as far as was known at the start.
@@ -115,7 +117,7 @@ impl Queue {
             cursor: 0,
             tail: 0,
             flowing: 0,
-            ended: HashSet::new(),
+            unrecorded: HashMap::new(),
             stalled: Vec::new(),
             failing_since: None,
             forgiving: false,

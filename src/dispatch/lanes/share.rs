@@ -52,6 +52,7 @@ impl Class {
 
 /// Those of one class who could go on, in turn.
 #[derive(Debug, Default)]
+#[cfg_attr(test, derive(Clone))]
 struct Line {
     waiting: BTreeSet<u32>,
     /// Whose turn it was last.
@@ -69,6 +70,7 @@ impl Line {
 
 /// How much those could send of which nothing is known.
 #[derive(Debug, Default)]
+#[cfg_attr(test, derive(Clone))]
 struct Needs {
     of: HashMap<u32, usize>,
     sorted: BTreeSet<(usize, u32)>,
@@ -96,6 +98,7 @@ impl Needs {
 
 /// The pool, as it is divided.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 pub(super) struct Share {
     threads: usize,
     quick: usize,

@@ -14,7 +14,7 @@ const TERMS: Terms = Terms { enabled: true, ordering: Ordering::Call, max_in_fli
 
 fn rules() -> Rules {
     let (ask_first, ask_most) = (Duration::from_secs(5), Duration::from_secs(300));
-    Rules { hold: HOLD, threads: 256, ask_first, ask_most, bounds: Bounds::default() }
+    Rules { hold: HOLD, threads: 256, unrecorded: 4096, ask_first, ask_most, bounds: Bounds::default() }
 }
 
 /// Lanes with one subscription, whose receiver has taken enough to be sent to without restraint.

@@ -19,6 +19,9 @@ pub struct Rules {
     pub ask_first: Duration,
     /// How long at most between two questions, unless it asked to be left alone for longer.
     pub ask_most: Duration,
+    /// How many attempts and expiries may be under way or not on the disk yet, more than `threads`: so a disk that
+    /// stalls stops the sending and not the memory.
+    pub unrecorded: usize,
     /// How many deliveries are in memory.
     pub bounds: Bounds,
 }

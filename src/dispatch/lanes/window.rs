@@ -6,19 +6,19 @@ use std::collections::BTreeSet;
 use crate::core::delivery::Delivery;
 use crate::core::time::Timestamp;
 
-use super::lane::{Item, Lane, Place, lane_key};
+use super::lane::{Heard, Item, Lane, Place, lane_key};
 use super::pace::Proof;
-use super::{Condition, Lanes, Standing, Wanted, is_forgiven, may_have_asked};
+use super::{Condition, Lanes, Standing, Wanted, ended, is_forgiven, may_have_asked};
 
 impl Lanes {
-    /// A delivery is owed: a new one, or one that is to be tried again by hand. One that is under
-    /// way already stays so. It is taken into memory if there is room, and read later if not.
+    /// A delivery is owed: a new one, or one that is to be tried again by hand. One that is under way already stays
+    /// so: that attempt is the one that was asked for. It is taken into memory if there is room, and read later if not.
     pub fn put(&mut self, delivery: Delivery, now: Timestamp) {
         let (number, sequence, held) = (delivery.id.subscription_number(), delivery.id.sequence(), self.held);
         let Some(queue) = self.queues.get_mut(&number) else { return };
         let all_here = queue.cursor >= queue.tail;
         queue.tail = queue.tail.max(sequence);
-        if queue.ended.contains(&sequence) {
+        if queue.is_over(sequence) {
             return;
         }
         let known = queue.by_sequence.contains_key(&sequence);
@@ -80,7 +80,7 @@ impl Lanes {
             let Some(queue) = self.queues.get_mut(&number) else { return };
             let sequence = delivery.id.sequence();
             // What is above the tail is not on the disk yet; it will be told of.
-            if sequence > queue.tail || queue.ended.contains(&sequence) || queue.by_sequence.contains_key(&sequence) {
+            if sequence > queue.tail || queue.is_over(sequence) || queue.by_sequence.contains_key(&sequence) {
                 continue;
             }
             let failed = delivery.first_failed_at.zip(queue.failing_since).is_some_and(|(at, since)| at >= since);
@@ -103,26 +103,26 @@ impl Lanes {
         let fresh = lane_key(queue.terms.ordering, &delivery);
         let key = *queue.by_sequence.entry(sequence).or_insert(fresh);
         let lane = queue.lanes.entry(key).or_insert_with(Lane::new);
-        if lane.place == Place::UnderWay(sequence) {
-            return;
+        let before = lane.items.get_mut(&sequence);
+        if let Some(item) = before {
+            if lane.place == Place::UnderWay(sequence) {
+                item.heard = Heard::Owed(Box::new(delivery));
+                return;
+            }
+            let due = delivery.due;
+            let delivery = if queue.unrecorded.contains_key(&sequence) {
+                // The store does not know of its last attempt yet.
+                Delivery { due: item.delivery.due.min(due), ..ended::asked_for(item.delivery.clone(), &delivery) }
+            } else {
+                delivery
+            };
+            self.replace(number, key, delivery);
+        } else {
+            self.expiries.extend(delivery.expire_at.map(|at| (at, delivery.id)));
+            lane.items.insert(sequence, Item::new(delivery));
+            self.held += 1;
         }
-        let expiry = delivery.expire_at.map(|at| (at, delivery.id));
-        match lane.items.insert(sequence, Item { delivery, cancelled: false }) {
-            Some(before) => self.forget_expiry(&before.delivery),
-            None => self.held += 1,
-        }
-        self.expiries.extend(expiry);
         self.place(number, key, now);
-    }
-
-    /// How an attempt ended is on the disk, with its delivery as the store has it now. Of one that has
-    /// ended, the record of an earlier attempt may come first: the store still says then that it is owed.
-    pub fn recorded(&mut self, after: &Delivery) {
-        if !after.state.is_owed()
-            && let Some(queue) = self.queues.get_mut(&after.id.subscription_number())
-        {
-            queue.ended.remove(&after.id.sequence());
-        }
     }
 
     /// How a subscription stands.

@@ -173,3 +173,70 @@ fn a_delivery_that_ended_without_an_attempt_has_what_its_last_one_was_answered()
     assert_eq!((again.attempts, again.last_response), (1, Some(503)), "{again:?}");
     now.running.stop();
 }
+
+#[test]
+fn a_replay_goes_on_though_what_it_put_back_was_asked_for_by_hand_or_cancelled() {
+    let dir = tempfile::tempdir().unwrap();
+    let now = open(dir.path());
+    let id = created(&now.store);
+    past(&now, 30, Status::Delivered);
+    assert_eq!(replay(&now.store, id, everything()), 30);
+    // Those that were put back end by an attempt that is not the replay's, one way or the other.
+    for by_hand in [true, true, false] {
+        let back = next_owed(&now);
+        assert!(back.len() >= 4 && back.iter().all(|delivery| delivery.replay), "{back:?}");
+        for delivery in &back {
+            if !by_hand {
+                ask(|reply| now.store.cancel(delivery.id, reply)).unwrap();
+                continue;
+            }
+            let asked = ask(|reply| now.store.retry(delivery.id, reply)).unwrap();
+            assert!(!asked.replay);
+            assert_eq!(next_owed(&now), std::slice::from_ref(&asked));
+            now.store.finish(finish(&asked, Status::Delivered));
+        }
+    }
+    assert!(!next_owed(&now).is_empty());
+    now.running.stop();
+}
+
+/// As [`owed_again`], and fails if nothing comes.
+fn next_owed(open: &Open) -> Vec<Delivery> {
+    loop {
+        let changes = open.changes.recv_timeout(Duration::from_secs(20));
+        for change in changes.expect("something is owed again") {
+            if let Change::Owed(deliveries) = change {
+                return deliveries;
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_asked_for_by_hand_while_it_is_tried_does_not_expire() {
+    let dir = tempfile::tempdir().unwrap();
+    let now = open(dir.path());
+    created(&now.store);
+    accept(&now.store, (0..2).map(|n| event(&format!("c{n}"), None)).collect());
+    // What was begun when it still had a time at which it expires; in the store it has none, as after a retry by hand.
+    let of_before = |delivery: Delivery| Delivery { expire_at: Some(NOW), ..delivery };
+    let [tried, waiting] = <[Delivery; 2]>::try_from(owed_deliveries(&now.store)).unwrap().map(of_before);
+    now.store.finish(finish(&tried, Status::Expired));
+    let mut expiry = finish(&waiting, Status::Expired);
+    (expiry.entry.attempt, expiry.after.attempts) = (0, 0);
+    now.store.finish(expiry);
+    let mut told = Vec::new();
+    while told.len() < 2 {
+        let finished = now.changes.recv().unwrap().into_iter();
+        told.extend(
+            finished.filter_map(|change| if let Change::Finished(after) = change { Some(after) } else { None }),
+        );
+    }
+    let [tried, waiting] = [&told[0], &told[1]];
+    assert_eq!((tried.state, tried.attempts, tried.expire_at), (State::Retrying, 1, None));
+    assert_eq!((waiting.state, waiting.attempts, waiting.expire_at), (State::Pending, 0, None));
+    assert_eq!(owed_deliveries(&now.store), told);
+    let log = now.store.log(&LogFilter::default(), None, 100).unwrap().items;
+    assert_eq!(log.iter().map(|entry| (entry.attempt, entry.status)).collect::<Vec<_>>(), [(1, Status::Retrying)]);
+    now.running.stop();
+}

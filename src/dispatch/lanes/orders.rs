@@ -1,0 +1,380 @@
+//! Every order in which the lanes can hear what happens to one delivery.
+//!
+//! Three channels lead to them: what the store has made durable, in its order; that attempts have ended; and what they
+//! read, which may be ahead of what they have heard. Nothing says how these are interleaved, so all interleavings are
+//! gone through. In each of them what the store says is owed in the end is sent, nothing is sent twice at once, and
+//! nothing stays behind in the lanes.
+
+use std::collections::{HashSet, VecDeque};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::time::Duration;
+
+use super::*;
+use crate::core::delivery::{self, State};
+use crate::core::event::{CallId, EventType};
+use crate::core::id::{EventId, SubscriptionId};
+use crate::core::subscription::Ordering;
+
+const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
+const LATE: Timestamp = Timestamp::from_millis(1_790_000_600_000);
+const TERMS: Terms = Terms { enabled: true, ordering: Ordering::Call, max_in_flight: 4, rate_per_second: None };
+
+/// What is done by hand, or by the clock, in the order of a script.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Hand {
+    /// `POST /deliveries/{id}/retry`.
+    Retry,
+    /// `POST /deliveries/{id}/cancel`.
+    Cancel,
+    /// It is put back by a replay, unless it is owed anyway.
+    Replay,
+    /// The subscription is disabled.
+    Disable,
+    /// It is enabled.
+    Enable,
+    /// It is deleted, and what it is owed cancelled.
+    Delete,
+    /// `expire_after` is over.
+    Late,
+}
+
+/// How an attempt ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// To be tried again at once.
+    Again,
+    /// For good: a dead letter, or expired.
+    Over,
+}
+
+/// What the store tells.
+#[derive(Debug, Clone)]
+enum Told {
+    Owed(Delivery),
+    Cancelled(DeliveryId),
+    Finished(Delivery),
+    Terms(Terms),
+    Deleted,
+}
+
+/// One thing that can happen next.
+#[derive(Debug, Clone, Copy)]
+enum Move {
+    Hand,
+    /// The attempt under way ends: the store and the lanes are told.
+    End,
+    /// The store makes the oldest result durable.
+    Commit,
+    HearStore,
+    HearEnd,
+    Start,
+    Read,
+    Expire,
+}
+
+const MOVES: [Move; 8] =
+    [Move::Hand, Move::End, Move::Commit, Move::HearStore, Move::HearEnd, Move::Start, Move::Read, Move::Expire];
+
+#[derive(Debug, Clone)]
+struct World {
+    lanes: Lanes,
+    now: Timestamp,
+    hands: VecDeque<Hand>,
+    ends: VecDeque<End>,
+    /// What the store says is owed.
+    stored: Option<Delivery>,
+    /// How it ended last, for a retry by hand.
+    over: Option<Delivery>,
+    deleted: bool,
+    results: VecDeque<Delivery>,
+    changes: VecDeque<Told>,
+    ended: VecDeque<Delivery>,
+    under_way: Option<Delivery>,
+}
+
+impl World {
+    /// `read`: it was there before the start, and is to be read from the store.
+    fn new(read: bool, hands: &[Hand], ends: &[End]) -> Self {
+        let delivery = Delivery {
+            id: DeliveryId::new(NOW, 1, 1),
+            subscription: SubscriptionId::from_bits(1),
+            event: EventId::from_bits(1),
+            event_type: EventType::parse("call.new").unwrap(),
+            call: CallId::parse("c").unwrap(),
+            state: State::Pending,
+            attempts: 0,
+            due: NOW,
+            give_up_at: Timestamp::MAX,
+            expire_at: Some(LATE),
+            first_failed_at: None,
+            last_response: None,
+            replay: false,
+        };
+        let (ask_first, ask_most) = (Duration::ZERO, Duration::ZERO);
+        let bounds = Bounds::default();
+        let mut lanes =
+            Lanes::new(Rules { hold: Duration::ZERO, threads: 8, unrecorded: 8, ask_first, ask_most, bounds });
+        let past = if read { Past { last: 1, owed: true, ..Past::default() } } else { Past::default() };
+        lanes.take_up(1, TERMS, past, NOW, 0.5);
+        let owed = Told::Owed(delivery.clone());
+        Self {
+            lanes,
+            now: NOW,
+            hands: hands.iter().copied().collect(),
+            ends: ends.iter().copied().collect(),
+            stored: Some(delivery),
+            over: None,
+            deleted: false,
+            results: VecDeque::new(),
+            changes: (!read).then_some(owed).into_iter().collect(),
+            ended: VecDeque::new(),
+            under_way: None,
+        }
+    }
+
+    /// What becomes of it by this move; `None` if it cannot be made now.
+    fn after(&self, next: Move) -> Option<Self> {
+        let mut world = self.clone();
+        world.make(next).then_some(world)
+    }
+
+    fn make(&mut self, next: Move) -> bool {
+        match next {
+            Move::Hand => self.hands.pop_front().map(|hand| self.hand(hand)).is_some(),
+            Move::End => self.under_way.take().map(|delivery| self.end(delivery)).is_some(),
+            Move::Commit => self.results.pop_front().map(|after| self.commit(after)).is_some(),
+            Move::HearStore => self.changes.pop_front().map(|told| self.hear(told)).is_some(),
+            Move::HearEnd => self.ended.pop_front().map(|after| self.hear_end(after)).is_some(),
+            Move::Start => self.start(),
+            Move::Read => self.read(),
+            Move::Expire => self.expire(),
+        }
+    }
+
+    fn hand(&mut self, hand: Hand) {
+        match hand {
+            Hand::Retry if !self.deleted => {
+                let owed = self.stored.clone();
+                let Some(found) = owed.or_else(|| self.over.clone()) else { return };
+                let state = if found.attempts == 0 { State::Pending } else { State::Retrying };
+                let first_failed_at = found.first_failed_at.filter(|_| found.state.is_owed());
+                self.owe(Delivery { state, due: self.now, expire_at: None, replay: false, first_failed_at, ..found });
+            }
+            Hand::Replay if !self.deleted && self.stored.is_none() => {
+                let Some(found) = self.over.clone() else { return };
+                let (state, attempts, first_failed_at) = (State::Pending, 0, None);
+                let due = self.now;
+                self.owe(Delivery { state, attempts, due, expire_at: None, replay: true, first_failed_at, ..found });
+            }
+            Hand::Cancel => self.cancel(),
+            Hand::Disable if !self.deleted => self.changes.push_back(Told::Terms(Terms { enabled: false, ..TERMS })),
+            Hand::Enable if !self.deleted => self.changes.push_back(Told::Terms(TERMS)),
+            Hand::Delete if !self.deleted => {
+                self.deleted = true;
+                self.changes.push_back(Told::Deleted);
+                self.cancel();
+            }
+            Hand::Late => self.now = LATE,
+            _ => {}
+        }
+    }
+
+    fn owe(&mut self, delivery: Delivery) {
+        self.stored = Some(delivery.clone());
+        self.changes.push_back(Told::Owed(delivery));
+    }
+
+    fn cancel(&mut self) {
+        if let Some(owed) = self.stored.take() {
+            self.changes.push_back(Told::Cancelled(owed.id));
+            self.over = Some(Delivery { state: State::Cancelled, ..owed });
+        }
+    }
+
+    fn end(&mut self, before: Delivery) {
+        let state = match self.ends.pop_front() {
+            None => State::Delivered,
+            Some(End::Again) => State::Retrying,
+            Some(End::Over) if before.expire_at.is_some_and(|at| at <= self.now) => State::Expired,
+            Some(End::Over) => State::Failed,
+        };
+        let after = Delivery {
+            state,
+            attempts: before.attempts + 1,
+            due: self.now,
+            first_failed_at: before.first_failed_at.or(Some(self.now)),
+            ..before
+        };
+        self.results.push_back(after.clone());
+        self.ended.push_back(after);
+    }
+
+    fn commit(&mut self, after: Delivery) {
+        let after = delivery::recorded(self.stored.as_ref(), after, self.now);
+        if self.stored.is_some() {
+            self.stored = after.state.is_owed().then(|| after.clone());
+            self.over = (!after.state.is_owed()).then(|| after.clone());
+        }
+        self.changes.push_back(Told::Finished(after));
+    }
+
+    fn hear(&mut self, told: Told) {
+        match told {
+            Told::Owed(delivery) => self.lanes.put(delivery, self.now),
+            Told::Cancelled(id) => self.lanes.cancel(id, self.now),
+            Told::Finished(after) => self.lanes.recorded(after, self.now),
+            Told::Terms(terms) => self.lanes.put_subscription(1, terms, self.now),
+            Told::Deleted => self.lanes.remove_subscription(1),
+        }
+    }
+
+    fn hear_end(&mut self, after: Delivery) {
+        let kind = if after.state == State::Delivered { Kind::Success } else { Kind::Refusal };
+        self.lanes.done(after, Seen { kind, duration: Duration::from_millis(5), wait: None }, self.now, 0.5);
+    }
+
+    fn start(&mut self) -> bool {
+        let Some(start) = self.lanes.start(self.now) else { return false };
+        assert!(self.under_way.is_none() && self.ended.is_empty(), "sent twice at once: {self:#?}");
+        let quiet = self.results.is_empty() && self.changes.is_empty();
+        assert!(!quiet || self.stored.is_some(), "sent although it is not owed: {self:#?}");
+        self.under_way = Some(start.delivery);
+        true
+    }
+
+    fn read(&mut self) -> bool {
+        let Some(wanted) = self.lanes.wanted() else { return false };
+        let found = self.stored.iter().filter(|owed| owed.id.sequence() > wanted.after).cloned().collect();
+        self.lanes.read(wanted, found, self.now);
+        true
+    }
+
+    fn expire(&mut self) -> bool {
+        let Some(expired) = self.lanes.expired(self.now) else { return false };
+        self.results.push_back(Delivery { state: State::Expired, ..expired });
+        true
+    }
+
+    /// Nothing can happen any more.
+    fn must_be_done(&self) {
+        assert!(self.stored.is_none(), "owed, and not sent: {self:#?}");
+        let lanes = &self.lanes;
+        assert!(lanes.held == 0 && lanes.share.taken() == 0 && lanes.unrecorded == 0, "{self:#?}");
+        assert!(lanes.queues.values().all(Queue::is_at_rest), "{self:#?}");
+    }
+
+    fn mark(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        format!("{self:?}").hash(&mut hasher);
+        hasher.finish()
+    }
+}
+
+/// Goes through all that can come of `world`; how many different worlds that are.
+fn go_through(world: World) -> usize {
+    let mut seen = HashSet::from([world.mark()]);
+    let mut open = vec![world];
+    while let Some(world) = open.pop() {
+        let mut next = MOVES.iter().filter_map(|next| world.after(*next)).peekable();
+        if next.peek().is_none() {
+            world.must_be_done();
+        }
+        for world in next {
+            if seen.insert(world.mark()) {
+                open.push(world);
+            }
+        }
+    }
+    seen.len()
+}
+
+const HANDS: [Hand; 5] = [Hand::Retry, Hand::Cancel, Hand::Replay, Hand::Late, Hand::Disable];
+
+fn go_through_all(hands: &[Hand], ends: &[&[End]]) -> usize {
+    // Whoever disables it enables it again in the end, or it may wait for ever.
+    let mut hands = hands.to_vec();
+    if hands.iter().rev().find(|hand| [Hand::Disable, Hand::Enable].contains(hand)) == Some(&Hand::Disable) {
+        hands.push(Hand::Enable);
+    }
+    let worlds = ends.iter().flat_map(|ends| [false, true].map(|read| World::new(read, &hands, ends)));
+    worlds.map(go_through).sum()
+}
+
+#[test]
+fn in_any_order_what_is_owed_is_sent() {
+    use End::{Again, Over};
+    let all: [&[End]; 5] = [&[], &[Again], &[Over], &[Again, Over], &[Over, Over]];
+    let mut worlds = go_through_all(&[], &all);
+    for first in HANDS {
+        worlds += go_through_all(&[first], &all);
+        worlds += go_through_all(&[first, Hand::Delete], &all);
+        for second in HANDS {
+            worlds += go_through_all(&[first, second], &[&[], &[Over], &[Again, Over]]);
+        }
+    }
+    assert!(worlds > 10_000, "only {worlds} worlds");
+}
+
+#[test]
+fn in_any_order_of_three_things_done_by_hand_what_is_owed_is_sent() {
+    let hands = [Hand::Retry, Hand::Cancel, Hand::Replay];
+    let mut worlds = 0;
+    for first in hands {
+        for second in hands {
+            for third in hands {
+                worlds += go_through_all(&[first, second, third], &[&[], &[End::Over]]);
+            }
+        }
+    }
+    assert!(worlds > 10_000, "only {worlds} worlds");
+}
+
+/// Takes one of `waiting`, whichever comes next by chance; those of one delivery in their order.
+fn any(waiting: &mut Vec<Delivery>, chance: &mut u64) -> Option<Delivery> {
+    *chance = chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+    let id = waiting.get((*chance >> 33) as usize % waiting.len().max(1))?.id;
+    let oldest = waiting.iter().position(|delivery| delivery.id == id)?;
+    Some(waiting.remove(oldest))
+}
+
+#[test]
+fn in_a_hundred_thousand_deliveries_nothing_drifts() {
+    // One that is counted wrongly is seen.
+    const DELIVERIES: u64 = 100_000;
+    const UNRECORDED: usize = 64;
+    // All that is put is in memory: nothing is read.
+    let (ask, bounds) = (Duration::ZERO, Bounds { least: 256, ..Bounds::default() });
+    let rules = Rules { hold: ask, threads: 32, unrecorded: UNRECORDED, ask_first: ask, ask_most: ask, bounds };
+    let mut lanes = Lanes::new(rules);
+    let terms = Terms { ordering: Ordering::None, max_in_flight: 32, ..TERMS };
+    lanes.put_subscription(1, terms, NOW);
+    let first = World::new(false, &[], &[]).stored.unwrap();
+    let (mut put, mut sent, mut chance) = (0, 0, 7);
+    // Of each attempt, what is told of its end and of its record, in any order.
+    let (mut ends, mut records): (Vec<Delivery>, Vec<Delivery>) = Default::default();
+    while sent < DELIVERIES || !records.is_empty() || !ends.is_empty() {
+        while put < DELIVERIES && put < sent + 100 {
+            put += 1;
+            lanes.put(Delivery { id: DeliveryId::new(NOW, 1, put), expire_at: None, ..first.clone() }, NOW);
+        }
+        while let Some(Start { delivery, .. }) = lanes.start(NOW) {
+            let state = if delivery.attempts == 0 && sent % 7 == 0 { State::Retrying } else { State::Delivered };
+            sent += u64::from(!state.is_owed());
+            let after = Delivery { state, attempts: delivery.attempts + 1, ..delivery };
+            ends.push(after.clone());
+            records.push(after);
+        }
+        assert!(records.len() <= UNRECORDED, "{} are not recorded", records.len());
+        assert!(!records.is_empty() || !ends.is_empty(), "nothing begins after {sent}");
+        if let Some(after) = any(&mut ends, &mut chance) {
+            // So that no gate closes, for which time would have to go by.
+            let seen = Seen { kind: Kind::Success, duration: Duration::from_millis(5), wait: None };
+            lanes.done(after, seen, NOW, 0.5);
+        }
+        if let Some(after) = any(&mut records, &mut chance) {
+            lanes.recorded(after, NOW);
+        }
+    }
+    assert_eq!((put, lanes.unrecorded, lanes.held, lanes.share.taken()), (DELIVERIES, 0, 0, 0));
+    assert!(lanes.queues.values().all(Queue::is_at_rest));
+}
