@@ -11,7 +11,7 @@ use crate::random::Random;
 use crate::recording::{Recording, Story, home, workshop};
 use crate::replay::{self, Examined};
 use crate::say;
-use crate::trace::{Deed, Moment};
+use crate::trace::{Deed, Moment, Trace};
 
 /// One recovery in so many is itself recorded and cut.
 const RECOVERY_CUT_EVERY: usize = 20;
@@ -19,8 +19,8 @@ const RECOVERY_CUT_EVERY: usize = 20;
 const CUTS_IN_RECOVERY: usize = 5;
 /// A long run says how far it is each time so many cuts are done.
 const REPORTED_EVERY: usize = 250;
-/// How many moments around the making of a certain file count as near.
-const NEAR: usize = 250;
+/// How many moments before and after the making of a certain file count as near.
+const NEAR: usize = 150;
 /// Bad images that are kept, with the whole text of what was wrong.
 const KEPT: usize = 3;
 
@@ -237,8 +237,8 @@ fn places(story: &Story, cuts: usize, random: &mut Random) -> Vec<usize> {
         }
         drop(disk.process_ended(&life.trace, &life.seen));
     }
-    if let Some(middle) = story.focus.and_then(|name| made_at(story, name)) {
-        total = favour_near(&mut reach, middle);
+    if let Some(name) = story.focus {
+        total = favour_near(&mut reach, &made_at(story, name));
     }
     let mut chosen: Vec<usize> = (0..cuts)
         .map(|_| {
@@ -250,29 +250,31 @@ fn places(story: &Story, cuts: usize, random: &mut Random) -> Vec<usize> {
     chosen
 }
 
-/// Makes nine of ten cuts fall near a moment. `reach` are the sums of the moments' weights; gives the last.
-fn favour_near(reach: &mut [usize], middle: usize) -> usize {
-    let near = middle.saturating_sub(NEAR)..(middle + NEAR).min(reach.len());
+/// Makes nine of ten cuts fall near one of these moments. `reach` are the sums of the moments' weights; gives the last.
+fn favour_near(reach: &mut [usize], moments: &[usize]) -> usize {
+    let is_near = |at: usize| moments.iter().any(|moment| at.abs_diff(*moment) < NEAR);
+    let weight = |at: usize| reach[at] - at.checked_sub(1).map_or(0, |before| reach[before]);
     let all = reach.last().copied().unwrap_or(0);
-    let inside = reach[near.end - 1] - near.start.checked_sub(1).map_or(0, |at| reach[at]);
+    let inside: usize = (0..reach.len()).filter(|at| is_near(*at)).map(weight).sum();
     let times = (9 * all / inside.max(1)).max(1);
     let (mut sum, mut before) = (0, 0);
     for (at, until) in reach.iter_mut().enumerate() {
         let own = *until - before;
         before = *until;
-        sum += if near.contains(&at) { own * times } else { own };
+        sum += if is_near(at) { own * times } else { own };
         *until = sum;
     }
     sum
 }
 
-/// After how many moments a file is made.
-fn made_at(story: &Story, name: &str) -> Option<usize> {
+/// After how many moments files with such a name are made.
+fn made_at(story: &Story, name: &str) -> Vec<usize> {
     let moments = story.lives.iter().flat_map(|life| life.trace.moments.iter().map(|moment| (&life.trace, *moment)));
-    moments.into_iter().position(|(trace, moment)| {
+    let made = |(trace, moment): (&Trace, Moment)| {
         let deed = &trace.calls[index_of(moment)].deed;
-        matches!(deed, Deed::Open { create: true, path, .. } if path.ends_with(name))
-    })
+        matches!(deed, Deed::Open { create: true, path, .. } if path.to_string_lossy().ends_with(name))
+    };
+    moments.enumerate().filter(|(_, at)| made(*at)).map(|(nth, _)| nth).collect()
 }
 
 fn is_202(deed: &Deed, moment: Moment) -> bool {

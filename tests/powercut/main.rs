@@ -15,10 +15,10 @@
 //! **The check** ([`replay`]): the real binary starts on each image. It must come up; have every event answered 202 and every
 //! subscription answered 201, and none answered 204; deliver all that is owed; keep the order of each call over both
 //! lives; have a log in which each entry is a request that came and was so answered, and nothing is delivered twice; go on with
-//! later ids and fresh sequence numbers. Some recoveries are recorded and cut in their turn.
+//! later ids and fresh sequence numbers. `hookswitch verify` must find nothing wrong, before the start and after it was killed. Some recoveries are recorded and cut in their turn.
 //!
-//! Two recordings (four for a thousand cuts or more) are of an ordinary load; one more ([`rotation`]) is of the moment in which
-//! the journal begins a new file, and one ([`sealing`]) of those in which secrets begin to be sealed, and are under a new key.
+//! Two recordings (four for a thousand cuts or more) are of an ordinary load; one more ([`rotation`]) is of the moments in
+//! which the journal begins a new file, with messages and erasures among the load, and one ([`sealing`]) of those in which secrets begin to be sealed, and are under a new key.
 //!
 //! **Kills** ([`kill`]) do without a model: kill -9 under load, again and again, also of a daemon that is just starting.
 //!
@@ -154,8 +154,7 @@ fn nothing_answered_202_is_lost_by_a_power_cut_while_the_journal_begins_a_new_fi
     if !strace_is_there() {
         return;
     }
-    // Each of these images is as large as a journal file.
-    let cuts = (cuts_wanted() / 12).max(5);
+    let cuts = (cuts_wanted() / 4).max(5);
     let recording = rotation::record(setting("HOOKSWITCH_POWERCUT_SEED", 1));
     let seed = setting("HOOKSWITCH_POWERCUT_SEED", 1);
     let tally =

@@ -1,6 +1,6 @@
 //! What the world outside had seen when the power went: what was answered, and what had come to the receivers.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::receiver::Received;
@@ -52,6 +52,10 @@ pub(crate) struct Past {
     pub(crate) created: Vec<String>,
     /// How many 204 had.
     pub(crate) deletions: usize,
+    /// How many messages conversations had by the 202 of the last of them, by the conversations' ids.
+    pub(crate) messages: BTreeMap<String, u64>,
+    /// Ids of erasures whose 202 had begun to leave.
+    pub(crate) erasures: Vec<String>,
     /// What the receivers had been sent, in the order of arrival.
     pub(crate) receipts: Vec<Arc<Receipt>>,
 }
@@ -88,6 +92,10 @@ impl<'s> Witness<'s> {
         let (Deed::Send { bytes } | Deed::Write { bytes, .. }) = &trace.calls[index].deed else { return };
         if bytes.starts_with(b"HTTP/1.1 202") {
             self.accepted(ids(bytes, "evt_"));
+            self.past.erasures.extend(ids(bytes, "ers_").into_iter().take(1));
+            if let Some((conversation, count)) = ids(bytes, "conv_").into_iter().next().zip(messages(bytes)) {
+                self.past.messages.insert(conversation, count);
+            }
         } else if bytes.starts_with(b"HTTP/1.1 201") {
             self.past.created.extend(ids(bytes, "sub_").into_iter().take(1));
         } else if bytes.starts_with(b"HTTP/1.1 204") {
@@ -135,6 +143,13 @@ impl<'s> Witness<'s> {
     pub(crate) fn unexplained(&self) -> usize {
         self.to_come.values().map(Vec::len).sum()
     }
+}
+
+/// How many messages an answer says that there are.
+fn messages(bytes: &[u8]) -> Option<u64> {
+    let text = String::from_utf8_lossy(bytes);
+    let (_, rest) = text.split_once(r#""messages":"#)?;
+    rest[..rest.find(|c: char| !c.is_ascii_digit())?].parse().ok()
 }
 
 /// The ids of one kind in a message.

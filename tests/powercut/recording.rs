@@ -49,7 +49,7 @@ pub(crate) struct Story {
     pub(crate) lives: Vec<Life>,
     /// What came to the receivers.
     pub(crate) receipts: Vec<Arc<Receipt>>,
-    /// The file around whose making most of the cuts are to be.
+    /// How the names of files end around whose making most of the cuts are to be.
     pub(crate) focus: Option<&'static str>,
 }
 

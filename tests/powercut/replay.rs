@@ -6,11 +6,11 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use crate::client::Reply;
-use crate::daemon::{Daemon, Home, contents};
+use crate::daemon::{Daemon, Home, contents, hookswitch, run};
 use crate::past::{Past, Receipt};
 use crate::platform::{numbered, with};
 use crate::receiver::Receiver;
-use crate::recording::{Cast, Life, Recording, drained, finished, traced};
+use crate::recording::{Cast, Life, Recording, drained, finished, traced, workshop};
 use crate::wait::in_time;
 
 /// A recovery that was recorded.
@@ -33,9 +33,11 @@ pub(crate) fn examine(
     let file = home.beside("strace");
     let keys = recording.cast.key_file.as_ref();
     let home = &keys.map_or_else(|| home.clone(), |file| home.clone().set("store.key_file", &format!("{file:?}")));
+    verify(home, past).map_err(|fault| format!("before the start: {fault}"))?;
     let daemon = home.try_start(|command| if record { traced(&command, &file) } else { command })?;
     let checked = check(&daemon, &recording.receiver, &recording.cast, past);
     daemon.kill();
+    let checked = checked.and_then(|()| verify(home, past).map_err(|fault| format!("after a kill: {fault}")));
     let receipts = Receipt::all(&recording.receiver.begin_anew());
     checked?;
     if !record {
@@ -43,6 +45,17 @@ pub(crate) fn examine(
     }
     let life = Life { trace: finished(&file), seen: contents(&home.data()) };
     Ok(Some(Examined { lives: vec![life], receipts }))
+}
+
+/// `hookswitch verify` finds nothing wrong, in what a cut left or in what a kill did.
+fn verify(home: &Home, past: &Past) -> Result<(), String> {
+    let mut command = hookswitch();
+    command.arg("verify").arg("--data-dir").arg(home.data()).env("TMPDIR", workshop());
+    let verified = run(command);
+    // Until the first start has come to its end there is nothing to be verified, and it says so.
+    let status = verified.status.code();
+    let nothing = past.created.is_empty() && past.accepted.is_empty() && status == Some(1);
+    ensure(status == Some(0) || nothing, || format!("verify: {verified:?}"))
 }
 
 fn check(daemon: &Daemon, receiver: &Receiver, cast: &Cast, past: &Past) -> Result<(), String> {
@@ -61,6 +74,7 @@ fn check(daemon: &Daemon, receiver: &Receiver, cast: &Cast, past: &Past) -> Resu
         get(daemon, &format!("/v1/events/{last}"))?;
     }
     check_subscriptions(daemon, cast, past)?;
+    check_messages(daemon, past)?;
     drained(daemon.api())?;
     let newest = there.iter().max().cloned().unwrap_or_default();
     check_goes_on(daemon, receiver, &after(past.depth), &newest)?;
@@ -70,6 +84,7 @@ fn check(daemon: &Daemon, receiver: &Receiver, cast: &Cast, past: &Past) -> Resu
     let before = receipts.len();
     receipts.extend(Receipt::all(&receiver.requests()));
     check_arrived(cast, past, &receipts)?;
+    check_erasures(daemon, past)?;
     check_order(&receipts)?;
     check_sequences(&receipts)?;
     check_log(daemon, &receipts, before)
@@ -127,6 +142,33 @@ fn check_subscriptions(daemon: &Daemon, cast: &Cast, past: &Past) -> Result<(), 
     }
     let gone = past.deletions == 0 || !cast.doomed.as_ref().is_some_and(|doomed| there.contains(doomed.as_str()));
     ensure(gone, || "a subscription is there whose deletion was answered 204".to_owned())
+}
+
+/// Every message that was answered 202 is in its conversation.
+fn check_messages(daemon: &Daemon, past: &Past) -> Result<(), String> {
+    if past.messages.is_empty() {
+        return Ok(());
+    }
+    let threads = list(daemon, "/v1/conversations?company=acme")?;
+    for (id, count) in &past.messages {
+        let there =
+            threads.iter().find(|thread| text(thread, "id") == id).map(|thread| thread["message_count"].as_u64());
+        let whole = there.flatten().is_some_and(|there| there >= *count);
+        ensure(whole, || format!("{id} had {count} messages that were answered 202, and has {there:?}"))?;
+    }
+    Ok(())
+}
+
+/// Every erasure that was answered 202 comes to its end.
+fn check_erasures(daemon: &Daemon, past: &Past) -> Result<(), String> {
+    if past.erasures.is_empty() {
+        return Ok(());
+    }
+    in_time("the erasures to be done", || {
+        let erasures = list(daemon, "/v1/erase?company=acme")?;
+        let done = |id: &String| erasures.iter().any(|one| text(one, "id") == id && !one["done_at"].is_null());
+        past.erasures.iter().find(|id| !done(id)).map_or(Ok(()), |id| Err(format!("{id} is not")))
+    })
 }
 
 /// Where the new event of a check goes to; each depth has its own, for the sequence numbers are a subscription's.

@@ -1,68 +1,72 @@
-//! A recording in which the journal begins a new file.
+//! A recording in which the journal begins new files, in every way in which it does: one is full, a person is erased, and
+//! one has become too old.
 //!
-//! A file is full at 64 MiB, of which there is no configuration. So it is filled beforehand, by two large events that nobody
-//! subscribed to, with the daemon not recorded; the recording begins shortly before the end of the file. The first life is
-//! killed as soon as the second file is seen; in the next one all is delivered.
+//! A file is full at 64 MiB, or at an eighth of `log_bytes`: at 1 MiB here, most of which is filled beforehand by an event that
+//! nobody subscribed to, with the daemon not recorded. In both lives that are recorded, several producers post events,
+//! also in batches, another posts messages, whose replies raise events, and persons are erased, while one receiver takes
+//! everything and another fails now and then. The first life is killed, the second ends in order once nothing is owed.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::client::Client;
 use crate::daemon::{Daemon, Home, contents};
 use crate::past::{Past, Receipt};
 use crate::platform::{numbered, with};
 use crate::receiver::Receiver;
-use crate::recording::{Cast, Life, Poster, Recording, Story, answer, finished, home, post_until, traced, workshop};
+use crate::recording::{
+    Cast, Life, Poster, Recording, Shift, Story, answer, drained, finished, home, traced, workshop,
+};
+use crate::wait::eventually;
 
 const POSTERS: usize = 2;
+const PACE: Duration = Duration::from_millis(60);
 /// The size at which a journal file is full, less what is left for the recording.
-const FILLED: usize = (64 << 20) - 120_000;
-/// The larger of the two events that fill it; a body is at most 64 MiB.
-const LARGE: usize = 60 << 20;
+const FILLED: usize = (1 << 20) - 60_000;
+/// How many files each life begins: by size and for an erasure in any case, by age if nothing else does.
+const FILES: usize = 3;
+/// The threads of messages.
+const THREADS: usize = 3;
 
 /// Makes the recording.
 pub(crate) fn record(seed: u64) -> Recording {
-    let home = home().set("http.max_body_bytes", "67108864");
+    // A file is as old as it may become after an eighth of the age: 5 s.
+    let home = home().set("retention.log_bytes", "8388608").set("retention.conversation_age", "\"40s\"");
     let receiver = Receiver::start(answer);
     let daemon = home.start();
-    let created = daemon.subscribe(&receiver.url("/ok"), json!({}));
-    fill(&daemon, LARGE);
-    // In order, so that the file ends where what was written does.
-    daemon.stop().1.expect(0);
-    let length = std::fs::metadata(home.data().join("journal/000001.log")).expect("the journal").len();
-    let daemon = home.start();
-    fill(&daemon, FILLED - usize::try_from(length).unwrap_or(FILLED));
+    let paths = ["/ok", "/failing"];
+    let created = paths.map(|path| (daemon.subscribe(&receiver.url(path), json!({})).id, path.to_owned()));
+    fill(&daemon);
     daemon.stop().1.expect(0);
     let base = tempfile::tempdir_in(workshop()).expect("a temporary directory");
     copy(&home, base.path());
 
-    let mut posters: Vec<_> = (0..POSTERS).map(|number| Poster::new(number, seed, Duration::from_millis(20))).collect();
+    let mut posters: Vec<_> = (0..POSTERS).map(|number| Poster::new(number, seed, PACE)).collect();
     let lives = [true, false].map(|killed| {
         let file = home.beside("strace");
         let daemon = home.try_start(|command| traced(&command, &file)).unwrap_or_else(|said| panic!("{said}"));
         one_life(daemon, &mut posters, killed);
         Life { trace: finished(&file), seen: contents(&home.data()) }
     });
-    let mut cast = Cast {
-        always: vec!["/ok"],
-        paths: BTreeMap::from([(created.id.clone(), "/ok".to_owned())]),
-        ..Cast::default()
-    };
+    let mut cast = Cast { always: paths.to_vec(), paths: BTreeMap::from(created.clone()), ..Cast::default() };
     cast.producers = posters.into_iter().flat_map(|poster| poster.producers).collect();
     let receipts = Receipt::all(&receiver.begin_anew());
     let root = home.data().parent().expect("a directory").to_owned();
-    let past = Past { created: vec![created.id], ..Past::default() };
-    let story = Story { base, root, past, lives: lives.into(), receipts, focus: Some("journal/000002.log") };
+    let past = Past { created: created.map(|(id, _)| id).into(), ..Past::default() };
+    let story = Story { base, root, past, lives: lives.into(), receipts, focus: Some(".log") };
     let recording = Recording { name: "rotation".to_owned(), story, receiver, cast };
     recording.check();
     recording
 }
 
-/// Posts one event of about so many bytes.
-fn fill(daemon: &Daemon, bytes: usize) {
+/// Posts one large event.
+fn fill(daemon: &Daemon) {
     let mut event: Value = with(numbered("filler", 0), "company", "filler");
-    event["data"]["notes"] = json!("z".repeat(bytes));
+    event["data"]["notes"] = json!("z".repeat(FILLED));
     daemon.accept(&event);
 }
 
@@ -74,15 +78,76 @@ pub(crate) fn copy(home: &Home, to: &std::path::Path) {
     assert!(copied.is_ok_and(|status| status.success()), "{} could not be copied", root.display());
 }
 
+/// How many journal files there are, or were.
+fn files(home: &Home) -> usize {
+    let journal = std::fs::read_dir(home.data().join("journal")).expect("the journal");
+    let names = journal.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+    names.filter_map(|name| name.strip_suffix(".log")?.parse().ok()).max().unwrap_or(0)
+}
+
 fn one_life(daemon: Daemon, posters: &mut [Poster], killed: bool) {
-    let second = daemon.home().data().join("journal/000002.log");
-    // Killed once more is answered than when it was seen: in the very moment of a write, its record may be missing. Cuts
-    // come at every moment before, whenever the life ends.
-    let seen = std::cell::Cell::new(None);
-    post_until(daemon, posters, killed, "the journal's second file", |answered| {
-        if seen.get().is_none() && second.metadata().is_ok_and(|file| file.len() > 32) {
-            seen.set(Some(answered));
+    let (shift, token, home) = (Shift::default(), daemon.home().token(), daemon.home().clone());
+    let before = files(&home);
+    std::thread::scope(|scope| {
+        for poster in posters {
+            let (shift, token, address) = (&shift, token.clone(), daemon.address);
+            scope.spawn(move || poster.run(address, token, shift));
         }
-        seen.get().is_some_and(|before| if killed { answered > before } else { answered > 30 })
+        let (shift, address) = (&shift, daemon.address);
+        for side in [message, erase] {
+            let token = token.clone();
+            scope.spawn(move || side(address, token, usize::from(killed), shift));
+        }
+        eventually("new journal files", || {
+            let begun = files(&home) - before;
+            if begun >= FILES { Ok(()) } else { Err(format!("{begun}")) }
+        });
+        shift.stop.store(true, Ordering::Relaxed);
     });
+    // Nobody posts any more: in the very moment of a write a kill may leave no record of it. Cuts come at every moment
+    // before, whenever the life ends.
+    drained(daemon.api()).unwrap_or_else(|late| panic!("{late}"));
+    if killed {
+        daemon.kill();
+    } else {
+        daemon.stop().1.expect(0);
+    }
+}
+
+/// Posts messages until it is told to stop: a question, and the reply that raises an event.
+fn message(address: SocketAddr, token: String, life: usize, shift: &Shift) {
+    let client = Client::new(address, Some(token));
+    for n in 0.. {
+        for direction in ["outbound", "inbound"] {
+            if shift.stop.load(Ordering::Relaxed) {
+                return;
+            }
+            let (from, to) = if direction == "inbound" {
+                ("+12025550143", "+12025550100")
+            } else {
+                ("+12025550100", "+12025550143")
+            };
+            let message = json!({"company": "acme", "source": "widget", "call_id": format!("sms-{life}-{}", n % THREADS),
+                "direction": direction, "from": from, "to": to, "id": format!("{life}-{n}-{direction}"),
+                "body": "Thursday?".repeat(1 + n % 90)});
+            client.post("/v1/messages", &message).expect(202);
+            std::thread::sleep(PACE);
+        }
+    }
+}
+
+/// Erases persons until it is told to stop, each with what was just said of him.
+fn erase(address: SocketAddr, token: String, life: usize, shift: &Shift) {
+    let client = Client::new(address, Some(token));
+    for n in 0..20 {
+        if shift.stop.load(Ordering::Relaxed) {
+            return;
+        }
+        let phone = format!("+1202555{:04}", 1000 + 100 * life + n);
+        let mut event = with(numbered(&format!("erased-{life}-{n}"), 0), "id", format!("erased-{life}-{n}"));
+        event["data"]["lead_phone"] = json!(phone);
+        client.post("/v1/events", &event).expect(202);
+        client.post("/v1/erase", &json!({"company": "acme", "phone": phone})).expect(202);
+        std::thread::sleep(20 * PACE);
+    }
 }
