@@ -181,6 +181,9 @@ impl Daemon {
         let settings = http_settings(config, tls.clone());
         let server = http::serve(listener, edge, answers, settings, Box::new(fatal(&ask, Cause::Bug)));
         let server = server.map_err(|error| Fatal::new(Cause::Failed, error))?;
+        if let Err(error) = lock.listening(server.address()) {
+            tracing::warn!(%error, "where the daemon listens could not be noted in the data directory");
+        }
         Ok(Self {
             address: server.address(),
             token,

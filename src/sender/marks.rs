@@ -34,6 +34,8 @@ pub(super) struct Marks {
     pub(super) received: usize,
     /// The head of the answer.
     pub(super) head: Option<Head>,
+    /// Whether a client certificate was asked for that is not there.
+    certificate_asked: bool,
 }
 
 thread_local! {
@@ -58,6 +60,7 @@ pub(super) fn begin(now: Instant, deadline: Instant, connect_limit: Duration) {
         fresh: false,
         received: 0,
         head: None,
+        certificate_asked: false,
     };
     CURRENT.set(Some(marks));
 }
@@ -110,6 +113,16 @@ pub(super) fn answered(head: Head) {
 /// Whether it is known how the answer's body ends; so, too, before there is one.
 pub(super) fn has_clear_end() -> bool {
     with(|marks| marks.head.as_ref().is_none_or(|head| head.framing != Framing::Unclear)).unwrap_or(true)
+}
+
+/// The receiver asked for a client certificate, and there is none to be shown.
+pub(super) fn certificate_asked() {
+    with(|marks| marks.certificate_asked = true);
+}
+
+/// Whether it did.
+pub(super) fn was_certificate_asked() -> bool {
+    with(|marks| marks.certificate_asked).unwrap_or(false)
 }
 
 /// The phase that the attempt is in.

@@ -7,7 +7,8 @@
 //! - [`handshake`]: whether a receiver's certificate would be trusted.
 //!
 //! Below these: `attempt` (one exchange, capped), `agents` (one ureq agent for each receiver), `wire`, `stream`
-//! and `buffers` (connections under ureq), `head` (of answers), `content` (their encoded bodies), `tls`, `tunnel` (the way through a proxy), `resolver` (names, with the address guard), `marks`
+//! and `buffers` (connections under ureq), `head` (of answers), `content` (their encoded bodies), `tls` and
+//! `verifier` (trust), `diagnosis` (TLS that has nothing in common), `tunnel` (the way through a proxy), `resolver` (names, with the address guard), `marks`
 //! (time and phases of the attempt that a thread is in), `failure`.
 //!
 //! Knows core. Must not know the store, the schedule of retries, or whose turn it is.
@@ -16,6 +17,7 @@ mod agents;
 mod attempt;
 mod buffers;
 mod content;
+mod diagnosis;
 mod failure;
 pub mod handshake;
 mod head;
@@ -28,6 +30,7 @@ mod stream;
 mod tls;
 pub mod transport;
 mod tunnel;
+mod verifier;
 mod wire;
 mod words;
 

@@ -390,3 +390,4 @@ fn a_probe_tells_all_phases_and_what_to_do() {
 
 mod answers;
 mod failures;
+mod handshakes;

@@ -4,15 +4,19 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustls::client::WantsClientCert;
+use rustls::client::{ResolvesClientCert, WantsClientCert, WebPkiServerVerifier};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::sign::CertifiedKey;
 use rustls::{
-    AlertDescription, CertificateError, ClientConfig, ClientConnection, ConfigBuilder, RootCertStore, StreamOwned,
+    AlertDescription, CertificateError, ClientConfig, ClientConnection, ConfigBuilder, RootCertStore, SignatureScheme,
+    StreamOwned,
 };
 
 use super::failure::Failure;
+use super::marks;
 use super::stream::Timed;
+use super::verifier::{self, Verifier};
 use crate::core::attempt::{Fault, Phase};
 use crate::core::client_certificate::ClientCertificate;
 
@@ -45,7 +49,7 @@ impl Tls {
             )
         });
         let roots = Arc::new(roots);
-        let plain = Arc::new(builder(&roots)?.with_no_client_auth());
+        let plain = Arc::new(builder(&roots)?.with_client_cert_resolver(Arc::new(Nothing)));
         Ok(Self { roots, plain, untrusting })
     }
 
@@ -88,7 +92,9 @@ impl Tls {
         let mut connection = self.begin(None, host)?;
         let ended = shake(&mut connection, &mut socket);
         let Some(chain) = connection.peer_certificates() else {
-            return Err(ended.err().unwrap_or_else(|| Failure::new(Fault::Tls, "the receiver shows no certificate")));
+            return Err(ended.err().unwrap_or_else(|| {
+                Failure::new(Fault::Tls, "the receiver shows no certificate: check that the port speaks TLS")
+            }));
         };
         let chain = chain.iter().map(|certificate| certificate.to_vec()).collect();
         connection.send_close_notify();
@@ -126,9 +132,10 @@ fn shake(connection: &mut ClientConnection, socket: &mut Timed) -> Result<(), Fa
 /// What does not speak TLS is told by how it begins.
 fn plainly(failure: Failure, socket: &Timed) -> Failure {
     match socket.first() {
-        Some(b'H' | b'<') => {
-            Failure::new(Fault::Tls, "this port speaks plain HTTP: begin the URL with http://, or let it speak TLS")
-        }
+        Some(b'H' | b'<') => Failure::new(
+            Fault::Tls,
+            "this port speaks plain HTTP: begin the URL with http://, or see to it that it speaks TLS",
+        ),
         Some(0x14..=0x17) | None => failure,
         Some(_) => Failure::new(Fault::Tls, "what came back is neither TLS nor HTTP: another service answers there"),
     }
@@ -144,16 +151,24 @@ pub enum BadCertificate {
 }
 
 fn builder(roots: &Arc<RootCertStore>) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, String> {
-    let builder = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()));
-    let builder = builder.with_safe_default_protocol_versions();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions();
     let builder = builder.map_err(|error| format!("TLS cannot be set up: {error}"))?;
-    Ok(builder.with_root_certificates(Arc::clone(roots)))
+    if roots.is_empty() {
+        // Never shaken hands with; see `Tls::begin`.
+        return Ok(builder.with_root_certificates(Arc::clone(roots)));
+    }
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::clone(roots), provider).build();
+    let verifier = verifier.map_err(|error| format!("TLS cannot be set up: {error}"))?;
+    let verifier = Arc::new(Verifier::new(verifier, Arc::clone(roots)));
+    Ok(builder.dangerous().with_custom_certificate_verifier(verifier))
 }
 
 /// The handshake ended because the socket did.
 fn broken(error: &std::io::Error) -> Failure {
     if super::failure::is_disconnect(error.kind()) {
-        return Failure::new(Fault::Tls, "the receiver ended the connection during the TLS handshake");
+        let detail = "the receiver ended the connection during the TLS handshake: check that the port speaks TLS, and see its log";
+        return Failure::new(Fault::Tls, detail);
     }
     if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) {
         let detail = "the receiver took the connection, but the TLS handshake did not end in time";
@@ -181,19 +196,37 @@ pub(super) fn of_stream(error: &std::io::Error) -> Option<Failure> {
     error.get_ref()?.downcast_ref::<rustls::Error>().map(failure)
 }
 
-/// How the verifier under rustls names the most usual fault of a home-made certificate. It hands it on
-/// as an error of a crate that is not known here, so there is only the text.
-const AUTHORITY_AS_SERVER: &str = "CaUsedAsEndEntity";
-
-/// What an error of rustls amounts to.
+/// What an error of rustls amounts to. Every sentence says what to do.
 fn failure(error: &rustls::Error) -> Failure {
-    use CertificateError as Bad;
-    let certificate = match error {
-        rustls::Error::InvalidCertificate(certificate) => certificate,
-        rustls::Error::AlertReceived(alert) => return Failure::new(Fault::Tls, of_alert(*alert)),
-        rustls::Error::InvalidMessage(_) => return Failure::new(Fault::Tls, "what came back is not TLS"),
-        _ => return Failure::new(Fault::Tls, format!("TLS failed: {error}")),
+    use rustls::Error as Tls;
+    use rustls::PeerIncompatible as Unlike;
+    const OLD: &str = "the receiver speaks no TLS newer than 1.1: let it speak TLS 1.2 or 1.3";
+    let words = match error {
+        Tls::InvalidCertificate(certificate) => return of_certificate(certificate),
+        Tls::AlertReceived(alert) => return Failure::new(Fault::Tls, of_alert(*alert, marks::was_certificate_asked())),
+        Tls::InvalidMessage(_) => "what came back is not TLS: check the port, and that it speaks TLS",
+        Tls::PeerIncompatible(
+            Unlike::ServerTlsVersionIsDisabledByOurConfig | Unlike::ServerDoesNotSupportTls12Or13,
+        ) => OLD,
+        Tls::PeerIncompatible(_) | Tls::NoApplicationProtocol => NOTHING_IN_COMMON,
+        Tls::PeerMisbehaved(_) | Tls::InappropriateMessage { .. } | Tls::InappropriateHandshakeMessage { .. } => {
+            "the receiver breaks the rules of TLS: update what speaks TLS there, and check that nothing between changes what it sends"
+        }
+        Tls::DecryptError | Tls::PeerSentOversizedRecord => {
+            "what came back over TLS cannot be read: check that nothing between this server and the receiver changes what is sent"
+        }
+        _ => "TLS failed at the receiver in a way that has no name here: look at it with `openssl s_client`",
     };
+    Failure::new(Fault::Tls, words)
+}
+
+/// Where a receiver finds nothing to talk by, it does not say what it wanted; see [`super::diagnosis`].
+pub(super) const NOTHING_IN_COMMON: &str = "the receiver and this server have no way of TLS in common: let it offer TLS 1.3, or TLS 1.2 with \
+    ECDHE and AES-GCM or ChaCha20-Poly1305 (CBC alone is not enough), over X25519, P-256 or P-384";
+
+fn of_certificate(certificate: &CertificateError) -> Failure {
+    use CertificateError as Bad;
+    let tls = |words: &str| Failure::new(Fault::Tls, words);
     match certificate {
         Bad::Expired | Bad::ExpiredContext { .. } => {
             Failure::new(Fault::TlsExpired, "the receiver's certificate has expired")
@@ -212,30 +245,101 @@ fn failure(error: &rustls::Error) -> Failure {
             Fault::TlsUnknownIssuer,
             "the receiver's certificate names an issuer that is trusted here, and was signed by another of that name",
         ),
-        Bad::Other(other) if other.0.to_string() == AUTHORITY_AS_SERVER => Failure::new(
-            Fault::TlsUnknownIssuer,
-            "the receiver shows an authority's own certificate, as one that signed itself often is (CA:TRUE), instead \
-             of a server's",
+        Bad::Revoked => tls("the receiver's certificate was revoked: have a new one issued"),
+        Bad::BadEncoding => tls("the receiver's certificate cannot be read: have it issued anew, by current software"),
+        Bad::UnhandledCriticalExtension => tls(
+            "the receiver's certificate has a critical extension that is not known here: have one issued without it",
         ),
-        other => Failure::new(Fault::Tls, format!("the receiver's certificate cannot be accepted: {other}")),
+        Bad::Other(other) => verifier::words_of(other).unwrap_or_else(|| of_webpki(&other.0.to_string())),
+        _ => tls(UNACCEPTABLE),
     }
 }
 
-/// What a receiver that refuses has to say.
-fn of_alert(alert: AlertDescription) -> String {
-    use AlertDescription as Alert;
-    match alert {
-        Alert::CertificateRequired => {
-            "the receiver asks for a client certificate: set `client_cert` and `client_key` of this webhook".to_owned()
+const UNACCEPTABLE: &str = "the receiver's certificate breaks a rule for certificates of servers (RFC 5280): have it issued anew, by \
+    current software";
+
+/// The verifier under rustls hands some faults on as errors of a crate that is not known here, so there is only the name.
+fn of_webpki(name: &str) -> Failure {
+    let words = match name {
+        // The most usual fault of a home-made certificate.
+        "CaUsedAsEndEntity" => {
+            return Failure::new(
+                Fault::TlsUnknownIssuer,
+                "the receiver shows an authority's own certificate, as one that signed itself often is (CA:TRUE), instead of \
+                 a server's",
+            );
         }
+        "UnsupportedCertVersion" => {
+            "the receiver's certificate is of an old version of X.509: have one of version 3 issued"
+        }
+        "EndEntityUsedAsCa" => {
+            "the receiver's certificate was signed with one that is no authority's: have it issued by an authority"
+        }
+        "NameConstraintViolation" => {
+            "the receiver's certificate is for a name that its authority may not issue certificates for: have it issued by another"
+        }
+        "PathLenConstraintViolated" | "MaximumPathDepthExceeded" => {
+            "more authorities stand between the receiver's certificate and a trusted one than may: have it issued by another"
+        }
+        _ => UNACCEPTABLE,
+    };
+    Failure::new(Fault::Tls, words)
+}
+
+/// What a receiver that refuses has to say; `asked` if it asked for a client certificate and none was there to be shown.
+fn of_alert(alert: AlertDescription, asked: bool) -> String {
+    use AlertDescription as Alert;
+    let words = match alert {
+        Alert::CertificateRequired => NO_CERTIFICATE,
+        // By TLS 1.2 there is no alert of that meaning, and receivers send any of these.
+        Alert::HandshakeFailure
+        | Alert::BadCertificate
+        | Alert::NoCertificate
+        | Alert::UnknownCA
+        | Alert::UnsupportedCertificate
+        | Alert::CertificateUnknown
+        | Alert::AccessDenied
+            if asked =>
+        {
+            NO_CERTIFICATE
+        }
+        Alert::HandshakeFailure | Alert::InsufficientSecurity => NOTHING_IN_COMMON,
         Alert::UnknownCA
         | Alert::BadCertificate
         | Alert::UnsupportedCertificate
         | Alert::CertificateRevoked
         | Alert::CertificateExpired
         | Alert::CertificateUnknown
-        | Alert::AccessDenied => format!("the receiver does not accept the client certificate ({alert:?})"),
-        _ => format!("the receiver refused the TLS connection ({alert:?})"),
+        | Alert::DecryptError
+        | Alert::AccessDenied => {
+            "the receiver does not accept the client certificate: check that it is the one it expects, still valid, and from \
+             an authority that it knows"
+        }
+        Alert::ProtocolVersion => "the receiver takes neither TLS 1.2 nor 1.3: enable one of them there",
+        Alert::UnrecognisedName => {
+            "the receiver knows no site of this host name: check the host name, and its settings for it (SNI)"
+        }
+        Alert::InternalError => "the receiver failed within TLS: see its log",
+        _ => return format!("the receiver refused the TLS connection (alert {}): see its log", u8::from(alert)),
+    };
+    words.to_owned()
+}
+
+const NO_CERTIFICATE: &str =
+    "the receiver asks for a client certificate: set `client_cert` and `client_key` of this webhook";
+
+/// Has no certificate to show, and notes that one was asked for.
+#[derive(Debug)]
+struct Nothing;
+
+impl ResolvesClientCert for Nothing {
+    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        marks::certificate_asked();
+        None
+    }
+
+    fn has_certs(&self) -> bool {
+        false
     }
 }
 
@@ -266,6 +370,7 @@ mod tests {
             (CertificateError::NotValidForName, Fault::TlsWrongName),
             (CertificateError::UnknownIssuer, Fault::TlsUnknownIssuer),
             (CertificateError::Revoked, Fault::Tls),
+            (CertificateError::ApplicationVerificationFailure, Fault::Tls),
         ];
         for (error, wanted) in cases {
             assert_eq!(failure(&rustls::Error::InvalidCertificate(error)).fault, wanted);

@@ -21,6 +21,7 @@ use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver as UreqResolver}
 use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTimeout, Transport};
 
 use super::buffers::WireBuffers;
+use super::diagnosis;
 use super::failure::{Failure, is_disconnect};
 use super::head::{Head, HeadReader, Progress};
 use super::marks;
@@ -36,6 +37,9 @@ use crate::core::proxy::Proxy;
 const IDLE_MOST: usize = 1024;
 /// How long a connection is used, so that a change of the receiver's address is followed.
 const AGE_MOST: Duration = Duration::from_secs(120);
+
+/// How long it may take to connect once more to see what a receiver would choose.
+const DIAGNOSIS_MOST: Duration = Duration::from_secs(2);
 
 /// Makes connections; one for all agents.
 #[derive(Clone)]
@@ -65,7 +69,8 @@ impl Dialler {
         let (host, port) = place(uri, secure)?;
         let (timed, address) = self.connect_to(host, port)?;
         let stream = if secure {
-            Stream::Tls(Box::new(self.tls.handshake(self.showing.as_ref(), host, timed)?))
+            let shaken = self.tls.handshake(self.showing.as_ref(), host, timed);
+            Stream::Tls(Box::new(shaken.map_err(|failure| self.diagnosed(failure, host, address))?))
         } else {
             Stream::Plain(timed)
         };
@@ -84,8 +89,19 @@ impl Dialler {
     /// Goes as far as a TLS handshake with the host of `uri`; see [`Tls::meet`].
     pub(super) fn meet(&self, uri: &Uri) -> Result<Met, Failure> {
         let (host, port) = place(uri, true)?;
-        let (timed, _) = self.connect_to(host, port)?;
-        self.tls.meet(host, timed)
+        let (timed, address) = self.connect_to(host, port)?;
+        self.tls.meet(host, timed).map_err(|failure| self.diagnosed(failure, host, address))
+    }
+
+    /// A failure that says no more than that nothing is in common, as one that says what is not.
+    fn diagnosed(&self, failure: Failure, host: &str, address: SocketAddr) -> Failure {
+        // By a proxy there is no way back to the address.
+        if failure.detail != tls::NOTHING_IN_COMMON || self.proxy.is_some() {
+            return failure;
+        }
+        let limit = marks::left().min(DIAGNOSIS_MOST).max(Duration::from_millis(1));
+        let Ok(socket) = TcpStream::connect_timeout(&address, limit) else { return failure };
+        diagnosis::of(host, &mut Timed::new(socket)).unwrap_or(failure)
     }
 
     fn connect_to(&self, host: &str, port: u16) -> Result<(Timed, SocketAddr), Failure> {

@@ -144,7 +144,8 @@ pub(super) const fn advice(fault: Fault) -> Option<&'static str> {
     Some(match fault {
         Fault::NameNotFound => "check the spelling of the host name, and that this server's DNS knows it",
         Fault::ResolveTimeout => "check this server's DNS settings, or try again later",
-        Fault::AddressDenied | Fault::BadUrl => return None,
+        // What is to be done stands in the detail.
+        Fault::AddressDenied | Fault::BadUrl | Fault::Tls => return None,
         Fault::Refused => "check the port, and that the receiver is running",
         Fault::Unreachable => "check the network, routes and firewall between this server and the receiver",
         Fault::Proxy => "check `proxy` in [network], and what the proxy's log says of this host",
@@ -156,9 +157,6 @@ pub(super) const fn advice(fault: Fault) -> Option<&'static str> {
         Fault::TlsUnknownIssuer => {
             "if it comes from a company's own authority, name that one's certificate in `extra_ca` in [network]; otherwise \
              install a server certificate (CA:FALSE) with its full chain at the receiver"
-        }
-        Fault::Tls => {
-            "check that the port speaks TLS (https), that TLS 1.2 or 1.3 is enabled there, and its certificate"
         }
         Fault::SendTimeout => {
             "the receiver accepts the connection but does not read from it: check that it is not overloaded"

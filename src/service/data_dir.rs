@@ -6,6 +6,7 @@
 use std::fmt;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
+use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, lchown};
 use std::path::{Path, PathBuf};
 
@@ -14,6 +15,8 @@ use nix::unistd::geteuid;
 
 /// The name of the lock in the data directory. Held by the kernel's `flock`; the file itself stays.
 const LOCK: &str = "lock";
+/// More than a process writes into it.
+const HELD_MOST: u64 = 128;
 
 /// Holds the data directory for this process; gives it back when dropped, or when the process ends in
 /// whatever way.
@@ -34,6 +37,8 @@ pub enum DataDirError {
         dir: PathBuf,
         /// The other's process id, where it could be read.
         pid: Option<u32>,
+        /// Where it listens, once it does.
+        listens: Option<SocketAddr>,
     },
     /// It holds something, but not Hookswitch's data.
     Foreign {
@@ -63,10 +68,10 @@ pub enum DataDirError {
 impl fmt::Display for DataDirError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Busy { dir, pid: Some(pid) } => {
+            Self::Busy { dir, pid: Some(pid), .. } => {
                 write!(f, "another hookswitch (pid {pid}) is running on {}", dir.display())
             }
-            Self::Busy { dir, pid: None } => write!(f, "another hookswitch is running on {}", dir.display()),
+            Self::Busy { dir, pid: None, .. } => write!(f, "another hookswitch is running on {}", dir.display()),
             Self::Foreign { dir, found } => write!(
                 f,
                 "{} is not a Hookswitch data directory: it holds {found:?}. Nothing was changed in it; \
@@ -112,7 +117,7 @@ impl DataDirLock {
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                return Err(DataDirError::Busy { dir: dir.to_owned(), pid: pid(&mut file) });
+                return Err(busy(dir, &mut file));
             }
             Err(TryLockError::Error(error)) => return Err(at("lock")(error)),
         }
@@ -133,6 +138,14 @@ impl DataDirLock {
     /// Says that the directory was taken into use: from now on the lock is left empty.
     pub fn in_use(&mut self) {
         self.before.clear();
+    }
+
+    /// Notes where this process listens, for those who find the directory held.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn listening(&mut self, address: SocketAddr) -> io::Result<()> {
+        write_whole(&mut self.file, format!("{}\n{address}\n", std::process::id()).as_bytes())
     }
 
     /// Gives what root has made in the directory to the directory's owner: the daemon's user, who could not open it
@@ -174,7 +187,7 @@ impl DataDirHold {
         };
         match file.try_lock() {
             Ok(()) => Ok(Self { _file: Some(file) }),
-            Err(TryLockError::WouldBlock) => Err(DataDirError::Busy { dir: dir.to_owned(), pid: pid(&mut file) }),
+            Err(TryLockError::WouldBlock) => Err(busy(dir, &mut file)),
             Err(TryLockError::Error(error)) => Err(at("lock", &path)(error)),
         }
     }
@@ -251,10 +264,13 @@ fn refuse_foreign(dir: &Path) -> Result<(), DataDirError> {
 }
 
 /// The process id that the holder wrote.
-fn pid(file: &mut File) -> Option<u32> {
+fn busy(dir: &Path, file: &mut File) -> DataDirError {
     let mut text = String::new();
-    file.take(20).read_to_string(&mut text).ok()?;
-    text.trim().parse().ok()
+    // What cannot be read is not known.
+    let _ = file.take(HELD_MOST).read_to_string(&mut text);
+    let mut lines = text.lines();
+    let pid = lines.next().and_then(|line| line.trim().parse().ok());
+    DataDirError::Busy { dir: dir.to_owned(), pid, listens: lines.next().and_then(|line| line.parse().ok()) }
 }
 
 /// Takes away what others may do in the directory, and in all below it once it holds data.

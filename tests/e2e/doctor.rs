@@ -57,9 +57,17 @@ fn a_daemon_that_runs_is_found_and_told_of() {
     }
     let after = contents(&home.data());
     assert_eq!(before.keys().collect::<Vec<_>>(), after.keys().collect::<Vec<_>>(), "it left something behind");
-    // The daemon is there, and not where it is looked for.
-    let elsewhere = doctor(&home, "127.0.0.1:0", &["--json"], &[]).expect(1).json();
-    assert_eq!(check(&elsewhere, "port").0, "fail", "{elsewhere}");
+    // Started with --listen, it is not where the configuration says; it has noted where it is.
+    for configured in ["127.0.0.1:0", "127.0.0.1:4665"] {
+        let found = doctor(&home, configured, &["--json"], &[]).expect(0).json();
+        let (state, message) = check(&found, "port");
+        assert!(state == "ok" && message.contains(&format!("a daemon answers at {listen}")), "{found}");
+        assert_eq!(check(&found, "version").0, "ok", "{found}");
+    }
+    // It is gone, and what it noted with it.
+    let _home = daemon.kill();
+    let gone = doctor(&home, "127.0.0.1:0", &["--json"], &[]).json();
+    assert!(!check(&gone, "port").1.contains(&listen), "{gone}");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
+use std::net::SocketAddr;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -25,8 +26,13 @@ const UNLIKELY: Duration = Duration::from_micros(5);
 pub(super) enum Holder {
     /// Nobody.
     Nobody,
-    /// A daemon, with its process id where that could be read.
-    Daemon(Option<u32>),
+    /// A daemon.
+    Daemon {
+        /// Its process id, where that could be read.
+        pid: Option<u32>,
+        /// Where it listens, as it has noted itself.
+        listens: Option<SocketAddr>,
+    },
     /// That cannot be seen.
     Unknown,
 }
@@ -66,7 +72,7 @@ pub(super) fn directory(dir: &Path) -> (Check, Holder) {
     }
     let holder = match DataDirHold::take(dir) {
         Ok(_) => Holder::Nobody,
-        Err(DataDirError::Busy { pid, .. }) => Holder::Daemon(pid),
+        Err(DataDirError::Busy { pid, listens, .. }) => Holder::Daemon { pid, listens },
         Err(error) => {
             let advice = "name the right directory, or put its rights right";
             return (Check::fail(NAME, error.to_string(), advice), Holder::Unknown);
@@ -80,8 +86,8 @@ pub(super) fn directory(dir: &Path) -> (Check, Holder) {
         return (Check::fail(NAME, error, "the daemon does not start like that"), holder);
     }
     let who = match holder {
-        Holder::Daemon(Some(pid)) => format!("a daemon (pid {pid}) runs on it"),
-        Holder::Daemon(None) => "a daemon runs on it".to_owned(),
+        Holder::Daemon { pid: Some(pid), .. } => format!("a daemon (pid {pid}) runs on it"),
+        Holder::Daemon { pid: None, .. } => "a daemon runs on it".to_owned(),
         _ => "no daemon runs on it".to_owned(),
     };
     (Check::ok(NAME, format!("{shown}, mode {mode:04o}, of user {uid}; {who}")), holder)

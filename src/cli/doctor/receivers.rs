@@ -181,6 +181,7 @@ fn judge_met(met: Vec<(String, bool, Result<Handshake, Trouble>)>, plain: usize,
 
 fn troubled(place: &str, trouble: &Trouble) -> Check {
     let advice = trouble.advice.unwrap_or(match trouble.fault {
+        Fault::Tls => "mend that at the receiver, or correct the webhook's URL",
         Fault::AddressDenied => "allow it there if that is meant to be, or correct the webhook's URL",
         _ => "correct the webhook's URL",
     });

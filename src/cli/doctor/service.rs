@@ -50,7 +50,7 @@ pub(super) fn open_files(config: &Config, holder: Holder) -> Check {
     let threads = u64::try_from(config.senders.threads).unwrap_or(u64::MAX);
     let connections = u64::try_from(config.http.max_connections).unwrap_or(u64::MAX);
     let needed = connections.saturating_add(threads.saturating_mul(4)).saturating_add(OWN_FILES);
-    let daemons = if let Holder::Daemon(Some(pid)) = holder { limit_of(pid) } else { None };
+    let daemons = if let Holder::Daemon { pid: Some(pid), .. } = holder { limit_of(pid) } else { None };
     let (whose, limit) = match daemons {
         Some(limit) => ("the daemon", limit),
         None => match getrlimit(Resource::RLIMIT_NOFILE) {
@@ -76,12 +76,20 @@ fn limit_of(pid: u32) -> Option<u64> {
     if soft == "unlimited" { Some(u64::MAX) } else { soft.parse().ok() }
 }
 
-/// Whether the daemon answers, or could listen if it does not run.
+/// Whether the daemon answers, or could listen if it does not run. One that runs is looked for where it says that it
+/// listens, which `serve --listen` and systemd decide as well as the configuration.
 pub(super) fn port(config: &Config, holder: Holder) -> (Check, Told) {
     const NAME: &str = "port";
-    let listen = config.http.listen;
-    match answers(config) {
-        Ok(Some(Ok(told))) => return (Check::ok(NAME, format!("a daemon answers at {listen}, and is ready")), told),
+    let configured = config.http.listen;
+    let noted = if let Holder::Daemon { listens, .. } = holder { listens } else { None };
+    let listen = noted.unwrap_or(configured);
+    match answers(config, listen) {
+        Ok(Some(Ok(told))) => {
+            let other = listen != configured && configured.port() != 0;
+            let told_so =
+                if other { format!("; `listen` in [http], as read here, is {configured}") } else { String::new() };
+            return (Check::ok(NAME, format!("a daemon answers at {listen}, and is ready{told_so}")), told);
+        }
         Ok(Some(Err(why))) => {
             let advice = "the sentence says what it lacks; see also `journalctl -u hookswitch`";
             return (Check::fail(NAME, format!("the daemon at {listen} is not ready: {why}"), advice), Told::default());
@@ -96,10 +104,10 @@ pub(super) fn port(config: &Config, holder: Holder) -> (Check, Told) {
         }
     }
     let check = match (TcpListener::bind(listen), holder) {
-        (_, Holder::Daemon(_)) => Check::fail(
+        (_, Holder::Daemon { .. }) => Check::fail(
             NAME,
             format!("a daemon runs on the data directory, and nobody answers at {listen}"),
-            "it may listen elsewhere (--listen, hookswitch.socket), still be starting, or hang: `systemctl status hookswitch`",
+            "it may still be starting, or hang: `systemctl status hookswitch`",
         ),
         (Ok(_), _) => Check::ok(NAME, format!("{listen} is free: no daemon runs")),
         (Err(error), _) => Check::fail(
@@ -111,9 +119,8 @@ pub(super) fn port(config: &Config, holder: Holder) -> (Check, Told) {
     (check, Told::default())
 }
 
-/// What a daemon says that answers; `None` if nobody answers, and a text within if it is not ready.
-fn answers(config: &Config) -> Result<Option<Result<Told, String>>, String> {
-    let mut place = config.http.listen;
+/// What a daemon says that answers at `place`; `None` if nobody answers, and a text within if it is not ready.
+fn answers(config: &Config, mut place: SocketAddr) -> Result<Option<Result<Told, String>>, String> {
     if place.ip().is_unspecified() {
         let here = if place.is_ipv4() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { IpAddr::V6(Ipv6Addr::LOCALHOST) };
         place = SocketAddr::new(here, place.port());

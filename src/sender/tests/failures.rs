@@ -212,5 +212,21 @@ fn tls_works_and_its_failures_have_names() {
     let plain = Receiver::start(|talk| {
         talk.send("HTTP/1.1 400 Bad Request\r\n\r\n").ok();
     });
-    assert_eq!(fault(&trusting.post(ONE, &url(&plain), None)), Fault::Tls);
+    let report = trusting.post(ONE, &url(&plain), None);
+    let Outcome::Failed { fault: Fault::Tls, detail } = &report.outcome else { panic!("{report:?}") };
+    assert!(detail.contains("plain HTTP"), "{detail}");
+    // And plain HTTP to a port for TLS.
+    let plainly = to(&format!("http://{}/", good.address));
+    let report = transport().post(ONE, &plainly, None);
+    let Outcome::Failed { fault: Fault::Protocol | Fault::Disconnected, detail } = &report.outcome else {
+        panic!("{report:?}")
+    };
+    assert!(detail.contains("TLS") || detail.contains("broke"), "{detail}");
+    let alert = Receiver::start(|talk| {
+        talk.request();
+        talk.send_bytes(b"\x15\x03\x01\x00\x02\x02\x46").ok();
+    });
+    let report = transport().post(ONE, &hook(&alert), None);
+    let Outcome::Failed { fault: Fault::Protocol, detail } = &report.outcome else { panic!("{report:?}") };
+    assert!(detail.contains("this port is for https"), "{detail}");
 }
