@@ -1,4 +1,5 @@
-"""Checks deliveries with other people's code: signatures by PyPI `standardwebhooks`, forms by npm `qs`.
+"""Checks deliveries with other people's code: signatures by PyPI `standardwebhooks`, forms by npm `qs` and Express,
+PHP, Rack and Django, each with its default limits.
 
 Usage: independent.py BINARY NODE_PREFIX
 
@@ -12,12 +13,32 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import parse_qsl, quote
 
 from harness import Daemon, Receiver
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
-VARIANTS = [(format, layout) for format in ("json", "form") for layout in ("envelope", "flat")]
+LAYOUTS = ("envelope", "flat")
+VARIANTS = [("json", layout, "brackets") for layout in LAYOUTS]
+VARIANTS += [("form", layout, nested) for layout in LAYOUTS for nested in ("brackets", "json")]
+
+# Names that every parser is to keep apart, also those that some of them drop, fold or take for something else.
+NAMES = ["", " event", "event ", "call.id", "a.b", "a_b", "a b", "a\tb", "a\0b", "a\0c", "\0", "%", "%%", "%5B", "%255B",
+         "[", "]", "a[", "a]", "a[]", "[]", "[a]", "a][b", "__proto__", "constructor", "hasOwnProperty", "toString",
+         "_method", "é", "\u2028", "+", "&", "=", ";", "a;b", "'", '"', "<", "length", "0x", "-1", "event"]
+MESSAGE = '{{"id":"m{0}","direction":"inbound","from":"+12025550143","to":"+12025550100","body":"n° {0}","sent_at":"2026-11-23T09:30:00Z"}}'
+
+
+def conversation(count):
+    messages = ",".join(MESSAGE.format(n) for n in range(count))
+    return f'{{"call_id":"n8","conversation":[{messages}],"message":"the last"}}'
+
+
+def named(value):
+    """An object with all of NAMES; each has `value` with the place of the name in it."""
+    return "{" + ",".join(f"{json.dumps(name)}:{value.replace('#', str(at))}" for at, name in enumerate(NAMES)) + "}"
+
+
 
 # The text of `data` as it is posted: it must arrive member by member, digit by digit.
 NASTY = [
@@ -27,6 +48,15 @@ NASTY = [
     ("call.new", '{"call_id":"n4","a[b]":"1","c][d":"2","%5B":"3","x%y":"4","e&f=g+h":"a&b=c+d %20;","i.j":"5","ключ":"6"}'),
     ("call.new", '{"call_id":"n5","yes":true,"no":false,"nothing":null,"empty":"","list":[null,true,"",0],"plus":"+12025550143"}'),
     ("call.finished", '{"call_id":"n6","many":[' + ",".join(f'{{"i":{i}}}' for i in range(30)) + "]}"),
+    ("call.new", '{"call_id":"n9",' + named('"#"')[1:]),
+    ("call.new", '{"call_id":"n10","names":' + named('"#"') + ',"lists":' + named('["#",{"x":"#"}]') + "}"),
+    ("call.new", '{"call_id":"n11","deep":' + '{"a":' * 12 + "[1]" + "}" * 12 + ',"holes":[[],1,{},2],"ends":[1,[]],"none":[[]]}'),
+    ("call.new", '{"call_id":"n12","b":{"' + "k" * 2100 + '":1}}'),
+    ("call.new", '{"call_id":"n13",' + ",".join(f'"m{n}":{n}' for n in range(940)) + "}"),
+    ("call.new", '{"call_id":"n14",' + ",".join(f'"list{n}":[{n},{{"x":{n}}}]' for n in range(600)) + "}"),
+    ("call.smsfollowup", conversation(100)),
+    ("call.smsfollowup", conversation(170)),
+    ("call.smsfollowup", conversation(4000)),
     ("call.missed", '{"call_id":"n7","long":"' + "é" * 20000 + '","event":"a member of data named as the flat layout\'s own"}'),
 ]
 
@@ -40,24 +70,58 @@ def parse(text):
     return json.loads(text, parse_int=Number, parse_float=Number, object_pairs_hook=lambda pairs: ("object", pairs))
 
 
-def as_form(value):
-    """What a form parser is to give back for a parsed value; None where nothing is sent."""
+def as_tree(value):
+    """What a form parser is to give back for a parsed value: lists by their indices; None where nothing is sent."""
     if isinstance(value, tuple):
-        escaped = [(escape(name), as_form(member)) for name, member in value[1]]
-        kept = {name: member for name, member in escaped if member is not None}
-        return {"object": kept} if kept else None
+        kept = {escape(name): as_tree(member) for name, member in value[1]}
+        return {name: member for name, member in kept.items() if member is not None} or None
     if isinstance(value, list):
-        kept = {str(at): as_form(item) for at, item in enumerate(value) if as_form(item) is not None}
-        return {"list": kept} if kept else None
+        kept = {str(at): as_tree(item) for at, item in enumerate(value)}
+        return {at: item for at, item in kept.items() if item is not None} or None
     if value is None:
         return ""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
+RESERVED = {"__proto__", "constructor", "hasOwnProperty", "toString", "_method"}
+
+
 def escape(name):
-    """Brackets in names are written as %5B and %5D: a form has no other way to keep them from being structure."""
-    marks = r"[\[\]]|%(?=5B|5D|25)"
-    return re.sub(marks, lambda mark: quote(mark[0], safe=""), name, flags=re.IGNORECASE)
+    """How a name stands in a key: the README says what is percent-encoded in it."""
+    if not name:
+        return "%"
+    escaped = re.sub(r"[\x00-\x20\x7f.\[\]%]", lambda mark: f"%{ord(mark[0]):02X}", name)
+    return f"%{ord(name[0]):02X}{name[1:]}" if name in RESERVED else escaped
+
+
+def wanted_form(delivery, layout, nested, event, data):
+    """What every parser is to make of a form."""
+    document = expected(layout, event, data)[1]
+    said = delivery.headers.get("hookswitch-form", "json-members=").removeprefix("json-members=")
+    as_json = set(filter(None, said.split(",")))
+    if nested == "json" and said:
+        raise SystemExit(f"json was wanted, and yet it says {said}")
+    fields = dict(parse_qsl(delivery.body.decode("ascii"), keep_blank_values=True, strict_parsing=True))
+    composite = lambda value: isinstance(value, (tuple, list)) and as_tree(value) is not None
+
+    def leaf(key, value):
+        if key not in fields or parse(fields[key]) != value:
+            raise SystemExit(f"{key} is not the JSON text of its member in {delivery.body[:300]}")
+        return fields[key]
+
+    def member(key, value):
+        chosen = nested == "json" or "*" in as_json or quote(key, safe="[]%!#$&'()*+-./:;<=>?@^_`{|}~") in as_json
+        return leaf(key, value) if composite(value) and chosen else as_tree(value)
+
+    def inside(value):
+        if nested == "json" or "data" in as_json:
+            return leaf("data", value)
+        members = {escape(name): member(f"data[{escape(name)}]", part) for name, part in value[1]}
+        return {name: part for name, part in members.items() if part is not None}
+
+    inner = lambda name, value: inside(value) if (layout, name) == ("envelope", "data") else member(escape(name), value)
+    tree = {escape(name): inner(name, value) for name, value in document}
+    return {name: part for name, part in tree.items() if part is not None}
 
 
 def check_signature(delivery, secrets):
@@ -95,10 +159,16 @@ def check_json(layout, body, event, data):
 
 
 def check_forms(forms, node_prefix):
-    """Lets qs parse the bodies and compare them with the structures."""
-    lines = "".join(json.dumps(form) + "\n" for form in forms)
-    script = Path(__file__).with_name("parse-forms.mjs")
-    subprocess.run(["node", script, node_prefix], input=lines.encode(), check=True)
+    """Lets each parser parse the bodies and compare them with the structures."""
+    lines = "".join(json.dumps(form) + "\n" for form in forms).encode()
+    here = Path(__file__).parent
+    for command in (
+        ["node", here / "parse-forms.mjs", node_prefix],
+        ["php", "-n", here / "parse-forms.php"],
+        ["ruby", here / "parse-forms.rb"],
+        [sys.executable, here / "parse-forms.py"],
+    ):
+        subprocess.run(command, input=lines, check=True)
 
 
 def post(daemon, event_type, data):
@@ -115,9 +185,10 @@ def post(daemon, event_type, data):
 def subscribe(daemon, receiver):
     """The subscription of each variant, by the path it delivers to."""
     subscriptions = {}
-    for format, layout in VARIANTS:
-        path = f"/{format}/{layout}"
-        wanted = {"company": "acme", "url": receiver.url + path, "events": ["*"], "format": format, "layout": layout}
+    for format, layout, nested in VARIANTS:
+        path = f"/{format}/{layout}/{nested}"
+        settings = {"format": format, "layout": layout, "nested": nested}
+        wanted = {"company": "acme", "url": receiver.url + path, "events": ["*"], **settings}
         subscriptions[path] = daemon.call("POST", "/v1/subscriptions", wanted)["id"]
     return subscriptions
 
@@ -127,17 +198,25 @@ def secrets_of(daemon, subscriptions):
     return {path: [get(id)] for path, id in subscriptions.items()}
 
 
+def is_nasty(data):
+    """Whether some of it is beyond what parsers read in brackets."""
+    return parse(data)[1] and dict(parse(data)[1])["call_id"] in ("n3", "n11", "n12", "n13", "n14")
+
+
 def check_deliveries(deliveries, posted, secrets):
     """Checks all of them but the structure of the forms, which it gives back."""
     forms = []
     for delivery in deliveries:
         check_signature(delivery, secrets[delivery.path])
         event, data = posted[delivery.headers["webhook-id"]]
-        _, format, layout = delivery.path.split("/")
+        _, format, layout, nested = delivery.path.split("/")
         if format == "json":
             check_json(layout, delivery.body, event, data)
         else:
-            forms.append({"body": delivery.body.decode("ascii"), "wanted": as_form(expected(layout, event, data))})
+            wanted = wanted_form(delivery, layout, nested, event, data)
+            if "hookswitch-form" in delivery.headers and event["type"] != "call.smsfollowup" and not is_nasty(data):
+                raise SystemExit(f"JSON text in brackets where none is needed: {delivery.headers} {data[:300]}")
+            forms.append({"body": delivery.body.decode("ascii"), "wanted": wanted})
     arrived = {(delivery.path, delivery.headers["webhook-id"]) for delivery in deliveries}
     if len(arrived) != len(posted) * len(VARIANTS):
         raise SystemExit(f"{len(arrived)} different deliveries came, not {len(posted) * len(VARIANTS)}")

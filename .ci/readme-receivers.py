@@ -1,6 +1,6 @@
 """Runs the receivers' code that the README shows, against signatures made by PyPI `standardwebhooks`.
 
-Usage: readme-receivers.py README.md
+Usage: readme-receivers.py README.md NODE_PREFIX
 
 Each snippet defines `verify(secret, headers, body)`; headers have lower-case names, body is the raw body.
 """
@@ -66,11 +66,16 @@ def cases():
     """Name, whether it is to be believed, headers, body."""
     body = '{"type":"call.missed","data":{"call_id":"c-1","lead_name":"Zoë 😀"}}'.encode()
     good = signed(body)
+    # As large as a body gets, and not the same throughout.
+    large = ('{"type":"call.smsfollowup","data":"' + "".join(f"{n} é," for n in range(110_000)))[:900 * 1024 - 20].encode()
+    large = large.decode(errors="ignore").encode() + b'"}'
     both = f"{signed(body, secret=OTHER)['webhook-signature']} {good['webhook-signature']}"
     without = lambda name: {key: value for key, value in good.items() if key != name}
     return [
         ("as sent", True, good, body),
         ("a form", True, signed(b"event=call.missed&call_id=c-1"), b"event=call.missed&call_id=c-1"),
+        ("900 KiB", True, signed(large), large),
+        ("900 KiB, changed", False, signed(large), large[:-1] + b" "),
         ("an empty body", True, signed(b""), b""),
         ("four minutes old", True, signed(body, timedelta(minutes=4)), body),
         ("signed with two secrets", True, good | {"webhook-signature": both}, body),
@@ -110,12 +115,52 @@ def check(language, readme, directory):
     print(f"{language}: all {len(cases())} cases are judged right")
 
 
-def main(readme):
+def check_express(readme, node_prefix):
+    """The options that the README gives Express take a body of 900 KiB, those for raw ones and those for forms."""
+    calls = re.findall(r"express\.(raw|urlencoded)\((\{.*?\})\)", readme)
+    if sorted(name for name, _ in calls) != ["raw", "urlencoded"]:
+        sys.exit(f"the README's options for Express are not one of each: {calls}")
+    for name, options in calls:
+        program = f"""
+        const from = require("node:module").createRequire({json.dumps(node_prefix + "/")});
+        const {{ Readable }} = require("node:stream");
+        const body = Buffer.from("a=" + "x".repeat(900 * 1024));
+        const request = Readable.from([body]);
+        request.headers = {{ "content-type": "application/x-www-form-urlencoded", "content-length": String(body.length) }};
+        from("body-parser").{name}({options})(request, {{}}, (error) => {{
+          if (error) throw error;
+          if ((request.body.a ?? request.body.subarray(2)).length !== 900 * 1024) throw new Error("cut off");
+        }});
+        """
+        subprocess.run(["node", "-e", program], check=True, timeout=30)
+    print("express: raw bodies and forms of 900 KiB are taken with the README's options")
+
+
+def check_libraries(readme, node_prefix):
+    """The Standard Webhooks libraries verify a form as the README says."""
+    for said in ("verify(body, headers, json_parse=False)", "verify(body, headers, { jsonParse: false })"):
+        if said not in readme:
+            sys.exit(f"the README does not say {said}")
+    body = b"event=call.missed&call_id=c-1"
+    headers = signed(body)
+    Webhook(SECRET).verify(body, headers, json_parse=False)
+    program = f"""
+    const from = require("node:module").createRequire({json.dumps(node_prefix + "/")});
+    const {{ Webhook }} = from("standardwebhooks");
+    new Webhook({json.dumps(SECRET)}).verify({json.dumps(body.decode())}, {json.dumps(headers)}, {{ jsonParse: false }});
+    """
+    subprocess.run(["node", "-e", program], check=True, timeout=30)
+    print("the Standard Webhooks libraries of Python and JavaScript verify a form")
+
+
+def main(readme, node_prefix):
     text = Path(readme).read_text()
+    check_express(text, node_prefix)
+    check_libraries(text, node_prefix)
     for language in LANGUAGES:
         with tempfile.TemporaryDirectory() as directory:
             check(language, text, directory)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

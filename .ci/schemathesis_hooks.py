@@ -30,8 +30,9 @@ schemathesis.openapi.format("length-of-time", st.builds("{}{}".format, st.intege
 schemathesis.openapi.format("webhook-url", st.integers(0, 9).map(lambda n: f"http://127.0.0.1:1/{n}"))
 schemathesis.openapi.format("header-name", st.integers(0, 99).map(lambda n: f"x-test-{n}"))
 schemathesis.openapi.format("idempotency-key", st.from_regex(r"\A[A-Za-z0-9_-]{1,64}\Z"))
-schemathesis.openapi.format("sms", st.text(st.characters(codec="utf-8"), min_size=1, max_size=200))
+schemathesis.openapi.format("sms", st.text(st.characters(codec="utf-8"), max_size=200))
 schemathesis.openapi.format("widget-id", st.from_regex(r"\A[A-Za-z0-9_-]{1,64}\Z"))
+schemathesis.openapi.format("media-type", st.sampled_from(["image/jpeg", "video/mp4", "text/vcard; charset=utf-8"]))
 schemathesis.openapi.format("cursor", st.just(SOME_CURSOR))
 # A certificate and a key that belong together are the daemon's own tests' business: they are left out below.
 schemathesis.openapi.format("certificate", st.just("client_cert"))

@@ -15,7 +15,7 @@ use hookswitch::core::catalogue::Catalogue;
 use hookswitch::core::delivery::{Delivery, State};
 use hookswitch::core::event::NewEvent;
 use hookswitch::core::json;
-use hookswitch::core::subscription::{Format, Layout, Ordering as Order, Subscription};
+use hookswitch::core::subscription::{Format, Layout, Nested, Ordering as Order, Subscription};
 use hookswitch::core::subscription_input::Change as Patch;
 use hookswitch::core::time::Timestamp;
 use hookswitch::store::{Busy, Change, EventFilter, Finish, Reply, Retention, Settings, Store, WriteError};
@@ -157,7 +157,8 @@ impl Run {
         let sent = (0..9).map(header).map(|(name, value)| (name, Some(value))).collect();
         entry.attempt = 1;
         entry.response = Some(200);
-        entry.sent = Some(Sent { format: Format::Json, layout: Layout::Envelope, headers: sent });
+        entry.sent =
+            Some(Sent { format: Format::Json, layout: Layout::Envelope, nested: Nested::Brackets, headers: sent });
         let headers = (0..4).map(header).collect();
         entry.answer = Some(Answer { status: 200, headers, body: b"ok".to_vec(), truncated: false });
         self.store.finish(Finish { entry, after, disable: None });

@@ -73,11 +73,20 @@ struct Sms {
     direction: String,
     from: String,
     body: String,
+    #[serde(default)]
+    media: Vec<Media>,
     sent_at: String,
     #[serde(default)]
     event: Option<String>,
     #[serde(default)]
     erased_at: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Media {
+    url: String,
+    #[serde(default)]
+    content_type: Option<String>,
 }
 
 impl Conversations {
@@ -132,7 +141,13 @@ fn write_thread(thread: &Thread, out: &mut dyn Write) -> Result<(), Failure> {
         let line = format!("{arrow} {}  {}{raised}", plain(&sms.sent_at), sms.from);
         writeln!(out, "{}", cut(&safe(&line), WIDTH))?;
         let body = if sms.erased_at.is_some() { "(erased)" } else { &sms.body };
-        for line in wrap(body, WIDTH - INDENT) {
+        let files = sms.media.iter().map(|file| {
+            let kind = file.content_type.as_deref().unwrap_or("file");
+            format!("[{kind}] {}", file.url)
+        });
+        // A picture alone has no text, and no line for it.
+        let body = (!body.is_empty() || sms.media.is_empty()).then(|| body.to_owned());
+        for line in body.into_iter().chain(files).flat_map(|text| wrap(&text, WIDTH - INDENT)) {
             writeln!(out, "{}{line}", " ".repeat(INDENT))?;
         }
     }
@@ -151,6 +166,8 @@ mod tests {
             "messages": [
                 {"direction": "outbound", "from": "+12025550100", "body": "word ".repeat(40),
                     "sent_at": "2026-11-25T09:00:00.000Z", "event": null},
+                {"direction": "inbound", "from": "+12025550143", "body": "", "sent_at": "2026-11-25T09:05:00.000Z",
+                    "media": [{"url": "https://media.example/1.jpg", "content_type": "image/jpeg"}]},
                 {"direction": "inbound", "from": "+12025550143", "body": "Yes\u{1b}[2J", "sent_at": "2026-11-25T09:10:00.000Z",
                     "event": "evt_1"},
             ],
@@ -160,6 +177,7 @@ mod tests {
         let out = String::from_utf8(out).unwrap();
         assert!(out.lines().all(|line| line.chars().count() <= WIDTH) && !out.contains('\u{1b}'), "{out}");
         assert!(out.contains("2 messages, 1 from the lead\n"), "{out}");
+        assert!(out.contains("+12025550143\n    [image/jpeg] https://media.example/1.jpg\n<- "), "{out}");
         assert!(out.contains("<- 2026-11-25 09:10:00  +12025550143  raised evt_1\n"), "{out}");
 
         let erased = serde_json::json!({

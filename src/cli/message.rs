@@ -24,8 +24,13 @@ Examples:
   hookswitch message 'Yes, at 3 pm' --company acme --call c-17 \\
       --direction inbound --from +12025550143 --to +12025550100")]
 pub(super) struct Message {
-    /// The text
-    body: String,
+    /// The text; may be left out with --media
+    #[arg(required_unless_present = "media")]
+    body: Option<String>,
+
+    /// Where a picture of it is; repeatable
+    #[arg(long, value_name = "URL")]
+    media: Vec<String>,
 
     /// The company the call belongs to
     #[arg(long)]
@@ -90,7 +95,14 @@ struct Body<'a> {
     from: &'a str,
     to: &'a str,
     body: &'a str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    media: Vec<Media<'a>>,
     sent_at: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Media<'a> {
+    url: &'a str,
 }
 
 /// What the daemon answers when it has stored a message.
@@ -115,7 +127,8 @@ impl Message {
             direction: self.direction,
             from: &self.from,
             to: &self.to,
-            body: &self.body,
+            body: self.body.as_deref().unwrap_or_default(),
+            media: self.media.iter().map(|url| Media { url }).collect(),
             sent_at: self.sent_at.as_deref(),
         };
         let body = serde_json::to_string(&body);

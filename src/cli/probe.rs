@@ -39,6 +39,10 @@ pub(super) struct Test {
     #[arg(long)]
     layout: Option<String>,
 
+    /// Lists in a form: brackets or json
+    #[arg(long)]
+    nested: Option<String>,
+
     /// The event type whose sample is posted
     #[arg(long, value_name = "TYPE")]
     event: Option<String>,
@@ -118,7 +122,9 @@ impl Test {
 
     fn body(&self) -> Result<Value, Failure> {
         let mut body = Map::from_iter([("url".to_owned(), json!(self.target))]);
-        for (name, value) in [("format", &self.format), ("layout", &self.layout), ("event", &self.event)] {
+        for (name, value) in
+            [("format", &self.format), ("layout", &self.layout), ("nested", &self.nested), ("event", &self.event)]
+        {
             if let Some(value) = value {
                 body.insert(name.to_owned(), json!(value));
             }

@@ -8,8 +8,8 @@ use serde::Deserialize;
 use super::client::{Client, read};
 use super::connection::Connection;
 use super::exit::{Exit, Failure};
-use super::table::{Column, Table};
-use super::text::safe;
+use super::table::{Column, Table, WIDTH};
+use super::text::{cut, safe};
 
 /// Say how the daemon is: its queue and the health of each webhook
 #[derive(Debug, Args)]
@@ -37,6 +37,7 @@ struct Stats {
     senders: Option<Senders>,
     disk: Option<Disk>,
     subscriptions: Vec<Health>,
+    companies_without_webhook: Vec<Unserved>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -60,6 +61,12 @@ struct Disk {
     free_bytes: u64,
     min_free_bytes: u64,
     low: bool,
+}
+
+#[derive(Debug, Deserialize)]
+struct Unserved {
+    company: String,
+    last_event: String,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -124,6 +131,18 @@ fn write(base: &str, ready: bool, stats: &Stats, out: &mut dyn Write) -> Result<
     for trouble in stats.subscriptions.iter().filter_map(Health::trouble) {
         writeln!(out, "\n{trouble}")?;
     }
+    const SHOWN: usize = 10;
+    let unserved = &stats.companies_without_webhook;
+    if !unserved.is_empty() {
+        writeln!(out, "\ncompanies that post and have no webhook (is a name misspelt?):")?;
+    }
+    for Unserved { company, last_event } in unserved.iter().take(SHOWN) {
+        let line = format!("  {}  latest event {}", safe(company), safe(last_event));
+        writeln!(out, "{}", cut(&line, WIDTH))?;
+    }
+    if unserved.len() > SHOWN {
+        writeln!(out, "  and {} more", unserved.len() - SHOWN)?;
+    }
     Ok(())
 }
 
@@ -157,7 +176,7 @@ impl Health {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::{table::WIDTH, text::width};
+    use crate::cli::text::width;
 
     #[test]
     fn one_screen_tells_what_is_wrong() {
@@ -167,7 +186,8 @@ mod tests {
             {"id":"sub_01ARZ3NDEKTSV4RRFFQ69G5FAV","url":"https://www.acme.example/a/very/long/path/to/a/hook","company":"acme",
              "enabled":true,"waiting":2,"state":"down","failing_since":"2026-11-23T09:00:00.000Z","failures":7,
              "next_try":"2026-11-23T09:31:00.000Z"},
-            {"id":"sub_2","url":"http://b","company":"b","enabled":false,"disabled_reason":"disabled by hand","waiting":0}]}"#;
+            {"id":"sub_2","url":"http://b","company":"b","enabled":false,"disabled_reason":"disabled by hand","waiting":0}],
+            "companies_without_webhook":[{"company":"acmee","last_event":"2026-11-23T09:31:00.000Z"}]}"#;
         let mut out = Vec::new();
         write("http://127.0.0.1:4665", true, &read(reply).unwrap(), &mut out).unwrap();
         let text = String::from_utf8(out).unwrap();
@@ -179,6 +199,7 @@ mod tests {
             "has failed 7 times since 2026-11-23T09:00",
             "asked next at",
             "sub_2 is disabled: disabled by hand",
+            "no webhook (is a name misspelt?):\n  acmee  latest event 2026-11-23T09:31",
         ] {
             assert!(text.contains(wanted), "{wanted} in\n{text}");
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::delivery::Delivery;
 use super::event::{CallId, Company, Domain, Event, EventType};
 use super::id::{AttemptId, DeliveryId, EventId, SubscriptionId};
-use super::subscription::{Format, Layout, Subscription, words};
+use super::subscription::{Format, Layout, Nested, Subscription, words};
 use super::time::Timestamp;
 
 words! {
@@ -154,6 +154,8 @@ pub struct Sent {
     pub format: Format,
     /// What it held.
     pub layout: Layout,
+    /// How a form held lists and objects.
+    pub nested: Nested,
     /// The headers in their order; the values of the subscription's own headers are left out.
     pub headers: Vec<(String, Option<String>)>,
 }

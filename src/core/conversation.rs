@@ -5,16 +5,19 @@
 //! the same time stand in the order in which they came.
 
 mod history;
+mod media;
 
 use serde_json::value::RawValue;
 
 use super::event::{CallId, Company, Domain, ProducerId, Source, excerpt};
+use super::fingerprint::Fingerprint;
 use super::id::{ConversationId, EventId, MessageId};
 use super::invalid::{Invalid, pointer};
 use super::json::{self, Kind};
 use super::time::Timestamp;
 
 pub use history::{FollowUp, History, Line};
+pub use media::Media;
 
 /// The event type that a lead's reply raises.
 pub const RAISED: &str = "call.smsfollowup";
@@ -29,7 +32,8 @@ const WIDGET_MOST: usize = 256;
 /// How far ahead of this machine's clock the platform's may be, in milliseconds.
 const AHEAD_MOST: i64 = 10 * 60 * 1000;
 /// The members that a message may have.
-const MEMBERS: &str = "company, domain, source, call_id, id, direction, from, to, body, sent_at, lead, widget_id";
+const MEMBERS: &str = "company, domain, source, call_id, id, direction, from, to, body, media, sent_at, lead, \
+                       widget_id";
 
 /// Who wrote a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,8 +127,10 @@ pub struct NewMessage {
     pub from: String,
     /// The recipient's number.
     pub to: String,
-    /// Its text, 1 to [`BODY_MOST`] bytes.
+    /// Its text, at most [`BODY_MOST`] bytes; empty for a picture alone.
     pub body: String,
+    /// Its pictures and other files.
+    pub media: Vec<Media>,
     /// When it was sent; the time of storing if the platform did not say.
     pub sent_at: Option<Timestamp>,
     /// What the platform said of the lead with it.
@@ -144,8 +150,10 @@ pub struct Message {
     pub from: String,
     /// The recipient's number; empty if it was erased.
     pub to: String,
-    /// Its text; empty if it was erased.
+    /// Its text; empty if it has none, or was erased.
     pub body: String,
+    /// Its pictures and other files; none if it was erased.
+    pub media: Vec<Media>,
     /// When it was sent.
     pub sent_at: Timestamp,
     /// What is known of the lead since this message.
@@ -156,7 +164,19 @@ pub struct Message {
     pub erased_at: Option<Timestamp>,
 }
 
+/// What of a message must be the same when it is posted again: who wrote what to whom.
+fn content(direction: Direction, numbers: [&str; 2], body: &str, media: &[Media]) -> Fingerprint {
+    let media = media.iter().flat_map(|one| [one.url.as_str(), one.content_type.as_deref().unwrap_or_default()]);
+    Fingerprint::of_parts([direction.as_str()].into_iter().chain(numbers).chain([body]).chain(media))
+}
+
 impl Message {
+    /// What it must be the same in when it is posted again; not known if it was erased.
+    pub fn content(&self) -> Option<Fingerprint> {
+        let whole = self.erased_at.is_none();
+        whole.then(|| content(self.direction, [&self.from, &self.to], &self.body, &self.media))
+    }
+
     /// The id that is shown: the producer's own, or else the one that was given.
     pub fn shown_id(&self) -> String {
         self.producer_id.as_ref().map_or_else(|| self.id.to_string(), |id| id.as_str().to_owned())
@@ -262,12 +282,24 @@ struct Draft {
     from: Option<String>,
     to: Option<String>,
     body: Option<String>,
+    media: Vec<Media>,
     sent_at: Option<Timestamp>,
     lead: Lead,
     widget_id: Option<String>,
 }
 
 impl NewMessage {
+    /// What it must be the same in as a message that was posted before with its id.
+    pub fn content(&self) -> Fingerprint {
+        content(self.direction, [&self.from, &self.to], &self.body, &self.media)
+    }
+
+    /// About how many bytes its text and files are.
+    pub fn weight(&self) -> usize {
+        let media = self.media.iter().map(|one| one.url.len() + one.content_type.as_ref().map_or(0, String::len));
+        self.body.len() + media.sum::<usize>()
+    }
+
     /// Reads a message from the body of `POST /v1/messages`; `now` is the time by this machine's clock.
     ///
     /// # Errors
@@ -289,9 +321,11 @@ impl NewMessage {
             ("direction", "`outbound` (to the lead) or `inbound` (from the lead)"),
             ("from", "the sender's number"),
             ("to", "the recipient's number"),
-            ("body", "the text"),
+            ("body", "the text; \"\" for a picture alone"),
         ] {
-            if !members.iter().any(|(member, _)| member == name) {
+            if name == "body" && !draft.media.is_empty() {
+                draft.body.get_or_insert_default();
+            } else if !members.iter().any(|(member, _)| member == name) {
                 invalid.add(pointer(name), format!("is missing: {wanted}"));
             }
         }
@@ -310,8 +344,12 @@ impl Draft {
             "direction" => self.direction = invalid.check(&at, json::string(value).and_then(|t| Direction::parse(&t))),
             "from" => self.from = invalid.check(&at, text(value, NUMBER_MOST)),
             "to" => self.to = invalid.check(&at, text(value, NUMBER_MOST)),
-            "body" => self.body = invalid.check(&at, json::string(value).and_then(body)),
-            "domain" | "id" | "sent_at" | "lead" | "widget_id" if !given => {}
+            "body" => self.body = invalid.check(&at, json::optional(value, read_body)).map(Option::unwrap_or_default),
+            "domain" | "id" | "sent_at" | "lead" | "media" | "widget_id" if !given => {}
+            "media" => match media::read(value) {
+                Ok(media) => self.media = media,
+                Err(inner) => invalid.nest("/media", inner),
+            },
             "domain" => self.domain = invalid.check(&at, json::string(value).and_then(|t| Domain::parse(&t))),
             "id" => self.producer_id = invalid.check(&at, json::string(value).and_then(|t| ProducerId::parse(&t))),
             "sent_at" => self.sent_at = invalid.check(&at, json::string(value).and_then(|text| sent_at(&text, now))),
@@ -335,6 +373,7 @@ impl Draft {
             from: self.from?,
             to: self.to?,
             body: self.body?,
+            media: self.media,
             sent_at: self.sent_at,
             lead: Lead { widget_id: self.widget_id, ..self.lead },
         })
@@ -354,14 +393,15 @@ fn text(value: &RawValue, most: usize) -> Result<String, String> {
     Ok(text)
 }
 
-fn body(text: String) -> Result<String, String> {
-    match text.len() {
-        0 => Err("must not be empty".to_owned()),
-        length if length > BODY_MOST => {
-            Err(format!("has {length} bytes; an SMS of 255 parts has less than {BODY_MOST}, which is the most here"))
-        }
-        _ => Ok(text),
+fn read_body(value: &RawValue) -> Result<String, String> {
+    let text = json::string(value)?;
+    let length = text.len();
+    if length > BODY_MOST {
+        return Err(format!(
+            "has {length} bytes; an SMS of 255 parts has less than {BODY_MOST}, which is the most here"
+        ));
     }
+    Ok(text)
 }
 
 fn sent_at(text: &str, now: Timestamp) -> Result<Timestamp, String> {

@@ -41,6 +41,12 @@ pub fn erased(event_type: &str, data: &str, phone: &str, at: Timestamp) -> Strin
     text
 }
 
+/// Whether `data` is what [`erased`] leaves: by how it ends, so a producer's own `erased_at` at the end looks the same.
+pub fn is_erased(data: &str) -> bool {
+    let end = data.strip_suffix("\"}").and_then(|data| data.rsplit_once("\"erased_at\":\""));
+    end.is_some_and(|(_, at)| Timestamp::parse(at).is_ok())
+}
+
 /// Whether a string in `value`, at any depth, is `text`.
 pub fn mentions(value: &RawValue, text: &str) -> bool {
     match Kind::of(value) {
@@ -65,6 +71,8 @@ mod tests {
         assert_eq!(left, r#"{"call_id":"c","duration":402,"agent_id":77,"erased_at":"1970-01-01T00:00:00.000Z"}"#);
         let left = erased(RAISED, r#"{"call_id":"c","message":"hi","conversation":[{"body":"hi"}]}"#, "+143", at);
         assert_eq!(left, r#"{"call_id":"c","message":"","conversation":[],"erased_at":"1970-01-01T00:00:00.000Z"}"#);
+        assert!(is_erased(&left) && is_erased(&erased("call.new", "{}", "+143", at)));
+        assert!(!is_erased(data) && !is_erased(r#"{"call_id":"c","erased_at":"never"}"#));
         assert!(mentions(json::parse(r#"{"a":[{"b":"\u002b143"}]}"#).unwrap(), "+143"));
         assert!(!mentions(json::parse(r#"{"+143":["+1433", 143]}"#).unwrap(), "+143"));
     }

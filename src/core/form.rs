@@ -1,55 +1,280 @@
-//! JSON as `application/x-www-form-urlencoded` with bracket keys, as PHP, Rails and `qs` read them.
+//! JSON as `application/x-www-form-urlencoded`, as PHP, Rack, `qs` and whoever takes flat keys read it by default.
 //!
-//! A value's place becomes its key: `data[conversation][0][body]`. Order is kept. Numbers keep their
-//! digits, `true` and `false` are words, null is an empty value; empty lists and objects have no
-//! value to stand behind a key and are left out (the items after one in a list keep their index).
+//! A value's place becomes its key: `data[conversation][0][body]`. Numbers keep their digits, `true` and `false` are
+//! words, null is an empty value; empty lists and objects have no value to stand behind a key and are left out. Members
+//! with a single value come first, in their order, then lists and objects, the shortest first: a receiver that stops
+//! early has the most.
 //!
-//! A bracket in a member's name would be read as structure, so that a name such as `a][b` could
-//! stand where another member belongs: in names, `[` and `]` are written `%5B` and `%5D` before
-//! the form's own encoding, and a `%` that would then be read as one of these is written `%25`.
+//! **Names.** What a parser would take for structure, fold onto another name or drop is percent-encoded in the name,
+//! before the form's own encoding: control characters, blanks, `.`, `[`, `]`, `%`, and the first character of the
+//! names that [`RESERVED`] lists. A name without characters is `%` alone. So a key's part, percent-decoded once more, is
+//! the member's name, and no two names become one.
+//!
+//! **Limits.** A list or an object is one field with its JSON text where its own fields would not be read whole: nested
+//! deeper than [`DEPTH_MOST`], with a key longer than [`KEY_MOST`], or with an empty item ahead of another (`qs` would
+//! move what is behind it). So is the member with the most fields, and the next, until there are at most [`FIELDS_MOST`]
+//! fields. [`Written::json_members`] says which.
 
 use serde_json::value::RawValue;
-use url::form_urlencoded::Serializer;
+use url::form_urlencoded::{Serializer, byte_serialize};
 
 use super::json::{self, Kind};
+use super::subscription::Nested;
 
-/// A form that is being written. What it is given has passed [`json::check`].
-pub(super) struct Form {
+/// The most fields: PHP (`max_input_vars`), Express and Django stop at 1,000, ASP.NET at 1,024.
+const FIELDS_MOST: usize = 900;
+/// The most brackets behind a name: `qs` makes one name of what is deeper (Rack allows 32, PHP 64).
+const DEPTH_MOST: usize = 5;
+/// The longest key, as it is sent: ASP.NET refuses longer ones.
+const KEY_MOST: usize = 2_048;
+/// The most bytes of [`Written::json_members`]: it is sent as a header.
+const NAMED_MOST: usize = 2_048;
+
+/// Names that do more than name a member: those of every JavaScript object, which `qs` passes over, and the one by which
+/// Rails, Laravel, Symfony and Express replace a request's method.
+const RESERVED: [&str; 13] = [
+    "__proto__",
+    "__defineGetter__",
+    "__defineSetter__",
+    "__lookupGetter__",
+    "__lookupSetter__",
+    "_method",
+    "constructor",
+    "hasOwnProperty",
+    "isPrototypeOf",
+    "propertyIsEnumerable",
+    "toLocaleString",
+    "toString",
+    "valueOf",
+];
+
+const CHECKED: &str = "the document was checked when it was accepted";
+
+/// A form as it is sent.
+pub(super) struct Written {
+    /// The body.
+    pub(super) text: String,
+    /// The keys of the fields that are JSON text because of a limit, joined by commas; `*` for all lists and objects.
+    pub(super) json_members: Option<String>,
+}
+
+/// Writes `heading`, and then `data` (which has passed [`json::check`]): as the member `inside`, or its members at the
+/// top but for those that have a name of the heading's.
+pub(super) fn write(heading: &[(&str, &str)], data: &RawValue, inside: Option<&str>, nested: Nested) -> Written {
+    let members = json::members(data).expect(CHECKED);
+    let kept = |(name, _): &(String, _)| inside.is_some() || heading.iter().all(|(taken, _)| taken != name);
+    let single = |(_, value): &(_, &RawValue)| !matches!(Kind::of(value), Kind::List | Kind::Object);
+    let (singles, mut composite): (Vec<_>, Vec<_>) = members.into_iter().filter(kept).partition(single);
+    composite.sort_by_key(|(_, value)| value.get().len());
+    let parts = Parts { heading, data, inside, singles, composite };
+    match nested {
+        Nested::Brackets => parts.brackets(),
+        Nested::Json => Written { text: parts.json(), json_members: None },
+    }
+}
+
+/// What a form is written of.
+struct Parts<'d> {
+    heading: &'d [(&'d str, &'d str)],
+    data: &'d RawValue,
+    inside: Option<&'d str>,
+    singles: Vec<(String, &'d RawValue)>,
+    composite: Vec<(String, &'d RawValue)>,
+}
+
+/// How a list or an object is written.
+struct Plan {
+    key: String,
+    fields: usize,
+    as_json: bool,
+}
+
+impl Parts<'_> {
+    /// Each member of the document that is a list or an object as one field.
+    fn json(&self) -> String {
+        let mut form = self.begun();
+        if let Some(name) = self.inside {
+            form.pair(name, self.data.get());
+            return form.finish();
+        }
+        self.singles.iter().for_each(|(name, value)| form.value(&self.key(name), value));
+        for (name, value) in &self.composite {
+            if measured(value, 0, 0).fields > 0 {
+                form.pair(&self.key(name), value.get());
+            }
+        }
+        form.finish()
+    }
+
+    fn brackets(&self) -> Written {
+        let depth = usize::from(self.inside.is_some());
+        let mut plans: Vec<Plan> = self
+            .composite
+            .iter()
+            .map(|(name, value)| {
+                let key = self.key(name);
+                let measured = measured(value, depth, encoded(&key));
+                Plan { key, fields: measured.fields, as_json: !measured.fits() }
+            })
+            .collect();
+        let mut total = self.heading.len() + self.singles.len();
+        total += plans.iter().map(|plan| if plan.as_json { 1 } else { plan.fields }).sum::<usize>();
+        let mut largest: Vec<usize> = (0..plans.len()).filter(|index| !plans[*index].as_json).collect();
+        largest.sort_by_key(|index| std::cmp::Reverse(plans[*index].fields));
+        for index in largest {
+            if total <= FIELDS_MOST || plans[index].fields < 2 {
+                break;
+            }
+            total -= plans[index].fields - 1;
+            plans[index].as_json = true;
+        }
+        let named = plans.iter().filter(|plan| plan.as_json).map(|plan| named(&plan.key)).collect::<Vec<_>>().join(",");
+        let keys = self.singles.iter().map(|(name, _)| encoded(&self.key(name)));
+        let keys_fit = keys.chain(plans.iter().map(|plan| encoded(&plan.key))).all(|length| length <= KEY_MOST);
+        let fits = total <= FIELDS_MOST && keys_fit && named.len() <= NAMED_MOST;
+        if let Some(name) = self.inside.filter(|_| !fits) {
+            return Written { text: self.json(), json_members: Some(name.to_owned()) };
+        }
+        // At the top there is no member around them: what can be done is that no list and no object adds to it.
+        if !fits {
+            plans.iter_mut().for_each(|plan| plan.as_json = plan.fields > 0);
+        }
+        let named = if fits { named } else { "*".to_owned() };
+        let any = plans.iter().any(|plan| plan.as_json);
+        Written { text: self.planned(&plans), json_members: any.then_some(named) }
+    }
+
+    fn planned(&self, plans: &[Plan]) -> String {
+        let mut form = self.begun();
+        self.singles.iter().for_each(|(name, value)| form.value(&self.key(name), value));
+        for (plan, (_, value)) in plans.iter().zip(&self.composite) {
+            match plan.as_json {
+                true => form.pair(&plan.key, value.get()),
+                false => form.value(&plan.key, value),
+            }
+        }
+        form.finish()
+    }
+
+    fn begun(&self) -> Form {
+        let mut form = Form { pairs: Serializer::new(String::new()), key: String::new() };
+        self.heading.iter().for_each(|(name, value)| form.pair(name, value));
+        form
+    }
+
+    /// The key of a member of `data`.
+    fn key(&self, name: &str) -> String {
+        let mut key = String::new();
+        match self.inside {
+            Some(outer) => {
+                key.push_str(outer);
+                push_part(&mut key, name);
+            }
+            None => push_name(&mut key, name),
+        }
+        key
+    }
+}
+
+/// What the fields of a value would be.
+#[derive(Debug, Clone, Copy, Default)]
+struct Measured {
+    fields: usize,
+    depth: usize,
+    /// Bytes of the longest key.
+    key: usize,
+    /// Whether an item that has no field stands ahead of one that has.
+    hole: bool,
+}
+
+impl Measured {
+    /// Whether parsers read them whole.
+    const fn fits(self) -> bool {
+        self.depth <= DEPTH_MOST && self.key <= KEY_MOST && !self.hole
+    }
+
+    fn with(self, part: Self) -> Self {
+        Self {
+            fields: self.fields + part.fields,
+            depth: self.depth.max(part.depth),
+            key: self.key.max(part.key),
+            hole: self.hole || part.hole,
+        }
+    }
+}
+
+/// Looks at the fields of a value whose own key has `key` bytes and `depth` brackets.
+fn measured(value: &RawValue, depth: usize, key: usize) -> Measured {
+    const BRACKETS: usize = "%5B%5D".len();
+    let below = |name: &str, value: &RawValue| measured(value, depth + 1, key + BRACKETS + encoded(name));
+    match Kind::of(value) {
+        Kind::List => {
+            let (mut whole, mut empty) = (Measured::default(), false);
+            for (index, item) in json::items(value).expect(CHECKED).into_iter().enumerate() {
+                let part = below(&index.to_string(), item);
+                whole = whole.with(part);
+                whole.hole |= empty && part.fields > 0;
+                empty |= part.fields == 0;
+            }
+            whole
+        }
+        Kind::Object => {
+            let members = json::members(value).expect(CHECKED);
+            let parts = members.iter().map(|(name, member)| {
+                let mut escaped = String::new();
+                push_name(&mut escaped, name);
+                below(&escaped, member)
+            });
+            parts.fold(Measured::default(), Measured::with)
+        }
+        _ => Measured { fields: 1, depth, key, hole: false },
+    }
+}
+
+/// The bytes that a key has when it is sent.
+fn encoded(key: &str) -> usize {
+    byte_serialize(key.as_bytes()).map(str::len).sum()
+}
+
+/// A key as a header can have it: its escapes, and those of what is not visible ASCII, and of commas.
+fn named(key: &str) -> String {
+    let mut named = String::with_capacity(key.len());
+    for byte in key.bytes() {
+        match byte {
+            b'!'..=b'~' if byte != b',' => named.push(char::from(byte)),
+            _ => named.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    named
+}
+
+/// A form that is being written.
+struct Form {
     pairs: Serializer<'static, String>,
     /// The key of the value that is being written.
     key: String,
 }
 
-impl Default for Form {
-    fn default() -> Self {
-        Self { pairs: Serializer::new(String::new()), key: String::new() }
-    }
-}
-
 impl Form {
-    /// Writes one pair of plain text.
-    pub(super) fn text(&mut self, name: &str, value: &str) {
-        self.pairs.append_pair(name, value);
+    fn pair(&mut self, key: &str, value: &str) {
+        self.pairs.append_pair(key, value);
     }
 
-    /// Writes the pairs of the member `name` at the top.
-    pub(super) fn value(&mut self, name: &str, value: &RawValue) {
-        self.key.clear();
-        push_name(&mut self.key, name);
+    /// Writes the fields of a value with this key.
+    fn value(&mut self, key: &str, value: &RawValue) {
+        key.clone_into(&mut self.key);
         self.write(value);
     }
 
-    /// The form as text.
-    pub(super) fn finish(mut self) -> String {
+    fn finish(mut self) -> String {
         self.pairs.finish()
     }
 
     fn write(&mut self, value: &RawValue) {
-        const CHECKED: &str = "the document was checked when it was accepted";
         match Kind::of(value) {
-            Kind::Null => self.pair(""),
-            Kind::Boolean | Kind::Number => self.pair(value.get()),
-            Kind::String => self.pair(&json::string(value).expect(CHECKED)),
+            Kind::Null => self.single(""),
+            Kind::Boolean | Kind::Number => self.single(value.get()),
+            Kind::String => self.single(&json::string(value).expect(CHECKED)),
             Kind::List => {
                 for (index, item) in json::items(value).expect(CHECKED).into_iter().enumerate() {
                     self.below(&index.to_string(), item);
@@ -65,195 +290,37 @@ impl Form {
 
     fn below(&mut self, name: &str, value: &RawValue) {
         let length = self.key.len();
-        self.key.push('[');
-        push_name(&mut self.key, name);
-        self.key.push(']');
+        push_part(&mut self.key, name);
         self.write(value);
         self.key.truncate(length);
     }
 
-    fn pair(&mut self, value: &str) {
+    fn single(&mut self, value: &str) {
         self.pairs.append_pair(&self.key, value);
     }
 }
 
-fn push_name(key: &mut String, name: &str) {
-    for (at, c) in name.char_indices() {
-        match c {
-            '[' => key.push_str("%5B"),
-            ']' => key.push_str("%5D"),
-            '%' if is_escape(&name.as_bytes()[at..]) => key.push_str("%25"),
-            _ => key.push(c),
-        }
-    }
+fn push_part(key: &mut String, name: &str) {
+    key.push('[');
+    push_name(key, name);
+    key.push(']');
 }
 
-/// Whether `text` begins with something that would be read as an escape of [`push_name`].
-fn is_escape(text: &[u8]) -> bool {
-    let escapes: [&[u8]; 3] = [b"%5B", b"%5D", b"%25"];
-    text.get(..3).is_some_and(|start| escapes.iter().any(|escape| start.eq_ignore_ascii_case(escape)))
+/// Appends a member's name, escaped.
+fn push_name(key: &mut String, name: &str) {
+    if name.is_empty() {
+        key.push('%');
+    }
+    let reserved = RESERVED.contains(&name);
+    for (at, c) in name.char_indices() {
+        let escaped = c.is_ascii_control() || matches!(c, ' ' | '.' | '[' | ']' | '%') || (reserved && at == 0);
+        if escaped {
+            key.push_str(&format!("%{:02X}", u32::from(c)));
+        } else {
+            key.push(c);
+        }
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn form(text: &str) -> String {
-        let raw = json::parse(text).unwrap();
-        json::check(raw, 0).unwrap();
-        let mut form = Form::default();
-        for (name, value) in json::members(raw).unwrap() {
-            form.value(&name, value);
-        }
-        form.finish()
-    }
-
-    #[test]
-    fn values_are_written_as_documented() {
-        let cases = [
-            (r#"{"a":true,"b":false,"c":null,"d":"","e":"null"}"#, "a=true&b=false&c=&d=&e=null"),
-            (
-                r#"{"a":1.50,"b":-0,"c":1E+400,"d":12345678901234567890123}"#,
-                "a=1.50&b=-0&c=1E%2B400&d=12345678901234567890123",
-            ),
-            (r#"{"a":{},"b":[],"c":{"d":[{}]},"e":[[],1]}"#, "e%5B1%5D=1"),
-            (r#"{"a":[null,[2],{"b":3}]}"#, "a%5B0%5D=&a%5B1%5D%5B0%5D=2&a%5B2%5D%5Bb%5D=3"),
-            (
-                r#"{"z":"ä €\ud83d\ude00","y":"a+b c&d=e\r\n~*-._"}"#,
-                "z=%C3%A4+%E2%82%AC%F0%9F%98%80&y=a%2Bb+c%26d%3De%0D%0A%7E*-._",
-            ),
-            (r#"{"a][b":1,"c":{"d[e]":2}}"#, "a%255D%255Bb=1&c%5Bd%255Be%255D%5D=2"),
-            (r#"{"10%":1,"%5b":2,"%255B":3}"#, "10%25=1&%25255b=2&%2525255B=3"),
-        ];
-        for (text, wanted) in cases {
-            assert_eq!(form(text), wanted, "{text}");
-        }
-    }
-
-    /// A tree as a receiver sees it: every leaf is text, lists are maps by index.
-    #[derive(Debug, Clone, PartialEq)]
-    enum Tree {
-        Leaf(String),
-        Branch(Vec<(String, Tree)>),
-    }
-
-    /// JSON with its text and what a receiver should make of it (`None` if nothing is left).
-    #[derive(Debug, Clone)]
-    enum Json {
-        Word(&'static str),
-        Text(String),
-        List(Vec<Json>),
-        Object(Vec<(String, Json)>),
-    }
-
-    impl Json {
-        fn text(&self) -> String {
-            match self {
-                Self::Word(word) => (*word).to_owned(),
-                Self::Text(text) => json::quote(text),
-                Self::List(items) => format!("[{}]", items.iter().map(Self::text).collect::<Vec<_>>().join(",")),
-                Self::Object(members) => {
-                    let members = members.iter().map(|(n, v)| format!("{}:{}", json::quote(n), v.text()));
-                    format!("{{{}}}", members.collect::<Vec<_>>().join(","))
-                }
-            }
-        }
-
-        fn seen(&self) -> Option<Tree> {
-            let branch = |entries: Vec<(String, Option<Tree>)>| {
-                let left: Vec<_> = entries.into_iter().filter_map(|(name, tree)| Some((name, tree?))).collect();
-                (!left.is_empty()).then_some(Tree::Branch(left))
-            };
-            match self {
-                Self::Word("null") => Some(Tree::Leaf(String::new())),
-                Self::Word(word) => Some(Tree::Leaf((*word).to_owned())),
-                Self::Text(text) => Some(Tree::Leaf(text.clone())),
-                Self::List(items) => branch(items.iter().enumerate().map(|(i, v)| (i.to_string(), v.seen())).collect()),
-                Self::Object(members) => branch(members.iter().map(|(n, v)| (n.clone(), v.seen())).collect()),
-            }
-        }
-    }
-
-    fn decode(text: &str, plus: bool) -> String {
-        let (mut bytes, mut rest) = (Vec::new(), text.as_bytes());
-        while let Some((first, tail)) = rest.split_first() {
-            rest = tail;
-            let hex = tail.get(..2).and_then(|h| u8::from_str_radix(std::str::from_utf8(h).ok()?, 16).ok());
-            match (first, hex) {
-                (b'%', Some(byte)) => {
-                    bytes.push(byte);
-                    rest = &tail[2..];
-                }
-                (b'+', _) if plus => bytes.push(b' '),
-                (byte, _) => bytes.push(*byte),
-            }
-        }
-        String::from_utf8(bytes).unwrap()
-    }
-
-    /// Undoes the escapes of names and no others.
-    fn name(text: &str) -> String {
-        let mut out = String::new();
-        let mut rest = text;
-        while let Some(c) = rest.chars().next() {
-            let length = if is_escape(rest.as_bytes()) { 3 } else { c.len_utf8() };
-            out.push_str(&if length == 3 && c == '%' { decode(&rest[..3], false) } else { c.to_string() });
-            rest = &rest[length..];
-        }
-        out
-    }
-
-    fn parse(form: &str) -> Tree {
-        let mut top = Tree::Branch(Vec::new());
-        for pair in form.split('&').filter(|pair| !pair.is_empty()) {
-            let (key, value) = pair.split_once('=').unwrap();
-            let key = decode(key, true);
-            let first = key.find('[').unwrap_or(key.len());
-            let mut path = vec![name(&key[..first])];
-            let steps = key[first..].strip_prefix('[').and_then(|k| k.strip_suffix(']'));
-            path.extend(steps.into_iter().flat_map(|steps| steps.split("][")).map(name));
-            let mut at = &mut top;
-            for step in path {
-                let Tree::Branch(entries) = at else { panic!("a value and a branch at once: {key}") };
-                let index = entries.iter().position(|(other, _)| *other == step).unwrap_or_else(|| {
-                    entries.push((step, Tree::Branch(Vec::new())));
-                    entries.len() - 1
-                });
-                at = &mut entries[index].1;
-            }
-            assert_eq!(*at, Tree::Branch(Vec::new()), "{key} stands twice");
-            *at = Tree::Leaf(decode(value, true));
-        }
-        top
-    }
-
-    fn member_name() -> impl Strategy<Value = String> {
-        prop_oneof![3 => "[a-z_]{1,6}", 2 => "[\\[\\]%5BbDd2&=+ .äx]{1,6}", 1 => "\\PC{1,4}"]
-    }
-
-    fn object(value: impl Strategy<Value = Json> + 'static) -> impl Strategy<Value = Json> {
-        prop::collection::vec((member_name(), value), 0..5).prop_map(|mut members| {
-            let mut seen = std::collections::HashSet::new();
-            members.retain(|(name, _)| seen.insert(name.clone()));
-            Json::Object(members)
-        })
-    }
-
-    fn document() -> impl Strategy<Value = Json> {
-        const WORDS: &[&str] = &["null", "true", "false", "0", "-1.50", "1E+400", "123456789012345678901234567890"];
-        let leaf = prop_oneof![prop::sample::select(WORDS).prop_map(Json::Word), "\\PC{0,8}".prop_map(Json::Text)];
-        let value = leaf.prop_recursive(4, 24, 5, |inner| {
-            prop_oneof![prop::collection::vec(inner.clone(), 0..4).prop_map(Json::List), object(inner)]
-        });
-        object(value)
-    }
-
-    proptest! {
-        #[test]
-        fn a_receiver_reads_the_same_structure_back(document in document()) {
-            let seen = document.seen().unwrap_or(Tree::Branch(Vec::new()));
-            prop_assert_eq!(parse(&form(&document.text())), seen);
-        }
-    }
-}
+mod tests;

@@ -14,6 +14,7 @@ pub mod conversation;
 pub mod delivery;
 pub mod erasure;
 pub mod event;
+pub mod fingerprint;
 mod form;
 pub mod id;
 pub mod invalid;

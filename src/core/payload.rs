@@ -6,19 +6,30 @@
 use serde_json::value::RawValue;
 
 use super::event::Event;
-use super::form::Form;
+use super::form::{self, Written};
 use super::json;
-use super::subscription::{Format, Layout};
+use super::subscription::{Format, Layout, Nested};
 
-/// The body, byte for byte as it is sent.
-pub fn body(event: &Event, format: Format, layout: Layout) -> Vec<u8> {
-    match (format, layout) {
-        (Format::Json, Layout::Envelope) => envelope_json(event),
-        (Format::Json, Layout::Flat) => flat_json(event),
-        (Format::Form, Layout::Envelope) => envelope_form(event),
-        (Format::Form, Layout::Flat) => flat_form(event),
-    }
-    .into_bytes()
+/// A body, byte for byte as it is sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Body {
+    /// The bytes.
+    pub bytes: Vec<u8>,
+    /// The fields of a form that are JSON text although `nested` says brackets, for `hookswitch-form`: their keys, joined
+    /// by commas, or `*` for all lists and objects.
+    pub json_members: Option<String>,
+}
+
+/// The body of an event's delivery.
+pub fn body(event: &Event, format: Format, layout: Layout, nested: Nested) -> Body {
+    let plain = |text| Written { text, json_members: None };
+    let written = match (format, layout) {
+        (Format::Json, Layout::Envelope) => plain(envelope_json(event)),
+        (Format::Json, Layout::Flat) => plain(flat_json(event)),
+        (Format::Form, Layout::Envelope) => envelope_form(event, nested),
+        (Format::Form, Layout::Flat) => flat_form(event, nested),
+    };
+    Body { bytes: written.text.into_bytes(), json_members: written.json_members }
 }
 
 /// The value of `Content-Type`.
@@ -66,23 +77,15 @@ fn flat_json(event: &Event) -> String {
     out
 }
 
-fn envelope_form(event: &Event) -> String {
-    let mut form = Form::default();
-    for (name, value) in heading(event) {
-        form.text(name, value.as_deref().unwrap_or_default());
-    }
-    form.value("data", data(event));
-    form.finish()
+fn envelope_form(event: &Event, nested: Nested) -> Written {
+    let heading = heading(event);
+    let heading: Vec<_> = heading.iter().map(|(name, value)| (*name, value.as_deref().unwrap_or_default())).collect();
+    form::write(&heading, data(event), Some("data"), nested)
 }
 
-/// The same document as [`flat_json`].
-fn flat_form(event: &Event) -> String {
-    let mut form = Form::default();
-    form.text("event", event.event_type.as_str());
-    for (name, value) in members(data(event)).iter().filter(|(name, _)| name != "event") {
-        form.value(name, value);
-    }
-    form.finish()
+/// The same document as [`flat_json`], short members first.
+fn flat_form(event: &Event, nested: Nested) -> Written {
+    form::write(&[("event", event.event_type.as_str())], data(event), None, nested)
 }
 
 fn data(event: &Event) -> &RawValue {
@@ -135,7 +138,9 @@ mod tests {
     }
 
     fn rendered(event: &Event, format: Format, layout: Layout) -> String {
-        String::from_utf8(body(event, format, layout)).unwrap()
+        let body = body(event, format, layout, Nested::Brackets);
+        assert_eq!(body.json_members, None);
+        String::from_utf8(body.bytes).unwrap()
     }
 
     const DATA: &str = "{ \"call_id\" :\"c1\",\n \"n\":1.50e+2, \"\\u0062ig\":123456789012345678901234567890,\"a\":[\"\\u00e9\" , {}] }";
@@ -180,11 +185,19 @@ mod tests {
             rendered(&event, Format::Form, Layout::Envelope),
             "id=evt_01K400000028T5CY4TQKFF0492&type=call.new&timestamp=2026-09-21T14%3A13%3A20.123Z\
              &company=acme+%22%26%22+sons&domain=&source=lead_connect&data%5Bcall_id%5D=c1&data%5Bn%5D=1.50\
-             &data%5Bevent%5D=mine&data%5Blist%5D%5B0%5D%5Bbody%5D=Hi+%26+bye&data%5Bnone%5D="
+             &data%5Bevent%5D=mine&data%5Bnone%5D=&data%5Blist%5D%5B0%5D%5Bbody%5D=Hi+%26+bye"
         );
         assert_eq!(
             rendered(&event, Format::Form, Layout::Flat),
-            "event=call.new&call_id=c1&n=1.50&list%5B0%5D%5Bbody%5D=Hi+%26+bye&none="
+            "event=call.new&call_id=c1&n=1.50&none=&list%5B0%5D%5Bbody%5D=Hi+%26+bye"
         );
+        let json = |layout| String::from_utf8(body(&event, Format::Form, layout, Nested::Json).bytes).unwrap();
+        assert_eq!(
+            json(Layout::Flat),
+            "event=call.new&call_id=c1&n=1.50&none=&list=%5B%7B%22body%22%3A%22Hi+%26+bye%22%7D%5D"
+        );
+        let data =
+            url::form_urlencoded::parse(json(Layout::Envelope).as_bytes()).last().map(|pair| pair.1.into_owned());
+        assert_eq!(data.as_deref(), Some(event.data.as_str()));
     }
 }

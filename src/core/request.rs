@@ -13,9 +13,9 @@ use super::client_certificate::ClientCertificate;
 use super::event::{Company, Domain, Event, Source};
 use super::id::{AlertId, DeliveryId, EventId};
 use super::json;
-use super::payload;
+use super::payload::{self, Body};
 use super::signature::sign;
-use super::subscription::{Format, Header, Layout, Secret, Subscription};
+use super::subscription::{Format, Header, Layout, Nested, Secret, Subscription};
 use super::time::Timestamp;
 
 /// The value of `User-Agent`.
@@ -42,6 +42,8 @@ pub struct Outgoing {
     pub format: Format,
     /// What it holds.
     pub layout: Layout,
+    /// How a form holds lists and objects.
+    pub nested: Nested,
 }
 
 /// What marks one attempt of a delivery.
@@ -64,6 +66,8 @@ pub struct Probe<'a> {
     pub format: Format,
     /// What the body holds.
     pub layout: Layout,
+    /// How a form holds lists and objects.
+    pub nested: Nested,
     /// The headers of the subscription's own.
     pub own_headers: &'a [Header],
     /// The certificate to show.
@@ -89,6 +93,7 @@ impl<'a> Probe<'a> {
             url: &subscription.url,
             format: subscription.format,
             layout: subscription.layout,
+            nested: subscription.nested,
             own_headers: &subscription.headers,
             client_certificate: subscription.client_certificate.as_ref(),
             secrets: subscription.secrets(now),
@@ -125,8 +130,10 @@ impl<'a> Probe<'a> {
 impl Outgoing {
     /// Renders and signs an attempt of a delivery; the sequence number comes from the delivery's id.
     pub fn delivery(subscription: &Subscription, event: &Event, marks: &Marks, now: Timestamp) -> Self {
-        let body = payload::body(event, subscription.format, subscription.layout);
-        let mut headers = signed(subscription.format, &subscription.secrets(now), &event.id.to_string(), &body, now);
+        let Subscription { format, layout, nested, .. } = *subscription;
+        let Body { bytes: body, json_members } = payload::body(event, format, layout, nested);
+        let mut headers = signed(format, &subscription.secrets(now), &event.id.to_string(), &body, now);
+        headers.extend(json_members.as_deref().map(of_form));
         accept(&mut headers, &subscription.headers);
         headers.push(header("hookswitch-delivery", marks.delivery.to_string()));
         headers.push(header("hookswitch-attempt", marks.attempt.to_string()));
@@ -141,16 +148,19 @@ impl Outgoing {
             own_headers: subscription.headers.clone(),
             client_certificate: subscription.client_certificate.clone(),
             body,
-            format: subscription.format,
-            layout: subscription.layout,
+            format,
+            layout,
+            nested,
         }
     }
 
     /// Renders a probe and signs it, if there is something to sign with. It belongs to no delivery,
     /// and `hookswitch-test: true` tells it from one.
     pub fn probe(probe: &Probe<'_>, now: Timestamp) -> Self {
-        let body = payload::body(&probe.sample(now), probe.format, probe.layout);
-        let mut headers = signed(probe.format, &probe.secrets, &probe.event.to_string(), &body, now);
+        let Probe { format, layout, nested, .. } = *probe;
+        let Body { bytes: body, json_members } = payload::body(&probe.sample(now), format, layout, nested);
+        let mut headers = signed(format, &probe.secrets, &probe.event.to_string(), &body, now);
+        headers.extend(json_members.as_deref().map(of_form));
         accept(&mut headers, probe.own_headers);
         headers.push(header("hookswitch-attempt", "1"));
         headers.push(header("hookswitch-test", "true"));
@@ -160,8 +170,9 @@ impl Outgoing {
             own_headers: probe.own_headers.to_vec(),
             client_certificate: probe.client_certificate.cloned(),
             body,
-            format: probe.format,
-            layout: probe.layout,
+            format,
+            layout,
+            nested,
         }
     }
 
@@ -178,6 +189,7 @@ impl Outgoing {
             body,
             format: Format::Json,
             layout: Layout::Envelope,
+            nested: Nested::Brackets,
         }
     }
 
@@ -185,8 +197,13 @@ impl Outgoing {
     pub fn sent(&self) -> Sent {
         let ours = self.headers.iter().map(|(name, value)| (name.clone(), Some(value.clone())));
         let own = self.own_headers.iter().map(|header| (header.name.clone(), None));
-        Sent { format: self.format, layout: self.layout, headers: ours.chain(own).collect() }
+        Sent { format: self.format, layout: self.layout, nested: self.nested, headers: ours.chain(own).collect() }
     }
+}
+
+/// The header that names the fields of a form that are JSON text although brackets are wanted.
+fn of_form(json_members: &str) -> (String, String) {
+    header("hookswitch-form", format!("json-members={json_members}"))
 }
 
 /// The headers that every request has: what it is, who sends it, and the signature over `body`.

@@ -135,6 +135,16 @@ words! {
 }
 
 words! {
+    /// How a form holds lists and objects.
+    Nested {
+        /// Each value inside is a field of its own, its place in brackets.
+        Brackets = "brackets",
+        /// Each member of the document that is one is a field with its JSON text.
+        Json = "json",
+    }
+}
+
+words! {
     /// What the body holds.
     Layout {
         /// `{"id","type","timestamp","company","domain","source","data"}`
@@ -224,6 +234,8 @@ pub struct Subscription {
     pub format: Format,
     /// What the body holds.
     pub layout: Layout,
+    /// How a form holds lists and objects.
+    pub nested: Nested,
     /// The event types it wants.
     pub events: Selection,
     /// A word of its owner's.

@@ -17,7 +17,7 @@ use super::id::SubscriptionId;
 use super::invalid::{Invalid, pointer};
 use super::json::{self, Kind, optional, word};
 use super::own_headers::{self, HeaderChange};
-use super::subscription::{DisabledReason, Format, Header, Layout, Ordering, Secret, Selection, Subscription};
+use super::subscription::{DisabledReason, Format, Header, Layout, Nested, Ordering, Secret, Selection, Subscription};
 use super::time::{Timestamp, format_duration, parse_duration};
 
 /// The most characters of a description.
@@ -26,7 +26,7 @@ const EXPIRE_LEAST: Duration = Duration::from_secs(1);
 const EXPIRE_MOST: Duration = Duration::from_secs(365 * 86_400);
 
 /// The members that a body may have.
-const MEMBERS: &str = "company, domain, sources, url, format, layout, events, description, headers, \
+const MEMBERS: &str = "company, domain, sources, url, format, layout, nested, events, description, headers, \
                        client_cert, client_key, secret, timeout_ms, \
                        max_in_flight, rate_per_second, ordering, expire_after, enabled";
 
@@ -46,6 +46,8 @@ pub struct Change {
     pub format: Option<Format>,
     /// What the body holds.
     pub layout: Option<Layout>,
+    /// How a form holds lists and objects.
+    pub nested: Option<Nested>,
     /// The event types.
     pub events: Option<Selection>,
     /// A word of its owner's.
@@ -111,6 +113,7 @@ impl Change {
             "url" => self.url = invalid.check(at, word(value, |text| address::read_url(text).map(String::from))),
             "format" => self.format = invalid.check(at, word(value, Format::parse)),
             "layout" => self.layout = invalid.check(at, word(value, Layout::parse)),
+            "nested" => self.nested = invalid.check(at, word(value, Nested::parse)),
             "events" => self.events = part(at, read_selection(value, catalogue), invalid),
             "description" => {
                 let read = optional(value, |value| word(value, read_description));
@@ -202,6 +205,7 @@ impl Change {
         set(&mut target.url, self.url.as_ref());
         set(&mut target.format, self.format.as_ref());
         set(&mut target.layout, self.layout.as_ref());
+        set(&mut target.nested, self.nested.as_ref());
         set(&mut target.events, self.events.as_ref());
         set(&mut target.description, self.description.as_ref());
         set(&mut target.timeout, self.timeout.as_ref());
@@ -249,6 +253,7 @@ impl Draft {
             url: self.url,
             format: Format::Json,
             layout: Layout::Envelope,
+            nested: Nested::Brackets,
             events: self.events,
             description: String::new(),
             headers: self.headers,

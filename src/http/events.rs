@@ -20,7 +20,7 @@ use crate::core::id::EventId;
 use crate::core::invalid::Invalid;
 use crate::core::json;
 use crate::core::time::Timestamp;
-use crate::store::{Accepted, EventFilter, Page, ReadError, Store};
+use crate::store::{Accepted, EventFilter, Page, ReadError, Store, WriteError};
 
 /// The most events of one batch.
 const MOST_IN_BATCH: usize = 1_000;
@@ -39,23 +39,43 @@ pub(super) async fn post(mut request: Permitted) -> Result<Reply, Problem> {
         if binary { &[JSON, CLOUD_EVENT] } else { &[JSON, NDJSON, CLOUD_EVENT, CLOUD_EVENTS] };
     let (media, document) = request.body(accepted).await?;
     let catalogue = &request.edge().catalogue;
+    let mut lines = Vec::new();
     let events = match (media, key) {
         (CLOUD_EVENT, key) => vec![cloud_events::structured(&document, catalogue, key)?],
         (JSON, key) if binary => vec![cloud_events::binary(request.headers(), &document, catalogue, key)?],
         (JSON, key) => single(&document, catalogue, key)?,
         (CLOUD_EVENTS, None) => cloud_events::batched(&document, catalogue, MOST_IN_BATCH)?,
-        (_, None) => batch(&document, catalogue)?,
+        (_, None) => batch(&document, catalogue, &mut lines)?,
         (_, Some(_)) => return Err(Problem::invalid("", KEY_OF_BATCH)),
     };
     for event in &events {
         request.access.own(&event.company)?;
     }
-    let accepted = bridge::written(|reply| request.edge().store.accept(events, reply)).await?;
+    let one = !matches!(media, NDJSON | CLOUD_EVENTS);
+    let accepted = bridge::written(|reply| {
+        let reply = move |result: Result<_, WriteError>| reply(result.map_err(|error| as_posted(error, one, &lines)));
+        request.edge().store.accept(events, Box::new(reply))
+    });
+    let accepted = accepted.await?;
     let text = match accepted.as_slice() {
-        [one] if !matches!(media, NDJSON | CLOUD_EVENTS) => receipt(one),
+        [first] if one => receipt(first),
         all => format!("{{\"events\":[{}]}}", all.iter().map(receipt).collect::<Vec<_>>().join(",")),
     };
     Ok(json_text(StatusCode::ACCEPTED, text))
+}
+
+/// The store speaks of the events by their number; who posted one knows of no number, who posted lines of lines.
+fn as_posted(error: WriteError, one: bool, lines: &[usize]) -> WriteError {
+    let WriteError::Invalid(mut invalid) = error else { return error };
+    for error in &mut invalid.errors {
+        let number = error.pointer.split('/').nth(1).and_then(|number| number.parse::<usize>().ok());
+        if one {
+            error.pointer = error.pointer.trim_start_matches("/0").to_owned();
+        } else if let Some(line) = number.and_then(|number| lines.get(number)) {
+            error.detail = format!("(line {line}) {}", error.detail);
+        }
+    }
+    WriteError::Invalid(invalid)
 }
 
 fn receipt(accepted: &Accepted) -> String {
@@ -69,7 +89,8 @@ fn single(document: &Document, catalogue: &Catalogue, key: Option<ProducerId>) -
     Ok(vec![event])
 }
 
-fn batch(document: &Document, catalogue: &Catalogue) -> Result<Vec<NewEvent>, Problem> {
+/// The events of a batch, and the line of each into `of_line`.
+fn batch(document: &Document, catalogue: &Catalogue, of_line: &mut Vec<usize>) -> Result<Vec<NewEvent>, Problem> {
     // Files that were put one behind the other have a byte order mark at the start of each.
     let whole = document.text().lines().map(|line| line.trim_start_matches(BYTE_ORDER_MARK));
     let lines = || whole.clone().enumerate().filter(|(_, line)| !line.trim().is_empty());
@@ -82,6 +103,7 @@ fn batch(document: &Document, catalogue: &Catalogue) -> Result<Vec<NewEvent>, Pr
     let mut invalid = Invalid::default();
     for (index, (line, text)) in lines().enumerate() {
         let line = line + 1;
+        of_line.push(line);
         let raw = json::parse(text).map_err(|fault| not_json(line, &fault))?;
         match NewEvent::from_json(raw, catalogue) {
             Ok(event) => events.push(event),

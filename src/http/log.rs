@@ -154,7 +154,7 @@ fn sent_request<'l>(entry: &'l LogEntry, sent: &'l Sent, event: Option<&Event>) 
     const GONE: &str = "the event is no longer kept, so its body cannot be shown";
     let body = match (&entry.sent_body, event) {
         (Some(body), _) => Some(text(body)),
-        (None, Some(event)) => Some(text(&payload::body(event, sent.format, sent.layout))),
+        (None, Some(event)) => Some(text(&payload::body(event, sent.format, sent.layout, sent.nested).bytes)),
         (None, None) => None,
     };
     let note = body.is_none().then_some(GONE);
@@ -208,7 +208,7 @@ mod tests {
     use super::super::export::tests::entry;
     use super::*;
     use crate::core::event::Source;
-    use crate::core::subscription::{Format, Layout};
+    use crate::core::subscription::{Format, Layout, Nested};
 
     #[test]
     fn response_filters_are_a_code_or_none() {
@@ -239,7 +239,7 @@ mod tests {
     fn an_entry_shows_what_was_sent_and_what_came_back() {
         let headers = vec![("webhook-id".to_owned(), Some("evt_1".to_owned())), ("X-Key".to_owned(), None)];
         let mut attempt = entry("acme", "c");
-        attempt.sent = Some(Sent { format: Format::Json, layout: Layout::Flat, headers });
+        attempt.sent = Some(Sent { format: Format::Json, layout: Layout::Flat, nested: Nested::Brackets, headers });
         attempt.answer = Some(Answer {
             status: 404,
             headers: vec![("server".to_owned(), "x".to_owned())],
@@ -261,7 +261,8 @@ mod tests {
     #[test]
     fn a_body_that_is_gone_is_said_to_be_gone_and_one_that_was_kept_is_shown() {
         let mut attempt = entry("acme", "c");
-        let sent = Sent { format: Format::Form, layout: Layout::Envelope, headers: Vec::new() };
+        let sent =
+            Sent { format: Format::Form, layout: Layout::Envelope, nested: Nested::Brackets, headers: Vec::new() };
         attempt.sent = Some(sent);
         let gone = serde_json::to_value(whole(&attempt, None)).unwrap();
         assert!(gone["request"]["body"].is_null() && gone["request"]["note"].is_string(), "{gone}");

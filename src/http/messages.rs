@@ -13,7 +13,7 @@ use super::query;
 use super::reply::{Reply, json, json_text};
 use super::request::Permitted;
 use super::shape::{Items, Text};
-use crate::core::conversation::{Lead, Message, NewMessage};
+use crate::core::conversation::{Lead, Media, Message, NewMessage};
 use crate::core::event::{CallId, Company, Domain};
 use crate::core::id::{ConversationId, EventId};
 use crate::core::time::Timestamp;
@@ -46,10 +46,24 @@ pub(super) struct Shown<'m> {
     from: &'m str,
     to: &'m str,
     body: &'m str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    media: Vec<ShownMedia<'m>>,
     sent_at: Text<Timestamp>,
     event: Option<Text<EventId>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     erased_at: Option<Text<Timestamp>>,
+}
+
+#[derive(Serialize)]
+struct ShownMedia<'m> {
+    url: &'m str,
+    content_type: Option<&'m str>,
+}
+
+impl<'m> ShownMedia<'m> {
+    fn of(media: &'m Media) -> Self {
+        Self { url: &media.url, content_type: media.content_type.as_deref() }
+    }
 }
 
 pub(super) fn shown(message: &Message) -> Shown<'_> {
@@ -59,6 +73,7 @@ pub(super) fn shown(message: &Message) -> Shown<'_> {
         from: &message.from,
         to: &message.to,
         body: &message.body,
+        media: message.media.iter().map(ShownMedia::of).collect(),
         sent_at: Text(message.sent_at),
         event: message.event.map(Text),
         erased_at: message.erased_at.map(Text),

@@ -29,7 +29,7 @@ use crate::core::invalid::{Invalid, pointer};
 use crate::core::json as raw;
 use crate::core::own_headers;
 use crate::core::request::{Outgoing, Probe};
-use crate::core::subscription::{Format, Header, Layout, Secret, Selection, Subscription};
+use crate::core::subscription::{Format, Header, Layout, Nested, Secret, Selection, Subscription};
 use crate::core::subscription_input::Change;
 use crate::core::time::Timestamp;
 use crate::sender::probe::{self, Findings};
@@ -88,6 +88,7 @@ struct Asked {
     url: String,
     format: Format,
     layout: Layout,
+    nested: Nested,
     headers: Vec<Header>,
     certificate: Option<Arc<ClientCertificate>>,
     secret: Option<Secret>,
@@ -98,7 +99,7 @@ impl Asked {
         let mut invalid = Invalid::default();
         let (mut event, mut url, mut secret) = (catalogue.get(DEFAULT_EVENT).cloned(), None, None);
         let (mut format, mut layout, mut headers) = (Format::Json, Layout::Envelope, Vec::new());
-        let mut certificate = CertificateChange::default();
+        let (mut nested, mut certificate) = (Nested::Brackets, CertificateChange::default());
         let members = raw::members(document.parse()?).map_err(|fault| Problem::invalid("", fault))?;
         if let Some(name) = raw::first_duplicate(&members) {
             invalid.add(pointer(name), "stands twice");
@@ -118,6 +119,10 @@ impl Asked {
                 "layout" => {
                     let read = raw::string(value).and_then(|text| Layout::parse(&text));
                     layout = invalid.check(&at, read).unwrap_or(layout);
+                }
+                "nested" => {
+                    let read = raw::string(value).and_then(|text| Nested::parse(&text));
+                    nested = invalid.check(&at, read).unwrap_or(nested);
                 }
                 "headers" => match own_headers::read_complete(value) {
                     Ok(read) => headers = read,
@@ -140,14 +145,22 @@ impl Asked {
             invalid.add("/url", "is missing");
         }
         let certificate = certificate.settle(None).map_err(|inner| invalid.nest("", inner)).ok().flatten();
-        let asked =
-            event.zip(url).map(|(event, url)| Self { event, url, format, layout, headers, certificate, secret });
+        let asked = event.zip(url).map(|(event, url)| Self {
+            event,
+            url,
+            format,
+            layout,
+            nested,
+            headers,
+            certificate,
+            secret,
+        });
         invalid.or(asked).map_err(Problem::from)
     }
 }
 
 /// What a probe of a URL that is not saved yet may have.
-const MEMBERS: &str = "url, format, layout, event, headers, client_cert, client_key, secret";
+const MEMBERS: &str = "url, format, layout, nested, event, headers, client_cert, client_key, secret";
 
 /// What is asked of a probe of a stored subscription: the event type whose sample is sent, and the subscription as it is
 /// stored but for what `settings` gives instead, as a change of it would.
@@ -224,6 +237,7 @@ pub(super) async fn unsaved(mut request: Permitted) -> Result<Reply, Problem> {
             url: &asked.url,
             format: asked.format,
             layout: asked.layout,
+            nested: asked.nested,
             own_headers: &asked.headers,
             client_certificate: asked.certificate.as_ref(),
             secrets: vec![asked.secret.as_ref().unwrap_or(&fresh)],
@@ -345,6 +359,7 @@ mod tests {
                 body,
                 format: Format::Json,
                 layout: Layout::Flat,
+                nested: Nested::Brackets,
             },
         }
     }
@@ -378,11 +393,11 @@ mod tests {
         assert!(plain.secret.is_none());
         let secret = Secret::from_bytes([7; 24]);
         let full = asked(&format!(
-            r#"{{"url":"http://a.example/x","format":"form","layout":"flat","event":"call.missed","headers":{{"A":"b"}},"secret":"{}"}}"#,
+            r#"{{"url":"http://a.example/x","format":"form","layout":"flat","nested":"json","event":"call.missed","headers":{{"A":"b"}},"secret":"{}"}}"#,
             secret.reveal()
         ));
         assert_eq!((full.event.name.as_str(), full.format, full.layout), ("call.missed", Format::Form, Layout::Flat));
-        assert_eq!((full.headers.len(), full.secret), (1, Some(secret)));
+        assert_eq!((full.headers.len(), full.nested, full.secret), (1, Nested::Json, Some(secret)));
     }
 
     #[test]

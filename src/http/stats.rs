@@ -26,7 +26,19 @@ struct Stats<'s> {
     #[serde(skip_serializing_if = "Option::is_none")]
     disk: Option<Disk>,
     subscriptions: Vec<Standing<'s>>,
+    /// The latest [`UNSERVED_MOST`] of them.
+    companies_without_webhook: Vec<Unserved>,
 }
+
+/// A company that posts events which nobody gets: mostly its name is misspelt somewhere.
+#[derive(Serialize)]
+struct Unserved {
+    company: String,
+    last_event: Text<Timestamp>,
+}
+
+/// How many companies without a webhook are told.
+const UNSERVED_MOST: usize = 100;
 
 #[derive(Serialize)]
 struct Queue {
@@ -100,6 +112,9 @@ pub(super) async fn show(request: Permitted) -> Result<Reply, Problem> {
             window: flow.map_or(0, |flow| flow.window),
         }
     });
+    let unserved = edge.store.companies_without_webhook(|company| request.access.sees(company)).into_iter();
+    let unserved = unserved.take(UNSERVED_MOST);
+    let unserved = unserved.map(|(company, at)| Unserved { company: company.to_string(), last_event: Text(at) });
     let Room { free, least, low } = edge.store.room();
     let disk = Disk { free_bytes: free, min_free_bytes: least, low };
     let queue = Queue { pending: counts.pending, retrying: counts.retrying, failed: counts.failed };
@@ -110,6 +125,7 @@ pub(super) async fn show(request: Permitted) -> Result<Reply, Problem> {
         senders: whole_house.then_some(Senders { busy: senders.busy, threads: senders.threads }),
         disk: whole_house.then_some(disk),
         subscriptions: standings.collect(),
+        companies_without_webhook: unserved.collect(),
     };
     json(StatusCode::OK, &stats)
 }

@@ -37,6 +37,7 @@ struct Shown<'s> {
     url: &'s str,
     format: &'static str,
     layout: &'static str,
+    nested: &'static str,
     events: Vec<&'s str>,
     description: &'s str,
     headers: Object<&'s str, Option<()>>,
@@ -68,6 +69,7 @@ fn shown(subscription: &Subscription, waiting: u64) -> Shown<'_> {
         url: &subscription.url,
         format: subscription.format.as_str(),
         layout: subscription.layout.as_str(),
+        nested: subscription.nested.as_str(),
         events,
         description: &subscription.description,
         headers: Object(subscription.headers.iter().map(|header| (header.name.as_str(), None)).collect()),
@@ -240,7 +242,7 @@ fn rotation(document: &Document) -> Result<(Option<Secret>, Duration), Problem> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::subscription::{Format, Header, Hidden, Layout, Ordering};
+    use crate::core::subscription::{Format, Header, Hidden, Layout, Nested, Ordering};
 
     #[test]
     fn a_subscription_is_shown_without_its_secrets() {
@@ -255,6 +257,7 @@ mod tests {
             url: "https://hooks.example/in".to_owned(),
             format: Format::Form,
             layout: Layout::Flat,
+            nested: Nested::Json,
             events: Selection::All,
             description: String::new(),
             headers: vec![Header { name: "X-Key".to_owned(), value: Hidden::new("hunter2") }],
@@ -275,7 +278,7 @@ mod tests {
         let wanted = format!(
             concat!(
                 r#"{{"id":"{}","company":"acme","domain":null,"sources":["widget"],"url":"https://hooks.example/in","#,
-                r#""format":"form","layout":"flat","events":["*"],"description":"","headers":{{"X-Key":null}},"client_cert":"PEM","#,
+                r#""format":"form","layout":"flat","nested":"json","events":["*"],"description":"","headers":{{"X-Key":null}},"client_cert":"PEM","#,
                 r#""timeout_ms":5000,"max_in_flight":null,"rate_per_second":10,"ordering":"call","#,
                 r#""expire_after":{{"call.new":"10m"}},"enabled":false,"#,
                 r#""disabled_reason":"the receiver answered 410 Gone","created_at":"{}","updated_at":"{}","waiting":3}}"#

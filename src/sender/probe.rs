@@ -115,7 +115,7 @@ fn variable(header: &str) -> String {
 mod tests {
     use super::*;
     use crate::core::attempt::Answer;
-    use crate::core::subscription::{Format, Header, Hidden, Layout};
+    use crate::core::subscription::{Format, Header, Hidden, Layout, Nested};
 
     fn request(body: &str) -> Outgoing {
         Outgoing {
@@ -126,6 +126,7 @@ mod tests {
             body: body.as_bytes().to_vec(),
             format: Format::Json,
             layout: Layout::Envelope,
+            nested: Nested::Brackets,
         }
     }
 

@@ -12,7 +12,7 @@ use crate::core::address::AddressPolicy;
 use crate::core::attempt::{Answer, Fault, Outcome, Phase, Report};
 use crate::core::id::SubscriptionId;
 use crate::core::request::Outgoing;
-use crate::core::subscription::{Format, Header, Hidden, Layout};
+use crate::core::subscription::{Format, Header, Hidden, Layout, Nested};
 
 const ONE: Option<SubscriptionId> = Some(SubscriptionId::from_bits(1));
 type Script = fn(&mut Conversation);
@@ -59,6 +59,7 @@ fn to(url: &str) -> Outgoing {
         body: b"{\"a\":1}".to_vec(),
         format: Format::Json,
         layout: Layout::Envelope,
+        nested: Nested::Brackets,
     }
 }
 

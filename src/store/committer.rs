@@ -317,7 +317,7 @@ impl Committer {
             }};
         }
         match command {
-            Command::Accept(events, reply) => match self.desk.plan(&events) {
+            Command::Accept(events, reply) => match self.desk.plan(&events, now) {
                 Plan::AtOnce => answer!(self.desk.accept(events, now), reply),
                 Plan::InSteps => self.backlog.push(self.desk.begin_fan_out(events, reply, now)),
                 Plan::Refused(invalid) => reply(Err(WriteError::Invalid(invalid))),
@@ -352,7 +352,6 @@ impl Committer {
         self.look_if_due()?;
         self.desk.tally.synced = Some(synced);
         self.desk.bytes.clear();
-        self.desk.fresh.clear();
         self.desk.notes.clear();
         self.desk.relieve_threads();
         let (segment, offset) = self.writer.position();

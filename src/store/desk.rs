@@ -21,6 +21,7 @@ use super::erasures::Erasures;
 use super::journal::{Journal, Note};
 use super::ledger::Ledger;
 use super::place;
+use super::receipts::{self, EventContent, EventReceipt};
 use super::record::{Accepted as AcceptedRecord, AccountRecord, DeliveryRecord, Logged};
 use super::sealing;
 use super::state::{State, StateError};
@@ -44,9 +45,6 @@ pub(super) struct Desk {
     pub(super) notes: Vec<Note>,
     /// What the dispatcher is told once they are.
     pub(super) changes: Vec<Change>,
-    /// How many deliveries the events of the group commit have that have a producer's id: the journal does not show
-    /// them yet, and one may be posted twice in it.
-    pub(super) fresh: HashMap<EventId, u32>,
     /// What is being erased.
     pub(super) erasures: Arc<Erasures>,
     /// The SMS threads that were written to lately.
@@ -70,8 +68,8 @@ pub(super) struct Desk {
 /// A command's end: its answer, or that the store has failed.
 pub(super) type Done<T> = Result<Result<T, WriteError>, StateError>;
 
-/// What comes of events: the answers, the steps that accept them, and what is owed.
-type Decided = (Vec<Accepted>, Vec<Step>, Vec<Delivery>);
+/// What comes of events: the answers, the steps that accept them, what is owed, and what is wrong with them.
+type Decided = (Vec<Accepted>, Vec<Step>, Vec<Delivery>, Invalid);
 
 impl Desk {
     /// Writes the steps as one: after a crash there are all of them or none.
@@ -87,9 +85,12 @@ impl Desk {
         self.ids.next(now, random_bits)
     }
 
-    /// Accepts all events, in one step.
+    /// Accepts all events, in one step; or none, if one has the producer's id of another with other content.
     pub(super) fn accept(&mut self, events: Vec<NewEvent>, now: Timestamp) -> Done<Vec<Accepted>> {
-        let (answers, steps, owed) = self.decide_on(events, now)?;
+        let (answers, steps, owed, invalid) = self.decide_on(events, now, false)?;
+        if !invalid.errors.is_empty() {
+            return Ok(Err(WriteError::Invalid(invalid)));
+        }
         self.write(steps);
         if !owed.is_empty() {
             self.changes.push(Change::Owed(owed));
@@ -97,56 +98,67 @@ impl Desk {
         Ok(Ok(answers))
     }
 
-    /// What is to be answered, written and sent for these events.
-    pub(super) fn decide_on(&mut self, events: Vec<NewEvent>, now: Timestamp) -> Result<Decided, StateError> {
+    /// What is to be answered, written and sent for these events; and which of them have an id of another's, unless that
+    /// was `checked` before, by [`Desk::conflicts`].
+    pub(super) fn decide_on(
+        &mut self,
+        events: Vec<NewEvent>,
+        now: Timestamp,
+        checked: bool,
+    ) -> Result<Decided, StateError> {
         let mut answers = Vec::with_capacity(events.len());
         let mut steps = Vec::with_capacity(events.len());
         let mut owed = Vec::new();
         let mut sequences = HashMap::new();
         let mut first_seen = HashMap::new();
-        for event in events {
+        let mut invalid = Invalid::default();
+        for (index, event) in events.into_iter().enumerate() {
             let producer = event.producer_id.as_ref().map(|id| keys::producer(event.company.as_str(), id.as_str()));
-            if let Some(key) = &producer {
+            let producer = producer.map(|key| (key, EventContent::of(&event)));
+            if let Some((key, content)) = &producer {
                 let here = first_seen.get(key).copied();
+                let in_batch = here.is_some();
                 if let Some(first) = here.map_or_else(|| self.posted_before(key, now), |first| Ok(Some(first)))? {
-                    let deliveries = self.deliveries_of(first);
-                    answers.push(Accepted { id: first, deliveries, duplicate: true });
-                    self.tally.repeated += 1;
+                    if !checked {
+                        receipts::note_conflict(index, &first, *content, in_batch, &mut invalid);
+                    }
+                    let deliveries = first.deliveries.unwrap_or_else(|| self.deliveries_of(first.id));
+                    answers.push(Accepted { id: first.id, deliveries, duplicate: true });
                     continue;
                 }
             }
             let event = accepted(event, EventId::from_bits(self.next_id(now)), now);
             let deliveries = self.owed_of(&event, &mut sequences);
             let count = place::u32_of(deliveries.len());
-            if let Some(key) = producer {
-                first_seen.insert(key, event.id);
-                self.fresh.insert(event.id, count);
+            if let Some((key, content)) = producer {
+                first_seen.insert(key, EventReceipt::new(event.id, now, count, content));
             }
             answers.push(Accepted { id: event.id, deliveries: count, duplicate: false });
             steps.push(Step::Accepted(event.id, AcceptedRecord::new(&event, &deliveries)));
             owed.extend(deliveries);
         }
+        if !invalid.errors.is_empty() {
+            return Ok((Vec::new(), Vec::new(), Vec::new(), invalid));
+        }
+        self.tally.repeated += (answers.len() - steps.len()) as u64;
         self.producers.due += sweep::FOR_EACH * first_seen.len();
         self.calls.due += steps.len();
         self.tally.accepted += steps.len() as u64;
-        Ok((answers, steps, owed))
+        Ok((answers, steps, owed, invalid))
     }
 
     /// The event that was posted with the same producer's id within the window.
-    fn posted_before(&self, key: &[u8], now: Timestamp) -> Result<Option<EventId>, StateError> {
+    pub(super) fn posted_before(&self, key: &[u8], now: Timestamp) -> Result<Option<EventReceipt>, StateError> {
         let Some(value) = self.state.get(key)? else { return Ok(None) };
-        let Some((id, at)) = read_producer(&value) else {
+        let Some(receipt) = EventReceipt::decode(&value) else {
             self.state.note_unreadable(key, None);
             return Ok(None);
         };
-        Ok((now.since(at) < self.settings.idempotency_window).then_some(id))
+        Ok((now.since(receipt.at) < self.settings.idempotency_window).then_some(receipt))
     }
 
-    /// How many deliveries an event that was accepted before has.
+    /// How many deliveries an event has whose receipt was written before receipts said so.
     fn deliveries_of(&self, event: EventId) -> u32 {
-        if let Some(here) = self.fresh.get(&event) {
-            return *here;
-        }
         let stored = query::accepted_record(&self.journal, event);
         stored.ok().flatten().map_or(0, |record| place::u32_of(record.owed.len()))
     }
@@ -432,7 +444,7 @@ impl Desk {
     pub(super) fn sweep(&mut self, now: Timestamp, checkpoint: bool) -> Result<(), StateError> {
         let window = self.settings.idempotency_window;
         let begun = now.millis().saturating_sub(u64::try_from(window.as_millis()).unwrap_or(u64::MAX));
-        let posted = |value: &[u8]| read_producer(value).map(|(_, at)| at.millis().into());
+        let posted = |value: &[u8]| receipts::given_at(value).map(|at| at.millis().into());
         let window = Age { kept: u128::from(begun) + 1, now: now.millis().into() };
         self.producers.go_on(&self.state, keys::PRODUCER, checkpoint, window, posted)?;
         self.messages.go_on(&self.state, keys::MESSAGE, checkpoint, window, posted)?;
@@ -459,13 +471,6 @@ fn accepted(event: NewEvent, id: EventId, now: Timestamp) -> Event {
         phone: event.phone,
         data: event.data,
     }
-}
-
-/// What a producer's id, of an event or of a message, was given to, and when.
-pub(super) fn read_producer(value: &[u8]) -> Option<(EventId, Timestamp)> {
-    let (id, rest) = value.split_first_chunk::<16>()?;
-    let at = u64::from_be_bytes(*rest.first_chunk()?);
-    Some((EventId::from_bits(u128::from_be_bytes(*id)), Timestamp::from_millis(at)))
 }
 
 /// The bits of a new id that is given out of turn, of something that does not stand in the order of the journal.

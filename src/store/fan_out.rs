@@ -26,6 +26,7 @@ use super::inbox::Command;
 use super::journal::Journal;
 use super::ledger::Ledger;
 use super::place;
+use super::receipts::{self, EventContent, EventReceipt};
 use super::record::{self, FanOutRecord};
 use super::state::{State, StateError};
 use super::step::{Step, lock};
@@ -226,7 +227,7 @@ fn claim(command: &Command, ledger: &Ledger, count: impl Fn(&Ledger, &NewEvent) 
 
 impl Desk {
     /// How to accept these.
-    pub(super) fn plan(&self, events: &[NewEvent]) -> Plan {
+    pub(super) fn plan(&self, events: &[NewEvent], now: Timestamp) -> Plan {
         let most = self.settings.deliveries_per_request as usize;
         let ledger = lock(&self.ledger);
         let bound: usize = events.iter().map(|event| ledger.most_of_event(event)).sum();
@@ -245,7 +246,31 @@ impl Desk {
                 return Plan::Refused(Invalid::one(pointer, detail));
             }
         }
-        if count <= STEP_DELIVERIES || events.len() == 1 { Plan::AtOnce } else { Plan::InSteps }
+        if count <= STEP_DELIVERIES || events.len() == 1 {
+            return Plan::AtOnce;
+        }
+        drop(ledger);
+        let conflicts = self.conflicts(events, now);
+        if conflicts.errors.is_empty() { Plan::InSteps } else { Plan::Refused(conflicts) }
+    }
+
+    /// Which of these events have the producer's id of another with other content: for those that are not accepted in
+    /// one step, so that none is if one cannot be.
+    pub(super) fn conflicts(&self, events: &[NewEvent], now: Timestamp) -> Invalid {
+        let mut invalid = Invalid::default();
+        let mut first_seen: HashMap<Vec<u8>, EventReceipt> = HashMap::new();
+        for (index, event) in events.iter().enumerate() {
+            let Some(id) = &event.producer_id else { continue };
+            let (key, content) = (keys::producer(event.company.as_str(), id.as_str()), EventContent::of(event));
+            let here = first_seen.get(&key).copied();
+            let in_batch = here.is_some();
+            // A state that cannot be read ends the daemon at the step that needs it.
+            match here.or_else(|| self.posted_before(&key, now).ok().flatten()) {
+                Some(first) => receipts::note_conflict(index, &first, content, in_batch, &mut invalid),
+                None => drop(first_seen.insert(key, EventReceipt::new(EventId::from_bits(0), now, 0, content))),
+            }
+        }
+        invalid
     }
 
     /// Writes the intent to accept all of these, and gives what is to be done for it.
@@ -266,7 +291,8 @@ impl Desk {
     pub(super) fn go_on_with_fan_out(&mut self, fan_out: &mut FanOut, now: Timestamp) -> Result<bool, StateError> {
         let some = next_events(&lock(&self.ledger), &fan_out.events);
         let events: Vec<NewEvent> = fan_out.events.drain(..some).collect();
-        let (accepted, mut steps, owed) = self.decide_on(events, now)?;
+        // None has an id of another's: that was looked at when the intent was written.
+        let (accepted, mut steps, owed, _) = self.decide_on(events, now, true)?;
         fan_out.done += place::u32_of(some);
         fan_out.accepted.extend(accepted);
         let done = (!fan_out.events.is_empty()).then_some(fan_out.done);

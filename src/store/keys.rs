@@ -10,18 +10,19 @@
 //! | `b` id | u32: how many events of a batch that is accepted in steps are; id u128, of its intent in the journal |
 //! | `f` number sequence | [`DeliveryRecord`](super::record::DeliveryRecord): a dead letter |
 //! | `h` number | [`HealthRecord`](super::record::HealthRecord): how its attempts have gone |
-//! | `i` hash (16 bytes) | a producer's id of an event that was accepted: event id u128, accepted ms u64 |
+//! | `i` hash (16 bytes) | a producer's id of an event that was accepted: [`EventReceipt`](super::receipts::EventReceipt) |
 //! | `k` | one byte: whether all that is under `c` is as of `A` (1) or must be counted anew (0) |
 //! | `lh` hash (16 bytes) | [`ThreadRecord`](super::record::ThreadRecord): the SMS thread of a company's call |
 //! | `lt` place (16 bytes) | the hash of the thread that stands there, by the time of its latest message |
-//! | `m` hash (16 bytes) | a producer's id of a message: message id u128, stored ms u64, raised event u128 or 0, thread's hash |
+//! | `m` hash (16 bytes) | a producer's id of a message: [`MessageReceipt`](super::receipts::MessageReceipt) |
 //! | `n` number | u64: the sequence number that its next delivery gets |
 //! | `o` id | [`TokenRecord`](super::record::TokenRecord): a token of the API; id u128 |
 //! | `p` | u64: how often the database was opened; written to prove that a write is synced |
 //! | `q` number sequence | [`DeliveryRecord`](super::record::DeliveryRecord): a delivery that is owed |
 //! | `r` number id | [`ReplayRecord`](super::record::ReplayRecord): a replay that goes on; id u128 |
-//! | `s` number piece | a piece of a [`SubscriptionRecord`](super::record::SubscriptionRecord), pieces from 0; version 2 with a client certificate, 3 with its secrets sealed |
+//! | `s` number piece | a piece of a [`SubscriptionRecord`](super::record::SubscriptionRecord), pieces from 0; version 2 with a client certificate, 3 with its secrets sealed, 4 with settings that came later |
 //! | `t` hash (16 bytes) | [`CallRecord`](super::record::CallRecord): what is known of a call, for the report |
+//! | `u` company | ms u64: the latest event of a company that had no webhook, see [`unserved`](super::unserved) |
 //! | `x` key | a value that could not be read and was set aside, by the key that it had ([`Kind`](super::kinds::Kind)) |
 //!
 //! `number` is the subscription's (u32), `sequence` the delivery's (u64). A record is led by its
@@ -67,6 +68,8 @@ pub(super) const HEALTH: u8 = b'h';
 pub(super) const SEQUENCE: u8 = b'n';
 /// Prefix of tokens.
 pub(super) const TOKEN: u8 = b'o';
+/// Prefix of companies that post and have no webhook.
+pub(super) const UNSERVED: u8 = b'u';
 /// Prefix of subscriptions.
 pub(super) const SUBSCRIPTION: u8 = b's';
 /// The key that says whether the counts are good.
@@ -132,6 +135,11 @@ pub(super) fn producer(company: &str, id: &str) -> Vec<u8> {
 /// The key of a producer's id of a message.
 pub(super) fn message(company: &str, id: &str) -> Vec<u8> {
     of_company(&[MESSAGE], company, id)
+}
+
+/// The key of a company that posts and has no webhook.
+pub(super) fn unserved(company: &str) -> Vec<u8> {
+    [&[UNSERVED], company.as_bytes()].concat()
 }
 
 /// The key of the SMS thread of a call.

@@ -11,15 +11,15 @@
 //! | an erasure | the erasure as the journal said it last |
 //! | a subscription's health | what its entries of the log say, at the start |
 //! | counts | all is counted anew, at the start |
+//! | a company that has no webhook | nothing: it is told of again when it posts again |
 //! | a part of the call report | nothing: what its hour had is missing, and it goes on from there |
 //! | what is known of a call | nothing: what comes of it later counts as another call |
 //!
 //! What is not derived must be readable: a store that has lost it is not opened, for it would send wrong things or
 //! nothing. A salvage makes it again from the journal.
 
-use super::conversations::read_posted;
-use super::desk::read_producer;
 use super::keys::{self, GroupPart};
+use super::receipts::{EventReceipt, MessageReceipt};
 use super::record::{
     Applied, CallRecord, CountsRecord, DiscardRecord, ErasureRecord, GroupCounts, GroupOutcomes, GroupTimes,
     HealthRecord, ReplayRecord, ThreadRecord, TokenRecord, decode,
@@ -51,12 +51,13 @@ pub(super) enum Kind {
     Replay,
     Subscription,
     Call,
+    Unserved,
     SetAside,
 }
 
 impl Kind {
     /// All there are.
-    pub(super) const ALL: [Self; 20] = [
+    pub(super) const ALL: [Self; 21] = [
         Self::Applied,
         Self::Group,
         Self::Counts,
@@ -76,6 +77,7 @@ impl Kind {
         Self::Replay,
         Self::Subscription,
         Self::Call,
+        Self::Unserved,
         Self::SetAside,
     ];
 
@@ -105,6 +107,7 @@ impl Kind {
             Self::Replay => &[keys::REPLAY],
             Self::Subscription => &[keys::SUBSCRIPTION],
             Self::Call => &[keys::CALL],
+            Self::Unserved => &[keys::UNSERVED],
             Self::SetAside => &[keys::SET_ASIDE],
         }
     }
@@ -131,6 +134,7 @@ impl Kind {
             Self::Replay => "a replay",
             Self::Subscription => "a subscription",
             Self::Call => "what is known of a call",
+            Self::Unserved => "a company that posts and has no webhook",
             Self::SetAside => "a value that was set aside",
         }
     }
@@ -139,7 +143,7 @@ impl Kind {
     pub(super) const fn is_derived(self) -> bool {
         match self {
             Self::Group | Self::Counts | Self::Erasure | Self::Health | Self::Counted => true,
-            Self::Thread | Self::Latest | Self::Call | Self::Opened | Self::SetAside => true,
+            Self::Thread | Self::Latest | Self::Call | Self::Opened | Self::Unserved | Self::SetAside => true,
             // A repeat is then taken for something new, once.
             Self::Producer | Self::Message => true,
             Self::Applied | Self::Discard | Self::Dead | Self::Sequence | Self::Token => false,
@@ -162,11 +166,11 @@ impl Kind {
                 delivery_of(value).is_some_and(|delivery| keys::delivery(key[0], delivery.id) == key)
             }
             Self::Health => key.len() == 5 && unversioned::<HealthRecord>(value).is_some(),
-            Self::Producer => key.len() == 17 && read_producer(value).is_some(),
+            Self::Producer => key.len() == 17 && EventReceipt::decode(value).is_some(),
             Self::Counted => key == keys::COUNTED && matches!(value, [0 | 1]),
             Self::Thread => key.len() == 18 && is_thread(key, value),
             Self::Latest => key.len() == 18 && value.len() == 16,
-            Self::Message => key.len() == 17 && read_posted(value).is_some_and(|(_, _, hash)| hash.len() == 16),
+            Self::Message => key.len() == 17 && MessageReceipt::decode(value).is_some(),
             Self::Sequence => key.len() == 5 && value.len() == 8,
             Self::Token => unversioned::<TokenRecord>(value).is_some_and(|record| record.token().is_some()),
             Self::Opened => key == keys::OPENED && value.len() == 8,
@@ -175,6 +179,7 @@ impl Kind {
             Self::Call => {
                 key.len() == 17 && unversioned::<CallRecord>(value).is_some_and(|record| record.marks().is_some())
             }
+            Self::Unserved => value.len() == 8 && std::str::from_utf8(&key[1..]).is_ok(),
             Self::SetAside => true,
         }
     }

@@ -10,10 +10,12 @@ use crate::core::event::{Company, NewEvent};
 use crate::core::id::SubscriptionId;
 use crate::core::seal::Keyring;
 use crate::core::subscription::Subscription;
+use crate::core::time::Timestamp;
 
 use super::record::{DiscardRecord, ReplayRecord, SubscriptionRecord, Unsealed};
 use super::sealing;
 use super::tokens::Tokens;
+use super::unserved::Unserved;
 use super::{Counts, Health};
 
 /// One subscription and what is counted of it.
@@ -55,6 +57,8 @@ pub(super) struct Ledger {
     discards: BTreeMap<u32, u64>,
     /// Whose counts have changed since they were written.
     recount: BTreeSet<u32>,
+    /// The companies that post and have no webhook.
+    pub(super) unserved: Unserved,
     /// The tokens of the API; shared, because every request asks for one.
     pub(super) tokens: Arc<Tokens>,
     /// The number that the next subscription gets.
@@ -109,6 +113,11 @@ impl Ledger {
     /// The same for the company of an event that is posted.
     pub(super) fn most_of_event(&self, event: &NewEvent) -> usize {
         self.most_of_company(&event.company)
+    }
+
+    /// The companies that post, have no webhook, and that `wanted` is true of, with their latest event, the latest first.
+    pub(super) fn unserved(&self, wanted: impl Fn(&Company) -> bool) -> Vec<(Company, Timestamp)> {
+        self.unserved.list(|company| wanted(company) && self.of_company(company).next().is_none())
     }
 
     /// At most `most` accounts with numbers from `from` on, deleted or not, by number.

@@ -77,6 +77,7 @@ mod open;
 mod place;
 mod query;
 mod recall;
+mod receipts;
 mod record;
 mod report;
 mod requeue;
@@ -91,6 +92,7 @@ mod sweep;
 mod sync;
 mod tidy;
 mod tokens;
+mod unserved;
 mod verbs;
 
 use std::sync::Arc;

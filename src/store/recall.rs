@@ -19,6 +19,7 @@ use super::place::Damage;
 use super::record::{self, HealthRecord, Logged, SubscriptionRecord, TokenRecord};
 use super::state::State;
 use super::step::{self, lock};
+use super::unserved::Unserved;
 
 /// What to do about a subscription whose record cannot be read.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -104,6 +105,7 @@ pub(super) fn ledger(
         let unreadable = || Damage::new(Path::new("state"), "has a token of the API that cannot be read");
         ledger.tokens.put(token.ok_or_else(unreadable)?);
     }
+    ledger.unserved = Unserved::read(state)?;
     Ok((ledger, passed_over))
 }
 

@@ -52,7 +52,7 @@ pub(super) fn event_accepted(id: EventId, accepted: &Accepted, state: &State) {
 
 /// Takes a stored message into the report. Part of its step.
 pub(super) fn message_stored(id: MessageId, message: &MessageRecord, state: &State) {
-    let Some(thread) = message.thread.clone().conversation() else { return };
+    let Some(thread) = message.thread().clone().conversation() else { return };
     let heard = Heard::Message {
         outbound: message.is_outbound(),
         sent_at: message.sent_at(),

@@ -1,6 +1,5 @@
 //! From an open store to a running one, and back: the threads that write.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::thread::JoinHandle;
@@ -99,7 +98,6 @@ impl Idle {
             bytes: Vec::new(),
             notes: Vec::new(),
             changes: Vec::new(),
-            fresh: HashMap::new(),
             erasures: store.shared.erasures.clone(),
             threads: store.shared.threads.clone(),
             producers: Sweep::default(),

@@ -7,7 +7,9 @@
 use std::sync::{Mutex, PoisonError};
 
 use crate::core::delivery::{Delivery, State as Standing};
+use crate::core::event::Company;
 use crate::core::id::{AttemptId, DeliveryId, ErasureId, EventId, MessageId, TokenId};
+use crate::core::time::Timestamp;
 
 use super::fan_out;
 use super::frame::{self, Head};
@@ -15,6 +17,7 @@ use super::journal::{self, Note, kind};
 use super::keys;
 use super::ledger::Ledger;
 use super::place;
+use super::receipts::{EventReceipt, MessageReceipt};
 use super::record::{
     self, Accepted, AccountRecord, Before, DeliveryRecord, DiscardRecord, Effect, ErasureRecord, FanOutRecord, Form,
     Logged, MessageRecord, ReplayRecord, SubscriptionRecord, ThreadRecord, TokenRecord,
@@ -78,6 +81,9 @@ impl Step {
             Self::Ended(id, ended) => (kind::ENDED, id.bits(), journal::ended_keys(ended)),
             Self::Forgotten(_) => (kind::FORGOTTEN, 0, Vec::new()),
             Self::Account(_) => (kind::ACCOUNT, 0, Vec::new()),
+            Self::Message(id, message) if message.has_media() => {
+                (kind::MEDIA_MESSAGE, id.bits(), journal::message_keys(message))
+            }
             Self::Message(id, message) => (kind::MESSAGE, id.bits(), journal::message_keys(message)),
             Self::ThreadGone(_) => (kind::THREAD_GONE, 0, Vec::new()),
             Self::Erasure(..) => (kind::ERASURE, 0, Vec::new()),
@@ -98,7 +104,7 @@ impl Step {
             Self::Ended(_, delivery) => record::encode_into(out, delivery),
             Self::Forgotten(delivery) => record::encode_into(out, &delivery.bits()),
             Self::Account(account) => record::encode_into(out, account),
-            Self::Message(_, message) => record::encode_into(out, &**message),
+            Self::Message(_, message) => message.encode_into(out),
             Self::ThreadGone(thread) => record::encode_into(out, &**thread),
             Self::Erasure(id, erasure) => record::encode_into(out, &(id.bits(), &**erasure)),
             Self::Token(token) => record::encode_into(out, &**token),
@@ -121,6 +127,7 @@ impl Step {
             kind::SUBSCRIPTION => subscription(Form::Plain),
             kind::CERTIFIED_SUBSCRIPTION => subscription(Form::Certified),
             kind::SEALED_SUBSCRIPTION => subscription(Form::Sealed),
+            kind::EXTENDED_SUBSCRIPTION => subscription(Form::Extended),
             kind::SUBSCRIPTION_REMOVED => record::decode(payload).map(Self::SubscriptionRemoved),
             kind::REQUEUED => record::decode(payload).map(|(delivery, before)| Self::Requeued(delivery, before)),
             kind::REPLAY => record::decode(payload).map(Self::Replay),
@@ -128,8 +135,8 @@ impl Step {
             kind::ENDED => record::decode(payload).map(|it| Self::Ended(AttemptId::from_bits(head.id), it)),
             kind::FORGOTTEN => record::decode(payload).map(|bits| Self::Forgotten(DeliveryId::from_bits(bits))),
             kind::ACCOUNT => record::decode(payload).map(Self::Account),
-            kind::MESSAGE => {
-                record::decode(payload).map(|it| Self::Message(MessageId::from_bits(head.id), Box::new(it)))
+            kind::MESSAGE | kind::MEDIA_MESSAGE => {
+                MessageRecord::decode(payload).map(|it| Self::Message(MessageId::from_bits(head.id), Box::new(it)))
             }
             kind::ERASURE => record::decode::<(u128, ErasureRecord)>(payload)
                 .map(|(bits, it)| Self::Erasure(ErasureId::from_bits(bits), Box::new(it))),
@@ -217,9 +224,15 @@ impl Step {
 
 fn apply_accepted(id: EventId, accepted: &Accepted, state: &State, ledger: &Mutex<Ledger>) {
     if let Some(producer) = accepted.producer_id() {
-        let mut value = id.bits().to_be_bytes().to_vec();
-        value.extend_from_slice(&accepted.accepted_at().to_be_bytes());
-        state.put(keys::producer(accepted.company(), producer), value);
+        state.put(keys::producer(accepted.company(), producer), EventReceipt::value_of(id, accepted));
+    }
+    if accepted.owed.is_empty()
+        && let Ok(company) = Company::parse(accepted.company())
+    {
+        let mut ledger = lock(ledger);
+        if ledger.of_company(&company).next().is_none() {
+            ledger.unserved.note(&company, Timestamp::from_millis(accepted.accepted_at()), state);
+        }
     }
     for delivery in accepted.deliveries(id).unwrap_or_default() {
         let number = delivery.id.subscription_number();
@@ -246,17 +259,13 @@ fn apply_effect(effect: Effect, state: &State, ledger: &Mutex<Ledger>) {
 }
 
 fn put_message(id: MessageId, message: &MessageRecord, state: &State) {
-    let thread = &message.thread;
+    let thread = message.thread();
     let key = keys::thread(thread.company(), thread.call());
     let hash = key[keys::THREAD.len()..].to_vec();
     if let Some(producer) = message.producer_id() {
-        let mut value = id.bits().to_be_bytes().to_vec();
-        value.extend_from_slice(&id.timestamp().millis().to_be_bytes());
-        value.extend_from_slice(&message.event().unwrap_or(0).to_be_bytes());
-        value.extend_from_slice(&hash);
-        state.put(keys::message(thread.company(), producer), value);
+        state.put(keys::message(thread.company(), producer), MessageReceipt::value_of(id, message, &hash));
     }
-    if let Some(before) = message.before.filter(|before| *before != thread.place()) {
+    if let Some(before) = message.before().filter(|before| *before != thread.place()) {
         state.remove(keys::latest(before));
     }
     state.put(keys::latest(thread.place()), hash);
@@ -321,6 +330,7 @@ const fn kind_of(form: Form) -> u8 {
         Form::Plain => kind::SUBSCRIPTION,
         Form::Certified => kind::CERTIFIED_SUBSCRIPTION,
         Form::Sealed => kind::SEALED_SUBSCRIPTION,
+        Form::Extended => kind::EXTENDED_SUBSCRIPTION,
     }
 }
 

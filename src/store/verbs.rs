@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::core::attempt::LogEntry;
 use crate::core::delivery::{Delivery, State as Standing};
-use crate::core::event::{Event, NewEvent};
+use crate::core::event::{Company, Event, NewEvent};
 use crate::core::id::{AttemptId, DeliveryId, EventId, SubscriptionId};
 use crate::core::seal::Keyring;
 use crate::core::subscription::{Secret, Subscription};
@@ -379,6 +379,12 @@ impl Store {
         let unreadable =
             || ReadError::corrupt_state(format!("has a delivery of subscription number {number} that cannot be read"));
         found.iter().map(|(_, value)| step::delivery_of(value).ok_or_else(unreadable)).collect()
+    }
+
+    /// The companies that post events, have no webhook, and that `wanted` is true of, with the time of their latest event;
+    /// the latest first.
+    pub fn companies_without_webhook(&self, wanted: impl Fn(&Company) -> bool) -> Vec<(Company, Timestamp)> {
+        lock(&self.shared.ledger).unserved(wanted)
     }
 
     /// The sequence number of the subscription's last delivery; 0 if it had none.

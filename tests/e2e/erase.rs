@@ -22,7 +22,8 @@ fn of_lead(event_type: &str, call: &str, phone: &str, name: &str) -> Value {
 fn sms(call: &str, direction: &str, lead: &str, body: &str) -> Value {
     let (from, to) = if direction == "inbound" { (lead, "+12025550100") } else { ("+12025550100", lead) };
     json!({"company": "acme", "source": "api", "call_id": call, "direction": direction, "from": from, "to": to,
-        "body": body, "lead": {"email": format!("{call}@mail.example")}})
+        "body": body, "lead": {"email": format!("{call}@mail.example")},
+        "media": [{"url": format!("https://media.example/{call}.jpg"), "content_type": "image/jpeg"}]})
 }
 
 /// Two people's calls, one delivered to a receiver that repeats what it gets, and waiting for one that is down.
@@ -53,7 +54,7 @@ fn fill(daemon: &Daemon) -> (Receiver, Receiver) {
 
 /// Which of the person's words `text` has.
 fn traces(text: &str) -> Vec<&'static str> {
-    [LEAD, "Dana Whitfield", "dana-1@mail.example", "secret of dana-1"]
+    [LEAD, "Dana Whitfield", "dana-1@mail.example", "secret of dana-1", "media.example/dana-1"]
         .into_iter()
         .filter(|word| text.contains(word))
         .collect()

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::client::Reply;
-use crate::daemon::Daemon;
+use crate::daemon::{Daemon, Home, hookswitch, run};
 use crate::platform::{event, with};
 use crate::receiver::Receiver;
 
@@ -246,4 +246,181 @@ fn cloud_events_come_quoted_and_in_batches() {
     daemon.api().request("POST", "/v1/events", &headers, b"[]").expect_problem(&[422]);
     let many: Vec<String> = (0..1_001).map(|n| cloud_event(&n.to_string(), "acme")).collect();
     batch(&many).expect_problem(&[413, 422]);
+}
+
+#[test]
+fn a_picture_is_a_message_like_any_other() {
+    let daemon = Daemon::start();
+    let receiver = Receiver::willing();
+    daemon.subscribe(&receiver.url("/"), json!({"events": ["call.smsfollowup"]}));
+    let message = |direction: &str, second: u32, id: &str| {
+        json!({"company": "acme", "source": "api", "call_id": "c1", "direction": direction, "from": "+1", "to": "+2",
+            "id": id, "body": "", "sent_at": format!("2026-03-10T15:00:0{second}Z")})
+    };
+    let post = |message: &Value| daemon.api().post("/v1/messages", message).expect(202).json();
+    post(&message("outbound", 0, "m1"));
+    let media =
+        json!([{"url": "https://media.example/1.jpg", "content_type": "image/jpeg"}, {"url": "http://m.example/2"}]);
+    let mut picture = with(message("inbound", 1, "m2"), "media", media);
+    picture.as_object_mut().expect("an object").remove("body");
+    let raised = post(&picture);
+    assert!(raised["event"].is_string(), "{raised}");
+    let mut shown = picture["media"].clone();
+    shown[1]["content_type"] = Value::Null;
+    let data = receiver.wait_for(1)[0].json()["data"].clone();
+    assert_eq!((&data["message"], &data["media"]), (&json!(""), &shown), "{data}");
+    assert_eq!((&data["conversation"][0]["body"], &data["conversation"][0]["media"]), (&json!(""), &Value::Null));
+    assert_eq!(data["conversation"][1]["media"], shown);
+    assert_eq!(post(&picture)["duplicate"], true);
+    // It is there after a crash, in a backup, on the command line and on the page.
+    let daemon = daemon.kill().start();
+    let whole = daemon.api().get("/v1/conversations/c1?company=acme").expect(200).json();
+    assert_eq!((&whole["messages"][1]["media"], &whole["messages"][1]["body"]), (&shown, &json!("")), "{whole}");
+    assert_eq!(whole["last_message"]["media"], shown);
+    let again =
+        daemon.api().post("/v1/messages", &with(message("inbound", 2, "m3"), "body", "and?")).expect(202).json();
+    let event =
+        daemon.api().get(&format!("/v1/events/{}", again["event"].as_str().unwrap_or_default())).expect(200).json();
+    assert_eq!(event["data"]["conversation"][1]["media"], shown, "read anew");
+    let url = format!("http://{}", daemon.address);
+    let (data, backup) = (daemon.home().data(), daemon.home().beside("backup"));
+    let asked = |arguments: &[&str]| {
+        let mut command = hookswitch();
+        command.args(arguments).args(["--url", &url]).arg("--data-dir").arg(&data);
+        run(command).expect(0).stdout
+    };
+    assert!(asked(&["conversations", "c1", "--company", "acme"]).contains("[image/jpeg] https://media.example/1.jpg"));
+    let posted = [
+        "message",
+        "--company",
+        "acme",
+        "--call",
+        "c2",
+        "--direction",
+        "inbound",
+        "--from",
+        "+1",
+        "--to",
+        "+2",
+        "--media",
+        "https://m.example/3",
+        "--json",
+    ];
+    assert!(asked(&posted).contains("\"messages\":1"));
+    asked(&["backup", &backup.display().to_string()]);
+    let other = Home::new();
+    let mut restore = hookswitch();
+    restore.arg("restore").arg(&backup).arg("--data-dir").arg(other.data());
+    run(restore).expect(0);
+    let daemon = other.start();
+    let thread = daemon.api().get("/v1/conversations/c1?company=acme").expect(200).json();
+    assert_eq!(thread["messages"][1]["media"], shown);
+    let (home, _) = daemon.stop();
+    let mut verify = hookswitch();
+    verify.args(["verify", "--data-dir"]).arg(home.data());
+    run(verify).expect(0);
+}
+
+#[test]
+fn an_id_that_comes_again_with_other_content_is_told_what_differs() {
+    let daemon = Daemon::start();
+    let receiver = Receiver::willing();
+    daemon.subscribe(&receiver.url("/"), json!({}));
+    let first = with(event("call.new", "c1"), "id", "p1");
+    let accepted = daemon.accept(&first);
+    let other = with(first.clone(), "data", json!({"call_id": "c1", "lead_name": "somebody else"}));
+    let detail = |reply: Reply| {
+        let problem = reply.expect_problem(&[422]);
+        let error = &problem["errors"][0];
+        (
+            error["pointer"].as_str().unwrap_or_default().to_owned(),
+            error["detail"].as_str().unwrap_or_default().to_owned(),
+        )
+    };
+    let (pointer, said) = detail(daemon.api().post("/v1/events", &other));
+    assert!(
+        pointer == "/id" && said.contains("`data`") && said.contains(accepted["id"].as_str().unwrap_or("?")),
+        "{said}"
+    );
+    let (pointer, said) = detail(daemon.api().post("/v1/events", &with(first.clone(), "type", "call.missed")));
+    assert!(pointer == "/id" && said.contains("`type`") && !said.contains("`data`"), "{said}");
+    // The same written otherwise is the same; and so it is after a crash.
+    let daemon = daemon.kill().start();
+    let data: Vec<(String, Value)> =
+        first["data"].as_object().into_iter().flatten().map(|(name, value)| (name.clone(), value.clone())).collect();
+    let turned: Vec<String> = data.iter().rev().map(|(name, value)| format!(" \"{name}\" :\t{value}")).collect();
+    let text = format!(
+        r#"{{"type":"call.new","company":"acme","source":"widget","id":"p1","data":{{{}}}}}"#,
+        turned.join(",")
+    );
+    let again = post(&daemon, "/v1/events", JSON, &text).expect(202).json();
+    assert_eq!(again, with(accepted, "duplicate", true));
+    assert_eq!(daemon.accept(&with(other.clone(), "company", "globex"))["duplicate"], false, "another company's id");
+    // Batches, and within one.
+    let line = |id: &str, call: &str| with(event("call.new", call), "id", id).to_string();
+    let lines = [line("p2", "c2"), String::new(), line("p1", "c2"), line("p2", "c3")].join("\n");
+    let problem = post(&daemon, "/v1/events", NDJSON, &lines).expect_problem(&[422]);
+    let told: Vec<_> = problem["errors"].as_array().into_iter().flatten().collect();
+    assert_eq!(told.iter().map(|error| &error["pointer"]).collect::<Vec<_>>(), [&json!("/1/id"), &json!("/2/id")]);
+    assert!(told[1]["detail"].as_str().is_some_and(|detail| detail.starts_with("(line 4) ")), "{problem}");
+    let batch = format!(
+        "[{},{}]",
+        cloud_event("7", "acme"),
+        cloud_event("7", "acme").replace("\"call_id\":\"7\"", "\"call_id\":\"8\"")
+    );
+    assert_eq!(detail(post(&daemon, "/v1/events", BATCH, &batch)).0, "/1/id");
+    assert_eq!(daemon.list("/v1/events").len(), 2, "nothing of it was stored");
+
+    let message = |direction: &str, body: &str| {
+        json!({"company": "acme", "source": "api", "call_id": "c1", "direction": direction, "from": "+1", "to": "+2",
+            "id": "m1", "body": body, "sent_at": "2026-03-10T15:00:00Z"})
+    };
+    daemon.api().post("/v1/messages", &message("outbound", "hi")).expect(202);
+    for (other, named) in [
+        (message("outbound", "ho"), "`body`"),
+        (message("inbound", "hi"), "`direction`"),
+        (with(message("outbound", "hi"), "call_id", "c2"), "`call_id`"),
+        (with(message("outbound", "hi"), "media", json!([{"url": "https://m.example/1"}])), "`media`"),
+    ] {
+        let (pointer, said) = detail(daemon.api().post("/v1/messages", &other));
+        assert!(pointer == "/id" && said.contains(named), "{other}: {said}");
+    }
+    let again = daemon.api().post("/v1/messages", &with(message("outbound", "hi"), "sent_at", "")).expect(202).json();
+    assert_eq!((&again["duplicate"], &again["messages"]), (&json!(true), &json!(1)));
+    assert_eq!(daemon.list("/v1/conversations").len(), 1);
+}
+
+#[test]
+fn companies_that_post_and_have_no_webhook_are_named() {
+    let daemon = Daemon::start();
+    let receiver = Receiver::willing();
+    daemon.subscribe(&receiver.url("/"), json!({"events": ["call.missed"]}));
+    let unserved = |daemon: &Daemon| -> Vec<String> {
+        let stats = daemon.api().get("/v1/stats").expect(200).json();
+        let all = stats["companies_without_webhook"].as_array().cloned().unwrap_or_else(|| panic!("{stats}"));
+        all.iter().map(|one| one["company"].as_str().unwrap_or_default().to_owned()).collect()
+    };
+    // Nobody wants this one of a company that has a webhook: that may be meant.
+    assert_eq!(daemon.accept(&event("call.new", "c1"))["deliveries"], 0);
+    assert_eq!(unserved(&daemon), Vec::<String>::new());
+    assert_eq!(daemon.accept(&with(event("call.new", "c2"), "company", "acmee"))["deliveries"], 0);
+    assert_eq!(unserved(&daemon), ["acmee"]);
+    let shown = |daemon: &Daemon| {
+        let mut status = hookswitch();
+        status.args(["status", "--url", &format!("http://{}", daemon.address), "--data-dir"]).arg(daemon.home().data());
+        run(status).expect(0).stdout
+    };
+    assert!(shown(&daemon).contains("  acmee  latest event "), "{}", shown(&daemon));
+    // Over a crash and a stop, and until it has one.
+    let daemon = daemon.kill().start();
+    assert_eq!(unserved(&daemon), ["acmee"]);
+    let (home, _) = daemon.stop();
+    let daemon = home.start();
+    assert_eq!(unserved(&daemon), ["acmee"]);
+    // Who may see one company alone hears of no other.
+    let token = daemon.api().post("/v1/tokens", &json!({"role": "read", "company": "acme"})).expect(201).json();
+    let bound = crate::client::Client::new(daemon.address, token["token"].as_str().map(str::to_owned));
+    assert_eq!(bound.get("/v1/stats").expect(200).json()["companies_without_webhook"], json!([]));
+    daemon.subscribe(&receiver.url("/"), json!({"company": "acmee"}));
+    assert_eq!(unserved(&daemon), Vec::<String>::new());
 }

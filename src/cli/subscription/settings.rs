@@ -30,6 +30,10 @@ pub(super) struct Settings {
     #[arg(long)]
     layout: Option<String>,
 
+    /// Lists in a form: brackets (default) or json
+    #[arg(long)]
+    nested: Option<String>,
+
     /// A word of your own
     #[arg(long, value_name = "TEXT")]
     description: Option<String>,
@@ -81,7 +85,12 @@ impl Settings {
     pub(super) fn members(&self, change: bool) -> Result<Map<String, Value>, Failure> {
         let mut members = Map::new();
         let mut put = |name: &str, value: Value| members.insert(name.to_owned(), value);
-        let words = [("format", &self.format), ("layout", &self.layout), ("ordering", &self.ordering)];
+        let words = [
+            ("format", &self.format),
+            ("layout", &self.layout),
+            ("nested", &self.nested),
+            ("ordering", &self.ordering),
+        ];
         for (name, value) in words {
             value.iter().for_each(|text| drop(put(name, json!(text))));
         }
@@ -176,13 +185,14 @@ mod tests {
         let settings = Settings {
             domain: given(""),
             sources: given("widget, api"),
+            nested: given("json"),
             timeout_ms: given("5000"),
             rate_per_second: given(""),
             headers: vec![HeaderArg::parse("X-Key:v").unwrap()],
             expire_after: vec!["call.new=10m".to_owned()],
             ..Settings::default()
         };
-        let wanted = json!({"domain": null, "sources": ["widget", "api"], "timeout_ms": 5000, "rate_per_second": null,
+        let wanted = json!({"domain": null, "nested": "json", "sources": ["widget", "api"], "timeout_ms": 5000, "rate_per_second": null,
             "headers": {"X-Key": "v"}, "expire_after": {"call.new": "10m"}});
         assert_eq!(Value::Object(settings.members(false).unwrap()), wanted);
         assert!(!settings.members(true).unwrap().contains_key("headers"));

@@ -3,9 +3,11 @@
 use std::collections::VecDeque;
 
 use super::super::event::{CallId, ProducerId};
+use super::super::fingerprint::Fingerprint;
 use super::super::id::{ConversationId, EventId, MessageId};
 use super::super::json::quote;
 use super::super::time::Timestamp;
+use super::media::as_member;
 use super::{Lead, Message};
 
 /// A message as it stands in the history.
@@ -15,6 +17,8 @@ pub struct Line {
     id: MessageId,
     producer_id: Option<ProducerId>,
     event: Option<EventId>,
+    /// What it must be the same in when it is posted again.
+    content: Option<Fingerprint>,
     /// The item of `conversation`, JSON text.
     json: Box<str>,
 }
@@ -23,12 +27,13 @@ impl Line {
     /// The line of a message.
     pub fn of(message: &Message) -> Self {
         let json = format!(
-            r#"{{"id":{},"direction":"{}","from":{},"to":{},"body":{},"sent_at":"{}"}}"#,
+            r#"{{"id":{},"direction":"{}","from":{},"to":{},"body":{}{},"sent_at":"{}"}}"#,
             quote(&message.shown_id()),
             message.direction.as_str(),
             quote(&message.from),
             quote(&message.to),
             quote(&message.body),
+            as_member(&message.media),
             message.sent_at
         );
         Self {
@@ -36,6 +41,7 @@ impl Line {
             id: message.id,
             producer_id: message.producer_id.clone(),
             event: message.event,
+            content: message.content(),
             json: json.into_boxed_str(),
         }
     }
@@ -43,6 +49,11 @@ impl Line {
     /// The event that the message raised.
     pub const fn event(&self) -> Option<EventId> {
         self.event
+    }
+
+    /// What the message must be the same in when it is posted again; not known if it was erased.
+    pub const fn content(&self) -> Option<Fingerprint> {
+        self.content
     }
 
     /// Bytes of the item and the comma behind it.
@@ -137,7 +148,7 @@ impl FollowUp<'_> {
         let or_null = |text: &Option<String>| text.as_deref().map_or_else(|| "null".to_owned(), quote);
         let phone = phone.as_deref().unwrap_or_else(|| self.message.lead_number());
         format!(
-            r#"{{"call_id":{},"widget_id":{},"lead_phone":{},"lead_name":{},"lead_email":{},"conversation_id":"{}","message_id":{},"message":{},"received_at":"{}","conversation":["#,
+            r#"{{"call_id":{},"widget_id":{},"lead_phone":{},"lead_name":{},"lead_email":{},"conversation_id":"{}","message_id":{},"message":{}{},"received_at":"{}","conversation":["#,
             quote(self.call.as_str()),
             widget_id.as_deref().unwrap_or("null"),
             quote(phone),
@@ -146,6 +157,7 @@ impl FollowUp<'_> {
             self.conversation,
             quote(&self.message.shown_id()),
             quote(&self.message.body),
+            as_member(&self.message.media),
             self.message.sent_at
         )
     }

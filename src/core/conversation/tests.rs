@@ -60,7 +60,9 @@ fn what_is_wrong_is_named() {
         ("from", json!(null), "/from"),
         ("to", json!(12_025_550_100u64), "/to"),
         ("to", json!("+1\n2"), "/to"),
-        ("body", json!(""), "/body"),
+        ("body", json!(1), "/body"),
+        ("media", json!({"url": "https://m.example/"}), "/media"),
+        ("media", json!([{"url": "x"}]), "/media/0/url"),
         ("body", json!("x".repeat(BODY_MOST + 1)), "/body"),
         ("body", json!(["x"]), "/body"),
         ("sent_at", json!(future), "/sent_at"),
@@ -84,6 +86,44 @@ fn what_is_wrong_is_named() {
     assert!(read(&with("sent_at", json!(NOW.moved(AHEAD_MOST).to_string()))).is_ok(), "clocks differ a little");
 }
 
+#[test]
+fn a_picture_needs_no_text() {
+    let picture = json!([{"url": "https://m.example/1.jpg", "content_type": "image/jpeg"}]);
+    for (body, media) in [
+        (json!(""), json!(null)),
+        (json!(null), json!([])),
+        (json!(""), picture.clone()),
+        (json!(null), picture.clone()),
+    ] {
+        let mut posted = with("body", body);
+        posted["media"] = media;
+        assert_eq!(read(&posted).unwrap().body, "", "{posted}");
+    }
+    let mut alone = with("media", picture);
+    alone.as_object_mut().unwrap().remove("body");
+    assert_eq!(read(&alone).unwrap().media[0].url, "https://m.example/1.jpg");
+    alone["media"] = json!([]);
+    assert_eq!(read(&alone).unwrap_err().errors[0].pointer, "/body", "nothing at all is no message");
+}
+
+#[test]
+fn what_makes_a_message_another_one() {
+    let one = read(&posted()).unwrap();
+    for (name, value) in [
+        ("direction", json!("outbound")),
+        ("from", json!("+1")),
+        ("to", json!("+1")),
+        ("body", json!("No")),
+        ("media", json!([{"url": "https://m.example/1.jpg"}])),
+    ] {
+        assert_ne!(read(&with(name, value)).unwrap().content(), one.content(), "{name}");
+    }
+    for (name, value) in [("sent_at", json!(null)), ("lead", json!(null)), ("domain", json!("")), ("media", json!([]))]
+    {
+        assert_eq!(read(&with(name, value)).unwrap().content(), one.content(), "{name}");
+    }
+}
+
 fn message(id: u128, sent_at: u64, body: &str) -> Message {
     Message {
         id: MessageId::from_bits(id),
@@ -92,6 +132,7 @@ fn message(id: u128, sent_at: u64, body: &str) -> Message {
         from: "+12025550143".to_owned(),
         to: "+12025550100".to_owned(),
         body: body.to_owned(),
+        media: Vec::new(),
         sent_at: Timestamp::from_millis(sent_at),
         lead: Lead::default(),
         event: None,

@@ -18,7 +18,7 @@ fn subscription(text: &str) -> Subscription {
 }
 
 const FULL: &str = r#"{"company":"acme","domain":"www.acme.example","sources":["widget","ilr"],
-    "url":"https://Acme.Example:443/hook?a=1","format":"form","layout":"flat",
+    "url":"https://Acme.Example:443/hook?a=1","format":"form","layout":"flat","nested":"json",
     "events":["call.new","call.missed"],"description":"CRM\nmain","headers":{"X-Key":"k"},"timeout_ms":100,
     "max_in_flight":1000,"rate_per_second":1,"ordering":"none","expire_after":{"call.new":"10m"},"enabled":false}"#;
 
@@ -31,6 +31,7 @@ fn every_member_is_read() {
     assert_eq!(full.sources, BTreeSet::from([Source::Widget, Source::LeadConnect]));
     assert_eq!(full.url, "https://acme.example/hook?a=1");
     assert_eq!((full.format, full.layout, full.ordering), (Format::Form, Layout::Flat, Ordering::None));
+    assert_eq!(full.nested, Nested::Json);
     assert_eq!(full.events, Selection::Some(types(&["call.new", "call.missed"])));
     assert_eq!(full.description, "CRM\nmain");
     assert_eq!((full.headers[0].name.as_str(), full.headers[0].value.expose()), ("X-Key", "k"));
@@ -45,6 +46,7 @@ fn every_member_is_read() {
 fn three_members_are_enough() {
     let least = subscription(r#"{"company":"acme","url":"http://acme.example/hook","events":["*"]}"#);
     assert_eq!((least.format, least.layout, least.ordering), (Format::Json, Layout::Envelope, Ordering::Call));
+    assert_eq!(least.nested, Nested::Brackets);
     assert_eq!((least.events.clone(), least.enabled()), (Selection::All, true));
     assert!(least.domain.is_none() && least.sources.is_empty() && least.headers.is_empty());
     let missing = change("{}").unwrap().into_draft(Ordering::Call).unwrap_err();
@@ -64,6 +66,8 @@ fn wrong_members_are_refused_where_they_stand() {
         (r#"{"url":"ftp://acme.example"}"#, "/url", "http"),
         (r#"{"format":"xml"}"#, "/format", "`json`, `form`"),
         (r#"{"layout":"deep"}"#, "/layout", "`envelope`, `flat`"),
+        (r#"{"nested":"indices"}"#, "/nested", "`brackets`, `json`"),
+        (r#"{"nested":null}"#, "/nested", "a string"),
         (r#"{"events":[]}"#, "/events", "at least one"),
         (r#"{"events":["call.new","call.lost"]}"#, "/events/1", "call.smsfollowup"),
         (r#"{"events":["call.new","*"]}"#, "/events/1", "alone"),
@@ -124,9 +128,19 @@ fn null_resets() {
     assert_eq!((reset.domain, reset.timeout, reset.max_in_flight, reset.rate_per_second), (None, None, None, None));
     assert!(reset.description.is_empty() && reset.client_certificate.is_none());
     // An empty text is no list and no choice: what it would mean could be more than was meant.
-    for name in
-        ["company", "url", "format", "layout", "ordering", "events", "sources", "headers", "expire_after", "enabled"]
-    {
+    for name in [
+        "company",
+        "url",
+        "format",
+        "layout",
+        "nested",
+        "ordering",
+        "events",
+        "sources",
+        "headers",
+        "expire_after",
+        "enabled",
+    ] {
         assert_eq!(faults(&format!(r#"{{"{name}":""}}"#)).len(), 1, "{name}");
     }
     for text in [r#"{"url":null}"#, r#"{"format":null}"#, r#"{"events":null}"#, r#"{"enabled":null}"#] {

@@ -2,12 +2,14 @@
 
 use std::collections::HashMap;
 
-use crate::core::conversation::{Conversation, FollowUp, Line, Message, NewMessage, RAISED};
+use crate::core::conversation::{Conversation, FollowUp, Message, NewMessage, RAISED};
 use crate::core::event::{Event, EventType};
 use crate::core::id::{ConversationId, EventId, MessageId};
+use crate::core::invalid::Invalid;
 use crate::core::time::Timestamp;
 
 use super::super::desk::{Desk, Done};
+use super::super::receipts::{self, MessageReceipt};
 use super::super::record::{Accepted, MessageRecord, ThreadRecord};
 use super::super::state::StateError;
 use super::super::step::{self, Step};
@@ -54,6 +56,7 @@ impl Desk {
             from: message.from,
             to: message.to,
             body: message.body,
+            media: message.media,
             sent_at,
             lead: message.lead.or(known).or(facts.lead),
             event,
@@ -120,7 +123,8 @@ impl Desk {
         Ok(())
     }
 
-    /// The message that was posted before with the same id: of this thread, or within the window of any.
+    /// The message that was posted before with the same id, of this thread, or within the window of any; or why this
+    /// one cannot be it.
     fn message_before(
         &self,
         message: &NewMessage,
@@ -135,21 +139,31 @@ impl Desk {
             event,
             duplicate: true,
         };
-        let here = lock(&self.threads).get(key).and_then(|kept| kept.history.find(producer).map(Line::event));
-        if let (Some(thread), Some(event)) = (head, here) {
-            return Ok(Ok(Some(again(thread, event))));
+        let content = message.content();
+        let refused = |why: String| Ok(Err(StoreError::Invalid(Invalid::one("/id", why))));
+        let line = |kept: &Kept| kept.history.find(producer).map(|line| (line.event(), line.content()));
+        let here = lock(&self.threads).get(key).and_then(line);
+        if let (Some(thread), Some((event, kept))) = (head, here) {
+            let why = receipts::message_refusal(kept, content);
+            return why.map_or_else(|| Ok(Ok(Some(again(thread, event)))), refused);
         }
         let posted = keys::message(message.company.as_str(), producer.as_str());
         let Some(value) = self.state.get(&posted)? else { return Ok(Ok(None)) };
-        let Some((at, event, hash)) = read_posted(&value) else {
+        let Some(receipt) = MessageReceipt::decode(&value) else {
             self.state.note_unreadable(&posted, None);
             return Ok(Ok(None));
         };
-        if now.since(at) >= self.settings.idempotency_window {
+        if now.since(receipt.at) >= self.settings.idempotency_window {
             return Ok(Ok(None));
         }
-        let thread = read::thread(&self.state, &self.journal, &[&keys::THREAD[..], hash].concat());
-        Ok(thread.map(|thread| thread.map(|thread| again(&thread, event))))
+        let of_receipt = [&keys::THREAD[..], receipt.thread].concat();
+        let thread = match read::thread(&self.state, &self.journal, &of_receipt) {
+            Ok(Some(thread)) => thread,
+            Ok(None) => return Ok(Ok(None)),
+            Err(error) => return Ok(Err(error)),
+        };
+        let why = receipt.refusal(content, &key[keys::THREAD.len()..]);
+        why.map_or_else(|| Ok(Ok(Some(again(&thread, receipt.event)))), refused)
     }
 
     /// All is on the disk: threads may be forgotten.
@@ -181,12 +195,4 @@ impl Desk {
         }
         Ok(some.last().map(|(key, _)| key.clone()))
     }
-}
-
-/// What is kept under a producer's id of a message: when it was stored, the event it raised, the thread's hash.
-pub(in crate::store) fn read_posted(value: &[u8]) -> Option<(Timestamp, Option<EventId>, &[u8])> {
-    let at = u64::from_be_bytes(value.get(16..24)?.try_into().ok()?);
-    let event = u128::from_be_bytes(value.get(24..40)?.try_into().ok()?);
-    let event = (event != 0).then(|| EventId::from_bits(event));
-    Some((Timestamp::from_millis(at), event, value.get(40..)?))
 }

@@ -24,7 +24,6 @@ use super::inbox::Command;
 use super::query::lowest_id;
 use super::verbs::Store;
 use super::{Busy, Page, ReadError, Reply, WriteError, keys};
-pub(super) use desk::read_posted;
 use read::Facts;
 pub(super) use read::threads_of;
 use threads::Kept;
@@ -109,7 +108,7 @@ impl Store {
     pub fn prepare_message(&self, message: NewMessage, now: Timestamp) -> Result<PreparedMessage, ReadError> {
         let shared = &self.shared;
         let key = keys::thread(message.company.as_str(), message.call.as_str());
-        let mut bytes = message.body.len() * 2;
+        let mut bytes = message.weight() * 2;
         let Some(head) = read::thread(&shared.state, &shared.journal, &key)? else {
             return Ok(PreparedMessage { message, thread: None, facts: Facts::default(), searched: 0, bytes });
         };

@@ -32,9 +32,9 @@ pub(super) fn thread(state: &State, journal: &Journal, key: &[u8]) -> Result<Opt
         return Ok(step::unversioned::<ThreadRecord>(&value).and_then(ThreadRecord::conversation));
     }
     let mut last = None;
-    let wanted = Wanted { kinds: &[kind::MESSAGE], key: None, below: u128::MAX, from: 0 };
+    let wanted = Wanted { kinds: &kind::MESSAGES, key: None, below: u128::MAX, from: 0 };
     journal.newest_first(wanted, &mut |_, payload| {
-        let record = record::decode::<MessageRecord>(payload).map(|record| record.thread);
+        let record = MessageRecord::decode(payload).map(|record| record.thread().clone());
         last = record.filter(|thread| keys::thread(thread.company(), thread.call()) == key);
         Ok(if last.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     })?;
@@ -72,9 +72,9 @@ pub(super) fn messages(
 ) -> Result<(), Damage> {
     let bits = thread.id.bits();
     let key = Some(Key::Thread(bits));
-    let wanted = Wanted { kinds: &[kind::MESSAGE], key, below, from: thread.first.bits() };
+    let wanted = Wanted { kinds: &kind::MESSAGES, key, below, from: thread.first.bits() };
     journal.newest_first(wanted, &mut |head, payload| {
-        let record = record::decode::<MessageRecord>(payload).filter(|record| record.thread.id() == bits);
+        let record = MessageRecord::decode(payload).filter(|record| record.thread().id() == bits);
         let message = record.map(|record| record.message(MessageId::from_bits(head.id)));
         Ok(message.map_or(ControlFlow::Continue(()), &mut *visit))
     })
@@ -154,8 +154,8 @@ fn place(thread: &Conversation) -> u128 {
 pub(super) fn shown(journal: &Journal, thread: Conversation) -> Result<Shown, ReadError> {
     let mut last = None;
     journal.get(thread.last.bits(), &mut |head, payload| {
-        if head.kind == kind::MESSAGE {
-            last = record::decode::<MessageRecord>(payload).map(|record| record.message(MessageId::from_bits(head.id)));
+        if kind::MESSAGES.contains(&head.kind) {
+            last = MessageRecord::decode(payload).map(|record| record.message(MessageId::from_bits(head.id)));
         }
     })?;
     Ok(Shown { thread, last })
@@ -224,12 +224,12 @@ pub(in crate::store) fn threads_of(
     phone: &str,
 ) -> Result<Vec<Conversation>, ReadError> {
     let mut keys_seen = std::collections::BTreeSet::new();
-    let wanted = Wanted { kinds: &[kind::MESSAGE], key: Some(Key::Phone(phone)), below: u128::MAX, from: 0 };
+    let wanted = Wanted { kinds: &kind::MESSAGES, key: Some(Key::Phone(phone)), below: u128::MAX, from: 0 };
     journal.newest_first(wanted, &mut |_, payload| {
-        let record = record::decode::<MessageRecord>(payload);
-        let of_company = |record: &MessageRecord| company.is_none_or(|wish| wish.as_str() == record.thread.company());
+        let record = MessageRecord::decode(payload);
+        let of_company = |record: &MessageRecord| company.is_none_or(|wish| wish.as_str() == record.thread().company());
         let record = record.filter(|record| of_company(record) && record.phones().any(|number| number == phone));
-        keys_seen.extend(record.map(|record| keys::thread(record.thread.company(), record.thread.call())));
+        keys_seen.extend(record.map(|record| keys::thread(record.thread().company(), record.thread().call())));
         Ok(ControlFlow::Continue(()))
     })?;
     keys_seen.iter().filter_map(|key| thread(state, journal, key).transpose()).collect()

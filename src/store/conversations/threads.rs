@@ -113,6 +113,7 @@ mod tests {
             from: String::new(),
             to: String::new(),
             body: "x".repeat(1 << 20),
+            media: Vec::new(),
             sent_at: Timestamp::ZERO,
             lead: Lead::default(),
             event: None,

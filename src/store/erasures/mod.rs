@@ -254,7 +254,7 @@ impl Found {
     fn count(&mut self, kind: u8) {
         match kind {
             kind::ACCEPTED => self.events += 1,
-            kind::MESSAGE => self.messages += 1,
+            kind::MESSAGE | kind::MEDIA_MESSAGE => self.messages += 1,
             kind::LOGGED => self.log_entries += 1,
             _ => {}
         }

@@ -59,9 +59,9 @@ impl Rule {
                     use_it(&Subject { company: it.company(), phone: it.phone(), call: Some(it.call()) });
                 }
             }
-            kind::MESSAGE => {
-                let Some(it) = record::decode::<MessageRecord>(payload) else { return };
-                use_it(&Subject { company: it.thread.company(), phone: None, call: Some(it.thread.call()) });
+            kind::MESSAGE | kind::MEDIA_MESSAGE => {
+                let Some(it) = MessageRecord::decode(payload) else { return };
+                use_it(&Subject { company: it.thread().company(), phone: None, call: Some(it.thread().call()) });
             }
             kind::LOGGED => {
                 let Some(it) = record::decode::<Logged>(payload) else { return };
@@ -138,10 +138,14 @@ impl Rule {
                 let posted = posted.into_iter().map(erase).collect();
                 changed.then(|| record::encode(&FanOutRecord { posted }))
             }
-            kind::MESSAGE if head.id < self.below => {
-                let message = record::decode::<MessageRecord>(payload)?;
-                let own = message.thread.company() == self.company && self.has_call(message.thread.call());
-                (own && !message.is_erased()).then(|| record::encode(&message.erased(self.at.millis())))
+            kind::MESSAGE | kind::MEDIA_MESSAGE if head.id < self.below => {
+                let message = MessageRecord::decode(payload)?;
+                let own = message.thread().company() == self.company && self.has_call(message.thread().call());
+                (own && !message.is_erased()).then(|| {
+                    let mut erased = Vec::new();
+                    message.erased(self.at.millis()).encode_into(&mut erased);
+                    erased
+                })
             }
             kind::LOGGED => {
                 let logged = record::decode::<Logged>(payload)?;

@@ -115,7 +115,7 @@ impl Index {
                 self.outline.last_logged = note.id;
             }
             kind::ACCEPTED | kind::ENDED | kind::FAN_OUT => self.outline.last_event = note.id,
-            kind::MESSAGE => self.outline.last_message = note.id,
+            kind::MESSAGE | kind::MEDIA_MESSAGE => self.outline.last_message = note.id,
             _ => {}
         }
     }

@@ -59,18 +59,24 @@ pub(super) mod kind {
     pub(in crate::store) const SEALED_SUBSCRIPTION: u8 = 21;
     pub(in crate::store) const FAN_OUT: u8 = 22;
     pub(in crate::store) const FAN_OUT_STEP: u8 = 23;
+    /// As `SUBSCRIPTION`, with settings that came later.
+    pub(in crate::store) const EXTENDED_SUBSCRIPTION: u8 = 24;
+    /// As `MESSAGE`, with pictures or other files.
+    pub(in crate::store) const MEDIA_MESSAGE: u8 = 25;
+    /// Both.
+    pub(in crate::store) const MESSAGES: [u8; 2] = [MESSAGE, MEDIA_MESSAGE];
 
     /// What records of a kind are called, several of them.
     pub(in crate::store) const fn name(kind: u8) -> &'static str {
         match kind {
             ACCEPTED => "events",
             LOGGED | ENDED => "log entries",
-            SUBSCRIPTION | CERTIFIED_SUBSCRIPTION | SEALED_SUBSCRIPTION => "subscriptions",
+            SUBSCRIPTION | CERTIFIED_SUBSCRIPTION | SEALED_SUBSCRIPTION | EXTENDED_SUBSCRIPTION => "subscriptions",
             SUBSCRIPTION_REMOVED => "deletions of subscriptions",
             ACCOUNT => "standings of subscriptions",
             REQUEUED | FORGOTTEN => "deliveries put back or forgotten",
             REPLAY | DISCARD => "replays and discards",
-            MESSAGE => "messages",
+            MESSAGE | MEDIA_MESSAGE => "messages",
             THREAD_GONE => "ends of conversations",
             TOKEN => "tokens",
             TOKEN_REVOKED => "revocations of tokens",
@@ -88,6 +94,7 @@ pub(super) mod kind {
                 | SUBSCRIPTION
                 | CERTIFIED_SUBSCRIPTION
                 | SEALED_SUBSCRIPTION
+                | EXTENDED_SUBSCRIPTION
                 | SUBSCRIPTION_REMOVED
                 | ACCOUNT
                 | REPLAY
@@ -109,7 +116,9 @@ fn keys_of(head: Head, payload: &[u8]) -> Vec<u64> {
             record::decode::<Accepted>(payload).map_or_else(Vec::new, |accepted| accepted_keys(&accepted))
         }
         kind::LOGGED => record::decode::<Logged>(payload).map_or_else(Vec::new, |logged| logged_keys(&logged)),
-        kind::MESSAGE => record::decode::<MessageRecord>(payload).map_or_else(Vec::new, |it| message_keys(&it)),
+        kind::MESSAGE | kind::MEDIA_MESSAGE => {
+            MessageRecord::decode(payload).map_or_else(Vec::new, |it| message_keys(&it))
+        }
         kind::ENDED => record::decode::<DeliveryRecord>(payload).map_or_else(Vec::new, |ended| ended_keys(&ended)),
         kind::FAN_OUT => record::decode::<FanOutRecord>(payload).map_or_else(Vec::new, |it| fan_out_keys(&it)),
         _ => Vec::new(),
@@ -124,7 +133,7 @@ pub(super) fn ended_keys(ended: &DeliveryRecord) -> Vec<u64> {
 /// The keys of a message.
 pub(super) fn message_keys(message: &MessageRecord) -> Vec<u64> {
     let phones = message.phones().map(|phone| Key::Phone(phone).hash());
-    std::iter::once(Key::Thread(message.thread.id()).hash()).chain(phones).collect()
+    std::iter::once(Key::Thread(message.thread().id()).hash()).chain(phones).collect()
 }
 
 /// The keys of an accepted event.

@@ -259,7 +259,7 @@ impl Audit {
             }),
             kind::LOGGED => record::decode::<Logged>(payload)
                 .is_some_and(|logged| logged.entry(AttemptId::from_bits(head.id)).is_some()),
-            kind::MESSAGE => {
+            kind::MESSAGE | kind::MEDIA_MESSAGE => {
                 self.messages.push(head.id);
                 step::Step::decode(head, payload).is_some()
             }

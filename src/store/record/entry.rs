@@ -8,7 +8,7 @@ use crate::core::attempt::{Answer, Fault, LogEntry, Phase, Sent, Status};
 use crate::core::delivery::{Delivery, State};
 use crate::core::event::{CallId, Company, Domain, EventType};
 use crate::core::id::{AttemptId, DeliveryId, EventId, SubscriptionId};
-use crate::core::subscription::{Format, Layout};
+use crate::core::subscription::{Format, Layout, Nested};
 use crate::core::time::Timestamp;
 
 use super::super::Health;
@@ -146,7 +146,7 @@ impl Logged {
 impl From<&LogEntry> for EntryRecord {
     fn from(entry: &LogEntry) -> Self {
         let sent = |sent: &Sent| SentRecord {
-            format: sent.format.word(),
+            format: format_word(sent),
             layout: sent.layout.word(),
             headers: sent.headers.clone(),
         };
@@ -185,15 +185,29 @@ impl From<&LogEntry> for EntryRecord {
     }
 }
 
+/// The word for a form whose lists and objects are JSON text. Of JSON, what `nested` says changes nothing.
+const FORM_WITH_JSON: &str = "form, nested json";
+
+fn format_word(sent: &Sent) -> String {
+    match (sent.format, sent.nested) {
+        (Format::Form, Nested::Json) => FORM_WITH_JSON.to_owned(),
+        (format, _) => format.word(),
+    }
+}
+
+fn read_format(word: &str) -> Option<(Format, Nested)> {
+    match word {
+        FORM_WITH_JSON => Some((Format::Form, Nested::Json)),
+        word => Some((Format::read(word)?, Nested::Brackets)),
+    }
+}
+
 impl EntryRecord {
     fn entry(self, id: AttemptId) -> Option<LogEntry> {
         let phase = |(word, length): (String, u64)| Some((Phase::read(&word)?, Duration::from_micros(length)));
         let sent = |sent: SentRecord| {
-            Some(Sent {
-                format: Format::read(&sent.format)?,
-                layout: Layout::read(&sent.layout)?,
-                headers: sent.headers,
-            })
+            let (format, nested) = read_format(&sent.format)?;
+            Some(Sent { format, nested, layout: Layout::read(&sent.layout)?, headers: sent.headers })
         };
         let answer = |answer: AnswerRecord| Answer {
             status: answer.status,

@@ -12,7 +12,7 @@ use bincode::{Decode, Encode};
 use crate::core::attempt::{Fault, Phase, Status};
 use crate::core::delivery::State;
 use crate::core::event::Source;
-use crate::core::subscription::{DisabledReason, Format, Layout, Ordering};
+use crate::core::subscription::{DisabledReason, Format, Layout, Nested, Ordering};
 use crate::core::time::Timestamp;
 use crate::core::token::Role;
 
@@ -83,7 +83,7 @@ trait Word: Sized {
     fn word(self) -> String;
     fn read(word: &str) -> Option<Self>;
 }
-by_word!(Status, State, Fault, Phase, Format, Layout, Ordering, DisabledReason, Source, Role);
+by_word!(Status, State, Fault, Phase, Format, Layout, Nested, Ordering, DisabledReason, Source, Role);
 
 fn millis(length: Duration) -> u64 {
     u64::try_from(length.as_millis()).unwrap_or(u64::MAX)

@@ -2,8 +2,9 @@
 //!
 //! Version 1 is [`Plain`]. One with a client certificate is version 2: the same, and then the certificate. With a key
 //! ([`Keyring`]) it is version 3: [`Plain`] without secrets, and then all of them sealed as one, so that none can be
-//! exchanged for another's, or for an older one. In the journal each version is a frame of its own kind. Without
-//! certificate and key nothing has changed since version 1.
+//! exchanged for another's, or for an older one. Version 4 has settings that came later ([`Later`]) between [`Plain`] and
+//! what stands behind it, which says itself what it is; it is written where one of them is not what it is by default.
+//! In the journal each version is a frame of its own kind. Without all of this nothing has changed since version 1.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use crate::core::event::{Company, Domain, EventType, Source};
 use crate::core::id::SubscriptionId;
 use crate::core::seal::{self, Fingerprint, Keyring, Sealed, Unopened};
 use crate::core::subscription::{
-    DisabledReason, Format, Header, Hidden, Layout, Ordering, PreviousSecret, Secret, Selection, Subscription,
+    DisabledReason, Format, Header, Hidden, Layout, Nested, Ordering, PreviousSecret, Secret, Selection, Subscription,
 };
 
 use super::{Word, at, millis};
@@ -33,17 +34,32 @@ pub(in crate::store) enum Form {
     Certified = 2,
     /// Its secrets sealed.
     Sealed = 3,
+    /// With settings that came later, and whatever stands behind the plain record.
+    Extended = 4,
 }
 
 /// A subscription.
 #[derive(Clone)]
 pub(in crate::store) struct SubscriptionRecord {
     plain: Plain,
+    later: Later,
     rest: Rest,
 }
 
+/// Settings that came later.
+#[derive(Clone, PartialEq, Eq, Encode, Decode)]
+struct Later {
+    nested: String,
+}
+
+impl Default for Later {
+    fn default() -> Self {
+        Self { nested: Nested::Brackets.word() }
+    }
+}
+
 /// What stands behind the plain record.
-#[derive(Clone)]
+#[derive(Clone, Encode, Decode)]
 enum Rest {
     Nothing,
     Certificate(Certificate),
@@ -128,7 +144,8 @@ impl SubscriptionRecord {
         let certificate = subscription.client_certificate.as_ref();
         let certificate = certificate.map(|it| Certificate { cert: it.cert.clone(), key: it.key.expose().to_owned() });
         let rest = certificate.map_or(Rest::Nothing, Rest::Certificate);
-        Self { plain: Plain::new(subscription, deleted), rest }
+        let later = Later { nested: subscription.nested.word() };
+        Self { plain: Plain::new(subscription, deleted), later, rest }
     }
 
     /// The same with its secrets sealed, if there is a key that seals. One that is sealed already stays as it is, with
@@ -162,8 +179,9 @@ impl SubscriptionRecord {
     }
 
     /// How it stands on the disk.
-    pub(in crate::store) const fn form(&self) -> Form {
+    pub(in crate::store) fn form(&self) -> Form {
         match self.rest {
+            _ if self.later != Later::default() => Form::Extended,
             Rest::Nothing => Form::Plain,
             Rest::Certificate(_) => Form::Certified,
             Rest::Sealed(_) => Form::Sealed,
@@ -182,6 +200,7 @@ impl SubscriptionRecord {
     pub(in crate::store) fn encode_into(&self, out: &mut Vec<u8>) {
         super::encode_into(out, &self.plain);
         match &self.rest {
+            _ if self.form() == Form::Extended => super::encode_into(out, &(&self.later, &self.rest)),
             Rest::Nothing => {}
             Rest::Certificate(certificate) => super::encode_into(out, certificate),
             Rest::Sealed(sealed) => super::encode_into(out, sealed),
@@ -190,12 +209,12 @@ impl SubscriptionRecord {
 
     /// Reads the payload of a frame.
     pub(in crate::store) fn decode(form: Form, payload: &[u8]) -> Option<Self> {
+        let of_old = |plain, rest| Self { plain, later: Later::default(), rest };
         match form {
-            Form::Plain => super::decode(payload).map(|plain| Self { plain, rest: Rest::Nothing }),
-            Form::Certified => {
-                super::decode(payload).map(|(plain, rest)| Self { plain, rest: Rest::Certificate(rest) })
-            }
-            Form::Sealed => super::decode(payload).map(|(plain, rest)| Self { plain, rest: Rest::Sealed(rest) }),
+            Form::Plain => super::decode(payload).map(|plain| of_old(plain, Rest::Nothing)),
+            Form::Certified => super::decode(payload).map(|(plain, rest)| of_old(plain, Rest::Certificate(rest))),
+            Form::Sealed => super::decode(payload).map(|(plain, rest)| of_old(plain, Rest::Sealed(rest))),
+            Form::Extended => super::decode(payload).map(|(plain, (later, rest))| Self { plain, later, rest }),
         }
     }
 
@@ -209,7 +228,8 @@ impl SubscriptionRecord {
     /// Reads a value of the state database.
     pub(in crate::store) fn of_value(value: &[u8]) -> Option<Self> {
         let (version, payload) = value.split_first()?;
-        let form = [Form::Plain, Form::Certified, Form::Sealed].into_iter().find(|form| *form as u8 == *version)?;
+        let forms = [Form::Plain, Form::Certified, Form::Sealed, Form::Extended];
+        let form = forms.into_iter().find(|form| *form as u8 == *version)?;
         Self::decode(form, payload)
     }
 
@@ -222,8 +242,9 @@ impl SubscriptionRecord {
                 Some(Unsealed { subscription: open.subscription()?, deleted, locked: None, stale })
             }
             Err(_) => {
-                let subscription = self.plain.clone().subscription()?;
-                let subscription = Subscription { disabled: Some(DisabledReason::Unreadable), ..subscription };
+                let disabled = Some(DisabledReason::Unreadable);
+                let locked = Self { rest: Rest::Nothing, ..self.clone() };
+                let subscription = Subscription { disabled, ..locked.subscription()? };
                 Some(Unsealed { subscription, deleted, locked: Some(Box::new(self)), stale: false })
             }
         }
@@ -248,7 +269,8 @@ impl SubscriptionRecord {
             Rest::Certificate(it) => Some(Arc::new(ClientCertificate { cert: it.cert, key: Hidden::new(it.key) })),
             Rest::Nothing | Rest::Sealed(_) => None,
         };
-        Some(Subscription { client_certificate, ..self.plain.subscription()? })
+        let nested = Nested::read(&self.later.nested)?;
+        Some(Subscription { client_certificate, nested, ..self.plain.subscription()? })
     }
 }
 
@@ -329,6 +351,7 @@ impl Plain {
             url: self.url,
             format: Format::read(&self.format)?,
             layout: Layout::read(&self.layout)?,
+            nested: Nested::Brackets,
             events,
             description: self.description,
             headers: self.headers.into_iter().map(header).collect(),
@@ -381,6 +404,25 @@ mod tests {
             let unsealed = read.unsealed(&keys).unwrap();
             assert!(unsealed.deleted && unsealed.locked.is_none() && !unsealed.stale);
             assert_eq!(unsealed.subscription, subscription);
+        }
+    }
+
+    #[test]
+    fn what_came_later_is_kept_with_whatever_stands_behind() {
+        for keys in [Keyring::default(), tests::keys(&[1])] {
+            for before in [tests::subscription(7), certified()] {
+                let subscription = Subscription { nested: Nested::Json, ..before };
+                let record = SubscriptionRecord::new(&subscription, false).sealed(&keys, NONCE);
+                assert_eq!((record.form(), record.to_value()[0]), (Form::Extended, 4));
+                let read = SubscriptionRecord::of_value(&record.to_value()).unwrap();
+                assert_eq!(read.key(), keys.sealing());
+                assert_eq!(read.clone().unsealed(&keys).unwrap().subscription, subscription);
+                if keys.sealing().is_some() {
+                    let locked = read.unsealed(&Keyring::default()).unwrap();
+                    let kept = (locked.subscription.nested, locked.subscription.disabled);
+                    assert_eq!(kept, (Nested::Json, Some(DisabledReason::Unreadable)));
+                }
+            }
         }
     }
 

@@ -155,6 +155,7 @@ pub(super) fn fate(
         kind::SUBSCRIPTION
         | kind::CERTIFIED_SUBSCRIPTION
         | kind::SEALED_SUBSCRIPTION
+        | kind::EXTENDED_SUBSCRIPTION
         | kind::ACCOUNT
         | kind::TOKEN
         | kind::REPLAY
@@ -164,7 +165,7 @@ pub(super) fn fate(
         | kind::ERASURE => Fate::Drop,
         // It was carried out long ago: its events have ids of their own.
         kind::FAN_OUT => keep_if(head.id >= due.events_below),
-        kind::MESSAGE => keep_if(head.id >= due.messages_below),
+        kind::MESSAGE | kind::MEDIA_MESSAGE => keep_if(head.id >= due.messages_below),
         // An older file may still have the subscription, the token, or a message of the thread.
         kind::SUBSCRIPTION_REMOVED | kind::TOKEN_REVOKED | kind::THREAD_GONE => keep_if(!due.oldest),
         _ => Fate::Keep,

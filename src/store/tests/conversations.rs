@@ -22,6 +22,11 @@ pub(super) fn post(store: &Store, message: NewMessage) -> PostedMessage {
     ask(|reply| store.post_message(prepared, reply)).unwrap()
 }
 
+fn try_post(store: &Store, message: NewMessage) -> Result<PostedMessage, WriteError> {
+    let prepared = store.prepare_message(message, NOW).unwrap();
+    ask(|reply| store.post_message(prepared, reply))
+}
+
 fn data(store: &Store, event: EventId) -> Value {
     serde_json::from_str(&store.event(event).unwrap().unwrap().data).unwrap()
 }
@@ -65,8 +70,20 @@ fn a_reply_raises_its_event_with_what_is_known_and_both_survive_a_crash() {
         assert_eq!(owed(&store), [1, 2], "the event is owed, too");
         let again = post(&store, message("a", Some("m2"), "inbound", 10, "Yes"));
         assert_eq!(again, PostedMessage { duplicate: true, ..reply });
-        let elsewhere = post(&store, message("b", Some("m2"), "inbound", 10, "Yes"));
-        assert_eq!(elsewhere, again, "an id is one of the company, not of the call");
+        // An id is one of the company, not of the call; and another content is another message.
+        for (call, direction, body, named) in [
+            ("b", "inbound", "Yes", "`call_id`"),
+            ("a", "inbound", "No", "`body`"),
+            ("a", "outbound", "Yes", "`direction`"),
+        ] {
+            let WriteError::Invalid(invalid) =
+                try_post(&store, message(call, Some("m2"), direction, 10, body)).unwrap_err()
+            else {
+                panic!("another kind of refusal")
+            };
+            assert_eq!(invalid.errors[0].pointer, "/id");
+            assert!(invalid.errors[0].detail.contains(named), "{invalid}");
+        }
         assert_eq!(bodies(&store, "a"), ["Hello?", "Shall we?", "Yes"]);
         let more = post(&store, message("a", None, "inbound", 7, "sent before"));
         assert_eq!((more.messages, more.event), (4, None));

@@ -22,6 +22,7 @@ fn filled(dir: &Path) -> (u64, Health) {
         while !changes.iter().flatten().any(|change| matches!(change, Change::Finished(_))) {}
     }
     post(&store, message("t", Some("m1"), "outbound", 10, "Shall we?"));
+    accept(&store, vec![unserved()]);
     ask(|reply| store.create_token(token(), reply)).unwrap();
     store.erase(&acme(), "+19", false, NOW).unwrap();
     let calls = report(&store);
@@ -30,6 +31,11 @@ fn filled(dir: &Path) -> (u64, Health) {
     drop(store);
     running.stop();
     (calls, health)
+}
+
+/// An event of a company that has no webhook.
+fn unserved() -> NewEvent {
+    NewEvent { company: Company::parse("acmee").unwrap(), ..event("u", None) }
 }
 
 fn acme() -> Company {
@@ -111,6 +117,7 @@ fn lives(store: &Store, kind: Kind, calls: u64, health: Health) {
     let again = accept(store, vec![event("a", Some("one"))]);
     assert_eq!(again[0].duplicate, kind != Kind::Producer, "{kind:?}");
     accept(store, ["a", "b", "c", "d"].map(|call| event(call, None)).to_vec());
+    accept(store, vec![unserved()]);
     let posted = post(store, message("t", None, "inbound", 20, "Yes"));
     assert_eq!((posted.messages, posted.event.is_some()), (2, true), "{kind:?}");
     assert!(report(store) > counted, "{kind:?}");

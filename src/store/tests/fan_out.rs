@@ -199,3 +199,22 @@ fn too_many_deliveries_and_too_many_webhooks_are_refused_by_the_name_of_their_li
     assert_eq!(accept(&store, events(3)).len(), 3);
     running.stop();
 }
+
+#[test]
+fn a_batch_with_an_id_of_other_content_is_not_begun() {
+    let dir = tempfile::tempdir().unwrap();
+    let Open { store, running, .. } = open(dir.path());
+    webhooks(&store);
+    let first = NewEvent { call: of("acme", 8).call, data: of("acme", 8).data, ..of("acme", 7) };
+    accept(&store, vec![first.clone()]);
+    let refused = |events: Vec<NewEvent>| match ask(|reply| store.accept(events, reply)).unwrap_err() {
+        WriteError::Invalid(invalid) => invalid.errors.into_iter().map(|error| error.pointer).collect::<Vec<_>>(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(refused(batch()), ["/7/id"]);
+    let mut twice: Vec<NewEvent> = batch().into_iter().map(|event| NewEvent { producer_id: None, ..event }).collect();
+    (twice[3].producer_id, twice[50].producer_id) = (of("acme", 3).producer_id, of("acme", 3).producer_id);
+    assert_eq!(refused(twice), ["/50/id"]);
+    assert_eq!(store.events(&EventFilter::default(), None, 1_000).unwrap().items.len(), 1, "nothing was begun");
+    running.stop();
+}

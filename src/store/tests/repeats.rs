@@ -23,3 +23,68 @@ fn an_event_that_is_posted_twice_at_once_is_accepted_once_and_both_are_told_the_
     assert_eq!(again, Accepted { duplicate: true, ..first });
     running.stop();
 }
+
+fn with_content(event_type: &str, data: &str, id: &str) -> NewEvent {
+    let text = format!(r#"{{"type":"{event_type}","company":"acme","source":"api","id":"{id}","data":{data}}}"#);
+    NewEvent::from_json(json::parse(&text).unwrap(), &Catalogue::new(Vec::new()).unwrap()).unwrap()
+}
+
+fn refusal(store: &Store, events: Vec<NewEvent>) -> Vec<(String, String)> {
+    match ask(|reply| store.accept(events, reply)).unwrap_err() {
+        WriteError::Invalid(invalid) => invalid.errors.into_iter().map(|error| (error.pointer, error.detail)).collect(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn an_id_that_comes_again_with_other_content_is_refused_and_nothing_is_stored() {
+    const DATA: &str = r#"{"call_id":"c","n":1.50,"list":[1,2]}"#;
+    let dir = tempfile::tempdir().unwrap();
+    let Open { store, running, .. } = open(dir.path());
+    ask(|reply| store.create_subscription(draft("acme"), reply)).unwrap();
+    let first = accept(&store, vec![with_content("call.new", DATA, "one")])[0];
+    let copy = tempfile::tempdir().unwrap();
+    copy_dir(dir.path(), copy.path());
+    drop(store);
+    running.stop();
+    // After a crash and after a stop it is known as it was.
+    for dir in [copy.path(), dir.path()] {
+        let Open { store, running, .. } = open(dir);
+        for same in [DATA, r#"{ "n": 15e-1, "list": [1, 2], "call_id": "\u0063" }"#] {
+            let again = accept(&store, vec![with_content("call.new", same, "one")]);
+            assert_eq!(again, [Accepted { duplicate: true, ..first }], "{same}");
+        }
+        for (event_type, data, named) in [
+            ("call.new", r#"{"call_id":"c","n":1.50,"list":[2,1]}"#, "another `data`:"),
+            ("call.missed", DATA, "another `type`:"),
+            ("call.missed", r#"{"call_id":"d"}"#, "another `type` and another `data`:"),
+        ] {
+            let refused = refusal(&store, vec![event("x", None), with_content(event_type, data, "one")]);
+            assert_eq!(refused.len(), 1);
+            assert_eq!(refused[0].0, "/1/id");
+            assert!(refused[0].1.contains(named) && refused[0].1.contains(&first.id.to_string()), "{refused:?}");
+        }
+        // Within one batch, too.
+        let twice = ["{\"call_id\":\"a\"}", "{\"call_id\":\"b\"}"].map(|data| with_content("call.new", data, "two"));
+        assert_eq!(refusal(&store, twice.to_vec())[0].0, "/1/id");
+        assert_eq!(owed(&store), [1], "nothing was stored");
+        let again = accept(&store, vec![with_content("call.new", "{\"call_id\":\"b\"}", "two")]);
+        assert!(!again[0].duplicate, "an id of a batch that was refused is free");
+        drop(store);
+        running.stop();
+    }
+}
+
+#[test]
+fn a_receipt_of_before_says_how_many_deliveries_and_knows_no_content() {
+    let dir = tempfile::tempdir().unwrap();
+    let Open { store, running, .. } = open(dir.path());
+    ask(|reply| store.create_subscription(draft("acme"), reply)).unwrap();
+    let first = accept(&store, vec![event("c", Some("one"))])[0];
+    let key = keys::producer("acme", "one");
+    let value = store.shared.state.get(&key).unwrap().unwrap();
+    store.shared.state.put(key, value[..24].to_vec());
+    let again = accept(&store, vec![event("another", Some("one"))]);
+    assert_eq!(again, [Accepted { duplicate: true, ..first }]);
+    running.stop();
+}

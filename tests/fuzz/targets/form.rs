@@ -1,5 +1,6 @@
 //! Any JSON as a member of `data`, sent as a form, read back by bracket keys as PHP, Rails and `qs` do: the same
-//! structure, without what a form cannot say (empty lists and objects, and the types of leaves).
+//! structure, without what a form cannot say (empty lists and objects, and the types of leaves); or its JSON text, where
+//! the form says so.
 #![no_main]
 
 use std::collections::BTreeMap;
@@ -9,7 +10,7 @@ use hookswitch::core::event::{Event, NewEvent};
 use hookswitch::core::id::EventId;
 use hookswitch::core::json::{self, Kind};
 use hookswitch::core::payload::body;
-use hookswitch::core::subscription::{Format, Layout};
+use hookswitch::core::subscription::{Format, Layout, Nested};
 use hookswitch::core::time::Timestamp;
 use libfuzzer_sys::fuzz_target;
 use serde_json::value::RawValue;
@@ -42,16 +43,22 @@ fuzz_target!(|bytes: &[u8]| {
         phone: new.phone,
         data: new.data,
     };
-    let form = body(&event, Format::Form, Layout::Flat);
+    let form = body(&event, Format::Form, Layout::Flat, Nested::Brackets);
     let mut read = BTreeMap::new();
-    for (key, value) in url::form_urlencoded::parse(&form) {
+    for (key, value) in url::form_urlencoded::parse(&form.bytes) {
         put(&mut read, &steps(&key), value.into_owned());
     }
     let mut wanted = BTreeMap::from([
         ("event".to_owned(), Tree::Leaf("call.new".to_owned())),
         ("call_id".to_owned(), Tree::Leaf("c".to_owned())),
     ]);
-    wanted.extend(tree(json::parse(text).expect("checked")).map(|tree| ("x".to_owned(), tree)));
+    let value = json::parse(text).expect("checked");
+    let x = match form.json_members.as_deref() {
+        None => tree(value),
+        Some("x" | "*") => Some(Tree::Leaf(value.get().to_owned())),
+        Some(other) => panic!("{other} is not a member"),
+    };
+    wanted.extend(x.map(|tree| ("x".to_owned(), tree)));
     assert_eq!(read, wanted);
 });
 
@@ -66,23 +73,12 @@ fn steps(key: &str) -> Vec<String> {
     steps
 }
 
-/// A name without the escapes that brackets in it have.
-fn name(text: &str) -> String {
-    let mut name = String::new();
-    let mut rest = text;
-    while let Some(at) = rest.find('%') {
-        let (before, from) = rest.split_at(at);
-        name.push_str(before);
-        let (c, length) = match from.get(..3) {
-            Some("%5B") => ('[', 3),
-            Some("%5D") => (']', 3),
-            Some("%25") => ('%', 3),
-            _ => ('%', 1),
-        };
-        name.push(c);
-        rest = &from[length..];
+/// The name that a part of a key stands for.
+fn name(part: &str) -> String {
+    if part == "%" {
+        return String::new();
     }
-    name + rest
+    percent_encoding::percent_decode_str(part).decode_utf8().expect("a name is UTF-8").into_owned()
 }
 
 fn put(branch: &mut BTreeMap<String, Tree>, steps: &[String], value: String) {

@@ -48,6 +48,7 @@ export function settings(form) {
     sources: ticked("sources"),
     format: elements.format.value,
     layout: elements.layout.value,
+    nested: elements.nested.value,
     events: elements.events_all.value === "all" ? ["*"] : ticked("events"),
     headers: headers(form),
     description: elements.description.value.trim(),

@@ -23,7 +23,7 @@ use crate::core::catalogue::{Catalogue, Entry};
 use crate::core::event::{Company, Domain, Source};
 use crate::core::id::{EventId, SubscriptionId};
 use crate::core::request::{Outgoing, Probe};
-use crate::core::subscription::{Format, Layout, Secret};
+use crate::core::subscription::{Format, Layout, Nested, Secret};
 use crate::http::bridge::{self, Asker as _};
 use crate::http::problem::Problem;
 use crate::http::query::{MAX_LIMIT, Query};
@@ -76,7 +76,7 @@ pub(super) async fn new(visit: &Visit) -> Result<Reply, Problem> {
     let ordering = visit.edge().default_ordering.as_str();
     let webhook = context! {
         id => "", url => "", company => visit.company().unwrap_or_default(), domain => Value::from(()),
-        format => "json", layout => "envelope", events => Vec::<String>::new(), sources => Vec::<String>::new(),
+        format => "json", layout => "envelope", nested => "brackets", events => Vec::<String>::new(), sources => Vec::<String>::new(),
         description => "", headers => context! {}, enabled => true, waiting => 0,
         timeout_ms => Value::from(()), max_in_flight => Value::from(()), rate_per_second => Value::from(()),
         ordering => ordering, expire_after => context! {}, client_cert => Value::from(()),
@@ -178,6 +178,7 @@ pub(super) fn preview(visit: &Visit) -> Result<Reply, Problem> {
     let mut query = Query::new(visit.query_text());
     let format = query.take("format", Format::parse).unwrap_or(Format::Json);
     let layout = query.take("layout", Layout::parse).unwrap_or(Layout::Envelope);
+    let nested = query.take("nested", Nested::parse).unwrap_or(Nested::Brackets);
     let company = query.take("company", Company::parse);
     let domain = query.take("domain", Domain::parse);
     let url = query.take("url", |text| Ok(text.to_owned())).unwrap_or_default();
@@ -192,6 +193,7 @@ pub(super) fn preview(visit: &Visit) -> Result<Reply, Problem> {
         url: "",
         format,
         layout,
+        nested,
         own_headers: &[],
         client_certificate: None,
         secrets: vec![&secret],

@@ -13,7 +13,8 @@ export function startPreview(form) {
   let turn = 0;
 
   async function show() {
-    const asked = new URLSearchParams({ format: form.elements.format.value, layout: form.elements.layout.value, event: event.value });
+    const { format, layout, nested } = form.elements;
+    const asked = new URLSearchParams({ format: format.value, layout: layout.value, nested: nested.value, event: event.value });
     for (const name of ["company", "domain"]) {
       const value = form.elements[name].value.trim();
       if (value) asked.set(name, value);

@@ -56,6 +56,7 @@ function ofNew(form) {
     url: form.elements.url.value.trim(),
     format: form.elements.format.value,
     layout: form.elements.layout.value,
+    nested: form.elements.nested.value,
     headers: headers(form),
     event: sampled(form),
     secret: form.elements.secret.value.trim(),
