@@ -414,7 +414,6 @@ fn http_settings(config: &Config, tls: Option<Arc<Tls>>) -> http::Settings {
         header_timeout: config.http.header_timeout,
         body_timeout: config.http.body_timeout,
         write_timeout: WRITE_TIMEOUT,
-        memory: config.limits.memory,
         connections_per_address: config.limits.connections_per_address,
         trusted_proxies: config.http.trusted_proxies.clone(),
         tls,
@@ -438,7 +437,8 @@ fn edge(
         seen.out_of_room().map_or(Ok(()), Err)
     };
     let asked = gauge.clone();
-    let measured = measures::text(metrics, store.clone(), gauge.clone());
+    let budget = http::Budget::new(config.limits.memory);
+    let measured = measures::text(metrics, store.clone(), gauge.clone(), budget.clone());
     Edge {
         store,
         flows: Arc::new(move || flows(&asked)),
@@ -452,6 +452,7 @@ fn edge(
         }),
         metrics: Arc::new(measured),
         metrics_public: config.http.metrics_public,
+        budget,
         ready: Box::new(ready),
         clock: Box::new(now),
     }

@@ -49,6 +49,8 @@ pub struct Snapshot {
     pub store_bytes: u64,
     /// Bytes of the data directory's file system that are free, and that are to stay free.
     pub disk: (u64, u64),
+    /// Bytes of what clients have not read, or not sent whole, and how many there may be.
+    pub memory: (u64, u64),
 }
 
 /// All that is measured.
@@ -71,6 +73,8 @@ pub struct Metrics {
     store: IntGauge,
     free: IntGauge,
     least: IntGauge,
+    memory: IntGauge,
+    memory_limit: IntGauge,
     alerts: [IntCounter; 2],
 }
 
@@ -95,6 +99,7 @@ impl Metrics {
         let ended = "Deliveries that ended, by state; those that were cancelled are not counted.";
         let ended = make.counters("hookswitch_deliveries_ended_total", ended, "state")?;
         let repeats = "Events that a producer posted again with the same id, and that were not stored again.";
+        let held = "Bytes of answers that clients have not read, and of bodies that they have not sent whole.";
         let untaken = "Attempts to post an alert that failed.";
         let oldest = "How long the delivery has waited that waits longest; 0 if none does.";
         let least = "Bytes of the data directory's file system that are to stay free ([store] min_free_bytes).";
@@ -125,6 +130,9 @@ impl Metrics {
             free: make
                 .whole("hookswitch_disk_free_bytes", "Bytes of the data directory's file system that are free.")?,
             least: make.whole("hookswitch_disk_min_free_bytes", least)?,
+            memory: make.whole("hookswitch_client_memory_bytes", held)?,
+            memory_limit: make
+                .whole("hookswitch_client_memory_limit_bytes", "How many those may be ([limits] memory).")?,
             alerts: [
                 make.counter("hookswitch_alerts_sent_total", "Alerts that were posted to [alerts] url and taken.")?,
                 make.counter("hookswitch_alert_failures_total", untaken)?,
@@ -188,6 +196,8 @@ impl Metrics {
         self.store.set(whole(now.store_bytes));
         self.free.set(whole(now.disk.0));
         self.least.set(whole(now.disk.1));
+        self.memory.set(whole(now.memory.0));
+        self.memory_limit.set(whole(now.memory.1));
         TextEncoder::new().encode_to_string(&self.registry.gather()).map_err(|error| error.to_string())
     }
 }

@@ -36,6 +36,7 @@ struct Stats {
     oldest_pending: Option<String>,
     senders: Option<Senders>,
     disk: Option<Disk>,
+    memory: Option<Memory>,
     subscriptions: Vec<Health>,
     companies_without_webhook: Vec<Unserved>,
 }
@@ -67,6 +68,13 @@ struct Disk {
 struct Unserved {
     company: String,
     last_event: String,
+}
+
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(default)]
+struct Memory {
+    used_bytes: u64,
+    limit_bytes: u64,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -114,6 +122,10 @@ fn write(base: &str, ready: bool, stats: &Stats, out: &mut dyn Write) -> Result<
         let (free, least) = (free_bytes >> 20, min_free_bytes >> 20);
         let note = if low { "; LOW: events are refused" } else { "" };
         writeln!(out, "disk     {free} MiB free, {least} MiB to stay free{note}")?;
+    }
+    if let Some(Memory { used_bytes, limit_bytes }) = stats.memory {
+        let (used, limit) = (used_bytes >> 20, limit_bytes >> 20);
+        writeln!(out, "memory   {used} of {limit} MiB for what clients have not read, or not sent whole")?;
     }
     writeln!(out)?;
     let mut table = Table::new(&[
@@ -182,7 +194,8 @@ mod tests {
     fn one_screen_tells_what_is_wrong() {
         let reply = r#"{"queue":{"pending":1,"retrying":2,"failed":3},"oldest_pending":"2026-11-23T09:30:00.000Z",
             "senders":{"threads":16,"busy":4},
-            "disk":{"free_bytes":104857600,"min_free_bytes":268435456,"low":true},"subscriptions":[
+            "disk":{"free_bytes":104857600,"min_free_bytes":268435456,"low":true},
+            "memory":{"used_bytes":1048576,"limit_bytes":268435456},"subscriptions":[
             {"id":"sub_01ARZ3NDEKTSV4RRFFQ69G5FAV","url":"https://www.acme.example/a/very/long/path/to/a/hook","company":"acme",
              "enabled":true,"waiting":2,"state":"down","failing_since":"2026-11-23T09:00:00.000Z","failures":7,
              "next_try":"2026-11-23T09:31:00.000Z"},
@@ -196,6 +209,7 @@ mod tests {
             "1 pending, 2 retrying, 3 failed",
             "4 of 16 busy",
             "100 MiB free, 256 MiB to stay free; LOW: events are refused",
+            "1 of 256 MiB for what clients have not read",
             "has failed 7 times since 2026-11-23T09:00",
             "asked next at",
             "sub_2 is disabled: disabled by hand",

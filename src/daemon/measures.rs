@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::now;
 use crate::core::id::EventId;
 use crate::dispatch::{Gauge, Listener, Notice};
+use crate::http::Budget;
 use crate::metrics::{Metrics, Snapshot};
 use crate::store::{Committed, Room, Store};
 
@@ -30,11 +31,12 @@ pub(super) fn text(
     metrics: Arc<Metrics>,
     store: Store,
     gauge: Gauge,
+    budget: Budget,
 ) -> impl Fn() -> Result<String, String> + Send + Sync + 'static {
-    move || metrics.text(&snapshot(&store, &gauge))
+    move || metrics.text(&snapshot(&store, &gauge, &budget))
 }
 
-fn snapshot(store: &Store, gauge: &Gauge) -> Snapshot {
+fn snapshot(store: &Store, gauge: &Gauge, budget: &Budget) -> Snapshot {
     let counts = store.counts();
     let Room { free, least, .. } = store.room();
     let oldest = store.oldest_waiting().ok();
@@ -45,6 +47,7 @@ fn snapshot(store: &Store, gauge: &Gauge) -> Snapshot {
         subscriptions: states(store, gauge),
         store_bytes: store.file_bytes(),
         disk: (free, least),
+        memory: (budget.used(), budget.limit()),
     }
 }
 

@@ -1,64 +1,75 @@
-//! How often an address may try to sign in with a token that is not known.
+//! How often signing in may be tried with tokens that are not known.
 //!
-//! Each address may fail [`BURST`] times at once and then once every [`PAUSE`]; while it may not, no
-//! token is even looked at. What always holds: at most [`MOST`] addresses are remembered. If more try
-//! at once, that is an attack, and the newcomers wait until the oldest are forgotten.
+//! A known token is never held up: these limits are asked only once one was not found, and then say how that is
+//! answered. They go by the address and by what the tokens tried begin with, so that whoever mistypes a token is told
+//! so, though somebody else guesses behind the same proxy; and, more widely, by the address alone.
+//!
+//! What always holds: at most [`MOST`] are remembered. If there are more at once, that is an attack, and
+//! the newcomers wait until the oldest are forgotten.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use super::forwarded::site;
+use crate::core::token::TokenHash;
 
 /// How many failures are let pass at once.
 const BURST: u32 = 10;
+/// How many times as many of one address, whatever its tokens begin with.
+const WIDER: u32 = 10;
 /// After how long one more is let pass.
 const PAUSE: Duration = Duration::from_secs(6);
-/// How many addresses are remembered.
+/// How many are remembered.
 const MOST: usize = 4_096;
+/// How many characters of a token count.
+const PREFIX: usize = 12;
 
-/// The addresses with failures, each with the time at which all of them will be forgotten.
-#[derive(Default)]
-pub(super) struct Attempts(Mutex<HashMap<IpAddr, Instant>>);
-
-impl Attempts {
-    fn all(&self) -> MutexGuard<'_, HashMap<IpAddr, Instant>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Whether `address` may try now.
-    ///
-    /// # Errors
-    /// After how many seconds it may.
-    pub(super) fn check(&self, address: IpAddr, now: Instant) -> Result<(), u16> {
-        let mut all = self.all();
-        let free = match all.get(&site(address)) {
-            Some(forgotten) => *forgotten,
-            None if all.len() < MOST => return Ok(()),
-            None => {
-                all.retain(|_, forgotten| *forgotten > now);
-                if all.len() < MOST {
-                    return Ok(());
-                }
-                now + PAUSE * BURST
-            }
-        };
-        let wait = free.saturating_duration_since(now + PAUSE * (BURST - 1));
-        if wait.is_zero() { Ok(()) } else { Err(u16::try_from(wait.as_secs() + 1).unwrap_or(u16::MAX)) }
-    }
-
-    /// Notes that `address` tried in vain.
-    pub(super) fn failed(&self, address: IpAddr, now: Instant) {
-        let mut all = self.all();
-        let forgotten = all.entry(site(address)).or_insert(now);
-        *forgotten = (*forgotten).max(now) + PAUSE;
-    }
+/// Who tried: an address, and what its tokens begin with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Tried {
+    site: IpAddr,
+    /// Of the hash of the prefix; `None` for all.
+    prefix: Option<u64>,
 }
 
-/// Of an IPv6 address the network: one machine has 2^64 addresses there.
-fn site(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(long) => IpAddr::V6((u128::from(long) >> 64 << 64).into()),
-        short @ IpAddr::V4(_) => short,
+/// Those with failures, each with the time at which all of them will be forgotten.
+#[derive(Default)]
+pub(super) struct Attempts(Mutex<HashMap<Tried, Instant>>);
+
+impl Attempts {
+    /// Notes that `address` tried the unknown `token`.
+    ///
+    /// # Errors
+    /// It tries too often; after how many seconds it may again. That is not counted.
+    pub(super) fn failed(&self, address: IpAddr, token: &str, now: Instant) -> Result<(), u16> {
+        let prefix: String = token.chars().take(PREFIX).collect();
+        let one = Tried { site: site(address), prefix: Some(TokenHash::of(&prefix).locator()) };
+        let all = Tried { prefix: None, ..one };
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let limits = [(one, PAUSE), (all, PAUSE / WIDER)];
+        if known.len() + limits.len() > MOST {
+            known.retain(|_, forgotten| *forgotten > now);
+        }
+        for (tried, pause) in limits {
+            let burst = PAUSE.as_millis() / pause.as_millis() * u128::from(BURST);
+            let burst = u32::try_from(burst).unwrap_or(BURST);
+            let forgotten = match known.get(&tried) {
+                Some(forgotten) => *forgotten,
+                None if known.len() + limits.len() <= MOST => continue,
+                None => now + pause * burst,
+            };
+            let wait = forgotten.saturating_duration_since(now + pause * (burst - 1));
+            if !wait.is_zero() {
+                return Err(u16::try_from(wait.as_secs() + 1).unwrap_or(u16::MAX));
+            }
+        }
+        for (tried, pause) in limits {
+            let forgotten = known.entry(tried).or_insert(now);
+            *forgotten = (*forgotten).max(now) + pause;
+        }
+        Ok(())
     }
 }
 
@@ -66,30 +77,42 @@ fn site(address: IpAddr) -> IpAddr {
 mod tests {
     use super::*;
 
+    fn address(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
     #[test]
     fn who_fails_too_often_waits_and_nobody_else_does() {
         let (attempts, now) = (Attempts::default(), Instant::now());
-        let address = |text: &str| text.parse::<IpAddr>().unwrap();
         let guesser = address("2001:db8::1");
-        for _ in 0..BURST {
-            assert_eq!(attempts.check(guesser, now), Ok(()));
-            attempts.failed(guesser, now);
+        for number in 0..BURST {
+            assert_eq!(attempts.failed(guesser, &format!("hsk_abcdefgh{number}"), now), Ok(()));
         }
-        let wait = attempts.check(guesser, now).unwrap_err();
+        let wait = attempts.failed(guesser, "hsk_abcdefgh", now).unwrap_err();
         assert!((1..=7).contains(&wait), "{wait}");
-        assert!(attempts.check(address("2001:db8::2"), now).is_err(), "the same network");
-        assert_eq!(attempts.check(address("192.0.2.1"), now), Ok(()));
-        assert_eq!(attempts.check(guesser, now + Duration::from_secs(u64::from(wait))), Ok(()));
+        assert!(attempts.failed(address("2001:db8::2"), "hsk_abcdefgh", now).is_err(), "the same network");
+        assert_eq!(attempts.failed(guesser, "hsk_ijklmnop", now), Ok(()), "somebody else behind the same address");
+        assert_eq!(attempts.failed(address("192.0.2.1"), "hsk_abcdefgh", now), Ok(()));
+        assert_eq!(attempts.failed(guesser, "hsk_abcdefgh", now + Duration::from_secs(u64::from(wait))), Ok(()));
+    }
+
+    #[test]
+    fn an_address_that_tries_all_kinds_of_tokens_waits_too() {
+        let (attempts, now) = (Attempts::default(), Instant::now());
+        let told = |number: u32| attempts.failed(address("192.0.2.1"), &format!("{number}-of-many"), now);
+        assert_eq!((0..1_000).take_while(|number| told(*number).is_ok()).count(), (BURST * WIDER) as usize);
+        assert_eq!(told(2_000), Err(1));
     }
 
     #[test]
     fn what_is_remembered_is_bounded() {
         let (attempts, now) = (Attempts::default(), Instant::now());
         for number in 0..MOST as u32 {
-            attempts.failed(IpAddr::V4(number.into()), now);
+            let _ = attempts.failed(IpAddr::V4(number.into()), "x", now);
         }
+        assert!(attempts.0.lock().unwrap().len() <= MOST);
         let newcomer = IpAddr::V4(u32::MAX.into());
-        assert!(attempts.check(newcomer, now).is_err());
-        assert_eq!(attempts.check(newcomer, now + PAUSE), Ok(()));
+        assert!(attempts.failed(newcomer, "x", now).is_err());
+        assert_eq!(attempts.failed(newcomer, "x", now + PAUSE), Ok(()));
     }
 }

@@ -70,14 +70,11 @@ pub(super) async fn owed_between(request: Permitted, id: SubscriptionId) -> Resu
     }
     let subscription = find(&request, id)?;
     let after = page.after.and_then(|last| u64::try_from(last).ok()).map_or(from, |last| from.max(last + 1));
-    let read = move |store: &crate::store::Store| store.owed_between(id, after, to, page.limit + 1);
-    let mut found = bridge::read(&request, read).await?;
-    let more = found.len() > page.limit;
-    found.truncate(page.limit);
-    let last = found.last().filter(|_| more).map(|(delivery, _)| delivery.id.sequence());
+    let read = move |store: &crate::store::Store| store.owed_between(id, after, to, page.limit);
+    let found = bridge::read(&request, read).await?;
     let now = (request.edge().clock)();
-    let items = found.iter().map(|(delivery, event)| owed(&subscription, delivery, event, now)).collect();
-    json(StatusCode::OK, &Items { items, next: last.map(|last| cursor::write(List::Owed, u128::from(last))) })
+    let items = found.items.iter().map(|(delivery, event)| owed(&subscription, delivery, event, now)).collect();
+    json(StatusCode::OK, &Items { items, next: found.next.map(|last| cursor::write(List::Owed, last)) })
 }
 
 /// Puts what was owed in a time range back into the queue.

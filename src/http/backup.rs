@@ -32,7 +32,7 @@ pub(super) async fn stream(request: Permitted) -> Result<Reply, Problem> {
     let begun = bridge::read_in(Lane::Control, &request, move |store| store.backup(now)).await?;
     let mut backup = begun.ok_or_else(|| Problem::conflict("a backup is being taken already"))?;
     let (room, pieces) = mpsc::channel(1);
-    let share = request.share(Lane::Control);
+    let (share, account) = (request.share(Lane::Control), request.account.clone());
     tokio::spawn(async move {
         let mut next = Instant::now();
         loop {
@@ -41,8 +41,12 @@ pub(super) async fn stream(request: Permitted) -> Result<Reply, Problem> {
             backup = rest;
             let Some(bytes) = piece else { return };
             next = next.max(Instant::now()) + Duration::from_micros(bytes.len() as u64 * 1_000_000 / PACE);
-            if room.send(Ok(Bytes::from(bytes))).await.is_err() {
-                return; // the client is gone
+            let bytes = tokio::select! {
+                bytes = account.hold_in_time(Bytes::from(bytes)) => bytes,
+                () = room.closed() => return, // the client is gone
+            };
+            if room.send(Ok(bytes)).await.is_err() {
+                return;
             }
             sleep_until(next).await;
         }

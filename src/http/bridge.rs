@@ -11,7 +11,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::edge::Front;
-use super::fair_limit::{FairLimit, Lane, Principal};
+use super::fair_limit::{FairLimit, Lane, Principal, Slot};
 use super::problem::Problem;
 use crate::store::{Busy, ReadError, Reply, Store};
 
@@ -28,6 +28,9 @@ pub(super) trait Asker {
     fn front(&self) -> &Front;
     /// On whose account it is done.
     fn principal(&self) -> Principal;
+
+    /// Keeps a slot until it is answered, in place of the one that it has: what was read is in memory until then.
+    fn keep_turn(&self, _slot: Option<Slot>) {}
 
     /// Its share of a lane.
     fn share(&self, lane: Lane) -> Share {
@@ -58,7 +61,7 @@ impl Share {
     /// # Errors
     /// 429 if too many of the same token wait already, 503 if its turn does not come, 500 if `work` panicked.
     pub(super) async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
-        self.run_in_turn(work, false).await
+        self.run_in_turn(work, false).await.map(|(done, _)| done)
     }
 
     /// The same for the next part of what was begun: it is not refused because others of its token wait, and waits for
@@ -70,14 +73,14 @@ impl Share {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Problem> {
-        self.run_in_turn(work, true).await
+        self.run_in_turn(work, true).await.map(|(done, _)| done)
     }
 
     async fn run_in_turn<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
         patient: bool,
-    ) -> Result<T, Problem> {
+    ) -> Result<(T, Slot), Problem> {
         const FULL: &str = "too many requests of this token wait for their turn already: send fewer at once";
         const LATE: &str = "more is asked for at once than can be answered; nothing was done";
         let turn = self.limit.slot(self.principal.clone(), patient);
@@ -88,10 +91,7 @@ impl Share {
         };
         let slot = slot.map_err(|_| Problem::too_many_requests(FULL, COME_AGAIN))?;
         // Also if nobody waits for it any more, it is held until the work is done.
-        let work = move || {
-            let _until_done = slot;
-            work()
-        };
+        let work = move || (work(), slot);
         spawn_blocking(work).await.map_err(|_| {
             tracing::error!("a blocking part of a request panicked; the panic's message stands above");
             Problem::internal()
@@ -115,7 +115,8 @@ pub(super) async fn written<T: Send + 'static>(send: impl FnOnce(Reply<T>) -> Re
     }
 }
 
-/// Reads the store off the async thread, in the lane of reads.
+/// Reads the store off the async thread, in the lane of reads. The slot is kept until the request is answered or reads again:
+/// otherwise what was read for many would gather before it is counted as an answer.
 ///
 /// # Errors
 /// 500 if what is wanted is damaged or the disk could not be read, and as [`Share::run`].
@@ -123,7 +124,12 @@ pub(super) async fn read<T: Send + 'static>(
     asker: &impl Asker,
     work: impl FnOnce(&Store) -> Result<T, ReadError> + Send + 'static,
 ) -> Result<T, Problem> {
-    read_in(Lane::Read, asker, work).await
+    // Who waits for another slot while it keeps one could wait for itself.
+    asker.keep_turn(None);
+    let store = asker.front().edge.store.clone();
+    let (found, slot) = asker.share(Lane::Read).run_in_turn(move || work(&store), false).await?;
+    asker.keep_turn(Some(slot));
+    found.map_err(Problem::from)
 }
 
 /// The same in another lane.

@@ -4,7 +4,7 @@
 
 use std::convert::Infallible;
 use std::future::poll_fn;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -23,6 +23,8 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::Settings;
+use super::admission::{Admission, Seat};
+use super::forwarded::Proxies;
 use super::hygiene;
 use super::problem::Problem;
 use super::reply::Reply;
@@ -34,20 +36,53 @@ pub(super) trait Handler: Send + Sync + 'static {
     fn handle(self: Arc<Self>, request: Request<Incoming>) -> impl Future<Output = Reply> + Send;
 }
 
-/// Whom a connection comes from, as an extension of each of its requests.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Peer(pub(super) IpAddr);
+/// Whom a request comes from, as an extension of it.
+#[derive(Debug, Clone)]
+pub(super) struct Peer {
+    /// The client's address.
+    pub(super) address: IpAddr,
+    /// The place of its connection.
+    seat: Arc<Seat>,
+}
+
+impl Peer {
+    /// Whom `request` comes from.
+    pub(super) fn of<B>(request: &Request<B>) -> IpAddr {
+        request.extensions().get::<Self>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.address)
+    }
+
+    /// Notes that a known token came with `request`.
+    pub(super) fn is_known<B>(request: &Request<B>) {
+        if let Some(peer) = request.extensions().get::<Self>() {
+            peer.seat.set_known();
+        }
+    }
+}
 
 /// A handler that is told whom its requests come from.
 pub(super) struct Told<H> {
     pub(super) handler: Arc<H>,
-    pub(super) peer: Peer,
+    pub(super) admission: Arc<Admission>,
+    pub(super) proxies: Arc<Proxies>,
+    pub(super) seat: Arc<Seat>,
+    /// The other end of the connection.
+    pub(super) address: IpAddr,
 }
 
 impl<H: Handler> Handler for Told<H> {
-    fn handle(self: Arc<Self>, mut request: Request<Incoming>) -> impl Future<Output = Reply> + Send {
-        request.extensions_mut().insert(self.peer);
-        Arc::clone(&self.handler).handle(request)
+    async fn handle(self: Arc<Self>, mut request: Request<Incoming>) -> Reply {
+        self.admission.heard(&self.seat, std::time::Instant::now());
+        let trusted = self.proxies.trusts(self.address);
+        let behind = if trusted { self.proxies.client(self.address, request.headers()) } else { None };
+        let counted = match behind.map(|client| self.admission.pass(client)).transpose() {
+            Ok(counted) => counted,
+            Err(refusal) => return refusal.problem().into_reply(),
+        };
+        let peer = Peer { address: behind.unwrap_or(self.address), seat: Arc::clone(&self.seat) };
+        request.extensions_mut().insert(peer);
+        let reply = Arc::clone(&self.handler).handle(request).await;
+        drop(counted);
+        reply
     }
 }
 

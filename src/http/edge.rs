@@ -7,12 +7,13 @@ use std::time::Instant;
 use super::Settings;
 use super::access::{self, Access, FirstToken};
 use super::attempts::Attempts;
-use super::connection::Handler;
+use super::budget::{Account, Budget};
+use super::connection::{Handler, Peer};
 use super::fair_limit::{Lanes, Principal};
 use super::openapi::Description;
 use super::page::{self, Page};
 use super::problem::Problem;
-use super::reply::Reply;
+use super::reply::{self, Reply};
 use super::request::Authorised;
 use super::routes::{self, Resource};
 use super::session::Sessions;
@@ -70,6 +71,8 @@ pub struct Edge {
     pub metrics: Arc<dyn Fn() -> Result<String, String> + Send + Sync>,
     /// Whether that may be read without a token.
     pub metrics_public: bool,
+    /// The memory for what clients have not read, or not sent whole.
+    pub budget: Budget,
     /// Whether the daemon can do its work; if not, a sentence on why.
     pub ready: Box<dyn Fn() -> Result<(), String> + Send + Sync>,
     /// The wall clock.
@@ -143,11 +146,14 @@ impl Front {
             return Box::pin(metrics::show(&self, Principal::new(None, None))).await;
         }
         let access = self.authenticate(&request)?;
+        Peer::is_known(&request);
         let resource = resource.ok_or_else(|| {
             Problem::not_found("there is nothing at this path: check it, and that an id in it is whole")
         })?;
         resource.check_method(request.method())?;
-        routes::answer(resource, Authorised::new(self, access, request)).await
+        let account = Account::new(&self.edge.budget, access.principal(), Peer::of(&request));
+        let reply = routes::answer(resource, Authorised::new(self, access, account.clone(), request)).await?;
+        reply::counted(reply, &account)
     }
 }
 

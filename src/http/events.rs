@@ -20,14 +20,10 @@ use crate::core::id::EventId;
 use crate::core::invalid::Invalid;
 use crate::core::json;
 use crate::core::time::Timestamp;
-use crate::store::{Accepted, EventFilter, Page, ReadError, Store, WriteError};
+use crate::store::{Accepted, EventFilter, ReadError, WriteError};
 
 /// The most events of one batch.
 const MOST_IN_BATCH: usize = 1_000;
-/// How many events of a page are fetched at a time, and at how many bytes of data it is full
-/// before its limit: events may be a megabyte each.
-const FETCHED_AT_ONCE: usize = 16;
-const PAGE_BYTES: usize = 4 * 1024 * 1024;
 
 /// Accepts one event, or all of a batch, or nothing. Answers when they are on the disk.
 pub(super) async fn post(mut request: Permitted) -> Result<Reply, Problem> {
@@ -172,24 +168,9 @@ pub(super) async fn list(request: Permitted) -> Result<Reply, Problem> {
     let page = query.page(List::Events);
     query.finish()?;
     let filter = EventFilter { company: request.access.narrow(filter.company.clone())?, ..filter };
-    let found = bridge::read(&request, move |store| fetch(store, &filter, page)).await?;
+    let found = bridge::read(&request, move |store| store.events(&filter, page.after, page.limit)).await?;
     let items = found.items.iter().map(shown).collect::<Result<Vec<_>, _>>()?;
     json(StatusCode::OK, &Items { items, next: found.next.map(|bits| cursor::write(List::Events, bits)) })
-}
-
-fn fetch(store: &Store, filter: &EventFilter, page: query::PageOf) -> Result<Page<Event>, ReadError> {
-    let mut all = Page { items: Vec::new(), next: page.after };
-    let mut bytes = 0;
-    loop {
-        let count = FETCHED_AT_ONCE.min(page.limit - all.items.len());
-        let Page { items, next } = store.events(filter, all.next, count)?;
-        bytes += items.iter().map(|event| event.data.len()).sum::<usize>();
-        all.items.extend(items);
-        all.next = next;
-        if next.is_none() || all.items.len() >= page.limit || bytes >= PAGE_BYTES {
-            return Ok(all);
-        }
-    }
 }
 
 /// One event with its deliveries.

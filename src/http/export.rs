@@ -12,6 +12,7 @@ use hyper::header::{CONTENT_DISPOSITION, HeaderValue};
 use tokio::sync::mpsc;
 
 use super::bridge::Share;
+use super::budget::Account;
 use super::log::{self, Shown};
 use super::problem::Problem;
 use super::reply::{Body, Broken, Reply, with_body};
@@ -78,9 +79,10 @@ impl Kind {
 /// Streams what `pages` has.
 ///
 /// # Errors
-/// 500 if not even the first page could be read; 429 and 503 as [`Share::run`]. Later faults break the connection off.
-pub(super) async fn stream(share: Share, pages: Pages, kind: Kind) -> Result<Reply, Problem> {
-    let first = share.run(piece(&pages, kind, None)).await??;
+/// 500 if not even the first page could be read; 429 and 503 as [`Share::run`], 503 if the client holds too much memory. Later faults break the connection off.
+pub(super) async fn stream(share: Share, account: Account, pages: Pages, kind: Kind) -> Result<Reply, Problem> {
+    let (first, next) = share.run(piece(&pages, kind, None)).await??;
+    let first = (account.hold(first)?, next);
     let (room, pieces) = mpsc::channel(1);
     tokio::spawn(async move {
         let mut piece_read = Ok(first);
@@ -94,7 +96,13 @@ pub(super) async fn stream(share: Share, pages: Pages, kind: Kind) -> Result<Rep
             }
             let Some(after) = next else { return };
             let read = share.go_on(piece(&pages, kind, Some(after))).await;
-            piece_read = read.flatten();
+            piece_read = match read.flatten() {
+                Ok((bytes, next)) => tokio::select! {
+                    bytes = account.hold_in_time(bytes) => Ok((bytes, next)),
+                    () = room.closed() => return,
+                },
+                Err(problem) => Err(problem),
+            };
         }
     });
     let mut reply = with_body(StatusCode::OK, kind.content_type(), Body::Stream(pieces));

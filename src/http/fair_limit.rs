@@ -89,8 +89,9 @@ pub(super) struct Principal {
     token: [u8; 32],
 }
 
+/// A company, or a token that is bound to none.
 #[derive(Clone, PartialEq, Eq, Hash)]
-enum Tenant {
+pub(super) enum Tenant {
     Company(Company),
     /// A token that is bound to no company stands for itself; with a host, for what it does to that host.
     Token([u8; 32], Option<String>),
@@ -102,6 +103,11 @@ impl Principal {
         let token = token.map_or([0; 32], |token| *token.bytes());
         let tenant = company.map_or(Tenant::Token(token, None), |company| Tenant::Company(company.clone()));
         Self { tenant, token }
+    }
+
+    /// The tenant alone.
+    pub(super) const fn tenant(&self) -> &Tenant {
+        &self.tenant
     }
 
     /// The same for something that concerns `company`, whoever does it: an administrator of all companies acts for

@@ -5,7 +5,7 @@
 //! blocking threads, of which there are as many as may be busy at once ([`fair_limit`](super::fair_limit)).
 
 use std::io::{self, Read as _, Write as _};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
@@ -20,16 +20,20 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::Settings;
-use super::connection::{self, Handler, Peer, Told};
+use super::admission::{Admission, Refusal};
+use super::connection::{self, Handler, Told};
 use super::fair_limit;
-use super::problem::Problem;
+use super::forwarded::Proxies;
 use super::reply::{self, Reply};
 use super::tls;
 
 /// How many connections the kernel may hold for us until they are accepted; it has a limit of its own. With std's 128
 /// a crowd fills that within milliseconds, and then whoever comes waits a second for its next try.
 const QUEUE: i32 = 4096;
-/// Connections beyond the cap that are heard and told so; those beyond these too are told without being heard.
+/// How many bytes of answers the kernel may hold for a connection (it takes twice that): without a bound it would hold
+/// megabytes for a client that does not read, which the budget of memory does not see.
+const UNSENT: usize = 128 * 1024;
+/// Connections without a place that are heard and told so; those beyond these too are told without being heard.
 const REFUSED_AT_ONCE: usize = 32;
 /// How long one of those may take to say what it wants.
 const REFUSED_HEAD: Duration = Duration::from_secs(2);
@@ -77,6 +81,8 @@ pub(super) fn start<H: Handler>(
     let address = listener.local_addr()?;
     listener.set_nonblocking(true)?;
     SockRef::from(&listener).listen(QUEUE)?;
+    // The connections have it from here.
+    SockRef::from(&listener).set_send_buffer_size(UNSENT)?;
     let runtime = Builder::new_current_thread()
         .enable_io()
         .enable_time()
@@ -110,23 +116,21 @@ async fn accept_all<H: Handler>(
     settings: Arc<Settings>,
     mut stop: watch::Receiver<Option<Instant>>,
 ) -> usize {
-    let served = Room { permits: Arc::new(Semaphore::new(settings.max_connections)), settings: Arc::clone(&settings) };
-    let brief = Settings { header_timeout: settings.header_timeout.min(REFUSED_HEAD), ..Settings::clone(&settings) };
-    let refused = Room { permits: Arc::new(Semaphore::new(REFUSED_AT_ONCE)), settings: Arc::new(brief) };
-    let (mut failing, full) = (false, Arc::new(Full));
+    let served = Served::new(&settings, handler);
+    let refused = Refused::new(&settings);
+    let mut failing = false;
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             _ = stop.changed() => break,
         };
         match accepted {
-            Ok((stream, _)) => {
+            Ok((stream, peer)) => {
                 failing = false;
                 // An answer is one small write: waiting for more to send would only delay it.
                 let _ = stream.set_nodelay(true);
-                let left = served.serve(stream, &handler, true, &stop);
-                if let Some(stream) = left.and_then(|stream| refused.serve(stream, &full, false, &stop)) {
-                    turn_away(stream, settings.tls.is_some());
+                if let Err((stream, refusal)) = served.serve(stream, peer.ip(), &stop) {
+                    refused.serve(stream, refusal, &stop);
                 }
             }
             Err(error) if is_the_clients(&error) => {}
@@ -141,10 +145,9 @@ async fn accept_all<H: Handler>(
     }
     drop(listener);
     let deadline = stop.borrow().unwrap_or_else(Instant::now);
-    let all = u32::try_from(settings.max_connections).unwrap_or(u32::MAX);
-    // The permits come back when the connections end; whether in time is told by how many there are.
-    let _ = timeout_at(deadline, served.permits.acquire_many(all)).await;
-    settings.max_connections.saturating_sub(served.permits.available_permits())
+    // Whether they end in time is told by how many there are then.
+    let _ = timeout_at(deadline, served.admission.empty()).await;
+    served.admission.count()
 }
 
 /// Errors of `accept` that speak of one connection that is gone, not of us.
@@ -153,54 +156,107 @@ fn is_the_clients(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
 }
 
-/// A number of connections that are served in the same way.
-struct Room {
-    permits: Arc<Semaphore>,
+/// The connections that are served.
+struct Served<H> {
+    admission: Arc<Admission>,
+    proxies: Arc<Proxies>,
+    settings: Arc<Settings>,
+    handler: Arc<H>,
+}
+
+impl<H: Handler> Served<H> {
+    fn new(settings: &Arc<Settings>, handler: Arc<H>) -> Self {
+        let (most, each) = (settings.max_connections, settings.connections_per_address);
+        Self {
+            admission: Arc::new(Admission::new(most, each, std::time::Instant::now())),
+            proxies: Arc::new(Proxies::new(settings.trusted_proxies.clone())),
+            settings: Arc::clone(settings),
+            handler,
+        }
+    }
+
+    /// Serves `stream` in a task of its own, until it ends or must give way.
+    ///
+    /// # Errors
+    /// The stream, and why it is not served.
+    fn serve(
+        &self,
+        stream: TcpStream,
+        address: IpAddr,
+        stop: &watch::Receiver<Option<Instant>>,
+    ) -> Result<(), (TcpStream, Refusal)> {
+        let ticket = match self.admission.admit(address, self.proxies.trusts(address), std::time::Instant::now()) {
+            Ok(ticket) => ticket,
+            Err(refusal) => return Err((stream, refusal)),
+        };
+        let told = Told {
+            handler: Arc::clone(&self.handler),
+            admission: Arc::clone(&self.admission),
+            proxies: Arc::clone(&self.proxies),
+            seat: Arc::clone(&ticket.seat),
+            address,
+        };
+        let (settings, stop) = (Arc::clone(&self.settings), stop.clone());
+        tokio::spawn(async move {
+            tokio::select! {
+                () = converse(stream, Arc::new(told), &settings, true, stop) => {}
+                () = ticket.seat.must_leave() => tracing::debug!("a silent connection from {address} gave way to another"),
+            }
+        });
+        Ok(())
+    }
+}
+
+/// Serves `stream`, plain or TLS.
+async fn converse<H: Handler>(
+    stream: TcpStream,
+    handler: Arc<H>,
+    settings: &Settings,
+    keep_alive: bool,
+    stop: watch::Receiver<Option<Instant>>,
+) {
+    match settings.tls.as_ref().map(|tls| tls.acceptor()) {
+        None => connection::serve(stream, handler, settings, keep_alive, stop).await,
+        Some(acceptor) => tls::serve(stream, &acceptor, handler, settings, keep_alive, stop).await,
+    }
+}
+
+/// The connections that there is no place for. Some are heard and told so, the others are told without being heard.
+struct Refused {
+    heard: Arc<Semaphore>,
     settings: Arc<Settings>,
 }
 
-impl Room {
-    /// Serves `stream` in a task of its own if there is room; otherwise gives it back.
-    fn serve<H: Handler>(
-        &self,
-        stream: TcpStream,
-        handler: &Arc<H>,
-        keep_alive: bool,
-        stop: &watch::Receiver<Option<Instant>>,
-    ) -> Option<TcpStream> {
-        let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else { return Some(stream) };
-        let peer = Peer(stream.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.ip()));
-        let handler = Arc::new(Told { handler: Arc::clone(handler), peer });
+impl Refused {
+    fn new(settings: &Settings) -> Self {
+        let brief = Settings { header_timeout: settings.header_timeout.min(REFUSED_HEAD), ..settings.clone() };
+        Self { heard: Arc::new(Semaphore::new(REFUSED_AT_ONCE)), settings: Arc::new(brief) }
+    }
+
+    fn serve(&self, stream: TcpStream, refusal: Refusal, stop: &watch::Receiver<Option<Instant>>) {
+        let Ok(permit) = Arc::clone(&self.heard).try_acquire_owned() else {
+            return turn_away(stream, refusal, self.settings.tls.is_some());
+        };
         let (settings, stop) = (Arc::clone(&self.settings), stop.clone());
         tokio::spawn(async move {
-            match settings.tls.as_ref().map(|tls| tls.acceptor()) {
-                None => connection::serve(stream, handler, &settings, keep_alive, stop).await,
-                Some(acceptor) => tls::serve(stream, &acceptor, handler, &settings, keep_alive, stop).await,
-            }
+            converse(stream, Arc::new(Full(refusal)), &settings, false, stop).await;
             drop(permit);
         });
-        None
     }
 }
 
-/// Answers on connections beyond the cap.
-struct Full;
-
-impl Full {
-    fn problem() -> Problem {
-        Problem::unavailable("there are as many connections as `[http] max_connections` allows", 1)
-    }
-}
+/// Answers on connections that there is no place for.
+struct Full(Refusal);
 
 impl Handler for Full {
     async fn handle(self: Arc<Self>, _request: Request<Incoming>) -> Reply {
-        Self::problem().into_reply()
+        self.0.problem().into_reply()
     }
 }
 
 /// Says the same to a connection that there is no room for at all, without a wait, and closes it. Over TLS that cannot
 /// be said without a handshake.
-fn turn_away(stream: TcpStream, tls: bool) {
+fn turn_away(stream: TcpStream, refusal: Refusal, tls: bool) {
     // Tokio would write only once it has been told that there is room; in a new socket there is.
     let Ok(mut stream) = stream.into_std() else { return };
     if tls {
@@ -208,7 +264,7 @@ fn turn_away(stream: TcpStream, tls: bool) {
     }
     // What has come and is not read would turn the close into a reset, which can overtake the answer.
     let _ = stream.read(&mut [0; 4096]);
-    let _ = stream.write(&reply::rendered(Full::problem().into_reply()));
+    let _ = stream.write(&reply::rendered(refusal.problem().into_reply()));
 }
 
 #[cfg(test)]

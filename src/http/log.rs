@@ -117,7 +117,14 @@ pub(super) async fn list(request: Permitted) -> Result<Reply, Problem> {
         (Some(kind), _) => {
             let store = store.clone();
             let share = request.share(Lane::Read);
-            return export::stream(share, Arc::new(move |after| store.log(&filter, after, export::PAGE)), kind).await;
+            let account = request.account.clone();
+            return export::stream(
+                share,
+                account,
+                Arc::new(move |after| store.log(&filter, after, export::PAGE)),
+                kind,
+            )
+            .await;
         }
         (None, Some(page)) => page,
         (None, None) => return Err(Problem::internal()),

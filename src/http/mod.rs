@@ -1,13 +1,14 @@
 //! The HTTP API: the only room that is async, on hyper 1 without a framework.
 //!
 //! ```text
-//! listener     one thread, the cap on connections, the ordered stop
+//! listener     one thread, the ordered stop; admission: which connections are served
 //! connection   hyper around one socket: timeouts, panics, the last word
 //!   wire         bytes: stalled writers, requests with two lengths
 //!   hygiene      heads: methods, hosts, codings
 //! edge         health | the page | authorisation -> route
 //!   access       tokens, roles, companies
 //!   session      who signed in on the page; origin: that a change comes from there; attempts: how often
+//!   forwarded    whom a request comes from, behind proxies, too
 //!   routes       the table of paths, methods and roles
 //!   request      Authorised -> Permitted -> a body within its limits
 //! openapi      the description of all of them
@@ -16,6 +17,7 @@
 //!              file per resource
 //! page         Settings > Webhooks in a browser, on top of the resources
 //! bridge       to the store, which blocks; fair_limit: in whose turn; answers: the way back
+//! budget       of the memory for what clients have not read or not sent whole
 //! ```
 //!
 //! Knows core, the store's verbs and the sender's probe; what else it needs it is handed in an [`Edge`].
@@ -25,15 +27,18 @@
 //!   most, few attempts); no handler runs without a role.
 //! - `202` to an event is answered only from the store's reply, when it is on the disk.
 //! - Every wait for a client has an end: head, body, and the writing of the answer.
-//! - What is read into memory for one request is bounded: its head, its body, one page of a list.
+//! - What is read into memory for one request is bounded: its head, its body, one page of a list; and for all together what
+//!   clients leave unread or unfinished.
 //! - Accepting, control and reading have threads of their own; within each nobody waits for what another tenant asks for.
 
 mod access;
+mod admission;
 mod answers;
 mod attempts;
 mod backlog;
 mod backup;
 mod bridge;
+mod budget;
 mod calls;
 mod cloud_events;
 mod connection;
@@ -45,6 +50,7 @@ mod event_types;
 mod events;
 mod export;
 mod fair_limit;
+mod forwarded;
 mod health;
 mod hygiene;
 mod idempotency_key;
@@ -81,6 +87,7 @@ use ipnet::IpNet;
 
 pub use access::FirstToken;
 pub use answers::{Answers, answers};
+pub use budget::Budget;
 pub use edge::{Edge, Flow, Senders};
 pub use listener::{Died, Server};
 pub use tls::Tls;
@@ -98,8 +105,6 @@ pub struct Settings {
     pub body_timeout: Duration,
     /// How long an answer may wait for a client that does not read it. 30 s is a good value.
     pub write_timeout: Duration,
-    /// The memory for answers that clients have not read yet and bodies that are not whole yet, in bytes.
-    pub memory: usize,
     /// How many connections one address may have at once.
     pub connections_per_address: usize,
     /// The proxies that are believed when they name the client behind them.

@@ -12,10 +12,22 @@ use hyper::{Response, StatusCode};
 use serde::Serialize;
 use tokio::sync::mpsc;
 
+use super::budget::Account;
 use super::problem::Problem;
 
 /// An answer to a request.
 pub(super) type Reply = Response<Body>;
+
+/// An answer whose body is counted.
+///
+/// # Errors
+/// 503: its client has not read too much already.
+pub(super) fn counted(mut reply: Reply, account: &Account) -> Result<Reply, Problem> {
+    if let Body::Whole(text) = reply.body_mut() {
+        *text = account.hold(std::mem::take(text))?;
+    }
+    Ok(reply)
+}
 
 /// A stream cannot go on: the connection is broken off, so that the client sees that something is missing.
 #[derive(Debug)]

@@ -4,7 +4,7 @@
 //! Only a [`Permitted`] request can be read, and its body only within the limits on size and time.
 //! So no handler can forget to ask, and no byte of a body is read for somebody unknown.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -18,8 +18,9 @@ use tokio::time::timeout;
 
 use super::access::Access;
 use super::bridge::Asker;
+use super::budget::{Account, Held, TINY};
 use super::edge::{Edge, Front};
-use super::fair_limit::Principal;
+use super::fair_limit::{Principal, Slot};
 use super::problem::Problem;
 use super::query::Query;
 use crate::core::json;
@@ -54,21 +55,22 @@ pub(super) struct Limits {
 pub(super) struct Authorised {
     front: Arc<Front>,
     access: Access,
+    account: Account,
     parts: Parts,
     body: Option<Incoming>,
 }
 
 impl Authorised {
-    pub(super) fn new(front: Arc<Front>, access: Access, request: Request<Incoming>) -> Self {
+    pub(super) fn new(front: Arc<Front>, access: Access, account: Account, request: Request<Incoming>) -> Self {
         let (parts, body) = request.into_parts();
-        Self { front, access, parts, body: Some(body) }
+        Self { front, access, account, parts, body: Some(body) }
     }
 
     /// A `GET` of the house's own, with somebody's powers: what the page shows is what the API answers.
-    pub(super) fn within(front: Arc<Front>, access: Access, uri: Uri) -> Self {
+    pub(super) fn within(front: Arc<Front>, access: Access, account: Account, uri: Uri) -> Self {
         let (mut parts, ()) = Request::new(()).into_parts();
         parts.uri = uri;
-        Self { front, access, parts, body: None }
+        Self { front, access, account, parts, body: None }
     }
 
     /// The same, asking for one kind of answer.
@@ -88,7 +90,8 @@ impl Authorised {
     /// 403.
     pub(super) fn permit(self, role: Role) -> Result<Permitted, Problem> {
         self.access.require(role)?;
-        Ok(Permitted { front: self.front, access: self.access, parts: self.parts, body: self.body })
+        let Self { front, access, account, parts, body } = self;
+        Ok(Permitted { front, access, account, parts, body, turn: Mutex::default() })
     }
 }
 
@@ -99,8 +102,12 @@ pub(super) struct Permitted {
     pub(super) front: Arc<Front>,
     /// Whose things it may touch.
     pub(super) access: Access,
+    /// By what the memory is counted that it holds.
+    pub(super) account: Account,
     parts: Parts,
     body: Option<Incoming>,
+    /// Its slot of the lane of reads: what was read is held until it is answered.
+    turn: Mutex<Option<Slot>>,
 }
 
 impl Asker for Permitted {
@@ -110,6 +117,10 @@ impl Asker for Permitted {
 
     fn principal(&self) -> Principal {
         self.access.principal()
+    }
+
+    fn keep_turn(&self, slot: Option<Slot>) {
+        *self.turn.lock().unwrap_or_else(PoisonError::into_inner) = slot;
     }
 }
 
@@ -149,8 +160,10 @@ impl Permitted {
             let allowed = format_duration(limits.body_timeout);
             Problem::too_slow(format!("the request's body was not complete after {allowed}"))
         };
-        let bytes = timeout(limits.body_timeout, collect(body, limits.max_body_bytes)).await;
-        Ok((media, Document::new(bytes.map_err(|_| too_slow())??)?))
+        let held = self.account.none();
+        let collected = timeout(limits.body_timeout, collect(body, limits.max_body_bytes, Some(held))).await;
+        let (bytes, held) = collected.map_err(|_| too_slow())??;
+        Ok((media, Document { held, ..Document::new(bytes)? }))
     }
 
     /// Reads a JSON body.
@@ -174,7 +187,12 @@ impl Permitted {
 }
 
 /// A body that was read: UTF-8 text.
-pub(super) struct Document(Bytes);
+pub(super) struct Document {
+    bytes: Bytes,
+    /// Its place in the budget.
+    #[expect(dead_code, reason = "it is given back when this is dropped")]
+    held: Option<Held>,
+}
 
 /// U+FEFF, which some editors, PowerShell and .NET write ahead of text in UTF-8.
 pub(super) const BYTE_ORDER_MARK: char = '\u{feff}';
@@ -186,7 +204,7 @@ impl Document {
             Ok(text) => {
                 let ahead = text.len() - text.trim_start_matches(BYTE_ORDER_MARK).len();
                 bytes::Buf::advance(&mut bytes, ahead);
-                Ok(Self(bytes))
+                Ok(Self { bytes, held: None })
             }
             Err(error) => {
                 let line = bytes[..error.valid_up_to()].iter().filter(|byte| **byte == b'\n').count() + 1;
@@ -199,13 +217,13 @@ impl Document {
     /// The document with this text.
     #[cfg(test)]
     pub(super) fn of(text: &str) -> Self {
-        Self(Bytes::copy_from_slice(text.as_bytes()))
+        Self { bytes: Bytes::copy_from_slice(text.as_bytes()), held: None }
     }
 
     /// As text.
     pub(super) fn text(&self) -> &str {
         // Checked when it was made; an empty text would be refused as JSON all the same.
-        std::str::from_utf8(&self.0).unwrap_or_default()
+        std::str::from_utf8(&self.bytes).unwrap_or_default()
     }
 
     /// As one JSON document.
@@ -224,13 +242,15 @@ impl Document {
 pub(super) async fn form(request: Request<Incoming>, limits: Limits) -> Result<Vec<(String, String)>, Problem> {
     let (parts, body) = request.into_parts();
     media_type(&parts.headers, &[FORM])?;
-    let bytes = timeout(limits.body_timeout, collect(body, FORM_BYTES)).await;
-    let bytes = bytes.map_err(|_| Problem::too_slow("the form was not complete in time"))??;
+    // So little is not counted.
+    const { assert!(FORM_BYTES <= TINY) };
+    let bytes = timeout(limits.body_timeout, collect(body, FORM_BYTES, None)).await;
+    let (bytes, _) = bytes.map_err(|_| Problem::too_slow("the form was not complete in time"))??;
     Ok(url::form_urlencoded::parse(&bytes).into_owned().collect())
 }
 
-/// Reads `body` to its end, but not beyond `most` bytes. One piece is not copied.
-async fn collect(mut body: Incoming, most: usize) -> Result<Bytes, Problem> {
+/// Reads `body` to its end, but not beyond `most` bytes, counted by `held`. One piece is not copied.
+async fn collect(mut body: Incoming, most: usize, mut held: Option<Held>) -> Result<(Bytes, Option<Held>), Problem> {
     let too_large = || Problem::too_large(format!("the request's body is larger than {most} bytes"));
     let said = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     if said > most {
@@ -242,20 +262,35 @@ async fn collect(mut body: Incoming, most: usize) -> Result<Bytes, Problem> {
         let broken =
             |_| Problem::bad_request("the request's body broke off or is not chunked as it should be").closing();
         let Ok(piece) = frame.map_err(broken)?.into_data() else { continue };
-        if first.len().max(whole.len()) + piece.len() > most {
+        let length = first.len().max(whole.len()) + piece.len();
+        if length > most {
             return Err(too_large());
         }
         if first.is_empty() && whole.is_empty() {
+            count(&mut held, length)?;
             first = piece;
             continue;
         }
+        if whole.capacity() < length {
+            // By half of what has come, so that who says much and sends little takes little.
+            let room = length.max(whole.len() * 3 / 2).min(said.max(length));
+            count(&mut held, room)?;
+            whole.reserve(room - whole.len());
+        }
         if whole.is_empty() {
-            whole.reserve(said.max(first.len() + piece.len()));
             whole.extend_from_slice(&std::mem::take(&mut first));
         }
         whole.extend_from_slice(&piece);
     }
-    Ok(if whole.is_empty() { first } else { whole.freeze() })
+    Ok((if whole.is_empty() { first } else { whole.freeze() }, held))
+}
+
+/// Counts a body of `size`.
+///
+/// # Errors
+/// 503: its client holds too much. What is still to come of the body is not read.
+fn count(held: &mut Option<Held>, size: usize) -> Result<(), Problem> {
+    held.as_mut().map_or(Ok(()), |held| held.resize(size)).map_err(|spent| Problem::from(spent).closing())
 }
 
 /// Which of the types `accepted` the body is said to be of.

@@ -4,8 +4,9 @@
 //! at every request, so a token that is revoked ends its sessions. Kept in memory only: a restart
 //! signs everybody out. Of an id the hash is kept, as of a token; neither is ever shown.
 //!
-//! Knows neither roles nor the page. What always holds: there are at most [`MOST`] sessions, and none
-//! outlives [`IDLE`] without a request or [`LONGEST`] in all.
+//! Knows neither roles nor the page. What always holds: a token has at most [`EACH`] sessions and the tokens of a company
+//! together at most [`COMPANY`], so nobody ends another's by signing in often; and none outlives [`IDLE`] without a
+//! request or [`LONGEST`] in all.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -16,12 +17,17 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hyper::header::{COOKIE, HeaderMap};
 use sha2::{Digest as _, Sha256};
 
+use crate::core::event::Company;
 use crate::core::token::TokenHash;
 
 /// What the cookie's name begins with; the port follows.
 const NAME: &str = "hookswitch_session_";
-/// How many sessions there may be; one more ends that which has been idle longest.
-const MOST: usize = 1_000;
+/// How many sessions a token may have; one more ends that of them which has been idle longest.
+const EACH: usize = 100;
+/// How many sessions the tokens that are bound to one company may have together.
+const COMPANY: usize = 1_000;
+/// How many cookies of our name are looked at in one request.
+const COOKIES: usize = 8;
 /// How long a session lives without a request.
 const IDLE: Duration = Duration::from_secs(2 * 3600);
 /// How long a session lives in all.
@@ -31,6 +37,8 @@ type Key = [u8; 32];
 
 struct Session {
     token: TokenHash,
+    /// The company that the token is bound to.
+    company: Option<Company>,
     begun: Instant,
     seen: Instant,
 }
@@ -63,20 +71,19 @@ impl Sessions {
         self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Opens a session of `token`. The answer is the text for the cookie; `None` if the kernel has no
-    /// random bytes to give.
-    pub(super) fn open(&self, token: TokenHash, now: Instant) -> Option<String> {
+    /// Opens a session of `token`, which is bound to `company` if there is one. The answer is the text for the cookie;
+    /// `None` if the kernel has no random bytes to give.
+    pub(super) fn open(&self, token: TokenHash, company: Option<Company>, now: Instant) -> Option<String> {
         let mut id = [0; 32];
         getrandom::fill(&mut id).ok()?;
         let mut all = self.all();
         all.retain(|_, session| session.lives(now));
-        if all.len() >= MOST
-            && let Some(key) = all.iter().min_by_key(|(_, session)| session.seen).map(|(key, _)| *key)
-        {
-            all.remove(&key);
+        make_room(&mut all, EACH, |session| session.token == token);
+        if company.is_some() {
+            make_room(&mut all, COMPANY, |session| session.company == company);
         }
         let text = URL_SAFE_NO_PAD.encode(id);
-        all.insert(key(&text), Session { token, begun: now, seen: now });
+        all.insert(key(&text), Session { token, company, begun: now, seen: now });
         Some(text)
     }
 
@@ -107,10 +114,23 @@ impl Sessions {
     /// The values of all cookies of our name: one that was set for another path or domain may stand among them.
     fn ids<'h>(&'h self, headers: &'h HeaderMap) -> impl Iterator<Item = &'h str> {
         let lines = headers.get_all(COOKIE).iter().filter_map(|line| line.to_str().ok());
-        lines.flat_map(|line| line.split(';')).filter_map(|pair| {
+        let ids = lines.flat_map(|line| line.split(';')).filter_map(|pair| {
             let (name, value) = pair.split_once('=')?;
             (name.trim() == self.cookie).then(|| value.trim())
-        })
+        });
+        ids.take(COOKIES)
+    }
+}
+
+/// Ends the session that has been idle longest of those that are `counted`, if there are `most` of them.
+fn make_room(all: &mut HashMap<Key, Session>, most: usize, counted: impl Fn(&Session) -> bool) {
+    let ours = all.iter().filter(|(_, session)| counted(session));
+    let (count, idle) = ours.fold((0, None::<(Key, Instant)>), |(count, idle), (key, session)| {
+        let longer = idle.is_none_or(|(_, seen)| session.seen < seen);
+        (count + 1, if longer { Some((*key, session.seen)) } else { idle })
+    });
+    if let Some((key, _)) = idle.filter(|_| count >= most) {
+        all.remove(&key);
     }
 }
 
@@ -133,7 +153,7 @@ mod tests {
     #[test]
     fn a_session_is_found_by_its_cookie_until_it_is_closed() {
         let (sessions, now) = (Sessions::new(4665), Instant::now());
-        let id = sessions.open(TokenHash::of("t"), now).unwrap();
+        let id = sessions.open(TokenHash::of("t"), None, now).unwrap();
         assert_eq!(id.len(), 43, "256 bits");
         let mine = with(&format!("a=b; {OURS}={id}"));
         assert!(sessions.token(&mine, now).is_some());
@@ -155,26 +175,53 @@ mod tests {
     #[test]
     fn a_session_ends_when_it_is_idle_and_when_it_is_old() {
         let (sessions, begun) = (Sessions::new(4665), Instant::now());
-        let cookie = with(&format!("{OURS}={}", sessions.open(TokenHash::of("t"), begun).unwrap()));
+        let cookie = with(&format!("{OURS}={}", sessions.open(TokenHash::of("t"), None, begun).unwrap()));
         let mut now = begun;
         while now + IDLE / 2 < begun + LONGEST {
             now += IDLE / 2;
             assert!(sessions.token(&cookie, now).is_some());
         }
         assert!(sessions.token(&cookie, begun + LONGEST).is_none());
-        let cookie = with(&format!("{OURS}={}", sessions.open(TokenHash::of("t"), begun).unwrap()));
+        let cookie = with(&format!("{OURS}={}", sessions.open(TokenHash::of("t"), None, begun).unwrap()));
         assert!(sessions.token(&cookie, begun + IDLE).is_none());
     }
 
     #[test]
-    fn there_are_not_more_than_there_may_be() {
+    fn a_token_has_so_many_and_ends_its_own_alone() {
         let (sessions, now) = (Sessions::new(4665), Instant::now());
-        let open = |at| with(&format!("{OURS}={}", sessions.open(TokenHash::of("t"), at).unwrap()));
-        let first = open(now);
-        for _ in 0..MOST {
-            open(now + Duration::from_secs(1));
+        let open =
+            |token: &str, at| with(&format!("{OURS}={}", sessions.open(TokenHash::of(token), None, at).unwrap()));
+        let admin = open("admin", now);
+        let first = open("t", now + Duration::from_secs(1));
+        for _ in 0..EACH {
+            open("t", now + Duration::from_secs(2));
         }
         assert!(sessions.token(&first, now).is_none(), "the one idle longest goes");
-        assert_eq!(sessions.all().len(), MOST);
+        assert!(sessions.token(&admin, now).is_some(), "and none of another token");
+        assert_eq!(sessions.all().len(), EACH + 1);
+    }
+
+    #[test]
+    fn a_company_with_many_tokens_has_so_many_and_ends_its_own_alone() {
+        let (sessions, now) = (Sessions::new(4665), Instant::now());
+        let open = |token: String, company: &str| {
+            let id = sessions.open(TokenHash::of(&token), Some(Company::parse(company).unwrap()), now).unwrap();
+            with(&format!("{OURS}={id}"))
+        };
+        let other = open("other".to_owned(), "b");
+        for number in 0..=COMPANY {
+            open(number.to_string(), "a");
+        }
+        assert_eq!(sessions.all().len(), COMPANY + 1);
+        assert!(sessions.token(&other, now).is_some());
+    }
+
+    #[test]
+    fn few_cookies_are_looked_at() {
+        let (sessions, now) = (Sessions::new(4665), Instant::now());
+        let id = sessions.open(TokenHash::of("t"), None, now).unwrap();
+        let behind = |count: usize| with(&format!("{}{OURS}={id}", format!("{OURS}=x; ").repeat(count)));
+        assert!(sessions.token(&behind(COOKIES - 1), now).is_some());
+        assert!(sessions.token(&behind(COOKIES), now).is_none());
     }
 }

@@ -25,6 +25,8 @@ struct Stats<'s> {
     senders: Option<Senders>,
     #[serde(skip_serializing_if = "Option::is_none")]
     disk: Option<Disk>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    memory: Option<Memory>,
     subscriptions: Vec<Standing<'s>>,
     /// The latest [`UNSERVED_MOST`] of them.
     companies_without_webhook: Vec<Unserved>,
@@ -59,6 +61,13 @@ struct Disk {
     min_free_bytes: u64,
     /// Whether events are refused for want of room.
     low: bool,
+}
+
+/// `[limits] memory`: what clients have not read, or not sent whole.
+#[derive(Serialize)]
+struct Memory {
+    used_bytes: u64,
+    limit_bytes: u64,
 }
 
 #[derive(Serialize)]
@@ -117,6 +126,7 @@ pub(super) async fn show(request: Permitted) -> Result<Reply, Problem> {
     let unserved = unserved.map(|(company, at)| Unserved { company: company.to_string(), last_event: Text(at) });
     let Room { free, least, low } = edge.store.room();
     let disk = Disk { free_bytes: free, min_free_bytes: least, low };
+    let memory = Memory { used_bytes: edge.budget.used(), limit_bytes: edge.budget.limit() };
     let queue = Queue { pending: counts.pending, retrying: counts.retrying, failed: counts.failed };
     let stats = Stats {
         version: env!("CARGO_PKG_VERSION"),
@@ -124,6 +134,7 @@ pub(super) async fn show(request: Permitted) -> Result<Reply, Problem> {
         oldest_pending: whole_house.then_some(oldest.map(Text)),
         senders: whole_house.then_some(Senders { busy: senders.busy, threads: senders.threads }),
         disk: whole_house.then_some(disk),
+        memory: whole_house.then_some(memory),
         subscriptions: standings.collect(),
         companies_without_webhook: unserved.collect(),
     };

@@ -14,6 +14,7 @@ fn snapshot() -> Snapshot {
         subscriptions: [("ok", 7), ("slow", 0), ("down", 1), ("disabled", 2)],
         store_bytes: 4096,
         disk: (1 << 40, 1 << 28),
+        memory: (1 << 20, 1 << 28),
     }
 }
 
@@ -63,6 +64,8 @@ fn a_scrape_shows_what_was_counted_and_how_things_stand() {
         "hookswitch_store_bytes 4096",
         "hookswitch_disk_free_bytes 1099511627776",
         "hookswitch_disk_min_free_bytes 268435456",
+        "hookswitch_client_memory_bytes 1048576",
+        "hookswitch_client_memory_limit_bytes 268435456",
     ] {
         assert!(text.lines().any(|shown| shown == line), "`{line}` is not in\n{text}");
     }

@@ -54,6 +54,7 @@
 //! in order that come and go, in a database that stays small.
 
 mod backup;
+mod bulk;
 mod calls;
 mod checkpoint;
 mod committer;

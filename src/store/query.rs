@@ -11,6 +11,7 @@ use crate::core::event::Event;
 use crate::core::id::{AttemptId, DeliveryId, EventId};
 use crate::core::time::Timestamp;
 
+use super::bulk::{Bulk, Filled};
 use super::journal::{Journal, Key, Wanted, kind};
 use super::place::Damage;
 use super::record::{self, Accepted, DeliveryRecord, Logged};
@@ -165,20 +166,28 @@ pub(super) fn owed_between(
     number: u32,
     between: (u64, u64),
     most: usize,
-) -> Result<Vec<(Delivery, Event)>, ReadError> {
+) -> Result<Page<(Delivery, Event)>, ReadError> {
     let (from, to) = between;
-    let mut found = Vec::new();
+    let (mut found, mut filled, mut more) = (Vec::new(), Filled::default(), false);
     journal.owed_to(number, &|owing| owing.sequence < from, &mut |owing| {
-        if owing.sequence > to || found.len() == most {
+        if owing.sequence > to {
             return Ok(ControlFlow::Break(()));
         }
         let id = EventId::from_bits(owing.event);
         let begun = owing.accepted.deliveries(id).unwrap_or_default();
         let delivery = begun.into_iter().find(|delivery| delivery.id.subscription_number() == number);
-        found.extend(delivery.zip(owing.accepted.event(id)));
+        if let Some(item) = delivery.zip(owing.accepted.event(id)) {
+            if !filled.takes(&item, most) {
+                more = true;
+                return Ok(ControlFlow::Break(()));
+            }
+            found.push(item);
+        }
         Ok(ControlFlow::Continue(()))
     })?;
-    found.into_iter().map(|(begun, event)| Ok((as_it_stands(state, journal, begun)?, event))).collect()
+    let next = found.last().filter(|_| more).map(|(delivery, _)| u128::from(delivery.id.sequence()));
+    let now = found.into_iter().map(|(begun, event)| Ok((as_it_stands(state, journal, begun)?, event)));
+    Ok(Page { items: now.collect::<Result<_, ReadError>>()?, next })
 }
 
 /// The lowest id that something of the time `since` can have.
@@ -189,18 +198,19 @@ pub(super) fn lowest_id(since: Option<Timestamp>) -> u128 {
 /// Gathers a page from a walk that goes the newest first.
 struct Gather<T> {
     items: Vec<T>,
+    filled: Filled,
     limit: usize,
     last: u128,
     more: bool,
 }
 
-impl<T> Gather<T> {
+impl<T: Bulk> Gather<T> {
     fn new(limit: usize) -> Self {
-        Self { items: Vec::new(), limit, last: 0, more: false }
+        Self { items: Vec::new(), filled: Filled::default(), limit, last: 0, more: false }
     }
 
     fn add(&mut self, id: u128, item: T) -> ControlFlow<()> {
-        if self.items.len() == self.limit {
+        if !self.filled.takes(&item, self.limit) {
             self.more = true;
             return ControlFlow::Break(());
         }

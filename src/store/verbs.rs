@@ -327,7 +327,7 @@ impl Store {
 
     /// What a subscription was owed with sequence numbers from `from` to `to`, in order: each
     /// delivery as it stands and its event; at most `most`. Those whose event is no longer kept are
-    /// left out.
+    /// left out. `next` is the last sequence number on the page, if there is more.
     ///
     /// # Errors
     /// What holds them cannot be read, or is damaged.
@@ -337,8 +337,10 @@ impl Store {
         from: u64,
         to: u64,
         most: usize,
-    ) -> Result<Vec<(Delivery, Event)>, ReadError> {
-        let Some((number, _)) = requeue::next_sequence(&lock(&self.shared.ledger), id) else { return Ok(Vec::new()) };
+    ) -> Result<Page<(Delivery, Event)>, ReadError> {
+        let Some((number, _)) = requeue::next_sequence(&lock(&self.shared.ledger), id) else {
+            return Ok(Page { items: Vec::new(), next: None });
+        };
         query::owed_between(&self.shared.state, &self.shared.journal, number, (from, to), most)
     }
 

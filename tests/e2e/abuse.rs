@@ -64,7 +64,11 @@ fn is_over(stream: &mut TcpStream) -> bool {
 fn ten_thousand_idle_connections_cost_little_and_hinder_nobody() {
     // Each costs a file here and one there.
     let count = 10_000.min(open_files().saturating_sub(600));
-    let daemon = Home::new().set("http.max_connections", "20000").set("http.header_timeout", "\"60s\"").start();
+    let daemon = Home::new()
+        .set("http.max_connections", "20000")
+        .set("limits.connections_per_address", "20000")
+        .set("http.header_timeout", "\"60s\"")
+        .start();
     let alone = healthy(&daemon, 50);
     let before = resident(&daemon);
     let mut idle: Vec<TcpStream> = (0..count).map(|_| connect(daemon.address).unwrap()).collect();
@@ -116,17 +120,21 @@ fn over_tls_those_beyond_the_cap_are_told_so_after_a_handshake() {
     let (client, health) = (authority.client(), b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n");
     let crowd: Vec<TcpStream> = (0..8).map(|_| connect(daemon.address).unwrap()).collect();
     // More, one after another, than are told so at once.
+    let mut refused = 0;
     for _ in 0..40 {
         let (status, reply) = ask(daemon.address, &client, health);
-        assert_eq!((status, reply.header("retry-after")), (503, Some("1")));
+        // Those who say nothing give way once they have been silent for a moment.
+        assert!(status == 200 || (status == 503 && reply.header("retry-after") == Some("1")), "{status}");
+        refused += u32::from(status == 503);
     }
-    // Where the silent have all those places, too, nobody is kept waiting, and soon somebody is told again.
+    assert!(refused > 0, "nobody was refused");
+    // Where the silent have all those places, too, nobody is kept waiting, and soon somebody is told or served again.
     let silent: Vec<TcpStream> = (0..64).map(|_| connect(daemon.address).unwrap()).collect();
     eventually("a newcomer to be told", || {
         let asked = Instant::now();
         let told = try_ask(daemon.address, &client, health).ok().flatten().map(|(status, _)| status);
         assert!(asked.elapsed() < HEALTHY, "a newcomer waited {:?}", asked.elapsed());
-        if told == Some(503) { Ok(()) } else { Err(format!("{told:?}")) }
+        if matches!(told, Some(200 | 503)) { Ok(()) } else { Err(format!("{told:?}")) }
     });
     drop((crowd, silent));
     eventually("room", || {

@@ -21,6 +21,7 @@ mod cli;
 #[path = "../harness/client.rs"]
 mod client;
 mod clock;
+mod crowding;
 #[path = "../harness/daemon.rs"]
 mod daemon;
 mod damage;
@@ -33,6 +34,7 @@ mod forged;
 mod location;
 mod log;
 mod main_job;
+mod memory;
 mod messages;
 mod metrics;
 mod ordering;

@@ -53,9 +53,13 @@ use self::assets::Assets;
 use self::render::Templates;
 use self::visit::Visit;
 use self::webhooks::{Recent, Reserved};
+use super::access::Access;
+use super::budget::Account;
+use super::connection::Peer;
 use super::edge::Front;
+use super::fair_limit::FairLimit;
 use super::problem::Problem;
-use super::reply::{Reply, no_content};
+use super::reply::{self, Reply, no_content};
 use super::routes;
 use crate::core::event::CallId;
 use crate::core::id::{AttemptId, SubscriptionId};
@@ -66,7 +70,14 @@ pub(super) struct Page {
     assets: Assets,
     recent: Mutex<Recent>,
     reserved: Reserved,
+    /// Who may have a view made.
+    views: FairLimit,
 }
+
+/// How many views are made at once.
+const VIEWS: usize = 8;
+/// How many of one token may wait.
+const WAITING: usize = 64;
 
 impl Page {
     pub(super) fn new() -> Self {
@@ -75,6 +86,7 @@ impl Page {
             assets: Assets::new(),
             recent: Mutex::default(),
             reserved: Reserved::default(),
+            views: FairLimit::new(VIEWS, WAITING),
         }
     }
 
@@ -186,18 +198,34 @@ pub(super) async fn answer(front: Arc<Front>, view: View, request: Request<Incom
         View::SignOut => sign_in::leave(&front, request.headers())?,
         _ => match front.signed_in(request.headers()) {
             None => seen_other(&sign_in::then(request.uri())),
-            Some(access) => {
-                let browser = front.sessions.browser(request.headers());
-                let visit = Visit::new(front, access, browser, request.uri());
-                let reply = shown(&view, &visit).await;
-                match reply {
-                    Err(problem) if view.is_for_scripts() => return Err(problem),
-                    reply => reply.or_else(|problem| visit.problem(&problem))?,
-                }
-            }
+            Some(access) => return viewed(front, &view, access, &request, gzip).await,
         },
     };
     Ok(guarded(coding::packed(reply, gzip)))
+}
+
+/// What somebody who has signed in is shown at `view`. What a view is made of takes several times the memory of its text: so
+/// [`VIEWS`] are made at once.
+async fn viewed(
+    front: Arc<Front>,
+    view: &View,
+    access: Access,
+    request: &Request<Incoming>,
+    gzip: bool,
+) -> Result<Reply, Problem> {
+    const MANY: &str = "too many pages are asked for at once with this token: ask again in a moment";
+    Peer::is_known(request);
+    let principal = access.principal();
+    let account = Account::new(&front.edge.budget, principal.clone(), Peer::of(request));
+    let turn = front.page.views.slot(principal, false).await;
+    let _turn = turn.map_err(|_| Problem::too_many_requests(MANY, 2))?;
+    let browser = front.sessions.browser(request.headers());
+    let visit = Visit::new(front, access, account.clone(), browser, request.uri());
+    let reply = match shown(view, &visit).await {
+        Err(problem) if view.is_for_scripts() => return Err(problem),
+        reply => reply.or_else(|problem| visit.problem(&problem))?,
+    };
+    reply::counted(guarded(coding::packed(reply, gzip)), &account)
 }
 
 /// What `visit` is shown at `view`.

@@ -12,6 +12,7 @@ use super::webhooks::Browser;
 use crate::core::token::Role;
 use crate::http::access::Access;
 use crate::http::bridge::Asker;
+use crate::http::budget::Account;
 use crate::http::edge::{Edge, Front};
 use crate::http::fair_limit::Principal;
 use crate::http::problem::Problem;
@@ -27,6 +28,7 @@ pub(super) struct Visit {
     front: Arc<Front>,
     access: Access,
     browser: Option<Browser>,
+    account: Account,
     uri: Uri,
     query: Vec<(String, String)>,
 }
@@ -42,11 +44,17 @@ impl Asker for Visit {
 }
 
 impl Visit {
-    pub(super) fn new(front: Arc<Front>, access: Access, browser: Option<Browser>, uri: &Uri) -> Self {
+    pub(super) fn new(
+        front: Arc<Front>,
+        access: Access,
+        account: Account,
+        browser: Option<Browser>,
+        uri: &Uri,
+    ) -> Self {
         let query = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).into_owned();
         // A filter that was left empty in its form is none.
         let query = query.filter(|(_, value)| !value.is_empty()).collect();
-        Self { front, access, browser, uri: uri.clone(), query }
+        Self { front, access, account, browser, uri: uri.clone(), query }
     }
 
     /// The house behind.
@@ -141,7 +149,7 @@ impl Visit {
         let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish();
         let uri: Uri = format!("{path}?{query}").trim_end_matches('?').parse().map_err(|_| Problem::internal())?;
         let resource = routes::find(uri.path()).ok_or_else(Problem::internal)?;
-        Ok((resource, Authorised::within(Arc::clone(&self.front), self.access.clone(), uri)))
+        Ok((resource, Authorised::within(Arc::clone(&self.front), self.access.clone(), self.account.clone(), uri)))
     }
 
     /// The template `name` with the `values` of a view of `section`, as an answer.

@@ -7,8 +7,10 @@ use hyper::Request;
 use hyper::body::Incoming;
 
 use super::super::bridge::Share;
+use super::super::budget::Account;
 use super::super::export::tests::entry;
 use super::super::export::{self, Kind, Pages};
+use super::super::fair_limit::Principal;
 use super::super::problem::Problem;
 use super::super::reply::Reply;
 use super::*;
@@ -19,6 +21,7 @@ struct Log {
     pages: u128,
     fault: Option<u128>,
     read: Arc<AtomicUsize>,
+    budget: Budget,
     /// Told when an export has ended, however it did.
     told: mpsc::Sender<()>,
 }
@@ -46,13 +49,14 @@ impl Handler for Log {
             Ok(Page { items, next: (number < last).then_some(number) })
         });
         let kind = if request.uri().path() == "/csv" { Kind::Csv } else { Kind::Ndjson };
-        export::stream(Share::apart(), pages, kind).await.unwrap_or_else(Problem::into_reply)
+        let account = Account::new(&self.budget, Principal::new(None, None), [127, 0, 0, 1].into());
+        export::stream(Share::apart(), account, pages, kind).await.unwrap_or_else(Problem::into_reply)
     }
 }
 
 fn exported(path: &str, pages: u128, fault: Option<u128>) -> String {
     let read = Arc::new(AtomicUsize::new(0));
-    let server = serve(Log { pages, fault, read, told: mpsc::channel().0 }, settings());
+    let server = serve(Log { pages, fault, read, budget: Budget::new(4 << 20), told: mpsc::channel().0 }, settings());
     exchange(server.address(), format!("GET {path} HTTP/1.0\r\n\r\n"))
 }
 
@@ -75,7 +79,10 @@ fn what_cannot_go_on_is_broken_off_and_not_ended() {
     let refused = exported("/csv", 3, Some(0));
     assert_eq!(status(&refused), Some(500), "{refused}");
     let read = Arc::new(AtomicUsize::new(0));
-    let server = serve(Log { pages: 3, fault: Some(2), read, told: mpsc::channel().0 }, settings());
+    let server = serve(
+        Log { pages: 3, fault: Some(2), read, budget: Budget::new(4 << 20), told: mpsc::channel().0 },
+        settings(),
+    );
     let cut = exchange(server.address(), "GET /ndjson HTTP/1.1\r\nHost: x\r\n\r\n");
     assert!(status(&cut) == Some(200) && cut.matches("\"call\":").count() <= 200, "{cut}");
     assert!(!cut.ends_with("\r\n0\r\n\r\n"), "the last chunk says that it is complete");
@@ -84,12 +91,18 @@ fn what_cannot_go_on_is_broken_off_and_not_ended() {
 #[test]
 fn nothing_is_read_ahead_for_a_client_that_does_not_take_it() {
     let read = Arc::new(AtomicUsize::new(0));
-    let (told, ended) = mpsc::channel();
+    let (budget, (told, ended)) = (Budget::new(4 << 20), mpsc::channel());
     let brief = Settings { write_timeout: Duration::from_millis(300), ..settings() };
-    let server = serve(Log { pages: 1_000_000, fault: None, read: Arc::clone(&read), told }, brief);
+    let server =
+        serve(Log { pages: 1_000_000, fault: None, read: Arc::clone(&read), budget: budget.clone(), told }, brief);
     let mut stream = connect(server.address());
     stream.write_all(b"GET /ndjson HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
-    assert_eq!(ended.recv_timeout(PATIENCE), Ok(()), "the export goes on");
+    let mut most = 0;
+    while ended.recv_timeout(Duration::from_millis(10)).is_err() {
+        most = most.max(budget.used());
+    }
+    assert!((1..=1 << 20).contains(&most), "{most} bytes were held at once");
+    assert_eq!(budget.used(), 0, "what was held is given back");
     let read = read.load(Ordering::SeqCst);
     assert!(read < 2_000, "{read} pages of 30 KiB were read for nobody");
 }

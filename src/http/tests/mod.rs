@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::connection::Handler;
-use super::{Edge, FirstToken, Senders, Server, Settings, listener};
+use super::{Budget, Edge, FirstToken, Senders, Server, Settings, listener};
 use crate::core::address::AddressPolicy;
 use crate::core::catalogue::Catalogue;
 use crate::core::subscription::Ordering;
@@ -36,7 +36,6 @@ fn settings() -> Settings {
         header_timeout: PATIENCE,
         body_timeout: PATIENCE,
         write_timeout: PATIENCE,
-        memory: 4 << 20,
         connections_per_address: 64,
         trusted_proxies: Vec::new(),
         tls: None,
@@ -98,6 +97,7 @@ fn edge(store: Store) -> Edge {
         flows: Arc::new(std::collections::HashMap::new),
         metrics: Arc::new(|| Ok("up 1\n".to_owned())),
         metrics_public: false,
+        budget: Budget::new(4 << 20),
         ready: Box::new(|| Err("the store is being read".to_owned())),
         clock: Box::new(|| Timestamp::from_millis(1_790_000_000_000)),
     }

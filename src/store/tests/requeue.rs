@@ -137,6 +137,7 @@ fn what_was_owed_is_found_by_its_sequence_number() {
     let found = |id, from, to, most| {
         let found = now.store.owed_between(id, from, to, most).unwrap();
         found
+            .items
             .iter()
             .map(|(delivery, event)| (delivery.id.sequence(), event.call.as_str().to_owned()))
             .collect::<Vec<_>>()

@@ -3,7 +3,7 @@
 //! The token goes from the form's body into its hash and no further; what the browser keeps is the
 //! id of a session.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::time::Instant;
 
 use hyper::body::Incoming;
@@ -64,34 +64,34 @@ pub(super) async fn enter(front: &Front, request: Request<Incoming>) -> Result<R
     if !origin::is_ours(request.headers()) {
         return Err(Problem::forbidden("the sign-in form must be sent from the page itself").closing());
     }
-    let peer = request.extensions().get::<Peer>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0);
-    let encrypted = origin::is_encrypted(request.headers());
-    if let Err(seconds) = front.attempts.check(peer, Instant::now()) {
-        let refusal = format!("Too many attempts from this address. Try again in {seconds} seconds.");
-        let mut reply = form(front, StatusCode::TOO_MANY_REQUESTS, None, Some(&refusal))?;
-        reply.headers_mut().insert(hyper::header::RETRY_AFTER, HeaderValue::from(seconds));
-        reply.headers_mut().insert(hyper::header::CONNECTION, HeaderValue::from_static("close"));
-        return Ok(reply);
-    }
+    let (peer, encrypted) = (Peer::of(&request), origin::is_encrypted(request.headers()));
     let fields = request::form(request, front.limits).await?;
     let field = |name: &str| fields.iter().find(|(given, _)| given == name).map(|(_, value)| value.trim());
     let (token, wanted) = (field("token").unwrap_or_default(), field("then"));
     if token.is_empty() {
         return form(front, StatusCode::UNPROCESSABLE_ENTITY, wanted, Some("Enter a token."));
     }
-    let token = TokenHash::of(token);
-    let Some(access) = front.powers(&token) else {
-        front.attempts.failed(peer, Instant::now());
-        tracing::info!("a sign-in with an unknown token, from {peer}");
-        return form(front, StatusCode::FORBIDDEN, wanted, Some("This token is not known. Check that it is complete."));
-    };
+    let hash = TokenHash::of(token);
+    let Some(access) = front.powers(&hash) else { return unknown(front, peer, token, wanted) };
     if !access.may(Role::Read) {
         const INGEST: &str = "This token may only post events. Sign in with one that has the role `read` or `admin`.";
         return form(front, StatusCode::FORBIDDEN, wanted, Some(INGEST));
     }
-    let id = front.sessions.open(token, Instant::now()).ok_or_else(Problem::internal)?;
+    let id = front.sessions.open(hash, access.company().cloned(), Instant::now()).ok_or_else(Problem::internal)?;
     let mut reply = seen_other(&place(wanted));
     set_cookie(&mut reply, front.sessions.cookie(), &id, "", encrypted)?;
+    Ok(reply)
+}
+
+/// The answer to a token that is not known; whoever tries many is told to wait.
+fn unknown(front: &Front, peer: IpAddr, token: &str, wanted: Option<&str>) -> Result<Reply, Problem> {
+    let Err(seconds) = front.attempts.failed(peer, token, Instant::now()) else {
+        tracing::info!("a sign-in with an unknown token, from {peer}");
+        return form(front, StatusCode::FORBIDDEN, wanted, Some("This token is not known. Check that it is complete."));
+    };
+    let refusal = format!("This token is not known, and too many were tried. Try again in {seconds} seconds.");
+    let mut reply = form(front, StatusCode::TOO_MANY_REQUESTS, wanted, Some(&refusal))?;
+    reply.headers_mut().insert(hyper::header::RETRY_AFTER, HeaderValue::from(seconds));
     Ok(reply)
 }
 

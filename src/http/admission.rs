@@ -1,0 +1,357 @@
+//! Which connections are served: how many in all, how many of one address, and who gives way when there is no room.
+//!
+//! - All together there are `max_connections`. The last eighth of them is for addresses that have hardly any, so that a
+//!   few greedy ones cannot shut out the rest; beyond all of them there is still room for a few of this machine itself,
+//!   for the operator's command line.
+//! - One address (see [`site`]) has `connections_per_address`. A trusted proxy is not one client: the requests that it
+//!   passes on are counted by the client that it names.
+//! - A connection on which no token has been shown is a stranger's. Where there is no room for a newcomer, the stranger
+//!   that has been silent longest gives way, of the newcomer's own address or of the one with the most connections. Who
+//!   sends its head at once is served in the midst of an attack with slow ones, even from the same address.
+//!
+//! Knows no sockets and reads no clock. What always holds: a connection with a known token is never made to give way, nor
+//! a stranger within [`GRACE`] of its last head.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+
+use super::forwarded::site;
+use super::problem::Problem;
+
+/// How long nobody is made to give way after it came, or after its last request's head.
+const GRACE: Duration = Duration::from_secs(1);
+/// Which part of all connections is for addresses that have few.
+const RESERVE: usize = 8;
+/// How many those may have at most.
+const FEW: usize = 4;
+/// How many more of this machine itself are served when all others' places are taken.
+const OWN: usize = 8;
+
+/// What this machine calls itself.
+const LOCALHOST: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
+
+/// Why a connection is not served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// There are as many as may be.
+    Full,
+    /// Its address has as many as it may have.
+    Address,
+}
+
+impl Refusal {
+    /// What is answered.
+    pub(super) fn problem(self) -> Problem {
+        let detail = match self {
+            Self::Full => "there are as many connections as `[http] max_connections` allows",
+            Self::Address => "this address has as many connections as `[limits] connections_per_address` allows",
+        };
+        Problem::unavailable(detail, 1)
+    }
+}
+
+/// The connections that are served.
+#[derive(Debug)]
+pub(super) struct Admission {
+    most: usize,
+    each: usize,
+    begun: Instant,
+    places: Mutex<Places>,
+    left: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Places {
+    total: usize,
+    sites: HashMap<IpAddr, HashMap<u64, Arc<Seat>>>,
+    /// The requests that trusted proxies passed on and that are being answered, by client.
+    requests: HashMap<IpAddr, usize>,
+    next: u64,
+}
+
+/// A connection that is served.
+#[derive(Debug)]
+pub(super) struct Seat {
+    number: u64,
+    site: IpAddr,
+    known: AtomicBool,
+    /// When it came or its last head did, in milliseconds since the listener began.
+    heard: AtomicU64,
+    leave: Notify,
+}
+
+impl Seat {
+    /// A known token was shown on it.
+    pub(super) fn set_known(&self) {
+        self.known.store(true, Ordering::Relaxed);
+    }
+
+    /// Ends when it must give way.
+    pub(super) async fn must_leave(&self) {
+        self.leave.notified().await;
+    }
+}
+
+/// A seat that is given back when this is dropped.
+#[derive(Debug)]
+pub(super) struct Ticket {
+    admission: Arc<Admission>,
+    pub(super) seat: Arc<Seat>,
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.admission.places().remove(&self.seat);
+        self.admission.left.notify_waiters();
+    }
+}
+
+/// A request that a trusted proxy passed on, until this is dropped.
+#[derive(Debug)]
+pub(super) struct Passed {
+    admission: Arc<Admission>,
+    site: IpAddr,
+}
+
+impl Drop for Passed {
+    fn drop(&mut self) {
+        let mut places = self.admission.places();
+        if let Some(count) = places.requests.get_mut(&self.site) {
+            *count -= 1;
+            if *count == 0 {
+                places.requests.remove(&self.site);
+            }
+        }
+    }
+}
+
+impl Places {
+    fn insert(&mut self, site: IpAddr, heard: u64) -> Arc<Seat> {
+        let number = self.next;
+        (self.next, self.total) = (number + 1, self.total + 1);
+        let (known, heard) = (AtomicBool::new(false), AtomicU64::new(heard));
+        let seat = Arc::new(Seat { number, site, known, heard, leave: Notify::new() });
+        self.sites.entry(site).or_default().insert(number, Arc::clone(&seat));
+        seat
+    }
+
+    fn remove(&mut self, seat: &Seat) {
+        let Some(seats) = self.sites.get_mut(&seat.site) else { return };
+        if seats.remove(&seat.number).is_some() {
+            self.total -= 1;
+        }
+        if seats.is_empty() {
+            self.sites.remove(&seat.site);
+        }
+    }
+
+    fn of(&self, site: IpAddr) -> usize {
+        self.sites.get(&site).map_or(0, HashMap::len)
+    }
+
+    /// Makes that stranger at `site` give way that has been silent longest, since before `until`; whether there is one.
+    fn make_way(&mut self, site: IpAddr, until: Option<u64>) -> bool {
+        let strangers = self.sites.get(&site).into_iter().flat_map(HashMap::values);
+        let strangers = strangers.filter(|seat| !seat.known.load(Ordering::Relaxed));
+        let silent = strangers.map(|seat| (seat.heard.load(Ordering::Relaxed), seat));
+        let longest =
+            silent.filter(|(heard, _)| until.is_some_and(|until| *heard <= until)).min_by_key(|(heard, _)| *heard);
+        let Some((_, seat)) = longest.map(|(heard, seat)| (heard, Arc::clone(seat))) else { return false };
+        // It no longer counts from now on, though its task may take a moment to end.
+        self.remove(&seat);
+        seat.leave.notify_one();
+        true
+    }
+
+    /// The site with the most connections.
+    fn greediest(&self) -> Option<(IpAddr, usize)> {
+        self.sites.iter().map(|(site, seats)| (*site, seats.len())).max_by_key(|(_, count)| *count)
+    }
+}
+
+impl Admission {
+    /// Of `most` connections, and `each` of one address. `begun` is now.
+    pub(super) fn new(most: usize, each: usize, begun: Instant) -> Self {
+        Self { most, each, begun, places: Mutex::default(), left: Notify::new() }
+    }
+
+    fn places(&self) -> MutexGuard<'_, Places> {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn millis(&self, now: Instant) -> u64 {
+        u64::try_from(now.saturating_duration_since(self.begun).as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// A seat for a connection from `address`, if there is one, or if somebody gives way. `proxy`: it is a trusted one.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub(super) fn admit(self: &Arc<Self>, address: IpAddr, proxy: bool, now: Instant) -> Result<Ticket, Refusal> {
+        let (site, millis) = (site(address), self.millis(now));
+        let silent_since = millis.checked_sub(u64::try_from(GRACE.as_millis()).unwrap_or(u64::MAX));
+        let mut places = self.places();
+        let own = places.of(site);
+        if own >= self.each && !proxy && !places.make_way(site, silent_since) {
+            return Err(Refusal::Address);
+        }
+        if !self.has_room(&places, site) && !self.somebody_leaves(&mut places, site, own, silent_since) {
+            return Err(Refusal::Full);
+        }
+        let seat = places.insert(site, millis);
+        drop(places);
+        Ok(Ticket { admission: Arc::clone(self), seat })
+    }
+
+    fn has_room(&self, places: &Places, site: IpAddr) -> bool {
+        let reserve = self.most / RESERVE;
+        let few = places.of(site) < FEW.min(reserve);
+        let beyond = if few { reserve } else { 0 } + if few && LOCALHOST.contains(&site) { OWN } else { 0 };
+        places.total < self.most - reserve + beyond
+    }
+
+    fn somebody_leaves(&self, places: &mut Places, site: IpAddr, own: usize, until: Option<u64>) -> bool {
+        let greediest = places.greediest();
+        let other = greediest.filter(|(greedy, count)| *greedy != site && *count > own + 1);
+        places.total < self.most + OWN
+            && (other.is_some_and(|(greedy, _)| places.make_way(greedy, until)) || places.make_way(site, until))
+    }
+
+    /// Notes that a request's head has come on `seat`.
+    pub(super) fn heard(&self, seat: &Seat, now: Instant) {
+        seat.heard.store(self.millis(now), Ordering::Relaxed);
+    }
+
+    /// Counts a request that a trusted proxy passes on for `client`.
+    ///
+    /// # Errors
+    /// That client has as many under way as it may have.
+    pub(super) fn pass(self: &Arc<Self>, client: IpAddr) -> Result<Passed, Refusal> {
+        let site = site(client);
+        let mut places = self.places();
+        let count = places.requests.entry(site).or_default();
+        if *count >= self.each {
+            return Err(Refusal::Address);
+        }
+        *count += 1;
+        drop(places);
+        Ok(Passed { admission: Arc::clone(self), site })
+    }
+
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        self.places().total
+    }
+
+    /// Ends when there are none any more.
+    pub(super) async fn empty(&self) {
+        loop {
+            let left = self.left.notified();
+            if self.count() == 0 {
+                return;
+            }
+            left.await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn address(last: u8) -> IpAddr {
+        IpAddr::from([192, 0, 2, last])
+    }
+
+    fn admission(most: usize, each: usize) -> (Arc<Admission>, Instant) {
+        let begun = Instant::now();
+        (Arc::new(Admission::new(most, each, begun)), begun)
+    }
+
+    /// As many as are let in of `count` from one address.
+    fn crowd(admission: &Arc<Admission>, from: u8, count: usize, now: Instant) -> Vec<Ticket> {
+        (0..count).map_while(|_| admission.admit(address(from), false, now).ok()).collect()
+    }
+
+    #[test]
+    fn one_address_has_so_many_and_no_more() {
+        let (admission, now) = admission(1_000, 10);
+        let seats = crowd(&admission, 1, 20, now);
+        assert_eq!(seats.len(), 10);
+        assert_eq!(admission.admit(address(1), false, now).unwrap_err(), Refusal::Address);
+        assert!(admission.admit(address(2), false, now).is_ok(), "another is not counted with it");
+        assert!(admission.admit(address(1), true, now).is_ok(), "a trusted proxy is many");
+        drop(seats);
+        assert_eq!((admission.count(), admission.places().sites.len()), (0, 0), "all places come back");
+        assert_eq!(crowd(&admission, 1, 20, now).len(), 10);
+    }
+
+    #[test]
+    fn a_few_greedy_addresses_leave_room_for_those_that_have_none() {
+        let (admission, now) = admission(80, 40);
+        let greedy = [crowd(&admission, 1, 40, now), crowd(&admission, 2, 40, now)];
+        assert_eq!(greedy.iter().map(Vec::len).sum::<usize>(), 70);
+        let newcomers: Vec<_> = (3..5).map(|from| crowd(&admission, from, 10, now)).collect();
+        assert!(newcomers.iter().all(|seats| seats.len() == FEW), "each has a few");
+        assert_eq!(admission.admit(address(2), false, now).unwrap_err(), Refusal::Full);
+        let more: Vec<_> = (5..9).flat_map(|from| crowd(&admission, from, 1, now)).collect();
+        assert_eq!(more.len(), 2, "the reserve has its end");
+        let own: Vec<_> = (0..10).map_while(|_| admission.admit([127, 0, 0, 1].into(), false, now).ok()).collect();
+        assert_eq!(own.len(), FEW, "but this machine itself is served");
+    }
+
+    #[test]
+    fn silent_strangers_give_way_the_longest_silent_first() {
+        let (admission, begun) = admission(80, 10);
+        let seats = crowd(&admission, 1, 10, begun);
+        admission.heard(&seats[0].seat, begun + SECOND);
+        seats[1].seat.set_known();
+        let at = begun + SECOND;
+        let newcomer = admission.admit(address(1), false, at).unwrap();
+        let left = |seats: &[Ticket]| {
+            let places = admission.places();
+            let here = |ticket: &Ticket| places.sites[&address(1)].contains_key(&ticket.seat.number);
+            seats.iter().filter(|ticket| !here(ticket)).count()
+        };
+        assert_eq!((left(&seats), admission.count()), (1, 10));
+        let more: Vec<_> = (0..10).map_while(|_| admission.admit(address(1), false, at).ok()).collect();
+        assert_eq!(more.len(), 7, "the one that spoke and the one that is known stay, and whoever has just come");
+        assert_eq!(admission.admit(address(1), false, at).unwrap_err(), Refusal::Address);
+        drop((seats, newcomer, more));
+        assert_eq!(admission.count(), 0, "who gave way is not given back twice");
+    }
+
+    #[test]
+    fn where_there_is_no_room_the_greediest_gives_way() {
+        let (admission, begun) = admission(80, 80);
+        let greedy = crowd(&admission, 1, 70, begun);
+        let others: Vec<_> = (2..12).flat_map(|from| crowd(&admission, from, 1, begun)).collect();
+        assert_eq!((greedy.len(), others.len()), (70, 10));
+        assert_eq!(admission.admit(address(99), false, begun).unwrap_err(), Refusal::Full, "all have just come");
+        let newcomer = admission.admit(address(99), false, begun + SECOND).unwrap();
+        let left = admission.places().of(address(1));
+        assert_eq!((left, admission.count()), (69, 80));
+        for ticket in &greedy {
+            ticket.seat.set_known();
+        }
+        assert_eq!(admission.admit(address(98), false, begun + SECOND).unwrap_err(), Refusal::Full, "those are known");
+        drop((greedy, others, newcomer));
+    }
+
+    #[test]
+    fn requests_behind_a_proxy_count_for_their_client() {
+        let (admission, _) = admission(80, 2);
+        let passed: Vec<_> = (0..5).map_while(|_| admission.pass(address(1)).ok()).collect();
+        assert_eq!(passed.len(), 2);
+        assert!(admission.pass(address(2)).is_ok());
+        drop(passed);
+        assert!(admission.places().requests.is_empty());
+    }
+}
