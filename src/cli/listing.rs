@@ -56,7 +56,16 @@ impl Listing {
         ];
         let parameters: Vec<(&str, &str)> =
             given.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
-        let page: Page = read(&client.get(&with_query(path, &parameters))?)?;
-        Ok(page.items)
+        let mut page: Page = read(&client.get(&with_query(path, &parameters))?)?;
+        let mut items = std::mem::take(&mut page.items);
+        let limit = usize::from(self.limit);
+        // A page may end early, where enough was read for one request.
+        while let (true, Some(next)) = (items.len() < limit, page.next.take()) {
+            let further: Vec<_> = parameters.iter().copied().chain([("cursor", next.as_str())]).collect();
+            page = read(&client.get(&with_query(path, &further))?)?;
+            items.append(&mut page.items);
+        }
+        items.truncate(limit);
+        Ok(items)
     }
 }

@@ -5,7 +5,7 @@ use hyper::StatusCode;
 use serde::Serialize;
 
 use super::bridge;
-use super::cursor::{self, List};
+use super::cursor::List;
 use super::problem::Problem;
 use super::reply::{Reply, json, json_text};
 use super::request::{Document, Permitted};
@@ -74,7 +74,7 @@ pub(super) async fn owed_between(request: Permitted, id: SubscriptionId) -> Resu
     let found = bridge::read(&request, read).await?;
     let now = (request.edge().clock)();
     let items = found.items.iter().map(|(delivery, event)| owed(&subscription, delivery, event, now)).collect();
-    json(StatusCode::OK, &Items { items, next: found.next.map(|last| cursor::write(List::Owed, last)) })
+    json(StatusCode::OK, &Items::of(items, List::Owed, found.next, None))
 }
 
 /// Puts what was owed in a time range back into the queue.

@@ -4,7 +4,7 @@ use hyper::StatusCode;
 use serde::Serialize;
 
 use super::bridge;
-use super::cursor::{self, List};
+use super::cursor::List;
 use super::deliveries;
 use super::events;
 use super::log;
@@ -73,7 +73,7 @@ pub(super) async fn list(request: Permitted) -> Result<Reply, Problem> {
     let read = move |store: &Store| store.calls(&filter, page.after, page.limit);
     let found = bridge::read(&request, read).await?;
     let items = found.items.iter().map(shown).collect();
-    json(StatusCode::OK, &Items { items, next: found.next.map(|bits| cursor::write(List::Calls, bits)) })
+    json(StatusCode::OK, &Items::of(items, List::Calls, found.next, found.scanned_until))
 }
 
 /// One call.

@@ -7,6 +7,8 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+use crate::store::Place;
+
 /// The lists that have cursors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum List {
@@ -23,16 +25,14 @@ pub(super) enum List {
     Erasures = b'r' as isize,
 }
 
-/// The letter, the id's 16 bytes, the checksum's 4.
-const LENGTH: usize = 21;
-
 /// The cursor that goes on after the id with these bits.
 pub(super) fn write(list: List, bits: u128) -> String {
-    let mut bytes = Vec::with_capacity(LENGTH);
-    bytes.push(list as u8);
-    bytes.extend(bits.to_be_bytes());
-    bytes.extend(crc32fast::hash(&bytes).to_be_bytes());
-    URL_SAFE_NO_PAD.encode(bytes)
+    encode::<ID>(list, &bits.to_be_bytes())
+}
+
+/// The cursor that goes on after this place in a list of deliveries.
+pub(super) fn write_place(place: Place) -> String {
+    encode::<PLACE>(List::Deliveries, &[place.major.to_be_bytes(), place.minor.to_be_bytes()].concat())
 }
 
 /// The bits of the id after which to go on.
@@ -40,15 +40,43 @@ pub(super) fn write(list: List, bits: u128) -> String {
 /// # Errors
 /// It is not a cursor of this list.
 pub(super) fn read(list: List, text: &str) -> Result<u128, String> {
-    let wrong = || "is not a cursor of this list: pass on `next` of the page before, unchanged".to_owned();
-    let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| wrong())?;
-    let bytes: [u8; LENGTH] = bytes.try_into().map_err(|_| wrong())?;
-    let [letter, id @ .., a, b, c, d] = bytes;
-    let whole = crc32fast::hash(&bytes[..LENGTH - 4]) == u32::from_be_bytes([a, b, c, d]);
-    if letter != list as u8 || !whole {
-        return Err(wrong());
-    }
-    Ok(u128::from_be_bytes(id))
+    let bytes = decode::<ID>(list, text).ok_or_else(wrong)?;
+    bytes.first_chunk().map(|bits| u128::from_be_bytes(*bits)).ok_or_else(wrong)
+}
+
+/// The place after which a list of deliveries goes on.
+///
+/// # Errors
+/// It is not a cursor of that list.
+pub(super) fn read_place(text: &str) -> Result<Place, String> {
+    let bytes = decode::<PLACE>(List::Deliveries, text).ok_or_else(wrong)?;
+    let bits = |part: Option<&[u8; 16]>| part.map(|bits| u128::from_be_bytes(*bits)).ok_or_else(wrong);
+    Ok(Place { major: bits(bytes.first_chunk())?, minor: bits(bytes.last_chunk())? })
+}
+
+/// How many bytes lists go on by: an id, or two.
+const ID: usize = 16;
+const PLACE: usize = 32;
+
+/// The list's letter, the bytes, and a checksum of four.
+fn encode<const LENGTH: usize>(list: List, place: &[u8]) -> String {
+    let mut bytes = Vec::with_capacity(LENGTH + 5);
+    bytes.push(list as u8);
+    bytes.extend(place);
+    bytes.extend(crc32fast::hash(&bytes).to_be_bytes());
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+fn decode<const LENGTH: usize>(list: List, text: &str) -> Option<Vec<u8>> {
+    let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
+    let (body, crc) = bytes.split_last_chunk::<4>()?;
+    let (letter, place) = body.split_first()?;
+    let whole = crc32fast::hash(body) == u32::from_be_bytes(*crc);
+    (*letter == list as u8 && whole && place.len() == LENGTH).then(|| place.to_vec())
+}
+
+fn wrong() -> String {
+    "is not a cursor of this list: pass on `next` of the page before, unchanged".to_owned()
 }
 
 #[cfg(test)]
@@ -75,6 +103,17 @@ mod tests {
                 assert!(read(other, &text).is_err(), "{other:?}");
             }
         }
+    }
+
+    #[test]
+    fn a_place_reads_back_and_is_no_cursor_of_another_list() {
+        for place in [Place { major: 1, minor: 0 }, Place { major: u128::MAX, minor: 0x0199_1234 }] {
+            let text = write_place(place);
+            assert_eq!(read_place(&text), Ok(place));
+            assert!(read(List::Deliveries, &text).is_err() && read(List::Log, &text).is_err());
+            assert!(read_place(&text[..text.len() - 1]).is_err());
+        }
+        assert!(read_place(&write(List::Deliveries, 7)).is_err());
     }
 
     #[test]

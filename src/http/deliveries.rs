@@ -4,7 +4,7 @@ use hyper::StatusCode;
 use serde::Serialize;
 
 use super::bridge;
-use super::cursor::{self, List};
+use super::cursor;
 use super::fair_limit::Lane;
 use super::problem::Problem;
 use super::reply::{Reply, json};
@@ -90,16 +90,17 @@ pub(super) async fn list(request: Permitted) -> Result<Reply, Problem> {
         since: query.take_with_plus("since", Timestamp::parse),
         until: query.take_with_plus("until", Timestamp::parse),
     };
-    let page = query.page(List::Deliveries);
+    let (limit, after) = query.page_of_deliveries();
     query.finish()?;
     let filter = DeliveryFilter { company: request.access.narrow(filter.company.clone())?, ..filter };
-    let read = move |store: &Store| store.deliveries(&filter, page.after, page.limit);
+    let read = move |store: &Store| store.deliveries(&filter, after, limit);
     let found = bridge::read(&request, read).await?;
     let owner = |delivery: &Delivery| request.edge().store.subscription(delivery.subscription);
     let owners: Vec<_> = found.items.iter().map(owner).collect();
     let pairs = found.items.iter().zip(&owners);
     let items = pairs.map(|(delivery, owner)| shown(delivery, owner.as_ref().map(|owner| &owner.company))).collect();
-    json(StatusCode::OK, &Items { items, next: found.next.map(|bits| cursor::write(List::Deliveries, bits)) })
+    let next = found.next.map(cursor::write_place);
+    json(StatusCode::OK, &Items { items, next, scanned_until: found.scanned_until.map(Text) })
 }
 
 /// Reads an id, with a sentence on what one looks like.

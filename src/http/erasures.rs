@@ -76,7 +76,7 @@ pub(super) async fn list(request: Permitted) -> Result<Reply, Problem> {
     let more = found.len() > page.limit;
     found.truncate(page.limit);
     let next = found.last().filter(|_| more).map(|last| cursor::write(List::Erasures, last.id.bits()));
-    json(StatusCode::OK, &Items { items: found.iter().map(shown).collect(), next })
+    json(StatusCode::OK, &Items { items: found.iter().map(shown).collect(), next, scanned_until: None })
 }
 
 fn order(document: &Document) -> Result<Order, Problem> {

@@ -44,7 +44,7 @@ pub(super) fn list(request: &Permitted) -> Result<Reply, Problem> {
     let rest = catalogue.entries().get(before..).unwrap_or_default();
     let items = rest.iter().take(page.limit).map(|entry| shown(catalogue, entry)).collect::<Result<Vec<_>, _>>()?;
     let next = (rest.len() > items.len()).then(|| cursor::write(List::EventTypes, (before + items.len()) as u128));
-    json(StatusCode::OK, &Items { items, next })
+    json(StatusCode::OK, &Items { items, next, scanned_until: None })
 }
 
 /// One.

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use super::bridge;
 use super::cloud_events;
-use super::cursor::{self, List};
+use super::cursor::List;
 use super::deliveries;
 use super::idempotency_key;
 use super::problem::Problem;
@@ -170,7 +170,7 @@ pub(super) async fn list(request: Permitted) -> Result<Reply, Problem> {
     let filter = EventFilter { company: request.access.narrow(filter.company.clone())?, ..filter };
     let found = bridge::read(&request, move |store| store.events(&filter, page.after, page.limit)).await?;
     let items = found.items.iter().map(shown).collect::<Result<Vec<_>, _>>()?;
-    json(StatusCode::OK, &Items { items, next: found.next.map(|bits| cursor::write(List::Events, bits)) })
+    json(StatusCode::OK, &Items::of(items, List::Events, found.next, found.scanned_until))
 }
 
 /// One event with its deliveries.

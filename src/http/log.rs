@@ -76,6 +76,8 @@ pub(super) fn shown(entry: &LogEntry) -> Shown<'_> {
 struct Entries<'l> {
     entries: Vec<Shown<'l>>,
     next: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scanned_until: Option<Text<Timestamp>>,
 }
 
 fn filter(query: &mut Query) -> LogFilter {
@@ -131,7 +133,8 @@ pub(super) async fn list(request: Permitted) -> Result<Reply, Problem> {
     };
     let found = bridge::read(&request, move |store| store.log(&filter, page.after, page.limit)).await?;
     let entries = found.items.iter().map(shown).collect();
-    json(StatusCode::OK, &Entries { entries, next: found.next.map(|bits| cursor::write(List::Log, bits)) })
+    let next = found.next.map(|bits| cursor::write(List::Log, bits));
+    json(StatusCode::OK, &Entries { entries, next, scanned_until: found.scanned_until.map(Text) })
 }
 
 #[derive(Serialize)]

@@ -149,7 +149,7 @@ pub(super) async fn list(request: Permitted) -> Result<Reply, Problem> {
     let read = move |store: &crate::store::Store| store.conversations(&filter, page.after, page.limit);
     let found = bridge::read(&request, read).await?;
     let items = found.items.iter().map(thread).collect();
-    json(StatusCode::OK, &Items { items, next: found.next.map(|bits| cursor::write(List::Conversations, bits)) })
+    json(StatusCode::OK, &Items::of(items, List::Conversations, found.next, found.scanned_until))
 }
 
 /// The conversation of a call with its messages, oldest first. Of a very long one the latest that were stored; `next`

@@ -5,6 +5,7 @@
 use super::cursor::{self, List};
 use super::problem::Problem;
 use crate::core::invalid::Invalid;
+use crate::store::Place;
 
 /// How many items a page has if nobody asks for another number.
 const DEFAULT_LIMIT: usize = 50;
@@ -70,12 +71,23 @@ impl Query {
 
     /// `limit` and `cursor`.
     pub(super) fn page(&mut self, list: List) -> PageOf {
+        let limit = self.limit();
+        let after = self.take("cursor", |text| cursor::read(list, text));
+        PageOf { limit, after }
+    }
+
+    /// `limit` and `cursor` of a list of deliveries.
+    pub(super) fn page_of_deliveries(&mut self) -> (usize, Option<Place>) {
+        let limit = self.limit();
+        (limit, self.take("cursor", cursor::read_place))
+    }
+
+    fn limit(&mut self) -> usize {
         let limit = self.take("limit", |text| {
             let number = text.parse().ok().filter(|number| (1..=MAX_LIMIT).contains(number));
             number.ok_or_else(|| format!("must be a whole number from 1 to {MAX_LIMIT}"))
         });
-        let after = self.take("cursor", |text| cursor::read(list, text));
-        PageOf { limit: limit.unwrap_or(DEFAULT_LIMIT), after }
+        limit.unwrap_or(DEFAULT_LIMIT)
     }
 
     /// Ends the reading.

@@ -4,6 +4,9 @@ use std::fmt::Display;
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
+use super::cursor::{self, List};
+use crate::core::time::Timestamp;
+
 /// A value shown as its text.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Text<T>(pub(super) T);
@@ -21,6 +24,17 @@ pub(super) struct Items<T> {
     pub(super) items: Vec<T>,
     /// The cursor of the next page, if there is one.
     pub(super) next: Option<String>,
+    /// How far was looked, if the page has ended early because enough was read for one request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) scanned_until: Option<Text<Timestamp>>,
+}
+
+impl<T> Items<T> {
+    /// A page of `list` that goes on behind the id with the bits `next`.
+    pub(super) fn of(items: Vec<T>, list: List, next: Option<u128>, scanned_until: Option<Timestamp>) -> Self {
+        let next = next.map(|bits| cursor::write(list, bits));
+        Self { items, next, scanned_until: scanned_until.map(Text) }
+    }
 }
 
 /// Names with values, shown as an object in their order.

@@ -113,7 +113,7 @@ pub(super) fn list(request: &Permitted) -> Result<Reply, Problem> {
     let last = matching.last().filter(|_| more);
     let next = last.map(|last| cursor::write(List::Subscriptions, last.id.bits()));
     let items = matching.iter().map(|one| shown(one, store.waiting(one.id))).collect();
-    json(StatusCode::OK, &Items { items, next })
+    json(StatusCode::OK, &Items { items, next, scanned_until: None })
 }
 
 /// One subscription.

@@ -93,7 +93,7 @@ pub(super) fn list(request: &Permitted) -> Result<Reply, Problem> {
     // Behind the first alone the list goes on from its beginning.
     let last = matching.last().map_or(FIRST, |last| last.id);
     let next = more.then(|| cursor::write(List::Tokens, last.bits()));
-    json(StatusCode::OK, &Items { items, next })
+    json(StatusCode::OK, &Items { items, next, scanned_until: None })
 }
 
 /// Makes a token. This answer is the only place where its text is ever shown.

@@ -4,6 +4,7 @@
 //! event may have a million bytes and a page five hundred events.
 
 use crate::core::attempt::{Answer, LogEntry, Sent};
+use crate::core::conversation::Conversation;
 use crate::core::delivery::Delivery;
 use crate::core::event::Event;
 
@@ -25,6 +26,12 @@ impl Bulk for Event {
 }
 
 impl Bulk for Delivery {
+    fn bytes(&self) -> usize {
+        REST
+    }
+}
+
+impl Bulk for Conversation {
     fn bytes(&self) -> usize {
         REST
     }

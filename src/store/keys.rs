@@ -12,7 +12,9 @@
 //! | `h` number | [`HealthRecord`](super::record::HealthRecord): how its attempts have gone |
 //! | `i` hash (16 bytes) | a producer's id of an event that was accepted: [`EventReceipt`](super::receipts::EventReceipt) |
 //! | `k` | one byte: whether all that is under `c` is as of `A` (1) or must be counted anew (0) |
+//! | `lc` company place (8 and 16 bytes) | the same as under `lt`, company by company: the first bytes of a hash of its name |
 //! | `lh` hash (16 bytes) | [`ThreadRecord`](super::record::ThreadRecord): the SMS thread of a company's call |
+//! | `lo` | empty: what is under `lc` is complete |
 //! | `lt` place (16 bytes) | the hash of the thread that stands there, by the time of its latest message |
 //! | `m` hash (16 bytes) | a producer's id of a message: [`MessageReceipt`](super::receipts::MessageReceipt) |
 //! | `n` number | u64: the sequence number that its next delivery gets |
@@ -46,6 +48,10 @@ pub(super) const MESSAGE: u8 = b'm';
 pub(super) const THREAD: [u8; 2] = *b"lh";
 /// Prefix of the order of SMS threads.
 pub(super) const LATEST: [u8; 2] = *b"lt";
+/// Prefix of the order of SMS threads of each company.
+pub(super) const LATEST_OF: [u8; 2] = *b"lc";
+/// The key that says that the threads of every company are in order.
+pub(super) const IN_ORDER: &[u8] = b"lo";
 /// Prefix of the call report.
 pub(super) const GROUP: u8 = b'a';
 /// Prefix of what is known of calls.
@@ -160,6 +166,22 @@ pub(super) fn fan_out(id: u128) -> Vec<u8> {
 /// The key of a place in the order of SMS threads.
 pub(super) fn latest(place: u128) -> Vec<u8> {
     [&LATEST[..], &place.to_be_bytes()].concat()
+}
+
+/// What the keys of the order of a company's SMS threads begin with.
+pub(super) fn latest_of(company: &str) -> Vec<u8> {
+    let hash = Sha256::digest(company.as_bytes());
+    [&LATEST_OF[..], &hash[..8]].concat()
+}
+
+/// The key of a place in the order of a company's SMS threads.
+pub(super) fn latest_in(company: &str, place: u128) -> Vec<u8> {
+    [&latest_of(company)[..], &place.to_be_bytes()].concat()
+}
+
+/// The place at the end of a key of an order of SMS threads.
+pub(super) fn place_in(key: &[u8]) -> Option<u128> {
+    key.last_chunk().map(|place| u128::from_be_bytes(*place))
 }
 
 /// The key of what is known of a call.

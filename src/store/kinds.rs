@@ -43,6 +43,8 @@ pub(super) enum Kind {
     Counted,
     Thread,
     Latest,
+    LatestOf,
+    InOrder,
     Message,
     Sequence,
     Token,
@@ -57,7 +59,7 @@ pub(super) enum Kind {
 
 impl Kind {
     /// All there are.
-    pub(super) const ALL: [Self; 21] = [
+    pub(super) const ALL: [Self; 23] = [
         Self::Applied,
         Self::Group,
         Self::Counts,
@@ -69,6 +71,8 @@ impl Kind {
         Self::Counted,
         Self::Thread,
         Self::Latest,
+        Self::LatestOf,
+        Self::InOrder,
         Self::Message,
         Self::Sequence,
         Self::Token,
@@ -99,6 +103,8 @@ impl Kind {
             Self::Counted => keys::COUNTED,
             Self::Thread => &keys::THREAD,
             Self::Latest => &keys::LATEST,
+            Self::LatestOf => &keys::LATEST_OF,
+            Self::InOrder => keys::IN_ORDER,
             Self::Message => &[keys::MESSAGE],
             Self::Sequence => &[keys::SEQUENCE],
             Self::Token => &[keys::TOKEN],
@@ -126,6 +132,8 @@ impl Kind {
             Self::Counted => "a mark that says whether the counts are good",
             Self::Thread => "an SMS thread",
             Self::Latest => "a place in the order of SMS threads",
+            Self::LatestOf => "a place in the order of a company's SMS threads",
+            Self::InOrder => "a mark that says that every company's SMS threads are in order",
             Self::Message => "a producer's id of a message",
             Self::Sequence => "the next sequence number of a subscription",
             Self::Token => "a token of the API",
@@ -143,7 +151,8 @@ impl Kind {
     pub(super) const fn is_derived(self) -> bool {
         match self {
             Self::Group | Self::Counts | Self::Erasure | Self::Health | Self::Counted => true,
-            Self::Thread | Self::Latest | Self::Call | Self::Opened | Self::Unserved | Self::SetAside => true,
+            Self::Thread | Self::Latest | Self::LatestOf | Self::InOrder | Self::Call => true,
+            Self::Opened | Self::Unserved | Self::SetAside => true,
             // A repeat is then taken for something new, once.
             Self::Producer | Self::Message => true,
             Self::Applied | Self::Discard | Self::Dead | Self::Sequence | Self::Token => false,
@@ -170,6 +179,8 @@ impl Kind {
             Self::Counted => key == keys::COUNTED && matches!(value, [0 | 1]),
             Self::Thread => key.len() == 18 && is_thread(key, value),
             Self::Latest => key.len() == 18 && value.len() == 16,
+            Self::LatestOf => key.len() == 26 && value.len() == 16,
+            Self::InOrder => key == keys::IN_ORDER && value.is_empty(),
             Self::Message => key.len() == 17 && MessageReceipt::decode(value).is_some(),
             Self::Sequence => key.len() == 5 && value.len() == 8,
             Self::Token => unversioned::<TokenRecord>(value).is_some_and(|record| record.token().is_some()),

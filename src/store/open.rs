@@ -22,6 +22,7 @@ use crate::core::time::Timestamp;
 
 use self::before::Before;
 pub(super) use self::before::copy_dir;
+use super::conversations;
 use super::counts;
 use super::deadline;
 use super::journal::{Journal, Writer};
@@ -401,6 +402,7 @@ fn recover(dir: &Path, state: State, keys: Option<Arc<Keyring>>) -> Result<Opene
     state.check().map_err(|error| damaged(&error))?;
     recall::settle(&state, &ledger, counted).map_err(|error| damaged(&error))?;
     recall::make_health_again(&state, &ledger, &journal)?;
+    conversations::put_in_order(&state).map_err(|error| damaged(&error))?;
     if let Some(keys) = keys {
         sealing::check_opened(dir, &step::lock(&ledger))?;
         sealing::mark_with(dir, &keys)?;

@@ -1,22 +1,23 @@
-//! Reading what is kept: events, deliveries and the log, one or a page of them, newest first.
+//! Reading what is kept: events, deliveries and entries of the log one by one, and pages of events and of the log.
 //!
-//! What a filter's key cannot pick out by itself is compared record by record.
+//! A filter's values are looked up in the journal's indexes, all of them together; what was found is compared. One
+//! question reads no more than a bounded number of records, and its page says how far it has looked.
 
 use std::ops::ControlFlow;
 use std::path::Path;
 
 use crate::core::attempt::LogEntry;
 use crate::core::delivery::{Delivery, State as Standing};
-use crate::core::event::Event;
+use crate::core::event::{Company, Event};
 use crate::core::id::{AttemptId, DeliveryId, EventId};
 use crate::core::time::Timestamp;
 
 use super::bulk::{Bulk, Filled};
-use super::journal::{Journal, Key, Wanted, kind};
+use super::journal::{Journal, Key, Reached, Wanted, kind};
 use super::place::Damage;
-use super::record::{self, Accepted, DeliveryRecord, Logged};
+use super::record::{self, Accepted, DeliveryRecord, EndedRecord, Logged};
 use super::state::State;
-use super::{DeliveryFilter, EventFilter, LogFilter, Page, ReadError, keys, step};
+use super::{EventFilter, LogFilter, Page, ReadError, step};
 
 /// The record of an accepted event.
 pub(super) fn accepted_record(journal: &Journal, id: EventId) -> Result<Option<Accepted>, Damage> {
@@ -64,11 +65,21 @@ pub(super) fn delivery(state: &State, journal: &Journal, id: DeliveryId) -> Resu
 
 /// A delivery, unless it is on its way from the state to the journal at this moment.
 pub(super) fn delivery_now(state: &State, journal: &Journal, id: DeliveryId) -> Result<Option<Delivery>, ReadError> {
+    now(state, journal, id, None)
+}
+
+/// The same, of which the event is known to have begun it so.
+fn now(
+    state: &State,
+    journal: &Journal,
+    id: DeliveryId,
+    begun: Option<&Delivery>,
+) -> Result<Option<Delivery>, ReadError> {
     if let Some(found) = step::find(id, state)? {
         return Ok(Some(found));
     }
     match last_word(journal, id, |_| true)? {
-        Some(Last::Entry(entry)) => ended(state, journal, id, &entry),
+        Some(Last::Entry(entry)) => ended(state, journal, id, &entry, begun),
         // While this was read, it may have been put back into the queue.
         Some(Last::Ended(ended)) => Ok(step::find(id, state)?.or_else(|| ended.delivery())),
         None => Ok(None),
@@ -80,7 +91,19 @@ enum Last {
     /// An entry of the log.
     Entry(Box<LogEntry>),
     /// How it ended, where retention has dropped the entry.
-    Ended(DeliveryRecord),
+    Ended(Box<DeliveryRecord>),
+}
+
+/// Frames that say something of a delivery, or what is left of them.
+pub(super) const WORDS: &[u8] = &[kind::LOGGED, kind::ENDED, kind::ENDED_OF_COMPANY];
+
+/// What is left of a delivery in a frame of the kinds that say that it ended.
+pub(super) fn ended_record(kind: u8, payload: &[u8]) -> Option<DeliveryRecord> {
+    match kind {
+        kind::ENDED => record::decode(payload),
+        kind::ENDED_OF_COMPANY => record::decode::<EndedRecord>(payload).map(|ended| ended.delivery),
+        _ => None,
+    }
 }
 
 /// The last that the journal says of a delivery, of entries of the log only those for which `wanted` holds.
@@ -88,15 +111,15 @@ fn last_word(journal: &Journal, id: DeliveryId, wanted: impl Fn(&LogEntry) -> bo
     let mut last = None;
     // Nothing about it is older than itself.
     let from = lowest_id(Some(id.timestamp()));
-    let kinds = &[kind::LOGGED, kind::ENDED];
-    let frames = Wanted { kinds, key: Some(Key::Delivery(id.bits())), below: u128::MAX, from };
-    journal.newest_first(frames, &mut |head, payload| {
-        last = if head.kind == kind::ENDED {
-            record::decode::<DeliveryRecord>(payload).filter(|ended| ended.id() == id).map(Last::Ended)
-        } else {
+    let frames = Wanted { kinds: WORDS, keys: &[Key::Delivery(id.bits())], from, ..Wanted::ANY };
+    journal.newest_first(&frames, &journal.unbounded(), &mut |head, payload| {
+        last = if head.kind == kind::LOGGED {
             let logged = record::decode::<Logged>(payload).filter(|logged| logged.delivery() == Some(id));
             let entry = logged.and_then(|logged| logged.entry(AttemptId::from_bits(head.id)));
             entry.filter(|entry| wanted(entry)).map(|entry| Last::Entry(Box::new(entry)))
+        } else {
+            let ended = ended_record(head.kind, payload).filter(|ended| ended.id() == id);
+            ended.map(|ended| Last::Ended(Box::new(ended)))
         };
         Ok(if last.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     })?;
@@ -104,10 +127,21 @@ fn last_word(journal: &Journal, id: DeliveryId, wanted: impl Fn(&LogEntry) -> bo
 }
 
 /// The delivery that ended with this entry of the log.
-fn ended(state: &State, journal: &Journal, id: DeliveryId, entry: &LogEntry) -> Result<Option<Delivery>, ReadError> {
+pub(super) fn ended(
+    state: &State,
+    journal: &Journal,
+    id: DeliveryId,
+    entry: &LogEntry,
+    begun: Option<&Delivery>,
+) -> Result<Option<Delivery>, ReadError> {
     let Some(event) = entry.event else { return Ok(None) };
-    let begun = accepted_record(journal, event)?.and_then(|record| record.deliveries(event)).unwrap_or_default();
-    let begun = begun.into_iter().find(|delivery| delivery.id == id);
+    let begun = match begun {
+        Some(begun) => Some(begun.clone()),
+        None => {
+            let all = accepted_record(journal, event)?.and_then(|record| record.deliveries(event)).unwrap_or_default();
+            all.into_iter().find(|delivery| delivery.id == id)
+        }
+    };
     // One that ended without an attempt has what came of the last that was made.
     let tried = if entry.attempt > 0 { None } else { last_word(journal, id, |entry| entry.attempt > 0)? };
     let (attempts, last_response) = match tried {
@@ -152,8 +186,14 @@ pub(super) fn event_deliveries(state: &State, journal: &Journal, id: EventId) ->
     begun.into_iter().map(|delivery| as_it_stands(state, journal, delivery)).collect()
 }
 
-fn as_it_stands(state: &State, journal: &Journal, begun: Delivery) -> Result<Delivery, ReadError> {
-    let found = delivery(state, journal, begun.id)?;
+/// A delivery as it stands, of which the event says that it began so.
+pub(super) fn as_it_stands(state: &State, journal: &Journal, begun: Delivery) -> Result<Delivery, ReadError> {
+    let mut found = now(state, journal, begun.id, Some(&begun))?;
+    if found.is_none() {
+        // It may be on its way from one to the other.
+        state.wait_until_settled();
+        found = now(state, journal, begun.id, Some(&begun))?;
+    }
     // Neither owed nor ended: its subscription is being deleted.
     Ok(found.unwrap_or(Delivery { state: Standing::Cancelled, ..begun }))
 }
@@ -187,7 +227,7 @@ pub(super) fn owed_between(
     })?;
     let next = found.last().filter(|_| more).map(|(delivery, _)| u128::from(delivery.id.sequence()));
     let now = found.into_iter().map(|(begun, event)| Ok((as_it_stands(state, journal, begun)?, event)));
-    Ok(Page { items: now.collect::<Result<_, ReadError>>()?, next })
+    Ok(Page { items: now.collect::<Result<_, ReadError>>()?, next, scanned_until: None })
 }
 
 /// The lowest id that something of the time `since` can have.
@@ -195,23 +235,27 @@ pub(super) fn lowest_id(since: Option<Timestamp>) -> u128 {
     since.map_or(0, |since| u128::from(since.millis()) << 80)
 }
 
+/// The time at which an id was made.
+pub(super) fn time_of(id: u128) -> Timestamp {
+    Timestamp::from_millis(u64::try_from(id >> 80).unwrap_or(u64::MAX))
+}
+
 /// Gathers a page from a walk that goes the newest first.
-struct Gather<T> {
+pub(super) struct Gather<T> {
     items: Vec<T>,
     filled: Filled,
     limit: usize,
     last: u128,
-    more: bool,
 }
 
 impl<T: Bulk> Gather<T> {
-    fn new(limit: usize) -> Self {
-        Self { items: Vec::new(), filled: Filled::default(), limit, last: 0, more: false }
+    pub(super) fn new(limit: usize) -> Self {
+        Self { items: Vec::new(), filled: Filled::default(), limit, last: 0 }
     }
 
-    fn add(&mut self, id: u128, item: T) -> ControlFlow<()> {
+    /// Adds an item; breaks, without it, if there is no room.
+    pub(super) fn add(&mut self, id: u128, item: T) -> ControlFlow<()> {
         if !self.filled.takes(&item, self.limit) {
-            self.more = true;
             return ControlFlow::Break(());
         }
         self.items.push(item);
@@ -219,8 +263,15 @@ impl<T: Bulk> Gather<T> {
         ControlFlow::Continue(())
     }
 
-    fn page(self) -> Page<T> {
-        Page { next: self.more.then_some(self.last), items: self.items }
+    /// The page, if the walk has reached so far.
+    pub(super) fn page(self, reached: Reached) -> Page<T> {
+        let full = self.items.len() == self.limit;
+        let (next, scanned_until) = match reached {
+            Reached::End => (None, None),
+            Reached::Enough => (Some(self.last), None),
+            Reached::Spent(id) => (Some(id), (!full).then(|| time_of(id))),
+        };
+        Page { items: self.items, next, scanned_until }
     }
 }
 
@@ -231,24 +282,35 @@ pub(super) fn events(
     after: Option<u128>,
     limit: usize,
 ) -> Result<Page<Event>, ReadError> {
-    let key = match (&filter.call, &filter.phone) {
-        (Some(call), _) => Some(Key::Call(call.as_str())),
-        (None, Some(phone)) => Some(Key::Phone(phone)),
-        (None, None) => None,
+    let keys: Vec<Key<'_>> = [
+        filter.call.as_ref().map(|call| Key::Call(call.as_str())),
+        filter.phone.as_ref().map(|phone| Key::Phone(phone)),
+        filter.domain.as_ref().map(|domain| Key::Domain(domain.as_str())),
+        filter.event_type.as_ref().map(|event_type| Key::Type(event_type.as_str())),
+        filter.source.map(|source| Key::Source(source.as_str())),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    let wanted = Wanted {
+        kinds: &[kind::ACCEPTED],
+        company: filter.company.as_ref().map(Company::as_str),
+        keys: &keys,
+        below: after.unwrap_or(u128::MAX),
+        from: lowest_id(filter.since),
+        until: filter.until,
     };
-    let from = lowest_id(filter.since);
-    let wanted = Wanted { kinds: &[kind::ACCEPTED], key, below: after.unwrap_or(u128::MAX), from };
     let mut gather = Gather::new(limit);
-    journal.newest_first(wanted, &mut |head, payload| {
+    let reached = journal.newest_first(&wanted, &journal.bounded(), &mut |head, payload| {
         let event = record::decode::<Accepted>(payload).and_then(|record| record.event(EventId::from_bits(head.id)));
         let matching = event.filter(|event| event_matches(filter, event));
         Ok(matching.map_or(ControlFlow::Continue(()), |event| gather.add(head.id, event)))
     })?;
-    Ok(gather.page())
+    Ok(gather.page(reached))
 }
 
 /// Whether a filter's wish, if it has one, is met.
-fn fits<T: PartialEq + ?Sized>(wish: Option<&T>, has: Option<&T>) -> bool {
+pub(super) fn fits<T: PartialEq + ?Sized>(wish: Option<&T>, has: Option<&T>) -> bool {
     wish.is_none() || wish == has
 }
 
@@ -270,19 +332,35 @@ pub(super) fn log(
     after: Option<u128>,
     limit: usize,
 ) -> Result<Page<LogEntry>, ReadError> {
-    let call = filter.call.as_ref().map(|call| Key::Call(call.as_str()));
-    let phone = filter.phone.as_ref().map(|phone| Key::Phone(phone));
-    let subscription = filter.subscription.map(|id| Key::Subscription(id.bits()));
-    let key = filter.delivery.map(|id| Key::Delivery(id.bits())).or(call).or(phone).or(subscription);
-    let from = lowest_id(filter.since);
-    let wanted = Wanted { kinds: &[kind::LOGGED], key, below: after.unwrap_or(u128::MAX), from };
+    let keys: Vec<Key<'_>> = [
+        filter.delivery.map(|id| Key::Delivery(id.bits())),
+        filter.call.as_ref().map(|call| Key::Call(call.as_str())),
+        filter.phone.as_ref().map(|phone| Key::Phone(phone)),
+        filter.subscription.map(|id| Key::Subscription(id.bits())),
+        filter.domain.as_ref().map(|domain| Key::Domain(domain.as_str())),
+        filter.response.map(Key::Response),
+        filter.status.map(|status| Key::Status(status.as_str())),
+        filter.event_type.as_ref().map(|event_type| Key::Type(event_type.as_str())),
+        filter.test.filter(|test| *test).map(|_| Key::Test),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    let wanted = Wanted {
+        kinds: &[kind::LOGGED],
+        company: filter.company.as_ref().map(Company::as_str),
+        keys: &keys,
+        below: after.unwrap_or(u128::MAX),
+        from: lowest_id(filter.since),
+        until: filter.until,
+    };
     let mut gather = Gather::new(limit);
-    journal.newest_first(wanted, &mut |head, payload| {
+    let reached = journal.newest_first(&wanted, &journal.bounded(), &mut |head, payload| {
         let entry = record::decode::<Logged>(payload).and_then(|logged| logged.entry(AttemptId::from_bits(head.id)));
         let matching = entry.filter(|entry| log_matches(filter, entry));
         Ok(matching.map_or(ControlFlow::Continue(()), |entry| gather.add(head.id, entry)))
     })?;
-    Ok(gather.page())
+    Ok(gather.page(reached))
 }
 
 fn log_matches(filter: &LogFilter, entry: &LogEntry) -> bool {
@@ -298,101 +376,4 @@ fn log_matches(filter: &LogFilter, entry: &LogEntry) -> bool {
         && filter.test.is_none_or(|test| entry.test == test)
         && filter.since.is_none_or(|since| entry.created >= since)
         && filter.until.is_none_or(|until| entry.created < until)
-}
-
-fn delivery_matches(filter: &DeliveryFilter, delivery: &Delivery) -> bool {
-    let accepted = delivery.id.timestamp();
-    fits(filter.subscription.as_ref(), Some(&delivery.subscription))
-        && fits(filter.event.as_ref(), Some(&delivery.event))
-        && fits(filter.event_type.as_ref(), Some(&delivery.event_type))
-        && fits(filter.call.as_ref(), Some(&delivery.call))
-        && fits(filter.state.as_ref(), Some(&delivery.state))
-        && filter.since.is_none_or(|since| accepted >= since)
-        && filter.until.is_none_or(|until| accepted < until)
-}
-
-/// A page of deliveries, wherever they stand: event by event, the newest first. `after` is the id
-/// of a delivery.
-pub(super) fn deliveries(
-    state: &State,
-    journal: &Journal,
-    filter: &DeliveryFilter,
-    after: Option<u128>,
-    limit: usize,
-) -> Result<Page<Delivery>, ReadError> {
-    let mut gather = Gather::new(limit);
-    // Ids of one millisecond: which of its events has the delivery is seen on the way.
-    let below = after.map_or(u128::MAX, |bits| ((bits >> 80) + 1) << 80);
-    let below = filter.event.map_or(below, |event| below.min(event.bits() + 1));
-    let from = filter.event.map_or_else(|| lowest_id(filter.since), EventId::bits);
-    let key = filter.call.as_ref().map(|call| Key::Call(call.as_str()));
-    let wanted = Wanted { kinds: &[kind::ACCEPTED], key, below, from };
-    let mut skipping = after;
-    let mut failed = None;
-    journal.newest_first(wanted, &mut |head, payload| {
-        let Some(accepted) = record::decode::<Accepted>(payload) else { return Ok(ControlFlow::Continue(())) };
-        if filter.company.as_ref().is_some_and(|company| company.as_str() != accepted.company()) {
-            return Ok(ControlFlow::Continue(()));
-        }
-        let begun = accepted.deliveries(EventId::from_bits(head.id)).unwrap_or_default();
-        for delivery in begun {
-            if let Some(last) = skipping {
-                if delivery.id.bits() >> 80 < last >> 80 {
-                    skipping = None;
-                } else {
-                    if delivery.id.bits() == last {
-                        skipping = None;
-                    }
-                    continue;
-                }
-            }
-            match as_it_stands(state, journal, delivery) {
-                Ok(delivery) if delivery_matches(filter, &delivery) => {
-                    if gather.add(delivery.id.bits(), delivery).is_break() {
-                        return Ok(ControlFlow::Break(()));
-                    }
-                }
-                Ok(_) => {}
-                Err(error) => {
-                    failed = Some(error);
-                    return Ok(ControlFlow::Break(()));
-                }
-            }
-        }
-        Ok(ControlFlow::Continue(()))
-    })?;
-    failed.map_or_else(|| Ok(gather.page()), Err)
-}
-
-/// A page of what is owed or a dead letter, subscription by subscription, each the newest first.
-/// `after` is the id of a delivery. `numbers` are the subscriptions', descending.
-pub(super) fn standing(
-    state: &State,
-    filter: &DeliveryFilter,
-    numbers: &[u32],
-    after: Option<u128>,
-    limit: usize,
-) -> Result<Page<Delivery>, ReadError> {
-    let prefix = if filter.state == Some(Standing::Failed) { keys::DEAD } else { keys::OWED };
-    let mut gather = Gather::new(limit);
-    let after = after.map(DeliveryId::from_bits);
-    for number in numbers {
-        let first = keys::numbered(prefix, *number);
-        let mut below = match after {
-            Some(after) if *number > after.subscription_number() => continue,
-            Some(after) if *number == after.subscription_number() => keys::delivery(prefix, after),
-            _ => keys::delivery(prefix, DeliveryId::new(Timestamp::ZERO, *number, crate::core::id::MAX_SEQUENCE)),
-        };
-        loop {
-            let found = state.scan_down(&first, &below, limit.max(64))?;
-            let Some((last, _)) = found.last() else { break };
-            below = last.clone();
-            for delivery in found.iter().filter_map(|(_, value)| step::delivery_of(value)) {
-                if delivery_matches(filter, &delivery) && gather.add(delivery.id.bits(), delivery).is_break() {
-                    return Ok(gather.page());
-                }
-            }
-        }
-    }
-    Ok(gather.page())
 }

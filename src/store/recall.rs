@@ -127,10 +127,10 @@ pub(super) fn make_health_again(state: &State, ledger: &Mutex<Ledger>, journal: 
 }
 
 fn health_in(journal: &Journal, id: SubscriptionId) -> Result<Health, Damage> {
-    let key = Some(Key::Subscription(id.bits()));
+    let keys = [Key::Subscription(id.bits())];
     let (mut health, mut looked_at) = (Health::default(), 0);
-    let wanted = Wanted { kinds: &[kind::LOGGED], key, below: u128::MAX, from: 0 };
-    journal.newest_first(wanted, &mut |head, payload| {
+    let wanted = Wanted { kinds: &[kind::LOGGED], keys: &keys, ..Wanted::ANY };
+    journal.to_the_end(&wanted, &journal.unbounded(), &mut |head, payload| {
         looked_at += 1;
         let entry = record::decode::<Logged>(payload).and_then(|logged| logged.entry(AttemptId::from_bits(head.id)));
         let tried = entry.filter(|entry| entry.subscription == id && entry.attempt > 0 && !entry.test);

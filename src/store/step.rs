@@ -13,14 +13,14 @@ use crate::core::time::Timestamp;
 
 use super::fan_out;
 use super::frame::{self, Head};
-use super::journal::{self, Note, kind};
+use super::journal::{self, Marks, Note, kind};
 use super::keys;
 use super::ledger::Ledger;
 use super::place;
 use super::receipts::{EventReceipt, MessageReceipt};
 use super::record::{
-    self, Accepted, AccountRecord, Before, DeliveryRecord, DiscardRecord, Effect, ErasureRecord, FanOutRecord, Form,
-    Logged, MessageRecord, ReplayRecord, SubscriptionRecord, ThreadRecord, TokenRecord,
+    self, Accepted, AccountRecord, Before, DeliveryRecord, DiscardRecord, Effect, EndedRecord, ErasureRecord,
+    FanOutRecord, Form, Logged, MessageRecord, ReplayRecord, SubscriptionRecord, ThreadRecord, TokenRecord,
 };
 use super::report;
 use super::sealing;
@@ -48,6 +48,8 @@ pub(super) enum Step {
     Discard(DiscardRecord),
     /// A delivery ended: what retention leaves of the entry of the log, while the event is kept.
     Ended(AttemptId, DeliveryRecord),
+    /// The same, and whose it was.
+    EndedOfCompany(AttemptId, Box<EndedRecord>),
     /// A dead letter goes with its event.
     Forgotten(DeliveryId),
     /// How far a subscription is, said once more.
@@ -68,27 +70,31 @@ impl Step {
     /// Appends the step's frame to `out`; gives what the index takes note of, by its offset there.
     pub(super) fn encode(&self, out: &mut Vec<u8>, batch: u64, continues: bool) -> Note {
         let offset = place::u32_of(out.len());
-        let (kind, id, keys) = match self {
-            Self::Accepted(id, accepted) => (kind::ACCEPTED, id.bits(), journal::accepted_keys(accepted)),
-            Self::FanOut(id, it) => (kind::FAN_OUT, id.bits(), journal::fan_out_keys(it)),
-            Self::FanOutProgress(..) => (kind::FAN_OUT_STEP, 0, Vec::new()),
-            Self::Logged(id, logged) => (kind::LOGGED, id.bits(), journal::logged_keys(logged)),
-            Self::Subscription(it) => (kind_of(it.form()), 0, Vec::new()),
-            Self::SubscriptionRemoved(_) => (kind::SUBSCRIPTION_REMOVED, 0, Vec::new()),
-            Self::Requeued(..) => (kind::REQUEUED, 0, Vec::new()),
-            Self::Replay(_) => (kind::REPLAY, 0, Vec::new()),
-            Self::Discard(_) => (kind::DISCARD, 0, Vec::new()),
-            Self::Ended(id, ended) => (kind::ENDED, id.bits(), journal::ended_keys(ended)),
-            Self::Forgotten(_) => (kind::FORGOTTEN, 0, Vec::new()),
-            Self::Account(_) => (kind::ACCOUNT, 0, Vec::new()),
-            Self::Message(id, message) if message.has_media() => {
-                (kind::MEDIA_MESSAGE, id.bits(), journal::message_keys(message))
+        let (kind, id, marks) = match self {
+            Self::Accepted(id, accepted) => (kind::ACCEPTED, id.bits(), journal::accepted_marks(accepted)),
+            Self::FanOut(id, it) => (kind::FAN_OUT, id.bits(), journal::fan_out_marks(it)),
+            Self::FanOutProgress(..) => (kind::FAN_OUT_STEP, 0, Marks::default()),
+            Self::Logged(id, logged) => (kind::LOGGED, id.bits(), journal::logged_marks(logged)),
+            Self::Subscription(it) => (kind_of(it.form()), 0, Marks::default()),
+            Self::SubscriptionRemoved(_) => (kind::SUBSCRIPTION_REMOVED, 0, Marks::default()),
+            Self::Requeued(..) => (kind::REQUEUED, 0, Marks::default()),
+            Self::Replay(_) => (kind::REPLAY, 0, Marks::default()),
+            Self::Discard(_) => (kind::DISCARD, 0, Marks::default()),
+            Self::Ended(id, ended) => (kind::ENDED, id.bits(), journal::ended_marks(ended, None)),
+            Self::EndedOfCompany(id, ended) => {
+                let EndedRecord { delivery, company } = &**ended;
+                (kind::ENDED_OF_COMPANY, id.bits(), journal::ended_marks(delivery, Some(company)))
             }
-            Self::Message(id, message) => (kind::MESSAGE, id.bits(), journal::message_keys(message)),
-            Self::ThreadGone(_) => (kind::THREAD_GONE, 0, Vec::new()),
-            Self::Erasure(..) => (kind::ERASURE, 0, Vec::new()),
-            Self::Token(_) => (kind::TOKEN, 0, Vec::new()),
-            Self::TokenRevoked(_) => (kind::TOKEN_REVOKED, 0, Vec::new()),
+            Self::Forgotten(_) => (kind::FORGOTTEN, 0, Marks::default()),
+            Self::Account(_) => (kind::ACCOUNT, 0, Marks::default()),
+            Self::Message(id, message) if message.has_media() => {
+                (kind::MEDIA_MESSAGE, id.bits(), journal::message_marks(message))
+            }
+            Self::Message(id, message) => (kind::MESSAGE, id.bits(), journal::message_marks(message)),
+            Self::ThreadGone(_) => (kind::THREAD_GONE, 0, Marks::default()),
+            Self::Erasure(..) => (kind::ERASURE, 0, journal::erasure_marks()),
+            Self::Token(_) => (kind::TOKEN, 0, Marks::default()),
+            Self::TokenRevoked(_) => (kind::TOKEN_REVOKED, 0, Marks::default()),
         };
         let head = Head { version: record::VERSION, kind, continues, batch, id };
         frame::encode(out, head, |out| match self {
@@ -102,6 +108,7 @@ impl Step {
             Self::Replay(replay) => record::encode_into(out, replay),
             Self::Discard(discard) => record::encode_into(out, discard),
             Self::Ended(_, delivery) => record::encode_into(out, delivery),
+            Self::EndedOfCompany(_, ended) => record::encode_into(out, &**ended),
             Self::Forgotten(delivery) => record::encode_into(out, &delivery.bits()),
             Self::Account(account) => record::encode_into(out, account),
             Self::Message(_, message) => message.encode_into(out),
@@ -110,7 +117,7 @@ impl Step {
             Self::Token(token) => record::encode_into(out, &**token),
             Self::TokenRevoked(id) => record::encode_into(out, &id.bits()),
         });
-        Note { offset, length: place::u32_of(out.len()) - offset, kind, id, keys }
+        Note { offset, length: place::u32_of(out.len()) - offset, kind, id, marks }
     }
 
     /// Reads a step from its frame.
@@ -133,6 +140,9 @@ impl Step {
             kind::REPLAY => record::decode(payload).map(Self::Replay),
             kind::DISCARD => record::decode(payload).map(Self::Discard),
             kind::ENDED => record::decode(payload).map(|it| Self::Ended(AttemptId::from_bits(head.id), it)),
+            kind::ENDED_OF_COMPANY => {
+                record::decode(payload).map(|it| Self::EndedOfCompany(AttemptId::from_bits(head.id), Box::new(it)))
+            }
             kind::FORGOTTEN => record::decode(payload).map(|bits| Self::Forgotten(DeliveryId::from_bits(bits))),
             kind::ACCOUNT => record::decode(payload).map(Self::Account),
             kind::MESSAGE | kind::MEDIA_MESSAGE => {
@@ -177,12 +187,8 @@ impl Step {
                     stand(&delivery, before.into(), state, ledger);
                 }
             }
-            Self::Ended(_, record) => {
-                // Only where all is taken in anew from the oldest file on: there it is owed until here.
-                if let Some(delivery) = record.delivery() {
-                    stand(&delivery, Some(Standing::Pending), state, ledger);
-                }
-            }
+            Self::Ended(_, record) => apply_ended(record, state, ledger),
+            Self::EndedOfCompany(_, ended) => apply_ended(ended.delivery, state, ledger),
             Self::Forgotten(id) => {
                 state.remove(keys::delivery(keys::DEAD, id));
                 lock(ledger).moved(id.subscription_number(), Some(Standing::Failed), None);
@@ -212,6 +218,7 @@ impl Step {
             Self::ThreadGone(thread) => {
                 state.remove(keys::thread(thread.company(), thread.call()));
                 state.remove(keys::latest(thread.place()));
+                state.remove(keys::latest_in(thread.company(), thread.place()));
             }
             Self::Token(token) => put_token(*token, state, ledger),
             Self::TokenRevoked(id) => {
@@ -246,6 +253,13 @@ fn apply_accepted(id: EventId, accepted: &Accepted, state: &State, ledger: &Mute
     }
 }
 
+/// Only where all is taken in anew from the oldest file on: there it is owed until here.
+fn apply_ended(record: DeliveryRecord, state: &State, ledger: &Mutex<Ledger>) {
+    if let Some(delivery) = record.delivery() {
+        stand(&delivery, Some(Standing::Pending), state, ledger);
+    }
+}
+
 fn apply_effect(effect: Effect, state: &State, ledger: &Mutex<Ledger>) {
     let Some(delivery) = effect.after.delivery() else { return };
     stand(&delivery, effect.before.into(), state, ledger);
@@ -267,8 +281,10 @@ fn put_message(id: MessageId, message: &MessageRecord, state: &State) {
     }
     if let Some(before) = message.before().filter(|before| *before != thread.place()) {
         state.remove(keys::latest(before));
+        state.remove(keys::latest_in(thread.company(), before));
     }
-    state.put(keys::latest(thread.place()), hash);
+    state.put(keys::latest(thread.place()), hash.clone());
+    state.put(keys::latest_in(thread.company(), thread.place()), hash);
     state.put(key, versioned(thread));
 }
 

@@ -11,11 +11,13 @@ use crate::core::seal::Keyring;
 use crate::core::subscription::Secret;
 use crate::core::subscription_input::{Change as Patch, Draft};
 
+mod bounds;
 mod conversations;
 mod derived;
 mod erasures;
 mod fan_out;
 mod frozen;
+mod lists;
 mod offline;
 mod repeats;
 mod report;

@@ -16,10 +16,11 @@ use crate::core::time::Timestamp;
 
 use super::backup::Backup;
 use super::conversations::Threads;
+use super::deliveries::Asking;
 use super::erasures::Erasures;
 use super::inbox::{Command, Inbox};
 use super::journal::Journal;
-use super::ledger::Ledger;
+use super::ledger::{Account, Ledger};
 use super::open::{self, OpenError};
 use super::retention::Rules;
 use super::running::Idle;
@@ -28,8 +29,8 @@ use super::state::State;
 use super::step::{self, lock};
 use super::tokens::Tokens;
 use super::{
-    Accepted, Busy, Counts, DeliveryFilter, EventFilter, Finish, Health, LogFilter, Page, ReadError, Replay,
-    ReplayFilter, Reply, Settings, WriteError, keys, query, requeue,
+    Accepted, Busy, Counts, DeliveryFilter, EventFilter, Finish, Health, LogFilter, Page, Place, ReadError, Reads,
+    Replay, ReplayFilter, Reply, Settings, WriteError, keys, query, requeue,
 };
 
 /// A handle on the store; cheap to clone.
@@ -283,36 +284,44 @@ impl Store {
         Ok(found)
     }
 
-    /// A page of deliveries; `after` is [`Page::next`] of the page before. Those in one of the
-    /// states that wait or have failed come subscription by subscription, others event by event.
-    /// Blocks until how they stand is on the disk.
+    /// A page of deliveries; `after` is [`Page::next`] of the page before. Those in one of the states that wait or have
+    /// failed come subscription by subscription; those in one of the others, the one that ended last first; all
+    /// others, and those of a call, of an event or of before a time, event by event. Blocks until how they stand is on
+    /// the disk.
     ///
     /// # Errors
     /// What holds them cannot be read, or is damaged.
     pub fn deliveries(
         &self,
         filter: &DeliveryFilter,
-        after: Option<u128>,
+        after: Option<Place>,
         limit: usize,
-    ) -> Result<Page<Delivery>, ReadError> {
+    ) -> Result<Page<Delivery, Place>, ReadError> {
         let Shared { state, journal, ledger, .. } = &*self.shared;
-        let waits = matches!(filter.state, Some(Standing::Pending | Standing::Retrying | Standing::Failed));
-        let page = if waits && filter.event.is_none() {
-            let wanted = |subscription: &Subscription| {
-                filter.company.as_ref().is_none_or(|company| *company == subscription.company)
-                    && filter.subscription.is_none_or(|id| id == subscription.id)
-            };
-            let all = |ledger: &Ledger| -> Vec<u32> {
-                let all = ledger.all().map(|account| &account.subscription);
-                all.filter(|subscription| wanted(subscription)).map(|subscription| subscription.number).collect()
-            };
-            let newest_first: Vec<u32> = all(&lock(ledger)).into_iter().rev().collect();
-            query::standing(state, filter, &newest_first, after, limit)?
-        } else {
-            query::deliveries(state, journal, filter, after, limit)?
+        let asked = filter.subscription.and_then(|id| self.subscription(id));
+        let of_another = |subscription: &Subscription| {
+            filter.company.as_ref().is_some_and(|company| *company != subscription.company)
+        };
+        if asked.as_deref().is_some_and(of_another) {
+            return Ok(Page { items: Vec::new(), next: None, scanned_until: None });
+        }
+        let owner = |id| self.subscription(id).map(|subscription| subscription.company.clone());
+        let number = asked.map(|subscription| subscription.number);
+        let asking = Asking { state, journal, filter, number, owner: &owner, after, limit };
+        let page = match filter.state {
+            Some(standing @ (Standing::Pending | Standing::Retrying | Standing::Failed)) if filter.event.is_none() => {
+                let numbers = waiting_for(&lock(ledger), filter, standing);
+                asking.standing(&numbers)?
+            }
+            _ => asking.page()?,
         };
         state.wait_until_settled();
         Ok(page)
+    }
+
+    /// How much was read to answer questions so far.
+    pub fn reads(&self) -> Reads {
+        self.shared.journal.tally().reads()
     }
 
     /// Looks through what a replay of a subscription would put back; `None` without such a
@@ -339,7 +348,7 @@ impl Store {
         most: usize,
     ) -> Result<Page<(Delivery, Event)>, ReadError> {
         let Some((number, _)) = requeue::next_sequence(&lock(&self.shared.ledger), id) else {
-            return Ok(Page { items: Vec::new(), next: None });
+            return Ok(Page { items: Vec::new(), next: None, scanned_until: None });
         };
         query::owed_between(&self.shared.state, &self.shared.journal, number, (from, to), most)
     }
@@ -393,4 +402,23 @@ impl Store {
     pub fn last_sequence(&self, id: SubscriptionId) -> u64 {
         lock(&self.shared.ledger).get(id).map_or(0, |account| account.next_sequence.saturating_sub(1))
     }
+}
+
+/// The numbers, descending, of the subscriptions in question of which deliveries are in the state `standing`.
+fn waiting_for(ledger: &Ledger, filter: &DeliveryFilter, standing: Standing) -> Vec<u32> {
+    let has_any = |counts: &Counts| match standing {
+        Standing::Pending => counts.pending > 0,
+        Standing::Retrying => counts.retrying > 0,
+        _ => counts.failed > 0,
+    };
+    let wanted = |account: &&Account| {
+        has_any(&account.counts) && filter.subscription.is_none_or(|id| id == account.subscription.id)
+    };
+    let number = |account: &Account| account.subscription.number;
+    let mut numbers: Vec<u32> = match &filter.company {
+        Some(company) => ledger.of_company(company).filter(wanted).map(number).collect(),
+        None => ledger.all().filter(wanted).map(number).collect(),
+    };
+    numbers.sort_unstable_by(|one, other| other.cmp(one));
+    numbers
 }

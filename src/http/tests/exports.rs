@@ -46,7 +46,7 @@ impl Handler for Log {
                 return Err(ReadError::corrupt_state("is as the test wants it"));
             }
             let items = (0..100).map(|index| entry("acme", &format!("{number}-{index}"))).collect();
-            Ok(Page { items, next: (number < last).then_some(number) })
+            Ok(Page { items, next: (number < last).then_some(number), scanned_until: None })
         });
         let kind = if request.uri().path() == "/csv" { Kind::Csv } else { Kind::Ndjson };
         let account = Account::new(&self.budget, Principal::new(None, None), [127, 0, 0, 1].into());

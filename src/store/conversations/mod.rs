@@ -25,7 +25,7 @@ use super::query::lowest_id;
 use super::verbs::Store;
 use super::{Busy, Page, ReadError, Reply, WriteError, keys};
 use read::Facts;
-pub(super) use read::threads_of;
+pub(super) use read::{put_in_order, threads_of};
 use threads::Kept;
 pub(super) use threads::Threads;
 
@@ -201,7 +201,7 @@ impl Store {
             ControlFlow::Continue(())
         })?;
         items.sort_unstable_by_key(|message| (message.sent_at, message.id));
-        Ok(Page { items, next })
+        Ok(Page { items, next, scanned_until: None })
     }
 }
 

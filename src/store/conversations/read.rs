@@ -8,12 +8,12 @@ use crate::core::event::{CallId, Company, Domain};
 use crate::core::id::MessageId;
 use crate::core::time::Timestamp;
 
-use super::super::journal::{Journal, Key, Wanted, kind};
+use super::super::journal::{Journal, Key, Reached, Wanted, Work, kind};
 use super::super::kinds::Kind;
 use super::super::place::Damage;
-use super::super::query::lowest_id;
+use super::super::query::{Gather, lowest_id};
 use super::super::record::{self, Accepted, MessageRecord, ThreadRecord};
-use super::super::state::State;
+use super::super::state::{State, StateError};
 use super::super::{Page, ReadError, keys, step};
 use super::threads::Kept;
 use super::{ConversationFilter, Shown};
@@ -32,8 +32,8 @@ pub(super) fn thread(state: &State, journal: &Journal, key: &[u8]) -> Result<Opt
         return Ok(step::unversioned::<ThreadRecord>(&value).and_then(ThreadRecord::conversation));
     }
     let mut last = None;
-    let wanted = Wanted { kinds: &kind::MESSAGES, key: None, below: u128::MAX, from: 0 };
-    journal.newest_first(wanted, &mut |_, payload| {
+    let wanted = Wanted { kinds: &kind::MESSAGES, ..Wanted::ANY };
+    journal.to_the_end(&wanted, &journal.unbounded(), &mut |_, payload| {
         let record = MessageRecord::decode(payload).map(|record| record.thread().clone());
         last = record.filter(|thread| keys::thread(thread.company(), thread.call()) == key);
         Ok(if last.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
@@ -44,7 +44,7 @@ pub(super) fn thread(state: &State, journal: &Journal, key: &[u8]) -> Result<Opt
 
 /// The hash of the thread that stands at a place in their order. Where that cannot be read all threads are asked.
 fn hash_at(state: &State, place_key: &[u8], value: &[u8]) -> Result<Option<Vec<u8>>, ReadError> {
-    if Kind::Latest.is_readable(place_key, value) {
+    if Kind::of(place_key).is_some_and(|kind| kind.is_readable(place_key, value)) {
         return Ok(Some(value.to_vec()));
     }
     let mut after: Option<Vec<u8>> = None;
@@ -53,7 +53,10 @@ fn hash_at(state: &State, place_key: &[u8], value: &[u8]) -> Result<Option<Vec<u
         let Some((last, _)) = some.last() else { break None };
         after = Some(last.clone());
         let stands_there = |value: &[u8]| {
-            step::unversioned::<ThreadRecord>(value).is_some_and(|thread| keys::latest(thread.place()) == place_key)
+            step::unversioned::<ThreadRecord>(value).is_some_and(|thread| {
+                let of_company = keys::latest_in(thread.company(), thread.place());
+                keys::latest(thread.place()) == place_key || of_company == place_key
+            })
         };
         if let Some((key, _)) = some.iter().find(|(_, value)| stands_there(value)) {
             break Some(key[keys::THREAD.len()..].to_vec());
@@ -71,9 +74,10 @@ pub(super) fn messages(
     visit: &mut dyn FnMut(Message) -> ControlFlow<()>,
 ) -> Result<(), Damage> {
     let bits = thread.id.bits();
-    let key = Some(Key::Thread(bits));
-    let wanted = Wanted { kinds: &kind::MESSAGES, key, below, from: thread.first.bits() };
-    journal.newest_first(wanted, &mut |head, payload| {
+    let (kinds, keys, from) = (&kind::MESSAGES[..], [Key::Thread(bits)], thread.first.bits());
+    let wanted = Wanted { kinds, keys: &keys, below, from, ..Wanted::ANY };
+    // Whoever asks says when it is enough.
+    journal.to_the_end(&wanted, &journal.unbounded(), &mut |head, payload| {
         let record = MessageRecord::decode(payload).filter(|record| record.thread().id() == bits);
         let message = record.map(|record| record.message(MessageId::from_bits(head.id)));
         Ok(message.map_or(ControlFlow::Continue(()), &mut *visit))
@@ -108,11 +112,11 @@ pub(super) fn facts(journal: &Journal, thread: &Conversation, from: u128) -> Res
         thread.first.timestamp().millis().saturating_sub(u64::try_from(CALL_BEFORE.as_millis()).unwrap_or(u64::MAX)),
     )));
     let (company, call) = (thread.company.as_str(), thread.call.as_str());
-    let wanted =
-        Wanted { kinds: &[kind::ACCEPTED], key: Some(Key::Call(call)), below: u128::MAX, from: from.max(earliest) };
+    let (kinds, keys, from) = (&[kind::ACCEPTED][..], [Key::Call(call)], from.max(earliest));
+    let wanted = Wanted { kinds, company: Some(company), keys: &keys, from, ..Wanted::ANY };
     let mut facts = Facts::default();
     let mut looked_at = 0;
-    journal.newest_first(wanted, &mut |_, payload| {
+    journal.to_the_end(&wanted, &journal.unbounded(), &mut |_, payload| {
         let accepted = record::decode::<Accepted>(payload);
         let Some(event) = accepted.filter(|event| event.company() == company && event.call() == call) else {
             return Ok(ControlFlow::Continue(()));
@@ -127,7 +131,8 @@ pub(super) fn facts(journal: &Journal, thread: &Conversation, from: u128) -> Res
     Ok(facts)
 }
 
-/// A page of threads, the one with the latest message first.
+/// A page of threads, the one with the latest message first; with a phone number, the one first in which the last
+/// message with that was stored last.
 pub(super) fn page(
     state: &State,
     journal: &Journal,
@@ -135,15 +140,12 @@ pub(super) fn page(
     after: Option<u128>,
     limit: usize,
 ) -> Result<Page<Shown>, ReadError> {
-    let mut found = match &filter.phone {
-        Some(phone) => of_phone(state, journal, filter, phone, after)?,
-        None => by_time(state, journal, filter, after, limit + 1)?,
+    let found = match &filter.phone {
+        Some(phone) => of_phone(state, journal, filter, phone, after, limit)?,
+        None => by_time(state, journal, filter, after, limit)?,
     };
-    let more = found.len() > limit;
-    found.truncate(limit);
-    let next = found.last().filter(|_| more).map(place);
-    let items = found.into_iter().map(|thread| shown(journal, thread)).collect::<Result<_, _>>()?;
-    Ok(Page { items, next })
+    let items = found.items.into_iter().map(|thread| shown(journal, thread)).collect::<Result<_, _>>()?;
+    Ok(Page { items, next: found.next, scanned_until: found.scanned_until })
 }
 
 fn place(thread: &Conversation) -> u128 {
@@ -175,45 +177,95 @@ fn by_time(
     journal: &Journal,
     filter: &ConversationFilter,
     after: Option<u128>,
-    most: usize,
-) -> Result<Vec<Conversation>, ReadError> {
-    let mut below = keys::latest(after.unwrap_or(u128::MAX));
-    let mut found = Vec::new();
+    limit: usize,
+) -> Result<Page<Conversation>, ReadError> {
+    let order = filter.company.as_ref().map_or_else(|| keys::LATEST.to_vec(), |of| keys::latest_of(of.as_str()));
+    let mut below = [&order[..], &after.unwrap_or(u128::MAX).to_be_bytes()].concat();
+    let work = journal.bounded();
+    let mut gather = Gather::new(limit);
     loop {
-        let some = state.scan_down(&keys::LATEST, &below, LOOKED_AT_ONCE)?;
-        let Some((last, _)) = some.last() else { return Ok(found) };
+        let some = state.scan_down(&order, &below, LOOKED_AT_ONCE)?;
+        let Some((last, _)) = some.last() else { return Ok(gather.page(Reached::End)) };
         below.clone_from(last);
         for (key, value) in &some {
+            work.record();
+            let own = keys::place_in(key).unwrap_or(0);
             let Some(hash) = hash_at(state, key, value)? else { continue };
-            let Some(thread) = thread(state, journal, &[&keys::THREAD[..], &hash].concat())? else { continue };
+            let thread = thread(state, journal, &[&keys::THREAD[..], &hash].concat())?;
             // It may have moved on since.
-            if keys::latest(place(&thread)) != *key || !matches(filter, &thread) {
-                let over = filter.since.is_some_and(|since| thread.last_at < since);
-                if over && keys::latest(place(&thread)) == *key {
-                    return Ok(found);
+            if let Some(thread) = thread.filter(|thread| place(thread) == own) {
+                if filter.since.is_some_and(|since| thread.last_at < since) {
+                    return Ok(gather.page(Reached::End));
                 }
-                continue;
+                if matches(filter, &thread) && gather.add(own, thread).is_break() {
+                    return Ok(gather.page(Reached::Enough));
+                }
             }
-            found.push(thread);
-            if found.len() == most {
-                return Ok(found);
+            if work.is_spent() {
+                return Ok(gather.page(Reached::Spent(own)));
             }
         }
     }
 }
 
-/// All threads behind the place `after` with messages from or to this number, in their order.
+/// Threads with messages from or to this number, by the last of these, behind the message `after`.
 fn of_phone(
     state: &State,
     journal: &Journal,
     filter: &ConversationFilter,
     phone: &str,
     after: Option<u128>,
-) -> Result<Vec<Conversation>, ReadError> {
-    let mut threads = threads_of(state, journal, filter.company.as_ref(), phone)?;
-    threads.retain(|thread| matches(filter, thread) && after.is_none_or(|after| place(thread) < after));
-    threads.sort_unstable_by_key(|thread| std::cmp::Reverse(place(thread)));
-    Ok(threads)
+    limit: usize,
+) -> Result<Page<Conversation>, ReadError> {
+    let work = journal.bounded();
+    let (kinds, keys, below) = (&kind::MESSAGES[..], [Key::Phone(phone)], after.unwrap_or(u128::MAX));
+    let company = filter.company.as_ref().map(Company::as_str);
+    let wanted = Wanted { kinds, company, keys: &keys, below, from: 0, until: None };
+    let mut gather = Gather::new(limit);
+    let mut seen = std::collections::HashSet::new();
+    let mut failed = None;
+    let reached = journal.newest_first(&wanted, &work, &mut |head, payload| {
+        let record = MessageRecord::decode(payload);
+        let record = record.filter(|record| record.phones().any(|number| number == phone));
+        let Some(record) = record.filter(|record| company.is_none_or(|own| own == record.thread().company())) else {
+            return Ok(ControlFlow::Continue(()));
+        };
+        if !seen.insert(record.thread().id()) {
+            return Ok(ControlFlow::Continue(()));
+        }
+        work.record();
+        match with_last_of(state, journal, record.thread(), phone, head.id, &work) {
+            Ok(Some(thread)) if matches(filter, &thread) => Ok(gather.add(head.id, thread)),
+            Ok(_) => Ok(ControlFlow::Continue(())),
+            Err(error) => {
+                failed = Some(error);
+                Ok(ControlFlow::Break(()))
+            }
+        }
+    })?;
+    failed.map_or_else(|| Ok(gather.page(reached)), Err)
+}
+
+/// The thread as it is now, unless it has gone, or a later message of it than `id` has the number.
+fn with_last_of(
+    state: &State,
+    journal: &Journal,
+    record: &ThreadRecord,
+    phone: &str,
+    id: u128,
+    work: &Work<'_>,
+) -> Result<Option<Conversation>, ReadError> {
+    let Some(thread) = thread(state, journal, &keys::thread(record.company(), record.call()))? else { return Ok(None) };
+    if thread.last.bits() == id {
+        return Ok(Some(thread));
+    }
+    let (kinds, keys) = (&kind::MESSAGES[..], [Key::Thread(record.id()), Key::Phone(phone)]);
+    let later = Wanted { kinds, company: Some(record.company()), keys: &keys, from: id + 1, ..Wanted::ANY };
+    let later = journal.newest_of(&later, work, &mut |_, payload| {
+        let message = MessageRecord::decode(payload).filter(|message| message.thread().id() == record.id());
+        message.is_some_and(|message| message.phones().any(|number| number == phone))
+    })?;
+    Ok(later.is_none().then_some(thread))
 }
 
 /// The threads, of one company if it is said, in which this is or was the lead's number.
@@ -224,8 +276,9 @@ pub(in crate::store) fn threads_of(
     phone: &str,
 ) -> Result<Vec<Conversation>, ReadError> {
     let mut keys_seen = std::collections::BTreeSet::new();
-    let wanted = Wanted { kinds: &kind::MESSAGES, key: Some(Key::Phone(phone)), below: u128::MAX, from: 0 };
-    journal.newest_first(wanted, &mut |_, payload| {
+    let (kinds, keys) = (&kind::MESSAGES[..], [Key::Phone(phone)]);
+    let wanted = Wanted { kinds, company: company.map(Company::as_str), keys: &keys, ..Wanted::ANY };
+    journal.to_the_end(&wanted, &journal.unbounded(), &mut |_, payload| {
         let record = MessageRecord::decode(payload);
         let of_company = |record: &MessageRecord| company.is_none_or(|wish| wish.as_str() == record.thread().company());
         let record = record.filter(|record| of_company(record) && record.phones().any(|number| number == phone));
@@ -233,6 +286,32 @@ pub(in crate::store) fn threads_of(
         Ok(ControlFlow::Continue(()))
     })?;
     keys_seen.iter().filter_map(|key| thread(state, journal, key).transpose()).collect()
+}
+
+/// Puts the threads of every company in an order of their own, where a version before has not. That it is done goes to the
+/// disk behind all of it, for its key does.
+pub(in crate::store) fn put_in_order(state: &State) -> Result<(), StateError> {
+    match state.get(keys::IN_ORDER)? {
+        Some(value) if Kind::InOrder.is_readable(keys::IN_ORDER, &value) => return Ok(()),
+        Some(_) => state.note_unreadable(keys::IN_ORDER, Some(Vec::new())),
+        None => {}
+    }
+    let mut after: Option<Vec<u8>> = None;
+    loop {
+        let some = state.scan(&keys::LATEST, after.as_deref(), LOOKED_AT_ONCE)?;
+        let Some((last, _)) = some.last() else { break };
+        after = Some(last.clone());
+        for (key, hash) in some {
+            let value = state.get(&[&keys::THREAD[..], &hash].concat())?;
+            let thread = value.as_deref().and_then(step::unversioned::<ThreadRecord>);
+            // One that cannot be read is told of where it is asked for.
+            if let (Some(thread), Some(place)) = (thread, keys::place_in(&key)) {
+                state.put(keys::latest_in(thread.company(), place), hash);
+            }
+        }
+    }
+    state.put(keys::IN_ORDER.to_vec(), Vec::new());
+    Ok(())
 }
 
 /// The thread of a call.

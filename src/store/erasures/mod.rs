@@ -264,8 +264,8 @@ impl Found {
 /// An erasure as the journal said it last. Reads the whole journal, if need be.
 fn noted_last(journal: &Journal, id: ErasureId) -> Result<Option<ErasureRecord>, Damage> {
     let mut last = None;
-    let wanted = Wanted { kinds: &[kind::ERASURE], key: None, below: u128::MAX, from: 0 };
-    journal.newest_first(wanted, &mut |_, payload| {
+    let wanted = Wanted { kinds: &[kind::ERASURE], ..Wanted::ANY };
+    journal.to_the_end(&wanted, &journal.unbounded(), &mut |_, payload| {
         let noted = record::decode::<(u128, ErasureRecord)>(payload).filter(|(bits, _)| *bits == id.bits());
         last = noted.map(|(_, record)| record);
         Ok(if last.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
@@ -365,9 +365,11 @@ impl Store {
     }
 
     fn events_of(&self, company: &Company, key: Key<'_>, visit: &mut dyn FnMut(&Accepted)) -> Result<(), ReadError> {
-        let wanted = Wanted { kinds: &[kind::ACCEPTED], key: Some(key), below: u128::MAX, from: 0 };
-        self.shared.journal.newest_first(wanted, &mut |_, payload| {
-            let event = record::decode::<Accepted>(payload).filter(|event| event.company() == company.as_str());
+        let (journal, keys) = (&self.shared.journal, [key]);
+        let (kinds, company) = (&[kind::ACCEPTED][..], company.as_str());
+        let wanted = Wanted { kinds, company: Some(company), keys: &keys, ..Wanted::ANY };
+        journal.newest_first(&wanted, &journal.unbounded(), &mut |_, payload| {
+            let event = record::decode::<Accepted>(payload).filter(|event| event.company() == company);
             event.iter().for_each(&mut *visit);
             Ok(ControlFlow::Continue(()))
         })?;
@@ -382,11 +384,12 @@ impl Store {
         rule: &Rule,
         events: &mut Vec<EventId>,
     ) -> Result<(), ReadError> {
-        let key = Some(Key::Call(call));
-        let wanted = Wanted { kinds: &[kind::ACCEPTED], key, below: rule.below, from: 0 };
-        self.shared.journal.newest_first(wanted, &mut |head, payload| {
+        let (journal, keys) = (&self.shared.journal, [Key::Call(call)]);
+        let (kinds, company) = (&[kind::ACCEPTED][..], company.as_str());
+        let wanted = Wanted { kinds, company: Some(company), keys: &keys, below: rule.below, ..Wanted::ANY };
+        journal.newest_first(&wanted, &journal.unbounded(), &mut |head, payload| {
             let of_call = record::decode::<Accepted>(payload)
-                .is_some_and(|event| event.company() == company.as_str() && event.call() == call);
+                .is_some_and(|event| event.company() == company && event.call() == call);
             if of_call && rule.apply(head, payload).is_some() {
                 events.push(EventId::from_bits(head.id));
             }

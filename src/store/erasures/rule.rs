@@ -8,7 +8,7 @@ use crate::core::time::Timestamp;
 use crate::core::{erasure, json};
 
 use super::super::frame::Head;
-use super::super::journal::{Key, kind};
+use super::super::journal::{Key, Whose, kind};
 use super::super::record::{self, Accepted, FanOutRecord, Logged, MessageRecord};
 
 /// Whose data is erased, and out of what.
@@ -103,10 +103,10 @@ impl Rule {
         })
     }
 
-    /// The hashes of the keys under which an index has what may be concerned.
+    /// The keys under which an index has what may be concerned.
     pub(super) fn hashes(&self) -> Vec<u64> {
-        let calls = self.calls.iter().map(|call| Key::Call(call).hash());
-        std::iter::once(Key::Phone(&self.phone).hash()).chain(calls).collect()
+        let calls = self.calls.iter().map(|call| Key::Call(call));
+        Whose::company(&self.company).keys(std::iter::once(Key::Phone(&self.phone)).chain(calls))
     }
 
     fn has_call(&self, call: &str) -> bool {

@@ -12,10 +12,11 @@ mod names;
 mod owed;
 mod prune;
 pub(super) mod recovery;
+mod search;
 mod segment;
 mod writer;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -23,18 +24,19 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 pub(super) use self::copy::{Copying, Part};
 pub(super) use self::header::{HEADER, Header};
-pub(super) use self::index::{Index, Key, Note, Outline};
+pub(super) use self::index::{
+    Growing, Key, Marks, Note, Outline, Whose, end_in, is_of_before, to_bytes as index_bytes,
+};
 pub(super) use self::owed::Owing;
 pub(super) use self::prune::{Breath, Fate, Unpruned, first, note_first};
+use self::search::Tally;
+pub(super) use self::search::{Reached, Wanted, Work};
 pub(super) use self::segment::path_of as file_path;
 use self::segment::{End, Segment};
 pub(super) use self::writer::Writer;
 use super::frame::Head;
 use super::place::{self, Damage};
-use super::record::{self, Accepted, Applied, DeliveryRecord, FanOutRecord, Logged, MessageRecord};
-
-/// How many indexes of full files are kept in memory.
-const INDEXES_KEPT: usize = 4;
+use super::record::{self, Accepted, Applied, DeliveryRecord, EndedRecord, FanOutRecord, Logged, MessageRecord};
 
 /// The kinds of record in frames.
 pub(super) mod kind {
@@ -65,12 +67,14 @@ pub(super) mod kind {
     pub(in crate::store) const MEDIA_MESSAGE: u8 = 25;
     /// Both.
     pub(in crate::store) const MESSAGES: [u8; 2] = [MESSAGE, MEDIA_MESSAGE];
+    /// As `ENDED`, and it says whose the delivery was.
+    pub(in crate::store) const ENDED_OF_COMPANY: u8 = 26;
 
     /// What records of a kind are called, several of them.
     pub(in crate::store) const fn name(kind: u8) -> &'static str {
         match kind {
             ACCEPTED => "events",
-            LOGGED | ENDED => "log entries",
+            LOGGED | ENDED | ENDED_OF_COMPANY => "log entries",
             SUBSCRIPTION | CERTIFIED_SUBSCRIPTION | SEALED_SUBSCRIPTION | EXTENDED_SUBSCRIPTION => "subscriptions",
             SUBSCRIPTION_REMOVED => "deletions of subscriptions",
             ACCOUNT => "standings of subscriptions",
@@ -106,58 +110,87 @@ pub(super) mod kind {
 /// A frame as the index takes note of it.
 pub(super) fn note_of(offset: u32, length: usize, head: Head, payload: &[u8]) -> Note {
     let length = place::u32_of(length);
-    Note { offset, length, kind: head.kind, id: head.id, keys: keys_of(head, payload) }
+    Note { offset, length, kind: head.kind, id: head.id, marks: marks_of(head, payload) }
 }
 
-/// The hashes of the keys under which a frame is found.
-fn keys_of(head: Head, payload: &[u8]) -> Vec<u64> {
-    match head.kind {
-        kind::ACCEPTED => {
-            record::decode::<Accepted>(payload).map_or_else(Vec::new, |accepted| accepted_keys(&accepted))
+/// What the index keeps of a frame.
+fn marks_of(head: Head, payload: &[u8]) -> Marks {
+    let marks = match head.kind {
+        kind::ACCEPTED => record::decode::<Accepted>(payload).map(|accepted| accepted_marks(&accepted)),
+        kind::LOGGED => record::decode::<Logged>(payload).map(|logged| logged_marks(&logged)),
+        kind::MESSAGE | kind::MEDIA_MESSAGE => MessageRecord::decode(payload).map(|message| message_marks(&message)),
+        kind::ENDED => record::decode::<DeliveryRecord>(payload).map(|ended| ended_marks(&ended, None)),
+        kind::ERASURE => Some(erasure_marks()),
+        kind::FAN_OUT => record::decode::<FanOutRecord>(payload).map(|fan_out| fan_out_marks(&fan_out)),
+        kind::ENDED_OF_COMPANY => {
+            record::decode::<EndedRecord>(payload).map(|ended| ended_marks(&ended.delivery, Some(&ended.company)))
         }
-        kind::LOGGED => record::decode::<Logged>(payload).map_or_else(Vec::new, |logged| logged_keys(&logged)),
-        kind::MESSAGE | kind::MEDIA_MESSAGE => {
-            MessageRecord::decode(payload).map_or_else(Vec::new, |it| message_keys(&it))
-        }
-        kind::ENDED => record::decode::<DeliveryRecord>(payload).map_or_else(Vec::new, |ended| ended_keys(&ended)),
-        kind::FAN_OUT => record::decode::<FanOutRecord>(payload).map_or_else(Vec::new, |it| fan_out_keys(&it)),
-        _ => Vec::new(),
-    }
+        _ => None,
+    };
+    marks.unwrap_or_default()
 }
 
-/// The keys of what is left of a delivery that ended.
-pub(super) fn ended_keys(ended: &DeliveryRecord) -> Vec<u64> {
-    vec![Key::Delivery(ended.id().bits()).hash()]
+/// The marks of what is left of a delivery that ended.
+pub(super) fn ended_marks(ended: &DeliveryRecord, company: Option<&str>) -> Marks {
+    let of = company.map_or(Whose::UNKNOWN, Whose::company);
+    let (event_type, call, state) = ended.names();
+    let about = [
+        Key::Delivery(ended.id().bits()),
+        Key::Status(state),
+        Key::Subscription(ended.subscription()),
+        Key::Type(event_type),
+        Key::Call(call),
+    ];
+    Marks { keys: of.keys(about), at: None }
 }
 
-/// The keys of a message.
-pub(super) fn message_keys(message: &MessageRecord) -> Vec<u64> {
-    let phones = message.phones().map(|phone| Key::Phone(phone).hash());
-    std::iter::once(Key::Thread(message.thread().id()).hash()).chain(phones).collect()
+/// The marks of what is noted of an erasure.
+pub(super) fn erasure_marks() -> Marks {
+    Marks { keys: Whose::UNKNOWN.keys([Key::All]), at: None }
 }
 
-/// The keys of an accepted event.
-pub(super) fn accepted_keys(accepted: &Accepted) -> Vec<u64> {
-    let phone = accepted.phone().map(|phone| Key::Phone(phone).hash());
-    let owed = accepted.owed.iter().map(|owed| Key::Owed(owed.id().subscription_number()).hash());
-    std::iter::once(Key::Call(accepted.call()).hash()).chain(phone).chain(owed).collect()
+/// The marks of a message.
+pub(super) fn message_marks(message: &MessageRecord) -> Marks {
+    let thread = message.thread();
+    let of = Whose::company(thread.company());
+    let own = [Key::All, Key::Thread(thread.id()), Key::Call(thread.call())];
+    Marks { keys: of.keys(own.into_iter().chain(message.phones().map(Key::Phone))), at: None }
 }
 
-/// The keys of the events of a batch, so that erasures find them.
-pub(super) fn fan_out_keys(fan_out: &FanOutRecord) -> Vec<u64> {
-    let mut keys: Vec<u64> = fan_out.posted.iter().flat_map(accepted_keys).collect();
-    keys.sort_unstable();
-    keys.dedup();
-    keys
+/// The marks of an accepted event.
+pub(super) fn accepted_marks(accepted: &Accepted) -> Marks {
+    let of = Whose::company(accepted.company());
+    let (event_type, source) = (Key::Type(accepted.event_type()), Key::Source(accepted.source_word()));
+    let own = [Key::All, event_type, source, Key::Call(accepted.call())].into_iter();
+    let own = own.chain(accepted.domain_name().map(Key::Domain)).chain(accepted.phone().map(Key::Phone));
+    let owed = accepted.owed.iter().map(|owed| Key::Owed(owed.id().subscription_number()));
+    Marks { keys: of.keys(own.chain(owed)), at: Some(accepted.accepted_at()) }
 }
 
-/// The keys of an entry of the log.
-pub(super) fn logged_keys(logged: &Logged) -> Vec<u64> {
-    let mut keys = vec![Key::Subscription(logged.subscription().bits()).hash()];
-    keys.extend(logged.delivery().map(|id| Key::Delivery(id.bits()).hash()));
-    keys.extend(logged.call().map(|call| Key::Call(call).hash()));
-    keys.extend(logged.phone().map(|phone| Key::Phone(phone).hash()));
-    keys
+/// The marks of the events of a batch, so that erasures find them.
+pub(super) fn fan_out_marks(fan_out: &FanOutRecord) -> Marks {
+    let keys = fan_out.posted.iter().flat_map(|accepted| {
+        let about = [Some(Key::Call(accepted.call())), accepted.phone().map(Key::Phone)];
+        Whose::company(accepted.company()).keys(about.into_iter().flatten())
+    });
+    Marks { keys: keys.collect(), at: None }
+}
+
+/// The marks of an entry of the log.
+pub(super) fn logged_marks(logged: &Logged) -> Marks {
+    let of = Whose::company(logged.company());
+    let own = [
+        Key::All,
+        Key::Type(logged.event_type()),
+        Key::Status(logged.status()),
+        Key::Response(logged.response()),
+        Key::Subscription(logged.subscription().bits()),
+    ];
+    let own = own.into_iter().chain(logged.is_test().then_some(Key::Test));
+    let own = own.chain(logged.domain().map(Key::Domain)).chain(logged.call().map(Key::Call));
+    let own = own.chain(logged.phone().map(Key::Phone));
+    let own = own.chain(logged.delivery().map(|id| Key::Delivery(id.bits())));
+    Marks { keys: of.keys(own), at: Some(logged.created()) }
 }
 
 /// The journal, for reading; cheap to share.
@@ -165,8 +198,8 @@ pub(super) fn logged_keys(logged: &Logged) -> Vec<u64> {
 pub(super) struct Journal {
     dir: PathBuf,
     segments: RwLock<BTreeMap<u32, Arc<Segment>>>,
-    /// Full files whose index was asked lately, the latest last.
-    asked: Mutex<VecDeque<u32>>,
+    /// What was read.
+    tally: Tally,
     /// Held while a file goes or is replaced.
     files: Mutex<()>,
     /// How what is read is changed on its way out.
@@ -192,25 +225,6 @@ impl Mask {
 impl std::fmt::Debug for Mask {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("[mask]")
-    }
-}
-
-/// What a look through the journal is after.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Wanted<'a> {
-    /// Frames of these kinds.
-    pub(super) kinds: &'a [u8],
-    /// Frames that may speak of this; all if `None`.
-    pub(super) key: Option<Key<'a>>,
-    /// Frames with ids below this.
-    pub(super) below: u128,
-    /// Frames with ids from here on.
-    pub(super) from: u128,
-}
-
-impl Wanted<'_> {
-    fn is_met_by(&self, head: Head) -> bool {
-        self.kinds.contains(&head.kind) && head.id < self.below && head.id >= self.from
     }
 }
 
@@ -262,7 +276,7 @@ impl Journal {
         leftovers.map_err(|error| Damage::io(dir, "has leftovers that cannot be removed", &error))?;
         let (dir, segments) = (dir.to_owned(), RwLock::new(segments));
         let journal =
-            Arc::new(Self { dir, segments, asked: Mutex::default(), files: Mutex::default(), mask: Mutex::default() });
+            Arc::new(Self { dir, segments, tally: Tally::default(), files: Mutex::default(), mask: Mutex::default() });
         let writer = Writer::new(journal.clone(), active);
         Ok((journal, writer))
     }
@@ -288,123 +302,33 @@ impl Journal {
     /// Hands the frame with this id to `visit` and tells whether there is one.
     pub(super) fn get(&self, id: u128, visit: &mut dyn FnMut(Head, &[u8])) -> Result<bool, Damage> {
         let mask = self.masking();
-        for segment in self.newest_segments() {
-            if segment.first_id()?.is_none_or(|first| first > id) {
-                continue;
+        let Some(segment) = self.segment_from(id)? else { return Ok(false) };
+        let work = self.unbounded();
+        let Some(near) = segment.asked(&work, |index| index.mark_up_to(id))? else { return Ok(false) };
+        let mut found = false;
+        let end = segment.look(near, segment.end(), &mut |_, head, payload| {
+            work.frame(payload.len() as u64);
+            if head.id == id {
+                found = true;
+                Self::unmasked_or_not(mask.as_ref(), head, payload, |payload| visit(head, payload));
             }
-            let Some(near) = self.ask(&segment, |index| index.near(id))? else { return Ok(false) };
-            let mut found = false;
-            let end = segment.look(near, segment.end(), &mut |_, head, payload| {
-                if head.id == id {
-                    found = true;
-                    Self::unmasked_or_not(mask.as_ref(), head, payload, |payload| visit(head, payload));
-                }
-                head.id < id
-            })?;
-            return match end {
-                End::NoFrame(at) => Err(segment.damaged(at)),
-                End::Clean => Ok(found),
-            };
+            head.id < id
+        })?;
+        match end {
+            End::NoFrame(at) => Err(segment.damaged(at)),
+            End::Clean => Ok(found),
         }
-        Ok(false)
     }
 
-    /// Hands the wanted frames to `visit`, the newest first, until it breaks.
-    pub(super) fn newest_first(&self, wanted: Wanted<'_>, visit: Visit<'_>) -> Result<(), Damage> {
-        let mask = self.masking();
-        let visit: Visit<'_> =
-            &mut |head, payload| Self::unmasked_or_not(mask.as_ref(), head, payload, |payload| visit(head, payload));
-        for segment in self.newest_segments() {
-            if segment.first_id()?.is_none_or(|first| first >= wanted.below) {
-                continue;
-            }
-            let flow = match wanted.key {
-                Some(key) => self.by_key(&segment, key.hash(), wanted, visit)?,
-                None => self.by_place(&segment, wanted, visit)?,
-            };
-            let done = segment.first_id()?.is_some_and(|first| first < wanted.from);
-            if flow.is_break() || done {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    fn by_key(
-        &self,
-        segment: &Segment,
-        hash: u64,
-        wanted: Wanted<'_>,
-        visit: Visit<'_>,
-    ) -> Result<ControlFlow<()>, Damage> {
-        let places = self.ask(segment, |index| index.candidates(hash))?;
-        for place in places.into_iter().rev() {
-            let mut flow = Ok(ControlFlow::Continue(()));
-            segment.frame(place, &mut |head, payload| {
-                if wanted.is_met_by(head) {
-                    flow = visit(head, payload);
-                }
-            })?;
-            if flow?.is_break() {
-                return Ok(ControlFlow::Break(()));
-            }
-        }
-        Ok(ControlFlow::Continue(()))
-    }
-
-    fn by_place(&self, segment: &Segment, wanted: Wanted<'_>, visit: Visit<'_>) -> Result<ControlFlow<()>, Damage> {
-        let mut until = segment.end();
-        let places = self.ask(segment, |index| index.places(until))?;
-        for place in places.into_iter().rev() {
-            let mut block: Vec<(Head, Vec<u8>)> = Vec::new();
-            let mut first = None;
-            let end = segment.walk(place, until, &mut |_, head, payload| {
-                first = first.or((head.id != 0).then_some(head.id));
-                if first.is_some_and(|id| id >= wanted.below) {
-                    return false;
-                }
-                if wanted.is_met_by(head) {
-                    block.push((head, payload.to_vec()));
-                }
-                true
-            })?;
-            if let End::NoFrame(at) = end {
-                return Err(segment.damaged(at));
-            }
-            until = place;
-            for (head, payload) in block.iter().rev() {
-                if visit(*head, payload)?.is_break() {
-                    return Ok(ControlFlow::Break(()));
-                }
-            }
-            if first.is_some_and(|id| id < wanted.from) {
-                break;
-            }
-        }
-        Ok(ControlFlow::Continue(()))
-    }
-
-    fn newest_segments(&self) -> Vec<Arc<Segment>> {
+    /// The newest file whose first id is not above `id`.
+    fn segment_from(&self, id: u128) -> Result<Option<Arc<Segment>>, Damage> {
         let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
-        segments.values().rev().cloned().collect()
-    }
-
-    /// Asks a file's index, and lets go of the one that was asked longest ago if there are too many.
-    fn ask<T>(&self, segment: &Segment, ask: impl FnOnce(&Index) -> T) -> Result<T, Damage> {
-        let answer = segment.with_index(ask)?;
-        let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
-        let full = segments.last_key_value().is_some_and(|(newest, _)| segment.number < *newest);
-        if full {
-            let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-            asked.retain(|number| *number != segment.number);
-            asked.push_back(segment.number);
-            if asked.len() > INDEXES_KEPT
-                && let Some(old) = asked.pop_front().and_then(|number| segments.get(&number))
-            {
-                old.drop_index();
+        for segment in segments.values().rev() {
+            if segment.first_id()?.is_some_and(|first| first <= id) {
+                return Ok(Some(segment.clone()));
             }
         }
-        Ok(answer)
+        Ok(None)
     }
 }
 

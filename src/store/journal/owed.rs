@@ -7,6 +7,7 @@ use std::ops::ControlFlow;
 
 use super::super::place::Damage;
 use super::super::record::{self, Accepted};
+use super::index::Lookup;
 use super::segment::Segment;
 use super::{Journal, Key, Mask, kind};
 
@@ -31,21 +32,30 @@ impl Journal {
         visit: &mut dyn FnMut(Owing) -> Result<ControlFlow<()>, Damage>,
     ) -> Result<(), Damage> {
         let mask = self.masking();
+        let work = self.unbounded();
         let mut segments = self.newest_segments();
         segments.reverse();
         for segment in segments {
-            let mut places = self.ask(&segment, |index| index.candidates(Key::Owed(number).hash()))?;
-            // Two keys may share a hash, so the last that is really meant is looked for.
+            let Lookup::One(key) = Key::Owed(number).lookup(None) else { continue };
+            let mut below = segment.end();
             let mut last = None;
-            while let (None, Some(place)) = (&last, places.last()) {
-                last = owing(&segment, *place, number, None)?;
-                if last.is_none() {
-                    places.pop();
+            // Two keys may be equal that are not the same, so the last that is really meant is looked for.
+            while last.is_none() {
+                let some = segment.asked(&work, |index| index.below(key, below))?;
+                let Some(lowest) = some.first() else { break };
+                below = lowest.offset;
+                for posting in some.iter().rev() {
+                    last = owing(&segment, posting.offset, number, None)?;
+                    if last.is_some() {
+                        break;
+                    }
                 }
             }
             if last.as_ref().is_none_or(passed) {
                 continue;
             }
+            let places = segment.asked(&work, |index| index.postings_between(key, key))?;
+            let places: Vec<u32> = places.iter().map(|posting| posting.offset).collect();
             let first = first_not_passed(&segment, &places, number, passed)?;
             for place in &places[first..] {
                 let Some(owing) = owing(&segment, *place, number, mask.as_ref())? else { continue };

@@ -19,6 +19,7 @@ use crate::core::time::Timestamp;
 use super::super::frame;
 use super::super::place::{self, Damage};
 use super::header::Header;
+use super::index::Index;
 use super::segment::{self, End, Segment};
 use super::{Head, Journal, Outline};
 
@@ -99,7 +100,10 @@ impl Journal {
         let segments = self.newest_segments();
         let mut outlines = Vec::with_capacity(segments.len());
         for (age, segment) in segments.iter().enumerate().rev() {
-            let outline = if age == 0 { segment.with_index(super::index::Index::outline) } else { segment.outline() };
+            let outline = match age {
+                0 => segment.with_index(|index| Ok(index.outline())).map(|asked| asked.answer),
+                _ => segment.outline(),
+            };
             // One that cannot be read looks empty: whoever surveys it then is told why.
             outlines.push((segment.number, outline.unwrap_or_default()));
         }
@@ -111,12 +115,16 @@ impl Journal {
         self.newest_segments().first().is_none_or(|newest| newest.end() <= newest.begin())
     }
 
-    /// The numbers of the files, the oldest first, that may have a frame under one of these hashes of keys.
-    pub(in crate::store) fn numbers_with(&self, hashes: &[u64]) -> Result<Vec<u32>, Damage> {
+    /// The numbers of the files, the oldest first, that may have a frame under one of these keys.
+    pub(in crate::store) fn numbers_with(&self, keys: &[u64]) -> Result<Vec<u32>, Damage> {
         let mut numbers = Vec::new();
         for segment in self.newest_segments().iter().rev() {
-            if self.ask(segment, |index| hashes.iter().any(|hash| !index.candidates(*hash).is_empty()))? {
-                numbers.push(segment.number);
+            for key in keys {
+                let any = |index: &Index| Ok(index.may_have(*key) && !index.below(*key, u32::MAX)?.is_empty());
+                if segment.with_index(any)?.answer {
+                    numbers.push(segment.number);
+                    break;
+                }
             }
         }
         Ok(numbers)
@@ -176,7 +184,7 @@ impl Journal {
         place::sync_dir(&self.dir).map_err(failed)?;
         // Without it the index is made again when somebody asks.
         replaced.index_for_writing()?;
-        replaced.outline().map(drop).map_err(Unpruned::Failed)
+        replaced.seal().map_err(Unpruned::Failed)
     }
 
     /// Drops the oldest file, which must be `number` and not the newest.

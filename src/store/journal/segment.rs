@@ -10,14 +10,14 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError, RwLock};
+use std::sync::{Mutex, OnceLock, RwLock};
 use std::time::{Duration, Instant};
 
 use super::super::frame::{Binding, Head, NoFrame};
 use super::super::location::{self, Gone};
 use super::super::place::{self, Damage};
 use super::header::{self, Header};
-use super::index::{Index, Note, Outline};
+use super::index::{Growing, Index, Note, Outline};
 
 /// How much is read at once when a whole file is walked through.
 const STRIDE: usize = 256 * 1024;
@@ -78,7 +78,7 @@ impl Segment {
         file.write_all_at(&header.to_bytes(), 0)?;
         file.sync_all()?;
         place::sync_dir(dir)?;
-        let index = RwLock::new(Some(Index::default()));
+        let index = RwLock::new(Some(Index::Growing(Growing::default())));
         Ok(Self {
             number,
             binding: header.binding,
@@ -199,13 +199,9 @@ impl Segment {
 
     /// Makes synced bytes readable: `notes` are the frames in them.
     pub(super) fn publish(&self, bytes: usize, notes: &[Note]) {
-        let mut slot = self.index.write().unwrap_or_else(PoisonError::into_inner);
-        let index = slot.get_or_insert_default();
-        for note in notes {
-            index.note(note);
-            if note.id != 0 {
-                self.first_id.get_or_init(|| note.id);
-            }
+        self.note(notes);
+        if let Some(first) = notes.iter().find(|note| note.id != 0) {
+            self.first_id.get_or_init(|| first.id);
         }
         self.end.fetch_add(u32::try_from(bytes).unwrap_or(0), Ordering::AcqRel);
     }

@@ -85,7 +85,7 @@ impl Writer {
         drop(segments);
         let sealer = std::thread::Builder::new().name("index".to_owned());
         let sealed = sealer.spawn(move || match old.seal() {
-            Ok(()) => old.drop_index(),
+            Ok(()) => {}
             Err(damage) => tracing::warn!("the journal's index is not written: {damage}"),
         });
         sealed.map(drop)

@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use super::super::frame::Head;
-use super::super::journal::{self, Header, Index, recovery};
+use super::super::journal::{self, Growing, Header, recovery};
 use super::super::open::{self, FORMAT, UNFINISHED};
 use super::super::place::{Damage, u32_of};
 use super::super::record::Applied;
@@ -200,20 +200,24 @@ fn check_index(path: &Path, header: Header, bytes: &[u8], full: bool, audit: &mu
     let path = path.with_extension("idx");
     let name = format!("journal/{}", path.file_name().unwrap_or_default().to_string_lossy());
     let Ok(stored) = fs::read(&path) else { return };
-    let mut made = Index::default();
+    let mut made = Growing::default();
     let mut at = header.end() as usize;
     while let Ok((head, payload, length)) = header.binding.decode(bytes.get(at..).unwrap_or_default(), u32_of(at)) {
         made.note(&journal::note_of(u32_of(at), length, head, payload));
         at += length;
     }
-    made.sort();
     let harmless = "(it is made again when the daemon next needs it)";
-    match Index::from_bytes(&stored) {
+    match journal::end_in(&stored) {
+        None if journal::is_of_before(&stored) => {}
         None => audit.findings.fault(&name, 0, format!("is damaged {harmless}")),
         // Of the file as it was before it was written again: whoever needs it makes it anew.
-        Some(index) if index.outline().end as usize != at => {}
-        Some(index) if full && index != made => {
-            audit.findings.fault(&name, 0, format!("does not fit its journal file: remove it {harmless}"));
+        Some(end) if end as usize != at => {}
+        Some(_) if full && stored != journal::index_bytes(&made) => {
+            audit.findings.fault(
+                &name,
+                0,
+                format!("is damaged, or does not fit its journal file: remove it {harmless}"),
+            );
         }
         Some(_) => {}
     }

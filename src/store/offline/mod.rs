@@ -120,12 +120,13 @@ pub fn restore(file: &Path, dir: &Path) -> Result<Findings, Refused> {
 /// origin may be asked about, and none may do harm. The checksum that stands before it elsewhere is left out. For `tests/fuzz`.
 pub fn is_record(kind: u8, payload: &[u8]) -> bool {
     let head = Head { version: record::VERSION, kind, continues: false, batch: 0, id: 1 };
-    let keys = journal::note_of(0, payload.len(), head, payload).keys.len();
+    let keys = journal::note_of(0, payload.len(), head, payload).marks.keys.len();
     match Step::decode(head, payload) {
         Some(Step::Accepted(id, accepted)) => keys > 0 && accepted.event(id).is_some(),
         Some(Step::Logged(id, logged)) => logged.entry(id).is_some(),
         Some(Step::Subscription(subscription)) => subscription.unsealed(&Keyring::default()).is_some(),
         Some(Step::Requeued(delivery, _) | Step::Ended(_, delivery)) => delivery.delivery().is_some(),
+        Some(Step::EndedOfCompany(_, ended)) => ended.delivery.delivery().is_some(),
         Some(_) => true,
         None => false,
     }

@@ -60,6 +60,16 @@ impl DeliveryRecord {
         EventId::from_bits(self.event)
     }
 
+    /// The bits of its subscription's id.
+    pub(in crate::store) const fn subscription(&self) -> u128 {
+        self.subscription
+    }
+
+    /// Its event's type, its call, and the word of its state.
+    pub(in crate::store) fn names(&self) -> (&str, &str, &str) {
+        (&self.event_type, &self.call, &self.state)
+    }
+
     /// Whether the delivery is to be sent.
     pub(in crate::store) fn is_owed(&self) -> bool {
         State::read(&self.state).is_some_and(State::is_owed)
@@ -87,6 +97,13 @@ impl DeliveryRecord {
             replay: self.replay,
         })
     }
+}
+
+/// How a delivery ended, and whose it was: what retention leaves of the entry of the log that ended it.
+#[derive(Debug, Encode, Decode)]
+pub(in crate::store) struct EndedRecord {
+    pub(in crate::store) delivery: DeliveryRecord,
+    pub(in crate::store) company: String,
 }
 
 /// How a subscription's attempts have gone.

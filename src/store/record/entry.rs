@@ -110,6 +110,32 @@ impl Logged {
         &self.entry.company
     }
 
+    pub(in crate::store) fn domain(&self) -> Option<&str> {
+        self.entry.domain.as_deref()
+    }
+
+    pub(in crate::store) fn event_type(&self) -> &str {
+        &self.entry.event_type
+    }
+
+    /// The word of its status.
+    pub(in crate::store) fn status(&self) -> &str {
+        &self.entry.status
+    }
+
+    pub(in crate::store) const fn response(&self) -> Option<u16> {
+        self.entry.response
+    }
+
+    pub(in crate::store) const fn is_test(&self) -> bool {
+        self.entry.test
+    }
+
+    /// Milliseconds since 1970.
+    pub(in crate::store) const fn created(&self) -> u64 {
+        self.entry.created
+    }
+
     /// The bits of the event's id.
     pub(in crate::store) const fn event(&self) -> Option<u128> {
         self.entry.event

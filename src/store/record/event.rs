@@ -118,6 +118,15 @@ impl Accepted {
         self.domain.as_ref().and_then(|domain| Domain::parse(domain).ok())
     }
 
+    pub(in crate::store) fn domain_name(&self) -> Option<&str> {
+        self.domain.as_deref()
+    }
+
+    /// The word of its source.
+    pub(in crate::store) fn source_word(&self) -> &str {
+        &self.source
+    }
+
     pub(in crate::store) fn source(&self) -> Option<Source> {
         Source::read(&self.source)
     }

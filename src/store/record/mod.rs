@@ -30,7 +30,7 @@ mod token;
 
 pub(super) use account::AccountRecord;
 pub(super) use call::{CallRecord, GroupCounts, GroupOutcomes, GroupTimes};
-pub(super) use delivery::{Before, CountsRecord, DeliveryRecord, HealthRecord};
+pub(super) use delivery::{Before, CountsRecord, DeliveryRecord, EndedRecord, HealthRecord};
 pub(super) use entry::{Effect, Logged};
 pub(super) use erasure::ErasureRecord;
 pub(super) use event::{Accepted, Owed};

@@ -32,8 +32,8 @@ use crate::core::time::Timestamp;
 use super::frame::Head;
 use super::journal::{Fate, Outline, kind};
 use super::place::Damage;
-use super::query::lowest_id;
-use super::record::{self, Accepted, Before, DeliveryRecord, Logged};
+use super::query::{ended_record, lowest_id};
+use super::record::{self, Accepted, Before, DeliveryRecord, EndedRecord, Logged};
 
 /// How large a journal file becomes, in bytes. The least in tests, which have no millions of events.
 const FILE_BYTES: RangeInclusive<u64> = if cfg!(test) { 8 << 10..=64 << 20 } else { 1 << 20..=64 << 20 };
@@ -143,8 +143,8 @@ pub(super) fn fate(
         }
         kind::LOGGED if head.id >= due.log_below => Fate::Keep,
         kind::LOGGED => record::decode::<Logged>(payload).map_or(Fate::Keep, |logged| shortened(due, logged)),
-        kind::ENDED => {
-            let ended = record::decode::<DeliveryRecord>(payload);
+        kind::ENDED | kind::ENDED_OF_COMPANY => {
+            let ended = ended_record(head.kind, payload);
             keep_if(ended.is_none_or(|ended| ended.event().bits() >= due.events_below))
         }
         kind::REQUEUED => match record::decode::<(DeliveryRecord, Before)>(payload) {
@@ -174,8 +174,11 @@ pub(super) fn fate(
 
 /// What is left of an entry of the log: how the delivery ended, as long as its event is kept.
 fn shortened(due: &Due, logged: Logged) -> Fate {
+    let company = logged.company().to_owned();
     match logged.ended() {
-        Some(ended) if ended.event().bits() >= due.events_below => Fate::Become(kind::ENDED, record::encode(&ended)),
+        Some(delivery) if delivery.event().bits() >= due.events_below => {
+            Fate::Become(kind::ENDED_OF_COMPANY, record::encode(&EndedRecord { delivery, company }))
+        }
         _ => Fate::Drop,
     }
 }

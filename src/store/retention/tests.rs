@@ -154,6 +154,7 @@ fn the_space_of_what_is_over_is_given_back_and_the_rest_is_found() {
     let shop = Shop::open(dir.path(), RULES, now);
     let gone = Some(1_u128 << 80);
     assert!(shop.store.log(&LogFilter::default(), gone, 9).unwrap().items.is_empty());
+    let gone = gone.map(|major| Place { major, minor: 0 });
     assert!(shop.store.deliveries(&DeliveryFilter::default(), gone, 9).unwrap().items.is_empty());
     assert!(!journal.join("000001.log").exists());
     let next = shop.post(1, None)[0];
@@ -311,6 +312,7 @@ fn only_what_is_over_in_files_that_may_be_touched_is_due() {
         last_logged: at(log),
         last_event: at(event),
         last_message: 0,
+        late: 0,
     };
     let due_of = |files: &[Outline], before: u32| -> Vec<u32> {
         let numbered: Vec<_> = (3..).zip(files.iter().copied()).collect();

@@ -1,0 +1,420 @@
+//! Lists against a plain filter over everything there is: whatever is asked, page by page, each is visited once.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::core::conversation::NewMessage;
+use crate::core::event::{Event, ProducerId};
+use crate::core::id::AttemptId;
+
+pub(super) const COMPANIES: [&str; 3] = ["acme", "globex", "initech"];
+pub(super) const DOMAINS: [&str; 2] = ["www.a.example", "www.b.example"];
+pub(super) const TYPES: [&str; 3] = ["call.new", "call.missed", "call.finished"];
+pub(super) const PHONES: [&str; 3] = ["+12025550101", "+12025550102", "+12025550103"];
+const STATUSES: [Status; 5] = [Status::Delivered, Status::Retrying, Status::Failed, Status::Expired, Status::Cancelled];
+const STATES: [State; 6] =
+    [State::Pending, State::Retrying, State::Delivered, State::Failed, State::Expired, State::Cancelled];
+
+/// A store with small files, of several companies, whose time the test makes.
+pub(super) struct World {
+    pub(super) store: Store,
+    pub(super) running: Running,
+    pub(super) changes: mpsc::Receiver<Vec<Change>>,
+    pub(super) now: Arc<AtomicU64>,
+    pub(super) subscriptions: Vec<Arc<Subscription>>,
+    _dir: tempfile::TempDir,
+}
+
+/// Numbers that are drawn from, so that a failure can be had again.
+pub(super) struct Draw(pub(super) u64);
+
+impl Draw {
+    fn below(&mut self, most: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        ((self.0 >> 33) as usize) % most
+    }
+
+    fn of<T: Copy>(&mut self, all: &[T]) -> T {
+        all[self.below(all.len())]
+    }
+
+    fn maybe<T>(&mut self, one_in: usize, make: impl FnOnce(&mut Self) -> T) -> Option<T> {
+        (self.below(one_in) == 0).then(|| make(self))
+    }
+}
+
+impl World {
+    pub(super) fn new(file_bytes: u32) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let mut idle = Store::open(dir.path(), settings(), NOW).unwrap_or_else(|error| panic!("{error}"));
+        idle.limit_segment_bytes(file_bytes);
+        let store = idle.store().clone();
+        let (sender, changes) = mpsc::channel();
+        let now = Arc::new(AtomicU64::new(NOW.millis()));
+        let clock = now.clone();
+        let clock = move || Timestamp::from_millis(clock.load(Ordering::Relaxed));
+        let running = idle.start(clock, move |_, change| drop(sender.send(change)), |why| panic!("{why}")).unwrap();
+        let mut subscriptions = Vec::new();
+        for company in [COMPANIES[0], COMPANIES[0], COMPANIES[1]] {
+            subscriptions.push(ask(|reply| store.create_subscription(draft(company), reply)).unwrap());
+        }
+        Self { store, running, changes, now, subscriptions, _dir: dir }
+    }
+
+    fn company_of(&self, delivery: &Delivery) -> Company {
+        let owner = self.subscriptions.iter().find(|subscription| subscription.id == delivery.subscription);
+        owner.unwrap().company.clone()
+    }
+
+    /// Accepts some events at once, a little later than what was before, or earlier by the clock.
+    fn post(&self, draw: &mut Draw, count: usize) -> Vec<Event> {
+        match draw.below(12) {
+            0 => drop(self.now.fetch_sub(40, Ordering::Relaxed)),
+            _ => drop(self.now.fetch_add(draw.below(20) as u64, Ordering::Relaxed)),
+        }
+        let events = (0..count).map(|_| {
+            let domain = draw.maybe(2, |draw| draw.of(&DOMAINS));
+            let phone = draw.maybe(2, |draw| draw.of(&PHONES)).map(|phone| format!(r#","lead_phone":"{phone}""#));
+            let domain = domain.map(|domain| format!(r#""domain":"{domain}","#)).unwrap_or_default();
+            let text = format!(
+                r#"{{"type":"{}","company":"{}",{domain}"source":"{}","data":{{"call_id":"c{}"{}}}}}"#,
+                draw.of(&TYPES),
+                draw.of(&COMPANIES),
+                draw.of(&["api", "widget"]),
+                draw.below(12),
+                phone.unwrap_or_default(),
+            );
+            NewEvent::from_json(json::parse(&text).unwrap(), &Catalogue::new(Vec::new()).unwrap()).unwrap()
+        });
+        let accepted = accept(&self.store, events.collect());
+        accepted.iter().map(|accepted| self.store.event(accepted.id).unwrap().unwrap()).collect()
+    }
+
+    /// Ends attempts of the event's deliveries, each as it is drawn, or not yet.
+    fn attempt(&self, draw: &mut Draw, event: &Event) {
+        for delivery in self.store.event_deliveries(event.id).unwrap() {
+            if draw.below(4) == 0 || !delivery.state.is_owed() {
+                continue;
+            }
+            let status = draw.of(&STATUSES);
+            let subscription = self.subscriptions.iter().find(|one| one.id == delivery.subscription).unwrap();
+            let after = Delivery { state: status.into(), attempts: delivery.attempts + 1, ..delivery };
+            let began = Timestamp::from_millis(self.now.load(Ordering::Relaxed) - draw.below(30) as u64);
+            let mut entry = LogEntry::without_attempt(&after, status, "", subscription, Some(event), began);
+            entry.attempt = after.attempts;
+            entry.response = draw.maybe(2, |draw| draw.of(&[200, 404, 503]));
+            self.store.finish(Finish { entry, after, disable: None });
+            self.until_finished();
+            if draw.below(10) == 0 && !status_is_owed(status) {
+                let id = self.store.event_deliveries(event.id).unwrap()[0].id;
+                // Owed ones are retried, too.
+                ask(|reply| self.store.retry(id, reply)).unwrap();
+            }
+            if draw.below(8) == 0 {
+                let test = LogEntry { test: true, delivery: None, event: None, ..self.any_entry(event) };
+                ask(|reply| self.store.record_probe(test, reply)).unwrap();
+            }
+        }
+    }
+
+    fn any_entry(&self, event: &Event) -> LogEntry {
+        let filter = LogFilter { company: Some(event.company.clone()), ..LogFilter::default() };
+        let page = self.store.log(&filter, None, 1).unwrap();
+        page.items.into_iter().next().unwrap_or_else(|| panic!("no entry of {}", event.company.as_str()))
+    }
+
+    fn until_finished(&self) {
+        while !self.changes.recv().unwrap().iter().any(|change| matches!(change, Change::Finished(_))) {}
+    }
+
+    pub(super) fn text(&self, draw: &mut Draw) {
+        let (company, call) = (draw.of(&COMPANIES), format!("c{}", draw.below(12)));
+        let phone = draw.of(&PHONES);
+        let message = NewMessage {
+            company: Company::parse(company).unwrap(),
+            domain: draw.maybe(2, |draw| Domain::parse(draw.of(&DOMAINS)).unwrap()),
+            call: CallId::parse(&call).unwrap(),
+            producer_id: draw.maybe(3, |draw| ProducerId::parse(&format!("m{}", draw.below(1 << 20))).unwrap()),
+            from: "+12025550199".to_owned(),
+            to: phone.to_owned(),
+            ..conversations::message(&call, None, "outbound", 1, "hello")
+        };
+        let now = Timestamp::from_millis(self.now.load(Ordering::Relaxed));
+        let message = NewMessage { sent_at: Some(now), ..message };
+        let prepared = self.store.prepare_message(message, now).unwrap();
+        ask(|reply| self.store.post_message(prepared, reply)).unwrap();
+    }
+
+    pub(super) fn close(self) {
+        drop(self.store);
+        self.running.stop();
+    }
+}
+
+fn status_is_owed(status: Status) -> bool {
+    State::from(status).is_owed()
+}
+
+/// Every page of a list, one behind the other. `between` is done between two pages.
+pub(super) fn pages<T, P: Copy + PartialEq + std::fmt::Debug>(
+    mut page: impl FnMut(Option<P>) -> Page<T, P>,
+    limit: usize,
+    mut between: impl FnMut(),
+) -> Vec<T> {
+    let (mut all, mut after) = (Vec::new(), None);
+    loop {
+        let Page { items, next, scanned_until } = page(after);
+        assert!(items.len() <= limit && (scanned_until.is_none() || (next.is_some() && items.len() < limit)));
+        assert!(next.is_none() || scanned_until.is_some() || items.len() == limit, "a page that ends early says so");
+        all.extend(items);
+        if next.is_none() {
+            return all;
+        }
+        assert_ne!(next, after, "it goes on");
+        after = next;
+        between();
+    }
+}
+
+fn company(draw: &mut Draw) -> Option<Company> {
+    draw.maybe(2, |draw| Company::parse(draw.of(&COMPANIES)).unwrap())
+}
+
+fn domain(draw: &mut Draw) -> Option<Domain> {
+    draw.maybe(3, |draw| Domain::parse(draw.of(&DOMAINS)).unwrap())
+}
+
+fn call(draw: &mut Draw) -> Option<CallId> {
+    draw.maybe(4, |draw| CallId::parse(&format!("c{}", draw.below(13))).unwrap())
+}
+
+fn time(draw: &mut Draw, world: &World) -> Option<Timestamp> {
+    let past = world.now.load(Ordering::Relaxed) - NOW.millis();
+    draw.maybe(3, |draw| Timestamp::from_millis(NOW.millis() + draw.below(past as usize + 2) as u64))
+}
+
+fn wants<T: PartialEq>(wish: &Option<T>, has: Option<&T>) -> bool {
+    wish.is_none() || wish.as_ref() == has
+}
+
+fn within(since: Option<Timestamp>, until: Option<Timestamp>, at: Timestamp) -> bool {
+    since.is_none_or(|since| at >= since) && until.is_none_or(|until| at < until)
+}
+
+type Times = (Option<Timestamp>, Option<Timestamp>);
+
+/// The lists of one world with one set of filters against what a plain look at everything says.
+fn compare(world: &World, draw: &mut Draw, events: &[Event], log: &[LogEntry]) {
+    let limit = [1, 3, 10, 500][draw.below(4)];
+    let times = (time(draw, world), time(draw, world));
+    compare_events(world, draw, events, limit, times);
+    compare_log(world, draw, log, limit, times);
+    compare_deliveries(world, draw, events, limit, times);
+    compare_calls(world, draw, events, limit, times);
+}
+
+fn event_type(draw: &mut Draw) -> Option<EventType> {
+    draw.maybe(3, |draw| EventType::parse(draw.of(&TYPES)).unwrap())
+}
+
+fn phone(draw: &mut Draw) -> Option<String> {
+    draw.maybe(3, |draw| draw.of(&PHONES).to_owned())
+}
+
+fn compare_events(world: &World, draw: &mut Draw, events: &[Event], limit: usize, (since, until): Times) {
+    let store = &world.store;
+    let filter = EventFilter {
+        company: company(draw),
+        domain: domain(draw),
+        source: draw.maybe(3, |draw| draw.of(&[Source::Api, Source::Widget])),
+        event_type: event_type(draw),
+        call: call(draw),
+        phone: phone(draw),
+        since,
+        until,
+    };
+    let found = pages(|after| store.events(&filter, after, limit).unwrap(), limit, || ());
+    let wanted: Vec<&Event> = events
+        .iter()
+        .rev()
+        .filter(|event| {
+            wants(&filter.company, Some(&event.company))
+                && wants(&filter.domain, event.domain.as_ref())
+                && wants(&filter.source, Some(&event.source))
+                && wants(&filter.event_type, Some(&event.event_type))
+                && wants(&filter.call, Some(&event.call))
+                && wants(&filter.phone, event.phone.as_ref())
+                && within(since, until, event.accepted_at)
+        })
+        .collect();
+    assert_eq!(found.iter().collect::<Vec<_>>(), wanted, "{filter:?}, {limit} a page");
+}
+
+fn compare_log(world: &World, draw: &mut Draw, log: &[LogEntry], limit: usize, (since, until): Times) {
+    let store = &world.store;
+    let filter = LogFilter {
+        company: company(draw),
+        domain: domain(draw),
+        subscription: draw.maybe(4, |draw| world.subscriptions[draw.below(3)].id),
+        delivery: draw.maybe(9, |draw| log[draw.below(log.len())].delivery).flatten(),
+        event_type: event_type(draw),
+        status: draw.maybe(3, |draw| draw.of(&STATUSES)),
+        response: draw.maybe(4, |draw| draw.of(&[None, Some(200), Some(404), Some(500)])),
+        call: call(draw),
+        phone: phone(draw),
+        since,
+        until,
+        test: draw.maybe(4, |draw| draw.below(2) == 0),
+    };
+    let found = pages(|after| store.log(&filter, after, limit).unwrap(), limit, || ());
+    let wanted = log.iter().rev().filter(|entry| {
+        wants(&filter.company, Some(&entry.company))
+            && wants(&filter.domain, entry.domain.as_ref())
+            && wants(&filter.subscription, Some(&entry.subscription))
+            && wants(&filter.delivery, entry.delivery.as_ref())
+            && wants(&filter.event_type, Some(&entry.event_type))
+            && wants(&filter.status, Some(&entry.status))
+            && filter.response.is_none_or(|response| response == entry.response)
+            && wants(&filter.call, entry.call.as_ref())
+            && wants(&filter.phone, entry.phone.as_ref())
+            && filter.test.is_none_or(|test| test == entry.test)
+            && within(since, until, entry.created)
+    });
+    let ids: Vec<AttemptId> = wanted.map(|entry| entry.id).collect();
+    assert_eq!(found.iter().map(|entry| entry.id).collect::<Vec<_>>(), ids, "{filter:?}, {limit} a page");
+}
+
+fn compare_deliveries(world: &World, draw: &mut Draw, events: &[Event], limit: usize, (since, until): Times) {
+    let store = &world.store;
+    let filter = DeliveryFilter {
+        company: company(draw),
+        subscription: draw.maybe(4, |draw| world.subscriptions[draw.below(3)].id),
+        event: draw.maybe(9, |draw| events[draw.below(events.len())].id),
+        event_type: event_type(draw),
+        call: call(draw),
+        state: draw.maybe(2, |draw| draw.of(&STATES)),
+        since,
+        until,
+    };
+    let found = pages(|after| store.deliveries(&filter, after, limit).unwrap(), limit, || ());
+    let all = events.iter().flat_map(|event| store.event_deliveries(event.id).unwrap());
+    let wanted: BTreeSet<DeliveryId> = all
+        .filter(|delivery| {
+            wants(&filter.company, Some(&world.company_of(delivery)))
+                && wants(&filter.subscription, Some(&delivery.subscription))
+                && wants(&filter.event, Some(&delivery.event))
+                && wants(&filter.event_type, Some(&delivery.event_type))
+                && wants(&filter.call, Some(&delivery.call))
+                && wants(&filter.state, Some(&delivery.state))
+                && within(since, until, delivery.id.timestamp())
+        })
+        .map(|delivery| delivery.id)
+        .collect();
+    let ids: BTreeSet<DeliveryId> = found.iter().map(|delivery| delivery.id).collect();
+    assert_eq!(found.len(), ids.len(), "once each: {filter:?}, {limit} a page");
+    assert_eq!(ids, wanted, "{filter:?}, {limit} a page");
+    for delivery in found.iter().take(3) {
+        assert_eq!(store.delivery(delivery.id).unwrap().as_ref(), Some(delivery));
+    }
+}
+
+fn compare_calls(world: &World, draw: &mut Draw, events: &[Event], limit: usize, (since, until): Times) {
+    let store = &world.store;
+    let phone = draw.maybe(2, |draw| draw.of(&PHONES).to_owned());
+    let filter = CallFilter { company: company(draw), domain: domain(draw), phone: phone.clone(), since, until };
+    let found = pages(|after| store.calls(&filter, after, limit).unwrap(), limit, || ());
+    let found: Vec<(Company, CallId)> = found.into_iter().map(|call| (call.company, call.call)).collect();
+    // With a number: those of its events, by the first. Without: by the call's first event, of which the site counts.
+    let mut seen = BTreeSet::new();
+    let mut wanted: Vec<(Company, CallId)> = events
+        .iter()
+        .filter(|event| {
+            phone.is_none() || (wants(&phone, event.phone.as_ref()) && wants(&filter.domain, event.domain.as_ref()))
+        })
+        .filter(|event| seen.insert((event.company.clone(), event.call.clone())))
+        .filter(|event| wants(&filter.company, Some(&event.company)) && wants(&filter.domain, event.domain.as_ref()))
+        .filter(|event| within(since, until, event.id.timestamp()))
+        .map(|event| (event.company.clone(), event.call.clone()))
+        .collect();
+    wanted.reverse();
+    assert_eq!(found, wanted, "{filter:?}, {limit} a page");
+
+    let filter = ConversationFilter { company: company(draw), domain: domain(draw), phone, since, until };
+    let found = pages(|after| store.conversations(&filter, after, limit).unwrap(), limit, || ());
+    let mut wanted = BTreeSet::new();
+    for (company, call) in COMPANIES.iter().flat_map(|company| (0..12).map(move |n| (*company, format!("c{n}")))) {
+        let (company, call) = (Company::parse(company).unwrap(), CallId::parse(&call).unwrap());
+        let Some(shown) = store.conversation(&company, &call).unwrap() else { continue };
+        let thread = &shown.thread;
+        let messages = store.messages(thread, None).unwrap().items;
+        let numbers = filter.phone.as_ref().is_none_or(|phone| messages.iter().any(|message| message.to == *phone));
+        let times =
+            since.is_none_or(|since| thread.last_at >= since) && until.is_none_or(|until| thread.first_at < until);
+        let own = wants(&filter.company, Some(&company)) && wants(&filter.domain, thread.domain.as_ref());
+        wanted.extend((numbers && times && own).then_some(thread.id));
+    }
+    let ids: BTreeSet<_> = found.iter().map(|shown| shown.thread.id).collect();
+    assert_eq!((found.len(), &ids), (ids.len(), &wanted), "{filter:?}, {limit} a page");
+    if filter.phone.is_none() {
+        assert!(found.is_sorted_by(|one, next| one.thread.last_at >= next.thread.last_at));
+    }
+}
+
+fn whole_log(store: &Store) -> Vec<LogEntry> {
+    let mut log = pages(|after| store.log(&LogFilter::default(), after, 500).unwrap(), 500, || ());
+    log.reverse();
+    log
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 6, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_list_is_what_a_plain_filter_over_everything_says(seed: u64) {
+        let mut draw = Draw(seed);
+        let world = World::new(16 << 10);
+        let mut events = Vec::new();
+        for _ in 0..40 {
+            let count = 1 + draw.below(6);
+            let posted = world.post(&mut draw, count);
+            posted.iter().for_each(|event| world.attempt(&mut draw, event));
+            events.extend(posted);
+            world.text(&mut draw);
+        }
+        prop_assert!(world.store.shared_journal().newest() > 3, "several files");
+        let log = whole_log(&world.store);
+        for _ in 0..60 {
+            compare(&world, &mut draw, &events, &log);
+        }
+        world.close();
+    }
+}
+
+#[test]
+fn what_comes_while_somebody_pages_is_not_in_the_way() {
+    let mut draw = Draw(7);
+    let world = World::new(16 << 10);
+    let mut events = world.post(&mut draw, 50);
+    events.iter().for_each(|event| world.attempt(&mut draw, event));
+    let log = whole_log(&world.store);
+    let mut later = Draw(8);
+    let mut more = || {
+        let posted = world.post(&mut later, 3);
+        posted.iter().for_each(|event| world.attempt(&mut later, event));
+    };
+    let filter = EventFilter { company: Company::parse("acme").ok(), ..EventFilter::default() };
+    let found = pages(|after| world.store.events(&filter, after, 4).unwrap(), 4, &mut more);
+    events.retain(|event| event.company.as_str() == "acme");
+    assert_eq!(found, events.into_iter().rev().collect::<Vec<_>>());
+    let filter = LogFilter { status: Some(Status::Delivered), ..LogFilter::default() };
+    let before = whole_log(&world.store);
+    let found = pages(|after| world.store.log(&filter, after, 2).unwrap(), 2, &mut more);
+    let wanted = before.iter().rev().filter(|entry| entry.status == Status::Delivered).map(|entry| entry.id);
+    assert_eq!(found.iter().map(|entry| entry.id).collect::<Vec<_>>(), wanted.collect::<Vec<_>>());
+    assert!(before.len() > log.len());
+    world.close();
+}
