@@ -37,6 +37,7 @@ pub(super) enum Kind {
     Counts,
     Discard,
     Erasure,
+    FanOut,
     Dead,
     Health,
     Producer,
@@ -59,12 +60,13 @@ pub(super) enum Kind {
 
 impl Kind {
     /// All there are.
-    pub(super) const ALL: [Self; 23] = [
+    pub(super) const ALL: [Self; 24] = [
         Self::Applied,
         Self::Group,
         Self::Counts,
         Self::Discard,
         Self::Erasure,
+        Self::FanOut,
         Self::Dead,
         Self::Health,
         Self::Producer,
@@ -97,6 +99,7 @@ impl Kind {
             Self::Counts => &[keys::COUNTS],
             Self::Discard => &[keys::DISCARD],
             Self::Erasure => &[keys::ERASURE],
+            Self::FanOut => &[keys::FAN_OUT],
             Self::Dead => &[keys::DEAD],
             Self::Health => &[keys::HEALTH],
             Self::Producer => &[keys::PRODUCER],
@@ -126,6 +129,7 @@ impl Kind {
             Self::Counts => "the counts of a subscription",
             Self::Discard => "a discard",
             Self::Erasure => "a record of an erasure",
+            Self::FanOut => "a batch that is being accepted",
             Self::Dead => "a dead letter",
             Self::Health => "the health of a subscription",
             Self::Producer => "a producer's id of an event",
@@ -155,7 +159,7 @@ impl Kind {
             Self::Opened | Self::Unserved | Self::SetAside => true,
             // A repeat is then taken for something new, once.
             Self::Producer | Self::Message => true,
-            Self::Applied | Self::Discard | Self::Dead | Self::Sequence | Self::Token => false,
+            Self::Applied | Self::Discard | Self::FanOut | Self::Dead | Self::Sequence | Self::Token => false,
             Self::Owed | Self::Replay | Self::Subscription => false,
         }
     }
@@ -171,6 +175,7 @@ impl Kind {
             Self::Erasure => erasure_in(key).is_some_and(|id| {
                 unversioned::<ErasureRecord>(value).is_some_and(|record| record.erasure(id).is_some())
             }),
+            Self::FanOut => key.len() == 17 && value.len() == 4,
             Self::Dead | Self::Owed => {
                 delivery_of(value).is_some_and(|delivery| keys::delivery(key[0], delivery.id) == key)
             }

@@ -130,6 +130,10 @@ fn killed_after(steps: usize) -> tempfile::TempDir {
 #[test]
 fn a_batch_whose_acceptance_was_cut_off_is_carried_out_to_its_end_by_the_next_start() {
     let copy = killed_after(1);
+    // A start that is cut off once it has taken the intent in.
+    drop(Store::open(copy.path(), settings(), NOW).unwrap());
+    let findings = crate::store::offline::verify_directory(copy.path()).unwrap();
+    assert!(findings.faults.is_empty(), "{findings:?}");
     let Open { store, running, .. } = open(copy.path());
     whole(&store);
     drop(store);
