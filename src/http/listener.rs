@@ -2,7 +2,7 @@
 //!
 //! A request's work here is small (parse, hand over, render) and the store's waits are elsewhere,
 //! so one thread serves far more than the disk takes. Whatever blocks goes to the runtime's
-//! blocking threads, of which there are as many as may be busy at once ([`fair_limit`](super::fair_limit)).
+//! blocking threads, of which there are as many as may be busy at once ([`fair_limit`]).
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{IpAddr, SocketAddr};

@@ -4,7 +4,7 @@
 //! is no timer and no artificial delay. After a write or a sync that failed nothing is known about
 //! the disk: everybody is answered [`WriteError::Unavailable`], the daemon is told, and the thread
 //! ends. Nothing is tried again, which would prove nothing. The same where what is written would not
-//! be found again ([`location`]): that is asked before anybody is answered.
+//! be found again ([`location`](super::location)): that is asked before anybody is answered.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -1,4 +1,4 @@
-//! One file of the journal: its [header](super::header), then [frames](super::super::frame).
+//! One file of the journal: its [header], then [frames](super::super::frame).
 //!
 //! What lies beyond [`Segment::end`] has not been synced and is never read. The file that is being written is longer
 //! than its frames: it has room made of zeros, so that a sync need not write the file's length and places, too. On
