@@ -154,23 +154,26 @@ pub(crate) struct Poster {
     pub(crate) producers: HashMap<String, String>,
 }
 
+/// The event that a poster gives this id, `NAME/N`: mostly small, now and then of several pages. The same at every post of
+/// it, for one with other content would be refused.
+pub(crate) fn posted_as(producer: &str) -> Value {
+    let (name, n) = producer.split_once('/').expect("NAME/N");
+    let n: usize = n.parse().expect("a number");
+    let mut random = Random::new(producer.bytes().fold(n as u64, |seed, byte| seed.wrapping_mul(31) ^ u64::from(byte)));
+    let length = match random.below(40) {
+        0 => 20_000 + random.below(20_000),
+        1..=5 => 2_000 + random.below(6_000),
+        _ => random.below(300),
+    };
+    let mut event = with(numbered(name, n), "id", producer);
+    event["data"]["notes"] = json!("x".repeat(length));
+    event
+}
+
 impl Poster {
     pub(crate) fn new(number: usize, seed: u64, pace: Duration) -> Self {
         let random = Random::new(seed.wrapping_mul(31).wrapping_add(number as u64));
         Self { number, random, pace, answered: [0; CALLS], producers: HashMap::new() }
-    }
-
-    /// An event, mostly small, now and then of several pages.
-    fn event(&mut self, call: usize, n: usize) -> Value {
-        let name = format!("call-{}-{call}", self.number);
-        let length = match self.random.below(40) {
-            0 => 20_000 + self.random.below(20_000),
-            1..=5 => 2_000 + self.random.below(6_000),
-            _ => self.random.below(300),
-        };
-        let mut event = with(numbered(&name, n), "id", format!("{name}/{n}"));
-        event["data"]["notes"] = json!("x".repeat(length));
-        event
     }
 
     /// Posts until it is told to stop, or the daemon is gone. What was not answered is posted again in the next life.
@@ -180,7 +183,8 @@ impl Poster {
             let call = self.random.below(CALLS);
             let count = if self.random.once_in(12) { 5 + self.random.below(25) } else { 1 };
             let first = self.answered[call];
-            let events: Vec<Value> = (first..first + count).map(|n| self.event(call, n)).collect();
+            let name = format!("call-{}-{call}", self.number);
+            let events: Vec<Value> = (first..first + count).map(|n| posted_as(&format!("{name}/{n}"))).collect();
             let body: Vec<String> = events.iter().map(Value::to_string).collect();
             let kind = if count > 1 { "application/x-ndjson" } else { "application/json" };
             let posted =

@@ -10,7 +10,7 @@ use crate::daemon::{Daemon, Home, contents, hookswitch, run};
 use crate::past::{Past, Receipt};
 use crate::platform::{numbered, with};
 use crate::receiver::Receiver;
-use crate::recording::{Cast, Life, Recording, drained, finished, traced, workshop};
+use crate::recording::{Cast, Life, Recording, drained, finished, posted_as, traced, workshop};
 use crate::wait::in_time;
 
 /// A recovery that was recorded.
@@ -193,7 +193,7 @@ fn check_repeats(daemon: &Daemon, cast: &Cast, past: &Past) -> Result<(), String
     for (id, _) in past.accepted.first().into_iter().chain(past.accepted.last()) {
         // Its answer may have been cut off by a kill, and the producer have posted it again.
         let Some(producer) = cast.producers.get(id) else { continue };
-        let again = post(daemon, "/v1/events", &with(numbered("again", 0), "id", producer.as_str()))?;
+        let again = post(daemon, "/v1/events", &posted_as(producer))?;
         let same = text(&again, "id") == id && again["duplicate"] == true;
         ensure(same, || format!("{id} was posted again by its producer's id, and the answer was {again}"))?;
     }
