@@ -27,7 +27,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, mpsc};
 use std::time::Duration;
 
-use crate::core::delivery::State as Standing;
+use crate::core::delivery::{Delivery, State as Standing};
 use crate::core::event::Company;
 use crate::core::id::{ErasureId, EventId};
 use crate::core::time::Timestamp;
@@ -50,6 +50,8 @@ pub(super) use rule::Rule;
 const DIRECTORY: &str = "erasing";
 /// How many calls of one person are erased at once.
 const CALLS_MOST: usize = 10_000;
+/// How many deliveries are being cancelled at a time.
+const CANCELLED_AT_ONCE: usize = 256;
 /// How long an erasure that is done is remembered: far longer than an attempt takes.
 const REMEMBERED: Duration = Duration::from_secs(3600);
 /// Why a delivery is cancelled.
@@ -400,21 +402,21 @@ impl Store {
 
     /// Cancels what is owed of these events, dead letters too. Says how much that was.
     fn cancel_all_of(&self, events: &[EventId]) -> Result<u64, ReadError> {
+        // One call may owe thousands: they share group commits instead of waiting for one each.
+        let mut waiting = VecDeque::new();
         let mut cancelled = 0;
         for event in events {
             for delivery in self.event_deliveries(*event)? {
                 if !delivery.state.is_owed() && delivery.state != Standing::Failed {
                     continue;
                 }
-                match self.wait_for(|reply| Command::Cancel(delivery.id, WHY, reply)) {
-                    Ok(_) => cancelled += 1,
-                    // It ended meanwhile, or its subscription is gone.
-                    Err(StoreError::NotFound | StoreError::Conflict(_)) => {}
-                    Err(error) => return Err(error),
+                waiting.push_back(self.hand_in(|reply| Command::Cancel(delivery.id, WHY, reply))?);
+                if waiting.len() > CANCELLED_AT_ONCE {
+                    cancelled += waiting.pop_front().map_or(Ok(0), |answer| was_cancelled(&answer))?;
                 }
             }
         }
-        Ok(cancelled)
+        waiting.iter().try_fold(cancelled, |all, answer| Ok(all + was_cancelled(answer)?))
     }
 
     /// Notes in the journal how far an erasure is.
@@ -424,14 +426,31 @@ impl Store {
 
     /// Has the committer do something, and waits for it.
     fn wait_for<T: Send + 'static>(&self, command: impl Fn(super::Reply<T>) -> Command) -> Result<T, StoreError> {
+        self.hand_in(command)?.recv().map_err(|_| StoreError::Unavailable)?
+    }
+
+    /// Hands the committer something to do; waits for a place in its queue alone.
+    fn hand_in<T: Send + 'static>(
+        &self,
+        command: impl Fn(super::Reply<T>) -> Command,
+    ) -> Result<mpsc::Receiver<Result<T, StoreError>>, StoreError> {
         for _ in 0..1000 {
             let (sender, answer) = mpsc::channel();
             let reply = Box::new(move |result| drop(sender.send(result)));
             if self.push(command(reply)).is_ok() {
-                return answer.recv().map_err(|_| StoreError::Unavailable)?;
+                return Ok(answer);
             }
             std::thread::sleep(Duration::from_millis(10));
         }
         Err(StoreError::Busy)
+    }
+}
+
+/// Whether a delivery was cancelled, 1, or 0 if it had ended meanwhile or its subscription is gone.
+fn was_cancelled(answer: &mpsc::Receiver<Result<Delivery, StoreError>>) -> Result<u64, StoreError> {
+    match answer.recv().map_err(|_| StoreError::Unavailable)? {
+        Ok(_) => Ok(1),
+        Err(StoreError::NotFound | StoreError::Conflict(_)) => Ok(0),
+        Err(error) => Err(error),
     }
 }
