@@ -187,6 +187,23 @@ struct Draft<'a> {
 }
 
 impl NewEvent {
+    /// The event that this becomes, accepted as `id` at `now`; it occurred then, too, if it does not say when.
+    pub fn accepted(self, id: EventId, now: Timestamp) -> Event {
+        Event {
+            id,
+            accepted_at: now,
+            occurred_at: self.occurred_at.unwrap_or(now),
+            event_type: self.event_type,
+            company: self.company,
+            domain: self.domain,
+            source: self.source,
+            producer_id: self.producer_id,
+            call: self.call,
+            phone: self.phone,
+            data: self.data,
+        }
+    }
+
     /// Reads an event from the body of `POST /v1/events`.
     ///
     /// # Errors

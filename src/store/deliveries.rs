@@ -52,6 +52,16 @@ impl Gathered {
     fn end(self) -> Page<Delivery, Place> {
         Page { items: self.items, next: None, scanned_until: None }
     }
+
+    /// The page, if a walk through the journal has reached so far.
+    fn page(mut self, reached: Reached, limit: usize) -> Page<Delivery, Place> {
+        match reached {
+            Reached::End => return self.end(),
+            Reached::Spent(id) => self.looked_at = Place { major: id, minor: 0 },
+            Reached::Enough => {}
+        }
+        self.go_on(limit, |place| time_of(place.major))
+    }
 }
 
 fn matches(filter: &DeliveryFilter, delivery: &Delivery) -> bool {
@@ -136,13 +146,7 @@ impl Asking<'_> {
         if let Some(failed) = failed {
             return Err(failed);
         }
-        if let Reached::Spent(id) = reached {
-            found.looked_at = Place { major: id, minor: 0 };
-        }
-        Ok(match reached {
-            Reached::End => found.end(),
-            Reached::Enough | Reached::Spent(_) => found.go_on(self.limit, |place| time_of(place.major)),
-        })
+        Ok(found.page(reached, self.limit))
     }
 
     /// Adds the deliveries of an event that match, behind the one with the bits `within`. Breaks where the page is full
@@ -224,13 +228,7 @@ impl Asking<'_> {
         if let Some(failed) = failed {
             return Err(failed);
         }
-        if let Reached::Spent(id) = reached {
-            found.looked_at = Place { major: id, minor: 0 };
-        }
-        Ok(match reached {
-            Reached::End => found.end(),
-            Reached::Enough | Reached::Spent(_) => found.go_on(self.limit, |place| time_of(place.major)),
-        })
+        Ok(found.page(reached, self.limit))
     }
 
     /// The delivery that ended with this frame, if it matches and nothing was said of it since.

@@ -127,7 +127,7 @@ impl Desk {
                     continue;
                 }
             }
-            let event = accepted(event, EventId::from_bits(self.next_id(now)), now);
+            let event = event.accepted(EventId::from_bits(self.next_id(now)), now);
             let deliveries = self.owed_of(&event, &mut sequences);
             let count = place::u32_of(deliveries.len());
             if let Some((key, content)) = producer {
@@ -454,22 +454,6 @@ impl Desk {
         let heard = report::last_heard;
         let age = Age { kept, now: query::lowest_id(Some(now)) };
         self.calls.go_on(&self.state, keys::CALL, checkpoint, age, heard)
-    }
-}
-
-fn accepted(event: NewEvent, id: EventId, now: Timestamp) -> Event {
-    Event {
-        id,
-        accepted_at: now,
-        occurred_at: event.occurred_at.unwrap_or(now),
-        event_type: event.event_type,
-        company: event.company,
-        domain: event.domain,
-        source: event.source,
-        producer_id: event.producer_id,
-        call: event.call,
-        phone: event.phone,
-        data: event.data,
     }
 }
 

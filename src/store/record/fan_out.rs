@@ -2,7 +2,7 @@
 
 use bincode::{Decode, Encode};
 
-use crate::core::event::{Event, NewEvent};
+use crate::core::event::NewEvent;
 use crate::core::id::EventId;
 use crate::core::time::Timestamp;
 
@@ -17,20 +17,7 @@ pub(in crate::store) struct FanOutRecord {
 impl FanOutRecord {
     pub(in crate::store) fn new(events: &[NewEvent], now: Timestamp) -> Self {
         let posted = |event: &NewEvent| {
-            let event = event.clone();
-            let event = Event {
-                id: EventId::from_bits(0),
-                accepted_at: now,
-                occurred_at: event.occurred_at.unwrap_or(now),
-                event_type: event.event_type,
-                company: event.company,
-                domain: event.domain,
-                source: event.source,
-                producer_id: event.producer_id,
-                call: event.call,
-                phone: event.phone,
-                data: event.data,
-            };
+            let event = event.clone().accepted(EventId::from_bits(0), now);
             Accepted::new(&event, &[])
         };
         Self { posted: events.iter().map(posted).collect() }
