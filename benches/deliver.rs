@@ -1,14 +1,19 @@
-//! How many deliveries a second reach a local receiver, and how long one takes.
+//! How many deliveries a second reach local receivers, and how long one takes. The daemon has its default configuration.
 //!
 //! - Backlog: events are posted in batches while the subscription is disabled; the clock runs from
-//!   the request that enables it to the last arrival. 64 sender threads, all of them for this one
-//!   receiver.
+//!   the request that enables it to the last arrival.
 //! - Beside it, in the same run and in turn: 64 threads that post one of those very requests to the
 //!   same receiver with one ureq agent and nothing else, without timeouts and with one for each phase.
 //! - Latency: 200 events a second on a steady clock, from the 202 to the arrival (0 where it arrived
 //!   before the 202 was read). A post that is late counts from when it was meant to be made.
 //!
-//! `cargo bench --bench deliver`; [`Plan`] says what the environment can change.
+//! Real receivers take their time, and there are several. `--delay 200ms` (how long each takes to answer),
+//! `--receivers 20` (each is sent every event) or `--https` measure only such a backlog, whose size is that of all
+//! deliveries together: the whole of it, and its middle half, when every receiver's limit has grown and none is done.
+//!
+//! `cargo bench --bench deliver -- --delay 200ms --receivers 20`, or the environment's `HOOKSWITCH_BENCH_DELAY`,
+//! `HOOKSWITCH_BENCH_RECEIVERS` and `HOOKSWITCH_BENCH_HTTPS=1`; [`Plan`] says what else it can change, and
+//! `BENCH_SENDERS__THREADS` is the daemon's `HOOKSWITCH_SENDERS__THREADS`, as for every other key.
 
 mod load;
 
@@ -18,14 +23,11 @@ use std::time::{Duration, Instant};
 use load::client::Connection;
 use load::daemon::Daemon;
 use load::figures::{Plan, Sample, median, millis, print_table};
-use load::receiver::Receiver;
+use load::receiver::{Manner, Receiver, Tls};
 use load::{Outcome, event};
 
-/// How many threads send, in the daemon and in the bare loop.
+/// How many threads send in the bare loop.
 const SENDERS: usize = 64;
-/// As the daemon's environment says it: all the threads may work for one receiver.
-const SETTINGS: [(&str, &str); 2] =
-    [("HOOKSWITCH_SENDERS__THREADS", "64"), ("HOOKSWITCH_SENDERS__MAX_IN_FLIGHT", "64")];
 /// How many events a second while the latency is measured.
 const STEADY: u32 = 200;
 /// How long nothing may arrive before the bench gives up.
@@ -34,6 +36,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const SETTLE: Duration = Duration::from_secs(1);
 /// The phase timeouts of the bare loop that has them.
 const PHASE: Duration = Duration::from_secs(10);
+
+const MIB: f64 = 1_048_576.0;
 
 /// What was measured, a value for each round.
 #[derive(Default)]
@@ -52,6 +56,9 @@ struct Measured {
 
 fn main() -> Outcome<()> {
     let plan = Plan::from_environment()?;
+    if let Some(real) = Real::from_environment()? {
+        return real.measure(plan);
+    }
     let mut measured = Measured::default();
     for _ in 0..plan.rounds {
         backlog(plan, &mut measured)?;
@@ -61,10 +68,82 @@ fn main() -> Outcome<()> {
     Ok(())
 }
 
+/// Receivers as users have them.
+struct Real {
+    count: usize,
+    delay: Duration,
+    https: bool,
+}
+
+impl Real {
+    /// As the arguments or the environment say; `None` where they say nothing.
+    fn from_environment() -> Outcome<Option<Self>> {
+        let (count, delay) = (option("receivers"), option("delay"));
+        let https = option("https").is_some_and(|value| value != "0");
+        if count.is_none() && delay.is_none() && !https {
+            return Ok(None);
+        }
+        let count = count.map_or(Ok(1), |text| text.parse())?;
+        let delay = delay.map_or(Ok(Duration::ZERO), |text| humantime::parse_duration(&text))?;
+        Ok(Some(Self { count, delay, https }))
+    }
+
+    fn measure(&self, plan: Plan) -> Outcome<()> {
+        let Self { count, delay, https } = self;
+        let scheme = if *https { "https" } else { "http" };
+        println!("{count} receivers, {scheme}, each answers after {delay:?}; {} deliveries in all:\n", plan.backlog);
+        let rows = (0..plan.rounds).map(|_| self.round(plan.backlog, scheme)).collect::<Outcome<Vec<_>>>()?;
+        let head = ["", "per second", "in its middle half", "CPU µs each", "most threads", "MiB after", "repeats"];
+        print_table(&head, &rows);
+        Ok(())
+    }
+
+    fn round(&self, deliveries: usize, scheme: &str) -> Outcome<Vec<String>> {
+        let tls = if self.https { Some(Tls::new()?) } else { None };
+        let trusted = tempfile::NamedTempFile::new()?;
+        let mut settings = Vec::new();
+        if let Some(tls) = &tls {
+            std::fs::write(trusted.path(), &tls.pem)?;
+            settings.push(("HOOKSWITCH_NETWORK__EXTRA_CA", trusted.path().to_str().ok_or("a strange path")?));
+        }
+        let events = deliveries.div_ceil(self.count);
+        let receivers = Receiver::start_many(self.count, events, &Manner { delay: self.delay, tls })?;
+        let daemon = Daemon::start(&settings)?;
+        let subscriptions = daemon.subscribe_all(&receivers, scheme, false)?;
+        daemon.target.post_batches(0, events)?;
+        let (enabled, before) = (Instant::now(), daemon.processor_seconds()?);
+        subscriptions.iter().try_for_each(|subscription| daemon.enable(subscription))?;
+        receivers.iter().try_for_each(|receiver| receiver.arrivals.wait_for(events, PATIENCE))?;
+        let processor = (daemon.processor_seconds()? - before) / (events * self.count) as f64;
+        let mut arrived: Vec<Instant> = receivers.iter().flat_map(|receiver| receiver.arrivals.all()).collect();
+        arrived.sort_unstable();
+        let rate =
+            |count: usize, from: Instant, to: Instant| format!("{:.0}", count as f64 / (to - from).as_secs_f64());
+        let (all, quarter) = (arrived.len(), arrived.len() / 4);
+        let repeats: usize = receivers.iter().map(|receiver| receiver.arrivals.repeats()).sum();
+        Ok(vec![
+            scheme.to_owned(),
+            rate(all, enabled, arrived[all - 1]),
+            rate(all - 2 * quarter, arrived[quarter], arrived[all - 1 - quarter]),
+            format!("{:.0}", processor * 1e6),
+            daemon.threads()?.to_string(),
+            format!("{:.1}", daemon.resident()? as f64 / MIB),
+            repeats.to_string(),
+        ])
+    }
+}
+
+/// The value of `--name VALUE`, or of `HOOKSWITCH_BENCH_NAME`; of a bare `--name` it is empty.
+fn option(name: &str) -> Option<String> {
+    let mut arguments = std::env::args().skip_while(|argument| *argument != format!("--{name}"));
+    let given = arguments.next().map(|_| arguments.next().unwrap_or_default());
+    given.or_else(|| std::env::var(format!("HOOKSWITCH_BENCH_{}", name.to_uppercase())).ok())
+}
+
 /// A backlog, and the bare loops against the same receiver.
 fn backlog(plan: Plan, measured: &mut Measured) -> Outcome<()> {
     let receiver = Receiver::start(plan.backlog)?;
-    let daemon = Daemon::start(&SETTINGS)?;
+    let daemon = Daemon::start(&[])?;
     let subscription = daemon.subscribe(&format!("http://{}/hook", receiver.address), false)?;
     thread::sleep(SETTLE);
     measured.idle.push(daemon.resident()? as f64);
@@ -90,7 +169,7 @@ fn backlog(plan: Plan, measured: &mut Measured) -> Outcome<()> {
 fn steady(plan: Plan, measured: &mut Measured) -> Outcome<()> {
     let count = ((plan.time.as_secs_f64() * f64::from(STEADY)) as usize).max(1);
     let receiver = Receiver::start(count)?;
-    let daemon = Daemon::start(&SETTINGS)?;
+    let daemon = Daemon::start(&[])?;
     daemon.subscribe(&format!("http://{}/hook", receiver.address), true)?;
     let mut connection = Connection::open(daemon.target.address)?;
     let (start, mut accepted) = (Instant::now(), Vec::new());
@@ -179,7 +258,6 @@ impl Bare {
 }
 
 fn print(plan: Plan, measured: &Measured) {
-    const MIB: f64 = 1_048_576.0;
     let of = |values: &[f64]| median(values.to_vec());
     let [bare, timed] = [&measured.bare, &measured.bare_timed].map(|samples| Sample::median(samples));
     let deliveries = of(&measured.backlog);
@@ -188,7 +266,7 @@ fn print(plan: Plan, measured: &Measured) {
         let ratio = format!("{:.2}", deliveries / per_second);
         vec![name.to_owned(), format!("{per_second:.0}"), latency(|s| s.p50), latency(|s| s.p99), ratio]
     };
-    println!("Deliveries, {} rounds, a backlog of {}, {SENDERS} senders, medians:\n", plan.rounds, plan.backlog);
+    println!("Deliveries, {} rounds, a backlog of {}, medians:\n", plan.rounds, plan.backlog);
     let rows = [
         row("daemon", deliveries, None),
         row("bare ureq, no timeouts", bare.per_second, Some(&bare)),

@@ -1,15 +1,18 @@
-//! Whether healthy receivers are slowed by others that are not.
+//! Whether healthy receivers are slowed by others that are not. The daemon has its default configuration.
 //!
-//! 64 sender threads. 20 healthy receivers, each owed every one of 50 events a second; 200 that accept
-//! a connection and never answer, 50 that answer after 10 s, 50 that refuse, all owed one event a
-//! second. Measured is the time from the 202 to the arrival at each healthy receiver, for a minute:
+//! 20 healthy receivers, each owed every one of 50 events a second. Beside them, one after the other:
+//! - 20 that accept a connection and never answer, owed the very same events;
+//! - 1,000 of that kind, owed one event a second;
+//! - 200 of that kind, 50 that answer after 10 s and 50 that refuse, all owed one event a second.
 //!
+//! Measured is the time from the 202 to the arrival at each healthy receiver:
 //! - alone: the healthy receivers only;
 //! - with the others, from the first event on, when nothing is known of anybody;
 //! - with the others, once it is known how they are;
 //! - with the others, from the first event after a kill and a restart, with a backlog for all.
 //!
-//! `cargo bench --bench share`; `HOOKSWITCH_BENCH_SECONDS` (60) is how long each lasts.
+//! `cargo bench --bench share`; `HOOKSWITCH_BENCH_SECONDS` (60) is how long each lasts, `HOOKSWITCH_BENCH_HANGING` (say
+//! 1000) which of them are measured.
 
 mod load;
 
@@ -20,23 +23,34 @@ use load::bad::{Bad, nobody};
 use load::client::Connection;
 use load::daemon::Daemon;
 use load::figures::{Sample, millis, print_table};
-use load::receiver::Receiver;
-use load::{COMPANY, Outcome, event, event_of};
+use load::receiver::{Manner, Receiver};
+use load::{COMPANY, Outcome, event_of};
 
-/// As the daemon's environment says it.
-const SETTINGS: [(&str, &str); 1] = [("HOOKSWITCH_SENDERS__THREADS", "64")];
 /// Whose events the others are owed.
 const OTHERS: &str = "others";
 const HEALTHY: usize = 20;
-const HANGING: usize = 200;
-const SLOW: usize = 50;
-const REFUSING: usize = 50;
 /// How many events a second the healthy ones are owed.
 const STEADY: u32 = 50;
 /// How many events wait for all when the daemon is killed.
 const BACKLOG: usize = 200;
 /// How long nothing may arrive before the bench gives up.
 const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Who is beside the healthy ones.
+#[derive(Clone, Copy)]
+struct Others {
+    hanging: usize,
+    slow: usize,
+    refusing: usize,
+    /// Whether they are owed what the healthy ones are; one event a second otherwise.
+    same: bool,
+}
+
+const OTHERS_IN_TURN: [Others; 3] = [
+    Others { hanging: 20, slow: 0, refusing: 0, same: true },
+    Others { hanging: 1_000, slow: 0, refusing: 0, same: false },
+    Others { hanging: 200, slow: 50, refusing: 50, same: false },
+];
 
 /// One stretch of time.
 struct Stretch {
@@ -55,66 +69,71 @@ fn main() -> Outcome<()> {
     let seconds: u64 = seconds.unwrap_or(if short { 1 } else { 60 });
     let count = seconds as usize * STEADY as usize;
 
+    let chosen = std::env::var("HOOKSWITCH_BENCH_HANGING").ok().and_then(|text| text.parse().ok());
     let healthy = receivers(count)?;
-    let daemon = Daemon::start(&SETTINGS)?;
-    subscribe(&daemon, &healthy)?;
+    let daemon = Daemon::start(&[])?;
+    daemon.subscribe_all(&healthy, "http", true)?;
     let alone = stretch(&daemon, &healthy, 0..count, false)?;
     drop(daemon);
+    for others in OTHERS_IN_TURN.iter().filter(|others| chosen.is_none_or(|chosen: usize| chosen == others.hanging)) {
+        beside(*others, seconds, &alone)?;
+    }
+    Ok(())
+}
 
+fn beside(others: Others, seconds: u64, alone: &Stretch) -> Outcome<()> {
+    let count = seconds as usize * STEADY as usize;
     let healthy = receivers(3 * count + BACKLOG)?;
     let (hanging, slow) = (Bad::start(None)?, Bad::start(Some(Duration::from_secs(10)))?);
-    let refusing = nobody()?;
-    let daemon = Daemon::start(&SETTINGS)?;
-    let others = [(hanging.address, HANGING), (slow.address, SLOW), (refusing, REFUSING)];
-    for (address, count) in others {
+    let addresses = [(hanging.address, others.hanging), (slow.address, others.slow), (nobody()?, others.refusing)];
+    let daemon = Daemon::start(&[])?;
+    let company = if others.same { COMPANY } else { OTHERS };
+    for (address, count) in addresses {
         for number in 0..count {
-            daemon.subscribe_for(OTHERS, &format!("http://{address}/{number}"), true)?;
+            daemon.subscribe_for(company, &format!("http://{address}/{number}"), true)?;
         }
     }
-    subscribe(&daemon, &healthy)?;
-    let first = stretch(&daemon, &healthy, 0..count, true)?;
-    let known = stretch(&daemon, &healthy, count..2 * count, true)?;
-    backlog(&daemon, 2 * count)?;
+    daemon.subscribe_all(&healthy, "http", true)?;
+    let apart = !others.same;
+    let first = stretch(&daemon, &healthy, 0..count, apart)?;
+    let known = stretch(&daemon, &healthy, count..2 * count, apart)?;
+    backlog(&daemon, 2 * count, apart)?;
     let killed = Instant::now();
-    let (daemon, _) = daemon.restart(&SETTINGS)?;
+    let (daemon, _) = daemon.restart(&[])?;
     println!("killed with a backlog for all, and listening again after {:.2} s\n", killed.elapsed().as_secs_f64());
-    let again = stretch(&daemon, &healthy, 2 * count + BACKLOG..3 * count + BACKLOG, true)?;
-    let others = [
+    let again = stretch(&daemon, &healthy, 2 * count + BACKLOG..3 * count + BACKLOG, apart)?;
+    let stretches = [
         ("with the others, from the first event", &first),
         ("with the others, known", &known),
         ("after a restart", &again),
     ];
-    print(seconds, &alone, &others);
+    print(seconds, others, alone, &stretches);
     Ok(())
 }
 
 fn receivers(events: usize) -> Outcome<Vec<Receiver>> {
-    (0..HEALTHY).map(|_| Receiver::start(events)).collect()
+    Receiver::start_many(HEALTHY, events, &Manner::default())
 }
 
-fn subscribe(daemon: &Daemon, healthy: &[Receiver]) -> Outcome<()> {
-    for receiver in healthy {
-        daemon.subscribe(&format!("http://{}/hook", receiver.address), true)?;
-    }
-    Ok(())
-}
-
-/// Posts `numbers` on a steady clock, and one event a second for the others, if they are there.
-fn stretch(daemon: &Daemon, healthy: &[Receiver], numbers: std::ops::Range<usize>, others: bool) -> Outcome<Stretch> {
+/// Posts `numbers` on a steady clock, and, between two of them, one event a second for the others, if they are `apart`.
+fn stretch(daemon: &Daemon, healthy: &[Receiver], numbers: std::ops::Range<usize>, apart: bool) -> Outcome<Stretch> {
     let mut connection = Connection::open(daemon.target.address)?;
+    let mut post = |company: &str, number: usize| -> Outcome<Instant> {
+        let body = event_of(company, number as u64);
+        connection.exchange(&daemon.target.request("POST", "/v1/events", "application/json", &body))?.expect(202)?;
+        Ok(Instant::now())
+    };
     let (start, mut accepted) = (Instant::now(), Vec::new());
+    let pause = Duration::from_secs(1) / STEADY;
+    let wait_until = |due: Instant| thread::sleep(due.saturating_duration_since(Instant::now()));
     for (index, number) in numbers.clone().enumerate() {
-        let due = start + Duration::from_secs(1) / STEADY * index as u32;
-        thread::sleep(due.saturating_duration_since(Instant::now()));
-        if others && index % STEADY as usize == 0 {
-            let body = event_of(OTHERS, number as u64);
-            connection
-                .exchange(&daemon.target.request("POST", "/v1/events", "application/json", &body))?
-                .expect(202)?;
+        let due = start + pause * index as u32;
+        if apart && index % STEADY as usize == 0 {
+            wait_until(due);
+            post(OTHERS, number)?;
         }
-        let request = daemon.target.request("POST", "/v1/events", "application/json", &event(number as u64));
-        connection.exchange(&request)?.expect(202)?;
-        accepted.push(Instant::now());
+        wait_until(due + pause / 2);
+        accepted.push(post(COMPANY, number)?);
     }
     let elapsed = start.elapsed();
     let mut latencies = Vec::new();
@@ -145,9 +164,9 @@ fn stretch(daemon: &Daemon, healthy: &[Receiver], numbers: std::ops::Range<usize
 }
 
 /// Leaves a backlog for everybody: what is posted just before the daemon is killed.
-fn backlog(daemon: &Daemon, first: usize) -> Outcome<()> {
+fn backlog(daemon: &Daemon, first: usize, apart: bool) -> Outcome<()> {
     let mut connection = Connection::open(daemon.target.address)?;
-    for company in [OTHERS, COMPANY] {
+    for company in [OTHERS, COMPANY].into_iter().skip(usize::from(!apart)) {
         let lines: Vec<String> = (first..first + BACKLOG).map(|number| event_of(company, number as u64)).collect();
         let request = daemon.target.request("POST", "/v1/events", "application/x-ndjson", &lines.join("\n"));
         connection.exchange(&request)?.expect(202)?;
@@ -155,10 +174,12 @@ fn backlog(daemon: &Daemon, first: usize) -> Outcome<()> {
     Ok(())
 }
 
-fn print(seconds: u64, alone: &Stretch, others: &[(&str, &Stretch)]) {
+fn print(seconds: u64, who: Others, alone: &Stretch, others: &[(&str, &Stretch)]) {
+    let Others { hanging, slow, refusing, same } = who;
+    let owed = if same { "the same events" } else { "one event a second" };
     println!(
-        "{HEALTHY} healthy receivers at {STEADY} events/s for {seconds} s, beside {HANGING} that never answer, {SLOW} \
-         that take 10 s, {REFUSING} that refuse:\n"
+        "{HEALTHY} healthy receivers at {STEADY} events/s for {seconds} s, beside {hanging} that never answer, {slow} \
+         that take 10 s, {refusing} that refuse, owed {owed}:\n"
     );
     let ratio = |of: Duration, to: Duration| format!("{:.2}", of.as_secs_f64() / to.as_secs_f64().max(1e-9));
     let row = |name: &str, stretch: &Stretch| {
@@ -184,4 +205,5 @@ fn print(seconds: u64, alone: &Stretch, others: &[(&str, &Stretch)]) {
         let parts: Vec<String> = stretch.parts.iter().map(|part| millis(part.p99)).collect();
         println!("{name}: {}", parts.join(", "));
     }
+    println!();
 }

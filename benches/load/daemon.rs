@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use super::client::Target;
+use super::receiver::Receiver;
 use super::{COMPANY, Outcome};
 
 /// How long it may take to listen.
@@ -53,6 +54,7 @@ impl Daemon {
             command.env_remove(name);
         }
         let mut child = command
+            .envs(passed_on())
             .args(["serve", "--listen", "127.0.0.1:0", "--allow", "127.0.0.0/8", "--data-dir"])
             .arg(&data)
             .envs(settings.iter().copied())
@@ -81,6 +83,12 @@ impl Daemon {
         let body = format!(r#"{{"company":"{company}","url":"{url}","events":["*"],"enabled":{enabled}}}"#);
         let made = self.target.ask("POST", "/v1/subscriptions", &body, 201)?;
         made["id"].as_str().map(str::to_owned).ok_or_else(|| format!("no id in {made}").into())
+    }
+
+    /// Creates a subscription of [`COMPANY`] for each of `receivers`; their ids.
+    pub(crate) fn subscribe_all(&self, receivers: &[Receiver], scheme: &str, enabled: bool) -> Outcome<Vec<String>> {
+        let url = |receiver: &Receiver| format!("{scheme}://{}/hook", receiver.address);
+        receivers.iter().map(|receiver| self.subscribe(&url(receiver), enabled)).collect()
     }
 
     /// Enables it.
@@ -124,6 +132,11 @@ impl Daemon {
         Ok((ticks(11)? + ticks(12)?) / TICKS_PER_SECOND)
     }
 
+    /// How many threads it has.
+    pub(crate) fn threads(&self) -> Outcome<u64> {
+        self.proc_number("status", "Threads:")
+    }
+
     /// Its resident memory, in bytes.
     pub(crate) fn resident(&self) -> Outcome<u64> {
         self.proc_number("status", "VmRSS:").map(|kib| kib * 1024)
@@ -146,6 +159,11 @@ impl Daemon {
             text.lines().find_map(|line| line.strip_prefix(name)).and_then(|rest| rest.split_whitespace().next());
         Ok(value.ok_or_else(|| format!("no `{name}` in {path}"))?.parse()?)
     }
+}
+
+/// What the environment says for the daemon: `BENCH_SENDERS__THREADS` is its `HOOKSWITCH_SENDERS__THREADS`.
+fn passed_on() -> impl Iterator<Item = (String, String)> {
+    std::env::vars().filter_map(|(name, value)| Some((format!("HOOKSWITCH_{}", name.strip_prefix("BENCH_")?), value)))
 }
 
 impl Drop for Daemon {

@@ -1,4 +1,5 @@
-//! A cheap receiver: one thread, keep-alive, answers 200 to everything and notes what arrived when.
+//! Cheap receivers: one thread for all that are started together, keep-alive, plain or TLS. They answer 200 to
+//! everything, at once or after a while, and note what arrived when.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -6,22 +7,53 @@ use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpListener;
 use tokio::sync::oneshot;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use super::client::extent;
 use super::{Outcome, number_at};
 
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 
-/// The running receiver; it ends when this is dropped.
+/// How receivers answer.
+#[derive(Clone, Default)]
+pub(crate) struct Manner {
+    /// How long they take.
+    pub(crate) delay: Duration,
+    /// With it, they speak TLS.
+    pub(crate) tls: Option<Tls>,
+}
+
+/// A certificate for 127.0.0.1.
+#[derive(Clone)]
+pub(crate) struct Tls {
+    acceptor: TlsAcceptor,
+    /// What is to be trusted.
+    pub(crate) pem: String,
+}
+
+impl Tls {
+    /// A new one.
+    pub(crate) fn new() -> Outcome<Self> {
+        let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()])?;
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
+        let config = ServerConfig::builder().with_no_client_auth();
+        let config = config.with_single_cert(vec![made.cert.der().clone()], key)?;
+        Ok(Self { acceptor: TlsAcceptor::from(Arc::new(config)), pem: made.cert.pem() })
+    }
+}
+
+/// The running receiver; it ends when all that were started with it are dropped.
 pub(crate) struct Receiver {
     /// Where it listens.
     pub(crate) address: SocketAddr,
     /// What arrived.
     pub(crate) arrivals: Arc<Arrivals>,
-    _stop: oneshot::Sender<()>,
+    _stop: Arc<oneshot::Sender<()>>,
 }
 
 /// What arrived, by the number of the event.
@@ -41,9 +73,14 @@ impl Arrivals {
         Some(self.start + Duration::from_nanos(nanos))
     }
 
+    /// When each of those that arrived did.
+    pub(crate) fn all(&self) -> impl Iterator<Item = Instant> {
+        (0..self.at.len()).filter_map(|number| self.at(number))
+    }
+
     /// When the last of them arrived.
     pub(crate) fn last(&self) -> Option<Instant> {
-        (0..self.at.len()).filter_map(|number| self.at(number)).max()
+        self.all().max()
     }
 
     /// How many arrived more than once.
@@ -87,45 +124,57 @@ impl Arrivals {
 }
 
 impl Receiver {
-    /// Starts one for the events numbered below `events`.
+    /// Starts one that answers at once, for the events numbered below `events`.
     pub(crate) fn start(events: usize) -> Outcome<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
-        let listener = runtime.block_on(TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))))?;
-        let address = listener.local_addr()?;
-        let arrivals = Arc::new(Arrivals {
-            start: Instant::now(),
-            at: (0..events).map(|_| AtomicU64::new(0)).collect(),
-            arrived: AtomicUsize::new(0),
-            repeats: AtomicUsize::new(0),
-            first: OnceLock::new(),
-        });
+        Self::start_many(1, events, &Manner::default())?.pop().ok_or_else(|| "no receiver".into())
+    }
+
+    /// Starts `count` of them, on one thread.
+    pub(crate) fn start_many(count: usize, events: usize, manner: &Manner) -> Outcome<Vec<Self>> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
         let (stop, stopped) = oneshot::channel();
-        let noted = Arc::clone(&arrivals);
-        thread::Builder::new().name("receiver".to_owned()).spawn(move || {
-            runtime.block_on(async {
-                tokio::select! {
-                    () = accept(listener, noted) => {}
-                    _ = stopped => {}
-                }
+        let stop = Arc::new(stop);
+        let mut receivers = Vec::new();
+        for _ in 0..count {
+            let listener = runtime.block_on(TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))))?;
+            let address = listener.local_addr()?;
+            let arrivals = Arc::new(Arrivals {
+                start: Instant::now(),
+                at: (0..events).map(|_| AtomicU64::new(0)).collect(),
+                arrived: AtomicUsize::new(0),
+                repeats: AtomicUsize::new(0),
+                first: OnceLock::new(),
             });
+            runtime.spawn(accept(listener, Arc::clone(&arrivals), manner.clone()));
+            receivers.push(Self { address, arrivals, _stop: Arc::clone(&stop) });
+        }
+        thread::Builder::new().name("receivers".to_owned()).spawn(move || {
+            // It is dropped, not told.
+            let _ = runtime.block_on(stopped);
         })?;
-        Ok(Self { address, arrivals, _stop: stop })
+        Ok(receivers)
     }
 }
 
-async fn accept(listener: TcpListener, arrivals: Arc<Arrivals>) {
+async fn accept(listener: TcpListener, arrivals: Arc<Arrivals>, manner: Manner) {
     while let Ok((stream, _)) = listener.accept().await {
-        let arrivals = Arc::clone(&arrivals);
+        let (arrivals, manner) = (Arc::clone(&arrivals), manner.clone());
         tokio::spawn(async move {
+            let _ = stream.set_nodelay(true);
             // A sender that goes away ends its own connection and nothing else.
-            let _ = serve(stream, &arrivals).await;
+            let _ = match manner.tls {
+                None => serve(stream, &arrivals, manner.delay).await,
+                Some(tls) => match tls.acceptor.accept(stream).await {
+                    Ok(stream) => serve(stream, &arrivals, manner.delay).await,
+                    Err(fault) => Err(fault.into()),
+                },
+            };
         });
     }
 }
 
-async fn serve(mut stream: TcpStream, arrivals: &Arrivals) -> Outcome<()> {
-    stream.set_nodelay(true)?;
-    let mut buffer = Vec::with_capacity(8 * 1024);
+async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, arrivals: &Arrivals, delay: Duration) -> Outcome<()> {
+    let mut buffer = Vec::with_capacity(4 * 1024);
     loop {
         let end = loop {
             match extent(&buffer)? {
@@ -137,7 +186,11 @@ async fn serve(mut stream: TcpStream, arrivals: &Arrivals) -> Outcome<()> {
             }
         };
         arrivals.note(&buffer[..end]);
+        if !delay.is_zero() {
+            tokio::time::sleep(delay).await;
+        }
         stream.write_all(ANSWER).await?;
+        stream.flush().await?;
         buffer.drain(..end);
     }
 }

@@ -23,6 +23,8 @@ use super::{Input, Notice, Settings, Shop, chance};
 const UNRECORDED_MOST: usize = 4096;
 /// How often the store is read before what has happened meanwhile is looked at.
 const READS_AT_ONCE: usize = 4;
+/// How many attempts are begun before what has happened meanwhile is looked at.
+const STARTS_AT_ONCE: usize = 32;
 /// The longest pause between two questions to a receiver that is down.
 const ASK_MOST: Duration = Duration::from_secs(300);
 /// After so many failures without a success, a receiver is taken to be down after a start.
@@ -64,14 +66,15 @@ impl Desk {
     /// # Errors
     /// The store cannot be read.
     pub(super) fn run(&mut self) -> Result<(), ReadError> {
+        let mut inputs = Vec::new();
         loop {
             let now = self.shop.steady.now();
             self.lanes.wake(now);
             self.expire(now);
-            self.begin(now);
-            let hungry = self.read(now)?;
-            let limit = if hungry { Some(Duration::ZERO) } else { self.idle(now) };
-            for input in self.shop.inbox.take(limit) {
+            let more = self.begin(now) | self.read(now)?;
+            let limit = if more { Some(Duration::ZERO) } else { self.idle(now) };
+            self.shop.inbox.take(limit, &mut inputs);
+            for input in inputs.drain(..) {
                 let now = self.shop.steady.now();
                 match input {
                     Input::Stop => return Ok(()),
@@ -158,27 +161,31 @@ impl Desk {
         self.subscriptions.insert(subscription.number, subscription);
     }
 
-    /// Hands free senders what has its turn.
-    fn begin(&mut self, now: Timestamp) {
-        while let Some(start) = self.lanes.start(now) {
+    /// Hands free senders what has its turn, some of it: whoever has become free meanwhile is not to wait until a
+    /// thousand strangers are all served. Tells whether there may be more.
+    fn begin(&mut self, now: Timestamp) -> bool {
+        for _ in 0..STARTS_AT_ONCE {
+            let Some(start) = self.lanes.start(now) else { return false };
             let Some(subscription) = self.subscriptions.get(&start.delivery.id.subscription_number()) else { continue };
             let job = Arc::new(Job { start, subscription: subscription.clone() });
             if self.pool.submit(job).is_err() {
                 // Only a pool that is stopping has no room for as many jobs as it has threads.
-                return;
+                return false;
             }
         }
+        true
     }
 
     /// Reads what the lanes want of the store, and begins with it. Tells whether they want more.
     fn read(&mut self, now: Timestamp) -> Result<bool, ReadError> {
+        let mut more = false;
         for _ in 0..READS_AT_ONCE {
-            let Some(wanted) = self.lanes.wanted() else { return Ok(false) };
+            let Some(wanted) = self.lanes.wanted() else { return Ok(more) };
             let found = self.shop.store.owed_after(wanted.number, wanted.after, wanted.most)?;
             let reading = self.shop.steady.reading();
             let found = found.into_iter().map(|delivery| reading.inward(delivery)).collect();
             self.lanes.read(wanted, found, now);
-            self.begin(now);
+            more |= self.begin(now);
         }
         Ok(true)
     }

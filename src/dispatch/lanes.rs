@@ -28,6 +28,7 @@ mod lane;
 mod pace;
 mod queue;
 mod share;
+mod under_way;
 mod values;
 mod window;
 
@@ -213,7 +214,8 @@ impl Lanes {
         let lane = queue.lanes.get_mut(&key)?;
         let start = Start { delivery: lane.items.get(&sequence)?.delivery.clone(), gap: lane.passed_by(sequence) };
         lane.place = Place::UnderWay(sequence);
-        queue.under_way.push((sequence, now));
+        queue.under_way.begin(sequence, now);
+        queue.pace.began(queue.under_way.len());
         queue.bucket.take(now);
         queue.gate.take(now);
         self.share.take(queue.pace.proof(), now);
@@ -242,7 +244,7 @@ impl Lanes {
                     queue.armed = None;
                     if queue.drags(now) {
                         let (before, count) = (queue.pace.proof(), queue.under_way.len());
-                        queue.pace.drags();
+                        queue.pace.drags(now);
                         self.share.change(before, queue.pace.proof(), count);
                     }
                     self.settle(number, now);
@@ -302,7 +304,7 @@ impl Lanes {
             }
             queue.class = stand.class;
         }
-        if queue.class == Some(Class::Unproven) {
+        if queue.class == Some(Class::Stranger) {
             self.share.need(number, queue.need());
         }
         if let Some(at) = stand.wake.filter(|at| queue.armed.is_none_or(|armed| *at < armed)) {
@@ -364,6 +366,8 @@ fn lane_item(queue: &mut Queue, key: LaneKey, sequence: u64) -> Option<&mut Item
 
 #[cfg(test)]
 mod herd;
+#[cfg(test)]
+mod isolation;
 #[cfg(test)]
 mod orders;
 #[cfg(test)]

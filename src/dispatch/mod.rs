@@ -31,6 +31,14 @@
 //! that one is poisoned. When it opens, what failed meanwhile is due at once and so comes first again,
 //! except where the receiver had said when to come back.
 //!
+//! **Concurrency.** Real receivers take 100 to 1,000 ms, so what one of them is sent in a second is how much it has at
+//! once, and nobody knows beforehand how much it takes. Each has a limit by feedback (`lanes/pace`), which doubles in
+//! each round of answers while it is used and nothing speaks against it. What speaks against it is refusals and rising
+//! latency, and neither is taken at its word: a few refusals of a hundred are events' or chance's, and latency rises
+//! for a receiver's own reasons as well, so it is tried whether less under way makes it lower. A refusal costs a
+//! delivery its delay, so what was refused is tried again only after a while. A receiver that refuses some because
+//! it has too much is not down: its breaker counts failures in a row against what is under way.
+//!
 //! **Share.** Receivers are told apart by subscription, not by origin: behind one host stand receivers
 //! of different quality, and what they hold together is bounded all the same, by the parts of the pool
 //! that those not known to be quick may have. Being quick is about time and not about success: one that
@@ -39,12 +47,15 @@
 //!
 //! Where nothing is known of anybody (the very first minute of many subscriptions at once) a blocking attempt
 //! is the only way to find out, and each receiver that hangs keeps one of the threads for the unproven until its
-//! timeout. Tried in turn, healthy ones beside hundreds that hang waited for more than a minute. So strangers are
-//! tried a moment apart, and those first that have most to be sent: within that moment those that are in need are
-//! told from those that are only there, and who answers makes room for the next at once (`lanes/share`). After a
-//! start what is owed is read for those first that were quick before (`benches/share.rs`: p99 1.1 times what it is
-//! without the others, from the first event on). Its limit: where all that hang are owed as much as those that are
-//! healthy.
+//! timeout. The pool is large so that there is a thread for every stranger, as a rule: each has its first attempt at
+//! once, and none a second before that. Where the pool is too small for it, healthy ones beside hundreds that hang
+//! waited for more than a minute when they were tried in turn. So strangers are then tried a moment apart, and those
+//! first that have most to be sent: within that moment those that are in need are told from those that are only there,
+//! and who answers makes room for the next at once (`lanes/share`). After a start what is owed is read for those first
+//! that were quick before. Its limit: where all that hang are owed as much as those that are healthy.
+//!
+//! A thousand that begin or end together are handed over some at a time, so that what a healthy receiver is owed in
+//! between does not wait for all of them (`desk`).
 //!
 //! # Rejected
 //!
@@ -54,6 +65,11 @@
 //! - Windows without a cursor, filled by what is due: finds the next fast and loses the order.
 //! - A queue for each receiver in front of a thread of its own: unbounded threads.
 //! - Letting slow receivers borrow idle threads: a thread that is lent cannot be called back.
+//! - Comparing latency with the lowest ever seen, as TCP Vegas does: receivers whose latency is mixed, or rises by day,
+//!   would be throttled for it. And by throughput, as BBR does: it says the same, less exactly, for answers come in
+//!   clumps.
+//! - Halving the limit for each refusal: one answer of a hundred that says 503 whatever it is sent would keep a receiver
+//!   at fourteen at once.
 //! - Cutting the first attempt to an unproven receiver short, to find the healthy ones sooner: its
 //!   `timeout_ms` is a promise, and what is cut short arrives twice.
 //! - One health for a whole origin: one bad path would pause all others.
@@ -120,8 +136,15 @@ enum Input {
 /// What the dispatcher hears.
 #[derive(Default)]
 pub struct Inbox {
-    waiting: Mutex<Vec<Input>>,
+    waiting: Mutex<Waiting>,
     arrived: Condvar,
+}
+
+#[derive(Default)]
+struct Waiting {
+    inputs: Vec<Input>,
+    /// Whether the dispatcher sleeps: it is woken only then, which is a call of the kernel.
+    asleep: bool,
 }
 
 impl Inbox {
@@ -135,33 +158,43 @@ impl Inbox {
     /// their order. `record` must not block.
     fn ended(&self, after: Delivery, seen: Seen, record: impl FnOnce()) {
         let mut waiting = self.lock();
-        waiting.push(Input::Ended(after, seen));
+        waiting.inputs.push(Input::Ended(after, seen));
         record();
-        drop(waiting);
-        self.arrived.notify_one();
+        self.wake(waiting);
     }
 
     fn push(&self, input: Input) {
-        self.lock().push(input);
-        self.arrived.notify_one();
+        let mut waiting = self.lock();
+        waiting.inputs.push(input);
+        self.wake(waiting);
     }
 
-    /// Waits for something, at most for `limit`; takes all there is.
-    fn take(&self, limit: Option<Duration>) -> Vec<Input> {
+    fn wake(&self, mut waiting: MutexGuard<'_, Waiting>) {
+        let asleep = std::mem::replace(&mut waiting.asleep, false);
+        drop(waiting);
+        if asleep {
+            self.arrived.notify_one();
+        }
+    }
+
+    /// Waits for something, at most for `limit`; moves all there is to `inputs`, which is empty.
+    fn take(&self, limit: Option<Duration>, inputs: &mut Vec<Input>) {
         let until = limit.map(|limit| Instant::now() + limit);
         let mut waiting = self.lock();
-        while waiting.is_empty() {
+        while waiting.inputs.is_empty() {
             let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+            waiting.asleep = left != Some(Duration::ZERO);
             waiting = match left {
                 Some(Duration::ZERO) => break,
                 Some(left) => self.arrived.wait_timeout(waiting, left).unwrap_or_else(PoisonError::into_inner).0,
                 None => self.arrived.wait(waiting).unwrap_or_else(PoisonError::into_inner),
             };
         }
-        std::mem::take(&mut *waiting)
+        waiting.asleep = false;
+        std::mem::swap(&mut waiting.inputs, inputs);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Input>> {
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -178,13 +178,14 @@ impl Lanes {
     ) -> Option<Turn> {
         let queue = self.queues.get_mut(&number)?;
         let before = queue.pace.proof();
-        queue.under_way.retain(|(other, _)| *other != sequence);
+        queue.under_way.end(sequence);
+        let others = queue.under_way.len();
         self.share.give_back(before, 1);
-        queue.pace.ended(seen, queue.terms.max_in_flight, now);
-        self.share.change(before, queue.pace.proof(), queue.under_way.len());
-        let turn = queue.gate.ended(key, seen, queue.under_way.is_empty(), now, chance);
+        queue.pace.ended(seen, others, queue.terms.max_in_flight, now);
+        self.share.change(before, queue.pace.proof(), others);
+        let turn = queue.gate.ended(key, seen, others, now, chance);
         if turn.is_some() {
-            queue.pace.restart();
+            queue.pace.restart(now);
         }
         if seen.kind != Kind::Success {
             return turn;

@@ -6,7 +6,9 @@
 //! It closes after failures of [`WEIGHT`] in a row with no success between, each of a lane of its
 //! own: a failure that speaks of the receiver as a whole weighs two, one that may be the event's own
 //! fault weighs one. So five calls in a row that get no answer close it, or ten that are refused; one
-//! poisoned event, tried again and again, counts once and never does. While it is closed one delivery
+//! poisoned event, tried again and again, counts once and never does. Where many are under way it takes more: a
+//! receiver that has too much at once and refuses some of it goes on answering the others, which is the limit's
+//! affair (`pace`). While it is closed one delivery
 //! at a time asks, after a pause that doubles. One success opens it, and what goes through grows from
 //! slow: [`RAMP_FIRST`] in the first second, twice as many in each further one.
 
@@ -145,8 +147,8 @@ impl Gate {
         }
     }
 
-    /// An attempt of the lane `lane` has ended. `last`: no other is under way.
-    pub(super) fn ended(&mut self, lane: u64, seen: Seen, last: bool, now: Timestamp, chance: f64) -> Option<Turn> {
+    /// An attempt of the lane `lane` has ended, and `others` are under way.
+    pub(super) fn ended(&mut self, lane: u64, seen: Seen, others: usize, now: Timestamp, chance: f64) -> Option<Turn> {
         let weight = match seen.kind {
             Kind::Success => return self.succeeded(now),
             Kind::Refusal => 1,
@@ -155,7 +157,7 @@ impl Gate {
         };
         if let Some(closed) = &mut self.closed {
             // Others may have been under way when it closed: they are no answer to a question.
-            closed.asked = closed.asked.saturating_add(u32::from(last && weight > 0));
+            closed.asked = closed.asked.saturating_add(u32::from(others == 0 && weight > 0));
             closed.next = closed.next.max(now.plus(pause(self.asking, closed.asked, seen.wait, chance)));
             return None;
         }
@@ -163,7 +165,7 @@ impl Gate {
             self.failed.push(lane);
             self.weight += weight;
         }
-        if self.weight < WEIGHT {
+        if self.weight < WEIGHT || (self.weight as usize) < others {
             return None;
         }
         let next = now.plus(pause(self.asking, 0, seen.wait, chance));
@@ -206,7 +208,7 @@ mod tests {
     /// After how many failures of different lanes it closes.
     fn closes_after(kind: Kind) -> Option<u64> {
         let mut gate = Gate::new(ASKING);
-        (1..100).find(|lane| gate.ended(*lane, seen(kind), true, NOW, 0.5).is_some())
+        (1..100).find(|lane| gate.ended(*lane, seen(kind), 0, NOW, 0.5).is_some())
     }
 
     #[test]
@@ -216,19 +218,28 @@ mod tests {
         assert_eq!(closes_after(Kind::Nothing), None);
         let mut gate = Gate::new(ASKING);
         for _ in 0..1000 {
-            assert_eq!(gate.ended(7, seen(Kind::Trouble), true, NOW, 0.5), None, "one lane only");
+            assert_eq!(gate.ended(7, seen(Kind::Trouble), 0, NOW, 0.5), None, "one lane only");
         }
         for lane in 0..1000 {
-            gate.ended(lane, seen(Kind::Trouble), true, NOW, 0.5);
-            gate.ended(lane, seen(Kind::Success), true, NOW, 0.5);
+            gate.ended(lane, seen(Kind::Trouble), 0, NOW, 0.5);
+            gate.ended(lane, seen(Kind::Success), 0, NOW, 0.5);
         }
         assert!(!gate.is_closed(), "successes between");
     }
 
     #[test]
+    fn it_stays_open_while_most_of_many_are_answered() {
+        for (others, wanted) in [(8, 5), (10, 5), (50, 25), (500, 250)] {
+            let mut gate = Gate::new(ASKING);
+            let closed = (1..1000).find(|lane| gate.ended(*lane, seen(Kind::Trouble), others, NOW, 0.5).is_some());
+            assert_eq!(closed, Some(wanted), "{others}");
+        }
+    }
+
+    #[test]
     fn its_questions_grow_rarer_keep_to_what_was_asked_and_end_with_an_answer() {
         let mut gate = Gate::new(ASKING);
-        let closed = (0..5).find_map(|lane| gate.ended(lane, seen(Kind::Trouble), true, NOW, 0.5));
+        let closed = (0..5).find_map(|lane| gate.ended(lane, seen(Kind::Trouble), 0, NOW, 0.5));
         assert_eq!(closed, Some(Turn::Closed(NOW.plus(Duration::from_secs(5)))));
         let mut now = NOW;
         let mut pauses = Vec::new();
@@ -236,20 +247,20 @@ mod tests {
             let next = gate.free_at(now);
             pauses.push(next.since(now).as_secs());
             now = next;
-            gate.ended(9, seen(Kind::Trouble), true, now, 0.5);
+            gate.ended(9, seen(Kind::Trouble), 0, now, 0.5);
         }
         assert_eq!(pauses, [5, 10, 20, 40, 80, 160, 300, 300]);
         let wait = Some(Duration::from_secs(3600));
-        gate.ended(9, Seen { wait, ..seen(Kind::Trouble) }, true, now, 0.5);
+        gate.ended(9, Seen { wait, ..seen(Kind::Trouble) }, 0, now, 0.5);
         assert_eq!(gate.next(), Some(now.plus(Duration::from_secs(3600))));
-        assert_eq!(gate.ended(9, seen(Kind::Success), true, now, 0.5), Some(Turn::Opened));
+        assert_eq!(gate.ended(9, seen(Kind::Success), 0, now, 0.5), Some(Turn::Opened));
         assert_eq!(gate.free_at(now), now);
     }
 
     #[test]
     fn what_goes_through_afterwards_grows_from_slow() {
         let mut gate = Gate::shut(ASKING, NOW, 0.0);
-        gate.ended(1, seen(Kind::Success), true, NOW, 0.5);
+        gate.ended(1, seen(Kind::Success), 0, NOW, 0.5);
         let mut now = NOW;
         let mut begun = [0u32; 10];
         while now < NOW.plus(Duration::from_secs(7)) {

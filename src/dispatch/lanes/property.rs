@@ -15,9 +15,7 @@ const EVENTS: usize = 1_000;
 const HOLD: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 const SUBSCRIPTIONS: u32 = 4;
-const THREADS: usize = 5;
 const UNRECORDED: usize = 40;
-const BOUNDS: Bounds = Bounds { window: 6, least: 2, most: 20, most_of_all: 40 };
 
 type Key = (u32, u64);
 
@@ -41,6 +39,34 @@ impl Chance {
     }
 }
 
+/// How large everything is in a world.
+#[derive(Clone, Copy)]
+struct Size {
+    threads: usize,
+    /// How many may be under way for one subscription at most.
+    in_flight: u64,
+    /// How many calls there are.
+    calls: u64,
+    bounds: Bounds,
+}
+
+impl Size {
+    const fn of(threads: usize) -> Self {
+        let tight = Bounds { window: 6, least: 2, most: 20, most_of_all: 40 };
+        let roomy = Bounds { window: 64, least: 8, most: 400, most_of_all: 800 };
+        if threads < 64 {
+            Self { threads, in_flight: 4, calls: 7, bounds: tight }
+        } else {
+            Self { threads, in_flight: 600, calls: 500, bounds: roomy }
+        }
+    }
+
+    /// In turn; most worlds are small, where everything is short.
+    const fn of_seed(seed: u64) -> Self {
+        Self::of([5, 1, 5, 2, 5, 8, 5, 64, 2_048, 8_192][seed as usize % 10])
+    }
+}
+
 /// How a delivery truly stands.
 struct Truth {
     delivery: Delivery,
@@ -50,6 +76,7 @@ struct Truth {
 }
 
 struct World {
+    size: Size,
     chance: Chance,
     now: Timestamp,
     lanes: Lanes,
@@ -72,26 +99,29 @@ fn key(delivery: &Delivery) -> Key {
     (delivery.id.subscription_number(), delivery.id.sequence())
 }
 
-fn rules() -> Rules {
+fn rules(size: Size) -> Rules {
     let (ask_first, ask_most) = (Duration::from_secs(5), Duration::from_secs(300));
-    Rules { hold: HOLD, threads: THREADS, unrecorded: UNRECORDED, ask_first, ask_most, bounds: BOUNDS }
+    let Size { threads, bounds, .. } = size;
+    Rules { hold: HOLD, threads, unrecorded: UNRECORDED + threads, ask_first, ask_most, bounds }
 }
 
 impl World {
     fn new(seed: u64) -> Self {
         let mut chance = Chance(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
         let now = Timestamp::from_millis(1_790_000_000_000);
-        let mut lanes = Lanes::new(rules());
+        let size = Size::of_seed(seed);
+        let mut lanes = Lanes::new(rules(size));
         let mut terms = BTreeMap::new();
         for number in 1..=SUBSCRIPTIONS {
             let ordering = if number == 4 { Ordering::None } else { Ordering::Call };
-            let max_in_flight = 1 + chance.below(4) as u32;
+            let max_in_flight = 1 + chance.below(size.in_flight) as u32;
             let rate_per_second = chance.of(1, 4).then(|| 1 + chance.below(20) as u32);
             let its = Terms { enabled: true, ordering, max_in_flight, rate_per_second };
             lanes.put_subscription(number, its, now);
             terms.insert(number, its);
         }
         Self {
+            size,
             chance,
             now,
             lanes,
@@ -140,7 +170,7 @@ impl World {
             subscription: SubscriptionId::from_bits(u128::from(number)),
             event: EventId::from_bits(1),
             event_type: EventType::parse("call.new").unwrap(),
-            call: CallId::parse(&self.chance.below(7).to_string()).unwrap(),
+            call: CallId::parse(&self.chance.below(self.size.calls).to_string()).unwrap(),
             state: State::Pending,
             attempts: 0,
             due: self.now,
@@ -184,7 +214,9 @@ impl World {
             self.lanes.read(wanted, found, self.now);
             self.start_all();
         }
-        let most = BOUNDS.most_of_all + SUBSCRIPTIONS as usize * (BOUNDS.window.max(16) + BOUNDS.least);
+        let Bounds { window, least, most_of_all, .. } = self.size.bounds;
+        let window = window.max(4 * self.size.in_flight as usize);
+        let most = most_of_all + SUBSCRIPTIONS as usize * (window + least);
         assert!(self.lanes.held <= most, "{} in memory, at most {most}", self.lanes.held);
     }
 
@@ -205,7 +237,7 @@ impl World {
         let terms = self.terms[&number];
         assert!(terms.enabled);
         let of_all = self.owed.values().filter(|truth| truth.under_way).count();
-        assert!(of_all < THREADS, "more than threads");
+        assert!(of_all < self.size.threads, "more than threads");
         let its = || self.owed.range((number, 0)..=(number, u64::MAX)).map(|(_, truth)| truth);
         let under_way = its().filter(|truth| truth.under_way).count();
         assert!(under_way < terms.max_in_flight as usize, "more than max_in_flight");
@@ -277,7 +309,7 @@ impl World {
 
     /// Some of what ended reaches the store.
     fn record_some(&mut self) {
-        for _ in 0..self.chance.below(6) {
+        for _ in 0..self.chance.below(self.size.in_flight + 2) {
             let Some(mut after) = self.records.pop_front() else { return };
             let at = key(&after);
             if self.stored.remove(&at).is_some() {
@@ -357,7 +389,7 @@ impl World {
             .collect();
         let all: u64 = self.last.values().sum();
         self.ended = all - self.owed.len() as u64;
-        self.lanes = Lanes::new(rules());
+        self.lanes = Lanes::new(rules(self.size));
         for (number, terms) in self.terms.clone() {
             let owed = self.stored.range((number, 0)..=(number, u64::MAX)).next().is_some();
             let down_since = self.chance.of(1, 3).then_some(self.now);

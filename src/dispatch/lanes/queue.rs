@@ -16,8 +16,9 @@ use super::super::rate::Bucket;
 use super::ended::Unrecorded;
 use super::gate::Gate;
 use super::lane::{Lane, LaneKey};
-use super::pace::{Pace, Proof, QUICK};
+use super::pace::{Pace, Proof};
 use super::share::Class;
+use super::under_way::UnderWay;
 
 /// How many deliveries are in memory.
 #[derive(Debug, Clone, Copy)]
@@ -69,8 +70,7 @@ pub(super) struct Queue {
     pub(super) by_sequence: HashMap<u64, LaneKey>,
     /// The lanes that could go on, by the sequence number of their next: the oldest goes first.
     pub(super) ready: BTreeMap<u64, LaneKey>,
-    /// What is under way, and since when.
-    pub(super) under_way: Vec<(u64, Timestamp)>,
+    pub(super) under_way: UnderWay,
     pub(super) bucket: Bucket,
     pub(super) gate: Gate,
     pub(super) pace: Pace,
@@ -110,7 +110,7 @@ impl Queue {
             lanes: HashMap::new(),
             by_sequence: HashMap::new(),
             ready: BTreeMap::new(),
-            under_way: Vec::new(),
+            under_way: UnderWay::default(),
             bucket: Bucket::new(terms.rate_per_second, now),
             gate,
             pace,
@@ -148,21 +148,14 @@ impl Queue {
         Stand { class: Some(Class::of(self.pace.proof(), self.under_way.len())), wake: drags }
     }
 
-    /// When the oldest attempt under way will have taken longer than a quick one does.
+    /// When to look whether the attempts under way take longer than quick ones do, if that would be news.
     fn drags_at(&mut self, now: Timestamp) -> Option<Timestamp> {
-        if self.pace.proof() == Proof::Slow {
-            return None;
-        }
-        for (_, since) in &mut self.under_way {
-            // The clock may have been set back.
-            *since = now.min(*since);
-        }
-        self.under_way.iter().map(|(_, since)| since.plus(QUICK)).min()
+        if self.pace.proof() == Proof::Slow { None } else { self.under_way.look_at(now) }
     }
 
-    /// Whether an attempt under way has taken longer than a quick one does, and that is news.
+    /// Whether the attempts under way have taken longer than quick ones do, and that is news.
     pub(super) fn drags(&mut self, now: Timestamp) -> bool {
-        self.drags_at(now).is_some_and(|at| at <= now)
+        self.pace.proof() != Proof::Slow && self.under_way.drag(now)
     }
 
     /// How many deliveries that flow are wanted in memory, if there are `held` in all.

@@ -1,0 +1,131 @@
+//! Many that hang, beside some that are healthy: what is owed to these begins at once.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::*;
+use crate::core::delivery::State;
+use crate::core::event::{CallId, EventType};
+use crate::core::id::{EventId, SubscriptionId};
+use crate::core::subscription::Ordering;
+
+const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
+const TERMS: Terms = Terms { enabled: true, ordering: Ordering::Call, max_in_flight: 512, rate_per_second: None };
+const HEALTHY: u32 = 20;
+/// How long a healthy one takes, and how long it takes until one that hangs is given up.
+const ANSWER: Duration = Duration::from_millis(5);
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+struct World {
+    lanes: Lanes,
+    now: Timestamp,
+    under_way: BTreeMap<(Timestamp, u32, u64), Delivery>,
+    /// How long after it was owed each delivery to a healthy one began.
+    waited: Vec<Duration>,
+}
+
+impl World {
+    /// Healthy ones have the first numbers. `known`: they were there before the start, and quick.
+    fn new(threads: usize, hanging: u32, known: bool) -> Self {
+        let (ask_first, ask_most) = (Duration::from_secs(5), Duration::from_secs(300));
+        let (hold, bounds) = (Duration::from_secs(900), Bounds::default());
+        let mut lanes = Lanes::new(Rules { hold, threads, unrecorded: 4096, ask_first, ask_most, bounds });
+        for number in 1..=HEALTHY + hanging {
+            let past = Past { quick: known && number <= HEALTHY, ..Past::default() };
+            lanes.take_up(number, TERMS, past, NOW, 0.5);
+        }
+        Self { lanes, now: NOW, under_way: BTreeMap::new(), waited: Vec::new() }
+    }
+
+    fn owe(&mut self, number: u32, sequence: u64) {
+        self.lanes.put(
+            Delivery {
+                id: DeliveryId::new(NOW, number, sequence),
+                subscription: SubscriptionId::from_bits(u128::from(number)),
+                event: EventId::from_bits(u128::from(sequence)),
+                event_type: EventType::parse("call.new").unwrap(),
+                call: CallId::parse(&sequence.to_string()).unwrap(),
+                state: State::Pending,
+                attempts: 0,
+                due: self.now,
+                give_up_at: Timestamp::MAX,
+                expire_at: None,
+                first_failed_at: None,
+                last_response: None,
+                replay: false,
+            },
+            self.now,
+        );
+    }
+
+    fn begin(&mut self) {
+        while let Some(Start { delivery, .. }) = self.lanes.start(self.now) {
+            let (number, sequence) = (delivery.id.subscription_number(), delivery.id.sequence());
+            let takes = if number <= HEALTHY { ANSWER } else { TIMEOUT };
+            if number <= HEALTHY {
+                self.waited.push(self.now.since(delivery.due));
+            }
+            self.under_way.insert((self.now.plus(takes), number, sequence), delivery);
+        }
+    }
+
+    fn go_on(&mut self, until: Timestamp) {
+        loop {
+            self.lanes.wake(self.now);
+            self.begin();
+            let end = self.under_way.first_key_value().map(|((at, ..), _)| *at);
+            let next = end.into_iter().chain(self.lanes.next_wake()).min().unwrap_or(until);
+            if next >= until {
+                self.now = until;
+                return;
+            }
+            self.now = next.max(self.now.plus(Duration::from_millis(1)));
+            while let Some(entry) = self.under_way.first_entry().filter(|entry| entry.key().0 <= self.now) {
+                let healthy = entry.key().1 <= HEALTHY;
+                let delivery = entry.remove();
+                let (kind, duration) = if healthy { (Kind::Success, ANSWER) } else { (Kind::Trouble, TIMEOUT) };
+                let due = self.now.plus(Duration::from_secs(20));
+                let (state, first_failed_at) =
+                    if healthy { (State::Delivered, None) } else { (State::Retrying, Some(self.now)) };
+                let after = Delivery { state, due, first_failed_at, attempts: delivery.attempts + 1, ..delivery };
+                self.lanes.done(after.clone(), Seen { kind, duration, wait: None }, self.now, 0.5);
+                self.lanes.recorded(after, self.now);
+            }
+        }
+    }
+
+    /// For a minute, healthy ones are owed 50 events a second, and the others as many or one.
+    fn run(&mut self, same: bool) {
+        for event in 0..3_000 {
+            // Those that hang are owed first.
+            let others = if same || event % 50 == 0 { self.lanes.queues.len() as u32 } else { HEALTHY };
+            (1..=others).rev().for_each(|number| self.owe(number, event + 1));
+            self.go_on(self.now.plus(Duration::from_millis(20)));
+        }
+        self.waited.sort_unstable();
+    }
+}
+
+#[test]
+fn a_large_pool_has_a_thread_for_every_stranger_and_healthy_ones_never_wait() {
+    for (hanging, same, known) in [(20, true, false), (1_000, false, false), (1_000, false, true)] {
+        let mut world = World::new(2_048, hanging, known);
+        world.run(same);
+        assert_eq!(world.waited.len(), 3_000 * HEALTHY as usize, "{hanging}");
+        let longest = world.waited.last().copied().unwrap_or_default();
+        assert!(longest <= Duration::from_millis(1), "{longest:?} beside {hanging}");
+    }
+}
+
+#[test]
+fn where_the_pool_is_too_small_healthy_ones_are_soon_found() {
+    for (threads, hanging) in [(64, 300), (2_048, 8_000)] {
+        let mut world = World::new(threads, hanging, false);
+        world.run(false);
+        assert_eq!(world.waited.len(), 3_000 * HEALTHY as usize);
+        let late = world.waited.iter().filter(|waited| **waited > Duration::from_millis(1)).count();
+        assert!(late * 100 < world.waited.len() * 2, "{late} of {} beside {hanging}", world.waited.len());
+        let longest = world.waited.last().copied().unwrap_or_default();
+        assert!(longest <= Duration::from_secs(2), "{longest:?} beside {hanging}");
+    }
+}

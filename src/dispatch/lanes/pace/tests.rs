@@ -1,0 +1,156 @@
+use proptest::prelude::*;
+
+use super::*;
+
+const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
+
+fn seen(kind: Kind, millis: u64) -> Seen {
+    Seen { kind, duration: Duration::from_millis(millis), wait: None }
+}
+
+/// A receiver that has always as much to be sent as it may be.
+struct Busy(Pace, Timestamp);
+
+impl Busy {
+    fn new() -> Self {
+        Self(Pace::new(Proof::Unproven), NOW)
+    }
+
+    /// `count` attempts that took so long end, and others begin in their place.
+    fn end(&mut self, kind: Kind, millis: u64, most: u32, count: usize) {
+        for _ in 0..count {
+            let limit = self.0.limit() as usize;
+            self.0.began(limit);
+            self.1 = self.1.plus(Duration::from_millis(1));
+            self.0.ended(seen(kind, millis), limit - 1, most, self.1);
+        }
+    }
+}
+
+#[test]
+fn it_doubles_while_it_is_used_and_keeps_to_the_hard_limit() {
+    let mut busy = Busy::new();
+    assert_eq!(busy.0.limit(), 2);
+    for wanted in [4, 8, 16, 32, 64, 128, 256, 512] {
+        busy.end(Kind::Success, 200, 1_000, wanted / 2);
+        assert_eq!(busy.0.limit(), wanted as u32);
+    }
+    busy.end(Kind::Success, 200, 600, 1_000);
+    assert_eq!(busy.0.limit(), 600);
+    busy.end(Kind::Success, 200, 10, 1);
+    assert_eq!(busy.0.limit(), 10, "the subscription was changed");
+}
+
+#[test]
+fn it_does_not_grow_by_what_is_not_used() {
+    let mut pace = Pace::new(Proof::Unproven);
+    for _ in 0..10_000 {
+        pace.began(3);
+        pace.ended(seen(Kind::Success, 200), 2, 512, NOW);
+    }
+    assert!(pace.limit() <= 6, "{}", pace.limit());
+}
+
+#[test]
+fn one_refusal_takes_its_place_and_more_of_them_cut_it() {
+    let mut busy = Busy::new();
+    busy.end(Kind::Success, 200, 100, 98);
+    assert_eq!(busy.0.limit(), 100);
+    busy.end(Kind::Refusal, 200, 100, 100);
+    assert_eq!(busy.0.limit(), 100, "the event's own fault");
+    busy.end(Kind::Trouble, 0, 100, 1);
+    assert_eq!(busy.0.limit(), 99);
+    let few = (1..10).find(|_| {
+        busy.end(Kind::Trouble, 0, 100, 1);
+        busy.0.limit() < 80
+    });
+    assert!(few.is_some_and(|few| few >= 3), "{few:?}");
+    let cut = busy.0.limit();
+    busy.end(Kind::Success, 200, 100, COUNTED_LEAST as usize);
+    assert_eq!(busy.0.limit(), cut, "first it is seen whether that helps");
+    busy.end(Kind::Success, 200, 100, cut as usize);
+    assert!((cut + 1..=cut * 9 / 8).contains(&busy.0.limit()), "{} after {cut}: slowly from now on", busy.0.limit());
+    busy.end(Kind::Trouble, 0, 100, 1_000);
+    assert_eq!(busy.0.limit(), 1);
+}
+
+#[test]
+fn what_was_refused_is_tried_again_only_after_a_while() {
+    let (mut busy, mut refused) = (Busy::new(), Vec::new());
+    while busy.1 < NOW.plus(Duration::from_secs(100)) {
+        // It takes 20, whatever it is sent.
+        if busy.0.limit() > 20 {
+            refused.push(busy.1);
+            busy.end(Kind::Trouble, 0, 100, 1);
+        } else {
+            busy.end(Kind::Success, 200, 100, 1);
+        }
+    }
+    assert!((5..20).contains(&refused.len()), "{}", refused.len());
+    let late = refused.windows(2).filter(|pair| pair[1].since(pair[0]) >= HOLDS_FIRST).count();
+    assert!(late >= 3, "{refused:?}");
+}
+
+#[test]
+fn it_knows_the_quick_from_the_slow_and_forgets() {
+    let mut pace = Pace::new(Proof::Unproven);
+    pace.ended(seen(Kind::Trouble, 1), 0, 10, NOW);
+    assert_eq!(pace.proof(), Proof::Quick, "one that refuses at once holds no thread");
+    pace.drags(NOW);
+    assert_eq!(pace.proof(), Proof::Slow);
+    pace.ended(seen(Kind::Success, 10_000), 0, 10, NOW);
+    let quick = (1..20).find(|_| {
+        pace.ended(seen(Kind::Success, 100), 0, 10, NOW);
+        pace.proof() == Proof::Quick
+    });
+    assert!(quick.is_some_and(|quick| quick > 2), "{quick:?}: not after one quick answer, and not never");
+    pace.age(NOW.plus(LATELY));
+    assert_eq!(pace.proof(), Proof::Quick);
+    pace.age(NOW.plus(LATELY * 2));
+    assert_eq!(pace.proof(), Proof::Unproven);
+    assert!(pace.limit() <= 2);
+}
+
+#[test]
+fn one_that_hangs_or_is_down_begins_again_with_few() {
+    let mut stranger = Pace::new(Proof::Unproven);
+    stranger.drags(NOW);
+    assert_eq!(stranger.limit(), 1, "no second attempt is added to one that hangs");
+    let mut busy = Busy::new();
+    busy.end(Kind::Success, 200, 512, 600);
+    busy.0.drags(busy.1);
+    assert_eq!(busy.0.limit(), 256);
+    busy.0.restart(busy.1);
+    busy.0.restart(busy.1);
+    assert_eq!(busy.0.limit(), 1);
+    busy.end(Kind::Success, 0, 512, 127);
+    assert_eq!(busy.0.limit(), 128, "it doubles up to half of what it took");
+    busy.end(Kind::Success, 0, 512, 128);
+    assert!((130..=145).contains(&busy.0.limit()), "{}: and grows slowly from there", busy.0.limit());
+}
+
+proptest! {
+    #[test]
+    fn whatever_happens_it_stays_within_its_limits(
+        steps in prop::collection::vec((0..6u8, 0..5_000u64, 0..600usize, -5_000..5_000i64), 0..400),
+        most in 1..1_024u32,
+    ) {
+        let (mut pace, mut now) = (Pace::new(Proof::Unproven), NOW);
+        for (what, millis, others, passed) in steps {
+            now = now.moved(passed);
+            let kind = [Kind::Success, Kind::Success, Kind::Trouble, Kind::Refusal, Kind::Nothing];
+            match kind.get(what as usize) {
+                Some(kind) => {
+                    pace.began(others + 1);
+                    let before = pace.limit;
+                    pace.ended(seen(*kind, millis), others, most, now);
+                    prop_assert!(pace.limit <= before + 1.0 || pace.latency.count() == 0, "{before} {}", pace.limit);
+                    prop_assert!(*kind == Kind::Success || pace.limit <= before.max(FIRST) || pace.latency.count() == 0);
+                }
+                None if millis % 2 == 0 => pace.drags(now),
+                None => pace.restart(now),
+            }
+            prop_assert!(pace.limit() >= 1 && pace.limit <= f64::from(most).max(FIRST), "{} of {most}", pace.limit);
+        }
+    }
+}
