@@ -47,7 +47,7 @@ impl UnderWay {
         }
         if self.begun.is_empty() {
             // Its books may have grown large; most receivers are idle most of the time.
-            (self.order, self.look) = (HashMap::new(), None);
+            *self = Self::default();
         }
     }
 
