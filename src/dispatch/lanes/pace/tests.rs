@@ -59,7 +59,7 @@ fn one_refusal_takes_its_place_and_more_of_them_cut_it() {
     busy.end(Kind::Refusal, 200, 100, 100);
     assert_eq!(busy.0.limit(), 100, "the event's own fault");
     busy.end(Kind::Trouble, 0, 100, 1);
-    assert_eq!(busy.0.limit(), 99);
+    assert_eq!(busy.0.limit(), 98);
     let few = (1..10).find(|_| {
         busy.end(Kind::Trouble, 0, 100, 1);
         busy.0.limit() < 80
