@@ -5,7 +5,8 @@
 //! - Beside it, in the same run and in turn: 64 threads that post one of those very requests to the
 //!   same receiver with one ureq agent and nothing else, without timeouts and with one for each phase.
 //! - Latency: 200 events a second on a steady clock, from the 202 to the arrival (0 where it arrived
-//!   before the 202 was read). A post that is late counts from when it was meant to be made.
+//!   before the 202 was read). A post that is late counts from when it was meant to be made. In the
+//!   middle between each two posts, a bare write of the same event and an fdatasync, to the same disk.
 //!
 //! Real receivers take their time, and there are several. `--delay 200ms` (how long each takes to answer),
 //! `--receivers 20` (each is sent every event) or `--https` measure only such a backlog, whose size is that of all
@@ -17,11 +18,13 @@
 
 mod load;
 
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use load::client::Connection;
 use load::daemon::Daemon;
+use load::disk;
 use load::figures::{Plan, Sample, median, millis, print_table};
 use load::receiver::{Manner, Receiver, Tls};
 use load::{Outcome, event};
@@ -47,6 +50,7 @@ struct Measured {
     bare: Vec<Sample>,
     bare_timed: Vec<Sample>,
     accept: Vec<Sample>,
+    disk: Vec<Sample>,
     deliver: Vec<Sample>,
     idle: Vec<f64>,
     after: Vec<f64>,
@@ -172,9 +176,12 @@ fn steady(plan: Plan, measured: &mut Measured) -> Outcome<()> {
     let daemon = Daemon::start(&[])?;
     daemon.subscribe(&format!("http://{}/hook", receiver.address), true)?;
     let mut connection = Connection::open(daemon.target.address)?;
+    let pause = Duration::from_secs(1) / STEADY;
     let (start, mut accepted) = (Instant::now(), Vec::new());
+    let bare =
+        thread::spawn(move || disk::steady(Path::new(env!("CARGO_TARGET_TMPDIR")), count, start + pause / 2, pause));
     for number in 0..count {
-        let due = start + Duration::from_secs(1) / STEADY * number as u32;
+        let due = start + pause * number as u32;
         let early = due.saturating_duration_since(Instant::now());
         thread::sleep(early);
         // A sleep that lasted too long is the kernel's; being late because of the answer before is not.
@@ -184,6 +191,7 @@ fn steady(plan: Plan, measured: &mut Measured) -> Outcome<()> {
         accepted.push((from, Instant::now()));
     }
     let elapsed = start.elapsed();
+    measured.disk.push(bare.join().map_err(|_| "the bare writer panicked")??);
     receiver.arrivals.wait_for(count, PATIENCE)?;
     let arrived = |(number, (_, answered)): (usize, &(Instant, Instant))| {
         receiver.arrivals.at(number).map(|at| at.saturating_duration_since(*answered))
@@ -273,10 +281,13 @@ fn print(plan: Plan, measured: &Measured) {
         row("bare ureq, phase timeouts", timed.per_second, Some(&timed)),
     ];
     print_table(&["", "per second", "p50 ms", "p99 ms", "daemon / this"], &rows);
-    let [accept, deliver] = [&measured.accept, &measured.deliver].map(|samples| Sample::median(samples));
+    let all = [&measured.accept, &measured.disk, &measured.deliver];
+    let [accept, disk, deliver] = all.map(|samples| Sample::median(samples));
     println!("\nAt {STEADY} events a second (reached: {:.0}):\n", accept.per_second);
     let row = |name: &str, sample: &Sample| vec![name.to_owned(), millis(sample.p50), millis(sample.p99)];
-    print_table(&["", "p50 ms", "p99 ms"], &[row("posted to 202", &accept), row("202 to arrival", &deliver)]);
+    let rows = [row("posted to 202", &accept), row("bare write and fdatasync", &disk), row("202 to arrival", &deliver)];
+    print_table(&["", "p50 ms", "p99 ms"], &rows);
+    println!("\nposted to 202 / bare fdatasync, p50: {:.2}", accept.p50.as_secs_f64() / disk.p50.as_secs_f64());
     println!("\nposting the backlog in batches of 1,000: {:.0} events/s", of(&measured.posted));
     println!("resident: {:.1} MiB idle, {:.1} MiB afterwards", of(&measured.idle) / MIB, of(&measured.after) / MIB);
     println!("for each event of 1 KiB, in and out: {:.0} bytes written", of(&measured.written));

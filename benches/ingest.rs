@@ -10,7 +10,9 @@
 
 mod load;
 
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::atomic::AtomicU64;
 
 use load::Outcome;
 use load::daemon::Daemon;
@@ -39,6 +41,9 @@ struct Process {
     after: Vec<f64>,
     written: Vec<f64>,
     on_disk: Vec<f64>,
+    /// Seconds of processor time by thread, and how many events were accepted meanwhile.
+    threads: BTreeMap<String, f64>,
+    accepted: f64,
 }
 
 fn main() -> Outcome<()> {
@@ -61,15 +66,21 @@ fn round(plan: Plan, measured: &mut [Measured; 3], process: &mut Process) -> Out
     let committer = Nothing::with_committer(disk)?;
     process.idle.push(daemon.resident()? as f64);
     let before = daemon.written()?;
-    let mut accepted = 0.0;
+    let used = daemon.processor_by_thread()?;
+    let (mut accepted, next) = (0.0, AtomicU64::new(0));
     for (size, measured) in SIZES.into_iter().zip(measured) {
-        let sample = daemon.target.closed_loop(size, plan.time)?;
+        let sample = daemon.target.closed_loop(size, plan.time, &next)?;
         accepted += sample.per_second * plan.time.as_secs_f64();
         measured.daemon.push(sample);
-        measured.nothing.push(nothing.target.closed_loop(size, plan.time)?);
-        measured.committer.push(committer.target.closed_loop(size, plan.time)?);
+        measured.nothing.push(nothing.target.closed_loop(size, plan.time, &next)?);
+        measured.committer.push(committer.target.closed_loop(size, plan.time, &next)?);
         measured.bare.push(disk::appends(disk, size, plan.time)?);
     }
+    for (name, seconds) in daemon.processor_by_thread()? {
+        let before = used.get(&name).copied().unwrap_or_default();
+        *process.threads.entry(name).or_default() += seconds - before;
+    }
+    process.accepted += accepted;
     process.after.push(daemon.resident()? as f64);
     process.written.push((daemon.written()? - before) as f64 / accepted);
     process.on_disk.push(daemon.on_disk()? as f64 / accepted);
@@ -122,4 +133,8 @@ fn print_process(process: &Process) {
     let memory = |values: &[f64]| format!("{:.1} MiB", of(values) / MIB);
     println!("resident: {} idle, {} afterwards", memory(&process.idle), memory(&process.after));
     println!("for each event of 1 KiB: {:.0} bytes written, {:.0} on disk", of(&process.written), of(&process.on_disk));
+    let micros = |seconds: f64| seconds * 1e6 / process.accepted;
+    let threads = process.threads.iter().filter(|(_, seconds)| micros(**seconds) >= 0.1);
+    let threads: Vec<_> = threads.map(|(name, seconds)| format!("{name} {:.1}", micros(*seconds))).collect();
+    println!("processor microseconds for each event, by thread: {}", threads.join(", "));
 }

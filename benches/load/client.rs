@@ -48,10 +48,10 @@ impl Target {
         Ok(serde_json::from_slice(answer.body)?)
     }
 
-    /// Posts events as fast as `connections` in a closed loop can, for `time`.
-    pub(crate) fn closed_loop(&self, connections: usize, time: Duration) -> Outcome<Sample> {
+    /// Posts events as fast as `connections` in a closed loop can, for `time`; their numbers go on from `next`, so that
+    /// each is of a call of its own.
+    pub(crate) fn closed_loop(&self, connections: usize, time: Duration, next: &AtomicU64) -> Outcome<Sample> {
         let opened = (0..connections).map(|_| Connection::open(self.address)).collect::<Outcome<Vec<_>>>()?;
-        let next = &AtomicU64::new(0);
         let results = thread::scope(|scope| {
             let spawn = |connection| {
                 let one = move || self.one_loop(connection, next, time);

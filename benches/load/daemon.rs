@@ -1,5 +1,6 @@
 //! The daemon as a child process: the real binary on a new data directory.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -135,6 +136,21 @@ impl Daemon {
     /// How many threads it has.
     pub(crate) fn threads(&self) -> Outcome<u64> {
         self.proc_number("status", "Threads:")
+    }
+
+    /// How many seconds of processor time its threads have used, by their names without the number in them.
+    pub(crate) fn processor_by_thread(&self) -> Outcome<BTreeMap<String, f64>> {
+        let mut seconds = BTreeMap::new();
+        for task in fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
+            let task = task?.path();
+            // One that has ended meanwhile has nothing to tell.
+            let read = |file: &str| fs::read_to_string(task.join(file)).unwrap_or_default();
+            let (name, used) = (read("comm"), read("schedstat"));
+            let name = name.trim().trim_end_matches(|c: char| c.is_ascii_digit() || c == '-').to_owned();
+            let nanos = used.split_whitespace().next().and_then(|nanos| nanos.parse::<f64>().ok()).unwrap_or_default();
+            *seconds.entry(name).or_default() += nanos / 1e9;
+        }
+        Ok(seconds)
     }
 
     /// Its resident memory, in bytes.

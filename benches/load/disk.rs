@@ -1,8 +1,9 @@
 //! The bare disk: what an append and a true fdatasync cost, without anything around them.
 
 use std::fs::OpenOptions;
-use std::io::Write;
+use std::io::{Seek, Write};
 use std::path::Path;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use super::figures::Sample;
@@ -22,4 +23,23 @@ pub(crate) fn appends(directory: &Path, group: usize, time: Duration) -> Outcome
         latencies.push(before.elapsed());
     }
     Ok(Sample::new(latencies.len() * group, start.elapsed(), latencies))
+}
+
+/// Writes `count` events, one each `pause` from `start` on, each with an fdatasync, to a new file in `directory` that has
+/// room made beforehand, as the journal has: what one fdatasync costs at the least.
+pub(crate) fn steady(directory: &Path, count: usize, start: Instant, pause: Duration) -> Outcome<Sample> {
+    let mut file = tempfile::tempfile_in(directory)?;
+    file.write_all(&vec![0; count * event(0).len()])?;
+    file.sync_all()?;
+    file.rewind()?;
+    let mut latencies = Vec::with_capacity(count);
+    for number in 0..count {
+        let bytes = event(number as u64);
+        thread::sleep((start + pause * number as u32).saturating_duration_since(Instant::now()));
+        let before = Instant::now();
+        file.write_all(bytes.as_bytes())?;
+        file.sync_data()?;
+        latencies.push(before.elapsed());
+    }
+    Ok(Sample::new(count, start.elapsed(), latencies))
 }
