@@ -11,6 +11,8 @@ struct Commits {
     begun: u64,
     /// How many of them the journal shows, or never will.
     shown: u64,
+    /// How many wait: without any, no commit pays for a system call that wakes nobody.
+    waiting: usize,
 }
 
 /// The commits that are on their way.
@@ -40,9 +42,11 @@ impl Settling {
     pub(super) fn wait(&self) {
         let mut commits = self.lock();
         let begun = commits.begun;
+        commits.waiting += 1;
         while commits.shown < begun {
             commits = self.changed.wait(commits).unwrap_or_else(PoisonError::into_inner);
         }
+        commits.waiting -= 1;
     }
 
     fn lock(&self) -> MutexGuard<'_, Commits> {
@@ -54,8 +58,11 @@ impl Drop for Ahead {
     fn drop(&mut self) {
         let mut commits = self.settling.lock();
         commits.shown = commits.shown.max(self.number);
+        let is_awaited = commits.waiting > 0;
         drop(commits);
-        self.settling.changed.notify_all();
+        if is_awaited {
+            self.settling.changed.notify_all();
+        }
     }
 }
 

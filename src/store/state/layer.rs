@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::iter::Peekable;
 
 /// A change that has not reached sled.
@@ -22,7 +23,7 @@ pub(super) struct Layer {
 }
 
 /// A key with its value, or with `None` if it is gone.
-pub(super) type Entry = (Vec<u8>, Option<Vec<u8>>);
+pub(super) type Pair = (Vec<u8>, Option<Vec<u8>>);
 
 /// The bounds of a range of keys.
 pub(super) type Range<'k> = (std::ops::Bound<&'k [u8]>, std::ops::Bound<&'k [u8]>);
@@ -35,16 +36,24 @@ impl Layer {
 
     /// Sets `key`, or removes it. `fresh`: sled is known not to have it.
     pub(super) fn change(&mut self, key: Vec<u8>, value: Option<Vec<u8>>, fresh: bool) {
-        let size = |key: &[u8], value: &Option<Vec<u8>>| key.len() + value.as_ref().map_or(0, Vec::len);
-        let before = self.changes.get(&key);
-        let fresh = fresh || before.is_some_and(|before| before.fresh);
-        self.bytes -= before.map_or(0, |before| size(&key, &before.value));
-        if fresh && value.is_none() {
-            self.changes.remove(&key);
-            return;
+        let size = key.len() + value.as_ref().map_or(0, Vec::len);
+        match self.changes.entry(key) {
+            Entry::Vacant(_) if fresh && value.is_none() => {}
+            Entry::Vacant(place) => {
+                self.bytes += size;
+                place.insert(Pending { value, fresh });
+            }
+            Entry::Occupied(mut place) => {
+                self.bytes -= place.key().len() + place.get().value.as_ref().map_or(0, Vec::len);
+                let fresh = fresh || place.get().fresh;
+                if fresh && value.is_none() {
+                    place.remove();
+                    return;
+                }
+                self.bytes += size;
+                place.insert(Pending { value, fresh });
+            }
         }
-        self.bytes += size(&key, &value);
-        self.changes.insert(key, Pending { value, fresh });
     }
 
     /// How many bytes of changes have gathered.
@@ -53,7 +62,7 @@ impl Layer {
     }
 
     /// The changes within a range, ascending.
-    pub(super) fn range(&self, range: Range<'_>) -> impl DoubleEndedIterator<Item = sled::Result<Entry>> {
+    pub(super) fn range(&self, range: Range<'_>) -> impl DoubleEndedIterator<Item = sled::Result<Pair>> {
         self.changes.range::<[u8], _>(range).map(|(key, change)| Ok((key.clone(), change.value.clone())))
     }
 
@@ -73,8 +82,8 @@ pub(super) struct Overlay<A: Iterator, B: Iterator> {
 
 impl<A, B> Overlay<A, B>
 where
-    A: Iterator<Item = sled::Result<Entry>>,
-    B: Iterator<Item = sled::Result<Entry>>,
+    A: Iterator<Item = sled::Result<Pair>>,
+    B: Iterator<Item = sled::Result<Pair>>,
 {
     /// Reads `over` over `under`, both in the order that `first` names.
     pub(super) fn new(over: A, under: B, first: Ordering) -> Self {
@@ -84,10 +93,10 @@ where
 
 impl<A, B> Iterator for Overlay<A, B>
 where
-    A: Iterator<Item = sled::Result<Entry>>,
-    B: Iterator<Item = sled::Result<Entry>>,
+    A: Iterator<Item = sled::Result<Pair>>,
+    B: Iterator<Item = sled::Result<Pair>>,
 {
-    type Item = sled::Result<Entry>;
+    type Item = sled::Result<Pair>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let order = match (self.over.peek(), self.under.peek()) {

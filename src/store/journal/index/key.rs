@@ -7,7 +7,7 @@
 /// How many bits of a key tell the company; an id that is nobody else's has them for itself.
 const OF_COMPANY: u32 = 23;
 /// How many bits a key has.
-const BITS: u32 = 49;
+pub(super) const BITS: u32 = 49;
 /// In place of a company: the list of all of them together.
 const EVERY: u64 = 0;
 /// In place of a company: the frame does not say whose it is.
@@ -126,7 +126,7 @@ impl Whose {
 
     /// The keys under which a frame of this company stands that speaks of `about`.
     pub(in crate::store) fn keys<'a>(self, about: impl IntoIterator<Item = Key<'a>>) -> Vec<u64> {
-        let mut keys = Vec::with_capacity(16);
+        let mut keys = Vec::with_capacity(32);
         for key in about {
             if key.is_listed_together() {
                 keys.push(key.with(EVERY));
