@@ -39,6 +39,11 @@ macro_rules! text {
             pub fn as_str(&self) -> &str {
                 &self.0
             }
+
+            /// Its text.
+            pub fn into_string(self) -> String {
+                self.0.into_string()
+            }
         }
 
         impl fmt::Display for $name {

@@ -23,7 +23,7 @@ use super::location::{Gone, Location};
 use super::record::Applied;
 use super::state::StateError;
 use super::{Change, Committed, Finish, WriteError};
-use super::{counts, step};
+use super::{counts, report, step};
 
 /// How long changes of the state may stay out of its database.
 const CHECKPOINT_EVERY: Duration = Duration::from_millis(500);
@@ -235,7 +235,6 @@ impl Committer {
         let ahead = state.ahead();
         let decided = self.decide(commands, finishes, &mut answers, now);
         let written = decided.map_err(Failure::from).and_then(|()| self.write());
-        drop(ahead);
         let durable = written.is_ok();
         if durable {
             let changes = std::mem::take(&mut self.desk.changes);
@@ -250,6 +249,13 @@ impl Committer {
         if !answers.is_empty() {
             (self.listeners.answered)(Answers { answers, durable });
         }
+        // Nobody who posts waits for the report; whoever asks for it waits until this is done.
+        let heard = std::mem::take(&mut self.desk.heard);
+        if durable && !heard.is_empty() {
+            report::take_in_all(heard, &state);
+            state.check().map_err(|error| error.to_string())?;
+        }
+        drop(ahead);
         written
     }
 

@@ -23,12 +23,13 @@ use super::ledger::Ledger;
 use super::place;
 use super::receipts::{self, EventContent, EventReceipt};
 use super::record::{Accepted as AcceptedRecord, AccountRecord, DeliveryRecord, Logged};
+use super::report::{self, News};
 use super::sealing;
 use super::state::{State, StateError};
 use super::step::{self, Step, lock};
 use super::sweep::{self, Age, Sweep};
 use super::tidy::Errands;
-use super::{Accepted, Change, Committed, Finish, Health, Settings, WriteError, keys, query, report};
+use super::{Accepted, Change, Committed, Finish, Health, Settings, WriteError, keys, query};
 
 /// Turns commands into steps.
 pub(super) struct Desk {
@@ -45,6 +46,8 @@ pub(super) struct Desk {
     pub(super) notes: Vec<Note>,
     /// What the dispatcher is told once they are.
     pub(super) changes: Vec<Change>,
+    /// What the call report takes in once they are, in the order of the journal.
+    pub(super) heard: Vec<News>,
     /// What is being erased.
     pub(super) erasures: Arc<Erasures>,
     /// The SMS threads that were written to lately.
@@ -77,7 +80,7 @@ impl Desk {
         let last = steps.len().saturating_sub(1);
         for (index, step) in steps.into_iter().enumerate() {
             self.notes.push(step.encode(&mut self.bytes, self.batch, index < last));
-            step.apply(&self.state, &self.ledger);
+            self.heard.extend(step.apply(&self.state, &self.ledger));
         }
     }
 
@@ -130,11 +133,12 @@ impl Desk {
             let event = event.accepted(EventId::from_bits(self.next_id(now)), now);
             let deliveries = self.owed_of(&event, &mut sequences);
             let count = place::u32_of(deliveries.len());
+            let id = event.id;
             if let Some((key, content)) = producer {
-                first_seen.insert(key, EventReceipt::new(event.id, now, count, content));
+                first_seen.insert(key, EventReceipt::new(id, now, count, content));
             }
-            answers.push(Accepted { id: event.id, deliveries: count, duplicate: false });
-            steps.push(Step::Accepted(event.id, AcceptedRecord::new(&event, &deliveries)));
+            answers.push(Accepted { id, deliveries: count, duplicate: false });
+            steps.push(Step::Accepted(id, AcceptedRecord::new(event, &deliveries)));
             owed.extend(deliveries);
         }
         if !invalid.errors.is_empty() {

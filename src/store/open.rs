@@ -31,6 +31,7 @@ use super::ledger::Ledger;
 use super::place::{self, Damage};
 use super::recall::{self, Unreadable};
 use super::record::Applied;
+use super::report;
 use super::sealing;
 use super::state::{Mark, State};
 use super::step::{self, Step};
@@ -395,7 +396,8 @@ fn recover(dir: &Path, state: State, keys: Option<Arc<Keyring>>) -> Result<Opene
     let (journal, mut writer) = Journal::open(&dir.join("journal"), from, &mut |head, payload, position| {
         let unknown =
             || Damage::new(&dir.join("journal"), format!("has a record that is not known (kind {})", head.kind));
-        Step::decode(head, payload).ok_or_else(unknown)?.apply(&state, &ledger);
+        let news = Step::decode(head, payload).ok_or_else(unknown)?.apply(&state, &ledger);
+        report::take_in_all(news, &state);
         applied = Applied { last_id: position.last_id.max(applied.last_id), ..position };
         Ok(())
     })?;

@@ -17,13 +17,14 @@
 //! the other exactly if its own last event is below. A group of which nothing is left goes, and what is then taken
 //! out of it once more is not there.
 
-use std::collections::BTreeMap;
+mod groups;
 
-use crate::core::call::{Heard, Place, Share, news, share};
+use crate::core::call::{Heard, Place, news, share};
 use crate::core::event::{Company, EventType};
 use crate::core::id::{EventId, MessageId};
-use crate::core::report::{By, Figures, MOST_OUTCOMES, MOST_TYPES, OTHER, Part, Report, tally};
+use crate::core::report::{By, Figures, Part, Report, tally};
 
+use self::groups::Groups;
 use super::keys::{self, GroupPart};
 use super::record::{Accepted, CallRecord, GroupCounts, GroupOutcomes, GroupTimes, MessageRecord};
 use super::state::{State, StateError};
@@ -36,8 +37,29 @@ const PAGE: usize = 500;
 /// How many different outcomes one set of figures shows.
 const SHOWN_OUTCOMES: usize = 500;
 
-/// Takes an accepted event into the report. Part of its step.
-pub(super) fn event_accepted(id: EventId, accepted: &Accepted, state: &State) {
+/// What the report is to take in of a step. That is done once the step is on the disk and answered, for a group commit at
+/// once: most of its events change the same few groups.
+#[expect(clippy::large_enum_variant, reason = "nearly all are events; a box for each would cost more than it saves")]
+pub(super) enum News {
+    /// An event was accepted.
+    Event(EventId, Accepted),
+    /// A message was stored.
+    Message(MessageId, Box<MessageRecord>),
+}
+
+/// Takes in what was heard, in the order of its ids, which are above those of all steps before.
+pub(super) fn take_in_all(news: impl IntoIterator<Item = News>, state: &State) {
+    let mut groups = Groups::of(state);
+    for one in news {
+        match one {
+            News::Event(id, accepted) => event_accepted(id, &accepted, &mut groups),
+            News::Message(id, message) => message_stored(id, &message, &mut groups),
+        }
+    }
+    groups.write();
+}
+
+fn event_accepted(id: EventId, accepted: &Accepted, groups: &mut Groups<'_>) {
     let (Ok(event_type), Some(source)) = (EventType::parse(accepted.event_type()), accepted.source()) else { return };
     let domain = accepted.domain();
     let heard = Heard::Event {
@@ -47,11 +69,10 @@ pub(super) fn event_accepted(id: EventId, accepted: &Accepted, state: &State) {
         source,
         data: accepted.data(),
     };
-    take_in(state, (accepted.company(), accepted.call()), id.bits(), heard);
+    take_in(groups, (accepted.company(), accepted.call()), id.bits(), heard);
 }
 
-/// Takes a stored message into the report. Part of its step.
-pub(super) fn message_stored(id: MessageId, message: &MessageRecord, state: &State) {
+fn message_stored(id: MessageId, message: &MessageRecord, groups: &mut Groups<'_>) {
     let Some(thread) = message.thread().clone().conversation() else { return };
     let heard = Heard::Message {
         outbound: message.is_outbound(),
@@ -59,18 +80,23 @@ pub(super) fn message_stored(id: MessageId, message: &MessageRecord, state: &Sta
         domain: thread.domain.as_ref(),
         source: thread.source,
     };
-    take_in(state, (thread.company.as_str(), thread.call.as_str()), id.bits(), heard);
+    take_in(groups, (thread.company.as_str(), thread.call.as_str()), id.bits(), heard);
 }
 
-/// Takes something that was heard of a call (its company and its id) into the report. Part of the step that `id`, which
-/// is above those of all steps before, stands for: the one of the event, or of the message.
-pub(super) fn take_in(state: &State, call: (&str, &str), id: u128, heard: Heard<'_>) {
-    if let Err(error) = change(state, call, id, heard) {
-        state.note_failure(error);
+/// Takes in something that was heard of a call (its company and its id), in the step that `id` stands for.
+fn take_in(groups: &mut Groups<'_>, call: (&str, &str), id: u128, heard: Heard<'_>) {
+    if let Err(error) = change(groups, call, id, heard) {
+        groups.state.note_failure(error);
     }
 }
 
-fn change(state: &State, (company, call): (&str, &str), id: u128, heard: Heard<'_>) -> Result<(), StateError> {
+fn change(
+    groups: &mut Groups<'_>,
+    (company, call): (&str, &str),
+    id: u128,
+    heard: Heard<'_>,
+) -> Result<(), StateError> {
+    let state = groups.state;
     let key = keys::call(company, call);
     let value = state.get(&key)?;
     let known = value.as_deref().and_then(|value| {
@@ -96,168 +122,7 @@ fn change(state: &State, (company, call): (&str, &str), id: u128, heard: Heard<'
         marks.truncate(with);
         before
     };
-    regroup(state, company, id, share(&marks[..before]).as_ref(), share(&marks).as_ref())
-}
-
-/// Brings the groups from what a call added to them to what it adds from now on.
-fn regroup(
-    state: &State,
-    company: &str,
-    id: u128,
-    before: Option<&Share>,
-    after: Option<&Share>,
-) -> Result<(), StateError> {
-    let same_place = before.map(|share| &share.place) == after.map(|share| &share.place);
-    for part in GroupPart::ALL {
-        let entry = |share| Entry::of(share, part);
-        let (out, into) = (before.and_then(entry), after.and_then(entry));
-        if out == into && (same_place || out.is_none()) {
-            continue;
-        }
-        let key = |share: &Share| keys::group(company, &share.place, part);
-        match (before, after) {
-            (Some(_), Some(share)) if same_place => update(state, key(share), id, out.as_ref(), into.as_ref())?,
-            _ => {
-                if let (Some(share), Some(out)) = (before, &out) {
-                    update(state, key(share), id, Some(out), None)?;
-                }
-                if let (Some(share), Some(into)) = (after, &into) {
-                    update(state, key(share), id, None, Some(into))?;
-                }
-            }
-        }
-    }
-    Ok(())
-}
-
-/// What a call adds to one key of a group.
-#[derive(Debug, PartialEq, Eq)]
-enum Entry<'s> {
-    Counts { calls: u64, texted: u64, replied: u64, events: &'s [EventType] },
-    Outcome(&'s str),
-    Time(u32),
-}
-
-impl<'s> Entry<'s> {
-    /// `None` if it adds nothing.
-    fn of(share: &'s Share, part: GroupPart) -> Option<Self> {
-        Some(match part {
-            GroupPart::Counts => Self::Counts {
-                calls: u64::from(!share.events.is_empty()),
-                texted: u64::from(share.texted),
-                replied: u64::from(share.replied),
-                events: &share.events,
-            },
-            GroupPart::Outcomes => Self::Outcome(share.outcome.as_deref()?),
-            GroupPart::Claim => Self::Time(share.claim?),
-            GroupPart::Connect => Self::Time(share.connect?),
-            GroupPart::Talk => Self::Time(share.talk?),
-            GroupPart::Reply => Self::Time(share.reply?),
-        })
-    }
-}
-
-/// Takes one entry out of the value of `key` and puts another in, unless it has the event already.
-fn update(
-    state: &State,
-    key: Vec<u8>,
-    id: u128,
-    out: Option<&Entry<'_>>,
-    into: Option<&Entry<'_>>,
-) -> Result<(), StateError> {
-    let changed = match into.or(out) {
-        Some(Entry::Counts { .. }) => change_counts(read(state, &key)?, id, out, into),
-        Some(Entry::Outcome(_)) => change_outcomes(read(state, &key)?, id, out, into),
-        Some(Entry::Time(_)) => change_times(read(state, &key)?, id, out, into),
-        None => None,
-    };
-    match changed {
-        Some(value) if value.is_empty() => state.remove(key),
-        Some(value) => state.put(key, value),
-        None => {}
-    }
-    Ok(())
-}
-
-/// What a key has; nothing if it cannot be read, and then it is set aside.
-fn read<R: Default + bincode::Decode<()>>(state: &State, key: &[u8]) -> Result<R, StateError> {
-    let Some(value) = state.get(key)? else { return Ok(R::default()) };
-    let read = unversioned(&value);
-    if read.is_none() {
-        state.set_aside(key, value);
-    }
-    Ok(read.unwrap_or_default())
-}
-
-/// The new value; an empty one if nothing is left of it. `None` if it stays as it is.
-type Changed = Option<Vec<u8>>;
-
-fn change_counts(mut group: GroupCounts, id: u128, out: Option<&Entry<'_>>, into: Option<&Entry<'_>>) -> Changed {
-    if id <= group.last {
-        return None;
-    }
-    group.last = id;
-    let mut types: BTreeMap<String, u64> = std::mem::take(&mut group.events).into_iter().collect();
-    if let Some(Entry::Counts { calls, texted, replied, events }) = out {
-        group.calls = group.calls.saturating_sub(*calls);
-        group.texted = group.texted.saturating_sub(*texted);
-        group.replied = group.replied.saturating_sub(*replied);
-        events.iter().for_each(|event_type| take_out(&mut types, event_type.as_str()));
-    }
-    if let Some(Entry::Counts { calls, texted, replied, events }) = into {
-        group.calls += calls;
-        group.texted += texted;
-        group.replied += replied;
-        for event_type in *events {
-            if types.len() < MOST_TYPES || types.contains_key(event_type.as_str()) {
-                *types.entry(event_type.as_str().to_owned()).or_default() += 1;
-            }
-        }
-    }
-    let nothing = group.calls == 0 && group.texted == 0 && group.replied == 0;
-    group.events = types.into_iter().collect();
-    Some(if nothing { Vec::new() } else { versioned(&group) })
-}
-
-/// One less of a name's, or of those that were too many.
-fn take_out(counts: &mut BTreeMap<String, u64>, name: &str) {
-    let name = if counts.contains_key(name) { name } else { OTHER };
-    if let Some(count) = counts.get_mut(name) {
-        *count = count.saturating_sub(1);
-        if *count == 0 {
-            counts.remove(name);
-        }
-    }
-}
-
-fn change_outcomes(mut group: GroupOutcomes, id: u128, out: Option<&Entry<'_>>, into: Option<&Entry<'_>>) -> Changed {
-    if id <= group.last {
-        return None;
-    }
-    group.last = id;
-    let mut counts: BTreeMap<String, u64> = group.outcomes.into_iter().collect();
-    if let Some(Entry::Outcome(name)) = out {
-        take_out(&mut counts, name);
-    }
-    if let Some(Entry::Outcome(name)) = into {
-        tally(&mut counts, name, 1, MOST_OUTCOMES);
-    }
-    group.outcomes = counts.into_iter().collect();
-    Some(if group.outcomes.is_empty() { Vec::new() } else { versioned(&group) })
-}
-
-fn change_times(group: GroupTimes, id: u128, out: Option<&Entry<'_>>, into: Option<&Entry<'_>>) -> Changed {
-    if id <= group.last {
-        return None;
-    }
-    let mut times = group.times();
-    if let Some(Entry::Time(millis)) = out {
-        times.remove(*millis);
-    }
-    if let Some(Entry::Time(millis)) = into {
-        times.add(*millis, 1);
-    }
-    Some(if times.count() == 0 { Vec::new() } else { versioned(&GroupTimes::new(id, &times)) })
+    groups.regroup(company, id, share(&marks[..before]).as_ref(), share(&marks).as_ref())
 }
 
 /// The last that was heard of a call.
@@ -274,6 +139,8 @@ impl Store {
     /// # Errors
     /// The state cannot be read, or is damaged.
     pub fn call_report(&self, filter: &ReportFilter, by: By, most: usize) -> Result<Option<Report>, ReadError> {
+        // What was answered last may be on its way into it.
+        self.shared.state.wait_until_settled();
         report(&self.shared.state, filter, by, most)
     }
 }

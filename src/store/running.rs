@@ -98,6 +98,7 @@ impl Idle {
             bytes: Vec::new(),
             notes: Vec::new(),
             changes: Vec::new(),
+            heard: Vec::new(),
             erasures: store.shared.erasures.clone(),
             threads: store.shared.threads.clone(),
             producers: Sweep::default(),

@@ -22,7 +22,7 @@ use super::record::{
     self, Accepted, AccountRecord, Before, DeliveryRecord, DiscardRecord, Effect, EndedRecord, ErasureRecord,
     FanOutRecord, Form, Logged, MessageRecord, ReplayRecord, SubscriptionRecord, ThreadRecord, TokenRecord,
 };
-use super::report;
+use super::report::News;
 use super::sealing;
 use super::state::{State, StateError};
 
@@ -157,12 +157,14 @@ impl Step {
         }
     }
 
-    /// Makes the step's changes in the state and in the ledger.
-    pub(super) fn apply(self, state: &State, ledger: &Mutex<Ledger>) {
+    /// Makes the step's changes in the state and in the ledger. Gives what the call report is to take in: those changes
+    /// belong to the step too, and are made before the state says that it has it.
+    #[must_use]
+    pub(super) fn apply(self, state: &State, ledger: &Mutex<Ledger>) -> Option<News> {
         match self {
             Self::Accepted(id, accepted) => {
                 apply_accepted(id, &accepted, state, ledger);
-                report::event_accepted(id, &accepted, state);
+                return Some(News::Event(id, accepted));
             }
             Self::FanOut(id, _) => fan_out::note(id.bits(), Some(0), state),
             Self::FanOutProgress(id, done) => fan_out::note(id, done, state),
@@ -212,7 +214,7 @@ impl Step {
             Self::Account(account) => put_account(&account, state, ledger),
             Self::Message(id, message) => {
                 put_message(id, &message, state);
-                report::message_stored(id, &message, state);
+                return Some(News::Message(id, message));
             }
             Self::Erasure(id, erasure) => state.put(keys::erasure(id), versioned(&*erasure)),
             Self::ThreadGone(thread) => {
@@ -226,6 +228,7 @@ impl Step {
                 lock(ledger).tokens.remove(id);
             }
         }
+        None
     }
 }
 

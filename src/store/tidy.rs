@@ -105,7 +105,7 @@ impl Desk {
         drop(ledger);
         self.errands.sealed_anew += sealed_anew.len();
         for record in sealed_anew {
-            Step::Subscription(Box::new(record)).apply(&self.state, &self.ledger);
+            self.heard.extend(Step::Subscription(Box::new(record)).apply(&self.state, &self.ledger));
         }
         if last.is_none() {
             self.tell_of_sealing();

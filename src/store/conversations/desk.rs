@@ -97,7 +97,7 @@ impl Desk {
             data,
         };
         let owed = self.owed_of(&event, &mut HashMap::new());
-        let step = Step::Accepted(id, Accepted::new(&event, &owed));
+        let step = Step::Accepted(id, Accepted::new(event, &owed));
         self.calls.due += 1;
         self.tally.accepted += 1;
         if !owed.is_empty() {

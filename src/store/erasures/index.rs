@@ -177,7 +177,7 @@ mod tests {
             data: format!(r#"{{"call_id":"{call}","lead_name":"Ada"}}"#),
         };
         let head = Head { version: record::VERSION, kind: kind::ACCEPTED, continues: false, batch: 1, id };
-        (head, record::encode(&Accepted::new(&event, &[])))
+        (head, record::encode(&Accepted::new(event, &[])))
     }
 
     #[test]

@@ -14,6 +14,7 @@ use super::super::open;
 use super::super::place::Damage;
 use super::super::recall::{self, Unreadable};
 use super::super::record::Applied;
+use super::super::report;
 use super::super::state::{APPLIED, Mark, State, hex};
 use super::super::step::Step;
 use super::super::{keys, record};
@@ -136,7 +137,7 @@ impl Replica {
     /// Applies the step in a frame; false if it is not a step.
     pub(super) fn apply(&self, head: Head, payload: &[u8]) -> Result<bool, Damage> {
         let Some(step) = Step::decode(head, payload) else { return Ok(false) };
-        step.apply(&self.state, &self.ledger);
+        report::take_in_all(step.apply(&self.state, &self.ledger), &self.state);
         self.state.check()?;
         self.relieve()?;
         Ok(true)

@@ -42,7 +42,7 @@ impl Owed {
 }
 
 impl Accepted {
-    pub(in crate::store) fn new(event: &Event, deliveries: &[Delivery]) -> Self {
+    pub(in crate::store) fn new(event: Event, deliveries: &[Delivery]) -> Self {
         let owed = |delivery: &Delivery| Owed {
             delivery: delivery.id.bits(),
             subscription: delivery.subscription.bits(),
@@ -52,14 +52,14 @@ impl Accepted {
         Self {
             accepted_at: event.accepted_at.millis(),
             occurred_at: event.occurred_at.millis(),
-            event_type: event.event_type.as_str().to_owned(),
-            company: event.company.as_str().to_owned(),
-            domain: event.domain.as_ref().map(|domain| domain.as_str().to_owned()),
+            event_type: event.event_type.into_string(),
+            company: event.company.into_string(),
+            domain: event.domain.map(Domain::into_string),
             source: event.source.word(),
-            producer_id: event.producer_id.as_ref().map(|id| id.as_str().to_owned()),
-            call: event.call.as_str().to_owned(),
-            phone: event.phone.clone(),
-            data: event.data.clone(),
+            producer_id: event.producer_id.map(ProducerId::into_string),
+            call: event.call.into_string(),
+            phone: event.phone,
+            data: event.data,
             owed: deliveries.iter().map(owed).collect(),
         }
     }

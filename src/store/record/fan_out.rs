@@ -16,10 +16,7 @@ pub(in crate::store) struct FanOutRecord {
 
 impl FanOutRecord {
     pub(in crate::store) fn new(events: &[NewEvent], now: Timestamp) -> Self {
-        let posted = |event: &NewEvent| {
-            let event = event.clone().accepted(EventId::from_bits(0), now);
-            Accepted::new(&event, &[])
-        };
+        let posted = |event: &NewEvent| Accepted::new(event.clone().accepted(EventId::from_bits(0), now), &[]);
         Self { posted: events.iter().map(posted).collect() }
     }
 

@@ -75,7 +75,7 @@ impl Item {
                 source: self.source(),
             },
         };
-        take_in(state, (COMPANIES[self.company], &call), id, heard);
+        take_in_one(state, (COMPANIES[self.company], &call), id, heard);
         state.check().unwrap();
     }
 }
@@ -98,6 +98,12 @@ fn items(most: usize) -> impl Strategy<Value = Vec<Item>> {
 
 fn id_of(index: usize) -> u128 {
     ((index as u128 + 1) << 70) | (index as u128 + 1)
+}
+
+fn take_in_one(state: &State, call: (&str, &str), id: u128, heard: Heard<'_>) {
+    let mut groups = Groups::of(state);
+    take_in(&mut groups, call, id, heard);
+    groups.write();
 }
 
 fn open(dir: &std::path::Path) -> State {
@@ -328,7 +334,7 @@ fn a_busy_hour_is_rounded_within_the_bound_and_its_counts_are_exact() {
         for (half, name, at) in [(0, "call.new", at), (1, "call.claimed", at.moved(i64::try_from(lasted).unwrap()))] {
             let event_type = EventType::parse(name).unwrap();
             let heard = Heard::Event { event_type: &event_type, at, domain: None, source: Source::Api, data: "{}" };
-            take_in(&state, ("acme", &call), id_of(2 * index + half), heard);
+            take_in_one(&state, ("acme", &call), id_of(2 * index + half), heard);
         }
         wanted.add(u32::try_from(lasted).unwrap(), 1);
     }

@@ -107,7 +107,10 @@ fn the_report_stays_when_events_and_calls_are_no_longer_kept() {
     now.fetch_add(1_000, Ordering::Relaxed);
     let other = |number: usize| of_call(&format!("other{number}"), "call.new", 24 * 3600, "");
     let deadline = Instant::now() + Duration::from_secs(60);
-    let is_kept = || store.shared.state.get(&keys::call("acme", "late")).unwrap().is_some();
+    let is_kept = || {
+        store.shared.state.wait_until_settled();
+        store.shared.state.get(&keys::call("acme", "late")).unwrap().is_some()
+    };
     assert!(is_kept());
     let mut others = 0;
     while store.event(first).unwrap().is_some() || is_kept() {

@@ -159,7 +159,7 @@ fn what_the_journal_has_in_the_clear_or_under_an_old_key_comes_sealed_into_the_s
     let old = clear(8).sealed(&ring(&[1]), [5; 24]);
     let unknown = clear(9).sealed(&ring(&[3]), [5; 24]);
     for (number, record, wanted) in [(7, clear(7), 2), (8, old, 2), (9, unknown, 3)] {
-        Step::Subscription(Box::new(record)).apply(&state, &ledger);
+        assert!(Step::Subscription(Box::new(record)).apply(&state, &ledger).is_none());
         let (_, value) = state.scan(&keys::numbered(keys::SUBSCRIPTION, number), None, 1).unwrap().remove(0);
         let key = SubscriptionRecord::of_value(&value).unwrap().key();
         assert_eq!(key, ring(&[wanted]).sealing(), "{number}");
@@ -237,7 +237,7 @@ fn a_deleted_subscription_that_is_not_emptied_yet_wants_no_key() {
     for deleted in [false, true] {
         let ledger = Mutex::new(Ledger::numbering_from(1, Arc::new(ring(&[2]))));
         let record = SubscriptionRecord::new(&subscription(7), deleted).sealed(&ring(&[1]), [5; 24]);
-        Step::Subscription(Box::new(record)).apply(&state, &ledger);
+        assert!(Step::Subscription(Box::new(record)).apply(&state, &ledger).is_none());
         assert_eq!(sealing::check_opened(dir.path(), &step::lock(&ledger)).is_ok(), deleted);
     }
 }
