@@ -4,9 +4,12 @@
 //! event may have a million bytes and a page five hundred events.
 
 use crate::core::attempt::{Answer, LogEntry, Sent};
-use crate::core::conversation::Conversation;
+use crate::core::conversation::{Media, Message};
 use crate::core::delivery::Delivery;
-use crate::core::event::Event;
+use crate::core::event::{Event, EventType};
+use crate::core::subscription::{Selection, Subscription};
+
+use super::ShownConversation;
 
 /// How many bytes the items of a page may have in all. One alone may have more.
 pub(super) const PAGE_BYTES: usize = 1 << 20;
@@ -31,9 +34,30 @@ impl Bulk for Delivery {
     }
 }
 
-impl Bulk for Conversation {
+impl Bulk for Message {
     fn bytes(&self) -> usize {
-        REST
+        let media = |media: &Media| media.url.len() + media.content_type.as_ref().map_or(0, String::len);
+        self.body.len() + self.media.iter().map(media).sum::<usize>()
+    }
+}
+
+impl Bulk for ShownConversation {
+    fn bytes(&self) -> usize {
+        self.last.as_ref().map_or(0, Bulk::bytes) + REST
+    }
+}
+
+impl Bulk for Subscription {
+    fn bytes(&self) -> usize {
+        let events = match &self.events {
+            Selection::All => 0,
+            Selection::Some(types) => types.iter().map(|name| EventType::as_str(name).len()).sum(),
+        };
+        // Of a header its name alone is shown, and nothing of a key.
+        let headers: usize = self.headers.iter().map(|header| header.name.len()).sum();
+        let certificate = self.client_certificate.as_ref().map_or(0, |certificate| certificate.cert.len());
+        let expiries: usize = self.expire_after.keys().map(|name| name.as_str().len()).sum();
+        self.url.len() + self.description.len() + events + headers + certificate + expiries + 2 * REST
     }
 }
 

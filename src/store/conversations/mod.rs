@@ -20,6 +20,7 @@ use crate::core::event::{CallId, Company, Domain};
 use crate::core::id::{ConversationId, EventId};
 use crate::core::time::Timestamp;
 
+use super::bulk::Bulk;
 use super::inbox::Command;
 use super::query::lowest_id;
 use super::verbs::Store;
@@ -184,7 +185,7 @@ impl Store {
     }
 
     /// Messages of a conversation, oldest first: the 10,000 that were stored last, or as many of them as have 8 MiB of
-    /// text; `after` is [`Page::next`] of the page before, which leads to those stored before.
+    /// text and links; `after` is [`Page::next`] of the page before, which leads to those stored before.
     ///
     /// # Errors
     /// What holds them cannot be read, or is damaged.
@@ -196,7 +197,7 @@ impl Store {
                 next = items.last().map(|last| last.id.bits());
                 return ControlFlow::Break(());
             }
-            bytes += message.body.len();
+            bytes += message.bytes();
             items.push(message);
             ControlFlow::Continue(())
         })?;

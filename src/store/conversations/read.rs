@@ -140,12 +140,10 @@ pub(super) fn page(
     after: Option<u128>,
     limit: usize,
 ) -> Result<Page<Shown>, ReadError> {
-    let found = match &filter.phone {
-        Some(phone) => of_phone(state, journal, filter, phone, after, limit)?,
-        None => by_time(state, journal, filter, after, limit)?,
-    };
-    let items = found.items.into_iter().map(|thread| shown(journal, thread)).collect::<Result<_, _>>()?;
-    Ok(Page { items, next: found.next, scanned_until: found.scanned_until })
+    match &filter.phone {
+        Some(phone) => of_phone(state, journal, filter, phone, after, limit),
+        None => by_time(state, journal, filter, after, limit),
+    }
 }
 
 fn place(thread: &Conversation) -> u128 {
@@ -178,7 +176,7 @@ fn by_time(
     filter: &ConversationFilter,
     after: Option<u128>,
     limit: usize,
-) -> Result<Page<Conversation>, ReadError> {
+) -> Result<Page<Shown>, ReadError> {
     let order = filter.company.as_ref().map_or_else(|| keys::LATEST.to_vec(), |of| keys::latest_of(of.as_str()));
     let mut below = [&order[..], &after.unwrap_or(u128::MAX).to_be_bytes()].concat();
     let work = journal.bounded();
@@ -197,7 +195,7 @@ fn by_time(
                 if filter.since.is_some_and(|since| thread.last_at < since) {
                     return Ok(gather.page(Reached::End));
                 }
-                if matches(filter, &thread) && gather.add(own, thread).is_break() {
+                if matches(filter, &thread) && gather.add(own, shown(journal, thread)?).is_break() {
                     return Ok(gather.page(Reached::Enough));
                 }
             }
@@ -216,7 +214,7 @@ fn of_phone(
     phone: &str,
     after: Option<u128>,
     limit: usize,
-) -> Result<Page<Conversation>, ReadError> {
+) -> Result<Page<Shown>, ReadError> {
     let work = journal.bounded();
     let (kinds, keys, below) = (&kind::MESSAGES[..], [Key::Phone(phone)], after.unwrap_or(u128::MAX));
     let company = filter.company.as_ref().map(Company::as_str);
@@ -234,9 +232,11 @@ fn of_phone(
             return Ok(ControlFlow::Continue(()));
         }
         work.record();
-        match with_last_of(state, journal, record.thread(), phone, head.id, &work) {
-            Ok(Some(thread)) if matches(filter, &thread) => Ok(gather.add(head.id, thread)),
-            Ok(_) => Ok(ControlFlow::Continue(())),
+        let thread = with_last_of(state, journal, record.thread(), phone, head.id, &work);
+        let thread = thread.map(|thread| thread.filter(|thread| matches(filter, thread)));
+        match thread.and_then(|thread| thread.map(|thread| shown(journal, thread)).transpose()) {
+            Ok(Some(found)) => Ok(gather.add(head.id, found)),
+            Ok(None) => Ok(ControlFlow::Continue(())),
             Err(error) => {
                 failed = Some(error);
                 Ok(ControlFlow::Break(()))

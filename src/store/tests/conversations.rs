@@ -200,3 +200,26 @@ fn a_message_of_a_long_thread_costs_no_more_than_its_event() {
     drop(store);
     running.stop();
 }
+
+#[test]
+fn a_page_of_threads_with_long_messages_ends_early() {
+    const COUNT: usize = 20;
+    let dir = tempfile::tempdir().unwrap();
+    let Open { store, running, .. } = open(dir.path());
+    let body = "x".repeat(60 * 1024);
+    for n in 0..COUNT {
+        post(&store, message(&format!("c{n}"), None, "outbound", n as u64, &body));
+    }
+    for phone in [None, Some("+143".to_owned())] {
+        let filter = ConversationFilter { phone, ..ConversationFilter::default() };
+        let first = store.conversations(&filter, None, 500).unwrap();
+        assert!(first.items.len() < COUNT && first.items.len() * body.len() <= 1 << 20, "{}", first.items.len());
+        assert!(first.items.len() > COUNT / 2 && first.next.is_some(), "{}", first.items.len());
+        let rest = store.conversations(&filter, first.next, 500).unwrap();
+        let mut calls: Vec<_> = first.items.iter().chain(&rest.items).map(|one| one.thread.call.clone()).collect();
+        calls.dedup();
+        assert_eq!((calls.len(), rest.next), (COUNT, None), "each once");
+    }
+    drop(store);
+    running.stop();
+}
