@@ -441,7 +441,7 @@ fn edge(
     let measured = measures::text(metrics, store.clone(), gauge.clone(), budget.clone());
     Edge {
         store,
-        flows: Arc::new(move || flows(&asked)),
+        flows: Arc::new(move |ids| flows(&asked, ids)),
         catalogue: Arc::new(config.catalogue.clone()),
         outlet,
         admin_token,
@@ -458,7 +458,7 @@ fn edge(
     }
 }
 
-fn flows(gauge: &Gauge) -> HashMap<SubscriptionId, http::Flow> {
+fn flows(gauge: &Gauge, ids: Vec<SubscriptionId>) -> HashMap<SubscriptionId, http::Flow> {
     let flow = |(id, standing): (SubscriptionId, Standing)| {
         let flow = http::Flow {
             state: standing.condition.as_str(),
@@ -468,7 +468,7 @@ fn flows(gauge: &Gauge) -> HashMap<SubscriptionId, http::Flow> {
         };
         (id, flow)
     };
-    gauge.standings().into_iter().map(flow).collect()
+    gauge.standings(ids).into_iter().map(flow).collect()
 }
 
 /// The wall clock, read here and nowhere else in the rooms below.

@@ -4,12 +4,14 @@ use std::io::Write;
 
 use clap::Args;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
-use super::client::{Client, read};
+use super::client::{Client, read, with_query};
 use super::connection::Connection;
 use super::exit::{Exit, Failure};
 use super::table::{Column, Table, WIDTH};
 use super::text::{cut, safe};
+use crate::core::json as text;
 
 /// Say how the daemon is: its queue and the health of each webhook
 #[derive(Debug, Args)]
@@ -37,8 +39,16 @@ struct Stats {
     senders: Option<Senders>,
     disk: Option<Disk>,
     memory: Option<Memory>,
+    /// Page by page; all else is whole on each.
     subscriptions: Vec<Health>,
+    next: Option<String>,
     companies_without_webhook: Vec<Unserved>,
+}
+
+/// The subscriptions of a page as the daemon wrote them.
+#[derive(Debug, Deserialize)]
+struct Subscriptions {
+    subscriptions: Vec<Box<RawValue>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -96,14 +106,54 @@ impl Status {
     pub(super) fn run(self, out: &mut dyn Write) -> Result<Exit, Failure> {
         let client = Client::new(&self.connection)?;
         let ready = client.look("/readyz")?.status == 200;
-        let stats = client.get("/v1/stats")?;
+        let pages = pages(&client)?;
         if self.json {
-            writeln!(out, "{}", stats.trim_end())?;
+            writeln!(out, "{}", joined(&pages)?)?;
         } else {
-            write(client.base(), ready, &read(&stats)?, out)?;
+            write(client.base(), ready, &read_all(&pages)?, out)?;
         }
         Ok(if ready { Exit::Done } else { Exit::Failed })
     }
+}
+
+/// What the daemon answers, until there are no more subscriptions. Without a parameter first: versions before know none.
+fn pages(client: &Client) -> Result<Vec<String>, Failure> {
+    let mut pages = vec![client.get("/v1/stats")?];
+    while let Some(next) = read::<Stats>(&pages[pages.len() - 1])?.next {
+        pages.push(client.get(&with_query("/v1/stats", &[("cursor", &next)]))?);
+    }
+    Ok(pages)
+}
+
+/// The figures of the first page, with the subscriptions of all.
+fn read_all(pages: &[String]) -> Result<Stats, Failure> {
+    let mut pages = pages.iter().map(|page| read::<Stats>(page));
+    let mut all = pages.next().unwrap_or_else(|| Ok(Stats::default()))?;
+    for page in pages {
+        all.subscriptions.append(&mut page?.subscriptions);
+    }
+    all.next = None;
+    Ok(all)
+}
+
+/// The same as the daemon would have answered it on one page.
+fn joined(pages: &[String]) -> Result<String, Failure> {
+    let [first, _, ..] = pages else { return Ok(pages.iter().map(|page| page.trim_end()).collect()) };
+    let mut subscriptions = Vec::new();
+    for page in pages {
+        subscriptions.extend(read::<Subscriptions>(page)?.subscriptions);
+    }
+    let list = subscriptions.iter().map(|one| one.get()).collect::<Vec<_>>().join(",");
+    let member = |(name, value): (String, &RawValue)| {
+        let value = match name.as_str() {
+            "subscriptions" => format!("[{list}]"),
+            "next" => "null".to_owned(),
+            _ => value.get().to_owned(),
+        };
+        format!("{}:{value}", text::quote(&name))
+    };
+    let members = text::parse(first).and_then(text::members).map_err(Failure::new)?;
+    Ok(format!("{{{}}}", members.into_iter().map(member).collect::<Vec<_>>().join(",")))
 }
 
 fn write(base: &str, ready: bool, stats: &Stats, out: &mut dyn Write) -> Result<(), Failure> {
@@ -218,6 +268,24 @@ mod tests {
             assert!(text.contains(wanted), "{wanted} in\n{text}");
         }
         assert!(text.lines().all(|line| width(line) <= WIDTH), "{text}");
+    }
+
+    #[test]
+    fn pages_are_read_as_one() {
+        let page = |id: &str, next: &str| {
+            format!(
+                r#"{{"version":"1","queue":{{"pending":7}},"subscriptions":[{{"id":"{id}","x": 1.0}}],"next":{next}}}"#
+            )
+        };
+        let pages = [page("sub_1", "\"c1\""), page("sub_2", "\"c2\""), page("sub_3", "null")];
+        let all = read_all(&pages).unwrap();
+        let ids: Vec<_> = all.subscriptions.iter().map(|one| one.id.as_str()).collect();
+        assert_eq!((ids, all.queue.map(|queue| queue.pending)), (vec!["sub_1", "sub_2", "sub_3"], Some(7)));
+        let subscriptions = r#"[{"id":"sub_1","x": 1.0},{"id":"sub_2","x": 1.0},{"id":"sub_3","x": 1.0}]"#;
+        let wanted =
+            format!(r#"{{"version":"1","queue":{{"pending":7}},"subscriptions":{subscriptions},"next":null}}"#);
+        assert_eq!(joined(&pages).unwrap(), wanted);
+        assert_eq!(joined(&pages[2..]).unwrap(), pages[2], "one page is as the daemon wrote it");
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::core::subscription::Subscription;
 use crate::dispatch::{Listener, Notice};
 use crate::metrics::Metrics;
 use crate::sender::Outlet;
-use crate::store::{Health, Store};
+use crate::store::{Health, Store, SubscriptionStatus};
 
 /// How long the operator's receiver may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -81,20 +81,18 @@ pub(super) fn eyes(store: Store, outlet: Arc<Outlet>, metrics: Arc<Metrics>) -> 
 
 fn look(store: &Store) -> Look {
     let (now, room) = (now(), store.room());
-    let failing = |subscription: Arc<Subscription>| {
-        let health = store.health(subscription.id);
+    let failing = |SubscriptionStatus { subscription, waiting, health }| {
         let length = health.failing_since.map(|since| now.since(since))?;
-        Some((subject(&subscription, health, store.waiting(subscription.id)), length))
+        Some((subject(&subscription, health, waiting), length))
     };
-    let enabled = store.subscriptions().into_iter().filter(|subscription| subscription.enabled());
+    let all_failing = store.statuses(|subscription, health| subscription.enabled() && health.failing_since.is_some());
     // What cannot be read is told when something is to be sent.
-    let each = store.oldest_of_each().unwrap_or_default();
-    let oldest = each.into_iter().filter(|(subscription, _)| subscription.enabled()).min_by_key(|(_, at)| *at);
+    let oldest = store.oldest_waiting(Subscription::enabled).unwrap_or_default();
     Look {
         disk: (room.free, room.least),
         disk_low: room.low,
         dead_letters: store.counts().failed,
-        failing: enabled.filter_map(failing).collect(),
+        failing: all_failing.into_iter().filter_map(failing).collect(),
         oldest: oldest.map(|(subscription, accepted)| {
             let (health, waiting) = (store.health(subscription.id), store.waiting(subscription.id));
             (subject(&subscription, health, waiting), accepted, now.since(accepted))

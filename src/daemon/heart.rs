@@ -9,7 +9,7 @@ use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::dispatch::{Condition, Gauge};
+use crate::dispatch::Gauge;
 use crate::service;
 use crate::store::Store;
 
@@ -62,8 +62,10 @@ fn pulse(place: &str, store: &Store, gauge: &Gauge, limit: Duration) -> Result<S
     if !store.turns(limit) {
         return Err("the committer");
     }
-    let standings = gauge.ask(limit).ok_or("the dispatcher")?;
-    let down = standings.values().filter(|standing| standing.condition == Condition::Down).count();
+    if !gauge.turns(limit) {
+        return Err("the dispatcher");
+    }
+    let down = gauge.tally().down;
     let counts = store.counts();
     let (threads, busy) = gauge.senders();
     let waiting = counts.pending + counts.retrying;

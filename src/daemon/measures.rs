@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::now;
 use crate::core::id::EventId;
-use crate::dispatch::{Gauge, Listener, Notice};
+use crate::dispatch::{Gauge, Listener, Notice, Tally};
 use crate::http::Budget;
 use crate::metrics::{Metrics, Snapshot};
 use crate::store::{Committed, Room, Store};
@@ -26,7 +26,7 @@ pub(super) fn of_commits(metrics: Arc<Metrics>) -> impl Fn(Committed) + Send + '
     move |Committed { accepted, repeated, took, synced }| metrics.committed(accepted, repeated, took, synced)
 }
 
-/// Says all of it, with how things stand. Blocks on the disk and the dispatcher.
+/// Says all of it, with how things stand. Blocks on the disk.
 pub(super) fn text(
     metrics: Arc<Metrics>,
     store: Store,
@@ -39,12 +39,12 @@ pub(super) fn text(
 fn snapshot(store: &Store, gauge: &Gauge, budget: &Budget) -> Snapshot {
     let counts = store.counts();
     let Room { free, least, .. } = store.room();
-    let oldest = store.oldest_waiting().ok();
+    let oldest = store.oldest_waiting(|_| true).ok();
     Snapshot {
         queue: [counts.pending, counts.retrying, counts.failed],
-        oldest_waiting: oldest.map(|oldest| oldest.map(|oldest| now().since(oldest)).unwrap_or_default()),
+        oldest_waiting: oldest.map(|oldest| oldest.map(|(_, oldest)| now().since(oldest)).unwrap_or_default()),
         senders: gauge.senders(),
-        subscriptions: states(store, gauge),
+        subscriptions: states(gauge),
         store_bytes: store.file_bytes(),
         disk: (free, least),
         memory: (budget.used(), budget.limit()),
@@ -52,15 +52,7 @@ fn snapshot(store: &Store, gauge: &Gauge, budget: &Budget) -> Snapshot {
 }
 
 /// How many subscriptions are in each state, as `/v1/stats` names them.
-fn states(store: &Store, gauge: &Gauge) -> [(&'static str, u64); 4] {
-    let mut states = [("ok", 0), ("slow", 0), ("down", 0), ("disabled", 0)];
-    let standings = gauge.standings();
-    for subscription in store.subscriptions() {
-        let condition = standings.get(&subscription.id).map_or("ok", |standing| standing.condition.as_str());
-        let state = if subscription.enabled() { condition } else { "disabled" };
-        if let Some((_, count)) = states.iter_mut().find(|(name, _)| *name == state) {
-            *count += 1;
-        }
-    }
-    states
+fn states(gauge: &Gauge) -> [(&'static str, u64); 4] {
+    let Tally { ok, slow, down, disabled } = gauge.tally();
+    [("ok", ok), ("slow", slow), ("down", down), ("disabled", disabled)]
 }

@@ -59,6 +59,7 @@ impl Desk {
             self.lanes.take_up(subscription.number, self.terms(&subscription), past, now, chance());
             self.know(subscription);
         }
+        self.shop.publish(self.lanes.tally());
     }
 
     /// Works until it is told to stop.
@@ -73,6 +74,7 @@ impl Desk {
             self.expire(now);
             let more = self.begin(now) | self.read(now)?;
             let limit = if more { Some(Duration::ZERO) } else { self.idle(now) };
+            self.shop.publish(self.lanes.tally());
             self.shop.inbox.take(limit, &mut inputs);
             for input in inputs.drain(..) {
                 let now = self.shop.steady.now();
@@ -89,19 +91,21 @@ impl Desk {
                         let decided = self.shop.steady.reading_of(decided);
                         changes.into_iter().for_each(|change| self.hear(change, &decided, now));
                     }
-                    Input::Ask(answer) => {
-                        let reading = self.shop.steady.reading();
-                        let standing = |(id, number): (&SubscriptionId, &u32)| {
-                            let standing = self.lanes.standing(*number)?;
-                            let next_try = standing.next_try.map(|time| reading.outward_time(time));
-                            Some((*id, Standing { next_try, ..standing }))
-                        };
-                        // Who asked may have gone.
-                        drop(answer.send(self.numbers.iter().filter_map(standing).collect()));
-                    }
+                    // Who asked may have gone.
+                    Input::Ask(ids, answer) => drop(answer.send(self.standings(ids))),
                 }
             }
         }
+    }
+
+    fn standings(&self, ids: Vec<SubscriptionId>) -> HashMap<SubscriptionId, Standing> {
+        let reading = self.shop.steady.reading();
+        let standing = |id: SubscriptionId| {
+            let standing = self.lanes.standing(*self.numbers.get(&id)?)?;
+            let next_try = standing.next_try.map(|time| reading.outward_time(time));
+            Some((id, Standing { next_try, ..standing }))
+        };
+        ids.into_iter().filter_map(standing).collect()
     }
 
     /// How long there is nothing to do, unless something happens; `None` for ever.

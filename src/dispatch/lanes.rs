@@ -28,6 +28,7 @@ mod lane;
 mod pace;
 mod queue;
 mod share;
+mod tally;
 mod under_way;
 mod values;
 mod window;
@@ -43,10 +44,12 @@ use self::lane::{Item, LaneKey, Next, Place};
 use self::pace::{Pace, Proof};
 use self::queue::Queue;
 use self::share::{Class, Share};
+use self::tally::Counted;
 use super::rate::Bucket;
 
 pub use self::gate::{Kind, Seen, Turn};
 pub use self::queue::{Bounds, Terms};
+pub use self::tally::Tally;
 pub use self::values::{Condition, Past, Rules, Standing, Start, Wanted};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -62,6 +65,8 @@ pub struct Lanes {
     rules: Rules,
     queues: HashMap<u32, Queue>,
     share: Share,
+    /// How many subscriptions are in which state.
+    tally: Tally,
     /// Subscriptions of which more is to be read, as far as memory allows.
     hungry: BTreeSet<u32>,
     /// Those of them whose receivers are up and quick, or were before the last start: they would wait for it.
@@ -89,6 +94,7 @@ impl Lanes {
             rules,
             queues: HashMap::new(),
             share: Share::new(rules.threads),
+            tally: Tally::default(),
             hungry: BTreeSet::new(),
             eager: BTreeSet::new(),
             reads: 0,
@@ -162,6 +168,7 @@ impl Lanes {
         self.hungry.remove(&number);
         self.eager.remove(&number);
         let Some(queue) = self.queues.remove(&number) else { return };
+        self.tally.change(queue.counted, None);
         if let Some(class) = queue.class {
             self.share.leave(class, number);
         }
@@ -313,6 +320,8 @@ impl Lanes {
             }
             self.timers.insert((at, Timer::Queue(number)));
         }
+        let counted = Counted::of(queue);
+        self.tally.change(queue.counted.replace(counted), Some(counted));
         let hungry = queue.wanted(0).is_some();
         let eager = hungry && queue.is_quick() && !queue.gate.is_closed();
         for (set, belongs) in [(&mut self.hungry, hungry), (&mut self.eager, eager)] {

@@ -100,7 +100,7 @@ use crate::store::{Change, Finish, Store};
 
 use self::desk::Desk;
 use self::lanes::Seen;
-pub use self::lanes::{Condition, Standing};
+pub use self::lanes::{Condition, Standing, Tally};
 pub use self::notice::{Listener, Notice};
 use self::steady::Steady;
 use self::work::{Job, Tried, not_made, prepare, seen};
@@ -126,8 +126,8 @@ enum Input {
     Changes(Moment, Vec<Change>),
     /// An attempt has ended; this is how its delivery stands, by the steady time, and what it says of the receiver.
     Ended(Delivery, Seen),
-    /// Somebody wants to know how the receivers are.
-    Ask(mpsc::Sender<HashMap<SubscriptionId, Standing>>),
+    /// Somebody wants to know how these receivers are. Nothing is sent meanwhile: they are to be few.
+    Ask(Vec<SubscriptionId>, mpsc::Sender<HashMap<SubscriptionId, Standing>>),
     /// What holds from now on.
     Settings(Settings),
     Stop,
@@ -212,12 +212,15 @@ struct Shop {
     steady: Steady,
     inbox: Arc<Inbox>,
     listener: Listener,
+    /// How many subscriptions are in which state, as of the dispatcher's last turn.
+    tally: Arc<Mutex<Tally>>,
 }
 
 /// The running dispatcher with its senders.
 pub struct Dispatcher {
     inbox: Arc<Inbox>,
     pool: Arc<Pool<Arc<Job>>>,
+    tally: Arc<Mutex<Tally>>,
     thread: JoinHandle<()>,
 }
 
@@ -226,6 +229,7 @@ pub struct Dispatcher {
 pub struct Gauge {
     inbox: Arc<Inbox>,
     pool: Arc<Pool<Arc<Job>>>,
+    tally: Arc<Mutex<Tally>>,
 }
 
 impl Gauge {
@@ -234,16 +238,25 @@ impl Gauge {
         (self.pool.threads(), self.pool.busy())
     }
 
-    /// How each subscription stands; empty if the dispatcher does not answer. Blocks until it does,
-    /// at most for 2 s.
-    pub fn standings(&self) -> HashMap<SubscriptionId, Standing> {
-        self.ask(ASK_PATIENCE).unwrap_or_default()
+    /// How these subscriptions stand, of those that there are; empty if the dispatcher does not answer. Blocks until it
+    /// does, at most for 2 s, and stops it while it looks: a page of them at a time.
+    pub fn standings(&self, ids: Vec<SubscriptionId>) -> HashMap<SubscriptionId, Standing> {
+        self.ask(ids, ASK_PATIENCE).unwrap_or_default()
     }
 
-    /// How each subscription stands, if the dispatcher answers within `limit`. Blocks until it does.
-    pub fn ask(&self, limit: Duration) -> Option<HashMap<SubscriptionId, Standing>> {
+    /// Whether the dispatcher makes a turn within `limit`. Blocks until it has.
+    pub fn turns(&self, limit: Duration) -> bool {
+        self.ask(Vec::new(), limit).is_some()
+    }
+
+    /// How many subscriptions are in which state. Asks nobody.
+    pub fn tally(&self) -> Tally {
+        *self.tally.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ask(&self, ids: Vec<SubscriptionId>, limit: Duration) -> Option<HashMap<SubscriptionId, Standing>> {
         let (answer, standings) = mpsc::channel();
-        self.inbox.push(Input::Ask(answer));
+        self.inbox.push(Input::Ask(ids, answer));
         standings.recv_timeout(limit).ok()
     }
 }
@@ -268,6 +281,7 @@ impl Dispatcher {
     ) -> std::io::Result<Self> {
         let threads = settings.threads;
         let steady = Steady::new(clock, settings.retry.longest_delay());
+        let tally = Arc::new(Mutex::default());
         let shop = Arc::new(Shop {
             store,
             outlet,
@@ -275,6 +289,7 @@ impl Dispatcher {
             steady,
             inbox: inbox.clone(),
             listener,
+            tally: tally.clone(),
         });
         let (work_shop, done_shop) = (shop.clone(), shop.clone());
         let pool = Pool::start(
@@ -295,7 +310,7 @@ impl Dispatcher {
                 Err(_) => ended(Ended::Panicked),
             }
         });
-        Ok(Self { inbox, pool, thread: spawned? })
+        Ok(Self { inbox, pool, tally, thread: spawned? })
     }
 
     /// Goes by `settings` from now on, but for the number of threads. What is under way ends by those before.
@@ -305,7 +320,7 @@ impl Dispatcher {
 
     /// How busy the senders are.
     pub fn gauge(&self) -> Gauge {
-        Gauge { inbox: self.inbox.clone(), pool: self.pool.clone() }
+        Gauge { inbox: self.inbox.clone(), pool: self.pool.clone(), tally: self.tally.clone() }
     }
 
     /// Begins no further attempt, and waits at most `limit` for those under way. Says how many
@@ -338,6 +353,11 @@ impl Shop {
         let mut current = self.settings.write().unwrap_or_else(PoisonError::into_inner);
         *current = Arc::new(Settings { threads: current.threads, ..settings });
         Arc::clone(&current)
+    }
+
+    /// Says how many subscriptions are in which state.
+    fn publish(&self, tally: Tally) {
+        *self.tally.lock().unwrap_or_else(PoisonError::into_inner) = tally;
     }
 
     /// Makes one attempt and judges it.

@@ -23,6 +23,7 @@ pub(super) enum List {
     Tokens = b't' as isize,
     EventTypes = b'y' as isize,
     Erasures = b'r' as isize,
+    Standings = b'h' as isize,
 }
 
 /// The cursor that goes on after the id with these bits.
@@ -99,6 +100,7 @@ mod tests {
                 List::Messages,
                 List::EventTypes,
                 List::Erasures,
+                List::Standings,
             ] {
                 assert!(read(other, &text).is_err(), "{other:?}");
             }

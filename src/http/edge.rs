@@ -51,6 +51,9 @@ pub struct Flow {
     pub window: u32,
 }
 
+/// Tells how the deliveries of these subscriptions flow.
+pub type Flows = Arc<dyn Fn(Vec<SubscriptionId>) -> HashMap<SubscriptionId, Flow> + Send + Sync>;
+
 /// Everything that the API needs of the house. Closures stand for what it must not know more of.
 pub struct Edge {
     /// The store's verbs.
@@ -65,8 +68,8 @@ pub struct Edge {
     pub default_ordering: Ordering,
     /// How the sender threads are doing.
     pub senders: Box<dyn Fn() -> Senders + Send + Sync>,
-    /// How the deliveries of each subscription flow, of those of which that is known. May block for a while.
-    pub flows: Arc<dyn Fn() -> HashMap<SubscriptionId, Flow> + Send + Sync>,
+    /// How the deliveries of these subscriptions flow, of those of which that is known. May block for a while.
+    pub flows: Flows,
     /// What is measured, as Prometheus reads it. May block for a while.
     pub metrics: Arc<dyn Fn() -> Result<String, String> + Send + Sync>,
     /// Whether that may be read without a token.

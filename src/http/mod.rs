@@ -88,7 +88,7 @@ use ipnet::IpNet;
 pub use access::FirstToken;
 pub use answers::{Answers, answers};
 pub use budget::Budget;
-pub use edge::{Edge, Flow, Senders};
+pub use edge::{Edge, Flow, Flows, Senders};
 pub use listener::{Died, Server};
 pub use tls::Tls;
 

@@ -71,23 +71,27 @@ impl Query {
 
     /// `limit` and `cursor`.
     pub(super) fn page(&mut self, list: List) -> PageOf {
-        let limit = self.limit();
+        self.page_of(list, DEFAULT_LIMIT)
+    }
+
+    /// The same where a page has `default` items if nobody asks for another number.
+    pub(super) fn page_of(&mut self, list: List, default: usize) -> PageOf {
+        let limit = self.limit().unwrap_or(default);
         let after = self.take("cursor", |text| cursor::read(list, text));
         PageOf { limit, after }
     }
 
     /// `limit` and `cursor` of a list of deliveries.
     pub(super) fn page_of_deliveries(&mut self) -> (usize, Option<Place>) {
-        let limit = self.limit();
+        let limit = self.limit().unwrap_or(DEFAULT_LIMIT);
         (limit, self.take("cursor", cursor::read_place))
     }
 
-    fn limit(&mut self) -> usize {
-        let limit = self.take("limit", |text| {
+    fn limit(&mut self) -> Option<usize> {
+        self.take("limit", |text| {
             let number = text.parse().ok().filter(|number| (1..=MAX_LIMIT).contains(number));
             number.ok_or_else(|| format!("must be a whole number from 1 to {MAX_LIMIT}"))
-        });
-        limit.unwrap_or(DEFAULT_LIMIT)
+        })
     }
 
     /// Ends the reading.

@@ -1,18 +1,24 @@
 //! `GET /v1/stats`: how much is owed, to whom, and how it goes.
 
+use std::collections::{BTreeMap, HashMap};
+
 use hyper::StatusCode;
 use serde::Serialize;
 
-use super::bridge;
+use super::bridge::{self, Asker};
+use super::cursor::{self, List};
+use super::edge::{Flow, Flows};
 use super::fair_limit::Lane;
 use super::problem::Problem;
+use super::query::MAX_LIMIT;
 use super::reply::{Reply, json};
 use super::request::Permitted;
 use super::shape::Text;
+use crate::core::event::Company;
 use crate::core::id::SubscriptionId;
 use crate::core::subscription::DisabledReason;
 use crate::core::time::Timestamp;
-use crate::store::{Room, Store};
+use crate::store::{Room, Store, SubscriptionFilter, SubscriptionStatus};
 
 #[derive(Serialize)]
 struct Stats<'s> {
@@ -28,6 +34,8 @@ struct Stats<'s> {
     #[serde(skip_serializing_if = "Option::is_none")]
     memory: Option<Memory>,
     subscriptions: Vec<Standing<'s>>,
+    /// The cursor of the next page of these.
+    next: Option<String>,
     /// The latest [`UNSERVED_MOST`] of them.
     companies_without_webhook: Vec<Unserved>,
 }
@@ -89,40 +97,56 @@ struct Standing<'s> {
     window: u32,
 }
 
-/// Shows it. What is counted over all companies is left out for a token that is bound to one.
-pub(super) async fn show(request: Permitted) -> Result<Reply, Problem> {
-    request.no_query()?;
-    let edge = request.edge();
-    let flows = edge.flows.clone();
-    let ask = move |store: &Store| Ok((store.oldest_waiting()?, flows()));
-    let (oldest, flows) = bridge::read_in(Lane::Control, &request, ask).await?;
-    let counts = edge.store.counts();
-    let senders = (edge.senders)();
-    let whole_house = !request.access.is_bound();
-    let subscriptions = edge.store.subscriptions();
-    let seen = subscriptions.iter().filter(|subscription| request.access.sees(&subscription.company));
-    let standings = seen.map(|subscription| {
-        let health = edge.store.health(subscription.id);
-        let flow = flows.get(&subscription.id);
-        let state = if subscription.enabled() { flow.map_or("ok", |flow| flow.state) } else { "disabled" };
-        Standing {
+impl<'s> Standing<'s> {
+    fn of(status: &'s SubscriptionStatus, flow: Option<&Flow>) -> Self {
+        let SubscriptionStatus { subscription, waiting, health } = status;
+        let enabled = subscription.enabled();
+        Self {
             id: Text(subscription.id),
             company: subscription.company.as_str(),
             url: &subscription.url,
-            enabled: subscription.enabled(),
+            enabled,
             disabled_reason: subscription.disabled.map(DisabledReason::as_str),
-            waiting: edge.store.waiting(subscription.id),
+            waiting: *waiting,
+            state: if enabled { flow.map_or("ok", |flow| flow.state) } else { "disabled" },
             failing_since: health.failing_since.map(Text),
             failures: health.failures,
             last_success: health.last_success.map(Text),
-            state,
-            next_try: flow.filter(|_| subscription.enabled()).and_then(|flow| flow.next_try).map(Text),
+            next_try: flow.filter(|_| enabled).and_then(|flow| flow.next_try).map(Text),
             in_flight: flow.map_or(0, |flow| flow.in_flight),
             window: flow.map_or(0, |flow| flow.window),
         }
-    });
-    let unserved = edge.store.companies_without_webhook(|company| request.access.sees(company)).into_iter();
-    let unserved = unserved.take(UNSERVED_MOST);
+    }
+}
+
+/// How the deliveries of these flow.
+fn flows_of(flows: &Flows, statuses: &[SubscriptionStatus]) -> HashMap<SubscriptionId, Flow> {
+    flows(statuses.iter().map(|status| status.subscription.id).collect())
+}
+
+/// Shows it: a page of the subscriptions, and whole what is counted over all. That is left out for a token that is bound to
+/// one company.
+pub(super) async fn show(request: Permitted) -> Result<Reply, Problem> {
+    let mut query = request.query();
+    let company = query.take("company", Company::parse);
+    let page = query.page_of(List::Standings, MAX_LIMIT);
+    query.finish()?;
+    let company = request.access.narrow(company)?;
+    let whole_house = !request.access.is_bound();
+    let edge = request.edge();
+    let (flows, filter) = (edge.flows.clone(), SubscriptionFilter { company: company.clone(), domain: None });
+    let ask = move |store: &Store| {
+        let found = store.statuses_of(&filter, page.after.map(SubscriptionId::from_bits), page.limit);
+        let flows = flows_of(&flows, &found.items);
+        let oldest = if whole_house { store.oldest_waiting(|_| true)? } else { None };
+        Ok((oldest, found, flows))
+    };
+    let (oldest, found, flows) = bridge::read_in(Lane::Control, &request, ask).await?;
+    let counts = edge.store.counts();
+    let senders = (edge.senders)();
+    let standings = found.items.iter().map(|status| Standing::of(status, flows.get(&status.subscription.id)));
+    let is_meant = |other: &Company| company.as_ref().is_none_or(|company| company == other);
+    let unserved = edge.store.companies_without_webhook(is_meant).into_iter().take(UNSERVED_MOST);
     let unserved = unserved.map(|(company, at)| Unserved { company: company.to_string(), last_event: Text(at) });
     let Room { free, least, low } = edge.store.room();
     let disk = Disk { free_bytes: free, min_free_bytes: least, low };
@@ -131,12 +155,38 @@ pub(super) async fn show(request: Permitted) -> Result<Reply, Problem> {
     let stats = Stats {
         version: env!("CARGO_PKG_VERSION"),
         queue: whole_house.then_some(queue),
-        oldest_pending: whole_house.then_some(oldest.map(Text)),
+        oldest_pending: whole_house.then_some(oldest.map(|(_, accepted)| Text(accepted))),
         senders: whole_house.then_some(Senders { busy: senders.busy, threads: senders.threads }),
         disk: whole_house.then_some(disk),
         memory: whole_house.then_some(memory),
         subscriptions: standings.collect(),
+        next: found.next.map(|bits| cursor::write(List::Standings, bits)),
         companies_without_webhook: unserved.collect(),
     };
     json(StatusCode::OK, &stats)
+}
+
+/// How these subscriptions stand, by id, as [`show`] has it: for the page, which has found them already.
+///
+/// # Errors
+/// 429 and 503 if its turn does not come.
+pub(super) async fn standings(
+    asker: &impl Asker,
+    ids: Vec<SubscriptionId>,
+) -> Result<BTreeMap<String, serde_json::Value>, Problem> {
+    let flows = asker.front().edge.flows.clone();
+    let ask = move |store: &Store| {
+        let statuses: Vec<_> = ids.into_iter().filter_map(|id| store.status(id)).collect();
+        let flows = flows_of(&flows, &statuses);
+        let shown = |status: &SubscriptionStatus| {
+            let id = status.subscription.id;
+            serde_json::to_value(Standing::of(status, flows.get(&id))).map(|standing| (id.to_string(), standing))
+        };
+        Ok(statuses.iter().map(shown).collect::<Result<_, _>>())
+    };
+    let shown = bridge::read_in(Lane::Control, asker, ask).await?;
+    shown.map_err(|error| {
+        tracing::error!("how subscriptions stand cannot be shown: {error}");
+        Problem::internal()
+    })
 }

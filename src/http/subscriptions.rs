@@ -7,7 +7,7 @@ use hyper::StatusCode;
 use serde::Serialize;
 
 use super::bridge::{self, Asker as _, Share};
-use super::cursor::{self, List};
+use super::cursor::List;
 use super::fair_limit::Lane;
 use super::problem::Problem;
 use super::reply::{Reply, created, json, json_text, no_content};
@@ -22,6 +22,7 @@ use crate::core::subscription::{DisabledReason, Secret, Selection, Subscription}
 use crate::core::subscription_input::Change;
 use crate::core::time::{Timestamp, format_duration, parse_duration};
 use crate::sender::transport::BadCertificate;
+use crate::store::SubscriptionFilter;
 
 /// For how long the old secret signs too after a rotation, unless another overlap is asked for.
 const OVERLAP: Duration = Duration::from_secs(24 * 3600);
@@ -100,20 +101,11 @@ pub(super) fn list(request: &Permitted) -> Result<Reply, Problem> {
     let domain = query.take("domain", Domain::parse);
     let page = query.page(List::Subscriptions);
     query.finish()?;
-    let company = request.access.narrow(company)?;
-    let store = &request.edge().store;
-    let mut matching = store.subscriptions();
-    matching.retain(|one| {
-        company.as_ref().is_none_or(|company| *company == one.company)
-            && (domain.is_none() || domain == one.domain)
-            && page.after.is_none_or(|after| one.id.bits() > after)
-    });
-    let more = matching.len() > page.limit;
-    matching.truncate(page.limit);
-    let last = matching.last().filter(|_| more);
-    let next = last.map(|last| cursor::write(List::Subscriptions, last.id.bits()));
-    let items = matching.iter().map(|one| shown(one, store.waiting(one.id))).collect();
-    json(StatusCode::OK, &Items { items, next, scanned_until: None })
+    let filter = SubscriptionFilter { company: request.access.narrow(company)?, domain };
+    let after = page.after.map(SubscriptionId::from_bits);
+    let found = request.edge().store.subscriptions_page(&filter, after, page.limit);
+    let items = found.items.iter().map(|one| shown(&one.subscription, one.waiting)).collect();
+    json(StatusCode::OK, &Items::of(items, List::Subscriptions, found.next, None))
 }
 
 /// One subscription.

@@ -1,13 +1,10 @@
 //! The store's verbs for whoever runs it: how it is, and by which settings it goes.
 
-use std::sync::{Arc, mpsc};
+use std::sync::mpsc;
 use std::time::Duration;
 
-use crate::core::subscription::Subscription;
-use crate::core::time::Timestamp;
-
-use super::step::{self, lock};
-use super::{ReadError, Room, Settings, Store, keys, place};
+use super::step::lock;
+use super::{Room, Settings, Store, place};
 
 impl Store {
     /// How much room the disk has.
@@ -38,27 +35,5 @@ impl Store {
     /// Why nothing new is accepted for want of room; `None` if it is.
     pub fn out_of_room(&self) -> Option<String> {
         self.shared.space.refusal()
-    }
-
-    /// When the delivery that has waited longest was accepted.
-    ///
-    /// # Errors
-    /// The state cannot be read. Call it off the async threads.
-    pub fn oldest_waiting(&self) -> Result<Option<Timestamp>, ReadError> {
-        Ok(self.oldest_of_each()?.into_iter().map(|(_, accepted)| accepted).min())
-    }
-
-    /// Each subscription for which something waits, and when the first of that was accepted.
-    ///
-    /// # Errors
-    /// The state cannot be read.
-    pub fn oldest_of_each(&self) -> Result<Vec<(Arc<Subscription>, Timestamp)>, ReadError> {
-        let mut oldest = Vec::new();
-        for subscription in self.subscriptions() {
-            let first = self.shared.state.scan(&keys::numbered(keys::OWED, subscription.number), None, 1)?;
-            let accepted = first.first().and_then(|(_, value)| step::delivery_of(value));
-            oldest.extend(accepted.map(|found| (subscription, found.id.timestamp())));
-        }
-        Ok(oldest)
     }
 }

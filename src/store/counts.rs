@@ -51,9 +51,7 @@ pub(super) fn read(state: &State, ledger: &Mutex<Ledger>) -> Result<bool, Damage
             state.note_unreadable(&keys::counts(number), None);
             return Ok(false);
         };
-        if let Some(account) = ledger.account(number) {
-            account.counts = record.into();
-        }
+        ledger.set_counts(number, record.into());
     }
     Ok(true)
 }

@@ -12,6 +12,7 @@ use crate::core::seal::Keyring;
 use crate::core::subscription::Subscription;
 use crate::core::time::Timestamp;
 
+use super::oldest::Head;
 use super::record::{DiscardRecord, ReplayRecord, SubscriptionRecord, Unsealed};
 use super::sealing;
 use super::tokens::Tokens;
@@ -31,6 +32,8 @@ pub(super) struct Account {
     pub(super) next_sequence: u64,
     pub(super) health: Health,
     pub(super) counts: Counts,
+    /// What is known of the delivery that has waited longest.
+    pub(super) head: Head,
 }
 
 impl Account {
@@ -50,6 +53,8 @@ pub(super) struct Ledger {
     /// What secrets are sealed and opened with.
     keys: Arc<Keyring>,
     numbers: HashMap<SubscriptionId, u32>,
+    /// The counts of all accounts together.
+    total: Counts,
     by_company: HashMap<Company, Vec<u32>>,
     /// Replays that go on, by the subscription's number and their id.
     replays: BTreeMap<(u32, u128), ReplayRecord>,
@@ -120,6 +125,35 @@ impl Ledger {
         self.unserved.list(|company| wanted(company) && self.of_company(company).next().is_none())
     }
 
+    /// The companies that have a webhook, in no order.
+    pub(super) fn companies(&self) -> impl Iterator<Item = &Company> {
+        self.by_company.keys().filter(|company| self.of_company(company).next().is_some())
+    }
+
+    /// The accounts that are not deleted, of `company` if one is said, which were made after `after`, in order of
+    /// creation.
+    pub(super) fn made_after(
+        &self,
+        company: Option<&Company>,
+        after: Option<SubscriptionId>,
+    ) -> Box<dyn Iterator<Item = &Account> + '_> {
+        let known = after.and_then(|after| self.numbers.get(&after).copied());
+        let from = known.map_or(0, |number| number.saturating_add(1));
+        // One that has gone meanwhile is told by its id alone.
+        let gone = after.filter(|_| known.is_none());
+        let accounts: Box<dyn Iterator<Item = &Account>> = match company {
+            Some(company) => {
+                let numbers = self.by_company.get(company).map(Vec::as_slice).unwrap_or_default();
+                let numbers = &numbers[numbers.partition_point(|number| *number < from)..];
+                Box::new(numbers.iter().filter_map(|number| self.accounts.get(number)))
+            }
+            None => Box::new(self.accounts.range(from..).map(|(_, account)| account)),
+        };
+        let wanted =
+            move |account: &&Account| !account.deleted && gone.is_none_or(|gone| account.subscription.id > gone);
+        Box::new(accounts.filter(wanted))
+    }
+
     /// At most `most` accounts with numbers from `from` on, deleted or not, by number.
     pub(super) fn accounts_from(&self, from: u32, most: usize) -> impl Iterator<Item = (u32, &Account)> {
         self.accounts.range(from..).take(most).map(|(number, account)| (*number, account))
@@ -143,8 +177,8 @@ impl Ledger {
         }
         self.numbers.insert(subscription.id, number);
         self.by_company.entry(subscription.company.clone()).or_default().push(number);
-        let (health, counts) = (Health::default(), Counts::default());
-        let account = Account { subscription, deleted, locked, stale, next_sequence: 1, health, counts };
+        let (health, counts, head) = (Health::default(), Counts::default(), Head::default());
+        let account = Account { subscription, deleted, locked, stale, next_sequence: 1, health, counts, head };
         self.accounts.insert(number, account);
     }
 
@@ -155,6 +189,7 @@ impl Ledger {
         self.replays.retain(|(other, _), _| *other != number);
         self.recount.remove(&number);
         if let Some(account) = self.accounts.remove(&number) {
+            self.total.replace(account.counts, Counts::default());
             self.numbers.remove(&account.subscription.id);
             if let Some(numbers) = self.by_company.get_mut(&account.subscription.company) {
                 numbers.retain(|other| *other != number);
@@ -203,6 +238,7 @@ impl Ledger {
     pub(super) fn moved(&mut self, number: u32, from: Option<Standing>, to: Option<Standing>) {
         let Some(account) = self.accounts.get_mut(&number) else { return };
         self.recount.insert(number);
+        let before = account.counts;
         let mut slot = |standing: Option<Standing>, step: i64| {
             let count = match standing {
                 Some(Standing::Pending) => &mut account.counts.pending,
@@ -214,6 +250,24 @@ impl Ledger {
         };
         slot(from, -1);
         slot(to, 1);
+        if account.counts.waiting() == 0 {
+            account.head.forget();
+        }
+        self.total.replace(before, account.counts);
+    }
+
+    /// A delivery of subscription `number` that may be older than all that wait for it waits again.
+    pub(super) fn requeued(&mut self, number: u32) {
+        if let Some(account) = self.accounts.get_mut(&number) {
+            account.head.forget();
+        }
+    }
+
+    /// The counts of subscription `number` are these.
+    pub(super) fn set_counts(&mut self, number: u32, counts: Counts) {
+        if let Some(account) = self.accounts.get_mut(&number) {
+            self.total.replace(std::mem::replace(&mut account.counts, counts), counts);
+        }
     }
 
     /// Whose counts have changed since [`Ledger::counts_written`], and how they are now.
@@ -236,8 +290,10 @@ impl Ledger {
 
     /// Takes over the counts of another, and which of them are to be written.
     pub(super) fn take_counts(&mut self, other: &Self) {
+        self.total = Counts::default();
         for (number, account) in &mut self.accounts {
             account.counts = other.accounts.get(number).map(|account| account.counts).unwrap_or_default();
+            self.total.replace(Counts::default(), account.counts);
         }
         self.recount.clone_from(&other.recount);
     }
@@ -245,14 +301,26 @@ impl Ledger {
     /// Forgets the counts, to count anew.
     pub(super) fn reset_counts(&mut self) {
         self.accounts.values_mut().for_each(|account| account.counts = Counts::default());
+        self.total = Counts::default();
     }
 
     /// The counts of all subscriptions together.
-    pub(super) fn counts(&self) -> Counts {
-        self.accounts.values().fold(Counts::default(), |sum, account| Counts {
-            pending: sum.pending + account.counts.pending,
-            retrying: sum.retrying + account.counts.retrying,
-            failed: sum.failed + account.counts.failed,
-        })
+    pub(super) const fn counts(&self) -> Counts {
+        self.total
+    }
+}
+
+impl Counts {
+    /// How many wait: to be sent, or to be sent again.
+    pub const fn waiting(&self) -> u64 {
+        self.pending + self.retrying
+    }
+
+    /// In this sum, one that was `before` is `now`.
+    fn replace(&mut self, before: Self, now: Self) {
+        let changed = |sum: u64, before: u64, now: u64| sum.saturating_sub(before).saturating_add(now);
+        self.pending = changed(self.pending, before.pending, now.pending);
+        self.retrying = changed(self.retrying, before.retrying, now.retrying);
+        self.failed = changed(self.failed, before.failed, now.failed);
     }
 }

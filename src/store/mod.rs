@@ -75,6 +75,7 @@ mod kinds;
 mod ledger;
 mod location;
 pub mod offline;
+mod oldest;
 mod open;
 mod place;
 mod query;
@@ -89,6 +90,7 @@ mod sealing;
 mod settling;
 mod space;
 mod state;
+mod statuses;
 mod step;
 mod sweep;
 mod sync;
@@ -117,6 +119,7 @@ pub use open::OpenError;
 pub use retention::Rules as Retention;
 pub use running::{Idle, Running};
 pub use space::Room;
+pub use statuses::{SubscriptionFilter, SubscriptionStatus};
 pub use verbs::Store;
 
 /// Called exactly once: when the write is on the disk or has failed, from the committer's thread or from wherever

@@ -100,7 +100,7 @@ impl Desk {
             let ledger = lock(&self.ledger);
             let Some(account) = ledger.get(id) else { return Ok(Err(WriteError::NotFound)) };
             let number = account.subscription.number;
-            let waiting = account.counts.pending + account.counts.retrying;
+            let waiting = account.counts.waiting();
             let replays: Vec<ReplayRecord> = ledger.replays_of(number).cloned().collect();
             (number, waiting, account.next_sequence - 1, replays)
         };

@@ -187,6 +187,7 @@ impl Step {
             Self::Requeued(record, before) => {
                 if let Some(delivery) = record.delivery() {
                     stand(&delivery, before.into(), state, ledger);
+                    lock(ledger).requeued(delivery.id.subscription_number());
                 }
             }
             Self::Ended(_, record) => apply_ended(record, state, ledger),

@@ -19,10 +19,12 @@ mod fan_out;
 mod frozen;
 mod lists;
 mod offline;
+mod oldest;
 mod repeats;
 mod report;
 mod requeue;
 mod sealing;
+mod statuses;
 
 const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
 

@@ -237,7 +237,7 @@ impl Store {
     /// How many deliveries (pending and retrying) wait for a subscription.
     pub fn waiting(&self, id: SubscriptionId) -> u64 {
         let ledger = lock(&self.shared.ledger);
-        ledger.get(id).map_or(0, |account| account.counts.pending + account.counts.retrying)
+        ledger.get(id).map_or(0, |account| account.counts.waiting())
     }
 
     /// How the attempts of a subscription have gone lately.

@@ -55,6 +55,7 @@ mod secrets;
 mod secure_receivers;
 mod service;
 mod space;
+mod stats;
 mod subscriptions;
 mod systemd;
 mod tls;

@@ -8,7 +8,7 @@ use serde_json::json;
 const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
 
 /// A browser without scripts: it keeps a cookie and says where its forms come from.
-struct Browser {
+pub(crate) struct Browser {
     client: Client,
     origin: String,
     cookie: String,
@@ -21,7 +21,7 @@ impl Browser {
     }
 
     #[track_caller]
-    fn signed_in(daemon: &Daemon) -> Self {
+    pub(crate) fn signed_in(daemon: &Daemon) -> Self {
         let mut browser = Self::open(daemon);
         let reply = browser.sign_in(&daemon.home().token()).expect(303);
         let cookie = reply.header("set-cookie").unwrap_or_else(|| panic!("no cookie: {reply:?}"));
@@ -35,7 +35,7 @@ impl Browser {
     }
 
     #[track_caller]
-    fn get(&self, path: &str) -> Reply {
+    pub(crate) fn get(&self, path: &str) -> Reply {
         self.client.request("GET", path, &[("cookie", &self.cookie)], b"")
     }
 

@@ -218,6 +218,7 @@ impl World {
         let window = window.max(4 * self.size.in_flight as usize);
         let most = most_of_all + SUBSCRIPTIONS as usize * (window + least);
         assert!(self.lanes.held <= most, "{} in memory, at most {most}", self.lanes.held);
+        assert_eq!(self.lanes.tally(), self.lanes.tally_one_by_one(), "counted as they change");
     }
 
     fn start_all(&mut self) {

@@ -13,11 +13,13 @@ use crate::core::subscription::Ordering;
 use crate::core::time::Timestamp;
 
 use super::super::rate::Bucket;
+use super::Condition;
 use super::ended::Unrecorded;
 use super::gate::Gate;
 use super::lane::{Lane, LaneKey};
 use super::pace::{Pace, Proof};
 use super::share::Class;
+use super::tally::Counted;
 use super::under_way::UnderWay;
 
 /// How many deliveries are in memory.
@@ -92,6 +94,8 @@ pub(super) struct Queue {
     pub(super) class: Option<Class>,
     /// When it is looked at again.
     pub(super) armed: Option<Timestamp>,
+    /// As what it is counted.
+    pub(super) counted: Option<Counted>,
 }
 
 /// How a queue stands now.
@@ -123,6 +127,16 @@ impl Queue {
             forgiving: false,
             class: None,
             armed: None,
+            counted: None,
+        }
+    }
+
+    /// How the receiver is.
+    pub(super) fn condition(&self) -> Condition {
+        match (self.gate.is_closed(), self.pace.proof()) {
+            (true, _) => Condition::Down,
+            (false, Proof::Slow) => Condition::Slow,
+            (false, _) => Condition::Ok,
         }
     }
 

@@ -7,8 +7,7 @@ use crate::core::delivery::Delivery;
 use crate::core::time::Timestamp;
 
 use super::lane::{Heard, Item, Lane, Place, lane_key};
-use super::pace::Proof;
-use super::{Condition, Lanes, Standing, Wanted, ended, is_forgiven, may_have_asked};
+use super::{Lanes, Standing, Wanted, ended, is_forgiven, may_have_asked};
 
 impl Lanes {
     /// A delivery is owed: a new one, or one that is to be tried again by hand. One that is under way already stays
@@ -128,13 +127,8 @@ impl Lanes {
     /// How a subscription stands.
     pub fn standing(&self, number: u32) -> Option<Standing> {
         let queue = self.queues.get(&number)?;
-        let condition = match (queue.gate.next(), queue.pace.proof()) {
-            (Some(_), _) => Condition::Down,
-            (None, Proof::Slow) => Condition::Slow,
-            (None, _) => Condition::Ok,
-        };
         Some(Standing {
-            condition,
+            condition: queue.condition(),
             next_try: queue.gate.next(),
             in_flight: u32::try_from(queue.under_way.len()).unwrap_or(u32::MAX),
             limit: queue.limit(),

@@ -202,9 +202,9 @@ impl Visit {
         if self.access.is_bound() {
             return Vec::new();
         }
-        let subscriptions = self.edge().store.subscriptions();
+        let with_webhook = self.edge().store.companies_with_webhook();
         let chosen = self.company().map(str::to_owned);
-        let mut names: Vec<String> = subscriptions.iter().map(|one| one.company.to_string()).chain(chosen).collect();
+        let mut names: Vec<String> = with_webhook.iter().map(ToString::to_string).chain(chosen).collect();
         names.sort_unstable();
         names.dedup();
         names

@@ -94,7 +94,7 @@ fn edge(store: Store) -> Edge {
         admin_token: FirstToken::new(TokenHash::of(TOKEN), std::path::Path::new("admin.token")),
         default_ordering: Ordering::Call,
         senders: Box::new(|| Senders { busy: 0, threads: 8 }),
-        flows: Arc::new(std::collections::HashMap::new),
+        flows: Arc::new(|_| std::collections::HashMap::new()),
         metrics: Arc::new(|| Ok("up 1\n".to_owned())),
         metrics_public: false,
         budget: Budget::new(4 << 20),

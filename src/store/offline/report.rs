@@ -175,7 +175,7 @@ impl Receiver {
             url: url.map(|url| url.origin().ascii_serialization()).unwrap_or_default(),
             // What cannot be opened here counts as disabled.
             enabled: account.locked.as_ref().map_or(subscription.enabled(), |record| record.is_enabled()),
-            owed: account.counts.pending + account.counts.retrying,
+            owed: account.counts.waiting(),
             failed: account.counts.failed,
         }
     }

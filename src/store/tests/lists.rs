@@ -33,7 +33,7 @@ pub(super) struct World {
 pub(super) struct Draw(pub(super) u64);
 
 impl Draw {
-    fn below(&mut self, most: usize) -> usize {
+    pub(super) fn below(&mut self, most: usize) -> usize {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         ((self.0 >> 33) as usize) % most
     }
@@ -71,7 +71,7 @@ impl World {
     }
 
     /// Accepts some events at once, a little later than what was before, or earlier by the clock.
-    fn post(&self, draw: &mut Draw, count: usize) -> Vec<Event> {
+    pub(super) fn post(&self, draw: &mut Draw, count: usize) -> Vec<Event> {
         match draw.below(12) {
             0 => drop(self.now.fetch_sub(40, Ordering::Relaxed)),
             _ => drop(self.now.fetch_add(draw.below(20) as u64, Ordering::Relaxed)),
@@ -95,7 +95,7 @@ impl World {
     }
 
     /// Ends attempts of the event's deliveries, each as it is drawn, or not yet.
-    fn attempt(&self, draw: &mut Draw, event: &Event) {
+    pub(super) fn attempt(&self, draw: &mut Draw, event: &Event) {
         for delivery in self.store.event_deliveries(event.id).unwrap() {
             if draw.below(4) == 0 || !delivery.state.is_owed() {
                 continue;

@@ -11,7 +11,7 @@ use crate::http::reply::Reply;
 /// # Errors
 /// What the API refuses.
 pub(super) async fn show(visit: &Visit) -> Result<Reply, Problem> {
-    let stats = visit.ask("/v1/stats", []).await?;
+    let stats = visit.ask("/v1/stats", visit.chosen(&["company", "cursor"])).await?;
     let trouble = (visit.edge().ready)().err();
     visit.page("status.html", "status", context! { stats, trouble })
 }

@@ -28,6 +28,7 @@ use crate::http::bridge::{self, Asker as _};
 use crate::http::problem::Problem;
 use crate::http::query::{MAX_LIMIT, Query};
 use crate::http::reply::{Reply, json};
+use crate::http::stats;
 
 const SECTION: &str = "webhooks";
 
@@ -40,10 +41,11 @@ pub(super) async fn list(visit: &Visit) -> Result<Reply, Problem> {
     let mut asked = vec![("limit", limit.as_str())];
     asked.extend(visit.chosen(&["company", "domain", "cursor"]));
     let found = visit.ask("/v1/subscriptions", asked).await?;
-    let stats = visit.ask("/v1/stats", []).await?;
+    let standings = stats::standings(visit, ids(&found)).await?;
     let titles = titles(&visit.edge().catalogue);
     let charts = charts(visit, ids(&found)).await?;
-    visit.page("webhooks.html", SECTION, context! { found, stats, titles, charts => Value::from(Serde(&charts)) })
+    let (standings, charts) = (Value::from(Serde(&standings)), Value::from(Serde(&charts)));
+    visit.page("webhooks.html", SECTION, context! { found, standings, titles, charts })
 }
 
 /// The ids of a list's items.
@@ -96,20 +98,14 @@ pub(super) async fn new(visit: &Visit) -> Result<Reply, Problem> {
 /// 404 if there is none such for the visitor.
 pub(super) async fn edit(visit: &Visit, id: SubscriptionId) -> Result<Reply, Problem> {
     let webhook = visit.ask(&format!("/v1/subscriptions/{id}"), []).await?;
-    let stats = visit.ask("/v1/stats", []).await?;
-    let standings = stats.get_attr("subscriptions").unwrap_or_default().try_iter().into_iter().flatten();
-    let own = Value::from(id.to_string());
-    let standing = standings.into_iter().find(|one| one.get_attr("id").is_ok_and(|id| id == own)).unwrap_or_default();
+    let standing = stats::standings(visit, vec![id]).await?.remove(&id.to_string());
     let text = |name: &str| {
         webhook.get_attr(name).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
     };
     let snippets = snippets::of(&text("url"), &text("format"), &text("layout"))?;
     let chart = charts(visit, vec![id]).await?.remove(&id.to_string());
-    form(
-        visit,
-        webhook,
-        context! { standing, snippets => Value::from(Serde(&snippets)), chart => Value::from(Serde(&chart)) },
-    )
+    let (standing, chart) = (Value::from(Serde(&standing)), Value::from(Serde(&chart)));
+    form(visit, webhook, context! { standing, chart, snippets => Value::from(Serde(&snippets)) })
 }
 
 fn form(visit: &Visit, webhook: Value, more: Value) -> Result<Reply, Problem> {

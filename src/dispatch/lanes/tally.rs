@@ -1,0 +1,66 @@
+//! How many subscriptions are in which state, counted as they change: whoever wants to know stops nobody.
+
+use super::queue::Queue;
+use super::{Condition, Lanes};
+
+/// How many subscriptions are in which state.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Enabled, and their receivers are well, or nothing is known of them.
+    pub ok: u64,
+    /// Enabled, and their receivers take long.
+    pub slow: u64,
+    /// Enabled, and their receivers are down.
+    pub down: u64,
+    /// Disabled.
+    pub disabled: u64,
+}
+
+/// As what a subscription is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Counted {
+    Enabled(Condition),
+    Disabled,
+}
+
+impl Counted {
+    pub(super) fn of(queue: &Queue) -> Self {
+        if queue.terms.enabled { Self::Enabled(queue.condition()) } else { Self::Disabled }
+    }
+}
+
+impl Tally {
+    /// A subscription that was counted as `from` is counted as `to`.
+    pub(super) fn change(&mut self, from: Option<Counted>, to: Option<Counted>) {
+        if let Some(slot) = from.map(|from| self.slot(from)) {
+            *slot = slot.saturating_sub(1);
+        }
+        if let Some(slot) = to.map(|to| self.slot(to)) {
+            *slot += 1;
+        }
+    }
+
+    const fn slot(&mut self, counted: Counted) -> &mut u64 {
+        match counted {
+            Counted::Enabled(Condition::Ok) => &mut self.ok,
+            Counted::Enabled(Condition::Slow) => &mut self.slow,
+            Counted::Enabled(Condition::Down) => &mut self.down,
+            Counted::Disabled => &mut self.disabled,
+        }
+    }
+}
+
+impl Lanes {
+    /// How many subscriptions are in which state.
+    pub const fn tally(&self) -> Tally {
+        self.tally
+    }
+
+    /// The same, counted one by one.
+    #[cfg(test)]
+    pub(super) fn tally_one_by_one(&self) -> Tally {
+        let mut tally = Tally::default();
+        self.queues.values().for_each(|queue| tally.change(None, Some(Counted::of(queue))));
+        tally
+    }
+}
