@@ -168,8 +168,11 @@ fn backlog(daemon: &Daemon, first: usize, apart: bool) -> Outcome<()> {
     let mut connection = Connection::open(daemon.target.address)?;
     for company in [OTHERS, COMPANY].into_iter().skip(usize::from(!apart)) {
         let lines: Vec<String> = (first..first + BACKLOG).map(|number| event_of(company, number as u64)).collect();
-        let request = daemon.target.request("POST", "/v1/events", "application/x-ndjson", &lines.join("\n"));
-        connection.exchange(&request)?.expect(202)?;
+        // A request may make 100,000 deliveries at most.
+        for some in lines.chunks(50) {
+            let request = daemon.target.request("POST", "/v1/events", "application/x-ndjson", &some.join("\n"));
+            connection.exchange(&request)?.expect(202)?;
+        }
     }
     Ok(())
 }
