@@ -34,7 +34,7 @@ use crate::metrics::Metrics;
 use crate::sender::handshake;
 pub use crate::sender::handshake::{Handshake, Trouble};
 use crate::sender::{Outlet, Transport, TransportSettings};
-use crate::service::{self, AdminToken, DataDirLock, Hangups, KeyFile};
+use crate::service::{self, AdminToken, DataDirLock, Hangups, KeyFile, OpenFiles};
 use crate::store::{OpenError, Retention, Running, Settings as StoreSettings, Store};
 use crate::telemetry;
 
@@ -134,6 +134,7 @@ impl Daemon {
     /// # Errors
     /// Something could not be started. What was started before it is stopped.
     pub fn start(config: &Config) -> Result<Self, Fatal> {
+        allow_open_files(config);
         let outlet = Arc::new(Outlet::new(transport(config)?));
         let tls = certificate(config)?;
         let keys = keys(config)?;
@@ -158,7 +159,7 @@ impl Daemon {
             alarms::listener(measures::of_deliveries(metrics.clone()), ear.clone()),
             dispatcher_ended(&ask),
         );
-        let no_thread = |error| Fatal::new(Cause::Failed, format!("a sender thread cannot be started: {error}"));
+        let no_thread = |error| Fatal::new(Cause::Failed, format!("the dispatcher cannot be started: {error}"));
         let dispatcher = dispatcher.map_err(no_thread)?;
         let store = idle.store().clone();
         let (noted, store_failed, told) = (failed.clone(), fatal(&ask, Cause::Store), ear.clone());
@@ -322,6 +323,23 @@ fn dispatcher_ended(ask: &Sender<End>) -> impl FnOnce(dispatch::Ended) + Send + 
     }
 }
 
+fn open_files(config: &Config) -> OpenFiles {
+    OpenFiles::of(config.http.max_connections, config.senders.threads)
+}
+
+/// Has as many files allowed as may be, and says so where that is not enough.
+fn allow_open_files(config: &Config) {
+    let needed = open_files(config).needed();
+    match service::raise_open_files_limit() {
+        Ok(limit) if limit >= needed => {}
+        Ok(limit) => tracing::warn!(
+            "{limit} files may be open, and up to {needed} are needed: attempts or clients may fail under load; raise \
+             `LimitNOFILE=` in the unit (`ulimit -Hn` in a shell), or lower `threads` in [senders] or `max_connections` in [http]"
+        ),
+        Err(error) => tracing::warn!("the limit of open files cannot be raised: {error}"),
+    }
+}
+
 fn transport(config: &Config) -> Result<Transport, Fatal> {
     let settings = TransportSettings {
         connect_timeout: config.senders.connect_timeout,
@@ -329,6 +347,7 @@ fn transport(config: &Config) -> Result<Transport, Fatal> {
         policy: config.network.policy.clone(),
         extra_ca: config.network.extra_ca.clone(),
         proxy: config.network.proxy.clone(),
+        idle_most: open_files(config).idle(service::open_files_limit().unwrap_or(u64::MAX)),
     };
     Transport::new(settings).map_err(|error| Fatal::new(Cause::Configuration, error))
 }

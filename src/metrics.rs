@@ -41,8 +41,10 @@ pub struct Snapshot {
     pub queue: [u64; 3],
     /// How long the delivery that waits longest has waited; `None` if that cannot be read.
     pub oldest_waiting: Option<Duration>,
-    /// Sender threads in all, and those in the middle of an attempt.
+    /// How many sender threads there may be, and how many are in the middle of an attempt.
     pub senders: (usize, usize),
+    /// How many sender threads there are, idle ones among them.
+    pub senders_alive: usize,
     /// How many subscriptions there are in each state (`ok`, `slow`, `down`, `disabled`).
     pub subscriptions: [(&'static str, u64); 4],
     /// Bytes that the store's files have.
@@ -68,6 +70,7 @@ pub struct Metrics {
     queue: IntGaugeVec,
     oldest: Gauge,
     threads: IntGauge,
+    alive: IntGauge,
     busy: IntGauge,
     subscriptions: IntGaugeVec,
     store: IntGauge,
@@ -123,7 +126,10 @@ impl Metrics {
             sync: make.histogram("hookswitch_fsync_duration_seconds", "How long the journal's syncs took.", DISK)?,
             queue: make.labelled("hookswitch_queue_deliveries", "Deliveries in the queue, by state.", "state")?,
             oldest: make.gauge("hookswitch_oldest_waiting_seconds", oldest)?,
-            threads: make.whole("hookswitch_sender_threads", "Sender threads.")?,
+            threads: make
+                .whole("hookswitch_sender_threads", "Sender threads that there may be ([senders] threads).")?,
+            alive: make
+                .whole("hookswitch_sender_threads_alive", "Sender threads that there are, idle ones among them.")?,
             busy: make.whole("hookswitch_sender_threads_busy", "Sender threads in the middle of an attempt.")?,
             subscriptions: make.labelled("hookswitch_subscriptions", "Subscriptions, by state.", "state")?,
             store: make.whole("hookswitch_store_bytes", "Bytes that the store's files have.")?,
@@ -192,6 +198,7 @@ impl Metrics {
         self.oldest.set(now.oldest_waiting.map_or(f64::NAN, |waited| waited.as_secs_f64()));
         let (threads, busy) = now.senders;
         self.threads.set(whole(threads as u64));
+        self.alive.set(whole(now.senders_alive as u64));
         self.busy.set(whole(busy as u64));
         self.store.set(whole(now.store_bytes));
         self.free.set(whole(now.disk.0));

@@ -110,13 +110,13 @@ pub struct TlsFiles {
 /// `[senders]`: the pool that posts to receivers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Senders {
-    /// How many threads, 1 to 1024.
+    /// How many threads there may be, 1 to 8192.
     pub threads: usize,
     /// How long connecting may take, TLS included; 100 ms to `timeout`, which ends it too.
     pub connect_timeout: Duration,
     /// How long a whole attempt may take, 100 ms to 5 min.
     pub timeout: Duration,
-    /// How many attempts of one subscription may be under way at once, 1 to 1024.
+    /// How many attempts of one subscription may be under way at once, 1 to 8192.
     pub max_in_flight: u32,
 }
 

@@ -179,8 +179,8 @@ impl Check {
     }
 
     fn senders(&mut self, senders: &settings::Senders) -> Senders {
-        let threads = self.number("senders.threads", senders.threads, 1..=1024);
-        let max_in_flight = self.number("senders.max_in_flight", senders.max_in_flight, 1..=1024);
+        let threads = self.number("senders.threads", senders.threads, 1..=8192);
+        let max_in_flight = self.number("senders.max_in_flight", senders.max_in_flight, 1..=8192);
         let least = Duration::from_millis(100);
         let timeout = self.duration("senders.timeout", &senders.timeout, least..=300 * SECOND);
         let connect_timeout = self.duration("senders.connect_timeout", &senders.connect_timeout, least..=300 * SECOND);

@@ -130,7 +130,7 @@ impl Change {
                 let read = |value: &RawValue| json::integer(value, 100, 60_000).map(Duration::from_millis);
                 self.timeout = invalid.check(at, optional(value, read));
             }
-            "max_in_flight" => self.max_in_flight = invalid.check(at, optional(value, |value| small(value, 1_000))),
+            "max_in_flight" => self.max_in_flight = invalid.check(at, optional(value, |value| small(value, 8_192))),
             "rate_per_second" => {
                 self.rate_per_second = invalid.check(at, optional(value, |value| small(value, 10_000)));
             }

@@ -44,6 +44,7 @@ fn snapshot(store: &Store, gauge: &Gauge, budget: &Budget) -> Snapshot {
         queue: [counts.pending, counts.retrying, counts.failed],
         oldest_waiting: oldest.map(|oldest| oldest.map(|(_, oldest)| now().since(oldest)).unwrap_or_default()),
         senders: gauge.senders(),
+        senders_alive: gauge.threads_alive(),
         subscriptions: states(gauge),
         store_bytes: store.file_bytes(),
         disk: (free, least),

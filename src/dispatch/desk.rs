@@ -25,6 +25,8 @@ const UNRECORDED_MOST: usize = 4096;
 const READS_AT_ONCE: usize = 4;
 /// How many attempts are begun before what has happened meanwhile is looked at.
 const STARTS_AT_ONCE: usize = 32;
+/// How often a thread is asked for where there are too few.
+const ASK_FOR_THREAD: Duration = Duration::from_secs(1);
 /// The longest pause between two questions to a receiver that is down.
 const ASK_MOST: Duration = Duration::from_secs(300);
 /// After so many failures without a success, a receiver is taken to be down after a start.
@@ -37,6 +39,8 @@ pub(super) struct Desk {
     shop: Arc<Shop>,
     pool: Arc<Pool<Arc<Job>>>,
     lanes: Lanes,
+    /// What the lanes have begun, and no thread was given for.
+    unsent: Option<Arc<Job>>,
     settings: Arc<Settings>,
     subscriptions: HashMap<u32, Arc<Subscription>>,
     numbers: HashMap<SubscriptionId, u32>,
@@ -46,7 +50,7 @@ impl Desk {
     pub(super) fn new(shop: Arc<Shop>, pool: Arc<Pool<Arc<Job>>>) -> Self {
         let settings = shop.settings();
         let lanes = Lanes::new(rules(&settings));
-        Self { shop, pool, lanes, settings, subscriptions: HashMap::new(), numbers: HashMap::new() }
+        Self { shop, pool, lanes, unsent: None, settings, subscriptions: HashMap::new(), numbers: HashMap::new() }
     }
 
     /// Begins with the subscriptions that the store has; what they are owed is read as it is needed.
@@ -112,7 +116,10 @@ impl Desk {
     fn idle(&self, now: Timestamp) -> Option<Duration> {
         let limit = self.lanes.next_wake().map(|at| at.since(now));
         // What is due already waits for a sender or for the committer, who will be heard of.
-        limit.filter(|limit| !limit.is_zero())
+        let limit = limit.filter(|limit| !limit.is_zero());
+        // A sender that is free again is heard of, too; that the system has threads again is not.
+        let ask = self.unsent.as_ref().map(|_| ASK_FOR_THREAD);
+        limit.into_iter().chain(ask).min()
     }
 
     fn hear(&mut self, change: Change, decided: &Reading, now: Timestamp) {
@@ -168,16 +175,14 @@ impl Desk {
     /// Hands free senders what has its turn, some of it: whoever has become free meanwhile is not to wait until a
     /// thousand strangers are all served. Tells whether there may be more.
     fn begin(&mut self, now: Timestamp) -> bool {
-        for _ in 0..STARTS_AT_ONCE {
-            let Some(start) = self.lanes.start(now) else { return false };
-            let Some(subscription) = self.subscriptions.get(&start.delivery.id.subscription_number()) else { continue };
-            let job = Arc::new(Job { start, subscription: subscription.clone() });
-            if self.pool.submit(job).is_err() {
-                // Only a pool that is stopping has no room for as many jobs as it has threads.
-                return false;
+        let Self { pool, lanes, subscriptions, unsent, .. } = self;
+        let next = || loop {
+            let start = lanes.start(now)?;
+            if let Some(subscription) = subscriptions.get(&start.delivery.id.subscription_number()) {
+                return Some(Arc::new(Job { start, subscription: subscription.clone() }));
             }
-        }
-        true
+        };
+        hand_out(unsent, STARTS_AT_ONCE, next, |job| pool.submit(job))
     }
 
     /// Reads what the lanes want of the store, and begins with it. Tells whether they want more.
@@ -248,6 +253,25 @@ impl Desk {
     }
 }
 
+/// Submits what is left over and then what comes `next`, `most` of it, until there is nothing more, or no thread for it: the
+/// system may give fewer than there may be. Then it is left over, and nothing else is begun before it. Tells whether there
+/// may be more.
+fn hand_out<J>(
+    unsent: &mut Option<J>,
+    most: usize,
+    mut next: impl FnMut() -> Option<J>,
+    mut submit: impl FnMut(J) -> Result<(), J>,
+) -> bool {
+    for _ in 0..most {
+        let Some(job) = unsent.take().or_else(&mut next) else { return false };
+        if let Err(job) = submit(job) {
+            *unsent = Some(job);
+            return false;
+        }
+    }
+    true
+}
+
 fn rules(settings: &Settings) -> Rules {
     let ask_first = settings.retry.nominal_delay(1);
     Rules {
@@ -265,4 +289,29 @@ fn past(health: Health, last: u64, owed: bool) -> Past {
     let down = health.failures >= DOWN;
     let quick = health.failures == 0 && health.answer.is_some_and(|answer| answer <= QUICK);
     Past { last, owed, down_since: health.failing_since.filter(|_| down), quick }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_thread_is_given_for_goes_out_first_as_soon_as_there_is_one() {
+        let (mut unsent, mut jobs, mut sent) = (None, 1..=5, Vec::new());
+        for (threads, begun, left) in [(2, vec![1, 2], Some(3)), (0, vec![], Some(3)), (9, vec![3, 4, 5], None)] {
+            sent.clear();
+            let submit = |job: u32| {
+                if sent.len() >= threads {
+                    return Err(job);
+                }
+                sent.push(job);
+                Ok(())
+            };
+            assert!(!hand_out(&mut unsent, 9, || jobs.next(), submit), "{threads} threads");
+            assert_eq!((&sent, unsent), (&begun, left), "{threads} threads");
+        }
+        let mut jobs = 1..=5;
+        assert!(hand_out(&mut unsent, 3, || jobs.next(), |_| Ok(())), "there is more");
+        assert_eq!(jobs.next(), Some(4));
+    }
 }

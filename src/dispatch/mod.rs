@@ -103,7 +103,7 @@ use self::lanes::Seen;
 pub use self::lanes::{Condition, Standing, Tally};
 pub use self::notice::{Listener, Notice};
 use self::steady::Steady;
-use self::work::{Job, Tried, not_made, prepare, seen};
+use self::work::{Job, Noted, Tried, not_made, prepare, seen};
 
 /// How long the dispatcher may take to say how it is.
 const ASK_PATIENCE: Duration = Duration::from_secs(2);
@@ -111,7 +111,7 @@ const ASK_PATIENCE: Duration = Duration::from_secs(2);
 /// How deliveries are sent.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// How many sender threads there are.
+    /// How many sender threads there may be.
     pub threads: usize,
     /// How many attempts may be under way for a subscription that does not say.
     pub max_in_flight: u32,
@@ -233,9 +233,14 @@ pub struct Gauge {
 }
 
 impl Gauge {
-    /// How many senders there are, and how many of them are at work.
+    /// How many senders there may be, and how many of them are at work.
     pub fn senders(&self) -> (usize, usize) {
         (self.pool.threads(), self.pool.busy())
+    }
+
+    /// How many threads of senders there are just now, those that are idle among them.
+    pub fn threads_alive(&self) -> usize {
+        self.pool.alive()
     }
 
     /// How these subscriptions stand, of those that there are; empty if the dispatcher does not answer. Blocks until it
@@ -291,15 +296,15 @@ impl Dispatcher {
             listener,
             tally: tally.clone(),
         });
-        let (work_shop, done_shop) = (shop.clone(), shop.clone());
-        let pool = Pool::start(
+        let (work_shop, done_shop, idle_shop) = (shop.clone(), shop.clone(), shop.clone());
+        let pool = Arc::new(Pool::new(
             threads,
             "sender",
             Arc::clone,
             move |job: Arc<Job>| work_shop.attempt(&job),
             move |done| done_shop.record(done),
-        );
-        let pool = Arc::new(pool?);
+            move || idle_shop.outlet.get().tidy(),
+        ));
         let mut desk = Desk::new(shop, pool.clone());
         desk.take_up();
         let spawned = std::thread::Builder::new().name("dispatcher".to_owned()).spawn(move || {
@@ -364,18 +369,25 @@ impl Shop {
     fn attempt(&self, job: &Job) -> Judged {
         let event = match self.store.event(job.start.delivery.event) {
             Ok(Some(event)) => event,
-            Ok(None) => return self.judge(job, None, None, not_made(Fault::EventUnavailable, GONE.to_owned())),
+            Ok(None) => {
+                return self.judge(job, Noted::default(), None, not_made(Fault::EventUnavailable, GONE.to_owned()));
+            }
             Err(error) => {
                 // It is tried again by its schedule, for somebody may put the file back; then it is a dead letter.
                 tracing::error!("{} cannot be sent: {error}", job.start.delivery.id);
                 (self.listener)(Notice::Unreadable(&error.to_string()));
-                return self.judge(job, None, None, not_made(Fault::EventUnavailable, UNREADABLE.to_owned()));
+                return self.judge(
+                    job,
+                    Noted::default(),
+                    None,
+                    not_made(Fault::EventUnavailable, UNREADABLE.to_owned()),
+                );
             }
         };
         let request = prepare(job, &event, self.steady.wall());
-        let subscription = &job.subscription;
+        let (noted, subscription) = (Noted::from(event), &job.subscription);
         let report = self.outlet.get().post(Some(subscription.id), &request, subscription.timeout);
-        self.judge(job, Some(&event), Some(&request), report)
+        self.judge(job, noted, Some(&request), report)
     }
 
     /// Tells the store and the dispatcher how an attempt ended.
@@ -384,26 +396,20 @@ impl Shop {
             Done::Finished(_, judged) => judged,
             Done::Panicked(job) => {
                 let why = "this attempt ended in a fault of hookswitch's own; its message is in the daemon's log";
-                self.judge(&job, None, None, not_made(Fault::Internal, why.to_owned()))
+                self.judge(&job, Noted::default(), None, not_made(Fault::Internal, why.to_owned()))
             }
         };
         (self.listener)(Notice::Ended(&finish.entry));
         self.inbox.ended(after, seen, || self.store.finish(finish));
     }
 
-    fn judge(
-        &self,
-        job: &Job,
-        event: Option<&crate::core::event::Event>,
-        request: Option<&Outgoing>,
-        report: Report,
-    ) -> Judged {
+    fn judge(&self, job: &Job, noted: Noted, request: Option<&Outgoing>, report: Report) -> Judged {
         // The clock may have jumped since it was handed out, and may jump again before the dispatcher hears of it.
         let reading = self.steady.reading();
         let (now, health) = (reading.wall, self.store.health(job.subscription.id));
         let delivery = reading.outward(job.start.delivery.clone());
         let seen = seen(&report, now);
-        let tried = Tried { job, delivery, event, request, report, health };
+        let tried = Tried { job, delivery, noted, request, report, health };
         let finish = tried.judge(&self.settings().retry, now, chance());
         Judged { after: reading.inward(finish.after.clone()), finish, seen }
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::core::attempt::{Answer, Fault, LogEntry, Outcome, Report};
 use crate::core::backoff::RetryPolicy;
 use crate::core::delivery::{Delivery, State, Verdict, judge, retry_after};
-use crate::core::event::Event;
+use crate::core::event::{Domain, Event};
 use crate::core::id::AttemptId;
 use crate::core::request::{Marks, Outgoing};
 use crate::core::subscription::{DisabledReason, Subscription};
@@ -55,13 +55,26 @@ pub(super) fn seen(report: &Report, now: Timestamp) -> Seen {
     Seen { kind, duration: report.duration, wait }
 }
 
+/// What the log notes of an event. The event itself, which may be long, is not held while its receiver takes its time.
+#[derive(Default)]
+pub(super) struct Noted {
+    domain: Option<Domain>,
+    phone: Option<String>,
+}
+
+impl From<Event> for Noted {
+    fn from(event: Event) -> Self {
+        Self { domain: event.domain, phone: event.phone }
+    }
+}
+
 /// What an attempt changes, and its entry of the log.
 pub(super) struct Tried<'a> {
     pub(super) job: &'a Job,
     /// The job's delivery, with wall times.
     pub(super) delivery: Delivery,
-    /// `None` if it could not be read.
-    pub(super) event: Option<&'a Event>,
+    /// Nothing if its event could not be read.
+    pub(super) noted: Noted,
     /// `None` if there was nothing to send.
     pub(super) request: Option<&'a Outgoing>,
     pub(super) report: Report,
@@ -107,9 +120,9 @@ impl Tried<'_> {
             delivery: Some(after.id),
             subscription: after.subscription,
             company: subscription.company.clone(),
-            domain: self.event.and_then(|event| event.domain.clone()),
+            domain: self.noted.domain,
             call: Some(after.call.clone()),
-            phone: self.event.and_then(|event| event.phone.clone()),
+            phone: self.noted.phone,
             url: subscription.url.clone(),
             sent: self.request.map(Outgoing::sent),
             sent_body: None,

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use ureq::Agent;
 use ureq::config::{AutoHeaderValue, Config};
 
-use super::buffers::INPUT;
+use super::buffers;
 use super::tls::BadCertificate;
 use super::wire::{Deferred, Dialler};
 use crate::core::client_certificate::ClientCertificate;
@@ -19,12 +19,13 @@ use crate::core::id::SubscriptionId;
 
 /// How many receivers have an agent of their own.
 const AGENTS_MOST: usize = 1024;
-/// How long an agent is kept without use, and its idle connections with it.
-const UNUSED_MOST: Duration = Duration::from_secs(30);
-/// How many idle connections a receiver may have: as many as sender threads may have called it at once.
-const IDLE_MOST: usize = 64;
 /// How long a connection waits for another request; common servers close theirs after 5 to 75 s.
 const IDLE_AGE: Duration = Duration::from_secs(15);
+/// How long an agent is kept without use, and its idle connections with it. With the pause between two sweeps that is less
+/// than the time after which an idle sender thread ends, which sweeps: so nothing stays when nothing is sent any more.
+const UNUSED_MOST: Duration = Duration::from_secs(18);
+/// How long nothing is swept after a sweep.
+const SWEEP_PAUSE: Duration = Duration::from_secs(6);
 
 /// The client certificate to show, if any.
 type Certificate<'c> = Option<&'c Arc<ClientCertificate>>;
@@ -126,14 +127,20 @@ impl Agents {
             None => self.lone.clone(),
             Some(_) => Agent::with_parts(config(0), dialler.clone(), Deferred),
         };
-        Ok(Pair { keeping: Agent::with_parts(config(IDLE_MOST), dialler, Deferred), lone })
+        // As many as have called it at once may wait; over all receivers, the dialler sees to it that they are not too many.
+        let keeping = config(dialler.idle_most());
+        Ok(Pair { keeping: Agent::with_parts(keeping, dialler, Deferred), lone })
     }
 
-    /// Drops what was not used for long; at most once in a third of that time, by whoever comes by.
+    /// Drops what was not used for long. For whoever comes by, and for who has nothing to do any more.
+    pub(super) fn tidy(&self) {
+        self.sweep(self.now());
+    }
+
     fn sweep(&self, now: u64) {
-        let most = u64::try_from(UNUSED_MOST.as_millis()).unwrap_or(u64::MAX);
-        let swept = self.swept.load(Ordering::Relaxed);
-        if now.saturating_sub(swept) < most / 3 {
+        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let (most, swept) = (millis(UNUSED_MOST), self.swept.load(Ordering::Relaxed));
+        if now.saturating_sub(swept) < millis(SWEEP_PAUSE) {
             return;
         }
         if self.swept.compare_exchange(swept, now, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
@@ -155,7 +162,7 @@ fn config(idle: usize) -> Config {
         .user_agent(AutoHeaderValue::None)
         .accept(AutoHeaderValue::None)
         .accept_encoding(AutoHeaderValue::None)
-        .max_response_header_size(INPUT - 1024)
+        .max_response_header_size(buffers::SIZE - 1024)
         .max_idle_connections(idle)
         .max_idle_connections_per_host(idle)
         .max_idle_age(IDLE_AGE)
@@ -171,7 +178,7 @@ mod tests {
 
     fn agents() -> Agents {
         let resolver = Arc::new(Resolver::new(AddressPolicy::default()));
-        Agents::new(Dialler::new(resolver, Arc::new(Tls::new(&[]).unwrap()), None))
+        Agents::new(Dialler::new(resolver, Arc::new(Tls::new(&[]).unwrap()), None, 64))
     }
 
     fn count(agents: &Agents) -> usize {
@@ -196,8 +203,9 @@ mod tests {
     fn what_is_not_used_is_dropped() {
         let agents = agents();
         agents.at(SubscriptionId::from_bits(1), None, 0).unwrap();
-        agents.at(SubscriptionId::from_bits(2), None, 29_000).unwrap();
-        agents.at(SubscriptionId::from_bits(2), None, 45_000).unwrap();
+        agents.at(SubscriptionId::from_bits(2), None, 17_000).unwrap();
+        assert_eq!(count(&agents), 2);
+        agents.sweep(23_000);
         assert_eq!(count(&agents), 1);
         agents.forget(SubscriptionId::from_bits(2));
         assert_eq!(count(&agents), 0);

@@ -22,6 +22,8 @@ use crate::core::request::Outgoing;
 const DRAIN_MOST: usize = 64 * 1024;
 /// How long that may take.
 const DRAIN_TIME: Duration = Duration::from_millis(250);
+/// How much of a body is read at once: so much of the stack of every sender thread is for it.
+const PIECE: usize = 1024;
 
 /// How long an attempt may take.
 #[derive(Debug, Clone, Copy)]
@@ -152,9 +154,9 @@ fn read_body(response: Response<ureq::Body>) -> Received {
     }
     let mut reader = response.into_body().into_reader();
     let mut body = Vec::new();
-    let mut piece = [0; Answer::BODY_KEPT];
+    let mut piece = [0; PIECE];
     while body.len() < Answer::BODY_KEPT {
-        let room = Answer::BODY_KEPT - body.len();
+        let room = PIECE.min(Answer::BODY_KEPT - body.len());
         match reader.read(&mut piece[..room]) {
             Ok(0) => return Received { body, truncated: false, failure: None },
             Ok(count) => body.extend_from_slice(&piece[..count]),

@@ -1,15 +1,32 @@
-//! The fixed pool of threads on which attempts block.
+//! The pool of threads on which attempts block.
 //!
 //! Knows nothing of what a job is. Whoever submits is told of the end of every job that was taken,
-//! also of one that panicked, so that nothing owed is ever lost in here. Idle threads sleep.
+//! also of one that panicked, so that nothing owed is ever lost in here.
+//!
+//! A thread is started when there is a job and none is idle, and ends when it was idle for a while. The one that fell
+//! asleep last is woken first: under a small load the same few threads work, with warm caches, and all others end. A
+//! thread that only tells of its last job takes the next one without having slept.
 
-use std::any::Any;
 use std::collections::VecDeque;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+
+#[cfg(test)]
+mod tests;
+
+/// For how long a thread is idle before it ends.
+const QUIET: Duration = Duration::from_secs(30);
+/// How soon after the system gave no thread it is asked for one again.
+const SHORT: Duration = Duration::from_secs(1);
+/// How soon after it was said that the system gives no thread it is said again.
+const SAID: Duration = Duration::from_secs(600);
+/// The stack of a thread, of which only what is used becomes resident. The most that an attempt uses (an event of as many
+/// levels as may be, as a form; a TLS handshake with a chain that is refused; a panic with its backtrace) is 92 KiB without
+/// optimisation, as `tests::cost` measures it; an https attempt of a release build, 52. An overflow would end the process,
+/// so there is a wide margin.
+pub(super) const STACK: usize = 512 * 1024;
 
 /// How a job ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,53 +37,79 @@ pub enum Done<K, R> {
     Panicked(K),
 }
 
-/// A fixed number of threads that take jobs of the type `J`.
+/// Starts a thread of a name.
+type Spawn = dyn Fn(String, Box<dyn FnOnce() + Send>) -> io::Result<()> + Send + Sync;
+/// Does a job, and calls what it is given as soon as there is room for another.
+type Perform<J> = dyn Fn(J, &dyn Fn()) + Send + Sync;
+
+/// At most so many threads that take jobs of the type `J`.
 pub struct Pool<J> {
     shared: Arc<Shared<J>>,
-    threads: Mutex<Vec<JoinHandle<()>>>,
+    given: Arc<Given<J>>,
+    most: usize,
+    name: String,
+    spawn: Box<Spawn>,
 }
 
 struct Shared<J> {
     state: Mutex<State<J>>,
-    /// A job came, or the end.
-    work: Condvar,
-    /// A thread ended.
+    /// The last thread ended.
     ended: Condvar,
+    quiet: Duration,
+}
+
+/// What the submitter gave.
+struct Given<J> {
+    perform: Box<Perform<J>>,
+    /// Called by a thread that ends because it was idle for a while.
+    retire: Box<dyn Fn() + Send + Sync>,
 }
 
 struct State<J> {
+    /// Jobs for the threads that are `telling`; never more than there are of those.
     queue: VecDeque<J>,
-    /// Threads that do not work on a job. One for which a job is queued still counts.
-    idle: usize,
+    /// The threads that sleep, the last that fell asleep at the end.
+    asleep: Vec<Arc<Seat<J>>>,
+    /// Threads whose job has ended, and that only tell of it.
+    telling: usize,
+    /// Jobs that were taken and have not ended.
+    busy: usize,
+    /// Threads that take jobs. Those on their way out do not.
+    serving: usize,
+    /// Threads in all.
     alive: usize,
+    started: usize,
+    /// When the system last gave no thread, and when that was last said.
+    short: Option<Instant>,
+    said: Option<Instant>,
     stopping: bool,
 }
 
-impl<J> Shared<J> {
-    fn lock(&self) -> MutexGuard<'_, State<J>> {
-        // Jobs never run under this lock, so a panic leaves nothing half-done.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// Where a thread is told what to do next.
+struct Seat<J> {
+    told: Mutex<Option<Told<J>>>,
+    woken: Condvar,
+}
+
+enum Told<J> {
+    Job(J),
+    End,
 }
 
 impl<J: Send + 'static> Pool<J> {
-    /// Starts `threads` threads named `name` and a number. Each job goes through `work`, and its end
-    /// to `done`, on the same thread; `key` is what tells `done` which job it was. By the time that
-    /// `done` is called, the pool has room for another job.
-    ///
-    /// # Errors
-    /// If the system gives no more threads; those that were started end again.
-    pub fn start<K, R>(
+    /// A pool of up to `threads` threads named `name` and a number, none of which is started before it is needed. Each
+    /// job goes through `work`, and its end to `done`, on the same thread; `key` is what tells `done` which job it was.
+    /// By the time that `done` is called, the pool has room for another job. A thread that ends because there was nothing
+    /// to do for it calls `retire` before.
+    pub fn new<K, R>(
         threads: usize,
         name: &str,
         key: impl Fn(&J) -> K + Send + Sync + 'static,
         work: impl Fn(J) -> R + Send + Sync + 'static,
         done: impl Fn(Done<K, R>) + Send + Sync + 'static,
-    ) -> io::Result<Self> {
-        let state = State { queue: VecDeque::with_capacity(threads), idle: 0, alive: 0, stopping: false };
-        let shared = Arc::new(Shared { state: Mutex::new(state), work: Condvar::new(), ended: Condvar::new() });
-        let pool = Self { shared, threads: Mutex::default() };
-        let perform = Arc::new(move |job: J, free: &dyn Fn()| {
+        retire: impl Fn() + Send + Sync + 'static,
+    ) -> Self {
+        let perform = move |job: J, free: &dyn Fn()| {
             let key = key(&job);
             let result = catch_unwind(AssertUnwindSafe(|| work(job)));
             free();
@@ -74,54 +117,125 @@ impl<J: Send + 'static> Pool<J> {
                 Ok(result) => Done::Finished(key, result),
                 Err(_) => Done::Panicked(key),
             });
-        });
-        for number in 0..threads {
-            let (shared, perform) = (Arc::clone(&pool.shared), Arc::clone(&perform));
-            let mut state = pool.shared.lock();
-            let thread = std::thread::Builder::new()
-                .name(format!("{name}-{number}"))
-                .spawn(move || serve(&shared, perform.as_ref()))?;
-            state.alive += 1;
-            state.idle += 1;
-            drop(state);
-            pool.handles().push(thread);
-        }
-        Ok(pool)
+        };
+        let given = Given { perform: Box::new(perform), retire: Box::new(retire) };
+        Self::with(threads, name, given, QUIET, Box::new(spawn))
     }
 
-    /// Hands a job to an idle thread. Never blocks.
+    fn with(most: usize, name: &str, given: Given<J>, quiet: Duration, spawn: Box<Spawn>) -> Self {
+        let state = State {
+            queue: VecDeque::new(),
+            asleep: Vec::new(),
+            telling: 0,
+            busy: 0,
+            serving: 0,
+            alive: 0,
+            started: 0,
+            short: None,
+            said: None,
+            stopping: false,
+        };
+        let shared = Arc::new(Shared { state: Mutex::new(state), ended: Condvar::new(), quiet });
+        Self { shared, given: Arc::new(given), most, name: name.to_owned(), spawn }
+    }
+
+    /// Hands a job to an idle thread, or to a new one. Does not wait for any.
     ///
     /// # Errors
-    /// Gives the job back if no thread is idle, or the pool is stopping.
+    /// Gives the job back if as many as may be are at work, if the system gives no further thread just now, or if the
+    /// pool is stopping.
     pub fn submit(&self, job: J) -> Result<(), J> {
         let mut state = self.shared.lock();
-        if state.stopping || state.queue.len() >= state.idle {
+        if state.stopping || state.busy >= self.most {
             return Err(job);
         }
-        state.queue.push_back(job);
+        if state.queue.len() < state.telling {
+            state.busy += 1;
+            state.queue.push_back(job);
+            return Ok(());
+        }
+        if let Some(seat) = state.asleep.pop() {
+            state.busy += 1;
+            drop(state);
+            seat.tell(Told::Job(job));
+            return Ok(());
+        }
+        if state.short.is_some_and(|at| at.elapsed() < SHORT) {
+            return Err(job);
+        }
+        state.busy += 1;
+        state.serving += 1;
+        state.alive += 1;
+        let number = state.started % self.most;
+        state.started += 1;
         drop(state);
-        self.shared.work.notify_one();
-        Ok(())
+        self.launch(number, job)
+    }
+
+    /// Starts a thread with `job`, which already counts.
+    fn launch(&self, number: usize, job: J) -> Result<(), J> {
+        let seat = Arc::new(Seat { told: Mutex::new(Some(Told::Job(job))), woken: Condvar::new() });
+        let (shared, given, own) = (Arc::clone(&self.shared), Arc::clone(&self.given), Arc::clone(&seat));
+        let body = move || {
+            // A panic in the submitter's code must not keep the thread from being counted out.
+            if shared.serve(&own, given.perform.as_ref())
+                && catch_unwind(AssertUnwindSafe(|| (given.retire)())).is_err()
+            {
+                tracing::error!("a bug: what an idle thread does before it ends failed");
+            }
+            // Who waits for the end of all threads may count on it that they hold nothing of the submitter's any more.
+            drop(given);
+            shared.left();
+        };
+        let Err(error) = (self.spawn)(format!("{}-{number}", self.name), Box::new(body)) else { return Ok(()) };
+        self.refused(&error);
+        // Nobody else knows the seat of a thread that was not started.
+        let Some(Told::Job(job)) = seat.lock().take() else { return Ok(()) };
+        Err(job)
+    }
+
+    /// The system gave no thread.
+    fn refused(&self, error: &io::Error) {
+        let now = Instant::now();
+        let mut state = self.shared.lock();
+        state.busy -= 1;
+        state.serving -= 1;
+        state.alive -= 1;
+        state.short = Some(now);
+        let (name, most, alive) = (&self.name, self.most, state.alive);
+        if state.said.is_some_and(|at| now.duration_since(at) < SAID) {
+            return;
+        }
+        state.said = Some(now);
+        drop(state);
+        tracing::error!(
+            "the system gives no further thread ({error}): {alive} of up to {most} {name} threads go on, and what has its \
+             turn waits for one of them; raise `TasksMax=` of the unit (or `ulimit -u`) and the machine's memory, or lower \
+             `threads` in [senders]"
+        );
     }
 
     /// How many jobs were taken and have not ended.
     pub fn busy(&self) -> usize {
-        let state = self.shared.lock();
-        state.alive.saturating_sub(state.idle) + state.queue.len()
+        self.shared.lock().busy
+    }
+
+    /// How many threads there may be.
+    pub const fn threads(&self) -> usize {
+        self.most
     }
 
     /// How many threads there are.
-    pub fn threads(&self) -> usize {
-        self.handles().len()
+    pub fn alive(&self) -> usize {
+        self.shared.lock().alive
     }
 
     /// Takes no more jobs, lets those that were taken end, and waits for the threads, no longer than
     /// `deadline` from now. How many did not end in time; they are left behind.
     pub fn stop(&self, deadline: Duration) -> usize {
         let until = Instant::now() + deadline;
+        self.shared.end();
         let mut state = self.shared.lock();
-        state.stopping = true;
-        self.shared.work.notify_all();
         while state.alive > 0 {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -129,38 +243,37 @@ impl<J: Send + 'static> Pool<J> {
             }
             state = self.shared.ended.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
-        drop(state);
-        for thread in std::mem::take(&mut *self.handles()) {
-            // A thread catches every panic, so there is nothing to learn from how it ended.
-            let _: Result<(), Box<dyn Any + Send>> = thread.join();
-        }
         0
-    }
-
-    fn handles(&self) -> MutexGuard<'_, Vec<JoinHandle<()>>> {
-        self.threads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl<J> Drop for Pool<J> {
     /// Lets the threads end by themselves.
     fn drop(&mut self) {
-        self.shared.lock().stopping = true;
-        self.shared.work.notify_all();
+        self.shared.end();
     }
 }
 
-/// What each thread does.
-fn serve<J>(shared: &Shared<J>, perform: &(dyn Fn(J, &dyn Fn()) + Send + Sync)) {
-    let mut state = shared.lock();
-    loop {
-        if let Some(job) = state.queue.pop_front() {
-            state.idle -= 1;
-            drop(state);
+fn spawn(name: String, body: Box<dyn FnOnce() + Send>) -> io::Result<()> {
+    std::thread::Builder::new().name(name).stack_size(STACK).spawn(body).map(drop)
+}
+
+impl<J> Shared<J> {
+    fn lock(&self) -> MutexGuard<'_, State<J>> {
+        // Jobs never run under this lock, so a panic leaves nothing half-done.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What each thread does. Tells whether it ends because it was idle for a while.
+    fn serve(&self, seat: &Arc<Seat<J>>, perform: &Perform<J>) -> bool {
+        let mut next = seat.wait(None);
+        while let Some(Told::Job(job)) = next {
             let freed = std::cell::Cell::new(false);
             let free = || {
                 if !freed.replace(true) {
-                    shared.lock().idle += 1;
+                    let mut state = self.lock();
+                    state.busy -= 1;
+                    state.telling += 1;
                 }
             };
             // `work` is caught within; this is for `key` and `done`, the submitter's own code.
@@ -168,93 +281,80 @@ fn serve<J>(shared: &Shared<J>, perform: &(dyn Fn(J, &dyn Fn()) + Send + Sync)) 
                 tracing::error!("a bug: the end of a job could not be told");
             }
             free();
-            state = shared.lock();
-        } else if state.stopping {
-            state.alive -= 1;
-            state.idle -= 1;
-            shared.ended.notify_all();
-            return;
-        } else {
-            state = shared.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+            next = self.next(seat);
         }
+        next.is_none()
+    }
+
+    /// What a thread that has told of its job does next; nothing if there was nothing for a while.
+    fn next(&self, seat: &Arc<Seat<J>>) -> Option<Told<J>> {
+        let mut state = self.lock();
+        state.telling -= 1;
+        if let Some(job) = state.queue.pop_front() {
+            return Some(Told::Job(job));
+        }
+        if state.stopping {
+            state.serving -= 1;
+            return Some(Told::End);
+        }
+        state.asleep.push(Arc::clone(seat));
+        drop(state);
+        if let Some(told) = seat.wait(Some(self.quiet)) {
+            return Some(told);
+        }
+        let mut state = self.lock();
+        let Some(at) = state.asleep.iter().position(|other| Arc::ptr_eq(other, seat)) else {
+            // Somebody has just chosen it, and is about to say what for.
+            drop(state);
+            return seat.wait(None);
+        };
+        state.asleep.remove(at);
+        state.serving -= 1;
+        None
+    }
+
+    /// A thread has ended but for its own remains.
+    fn left(&self) {
+        let mut state = self.lock();
+        state.alive -= 1;
+        if state.alive == 0 {
+            self.ended.notify_all();
+        }
+    }
+
+    /// Has every thread end that has nothing to do, and the others after their job.
+    fn end(&self) {
+        let mut state = self.lock();
+        state.stopping = true;
+        let asleep = std::mem::take(&mut state.asleep);
+        state.serving -= asleep.len();
+        drop(state);
+        asleep.iter().for_each(|seat| seat.tell(Told::End));
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use std::sync::mpsc;
-
-    use super::*;
-
-    const LONG: Duration = Duration::from_secs(20);
-
-    /// A pool whose jobs wait for a permit, and panic on the number 13.
-    fn gated(threads: usize) -> (Pool<u32>, mpsc::Sender<()>, mpsc::Receiver<Done<u32, u32>>) {
-        let (permit, gate) = mpsc::channel();
-        let gate = Mutex::new(gate);
-        let (ended, ends) = mpsc::channel();
-        let work = move |number: u32| {
-            gate.lock().unwrap_or_else(PoisonError::into_inner).recv().ok();
-            assert_ne!(number, 13, "the unlucky job");
-            number * 2
-        };
-        let done = move |end| ended.send(end).unwrap();
-        (Pool::start(threads, "test", |number| *number, work, done).unwrap(), permit, ends)
+impl<J> Seat<J> {
+    fn lock(&self) -> MutexGuard<'_, Option<Told<J>>> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    #[test]
-    fn takes_as_many_jobs_as_threads_are_idle() {
-        let (pool, permit, ends) = gated(2);
-        assert_eq!((pool.submit(1), pool.submit(2)), (Ok(()), Ok(())));
-        assert_eq!(pool.submit(3), Err(3));
-        assert_eq!(pool.busy(), 2);
-        permit.send(()).unwrap();
-        let Done::Finished(key, result) = ends.recv_timeout(LONG).unwrap() else { panic!("no result") };
-        assert_eq!(result, key * 2);
-        assert_eq!(pool.submit(3), Ok(()), "who hears of an end may submit at once");
-        drop(permit);
-        ends.recv_timeout(LONG).unwrap();
-        ends.recv_timeout(LONG).unwrap();
-        assert_eq!(pool.busy(), 0);
-        assert_eq!(pool.stop(LONG), 0);
-        assert_eq!(pool.submit(4), Err(4));
+    fn tell(&self, what: Told<J>) {
+        *self.lock() = Some(what);
+        self.woken.notify_one();
     }
 
-    #[test]
-    fn a_panic_ends_one_job_and_no_thread() {
-        let (pool, permit, ends) = gated(1);
-        drop(permit);
-        pool.submit(13).unwrap();
-        assert_eq!(ends.recv_timeout(LONG), Ok(Done::Panicked(13)));
-        pool.submit(4).unwrap();
-        assert_eq!(ends.recv_timeout(LONG), Ok(Done::Finished(4, 8)));
-        assert_eq!(pool.stop(LONG), 0);
-    }
-
-    #[test]
-    fn a_panic_of_the_submitters_code_costs_no_thread() {
-        let (ended, ends) = mpsc::channel();
-        let done = move |end| {
-            ended.send(()).unwrap();
-            assert_ne!(end, Done::Finished(1, ()), "told");
-        };
-        let pool = Pool::start(1, "test", |number: &u32| *number, |_| (), done).unwrap();
-        pool.submit(1).unwrap();
-        ends.recv_timeout(LONG).unwrap();
-        pool.submit(2).unwrap();
-        ends.recv_timeout(LONG).unwrap();
-        assert_eq!(pool.stop(LONG), 0);
-    }
-
-    #[test]
-    fn stopping_finishes_what_was_taken_and_counts_who_hangs() {
-        let (pool, permit, ends) = gated(3);
-        for number in 1..=3 {
-            pool.submit(number).unwrap();
+    /// Waits until it is told something, no longer than `limit`.
+    fn wait(&self, limit: Option<Duration>) -> Option<Told<J>> {
+        let until = limit.map(|limit| Instant::now() + limit);
+        let mut told = self.lock();
+        while told.is_none() {
+            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+            told = match left {
+                Some(Duration::ZERO) => break,
+                Some(left) => self.woken.wait_timeout(told, left).unwrap_or_else(PoisonError::into_inner).0,
+                None => self.woken.wait(told).unwrap_or_else(PoisonError::into_inner),
+            };
         }
-        assert_eq!(pool.stop(Duration::from_millis(20)), 3);
-        drop(permit);
-        assert_eq!(ends.iter().take(3).count(), 3);
-        assert_eq!(pool.stop(LONG), 0);
+        told.take()
     }
 }

@@ -27,8 +27,8 @@ const STALE: Duration = Duration::from_secs(600);
 const NAMES_MOST: usize = 4096;
 /// How many names are asked for at once; each may hold a thread for as long as the system takes.
 const THREADS_MOST: usize = 32;
-/// How many names may wait to be asked for, and how many of one domain.
-const QUEUE_MOST: usize = 1024;
+/// How many names may wait to be asked for, and how many of one domain: no fewer than there may be sender threads.
+const QUEUE_MOST: usize = 8 * 1024;
 const QUEUE_MOST_OF_DOMAIN: usize = QUEUE_MOST / 4;
 /// How many addresses of a name are tried.
 const ADDRESSES_MOST: usize = 16;
@@ -46,7 +46,6 @@ pub(super) struct Resolver {
 struct Desk {
     lookup: Box<Lookup>,
     names: Mutex<Names>,
-    answered: Condvar,
 }
 
 #[derive(Default)]
@@ -67,6 +66,8 @@ struct Name {
     answer: Option<(Instant, Answer)>,
     /// Whether it is being asked for.
     asked: bool,
+    /// Who waits for the answer to this name, and to no other: a thousand may wait at once.
+    answered: Arc<Condvar>,
 }
 
 impl Name {
@@ -90,7 +91,7 @@ impl Resolver {
     }
 
     pub(super) fn with_lookup(policy: AddressPolicy, lookup: Box<Lookup>) -> Self {
-        let desk = Desk { lookup, names: Mutex::default(), answered: Condvar::new() };
+        let desk = Desk { lookup, names: Mutex::default() };
         Self { policy, desk: Arc::new(desk) }
     }
 
@@ -156,30 +157,30 @@ impl Desk {
         if let Some(answer) = names.known.get(host).and_then(|name| name.fresh(begin)) {
             return answer.map_err(|why| not_found(host, &why));
         }
-        self.ask(&mut names, host)?;
         let stale = names.known.get(host).and_then(|name| name.stale(begin));
         // With old addresses at hand, most of the time is kept for connecting to them.
         let limit = if stale.is_some() { limit / 4 } else { limit };
         loop {
-            let name = names.known.get(host);
-            let newer = name.and_then(|name| name.answer.as_ref()).filter(|(at, _)| *at >= begin);
+            let newer = names.known.get(host).and_then(|name| name.answer.as_ref()).filter(|(at, _)| *at >= begin);
             if let Some((_, answer)) = newer {
                 return answer.clone().map_err(|why| not_found(host, &why));
             }
+            // Nothing new if it is being asked for, unless it was answered and forgotten before this thread woke.
+            let answered = self.ask(&mut names, host)?;
             let left = limit.saturating_sub(begin.elapsed());
             if left.is_zero() {
                 return stale.ok_or_else(|| {
                     Failure::new(Fault::ResolveTimeout, format!("DNS did not answer for `{host}` in time"))
                 });
             }
-            names = self.answered.wait_timeout(names, left).unwrap_or_else(PoisonError::into_inner).0;
+            names = answered.wait_timeout(names, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
-    /// Has `host` asked for, unless it already is.
-    fn ask(self: &Arc<Self>, names: &mut Names, host: &str) -> Result<(), Failure> {
-        if names.known.get(host).is_some_and(|name| name.asked) {
-            return Ok(());
+    /// Has `host` asked for, unless it already is; by what to wait for the answer.
+    fn ask(self: &Arc<Self>, names: &mut Names, host: &str) -> Result<Arc<Condvar>, Failure> {
+        if let Some(name) = names.known.get(host).filter(|name| name.asked) {
+            return Ok(Arc::clone(&name.answered));
         }
         let domain = domain_of(host);
         let of_domain = || names.queue.iter().filter(|waiting| domain_of(waiting) == domain).count();
@@ -187,7 +188,9 @@ impl Desk {
             return Err(Failure::new(Fault::ResolveTimeout, "too many names wait for DNS"));
         }
         names.make_room();
-        names.known.entry(host.to_owned()).or_default().asked = true;
+        let name = names.known.entry(host.to_owned()).or_default();
+        name.asked = true;
+        let answered = Arc::clone(&name.answered);
         names.queue.push_back(host.to_owned());
         if names.threads < THREADS_MOST {
             let desk = Arc::clone(self);
@@ -206,7 +209,7 @@ impl Desk {
                 }
             }
         }
-        Ok(())
+        Ok(answered)
     }
 
     /// Asks for every name that waits and may be asked for, then ends.
@@ -222,8 +225,9 @@ impl Desk {
             });
             names = self.lock();
             names.end(&host);
-            names.known.insert(host, Name { answer: Some((Instant::now(), answer)), asked: false });
-            self.answered.notify_all();
+            let name = names.known.entry(host).or_default();
+            (name.answer, name.asked) = (Some((Instant::now(), answer)), false);
+            name.answered.notify_all();
         }
         names.threads -= 1;
     }
@@ -440,7 +444,7 @@ mod tests {
         let resolver = Resolver::with_lookup(policy(), Box::new(lookup));
         let old = Instant::now().checked_sub(FRESH * 2).unwrap();
         let answer = Some((old, Ok(Arc::from(["8.8.8.8".parse::<IpAddr>().unwrap()]))));
-        resolver.desk.lock().known.insert("x.example".to_owned(), Name { answer, asked: false });
+        resolver.desk.lock().known.insert("x.example".to_owned(), Name { answer, ..Name::default() });
         assert!(resolver.resolve("x.example", SOON).is_ok());
         drop(release);
     }
@@ -459,7 +463,7 @@ mod tests {
     fn memory_for_names_is_bounded() {
         let resolver = fixed(&["8.8.8.8"]);
         for number in 0..NAMES_MOST + 10 {
-            let name = Name { answer: Some((Instant::now(), Err(String::new()))), asked: false };
+            let name = Name { answer: Some((Instant::now(), Err(String::new()))), ..Name::default() };
             let mut names = resolver.desk.lock();
             names.make_room();
             names.known.insert(number.to_string(), name);

@@ -43,6 +43,26 @@ impl Timed {
         Ok(TICK.saturating_mul(u32::try_from(ticks).unwrap_or(u32::MAX)))
     }
 
+    /// Waits until there is something to be read, if only the end.
+    fn wait(&mut self) -> io::Result<()> {
+        self.patiently(|socket| socket.peek(&mut [0])).map(drop)
+    }
+
+    /// Reads in one way or another, waiting for as long as the attempt may take.
+    fn patiently(&mut self, mut read: impl FnMut(&mut TcpStream) -> io::Result<usize>) -> io::Result<usize> {
+        loop {
+            let limit = Self::limit()?;
+            if limit != self.read_limit {
+                self.socket.set_read_timeout(Some(limit))?;
+                self.read_limit = limit;
+            }
+            match read(&mut self.socket) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => return result,
+            }
+        }
+    }
+
     /// Writes, waiting `most` at most for the receiver to take something.
     fn write_within(&mut self, bytes: &[u8], most: Duration) -> io::Result<usize> {
         loop {
@@ -61,21 +81,9 @@ impl Timed {
 
 impl Read for Timed {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        loop {
-            let limit = Self::limit()?;
-            if limit != self.read_limit {
-                self.socket.set_read_timeout(Some(limit))?;
-                self.read_limit = limit;
-            }
-            match self.socket.read(buffer) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Ok(count) => {
-                    self.first = self.first.or(buffer[..count].first().copied());
-                    return Ok(count);
-                }
-                result => return result,
-            }
-        }
+        let count = self.patiently(|socket| socket.read(buffer))?;
+        self.first = self.first.or(buffer[..count].first().copied());
+        Ok(count)
     }
 }
 
@@ -140,6 +148,24 @@ impl Stream {
     /// Whether TLS has something that was not sent.
     fn holds_back(&self) -> bool {
         matches!(self, Self::Tls(stream) if stream.conn.wants_write())
+    }
+
+    /// Waits until [`Self::read`] has something to say, without memory to read into.
+    pub(super) fn wait(&mut self) -> io::Result<()> {
+        match self {
+            Self::Plain(timed) => timed.wait(),
+            Self::Tls(stream) => {
+                let StreamOwned { conn, sock } = stream.as_mut();
+                // What TLS sends of its own accord, such as session tickets, is taken here: there is nothing to read in it.
+                while conn.wants_read() && !conn.wants_write() {
+                    sock.wait()?;
+                    if conn.complete_io(sock)?.0 == 0 {
+                        break;
+                    }
+                }
+                Ok(())
+            }
+        }
     }
 
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {

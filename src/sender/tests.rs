@@ -27,7 +27,7 @@ pub(super) fn testdata(name: &str) -> PathBuf {
 
 fn settings() -> TransportSettings {
     let policy = AddressPolicy::new(vec!["127.0.0.0/8".parse().unwrap()], Vec::new(), false);
-    TransportSettings { connect_timeout: LONG, timeout: LONG, policy, extra_ca: Vec::new(), proxy: None }
+    TransportSettings { connect_timeout: LONG, timeout: LONG, policy, extra_ca: Vec::new(), proxy: None, idle_most: 64 }
 }
 
 fn transport() -> Transport {
@@ -390,5 +390,6 @@ fn a_probe_tells_all_phases_and_what_to_do() {
 }
 
 mod answers;
+mod cost;
 mod failures;
 mod handshakes;

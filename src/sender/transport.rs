@@ -41,6 +41,8 @@ pub struct TransportSettings {
     pub extra_ca: Vec<PathBuf>,
     /// The proxy that makes every connection, if not this machine itself.
     pub proxy: Option<Proxy>,
+    /// How many connections may wait for another request, over all receivers.
+    pub idle_most: usize,
 }
 
 /// Posts requests. One for all sender threads.
@@ -60,25 +62,31 @@ impl Transport {
     /// A sentence that names the file of `extra_ca` that cannot be read or holds no certificate. A
     /// machine without certificates of its own is no error here: that is told when an https URL is called.
     pub fn new(settings: TransportSettings) -> Result<Self, String> {
-        let TransportSettings { connect_timeout, timeout, policy, extra_ca, proxy } = settings;
+        let TransportSettings { connect_timeout, timeout, policy, extra_ca, proxy, idle_most } = settings;
         let (resolver, tls) = (Resolver::new(policy), Tls::new(&extra_ca)?);
-        Ok(Self::with_proxy(connect_timeout, timeout, resolver, tls, proxy))
+        Ok(Self::assembled(connect_timeout, timeout, (resolver, tls), proxy, idle_most))
     }
 
     #[cfg(test)]
     pub(super) fn with_parts(connect_timeout: Duration, timeout: Duration, resolver: Resolver, tls: Tls) -> Self {
-        Self::with_proxy(connect_timeout, timeout, resolver, tls, None)
+        Self::assembled(connect_timeout, timeout, (resolver, tls), None, 64)
     }
 
-    pub(super) fn with_proxy(
+    #[cfg(test)]
+    pub(super) fn spare_buffers(&self) -> usize {
+        self.agents.dialler().spare_buffers()
+    }
+
+    fn assembled(
         connect_timeout: Duration,
         timeout: Duration,
-        resolver: Resolver,
-        tls: Tls,
+        (resolver, tls): (Resolver, Tls),
         proxy: Option<Proxy>,
+        idle_most: usize,
     ) -> Self {
         let (resolver, tls, by_proxy) = (Arc::new(resolver), Arc::new(tls), proxy.is_some());
-        let agents = Agents::new(Dialler::new(Arc::clone(&resolver), Arc::clone(&tls), proxy.map(Arc::new)));
+        let dialler = Dialler::new(Arc::clone(&resolver), Arc::clone(&tls), proxy.map(Arc::new), idle_most);
+        let agents = Agents::new(dialler);
         Self { connect_timeout, timeout, resolver, tls, by_proxy, agents }
     }
 
@@ -112,6 +120,12 @@ impl Transport {
             }
             failed(failure, begin.elapsed())
         })
+    }
+
+    /// Closes the connections of receivers that were not called for a while. Calls do that by the way; this is for when
+    /// there are none.
+    pub fn tidy(&self) {
+        self.agents.tidy();
     }
 
     /// A TLS handshake with the host of `url`, which must be https, and no more: no request is sent. Takes no longer than

@@ -20,7 +20,7 @@ use ureq::http::Uri;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver as UreqResolver};
 use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTimeout, Transport};
 
-use super::buffers::WireBuffers;
+use super::buffers::{Spare, WireBuffers};
 use super::diagnosis;
 use super::failure::{Failure, is_disconnect};
 use super::head::{Head, HeadReader, Progress};
@@ -33,8 +33,6 @@ use crate::core::attempt::{Fault, Phase};
 use crate::core::client_certificate::ClientCertificate;
 use crate::core::proxy::Proxy;
 
-/// How many connections wait for another request, over all receivers.
-const IDLE_MOST: usize = 1024;
 /// How long a connection is used, so that a change of the receiver's address is followed.
 const AGE_MOST: Duration = Duration::from_secs(120);
 
@@ -49,12 +47,33 @@ pub(super) struct Dialler {
     proxy: Option<Arc<Proxy>>,
     /// With which client certificate, where there is one.
     showing: Option<Arc<ClientConfig>>,
-    idle: Arc<AtomicUsize>,
+    idle: Arc<Idle>,
+    spare: Arc<Spare>,
+}
+
+/// The connections that wait for another request, over all receivers.
+#[derive(Debug)]
+struct Idle {
+    count: AtomicUsize,
+    most: usize,
 }
 
 impl Dialler {
-    pub(super) fn new(resolver: Arc<Resolver>, tls: Arc<Tls>, proxy: Option<Arc<Proxy>>) -> Self {
-        Self { resolver, tls, proxy, showing: None, idle: Arc::default() }
+    /// Of whose connections `idle_most` may wait for another request.
+    pub(super) fn new(resolver: Arc<Resolver>, tls: Arc<Tls>, proxy: Option<Arc<Proxy>>, idle_most: usize) -> Self {
+        let idle = Arc::new(Idle { count: AtomicUsize::new(0), most: idle_most });
+        Self { resolver, tls, proxy, showing: None, idle, spare: Arc::default() }
+    }
+
+    /// How many buffers nobody uses.
+    #[cfg(test)]
+    pub(super) fn spare_buffers(&self) -> usize {
+        self.spare.count()
+    }
+
+    /// How many of its connections may wait for another request.
+    pub(super) fn idle_most(&self) -> usize {
+        self.idle.most
     }
 
     /// A dialler that shows a client certificate.
@@ -77,7 +96,7 @@ impl Dialler {
         Ok(Wire {
             stream,
             address,
-            buffers: WireBuffers::default(),
+            buffers: WireBuffers::new(Arc::clone(&self.spare)),
             made: Instant::now(),
             unsendable: None,
             head: HeadReader::new(),
@@ -209,7 +228,7 @@ pub(super) struct Wire {
     head: HeadReader,
     /// Whether it waits in ureq's pool, and counts in `idle`.
     waiting: bool,
-    idle: Arc<AtomicUsize>,
+    idle: Arc<Idle>,
 }
 
 impl Wire {
@@ -280,11 +299,18 @@ impl Wire {
     }
 
     fn receive(&mut self) -> Result<usize, Failure> {
+        let waited = if self.buffers.has_input() {
+            Ok(())
+        } else {
+            // It may take long: no memory is held meanwhile.
+            self.buffers.release_input();
+            self.stream.wait()
+        };
         let room = self.buffers.input_append_buf();
         if room.is_empty() {
             return Err(Failure::new(Fault::Protocol, "a line of the answer's body is too long"));
         }
-        let count = match self.stream.read(room) {
+        let count = match waited.and_then(|()| self.stream.read(room)) {
             Ok(count) => count,
             // It ends there; whether what came is complete is seen above.
             Err(error) if is_disconnect(error.kind()) => 0,
@@ -304,8 +330,8 @@ impl Wire {
         if self.unsendable.is_some() || self.buffers.has_input() || self.made.elapsed() >= AGE_MOST {
             return false;
         }
-        if self.idle.fetch_add(1, Ordering::Relaxed) >= IDLE_MOST {
-            self.idle.fetch_sub(1, Ordering::Relaxed);
+        if self.idle.count.fetch_add(1, Ordering::Relaxed) >= self.idle.most {
+            self.idle.count.fetch_sub(1, Ordering::Relaxed);
             return false;
         }
         self.waiting = true;
@@ -316,7 +342,7 @@ impl Wire {
     /// Ends the waiting.
     fn get_up(&mut self) -> bool {
         self.waiting = false;
-        self.idle.fetch_sub(1, Ordering::Relaxed);
+        self.idle.count.fetch_sub(1, Ordering::Relaxed);
         self.stream.is_quiet()
     }
 }
@@ -366,7 +392,7 @@ impl Transport for Wire {
 impl Drop for Wire {
     fn drop(&mut self) {
         if self.waiting {
-            self.idle.fetch_sub(1, Ordering::Relaxed);
+            self.idle.count.fetch_sub(1, Ordering::Relaxed);
         }
     }
 }
@@ -383,19 +409,19 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let uri: Uri = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();
         let policy = AddressPolicy::new(vec!["127.0.0.1/32".parse().unwrap()], Vec::new(), false);
-        let dialler = Dialler::new(Arc::new(Resolver::new(policy)), Arc::new(Tls::new(&[]).unwrap()), None);
-        let idle = || dialler.idle.load(Ordering::SeqCst);
+        let dialler = Dialler::new(Arc::new(Resolver::new(policy)), Arc::new(Tls::new(&[]).unwrap()), None, 3);
+        let idle = || dialler.idle.count.load(Ordering::SeqCst);
         marks::begin(Instant::now(), Instant::now() + Duration::from_secs(20), Duration::from_secs(20));
 
         let mut wire = dialler.dial(&uri, false).unwrap();
         assert!(wire.is_open() && idle() == 1, "waits");
         assert!(wire.is_open() && idle() == 0, "is used again");
-        dialler.idle.store(IDLE_MOST, Ordering::SeqCst);
-        assert!(!wire.is_open() && idle() == IDLE_MOST, "no room");
+        dialler.idle.count.store(3, Ordering::SeqCst);
+        assert!(!wire.is_open() && idle() == 3, "no room");
         drop(wire);
-        assert_eq!(idle(), IDLE_MOST);
+        assert_eq!(idle(), 3);
 
-        dialler.idle.store(0, Ordering::SeqCst);
+        dialler.idle.count.store(0, Ordering::SeqCst);
         let mut wire = dialler.dial(&uri, false).unwrap();
         assert!(wire.is_open());
         drop(wire);

@@ -1,5 +1,5 @@
 //! Being a service: signals, systemd's readiness protocol, the data directory's lock, the admin token, the
-//! key file.
+//! key file, the limit of open files.
 //!
 //! Knows nothing of what the daemon does: it is handed what to call. Nothing here ends the process,
 //! except a second signal.
@@ -7,12 +7,14 @@
 mod admin_token;
 mod data_dir;
 mod key_file;
+mod open_files;
 mod signals;
 mod systemd;
 
 pub use self::admin_token::{AdminToken, TokenError};
 pub use self::data_dir::{DataDirError, DataDirHold, DataDirLock};
 pub use self::key_file::{KeyFile, KeyFileError};
+pub use self::open_files::{OpenFiles, open_files_limit, raise_open_files_limit};
 pub use self::signals::{Hangups, on_stop_signal};
 pub use self::systemd::{
     credentials, inherited_listener, is_notified, notify_alive, notify_ready, notify_reloading, notify_status,

@@ -30,7 +30,17 @@ fn a_machine_on_which_a_daemon_could_start_is_well_and_stays_untouched() {
     let home = Home::new();
     let found = doctor(&home, "127.0.0.1:0", &["--json"], &[]).expect(0).json();
     assert_eq!(found["ok"], true, "{found}");
-    for name in ["configuration", "data directory", "disk speed", "disk room", "clock", "open files", "port", "names"] {
+    for name in [
+        "configuration",
+        "data directory",
+        "disk speed",
+        "disk room",
+        "clock",
+        "open files",
+        "threads",
+        "port",
+        "names",
+    ] {
         assert_ne!(check(&found, name).0, "fail", "{found}");
     }
     assert!(check(&found, "disk speed").1.contains("an fsync on"), "{found}");

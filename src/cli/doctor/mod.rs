@@ -11,6 +11,7 @@ mod names;
 mod receivers;
 mod secrets;
 mod service;
+mod threads;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -28,10 +29,10 @@ use crate::config::Config;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Looks at the configuration, the data directory, the disk and how fast it
-syncs, the key file, the clock, the limit of open files, name resolution,
-certificates (the client certificates of webhooks, too), and the port or the
-daemon that answers there. Changes nothing. Run it as the user that the daemon
-runs as, or as root.
+syncs, the key file, the clock, the limits of open files and of threads, name
+resolution, certificates (the client certificates of webhooks, too), and the
+port or the daemon that answers there. Changes nothing. Run it as the user that
+the daemon runs as, or as root.
 
 With --receivers each https receiver of the running daemon's webhooks is
 connected to, by the rules of [network]: whether it is reached, and whether its
@@ -137,6 +138,7 @@ impl Doctor {
         checks.push(secrets::check(config));
         checks.push(clock::check(Some(&config.data_dir)));
         checks.push(service::open_files(config, daemon));
+        checks.push(threads::check(config, daemon));
         let (port, told) = service::port(config, daemon);
         checks.push(port);
         checks.extend(told.version);

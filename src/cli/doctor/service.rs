@@ -13,10 +13,7 @@ use super::super::connection::Credentials;
 use super::Check;
 use super::disk::Holder;
 use crate::config::Config;
-use crate::service::AdminToken;
-
-/// Files that a daemon has open beside its connections.
-const OWN_FILES: u64 = 400;
+use crate::service::{AdminToken, OpenFiles};
 
 /// What a daemon that answers tells of itself.
 #[derive(Default)]
@@ -47,14 +44,13 @@ pub(super) struct Subscription {
 /// Whether as many files may be open as there may be connections.
 pub(super) fn open_files(config: &Config, holder: Holder) -> Check {
     const NAME: &str = "open files";
-    let threads = u64::try_from(config.senders.threads).unwrap_or(u64::MAX);
-    let connections = u64::try_from(config.http.max_connections).unwrap_or(u64::MAX);
-    let needed = connections.saturating_add(threads.saturating_mul(4)).saturating_add(OWN_FILES);
+    let needed = OpenFiles::of(config.http.max_connections, config.senders.threads).needed();
     let daemons = if let Holder::Daemon { pid: Some(pid), .. } = holder { limit_of(pid) } else { None };
     let (whose, limit) = match daemons {
         Some(limit) => ("the daemon", limit),
         None => match getrlimit(Resource::RLIMIT_NOFILE) {
-            Ok((limit, _)) => ("a process started from here", limit),
+            // A daemon raises its own to the hard limit.
+            Ok((_, limit)) => ("a daemon started from here", limit),
             Err(error) => {
                 return Check::warn(NAME, format!("the limit cannot be read: {error}"), "look with `ulimit -n`");
             }
@@ -64,7 +60,8 @@ pub(super) fn open_files(config: &Config, holder: Holder) -> Check {
     if limit >= needed {
         return Check::ok(NAME, message);
     }
-    let advice = "raise it (`LimitNOFILE=` in the unit, `ulimit -n` in a shell), or lower `max_connections` in [http]";
+    let advice = "raise it (`LimitNOFILE=` in the unit, `ulimit -Hn` in a shell), or lower `threads` in [senders] or \
+        `max_connections` in [http]";
     if daemons.is_some() { Check::fail(NAME, message, advice) } else { Check::warn(NAME, message, advice) }
 }
 

@@ -20,7 +20,7 @@ fn subscription(text: &str) -> Subscription {
 const FULL: &str = r#"{"company":"acme","domain":"www.acme.example","sources":["widget","ilr"],
     "url":"https://Acme.Example:443/hook?a=1","format":"form","layout":"flat","nested":"json",
     "events":["call.new","call.missed"],"description":"CRM\nmain","headers":{"X-Key":"k"},"timeout_ms":100,
-    "max_in_flight":1000,"rate_per_second":1,"ordering":"none","expire_after":{"call.new":"10m"},"enabled":false}"#;
+    "max_in_flight":8192,"rate_per_second":1,"ordering":"none","expire_after":{"call.new":"10m"},"enabled":false}"#;
 
 #[test]
 fn every_member_is_read() {
@@ -36,7 +36,7 @@ fn every_member_is_read() {
     assert_eq!(full.description, "CRM\nmain");
     assert_eq!((full.headers[0].name.as_str(), full.headers[0].value.expose()), ("X-Key", "k"));
     assert_eq!(full.timeout, Some(Duration::from_millis(100)));
-    assert_eq!((full.max_in_flight, full.rate_per_second), (Some(1000), Some(1)));
+    assert_eq!((full.max_in_flight, full.rate_per_second), (Some(8192), Some(1)));
     assert_eq!(full.expire_after, BTreeMap::from([(EventType::parse("call.new").unwrap(), Duration::from_secs(600))]));
     assert_eq!(full.disabled, Some(DisabledReason::ByHand));
     assert_eq!((full.created_at, full.updated_at), (NOW, NOW));
@@ -76,7 +76,8 @@ fn wrong_members_are_refused_where_they_stand() {
         (r#"{"headers":{"Host":"x"}}"#, "/headers/Host", "cannot be set"),
         (r#"{"timeout_ms":99}"#, "/timeout_ms", "from 100 to 60000"),
         (r#"{"timeout_ms":60001}"#, "/timeout_ms", "from 100 to 60000"),
-        (r#"{"max_in_flight":0}"#, "/max_in_flight", "from 1 to 1000"),
+        (r#"{"max_in_flight":0}"#, "/max_in_flight", "from 1 to 8192"),
+        (r#"{"max_in_flight":8193}"#, "/max_in_flight", "from 1 to 8192"),
         (r#"{"max_in_flight":1.5}"#, "/max_in_flight", "whole"),
         (r#"{"rate_per_second":10001}"#, "/rate_per_second", "from 1 to 10000"),
         (r#"{"ordering":"fifo"}"#, "/ordering", "`call`, `none`"),

@@ -85,8 +85,14 @@ fn api(settings: Settings) -> Server {
 fn edge(store: Store) -> Edge {
     let policy = AddressPolicy::new(Vec::new(), Vec::new(), false);
     let second = Duration::from_secs(1);
-    let transport =
-        TransportSettings { connect_timeout: second, timeout: second, policy, extra_ca: Vec::new(), proxy: None };
+    let transport = TransportSettings {
+        connect_timeout: second,
+        timeout: second,
+        policy,
+        extra_ca: Vec::new(),
+        proxy: None,
+        idle_most: 64,
+    };
     Edge {
         store,
         catalogue: Arc::new(Catalogue::new(Vec::new()).unwrap()),
