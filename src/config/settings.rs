@@ -59,10 +59,10 @@ section!(
 section!(
     /// `[senders]`
     Senders {
-        threads: u64 = 64,
+        threads: u64 = 2048,
         connect_timeout: String = "5s".to_owned(),
         timeout: String = "15s".to_owned(),
-        max_in_flight: u64 = 16,
+        max_in_flight: u64 = 512,
     }
 );
 

@@ -49,7 +49,7 @@ fn what_happens_is_counted_and_nobody_is_named() {
             && is("hookswitch_queue_deliveries{state=\"pending\"}", 2.0)
             && is("hookswitch_queue_deliveries{state=\"retrying\"}", 2.0)
             && is("hookswitch_queue_deliveries{state=\"failed\"}", 0.0)
-            && is("hookswitch_sender_threads", 64.0)
+            && is("hookswitch_sender_threads", 2048.0)
             && is("hookswitch_subscriptions{state=\"disabled\"}", 1.0)
             && is(version, 1.0)
             && commits >= 5.0

@@ -28,13 +28,13 @@ fn what_changed_is_said_and_what_needs_a_restart_too() {
         .set("alerts.secret", "\"whsec_ZXhhbXBsZSBvbmx5OiBtYWtlIG9uZSBvZiB5b3VyIG93bg==\"");
     let live = reload(&daemon, &home, "in force now");
     for part in
-        ["senders.max_in_flight (16, now 3)", "retry.initial_delay (\"100ms\", now \"200ms\")", "alerts.secret,"]
+        ["senders.max_in_flight (512, now 3)", "retry.initial_delay (\"100ms\", now \"200ms\")", "alerts.secret,"]
     {
         assert!(live.contains(part), "{part} is not in {live}");
     }
     assert!(!live.contains("threads") && !live.contains("whsec_"), "{live}");
     let later = daemon.wait_for_saying("only after a restart");
-    for part in ["senders.threads (64, now 8)", "http.max_connections (1024, now 99)"] {
+    for part in ["senders.threads (2048, now 8)", "http.max_connections (1024, now 99)"] {
         assert!(later.contains(part), "{part} is not in {later}");
     }
     assert!(!later.contains("retry"), "{later}");

@@ -66,7 +66,7 @@ fn the_manager_hears_of_start_life_reload_and_stop() {
     daemon.accept(&numbered("c", 0));
     let alive = manager.wait_for(ready, &["WATCHDOG=1", "STATUS=listening on http"]);
     let told =
-        |all: &Vec<String>| all[alive..].iter().any(|message| message.contains("; 1 waiting, 0 of 64 senders busy"));
+        |all: &Vec<String>| all[alive..].iter().any(|message| message.contains("; 1 waiting, 0 of 2048 senders busy"));
     assert!(manager.heard.wait(PATIENCE, |all| told(all).then_some(())).is_some(), "the status does not follow");
     daemon.signal("HUP");
     let reloading = manager.wait_for(alive, &["RELOADING=1", "MONOTONIC_USEC="]);
