@@ -161,15 +161,8 @@ impl Disk {
     /// The model differs from what was there: it has missed something.
     pub(crate) fn process_ended(&mut self, trace: &Trace, seen: &BTreeMap<PathBuf, Vec<u8>>) -> Result<(), String> {
         for (index, call) in trace.calls.iter().enumerate().filter(|(_, call)| call.result.is_none()) {
-            if let Deed::Write { bytes, .. } = &call.deed
-                && self.was_written(&call.deed, seen)
-            {
-                self.done(index, &call.deed, bytes.len());
-            }
-            if let Deed::Rename { old, .. } = &call.deed
-                && !old.exists()
-            {
-                self.done(index, &call.deed, 0);
+            if let Some(result) = self.was_done(&call.deed, seen) {
+                self.done(index, &call.deed, result);
             }
         }
         self.open.clear();
@@ -178,14 +171,37 @@ impl Disk {
             .map_or(Ok(()), |difference| Err(format!("the model of the disk is wrong: {difference}")))
     }
 
-    fn was_written(&self, deed: &Deed, seen: &BTreeMap<PathBuf, Vec<u8>>) -> bool {
-        let Deed::Write { fd, at, bytes } = deed else { return false };
-        let Some(description) = self.open.get(fd).map(|open| &self.descriptions[*open]) else { return false };
-        let Some((path, _)) = self.live_files().into_iter().find(|(_, node)| *node == description.node) else {
-            return false;
+    /// What a call gave back that the process did not live to see, if `seen` shows that it was done.
+    fn was_done(&self, deed: &Deed, seen: &BTreeMap<PathBuf, Vec<u8>>) -> Option<usize> {
+        let was_done = match deed {
+            // A descriptor of it there is none any more.
+            Deed::Open { path, create: true, .. } => seen.get(path).is_some_and(Vec::is_empty),
+            Deed::Write { fd, at, bytes } => {
+                let description = self.described(*fd)?;
+                let at = at.map_or(description.position, |at| usize::try_from(at).unwrap_or(usize::MAX));
+                let there = seen.get(&self.path_of(description.node)?)?.get(at..)?;
+                // A kill may end it part way.
+                let count = there.iter().zip(bytes).take_while(|(there, byte)| there == byte).count();
+                return (count > 0).then_some(count);
+            }
+            Deed::SetLength { fd, length } => {
+                let path = self.path_of(self.described(*fd)?.node)?;
+                seen.get(&path).is_some_and(|seen| seen.len() as u64 == *length)
+            }
+            Deed::Rename { old: gone, .. } | Deed::Remove { path: gone, .. } => {
+                gone.is_absolute() && !seen.keys().any(|path| path.starts_with(gone))
+            }
+            _ => false,
         };
-        let at = at.map_or(description.position, |at| usize::try_from(at).unwrap_or(usize::MAX));
-        seen.get(&path).is_some_and(|seen| seen.get(at..at + bytes.len()) == Some(bytes.as_slice()))
+        was_done.then_some(usize::MAX)
+    }
+
+    fn described(&self, fd: i32) -> Option<&Description> {
+        self.open.get(&fd).map(|open| &self.descriptions[*open])
+    }
+
+    fn path_of(&self, node: Node) -> Option<PathBuf> {
+        self.live_files().into_iter().find(|(_, file)| *file == node).map(|(path, _)| path)
     }
 
     fn differs_from(&self, seen: &BTreeMap<PathBuf, Vec<u8>>) -> Option<String> {
@@ -453,33 +469,5 @@ pub(crate) fn apply_naming(names: &mut Names, naming: &Naming) {
     }
 }
 
-#[test]
-fn a_sync_covers_what_had_ended_before_it_began_and_no_names() {
-    let base = tempfile::tempdir().unwrap();
-    std::fs::create_dir(base.path().join("d")).unwrap();
-    let text = r#"1 openat(AT_FDCWD, "\x2f\x72\x2f\x64\x2f\x66", O_WRONLY|O_CREAT, 0600) = 3
-1 write(3, "\x61", 1) = 1
-2 fsync(3 <unfinished ...>
-1 write(3, "\x62", 1) = 1
-2 <... fsync resumed>) = 0
-1 openat(AT_FDCWD, "\x2f\x72\x2f\x64", O_RDONLY) = 4
-1 fsync(4) = 0
-"#;
-    let trace = Trace::parse(text).unwrap();
-    let mut disk = Disk::found(base.path(), Path::new("/r"), Discount::Nothing);
-    for moment in &trace.moments[..8] {
-        disk.step(&trace, *moment);
-    }
-    let file = |disk: &Disk| match &disk.inodes[2].kind {
-        Kind::File(file) => (file.durable.clone(), file.live.clone(), file.volatile.len()),
-        Kind::Directory(_) => panic!("a file"),
-    };
-    let names = |disk: &Disk| match &disk.inodes[1].kind {
-        Kind::Directory(directory) => directory.durable.len(),
-        Kind::File(_) => panic!("a directory"),
-    };
-    assert_eq!(file(&disk), (b"a".to_vec(), b"ab".to_vec(), 1));
-    assert_eq!(names(&disk), 0, "its name is not on the disk yet");
-    trace.moments[8..].iter().for_each(|moment| disk.step(&trace, *moment));
-    assert_eq!(names(&disk), 1);
-}
+#[cfg(test)]
+mod tests;
