@@ -8,7 +8,6 @@
 mod load;
 
 use std::io::{BufRead as _, BufReader};
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, mpsc};
@@ -21,15 +20,10 @@ use hookswitch::core::id::SubscriptionId;
 use hookswitch::core::request::Outgoing;
 use hookswitch::core::subscription::{Format, Layout, Nested};
 use hookswitch::sender::{Done, Pool, Transport, TransportSettings};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpListener;
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
-use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use load::Outcome;
-use load::client::extent;
 use load::figures::print_table;
+use load::receiver::{Manner, Receiver, Tls};
 
 /// As in `main.rs`: its caches are part of what a thread costs.
 #[global_allocator]
@@ -41,7 +35,6 @@ const WAITING: [usize; 4] = [0, 500, 1_000, 2_000];
 const RECEIVERS: usize = 20;
 /// For how long nothing is to be done until the threads must have ended, and what they held is given back.
 const QUIET: Duration = Duration::from_secs(50);
-const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 11\r\n\r\n{\"ok\":true}";
 
 fn main() -> Outcome<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -210,8 +203,8 @@ impl Senders {
                 Done::Panicked(number) => ended.send(Err(format!("{number} panicked"))),
             };
         };
-        let tidy = Arc::clone(&transport);
-        Ok(Self { pool: Pool::new(threads, "sender", |number| *number, work, told, move || tidy.tidy()), ends })
+        let idle = Arc::clone(&transport);
+        Ok(Self { pool: Pool::new(threads, "sender", |number| *number, work, told, move || idle.close_unused()), ends })
     }
 
     fn submit(&self, count: usize) -> Outcome<()> {
@@ -272,56 +265,16 @@ impl Process {
     }
 }
 
-/// Takes requests by http and by https, and answers each after `delay`.
+/// Takes requests by http and by https, and answers each after `delay`; never returns by itself.
 fn receive(delay: Duration, certificate: &Path) -> Outcome<()> {
-    let made = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()])?;
-    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
-    let config = ServerConfig::builder().with_no_client_auth().with_single_cert(vec![made.cert.der().clone()], key)?;
-    std::fs::write(certificate, made.cert.pem())?;
-    let acceptor = TlsAcceptor::from(Arc::new(config));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
-    runtime.block_on(async {
-        let (plain, secure) = (listen()?, listen()?);
-        println!("{}", plain.local_addr()?);
-        println!("{}", secure.local_addr()?);
-        loop {
-            tokio::select! {
-                taken = plain.accept() => {
-                    let (stream, _) = taken?;
-                    tokio::spawn(async move { answer(stream, delay).await });
-                }
-                taken = secure.accept() => {
-                    let (stream, _) = taken?;
-                    let acceptor = acceptor.clone();
-                    tokio::spawn(async move { answer(acceptor.accept(stream).await?, delay).await });
-                }
-            }
-        }
-    })
-}
-
-/// With a queue for as many as connect at once.
-fn listen() -> std::io::Result<TcpListener> {
-    let socket = tokio::net::TcpSocket::new_v4()?;
-    socket.bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
-    socket.listen(4096)
-}
-
-async fn answer(mut stream: impl AsyncRead + AsyncWrite + Unpin, delay: Duration) -> Outcome<()> {
-    let mut buffer = Vec::new();
+    let tls = Tls::new()?;
+    std::fs::write(certificate, &tls.pem)?;
+    let mut receivers = Vec::new();
+    for tls in [None, Some(tls)] {
+        receivers.extend(Receiver::start_many(1, 0, &Manner { delay, tls })?);
+    }
+    receivers.iter().for_each(|receiver| println!("{}", receiver.address));
     loop {
-        let end = loop {
-            match extent(&buffer)? {
-                Some((_, end)) if buffer.len() >= end => break end,
-                _ => {}
-            }
-            if stream.read_buf(&mut buffer).await? == 0 {
-                return Ok(());
-            }
-        };
-        buffer.drain(..end);
-        tokio::time::sleep(delay).await;
-        stream.write_all(ANSWER).await?;
-        stream.flush().await?;
+        thread::park();
     }
 }

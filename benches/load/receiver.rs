@@ -136,7 +136,7 @@ impl Receiver {
         let stop = Arc::new(stop);
         let mut receivers = Vec::new();
         for _ in 0..count {
-            let listener = runtime.block_on(TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))))?;
+            let listener = runtime.block_on(async { listen() })?;
             let address = listener.local_addr()?;
             let arrivals = Arc::new(Arrivals {
                 start: Instant::now(),
@@ -154,6 +154,13 @@ impl Receiver {
         })?;
         Ok(receivers)
     }
+}
+
+/// With a queue for as many as connect at once.
+fn listen() -> std::io::Result<TcpListener> {
+    let socket = tokio::net::TcpSocket::new_v4()?;
+    socket.bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
+    socket.listen(4096)
 }
 
 async fn accept(listener: TcpListener, arrivals: Arc<Arrivals>, manner: Manner) {
