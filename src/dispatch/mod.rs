@@ -303,7 +303,7 @@ impl Dispatcher {
             Arc::clone,
             move |job: Arc<Job>| work_shop.attempt(&job),
             move |done| done_shop.record(done),
-            move || idle_shop.outlet.get().tidy(),
+            move || idle_shop.outlet.get().close_unused(),
         ));
         let mut desk = Desk::new(shop, pool.clone());
         desk.take_up();

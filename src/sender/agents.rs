@@ -133,7 +133,7 @@ impl Agents {
     }
 
     /// Drops what was not used for long. For whoever comes by, and for who has nothing to do any more.
-    pub(super) fn tidy(&self) {
+    pub(super) fn drop_unused(&self) {
         self.sweep(self.now());
     }
 

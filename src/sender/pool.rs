@@ -74,8 +74,6 @@ struct State<J> {
     telling: usize,
     /// Jobs that were taken and have not ended.
     busy: usize,
-    /// Threads that take jobs. Those on their way out do not.
-    serving: usize,
     /// Threads in all.
     alive: usize,
     started: usize,
@@ -128,7 +126,6 @@ impl<J: Send + 'static> Pool<J> {
             asleep: Vec::new(),
             telling: 0,
             busy: 0,
-            serving: 0,
             alive: 0,
             started: 0,
             short: None,
@@ -164,7 +161,6 @@ impl<J: Send + 'static> Pool<J> {
             return Err(job);
         }
         state.busy += 1;
-        state.serving += 1;
         state.alive += 1;
         let number = state.started % self.most;
         state.started += 1;
@@ -199,7 +195,6 @@ impl<J: Send + 'static> Pool<J> {
         let now = Instant::now();
         let mut state = self.shared.lock();
         state.busy -= 1;
-        state.serving -= 1;
         state.alive -= 1;
         state.short = Some(now);
         let (name, most, alive) = (&self.name, self.most, state.alive);
@@ -294,7 +289,6 @@ impl<J> Shared<J> {
             return Some(Told::Job(job));
         }
         if state.stopping {
-            state.serving -= 1;
             return Some(Told::End);
         }
         state.asleep.push(Arc::clone(seat));
@@ -309,7 +303,6 @@ impl<J> Shared<J> {
             return seat.wait(None);
         };
         state.asleep.remove(at);
-        state.serving -= 1;
         None
     }
 
@@ -327,7 +320,6 @@ impl<J> Shared<J> {
         let mut state = self.lock();
         state.stopping = true;
         let asleep = std::mem::take(&mut state.asleep);
-        state.serving -= asleep.len();
         drop(state);
         asleep.iter().for_each(|seat| seat.tell(Told::End));
     }

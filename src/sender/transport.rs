@@ -124,8 +124,8 @@ impl Transport {
 
     /// Closes the connections of receivers that were not called for a while. Calls do that by the way; this is for when
     /// there are none.
-    pub fn tidy(&self) {
-        self.agents.tidy();
+    pub fn close_unused(&self) {
+        self.agents.drop_unused();
     }
 
     /// A TLS handshake with the host of `url`, which must be https, and no more: no request is sent. Takes no longer than
