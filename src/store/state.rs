@@ -38,6 +38,9 @@ pub(super) const BATCH_BYTES: usize = 128 * 1024;
 /// The key that says how far the journal has been taken in.
 pub(super) const APPLIED: &[u8] = b"A";
 
+/// The prefixes of keys that end in a hash and are mostly looked for when they are not there yet.
+const FILTERED: [u8; 3] = [keys::CALL, keys::PRODUCER, keys::MESSAGE];
+
 /// Keys with their values.
 pub(super) type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
 
@@ -79,10 +82,11 @@ pub(super) struct State {
     durable: Mutex<Applied>,
     /// Why a step could not be applied in full.
     failure: Mutex<Option<StateError>>,
-    /// Which calls sled may know. Without it, finding out that a call is new took a third of the committer's time.
-    calls: Arc<Filter>,
-    /// The thread that fills it.
-    filling: Mutex<Option<JoinHandle<()>>>,
+    /// Which calls and producers' ids sled may know. Without them, finding out that a call is new took a third of the
+    /// committer's time.
+    known: [Arc<Filter>; FILTERED.len()],
+    /// The threads that fill them.
+    filling: Mutex<Vec<JoinHandle<()>>>,
     /// Derived values that were found to be unreadable.
     unreadable: Mutex<Unreadable>,
 }
@@ -126,21 +130,23 @@ impl State {
         Self::with_room(db, filter::LEAST_KEYS)
     }
 
-    /// As [`Self::new`], with room for as many calls in the first filter of them.
-    fn with_room(db: sled::Db, calls: usize) -> Self {
+    /// As [`Self::new`], with room for as many keys in the first part of each filter.
+    fn with_room(db: sled::Db, room: usize) -> Self {
         let (layers, settling, writing) = (RwLock::default(), Arc::default(), Mutex::default());
         let (durable, failure, unreadable) = (Mutex::default(), Mutex::default(), Mutex::default());
-        let (calls, filling) = (Arc::new(Filter::of(keys::CALL, calls)), Mutex::default());
-        Self { db, layers, settling, writing, live: false.into(), durable, failure, unreadable, calls, filling }
+        let (known, filling) = (FILTERED.map(|prefix| Arc::new(Filter::of(prefix, room))), Mutex::default());
+        Self { db, layers, settling, writing, live: false.into(), durable, failure, unreadable, known, filling }
     }
 
     /// The value of `key`.
     pub(super) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StateError> {
+        if self.filter(key).is_some_and(|filter| filter.rules_out(key)) {
+            return Ok(None);
+        }
         let layers = self.layers();
         let pending = layers.upper.get(key).or_else(|| layers.frozen.as_ref().and_then(|frozen| frozen.get(key)));
         match pending {
             Some(value) => Ok(value.clone()),
-            None if self.calls.rules_out(key) => Ok(None),
             None => Ok(self.db.get(key)?.map(|value| value.to_vec())),
         }
     }
@@ -192,12 +198,11 @@ impl State {
     /// Sets `key`.
     pub(super) fn put(&self, key: Vec<u8>, value: Vec<u8>) {
         debug_assert!(value.len() <= MAX_VALUE, "longer values are cut into pieces by whoever has them");
-        // It can reach sled only after this thread has asked for a checkpoint.
-        let full = self.calls.add(&key);
-        self.layers_mut().upper.change(key, Some(value), false);
-        if full {
-            self.fill_calls();
+        // It can be found only after it is in the filter.
+        if let Some(filter) = self.filter(&key) {
+            filter.add(&key);
         }
+        self.layers_mut().upper.change(key, Some(value), false);
     }
 
     /// Sets `key`, which never was before.
@@ -208,7 +213,11 @@ impl State {
 
     /// Removes `key`.
     pub(super) fn remove(&self, key: Vec<u8>) {
+        let sparse = self.filter(&key).filter(|filter| filter.remove()).cloned();
         self.layers_mut().upper.change(key, None, false);
+        if let Some(filter) = sparse {
+            self.fill(&filter);
+        }
     }
 
     /// Whether [recovery is over](Self::go_live): what the state says then is what the journal says.
@@ -245,16 +254,21 @@ impl State {
     /// Recovery is over.
     pub(super) fn go_live(&self) {
         self.live.store(true, Relaxed);
-        self.fill_calls();
+        self.known.iter().for_each(|filter| self.fill(filter));
     }
 
-    /// Has the filter of known calls made, or made again, by a thread of its own.
-    fn fill_calls(&self) {
-        if !self.calls.begin() {
+    /// The filter of the keys that begin as `key` does, if there is one.
+    fn filter(&self, key: &[u8]) -> Option<&Arc<Filter>> {
+        self.known.iter().find(|filter| key.first() == Some(&filter.prefix()))
+    }
+
+    /// Has a filter made, or made again, by a thread of its own.
+    fn fill(&self, filter: &Arc<Filter>) {
+        if !filter.begin() {
             return;
         }
         // What was put before, and has not reached sled. What reaches it meanwhile is in one or the other.
-        let prefix = [self.calls.prefix()];
+        let prefix = [filter.prefix()];
         let range: Range<'_> = (Bound::Included(&prefix), Bound::Unbounded);
         let pending: Vec<Vec<u8>> = {
             let layers = self.layers();
@@ -262,14 +276,18 @@ impl State {
             let all = frozen.chain(layers.upper.range(range)).flatten().map(|(key, _)| key);
             all.filter(|key| key.starts_with(&prefix)).collect()
         };
-        let (calls, db) = (self.calls.clone(), self.db.clone());
+        let (filled, db) = (filter.clone(), self.db.clone());
         let fill =
-            move || calls.fill(pending.into_iter().map(|key| Ok(key.into())).chain(db.scan_prefix(prefix).keys()));
-        let spawned = std::thread::Builder::new().name("calls".to_owned()).spawn(fill);
+            move || filled.fill(pending.into_iter().map(|key| Ok(key.into())).chain(db.scan_prefix(prefix).keys()));
+        let spawned = std::thread::Builder::new().name("filter".to_owned()).spawn(fill);
         match spawned {
-            Ok(thread) => *self.filling.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread),
-            // It tells nothing, then, and the calls are looked for.
-            Err(_) => self.calls.fill(std::iter::once(Err::<Vec<u8>, ()>(()))),
+            Ok(thread) => {
+                let mut filling = self.filling.lock().unwrap_or_else(PoisonError::into_inner);
+                filling.retain(|thread| !thread.is_finished());
+                filling.push(thread);
+            }
+            // It tells nothing, then, and the keys are looked for.
+            Err(_) => filter.fill(std::iter::once(Err::<Vec<u8>, ()>(()))),
         }
     }
 
@@ -388,11 +406,11 @@ impl State {
 }
 
 impl Drop for State {
-    /// Lets go of sled's files, which the thread that fills the filter has open, too.
+    /// Lets go of sled's files, which the threads that fill the filters have open, too.
     fn drop(&mut self) {
-        self.calls.stop();
-        let filling = self.filling.get_mut().unwrap_or_else(PoisonError::into_inner).take();
-        drop(filling.map(JoinHandle::join));
+        self.known.iter().for_each(|filter| filter.stop());
+        let filling = std::mem::take(self.filling.get_mut().unwrap_or_else(PoisonError::into_inner));
+        filling.into_iter().for_each(|thread| drop(thread.join()));
     }
 }
 

@@ -1,22 +1,24 @@
 //! Which keys sled may have, in memory: a Bloom filter, so that looking for a key that is new costs no search.
 //!
 //! Made for keys that are looked for when they are not there yet, as a call's at its first event. Wrong towards 'it may
-//! be there' now and then (about 1 in 100), never towards 'it is not': a key is added before it can reach sled, and what
-//! was there before is read by a thread of its own, until whose end nothing is told. A key that is removed stays in it; a
-//! filter that has become full is made again, twice as large, from what is there then.
+//! be there' now and then, never towards 'it is not': a key is added before it can reach sled, and what was there before is
+//! read by a thread of its own, until whose end nothing is told.
+//!
+//! A filter has parts, each twice as large as the one before, so that it grows without a look at what is there. A key that
+//! is removed stays in it; once most of its keys are such, the filter is made again from what is there then.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-/// Bits for each key, and how many of them a key sets: 1.2 % of the keys that are not there seem to be.
-const BITS_PER_KEY: usize = 10;
-const PROBES: u64 = 7;
-/// For how many keys the first filter is made, if nothing else is said: 80 KiB.
+/// Bits for each key, and how many of them a key sets: in each part 0.3 % of the keys that are not there seem to be.
+const BITS_PER_KEY: usize = 12;
+const PROBES: u64 = 8;
+/// For how many keys the first part is made, if nothing else is said: 96 KiB.
 pub(super) const LEAST_KEYS: usize = 64 << 10;
 /// How many keys are read from sled between two looks at whether to stop.
 const READ_AT_ONCE: usize = 1_024;
 
-/// One filter of a fixed size.
+/// One part, of a fixed size.
 #[derive(Debug)]
 struct Bits {
     words: Vec<AtomicU64>,
@@ -59,12 +61,49 @@ impl Bits {
     }
 }
 
+/// Parts, the smallest and oldest first; what is added goes into the last.
+#[derive(Debug, Clone)]
+struct Chain(Vec<Arc<Bits>>);
+
+impl Chain {
+    fn for_keys(room: usize) -> Self {
+        Self(vec![Arc::new(Bits::for_keys(room))])
+    }
+
+    fn may_have(&self, key: &[u8]) -> bool {
+        self.0.iter().rev().any(|part| part.may_have(key))
+    }
+
+    /// Adds a key that it does not seem to have. Says whether the last part is full then.
+    fn add(&self, key: &[u8]) -> bool {
+        let Some(last) = self.0.last() else { return false };
+        // What is there already has been counted.
+        if !self.may_have(key) {
+            last.add(key);
+        }
+        last.is_full()
+    }
+
+    /// Begins another part, unless there is room in the last.
+    fn grow(&mut self) {
+        if let Some(last) = self.0.last().filter(|last| last.is_full()) {
+            let part = Bits::for_keys(last.room * 2);
+            self.0.push(Arc::new(part));
+        }
+    }
+
+    /// How many keys were added.
+    fn keys(&self) -> usize {
+        self.0.iter().map(|part| part.added.load(Ordering::Relaxed)).sum()
+    }
+}
+
 #[derive(Debug, Default)]
 struct Filters {
     /// It has all keys that sled may have.
-    whole: Option<Arc<Bits>>,
+    whole: Option<Chain>,
     /// It gets those that come, while those that are there are read into it.
-    growing: Option<Arc<Bits>>,
+    growing: Option<Chain>,
 }
 
 /// The filter of the keys with one prefix.
@@ -73,6 +112,8 @@ pub(super) struct Filter {
     prefix: u8,
     least_keys: usize,
     filters: RwLock<Filters>,
+    /// How many keys were removed since the filter was begun.
+    removed: AtomicUsize,
     stop: AtomicBool,
 }
 
@@ -80,37 +121,43 @@ impl Filter {
     /// A filter of the keys that begin with `prefix` and end in a hash, at first for `least_keys` of them; it tells nothing
     /// until it is [filled](Self::fill).
     pub(super) fn of(prefix: u8, least_keys: usize) -> Self {
-        Self { prefix, least_keys, filters: RwLock::default(), stop: false.into() }
+        Self { prefix, least_keys, filters: RwLock::default(), removed: 0.into(), stop: false.into() }
     }
 
-    /// Whether sled is known not to have `key`.
+    /// Whether neither sled nor what is on its way there has `key`, which has the prefix.
     pub(super) fn rules_out(&self, key: &[u8]) -> bool {
-        key.first() == Some(&self.prefix)
-            && self.read(|filters| filters.whole.as_ref().is_some_and(|whole| !whole.may_have(key)))
+        self.read(|filters| filters.whole.as_ref().is_some_and(|whole| !whole.may_have(key)))
     }
 
-    /// Takes note of a key that may reach sled from now on. Says whether there is no room for more: whoever changes keys
-    /// is to [fill](Self::fill) a larger one, then.
-    pub(super) fn add(&self, key: &[u8]) -> bool {
-        if key.first() != Some(&self.prefix) {
-            return false;
+    /// Takes note of a key with the prefix that may reach sled from now on.
+    pub(super) fn add(&self, key: &[u8]) {
+        let full = self.read(|filters| {
+            let both = [&filters.whole, &filters.growing].into_iter().flatten();
+            both.fold(false, |full, chain| chain.add(key) || full)
+        });
+        if full {
+            let mut filters = self.filters.write().unwrap_or_else(PoisonError::into_inner);
+            let Filters { whole, growing } = &mut *filters;
+            [whole, growing].into_iter().flatten().for_each(Chain::grow);
         }
-        self.read(|filters| {
-            let both = [&filters.whole, &filters.growing];
-            // What is there already has been counted.
-            both.into_iter().flatten().filter(|bits| !bits.may_have(key)).for_each(|bits| bits.add(key));
-            filters.growing.is_none() && filters.whole.as_ref().is_some_and(|whole| whole.is_full())
-        })
     }
 
-    /// Begins a filter twice as large as the one in use, unless one is begun already. From now on it gets what is
-    /// [added](Self::add); what was before, wherever it is, is to be given to [`Self::fill`].
+    /// Takes note that a key is removed. Says whether most of the filter's keys are such: whoever changes keys is to
+    /// [make](Self::begin) a new one, then.
+    pub(super) fn remove(&self) -> bool {
+        let removed = self.removed.fetch_add(1, Ordering::Relaxed) + 1;
+        removed > self.least_keys
+            && self.read(|filters| filters.whole.as_ref().is_some_and(|whole| removed > whole.keys() / 2))
+    }
+
+    /// Begins a new filter, unless one is begun already. From now on it gets what is [added](Self::add); what was before,
+    /// wherever it is, is to be given to [`Self::fill`].
     pub(super) fn begin(&self) -> bool {
         let mut filters = self.filters.write().unwrap_or_else(PoisonError::into_inner);
         let free = filters.growing.is_none();
         if free {
-            let room = filters.whole.as_ref().map_or(self.least_keys, |whole| whole.room * 2);
-            filters.growing = Some(Arc::new(Bits::for_keys(room)));
+            filters.growing = Some(Chain::for_keys(self.least_keys));
+            self.removed.store(0, Ordering::Relaxed);
         }
         free
     }
@@ -118,14 +165,9 @@ impl Filter {
     /// Reads `keys` into the filter that was [begun](Self::begin), and goes by it from then on. Gives up if one cannot be
     /// read, for whoever needs it is told that, too.
     pub(super) fn fill<K: AsRef<[u8]>, E>(&self, keys: impl Iterator<Item = Result<K, E>>) {
-        let Some(growing) = self.read(|filters| filters.growing.clone()) else { return };
         let mut whole = true;
         for (read, key) in keys.enumerate() {
-            match key {
-                Ok(key) if !growing.may_have(key.as_ref()) => growing.add(key.as_ref()),
-                Ok(_) => {}
-                Err(_) => whole = false,
-            }
+            whole = key.is_ok_and(|key| self.read_in(key.as_ref()));
             if read.is_multiple_of(READ_AT_ONCE) && self.stop.load(Ordering::Relaxed) {
                 whole = false;
             }
@@ -134,9 +176,22 @@ impl Filter {
             }
         }
         let mut filters = self.filters.write().unwrap_or_else(PoisonError::into_inner);
-        filters.growing = None;
+        let growing = filters.growing.take();
         if whole {
-            filters.whole = Some(growing);
+            filters.whole = growing;
+        }
+    }
+
+    /// Puts a key that was read into the filter that grows; whether there is one.
+    fn read_in(&self, key: &[u8]) -> bool {
+        let Some(full) = self.read(|filters| filters.growing.as_ref().map(|growing| growing.add(key))) else {
+            return false;
+        };
+        if full {
+            let mut filters = self.filters.write().unwrap_or_else(PoisonError::into_inner);
+            filters.growing.as_mut().map(Chain::grow).is_some()
+        } else {
+            true
         }
     }
 
@@ -181,14 +236,15 @@ mod tests {
     fn nothing_is_ruled_out_before_all_that_is_there_was_read() {
         let filter = Filter::of(PREFIX, KEYS);
         assert!(!filter.rules_out(&key(1)));
-        assert!(filter.begin() && !filter.add(&key(2)));
+        assert!(filter.begin());
+        filter.add(&key(2));
         assert!(!filter.rules_out(&key(1)));
         filter.fill([Ok(key(3)), Err("the disk")].into_iter());
         assert!(!filter.rules_out(&key(1)), "it could not be read to its end");
-        assert!(filter.begin() && !filter.add(&key(2)));
+        assert!(filter.begin());
+        filter.add(&key(2));
         filter.fill([Ok::<_, Infallible>(key(3))].into_iter());
         assert!(filter.rules_out(&key(1)) && !filter.rules_out(&key(2)) && !filter.rules_out(&key(3)));
-        assert!(!filter.rules_out(b"another prefix"));
     }
 
     #[test]
@@ -200,19 +256,27 @@ mod tests {
     }
 
     #[test]
-    fn a_full_one_is_followed_by_a_larger_one() {
+    fn it_grows_with_its_keys_also_while_it_is_filled() {
         let filter = filled(0..10);
-        let mut full = 0;
-        for number in 10..3 * KEYS {
-            if filter.add(&key(number)) && filter.begin() {
-                full += 1;
-                // While it is filled, more come.
-                filter.add(&key(number + 10 * KEYS));
-                filter.fill((0..=number).map(|number| Ok::<_, Infallible>(key(number))));
-                assert!(!filter.rules_out(&key(number + 10 * KEYS)));
-            }
-        }
-        assert_eq!(full, 2);
-        assert!((0..3 * KEYS).all(|number| !filter.rules_out(&key(number))));
+        (10..10 * KEYS).for_each(|number| filter.add(&key(number)));
+        assert!((0..10 * KEYS).all(|number| !filter.rules_out(&key(number))));
+        assert!(filter.begin());
+        (10 * KEYS..13 * KEYS).for_each(|number| filter.add(&key(number)));
+        filter.fill((0..10 * KEYS).map(|number| Ok::<_, Infallible>(key(number))));
+        assert!((0..13 * KEYS).all(|number| !filter.rules_out(&key(number))));
+        let passed = (20 * KEYS..22 * KEYS).filter(|number| !filter.rules_out(&key(*number))).count();
+        assert!(passed < KEYS / 20, "{passed} of {} that are not there passed", 2 * KEYS);
+        let keys = filter.read(|filters| filters.whole.as_ref().map(Chain::keys)).unwrap();
+        assert!((12 * KEYS..=13 * KEYS).contains(&keys), "each is counted once: {keys}");
+    }
+
+    #[test]
+    fn one_whose_keys_are_mostly_removed_is_to_be_made_again() {
+        let filter = filled(0..4 * KEYS);
+        let due = (0..).position(|_| filter.remove());
+        assert!(due.is_some_and(|removed| (KEYS..=2 * KEYS).contains(&removed)));
+        assert!(filter.begin());
+        filter.fill((2 * KEYS..4 * KEYS).map(|number| Ok::<_, Infallible>(key(number))));
+        assert!(!filter.remove());
     }
 }
