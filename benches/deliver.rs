@@ -105,10 +105,11 @@ impl Real {
     fn round(&self, deliveries: usize, scheme: &str) -> Outcome<Vec<String>> {
         let tls = if self.https { Some(Tls::new()?) } else { None };
         let trusted = tempfile::NamedTempFile::new()?;
+        let authorities = format!("[{:?}]", trusted.path().to_str().ok_or("a strange path")?);
         let mut settings = Vec::new();
         if let Some(tls) = &tls {
             std::fs::write(trusted.path(), &tls.pem)?;
-            settings.push(("HOOKSWITCH_NETWORK__EXTRA_CA", trusted.path().to_str().ok_or("a strange path")?));
+            settings.push(("HOOKSWITCH_NETWORK__EXTRA_CA", authorities.as_str()));
         }
         let events = deliveries.div_ceil(self.count);
         let receivers = Receiver::start_many(self.count, events, &Manner { delay: self.delay, tls })?;

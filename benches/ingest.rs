@@ -6,6 +6,8 @@
 //! (what HTTP and validation cost) and by the barest committer (what the promise costs), and bare appends of the same bodies with one fdatasync for each
 //! 1, 16 and 64 of them (what the disk allows). Each round starts a new data directory.
 //!
+//! Then the same in batches: NDJSON of 1,000 lines, over one connection and over four.
+//!
 //! `cargo bench --bench ingest`; [`Plan`] says what the environment can change.
 
 mod load;
@@ -22,6 +24,8 @@ use load::nothing::Nothing;
 
 /// How many connections, and how many events for each fdatasync of the bare appends.
 const SIZES: [usize; 3] = [1, 16, 64];
+/// Over how many connections batches are posted.
+const BATCHES: [usize; 2] = [1, 4];
 /// Where nobody needs to listen: the subscription is disabled.
 const RECEIVER: &str = "http://127.0.0.1:9/";
 
@@ -44,6 +48,8 @@ struct Process {
     /// Seconds of processor time by thread, and how many events were accepted meanwhile.
     threads: BTreeMap<String, f64>,
     accepted: f64,
+    /// Events a second in batches, by the number of connections.
+    batches: [Vec<Sample>; 2],
 }
 
 fn main() -> Outcome<()> {
@@ -84,6 +90,9 @@ fn round(plan: Plan, measured: &mut [Measured; 3], process: &mut Process) -> Out
     process.after.push(daemon.resident()? as f64);
     process.written.push((daemon.written()? - before) as f64 / accepted);
     process.on_disk.push(daemon.on_disk()? as f64 / accepted);
+    for (size, batches) in BATCHES.into_iter().zip(&mut process.batches) {
+        batches.push(daemon.target.batches(size, plan.time, &next)?);
+    }
     Ok(())
 }
 
@@ -136,5 +145,12 @@ fn print_process(process: &Process) {
     let micros = |seconds: f64| seconds * 1e6 / process.accepted;
     let threads = process.threads.iter().filter(|(_, seconds)| micros(**seconds) >= 0.1);
     let threads: Vec<_> = threads.map(|(name, seconds)| format!("{name} {:.1}", micros(*seconds))).collect();
+    for (size, samples) in BATCHES.into_iter().zip(&process.batches) {
+        let Sample { per_second, p50, p99 } = Sample::median(samples);
+        let (p50, p99) = (millis(p50), millis(p99));
+        println!(
+            "batches of 1,000 lines, {size} connections: {per_second:.0} events/s; a batch takes {p50} ms, p99 {p99} ms"
+        );
+    }
     println!("processor microseconds for each event, by thread: {}", threads.join(", "));
 }

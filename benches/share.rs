@@ -9,7 +9,9 @@
 //! - alone: the healthy receivers only;
 //! - with the others, from the first event on, when nothing is known of anybody;
 //! - with the others, once it is known how they are;
-//! - with the others, from the first event after a kill and a restart, with a backlog for all.
+//! - alone, from the first event after a kill and a restart, with a backlog of 200 events for each: what is posted then
+//!   waits for those that were posted before;
+//! - with the others, the same, with a backlog for all.
 //!
 //! `cargo bench --bench share`; `HOOKSWITCH_BENCH_SECONDS` (60) is how long each lasts, `HOOKSWITCH_BENCH_HANGING` (say
 //! 1000) which of them are measured.
@@ -70,18 +72,31 @@ fn main() -> Outcome<()> {
     let count = seconds as usize * STEADY as usize;
 
     let chosen = std::env::var("HOOKSWITCH_BENCH_HANGING").ok().and_then(|text| text.parse().ok());
-    let healthy = receivers(count)?;
-    let daemon = Daemon::start(&[])?;
-    daemon.subscribe_all(&healthy, "http", true)?;
-    let alone = stretch(&daemon, &healthy, 0..count, false)?;
-    drop(daemon);
+    let alone = alone(count)?;
     for others in OTHERS_IN_TURN.iter().filter(|others| chosen.is_none_or(|chosen: usize| chosen == others.hanging)) {
         beside(*others, seconds, &alone)?;
     }
     Ok(())
 }
 
-fn beside(others: Others, seconds: u64, alone: &Stretch) -> Outcome<()> {
+/// The healthy ones by themselves: from the first event on, and after a restart.
+struct Alone {
+    first: Stretch,
+    again: Stretch,
+}
+
+fn alone(count: usize) -> Outcome<Alone> {
+    let healthy = receivers(2 * count + BACKLOG)?;
+    let daemon = Daemon::start(&[])?;
+    daemon.subscribe_all(&healthy, "http", true)?;
+    let first = stretch(&daemon, &healthy, 0..count, false)?;
+    backlog(&daemon, count, false)?;
+    let (daemon, _) = daemon.restart(&[])?;
+    let again = stretch(&daemon, &healthy, count + BACKLOG..2 * count + BACKLOG, false)?;
+    Ok(Alone { first, again })
+}
+
+fn beside(others: Others, seconds: u64, alone: &Alone) -> Outcome<()> {
     let count = seconds as usize * STEADY as usize;
     let healthy = receivers(3 * count + BACKLOG)?;
     let (hanging, slow) = (Bad::start(None)?, Bad::start(Some(Duration::from_secs(10)))?);
@@ -103,11 +118,13 @@ fn beside(others: Others, seconds: u64, alone: &Stretch) -> Outcome<()> {
     println!("killed with a backlog for all, and listening again after {:.2} s\n", killed.elapsed().as_secs_f64());
     let again = stretch(&daemon, &healthy, 2 * count + BACKLOG..3 * count + BACKLOG, apart)?;
     let stretches = [
-        ("with the others, from the first event", &first),
-        ("with the others, known", &known),
-        ("after a restart", &again),
+        ("alone", &alone.first, &alone.first),
+        ("with the others, from the first event", &first, &alone.first),
+        ("with the others, known", &known, &alone.first),
+        ("alone, after a restart", &alone.again, &alone.again),
+        ("with the others, after a restart", &again, &alone.again),
     ];
-    print(seconds, others, alone, &stretches);
+    print(seconds, others, &stretches);
     Ok(())
 }
 
@@ -177,7 +194,8 @@ fn backlog(daemon: &Daemon, first: usize, apart: bool) -> Outcome<()> {
     Ok(())
 }
 
-fn print(seconds: u64, who: Others, alone: &Stretch, others: &[(&str, &Stretch)]) {
+/// Prints stretches, each with its name and the one that it is compared to.
+fn print(seconds: u64, who: Others, stretches: &[(&str, &Stretch, &Stretch)]) {
     let Others { hanging, slow, refusing, same } = who;
     let owed = if same { "the same events" } else { "one event a second" };
     println!(
@@ -185,10 +203,10 @@ fn print(seconds: u64, who: Others, alone: &Stretch, others: &[(&str, &Stretch)]
          that take 10 s, {refusing} that refuse, owed {owed}:\n"
     );
     let ratio = |of: Duration, to: Duration| format!("{:.2}", of.as_secs_f64() / to.as_secs_f64().max(1e-9));
-    let row = |name: &str, stretch: &Stretch| {
+    let row = |(name, stretch, alone): &(&str, &Stretch, &Stretch)| {
         let Sample { p50, p99, .. } = stretch.sample;
         vec![
-            name.to_owned(),
+            (*name).to_owned(),
             millis(p50),
             millis(p99),
             millis(stretch.worst),
@@ -197,14 +215,13 @@ fn print(seconds: u64, who: Others, alone: &Stretch, others: &[(&str, &Stretch)]
             ratio(p99, alone.sample.p99),
         ]
     };
-    let rows: Vec<_> =
-        std::iter::once(&("alone", alone)).chain(others).map(|(name, stretch)| row(name, stretch)).collect();
+    let rows: Vec<_> = stretches.iter().map(row).collect();
     print_table(
         &["202 to arrival", "p50 ms", "p99 ms", "worst ms", "over 100 ms", "p50 / alone", "p99 / alone"],
         &rows,
     );
     println!("\np99 in ms by ten seconds:\n");
-    for (name, stretch) in std::iter::once(&("alone", alone)).chain(others) {
+    for (name, stretch, _) in stretches {
         let parts: Vec<String> = stretch.parts.iter().map(|part| millis(part.p99)).collect();
         println!("{name}: {}", parts.join(", "));
     }

@@ -20,7 +20,7 @@ use load::figures::{Plan, millis, print_table};
 use load::receiver::Receiver;
 
 /// How many events a second are posted.
-const RATES: [f64; 3] = [2_000.0, 5_000.0, 8_000.0];
+const RATES: [f64; 3] = [2_000.0, 5_000.0, 7_500.0];
 /// Over how many connections.
 const CONNECTIONS: usize = 64;
 /// How many subscriptions want each event of the fan-out.

@@ -113,6 +113,43 @@ impl Target {
         Ok(Sample::new(latencies.len(), start.elapsed(), latencies))
     }
 
+    /// Posts batches of 1,000 events as fast as `connections` in a closed loop can, for `time`, each event of a call of its
+    /// own. A latency is that of a batch.
+    pub(crate) fn batches(&self, connections: usize, time: Duration, next: &AtomicU64) -> Outcome<Sample> {
+        const LINES: u64 = 1_000;
+        let lines: Vec<String> = (0..LINES).map(event).collect();
+        let request = &self.request("POST", "/v1/events", "application/x-ndjson", &lines.join("\n"));
+        let line = lines[0].len() + 1;
+        let digits = number_at(request).ok_or("the event has no number")?;
+        let opened = (0..connections).map(|_| Connection::open(self.address)).collect::<Outcome<Vec<_>>>()?;
+        let start = Instant::now();
+        let results = thread::scope(|scope| {
+            let spawn = |mut connection: Connection| {
+                let digits = digits.clone();
+                scope.spawn(move || {
+                    let (mut request, mut latencies) = (request.clone(), Vec::new());
+                    while start.elapsed() < time {
+                        let first = next.fetch_add(LINES, Ordering::Relaxed);
+                        for index in 0..LINES {
+                            let at = digits.start + line * index as usize;
+                            let number = format!("{:0DIGITS$}", first + index);
+                            request[at..at + DIGITS].copy_from_slice(number.as_bytes());
+                        }
+                        let sent = Instant::now();
+                        connection.exchange(&request)?.expect(202)?;
+                        latencies.push(sent.elapsed());
+                    }
+                    Ok(latencies)
+                })
+            };
+            let threads: Vec<_> = opened.into_iter().map(spawn).collect();
+            let join = |thread: thread::ScopedJoinHandle<'_, _>| thread.join().map_err(|_| "a load thread panicked")?;
+            threads.into_iter().map(join).collect::<Outcome<Vec<Vec<Duration>>>>()
+        })?;
+        let latencies: Vec<Duration> = results.into_iter().flatten().collect();
+        Ok(Sample::new(latencies.len() * LINES as usize, start.elapsed(), latencies))
+    }
+
     fn one_loop(
         &self,
         mut connection: Connection,
