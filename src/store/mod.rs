@@ -7,10 +7,11 @@
 //! # The data directory
 //!
 //! ```text
-//! FORMAT             'hookswitch data, format 2': written last, synced; where it is there must be data
+//! FORMAT             'hookswitch data, format 3': written last, synced; where it is there must be data
 //! lock, admin.token  of the service room
 //! journal/NNNNNN.log what happened, in order, append-only, about 64 MiB a file: events with their data,
-//!                    entries of the log, changes of subscriptions and tokens ([`journal`], [`frame`])
+//!                    entries of the log, changes of subscriptions and tokens ([`journal`], [`frame`]);
+//!                    compressed once it is full
 //! journal/NNNNNN.idx where things are in a full file; made again if it is missing
 //! state/             one sled database: what is true now ([`keys`], [`state`])
 //! state/length       the least length of the database file: sled opens a shortened one as an empty one

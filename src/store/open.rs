@@ -40,7 +40,7 @@ use super::sync;
 /// The file whose presence says: there must be data.
 pub(super) const FORMAT: &str = "FORMAT";
 /// The version of the whole directory that this program writes.
-pub(super) const FORMAT_VERSION: u32 = 2;
+pub(super) const FORMAT_VERSION: u32 = 3;
 /// The file that stands while a new directory is made.
 pub(super) const UNFINISHED: &str = "unfinished";
 /// What stands in [`UNFINISHED`] while a directory is laid out from something that must not be lost.
@@ -178,8 +178,8 @@ pub(super) fn check_format(dir: &Path, text: &str) -> Result<(), OpenError> {
     }
 }
 
-/// Says, before anything is written that an older hookswitch cannot read, that there will be: it is to name the newer one
-/// then, and speak of no damage. (Where there is no FORMAT yet, it is about to be written.)
+/// Says, before anything is written that an older hookswitch cannot read (a file of version 2; a compressed one, which may
+/// come at any time), that there will be: it is to name the newer one then, and speak of no damage. (Where there is no FORMAT yet, it is about to be written.)
 fn upgrade(dir: &Path) -> io::Result<()> {
     let marker = dir.join(FORMAT);
     match fs::read_to_string(&marker) {
@@ -409,9 +409,9 @@ fn recover(dir: &Path, state: State, keys: Option<Arc<Keyring>>) -> Result<Opene
         sealing::check_opened(dir, &step::lock(&ledger))?;
         sealing::mark_with(dir, &keys)?;
     }
-    if writer.is_of_an_older_format() {
-        let io = |error: io::Error| OpenError::io(dir, &error);
-        upgrade(dir).map_err(io)?;
+    let io = |error: io::Error| OpenError::io(dir, &error);
+    upgrade(dir).map_err(io)?;
+    if writer.is_for_reading() {
         writer.rotate(0).map_err(io)?;
     }
     let (segment, offset) = writer.position();

@@ -12,6 +12,7 @@ use crate::core::subscription::Secret;
 use crate::core::subscription_input::{Change as Patch, Draft};
 
 mod bounds;
+mod compressed;
 mod conversations;
 mod derived;
 mod erasures;
@@ -263,7 +264,7 @@ fn a_directory_that_cannot_be_right_is_refused_and_left_as_it_is() {
     let cases: [(&str, Spoil, &str); 10] = [
         (
             "a newer format",
-            |dir| std::fs::write(dir.join("FORMAT"), "hookswitch data, format 3\n").unwrap(),
+            |dir| std::fs::write(dir.join("FORMAT"), "hookswitch data, format 4\n").unwrap(),
             "newer hookswitch",
         ),
         ("a foreign FORMAT", |dir| std::fs::write(dir.join("FORMAT"), "something\n").unwrap(), "FORMAT"),

@@ -1,6 +1,7 @@
 //! The data directory of an earlier build, opened by this one: everything in it is there. And a newer one is refused.
 //!
-//! `tests/frozen/v2/` is written by `cargo test --lib store::tests::frozen -- --ignored`, as `v1/` was by an earlier one.
+//! `tests/frozen/v3/` is written by `cargo test --lib store::tests::frozen -- --ignored`, as `v1/` and `v2/` were by earlier
+//! ones.
 
 use std::path::{Path, PathBuf};
 
@@ -102,7 +103,7 @@ fn a_directory_of_the_first_format_is_opened_with_everything_in_it() {
     let home = open_frozen("v1");
     // What is new is in a file of the new format, and an older hookswitch is told so.
     let marker = std::fs::read_to_string(home.data().join("FORMAT")).expect("FORMAT");
-    assert_eq!(marker, "hookswitch data, format 2\n");
+    assert_eq!(marker, "hookswitch data, format 3\n");
     let versions: Vec<u8> = (1..=4)
         .map(|number| std::fs::read(home.data().join(format!("journal/{number:06}.log"))).expect("a journal file")[8])
         .collect();
@@ -115,12 +116,25 @@ fn a_directory_of_the_second_format_is_opened_with_everything_in_it() {
     let journal = contents(&home.data().join("journal"));
     let logs = journal.iter().filter(|(path, _)| path.extension().is_some_and(|extension| extension == "log"));
     assert!(logs.count() == 3, "it goes on in the file that was written last");
+    let marker = std::fs::read_to_string(home.data().join("FORMAT")).expect("FORMAT");
+    assert_eq!(marker, "hookswitch data, format 3\n", "an older hookswitch is told that files may be compressed");
+}
+
+#[test]
+fn a_directory_of_the_third_format_is_opened_with_everything_in_it() {
+    let home = open_frozen("v3");
+    let journal = contents(&home.data().join("journal"));
+    let logs = journal.iter().filter(|(path, _)| path.extension().is_some_and(|extension| extension == "log"));
+    let versions: Vec<u8> = logs.map(|(_, bytes)| bytes[8]).collect();
+    assert!(versions.len() > 2, "{versions:?}");
+    assert_eq!(versions[..2], [3, 3], "they are compressed");
+    assert_eq!(versions.last(), Some(&2), "the one that is written to is not");
 }
 
 #[test]
 fn a_newer_directory_is_refused_and_left_as_it_is() {
     let home = thawed();
-    std::fs::write(home.data().join("FORMAT"), "hookswitch data, format 3\n").expect("written");
+    std::fs::write(home.data().join("FORMAT"), "hookswitch data, format 4\n").expect("written");
     let before = contents(&home.data());
     let refused = home.refused_start().expect(74);
     assert!(refused.stderr.contains("newer hookswitch"), "{refused:?}");

@@ -86,6 +86,11 @@ const RESERVED: &[Reserved] = &[
         places: &["src/core/seal/"],
         instead: "seal and open by `core::seal::Keyring`",
     },
+    Reserved {
+        words: &["zstd"],
+        places: &["src/store/journal/packed"],
+        instead: "compress by `journal::compress`, and read by offsets as of any other file",
+    },
     Reserved { words: &["figment"], places: &["src/config/"], instead: "add a key to `config` and take its value" },
     Reserved {
         words: &["ctrlc", "sd_notify", "listenfd"],

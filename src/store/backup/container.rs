@@ -36,6 +36,8 @@ pub(in crate::store) enum Kind {
     File = 4,
     /// Whole frames of the journal file that began last.
     Frames = 5,
+    /// The next block of the compressed journal file that began last.
+    Block = 7,
     /// The backup ends here, unfinished; the text says why.
     Broken = 6,
     /// JSON: totals. Nothing follows.
@@ -44,8 +46,9 @@ pub(in crate::store) enum Kind {
 
 impl Kind {
     fn of(byte: u8) -> Option<Self> {
-        let all = [Self::About, Self::Token, Self::Pairs, Self::File, Self::Frames, Self::Broken, Self::End];
-        all.into_iter().find(|kind| *kind as u8 == byte)
+        let of_files = [Self::File, Self::Frames, Self::Block];
+        let mut all = [Self::About, Self::Token, Self::Pairs, Self::Broken, Self::End].into_iter().chain(of_files);
+        all.find(|kind| *kind as u8 == byte)
     }
 }
 

@@ -88,7 +88,7 @@ pub(super) struct Totals {
     pub(super) pairs: u64,
     /// Journal files.
     pub(super) files: u64,
-    /// Bytes of frames.
+    /// Bytes of frames, and of compressed blocks.
     pub(super) journal_bytes: u64,
     /// Accepted events.
     pub(super) events: u64,
@@ -245,10 +245,10 @@ impl Backup {
                 self.totals.files += 1;
             }
             Some(Part::Frames { bytes, events, entries }) => {
-                self.writer.section(out, Kind::Frames, &bytes);
-                self.totals.journal_bytes += bytes.len() as u64;
-                self.totals.events += events;
-                self.totals.entries += entries;
+                self.write_part(out, Kind::Frames, &bytes, events, entries);
+            }
+            Some(Part::Block { bytes, events, entries }) => {
+                self.write_part(out, Kind::Block, &bytes, events, entries);
             }
             None => {
                 self.writer.section(out, Kind::End, &json(&self.totals)?);
@@ -256,6 +256,13 @@ impl Backup {
             }
         }
         Ok(Stage::Journal(copying))
+    }
+
+    fn write_part(&mut self, out: &mut Vec<u8>, kind: Kind, bytes: &[u8], events: u64, entries: u64) {
+        self.writer.section(out, kind, bytes);
+        self.totals.journal_bytes += bytes.len() as u64;
+        self.totals.events += events;
+        self.totals.entries += entries;
     }
 }
 

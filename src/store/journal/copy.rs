@@ -1,7 +1,8 @@
 //! A copy of the journal, piece by piece, while it goes on being written.
 //!
 //! It holds the files themselves, so one that is removed or replaced meanwhile is still copied as it
-//! was. Every frame is checked on its way: what is damaged is not copied as if it were sound.
+//! was. Every frame is checked on its way: what is damaged is not copied as if it were sound. A compressed file is copied
+//! block by block, as it is.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -20,6 +21,8 @@ pub(in crate::store) struct Copying {
     files: VecDeque<(Arc<Segment>, u32)>,
     /// Where in the first of them to go on; 0 if it has not begun.
     at: u32,
+    /// What the blocks before have of a frame that goes on in the next.
+    begun: Vec<u8>,
 }
 
 /// A part of the copy.
@@ -35,6 +38,15 @@ pub(in crate::store) enum Part {
         /// How many entries of the log.
         entries: u64,
     },
+    /// The next block of the compressed file that began last, with the events and entries that end in it.
+    Block {
+        /// As it stands in the file.
+        bytes: Vec<u8>,
+        /// How many events.
+        events: u64,
+        /// How many entries of the log.
+        entries: u64,
+    },
 }
 
 impl Journal {
@@ -43,7 +55,7 @@ impl Journal {
         let mut files: VecDeque<_> = self.newest_segments().into_iter().map(|file| (file, 0)).collect();
         files.make_contiguous().reverse();
         files.iter_mut().for_each(|(file, end)| *end = file.end());
-        Copying { files, at: 0 }
+        Copying { files, at: 0, begun: Vec::new() }
     }
 }
 
@@ -70,13 +82,18 @@ impl Copying {
         let mut bytes = Vec::new();
         if self.at == 0 {
             self.at = file.begin();
-            file.read(&mut bytes, 0, self.at as usize)?;
-            return Ok(Some(Part::File(file.number, bytes)));
+            return Ok(Some(Part::File(file.number, file.header().to_bytes())));
         }
         if self.at >= end {
+            if !self.begun.is_empty() {
+                return Err(file.damaged(end - 1));
+            }
             self.files.pop_front();
             self.at = 0;
             return self.next();
+        }
+        if file.is_packed() {
+            return self.next_block(&file).map(Some);
         }
         let left = (end - self.at) as usize;
         file.read(&mut bytes, self.at, left.min(PIECE))?;
@@ -98,5 +115,26 @@ impl Copying {
         bytes.truncate(used);
         self.at += place::u32_of(used);
         Ok(Some(Part::Frames { bytes, events, entries }))
+    }
+
+    fn next_block(&mut self, file: &Segment) -> Result<Part, Damage> {
+        let (bytes, unpacked) = file.block(self.at)?;
+        let from = self.at - place::u32_of(self.begun.len());
+        self.at += place::u32_of(unpacked.len());
+        self.begun.extend_from_slice(&unpacked);
+        let (mut used, mut events, mut entries) = (0, 0, 0);
+        while used < self.begun.len() {
+            match file.binding.decode(&self.begun[used..], from + place::u32_of(used)) {
+                Ok((head, _, length)) => {
+                    used += length;
+                    events += u64::from(head.kind == kind::ACCEPTED);
+                    entries += u64::from(head.kind == kind::LOGGED);
+                }
+                Err(NoFrame::Short(_)) => break,
+                Err(NoFrame::Bad) => return Err(file.damaged(from + place::u32_of(used))),
+            }
+        }
+        self.begun.drain(..used);
+        Ok(Part::Block { bytes, events, entries })
     }
 }

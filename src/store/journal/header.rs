@@ -3,14 +3,15 @@
 //! ```text
 //! offset  bytes  what
 //!      0      8  "HOOKJRNL"
-//!      8      4  version (2)
+//!      8      4  version: 2, or 3 of a file that is [compressed](super::packed)
 //!     12      4  number of the file
 //!     16      8  when it was made, milliseconds since 1970
 //!     24      4  CRC-32 of bytes 0 to 24
 //!     28      4  0
 //!     32     16  salt: random, drawn for this file alone
 //!     48      4  CRC-32 of bytes 0 to 48
-//!     52    460  zeros
+//!     52    460  zeros; in version 3 first how long the file was before it was compressed (u32), and the CRC-32 of bytes 0
+//!                to 56
 //!    512    512  the same again, in the next sector: without the salt no frame of the file can be proved
 //! ```
 //! Version 1 ends behind byte 32 and has no salt. All numbers little-endian. A file that retention or an erasure writes again,
@@ -27,9 +28,12 @@ pub(in crate::store) const HEADER: u32 = 1024;
 pub(super) const HEADER_1: u32 = 32;
 const MAGIC: [u8; 8] = *b"HOOKJRNL";
 const VERSION: u32 = 2;
+const VERSION_PACKED: u32 = 3;
 /// Where the two copies stand, and how much of each says something.
 const COPIES: [usize; 2] = [0, 512];
 const SAID: usize = 52;
+/// The same of a compressed file.
+const SAID_PACKED: usize = 60;
 
 /// What the header of a journal file says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +42,8 @@ pub(in crate::store) struct Header {
     /// When the file was made, in milliseconds since 1970.
     pub(in crate::store) created: u64,
     pub(in crate::store) binding: Binding,
+    /// Of a compressed file: how long it was before, this header included.
+    pub(in crate::store) packed: Option<u32>,
 }
 
 impl Header {
@@ -49,13 +55,17 @@ impl Header {
         let mut salt = [0; Salt::BYTES];
         getrandom::fill(&mut salt).map_err(io::Error::other)?;
         let salt = Salt::new(salt);
-        Ok((Self { number, created, binding: Binding::Salted(salt) }, salt))
+        Ok((Self { number, created, binding: Binding::Salted(salt), packed: None }, salt))
     }
 
     /// As it stands in the file.
     pub(in crate::store) fn to_bytes(self) -> Vec<u8> {
         let mut copy = MAGIC.to_vec();
-        let version = if self.binding == Binding::Plain { 1 } else { VERSION };
+        let version = match (self.binding, self.packed) {
+            (Binding::Plain, _) => 1,
+            (Binding::Salted(_), None) => VERSION,
+            (Binding::Salted(_), Some(_)) => VERSION_PACKED,
+        };
         copy.extend_from_slice(&version.to_le_bytes());
         copy.extend_from_slice(&self.number.to_le_bytes());
         copy.extend_from_slice(&self.created.to_le_bytes());
@@ -64,6 +74,10 @@ impl Header {
         let Binding::Salted(salt) = self.binding else { return copy };
         copy.extend_from_slice(salt.bytes());
         copy.extend_from_slice(&crc32fast::hash(&copy).to_le_bytes());
+        if let Some(length) = self.packed {
+            copy.extend_from_slice(&length.to_le_bytes());
+            copy.extend_from_slice(&crc32fast::hash(&copy).to_le_bytes());
+        }
         copy.resize(COPIES[1], 0);
         copy.repeat(COPIES.len())
     }
@@ -78,7 +92,7 @@ impl Header {
     /// Reads it though it is damaged, if that can be done: one of the copies is enough.
     pub(in crate::store) fn read_what_is_left(bytes: &[u8]) -> Option<Self> {
         let frames_1 = || bytes.get(HEADER_1 as usize..).is_some_and(|frames| frames.starts_with(b"HSwF"));
-        let plain = || Self { number: 0, created: 0, binding: Binding::Plain };
+        let plain = || Self { number: 0, created: 0, binding: Binding::Plain, packed: None };
         COPIES.iter().find_map(|at| Self::read_at(bytes, *at).ok()).or_else(|| frames_1().then(plain))
     }
 
@@ -91,19 +105,13 @@ impl Header {
         let [number, version] =
             [12, 8].map(|at| u32::from_le_bytes([start[at], start[at + 1], start[at + 2], start[at + 3]]));
         let created = u64::from_le_bytes(*start[16..].first_chunk().ok_or("has no header")?);
-        let binding = match version {
-            1 if at == 0 => Binding::Plain,
-            VERSION => {
-                let said = copy.get(..SAID).ok_or("has a damaged header")?;
-                if said[48..] != crc32fast::hash(&said[..48]).to_le_bytes() {
-                    return Err("has a damaged header");
-                }
-                Binding::Salted(Salt::new(*said[32..].first_chunk().ok_or("has a damaged header")?))
-            }
-            newer if newer > VERSION => return Err("was written by a newer hookswitch"),
+        let (binding, packed) = match version {
+            1 if at == 0 => (Binding::Plain, None),
+            VERSION | VERSION_PACKED => salted(copy, version).ok_or("has a damaged header")?,
+            newer if newer > VERSION_PACKED => return Err("was written by a newer hookswitch"),
             _ => return Err("has a damaged header"),
         };
-        Ok(Self { number, created, binding })
+        Ok(Self { number, created, binding, packed })
     }
 
     /// The first byte behind it.
@@ -132,6 +140,22 @@ impl Header {
     }
 }
 
+/// What a copy says beyond version 1.
+fn salted(copy: &[u8], version: u32) -> Option<(Binding, Option<u32>)> {
+    let is_sound = |said: usize| {
+        let (said, sum) = copy.get(..said)?.split_last_chunk::<4>()?;
+        (*sum == crc32fast::hash(said).to_le_bytes()).then_some(())
+    };
+    is_sound(SAID)?;
+    let binding = Binding::Salted(Salt::new(*copy[32..].first_chunk()?));
+    if version == VERSION {
+        return Some((binding, None));
+    }
+    is_sound(SAID_PACKED)?;
+    let length = u32::from_le_bytes(*copy[SAID..].first_chunk()?);
+    (length > HEADER).then_some((binding, Some(length)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -139,30 +163,34 @@ mod tests {
     #[test]
     fn a_header_reads_back_and_no_single_flipped_bit_does_though_its_salt_does() {
         let (header, _) = Header::new(7, 99).unwrap();
-        let bytes = header.to_bytes();
-        assert_eq!((Header::read(&bytes), bytes.len()), (Ok(header), HEADER as usize));
-        for bit in 0..bytes.len() * 8 {
-            let mut bent = bytes.clone();
-            bent[bit / 8] ^= 1 << (bit % 8);
-            assert!(Header::read(&bent).is_err(), "bit {bit}");
-            assert_eq!(Header::read_what_is_left(&bent), Some(header), "bit {bit}");
-        }
-        for sector in [0..512, 512..1024] {
-            let mut bent = bytes.clone();
-            bent[sector].fill(0);
-            assert_eq!((Header::read(&bent).is_err(), Header::read_what_is_left(&bent)), (true, Some(header)));
+        for header in [header, Header { packed: Some(70_000), ..header }] {
+            let bytes = header.to_bytes();
+            assert_eq!((Header::read(&bytes), bytes.len()), (Ok(header), HEADER as usize));
+            for bit in 0..bytes.len() * 8 {
+                let mut bent = bytes.clone();
+                bent[bit / 8] ^= 1 << (bit % 8);
+                assert!(Header::read(&bent).is_err(), "bit {bit}");
+                assert_eq!(Header::read_what_is_left(&bent), Some(header), "bit {bit}");
+            }
+            for sector in [0..512, 512..1024] {
+                let mut bent = bytes.clone();
+                bent[sector].fill(0);
+                assert_eq!((Header::read(&bent).is_err(), Header::read_what_is_left(&bent)), (true, Some(header)));
+            }
         }
         assert_eq!(Header::read_what_is_left(&vec![0; 2_000]), None);
         assert_ne!(Header::new(7, 99).unwrap().0, header, "each has a salt of its own");
+        let too_short = Header { packed: Some(HEADER), ..header }.to_bytes();
+        assert_eq!(Header::read(&too_short), Err("has a damaged header"), "there was something in what is compressed");
     }
 
     #[test]
     fn a_header_of_version_1_is_read() {
-        let header = Header { number: 3, created: 5, binding: Binding::Plain };
+        let header = Header { number: 3, created: 5, binding: Binding::Plain, packed: None };
         let bytes = header.to_bytes();
         assert_eq!((Header::read(&bytes), bytes.len(), header.end()), (Ok(header), 32, 32));
         let mut newer = Header::new(1, 1).unwrap().0.to_bytes();
-        newer[8] = 3;
+        newer[8] = 4;
         let crc = crc32fast::hash(&newer[..24]).to_le_bytes();
         newer[24..28].copy_from_slice(&crc);
         assert_eq!(Header::read(&newer), Err("was written by a newer hookswitch"));
@@ -186,7 +214,7 @@ mod tests {
         assert!(!Header::is_unfinished(&bytes), "whole, and empty");
         assert!(!Header::is_unfinished(&[&bytes[..], b"HSw2"].concat()[8..]), "longer than a header");
         // A small file of version 1 with a damaged header was used.
-        let mut plain = Header { number: 3, created: 5, binding: Binding::Plain }.to_bytes();
+        let mut plain = Header { number: 3, created: 5, binding: Binding::Plain, packed: None }.to_bytes();
         plain[13] ^= 1;
         assert!(Header::is_unfinished(&plain));
         plain.extend_from_slice(b"HSwF and what follows");

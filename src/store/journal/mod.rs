@@ -4,16 +4,19 @@
 //!
 //! Ids ascend through the whole journal, which is how one is found without an index key of its own.
 
+mod compress;
 mod copy;
 mod header;
 mod index;
 mod indexed;
 mod names;
 mod owed;
+mod packed;
 mod prune;
 pub(super) mod recovery;
 mod search;
 mod segment;
+mod unpacked;
 mod writer;
 
 use std::collections::BTreeMap;
@@ -28,11 +31,15 @@ pub(super) use self::index::{
     Growing, Key, Marks, Note, Outline, Whose, end_in, is_of_before, to_bytes as index_bytes,
 };
 pub(super) use self::owed::Owing;
+#[cfg(test)]
+pub(super) use self::packed::pack_file;
+pub(super) use self::packed::{Packing, Shape, Source};
 pub(super) use self::prune::{Breath, Fate, Unpruned, first, note_first};
 use self::search::Tally;
 pub(super) use self::search::{Reached, Wanted, Work};
 pub(super) use self::segment::path_of as file_path;
 use self::segment::{End, Segment};
+use self::unpacked::Unpacked;
 pub(super) use self::writer::Writer;
 use super::frame::Head;
 use super::place::{self, Damage};
@@ -202,6 +209,8 @@ pub(super) struct Journal {
     tally: Tally,
     /// Held while a file goes or is replaced.
     files: Mutex<()>,
+    /// What of compressed files was read last.
+    blocks: Arc<Unpacked>,
     /// How what is read is changed on its way out.
     mask: Mutex<Option<Mask>>,
 }
@@ -246,7 +255,7 @@ impl Journal {
             let detail = "is missing: the state database has not taken it in to its end";
             return Err(Damage::new(&segment::path_of(dir, applied.segment), detail));
         }
-        let mut segments = BTreeMap::new();
+        let (mut segments, blocks) = (BTreeMap::new(), Arc::<Unpacked>::default());
         for number in first..=newest {
             if !numbers.contains(&number) {
                 return Err(Damage::new(&segment::path_of(dir, number), "is missing"));
@@ -255,7 +264,7 @@ impl Journal {
                 let created = segment::remove_unfinished(dir, number).and_then(|()| Segment::create(dir, number, 0));
                 created.map_err(|error| Damage::io(&segment::path_of(dir, number), "cannot be made", &error))
             } else {
-                Segment::open(dir, number)
+                Segment::open(dir, number, &blocks)
             };
             segments.insert(number, Arc::new(opened?));
         }
@@ -275,8 +284,8 @@ impl Journal {
         let leftovers = prune::remove_leftovers(dir, first);
         leftovers.map_err(|error| Damage::io(dir, "has leftovers that cannot be removed", &error))?;
         let (dir, segments) = (dir.to_owned(), RwLock::new(segments));
-        let journal =
-            Arc::new(Self { dir, segments, tally: Tally::default(), files: Mutex::default(), mask: Mutex::default() });
+        let (tally, files, mask) = (Tally::default(), Mutex::default(), Mutex::default());
+        let journal = Arc::new(Self { dir, segments, tally, files, blocks, mask });
         let writer = Writer::new(journal.clone(), active);
         Ok((journal, writer))
     }

@@ -26,11 +26,11 @@ use super::{Head, Journal, Outline};
 /// The file that says which journal file is the oldest.
 const FIRST: &str = "first";
 /// What a file that is being written again is called until it is whole.
-const REWRITE: &str = "rewrite";
+pub(super) const REWRITE: &str = "rewrite";
 /// How many bytes are written between two syncs, so that no sync of the committer's waits for many.
-const SYNC_EVERY: usize = 2 << 20;
+pub(super) const SYNC_EVERY: usize = 2 << 20;
 /// How many bytes are read or written between two breaths.
-const BREATH_EVERY: u32 = 256 << 10;
+pub(super) const BREATH_EVERY: u32 = 256 << 10;
 
 /// What becomes of a frame.
 pub(in crate::store) enum Fate {
@@ -90,9 +90,9 @@ impl Journal {
         segments.last_key_value().map_or(0, |(number, _)| *number)
     }
 
-    /// How many bytes all files have together.
+    /// How many bytes all files have together, on the disk.
     pub(in crate::store) fn bytes(&self) -> u64 {
-        self.newest_segments().iter().map(|segment| u64::from(segment.end())).sum()
+        self.newest_segments().iter().map(|segment| segment.bytes()).sum()
     }
 
     /// The files by number with their outlines, the oldest first; the last is the one that is written.
@@ -176,15 +176,22 @@ impl Journal {
         }
         // So a cut never leaves the index of the file before beside the new one.
         place::sync_dir(&self.dir).map_err(failed)?;
-        fs::rename(&fresh, segment.path()).map_err(failed)?;
-        let replaced = Arc::new(Segment::open(&self.dir, number)?);
-        let mut segments = self.segments.write().unwrap_or_else(PoisonError::into_inner);
-        segments.insert(number, replaced.clone());
-        drop(segments);
-        place::sync_dir(&self.dir).map_err(failed)?;
+        let replaced = self.take_place(&segment, &fresh)?;
         // Without it the index is made again when somebody asks.
         replaced.index_for_writing()?;
         replaced.seal().map_err(Unpruned::Failed)
+    }
+
+    /// Puts the file `fresh`, which is synced, in the place of that of `segment`, which is retired.
+    pub(super) fn take_place(&self, segment: &Segment, fresh: &Path) -> Result<Arc<Segment>, Damage> {
+        let failed = |error: io::Error| Damage::io(fresh, "could not take its place", &error);
+        fs::rename(fresh, segment.path()).map_err(failed)?;
+        let replaced = Arc::new(Segment::open(&self.dir, segment.number, &self.blocks)?);
+        let mut segments = self.segments.write().unwrap_or_else(PoisonError::into_inner);
+        segments.insert(segment.number, replaced.clone());
+        drop(segments);
+        place::sync_dir(&self.dir).map_err(failed)?;
+        Ok(replaced)
     }
 
     /// Drops the oldest file, which must be `number` and not the newest.
@@ -206,7 +213,7 @@ impl Journal {
         }
     }
 
-    fn segment(&self, number: u32) -> Result<Arc<Segment>, Damage> {
+    pub(super) fn segment(&self, number: u32) -> Result<Arc<Segment>, Damage> {
         let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
         let missing = || Damage::new(&segment::path_of(&self.dir, number), "is not open");
         segments.get(&number).cloned().ok_or_else(missing)
@@ -216,7 +223,7 @@ impl Journal {
 /// Looks at a frame of a whole file.
 type Look<'l> = &'l mut dyn FnMut(Head, &[u8]) -> Result<(), Unpruned>;
 
-fn each_frame(segment: &Segment, breath: Breath<'_>, visit: Look<'_>) -> Result<(), Unpruned> {
+pub(super) fn each_frame(segment: &Segment, breath: Breath<'_>, visit: Look<'_>) -> Result<(), Unpruned> {
     let mut result = Ok(());
     let mut next_breath = BREATH_EVERY;
     let end = segment.walk(segment.begin(), segment.end(), &mut |offset, head, payload| {

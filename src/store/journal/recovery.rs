@@ -125,6 +125,10 @@ pub(super) fn take_in(
     if end == End::Clean && whole == segment.end() {
         return Ok(());
     }
+    // A compressed file was whole when it was compressed.
+    if segment.is_packed() {
+        return Err(segment.damaged(whole));
+    }
     let mut left = Vec::new();
     segment.read(&mut left, whole, (segment.end() - whole) as usize)?;
     match tail(segment.binding, &left, whole, reached.batch, acknowledged) {

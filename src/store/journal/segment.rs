@@ -1,4 +1,6 @@
-//! One file of the journal: its [header], then [frames](super::super::frame).
+//! One file of the journal: its [header], then [frames](super::super::frame), which may be [compressed](super::packed).
+//!
+//! An offset is one in the file as it is when it is not compressed, and so is [`Segment::end`].
 //!
 //! What lies beyond [`Segment::end`] has not been synced and is never read. The file that is being written is longer
 //! than its frames: it has room made of zeros, so that a sync need not write the file's length and places, too. On
@@ -9,8 +11,8 @@ use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Mutex, OnceLock, RwLock};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use std::time::{Duration, Instant};
 
 use super::super::frame::{Binding, Head, NoFrame};
@@ -18,6 +20,8 @@ use super::super::location::{self, Gone};
 use super::super::place::{self, Damage};
 use super::header::{self, Header};
 use super::index::{Growing, Index, Note, Outline};
+use super::packed::{Shape, Spoilt};
+use super::unpacked::{Packed, Unpacked};
 
 /// How much is read at once when a whole file is walked through.
 const STRIDE: usize = 256 * 1024;
@@ -45,11 +49,15 @@ pub(super) struct Segment {
     created: u64,
     path: PathBuf,
     file: File,
+    /// How it is read if it is compressed.
+    packed: Option<Packed>,
+    /// Whether it is known not to become shorter by that.
+    pub(super) stays: AtomicBool,
     end: AtomicU32,
     /// The first byte behind the room that was made; nothing is known of any below [`Segment::end`].
     room: AtomicU64,
     /// The first id in it; unset until there is one.
-    first_id: OnceLock<u128>,
+    pub(super) first_id: OnceLock<u128>,
     pub(super) index: RwLock<Option<Index>>,
     /// What there is in it, once it is full and somebody has asked.
     pub(super) outline: OnceLock<Outline>,
@@ -78,26 +86,37 @@ impl Segment {
         file.write_all_at(&header.to_bytes(), 0)?;
         file.sync_all()?;
         place::sync_dir(dir)?;
-        let index = RwLock::new(Some(Index::Growing(Growing::default())));
-        Ok(Self {
-            number,
-            binding: header.binding,
-            begin: header.end(),
-            created,
-            path,
-            file,
-            end: AtomicU32::new(header.end()),
-            room: AtomicU64::new(0),
-            first_id: OnceLock::new(),
-            index,
-            outline: OnceLock::new(),
-            retired: Mutex::new(false),
-        })
+        let mut created = Self::of(header, path, file, header.end());
+        created.index = RwLock::new(Some(Index::Growing(Growing::default())));
+        Ok(created)
     }
 
-    /// Opens the file `number` in `dir`; its end is that of the file.
-    pub(super) fn open(dir: &Path, number: u32) -> Result<Self, Damage> {
-        let path = path_of(dir, number);
+    fn of(header: Header, path: PathBuf, file: File, end: u32) -> Self {
+        Self {
+            number: header.number,
+            binding: header.binding,
+            begin: header.end(),
+            created: header.created,
+            path,
+            file,
+            packed: None,
+            stays: AtomicBool::new(false),
+            end: AtomicU32::new(end),
+            room: AtomicU64::new(0),
+            first_id: OnceLock::new(),
+            index: RwLock::new(None),
+            outline: OnceLock::new(),
+            retired: Mutex::new(false),
+        }
+    }
+
+    /// Opens the file `number` in `dir`; its end is that of the file. What of it is unpacked is kept in `blocks`.
+    pub(super) fn open(dir: &Path, number: u32, blocks: &Arc<Unpacked>) -> Result<Self, Damage> {
+        Self::open_at(path_of(dir, number), number, blocks)
+    }
+
+    /// Opens the file `number`, which has another name yet.
+    pub(super) fn open_at(path: PathBuf, number: u32, blocks: &Arc<Unpacked>) -> Result<Self, Damage> {
         let damage = |detail: String| Damage::new(&path, detail);
         let failed = |error: io::Error| Damage::io(&path, "cannot be opened", &error);
         let file = File::options().read(true).write(true).open(&path).map_err(failed)?;
@@ -106,26 +125,30 @@ impl Segment {
         if header.number != number {
             return Err(damage("has another file's number in its header".to_owned()));
         }
-        let Header { binding, created, .. } = header;
-        let begin = header.end();
         let length = file.metadata().map_err(failed)?.len();
+        if let Some(shape) = Shape::of(header) {
+            shape.check(&file, length).map_err(|spoilt| spoilt_in(&path, spoilt))?;
+            let packed = Some(Packed::new(shape, length, blocks));
+            return Ok(Self { packed, ..Self::of(header, path, file, shape.end()) });
+        }
         let end = u32::try_from(length).map_err(|_| damage("is longer than a journal file can be".to_owned()))?;
-        let (end, index) = (AtomicU32::new(end), RwLock::new(None));
-        let (first_id, outline, retired) = (OnceLock::new(), OnceLock::new(), Mutex::new(false));
-        Ok(Self {
-            number,
-            binding,
-            begin,
-            created,
-            path,
-            file,
-            end,
-            room: AtomicU64::new(0),
-            first_id,
-            index,
-            outline,
-            retired,
-        })
+        Ok(Self::of(header, path, file, end))
+    }
+
+    /// Whether it is compressed, and so whole, and never written to.
+    pub(super) const fn is_packed(&self) -> bool {
+        self.packed.is_some()
+    }
+
+    /// Its header, as it stands in the file.
+    pub(super) fn header(&self) -> Header {
+        let packed = self.packed.as_ref().map(|packed| packed.shape.end());
+        Header { number: self.number, created: self.created, binding: self.binding, packed }
+    }
+
+    /// How many bytes it has on the disk.
+    pub(super) fn bytes(&self) -> u64 {
+        self.packed.as_ref().map_or_else(|| u64::from(self.end()), |packed| packed.length)
     }
 
     /// The first byte behind what is synced.
@@ -247,7 +270,8 @@ impl Segment {
         let mut buffer = Vec::new();
         let mut at = from;
         while at < until {
-            let mut want = stride.min((until - at) as usize);
+            let at_hand = self.packed.as_ref().map_or(stride, |packed| packed.at_hand(at));
+            let mut want = at_hand.min((until - at) as usize);
             self.read(&mut buffer, at, want)?;
             let mut used = 0;
             loop {
@@ -289,14 +313,41 @@ impl Segment {
 
     /// Says that there is no frame where there must be one.
     pub(super) fn damaged(&self, at: u32) -> Damage {
-        Damage::new(&self.path, format!("is damaged at byte {at}"))
+        let byte = self
+            .packed
+            .as_ref()
+            .map_or_else(|| u64::from(at), |packed| packed.shape.byte_of(&self.file, packed.shape.block_of(at)));
+        Damage::new(&self.path, format!("is damaged at byte {byte}"))
     }
 
     /// Reads `length` bytes from `from` on, which must be there.
     pub(super) fn read(&self, buffer: &mut Vec<u8>, from: u32, length: usize) -> Result<(), Damage> {
+        if let Some(packed) = &self.packed {
+            let read = packed.read(&self.file, buffer, from, length);
+            return read.map_err(|spoilt| spoilt_in(&self.path, spoilt));
+        }
         buffer.resize(length, 0);
         let read = self.file.read_exact_at(buffer, u64::from(from));
         read.map_err(|error| Damage::io(&self.path, format!("cannot be read at byte {from}"), &error))
+    }
+
+    /// The block of a compressed file with what stands at `offset`, as it is in the file, and what it holds from `offset` on.
+    pub(super) fn block(&self, offset: u32) -> Result<(Vec<u8>, Vec<u8>), Damage> {
+        let shape = Shape::of(self.header()).ok_or_else(|| Damage::new(&self.path, "is not compressed"))?;
+        let spoilt = |spoilt| spoilt_in(&self.path, spoilt);
+        let number = shape.block_of(offset);
+        let packed = shape.packed(&self.file, number).map_err(spoilt)?;
+        let mut bytes = shape.unpack(number, packed.clone()).ok_or_else(|| self.damaged(offset))?;
+        bytes.drain(..(offset - shape.held_by(number).start) as usize);
+        Ok((packed, bytes))
+    }
+}
+
+/// What is wrong with a compressed file, as everywhere it is said.
+fn spoilt_in(path: &Path, Spoilt { byte, error }: Spoilt) -> Damage {
+    match error {
+        Some(error) => Damage::io(path, format!("cannot be read at byte {byte}"), &error),
+        None => Damage::new(path, format!("is damaged at byte {byte}")),
     }
 }
 

@@ -31,12 +31,12 @@ fn logged(delivery: u128) -> Logged {
     )
 }
 
-fn head(batch: u64, id: u128, continues: bool) -> Head {
+pub(super) fn head(batch: u64, id: u128, continues: bool) -> Head {
     Head { version: 1, kind: kind::LOGGED, continues, batch, id }
 }
 
 /// Writes one group commit of single-frame steps with these ids.
-fn commit(writer: &mut Writer, batch: u64, ids: &[u128]) {
+pub(super) fn commit(writer: &mut Writer, batch: u64, ids: &[u128]) {
     let mut bytes = Vec::new();
     let mut notes = Vec::new();
     for id in ids {
@@ -49,7 +49,7 @@ fn commit(writer: &mut Writer, batch: u64, ids: &[u128]) {
     writer.append(&mut bytes, &mut notes).unwrap();
 }
 
-fn open(dir: &Path, applied: Applied) -> Result<(Arc<Journal>, Writer, Vec<u128>), Damage> {
+pub(super) fn open(dir: &Path, applied: Applied) -> Result<(Arc<Journal>, Writer, Vec<u128>), Damage> {
     let mut seen = Vec::new();
     let opened = Journal::open(dir, applied, &mut |head, _, _| {
         seen.push(head.id);
@@ -58,7 +58,7 @@ fn open(dir: &Path, applied: Applied) -> Result<(Arc<Journal>, Writer, Vec<u128>
     opened.map(|(journal, writer)| (journal, writer, seen))
 }
 
-fn ids(journal: &Journal, wanted: Wanted<'_>, most: usize) -> Vec<u128> {
+pub(super) fn ids(journal: &Journal, wanted: Wanted<'_>, most: usize) -> Vec<u128> {
     let mut ids = Vec::new();
     let visit = &mut |head: Head, _: &[u8]| {
         ids.push(head.id);
@@ -68,10 +68,10 @@ fn ids(journal: &Journal, wanted: Wanted<'_>, most: usize) -> Vec<u128> {
     ids
 }
 
-const ALL: Wanted<'static> = Wanted { kinds: &[kind::LOGGED], ..Wanted::ANY };
+pub(super) const ALL: Wanted<'static> = Wanted { kinds: &[kind::LOGGED], ..Wanted::ANY };
 
 /// A journal of 300 entries in several files, ids 1 to 300, ten a group commit.
-fn filled(dir: &Path) -> (Arc<Journal>, Writer) {
+pub(super) fn filled(dir: &Path) -> (Arc<Journal>, Writer) {
     Journal::create(dir, 0).unwrap();
     let (journal, mut writer, _) = open(dir, Applied::default()).unwrap();
     writer.set_segment_bytes(8_000);
@@ -307,7 +307,7 @@ fn an_index_that_is_missing_or_damaged_is_made_again() {
 }
 
 /// Every other entry stays.
-fn half(head: Head, _: &[u8]) -> Result<Fate, Damage> {
+pub(super) fn half(head: Head, _: &[u8]) -> Result<Fate, Damage> {
     Ok(if head.id.is_multiple_of(2) { Fate::Keep } else { Fate::Drop })
 }
 
@@ -365,7 +365,7 @@ fn a_file_is_written_again_under_its_readers_and_the_oldest_is_dropped() {
     assert!(open(dir.path(), applied).unwrap_err().to_string().contains("000002.log is missing"));
 }
 
-fn position(writer: &Writer) -> Applied {
+pub(super) fn position(writer: &Writer) -> Applied {
     let (segment, offset) = writer.position();
     Applied { segment, offset, batch: 30, ..Applied::default() }
 }

@@ -42,6 +42,9 @@ impl Writer {
         let Binding::Salted(salt) = self.active.binding else {
             return Err(io::Error::other("a journal file of an older format is not written to"));
         };
+        if self.active.is_packed() {
+            return Err(io::Error::other("a compressed journal file is not written to"));
+        }
         let end = self.active.end();
         for note in notes.iter_mut() {
             let frame = bytes.get_mut(note.offset as usize..).unwrap_or_default();
@@ -53,9 +56,10 @@ impl Writer {
         Ok(synced)
     }
 
-    /// Whether the file was made by a hookswitch that had another format: it is read, and not written to.
-    pub(in crate::store) fn is_of_an_older_format(&self) -> bool {
-        self.active.binding == Binding::Plain
+    /// Whether the file is one that is read, and not written to: of the first format, or compressed, which the newest
+    /// never is unless somebody took newer ones away.
+    pub(in crate::store) fn is_for_reading(&self) -> bool {
+        self.active.binding == Binding::Plain || self.active.is_packed()
     }
 
     /// Where the next frame will stand: the file's number and the offset in it.

@@ -6,7 +6,8 @@ use std::path::Path;
 
 use super::super::backup::container::{Kind, Reader, Unreadable};
 use super::super::backup::{About, Totals, pairs_in};
-use super::super::journal::Header;
+use super::super::frame::NoFrame;
+use super::super::journal::{Header, Shape};
 use super::super::open::FORMAT_VERSION;
 use super::super::place::u32_of;
 use super::super::record::Applied;
@@ -23,10 +24,12 @@ pub(super) enum Section<'s> {
     Token(&'s [u8]),
     /// Pairs of the state.
     Pairs(Vec<(&'s [u8], &'s [u8])>),
-    /// A journal file begins: its header, also as it stands there.
-    File(Header, &'s [u8]),
+    /// A journal file begins: its header, of which its bytes were made.
+    File(Header),
     /// Frames of that file.
     Frames(&'s [u8]),
+    /// The next block of that file, which is compressed.
+    Block(&'s [u8]),
 }
 
 /// What a whole backup says of itself.
@@ -123,11 +126,15 @@ fn walk(file: BufReader<File>, visit: &mut dyn FnMut(u64, Section<'_>) -> Result
                     return Err(odd());
                 }
                 seen.files += 1;
-                Section::File(read, header)
+                Section::File(read)
             }
             Kind::Frames => {
                 seen.journal_bytes += payload.len() as u64;
                 Section::Frames(&payload)
+            }
+            Kind::Block => {
+                seen.journal_bytes += payload.len() as u64;
+                Section::Block(&payload)
             }
             Kind::Broken => {
                 let why = String::from_utf8_lossy(&payload).into_owned();
@@ -152,9 +159,67 @@ fn walk(file: BufReader<File>, visit: &mut dyn FnMut(u64, Section<'_>) -> Result
 enum Stage {
     /// The state is being gathered.
     Pairs(Box<Replica>, Option<Applied>),
-    /// The journal is read: its file's header and the offset in it.
-    Journal(Box<Audit>, Header, usize),
+    /// The journal is read, in this file.
+    Journal(Box<Audit>, Reading),
     Over,
+}
+
+/// How far a journal file was read.
+struct Reading {
+    header: Header,
+    /// The next offset.
+    at: usize,
+    /// What the blocks so far have of a frame that goes on in the next.
+    begun: Vec<u8>,
+}
+
+impl Reading {
+    fn of(header: Header) -> Self {
+        Self { header, at: header.end() as usize, begun: Vec::new() }
+    }
+
+    /// Takes in frames; those that are not whole yet wait for the next block.
+    fn take(&mut self, audit: &mut Audit, bytes: &[u8]) -> Result<(), String> {
+        let number = self.header.number;
+        let name = format!("journal/{number:06}.log");
+        let place = Place { name: &name, number, header: self.header, newest: false, acknowledged: 0, block: None };
+        let packed = self.header.packed.is_some();
+        let mut held = std::mem::take(&mut self.begun);
+        held.extend_from_slice(bytes);
+        let mut used = 0;
+        while used < held.len() {
+            match self.header.binding.decode(&held[used..], u32_of(self.at)) {
+                Ok((head, payload, length)) => {
+                    let taken = audit.frame(place, self.at, head, payload, &mut |_, _| Ok(()));
+                    taken.map_err(|damage| damage.to_string())?;
+                    used += length;
+                    self.at += length;
+                }
+                Err(NoFrame::Short(_)) if packed => break,
+                Err(_) => return Err("it has frames that are damaged".to_owned()),
+            }
+        }
+        held.drain(..used);
+        self.begun = held;
+        Ok(())
+    }
+
+    /// Takes in the next block of a compressed file.
+    fn take_block(&mut self, audit: &mut Audit, packed: &[u8]) -> Result<(), String> {
+        let none = || "it has a block that is of no compressed file".to_owned();
+        let shape = Shape::of(self.header).ok_or_else(none)?;
+        let from = self.at + self.begun.len();
+        let block = shape.block_of(u32_of(from));
+        let is_next = from < shape.end() as usize && shape.held_by(block).start as usize == from;
+        let bytes = is_next.then(|| shape.unpack(block, packed.to_vec())).flatten().ok_or_else(none)?;
+        self.take(audit, &bytes)
+    }
+
+    /// Checks that nothing of it is missing.
+    fn end(&self) -> Result<(), String> {
+        let whole = self.begun.is_empty() && self.header.packed.is_none_or(|end| end as usize == self.at);
+        whole.then_some(()).ok_or_else(|| format!("blocks of journal file {} are missing", self.header.number))
+    }
 }
 
 /// Reads every record of a backup.
@@ -170,9 +235,12 @@ pub(super) fn verify(file: &Path) -> Result<Findings, Refused> {
         Ok(())
     });
     let mut findings = Findings::default();
-    if let Stage::Journal(mut audit, ..) = stage {
+    if let Stage::Journal(mut audit, last) = stage {
         // Half a journal owes something else than the state.
         if walked.is_ok() {
+            if let Err(what) = last.end() {
+                audit.findings.fault("", None, what);
+            }
             audit.compare().map_err(|damage| Refused::Failed(damage.to_string()))?;
             audit.sum_up();
         }
@@ -201,7 +269,7 @@ fn advance(stage: Stage, section: Section<'_>) -> Result<Stage, String> {
             }
             Stage::Pairs(replica, applied)
         }
-        (Stage::Pairs(mut replica, applied), Section::File(header, _)) => {
+        (Stage::Pairs(mut replica, applied), Section::File(header)) => {
             let applied = applied.ok_or("it does not say how far its state is")?;
             replica.take_up(applied).map_err(text)?;
             let derived_faults = std::mem::take(&mut replica.derived_faults);
@@ -210,28 +278,24 @@ fn advance(stage: Stage, section: Section<'_>) -> Result<Stage, String> {
             for what in derived_faults {
                 audit.findings.derived_fault("", &format!("its state {what}"));
             }
-            Stage::Journal(Box::new(audit), header, header.end() as usize)
+            Stage::Journal(Box::new(audit), Reading::of(header))
         }
-        (Stage::Journal(mut audit, before, _), Section::File(header, _)) => {
-            let (before, number) = (before.number, header.number);
+        (Stage::Journal(mut audit, before), Section::File(header)) => {
+            before.end()?;
+            let (before, number) = (before.header.number, header.number);
             if number != before + 1 {
                 audit.findings.fault("", None, format!("has no journal file between {before} and {number}"));
             }
             audit.findings.files += 1;
-            Stage::Journal(audit, header, header.end() as usize)
+            Stage::Journal(audit, Reading::of(header))
         }
-        (Stage::Journal(mut audit, header, mut at), Section::Frames(mut bytes)) => {
-            let number = header.number;
-            let name = format!("journal/{number:06}.log");
-            let place = Place { name: &name, number, header, newest: false, acknowledged: 0 };
-            while !bytes.is_empty() {
-                let (head, payload, length) =
-                    header.binding.decode(bytes, u32_of(at)).map_err(|_| "it has frames that are damaged")?;
-                audit.frame(place, at, head, payload, &mut |_, _| Ok(())).map_err(text)?;
-                bytes = &bytes[length..];
-                at += length;
-            }
-            Stage::Journal(audit, header, at)
+        (Stage::Journal(mut audit, mut reading), Section::Frames(bytes)) if reading.header.packed.is_none() => {
+            reading.take(&mut audit, bytes)?;
+            Stage::Journal(audit, reading)
+        }
+        (Stage::Journal(mut audit, mut reading), Section::Block(packed)) => {
+            reading.take_block(&mut audit, packed)?;
+            Stage::Journal(audit, reading)
         }
         (stage, Section::About(_) | Section::Token(_)) => stage,
         _ => return Err("its sections are not in order".to_owned()),

@@ -32,6 +32,15 @@ pub(super) struct Place<'p> {
     pub(super) newest: bool,
     /// Up to here a checkpoint has taken it in.
     pub(super) acknowledged: u32,
+    /// Of a compressed file: where the block begins in which the frame in question does.
+    pub(super) block: Option<u64>,
+}
+
+impl Place<'_> {
+    /// The byte of the file at which what stands at offset `at` is looked for.
+    fn byte(&self, at: usize) -> u64 {
+        self.block.unwrap_or(at as u64)
+    }
 }
 
 /// A sequence number that was given.
@@ -109,10 +118,14 @@ impl Audit {
         })
     }
 
-    /// Reads a whole journal file, its header included, and goes on behind what is damaged.
-    pub(super) fn file(&mut self, place: Place<'_>, bytes: &[u8], keep: Keep<'_>) -> Result<(), Damage> {
+    pub(super) fn begin_file(&mut self) {
         self.findings.files += 1;
         self.doubtful = false;
+    }
+
+    /// Reads a whole journal file, its header included, and goes on behind what is damaged.
+    pub(super) fn file(&mut self, place: Place<'_>, bytes: &[u8], keep: Keep<'_>) -> Result<(), Damage> {
+        self.begin_file();
         let mut at = (place.header.end() as usize).min(bytes.len());
         let mut whole = at;
         while at < bytes.len() {
@@ -239,7 +252,7 @@ impl Audit {
 
     /// Looks closely at a frame; false if nothing can be made of it.
     fn look(&mut self, place: Place<'_>, at: usize, head: Head, payload: &[u8]) -> bool {
-        let mut fault = |what: String| self.findings.fault(place.name, at as u64, what);
+        let mut fault = |what: String| self.findings.fault(place.name, place.byte(at), what);
         if head.version != record::VERSION {
             fault(format!("has a record of version {}, which this hookswitch does not know", head.version));
             return false;
@@ -265,7 +278,7 @@ impl Audit {
             }
             _ => step::Step::decode(head, payload).is_some(),
         };
-        let mut fault = |what: String| self.findings.fault(place.name, at as u64, what);
+        let mut fault = |what: String| self.findings.fault(place.name, place.byte(at), what);
         if !readable {
             fault(format!("has a record that cannot be read (kind {})", head.kind));
             return false;
@@ -289,7 +302,7 @@ impl Audit {
         } else if sequence <= before.sequence || (place.newest && before.file == place.number) {
             // In older files retention may have taken out what stood between.
             let what = format!("has sequence number {sequence} of subscription {number} behind {}", before.sequence);
-            self.findings.fault(place.name, at as u64, what);
+            self.findings.fault(place.name, place.byte(at), what);
         }
     }
 

@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use super::super::frame::Head;
-use super::super::journal::{self, Growing, Header, recovery};
+use super::super::journal::{self, Growing, Header, Shape, recovery};
 use super::super::open::{self, FORMAT, UNFINISHED};
 use super::super::place::{Damage, u32_of};
 use super::super::record::Applied;
@@ -170,49 +170,77 @@ fn read_journal(dir: &Path, audit: &mut Audit, keeper: &mut dyn Keeper) -> Resul
             continue;
         };
         let (name, path) = (name_of(*named), journal::file_path(&journal, *named));
-        let bytes = match fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(error) => {
-                audit.findings.fault(&name, None, format!("cannot be read: {error}"));
-                audit.lost(number, 0, 0);
-                continue;
-            }
-        };
-        let Some(header) = *header else {
-            let what = "has lost its salt, without which no record in it can be proved: all of it is lost";
-            audit.findings.fault(&name, 0, what);
-            audit.lost(number, 0, bytes.len());
-            continue;
-        };
         let acknowledged = if number == applied.segment { applied.offset } else { 0 };
-        let place = Place { name: &name, number, header, newest: number == newest, acknowledged };
-        let gaps = audit.gaps;
-        audit.file(place, &bytes, &mut |head, payload| keeper.frame(head, payload))?;
-        if audit.gaps == gaps {
-            check_index(&path, header, &bytes, number < newest, audit);
+        let place = |header| Place { name: &name, number, header, newest: number == newest, acknowledged, block: None };
+        let read = match header {
+            Some(header) => read_file(&path, place(*header), audit, keeper)?,
+            None => fs::metadata(&path).map(|file| {
+                let what = "has lost its salt, without which no record in it can be proved: all of it is lost";
+                audit.findings.fault(&name, 0, what);
+                audit.lost(number, 0, usize::try_from(file.len()).unwrap_or(usize::MAX));
+            }),
+        };
+        if let Err(error) = read {
+            audit.findings.fault(&name, None, format!("cannot be read: {error}"));
+            audit.lost(number, 0, 0);
         }
     }
     Ok(())
 }
 
-/// Compares the index beside a journal file, if there is one, with its frames.
-fn check_index(path: &Path, header: Header, bytes: &[u8], full: bool, audit: &mut Audit) {
-    let path = path.with_extension("idx");
-    let name = format!("journal/{}", path.file_name().unwrap_or_default().to_string_lossy());
-    let Ok(stored) = fs::read(&path) else { return };
+/// Reads a journal file, and compares the index beside it. The error is why it cannot be read.
+fn read_file(
+    path: &Path,
+    place: Place<'_>,
+    audit: &mut Audit,
+    keeper: &mut dyn Keeper,
+) -> Result<io::Result<()>, Damage> {
+    let gaps = audit.gaps;
+    let keep = &mut |head, payload: &[u8]| keeper.frame(head, payload);
+    let (made, end) = if let Some(shape) = Shape::of(place.header) {
+        let opened = fs::File::open(path).and_then(|file| Ok((file.metadata()?.len(), file)));
+        let (length, file) = match opened {
+            Ok(opened) => opened,
+            Err(error) => return Ok(Err(error)),
+        };
+        (audit.packed_file(place, shape, (&file, length), keep)?, shape.end() as usize)
+    } else {
+        let bytes = match fs::read(path) {
+            Ok(bytes) => bytes,
+            Err(error) => return Ok(Err(error)),
+        };
+        audit.file(place, &bytes, keep)?;
+        index_of(place.header, &bytes)
+    };
+    if audit.gaps == gaps {
+        check_index(path, (&made, end), !place.newest, audit);
+    }
+    Ok(Ok(()))
+}
+
+/// The index that belongs to a file, and where its frames end.
+fn index_of(header: Header, bytes: &[u8]) -> (Growing, usize) {
     let mut made = Growing::default();
     let mut at = header.end() as usize;
     while let Ok((head, payload, length)) = header.binding.decode(bytes.get(at..).unwrap_or_default(), u32_of(at)) {
         made.note(&journal::note_of(u32_of(at), length, head, payload));
         at += length;
     }
+    (made, at)
+}
+
+/// Compares the index beside a journal file, if there is one, with its frames.
+fn check_index(path: &Path, (made, end): (&Growing, usize), full: bool, audit: &mut Audit) {
+    let path = path.with_extension("idx");
+    let name = format!("journal/{}", path.file_name().unwrap_or_default().to_string_lossy());
+    let Ok(stored) = fs::read(&path) else { return };
     let harmless = "(it is made again when the daemon next needs it)";
     match journal::end_in(&stored) {
         None if journal::is_of_before(&stored) => {}
         None => audit.findings.fault(&name, 0, format!("is damaged {harmless}")),
         // Of the file as it was before it was written again: whoever needs it makes it anew.
-        Some(end) if end as usize != at => {}
-        Some(_) if full && stored != journal::index_bytes(&made) => {
+        Some(stored) if stored as usize != end => {}
+        Some(_) if full && stored != journal::index_bytes(made) => {
             audit.findings.fault(
                 &name,
                 0,

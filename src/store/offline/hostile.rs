@@ -4,6 +4,7 @@
 use proptest::prelude::*;
 
 use super::super::frame::encode_1;
+use super::super::journal::pack_file;
 use super::*;
 
 const SALT: [u8; 16] = *b"nobody knows it!";
@@ -98,6 +99,29 @@ proptest! {
         }
     }
 
+    /// The same of a file that is compressed: the blocks around the damage are read, and no more than was written.
+    #[test]
+    fn nothing_is_read_of_a_compressed_file_that_was_not_written(
+        records in proptest::collection::vec(proptest::collection::vec(sent(), 1..4), 1..6),
+        sizes in proptest::collection::vec(0usize..30_000, 6),
+        harms in proptest::collection::vec(any::<Harm>(), 0..4),
+    ) {
+        let filled = |(all, size): (&Vec<Sent>, &usize)| {
+            let mut payload: Vec<u8> = all.iter().flat_map(Sent::bytes).collect();
+            // So that there are several blocks, and frames that go from one to the next.
+            payload.resize(payload.len() + size, b'z');
+            payload
+        };
+        let payloads: Vec<Vec<u8>> = records.iter().zip(&sizes).map(filled).collect();
+        let written: Vec<(u8, &[u8])> = payloads.iter().map(|payload| (2, payload.as_slice())).collect();
+        let mut bytes = pack_file(&journal_file(SALT, &written));
+        prop_assert_eq!(records_in(&bytes).len(), written.len());
+        harms.iter().for_each(|harm| spoil(&mut bytes, *harm));
+        for (kind, payload) in records_in(&bytes) {
+            prop_assert!(written.contains(&(kind, payload.as_slice())), "kind {}", kind);
+        }
+    }
+
     /// As if the power had gone while the last record was written: a start is not kept from starting by what stands in it.
     #[test]
     fn what_a_stranger_sent_proves_nothing_of_a_torn_end(
@@ -115,4 +139,53 @@ proptest! {
         let tail = recovery::tail(binding, &bytes[begin..], u32_of(begin), written.len() as u64 - 1, 0);
         prop_assert!(matches!(tail, recovery::Tail::Torn(_)));
     }
+}
+
+#[test]
+fn a_compressed_file_that_says_it_is_huge_takes_no_more_than_its_bytes() {
+    let sound = journal_file(SALT, &[(2, b"one")]);
+    let header = Header::read(&sound).unwrap();
+    for length in [1025, 70_000, 1 << 30, u32::MAX] {
+        let mut bytes = Header { packed: Some(length), ..header }.to_bytes();
+        assert_eq!(records_in(&bytes), []);
+        // Each block says that it is as long as a block can be, and more.
+        bytes.extend_from_slice(&[0xff; 4096]);
+        assert_eq!(records_in(&bytes), []);
+    }
+    // A true file whose frames are cut off in the middle.
+    let mut bytes = pack_file(&sound[..sound.len() - 1]);
+    assert_eq!(records_in(&bytes), []);
+    bytes.truncate(bytes.len() - 1);
+    assert_eq!(records_in(&bytes), []);
+    // Blocks of zeros without end: 4 GiB in a file of two megabytes. Nothing of them is kept.
+    let most = u32::MAX - 65_536;
+    let (zeros, header) = (vec![0; 64 << 10], Header { packed: Some(most), ..header });
+    let one = zstd_block(&zeros);
+    let blocks = (most - 1024) / (64 << 10);
+    let (mut table, mut behind) = (Vec::new(), 0);
+    for _ in 0..blocks {
+        behind += u32_of(one.len());
+        table.extend_from_slice(&behind.to_le_bytes());
+        table.extend_from_slice(&crc32fast::hash(&one).to_le_bytes());
+    }
+    let bomb = [&header.to_bytes(), &table, &one.repeat(blocks as usize), &table[..]].concat();
+    assert!(bomb.len() < 4 << 20, "{}", bomb.len());
+    let before = peak_kib();
+    assert_eq!(records_in(&bomb), []);
+    // Other tests run beside this one.
+    assert!(peak_kib() - before < 1 << 20, "{} KiB more", peak_kib() - before);
+}
+
+/// A block of a compressed file that holds `bytes`.
+fn zstd_block(bytes: &[u8]) -> Vec<u8> {
+    let file = [&journal_file(SALT, &[])[..], bytes].concat();
+    let packed = pack_file(&file);
+    packed[1024 + 8..packed.len() - 8].to_vec()
+}
+
+/// The most memory that this process has had.
+fn peak_kib() -> u64 {
+    let text = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
 }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::super::backup::TOKEN;
 use super::super::frame::Salt;
-use super::super::journal::{self, Header};
+use super::super::journal::{self, Header, Packing};
 use super::super::open::{self, LAYING_OUT, UNFINISHED};
 use super::super::record::{self, Applied};
 use super::super::state::{APPLIED, BATCH_BYTES};
@@ -46,6 +46,12 @@ pub fn check_empty(dir: &Path) -> Result<(), Refused> {
     Ok(())
 }
 
+/// A journal file that is being written.
+enum Body {
+    Plain(File),
+    Packed(Packing),
+}
+
 /// A data directory that is being written.
 pub(super) struct Layout {
     dir: PathBuf,
@@ -53,7 +59,7 @@ pub(super) struct Layout {
     batch: sled::Batch,
     batch_bytes: usize,
     /// The journal file that is being written, with its number and length.
-    file: Option<(u32, File, u64)>,
+    file: Option<(u32, Body, u64)>,
     /// What binds new records to it.
     salt: Option<Salt>,
     applied: Option<Applied>,
@@ -85,8 +91,9 @@ impl Layout {
             Section::Token(text) => self.token(text),
             Section::Pairs(pairs) => pairs.into_iter().try_for_each(|(key, value)| self.pair(key, value)),
             // Verbatim, under the same salts: each frame stays in its file, at its place.
-            Section::File(header, bytes) => self.file(header.number, bytes),
+            Section::File(header) => self.file(header),
             Section::Frames(bytes) => self.frames(bytes),
+            Section::Block(bytes) => self.block(bytes),
         }
     }
 
@@ -130,7 +137,7 @@ impl Layout {
     /// Begins journal file `number`, for [new records](Self::records).
     pub(super) fn new_file(&mut self, number: u32) -> Result<(), Refused> {
         let (header, salt) = Header::new(number, 0).map_err(|error| failed(&self.dir, &error))?;
-        self.file(number, &header.to_bytes())?;
+        self.file(header)?;
         self.salt = Some(salt);
         Ok(())
     }
@@ -148,23 +155,26 @@ impl Layout {
         self.frames(bytes)
     }
 
-    /// Begins journal file `number` with this header.
-    fn file(&mut self, number: u32, header: &[u8]) -> Result<(), Refused> {
+    /// Begins the journal file with this header.
+    fn file(&mut self, header: Header) -> Result<(), Refused> {
         self.end_file()?;
         self.salt = None;
-        let path = journal::file_path(&self.dir.join("journal"), number);
-        let create = || -> io::Result<File> {
+        let path = journal::file_path(&self.dir.join("journal"), header.number);
+        let create = || -> io::Result<Body> {
             let mut file = OpenOptions::new().write(true).create_new(true).open(&path)?;
-            file.write_all(header)?;
-            Ok(file)
+            if header.packed.is_some() {
+                return Packing::begin(file, header).map(Body::Packed);
+            }
+            file.write_all(&header.to_bytes())?;
+            Ok(Body::Plain(file))
         };
-        self.file = Some((number, create().map_err(|error| failed(&path, &error))?, header.len() as u64));
+        self.file = Some((header.number, create().map_err(|error| failed(&path, &error))?, u64::from(header.end())));
         Ok(())
     }
 
     /// Appends frames, as they are, to the journal file that began last.
     fn frames(&mut self, bytes: &[u8]) -> Result<(), Refused> {
-        let Some((number, file, length)) = &mut self.file else {
+        let Some((number, Body::Plain(file), length)) = &mut self.file else {
             return Err(Refused::Damaged("frames stand ahead of every journal file".to_owned()));
         };
         *length += bytes.len() as u64;
@@ -172,11 +182,22 @@ impl Layout {
         written.map_err(|error| failed(&journal::file_path(&self.dir.join("journal"), *number), &error))
     }
 
+    /// Appends a block, as it is, to the compressed journal file that began last.
+    fn block(&mut self, bytes: &[u8]) -> Result<(), Refused> {
+        let Some((number, Body::Packed(packing), _)) = &mut self.file else {
+            return Err(Refused::Damaged("a block stands in no compressed journal file".to_owned()));
+        };
+        let written = packing.block(bytes);
+        written.map_err(|error| failed(&journal::file_path(&self.dir.join("journal"), *number), &error))
+    }
+
     fn end_file(&mut self) -> Result<(), Refused> {
-        match self.file.take() {
-            Some((_, file, _)) => file.sync_all().map_err(|error| failed(&self.dir.join("journal"), &error)),
+        let synced = match self.file.take() {
+            Some((_, Body::Plain(file), _)) => file.sync_all(),
+            Some((_, Body::Packed(packing), _)) => packing.finish(),
             None => Ok(()),
-        }
+        };
+        synced.map_err(|error| failed(&self.dir.join("journal"), &error))
     }
 
     /// Where the next frame would stand.

@@ -4,6 +4,7 @@
 //! archive     a backup file, section by section
 //! directory   a data directory, file by file
 //!   audit       both: every frame beside the state, and the two compared
+//!   blocks      a compressed journal file, block by block
 //!   replica     a state on a scratch database, to apply steps to
 //! layout      a new data directory, written so that it holds all or is none
 //! report      what was found
@@ -22,22 +23,25 @@
 
 mod archive;
 mod audit;
+mod blocks;
 mod directory;
 mod layout;
 mod replica;
 mod report;
 mod salvage;
 
+use std::convert::Infallible;
 use std::fmt;
 use std::path::Path;
 
 pub use archive::Taken;
 pub use report::{Fault, Findings, Receiver, Salvaged};
 
+use self::blocks::Found;
 use self::layout::Layout;
 pub use self::layout::check_empty;
 use super::frame::{self, Binding, Head, Salt};
-use super::journal::{self, Header, recovery};
+use super::journal::{self, Header, Shape, recovery};
 use super::place::u32_of;
 use super::record;
 use super::sealing;
@@ -137,6 +141,15 @@ pub fn is_record(kind: u8, payload: &[u8]) -> bool {
 pub fn records_in(bytes: &[u8]) -> Vec<(u8, Vec<u8>)> {
     let Some(header) = Header::read_what_is_left(bytes) else { return Vec::new() };
     let (mut at, mut batch, mut found) = (header.end() as usize, 0, Vec::new());
+    if let Some(shape) = Shape::of(header) {
+        let read = blocks::each::<Infallible>((header, shape), (bytes, bytes.len() as u64), 0, &mut |part| {
+            if let Found::Frame(_, head, payload, _) = part {
+                found.push((head.kind, payload.to_vec()));
+            }
+            Ok(())
+        });
+        return read.map_or_else(|never| match never {}, |()| found);
+    }
     while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
         if let Ok((head, payload, length)) = header.binding.decode(rest, u32_of(at)) {
             batch = head.batch;
@@ -155,7 +168,7 @@ pub fn records_in(bytes: &[u8]) -> Vec<(u8, Vec<u8>)> {
 /// the daemon draws its salts.
 pub fn journal_file(salt: [u8; 16], records: &[(u8, &[u8])]) -> Vec<u8> {
     let salt = Salt::new(salt);
-    let mut bytes = Header { number: 1, created: 0, binding: Binding::Salted(salt) }.to_bytes();
+    let mut bytes = Header { number: 1, created: 0, binding: Binding::Salted(salt), packed: None }.to_bytes();
     for (batch, (kind, payload)) in (1..).zip(records) {
         let from = bytes.len();
         let head = Head { version: record::VERSION, kind: *kind, continues: false, batch, id: 0 };

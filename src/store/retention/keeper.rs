@@ -1,4 +1,5 @@
-//! The thread that gives space back: looks what is over, and prunes one journal file after the other.
+//! The thread that gives space back: looks what is over, prunes one journal file after the other, and compresses those that
+//! are full.
 //!
 //! It takes breaths, so that a disk that is busy with commits hardly notices. An error is logged, nothing is
 //! lost by it, and it is tried again later.
@@ -92,29 +93,63 @@ impl Keeper {
         let every = || (self.rules().file_age() / 4).clamp(Duration::from_millis(50), LOOK_EVERY);
         let mut next = Instant::now() + every();
         let mut newest = self.journal.newest();
-        let mut well = true;
-        while !stop.wait(SPACE_EVERY.min(every())) {
+        let (mut well, mut more) = (true, false);
+        while !stop.wait(if more { REST } else { SPACE_EVERY.min(every()) }) {
             self.space.look();
             let filled = self.journal.newest() != newest;
             // Somebody may have set a shorter age meanwhile.
             next = next.min(Instant::now() + if well { every() } else { AFTER_ERROR });
             let erasing = !self.store.shared.erasures.under_way().is_empty();
-            if Instant::now() < next && !((filled || erasing) && well) {
+            let due = Instant::now() >= next || ((filled || erasing) && well);
+            more = false;
+            let may_work = due || (well && self.may_compress().is_some());
+            if !may_work {
                 continue;
             }
-            newest = self.journal.newest();
-            (next, well) = (Instant::now() + every(), true);
-            let looked = catch_unwind(AssertUnwindSafe(|| self.look(stop)));
-            let failure = match looked {
-                Ok(Ok(())) => continue,
+            if due {
+                newest = self.journal.newest();
+                next = Instant::now() + every();
+            }
+            well = true;
+            let worked = catch_unwind(AssertUnwindSafe(|| self.work(due, stop)));
+            let failure = match worked {
+                Ok(Ok(compressed)) => {
+                    more = compressed && self.may_compress().is_some();
+                    continue;
+                }
                 Ok(Err(Unpruned::Stopped)) => return,
                 Ok(Err(Unpruned::Failed(damage))) => damage.to_string(),
                 Err(_) => "a fault of hookswitch's own".to_owned(),
             };
             let later = AFTER_ERROR.as_secs();
-            tracing::error!("old data could not be dropped: {failure}; nothing is lost by that; next try in {later} s");
+            tracing::error!(
+                "old data could not be dropped or compressed: {failure}; nothing is lost by that; next try in {later} s"
+            );
             (next, well) = (Instant::now() + AFTER_ERROR, false);
         }
+    }
+
+    /// Looks for what is over, if that is due, and compresses one file, the newest that can be; tells whether there was one.
+    fn work(&self, due: bool, stop: &Stop) -> Result<bool, Unpruned> {
+        if due {
+            self.look(stop)?;
+        }
+        let Some(number) = self.may_compress() else { return Ok(false) };
+        match self.journal.compress(number, &mut || !stop.wait(REST)) {
+            Ok(saved) => tracing::debug!("journal file {number}: compressing it saves {saved} bytes"),
+            // It is not tried again, and keeps nothing else from being done.
+            Err(Unpruned::Failed(damage)) if !damage.is_io() => {
+                tracing::error!("journal file {number} is not compressed: {damage}");
+            }
+            Err(why) => return Err(why),
+        }
+        Ok(true)
+    }
+
+    /// The next file to be compressed: one that the state has taken in, and that there is room for twice.
+    fn may_compress(&self) -> Option<u32> {
+        let files = self.journal.compressible(self.state.durable().segment);
+        files.into_iter().find(|(_, bytes)| self.space.has_room_for(*bytes)).map(|(number, _)| number)
     }
 
     fn rules(&self) -> Rules {
