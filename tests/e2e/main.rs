@@ -21,6 +21,7 @@ mod cli;
 #[path = "../harness/client.rs"]
 mod client;
 mod clock;
+mod compressed;
 mod crowding;
 #[path = "../harness/daemon.rs"]
 mod daemon;
