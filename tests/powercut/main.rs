@@ -18,7 +18,8 @@
 //! later ids and fresh sequence numbers. `hookswitch verify` must find nothing wrong, before the start and after it was killed. Some recoveries are recorded and cut in their turn.
 //!
 //! Two recordings (four for a thousand cuts or more) are of an ordinary load; one more ([`rotation`]) is of the moments in
-//! which the journal begins a new file, with messages and erasures among the load, and one ([`sealing`]) of those in which secrets begin to be sealed, and are under a new key.
+//! which the journal begins a new file, with messages and erasures among the load, one of those in which files are compressed
+//! and written again, and one ([`sealing`]) of those in which secrets begin to be sealed, and are under a new key.
 //!
 //! **Kills** ([`kill`]) do without a model: kill -9 under load, again and again, also of a daemon that is just starting.
 //!
@@ -155,11 +156,25 @@ fn nothing_answered_202_is_lost_by_a_power_cut_while_the_journal_begins_a_new_fi
         return;
     }
     let cuts = (cuts_wanted() / 4).max(5);
-    let recording = rotation::record(setting("HOOKSWITCH_POWERCUT_SEED", 1));
+    let recording = rotation::record(setting("HOOKSWITCH_POWERCUT_SEED", 1), rotation::Near::Beginnings);
     let seed = setting("HOOKSWITCH_POWERCUT_SEED", 1);
     let tally =
         cut::go_through(&recording, Campaign { cuts, seed, discount: Discount::Nothing, recoveries: true, enough: 10 });
     say(&format!("power cuts around a new journal file: {tally}"));
+    assert!(tally.faults.is_empty(), "{tally}\n{}", tally.faults.join("\n"));
+}
+
+#[test]
+fn nothing_answered_202_is_lost_by_a_power_cut_while_files_are_compressed() {
+    if !strace_is_there() {
+        return;
+    }
+    let cuts = (cuts_wanted() / 4).max(5);
+    let seed = setting("HOOKSWITCH_POWERCUT_SEED", 1);
+    let recording = rotation::record(seed, rotation::Near::Replacements);
+    let tally =
+        cut::go_through(&recording, Campaign { cuts, seed, discount: Discount::Nothing, recoveries: true, enough: 10 });
+    say(&format!("power cuts while journal files are compressed: {tally}"));
     assert!(tally.faults.is_empty(), "{tally}\n{}", tally.faults.join("\n"));
 }
 

@@ -5,6 +5,9 @@
 //! nobody subscribed to, with the daemon not recorded. In both lives that are recorded, several producers post events,
 //! also in batches, another posts messages, whose replies raise events, and persons are erased, while one receiver takes
 //! everything and another fails now and then. The first life is killed, the second ends in order once nothing is owed.
+//!
+//! What is full is compressed: files that are rewritten for an erasure, and those that are compressed, come under the same
+//! name for as long as they are not whole. A second recording is of those moments.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -32,8 +35,17 @@ const FILES: usize = 3;
 /// The threads of messages.
 const THREADS: usize = 3;
 
+/// What most of the cuts are to be near.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Near {
+    /// The beginnings of new files.
+    Beginnings,
+    /// Files that are written to take the place of others.
+    Replacements,
+}
+
 /// Makes the recording.
-pub(crate) fn record(seed: u64) -> Recording {
+pub(crate) fn record(seed: u64, near: Near) -> Recording {
     // A file is as old as it may become after an eighth of the age: 5 s.
     let home = home().set("retention.log_bytes", "8388608").set("retention.conversation_age", "\"40s\"");
     let receiver = Receiver::start(answer);
@@ -57,8 +69,12 @@ pub(crate) fn record(seed: u64) -> Recording {
     let receipts = Receipt::all(&receiver.begin_anew());
     let root = home.data().parent().expect("a directory").to_owned();
     let past = Past { created: created.map(|(id, _)| id).into(), ..Past::default() };
-    let story = Story { base, root, past, lives: lives.into(), receipts, focus: Some(".log") };
-    let recording = Recording { name: "rotation".to_owned(), story, receiver, cast };
+    let (name, focus) = match near {
+        Near::Beginnings => ("rotation", ".log"),
+        Near::Replacements => ("compressing", ".rewrite"),
+    };
+    let story = Story { base, root, past, lives: lives.into(), receipts, focus: Some(focus) };
+    let recording = Recording { name: name.to_owned(), story, receiver, cast };
     recording.check();
     recording
 }
@@ -66,7 +82,9 @@ pub(crate) fn record(seed: u64) -> Recording {
 /// Posts one large event.
 fn fill(daemon: &Daemon) {
     let mut event: Value = with(numbered("filler", 0), "company", "filler");
-    event["data"]["notes"] = json!("z".repeat(FILLED));
+    // Of several blocks when it is compressed, each unlike the others.
+    let notes: String = (0..FILLED / 6).map(|n| format!("{:05x} ", n * 7_919 % 1_000_003)).collect();
+    event["data"]["notes"] = json!(notes);
     daemon.accept(&event);
 }
 
@@ -85,6 +103,13 @@ fn files(home: &Home) -> usize {
     names.filter_map(|name| name.strip_suffix(".log")?.parse().ok()).max().unwrap_or(0)
 }
 
+/// How many journal files are compressed. Others come and go meanwhile.
+fn compressed(home: &Home) -> usize {
+    let journal = std::fs::read_dir(home.data().join("journal")).expect("the journal").flatten();
+    let logs = journal.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|end| end == "log"));
+    logs.filter_map(|path| std::fs::read(path).ok()).filter(|bytes| bytes.get(8) == Some(&3)).count()
+}
+
 fn one_life(daemon: Daemon, posters: &mut [Poster], killed: bool) {
     let (shift, token, home) = (Shift::default(), daemon.home().token(), daemon.home().clone());
     let before = files(&home);
@@ -100,7 +125,8 @@ fn one_life(daemon: Daemon, posters: &mut [Poster], killed: bool) {
         }
         eventually("new journal files", || {
             let begun = files(&home) - before;
-            if begun >= FILES { Ok(()) } else { Err(format!("{begun}")) }
+            let packed = compressed(&home);
+            if begun >= FILES && packed > 0 { Ok(()) } else { Err(format!("{begun}, and {packed} are compressed")) }
         });
         shift.stop.store(true, Ordering::Relaxed);
     });
@@ -146,7 +172,13 @@ fn erase(address: SocketAddr, token: String, life: usize, shift: &Shift) {
         let phone = format!("+1202555{:04}", 1000 + 100 * life + n);
         let mut event = with(numbered(&format!("erased-{life}-{n}"), 0), "id", format!("erased-{life}-{n}"));
         event["data"]["lead_phone"] = json!(phone);
-        client.post("/v1/events", &event).expect(202);
+        let accepted = client.post("/v1/events", &event).expect(202).json();
+        // What is still owed of it would be cancelled.
+        eventually("the event to be delivered", || {
+            let seen = client.get(&format!("/v1/events/{}", accepted["id"].as_str().unwrap_or_default())).expect(200);
+            let mut deliveries = seen.json()["deliveries"].as_array().cloned().unwrap_or_default().into_iter();
+            deliveries.all(|one| one["state"] == "delivered").then_some(()).ok_or_else(|| seen.text())
+        });
         client.post("/v1/erase", &json!({"company": "acme", "phone": phone})).expect(202);
         std::thread::sleep(20 * PACE);
     }
