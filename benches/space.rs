@@ -1,11 +1,18 @@
-//! How much disk a store needs while events go through it: a million of them, in five cycles, each delivered at
-//! once, while only the newest 100,000 are young enough to be kept.
+//! How much disk a store needs while events go through it: a million of them, in ten cycles, each of 1 KiB and delivered
+//! at once, while only the newest 100,000 are young enough to be kept; and how much of the processors that takes.
+//!
+//! Events, requests and answers vary as real ones do (`load/words.rs`). At the end of a cycle it is waited until nothing
+//! becomes smaller any more, in the time that the last column has. Processor time is that of the whole process, making the
+//! events included (what that takes alone is said ahead), and of it that of the thread that drops and compresses files.
 //!
 //! Time is made here (a millisecond for each event), so that an age passes in seconds. `cargo bench --bench space`;
 //! `HOOKSWITCH_BENCH_EVENTS` changes how many events there are.
 
+#[path = "load/words.rs"]
+mod words;
+
 use std::error::Error;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
@@ -22,7 +29,9 @@ use hookswitch::store::{Busy, Change, EventFilter, Finish, Reply, Retention, Set
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
-const CYCLES: u64 = 5;
+const CYCLES: u64 = 10;
+/// The size of an event as it is posted.
+const EVENT_BYTES: usize = 1024;
 /// How many events are accepted at once.
 const BATCH: u64 = 64;
 
@@ -42,36 +51,44 @@ fn main() -> Outcome<()> {
         deliveries_per_request: 100_000,
     };
     println!("{events} events in {CYCLES} cycles, the newest {} are kept:\n", kept.as_millis());
-    println!("cycle   events/s   journal MB   state MB   written B/event   disk B/kept event   times the live data");
+    let begun = processor()?;
+    for n in 0..10_000 {
+        drop(words::platform_event(n, EVENT_BYTES));
+    }
+    println!("making an event takes {:.1} us of a processor\n", (processor()? - begun) * 1e6 / 1e4);
+    println!(
+        "cycle   events/s   journal MB   state MB   written B/event   disk B/kept event: at once   settled   \
+         us of a processor/event   of it retention   s to settle"
+    );
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
     let mut now = 1_790_000_000_000;
-    let mut each = None;
     for cycle in 1..=CYCLES {
-        let mut run = Run::open(dir.path(), settings, now)?;
+        let mut run = Run::open(dir.path(), settings, now, (cycle - 1) * (events / CYCLES + BATCH))?;
         if cycle == 1 {
             run.subscribe()?;
         }
-        let (begun, written) = (Instant::now(), written()?);
+        let (begun, written, used) = (Instant::now(), written()?, processor()?);
         while run.posted < events / CYCLES {
             run.post()?;
-            if run.posted >= events / 20 {
-                // Nothing can be over yet: so much takes an event with its entry of the log.
-                each.get_or_insert_with(|| bytes_in(&dir.path().join("journal")) as f64 / run.posted as f64);
-            }
         }
-        let (seconds, written) = (begun.elapsed().as_secs_f64(), self::written()? - written);
-        run.settle(dir.path());
+        let seconds = begun.elapsed().as_secs_f64();
+        let kept_now = run.alive()?;
+        let unsettled = bytes_in(dir.path());
+        let settled = run.settle(dir.path());
+        let (written, used) = (self::written()? - written, processor()? - used);
         let alive = run.alive()?;
         let (journal, state) = (bytes_in(&dir.path().join("journal")), bytes_in(&dir.path().join("state")));
-        let live = alive.min(kept.as_millis() as u64) as f64 * each.unwrap_or(f64::NAN);
         println!(
-            "{cycle:>5} {:>10.0} {:>12.1} {:>10.1} {:>17.0} {:>19.0} {:>21.2}",
+            "{cycle:>5} {:>10.0} {:>12.1} {:>10.1} {:>17.0} {:>28.0} {:>9.0} {:>25.1} {:>17.1} {:>13.1}",
             run.posted as f64 / seconds,
             journal as f64 / 1e6,
             state as f64 / 1e6,
             written as f64 / run.posted as f64,
+            unsettled as f64 / kept_now as f64,
             (journal + state) as f64 / alive as f64,
-            (journal + state) as f64 / live,
+            used * 1e6 / run.posted as f64,
+            ticks_of(&thread("retention")?)? * 1e6 / run.posted as f64,
+            settled.as_secs_f64(),
         );
         now = run.now.load(Ordering::Relaxed);
         run.close();
@@ -87,11 +104,13 @@ struct Run {
     now: Arc<AtomicU64>,
     subscription: Option<Arc<Subscription>>,
     catalogue: Catalogue,
+    /// The number of the first event.
+    first: u64,
     posted: u64,
 }
 
 impl Run {
-    fn open(dir: &Path, settings: Settings, now: u64) -> Outcome<Self> {
+    fn open(dir: &Path, settings: Settings, now: u64, first: u64) -> Outcome<Self> {
         let idle = Store::open(dir, settings, Timestamp::from_millis(now))?;
         let store = idle.store().clone();
         let (sender, changes) = mpsc::channel();
@@ -102,7 +121,7 @@ impl Run {
         let running = idle.start(clock, move |_, change| drop(sender.send(change)), failed)?;
         let subscription = store.subscriptions().into_iter().next();
         let catalogue = Catalogue::new(Vec::new()).map_err(|invalid| format!("{invalid:?}"))?;
-        Ok(Self { store, running, changes, now, subscription, catalogue, posted: 0 })
+        Ok(Self { store, running, changes, now, subscription, catalogue, first, posted: 0 })
     }
 
     fn subscribe(&mut self) -> Outcome<()> {
@@ -115,7 +134,7 @@ impl Run {
 
     /// Accepts a batch and ends its deliveries.
     fn post(&mut self) -> Outcome<()> {
-        let events = (0..BATCH).map(|n| self.event(self.posted + n)).collect::<Outcome<Vec<_>>>()?;
+        let events = (0..BATCH).map(|n| self.event(self.first + self.posted + n)).collect::<Outcome<Vec<_>>>()?;
         ask(|reply| self.store.accept(events, reply))?;
         let (mut owed, mut open) = (0, 0);
         while owed < BATCH || open > 0 {
@@ -137,12 +156,7 @@ impl Run {
     }
 
     fn event(&self, n: u64) -> Outcome<NewEvent> {
-        let filler = "x".repeat(900);
-        let text = format!(
-            r#"{{"type":"call.new","company":"acme","source":"api","id":"p{n}","data":{{"call_id":"c{}","lead_phone":"+1202555{:04}","note":"{filler}"}}}}"#,
-            n / 4,
-            n % 10_000
-        );
+        let text = words::platform_event(n, EVENT_BYTES);
         let event = NewEvent::from_json(json::parse(&text)?, &self.catalogue);
         event.map_err(|invalid| format!("{invalid:?}").into())
     }
@@ -153,20 +167,43 @@ impl Run {
         let after = Delivery { state: State::Delivered, attempts: 1, ..delivery.clone() };
         let now = Timestamp::from_millis(self.now.load(Ordering::Relaxed));
         let mut entry = LogEntry::without_attempt(&after, Status::Delivered, "", subscription, None, now);
-        let header = |n: usize| (format!("hookswitch-header-{n}"), "a value of some thirty bytes ..".to_owned());
-        let sent = (0..9).map(header).map(|(name, value)| (name, Some(value))).collect();
+        let mut draw = words::Draw::new(delivery.id.sequence());
+        let seconds = now.millis() / 1_000;
+        let header = |name: &str, value: String| (name.to_owned(), value);
+        let sent = [
+            header("Content-Type", "application/json".to_owned()),
+            header("User-Agent", "Hookswitch/0.1.0".to_owned()),
+            header("webhook-id", delivery.event.to_string()),
+            header("webhook-timestamp", seconds.to_string()),
+            header("webhook-signature", format!("v1,{}=", draw.base64(43))),
+            header("Accept", "*/*".to_owned()),
+            header("hookswitch-delivery", delivery.id.to_string()),
+            header("hookswitch-attempt", "1".to_owned()),
+            header("hookswitch-sequence", delivery.id.sequence().to_string()),
+        ];
+        let sent = sent.map(|(name, value)| (name, Some(value))).into();
         entry.attempt = 1;
         entry.response = Some(200);
         entry.sent =
             Some(Sent { format: Format::Json, layout: Layout::Envelope, nested: Nested::Brackets, headers: sent });
-        let headers = (0..4).map(header).collect();
-        entry.answer = Some(Answer { status: 200, headers, body: b"ok".to_vec(), truncated: false });
+        let answered = [
+            header("server", "nginx/1.26.2".to_owned()),
+            header(
+                "date",
+                format!("Thu, 26 Nov 2026 {:02}:{:02}:{:02} GMT", seconds / 3600 % 24, seconds / 60 % 60, seconds % 60),
+            ),
+            header("content-type", "application/json".to_owned()),
+            header("x-request-id", draw.base64(22)),
+        ];
+        let body = format!(r#"{{"ok":true,"id":{}}}"#, draw.below(100_000_000)).into_bytes();
+        entry.answer = Some(Answer { status: 200, headers: answered.into(), body, truncated: false });
         self.store.finish(Finish { entry, after, disable: None });
     }
 
-    /// Waits until the journal has not become smaller for a while.
-    fn settle(&self, dir: &Path) {
-        let (mut least, mut since) = (u64::MAX, Instant::now());
+    /// Waits until the journal has not become smaller for a while; says how long that took.
+    fn settle(&self, dir: &Path) -> Duration {
+        let begun = Instant::now();
+        let (mut least, mut since) = (u64::MAX, begun);
         while since.elapsed() < Duration::from_secs(3) {
             let bytes = bytes_in(&dir.join("journal"));
             if bytes < least {
@@ -174,6 +211,7 @@ impl Run {
             }
             std::thread::sleep(Duration::from_millis(50));
         }
+        since - begun
     }
 
     /// How many events are there.
@@ -200,6 +238,25 @@ fn ask<T: Send + 'static>(verb: impl FnOnce(Reply<T>) -> Result<(), Busy>) -> Ou
     let (sender, answer) = mpsc::channel::<Result<T, WriteError>>();
     verb(Box::new(move |reply| drop(sender.send(reply)))).map_err(|_| "the store is busy")?;
     answer.recv()?.map_err(|error| format!("{error:?}").into())
+}
+
+/// Seconds of processors that this process has used.
+fn processor() -> Outcome<f64> {
+    ticks_of(Path::new("/proc/self"))
+}
+
+/// The same of one thread of that name.
+fn thread(name: &str) -> Outcome<PathBuf> {
+    let is_it = |path: &PathBuf| std::fs::read_to_string(path.join("comm")).is_ok_and(|comm| comm.trim() == name);
+    let mut tasks = std::fs::read_dir("/proc/self/task")?.flatten().map(|entry| entry.path());
+    Ok(tasks.find(is_it).ok_or("there is no such thread")?)
+}
+
+fn ticks_of(process: &Path) -> Outcome<f64> {
+    let text = std::fs::read_to_string(process.join("stat"))?;
+    let fields = text.rsplit(')').next().unwrap_or_default().split_whitespace();
+    let ticks = fields.skip(11).take(2).map(str::parse::<u64>).sum::<Result<u64, _>>()?;
+    Ok(ticks as f64 / 100.0)
 }
 
 /// Bytes that this process has had written to the disk.
