@@ -7,7 +7,7 @@
 //! - Idle: the processor time of a daemon that has nothing to do.
 //!
 //! `cargo bench --bench sustained`; [`Plan`] says what the environment can change: the record is made
-//! with `HOOKSWITCH_BENCH_SECONDS=60 HOOKSWITCH_BENCH_ROUNDS=1`.
+//! with `HOOKSWITCH_BENCH_SECONDS=60 HOOKSWITCH_BENCH_ROUNDS=1`. `HOOKSWITCH_BENCH_RATE` measures one steady rate alone.
 
 mod load;
 
@@ -32,7 +32,8 @@ const MIB: f64 = 1_048_576.0;
 fn main() -> Outcome<()> {
     let plan = Plan::from_environment()?;
     let mut rows = Vec::new();
-    for rate in RATES {
+    let only = std::env::var("HOOKSWITCH_BENCH_RATE").ok().map(|text| text.parse()).transpose()?;
+    for rate in only.map_or(RATES.to_vec(), |rate| vec![rate]) {
         rows.push(steady(rate, plan.time)?);
     }
     println!("Accepted and delivered at once, {:?} each, {CONNECTIONS} connections, one subscription:\n", plan.time);
@@ -48,6 +49,9 @@ fn main() -> Outcome<()> {
         "written/event",
     ];
     print_table(&head, &rows);
+    if only.is_some() {
+        return Ok(());
+    }
     fan_out(plan)?;
     idle(plan.time)
 }
