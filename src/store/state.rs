@@ -35,6 +35,9 @@ use super::settling::{Ahead, Settling};
 const MAX_VALUE: usize = 8 * 1024;
 /// How many bytes of changes go into one batch.
 pub(super) const BATCH_BYTES: usize = 128 * 1024;
+/// How often the collector is asked after a batch. Each time it frees up to 512 pages, if nobody uses them any more; a
+/// batch leaves some thousands.
+const COLLECTIONS: usize = 16;
 /// The key that says how far the journal has been taken in.
 pub(super) const APPLIED: &[u8] = b"A";
 
@@ -373,7 +376,11 @@ impl State {
     /// Writes one batch and syncs it.
     fn write(&self, batch: sled::Batch) -> Result<(), StateError> {
         let db = self.db.clone();
-        let write = move || db.apply_batch(batch).and_then(|()| db.flush());
+        let write = move || {
+            let written = db.apply_batch(batch).and_then(|()| db.flush());
+            free_old_pages();
+            written
+        };
         deadline::within(deadline::OF_A_WRITE, write).map_err(StateError::Failed)?.map(drop).map_err(StateError::from)
     }
 
@@ -402,6 +409,17 @@ impl State {
 
     fn layers_mut(&self) -> RwLockWriteGuard<'_, Layers> {
         self.layers.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Has what sled no longer needs freed.
+///
+/// Each change in sled leaves an old page to the collector of crossbeam-epoch, which frees some of them in every 128th
+/// use of sled by a thread. A batch is one use, however many changes it has, and each is written by a new thread: at 7,500
+/// events a second old pages gathered faster than they went, and after a minute they took 300 MiB.
+fn free_old_pages() {
+    for _ in 0..COLLECTIONS {
+        crossbeam_epoch::pin().flush();
     }
 }
 
