@@ -14,7 +14,7 @@ use crate::core::delivery::{Delivery, State};
 use crate::core::event::{CallId, Company, EventType};
 use crate::core::id::{DeliveryId, EventId, SubscriptionId};
 use crate::core::time::Timestamp;
-use crate::store::{DeliveryFilter, ReadError, Store};
+use crate::store::{DeliveryFilter, KnownDelivery, ReadError, Store};
 
 /// A delivery as the API shows it.
 #[derive(Serialize)]
@@ -65,15 +65,30 @@ fn company_of(store: &Store, delivery: &Delivery) -> Result<Option<Company>, Rea
 }
 
 /// The delivery with this id, and whose it is, if the request may know of it.
-async fn find(lane: Lane, request: &Permitted, id: DeliveryId) -> Result<(Delivery, Option<Company>), Problem> {
-    let found = bridge::read_in(lane, request, move |store| {
+async fn find(request: &Permitted, id: DeliveryId) -> Result<(Delivery, Option<Company>), Problem> {
+    let found = bridge::read(request, move |store| {
         let Some(delivery) = store.delivery(id)? else { return Ok(None) };
         let company = company_of(store, &delivery)?;
         Ok(Some((delivery, company)))
     });
+    seen(request, found.await?)
+}
+
+/// The same, with what retrying or cancelling it needs.
+async fn find_known(request: &Permitted, id: DeliveryId) -> Result<(KnownDelivery, Option<Company>), Problem> {
+    let found = bridge::read_in(Lane::Control, request, move |store| {
+        let Some(known) = store.known_delivery(id)? else { return Ok(None) };
+        let company = company_of(store, &known.delivery)?;
+        Ok(Some((known, company)))
+    });
+    seen(request, found.await?)
+}
+
+/// What was found of a company, if the request may know of it.
+fn seen<T>(request: &Permitted, found: Option<(T, Option<Company>)>) -> Result<(T, Option<Company>), Problem> {
     let access = &request.access;
-    let seen = |company: Option<&Company>| company.map_or(!access.is_bound(), |company| access.sees(company));
-    let found = found.await?.filter(|(_, company)| seen(company.as_ref()));
+    let sees = |company: &Option<Company>| company.as_ref().map_or(!access.is_bound(), |company| access.sees(company));
+    let found = found.filter(|(_, company)| sees(company));
     found.ok_or_else(|| Problem::not_found("there is no delivery with this id"))
 }
 
@@ -114,23 +129,23 @@ where
 /// One delivery.
 pub(super) async fn show(request: Permitted, id: DeliveryId) -> Result<Reply, Problem> {
     request.no_query()?;
-    let (delivery, company) = find(Lane::Read, &request, id).await?;
+    let (delivery, company) = find(&request, id).await?;
     json(StatusCode::OK, &shown(&delivery, company.as_ref()))
 }
 
 /// Delivers again, whatever became of it.
 pub(super) async fn retry(request: Permitted, id: DeliveryId) -> Result<Reply, Problem> {
     request.no_query()?;
-    let (_, company) = find(Lane::Control, &request, id).await?;
-    let delivery = bridge::written(|reply| request.edge().store.retry(id, reply)).await?;
+    let (known, company) = find_known(&request, id).await?;
+    let delivery = bridge::written(|reply| request.edge().store.retry(known, reply)).await?;
     json(StatusCode::ACCEPTED, &shown(&delivery, company.as_ref()))
 }
 
 /// Cancels what is owed, or a dead letter.
 pub(super) async fn cancel(request: Permitted, id: DeliveryId) -> Result<Reply, Problem> {
     request.no_query()?;
-    let (_, company) = find(Lane::Control, &request, id).await?;
-    let delivery = bridge::written(|reply| request.edge().store.cancel(id, reply)).await?;
+    let (known, company) = find_known(&request, id).await?;
+    let delivery = bridge::written(|reply| request.edge().store.cancel(known, reply)).await?;
     json(StatusCode::OK, &shown(&delivery, company.as_ref()))
 }
 

@@ -19,6 +19,7 @@ use crate::core::time::Timestamp;
 use super::conversations::Threads;
 use super::erasures::Erasures;
 use super::journal::{Journal, Note};
+use super::known::{KnownDelivery, KnownEvent};
 use super::ledger::Ledger;
 use super::place;
 use super::receipts::{self, EventContent, EventReceipt};
@@ -364,20 +365,27 @@ impl Desk {
         Ok(Ok(()))
     }
 
+    /// A delivery as it stands now: from the state if it waits or has failed, otherwise as it was read. Only where it ended
+    /// since then is the journal asked.
+    fn as_it_stands(&self, read: Delivery) -> Done<Delivery> {
+        if let Some(found) = step::find(read.id, &self.state)? {
+            return Ok(Ok(found));
+        }
+        if !read.state.is_owed() && read.state != Standing::Failed {
+            return Ok(Ok(read));
+        }
+        let found = query::delivery_now(&self.state, &self.journal, read.id);
+        Ok(found.and_then(|found| found.ok_or(WriteError::NotFound)))
+    }
+
     /// Makes a delivery owed now, whatever it was before.
-    pub(super) fn retry(&mut self, id: DeliveryId, now: Timestamp) -> Done<Delivery> {
-        let found = query::delivery_now(&self.state, &self.journal, id);
-        let mut delivery = match found {
-            Ok(Some(delivery)) => delivery,
-            Ok(None) => return Ok(Err(WriteError::NotFound)),
+    pub(super) fn retry(&mut self, known: KnownDelivery, now: Timestamp) -> Done<Delivery> {
+        let mut delivery = match self.as_it_stands(known.delivery)? {
+            Ok(delivery) => delivery,
             Err(error) => return Ok(Err(error)),
         };
         let over = delivery.event.timestamp() < self.settings.retention.events_over(now);
-        let event = match query::event(&self.journal, delivery.event) {
-            Ok(event) => event,
-            Err(damage) => return Ok(Err(damage.into())),
-        };
-        if over || event.is_none() {
+        if over || known.event.is_none() {
             let gone = "its event is no longer kept (`event_age` in [retention]), so there is nothing to deliver";
             return Ok(Err(WriteError::Conflict(gone.to_owned())));
         }
@@ -401,38 +409,40 @@ impl Desk {
     }
 
     /// Cancels a delivery that is owed, or a dead letter.
-    pub(super) fn cancel(&mut self, id: DeliveryId, why: &str, now: Timestamp) -> Done<Delivery> {
-        let Some(delivery) = step::find(id, &self.state)? else {
-            let over = match query::delivery_now(&self.state, &self.journal, id) {
-                Ok(Some(delivery)) => WriteError::Conflict(format!("it is {} already", delivery.state)),
-                Ok(None) => WriteError::NotFound,
-                Err(error) => error,
-            };
-            return Ok(Err(over));
+    pub(super) fn cancel(&mut self, known: KnownDelivery, why: &str, now: Timestamp) -> Done<Delivery> {
+        let KnownDelivery { delivery, event } = known;
+        let delivery = match self.as_it_stands(delivery)? {
+            Ok(delivery) => delivery,
+            Err(error) => return Ok(Err(error)),
         };
+        if !delivery.state.is_owed() && delivery.state != Standing::Failed {
+            return Ok(Err(WriteError::Conflict(format!("it is {} already", delivery.state))));
+        }
         let Some(subscription) = self.current(delivery.subscription) else { return Ok(Err(WriteError::NotFound)) };
-        let cancelled = self.end(delivery, Status::Cancelled, why, &subscription, now)?;
-        Ok(Ok(cancelled))
+        Ok(Ok(self.end(delivery, Status::Cancelled, why, &subscription, event, now)))
     }
 
-    /// Ends a delivery without an attempt.
+    /// Ends a delivery without an attempt. `event` is its event as it was read, if it is kept.
     pub(super) fn end(
         &mut self,
         delivery: Delivery,
         status: Status,
         why: &str,
         subscription: &Subscription,
+        event: Option<KnownEvent>,
         now: Timestamp,
-    ) -> Result<Delivery, StateError> {
-        let event = query::event(&self.journal, delivery.event).ok().flatten();
+    ) -> Delivery {
         let before = delivery.state;
         let after = Delivery { state: status.into(), due: now, ..delivery };
         self.untidy |= self.is_replayed(after.id.subscription_number());
-        let mut entry = LogEntry::without_attempt(&after, status, why, subscription, event.as_ref(), now);
+        let mut entry = LogEntry::without_attempt(&after, status, why, subscription, None, now);
+        (entry.domain, entry.phone) = event.map_or((None, None), |event| (event.domain, event.phone));
+        // It may have been read before an erasure of it began.
+        self.erasures.scrub(&mut entry);
         entry.id = AttemptId::from_bits(self.next_id(now));
         self.write(vec![Step::Logged(entry.id, Box::new(Logged::new(&entry, Some((before, &after, None)))))]);
         self.changes.push(Change::Cancelled(after.id));
-        Ok(after)
+        after
     }
 
     /// Writes an entry that belongs to no delivery.

@@ -11,12 +11,13 @@ use std::time::{Duration, Instant};
 use crate::core::attempt::LogEntry;
 use crate::core::delivery::Delivery;
 use crate::core::event::NewEvent;
-use crate::core::id::{AttemptId, DeliveryId, ErasureId, SubscriptionId, TokenId};
+use crate::core::id::{AttemptId, ErasureId, SubscriptionId, TokenId};
 use crate::core::subscription::{Secret, Subscription};
 use crate::core::subscription_input::{Change as Patch, Draft};
 use crate::core::token::{Token, TokenDraft, TokenText};
 
 use super::conversations::{PostedMessage, PreparedMessage};
+use super::known::KnownDelivery;
 use super::record::ErasureRecord;
 use super::{Accepted, Busy, Finish, Replay, Reply, Settings, WriteError};
 
@@ -39,9 +40,9 @@ pub(super) enum Command {
     /// The secret that it is to have; a fresh one if `None`.
     Rotate(SubscriptionId, Option<Secret>, Duration, Reply<Secret>),
     Delete(SubscriptionId, Reply<()>),
-    Retry(DeliveryId, Reply<Delivery>),
+    Retry(Box<KnownDelivery>, Reply<Delivery>),
     /// Why, as a sentence.
-    Cancel(DeliveryId, &'static str, Reply<Delivery>),
+    Cancel(Box<KnownDelivery>, &'static str, Reply<Delivery>),
     Probe(Box<LogEntry>, Reply<AttemptId>),
     Replay(SubscriptionId, Replay, Reply<()>),
     Discard(SubscriptionId, Reply<u64>),

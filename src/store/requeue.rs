@@ -127,7 +127,7 @@ impl Desk {
             self.write(vec![Step::Discard(DiscardRecord { last: 0, ..discard })]);
             return Ok(discards.len() > 1);
         }
-        self.cancel_all(discard.number, &left, "what waited for its subscription was discarded", now)?;
+        self.cancel_all(discard.number, &left, "what waited for its subscription was discarded", now);
         Ok(true)
     }
 

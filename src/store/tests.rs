@@ -93,6 +93,11 @@ pub(super) fn ask<T: Send + 'static>(verb: impl FnOnce(Reply<T>) -> Result<(), B
     answer.recv().unwrap()
 }
 
+/// What is read of a delivery before it is retried or cancelled.
+pub(super) fn known(store: &Store, id: DeliveryId) -> KnownDelivery {
+    store.known_delivery(id).unwrap().unwrap()
+}
+
 pub(super) fn accept(store: &Store, events: Vec<NewEvent>) -> Vec<Accepted> {
     ask(|reply| store.accept(events, reply)).unwrap()
 }
@@ -162,12 +167,12 @@ fn a_dead_letter_is_kept_and_can_be_owed_again() {
     let dead = DeliveryFilter { state: Some(State::Failed), ..DeliveryFilter::default() };
     assert_eq!(store.deliveries(&dead, None, 10).unwrap().items.len(), 1);
     assert_eq!((owed(&store), store.counts().failed), (vec![], 1));
-    let again = ask(|reply| store.retry(delivery.id, reply)).unwrap();
+    let again = ask(|reply| store.retry(known(&store, delivery.id), reply)).unwrap();
     assert_eq!((again.state, again.attempts, again.due), (State::Retrying, 1, NOW));
     assert_eq!((owed(&store), store.counts().failed), (vec![1], 0));
-    let cancelled = ask(|reply| store.cancel(delivery.id, reply)).unwrap();
+    let cancelled = ask(|reply| store.cancel(known(&store, delivery.id), reply)).unwrap();
     assert_eq!(cancelled.state, State::Cancelled);
-    assert!(matches!(ask(|reply| store.cancel(delivery.id, reply)), Err(WriteError::Conflict(_))));
+    assert!(matches!(ask(|reply| store.cancel(known(&store, delivery.id), reply)), Err(WriteError::Conflict(_))));
     assert_eq!(store.delivery(delivery.id).unwrap().map(|d| (d.state, d.attempts)), Some((State::Cancelled, 1)));
     running.stop();
 }
@@ -179,7 +184,7 @@ fn an_attempt_that_ends_after_its_delivery_was_cancelled_changes_nothing() {
     ask(|reply| store.create_subscription(draft("acme"), reply)).unwrap();
     let accepted = accept(&store, vec![event("a", None)]);
     let delivery = store.event_deliveries(accepted[0].id).unwrap().remove(0);
-    ask(|reply| store.cancel(delivery.id, reply)).unwrap();
+    ask(|reply| store.cancel(known(&store, delivery.id), reply)).unwrap();
     store.finish(finish(&delivery, Status::Retrying));
     while !changes.iter().flatten().any(|change| matches!(change, Change::Finished(_))) {}
     assert_eq!((owed(&store), store.counts()), (vec![], Counts::default()));
@@ -451,9 +456,9 @@ fn counts_are_right_after_a_stop_a_kill_and_a_checkpoint_that_was_cut_short() {
         let dead = DeliveryFilter { state: Some(State::Failed), ..DeliveryFilter::default() };
         for (index, letter) in store.deliveries(&dead, None, 6).unwrap().items.iter().enumerate() {
             if index % 2 == 0 {
-                ask(|reply| store.retry(letter.id, reply)).unwrap();
+                ask(|reply| store.retry(known(&store, letter.id), reply)).unwrap();
             } else {
-                ask(|reply| store.cancel(letter.id, reply)).unwrap();
+                ask(|reply| store.cancel(known(&store, letter.id), reply)).unwrap();
             }
         }
     };

@@ -5,14 +5,16 @@
 //! Each call does a bounded part, so that nobody who waits for a commit notices.
 
 use crate::core::attempt::Status;
+use crate::core::delivery::Delivery;
 use crate::core::subscription::Subscription;
 use crate::core::time::Timestamp;
 
 use super::desk::Desk;
+use super::known::KnownEvent;
 use super::record::AccountRecord;
 use super::state::StateError;
 use super::step::{self, Step, lock};
-use super::{Change, keys};
+use super::{Change, keys, query};
 
 /// How many deliveries end between two group commits.
 pub(super) const ENDED_AT_ONCE: usize = 64;
@@ -134,25 +136,24 @@ impl Desk {
             self.write(vec![Step::SubscriptionRemoved(number)]);
             return Ok(!lock(&self.ledger).deleted().is_empty());
         }
-        self.cancel_all(number, &left, "its subscription was deleted", now)?;
+        self.cancel_all(number, &left, "its subscription was deleted", now);
         Ok(true)
     }
 
+    /// What an entry of the log says of a delivery's event. Reads it: for what is done between group commits alone.
+    fn event_of(&self, delivery: &Delivery) -> Option<KnownEvent> {
+        query::event(&self.journal, delivery.event).ok().flatten().map(KnownEvent::from)
+    }
+
     /// Cancels the deliveries in these values of subscription `number`.
-    pub(super) fn cancel_all(
-        &mut self,
-        number: u32,
-        values: &[(Vec<u8>, Vec<u8>)],
-        why: &str,
-        now: Timestamp,
-    ) -> Result<(), StateError> {
+    pub(super) fn cancel_all(&mut self, number: u32, values: &[(Vec<u8>, Vec<u8>)], why: &str, now: Timestamp) {
         let Some(subscription) = lock(&self.ledger).account(number).map(|account| account.subscription.clone()) else {
-            return Ok(());
+            return;
         };
         for delivery in values.iter().filter_map(|(_, value)| step::delivery_of(value)) {
-            self.end(delivery, Status::Cancelled, why, &subscription, now)?;
+            let event = self.event_of(&delivery);
+            self.end(delivery, Status::Cancelled, why, &subscription, event, now);
         }
-        Ok(())
     }
 
     /// Ends what some subscriptions, from `number` on, are owed of events whose time is over; gives the
@@ -197,7 +198,8 @@ impl Desk {
             for delivery in old {
                 ended += 1;
                 if delivery.state.is_owed() {
-                    self.end(delivery, Status::Expired, WHY, subscription, now)?;
+                    let event = self.event_of(&delivery);
+                    self.end(delivery, Status::Expired, WHY, subscription, event, now);
                 } else {
                     self.write(vec![Step::Forgotten(delivery.id)]);
                     self.changes.push(Change::Cancelled(delivery.id));

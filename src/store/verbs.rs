@@ -20,6 +20,7 @@ use super::deliveries::Asking;
 use super::erasures::Erasures;
 use super::inbox::{Command, Inbox};
 use super::journal::Journal;
+use super::known::KnownDelivery;
 use super::ledger::{Account, Ledger};
 use super::open::{self, OpenError};
 use super::retention::Rules;
@@ -163,16 +164,16 @@ impl Store {
     ///
     /// # Errors
     /// As [`Store::accept`].
-    pub fn retry(&self, id: DeliveryId, reply: Reply<Delivery>) -> Result<(), Busy> {
-        self.push(Command::Retry(id, reply))
+    pub fn retry(&self, known: KnownDelivery, reply: Reply<Delivery>) -> Result<(), Busy> {
+        self.push(Command::Retry(Box::new(known), reply))
     }
 
     /// Cancels a delivery that is owed, or a dead letter.
     ///
     /// # Errors
     /// As [`Store::accept`].
-    pub fn cancel(&self, id: DeliveryId, reply: Reply<Delivery>) -> Result<(), Busy> {
-        self.push(Command::Cancel(id, "cancelled by hand", reply))
+    pub fn cancel(&self, known: KnownDelivery, reply: Reply<Delivery>) -> Result<(), Busy> {
+        self.push(Command::Cancel(Box::new(known), "cancelled by hand", reply))
     }
 
     /// Writes an entry of the log that belongs to no delivery: a probe.

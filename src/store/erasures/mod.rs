@@ -37,8 +37,9 @@ use super::desk::{Desk, Done};
 use super::inbox::Command;
 use super::journal::{Breath, Fate, Journal, Key, Mask, Unpruned, Wanted, kind};
 use super::kinds::{Kind, erasure_in};
+use super::known::{KnownDelivery, KnownEvent};
 use super::place::{self, Damage};
-use super::query::lowest_id;
+use super::query::{self, lowest_id};
 use super::record::{self, Accepted, ErasureRecord};
 use super::step::{self, Step};
 use super::verbs::Store;
@@ -405,12 +406,14 @@ impl Store {
         // One call may owe thousands: they share group commits instead of waiting for one each.
         let mut waiting = VecDeque::new();
         let mut cancelled = 0;
-        for event in events {
-            for delivery in self.event_deliveries(*event)? {
+        for id in events {
+            let event = query::event(&self.shared.journal, *id)?.map(KnownEvent::from);
+            for delivery in self.event_deliveries(*id)? {
                 if !delivery.state.is_owed() && delivery.state != Standing::Failed {
                     continue;
                 }
-                waiting.push_back(self.hand_in(|reply| Command::Cancel(delivery.id, WHY, reply))?);
+                let known = KnownDelivery { delivery, event: event.clone() };
+                waiting.push_back(self.hand_in(|reply| Command::Cancel(Box::new(known.clone()), WHY, reply))?);
                 if waiting.len() > CANCELLED_AT_ONCE {
                     cancelled += waiting.pop_front().map_or(Ok(0), |answer| was_cancelled(&answer))?;
                 }

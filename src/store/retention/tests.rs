@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Instant;
 
-use super::super::tests::{accept, ask, draft, event, finish, owed, settings};
+use super::super::tests::{accept, ask, draft, event, finish, known, owed, settings};
 use super::super::*;
 use super::*;
 use crate::core::conversation::NewMessage;
@@ -190,8 +190,8 @@ fn how_a_delivery_ended_is_known_longer_than_its_entry_in_the_log() {
     }
     // It can be sent again, and the newer end counts.
     let again = shop.store.event_deliveries(delivered[0]).unwrap().remove(0);
-    ask(|reply| shop.store.retry(again.id, reply)).unwrap();
-    ask(|reply| shop.store.cancel(again.id, reply)).unwrap();
+    ask(|reply| shop.store.retry(known(&shop.store, again.id), reply)).unwrap();
+    ask(|reply| shop.store.cancel(known(&shop.store, again.id), reply)).unwrap();
     assert_eq!(shop.store.delivery(again.id).unwrap().map(|it| it.state), Some(State::Cancelled));
     shop.close();
 }
@@ -290,7 +290,7 @@ fn what_is_owed_ends_with_its_event() {
     });
     let again = expired[0].delivery.unwrap();
     assert!(
-        matches!(ask(|reply| shop.store.retry(again, reply)), Err(WriteError::Conflict(why)) if why.contains("event_age"))
+        matches!(ask(|reply| shop.store.retry(known(&shop.store, again), reply)), Err(WriteError::Conflict(why)) if why.contains("event_age"))
     );
     for id in &young {
         assert!(shop.store.event(*id).unwrap().is_some());

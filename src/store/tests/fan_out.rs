@@ -76,7 +76,7 @@ fn a_large_fan_out_is_made_in_bounded_steps_between_which_others_are_answered() 
         .collect();
     assert_eq!(steps.iter().sum::<usize>(), EVENTS * WEBHOOKS + 10);
     assert!(steps.iter().all(|step| *step <= super::super::fan_out::STEP_DELIVERIES), "{steps:?}");
-    ask(|reply| store.cancel(store.owed_after(1, 0, 1).unwrap()[0].id, reply)).unwrap();
+    ask(|reply| store.cancel(known(&store, store.owed_after(1, 0, 1).unwrap()[0].id), reply)).unwrap();
     running.stop();
 }
 

@@ -112,7 +112,7 @@ impl World {
             if draw.below(10) == 0 && !status_is_owed(status) {
                 let id = self.store.event_deliveries(event.id).unwrap()[0].id;
                 // Owed ones are retried, too.
-                ask(|reply| self.store.retry(id, reply)).unwrap();
+                ask(|reply| self.store.retry(known(&self.store, id), reply)).unwrap();
             }
             if draw.below(8) == 0 {
                 let test = LogEntry { test: true, delivery: None, event: None, ..self.any_entry(event) };

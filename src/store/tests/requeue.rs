@@ -167,12 +167,12 @@ fn a_delivery_that_ended_without_an_attempt_has_what_its_last_one_was_answered()
     (tried.entry.response, tried.after.last_response) = (Some(503), Some(503));
     now.store.finish(tried);
     finished(&now, 1);
-    let cancelled = ask(|reply| now.store.cancel(delivery.id, reply)).unwrap();
+    let cancelled = ask(|reply| now.store.cancel(known(&now.store, delivery.id), reply)).unwrap();
     let seen = now.store.delivery(delivery.id).unwrap().unwrap();
     for one in [&cancelled, &seen] {
         assert_eq!((one.state, one.attempts, one.last_response), (State::Cancelled, 1, Some(503)), "{one:?}");
     }
-    let again = ask(|reply| now.store.retry(delivery.id, reply)).unwrap();
+    let again = ask(|reply| now.store.retry(known(&now.store, delivery.id), reply)).unwrap();
     assert_eq!((again.attempts, again.last_response), (1, Some(503)), "{again:?}");
     now.running.stop();
 }
@@ -197,10 +197,10 @@ fn a_replay_goes_on_though_what_it_put_back_was_asked_for_by_hand_or_cancelled()
         let delivery = next_back(&mut back);
         assert!(delivery.replay, "{delivery:?}");
         if n % 3 == 2 {
-            ask(|reply| now.store.cancel(delivery.id, reply)).unwrap();
+            ask(|reply| now.store.cancel(known(&now.store, delivery.id), reply)).unwrap();
             continue;
         }
-        let asked = ask(|reply| now.store.retry(delivery.id, reply)).unwrap();
+        let asked = ask(|reply| now.store.retry(known(&now.store, delivery.id), reply)).unwrap();
         assert!(!asked.replay);
         loop {
             let (by_hand, replayed): (Vec<_>, Vec<_>) = next_owed(&now).into_iter().partition(|owed| !owed.replay);
