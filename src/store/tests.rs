@@ -456,9 +456,9 @@ fn counts_are_right_after_a_stop_a_kill_and_a_checkpoint_that_was_cut_short() {
         let dead = DeliveryFilter { state: Some(State::Failed), ..DeliveryFilter::default() };
         for (index, letter) in store.deliveries(&dead, None, 6).unwrap().items.iter().enumerate() {
             if index % 2 == 0 {
-                ask(|reply| store.retry(known(&store, letter.id), reply)).unwrap();
+                ask(|reply| store.retry(known(store, letter.id), reply)).unwrap();
             } else {
-                ask(|reply| store.cancel(known(&store, letter.id), reply)).unwrap();
+                ask(|reply| store.cancel(known(store, letter.id), reply)).unwrap();
             }
         }
     };

@@ -67,7 +67,7 @@ fn live(store: &Store, round: usize) {
             store.finish(finish(&delivery, status));
             if n == 3 && round.is_multiple_of(2) {
                 // A dead letter that is put back, and then delivered.
-                let again = ask(|reply| store.retry(known(&store, delivery.id), reply)).unwrap();
+                let again = ask(|reply| store.retry(known(store, delivery.id), reply)).unwrap();
                 store.finish(finish(&again, Status::Delivered));
             }
         }

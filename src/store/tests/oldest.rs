@@ -60,7 +60,7 @@ fn what_is_put_back_is_older_than_what_waits() {
     store.finish(finish(&first, Status::Failed));
     while !world.changes.recv().unwrap().iter().any(|change| matches!(change, Change::Finished(_))) {}
     assert_eq!(oldest(), Some(second.id.timestamp()), "a dead letter does not wait");
-    ask(|reply| store.retry(known(&store, first.id), reply)).unwrap();
+    ask(|reply| store.retry(known(store, first.id), reply)).unwrap();
     assert_eq!(oldest(), Some(first.id.timestamp()));
     world.running.stop();
 }
