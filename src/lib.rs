@@ -29,7 +29,7 @@
 //! | [`daemon`] | start order, stop order, what ends the process | all of the above |
 //! | [`cli`] | the command line; speaks HTTP to a daemon, or starts one | core, config, daemon, [`store::offline`] |
 //!
-//! `tests/house` checks the last column from the `use` lines.
+//! `tests/architecture` checks the last column from the `use` lines.
 //!
 //! What always holds: what was answered `202` is on the disk; an attempt is made again rather than
 //! lost; secrets appear in no message and no `Debug` output; every queue, body and wait has a limit.

@@ -1,5 +1,5 @@
-//! The house rules that the compiler does not know: who may import whom, which package belongs to which
-//! room, how long a file may be, and that what the README names is there.
+//! The rules of the architecture that the compiler does not know: who may import whom, which package belongs to which
+//! module, how long a file may be, and that what the README names is there.
 //!
 //! Each message names the rule and what to do instead. The checker is itself checked on small inputs.
 
@@ -15,25 +15,25 @@ use code::{crate_paths, words_and_signs};
 /// No `.rs` file is longer.
 const MOST_LINES: usize = 500;
 
-/// A room, the rooms it may import, and, where it may only see a part of one, which part.
-struct Room {
+/// A module, the modules it may import, and, where it may only see a part of one, which part.
+struct Module {
     name: &'static str,
     knows: &'static [&'static str],
 }
 
 /// 'Who may know whom' of the design: no arrow goes back.
-const ROOMS: &[Room] = &[
-    Room { name: "build", knows: &[] },
-    Room { name: "core", knows: &[] },
-    Room { name: "config", knows: &["core"] },
-    Room { name: "telemetry", knows: &["core", "config"] },
-    Room { name: "alerts", knows: &["core"] },
-    Room { name: "metrics", knows: &["core"] },
-    Room { name: "service", knows: &["core"] },
-    Room { name: "store", knows: &["core"] },
-    Room { name: "sender", knows: &["core"] },
-    Room { name: "dispatch", knows: &["core", "store", "sender"] },
-    Room {
+const MODULES: &[Module] = &[
+    Module { name: "build", knows: &[] },
+    Module { name: "core", knows: &[] },
+    Module { name: "config", knows: &["core"] },
+    Module { name: "telemetry", knows: &["core", "config"] },
+    Module { name: "alerts", knows: &["core"] },
+    Module { name: "metrics", knows: &["core"] },
+    Module { name: "service", knows: &["core"] },
+    Module { name: "store", knows: &["core"] },
+    Module { name: "sender", knows: &["core"] },
+    Module { name: "dispatch", knows: &["core", "store", "sender"] },
+    Module {
         name: "http",
         knows: &[
             "core",
@@ -45,12 +45,12 @@ const ROOMS: &[Room] = &[
             "sender::Outlet",
         ],
     },
-    Room {
+    Module {
         name: "daemon",
         knows: &["core", "config", "telemetry", "alerts", "metrics", "service", "store", "sender", "dispatch", "http"],
     },
-    Room { name: "cli", knows: &["core", "config", "telemetry", "service", "daemon", "store::offline"] },
-    Room { name: "main", knows: &["cli"] },
+    Module { name: "cli", knows: &["core", "config", "telemetry", "service", "daemon", "store::offline"] },
+    Module { name: "main", knows: &["cli"] },
 ];
 
 /// Words of the code that belong to one place, and what to do elsewhere.
@@ -74,7 +74,7 @@ const RESERVED: &[Reserved] = &[
     Reserved {
         words: &["async", "await", "tokio", "hyper", "hyper_util", "http_body_util"],
         places: &["src/http/"],
-        instead: "stay synchronous: a thread and a channel; only the edge in `http` is async",
+        instead: "stay synchronous: a thread and a channel; only `http` is async",
     },
     Reserved {
         words: &["prometheus"],
@@ -109,8 +109,8 @@ const RESERVED: &[Reserved] = &[
     },
 ];
 
-/// The room of a file under `src/`, and how deep its module stands (`src/a.rs` 1, `src/a/b.rs` 2).
-fn room_and_depth(path: &str) -> Option<(&str, usize)> {
+/// The top module of a file under `src/`, and how deep it stands (`src/a.rs` 1, `src/a/b.rs` 2).
+fn module_and_depth(path: &str) -> Option<(&str, usize)> {
     let module = path.strip_prefix("src/")?.strip_suffix(".rs")?;
     let module = module.strip_suffix("/mod").unwrap_or(module);
     (module != "lib").then(|| (module.split('/').next().unwrap_or(module), module.split('/').count()))
@@ -118,19 +118,19 @@ fn room_and_depth(path: &str) -> Option<(&str, usize)> {
 
 /// Imports of `path` that go against the design.
 fn forbidden_imports(path: &str, text: &str) -> Vec<String> {
-    let Some((room, depth)) = room_and_depth(path) else { return Vec::new() };
-    let Some(rules) = ROOMS.iter().find(|known| known.name == room) else {
-        return vec![format!("{path}: `{room}` is a new room: say in ROOMS of tests/house whom it may know")];
+    let Some((module, depth)) = module_and_depth(path) else { return Vec::new() };
+    let Some(rules) = MODULES.iter().find(|known| known.name == module) else {
+        return vec![format!("{path}: `{module}` is a new module: say in MODULES of tests/architecture whom it may know")];
     };
     let mut faults = BTreeSet::new();
     for target in crate_paths(&words_and_signs(text), depth) {
         let first = target.split("::").next().unwrap_or_default();
-        let is_room = ROOMS.iter().any(|known| known.name == first);
+        let is_module = MODULES.iter().any(|known| known.name == first);
         let allowed = |known: &&str| target == *known || target.starts_with(&format!("{known}::"));
-        if is_room && first != room && !rules.knows.iter().any(allowed) {
-            let knows = if rules.knows.is_empty() { "no other room".to_owned() } else { rules.knows.join(", ") };
+        if is_module && first != module && !rules.knows.iter().any(allowed) {
+            let knows = if rules.knows.is_empty() { "no other module".to_owned() } else { rules.knows.join(", ") };
             faults.insert(format!(
-                "{path}: imports `{target}`, but `{room}` may know only: {knows}. Hand the value or a function in \
+                "{path}: imports `{target}`, but `{module}` may know only: {knows}. Hand the value or a function in \
                  from `daemon`, or move the rule to `core`"
             ));
         }
@@ -246,7 +246,7 @@ fn no_arrow_goes_back() {
 }
 
 #[test]
-fn every_package_stays_in_its_room() {
+fn every_package_stays_in_its_module() {
     let faults: Vec<String> = sources("src").iter().flat_map(|(path, text)| reserved_words(path, text)).collect();
     assert_clean(&faults);
 }
@@ -282,7 +282,7 @@ fn the_readme_finds_its_sections() {
 #[test]
 fn the_checker_sees_what_goes_against_the_rules() {
     let core = forbidden_imports("src/core/event.rs", "use crate::store::Store;");
-    assert!(core.len() == 1 && core[0].contains("may know only: no other room"), "{core:?}");
+    assert!(core.len() == 1 && core[0].contains("may know only: no other module"), "{core:?}");
     for (path, text, faults) in [
         ("src/store/mod.rs", "use crate::{core::id, sender::{pool, probe as p}};", 2),
         ("src/sender/pool.rs", "fn f() { let x = crate::store::Store::open(); }", 1),
@@ -304,7 +304,7 @@ fn the_checker_sees_what_goes_against_the_rules() {
 }
 
 #[test]
-fn the_checker_sees_packages_out_of_their_rooms() {
+fn the_checker_sees_packages_out_of_their_modules() {
     for (path, text, faults) in [
         ("src/dispatch/mod.rs", "use sled::Db;", 1),
         ("src/store/mod.rs", "use sled::Db; use bincode::Encode;", 0),
