@@ -10,7 +10,7 @@
 //! 3. [`dispatch`] decides whose turn it is (`dispatch::lanes`) and hands a free sender thread the
 //!    delivery. The sender renders ([`core::payload`]), signs ([`core::signature`]) and posts
 //!    ([`sender`]).
-//! 4. [`core::delivery::judge`] says what becomes of the delivery, and the committer writes that
+//! 4. [`core::retry::judge`] says what becomes of the delivery, and the committer writes that
 //!    with the attempt's entry of the log, in one step.
 //!
 //! After a restart, what the store has takes the same path from 3 on; there is no second way.

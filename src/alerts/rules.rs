@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::core::id::SubscriptionId;
-use crate::core::subscription::words;
+use crate::core::text::words;
 use crate::core::time::Timestamp;
 
 /// How many subscriptions an alert names; it has the count of all.

@@ -11,7 +11,7 @@ use clap::Args;
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 
 use super::exit::Failure;
-use crate::core::subscription::Hidden;
+use crate::core::hidden::Hidden;
 
 /// Where the daemon listens if nobody says: 4665 spells HOOK on a telephone's keypad.
 const DEFAULT_URL: &str = "http://127.0.0.1:4665";

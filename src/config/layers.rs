@@ -15,7 +15,7 @@ use figment::{Figment, Metadata, Profile, Provider};
 use super::settings::Settings;
 use super::validate::BadKey;
 use super::{ConfigFault, Overrides};
-use crate::core::event::excerpt;
+use crate::core::text::excerpt;
 
 /// What every variable of ours begins with.
 const PREFIX: &str = "HOOKSWITCH_";

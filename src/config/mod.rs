@@ -28,7 +28,8 @@ use crate::core::address::AddressPolicy;
 use crate::core::backoff::RetryPolicy;
 use crate::core::catalogue::Catalogue;
 use crate::core::proxy::Proxy;
-use crate::core::subscription::{Ordering, Secret, words};
+use crate::core::subscription::{Ordering, Secret};
+use crate::core::text::words;
 
 /// Where data is kept when nothing else is said: systemd's state directory of the shipped unit.
 pub const DEFAULT_DATA_DIR: &str = "/var/lib/hookswitch";

@@ -17,9 +17,9 @@ use super::{
 use crate::core::address::AddressPolicy;
 use crate::core::backoff::{BadPolicy, RetryPolicy, RetrySettings};
 use crate::core::catalogue::{Catalogue, Declared};
-use crate::core::event::excerpt;
 use crate::core::proxy::Proxy;
 use crate::core::subscription::{Ordering, Secret};
+use crate::core::text::excerpt;
 use crate::core::time::{format_duration, parse_duration};
 
 const SECOND: Duration = Duration::from_secs(1);

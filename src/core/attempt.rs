@@ -4,10 +4,11 @@
 
 use std::time::Duration;
 
-use super::delivery::Delivery;
+use super::delivery::{Delivery, State};
 use super::event::{CallId, Company, Domain, Event, EventType};
 use super::id::{AttemptId, DeliveryId, EventId, SubscriptionId};
-use super::subscription::{Format, Layout, Nested, Subscription, words};
+use super::subscription::{Format, Layout, Nested, Subscription};
+use super::text::words;
 use super::time::Timestamp;
 
 words! {
@@ -144,6 +145,18 @@ words! {
         Expired = "expired",
         /// Somebody cancelled it.
         Cancelled = "cancelled",
+    }
+}
+
+impl From<Status> for State {
+    fn from(status: Status) -> Self {
+        match status {
+            Status::Delivered => Self::Delivered,
+            Status::Retrying => Self::Retrying,
+            Status::Failed => Self::Failed,
+            Status::Expired => Self::Expired,
+            Status::Cancelled => Self::Cancelled,
+        }
     }
 }
 

@@ -5,25 +5,22 @@
 //! nothing is counted twice; what comes late makes its mark like any other. [`share`] says from the
 //! marks, in whatever order they came, where and how the call counts.
 
+mod members;
 mod summary;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::event::{Domain, EventType, Source};
-use super::json::{self, Kind};
+use super::json;
 use super::time::Timestamp;
+use members::{agent, outcome, word};
 
 pub use summary::Summary;
 
 /// How many marks a call has at most: those of the seven built-in event types, of messages, and of as many
 /// declared event types as fit.
 pub const MOST_MARKS: usize = 32;
-/// The longest agent's id, in characters. A longer one is nobody's.
-const AGENT_MOST: usize = 128;
-/// The longest outcome, in bytes; a longer one is cut.
-const OUTCOME_MOST: usize = 64;
-
 /// What a mark is of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum What {
@@ -202,28 +199,6 @@ fn of_message(known: &[Mark], outbound: bool, sent_at: Timestamp, source: Source
 /// Milliseconds from one to the other, 0 if it is not later, at most 49 days.
 fn between(from: Timestamp, to: Timestamp) -> u32 {
     u32::try_from(to.since(from).as_millis()).unwrap_or(u32::MAX)
-}
-
-/// A string, number or boolean as text.
-fn word(raw: &RawValue) -> Option<String> {
-    let text = match Kind::of(raw) {
-        Kind::String => json::string(raw).ok()?,
-        Kind::Number | Kind::Boolean => raw.get().to_owned(),
-        Kind::Null | Kind::List | Kind::Object => return None,
-    };
-    let text = text.trim();
-    (!text.is_empty() && !text.chars().any(char::is_control)).then(|| text.to_owned())
-}
-
-fn agent(raw: &RawValue) -> Option<String> {
-    word(raw).filter(|text| text.chars().count() <= AGENT_MOST)
-}
-
-fn outcome(raw: &RawValue) -> Option<String> {
-    let text = word(raw)?;
-    let ends = text.char_indices().map(|(at, char)| at + char.len_utf8());
-    let end = ends.take_while(|end| *end <= OUTCOME_MOST).last().unwrap_or(0);
-    Some(text[..end].to_owned())
 }
 
 /// Seconds, as a number or as its digits in a string; in milliseconds.

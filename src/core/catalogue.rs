@@ -9,10 +9,11 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::event::{CallId, EventType, excerpt};
+use super::event::{CallId, EventType};
 use super::invalid::{Invalid, pointer};
 use super::json::{self, Kind};
-use super::samples::{BUILT_IN, CONVERSATION_MEMBERS, MEMBERS};
+use super::samples::{BUILT_IN, BuiltIn, CONVERSATION_MEMBERS, MEMBERS};
+use super::text::excerpt;
 
 /// The most characters of a title.
 const TITLE_MOST: usize = 100;
@@ -25,7 +26,7 @@ pub struct Catalogue {
     entries: Arc<[Entry]>,
 }
 
-/// What the rest of the house needs to know of an event's data.
+/// What the rest of Hookswitch needs to know of an event's data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DataKeys {
     /// `call_id`
@@ -103,7 +104,7 @@ impl Catalogue {
     /// # Errors
     /// Every fault of the declared ones, at `/INDEX/member`.
     pub fn new(declared: Vec<Declared>) -> Result<Self, Invalid> {
-        let mut entries: Vec<Entry> = BUILT_IN.iter().map(super::samples::BuiltIn::entry).collect();
+        let mut entries: Vec<Entry> = BUILT_IN.iter().map(built_in).collect();
         let mut invalid = Invalid::default();
         for (index, declared) in declared.into_iter().enumerate() {
             match read_declared(&declared, &entries) {
@@ -215,6 +216,15 @@ fn read_keys(members: &[(String, &RawValue)]) -> Result<DataKeys, Invalid> {
         call: call.map_err(|fault| Invalid::one("/call_id", fault))?,
         phone: phone.filter(|phone| (1..=PHONE_MOST).contains(&phone.chars().count())),
     })
+}
+
+fn built_in(built_in: &BuiltIn) -> Entry {
+    Entry {
+        name: EventType::parse(built_in.name).expect("a test reads every built-in name"),
+        title: built_in.title.to_owned(),
+        description: built_in.description.to_owned(),
+        sample: built_in.sample.to_owned(),
+    }
 }
 
 /// `declared` as an event type beside those that are there.

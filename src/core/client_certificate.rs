@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
+use super::hidden::Hidden;
 use super::invalid::Invalid;
 use super::json;
-use super::subscription::Hidden;
 
 /// The most bytes of a certificate with those between it and its authority's own, as PEM.
 pub const CERT_MOST: usize = 16 * 1024;

@@ -20,9 +20,10 @@ use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
 use super::catalogue::Catalogue;
-use super::event::{NewEvent, ProducerId, Source, excerpt};
+use super::event::{NewEvent, ProducerId, Source};
 use super::invalid::{Invalid, pointer};
 use super::json::{self, Kind, quote};
+use super::text::excerpt;
 
 /// The attributes that every CloudEvent must have.
 const REQUIRED: [&str; 4] = ["specversion", "id", "source", "type"];

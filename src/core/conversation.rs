@@ -9,11 +9,12 @@ mod media;
 
 use serde_json::value::RawValue;
 
-use super::event::{CallId, Company, Domain, ProducerId, Source, excerpt};
+use super::event::{CallId, Company, Domain, ProducerId, Source};
 use super::fingerprint::Fingerprint;
 use super::id::{ConversationId, EventId, MessageId};
 use super::invalid::{Invalid, pointer};
 use super::json::{self, Kind};
+use super::text::excerpt;
 use super::time::Timestamp;
 
 pub use history::{FollowUp, History, Line};
@@ -100,9 +101,9 @@ impl Lead {
         let Ok(members) = json::parse(data).and_then(json::members) else { return Self::default() };
         let member = |wanted: &str| members.iter().find(|(name, _)| name == wanted).map(|(_, value)| *value);
         Self {
-            name: member("lead_name").and_then(|value| text(value, NAME_MOST).ok()),
-            email: member("lead_email").and_then(|value| text(value, NAME_MOST).ok()),
-            phone: member("lead_phone").and_then(|value| text(value, NUMBER_MOST).ok()),
+            name: member("lead_name").and_then(|value| json::line(value, NAME_MOST).ok()),
+            email: member("lead_email").and_then(|value| json::line(value, NAME_MOST).ok()),
+            phone: member("lead_phone").and_then(|value| json::line(value, NUMBER_MOST).ok()),
             widget_id: member("widget_id").and_then(|value| widget_id(value).ok()),
         }
     }
@@ -342,8 +343,8 @@ impl Draft {
             "source" => self.source = invalid.check(&at, json::string(value).and_then(|t| Source::parse(&t))),
             "call_id" => self.call = invalid.check(&at, json::string(value).and_then(|t| CallId::parse(&t))),
             "direction" => self.direction = invalid.check(&at, json::string(value).and_then(|t| Direction::parse(&t))),
-            "from" => self.from = invalid.check(&at, text(value, NUMBER_MOST)),
-            "to" => self.to = invalid.check(&at, text(value, NUMBER_MOST)),
+            "from" => self.from = invalid.check(&at, json::line(value, NUMBER_MOST)),
+            "to" => self.to = invalid.check(&at, json::line(value, NUMBER_MOST)),
             "body" => self.body = invalid.check(&at, json::optional(value, read_body)).map(Option::unwrap_or_default),
             "domain" | "id" | "sent_at" | "lead" | "media" | "widget_id" if !given => {}
             "media" => match media::read(value) {
@@ -378,19 +379,6 @@ impl Draft {
             lead: Lead { widget_id: self.widget_id, ..self.lead },
         })
     }
-}
-
-/// A string of 1 to `most` characters on one line.
-fn text(value: &RawValue, most: usize) -> Result<String, String> {
-    let text = json::string(value)?;
-    let length = text.chars().count();
-    if !(1..=most).contains(&length) {
-        return Err(format!("must have 1 to {most} characters, not {length}"));
-    }
-    if text.chars().any(char::is_control) {
-        return Err("must not have control characters".to_owned());
-    }
-    Ok(text)
 }
 
 fn read_body(value: &RawValue) -> Result<String, String> {
@@ -429,9 +417,9 @@ fn lead(value: &RawValue) -> Result<Lead, Invalid> {
     for (name, value) in members.iter().filter(|(_, value)| !json::is_nothing(value)) {
         let at = pointer(name);
         match name.as_str() {
-            "name" => lead.name = invalid.check(&at, text(value, NAME_MOST)),
-            "email" => lead.email = invalid.check(&at, text(value, NAME_MOST)),
-            "phone" => lead.phone = invalid.check(&at, text(value, NUMBER_MOST)),
+            "name" => lead.name = invalid.check(&at, json::line(value, NAME_MOST)),
+            "email" => lead.email = invalid.check(&at, json::line(value, NAME_MOST)),
+            "phone" => lead.phone = invalid.check(&at, json::line(value, NUMBER_MOST)),
             _ => invalid.add(at, "is not a member of a lead; there are: name, email, phone"),
         }
     }
@@ -443,7 +431,7 @@ fn widget_id(value: &RawValue) -> Result<String, String> {
     let mut json = value.get().to_owned();
     match Kind::of(value) {
         Kind::String => {
-            let text = text(value, WIDGET_MOST)?;
+            let text = json::line(value, WIDGET_MOST)?;
             if text.contains(char::REPLACEMENT_CHARACTER) {
                 // There may be half a surrogate pair in it.
                 json = json::quote(&text);

@@ -217,6 +217,22 @@ pub fn is_nothing(raw: &RawValue) -> bool {
     matches!(raw.get(), "null" | "\"\"")
 }
 
+/// A string of 1 to `most` characters on one line.
+///
+/// # Errors
+/// A sentence on what would be right.
+pub(super) fn line(value: &RawValue, most: usize) -> Result<String, String> {
+    let text = string(value)?;
+    let length = text.chars().count();
+    if !(1..=most).contains(&length) {
+        return Err(format!("must have 1 to {most} characters, not {length}"));
+    }
+    if text.chars().any(char::is_control) {
+        return Err("must not have control characters".to_owned());
+    }
+    Ok(text)
+}
+
 /// What `read` makes of `raw`; `None` where it [says nothing](is_nothing). Not for what would widen somebody's powers.
 pub(super) fn optional<T>(
     raw: &RawValue,

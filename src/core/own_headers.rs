@@ -5,10 +5,11 @@
 
 use serde_json::value::RawValue;
 
-use super::event::excerpt;
+use super::hidden::Hidden;
 use super::invalid::{Invalid, pointer};
 use super::json::{self, Kind};
-use super::subscription::{Header, Hidden};
+use super::subscription::Header;
+use super::text::excerpt;
 
 /// The most headers of its own that a subscription may have.
 pub const MOST: usize = 20;

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use percent_encoding::percent_decode_str;
 use url::{Host, Url};
 
-use super::subscription::Hidden;
+use super::hidden::Hidden;
 
 /// Where the proxy is, and with what it is entered. Shown as host and port alone.
 #[derive(Clone, PartialEq, Eq)]

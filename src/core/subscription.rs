@@ -14,30 +14,10 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::client_certificate::ClientCertificate;
 use super::event::{Company, Domain, EventType, Source};
+use super::hidden::Hidden;
 use super::id::SubscriptionId;
+use super::text::words;
 use super::time::Timestamp;
-
-/// Something that no log, error or Debug output may show.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Hidden(String);
-
-impl Hidden {
-    /// Hides `text`.
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// The text, for the one place that needs it.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Hidden {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[secret]")
-    }
-}
 
 /// A signing secret: the key of the HMAC, 24 to 64 bytes (Standard Webhooks, 'Signature scheme').
 #[derive(Clone, PartialEq, Eq)]
@@ -83,46 +63,6 @@ impl fmt::Debug for Secret {
         f.write_str("[secret]")
     }
 }
-
-macro_rules! words {
-    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum $name { $($(#[$vdoc])* $variant),+ }
-
-        impl $name {
-            /// All of them, in the order in which they are shown.
-            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
-
-            /// The word for it, the same in API, log, command line and page.
-            pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $text),+ }
-            }
-
-            /// Reads the word.
-            ///
-            /// # Errors
-            /// A sentence that lists the words there are.
-            pub fn parse(text: &str) -> Result<Self, String> {
-                match text {
-                    $($text => Ok(Self::$variant),)+
-                    _ => Err(format!(
-                        "must be one of {}, not `{}`",
-                        [$(concat!("`", $text, "`")),+].join(", "),
-                        $crate::core::event::excerpt(text),
-                    )),
-                }
-            }
-        }
-
-        impl std::fmt::Display for $name {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str(self.as_str())
-            }
-        }
-    };
-}
-pub(crate) use words;
 
 words! {
     /// How the body is written.

@@ -16,10 +16,10 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
 use super::event::Company;
+use super::hidden::Hidden;
 use super::id::TokenId;
 use super::invalid::{Invalid, pointer};
 use super::json::{self, nullable, word};
-use super::subscription::Hidden;
 use super::subscription_input::read_description;
 use super::time::{Timestamp, format_duration, parse_duration};
 

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use crate::core::attempt::{Answer, Fault, LogEntry, Outcome, Report};
 use crate::core::backoff::RetryPolicy;
-use crate::core::delivery::{Delivery, State, Verdict, judge, retry_after};
+use crate::core::delivery::{Delivery, State};
 use crate::core::event::{Domain, Event};
 use crate::core::id::AttemptId;
 use crate::core::request::{Marks, Outgoing};
+use crate::core::retry::{Verdict, judge, retry_after};
 use crate::core::subscription::{DisabledReason, Subscription};
 use crate::core::time::Timestamp;
 use crate::store::{Finish, Health};

@@ -10,7 +10,7 @@ use super::reply::{Reply, json};
 use super::request::Permitted;
 use super::shape::Items;
 use crate::core::catalogue::{Catalogue, Entry};
-use crate::core::event::excerpt;
+use crate::core::text::excerpt;
 
 #[derive(Serialize)]
 struct Shown<'e> {

@@ -337,7 +337,7 @@ mod tests {
 
     use super::*;
     use crate::core::attempt::Report;
-    use crate::core::subscription::Hidden;
+    use crate::core::hidden::Hidden;
 
     fn findings(outcome: Outcome) -> Findings {
         let phases = vec![(Phase::Resolve, Duration::from_millis(2)), (Phase::Connect, Duration::from_millis(5))];

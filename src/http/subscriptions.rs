@@ -234,7 +234,8 @@ fn rotation(document: &Document) -> Result<(Option<Secret>, Duration), Problem> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::subscription::{Format, Header, Hidden, Layout, Nested, Ordering};
+    use crate::core::hidden::Hidden;
+    use crate::core::subscription::{Format, Header, Layout, Nested, Ordering};
 
     #[test]
     fn a_subscription_is_shown_without_its_secrets() {

@@ -115,7 +115,8 @@ fn variable(header: &str) -> String {
 mod tests {
     use super::*;
     use crate::core::attempt::Answer;
-    use crate::core::subscription::{Format, Header, Hidden, Layout, Nested};
+    use crate::core::hidden::Hidden;
+    use crate::core::subscription::{Format, Header, Layout, Nested};
 
     fn request(body: &str) -> Outgoing {
         Outgoing {

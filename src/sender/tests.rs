@@ -10,9 +10,10 @@ use super::tls::Tls;
 use super::{Transport, TransportSettings, probe};
 use crate::core::address::AddressPolicy;
 use crate::core::attempt::{Answer, Fault, Outcome, Phase, Report};
+use crate::core::hidden::Hidden;
 use crate::core::id::SubscriptionId;
 use crate::core::request::Outgoing;
-use crate::core::subscription::{Format, Header, Hidden, Layout, Nested};
+use crate::core::subscription::{Format, Header, Layout, Nested};
 
 const ONE: Option<SubscriptionId> = Some(SubscriptionId::from_bits(1));
 type Script = fn(&mut Conversation);

@@ -1,6 +1,6 @@
 use super::*;
 use crate::cli::exit::Exit;
-use crate::core::subscription::Hidden;
+use crate::core::hidden::Hidden;
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::thread;

@@ -6,7 +6,7 @@ use super::super::conversation::{Conversation, Message};
 use super::super::event::{CallId, Company, Domain, Event, EventType, Source};
 use super::super::json;
 use super::super::time::Timestamp;
-use super::{agent, outcome, word};
+use super::members::{agent, outcome, word};
 
 /// The longest name of a person, in characters; a longer one is left out.
 const NAME_MOST: usize = 256;

@@ -5,7 +5,6 @@ use url::Url;
 
 use super::super::invalid::{Invalid, pointer};
 use super::super::json::{self, quote};
-use super::text;
 
 /// The most files of a message.
 const MEDIA_MOST: usize = 20;
@@ -83,13 +82,13 @@ fn read_one(value: &RawValue) -> Result<Media, Invalid> {
 
 /// A scheme that a browser may follow: the page makes a link of it.
 fn read_url(value: &RawValue) -> Result<String, String> {
-    let text = text(value, URL_MOST)?;
+    let text = json::line(value, URL_MOST)?;
     let web = Url::parse(&text).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
     if web { Ok(text) } else { Err("must be an absolute http or https URL".to_owned()) }
 }
 
 fn read_type(value: &RawValue) -> Result<String, String> {
-    let text = text(value, TYPE_MOST)?;
+    let text = json::line(value, TYPE_MOST)?;
     let (essence, _) = text.split_once(';').unwrap_or((&text, ""));
     match essence.trim().split_once('/') {
         Some((kind, sub)) if !kind.is_empty() && !sub.is_empty() => Ok(text),

@@ -14,10 +14,11 @@ use bincode::{Decode, Encode};
 
 use crate::core::client_certificate::ClientCertificate;
 use crate::core::event::{Company, Domain, EventType, Source};
+use crate::core::hidden::Hidden;
 use crate::core::id::SubscriptionId;
 use crate::core::seal::{self, Fingerprint, Keyring, Sealed, Unopened};
 use crate::core::subscription::{
-    DisabledReason, Format, Header, Hidden, Layout, Nested, Ordering, PreviousSecret, Secret, Selection, Subscription,
+    DisabledReason, Format, Header, Layout, Nested, Ordering, PreviousSecret, Secret, Selection, Subscription,
 };
 
 use super::{Word, at, millis};
