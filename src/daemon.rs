@@ -8,6 +8,7 @@
 //! attempt begins, those under way end; the committer writes what waits; the store closes.
 
 mod alarms;
+mod clock;
 mod fatal;
 mod heart;
 mod measures;
@@ -20,14 +21,13 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use crate::alerts::rules::Sighting;
 use crate::alerts::{Alerts, Ear};
 use crate::config::{Config, ConfigError, Keys};
 use crate::core::id::SubscriptionId;
 use crate::core::seal::Keyring;
-use crate::core::time::Timestamp;
 use crate::dispatch::{self, Dispatcher, Gauge, Standing};
 use crate::http::{self, Edge, FirstToken, Server, Tls};
 use crate::metrics::Metrics;
@@ -38,6 +38,7 @@ use crate::service::{self, AdminToken, DataDirLock, Hangups, KeyFile, OpenFiles}
 use crate::store::{OpenError, Retention, Running, Settings as StoreSettings, Store};
 use crate::telemetry;
 
+use self::clock::now;
 use self::fatal::Cause;
 pub use self::fatal::Fatal;
 use self::heart::Heart;
@@ -488,9 +489,4 @@ fn flows(gauge: &Gauge, ids: Vec<SubscriptionId>) -> HashMap<SubscriptionId, htt
         (id, flow)
     };
     gauge.standings(ids).into_iter().map(flow).collect()
-}
-
-/// The wall clock, read here and nowhere else in the rooms below.
-fn now() -> Timestamp {
-    SystemTime::now().into()
 }

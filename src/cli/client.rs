@@ -365,6 +365,11 @@ pub(super) fn with_query(path: &str, parameters: &[(&str, &str)]) -> String {
     format!("{path}{}{query}", if path.contains('?') { '&' } else { '?' })
 }
 
+/// The path of the subscription with this id.
+pub(super) fn subscription_path(id: &str) -> String {
+    format!("/v1/subscriptions/{}", segment(id))
+}
+
 /// `text` as one segment of a path.
 pub(super) fn segment(text: &str) -> String {
     let mut out = String::with_capacity(text.len());

@@ -2,7 +2,7 @@
 //!
 //! The statuses are part of the product: systemd and scripts act on them.
 
-use std::io;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use crate::store::offline::Refused;
@@ -86,6 +86,12 @@ impl From<io::Error> for Failure {
         }
         Self::new(format!("cannot write to standard output: {error}"))
     }
+}
+
+/// A message on standard error.
+pub(super) fn note(message: &str) {
+    // Nobody is left to hear of it if that fails.
+    drop(writeln!(io::stderr(), "hookswitch: {message}"));
 }
 
 #[cfg(test)]

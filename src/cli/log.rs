@@ -10,8 +10,7 @@ use serde_json::value::RawValue;
 
 use super::client::{Client, Page, read, with_query};
 use super::connection::Connection;
-use super::exit::Failure;
-use super::note;
+use super::exit::{Failure, note};
 use super::table::{Column, Layout};
 use super::text::safe_json;
 use crate::core::time::{Timestamp, parse_duration};

@@ -3,10 +3,9 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use clap::{Args, CommandFactory as _};
+use clap::{Args, Command};
 use clap_mangen::Man as Page;
 
-use super::Cli;
 use super::exit::Failure;
 
 /// Print the manual page, or write those of all commands
@@ -21,8 +20,8 @@ pub(super) struct Man {
 }
 
 impl Man {
-    pub(super) fn run(&self, out: &mut dyn Write) -> Result<(), Failure> {
-        let command = Cli::command();
+    /// Writes the pages of `command`, the whole command line.
+    pub(super) fn run(&self, command: Command, out: &mut dyn Write) -> Result<(), Failure> {
         let Some(dir) = &self.dir else {
             // By way of memory: an error of writing is then one of ours alone.
             let mut page = Vec::new();

@@ -1,7 +1,7 @@
 //! The command line: arguments in, HTTP to the daemon, text and an exit status out.
 //!
 //! One file per command. Commands talk to a running daemon over its public API as any customer
-//! would ([`client`]); only [`starting`] knows the rooms that make a daemon, and only `backup`,
+//! would ([`client`]); only [`starting`] knows the modules that make a daemon, and only `backup`,
 //! [`restore`] and [`verify`] look into a store, one that nobody runs ([`crate::store::offline`]). Results go to
 //! standard output, everything else to standard error.
 //!
@@ -45,7 +45,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use clap::{CommandFactory, Parser, Subcommand};
 
 pub use exit::Exit;
-use exit::Failure;
+use exit::{Failure, note};
 
 const EXAMPLES: &str = "\
 Try it, without anything installed:
@@ -135,12 +135,6 @@ fn tell(answer: &clap::Error) -> Exit {
     if answer.use_stderr() { Exit::Usage } else { Exit::Done }
 }
 
-/// A message on standard error.
-fn note(message: &str) {
-    // Nobody is left to hear of it if that fails.
-    drop(writeln!(io::stderr(), "hookswitch: {message}"));
-}
-
 impl Command {
     fn run(self, out: &mut dyn Write) -> Result<Exit, Failure> {
         let done = |result: Result<(), Failure>| result.map(|()| Exit::Done);
@@ -165,7 +159,7 @@ impl Command {
             Self::Verify(command) => command.run(out),
             Self::EventTypes(command) => done(command.run(out)),
             Self::Completions(command) => done(command.run(out)),
-            Self::Man(command) => done(command.run(out)),
+            Self::Man(command) => done(command.run(Cli::command(), out)),
         }
     }
 }

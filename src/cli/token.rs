@@ -8,8 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::client::{Client, read, segment, with_query};
 use super::connection::Connection;
-use super::exit::Failure;
-use super::note;
+use super::exit::{Failure, note};
 use super::table::{Column, Table};
 use super::text::{json_list, safe};
 use crate::core::time::parse_duration;

@@ -5,16 +5,16 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use figment::error::{Actual, Kind};
 use figment::providers::{Format as _, Toml};
 use figment::value::{Dict, Map, Value};
 use figment::{Figment, Metadata, Profile, Provider};
 
+use super::fault::ConfigFault;
 use super::settings::Settings;
 use super::validate::BadKey;
-use super::{ConfigFault, Overrides};
 use crate::core::text::excerpt;
 
 /// What every variable of ours begins with.
@@ -50,6 +50,19 @@ impl Layer {
         }
         Self { origin, values }
     }
+}
+
+/// What the command line says about the configuration.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Overrides {
+    /// `--config`; it must exist. `None`: no file is read.
+    pub config_file: Option<PathBuf>,
+    /// `--data-dir`
+    pub data_dir: Option<PathBuf>,
+    /// `--listen`
+    pub listen: Option<String>,
+    /// `--allow`, each added to `network.allow`.
+    pub allow: Vec<String>,
 }
 
 /// What is written in all layers together.

@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 use crate::core::backoff::RetrySettings;
 use crate::core::time::format_duration;
 
+/// Where data is kept when nothing else is said: systemd's state directory of the shipped unit.
+pub const DEFAULT_DATA_DIR: &str = "/var/lib/hookswitch";
+
 macro_rules! section {
     ($(#[$doc:meta])* $name:ident { $($(#[$kdoc:meta])* $key:ident: $kind:ty = $default:expr),+ $(,)? }) => {
         $(#[$doc])*
@@ -26,7 +29,7 @@ macro_rules! section {
 section!(
     /// The whole file. It has no `Debug`: it holds a secret.
     Settings {
-        data_dir: String = super::DEFAULT_DATA_DIR.to_owned(),
+        data_dir: String = DEFAULT_DATA_DIR.to_owned(),
         http: Http = Http::default(),
         senders: Senders = Senders::default(),
         retry: Retry = Retry::default(),

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::settings::{EventType, Settings};
 use super::*;
+use crate::core::backoff::RetryPolicy;
 
 const EXAMPLE: &str = include_str!("../../config.example.toml");
 

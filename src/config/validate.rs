@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::keys::Keys;
 use super::settings::{self, Settings};
-use super::{
-    Alerts, Config, Diagnostics, Http, Keys, Level, Limits, LogFormat, Network, OrderingRules, Retention, Senders,
+use super::values::{
+    Alerts, Config, Diagnostics, Http, Level, Limits, LogFormat, Network, OrderingRules, Retention, Senders,
     StoreLimits, TlsFiles,
 };
 use crate::core::address::AddressPolicy;

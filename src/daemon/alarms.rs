@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::now;
+use super::clock::now;
 use crate::alerts::rules::{Look, Sighting, Subject};
 use crate::alerts::{Ear, Eyes, Target};
 use crate::config::Config;

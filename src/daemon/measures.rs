@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::now;
+use super::clock::now;
 use crate::core::id::EventId;
 use crate::dispatch::{Gauge, Listener, Notice, Tally};
 use crate::http::Budget;

@@ -7,12 +7,17 @@ use std::time::{Duration, SystemTime};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::COMPANY;
 use crate::cli::client::{Client, read};
 use crate::cli::exit::Failure;
 use crate::cli::receiver::{Answer, Message, Receiver};
 use crate::core::subscription::Secret;
 
+/// Whose events the demo posts.
+pub(super) const COMPANY: &str = "acme";
+/// Of which of its sites.
+pub(super) const DOMAIN: &str = "www.acme.example";
+/// Where they come from.
+pub(super) const SOURCE: &str = "widget";
 /// How a receiver behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Behaviour {

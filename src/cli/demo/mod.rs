@@ -24,7 +24,7 @@ use super::exit::{Exit, Failure};
 use super::log::Entry;
 use super::send::{Accepted, Event};
 use crate::service;
-use cast::Actor;
+use cast::{Actor, COMPANY, DOMAIN, SOURCE};
 use stage::Stage;
 use thread::Thread;
 use verdict::{Posted, Verdict};
@@ -33,12 +33,6 @@ use verdict::{Posted, Verdict};
 const DEADLINE: Duration = Duration::from_secs(30);
 /// How often it is looked whether it has.
 const PERIOD: Duration = Duration::from_millis(50);
-/// Whose events the demo posts.
-const COMPANY: &str = "acme";
-/// Of which of its sites.
-const DOMAIN: &str = "www.acme.example";
-/// Where they come from.
-const SOURCE: &str = "widget";
 
 /// Show the main job in one go, and check it
 #[derive(Debug, Args)]

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use serde_json::value::RawValue;
 
+use super::cast::{COMPANY, DOMAIN, SOURCE};
 use super::verdict::Posted;
-use super::{COMPANY, DOMAIN, SOURCE};
 use crate::cli::client::{Client, read};
 use crate::cli::event_types::EventType;
 use crate::cli::exit::Failure;

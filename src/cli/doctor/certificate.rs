@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::SystemTime;
 
-use super::Check;
+use super::check::Check;
 use crate::cli::certificate::{Age, end_of_pem};
 use crate::config::Config;
 use crate::core::time::Timestamp;
@@ -56,7 +56,7 @@ fn listeners(file: &Path, pem: &[u8], now: Timestamp) -> Check {
 
 #[cfg(test)]
 mod tests {
-    use super::super::State;
+    use super::super::check::State;
     use super::*;
 
     #[test]

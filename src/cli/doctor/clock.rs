@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use super::Check;
+use super::check::Check;
 use crate::core::time::Timestamp;
 
 const NAME: &str = "clock";
@@ -48,7 +48,7 @@ fn newest(data_dir: &Path) -> Option<Timestamp> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::State;
+    use super::super::check::State;
     use super::*;
 
     #[test]

@@ -11,7 +11,7 @@ use nix::sys::statfs::{FsType, NFS_SUPER_MAGIC, OVERLAYFS_SUPER_MAGIC, TMPFS_MAG
 use nix::sys::statvfs::statvfs;
 use nix::unistd::Uid;
 
-use super::Check;
+use super::check::Check;
 use crate::service::{AdminToken, DataDirError, DataDirHold};
 
 /// How often the disk is made to sync, and for how long at most.
@@ -221,7 +221,7 @@ pub(super) fn room(dir: &Path, least: u64) -> Check {
 
 #[cfg(test)]
 mod tests {
-    use super::super::State;
+    use super::super::check::State;
     use super::*;
 
     #[test]

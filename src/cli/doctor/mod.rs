@@ -5,6 +5,7 @@
 //! a name, and a receiver is shaken hands with and sent nothing, if that is asked for at all. What cannot be looked at (no such rights, no daemon that answers) is said as that, not as a fault.
 
 mod certificate;
+mod check;
 mod clock;
 mod disk;
 mod names;
@@ -24,6 +25,7 @@ use super::starting::{self, Overrides};
 use super::table::json_line;
 use super::text::safe;
 use crate::config::Config;
+use check::{Check, State};
 
 /// Check this machine and the configuration for a daemon
 #[derive(Debug, Args)]
@@ -61,39 +63,6 @@ pub(super) struct Doctor {
     /// Print what was found, as JSON
     #[arg(long)]
     json: bool,
-}
-
-/// How something is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-enum State {
-    Ok,
-    Warn,
-    Fail,
-}
-
-/// What was found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-struct Check {
-    check: &'static str,
-    state: State,
-    message: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    advice: Option<String>,
-}
-
-impl Check {
-    fn ok(check: &'static str, message: impl Into<String>) -> Self {
-        Self { check, state: State::Ok, message: message.into(), advice: None }
-    }
-
-    fn warn(check: &'static str, message: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self { check, state: State::Warn, message: message.into(), advice: Some(advice.into()) }
-    }
-
-    fn fail(check: &'static str, message: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self { check, state: State::Fail, message: message.into(), advice: Some(advice.into()) }
-    }
 }
 
 #[derive(Serialize)]

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use url::{Host, Url};
 
-use super::Check;
+use super::check::Check;
 use super::service::Subscription;
 use crate::config::Config;
 
@@ -75,7 +75,7 @@ fn judge(names: &[String], answers: &[(String, bool, Duration)]) -> Check {
 
 #[cfg(test)]
 mod tests {
-    use super::super::State;
+    use super::super::check::State;
     use super::*;
 
     #[test]

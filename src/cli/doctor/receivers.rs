@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use url::Url;
 
-use super::Check;
+use super::check::Check;
 use super::service::Subscription;
 use crate::cli::certificate::{Age, end_of, end_of_pem};
 use crate::cli::starting::{self, Handshake, Trouble};
@@ -190,7 +190,7 @@ fn troubled(place: &str, trouble: &Trouble) -> Check {
 
 #[cfg(test)]
 mod tests {
-    use super::super::State;
+    use super::super::check::State;
     use super::*;
 
     fn at(text: &str) -> Timestamp {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::Check;
+use super::check::Check;
 use crate::config::Config;
 use crate::core::seal::{Fingerprint, Keyring};
 use crate::service::{self, KeyFile};
@@ -60,7 +60,7 @@ fn judge(file: Option<(&Path, &Keyring)>, sealed: Option<Fingerprint>) -> Check 
 
 #[cfg(test)]
 mod tests {
-    use super::super::State;
+    use super::super::check::State;
     use super::*;
 
     #[test]

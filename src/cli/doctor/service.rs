@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use super::super::client::{Client, read};
 use super::super::connection::Credentials;
-use super::Check;
+use super::check::Check;
 use super::disk::Holder;
 use crate::config::Config;
 use crate::service::{AdminToken, OpenFiles};
@@ -160,7 +160,7 @@ fn version(running: &str) -> Check {
 
 #[cfg(test)]
 mod tests {
-    use super::super::State;
+    use super::super::check::State;
     use super::*;
 
     #[test]

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::Check;
+use super::check::Check;
 use super::disk::Holder;
 use crate::config::Config;
 

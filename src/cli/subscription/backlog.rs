@@ -7,10 +7,9 @@ use clap::Args;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::super::client::{Client, read};
+use super::super::client::{Client, read, subscription_path};
 use super::super::exit::Failure;
 use super::super::log::time;
-use super::path;
 use crate::core::time::Timestamp;
 
 /// Deliver what a webhook was owed in a time range once more
@@ -86,7 +85,7 @@ impl Replay {
         if !self.events.is_empty() {
             body["events"] = json!(self.events);
         }
-        let reply = client.post(&format!("{}/replay", path(&self.id)), &body.to_string())?;
+        let reply = client.post(&format!("{}/replay", subscription_path(&self.id)), &body.to_string())?;
         if self.json {
             return Ok(writeln!(out, "{}", reply.trim_end())?);
         }
@@ -101,7 +100,7 @@ impl Replay {
 
 impl Discard {
     pub(super) fn run(self, client: &Client, out: &mut dyn Write) -> Result<(), Failure> {
-        let reply = client.post(&format!("{}/discard", path(&self.id)), "")?;
+        let reply = client.post(&format!("{}/discard", subscription_path(&self.id)), "")?;
         if self.json {
             return Ok(writeln!(out, "{}", reply.trim_end())?);
         }

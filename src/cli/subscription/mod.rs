@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::certificate::end_of_pem;
-use super::client::{Client, read, segment, with_query};
+use super::client::{Client, read, subscription_path, with_query};
 use super::connection::Connection;
 use super::exit::Failure;
 use super::secret_file;
@@ -245,7 +245,7 @@ impl Subscription {
             Command::Replay(command) => command.run(&client, out),
             Command::Discard(command) => command.run(&client, out),
             Command::Secret(ShowSecret { id, json }) => {
-                write_secret(&client.get(&format!("{}/secret", path(&id)))?, json, out)
+                write_secret(&client.get(&format!("{}/secret", subscription_path(&id)))?, json, out)
             }
             Command::RotateSecret(RotateSecret { id, overlap, secret_file, json }) => {
                 let mut body = Map::new();
@@ -253,15 +253,11 @@ impl Subscription {
                 let secret = secret_file.as_deref().map(secret_file::read).transpose()?;
                 body.extend(secret.map(|secret| ("secret".to_owned(), json!(secret.reveal()))));
                 let body = Value::Object(body);
-                let reply = client.post(&format!("{}/rotate-secret", path(&id)), &body.to_string())?;
+                let reply = client.post(&format!("{}/rotate-secret", subscription_path(&id)), &body.to_string())?;
                 write_secret(&reply, json, out)
             }
         }
     }
-}
-
-fn path(id: &str) -> String {
-    format!("/v1/subscriptions/{}", segment(id))
 }
 
 impl Add {
@@ -278,7 +274,7 @@ impl Add {
         }
         let made: Box<RawValue> = read(&client.post("/v1/subscriptions", &Value::Object(body).to_string())?)?;
         let brief: Brief = read(made.get())?;
-        let SecretReply { secret } = read(&client.get(&format!("{}/secret", path(&brief.id)))?)?;
+        let SecretReply { secret } = read(&client.get(&format!("{}/secret", subscription_path(&brief.id)))?)?;
         if self.json {
             let secret = document::quote(&secret);
             return Ok(writeln!(out, "{{\"subscription\":{},\"secret\":{secret}}}", made.get())?);
@@ -313,7 +309,7 @@ impl List {
 
 impl Show {
     fn run(self, client: &Client, out: &mut dyn Write) -> Result<(), Failure> {
-        let reply = client.get(&path(&self.id))?;
+        let reply = client.get(&subscription_path(&self.id))?;
         if self.json {
             return Ok(writeln!(out, "{}", reply.trim_end())?);
         }
@@ -352,13 +348,13 @@ impl Edit {
             body.insert("events".to_owned(), json!(events));
         }
         if self.settings.has_headers() || !self.remove_header.is_empty() {
-            let current: Value = read(&client.get(&path(&self.id))?)?;
+            let current: Value = read(&client.get(&subscription_path(&self.id))?)?;
             body.insert("headers".to_owned(), Value::Object(self.headers(&current)?));
         }
         if body.is_empty() {
             return Err(Failure::usage("there is nothing to change; `subscription edit --help` lists what can be"));
         }
-        let reply = client.patch(&path(&self.id), &Value::Object(body).to_string())?;
+        let reply = client.patch(&subscription_path(&self.id), &Value::Object(body).to_string())?;
         if self.json {
             return Ok(writeln!(out, "{}", reply.trim_end())?);
         }
@@ -388,14 +384,14 @@ impl Edit {
 impl Remove {
     fn run(self, client: &Client, out: &mut dyn Write) -> Result<(), Failure> {
         if !self.yes && io::stdin().is_terminal() {
-            let brief: Brief = read(&client.get(&path(&self.id))?)?;
+            let brief: Brief = read(&client.get(&subscription_path(&self.id))?)?;
             let question =
                 format!("Remove {} ({}, {} waiting)? [y/N] ", safe(&brief.id), safe(&brief.url), brief.waiting);
             if !confirmed(&question, &mut io::stdin().lock(), &mut io::stderr())? {
                 return Err(Failure::new("nothing was removed"));
             }
         }
-        client.delete(&path(&self.id))?;
+        client.delete(&subscription_path(&self.id))?;
         Ok(writeln!(out, "{} is removed", safe(&self.id))?)
     }
 }
@@ -410,7 +406,7 @@ fn confirmed(question: &str, answers: &mut impl BufRead, to: &mut impl Write) ->
 }
 
 fn switch(client: &Client, id: &str, enabled: bool, out: &mut dyn Write) -> Result<(), Failure> {
-    let reply = client.patch(&path(id), &json!({"enabled": enabled}).to_string())?;
+    let reply = client.patch(&subscription_path(id), &json!({"enabled": enabled}).to_string())?;
     let brief: Brief = read(&reply)?;
     let state = match (brief.enabled, brief.disabled_reason) {
         (true, _) => "enabled".to_owned(),
