@@ -14,10 +14,13 @@ use crate::core::time::Timestamp;
 use crate::sender::Pool;
 use crate::store::{Change, Finish, Health, ReadError};
 
+use super::attempts::{Shop, chance};
+use super::inbox::Input;
 use super::lanes::{Bounds, Lanes, Past, Rules, Standing, Terms, Turn};
+use super::notice::Notice;
+use super::settings::Settings;
 use super::steady::Reading;
 use super::work::Job;
-use super::{Input, Notice, Settings, Shop, chance};
 
 /// How many ended attempts may wait for the committer before no more are begun than there are threads.
 const UNRECORDED_MOST: usize = 4096;

@@ -30,6 +30,7 @@ mod queue;
 mod share;
 mod tally;
 mod under_way;
+mod unrecorded;
 mod values;
 mod window;
 
@@ -39,18 +40,15 @@ use crate::core::delivery::Delivery;
 use crate::core::id::DeliveryId;
 use crate::core::time::Timestamp;
 
-use self::gate::{Asking, Gate};
-use self::lane::{Item, LaneKey, Next, Place};
-use self::pace::{Pace, Proof};
+use self::gate::Asking;
+use self::lane::{LaneKey, Next};
+use self::pace::Proof;
 use self::queue::Queue;
 use self::share::{Class, Share};
-use self::tally::Counted;
-use super::rate::Bucket;
 
 pub use self::gate::{Kind, Seen, Turn};
-pub use self::queue::{Bounds, Terms};
 pub use self::tally::Tally;
-pub use self::values::{Condition, Past, Rules, Standing, Start, Wanted};
+pub use self::values::{Bounds, Condition, Past, Rules, Standing, Start, Terms, Wanted};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Timer {
@@ -113,8 +111,7 @@ impl Lanes {
     pub fn set_rules(&mut self, rules: Rules, now: Timestamp) {
         let Rules { threads, unrecorded, bounds, .. } = self.rules;
         self.rules = Rules { threads, unrecorded, bounds, ..rules };
-        let of_queue =
-            |(number, queue): (&u32, &Queue)| queue.lanes.keys().map(|key| (*number, *key)).collect::<Vec<_>>();
+        let of_queue = |(number, queue): (&u32, &Queue)| queue.keys().map(|key| (*number, key)).collect::<Vec<_>>();
         let lanes: Vec<_> = self.queues.iter().flat_map(of_queue).collect();
         lanes.into_iter().for_each(|(number, key)| self.place(number, key, now));
     }
@@ -126,13 +123,7 @@ impl Lanes {
     /// A subscription that was there before the start, with what is known of it. `chance` (0 up to
     /// 1) spreads the first questions to those that are down.
     pub fn take_up(&mut self, number: u32, terms: Terms, past: Past, now: Timestamp, chance: f64) {
-        let asking = self.asking();
-        let gate = if past.down_since.is_some() { Gate::shut(asking, now, chance) } else { Gate::new(asking) };
-        let proof = if past.quick { Proof::Known } else { Proof::Unproven };
-        let mut queue = Queue::new(terms, self.rules.bounds, gate, Pace::new(proof), now);
-        queue.tail = past.last;
-        queue.cursor = if past.owed { 0 } else { past.last };
-        queue.failing_since = past.down_since;
+        let queue = Queue::taken_up(terms, self.rules.bounds, self.asking(), past, now, chance);
         self.queues.insert(number, queue);
         self.settle(number, now);
     }
@@ -140,26 +131,10 @@ impl Lanes {
     /// A subscription is new, or its terms have changed. A change of its ordering holds for what is
     /// owed from then on.
     pub fn put_subscription(&mut self, number: u32, terms: Terms, now: Timestamp) {
-        let asking = self.asking();
-        let bounds = self.rules.bounds;
-        let fresh = || Queue::new(terms, bounds, Gate::new(asking), Pace::new(Proof::Unproven), now);
-        let queue = self.queues.entry(number).or_insert_with(fresh);
-        if queue.terms.rate_per_second != terms.rate_per_second {
-            queue.bucket = Bucket::new(terms.rate_per_second, now);
-        }
-        let again = terms.enabled && !queue.terms.enabled;
-        if again {
-            // Whoever enables it again has seen to the receiver: what was held against it is over.
-            queue.gate = Gate::new(asking);
-            queue.forgiving = true;
-        }
-        queue.terms = terms;
-        if again {
-            let items = queue.lanes.values().flat_map(|lane| lane.items.values());
-            let failed = items.map(|item| &item.delivery).filter(|delivery| is_forgiven(delivery));
-            let due: Vec<u64> = failed.map(|delivery| delivery.id.sequence()).chain(queue.stalled.clone()).collect();
-            due.into_iter().for_each(|sequence| self.make_due(number, sequence, now));
-        }
+        let (asking, bounds) = (self.asking(), self.rules.bounds);
+        let queue = self.queues.entry(number).or_insert_with(|| Queue::new(terms, bounds, asking, now));
+        let due = queue.change_terms(terms, asking, now);
+        due.into_iter().for_each(|sequence| self.make_due(number, sequence, now));
         self.settle(number, now);
     }
 
@@ -168,35 +143,29 @@ impl Lanes {
         self.hungry.remove(&number);
         self.eager.remove(&number);
         let Some(queue) = self.queues.remove(&number) else { return };
-        self.tally.change(queue.counted, None);
-        if let Some(class) = queue.class {
+        self.tally.change(queue.counted_as(), None);
+        if let Some(class) = queue.class() {
             self.share.leave(class, number);
         }
-        if let Some(at) = queue.armed {
+        if let Some(at) = queue.armed() {
             self.timers.remove(&(at, Timer::Queue(number)));
         }
-        self.held -= queue.by_sequence.len();
+        self.held -= queue.held();
         // Its attempts under way go on holding their threads.
-        let proof = queue.pace.proof();
-        self.share.change(proof, Proof::Quick, queue.under_way.len());
-        self.orphans += queue.under_way.len();
-        for (key, lane) in queue.lanes {
-            if let Place::Waiting(at) = lane.place {
-                self.timers.remove(&(at, Timer::Lane(number, key)));
-            }
-            for item in lane.items.values() {
-                self.forget_expiry(&item.delivery);
-            }
+        self.share.change(queue.proof(), Proof::Quick, queue.in_flight());
+        self.orphans += queue.in_flight();
+        for (at, key) in queue.waiting() {
+            self.timers.remove(&(at, Timer::Lane(number, key)));
+        }
+        for delivery in queue.deliveries() {
+            self.forget_expiry(delivery);
         }
     }
 
     /// A delivery that waits to be tried again is due now.
     fn make_due(&mut self, number: u32, sequence: u64, now: Timestamp) {
         let Some(queue) = self.queues.get_mut(&number) else { return };
-        let Some(key) = queue.by_sequence.get(&sequence).copied() else { return };
-        if let Some(item) = lane_item(queue, key, sequence) {
-            item.delivery.due = item.delivery.due.min(now);
-        }
+        let Some(key) = queue.make_due(sequence, now) else { return };
         self.place(number, key, now);
     }
 
@@ -208,27 +177,33 @@ impl Lanes {
         }
         let (number, key, sequence) = loop {
             let number = self.share.next(now)?;
-            let queue = self.queues.get_mut(&number)?;
-            let key = *queue.ready.first_key_value()?.1;
+            let queue = self.queues.get(&number)?;
+            let key = queue.first_ready()?;
             // An earlier one may have come due since the lane was listed, or the clock was set back.
-            match queue.lanes.get(&key)?.next(self.rules.hold, now) {
+            match queue.next_of(key, self.rules.hold, now)? {
                 Next::Ready(sequence) => break (number, key, sequence),
                 Next::Nothing | Next::At(_) => self.place(number, key, now),
             }
         };
         let queue = self.queues.get_mut(&number)?;
-        queue.ready.pop_first();
-        let lane = queue.lanes.get_mut(&key)?;
-        let start = Start { delivery: lane.items.get(&sequence)?.delivery.clone(), gap: lane.passed_by(sequence) };
-        lane.place = Place::UnderWay(sequence);
-        queue.under_way.begin(sequence, now);
-        queue.pace.began(queue.under_way.len());
-        queue.bucket.take(now);
-        queue.gate.take(now);
-        self.share.take(queue.pace.proof(), now);
+        let start = queue.begin(key, sequence, now)?;
+        self.share.take(queue.proof(), now);
         self.unrecorded += 1;
         self.settle(number, now);
         Some(start)
+    }
+
+    /// How many subscriptions are in which state.
+    pub const fn tally(&self) -> Tally {
+        self.tally
+    }
+
+    /// The same, counted one by one.
+    #[cfg(test)]
+    fn tally_one_by_one(&self) -> Tally {
+        let mut tally = Tally::default();
+        self.queues.values().for_each(|queue| tally.change(None, Some(queue.counted())));
+        tally
     }
 
     /// When there is something to do again, if nothing happens before.
@@ -248,17 +223,15 @@ impl Lanes {
             match timer {
                 Timer::Queue(number) => {
                     let Some(queue) = self.queues.get_mut(&number) else { continue };
-                    queue.armed = None;
-                    if queue.drags(now) {
-                        let (before, count) = (queue.pace.proof(), queue.under_way.len());
-                        queue.pace.drags(now);
-                        self.share.change(before, queue.pace.proof(), count);
+                    queue.disarm();
+                    if let Some(before) = queue.note_drag(now) {
+                        self.share.change(before, queue.proof(), queue.in_flight());
                     }
                     self.settle(number, now);
                 }
                 Timer::Lane(number, key) => {
-                    if let Some(lane) = self.queues.get_mut(&number).and_then(|queue| queue.lanes.get_mut(&key)) {
-                        lane.place = Place::Nowhere;
+                    if let Some(queue) = self.queues.get_mut(&number) {
+                        queue.unplace(key);
                     }
                     self.place(number, key, now);
                 }
@@ -269,29 +242,12 @@ impl Lanes {
     /// Puts a lane where it belongs after something in it has changed.
     fn place(&mut self, number: u32, key: LaneKey, now: Timestamp) {
         let Some(queue) = self.queues.get_mut(&number) else { return };
-        let Some(lane) = queue.lanes.get_mut(&key) else { return };
-        match lane.place {
-            Place::UnderWay(_) | Place::Nowhere => {}
-            Place::Ready(sequence) => drop(queue.ready.remove(&sequence)),
-            Place::Waiting(at) => drop(self.timers.remove(&(at, Timer::Lane(number, key)))),
+        let Some(timers) = queue.place(key, self.rules.hold, now) else { return };
+        if let Some(at) = timers.before {
+            self.timers.remove(&(at, Timer::Lane(number, key)));
         }
-        if !matches!(lane.place, Place::UnderWay(_)) {
-            lane.place = match lane.next(self.rules.hold, now) {
-                Next::Nothing => Place::Nowhere,
-                Next::Ready(sequence) => {
-                    queue.ready.insert(sequence, key);
-                    Place::Ready(sequence)
-                }
-                Next::At(at) => {
-                    self.timers.insert((at, Timer::Lane(number, key)));
-                    Place::Waiting(at)
-                }
-            };
-        }
-        let flowing = if matches!(lane.place, Place::Waiting(_)) { 0 } else { lane.items.len() };
-        queue.flowing = queue.flowing + flowing - std::mem::replace(&mut lane.flowing, flowing);
-        if lane.items.is_empty() {
-            queue.lanes.remove(&key);
+        if let Some(at) = timers.after {
+            self.timers.insert((at, Timer::Lane(number, key)));
         }
         self.settle(number, now);
     }
@@ -299,31 +255,31 @@ impl Lanes {
     /// Sees whether a subscription could begin a delivery now, and whether more of it is to be read.
     fn settle(&mut self, number: u32, now: Timestamp) {
         let Some(queue) = self.queues.get_mut(&number) else { return };
-        let before = queue.pace.proof();
+        let proof = queue.proof();
         let stand = queue.stand(now);
-        self.share.change(before, queue.pace.proof(), queue.under_way.len());
-        if queue.class != stand.class {
-            if let Some(class) = queue.class {
+        self.share.change(proof, queue.proof(), queue.in_flight());
+        let class = queue.stand_as(stand.class);
+        if class != stand.class {
+            if let Some(class) = class {
                 self.share.leave(class, number);
             }
             if let Some(class) = stand.class {
                 self.share.enter(class, number);
             }
-            queue.class = stand.class;
         }
-        if queue.class == Some(Class::Stranger) {
+        if stand.class == Some(Class::Stranger) {
             self.share.need(number, queue.need());
         }
-        if let Some(at) = stand.wake.filter(|at| queue.armed.is_none_or(|armed| *at < armed)) {
-            if let Some(armed) = queue.armed.replace(at) {
+        if let Some(at) = stand.wake.filter(|at| queue.is_armed_after(*at)) {
+            if let Some(armed) = queue.arm(at) {
                 self.timers.remove(&(armed, Timer::Queue(number)));
             }
             self.timers.insert((at, Timer::Queue(number)));
         }
-        let counted = Counted::of(queue);
-        self.tally.change(queue.counted.replace(counted), Some(counted));
+        let counted = queue.recount();
+        self.tally.change(counted, queue.counted_as());
         let hungry = queue.wanted(0).is_some();
-        let eager = hungry && queue.is_quick() && !queue.gate.is_closed();
+        let eager = hungry && queue.is_quick();
         for (set, belongs) in [(&mut self.hungry, hungry), (&mut self.eager, eager)] {
             if belongs {
                 set.insert(number);
@@ -336,18 +292,16 @@ impl Lanes {
     /// The lane of a delivery that is in memory.
     fn find(&self, id: DeliveryId) -> Option<(u32, LaneKey)> {
         let number = id.subscription_number();
-        let key = *self.queues.get(&number)?.by_sequence.get(&id.sequence())?;
+        let key = self.queues.get(&number)?.lane_of(id.sequence())?;
         Some((number, key))
     }
 
     /// Takes a delivery out of its lane; the lane is to be placed afterwards.
     fn remove(&mut self, number: u32, key: LaneKey, sequence: u64) -> Option<Delivery> {
-        let queue = self.queues.get_mut(&number)?;
-        queue.by_sequence.remove(&sequence);
-        let item = queue.lanes.get_mut(&key)?.items.remove(&sequence)?;
+        let delivery = self.queues.get_mut(&number)?.remove(key, sequence)?;
         self.held -= 1;
-        self.forget_expiry(&item.delivery);
-        Some(item.delivery)
+        self.forget_expiry(&delivery);
+        Some(delivery)
     }
 
     fn forget_expiry(&mut self, delivery: &Delivery) {
@@ -355,22 +309,6 @@ impl Lanes {
             self.expiries.remove(&(at, delivery.id));
         }
     }
-}
-
-/// Whether a delivery that waits to be tried again is due at once when its subscription is enabled: it failed, and
-/// the receiver did not ask for the delay.
-fn is_forgiven(delivery: &Delivery) -> bool {
-    delivery.first_failed_at.is_some() && !may_have_asked(delivery)
-}
-
-/// Whether the last answer is one with which a receiver may say when it wants to be asked again. Whether it did is not
-/// kept.
-const fn may_have_asked(delivery: &Delivery) -> bool {
-    matches!(delivery.last_response, Some(429 | 503))
-}
-
-fn lane_item(queue: &mut Queue, key: LaneKey, sequence: u64) -> Option<&mut Item> {
-    queue.lanes.get_mut(&key)?.items.get_mut(&sequence)
 }
 
 #[cfg(test)]

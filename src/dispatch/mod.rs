@@ -76,145 +76,39 @@
 //! - Recovery by letting the whole backlog go at once, spread by jitter only: what is spread is the
 //!   first second, not the load.
 
+mod attempts;
 mod desk;
+mod inbox;
 pub mod lanes;
 mod notice;
 mod rate;
+mod settings;
 mod steady;
 mod work;
 
 use std::collections::HashMap;
 use std::sync::mpsc;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::core::attempt::{Fault, Report};
-use crate::core::backoff::RetryPolicy;
-use crate::core::delivery::Delivery;
 use crate::core::id::SubscriptionId;
-use crate::core::request::Outgoing;
-use crate::core::time::{Moment, Timestamp};
-use crate::sender::{Done, Outlet, Pool};
-use crate::store::{Change, Finish, Store};
+use crate::sender::{Outlet, Pool};
+use crate::store::Store;
 
+use self::attempts::Shop;
 use self::desk::Desk;
-use self::lanes::Seen;
+pub use self::inbox::Inbox;
+use self::inbox::Input;
 pub use self::lanes::{Condition, Standing, Tally};
 pub use self::notice::{Listener, Notice};
+pub use self::settings::Settings;
+pub use self::steady::Clock;
 use self::steady::Steady;
-use self::work::{Job, Noted, Tried, not_made, prepare, seen};
+use self::work::Job;
 
 /// How long the dispatcher may take to say how it is.
 const ASK_PATIENCE: Duration = Duration::from_secs(2);
-
-/// How deliveries are sent.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// How many sender threads there may be.
-    pub threads: usize,
-    /// How many attempts may be under way for a subscription that does not say.
-    pub max_in_flight: u32,
-    /// How long a failed delivery holds back the later ones of its call.
-    pub hold: Duration,
-    /// When failed deliveries are tried again.
-    pub retry: RetryPolicy,
-}
-
-enum Input {
-    /// What is on the disk, and when it was decided.
-    Changes(Moment, Vec<Change>),
-    /// An attempt has ended; this is how its delivery stands, by the steady time, and what it says of the receiver.
-    Ended(Delivery, Seen),
-    /// Somebody wants to know how these receivers are. Nothing is sent meanwhile: they are to be few.
-    Ask(Vec<SubscriptionId>, mpsc::Sender<HashMap<SubscriptionId, Standing>>),
-    /// What holds from now on.
-    Settings(Settings),
-    Stop,
-}
-
-/// What the dispatcher hears.
-#[derive(Default)]
-pub struct Inbox {
-    waiting: Mutex<Waiting>,
-    arrived: Condvar,
-}
-
-#[derive(Default)]
-struct Waiting {
-    inputs: Vec<Input>,
-    /// Whether the dispatcher sleeps: it is woken only then, which is a call of the kernel.
-    asleep: bool,
-}
-
-impl Inbox {
-    /// Tells of changes that are on the disk, and when they were decided. Does not block.
-    pub fn changes(&self, decided: Moment, changes: Vec<Change>) {
-        self.push(Input::Changes(decided, changes));
-    }
-
-    /// Tells that an attempt has ended, and has `record` tell the store, both before the dispatcher can act on it: it
-    /// hears of the end before it hears that it is on the disk, and the store hears of the attempts of a delivery in
-    /// their order. `record` must not block.
-    fn ended(&self, after: Delivery, seen: Seen, record: impl FnOnce()) {
-        let mut waiting = self.lock();
-        waiting.inputs.push(Input::Ended(after, seen));
-        record();
-        self.wake(waiting);
-    }
-
-    fn push(&self, input: Input) {
-        let mut waiting = self.lock();
-        waiting.inputs.push(input);
-        self.wake(waiting);
-    }
-
-    fn wake(&self, mut waiting: MutexGuard<'_, Waiting>) {
-        let asleep = std::mem::replace(&mut waiting.asleep, false);
-        drop(waiting);
-        if asleep {
-            self.arrived.notify_one();
-        }
-    }
-
-    /// Waits for something, at most for `limit`; moves all there is to `inputs`, which is empty.
-    fn take(&self, limit: Option<Duration>, inputs: &mut Vec<Input>) {
-        let until = limit.map(|limit| Instant::now() + limit);
-        let mut waiting = self.lock();
-        while waiting.inputs.is_empty() {
-            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
-            waiting.asleep = left != Some(Duration::ZERO);
-            waiting = match left {
-                Some(Duration::ZERO) => break,
-                Some(left) => self.arrived.wait_timeout(waiting, left).unwrap_or_else(PoisonError::into_inner).0,
-                None => self.arrived.wait(waiting).unwrap_or_else(PoisonError::into_inner),
-            };
-        }
-        waiting.asleep = false;
-        std::mem::swap(&mut waiting.inputs, inputs);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Tells the time of day.
-pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
-
-/// What dispatcher and senders share.
-struct Shop {
-    store: Store,
-    outlet: Arc<Outlet>,
-    /// As of the last reload.
-    settings: RwLock<Arc<Settings>>,
-    /// The lanes go by its time and know no other.
-    steady: Steady,
-    inbox: Arc<Inbox>,
-    listener: Listener,
-    /// How many subscriptions are in which state, as of the dispatcher's last turn.
-    tally: Arc<Mutex<Tally>>,
-}
 
 /// The running dispatcher with its senders.
 pub struct Dispatcher {
@@ -345,90 +239,4 @@ pub enum Ended {
     Panicked,
     /// What is owed cannot be read.
     Unreadable(String),
-}
-
-impl Shop {
-    fn settings(&self) -> Arc<Settings> {
-        Arc::clone(&self.settings.read().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Goes by `settings` from now on, but for the number of threads.
-    fn set(&self, settings: Settings) -> Arc<Settings> {
-        self.steady.set_longest_delay(settings.retry.longest_delay());
-        let mut current = self.settings.write().unwrap_or_else(PoisonError::into_inner);
-        *current = Arc::new(Settings { threads: current.threads, ..settings });
-        Arc::clone(&current)
-    }
-
-    /// Says how many subscriptions are in which state.
-    fn publish(&self, tally: Tally) {
-        *self.tally.lock().unwrap_or_else(PoisonError::into_inner) = tally;
-    }
-
-    /// Makes one attempt and judges it.
-    fn attempt(&self, job: &Job) -> Judged {
-        let event = match self.store.event(job.start.delivery.event) {
-            Ok(Some(event)) => event,
-            Ok(None) => {
-                return self.judge(job, Noted::default(), None, not_made(Fault::EventUnavailable, GONE.to_owned()));
-            }
-            Err(error) => {
-                // It is tried again by its schedule, for somebody may put the file back; then it is a dead letter.
-                tracing::error!("{} cannot be sent: {error}", job.start.delivery.id);
-                (self.listener)(Notice::Unreadable(&error.to_string()));
-                return self.judge(
-                    job,
-                    Noted::default(),
-                    None,
-                    not_made(Fault::EventUnavailable, UNREADABLE.to_owned()),
-                );
-            }
-        };
-        let request = prepare(job, &event, self.steady.wall());
-        let (noted, subscription) = (Noted::from(event), &job.subscription);
-        let report = self.outlet.get().post(Some(subscription.id), &request, subscription.timeout);
-        self.judge(job, noted, Some(&request), report)
-    }
-
-    /// Tells the store and the dispatcher how an attempt ended.
-    fn record(&self, done: Done<Arc<Job>, Judged>) {
-        let Judged { finish, after, seen } = match done {
-            Done::Finished(_, judged) => judged,
-            Done::Panicked(job) => {
-                let why = "this attempt ended in a fault of hookswitch's own; its message is in the daemon's log";
-                self.judge(&job, Noted::default(), None, not_made(Fault::Internal, why.to_owned()))
-            }
-        };
-        (self.listener)(Notice::Ended(&finish.entry));
-        self.inbox.ended(after, seen, || self.store.finish(finish));
-    }
-
-    fn judge(&self, job: &Job, noted: Noted, request: Option<&Outgoing>, report: Report) -> Judged {
-        // The clock may have jumped since it was handed out, and may jump again before the dispatcher hears of it.
-        let reading = self.steady.reading();
-        let (now, health) = (reading.wall, self.store.health(job.subscription.id));
-        let delivery = reading.outward(job.start.delivery.clone());
-        let seen = seen(&report, now);
-        let tried = Tried { job, delivery, noted, request, report, health };
-        let finish = tried.judge(&self.settings().retry, now, chance());
-        Judged { after: reading.inward(finish.after.clone()), finish, seen }
-    }
-}
-
-/// How an attempt ended.
-struct Judged {
-    finish: Finish,
-    /// How its delivery stands, by the steady time.
-    after: Delivery,
-    seen: Seen,
-}
-
-const GONE: &str = "its event is no longer kept";
-const UNREADABLE: &str = "its event cannot be read from the disk; the daemon's log names the file and what to do";
-
-/// A number from 0 up to 1.
-fn chance() -> f64 {
-    // Without the kernel's randomness every delay is the nominal one.
-    let random = getrandom::u32().unwrap_or(u32::MAX / 2);
-    f64::from(random) / f64::from(u32::MAX)
 }

@@ -10,13 +10,15 @@
 //! agree again; what was written by another wall clock is then due at once if it was never tried, and otherwise
 //! within the longest delay that there is.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::core::delivery::{Delivery, State};
 use crate::core::time::{Moment, Timestamp};
 
-use super::Clock;
+/// Tells the time of day.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// Both clocks.
 pub(super) struct Steady {

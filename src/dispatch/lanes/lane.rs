@@ -111,3 +111,21 @@ pub(super) fn lane_key(ordering: Ordering, delivery: &Delivery) -> LaneKey {
         }
     }
 }
+
+/// Whether a delivery that waits to be tried again is due at once when its subscription is enabled: it failed, and
+/// the receiver did not ask for the delay.
+pub(super) fn is_forgiven(delivery: &Delivery) -> bool {
+    delivery.first_failed_at.is_some() && !may_have_asked(delivery)
+}
+
+/// Whether the last answer is one with which a receiver may say when it wants to be asked again. Whether it did is not
+/// kept.
+pub(super) const fn may_have_asked(delivery: &Delivery) -> bool {
+    matches!(delivery.last_response, Some(429 | 503))
+}
+
+/// `after`, how a delivery stands after its last attempt, with what `owed` says, by which it was asked for before the
+/// store knew of that attempt.
+pub(super) fn asked_for(after: Delivery, owed: &Delivery) -> Delivery {
+    Delivery { give_up_at: owed.give_up_at, expire_at: owed.expire_at, replay: owed.replay, ..after }
+}

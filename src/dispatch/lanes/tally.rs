@@ -1,7 +1,6 @@
 //! How many subscriptions are in which state, counted as they change: whoever wants to know stops nobody.
 
-use super::queue::Queue;
-use super::{Condition, Lanes};
+use super::values::Condition;
 
 /// How many subscriptions are in which state.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -23,12 +22,6 @@ pub(super) enum Counted {
     Disabled,
 }
 
-impl Counted {
-    pub(super) fn of(queue: &Queue) -> Self {
-        if queue.terms.enabled { Self::Enabled(queue.condition()) } else { Self::Disabled }
-    }
-}
-
 impl Tally {
     /// A subscription that was counted as `from` is counted as `to`.
     pub(super) fn change(&mut self, from: Option<Counted>, to: Option<Counted>) {
@@ -47,20 +40,5 @@ impl Tally {
             Counted::Enabled(Condition::Down) => &mut self.down,
             Counted::Disabled => &mut self.disabled,
         }
-    }
-}
-
-impl Lanes {
-    /// How many subscriptions are in which state.
-    pub const fn tally(&self) -> Tally {
-        self.tally
-    }
-
-    /// The same, counted one by one.
-    #[cfg(test)]
-    pub(super) fn tally_one_by_one(&self) -> Tally {
-        let mut tally = Tally::default();
-        self.queues.values().for_each(|queue| tally.change(None, Some(Counted::of(queue))));
-        tally
     }
 }

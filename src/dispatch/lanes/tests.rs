@@ -27,10 +27,7 @@ fn lanes(terms: Terms) -> Lanes {
 
 fn trust(lanes: &mut Lanes, number: u32) {
     let queue = lanes.queues.get_mut(&number).unwrap();
-    for _ in 0..200 {
-        queue.pace.began(queue.pace.limit() as usize);
-        queue.pace.ended(seen(Kind::Success), 0, 100, NOW);
-    }
+    queue.trust(seen(Kind::Success), NOW);
 }
 
 /// When there is something to do, apart from the look at whether an attempt drags.
@@ -285,7 +282,7 @@ fn what_quick_receivers_are_owed_is_read_first_and_the_others_have_their_turn() 
         // They stay hungry: nothing of what was found is to be sent at once.
         lanes.read(wanted, Vec::new(), NOW);
         let queue = lanes.queues.get_mut(&wanted.number).unwrap();
-        (queue.cursor, queue.tail) = (0, 9_000);
+        queue.reach(0, 9_000);
         lanes.settle(wanted.number, NOW);
     }
     assert_eq!(asked[..3], [4, 5, 4], "{asked:?}");

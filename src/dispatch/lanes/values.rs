@@ -4,9 +4,45 @@ use std::time::Duration;
 
 use crate::core::delivery::Delivery;
 use crate::core::id::DeliveryId;
+use crate::core::subscription::Ordering;
 use crate::core::time::Timestamp;
 
-use super::Bounds;
+/// What lanes need to know of a subscription.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Terms {
+    /// Whether deliveries flow.
+    pub enabled: bool,
+    /// Which order is kept.
+    pub ordering: Ordering,
+    /// How many may be under way at once, at least 1.
+    pub max_in_flight: u32,
+    /// How many may begin each second; `None` for any number.
+    pub rate_per_second: Option<u32>,
+}
+
+/// How many deliveries are in memory.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// So many that flow (neither wait to be tried again nor are held back) of one subscription, or
+    /// four for each attempt that it may have under way if that is more.
+    pub window: usize,
+    /// The same where memory is short, and for a receiver that is down, or of which nothing is known: after a start
+    /// those that are quick would wait until all of that is read.
+    pub least: usize,
+    /// So many of one subscription in all, those that wait included, after which no more are read
+    /// (twice as many if the cursor has gone back). So many failures at a time are no longer single
+    /// events' trouble.
+    pub most: usize,
+    /// So many of all subscriptions together, beyond a `window` of each.
+    pub most_of_all: usize,
+}
+
+impl Default for Bounds {
+    /// At about 300 bytes for each delivery: 80 MB at most, and less than a tenth of that as a rule.
+    fn default() -> Self {
+        Self { window: 256, least: 8, most: 65_536, most_of_all: 262_144 }
+    }
+}
 
 /// What holds for all lanes.
 #[derive(Debug, Clone, Copy)]

@@ -6,8 +6,9 @@ use std::collections::BTreeSet;
 use crate::core::delivery::Delivery;
 use crate::core::time::Timestamp;
 
-use super::lane::{Heard, Item, Lane, Place, lane_key};
-use super::{Lanes, Standing, Wanted, ended, is_forgiven, may_have_asked};
+use super::Lanes;
+use super::queue::{Inserted, Owed, Queue};
+use super::values::{Standing, Wanted};
 
 impl Lanes {
     /// A delivery is owed: a new one, or one that is to be tried again by hand. One that is under way already stays
@@ -15,27 +16,10 @@ impl Lanes {
     pub fn put(&mut self, delivery: Delivery, now: Timestamp) {
         let (number, sequence, held) = (delivery.id.subscription_number(), delivery.id.sequence(), self.held);
         let Some(queue) = self.queues.get_mut(&number) else { return };
-        let all_here = queue.cursor >= queue.tail;
-        queue.tail = queue.tail.max(sequence);
-        if queue.is_over(sequence) {
-            return;
-        }
-        let known = queue.by_sequence.contains_key(&sequence);
-        let room = queue.has_room(held);
-        if known {
-            self.insert(delivery, now);
-        } else if sequence <= queue.cursor {
-            if room {
-                self.insert(delivery, now);
-            } else {
-                queue.cursor = sequence - 1;
-                self.settle(number, now);
-            }
-        } else if all_here && room {
-            queue.cursor = sequence;
-            self.insert(delivery, now);
-        } else {
-            self.settle(number, now);
+        match queue.owe(sequence, held) {
+            Owed::Here => self.insert(delivery, now),
+            Owed::Elsewhere => self.settle(number, now),
+            Owed::Over => {}
         }
     }
 
@@ -61,7 +45,7 @@ impl Lanes {
         // Where memory is short, not all that are hungry may have more now.
         let mut asking = in_turn.filter_map(|number| {
             let queue = self.queues.get(number)?;
-            Some(Wanted { number: *number, after: queue.cursor, most: queue.wanted(self.held)? })
+            Some(Wanted { number: *number, after: queue.cursor(), most: queue.wanted(self.held)? })
         });
         asking.next()
     }
@@ -70,69 +54,41 @@ impl Lanes {
     pub fn read(&mut self, wanted: Wanted, found: Vec<Delivery>, now: Timestamp) {
         let Wanted { number, after, most } = wanted;
         let Some(queue) = self.queues.get_mut(&number) else { return };
-        if queue.cursor != after {
+        let last = found.last().filter(|_| found.len() >= most).map(|delivery| delivery.id.sequence());
+        if !queue.advance(after, last) {
             return;
         }
-        let last = found.last().filter(|_| found.len() >= most).map(|delivery| delivery.id.sequence());
-        queue.cursor = last.map_or(queue.tail, |last| last.min(queue.tail));
         for mut delivery in found {
             let Some(queue) = self.queues.get_mut(&number) else { return };
-            let sequence = delivery.id.sequence();
-            // What is above the tail is not on the disk yet; it will be told of.
-            if sequence > queue.tail || queue.is_over(sequence) || queue.by_sequence.contains_key(&sequence) {
-                continue;
+            if queue.takes(&mut delivery, now) {
+                self.insert(delivery, now);
             }
-            let failed = delivery.first_failed_at.zip(queue.failing_since).is_some_and(|(at, since)| at >= since);
-            if failed {
-                queue.stall(sequence, may_have_asked(&delivery));
-            }
-            if queue.forgiving && is_forgiven(&delivery) {
-                // It has not been tried since it was enabled: then it would be in memory.
-                delivery.due = delivery.due.min(now);
-            }
-            self.insert(delivery, now);
         }
         self.settle(number, now);
     }
 
     /// Takes a delivery into memory, or changes it there.
     fn insert(&mut self, delivery: Delivery, now: Timestamp) {
-        let (number, sequence) = (delivery.id.subscription_number(), delivery.id.sequence());
+        let number = delivery.id.subscription_number();
+        let expiry = delivery.expire_at.map(|at| (at, delivery.id));
         let Some(queue) = self.queues.get_mut(&number) else { return };
-        let fresh = lane_key(queue.terms.ordering, &delivery);
-        let key = *queue.by_sequence.entry(sequence).or_insert(fresh);
-        let lane = queue.lanes.entry(key).or_insert_with(Lane::new);
-        let before = lane.items.get_mut(&sequence);
-        if let Some(item) = before {
-            if lane.place == Place::UnderWay(sequence) {
-                item.heard = Heard::Owed(Box::new(delivery));
-                return;
+        let key = match queue.insert(delivery) {
+            Inserted::New(key) => {
+                self.held += 1;
+                key
             }
-            let due = delivery.due;
-            let delivery = if queue.unrecorded.contains_key(&sequence) {
-                // The store does not know of its last attempt yet.
-                Delivery { due: item.delivery.due.min(due), ..ended::asked_for(item.delivery.clone(), &delivery) }
-            } else {
-                delivery
-            };
-            self.replace(number, key, delivery);
-        } else {
-            self.expiries.extend(delivery.expire_at.map(|at| (at, delivery.id)));
-            lane.items.insert(sequence, Item::new(delivery));
-            self.held += 1;
-        }
+            Inserted::Changed(key, before) => {
+                self.forget_expiry(&before);
+                key
+            }
+            Inserted::UnderWay => return,
+        };
+        self.expiries.extend(expiry);
         self.place(number, key, now);
     }
 
     /// How a subscription stands.
     pub fn standing(&self, number: u32) -> Option<Standing> {
-        let queue = self.queues.get(&number)?;
-        Some(Standing {
-            condition: queue.condition(),
-            next_try: queue.gate.next(),
-            in_flight: u32::try_from(queue.under_way.len()).unwrap_or(u32::MAX),
-            limit: queue.limit(),
-            held: queue.by_sequence.len(),
-        })
+        self.queues.get(&number).map(Queue::standing)
     }
 }

@@ -1,0 +1,115 @@
+//! What runs in the sender threads: an attempt from its event to what the store and the dispatcher are told of it.
+
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use super::inbox::Inbox;
+use super::lanes::{Seen, Tally};
+use super::notice::{Listener, Notice};
+use super::settings::Settings;
+use super::steady::Steady;
+use super::work::{Job, Noted, Tried, not_made, prepare, seen};
+use crate::core::attempt::{Fault, Report};
+use crate::core::delivery::Delivery;
+use crate::core::request::Outgoing;
+use crate::sender::{Done, Outlet};
+use crate::store::{Finish, Store};
+
+/// What dispatcher and senders share.
+pub(super) struct Shop {
+    pub(super) store: Store,
+    pub(super) outlet: Arc<Outlet>,
+    /// As of the last reload.
+    pub(super) settings: RwLock<Arc<Settings>>,
+    /// The lanes go by its time and know no other.
+    pub(super) steady: Steady,
+    pub(super) inbox: Arc<Inbox>,
+    pub(super) listener: Listener,
+    /// How many subscriptions are in which state, as of the dispatcher's last turn.
+    pub(super) tally: Arc<Mutex<Tally>>,
+}
+
+impl Shop {
+    pub(super) fn settings(&self) -> Arc<Settings> {
+        Arc::clone(&self.settings.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Goes by `settings` from now on, but for the number of threads.
+    pub(super) fn set(&self, settings: Settings) -> Arc<Settings> {
+        self.steady.set_longest_delay(settings.retry.longest_delay());
+        let mut current = self.settings.write().unwrap_or_else(PoisonError::into_inner);
+        *current = Arc::new(Settings { threads: current.threads, ..settings });
+        Arc::clone(&current)
+    }
+
+    /// Says how many subscriptions are in which state.
+    pub(super) fn publish(&self, tally: Tally) {
+        *self.tally.lock().unwrap_or_else(PoisonError::into_inner) = tally;
+    }
+
+    /// Makes one attempt and judges it.
+    pub(super) fn attempt(&self, job: &Job) -> Judged {
+        let event = match self.store.event(job.start.delivery.event) {
+            Ok(Some(event)) => event,
+            Ok(None) => {
+                return self.judge(job, Noted::default(), None, not_made(Fault::EventUnavailable, GONE.to_owned()));
+            }
+            Err(error) => {
+                // It is tried again by its schedule, for somebody may put the file back; then it is a dead letter.
+                tracing::error!("{} cannot be sent: {error}", job.start.delivery.id);
+                (self.listener)(Notice::Unreadable(&error.to_string()));
+                return self.judge(
+                    job,
+                    Noted::default(),
+                    None,
+                    not_made(Fault::EventUnavailable, UNREADABLE.to_owned()),
+                );
+            }
+        };
+        let request = prepare(job, &event, self.steady.wall());
+        let (noted, subscription) = (Noted::from(event), &job.subscription);
+        let report = self.outlet.get().post(Some(subscription.id), &request, subscription.timeout);
+        self.judge(job, noted, Some(&request), report)
+    }
+
+    /// Tells the store and the dispatcher how an attempt ended.
+    pub(super) fn record(&self, done: Done<Arc<Job>, Judged>) {
+        let Judged { finish, after, seen } = match done {
+            Done::Finished(_, judged) => judged,
+            Done::Panicked(job) => {
+                let why = "this attempt ended in a fault of hookswitch's own; its message is in the daemon's log";
+                self.judge(&job, Noted::default(), None, not_made(Fault::Internal, why.to_owned()))
+            }
+        };
+        (self.listener)(Notice::Ended(&finish.entry));
+        self.inbox.ended(after, seen, || self.store.finish(finish));
+    }
+
+    fn judge(&self, job: &Job, noted: Noted, request: Option<&Outgoing>, report: Report) -> Judged {
+        // The clock may have jumped since it was handed out, and may jump again before the dispatcher hears of it.
+        let reading = self.steady.reading();
+        let (now, health) = (reading.wall, self.store.health(job.subscription.id));
+        let delivery = reading.outward(job.start.delivery.clone());
+        let seen = seen(&report, now);
+        let tried = Tried { job, delivery, noted, request, report, health };
+        let finish = tried.judge(&self.settings().retry, now, chance());
+        Judged { after: reading.inward(finish.after.clone()), finish, seen }
+    }
+}
+
+/// How an attempt ended.
+pub(super) struct Judged {
+    finish: Finish,
+    /// How its delivery stands, by the steady time.
+    after: Delivery,
+    seen: Seen,
+}
+
+const GONE: &str = "its event is no longer kept";
+const UNREADABLE: &str = "its event cannot be read from the disk; the daemon's log names the file and what to do";
+
+/// A number from 0 up to 1.
+pub(super) fn chance() -> f64 {
+    // Without the kernel's randomness every delay is the nominal one.
+    let random = getrandom::u32().unwrap_or(u32::MAX / 2);
+    f64::from(random) / f64::from(u32::MAX)
+}
