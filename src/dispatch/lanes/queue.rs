@@ -7,6 +7,9 @@
 //! although its later deliveries are elsewhere. The cursor goes back when something below it is owed
 //! again and there is no room; what is in memory above it then waits until the cursor is past it.
 
+mod attempts;
+mod window;
+
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
@@ -14,17 +17,14 @@ use crate::core::delivery::Delivery;
 use crate::core::time::Timestamp;
 
 use super::super::rate::Bucket;
-use super::gate::{Asking, Gate, Kind, Seen, Turn};
-use super::lane::{Heard, Item, Lane, LaneKey, Next, Place, asked_for, is_forgiven, lane_key, may_have_asked};
+use super::gate::{Asking, Gate};
+use super::lane::{Item, Lane, LaneKey, Next, Place, is_forgiven};
 use super::pace::{Pace, Proof};
 use super::share::Class;
 use super::tally::Counted;
 use super::under_way::UnderWay;
 use super::unrecorded::Unrecorded;
-use super::values::{Bounds, Condition, Past, Standing, Start, Terms};
-
-/// How many deliveries are remembered that failed since the last success.
-const STALLED_MOST: usize = 1024;
+use super::values::{Bounds, Condition, Past, Standing, Terms};
 
 #[derive(Debug)]
 #[cfg_attr(test, derive(Clone))]
@@ -69,6 +69,8 @@ pub(super) struct Stand {
     pub(super) wake: Option<Timestamp>,
 }
 
+pub(super) use self::window::{Inserted, Owed};
+
 /// How a lane stands among the timers.
 #[derive(Default)]
 pub(super) struct Timers {
@@ -76,45 +78,6 @@ pub(super) struct Timers {
     pub(super) before: Option<Timestamp>,
     /// When it is to be looked at now.
     pub(super) after: Option<Timestamp>,
-}
-
-/// What became of a delivery that was to be in memory.
-pub(super) enum Inserted {
-    /// It is new in this lane.
-    New(LaneKey),
-    /// It was in this lane already, and stood so before.
-    Changed(LaneKey, Box<Delivery>),
-    /// It is under way, and that attempt is the one that was asked for.
-    UnderWay,
-}
-
-/// Where a delivery that is owed is to be.
-pub(super) enum Owed {
-    /// In memory.
-    Here,
-    /// In the store, to be read later.
-    Elsewhere,
-    /// Nowhere: it has ended, and the store does not know yet.
-    Over,
-}
-
-/// A delivery whose attempt has ended.
-pub(super) struct TakenBack {
-    /// How it stays in memory, if it does.
-    pub(super) stays: Option<Delivery>,
-}
-
-/// What an attempt said of its receiver.
-pub(super) struct Judged {
-    /// What was known of how quick it is, before and after.
-    pub(super) before: Proof,
-    pub(super) after: Proof,
-    /// How many attempts are still under way.
-    pub(super) others: usize,
-    /// Whether it goes down or is back by this.
-    pub(super) turn: Option<Turn>,
-    /// What is due by this.
-    pub(super) due: Vec<u64>,
 }
 
 impl Queue {
@@ -281,15 +244,6 @@ impl Queue {
         self.counted.replace(counted)
     }
 
-    /// A delivery that waits to be tried again is due now. Gives its lane, which is to be placed.
-    pub(super) fn make_due(&mut self, sequence: u64, now: Timestamp) -> Option<LaneKey> {
-        let key = self.lane_of(sequence)?;
-        if let Some(item) = self.item(key, sequence) {
-            item.delivery.due = item.delivery.due.min(now);
-        }
-        Some(key)
-    }
-
     /// The lane that goes first among those that could go on.
     pub(super) fn first_ready(&self) -> Option<LaneKey> {
         self.ready.first_key_value().map(|(_, key)| *key)
@@ -298,19 +252,6 @@ impl Queue {
     /// What can be done in a lane.
     pub(super) fn next_of(&self, key: LaneKey, hold: Duration, now: Timestamp) -> Option<Next> {
         Some(self.lanes.get(&key)?.next(hold, now))
-    }
-
-    /// The delivery `sequence` of the lane that goes first is under way from now on.
-    pub(super) fn begin(&mut self, key: LaneKey, sequence: u64, now: Timestamp) -> Option<Start> {
-        self.ready.pop_first();
-        let lane = self.lanes.get_mut(&key)?;
-        let start = Start { delivery: lane.items.get(&sequence)?.delivery.clone(), gap: lane.passed_by(sequence) };
-        lane.place = Place::UnderWay(sequence);
-        self.under_way.begin(sequence, now);
-        self.pace.began(self.under_way.len());
-        self.bucket.take(now);
-        self.gate.take(now);
-        Some(start)
     }
 
     /// The time at which a lane was to be looked at has come: it is to be placed.
@@ -348,184 +289,6 @@ impl Queue {
             self.lanes.remove(&key);
         }
         Some(timers)
-    }
-
-    /// Takes a delivery out of its lane; the lane is to be placed afterwards.
-    pub(super) fn remove(&mut self, key: LaneKey, sequence: u64) -> Option<Delivery> {
-        self.by_sequence.remove(&sequence);
-        Some(self.lanes.get_mut(&key)?.items.remove(&sequence)?.delivery)
-    }
-
-    /// A delivery in memory stands as `delivery` says from now on. Gives how it stood before.
-    pub(super) fn replace(&mut self, key: LaneKey, delivery: Delivery) -> Option<Delivery> {
-        let item = self.item(key, delivery.id.sequence())?;
-        Some(std::mem::replace(&mut item.delivery, delivery))
-    }
-
-    /// Takes a delivery into memory, or changes it there; its lane is to be placed afterwards. Of one that is under way
-    /// it is only noted that it was asked for.
-    pub(super) fn insert(&mut self, delivery: Delivery) -> Inserted {
-        let sequence = delivery.id.sequence();
-        let fresh = lane_key(self.terms.ordering, &delivery);
-        let key = *self.by_sequence.entry(sequence).or_insert(fresh);
-        let lane = self.lanes.entry(key).or_insert_with(Lane::new);
-        let Some(item) = lane.items.get_mut(&sequence) else {
-            lane.items.insert(sequence, Item::new(delivery));
-            return Inserted::New(key);
-        };
-        if lane.place == Place::UnderWay(sequence) {
-            item.heard = Heard::Owed(Box::new(delivery));
-            return Inserted::UnderWay;
-        }
-        let after = if self.unrecorded.contains(sequence) {
-            // The store does not know of its last attempt yet.
-            Delivery { due: item.delivery.due.min(delivery.due), ..asked_for(item.delivery.clone(), &delivery) }
-        } else {
-            delivery
-        };
-        Inserted::Changed(key, Box::new(std::mem::replace(&mut item.delivery, after)))
-    }
-
-    /// A delivery is owed. Tells whether it is to be in memory now, if there are `held` in all.
-    pub(super) fn owe(&mut self, sequence: u64, held: usize) -> Owed {
-        let all_here = self.cursor >= self.tail;
-        self.tail = self.tail.max(sequence);
-        if self.unrecorded.is_over(sequence) {
-            return Owed::Over;
-        }
-        let room = self.has_room(held);
-        if self.by_sequence.contains_key(&sequence) {
-            Owed::Here
-        } else if sequence <= self.cursor {
-            if room {
-                Owed::Here
-            } else {
-                self.cursor = sequence - 1;
-                Owed::Elsewhere
-            }
-        } else if all_here && room {
-            self.cursor = sequence;
-            Owed::Here
-        } else {
-            Owed::Elsewhere
-        }
-    }
-
-    /// What is owed above `after` was read, up to `last`, or all there is. Tells whether it was to be read from there.
-    pub(super) fn advance(&mut self, after: u64, last: Option<u64>) -> bool {
-        if self.cursor != after {
-            return false;
-        }
-        self.cursor = last.map_or(self.tail, |last| last.min(self.tail));
-        true
-    }
-
-    /// A delivery was read. Tells whether it is to be taken into memory; it may be due earlier than the store says.
-    pub(super) fn takes(&mut self, delivery: &mut Delivery, now: Timestamp) -> bool {
-        let sequence = delivery.id.sequence();
-        // What is above the tail is not on the disk yet; it will be told of.
-        if sequence > self.tail || self.unrecorded.is_over(sequence) || self.by_sequence.contains_key(&sequence) {
-            return false;
-        }
-        let failed = delivery.first_failed_at.zip(self.failing_since).is_some_and(|(at, since)| at >= since);
-        if failed {
-            self.stall(sequence, may_have_asked(delivery));
-        }
-        if self.forgiving && is_forgiven(delivery) {
-            // It has not been tried since it was enabled: then it would be in memory.
-            delivery.due = delivery.due.min(now);
-        }
-        true
-    }
-
-    /// Notes what was heard of a delivery if it is under way; whether it is.
-    pub(super) fn note_under_way(&mut self, key: LaneKey, sequence: u64, heard: Heard) -> bool {
-        let under_way = self.is_under_way(key, sequence);
-        if under_way && let Some(item) = self.item(key, sequence) {
-            item.heard = heard;
-        }
-        under_way
-    }
-
-    /// The attempt of a delivery has ended, which stands as `after` says from now on, and `asked` tells whether the
-    /// receiver said when it is to come again. Gives how the delivery stays in memory; `None` if it was not under way.
-    pub(super) fn take_back(&mut self, key: LaneKey, after: Delivery, asked: bool) -> Option<TakenBack> {
-        let sequence = after.id.sequence();
-        if !self.is_under_way(key, sequence) {
-            return None;
-        }
-        self.unplace(key);
-        let heard = std::mem::replace(&mut self.item(key, sequence)?.heard, Heard::Nothing);
-        let is_recorded = self.unrecorded.ended(sequence) <= 0;
-        let stays = match heard {
-            Heard::Nothing => after.state.is_owed().then_some(after),
-            Heard::Over => None,
-            // It was asked for after all attempts that there were.
-            Heard::Owed(owed) if is_recorded => Some(*owed),
-            Heard::Owed(owed) => after.state.is_owed().then(|| asked_for(after, &owed)),
-        };
-        self.unrecorded.note_over(sequence, stays.is_none());
-        if stays.is_some() {
-            self.stall(sequence, asked);
-        }
-        Some(TakenBack { stays })
-    }
-
-    /// A delivery is no longer wanted; it is to be removed. Tells whether that ends it: one that is under way may arrive
-    /// yet, and its judgement knows what time it is.
-    pub(super) fn expire(&mut self, key: LaneKey, sequence: u64) -> bool {
-        if !self.lanes.contains_key(&key) || self.is_under_way(key, sequence) {
-            return false;
-        }
-        self.unrecorded.ended(sequence);
-        self.unrecorded.note_over(sequence, true);
-        true
-    }
-
-    /// How an attempt or an expiry of a delivery ended is on the disk. Gives by how much those that ended are ahead.
-    pub(super) fn recorded(&mut self, sequence: u64) -> i32 {
-        self.unrecorded.recorded(sequence)
-    }
-
-    /// A delivery in memory had at least so many attempts.
-    pub(super) fn had_attempts(&mut self, key: LaneKey, sequence: u64, attempts: u32) {
-        if let Some(item) = self.item(key, sequence) {
-            item.delivery.attempts = item.delivery.attempts.max(attempts);
-        }
-    }
-
-    /// What an attempt of the lane `key` that ended says of the receiver.
-    pub(super) fn judge(&mut self, key: LaneKey, sequence: u64, seen: Seen, now: Timestamp, chance: f64) -> Judged {
-        let before = self.pace.proof();
-        self.under_way.end(sequence);
-        let others = self.under_way.len();
-        self.pace.ended(seen, others, self.terms.max_in_flight, now);
-        let after = self.pace.proof();
-        let turn = self.gate.ended(key, seen, others, now, chance);
-        if turn.is_some() {
-            self.pace.restart(now);
-        }
-        let mut due = Vec::new();
-        if seen.kind == Kind::Success {
-            self.failing_since = None;
-            let stalled = std::mem::take(&mut self.stalled);
-            if turn == Some(Turn::Opened) {
-                // They failed because it was down: now they are the first in order again.
-                due = stalled;
-            }
-        }
-        Judged { before, after, others, turn, due }
-    }
-
-    /// The time has come to see whether the attempts under way take longer than quick ones do. Gives what was known of
-    /// the receiver before, if that is news.
-    pub(super) fn note_drag(&mut self, now: Timestamp) -> Option<Proof> {
-        if !self.drags(now) {
-            return None;
-        }
-        let before = self.pace.proof();
-        self.pace.drags(now);
-        Some(before)
     }
 
     /// How the subscription stands.
@@ -570,67 +333,9 @@ impl Queue {
         Stand { class: Some(Class::of(self.pace.proof(), self.under_way.len())), wake: drags }
     }
 
-    /// When to look whether the attempts under way take longer than quick ones do, if that would be news.
-    fn drags_at(&mut self, now: Timestamp) -> Option<Timestamp> {
-        if self.pace.proof() == Proof::Slow { None } else { self.under_way.look_at(now) }
-    }
-
-    /// Whether the attempts under way have taken longer than quick ones do, and that is news.
-    fn drags(&mut self, now: Timestamp) -> bool {
-        self.pace.proof() != Proof::Slow && self.under_way.drag(now)
-    }
-
-    /// How many deliveries that flow are wanted in memory, if there are `held` in all.
-    fn window(&self, held: usize) -> usize {
-        let Bounds { window, least, most_of_all, .. } = self.bounds;
-        if self.gate.is_closed() || held >= most_of_all {
-            return least;
-        }
-        (if self.pace.proof() == Proof::Unproven { least } else { window }).max(4 * self.limit() as usize)
-    }
-
     /// Whether the receiver is up and quick, or was quick before the last start.
     pub(super) fn is_quick(&self) -> bool {
         matches!(self.pace.proof(), Proof::Quick | Proof::Known) && !self.gate.is_closed()
-    }
-
-    /// How many deliveries could begin, as far as is known, if there were room for all.
-    pub(super) fn need(&self) -> usize {
-        let elsewhere = usize::try_from(self.tail.saturating_sub(self.cursor)).unwrap_or(usize::MAX);
-        self.ready.len().saturating_add(elsewhere)
-    }
-
-    /// Whether one more delivery may be taken into memory, if there are `held` in all.
-    fn has_room(&self, held: usize) -> bool {
-        let Bounds { least, most, most_of_all, .. } = self.bounds;
-        let most = if held >= most_of_all { least } else { most };
-        self.flowing < self.window(held) && self.by_sequence.len() < most
-    }
-
-    /// How many deliveries are to be read from the store, if there are `held` in memory in all.
-    pub(super) fn wanted(&self, held: usize) -> Option<usize> {
-        if !self.terms.enabled || self.cursor >= self.tail {
-            return None;
-        }
-        let (window, total) = (self.window(held), self.by_sequence.len());
-        let behind_cursor = self.ready.first_key_value().is_some_and(|(sequence, _)| *sequence > self.cursor);
-        if behind_cursor && total < 2 * self.bounds.most {
-            // What could go on must wait for what is not in memory: that is to come, whatever there is.
-            return Some(self.bounds.least);
-        }
-        let most = if held >= self.bounds.most_of_all { self.bounds.window } else { self.bounds.most };
-        if self.flowing * 2 > window || total >= most {
-            return None;
-        }
-        Some((window - self.flowing).min(most - total).max(1))
-    }
-
-    /// Remembers that a delivery failed. `asked`: the receiver said when it is to come again.
-    fn stall(&mut self, sequence: u64, asked: bool) {
-        self.stalled.retain(|other| *other != sequence);
-        if !asked && self.stalled.len() < STALLED_MOST {
-            self.stalled.push(sequence);
-        }
     }
 
     /// Whether nothing is in memory or under way.
@@ -642,7 +347,7 @@ impl Queue {
 
     /// The receiver has taken so much that it is sent to without restraint.
     #[cfg(test)]
-    pub(super) fn trust(&mut self, success: Seen, now: Timestamp) {
+    pub(super) fn trust(&mut self, success: super::gate::Seen, now: Timestamp) {
         for _ in 0..200 {
             self.pace.began(self.pace.limit() as usize);
             self.pace.ended(success, 0, 100, now);
