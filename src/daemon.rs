@@ -29,7 +29,7 @@ use crate::config::{Config, ConfigError, Keys};
 use crate::core::id::SubscriptionId;
 use crate::core::seal::Keyring;
 use crate::dispatch::{self, Dispatcher, Gauge, Standing};
-use crate::http::{self, Edge, FirstToken, Server, Tls};
+use crate::http::{self, FirstToken, Server, Services, Tls};
 use crate::metrics::Metrics;
 use crate::sender::handshake;
 pub use crate::sender::handshake::{Handshake, Trouble};
@@ -179,9 +179,9 @@ impl Daemon {
         let alerts = Alerts::start(&ear, alarms::target(config), eyes, alarms::seed());
         let alerts = alerts.map_err(|error| Fatal::new(Cause::Failed, format!("no thread for alerts: {error}")))?;
         let first = FirstToken::new(token.hash(), token.kept_in());
-        let edge = edge(config, store.clone(), outlet.clone(), first, dispatcher.gauge(), failed, metrics);
+        let services = services(config, store.clone(), outlet.clone(), first, dispatcher.gauge(), failed, metrics);
         let settings = http_settings(config, tls.clone());
-        let server = http::serve(listener, edge, answers, settings, Box::new(fatal(&ask, Cause::Bug)));
+        let server = http::serve(listener, services, answers, settings, Box::new(fatal(&ask, Cause::Bug)));
         let server = server.map_err(|error| Fatal::new(Cause::Failed, error))?;
         if let Err(error) = lock.listening(server.address()) {
             tracing::warn!(%error, "where the daemon listens could not be noted in the data directory");
@@ -440,7 +440,7 @@ fn http_settings(config: &Config, tls: Option<Arc<Tls>>) -> http::Settings {
     }
 }
 
-fn edge(
+fn services(
     config: &Config,
     store: Store,
     outlet: Arc<Outlet>,
@@ -448,7 +448,7 @@ fn edge(
     gauge: Gauge,
     failed: Arc<AtomicBool>,
     metrics: Arc<Metrics>,
-) -> Edge {
+) -> Services {
     let seen = store.clone();
     let ready = move || {
         if failed.load(Ordering::Relaxed) {
@@ -459,7 +459,7 @@ fn edge(
     let asked = gauge.clone();
     let budget = http::Budget::new(config.limits.memory);
     let measured = measures::text(metrics, store.clone(), gauge.clone(), budget.clone());
-    Edge {
+    Services {
         store,
         flows: Arc::new(move |ids| flows(&asked, ids)),
         catalogue: Arc::new(config.catalogue.clone()),

@@ -1,4 +1,4 @@
-//! Who may do what: tokens, roles, and the restriction to one company.
+//! Who may do what: roles, and the restriction to one company.
 //!
 //! Handlers do not compare companies themselves; they go through [`Access`]. What belongs to
 //! another company does not exist for a token that is bound to one.
@@ -6,16 +6,13 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use hyper::header::{AUTHORIZATION, HeaderMap};
-
-use super::edge::Edge;
 use super::fair_limit::Principal;
 use super::problem::Problem;
 use crate::core::event::Company;
 use crate::core::time::Timestamp;
 use crate::core::token::{Role, TokenHash};
 
-/// The powers of a token.
+/// The permissions of a token.
 #[derive(Debug, Clone)]
 pub(super) struct Access {
     role: Role,
@@ -29,14 +26,14 @@ impl Access {
         Self { role: Role::Admin, company: None, token: None }
     }
 
-    /// The powers of `role`, over one company if there is one.
+    /// The permissions of `role`, over one company if there is one.
     pub(super) const fn new(role: Role, company: Option<Company>) -> Self {
         Self { role, company, token: None }
     }
 
     /// The same, by the token with this hash.
     #[must_use]
-    fn by(self, token: &TokenHash) -> Self {
+    pub(super) fn by(self, token: &TokenHash) -> Self {
         Self { token: Some(*token), ..self }
     }
 
@@ -116,6 +113,16 @@ impl FirstToken {
         Self { hash, kept_in: kept_in.display().to_string(), used: AtomicU64::new(0) }
     }
 
+    /// Whether this is its hash.
+    pub(super) fn is(&self, hash: &TokenHash) -> bool {
+        self.hash.same(hash)
+    }
+
+    /// It is used at `now`.
+    pub(super) fn note_use(&self, now: Timestamp) {
+        self.used.store(now.millis(), Ordering::Relaxed);
+    }
+
     /// The file that has its text.
     pub(super) fn kept_in(&self) -> &str {
         &self.kept_in
@@ -128,81 +135,12 @@ impl FirstToken {
     }
 }
 
-/// The powers that the token with this hash has now. Every way in ends here: what was revoked or is over is
-/// refused from then on, whoever still holds its hash.
-///
-/// # Errors
-/// 401: it is not known, or no longer good.
-pub(super) fn access_of(edge: &Edge, hash: &TokenHash) -> Result<Access, Problem> {
-    let now = (edge.clock)();
-    if edge.admin_token.hash.same(hash) {
-        edge.admin_token.used.store(now.millis(), Ordering::Relaxed);
-        return Ok(Access::admin().by(hash));
-    }
-    match edge.store.find_token(hash, now) {
-        Some(token) if token.is_over(now) => Err(Problem::unknown_token("this token has expired")),
-        Some(token) => Ok(Access::new(token.role, token.company).by(hash)),
-        None => Err(Problem::unknown_token("this token is not known")),
-    }
-}
-
-/// The powers of the token that `headers` carry (RFC 6750 section 2.1).
-///
-/// # Errors
-/// 401 if there is none, or an unknown one.
-pub(super) fn authenticate(headers: &HeaderMap, edge: &Edge) -> Result<Access, Problem> {
-    bearer(headers).and_then(|token| access_of(edge, &token))
-}
-
-/// The hash of the token that `headers` carry.
-fn bearer(headers: &HeaderMap) -> Result<TokenHash, Problem> {
-    const WANTED: &str = "this needs a token: send the header `Authorization: Bearer TOKEN`";
-    let mut values = headers.get_all(AUTHORIZATION).iter();
-    let (Some(value), None) = (values.next(), values.next()) else {
-        return Err(Problem::no_token(WANTED));
-    };
-    let token = value.to_str().ok().and_then(|text| {
-        let (scheme, token) = text.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
-    });
-    match token {
-        None | Some("") => Err(Problem::no_token(WANTED)),
-        Some(token) => Ok(TokenHash::of(token)),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn company(name: &str) -> Company {
         Company::parse(name).unwrap()
-    }
-
-    #[test]
-    fn tokens_are_known_or_not() {
-        let admin = TokenHash::of("s3cret");
-        let authenticate = |headers: &HeaderMap, admin: &TokenHash| match bearer(headers)? {
-            token if token.same(admin) => Ok(()),
-            _ => Err(Problem::unknown_token("this token is not known")),
-        };
-        let with = |value: &str| {
-            let mut headers = HeaderMap::new();
-            headers.append(AUTHORIZATION, value.parse().unwrap());
-            headers
-        };
-        for good in ["Bearer s3cret", "bearer s3cret", "BEARER  s3cret "] {
-            assert!(authenticate(&with(good), &admin).is_ok(), "{good}");
-        }
-        for bad in
-            ["", "s3cret", "Basic s3cret", "Bearer", "Bearer ", "Bearer s3cre", "Bearer s3cret2", "Bearer S3cret"]
-        {
-            assert_eq!(authenticate(&with(bad), &admin).unwrap_err().status(), 401, "{bad}");
-        }
-        let mut twice = with("Bearer s3cret");
-        twice.append(AUTHORIZATION, "Bearer s3cret".parse().unwrap());
-        assert_eq!(authenticate(&twice, &admin).unwrap_err().status(), 401);
-        assert_eq!(authenticate(&HeaderMap::new(), &admin).unwrap_err().status(), 401);
     }
 
     #[test]

@@ -4,10 +4,11 @@
 use hyper::StatusCode;
 use serde::Serialize;
 
+use super::body::json_text;
 use super::bridge;
 use super::cursor::List;
 use super::problem::Problem;
-use super::reply::{Reply, json, json_text};
+use super::reply::{Reply, json};
 use super::request::{Document, Permitted};
 use super::shape::{Items, Object, Text};
 use super::subscriptions::find;
@@ -72,7 +73,7 @@ pub(super) async fn owed_between(request: Permitted, id: SubscriptionId) -> Resu
     let after = page.after.and_then(|last| u64::try_from(last).ok()).map_or(from, |last| from.max(last + 1));
     let read = move |store: &crate::store::Store| store.owed_between(id, after, to, page.limit);
     let found = bridge::read(&request, read).await?;
-    let now = (request.edge().clock)();
+    let now = (request.services().clock)();
     let items = found.items.iter().map(|(delivery, event)| owed(&subscription, delivery, event, now)).collect();
     json(StatusCode::OK, &Items::of(items, List::Owed, found.next, None))
 }
@@ -81,8 +82,8 @@ pub(super) async fn owed_between(request: Permitted, id: SubscriptionId) -> Resu
 pub(super) async fn replay(mut request: Permitted, id: SubscriptionId) -> Result<Reply, Problem> {
     request.no_query()?;
     find(&request, id)?;
-    let filter = filter(&request.json().await?, &request.edge().catalogue)?;
-    let store = request.edge().store.clone();
+    let filter = filter(&request.json().await?, &request.services().catalogue)?;
+    let store = request.services().store.clone();
     let plan = bridge::read(&request, move |store| store.plan_replay(id, filter)).await?;
     let plan = plan.ok_or_else(|| Problem::not_found("there is no subscription with this id"))?;
     let queued = plan.queued;
@@ -94,7 +95,7 @@ pub(super) async fn replay(mut request: Permitted, id: SubscriptionId) -> Result
 pub(super) async fn discard(request: Permitted, id: SubscriptionId) -> Result<Reply, Problem> {
     request.no_query()?;
     find(&request, id)?;
-    let cancelled = bridge::written(|reply| request.edge().store.discard(id, reply)).await?;
+    let cancelled = bridge::written(|reply| request.services().store.discard(id, reply)).await?;
     Ok(json_text(StatusCode::ACCEPTED, format!(r#"{{"cancelled":{cancelled}}}"#)))
 }
 

@@ -10,10 +10,11 @@ use hyper::StatusCode;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
+use super::body::{Body, Broken, with_body};
 use super::bridge::{self, Asker as _};
 use super::fair_limit::Lane;
 use super::problem::Problem;
-use super::reply::{Body, Broken, Reply, with_body};
+use super::reply::Reply;
 use super::request::Permitted;
 
 /// The most that is sent, in bytes per second.
@@ -28,7 +29,7 @@ pub(super) async fn stream(request: Permitted) -> Result<Reply, Problem> {
     if request.access.is_bound() {
         return Err(Problem::forbidden("a backup holds every company's data, and this token is bound to one"));
     }
-    let now = (request.edge().clock)();
+    let now = (request.services().clock)();
     let begun = bridge::read_in(Lane::Control, &request, move |store| store.backup(now)).await?;
     let mut backup = begun.ok_or_else(|| Problem::conflict("a backup is being taken already"))?;
     let (room, pieces) = mpsc::channel(1);

@@ -7,27 +7,12 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
-use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, LOCATION, X_CONTENT_TYPE_OPTIONS};
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use hyper::{Response, StatusCode};
-use serde::Serialize;
 use tokio::sync::mpsc;
-
-use super::budget::Account;
-use super::problem::Problem;
 
 /// An answer to a request.
 pub(super) type Reply = Response<Body>;
-
-/// An answer whose body is counted.
-///
-/// # Errors
-/// 503: its client has not read too much already.
-pub(super) fn counted(mut reply: Reply, account: &Account) -> Result<Reply, Problem> {
-    if let Body::Whole(text) = reply.body_mut() {
-        *text = account.hold(std::mem::take(text))?;
-    }
-    Ok(reply)
-}
 
 /// A stream cannot go on: the connection is broken off, so that the client sees that something is missing.
 #[derive(Debug)]
@@ -94,26 +79,6 @@ pub(super) fn with_body(status: StatusCode, content_type: &'static str, body: Bo
 /// An answer of JSON text that is at hand.
 pub(super) fn json_text(status: StatusCode, text: impl Into<Bytes>) -> Reply {
     with_body(status, "application/json", Body::Whole(text.into()))
-}
-
-/// An answer that shows `value`.
-///
-/// # Errors
-/// 500 if `value` cannot be written as JSON, which is a fault of ours.
-pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Result<Reply, Problem> {
-    let text = serde_json::to_vec(value).map_err(|_| Problem::internal())?;
-    Ok(json_text(status, text))
-}
-
-/// `201 Created` of what stands at `location`.
-///
-/// # Errors
-/// As [`json`].
-pub(super) fn created(location: &str, value: &impl Serialize) -> Result<Reply, Problem> {
-    let mut reply = json(StatusCode::CREATED, value)?;
-    let location = HeaderValue::from_str(location).map_err(|_| Problem::internal())?;
-    reply.headers_mut().insert(LOCATION, location);
-    Ok(reply)
 }
 
 /// `204 No Content`.

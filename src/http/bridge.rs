@@ -1,4 +1,4 @@
-//! The bridge from the async edge to the store, which is not.
+//! The bridge from the async module to the store, which is not.
 //!
 //! A write goes to the committer with a callback, which wakes the request that waits for it. If the
 //! client has gone away meanwhile, the write goes on and its answer is dropped. A read blocks, so
@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
-use super::edge::Front;
+use super::context::RequestContext;
 use super::fair_limit::{FairLimit, Lane, Principal, Slot};
 use super::problem::Problem;
 use crate::store::{Busy, ReadError, Reply, Store};
@@ -25,7 +25,7 @@ const COME_AGAIN: u16 = 2;
 /// Who asks for what blocks, and of whom.
 pub(super) trait Asker {
     /// What serves the request.
-    fn front(&self) -> &Front;
+    fn context(&self) -> &RequestContext;
     /// On whose account it is done.
     fn principal(&self) -> Principal;
 
@@ -34,7 +34,7 @@ pub(super) trait Asker {
 
     /// Its share of a lane.
     fn share(&self, lane: Lane) -> Share {
-        Share::of(self.front(), lane, self.principal())
+        Share::of(self.context(), lane, self.principal())
     }
 }
 
@@ -46,8 +46,8 @@ pub(super) struct Share {
 }
 
 impl Share {
-    pub(super) fn of(front: &Front, lane: Lane, principal: Principal) -> Self {
-        Self { limit: front.lanes.of(lane).clone(), principal }
+    pub(super) fn of(context: &RequestContext, lane: Lane, principal: Principal) -> Self {
+        Self { limit: context.lanes.of(lane).clone(), principal }
     }
 
     /// For tests: one that nobody else has a part in.
@@ -126,7 +126,7 @@ pub(super) async fn read<T: Send + 'static>(
 ) -> Result<T, Problem> {
     // Who waits for another slot while it keeps one could wait for itself.
     asker.keep_turn(None);
-    let store = asker.front().edge.store.clone();
+    let store = asker.context().services.store.clone();
     let (found, slot) = asker.share(Lane::Read).run_in_turn(move || work(&store), false).await?;
     asker.keep_turn(Some(slot));
     found.map_err(Problem::from)
@@ -141,7 +141,7 @@ pub(super) async fn read_in<T: Send + 'static>(
     asker: &impl Asker,
     work: impl FnOnce(&Store) -> Result<T, ReadError> + Send + 'static,
 ) -> Result<T, Problem> {
-    let (store, share) = (asker.front().edge.store.clone(), asker.share(lane));
+    let (store, share) = (asker.context().services.store.clone(), asker.share(lane));
     share.run(move || work(&store)).await?.map_err(Problem::from)
 }
 

@@ -20,7 +20,6 @@ use tokio::time::sleep;
 
 use super::fair_limit::{Principal, Tenant};
 use super::forwarded::site;
-use super::problem::Problem;
 
 /// What is not counted, in bytes: the post of an event, most answers.
 pub(super) const TINY: usize = 8 * 1024;
@@ -30,8 +29,6 @@ const SMALL: usize = 64 * 1024;
 const FOR_SMALL: u64 = 8;
 /// How many times as much as one client a tenant may hold in all.
 const TENANT: u64 = 2;
-/// After how many seconds whoever was refused may come again.
-const COME_AGAIN: u16 = 2;
 /// After how long a stream looks whether it may go on.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
@@ -67,14 +64,6 @@ struct Books {
 /// Somebody holds too much already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Spent;
-
-impl From<Spent> for Problem {
-    fn from(_: Spent) -> Self {
-        const DETAIL: &str = "memory runs short ([limits] memory), and this client holds the most of it: answers that it has \
-                              not read, bodies that it has not sent whole; read or end those first";
-        Self::unavailable(DETAIL, COME_AGAIN)
-    }
-}
 
 /// Whether somebody who holds `held` in all may have `more`, of a thing of `size`.
 const fn may(limit: u64, total: u64, held: (u64, u64), more: u64, size: u64) -> bool {

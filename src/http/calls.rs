@@ -7,7 +7,7 @@ use super::bridge;
 use super::cursor::List;
 use super::deliveries;
 use super::events;
-use super::log;
+use super::log_entry::LogEntryJson;
 use super::messages;
 use super::problem::Problem;
 use super::query;
@@ -114,7 +114,7 @@ enum What<'c> {
     /// An SMS of it was sent.
     Message(messages::Shown<'c>),
     /// An event of it was posted to a receiver, or a delivery ended.
-    Attempt(log::Shown<'c>),
+    Attempt(LogEntryJson<'c>),
 }
 
 /// What was read of a call.
@@ -133,7 +133,7 @@ pub(super) async fn show(request: Permitted, call: CallId) -> Result<Reply, Prob
         // What belongs to another company does not exist.
         Err(_) => return Err(none()),
     };
-    let edge = request.edge();
+    let services = request.services();
     let company = match company {
         Some(company) => company,
         None => only_company(&request, call.clone()).await?,
@@ -142,7 +142,7 @@ pub(super) async fn show(request: Permitted, call: CallId) -> Result<Reply, Prob
     let mut owners: Vec<SubscriptionId> = found.story.deliveries.iter().map(|delivery| delivery.subscription).collect();
     owners.sort_unstable();
     owners.dedup();
-    let owners: Vec<_> = owners.into_iter().map(|id| (id, edge.store.subscription(id))).collect();
+    let owners: Vec<_> = owners.into_iter().map(|id| (id, services.store.subscription(id))).collect();
     let receivers = owners.iter().map(|(id, subscription)| receiver(*id, subscription.as_deref(), &found)).collect();
     json(
         StatusCode::OK,
@@ -202,7 +202,7 @@ fn timeline(found: &Found) -> Result<Vec<Moment<'_>>, Problem> {
         moments.push(Moment { at: Text(event.occurred_at), what: What::Event(events::shown(event)?) });
     }
     for attempt in &found.story.attempts {
-        moments.push(Moment { at: Text(attempt.created), what: What::Attempt(log::shown(attempt)) });
+        moments.push(Moment { at: Text(attempt.created), what: What::Attempt(LogEntryJson::of(attempt)) });
     }
     moments.sort_by_key(|moment| moment.at.0);
     Ok(moments)

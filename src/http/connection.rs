@@ -22,12 +22,12 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::Settings;
 use super::admission::{Admission, Seat};
 use super::forwarded::Proxies;
 use super::hygiene;
 use super::problem::Problem;
 use super::reply::Reply;
+use super::settings::Settings;
 use super::wire::{Suspicion, Wire};
 
 /// What answers requests.

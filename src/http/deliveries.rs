@@ -110,7 +110,7 @@ pub(super) async fn list(request: Permitted) -> Result<Reply, Problem> {
     let filter = DeliveryFilter { company: request.access.narrow(filter.company.clone())?, ..filter };
     let read = move |store: &Store| store.deliveries(&filter, after, limit);
     let found = bridge::read(&request, read).await?;
-    let owner = |delivery: &Delivery| request.edge().store.subscription(delivery.subscription);
+    let owner = |delivery: &Delivery| request.services().store.subscription(delivery.subscription);
     let owners: Vec<_> = found.items.iter().map(owner).collect();
     let pairs = found.items.iter().zip(&owners);
     let items = pairs.map(|(delivery, owner)| shown(delivery, owner.as_ref().map(|owner| &owner.company))).collect();
@@ -137,7 +137,7 @@ pub(super) async fn show(request: Permitted, id: DeliveryId) -> Result<Reply, Pr
 pub(super) async fn retry(request: Permitted, id: DeliveryId) -> Result<Reply, Problem> {
     request.no_query()?;
     let (known, company) = find_known(&request, id).await?;
-    let delivery = bridge::written(|reply| request.edge().store.retry(known, reply)).await?;
+    let delivery = bridge::written(|reply| request.services().store.retry(known, reply)).await?;
     json(StatusCode::ACCEPTED, &shown(&delivery, company.as_ref()))
 }
 
@@ -145,7 +145,7 @@ pub(super) async fn retry(request: Permitted, id: DeliveryId) -> Result<Reply, P
 pub(super) async fn cancel(request: Permitted, id: DeliveryId) -> Result<Reply, Problem> {
     request.no_query()?;
     let (known, company) = find_known(&request, id).await?;
-    let delivery = bridge::written(|reply| request.edge().store.cancel(known, reply)).await?;
+    let delivery = bridge::written(|reply| request.services().store.cancel(known, reply)).await?;
     json(StatusCode::OK, &shown(&delivery, company.as_ref()))
 }
 

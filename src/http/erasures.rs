@@ -57,7 +57,7 @@ pub(super) async fn erase(mut request: Permitted) -> Result<Reply, Problem> {
     request.no_query()?;
     let Order { company, phone, cancel } = order(&request.json().await?)?;
     request.access.own(&company)?;
-    let now = (request.edge().clock)();
+    let now = (request.services().clock)();
     let erase = move |store: &crate::store::Store| store.erase(&company, &phone, cancel, now);
     let erasure = bridge::read_in(Lane::Control, &request, erase).await?;
     json(StatusCode::ACCEPTED, &shown(&erasure))

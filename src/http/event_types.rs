@@ -39,7 +39,7 @@ pub(super) fn list(request: &Permitted) -> Result<Reply, Problem> {
     let mut query = request.query();
     let page = query.page(List::EventTypes);
     query.finish()?;
-    let catalogue = &request.edge().catalogue;
+    let catalogue = &request.services().catalogue;
     let before = page.after.map_or(0, |after| usize::try_from(after).unwrap_or(usize::MAX));
     let rest = catalogue.entries().get(before..).unwrap_or_default();
     let items = rest.iter().take(page.limit).map(|entry| shown(catalogue, entry)).collect::<Result<Vec<_>, _>>()?;
@@ -50,7 +50,7 @@ pub(super) fn list(request: &Permitted) -> Result<Reply, Problem> {
 /// One.
 pub(super) fn show(request: &Permitted, name: &str) -> Result<Reply, Problem> {
     request.no_query()?;
-    let catalogue = &request.edge().catalogue;
+    let catalogue = &request.services().catalogue;
     let entry = catalogue.get(name).ok_or_else(|| Problem::not_found(no_such(catalogue, name)))?;
     json(StatusCode::OK, &shown(catalogue, entry)?)
 }

@@ -4,6 +4,7 @@ use hyper::StatusCode;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use super::body::json_text;
 use super::bridge;
 use super::cloud_events;
 use super::cursor::List;
@@ -11,7 +12,7 @@ use super::deliveries;
 use super::idempotency_key;
 use super::problem::Problem;
 use super::query;
-use super::reply::{Reply, json, json_text};
+use super::reply::{Reply, json};
 use super::request::{BYTE_ORDER_MARK, CLOUD_EVENT, CLOUD_EVENTS, Document, JSON, NDJSON, Permitted};
 use super::shape::{Items, Text};
 use crate::core::catalogue::Catalogue;
@@ -34,7 +35,7 @@ pub(super) async fn post(mut request: Permitted) -> Result<Reply, Problem> {
     let accepted: &[&'static str] =
         if binary { &[JSON, CLOUD_EVENT] } else { &[JSON, NDJSON, CLOUD_EVENT, CLOUD_EVENTS] };
     let (media, document) = request.body(accepted).await?;
-    let catalogue = &request.edge().catalogue;
+    let catalogue = &request.services().catalogue;
     let mut lines = Vec::new();
     let events = match (media, key) {
         (CLOUD_EVENT, key) => vec![cloud_events::structured(&document, catalogue, key)?],
@@ -50,7 +51,7 @@ pub(super) async fn post(mut request: Permitted) -> Result<Reply, Problem> {
     let one = !matches!(media, NDJSON | CLOUD_EVENTS);
     let accepted = bridge::written(|reply| {
         let reply = move |result: Result<_, WriteError>| reply(result.map_err(|error| as_posted(error, one, &lines)));
-        request.edge().store.accept(events, Box::new(reply))
+        request.services().store.accept(events, Box::new(reply))
     });
     let accepted = accepted.await?;
     let text = match accepted.as_slice() {

@@ -11,11 +11,12 @@ use hyper::StatusCode;
 use hyper::header::{CONTENT_DISPOSITION, HeaderValue};
 use tokio::sync::mpsc;
 
+use super::body::{Body, Broken, with_body};
 use super::bridge::Share;
 use super::budget::Account;
-use super::log::{self, Shown};
+use super::log_entry::LogEntryJson;
 use super::problem::Problem;
-use super::reply::{Body, Broken, Reply, with_body};
+use super::reply::Reply;
 use crate::core::attempt::LogEntry;
 use crate::store::{Page, ReadError};
 
@@ -128,7 +129,7 @@ fn piece(pages: &Pages, kind: Kind, after: Option<u128>) -> impl FnOnce() -> Res
 fn ndjson(entries: &[LogEntry]) -> serde_json::Result<Vec<u8>> {
     let mut text = Vec::new();
     for entry in entries {
-        serde_json::to_writer(&mut text, &log::shown(entry))?;
+        serde_json::to_writer(&mut text, &LogEntryJson::of(entry))?;
         text.push(b'\n');
     }
     Ok(text)
@@ -163,12 +164,12 @@ fn csv(entries: &[LogEntry], header: bool) -> Result<Vec<u8>, csv::Error> {
         writer.write_record(COLUMNS)?;
     }
     for entry in entries {
-        writer.write_record(cells(&log::shown(entry)).map(harmless))?;
+        writer.write_record(cells(&LogEntryJson::of(entry)).map(harmless))?;
     }
     writer.into_inner().map_err(|error| error.into_error().into())
 }
 
-fn cells(entry: &Shown<'_>) -> [String; COLUMNS.len()] {
+fn cells(entry: &LogEntryJson<'_>) -> [String; COLUMNS.len()] {
     fn text(value: Option<impl ToString>) -> String {
         value.map(|value| value.to_string()).unwrap_or_default()
     }

@@ -2,19 +2,21 @@
 
 use hyper::StatusCode;
 
-use super::edge::Edge;
+use super::body::json_text;
+use super::context::Services;
 use super::problem::Problem;
-use super::reply::{Reply, json_text};
-use super::routes::Resource;
+use super::reply::Reply;
 
-/// Alive: whoever gets this answer knows it. Ready: if the daemon says so.
+/// Alive: whoever gets this answer knows it.
+pub(super) fn alive() -> Reply {
+    json_text(StatusCode::OK, r#"{"status":"ok"}"#)
+}
+
+/// Ready: if the daemon says so.
 ///
 /// # Errors
 /// 503 with the reason while the daemon is not ready.
-pub(super) fn answer(edge: &Edge, resource: &Resource) -> Result<Reply, Problem> {
-    if *resource == Resource::Ready {
-        (edge.ready)().map_err(|reason| Problem::unavailable(reason, 5))?;
-        return Ok(json_text(StatusCode::OK, r#"{"status":"ready"}"#));
-    }
-    Ok(json_text(StatusCode::OK, r#"{"status":"ok"}"#))
+pub(super) fn ready(services: &Services) -> Result<Reply, Problem> {
+    (services.ready)().map_err(|reason| Problem::unavailable(reason, 5))?;
+    Ok(json_text(StatusCode::OK, r#"{"status":"ready"}"#))
 }

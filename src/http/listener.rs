@@ -19,13 +19,13 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::Settings;
 use super::admission::{Admission, Refusal};
+use super::body::{self, Reply};
 use super::connection::{self, Handler, Told};
 use super::fair_limit;
 use super::forwarded::Proxies;
-use super::reply::{self, Reply};
-use super::tls;
+use super::settings::Settings;
+use super::tls_connection;
 
 /// How many connections the kernel may hold for us until they are accepted; it has a limit of its own. With std's 128
 /// a crowd fills that within milliseconds, and then whoever comes waits a second for its next try.
@@ -228,7 +228,7 @@ async fn converse<H: Handler>(
 ) {
     match settings.tls.as_ref().map(|tls| tls.acceptor()) {
         None => connection::serve(stream, handler, settings, keep_alive, stop).await,
-        Some(acceptor) => tls::serve(stream, &acceptor, handler, settings, keep_alive, stop).await,
+        Some(acceptor) => tls_connection::serve(stream, &acceptor, handler, settings, keep_alive, stop).await,
     }
 }
 
@@ -275,7 +275,7 @@ fn turn_away(stream: TcpStream, refusal: Refusal, tls: bool) {
     }
     // What has come and is not read would turn the close into a reset, which can overtake the answer.
     let _ = stream.read(&mut [0; 4096]);
-    let _ = stream.write(&reply::rendered(refusal.problem().into_reply()));
+    let _ = stream.write(&body::rendered(refusal.problem().into_reply()));
 }
 
 #[cfg(test)]

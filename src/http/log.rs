@@ -11,70 +11,23 @@ use super::cursor::{self, List};
 use super::deliveries::parse_id;
 use super::export::{self, Kind};
 use super::fair_limit::Lane;
+use super::log_entry::LogEntryJson;
 use super::problem::Problem;
 use super::query::{self, Query};
 use super::reply::{Reply, json};
 use super::request::Permitted;
 use super::shape::{Object, Text, headers};
-use crate::core::attempt::{Answer, Fault, LogEntry, Phase, Sent, Status};
+use crate::core::attempt::{Answer, LogEntry, Phase, Sent, Status};
 use crate::core::event::{CallId, Company, Domain, Event, EventType};
-use crate::core::id::{AttemptId, DeliveryId, EventId, SubscriptionId};
+use crate::core::id::AttemptId;
 use crate::core::payload;
 use crate::core::time::Timestamp;
 use crate::sender::probe;
 use crate::store::LogFilter;
 
-/// An entry as the API shows it.
-#[derive(Serialize)]
-pub(super) struct Shown<'l> {
-    pub(super) id: Text<AttemptId>,
-    pub(super) created: Text<Timestamp>,
-    pub(super) event: &'l str,
-    pub(super) status: &'static str,
-    pub(super) response: Option<u16>,
-    pub(super) error: Option<&'static str>,
-    pub(super) error_detail: &'l str,
-    pub(super) duration_ms: u128,
-    pub(super) attempt: u32,
-    pub(super) next_attempt: Option<Text<Timestamp>>,
-    pub(super) test: bool,
-    pub(super) replay: bool,
-    pub(super) event_id: Option<Text<EventId>>,
-    pub(super) delivery: Option<Text<DeliveryId>>,
-    pub(super) subscription: Text<SubscriptionId>,
-    pub(super) company: &'l str,
-    pub(super) domain: Option<&'l str>,
-    pub(super) call: Option<&'l str>,
-    pub(super) url: &'l str,
-}
-
-pub(super) fn shown(entry: &LogEntry) -> Shown<'_> {
-    Shown {
-        id: Text(entry.id),
-        created: Text(entry.created),
-        event: entry.event_type.as_str(),
-        status: entry.status.as_str(),
-        response: entry.response,
-        error: entry.error.map(Fault::as_str),
-        error_detail: &entry.error_detail,
-        duration_ms: entry.duration.as_millis(),
-        attempt: entry.attempt,
-        next_attempt: entry.next_attempt.map(Text),
-        test: entry.test,
-        replay: entry.replay,
-        event_id: entry.event.map(Text),
-        delivery: entry.delivery.map(Text),
-        subscription: Text(entry.subscription),
-        company: entry.company.as_str(),
-        domain: entry.domain.as_ref().map(Domain::as_str),
-        call: entry.call.as_ref().map(CallId::as_str),
-        url: &entry.url,
-    }
-}
-
 #[derive(Serialize)]
 struct Entries<'l> {
-    entries: Vec<Shown<'l>>,
+    entries: Vec<LogEntryJson<'l>>,
     next: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     scanned_until: Option<Text<Timestamp>>,
@@ -114,7 +67,7 @@ pub(super) async fn list(request: Permitted) -> Result<Reply, Problem> {
     let page = if kind.is_none() { Some(query.page(List::Log)) } else { None };
     query.finish()?;
     filter.company = request.access.narrow(filter.company)?;
-    let store = &request.edge().store;
+    let store = &request.services().store;
     let page = match (kind, page) {
         (Some(kind), _) => {
             let store = store.clone();
@@ -132,7 +85,7 @@ pub(super) async fn list(request: Permitted) -> Result<Reply, Problem> {
         (None, None) => return Err(Problem::internal()),
     };
     let found = bridge::read(&request, move |store| store.log(&filter, page.after, page.limit)).await?;
-    let entries = found.items.iter().map(shown).collect();
+    let entries = found.items.iter().map(LogEntryJson::of).collect();
     let next = found.next.map(|bits| cursor::write(List::Log, bits));
     json(StatusCode::OK, &Entries { entries, next, scanned_until: found.scanned_until.map(Text) })
 }
@@ -140,7 +93,7 @@ pub(super) async fn list(request: Permitted) -> Result<Reply, Problem> {
 #[derive(Serialize)]
 struct Whole<'l> {
     #[serde(flatten)]
-    entry: Shown<'l>,
+    entry: LogEntryJson<'l>,
     /// What came back in plain words, with what to do if it did not arrive.
     message: Option<String>,
     phases: Object<&'static str, u128>,
@@ -202,7 +155,7 @@ pub(super) async fn show(request: Permitted, id: AttemptId) -> Result<Reply, Pro
 
 fn whole<'l>(entry: &'l LogEntry, event: Option<&Event>) -> Whole<'l> {
     Whole {
-        entry: shown(entry),
+        entry: LogEntryJson::of(entry),
         message: probe::of_entry(entry),
         phases: phases(&entry.phases),
         address: entry.address.as_deref(),
@@ -218,6 +171,7 @@ mod tests {
     use super::super::export::tests::entry;
     use super::*;
     use crate::core::event::Source;
+    use crate::core::id::EventId;
     use crate::core::subscription::{Format, Layout, Nested};
 
     #[test]

@@ -2,11 +2,12 @@
 
 use hyper::StatusCode;
 
+use super::body::{Body, with_body};
 use super::bridge::Share;
-use super::edge::Front;
+use super::context::RequestContext;
 use super::fair_limit::{Lane, Principal};
 use super::problem::Problem;
-use super::reply::{Body, Reply, with_body};
+use super::reply::Reply;
 use super::request::Permitted;
 
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -20,16 +21,16 @@ pub(super) async fn permitted(request: &Permitted) -> Result<Reply, Problem> {
     if request.access.is_bound() {
         return Err(Problem::forbidden("this shows all companies together, and this token is bound to one"));
     }
-    show(&request.front, request.access.principal()).await
+    show(&request.context, request.access.principal()).await
 }
 
 /// Shows it to this one.
 ///
 /// # Errors
 /// 500 if it cannot be written; 429 or 503 as for all that waits for its turn.
-pub(super) async fn show(front: &Front, principal: Principal) -> Result<Reply, Problem> {
-    let measured = front.edge.metrics.clone();
-    let text = Share::of(front, Lane::Control, principal).run(move || measured()).await?.map_err(|error| {
+pub(super) async fn show(context: &RequestContext, principal: Principal) -> Result<Reply, Problem> {
+    let measured = context.services.metrics.clone();
+    let text = Share::of(context, Lane::Control, principal).run(move || measured()).await?.map_err(|error| {
         tracing::error!("a bug: what is measured cannot be shown: {error}");
         Problem::internal()
     })?;

@@ -1,26 +1,30 @@
-//! The HTTP API: the only room that is async, on hyper 1 without a framework.
+//! The HTTP API: the only module that is async, on hyper 1 without a framework.
 //!
 //! ```text
 //! listener     one thread, the ordered stop; admission: which connections are served
-//! connection   hyper around one socket: timeouts, panics, the last word
+//! connection   hyper around one socket: timeouts, panics, the last word; tls_connection: the handshake before
 //!   wire         bytes: stalled writers, requests with two lengths
 //!   hygiene      heads: methods, hosts, codings
-//! edge         health | the page | authorisation -> route
-//!   access       tokens, roles, companies
+//! router       health | the page | authentication -> route; above all handlers
+//! page         Settings > Webhooks in a browser: its views show what the API's routes answer
+//! routes       the table of paths, methods and roles, and which handler answers
+//!   events, messages, subscriptions, probes, event_types, deliveries, log, stats, tokens, metrics, health, backup   the
+//!                handlers, one file per resource
+//! request      Authorised -> Permitted -> a body within its limits
+//! bridge       to the store, which blocks; fair_limit: in whose turn; answers: the way back
+//! authentication   whose a request is; access: what a token may see and do
 //!   session      who signed in on the page; origin: that a change comes from there; attempts: how often
 //!   forwarded    whom a request comes from, behind proxies, too
-//!   routes       the table of paths, methods and roles
-//!   request      Authorised -> Permitted -> a body within its limits
-//! openapi      the description of all of them
+//! context      what is behind a request: services of the other modules, and what requests share
+//! reply, problem, body   answers and refusals
+//! openapi      the description of the API
 //! idempotency_key  a producer's own id, beside an event or a message
-//! events, messages, subscriptions, probes, event_types, deliveries, log, stats, tokens, metrics, health, backup   one
-//!              file per resource
-//! page         Settings > Webhooks in a browser, on top of the resources
-//! bridge       to the store, which blocks; fair_limit: in whose turn; answers: the way back
 //! budget       of the memory for what clients have not read or not sent whole
 //! ```
 //!
-//! Knows core, the store's verbs and the sender's probe; what else it needs it is handed in an [`Edge`].
+//! Each stands above what is below it; no file imports one above.
+//!
+//! Knows core, the store's verbs and the sender's probe; what else it needs it is handed as [`Services`].
 //!
 //! What always holds:
 //! - No byte of a body is read before the token was checked, but for the form of signing in (8 KiB at
@@ -35,16 +39,18 @@ mod access;
 mod admission;
 mod answers;
 mod attempts;
+mod authentication;
 mod backlog;
 mod backup;
+mod body;
 mod bridge;
 mod budget;
 mod calls;
 mod cloud_events;
 mod connection;
+mod context;
 mod cursor;
 mod deliveries;
-mod edge;
 mod erasures;
 mod event_types;
 mod events;
@@ -56,62 +62,47 @@ mod hygiene;
 mod idempotency_key;
 mod listener;
 mod log;
+mod log_entry;
 mod messages;
 mod metrics;
 mod openapi;
 mod origin;
 mod page;
+mod path;
 mod probes;
 mod problem;
 mod query;
 mod reply;
 mod report;
 mod request;
+mod reserved_secrets;
+mod router;
 mod routes;
 mod session;
+mod settings;
 mod shape;
 mod stats;
 mod subscriptions;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod tls_connection;
 mod tokens;
 mod wire;
 
 use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
-use std::time::Duration;
-
-use ipnet::IpNet;
 
 pub use access::FirstToken;
 pub use answers::{Answers, answers};
 pub use budget::Budget;
-pub use edge::{Edge, Flow, Flows, Senders};
+use context::RequestContext;
+pub use context::{Flow, Flows, Senders, Services};
 pub use listener::{Died, Server};
+use router::Router;
+pub use settings::Settings;
 pub use tls::Tls;
-
-/// `[http]`, as far as it limits requests.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// The largest body of a request, in bytes.
-    pub max_body_bytes: usize,
-    /// How many connections are served at once.
-    pub max_connections: usize,
-    /// How long a request's head may take; also a TLS handshake, and how long a connection may be idle.
-    pub header_timeout: Duration,
-    /// How long a request's whole body may take.
-    pub body_timeout: Duration,
-    /// How long an answer may wait for a client that does not read it. 30 s is a good value.
-    pub write_timeout: Duration,
-    /// How many connections one address may have at once.
-    pub connections_per_address: usize,
-    /// The proxies that are believed when they name the client behind them.
-    pub trusted_proxies: Vec<IpNet>,
-    /// The certificate, if connections are to be TLS.
-    pub tls: Option<Arc<Tls>>,
-}
 
 /// Serves the API on `listener`, on a thread of its own, until it is [stopped](Server::stop). That thread also gives
 /// the store's `answers`. `died` is called if that thread ends by a panic.
@@ -120,11 +111,11 @@ pub struct Settings {
 /// The listener cannot be taken over, or no thread can be had.
 pub fn serve(
     listener: TcpListener,
-    edge: Edge,
+    services: Services,
     answers: Answers,
     settings: Settings,
     died: Died,
 ) -> io::Result<Server> {
-    let front = edge::Front::new(edge, &settings, listener.local_addr()?.port());
-    listener::start(listener, Arc::new(front), settings, answers.give(), died)
+    let router = Router::new(Arc::new(RequestContext::new(services, &settings, listener.local_addr()?.port())));
+    listener::start(listener, Arc::new(router), settings, answers.give(), died)
 }

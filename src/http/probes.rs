@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use url::Url;
 
 use super::bridge::{Asker as _, Share};
-use super::edge::Edge;
+use super::context::Services;
 use super::fair_limit::Lane;
 use super::log::{phases, text};
 use super::problem::Problem;
@@ -224,14 +224,14 @@ fn fresh_id(now: Timestamp) -> Result<EventId, Problem> {
 pub(super) async fn unsaved(mut request: Permitted) -> Result<Reply, Problem> {
     request.no_query()?;
     let document = request.json().await?;
-    let asked = Asked::read(&document, &request.edge().catalogue)?;
-    let now = (request.edge().clock)();
+    let asked = Asked::read(&document, &request.services().catalogue)?;
+    let now = (request.services().clock)();
     let (event, fresh) = (fresh_id(now)?, Secret::from_bytes(random::<32>()?));
     let thrown_away = asked.secret.is_none();
-    let front = Arc::clone(&request.front);
+    let context = Arc::clone(&request.context);
     let url = Url::parse(&asked.url).ok();
     let host = url.as_ref().and_then(Url::host_str).unwrap_or_default();
-    let share = Share::of(&request.front, Lane::Probe, request.principal().towards(host));
+    let share = Share::of(&request.context, Lane::Probe, request.principal().towards(host));
     let findings = share.run(move || {
         let probe = Probe {
             url: &asked.url,
@@ -248,7 +248,7 @@ pub(super) async fn unsaved(mut request: Permitted) -> Result<Reply, Problem> {
             source: Source::Widget,
         };
         let outgoing = Outgoing::probe(&probe, now);
-        probe::run(&front.edge.outlet.get(), outgoing, None)
+        probe::run(&context.services.outlet.get(), outgoing, None)
     });
     let mut findings = findings.await?;
     if thrown_away && matches!(findings.response, Some(401 | 403)) {
@@ -264,35 +264,35 @@ pub(super) async fn stored(mut request: Permitted, id: SubscriptionId) -> Result
     let subscription = subscriptions::find(&request, id)?;
     subscriptions::check_unlocked(&subscription)?;
     let document = request.optional_json().await?;
-    let now = (request.edge().clock)();
-    let (sample, tested) = asked_of_stored(document.as_ref(), &request.edge().catalogue, &subscription, now)?;
+    let now = (request.services().clock)();
+    let (sample, tested) = asked_of_stored(document.as_ref(), &request.services().catalogue, &subscription, now)?;
     let event = fresh_id(now)?;
-    let front = Arc::clone(&request.front);
+    let context = Arc::clone(&request.context);
     let url = Url::parse(&tested.url).ok();
     let concerned = match url.as_ref().and_then(Url::host_str) {
         Some(host) if tested.url != subscription.url => request.principal().towards(host),
         _ => request.principal().concerning(&subscription.company),
     };
-    let share = Share::of(&request.front, Lane::Probe, concerned);
+    let share = Share::of(&request.context, Lane::Probe, concerned);
     let findings = share.run(move || {
         let probe = Probe::of(&tested, &sample, event, now);
         let outgoing = Outgoing::probe(&probe, now);
-        let findings = probe::run(&front.edge.outlet.get(), outgoing, tested.timeout);
-        let entry = entry(&tested, &sample, &findings, (front.edge.clock)());
-        record(&front.edge, entry);
+        let findings = probe::run(&context.services.outlet.get(), outgoing, tested.timeout);
+        let entry = entry(&tested, &sample, &findings, (context.services.clock)());
+        record(&context.services, entry);
         findings
     });
     json(StatusCode::OK, &shown(&findings.await?))
 }
 
 /// Puts the probe into the log. The client is told what came back either way.
-fn record(edge: &Edge, entry: LogEntry) {
+fn record(services: &Services, entry: LogEntry) {
     let told = |failed: bool| {
         if failed {
             tracing::warn!("a probe could not be recorded in the log");
         }
     };
-    let busy = edge.store.record_probe(entry, Box::new(move |result| told(result.is_err()))).is_err();
+    let busy = services.store.record_probe(entry, Box::new(move |result| told(result.is_err()))).is_err();
     told(busy);
 }
 

@@ -7,7 +7,8 @@ use hyper::StatusCode;
 use hyper::header::{ALLOW, CONNECTION, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use serde::Serialize;
 
-use super::reply::{Body, Reply, with_body};
+use super::body::{Body, Reply, with_body};
+use super::budget::Spent;
 use crate::core::invalid::{FieldError, Invalid};
 use crate::store::{Busy, StoreError};
 
@@ -194,6 +195,16 @@ impl From<Invalid> for Problem {
 impl From<Busy> for Problem {
     fn from(_: Busy) -> Self {
         Self::unavailable("more is being posted than can be written to the disk; nothing was stored", 1)
+    }
+}
+
+impl From<Spent> for Problem {
+    fn from(_: Spent) -> Self {
+        /// After how many seconds whoever was refused may come again.
+        const COME_AGAIN: u16 = 2;
+        const DETAIL: &str = "memory runs short ([limits] memory), and this client holds the most of it: answers that it has \
+                              not read, bodies that it has not sent whole; read or end those first";
+        Self::unavailable(DETAIL, COME_AGAIN)
     }
 }
 

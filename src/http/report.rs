@@ -6,11 +6,12 @@ use hyper::StatusCode;
 use hyper::header::{ACCEPT, CONTENT_DISPOSITION, HeaderValue};
 use serde::Serialize;
 
+use super::body::{Body, with_body};
 use super::bridge;
 use super::export::{Kind, harmless};
 use super::problem::Problem;
 use super::query;
-use super::reply::{Body, Reply, json, with_body};
+use super::reply::{Reply, json};
 use super::request::Permitted;
 use super::shape::{Object, Text};
 use crate::core::catalogue::Catalogue;
@@ -161,10 +162,10 @@ pub(super) async fn calls(request: Permitted) -> Result<Reply, Problem> {
     query.finish()?;
     filter.company = request.access.narrow(filter.company)?;
     let asked = filter.clone();
-    let edge = request.edge();
+    let services = request.services();
     let report = bridge::read(&request, move |store| store.call_report(&filter, by, MOST_PARTS)).await?;
     let report = report.ok_or_else(|| too_many(by))?;
-    let types = types(&report, &edge.catalogue);
+    let types = types(&report, &services.catalogue);
     if kind == Some(Kind::Csv) {
         let text = csv(&report, &types, by).map_err(|_| Problem::internal())?;
         let mut reply = with_body(StatusCode::OK, Kind::Csv.content_type(), Body::Whole(text.into()));

@@ -1,11 +1,10 @@
-//! A request's way to its powers, by type.
+//! A request's way to its permissions, by type.
 //!
 //! [`Authorised`] (a known token) can do one thing: be [permitted](Authorised::permit) for a role.
 //! Only a [`Permitted`] request can be read, and its body only within the limits on size and time.
 //! So no handler can forget to ask, and no byte of a body is read for somebody unknown.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
@@ -19,10 +18,11 @@ use tokio::time::timeout;
 use super::access::Access;
 use super::bridge::Asker;
 use super::budget::{Account, Held, TINY};
-use super::edge::{Edge, Front};
+use super::context::{RequestContext, Services};
 use super::fair_limit::{Principal, Slot};
 use super::problem::Problem;
 use super::query::Query;
+use super::settings::BodyLimits;
 use crate::core::json;
 use crate::core::time::format_duration;
 use crate::core::token::Role;
@@ -42,18 +42,9 @@ pub(super) const CLOUD_EVENT: &str = "application/cloudevents+json";
 /// What RFC 7396 calls the body of a PATCH.
 pub(super) const MERGE_PATCH: &str = "application/merge-patch+json";
 
-/// What a body may take.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Limits {
-    /// Bytes.
-    pub(super) max_body_bytes: usize,
-    /// From when it begins to be read until it is complete.
-    pub(super) body_timeout: Duration,
-}
-
 /// A request whose token is known.
 pub(super) struct Authorised {
-    front: Arc<Front>,
+    context: Arc<RequestContext>,
     access: Access,
     account: Account,
     parts: Parts,
@@ -61,16 +52,21 @@ pub(super) struct Authorised {
 }
 
 impl Authorised {
-    pub(super) fn new(front: Arc<Front>, access: Access, account: Account, request: Request<Incoming>) -> Self {
+    pub(super) fn new(
+        context: Arc<RequestContext>,
+        access: Access,
+        account: Account,
+        request: Request<Incoming>,
+    ) -> Self {
         let (parts, body) = request.into_parts();
-        Self { front, access, account, parts, body: Some(body) }
+        Self { context, access, account, parts, body: Some(body) }
     }
 
-    /// A `GET` of the house's own, with somebody's powers: what the page shows is what the API answers.
-    pub(super) fn within(front: Arc<Front>, access: Access, account: Account, uri: Uri) -> Self {
+    /// A `GET` of Hookswitch's own, with somebody's permissions: what the page shows is what the API answers.
+    pub(super) fn within(context: Arc<RequestContext>, access: Access, account: Account, uri: Uri) -> Self {
         let (mut parts, ()) = Request::new(()).into_parts();
         parts.uri = uri;
-        Self { front, access, account, parts, body: None }
+        Self { context, access, account, parts, body: None }
     }
 
     /// The same, asking for one kind of answer.
@@ -90,16 +86,16 @@ impl Authorised {
     /// 403.
     pub(super) fn permit(self, role: Role) -> Result<Permitted, Problem> {
         self.access.require(role)?;
-        let Self { front, access, account, parts, body } = self;
-        Ok(Permitted { front, access, account, parts, body, turn: Mutex::default() })
+        let Self { context, access, account, parts, body } = self;
+        Ok(Permitted { context, access, account, parts, body, turn: Mutex::default() })
     }
 }
 
 /// A request that may do what it asks for, as far as its role goes; which company's things it
 /// may touch is told by its [`Access`].
 pub(super) struct Permitted {
-    /// The house behind.
-    pub(super) front: Arc<Front>,
+    /// What is behind it.
+    pub(super) context: Arc<RequestContext>,
     /// Whose things it may touch.
     pub(super) access: Access,
     /// By what the memory is counted that it holds.
@@ -111,8 +107,8 @@ pub(super) struct Permitted {
 }
 
 impl Asker for Permitted {
-    fn front(&self) -> &Front {
-        &self.front
+    fn context(&self) -> &RequestContext {
+        &self.context
     }
 
     fn principal(&self) -> Principal {
@@ -125,9 +121,9 @@ impl Asker for Permitted {
 }
 
 impl Permitted {
-    /// The house behind.
-    pub(super) fn edge(&self) -> &Edge {
-        &self.front.edge
+    /// What is behind it.
+    pub(super) fn services(&self) -> &Services {
+        &self.context.services
     }
 
     /// The query string, to be read.
@@ -155,7 +151,7 @@ impl Permitted {
     pub(super) async fn body(&mut self, accepted: &[&'static str]) -> Result<(&'static str, Document), Problem> {
         let media = media_type(&self.parts.headers, accepted)?;
         let Some(body) = self.body.take() else { return Err(Problem::internal()) };
-        let limits = self.front.limits;
+        let limits = self.context.limits;
         let too_slow = || {
             let allowed = format_duration(limits.body_timeout);
             Problem::too_slow(format!("the request's body was not complete after {allowed}"))
@@ -239,7 +235,7 @@ impl Document {
 ///
 /// # Errors
 /// 415 of another type, 413 beyond [`FORM_BYTES`], 408 too slow, 400 broken off.
-pub(super) async fn form(request: Request<Incoming>, limits: Limits) -> Result<Vec<(String, String)>, Problem> {
+pub(super) async fn form(request: Request<Incoming>, limits: BodyLimits) -> Result<Vec<(String, String)>, Problem> {
     let (parts, body) = request.into_parts();
     media_type(&parts.headers, &[FORM])?;
     // So little is not counted.

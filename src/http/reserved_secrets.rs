@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::session::Browser;
 use crate::core::subscription::Secret;
 
 /// How long a secret is kept for whoever was shown it.
@@ -15,16 +16,13 @@ const KEPT: Duration = Duration::from_secs(3600);
 /// How many there may be.
 const MOST: usize = 1_000;
 
-/// What tells one browser from another; [`crate::http::session`] makes it.
-pub(in crate::http) type Browser = [u8; 32];
-
 /// The secrets by the browsers that were shown them.
 #[derive(Default)]
-pub(in crate::http) struct Reserved {
+pub(super) struct ReservedSecrets {
     all: Mutex<HashMap<Browser, (Secret, Instant)>>,
 }
 
-impl Reserved {
+impl ReservedSecrets {
     /// The secret that `browser` was shown, or else `fresh`, which is kept for it from now on.
     pub(super) fn secret(&self, browser: Browser, fresh: Secret, now: Instant) -> Secret {
         let mut all = self.all();
@@ -42,7 +40,7 @@ impl Reserved {
     }
 
     /// A webhook has this secret now: it is shown to nobody as a new one any more.
-    pub(in crate::http) fn give_up(&self, secret: &Secret) {
+    pub(super) fn give_up(&self, secret: &Secret) {
         self.all().retain(|_, (kept, _)| kept != secret);
     }
 
@@ -61,7 +59,7 @@ mod tests {
 
     #[test]
     fn a_browser_is_shown_the_same_secret_for_an_hour_or_until_it_is_saved() {
-        let (reserved, begun) = (Reserved::default(), Instant::now());
+        let (reserved, begun) = (ReservedSecrets::default(), Instant::now());
         let shown = |browser: u8, fresh, after| reserved.secret([browser; 32], secret(fresh), begun + after);
         assert_eq!(shown(1, 1, Duration::ZERO), secret(1));
         assert_eq!(shown(1, 2, KEPT / 2), secret(1));
@@ -73,7 +71,7 @@ mod tests {
 
     #[test]
     fn there_are_not_more_than_there_may_be_and_none_is_printed() {
-        let (reserved, begun) = (Reserved::default(), Instant::now());
+        let (reserved, begun) = (ReservedSecrets::default(), Instant::now());
         let browser = |number: u16| {
             let mut browser = [0; 32];
             browser[..2].copy_from_slice(&number.to_be_bytes());

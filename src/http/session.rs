@@ -1,6 +1,6 @@
 //! Sessions of the page: who has signed in, under an id that only their browser knows.
 //!
-//! A session stands for the token it was opened with and has no powers of its own: they are looked up
+//! A session stands for the token it was opened with and has no permissions of its own: they are looked up
 //! at every request, so a token that is revoked ends its sessions. Kept in memory only: a restart
 //! signs everybody out. Of an id the hash is kept, as of a token; neither is ever shown.
 //!
@@ -34,6 +34,9 @@ const IDLE: Duration = Duration::from_secs(2 * 3600);
 const LONGEST: Duration = Duration::from_secs(12 * 3600);
 
 type Key = [u8; 32];
+
+/// What tells one browser from another.
+pub(super) type Browser = Key;
 
 struct Session {
     token: TokenHash,
@@ -98,7 +101,7 @@ impl Sessions {
     }
 
     /// What tells the browser that sent `headers` from others, for as long as it is signed in; `None` without our cookie.
-    pub(super) fn browser(&self, headers: &HeaderMap) -> Option<[u8; 32]> {
+    pub(super) fn browser(&self, headers: &HeaderMap) -> Option<Browser> {
         let all = self.all();
         self.ids(headers).map(key).find(|key| all.contains_key(key))
     }

@@ -6,8 +6,8 @@ use hyper::StatusCode;
 use serde::Serialize;
 
 use super::bridge::{self, Asker};
+use super::context::{Flow, Flows};
 use super::cursor::{self, List};
-use super::edge::{Flow, Flows};
 use super::fair_limit::Lane;
 use super::problem::Problem;
 use super::query::MAX_LIMIT;
@@ -133,8 +133,8 @@ pub(super) async fn show(request: Permitted) -> Result<Reply, Problem> {
     query.finish()?;
     let company = request.access.narrow(company)?;
     let whole_house = !request.access.is_bound();
-    let edge = request.edge();
-    let (flows, filter) = (edge.flows.clone(), SubscriptionFilter { company: company.clone(), domain: None });
+    let services = request.services();
+    let (flows, filter) = (services.flows.clone(), SubscriptionFilter { company: company.clone(), domain: None });
     let ask = move |store: &Store| {
         let found = store.statuses_of(&filter, page.after.map(SubscriptionId::from_bits), page.limit);
         let flows = flows_of(&flows, &found.items);
@@ -142,15 +142,15 @@ pub(super) async fn show(request: Permitted) -> Result<Reply, Problem> {
         Ok((oldest, found, flows))
     };
     let (oldest, found, flows) = bridge::read_in(Lane::Control, &request, ask).await?;
-    let counts = edge.store.counts();
-    let senders = (edge.senders)();
+    let counts = services.store.counts();
+    let senders = (services.senders)();
     let standings = found.items.iter().map(|status| Standing::of(status, flows.get(&status.subscription.id)));
     let is_meant = |other: &Company| company.as_ref().is_none_or(|company| company == other);
-    let unserved = edge.store.companies_without_webhook(is_meant).into_iter().take(UNSERVED_MOST);
+    let unserved = services.store.companies_without_webhook(is_meant).into_iter().take(UNSERVED_MOST);
     let unserved = unserved.map(|(company, at)| Unserved { company: company.to_string(), last_event: Text(at) });
-    let Room { free, least, low } = edge.store.room();
+    let Room { free, least, low } = services.store.room();
     let disk = Disk { free_bytes: free, min_free_bytes: least, low };
-    let memory = Memory { used_bytes: edge.budget.used(), limit_bytes: edge.budget.limit() };
+    let memory = Memory { used_bytes: services.budget.used(), limit_bytes: services.budget.limit() };
     let queue = Queue { pending: counts.pending, retrying: counts.retrying, failed: counts.failed };
     let stats = Stats {
         version: env!("CARGO_PKG_VERSION"),
@@ -174,7 +174,7 @@ pub(super) async fn standings(
     asker: &impl Asker,
     ids: Vec<SubscriptionId>,
 ) -> Result<BTreeMap<String, serde_json::Value>, Problem> {
-    let flows = asker.front().edge.flows.clone();
+    let flows = asker.context().services.flows.clone();
     let ask = move |store: &Store| {
         let statuses: Vec<_> = ids.into_iter().filter_map(|id| store.status(id)).collect();
         let flows = flows_of(&flows, &statuses);

@@ -6,11 +6,12 @@ use std::time::Duration;
 use hyper::StatusCode;
 use serde::Serialize;
 
+use super::body::{json_text, no_content};
 use super::bridge::{self, Asker as _, Share};
 use super::cursor::List;
 use super::fair_limit::Lane;
 use super::problem::Problem;
-use super::reply::{Reply, created, json, json_text, no_content};
+use super::reply::{Reply, created, json};
 use super::request::{Document, JSON, MERGE_PATCH, Permitted};
 use super::shape::{Items, Object, Text};
 use crate::core::client_certificate::ClientCertificate;
@@ -90,7 +91,7 @@ fn shown(subscription: &Subscription, waiting: u64) -> Shown<'_> {
 
 /// The subscription with this id, if the request may know of it.
 pub(super) fn find(request: &Permitted, id: SubscriptionId) -> Result<Arc<Subscription>, Problem> {
-    let found = request.edge().store.subscription(id).filter(|found| request.access.sees(&found.company));
+    let found = request.services().store.subscription(id).filter(|found| request.access.sees(&found.company));
     found.ok_or_else(|| Problem::not_found("there is no subscription with this id"))
 }
 
@@ -103,7 +104,7 @@ pub(super) fn list(request: &Permitted) -> Result<Reply, Problem> {
     query.finish()?;
     let filter = SubscriptionFilter { company: request.access.narrow(company)?, domain };
     let after = page.after.map(SubscriptionId::from_bits);
-    let found = request.edge().store.subscriptions_page(&filter, after, page.limit);
+    let found = request.services().store.subscriptions_page(&filter, after, page.limit);
     let items = found.items.iter().map(|one| shown(&one.subscription, one.waiting)).collect();
     json(StatusCode::OK, &Items::of(items, List::Subscriptions, found.next, None))
 }
@@ -112,22 +113,22 @@ pub(super) fn list(request: &Permitted) -> Result<Reply, Problem> {
 pub(super) fn show(request: &Permitted, id: SubscriptionId) -> Result<Reply, Problem> {
     request.no_query()?;
     let found = find(request, id)?;
-    json(StatusCode::OK, &shown(&found, request.edge().store.waiting(id)))
+    json(StatusCode::OK, &shown(&found, request.services().store.waiting(id)))
 }
 
 /// Registers a webhook. Its secret is the one that was given, or is made here; it is shown by [`secret`].
 pub(super) async fn create(mut request: Permitted) -> Result<Reply, Problem> {
     request.no_query()?;
     let document = request.json().await?;
-    let change = Change::from_json(document.parse()?, &request.edge().catalogue)?;
+    let change = Change::from_json(document.parse()?, &request.services().catalogue)?;
     let url = change.url.clone();
-    let draft = change.into_draft(request.edge().default_ordering)?;
+    let draft = change.into_draft(request.services().default_ordering)?;
     request.access.own(draft.company())?;
     check_certificate(&request, draft.client_certificate())?;
     check_url(&request, draft.company(), url).await?;
-    let made = bridge::written(|reply| request.edge().store.create_subscription(draft, reply)).await?;
+    let made = bridge::written(|reply| request.services().store.create_subscription(draft, reply)).await?;
     // The next webhook that is begun on the page gets another.
-    request.front.page.reserved().give_up(&made.secret);
+    request.context.reserved.give_up(&made.secret);
     created(&format!("/v1/subscriptions/{}", made.id), &shown(&made, 0))
 }
 
@@ -136,29 +137,29 @@ pub(super) async fn change(mut request: Permitted, id: SubscriptionId) -> Result
     request.no_query()?;
     let before = find(&request, id)?;
     let (_, document) = request.body(&[JSON, MERGE_PATCH]).await?;
-    let change = Change::from_json(document.parse()?, &request.edge().catalogue)?;
+    let change = Change::from_json(document.parse()?, &request.services().catalogue)?;
     if !change.certificate.is_empty() {
         let after = change.certificate.settle(before.client_certificate.as_ref())?;
         check_certificate(&request, after.as_ref())?;
     }
     let url = change.url.clone().filter(|url| *url != before.url);
     check_url(&request, &before.company, url).await?;
-    let after = bridge::written(|reply| request.edge().store.change_subscription(id, change, reply)).await?;
-    json(StatusCode::OK, &shown(&after, request.edge().store.waiting(id)))
+    let after = bridge::written(|reply| request.services().store.change_subscription(id, change, reply)).await?;
+    json(StatusCode::OK, &shown(&after, request.services().store.waiting(id)))
 }
 
 /// Refuses a URL that deliveries could not be posted to: the addresses behind its name are looked up.
 async fn check_url(request: &Permitted, company: &Company, url: Option<String>) -> Result<(), Problem> {
     let Some(url) = url else { return Ok(()) };
-    let front = Arc::clone(&request.front);
-    let share = Share::of(&request.front, Lane::UrlCheck, request.principal().concerning(company));
-    let checked = share.run(move || front.edge.outlet.get().check_url(&url)).await?;
+    let context = Arc::clone(&request.context);
+    let share = Share::of(&request.context, Lane::UrlCheck, request.principal().concerning(company));
+    let checked = share.run(move || context.services.outlet.get().check_url(&url)).await?;
     checked.map_err(|fault| Problem::invalid("/url", fault))
 }
 
 /// Refuses a client certificate that no receiver could be shown.
 fn check_certificate(request: &Permitted, certificate: Option<&Arc<ClientCertificate>>) -> Result<(), Problem> {
-    let checked = certificate.map_or(Ok(()), |it| request.edge().outlet.get().check_certificate(it));
+    let checked = certificate.map_or(Ok(()), |it| request.services().outlet.get().check_certificate(it));
     checked.map_err(|bad| match bad {
         BadCertificate::Cert(why) => Problem::invalid("/client_cert", why),
         BadCertificate::Key(why) => Problem::invalid("/client_key", why),
@@ -169,7 +170,7 @@ fn check_certificate(request: &Permitted, certificate: Option<&Arc<ClientCertifi
 pub(super) async fn delete(request: Permitted, id: SubscriptionId) -> Result<Reply, Problem> {
     request.no_query()?;
     find(&request, id)?;
-    bridge::written(|reply| request.edge().store.delete_subscription(id, reply)).await?;
+    bridge::written(|reply| request.services().store.delete_subscription(id, reply)).await?;
     Ok(no_content())
 }
 
@@ -201,7 +202,7 @@ pub(super) async fn rotate_secret(mut request: Permitted, id: SubscriptionId) ->
         Some(document) => rotation(&document)?,
         None => (None, OVERLAP),
     };
-    let secret = bridge::written(|reply| request.edge().store.rotate_secret(id, given, overlap, reply)).await?;
+    let secret = bridge::written(|reply| request.services().store.rotate_secret(id, given, overlap, reply)).await?;
     Ok(reveal(&secret))
 }
 

@@ -1,29 +1,17 @@
-//! TLS of the listener: its certificate and key, read at the start and again when asked to.
+//! The certificate and key of the listener, read at the start and again when asked to.
 //!
-//! Knows nothing of requests. What always holds: a certificate that cannot be used never takes the
-//! place of one that can; a handshake has a deadline and counts as a connection from its first byte.
+//! Knows nothing of connections. What always holds: a certificate that cannot be used never takes the
+//! place of one that can.
 
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use hyper::Request;
-use hyper::body::Incoming;
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio::net::TcpStream;
-use tokio::sync::watch;
-use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsAcceptor;
 
-use super::Settings;
-use super::connection::{self, Handler};
-use super::problem::Problem;
-use super::reply::Reply;
 use crate::config::TlsFiles;
-
-/// What the first record of a TLS connection begins with (RFC 8446 section 5.1: handshake).
-const HANDSHAKE: u8 = 22;
 
 /// The certificate of the listener.
 pub struct Tls {
@@ -104,45 +92,6 @@ fn private_key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, String> {
     PrivateKeyDer::from_pem_slice(pem).map_err(|_| {
         "holds no private key: it must hold a `BEGIN PRIVATE KEY` block (or `RSA` or `EC PRIVATE KEY`)".to_owned()
     })
-}
-
-/// As [`connection::serve`], after a handshake. Who speaks plain HTTP here is told so.
-pub(super) async fn serve<H: Handler>(
-    stream: TcpStream,
-    acceptor: &TlsAcceptor,
-    handler: Arc<H>,
-    settings: &Settings,
-    keep_alive: bool,
-    stop: watch::Receiver<Option<Instant>>,
-) {
-    let shaken = async {
-        let mut first = [0];
-        match stream.peek(&mut first).await {
-            Ok(1..) if first[0] == HANDSHAKE => acceptor.accept(stream).await.map(Ok),
-            Ok(1..) => Ok(Err(stream)),
-            Ok(0) => Err(std::io::ErrorKind::UnexpectedEof.into()),
-            Err(error) => Err(error),
-        }
-    };
-    let shaken = tokio::select! {
-        shaken = timeout(settings.header_timeout, shaken) => shaken,
-        () = connection::no_more_requests(stop.clone()) => return,
-    };
-    match shaken {
-        Ok(Ok(Ok(secure))) => connection::serve(secure, handler, settings, keep_alive, stop).await,
-        Ok(Ok(Err(plain))) => connection::serve(plain, Arc::new(Misdirected), settings, false, stop).await,
-        Ok(Err(error)) => tracing::debug!("a TLS handshake failed: {error}"),
-        Err(_) => tracing::debug!("a TLS handshake did not end in time"),
-    }
-}
-
-/// Answers who speaks plain HTTP to a port of TLS.
-struct Misdirected;
-
-impl Handler for Misdirected {
-    async fn handle(self: Arc<Self>, _request: Request<Incoming>) -> Reply {
-        Problem::bad_request("this port speaks TLS: call it with https:// instead of http://").closing().into_reply()
-    }
 }
 
 #[cfg(test)]

@@ -7,10 +7,11 @@
 use hyper::StatusCode;
 use serde::Serialize;
 
+use super::body::no_content;
 use super::bridge;
 use super::cursor::{self, List};
 use super::problem::Problem;
-use super::reply::{Reply, json, no_content};
+use super::reply::{Reply, json};
 use super::request::Permitted;
 use super::shape::{Items, Text};
 use crate::core::event::Company;
@@ -55,7 +56,7 @@ fn shown<'t>(token: &'t Token, now: Timestamp, text: Option<&'t str>) -> Shown<'
 }
 
 fn first(request: &Permitted) -> Shown<'_> {
-    let first = &request.edge().admin_token;
+    let first = &request.services().admin_token;
     Shown {
         id: Text(FIRST),
         role: Role::Admin.as_str(),
@@ -77,8 +78,8 @@ pub(super) fn list(request: &Permitted) -> Result<Reply, Problem> {
     let page = query.page(List::Tokens);
     query.finish()?;
     let company = request.access.narrow(company)?;
-    let now = (request.edge().clock)();
-    let mut matching = request.edge().store.tokens();
+    let now = (request.services().clock)();
+    let mut matching = request.services().store.tokens();
     matching.retain(|token| {
         page.after.is_none_or(|after| token.id.bits() > after) && (company.is_none() || token.company == company)
     });
@@ -100,10 +101,10 @@ pub(super) fn list(request: &Permitted) -> Result<Reply, Problem> {
 pub(super) async fn create(mut request: Permitted) -> Result<Reply, Problem> {
     request.no_query()?;
     let document = request.json().await?;
-    let now = (request.edge().clock)();
+    let now = (request.services().clock)();
     let mut draft = TokenDraft::from_json(document.parse()?, now)?;
     draft.company = request.access.narrow(draft.company)?;
-    let made = bridge::written(|reply| request.edge().store.create_token(draft, reply)).await?;
+    let made = bridge::written(|reply| request.services().store.create_token(draft, reply)).await?;
     let (token, text) = &made;
     json(StatusCode::CREATED, &shown(token, now, Some(text.expose())))
 }
@@ -112,13 +113,13 @@ pub(super) async fn create(mut request: Permitted) -> Result<Reply, Problem> {
 pub(super) async fn revoke(request: Permitted, id: TokenId) -> Result<Reply, Problem> {
     request.no_query()?;
     if id == FIRST && !request.access.is_bound() {
-        let kept_in = request.edge().admin_token.kept_in();
+        let kept_in = request.services().admin_token.kept_in();
         return Err(Problem::conflict(format!(
             "this is the admin's token of the first start: to replace it, stop hookswitch, remove {kept_in} and start \
              again, which makes a new one"
         )));
     }
-    let found = request.edge().store.token(id);
+    let found = request.services().store.token(id);
     // What is bound to no company is nobody's who is bound to one.
     let seen = |token: &Token| match (request.access.company(), &token.company) {
         (None, _) => true,
@@ -127,6 +128,6 @@ pub(super) async fn revoke(request: Permitted, id: TokenId) -> Result<Reply, Pro
     if !found.is_some_and(|token| seen(&token)) {
         return Err(Problem::not_found("there is no token with this id"));
     }
-    bridge::written(|reply| request.edge().store.revoke_token(id, reply)).await?;
+    bridge::written(|reply| request.services().store.revoke_token(id, reply)).await?;
     Ok(no_content())
 }

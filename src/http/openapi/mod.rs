@@ -12,8 +12,9 @@ use bytes::Bytes;
 use hyper::StatusCode;
 use serde_json::{Map, Value, json};
 
+use super::body::json_text;
 use super::problem::Problem;
-use super::reply::{Reply, json_text};
+use super::reply::Reply;
 use crate::core::attempt::{Fault, Phase, Status};
 use crate::core::catalogue::Catalogue;
 use crate::core::delivery::State;

@@ -15,7 +15,8 @@ use minijinja::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::coding;
-use crate::http::reply::{Body, Reply, with_body};
+use crate::http::body::{Body, with_body};
+use crate::http::reply::Reply;
 
 const CSS: &str = "text/css; charset=utf-8";
 const JS: &str = "text/javascript; charset=utf-8";

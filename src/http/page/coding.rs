@@ -10,7 +10,8 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use hyper::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderMap, HeaderValue, VARY};
 
-use crate::http::reply::{Body, Reply};
+use crate::http::body::Body;
+use crate::http::reply::Reply;
 
 /// Shorter answers fit into one packet as they are.
 const LEAST: usize = 1_000;

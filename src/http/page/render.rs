@@ -3,9 +3,11 @@
 //! Every value is escaped where it is shown (their names end in `.html`); what is missing is a fault, not a
 //! blank. Knows nothing of who looks.
 
+use hyper::StatusCode;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value};
 
 use crate::core::time::Timestamp;
+use crate::http::body::{Body, Reply, with_body};
 use crate::http::problem::Problem;
 
 /// All templates, by name.
@@ -31,6 +33,14 @@ pub(super) const SOURCES: &[(&str, &str)] = &[
     ("call_parts.html", include_str!("calls/parts.html")),
     ("report.html", include_str!("report/report.html")),
 ];
+
+/// HTML, as it is answered.
+const HTML: &str = "text/html; charset=utf-8";
+
+/// `text` as an answer.
+pub(super) fn html(status: StatusCode, text: String) -> Reply {
+    with_body(status, HTML, Body::Whole(text.into()))
+}
 
 /// The templates, compiled.
 pub(super) struct Templates(Environment<'static>);

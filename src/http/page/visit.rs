@@ -8,24 +8,25 @@ use minijinja::{Value, context};
 use serde::de::DeserializeOwned;
 use url::form_urlencoded;
 
-use super::webhooks::Browser;
+use super::render::html;
+use super::state::Page;
 use crate::core::token::Role;
 use crate::http::access::Access;
+use crate::http::body::Body;
 use crate::http::bridge::Asker;
 use crate::http::budget::Account;
-use crate::http::edge::{Edge, Front};
+use crate::http::context::{RequestContext, Services};
 use crate::http::fair_limit::Principal;
 use crate::http::problem::Problem;
-use crate::http::reply::{Body, Reply, with_body};
+use crate::http::reply::Reply;
 use crate::http::request::Authorised;
 use crate::http::routes::{self, Resource};
-
-/// HTML, as it is answered.
-const HTML: &str = "text/html; charset=utf-8";
+use crate::http::session::Browser;
 
 /// A `GET` of the page by somebody who has signed in.
 pub(super) struct Visit {
-    front: Arc<Front>,
+    page: Arc<Page>,
+    context: Arc<RequestContext>,
     access: Access,
     browser: Option<Browser>,
     account: Account,
@@ -34,8 +35,8 @@ pub(super) struct Visit {
 }
 
 impl Asker for Visit {
-    fn front(&self) -> &Front {
-        &self.front
+    fn context(&self) -> &RequestContext {
+        &self.context
     }
 
     fn principal(&self) -> Principal {
@@ -45,7 +46,8 @@ impl Asker for Visit {
 
 impl Visit {
     pub(super) fn new(
-        front: Arc<Front>,
+        page: Arc<Page>,
+        context: Arc<RequestContext>,
         access: Access,
         account: Account,
         browser: Option<Browser>,
@@ -54,17 +56,17 @@ impl Visit {
         let query = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).into_owned();
         // A filter that was left empty in its form is none.
         let query = query.filter(|(_, value)| !value.is_empty()).collect();
-        Self { front, access, account, browser, uri: uri.clone(), query }
+        Self { page, context, access, account, browser, uri: uri.clone(), query }
     }
 
-    /// The house behind.
-    pub(super) fn edge(&self) -> &Edge {
-        &self.front.edge
+    /// What is behind the page.
+    pub(super) fn services(&self) -> &Services {
+        &self.context.services
     }
 
-    /// The house behind with the page's own memory, for what is done on another thread.
-    pub(super) fn shared_front(&self) -> Arc<Front> {
-        Arc::clone(&self.front)
+    /// What the views share, for what is done on another thread.
+    pub(super) fn shared_page(&self) -> Arc<Page> {
+        Arc::clone(&self.page)
     }
 
     /// What tells the visitor's browser from others.
@@ -98,7 +100,7 @@ impl Visit {
         self.access.company().map(crate::core::event::Company::as_str).or_else(|| self.parameter("company"))
     }
 
-    /// What the API answers to a `GET` of `path` with `parameters`, asked with the visitor's powers.
+    /// What the API answers to a `GET` of `path` with `parameters`, asked with the visitor's permissions.
     ///
     /// # Errors
     /// What the API refuses.
@@ -149,7 +151,7 @@ impl Visit {
         let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish();
         let uri: Uri = format!("{path}?{query}").trim_end_matches('?').parse().map_err(|_| Problem::internal())?;
         let resource = routes::find(uri.path()).ok_or_else(Problem::internal)?;
-        Ok((resource, Authorised::within(Arc::clone(&self.front), self.access.clone(), self.account.clone(), uri)))
+        Ok((resource, Authorised::within(Arc::clone(&self.context), self.access.clone(), self.account.clone(), uri)))
     }
 
     /// The template `name` with the `values` of a view of `section`, as an answer.
@@ -172,7 +174,7 @@ impl Visit {
 
     fn rendered(&self, status: StatusCode, name: &str, section: &str, values: Value) -> Result<Reply, Problem> {
         let page = context! {
-            assets => self.front.page.assets.base(),
+            assets => self.page.assets.base(),
             section => section,
             path => self.uri.path(),
             signed_in => true,
@@ -184,7 +186,7 @@ impl Visit {
             and_company => self.carried('&'),
             with_company => self.carried('?'),
         };
-        let text = self.front.page.templates.render(name, context! { page => page, ..values })?;
+        let text = self.page.templates.render(name, context! { page => page, ..values })?;
         Ok(html(status, text))
     }
 
@@ -202,16 +204,11 @@ impl Visit {
         if self.access.is_bound() {
             return Vec::new();
         }
-        let with_webhook = self.edge().store.companies_with_webhook();
+        let with_webhook = self.services().store.companies_with_webhook();
         let chosen = self.company().map(str::to_owned);
         let mut names: Vec<String> = with_webhook.iter().map(ToString::to_string).chain(chosen).collect();
         names.sort_unstable();
         names.dedup();
         names
     }
-}
-
-/// `text` as an answer.
-pub(super) fn html(status: StatusCode, text: String) -> Reply {
-    with_body(status, HTML, Body::Whole(text.into()))
 }

@@ -6,8 +6,9 @@ use std::thread::{self, JoinHandle};
 use tokio::sync::oneshot;
 
 use super::super::bridge::Share;
-use super::super::edge::Front;
+use super::super::context::RequestContext;
 use super::super::fair_limit::{Lane, Principal, Slot};
+use super::super::router::Router;
 use super::*;
 use crate::core::event::Company;
 use crate::core::token::{Role, TokenDraft};
@@ -16,25 +17,27 @@ use crate::store::Running;
 const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
 
 /// A daemon whose slots can be taken from inside.
-struct House {
-    front: Arc<Front>,
+struct Daemon {
+    context: Arc<RequestContext>,
     address: SocketAddr,
     running: Mutex<Option<(Server, Running)>>,
     _dir: tempfile::TempDir,
 }
 
-impl House {
+impl Daemon {
     fn open() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let idle = idle_store_in(dir.path());
         let store = idle.store().clone();
         let running = idle.start(|| NOW, |_, _| (), |why| panic!("{why}")).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let front = Arc::new(Front::new(edge(store), &settings(), listener.local_addr().unwrap().port()));
+        let context =
+            Arc::new(RequestContext::new(services(store), &settings(), listener.local_addr().unwrap().port()));
         let died = Box::new(|reason| panic!("{reason}"));
-        let server = listener::start(listener, Arc::clone(&front), settings(), async {}, died).unwrap();
+        let server =
+            listener::start(listener, Arc::new(Router::new(Arc::clone(&context))), settings(), async {}, died).unwrap();
         let address = server.address();
-        Self { front, address, running: Mutex::new(Some((server, running))), _dir: dir }
+        Self { context, address, running: Mutex::new(Some((server, running))), _dir: dir }
     }
 
     /// A new token's text.
@@ -42,7 +45,7 @@ impl House {
         let company = company.map(|name| Company::parse(name).unwrap());
         let draft = TokenDraft { description: String::new(), role, company, expires_at: None };
         let (told, made) = std::sync::mpsc::channel();
-        self.front.edge.store.create_token(draft, Box::new(move |made| told.send(made).unwrap())).unwrap();
+        self.context.services.store.create_token(draft, Box::new(move |made| told.send(made).unwrap())).unwrap();
         made.recv_timeout(PATIENCE).unwrap().unwrap().1.expose().to_owned()
     }
 
@@ -54,7 +57,7 @@ impl House {
     /// Takes of a lane all that one can get, and stands in its queue besides.
     fn occupy(&self, lane: Lane, principal: &Principal) -> (Vec<Slot>, Vec<oneshot::Receiver<Slot>>) {
         let (mut held, mut waiting) = (Vec::new(), Vec::new());
-        while let Ok(mut asked) = self.front.lanes.of(lane).ask(principal.clone(), false) {
+        while let Ok(mut asked) = self.context.lanes.of(lane).ask(principal.clone(), false) {
             match asked.try_recv() {
                 Ok(slot) => held.push(slot),
                 Err(_) => waiting.push(asked),
@@ -80,7 +83,7 @@ impl House {
     }
 }
 
-impl Drop for House {
+impl Drop for Daemon {
     fn drop(&mut self) {
         if let Some((server, running)) = self.running.lock().unwrap().take() {
             server.stop(Duration::ZERO);
@@ -102,63 +105,63 @@ const READS: [&str; 8] = [
 
 #[test]
 fn a_token_that_holds_and_fills_the_readers_delays_no_acceptance_no_control_and_no_other_reader() {
-    let house = House::open();
-    let greedy = house.token(Role::Read, None);
-    let (held, waiting) = house.occupy(Lane::Read, &house.principal(&greedy, None));
+    let daemon = Daemon::open();
+    let greedy = daemon.token(Role::Read, None);
+    let (held, waiting) = daemon.occupy(Lane::Read, &daemon.principal(&greedy, None));
     assert!(held.len() >= 2 && waiting.len() >= 24, "{} {}", held.len(), waiting.len());
 
-    let ingest = house.token(Role::Ingest, None);
+    let ingest = daemon.token(Role::Ingest, None);
     let event = r#"{"type":"call.new","company":"acme","source":"api","data":{"call_id":"1"}}"#;
     let sms = r#"{"company":"acme","source":"api","call_id":"1","direction":"outbound","from":"+15550100","to":"+15550101","body":"x"}"#;
-    assert_eq!(status(&house.ask(&ingest, "POST", "/v1/events", "application/json", event)), Some(202));
-    let batch = house.ask(&ingest, "POST", "/v1/events", "application/x-ndjson", &format!("{event}\n{event}\n"));
+    assert_eq!(status(&daemon.ask(&ingest, "POST", "/v1/events", "application/json", event)), Some(202));
+    let batch = daemon.ask(&ingest, "POST", "/v1/events", "application/x-ndjson", &format!("{event}\n{event}\n"));
     assert_eq!(status(&batch), Some(202), "{batch}");
-    let message = house.ask(&ingest, "POST", "/v1/messages", "application/json", sms);
+    let message = daemon.ask(&ingest, "POST", "/v1/messages", "application/json", sms);
     assert_eq!(status(&message), Some(202), "{message}");
 
     let admin = TOKEN;
     for path in ["/v1/stats", "/metrics", "/v1/subscriptions", "/v1/tokens", "/v1/erase", "/healthz"] {
-        assert_eq!(status(&house.get(admin, path)), Some(200), "{path}");
+        assert_eq!(status(&daemon.get(admin, path)), Some(200), "{path}");
     }
-    let erase = house.ask(admin, "POST", "/v1/erase", "application/json", r#"{"company":"acme","phone":"+15550109"}"#);
+    let erase = daemon.ask(admin, "POST", "/v1/erase", "application/json", r#"{"company":"acme","phone":"+15550109"}"#);
     assert_eq!(status(&erase), Some(202), "{erase}");
 
     // Another token, one of a company, and another one of the same company.
     for company in [None, Some("acme"), Some("acme")] {
-        let other = house.token(Role::Read, company);
+        let other = daemon.token(Role::Read, company);
         for path in READS {
-            let answer = house.get(&other, path);
+            let answer = daemon.get(&other, path);
             assert!(matches!(status(&answer), Some(200 | 404)), "{path}: {answer}");
         }
         let export = format!(
             "GET /v1/log HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAccept: text/csv\r\nAuthorization: Bearer {other}\r\n\r\n"
         );
-        assert_eq!(status(&exchange(house.address, export)), Some(200));
+        assert_eq!(status(&exchange(daemon.address, export)), Some(200));
     }
     // The greedy one alone is told to send less.
-    let refused = house.get(&greedy, "/v1/events");
+    let refused = daemon.get(&greedy, "/v1/events");
     assert_eq!(status(&refused), Some(429), "{refused}");
     assert!(refused.contains("\r\nretry-after: "), "{refused}");
     drop((held, waiting));
-    assert_eq!(status(&house.get(&greedy, "/v1/events")), Some(200));
+    assert_eq!(status(&daemon.get(&greedy, "/v1/events")), Some(200));
 }
 
 #[test]
 fn two_dozen_reads_that_wait_are_all_answered_once_there_is_room() {
-    let house = Arc::new(House::open());
-    let greedy = house.token(Role::Read, None);
-    let principal = house.principal(&greedy, None);
+    let daemon = Arc::new(Daemon::open());
+    let greedy = daemon.token(Role::Read, None);
+    let principal = daemon.principal(&greedy, None);
     let mut held = Vec::new();
-    while let Ok(slot) = house.front.lanes.of(Lane::Read).ask(principal.clone(), true).unwrap().try_recv() {
+    while let Ok(slot) = daemon.context.lanes.of(Lane::Read).ask(principal.clone(), true).unwrap().try_recv() {
         held.push(slot);
     }
     let asking: Vec<JoinHandle<String>> = (0..24)
         .map(|_| {
-            let (house, token) = (Arc::clone(&house), greedy.clone());
-            thread::spawn(move || house.get(&token, "/v1/log"))
+            let (daemon, token) = (Arc::clone(&daemon), greedy.clone());
+            thread::spawn(move || daemon.get(&token, "/v1/log"))
         })
         .collect();
-    assert_eq!(status(&house.get(&house.token(Role::Read, None), "/v1/events")), Some(200));
+    assert_eq!(status(&daemon.get(&daemon.token(Role::Read, None), "/v1/events")), Some(200));
     drop(held);
     for asking in asking {
         assert_eq!(status(&asking.join().unwrap()), Some(200));
@@ -167,7 +170,7 @@ fn two_dozen_reads_that_wait_are_all_answered_once_there_is_room() {
 
 #[test]
 fn threads_that_hang_in_every_lane_at_once_leave_a_thread_for_each_slot() {
-    let house = House::open();
+    let daemon = Daemon::open();
     // Real threads, blocked: as many as two greedy tokens get of each lane.
     let (release, gate) = std::sync::mpsc::channel::<()>();
     let gate = Arc::new(Mutex::new(gate));
@@ -181,7 +184,7 @@ fn threads_that_hang_in_every_lane_at_once_leave_a_thread_for_each_slot() {
         for lane in Lane::ALL {
             for name in ["one", "two"] {
                 for _ in 0..40 {
-                    let share = Share::of(&house.front, lane, Principal::new(Some(&TokenHash::of(name)), None));
+                    let share = Share::of(&daemon.context, lane, Principal::new(Some(&TokenHash::of(name)), None));
                     let (gate, begun) = (Arc::clone(&gate), Arc::clone(&begun));
                     tokio::spawn(async move {
                         let _ = share
@@ -195,7 +198,7 @@ fn threads_that_hang_in_every_lane_at_once_leave_a_thread_for_each_slot() {
             }
         }
         for lane in Lane::ALL {
-            let share = Share::of(&house.front, lane, Principal::new(Some(&TokenHash::of("third")), None));
+            let share = Share::of(&daemon.context, lane, Principal::new(Some(&TokenHash::of("third")), None));
             let answered = tokio::time::timeout(PATIENCE, share.run(|| 7)).await;
             assert_eq!(answered.ok().and_then(Result::ok), Some(7), "{lane:?}");
         }
@@ -206,27 +209,27 @@ fn threads_that_hang_in_every_lane_at_once_leave_a_thread_for_each_slot() {
 
 #[test]
 fn tests_of_a_url_that_hangs_do_not_keep_another_company_from_making_a_webhook_or_testing_one() {
-    let house = House::open();
-    let hangs = house.token(Role::Admin, Some("hangs"));
-    let works = house.token(Role::Admin, Some("works"));
+    let daemon = Daemon::open();
+    let hangs = daemon.token(Role::Admin, Some("hangs"));
+    let works = daemon.token(Role::Admin, Some("works"));
     let company = Company::parse("hangs").unwrap();
-    let concerned = house.principal(&hangs, Some("hangs")).concerning(&company);
-    let _probes = house.occupy(Lane::Probe, &concerned);
-    let _own = house.occupy(Lane::Probe, &house.principal(&hangs, Some("hangs")));
+    let concerned = daemon.principal(&hangs, Some("hangs")).concerning(&company);
+    let _probes = daemon.occupy(Lane::Probe, &concerned);
+    let _own = daemon.occupy(Lane::Probe, &daemon.principal(&hangs, Some("hangs")));
     // Names that hang at registration, in its own name and as the platform's administrator.
-    let _checks = house.occupy(Lane::UrlCheck, &concerned);
+    let _checks = daemon.occupy(Lane::UrlCheck, &concerned);
     let webhook = |company: &str| format!(r#"{{"company":"{company}","url":"http://8.8.8.8/in","events":["*"]}}"#);
-    let refused = house.ask(&hangs, "POST", "/v1/subscriptions", "application/json", &webhook("hangs"));
+    let refused = daemon.ask(&hangs, "POST", "/v1/subscriptions", "application/json", &webhook("hangs"));
     assert_eq!(status(&refused), Some(429), "{refused}");
     for token in [works.as_str(), TOKEN] {
-        let made = house.ask(token, "POST", "/v1/subscriptions", "application/json", &webhook("works"));
+        let made = daemon.ask(token, "POST", "/v1/subscriptions", "application/json", &webhook("works"));
         assert_eq!(status(&made), Some(201), "{made}");
         // The address is refused by this machine's own rules: the test was made, and nobody was asked.
-        let tested = house.ask(token, "POST", "/v1/test", "application/json", r#"{"url":"http://127.0.0.1:9/"}"#);
+        let tested = daemon.ask(token, "POST", "/v1/test", "application/json", r#"{"url":"http://127.0.0.1:9/"}"#);
         assert_eq!(status(&tested), Some(200), "{tested}");
     }
-    let id = house.front.edge.store.subscriptions()[0].id;
+    let id = daemon.context.services.store.subscriptions()[0].id;
     let path = format!("/v1/subscriptions/{id}");
     let changed = r#"{"url":"http://8.8.4.4/in"}"#;
-    assert_eq!(status(&house.ask(&works, "PATCH", &path, "application/json", changed)), Some(200));
+    assert_eq!(status(&daemon.ask(&works, "PATCH", &path, "application/json", changed)), Some(200));
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::{Request, StatusCode};
 
-use super::super::reply::{Body, Reply, json_text, with_body};
+use super::super::body::{Body, Reply, json_text, with_body};
 use super::*;
 
 const SOON: Duration = Duration::from_millis(200);

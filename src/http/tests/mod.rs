@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::connection::Handler;
-use super::{Budget, Edge, FirstToken, Senders, Server, Settings, listener};
+use super::{Budget, FirstToken, Senders, Server, Services, Settings, listener};
 use crate::core::address::AddressPolicy;
 use crate::core::catalogue::Catalogue;
 use crate::core::subscription::Ordering;
@@ -78,11 +78,12 @@ fn idle_store_in(dir: &std::path::Path) -> Idle {
 /// Serves the API, for requests that are answered without the store.
 fn api(settings: Settings) -> Server {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    super::serve(listener, edge(store()), super::answers().1, settings, Box::new(|reason| panic!("{reason}"))).unwrap()
+    super::serve(listener, services(store()), super::answers().1, settings, Box::new(|reason| panic!("{reason}")))
+        .unwrap()
 }
 
 /// What the API needs, with this store.
-fn edge(store: Store) -> Edge {
+fn services(store: Store) -> Services {
     let policy = AddressPolicy::new(Vec::new(), Vec::new(), false);
     let second = Duration::from_secs(1);
     let transport = TransportSettings {
@@ -93,7 +94,7 @@ fn edge(store: Store) -> Edge {
         proxy: None,
         idle_most: 64,
     };
-    Edge {
+    Services {
         store,
         catalogue: Arc::new(Catalogue::new(Vec::new()).unwrap()),
         outlet: Arc::new(Outlet::new(Transport::new(transport).unwrap())),

@@ -8,8 +8,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 
+use super::super::body::{Reply, json_text};
 use super::super::connection;
-use super::super::reply::{Reply, json_text};
 use super::*;
 
 /// Answers once the test lets it.

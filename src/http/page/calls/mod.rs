@@ -9,11 +9,10 @@ use serde_json::value::RawValue;
 use super::filters::Filters;
 use super::logs::{or_fault, titles};
 use super::render::{pretty, segment};
-use super::seen_other;
 use super::visit::Visit;
 use crate::core::event::CallId;
 use crate::http::problem::Problem;
-use crate::http::reply::Reply;
+use crate::http::reply::{Reply, seen_other};
 use crate::http::routes;
 
 const SECTION: &str = "calls";
@@ -161,7 +160,7 @@ mod tests {
     fn a_segment_of_a_path_is_read_back_as_it_was() {
         assert_eq!(segment("c-1_é .."), "c-1_%C3%A9%20%2E%2E");
         for id in ["a b+c%2F?#\"<é>", "a/b\\", ".."] {
-            assert_eq!(routes::segments(&format!("/calls/{}", segment(id))).unwrap()[1], id);
+            assert_eq!(crate::http::path::segments(&format!("/calls/{}", segment(id))).unwrap()[1], id);
         }
     }
 }

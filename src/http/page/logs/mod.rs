@@ -66,7 +66,7 @@ async fn choices(visit: &Visit, filters: &Filters) -> Result<Value, Problem> {
     let company = visit.company().map(|company| ("company", company));
     let webhooks = visit.ask("/v1/subscriptions", company.into_iter().chain([("limit", limit.as_str())])).await?;
     let known: Vec<Value> = attributes(&webhooks.get_attr("items").unwrap_or_default(), "id");
-    let events = visit.edge().catalogue.entries().iter();
+    let events = visit.services().catalogue.entries().iter();
     let events: Vec<Value> =
         events.map(|entry| context! { name => entry.name.as_str(), title => entry.title.as_str() }).collect();
     Ok(context! {
@@ -82,7 +82,7 @@ fn attributes(items: &Value, name: &str) -> Vec<Value> {
 
 /// What each event type is called, by name.
 pub(super) fn titles(visit: &Visit) -> Value {
-    let entries = visit.edge().catalogue.entries().iter();
+    let entries = visit.services().catalogue.entries().iter();
     Value::from_pairs(entries.map(|entry| (entry.name.as_str(), entry.title.as_str())))
 }
 

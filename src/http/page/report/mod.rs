@@ -36,7 +36,7 @@ pub(super) async fn show(visit: &Visit) -> Result<Reply, Problem> {
         Err(problem) => return Err(problem),
     };
     let report = report.map(|mut report| {
-        let now = (visit.edge().clock)();
+        let now = (visit.services().clock)();
         let end = filters.get("until").and_then(|until| Timestamp::parse(until).ok()).unwrap_or(now);
         let begin = since.as_deref().or(filters.get("since")).and_then(|since| Timestamp::parse(since).ok());
         report.buckets = without_gaps(report.buckets, filters.get("by") == Some("hour"), begin, end);
@@ -58,7 +58,7 @@ pub(super) async fn show(visit: &Visit) -> Result<Reply, Problem> {
 /// The event types that are counted, in the catalogue's order, then any others.
 fn names(visit: &Visit, report: &Report) -> Vec<String> {
     let counted = &report.totals.events;
-    let known = visit.edge().catalogue.entries().iter().map(|entry| entry.name.to_string());
+    let known = visit.services().catalogue.entries().iter().map(|entry| entry.name.to_string());
     let mut names: Vec<String> = known.filter(|name| counted.contains_key(name)).collect();
     let others: Vec<String> = counted.keys().filter(|name| !names.contains(name)).cloned().collect();
     names.extend(others);
@@ -77,7 +77,7 @@ fn since(visit: &Visit, filters: &Filters) -> (Option<String>, Option<u64>) {
     }
     let chosen = visit.parameter("days").and_then(|days| days.parse().ok()).filter(|days| RANGES.contains(days));
     let days = chosen.unwrap_or(7);
-    let today = (visit.edge().clock)().millis() / DAY;
+    let today = (visit.services().clock)().millis() / DAY;
     let first = Timestamp::from_millis(today.saturating_sub(days - 1) * DAY);
     (Some(first.to_string()), Some(days))
 }

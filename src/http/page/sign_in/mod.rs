@@ -12,13 +12,15 @@ use hyper::{Request, StatusCode, Uri};
 use minijinja::context;
 use url::form_urlencoded;
 
-use super::visit::html;
-use super::{find, seen_other};
+use super::paths::find;
+use super::render::html;
+use super::state::Page;
 use crate::core::token::{Role, TokenHash};
+use crate::http::authentication::{access_of, signed_in};
 use crate::http::connection::Peer;
-use crate::http::edge::Front;
+use crate::http::context::RequestContext;
 use crate::http::problem::Problem;
-use crate::http::reply::Reply;
+use crate::http::reply::{Reply, seen_other};
 use crate::http::{origin, request};
 
 /// The sign-in that leads back to what was asked for.
@@ -44,65 +46,73 @@ fn place(wanted: Option<&str>) -> String {
 }
 
 /// The form.
-pub(super) fn show(front: &Front, request: &Request<Incoming>) -> Result<Reply, Problem> {
+pub(super) fn show(page: &Page, context: &RequestContext, request: &Request<Incoming>) -> Result<Reply, Problem> {
     let query = request.uri().query().unwrap_or_default();
     let then = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "then").map(|(_, value)| value);
-    if front.signed_in(request.headers()).is_some_and(|access| access.may(Role::Read)) {
+    if signed_in(context, request.headers()).is_some_and(|access| access.may(Role::Read)) {
         return Ok(seen_other(&place(then.as_deref())));
     }
-    form(front, StatusCode::OK, then.as_deref(), None)
+    form(page, StatusCode::OK, then.as_deref(), None)
 }
 
-fn form(front: &Front, status: StatusCode, then: Option<&str>, refusal: Option<&str>) -> Result<Reply, Problem> {
-    let page = context! { assets => front.page.assets.base(), signed_in => false };
-    let values = context! { page => page, then => then.map(|text| place(Some(text))), refusal => refusal };
-    Ok(html(status, front.page.templates.render("sign_in.html", values)?))
+fn form(page: &Page, status: StatusCode, then: Option<&str>, refusal: Option<&str>) -> Result<Reply, Problem> {
+    let shared = context! { assets => page.assets.base(), signed_in => false };
+    let values = context! { page => shared, then => then.map(|text| place(Some(text))), refusal => refusal };
+    Ok(html(status, page.templates.render("sign_in.html", values)?))
 }
 
 /// Takes the form with a token and opens a session.
-pub(super) async fn enter(front: &Front, request: Request<Incoming>) -> Result<Reply, Problem> {
+pub(super) async fn enter(page: &Page, context: &RequestContext, request: Request<Incoming>) -> Result<Reply, Problem> {
     if !origin::is_ours(request.headers()) {
         return Err(Problem::forbidden("the sign-in form must be sent from the page itself").closing());
     }
     let (peer, encrypted) = (Peer::of(&request), origin::is_encrypted(request.headers()));
-    let fields = request::form(request, front.limits).await?;
+    let fields = request::form(request, context.limits).await?;
     let field = |name: &str| fields.iter().find(|(given, _)| given == name).map(|(_, value)| value.trim());
     let (token, wanted) = (field("token").unwrap_or_default(), field("then"));
     if token.is_empty() {
-        return form(front, StatusCode::UNPROCESSABLE_ENTITY, wanted, Some("Enter a token."));
+        return form(page, StatusCode::UNPROCESSABLE_ENTITY, wanted, Some("Enter a token."));
     }
     let hash = TokenHash::of(token);
-    let Some(access) = front.powers(&hash) else { return unknown(front, peer, token, wanted) };
+    let Some(access) = access_of(&context.services, &hash).ok() else {
+        return unknown(page, context, peer, token, wanted);
+    };
     if !access.may(Role::Read) {
         const INGEST: &str = "This token may only post events. Sign in with one that has the role `read` or `admin`.";
-        return form(front, StatusCode::FORBIDDEN, wanted, Some(INGEST));
+        return form(page, StatusCode::FORBIDDEN, wanted, Some(INGEST));
     }
-    let id = front.sessions.open(hash, access.company().cloned(), Instant::now()).ok_or_else(Problem::internal)?;
+    let id = context.sessions.open(hash, access.company().cloned(), Instant::now()).ok_or_else(Problem::internal)?;
     let mut reply = seen_other(&place(wanted));
-    set_cookie(&mut reply, front.sessions.cookie(), &id, "", encrypted)?;
+    set_cookie(&mut reply, context.sessions.cookie(), &id, "", encrypted)?;
     Ok(reply)
 }
 
 /// The answer to a token that is not known; whoever tries many is told to wait.
-fn unknown(front: &Front, peer: IpAddr, token: &str, wanted: Option<&str>) -> Result<Reply, Problem> {
-    let Err(seconds) = front.attempts.failed(peer, token, Instant::now()) else {
+fn unknown(
+    page: &Page,
+    context: &RequestContext,
+    peer: IpAddr,
+    token: &str,
+    wanted: Option<&str>,
+) -> Result<Reply, Problem> {
+    let Err(seconds) = context.attempts.failed(peer, token, Instant::now()) else {
         tracing::info!("a sign-in with an unknown token, from {peer}");
-        return form(front, StatusCode::FORBIDDEN, wanted, Some("This token is not known. Check that it is complete."));
+        return form(page, StatusCode::FORBIDDEN, wanted, Some("This token is not known. Check that it is complete."));
     };
     let refusal = format!("This token is not known, and too many were tried. Try again in {seconds} seconds.");
-    let mut reply = form(front, StatusCode::TOO_MANY_REQUESTS, wanted, Some(&refusal))?;
+    let mut reply = form(page, StatusCode::TOO_MANY_REQUESTS, wanted, Some(&refusal))?;
     reply.headers_mut().insert(hyper::header::RETRY_AFTER, HeaderValue::from(seconds));
     Ok(reply)
 }
 
 /// Ends the session.
-pub(super) fn leave(front: &Front, headers: &HeaderMap) -> Result<Reply, Problem> {
+pub(super) fn leave(context: &RequestContext, headers: &HeaderMap) -> Result<Reply, Problem> {
     if !origin::is_ours(headers) {
         return Err(Problem::forbidden("signing out must be asked for from the page itself").closing());
     }
-    front.sessions.close(headers);
+    context.sessions.close(headers);
     let mut reply = seen_other("/sign-in");
-    set_cookie(&mut reply, front.sessions.cookie(), "", "; Max-Age=0", origin::is_encrypted(headers))?;
+    set_cookie(&mut reply, context.sessions.cookie(), "", "; Max-Age=0", origin::is_encrypted(headers))?;
     Ok(reply)
 }
 

@@ -12,6 +12,6 @@ use crate::http::reply::Reply;
 /// What the API refuses.
 pub(super) async fn show(visit: &Visit) -> Result<Reply, Problem> {
     let stats = visit.ask("/v1/stats", visit.chosen(&["company", "cursor"])).await?;
-    let trouble = (visit.edge().ready)().err();
+    let trouble = (visit.services().ready)().err();
     visit.page("status.html", "status", context! { stats, trouble })
 }

@@ -3,7 +3,6 @@
 //! The page says 'webhook' where the rest of the house says subscription.
 
 mod recent;
-mod reserved;
 mod snippets;
 
 use std::collections::BTreeMap;
@@ -16,7 +15,6 @@ use serde::Serialize;
 
 use self::recent::Chart;
 pub(super) use self::recent::Recent;
-pub(in crate::http) use self::reserved::{Browser, Reserved};
 use super::render::pretty;
 use super::visit::Visit;
 use crate::core::catalogue::{Catalogue, Entry};
@@ -42,7 +40,7 @@ pub(super) async fn list(visit: &Visit) -> Result<Reply, Problem> {
     asked.extend(visit.chosen(&["company", "domain", "cursor"]));
     let found = visit.ask("/v1/subscriptions", asked).await?;
     let standings = stats::standings(visit, ids(&found)).await?;
-    let titles = titles(&visit.edge().catalogue);
+    let titles = titles(&visit.services().catalogue);
     let charts = charts(visit, ids(&found)).await?;
     let (standings, charts) = (Value::from(Serde(&standings)), Value::from(Serde(&charts)));
     visit.page("webhooks.html", SECTION, context! { found, standings, titles, charts })
@@ -57,10 +55,10 @@ fn ids(found: &Value) -> Vec<SubscriptionId> {
 
 /// How the last day went, by id.
 async fn charts(visit: &Visit, ids: Vec<SubscriptionId>) -> Result<BTreeMap<String, Chart>, Problem> {
-    let front = visit.shared_front();
-    let now = (visit.edge().clock)();
+    let page = visit.shared_page();
+    let now = (visit.services().clock)();
     bridge::read(visit, move |store| {
-        let mut recent = front.page.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut recent = page.recent.lock().unwrap_or_else(PoisonError::into_inner);
         recent.look(store, now)?;
         Ok(ids.into_iter().map(|id| (id.to_string(), recent.chart(id, now))).collect())
     })
@@ -75,7 +73,7 @@ pub(super) async fn new(visit: &Visit) -> Result<Reply, Problem> {
     if !visit.is_admin() {
         return Err(Problem::forbidden("making webhooks needs a token with the role `admin`"));
     }
-    let ordering = visit.edge().default_ordering.as_str();
+    let ordering = visit.services().default_ordering.as_str();
     let webhook = context! {
         id => "", url => "", company => visit.company().unwrap_or_default(), domain => Value::from(()),
         format => "json", layout => "envelope", nested => "brackets", events => Vec::<String>::new(), sources => Vec::<String>::new(),
@@ -86,7 +84,7 @@ pub(super) async fn new(visit: &Visit) -> Result<Reply, Problem> {
     let fresh = Secret::from_bytes(crate::http::probes::random::<32>()?);
     let secret = visit.browser().map_or_else(
         || fresh.clone(),
-        |browser| visit.front().page.reserved().secret(browser, fresh.clone(), Instant::now()),
+        |browser| visit.context().reserved.secret(browser, fresh.clone(), Instant::now()),
     );
     let snippets = snippets::of("", "json", "envelope")?;
     form(visit, webhook, context! { secret => secret.reveal(), snippets => Value::from(Serde(&snippets)) })
@@ -109,7 +107,7 @@ pub(super) async fn edit(visit: &Visit, id: SubscriptionId) -> Result<Reply, Pro
 }
 
 fn form(visit: &Visit, webhook: Value, more: Value) -> Result<Reply, Problem> {
-    let groups = groups(&visit.edge().catalogue);
+    let groups = groups(&visit.services().catalogue);
     let sources = Source::ALL.map(|source| context! { name => source.as_str(), title => title_of(source) });
     visit.page("webhook.html", SECTION, context! { webhook, groups, sources => sources.to_vec(), ..more })
 }
@@ -170,7 +168,7 @@ struct Preview {
 /// # Errors
 /// 422 of a parameter that cannot be read.
 pub(super) fn preview(visit: &Visit) -> Result<Reply, Problem> {
-    let catalogue = &visit.edge().catalogue;
+    let catalogue = &visit.services().catalogue;
     let mut query = Query::new(visit.query_text());
     let format = query.take("format", Format::parse).unwrap_or(Format::Json);
     let layout = query.take("layout", Layout::parse).unwrap_or(Layout::Envelope);
@@ -182,7 +180,7 @@ pub(super) fn preview(visit: &Visit) -> Result<Reply, Problem> {
     let named = |text: &str| catalogue.get(text).ok_or_else(|| "is not an event type".to_owned());
     let entry = query.take("event", named).or_else(|| catalogue.entries().first());
     query.finish()?;
-    let now = (visit.edge().clock)();
+    let now = (visit.services().clock)();
     // An id and a secret of nobody's: the signature shows its form, not its value.
     let (event, secret) = (EventId::from_bits(u128::from(now.millis()) << 80), Secret::from_bytes([0; 32]));
     let probe = Probe {

@@ -1,0 +1,107 @@
+//! Whose a request is: of the token that it carries, or of whoever signed in on the page that it comes from.
+
+use std::time::Instant;
+
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::header::{AUTHORIZATION, HeaderMap};
+
+use super::access::Access;
+use super::context::{RequestContext, Services};
+use super::origin;
+use super::problem::Problem;
+use crate::core::token::TokenHash;
+
+/// The permissions of who sends `request`: of its token, or of whoever signed in on the page it comes from.
+///
+/// # Errors
+/// 401: no token, or none that is good; 403: a change that comes from elsewhere.
+pub(super) fn authenticate(context: &RequestContext, request: &Request<Incoming>) -> Result<Access, Problem> {
+    let headers = request.headers();
+    if !headers.contains_key(AUTHORIZATION)
+        && let Some(access) = signed_in(context, headers)
+    {
+        origin::check(request.method(), headers)?;
+        return Ok(access);
+    }
+    by_token(headers, &context.services)
+}
+
+/// The permissions of whoever has signed in on the page and sends these headers.
+pub(super) fn signed_in(context: &RequestContext, headers: &HeaderMap) -> Option<Access> {
+    access_of(&context.services, &context.sessions.token(headers, Instant::now())?).ok()
+}
+
+/// The permissions that the token with this hash has now. Every way in ends here: what was revoked or is over is
+/// refused from then on, whoever still holds its hash.
+///
+/// # Errors
+/// 401: it is not known, or no longer good.
+pub(super) fn access_of(services: &Services, hash: &TokenHash) -> Result<Access, Problem> {
+    let now = (services.clock)();
+    if services.admin_token.is(hash) {
+        services.admin_token.note_use(now);
+        return Ok(Access::admin().by(hash));
+    }
+    match services.store.find_token(hash, now) {
+        Some(token) if token.is_over(now) => Err(Problem::unknown_token("this token has expired")),
+        Some(token) => Ok(Access::new(token.role, token.company).by(hash)),
+        None => Err(Problem::unknown_token("this token is not known")),
+    }
+}
+
+/// The permissions of the token that `headers` carry (RFC 6750 section 2.1).
+///
+/// # Errors
+/// 401 if there is none, or an unknown one.
+fn by_token(headers: &HeaderMap, services: &Services) -> Result<Access, Problem> {
+    bearer(headers).and_then(|token| access_of(services, &token))
+}
+
+/// The hash of the token that `headers` carry.
+fn bearer(headers: &HeaderMap) -> Result<TokenHash, Problem> {
+    const WANTED: &str = "this needs a token: send the header `Authorization: Bearer TOKEN`";
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let (Some(value), None) = (values.next(), values.next()) else {
+        return Err(Problem::no_token(WANTED));
+    };
+    let token = value.to_str().ok().and_then(|text| {
+        let (scheme, token) = text.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+    });
+    match token {
+        None | Some("") => Err(Problem::no_token(WANTED)),
+        Some(token) => Ok(TokenHash::of(token)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_are_known_or_not() {
+        let admin = TokenHash::of("s3cret");
+        let authenticate = |headers: &HeaderMap, admin: &TokenHash| match bearer(headers)? {
+            token if token.same(admin) => Ok(()),
+            _ => Err(Problem::unknown_token("this token is not known")),
+        };
+        let with = |value: &str| {
+            let mut headers = HeaderMap::new();
+            headers.append(AUTHORIZATION, value.parse().unwrap());
+            headers
+        };
+        for good in ["Bearer s3cret", "bearer s3cret", "BEARER  s3cret "] {
+            assert!(authenticate(&with(good), &admin).is_ok(), "{good}");
+        }
+        for bad in
+            ["", "s3cret", "Basic s3cret", "Bearer", "Bearer ", "Bearer s3cre", "Bearer s3cret2", "Bearer S3cret"]
+        {
+            assert_eq!(authenticate(&with(bad), &admin).unwrap_err().status(), 401, "{bad}");
+        }
+        let mut twice = with("Bearer s3cret");
+        twice.append(AUTHORIZATION, "Bearer s3cret".parse().unwrap());
+        assert_eq!(authenticate(&twice, &admin).unwrap_err().status(), 401);
+        assert_eq!(authenticate(&HeaderMap::new(), &admin).unwrap_err().status(), 401);
+    }
+}

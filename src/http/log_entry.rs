@@ -1,0 +1,59 @@
+//! An entry of the log as the API shows it.
+
+use serde::Serialize;
+
+use super::shape::Text;
+use crate::core::attempt::{Fault, LogEntry};
+use crate::core::event::{CallId, Domain};
+use crate::core::id::{AttemptId, DeliveryId, EventId, SubscriptionId};
+use crate::core::time::Timestamp;
+
+/// An entry as the API shows it.
+#[derive(Serialize)]
+pub(super) struct LogEntryJson<'l> {
+    pub(super) id: Text<AttemptId>,
+    pub(super) created: Text<Timestamp>,
+    pub(super) event: &'l str,
+    pub(super) status: &'static str,
+    pub(super) response: Option<u16>,
+    pub(super) error: Option<&'static str>,
+    pub(super) error_detail: &'l str,
+    pub(super) duration_ms: u128,
+    pub(super) attempt: u32,
+    pub(super) next_attempt: Option<Text<Timestamp>>,
+    pub(super) test: bool,
+    pub(super) replay: bool,
+    pub(super) event_id: Option<Text<EventId>>,
+    pub(super) delivery: Option<Text<DeliveryId>>,
+    pub(super) subscription: Text<SubscriptionId>,
+    pub(super) company: &'l str,
+    pub(super) domain: Option<&'l str>,
+    pub(super) call: Option<&'l str>,
+    pub(super) url: &'l str,
+}
+
+impl<'l> LogEntryJson<'l> {
+    pub(super) fn of(entry: &'l LogEntry) -> Self {
+        Self {
+            id: Text(entry.id),
+            created: Text(entry.created),
+            event: entry.event_type.as_str(),
+            status: entry.status.as_str(),
+            response: entry.response,
+            error: entry.error.map(Fault::as_str),
+            error_detail: &entry.error_detail,
+            duration_ms: entry.duration.as_millis(),
+            attempt: entry.attempt,
+            next_attempt: entry.next_attempt.map(Text),
+            test: entry.test,
+            replay: entry.replay,
+            event_id: entry.event.map(Text),
+            delivery: entry.delivery.map(Text),
+            subscription: Text(entry.subscription),
+            company: entry.company.as_str(),
+            domain: entry.domain.as_ref().map(Domain::as_str),
+            call: entry.call.as_ref().map(CallId::as_str),
+            url: &entry.url,
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! What of the page stands at which path.
+
+use hyper::Method;
+
+use super::assets;
+use crate::core::event::CallId;
+use crate::core::id::{AttemptId, SubscriptionId};
+use crate::http::path;
+use crate::http::problem::Problem;
+
+/// Something of the page that has a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::http) enum View {
+    /// Leads to the list of webhooks.
+    Home,
+    SignIn,
+    SignOut,
+    /// A script or a style, by its place in the table.
+    Asset(usize),
+    Webhooks,
+    NewWebhook,
+    Webhook(SubscriptionId),
+    /// What a webhook with the form's settings would be sent, as JSON, for the form's script.
+    Preview,
+    Logs,
+    LogEntry(AttemptId),
+    /// Whether the log has grown, for the list's script.
+    NewestEntry,
+    LogExport,
+    DeadLetters,
+    Calls,
+    Call(CallId),
+    Report,
+    ReportExport,
+    Keys,
+    Status,
+}
+
+/// What stands at `path`, if it is the page's.
+pub(in crate::http) fn find(path: &str) -> Option<View> {
+    if path == "/" {
+        return Some(View::Home);
+    }
+    let segments = path::segments(path)?;
+    let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+    Some(match segments.as_slice() {
+        ["sign-in"] => View::SignIn,
+        ["sign-out"] => View::SignOut,
+        ["favicon.ico"] => View::Asset(assets::find("layout", "icon.svg")?),
+        ["assets", _version, folder, name] => View::Asset(assets::find(folder, name)?),
+        ["keys"] => View::Keys,
+        ["status"] => View::Status,
+        ["webhooks"] => View::Webhooks,
+        ["webhooks", "new"] => View::NewWebhook,
+        ["webhooks", "preview"] => View::Preview,
+        ["webhooks", id] => View::Webhook(id.parse().ok()?),
+        ["calls"] => View::Calls,
+        ["calls", id] => View::Call(CallId::parse(id).ok()?),
+        ["report"] => View::Report,
+        ["report", "export"] => View::ReportExport,
+        ["logs"] => View::Logs,
+        ["logs", "newest"] => View::NewestEntry,
+        ["logs", "export"] => View::LogExport,
+        ["logs", "dead-letters"] => View::DeadLetters,
+        ["logs", id] => View::LogEntry(id.parse().ok()?),
+        _ => return None,
+    })
+}
+
+impl View {
+    /// The methods there are, as the header `Allow` lists them.
+    const fn allow(&self) -> &'static str {
+        match self {
+            Self::SignIn => "GET, HEAD, POST",
+            Self::SignOut => "POST",
+            _ => "GET, HEAD",
+        }
+    }
+
+    pub(super) fn check_method(&self, method: &Method) -> Result<(), Problem> {
+        let allow = self.allow();
+        let known = allow.split(", ").any(|name| name == method.as_str());
+        if known { Ok(()) } else { Err(Problem::method_not_allowed(method.as_str(), allow)) }
+    }
+
+    /// Whether it is asked for by a script, which takes problems as the API answers them.
+    pub(super) const fn is_for_scripts(&self) -> bool {
+        matches!(self, Self::Preview | Self::NewestEntry)
+    }
+
+    /// Whether somebody who signs in may be led there.
+    pub(super) const fn is_a_place(&self) -> bool {
+        !matches!(self, Self::SignIn | Self::SignOut | Self::Asset(_) | Self::LogExport | Self::ReportExport)
+            && !self.is_for_scripts()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_of_the_page_are_found_and_no_others() {
+        let id = SubscriptionId::from_bits(7);
+        assert_eq!(find("/"), Some(View::Home));
+        assert_eq!(find(&format!("/webhooks/{id}")), Some(View::Webhook(id)));
+        assert_eq!(find("/webhooks/new"), Some(View::NewWebhook));
+        assert!(matches!(find("/assets/x/layout/base.css"), Some(View::Asset(_))));
+        for path in
+            ["", "//", "/webhooks/", "/webhooks/x", "/assets/x/layout/layout.html", "/assets/x/../mod.rs", "/v1"]
+        {
+            assert_eq!(find(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn signing_in_leads_to_places_only() {
+        for (path, place) in
+            [("/", true), ("/webhooks", true), ("/sign-out", false), ("/assets/x/layout/base.css", false)]
+        {
+            assert_eq!(find(path).is_some_and(|view| view.is_a_place()), place, "{path}");
+        }
+    }
+}

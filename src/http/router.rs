@@ -1,0 +1,78 @@
+//! The way of a request to its answer: health, the page, authorisation, route.
+//!
+//! Stands above all handlers; none of them knows it.
+
+use std::sync::Arc;
+
+use hyper::Request;
+use hyper::body::Incoming;
+
+use super::authentication;
+use super::budget::Account;
+use super::connection::{Handler, Peer};
+use super::context::RequestContext;
+use super::fair_limit::Principal;
+use super::openapi::Description;
+use super::page::{self, Page};
+use super::problem::Problem;
+use super::reply::{self, Reply};
+use super::request::Authorised;
+use super::routes::{self, Resource};
+use super::{health, metrics};
+
+/// Answers requests.
+pub(super) struct Router {
+    context: Arc<RequestContext>,
+    /// What the API is.
+    description: Description,
+    page: Arc<Page>,
+}
+
+impl Router {
+    pub(super) fn new(context: Arc<RequestContext>) -> Self {
+        let description = Description::of(&context.services.catalogue);
+        Self { context, description, page: Arc::new(Page::new()) }
+    }
+
+    /// Health is anybody's to ask, and the page sends strangers to its sign-in. For all else the token
+    /// comes first, so that nobody without one learns what there is.
+    async fn answer(&self, request: Request<Incoming>) -> Result<Reply, Problem> {
+        let context = &self.context;
+        if let Some(view) = page::find(request.uri().path()) {
+            return Box::pin(page::answer(&self.page, context, view, request)).await;
+        }
+        let resource = routes::find(request.uri().path());
+        if resource == Some(Resource::Health) {
+            Resource::Health.check_method(request.method())?;
+            return Ok(health::alive());
+        }
+        if resource == Some(Resource::Ready) {
+            Resource::Ready.check_method(request.method())?;
+            return health::ready(&context.services);
+        }
+        if resource == Some(Resource::OpenApi) {
+            Resource::OpenApi.check_method(request.method())?;
+            return self.description.show();
+        }
+        if resource == Some(Resource::Metrics) && context.services.metrics_public {
+            Resource::Metrics.check_method(request.method())?;
+            return Box::pin(metrics::show(context, Principal::new(None, None))).await;
+        }
+        let access = authentication::authenticate(context, &request)?;
+        Peer::is_known(&request);
+        let resource = resource.ok_or_else(|| {
+            Problem::not_found("there is nothing at this path: check it, and that an id in it is whole")
+        })?;
+        resource.check_method(request.method())?;
+        let account = Account::new(&context.services.budget, access.principal(), Peer::of(&request));
+        let reply =
+            routes::answer(resource, Authorised::new(Arc::clone(context), access, account.clone(), request)).await?;
+        reply::counted(reply, &account)
+    }
+}
+
+impl Handler for Router {
+    async fn handle(self: Arc<Self>, request: Request<Incoming>) -> Reply {
+        self.answer(request).await.unwrap_or_else(Problem::into_reply)
+    }
+}
