@@ -25,7 +25,7 @@ pub(crate) fn words_and_signs(text: &str) -> Vec<String> {
     found
 }
 
-fn is_word(character: char) -> bool {
+pub(crate) fn is_word(character: char) -> bool {
     character.is_alphanumeric() || character == '_'
 }
 
@@ -144,4 +144,95 @@ fn tree(code: &[String], before: &str, found: &mut Vec<String>) -> usize {
     }
     found.push(path);
     1
+}
+
+/// One name that a `use` brings in.
+pub(crate) struct Use {
+    /// The path as it is written, with its `crate`, `super` or `self`.
+    pub(crate) path: Vec<String>,
+    /// The name that it has here.
+    pub(crate) name: String,
+    /// Whether others find it here, too.
+    pub(crate) public: bool,
+}
+
+/// What the `use` lines of `code` bring in, and the code without them.
+pub(crate) fn uses(code: &[String]) -> (Vec<Use>, Vec<String>) {
+    let (mut found, mut rest) = (Vec::new(), Vec::new());
+    let mut at = 0;
+    while at < code.len() {
+        if code[at] != "use" {
+            rest.push(code[at].clone());
+            at += 1;
+            continue;
+        }
+        let public = at > 0 && (code[at - 1] == "pub" || code[at - 1] == ")");
+        let end = code[at..].iter().position(|sign| sign == ";").map_or(code.len(), |length| at + length);
+        branches(&code[at + 1..end], &[], public, &mut found);
+        at = end + 1;
+    }
+    (found, rest)
+}
+
+/// Adds the names of one tree of a `use` behind `before` and says how many signs it has.
+fn branches(code: &[String], before: &[String], public: bool, found: &mut Vec<Use>) -> usize {
+    let mut path = before.to_vec();
+    let mut at = 0;
+    while let Some(sign) = code.get(at) {
+        at += 1;
+        match sign.as_str() {
+            "::" => {}
+            "{" => {
+                while code.get(at).is_some_and(|sign| sign != "}") {
+                    at += branches(&code[at..], &path, public, found).max(1);
+                    at += usize::from(code.get(at).is_some_and(|sign| sign == ","));
+                }
+                return at + 1;
+            }
+            "as" => {
+                let name = code.get(at).cloned().unwrap_or_default();
+                found.push(Use { path, name, public });
+                return at + 1;
+            }
+            "," | "}" => {
+                at -= 1;
+                break;
+            }
+            // `a::{self}` is `a`, but `self::a` starts here.
+            "self" if !path.is_empty() => {}
+            word => path.push(word.to_owned()),
+        }
+    }
+    if let Some(name) = path.last().cloned() {
+        found.push(Use { path, name, public });
+    }
+    at
+}
+
+/// `code` without what is compiled for tests only.
+pub(crate) fn without_tests(code: &[String]) -> Vec<String> {
+    let attribute = ["#", "[", "cfg", "(", "test", ")", "]"];
+    let mut kept = Vec::new();
+    let mut at = 0;
+    while at < code.len() {
+        if !code[at..].iter().map(String::as_str).take(attribute.len()).eq(attribute) {
+            kept.push(code[at].clone());
+            at += 1;
+            continue;
+        }
+        at += attribute.len();
+        let mut depth = 0_usize;
+        while let Some(sign) = code.get(at) {
+            at += 1;
+            match sign.as_str() {
+                "(" | "[" | "{" => depth += 1,
+                ")" | "]" => depth = depth.saturating_sub(1),
+                "}" if depth == 1 => break,
+                "}" => depth = depth.saturating_sub(1),
+                ";" | "," if depth == 0 => break,
+                _ => {}
+            }
+        }
+    }
+    kept
 }

@@ -1,9 +1,11 @@
-//! The rules of the architecture that the compiler does not know: who may import whom, which package belongs to which
-//! module, how long a file may be, and that what the README names is there.
+//! The rules of the architecture that the compiler does not know: which module may import which, that no files import
+//! each other in a circle, which package belongs to which module, how long a file may be, and that what the README names
+//! is there.
 //!
 //! Each message names the rule and what to do instead. The checker is itself checked on small inputs.
 
 mod code;
+mod files;
 mod package;
 
 use std::collections::BTreeSet;
@@ -120,7 +122,9 @@ fn module_and_depth(path: &str) -> Option<(&str, usize)> {
 fn forbidden_imports(path: &str, text: &str) -> Vec<String> {
     let Some((module, depth)) = module_and_depth(path) else { return Vec::new() };
     let Some(rules) = MODULES.iter().find(|known| known.name == module) else {
-        return vec![format!("{path}: `{module}` is a new module: say in MODULES of tests/architecture whom it may know")];
+        return vec![format!(
+            "{path}: `{module}` is a new module: say in MODULES of tests/architecture whom it may know"
+        )];
     };
     let mut faults = BTreeSet::new();
     for target in crate_paths(&words_and_signs(text), depth) {
