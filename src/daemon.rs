@@ -10,7 +10,7 @@
 mod alarms;
 mod clock;
 mod fatal;
-mod heart;
+mod heartbeat;
 mod measures;
 mod reload;
 
@@ -24,7 +24,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::alerts::rules::Sighting;
-use crate::alerts::{Alerts, Ear};
+use crate::alerts::{AlertSink, Alerts};
 use crate::config::{Config, ConfigError, Keys};
 use crate::core::id::SubscriptionId;
 use crate::core::seal::Keyring;
@@ -33,7 +33,7 @@ use crate::http::{self, FirstToken, Server, Services, Tls};
 use crate::metrics::Metrics;
 use crate::sender::handshake;
 pub use crate::sender::handshake::{Handshake, Trouble};
-use crate::sender::{Outlet, Transport, TransportSettings};
+use crate::sender::{Transport, TransportHandle, TransportSettings};
 use crate::service::{self, AdminToken, DataDirLock, Hangups, KeyFile, OpenFiles};
 use crate::store::{OpenError, Retention, Running, Settings as StoreSettings, Store};
 use crate::telemetry;
@@ -41,7 +41,7 @@ use crate::telemetry;
 use self::clock::now;
 use self::fatal::Cause;
 pub use self::fatal::Fatal;
-use self::heart::Heart;
+use self::heartbeat::Heartbeat;
 
 /// How long requests may take to end once the daemon stops.
 const HTTP_STOP: Duration = Duration::from_secs(10);
@@ -79,7 +79,7 @@ pub struct Daemon {
     committer: Running,
     alerts: Alerts,
     store: Store,
-    outlet: Arc<Outlet>,
+    transport: Arc<TransportHandle>,
     /// The keys by which it goes.
     in_force: Keys,
     // Given back last: until then nobody else may open the store.
@@ -105,8 +105,9 @@ pub fn run(config: &Config, read: impl Fn() -> Result<Config, ConfigError>) -> R
     let reloads = hangups.on_each(move || drop(ask.send(End::Reload)), move || drop(hung_up.send(End::Asked)));
     reloads.map_err(|error| no_signals(&error))?;
     daemon.announce();
-    let heart = Heart::start(daemon.url(), daemon.store.clone(), daemon.dispatcher.gauge());
-    let heart = heart.map_err(|error| Fatal::new(Cause::Failed, format!("no thread for the heartbeat: {error}")))?;
+    let heartbeat = Heartbeat::start(daemon.url(), daemon.store.clone(), daemon.dispatcher.gauge());
+    let heartbeat =
+        heartbeat.map_err(|error| Fatal::new(Cause::Failed, format!("no thread for the heartbeat: {error}")))?;
     let end = loop {
         match daemon.end.recv().unwrap_or(End::Asked) {
             End::Reload => {
@@ -117,7 +118,7 @@ pub fn run(config: &Config, read: impl Fn() -> Result<Config, ConfigError>) -> R
             end => break end,
         }
     };
-    heart.map(Heart::stop).unwrap_or_default();
+    heartbeat.map(Heartbeat::stop).unwrap_or_default();
     if let End::Fatal(fatal) = &end {
         tracing::error!("{fatal}");
     }
@@ -136,7 +137,7 @@ impl Daemon {
     /// Something could not be started. What was started before it is stopped.
     pub fn start(config: &Config) -> Result<Self, Fatal> {
         allow_open_files(config);
-        let outlet = Arc::new(Outlet::new(transport(config)?));
+        let transport = Arc::new(TransportHandle::new(transport(config)?));
         let tls = certificate(config)?;
         let keys = keys(config)?;
         let mut lock = DataDirLock::take(&config.data_dir).map_err(|error| Fatal::new(Cause::Store, error))?;
@@ -149,21 +150,21 @@ impl Daemon {
         let (ask, end) = mpsc::channel();
         let failed = Arc::new(AtomicBool::new(false));
         let inbox = Arc::new(dispatch::Inbox::default());
-        let ear = Ear::default();
+        let sink = AlertSink::default();
 
         let dispatcher = Dispatcher::start(
             idle.store().clone(),
-            outlet.clone(),
+            transport.clone(),
             dispatch_settings(config),
             Arc::new(now),
             inbox.clone(),
-            alarms::listener(measures::of_deliveries(metrics.clone()), ear.clone()),
+            alarms::listener(measures::of_deliveries(metrics.clone()), sink.clone()),
             dispatcher_ended(&ask),
         );
         let no_thread = |error| Fatal::new(Cause::Failed, format!("the dispatcher cannot be started: {error}"));
         let dispatcher = dispatcher.map_err(no_thread)?;
         let store = idle.store().clone();
-        let (noted, store_failed, told) = (failed.clone(), fatal(&ask, Cause::Store), ear.clone());
+        let (noted, store_failed, told) = (failed.clone(), fatal(&ask, Cause::Store), sink.clone());
         let (answered, answers) = http::answers();
         let committer = idle.measured(measures::of_commits(metrics.clone())).answering(answered).start(
             now,
@@ -175,11 +176,11 @@ impl Daemon {
             },
         );
         let committer = committer.map_err(|error| Fatal::new(Cause::Failed, error))?;
-        let eyes = alarms::eyes(store.clone(), outlet.clone(), metrics.clone());
-        let alerts = Alerts::start(&ear, alarms::target(config), eyes, alarms::seed());
+        let source = alarms::source(store.clone(), transport.clone(), metrics.clone());
+        let alerts = Alerts::start(&sink, alarms::target(config), source, alarms::seed());
         let alerts = alerts.map_err(|error| Fatal::new(Cause::Failed, format!("no thread for alerts: {error}")))?;
         let first = FirstToken::new(token.hash(), token.kept_in());
-        let services = services(config, store.clone(), outlet.clone(), first, dispatcher.gauge(), failed, metrics);
+        let services = services(config, store.clone(), transport.clone(), first, dispatcher.gauge(), failed, metrics);
         let settings = http_settings(config, tls.clone());
         let server = http::serve(listener, services, answers, settings, Box::new(fatal(&ask, Cause::Bug)));
         let server = server.map_err(|error| Fatal::new(Cause::Failed, error))?;
@@ -198,7 +199,7 @@ impl Daemon {
             committer,
             alerts,
             store,
-            outlet,
+            transport,
             in_force: config.keys.clone(),
             lock,
         })
@@ -443,7 +444,7 @@ fn http_settings(config: &Config, tls: Option<Arc<Tls>>) -> http::Settings {
 fn services(
     config: &Config,
     store: Store,
-    outlet: Arc<Outlet>,
+    transport: Arc<TransportHandle>,
     admin_token: FirstToken,
     gauge: Gauge,
     failed: Arc<AtomicBool>,
@@ -463,7 +464,7 @@ fn services(
         store,
         flows: Arc::new(move |ids| flows(&asked, ids)),
         catalogue: Arc::new(config.catalogue.clone()),
-        outlet,
+        transport,
         admin_token,
         default_ordering: config.ordering.default,
         senders: Box::new(move || {

@@ -1,8 +1,8 @@
 //! Alerts: telling the operator, at `[alerts] url`, of what somebody must look at.
 //!
 //! [`rules`] decides what is to be said, without I/O; [`payload`] writes it. Around them stands one
-//! thread: it hears what happens ([`Ear::hear`]), looks around now and then, and posts one alert at a
-//! time. What it needs of the house it is handed ([`Eyes`]); it must not know the store or the sender.
+//! thread: it hears what happens ([`AlertSink::hear`]), looks around now and then, and posts one alert at a
+//! time. What it needs of the house it is handed ([`AlertSource`]); it must not know the store or the sender.
 //!
 //! What always holds:
 //! - Nobody waits for an alert: hearing is a short lock and no I/O.
@@ -50,7 +50,7 @@ pub struct Target {
 }
 
 /// What the thread needs of the house. All of it may block.
-pub struct Eyes {
+pub struct AlertSource {
     /// How things stand.
     pub look: Box<dyn Fn() -> Look + Send>,
     /// Posts a request.
@@ -69,7 +69,7 @@ pub struct Alerts {
 
 /// For whoever has something to tell; cheap to clone.
 #[derive(Clone)]
-pub struct Ear(Arc<Shared>);
+pub struct AlertSink(Arc<Shared>);
 
 #[derive(Default)]
 struct Shared {
@@ -100,7 +100,7 @@ impl Shared {
     }
 }
 
-impl Ear {
+impl AlertSink {
     /// Takes note of what happened. Does not block.
     pub fn hear(&self, sighting: Sighting) {
         self.0.tell(|state| {
@@ -111,7 +111,7 @@ impl Ear {
     }
 }
 
-impl Default for Ear {
+impl Default for AlertSink {
     /// One that nobody listens to yet; [`Alerts::start`] takes it.
     fn default() -> Self {
         Self(Arc::default())
@@ -119,15 +119,15 @@ impl Default for Ear {
 }
 
 impl Alerts {
-    /// Starts the thread, which hears what `ear` is told.
+    /// Starts the thread, which hears what `sink` is told.
     ///
     /// # Errors
     /// There is no thread to be had.
-    pub fn start(ear: &Ear, target: Option<Target>, eyes: Eyes, random: u128) -> std::io::Result<Self> {
+    pub fn start(sink: &AlertSink, target: Option<Target>, source: AlertSource, random: u128) -> std::io::Result<Self> {
         let (done, ended) = mpsc::channel();
-        ear.0.lock().target = target;
-        let shared = ear.0.clone();
-        let poster = Poster { shared: shared.clone(), eyes, ids: IdSource::after(0), random, begun: Instant::now() };
+        sink.0.lock().target = target;
+        let shared = sink.0.clone();
+        let poster = Poster { shared: shared.clone(), source, ids: IdSource::after(0), random, begun: Instant::now() };
         std::thread::Builder::new().name("alerts".to_owned()).spawn(move || poster.run(&done))?;
         Ok(Self { shared, ended })
     }
@@ -162,7 +162,7 @@ struct UnderWay {
 /// What the thread is.
 struct Poster {
     shared: Arc<Shared>,
-    eyes: Eyes,
+    source: AlertSource,
     ids: IdSource,
     random: u128,
     begun: Instant,
@@ -186,7 +186,7 @@ impl Poster {
                 return self.last_words(under_way);
             };
             if Instant::now() >= look_at {
-                let look = (self.eyes.look)();
+                let look = (self.source.look)();
                 self.shared.lock().rules.look(look, target.backlog_age);
                 look_at = Instant::now() + LOOK_EVERY.min(target.backlog_age);
             }
@@ -239,7 +239,7 @@ impl Poster {
         let now = self.begun.elapsed();
         let said = self.shared.lock().rules.next(now)?;
         self.random = self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        let id = AlertId::from_bits(self.ids.next((self.eyes.clock)(), || self.random));
+        let id = AlertId::from_bits(self.ids.next((self.source.clock)(), || self.random));
         let now = Instant::now();
         Some(UnderWay { id, said, made: now, next: now, failures: 0 })
     }
@@ -248,10 +248,10 @@ impl Poster {
     fn post(&self, mut alert: UnderWay, target: &Target) -> Option<UnderWay> {
         let (id, kind) = (alert.id, alert.said.kind());
         let body = payload::body(id, &alert.said);
-        let request = Outgoing::alert(&target.url, &target.secret, id, body, (self.eyes.clock)());
-        let report = (self.eyes.post)(&request);
+        let request = Outgoing::alert(&target.url, &target.secret, id, body, (self.source.clock)());
+        let report = (self.source.post)(&request);
         let trouble = trouble(&report);
-        (self.eyes.posted)(trouble.is_none());
+        (self.source.posted)(trouble.is_none());
         let Some(trouble) = trouble else {
             tracing::info!("alert {id} was sent: {kind}");
             return None;

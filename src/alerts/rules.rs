@@ -150,7 +150,7 @@ enum Standing {
     Fine,
     /// By the clock alone: over when a look finds no failure.
     Failing,
-    /// Over when its gate opens.
+    /// Over when its circuit breaker closes.
     Down,
     Disabled(&'static str),
 }

@@ -190,8 +190,8 @@ fn an_alert_says_what_it_is_and_shows_no_secret() {
 }
 
 /// Alerts that go to a receiver which answers as `answer` says, and what it got.
-fn posting(answer: impl Fn(usize) -> Outcome + Send + 'static) -> (Ear, Alerts, Receiver<Outgoing>) {
-    let (ear, (sent, got)) = (Ear::default(), mpsc::channel());
+fn posting(answer: impl Fn(usize) -> Outcome + Send + 'static) -> (AlertSink, Alerts, Receiver<Outgoing>) {
+    let (sink, (sent, got)) = (AlertSink::default(), mpsc::channel());
     let count = Mutex::new(0);
     let post = move |request: &Outgoing| {
         let nth = std::mem::replace(&mut *count.lock().unwrap(), 0);
@@ -199,10 +199,14 @@ fn posting(answer: impl Fn(usize) -> Outcome + Send + 'static) -> (Ear, Alerts, 
         sent.send(request.clone()).unwrap();
         Report { outcome: answer(nth), note: None, duration: Duration::ZERO, phases: Vec::new(), address: None }
     };
-    let eyes =
-        Eyes { look: Box::new(Look::default), post: Box::new(post), posted: Box::new(|_| ()), clock: Box::new(|| NOW) };
-    let alerts = Alerts::start(&ear, Some(target()), eyes, 7).unwrap();
-    (ear, alerts, got)
+    let source = AlertSource {
+        look: Box::new(Look::default),
+        post: Box::new(post),
+        posted: Box::new(|_| ()),
+        clock: Box::new(|| NOW),
+    };
+    let alerts = Alerts::start(&sink, Some(target()), source, 7).unwrap();
+    (sink, alerts, got)
 }
 
 fn target() -> Target {
@@ -218,8 +222,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 #[test]
 fn what_is_heard_is_posted_at_once_signed_and_nothing_else_is() {
-    let (ear, alerts, got) = posting(|_| answered(204));
-    ear.hear(Sighting::Down(subject(1)));
+    let (sink, alerts, got) = posting(|_| answered(204));
+    sink.hear(Sighting::Down(subject(1)));
     let request = got.recv_timeout(PATIENCE).unwrap();
     let header = |name: &str| request.headers.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str());
     let of = |name| header(name).unwrap_or_default();
@@ -235,8 +239,8 @@ fn what_is_heard_is_posted_at_once_signed_and_nothing_else_is() {
 #[test]
 fn one_that_is_not_taken_raises_no_other_and_is_posted_again_as_it_was() {
     let refused = || Outcome::Failed { fault: Fault::Refused, detail: String::new() };
-    let (ear, alerts, got) = posting(move |nth| if nth == 0 { refused() } else { answered(200) });
-    ear.hear(Sighting::Down(subject(1)));
+    let (sink, alerts, got) = posting(move |nth| if nth == 0 { refused() } else { answered(200) });
+    sink.hear(Sighting::Down(subject(1)));
     let first = got.recv_timeout(PATIENCE).unwrap();
     let again = got.recv_timeout(PATIENCE).unwrap();
     assert_eq!((first.body, &first.headers[2]), (again.body, &again.headers[2]));
@@ -246,19 +250,19 @@ fn one_that_is_not_taken_raises_no_other_and_is_posted_again_as_it_was() {
 
 #[test]
 fn what_is_heard_last_is_posted_on_the_way_out() {
-    let (ear, alerts, got) = posting(|_| answered(200));
-    ear.hear(Sighting::Trouble("the disk is gone".to_owned(), true));
+    let (sink, alerts, got) = posting(|_| answered(200));
+    sink.hear(Sighting::Trouble("the disk is gone".to_owned(), true));
     alerts.stop(PATIENCE);
     assert!(String::from_utf8(got.try_recv().unwrap().body).unwrap().contains("hookswitch ends: the disk is gone"));
 }
 
 #[test]
 fn without_a_target_nothing_is_kept() {
-    let (ear, alerts, got) = posting(|_| answered(200));
+    let (sink, alerts, got) = posting(|_| answered(200));
     alerts.aim(None);
-    ear.hear(Sighting::Down(subject(1)));
+    sink.hear(Sighting::Down(subject(1)));
     alerts.aim(Some(target()));
-    ear.hear(Sighting::Down(subject(2)));
+    sink.hear(Sighting::Down(subject(2)));
     let body = String::from_utf8(got.recv_timeout(PATIENCE).unwrap().body).unwrap();
     assert!(body.contains("r2.example") && !body.contains("r1.example"), "{body}");
     alerts.stop(PATIENCE);

@@ -95,7 +95,7 @@ impl By {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Shown {
+pub(super) struct CallReport {
     exact: bool,
     pub(super) totals: Figures,
     buckets: Vec<Bucket>,
@@ -164,7 +164,7 @@ impl Report {
 }
 
 /// Draws a report that is divided by `by`.
-pub(super) fn write(report: &Shown, by: &str, out: &mut dyn Write) -> Result<(), Failure> {
+pub(super) fn write(report: &CallReport, by: &str, out: &mut dyn Write) -> Result<(), Failure> {
     let title = by.to_uppercase();
     let mut table = Table::new(&[
         Column::elastic(if matches!(by, "day" | "hour") { "BEGAN (UTC)" } else { "WHICH" }),

@@ -233,7 +233,7 @@ pub(super) fn line(value: &RawValue, most: usize) -> Result<String, String> {
     Ok(text)
 }
 
-/// What `read` makes of `raw`; `None` where it [says nothing](is_nothing). Not for what would widen somebody's powers.
+/// What `read` makes of `raw`; `None` where it [says nothing](is_nothing). Not for what would widen somebody's permissions.
 pub(super) fn optional<T>(
     raw: &RawValue,
     read: impl FnOnce(&RawValue) -> Result<T, String>,

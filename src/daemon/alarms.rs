@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use super::clock::now;
 use crate::alerts::rules::{Look, Sighting, Subject};
-use crate::alerts::{Ear, Eyes, Target};
+use crate::alerts::{AlertSink, AlertSource, Target};
 use crate::config::Config;
 use crate::core::attempt::Status;
 use crate::core::subscription::Subscription;
 use crate::dispatch::{Listener, Notice};
 use crate::metrics::Metrics;
-use crate::sender::Outlet;
+use crate::sender::TransportHandle;
 use crate::store::{Health, Store, SubscriptionStatus};
 
 /// How long the operator's receiver may take.
@@ -31,12 +31,12 @@ pub(super) fn seed() -> u128 {
     u128::from_le_bytes(bytes)
 }
 
-/// Lets `ear` hear what is worth an alert of what `first` hears.
-pub(super) fn listener(first: Listener, ear: Ear) -> Listener {
+/// Lets `sink` hear what is worth an alert of what `first` hears.
+pub(super) fn listener(first: Listener, sink: AlertSink) -> Listener {
     Arc::new(move |notice| {
         first(notice);
         if let Some(sighting) = sighting(notice) {
-            ear.hear(sighting);
+            sink.hear(sighting);
         }
     })
 }
@@ -70,10 +70,10 @@ fn subject(subscription: &Subscription, health: Health, waiting: u64) -> Subject
 }
 
 /// What the thread of alerts sees, and posts by.
-pub(super) fn eyes(store: Store, outlet: Arc<Outlet>, metrics: Arc<Metrics>) -> Eyes {
-    Eyes {
+pub(super) fn source(store: Store, transport: Arc<TransportHandle>, metrics: Arc<Metrics>) -> AlertSource {
+    AlertSource {
         look: Box::new(move || look(&store)),
-        post: Box::new(move |request| outlet.get().post(None, request, Some(TIMEOUT))),
+        post: Box::new(move |request| transport.get().post(None, request, Some(TIMEOUT))),
         posted: Box::new(move |taken| metrics.alerted(taken)),
         clock: Box::new(now),
     }

@@ -62,7 +62,7 @@ impl Daemon {
         let transport = transport(new).map_err(|fatal| fatal.to_string())?;
         self.reload_certificate()?;
         messages.set_level(new.diagnostics.level)?;
-        self.outlet.exchange(transport);
+        self.transport.exchange(transport);
         self.dispatcher.reconfigure(dispatch_settings(new));
         self.store.reconfigure(store_settings(new));
         self.alerts.aim(alarms::target(new));

@@ -4,38 +4,38 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use super::inbox::Inbox;
 use super::lanes::{Seen, Tally};
+use super::monotonic_clock::MonotonicClock;
 use super::notice::{Listener, Notice};
 use super::settings::Settings;
-use super::steady::Steady;
 use super::work::{Job, Noted, Tried, not_made, prepare, seen};
 use crate::core::attempt::{Fault, Report};
 use crate::core::delivery::Delivery;
 use crate::core::request::Outgoing;
-use crate::sender::{Done, Outlet};
+use crate::sender::{Done, TransportHandle};
 use crate::store::{Finish, Store};
 
 /// What dispatcher and senders share.
-pub(super) struct Shop {
+pub(super) struct Shared {
     pub(super) store: Store,
-    pub(super) outlet: Arc<Outlet>,
+    pub(super) transport: Arc<TransportHandle>,
     /// As of the last reload.
     pub(super) settings: RwLock<Arc<Settings>>,
     /// The lanes go by its time and know no other.
-    pub(super) steady: Steady,
+    pub(super) clock: MonotonicClock,
     pub(super) inbox: Arc<Inbox>,
     pub(super) listener: Listener,
     /// How many subscriptions are in which state, as of the dispatcher's last turn.
     pub(super) tally: Arc<Mutex<Tally>>,
 }
 
-impl Shop {
+impl Shared {
     pub(super) fn settings(&self) -> Arc<Settings> {
         Arc::clone(&self.settings.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Goes by `settings` from now on, but for the number of threads.
     pub(super) fn set(&self, settings: Settings) -> Arc<Settings> {
-        self.steady.set_longest_delay(settings.retry.longest_delay());
+        self.clock.set_longest_delay(settings.retry.longest_delay());
         let mut current = self.settings.write().unwrap_or_else(PoisonError::into_inner);
         *current = Arc::new(Settings { threads: current.threads, ..settings });
         Arc::clone(&current)
@@ -65,9 +65,9 @@ impl Shop {
                 );
             }
         };
-        let request = prepare(job, &event, self.steady.wall());
+        let request = prepare(job, &event, self.clock.wall());
         let (noted, subscription) = (Noted::from(event), &job.subscription);
-        let report = self.outlet.get().post(Some(subscription.id), &request, subscription.timeout);
+        let report = self.transport.get().post(Some(subscription.id), &request, subscription.timeout);
         self.judge(job, noted, Some(&request), report)
     }
 
@@ -86,7 +86,7 @@ impl Shop {
 
     fn judge(&self, job: &Job, noted: Noted, request: Option<&Outgoing>, report: Report) -> Judged {
         // The clock may have jumped since it was handed out, and may jump again before the dispatcher hears of it.
-        let reading = self.steady.reading();
+        let reading = self.clock.reading();
         let (now, health) = (reading.wall, self.store.health(job.subscription.id));
         let delivery = reading.outward(job.start.delivery.clone());
         let seen = seen(&report, now);
@@ -99,7 +99,7 @@ impl Shop {
 /// How an attempt ended.
 pub(super) struct Judged {
     finish: Finish,
-    /// How its delivery stands, by the steady time.
+    /// How its delivery stands, by the monotonic clock.
     after: Delivery,
     seen: Seen,
 }

@@ -15,7 +15,7 @@ use crate::store::Change;
 pub(super) enum Input {
     /// What is on the disk, and when it was decided.
     Changes(Moment, Vec<Change>),
-    /// An attempt has ended; this is how its delivery stands, by the steady time, and what it says of the receiver.
+    /// An attempt has ended; this is how its delivery stands, by the monotonic clock, and what it says of the receiver.
     Ended(Delivery, Seen),
     /// Somebody wants to know how these receivers are. Nothing is sent meanwhile: they are to be few.
     Ask(Vec<SubscriptionId>, mpsc::Sender<HashMap<SubscriptionId, Standing>>),

@@ -7,8 +7,8 @@
 //!
 //! Of each subscription only a window is in memory (`queue`); what else it is owed is read from the
 //! store when the lanes ask for it ([`Lanes::wanted`], [`Lanes::read`]). A receiver that is down is
-//! asked by one delivery at a time (`gate`), one that is up gets as many at once as it takes well
-//! (`pace`), and the pool is shared so that none holds all of it (`share`).
+//! asked by one delivery at a time (`circuit_breaker`), one that is up gets as many at once as it takes well
+//! (`concurrency_limit`), and the pool is shared so that none holds all of it (`fair_share`).
 //!
 //! Always:
 //! - of one call, a later delivery is never handed out while an earlier one is under way, or while
@@ -22,12 +22,12 @@
 //!
 //! Two calls whose hashes agree share a lane, which costs them speed and nothing else.
 
+mod circuit_breaker;
+mod concurrency_limit;
 mod ended;
-mod gate;
+mod fair_share;
 mod lane;
-mod pace;
 mod queue;
-mod share;
 mod tally;
 mod under_way;
 mod unrecorded;
@@ -40,13 +40,13 @@ use crate::core::delivery::Delivery;
 use crate::core::id::DeliveryId;
 use crate::core::time::Timestamp;
 
-use self::gate::Asking;
+use self::circuit_breaker::Asking;
+use self::concurrency_limit::Proof;
+use self::fair_share::{Class, FairShare};
 use self::lane::{LaneKey, Next};
-use self::pace::Proof;
 use self::queue::Queue;
-use self::share::{Class, Share};
 
-pub use self::gate::{Kind, Seen, Turn};
+pub use self::circuit_breaker::{Kind, Seen, Transition};
 pub use self::tally::Tally;
 pub use self::values::{Bounds, Condition, Past, Rules, Standing, Start, Terms, Wanted};
 
@@ -62,7 +62,7 @@ enum Timer {
 pub struct Lanes {
     rules: Rules,
     queues: HashMap<u32, Queue>,
-    share: Share,
+    share: FairShare,
     /// How many subscriptions are in which state.
     tally: Tally,
     /// Subscriptions of which more is to be read, as far as memory allows.
@@ -91,7 +91,7 @@ impl Lanes {
         Self {
             rules,
             queues: HashMap::new(),
-            share: Share::new(rules.threads),
+            share: FairShare::new(rules.threads),
             tally: Tally::default(),
             hungry: BTreeSet::new(),
             eager: BTreeSet::new(),
@@ -312,8 +312,6 @@ impl Lanes {
 }
 
 #[cfg(test)]
-mod herd;
-#[cfg(test)]
 mod isolation;
 #[cfg(test)]
 mod orders;
@@ -321,3 +319,5 @@ mod orders;
 mod property;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod thundering_herd;

@@ -24,22 +24,22 @@
 //! **Given up.** Only an attempt that fails gives a delivery up. What waits behind a receiver that is
 //! down uses up no attempts, and is tried once it is back even if its time is over.
 //!
-//! **Health.** A gate for each receiver closes after failures in a row of different calls. Counting
-//! attempts instead would let one poisoned event close it; counting only what gets no answer would let
-//! a receiver that answers 503 to all burn the attempts of its whole backlog. While it is closed, the
+//! **Health.** The circuit breaker of a receiver opens after failures in a row of different calls. Counting
+//! attempts instead would let one poisoned event open it; counting only what gets no answer would let
+//! a receiver that answers 503 to all burn the attempts of its whole backlog. While it is open, the
 //! delivery that asks is the oldest that is due: always the same one would never find out that only
-//! that one is poisoned. When it opens, what failed meanwhile is due at once and so comes first again,
+//! that one is poisoned. When it closes, what failed meanwhile is due at once and so comes first again,
 //! except where the receiver had said when to come back.
 //!
 //! **Concurrency.** Real receivers take 100 to 1,000 ms, so what one of them is sent in a second is how much it has at
-//! once, and nobody knows beforehand how much it takes. Each has a limit by feedback (`lanes/pace`), which doubles in
+//! once, and nobody knows beforehand how much it takes. Each has a limit by feedback (`lanes/concurrency_limit`), which doubles in
 //! each round of answers while it is used and nothing speaks against it. What speaks against it is refusals and rising
 //! latency, and neither is taken at its word: a few refusals of a hundred are events' or chance's, and latency rises
 //! for a receiver's own reasons as well, so it is tried whether less under way makes it lower. A refusal costs a
 //! delivery its delay, so what was refused is tried again only after a while. A receiver that refuses some because
 //! it has too much is not down: its breaker counts failures in a row against what is under way.
 //!
-//! **Share.** Receivers are told apart by subscription, not by origin: behind one host stand receivers
+//! **Fair share.** Receivers are told apart by subscription, not by origin: behind one host stand receivers
 //! of different quality, and what they hold together is bounded all the same, by the parts of the pool
 //! that those not known to be quick may have. Being quick is about time and not about success: one that
 //! refuses at once costs nobody a thread. What is known of a receiver is forgotten after some minutes;
@@ -51,11 +51,11 @@
 //! once, and none a second before that. Where the pool is too small for it, healthy ones beside hundreds that hang
 //! waited for more than a minute when they were tried in turn. So strangers are then tried a moment apart, and those
 //! first that have most to be sent: within that moment those that are in need are told from those that are only there,
-//! and who answers makes room for the next at once (`lanes/share`). After a start what is owed is read for those first
+//! and who answers makes room for the next at once (`lanes/fair_share`). After a start what is owed is read for those first
 //! that were quick before. Its limit: where all that hang are owed as much as those that are healthy.
 //!
 //! A thousand that begin or end together are handed over some at a time, so that what a healthy receiver is owed in
-//! between does not wait for all of them (`desk`).
+//! between does not wait for all of them (`dispatch_loop`).
 //!
 //! # Rejected
 //!
@@ -77,13 +77,13 @@
 //!   first second, not the load.
 
 mod attempts;
-mod desk;
+mod dispatch_loop;
 mod inbox;
 pub mod lanes;
+mod monotonic_clock;
 mod notice;
 mod rate;
 mod settings;
-mod steady;
 mod work;
 
 use std::collections::HashMap;
@@ -93,18 +93,18 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::core::id::SubscriptionId;
-use crate::sender::{Outlet, Pool};
+use crate::sender::{Pool, TransportHandle};
 use crate::store::Store;
 
-use self::attempts::Shop;
-use self::desk::Desk;
+use self::attempts::Shared;
+use self::dispatch_loop::DispatchLoop;
 pub use self::inbox::Inbox;
 use self::inbox::Input;
 pub use self::lanes::{Condition, Standing, Tally};
+pub use self::monotonic_clock::Clock;
+use self::monotonic_clock::MonotonicClock;
 pub use self::notice::{Listener, Notice};
 pub use self::settings::Settings;
-pub use self::steady::Clock;
-use self::steady::Steady;
 use self::work::Job;
 
 /// How long the dispatcher may take to say how it is.
@@ -144,7 +144,7 @@ impl Gauge {
     }
 
     /// Whether the dispatcher makes a turn within `limit`. Blocks until it has.
-    pub fn turns(&self, limit: Duration) -> bool {
+    pub fn ping(&self, limit: Duration) -> bool {
         self.ask(Vec::new(), limit).is_some()
     }
 
@@ -171,7 +171,7 @@ impl Dispatcher {
     /// No thread could be started.
     pub fn start(
         store: Store,
-        outlet: Arc<Outlet>,
+        transport: Arc<TransportHandle>,
         settings: Settings,
         clock: Clock,
         inbox: Arc<Inbox>,
@@ -179,30 +179,30 @@ impl Dispatcher {
         ended: impl FnOnce(Ended) + Send + 'static,
     ) -> std::io::Result<Self> {
         let threads = settings.threads;
-        let steady = Steady::new(clock, settings.retry.longest_delay());
+        let clock = MonotonicClock::new(clock, settings.retry.longest_delay());
         let tally = Arc::new(Mutex::default());
-        let shop = Arc::new(Shop {
+        let shared = Arc::new(Shared {
             store,
-            outlet,
+            transport,
             settings: RwLock::new(Arc::new(settings)),
-            steady,
+            clock,
             inbox: inbox.clone(),
             listener,
             tally: tally.clone(),
         });
-        let (work_shop, done_shop, idle_shop) = (shop.clone(), shop.clone(), shop.clone());
+        let (work_shared, done_shared, idle_shared) = (shared.clone(), shared.clone(), shared.clone());
         let pool = Arc::new(Pool::new(
             threads,
             "sender",
             Arc::clone,
-            move |job: Arc<Job>| work_shop.attempt(&job),
-            move |done| done_shop.record(done),
-            move || idle_shop.outlet.get().close_unused(),
+            move |job: Arc<Job>| work_shared.attempt(&job),
+            move |done| done_shared.record(done),
+            move || idle_shared.transport.get().close_unused(),
         ));
-        let mut desk = Desk::new(shop, pool.clone());
-        desk.take_up();
+        let mut dispatch_loop = DispatchLoop::new(shared, pool.clone());
+        dispatch_loop.take_up();
         let spawned = std::thread::Builder::new().name("dispatcher".to_owned()).spawn(move || {
-            let worked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| desk.run()));
+            let worked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| dispatch_loop.run()));
             match worked {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => ended(Ended::Unreadable(error.to_string())),

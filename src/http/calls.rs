@@ -23,7 +23,7 @@ use crate::store::{CallFilter, CallStory, ReadError, ShownConversation, Store};
 
 /// A call in a list.
 #[derive(Serialize)]
-struct Shown<'c> {
+struct CallJson<'c> {
     call: &'c str,
     company: &'c str,
     domain: Option<&'c str>,
@@ -39,8 +39,8 @@ struct Shown<'c> {
     events: Vec<&'c str>,
 }
 
-fn shown(summary: &Summary) -> Shown<'_> {
-    Shown {
+fn shown(summary: &Summary) -> CallJson<'_> {
+    CallJson {
         call: summary.call.as_str(),
         company: summary.company.as_str(),
         domain: summary.domain.as_ref().map(Domain::as_str),
@@ -80,7 +80,7 @@ pub(super) async fn list(request: Permitted) -> Result<Reply, Problem> {
 #[derive(Serialize)]
 struct Whole<'c> {
     #[serde(flatten)]
-    call: Shown<'c>,
+    call: CallJson<'c>,
     subscriptions: Vec<Receiver<'c>>,
     timeline: Vec<Moment<'c>>,
     /// Whether there was more than is shown; then the oldest is left out.
@@ -95,7 +95,7 @@ struct Receiver<'c> {
     url: Option<&'c str>,
     enabled: bool,
     disabled_reason: Option<&'static str>,
-    deliveries: Vec<deliveries::Shown<'c>>,
+    deliveries: Vec<deliveries::DeliveryJson<'c>>,
 }
 
 /// One thing on the time line.
@@ -110,9 +110,9 @@ struct Moment<'c> {
 #[serde(tag = "kind", content = "of", rename_all = "lowercase")]
 enum What<'c> {
     /// Something happened to the call.
-    Event(events::Shown<'c>),
+    Event(events::EventJson<'c>),
     /// An SMS of it was sent.
-    Message(messages::Shown<'c>),
+    Message(messages::MessageJson<'c>),
     /// An event of it was posted to a receiver, or a delivery ended.
     Attempt(LogEntryJson<'c>),
 }

@@ -24,9 +24,9 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::admission::{Admission, Seat};
 use super::forwarded::Proxies;
-use super::hygiene;
 use super::problem::Problem;
 use super::reply::Reply;
+use super::request_validation;
 use super::settings::Settings;
 use super::wire::{Suspicion, Wire};
 
@@ -107,14 +107,14 @@ pub(super) async fn serve<H: Handler>(
     stop: watch::Receiver<Option<Instant>>,
 ) {
     let wire = Wire::new(stream, settings.write_timeout);
-    let desk = Desk { handler, suspicion: wire.suspicion(), stop: stop.clone() };
+    let service = Validated { handler, suspicion: wire.suspicion(), stop: stop.clone() };
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(settings.header_timeout)
         .max_header_size(MAX_HEAD)
         .max_buf_size(MAX_BUFFER)
         .keep_alive(keep_alive)
-        .serve_connection(TokioIo::new(wire), desk);
+        .serve_connection(TokioIo::new(wire), service);
     let (mut over, mut ending) = (pin!(no_more_requests(stop.clone())), false);
     let ended = loop {
         tokio::select! {
@@ -161,14 +161,14 @@ async fn close(mut wire: Wire<impl AsyncRead + AsyncWrite + Unpin>, stopping: bo
     let _ = timeout(LINGER, hear_out).await;
 }
 
-/// Stands between hyper and the handler.
-struct Desk<H> {
+/// The service that hyper calls: validates the head of a request, then calls the handler.
+struct Validated<H> {
     handler: Arc<H>,
     suspicion: Arc<Suspicion>,
     stop: watch::Receiver<Option<Instant>>,
 }
 
-impl<H: Handler> Service<Request<Incoming>> for Desk<H> {
+impl<H: Handler> Service<Request<Incoming>> for Validated<H> {
     type Response = Reply;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Reply, Infallible>> + Send>>;
@@ -179,8 +179,8 @@ impl<H: Handler> Service<Request<Incoming>> for Desk<H> {
         let bare = self.suspicion.bare.load(Ordering::Relaxed);
         let stop = self.stop.clone();
         Box::pin(async move {
-            let chunked = hygiene::is_chunked(&request);
-            let mut reply = match hygiene::check(&request, ambiguous, bare) {
+            let chunked = request_validation::is_chunked(&request);
+            let mut reply = match request_validation::check(&request, ambiguous, bare) {
                 Ok(()) => {
                     // Pinned where it is made: handed on by value it would stand here twice, thousands of bytes each.
                     let mut answer = pin!(handler.handle(request));

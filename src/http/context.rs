@@ -16,7 +16,7 @@ use crate::core::catalogue::Catalogue;
 use crate::core::id::SubscriptionId;
 use crate::core::subscription::Ordering;
 use crate::core::time::Timestamp;
-use crate::sender::Outlet;
+use crate::sender::TransportHandle;
 use crate::store::Store;
 
 /// How the sender threads are doing.
@@ -51,7 +51,7 @@ pub struct Services {
     /// The event types.
     pub catalogue: Arc<Catalogue>,
     /// For the check of a URL at registration, and for probes.
-    pub outlet: Arc<Outlet>,
+    pub transport: Arc<TransportHandle>,
     /// The admin's token of the first start.
     pub admin_token: FirstToken,
     /// `[ordering] default`, for subscriptions that do not say.

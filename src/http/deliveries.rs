@@ -18,7 +18,7 @@ use crate::store::{DeliveryFilter, KnownDelivery, ReadError, Store};
 
 /// A delivery as the API shows it.
 #[derive(Serialize)]
-pub(super) struct Shown<'d> {
+pub(super) struct DeliveryJson<'d> {
     id: Text<DeliveryId>,
     event_id: Text<EventId>,
     event: &'d str,
@@ -37,8 +37,8 @@ pub(super) struct Shown<'d> {
 }
 
 /// `delivery`, of `company` if that is known.
-pub(super) fn shown<'d>(delivery: &'d Delivery, company: Option<&'d Company>) -> Shown<'d> {
-    Shown {
+pub(super) fn shown<'d>(delivery: &'d Delivery, company: Option<&'d Company>) -> DeliveryJson<'d> {
+    DeliveryJson {
         id: Text(delivery.id),
         event_id: Text(delivery.event),
         event: delivery.event_type.as_str(),

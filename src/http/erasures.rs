@@ -27,7 +27,7 @@ struct Order {
 }
 
 #[derive(Serialize)]
-struct Shown<'e> {
+struct ErasureJson<'e> {
     id: Text<ErasureId>,
     company: &'e str,
     requested_at: Text<Timestamp>,
@@ -38,8 +38,8 @@ struct Shown<'e> {
     cancelled: u64,
 }
 
-fn shown(erasure: &Erasure) -> Shown<'_> {
-    Shown {
+fn shown(erasure: &Erasure) -> ErasureJson<'_> {
+    ErasureJson {
         id: Text(erasure.id),
         company: erasure.company.as_str(),
         requested_at: Text(erasure.requested_at),

@@ -13,7 +13,7 @@ use crate::core::catalogue::{Catalogue, Entry};
 use crate::core::text::excerpt;
 
 #[derive(Serialize)]
-struct Shown<'e> {
+struct EventTypeJson<'e> {
     name: &'e str,
     title: &'e str,
     description: &'e str,
@@ -21,11 +21,11 @@ struct Shown<'e> {
     schema: serde_json::Value,
 }
 
-fn shown<'e>(catalogue: &Catalogue, entry: &'e Entry) -> Result<Shown<'e>, Problem> {
+fn shown<'e>(catalogue: &Catalogue, entry: &'e Entry) -> Result<EventTypeJson<'e>, Problem> {
     // The catalogue takes no sample that is not JSON.
     let sample = serde_json::from_str(&entry.sample).map_err(|_| Problem::internal())?;
     let (title, description) = (entry.title.as_str(), entry.description.as_str());
-    Ok(Shown { name: entry.name.as_str(), title, description, sample, schema: catalogue.schema(entry) })
+    Ok(EventTypeJson { name: entry.name.as_str(), title, description, sample, schema: catalogue.schema(entry) })
 }
 
 /// Says that `name` is none, and which there are.

@@ -121,7 +121,7 @@ fn not_json(line: usize, fault: &str) -> Problem {
 }
 
 #[derive(Serialize)]
-pub(super) struct Shown<'e> {
+pub(super) struct EventJson<'e> {
     id: Text<EventId>,
     r#type: &'e str,
     company: &'e str,
@@ -132,14 +132,14 @@ pub(super) struct Shown<'e> {
     producer_id: Option<&'e str>,
     data: &'e RawValue,
     #[serde(skip_serializing_if = "Option::is_none")]
-    deliveries: Option<Vec<deliveries::Shown<'e>>>,
+    deliveries: Option<Vec<deliveries::DeliveryJson<'e>>>,
 }
 
-pub(super) fn shown(event: &Event) -> Result<Shown<'_>, ReadError> {
+pub(super) fn shown(event: &Event) -> Result<EventJson<'_>, ReadError> {
     let damaged = |_| {
         ReadError::corrupt_journal(format!("has the event {}, whose data is not JSON as it was accepted", event.id))
     };
-    Ok(Shown {
+    Ok(EventJson {
         id: Text(event.id),
         r#type: event.event_type.as_str(),
         company: event.company.as_str(),

@@ -41,14 +41,14 @@ pub(super) async fn post(mut request: Permitted) -> Result<Reply, Problem> {
 
 /// A message as the API shows it.
 #[derive(Serialize)]
-pub(super) struct Shown<'m> {
+pub(super) struct MessageJson<'m> {
     id: String,
     direction: &'static str,
     from: &'m str,
     to: &'m str,
     body: &'m str,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    media: Vec<ShownMedia<'m>>,
+    media: Vec<MediaJson<'m>>,
     sent_at: Text<Timestamp>,
     event: Option<Text<EventId>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -56,25 +56,25 @@ pub(super) struct Shown<'m> {
 }
 
 #[derive(Serialize)]
-struct ShownMedia<'m> {
+struct MediaJson<'m> {
     url: &'m str,
     content_type: Option<&'m str>,
 }
 
-impl<'m> ShownMedia<'m> {
+impl<'m> MediaJson<'m> {
     fn of(media: &'m Media) -> Self {
         Self { url: &media.url, content_type: media.content_type.as_deref() }
     }
 }
 
-pub(super) fn shown(message: &Message) -> Shown<'_> {
-    Shown {
+pub(super) fn shown(message: &Message) -> MessageJson<'_> {
+    MessageJson {
         id: message.shown_id(),
         direction: message.direction.as_str(),
         from: &message.from,
         to: &message.to,
         body: &message.body,
-        media: message.media.iter().map(ShownMedia::of).collect(),
+        media: message.media.iter().map(MediaJson::of).collect(),
         sent_at: Text(message.sent_at),
         event: message.event.map(Text),
         erased_at: message.erased_at.map(Text),
@@ -101,9 +101,9 @@ struct Thread<'t> {
     inbound_count: u64,
     first_at: Text<Timestamp>,
     last_at: Text<Timestamp>,
-    last_message: Option<Shown<'t>>,
+    last_message: Option<MessageJson<'t>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    messages: Option<Vec<Shown<'t>>>,
+    messages: Option<Vec<MessageJson<'t>>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<Option<String>>,
 }

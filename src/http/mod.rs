@@ -4,7 +4,7 @@
 //! listener     one thread, the ordered stop; admission: which connections are served
 //! connection   hyper around one socket: timeouts, panics, the last word; tls_connection: the handshake before
 //!   wire         bytes: stalled writers, requests with two lengths
-//!   hygiene      heads: methods, hosts, codings
+//!   request_validation   heads: methods, hosts, codings
 //! router       health | the page | authentication -> route; above all handlers
 //! page         Settings > Webhooks in a browser: its views show what the API's routes answer
 //! routes       the table of paths, methods and roles, and which handler answers
@@ -58,7 +58,6 @@ mod export;
 mod fair_limit;
 mod forwarded;
 mod health;
-mod hygiene;
 mod idempotency_key;
 mod listener;
 mod log;
@@ -75,6 +74,7 @@ mod query;
 mod reply;
 mod report;
 mod request;
+mod request_validation;
 mod reserved_secrets;
 mod router;
 mod routes;

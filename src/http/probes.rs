@@ -41,7 +41,7 @@ const THROWN_AWAY: &str = " This test was signed with a secret that is thrown aw
                            signature, give the `secret` that it has.";
 
 #[derive(Serialize)]
-struct Shown<'f> {
+struct FindingsJson<'f> {
     response: Option<u16>,
     working: bool,
     message: &'f str,
@@ -62,11 +62,11 @@ struct Request<'f> {
     body: String,
 }
 
-fn shown(findings: &Findings) -> Shown<'_> {
+fn shown(findings: &Findings) -> FindingsJson<'_> {
     let (report, request) = (&findings.report, &findings.request);
     let ours = request.headers.iter().map(|(name, value)| (name.as_str(), Some(value.as_str())));
     let own = request.own_headers.iter().map(|header| (header.name.as_str(), None));
-    Shown {
+    FindingsJson {
         response: findings.response,
         working: findings.working,
         message: &findings.message,
@@ -248,7 +248,7 @@ pub(super) async fn unsaved(mut request: Permitted) -> Result<Reply, Problem> {
             source: Source::Widget,
         };
         let outgoing = Outgoing::probe(&probe, now);
-        probe::run(&context.services.outlet.get(), outgoing, None)
+        probe::run(&context.services.transport.get(), outgoing, None)
     });
     let mut findings = findings.await?;
     if thrown_away && matches!(findings.response, Some(401 | 403)) {
@@ -277,7 +277,7 @@ pub(super) async fn stored(mut request: Permitted, id: SubscriptionId) -> Result
     let findings = share.run(move || {
         let probe = Probe::of(&tested, &sample, event, now);
         let outgoing = Outgoing::probe(&probe, now);
-        let findings = probe::run(&context.services.outlet.get(), outgoing, tested.timeout);
+        let findings = probe::run(&context.services.transport.get(), outgoing, tested.timeout);
         let entry = entry(&tested, &sample, &findings, (context.services.clock)());
         record(&context.services, entry);
         findings

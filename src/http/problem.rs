@@ -34,17 +34,17 @@ enum With {
 type HeaderText = &'static str;
 
 #[derive(Serialize)]
-struct Shown<'p> {
+struct ProblemJson<'p> {
     r#type: &'static str,
     status: u16,
     title: &'static str,
     detail: &'p str,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    errors: &'p [ShownError<'p>],
+    errors: &'p [FieldErrorJson<'p>],
 }
 
 #[derive(Serialize)]
-struct ShownError<'p> {
+struct FieldErrorJson<'p> {
     pointer: &'p str,
     detail: &'p str,
 }
@@ -157,10 +157,15 @@ impl Problem {
     /// The answer.
     pub(super) fn into_reply(self) -> Reply {
         let shown: Vec<_> =
-            self.errors.iter().map(|error| ShownError { pointer: &error.pointer, detail: &error.detail }).collect();
+            self.errors.iter().map(|error| FieldErrorJson { pointer: &error.pointer, detail: &error.detail }).collect();
         let title = self.status.canonical_reason().unwrap_or("Error");
-        let problem =
-            Shown { r#type: "about:blank", status: self.status.as_u16(), title, detail: &self.detail, errors: &shown };
+        let problem = ProblemJson {
+            r#type: "about:blank",
+            status: self.status.as_u16(),
+            title,
+            detail: &self.detail,
+            errors: &shown,
+        };
         // Numbers and strings alone: this cannot fail, and an empty body would still carry its status.
         let text = serde_json::to_vec(&problem).unwrap_or_default();
         let mut reply = with_body(self.status, "application/problem+json", Body::Whole(text.into()));

@@ -37,7 +37,7 @@ struct Whole<'r> {
     by: &'static str,
     /// Whether medians and percentiles are exact.
     exact: bool,
-    totals: Shown<'r>,
+    totals: FiguresJson<'r>,
     buckets: Vec<Bucket<'r>>,
 }
 
@@ -49,11 +49,11 @@ struct Bucket<'r> {
     #[serde(skip_serializing_if = "Option::is_none")]
     until: Option<Text<Timestamp>>,
     #[serde(flatten)]
-    figures: Shown<'r>,
+    figures: FiguresJson<'r>,
 }
 
 #[derive(Serialize)]
-struct Shown<'r> {
+struct FiguresJson<'r> {
     calls: u64,
     events: Object<&'r str, u64>,
     connection_rate: Option<f64>,
@@ -100,8 +100,8 @@ fn types<'r>(report: &'r Report, catalogue: &'r Catalogue) -> Vec<&'r str> {
     names
 }
 
-fn shown<'r>(figures: &'r Figures, types: &[&'r str]) -> Shown<'r> {
-    Shown {
+fn shown<'r>(figures: &'r Figures, types: &[&'r str]) -> FiguresJson<'r> {
+    FiguresJson {
         calls: figures.calls,
         events: Object(types.iter().map(|name| (*name, figures.of_type(name))).collect()),
         connection_rate: figures.connection_rate(),

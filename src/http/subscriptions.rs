@@ -31,7 +31,7 @@ const OVERLAP: Duration = Duration::from_secs(24 * 3600);
 const MOST_OVERLAP: Duration = Duration::from_secs(30 * 24 * 3600);
 
 #[derive(Serialize)]
-struct Shown<'s> {
+struct SubscriptionJson<'s> {
     id: Text<SubscriptionId>,
     company: &'s str,
     domain: Option<&'s str>,
@@ -57,13 +57,13 @@ struct Shown<'s> {
 }
 
 /// `subscription` without its secrets; of its own headers the names alone.
-fn shown(subscription: &Subscription, waiting: u64) -> Shown<'_> {
+fn shown(subscription: &Subscription, waiting: u64) -> SubscriptionJson<'_> {
     let events = match &subscription.events {
         Selection::All => vec!["*"],
         Selection::Some(types) => types.iter().map(EventType::as_str).collect(),
     };
     let expire_after = subscription.expire_after.iter();
-    Shown {
+    SubscriptionJson {
         id: Text(subscription.id),
         company: subscription.company.as_str(),
         domain: subscription.domain.as_ref().map(Domain::as_str),
@@ -153,13 +153,13 @@ async fn check_url(request: &Permitted, company: &Company, url: Option<String>) 
     let Some(url) = url else { return Ok(()) };
     let context = Arc::clone(&request.context);
     let share = Share::of(&request.context, Lane::UrlCheck, request.principal().concerning(company));
-    let checked = share.run(move || context.services.outlet.get().check_url(&url)).await?;
+    let checked = share.run(move || context.services.transport.get().check_url(&url)).await?;
     checked.map_err(|fault| Problem::invalid("/url", fault))
 }
 
 /// Refuses a client certificate that no receiver could be shown.
 fn check_certificate(request: &Permitted, certificate: Option<&Arc<ClientCertificate>>) -> Result<(), Problem> {
-    let checked = certificate.map_or(Ok(()), |it| request.services().outlet.get().check_certificate(it));
+    let checked = certificate.map_or(Ok(()), |it| request.services().transport.get().check_certificate(it));
     checked.map_err(|bad| match bad {
         BadCertificate::Cert(why) => Problem::invalid("/client_cert", why),
         BadCertificate::Key(why) => Problem::invalid("/client_key", why),

@@ -23,7 +23,7 @@ use crate::core::token::{Role, Token, TokenDraft};
 const FIRST: TokenId = TokenId::from_bits(0);
 
 #[derive(Serialize)]
-struct Shown<'t> {
+struct TokenJson<'t> {
     id: Text<TokenId>,
     role: &'static str,
     company: Option<&'t str>,
@@ -40,8 +40,8 @@ struct Shown<'t> {
     token: Option<&'t str>,
 }
 
-fn shown<'t>(token: &'t Token, now: Timestamp, text: Option<&'t str>) -> Shown<'t> {
-    Shown {
+fn shown<'t>(token: &'t Token, now: Timestamp, text: Option<&'t str>) -> TokenJson<'t> {
+    TokenJson {
         id: Text(token.id),
         role: token.role.as_str(),
         company: token.company.as_ref().map(Company::as_str),
@@ -55,9 +55,9 @@ fn shown<'t>(token: &'t Token, now: Timestamp, text: Option<&'t str>) -> Shown<'
     }
 }
 
-fn first(request: &Permitted) -> Shown<'_> {
+fn first(request: &Permitted) -> TokenJson<'_> {
     let first = &request.services().admin_token;
-    Shown {
+    TokenJson {
         id: Text(FIRST),
         role: Role::Admin.as_str(),
         company: None,

@@ -1,7 +1,7 @@
 //! Posting: the only room that knows ureq.
 //!
 //! - [`transport`]: the way out, one for all threads; its `post` is one attempt.
-//! - [`outlet`]: the one that is in use, so that it can be exchanged.
+//! - [`transport_handle`]: the one that is in use, so that it can be exchanged.
 //! - [`pool`]: the fixed threads on which attempts block.
 //! - [`probe`]: a test POST, and what came of it or of any attempt in plain words (`words`).
 //! - [`handshake`]: whether a receiver's certificate would be trusted.
@@ -22,21 +22,21 @@ mod failure;
 pub mod handshake;
 mod head;
 mod marks;
-pub mod outlet;
 pub mod pool;
 pub mod probe;
 mod resolver;
 mod stream;
 mod tls;
 pub mod transport;
+pub mod transport_handle;
 mod tunnel;
 mod verifier;
 mod wire;
 mod words;
 
-pub use outlet::Outlet;
 pub use pool::{Done, Pool};
 pub use transport::{Transport, TransportSettings};
+pub use transport_handle::TransportHandle;
 
 #[cfg(test)]
 mod receiver;

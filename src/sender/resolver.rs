@@ -39,11 +39,11 @@ pub(super) type Lookup = dyn Fn(&str) -> io::Result<Vec<IpAddr>> + Send + Sync;
 /// Resolves hosts; one for all threads.
 pub(super) struct Resolver {
     policy: AddressPolicy,
-    desk: Arc<Desk>,
+    lookups: Arc<Lookups>,
 }
 
 /// What callers and asking threads share.
-struct Desk {
+struct Lookups {
     lookup: Box<Lookup>,
     names: Mutex<Names>,
 }
@@ -91,8 +91,8 @@ impl Resolver {
     }
 
     pub(super) fn with_lookup(policy: AddressPolicy, lookup: Box<Lookup>) -> Self {
-        let desk = Desk { lookup, names: Mutex::default() };
-        Self { policy, desk: Arc::new(desk) }
+        let lookups = Lookups { lookup, names: Mutex::default() };
+        Self { policy, lookups: Arc::new(lookups) }
     }
 
     /// The rules.
@@ -106,7 +106,7 @@ impl Resolver {
         if let Ok(address) = host.parse::<IpAddr>() {
             return self.guard(&[address]);
         }
-        let addresses = self.desk.addresses(host, limit)?;
+        let addresses = self.lookups.addresses(host, limit)?;
         self.guard(&addresses)
     }
 
@@ -116,7 +116,7 @@ impl Resolver {
     pub(super) fn vet(&self, host: &str, limit: Duration) -> Result<(), Failure> {
         let addresses = match host.parse::<IpAddr>() {
             Ok(address) => Ok(Arc::from([address])),
-            Err(_) => self.desk.addresses(host, limit),
+            Err(_) => self.lookups.addresses(host, limit),
         };
         let Ok(addresses) = addresses else { return Ok(()) };
         let refusal = addresses.iter().find_map(|address| self.policy.check(*address).err());
@@ -125,7 +125,7 @@ impl Resolver {
 
     /// The addresses of the proxy, which is the operator's own choice and not guarded.
     pub(super) fn of_proxy(&self, host: &str, limit: Duration) -> Result<Arc<[IpAddr]>, Failure> {
-        host.parse::<IpAddr>().map_or_else(|_| self.desk.addresses(host, limit), |address| Ok(Arc::from([address])))
+        host.parse::<IpAddr>().map_or_else(|_| self.lookups.addresses(host, limit), |address| Ok(Arc::from([address])))
     }
 
     fn guard(&self, addresses: &[IpAddr]) -> Result<Vec<IpAddr>, Failure> {
@@ -145,7 +145,7 @@ impl Resolver {
     }
 }
 
-impl Desk {
+impl Lookups {
     fn lock(&self) -> MutexGuard<'_, Names> {
         // Nothing in here is left half-done by a panic.
         self.names.lock().unwrap_or_else(PoisonError::into_inner)
@@ -193,11 +193,11 @@ impl Desk {
         let answered = Arc::clone(&name.answered);
         names.queue.push_back(host.to_owned());
         if names.threads < THREADS_MOST {
-            let desk = Arc::clone(self);
+            let lookups = Arc::clone(self);
             let spawned = std::thread::Builder::new()
                 .name("resolver".to_owned())
                 .stack_size(512 * 1024)
-                .spawn(move || desk.answer_all());
+                .spawn(move || lookups.answer_all());
             match spawned {
                 Ok(_) => names.threads += 1,
                 // Another thread will come to it; without one, nobody would.
@@ -335,7 +335,7 @@ mod tests {
             assert_eq!(resolver.resolve("x.example", LONG), Ok(vec![outside]));
         }
         let old = Instant::now().checked_sub(FRESH).unwrap();
-        resolver.desk.lock().known.get_mut("x.example").unwrap().answer.as_mut().unwrap().0 = old;
+        resolver.lookups.lock().known.get_mut("x.example").unwrap().answer.as_mut().unwrap().0 = old;
         for _ in 0..3 {
             assert_eq!(resolver.resolve("x.example", LONG).unwrap_err().fault, Fault::AddressDenied);
         }
@@ -395,7 +395,7 @@ mod tests {
             let failure = resolver.resolve(&format!("{number}.example"), Duration::from_millis(1)).unwrap_err();
             assert_eq!(failure.fault, Fault::ResolveTimeout);
         }
-        assert_eq!(resolver.desk.lock().threads, THREADS_MOST);
+        assert_eq!(resolver.lookups.lock().threads, THREADS_MOST);
         drop(release);
         assert_eq!(resolver.resolve("0.example", LONG).unwrap_err().fault, Fault::NameNotFound);
     }
@@ -418,7 +418,7 @@ mod tests {
         }
         assert!(refused > QUEUE_MOST, "{refused}");
         assert!(resolver.resolve("hook.works.example", LONG).is_ok());
-        assert!(resolver.desk.lock().asking["hangs.example"] <= THREADS_MOST / 2);
+        assert!(resolver.lookups.lock().asking["hangs.example"] <= THREADS_MOST / 2);
         drop(release);
         // What waited is asked for after all, and nothing is left behind.
         assert!(resolver.resolve("0.x.hangs.example", LONG).is_ok());
@@ -444,7 +444,7 @@ mod tests {
         let resolver = Resolver::with_lookup(policy(), Box::new(lookup));
         let old = Instant::now().checked_sub(FRESH * 2).unwrap();
         let answer = Some((old, Ok(Arc::from(["8.8.8.8".parse::<IpAddr>().unwrap()]))));
-        resolver.desk.lock().known.insert("x.example".to_owned(), Name { answer, ..Name::default() });
+        resolver.lookups.lock().known.insert("x.example".to_owned(), Name { answer, ..Name::default() });
         assert!(resolver.resolve("x.example", SOON).is_ok());
         drop(release);
     }
@@ -464,10 +464,10 @@ mod tests {
         let resolver = fixed(&["8.8.8.8"]);
         for number in 0..NAMES_MOST + 10 {
             let name = Name { answer: Some((Instant::now(), Err(String::new()))), ..Name::default() };
-            let mut names = resolver.desk.lock();
+            let mut names = resolver.lookups.lock();
             names.make_room();
             names.known.insert(number.to_string(), name);
         }
-        assert!(resolver.desk.lock().known.len() <= NAMES_MOST);
+        assert!(resolver.lookups.lock().known.len() <= NAMES_MOST);
     }
 }

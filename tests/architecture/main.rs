@@ -44,7 +44,7 @@ const MODULES: &[Module] = &[
             "sender::probe",
             "sender::transport",
             "sender::Transport",
-            "sender::Outlet",
+            "sender::TransportHandle",
         ],
     },
     Module {

@@ -27,7 +27,7 @@ pub(super) fn print(
     posted: &[Posted],
     log: &[Entry],
     verdict: &Verdict,
-    calls: &report::Shown,
+    calls: &report::CallReport,
 ) -> Result<(), Failure> {
     writeln!(out, "A daemon at {}, with its data in {}\n", stage.client().base(), stage.directory().display())?;
     print_receivers(out, actors)?;

@@ -8,9 +8,9 @@ use crate::core::id::DeliveryId;
 use crate::core::time::Timestamp;
 
 use super::Lanes;
-use super::gate::{Seen, Turn};
+use super::circuit_breaker::{Seen, Transition};
+use super::concurrency_limit::Proof;
 use super::lane::{Heard, LaneKey};
-use super::pace::Proof;
 
 impl Lanes {
     /// A delivery is no longer owed.
@@ -30,7 +30,7 @@ impl Lanes {
     /// A delivery that was handed out is back, and stands as `after` says from now on. `seen` is what
     /// its attempt says of the receiver; `chance` (0 up to 1) spreads the questions to one that is
     /// down. Tells whether it goes down or is back by this.
-    pub fn done(&mut self, after: Delivery, seen: Seen, now: Timestamp, chance: f64) -> Option<Turn> {
+    pub fn done(&mut self, after: Delivery, seen: Seen, now: Timestamp, chance: f64) -> Option<Transition> {
         let (number, sequence) = (after.id.subscription_number(), after.id.sequence());
         let Some(queue) = self.queues.get_mut(&number) else {
             if self.orphans > 0 {
@@ -98,7 +98,7 @@ impl Lanes {
         seen: Seen,
         now: Timestamp,
         chance: f64,
-    ) -> Option<Turn> {
+    ) -> Option<Transition> {
         let judged = self.queues.get_mut(&number)?.judge(key, sequence, seen, now, chance);
         self.share.give_back(judged.before, 1);
         self.share.change(judged.before, judged.after, judged.others);

@@ -367,7 +367,7 @@ fn in_a_hundred_thousand_deliveries_nothing_drifts() {
         assert!(records.len() <= UNRECORDED, "{} are not recorded", records.len());
         assert!(!records.is_empty() || !ends.is_empty(), "nothing begins after {sent}");
         if let Some(after) = any(&mut ends, &mut chance) {
-            // So that no gate closes, for which time would have to go by.
+            // So that no circuit breaker opens, for which time would have to go by.
             let seen = Seen { kind: Kind::Success, duration: Duration::from_millis(5), wait: None };
             lanes.done(after, seen, NOW, 0.5);
         }

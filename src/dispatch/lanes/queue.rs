@@ -1,5 +1,5 @@
-//! What one subscription is owed, as far as it is in memory: a window, with its lanes, its gate and
-//! its pace.
+//! What one subscription is owed, as far as it is in memory: a window, with its lanes, the circuit
+//! breaker and the concurrency limit of its receiver.
 //!
 //! The window: every delivery that is owed and not above [`Queue::cursor`] in sequence is in memory;
 //! what is owed above it is only known to be there, up to [`Queue::tail`], and is read from the
@@ -17,10 +17,10 @@ use crate::core::delivery::Delivery;
 use crate::core::time::Timestamp;
 
 use super::super::rate::Bucket;
-use super::gate::{Asking, Gate};
+use super::circuit_breaker::{Asking, CircuitBreaker};
+use super::concurrency_limit::{ConcurrencyLimit, Proof};
+use super::fair_share::Class;
 use super::lane::{Item, Lane, LaneKey, Next, Place, is_forgiven};
-use super::pace::{Pace, Proof};
-use super::share::Class;
 use super::tally::Counted;
 use super::under_way::UnderWay;
 use super::unrecorded::Unrecorded;
@@ -38,8 +38,8 @@ pub(super) struct Queue {
     ready: BTreeMap<u64, LaneKey>,
     under_way: UnderWay,
     bucket: Bucket,
-    gate: Gate,
-    pace: Pace,
+    breaker: CircuitBreaker,
+    concurrency: ConcurrencyLimit,
     /// All that is owed up to here is in memory.
     cursor: u64,
     /// Nothing is owed above this.
@@ -83,7 +83,7 @@ pub(super) struct Timers {
 impl Queue {
     /// Of a subscription of which nothing is known.
     pub(super) fn new(terms: Terms, bounds: Bounds, asking: Asking, now: Timestamp) -> Self {
-        Self::with(terms, bounds, Gate::new(asking), Pace::new(Proof::Unproven), now)
+        Self::with(terms, bounds, CircuitBreaker::new(asking), ConcurrencyLimit::new(Proof::Unproven), now)
     }
 
     /// Of one that was there before the start, with what is known of it. `chance` (0 up to 1) spreads the first
@@ -96,17 +96,27 @@ impl Queue {
         now: Timestamp,
         chance: f64,
     ) -> Self {
-        let gate = if past.down_since.is_some() { Gate::shut(asking, now, chance) } else { Gate::new(asking) };
+        let breaker = if past.down_since.is_some() {
+            CircuitBreaker::opened(asking, now, chance)
+        } else {
+            CircuitBreaker::new(asking)
+        };
         let proof = if past.quick { Proof::Known } else { Proof::Unproven };
         Self {
             tail: past.last,
             cursor: if past.owed { 0 } else { past.last },
             failing_since: past.down_since,
-            ..Self::with(terms, bounds, gate, Pace::new(proof), now)
+            ..Self::with(terms, bounds, breaker, ConcurrencyLimit::new(proof), now)
         }
     }
 
-    fn with(terms: Terms, bounds: Bounds, gate: Gate, pace: Pace, now: Timestamp) -> Self {
+    fn with(
+        terms: Terms,
+        bounds: Bounds,
+        breaker: CircuitBreaker,
+        concurrency: ConcurrencyLimit,
+        now: Timestamp,
+    ) -> Self {
         Self {
             terms,
             bounds,
@@ -115,8 +125,8 @@ impl Queue {
             ready: BTreeMap::new(),
             under_way: UnderWay::default(),
             bucket: Bucket::new(terms.rate_per_second, now),
-            gate,
-            pace,
+            breaker,
+            concurrency,
             cursor: 0,
             tail: 0,
             flowing: 0,
@@ -141,7 +151,7 @@ impl Queue {
             return Vec::new();
         }
         // Whoever enables it again has seen to the receiver: what was held against it is over.
-        self.gate = Gate::new(asking);
+        self.breaker = CircuitBreaker::new(asking);
         self.forgiving = true;
         let failed = self.deliveries().filter(|delivery| is_forgiven(delivery));
         failed.map(|delivery| delivery.id.sequence()).chain(self.stalled.iter().copied()).collect()
@@ -190,7 +200,7 @@ impl Queue {
 
     /// What is known of how quick the receiver is.
     pub(super) const fn proof(&self) -> Proof {
-        self.pace.proof()
+        self.concurrency.proof()
     }
 
     /// All that is owed up to here is in memory.
@@ -295,7 +305,7 @@ impl Queue {
     pub(super) fn standing(&self) -> Standing {
         Standing {
             condition: self.condition(),
-            next_try: self.gate.next(),
+            next_try: self.breaker.next(),
             in_flight: u32::try_from(self.under_way.len()).unwrap_or(u32::MAX),
             limit: self.limit(),
             held: self.by_sequence.len(),
@@ -304,7 +314,7 @@ impl Queue {
 
     /// How the receiver is.
     fn condition(&self) -> Condition {
-        match (self.gate.is_closed(), self.pace.proof()) {
+        match (self.breaker.is_open(), self.concurrency.proof()) {
             (true, _) => Condition::Down,
             (false, Proof::Slow) => Condition::Slow,
             (false, _) => Condition::Ok,
@@ -313,29 +323,29 @@ impl Queue {
 
     /// How many may be under way now.
     fn limit(&self) -> u32 {
-        if self.gate.is_closed() { 1 } else { self.pace.limit().min(self.terms.max_in_flight).max(1) }
+        if self.breaker.is_open() { 1 } else { self.concurrency.limit().min(self.terms.max_in_flight).max(1) }
     }
 
     /// Whether a delivery could begin at `now`.
     pub(super) fn stand(&mut self, now: Timestamp) -> Stand {
         if self.under_way.is_empty() {
-            self.pace.age(now);
+            self.concurrency.age(now);
         }
         let drags = self.drags_at(now);
         let begins = self.ready.first_key_value().is_some_and(|(sequence, _)| *sequence <= self.cursor);
         if !self.terms.enabled || !begins || self.under_way.len() >= self.limit() as usize {
             return Stand { class: None, wake: drags };
         }
-        let free = self.bucket.free_at(now).max(self.gate.free_at(now));
+        let free = self.bucket.free_at(now).max(self.breaker.free_at(now));
         if free > now {
             return Stand { class: None, wake: Some(drags.map_or(free, |drags| drags.min(free))) };
         }
-        Stand { class: Some(Class::of(self.pace.proof(), self.under_way.len())), wake: drags }
+        Stand { class: Some(Class::of(self.concurrency.proof(), self.under_way.len())), wake: drags }
     }
 
     /// Whether the receiver is up and quick, or was quick before the last start.
     pub(super) fn is_quick(&self) -> bool {
-        matches!(self.pace.proof(), Proof::Quick | Proof::Known) && !self.gate.is_closed()
+        matches!(self.concurrency.proof(), Proof::Quick | Proof::Known) && !self.breaker.is_open()
     }
 
     /// Whether nothing is in memory or under way.
@@ -347,10 +357,10 @@ impl Queue {
 
     /// The receiver has taken so much that it is sent to without restraint.
     #[cfg(test)]
-    pub(super) fn trust(&mut self, success: super::gate::Seen, now: Timestamp) {
+    pub(super) fn trust(&mut self, success: super::circuit_breaker::Seen, now: Timestamp) {
         for _ in 0..200 {
-            self.pace.began(self.pace.limit() as usize);
-            self.pace.ended(success, 0, 100, now);
+            self.concurrency.began(self.concurrency.limit() as usize);
+            self.concurrency.ended(success, 0, 100, now);
         }
     }
 

@@ -32,7 +32,7 @@ fn trust(lanes: &mut Lanes, number: u32) {
 
 /// When there is something to do, apart from the look at whether an attempt drags.
 fn next_timer(lanes: &mut Lanes, now: Timestamp) -> Option<Timestamp> {
-    lanes.wake(now.plus(2 * pace::QUICK));
+    lanes.wake(now.plus(2 * concurrency_limit::QUICK));
     lanes.next_wake()
 }
 
@@ -40,7 +40,7 @@ fn seen(kind: Kind) -> Seen {
     Seen { kind, duration: Duration::from_millis(5), wait: None }
 }
 
-fn done(lanes: &mut Lanes, after: Delivery, now: Timestamp) -> Option<Turn> {
+fn done(lanes: &mut Lanes, after: Delivery, now: Timestamp) -> Option<Transition> {
     let kind = if after.state == State::Delivered { Kind::Success } else { Kind::Refusal };
     lanes.done(after, seen(kind), now, 0.5)
 }

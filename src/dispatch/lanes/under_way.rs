@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use crate::core::time::Timestamp;
 
-use super::pace::QUICK;
+use super::concurrency_limit::QUICK;
 
 /// One of so many that takes long is chance; of fewer attempts, any one counts.
 const TELLING: usize = 8;

@@ -21,7 +21,7 @@ use crate::core::catalogue::Catalogue;
 use crate::core::subscription::Ordering;
 use crate::core::time::Timestamp;
 use crate::core::token::TokenHash;
-use crate::sender::Outlet;
+use crate::sender::TransportHandle;
 use crate::sender::transport::{Transport, TransportSettings};
 use crate::store::{Idle, Retention, Settings as StoreSettings, Store};
 
@@ -97,7 +97,7 @@ fn services(store: Store) -> Services {
     Services {
         store,
         catalogue: Arc::new(Catalogue::new(Vec::new()).unwrap()),
-        outlet: Arc::new(Outlet::new(Transport::new(transport).unwrap())),
+        transport: Arc::new(TransportHandle::new(Transport::new(transport).unwrap())),
         admin_token: FirstToken::new(TokenHash::of(TOKEN), std::path::Path::new("admin.token")),
         default_ordering: Ordering::Call,
         senders: Box::new(|| Senders { busy: 0, threads: 8 }),

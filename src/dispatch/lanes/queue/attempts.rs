@@ -3,9 +3,9 @@
 use super::Queue;
 use crate::core::delivery::Delivery;
 use crate::core::time::Timestamp;
-use crate::dispatch::lanes::gate::{Kind, Seen, Turn};
+use crate::dispatch::lanes::circuit_breaker::{Kind, Seen, Transition};
+use crate::dispatch::lanes::concurrency_limit::Proof;
 use crate::dispatch::lanes::lane::{Heard, LaneKey, Place, asked_for};
-use crate::dispatch::lanes::pace::Proof;
 use crate::dispatch::lanes::values::Start;
 
 /// How many deliveries are remembered that failed since the last success.
@@ -25,7 +25,7 @@ pub(in crate::dispatch::lanes) struct Judged {
     /// How many attempts are still under way.
     pub(in crate::dispatch::lanes) others: usize,
     /// Whether it goes down or is back by this.
-    pub(in crate::dispatch::lanes) turn: Option<Turn>,
+    pub(in crate::dispatch::lanes) turn: Option<Transition>,
     /// What is due by this.
     pub(in crate::dispatch::lanes) due: Vec<u64>,
 }
@@ -47,9 +47,9 @@ impl Queue {
         let start = Start { delivery: lane.items.get(&sequence)?.delivery.clone(), gap: lane.passed_by(sequence) };
         lane.place = Place::UnderWay(sequence);
         self.under_way.begin(sequence, now);
-        self.pace.began(self.under_way.len());
+        self.concurrency.began(self.under_way.len());
         self.bucket.take(now);
-        self.gate.take(now);
+        self.breaker.take(now);
         Some(start)
     }
 
@@ -123,20 +123,20 @@ impl Queue {
         now: Timestamp,
         chance: f64,
     ) -> Judged {
-        let before = self.pace.proof();
+        let before = self.concurrency.proof();
         self.under_way.end(sequence);
         let others = self.under_way.len();
-        self.pace.ended(seen, others, self.terms.max_in_flight, now);
-        let after = self.pace.proof();
-        let turn = self.gate.ended(key, seen, others, now, chance);
+        self.concurrency.ended(seen, others, self.terms.max_in_flight, now);
+        let after = self.concurrency.proof();
+        let turn = self.breaker.ended(key, seen, others, now, chance);
         if turn.is_some() {
-            self.pace.restart(now);
+            self.concurrency.restart(now);
         }
         let mut due = Vec::new();
         if seen.kind == Kind::Success {
             self.failing_since = None;
             let stalled = std::mem::take(&mut self.stalled);
-            if turn == Some(Turn::Opened) {
+            if turn == Some(Transition::Closed) {
                 // They failed because it was down: now they are the first in order again.
                 due = stalled;
             }
@@ -150,19 +150,19 @@ impl Queue {
         if !self.drags(now) {
             return None;
         }
-        let before = self.pace.proof();
-        self.pace.drags(now);
+        let before = self.concurrency.proof();
+        self.concurrency.drags(now);
         Some(before)
     }
 
     /// When to look whether the attempts under way take longer than quick ones do, if that would be news.
     pub(super) fn drags_at(&mut self, now: Timestamp) -> Option<Timestamp> {
-        if self.pace.proof() == Proof::Slow { None } else { self.under_way.look_at(now) }
+        if self.concurrency.proof() == Proof::Slow { None } else { self.under_way.look_at(now) }
     }
 
     /// Whether the attempts under way have taken longer than quick ones do, and that is news.
     fn drags(&mut self, now: Timestamp) -> bool {
-        self.pace.proof() != Proof::Slow && self.under_way.drag(now)
+        self.concurrency.proof() != Proof::Slow && self.under_way.drag(now)
     }
 
     /// Remembers that a delivery failed. `asked`: the receiver said when it is to come again.

@@ -3,10 +3,10 @@
 use super::Queue;
 use crate::core::delivery::Delivery;
 use crate::core::time::Timestamp;
+use crate::dispatch::lanes::concurrency_limit::Proof;
 use crate::dispatch::lanes::lane::{
     Heard, Item, Lane, LaneKey, Place, asked_for, is_forgiven, lane_key, may_have_asked,
 };
-use crate::dispatch::lanes::pace::Proof;
 use crate::dispatch::lanes::values::Bounds;
 
 /// What became of a delivery that was to be in memory.
@@ -109,10 +109,10 @@ impl Queue {
     /// How many deliveries that flow are wanted in memory, if there are `held` in all.
     fn window(&self, held: usize) -> usize {
         let Bounds { window, least, most_of_all, .. } = self.bounds;
-        if self.gate.is_closed() || held >= most_of_all {
+        if self.breaker.is_open() || held >= most_of_all {
             return least;
         }
-        (if self.pace.proof() == Proof::Unproven { least } else { window }).max(4 * self.limit() as usize)
+        (if self.concurrency.proof() == Proof::Unproven { least } else { window }).max(4 * self.limit() as usize)
     }
 
     /// How many deliveries could begin, as far as is known, if there were room for all.

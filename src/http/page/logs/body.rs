@@ -10,7 +10,7 @@ use crate::http::page::render::pretty;
 
 /// A body as it is shown.
 #[derive(Serialize)]
-pub(super) struct Shown {
+pub(super) struct Readable {
     /// What it is, in a word: `JSON`, `Form`, `Text` or `Empty`.
     kind: &'static str,
     /// As it is easy to read.
@@ -24,7 +24,7 @@ pub(super) fn readable(text: &str, content_type: Option<&str>) -> Value {
     Value::from(Serde(shown(text, content_type.unwrap_or_default())))
 }
 
-fn shown(text: &str, content_type: &str) -> Shown {
+fn shown(text: &str, content_type: &str) -> Readable {
     let essence = content_type.split(';').next().unwrap_or_default().trim();
     let (kind, readable) = if text.is_empty() {
         ("Empty", String::new())
@@ -36,7 +36,7 @@ fn shown(text: &str, content_type: &str) -> Shown {
         if is_json && pretty != text { ("JSON", pretty) } else { ("Text", text.to_owned()) }
     };
     let raw = (readable != text).then(|| text.to_owned());
-    Shown { kind, text: readable, raw }
+    Readable { kind, text: readable, raw }
 }
 
 /// The fields of a form below each other, decoded.

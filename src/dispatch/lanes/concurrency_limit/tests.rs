@@ -9,11 +9,11 @@ fn seen(kind: Kind, millis: u64) -> Seen {
 }
 
 /// A receiver that has always as much to be sent as it may be.
-struct Busy(Pace, Timestamp);
+struct Busy(ConcurrencyLimit, Timestamp);
 
 impl Busy {
     fn new() -> Self {
-        Self(Pace::new(Proof::Unproven), NOW)
+        Self(ConcurrencyLimit::new(Proof::Unproven), NOW)
     }
 
     /// `count` attempts that took so long end, and others begin in their place.
@@ -43,12 +43,12 @@ fn it_doubles_while_it_is_used_and_keeps_to_the_hard_limit() {
 
 #[test]
 fn it_does_not_grow_by_what_is_not_used() {
-    let mut pace = Pace::new(Proof::Unproven);
+    let mut concurrency = ConcurrencyLimit::new(Proof::Unproven);
     for _ in 0..10_000 {
-        pace.began(3);
-        pace.ended(seen(Kind::Success, 200), 2, 512, NOW);
+        concurrency.began(3);
+        concurrency.ended(seen(Kind::Success, 200), 2, 512, NOW);
     }
-    assert!(pace.limit() <= 6, "{}", pace.limit());
+    assert!(concurrency.limit() <= 6, "{}", concurrency.limit());
 }
 
 #[test]
@@ -93,27 +93,27 @@ fn what_was_refused_is_tried_again_only_after_a_while() {
 
 #[test]
 fn it_knows_the_quick_from_the_slow_and_forgets() {
-    let mut pace = Pace::new(Proof::Unproven);
-    pace.ended(seen(Kind::Trouble, 1), 0, 10, NOW);
-    assert_eq!(pace.proof(), Proof::Quick, "one that refuses at once holds no thread");
-    pace.drags(NOW);
-    assert_eq!(pace.proof(), Proof::Slow);
-    pace.ended(seen(Kind::Success, 10_000), 0, 10, NOW);
+    let mut concurrency = ConcurrencyLimit::new(Proof::Unproven);
+    concurrency.ended(seen(Kind::Trouble, 1), 0, 10, NOW);
+    assert_eq!(concurrency.proof(), Proof::Quick, "one that refuses at once holds no thread");
+    concurrency.drags(NOW);
+    assert_eq!(concurrency.proof(), Proof::Slow);
+    concurrency.ended(seen(Kind::Success, 10_000), 0, 10, NOW);
     let quick = (1..20).find(|_| {
-        pace.ended(seen(Kind::Success, 100), 0, 10, NOW);
-        pace.proof() == Proof::Quick
+        concurrency.ended(seen(Kind::Success, 100), 0, 10, NOW);
+        concurrency.proof() == Proof::Quick
     });
     assert!(quick.is_some_and(|quick| quick > 2), "{quick:?}: not after one quick answer, and not never");
-    pace.age(NOW.plus(LATELY));
-    assert_eq!(pace.proof(), Proof::Quick);
-    pace.age(NOW.plus(LATELY * 2));
-    assert_eq!(pace.proof(), Proof::Unproven);
-    assert!(pace.limit() <= 2);
+    concurrency.age(NOW.plus(LATELY));
+    assert_eq!(concurrency.proof(), Proof::Quick);
+    concurrency.age(NOW.plus(LATELY * 2));
+    assert_eq!(concurrency.proof(), Proof::Unproven);
+    assert!(concurrency.limit() <= 2);
 }
 
 #[test]
 fn one_that_hangs_or_is_down_begins_again_with_few() {
-    let mut stranger = Pace::new(Proof::Unproven);
+    let mut stranger = ConcurrencyLimit::new(Proof::Unproven);
     stranger.drags(NOW);
     assert_eq!(stranger.limit(), 1, "no second attempt is added to one that hangs");
     let mut busy = Busy::new();
@@ -135,22 +135,22 @@ proptest! {
         steps in prop::collection::vec((0..6u8, 0..5_000u64, 0..600usize, -5_000..5_000i64), 0..400),
         most in 1..1_024u32,
     ) {
-        let (mut pace, mut now) = (Pace::new(Proof::Unproven), NOW);
+        let (mut concurrency, mut now) = (ConcurrencyLimit::new(Proof::Unproven), NOW);
         for (what, millis, others, passed) in steps {
             now = now.moved(passed);
             let kind = [Kind::Success, Kind::Success, Kind::Trouble, Kind::Refusal, Kind::Nothing];
             match kind.get(what as usize) {
                 Some(kind) => {
-                    pace.began(others + 1);
-                    let before = pace.limit;
-                    pace.ended(seen(*kind, millis), others, most, now);
-                    prop_assert!(pace.limit <= before + 1.0 || pace.latency.count() == 0, "{before} {}", pace.limit);
-                    prop_assert!(*kind == Kind::Success || pace.limit <= before.max(FIRST) || pace.latency.count() == 0);
+                    concurrency.began(others + 1);
+                    let before = concurrency.limit;
+                    concurrency.ended(seen(*kind, millis), others, most, now);
+                    prop_assert!(concurrency.limit <= before + 1.0 || concurrency.latency.count() == 0, "{before} {}", concurrency.limit);
+                    prop_assert!(*kind == Kind::Success || concurrency.limit <= before.max(FIRST) || concurrency.latency.count() == 0);
                 }
-                None if millis % 2 == 0 => pace.drags(now),
-                None => pace.restart(now),
+                None if millis % 2 == 0 => concurrency.drags(now),
+                None => concurrency.restart(now),
             }
-            prop_assert!(pace.limit() >= 1 && pace.limit <= f64::from(most).max(FIRST), "{} of {most}", pace.limit);
+            prop_assert!(concurrency.limit() >= 1 && concurrency.limit <= f64::from(most).max(FIRST), "{} of {most}", concurrency.limit);
         }
     }
 }

@@ -21,20 +21,20 @@ use crate::core::time::{Moment, Timestamp};
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// Both clocks.
-pub(super) struct Steady {
+pub(super) struct MonotonicClock {
     wall: Clock,
     start: (Timestamp, Instant),
     /// No delivery waits longer than this to be tried again; milliseconds.
     longest_delay: AtomicU64,
 }
 
-impl Steady {
+impl MonotonicClock {
     /// Begins to run.
     pub(super) fn new(wall: Clock, longest_delay: Duration) -> Self {
         let start = (wall(), Instant::now());
-        let steady = Self { wall, start, longest_delay: AtomicU64::new(0) };
-        steady.set_longest_delay(longest_delay);
-        steady
+        let clock = Self { wall, start, longest_delay: AtomicU64::new(0) };
+        clock.set_longest_delay(longest_delay);
+        clock
     }
 
     /// From now on no delivery waits longer than this.
@@ -42,7 +42,7 @@ impl Steady {
         self.longest_delay.store(u64::try_from(longest.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
-    /// The steady time.
+    /// The monotonic time.
     pub(super) fn now(&self) -> Timestamp {
         self.start.0.plus(self.start.1.elapsed())
     }
@@ -59,9 +59,9 @@ impl Steady {
 
     /// Both clocks as they were.
     pub(super) fn reading_of(&self, moment: Moment) -> Reading {
-        let steady = self.start.0.plus(moment.at.saturating_duration_since(self.start.1));
+        let monotonic = self.start.0.plus(moment.at.saturating_duration_since(self.start.1));
         let longest_delay = Duration::from_millis(self.longest_delay.load(Ordering::Relaxed));
-        Reading { wall: moment.wall, steady, longest_delay }
+        Reading { wall: moment.wall, monotonic, longest_delay }
     }
 }
 
@@ -70,18 +70,18 @@ impl Steady {
 pub(super) struct Reading {
     /// The time of day.
     pub(super) wall: Timestamp,
-    steady: Timestamp,
+    monotonic: Timestamp,
     longest_delay: Duration,
 }
 
 impl Reading {
     /// `delivery`, which has wall times, as the lanes have it.
     pub(super) fn inward(&self, delivery: Delivery) -> Delivery {
-        let mut moved = delivery.moved_in_time(between(self.wall, self.steady));
+        let mut moved = delivery.moved_in_time(between(self.wall, self.monotonic));
         let latest = match moved.state {
             // What was never tried waits for its turn only.
-            State::Pending => self.steady,
-            _ => self.steady.plus(self.longest_delay),
+            State::Pending => self.monotonic,
+            _ => self.monotonic.plus(self.longest_delay),
         };
         moved.due = moved.due.min(latest);
         moved
@@ -89,12 +89,12 @@ impl Reading {
 
     /// `delivery`, as the lanes have it, with wall times.
     pub(super) fn outward(&self, delivery: Delivery) -> Delivery {
-        delivery.moved_in_time(between(self.steady, self.wall))
+        delivery.moved_in_time(between(self.monotonic, self.wall))
     }
 
     /// A time of the lanes' as wall time.
     pub(super) fn outward_time(&self, time: Timestamp) -> Timestamp {
-        time.moved(between(self.steady, self.wall))
+        time.moved(between(self.monotonic, self.wall))
     }
 }
 
@@ -134,9 +134,9 @@ mod tests {
     fn a_jump_of_the_wall_clock_moves_every_time_of_a_delivery_alike() {
         let longest_delay = Duration::from_secs(8 * 3600);
         for jump in [0, 5 * HOUR, -5 * HOUR] {
-            // Written by a wall clock that is `jump` ahead of the steady one.
+            // Written by a wall clock that is `jump` ahead of the monotonic one.
             let written = delivery(State::Retrying, NOW.moved(5_000)).moved_in_time(jump);
-            let seen = Reading { wall: NOW.moved(jump), steady: NOW, longest_delay }.inward(written.clone());
+            let seen = Reading { wall: NOW.moved(jump), monotonic: NOW, longest_delay }.inward(written.clone());
             assert_eq!(seen, delivery(State::Retrying, NOW.moved(5_000)), "{jump}");
             assert_eq!(seen.moved_in_time(jump), written, "{jump}");
         }
@@ -144,7 +144,7 @@ mod tests {
 
     #[test]
     fn nothing_waits_longer_than_there_are_delays() {
-        let reading = Reading { wall: NOW, steady: NOW, longest_delay: Duration::from_secs(3600) };
+        let reading = Reading { wall: NOW, monotonic: NOW, longest_delay: Duration::from_secs(3600) };
         let far = NOW.moved(100 * HOUR);
         assert_eq!(reading.inward(delivery(State::Retrying, far)).due, NOW.moved(HOUR));
         assert_eq!(reading.inward(delivery(State::Pending, far)).due, NOW);

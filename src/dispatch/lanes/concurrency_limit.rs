@@ -18,11 +18,11 @@ use std::time::Duration;
 
 use crate::core::time::Timestamp;
 
-use super::gate::{Kind, Seen};
+use super::circuit_breaker::{Kind, Seen};
 
 mod latency;
 
-use self::latency::{Latency, Shown};
+use self::latency::{Latency, Verdict};
 
 /// An attempt that takes longer is slow.
 pub(super) const QUICK: Duration = Duration::from_secs(1);
@@ -133,7 +133,7 @@ impl Refusals {
 
 #[derive(Debug)]
 #[cfg_attr(test, derive(Clone))]
-pub(super) struct Pace {
+pub(super) struct ConcurrencyLimit {
     limit: f64,
     /// Up to here it doubles in each round, and grows slowly beyond.
     doubles_below: f64,
@@ -155,7 +155,7 @@ pub(super) struct Pace {
     ended: Timestamp,
 }
 
-impl Pace {
+impl ConcurrencyLimit {
     /// Of a receiver of which `proof` is known.
     pub(super) fn new(proof: Proof) -> Self {
         Self {
@@ -337,15 +337,15 @@ impl Pace {
     fn end_round(&mut self, now: Timestamp) {
         let used = f64::from(self.used[0].max(self.used[1]));
         match self.latency.end_round(self.limit.min(used), SAFE) {
-            Shown::Usual => self.begin_round(),
-            Shown::Held => self.set(self.limit, now),
-            Shown::Risen(fewer) => self.set(fewer, now),
-            Shown::Helped => {
+            Verdict::Usual => self.begin_round(),
+            Verdict::Held => self.set(self.limit, now),
+            Verdict::Risen(fewer) => self.set(fewer, now),
+            Verdict::Helped => {
                 self.put_ceiling(self.limit * HIGHER, now);
                 self.doubles_below = self.limit;
                 self.begin_round();
             }
-            Shown::InVain(before) => {
+            Verdict::InVain(before) => {
                 self.doubles_below = before;
                 self.set(before, now);
             }

@@ -1,4 +1,4 @@
-//! Requests that no handler should see: what HTTP/1.1 forbids and hyper lets through.
+//! Request validation: requests that no handler should see: what HTTP/1.1 forbids and hyper lets through.
 //!
 //! Looks at the head only. What passes has a method this server knows, one sane host and one
 //! way of telling where its body ends.

@@ -5,11 +5,11 @@ use std::sync::{Arc, PoisonError, RwLock};
 use super::transport::Transport;
 
 /// Holds the one [`Transport`] that everybody posts by.
-pub struct Outlet {
+pub struct TransportHandle {
     current: RwLock<Arc<Transport>>,
 }
 
-impl Outlet {
+impl TransportHandle {
     /// Begins with `transport`.
     pub fn new(transport: Transport) -> Self {
         Self { current: RwLock::new(Arc::new(transport)) }

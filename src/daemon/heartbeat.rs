@@ -1,5 +1,5 @@
 //! The heartbeat: tells systemd how the daemon is, and feeds its watchdog only while the dispatcher and
-//! the committer are really turning.
+//! the committer really make progress.
 //!
 //! Each is asked, and answers from its own loop; a timer alone would go on feeding for a daemon that is
 //! stuck. What is told is a line for `systemctl status`. Some wake-ups a minute, and none where nobody
@@ -17,12 +17,12 @@ use crate::store::Store;
 const BEAT: Duration = Duration::from_secs(20);
 
 /// The running thread. It ends when this is stopped.
-pub(super) struct Heart {
+pub(super) struct Heartbeat {
     stop: Sender<()>,
     thread: JoinHandle<()>,
 }
 
-impl Heart {
+impl Heartbeat {
     /// Starts it, if somebody listens. `place` is where the daemon listens.
     ///
     /// # Errors
@@ -34,9 +34,9 @@ impl Heart {
         // Fed three times in the time that is allowed, each with a third of it to answer in.
         let beat = service::watchdog().map_or(BEAT, |limit| (limit / 3).min(BEAT));
         let (stop, stopped) = mpsc::channel();
-        let thread = std::thread::Builder::new().name("heart".to_owned()).spawn(move || {
+        let thread = std::thread::Builder::new().name("heartbeat".to_owned()).spawn(move || {
             while stopped.recv_timeout(beat) == Err(RecvTimeoutError::Timeout) {
-                match pulse(&place, &store, &gauge, beat) {
+                match ping(&place, &store, &gauge, beat) {
                     Ok(status) => service::notify_alive(&status),
                     Err(stuck) => {
                         tracing::error!("{stuck} has not answered for {beat:?}: the watchdog is not fed");
@@ -57,12 +57,12 @@ impl Heart {
     }
 }
 
-/// How the daemon is, if both that must turn do; otherwise which does not.
-fn pulse(place: &str, store: &Store, gauge: &Gauge, limit: Duration) -> Result<String, &'static str> {
+/// How the daemon is, if both loops answer; otherwise which does not.
+fn ping(place: &str, store: &Store, gauge: &Gauge, limit: Duration) -> Result<String, &'static str> {
     if !store.turns(limit) {
         return Err("the committer");
     }
-    if !gauge.turns(limit) {
+    if !gauge.ping(limit) {
         return Err("the dispatcher");
     }
     let down = gauge.tally().down;

@@ -20,7 +20,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
-use super::pace::Proof;
+use super::concurrency_limit::Proof;
 use crate::core::time::Timestamp;
 
 /// How long it takes until one more stranger is tried, where some are being tried already.
@@ -112,7 +112,7 @@ impl Needs {
 /// The pool, as it is divided.
 #[derive(Debug)]
 #[cfg_attr(test, derive(Clone))]
-pub(super) struct Share {
+pub(super) struct FairShare {
     threads: usize,
     quick: usize,
     unproven: usize,
@@ -127,7 +127,7 @@ pub(super) struct Share {
     next_moment: Timestamp,
 }
 
-impl Share {
+impl FairShare {
     /// Of a pool of `threads`, 1 and up.
     pub(super) fn new(threads: usize) -> Self {
         Self {

@@ -14,12 +14,12 @@ use crate::core::time::Timestamp;
 use crate::sender::Pool;
 use crate::store::{Change, Finish, Health, ReadError};
 
-use super::attempts::{Shop, chance};
+use super::attempts::{Shared, chance};
 use super::inbox::Input;
-use super::lanes::{Bounds, Lanes, Past, Rules, Standing, Terms, Turn};
+use super::lanes::{Bounds, Lanes, Past, Rules, Standing, Terms, Transition};
+use super::monotonic_clock::Reading;
 use super::notice::Notice;
 use super::settings::Settings;
-use super::steady::Reading;
 use super::work::Job;
 
 /// How many ended attempts may wait for the committer before no more are begun than there are threads.
@@ -38,8 +38,8 @@ const DOWN: u32 = 10;
 const QUICK: Duration = Duration::from_secs(1);
 
 /// The lanes, and whom they belong to.
-pub(super) struct Desk {
-    shop: Arc<Shop>,
+pub(super) struct DispatchLoop {
+    shared: Arc<Shared>,
     pool: Arc<Pool<Arc<Job>>>,
     lanes: Lanes,
     /// What the lanes have begun, and no thread was given for.
@@ -49,24 +49,24 @@ pub(super) struct Desk {
     numbers: HashMap<SubscriptionId, u32>,
 }
 
-impl Desk {
-    pub(super) fn new(shop: Arc<Shop>, pool: Arc<Pool<Arc<Job>>>) -> Self {
-        let settings = shop.settings();
+impl DispatchLoop {
+    pub(super) fn new(shared: Arc<Shared>, pool: Arc<Pool<Arc<Job>>>) -> Self {
+        let settings = shared.settings();
         let lanes = Lanes::new(rules(&settings));
-        Self { shop, pool, lanes, unsent: None, settings, subscriptions: HashMap::new(), numbers: HashMap::new() }
+        Self { shared, pool, lanes, unsent: None, settings, subscriptions: HashMap::new(), numbers: HashMap::new() }
     }
 
     /// Begins with the subscriptions that the store has; what they are owed is read as it is needed.
     pub(super) fn take_up(&mut self) {
-        let now = self.shop.steady.now();
-        let store = self.shop.store.clone();
+        let now = self.shared.clock.now();
+        let store = self.shared.store.clone();
         for subscription in store.subscriptions() {
             let id = subscription.id;
             let past = past(store.health(id), store.last_sequence(id), store.waiting(id) > 0);
             self.lanes.take_up(subscription.number, self.terms(&subscription), past, now, chance());
             self.know(subscription);
         }
-        self.shop.publish(self.lanes.tally());
+        self.shared.publish(self.lanes.tally());
     }
 
     /// Works until it is told to stop.
@@ -76,15 +76,15 @@ impl Desk {
     pub(super) fn run(&mut self) -> Result<(), ReadError> {
         let mut inputs = Vec::new();
         loop {
-            let now = self.shop.steady.now();
+            let now = self.shared.clock.now();
             self.lanes.wake(now);
             self.expire(now);
             let more = self.begin(now) | self.read(now)?;
             let limit = if more { Some(Duration::ZERO) } else { self.idle(now) };
-            self.shop.publish(self.lanes.tally());
-            self.shop.inbox.take(limit, &mut inputs);
+            self.shared.publish(self.lanes.tally());
+            self.shared.inbox.take(limit, &mut inputs);
             for input in inputs.drain(..) {
-                let now = self.shop.steady.now();
+                let now = self.shared.clock.now();
                 match input {
                     Input::Stop => return Ok(()),
                     Input::Settings(settings) => self.set(settings, now),
@@ -95,7 +95,7 @@ impl Desk {
                         }
                     }
                     Input::Changes(decided, changes) => {
-                        let decided = self.shop.steady.reading_of(decided);
+                        let decided = self.shared.clock.reading_of(decided);
                         changes.into_iter().for_each(|change| self.hear(change, &decided, now));
                     }
                     // Who asked may have gone.
@@ -106,7 +106,7 @@ impl Desk {
     }
 
     fn standings(&self, ids: Vec<SubscriptionId>) -> HashMap<SubscriptionId, Standing> {
-        let reading = self.shop.steady.reading();
+        let reading = self.shared.clock.reading();
         let standing = |id: SubscriptionId| {
             let standing = self.lanes.standing(*self.numbers.get(&id)?)?;
             let next_try = standing.next_try.map(|time| reading.outward_time(time));
@@ -132,7 +132,7 @@ impl Desk {
             }
             Change::Subscription(subscription) => self.put_subscription(subscription, now),
             Change::Deleted(id) => {
-                (self.shop.listener)(Notice::Settled(id));
+                (self.shared.listener)(Notice::Settled(id));
                 if let Some(number) = self.numbers.remove(&id) {
                     self.subscriptions.remove(&number);
                     self.lanes.remove_subscription(number);
@@ -145,7 +145,7 @@ impl Desk {
 
     /// Goes by `settings` from now on.
     fn set(&mut self, settings: Settings, now: Timestamp) {
-        self.settings = self.shop.set(settings);
+        self.settings = self.shared.set(settings);
         self.lanes.set_rules(rules(&self.settings), now);
         for subscription in self.subscriptions.values() {
             self.lanes.put_subscription(subscription.number, self.terms(subscription), now);
@@ -193,8 +193,8 @@ impl Desk {
         let mut more = false;
         for _ in 0..READS_AT_ONCE {
             let Some(wanted) = self.lanes.wanted() else { return Ok(more) };
-            let found = self.shop.store.owed_after(wanted.number, wanted.after, wanted.most)?;
-            let reading = self.shop.steady.reading();
+            let found = self.shared.store.owed_after(wanted.number, wanted.after, wanted.most)?;
+            let reading = self.shared.clock.reading();
             let found = found.into_iter().map(|delivery| reading.inward(delivery)).collect();
             self.lanes.read(wanted, found, now);
             more |= self.begin(now);
@@ -205,46 +205,46 @@ impl Desk {
     /// Ends what is no longer wanted.
     fn expire(&mut self, now: Timestamp) {
         while let Some(delivery) = self.lanes.expired(now) {
-            let reading = self.shop.steady.reading();
+            let reading = self.shared.clock.reading();
             let (delivery, now) = (reading.outward(delivery), reading.wall);
             let Some(subscription) = self.subscriptions.get(&delivery.id.subscription_number()) else { continue };
-            let event = self.shop.store.event(delivery.event).ok().flatten();
+            let event = self.shared.store.event(delivery.event).ok().flatten();
             let after = Delivery { state: State::Expired, due: now, ..delivery };
             let why = "it was not delivered in the time in which it was wanted (`expire_after`)";
             let entry = LogEntry::without_attempt(&after, Status::Expired, why, subscription, event.as_ref(), now);
-            (self.shop.listener)(Notice::Ended(&entry));
-            self.shop.store.finish(Finish { entry, after, disable: None });
+            (self.shared.listener)(Notice::Ended(&entry));
+            self.shared.store.finish(Finish { entry, after, disable: None });
         }
     }
 
     /// Says that a receiver is down, or back.
-    fn tell(&self, number: u32, turn: Turn) {
+    fn tell(&self, number: u32, turn: Transition) {
         let Some(subscription) = self.subscriptions.get(&number) else { return };
-        let (id, waiting) = (subscription.id, self.shop.store.waiting(subscription.id));
-        let health = self.shop.store.health(id);
+        let (id, waiting) = (subscription.id, self.shared.store.waiting(subscription.id));
+        let health = self.shared.store.health(id);
         let (failures, since) = (health.failures, health.failing_since);
         let notice = match turn {
-            Turn::Closed(_) => Notice::Down { subscription, failures, since, waiting },
-            Turn::Opened => Notice::Back { subscription, waiting },
+            Transition::Opened(_) => Notice::Down { subscription, failures, since, waiting },
+            Transition::Closed => Notice::Back { subscription, waiting },
         };
-        (self.shop.listener)(notice);
+        (self.shared.listener)(notice);
         match turn {
-            Turn::Closed(next) => tracing::warn!(
+            Transition::Opened(next) => tracing::warn!(
                 "the receiver of {id} is down: {} attempts failed since {}; it is asked again at {}, by one \
                  delivery at a time, and {waiting} wait",
                 failures,
                 since.map_or_else(|| "just now".to_owned(), |since| since.to_string()),
-                self.shop.steady.reading().outward_time(next),
+                self.shared.clock.reading().outward_time(next),
             ),
-            Turn::Opened => tracing::info!("the receiver of {id} is back; {waiting} wait, and flow in order"),
+            Transition::Closed => tracing::info!("the receiver of {id} is back; {waiting} wait, and flow in order"),
         }
     }
 
     /// Says that a subscription was enabled or disabled.
     fn tell_switched(&self, id: SubscriptionId, subscription: &Subscription) {
-        let Some(reason) = subscription.disabled else { return (self.shop.listener)(Notice::Settled(id)) };
-        let waiting = self.shop.store.waiting(id);
-        (self.shop.listener)(match reason {
+        let Some(reason) = subscription.disabled else { return (self.shared.listener)(Notice::Settled(id)) };
+        let waiting = self.shared.store.waiting(id);
+        (self.shared.listener)(match reason {
             DisabledReason::ByHand => Notice::Settled(id),
             _ => Notice::Disabled { subscription, reason, waiting },
         });

@@ -78,7 +78,7 @@ pub(super) struct Latency {
 
 /// What a round of attempts showed.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Shown {
+pub(super) enum Verdict {
     /// Its latency is the usual one.
     Usual,
     /// It seems to have risen: no more for a round.
@@ -125,7 +125,7 @@ impl Latency {
     }
 
     /// Ends a round in which `under_way` were, all that was allowed; it is reduced to `least` at least.
-    pub(super) fn end_round(&mut self, under_way: f64, least: f64) -> Shown {
+    pub(super) fn end_round(&mut self, under_way: f64, least: f64) -> Verdict {
         let round = std::mem::take(&mut self.round);
         if round.count > 0 {
             self.each = std::mem::take(&mut self.took) / f64::from(round.count);
@@ -133,14 +133,14 @@ impl Latency {
         let stage = std::mem::take(&mut self.stage);
         if let Stage::Tried { before, worked } = stage {
             if round.mean() <= worked {
-                return Shown::Helped;
+                return Verdict::Helped;
             }
             self.usual = Some(round);
-            return Shown::InVain(before);
+            return Verdict::InVain(before);
         }
         let Some(usual) = self.usual else {
             self.usual = Some(round);
-            return Shown::Usual;
+            return Verdict::Usual;
         };
         let (above, chance) = round.above(&usual);
         if above < -LOWER_ERRORS * chance {
@@ -148,15 +148,15 @@ impl Latency {
         }
         let fewer = (under_way * ((-above).exp() * HEADROOM).clamp(CUT_MOST, CUT_LEAST)).max(least);
         if above < RISEN.ln().max(ERRORS * chance) || fewer >= under_way {
-            return Shown::Usual;
+            return Verdict::Usual;
         }
         if matches!(stage, Stage::Free) {
             self.stage = Stage::Held;
-            return Shown::Held;
+            return Verdict::Held;
         }
         // Of a queue, as much would be gone as is less under way.
         let worked = round.mean() + (fewer / under_way).ln() / 2.0;
         self.stage = Stage::Tried { before: under_way, worked };
-        Shown::Risen(fewer)
+        Verdict::Risen(fewer)
     }
 }

@@ -33,7 +33,7 @@ enum Receiver {
 
 struct World {
     kind: Receiver,
-    pace: Pace,
+    concurrency: ConcurrencyLimit,
     now: Micros,
     random: u64,
     /// What is under way: when it ends, its number, when it began, whether it is refused.
@@ -58,8 +58,8 @@ impl World {
             Receiver::Queueing(count, _) | Receiver::Refusing(count, _) => vec![0; count],
             _ => Vec::new(),
         };
-        let pace = Pace::new(Proof::Unproven);
-        Self { kind, pace, now: 0, random: 7, under_way: BTreeSet::new(), workers, begun: 0 }
+        let concurrency = ConcurrencyLimit::new(Proof::Unproven);
+        Self { kind, concurrency, now: 0, random: 7, under_way: BTreeSet::new(), workers, begun: 0 }
     }
 
     /// From 0 up to 1.
@@ -107,13 +107,13 @@ impl World {
         let (until, from) = (self.now + time, self.now);
         let mut seen = Stretch { per_second: 0.0, refused: 0.0, least: u32::MAX, most: 0 };
         while self.now < until {
-            while self.under_way.len() < self.pace.limit().min(most) as usize {
+            while self.under_way.len() < self.concurrency.limit().min(most) as usize {
                 let (takes, refused) = self.next();
                 self.begun += 1;
                 // A little apart, as the machine hands them out.
                 let end = self.now + takes + self.begun % 97;
                 self.under_way.insert((end, self.begun, self.now, refused));
-                self.pace.began(self.under_way.len());
+                self.concurrency.began(self.under_way.len());
             }
             // What ends within a millisecond is heard of together.
             let heard = self.under_way.first().expect("there is always something under way").0 + 1_000;
@@ -124,11 +124,11 @@ impl World {
                 let kind = if refused { Kind::Trouble } else { Kind::Success };
                 let duration = Duration::from_micros(end - begun);
                 let attempt = Seen { kind, duration, wait: None };
-                self.pace.ended(attempt, self.under_way.len(), most, self.time());
+                self.concurrency.ended(attempt, self.under_way.len(), most, self.time());
                 seen.per_second += if refused { 0.0 } else { 1.0 };
                 seen.refused += if refused { 1.0 } else { 0.0 };
-                seen.least = seen.least.min(self.pace.limit());
-                seen.most = seen.most.max(self.pace.limit());
+                seen.least = seen.least.min(self.concurrency.limit());
+                seen.most = seen.most.max(self.concurrency.limit());
             }
         }
         seen.refused /= seen.per_second + seen.refused;

@@ -1,16 +1,15 @@
-//! The gate in front of a receiver: open while it takes what it is sent, closed while it is down.
+//! The circuit breaker of a receiver: closed while it takes what it is sent, open while it is down.
 //!
 //! Pure: time and chance come in. It knows attempts by how they went ([`Seen`]) and by the lane that
 //! they were of; it must not know deliveries.
 //!
-//! It closes after failures of [`WEIGHT`] in a row with no success between, each of a lane of its
+//! It opens after failures of [`WEIGHT`] in a row with no success between, each of a lane of its
 //! own: a failure that speaks of the receiver as a whole weighs two, one that may be the event's own
-//! fault weighs one. So five calls in a row that get no answer close it, or ten that are refused; one
+//! fault weighs one. So five calls in a row that get no answer open it, or ten that are refused; one
 //! poisoned event, tried again and again, counts once and never does. Where many are under way it takes more: a
-//! receiver that has too much at once and refuses some of it goes on answering the others, which is the limit's
-//! affair (`pace`). While it is closed one delivery
-//! at a time asks, after a pause that doubles. One success opens it, and what goes through grows from
-//! slow: [`RAMP_FIRST`] in the first second, twice as many in each further one.
+//! receiver that has too much at once and refuses some of it goes on answering the others, which is a matter of the
+//! concurrency limit. While it is open one delivery at a time probes, after a pause that doubles. One success closes it,
+//! and what goes through grows from slow: [`RAMP_FIRST`] in the first second, twice as many in each further one.
 
 use std::time::Duration;
 
@@ -18,9 +17,9 @@ use crate::core::time::Timestamp;
 
 use super::super::rate::Bucket;
 
-/// How much failure closes the gate.
+/// How much failure opens the circuit breaker.
 const WEIGHT: u32 = 10;
-/// How many deliveries may begin in the first second after it opened.
+/// How many deliveries may begin in the first second after it closed.
 const RAMP_FIRST: u32 = 10;
 /// After how many seconds any number may.
 const RAMP_SECONDS: u32 = 8;
@@ -49,13 +48,13 @@ pub struct Seen {
     pub wait: Option<Duration>,
 }
 
-/// What an attempt did to the gate.
+/// What an attempt did to the circuit breaker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Turn {
+pub enum Transition {
     /// The receiver counts as down from now on, and is asked next at this time.
-    Closed(Timestamp),
+    Opened(Timestamp),
     /// The receiver is back.
-    Opened,
+    Closed,
 }
 
 /// How long is waited between two questions.
@@ -69,65 +68,65 @@ pub(super) struct Asking {
 
 #[derive(Debug)]
 #[cfg_attr(test, derive(Clone))]
-pub(super) struct Gate {
+pub(super) struct CircuitBreaker {
     asking: Asking,
     /// The lanes that failed in a row, and how much that weighs.
     failed: Vec<u64>,
     weight: u32,
-    closed: Option<Closed>,
+    open: Option<Open>,
     ramp: Option<Ramp>,
 }
 
 #[derive(Debug)]
 #[cfg_attr(test, derive(Clone))]
-struct Closed {
+struct Open {
     /// How many questions went without success.
     asked: u32,
     next: Timestamp,
 }
 
-/// The first seconds after the gate opened.
+/// The first seconds after it closed.
 #[derive(Debug)]
 #[cfg_attr(test, derive(Clone))]
 struct Ramp {
-    opened: Timestamp,
+    since: Timestamp,
     second: u32,
     bucket: Bucket,
 }
 
-impl Gate {
-    /// An open gate.
+impl CircuitBreaker {
+    /// A closed one.
     pub(super) const fn new(asking: Asking) -> Self {
-        Self { asking, failed: Vec::new(), weight: 0, closed: None, ramp: None }
+        Self { asking, failed: Vec::new(), weight: 0, open: None, ramp: None }
     }
 
-    /// A closed gate: the receiver was down before the start. It is asked soon, not at once, so that
+    /// An open one: the receiver was down before the start. It is asked soon, not at once, so that
     /// not all that are down are asked together.
-    pub(super) fn shut(asking: Asking, now: Timestamp, chance: f64) -> Self {
+    pub(super) fn opened(asking: Asking, now: Timestamp, chance: f64) -> Self {
         let next = now.plus(asking.first.mul_f64(chance.clamp(0.0, 1.0)));
-        Self { closed: Some(Closed { asked: 0, next }), ..Self::new(asking) }
+        Self { open: Some(Open { asked: 0, next }), ..Self::new(asking) }
     }
 
     /// Whether the receiver counts as down.
-    pub(super) const fn is_closed(&self) -> bool {
-        self.closed.is_some()
+    pub(super) const fn is_open(&self) -> bool {
+        self.open.is_some()
     }
 
     /// When it is asked next, if it is down.
     pub(super) fn next(&self) -> Option<Timestamp> {
-        self.closed.as_ref().map(|closed| closed.next)
+        self.open.as_ref().map(|open| open.next)
     }
 
     /// When a delivery may go through: `now`, or later.
     pub(super) fn free_at(&mut self, now: Timestamp) -> Timestamp {
-        if let Some(closed) = &mut self.closed {
+        if let Some(open) = &mut self.open {
             // The clock may have been set back: no pause is longer than the longest.
-            closed.next = closed.next.min(now.plus(self.asking.most.mul_f64(SPREAD_MOST)));
-            return closed.next.max(now);
+            open.next = open.next.min(now.plus(self.asking.most.mul_f64(SPREAD_MOST)));
+            return open.next.max(now);
         }
         let Some(ramp) = &mut self.ramp else { return now };
-        ramp.opened = ramp.opened.min(now);
-        let second = u32::try_from(now.since(ramp.opened).as_secs()).unwrap_or(u32::MAX);
+        ramp.since = ramp.since.min(now);
+        let second = u32::try_from(now.since(ramp.since).as_secs()).unwrap_or(u32::MAX);
         if second >= RAMP_SECONDS {
             self.ramp = None;
             return now;
@@ -136,7 +135,7 @@ impl Gate {
             ramp.second = second;
             ramp.bucket = Bucket::new(Some(RAMP_FIRST << second), now);
         }
-        let next_second = ramp.opened.plus(Duration::from_secs(u64::from(second) + 1));
+        let next_second = ramp.since.plus(Duration::from_secs(u64::from(second) + 1));
         ramp.bucket.free_at(now).min(next_second)
     }
 
@@ -148,17 +147,24 @@ impl Gate {
     }
 
     /// An attempt of the lane `lane` has ended, and `others` are under way.
-    pub(super) fn ended(&mut self, lane: u64, seen: Seen, others: usize, now: Timestamp, chance: f64) -> Option<Turn> {
+    pub(super) fn ended(
+        &mut self,
+        lane: u64,
+        seen: Seen,
+        others: usize,
+        now: Timestamp,
+        chance: f64,
+    ) -> Option<Transition> {
         let weight = match seen.kind {
             Kind::Success => return self.succeeded(now),
             Kind::Refusal => 1,
             Kind::Trouble => 2,
             Kind::Nothing => 0,
         };
-        if let Some(closed) = &mut self.closed {
-            // Others may have been under way when it closed: they are no answer to a question.
-            closed.asked = closed.asked.saturating_add(u32::from(others == 0 && weight > 0));
-            closed.next = closed.next.max(now.plus(pause(self.asking, closed.asked, seen.wait, chance)));
+        if let Some(open) = &mut self.open {
+            // Others may have been under way when it opened: they are no answer to a question.
+            open.asked = open.asked.saturating_add(u32::from(others == 0 && weight > 0));
+            open.next = open.next.max(now.plus(pause(self.asking, open.asked, seen.wait, chance)));
             return None;
         }
         if weight > 0 && !self.failed.contains(&lane) {
@@ -169,17 +175,17 @@ impl Gate {
             return None;
         }
         let next = now.plus(pause(self.asking, 0, seen.wait, chance));
-        self.closed = Some(Closed { asked: 0, next });
+        self.open = Some(Open { asked: 0, next });
         self.ramp = None;
-        Some(Turn::Closed(next))
+        Some(Transition::Opened(next))
     }
 
-    fn succeeded(&mut self, now: Timestamp) -> Option<Turn> {
+    fn succeeded(&mut self, now: Timestamp) -> Option<Transition> {
         self.failed.clear();
         self.weight = 0;
-        self.closed.take()?;
-        self.ramp = Some(Ramp { opened: now, second: 0, bucket: Bucket::new(Some(RAMP_FIRST), now) });
-        Some(Turn::Opened)
+        self.open.take()?;
+        self.ramp = Some(Ramp { since: now, second: 0, bucket: Bucket::new(Some(RAMP_FIRST), now) });
+        Some(Transition::Closed)
     }
 }
 
@@ -205,77 +211,77 @@ mod tests {
         Seen { kind, duration: Duration::ZERO, wait: None }
     }
 
-    /// After how many failures of different lanes it closes.
-    fn closes_after(kind: Kind) -> Option<u64> {
-        let mut gate = Gate::new(ASKING);
-        (1..100).find(|lane| gate.ended(*lane, seen(kind), 0, NOW, 0.5).is_some())
+    /// After how many failures of different lanes it opens.
+    fn opens_after(kind: Kind) -> Option<u64> {
+        let mut breaker = CircuitBreaker::new(ASKING);
+        (1..100).find(|lane| breaker.ended(*lane, seen(kind), 0, NOW, 0.5).is_some())
     }
 
     #[test]
-    fn it_closes_when_the_receiver_is_down_and_not_for_one_event() {
-        assert_eq!(closes_after(Kind::Trouble), Some(5));
-        assert_eq!(closes_after(Kind::Refusal), Some(10));
-        assert_eq!(closes_after(Kind::Nothing), None);
-        let mut gate = Gate::new(ASKING);
+    fn it_opens_when_the_receiver_is_down_and_not_for_one_event() {
+        assert_eq!(opens_after(Kind::Trouble), Some(5));
+        assert_eq!(opens_after(Kind::Refusal), Some(10));
+        assert_eq!(opens_after(Kind::Nothing), None);
+        let mut breaker = CircuitBreaker::new(ASKING);
         for _ in 0..1000 {
-            assert_eq!(gate.ended(7, seen(Kind::Trouble), 0, NOW, 0.5), None, "one lane only");
+            assert_eq!(breaker.ended(7, seen(Kind::Trouble), 0, NOW, 0.5), None, "one lane only");
         }
         for lane in 0..1000 {
-            gate.ended(lane, seen(Kind::Trouble), 0, NOW, 0.5);
-            gate.ended(lane, seen(Kind::Success), 0, NOW, 0.5);
+            breaker.ended(lane, seen(Kind::Trouble), 0, NOW, 0.5);
+            breaker.ended(lane, seen(Kind::Success), 0, NOW, 0.5);
         }
-        assert!(!gate.is_closed(), "successes between");
+        assert!(!breaker.is_open(), "successes between");
     }
 
     #[test]
-    fn it_stays_open_while_most_of_many_are_answered() {
+    fn it_stays_closed_while_most_of_many_are_answered() {
         for (others, wanted) in [(8, 5), (10, 5), (50, 25), (500, 250)] {
-            let mut gate = Gate::new(ASKING);
-            let closed = (1..1000).find(|lane| gate.ended(*lane, seen(Kind::Trouble), others, NOW, 0.5).is_some());
-            assert_eq!(closed, Some(wanted), "{others}");
+            let mut breaker = CircuitBreaker::new(ASKING);
+            let opened = (1..1000).find(|lane| breaker.ended(*lane, seen(Kind::Trouble), others, NOW, 0.5).is_some());
+            assert_eq!(opened, Some(wanted), "{others}");
         }
     }
 
     #[test]
     fn its_questions_grow_rarer_keep_to_what_was_asked_and_end_with_an_answer() {
-        let mut gate = Gate::new(ASKING);
-        let closed = (0..5).find_map(|lane| gate.ended(lane, seen(Kind::Trouble), 0, NOW, 0.5));
-        assert_eq!(closed, Some(Turn::Closed(NOW.plus(Duration::from_secs(5)))));
+        let mut breaker = CircuitBreaker::new(ASKING);
+        let opened = (0..5).find_map(|lane| breaker.ended(lane, seen(Kind::Trouble), 0, NOW, 0.5));
+        assert_eq!(opened, Some(Transition::Opened(NOW.plus(Duration::from_secs(5)))));
         let mut now = NOW;
         let mut pauses = Vec::new();
         for _ in 0..8 {
-            let next = gate.free_at(now);
+            let next = breaker.free_at(now);
             pauses.push(next.since(now).as_secs());
             now = next;
-            gate.ended(9, seen(Kind::Trouble), 0, now, 0.5);
+            breaker.ended(9, seen(Kind::Trouble), 0, now, 0.5);
         }
         assert_eq!(pauses, [5, 10, 20, 40, 80, 160, 300, 300]);
         let wait = Some(Duration::from_secs(3600));
-        gate.ended(9, Seen { wait, ..seen(Kind::Trouble) }, 0, now, 0.5);
-        assert_eq!(gate.next(), Some(now.plus(Duration::from_secs(3600))));
-        assert_eq!(gate.ended(9, seen(Kind::Success), 0, now, 0.5), Some(Turn::Opened));
-        assert_eq!(gate.free_at(now), now);
+        breaker.ended(9, Seen { wait, ..seen(Kind::Trouble) }, 0, now, 0.5);
+        assert_eq!(breaker.next(), Some(now.plus(Duration::from_secs(3600))));
+        assert_eq!(breaker.ended(9, seen(Kind::Success), 0, now, 0.5), Some(Transition::Closed));
+        assert_eq!(breaker.free_at(now), now);
     }
 
     #[test]
     fn what_goes_through_afterwards_grows_from_slow() {
-        let mut gate = Gate::shut(ASKING, NOW, 0.0);
-        gate.ended(1, seen(Kind::Success), 0, NOW, 0.5);
+        let mut breaker = CircuitBreaker::opened(ASKING, NOW, 0.0);
+        breaker.ended(1, seen(Kind::Success), 0, NOW, 0.5);
         let mut now = NOW;
         let mut begun = [0u32; 10];
         while now < NOW.plus(Duration::from_secs(7)) {
-            let free = gate.free_at(now);
+            let free = breaker.free_at(now);
             if free > now {
                 now = free;
                 continue;
             }
-            gate.take(now);
+            breaker.take(now);
             begun[now.since(NOW).as_secs() as usize] += 1;
         }
         for (second, begun) in begun.iter().enumerate().take(7) {
             let most = RAMP_FIRST << second;
             assert!(*begun <= most + most / 50 + 2 && *begun >= most * 8 / 10, "{begun} in second {second}, of {most}");
         }
-        assert_eq!(gate.free_at(NOW.plus(Duration::from_secs(9))), NOW.plus(Duration::from_secs(9)));
+        assert_eq!(breaker.free_at(NOW.plus(Duration::from_secs(9))), NOW.plus(Duration::from_secs(9)));
     }
 }

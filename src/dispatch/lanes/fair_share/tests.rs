@@ -9,7 +9,7 @@ const SIZES: [usize; 6] = [1, 2, 8, 64, 2_048, 8_192];
 
 /// Subscriptions, and what they hold of a pool.
 struct World {
-    share: Share,
+    share: FairShare,
     now: Timestamp,
     /// What is known of each, how many attempts it may have under way, and how many it has.
     receivers: BTreeMap<u32, (Proof, usize, usize)>,
@@ -17,7 +17,7 @@ struct World {
 
 impl World {
     fn new(threads: usize) -> Self {
-        Self { share: Share::new(threads), now: NOW, receivers: BTreeMap::new() }
+        Self { share: FairShare::new(threads), now: NOW, receivers: BTreeMap::new() }
     }
 
     fn add(&mut self, proof: Proof, most: usize, count: u32) {
@@ -144,7 +144,7 @@ fn heavy_users_leave_room_for_light_ones() {
 #[test]
 fn nobody_is_shut_out_by_the_quick() {
     for threads in SIZES {
-        let mut share = Share::new(threads);
+        let mut share = FairShare::new(threads);
         for (class, number) in [(Class::Light, 1), (Class::Heavy, 2), (Class::Stranger, 3), (Class::Slow, 4)] {
             share.enter(class, number);
         }
