@@ -1,6 +1,6 @@
-//! The daemon: starts the rooms in their order, watches over them, and stops them in theirs.
+//! The daemon: starts the modules in order, watches their threads, and stops them in order.
 //!
-//! Knows every room but the command line. A thread that dies, or a store that fails, ends the whole
+//! Knows every module but the command line. A thread that dies, or a store that fails, ends the whole
 //! daemon in order: there is no half-dead process that answers and does not deliver.
 //!
 //! Start: lock, store, token, senders and dispatcher, committer, listener. Stop, each stage with its

@@ -2,7 +2,7 @@
 //!
 //! [`rules`] decides what is to be said, without I/O; [`payload`] writes it. Around them stands one
 //! thread: it hears what happens ([`AlertSink::hear`]), looks around now and then, and posts one alert at a
-//! time. What it needs of the house it is handed ([`AlertSource`]); it must not know the store or the sender.
+//! time. What it needs of the other modules it is handed ([`AlertSource`]); it must not know the store or the sender.
 //!
 //! What always holds:
 //! - Nobody waits for an alert: hearing is a short lock and no I/O.
@@ -49,7 +49,7 @@ pub struct Target {
     pub backlog_age: Duration,
 }
 
-/// What the thread needs of the house. All of it may block.
+/// What the thread needs of the other modules. All of it may block.
 pub struct AlertSource {
     /// How things stand.
     pub look: Box<dyn Fn() -> Look + Send>,

@@ -1,4 +1,4 @@
-//! What the rooms tell of themselves, carried to what alerts the operator.
+//! Turns notices of the other modules, and the state of the store, into what alerts are raised from.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -69,7 +69,7 @@ fn subject(subscription: &Subscription, health: Health, waiting: u64) -> Subject
     }
 }
 
-/// What the thread of alerts sees, and posts by.
+/// From where the thread of alerts reads the state, and how it posts.
 pub(super) fn source(store: Store, transport: Arc<TransportHandle>, metrics: Arc<Metrics>) -> AlertSource {
     AlertSource {
         look: Box::new(move || look(&store)),

@@ -1,9 +1,8 @@
-//! The heartbeat: tells systemd how the daemon is, and feeds its watchdog only while the dispatcher and
-//! the committer really make progress.
+//! The heartbeat: tells systemd how the daemon is, and notifies its watchdog only while dispatcher and committer answer
+//! a ping.
 //!
-//! Each is asked, and answers from its own loop; a timer alone would go on feeding for a daemon that is
-//! stuck. What is told is a line for `systemctl status`. Some wake-ups a minute, and none where nobody
-//! listens.
+//! Each answers from its own loop; a timer alone would go on notifying for a daemon that is stuck. The status is a line for
+//! `systemctl status`. Some wake-ups a minute, and none where nobody listens.
 
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::JoinHandle;

@@ -1,4 +1,4 @@
-//! What the rooms tell of themselves, carried to what counts it.
+//! Turns notices of the other modules, and the state of the store, into metrics.
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
-//! Posting: the only room that knows ureq.
+//! Posting: the only module that knows ureq.
 //!
 //! - [`transport`]: the way out, one for all threads; its `post` is one attempt.
-//! - [`transport_handle`]: the one that is in use, so that it can be exchanged.
+//! - [`transport_handle`]: a handle to the transport in use, which can be replaced while requests are under way.
 //! - [`pool`]: the fixed threads on which attempts block.
 //! - [`probe`]: a test POST, and what came of it or of any attempt in plain words (`words`).
 //! - [`handshake`]: whether a receiver's certificate would be trusted.

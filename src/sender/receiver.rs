@@ -1,4 +1,4 @@
-//! Scripted receivers on 127.0.0.1 for the tests of this room.
+//! Scripted receivers on 127.0.0.1 for the tests of this module.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};

@@ -1,10 +1,10 @@
-//! The way out that is in use, which can be exchanged for another while requests are under way.
+//! A handle to the transport in use, which can be replaced while requests are under way.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
 use super::transport::Transport;
 
-/// Holds the one [`Transport`] that everybody posts by.
+/// Holds the one [`Transport`] that all threads post by.
 pub struct TransportHandle {
     current: RwLock<Arc<Transport>>,
 }

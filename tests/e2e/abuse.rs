@@ -1,6 +1,6 @@
 //! Clients that mean ill, by the hundred and the thousand: the healthy are served meanwhile, and memory stays bounded.
 //!
-//! What one hostile request gets is in `bad_input` and in the tests of the room itself.
+//! What one hostile request gets is in `bad_input` and in the tests of the module itself.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;

@@ -19,7 +19,7 @@ struct Operation {
     path: String,
     roles: Vec<String>,
     /// Whether a token that is bound to a company is refused.
-    whole_house: bool,
+    all_companies: bool,
     /// The body's type and the body, which is the description's example.
     body: Option<(String, String)>,
     query: String,
@@ -63,7 +63,7 @@ fn operations(description: &Value) -> Vec<Operation> {
                 method: method.to_uppercase(),
                 path: path.clone(),
                 roles: roles.iter().map(|role| role.as_str().expect("a role").to_owned()).collect(),
-                whole_house: operation["x-bound"] == "refused",
+                all_companies: operation["x-bound"] == "refused",
                 body: body.map(|(media, content)| (media.clone(), content["example"].to_string())),
                 query: if needs_company { format!("?company={COMPANY}") } else { String::new() },
             });
@@ -148,7 +148,7 @@ fn must_do(at: &str, reply: &Reply, operation: &Operation) {
 fn check_foreign(at: &str, operation: &Operation, client: &Client, things: &Things) {
     let (there, nowhere) = things.fill(&operation.path);
     let reply = operation.call(client, &there);
-    if operation.whole_house || operation.names_company() {
+    if operation.all_companies || operation.names_company() {
         let _ = reply.expect_problem(&[403]);
         return;
     }
@@ -201,7 +201,7 @@ fn every_operation_is_for_those_whom_it_names_and_shows_nobody_anothers_things()
         }
         for (role, client) in own.iter().filter(|(role, _)| may(role)) {
             let reply = operation.call(client, &there);
-            if operation.whole_house {
+            if operation.all_companies {
                 reply.expect_problem(&[403]);
             } else {
                 must_do(&format!("{at} as {role} of the company"), &reply, operation);

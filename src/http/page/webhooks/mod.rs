@@ -1,6 +1,6 @@
 //! Settings > Webhooks: the list, and the form of a new or a stored webhook.
 //!
-//! The page says 'webhook' where the rest of the house says subscription.
+//! The page says 'webhook' where everything else says subscription.
 
 mod recent;
 mod snippets;
