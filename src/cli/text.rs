@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use unicode_width::UnicodeWidthStr as _;
 
-use crate::core::json::{self, Kind};
+use crate::core::json;
 use crate::core::visible::{self, Style};
 
 /// `text` on one line, with everything that a terminal would obey shown as an escape.
@@ -77,51 +77,8 @@ pub(super) fn json_list(items: &[Box<RawValue>]) -> String {
 ///
 /// A document nested too deeply to be walked stands on one line, as it is.
 pub(super) fn pretty(raw: &RawValue) -> String {
-    let mut out = String::new();
-    if json::check(raw, 0).is_ok() {
-        write_pretty(raw, 0, &mut out);
-    } else {
-        out.push_str(raw.get());
-    }
-    safe_json(&out)
-}
-
-fn write_pretty(raw: &RawValue, depth: usize, out: &mut String) {
-    let line = |out: &mut String, depth: usize| {
-        out.push('\n');
-        out.push_str(&"  ".repeat(depth));
-    };
-    match Kind::of(raw) {
-        Kind::Object => {
-            let members = json::members(raw).unwrap_or_default();
-            out.push('{');
-            for (index, (name, value)) in members.iter().enumerate() {
-                out.push_str(if index == 0 { "" } else { "," });
-                line(out, depth + 1);
-                out.push_str(&json::quote(name));
-                out.push_str(": ");
-                write_pretty(value, depth + 1, out);
-            }
-            if !members.is_empty() {
-                line(out, depth);
-            }
-            out.push('}');
-        }
-        Kind::List => {
-            let items = json::items(raw).unwrap_or_default();
-            out.push('[');
-            for (index, value) in items.iter().enumerate() {
-                out.push_str(if index == 0 { "" } else { "," });
-                line(out, depth + 1);
-                write_pretty(value, depth + 1, out);
-            }
-            if !items.is_empty() {
-                line(out, depth);
-            }
-            out.push(']');
-        }
-        _ => out.push_str(raw.get()),
-    }
+    let text = raw.get();
+    if json::check(raw, 0).is_ok() { safe_json(&json::pretty(text)) } else { safe_json(text) }
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 use hyper::StatusCode;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value};
 
+use crate::core::json::pretty;
 use crate::core::time::Timestamp;
 use crate::http::body::{Body, Reply, with_body};
 use crate::http::problem::Problem;
@@ -157,73 +158,10 @@ pub(super) fn seconds(length: f64) -> String {
     }
 }
 
-/// JSON text over several lines, with every token as it stands: digits, order and escapes included. Text that
-/// is no JSON comes out as it went in.
-pub(super) fn pretty(text: &str) -> String {
-    if serde_json::from_str::<serde::de::IgnoredAny>(text).is_err() {
-        return text.to_owned();
-    }
-    let mut shown = String::with_capacity(text.len() * 2);
-    let mut depth = 0_usize;
-    let (mut in_string, mut escaped) = (false, false);
-    let mut characters = text.chars().peekable();
-    while let Some(character) = characters.next() {
-        if in_string {
-            shown.push(character);
-            in_string = escaped || character != '"';
-            escaped = !escaped && character == '\\';
-            continue;
-        }
-        match character {
-            '{' | '[' => {
-                shown.push(character);
-                while characters.next_if(|next| next.is_whitespace()).is_some() {}
-                if let Some(end) = characters.next_if(|next| matches!(next, '}' | ']')) {
-                    shown.push(end);
-                } else {
-                    depth += 1;
-                    new_line(&mut shown, depth);
-                }
-            }
-            '}' | ']' => {
-                depth = depth.saturating_sub(1);
-                new_line(&mut shown, depth);
-                shown.push(character);
-            }
-            ',' => {
-                shown.push(',');
-                new_line(&mut shown, depth);
-            }
-            ':' => shown.push_str(": "),
-            blank if blank.is_whitespace() => {}
-            other => {
-                in_string = other == '"';
-                shown.push(other);
-            }
-        }
-    }
-    shown
-}
-
-fn new_line(shown: &mut String, depth: usize) {
-    shown.push('\n');
-    shown.extend(std::iter::repeat_n("  ", depth));
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use minijinja::context;
-
-    #[test]
-    fn json_is_made_readable_and_changes_nothing_else() {
-        let text = r#"{"a":1.50,"b":[],"c":[{"d":"x, \"y\": {z}\\"},null],"e":{ },"f":1e400}"#;
-        let wanted = "{\n  \"a\": 1.50,\n  \"b\": [],\n  \"c\": [\n    {\n      \"d\": \"x, \\\"y\\\": {z}\\\\\"\n    },\n    null\n  ],\n  \"e\": {},\n  \"f\": 1e400\n}";
-        assert_eq!(pretty(text), wanted);
-        for text in ["", "not json", "{\"a\":", "<b>"] {
-            assert_eq!(pretty(text), text);
-        }
-    }
 
     #[test]
     fn values_are_shown_for_people() {

@@ -6,7 +6,7 @@ use minijinja::value::Serde;
 use serde::Serialize;
 use url::form_urlencoded;
 
-use crate::http::page::render::pretty;
+use crate::core::json::pretty;
 
 /// A body as it is shown.
 #[derive(Serialize)]

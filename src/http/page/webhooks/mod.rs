@@ -15,11 +15,11 @@ use serde::Serialize;
 
 use self::recent::Chart;
 pub(super) use self::recent::Recent;
-use super::render::pretty;
 use super::visit::Visit;
 use crate::core::catalogue::{Catalogue, Entry};
 use crate::core::event::{Company, Domain, Source};
 use crate::core::id::{EventId, SubscriptionId};
+use crate::core::json::pretty;
 use crate::core::request::{Outgoing, Probe};
 use crate::core::subscription::{Format, Layout, Nested, Secret};
 use crate::http::bridge::{self, Asker as _};
