@@ -1,5 +1,7 @@
 //! CloudEvents on `POST /v1/events`: where their attributes stand in a request (the specification's HTTP binding).
 
+use std::borrow::Cow;
+
 use hyper::header::HeaderMap;
 
 use super::problem::Problem;
@@ -86,21 +88,8 @@ pub(super) fn binary(
 fn decoded(value: &[u8]) -> Result<String, &'static str> {
     let unquoted = unquoted(value);
     let value = unquoted.as_deref().unwrap_or(value);
-    let mut bytes = Vec::with_capacity(value.len());
-    let mut rest = value;
-    while let [byte, after @ ..] = rest {
-        rest = after;
-        let digits = rest.get(..2).and_then(|digits| std::str::from_utf8(digits).ok());
-        let escaped = digits.filter(|digits| *byte == b'%' && !digits.starts_with('+'));
-        match escaped.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
-            Some(decoded) => {
-                bytes.push(decoded);
-                rest = &rest[2..];
-            }
-            None => bytes.push(*byte),
-        }
-    }
-    String::from_utf8(bytes).map_err(|_| "is not UTF-8, percent-encoded")
+    let text = percent_encoding::percent_decode(value).decode_utf8();
+    text.map(Cow::into_owned).map_err(|_| "is not UTF-8, percent-encoded")
 }
 
 /// The content of a quoted string (RFC 9110 section 5.6.4), if `value` is one and nothing else.

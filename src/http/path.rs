@@ -1,5 +1,9 @@
 //! The segments of a path, decoded.
 
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode_str;
+
 /// Behind these stands the id of a call, which is the platform's: it may have any character but control characters.
 const OF_CALLS: [&str; 2] = ["calls", "conversations"];
 
@@ -20,19 +24,11 @@ pub(super) fn segments(path: &str) -> Option<Vec<String>> {
     Some(segments)
 }
 
-/// One segment of a path, percent-decoded.
+/// One segment of a path, percent-decoded; `None` where a percent sign is not followed by two hexadecimal digits.
 fn decode(segment: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(segment.len());
-    let mut rest = segment.as_bytes();
-    while let [byte, after @ ..] = rest {
-        rest = after;
-        if *byte != b'%' {
-            bytes.push(*byte);
-            continue;
-        }
-        let digits = std::str::from_utf8(rest.get(..2)?).ok()?;
-        bytes.push(u8::from_str_radix(digits, 16).ok().filter(|_| !digits.starts_with('+'))?);
-        rest = &rest[2..];
+    let encoded = |rest: &str| rest.bytes().take(2).filter(u8::is_ascii_hexdigit).count() == 2;
+    if !segment.split('%').skip(1).all(encoded) {
+        return None;
     }
-    String::from_utf8(bytes).ok()
+    percent_decode_str(segment).decode_utf8().ok().map(Cow::into_owned)
 }
