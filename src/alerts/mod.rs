@@ -29,8 +29,6 @@ use self::rules::{Look, Rules, Said, Sighting};
 
 /// The longest between two looks.
 const LOOK_EVERY: Duration = Duration::from_secs(15);
-/// After a first failure an alert is posted again after this long, and then after twice as long.
-const AGAIN_FIRST: Duration = if cfg!(test) { Duration::from_millis(50) } else { Duration::from_secs(5) };
 /// The longest until it is posted again.
 const AGAIN_MOST: Duration = Duration::from_secs(300);
 /// After so long it is given up: what it says is old.
@@ -59,6 +57,8 @@ pub struct AlertSource {
     pub posted: Box<dyn Fn(bool) + Send>,
     /// The wall clock.
     pub clock: Box<dyn Fn() -> Timestamp + Send>,
+    /// After a first failure an alert is posted again after this long, and then after twice as long. 5 s is a good value.
+    pub again_first: Duration,
 }
 
 /// The running thread.
@@ -257,7 +257,8 @@ impl Poster {
             return None;
         };
         alert.failures += 1;
-        let pause = AGAIN_FIRST.saturating_mul(1 << alert.failures.min(16).saturating_sub(1)).min(AGAIN_MOST);
+        let pause =
+            self.source.again_first.saturating_mul(1 << alert.failures.min(16).saturating_sub(1)).min(AGAIN_MOST);
         if alert.made.elapsed() + pause > GIVEN_UP {
             tracing::error!("alert {id} ({kind}) is given up: {trouble}");
             return None;

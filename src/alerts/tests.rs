@@ -204,6 +204,7 @@ fn posting(answer: impl Fn(usize) -> Outcome + Send + 'static) -> (AlertSink, Al
         post: Box::new(post),
         posted: Box::new(|_| ()),
         clock: Box::new(|| NOW),
+        again_first: Duration::from_millis(50),
     };
     let alerts = Alerts::start(&sink, Some(target()), source, 7).unwrap();
     (sink, alerts, got)

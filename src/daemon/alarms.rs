@@ -16,6 +16,8 @@ use crate::store::{Health, Store, SubscriptionStatus};
 
 /// How long the operator's receiver may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// After how long an alert that could not be posted is posted again first.
+const ALERT_AGAIN: Duration = Duration::from_secs(5);
 
 /// Where alerts go by the configuration.
 pub(super) fn target(config: &Config) -> Option<Target> {
@@ -76,6 +78,7 @@ pub(super) fn source(store: Store, transport: Arc<TransportHandle>, metrics: Arc
         post: Box::new(move |request| transport.get().post(None, request, Some(TIMEOUT))),
         posted: Box::new(move |taken| metrics.alerted(taken)),
         clock: Box::new(now),
+        again_first: ALERT_AGAIN,
     }
 }
 
