@@ -365,6 +365,12 @@ pub(super) fn with_query(path: &str, parameters: &[(&str, &str)]) -> String {
     format!("{path}{}{query}", if path.contains('?') { '&' } else { '?' })
 }
 
+/// What the daemon answers where it shows a signing secret.
+#[derive(Deserialize)]
+pub(super) struct SecretReply {
+    pub(super) secret: String,
+}
+
 /// The path of the subscription with this id.
 pub(super) fn subscription_path(id: &str) -> String {
     format!("/v1/subscriptions/{}", segment(id))

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::cli::client::{Client, read};
+use crate::cli::client::{Client, SecretReply, read, subscription_path};
 use crate::cli::exit::Failure;
 use crate::cli::receiver::{Answer, Message, Receiver};
 use crate::core::subscription::Secret;
@@ -128,7 +128,7 @@ impl Actor {
             "events": [part.events], "description": format!("demo: {}", part.name),
         });
         let made: Named = read(&client.post("/v1/subscriptions", &body.to_string())?)?;
-        let reply: SecretReply = read(&client.get(&format!("/v1/subscriptions/{}/secret", made.id))?)?;
+        let reply: SecretReply = read(&client.get(&format!("{}/secret", subscription_path(&made.id)))?)?;
         let secret = Secret::parse(&reply.secret)
             .map_err(|fault| Failure::new(format!("the daemon gave a secret that {fault}")))?;
         Ok(Self { part, url, subscription: made.id, secret, inbox, _receiver: receiver })
@@ -143,11 +143,6 @@ impl Actor {
 #[derive(Deserialize)]
 struct Named {
     id: String,
-}
-
-#[derive(Deserialize)]
-struct SecretReply {
-    secret: String,
 }
 
 fn receiver(behaviour: Behaviour, inbox: Inbox) -> Result<Receiver, Failure> {

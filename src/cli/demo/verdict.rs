@@ -4,7 +4,7 @@
 use serde::Deserialize;
 
 use super::cast::{Actor, Arrival, Behaviour};
-use crate::cli::client::{Client, Page, read};
+use crate::cli::client::{Client, Page, read, subscription_path};
 use crate::cli::event_types::EventType;
 use crate::cli::exit::Failure;
 use crate::cli::log::Entry;
@@ -137,7 +137,7 @@ impl Verdict {
     }
 
     fn judge_gone(&mut self, client: &Client, actor: &Actor) -> Result<(), Failure> {
-        let brief: Brief = read(&client.get(&format!("/v1/subscriptions/{}", actor.subscription))?)?;
+        let brief: Brief = read(&client.get(&subscription_path(&actor.subscription))?)?;
         self.expect(!brief.enabled, || format!("{}: answered 410 and is not disabled", actor.part.name));
         self.disabled_reason = brief.disabled_reason;
         let path = format!("/v1/deliveries?state=failed&subscription={}", actor.subscription);

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::certificate::end_of_pem;
-use super::client::{Client, read, subscription_path, with_query};
+use super::client::{Client, SecretReply, read, subscription_path, with_query};
 use super::connection::Connection;
 use super::exit::Failure;
 use super::secret_file;
@@ -224,11 +224,6 @@ struct Brief {
     disabled_reason: Option<String>,
     #[serde(default)]
     waiting: u64,
-}
-
-#[derive(Deserialize)]
-struct SecretReply {
-    secret: String,
 }
 
 impl Subscription {
