@@ -1,14 +1,14 @@
-//! Alerts: telling the operator, at `[alerts] url`, of what somebody must look at.
+//! Alerts: posts to `[alerts] url` what the operator must look at.
 //!
-//! [`rules`] decides what is to be said, without I/O; [`payload`] writes it. Around them stands one
-//! thread: it hears what happens ([`AlertSink::hear`]), looks around now and then, and posts one alert at a
-//! time. What it needs of the other modules it is handed ([`AlertSource`]); it must not know the store or the sender.
+//! [`rules`] decides which alerts there are, without I/O; [`payload`] writes them. Around them runs one thread: it
+//! takes what happens ([`AlertSink::hear`]), reads the state at intervals ([`AlertSource`]), and posts one alert at a
+//! time. It must not know the store or the sender.
 //!
-//! What always holds:
-//! - Nobody waits for an alert: hearing is a short lock and no I/O.
-//! - Memory is bounded: what is true replaces what was, and one alert is under way at a time.
-//! - An alert is no delivery: it is in no queue and no log of receivers, and one that cannot be posted
-//!   raises no further one. It is told on standard error.
+//! Invariants:
+//! - Nothing waits for an alert: [`AlertSink::hear`] takes a short lock and does no I/O.
+//! - Memory is bounded: the latest state replaces the one before, and one alert is in flight at a time.
+//! - An alert is no delivery: it is in no queue and no log of receivers, and one that cannot be posted raises no
+//!   further one. That is logged on standard error.
 //! - Without a URL the thread sleeps and nothing is kept.
 
 mod payload;

@@ -1,9 +1,9 @@
-//! What is said to the operator, and when. Sans-io: values in, decisions out; no clock, no thread.
+//! Which alerts are sent, and when. Sans-io: values in, decisions out; no clock, no thread.
 //!
-//! Not what happens is kept but what is true, and what was said last. Where the two differ, that is
-//! said; so a receiver that goes down and comes back before anybody could be told raises nothing, one
-//! that stays down is told of once, and a thousand that go down together are one alert. Each kind of
-//! alert has a pause after it, in which more of the same gathers.
+//! What is kept is the current state and the state of the last alert, not the events between. An alert is due where
+//! the two differ; so a receiver that goes down and comes back before an alert could be sent raises none, one that
+//! stays down raises one, and a thousand that go down together are one alert. After an alert of a kind there is a
+//! pause, in which more of the same kind gathers.
 //!
 //! Times here are how long the daemon has been running (`now`), which no wall clock changes.
 

@@ -194,7 +194,7 @@ fn write_doubts(salvaged: &Salvaged, out: &mut dyn Write) -> Result<(), Failure>
         writeln!(
             out,
             "A journal file of an older format is damaged. Whoever sent an event, an SMS or an answer could have made what\n\
-             stands behind the damage: of that, nothing was taken that gives powers, and {} other records were. Look through\n\
+             stands behind the damage: of that, nothing was taken that gives permissions, and {} other records were. Look through\n\
              the subscriptions.",
             salvaged.unproved
         )?;

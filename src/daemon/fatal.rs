@@ -1,4 +1,4 @@
-//! What ends the daemon against its will, and with which exit status.
+//! What ends the daemon unexpectedly, and with which exit status.
 
 use std::fmt;
 

@@ -1,6 +1,6 @@
-//! The dispatcher's thread: carries to the lanes what happens, and out what they decide.
+//! The dispatch loop: feeds the lanes with what happens, and executes what they decide.
 //!
-//! The one place where lanes, store, pool and clock meet. It decides nothing of its own.
+//! Runs on the dispatcher's thread. The one place where lanes, store, pool and clock meet; it decides nothing of its own.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What the dispatcher hears, from the store and from its senders, in the order in which it came.
+//! The dispatcher's input queue: changes of the store, ended attempts and control, in order of arrival.
 
 use std::collections::HashMap;
 use std::sync::mpsc;

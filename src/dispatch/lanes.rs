@@ -1,4 +1,4 @@
-//! Lanes: whose turn is it? Sans-io: values in, decisions out; no clock, no thread, no store, no chance.
+//! Lanes: which delivery starts next? Sans-io: values in, decisions out; no clock, no thread, no store, no randomness.
 //!
 //! A lane holds the deliveries of one call to one subscription (or a single delivery, where no
 //! order is kept). A lane is serial: at most one of its deliveries is under way. Its next is the
@@ -10,14 +10,14 @@
 //! asked by one delivery at a time (`circuit_breaker`), one that is up gets as many at once as it takes well
 //! (`concurrency_limit`), and the pool is shared so that none holds all of it (`fair_share`).
 //!
-//! Always:
+//! Invariants:
 //! - of one call, a later delivery is never handed out while an earlier one is under way, or while
 //!   an earlier one is owed whose hold has not ended, also if that one is not in memory;
 //! - a subscription never has more under way than its `max_in_flight`, nor begins more in a second
 //!   than its `rate_per_second`, and a disabled one begins nothing;
 //! - there are never more under way than threads; subscriptions that could go on take turns;
 //! - what has ended is not handed out again, although the store may say for a while that it is owed; and what is owed
-//!   is handed out, in whatever order the lanes hear of it (`ended`);
+//!   is handed out, in whatever order the lanes are told of it (`ended`);
 //! - memory is bounded, whatever is owed: see [`Bounds`].
 //!
 //! Two calls whose hashes agree share a lane, which costs them speed and nothing else.

@@ -1,9 +1,8 @@
-//! Who is sent what, when.
+//! Dispatch: which delivery is sent when.
 //!
-//! [`lanes`] decides, without I/O. Around it stands one thread, the dispatcher: it hears of what the
-//! committer has made durable and of senders that are free again, hands each free sender the
-//! delivery whose turn it is, and sleeps until the next time that something comes due. The senders
-//! run [`work`]: prepare, post, judge, record.
+//! [`lanes`] decides, without I/O. Around it runs one thread, the dispatcher (`dispatch_loop`): its `inbox` has what the
+//! committer has made durable and which senders are free again; it hands each free sender the next delivery, and sleeps
+//! until something comes due. The senders run `attempts` and `work`: prepare, post, judge, record.
 //!
 //! A lane moves on as soon as its attempt has ended, without waiting until that is on the disk: if
 //! it is lost, the attempt is made once more, which receivers recognise by its `webhook-id`.
@@ -32,7 +31,7 @@
 //! except where the receiver had said when to come back.
 //!
 //! **Concurrency.** Real receivers take 100 to 1,000 ms, so what one of them is sent in a second is how much it has at
-//! once, and nobody knows beforehand how much it takes. Each has a limit by feedback (`lanes/concurrency_limit`), which doubles in
+//! once, and nobody knows beforehand how much it takes. Each has a concurrency limit by feedback, which doubles in
 //! each round of answers while it is used and nothing speaks against it. What speaks against it is refusals and rising
 //! latency, and neither is taken at its word: a few refusals of a hundred are events' or chance's, and latency rises
 //! for a receiver's own reasons as well, so it is tried whether less under way makes it lower. A refusal costs a

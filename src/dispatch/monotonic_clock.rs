@@ -1,14 +1,12 @@
-//! The dispatcher's own time: it begins with the wall clock and then runs evenly, whatever the wall
-//! clock does.
+//! The dispatcher's clock: it starts at the wall clock's time and is monotonic from then on.
 //!
-//! What waits, waits by this time. If the wall clock is set forward by hours, nothing becomes due, too old or given
-//! up by that; if it is set back, nothing waits longer. Deliveries keep wall times on the disk, in the log and in
-//! what the API shows: they are translated where they go into the lanes and where they come out, by how far the two
-//! clocks were apart at the [`Moment`] by whose wall time they were reckoned, so that a jump on the way moves
-//! nothing. Of what is read from the store nobody knows when it was reckoned: it goes by how far they are apart
-//! when it is read, so a backlog that is not in memory takes a jump for time that went by. After a restart the two
-//! agree again; what was written by another wall clock is then due at once if it was never tried, and otherwise
-//! within the longest delay that there is.
+//! All waits use this clock. If the wall clock is set forward by hours, no delivery becomes due, expires or is given
+//! up by that; if it is set back, none waits longer. On the disk, in the log and in the API, deliveries have wall
+//! times: they are converted where they enter and leave the lanes, by the difference of the two clocks at the
+//! [`Moment`] at which their wall times were computed, so a jump in between changes nothing. Of what is read from the
+//! store that moment is not known: the difference at the time of reading is used, so a backlog that is not in memory
+//! takes a jump for time that went by. After a restart the two clocks agree again; what was written by another wall
+//! clock is then due at once if it was never tried, and otherwise within the longest delay that there is.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

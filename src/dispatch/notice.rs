@@ -1,4 +1,4 @@
-//! What the dispatcher and its senders tell whoever measures them or raises alarms.
+//! Notices of the dispatcher and its senders, from which metrics and alerts are made.
 
 use std::sync::Arc;
 

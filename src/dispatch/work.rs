@@ -1,5 +1,6 @@
-//! One attempt, from a delivery whose turn it is to what is recorded of it: prepare, post, judge,
-//! record. Runs in a sender thread; each part is a function of its own.
+//! One attempt, from a delivery that is started to the record of its result: prepare, post, judge, record.
+//!
+//! Runs in a sender thread; each part is a function of its own.
 
 use std::sync::Arc;
 use std::time::Duration;

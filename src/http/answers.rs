@@ -1,10 +1,10 @@
-//! The way of the store's answers to the thread of the requests: one wake for all of a group commit.
+//! The channel of the store's answers to the thread of the requests: one wake-up for all answers of a group commit.
 //!
-//! The committer's answer to a single request wakes this thread with a system call, and the next does so again while it
-//! is already turning: under load that is most of what answering costs. Brought here together, they are given by a task
-//! of this thread, for which waking another is a push to a queue.
+//! An answer from the committer to a single request wakes this thread with a system call, and the next does so again
+//! while it is already running: under load that is most of what answering costs. Sent together through this channel,
+//! they are given by a task of this thread, for which waking another is a push to a queue.
 //!
-//! No answer is lost with this thread: whoever drops answers gives them.
+//! No answer is lost with this thread: dropping answers gives them.
 
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 

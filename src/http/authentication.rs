@@ -1,4 +1,5 @@
-//! Whose a request is: of the token that it carries, or of whoever signed in on the page that it comes from.
+//! Authentication: the permissions of a request, by the token that it carries or by the session of the page it comes
+//! from.
 
 use std::time::Instant;
 

@@ -1,8 +1,8 @@
-//! The bridge from the async module to the store, which is not.
+//! The bridge from this module, which is async, to the store, which blocks.
 //!
-//! A write goes to the committer with a callback, which wakes the request that waits for it. If the
-//! client has gone away meanwhile, the write goes on and its answer is dropped. A read blocks, so
-//! it is done on one of a fixed number of threads, in a slot of its [`Lane`] that is shared [fairly](super::fair_limit).
+//! A write goes to the committer with a callback, which wakes the request that waits for it. If the client has gone
+//! away meanwhile, the write goes on and its answer is dropped. A read blocks, so it is done on one of a fixed number
+//! of threads, in a slot of its [`Lane`] that is shared [fairly](super::fair_limit).
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What is behind a request: the services that the daemon hands in, and what all requests share.
+//! The request context: the services that the daemon hands in, and the state that all requests share.
 //!
 //! Knows no handler and no path.
 

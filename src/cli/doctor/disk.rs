@@ -193,7 +193,7 @@ fn millis(length: Duration) -> String {
 }
 
 /// How full the disk is.
-pub(super) fn room(dir: &Path, least: u64) -> Check {
+pub(super) fn space(dir: &Path, least: u64) -> Check {
     const NAME: &str = "disk room";
     let Some(place) = nearest(dir) else {
         return Check::warn(NAME, format!("{} is nowhere", dir.display()), "name a directory with --data-dir");

@@ -103,7 +103,7 @@ impl Doctor {
         let (directory, daemon) = disk::directory(&config.data_dir);
         let mut checks = vec![Check::ok("configuration", self.name()), directory];
         checks.extend(disk::speed(&config.data_dir));
-        checks.push(disk::room(&config.data_dir, config.store.min_free_bytes));
+        checks.push(disk::space(&config.data_dir, config.store.min_free_bytes));
         checks.push(secrets::check(config));
         checks.push(clock::check(Some(&config.data_dir)));
         checks.push(service::open_files(config, daemon));

@@ -1,7 +1,7 @@
-//! How deliveries end, and what is made of it that this is heard of twice: from the sender, at once, and from the store,
-//! once it is on the disk.
+//! The end of deliveries, of which the lanes are told twice: by the sender, at once, and by the store, once it is
+//! durable.
 //!
-//! What counts how far the two are apart is `unrecorded`.
+//! `unrecorded` counts how far the first is ahead of the second.
 
 use crate::core::delivery::Delivery;
 use crate::core::id::DeliveryId;

@@ -1,21 +1,21 @@
-//! Who may have how much of the pool, and whose turn it is among those who could go on.
+//! Fair share of the pool: how many threads each class of receivers may hold, and which subscription starts next.
 //!
 //! Knows subscriptions by their numbers and by what is known of their receivers; nothing of deliveries.
 //!
-//! Always, of N threads:
-//! - receivers that are not known to be quick hold at most 3/4 N together, of a pool of fewer than [`LARGE`] 5/8 N (of
-//!   1 thread: that one); those of which nothing is known at most 1/2 N (1/4 N), until one of theirs takes longer than
-//!   a quick answer does and counts as slow; none slow is begun beyond 1/2 N (3/8 N);
-//! - the last 1/8 N are for quick receivers that have fewer than two under way: if many that were
-//!   quick stop answering at once, they do not take the whole pool with them;
-//! - those not known to be quick are not shut out by a flood for the quick: up to 1/8 N, and up to [`FEW`], they go
-//!   first, and at every eighth turn;
-//! - no stranger, of which nothing is known at all, has its second attempt while there is another that waits for its
-//!   first, and second ones leave half of the strangers' part to those that come later;
+//! Invariants, of N threads:
+//! - receivers that are not known to be quick hold at most 3/4 N together (5/8 N of a pool of fewer than [`LARGE`];
+//!   of a pool of 1 that one); those of which nothing is known at most 1/2 N (1/4 N), until an attempt of theirs
+//!   takes longer than a quick one and they count as slow; no attempt to a slow one starts beyond 1/2 N (3/8 N);
+//! - the last 1/8 N are reserved for quick receivers with fewer than two attempts in flight: if many that were quick
+//!   stop answering at once, they do not take the whole pool;
+//! - receivers not known to be quick are not starved by a flood for quick ones: up to 1/8 N, and up to [`FEW`], they
+//!   go first, and at every eighth start;
+//! - no stranger (nothing is known of it at all) gets a second attempt while another stranger waits for its first,
+//!   and second attempts leave half of the strangers' part to strangers that come later;
 //! - where there are more strangers than their part has threads, they are tried one after the other once they hold
-//!   1/8 N, so many in [a moment](MOMENT) as the pool has 64 threads. Whoever has most that could be sent is tried
-//!   first, and at every fourth turn whose turn it is. So those that hang have not taken all that is to be had before
-//!   it shows who is in need.
+//!   1/8 N, one in each [moment](MOMENT) for every 64 threads of the pool. The stranger with the most deliveries to
+//!   start is tried first, and at every fourth start the next in round robin. So receivers that hang do not take all
+//!   threads before it shows which receivers have a backlog.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;

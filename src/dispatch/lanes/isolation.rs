@@ -1,4 +1,4 @@
-//! Many that hang, beside some that are healthy: what is owed to these begins at once.
+//! Test of isolation: beside many receivers that hang, deliveries to healthy ones start at once.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

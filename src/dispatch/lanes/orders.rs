@@ -1,8 +1,8 @@
-//! Every order in which the lanes can hear what happens to one delivery.
+//! Test of every order in which the lanes can be told what happens to one delivery.
 //!
-//! Three channels lead to them: what the store has made durable, in its order; that attempts have ended; and what they
-//! read, which may be ahead of what they have heard. Nothing says how these are interleaved, so all interleavings are
-//! gone through. In each of them what the store says is owed in the end is sent, nothing is sent twice at once, and
+//! Three channels lead to them: what the store has made durable, in its order; that attempts have ended; and what
+//! they read, which may be ahead of what they were told. Nothing says how these are interleaved, so all interleavings
+//! are tried. In each of them what the store says is owed in the end is sent, nothing is sent twice at once, and
 //! nothing stays behind in the lanes.
 
 use std::collections::{HashSet, VecDeque};

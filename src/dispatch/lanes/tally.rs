@@ -1,4 +1,4 @@
-//! How many subscriptions are in which state, counted as they change: whoever wants to know stops nobody.
+//! The number of subscriptions in each state, kept up to date at every change, so that reading it stops nothing.
 
 use super::values::Condition;
 

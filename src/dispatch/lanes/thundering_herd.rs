@@ -1,4 +1,4 @@
-//! After an hour in which the whole network was down: nobody is hammered when it is back.
+//! Test of the thundering herd: after an hour in which the whole network was down, no receiver is flooded.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

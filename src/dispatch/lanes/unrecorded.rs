@@ -1,10 +1,10 @@
-//! By how much the attempts of deliveries that have ended are ahead of their records.
+//! For each delivery, by how much ended attempts are ahead of their records.
 //!
-//! The lanes go on as soon as an attempt has ended. Until its record is heard of, the store lags behind what they know:
-//! it may say that the delivery is owed, or say something of it that the record will change. So for each delivery it is
-//! counted by how much the attempts that ended are ahead of their records. While they are, what the attempts said
-//! holds; once they are even, what the store has said holds, whatever was heard before. Nothing depends on which of the
-//! two is heard first: the count of a delivery may be negative for a while.
+//! The lanes go on as soon as an attempt has ended. Until its record is durable, the store lags behind the lanes: it
+//! may say that the delivery is owed, or say something of it that the record will change. While attempts are ahead of
+//! records, what the attempts said holds; once they are even, what the store has said holds, whatever was said
+//! before. Nothing depends on which of the two is received first: the count of a delivery may be negative for a
+//! while.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! What goes into the lanes and comes out of them.
+//! The input and output values of the lanes.
 
 use std::time::Duration;
 
