@@ -25,7 +25,7 @@ use crate::core::request::Outgoing;
 use crate::core::subscription::Secret;
 use crate::core::time::Timestamp;
 
-use self::rules::{Look, Rules, Said, Sighting};
+use self::rules::{AlertRules, Look, Said, Sighting};
 
 /// The longest between two looks.
 const LOOK_EVERY: Duration = Duration::from_secs(15);
@@ -80,7 +80,7 @@ struct Shared {
 #[derive(Default)]
 struct State {
     target: Option<Target>,
-    rules: Rules,
+    rules: AlertRules,
     stopping: bool,
     /// Whether something came that the thread has not seen.
     news: bool,
@@ -136,7 +136,7 @@ impl Alerts {
     pub fn aim(&self, target: Option<Target>) {
         self.shared.tell(|state| {
             if target.is_none() {
-                state.rules = Rules::default();
+                state.rules = AlertRules::default();
             }
             state.target = target;
         });

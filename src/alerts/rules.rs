@@ -171,7 +171,7 @@ struct DeadLetters {
 
 /// What is true, and what was said of it.
 #[derive(Debug, Default)]
-pub struct Rules {
+pub struct AlertRules {
     known: BTreeMap<SubscriptionId, Known>,
     dead: DeadLetters,
     trouble: Option<(String, u64, bool)>,
@@ -184,7 +184,7 @@ pub struct Rules {
     quiet: BTreeMap<Kind, Duration>,
 }
 
-impl Rules {
+impl AlertRules {
     /// Takes note of what happened.
     pub fn hear(&mut self, sighting: Sighting) {
         match sighting {

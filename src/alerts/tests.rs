@@ -26,7 +26,7 @@ fn at(seconds: u64) -> Duration {
 }
 
 /// The kinds that are said at once, with the count of each.
-fn said(rules: &mut Rules, now: Duration) -> Vec<(Kind, usize)> {
+fn said(rules: &mut AlertRules, now: Duration) -> Vec<(Kind, usize)> {
     let count = |said: &Said| match said {
         Said::Subscriptions(_, named, count) => {
             assert_eq!(named.len(), (*count).min(rules::NAMED_MOST));
@@ -41,7 +41,7 @@ fn said(rules: &mut Rules, now: Duration) -> Vec<(Kind, usize)> {
 
 #[test]
 fn a_receiver_is_told_of_when_it_goes_down_and_when_it_is_back() {
-    let mut rules = Rules::default();
+    let mut rules = AlertRules::default();
     rules.hear(Sighting::Down(subject(1)));
     assert_eq!(said(&mut rules, at(0)), [(Kind::SubscriptionFailing, 1)]);
     rules.hear(Sighting::Down(subject(1)));
@@ -53,7 +53,7 @@ fn a_receiver_is_told_of_when_it_goes_down_and_when_it_is_back() {
 
 #[test]
 fn what_goes_down_together_is_one_alert_and_what_comes_later_waits_for_its_turn() {
-    let mut rules = Rules::default();
+    let mut rules = AlertRules::default();
     (0..50).for_each(|n| rules.hear(Sighting::Down(subject(n))));
     assert_eq!(said(&mut rules, at(0)), [(Kind::SubscriptionFailing, 50)]);
     rules.hear(Sighting::Down(subject(50)));
@@ -65,7 +65,7 @@ fn what_goes_down_together_is_one_alert_and_what_comes_later_waits_for_its_turn(
 
 #[test]
 fn what_is_over_before_it_was_said_is_not_said() {
-    let mut rules = Rules::default();
+    let mut rules = AlertRules::default();
     rules.hear(Sighting::Down(subject(1)));
     assert_eq!(said(&mut rules, at(0)).len(), 1);
     rules.hear(Sighting::Down(subject(2)));
@@ -81,14 +81,14 @@ fn what_is_over_before_it_was_said_is_not_said() {
 
 #[test]
 fn one_that_was_down_before_the_start_is_told_of_when_it_is_back() {
-    let mut rules = Rules::default();
+    let mut rules = AlertRules::default();
     rules.hear(Sighting::Back(subject(1)));
     assert_eq!(said(&mut rules, at(0)), [(Kind::SubscriptionRecovered, 1)]);
 }
 
 #[test]
 fn a_disabled_one_is_told_of_until_somebody_sees_to_it() {
-    let mut rules = Rules::default();
+    let mut rules = AlertRules::default();
     rules.hear(Sighting::Down(subject(1)));
     rules.hear(Sighting::Disabled(subject(1), "the receiver answered 410 Gone"));
     assert_eq!(said(&mut rules, at(0)), [(Kind::SubscriptionDisabled, 1)], "the last word counts");
@@ -99,7 +99,7 @@ fn a_disabled_one_is_told_of_until_somebody_sees_to_it() {
 #[test]
 fn a_receiver_of_few_events_fails_by_the_clock() {
     let failing = |seconds| Look { failing: vec![(subject(1), at(seconds))], ..Look::default() };
-    let mut rules = Rules::default();
+    let mut rules = AlertRules::default();
     rules.look(failing(899), HOUR);
     assert_eq!(said(&mut rules, at(0)), []);
     rules.look(failing(900), HOUR);
@@ -110,7 +110,7 @@ fn a_receiver_of_few_events_fails_by_the_clock() {
 
 #[test]
 fn dead_letters_are_counted_together() {
-    let mut rules = Rules::default();
+    let mut rules = AlertRules::default();
     rules.hear(Sighting::DeadLetter(id(1)));
     assert_eq!(said(&mut rules, at(0)), [(Kind::DeadLetters, 1)]);
     (0..5_000).for_each(|n| rules.hear(Sighting::DeadLetter(id(n % 2_000))));
@@ -138,7 +138,7 @@ fn the_disk_and_the_backlog_are_told_of_when_they_turn() {
         (90, Look::default(), vec![]),
         (105, Look::default(), vec![(Kind::DiskRecovered, 1)]),
     ];
-    let mut rules = Rules::default();
+    let mut rules = AlertRules::default();
     for (now, look, wanted) in steps {
         rules.look(look, HOUR);
         assert_eq!(said(&mut rules, at(now)), wanted, "{now}");
@@ -147,7 +147,7 @@ fn the_disk_and_the_backlog_are_told_of_when_they_turn() {
 
 #[test]
 fn trouble_is_said_first_and_gathers() {
-    let mut rules = Rules::default();
+    let mut rules = AlertRules::default();
     rules.hear(Sighting::Down(subject(1)));
     rules.hear(Sighting::Trouble("journal/000001.log is damaged at byte 7".to_owned(), false));
     rules.hear(Sighting::Trouble("again".to_owned(), true));

@@ -1,7 +1,7 @@
 //! Ids: a prefix that says what a thing is, and a ULID that says when it came to be.
 //!
 //! Knows neither clock nor randomness: who makes an id hands both in. Two ids made by one
-//! [`IdSource`] are never equal and always ascend, whatever the wall clock does; the journal's
+//! [`IdSource`] are never equal and always ascend, whatever the wall clock does; the write-ahead log's
 //! lookup by id rests on that.
 
 use std::fmt;

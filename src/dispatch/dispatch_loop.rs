@@ -16,7 +16,7 @@ use crate::store::{Change, Finish, Health, ReadError};
 
 use super::attempts::{Shared, chance};
 use super::inbox::Input;
-use super::lanes::{Bounds, Lanes, Past, Rules, Standing, Terms, Transition};
+use super::lanes::{Bounds, LaneRules, Lanes, Past, Standing, Terms, Transition};
 use super::monotonic_clock::Reading;
 use super::notice::Notice;
 use super::settings::Settings;
@@ -275,9 +275,9 @@ fn hand_out<J>(
     true
 }
 
-fn rules(settings: &Settings) -> Rules {
+fn rules(settings: &Settings) -> LaneRules {
     let ask_first = settings.retry.nominal_delay(1);
-    Rules {
+    LaneRules {
         hold: settings.hold,
         threads: settings.threads,
         unrecorded: settings.threads + UNRECORDED_MOST,

@@ -48,7 +48,7 @@ use self::queue::Queue;
 
 pub use self::circuit_breaker::{Kind, Seen, Transition};
 pub use self::tally::Tally;
-pub use self::values::{Bounds, Condition, Past, Rules, Standing, Start, Terms, Wanted};
+pub use self::values::{Bounds, Condition, LaneRules, Past, Standing, Start, Terms, Wanted};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Timer {
@@ -60,7 +60,7 @@ enum Timer {
 #[derive(Debug)]
 #[cfg_attr(test, derive(Clone))]
 pub struct Lanes {
-    rules: Rules,
+    rules: LaneRules,
     queues: HashMap<u32, Queue>,
     share: FairShare,
     /// How many subscriptions are in which state.
@@ -87,7 +87,7 @@ pub struct Lanes {
 
 impl Lanes {
     /// No lanes.
-    pub fn new(rules: Rules) -> Self {
+    pub fn new(rules: LaneRules) -> Self {
         Self {
             rules,
             queues: HashMap::new(),
@@ -108,9 +108,9 @@ impl Lanes {
 
     /// Goes by `rules` from now on, but for the number of threads, what is in memory, and how
     /// receivers that are known already are asked while they are down.
-    pub fn set_rules(&mut self, rules: Rules, now: Timestamp) {
-        let Rules { threads, unrecorded, bounds, .. } = self.rules;
-        self.rules = Rules { threads, unrecorded, bounds, ..rules };
+    pub fn set_rules(&mut self, rules: LaneRules, now: Timestamp) {
+        let LaneRules { threads, unrecorded, bounds, .. } = self.rules;
+        self.rules = LaneRules { threads, unrecorded, bounds, ..rules };
         let of_queue = |(number, queue): (&u32, &Queue)| queue.keys().map(|key| (*number, key)).collect::<Vec<_>>();
         let lanes: Vec<_> = self.queues.iter().flat_map(of_queue).collect();
         lanes.into_iter().for_each(|(number, key)| self.place(number, key, now));

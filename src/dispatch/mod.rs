@@ -7,7 +7,7 @@
 //! A lane moves on as soon as its attempt has ended, without waiting until that is on the disk: if
 //! it is lost, the attempt is made once more, which receivers recognise by its `webhook-id`.
 //!
-//! Knows core, the store's verbs and the sender; nothing of HTTP and the command line.
+//! Knows core, the store's API and the sender; nothing of HTTP and the command line.
 //!
 //! # Why it is as it is
 //!

@@ -102,7 +102,7 @@ impl Share {
 /// Hands a write over with `send` and waits until it is on the disk.
 ///
 /// # Errors
-/// 503 if the committer's inbox is full, if it does not answer, or if the store has failed;
+/// 503 if the committer's write queue is full, if it does not answer, or if the store has failed;
 /// otherwise what the store says against it.
 pub(super) async fn written<T: Send + 'static>(send: impl FnOnce(Reply<T>) -> Result<(), Busy>) -> Result<T, Problem> {
     const LOST: &str = "the store did not say whether this was stored: post it again with the same id";

@@ -46,7 +46,7 @@ pub type Flows = Arc<dyn Fn(Vec<SubscriptionId>) -> HashMap<SubscriptionId, Flow
 
 /// Everything that the API needs of the other modules. Closures stand for what it must not know more of.
 pub struct Services {
-    /// The store's verbs.
+    /// The store.
     pub store: Store,
     /// The event types.
     pub catalogue: Arc<Catalogue>,

@@ -24,7 +24,7 @@
 //!
 //! Each stands above what is below it; no file imports one above.
 //!
-//! Knows core, the store's verbs and the sender's probe; what else it needs it is handed as [`Services`].
+//! Knows core, the store's API and the sender's probe; what else it needs it is handed as [`Services`].
 //!
 //! What always holds:
 //! - No byte of a body is read before the token was checked, but for the form of signing in (8 KiB at

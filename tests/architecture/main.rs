@@ -66,7 +66,7 @@ const RESERVED: &[Reserved] = &[
     Reserved {
         words: &["sled", "bincode"],
         places: &["src/store/"],
-        instead: "say it with a verb of `store::Store`, in domain words",
+        instead: "add a method to `store::Store`, in domain words",
     },
     Reserved {
         words: &["ureq"],

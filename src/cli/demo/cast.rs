@@ -102,7 +102,7 @@ pub(super) struct Arrival {
     pub(super) status: u16,
 }
 
-type Inbox = Arc<Mutex<Vec<Arrival>>>;
+type Arrivals = Arc<Mutex<Vec<Arrival>>>;
 
 /// A receiver that runs, with its subscription.
 pub(super) struct Actor {
@@ -110,7 +110,7 @@ pub(super) struct Actor {
     pub(super) url: String,
     pub(super) subscription: String,
     pub(super) secret: Secret,
-    inbox: Inbox,
+    arrivals: Arrivals,
     _receiver: Receiver,
 }
 
@@ -120,8 +120,8 @@ impl Actor {
     /// # Errors
     /// It cannot listen, or the daemon does not take the subscription.
     pub(super) fn enter(part: &'static Part, client: &Client) -> Result<Self, Failure> {
-        let inbox = Inbox::default();
-        let receiver = receiver(part.behaviour, Arc::clone(&inbox))?;
+        let arrivals = Arrivals::default();
+        let receiver = receiver(part.behaviour, Arc::clone(&arrivals))?;
         let url = format!("http://{}/{}", receiver.address(), part.name);
         let body = json!({
             "company": COMPANY, "url": url, "format": part.format, "layout": part.layout,
@@ -131,12 +131,12 @@ impl Actor {
         let reply: SecretReply = read(&client.get(&format!("{}/secret", subscription_path(&made.id)))?)?;
         let secret = Secret::parse(&reply.secret)
             .map_err(|fault| Failure::new(format!("the daemon gave a secret that {fault}")))?;
-        Ok(Self { part, url, subscription: made.id, secret, inbox, _receiver: receiver })
+        Ok(Self { part, url, subscription: made.id, secret, arrivals, _receiver: receiver })
     }
 
     /// What arrived so far, in its order.
     pub(super) fn arrivals(&self) -> Vec<Arrival> {
-        locked(&self.inbox).clone()
+        locked(&self.arrivals).clone()
     }
 }
 
@@ -145,17 +145,17 @@ struct Named {
     id: String,
 }
 
-fn receiver(behaviour: Behaviour, inbox: Inbox) -> Result<Receiver, Failure> {
+fn receiver(behaviour: Behaviour, arrivals: Arrivals) -> Result<Receiver, Failure> {
     let handler = move |message: &Message| {
-        let mut inbox = locked(&inbox);
-        let status = behaviour.status(inbox.len());
-        inbox.push(Arrival { message: message.clone(), at: SystemTime::now(), status });
+        let mut arrivals = locked(&arrivals);
+        let status = behaviour.status(arrivals.len());
+        arrivals.push(Arrival { message: message.clone(), at: SystemTime::now(), status });
         Answer { status, delay: Duration::ZERO }
     };
     Receiver::start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), handler)
         .map_err(|error| Failure::new(format!("a receiver cannot listen on 127.0.0.1: {error}")))
 }
 
-fn locked(inbox: &Inbox) -> MutexGuard<'_, Vec<Arrival>> {
-    inbox.lock().unwrap_or_else(PoisonError::into_inner)
+fn locked(arrivals: &Arrivals) -> MutexGuard<'_, Vec<Arrival>> {
+    arrivals.lock().unwrap_or_else(PoisonError::into_inner)
 }

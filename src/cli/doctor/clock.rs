@@ -39,7 +39,7 @@ fn judge(now: Timestamp, newest: Option<Timestamp>, unset: bool) -> Check {
     Check::ok(NAME, format!("{now}"))
 }
 
-/// When the newest file of the journal was written.
+/// When the newest file of the write-ahead log was written.
 fn newest(data_dir: &Path) -> Option<Timestamp> {
     let files = fs::read_dir(data_dir.join("journal")).ok()?.flatten();
     let written = files.filter_map(|file| file.metadata().ok()?.modified().ok());

@@ -29,7 +29,7 @@ impl World {
     fn new(threads: usize, hanging: u32, known: bool) -> Self {
         let (ask_first, ask_most) = (Duration::from_secs(5), Duration::from_secs(300));
         let (hold, bounds) = (Duration::from_secs(900), Bounds::default());
-        let mut lanes = Lanes::new(Rules { hold, threads, unrecorded: 4096, ask_first, ask_most, bounds });
+        let mut lanes = Lanes::new(LaneRules { hold, threads, unrecorded: 4096, ask_first, ask_most, bounds });
         for number in 1..=HEALTHY + hanging {
             let past = Past { quick: known && number <= HEALTHY, ..Past::default() };
             lanes.take_up(number, TERMS, past, NOW, 0.5);

@@ -113,7 +113,7 @@ impl World {
         let (ask_first, ask_most) = (Duration::ZERO, Duration::ZERO);
         let bounds = Bounds::default();
         let mut lanes =
-            Lanes::new(Rules { hold: Duration::ZERO, threads: 8, unrecorded: 8, ask_first, ask_most, bounds });
+            Lanes::new(LaneRules { hold: Duration::ZERO, threads: 8, unrecorded: 8, ask_first, ask_most, bounds });
         let past = if read { Past { last: 1, owed: true, ..Past::default() } } else { Past::default() };
         lanes.take_up(1, TERMS, past, NOW, 0.5);
         let owed = Told::Owed(delivery.clone());
@@ -344,7 +344,7 @@ fn in_a_hundred_thousand_deliveries_nothing_drifts() {
     const UNRECORDED: usize = 64;
     // All that is put is in memory: nothing is read.
     let (ask, bounds) = (Duration::ZERO, Bounds { least: 256, ..Bounds::default() });
-    let rules = Rules { hold: ask, threads: 32, unrecorded: UNRECORDED, ask_first: ask, ask_most: ask, bounds };
+    let rules = LaneRules { hold: ask, threads: 32, unrecorded: UNRECORDED, ask_first: ask, ask_most: ask, bounds };
     let mut lanes = Lanes::new(rules);
     let terms = Terms { ordering: Ordering::None, max_in_flight: 32, ..TERMS };
     lanes.put_subscription(1, terms, NOW);

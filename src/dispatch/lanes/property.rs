@@ -99,10 +99,10 @@ fn key(delivery: &Delivery) -> Key {
     (delivery.id.subscription_number(), delivery.id.sequence())
 }
 
-fn rules(size: Size) -> Rules {
+fn rules(size: Size) -> LaneRules {
     let (ask_first, ask_most) = (Duration::from_secs(5), Duration::from_secs(300));
     let Size { threads, bounds, .. } = size;
-    Rules { hold: HOLD, threads, unrecorded: UNRECORDED + threads, ask_first, ask_most, bounds }
+    LaneRules { hold: HOLD, threads, unrecorded: UNRECORDED + threads, ask_first, ask_most, bounds }
 }
 
 impl World {

@@ -12,9 +12,9 @@ const HOLD: Duration = Duration::from_secs(15 * 60);
 
 const TERMS: Terms = Terms { enabled: true, ordering: Ordering::Call, max_in_flight: 100, rate_per_second: None };
 
-fn rules() -> Rules {
+fn rules() -> LaneRules {
     let (ask_first, ask_most) = (Duration::from_secs(5), Duration::from_secs(300));
-    Rules { hold: HOLD, threads: 256, unrecorded: 4096, ask_first, ask_most, bounds: Bounds::default() }
+    LaneRules { hold: HOLD, threads: 256, unrecorded: 4096, ask_first, ask_most, bounds: Bounds::default() }
 }
 
 /// Lanes with one subscription, whose receiver has taken enough to be sent to without restraint.

@@ -31,7 +31,7 @@ impl Network {
     fn new() -> Self {
         let (ask_first, ask_most) = (Duration::from_secs(5), Duration::from_secs(300));
         let (hold, bounds) = (Duration::from_secs(900), Bounds::default());
-        let mut lanes = Lanes::new(Rules { hold, threads: 64, unrecorded: 4096, ask_first, ask_most, bounds });
+        let mut lanes = Lanes::new(LaneRules { hold, threads: 64, unrecorded: 4096, ask_first, ask_most, bounds });
         let terms = Terms { enabled: true, ordering: Ordering::Call, max_in_flight: 16, rate_per_second: None };
         let mut stored = BTreeMap::new();
         for number in 1..=RECEIVERS {

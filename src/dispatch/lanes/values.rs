@@ -46,7 +46,7 @@ impl Default for Bounds {
 
 /// What holds for all lanes.
 #[derive(Debug, Clone, Copy)]
-pub struct Rules {
+pub struct LaneRules {
     /// How long a failed delivery holds back the later ones of its call.
     pub hold: Duration,
     /// How many attempts may be under way in all, 1 and up.
