@@ -132,8 +132,9 @@ impl Filter {
     /// Takes note of a key with the prefix that may reach sled from now on.
     pub(super) fn add(&self, key: &[u8]) {
         let full = self.read(|filters| {
-            let both = [&filters.whole, &filters.growing].into_iter().flatten();
-            both.fold(false, |full, chain| chain.add(key) || full)
+            let add = |chain: &Option<Chain>| chain.as_ref().is_some_and(|chain| chain.add(key));
+            let full = [add(&filters.whole), add(&filters.growing)];
+            full.contains(&true)
         });
         if full {
             let mut filters = self.filters.write().unwrap_or_else(PoisonError::into_inner);
