@@ -156,45 +156,6 @@ fn what_was_accepted_is_there_after_a_crash_and_after_a_stop() {
 }
 
 #[test]
-fn a_dead_letter_is_kept_and_can_be_owed_again() {
-    let dir = tempfile::tempdir().unwrap();
-    let Open { store, running, changes } = open(dir.path());
-    ask(|reply| store.create_subscription(draft("acme"), reply)).unwrap();
-    let accepted = accept(&store, vec![event("a", None)]);
-    let delivery = store.event_deliveries(accepted[0].id).unwrap().remove(0);
-    store.finish(finish(&delivery, Status::Failed));
-    while !changes.iter().flatten().any(|change| matches!(change, Change::Finished(_))) {}
-    let dead = DeliveryFilter { state: Some(State::Failed), ..DeliveryFilter::default() };
-    assert_eq!(store.deliveries(&dead, None, 10).unwrap().items.len(), 1);
-    assert_eq!((owed(&store), store.counts().failed), (vec![], 1));
-    let again = ask(|reply| store.retry(known(&store, delivery.id), reply)).unwrap();
-    assert_eq!((again.state, again.attempts, again.due), (State::Retrying, 1, NOW));
-    assert_eq!((owed(&store), store.counts().failed), (vec![1], 0));
-    let cancelled = ask(|reply| store.cancel(known(&store, delivery.id), reply)).unwrap();
-    assert_eq!(cancelled.state, State::Cancelled);
-    assert!(matches!(ask(|reply| store.cancel(known(&store, delivery.id), reply)), Err(WriteError::Conflict(_))));
-    assert_eq!(store.delivery(delivery.id).unwrap().map(|d| (d.state, d.attempts)), Some((State::Cancelled, 1)));
-    running.stop();
-}
-
-#[test]
-fn an_attempt_that_ends_after_its_delivery_was_cancelled_changes_nothing() {
-    let dir = tempfile::tempdir().unwrap();
-    let Open { store, running, changes } = open(dir.path());
-    ask(|reply| store.create_subscription(draft("acme"), reply)).unwrap();
-    let accepted = accept(&store, vec![event("a", None)]);
-    let delivery = store.event_deliveries(accepted[0].id).unwrap().remove(0);
-    ask(|reply| store.cancel(known(&store, delivery.id), reply)).unwrap();
-    store.finish(finish(&delivery, Status::Retrying));
-    while !changes.iter().flatten().any(|change| matches!(change, Change::Finished(_))) {}
-    assert_eq!((owed(&store), store.counts()), (vec![], Counts::default()));
-    let log = store.log(&LogFilter { delivery: Some(delivery.id), ..LogFilter::default() }, None, 10).unwrap();
-    let told: Vec<_> = log.items.iter().map(|entry| (entry.status, entry.attempt)).collect();
-    assert_eq!(told, [(Status::Cancelled, 1), (Status::Cancelled, 0)]);
-    running.stop();
-}
-
-#[test]
 fn what_a_deleted_subscription_was_owed_is_cancelled_also_over_a_restart() {
     let dir = tempfile::tempdir().unwrap();
     let Open { store, running, .. } = open(dir.path());
