@@ -405,9 +405,10 @@ fn recover(dir: &Path, state: State, keys: Option<Arc<Keyring>>) -> Result<Opene
     recall::settle(&state, &ledger, counted).map_err(|error| damaged(&error))?;
     recall::make_health_again(&state, &ledger, &journal)?;
     conversations::put_in_order(&state).map_err(|error| damaged(&error))?;
+    let mut new_key = false;
     if let Some(keys) = keys {
         sealing::check_opened(dir, &step::lock(&ledger))?;
-        sealing::mark_with(dir, &keys)?;
+        new_key = sealing::mark_with(dir, &keys)?;
     }
     let io = |error: io::Error| OpenError::io(dir, &error);
     upgrade(dir).map_err(io)?;
@@ -417,6 +418,9 @@ fn recover(dir: &Path, state: State, keys: Option<Arc<Keyring>>) -> Result<Opene
     let (segment, offset) = writer.position();
     applied = Applied { segment, offset, next_number: step::lock(&ledger).next_number, ..applied };
     state.checkpoint(&counts::mark(applied, &ledger)).map_err(|error| damaged(&error))?;
+    if new_key {
+        sealing::tell_if_all_is_sealed(&step::lock(&ledger));
+    }
     state.go_live();
     Ok(Opened { state: Arc::new(state), ledger: Arc::new(ledger), journal, writer, applied })
 }

@@ -77,15 +77,37 @@ pub(super) fn mark(dir: &Path, key: Fingerprint) -> io::Result<()> {
     place::replace_file(&dir.join(MARKER), format!("{BEGINNING}{key}\n").as_bytes())
 }
 
-/// Names the key that seals, if there is one that is not named yet: to be done before anything sealed gets to the disk.
-pub(super) fn mark_with(dir: &Path, keys: &Keyring) -> Result<(), OpenError> {
+/// Names the key that seals, if there is one that is not named yet, and says whether: to be done before anything sealed gets
+/// to the disk.
+pub(super) fn mark_with(dir: &Path, keys: &Keyring) -> Result<bool, OpenError> {
     match keys.sealing() {
         Some(key) if marker(dir)? != Some(key) => {
             mark(dir, key).map_err(|error| Damage::io(&dir.join(MARKER), "cannot be written", &error))?;
             tracing::info!("secrets are sealed on the disk from now on, with key {key} of {}", keys.from());
-            Ok(())
+            Ok(true)
         }
-        _ => Ok(()),
+        _ => Ok(false),
+    }
+}
+
+/// Says that no other key is needed, where a start under a new key has sealed everything by taking in the journal, and
+/// nothing is left to be sealed anew: to be called once that is on the disk.
+pub(super) fn tell_if_all_is_sealed(ledger: &Ledger) {
+    let (mut count, mut stale) = (0, false);
+    for (_, account) in ledger.accounts_from(0, usize::MAX) {
+        (count, stale) = (count + 1, stale || account.stale);
+    }
+    if count > 0 && !stale {
+        tell_of_all_sealed(ledger.keys(), count);
+    }
+}
+
+/// Says that `count` subscriptions were sealed anew, and no other key is needed than the one that seals.
+pub(super) fn tell_of_all_sealed(keys: &Keyring, count: usize) {
+    if let Some(key) = keys.sealing() {
+        tracing::info!(
+            "all secrets are sealed with key {key} (subscriptions sealed anew: {count}); no other key is needed"
+        );
     }
 }
 

@@ -12,6 +12,7 @@ use crate::core::time::Timestamp;
 use super::desk::Desk;
 use super::known::KnownEvent;
 use super::record::AccountRecord;
+use super::sealing;
 use super::state::StateError;
 use super::step::{self, Step, lock};
 use super::{Change, keys, query};
@@ -118,10 +119,8 @@ impl Desk {
     /// Says that secrets were sealed anew: whoever calls this has seen the last of them written.
     fn tell_of_sealing(&mut self) {
         let (count, keys) = (std::mem::take(&mut self.errands.sealed_anew), lock(&self.ledger).keys().clone());
-        if let Some(key) = keys.sealing().filter(|_| count > 0) {
-            tracing::info!(
-                "all secrets are sealed with key {key} (subscriptions sealed anew: {count}); no other key is needed"
-            );
+        if count > 0 {
+            sealing::tell_of_all_sealed(&keys, count);
         }
     }
 

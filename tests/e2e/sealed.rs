@@ -169,6 +169,17 @@ fn fingerprint(home: &Home) -> String {
 }
 
 #[test]
+fn it_is_said_when_the_old_key_is_needed_no_more_also_after_a_kill_ahead_of_any_checkpoint() {
+    let home = keyed(thawed().start().stop().0, &[1]);
+    let killed = home.start().kill();
+    let daemon = keyed(killed, &[2, 1]).start();
+    daemon.wait_for_saying("no other key is needed");
+    let daemon = keyed(daemon.kill(), &[2]).start();
+    check_facts(&daemon);
+    daemon.stop().1.expect(0);
+}
+
+#[test]
 fn turned_on_for_a_directory_that_is_there_everything_new_is_sealed_and_the_key_is_needed_from_then_on() {
     let daemon = thawed().start();
     check_facts(&daemon);
