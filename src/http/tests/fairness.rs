@@ -171,14 +171,14 @@ fn two_dozen_reads_that_wait_are_all_answered_once_there_is_room() {
 #[test]
 fn threads_that_hang_in_every_lane_at_once_leave_a_thread_for_each_slot() {
     let daemon = Daemon::open();
-    // Real threads, blocked: as many as two greedy tokens get of each lane.
-    let (release, gate) = std::sync::mpsc::channel::<()>();
-    let gate = Arc::new(Mutex::new(gate));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .max_blocking_threads(super::super::fair_limit::threads())
         .build()
         .unwrap();
+    // Real threads, blocked: as many as two greedy tokens get of each lane. They end before the runtime does.
+    let (release, gate) = std::sync::mpsc::channel::<()>();
+    let gate = Arc::new(Mutex::new(gate));
     let begun = Arc::new(std::sync::atomic::AtomicUsize::new(0));
     runtime.block_on(async {
         for lane in Lane::ALL {
@@ -197,6 +197,12 @@ fn threads_that_hang_in_every_lane_at_once_leave_a_thread_for_each_slot() {
                 }
             }
         }
+        let all_hang = async {
+            while begun.load(std::sync::atomic::Ordering::SeqCst) < 2 * Lane::ALL.len() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, all_hang).await.expect("two of each lane to begin");
         for lane in Lane::ALL {
             let share = Share::of(&daemon.context, lane, Principal::new(Some(&TokenHash::of("third")), None));
             let answered = tokio::time::timeout(PATIENCE, share.run(|| 7)).await;
