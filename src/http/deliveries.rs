@@ -78,7 +78,8 @@ async fn find(request: &Permitted, id: DeliveryId) -> Result<(Delivery, Option<C
 async fn find_known(request: &Permitted, id: DeliveryId) -> Result<(KnownDelivery, Option<Company>), Problem> {
     let found = bridge::read_in(Lane::Control, request, move |store| {
         let Some(known) = store.known_delivery(id)? else { return Ok(None) };
-        let company = company_of(store, &known.delivery)?;
+        let own = store.subscription(known.delivery.subscription).map(|subscription| subscription.company.clone());
+        let company = own.or_else(|| known.event.as_ref().map(|event| event.company.clone()));
         Ok(Some((known, company)))
     });
     seen(request, found.await?)

@@ -8,7 +8,7 @@
 //! is removed stays in it; once most of its keys are such, the filter is made again from what is there then.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{PoisonError, RwLock};
 
 /// Bits for each key, and how many of them a key sets: in each part 0.3 % of the keys that are not there seem to be.
 const BITS_PER_KEY: usize = 12;
@@ -62,12 +62,12 @@ impl Bits {
 }
 
 /// Parts, the smallest and oldest first; what is added goes into the last.
-#[derive(Debug, Clone)]
-struct Chain(Vec<Arc<Bits>>);
+#[derive(Debug)]
+struct Chain(Vec<Bits>);
 
 impl Chain {
     fn for_keys(room: usize) -> Self {
-        Self(vec![Arc::new(Bits::for_keys(room))])
+        Self(vec![Bits::for_keys(room)])
     }
 
     fn may_have(&self, key: &[u8]) -> bool {
@@ -88,7 +88,7 @@ impl Chain {
     fn grow(&mut self) {
         if let Some(last) = self.0.last().filter(|last| last.is_full()) {
             let part = Bits::for_keys(last.room * 2);
-            self.0.push(Arc::new(part));
+            self.0.push(part);
         }
     }
 
@@ -133,8 +133,7 @@ impl Filter {
     pub(super) fn add(&self, key: &[u8]) {
         let full = self.read(|filters| {
             let add = |chain: &Option<Chain>| chain.as_ref().is_some_and(|chain| chain.add(key));
-            let full = [add(&filters.whole), add(&filters.growing)];
-            full.contains(&true)
+            add(&filters.whole) | add(&filters.growing)
         });
         if full {
             let mut filters = self.filters.write().unwrap_or_else(PoisonError::into_inner);
