@@ -455,7 +455,7 @@ fn services(
         if failed.load(Ordering::Relaxed) {
             return Err("the store has failed, and the daemon is ending".to_owned());
         }
-        seen.out_of_room().map_or(Ok(()), Err)
+        seen.out_of_space().map_or(Ok(()), Err)
     };
     let asked = gauge.clone();
     let budget = http::Budget::new(config.limits.memory);

@@ -83,7 +83,7 @@ pub(super) fn source(store: Store, transport: Arc<TransportHandle>, metrics: Arc
 }
 
 fn look(store: &Store) -> Look {
-    let (now, room) = (now(), store.room());
+    let (now, room) = (now(), store.disk_space());
     let failing = |SubscriptionStatus { subscription, waiting, health }| {
         let length = health.failing_since.map(|since| now.since(since))?;
         Some((subject(&subscription, health, waiting), length))

@@ -58,7 +58,7 @@ impl Heartbeat {
 
 /// How the daemon is, if both loops answer; otherwise which does not.
 fn ping(place: &str, store: &Store, gauge: &Gauge, limit: Duration) -> Result<String, &'static str> {
-    if !store.turns(limit) {
+    if !store.ping(limit) {
         return Err("the committer");
     }
     if !gauge.ping(limit) {

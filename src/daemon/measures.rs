@@ -7,7 +7,7 @@ use crate::core::id::EventId;
 use crate::dispatch::{Gauge, Listener, Notice, Tally};
 use crate::http::Budget;
 use crate::metrics::{Metrics, Snapshot};
-use crate::store::{Committed, Room, Store};
+use crate::store::{Committed, DiskSpace, Store};
 
 /// Counts attempts and what becomes of deliveries.
 pub(super) fn of_deliveries(metrics: Arc<Metrics>) -> Listener {
@@ -38,7 +38,7 @@ pub(super) fn text(
 
 fn snapshot(store: &Store, gauge: &Gauge, budget: &Budget) -> Snapshot {
     let counts = store.counts();
-    let Room { free, least, .. } = store.room();
+    let DiskSpace { free, least, .. } = store.disk_space();
     let oldest = store.oldest_waiting(|_| true).ok();
     Snapshot {
         queue: [counts.pending, counts.retrying, counts.failed],

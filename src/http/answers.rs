@@ -4,7 +4,7 @@
 //! while it is already running: under load that is most of what answering costs. Sent together through this channel,
 //! they are given by a task of this thread, for which waking another is a push to a queue.
 //!
-//! No answer is lost with this thread: dropping answers gives them.
+//! No answer is lost with this thread: answers that come back are given by the writer.
 
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 
@@ -16,15 +16,20 @@ pub struct Answers(UnboundedReceiver<store::Answers>);
 /// A way of answers: what the committer is to call, and where they arrive.
 pub fn answers() -> (impl Fn(store::Answers) + Send + 'static, Answers) {
     let (way, arrived) = mpsc::unbounded_channel();
-    // If nobody is there any more they come back, and are dropped here.
-    (move |answers| drop(way.send(answers)), Answers(arrived))
+    let give = move |answers: store::Answers| {
+        // If nobody is there any more they come back.
+        if let Err(unsent) = way.send(answers) {
+            unsent.0.give();
+        }
+    };
+    (give, Answers(arrived))
 }
 
 impl Answers {
     /// Gives what arrives.
     pub(super) async fn give(mut self) {
         while let Some(answers) = self.0.recv().await {
-            drop(answers);
+            answers.give();
         }
     }
 }

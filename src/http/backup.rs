@@ -37,7 +37,7 @@ pub(super) async fn stream(request: Permitted) -> Result<Reply, Problem> {
     tokio::spawn(async move {
         let mut next = Instant::now();
         loop {
-            let read = share.go_on(move || (backup.next_piece(), backup)).await;
+            let read = share.go_on(move || (backup.next(), backup)).await;
             let Ok((piece, rest)) = read else { return drop(room.send(Err(Broken)).await) };
             backup = rest;
             let Some(bytes) = piece else { return };

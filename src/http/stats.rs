@@ -18,7 +18,7 @@ use crate::core::event::Company;
 use crate::core::id::SubscriptionId;
 use crate::core::subscription::DisabledReason;
 use crate::core::time::Timestamp;
-use crate::store::{Room, Store, SubscriptionFilter, SubscriptionStatus};
+use crate::store::{DiskSpace, Store, SubscriptionFilter, SubscriptionStatus};
 
 #[derive(Serialize)]
 struct Stats<'s> {
@@ -148,7 +148,7 @@ pub(super) async fn show(request: Permitted) -> Result<Reply, Problem> {
     let is_meant = |other: &Company| company.as_ref().is_none_or(|company| company == other);
     let unserved = services.store.companies_without_webhook(is_meant).into_iter().take(UNSERVED_MOST);
     let unserved = unserved.map(|(company, at)| Unserved { company: company.to_string(), last_event: Text(at) });
-    let Room { free, least, low } = services.store.room();
+    let DiskSpace { free, least, low } = services.store.disk_space();
     let disk = Disk { free_bytes: free, min_free_bytes: least, low };
     let memory = Memory { used_bytes: services.budget.used(), limit_bytes: services.budget.limit() };
     let queue = Queue { pending: counts.pending, retrying: counts.retrying, failed: counts.failed };

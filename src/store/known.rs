@@ -1,40 +1,10 @@
-//! What is read of a delivery before somebody retries or cancels it: by the thread that asks, so that the committer, for which
-//! everybody waits, reads nothing of the journal for it.
-//!
-//! What was read may be of the past by the time of the command's turn. What can change (whether the delivery is owed, and how
-//! it stands then) the committer looks up in the state; the rest never changes, but for what an erasure takes out of it.
+//! What is read of a delivery before it is retried or cancelled.
 
-use crate::core::delivery::Delivery;
-use crate::core::event::{Company, Domain, Event};
 use crate::core::id::DeliveryId;
-
-use super::ReadError;
-use super::query;
-use super::verbs::Store;
-
-/// A delivery as it stood when it was read, with what its event says.
-#[derive(Debug, Clone)]
-pub struct KnownDelivery {
-    /// The delivery.
-    pub delivery: Delivery,
-    /// Its event, if that is kept.
-    pub event: Option<KnownEvent>,
-}
-
-/// What an entry of the log says of an event.
-#[derive(Debug, Clone)]
-pub struct KnownEvent {
-    /// Whose it is.
-    pub company: Company,
-    pub(super) domain: Option<Domain>,
-    pub(super) phone: Option<String>,
-}
-
-impl From<Event> for KnownEvent {
-    fn from(event: Event) -> Self {
-        Self { company: event.company, domain: event.domain, phone: event.phone }
-    }
-}
+use crate::model::error::ReadError;
+use crate::model::known::{KnownDelivery, KnownEvent};
+use crate::model::query;
+use crate::store::verbs::Store;
 
 impl Store {
     /// Reads what retrying or cancelling a delivery needs; `None` if there is no such delivery. Blocks.
@@ -43,7 +13,7 @@ impl Store {
     /// What holds it cannot be read, or is damaged.
     pub fn known_delivery(&self, id: DeliveryId) -> Result<Option<KnownDelivery>, ReadError> {
         let Some(delivery) = self.delivery(id)? else { return Ok(None) };
-        let event = query::event(&self.shared.journal, delivery.event)?.map(KnownEvent::from);
+        let event = query::event(self.history(), delivery.event)?.map(KnownEvent::from);
         Ok(Some(KnownDelivery { delivery, event }))
     }
 }

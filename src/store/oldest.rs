@@ -11,32 +11,10 @@ use std::sync::Arc;
 
 use crate::core::subscription::Subscription;
 use crate::core::time::Timestamp;
-
-use super::step::{self, lock};
-use super::{ReadError, Store, keys};
-
-/// What is known of the first delivery of a queue.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Head {
-    /// It was accepted then or later; `None` if nothing is known.
-    since: Option<Timestamp>,
-    /// How often all was forgotten: what was read before that is not to be noted any more.
-    epoch: u32,
-}
-
-impl Head {
-    /// The queue is empty, or has something in it that may be older. Not before the state has it so.
-    pub(super) fn forget(&mut self) {
-        *self = Self { since: None, epoch: self.epoch.wrapping_add(1) };
-    }
-
-    /// What was read of a queue that was in this epoch.
-    fn note(&mut self, epoch: u32, at: Timestamp) {
-        if self.epoch == epoch {
-            self.since = Some(at);
-        }
-    }
-}
+use crate::model::error::ReadError;
+use crate::model::lock::lock;
+use crate::model::{keys, record};
+use crate::store::verbs::Store;
 
 /// A subscription of which something waits: from when on at the earliest, its number, and the epoch of that.
 type Candidate = (Timestamp, u32, u32);
@@ -57,9 +35,9 @@ impl Store {
             if oldest.is_some_and(|(at, _)| at <= since) {
                 break;
             }
-            let first = self.shared.state.scan(&keys::numbered(keys::OWED, number), None, 1)?;
+            let first = self.view().scan(&keys::numbered(keys::OWED, number), None, 1)?;
             // Meanwhile it may have been sent.
-            let Some(first) = first.first().and_then(|(_, value)| step::delivery_of(value)) else { continue };
+            let Some(first) = first.first().and_then(|(_, value)| record::delivery_of(value)) else { continue };
             let at = first.id.timestamp();
             if let Some(account) = lock(&self.shared.ledger).account(number) {
                 account.head.note(epoch, at);

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use crate::core::event::{Company, Domain};
 use crate::core::id::SubscriptionId;
 use crate::core::subscription::Subscription;
-
-use super::bulk::Filled;
-use super::ledger::Account;
-use super::step::lock;
-use super::{Health, Page, Store};
+use crate::model::bulk::Filled;
+use crate::model::lock::lock;
+use crate::model::page::Page;
+use crate::model::registry::Account;
+use crate::model::standing::Health;
+use crate::store::verbs::Store;
 
 /// How many accounts are looked at before the committer may have the ledger again.
 const AT_ONCE: usize = 1_000;
@@ -104,7 +105,7 @@ impl Store {
     }
 
     /// Shows `visit` every account that is not deleted, with its number.
-    pub(super) fn each_account(&self, mut visit: impl FnMut(u32, &Account)) {
+    pub(crate) fn each_account(&self, mut visit: impl FnMut(u32, &Account)) {
         let mut from = Some(0);
         while let Some(begin) = from {
             let ledger = lock(&self.shared.ledger);

@@ -29,7 +29,7 @@ mod statuses;
 
 const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
 
-pub(super) fn settings() -> Settings {
+pub(crate) fn settings() -> Settings {
     let day = Duration::from_secs(86_400);
     Settings {
         cache_bytes: 4 << 20,
@@ -43,7 +43,7 @@ pub(super) fn settings() -> Settings {
     }
 }
 
-pub(super) fn draft(company: &str) -> Draft {
+pub(crate) fn draft(company: &str) -> Draft {
     let text =
         format!(r#"{{"company":"{company}","url":"http://127.0.0.1:9/","events":["*"],"headers":{{"X-Key":"k"}}}}"#);
     let catalogue = Catalogue::new(Vec::new()).unwrap();
@@ -52,20 +52,20 @@ pub(super) fn draft(company: &str) -> Draft {
 }
 
 /// A subscription of the company 'acme' with this number.
-pub(super) fn subscription(number: u32) -> Subscription {
+pub(crate) fn subscription(number: u32) -> Subscription {
     let id = SubscriptionId::from_bits(u128::from(number));
     draft("acme").into_subscription(id, number, Secret::from_bytes(vec![7; 32]), NOW)
 }
 
 /// A ring of made-up keys; the same number is the same key.
-pub(super) fn keys(numbers: &[u8]) -> Keyring {
+pub(crate) fn keys(numbers: &[u8]) -> Keyring {
     use base64::Engine as _;
     let line = |number: &u8| base64::engine::general_purpose::STANDARD.encode([*number; 32]);
     let lines: Vec<String> = numbers.iter().map(line).collect();
     Keyring::parse("test keys", &lines.join("\n")).unwrap()
 }
 
-pub(super) fn event(call: &str, id: Option<&str>) -> NewEvent {
+pub(crate) fn event(call: &str, id: Option<&str>) -> NewEvent {
     let id = id.map(|id| format!(r#","id":"{id}""#)).unwrap_or_default();
     let text =
         format!(r#"{{"type":"call.new","company":"acme","source":"api"{id},"data":{{"call_id":"{call}","n":1.50}}}}"#);
@@ -87,34 +87,34 @@ fn open(dir: &Path) -> Open {
 }
 
 /// Asks a verb and waits for its reply.
-pub(super) fn ask<T: Send + 'static>(verb: impl FnOnce(Reply<T>) -> Result<(), Busy>) -> Result<T, WriteError> {
+pub(crate) fn ask<T: Send + 'static>(verb: impl FnOnce(Reply<T>) -> Result<(), Busy>) -> Result<T, WriteError> {
     let (sender, answer) = mpsc::channel();
     verb(Box::new(move |reply| drop(sender.send(reply)))).unwrap();
     answer.recv().unwrap()
 }
 
 /// What is read of a delivery before it is retried or cancelled.
-pub(super) fn known(store: &Store, id: DeliveryId) -> KnownDelivery {
+pub(crate) fn known(store: &Store, id: DeliveryId) -> KnownDelivery {
     store.known_delivery(id).unwrap().unwrap()
 }
 
-pub(super) fn accept(store: &Store, events: Vec<NewEvent>) -> Vec<Accepted> {
+pub(crate) fn accept(store: &Store, events: Vec<NewEvent>) -> Vec<Accepted> {
     ask(|reply| store.accept(events, reply)).unwrap()
 }
 
-pub(super) fn finish(delivery: &Delivery, status: Status) -> Finish {
+pub(crate) fn finish(delivery: &Delivery, status: Status) -> Finish {
     let after = Delivery { state: status.into(), attempts: delivery.attempts + 1, ..delivery.clone() };
     let mut entry = LogEntry::without_attempt(&after, status, "", &subscription(1), None, NOW);
     entry.attempt = after.attempts;
     Finish { entry, after, disable: None }
 }
 
-pub(super) fn owed(store: &Store) -> Vec<u64> {
+pub(crate) fn owed(store: &Store) -> Vec<u64> {
     owed_deliveries(store).iter().map(|delivery| delivery.id.sequence()).collect()
 }
 
 /// What subscription 1 is owed, in order.
-pub(super) fn owed_deliveries(store: &Store) -> Vec<Delivery> {
+pub(crate) fn owed_deliveries(store: &Store) -> Vec<Delivery> {
     store.owed_after(1, 0, 10_000).unwrap()
 }
 

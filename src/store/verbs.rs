@@ -1,7 +1,6 @@
 //! The store's verbs, in domain words: what the other rooms may ask of it.
 
-use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -13,51 +12,38 @@ use crate::core::seal::Keyring;
 use crate::core::subscription::{Secret, Subscription};
 use crate::core::subscription_input::{Change as Patch, Draft};
 use crate::core::time::Timestamp;
-
-use super::backup::Backup;
-use super::conversations::Threads;
-use super::deliveries::Asking;
-use super::erasures::Erasures;
-use super::inbox::{Command, Inbox};
-use super::journal::Journal;
-use super::known::KnownDelivery;
-use super::ledger::{Account, Ledger};
-use super::open::{self, OpenError};
-use super::retention::Rules;
-use super::running::Idle;
-use super::space::Space;
-use super::state::State;
-use super::step::{self, lock};
-use super::tokens::Tokens;
-use super::{
-    Accepted, Busy, Counts, DeliveryFilter, EventFilter, Finish, Health, LogFilter, Page, Place, ReadError, Reads,
-    Replay, ReplayFilter, Reply, Settings, WriteError, keys, query, requeue,
-};
+use crate::engine::embedded::{self, OpenError};
+use crate::engine::{Answers, Engine, Pieces};
+use crate::model::command::{Accepted, Busy, Command, Finish, Replay, Reply};
+use crate::model::conversations::Threads;
+use crate::model::deliveries::Asking;
+use crate::model::error::{ReadError, WriteError};
+use crate::model::filter::{DeliveryFilter, EventFilter, LogFilter, ReplayFilter};
+use crate::model::known::KnownDelivery;
+use crate::model::lock::lock;
+use crate::model::page::{Page, Place, Reads};
+use crate::model::registry::{Account, Ledger};
+use crate::model::settings::Settings;
+use crate::model::standing::{Counts, Health};
+use crate::model::token_ring::Tokens;
+use crate::model::view::{Log, View};
+use crate::model::{keys, query, record, requeue};
+use crate::store::running::Idle;
 
 /// A handle on the store; cheap to clone.
 #[derive(Clone)]
 pub struct Store {
-    pub(super) shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
 }
 
-pub(super) struct Shared {
-    pub(super) dir: PathBuf,
-    pub(super) state: Arc<State>,
-    pub(super) ledger: Arc<Mutex<Ledger>>,
-    pub(super) journal: Arc<Journal>,
-    pub(super) tokens: Arc<Tokens>,
-    pub(super) inbox: Arc<Inbox>,
-    pub(super) space: Arc<Space>,
-    /// How long things are kept, for the thread that drops them.
-    pub(super) rules: Mutex<Rules>,
-    /// What is being erased.
-    pub(super) erasures: Arc<Erasures>,
+pub(crate) struct Shared {
+    pub(crate) engine: Arc<dyn Engine>,
+    pub(crate) ledger: Arc<Mutex<Ledger>>,
+    pub(crate) tokens: Arc<Tokens>,
     /// The SMS threads that were written to lately.
-    pub(super) threads: Arc<Mutex<Threads>>,
+    pub(crate) threads: Arc<Mutex<Threads>>,
     /// The most bytes of an event that is raised here.
-    pub(super) max_data_bytes: usize,
-    /// Whether a backup is being taken.
-    pub(super) backing_up: Arc<AtomicBool>,
+    pub(crate) max_data_bytes: usize,
 }
 
 impl Store {
@@ -69,30 +55,30 @@ impl Store {
         Self::open_with(dir, settings, Keyring::default(), now)
     }
 
-    /// Opens the store in the directory `dir`, which must exist and be locked by this process;
-    /// makes a new one in an empty directory. Secrets are opened and, if there is a key, sealed with `keys`.
+    /// Opens the store in the directory `dir`, which must exist and be locked by this process; makes a new one in an empty
+    /// directory. Secrets are opened and, if there is a key, sealed with `keys`.
     ///
     /// # Errors
     /// The directory is foreign, damaged, of a newer version, or cannot be written; or its secrets are sealed with a
     /// key that is not there. It was not changed then.
     pub fn open_with(dir: &Path, settings: Settings, keys: Keyring, now: Timestamp) -> Result<Idle, OpenError> {
-        let opened = open::open(dir, settings.cache_bytes, keys, now)?;
-        let shared = Shared {
-            dir: dir.to_owned(),
-            state: opened.state.clone(),
-            ledger: opened.ledger.clone(),
-            journal: opened.journal.clone(),
-            tokens: lock(&opened.ledger).tokens.clone(),
-            inbox: Arc::default(),
-            space: Arc::new(Space::of(dir, settings.min_free_bytes)),
-            rules: Mutex::new(settings.retention),
-            erasures: Arc::new(Erasures::take_up(dir, opened.journal.clone())?),
-            threads: Arc::default(),
-            max_data_bytes: settings.max_data_bytes,
-            backing_up: Arc::default(),
-        };
+        let opened = embedded::open(dir, settings, keys, now)?;
+        let ledger = opened.registry().clone();
+        let tokens = lock(&ledger).tokens.clone();
+        let (engine, max_data_bytes) = (opened.engine().clone(), settings.max_data_bytes);
+        let shared = Shared { engine, ledger, tokens, threads: Arc::default(), max_data_bytes };
         let store = Self { shared: Arc::new(shared) };
-        Ok(Idle { store, opened, settings, committed: Box::new(|_| ()), answered: Box::new(drop) })
+        Ok(Idle { store, opened, committed: Box::new(|_| ()), answered: Box::new(Answers::give) })
+    }
+
+    /// What is true now.
+    pub(crate) fn view(&self) -> &dyn View {
+        self.shared.engine.view()
+    }
+
+    /// All records.
+    pub(crate) fn history(&self) -> &dyn Log {
+        self.shared.engine.log()
     }
 
     /// Accepts all events or none. The reply has one [`Accepted`] for each, in order.
@@ -101,7 +87,7 @@ impl Store {
     /// There is no room in the committer's inbox; the reply is not called.
     pub fn accept(&self, events: Vec<NewEvent>, reply: Reply<Vec<Accepted>>) -> Result<(), Busy> {
         let bytes = events.iter().map(|event| event.data.len() as u64).sum();
-        match self.shared.space.admit(bytes) {
+        match self.shared.engine.admit(bytes) {
             Ok(()) => self.push(Command::Accept(events, reply)),
             Err(refusal) => {
                 reply(Err(WriteError::DiskFull(refusal)));
@@ -115,7 +101,7 @@ impl Store {
     /// # Errors
     /// As [`Store::accept`].
     pub fn create_subscription(&self, draft: Draft, reply: Reply<Arc<Subscription>>) -> Result<(), Busy> {
-        match self.shared.space.admit(0) {
+        match self.shared.engine.admit(0) {
             Ok(()) => self.push(Command::Create(Box::new(draft), reply)),
             Err(refusal) => {
                 reply(Err(WriteError::DiskFull(refusal)));
@@ -202,27 +188,21 @@ impl Store {
 
     /// Records an attempt that ended. Nobody waits for it: if it is lost, the attempt is made again.
     pub fn finish(&self, finish: Finish) {
-        self.shared.inbox.finish(finish);
+        self.shared.engine.finish(finish);
     }
 
-    pub(super) fn push(&self, command: Command) -> Result<(), Busy> {
-        self.shared.inbox.push(command)
+    pub(crate) fn push(&self, command: Command) -> Result<(), Busy> {
+        self.shared.engine.submit(command)
     }
 
     /// Whether there is room on the disk for something small that is new; if not, why.
-    pub(super) fn admit_small(&self) -> Result<(), String> {
-        self.shared.space.admit(0)
+    pub(crate) fn admit_small(&self) -> Result<(), String> {
+        self.shared.engine.admit(0)
     }
 
     /// The tokens in memory.
-    pub(super) fn token_ring(&self) -> &Tokens {
+    pub(crate) fn token_ring(&self) -> &Tokens {
         &self.shared.tokens
-    }
-
-    /// For tests: the journal itself.
-    #[cfg(test)]
-    pub(super) fn shared_journal(&self) -> &Journal {
-        &self.shared.journal
     }
 
     /// The subscriptions, in order of creation.
@@ -256,7 +236,7 @@ impl Store {
     /// # Errors
     /// What holds it cannot be read, or is damaged. So for all that follow: call them off the async threads.
     pub fn event(&self, id: EventId) -> Result<Option<Event>, ReadError> {
-        Ok(query::event(&self.shared.journal, id)?)
+        Ok(query::event(self.history(), id)?)
     }
 
     /// The deliveries of an event, each as it stands.
@@ -264,7 +244,7 @@ impl Store {
     /// # Errors
     /// What holds them cannot be read, or is damaged.
     pub fn event_deliveries(&self, id: EventId) -> Result<Vec<Delivery>, ReadError> {
-        query::event_deliveries(&self.shared.state, &self.shared.journal, id)
+        query::event_deliveries(self.view(), self.history(), id)
     }
 
     /// A page of events; `after` is [`Page::next`] of the page before.
@@ -272,7 +252,7 @@ impl Store {
     /// # Errors
     /// What holds them cannot be read, or is damaged.
     pub fn events(&self, filter: &EventFilter, after: Option<u128>, limit: usize) -> Result<Page<Event>, ReadError> {
-        query::events(&self.shared.journal, filter, after, limit)
+        query::events(self.history(), filter, after, limit)
     }
 
     /// A delivery, wherever it stands. Blocks until that is on the disk.
@@ -280,8 +260,8 @@ impl Store {
     /// # Errors
     /// What holds it cannot be read, or is damaged.
     pub fn delivery(&self, id: DeliveryId) -> Result<Option<Delivery>, ReadError> {
-        let found = query::delivery(&self.shared.state, &self.shared.journal, id)?;
-        self.shared.state.wait_until_settled();
+        let found = query::delivery(self.view(), self.history(), id)?;
+        self.view().settle();
         Ok(found)
     }
 
@@ -298,7 +278,7 @@ impl Store {
         after: Option<Place>,
         limit: usize,
     ) -> Result<Page<Delivery, Place>, ReadError> {
-        let Shared { state, journal, ledger, .. } = &*self.shared;
+        let (view, log, ledger) = (self.view(), self.history(), &self.shared.ledger);
         let asked = filter.subscription.and_then(|id| self.subscription(id));
         let of_another = |subscription: &Subscription| {
             filter.company.as_ref().is_some_and(|company| *company != subscription.company)
@@ -308,7 +288,7 @@ impl Store {
         }
         let owner = |id| self.subscription(id).map(|subscription| subscription.company.clone());
         let number = asked.map(|subscription| subscription.number);
-        let asking = Asking { state, journal, filter, number, owner: &owner, after, limit };
+        let asking = Asking { view, log, filter, number, owner: &owner, after, limit };
         let page = match filter.state {
             Some(standing @ (Standing::Pending | Standing::Retrying | Standing::Failed)) if filter.event.is_none() => {
                 let numbers = waiting_for(&lock(ledger), filter, standing);
@@ -316,13 +296,13 @@ impl Store {
             }
             _ => asking.page()?,
         };
-        state.wait_until_settled();
+        view.settle();
         Ok(page)
     }
 
     /// How much was read to answer questions so far.
     pub fn reads(&self) -> Reads {
-        self.shared.journal.tally().reads()
+        self.history().tally().reads()
     }
 
     /// Looks through what a replay of a subscription would put back; `None` without such a
@@ -332,7 +312,7 @@ impl Store {
     /// What holds it cannot be read, or is damaged.
     pub fn plan_replay(&self, id: SubscriptionId, filter: ReplayFilter) -> Result<Option<Replay>, ReadError> {
         let Some((number, next)) = requeue::next_sequence(&lock(&self.shared.ledger), id) else { return Ok(None) };
-        requeue::plan(&self.shared.state, &self.shared.journal, number, next, filter).map(Some)
+        requeue::plan(self.view(), self.history(), number, next, filter).map(Some)
     }
 
     /// What a subscription was owed with sequence numbers from `from` to `to`, in order: each
@@ -351,7 +331,7 @@ impl Store {
         let Some((number, _)) = requeue::next_sequence(&lock(&self.shared.ledger), id) else {
             return Ok(Page { items: Vec::new(), next: None, scanned_until: None });
         };
-        query::owed_between(&self.shared.state, &self.shared.journal, number, (from, to), most)
+        query::owed_between(self.view(), self.history(), number, (from, to), most)
     }
 
     /// An entry of the log.
@@ -359,7 +339,7 @@ impl Store {
     /// # Errors
     /// What holds it cannot be read, or is damaged.
     pub fn log_entry(&self, id: AttemptId) -> Result<Option<LogEntry>, ReadError> {
-        Ok(query::log_entry(&self.shared.journal, id)?)
+        Ok(query::log_entry(self.history(), id)?)
     }
 
     /// A page of the log; `after` is [`Page::next`] of the page before.
@@ -367,16 +347,15 @@ impl Store {
     /// # Errors
     /// What holds it cannot be read, or is damaged.
     pub fn log(&self, filter: &LogFilter, after: Option<u128>, limit: usize) -> Result<Page<LogEntry>, ReadError> {
-        query::log(&self.shared.journal, filter, after, limit)
+        query::log(self.history(), filter, after, limit)
     }
 
     /// Begins a backup, to be taken piece by piece; `None` if one is being taken already.
     ///
     /// # Errors
-    /// The state cannot be read.
-    pub fn backup(&self, now: Timestamp) -> Result<Option<Backup>, ReadError> {
-        let Shared { state, journal, dir, backing_up, .. } = &*self.shared;
-        Backup::begin(state.clone(), journal.clone(), dir.clone(), backing_up, now)
+    /// What is kept cannot be read.
+    pub fn backup(&self, now: Timestamp) -> Result<Option<Pieces>, ReadError> {
+        self.shared.engine.backup(now)
     }
 
     /// The first `most` deliveries that are owed to the subscription with this number and lie above
@@ -387,10 +366,10 @@ impl Store {
     /// The state cannot be read, or is damaged.
     pub fn owed_after(&self, number: u32, after: u64, most: usize) -> Result<Vec<Delivery>, ReadError> {
         let from = keys::sequence(keys::OWED, number, after);
-        let found = self.shared.state.scan(&keys::numbered(keys::OWED, number), Some(&from), most)?;
+        let found = self.view().scan(&keys::numbered(keys::OWED, number), Some(&from), most)?;
         let unreadable =
             || ReadError::corrupt_state(format!("has a delivery of subscription number {number} that cannot be read"));
-        found.iter().map(|(_, value)| step::delivery_of(value).ok_or_else(unreadable)).collect()
+        found.iter().map(|(_, value)| record::delivery_of(value).ok_or_else(unreadable)).collect()
     }
 
     /// The companies that post events, have no webhook, and that `wanted` is true of, with the time of their latest event;

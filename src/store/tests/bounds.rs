@@ -2,8 +2,8 @@
 
 use std::sync::atomic::Ordering;
 
-use super::lists::{COMPANIES, DOMAINS, Draw, PHONES, TYPES, World, pages};
 use super::*;
+use crate::store::tests::lists::{COMPANIES, DOMAINS, Draw, PHONES, TYPES, World, pages};
 
 /// Events of one shape: company `c` of ten, everything else as the number says, each with its entry of the log.
 fn fill(world: &World, from: u64, to: u64) {

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::super::offline;
 use super::*;
+use crate::engine::embedded::offline;
 
 /// A store whose journal files are so long.
 fn open_with(dir: &Path, file_bytes: u32) -> Open {

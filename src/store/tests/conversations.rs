@@ -2,12 +2,12 @@
 
 use serde_json::Value;
 
-use super::super::frame;
 use super::*;
 use crate::core::conversation::NewMessage;
+use crate::engine::embedded::frame;
 
 /// A message of `acme`'s call, sent `at` milliseconds after [`NOW`]'s start of the thread.
-pub(super) fn message(call: &str, id: Option<&str>, direction: &str, at: u64, body: &str) -> NewMessage {
+pub(crate) fn message(call: &str, id: Option<&str>, direction: &str, at: u64, body: &str) -> NewMessage {
     let (from, to) = if direction == "outbound" { ("+100", "+143") } else { ("+143", "+100") };
     let sent_at = Timestamp::from_millis(NOW.millis() - 1_000_000 + at);
     let text = serde_json::json!({
@@ -17,7 +17,7 @@ pub(super) fn message(call: &str, id: Option<&str>, direction: &str, at: u64, bo
     NewMessage::from_json(json::parse(&text.to_string()).unwrap(), NOW).unwrap()
 }
 
-pub(super) fn post(store: &Store, message: NewMessage) -> PostedMessage {
+pub(crate) fn post(store: &Store, message: NewMessage) -> PostedMessage {
     let prepared = store.prepare_message(message, NOW).unwrap();
     ask(|reply| store.post_message(prepared, reply)).unwrap()
 }

@@ -1,10 +1,11 @@
 //! Derived values that cannot be read: they pass no `verify`, stop nothing, and are made again where they can be.
 
-use super::super::kinds::Kind;
-use super::super::{keys, offline, open as opening};
-use super::conversations::{message, post};
 use super::*;
 use crate::core::report::By;
+use crate::engine::embedded::{offline, open as opening};
+use crate::model::keys;
+use crate::model::value::ValueKind;
+use crate::store::tests::conversations::{message, post};
 
 /// What cannot be read as anything: a version that is not written.
 const GARBAGE: &[u8] = &[250, 1, 2, 3];

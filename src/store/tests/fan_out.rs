@@ -75,7 +75,7 @@ fn a_large_fan_out_is_made_in_bounded_steps_between_which_others_are_answered() 
         .filter_map(|change| if let Change::Owed(owed) = change { Some(owed.len()) } else { None })
         .collect();
     assert_eq!(steps.iter().sum::<usize>(), EVENTS * WEBHOOKS + 10);
-    assert!(steps.iter().all(|step| *step <= super::super::fan_out::STEP_DELIVERIES), "{steps:?}");
+    assert!(steps.iter().all(|step| *step <= crate::model::fan_out::STEP_DELIVERIES), "{steps:?}");
     ask(|reply| store.cancel(known(&store, store.owed_after(1, 0, 1).unwrap()[0].id), reply)).unwrap();
     running.stop();
 }
@@ -132,7 +132,7 @@ fn a_batch_whose_acceptance_was_cut_off_is_carried_out_to_its_end_by_the_next_st
     let copy = killed_after(1);
     // A start that is cut off once it has taken the intent in.
     drop(Store::open(copy.path(), settings(), NOW).unwrap());
-    let findings = crate::store::offline::verify_directory(copy.path()).unwrap();
+    let findings = crate::engine::embedded::offline::verify_directory(copy.path()).unwrap();
     assert!(findings.faults.is_empty(), "{findings:?}");
     let Open { store, running, .. } = open(copy.path());
     whole(&store);
@@ -141,7 +141,7 @@ fn a_batch_whose_acceptance_was_cut_off_is_carried_out_to_its_end_by_the_next_st
     let Open { store, running, .. } = open(copy.path());
     whole(&store);
     running.stop();
-    let findings = crate::store::offline::verify_directory(copy.path()).unwrap();
+    let findings = crate::engine::embedded::offline::verify_directory(copy.path()).unwrap();
     assert!(findings.faults.is_empty(), "{findings:?}");
 }
 

@@ -11,29 +11,29 @@ use crate::core::conversation::NewMessage;
 use crate::core::event::{Event, ProducerId};
 use crate::core::id::AttemptId;
 
-pub(super) const COMPANIES: [&str; 3] = ["acme", "globex", "initech"];
-pub(super) const DOMAINS: [&str; 2] = ["www.a.example", "www.b.example"];
-pub(super) const TYPES: [&str; 3] = ["call.new", "call.missed", "call.finished"];
-pub(super) const PHONES: [&str; 3] = ["+12025550101", "+12025550102", "+12025550103"];
+pub(crate) const COMPANIES: [&str; 3] = ["acme", "globex", "initech"];
+pub(crate) const DOMAINS: [&str; 2] = ["www.a.example", "www.b.example"];
+pub(crate) const TYPES: [&str; 3] = ["call.new", "call.missed", "call.finished"];
+pub(crate) const PHONES: [&str; 3] = ["+12025550101", "+12025550102", "+12025550103"];
 const STATUSES: [Status; 5] = [Status::Delivered, Status::Retrying, Status::Failed, Status::Expired, Status::Cancelled];
 const STATES: [State; 6] =
     [State::Pending, State::Retrying, State::Delivered, State::Failed, State::Expired, State::Cancelled];
 
 /// A store with small files, of several companies, whose time the test makes.
-pub(super) struct World {
-    pub(super) store: Store,
-    pub(super) running: Running,
-    pub(super) changes: mpsc::Receiver<Vec<Change>>,
-    pub(super) now: Arc<AtomicU64>,
-    pub(super) subscriptions: Vec<Arc<Subscription>>,
+pub(crate) struct World {
+    pub(crate) store: Store,
+    pub(crate) running: Running,
+    pub(crate) changes: mpsc::Receiver<Vec<Change>>,
+    pub(crate) now: Arc<AtomicU64>,
+    pub(crate) subscriptions: Vec<Arc<Subscription>>,
     _dir: tempfile::TempDir,
 }
 
 /// Numbers that are drawn from, so that a failure can be had again.
-pub(super) struct Draw(pub(super) u64);
+pub(crate) struct Draw(pub(crate) u64);
 
 impl Draw {
-    pub(super) fn below(&mut self, most: usize) -> usize {
+    pub(crate) fn below(&mut self, most: usize) -> usize {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         ((self.0 >> 33) as usize) % most
     }
@@ -48,7 +48,7 @@ impl Draw {
 }
 
 impl World {
-    pub(super) fn new(file_bytes: u32) -> Self {
+    pub(crate) fn new(file_bytes: u32) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let mut idle = Store::open(dir.path(), settings(), NOW).unwrap_or_else(|error| panic!("{error}"));
         idle.limit_segment_bytes(file_bytes);
@@ -71,7 +71,7 @@ impl World {
     }
 
     /// Accepts some events at once, a little later than what was before, or earlier by the clock.
-    pub(super) fn post(&self, draw: &mut Draw, count: usize) -> Vec<Event> {
+    pub(crate) fn post(&self, draw: &mut Draw, count: usize) -> Vec<Event> {
         match draw.below(12) {
             0 => drop(self.now.fetch_sub(40, Ordering::Relaxed)),
             _ => drop(self.now.fetch_add(draw.below(20) as u64, Ordering::Relaxed)),
@@ -95,7 +95,7 @@ impl World {
     }
 
     /// Ends attempts of the event's deliveries, each as it is drawn, or not yet.
-    pub(super) fn attempt(&self, draw: &mut Draw, event: &Event) {
+    pub(crate) fn attempt(&self, draw: &mut Draw, event: &Event) {
         for delivery in self.store.event_deliveries(event.id).unwrap() {
             if draw.below(4) == 0 || !delivery.state.is_owed() {
                 continue;
@@ -131,7 +131,7 @@ impl World {
         while !self.changes.recv().unwrap().iter().any(|change| matches!(change, Change::Finished(_))) {}
     }
 
-    pub(super) fn text(&self, draw: &mut Draw) {
+    pub(crate) fn text(&self, draw: &mut Draw) {
         let (company, call) = (draw.of(&COMPANIES), format!("c{}", draw.below(12)));
         let phone = draw.of(&PHONES);
         let message = NewMessage {
@@ -149,7 +149,7 @@ impl World {
         ask(|reply| self.store.post_message(prepared, reply)).unwrap();
     }
 
-    pub(super) fn close(self) {
+    pub(crate) fn close(self) {
         drop(self.store);
         self.running.stop();
     }
@@ -160,7 +160,7 @@ fn status_is_owed(status: Status) -> bool {
 }
 
 /// Every page of a list, one behind the other. `between` is done between two pages.
-pub(super) fn pages<T, P: Copy + PartialEq + std::fmt::Debug>(
+pub(crate) fn pages<T, P: Copy + PartialEq + std::fmt::Debug>(
     mut page: impl FnMut(Option<P>) -> Page<T, P>,
     limit: usize,
     mut between: impl FnMut(),

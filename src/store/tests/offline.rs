@@ -6,18 +6,18 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::super::backup::Backup;
-use super::super::frame::{Binding, Head, encode_1};
-use super::super::journal::Header;
-use super::super::ledger::Ledger;
-use super::super::offline::{self, Findings};
-use super::super::place::u32_of;
-use super::super::record::{self, DeliveryRecord, TokenRecord};
-use super::super::step::Step;
-use super::super::{keys, state, step};
 use super::*;
 use crate::core::id::TokenId;
 use crate::core::token::{Role, Token, TokenHash};
+use crate::engine::embedded::backup::Backup;
+use crate::engine::embedded::frame::{Binding, encode_1};
+use crate::engine::embedded::kv;
+use crate::engine::embedded::offline::{self, Findings};
+use crate::engine::embedded::wal::Header;
+use crate::model::error::u32_of;
+use crate::model::keys;
+use crate::model::record::{self, DeliveryRecord, Head, TokenRecord};
+use crate::model::registry::Ledger;
 
 fn take(mut backup: Backup, mut between: impl FnMut(usize)) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -176,13 +176,13 @@ fn what_is_applied_to_a_state_that_is_smeared_over_time_does_not_depend_on_what_
     let again = Delivery { state: State::Retrying, ..dead.clone() };
     let over = Delivery { state: State::Delivered, ..dead.clone() };
     // The dead letter was read, then it was put back and a checkpoint came, then what is owed was read.
-    state.put(keys::delivery(keys::DEAD, id), step::versioned(&DeliveryRecord::from(&dead)));
-    state.put(keys::delivery(keys::OWED, id), step::versioned(&DeliveryRecord::from(&again)));
+    state.put(keys::delivery(keys::DEAD, id), record::versioned(&DeliveryRecord::from(&dead)));
+    state.put(keys::delivery(keys::OWED, id), record::versioned(&DeliveryRecord::from(&again)));
     state.checkpoint(&state::Mark::default()).unwrap();
     for (after, before) in [(again, State::Failed), (over, State::Retrying)] {
         assert!(Step::Requeued(DeliveryRecord::from(&after), Some(before).into()).apply(&state, &ledger).is_none());
     }
-    assert!(step::find(id, &state).unwrap().is_none(), "it was delivered");
+    assert!(record::find(id, &state).unwrap().is_none(), "it was delivered");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What has waited longest, and how much waits, as they are kept, against what there is, whatever happens.
 
-use super::lists::{Draw, World};
 use super::*;
+use crate::store::tests::lists::{Draw, World};
 
 /// The oldest of the first of each queue, read one by one.
 fn one_by_one(store: &Store, wanted: impl Fn(&Subscription) -> bool) -> Option<Timestamp> {

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use super::super::{keys, offline};
 use super::*;
 use crate::core::event::Source;
 use crate::core::report::{By, Part, Report};
+use crate::engine::embedded::offline;
+use crate::model::keys;
 
 /// An event of a call that began at `NOW`, so many seconds after that.
 fn of_call(call: &str, name: &str, seconds: u64, more: &str) -> NewEvent {

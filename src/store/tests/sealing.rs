@@ -2,13 +2,12 @@
 
 use std::sync::Mutex;
 
-use super::super::ledger::Ledger;
-use super::super::open::OpenError;
-use super::super::record::SubscriptionRecord;
-use super::super::step::Step;
-use super::super::{offline, sealing, state, step};
-use super::keys as ring;
 use super::*;
+use crate::engine::embedded::open::OpenError;
+use crate::engine::embedded::{kv, offline, sealing};
+use crate::model::record::SubscriptionRecord;
+use crate::model::registry::Ledger;
+use crate::store::tests::keys as ring;
 
 /// Signing secret, previous secret, header values and client key of a subscription.
 type Secrets = (Vec<u8>, Option<Vec<u8>>, Vec<String>, Option<String>);
@@ -163,7 +162,7 @@ fn what_the_journal_has_in_the_clear_or_under_an_old_key_comes_sealed_into_the_s
         let (_, value) = state.scan(&keys::numbered(keys::SUBSCRIPTION, number), None, 1).unwrap().remove(0);
         let key = SubscriptionRecord::of_value(&value).unwrap().key();
         assert_eq!(key, ring(&[wanted]).sealing(), "{number}");
-        let ledger = step::lock(&ledger);
+        let ledger = lock(&ledger);
         let account = ledger.accounts_from(number, 1).next().unwrap().1;
         assert_eq!((account.stale, account.locked.is_some()), (false, number == 9), "{number}");
     }
@@ -238,7 +237,7 @@ fn a_deleted_subscription_that_is_not_emptied_yet_wants_no_key() {
         let ledger = Mutex::new(Ledger::numbering_from(1, Arc::new(ring(&[2]))));
         let record = SubscriptionRecord::new(&subscription(7), deleted).sealed(&ring(&[1]), [5; 24]);
         assert!(Step::Subscription(Box::new(record)).apply(&state, &ledger).is_none());
-        assert_eq!(sealing::check_opened(dir.path(), &step::lock(&ledger)).is_ok(), deleted);
+        assert_eq!(sealing::check_opened(dir.path(), &lock(&ledger)).is_ok(), deleted);
     }
 }
 

@@ -1,0 +1,123 @@
+//! The thread that writes checkpoints, so that no commit waits for one.
+//!
+//! Knows nothing of what is in them. One at a time; the committer asks, and goes on.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+use crate::engine::embedded::kv::{CheckpointMeta, State};
+
+#[derive(Default)]
+struct Slot {
+    asked: Option<CheckpointMeta>,
+    /// Whether one is being written, or is about to be.
+    busy: bool,
+    stop: bool,
+    failure: Option<String>,
+}
+
+#[derive(Default)]
+struct Shared {
+    slot: Mutex<Slot>,
+    changed: Condvar,
+}
+
+/// The running thread.
+pub(crate) struct Checkpointer {
+    state: Arc<State>,
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Checkpointer {
+    /// Starts the thread. `failed` is called, from it, if a checkpoint fails; no more are written then.
+    ///
+    /// # Errors
+    /// There is no thread to be had.
+    pub(crate) fn start(state: Arc<State>, failed: impl Fn() + Send + 'static) -> std::io::Result<Self> {
+        let shared = Arc::new(Shared::default());
+        let (of_thread, written) = (shared.clone(), state.clone());
+        let thread = std::thread::Builder::new()
+            .name("checkpointer".to_owned())
+            .spawn(move || of_thread.serve(&written, &failed))?;
+        Ok(Self { state, shared, thread: Some(thread) })
+    }
+
+    /// Whether no checkpoint is under way, and none has failed.
+    pub(crate) fn is_free(&self) -> bool {
+        let slot = self.shared.lock();
+        !slot.busy && slot.failure.is_none()
+    }
+
+    /// Begins a checkpoint of all changes so far, with which the journal is taken in as far as
+    /// `mark` says; does nothing unless it [is free](Self::is_free).
+    pub(crate) fn begin(&self, mark: CheckpointMeta) {
+        let mut slot = self.shared.lock();
+        if slot.busy || slot.failure.is_some() {
+            return;
+        }
+        self.state.freeze();
+        slot.asked = Some(mark);
+        slot.busy = true;
+        self.shared.changed.notify_all();
+    }
+
+    /// Waits until no checkpoint is under way.
+    ///
+    /// # Errors
+    /// Why one failed, now or before.
+    pub(crate) fn settle(&self) -> Result<(), String> {
+        let mut slot = self.shared.lock();
+        while slot.busy && slot.failure.is_none() {
+            slot = self.shared.changed.wait(slot).unwrap_or_else(PoisonError::into_inner);
+        }
+        slot.failure.clone().map_or(Ok(()), Err)
+    }
+
+    /// Why a checkpoint failed, if one has.
+    pub(crate) fn failure(&self) -> Option<String> {
+        self.shared.lock().failure.clone()
+    }
+}
+
+impl Drop for Checkpointer {
+    fn drop(&mut self) {
+        self.shared.lock().stop = true;
+        self.shared.changed.notify_all();
+        // It catches its own panics, and has told of them.
+        drop(self.thread.take().map(JoinHandle::join));
+    }
+}
+
+impl Shared {
+    fn serve(&self, state: &State, failed: &dyn Fn()) {
+        loop {
+            let mut slot = self.lock();
+            while slot.asked.is_none() && !slot.stop {
+                slot = self.changed.wait(slot).unwrap_or_else(PoisonError::into_inner);
+            }
+            let Some(mark) = slot.asked.take() else { return };
+            drop(slot);
+            let written = catch_unwind(AssertUnwindSafe(|| state.write_frozen(&mark)));
+            let failure = match written {
+                Ok(result) => result.err().map(|error| error.to_string()),
+                Err(_) => Some("the state database panicked".to_owned()),
+            };
+            let mut slot = self.lock();
+            slot.busy = false;
+            slot.failure = failure;
+            let end = slot.failure.is_some();
+            drop(slot);
+            self.changed.notify_all();
+            if end {
+                failed();
+                return;
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Slot> {
+        self.slot.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

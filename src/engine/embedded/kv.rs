@@ -1,0 +1,463 @@
+//! The state database: what changes, in one tree of one sled database, behind layers of changes that
+//! have not reached it yet.
+//!
+//! A change is made in the upper layer, in memory. At a checkpoint that layer is frozen, a new one
+//! takes its place, and the frozen one is written to sled; what was put and removed before it froze
+//! never gets there. That is safe because the journal has every change on the disk already, and each
+//! checkpoint says how far in the journal it is ([`Applied`]). One thread makes changes (the
+//! committer), one writes to sled (the checkpointer), any reads.
+//!
+//! Always: values are at most [`MAX_VALUE`] bytes (sled writes larger ones to files that it never
+//! syncs), a batch is at most about [`BATCH_BYTES`] and is synced before the next (sled writes
+//! larger ones as several buffers).
+
+mod filter;
+mod layer;
+mod mend;
+
+use std::cmp::Ordering;
+use std::ops::Bound;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::thread::JoinHandle;
+
+use crate::engine::embedded::deadline;
+use crate::engine::embedded::settling::{Ahead, Settling};
+use crate::model::error::{StateError, StoreError};
+use crate::model::keys;
+use crate::model::record::{self, Applied};
+use crate::model::view::{Pairs, View, ViewMut};
+
+use self::filter::Filter;
+use self::layer::{Layer, Overlay, Range};
+use self::mend::Unreadable;
+
+pub(crate) use self::mend::hex;
+
+/// The longest value that sled may be given: its tree nodes stay below a quarter of a segment.
+const MAX_VALUE: usize = 8 * 1024;
+/// How many bytes of changes go into one batch.
+pub(crate) const BATCH_BYTES: usize = 128 * 1024;
+/// How often the collector is asked after a batch. Each time it frees up to 512 pages, if nobody uses them any more; a
+/// batch leaves some thousands.
+const COLLECTIONS: usize = 16;
+
+/// The prefixes of keys that end in a hash and are mostly looked for when they are not there yet.
+const FILTERED: [u8; 3] = [keys::CALL, keys::PRODUCER, keys::MESSAGE];
+
+/// How far a checkpoint is, and what becomes true together with that.
+#[derive(Debug, Default)]
+pub(crate) struct CheckpointMeta {
+    /// How far the journal has been taken in.
+    pub(crate) applied: Applied,
+    /// Keys with their values, of no more than [`BATCH_BYTES`] in all.
+    pub(crate) with: Pairs,
+}
+
+impl CheckpointMeta {
+    fn bytes(&self) -> usize {
+        self.with.iter().map(|(key, value)| key.len() + value.len()).sum()
+    }
+}
+
+/// What has not reached sled.
+#[derive(Default)]
+struct Layers {
+    upper: Layer,
+    /// On its way to sled.
+    frozen: Option<Arc<Layer>>,
+}
+
+/// The state database.
+pub(crate) struct State {
+    db: sled::Db,
+    layers: RwLock<Layers>,
+    /// How far this is ahead of the journal.
+    settling: Arc<Settling>,
+    /// Held while sled is written, and by whoever needs it to stay as the last checkpoint left it.
+    writing: Mutex<()>,
+    /// Whether recovery is over. Until then a key of which the journal says that it is new may be
+    /// in sled already.
+    live: AtomicBool,
+    /// What the last checkpoint that was written said.
+    durable: Mutex<Applied>,
+    /// Why a step could not be applied in full.
+    failure: Mutex<Option<StoreError>>,
+    /// Which calls and producers' ids sled may know. Without them, finding out that a call is new took a third of the
+    /// committer's time.
+    known: [Arc<Filter>; FILTERED.len()],
+    /// The threads that fill them.
+    filling: Mutex<Vec<JoinHandle<()>>>,
+    /// Derived values that were found to be unreadable.
+    unreadable: Mutex<Unreadable>,
+}
+
+impl From<sled::Error> for StateError {
+    fn from(error: sled::Error) -> Self {
+        match error {
+            sled::Error::Corruption { .. } => Self::Corrupt(format!("is damaged: {error}")),
+            _ => Self::Failed(error.to_string()),
+        }
+    }
+}
+
+impl State {
+    pub(crate) fn new(db: sled::Db) -> Self {
+        Self::with_room(db, filter::LEAST_KEYS)
+    }
+
+    /// As [`Self::new`], with room for as many keys in the first part of each filter.
+    fn with_room(db: sled::Db, room: usize) -> Self {
+        let (layers, settling, writing) = (RwLock::default(), Arc::default(), Mutex::default());
+        let (durable, failure, unreadable) = (Mutex::default(), Mutex::default(), Mutex::default());
+        let (known, filling) = (FILTERED.map(|prefix| Arc::new(Filter::of(prefix, room))), Mutex::default());
+        Self { db, layers, settling, writing, live: false.into(), durable, failure, unreadable, known, filling }
+    }
+
+    /// The value of `key`.
+    pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StateError> {
+        if self.filter(key).is_some_and(|filter| filter.rules_out(key)) {
+            return Ok(None);
+        }
+        let layers = self.layers();
+        let pending = layers.upper.get(key).or_else(|| layers.frozen.as_ref().and_then(|frozen| frozen.get(key)));
+        match pending {
+            Some(value) => Ok(value.clone()),
+            None => Ok(self.db.get(key)?.map(|value| value.to_vec())),
+        }
+    }
+
+    /// Up to `most` keys that begin with `prefix` and lie behind `after`, ascending, with values.
+    pub(crate) fn scan(&self, prefix: &[u8], after: Option<&[u8]>, most: usize) -> Result<Pairs, StateError> {
+        let range = (after.map_or(Bound::Included(prefix), Bound::Excluded), Bound::Unbounded);
+        self.read(range, Ordering::Less, |key| key.starts_with(prefix), most)
+    }
+
+    /// Up to `most` keys that begin with `prefix` and lie below `below`, descending, with values.
+    pub(crate) fn scan_down(&self, prefix: &[u8], below: &[u8], most: usize) -> Result<Pairs, StateError> {
+        let range = (Bound::Included(prefix), Bound::Excluded(below));
+        self.read(range, Ordering::Greater, |_| true, most)
+    }
+
+    /// Up to `most` keys of a range with their values, as long as `inside` holds for them, in the
+    /// order that `first` names (see [`Overlay`]).
+    fn read(
+        &self,
+        range: Range<'_>,
+        first: Ordering,
+        inside: impl Fn(&[u8]) -> bool,
+        most: usize,
+    ) -> Result<Pairs, StateError> {
+        let layers = self.layers();
+        let empty = Layer::default();
+        let frozen = layers.frozen.as_deref().unwrap_or(&empty).range(range);
+        let upper = layers.upper.range(range);
+        let stored = self.db.range::<&[u8], _>(range);
+        let stored = stored.map(|entry| entry.map(|(key, value)| (key.to_vec(), Some(value.to_vec()))));
+        let all: Box<dyn Iterator<Item = _>> = match first {
+            Ordering::Greater => {
+                Box::new(Overlay::new(Overlay::new(upper.rev(), frozen.rev(), first), stored.rev(), first))
+            }
+            _ => Box::new(Overlay::new(Overlay::new(upper, frozen, first), stored, first)),
+        };
+        let mut found = Vec::new();
+        for entry in all {
+            let (key, value) = entry?;
+            if found.len() == most || !inside(&key) {
+                break;
+            }
+            found.extend(value.map(|value| (key, value)));
+        }
+        Ok(found)
+    }
+
+    /// Sets `key`.
+    pub(crate) fn put(&self, key: Vec<u8>, value: Vec<u8>) {
+        debug_assert!(value.len() <= MAX_VALUE, "longer values are cut into pieces by whoever has them");
+        // It can be found only after it is in the filter.
+        if let Some(filter) = self.filter(&key) {
+            filter.add(&key);
+        }
+        self.layers_mut().upper.change(key, Some(value), false);
+    }
+
+    /// Sets `key`, which never was before.
+    pub(crate) fn put_new(&self, key: Vec<u8>, value: Vec<u8>) {
+        debug_assert!(value.len() <= MAX_VALUE, "longer values are cut into pieces by whoever has them");
+        self.layers_mut().upper.change(key, Some(value), self.live.load(Relaxed));
+    }
+
+    /// Removes `key`.
+    pub(crate) fn remove(&self, key: Vec<u8>) {
+        let sparse = self.filter(&key).filter(|filter| filter.remove()).cloned();
+        self.layers_mut().upper.change(key, None, false);
+        if let Some(filter) = sparse {
+            self.fill(&filter);
+        }
+    }
+
+    /// Whether [recovery is over](Self::go_live): what the state says then is what the journal says.
+    pub(crate) fn is_live(&self) -> bool {
+        self.live.load(Relaxed)
+    }
+
+    /// What is in sled behind the key `after`, without the layers: up to about `most` bytes of pairs,
+    /// ascending; none at the end.
+    pub(crate) fn stored(&self, after: Option<&[u8]>, most: usize) -> Result<Pairs, StateError> {
+        let (mut found, mut bytes) = (Pairs::new(), 0);
+        for entry in self.db.range::<&[u8], _>((after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded)) {
+            let (key, value) = entry?;
+            bytes += key.len() + value.len();
+            found.push((key.to_vec(), value.to_vec()));
+            if bytes >= most {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
+    /// A step could not be applied in full: whoever makes steps is to [ask](Self::check), and to end.
+    pub(crate) fn note_failure(&self, error: StoreError) {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+    }
+
+    /// Whether all steps could be applied in full.
+    pub(crate) fn check(&self) -> Result<(), StoreError> {
+        let failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+        failure.as_ref().map_or(Ok(()), |failure| Err(failure.clone()))
+    }
+
+    /// Recovery is over.
+    pub(crate) fn go_live(&self) {
+        self.live.store(true, Relaxed);
+        self.known.iter().for_each(|filter| self.fill(filter));
+    }
+
+    /// The filter of the keys that begin as `key` does, if there is one.
+    fn filter(&self, key: &[u8]) -> Option<&Arc<Filter>> {
+        self.known.iter().find(|filter| key.first() == Some(&filter.prefix()))
+    }
+
+    /// Has a filter made, or made again, by a thread of its own.
+    fn fill(&self, filter: &Arc<Filter>) {
+        if !filter.begin() {
+            return;
+        }
+        // What was put before, and has not reached sled. What reaches it meanwhile is in one or the other.
+        let prefix = [filter.prefix()];
+        let range: Range<'_> = (Bound::Included(&prefix), Bound::Unbounded);
+        let pending: Vec<Vec<u8>> = {
+            let layers = self.layers();
+            let frozen = layers.frozen.iter().flat_map(|frozen| frozen.range(range));
+            let all = frozen.chain(layers.upper.range(range)).flatten().map(|(key, _)| key);
+            all.filter(|key| key.starts_with(&prefix)).collect()
+        };
+        let (filled, db) = (filter.clone(), self.db.clone());
+        let fill =
+            move || filled.fill(pending.into_iter().map(|key| Ok(key.into())).chain(db.scan_prefix(prefix).keys()));
+        let spawned = std::thread::Builder::new().name("filter".to_owned()).spawn(fill);
+        match spawned {
+            Ok(thread) => {
+                let mut filling = self.filling.lock().unwrap_or_else(PoisonError::into_inner);
+                filling.retain(|thread| !thread.is_finished());
+                filling.push(thread);
+            }
+            // It tells nothing, then, and the keys are looked for.
+            Err(_) => filter.fill(std::iter::once(Err::<Vec<u8>, ()>(()))),
+        }
+    }
+
+    /// Sets `key` to a value of any length: pieces under the key and a number, at most `most`.
+    pub(crate) fn put_pieces(&self, key: &[u8], value: &[u8], most: u8) {
+        let mut pieces = value.chunks(MAX_VALUE);
+        for number in 0..most {
+            let piece_key = [key, &[number]].concat();
+            match pieces.next() {
+                Some(piece) => self.put(piece_key, piece.to_vec()),
+                None => self.remove(piece_key),
+            }
+        }
+        debug_assert!(pieces.next().is_none(), "whoever has the value knows how long it can be");
+    }
+
+    /// Begins a group commit: to be kept while its changes are ahead of what the journal shows.
+    pub(crate) fn ahead(&self) -> Ahead {
+        self.settling.begin()
+    }
+
+    /// How many bytes of changes have gathered in the upper layer.
+    pub(crate) fn gathered(&self) -> usize {
+        self.layers().upper.bytes()
+    }
+
+    /// Makes all changes so far durable, and that the journal is taken in as far as `meta` says.
+    pub(crate) fn checkpoint(&self, meta: &CheckpointMeta) -> Result<(), StateError> {
+        self.freeze();
+        self.write_frozen(meta)
+    }
+
+    /// Begins a checkpoint: changes go to a new layer from now on. Only one layer can be frozen;
+    /// while one is, this does nothing.
+    pub(crate) fn freeze(&self) {
+        let mut layers = self.layers_mut();
+        if layers.frozen.is_none() {
+            layers.frozen = Some(Arc::new(std::mem::take(&mut layers.upper)));
+        }
+    }
+
+    /// Ends a checkpoint: writes the frozen layer to sled, and that with it the journal is taken in
+    /// as far as `meta` says.
+    ///
+    /// The batches before the last may be on the disk without it: replaying the journal from the
+    /// mark before makes the same changes again. What must not be there before the mark is, goes
+    /// with it, in one batch.
+    pub(crate) fn write_frozen(&self, meta: &CheckpointMeta) -> Result<(), StateError> {
+        let _writing = self.hold();
+        let Some(layer) = self.layers().frozen.clone() else { return Ok(()) };
+        let mut batch = sled::Batch::default();
+        let mut bytes = 0;
+        for (key, value) in layer.iter() {
+            match value {
+                Some(value) => batch.insert(key, value),
+                None => batch.remove(key),
+            }
+            bytes += key.len() + value.map_or(0, <[u8]>::len);
+            if bytes >= BATCH_BYTES {
+                self.write(std::mem::take(&mut batch))?;
+                bytes = 0;
+            }
+        }
+        if bytes > 0 && bytes + meta.bytes() > BATCH_BYTES {
+            self.write(std::mem::take(&mut batch))?;
+        }
+        for (key, value) in &meta.with {
+            batch.insert(key.as_slice(), value.as_slice());
+        }
+        batch.insert(keys::APPLIED, record::encode(&meta.applied));
+        self.write(batch)?;
+        *self.durable.lock().unwrap_or_else(PoisonError::into_inner) = meta.applied;
+        self.layers_mut().frozen = None;
+        Ok(())
+    }
+
+    /// Writes one batch and syncs it.
+    fn write(&self, batch: sled::Batch) -> Result<(), StateError> {
+        let db = self.db.clone();
+        let write = move || {
+            let written = db.apply_batch(batch).and_then(|()| db.flush());
+            free_old_pages();
+            written
+        };
+        deadline::within(deadline::OF_A_WRITE, write).map_err(StateError::Failed)?.map(drop).map_err(StateError::from)
+    }
+
+    /// Keeps sled as the last checkpoint left it for as long as the guard lives. Changes go on in
+    /// memory meanwhile.
+    pub(crate) fn hold(&self) -> MutexGuard<'_, ()> {
+        self.writing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How far the journal was taken in at the last checkpoint.
+    pub(crate) fn applied(&self) -> Result<Option<Applied>, StateError> {
+        let Some(value) = self.db.get(keys::APPLIED)? else { return Ok(None) };
+        let applied = record::decode(&value);
+        applied.map(Some).ok_or_else(|| StateError::unreadable("a record of how far it is"))
+    }
+
+    /// How far the journal is taken in on the disk, for sure. sled answers with what it was given, also
+    /// where it could not write it.
+    pub(crate) fn durable(&self) -> Applied {
+        *self.durable.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn layers(&self) -> RwLockReadGuard<'_, Layers> {
+        self.layers.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn layers_mut(&self) -> RwLockWriteGuard<'_, Layers> {
+        self.layers.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Has what sled no longer needs freed.
+///
+/// Each change in sled leaves an old page to the collector of crossbeam-epoch, which frees some of them in every 128th
+/// use of sled by a thread. A batch is one use, however many changes it has, and each is written by a new thread: at 7,500
+/// events a second old pages gathered faster than they went, and after a minute they took 300 MiB.
+fn free_old_pages() {
+    for _ in 0..COLLECTIONS {
+        crossbeam_epoch::pin().flush();
+    }
+}
+
+impl View for State {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(Self::get(self, key)?)
+    }
+
+    fn scan(&self, prefix: &[u8], after: Option<&[u8]>, most: usize) -> Result<Pairs, StoreError> {
+        Ok(Self::scan(self, prefix, after, most)?)
+    }
+
+    fn scan_down(&self, prefix: &[u8], below: &[u8], most: usize) -> Result<Pairs, StoreError> {
+        Ok(Self::scan_down(self, prefix, below, most)?)
+    }
+
+    fn settle(&self) {
+        self.settling.wait();
+    }
+
+    fn note_unreadable(&self, key: &[u8], instead: Option<Vec<u8>>) {
+        Self::note_unreadable(self, key, instead);
+    }
+}
+
+impl ViewMut for State {
+    fn put(&self, key: Vec<u8>, value: Vec<u8>) {
+        Self::put(self, key, value);
+    }
+
+    fn put_new(&self, key: Vec<u8>, value: Vec<u8>) {
+        Self::put_new(self, key, value);
+    }
+
+    fn remove(&self, key: Vec<u8>) {
+        Self::remove(self, key);
+    }
+
+    fn put_pieces(&self, key: &[u8], value: &[u8], most: u8) {
+        Self::put_pieces(self, key, value, most);
+    }
+
+    fn is_live(&self) -> bool {
+        Self::is_live(self)
+    }
+
+    fn set_aside(&self, key: &[u8], value: Vec<u8>) {
+        Self::set_aside(self, key, value);
+    }
+
+    fn noted(&self, prefix: &[u8]) -> Vec<Vec<u8>> {
+        Self::noted(self, prefix)
+    }
+
+    fn note_failure(&self, error: StoreError) {
+        Self::note_failure(self, error);
+    }
+
+    fn gathered(&self) -> usize {
+        Self::gathered(self)
+    }
+}
+
+impl Drop for State {
+    /// Lets go of sled's files, which the threads that fill the filters have open, too.
+    fn drop(&mut self) {
+        self.known.iter().for_each(|filter| filter.stop());
+        let filling = std::mem::take(self.filling.get_mut().unwrap_or_else(PoisonError::into_inner));
+        filling.into_iter().for_each(|thread| drop(thread.join()));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,112 @@
+//! Changes that have not reached sled, and reading them over what has.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::iter::Peekable;
+
+/// A change that has not reached sled.
+#[derive(Debug)]
+struct Pending {
+    /// The new value, or `None` for a key that is gone.
+    value: Option<Vec<u8>>,
+    /// Whether sled is known not to have the key: if it goes again, nothing is left to be done.
+    fresh: bool,
+}
+
+/// Changes by their keys.
+#[derive(Debug, Default)]
+pub(crate) struct Layer {
+    changes: BTreeMap<Vec<u8>, Pending>,
+    /// Bytes of keys and values.
+    bytes: usize,
+}
+
+/// A key with its value, or with `None` if it is gone.
+pub(crate) type Pair = (Vec<u8>, Option<Vec<u8>>);
+
+/// The bounds of a range of keys.
+pub(crate) type Range<'k> = (std::ops::Bound<&'k [u8]>, std::ops::Bound<&'k [u8]>);
+
+impl Layer {
+    /// What the layer says of `key`; `None` if it says nothing.
+    pub(crate) fn get(&self, key: &[u8]) -> Option<&Option<Vec<u8>>> {
+        self.changes.get(key).map(|change| &change.value)
+    }
+
+    /// Sets `key`, or removes it. `fresh`: sled is known not to have it.
+    pub(crate) fn change(&mut self, key: Vec<u8>, value: Option<Vec<u8>>, fresh: bool) {
+        let size = key.len() + value.as_ref().map_or(0, Vec::len);
+        match self.changes.entry(key) {
+            Entry::Vacant(_) if fresh && value.is_none() => {}
+            Entry::Vacant(place) => {
+                self.bytes += size;
+                place.insert(Pending { value, fresh });
+            }
+            Entry::Occupied(mut place) => {
+                self.bytes -= place.key().len() + place.get().value.as_ref().map_or(0, Vec::len);
+                let fresh = fresh || place.get().fresh;
+                if fresh && value.is_none() {
+                    place.remove();
+                    return;
+                }
+                self.bytes += size;
+                place.insert(Pending { value, fresh });
+            }
+        }
+    }
+
+    /// How many bytes of changes have gathered.
+    pub(crate) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The changes within a range, ascending.
+    pub(crate) fn range(&self, range: Range<'_>) -> impl DoubleEndedIterator<Item = sled::Result<Pair>> {
+        self.changes.range::<[u8], _>(range).map(|(key, change)| Ok((key.clone(), change.value.clone())))
+    }
+
+    /// All changes, ascending.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
+        self.changes.iter().map(|(key, change)| (key.as_slice(), change.value.as_deref()))
+    }
+}
+
+/// Two ordered sources read as one: of a key that both have, what `over` says counts.
+pub(crate) struct Overlay<A: Iterator, B: Iterator> {
+    over: Peekable<A>,
+    under: Peekable<B>,
+    /// How a key that comes before another compares to it: `Less` going up, `Greater` going down.
+    first: Ordering,
+}
+
+impl<A, B> Overlay<A, B>
+where
+    A: Iterator<Item = sled::Result<Pair>>,
+    B: Iterator<Item = sled::Result<Pair>>,
+{
+    /// Reads `over` over `under`, both in the order that `first` names.
+    pub(crate) fn new(over: A, under: B, first: Ordering) -> Self {
+        Self { over: over.peekable(), under: under.peekable(), first }
+    }
+}
+
+impl<A, B> Iterator for Overlay<A, B>
+where
+    A: Iterator<Item = sled::Result<Pair>>,
+    B: Iterator<Item = sled::Result<Pair>>,
+{
+    type Item = sled::Result<Pair>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let order = match (self.over.peek(), self.under.peek()) {
+            (Some(Err(_)), _) | (Some(_), None) => self.first,
+            (_, Some(Err(_))) | (None, _) => self.first.reverse(),
+            (Some(Ok((over, _))), Some(Ok((under, _)))) => over.cmp(under),
+        };
+        if order == Ordering::Equal {
+            self.under.next();
+        }
+        if order == self.first.reverse() { self.under.next() } else { self.over.next() }
+    }
+}

@@ -1,0 +1,75 @@
+//! Derived values that cannot be read: told once, set aside and replaced.
+//!
+//! Readers only take note, for one thread makes changes. What is put in the place of a value is for whoever finds it to
+//! say; [`crate::model::kinds`] has the list. A value that is not derived is never touched.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::PoisonError;
+
+use crate::engine::embedded::kv::State;
+use crate::model::error::StateError;
+use crate::model::keys;
+use crate::model::value::ValueKind;
+
+/// How many unreadable values are told of, each once, and set aside at once.
+const TOLD_MOST: usize = 1_000;
+
+/// Keys of derived values that cannot be read.
+#[derive(Default)]
+pub(crate) struct Unreadable {
+    /// Those that were told of.
+    told: BTreeSet<Vec<u8>>,
+    /// Those that are to be set aside, and what is to be put in their places.
+    found: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+}
+
+impl State {
+    /// A reader has found a derived value that cannot be read: it is told, and at its next turn whoever makes changes
+    /// [sets it aside](Self::mend) and puts `instead` in its place.
+    pub(crate) fn note_unreadable(&self, key: &[u8], instead: Option<Vec<u8>>) {
+        let mut unreadable = self.unreadable.lock().unwrap_or_else(PoisonError::into_inner);
+        if unreadable.told.len() < TOLD_MOST && unreadable.told.insert(key.to_vec()) {
+            let what = ValueKind::of(key).map_or("a value", ValueKind::name);
+            let then = if instead.is_some() { "it was made again" } else { "it is left out" };
+            tracing::error!("the state database has {what} that cannot be read (key {}): {then}", hex(key));
+        }
+        if unreadable.found.len() < TOLD_MOST {
+            unreadable.found.insert(key.to_vec(), instead);
+        }
+    }
+
+    /// Sets a value that cannot be read aside, so that another can take its place, and says so.
+    pub(crate) fn set_aside(&self, key: &[u8], value: Vec<u8>) {
+        let what = ValueKind::of(key).map_or("a value", ValueKind::name);
+        tracing::error!("the state database has {what} that cannot be read (key {}): it is set aside", hex(key));
+        self.put([&[keys::SET_ASIDE], key].concat(), value);
+        self.remove(key.to_vec());
+    }
+
+    /// What was noted and begins so.
+    pub(crate) fn noted(&self, prefix: &[u8]) -> Vec<Vec<u8>> {
+        let unreadable = self.unreadable.lock().unwrap_or_else(PoisonError::into_inner);
+        unreadable.found.keys().filter(|key| key.starts_with(prefix)).cloned().collect()
+    }
+
+    /// Sets aside what was [noted](Self::note_unreadable) and is still unreadable. For whoever makes changes.
+    pub(crate) fn mend(&self) -> Result<(), StateError> {
+        let found = std::mem::take(&mut self.unreadable.lock().unwrap_or_else(PoisonError::into_inner).found);
+        for (key, instead) in found {
+            let Some(value) = self.get(&key)? else { continue };
+            if ValueKind::of(&key).is_some_and(|kind| kind.is_derived() && !kind.is_readable(&key, &value)) {
+                self.put([&[keys::SET_ASIDE], key.as_slice()].concat(), value);
+                match instead {
+                    Some(instead) => self.put(key, instead),
+                    None => self.remove(key),
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Bytes as people write them down.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,303 @@
+//! A backup file, section by section.
+
+use std::fs::File;
+use std::io::BufReader;
+use std::path::Path;
+
+use crate::engine::embedded::backup::container::{Kind, Reader, Unreadable};
+use crate::engine::embedded::backup::{About, Totals, pairs_in};
+use crate::engine::embedded::frame::NoFrame;
+use crate::engine::embedded::offline::Refused;
+use crate::engine::embedded::offline::audit::{Audit, Place};
+use crate::engine::embedded::offline::replica::Replica;
+use crate::engine::embedded::offline::report::Findings;
+use crate::engine::embedded::open::FORMAT_VERSION;
+use crate::engine::embedded::wal::{Header, Shape};
+use crate::model::error::u32_of;
+use crate::model::record::Applied;
+
+/// A section of a backup, its checksum checked.
+pub(crate) enum Section<'s> {
+    /// When and of what it was taken.
+    About(&'s About),
+    /// The text of `admin.token`.
+    Token(&'s [u8]),
+    /// Pairs of the state.
+    Pairs(Vec<(&'s [u8], &'s [u8])>),
+    /// A journal file begins: its header, of which its bytes were made.
+    File(Header),
+    /// Frames of that file.
+    Frames(&'s [u8]),
+    /// The next block of that file, which is compressed.
+    Block(&'s [u8]),
+}
+
+/// What a whole backup says of itself.
+#[derive(Debug, Clone)]
+pub struct Taken {
+    /// Bytes of the file.
+    pub bytes: u64,
+    /// Accepted events in it.
+    pub events: u64,
+    /// Entries of the log.
+    pub log_entries: u64,
+    /// The fingerprint of the key that secrets in it are sealed with; `None` if they are not.
+    pub sealed: Option<String>,
+}
+
+/// What went wrong on the way through a backup, and from which byte on.
+struct Wrong {
+    byte: u64,
+    what: String,
+    /// Whether it is the file, and not this machine.
+    damaged: bool,
+}
+
+impl From<Unreadable> for Wrong {
+    fn from(fault: Unreadable) -> Self {
+        Self { byte: fault.byte, what: fault.what, damaged: true }
+    }
+}
+
+/// Hands every section to `visit`, and checks that none is missing.
+pub(crate) fn each_section(
+    file: &Path,
+    visit: &mut dyn FnMut(Section<'_>) -> Result<(), Refused>,
+) -> Result<Taken, Refused> {
+    let opened = open(file)?;
+    let mut refused = None;
+    let walked = walk(opened, &mut |_, section| {
+        visit(section).map_err(|error| {
+            let what = error.to_string();
+            refused = Some(error);
+            what
+        })
+    });
+    walked.map_err(|wrong| {
+        let what = format!("{}: {} (byte {})", file.display(), wrong.what, wrong.byte);
+        refused.unwrap_or(Refused::Damaged(what))
+    })
+}
+
+fn open(file: &Path) -> Result<BufReader<File>, Refused> {
+    let refused = |error: std::io::Error| Refused::Failed(format!("{}: {error}", file.display()));
+    let opened = File::open(file).map_err(refused)?;
+    if opened.metadata().map_err(refused)?.is_dir() {
+        let what = "is a directory and no backup; if it is a data directory, name it with --data-dir";
+        return Err(Refused::Failed(format!("{} {what}", file.display())));
+    }
+    Ok(BufReader::with_capacity(256 * 1024, opened))
+}
+
+fn walk(file: BufReader<File>, visit: &mut dyn FnMut(u64, Section<'_>) -> Result<(), String>) -> Result<Taken, Wrong> {
+    let mut reader = Reader::new(file)?;
+    let (mut about, mut seen): (Option<About>, _) = (None, Totals::default());
+    loop {
+        let byte = reader.place();
+        let wrong = |what: String| Wrong { byte, what, damaged: true };
+        let odd = || wrong("it has a section that no hookswitch writes".to_owned());
+        let Some((kind, payload)) = reader.next()? else { break };
+        if about.is_none() && kind != Kind::About {
+            return Err(odd());
+        }
+        let section = match kind {
+            Kind::About => {
+                let read = serde_json::from_slice::<About>(&payload).map_err(|_| odd())?;
+                if read.format > FORMAT_VERSION {
+                    return Err(wrong(format!(
+                        "it was taken by a newer hookswitch ({}, format {}; this one knows format {FORMAT_VERSION}): \
+                         use that newer version",
+                        read.hookswitch, read.format
+                    )));
+                }
+                Section::About(about.insert(read))
+            }
+            Kind::Token => Section::Token(&payload),
+            Kind::Pairs => {
+                let pairs = pairs_in(&payload).ok_or_else(odd)?;
+                seen.pairs += pairs.iter().filter(|(key, _)| *key != crate::model::keys::APPLIED).count() as u64;
+                Section::Pairs(pairs)
+            }
+            Kind::File => {
+                let (number, header) = payload.split_first_chunk::<4>().ok_or_else(odd)?;
+                let number = u32::from_le_bytes(*number);
+                let read = Header::read(header).map_err(|_| odd())?;
+                if read.number != number || header.len() != read.end() as usize {
+                    return Err(odd());
+                }
+                seen.files += 1;
+                Section::File(read)
+            }
+            Kind::Frames => {
+                seen.journal_bytes += payload.len() as u64;
+                Section::Frames(&payload)
+            }
+            Kind::Block => {
+                seen.journal_bytes += payload.len() as u64;
+                Section::Block(&payload)
+            }
+            Kind::Broken => {
+                let why = String::from_utf8_lossy(&payload).into_owned();
+                return Err(wrong(format!("the daemon could not complete it: {why}")));
+            }
+            Kind::End => {
+                let totals: Totals = serde_json::from_slice(&payload).map_err(|_| odd())?;
+                (seen.events, seen.entries) = (totals.events, totals.entries);
+                if totals != seen {
+                    return Err(wrong("its totals are not those of its sections".to_owned()));
+                }
+                continue;
+            }
+        };
+        visit(byte, section).map_err(|what| Wrong { byte, what, damaged: false })?;
+    }
+    let sealed = about.and_then(|about| about.sealed);
+    Ok(Taken { bytes: reader.place(), events: seen.events, log_entries: seen.entries, sealed })
+}
+
+/// Where the audit of a backup is.
+enum Stage {
+    /// The state is being gathered.
+    Pairs(Box<Replica>, Option<Applied>),
+    /// The journal is read, in this file.
+    Journal(Box<Audit>, Reading),
+    Over,
+}
+
+/// How far a journal file was read.
+struct Reading {
+    header: Header,
+    /// The next offset.
+    at: usize,
+    /// What the blocks so far have of a frame that goes on in the next.
+    begun: Vec<u8>,
+}
+
+impl Reading {
+    fn of(header: Header) -> Self {
+        Self { header, at: header.end() as usize, begun: Vec::new() }
+    }
+
+    /// Takes in frames; those that are not whole yet wait for the next block.
+    fn take(&mut self, audit: &mut Audit, bytes: &[u8]) -> Result<(), String> {
+        let number = self.header.number;
+        let name = format!("journal/{number:06}.log");
+        let place = Place { name: &name, number, header: self.header, newest: false, acknowledged: 0, block: None };
+        let packed = self.header.packed.is_some();
+        let mut held = std::mem::take(&mut self.begun);
+        held.extend_from_slice(bytes);
+        let mut used = 0;
+        while used < held.len() {
+            match self.header.binding.decode(&held[used..], u32_of(self.at)) {
+                Ok((head, payload, length)) => {
+                    let taken = audit.frame(place, self.at, head, payload, &mut |_, _| Ok(()));
+                    taken.map_err(|damage| damage.to_string())?;
+                    used += length;
+                    self.at += length;
+                }
+                Err(NoFrame::Short(_)) if packed => break,
+                Err(_) => return Err("it has frames that are damaged".to_owned()),
+            }
+        }
+        held.drain(..used);
+        self.begun = held;
+        Ok(())
+    }
+
+    /// Takes in the next block of a compressed file.
+    fn take_block(&mut self, audit: &mut Audit, packed: &[u8]) -> Result<(), String> {
+        let none = || "it has a block that is of no compressed file".to_owned();
+        let shape = Shape::of(self.header).ok_or_else(none)?;
+        let from = self.at + self.begun.len();
+        let block = shape.block_of(u32_of(from));
+        let is_next = from < shape.end() as usize && shape.held_by(block).start as usize == from;
+        let bytes = is_next.then(|| shape.unpack(block, packed.to_vec())).flatten().ok_or_else(none)?;
+        self.take(audit, &bytes)
+    }
+
+    /// Checks that nothing of it is missing.
+    fn end(&self) -> Result<(), String> {
+        let whole = self.begun.is_empty() && self.header.packed.is_none_or(|end| end as usize == self.at);
+        whole.then_some(()).ok_or_else(|| format!("blocks of journal file {} are missing", self.header.number))
+    }
+}
+
+/// Reads every record of a backup.
+pub(crate) fn verify(file: &Path) -> Result<Findings, Refused> {
+    let opened = open(file)?;
+    let mut stage = Stage::Pairs(Box::new(Replica::of_pairs().map_err(Refused::Failed)?), None);
+    let mut about: Option<About> = None;
+    let walked = walk(opened, &mut |_, section| {
+        if let Section::About(read) = &section {
+            about = Some((*read).clone());
+        }
+        stage = advance(std::mem::replace(&mut stage, Stage::Over), section)?;
+        Ok(())
+    });
+    let mut findings = Findings::default();
+    if let Stage::Journal(mut audit, last) = stage {
+        // Half a journal owes something else than the state.
+        if walked.is_ok() {
+            if let Err(what) = last.end() {
+                audit.findings.fault("", None, what);
+            }
+            audit.compare().map_err(|damage| Refused::Failed(damage.to_string()))?;
+            audit.sum_up();
+        }
+        findings = audit.findings;
+    } else if walked.is_ok() {
+        findings.fault("", None, "holds no journal");
+    }
+    if let Some(about) = about {
+        findings.taken(about.taken_at, &about.hookswitch);
+    }
+    match walked {
+        Ok(taken) => findings.bytes = taken.bytes,
+        Err(Wrong { byte, what, damaged: true }) => findings.fault("", byte, what),
+        Err(Wrong { what, .. }) => return Err(Refused::Failed(what)),
+    }
+    Ok(findings)
+}
+
+fn advance(stage: Stage, section: Section<'_>) -> Result<Stage, String> {
+    let text = |damage: crate::model::error::Damage| damage.to_string();
+    Ok(match (stage, section) {
+        (Stage::Pairs(mut replica, mut applied), Section::Pairs(pairs)) => {
+            for (key, value) in pairs {
+                replica.look_at(key, value).map_err(|what| format!("its state {what}"))?;
+                applied = replica.put(key, value).map_err(text)?.or(applied);
+            }
+            Stage::Pairs(replica, applied)
+        }
+        (Stage::Pairs(mut replica, applied), Section::File(header)) => {
+            let applied = applied.ok_or("it does not say how far its state is")?;
+            replica.take_up(applied).map_err(text)?;
+            let derived_faults = std::mem::take(&mut replica.derived_faults);
+            let mut audit = Audit::new(Some((*replica, applied)))?;
+            audit.findings.files = 1;
+            for what in derived_faults {
+                audit.findings.derived_fault("", &format!("its state {what}"));
+            }
+            Stage::Journal(Box::new(audit), Reading::of(header))
+        }
+        (Stage::Journal(mut audit, before), Section::File(header)) => {
+            before.end()?;
+            let (before, number) = (before.header.number, header.number);
+            if number != before + 1 {
+                audit.findings.fault("", None, format!("has no journal file between {before} and {number}"));
+            }
+            audit.findings.files += 1;
+            Stage::Journal(audit, Reading::of(header))
+        }
+        (Stage::Journal(mut audit, mut reading), Section::Frames(bytes)) if reading.header.packed.is_none() => {
+            reading.take(&mut audit, bytes)?;
+            Stage::Journal(audit, reading)
+        }
+        (Stage::Journal(mut audit, mut reading), Section::Block(packed)) => {
+            reading.take_block(&mut audit, packed)?;
+            Stage::Journal(audit, reading)
+        }
+        (stage, Section::About(_) | Section::Token(_)) => stage,
+        _ => return Err("its sections are not in order".to_owned()),
+    })
+}

@@ -1,0 +1,251 @@
+//! A data directory that nobody runs on, read file by file.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+use crate::engine::embedded::marker;
+use crate::engine::embedded::offline::Refused;
+use crate::engine::embedded::offline::audit::{Audit, Place};
+use crate::engine::embedded::offline::replica::Replica;
+use crate::engine::embedded::open::{self, FORMAT, UNFINISHED};
+use crate::engine::embedded::wal::{self, Growing, Header, Shape, recovery};
+use crate::model::error::{Damage, u32_of};
+use crate::model::record::{self, Applied, Head};
+
+/// How many bytes of the state are read in one go.
+const PAGE_BYTES: usize = 1 << 20;
+
+/// Takes what is read of the journal.
+pub(crate) trait Keeper {
+    /// A journal file begins, or should.
+    fn file(&mut self, number: u32) -> Result<(), Damage>;
+    /// A frame that was read.
+    fn frame(&mut self, head: Head, payload: &[u8]) -> Result<(), Damage>;
+}
+
+/// Takes nothing.
+pub(crate) struct Unkept;
+
+impl Keeper for Unkept {
+    fn file(&mut self, _: u32) -> Result<(), Damage> {
+        Ok(())
+    }
+
+    fn frame(&mut self, _: Head, _: &[u8]) -> Result<(), Damage> {
+        Ok(())
+    }
+}
+
+/// Reads everything and compares; `keeper` gets the journal.
+pub(crate) fn read(dir: &Path, keeper: &mut dyn Keeper) -> Result<Audit, Refused> {
+    let mut faults: Vec<(&str, String)> = Vec::new();
+    check_marker(dir, &mut faults)?;
+    if let Err(damage) = marker::marker(dir) {
+        faults.push(("sealed", damage.detail().to_owned()));
+    }
+    let mut stored = match read_state(dir) {
+        Ok(stored) => Some(stored),
+        Err(what) => {
+            faults.push(("state", what));
+            None
+        }
+    };
+    let derived_faults = stored.as_mut().map(|(replica, _)| std::mem::take(&mut replica.derived_faults));
+    let mut audit = Audit::new(stored).map_err(Refused::Failed)?;
+    for what in derived_faults.unwrap_or_default() {
+        audit.findings.derived_fault("state", &what);
+    }
+    for (file, what) in faults {
+        audit.findings.fault(file, None, what);
+    }
+    let failed = |damage: Damage| Refused::Failed(damage.to_string());
+    read_journal(dir, &mut audit, keeper).map_err(failed)?;
+    audit.compare().map_err(failed)?;
+    Ok(audit)
+}
+
+/// Looks at FORMAT. A directory that is none of ours, or newer, is not read.
+fn check_marker(dir: &Path, faults: &mut Vec<(&str, String)>) -> Result<(), Refused> {
+    if dir.join(UNFINISHED).exists() && !dir.join(FORMAT).exists() {
+        let what = "holds a first start, a restore or a salvage that was interrupted: there is nothing to verify";
+        return Err(Refused::Failed(format!("{} {what}", dir.display())));
+    }
+    match fs::read(dir.join(FORMAT)) {
+        Ok(text) => {
+            let text = String::from_utf8_lossy(&text);
+            if let Err(error) = open::check_format(dir, &text) {
+                if open::is_newer(&text) {
+                    return Err(Refused::Damaged(error.to_string()));
+                }
+                faults.push((FORMAT, "is not one that hookswitch wrote".to_owned()));
+            }
+            Ok(())
+        }
+        Err(error) if dir.join("journal").is_dir() || dir.join("state").is_dir() => {
+            faults.push((FORMAT, format!("cannot be read: {error}")));
+            Ok(())
+        }
+        Err(_) => Err(Refused::Failed(format!("{} is not a data directory of hookswitch", dir.display()))),
+    }
+}
+
+/// The state with every pair looked at, and how far it has taken the journal in.
+fn read_state(dir: &Path) -> Result<(Replica, Applied), String> {
+    let mut replica = Replica::of_directory(dir)?;
+    let panicked = |_| "is damaged: it cannot be read as a whole".to_owned();
+    let looked = catch_unwind(AssertUnwindSafe(|| look_at_pairs(&mut replica)));
+    let applied = looked.map_err(panicked)??;
+    Ok((replica, applied))
+}
+
+fn look_at_pairs(replica: &mut Replica) -> Result<Applied, String> {
+    let text = |damage: Damage| damage.detail().to_owned();
+    let applied = replica.state.applied().map_err(|error| error.to_string())?;
+    let applied = applied.ok_or("does not say how far it has taken the journal in")?;
+    let mut after: Option<Vec<u8>> = None;
+    loop {
+        let page = replica.state.stored(after.as_deref(), PAGE_BYTES).map_err(|error| error.to_string())?;
+        let Some((last, _)) = page.last() else { break };
+        after = Some(last.clone());
+        for (key, value) in &page {
+            replica.look_at(key, value)?;
+        }
+    }
+    replica.take_up(applied).map_err(text)?;
+    Ok(applied)
+}
+
+/// The journal's files by the number in their header, or else in their name; each with that name and its header, as far as it
+/// can be read.
+fn files_of(journal: &Path, named: &[u32], audit: &mut Audit) -> BTreeMap<u32, (u32, Option<Header>)> {
+    let mut files = BTreeMap::new();
+    for named in named.iter().copied() {
+        let path = wal::file_path(journal, named);
+        let start = read_start(&path).unwrap_or_default();
+        let header = Header::read(&start).map_err(|what| audit.findings.fault(&name_of(named), 0, what)).ok();
+        let header = header.or_else(|| Header::read_what_is_left(&start));
+        let number = header.map_or(named, |header| if header.number == 0 { named } else { header.number });
+        if number != named {
+            audit.findings.fault(&name_of(named), 12, format!("is the file {}, by its header", name_of(number)));
+        }
+        files.insert(if files.contains_key(&number) { named } else { number }, (named, header));
+    }
+    files
+}
+
+fn read_start(path: &Path) -> io::Result<Vec<u8>> {
+    use io::Read as _;
+    let mut start = Vec::new();
+    fs::File::open(path)?.take(u64::from(wal::HEADER)).read_to_end(&mut start)?;
+    Ok(start)
+}
+
+fn name_of(number: u32) -> String {
+    format!("journal/{number:06}.log")
+}
+
+fn read_journal(dir: &Path, audit: &mut Audit, keeper: &mut dyn Keeper) -> Result<(), Damage> {
+    let journal = dir.join("journal");
+    let applied = audit.stored.as_ref().map_or_else(Applied::default, |(_, applied)| *applied);
+    let named = wal::numbers_in(&journal)?;
+    // As a start sees it: one in which nothing ever was is made anew.
+    let unused = named.last().copied().filter(|newest| recovery::was_never_used(&journal, *newest, applied));
+    let first = wal::first(&journal)?.or_else(|| named.first().copied()).unwrap_or(1);
+    let named: Vec<u32> = named.into_iter().filter(|number| *number >= first && Some(*number) != unused).collect();
+    let files = files_of(&journal, &named, audit);
+    let newest = files.keys().last().copied().max(unused).unwrap_or(1).max(applied.segment);
+    for number in first..=newest {
+        keeper.file(number)?;
+        if Some(number) == unused && !files.contains_key(&number) {
+            audit.findings.files += 1;
+            continue;
+        }
+        let Some((named, header)) = files.get(&number) else {
+            audit.findings.fault(&name_of(number), None, "is missing");
+            audit.lost(number, 0, 0);
+            continue;
+        };
+        let (name, path) = (name_of(*named), wal::file_path(&journal, *named));
+        let acknowledged = if number == applied.segment { applied.offset } else { 0 };
+        let place = |header| Place { name: &name, number, header, newest: number == newest, acknowledged, block: None };
+        let read = match header {
+            Some(header) => read_file(&path, place(*header), audit, keeper)?,
+            None => fs::metadata(&path).map(|file| {
+                let what = "has lost its salt, without which no record in it can be proved: all of it is lost";
+                audit.findings.fault(&name, 0, what);
+                audit.lost(number, 0, usize::try_from(file.len()).unwrap_or(usize::MAX));
+            }),
+        };
+        if let Err(error) = read {
+            audit.findings.fault(&name, None, format!("cannot be read: {error}"));
+            audit.lost(number, 0, 0);
+        }
+    }
+    Ok(())
+}
+
+/// Reads a journal file, and compares the index beside it. The error is why it cannot be read.
+fn read_file(
+    path: &Path,
+    place: Place<'_>,
+    audit: &mut Audit,
+    keeper: &mut dyn Keeper,
+) -> Result<io::Result<()>, Damage> {
+    let gaps = audit.gaps;
+    let keep = &mut |head, payload: &[u8]| keeper.frame(head, payload);
+    let (made, end) = if let Some(shape) = Shape::of(place.header) {
+        let opened = fs::File::open(path).and_then(|file| Ok((file.metadata()?.len(), file)));
+        let (length, file) = match opened {
+            Ok(opened) => opened,
+            Err(error) => return Ok(Err(error)),
+        };
+        (audit.packed_file(place, shape, (&file, length), keep)?, shape.end() as usize)
+    } else {
+        let bytes = match fs::read(path) {
+            Ok(bytes) => bytes,
+            Err(error) => return Ok(Err(error)),
+        };
+        audit.file(place, &bytes, keep)?;
+        index_of(place.header, &bytes)
+    };
+    if audit.gaps == gaps {
+        check_index(path, (&made, end), !place.newest, audit);
+    }
+    Ok(Ok(()))
+}
+
+/// The index that belongs to a file, and where its frames end.
+fn index_of(header: Header, bytes: &[u8]) -> (Growing, usize) {
+    let mut made = Growing::default();
+    let mut at = header.end() as usize;
+    while let Ok((head, payload, length)) = header.binding.decode(bytes.get(at..).unwrap_or_default(), u32_of(at)) {
+        made.note(&wal::note_of(&record::SCHEMA, u32_of(at), length, head, payload));
+        at += length;
+    }
+    (made, at)
+}
+
+/// Compares the index beside a journal file, if there is one, with its frames.
+fn check_index(path: &Path, (made, end): (&Growing, usize), full: bool, audit: &mut Audit) {
+    let path = path.with_extension("idx");
+    let name = format!("journal/{}", path.file_name().unwrap_or_default().to_string_lossy());
+    let Ok(stored) = fs::read(&path) else { return };
+    let harmless = "(it is made again when the daemon next needs it)";
+    match wal::end_in(&stored) {
+        None if wal::is_of_before(&stored) => {}
+        None => audit.findings.fault(&name, 0, format!("is damaged {harmless}")),
+        // Of the file as it was before it was written again: whoever needs it makes it anew.
+        Some(stored) if stored as usize != end => {}
+        Some(_) if full && stored != wal::index_bytes(made) => {
+            audit.findings.fault(
+                &name,
+                0,
+                format!("is damaged, or does not fit its journal file: remove it {harmless}"),
+            );
+        }
+        Some(_) => {}
+    }
+}

@@ -1,0 +1,190 @@
+//! What can be read of a damaged store, in a new directory.
+//!
+//! The journal is taken over frame by frame, in order, without what is damaged. The state is the
+//! stored one with what the journal has beyond it, if its database can be read and does not contradict
+//! a journal that is whole; otherwise it is made again from the journal. What is owed and cannot be
+//! sent any more, because its event or its subscription is lost, is left out and named. Where the state
+//! knows better than what is left of the journal, the journal is told, so that the two agree again.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use crate::core::delivery::{Delivery, State as Standing};
+use crate::core::id::DeliveryId;
+use crate::engine::embedded::backup::TOKEN;
+use crate::engine::embedded::offline::Refused;
+use crate::engine::embedded::offline::audit::Audit;
+use crate::engine::embedded::offline::directory::{self, Keeper};
+use crate::engine::embedded::offline::layout::{self, Layout};
+use crate::engine::embedded::offline::replica::Replica;
+use crate::engine::embedded::offline::report::{Findings, Salvaged};
+use crate::engine::embedded::{frame, marker};
+use crate::model::error::Damage;
+use crate::model::keys;
+use crate::model::lock::lock;
+use crate::model::record::{self, Applied, Before, DeliveryRecord, Head, Kind as _, Requeued};
+use crate::model::value::ValueKind;
+
+impl Keeper for Layout {
+    fn file(&mut self, number: u32) -> Result<(), Damage> {
+        self.new_file(number).map_err(|refused| damage(&refused))
+    }
+
+    fn frame(&mut self, head: Head, payload: &[u8]) -> Result<(), Damage> {
+        let mut bytes = Vec::new();
+        // Each frame stands for itself: others of its step may be lost.
+        frame::encode(&mut bytes, Head { continues: false, ..head }, |out| out.extend_from_slice(payload));
+        self.records(&mut bytes).map_err(|refused| damage(&refused))
+    }
+}
+
+fn damage(refused: &Refused) -> Damage {
+    Damage::failed(Path::new("the new directory"), format!("cannot be written: {refused}"))
+}
+
+/// Writes what can be read of `dir` to `into`.
+pub(crate) fn salvage(dir: &Path, into: &Path) -> Result<Salvaged, Refused> {
+    layout::check_empty(into)?;
+    if !dir.join("journal").is_dir() {
+        let what = format!("{} has no journal/: there is nothing to be saved", dir.display());
+        return Err(Refused::Failed(what));
+    }
+    let mut layout = Layout::begin(into)?;
+    let mut audit = directory::read(dir, &mut layout)?;
+    let contradicted =
+        audit.gaps == 0 && audit.findings.faults.iter().any(|fault| fault.file == "state" && !fault.derived);
+    let state_rebuilt = audit.stored.is_none() || contradicted;
+    let old = std::mem::take(&mut audit.findings);
+    let replica = if state_rebuilt { &audit.rebuilt } else { audit.best() };
+    reconcile(&audit, replica, &mut layout)?;
+    let lost_deliveries = write_state(&audit, replica, &mut layout)?;
+    if let Ok(token) = fs::read(dir.join(TOKEN)) {
+        layout.token(&token)?;
+    }
+    // One that cannot be read is told of already; what is sealed says by itself with which key.
+    if let Ok(Some(key)) = marker::marker(dir) {
+        layout.sealed(key)?;
+    }
+    layout.finish()?;
+    let kept = crate::engine::embedded::offline::verify_directory(into)?;
+    let Findings { faults, faults_total, .. } = old;
+    Ok(Salvaged {
+        kept: Findings { faults, faults_total, ..kept },
+        lost_bytes: audit.lost_bytes,
+        gaps: audit.gaps,
+        state_rebuilt,
+        lost_deliveries,
+        missing_sequences: audit.missing_sequences,
+        // A revocation may be among what is lost.
+        renew_tokens: !audit.left_out.is_empty() || audit.unknown_gap || (state_rebuilt && audit.gaps > 0),
+        taken: audit.taken.clone(),
+        left_out: audit.left_out.clone(),
+        unproved: audit.unproved,
+    })
+}
+
+/// Adds to the journal what the state knows and the rest of the journal does not: which deliveries
+/// stand where, and which do not stand any more.
+fn reconcile(audit: &Audit, replica: &Replica, layout: &mut Layout) -> Result<(), Refused> {
+    let failed = |error: Damage| Refused::Failed(error.to_string());
+    let (kept, told) = (standing(replica).map_err(failed)?, standing(&audit.rebuilt).map_err(failed)?);
+    let is_kept = |delivery: &Delivery| can_be_sent(audit, replica, delivery);
+    let batch = audit.end.batch + 1;
+    let mut bytes = Vec::new();
+    let mut tell = |delivery: &Delivery, before: Option<Standing>| {
+        let requeued = Requeued { delivery: DeliveryRecord::from(delivery), before: Before::from(before) };
+        let head = Head { version: record::VERSION, kind: requeued.kind(), continues: false, batch, id: 0 };
+        frame::encode(&mut bytes, head, |out| requeued.encode(out));
+    };
+    for (id, delivery) in &kept {
+        let same = told.get(id).is_some_and(|told| told.state.is_owed() == delivery.state.is_owed());
+        if !same && is_kept(delivery) {
+            tell(delivery, told.get(id).map(|told| told.state));
+        }
+    }
+    for (id, delivery) in &told {
+        if !kept.get(id).is_some_and(is_kept) {
+            tell(&Delivery { state: Standing::Cancelled, ..delivery.clone() }, Some(delivery.state));
+        }
+    }
+    layout.records(&mut bytes)
+}
+
+/// What is owed and the dead letters.
+fn standing(replica: &Replica) -> Result<BTreeMap<DeliveryId, Delivery>, Damage> {
+    let mut found = BTreeMap::new();
+    for prefix in [keys::DEAD, keys::OWED] {
+        replica.each(&[prefix], &mut |_, value| {
+            found.extend(record::delivery_of(value).map(|delivery| (delivery.id, delivery)));
+            Ok(())
+        })?;
+    }
+    Ok(found)
+}
+
+/// Whether the event and the subscription of a delivery were found.
+fn can_be_sent(audit: &Audit, replica: &Replica, delivery: &Delivery) -> bool {
+    lock(&replica.ledger).account(delivery.id.subscription_number()).is_some() && audit.has_event(delivery)
+}
+
+/// Writes the state that is to be believed; gives the deliveries that are left out.
+fn write_state(audit: &Audit, replica: &Replica, layout: &mut Layout) -> Result<Vec<String>, Refused> {
+    let mut lost = Vec::new();
+    let mut refused = None;
+    let written = replica.each(&[], &mut |key, value| {
+        if is_lost(audit, replica, key, value, &mut lost) {
+            return Ok(());
+        }
+        layout.pair(key, value).map_err(|error| {
+            let told = damage(&error);
+            refused = Some(error);
+            told
+        })
+    });
+    written.map_err(|error| refused.unwrap_or_else(|| Refused::Failed(error.to_string())))?;
+    let (segment, offset) = layout.position();
+    let next_number = lock(&replica.ledger).next_number;
+    let batch = audit.end.batch + 1;
+    layout.set_applied(Applied { segment, offset, batch, next_number, ..audit.end });
+    Ok(lost)
+}
+
+/// Whether a pair speaks of an event or a subscription that is lost. A producer's id of a lost event or message is
+/// forgotten, so that it can be posted again.
+fn is_lost(audit: &Audit, replica: &Replica, key: &[u8], value: &[u8], lost: &mut Vec<String>) -> bool {
+    let id_in = |value: &[u8]| value.first_chunk::<16>().map(|bits| u128::from_be_bytes(*bits));
+    match ValueKind::of(key) {
+        Some(ValueKind::Owed | ValueKind::Dead) => {
+            let Some(delivery) = record::delivery_of(value) else { return true };
+            let gone = !can_be_sent(audit, replica, &delivery);
+            lost.extend(gone.then(|| delivery.id.to_string()));
+            gone
+        }
+        Some(ValueKind::Message) => !id_in(value).is_some_and(|message| audit.has_message_id(message)),
+        Some(ValueKind::Producer) => !id_in(value).is_some_and(|event| audit.has_event_id(event)),
+        Some(
+            ValueKind::Applied
+            | ValueKind::Group
+            | ValueKind::Counts
+            | ValueKind::Discard
+            | ValueKind::Erasure
+            | ValueKind::FanOut
+            | ValueKind::Health
+            | ValueKind::Counted
+            | ValueKind::Thread
+            | ValueKind::Latest
+            | ValueKind::LatestOf
+            | ValueKind::InOrder
+            | ValueKind::Sequence
+            | ValueKind::Token
+            | ValueKind::Opened
+            | ValueKind::Replay
+            | ValueKind::Subscription
+            | ValueKind::Call
+            | ValueKind::Unserved
+            | ValueKind::SetAside,
+        )
+        | None => false,
+    }
+}

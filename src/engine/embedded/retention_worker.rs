@@ -1,0 +1,245 @@
+//! The thread that gives space back: looks what is over, prunes one journal file after the other, and compresses those that
+//! are full.
+//!
+//! It takes breaths, so that a disk that is busy with commits hardly notices. An error is logged, nothing is
+//! lost by it, and it is tried again later.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crate::core::id::ErasureId;
+use crate::core::time::Timestamp;
+use crate::engine::embedded::Embedded;
+use crate::engine::embedded::queue::Control;
+use crate::engine::embedded::wal::Unpruned;
+use crate::engine::wait_for;
+use crate::model::command::Command;
+use crate::model::error::{Damage, StoreError};
+use crate::model::lock::lock;
+use crate::model::record::{self, ErasureRecord, Head};
+use crate::model::retention::{Rules, due};
+use crate::model::segment::Due;
+
+/// The longest between two looks for what is over, if no journal file fills meanwhile. Tests do not wait.
+const LOOK_EVERY: Duration = if cfg!(test) { Duration::from_millis(50) } else { Duration::from_secs(60) };
+/// How often the free space is looked at.
+const SPACE_EVERY: Duration = Duration::from_secs(1);
+/// How long it rests after each 256 KiB.
+const REST: Duration = Duration::from_millis(2);
+/// How long it waits for a new file before it looks again.
+const ROTATED: Duration = Duration::from_millis(20);
+/// How long it waits after an error.
+const AFTER_ERROR: Duration = Duration::from_secs(300);
+
+/// What the thread works on.
+pub(crate) struct RetentionWorker {
+    pub(crate) engine: Arc<Embedded>,
+    /// The newest segment at whose beginning all subscriptions stand; 0 until there is one.
+    pub(crate) snapshot_in: Arc<AtomicU32>,
+    pub(crate) clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
+}
+
+#[derive(Default)]
+struct Stop {
+    asked: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Stop {
+    /// Waits, at most for `length`; tells whether the end was asked for.
+    fn wait(&self, length: Duration) -> bool {
+        let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let (asked, _) =
+            self.changed.wait_timeout_while(asked, length, |asked| !*asked).unwrap_or_else(PoisonError::into_inner);
+        *asked
+    }
+}
+
+/// The running thread. It ends when this is dropped.
+pub(crate) struct Running {
+    stop: Arc<Stop>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        *self.stop.asked.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.stop.changed.notify_all();
+        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the thread that gives space back ended in a panic");
+        }
+    }
+}
+
+impl RetentionWorker {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// There is no thread to be had.
+    pub(crate) fn start(self) -> std::io::Result<Running> {
+        let stop = Arc::new(Stop::default());
+        let of_thread = stop.clone();
+        let thread = std::thread::Builder::new().name("retention".to_owned()).spawn(move || self.run(&of_thread))?;
+        Ok(Running { stop, thread: Some(thread) })
+    }
+
+    fn run(&self, stop: &Stop) {
+        let every = || (self.rules().file_age() / 4).clamp(Duration::from_millis(50), LOOK_EVERY);
+        let mut next = Instant::now() + every();
+        let mut newest = self.engine.journal.newest();
+        let (mut well, mut more) = (true, false);
+        while !stop.wait(if more { REST } else { SPACE_EVERY.min(every()) }) {
+            self.engine.space.look();
+            let filled = self.engine.journal.newest() != newest;
+            // Somebody may have set a shorter age meanwhile.
+            next = next.min(Instant::now() + if well { every() } else { AFTER_ERROR });
+            let erasing = !self.engine.erasures.under_way().is_empty();
+            let due = Instant::now() >= next || ((filled || erasing) && well);
+            more = false;
+            let may_work = due || (well && self.may_compress().is_some());
+            if !may_work {
+                continue;
+            }
+            if due {
+                newest = self.engine.journal.newest();
+                next = Instant::now() + every();
+            }
+            well = true;
+            let worked = catch_unwind(AssertUnwindSafe(|| self.work(due, stop)));
+            let failure = match worked {
+                Ok(Ok(compressed)) => {
+                    more = compressed && self.may_compress().is_some();
+                    continue;
+                }
+                Ok(Err(Unpruned::Stopped)) => return,
+                Ok(Err(Unpruned::Failed(damage))) => damage.to_string(),
+                Err(_) => "a fault of hookswitch's own".to_owned(),
+            };
+            let later = AFTER_ERROR.as_secs();
+            tracing::error!(
+                "old data could not be dropped or compressed: {failure}; nothing is lost by that; next try in {later} s"
+            );
+            (next, well) = (Instant::now() + AFTER_ERROR, false);
+        }
+    }
+
+    /// Looks for what is over, if that is due, and compresses one file, the newest that can be; tells whether there was one.
+    fn work(&self, due: bool, stop: &Stop) -> Result<bool, Unpruned> {
+        if due {
+            self.look(stop)?;
+        }
+        let Some(number) = self.may_compress() else { return Ok(false) };
+        match self.engine.journal.compress(number, &mut || !stop.wait(REST)) {
+            Ok(saved) => tracing::debug!("journal file {number}: compressing it saves {saved} bytes"),
+            // It is not tried again, and keeps nothing else from being done.
+            Err(Unpruned::Failed(damage)) if !damage.is_io() => {
+                tracing::error!("journal file {number} is not compressed: {damage}");
+            }
+            Err(why) => return Err(why),
+        }
+        Ok(true)
+    }
+
+    /// The next file to be compressed: one that the state has taken in, and that there is room for twice.
+    fn may_compress(&self) -> Option<u32> {
+        let files = self.engine.journal.compressible(self.engine.state.durable().segment);
+        files.into_iter().find(|(_, bytes)| self.engine.space.has_room_for(*bytes)).map(|(number, _)| number)
+    }
+
+    /// Has the writer end what has become too old, and begin a new segment if `rotate`.
+    fn end_expired(&self, rotate: bool) {
+        if rotate {
+            self.engine.queue.tell(Control::Rotate);
+        }
+        self.engine.queue.tell(Control::EndExpired);
+    }
+
+    /// Notes in the log how far an erasure is.
+    fn note_erasure(&self, id: ErasureId, record: ErasureRecord) -> Result<(), StoreError> {
+        wait_for(&*self.engine, |reply| Command::Erasure(id, Box::new(record.clone()), reply))
+    }
+
+    fn rules(&self) -> Rules {
+        *lock(&self.engine.rules)
+    }
+
+    /// Erases what is to be erased from all files, having begun a new one.
+    fn erase(&self, stop: &Stop) -> Result<(), Unpruned> {
+        let erasures = &self.engine.erasures;
+        let under_way = erasures.under_way();
+        if under_way.is_empty() {
+            return Ok(());
+        }
+        let full = self.engine.journal.newest();
+        while !(self.engine.journal.newest() > full || self.engine.journal.newest_is_empty()) {
+            self.end_expired(true);
+            if stop.wait(ROTATED) {
+                return Err(Unpruned::Stopped);
+            }
+        }
+        let newest = self.engine.journal.newest();
+        while self.engine.state.durable().segment < newest {
+            if stop.wait(ROTATED) {
+                return Err(Unpruned::Stopped);
+            }
+        }
+        let failed = |why: String| Unpruned::Failed(Damage::failed(std::path::Path::new("erasing"), why));
+        let all_found = erasures.erase(&under_way, newest, &mut || !stop.wait(REST))?;
+        let now = (self.clock)();
+        for rule in &under_way {
+            let found = all_found.get(&rule.id).copied().unwrap_or_default();
+            let begun = ErasureRecord::begun(&rule.company, rule.at, 0, 0);
+            let done = begun.done(now, found.events, found.messages, found.log_entries);
+            self.note_erasure(rule.id, done).map_err(|error| failed(error.to_string()))?;
+        }
+        erasures.done(&under_way, &all_found, now).map_err(|error| failed(error.to_string()))?;
+        for rule in &under_way {
+            tracing::info!("{}: what was to be erased is off the disk", rule.id);
+        }
+        Ok(())
+    }
+
+    /// Looks once through everything.
+    fn look(&self, stop: &Stop) -> Result<(), Unpruned> {
+        self.erase(stop)?;
+        let (now, rules) = ((self.clock)(), self.rules());
+        self.end_expired(self.engine.journal.newest_is_older_than(now, rules.file_age())?);
+        let before = self.engine.state.durable().segment.min(self.snapshot_in.load(Ordering::Acquire));
+        let outlines = self.engine.journal.outlines();
+        let mut first = outlines.first().map_or(0, |(number, _)| *number);
+        let mut failed = None;
+        for mut due in due(&rules, &outlines, before, now) {
+            due.oldest = due.number == first;
+            match self.prune(&due, stop) {
+                Ok(dropped) => first += u32::from(dropped),
+                Err(Unpruned::Stopped) => return Err(Unpruned::Stopped),
+                // The others may be well.
+                Err(Unpruned::Failed(damage)) => failed = failed.or(Some(damage)),
+            }
+        }
+        failed.map_or(Ok(()), |damage| Err(Unpruned::Failed(damage)))
+    }
+
+    /// Prunes one file; tells whether it was dropped.
+    fn prune(&self, due: &Due, stop: &Stop) -> Result<bool, Unpruned> {
+        let waits = &mut |id| Ok(record::find(id, &*self.engine.state)?.is_some());
+        let judge = &mut |head: Head, payload: &[u8]| record::retained(head, payload, due, waits).map_err(Damage::from);
+        let breath = &mut || !stop.wait(REST);
+        let survey = self.engine.journal.survey(due.number, judge, breath)?;
+        if survey.kept == 0 && due.oldest {
+            self.engine.journal.drop_first(due.number)?;
+            tracing::debug!("journal file {} is dropped: nothing in it is kept any longer", due.number);
+            return Ok(true);
+        }
+        // While it is written again both files are there.
+        if survey.gone > 0 && self.engine.space.has_room_for(survey.kept) {
+            self.engine.journal.rewrite(due.number, judge, breath)?;
+            let (kept, gone) = (survey.kept, survey.gone);
+            tracing::debug!("journal file {} is written again: {gone} bytes are gone, {kept} are left", due.number);
+        }
+        Ok(false)
+    }
+}

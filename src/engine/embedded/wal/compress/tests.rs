@@ -1,0 +1,231 @@
+use std::fs;
+
+use super::*;
+use crate::engine::embedded::frame::HEADER as AHEAD;
+use crate::engine::embedded::wal::segment::path_of;
+use crate::engine::embedded::wal::tests::{ALL, commit, filled, half, ids, open, position};
+use crate::engine::embedded::wal::{Part, Writer};
+use crate::model::record::Applied;
+use crate::model::term::Key;
+use crate::model::view::Wanted;
+
+/// Compresses all that can be; gives their numbers.
+fn compress_all(journal: &Journal) -> Vec<u32> {
+    let files = journal.compressible(u32::MAX);
+    for (number, bytes) in &files {
+        assert_eq!(fs::metadata(journal.segment(*number).unwrap().path()).unwrap().len(), *bytes);
+        let saved = journal.compress(*number, &mut || true).unwrap();
+        assert!(saved > bytes / 2, "file {number}: {saved} of {bytes} bytes");
+    }
+    assert_eq!(journal.compressible(u32::MAX), []);
+    files.into_iter().map(|(number, _)| number).collect()
+}
+
+fn version(dir: &Path, number: u32) -> u8 {
+    fs::read(path_of(dir, number)).unwrap()[8]
+}
+
+/// What the journal answers: all ids, those of a key, and one in the middle.
+fn answers(journal: &Journal) -> (Vec<u128>, Vec<u128>, Vec<u128>, bool) {
+    let sevens = ids(journal, Wanted { keys: &[Key::Delivery(7)], ..ALL }, usize::MAX);
+    let some = ids(journal, Wanted { below: 155, from: 41, ..ALL }, usize::MAX);
+    (ids(journal, ALL, usize::MAX), sevens, some, journal.get(123, &mut |head, _| assert_eq!(head.id, 123)).unwrap())
+}
+
+#[test]
+fn compressed_files_answer_as_they_did_before_and_after_opening_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let (journal, writer) = filled(dir.path());
+    let (before, bytes, outlines) = (answers(&journal), journal.bytes(), journal.outlines());
+    assert_eq!(journal.compressible(3).iter().map(|(number, _)| *number).collect::<Vec<_>>(), [2, 1], "newest first");
+    let done = compress_all(&journal);
+    let newest = writer.position().0;
+    assert_eq!(done, (1..newest).rev().collect::<Vec<_>>(), "all but the one that is written to");
+    assert!((1..newest).all(|number| version(dir.path(), number) == 3) && version(dir.path(), newest) == 2);
+    assert_eq!(answers(&journal), before);
+    assert_eq!(journal.outlines(), outlines, "they fit the indexes that they had");
+    let on_disk = (1..newest).map(|number| fs::metadata(path_of(dir.path(), number)).unwrap().len()).sum::<u64>();
+    assert_eq!(journal.bytes(), on_disk + u64::from(writer.position().1));
+    assert!(journal.bytes() < bytes * 6 / 10, "{} of {bytes}", journal.bytes());
+    assert_eq!(journal.compress(1, &mut || true).unwrap(), 0, "it is compressed");
+    let applied = position(&writer);
+    drop((journal, writer));
+    // A start takes the files in from wherever the state is.
+    for segment in [newest, newest - 1, 2, 1] {
+        let from = if segment == newest { applied } else { Applied { segment, offset: 1024, ..Applied::default() } };
+        let (journal, _, replayed) = open(dir.path(), from).unwrap();
+        assert_eq!(replayed.is_empty(), segment == newest);
+        assert!(replayed.is_empty() || replayed.last() == Some(&300));
+        assert_eq!(answers(&journal), before);
+    }
+}
+
+#[test]
+fn a_compressed_file_is_pruned_compressed_again_and_dropped_under_its_readers() {
+    let dir = tempfile::tempdir().unwrap();
+    let (journal, writer) = filled(dir.path());
+    let mut old = journal.copying();
+    let [first, second] = [0, 1].map(|file| journal.outlines()[file].1.last_logged);
+    let mut seen = Vec::new();
+    let visit = &mut |head: crate::engine::embedded::wal::Head, _: &[u8]| {
+        if seen.is_empty() {
+            compress_all(&journal);
+            let survey = journal.survey(2, &mut half, &mut || true).unwrap();
+            assert!(survey.gone > 0 && survey.kept.abs_diff(survey.gone) < 500, "{survey:?}");
+            journal.rewrite(2, &mut half, &mut || true).unwrap();
+            assert_eq!(version(dir.path(), 2), 2);
+            // Half of it is too little to be worth it.
+            assert_eq!(journal.compress(2, &mut || true).unwrap(), 0);
+            journal.drop_first(1).unwrap();
+        }
+        seen.push(head.id);
+        Ok(std::ops::ControlFlow::Continue(()))
+    };
+    journal.newest_first(&ALL, &journal.unbounded(), visit).unwrap();
+    assert_eq!(seen, (1..=300).rev().collect::<Vec<u128>>(), "who had begun sees what there was");
+    let wanted = (1..=300).rev().filter(|id| *id > first && (*id > second || id % 2 == 0));
+    assert_eq!(answers(&journal).0, wanted.collect::<Vec<u128>>());
+    // And a backup that had begun has the files as they were.
+    let mut versions = Vec::new();
+    while let Some(part) = old.next().unwrap() {
+        if let Part::File(_, header) = part {
+            versions.push(header[8]);
+        }
+    }
+    assert_eq!(versions, vec![2; writer.position().0 as usize]);
+}
+
+#[test]
+fn a_copy_has_compressed_files_block_by_block_with_what_ends_in_each() {
+    let dir = tempfile::tempdir().unwrap();
+    let (journal, _writer) = filled(dir.path());
+    compress_all(&journal);
+    let (mut copying, mut total, mut blocks, mut files) = (journal.copying(), 0, 0, Vec::new());
+    while let Some(part) = copying.next().unwrap() {
+        match part {
+            Part::File(number, header) => files.push((number, Header::read(&header).unwrap().packed.is_some())),
+            Part::Frames { entries, .. } => total += entries,
+            Part::Block { entries, .. } => {
+                blocks += 1;
+                total += entries;
+            }
+        }
+    }
+    assert_eq!(total, 300);
+    assert_eq!(blocks, files.len() - 1, "they are small");
+    assert!(files.pop().is_some_and(|(_, packed)| !packed) && files.iter().all(|(_, packed)| *packed));
+}
+
+#[test]
+fn what_does_not_become_shorter_what_is_damaged_and_what_was_ended_early_stays_as_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let (journal, writer) = filled(dir.path());
+    let path = |number| path_of(dir.path(), number);
+    let before = fs::read(path(1)).unwrap();
+    assert!(matches!(journal.compress(1, &mut || false), Err(Unpruned::Stopped)));
+    assert!(journal.compressible(2).iter().any(|(number, _)| *number == 1), "it is taken up again");
+    let mut bent = before;
+    bent[3000] ^= 1;
+    fs::write(path(1), &bent).unwrap();
+    let refused = journal.compress(1, &mut || true);
+    assert!(matches!(&refused, Err(Unpruned::Failed(damage)) if damage.to_string().contains("000001.log is damaged")));
+    assert_eq!(fs::read(path(1)).unwrap(), bent);
+    assert!(!path(1).with_extension(REWRITE).exists());
+    assert_eq!(journal.compressible(2), [], "nobody tries again each second");
+    fs::write(path(3), &bent[..2000]).unwrap();
+    assert!(matches!(journal.compress(3, &mut || true), Err(Unpruned::Failed(damage)) if !damage.is_io()));
+    assert!(!journal.compressible(4).iter().any(|(number, _)| *number == 3), "nor where it is cut short");
+    // One frame is left of it, and a disk has blocks.
+    let mut first = true;
+    let judge = &mut |_, _: &[u8]| {
+        let kept = std::mem::take(&mut first);
+        Ok(if kept { crate::model::segment::Fate::Keep } else { crate::model::segment::Fate::Drop })
+    };
+    journal.rewrite(2, judge, &mut || true).unwrap();
+    let before = fs::read(path(2)).unwrap();
+    assert_eq!(journal.compress(2, &mut || true).unwrap(), 0);
+    assert_eq!((fs::read(path(2)).unwrap(), journal.compressible(3)), (before, Vec::new()));
+    assert!(journal.compressible(u32::MAX).iter().all(|(number, _)| (4..writer.position().0).contains(number)));
+}
+
+#[test]
+fn what_a_cut_leaves_is_the_file_before_or_the_compressed_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let (journal, writer) = filled(dir.path());
+    let (before, applied) = (answers(&journal), position(&writer));
+    let was = fs::read(path_of(dir.path(), 2)).unwrap();
+    compress_all(&journal);
+    let is = fs::read(path_of(dir.path(), 2)).unwrap();
+    drop((journal, writer));
+    for (file, left) in [(&was, &is[..]), (&was, &is[..700]), (&was, b""), (&is, &was)] {
+        fs::write(path_of(dir.path(), 2), file).unwrap();
+        fs::write(path_of(dir.path(), 2).with_extension(REWRITE), left).unwrap();
+        let (journal, ..) = open(dir.path(), applied).unwrap();
+        assert_eq!(answers(&journal), before);
+        assert!(!path_of(dir.path(), 2).with_extension(REWRITE).exists());
+    }
+}
+
+/// A compressed file in which every byte counts, and where the journal then is.
+fn compressed() -> (tempfile::TempDir, Applied) {
+    let dir = tempfile::tempdir().unwrap();
+    let (journal, writer) = filled(dir.path());
+    compress_all(&journal);
+    let applied = position(&writer);
+    (dir, applied)
+}
+
+#[test]
+fn every_byte_that_is_flipped_is_damage_of_that_file_and_never_another_answer() {
+    let (dir, applied) = compressed();
+    let (path, index) = (path_of(dir.path(), 1), path_of(dir.path(), 1).with_extension("idx"));
+    let whole = fs::read(&path).unwrap();
+    let again = whole.len() - 8;
+    for byte in (0..whole.len()).step_by(3).chain(whole.len() - 16..whole.len()) {
+        let mut bent = whole.clone();
+        bent[byte] ^= 0x40;
+        fs::write(&path, &bent).unwrap();
+        // Without its index it is read through.
+        fs::remove_file(&index).ok();
+        let read = open(dir.path(), applied).and_then(|(journal, ..)| {
+            let visit = &mut |_: crate::engine::embedded::wal::Head, _: &[u8]| Ok(std::ops::ControlFlow::Continue(()));
+            journal.newest_first(&ALL, &journal.unbounded(), visit)
+        });
+        if byte >= again {
+            assert!(read.is_ok(), "the second table is for whoever saves what can be read");
+            continue;
+        }
+        let damage = read.unwrap_err();
+        assert!(!damage.is_io() && damage.path() == path, "byte {byte}: {damage}");
+        if byte >= 1024 {
+            let begins = if byte < 1032 { damage.detail().to_owned() } else { "is damaged at byte 1032".to_owned() };
+            assert!(damage.detail() == begins && begins.contains("damaged at byte 1"), "byte {byte}: {damage}");
+        }
+    }
+    for length in (0..whole.len()).step_by(11).chain([whole.len() - 1]) {
+        fs::write(&path, &whole[..length]).unwrap();
+        let damage = open(dir.path(), applied).unwrap_err();
+        assert!(!damage.is_io() && damage.path() == path, "cut at {length}: {damage}");
+    }
+}
+
+#[test]
+fn nothing_is_written_to_a_compressed_file_though_it_is_the_newest() {
+    let (dir, applied) = compressed();
+    fs::remove_file(path_of(dir.path(), applied.segment)).unwrap();
+    let applied = Applied { segment: applied.segment - 1, offset: 1024, ..Applied::default() };
+    let (journal, mut writer, _) = open(dir.path(), applied).unwrap();
+    assert!(writer.is_for_reading());
+    let mut frame = Vec::new();
+    crate::engine::embedded::frame::encode(
+        &mut frame,
+        crate::engine::embedded::wal::tests::head(99, 999, false),
+        |_| (),
+    );
+    assert!(frame.len() == AHEAD && writer.append(&mut frame, &mut []).is_err());
+    writer.rotate(0).unwrap();
+    let last = ids(&journal, ALL, 1)[0];
+    commit(&mut writer, 99, &[last + 1]);
+    assert_eq!(ids(&journal, ALL, 2), [last + 1, last]);
+    drop::<Writer>(writer);
+}

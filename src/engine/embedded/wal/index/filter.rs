@@ -1,0 +1,77 @@
+//! Which keys an index does not have, told from memory: a Bloom filter of eight bits a key (Bloom 1970), which is wrong
+//! for about one in thirty of those that are not there and for none of those that are.
+//!
+//! All filters together have at most [`MOST`] bytes of memory. Where that is used up an index does without, and a question
+//! costs a block of it instead.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Bits for each key.
+const BITS: usize = 8;
+/// How many of them each key sets.
+const SET: u32 = 4;
+/// How many bytes all filters in memory have together: of about 20 GB of journal.
+const MOST: usize = 32 << 20;
+static USED: AtomicUsize = AtomicUsize::new(0);
+
+/// The filter of an index that has `keys`.
+pub(crate) fn of(keys: impl ExactSizeIterator<Item = u64>) -> Vec<u8> {
+    let mut bits = vec![0; (keys.len() * BITS).div_ceil(8)];
+    for key in keys {
+        places(key, bits.len()).for_each(|(byte, bit)| bits[byte] |= bit);
+    }
+    bits
+}
+
+/// The bits of a key. Keys are hashes, so two of its parts are as good as two hashes (Kirsch and Mitzenmacher 2006).
+fn places(key: u64, bytes: usize) -> impl Iterator<Item = (usize, u8)> {
+    let mixed = key.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let (first, step) = (mixed >> 32, (mixed & 0xffff_ffff) | 1);
+    let all = (bytes as u64 * 8).max(1);
+    (0..u64::from(SET)).map(move |nth| {
+        let place = first.wrapping_add(nth * step) % all;
+        (usize::try_from(place / 8).unwrap_or(0), 1 << (place % 8))
+    })
+}
+
+/// A filter in memory.
+#[derive(Debug)]
+pub(crate) struct Filter(Vec<u8>);
+
+impl Filter {
+    /// Takes one into memory, unless there are too many.
+    pub(crate) fn hold(bits: Vec<u8>) -> Option<Self> {
+        let filter = Self(bits);
+        let before = USED.fetch_add(filter.0.len(), Ordering::Relaxed);
+        // It is counted off again where it is let go of.
+        (before + filter.0.len() <= MOST).then_some(filter)
+    }
+
+    /// Whether the index may have the key.
+    pub(crate) fn may_have(&self, key: u64) -> bool {
+        places(key, self.0.len()).all(|(byte, bit)| self.0.get(byte).is_some_and(|byte| byte & bit != 0))
+    }
+}
+
+impl Drop for Filter {
+    fn drop(&mut self) {
+        USED.fetch_sub(self.0.len(), Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::embedded::wal::index::{Key, Whose};
+
+    #[test]
+    fn what_is_there_is_never_denied_and_what_is_not_seldom_claimed() {
+        let whose = Whose::company("acme");
+        let key = |n: u32| whose.keys([Key::Call(&format!("call-{n}"))])[0];
+        let filter = Filter::hold(of((0..10_000).map(key).collect::<Vec<_>>().into_iter())).unwrap();
+        assert!((0..10_000).all(|n| filter.may_have(key(n))));
+        let claimed = (10_000..20_000).filter(|n| filter.may_have(key(*n))).count();
+        assert!(claimed < 500, "{claimed} of 10,000");
+        assert!(!Filter::hold(of(std::iter::empty())).unwrap().may_have(7));
+    }
+}

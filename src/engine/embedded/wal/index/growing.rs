@@ -1,0 +1,188 @@
+//! The index of the file that is being written, in memory.
+//!
+//! An event is noted under two dozen keys while others wait for its commit, so a list is found by hashing its key. What is
+//! asked of keys in their order is of one value and all companies: those lie in one of many parts, so a few hundred keys are
+//! looked at for it. The order of all is made once, when the file is full.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, Hasher, RandomState};
+
+use crate::engine::embedded::wal::index::{MARK_EVERY, Note, Posting};
+use crate::model::segment::Outline;
+use crate::model::term::BITS;
+
+/// How many postings are handed out at once.
+const CHUNK: usize = 256;
+/// How many of a key's upper bits tell its part. A part that grows moves all its lists at once: the more parts, the shorter
+/// a commit waits for that.
+const PART_BITS: u32 = 8;
+
+/// Hashes keys, which are hashes that a stranger can foresee: by a folded multiplication with what he cannot.
+#[derive(Debug, Clone)]
+struct Seed([u64; 2]);
+
+impl Default for Seed {
+    fn default() -> Self {
+        let random = RandomState::new();
+        Self([random.hash_one(0), random.hash_one(1) | 1])
+    }
+}
+
+impl BuildHasher for Seed {
+    type Hasher = Folded;
+
+    fn build_hasher(&self) -> Folded {
+        Folded { seed: self.0, hash: 0 }
+    }
+}
+
+/// The hash of one key.
+struct Folded {
+    seed: [u64; 2],
+    hash: u64,
+}
+
+impl Hasher for Folded {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u64(self.hash ^ u64::from(*byte)));
+    }
+
+    fn write_u64(&mut self, key: u64) {
+        let product = u128::from(key ^ self.seed[0]) * u128::from(self.seed[1]);
+        self.hash = product as u64 ^ (product >> 64) as u64;
+    }
+
+    fn finish(&self) -> u64 {
+        self.hash
+    }
+}
+
+/// The lists whose keys have the same upper bits.
+type Lists = HashMap<u64, List, Seed>;
+
+/// The postings under one key, ascending. Most keys have one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum List {
+    One(Posting),
+    Many(Vec<Posting>),
+}
+
+impl List {
+    fn as_slice(&self) -> &[Posting] {
+        match self {
+            Self::One(posting) => std::slice::from_ref(posting),
+            Self::Many(postings) => postings,
+        }
+    }
+}
+
+/// The index of the file that is being written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Growing {
+    pub(crate) outline: Outline,
+    /// Ids and where their frames begin, ascending, one about every [`MARK_EVERY`] bytes.
+    pub(crate) marks: Vec<(u128, u32)>,
+    /// By the upper bits of their keys.
+    parts: Vec<Lists>,
+}
+
+impl Default for Growing {
+    fn default() -> Self {
+        let (outline, marks, seed) = (Outline::default(), Vec::new(), Seed::default());
+        Self { outline, marks, parts: vec![Lists::with_hasher(seed); 1 << PART_BITS] }
+    }
+}
+
+/// The part in which a key is.
+fn part_of(key: u64) -> usize {
+    let part = key >> (BITS - PART_BITS);
+    part.min((1 << PART_BITS) - 1) as usize
+}
+
+impl Growing {
+    /// Takes note of a frame behind all before.
+    pub(crate) fn note(&mut self, note: &Note) {
+        let due = self.marks.last().is_none_or(|(_, last)| note.offset - last >= MARK_EVERY);
+        if note.id != 0 && due {
+            self.marks.push((note.id, note.offset));
+        }
+        let posting = Posting::of(note.offset, note.class);
+        for key in &note.marks.keys {
+            self.parts[part_of(*key)]
+                .entry(*key)
+                .and_modify(|list| match list {
+                    // What is named twice in one frame is one thing.
+                    List::One(last) if *last == posting => {}
+                    List::One(first) => *list = List::Many(vec![*first, posting]),
+                    List::Many(postings) if postings.last() == Some(&posting) => {}
+                    List::Many(postings) => postings.push(posting),
+                })
+                .or_insert(List::One(posting));
+        }
+        self.outline.note(note);
+    }
+
+    fn list(&self, key: u64) -> Option<&List> {
+        self.parts[part_of(key)].get(&key)
+    }
+
+    /// Whether there may be postings under `key`.
+    pub(crate) fn may_have(&self, key: u64) -> bool {
+        self.list(key).is_some()
+    }
+
+    /// The keys that have postings, in no order.
+    pub(crate) fn keys(&self) -> impl ExactSizeIterator<Item = u64> {
+        self.parts.iter().flat_map(Lists::keys).copied().collect::<Vec<_>>().into_iter()
+    }
+
+    /// Some of the postings under `key` that lie below `below`: the last ones, ascending; none if there are none.
+    pub(crate) fn below(&self, key: u64, below: u32) -> Vec<Posting> {
+        let postings = self.list(key).map_or(&[][..], List::as_slice);
+        let end = postings.partition_point(|posting| posting.offset < below);
+        postings[end.saturating_sub(CHUNK)..end].to_vec()
+    }
+
+    /// Up to `most` keys from `first` to `last` that have postings, ascending.
+    pub(crate) fn keys_between(&self, first: u64, last: u64, most: usize) -> Vec<u64> {
+        let mut found = Vec::new();
+        for part in &self.parts[part_of(first)..=part_of(last)] {
+            let before = found.len();
+            found.extend(part.keys().filter(|key| (first..=last).contains(*key)));
+            found[before..].sort_unstable();
+            if found.len() >= most {
+                break;
+            }
+        }
+        found.truncate(most);
+        found
+    }
+
+    /// The postings under all keys from `first` to `last`, in no order.
+    pub(crate) fn postings_between(&self, first: u64, last: u64) -> Vec<Posting> {
+        let parts = self.parts[part_of(first)..=part_of(last)].iter().flatten();
+        let inside = parts.filter(|(key, _)| (first..=last).contains(*key));
+        inside.flat_map(|(_, list)| list.as_slice()).copied().collect()
+    }
+
+    /// The keys with their postings, ascending.
+    pub(crate) fn lists(&self) -> impl Iterator<Item = (u64, &[Posting])> {
+        self.parts.iter().flat_map(|part| {
+            let mut lists: Vec<_> = part.iter().map(|(key, list)| (*key, list.as_slice())).collect();
+            lists.sort_unstable_by_key(|(key, _)| *key);
+            lists
+        })
+    }
+
+    /// The last mark with an id up to `id`.
+    pub(crate) fn mark_up_to(&self, id: u128) -> Option<u32> {
+        let behind = self.marks.partition_point(|(mark, _)| *mark <= id);
+        behind.checked_sub(1).map(|at| self.marks[at].1)
+    }
+
+    /// The first mark with an id from `id` on.
+    pub(crate) fn mark_from(&self, id: u128) -> Option<u32> {
+        let at = self.marks.partition_point(|(mark, _)| *mark < id);
+        self.marks.get(at).map(|(_, offset)| *offset)
+    }
+}

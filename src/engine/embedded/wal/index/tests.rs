@@ -1,0 +1,120 @@
+use super::*;
+
+/// An index of 1,000 frames of 1,000 bytes each, ids from 1 on, and keys drawn so that some lists are long, some short.
+fn made() -> Growing {
+    let mut index = Growing::default();
+    for n in 0..1000u32 {
+        let kind = [Accepted::KINDS[0], kind::LOGGED, kind::MESSAGE, kind::ENDED][n as usize % 4];
+        let whose = Whose::company(if n % 10 == 0 { "small" } else { "large" });
+        let (call, rare) = (format!("call-{}", n / 3), format!("+1202555{n:04}"));
+        let keys = whose.keys([Key::All, Key::Call(&call), Key::Phone(&rare)]);
+        let marks = Marks { keys, at: None };
+        index.note(&Note { offset: 32 + n * 1000, length: 1000, kind, id: u128::from(n) + 1, marks });
+    }
+    index
+}
+
+fn sealed(index: &Growing) -> (tempfile::NamedTempFile, Option<Index>) {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), to_bytes(index)).unwrap();
+    let open = Index::open(File::open(file.path()).unwrap());
+    (file, open)
+}
+
+/// All postings under a key, through as many chunks as it takes, ascending.
+fn all(index: &Index, key: u64) -> Vec<Posting> {
+    let (mut found, mut below) = (Vec::new(), u32::MAX);
+    loop {
+        let some = index.below(key, below).unwrap();
+        let Some(first) = some.first() else { break };
+        below = first.offset;
+        found.splice(0..0, some);
+    }
+    found
+}
+
+#[test]
+fn what_was_noted_is_found_in_memory_and_on_the_disk() {
+    let growing = made();
+    let (_file, sealed) = sealed(&growing);
+    let (growing, sealed) = (Index::Growing(growing), sealed.unwrap());
+    let keys: Vec<u64> = match &growing {
+        Index::Growing(index) => index.lists().map(|(key, _)| key).collect(),
+        Index::Sealed(_) => Vec::new(),
+    };
+    assert!(keys.len() > 1_400, "{}", keys.len());
+    assert_eq!(sealed.outline(), growing.outline());
+    assert_eq!(sealed.keys_between(0, u64::MAX, usize::MAX).unwrap(), keys);
+    for key in &keys {
+        let postings = all(&growing, *key);
+        assert!(!postings.is_empty() && postings.is_sorted_by_key(|posting| posting.offset));
+        assert_eq!(all(&sealed, *key), postings);
+        for below in [0, 32, 33, 5_032, 500_000, 999_032, 999_033] {
+            let last = postings.iter().rfind(|posting| posting.offset < below);
+            assert_eq!(sealed.below(*key, below).unwrap().last(), last);
+            assert_eq!(growing.below(*key, below).unwrap().last(), last);
+        }
+        assert!(growing.may_have(*key) && sealed.may_have(*key));
+        assert!(all(&sealed, key + 1).is_empty() || keys.contains(&(key + 1)));
+    }
+    let large = Key::All.lookup(Some(&Whose::company("large")));
+    let Lookup::One(large) = large else { panic!("{large:?}") };
+    let offsets: Vec<u32> = all(&sealed, large).iter().map(|posting| posting.offset).collect();
+    assert_eq!(offsets, (0..1000).filter(|n| n % 10 != 0).map(|n| 32 + n * 1000).collect::<Vec<_>>());
+    for (at, key) in keys.iter().enumerate().step_by(97) {
+        let last = keys[(at + 50).min(keys.len() - 1)];
+        for index in [&growing, &sealed] {
+            let mut between = index.postings_between(*key, last).unwrap();
+            let mut wanted: Vec<Posting> =
+                keys.iter().filter(|k| (*key..=last).contains(*k)).flat_map(|k| all(&growing, *k)).collect();
+            between.sort_by_key(|posting| posting.offset);
+            wanted.sort_by_key(|posting| posting.offset);
+            assert_eq!(between, wanted);
+            assert_eq!(index.keys_between(*key, last, 7).unwrap(), keys[at..(at + 7).min(keys.len())]);
+        }
+    }
+    for id in [0, 1, 2, 8, 500, 999, 1000, 1001, u128::MAX] {
+        assert_eq!(sealed.mark_up_to(id).unwrap(), growing.mark_up_to(id).unwrap(), "{id}");
+        assert_eq!(sealed.mark_from(id).unwrap(), growing.mark_from(id).unwrap(), "{id}");
+    }
+    assert!(sealed.mark_up_to(500).unwrap().is_some_and(|at| at <= 499_032 && at + 2 * MARK_EVERY > 499_032));
+}
+
+#[test]
+fn a_damaged_index_says_so() {
+    let index = made();
+    let bytes = to_bytes(&index);
+    let (file, whole) = sealed(&index);
+    assert!(whole.is_some());
+    for at in (0..bytes.len()).step_by(7) {
+        let mut bent = bytes.clone();
+        bent[at] ^= 0x10;
+        std::fs::write(file.path(), &bent).unwrap();
+        let Some(bent) = Index::open(File::open(file.path()).unwrap()) else { continue };
+        let fails = bent.postings_between(0, u64::MAX).is_err();
+        let fails = fails || (1..=1000).any(|id| bent.mark_up_to(id).is_err());
+        assert!(fails, "byte {at}");
+    }
+    for cut in [0, 1, 50, 87, 88, 500, bytes.len() / 2, bytes.len() - 1] {
+        std::fs::write(file.path(), &bytes[..cut]).unwrap();
+        assert!(Index::open(File::open(file.path()).unwrap()).is_none(), "cut at {cut}");
+    }
+}
+
+#[test]
+fn those_of_before_are_told_from_damaged_ones() {
+    let bytes = to_bytes(&made());
+    assert!(!is_of_before(&bytes) && !is_of_before(b"HSwI") && !is_of_before(b"HSwX\x03\0\0\0"));
+    assert!(is_of_before(b"HSwI\x03\0\0\0") && is_of_before(b"HSwI\x02\0\0\0rest"));
+}
+
+#[test]
+fn a_late_time_is_remembered() {
+    let mut index = Growing::default();
+    let mut note = |id_ms: u128, at| {
+        let marks = Marks { keys: Vec::new(), at };
+        index.note(&Note { offset: index.outline.end.max(32), length: 10, kind: kind::LOGGED, id: id_ms << 80, marks });
+        index.outline.late
+    };
+    assert_eq!([note(5, Some(5)), note(9, Some(2)), note(9, Some(10)), note(10, None)], [0, 7, 7, 7]);
+}

@@ -1,0 +1,291 @@
+//! What makes journal files shorter or fewer: writing one again without what is no longer kept, and
+//! dropping the oldest.
+//!
+//! Knows nothing of what is kept and why. Only files in which nothing is written any more, and of which
+//! the state database has all, may be handed in. At every moment, and after a power cut at any, each
+//! number from the first to the newest has a whole file: a file is replaced by renaming a synced one over
+//! it, and `first` is moved up, synced, before the file it leaves behind is removed. What a cut leaves
+//! over goes at the next opening. Readers who hold the old file go on with it.
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::core::id::AttemptId;
+use crate::core::time::Timestamp;
+use crate::engine::embedded::wal::header::Header;
+use crate::engine::embedded::wal::index::Index;
+use crate::engine::embedded::wal::segment::{self, End, Segment};
+use crate::engine::embedded::wal::{Head, Journal};
+use crate::engine::embedded::{frame, place};
+use crate::model::error::{Damage, u32_of};
+use crate::model::segment::{Fate, Outline};
+
+/// The file that says which journal file is the oldest.
+const FIRST: &str = "first";
+/// What a file that is being written again is called until it is whole.
+pub(crate) const REWRITE: &str = "rewrite";
+/// How many bytes are written between two syncs, so that no sync of the committer's waits for many.
+pub(crate) const SYNC_EVERY: usize = 2 << 20;
+/// How many bytes are read or written between two breaths.
+pub(crate) const BREATH_EVERY: u32 = 256 << 10;
+
+/// Decides on a frame.
+pub(crate) type Judge<'j> = &'j mut dyn FnMut(Head, &[u8]) -> Result<Fate, Damage>;
+/// Called often during long work; false ends it.
+pub(crate) type Breath<'b> = &'b mut dyn FnMut() -> bool;
+
+/// What a look through a file found.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Survey {
+    /// Bytes of frames that would stay.
+    pub(crate) kept: u64,
+    /// Bytes of frames that would go.
+    pub(crate) gone: u64,
+}
+
+/// Why a file was not pruned. It is as it was.
+#[derive(Debug)]
+pub(crate) enum Unpruned {
+    /// The work was to end.
+    Stopped,
+    /// The file is damaged, or the disk failed.
+    Failed(Damage),
+}
+
+impl From<Damage> for Unpruned {
+    fn from(damage: Damage) -> Self {
+        Self::Failed(damage)
+    }
+}
+
+impl Journal {
+    /// While the guard lives no file goes and none is replaced: for whoever copies the files.
+    pub(crate) fn hold_files(&self) -> MutexGuard<'_, ()> {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the first event or entry of the file that is written is older than `age`.
+    pub(crate) fn newest_is_older_than(&self, now: Timestamp, age: Duration) -> Result<bool, Damage> {
+        let segments = self.newest_segments();
+        let first = segments.first().map(|newest| newest.first_id()).transpose()?.flatten();
+        Ok(first.is_some_and(|id| now.since(AttemptId::from_bits(id).timestamp()) > age))
+    }
+
+    /// The number of the file that is written.
+    pub(crate) fn newest(&self) -> u32 {
+        let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
+        segments.last_key_value().map_or(0, |(number, _)| *number)
+    }
+
+    /// How many bytes all files have together, on the disk.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.newest_segments().iter().map(|segment| segment.bytes()).sum()
+    }
+
+    /// The files by number with their outlines, the oldest first; the last is the one that is written.
+    pub(crate) fn outlines(&self) -> Vec<(u32, Outline)> {
+        let segments = self.newest_segments();
+        let mut outlines = Vec::with_capacity(segments.len());
+        for (age, segment) in segments.iter().enumerate().rev() {
+            let outline = match age {
+                0 => segment.with_index(|index| Ok(index.outline())).map(|asked| asked.answer),
+                _ => segment.outline(),
+            };
+            // One that cannot be read looks empty: whoever surveys it then is told why.
+            outlines.push((segment.number, outline.unwrap_or_default()));
+        }
+        outlines
+    }
+
+    /// Whether nothing is in the file that is written.
+    pub(crate) fn newest_is_empty(&self) -> bool {
+        self.newest_segments().first().is_none_or(|newest| newest.end() <= newest.begin())
+    }
+
+    /// The numbers of the files, the oldest first, that may have a frame under one of these keys.
+    pub(crate) fn numbers_with(&self, keys: &[u64]) -> Result<Vec<u32>, Damage> {
+        let mut numbers = Vec::new();
+        for segment in self.newest_segments().iter().rev() {
+            for key in keys {
+                let any = |index: &Index| Ok(index.may_have(*key) && !index.below(*key, u32::MAX)?.is_empty());
+                if segment.with_index(any)?.answer {
+                    numbers.push(segment.number);
+                    break;
+                }
+            }
+        }
+        Ok(numbers)
+    }
+
+    /// Reads file `number` and says what `judge` would leave of it. Every frame's checksum is proved.
+    pub(crate) fn survey(&self, number: u32, judge: Judge<'_>, breath: Breath<'_>) -> Result<Survey, Unpruned> {
+        let mut survey = Survey::default();
+        let segment = self.segment(number)?;
+        each_frame(&segment, breath, &mut |head, payload| {
+            let length = (segment.binding.header() + payload.len()) as u64;
+            let kept = match judge(head, payload)? {
+                Fate::Keep => length,
+                Fate::Drop => 0,
+                Fate::Become(_, payload) => (frame::HEADER + payload.len()) as u64,
+            };
+            survey.kept += kept;
+            survey.gone += length - kept.min(length);
+            Ok(())
+        })?;
+        Ok(survey)
+    }
+
+    /// Writes file `number` again as `judge` wants it.
+    ///
+    /// The frames are the same ones, only that none continues in the next: the steps they were part of are
+    /// in the state long since, whole.
+    pub(crate) fn rewrite(&self, number: u32, judge: Judge<'_>, breath: Breath<'_>) -> Result<(), Unpruned> {
+        let _files = self.hold_files();
+        let segment = self.segment(number)?;
+        let fresh = segment.path().with_extension(REWRITE);
+        let written = write_again(&segment, &fresh, judge, breath);
+        if written.is_err() {
+            // At the next opening, if not now.
+            drop(fs::remove_file(&fresh));
+        }
+        written?;
+        let failed = |error: io::Error| Damage::io(&fresh, "could not take its place", &error);
+        segment.retire();
+        // It says which file it belongs to by that one's length, which need not change.
+        match fs::remove_file(segment.path().with_extension("idx")) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(Unpruned::Failed(failed(error))),
+            _ => {}
+        }
+        // So a cut never leaves the index of the file before beside the new one.
+        place::sync_dir(&self.dir).map_err(failed)?;
+        let replaced = self.take_place(&segment, &fresh)?;
+        // Without it the index is made again when somebody asks.
+        replaced.index_for_writing()?;
+        replaced.seal().map_err(Unpruned::Failed)
+    }
+
+    /// Puts the file `fresh`, which is synced, in the place of that of `segment`, which is retired.
+    pub(crate) fn take_place(&self, segment: &Segment, fresh: &Path) -> Result<Arc<Segment>, Damage> {
+        let failed = |error: io::Error| Damage::io(fresh, "could not take its place", &error);
+        fs::rename(fresh, segment.path()).map_err(failed)?;
+        let replaced = Arc::new(Segment::open(&self.dir, segment.number, &self.blocks, self.schema)?);
+        let mut segments = self.segments.write().unwrap_or_else(PoisonError::into_inner);
+        segments.insert(segment.number, replaced.clone());
+        drop(segments);
+        place::sync_dir(&self.dir).map_err(failed)?;
+        Ok(replaced)
+    }
+
+    /// Drops the oldest file, which must be `number` and not the newest.
+    pub(crate) fn drop_first(&self, number: u32) -> Result<(), Damage> {
+        let _files = self.hold_files();
+        let path = segment::path_of(&self.dir, number);
+        let failed = |error: io::Error| Damage::io(&path, "could not be dropped", &error);
+        note_first(&self.dir, number + 1).map_err(failed)?;
+        let mut segments = self.segments.write().unwrap_or_else(PoisonError::into_inner);
+        let dropped = segments.remove(&number);
+        drop(segments);
+        if let Some(segment) = dropped {
+            segment.retire();
+        }
+        fs::remove_file(&path).map_err(failed)?;
+        match fs::remove_file(path.with_extension("idx")) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(error)),
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn segment(&self, number: u32) -> Result<Arc<Segment>, Damage> {
+        let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
+        let missing = || Damage::new(&segment::path_of(&self.dir, number), "is not open");
+        segments.get(&number).cloned().ok_or_else(missing)
+    }
+}
+
+/// Looks at a frame of a whole file.
+type Look<'l> = &'l mut dyn FnMut(Head, &[u8]) -> Result<(), Unpruned>;
+
+pub(crate) fn each_frame(segment: &Segment, breath: Breath<'_>, visit: Look<'_>) -> Result<(), Unpruned> {
+    let mut result = Ok(());
+    let mut next_breath = BREATH_EVERY;
+    let end = segment.walk(segment.begin(), segment.end(), &mut |offset, head, payload| {
+        result = visit(head, payload);
+        if result.is_ok() && offset >= next_breath {
+            next_breath = offset + BREATH_EVERY;
+            if !breath() {
+                result = Err(Unpruned::Stopped);
+            }
+        }
+        result.is_ok()
+    })?;
+    result?;
+    match end {
+        End::Clean => Ok(()),
+        End::NoFrame(at) => Err(Unpruned::Failed(segment.damaged(at))),
+    }
+}
+
+/// The new file has a salt of its own, and its frames are made its own; each is a group commit of its own, for all of it is
+/// synced before it is used.
+fn write_again(segment: &Segment, fresh: &Path, judge: Judge<'_>, breath: Breath<'_>) -> Result<(), Unpruned> {
+    let failed = |error: io::Error| Unpruned::Failed(Damage::io(fresh, "could not be written", &error));
+    let (header, salt) = Header::new(segment.number, segment.created()).map_err(failed)?;
+    let mut file = File::create(fresh).map_err(failed)?;
+    let mut out = header.to_bytes();
+    let mut written = 0;
+    each_frame(segment, breath, &mut |head, payload| {
+        let head = Head { continues: false, ..head };
+        let from = out.len();
+        match judge(head, payload)? {
+            Fate::Keep => frame::encode(&mut out, head, |out| out.extend_from_slice(payload)),
+            Fate::Drop => return Ok(()),
+            Fate::Become(kind, payload) => {
+                frame::encode(&mut out, Head { kind, ..head }, |out| out.extend_from_slice(&payload));
+            }
+        }
+        let place = u32_of(written + from);
+        salt.bind(&mut out[from..], place, place);
+        if out.len() >= SYNC_EVERY {
+            file.write_all(&out).and_then(|()| file.sync_data()).map_err(failed)?;
+            written += out.len();
+            out.clear();
+        }
+        Ok(())
+    })?;
+    file.write_all(&out).and_then(|()| file.sync_all()).map_err(failed)
+}
+
+/// Notes that `number` is the oldest file.
+pub(crate) fn note_first(dir: &Path, number: u32) -> io::Result<()> {
+    place::replace_file(&dir.join(FIRST), format!("{number}\n").as_bytes())
+}
+
+/// The number of the oldest file; `None` where it was never noted.
+pub(crate) fn first(dir: &Path) -> Result<Option<u32>, Damage> {
+    let path = dir.join(FIRST);
+    match fs::read_to_string(&path) {
+        Ok(text) => text.trim_end().parse().map(Some).map_err(|_| Damage::new(&path, "is damaged")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Damage::io(&path, "cannot be read", &error)),
+    }
+}
+
+/// Removes what a cut left over: files ahead of `first` with their indexes, and files that were being written.
+pub(crate) fn remove_leftovers(dir: &Path, first: u32) -> io::Result<()> {
+    let mut leftovers: Vec<PathBuf> = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        let extension = path.extension().and_then(|extension| extension.to_str());
+        let number = path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse::<u32>().ok());
+        let over = match (extension, number) {
+            (Some("log" | "idx"), Some(number)) => number < first,
+            (Some("new" | REWRITE), _) => true,
+            _ => false,
+        };
+        leftovers.extend(over.then_some(path));
+    }
+    leftovers.iter().try_for_each(fs::remove_file)
+}

@@ -1,0 +1,293 @@
+//! Looking through the journal, the newest first, by the lists of its indexes.
+//!
+//! A question names the [keys](Key) that a frame must have; the frames that have all of them are found without reading
+//! the others. What one question may read is bounded ([`Work`]): when that is used up it says how far it has looked.
+
+use std::io;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use crate::engine::embedded::wal::index::{self, Index, Posting};
+use crate::engine::embedded::wal::segment::Segment;
+use crate::engine::embedded::wal::{Damage, Journal};
+use crate::model::error::StoreError;
+use crate::model::segment::Schema;
+use crate::model::term::{Key, Lookup, Whose};
+use crate::model::view::{Reached, Sample, Visit, Wanted, Work};
+
+/// How many lists of different companies are gone through side by side; of more, all postings are taken at once.
+const SIDE_BY_SIDE: usize = 8;
+/// About how many postings a block has.
+const IN_A_BLOCK: usize = 400;
+
+impl Journal {
+    /// Hands the wanted frames to `visit`, the newest first, until it breaks or `work` is spent. At least one that it
+    /// has not seen is looked at, so that whoever goes on from there comes to the end.
+    pub(crate) fn newest_first(
+        &self,
+        wanted: &Wanted<'_>,
+        work: &Work<'_>,
+        visit: Visit<'_>,
+    ) -> Result<Reached, StoreError> {
+        let mask = self.masking();
+        let visit: Visit<'_> =
+            &mut |head, payload| Self::unmasked_or_not(mask.as_ref(), head, payload, |payload| visit(head, payload));
+        for segment in self.newest_segments() {
+            let first = segment.first_id()?;
+            if first.is_some_and(|first| first >= wanted.below) {
+                continue;
+            }
+            match (Look { segment: &segment, wanted, work, schema: self.schema }).through(visit)? {
+                Reached::End => {}
+                reached => return Ok(reached),
+            }
+            // One without an id goes on with the one before.
+            let Some(first) = first else { continue };
+            if first < wanted.from {
+                break;
+            }
+            if work.is_spent() {
+                return Ok(Reached::Spent(first));
+            }
+        }
+        Ok(Reached::End)
+    }
+
+    /// Hands frames of the kind `kind` that speak of `key` to `visit`, of each file the newest of every company.
+    /// It answers whether the frame was one that is meant, otherwise that company's next is shown, and whether to go on.
+    pub(crate) fn one_of_each_company(
+        &self,
+        key: Key<'_>,
+        kind: u8,
+        work: &Work<'_>,
+        visit: Sample<'_>,
+    ) -> Result<(), Damage> {
+        let mask = self.masking();
+        let Lookup::Range(first, last) = key.lookup(None) else { return Ok(()) };
+        let wanted = Wanted { kinds: &[kind], ..Wanted::ANY };
+        for segment in self.newest_segments() {
+            let look = Look { segment: &segment, wanted: &wanted, work, schema: self.schema };
+            let mut from = first;
+            // A company at a time: there may be very many, and few may be wanted.
+            while let Some(own) = look.ask(|index| index.keys_between(from, last, 1))?.first().copied() {
+                let (mut cursor, mut below) = (Cursor::new(own), segment.end());
+                while let Some(place) = look.last_of(&mut cursor, below)? {
+                    let mut answer = (false, true);
+                    segment.frame(place, &mut |head, payload| {
+                        work.frame(payload.len() as u64);
+                        answer = Self::unmasked_or_not(mask.as_ref(), head, payload, |payload| visit(head, payload));
+                    })?;
+                    match answer {
+                        (_, false) => return Ok(()),
+                        (true, true) => break,
+                        (false, true) => below = place,
+                    }
+                }
+                from = own + 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// The segments, the newest first.
+    pub(crate) fn newest_segments(&self) -> Vec<Arc<Segment>> {
+        let segments = self.segments.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        segments.values().rev().cloned().collect()
+    }
+}
+
+/// A look through one file.
+struct Look<'l> {
+    segment: &'l Segment,
+    wanted: &'l Wanted<'l>,
+    work: &'l Work<'l>,
+    schema: &'l Schema,
+}
+
+impl Look<'_> {
+    fn through(&self, visit: Visit<'_>) -> Result<Reached, StoreError> {
+        let mut lists = self.lists()?;
+        for list in &lists {
+            if !self.may_have_any(list)? {
+                return Ok(Reached::End);
+            }
+        }
+        let mut below = self.upper_end()?;
+        loop {
+            let (place, agreed) = match self.next(&mut lists, below)? {
+                Found::None => return Ok(Reached::End),
+                Found::Agreed(place) => (place, true),
+                Found::Spent(place) => (place, false),
+            };
+            below = place;
+            let mut reached = None;
+            let mut flow = Ok(ControlFlow::Continue(()));
+            self.segment.frame(place, &mut |head, payload| {
+                self.work.frame(payload.len() as u64);
+                reached = Some(if agreed { head.id } else { head.id.saturating_add(1) });
+                let inside = head.id >= self.wanted.from && head.id < self.wanted.below;
+                if agreed && inside && self.wanted.kinds.contains(&head.kind) {
+                    flow = visit(head, payload);
+                }
+            })?;
+            if flow?.is_break() {
+                return Ok(Reached::Enough);
+            }
+            match reached {
+                Some(id) if id < self.wanted.from => return Ok(Reached::End),
+                Some(id) if self.work.is_spent() => return Ok(Reached::Spent(id.min(self.wanted.below))),
+                _ => {}
+            }
+        }
+    }
+
+    /// The first place behind all that is wanted.
+    fn upper_end(&self) -> Result<u32, Damage> {
+        let (wanted, until) = (self.wanted, self.wanted.until);
+        let id = |late: u64| {
+            let behind = until.map(|until| u128::from(until.millis().saturating_add(late)) << 80);
+            behind.map_or(wanted.below, |behind| behind.min(wanted.below))
+        };
+        if wanted.below == u128::MAX && until.is_none() {
+            return Ok(self.segment.end());
+        }
+        let mark = self.ask(|index| index.mark_from(id(index.outline().late)))?;
+        Ok(mark.unwrap_or_else(|| self.segment.end()))
+    }
+
+    /// The lists of all keys.
+    fn lists(&self) -> Result<Vec<List>, Damage> {
+        let keys = if self.wanted.keys.is_empty() { &[Key::All] } else { self.wanted.keys };
+        let company = self.wanted.company.map(Whose::company);
+        let unknown = self.wanted.kinds.iter().any(|kind| (self.schema.may_be_unowned)(*kind));
+        keys.iter()
+            .map(|key| {
+                let lookup =
+                    if unknown { key.lookup_with_unknown(company.as_ref()) } else { key.lookup(company.as_ref()) };
+                self.list(lookup)
+            })
+            .collect()
+    }
+
+    fn list(&self, lookup: Lookup) -> Result<List, Damage> {
+        let (first, last) = match lookup {
+            Lookup::One(key) => return Ok(List(vec![Cursor::new(key)])),
+            Lookup::Two(one, other) => return Ok(List(vec![Cursor::new(one), Cursor::new(other)])),
+            Lookup::Range(first, last) => (first, last),
+        };
+        let keys = self.ask(|index| index.keys_between(first, last, SIDE_BY_SIDE + 1))?;
+        if keys.len() <= SIDE_BY_SIDE {
+            return Ok(List(keys.into_iter().map(Cursor::new).collect()));
+        }
+        let mut all = self.ask(|index| index.postings_between(first, last))?;
+        (0..all.len() / IN_A_BLOCK).for_each(|_| self.work.block());
+        all.sort_unstable_by_key(|posting| posting.offset);
+        Ok(List(vec![Cursor { key: 0, some: all, at_end: true, from: 0 }]))
+    }
+
+    /// Whether the file may have anything of a list, told from memory.
+    fn may_have_any(&self, list: &List) -> Result<bool, Damage> {
+        let may_have = |cursor: &Cursor, index: &Index| !cursor.some.is_empty() || index.may_have(cursor.key);
+        let asked = self.segment.with_index(|index| Ok(list.0.iter().any(|cursor| may_have(cursor, index))))?;
+        self.work.bytes(asked.remade);
+        Ok(asked.answer)
+    }
+
+    /// The last place below `below` that all lists have.
+    fn next(&self, lists: &mut [List], below: u32) -> Result<Found, Damage> {
+        let mut below = below;
+        'again: loop {
+            let mut place = None;
+            for list in &mut *lists {
+                let Some(own) = self.last_below(list, below)? else { return Ok(Found::None) };
+                match place {
+                    None => (place, below) = (Some(own), own + 1),
+                    Some(other) if other == own => {}
+                    Some(_) => {
+                        // Nothing above it is in this list.
+                        below = own + 1;
+                        if self.work.is_spent() {
+                            return Ok(Found::Spent(own));
+                        }
+                        continue 'again;
+                    }
+                }
+            }
+            return Ok(place.map_or(Found::None, Found::Agreed));
+        }
+    }
+
+    fn last_below(&self, list: &mut List, below: u32) -> Result<Option<u32>, Damage> {
+        let mut last = None;
+        for cursor in &mut list.0 {
+            last = last.max(self.last_of(cursor, below)?);
+        }
+        Ok(last)
+    }
+
+    /// The last place below `below` under a key. What lies above is let go of.
+    fn last_of(&self, cursor: &mut Cursor, below: u32) -> Result<Option<u32>, Damage> {
+        let tags = self.wanted.kinds.iter().fold(0, |tags, kind| tags | index::tag_of((self.schema.class)(*kind)));
+        loop {
+            let end = cursor.some.partition_point(|posting| posting.offset < below);
+            cursor.some.truncate(end);
+            while cursor.some.last().is_some_and(|posting| posting.tag & tags == 0) {
+                cursor.some.pop();
+            }
+            if let Some(last) = cursor.some.last() {
+                return Ok(Some(last.offset));
+            }
+            if cursor.at_end {
+                return Ok(None);
+            }
+            let (key, below) = (cursor.key, below.min(cursor.from));
+            cursor.some = self.ask(|index| index.below(key, below))?;
+            cursor.at_end = cursor.some.is_empty();
+            cursor.from = cursor.some.first().map_or(0, |first| first.offset);
+        }
+    }
+
+    fn ask<T>(&self, ask: impl Fn(&Index) -> io::Result<T>) -> Result<T, Damage> {
+        self.segment.asked(self.work, ask)
+    }
+}
+
+impl Segment {
+    /// Asks the index, which counts.
+    pub(crate) fn asked<T>(&self, work: &Work<'_>, ask: impl Fn(&Index) -> io::Result<T>) -> Result<T, Damage> {
+        work.block();
+        let asked = self.with_index(ask)?;
+        work.bytes(asked.remade);
+        Ok(asked.answer)
+    }
+}
+
+/// What was looked for in all lists.
+enum Found {
+    /// There is none.
+    None,
+    /// They have this place.
+    Agreed(u32),
+    /// The look ended here: above it there is none.
+    Spent(u32),
+}
+
+/// The lists under which something stands that has one key, with one of several companies: one is enough.
+struct List(Vec<Cursor>);
+
+/// A list under one key, as far as it was read.
+struct Cursor {
+    key: u64,
+    /// Some of it, ascending, behind what was let go of.
+    some: Vec<Posting>,
+    /// Whether there is nothing below these.
+    at_end: bool,
+    /// The lowest place of what was read.
+    from: u32,
+}
+
+impl Cursor {
+    fn new(key: u64) -> Self {
+        Self { key, some: Vec::new(), at_end: false, from: u32::MAX }
+    }
+}

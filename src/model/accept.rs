@@ -1,0 +1,146 @@
+//! Accepting events: which were posted before, which subscriptions each matches, and the sequence numbers of its
+//! deliveries.
+
+use std::collections::HashMap;
+
+use crate::core::delivery::{Delivery, State as Standing};
+use crate::core::event::{Event, NewEvent};
+use crate::core::id::{DeliveryId, EventId, MAX_SEQUENCE};
+use crate::core::invalid::Invalid;
+use crate::core::subscription::Subscription;
+use crate::model::command::Accepted;
+use crate::model::error::{StoreError, u32_of};
+use crate::model::lock::lock;
+use crate::model::notice::Change;
+use crate::model::receipts::{self, EventContent, EventReceipt};
+use crate::model::record::{Accepted as AcceptedRecord, Record};
+use crate::model::registry::Ledger;
+use crate::model::turn::Turn;
+use crate::model::{expiry, keys, query};
+
+/// What comes of events: the answers, the records that accept them, their deliveries, and what is wrong with them.
+#[derive(Default)]
+pub(crate) struct Decided {
+    pub(crate) answers: Vec<Accepted>,
+    pub(crate) records: Vec<Record>,
+    pub(crate) deliveries: Vec<Delivery>,
+    invalid: Invalid,
+}
+
+/// Accepts all events, in one step; or none, if one has the producer's id of another with other content.
+pub(crate) fn accept(turn: &mut Turn<'_>, events: Vec<NewEvent>) -> Result<Vec<Accepted>, StoreError> {
+    let decided = decide_on(turn, events, false)?;
+    if !decided.invalid.errors.is_empty() {
+        return Err(StoreError::Invalid(decided.invalid));
+    }
+    turn.write(decided.records);
+    if !decided.deliveries.is_empty() {
+        turn.outcome.events.push(Change::Owed(decided.deliveries));
+    }
+    Ok(decided.answers)
+}
+
+/// What is to be answered, written and sent for these events; and which of them have an id of another's, unless that
+/// was `checked` before, by [`Handler::conflicts`].
+pub(crate) fn decide_on(turn: &mut Turn<'_>, events: Vec<NewEvent>, checked: bool) -> Result<Decided, StoreError> {
+    let (mut answers, mut records) = (Vec::with_capacity(events.len()), Vec::with_capacity(events.len()));
+    let mut owed = Vec::new();
+    let mut sequences = HashMap::new();
+    let mut first_seen = HashMap::new();
+    let mut invalid = Invalid::default();
+    for (index, event) in events.into_iter().enumerate() {
+        let producer = event.producer_id.as_ref().map(|id| keys::producer(event.company.as_str(), id.as_str()));
+        let producer = producer.map(|key| (key, EventContent::of(&event)));
+        if let Some((key, content)) = &producer {
+            let here = first_seen.get(key).copied();
+            let in_batch = here.is_some();
+            if let Some(first) = here.map_or_else(|| posted_before(turn, key), |first| Ok(Some(first)))? {
+                if !checked {
+                    receipts::note_conflict(index, &first, *content, in_batch, &mut invalid);
+                }
+                let deliveries = first.deliveries.unwrap_or_else(|| deliveries_of(turn, first.id));
+                answers.push(Accepted { id: first.id, deliveries, duplicate: true });
+                continue;
+            }
+        }
+        let event = event.accepted(EventId::from_bits(turn.next_id()), turn.now);
+        let deliveries = owed_of(turn, &event, &mut sequences);
+        let count = u32_of(deliveries.len());
+        let id = event.id;
+        if let Some((key, content)) = producer {
+            first_seen.insert(key, EventReceipt::new(id, turn.now, count, content));
+        }
+        answers.push(Accepted { id, deliveries: count, duplicate: false });
+        records.push(Record::of(id.bits(), AcceptedRecord::new(event, &deliveries)));
+        owed.extend(deliveries);
+    }
+    if !invalid.errors.is_empty() {
+        return Ok(Decided { invalid, ..Decided::default() });
+    }
+    turn.outcome.tally.repeated += (answers.len() - records.len()) as u64;
+    turn.carried.expiry.events.due += expiry::FOR_EACH * first_seen.len();
+    turn.carried.expiry.calls.due += records.len();
+    turn.outcome.tally.accepted += records.len() as u64;
+    Ok(Decided { answers, records, deliveries: owed, invalid })
+}
+
+/// The event that was posted with the same producer's id within the window.
+pub(crate) fn posted_before(turn: &Turn<'_>, key: &[u8]) -> Result<Option<EventReceipt>, StoreError> {
+    let Some(value) = turn.get(key)? else { return Ok(None) };
+    let Some(receipt) = EventReceipt::decode(&value) else {
+        turn.view.note_unreadable(key, None);
+        return Ok(None);
+    };
+    Ok((turn.now.since(receipt.at) < turn.settings.idempotency_window).then_some(receipt))
+}
+
+/// How many deliveries an event has whose receipt was written before receipts said so.
+fn deliveries_of(turn: &Turn<'_>, event: EventId) -> u32 {
+    let stored = query::accepted_record(turn.log, event);
+    stored.ok().flatten().map_or(0, |record| u32_of(record.owed.len()))
+}
+
+/// The deliveries of a new event.
+pub(crate) fn owed_of(turn: &mut Turn<'_>, event: &Event, sequences: &mut HashMap<u32, u64>) -> Vec<Delivery> {
+    let deliveries = deliveries_for(event, &lock(turn.registry), sequences);
+    let give_up_at = event.accepted_at.plus(turn.settings.give_up_after);
+    turn.outcome.deliveries += deliveries.len();
+    deliveries.into_iter().map(|delivery| Delivery { give_up_at, ..delivery }).collect()
+}
+
+/// Whether a subscription takes an event.
+pub(crate) fn takes(subscription: &Subscription, event: &NewEvent) -> bool {
+    subscription.matches(&event.company, event.domain.as_ref(), event.source, &event.event_type)
+}
+
+/// A delivery for each subscription that takes the event, in order of creation, each with its subscription's next sequence
+/// number. `sequences` are those of events ahead of it in the same step, by the subscriptions' numbers.
+fn deliveries_for(event: &Event, registry: &Ledger, sequences: &mut HashMap<u32, u64>) -> Vec<Delivery> {
+    let takes = |subscription: &Subscription| {
+        subscription.matches(&event.company, event.domain.as_ref(), event.source, &event.event_type)
+    };
+    let accounts = registry.of_company(&event.company).filter(|account| takes(&account.subscription));
+    let deliveries = accounts.map(|account| {
+        let subscription = &account.subscription;
+        let sequence = sequences.entry(subscription.number).or_insert(account.next_sequence);
+        let number = (*sequence).min(MAX_SEQUENCE);
+        *sequence += 1;
+        let expire_after = subscription.expire_after.get(&event.event_type);
+        Delivery {
+            id: DeliveryId::new(event.id.timestamp(), subscription.number, number),
+            subscription: subscription.id,
+            event: event.id,
+            event_type: event.event_type.clone(),
+            call: event.call.clone(),
+            state: Standing::Pending,
+            attempts: 0,
+            due: event.accepted_at,
+            give_up_at: event.accepted_at,
+            expire_at: expire_after.map(|after| event.accepted_at.plus(*after)),
+            first_failed_at: None,
+            last_response: None,
+            replay: false,
+        }
+    });
+    deliveries.collect()
+}

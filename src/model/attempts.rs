@@ -1,0 +1,79 @@
+//! Recording attempts that ended: the entry of the log, what becomes of the delivery, and the subscription's health.
+
+use std::sync::Arc;
+
+use crate::core::attempt::{LogEntry, Status};
+use crate::core::delivery;
+use crate::core::id::{AttemptId, SubscriptionId};
+use crate::core::subscription::{DisabledReason, Subscription};
+use crate::model::command::Finish;
+use crate::model::error::StoreError;
+use crate::model::lock::lock;
+use crate::model::notice::Change;
+use crate::model::record::{self, Logged, Record};
+use crate::model::standing::Health;
+use crate::model::subscriptions;
+use crate::model::turn::Turn;
+
+/// Records an attempt that ended, or a delivery that did without one.
+pub(crate) fn finish(turn: &mut Turn<'_>, finish: Finish) -> Result<(), StoreError> {
+    let Finish { mut entry, mut after, disable } = finish;
+    turn.carried.redactions.scrub(&mut entry);
+    entry.id = AttemptId::from_bits(turn.next_id());
+    let owed = record::find(after.id, turn.view)?.filter(|delivery| delivery.state.is_owed());
+    let wanted = after.state;
+    after = delivery::recorded(owed.as_ref(), after, turn.now);
+    turn.carried.has_work |= is_replayed(turn, after.id.subscription_number());
+    if after.state != wanted {
+        // It was cancelled, or asked for again, while the attempt was under way.
+        if entry.attempt == 0 {
+            turn.outcome.events.push(Change::Finished(after));
+            return Ok(());
+        }
+        let (status, next) =
+            if owed.is_some() { (Status::Retrying, Some(turn.now)) } else { (Status::Cancelled, None) };
+        (entry.status, entry.next_attempt) = (status, next);
+    }
+    let health = match entry.attempt {
+        0 => None,
+        _ => lock(turn.registry).account(after.id.subscription_number()).map(|it| health_after(it.health, &entry)),
+    };
+    let mut steps = Vec::new();
+    // Where it was not owed any more, the attempt is told and changes nothing.
+    let effect = owed.map(|owed| (owed.state, &after, health));
+    steps.push(Record::of(entry.id.bits(), Box::new(Logged::new(&entry, effect))));
+    let disabled = disable.and_then(|reason| disabled(turn, after.subscription, reason));
+    steps.extend(disabled.as_ref().map(|subscription| subscriptions::record_of(turn, subscription)));
+    turn.write(steps);
+    turn.outcome.events.push(Change::Finished(after));
+    turn.outcome.events.extend(disabled.map(|subscription| Change::Subscription(Arc::new(subscription))));
+    Ok(())
+}
+
+/// Whether a replay of a subscription may go on once one of its deliveries has ended: whichever it is, for one that
+/// was put back may have been asked for by hand since, or be ended by an attempt that began before.
+pub(crate) fn is_replayed(turn: &Turn<'_>, number: u32) -> bool {
+    lock(turn.registry).replays_of(number).next().is_some()
+}
+
+/// The health of a subscription after an attempt.
+fn health_after(health: Health, entry: &LogEntry) -> Health {
+    let (failed, at) = (entry.status != Status::Delivered, entry.created);
+    if failed {
+        let (failing_since, failures) = (health.failing_since.or(Some(at)), health.failures.saturating_add(1));
+        return Health { failing_since, failures, ..health };
+    }
+    Health { failing_since: None, failures: 0, last_success: Some(at), answer: Some(entry.duration) }
+}
+
+fn disabled(turn: &Turn<'_>, id: SubscriptionId, reason: DisabledReason) -> Option<Subscription> {
+    let current = lock(turn.registry).get(id)?.subscription.clone();
+    current.enabled().then(|| Subscription { disabled: Some(reason), updated_at: turn.now, ..(*current).clone() })
+}
+
+/// Writes an entry that belongs to no delivery.
+pub(crate) fn record_probe(turn: &mut Turn<'_>, mut entry: LogEntry) -> AttemptId {
+    entry.id = AttemptId::from_bits(turn.next_id());
+    turn.write(vec![Record::of(entry.id.bits(), Box::new(Logged::new(&entry, None)))]);
+    entry.id
+}

@@ -1,0 +1,189 @@
+//! Storing a message, with the event that it raises if it is a reply.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use crate::core::conversation::{Conversation, FollowUp, Message, NewMessage, RAISED};
+use crate::core::event::{Event, EventType};
+use crate::core::id::{ConversationId, EventId, MessageId};
+use crate::core::invalid::Invalid;
+use crate::model::conversations::read;
+use crate::model::conversations::shapes::{PostedMessage, PreparedMessage};
+use crate::model::conversations::threads::{Kept, Threads};
+use crate::model::error::StoreError;
+use crate::model::lock::lock;
+use crate::model::notice::Change;
+use crate::model::receipts::{self, MessageReceipt};
+use crate::model::record::{self, Accepted, MessageRecord, Record, ThreadGone, ThreadRecord};
+use crate::model::turn::Turn;
+use crate::model::{accept, expiry, keys};
+
+/// How long before it is sent, by the platform's clock, a message may be stored.
+const AHEAD: Duration = Duration::from_secs(3600);
+/// How many threads are looked at between two group commits.
+const FORGOTTEN_AT_ONCE: usize = 64;
+
+/// Stores a message, and raises its event if it is a reply.
+pub(crate) fn post(turn: &mut Turn<'_>, posted: PreparedMessage) -> Result<PostedMessage, StoreError> {
+    let PreparedMessage { message, thread: read_ahead, facts, searched, .. } = posted;
+    let key = keys::thread(message.company.as_str(), message.call.as_str());
+    let head = read::thread(turn.view, turn.log, &key)?;
+    take_up(turn, &key, head.as_ref(), read_ahead)?;
+    if let Some(before) = message_before(turn, &message, &key, head.as_ref())? {
+        return Ok(before);
+    }
+    let sent_at = message.sent_at.unwrap_or(turn.now);
+    let raises = head.as_ref().is_some_and(|head| head.is_answered_by(message.direction, sent_at));
+    let id = MessageId::from_bits(turn.next_id());
+    let before = head.as_ref().map(|head| ThreadRecord::from(head).place());
+    let mut thread = match head {
+        Some(head) => head.with(&message, id, sent_at),
+        None => Conversation::begun(ConversationId::from_bits(turn.next_id()), &message, id, sent_at),
+    };
+    thread.domain = thread.domain.or(facts.domain);
+    let event = raises.then(|| EventId::from_bits(turn.next_id()));
+    let known = lock(&turn.carried.threads).get(&key).map(|kept| kept.lead.clone()).unwrap_or_default();
+    turn.carried.expiry.messages.due += expiry::FOR_EACH * usize::from(message.producer_id.is_some());
+    let message = Message {
+        id,
+        producer_id: message.producer_id,
+        direction: message.direction,
+        from: message.from,
+        to: message.to,
+        body: message.body,
+        media: message.media,
+        sent_at,
+        lead: message.lead.or(known).or(facts.lead),
+        event,
+        erased_at: None,
+    };
+    let most = turn.settings.max_data_bytes;
+    lock(&turn.carried.threads).change(&key, |kept| {
+        kept.searched = kept.searched.max(searched);
+        kept.add(&message, most);
+    });
+    let mut steps = vec![Record::of(id.bits(), Box::new(MessageRecord::new(&message, &thread, before)))];
+    steps.extend(event.map(|event| raise(turn, event, &message, &thread, &key)));
+    turn.write(steps);
+    Ok(PostedMessage { conversation: thread.id, messages: thread.messages, event, duplicate: false })
+}
+
+/// The step of the event that `message` raises.
+fn raise(turn: &mut Turn<'_>, id: EventId, message: &Message, thread: &Conversation, key: &[u8]) -> Record {
+    let data = {
+        let threads = lock(&turn.carried.threads);
+        let empty = Kept::default();
+        let history = &threads.get(key).unwrap_or(&empty).history;
+        let (call, conversation, count) = (&thread.call, thread.id, thread.messages);
+        FollowUp { call, conversation, message, history, count, created: turn.now }.data(turn.settings.max_data_bytes)
+    };
+    let phone = message.lead.phone.as_deref().unwrap_or_else(|| message.lead_number());
+    let event = Event {
+        id,
+        accepted_at: turn.now,
+        occurred_at: message.sent_at,
+        event_type: EventType::parse(RAISED).expect("a name of 16 characters is one"),
+        company: thread.company.clone(),
+        domain: thread.domain.clone(),
+        source: thread.source,
+        producer_id: None,
+        call: thread.call.clone(),
+        phone: Some(phone.to_owned()),
+        data,
+    };
+    let owed = accept::owed_of(turn, &event, &mut HashMap::new());
+    let step = Record::of(id.bits(), Accepted::new(event, &owed));
+    turn.carried.expiry.calls.due += 1;
+    turn.outcome.tally.accepted += 1;
+    if !owed.is_empty() {
+        turn.outcome.events.push(Change::Owed(owed));
+    }
+    step
+}
+
+/// Makes sure that the thread is in memory as it is.
+fn take_up(
+    turn: &Turn<'_>,
+    key: &[u8],
+    head: Option<&Conversation>,
+    read_ahead: Option<Kept>,
+) -> Result<(), StoreError> {
+    let last = head.map(|head| head.last);
+    let mut threads = lock(&turn.carried.threads);
+    if threads.get(key).is_some_and(|kept| kept.last == last) {
+        return Ok(());
+    }
+    let kept = match (head, read_ahead) {
+        (None, _) => Kept::default(),
+        (Some(_), Some(kept)) if kept.last == last => kept,
+        // It was forgotten, or written to, after it was looked for.
+        (Some(head), _) => read::kept(turn.log, head, turn.settings.max_data_bytes)?,
+    };
+    threads.put(key, kept);
+    Ok(())
+}
+
+/// The message that was posted before with the same id, of this thread, or within the window of any; or why this
+/// one cannot be it.
+fn message_before(
+    turn: &Turn<'_>,
+    message: &NewMessage,
+    key: &[u8],
+    head: Option<&Conversation>,
+) -> Result<Option<PostedMessage>, StoreError> {
+    let Some(producer) = &message.producer_id else { return Ok(None) };
+    let again = |thread: &Conversation, event| PostedMessage {
+        conversation: thread.id,
+        messages: thread.messages,
+        event,
+        duplicate: true,
+    };
+    let content = message.content();
+    let refused = |why: String| Err(StoreError::Invalid(Invalid::one("/id", why)));
+    let line = |kept: &Kept| kept.history.find(producer).map(|line| (line.event(), line.content()));
+    let here = lock(&turn.carried.threads).get(key).and_then(line);
+    if let (Some(thread), Some((event, kept))) = (head, here) {
+        let why = receipts::message_refusal(kept, content);
+        return why.map_or_else(|| Ok(Some(again(thread, event))), refused);
+    }
+    let posted = keys::message(message.company.as_str(), producer.as_str());
+    let Some(value) = turn.get(&posted)? else { return Ok(None) };
+    let Some(receipt) = MessageReceipt::decode(&value) else {
+        turn.view.note_unreadable(&posted, None);
+        return Ok(None);
+    };
+    if turn.now.since(receipt.at) >= turn.settings.idempotency_window {
+        return Ok(None);
+    }
+    let of_receipt = [&keys::THREAD[..], receipt.thread].concat();
+    let Some(thread) = read::thread(turn.view, turn.log, &of_receipt)? else { return Ok(None) };
+    let why = receipt.refusal(content, &key[keys::THREAD.len()..]);
+    why.map_or_else(|| Ok(Some(again(&thread, receipt.event))), refused)
+}
+
+/// All is durable: threads may be forgotten.
+pub(crate) fn relieve(threads: &Mutex<Threads>) {
+    lock(threads).relieve();
+}
+
+/// Forgets some of the threads whose last message is over, behind the key `after`; gives the key to go on behind.
+pub(crate) fn forget_some(turn: &mut Turn<'_>, after: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+    let over = turn.settings.retention.messages_over(turn.now);
+    let some = turn.scan(&keys::LATEST, Some(after), FORGOTTEN_AT_ONCE)?;
+    for (key, hash) in &some {
+        // A message is stored at the earliest when it is sent, so behind this none is over.
+        let behind = keys::latest(u128::from(over.plus(AHEAD).millis()) << 80);
+        if *key > behind {
+            return Ok(None);
+        }
+        let thread_key = [&keys::THREAD[..], hash].concat();
+        let Some(value) = turn.get(&thread_key)? else { continue };
+        let Some(record) = record::unversioned::<ThreadRecord>(&value) else { continue };
+        if record.last_stored() < over {
+            lock(&turn.carried.threads).forget(&thread_key);
+            turn.write(vec![Record::from(Box::new(ThreadGone(record)))]);
+        }
+    }
+    Ok(some.last().map(|(key, _)| key.clone()))
+}

@@ -1,0 +1,329 @@
+//! Lists of deliveries, wherever they stand.
+//!
+//! Which way leads through them depends on what is asked. Those that wait or have failed stand in the view,
+//! subscription by subscription. Those that have ended are found by the entries of the log with which they did, the one
+//! that ended last first. Others, and those of a call, of an event or of before a time, are found event by event.
+
+use std::ops::ControlFlow;
+
+use crate::core::attempt::Status;
+use crate::core::delivery::{Delivery, State as Standing};
+use crate::core::event::Company;
+use crate::core::id::{AttemptId, DeliveryId, EventId, MAX_SEQUENCE, SubscriptionId};
+use crate::core::time::Timestamp;
+use crate::model::error::StoreError;
+use crate::model::filter::DeliveryFilter;
+use crate::model::keys;
+use crate::model::page::{Page, Place};
+use crate::model::query::{self, WORDS, fits, lowest_id, time_of};
+use crate::model::record::{self, Accepted, EndedRecord, Kind as _, Logged};
+use crate::model::term::Key;
+use crate::model::view::{Log, Reached, View, Wanted, Work};
+
+/// What is asked of whom.
+pub(crate) struct Asking<'a> {
+    pub(crate) view: &'a dyn View,
+    pub(crate) log: &'a dyn Log,
+    pub(crate) filter: &'a DeliveryFilter,
+    /// The number of the filter's subscription, if it is still there.
+    pub(crate) number: Option<u32>,
+    /// Whose a subscription is, if it is still there.
+    pub(crate) owner: &'a dyn Fn(SubscriptionId) -> Option<Company>,
+    pub(crate) after: Option<Place>,
+    pub(crate) limit: usize,
+}
+
+/// A page as far as it was gathered.
+struct Gathered {
+    items: Vec<Delivery>,
+    /// The place of what was looked at last.
+    looked_at: Place,
+}
+
+impl Gathered {
+    fn new(after: Option<Place>) -> Self {
+        Self { items: Vec::new(), looked_at: after.unwrap_or(Place { major: u128::MAX, minor: 0 }) }
+    }
+
+    /// The page where there is more behind it.
+    fn go_on(self, limit: usize, time: impl FnOnce(Place) -> Timestamp) -> Page<Delivery, Place> {
+        let scanned_until = (self.items.len() < limit).then(|| time(self.looked_at));
+        Page { items: self.items, next: Some(self.looked_at), scanned_until }
+    }
+
+    fn end(self) -> Page<Delivery, Place> {
+        Page { items: self.items, next: None, scanned_until: None }
+    }
+
+    /// The page, if a walk through the journal has reached so far.
+    fn page(mut self, reached: Reached, limit: usize) -> Page<Delivery, Place> {
+        match reached {
+            Reached::End => return self.end(),
+            Reached::Spent(id) => self.looked_at = Place { major: id, minor: 0 },
+            Reached::Enough => {}
+        }
+        self.go_on(limit, |place| time_of(place.major))
+    }
+}
+
+fn matches(filter: &DeliveryFilter, delivery: &Delivery) -> bool {
+    began_as_wanted(filter, delivery) && fits(filter.state.as_ref(), Some(&delivery.state))
+}
+
+/// Whether it may match, whatever has become of it.
+fn began_as_wanted(filter: &DeliveryFilter, delivery: &Delivery) -> bool {
+    let accepted = delivery.id.timestamp();
+    fits(filter.subscription.as_ref(), Some(&delivery.subscription))
+        && fits(filter.event.as_ref(), Some(&delivery.event))
+        && fits(filter.event_type.as_ref(), Some(&delivery.event_type))
+        && fits(filter.call.as_ref(), Some(&delivery.call))
+        && filter.since.is_none_or(|since| accepted >= since)
+        && filter.until.is_none_or(|until| accepted < until)
+}
+
+impl Asking<'_> {
+    /// A page of deliveries, not of those that wait or have failed unless an event is named.
+    pub(crate) fn page(&self) -> Result<Page<Delivery, Place>, StoreError> {
+        let filter = self.filter;
+        let ended = match filter.state {
+            Some(Standing::Delivered) => Some(Status::Delivered),
+            Some(Standing::Expired) => Some(Status::Expired),
+            Some(Standing::Cancelled) => Some(Status::Cancelled),
+            Some(Standing::Pending | Standing::Retrying | Standing::Failed) | None => None,
+        };
+        let narrow = filter.event.is_some() || filter.call.is_some() || filter.until.is_some();
+        match ended {
+            Some(status) if !narrow => self.by_ending(status),
+            _ => self.by_event(),
+        }
+    }
+
+    fn of_company(&self, company: &str) -> bool {
+        self.filter.company.as_ref().is_none_or(|wish| wish.as_str() == company)
+    }
+
+    /// Event by event, the newest first.
+    fn by_event(&self) -> Result<Page<Delivery, Place>, StoreError> {
+        let filter = self.filter;
+        let work = self.log.bounded();
+        let keys: Vec<Key<'_>> = [
+            filter.call.as_ref().map(|call| Key::Call(call.as_str())),
+            self.number.map(Key::Owed),
+            filter.event_type.as_ref().map(|event_type| Key::Type(event_type.as_str())),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        // An event of which some are left is looked at again.
+        let (below, within) = match self.after {
+            Some(Place { major, minor: 0 }) => (major, None),
+            Some(place) => (place.major.saturating_add(1), Some(place)),
+            None => (u128::MAX, None),
+        };
+        let below = filter.until.map_or(below, |until| below.min(lowest_id(Some(until))));
+        let below = filter.event.map_or(below, |event| below.min(event.bits() + 1));
+        let wanted = Wanted {
+            kinds: Accepted::KINDS,
+            company: filter.company.as_ref().map(Company::as_str),
+            keys: &keys,
+            below,
+            from: filter.event.map_or_else(|| lowest_id(filter.since), EventId::bits),
+            until: None,
+        };
+        let mut found = Gathered::new(self.after);
+        let mut failed = None;
+        let reached = self.log.newest_first(&wanted, &work, &mut |head, payload| {
+            let accepted = record::decode::<Accepted>(payload).filter(|accepted| self.of_company(accepted.company()));
+            let within = within.filter(|place| place.major == head.id).map(|place| place.minor);
+            match accepted
+                .map_or(Ok(ControlFlow::Continue(())), |it| self.event(head.id, &it, within, &mut found, &work))
+            {
+                Ok(flow) => Ok(flow),
+                Err(error) => {
+                    failed = Some(error);
+                    Ok(ControlFlow::Break(()))
+                }
+            }
+        })?;
+        if let Some(failed) = failed {
+            return Err(failed);
+        }
+        Ok(found.page(reached, self.limit))
+    }
+
+    /// Adds the deliveries of an event that match, behind the one with the bits `within`. Breaks where the page is full
+    /// and there is one more, or where too much was read.
+    fn event(
+        &self,
+        event: u128,
+        accepted: &Accepted,
+        within: Option<u128>,
+        found: &mut Gathered,
+        work: &Work<'_>,
+    ) -> Result<ControlFlow<()>, StoreError> {
+        let mut begun = accepted.deliveries(EventId::from_bits(event)).unwrap_or_default();
+        if let Some(last) = within {
+            // They stand in the order of their subscriptions' numbers.
+            let number = DeliveryId::from_bits(last).subscription_number();
+            begun.retain(|delivery| delivery.id.subscription_number() > number);
+        }
+        begun.retain(|delivery| began_as_wanted(self.filter, delivery));
+        for delivery in begun {
+            let place = Place { major: event, minor: delivery.id.bits() };
+            let standing = query::as_it_stands(self.view, self.log, delivery)?;
+            work.record();
+            if matches(self.filter, &standing) {
+                if found.items.len() == self.limit {
+                    return Ok(ControlFlow::Break(()));
+                }
+                found.items.push(standing);
+            }
+            found.looked_at = place;
+            if work.is_spent() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        found.looked_at = Place { major: event, minor: 0 };
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// By the entries of the log with which they ended, and what retention has left of such.
+    fn by_ending(&self, status: Status) -> Result<Page<Delivery, Place>, StoreError> {
+        let filter = self.filter;
+        let work = self.log.bounded();
+        let keys: Vec<Key<'_>> = [
+            filter.subscription.map(|id| Key::Subscription(id.bits())),
+            Some(Key::Status(status.as_str())),
+            filter.event_type.as_ref().map(|event_type| Key::Type(event_type.as_str())),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        let wanted = Wanted {
+            kinds: WORDS,
+            company: filter.company.as_ref().map(Company::as_str),
+            keys: &keys,
+            below: self.after.map_or(u128::MAX, |after| after.major),
+            // None ended before it began.
+            from: lowest_id(filter.since),
+            until: None,
+        };
+        let mut found = Gathered::new(self.after);
+        let mut failed = None;
+        let reached = self.log.newest_first(&wanted, &work, &mut |head, payload| {
+            let delivery = match self.ended_here(head.kind, head.id, payload, status, &work) {
+                Ok(delivery) => delivery,
+                Err(error) => {
+                    failed = Some(error);
+                    return Ok(ControlFlow::Break(()));
+                }
+            };
+            if let Some(delivery) = delivery {
+                if found.items.len() == self.limit {
+                    return Ok(ControlFlow::Break(()));
+                }
+                found.items.push(delivery);
+            }
+            found.looked_at = Place { major: head.id, minor: 0 };
+            Ok(ControlFlow::Continue(()))
+        })?;
+        if let Some(failed) = failed {
+            return Err(failed);
+        }
+        Ok(found.page(reached, self.limit))
+    }
+
+    /// The delivery that ended with this frame, if it matches and nothing was said of it since.
+    fn ended_here(
+        &self,
+        kind: u8,
+        id: u128,
+        payload: &[u8],
+        status: Status,
+        work: &Work<'_>,
+    ) -> Result<Option<Delivery>, StoreError> {
+        let (found, of_company) = if Logged::KINDS.contains(&kind) {
+            let entry = record::decode::<Logged>(payload).and_then(|logged| logged.entry(AttemptId::from_bits(id)));
+            let Some(entry) = entry.filter(|entry| entry.status == status) else { return Ok(None) };
+            let Some(delivery) = entry.delivery.filter(|_| self.of_company(entry.company.as_str())) else {
+                return Ok(None);
+            };
+            if !self.is_last_word(delivery, id, work)? {
+                return Ok(None);
+            }
+            (query::ended(self.view, self.log, delivery, &entry, None)?, true)
+        } else {
+            let Some(EndedRecord { delivery, company }) = EndedRecord::decode(kind, payload) else { return Ok(None) };
+            let Some(delivery) = delivery.delivery() else { return Ok(None) };
+            if !self.is_last_word(delivery.id, id, work)? {
+                return Ok(None);
+            }
+            let of_company = self.filter.company.is_none() || self.of_company(&self.owner_of(&delivery, company)?);
+            (record::find(delivery.id, self.view)?.or(Some(delivery)), of_company)
+        };
+        Ok(found.filter(|delivery| of_company && matches(self.filter, delivery)))
+    }
+
+    fn owner_of(&self, delivery: &Delivery, said: Option<String>) -> Result<String, StoreError> {
+        if let Some(company) = said {
+            return Ok(company);
+        }
+        if let Some(company) = (self.owner)(delivery.subscription) {
+            return Ok(company.as_str().to_owned());
+        }
+        let event = query::accepted_record(self.log, delivery.event)?;
+        Ok(event.map_or_else(String::new, |event| event.company().to_owned()))
+    }
+
+    /// Whether the frame `id` is the last that says something of a delivery, which waits no more.
+    fn is_last_word(&self, delivery: DeliveryId, id: u128, work: &Work<'_>) -> Result<bool, StoreError> {
+        work.record();
+        if record::find(delivery, self.view)?.is_some() {
+            return Ok(false);
+        }
+        let bits = delivery.bits();
+        let later = Wanted { kinds: WORDS, keys: &[Key::Delivery(bits)], from: id + 1, ..Wanted::ANY };
+        let later = self.log.newest_of(&later, work, &mut |head, payload| {
+            query::delivery_in(head, payload).is_some_and(|told| told == delivery)
+        })?;
+        Ok(later.is_none())
+    }
+
+    /// A page of what is owed or a dead letter, subscription by subscription, each the newest first. `numbers` are the
+    /// subscriptions' that have any, descending.
+    pub(crate) fn standing(&self, numbers: &[u32]) -> Result<Page<Delivery, Place>, StoreError> {
+        let prefix = if self.filter.state == Some(Standing::Failed) { keys::DEAD } else { keys::OWED };
+        let work = self.log.bounded();
+        let mut found = Gathered::new(self.after);
+        let after = self.after.map(|place| DeliveryId::from_bits(place.minor));
+        let time = |place: Place| DeliveryId::from_bits(place.minor).timestamp();
+        for number in numbers {
+            let first = keys::numbered(prefix, *number);
+            let mut below = match after {
+                Some(after) if *number > after.subscription_number() => continue,
+                Some(after) if *number == after.subscription_number() => keys::delivery(prefix, after),
+                _ => keys::delivery(prefix, DeliveryId::new(Timestamp::ZERO, *number, MAX_SEQUENCE)),
+            };
+            loop {
+                let some = self.view.scan_down(&first, &below, self.limit.max(64))?;
+                let Some((last, _)) = some.last() else { break };
+                below = last.clone();
+                for delivery in some.iter().filter_map(|(_, value)| record::delivery_of(value)) {
+                    work.record();
+                    let place = Place { major: 0, minor: delivery.id.bits() };
+                    if matches(self.filter, &delivery) {
+                        if found.items.len() == self.limit {
+                            return Ok(found.go_on(self.limit, time));
+                        }
+                        found.items.push(delivery);
+                    }
+                    found.looked_at = place;
+                    if work.is_spent() {
+                        return Ok(found.go_on(self.limit, time));
+                    }
+                }
+            }
+        }
+        Ok(found.end())
+    }
+}

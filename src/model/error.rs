@@ -1,0 +1,250 @@
+//! Why the store does not do what it was asked, by who must act: the client now or later, or the operator.
+//!
+//! Whoever answers a client, ends a thread or counts goes by the variant; the sentences are for people. Must not know
+//! HTTP: `http::problem` has the status of each.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::core::invalid::Invalid;
+
+/// Why something was not read or written. Sentences begin in lower case and have no full stop.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoreError {
+    /// More is asked for than can be done at the moment: the client comes again a little later.
+    Busy,
+    /// What the request speaks of does not exist: the client asks for something else.
+    NotFound,
+    /// It does not fit what is there, for example a retry of a delivery that is in flight: the client looks again. The
+    /// sentence says why.
+    Conflict(String),
+    /// It is not valid together with what is there: the client corrects it.
+    Invalid(Invalid),
+    /// There would be more of something than there may be: the client makes room or asks for less. The sentence says
+    /// of what, and how much is allowed.
+    Limit(String),
+    /// There is too little room on the disk for anything new: the operator makes some. The sentence says where and how
+    /// much there is.
+    DiskFull(String),
+    /// What was read is not what was written: the operator puts back a backup or saves what can be read.
+    Corrupt {
+        /// The file, or `state` for the state database.
+        path: PathBuf,
+        /// Goes on after the path: 'is damaged at byte 7'.
+        detail: String,
+    },
+    /// The operating system refused to read or write: the operator looks at the disk and at the process's limits.
+    Io {
+        /// The file, or `state` for the state database.
+        path: PathBuf,
+        /// Goes on after the path: 'cannot be read: Input/output error'.
+        detail: String,
+    },
+    /// The store has failed or is closing, and nothing is known to be on the disk: the client comes again.
+    Unavailable,
+}
+
+/// Why something could not be read.
+pub type ReadError = StoreError;
+
+/// Why a write was not made.
+pub type WriteError = StoreError;
+
+impl StoreError {
+    /// What was read from the state database is not what was written; `detail` goes on after 'the state database'.
+    pub(crate) fn corrupt_state(detail: impl Into<String>) -> Self {
+        Self::Corrupt { path: PathBuf::from("state"), detail: detail.into() }
+    }
+
+    /// What the journal holds is not what was written; `detail` goes on after 'the journal'.
+    pub(crate) fn corrupt_journal(detail: impl Into<String>) -> Self {
+        Self::Corrupt { path: PathBuf::from("journal"), detail: detail.into() }
+    }
+
+    /// `doing` is what could not be done with the file, as in 'cannot be written'.
+    pub(crate) fn io(path: &Path, doing: &str, error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                Self::DiskFull(format!("{} {doing}: {error}; make room on that disk", path.display()))
+            }
+            _ => Self::Io { path: path.to_owned(), detail: format!("{doing}: {error}") },
+        }
+    }
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Busy => f.write_str("the store has more to do than it can at the moment; ask again"),
+            Self::NotFound => f.write_str("there is nothing with this id"),
+            Self::Conflict(detail) | Self::Limit(detail) | Self::DiskFull(detail) => f.write_str(detail),
+            Self::Invalid(invalid) => {
+                let faults = invalid.errors.iter().map(|error| format!("`{}` {}", error.pointer, error.detail));
+                f.write_str(&faults.collect::<Vec<_>>().join("; "))
+            }
+            Self::Corrupt { path, detail } => {
+                write!(f, "{} {detail}: what it held is not served; {REMEDY}", path.display())
+            }
+            Self::Io { path, detail } => write!(f, "{} {detail}", path.display()),
+            Self::Unavailable => f.write_str("the store has failed or is closing"),
+        }
+    }
+}
+
+impl std::error::Error for StoreError {}
+
+impl From<Damage> for StoreError {
+    fn from(damage: Damage) -> Self {
+        let (path, detail) = (damage.path().to_owned(), damage.detail().to_owned());
+        if damage.is_io() { Self::Io { path, detail } } else { Self::Corrupt { path, detail } }
+    }
+}
+
+impl From<StoreError> for Damage {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Corrupt { path, detail } => Self::new(&path, detail),
+            StoreError::Io { path, detail } => Self::failed(&path, detail),
+            other => Self::failed(Path::new("state"), other.to_string()),
+        }
+    }
+}
+
+impl From<StateError> for StoreError {
+    fn from(error: StateError) -> Self {
+        Damage::from(error).into()
+    }
+}
+
+/// What to do about a directory that is damaged.
+pub(crate) const REMEDY: &str = "either put back a backup (`hookswitch restore FILE --data-dir DIR`), \
+                      or save what can be read (`hookswitch verify --salvage --data-dir DIR --into NEWDIR`)";
+
+/// Something on the disk that is not as it must be, or that could not be read or written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Damage {
+    path: PathBuf,
+    detail: String,
+    io: bool,
+}
+
+impl Damage {
+    /// `detail` goes on after the path: 'is damaged at byte 7'.
+    pub(crate) fn new(path: &Path, detail: impl Into<String>) -> Self {
+        Self { path: path.to_owned(), detail: detail.into(), io: false }
+    }
+
+    /// The operating system refused, which says nothing against what is there; but a file that ends too early is
+    /// damaged. `doing` is what could not be done, as in 'cannot be read'.
+    pub(crate) fn io(path: &Path, doing: impl fmt::Display, error: &io::Error) -> Self {
+        Self {
+            path: path.to_owned(),
+            detail: format!("{doing}: {error}"),
+            io: error.kind() != io::ErrorKind::UnexpectedEof,
+        }
+    }
+
+    /// As [`Damage::io`], where all that is known is a sentence.
+    pub(crate) fn failed(path: &Path, detail: impl Into<String>) -> Self {
+        Self { path: path.to_owned(), detail: detail.into(), io: true }
+    }
+}
+
+impl Damage {
+    /// The file.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether the operating system refused, rather than what was read being wrong.
+    pub(crate) const fn is_io(&self) -> bool {
+        self.io
+    }
+
+    /// What is said of the path.
+    pub(crate) fn detail(&self) -> &str {
+        &self.detail
+    }
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.path.display(), self.detail)
+    }
+}
+
+impl std::error::Error for Damage {}
+
+/// Why the state database did not do what it was asked.
+#[derive(Debug, Clone)]
+pub(crate) enum StateError {
+    /// sled said no, or the disk did.
+    Failed(String),
+    /// What was read is not what was written; goes on after 'the state database'.
+    Corrupt(String),
+}
+
+impl StateError {
+    /// What was read is not what was written; `what` is.
+    pub(crate) fn unreadable(what: &str) -> Self {
+        Self::Corrupt(format!("has {what} that cannot be read"))
+    }
+}
+
+impl fmt::Display for StateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failed(why) => write!(f, "the state database failed: {why}"),
+            Self::Corrupt(detail) => write!(f, "the state database {detail}"),
+        }
+    }
+}
+
+impl From<StateError> for Damage {
+    fn from(error: StateError) -> Self {
+        let path = Path::new("state");
+        match error {
+            StateError::Failed(why) => Self::failed(path, format!("failed: {why}")),
+            StateError::Corrupt(detail) => Self::new(path, detail),
+        }
+    }
+}
+
+/// A length inside a journal file, which never has more than `u32::MAX` bytes.
+pub(crate) fn u32_of(length: usize) -> u32 {
+    u32::try_from(length).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_from_one_that_fails_and_from_what_is_damaged() {
+        let io = |kind: io::ErrorKind| StoreError::io(Path::new("erasing/1"), "cannot be written", &kind.into());
+        assert!(matches!(io(io::ErrorKind::StorageFull), StoreError::DiskFull(_)));
+        assert!(matches!(io(io::ErrorKind::QuotaExceeded), StoreError::DiskFull(_)));
+        assert!(matches!(io(io::ErrorKind::PermissionDenied), StoreError::Io { .. }));
+        let path = Path::new("journal/000001.log");
+        assert!(matches!(Damage::new(path, "is damaged at byte 7").into(), StoreError::Corrupt { .. }));
+        let failed = Damage::io(path, "cannot be read at byte 7", &io::ErrorKind::Other.into());
+        assert!(matches!(failed.into(), StoreError::Io { .. }));
+        assert!(matches!(StateError::unreadable("a part").into(), StoreError::Corrupt { .. }));
+        let sled = sled::Error::Io(io::ErrorKind::Other.into());
+        assert!(matches!(StateError::from(sled).into(), StoreError::Io { .. }));
+        let sled = sled::Error::Corruption { at: None, bt: () };
+        assert!(matches!(StateError::from(sled).into(), StoreError::Corrupt { .. }));
+    }
+
+    #[test]
+    fn what_is_said_names_the_file_and_the_remedy() {
+        let damaged = StoreError::from(Damage::new(Path::new("journal/000001.log"), "is damaged at byte 7"));
+        let said = damaged.to_string();
+        assert!(said.starts_with("journal/000001.log is damaged at byte 7: "), "{said}");
+        assert!(said.contains("hookswitch restore"), "{said}");
+        let failed =
+            StoreError::io(Path::new("erasing/1"), "cannot be written", &io::ErrorKind::PermissionDenied.into());
+        assert_eq!(failed.to_string(), "erasing/1 cannot be written: permission denied");
+    }
+}

@@ -1,0 +1,108 @@
+//! What the lists may be narrowed by. `None` in every member lists everything.
+
+use crate::core::attempt::Status;
+use crate::core::delivery::State;
+use crate::core::event::{CallId, Company, Domain, EventType, Source};
+use crate::core::id::{DeliveryId, EventId, SubscriptionId};
+use crate::core::time::Timestamp;
+
+/// Which events to list. `None` everywhere lists all.
+#[derive(Debug, Clone, Default)]
+pub struct EventFilter {
+    /// Of this company.
+    pub company: Option<Company>,
+    /// Of this domain.
+    pub domain: Option<Domain>,
+    /// From this source.
+    pub source: Option<Source>,
+    /// Of this type.
+    pub event_type: Option<EventType>,
+    /// Of this call.
+    pub call: Option<CallId>,
+    /// Of this lead's phone number.
+    pub phone: Option<String>,
+    /// Accepted at or after this time.
+    pub since: Option<Timestamp>,
+    /// Accepted before this time.
+    pub until: Option<Timestamp>,
+}
+
+/// Which deliveries to list.
+#[derive(Debug, Clone, Default)]
+pub struct DeliveryFilter {
+    /// Of this company.
+    pub company: Option<Company>,
+    /// Owed to this subscription.
+    pub subscription: Option<SubscriptionId>,
+    /// Of this event.
+    pub event: Option<EventId>,
+    /// Of events of this type.
+    pub event_type: Option<EventType>,
+    /// Of events of this call.
+    pub call: Option<CallId>,
+    /// In this state.
+    pub state: Option<State>,
+    /// Accepted at or after this time.
+    pub since: Option<Timestamp>,
+    /// Accepted before this time.
+    pub until: Option<Timestamp>,
+}
+
+/// Which entries of the log to list.
+#[derive(Debug, Clone, Default)]
+pub struct LogFilter {
+    /// Of this company.
+    pub company: Option<Company>,
+    /// Of this domain.
+    pub domain: Option<Domain>,
+    /// Of this subscription.
+    pub subscription: Option<SubscriptionId>,
+    /// Of this delivery.
+    pub delivery: Option<DeliveryId>,
+    /// Of events of this type.
+    pub event_type: Option<EventType>,
+    /// With this status.
+    pub status: Option<Status>,
+    /// With this status code; `Some(None)` without any.
+    pub response: Option<Option<u16>>,
+    /// Of events of this call.
+    pub call: Option<CallId>,
+    /// Of this lead's phone number.
+    pub phone: Option<String>,
+    /// Created at or after this time.
+    pub since: Option<Timestamp>,
+    /// Created before this time.
+    pub until: Option<Timestamp>,
+    /// Only probes, or none of them.
+    pub test: Option<bool>,
+}
+
+/// Which calls to report on. `None` everywhere: all.
+#[derive(Debug, Clone, Default)]
+pub struct ReportFilter {
+    /// Of this company.
+    pub company: Option<Company>,
+    /// Of this domain.
+    pub domain: Option<Domain>,
+    /// From this source.
+    pub source: Option<Source>,
+    /// Taken by this agent.
+    pub agent: Option<String>,
+    /// Begun in the hour of this time, or later.
+    pub since: Option<Timestamp>,
+    /// Begun before this time, or in the same hour.
+    pub until: Option<Timestamp>,
+}
+
+/// What a replay puts back into a subscription's queue.
+#[derive(Debug, Clone)]
+pub struct ReplayFilter {
+    /// What was accepted at or after this time.
+    pub since: Timestamp,
+    /// What was accepted before this time; all so far if `None`.
+    pub until: Option<Timestamp>,
+    /// Of these event types; of all if there are none.
+    pub events: Vec<EventType>,
+    /// Dead letters only; otherwise everything that is not owed already.
+    pub failed_only: bool,
+}

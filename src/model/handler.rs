@@ -1,0 +1,197 @@
+//! The command handler: decides the commands and attempt results of one group commit, in order.
+//!
+//! Must not know how anything is stored. What always holds: an answer is given back to be called once the records are
+//! durable, and every command is either answered, deferred or refused.
+
+use std::sync::{Arc, Mutex};
+
+use crate::core::id::IdSource;
+use crate::core::time::Timestamp;
+use crate::model::command::{Command, Finish, Reply};
+use crate::model::error::StoreError;
+use crate::model::fan_out::{self, Backlog, Plan};
+use crate::model::registry::Ledger;
+use crate::model::settings::Settings;
+use crate::model::turn::{Carried, Context, Outcome, Turn};
+use crate::model::view::{Log, View, ViewMut};
+use crate::model::{
+    accept, attempts, by_hand, conversations, erasure, expiry, maintenance, requeue, subscriptions, tokens,
+};
+
+/// An answer that waits for its records to be durable: called with whether they are.
+pub(crate) type Answer = Box<dyn FnOnce(bool) + Send>;
+
+/// Decides commands.
+pub(crate) struct Handler {
+    settings: Settings,
+    ids: IdSource,
+    registry: Arc<Mutex<Ledger>>,
+    carried: Carried,
+    /// What waits for its company's turn.
+    backlog: Backlog,
+}
+
+impl Handler {
+    /// A handler that goes on after the id with the bits `last_id`, and with the batches that the last run began.
+    ///
+    /// # Errors
+    /// Those cannot be read.
+    pub(crate) fn new(
+        settings: Settings,
+        last_id: u128,
+        registry: Arc<Mutex<Ledger>>,
+        carried: Carried,
+        (view, log): (&dyn View, &dyn Log),
+    ) -> Result<Self, StoreError> {
+        let backlog = Backlog::load(view, log)?;
+        Ok(Self { settings, ids: IdSource::after(last_id), registry, carried, backlog })
+    }
+
+    /// From now on these limits and periods hold.
+    pub(crate) const fn set(&mut self, settings: Settings) {
+        self.settings = settings;
+    }
+
+    /// The limits and periods that hold.
+    pub(crate) const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The bits of the id given last.
+    pub(crate) const fn last_id(&self) -> u128 {
+        self.ids.last()
+    }
+
+    /// Whether there is something to be done at once, though nothing new was asked.
+    pub(crate) fn is_due(&self, view: &dyn ViewMut) -> bool {
+        self.carried.has_work || self.backlog.is_due(view)
+    }
+
+    /// Whether nothing waits for its company's turn.
+    pub(crate) fn has_no_backlog(&self) -> bool {
+        self.backlog.is_empty()
+    }
+
+    /// A new segment has been begun: all subscriptions and tokens are to be written at its beginning.
+    pub(crate) const fn begin_snapshot(&mut self) {
+        maintenance::begin_snapshot(&mut self.carried);
+    }
+
+    /// Whether not all of them are written yet.
+    pub(crate) const fn is_writing_snapshot(&self) -> bool {
+        self.carried.progress.subscriptions.is_some() || self.carried.progress.tokens.is_some()
+    }
+
+    /// What has become too old is to be ended.
+    pub(crate) fn end_expired(&mut self) {
+        maintenance::begin_ending(&mut self.carried);
+    }
+
+    /// All is durable: threads in memory may be forgotten.
+    pub(crate) fn relieve_threads(&self) {
+        conversations::relieve(&self.carried.threads);
+    }
+
+    /// Decides all of these, and a little of what is done between group commits. Gives what is to be done once the records
+    /// are durable; `answers` gets the answers, also where there is an error.
+    ///
+    /// # Errors
+    /// The view cannot be read: nothing of it may be acknowledged. Commands that were not decided are refused.
+    pub(crate) fn decide(
+        &mut self,
+        commands: Vec<Command>,
+        results: Vec<Finish>,
+        context: Context<'_>,
+        answers: &mut Vec<Answer>,
+    ) -> Result<Outcome, StoreError> {
+        let Self { settings, ids, registry, carried, backlog } = self;
+        let mut turn = Turn::begin(context, registry, *settings, carried, ids);
+        for result in results {
+            attempts::finish(&mut turn, result)?;
+        }
+        let deferred = backlog.begin(turn.view);
+        for command in deferred.into_iter().chain(commands) {
+            let Some((command, claim)) = backlog.admit(command, turn.registry) else { continue };
+            let before = turn.outcome.deliveries;
+            decide_one(&mut turn, backlog, command, answers);
+            backlog.note(claim, turn.outcome.deliveries - before);
+        }
+        go_on_with_fan_outs(&mut turn, backlog, answers)?;
+        tokens::note_uses(&mut turn);
+        if turn.carried.has_work {
+            maintenance::do_some(&mut turn)?;
+        }
+        Ok(turn.outcome)
+    }
+
+    /// Forgets some of what is old enough, if it is time: between two checkpoints, or when much is new. `durable` are the
+    /// bits of the last id of which the view is durable.
+    ///
+    /// # Errors
+    /// The view cannot be read.
+    pub(crate) fn expire(
+        &mut self,
+        view: &dyn ViewMut,
+        checkpoint: bool,
+        durable: u128,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        expiry::expire(&mut self.carried.expiry, view, &self.settings, checkpoint, durable, now)
+    }
+
+    /// The store has failed: refuses all that waits.
+    pub(crate) fn refuse(&mut self) {
+        self.backlog.refuse();
+    }
+}
+
+/// Keeps an answer until its records are durable.
+fn keep<T: Send + 'static>(answers: &mut Vec<Answer>, decided: Result<T, StoreError>, reply: Reply<T>) {
+    answers.push(Box::new(move |durable| reply(if durable { decided } else { Err(StoreError::Unavailable) })));
+}
+
+/// Decides one command. An error is its answer.
+fn decide_one(turn: &mut Turn<'_>, backlog: &mut Backlog, command: Command, answers: &mut Vec<Answer>) {
+    match command {
+        Command::Accept(events, reply) => match fan_out::plan(turn, &events) {
+            Plan::AtOnce => keep(answers, accept::accept(turn, events), reply),
+            Plan::InSteps => backlog.push(fan_out::begin(turn, events, reply)),
+            Plan::Refused(invalid) => reply(Err(StoreError::Invalid(invalid))),
+        },
+        Command::Create(draft, reply) => keep(answers, subscriptions::create(turn, *draft), reply),
+        Command::Change(id, patch, reply) => keep(answers, subscriptions::change(turn, id, &patch), reply),
+        Command::Rotate(id, given, overlap, reply) => {
+            keep(answers, subscriptions::rotate(turn, id, given, overlap), reply);
+        }
+        Command::Delete(id, reply) => keep(answers, subscriptions::delete(turn, id), reply),
+        Command::Retry(known, reply) => keep(answers, by_hand::retry(turn, *known), reply),
+        Command::Cancel(known, why, reply) => keep(answers, by_hand::cancel(turn, *known, why), reply),
+        Command::Erasure(id, record, reply) => keep(answers, erasure::note(turn, id, *record), reply),
+        Command::Replay(id, replay, reply) => keep(answers, requeue::replay(turn, id, &replay), reply),
+        Command::Discard(id, reply) => keep(answers, requeue::discard(turn, id), reply),
+        Command::Message(message, reply) => keep(answers, conversations::post(turn, *message), reply),
+        Command::Probe(entry, reply) => keep(answers, Ok(attempts::record_probe(turn, *entry)), reply),
+        Command::CreateToken(draft, reply) => keep(answers, tokens::create(turn, draft), reply),
+        Command::RevokeToken(id, reply) => keep(answers, tokens::revoke(turn, id), reply),
+    }
+}
+
+/// Accepts the next events of batches that are accepted in steps.
+fn go_on_with_fan_outs(
+    turn: &mut Turn<'_>,
+    backlog: &mut Backlog,
+    answers: &mut Vec<Answer>,
+) -> Result<(), StoreError> {
+    while let Some(mut fan_out) = backlog.next() {
+        let before = turn.outcome.deliveries;
+        let more = fan_out::go_on(turn, &mut fan_out)?;
+        backlog.note(Vec::new(), turn.outcome.deliveries - before);
+        if more {
+            backlog.put_back(fan_out);
+        } else if let Some((reply, accepted)) = fan_out.answer() {
+            keep(answers, Ok(accepted), reply);
+        }
+    }
+    backlog.end();
+    Ok(())
+}

@@ -1,0 +1,147 @@
+//! Reading from the state database what the committer knows by heart.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex};
+
+use crate::core::attempt::Status;
+use crate::core::id::{AttemptId, SubscriptionId};
+use crate::core::seal::Keyring;
+use crate::model::error::StoreError;
+use crate::model::lock::lock;
+use crate::model::record::{self, HealthRecord, Kind as _, Logged, SubscriptionRecord, TokenRecord};
+use crate::model::registry::Ledger;
+use crate::model::standing::Health;
+use crate::model::term::Key;
+use crate::model::unserved::Unserved;
+use crate::model::view::{Log, View, ViewMut, Wanted};
+use crate::model::{counts, keys};
+
+/// What to do about a subscription whose record cannot be read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unreadable {
+    /// Nothing: its pieces may be of different times, and the journal has what makes them one again.
+    PassOver,
+    /// Say that it is damaged.
+    Refuse,
+}
+
+/// What the ledger says once the journal is taken in: read from the state. The counts are as the
+/// journal has moved them on, if they were `counted` well before; otherwise all is counted.
+pub(crate) fn settle(view: &dyn ViewMut, of_journal: &Mutex<Ledger>, counted: bool) -> Result<(), StoreError> {
+    let next_number = lock(of_journal).next_number;
+    let keys = lock(of_journal).keys().clone();
+    let (mut settled, _) = registry(view, next_number, keys, Unreadable::Refuse)?;
+    let mut before = lock(of_journal);
+    settled.take_counts(&before);
+    *before = settled;
+    drop(before);
+    if counted { Ok(()) } else { counts::count(view, of_journal) }
+}
+
+/// The subscriptions with their sequence numbers and health, the replays and discards, as the state
+/// has them, with secrets opened by `keys` as far as they go; and whether anything was passed over.
+pub(crate) fn registry(
+    view: &dyn View,
+    next_number: u32,
+    keys: Arc<Keyring>,
+    unreadable: Unreadable,
+) -> Result<(Ledger, bool), StoreError> {
+    let mut ledger = Ledger::numbering_from(next_number, keys);
+    let mut passed_over = false;
+    let mut records: BTreeMap<u32, Vec<u8>> = BTreeMap::new();
+    for (key, piece) in view.scan(&[keys::SUBSCRIPTION], None, usize::MAX)? {
+        let number = keys::number_in(&key).unwrap_or(0);
+        records.entry(number).or_default().extend(piece);
+    }
+    for (number, value) in records {
+        let record = SubscriptionRecord::of_value(&value);
+        let Some(unsealed) = record.and_then(|record| record.unsealed(ledger.keys())) else {
+            if unreadable == Unreadable::PassOver {
+                passed_over = true;
+                continue;
+            }
+            let detail = format!("has a subscription (number {number}) that cannot be read");
+            return Err(StoreError::corrupt_state(detail));
+        };
+        ledger.put(unsealed);
+        let next = match view.get(&keys::next_sequence(number))?.map(TryInto::try_into) {
+            None => 1,
+            Some(Ok(next)) => u64::from_be_bytes(next),
+            // A guess would give a sequence number twice.
+            Some(Err(_)) if unreadable == Unreadable::Refuse => {
+                let detail =
+                    format!("has the next sequence number of subscription number {number}, which cannot be read");
+                return Err(StoreError::corrupt_state(detail));
+            }
+            Some(Err(_)) => {
+                passed_over = true;
+                1
+            }
+        };
+        let health = view.get(&keys::health(number))?;
+        let read = health.as_deref().map(record::unversioned::<HealthRecord>);
+        if matches!(read, Some(None)) && unreadable == Unreadable::Refuse {
+            view.note_unreadable(&keys::health(number), None);
+        }
+        if let Some(account) = ledger.account(number) {
+            account.next_sequence = next;
+            account.health = read.flatten().map(Into::into).unwrap_or_default();
+        }
+    }
+    let unreadable = || StoreError::corrupt_state("has a replay or a discard that cannot be read");
+    for (_, value) in view.scan(&[keys::REPLAY], None, usize::MAX)? {
+        ledger.put_replay(record::unversioned(&value).ok_or_else(unreadable)?);
+    }
+    for (_, value) in view.scan(&[keys::DISCARD], None, usize::MAX)? {
+        ledger.put_discard(record::unversioned(&value).ok_or_else(unreadable)?);
+    }
+    for (_, value) in view.scan(&[keys::TOKEN], None, usize::MAX)? {
+        let token = record::unversioned::<TokenRecord>(&value).and_then(TokenRecord::token);
+        let unreadable = || StoreError::corrupt_state("has a token of the API that cannot be read");
+        ledger.tokens.put(token.ok_or_else(unreadable)?);
+    }
+    ledger.unserved = Unserved::read(view)?;
+    Ok((ledger, passed_over))
+}
+
+/// How many entries of the log are looked at for what they say of a subscription's health.
+const ENTRIES_LOOKED_AT: u32 = 10_000;
+
+/// Makes the health that could not be read again, from the log: how the last attempts went, up to the last success.
+pub(crate) fn make_health_again(view: &dyn ViewMut, ledger: &Mutex<Ledger>, log: &dyn Log) -> Result<(), StoreError> {
+    for key in view.noted(&[keys::HEALTH]) {
+        let number = keys::number_in(&key).unwrap_or(0);
+        let id = lock(ledger).account(number).map(|account| account.subscription.id);
+        let health = id.map_or_else(|| Ok(Health::default()), |id| health_in(log, id))?;
+        if let Some(account) = lock(ledger).account(number) {
+            account.health = health;
+        }
+        view.note_unreadable(&key, Some(record::versioned(&HealthRecord::from(health))));
+    }
+    Ok(())
+}
+
+fn health_in(log: &dyn Log, id: SubscriptionId) -> Result<Health, StoreError> {
+    let keys = [Key::Subscription(id.bits())];
+    let (mut health, mut looked_at) = (Health::default(), 0);
+    let wanted = Wanted { kinds: Logged::KINDS, keys: &keys, ..Wanted::ANY };
+    log.to_the_end(&wanted, &log.unbounded(), &mut |head, payload| {
+        looked_at += 1;
+        let entry = record::decode::<Logged>(payload).and_then(|logged| logged.entry(AttemptId::from_bits(head.id)));
+        let tried = entry.filter(|entry| entry.subscription == id && entry.attempt > 0 && !entry.test);
+        match tried {
+            Some(entry) if entry.status == Status::Delivered => {
+                (health.last_success, health.answer) = (Some(entry.created), Some(entry.duration));
+            }
+            Some(entry) => {
+                health.failures = health.failures.saturating_add(1);
+                health.failing_since = Some(entry.created);
+            }
+            None => {}
+        }
+        let enough = health.last_success.is_some() || looked_at == ENTRIES_LOOKED_AT;
+        Ok(if enough { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+    })?;
+    Ok(health)
+}

@@ -1,0 +1,49 @@
+//! The model: every decision about what is kept, as functions from a command and what was read to records.
+//!
+//! Pure like core, but for what a [`turn`] reads through the [`view`] interfaces. Knows core and the
+//! [records](record); knows no engine.
+
+pub(crate) mod accept;
+pub(crate) mod attempts;
+pub(crate) mod bulk;
+pub(crate) mod by_hand;
+pub(crate) mod calls;
+pub(crate) mod command;
+pub(crate) mod conversations;
+pub(crate) mod counts;
+pub(crate) mod deliveries;
+pub(crate) mod erasure;
+pub(crate) mod error;
+pub(crate) mod expiry;
+pub(crate) mod fan_out;
+pub(crate) mod filter;
+pub(crate) mod handler;
+pub(crate) mod keys;
+pub(crate) mod known;
+pub(crate) mod load;
+pub(crate) mod lock;
+pub(crate) mod maintenance;
+pub(crate) mod notice;
+pub(crate) mod owing;
+pub(crate) mod page;
+pub(crate) mod progress;
+pub(crate) mod query;
+pub(crate) mod receipts;
+pub(crate) mod record;
+pub(crate) mod redaction;
+pub(crate) mod redactions;
+pub(crate) mod registry;
+pub(crate) mod report;
+pub(crate) mod requeue;
+pub(crate) mod retention;
+pub(crate) mod segment;
+pub(crate) mod settings;
+pub(crate) mod standing;
+pub(crate) mod subscriptions;
+pub(crate) mod term;
+pub(crate) mod token_ring;
+pub(crate) mod tokens;
+pub(crate) mod turn;
+pub(crate) mod unserved;
+pub(crate) mod value;
+pub(crate) mod view;

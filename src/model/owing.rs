@@ -1,0 +1,40 @@
+//! What a record says of the deliveries of one subscription.
+
+use crate::core::delivery::Delivery;
+use crate::core::id::{DeliveryId, EventId};
+use crate::model::record::{self, Accepted, Head, Kind as _};
+
+/// An accepted event with a delivery of the subscription in question.
+pub(crate) struct Owing {
+    /// The event.
+    pub(crate) event: EventId,
+    /// Its record.
+    pub(crate) accepted: Accepted,
+    delivery: DeliveryId,
+}
+
+impl Owing {
+    /// What a record says of the deliveries of subscription `number`; `None` if it has none.
+    pub(crate) fn read(number: u32, head: Head, payload: &[u8]) -> Option<Self> {
+        let accepted = Accepted::KINDS.contains(&head.kind).then(|| record::decode::<Accepted>(payload))??;
+        let owed = accepted.owed.iter().find(|owed| owed.id().subscription_number() == number)?;
+        Some(Self { event: EventId::from_bits(head.id), delivery: owed.id(), accepted })
+    }
+
+    /// The sequence number of the delivery.
+    pub(crate) const fn sequence(&self) -> u64 {
+        self.delivery.sequence()
+    }
+
+    /// Whether the event is of one of these types; of any if there are none.
+    pub(crate) fn is_of<'e>(&self, types: impl ExactSizeIterator<Item = &'e str>) -> bool {
+        let mut types = types;
+        types.len() == 0 || types.any(|event_type| event_type == self.accepted.event_type())
+    }
+
+    /// The delivery as it was when the event was accepted.
+    pub(crate) fn begun(&self) -> Option<Delivery> {
+        let begun = self.accepted.deliveries(self.event).unwrap_or_default();
+        begun.into_iter().find(|delivery| delivery.id == self.delivery)
+    }
+}

@@ -1,0 +1,378 @@
+//! Reading what is kept: events, deliveries and entries of the log one by one, and pages of events and of the log.
+//!
+//! A filter's values are looked up in the journal's indexes, all of them together; what was found is compared. One
+//! question reads no more than a bounded number of records, and its page says how far it has looked.
+
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use crate::core::attempt::LogEntry;
+use crate::core::delivery::{Delivery, State as Standing};
+use crate::core::event::{Company, Event};
+use crate::core::id::{AttemptId, DeliveryId, EventId};
+use crate::core::time::Timestamp;
+use crate::model::bulk::{Bulk, Filled};
+use crate::model::error::{Damage, StoreError};
+use crate::model::filter::{EventFilter, LogFilter};
+use crate::model::owing::Owing;
+use crate::model::page::Page;
+use crate::model::record::{self, Accepted, DeliveryRecord, EndedRecord, Head, Kind as _, Logged};
+use crate::model::term::Key;
+use crate::model::view::{Log, Reached, View, Wanted};
+
+/// The record of an accepted event.
+pub(crate) fn accepted_record(log: &dyn Log, id: EventId) -> Result<Option<Accepted>, StoreError> {
+    let mut found: Result<_, Damage> = Ok(None);
+    log.record(id.bits(), &mut |head, payload| {
+        if Accepted::KINDS.contains(&head.kind) {
+            found = record::decode::<Accepted>(payload).map(Some).ok_or_else(|| unreadable("event", id));
+        }
+    })?;
+    Ok(found?)
+}
+
+/// A record whose checksum fits, and which is none of its kind all the same.
+fn unreadable(what: &str, id: impl std::fmt::Display) -> Damage {
+    Damage::new(Path::new("journal"), format!("has a record of the {what} {id} that cannot be read"))
+}
+
+/// An accepted event.
+pub(crate) fn event(log: &dyn Log, id: EventId) -> Result<Option<Event>, StoreError> {
+    let Some(record) = accepted_record(log, id)? else { return Ok(None) };
+    Ok(record.event(id).map(Some).ok_or_else(|| unreadable("event", id))?)
+}
+
+/// An entry of the log.
+pub(crate) fn log_entry(log: &dyn Log, id: AttemptId) -> Result<Option<LogEntry>, StoreError> {
+    let mut found: Result<_, Damage> = Ok(None);
+    log.record(id.bits(), &mut |head, payload| {
+        if Logged::KINDS.contains(&head.kind) {
+            let entry = record::decode::<Logged>(payload).and_then(|logged| logged.entry(id));
+            found = entry.map(Some).ok_or_else(|| unreadable("log entry", id));
+        }
+    })?;
+    Ok(found?)
+}
+
+/// A delivery, wherever it stands. Not for the committer, which would wait for itself.
+pub(crate) fn delivery(view: &dyn View, log: &dyn Log, id: DeliveryId) -> Result<Option<Delivery>, StoreError> {
+    if let Some(found) = delivery_now(view, log, id)? {
+        return Ok(Some(found));
+    }
+    // It may be on its way from one to the other.
+    view.settle();
+    delivery_now(view, log, id)
+}
+
+/// A delivery, unless it is on its way from the state to the journal at this moment.
+pub(crate) fn delivery_now(view: &dyn View, log: &dyn Log, id: DeliveryId) -> Result<Option<Delivery>, StoreError> {
+    now(view, log, id, None)
+}
+
+/// The same, of which the event is known to have begun it so.
+fn now(
+    view: &dyn View,
+    log: &dyn Log,
+    id: DeliveryId,
+    begun: Option<&Delivery>,
+) -> Result<Option<Delivery>, StoreError> {
+    if let Some(found) = record::find(id, view)? {
+        return Ok(Some(found));
+    }
+    match last_word(log, id, |_| true)? {
+        Some(Last::Entry(entry)) => ended(view, log, id, &entry, begun),
+        // While this was read, it may have been put back into the queue.
+        Some(Last::Ended(ended)) => Ok(record::find(id, view)?.or_else(|| ended.delivery())),
+        None => Ok(None),
+    }
+}
+
+/// The last that the journal says of a delivery.
+enum Last {
+    /// An entry of the log.
+    Entry(Box<LogEntry>),
+    /// How it ended, where retention has dropped the entry.
+    Ended(Box<DeliveryRecord>),
+}
+
+/// The kinds of records that say something of a delivery that was attempted, or what retention has left of them.
+pub(crate) const WORDS: &[u8] = &[Logged::KINDS[0], EndedRecord::KINDS[0], EndedRecord::KINDS[1]];
+
+/// The delivery that a record of these kinds speaks of.
+pub(crate) fn delivery_in(head: Head, payload: &[u8]) -> Option<DeliveryId> {
+    if Logged::KINDS.contains(&head.kind) {
+        return record::decode::<Logged>(payload)?.delivery();
+    }
+    EndedRecord::decode(head.kind, payload).map(|ended| ended.delivery.id())
+}
+
+/// The last that the journal says of a delivery, of entries of the log only those for which `wanted` holds.
+fn last_word(log: &dyn Log, id: DeliveryId, wanted: impl Fn(&LogEntry) -> bool) -> Result<Option<Last>, StoreError> {
+    let mut last = None;
+    // Nothing about it is older than itself.
+    let from = lowest_id(Some(id.timestamp()));
+    let frames = Wanted { kinds: WORDS, keys: &[Key::Delivery(id.bits())], from, ..Wanted::ANY };
+    log.newest_first(&frames, &log.unbounded(), &mut |head, payload| {
+        last = if Logged::KINDS.contains(&head.kind) {
+            let logged = record::decode::<Logged>(payload).filter(|logged| logged.delivery() == Some(id));
+            let entry = logged.and_then(|logged| logged.entry(AttemptId::from_bits(head.id)));
+            entry.filter(|entry| wanted(entry)).map(|entry| Last::Entry(Box::new(entry)))
+        } else {
+            let ended = EndedRecord::decode(head.kind, payload).filter(|ended| ended.delivery.id() == id);
+            ended.map(|ended| Last::Ended(Box::new(ended.delivery)))
+        };
+        Ok(if last.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+    })?;
+    Ok(last)
+}
+
+/// The delivery that ended with this entry of the log.
+pub(crate) fn ended(
+    view: &dyn View,
+    log: &dyn Log,
+    id: DeliveryId,
+    entry: &LogEntry,
+    begun: Option<&Delivery>,
+) -> Result<Option<Delivery>, StoreError> {
+    let Some(event) = entry.event else { return Ok(None) };
+    let begun = match begun {
+        Some(begun) => Some(begun.clone()),
+        None => {
+            let all = accepted_record(log, event)?.and_then(|record| record.deliveries(event)).unwrap_or_default();
+            all.into_iter().find(|delivery| delivery.id == id)
+        }
+    };
+    // One that ended without an attempt has what came of the last that was made.
+    let tried = if entry.attempt > 0 { None } else { last_word(log, id, |entry| entry.attempt > 0)? };
+    let (attempts, last_response) = match tried {
+        Some(Last::Entry(tried)) => (tried.attempt, tried.response),
+        Some(Last::Ended(ended)) => ended.delivery().map_or((0, None), |ended| (ended.attempts, ended.last_response)),
+        None => (entry.attempt, entry.response),
+    };
+    let begun = begun.or_else(|| from_entry(id, entry));
+    let ended = begun.map(|delivery| Delivery {
+        state: entry.status.into(),
+        attempts,
+        due: entry.created,
+        last_response,
+        ..delivery
+    });
+    // While this was read, it may have been put back into the queue.
+    Ok(record::find(id, view)?.or(ended))
+}
+
+/// What an entry says of a delivery whose event is no longer kept.
+fn from_entry(id: DeliveryId, entry: &LogEntry) -> Option<Delivery> {
+    Some(Delivery {
+        id,
+        subscription: entry.subscription,
+        event: entry.event?,
+        event_type: entry.event_type.clone(),
+        call: entry.call.clone()?,
+        state: entry.status.into(),
+        attempts: entry.attempt,
+        due: entry.created,
+        give_up_at: entry.created,
+        expire_at: None,
+        first_failed_at: None,
+        last_response: entry.response,
+        replay: entry.replay,
+    })
+}
+
+/// The deliveries of an event, each as it stands.
+pub(crate) fn event_deliveries(view: &dyn View, log: &dyn Log, id: EventId) -> Result<Vec<Delivery>, StoreError> {
+    let begun = accepted_record(log, id)?.and_then(|record| record.deliveries(id)).unwrap_or_default();
+    begun.into_iter().map(|delivery| as_it_stands(view, log, delivery)).collect()
+}
+
+/// A delivery as it stands, of which the event says that it began so.
+pub(crate) fn as_it_stands(view: &dyn View, log: &dyn Log, begun: Delivery) -> Result<Delivery, StoreError> {
+    let mut found = now(view, log, begun.id, Some(&begun))?;
+    if found.is_none() {
+        // It may be on its way from one to the other.
+        view.settle();
+        found = now(view, log, begun.id, Some(&begun))?;
+    }
+    // Neither owed nor ended: its subscription is being deleted.
+    Ok(found.unwrap_or(Delivery { state: Standing::Cancelled, ..begun }))
+}
+
+/// What a subscription was owed, by sequence number from the first to the second of `between`, with
+/// each delivery as it stands; at most `most`.
+pub(crate) fn owed_between(
+    view: &dyn View,
+    log: &dyn Log,
+    number: u32,
+    between: (u64, u64),
+    most: usize,
+) -> Result<Page<(Delivery, Event)>, StoreError> {
+    let (from, to) = between;
+    let (mut found, mut filled, mut more) = (Vec::new(), Filled::default(), false);
+    let passed = |head: Head, payload: &[u8]| Owing::read(number, head, payload).map(|owing| owing.sequence() < from);
+    log.ascending(Key::Owed(number), &passed, &mut |head, payload| {
+        let Some(owing) = Owing::read(number, head, payload) else { return Ok(ControlFlow::Continue(())) };
+        if owing.sequence() > to {
+            return Ok(ControlFlow::Break(()));
+        }
+        if let Some(item) = owing.begun().zip(owing.accepted.event(owing.event)) {
+            if !filled.takes(&item, most) {
+                more = true;
+                return Ok(ControlFlow::Break(()));
+            }
+            found.push(item);
+        }
+        Ok(ControlFlow::Continue(()))
+    })?;
+    let next = found.last().filter(|_| more).map(|(delivery, _)| u128::from(delivery.id.sequence()));
+    let now = found.into_iter().map(|(begun, event)| Ok((as_it_stands(view, log, begun)?, event)));
+    Ok(Page { items: now.collect::<Result<_, StoreError>>()?, next, scanned_until: None })
+}
+
+/// The lowest id that something of the time `since` can have.
+pub(crate) fn lowest_id(since: Option<Timestamp>) -> u128 {
+    since.map_or(0, |since| u128::from(since.millis()) << 80)
+}
+
+/// The time at which an id was made.
+pub(crate) fn time_of(id: u128) -> Timestamp {
+    Timestamp::from_millis(u64::try_from(id >> 80).unwrap_or(u64::MAX))
+}
+
+/// Gathers a page from a walk that goes the newest first.
+pub(crate) struct Gather<T> {
+    items: Vec<T>,
+    filled: Filled,
+    limit: usize,
+    last: u128,
+}
+
+impl<T: Bulk> Gather<T> {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self { items: Vec::new(), filled: Filled::default(), limit, last: 0 }
+    }
+
+    /// Adds an item; breaks, without it, if there is no room.
+    pub(crate) fn add(&mut self, id: u128, item: T) -> ControlFlow<()> {
+        if !self.filled.takes(&item, self.limit) {
+            return ControlFlow::Break(());
+        }
+        self.items.push(item);
+        self.last = id;
+        ControlFlow::Continue(())
+    }
+
+    /// The page, if the walk has reached so far.
+    pub(crate) fn page(self, reached: Reached) -> Page<T> {
+        let full = self.items.len() == self.limit;
+        let (next, scanned_until) = match reached {
+            Reached::End => (None, None),
+            Reached::Enough => (Some(self.last), None),
+            Reached::Spent(id) => (Some(id), (!full).then(|| time_of(id))),
+        };
+        Page { items: self.items, next, scanned_until }
+    }
+}
+
+/// A page of events.
+pub(crate) fn events(
+    log: &dyn Log,
+    filter: &EventFilter,
+    after: Option<u128>,
+    limit: usize,
+) -> Result<Page<Event>, StoreError> {
+    let keys: Vec<Key<'_>> = [
+        filter.call.as_ref().map(|call| Key::Call(call.as_str())),
+        filter.phone.as_ref().map(|phone| Key::Phone(phone)),
+        filter.domain.as_ref().map(|domain| Key::Domain(domain.as_str())),
+        filter.event_type.as_ref().map(|event_type| Key::Type(event_type.as_str())),
+        filter.source.map(|source| Key::Source(source.as_str())),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    let wanted = Wanted {
+        kinds: Accepted::KINDS,
+        company: filter.company.as_ref().map(Company::as_str),
+        keys: &keys,
+        below: after.unwrap_or(u128::MAX),
+        from: lowest_id(filter.since),
+        until: filter.until,
+    };
+    let mut gather = Gather::new(limit);
+    let reached = log.newest_first(&wanted, &log.bounded(), &mut |head, payload| {
+        let event = record::decode::<Accepted>(payload).and_then(|record| record.event(EventId::from_bits(head.id)));
+        let matching = event.filter(|event| event_matches(filter, event));
+        Ok(matching.map_or(ControlFlow::Continue(()), |event| gather.add(head.id, event)))
+    })?;
+    Ok(gather.page(reached))
+}
+
+/// Whether a filter's wish, if it has one, is met.
+pub(crate) fn fits<T: PartialEq + ?Sized>(wish: Option<&T>, has: Option<&T>) -> bool {
+    wish.is_none() || wish == has
+}
+
+fn event_matches(filter: &EventFilter, event: &Event) -> bool {
+    fits(filter.company.as_ref(), Some(&event.company))
+        && fits(filter.domain.as_ref(), event.domain.as_ref())
+        && fits(filter.source.as_ref(), Some(&event.source))
+        && fits(filter.event_type.as_ref(), Some(&event.event_type))
+        && fits(filter.call.as_ref(), Some(&event.call))
+        && fits(filter.phone.as_ref(), event.phone.as_ref())
+        && filter.since.is_none_or(|since| event.accepted_at >= since)
+        && filter.until.is_none_or(|until| event.accepted_at < until)
+}
+
+/// A page of the log.
+pub(crate) fn log(
+    log: &dyn Log,
+    filter: &LogFilter,
+    after: Option<u128>,
+    limit: usize,
+) -> Result<Page<LogEntry>, StoreError> {
+    let keys: Vec<Key<'_>> = [
+        filter.delivery.map(|id| Key::Delivery(id.bits())),
+        filter.call.as_ref().map(|call| Key::Call(call.as_str())),
+        filter.phone.as_ref().map(|phone| Key::Phone(phone)),
+        filter.subscription.map(|id| Key::Subscription(id.bits())),
+        filter.domain.as_ref().map(|domain| Key::Domain(domain.as_str())),
+        filter.response.map(Key::Response),
+        filter.status.map(|status| Key::Status(status.as_str())),
+        filter.event_type.as_ref().map(|event_type| Key::Type(event_type.as_str())),
+        filter.test.filter(|test| *test).map(|_| Key::Test),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    let wanted = Wanted {
+        kinds: Logged::KINDS,
+        company: filter.company.as_ref().map(Company::as_str),
+        keys: &keys,
+        below: after.unwrap_or(u128::MAX),
+        from: lowest_id(filter.since),
+        until: filter.until,
+    };
+    let mut gather = Gather::new(limit);
+    let reached = log.newest_first(&wanted, &log.bounded(), &mut |head, payload| {
+        let entry = record::decode::<Logged>(payload).and_then(|logged| logged.entry(AttemptId::from_bits(head.id)));
+        let matching = entry.filter(|entry| log_matches(filter, entry));
+        Ok(matching.map_or(ControlFlow::Continue(()), |entry| gather.add(head.id, entry)))
+    })?;
+    Ok(gather.page(reached))
+}
+
+fn log_matches(filter: &LogFilter, entry: &LogEntry) -> bool {
+    fits(filter.company.as_ref(), Some(&entry.company))
+        && fits(filter.domain.as_ref(), entry.domain.as_ref())
+        && fits(filter.subscription.as_ref(), Some(&entry.subscription))
+        && fits(filter.delivery.as_ref(), entry.delivery.as_ref())
+        && fits(filter.event_type.as_ref(), Some(&entry.event_type))
+        && fits(filter.status.as_ref(), Some(&entry.status))
+        && filter.response.is_none_or(|response| entry.response == response)
+        && fits(filter.call.as_ref(), entry.call.as_ref())
+        && fits(filter.phone.as_ref(), entry.phone.as_ref())
+        && filter.test.is_none_or(|test| entry.test == test)
+        && filter.since.is_none_or(|since| entry.created >= since)
+        && filter.until.is_none_or(|until| entry.created < until)
+}

@@ -1,0 +1,57 @@
+//! What is counted of a subscription and does not stand in its own record.
+
+use bincode::{Decode, Encode};
+
+use crate::model::keys;
+use crate::model::record::codec::{self, versioned};
+use crate::model::record::delivery::HealthRecord;
+use crate::model::record::kind::{Kind, Target, kept_by_the_view, nothing_personal};
+use crate::model::segment::Class;
+use crate::model::term::Marks;
+
+/// Where a subscription's sequence numbers and its health are. Written behind its record at the beginning of
+/// every journal file, so that what is in older files is not needed to know the subscriptions.
+#[derive(Debug, Encode, Decode)]
+pub(crate) struct AccountRecord {
+    pub(crate) number: u32,
+    pub(crate) next_sequence: u64,
+    pub(crate) health: HealthRecord,
+}
+
+impl Kind for AccountRecord {
+    const KINDS: &'static [u8] = &[9];
+    const NAME: &'static str = "standings of subscriptions";
+    const CLASS: Class = Class::Other;
+    const GRANTS_RIGHTS: bool = true;
+
+    fn kind(&self) -> u8 {
+        9
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        codec::encode_into(out, self);
+    }
+
+    fn decode(_: u8, payload: &[u8]) -> Option<Self> {
+        codec::decode(payload)
+    }
+
+    fn terms(&self) -> Marks {
+        Marks::default()
+    }
+
+    fn is_sound(self, _: u128) -> bool {
+        true
+    }
+
+    fn apply(self, _: u128, target: Target<'_>) -> Option<Self> {
+        target.view.put(keys::next_sequence(self.number), self.next_sequence.to_be_bytes().to_vec());
+        target.view.put(keys::health(self.number), versioned(&self.health));
+        target.memory.set_next_sequence(self.number, self.next_sequence);
+        target.memory.set_health(self.number, self.health.into());
+        None
+    }
+
+    kept_by_the_view!();
+    nothing_personal!();
+}

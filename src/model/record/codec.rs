@@ -1,0 +1,91 @@
+//! How records stand in bytes: bincode 2.0.1 in its standard configuration (little-endian, integers of variable length).
+//!
+//! Records stand apart from core's types, so that a change there cannot change what is read from the disk. A record that
+//! must change gets a new struct and a new version; the old one stays and is converted.
+
+use std::time::Duration;
+
+use bincode::{Decode, Encode};
+
+use crate::core::attempt::{Fault, Phase, Status};
+use crate::core::delivery::State;
+use crate::core::event::Source;
+use crate::core::subscription::{DisabledReason, Format, Layout, Nested, Ordering};
+use crate::core::time::Timestamp;
+use crate::core::token::Role;
+
+/// The version that is written today.
+pub(crate) const VERSION: u8 = 1;
+/// The largest record that is decoded; a length read from a damaged file allocates no more.
+const LIMIT: usize = 80 << 20;
+
+fn configuration()
+-> bincode::config::Configuration<bincode::config::LittleEndian, bincode::config::Varint, bincode::config::Limit<LIMIT>>
+{
+    bincode::config::standard().with_limit::<LIMIT>()
+}
+
+/// Appends `record` to `out`.
+pub(crate) fn encode_into(out: &mut Vec<u8>, record: &impl Encode) {
+    let written = bincode::encode_into_std_write(record, out, configuration());
+    debug_assert!(written.is_ok(), "writing into memory and records of known shape cannot fail");
+}
+
+/// `record` as bytes.
+pub(crate) fn encode(record: &impl Encode) -> Vec<u8> {
+    let mut out = Vec::new();
+    encode_into(&mut out, record);
+    out
+}
+
+/// Reads a record; `None` if the bytes are not one, or are more than one.
+pub(crate) fn decode<T: Decode<()>>(bytes: &[u8]) -> Option<T> {
+    let (record, length) = bincode::decode_from_slice(bytes, configuration()).ok()?;
+    (length == bytes.len()).then_some(record)
+}
+
+/// A closed list as it stands on the disk: by its word, so that the order in the code is free.
+macro_rules! by_word {
+    ($($name:ident),+) => { $(
+        impl Word for $name {
+            fn word(self) -> String { self.as_str().to_owned() }
+            fn read(word: &str) -> Option<Self> { Self::parse(word).ok() }
+        }
+    )+ };
+}
+pub(crate) trait Word: Sized {
+    fn word(self) -> String;
+    fn read(word: &str) -> Option<Self>;
+}
+by_word!(Status, State, Fault, Phase, Format, Layout, Nested, Ordering, DisabledReason, Source, Role);
+
+pub(crate) fn millis(length: Duration) -> u64 {
+    u64::try_from(length.as_millis()).unwrap_or(u64::MAX)
+}
+
+pub(crate) fn micros(length: Duration) -> u64 {
+    u64::try_from(length.as_micros()).unwrap_or(u64::MAX)
+}
+
+pub(crate) fn at(millis: u64) -> Timestamp {
+    Timestamp::from_millis(millis)
+}
+
+/// A record as a value of the state database: its version, then itself.
+pub(crate) fn versioned(record: &impl Encode) -> Vec<u8> {
+    let mut value = Vec::with_capacity(FEW);
+    value.push(VERSION);
+    encode_into(&mut value, record);
+    value
+}
+
+/// How many bytes most records have at most.
+const FEW: usize = 64;
+
+/// Reads a value of the state database.
+pub(crate) fn unversioned<T: Decode<()>>(value: &[u8]) -> Option<T> {
+    match value.split_first() {
+        Some((&VERSION, body)) => decode(body),
+        _ => None,
+    }
+}

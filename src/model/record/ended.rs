@@ -1,0 +1,81 @@
+//! How a delivery ended: what retention leaves of the entry of the log that ended it, while its event is kept.
+//!
+//! The first version does not say whose the delivery was.
+
+use crate::core::delivery::State;
+use crate::model::error::StoreError;
+use crate::model::record::codec;
+use crate::model::record::delivery::DeliveryRecord;
+use crate::model::record::kind::{Frame, Kind, Target, Waits, nothing_personal};
+use crate::model::record::standing::stand;
+use crate::model::segment::{Class, Due, Fate};
+use crate::model::term::{Key, Marks, Whose};
+
+/// The kind whose records do not say whose the delivery was.
+const UNOWNED: u8 = 8;
+/// The kind whose records do.
+const OWNED: u8 = 26;
+
+/// How a delivery ended, and whose it was.
+#[derive(Debug)]
+pub(crate) struct EndedRecord {
+    /// The delivery as it ended.
+    pub(crate) delivery: DeliveryRecord,
+    /// Its company; `None` of the first version.
+    pub(crate) company: Option<String>,
+}
+
+impl Kind for EndedRecord {
+    const KINDS: &'static [u8] = &[UNOWNED, OWNED];
+    const NAME: &'static str = "log entries";
+    const CLASS: Class = Class::WithEvent;
+    const GRANTS_RIGHTS: bool = false;
+
+    fn kind(&self) -> u8 {
+        if self.company.is_some() { OWNED } else { UNOWNED }
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        match &self.company {
+            Some(company) => codec::encode_into(out, &(&self.delivery, company)),
+            None => codec::encode_into(out, &self.delivery),
+        }
+    }
+
+    fn decode(kind: u8, payload: &[u8]) -> Option<Self> {
+        if kind == UNOWNED {
+            return codec::decode(payload).map(|delivery| Self { delivery, company: None });
+        }
+        codec::decode(payload).map(|(delivery, company)| Self { delivery, company: Some(company) })
+    }
+
+    fn terms(&self) -> Marks {
+        let of = self.company.as_deref().map_or(Whose::UNKNOWN, Whose::company);
+        let (event_type, call, state) = self.delivery.names();
+        let about = [
+            Key::Delivery(self.delivery.id().bits()),
+            Key::Status(state),
+            Key::Subscription(self.delivery.subscription()),
+            Key::Type(event_type),
+            Key::Call(call),
+        ];
+        Marks { keys: of.keys(about), at: None }
+    }
+
+    fn is_sound(self, _: u128) -> bool {
+        self.delivery.delivery().is_some()
+    }
+
+    /// Only where all is applied anew from the oldest file on: there it waits until here.
+    fn apply(self, _: u128, target: Target<'_>) -> Option<Self> {
+        stand(&self.delivery.delivery()?, Some(State::Pending), target);
+        None
+    }
+
+    fn retain(frame: Frame<'_>, due: &Due, _: Waits<'_>) -> Result<Fate, StoreError> {
+        let ended = Self::decode(frame.kind, frame.payload);
+        Ok(Fate::keep_if(ended.is_none_or(|ended| ended.delivery.event().bits() >= due.events_below)))
+    }
+
+    nothing_personal!();
+}

@@ -1,0 +1,151 @@
+//! The intent to accept all events of a batch that makes many deliveries.
+
+use bincode::{Decode, Encode};
+
+use crate::core::event::NewEvent;
+use crate::core::id::EventId;
+use crate::core::time::Timestamp;
+use crate::model::error::StoreError;
+use crate::model::keys;
+use crate::model::record::codec;
+use crate::model::record::event::Accepted;
+use crate::model::record::kind::{Frame, Kind, Target, Waits, kept_by_the_view, nothing_personal};
+use crate::model::redaction::{Rule, Subject};
+use crate::model::segment::{Class, Due, Fate};
+use crate::model::term::Marks;
+
+/// The events of a batch as they were posted; they have no ids yet, and nothing is owed of them.
+#[derive(Debug, Encode, Decode)]
+pub(crate) struct FanOutRecord {
+    pub(crate) posted: Vec<Accepted>,
+}
+
+impl FanOutRecord {
+    pub(crate) fn new(events: &[NewEvent], now: Timestamp) -> Self {
+        let posted = |event: &NewEvent| Accepted::new(event.clone().accepted(EventId::from_bits(0), now), &[]);
+        Self { posted: events.iter().map(posted).collect() }
+    }
+
+    /// The events, to be accepted.
+    pub(crate) fn events(self) -> impl Iterator<Item = NewEvent> {
+        let events = self.posted.into_iter().filter_map(|posted| posted.event(EventId::from_bits(0)));
+        events.map(|event| NewEvent {
+            event_type: event.event_type,
+            company: event.company,
+            domain: event.domain,
+            source: event.source,
+            occurred_at: Some(event.occurred_at),
+            producer_id: event.producer_id,
+            call: event.call,
+            phone: event.phone,
+            data: event.data,
+        })
+    }
+}
+
+impl Kind for FanOutRecord {
+    const KINDS: &'static [u8] = &[22];
+    const NAME: &'static str = "batches accepted in steps";
+    const CLASS: Class = Class::WithEvent;
+    const GRANTS_RIGHTS: bool = false;
+
+    fn kind(&self) -> u8 {
+        22
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        codec::encode_into(out, self);
+    }
+
+    fn decode(_: u8, payload: &[u8]) -> Option<Self> {
+        codec::decode(payload)
+    }
+
+    fn terms(&self) -> Marks {
+        Marks { keys: self.posted.iter().flat_map(Accepted::personal_terms).collect(), at: None }
+    }
+
+    fn is_sound(self, _: u128) -> bool {
+        let count = self.posted.len();
+        self.events().count() == count
+    }
+
+    fn apply(self, id: u128, target: Target<'_>) -> Option<Self> {
+        FanOutProgress { id, done: Some(0) }.apply(0, target);
+        None
+    }
+
+    /// It was carried out long ago: its events have ids of their own.
+    fn retain(frame: Frame<'_>, due: &Due, _: Waits<'_>) -> Result<Fate, StoreError> {
+        Ok(Fate::keep_if(frame.id >= due.events_below))
+    }
+
+    /// What is posted in a batch stands in its intent, too.
+    fn redact(frame: Frame<'_>, rule: &Rule) -> Option<Vec<u8>> {
+        if frame.id >= rule.below {
+            return None;
+        }
+        let mut changed = false;
+        let erase = |event: Accepted| match event.left_by(rule) {
+            Some(data) => {
+                changed = true;
+                event.erased(data)
+            }
+            None => event,
+        };
+        let posted = codec::decode::<Self>(frame.payload)?.posted.into_iter().map(erase).collect();
+        changed.then(|| codec::encode(&Self { posted }))
+    }
+
+    fn subjects(frame: Frame<'_>, visit: &mut dyn FnMut(&Subject<'_>)) {
+        let fan_out = codec::decode::<Self>(frame.payload);
+        fan_out.iter().flat_map(|it| &it.posted).for_each(|event| visit(&event.subject()));
+    }
+}
+
+/// How many events of a batch that is accepted in steps are.
+#[derive(Debug, Clone, Copy, Encode, Decode)]
+pub(crate) struct FanOutProgress {
+    /// The id of its intent.
+    pub(crate) id: u128,
+    /// So many are; `None`: all.
+    pub(crate) done: Option<u32>,
+}
+
+impl Kind for FanOutProgress {
+    const KINDS: &'static [u8] = &[23];
+    const NAME: &'static str = "batches accepted in steps";
+    const CLASS: Class = Class::Other;
+    const GRANTS_RIGHTS: bool = false;
+
+    fn kind(&self) -> u8 {
+        23
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        codec::encode_into(out, self);
+    }
+
+    fn decode(_: u8, payload: &[u8]) -> Option<Self> {
+        codec::decode(payload)
+    }
+
+    fn terms(&self) -> Marks {
+        Marks::default()
+    }
+
+    fn is_sound(self, _: u128) -> bool {
+        true
+    }
+
+    fn apply(self, _: u128, target: Target<'_>) -> Option<Self> {
+        match self.done {
+            Some(done) => target.view.put(keys::fan_out(self.id), done.to_be_bytes().to_vec()),
+            None => target.view.remove(keys::fan_out(self.id)),
+        }
+        None
+    }
+
+    kept_by_the_view!();
+    nothing_personal!();
+}

@@ -1,0 +1,225 @@
+//! Records: everything that happened, as the log has it. What is said of a kind of record stands in the kind's own file
+//! ([`Kind`]); this is the list of all kinds.
+//!
+//! A record has an id if it can be asked for by it; ids ascend through the log.
+
+mod account;
+mod call;
+pub(crate) mod codec;
+mod delivery;
+mod ended;
+mod entry;
+mod erasure;
+mod event;
+mod fan_out;
+mod head;
+mod kind;
+mod message;
+mod position;
+mod replay;
+mod standing;
+mod subscription;
+mod token;
+
+use crate::model::error::StoreError;
+use crate::model::progress::{DiscardRecord, ReplayRecord};
+use crate::model::redaction::{Rule, Subject};
+use crate::model::segment::{Class, Due, Fate, Schema};
+use crate::model::term::Marks;
+use crate::model::view::Sink;
+
+pub(crate) use account::AccountRecord;
+pub(crate) use call::{CallRecord, GroupCounts, GroupOutcomes, GroupTimes};
+pub(crate) use codec::{VERSION, decode, encode, unversioned, versioned};
+pub(crate) use delivery::{Before, CountsRecord, DeliveryRecord, HealthRecord, delivery_of, find};
+pub(crate) use ended::EndedRecord;
+pub(crate) use entry::Logged;
+pub(crate) use erasure::{ErasureNoted, ErasureRecord};
+pub(crate) use event::{Accepted, Owed};
+pub(crate) use fan_out::{FanOutProgress, FanOutRecord};
+pub(crate) use head::Head;
+pub(crate) use kind::{Frame, Kind, Locked, Memory, Registered, Target, Waits};
+pub(crate) use message::{MessageRecord, ThreadGone, ThreadRecord};
+pub(crate) use position::Applied;
+pub(crate) use standing::{Forgotten, Requeued};
+pub(crate) use subscription::{SubscriptionRecord, SubscriptionRemoved};
+pub(crate) use token::{TokenRecord, TokenRevoked};
+
+/// Makes of the list of kinds: the enum of all records, and what is asked of a record or of the byte of a kind.
+macro_rules! records {
+    ($($name:ident($kind:ty)),+ $(,)?) => {
+        /// What happened.
+        pub(crate) enum Body {
+            $(
+                #[doc = concat!("See [`", stringify!($kind), "`].")]
+                $name($kind),
+            )+
+        }
+
+        $(
+            impl From<$kind> for Body {
+                fn from(record: $kind) -> Self {
+                    Self::$name(record)
+                }
+            }
+        )+
+
+        /// Says of the byte of a kind what the kind itself says; of one that is not known, what is said `otherwise`.
+        macro_rules! of_kind {
+            ($byte:expr, |$Kind:ident| $said:expr, $otherwise:expr) => {{
+                $(
+                    if <$kind as Kind>::KINDS.contains(&$byte) {
+                        type $Kind = $kind;
+                        return $said;
+                    }
+                )+
+                $otherwise
+            }};
+        }
+
+        impl Body {
+            fn kind(&self) -> u8 {
+                match self { $(Self::$name(record) => Kind::kind(record),)+ }
+            }
+
+            fn encode(&self, out: &mut Vec<u8>) {
+                match self { $(Self::$name(record) => Kind::encode(record, out),)+ }
+            }
+
+            fn terms(&self) -> Marks {
+                match self { $(Self::$name(record) => Kind::terms(record),)+ }
+            }
+
+            fn is_sound(self, id: u128) -> bool {
+                match self { $(Self::$name(record) => Kind::is_sound(record, id),)+ }
+            }
+
+            fn apply(self, id: u128, target: Target<'_>) -> Option<Self> {
+                match self { $(Self::$name(record) => Kind::apply(record, id, target).map(Self::$name),)+ }
+            }
+        }
+
+        #[cfg(test)]
+        /// The bytes of all kinds.
+        pub(crate) const KINDS: &[&[u8]] = &[$(<$kind as Kind>::KINDS,)+];
+    };
+}
+
+records! {
+    Accepted(Accepted),
+    FanOut(FanOutRecord),
+    FanOutProgress(FanOutProgress),
+    Logged(Box<Logged>),
+    Ended(Box<EndedRecord>),
+    Subscription(Box<SubscriptionRecord>),
+    SubscriptionRemoved(SubscriptionRemoved),
+    Account(AccountRecord),
+    Requeued(Box<Requeued>),
+    Forgotten(Forgotten),
+    Replay(ReplayRecord),
+    Discard(DiscardRecord),
+    Message(Box<MessageRecord>),
+    ThreadGone(Box<ThreadGone>),
+    Token(Box<TokenRecord>),
+    TokenRevoked(TokenRevoked),
+    Erasure(ErasureNoted),
+}
+
+/// One thing that happened.
+pub(crate) struct Record {
+    /// The bits of its id; 0 if it has none.
+    pub(crate) id: u128,
+    /// What happened.
+    pub(crate) body: Body,
+}
+
+impl<T: Into<Body>> From<T> for Record {
+    fn from(body: T) -> Self {
+        Self { id: 0, body: body.into() }
+    }
+}
+
+impl Record {
+    /// A record with an id of its own.
+    pub(crate) fn of(id: u128, body: impl Into<Body>) -> Self {
+        Self { id, body: body.into() }
+    }
+
+    /// Reads a record; `None` if it is of no kind that is known, or cannot be one.
+    pub(crate) fn decode(head: Head, payload: &[u8]) -> Option<Self> {
+        fn body(kind: u8, payload: &[u8]) -> Option<Body> {
+            of_kind!(kind, |K| <K as Kind>::decode(kind, payload).map(Body::from), None)
+        }
+        let body = if head.version == VERSION { body(head.kind, payload)? } else { return None };
+        Some(Self { id: head.id, body })
+    }
+
+    /// Appends it to `sink`; `continues` if the next one belongs to the same step.
+    pub(crate) fn append_to(&self, sink: &mut dyn Sink, continues: bool) {
+        let Self { id, body } = self;
+        sink.append(body.kind(), *id, continues, body.terms(), &mut |out| body.encode(out));
+    }
+
+    /// Makes its changes; gives itself back if the call report takes it in.
+    #[must_use]
+    pub(crate) fn apply(self, target: Target<'_>) -> Option<Self> {
+        let Self { id, body } = self;
+        body.apply(id, target).map(|body| Self { id, body })
+    }
+
+    /// Whether every part of it can be read.
+    pub(crate) fn is_sound(self) -> bool {
+        self.body.is_sound(self.id)
+    }
+}
+
+/// What engines are told of records.
+pub(crate) static SCHEMA: Schema = Schema { class, terms, may_be_unowned };
+
+fn class(kind: u8) -> Class {
+    of_kind!(kind, |K| <K as Kind>::CLASS, Class::Other)
+}
+
+fn terms(head: Head, payload: &[u8]) -> Marks {
+    Record::decode(head, payload).map(|record| record.body.terms()).unwrap_or_default()
+}
+
+fn may_be_unowned(kind: u8) -> bool {
+    EndedRecord::KINDS.contains(&kind)
+}
+
+/// What several records of a kind are called in messages.
+pub(crate) fn name(kind: u8) -> &'static str {
+    of_kind!(kind, |K| <K as Kind>::NAME, "others")
+}
+
+/// Whether records of a kind grant rights, or change where and with which secrets something is sent.
+pub(crate) fn grants_rights(kind: u8) -> bool {
+    of_kind!(kind, |K| <K as Kind>::GRANTS_RIGHTS, false)
+}
+
+/// What retention leaves of a record of a file that is due. One that cannot be read, or is of a newer version, stays.
+pub(crate) fn retained(head: Head, payload: &[u8], due: &Due, waits: Waits<'_>) -> Result<Fate, StoreError> {
+    let frame = Frame { kind: head.kind, id: head.id, payload };
+    if head.version != VERSION {
+        return Ok(Fate::Keep);
+    }
+    of_kind!(frame.kind, |K| <K as Kind>::retain(frame, due, waits), Ok(Fate::Keep))
+}
+
+/// What is left of a record's payload without what `rule` takes out; `None` if that is nothing.
+pub(crate) fn redacted(head: Head, payload: &[u8], rule: &Rule) -> Option<Vec<u8>> {
+    let frame = Frame { kind: head.kind, id: head.id, payload };
+    if head.version != VERSION {
+        return None;
+    }
+    of_kind!(frame.kind, |K| <K as Kind>::redact(frame, rule), None)
+}
+
+/// Hands all of whom a record speaks to `visit`.
+pub(crate) fn subjects(head: Head, payload: &[u8], visit: &mut dyn FnMut(&Subject<'_>)) {
+    let frame = Frame { kind: head.kind, id: head.id, payload };
+    if head.version == VERSION {
+        of_kind!(frame.kind, |K| <K as Kind>::subjects(frame, visit), ());
+    }
+}

@@ -1,0 +1,132 @@
+//! Where a delivery stands in the view, and the records that move it by hand.
+
+use crate::core::delivery::{Delivery, State};
+use crate::core::id::DeliveryId;
+use crate::model::error::StoreError;
+use crate::model::keys;
+use crate::model::record::codec::{self, versioned};
+use crate::model::record::delivery::{Before, DeliveryRecord};
+use crate::model::record::kind::{Frame, Kind, Target, Waits, kept_by_the_view, nothing_personal};
+use crate::model::segment::{Class, Due, Fate};
+use crate::model::term::Marks;
+
+/// From now on the delivery is where its state says: waiting, a dead letter, or ended. `before` is where the log says it
+/// stood: what the view says may be of a later time.
+pub(crate) fn stand(delivery: &Delivery, before: Option<State>, target: Target<'_>) {
+    let Target { view, memory } = target;
+    let may_be_dead = before == Some(State::Failed) || !view.is_live();
+    let (owed, dead) = (keys::delivery(keys::OWED, delivery.id), keys::delivery(keys::DEAD, delivery.id));
+    let record = || versioned(&DeliveryRecord::from(delivery));
+    match delivery.state {
+        State::Pending | State::Retrying => {
+            view.put(owed, record());
+            if may_be_dead {
+                view.remove(dead);
+            }
+        }
+        State::Failed => {
+            view.put(dead, record());
+            view.remove(owed);
+        }
+        State::Delivered | State::Expired | State::Cancelled => {
+            view.remove(owed);
+            if may_be_dead {
+                view.remove(dead);
+            }
+        }
+    }
+    memory.moved(delivery.id.subscription_number(), before, Some(delivery.state));
+}
+
+/// A delivery waits again, and where it stood before.
+#[derive(Debug)]
+pub(crate) struct Requeued {
+    /// The delivery from now on.
+    pub(crate) delivery: DeliveryRecord,
+    /// Where it stood.
+    pub(crate) before: Before,
+}
+
+impl Kind for Requeued {
+    const KINDS: &'static [u8] = &[5];
+    const NAME: &'static str = "deliveries put back or forgotten";
+    const CLASS: Class = Class::Other;
+    const GRANTS_RIGHTS: bool = false;
+
+    fn kind(&self) -> u8 {
+        5
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        codec::encode_into(out, &(&self.delivery, self.before));
+    }
+
+    fn decode(_: u8, payload: &[u8]) -> Option<Self> {
+        codec::decode(payload).map(|(delivery, before)| Self { delivery, before })
+    }
+
+    fn terms(&self) -> Marks {
+        Marks::default()
+    }
+
+    fn is_sound(self, _: u128) -> bool {
+        self.delivery.delivery().is_some()
+    }
+
+    fn apply(self, _: u128, target: Target<'_>) -> Option<Self> {
+        let delivery = self.delivery.delivery()?;
+        stand(&delivery, self.before.into(), target);
+        target.memory.requeued(delivery.id.subscription_number());
+        None
+    }
+
+    /// It stays while the delivery waits or is a dead letter.
+    fn retain(frame: Frame<'_>, _: &Due, waits: Waits<'_>) -> Result<Fate, StoreError> {
+        match Self::decode(frame.kind, frame.payload) {
+            Some(requeued) => Ok(Fate::keep_if(waits(requeued.delivery.id())?)),
+            None => Ok(Fate::Keep),
+        }
+    }
+
+    nothing_personal!();
+}
+
+/// A dead letter goes with its event.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Forgotten(pub(crate) DeliveryId);
+
+impl Kind for Forgotten {
+    const KINDS: &'static [u8] = &[10];
+    const NAME: &'static str = "deliveries put back or forgotten";
+    const CLASS: Class = Class::Other;
+    const GRANTS_RIGHTS: bool = false;
+
+    fn kind(&self) -> u8 {
+        10
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        codec::encode_into(out, &self.0.bits());
+    }
+
+    fn decode(_: u8, payload: &[u8]) -> Option<Self> {
+        codec::decode(payload).map(|bits| Self(DeliveryId::from_bits(bits)))
+    }
+
+    fn terms(&self) -> Marks {
+        Marks::default()
+    }
+
+    fn is_sound(self, _: u128) -> bool {
+        true
+    }
+
+    fn apply(self, _: u128, target: Target<'_>) -> Option<Self> {
+        target.view.remove(keys::delivery(keys::DEAD, self.0));
+        target.memory.moved(self.0.subscription_number(), Some(State::Failed), None);
+        None
+    }
+
+    kept_by_the_view!();
+    nothing_personal!();
+}

@@ -1,0 +1,596 @@
+//! A subscription with its secrets.
+//!
+//! Version 1 is [`Plain`]. One with a client certificate is version 2: the same, and then the certificate. With a key
+//! ([`Keyring`]) it is version 3: [`Plain`] without secrets, and then all of them sealed as one, so that none can be
+//! exchanged for another's, or for an older one. Version 4 has settings that came later ([`Later`]) between [`Plain`] and
+//! what stands behind it, which says itself what it is; it is written where one of them is not what it is by default.
+//! In the journal each version is a frame of its own kind. Without all of this nothing has changed since version 1.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bincode::{Decode, Encode};
+
+use crate::core::client_certificate::ClientCertificate;
+use crate::core::event::{Company, Domain, EventType, Source};
+use crate::core::hidden::Hidden;
+use crate::core::id::SubscriptionId;
+use crate::core::seal::{self, Fingerprint, Keyring, Sealed, Unopened};
+use crate::core::subscription::{
+    DisabledReason, Format, Header, Layout, Nested, Ordering, PreviousSecret, Secret, Selection, Subscription,
+};
+use crate::model::keys;
+use crate::model::record::codec::{self, Word, at, millis};
+use crate::model::record::kind::{
+    Kind, Locked, Registered, Target, kept_by_the_view, kept_until_oldest, nothing_personal,
+};
+use crate::model::segment::Class;
+use crate::model::term::Marks;
+
+/// What is authenticated with the sealed secrets, ahead of the subscription's id: they are of that one alone.
+const ABOUT: &[u8] = b"hookswitch subscription secrets v1\0";
+
+/// How a record stands on the disk; the number is the version of its value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// All in the clear.
+    Plain = 1,
+    /// All in the clear, with a client certificate.
+    Certified = 2,
+    /// Its secrets sealed.
+    Sealed = 3,
+    /// With settings that came later, and whatever stands behind the plain record.
+    Extended = 4,
+}
+
+/// A subscription.
+#[derive(Clone)]
+pub(crate) struct SubscriptionRecord {
+    plain: Plain,
+    later: Later,
+    rest: Rest,
+}
+
+/// Settings that came later.
+#[derive(Clone, PartialEq, Eq, Encode, Decode)]
+struct Later {
+    nested: String,
+}
+
+impl Default for Later {
+    fn default() -> Self {
+        Self { nested: Nested::Brackets.word() }
+    }
+}
+
+/// What stands behind the plain record.
+#[derive(Clone, Encode, Decode)]
+enum Rest {
+    Nothing,
+    Certificate(Certificate),
+    Sealed(SealedSecrets),
+}
+
+/// A client certificate and its key.
+#[derive(Clone, Encode, Decode)]
+struct Certificate {
+    cert: String,
+    key: String,
+}
+
+/// Sealed [`Secrets`].
+#[derive(Clone, Encode, Decode)]
+struct SealedSecrets {
+    /// The fingerprint of the key.
+    key: [u8; 8],
+    nonce: [u8; seal::NONCE],
+    text: Vec<u8>,
+}
+
+/// What a plain record gives away when it is sealed.
+#[derive(Encode, Decode)]
+struct Secrets {
+    secret: Vec<u8>,
+    previous_secret: Option<(Vec<u8>, u64)>,
+    headers: Vec<(String, String)>,
+    certificate: Option<Certificate>,
+}
+
+impl std::fmt::Debug for SubscriptionRecord {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "[record of subscription {}]", self.plain.number)
+    }
+}
+
+/// Everything but the client certificate.
+#[derive(Clone, Encode, Decode)]
+struct Plain {
+    id: u128,
+    number: u32,
+    company: String,
+    domain: Option<String>,
+    sources: Vec<String>,
+    url: String,
+    format: String,
+    layout: String,
+    /// `None` for all.
+    events: Option<Vec<String>>,
+    description: String,
+    headers: Vec<(String, String)>,
+    timeout_ms: Option<u64>,
+    max_in_flight: Option<u32>,
+    rate_per_second: Option<u32>,
+    ordering: String,
+    expire_after_ms: BTreeMap<String, u64>,
+    disabled: Option<String>,
+    created_at: u64,
+    updated_at: u64,
+    secret: Vec<u8>,
+    previous_secret: Option<(Vec<u8>, u64)>,
+    /// Deleted, and kept until what it was owed is cancelled.
+    deleted: bool,
+}
+
+impl Form {
+    /// All forms, by their numbers.
+    const ALL: [Self; 4] = [Self::Plain, Self::Certified, Self::Sealed, Self::Extended];
+}
+
+impl SubscriptionRecord {
+    /// All of it in the clear.
+    pub(crate) fn new(subscription: &Subscription, deleted: bool) -> Self {
+        let certificate = subscription.client_certificate.as_ref();
+        let certificate = certificate.map(|it| Certificate { cert: it.cert.clone(), key: it.key.expose().to_owned() });
+        let rest = certificate.map_or(Rest::Nothing, Rest::Certificate);
+        let later = Later { nested: subscription.nested.word() };
+        Self { plain: Plain::new(subscription, deleted), later, rest }
+    }
+
+    /// The same with its secrets sealed, if there is a key that seals. One that is sealed already stays as it is, with
+    /// whatever key. `nonce` is random.
+    pub(crate) fn sealed(mut self, keys: &Keyring, nonce: [u8; seal::NONCE]) -> Self {
+        let certificate = match (&self.rest, keys.sealing()) {
+            (Rest::Sealed(_), _) | (_, None) => return self,
+            (Rest::Nothing, _) => None,
+            (Rest::Certificate(certificate), _) => Some(certificate.clone()),
+        };
+        let secrets = zeroize::Zeroizing::new(codec::encode(&self.plain.give_away(certificate)));
+        if let Some(Sealed { key, nonce, text }) = keys.seal(nonce, &about(self.plain.id), &secrets) {
+            self.rest = Rest::Sealed(SealedSecrets { key: key.bytes(), nonce, text });
+        }
+        self
+    }
+
+    /// The record of a subscription, sealed if there is a key that seals.
+    pub(crate) fn sealed_by(subscription: &Subscription, deleted: bool, keys: &Keyring) -> Self {
+        Self::new(subscription, deleted).sealed_afresh(keys)
+    }
+
+    fn sealed_afresh(self, keys: &Keyring) -> Self {
+        if keys.sealing().is_none() {
+            return self;
+        }
+        let mut nonce = [0; seal::NONCE];
+        getrandom::fill(&mut nonce).expect("the kernel gives random bytes once it has booted");
+        self.sealed(keys, nonce)
+    }
+
+    /// The same, sealed with the key that seals now, if there is one and the record can be opened; otherwise as it is.
+    pub(crate) fn sealed_with_current_key(self, keys: &Keyring) -> Self {
+        if keys.sealing().is_none() || self.key() == keys.sealing() {
+            return self;
+        }
+        self.clone().opened(keys).map_or(self, |open| open.sealed_afresh(keys))
+    }
+
+    pub(crate) const fn number(&self) -> u32 {
+        self.plain.number
+    }
+
+    /// The same, deleted.
+    pub(crate) fn deleted(mut self) -> Self {
+        self.plain.deleted = true;
+        self
+    }
+
+    /// How it stands on the disk.
+    pub(crate) fn form(&self) -> Form {
+        match self.rest {
+            _ if self.later != Later::default() => Form::Extended,
+            Rest::Nothing => Form::Plain,
+            Rest::Certificate(_) => Form::Certified,
+            Rest::Sealed(_) => Form::Sealed,
+        }
+    }
+
+    /// The key that its secrets are sealed with; `None` if they are in the clear.
+    pub(crate) const fn key(&self) -> Option<Fingerprint> {
+        match &self.rest {
+            Rest::Sealed(sealed) => Some(Fingerprint::from_bytes(sealed.key)),
+            Rest::Nothing | Rest::Certificate(_) => None,
+        }
+    }
+
+    /// Appends the payload of its frame.
+    pub(crate) fn encode_into(&self, out: &mut Vec<u8>) {
+        codec::encode_into(out, &self.plain);
+        match &self.rest {
+            _ if self.form() == Form::Extended => codec::encode_into(out, &(&self.later, &self.rest)),
+            Rest::Nothing => {}
+            Rest::Certificate(certificate) => codec::encode_into(out, certificate),
+            Rest::Sealed(sealed) => codec::encode_into(out, sealed),
+        }
+    }
+
+    /// Reads the payload of a frame.
+    pub(crate) fn decode(form: Form, payload: &[u8]) -> Option<Self> {
+        let of_old = |plain, rest| Self { plain, later: Later::default(), rest };
+        match form {
+            Form::Plain => codec::decode(payload).map(|plain| of_old(plain, Rest::Nothing)),
+            Form::Certified => codec::decode(payload).map(|(plain, rest)| of_old(plain, Rest::Certificate(rest))),
+            Form::Sealed => codec::decode(payload).map(|(plain, rest)| of_old(plain, Rest::Sealed(rest))),
+            Form::Extended => codec::decode(payload).map(|(plain, (later, rest))| Self { plain, later, rest }),
+        }
+    }
+
+    /// The value in the state database: a version, then the payload.
+    pub(crate) fn to_value(&self) -> Vec<u8> {
+        let mut value = vec![self.form() as u8];
+        self.encode_into(&mut value);
+        value
+    }
+
+    /// Reads a value of the state database.
+    pub(crate) fn of_value(value: &[u8]) -> Option<Self> {
+        let (version, payload) = value.split_first()?;
+        let form = Form::ALL.into_iter().find(|form| *form as u8 == *version)?;
+        Self::decode(form, payload)
+    }
+
+    /// The subscription, its secrets opened; `None` if the record holds what cannot be one.
+    pub(crate) fn unsealed(self, keys: &Keyring) -> Option<Registered> {
+        let (key, deleted) = (self.key(), self.plain.deleted);
+        match self.clone().opened(keys) {
+            Ok(open) => {
+                let stale = keys.sealing().is_some_and(|sealing| key != Some(sealing));
+                Some(Registered { subscription: open.subscription()?, deleted, locked: None, stale })
+            }
+            Err(_) => {
+                let disabled = Some(DisabledReason::Unreadable);
+                let locked = Self { rest: Rest::Nothing, ..self.clone() };
+                let subscription = Subscription { disabled, ..locked.subscription()? };
+                let locked = Locked { value: self.to_value(), key, enabled: self.plain.disabled.is_none() };
+                Some(Registered { subscription, deleted, locked: Some(locked), stale: false })
+            }
+        }
+    }
+
+    /// The same with its secrets in the clear.
+    ///
+    /// # Errors
+    /// They cannot be opened.
+    pub(crate) fn opened(mut self, keys: &Keyring) -> Result<Self, Unopened> {
+        let Rest::Sealed(SealedSecrets { key, nonce, text }) = self.rest else { return Ok(self) };
+        let sealed = Sealed { key: Fingerprint::from_bytes(key), nonce, text };
+        let opened = keys.open(&about(self.plain.id), &sealed)?;
+        let secrets: Secrets = codec::decode(&opened).ok_or(Unopened::Damaged)?;
+        self.rest = self.plain.take_back(secrets).map_or(Rest::Nothing, Rest::Certificate);
+        Ok(self)
+    }
+
+    /// The subscription of a record in the clear.
+    fn subscription(self) -> Option<Subscription> {
+        let client_certificate = match self.rest {
+            Rest::Certificate(it) => Some(Arc::new(ClientCertificate { cert: it.cert, key: Hidden::new(it.key) })),
+            Rest::Nothing | Rest::Sealed(_) => None,
+        };
+        let nested = Nested::read(&self.later.nested)?;
+        Some(Subscription { client_certificate, nested, ..self.plain.subscription()? })
+    }
+}
+
+/// What the secrets of a subscription are sealed about.
+fn about(id: u128) -> Vec<u8> {
+    [ABOUT, &id.to_be_bytes()].concat()
+}
+
+impl Plain {
+    /// Takes the secrets out.
+    fn give_away(&mut self, certificate: Option<Certificate>) -> Secrets {
+        Secrets {
+            secret: std::mem::take(&mut self.secret),
+            previous_secret: self.previous_secret.take(),
+            headers: std::mem::take(&mut self.headers),
+            certificate,
+        }
+    }
+
+    /// Puts them in again, but for the certificate, which stands beside.
+    fn take_back(&mut self, secrets: Secrets) -> Option<Certificate> {
+        (self.secret, self.previous_secret) = (secrets.secret, secrets.previous_secret);
+        self.headers = secrets.headers;
+        secrets.certificate
+    }
+
+    fn new(subscription: &Subscription, deleted: bool) -> Self {
+        let events = match &subscription.events {
+            Selection::All => None,
+            Selection::Some(types) => Some(types.iter().map(|name| name.as_str().to_owned()).collect()),
+        };
+        let expiry = subscription.expire_after.iter();
+        Self {
+            id: subscription.id.bits(),
+            number: subscription.number,
+            company: subscription.company.as_str().to_owned(),
+            domain: subscription.domain.as_ref().map(|domain| domain.as_str().to_owned()),
+            sources: subscription.sources.iter().map(|source| source.word()).collect(),
+            url: subscription.url.clone(),
+            format: subscription.format.word(),
+            layout: subscription.layout.word(),
+            events,
+            description: subscription.description.clone(),
+            headers: subscription.headers.iter().map(|h| (h.name.clone(), h.value.expose().to_owned())).collect(),
+            timeout_ms: subscription.timeout.map(millis),
+            max_in_flight: subscription.max_in_flight,
+            rate_per_second: subscription.rate_per_second,
+            ordering: subscription.ordering.word(),
+            expire_after_ms: expiry.map(|(name, after)| (name.as_str().to_owned(), millis(*after))).collect(),
+            disabled: subscription.disabled.map(Word::word),
+            created_at: subscription.created_at.millis(),
+            updated_at: subscription.updated_at.millis(),
+            secret: subscription.secret.bytes().to_vec(),
+            previous_secret: subscription
+                .previous_secret
+                .as_ref()
+                .map(|p| (p.secret.bytes().to_vec(), p.until.millis())),
+            deleted,
+        }
+    }
+
+    fn subscription(self) -> Option<Subscription> {
+        let types = |names: Vec<String>| names.iter().map(|name| EventType::parse(name).ok()).collect::<Option<_>>();
+        let events = match self.events {
+            None => Selection::All,
+            Some(names) => Selection::Some(types(names)?),
+        };
+        let expiry = self.expire_after_ms.into_iter();
+        let header = |(name, value): (String, String)| Header { name, value: Hidden::new(value) };
+        let previous =
+            |(bytes, until): (Vec<u8>, u64)| PreviousSecret { secret: Secret::from_bytes(bytes), until: at(until) };
+        Some(Subscription {
+            id: SubscriptionId::from_bits(self.id),
+            number: self.number,
+            company: Company::parse(&self.company).ok()?,
+            domain: self.domain.and_then(|domain| Domain::parse(&domain).ok()),
+            sources: self.sources.iter().map(|word| Source::read(word)).collect::<Option<_>>()?,
+            url: self.url,
+            format: Format::read(&self.format)?,
+            layout: Layout::read(&self.layout)?,
+            nested: Nested::Brackets,
+            events,
+            description: self.description,
+            headers: self.headers.into_iter().map(header).collect(),
+            client_certificate: None,
+            timeout: self.timeout_ms.map(Duration::from_millis),
+            max_in_flight: self.max_in_flight,
+            rate_per_second: self.rate_per_second,
+            ordering: Ordering::read(&self.ordering)?,
+            expire_after: expiry
+                .map(|(name, after)| Some((EventType::parse(&name).ok()?, Duration::from_millis(after))))
+                .collect::<Option<_>>()?,
+            disabled: match self.disabled {
+                None => None,
+                Some(word) => Some(DisabledReason::read(&word)?),
+            },
+            created_at: at(self.created_at),
+            updated_at: at(self.updated_at),
+            secret: Secret::from_bytes(self.secret),
+            previous_secret: self.previous_secret.map(previous),
+        })
+    }
+}
+
+impl Kind for SubscriptionRecord {
+    const KINDS: &'static [u8] = &[3, 20, 21, 24];
+    const NAME: &'static str = "subscriptions";
+    const CLASS: Class = Class::Other;
+    const GRANTS_RIGHTS: bool = true;
+
+    fn kind(&self) -> u8 {
+        Self::KINDS[self.form() as usize - 1]
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        self.encode_into(out);
+    }
+
+    fn decode(kind: u8, payload: &[u8]) -> Option<Self> {
+        let form = Self::KINDS.iter().position(|own| *own == kind)?;
+        Self::decode(Form::ALL[form], payload)
+    }
+
+    fn terms(&self) -> Marks {
+        Marks::default()
+    }
+
+    fn is_sound(self, _: u128) -> bool {
+        self.unsealed(&Keyring::default()).is_some()
+    }
+
+    fn apply(self, _: u128, target: Target<'_>) -> Option<Self> {
+        let Target { view, memory } = target;
+        let keyring = memory.keys();
+        let record = self.sealed_with_current_key(&keyring);
+        let key = keys::numbered(keys::SUBSCRIPTION, record.number());
+        view.put_pieces(&key, &record.to_value(), keys::SUBSCRIPTION_PIECES);
+        if let Some(registered) = record.unsealed(&keyring) {
+            memory.put_subscription(registered);
+        }
+        None
+    }
+
+    kept_by_the_view!();
+    nothing_personal!();
+}
+
+/// Nothing is left of the deleted subscription with this number.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SubscriptionRemoved(pub(crate) u32);
+
+impl Kind for SubscriptionRemoved {
+    const KINDS: &'static [u8] = &[4];
+    const NAME: &'static str = "deletions of subscriptions";
+    const CLASS: Class = Class::Other;
+    const GRANTS_RIGHTS: bool = true;
+
+    fn kind(&self) -> u8 {
+        4
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        codec::encode_into(out, &self.0);
+    }
+
+    fn decode(_: u8, payload: &[u8]) -> Option<Self> {
+        codec::decode(payload).map(Self)
+    }
+
+    fn terms(&self) -> Marks {
+        Marks::default()
+    }
+
+    fn is_sound(self, _: u128) -> bool {
+        true
+    }
+
+    fn apply(self, _: u128, target: Target<'_>) -> Option<Self> {
+        let Self(number) = self;
+        let Target { view, memory } = target;
+        view.put_pieces(&keys::numbered(keys::SUBSCRIPTION, number), &[], keys::SUBSCRIPTION_PIECES);
+        view.remove(keys::health(number));
+        view.remove(keys::next_sequence(number));
+        view.remove(keys::counts(number));
+        view.remove(keys::numbered(keys::DISCARD, number));
+        for replay in memory.remove_subscription(number) {
+            view.remove(keys::replay(number, replay));
+        }
+        None
+    }
+
+    kept_until_oldest!();
+    nothing_personal!();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::tests;
+
+    const NONCE: [u8; seal::NONCE] = [5; seal::NONCE];
+
+    fn certified() -> Subscription {
+        let certificate = ClientCertificate { cert: "c".repeat(9000), key: Hidden::new("client-key-hunter2") };
+        let previous = PreviousSecret { secret: Secret::from_bytes(*b"previous-secret-hunter3."), until: at(99) };
+        Subscription {
+            client_certificate: Some(Arc::new(certificate)),
+            previous_secret: Some(previous),
+            ..tests::subscription(7)
+        }
+    }
+
+    #[test]
+    fn a_certificate_is_kept_and_without_one_nothing_has_changed() {
+        let (plain, keys) = (tests::subscription(7), Keyring::default());
+        let value = SubscriptionRecord::new(&plain, false).sealed(&keys, NONCE).to_value();
+        assert_eq!(value, crate::model::record::versioned(&Plain::new(&plain, false)));
+        for subscription in [plain, certified()] {
+            let record = SubscriptionRecord::new(&subscription, true);
+            let read = SubscriptionRecord::of_value(&record.to_value()).unwrap();
+            assert!(read.plain.deleted && read.number() == 7 && read.key().is_none());
+            let unsealed = read.unsealed(&keys).unwrap();
+            assert!(unsealed.deleted && unsealed.locked.is_none() && !unsealed.stale);
+            assert_eq!(unsealed.subscription, subscription);
+        }
+    }
+
+    #[test]
+    fn what_came_later_is_kept_with_whatever_stands_behind() {
+        for keys in [Keyring::default(), tests::keys(&[1])] {
+            for before in [tests::subscription(7), certified()] {
+                let subscription = Subscription { nested: Nested::Json, ..before };
+                let record = SubscriptionRecord::new(&subscription, false).sealed(&keys, NONCE);
+                assert_eq!((record.form(), record.to_value()[0]), (Form::Extended, 4));
+                let read = SubscriptionRecord::of_value(&record.to_value()).unwrap();
+                assert_eq!(read.key(), keys.sealing());
+                assert_eq!(read.clone().unsealed(&keys).unwrap().subscription, subscription);
+                if keys.sealing().is_some() {
+                    let locked = read.unsealed(&Keyring::default()).unwrap();
+                    let kept = (locked.subscription.nested, locked.subscription.disabled);
+                    assert_eq!(kept, (Nested::Json, Some(DisabledReason::Unreadable)));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn sealed_no_secret_is_in_it_and_with_the_key_all_is_there() {
+        let keys = tests::keys(&[1]);
+        for subscription in [tests::subscription(7), certified()] {
+            let value = SubscriptionRecord::new(&subscription, false).sealed(&keys, NONCE).to_value();
+            let has = |secret: &[u8]| value.windows(secret.len()).any(|window| window == secret);
+            for secret in [&[7; 32][..], b"previous-secret-hunter3.", b"X-Key", b"client-key-hunter2"] {
+                assert!(!has(secret), "{secret:?}");
+            }
+            assert!(has(subscription.url.as_bytes()), "what is no secret is");
+            let read = SubscriptionRecord::of_value(&value).unwrap();
+            assert_eq!(read.key(), keys.sealing());
+            assert_eq!(read.clone().sealed(&keys, [6; seal::NONCE]).to_value(), value, "it is sealed already");
+            let unsealed = read.clone().unsealed(&keys).unwrap();
+            assert!(unsealed.locked.is_none() && !unsealed.stale);
+            assert_eq!(unsealed.subscription, subscription);
+            // A new key: it opens, and is to be sealed anew.
+            assert!(read.unsealed(&tests::keys(&[2, 1])).unwrap().stale);
+        }
+        assert!(SubscriptionRecord::new(&certified(), false).unsealed(&keys).unwrap().stale, "in the clear");
+    }
+
+    #[test]
+    fn what_does_not_open_is_kept_as_it_is_and_disabled() {
+        let keys = tests::keys(&[1]);
+        let sealed = |number| SubscriptionRecord::new(&tests::subscription(number), false).sealed(&keys, NONCE);
+        let (mut bent, mut exchanged) = (sealed(7), sealed(7));
+        if let Rest::Sealed(secrets) = &mut bent.rest {
+            secrets.text[3] ^= 1;
+        }
+        exchanged.rest = sealed(8).rest;
+        for (name, record, keys, why) in [
+            ("no key", sealed(7), Keyring::default(), Unopened::NoKey(keys.sealing().unwrap())),
+            ("another key", sealed(7), tests::keys(&[2]), Unopened::NoKey(keys.sealing().unwrap())),
+            ("a flipped bit", bent, tests::keys(&[1]), Unopened::Damaged),
+            ("another's", exchanged, tests::keys(&[1]), Unopened::Damaged),
+        ] {
+            assert_eq!(record.clone().opened(&keys).err(), Some(why), "{name}");
+            let unsealed = record.clone().unsealed(&keys).unwrap();
+            assert_eq!(unsealed.subscription.disabled, Some(DisabledReason::Unreadable), "{name}");
+            assert!(unsealed.subscription.headers.is_empty() && !unsealed.stale, "{name}");
+            let kept = unsealed.locked.unwrap();
+            assert!(kept.enabled && kept.value == record.to_value(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_record_is_sealed_with_the_current_key_if_it_opens() {
+        let (none, old, both) = (Keyring::default(), tests::keys(&[1]), tests::keys(&[2, 1]));
+        let clear = SubscriptionRecord::sealed_by(&tests::subscription(7), false, &none);
+        assert!(clear.key().is_none());
+        let first = clear.sealed_with_current_key(&old);
+        assert_eq!(first.key(), old.sealing());
+        let same = first.clone().sealed_with_current_key(&old);
+        assert_eq!(same.to_value(), first.to_value());
+        assert_eq!(first.clone().sealed_with_current_key(&tests::keys(&[3])).key(), old.sealing(), "it does not open");
+        let second = first.sealed_with_current_key(&both);
+        assert_eq!(second.key(), both.sealing());
+        assert_eq!(second.unsealed(&both).unwrap().subscription, tests::subscription(7));
+    }
+}

@@ -1,0 +1,122 @@
+//! Whose data an erasure takes out of records. What that is of each kind of record is said there.
+//!
+//! Doing it twice takes nothing more out.
+
+use serde::{Deserialize, Serialize};
+
+use crate::core::attempt::LogEntry;
+use crate::core::id::ErasureId;
+use crate::core::time::Timestamp;
+use crate::core::{erasure, json};
+use crate::model::term::{Key, Whose};
+
+/// Whose data is erased, and out of what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Rule {
+    pub(crate) id: ErasureId,
+    pub(crate) company: String,
+    pub(crate) phone: String,
+    /// The calls in which the number was the lead's, sorted.
+    pub(crate) calls: Vec<String>,
+    /// Events and messages with ids from here on came later.
+    pub(crate) below: u128,
+    /// When it was asked for.
+    pub(crate) at: Timestamp,
+}
+
+#[derive(Serialize, Deserialize)]
+struct File {
+    id: String,
+    company: String,
+    phone: String,
+    calls: Vec<String>,
+    below: String,
+    at: u64,
+}
+
+/// Whom a record speaks of.
+pub(crate) struct Subject<'s> {
+    pub(crate) company: &'s str,
+    pub(crate) phone: Option<&'s str>,
+    pub(crate) call: Option<&'s str>,
+}
+
+impl Rule {
+    /// One rule for both, which are of the same number: what either found, up to the later of the two requests.
+    pub(crate) fn merged_with(&self, later: &Self) -> Self {
+        let mut calls = [&self.calls[..], &later.calls[..]].concat();
+        calls.sort_unstable();
+        calls.dedup();
+        Self { calls, below: self.below.max(later.below), ..self.clone() }
+    }
+
+    pub(crate) fn to_json(&self) -> String {
+        let file = File {
+            id: self.id.to_string(),
+            company: self.company.clone(),
+            phone: self.phone.clone(),
+            calls: self.calls.clone(),
+            below: self.below.to_string(),
+            at: self.at.millis(),
+        };
+        serde_json::to_string(&file).unwrap_or_default()
+    }
+
+    pub(crate) fn from_json(text: &str) -> Option<Self> {
+        let file: File = serde_json::from_str(text).ok()?;
+        Some(Self {
+            id: file.id.parse().ok()?,
+            company: file.company,
+            phone: file.phone,
+            calls: file.calls,
+            below: file.below.parse().ok()?,
+            at: Timestamp::from_millis(file.at),
+        })
+    }
+
+    /// The keys under which an index has what may be concerned.
+    pub(crate) fn hashes(&self) -> Vec<u64> {
+        let calls = self.calls.iter().map(|call| Key::Call(call));
+        Whose::company(&self.company).keys(std::iter::once(Key::Phone(&self.phone)).chain(calls))
+    }
+
+    pub(crate) fn has_call(&self, call: &str) -> bool {
+        self.calls.binary_search_by(|own| own.as_str().cmp(call)).is_ok()
+    }
+
+    /// Whether it takes something out of an event, if that is of its company.
+    pub(crate) fn concerns_event(&self, phone: Option<&str>, call: &str, data: &str) -> bool {
+        let mentions = || json::parse(data).is_ok_and(|data| erasure::mentions(data, &self.phone));
+        match phone {
+            Some(phone) if phone == self.phone => true,
+            Some(_) => self.has_call(call) && mentions(),
+            None => self.has_call(call),
+        }
+    }
+
+    /// What is left of an event's data.
+    pub(crate) fn left_of(&self, event_type: &str, data: &str) -> String {
+        erasure::erased(event_type, data, &self.phone, self.at)
+    }
+
+    /// Whether it takes something out of an entry of the log, or of a message (`phone` is `None`), of this call.
+    pub(crate) fn names(&self, phone: Option<&str>, call: Option<&str>) -> bool {
+        phone == Some(self.phone.as_str()) || (phone.is_none() && call.is_some_and(|call| self.has_call(call)))
+    }
+
+    /// Takes out of an entry that is about to be written what [`Kind::redact`](crate::model::record::Kind::redact) takes out of one that is.
+    pub(crate) fn scrub(&self, entry: &mut LogEntry) {
+        let own = entry.company.as_str() == self.company && entry.event.is_some_and(|event| event.bits() < self.below);
+        let named = entry.phone.as_deref() == Some(self.phone.as_str())
+            || entry.call.as_ref().is_some_and(|call| self.has_call(call.as_str()));
+        if own && named {
+            entry.phone = None;
+            entry.sent_body = None;
+            if let Some(answer) = &mut entry.answer {
+                answer.headers.clear();
+                answer.body.clear();
+                answer.truncated = true;
+            }
+        }
+    }
+}

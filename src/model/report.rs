@@ -1,0 +1,235 @@
+//! The call report: kept up as events are accepted, so that asking for it reads no event.
+//!
+//! **What is kept.** Of each call its [marks](crate::core::call) (`t`), so that what comes late or again is told from
+//! what is new. Of all calls of a company that began in one hour, with one domain, source and agent: how many had what,
+//! how they ended, and how long things took (`a`, a key for each, so that an event changes little). A call that
+//! turns out to have begun in another hour, or gets an agent, is taken out of one group and put into the other.
+//!
+//! **How long.** A call's marks until it is `event_age` since the last of them, and a little longer: an event that
+//! comes after that counts as of a new call. The groups for good; their names are a site's and an agent's, no lead's.
+//! A backup has both. Where a salvage has to make `state` anew from the log, the report begins with the
+//! oldest event that is still kept. A directory of a time when there was no report has one from then on.
+//!
+//! **Why applying an event twice changes nothing more**, also where the state is of a later time already, in parts: each
+//! value says which event changed it last. Ids ascend in the log, so a value whose last one is not below the event's
+//! has it. A call's marks are only ever added to, each with the event that it is of; so what the call added to the
+//! report before the event, and with it, can be told at any later time. And each group is brought from the one to
+//! the other exactly if its own last event is below. A group of which nothing is left goes, and what is then taken
+//! out of it once more is not there.
+
+mod groups;
+
+use crate::core::call::{Heard, Place, news, share};
+use crate::core::event::{Company, EventType};
+use crate::core::id::{EventId, MessageId};
+use crate::core::report::{By, Figures, Part, Report, tally};
+use crate::model::error::StoreError;
+use crate::model::filter::ReportFilter;
+use crate::model::keys::{self, GroupPart};
+use crate::model::record::{
+    Accepted, Body, CallRecord, GroupCounts, GroupOutcomes, GroupTimes, MessageRecord, Record, unversioned, versioned,
+};
+use crate::model::view::{View, ViewMut};
+
+use self::groups::Groups;
+
+/// How many keys of the report are read in one go.
+const PAGE: usize = 500;
+/// How many different outcomes one set of figures shows.
+const SHOWN_OUTCOMES: usize = 500;
+
+/// Takes in what was heard, in the order of its ids, which are above those of all records before: once a group commit is
+/// durable and answered, for most of its events change the same few groups.
+pub(crate) fn take_in_all(heard: impl IntoIterator<Item = Record>, view: &dyn ViewMut) {
+    let mut groups = Groups::of(view);
+    for Record { id, body } in heard {
+        match body {
+            Body::Accepted(accepted) => event_accepted(EventId::from_bits(id), &accepted, &mut groups),
+            Body::Message(message) => message_stored(MessageId::from_bits(id), &message, &mut groups),
+            _ => debug_assert!(false, "the report takes in events and messages alone"),
+        }
+    }
+    groups.write();
+}
+
+fn event_accepted(id: EventId, accepted: &Accepted, groups: &mut Groups<'_>) {
+    let (Ok(event_type), Some(source)) = (EventType::parse(accepted.event_type()), accepted.source()) else { return };
+    let domain = accepted.domain();
+    let heard = Heard::Event {
+        event_type: &event_type,
+        at: accepted.occurred_at(),
+        domain: domain.as_ref(),
+        source,
+        data: accepted.data(),
+    };
+    take_in(groups, (accepted.company(), accepted.call()), id.bits(), heard);
+}
+
+fn message_stored(id: MessageId, message: &MessageRecord, groups: &mut Groups<'_>) {
+    let Some(thread) = message.thread().clone().conversation() else { return };
+    let heard = Heard::Message {
+        outbound: message.is_outbound(),
+        sent_at: message.sent_at(),
+        domain: thread.domain.as_ref(),
+        source: thread.source,
+    };
+    take_in(groups, (thread.company.as_str(), thread.call.as_str()), id.bits(), heard);
+}
+
+/// Takes in something that was heard of a call (its company and its id), in the step that `id` stands for.
+fn take_in(groups: &mut Groups<'_>, call: (&str, &str), id: u128, heard: Heard<'_>) {
+    if let Err(error) = change(groups, call, id, heard) {
+        groups.view.note_failure(error);
+    }
+}
+
+fn change(
+    groups: &mut Groups<'_>,
+    (company, call): (&str, &str),
+    id: u128,
+    heard: Heard<'_>,
+) -> Result<(), StoreError> {
+    let view = groups.view;
+    let key = keys::call(company, call);
+    let value = view.get(&key)?;
+    let known = value.as_deref().and_then(|value| {
+        let record = unversioned::<CallRecord>(value)?;
+        record.marks().map(|marks| (record, marks))
+    });
+    if let (None, Some(value)) = (&known, value) {
+        view.set_aside(&key, value);
+    }
+    let (mut record, mut marks) = known.unwrap_or_default();
+    let before = if id > record.last {
+        let new = news(&marks, heard);
+        if new.is_empty() {
+            return Ok(());
+        }
+        record.add(id, &new);
+        view.put(key, versioned(&record));
+        let before = marks.len();
+        marks.extend(new);
+        before
+    } else {
+        let Some((before, with)) = record.place_of(id) else { return Ok(()) };
+        marks.truncate(with);
+        before
+    };
+    groups.regroup(company, id, share(&marks[..before]).as_ref(), share(&marks).as_ref())
+}
+
+/// The last that was heard of a call.
+pub(crate) fn last_heard(value: &[u8]) -> Option<u128> {
+    unversioned::<CallRecord>(value).map(|call| call.last)
+}
+
+/// The group that a key is of.
+struct Group {
+    company: String,
+    place: Place,
+    part: GroupPart,
+}
+
+pub(crate) fn report(
+    view: &dyn View,
+    filter: &ReportFilter,
+    by: By,
+    most: usize,
+) -> Result<Option<Report>, StoreError> {
+    let prefix = keys::groups(filter.company.as_ref().map(Company::as_str));
+    let from = filter.since.map_or(0, |since| hour(since.millis()));
+    let until = filter.until.map_or(u32::MAX, |until| hour(until.millis().saturating_add(3_599_999)));
+    let mut report = Report::default();
+    let mut after: Option<Vec<u8>> = None;
+    loop {
+        let page = view.scan(&prefix, after.as_deref(), PAGE)?;
+        let Some((last, _)) = page.last() else { return Ok(Some(report)) };
+        after = Some(last.clone());
+        for (key, value) in &page {
+            let Some((company, place, part)) = keys::group_in(key) else {
+                view.note_unreadable(key, None);
+                continue;
+            };
+            let group = Group { company, place, part };
+            if let Some(behind) = group.skip(from, until) {
+                after = Some(behind);
+                break;
+            }
+            if group.is_wanted(filter) {
+                let name = group.part_of(by);
+                if !report.parts.contains_key(&name) && report.parts.len() == most {
+                    return Ok(None);
+                }
+                let added = add(&mut report.totals, group.part, value);
+                if added.and_then(|()| add(report.parts.entry(name).or_default(), group.part, value)).is_none() {
+                    view.note_unreadable(key, None);
+                }
+            }
+        }
+    }
+}
+
+fn hour(millis: u64) -> u32 {
+    u32::try_from(millis / 3_600_000).unwrap_or(u32::MAX)
+}
+
+impl Group {
+    /// If it is outside of the hours: the key behind which the next one inside may be.
+    fn skip(&self, from: u32, until: u32) -> Option<Vec<u8>> {
+        if self.place.hour < from {
+            return Some(keys::groups_from(&self.company, from));
+        }
+        (self.place.hour >= until).then(|| keys::groups_behind(&self.company))
+    }
+
+    fn is_wanted(&self, filter: &ReportFilter) -> bool {
+        let Place { domain, source, agent, .. } = &self.place;
+        filter.domain.as_ref().is_none_or(|wanted| domain.as_ref() == Some(wanted))
+            && filter.source.is_none_or(|wanted| *source == wanted)
+            && filter.agent.as_ref().is_none_or(|wanted| agent.as_ref() == Some(wanted))
+    }
+
+    fn part_of(&self, by: By) -> Part {
+        let Place { hour, domain, source, agent } = &self.place;
+        match by {
+            By::Hour => Part::Hour(*hour),
+            By::Day => Part::Day(*hour / 24),
+            By::Company => Part::Name(Some(self.company.clone())),
+            By::Domain => Part::Name(domain.as_ref().map(|domain| domain.as_str().to_owned())),
+            By::Source => Part::Name(Some(source.as_str().to_owned())),
+            By::Agent => Part::Name(agent.clone()),
+        }
+    }
+}
+
+/// Adds a value of a group to figures; `None`, and nothing is added, if it cannot be read.
+fn add(figures: &mut Figures, part: GroupPart, value: &[u8]) -> Option<()> {
+    let times = |value: &[u8]| unversioned::<GroupTimes>(value).map(GroupTimes::times);
+    match part {
+        GroupPart::Counts => {
+            let group: GroupCounts = unversioned(value)?;
+            let parsed = group.events.into_iter().map(|(name, count)| Some((EventType::parse(&name).ok()?, count)));
+            let events: Vec<_> = parsed.collect::<Option<_>>()?;
+            figures.calls += group.calls;
+            figures.texted += group.texted;
+            figures.replied += group.replied;
+            for (event_type, count) in events {
+                *figures.events.entry(event_type).or_default() += count;
+            }
+        }
+        GroupPart::Outcomes => {
+            let group: GroupOutcomes = unversioned(value)?;
+            for (name, count) in group.outcomes {
+                tally(&mut figures.outcomes, &name, count, SHOWN_OUTCOMES);
+            }
+        }
+        GroupPart::Claim => figures.claim.merge(&times(value)?),
+        GroupPart::Connect => figures.connect.merge(&times(value)?),
+        GroupPart::Talk => figures.talk.merge(&times(value)?),
+        GroupPart::Reply => figures.reply.merge(&times(value)?),
+    }
+    Some(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,346 @@
+//! The report against one that is counted anew from all that was heard, in whatever state a start may find it.
+
+use std::collections::{BTreeMap, HashMap};
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::core::event::{Domain, Source};
+use crate::core::report::{SHOWN, Times};
+use crate::core::time::Timestamp;
+use crate::engine::embedded::kv::Mark as Checkpoint;
+
+const COMPANIES: [&str; 2] = ["acme", "acme & sons"];
+const TYPES: [&str; 8] = [
+    "call.new",
+    "call.scheduled",
+    "call.missed",
+    "call.claimed",
+    "call.connected",
+    "call.finished",
+    "call.smsfollowup",
+    "own.type",
+];
+
+/// Something that came of a call.
+#[derive(Debug, Clone)]
+struct Item {
+    company: usize,
+    call: u8,
+    /// An event type, or behind them: to the lead, from the lead.
+    what: usize,
+    minute: u64,
+    domain: bool,
+    source: usize,
+    agent: Option<u8>,
+    length: u32,
+}
+
+impl Item {
+    fn at(&self) -> Timestamp {
+        Timestamp::from_millis(1_790_000_000_000 + self.minute * 60_000)
+    }
+
+    fn domain(&self) -> Option<Domain> {
+        self.domain.then(|| Domain::parse(["a.example", "b.example"][usize::from(self.call) % 2]).unwrap())
+    }
+
+    fn source(&self) -> Source {
+        Source::ALL[self.source]
+    }
+
+    fn data(&self) -> String {
+        let agent = self.agent.map_or_else(|| "null".to_owned(), |agent| format!("\"agent-{agent}\""));
+        let status = ["done", "busy", "gone"][self.length as usize % 3];
+        format!(
+            r#"{{"agent_id":{agent},"duration":{}.5,"callstatus":"{status}","conversation":[{{"direction":"outbound","sent_at":"{}"}},{{"direction":"inbound","sent_at":"{}"}}]}}"#,
+            self.length,
+            self.at(),
+            self.at().moved(i64::from(self.length)),
+        )
+    }
+
+    fn apply(&self, state: &State, id: u128) {
+        let (data, domain) = (self.data(), self.domain());
+        let call = format!("call-{}", self.call);
+        let event_type = TYPES.get(self.what).map(|name| EventType::parse(name).unwrap());
+        let heard = match &event_type {
+            Some(event_type) => {
+                Heard::Event { event_type, at: self.at(), domain: domain.as_ref(), source: self.source(), data: &data }
+            }
+            None => Heard::Message {
+                outbound: self.what == TYPES.len(),
+                sent_at: self.at(),
+                domain: domain.as_ref(),
+                source: self.source(),
+            },
+        };
+        take_in_one(state, (COMPANIES[self.company], &call), id, heard);
+        state.check().unwrap();
+    }
+}
+
+fn items(most: usize) -> impl Strategy<Value = Vec<Item>> {
+    let item =
+        (0usize..2, 0u8..4, 0usize..10, 0u64..400, any::<bool>(), 0usize..3, proptest::option::of(0u8..2), 0u32..5000);
+    let item = item.prop_map(|(company, call, what, minute, domain, source, agent, length)| Item {
+        company,
+        call,
+        what,
+        minute,
+        domain,
+        source,
+        agent,
+        length,
+    });
+    proptest::collection::vec(item, 1..most)
+}
+
+fn id_of(index: usize) -> u128 {
+    ((index as u128 + 1) << 70) | (index as u128 + 1)
+}
+
+fn take_in_one(state: &State, call: (&str, &str), id: u128, heard: Heard<'_>) {
+    let mut groups = Groups::of(state);
+    take_in(&mut groups, call, id, heard);
+    groups.write();
+}
+
+fn open(dir: &std::path::Path) -> State {
+    State::new(sled::Config::new().path(dir).flush_every_ms(None).open().unwrap())
+}
+
+/// What is counted of one call, from all that was heard of it, oldest first.
+#[derive(Default)]
+struct Naive<'i> {
+    /// The first of each type.
+    firsts: HashMap<&'static str, &'i Item>,
+    domain: Option<Domain>,
+    source: Option<Source>,
+    texted: Option<Timestamp>,
+    replied: Option<(Timestamp, u32)>,
+}
+
+impl<'i> Naive<'i> {
+    fn of(heard: &[&'i Item]) -> Self {
+        let mut call = Self::default();
+        for item in heard {
+            let mut counts = false;
+            if let Some(name) = TYPES.get(item.what) {
+                counts = !call.firsts.contains_key(name);
+                if counts {
+                    call.firsts.insert(name, item);
+                }
+                if counts && *name == "call.smsfollowup" {
+                    let answer = (item.at().moved(i64::from(item.length)), item.length);
+                    call.texted = call.texted.or(Some(item.at()));
+                    call.replied = call.replied.or(Some(answer));
+                }
+            } else if item.what == TYPES.len() {
+                counts = call.texted.is_none();
+                call.texted = call.texted.or(Some(item.at()));
+            } else if let Some(texted) = call.texted.filter(|texted| *texted <= item.at()) {
+                counts = call.replied.is_none();
+                let waited = u32::try_from(item.at().millis() - texted.millis()).unwrap();
+                call.replied = call.replied.or(Some((item.at(), waited)));
+            }
+            if counts {
+                call.domain = call.domain.take().or_else(|| item.domain());
+                call.source = call.source.or(Some(item.source()));
+            }
+        }
+        call
+    }
+
+    fn hour(&self) -> Option<u32> {
+        let earliest = self.firsts.values().map(|item| item.at()).min();
+        let sms = self.texted.into_iter().chain(self.replied.map(|replied| replied.0)).min();
+        let began = self.firsts.get("call.new").map(|item| item.at()).or(earliest).or(sms)?;
+        Some(u32::try_from(began.millis() / 3_600_000).unwrap())
+    }
+
+    fn agent(&self) -> Option<String> {
+        let taken = ["call.claimed", "call.connected", "call.finished"];
+        let agent = taken.iter().find_map(|name| self.firsts.get(name).and_then(|item| item.agent));
+        agent.map(|agent| format!("agent-{agent}"))
+    }
+
+    fn add_to(&self, figures: &mut Figures) {
+        figures.calls += u64::from(!self.firsts.is_empty());
+        for name in self.firsts.keys() {
+            *figures.events.entry(EventType::parse(name).unwrap()).or_default() += 1;
+        }
+        let ended = self.firsts.get("call.finished").or_else(|| self.firsts.get("call.missed"));
+        if let Some(item) = ended {
+            *figures.outcomes.entry(["done", "busy", "gone"][item.length as usize % 3].to_owned()).or_default() += 1;
+        }
+        let since_new = |name: &str, times: &mut Times| {
+            if let (Some(new), Some(then)) = (self.firsts.get("call.new"), self.firsts.get(name)) {
+                times.add(u32::try_from(then.at().since(new.at()).as_millis()).unwrap(), 1);
+            }
+        };
+        since_new("call.claimed", &mut figures.claim);
+        since_new("call.connected", &mut figures.connect);
+        if let Some(item) = self.firsts.get("call.finished") {
+            figures.talk.add(item.length * 1000 + 500, 1);
+        }
+        figures.texted += u64::from(self.texted.is_some());
+        if let Some((_, waited)) = self.replied {
+            figures.replied += 1;
+            figures.reply.add(waited, 1);
+        }
+    }
+}
+
+/// The report that is counted anew.
+fn naive(items: &[Item], filter: &ReportFilter, by: By) -> Report {
+    let mut calls: BTreeMap<(usize, u8), Vec<&Item>> = BTreeMap::new();
+    for item in items {
+        calls.entry((item.company, item.call)).or_default().push(item);
+    }
+    let mut report = Report::default();
+    for ((company, _), heard) in calls {
+        let call = Naive::of(&heard);
+        let (Some(hour), Some(source)) = (call.hour(), call.source) else { continue };
+        let begins = Timestamp::from_millis(u64::from(hour) * 3_600_000);
+        let ends = begins.moved(3_600_000);
+        let wanted = filter.company.as_ref().is_none_or(|wanted| wanted.as_str() == COMPANIES[company])
+            && filter.domain.as_ref().is_none_or(|wanted| call.domain.as_ref() == Some(wanted))
+            && filter.source.is_none_or(|wanted| wanted == source)
+            && filter.agent.as_ref().is_none_or(|wanted| call.agent().as_ref() == Some(wanted))
+            && filter.since.is_none_or(|since| since < ends)
+            && filter.until.is_none_or(|until| until > begins);
+        if !wanted {
+            continue;
+        }
+        let part = match by {
+            By::Hour => Part::Hour(hour),
+            By::Day => Part::Day(hour / 24),
+            By::Company => Part::Name(Some(COMPANIES[company].to_owned())),
+            By::Domain => Part::Name(call.domain.as_ref().map(ToString::to_string)),
+            By::Source => Part::Name(Some(source.to_string())),
+            By::Agent => Part::Name(call.agent()),
+        };
+        call.add_to(&mut report.totals);
+        call.add_to(report.parts.entry(part).or_default());
+    }
+    report
+}
+
+fn filters() -> Vec<ReportFilter> {
+    let all = ReportFilter::default;
+    let at = |minute: u64| Some(Timestamp::from_millis(1_790_000_000_000 + minute * 60_000));
+    vec![
+        all(),
+        ReportFilter { company: Some(Company::parse(COMPANIES[0]).unwrap()), ..all() },
+        ReportFilter { company: Some(Company::parse(COMPANIES[1]).unwrap()), since: at(100), until: at(200), ..all() },
+        ReportFilter { since: at(150), ..all() },
+        ReportFilter { until: at(150), ..all() },
+        ReportFilter { domain: Some(Domain::parse("a.example").unwrap()), ..all() },
+        ReportFilter { source: Some(Source::Widget), agent: Some("agent-1".to_owned()), ..all() },
+    ]
+}
+
+fn pairs(state: &State) -> BTreeMap<Vec<u8>, Vec<u8>> {
+    state.scan(b"", None, usize::MAX).unwrap().into_iter().collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    #[test]
+    fn the_report_is_what_counting_anew_gives(all in items(120), checkpoints in any::<u64>()) {
+        let dir = tempfile::tempdir().unwrap();
+        let state = open(dir.path());
+        state.go_live();
+        for (index, item) in all.iter().enumerate() {
+            item.apply(&state, id_of(index));
+            if checkpoints >> (index % 64) & 1 == 1 {
+                state.checkpoint(&Checkpoint::default()).unwrap();
+            }
+        }
+        for filter in filters() {
+            for by in By::ALL {
+                let seen = report(&state, &filter, by, 1000).unwrap().unwrap();
+                prop_assert_eq!(seen, naive(&all, &filter, by), "{:?} by {:?}", filter, by);
+            }
+        }
+    }
+
+    /// A start finds each key as it was at the last checkpoint, or as some later step left it, and applies all steps since.
+    #[test]
+    fn a_state_that_is_later_in_parts_comes_to_the_same(
+        all in items(60),
+        from in 0usize..60,
+        picks in proptest::collection::vec(any::<u16>(), 1..40),
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        let state = open(&dir.path().join("whole"));
+        state.go_live();
+        let mut later = Vec::new();
+        let from = from.min(all.len());
+        for (index, item) in all.iter().enumerate() {
+            if index >= from {
+                later.push(pairs(&state));
+            }
+            item.apply(&state, id_of(index));
+        }
+        let whole = pairs(&state);
+        later.push(whole.clone());
+        let again = open(&dir.path().join("again"));
+        let keys: std::collections::BTreeSet<&Vec<u8>> = later.iter().flat_map(BTreeMap::keys).collect();
+        for (index, key) in keys.into_iter().enumerate() {
+            let pick = usize::from(picks[index % picks.len()]) + index;
+            if let Some(value) = later[pick % later.len()].get(key) {
+                again.put(key.clone(), value.clone());
+            }
+        }
+        for (index, item) in all.iter().enumerate().skip(from) {
+            item.apply(&again, id_of(index));
+        }
+        prop_assert_eq!(pairs(&again), whole);
+    }
+}
+
+#[test]
+fn too_many_parts_are_said_to_be_and_not_made() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = open(dir.path());
+    let item = |call| Item {
+        company: 0,
+        call,
+        what: 0,
+        minute: u64::from(call) * 60,
+        domain: false,
+        source: 0,
+        agent: None,
+        length: 0,
+    };
+    (0..4).for_each(|call| item(call).apply(&state, id_of(usize::from(call))));
+    let parts =
+        |most| report(&state, &ReportFilter::default(), By::Hour, most).unwrap().map(|report| report.parts.len());
+    assert_eq!((parts(3), parts(4)), (None, Some(4)));
+}
+
+#[test]
+fn a_busy_hour_is_rounded_within_the_bound_and_its_counts_are_exact() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = open(dir.path());
+    let mut wanted = Times::new(SHOWN);
+    for index in 0..2_000_usize {
+        let call = format!("call-{index}");
+        let at = Timestamp::from_millis(1_790_000_000_000);
+        let lasted = 1_000 + index as u64 * 137;
+        for (half, name, at) in [(0, "call.new", at), (1, "call.claimed", at.moved(i64::try_from(lasted).unwrap()))] {
+            let event_type = EventType::parse(name).unwrap();
+            let heard = Heard::Event { event_type: &event_type, at, domain: None, source: Source::Api, data: "{}" };
+            take_in_one(&state, ("acme", &call), id_of(2 * index + half), heard);
+        }
+        wanted.add(u32::try_from(lasted).unwrap(), 1);
+    }
+    let report = report(&state, &ReportFilter::default(), By::Day, 10).unwrap().unwrap();
+    assert!(wanted.is_exact() && !report.totals.is_exact());
+    assert_eq!(report.totals.claim.count(), 2_000);
+    let (median, exact) = (report.totals.claim.median().unwrap(), wanted.median().unwrap());
+    assert!((median - exact).abs() <= exact / 64.0, "{median} {exact}");
+}

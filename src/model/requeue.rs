@@ -1,0 +1,233 @@
+//! What comes back into a subscription's queue, or leaves it, as a whole: replays and discards.
+//!
+//! Both are noted as a step when they are asked for and then done little by little, between group
+//! commits, so that they survive a restart half-way and hold up nobody. A replay has at most
+//! [`REPLAYED_AT_ONCE`] deliveries in the queue at a time: they go to the receiver in the order of
+//! their sequence numbers, ahead of what is newer, and the next ones follow only as they end. So
+//! the live events of a subscription wait behind a few of them at most, and never behind them all;
+//! and a receiver that is down is not owed a whole replay on top of its backlog.
+
+use std::ops::ControlFlow;
+
+use crate::core::delivery::{Delivery, State as Standing};
+use crate::core::event::EventType;
+use crate::core::id::SubscriptionId;
+use crate::model::by_hand::{ENDED_AT_ONCE, cancel_all};
+use crate::model::command::Replay;
+use crate::model::error::StoreError;
+use crate::model::filter::ReplayFilter;
+use crate::model::keys;
+use crate::model::lock::lock;
+use crate::model::notice::Change;
+use crate::model::owing::Owing;
+use crate::model::progress::{DiscardRecord, ReplayRecord};
+use crate::model::query::lowest_id;
+use crate::model::record::{Before, DeliveryRecord, Head, Record, Requeued};
+use crate::model::registry::Ledger;
+use crate::model::subscriptions::current;
+use crate::model::term::Key;
+use crate::model::turn::Turn;
+use crate::model::view::{Log, View};
+
+/// How many deliveries of a replay are in the queue at most.
+const REPLAYED_AT_ONCE: usize = 8;
+/// How many events a replay looks at between two group commits.
+const LOOKED_AT_ONCE: usize = 64;
+
+/// Looks through what a replay would put back. Reads the whole range: not for a turn.
+pub(crate) fn plan(
+    view: &dyn View,
+    log: &dyn Log,
+    number: u32,
+    next_sequence: u64,
+    filter: ReplayFilter,
+) -> Result<Replay, StoreError> {
+    let (from, until) = (lowest_id(Some(filter.since)), filter.until.map_or(u128::MAX, |until| lowest_id(Some(until))));
+    let mut sequences: Option<(u64, u64)> = None;
+    let mut queued = 0;
+    let passed = |head: Head, payload: &[u8]| Owing::read(number, head, payload).map(|owing| owing.event.bits() < from);
+    log.ascending(Key::Owed(number), &passed, &mut |head, payload| {
+        let Some(owing) = Owing::read(number, head, payload) else { return Ok(ControlFlow::Continue(())) };
+        if owing.event.bits() >= until || owing.sequence() >= next_sequence {
+            return Ok(ControlFlow::Break(()));
+        }
+        let first = sequences.map_or(owing.sequence(), |(first, _)| first);
+        sequences = Some((first, owing.sequence()));
+        if owing.is_of(filter.events.iter().map(EventType::as_str))
+            && again(view, number, &owing, filter.failed_only)?.is_some()
+        {
+            queued += 1;
+        }
+        Ok(ControlFlow::Continue(()))
+    })?;
+    Ok(Replay {
+        sequences: sequences.unwrap_or((1, 0)),
+        events: filter.events,
+        failed_only: filter.failed_only,
+        queued,
+    })
+}
+
+/// The delivery as it would go out again, and where it stands; `None` if it waits anyway, or is not a dead letter where
+/// only those are wanted.
+fn again(
+    view: &dyn View,
+    number: u32,
+    owing: &Owing,
+    failed_only: bool,
+) -> Result<Option<(Delivery, Before)>, StoreError> {
+    let has = |prefix| view.get(&keys::sequence(prefix, number, owing.sequence())).map(|value| value.is_some());
+    let dead = has(keys::DEAD)?;
+    if has(keys::OWED)? || (failed_only && !dead) {
+        return Ok(None);
+    }
+    let before = Before::from(dead.then_some(Standing::Failed));
+    Ok(owing.begun().map(|delivery| (delivery, before)))
+}
+
+/// Begins a replay.
+pub(crate) fn replay(turn: &mut Turn<'_>, id: SubscriptionId, replay: &Replay) -> Result<(), StoreError> {
+    let Some(current) = current(turn, id) else { return Err(StoreError::NotFound) };
+    let (next, last) = replay.sequences;
+    if next <= last && replay.queued > 0 {
+        let events = replay.events.iter().map(|event| event.as_str().to_owned()).collect();
+        let (number, id, failed_only) = (current.number, turn.next_id(), replay.failed_only);
+        let record = ReplayRecord { number, id, events, failed_only, next, last, outstanding: Vec::new() };
+        turn.write(vec![Record::from(record)]);
+        turn.carried.has_work = true;
+    }
+    Ok(())
+}
+
+/// Cancels all that waits for a subscription, and ends its replays. Says how much that is.
+pub(crate) fn discard(turn: &mut Turn<'_>, id: SubscriptionId) -> Result<u64, StoreError> {
+    let (number, waiting, last, replays) = {
+        let registry = lock(turn.registry);
+        let Some(account) = registry.get(id) else { return Err(StoreError::NotFound) };
+        let number = account.subscription.number;
+        let waiting = account.counts.waiting();
+        let replays: Vec<ReplayRecord> = registry.replays_of(number).cloned().collect();
+        (number, waiting, account.next_sequence - 1, replays)
+    };
+    let ended = replays.into_iter().map(|replay| ReplayRecord { last: 0, outstanding: Vec::new(), ..replay });
+    let mut steps: Vec<Record> = ended.map(Record::from).collect();
+    if waiting > 0 {
+        steps.push(Record::from(DiscardRecord { number, last }));
+    }
+    if !steps.is_empty() {
+        turn.write(steps);
+        turn.carried.has_work = true;
+    }
+    Ok(waiting)
+}
+
+/// Cancels some of what is being discarded; tells whether there is more.
+pub(crate) fn discard_some(turn: &mut Turn<'_>) -> Result<bool, StoreError> {
+    let discards = lock(turn.registry).discards();
+    let Some(discard) = discards.first().copied() else { return Ok(false) };
+    let mut left = turn.scan(&keys::numbered(keys::OWED, discard.number), None, ENDED_AT_ONCE)?;
+    let behind = keys::sequence(keys::OWED, discard.number, discard.last);
+    left.retain(|(key, _)| *key <= behind);
+    if left.is_empty() {
+        turn.write(vec![Record::from(DiscardRecord { last: 0, ..discard })]);
+        return Ok(discards.len() > 1);
+    }
+    cancel_all(turn, discard.number, &left, "what waited for its subscription was discarded");
+    Ok(true)
+}
+
+/// Puts the next few deliveries of each subscription's oldest replay back; tells whether there
+/// is more to be done at once.
+pub(crate) fn replay_some(turn: &mut Turn<'_>) -> Result<bool, StoreError> {
+    let replays = lock(turn.registry).replays();
+    let mut more = false;
+    for replay in replays {
+        more |= go_on_with(turn, &replay)?;
+    }
+    Ok(more)
+}
+
+fn go_on_with(turn: &mut Turn<'_>, before: &ReplayRecord) -> Result<bool, StoreError> {
+    let mut outstanding = Vec::with_capacity(REPLAYED_AT_ONCE);
+    for sequence in &before.outstanding {
+        if turn.get(&keys::sequence(keys::OWED, before.number, *sequence))?.is_some() {
+            outstanding.push(*sequence);
+        }
+    }
+    if outstanding.len() > REPLAYED_AT_ONCE / 2 {
+        return Ok(false);
+    }
+    let mut replay = ReplayRecord { outstanding, ..before.clone() };
+    let back = if replay.next <= replay.last { next_of(turn, &mut replay)? } else { Vec::new() };
+    if replay == *before {
+        return Ok(false);
+    }
+    // It goes on at once if nothing that it has put back will end and wake it.
+    let more = replay.outstanding.is_empty();
+    let requeued = |(delivery, before): &(Delivery, Before)| {
+        Record::from(Box::new(Requeued { delivery: DeliveryRecord::from(delivery), before: *before }))
+    };
+    let mut steps: Vec<Record> = back.iter().map(requeued).collect();
+    steps.push(Record::from(replay));
+    turn.write(steps);
+    if !back.is_empty() {
+        turn.outcome.events.push(Change::Owed(back.into_iter().map(|(delivery, _)| delivery).collect()));
+    }
+    Ok(more)
+}
+
+/// The deliveries that a replay puts back next; the replay is moved on past them.
+fn next_of(turn: &Turn<'_>, replay: &mut ReplayRecord) -> Result<Vec<(Delivery, Before)>, StoreError> {
+    let (mut looked_at, mut back) = (0, Vec::new());
+    let (number, first, last) = (replay.number, replay.next, replay.last);
+    let mut failed = None;
+    replay.next = last + 1;
+    let passed = |head: Head, payload: &[u8]| Owing::read(number, head, payload).map(|owing| owing.sequence() < first);
+    let walked = turn.log.ascending(Key::Owed(number), &passed, &mut |head, payload| {
+        let Some(owing) = Owing::read(number, head, payload) else { return Ok(ControlFlow::Continue(())) };
+        let sequence = owing.sequence();
+        let full = looked_at == LOOKED_AT_ONCE || replay.outstanding.len() == REPLAYED_AT_ONCE;
+        if full && sequence <= last {
+            replay.next = sequence;
+        }
+        if full || sequence > last {
+            return Ok(ControlFlow::Break(()));
+        }
+        looked_at += 1;
+        if !owing.is_of(replay.events.iter().map(String::as_str)) {
+            return Ok(ControlFlow::Continue(()));
+        }
+        match again(turn.view, number, &owing, replay.failed_only) {
+            Ok(None) => {}
+            Ok(Some((delivery, before))) => {
+                replay.outstanding.push(sequence);
+                back.push((as_replayed(turn, delivery), before));
+            }
+            Err(error) => {
+                failed = Some(error);
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    });
+    if let Some(error) = failed {
+        turn.view.note_failure(error.clone());
+        return Err(error);
+    }
+    if let Err(damage) = walked {
+        // What cannot be read is not sent; the rest of the queue goes on.
+        tracing::error!("a replay ends early: {damage}");
+    }
+    Ok(back)
+}
+
+fn as_replayed(turn: &Turn<'_>, delivery: Delivery) -> Delivery {
+    let give_up_at = turn.now.plus(turn.settings.give_up_after);
+    // Somebody wants it now, however old it is.
+    Delivery { state: Standing::Pending, due: turn.now, give_up_at, expire_at: None, replay: true, ..delivery }
+}
+
+/// The sequence number that a subscription's next delivery gets.
+pub(crate) fn next_sequence(registry: &Ledger, id: SubscriptionId) -> Option<(u32, u64)> {
+    registry.get(id).map(|account| (account.subscription.number, account.next_sequence))
+}

@@ -1,0 +1,330 @@
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, mpsc};
+use std::time::Instant;
+
+use super::super::*;
+use super::*;
+use crate::core::conversation::NewMessage;
+use crate::core::id::EventId;
+use crate::core::subscription_input::Change as Patch;
+use crate::core::token::{Role, Token, TokenDraft};
+use crate::store::tests::{accept, ask, draft, event, finish, known, owed, settings};
+
+/// Ages in the test's own time: the keeper looks every 50 ms of the machine's.
+const AGE: u64 = 1_000_000;
+const RULES: Rules = Rules {
+    log_age: Duration::from_millis(200),
+    log_bytes: 1 << 30,
+    event_age: Duration::from_millis(200),
+    conversation_age: Duration::from_millis(200),
+};
+
+/// A store whose time the test makes.
+struct Shop {
+    store: Store,
+    running: Running,
+    changes: mpsc::Receiver<Vec<Change>>,
+    now: Arc<AtomicU64>,
+    rules: Rules,
+}
+
+impl Shop {
+    fn open(dir: &Path, rules: Rules, now: u64) -> Self {
+        let settings = Settings { idempotency_window: Duration::from_millis(1), retention: rules, ..settings() };
+        let idle = Store::open(dir, settings, Timestamp::from_millis(now)).unwrap_or_else(|error| panic!("{error}"));
+        let store = idle.store().clone();
+        let (sender, changes) = mpsc::channel();
+        let now = Arc::new(AtomicU64::new(now));
+        let clock = now.clone();
+        let clock = move || Timestamp::from_millis(clock.load(Ordering::Relaxed));
+        let running = idle.start(clock, move |_, change| drop(sender.send(change)), |why| panic!("{why}")).unwrap();
+        Self { store, running, changes, now, rules }
+    }
+
+    fn pass(&self, millis: u64) {
+        self.now.fetch_add(millis, Ordering::Relaxed);
+    }
+
+    fn subscribe(&self) -> Arc<Subscription> {
+        ask(|reply| self.store.create_subscription(draft("acme"), reply)).unwrap()
+    }
+
+    fn token(&self, description: &str) -> Token {
+        let draft =
+            TokenDraft { role: Role::Read, company: None, description: description.to_owned(), expires_at: None };
+        ask(|reply| self.store.create_token(draft, reply)).unwrap().0
+    }
+
+    /// Accepts `count` events one after the other, a millisecond each, and ends their deliveries so.
+    fn post(&self, count: usize, status: Option<Status>) -> Vec<EventId> {
+        let mut ids = Vec::new();
+        for n in 0..count {
+            let id = accept(&self.store, vec![event(&format!("c{n}"), None)])[0].id;
+            for delivery in self.store.event_deliveries(id).unwrap() {
+                let Some(status) = status else { continue };
+                self.store.finish(finish(&delivery, status));
+                while !self.changes.recv().unwrap().iter().any(|change| matches!(change, Change::Finished(_))) {}
+            }
+            ids.push(id);
+            self.pass(1);
+            self.until_the_file_is_young();
+        }
+        ids
+    }
+
+    /// The test's time runs as fast as it likes; a file is closed only when the keeper looks.
+    fn until_the_file_is_young(&self) {
+        let journal = self.store.shared_journal();
+        let now = || Timestamp::from_millis(self.now.load(Ordering::Relaxed));
+        self.until("a new file", || !journal.newest_is_older_than(now(), self.rules.file_age()).unwrap());
+    }
+
+    /// Waits for something that the threads do by themselves.
+    fn until(&self, what: &str, mut holds: impl FnMut() -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !holds() {
+            assert!(Instant::now() < deadline, "{what} did not come to pass");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    fn log(&self) -> Vec<LogEntry> {
+        self.store.log(&LogFilter::default(), None, 1000).unwrap().items
+    }
+
+    fn close(self) {
+        drop(self.store);
+        self.running.stop();
+    }
+}
+
+/// The tokens of a copy that is made without the state database.
+fn tokens_by_the_journal_alone(dir: &Path) -> Vec<Token> {
+    std::fs::remove_dir_all(dir.join("state")).unwrap();
+    let copy = tempfile::tempdir().unwrap();
+    offline::salvage(dir, copy.path()).unwrap();
+    let shop = Shop::open(copy.path(), RULES, AGE);
+    let tokens = shop.store.tokens();
+    shop.close();
+    tokens
+}
+
+fn bytes_in(dir: &Path) -> u64 {
+    let entries = std::fs::read_dir(dir).unwrap().flatten();
+    // A file may go while this looks.
+    entries.filter_map(|entry| entry.metadata().ok()).map(|file| file.len()).sum()
+}
+
+#[test]
+fn the_space_of_what_is_over_is_given_back_and_the_rest_is_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = dir.path().join("journal");
+    let mut now = AGE;
+    let mut kept = Vec::new();
+    let mut last = Vec::new();
+    let mut sequences = 0;
+    let mut tokens = Vec::new();
+    for cycle in 0..5 {
+        let shop = Shop::open(dir.path(), RULES, now);
+        if cycle == 0 {
+            shop.subscribe();
+            tokens = ["good", "revoked"].map(|name| shop.token(name)).to_vec();
+            ask(|reply| shop.store.revoke_token(tokens[1].id, reply)).unwrap();
+        }
+        let first = shop.post(1, Some(Status::Delivered))[0];
+        let after = shop.store.events(&EventFilter::default(), None, 1).unwrap().next;
+        last = shop.post(199, Some(Status::Delivered));
+        sequences += 200;
+        shop.pass(100);
+        // The first hundred are over by now, and more files are full than may be left.
+        shop.until("pruning", || shop.store.event(first).unwrap().is_none() && bytes_in(&journal) < 150_000);
+        let files = shop.store.shared_journal();
+        shop.until("compressing", || files.compressible(u32::MAX).is_empty());
+        // Without the room behind what is written.
+        kept.push(files.bytes());
+        assert!(shop.store.event(last[198]).unwrap().is_some());
+        assert!(shop.store.event_deliveries(first).unwrap().is_empty());
+        assert!(after.is_none() || shop.store.events(&EventFilter::default(), after, 9).unwrap().items.is_empty());
+        let ids: Vec<EventId> =
+            shop.store.events(&EventFilter::default(), None, 500).unwrap().items.iter().map(|e| e.id).collect();
+        assert!(ids.len() >= 99 && ids.len() < 180, "{} of 200 events are left", ids.len());
+        assert!(ids.windows(2).all(|pair| pair[0] > pair[1]));
+        now = shop.now.load(Ordering::Relaxed);
+        shop.close();
+    }
+    // A cursor that points to what is gone, and a subscription whose first record is gone.
+    let shop = Shop::open(dir.path(), RULES, now);
+    let gone = Some(1_u128 << 80);
+    assert!(shop.store.log(&LogFilter::default(), gone, 9).unwrap().items.is_empty());
+    let gone = gone.map(|major| Place { major, minor: 0 });
+    assert!(shop.store.deliveries(&DeliveryFilter::default(), gone, 9).unwrap().items.is_empty());
+    assert!(!journal.join("000001.log").exists());
+    let next = shop.post(1, None)[0];
+    assert_eq!(shop.store.event_deliveries(next).unwrap()[0].id.sequence(), sequences + 1);
+    assert!(shop.store.event(last[198]).unwrap().is_some());
+    shop.close();
+    assert_eq!(tokens_by_the_journal_alone(dir.path()), tokens[..1]);
+    let (least, most) = (kept.iter().min().unwrap(), kept.iter().max().unwrap());
+    assert!(*most < 2 * least, "bytes kept by cycle: {kept:?}");
+}
+
+#[test]
+fn how_a_delivery_ended_is_known_longer_than_its_entry_in_the_log() {
+    let dir = tempfile::tempdir().unwrap();
+    let rules = Rules { log_age: Duration::from_millis(50), event_age: Duration::from_secs(3600), ..RULES };
+    let shop = Shop::open(dir.path(), rules, AGE);
+    shop.subscribe();
+    let delivered = shop.post(20, Some(Status::Delivered));
+    let failed = shop.post(20, Some(Status::Failed));
+    let entry = shop.log().last().unwrap().id;
+    shop.pass(1000);
+    shop.until("the log's end", || shop.log().is_empty());
+    assert_eq!(shop.store.log_entry(entry).unwrap(), None);
+    for (ids, state) in [(&delivered, State::Delivered), (&failed, State::Failed)] {
+        for id in ids {
+            let delivery = shop.store.event_deliveries(*id).unwrap().remove(0);
+            assert_eq!((delivery.state, delivery.attempts), (state, 1));
+            assert_eq!(shop.store.delivery(delivery.id).unwrap().map(|it| it.state), Some(state));
+        }
+    }
+    // It can be sent again, and the newer end counts.
+    let again = shop.store.event_deliveries(delivered[0]).unwrap().remove(0);
+    ask(|reply| shop.store.retry(known(&shop.store, again.id), reply)).unwrap();
+    ask(|reply| shop.store.cancel(known(&shop.store, again.id), reply)).unwrap();
+    assert_eq!(shop.store.delivery(again.id).unwrap().map(|it| it.state), Some(State::Cancelled));
+    shop.close();
+}
+
+#[test]
+fn the_log_is_kept_up_to_its_bytes() {
+    let dir = tempfile::tempdir().unwrap();
+    let rules = Rules {
+        log_age: Duration::from_secs(3600),
+        log_bytes: 80_000,
+        event_age: Duration::from_secs(3600),
+        conversation_age: Duration::from_secs(3600),
+    };
+    let shop = Shop::open(dir.path(), rules, AGE);
+    shop.subscribe();
+    let ids = shop.post(600, Some(Status::Delivered));
+    let logged =
+        |shop: &Shop| shop.store.shared_journal().outlines().iter().map(|(_, o)| u64::from(o.logged)).sum::<u64>();
+    shop.until("pruning by size", || logged(&shop) <= 80_000 + 10_000);
+    assert!(logged(&shop) >= 80_000, "{}", logged(&shop));
+    assert!((200..600).contains(&shop.log().len()), "{} of 600 are left", shop.log().len());
+    assert!(shop.store.event(ids[0]).unwrap().is_some(), "events are not counted");
+    shop.close();
+}
+
+#[test]
+fn a_conversation_goes_with_its_last_message_and_not_before() {
+    let dir = tempfile::tempdir().unwrap();
+    let hour = Duration::from_secs(3600);
+    let rules = Rules { log_age: hour, event_age: hour, ..RULES };
+    let shop = Shop::open(dir.path(), rules, AGE);
+    let talk = |call: &str, direction: &str| {
+        let text = format!(
+            r#"{{"company":"acme","source":"api","call_id":"{call}","direction":"{direction}","from":"+1","to":"+2","body":"{call}"}}"#
+        );
+        let now = Timestamp::from_millis(shop.now.load(Ordering::Relaxed));
+        let message = NewMessage::from_json(crate::core::json::parse(&text).unwrap(), now).unwrap();
+        let prepared = shop.store.prepare_message(message, now).unwrap();
+        let posted = ask(|reply| shop.store.post_message(prepared, reply)).unwrap();
+        shop.pass(1);
+        shop.until_the_file_is_young();
+        posted
+    };
+    let find = |call: &str| {
+        let found =
+            shop.store.conversation(&Company::parse("acme").unwrap(), &CallId::parse(call).unwrap()).unwrap()?;
+        Some((found.thread.messages, shop.store.messages(&found.thread, None).unwrap().items.len()))
+    };
+    for n in 0..100 {
+        talk(&format!("c{n}"), "outbound");
+    }
+    let reply = talk("c0", "inbound");
+    shop.post(80, None);
+    shop.pass(85);
+    shop.until("the end of the first", || find("c1").is_none() && find("c0") == Some((2, 1)));
+    assert!(find("c99").is_some(), "a young one stays");
+    let later = talk("c0", "inbound");
+    assert_eq!((later.conversation, later.messages, later.event.is_some()), (reply.conversation, 3, true));
+    shop.pass(1000);
+    shop.post(1, None);
+    shop.until("the end of all", || find("c0").is_none() && find("c99").is_none());
+    let left = || shop.store.shared_journal().outlines().iter().filter(|(_, it)| it.last_message != 0).count();
+    shop.until("no message in the files", || left() == 0);
+    assert!(shop.store.event(reply.event.unwrap()).unwrap().is_some(), "the event has an age of its own");
+    let anew = talk("c0", "outbound");
+    assert_eq!((anew.messages, anew.conversation == reply.conversation), (1, false));
+    shop.close();
+}
+
+#[test]
+fn what_is_owed_ends_with_its_event() {
+    let dir = tempfile::tempdir().unwrap();
+    let rules = Rules { log_age: Duration::from_secs(3600), ..RULES };
+    let shop = Shop::open(dir.path(), rules, AGE);
+    let subscription = shop.subscribe();
+    let catalogue = crate::core::catalogue::Catalogue::new(Vec::new()).unwrap();
+    let disabled = crate::core::json::parse(r#"{"enabled":false}"#).unwrap();
+    let patch = Patch::from_json(disabled, &catalogue).unwrap();
+    ask(|reply| shop.store.change_subscription(subscription.id, patch, reply)).unwrap();
+    let dead = shop.post(70, Some(Status::Failed));
+    let old = shop.post(100, None);
+    shop.pass(150);
+    shop.until_the_file_is_young();
+    let young = shop.post(60, None);
+    // `old` is over, `young` is not.
+    shop.until("the end of what is over", || owed(&shop.store).len() == 60 && shop.store.counts().failed == 0);
+    assert_eq!(shop.store.counts(), Counts { pending: 60, ..Counts::default() });
+    let filter = LogFilter { status: Some(Status::Expired), ..LogFilter::default() };
+    let expired = || shop.store.log(&filter, None, 500).unwrap().items;
+    // The counts are ahead of the log until the commit is on the disk.
+    shop.until("their entries", || expired().len() == 100);
+    let expired = expired();
+    assert!(expired[0].error_detail.contains("`event_age`"), "{}", expired[0].error_detail);
+    shop.until("the end of their events", || {
+        [old[20], dead[0]].iter().all(|id| shop.store.event(*id).unwrap().is_none())
+    });
+    let again = expired[0].delivery.unwrap();
+    assert!(
+        matches!(ask(|reply| shop.store.retry(known(&shop.store, again), reply)), Err(WriteError::Conflict(why)) if why.contains("event_age"))
+    );
+    for id in &young {
+        assert!(shop.store.event(*id).unwrap().is_some());
+    }
+    shop.close();
+}
+
+#[test]
+fn only_what_is_over_in_files_that_may_be_touched_is_due() {
+    let hour = 3_600_000;
+    let rules = Rules {
+        log_age: Duration::from_millis(2 * hour),
+        log_bytes: 1000,
+        event_age: Duration::from_millis(4 * hour),
+        conversation_age: Duration::from_millis(4 * hour),
+    };
+    let now = Timestamp::from_millis(10 * hour);
+    let at = |hour_of: u64| u128::from(hour_of * hour) << 80;
+    let file = |logged: u32, log: u64, event: u64| Outline {
+        end: 32,
+        logged,
+        last_logged: at(log),
+        last_event: at(event),
+        last_message: 0,
+        late: 0,
+    };
+    let due_of = |files: &[Outline], before: u32| -> Vec<u32> {
+        let numbered: Vec<_> = (3..).zip(files.iter().copied()).collect();
+        due(&rules, &numbered, before, now).iter().map(|due| due.number).collect()
+    };
+    let young = file(10, 9, 9);
+    assert!(due_of(&[young, young, young], 9).is_empty());
+    assert_eq!(due_of(&[file(10, 7, 7), file(10, 9, 5), young], 9), [3, 4], "by the age of each kind");
+    assert_eq!(due_of(&[file(10, 7, 7), file(10, 9, 5), young], 4), [3], "only below what may be touched");
+    assert_eq!(due_of(&[file(0, 0, 7), file(0, 0, 0), young], 9), [4], "nothing is in it");
+    assert_eq!(due_of(&[file(600, 9, 9), file(600, 9, 9), file(600, 9, 9)], 9), [3], "by size, the oldest");
+}

@@ -1,0 +1,130 @@
+//! Creating, changing and deleting subscriptions, and their secrets.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::core::id::SubscriptionId;
+use crate::core::invalid::Invalid;
+use crate::core::seal::Keyring;
+use crate::core::subscription::{DisabledReason, PreviousSecret, Secret, Subscription};
+use crate::core::subscription_input::{Change as Patch, Draft};
+use crate::model::error::StoreError;
+use crate::model::lock::lock;
+use crate::model::notice::Change;
+use crate::model::record::{AccountRecord, Record, SubscriptionRecord};
+use crate::model::registry::Account;
+use crate::model::standing::Health;
+use crate::model::turn::{Turn, random_secret};
+
+/// Creates a subscription.
+pub(crate) fn create(turn: &mut Turn<'_>, draft: Draft) -> Result<Arc<Subscription>, StoreError> {
+    let (number, others) = {
+        let registry = lock(turn.registry);
+        (registry.next_number, registry.of_company(draft.company()).count())
+    };
+    let most = turn.settings.subscriptions_per_company;
+    if others >= most as usize {
+        let detail = format!(
+            "has {others} webhooks, and one company may have {most} (`subscriptions_per_company` in [limits]): \
+             delete one, or have the limit raised"
+        );
+        return Err(StoreError::Invalid(Invalid::one("/company", detail)));
+    }
+    let id = SubscriptionId::from_bits(turn.next_id());
+    let secret = draft.secret().cloned().unwrap_or_else(|| Secret::from_bytes(random_secret()));
+    Ok(keep(turn, draft.into_subscription(id, number, secret, turn.now)))
+}
+
+/// Changes a subscription as it is now.
+pub(crate) fn change(turn: &mut Turn<'_>, id: SubscriptionId, patch: &Patch) -> Result<Arc<Subscription>, StoreError> {
+    let current = match current(turn, id) {
+        Some(current) if current.is_locked() => {
+            return Err(StoreError::Conflict(Subscription::LOCKED.to_owned()));
+        }
+        Some(current) => current,
+        None => return Err(StoreError::NotFound),
+    };
+    match patch.apply(&current, turn.now) {
+        Ok(changed) if changed.enabled() && !current.enabled() => {
+            let healthy = as_if_it_had_not_failed(turn, changed.number);
+            Ok(keep_with(turn, changed, healthy))
+        }
+        Ok(changed) => Ok(keep(turn, changed)),
+        Err(invalid) => Err(StoreError::Invalid(invalid)),
+    }
+}
+
+/// The step that begins a subscription's health anew. Whoever enables it again has seen to the receiver: with
+/// what was held against it before, its next failure alone would disable it.
+fn as_if_it_had_not_failed(turn: &Turn<'_>, number: u32) -> Option<Record> {
+    let mut registry = lock(turn.registry);
+    let account = registry.account(number)?;
+    let health = Health { last_success: account.health.last_success, ..Health::default() };
+    let (next_sequence, health) = (account.next_sequence, health.into());
+    Some(Record::from(AccountRecord { number, next_sequence, health }))
+}
+
+/// Gives a subscription a new secret, `given` or a fresh one; the old one signs too for `overlap`. One whose secrets could not be opened
+/// has lost its headers and its client certificate, and stays disabled.
+pub(crate) fn rotate(
+    turn: &mut Turn<'_>,
+    id: SubscriptionId,
+    given: Option<Secret>,
+    overlap: Duration,
+) -> Result<Secret, StoreError> {
+    let Some(current) = current(turn, id) else { return Err(StoreError::NotFound) };
+    if given.as_ref() == Some(&current.secret) && !current.is_locked() {
+        // The one before would go, and with it the overlap that may be running.
+        let invalid = Invalid::one("/secret", "is the one that it has already");
+        return Err(StoreError::Invalid(invalid));
+    }
+    let secret = given.unwrap_or_else(|| Secret::from_bytes(random_secret()));
+    let previous = PreviousSecret { secret: current.secret.clone(), until: turn.now.plus(overlap) };
+    let previous_secret = (!overlap.is_zero() && !current.is_locked()).then_some(previous);
+    let disabled = if current.is_locked() { Some(DisabledReason::ByHand) } else { current.disabled };
+    let secrets = Subscription { secret: secret.clone(), previous_secret, ..(*current).clone() };
+    let changed = Subscription { disabled, updated_at: turn.now, ..secrets };
+    keep(turn, changed);
+    Ok(secret)
+}
+
+pub(crate) fn current(turn: &Turn<'_>, id: SubscriptionId) -> Option<Arc<Subscription>> {
+    lock(turn.registry).get(id).map(|account| account.subscription.clone())
+}
+
+/// The step that writes a subscription.
+pub(crate) fn record_of(turn: &Turn<'_>, subscription: &Subscription) -> Record {
+    let keys = lock(turn.registry).keys().clone();
+    Record::from(Box::new(SubscriptionRecord::sealed_by(subscription, false, &keys)))
+}
+
+fn keep(turn: &mut Turn<'_>, subscription: Subscription) -> Arc<Subscription> {
+    keep_with(turn, subscription, None)
+}
+
+fn keep_with(turn: &mut Turn<'_>, subscription: Subscription, more: Option<Record>) -> Arc<Subscription> {
+    let records = std::iter::once(record_of(turn, &subscription)).chain(more);
+    turn.write(records.collect());
+    let subscription = Arc::new(subscription);
+    turn.outcome.events.push(Change::Subscription(subscription.clone()));
+    subscription
+}
+
+/// Deletes a subscription; what it is owed is cancelled by [`Handler::tidy`].
+pub(crate) fn delete(turn: &mut Turn<'_>, id: SubscriptionId) -> Result<(), StoreError> {
+    let record = {
+        let registry = lock(turn.registry);
+        registry.get(id).map(|account| as_record(account, registry.keys()).deleted())
+    };
+    let Some(record) = record else { return Err(StoreError::NotFound) };
+    turn.write(vec![Record::from(Box::new(record))]);
+    turn.carried.has_work = true;
+    turn.outcome.events.push(Change::Deleted(id));
+    Ok(())
+}
+
+/// The record of a subscription as it is to be written now: as it stands where its secrets could not be opened.
+pub(crate) fn as_record(account: &Account, keys: &Keyring) -> SubscriptionRecord {
+    let locked = account.locked.as_ref().and_then(|locked| SubscriptionRecord::of_value(&locked.value));
+    locked.unwrap_or_else(|| SubscriptionRecord::sealed_by(&account.subscription, account.deleted, keys))
+}

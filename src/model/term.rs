@@ -1,0 +1,181 @@
+//! The keys of an index: what a frame speaks of, and whose it is.
+//!
+//! A key is 49 bits: 26 of the hash of what is spoken of, then 23 of the hash of the company. So one company's list is
+//! found without a look at another's, and what every company has of one value, a call's id that is not unique, stands
+//! side by side. Two keys may be equal that are not the same, so whoever looks one up compares what was found.
+
+/// How many bits of a key tell the company; an id that is nobody else's has them for itself.
+const OF_COMPANY: u32 = 23;
+/// How many bits a key has.
+pub(crate) const BITS: u32 = 49;
+/// In place of a company: the list of all of them together.
+const EVERY: u64 = 0;
+/// In place of a company: the frame does not say whose it is.
+const UNKNOWN: u64 = 1;
+
+/// What a frame may speak of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Key<'a> {
+    /// Anything: each event and each entry of the log has it.
+    All,
+    /// A domain.
+    Domain(&'a str),
+    /// An event type.
+    Type(&'a str),
+    /// Where an event came from.
+    Source(&'a str),
+    /// The status of an entry of the log, or the state in which a delivery ended.
+    Status(&'a str),
+    /// The status code of an answer, or that there was none.
+    Response(Option<u16>),
+    /// That an entry of the log is of a test.
+    Test,
+    /// A call, by its id.
+    Call(&'a str),
+    /// A lead's phone number.
+    Phone(&'a str),
+    /// A subscription, by the bits of its id.
+    Subscription(u128),
+    /// A delivery, by the bits of its id.
+    Delivery(u128),
+    /// That a subscription, by its number, is owed an event.
+    Owed(u32),
+    /// An SMS thread, by the bits of its id.
+    Thread(u128),
+}
+
+/// How a key is looked up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lookup {
+    /// One list.
+    One(u64),
+    /// Two lists: the company's, and that of frames that do not say whose they are.
+    Two(u64, u64),
+    /// All lists from the first key to the second.
+    Range(u64, u64),
+}
+
+impl<'a> Key<'a> {
+    /// FNV-1a over a letter for the kind and the value, mixed once more: stable, for it stands on the disk.
+    fn hash(self) -> u64 {
+        let (letter, bytes): (u8, &[u8]) = match &self {
+            Self::All => (b'a', &[]),
+            Self::Domain(text) => (b'w', text.as_bytes()),
+            Self::Type(text) => (b'y', text.as_bytes()),
+            Self::Source(text) => (b'q', text.as_bytes()),
+            Self::Status(text) => (b'x', text.as_bytes()),
+            Self::Response(code) => (b'r', &code.unwrap_or(0).to_le_bytes()),
+            Self::Test => (b'e', &[]),
+            Self::Call(text) => (b'c', text.as_bytes()),
+            Self::Phone(text) => (b'p', text.as_bytes()),
+            Self::Subscription(bits) => (b's', &bits.to_le_bytes()),
+            Self::Delivery(bits) => (b'd', &bits.to_le_bytes()),
+            Self::Owed(number) => (b'o', &number.to_le_bytes()),
+            Self::Thread(bits) => (b't', &bits.to_le_bytes()),
+        };
+        fnv(letter, bytes)
+    }
+
+    /// Whether it is an id that no two companies have.
+    const fn is_unique(self) -> bool {
+        matches!(self, Self::Delivery(_) | Self::Owed(_) | Self::Thread(_))
+    }
+
+    /// Whether there is a list of all companies together: of keys that have few values.
+    const fn is_listed_together(self) -> bool {
+        matches!(self, Self::All | Self::Type(_) | Self::Source(_) | Self::Status(_) | Self::Response(_) | Self::Test)
+    }
+
+    fn with(self, company: u64) -> u64 {
+        let hash = self.hash();
+        let low = if self.is_unique() { hash & ((1 << OF_COMPANY) - 1) } else { company };
+        ((hash >> (64 - BITS + OF_COMPANY)) << OF_COMPANY) | low
+    }
+
+    /// Under which lists it is found: of a company, or of all.
+    pub(crate) fn lookup(self, company: Option<&Whose>) -> Lookup {
+        match company {
+            _ if self.is_unique() => Lookup::One(self.with(EVERY)),
+            Some(Whose(company)) => Lookup::One(self.with(*company)),
+            None if self.is_listed_together() => Lookup::One(self.with(EVERY)),
+            None => Lookup::Range(self.with(0), self.with((1 << OF_COMPANY) - 1)),
+        }
+    }
+
+    /// The same, and with what does not say whose it is.
+    pub(crate) fn lookup_with_unknown(self, company: Option<&Whose>) -> Lookup {
+        match self.lookup(company) {
+            Lookup::One(key) if !self.is_unique() && company.is_some() => Lookup::Two(key, self.with(UNKNOWN)),
+            other => other,
+        }
+    }
+}
+
+/// Whose a frame is, as keys have it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Whose(u64);
+
+impl Whose {
+    /// Nothing says whose it is.
+    pub(crate) const UNKNOWN: Self = Self(UNKNOWN);
+
+    /// The company's.
+    pub(crate) fn company(company: &str) -> Self {
+        Self((fnv(b'C', company.as_bytes()) & ((1 << OF_COMPANY) - 1)).max(UNKNOWN + 1))
+    }
+
+    /// The keys under which a frame of this company stands that speaks of `about`.
+    pub(crate) fn keys<'a>(self, about: impl IntoIterator<Item = Key<'a>>) -> Vec<u64> {
+        let mut keys = Vec::with_capacity(32);
+        for key in about {
+            if key.is_listed_together() {
+                keys.push(key.with(EVERY));
+            }
+            keys.push(key.with(self.0));
+        }
+        keys
+    }
+}
+
+fn fnv(letter: u8, bytes: &[u8]) -> u64 {
+    let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+    let hash = bytes.iter().fold(step(0xcbf2_9ce4_8422_2325, &letter), step);
+    // FNV's upper bits hardly hear of the last byte (the finalizer of MurmurHash3).
+    let hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
+    hash ^ (hash >> 33)
+}
+
+/// What the index keeps of a frame's payload.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(crate) struct Marks {
+    /// Its [keys](Key).
+    pub(crate) keys: Vec<u64>,
+    /// The time in it by which lists are narrowed, in milliseconds; `None` if it has none.
+    pub(crate) at: Option<u64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_stand_on_the_disk_and_stay_as_they_are() {
+        let keys = Whose::company("acme").keys([Key::All, Key::Call("c-1"), Key::Delivery(7)]);
+        assert_eq!(keys, [522_280_396_390_400, 522_280_397_137_097, 418_120_980_980_937, 78_953_770_507_838]);
+    }
+
+    #[test]
+    fn one_value_of_all_companies_stands_side_by_side_and_no_other_does() {
+        let key = |company: &str, call| Whose::company(company).keys([Key::Call(call)])[0];
+        let Lookup::Range(first, last) = Key::Call("c-1").lookup(None) else { panic!("a range") };
+        for number in 0..10_000 {
+            let company = format!("company-{number}");
+            let inside = |key| (first..=last).contains(&key);
+            assert!(inside(key(&company, "c-1")) && !inside(key(&company, "c-2")), "{company}");
+            let whose = Whose::company(&company);
+            assert_eq!(Key::Call("c-1").lookup(Some(&whose)), Lookup::One(key(&company, "c-1")));
+        }
+        assert!(last < 1 << BITS);
+        assert_eq!(Key::Delivery(7).lookup(None), Key::Delivery(7).lookup(Some(&Whose::company("a"))));
+    }
+}

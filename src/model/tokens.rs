@@ -1,0 +1,65 @@
+//! Making and revoking tokens, and writing down their uses.
+
+use std::sync::Arc;
+
+use crate::core::id::TokenId;
+use crate::core::token::{Token, TokenDraft, TokenText};
+use crate::model::error::StoreError;
+use crate::model::lock::lock;
+use crate::model::record::{Record, TokenRecord, TokenRevoked};
+use crate::model::token_ring::Tokens;
+use crate::model::turn::{Turn, random_secret};
+
+/// How many are written again between two group commits.
+const WRITTEN_AT_ONCE: usize = 64;
+
+/// Makes a token.
+pub(crate) fn create(turn: &mut Turn<'_>, draft: TokenDraft) -> Result<(Token, TokenText), StoreError> {
+    if let Some(full) = tokens(turn).is_full(draft.company.as_ref()) {
+        return Err(StoreError::Limit(full));
+    }
+    let text = TokenText::from_bytes(random_secret());
+    let token = Token {
+        id: TokenId::from_bits(turn.next_id()),
+        role: draft.role,
+        company: draft.company,
+        description: draft.description,
+        created_at: turn.now,
+        expires_at: draft.expires_at,
+        last_used_at: None,
+        hash: text.hash(),
+    };
+    turn.write(vec![record_of(&token)]);
+    Ok((token, text))
+}
+
+/// Ends a token. It is no longer found from here on.
+pub(crate) fn revoke(turn: &mut Turn<'_>, id: TokenId) -> Result<(), StoreError> {
+    if tokens(turn).get(id).is_none() {
+        return Err(StoreError::NotFound);
+    }
+    turn.write(vec![Record::from(TokenRevoked(id))]);
+    Ok(())
+}
+
+/// Writes down which tokens were used, where that is due.
+pub(crate) fn note_uses(turn: &mut Turn<'_>) {
+    for used in tokens(turn).unnoted() {
+        turn.write(vec![record_of(&used)]);
+    }
+}
+
+/// Writes some tokens as they are, from the id with these bits on; gives where to go on, if there is more.
+pub(crate) fn write_some(turn: &mut Turn<'_>, from: u128) -> Option<u128> {
+    let tokens = tokens(turn).from(from, WRITTEN_AT_ONCE);
+    tokens.iter().for_each(|token| turn.append(&[record_of(token)]));
+    tokens.last().map(|last| last.id.bits() + 1)
+}
+
+fn record_of(token: &Token) -> Record {
+    Record::from(Box::new(TokenRecord::from(token)))
+}
+
+fn tokens(turn: &Turn<'_>) -> Arc<Tokens> {
+    lock(turn.registry).tokens.clone()
+}

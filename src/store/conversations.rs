@@ -1,0 +1,134 @@
+//! SMS conversations: storing a message, and looking at threads.
+
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use crate::core::conversation::{Conversation, Direction, Message, NewMessage};
+use crate::core::event::{CallId, Company};
+use crate::core::time::Timestamp;
+use crate::model::bulk::Bulk as _;
+use crate::model::command::{Busy, Command, Reply};
+use crate::model::conversations::{ConversationFilter, Facts, Kept, PostedMessage, PreparedMessage, Shown, read};
+use crate::model::error::{ReadError, WriteError};
+use crate::model::keys;
+use crate::model::lock::lock;
+use crate::model::page::Page;
+use crate::model::query::lowest_id;
+use crate::store::verbs::Store;
+
+/// How many bytes of bodies one page of a thread may have.
+const PAGE_BYTES: usize = 8 << 20;
+/// How many messages it may have.
+const PAGE_MESSAGES: usize = 10_000;
+/// Events with ids that are so much younger may not be there to be seen yet.
+const UNDER_WAY: Duration = Duration::from_secs(60);
+
+impl Store {
+    /// Reads what storing a message needs. Blocks; the message is not stored yet.
+    ///
+    /// # Errors
+    /// What holds the thread, or the call's events, cannot be read or is damaged.
+    pub fn prepare_message(&self, message: NewMessage, now: Timestamp) -> Result<PreparedMessage, ReadError> {
+        let shared = &self.shared;
+        let key = keys::thread(message.company.as_str(), message.call.as_str());
+        let mut bytes = message.weight() * 2;
+        let Some(head) = read::thread(self.view(), self.history(), &key)? else {
+            return Ok(PreparedMessage { message, thread: None, facts: Facts::default(), searched: 0, bytes });
+        };
+        let in_memory = |kept: &Kept| (kept.history.bytes(), kept.lead.clone(), kept.searched);
+        let known = lock(&shared.threads).get(&key).map(in_memory);
+        let (history, lead, searched, thread) = match known {
+            Some((history, lead, searched)) => (history, lead, searched, None),
+            None => {
+                let kept = self.read_thread(&head)?;
+                (kept.history.bytes(), kept.lead.clone(), 0, Some(kept))
+            }
+        };
+        let mut facts = Facts::default();
+        let mut searched_to = searched;
+        let asks = head.is_answered_by(message.direction, message.sent_at.unwrap_or(now));
+        let lead = message.lead.clone().or(lead);
+        if asks && (!lead.is_complete() || (message.domain.is_none() && head.domain.is_none())) {
+            facts = read::facts(self.history(), &head, searched)?;
+            searched_to = lowest_id(Some(Timestamp::from_millis(
+                now.millis().saturating_sub(u64::try_from(UNDER_WAY.as_millis()).unwrap_or(u64::MAX)),
+            )));
+        }
+        bytes += if message.direction == Direction::Inbound { history } else { 0 };
+        Ok(PreparedMessage { message, thread, facts, searched: searched_to, bytes })
+    }
+
+    fn read_thread(&self, head: &Conversation) -> Result<Kept, ReadError> {
+        let kept = read::kept(self.history(), head, self.shared.max_data_bytes)?;
+        if kept.last == Some(head.last) {
+            return Ok(kept);
+        }
+        // The last message is on its way to the journal.
+        self.view().settle();
+        Ok(read::kept(self.history(), head, self.shared.max_data_bytes)?)
+    }
+
+    /// Stores a message, with the event that it raises if it does, in one step.
+    ///
+    /// # Errors
+    /// There is no room in the committer's inbox; the reply is not called.
+    pub fn post_message(&self, message: PreparedMessage, reply: Reply<PostedMessage>) -> Result<(), Busy> {
+        match self.shared.engine.admit(message.bytes as u64) {
+            Ok(()) => self.push(Command::Message(Box::new(message), reply)),
+            Err(refusal) => {
+                reply(Err(WriteError::DiskFull(refusal)));
+                Ok(())
+            }
+        }
+    }
+
+    /// A page of conversations, the one with the latest message first; `after` is [`Page::next`] of the page before.
+    ///
+    /// # Errors
+    /// What holds them cannot be read, or is damaged.
+    pub fn conversations(
+        &self,
+        filter: &ConversationFilter,
+        after: Option<u128>,
+        limit: usize,
+    ) -> Result<Page<Shown>, ReadError> {
+        read::page(self.view(), self.history(), filter, after, limit)
+    }
+
+    /// The conversation of a call, with the message that was stored last.
+    ///
+    /// # Errors
+    /// What holds it cannot be read, or is damaged.
+    pub fn conversation(&self, company: &Company, call: &CallId) -> Result<Option<Shown>, ReadError> {
+        let Some(thread) = read::of_call(self.view(), self.history(), company, call)? else {
+            return Ok(None);
+        };
+        read::shown(self.history(), thread).map(Some)
+    }
+
+    /// Messages of a conversation, oldest first: the 10,000 that were stored last, or as many of them as have 8 MiB of
+    /// text and links; `after` is [`Page::next`] of the page before, which leads to those stored before.
+    ///
+    /// # Errors
+    /// What holds them cannot be read, or is damaged.
+    pub fn messages(&self, thread: &Conversation, after: Option<u128>) -> Result<Page<Message>, ReadError> {
+        let mut items: Vec<Message> = Vec::new();
+        let (mut bytes, mut next) = (0, None);
+        read::messages(self.history(), thread, after.unwrap_or(u128::MAX), &mut |message| {
+            if items.len() == PAGE_MESSAGES || bytes >= PAGE_BYTES {
+                next = items.last().map(|last| last.id.bits());
+                return ControlFlow::Break(());
+            }
+            bytes += message.bytes();
+            items.push(message);
+            ControlFlow::Continue(())
+        })?;
+        items.sort_unstable_by_key(|message| (message.sent_at, message.id));
+        Ok(Page { items, next, scanned_until: None })
+    }
+}
+
+/// Forgets what is in memory of the thread of a call.
+pub(crate) fn forget(store: &Store, company: &str, call: &str) {
+    lock(&store.shared.threads).forget(&keys::thread(company, call));
+}

@@ -1,0 +1,171 @@
+//! Erasing a person's data.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::ops::ControlFlow;
+use std::sync::mpsc;
+
+use crate::core::delivery::{Delivery, State as Standing};
+use crate::core::event::Company;
+use crate::core::id::{ErasureId, EventId};
+use crate::core::time::Timestamp;
+use crate::engine::{hand_in, wait_for};
+use crate::model::command::Command;
+use crate::model::conversations::read;
+use crate::model::erasure::{Erasure, noted_last};
+use crate::model::error::{ReadError, StoreError};
+use crate::model::known::{KnownDelivery, KnownEvent};
+use crate::model::query::{self, lowest_id};
+use crate::model::record::{self, Accepted, ErasureRecord, Kind as _};
+use crate::model::redaction::Rule;
+use crate::model::term::Key;
+use crate::model::turn::fresh_bits;
+use crate::model::view::Wanted;
+use crate::model::{keys, value};
+use crate::store::conversations::forget;
+use crate::store::verbs::Store;
+
+/// How many calls of one person are erased at once.
+const CALLS_MOST: usize = 10_000;
+/// How many deliveries are being cancelled at a time.
+const CANCELLED_AT_ONCE: usize = 256;
+/// Why a delivery is cancelled.
+const WHY: &str = "what its event said was erased at the request of the person it was about";
+
+impl Store {
+    /// Erases what is known of the person with this number, as `lead_phone` has it: from now on nothing of it is shown
+    /// or sent, and soon it is off the disk. With `cancel`, what is still owed of it is cancelled; otherwise it
+    /// is sent without it. Blocks until that is so.
+    ///
+    /// # Errors
+    /// It could not be noted, or what there is could not be read; then it may be asked for again.
+    pub fn erase(&self, company: &Company, phone: &str, cancel: bool, now: Timestamp) -> Result<Erasure, ReadError> {
+        let shared = &self.shared;
+        let mut calls: BTreeSet<String> = BTreeSet::new();
+        let threads = read::threads_of(self.view(), self.history(), Some(company), phone)?;
+        calls.extend(threads.iter().map(|thread| thread.call.as_str().to_owned()));
+        self.events_of(company, Key::Phone(phone), &mut |event| {
+            calls.extend(event.phone().filter(|own| *own == phone).map(|_| event.call().to_owned()));
+        })?;
+        if calls.len() > CALLS_MOST {
+            return Err(StoreError::Limit(format!("there are more than {CALLS_MOST} calls with this number")));
+        }
+        let last = shared.engine.durable_id();
+        let below = lowest_id(Some(Timestamp::from_millis(now.millis() + 1))).max(last + 1);
+        let id = ErasureId::from_bits(fresh_bits(now));
+        let calls = calls.into_iter().collect();
+        let mut events = Vec::new();
+        let rule = Rule { id, company: company.as_str().to_owned(), phone: phone.to_owned(), calls, below, at: now };
+        for call in &rule.calls {
+            self.raw_events_of_call(company, call, &rule, &mut events)?;
+        }
+        if rule.calls.is_empty() && !self.history().has_any(&rule.hashes())? {
+            // No record speaks of this number, so that there is nothing to be read by this rule, nor to be written again.
+            let record = ErasureRecord::begun(company.as_str(), now, 0, 0).done(now, 0, 0, 0);
+            return self.noted_erasure(id, record);
+        }
+        let calls = rule.calls.clone();
+        shared.engine.erase(rule)?;
+        for call in &calls {
+            forget(self, company.as_str(), call);
+        }
+        let cancelled = if cancel { self.cancel_all_of(&events)? } else { 0 };
+        let record = ErasureRecord::begun(company.as_str(), now, events.len() as u64, cancelled);
+        self.noted_erasure(id, record)
+    }
+
+    fn noted_erasure(&self, id: ErasureId, record: ErasureRecord) -> Result<Erasure, ReadError> {
+        wait_for(&*self.shared.engine, |reply| Command::Erasure(id, Box::new(record.clone()), reply))?;
+        let unreadable = || StoreError::corrupt_state("has a record of an erasure that cannot be read");
+        record.erasure(id).ok_or_else(unreadable)
+    }
+
+    /// The erasures, the newest first.
+    ///
+    /// # Errors
+    /// The state cannot be read.
+    pub fn erasures(&self, company: Option<&Company>) -> Result<Vec<Erasure>, ReadError> {
+        let all = self.view().scan(&[keys::ERASURE], None, usize::MAX)?;
+        let mut found: Vec<Erasure> = Vec::new();
+        for (key, value) in &all {
+            let Some(id) = value::erasure_in(key) else { continue };
+            let read = record::unversioned::<ErasureRecord>(value).and_then(|record| record.erasure(id));
+            found.extend(match read {
+                Some(erasure) => Some(erasure),
+                None => {
+                    let record = noted_last(self.history(), id)?;
+                    self.view().note_unreadable(key, record.as_ref().map(record::versioned));
+                    record.and_then(|record| record.erasure(id))
+                }
+            });
+        }
+        found.retain(|erasure| company.is_none_or(|company| *company == erasure.company));
+        found.reverse();
+        Ok(found)
+    }
+
+    fn events_of(&self, company: &Company, key: Key<'_>, visit: &mut dyn FnMut(&Accepted)) -> Result<(), ReadError> {
+        let (log, keys) = (self.history(), [key]);
+        let (kinds, company) = (Accepted::KINDS, company.as_str());
+        let wanted = Wanted { kinds, company: Some(company), keys: &keys, ..Wanted::ANY };
+        log.newest_first(&wanted, &log.unbounded(), &mut |_, payload| {
+            let event = record::decode::<Accepted>(payload).filter(|event| event.company() == company);
+            event.iter().for_each(&mut *visit);
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(())
+    }
+
+    /// The ids of the events of a call that the rule takes something out of.
+    fn raw_events_of_call(
+        &self,
+        company: &Company,
+        call: &str,
+        rule: &Rule,
+        events: &mut Vec<EventId>,
+    ) -> Result<(), ReadError> {
+        let (log, keys) = (self.history(), [Key::Call(call)]);
+        let (kinds, company) = (Accepted::KINDS, company.as_str());
+        let wanted = Wanted { kinds, company: Some(company), keys: &keys, below: rule.below, ..Wanted::ANY };
+        log.newest_first(&wanted, &log.unbounded(), &mut |head, payload| {
+            let of_call = record::decode::<Accepted>(payload)
+                .is_some_and(|event| event.company() == company && event.call() == call);
+            if of_call && record::redacted(head, payload, rule).is_some() {
+                events.push(EventId::from_bits(head.id));
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(())
+    }
+
+    /// Cancels what is owed of these events, dead letters too. Says how much that was.
+    fn cancel_all_of(&self, events: &[EventId]) -> Result<u64, ReadError> {
+        // One call may owe thousands: they share group commits instead of waiting for one each.
+        let mut waiting = VecDeque::new();
+        let mut cancelled = 0;
+        for id in events {
+            let event = query::event(self.history(), *id)?.map(KnownEvent::from);
+            for delivery in self.event_deliveries(*id)? {
+                if !delivery.state.is_owed() && delivery.state != Standing::Failed {
+                    continue;
+                }
+                let known = KnownDelivery { delivery, event: event.clone() };
+                waiting.push_back(hand_in(&*self.shared.engine, |reply| {
+                    Command::Cancel(Box::new(known.clone()), WHY, reply)
+                })?);
+                if waiting.len() > CANCELLED_AT_ONCE {
+                    cancelled += waiting.pop_front().map_or(Ok(0), |answer| was_cancelled(&answer))?;
+                }
+            }
+        }
+        waiting.iter().try_fold(cancelled, |all, answer| Ok(all + was_cancelled(answer)?))
+    }
+}
+
+/// Whether a delivery was cancelled, 1, or 0 if it had ended meanwhile or its subscription is gone.
+fn was_cancelled(answer: &mpsc::Receiver<Result<Delivery, StoreError>>) -> Result<u64, StoreError> {
+    match answer.recv().map_err(|_| StoreError::Unavailable)? {
+        Ok(_) => Ok(1),
+        Err(StoreError::NotFound | StoreError::Conflict(_)) => Ok(0),
+        Err(error) => Err(error),
+    }
+}
