@@ -122,6 +122,7 @@ pub(crate) fn expire(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::in_memory::InMemoryView;
 
     const PREFIX: u8 = b'i';
     /// How long values are kept.
@@ -141,9 +142,7 @@ mod tests {
     /// Keys in no order, as hashes are; three for each moment.
     #[test]
     fn what_has_reached_its_age_goes_and_nothing_else_does_whatever_was_skipped() {
-        let dir = tempfile::tempdir().unwrap();
-        let db = sled::Config::new().path(dir.path()).flush_every_ms(None).open().unwrap();
-        let state = State::new(db);
+        let state = InMemoryView::default();
         let mut sweep = Sweep::default();
         let (mut skipped, mut most) = (0, 0);
         for moment in 1_000..4_000u64 {

@@ -18,6 +18,8 @@ pub(crate) mod expiry;
 pub(crate) mod fan_out;
 pub(crate) mod filter;
 pub(crate) mod handler;
+#[cfg(test)]
+pub(crate) mod in_memory;
 pub(crate) mod keys;
 pub(crate) mod known;
 pub(crate) mod load;

@@ -96,6 +96,3 @@ pub(crate) fn due(rules: &Rules, outlines: &[(u32, Outline)], before: u32, now: 
     }
     due
 }
-
-#[cfg(test)]
-mod tests;

@@ -66,11 +66,11 @@ impl Unserved {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::in_memory::InMemoryView;
 
     #[test]
     fn the_one_that_posted_longest_ago_goes_and_the_rest_is_read_again() {
-        let dir = tempfile::tempdir().unwrap();
-        let state = State::new(sled::Config::new().path(dir.path()).flush_every_ms(None).open().unwrap());
+        let state = InMemoryView::default();
         let mut unserved = Unserved::default();
         let company = |n: usize| Company::parse(&format!("c{n}")).unwrap();
         let at = |n: usize| Timestamp::from_millis(n as u64 * STEP);

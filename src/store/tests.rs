@@ -1,15 +1,24 @@
 //! The store as its users see it: on a real directory, closed and opened again.
 
 use std::path::Path;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
-use super::*;
+use crate::core::attempt::{LogEntry, Status};
 use crate::core::catalogue::Catalogue;
-use crate::core::event::NewEvent;
+use crate::core::delivery::{Delivery, State};
+use crate::core::event::{CallId, Company, Domain, EventType, NewEvent, Source};
+use crate::core::id::{DeliveryId, EventId, SubscriptionId};
 use crate::core::json;
 use crate::core::seal::Keyring;
-use crate::core::subscription::Secret;
+use crate::core::subscription::{DisabledReason, Subscription};
 use crate::core::subscription_input::{Change as Patch, Draft};
+use crate::core::time::Timestamp;
+use crate::model::keys;
+
+use super::*;
+
+pub(crate) use crate::model::in_memory::{NOW, draft, event, keyring, settings, subscription};
 
 mod bounds;
 mod compressed;
@@ -24,53 +33,9 @@ mod oldest;
 mod repeats;
 mod report;
 mod requeue;
+mod retention;
 mod sealing;
 mod statuses;
-
-const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
-
-pub(crate) fn settings() -> Settings {
-    let day = Duration::from_secs(86_400);
-    Settings {
-        cache_bytes: 4 << 20,
-        give_up_after: 3 * day,
-        idempotency_window: day,
-        retention: Retention { log_age: 30 * day, log_bytes: 1 << 30, event_age: 30 * day, conversation_age: 90 * day },
-        min_free_bytes: 1,
-        max_data_bytes: 1 << 20,
-        subscriptions_per_company: 1_000,
-        deliveries_per_request: 100_000,
-    }
-}
-
-pub(crate) fn draft(company: &str) -> Draft {
-    let text =
-        format!(r#"{{"company":"{company}","url":"http://127.0.0.1:9/","events":["*"],"headers":{{"X-Key":"k"}}}}"#);
-    let catalogue = Catalogue::new(Vec::new()).unwrap();
-    let patch = Patch::from_json(json::parse(&text).unwrap(), &catalogue).unwrap();
-    patch.into_draft(crate::core::subscription::Ordering::Call).unwrap()
-}
-
-/// A subscription of the company 'acme' with this number.
-pub(crate) fn subscription(number: u32) -> Subscription {
-    let id = SubscriptionId::from_bits(u128::from(number));
-    draft("acme").into_subscription(id, number, Secret::from_bytes(vec![7; 32]), NOW)
-}
-
-/// A ring of made-up keys; the same number is the same key.
-pub(crate) fn keys(numbers: &[u8]) -> Keyring {
-    use base64::Engine as _;
-    let line = |number: &u8| base64::engine::general_purpose::STANDARD.encode([*number; 32]);
-    let lines: Vec<String> = numbers.iter().map(line).collect();
-    Keyring::parse("test keys", &lines.join("\n")).unwrap()
-}
-
-pub(crate) fn event(call: &str, id: Option<&str>) -> NewEvent {
-    let id = id.map(|id| format!(r#","id":"{id}""#)).unwrap_or_default();
-    let text =
-        format!(r#"{{"type":"call.new","company":"acme","source":"api"{id},"data":{{"call_id":"{call}","n":1.50}}}}"#);
-    NewEvent::from_json(json::parse(&text).unwrap(), &Catalogue::new(Vec::new()).unwrap()).unwrap()
-}
 
 struct Open {
     store: Store,

@@ -44,6 +44,9 @@ pub(crate) struct Shared {
     pub(crate) threads: Arc<Mutex<Threads>>,
     /// The most bytes of an event that is raised here.
     pub(crate) max_data_bytes: usize,
+    /// For tests: what the engine has inside.
+    #[cfg(test)]
+    pub(crate) embedded: Arc<embedded::Embedded>,
 }
 
 impl Store {
@@ -66,7 +69,15 @@ impl Store {
         let ledger = opened.registry().clone();
         let tokens = lock(&ledger).tokens.clone();
         let (engine, max_data_bytes) = (opened.engine().clone(), settings.max_data_bytes);
-        let shared = Shared { engine, ledger, tokens, threads: Arc::default(), max_data_bytes };
+        let shared = Shared {
+            #[cfg(test)]
+            embedded: opened.engine().clone(),
+            engine,
+            ledger,
+            tokens,
+            threads: Arc::default(),
+            max_data_bytes,
+        };
         let store = Self { shared: Arc::new(shared) };
         Ok(Idle { store, opened, committed: Box::new(|_| ()), answered: Box::new(Answers::give) })
     }
@@ -203,6 +214,12 @@ impl Store {
     /// The tokens in memory.
     pub(crate) fn token_ring(&self) -> &Tokens {
         &self.shared.tokens
+    }
+
+    /// For tests: what the engine has inside.
+    #[cfg(test)]
+    pub(crate) fn embedded(&self) -> &embedded::Embedded {
+        &self.shared.embedded
     }
 
     /// The subscriptions, in order of creation.

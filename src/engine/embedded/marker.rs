@@ -120,12 +120,12 @@ fn lacking(dir: &Path, key: Fingerprint, keys: &Keyring) -> OpenError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::tests;
+    use crate::model::in_memory::keyring;
 
     #[test]
     fn the_marker_is_read_as_it_was_written_and_a_key_that_is_not_there_is_named() {
         let dir = tempfile::tempdir().unwrap();
-        let (none, one, both, other) = (Keyring::default(), tests::keys(&[1]), tests::keys(&[2, 1]), tests::keys(&[2]));
+        let (none, one, both, other) = (Keyring::default(), keyring(&[1]), keyring(&[2, 1]), keyring(&[2]));
         assert_eq!(marker(dir.path()), Ok(None));
         for keys in [&none, &one] {
             check_marker(dir.path(), keys).unwrap();

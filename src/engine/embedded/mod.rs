@@ -109,13 +109,13 @@ pub use self::open::OpenError;
 /// The engine, for whoever reads and hands in commands.
 pub(crate) struct Embedded {
     dir: PathBuf,
-    state: Arc<State>,
-    journal: Arc<Journal>,
+    pub(crate) state: Arc<State>,
+    pub(crate) journal: Arc<Journal>,
     queue: Arc<WriteQueue>,
     space: Arc<Space>,
     /// How long things are kept, for the retention worker.
     rules: Mutex<Rules>,
-    erasures: Erasures,
+    pub(crate) erasures: Erasures,
     /// Whether a backup is being taken.
     backing_up: Arc<AtomicBool>,
 }

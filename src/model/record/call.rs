@@ -148,6 +148,7 @@ impl GroupTimes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::record::codec::versioned;
 
     /// The longest value that sled may be given.
     const MOST: usize = 8 * 1024;

@@ -485,7 +485,7 @@ impl Kind for SubscriptionRemoved {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::tests;
+    use crate::model::in_memory::{keyring, subscription};
 
     const NONCE: [u8; seal::NONCE] = [5; seal::NONCE];
 
@@ -495,13 +495,13 @@ mod tests {
         Subscription {
             client_certificate: Some(Arc::new(certificate)),
             previous_secret: Some(previous),
-            ..tests::subscription(7)
+            ..subscription(7)
         }
     }
 
     #[test]
     fn a_certificate_is_kept_and_without_one_nothing_has_changed() {
-        let (plain, keys) = (tests::subscription(7), Keyring::default());
+        let (plain, keys) = (subscription(7), Keyring::default());
         let value = SubscriptionRecord::new(&plain, false).sealed(&keys, NONCE).to_value();
         assert_eq!(value, crate::model::record::versioned(&Plain::new(&plain, false)));
         for subscription in [plain, certified()] {
@@ -516,8 +516,8 @@ mod tests {
 
     #[test]
     fn what_came_later_is_kept_with_whatever_stands_behind() {
-        for keys in [Keyring::default(), tests::keys(&[1])] {
-            for before in [tests::subscription(7), certified()] {
+        for keys in [Keyring::default(), keyring(&[1])] {
+            for before in [subscription(7), certified()] {
                 let subscription = Subscription { nested: Nested::Json, ..before };
                 let record = SubscriptionRecord::new(&subscription, false).sealed(&keys, NONCE);
                 assert_eq!((record.form(), record.to_value()[0]), (Form::Extended, 4));
@@ -535,8 +535,8 @@ mod tests {
 
     #[test]
     fn sealed_no_secret_is_in_it_and_with_the_key_all_is_there() {
-        let keys = tests::keys(&[1]);
-        for subscription in [tests::subscription(7), certified()] {
+        let keys = keyring(&[1]);
+        for subscription in [subscription(7), certified()] {
             let value = SubscriptionRecord::new(&subscription, false).sealed(&keys, NONCE).to_value();
             let has = |secret: &[u8]| value.windows(secret.len()).any(|window| window == secret);
             for secret in [&[7; 32][..], b"previous-secret-hunter3.", b"X-Key", b"client-key-hunter2"] {
@@ -550,15 +550,15 @@ mod tests {
             assert!(unsealed.locked.is_none() && !unsealed.stale);
             assert_eq!(unsealed.subscription, subscription);
             // A new key: it opens, and is to be sealed anew.
-            assert!(read.unsealed(&tests::keys(&[2, 1])).unwrap().stale);
+            assert!(read.unsealed(&keyring(&[2, 1])).unwrap().stale);
         }
         assert!(SubscriptionRecord::new(&certified(), false).unsealed(&keys).unwrap().stale, "in the clear");
     }
 
     #[test]
     fn what_does_not_open_is_kept_as_it_is_and_disabled() {
-        let keys = tests::keys(&[1]);
-        let sealed = |number| SubscriptionRecord::new(&tests::subscription(number), false).sealed(&keys, NONCE);
+        let keys = keyring(&[1]);
+        let sealed = |number| SubscriptionRecord::new(&subscription(number), false).sealed(&keys, NONCE);
         let (mut bent, mut exchanged) = (sealed(7), sealed(7));
         if let Rest::Sealed(secrets) = &mut bent.rest {
             secrets.text[3] ^= 1;
@@ -566,9 +566,9 @@ mod tests {
         exchanged.rest = sealed(8).rest;
         for (name, record, keys, why) in [
             ("no key", sealed(7), Keyring::default(), Unopened::NoKey(keys.sealing().unwrap())),
-            ("another key", sealed(7), tests::keys(&[2]), Unopened::NoKey(keys.sealing().unwrap())),
-            ("a flipped bit", bent, tests::keys(&[1]), Unopened::Damaged),
-            ("another's", exchanged, tests::keys(&[1]), Unopened::Damaged),
+            ("another key", sealed(7), keyring(&[2]), Unopened::NoKey(keys.sealing().unwrap())),
+            ("a flipped bit", bent, keyring(&[1]), Unopened::Damaged),
+            ("another's", exchanged, keyring(&[1]), Unopened::Damaged),
         ] {
             assert_eq!(record.clone().opened(&keys).err(), Some(why), "{name}");
             let unsealed = record.clone().unsealed(&keys).unwrap();
@@ -581,16 +581,16 @@ mod tests {
 
     #[test]
     fn a_record_is_sealed_with_the_current_key_if_it_opens() {
-        let (none, old, both) = (Keyring::default(), tests::keys(&[1]), tests::keys(&[2, 1]));
-        let clear = SubscriptionRecord::sealed_by(&tests::subscription(7), false, &none);
+        let (none, old, both) = (Keyring::default(), keyring(&[1]), keyring(&[2, 1]));
+        let clear = SubscriptionRecord::sealed_by(&subscription(7), false, &none);
         assert!(clear.key().is_none());
         let first = clear.sealed_with_current_key(&old);
         assert_eq!(first.key(), old.sealing());
         let same = first.clone().sealed_with_current_key(&old);
         assert_eq!(same.to_value(), first.to_value());
-        assert_eq!(first.clone().sealed_with_current_key(&tests::keys(&[3])).key(), old.sealing(), "it does not open");
+        assert_eq!(first.clone().sealed_with_current_key(&keyring(&[3])).key(), old.sealing(), "it does not open");
         let second = first.sealed_with_current_key(&both);
         assert_eq!(second.key(), both.sealing());
-        assert_eq!(second.unsealed(&both).unwrap().subscription, tests::subscription(7));
+        assert_eq!(second.unsealed(&both).unwrap().subscription, subscription(7));
     }
 }

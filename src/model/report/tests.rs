@@ -8,7 +8,7 @@ use super::*;
 use crate::core::event::{Domain, Source};
 use crate::core::report::{SHOWN, Times};
 use crate::core::time::Timestamp;
-use crate::engine::embedded::kv::Mark as Checkpoint;
+use crate::engine::embedded::kv::{CheckpointMeta as Checkpoint, State};
 
 const COMPANIES: [&str; 2] = ["acme", "acme & sons"];
 const TYPES: [&str; 8] = [

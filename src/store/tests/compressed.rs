@@ -65,7 +65,7 @@ fn files(dir: &Path) -> Vec<(PathBuf, u8)> {
 
 /// Waits until all files are compressed that can be, and gives those.
 fn until_compressed(store: &Store, dir: &Path) -> Vec<PathBuf> {
-    let journal = store.shared_journal();
+    let journal = &store.embedded().journal;
     let begun = std::time::Instant::now();
     while !journal.compressible(u32::MAX).is_empty() {
         assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", journal.compressible(u32::MAX));
@@ -113,7 +113,7 @@ fn full_files_are_compressed_while_a_store_goes_on_and_all_of_it_is_read_backed_
     assert_eq!(log_entries(&store), 400);
     let mut backup = store.backup(NOW).unwrap().unwrap();
     let mut bytes = Vec::new();
-    while let Some(piece) = backup.next_piece() {
+    while let Some(piece) = backup.next() {
         bytes.extend(piece);
     }
     drop((backup, store));
@@ -168,7 +168,7 @@ fn who_is_erased_is_in_no_compressed_file_either_and_those_are_compressed_again(
     let acme = Company::parse("acme").unwrap();
     store.erase(&acme, &phone(5), false, NOW).unwrap();
     store.erase(&acme, &phone(150), false, NOW).unwrap();
-    while !store.shared.erasures.under_way().is_empty() {
+    while !store.embedded().erasures.under_way().is_empty() {
         std::thread::sleep(Duration::from_millis(10));
     }
     assert_eq!((files_with(5), files_with(150)), (0, 0));

@@ -1,11 +1,12 @@
 //! Derived values that cannot be read: they pass no `verify`, stop nothing, and are made again where they can be.
 
-use super::*;
 use crate::core::report::By;
 use crate::engine::embedded::{offline, open as opening};
 use crate::model::keys;
 use crate::model::value::ValueKind;
 use crate::store::tests::conversations::{message, post};
+
+use super::*;
 
 /// What cannot be read as anything: a version that is not written.
 const GARBAGE: &[u8] = &[250, 1, 2, 3];
@@ -53,10 +54,10 @@ fn report(store: &Store) -> u64 {
 }
 
 /// The pairs of the state of a closed directory; each value of `spoil` is replaced by garbage first.
-fn pairs(dir: &Path, spoil: Option<Kind>) -> Vec<(Vec<u8>, Vec<u8>)> {
+fn pairs(dir: &Path, spoil: Option<ValueKind>) -> Vec<(Vec<u8>, Vec<u8>)> {
     let db = opening::database(&dir.join("state"), 1 << 20).unwrap();
     let all: Vec<_> = db.iter().map(|pair| pair.unwrap()).map(|(key, value)| (key.to_vec(), value.to_vec())).collect();
-    for (key, _) in all.iter().filter(|(key, _)| Kind::of(key) == spoil) {
+    for (key, _) in all.iter().filter(|(key, _)| ValueKind::of(key) == spoil) {
         db.insert(key, GARBAGE).unwrap();
     }
     db.flush().unwrap();
@@ -64,7 +65,7 @@ fn pairs(dir: &Path, spoil: Option<Kind>) -> Vec<(Vec<u8>, Vec<u8>)> {
 }
 
 /// What is there only while it is carried out; and nothing was set aside.
-const COME_AND_GO: [Kind; 4] = [Kind::Discard, Kind::FanOut, Kind::Replay, Kind::SetAside];
+const COME_AND_GO: [ValueKind; 4] = [ValueKind::Discard, ValueKind::FanOut, ValueKind::Replay, ValueKind::SetAside];
 
 #[test]
 fn every_value_that_is_written_is_of_a_kind_and_can_be_read() {
@@ -72,17 +73,19 @@ fn every_value_that_is_written_is_of_a_kind_and_can_be_read() {
     filled(dir.path());
     let pairs = pairs(dir.path(), None);
     for (key, value) in &pairs {
-        let kind = Kind::of(key).unwrap_or_else(|| panic!("{key:?} is of no kind"));
+        let kind = ValueKind::of(key).unwrap_or_else(|| panic!("{key:?} is of no kind"));
         assert!(kind.is_readable(key, value), "{kind:?}");
     }
-    let missing: Vec<_> =
-        Kind::ALL.into_iter().filter(|kind| !pairs.iter().any(|(key, _)| Kind::of(key) == Some(*kind))).collect();
+    let missing: Vec<_> = ValueKind::ALL
+        .into_iter()
+        .filter(|kind| !pairs.iter().any(|(key, _)| ValueKind::of(key) == Some(*kind)))
+        .collect();
     assert_eq!(missing, COME_AND_GO);
 }
 
 #[test]
 fn no_value_that_cannot_be_read_passes_verify_and_no_derived_one_stops_a_start() {
-    for kind in Kind::ALL.into_iter().filter(|kind| !COME_AND_GO.contains(kind)) {
+    for kind in ValueKind::ALL.into_iter().filter(|kind| !COME_AND_GO.contains(kind)) {
         let dir = tempfile::tempdir().unwrap();
         let (calls, health) = filled(dir.path());
         pairs(dir.path(), Some(kind));
@@ -92,14 +95,16 @@ fn no_value_that_cannot_be_read_passes_verify_and_no_derived_one_stops_a_start()
         let told = told.unwrap_or_else(|| panic!("{kind:?}: {:?}", findings.faults));
         assert_eq!(told.derived, kind.is_derived(), "{kind:?}: {told:?}");
         if !kind.is_derived() {
-            assert!(Store::open(dir.path(), settings(), NOW).is_err() || kind == Kind::Owed || kind == Kind::Dead);
+            assert!(
+                Store::open(dir.path(), settings(), NOW).is_err() || kind == ValueKind::Owed || kind == ValueKind::Dead
+            );
             continue;
         }
         let Open { store, running, .. } = open(dir.path());
         lives(&store, kind, calls, health);
         drop(store);
         running.stop();
-        if kind == Kind::Message {
+        if kind == ValueKind::Message {
             continue; // its thread knows the id, too, so nobody asks for it
         }
         let findings = offline::verify_directory(dir.path()).unwrap();
@@ -108,7 +113,7 @@ fn no_value_that_cannot_be_read_passes_verify_and_no_derived_one_stops_a_start()
 }
 
 /// Events and messages are taken, and everything can be asked for; what could be made again is as it was.
-fn lives(store: &Store, kind: Kind, calls: u64, health: Health) {
+fn lives(store: &Store, kind: ValueKind, calls: u64, health: Health) {
     let thread = store.conversation(&acme(), &CallId::parse("t").unwrap()).unwrap().unwrap();
     assert_eq!(thread.thread.messages, 1, "{kind:?}");
     assert_eq!(store.conversations(&ConversationFilter::default(), None, 9).unwrap().items.len(), 1, "{kind:?}");
@@ -116,9 +121,9 @@ fn lives(store: &Store, kind: Kind, calls: u64, health: Health) {
     assert_eq!(store.health(store.subscriptions()[0].id), health, "{kind:?}");
     assert_eq!(store.counts(), Counts { pending: 1, retrying: 0, failed: 1 }, "{kind:?}");
     let counted = report(store);
-    assert_eq!(counted, if kind == Kind::Group { 0 } else { calls }, "{kind:?}");
+    assert_eq!(counted, if kind == ValueKind::Group { 0 } else { calls }, "{kind:?}");
     let again = accept(store, vec![event("a", Some("one"))]);
-    assert_eq!(again[0].duplicate, kind != Kind::Producer, "{kind:?}");
+    assert_eq!(again[0].duplicate, kind != ValueKind::Producer, "{kind:?}");
     accept(store, ["a", "b", "c", "d"].map(|call| event(call, None)).to_vec());
     accept(store, vec![unserved()]);
     let posted = post(store, message("t", None, "inbound", 20, "Yes"));
@@ -132,10 +137,10 @@ fn a_backup_with_such_a_value_is_told_of_and_restored() {
     let (dir, file) = (root.path().join("data"), root.path().join("backup"));
     std::fs::create_dir(&dir).unwrap();
     filled(&dir);
-    pairs(&dir, Some(Kind::Thread));
+    pairs(&dir, Some(ValueKind::Thread));
     let Open { store, running, .. } = open(&dir);
     let mut backup = store.backup(NOW).unwrap().unwrap();
-    std::fs::write(&file, std::iter::from_fn(|| backup.next_piece()).flatten().collect::<Vec<u8>>()).unwrap();
+    std::fs::write(&file, std::iter::from_fn(|| backup.next()).flatten().collect::<Vec<u8>>()).unwrap();
     drop((store, backup));
     running.stop();
     let findings = offline::verify_backup(&file).unwrap();
@@ -153,11 +158,11 @@ fn a_backup_with_such_a_value_is_told_of_and_restored() {
 fn what_was_set_aside_is_kept() {
     let dir = tempfile::tempdir().unwrap();
     filled(dir.path());
-    pairs(dir.path(), Some(Kind::Thread));
+    pairs(dir.path(), Some(ValueKind::Thread));
     let key = keys::thread("acme", "t");
     let Open { store, running, .. } = open(dir.path());
     post(&store, message("t", None, "inbound", 20, "Yes"));
-    let aside = store.shared.state.get(&[&[keys::SET_ASIDE], key.as_slice()].concat()).unwrap();
+    let aside = store.embedded().state.get(&[&[keys::SET_ASIDE], key.as_slice()].concat()).unwrap();
     assert_eq!(aside.as_deref(), Some(GARBAGE));
     drop(store);
     running.stop();

@@ -19,7 +19,7 @@ fn erasures_of_numbers_that_nobody_has_leave_nothing_that_is_consulted() {
         let erasure = store.erase(&acme, &format!("+1202666{number:04}"), true, NOW).unwrap();
         assert_eq!((erasure.done_at, erasure.events), (Some(NOW), 0), "there is nothing left to be done");
     }
-    assert!(store.shared.erasures.under_way().is_empty());
+    assert!(store.embedded().erasures.under_way().is_empty());
     assert!(!dir.path().join("erasing").exists(), "nor to be taken up by a start");
     assert_eq!(store.erasures(Some(&acme)).unwrap().len(), 300, "each can be shown to have been done");
     assert!(store.event(accepted[0].id).unwrap().unwrap().phone.is_some());
@@ -45,7 +45,7 @@ fn many_erasures_at_once_are_all_in_force_at_once_and_go_off_the_disk_together()
     while store.erasures(Some(&acme)).unwrap().iter().any(|erasure| erasure.done_at.is_none()) {
         std::thread::yield_now();
     }
-    while !store.shared.erasures.under_way().is_empty() {
+    while !store.embedded().erasures.under_way().is_empty() {
         std::thread::yield_now();
     }
     let found: u64 = store.erasures(Some(&acme)).unwrap().iter().map(|erasure| erasure.events).sum();

@@ -6,23 +6,23 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::*;
 use crate::core::id::TokenId;
 use crate::core::token::{Role, Token, TokenHash};
-use crate::engine::embedded::backup::Backup;
 use crate::engine::embedded::frame::{Binding, encode_1};
 use crate::engine::embedded::kv;
 use crate::engine::embedded::offline::{self, Findings};
 use crate::engine::embedded::wal::Header;
 use crate::model::error::u32_of;
 use crate::model::keys;
-use crate::model::record::{self, DeliveryRecord, Head, TokenRecord};
+use crate::model::record::{self, DeliveryRecord, Head, Record, Requeued, Target, TokenRecord};
 use crate::model::registry::Ledger;
 
-fn take(mut backup: Backup, mut between: impl FnMut(usize)) -> Vec<u8> {
+use super::*;
+
+fn take(mut backup: impl Iterator<Item = Vec<u8>>, mut between: impl FnMut(usize)) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut pieces = 0;
-    while let Some(piece) = backup.next_piece() {
+    while let Some(piece) = backup.next() {
         bytes.extend(piece);
         pieces += 1;
         between(pieces);
@@ -155,7 +155,7 @@ fn a_backup_of_a_store_that_goes_on_restores_to_what_its_journal_says() {
 fn what_is_applied_to_a_state_that_is_smeared_over_time_does_not_depend_on_what_it_finds() {
     let dir = tempfile::tempdir().unwrap();
     let db = sled::Config::new().path(dir.path()).flush_every_ms(None).open().unwrap();
-    let state = state::State::new(db);
+    let state = kv::State::new(db);
     let ledger = Mutex::new(Ledger::default());
     let id = DeliveryId::new(NOW, 1, 7);
     let dead = Delivery {
@@ -178,9 +178,13 @@ fn what_is_applied_to_a_state_that_is_smeared_over_time_does_not_depend_on_what_
     // The dead letter was read, then it was put back and a checkpoint came, then what is owed was read.
     state.put(keys::delivery(keys::DEAD, id), record::versioned(&DeliveryRecord::from(&dead)));
     state.put(keys::delivery(keys::OWED, id), record::versioned(&DeliveryRecord::from(&again)));
-    state.checkpoint(&state::Mark::default()).unwrap();
+    state.checkpoint(&kv::CheckpointMeta::default()).unwrap();
     for (after, before) in [(again, State::Failed), (over, State::Retrying)] {
-        assert!(Step::Requeued(DeliveryRecord::from(&after), Some(before).into()).apply(&state, &ledger).is_none());
+        assert!(
+            Record::from(Box::new(Requeued { delivery: DeliveryRecord::from(&after), before: Some(before).into() }))
+                .apply(Target { view: &state, memory: &ledger })
+                .is_none()
+        );
     }
     assert!(record::find(id, &state).unwrap().is_none(), "it was delivered");
 }

@@ -66,7 +66,7 @@ fn the_report_is_the_same_after_a_crash_a_stop_and_from_a_backup() {
     let root = tempfile::tempdir().unwrap();
     let (file, restored) = (root.path().join("backup"), root.path().join("restored"));
     let mut backup = store.backup(NOW).unwrap().unwrap();
-    let bytes: Vec<u8> = std::iter::from_fn(|| backup.next_piece()).flatten().collect();
+    let bytes: Vec<u8> = std::iter::from_fn(|| backup.next()).flatten().collect();
     std::fs::write(&file, bytes).unwrap();
     offline::restore(&file, &restored).unwrap();
     drop((store, backup));
@@ -109,8 +109,8 @@ fn the_report_stays_when_events_and_calls_are_no_longer_kept() {
     let other = |number: usize| of_call(&format!("other{number}"), "call.new", 24 * 3600, "");
     let deadline = Instant::now() + Duration::from_secs(60);
     let is_kept = || {
-        store.shared.state.wait_until_settled();
-        store.shared.state.get(&keys::call("acme", "late")).unwrap().is_some()
+        store.view().settle();
+        store.embedded().state.get(&keys::call("acme", "late")).unwrap().is_some()
     };
     assert!(is_kept());
     let mut others = 0;

@@ -2,12 +2,16 @@
 
 use std::sync::Mutex;
 
-use super::*;
 use crate::engine::embedded::open::OpenError;
-use crate::engine::embedded::{kv, offline, sealing};
+use crate::engine::embedded::{kv, marker as sealing, offline};
+use crate::model::keys;
+use crate::model::lock::lock;
 use crate::model::record::SubscriptionRecord;
 use crate::model::registry::Ledger;
-use crate::store::tests::keys as ring;
+use crate::store::tests::keyring as ring;
+
+use super::*;
+use crate::model::record::{Record, Target};
 
 /// Signing secret, previous secret, header values and client key of a subscription.
 type Secrets = (Vec<u8>, Option<Vec<u8>>, Vec<String>, Option<String>);
@@ -152,13 +156,13 @@ fn under_a_new_key_everything_is_sealed_anew_and_the_old_one_is_needed_until_the
 fn what_the_journal_has_in_the_clear_or_under_an_old_key_comes_sealed_into_the_state() {
     let dir = tempfile::tempdir().unwrap();
     let db = sled::Config::new().path(dir.path()).flush_every_ms(None).open().unwrap();
-    let state = state::State::new(db);
+    let state = kv::State::new(db);
     let ledger = Mutex::new(Ledger::numbering_from(1, Arc::new(ring(&[2, 1]))));
     let clear = |number| SubscriptionRecord::new(&subscription(number), false);
     let old = clear(8).sealed(&ring(&[1]), [5; 24]);
     let unknown = clear(9).sealed(&ring(&[3]), [5; 24]);
     for (number, record, wanted) in [(7, clear(7), 2), (8, old, 2), (9, unknown, 3)] {
-        assert!(Step::Subscription(Box::new(record)).apply(&state, &ledger).is_none());
+        assert!(Record::from(Box::new(record)).apply(Target { view: &state, memory: &ledger }).is_none());
         let (_, value) = state.scan(&keys::numbered(keys::SUBSCRIPTION, number), None, 1).unwrap().remove(0);
         let key = SubscriptionRecord::of_value(&value).unwrap().key();
         assert_eq!(key, ring(&[wanted]).sealing(), "{number}");
@@ -232,11 +236,11 @@ fn what_does_not_open_disables_its_subscription_until_it_has_new_secrets_and_oth
 fn a_deleted_subscription_that_is_not_emptied_yet_wants_no_key() {
     let dir = tempfile::tempdir().unwrap();
     let db = sled::Config::new().path(dir.path()).flush_every_ms(None).open().unwrap();
-    let state = state::State::new(db);
+    let state = kv::State::new(db);
     for deleted in [false, true] {
         let ledger = Mutex::new(Ledger::numbering_from(1, Arc::new(ring(&[2]))));
         let record = SubscriptionRecord::new(&subscription(7), deleted).sealed(&ring(&[1]), [5; 24]);
-        assert!(Step::Subscription(Box::new(record)).apply(&state, &ledger).is_none());
+        assert!(Record::from(Box::new(record)).apply(Target { view: &state, memory: &ledger }).is_none());
         assert_eq!(sealing::check_opened(dir.path(), &lock(&ledger)).is_ok(), deleted);
     }
 }
@@ -249,7 +253,7 @@ fn a_backup_stays_sealed_and_is_verified_and_restored_without_the_key() {
     let (file, restored, saved) = (root.path().join("backup"), root.path().join("dir"), root.path().join("saved"));
     let Open { store, running, .. } = start(opened(dir.path(), ring(&[1])));
     let mut backup = store.backup(NOW).unwrap().unwrap();
-    let bytes: Vec<u8> = std::iter::from_fn(|| backup.next_piece()).flatten().collect();
+    let bytes: Vec<u8> = std::iter::from_fn(|| backup.next()).flatten().collect();
     for secret in [&wanted[0].0, &wanted[1].0] {
         assert!(!bytes.windows(secret.len()).any(|window| window == secret), "it is in the clear");
     }

@@ -32,9 +32,9 @@ fn reads_as_one_map(steps: Vec<Todo>) -> Result<(), TestCaseError> {
             seen.insert(key.clone());
         }
         match checkpoint {
-            0 => state.checkpoint(&Mark::default()).unwrap(),
+            0 => state.checkpoint(&CheckpointMeta::default()).unwrap(),
             1 => state.freeze(),
-            2 => state.write_frozen(&Mark::default()).unwrap(),
+            2 => state.write_frozen(&CheckpointMeta::default()).unwrap(),
             _ => {}
         }
         prop_assert_eq!(state.get(&key).unwrap(), model.get(&key).cloned());
@@ -68,7 +68,7 @@ fn a_known_call_is_always_found() {
         let db = sled::Config::new().path(dir.path()).flush_every_ms(None).open().unwrap();
         let state = State::with_room(db, 8);
         state.put(key(0), vec![0]);
-        state.checkpoint(&Mark::default()).unwrap();
+        state.checkpoint(&CheckpointMeta::default()).unwrap();
         state.put(key(1), vec![1]);
         state.go_live();
         let (mut put, mut random) = (vec![0, 1], seed.wrapping_mul(0x9E37_79B9) | 1);
@@ -78,8 +78,8 @@ fn a_known_call_is_always_found() {
             random ^= random << 5;
             match random % 32 {
                 0 => state.freeze(),
-                1 => state.write_frozen(&Mark::default()).unwrap(),
-                2 => state.checkpoint(&Mark::default()).unwrap(),
+                1 => state.write_frozen(&CheckpointMeta::default()).unwrap(),
+                2 => state.checkpoint(&CheckpointMeta::default()).unwrap(),
                 3..=20 => state.remove(key(put.swap_remove(random as usize / 32 % put.len()))),
                 _ => {}
             }
@@ -104,10 +104,10 @@ fn only_a_checkpoint_that_was_written_counts() {
     let dir = tempfile::tempdir().unwrap();
     let state = open(dir.path());
     let at = |segment| Applied { segment, ..Applied::default() };
-    state.checkpoint(&Mark { applied: at(3), ..Mark::default() }).unwrap();
+    state.checkpoint(&CheckpointMeta { applied: at(3), ..CheckpointMeta::default() }).unwrap();
     assert_eq!(state.durable(), at(3));
     // sled has been given it, and was not asked to write it yet.
-    state.db.insert(APPLIED, record::encode(&at(4))).unwrap();
+    state.db.insert(keys::APPLIED, record::encode(&at(4))).unwrap();
     assert_eq!((state.applied().unwrap(), state.durable()), (Some(at(4)), at(3)));
 }
 
@@ -117,7 +117,7 @@ fn no_value_in_sled_is_longer_than_it_may_be() {
     let state = open(dir.path());
     let long: Vec<u8> = (0..40_000u32).map(|n| n as u8).collect();
     state.put_pieces(b"s1", &long, 8);
-    state.checkpoint(&Mark::default()).unwrap();
+    state.checkpoint(&CheckpointMeta::default()).unwrap();
     for entry in state.db.iter() {
         assert!(entry.unwrap().1.len() <= MAX_VALUE);
     }

@@ -1,4 +1,3 @@
-use super::*;
 use crate::core::attempt::{LogEntry, Status};
 use crate::core::delivery::{Delivery, State};
 use crate::core::event::{CallId, EventType};
@@ -6,10 +5,17 @@ use crate::core::id::{DeliveryId, SubscriptionId};
 use crate::core::time::Timestamp;
 use crate::engine::embedded::frame;
 use crate::engine::embedded::wal::header::HEADER;
+use crate::model::record::{self, Accepted, Logged};
+use crate::model::segment::Fate;
+
+use std::ops::ControlFlow;
+
+use super::*;
+use crate::model::record::{Kind as _, SCHEMA};
 
 /// An entry of the log for the delivery with these bits.
 fn logged(delivery: u128) -> Logged {
-    let subscription = crate::store::tests::subscription(1);
+    let subscription = crate::model::in_memory::subscription(1);
     let delivery = Delivery {
         id: DeliveryId::from_bits(delivery),
         subscription: SubscriptionId::from_bits(1),
@@ -32,7 +38,7 @@ fn logged(delivery: u128) -> Logged {
 }
 
 pub(crate) fn head(batch: u64, id: u128, continues: bool) -> Head {
-    Head { version: 1, kind: kind::LOGGED, continues, batch, id }
+    Head { version: 1, kind: Logged::KINDS[0], continues, batch, id }
 }
 
 /// Writes one group commit of single-frame steps with these ids.
@@ -42,16 +48,16 @@ pub(crate) fn commit(writer: &mut Writer, batch: u64, ids: &[u128]) {
     for id in ids {
         let logged = logged(*id % 10);
         let offset = bytes.len();
-        frame::encode(&mut bytes, head(batch, *id, false), |out| record::encode_into(out, &logged));
+        frame::encode(&mut bytes, head(batch, *id, false), |out| record::codec::encode_into(out, &logged));
         let length = bytes.len() - offset;
-        notes.push(note_of(u32_of(offset), length, head(batch, *id, false), &bytes[offset + frame::HEADER..]));
+        notes.push(note_of(&SCHEMA, u32_of(offset), length, head(batch, *id, false), &bytes[offset + frame::HEADER..]));
     }
     writer.append(&mut bytes, &mut notes).unwrap();
 }
 
 pub(crate) fn open(dir: &Path, applied: Applied) -> Result<(Arc<Journal>, Writer, Vec<u128>), Damage> {
     let mut seen = Vec::new();
-    let opened = Journal::open(dir, applied, &mut |head, _, _| {
+    let opened = Journal::open(dir, applied, &SCHEMA, &mut |head, _, _| {
         seen.push(head.id);
         Ok(())
     });
@@ -72,7 +78,7 @@ pub(crate) const ALL: Wanted<'static> = Wanted { kinds: Logged::KINDS, ..Wanted:
 
 /// A journal of 300 entries in several files, ids 1 to 300, ten a group commit.
 pub(crate) fn filled(dir: &Path) -> (Arc<Journal>, Writer) {
-    Journal::create(dir, 0).unwrap();
+    Journal::create(dir, 0, &SCHEMA).unwrap();
     let (journal, mut writer, _) = open(dir, Applied::default()).unwrap();
     writer.set_segment_bytes(8_000);
     for batch in 0..30u64 {
@@ -125,7 +131,7 @@ fn after_opening_again_all_is_there_and_what_was_not_applied_is_replayed() {
 #[test]
 fn a_torn_last_commit_is_cut_away_at_every_length() {
     let dir = tempfile::tempdir().unwrap();
-    Journal::create(dir.path(), 0).unwrap();
+    Journal::create(dir.path(), 0, &SCHEMA).unwrap();
     let (_, mut writer, _) = open(dir.path(), Applied::default()).unwrap();
     commit(&mut writer, 1, &[1, 2]);
     let (_, whole) = writer.position();
@@ -150,7 +156,7 @@ fn a_torn_last_commit_is_cut_away_at_every_length() {
 #[test]
 fn only_the_newest_file_has_room_behind_its_frames_and_an_ordered_stop_leaves_none() {
     let dir = tempfile::tempdir().unwrap();
-    Journal::create(dir.path(), 0).unwrap();
+    Journal::create(dir.path(), 0, &SCHEMA).unwrap();
     let (_, mut writer, _) = open(dir.path(), Applied::default()).unwrap();
     let length = |number| std::fs::metadata(segment::path_of(dir.path(), number)).unwrap().len();
     let made_at = |writer: &Writer| (u64::from(writer.position().1), length(writer.position().0));
@@ -187,7 +193,7 @@ fn only_the_newest_file_has_room_behind_its_frames_and_an_ordered_stop_leaves_no
 #[test]
 fn an_unfinished_step_is_cut_away_whole() {
     let dir = tempfile::tempdir().unwrap();
-    Journal::create(dir.path(), 0).unwrap();
+    Journal::create(dir.path(), 0, &SCHEMA).unwrap();
     let (_, mut writer, _) = open(dir.path(), Applied::default()).unwrap();
     commit(&mut writer, 1, &[1]);
     let whole = writer.position();
@@ -196,7 +202,7 @@ fn an_unfinished_step_is_cut_away_whole() {
     for id in [2, 3] {
         let offset = bytes.len();
         frame::encode(&mut bytes, head(2, id, true), |out| out.push(0));
-        notes.push(note_of(u32_of(offset), bytes.len() - offset, head(2, id, true), &[0]));
+        notes.push(note_of(&SCHEMA, u32_of(offset), bytes.len() - offset, head(2, id, true), &[0]));
     }
     writer.append(&mut bytes, &mut notes).unwrap();
     let (_, writer, seen) = open(dir.path(), Applied::default()).unwrap();
@@ -206,7 +212,7 @@ fn an_unfinished_step_is_cut_away_whole() {
 #[test]
 fn damage_with_something_acknowledged_behind_it_is_refused() {
     let dir = tempfile::tempdir().unwrap();
-    Journal::create(dir.path(), 0).unwrap();
+    Journal::create(dir.path(), 0, &SCHEMA).unwrap();
     let (_, mut writer, _) = open(dir.path(), Applied::default()).unwrap();
     for batch in 1..=4u64 {
         commit(&mut writer, batch, &[u128::from(batch)]);

@@ -7,6 +7,7 @@ use crate::engine::embedded::wal::tests::{ALL, commit, filled, half, ids, open, 
 use crate::engine::embedded::wal::{Part, Writer};
 use crate::model::record::Applied;
 use crate::model::term::Key;
+use crate::model::view::Log as _;
 use crate::model::view::Wanted;
 
 /// Compresses all that can be; gives their numbers.
@@ -189,7 +190,7 @@ fn every_byte_that_is_flipped_is_damage_of_that_file_and_never_another_answer() 
         fs::remove_file(&index).ok();
         let read = open(dir.path(), applied).and_then(|(journal, ..)| {
             let visit = &mut |_: crate::engine::embedded::wal::Head, _: &[u8]| Ok(std::ops::ControlFlow::Continue(()));
-            journal.newest_first(&ALL, &journal.unbounded(), visit)
+            journal.newest_first(&ALL, &journal.unbounded(), visit).map_err(Damage::from)
         });
         if byte >= again {
             assert!(read.is_ok(), "the second table is for whoever saves what can be read");

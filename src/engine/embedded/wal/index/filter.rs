@@ -62,7 +62,7 @@ impl Drop for Filter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::embedded::wal::index::{Key, Whose};
+    use crate::model::term::{Key, Whose};
 
     #[test]
     fn what_is_there_is_never_denied_and_what_is_not_seldom_claimed() {

@@ -1,15 +1,17 @@
+use crate::model::term::{Key, Lookup, Whose};
+
 use super::*;
 
 /// An index of 1,000 frames of 1,000 bytes each, ids from 1 on, and keys drawn so that some lists are long, some short.
 fn made() -> Growing {
     let mut index = Growing::default();
     for n in 0..1000u32 {
-        let kind = [Accepted::KINDS[0], kind::LOGGED, kind::MESSAGE, kind::ENDED][n as usize % 4];
+        let class = [Class::Event, Class::LogEntry, Class::Message, Class::WithEvent][n as usize % 4];
         let whose = Whose::company(if n % 10 == 0 { "small" } else { "large" });
         let (call, rare) = (format!("call-{}", n / 3), format!("+1202555{n:04}"));
         let keys = whose.keys([Key::All, Key::Call(&call), Key::Phone(&rare)]);
         let marks = Marks { keys, at: None };
-        index.note(&Note { offset: 32 + n * 1000, length: 1000, kind, id: u128::from(n) + 1, marks });
+        index.note(&Note { offset: 32 + n * 1000, length: 1000, class, id: u128::from(n) + 1, marks });
     }
     index
 }
@@ -113,7 +115,13 @@ fn a_late_time_is_remembered() {
     let mut index = Growing::default();
     let mut note = |id_ms: u128, at| {
         let marks = Marks { keys: Vec::new(), at };
-        index.note(&Note { offset: index.outline.end.max(32), length: 10, kind: kind::LOGGED, id: id_ms << 80, marks });
+        index.note(&Note {
+            offset: index.outline.end.max(32),
+            length: 10,
+            class: Class::LogEntry,
+            id: id_ms << 80,
+            marks,
+        });
         index.outline.late
     };
     assert_eq!([note(5, Some(5)), note(9, Some(2)), note(9, Some(10)), note(10, None)], [0, 7, 7, 7]);

@@ -7,7 +7,7 @@ use super::*;
 use crate::engine::embedded::frame;
 use crate::engine::embedded::wal::header::Header;
 use crate::engine::embedded::wal::{Journal, Writer, note_of};
-use crate::model::record::Kind as _;
+use crate::model::record::{Kind as _, Logged, SCHEMA};
 
 const PAGE: usize = 4096;
 const SECTOR: usize = 512;
@@ -52,13 +52,13 @@ fn append(writer: &mut Writer, chance: &mut Chance, batch: u64, id: &mut u128) -
         let frames = 1 + chance.below(3);
         for nth in 0..frames {
             *id += 1;
-            let head = Head { version: 1, kind: kind::LOGGED, continues: nth + 1 < frames, batch, id: *id };
+            let head = Head { version: 1, kind: Logged::KINDS[0], continues: nth + 1 < frames, batch, id: *id };
             let length = [60, 700, 3_000, 9_000][chance.below(4)];
             let payload: Vec<u8> =
                 (0..1 + chance.below(length)).map(|_| u8::try_from(chance.below(256)).unwrap()).collect();
             let offset = u32_of(bytes.len());
             frame::encode(&mut bytes, head, |out| out.extend_from_slice(&payload));
-            notes.push(note_of(offset, bytes.len() - offset as usize, head, &payload));
+            notes.push(note_of(&SCHEMA, offset, bytes.len() - offset as usize, head, &payload));
         }
         steps.push(*id);
     }
@@ -69,8 +69,8 @@ fn append(writer: &mut Writer, chance: &mut Chance, batch: u64, id: &mut u128) -
 
 fn story(seed: u64) -> Story {
     let dir = tempfile::tempdir().unwrap();
-    Journal::create(dir.path(), 0).unwrap();
-    let (_, mut writer) = Journal::open(dir.path(), Applied::default(), &mut |_, _, _| Ok(())).unwrap();
+    Journal::create(dir.path(), 0, &SCHEMA).unwrap();
+    let (_, mut writer) = Journal::open(dir.path(), Applied::default(), &SCHEMA, &mut |_, _, _| Ok(())).unwrap();
     writer.limit_segment_bytes(60_000);
     let (mut chance, mut id, mut commits) = (Chance(seed), 0, Vec::new());
     for batch in 1..=24 {
@@ -167,7 +167,7 @@ fn lay_out(image: &Image) -> tempfile::TempDir {
 /// The ids that a start takes in.
 fn opened(dir: &Path, applied: Applied) -> Result<Vec<u128>, Damage> {
     let mut seen = Vec::new();
-    Journal::open(dir, applied, &mut |head, _, _| {
+    Journal::open(dir, applied, &SCHEMA, &mut |head, _, _| {
         seen.push(head.id);
         Ok(())
     })?;

@@ -3,13 +3,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Instant;
 
-use super::super::*;
-use super::*;
 use crate::core::conversation::NewMessage;
 use crate::core::id::EventId;
 use crate::core::subscription_input::Change as Patch;
 use crate::core::token::{Role, Token, TokenDraft};
+use crate::model::error::WriteError;
+use crate::model::retention::{Rules, due};
+use crate::model::segment::Outline;
 use crate::store::tests::{accept, ask, draft, event, finish, known, owed, settings};
+
+use super::*;
 
 /// Ages in the test's own time: the keeper looks every 50 ms of the machine's.
 const AGE: u64 = 1_000_000;
@@ -75,7 +78,7 @@ impl Shop {
 
     /// The test's time runs as fast as it likes; a file is closed only when the keeper looks.
     fn until_the_file_is_young(&self) {
-        let journal = self.store.shared_journal();
+        let journal = &self.store.embedded().journal;
         let now = || Timestamp::from_millis(self.now.load(Ordering::Relaxed));
         self.until("a new file", || !journal.newest_is_older_than(now(), self.rules.file_age()).unwrap());
     }
@@ -103,7 +106,7 @@ impl Shop {
 fn tokens_by_the_journal_alone(dir: &Path) -> Vec<Token> {
     std::fs::remove_dir_all(dir.join("state")).unwrap();
     let copy = tempfile::tempdir().unwrap();
-    offline::salvage(dir, copy.path()).unwrap();
+    crate::engine::embedded::offline::salvage(dir, copy.path()).unwrap();
     let shop = Shop::open(copy.path(), RULES, AGE);
     let tokens = shop.store.tokens();
     shop.close();
@@ -139,7 +142,7 @@ fn the_space_of_what_is_over_is_given_back_and_the_rest_is_found() {
         shop.pass(100);
         // The first hundred are over by now, and more files are full than may be left.
         shop.until("pruning", || shop.store.event(first).unwrap().is_none() && bytes_in(&journal) < 150_000);
-        let files = shop.store.shared_journal();
+        let files = &shop.store.embedded().journal;
         shop.until("compressing", || files.compressible(u32::MAX).is_empty());
         // Without the room behind what is written.
         kept.push(files.bytes());
@@ -209,7 +212,7 @@ fn the_log_is_kept_up_to_its_bytes() {
     shop.subscribe();
     let ids = shop.post(600, Some(Status::Delivered));
     let logged =
-        |shop: &Shop| shop.store.shared_journal().outlines().iter().map(|(_, o)| u64::from(o.logged)).sum::<u64>();
+        |shop: &Shop| shop.store.embedded().journal.outlines().iter().map(|(_, o)| u64::from(o.logged)).sum::<u64>();
     shop.until("pruning by size", || logged(&shop) <= 80_000 + 10_000);
     assert!(logged(&shop) >= 80_000, "{}", logged(&shop));
     assert!((200..600).contains(&shop.log().len()), "{} of 600 are left", shop.log().len());
@@ -228,7 +231,7 @@ fn a_conversation_goes_with_its_last_message_and_not_before() {
             r#"{{"company":"acme","source":"api","call_id":"{call}","direction":"{direction}","from":"+1","to":"+2","body":"{call}"}}"#
         );
         let now = Timestamp::from_millis(shop.now.load(Ordering::Relaxed));
-        let message = NewMessage::from_json(crate::core::json::parse(&text).unwrap(), now).unwrap();
+        let message = NewMessage::from_json(json::parse(&text).unwrap(), now).unwrap();
         let prepared = shop.store.prepare_message(message, now).unwrap();
         let posted = ask(|reply| shop.store.post_message(prepared, reply)).unwrap();
         shop.pass(1);
@@ -253,7 +256,7 @@ fn a_conversation_goes_with_its_last_message_and_not_before() {
     shop.pass(1000);
     shop.post(1, None);
     shop.until("the end of all", || find("c0").is_none() && find("c99").is_none());
-    let left = || shop.store.shared_journal().outlines().iter().filter(|(_, it)| it.last_message != 0).count();
+    let left = || shop.store.embedded().journal.outlines().iter().filter(|(_, it)| it.last_message != 0).count();
     shop.until("no message in the files", || left() == 0);
     assert!(shop.store.event(reply.event.unwrap()).unwrap().is_some(), "the event has an age of its own");
     let anew = talk("c0", "outbound");
@@ -267,8 +270,8 @@ fn what_is_owed_ends_with_its_event() {
     let rules = Rules { log_age: Duration::from_secs(3600), ..RULES };
     let shop = Shop::open(dir.path(), rules, AGE);
     let subscription = shop.subscribe();
-    let catalogue = crate::core::catalogue::Catalogue::new(Vec::new()).unwrap();
-    let disabled = crate::core::json::parse(r#"{"enabled":false}"#).unwrap();
+    let catalogue = Catalogue::new(Vec::new()).unwrap();
+    let disabled = json::parse(r#"{"enabled":false}"#).unwrap();
     let patch = Patch::from_json(disabled, &catalogue).unwrap();
     ask(|reply| shop.store.change_subscription(subscription.id, patch, reply)).unwrap();
     let dead = shop.post(70, Some(Status::Failed));
