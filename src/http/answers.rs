@@ -4,7 +4,8 @@
 //! while it is already running: under load that is most of what answering costs. Sent together through this channel,
 //! they are given by a task of this thread, for which waking another is a push to a queue.
 //!
-//! No answer is lost with this thread: answers that come back are given by the writer.
+//! No answer is lost with this thread: those that are on their way when it ends are given then, and later ones come back
+//! and are given by the writer.
 
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 
@@ -29,6 +30,16 @@ impl Answers {
     /// Gives what arrives.
     pub(super) async fn give(mut self) {
         while let Some(answers) = self.0.recv().await {
+            answers.give();
+        }
+    }
+}
+
+impl Drop for Answers {
+    /// The thread ends: what has arrived is given.
+    fn drop(&mut self) {
+        self.0.close();
+        while let Ok(answers) = self.0.try_recv() {
             answers.give();
         }
     }

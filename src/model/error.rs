@@ -231,10 +231,6 @@ mod tests {
         let failed = Damage::io(path, "cannot be read at byte 7", &io::ErrorKind::Other.into());
         assert!(matches!(failed.into(), StoreError::Io { .. }));
         assert!(matches!(StateError::unreadable("a part").into(), StoreError::Corrupt { .. }));
-        let sled = sled::Error::Io(io::ErrorKind::Other.into());
-        assert!(matches!(StateError::from(sled).into(), StoreError::Io { .. }));
-        let sled = sled::Error::Corruption { at: None, bt: () };
-        assert!(matches!(StateError::from(sled).into(), StoreError::Corrupt { .. }));
     }
 
     #[test]

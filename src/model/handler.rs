@@ -15,7 +15,7 @@ use crate::model::settings::Settings;
 use crate::model::turn::{Carried, Context, Outcome, Turn};
 use crate::model::view::{Log, View, ViewMut};
 use crate::model::{
-    accept, attempts, by_hand, conversations, erasure, expiry, maintenance, requeue, subscriptions, tokens,
+    accept, attempts, by_hand, conversations, erase, expiry, maintenance, requeue, subscriptions, tokens,
 };
 
 /// An answer that waits for its records to be durable: called with whether they are.
@@ -166,7 +166,7 @@ fn decide_one(turn: &mut Turn<'_>, backlog: &mut Backlog, command: Command, answ
         Command::Delete(id, reply) => keep(answers, subscriptions::delete(turn, id), reply),
         Command::Retry(known, reply) => keep(answers, by_hand::retry(turn, *known), reply),
         Command::Cancel(known, why, reply) => keep(answers, by_hand::cancel(turn, *known, why), reply),
-        Command::Erasure(id, record, reply) => keep(answers, erasure::note(turn, id, *record), reply),
+        Command::Erasure(id, record, reply) => keep(answers, erase::note(turn, id, *record), reply),
         Command::Replay(id, replay, reply) => keep(answers, requeue::replay(turn, id, &replay), reply),
         Command::Discard(id, reply) => keep(answers, requeue::discard(turn, id), reply),
         Command::Message(message, reply) => keep(answers, conversations::post(turn, *message), reply),

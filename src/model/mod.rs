@@ -12,6 +12,7 @@ pub(crate) mod command;
 pub(crate) mod conversations;
 pub(crate) mod counts;
 pub(crate) mod deliveries;
+pub(crate) mod erase;
 pub(crate) mod erasure;
 pub(crate) mod error;
 pub(crate) mod expiry;

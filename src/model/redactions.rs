@@ -4,14 +4,20 @@
 //! and again adds nothing to be looked through. Knows nothing of files. What always holds: what an entry takes out of a
 //! record is what its erasures would take out one after the other, of the calls that any of them found.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::hash::{BuildHasher as _, RandomState};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use crate::core::attempt::LogEntry;
 use crate::core::id::ErasureId;
-use crate::model::record::{self, Head};
+use crate::core::time::Timestamp;
+use crate::model::lock::lock;
+use crate::model::record::{self, Accepted, Head, Kind as _, Logged, MessageRecord};
 use crate::model::redaction::{Rule, Subject};
+
+/// How long an erasure that is done is remembered: far longer than an attempt takes.
+const REMEMBERED: Duration = Duration::from_secs(3600);
 
 /// What a rule is found by.
 #[derive(Hash)]
@@ -141,6 +147,72 @@ impl Index {
 fn merge(rules: &[Arc<Rule>]) -> Option<Arc<Rule>> {
     let (first, rest) = rules.split_first()?;
     Some(rest.iter().fold(first.clone(), |merged, rule| Arc::new(merged.merged_with(rule))))
+}
+
+/// What is taken out of entries that are about to be written: by the erasures under way, for attempts that had begun before
+/// them, and for a while by those that are done and found something.
+#[derive(Default)]
+pub(crate) struct Redactions(Mutex<Known>);
+
+#[derive(Default)]
+struct Known {
+    index: Index,
+    /// Those that are done, the oldest first.
+    done: VecDeque<Arc<Rule>>,
+}
+
+impl Redactions {
+    /// Those under way.
+    pub(crate) fn of<'r>(rules: impl IntoIterator<Item = &'r Arc<Rule>>) -> Self {
+        Self(Mutex::new(Known { index: Index::of(rules), done: VecDeque::new() }))
+    }
+
+    /// An erasure has begun.
+    pub(crate) fn insert(&self, rule: Arc<Rule>) {
+        lock(&self.0).index.insert(rule);
+    }
+
+    /// Takes out of an entry of the log that is about to be written what a rule takes out of those that are.
+    pub(crate) fn scrub(&self, entry: &mut LogEntry) {
+        lock(&self.0).index.scrub(entry);
+    }
+
+    /// These are done. Of one that `found` nothing, nothing is left; the others are remembered until no attempt can be under
+    /// way any more that had begun before.
+    pub(crate) fn done(&self, rules: &[Arc<Rule>], found: &HashMap<ErasureId, Found>, now: Timestamp) {
+        let mut known = lock(&self.0);
+        // What was found stands under the first rule of a number, and the later ones are about it as well.
+        let person = |rule: &Arc<Rule>| (rule.company.clone(), rule.phone.clone());
+        let touched: BTreeSet<_> = rules.iter().filter(|rule| found.contains_key(&rule.id)).map(person).collect();
+        for rule in rules {
+            if touched.contains(&person(rule)) {
+                known.done.push_back(rule.clone());
+            } else {
+                known.index.remove(rule);
+            }
+        }
+        while known.done.front().is_some_and(|rule| now.since(rule.at) > REMEMBERED) {
+            if let Some(rule) = known.done.pop_front() {
+                known.index.remove(&rule);
+            }
+        }
+    }
+}
+
+/// In how many records something was found.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Found {
+    pub(crate) events: u64,
+    pub(crate) messages: u64,
+    pub(crate) log_entries: u64,
+}
+
+impl Found {
+    pub(crate) fn count(&mut self, kind: u8) {
+        self.events += u64::from(Accepted::KINDS.contains(&kind));
+        self.messages += u64::from(MessageRecord::KINDS.contains(&kind));
+        self.log_entries += u64::from(Logged::KINDS.contains(&kind));
+    }
 }
 
 #[cfg(test)]

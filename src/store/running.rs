@@ -1,12 +1,17 @@
 //! From an open store to a running one, and back.
 
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
+use crate::core::seal::Keyring;
 use crate::core::time::{Moment, Timestamp};
-use crate::engine::{Answers, Listeners, embedded};
+use crate::engine::embedded::{self, OpenError};
+use crate::engine::{Answers, Listeners};
+use crate::model::lock::lock;
 use crate::model::notice::{Change, Committed};
-use crate::store::verbs::Store;
+use crate::model::settings::Settings;
+use crate::store::verbs::{Shared, Store};
 
 /// A store that is open and does not write yet.
 pub struct Idle {
@@ -14,6 +19,40 @@ pub struct Idle {
     pub(crate) opened: embedded::Opened,
     pub(crate) committed: Box<dyn Fn(Committed) + Send>,
     pub(crate) answered: Box<dyn Fn(Answers) + Send>,
+}
+
+impl Store {
+    /// As [`Store::open_with`], without a key: secrets are written in the clear.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn open(dir: &Path, settings: Settings, now: Timestamp) -> Result<Idle, OpenError> {
+        Self::open_with(dir, settings, Keyring::default(), now)
+    }
+
+    /// Opens the store in the directory `dir`, which must exist and be locked by this process; makes a new one in an empty
+    /// directory. Secrets are opened and, if there is a key, sealed with `keys`.
+    ///
+    /// # Errors
+    /// The directory is foreign, damaged, of a newer version, or cannot be written; or its secrets are sealed with a
+    /// key that is not there. It was not changed then.
+    pub fn open_with(dir: &Path, settings: Settings, keys: Keyring, now: Timestamp) -> Result<Idle, OpenError> {
+        let opened = embedded::open(dir, settings, keys, now)?;
+        let ledger = opened.registry().clone();
+        let tokens = lock(&ledger).tokens.clone();
+        let (engine, max_data_bytes) = (opened.engine().clone(), settings.max_data_bytes);
+        let shared = Shared {
+            #[cfg(test)]
+            embedded: opened.engine().clone(),
+            engine,
+            ledger,
+            tokens,
+            threads: Arc::default(),
+            max_data_bytes,
+        };
+        let store = Self { shared: Arc::new(shared) };
+        Ok(Idle { store, opened, committed: Box::new(|_| ()), answered: Box::new(Answers::give) })
+    }
 }
 
 /// A running store.

@@ -1,6 +1,5 @@
 //! The store's verbs, in domain words: what the other rooms may ask of it.
 
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -8,12 +7,10 @@ use crate::core::attempt::LogEntry;
 use crate::core::delivery::{Delivery, State as Standing};
 use crate::core::event::{Company, Event, NewEvent};
 use crate::core::id::{AttemptId, DeliveryId, EventId, SubscriptionId};
-use crate::core::seal::Keyring;
 use crate::core::subscription::{Secret, Subscription};
 use crate::core::subscription_input::{Change as Patch, Draft};
 use crate::core::time::Timestamp;
-use crate::engine::embedded::{self, OpenError};
-use crate::engine::{Answers, Engine, Pieces};
+use crate::engine::{Engine, Pieces};
 use crate::model::command::{Accepted, Busy, Command, Finish, Replay, Reply};
 use crate::model::conversations::Threads;
 use crate::model::deliveries::Asking;
@@ -23,12 +20,10 @@ use crate::model::known::KnownDelivery;
 use crate::model::lock::lock;
 use crate::model::page::{Page, Place, Reads};
 use crate::model::registry::{Account, Ledger};
-use crate::model::settings::Settings;
 use crate::model::standing::{Counts, Health};
 use crate::model::token_ring::Tokens;
 use crate::model::view::{Log, View};
 use crate::model::{keys, query, record, requeue};
-use crate::store::running::Idle;
 
 /// A handle on the store; cheap to clone.
 #[derive(Clone)]
@@ -46,42 +41,10 @@ pub(crate) struct Shared {
     pub(crate) max_data_bytes: usize,
     /// For tests: what the engine has inside.
     #[cfg(test)]
-    pub(crate) embedded: Arc<embedded::Embedded>,
+    pub(crate) embedded: Arc<crate::engine::embedded::engine::Embedded>,
 }
 
 impl Store {
-    /// As [`Store::open_with`], without a key: secrets are written in the clear.
-    ///
-    /// # Errors
-    /// As there.
-    pub fn open(dir: &Path, settings: Settings, now: Timestamp) -> Result<Idle, OpenError> {
-        Self::open_with(dir, settings, Keyring::default(), now)
-    }
-
-    /// Opens the store in the directory `dir`, which must exist and be locked by this process; makes a new one in an empty
-    /// directory. Secrets are opened and, if there is a key, sealed with `keys`.
-    ///
-    /// # Errors
-    /// The directory is foreign, damaged, of a newer version, or cannot be written; or its secrets are sealed with a
-    /// key that is not there. It was not changed then.
-    pub fn open_with(dir: &Path, settings: Settings, keys: Keyring, now: Timestamp) -> Result<Idle, OpenError> {
-        let opened = embedded::open(dir, settings, keys, now)?;
-        let ledger = opened.registry().clone();
-        let tokens = lock(&ledger).tokens.clone();
-        let (engine, max_data_bytes) = (opened.engine().clone(), settings.max_data_bytes);
-        let shared = Shared {
-            #[cfg(test)]
-            embedded: opened.engine().clone(),
-            engine,
-            ledger,
-            tokens,
-            threads: Arc::default(),
-            max_data_bytes,
-        };
-        let store = Self { shared: Arc::new(shared) };
-        Ok(Idle { store, opened, committed: Box::new(|_| ()), answered: Box::new(Answers::give) })
-    }
-
     /// What is true now.
     pub(crate) fn view(&self) -> &dyn View {
         self.shared.engine.view()
@@ -218,7 +181,7 @@ impl Store {
 
     /// For tests: what the engine has inside.
     #[cfg(test)]
-    pub(crate) fn embedded(&self) -> &embedded::Embedded {
+    pub(crate) fn embedded(&self) -> &crate::engine::embedded::engine::Embedded {
         &self.shared.embedded
     }
 

@@ -26,11 +26,10 @@ use crate::core::id::ErasureId;
 use crate::core::time::Timestamp;
 use crate::engine::embedded::place;
 use crate::engine::embedded::wal::{Breath, Journal, Mask, Unpruned};
-use crate::model::erasure::{Found, Redactions};
 use crate::model::error::Damage;
 use crate::model::lock::lock;
 use crate::model::redaction::Rule;
-use crate::model::redactions::Index;
+use crate::model::redactions::{Found, Index, Redactions};
 use crate::model::segment::Fate;
 
 /// Where what is to be erased stands until it is.

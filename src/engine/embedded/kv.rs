@@ -14,6 +14,7 @@
 mod filter;
 mod layer;
 mod mend;
+mod unreadable;
 
 use std::cmp::Ordering;
 use std::ops::Bound;
@@ -30,9 +31,9 @@ use crate::model::view::{Pairs, View, ViewMut};
 
 use self::filter::Filter;
 use self::layer::{Layer, Overlay, Range};
-use self::mend::Unreadable;
+use self::unreadable::Unreadable;
 
-pub(crate) use self::mend::hex;
+pub(crate) use self::unreadable::hex;
 
 /// The longest value that sled may be given: its tree nodes stay below a quarter of a segment.
 const MAX_VALUE: usize = 8 * 1024;

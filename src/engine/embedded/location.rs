@@ -47,7 +47,7 @@ impl Location {
     /// One of them cannot be found.
     pub(crate) fn of(dir: &Path) -> io::Result<Self> {
         let paths =
-            ["", crate::engine::embedded::open::FORMAT, "journal", "state", "state/db"].map(|name| match name {
+            ["", crate::engine::embedded::format::FORMAT, "journal", "state", "state/db"].map(|name| match name {
                 "" => dir.to_owned(),
                 name => dir.join(name),
             });

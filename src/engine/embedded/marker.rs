@@ -24,7 +24,7 @@ use std::io;
 use std::path::Path;
 
 use crate::core::seal::{Fingerprint, Keyring};
-use crate::engine::embedded::open::OpenError;
+use crate::engine::embedded::format::OpenError;
 use crate::engine::embedded::place;
 use crate::model::error::Damage;
 use crate::model::registry::Ledger;

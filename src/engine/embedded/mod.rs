@@ -54,7 +54,9 @@
 pub(crate) mod backup;
 mod checkpoint;
 mod deadline;
+pub(crate) mod engine;
 pub(crate) mod erasing;
+pub(crate) mod format;
 pub(crate) mod frame;
 pub(crate) mod kv;
 mod location;
@@ -71,54 +73,31 @@ pub(crate) mod wal;
 mod writer;
 
 use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU32};
-use std::sync::{Arc, Mutex, mpsc};
+use std::path::Path;
+use std::sync::atomic::AtomicU32;
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use crate::core::seal::Keyring;
 use crate::core::time::Timestamp;
-use crate::engine::{DiskSpace, Engine, Listeners, Pieces};
-use crate::model::command::{Busy, Command, Finish};
+use crate::engine::{Engine, Listeners};
 use crate::model::conversations::Threads;
-use crate::model::error::StoreError;
 use crate::model::expiry::Expiry;
 use crate::model::handler::Handler;
-use crate::model::lock::lock;
 use crate::model::record::Applied;
-use crate::model::redaction::Rule;
 use crate::model::registry::Ledger;
-use crate::model::retention::Rules;
 use crate::model::settings::Settings;
 use crate::model::turn::{Carried, Progress};
-use crate::model::view::{Log, View};
 
-use self::backup::Backup;
+use self::engine::Embedded;
 use self::erasing::Erasures;
-use self::kv::State;
 use self::location::Location;
-use self::queue::{Control, WriteQueue};
+use self::queue::Control;
 use self::retention_worker::RetentionWorker;
 use self::space::Space;
-use self::wal::Journal;
 use self::writer::{Frames, Writer};
 
-pub use self::open::OpenError;
-
-/// The engine, for whoever reads and hands in commands.
-pub(crate) struct Embedded {
-    dir: PathBuf,
-    pub(crate) state: Arc<State>,
-    pub(crate) journal: Arc<Journal>,
-    queue: Arc<WriteQueue>,
-    space: Arc<Space>,
-    /// How long things are kept, for the retention worker.
-    rules: Mutex<Rules>,
-    pub(crate) erasures: Erasures,
-    /// Whether a backup is being taken.
-    backing_up: Arc<AtomicBool>,
-}
+pub use self::format::OpenError;
 
 /// An open engine whose threads do not run yet.
 pub(crate) struct Opened {
@@ -231,66 +210,5 @@ impl Running {
         if let Err(error) = open::note_reached(&engine.dir, engine.state.durable()) {
             tracing::warn!("how far the state database is could not be noted: {error}");
         }
-    }
-}
-
-impl Engine for Embedded {
-    fn view(&self) -> &dyn View {
-        &*self.state
-    }
-
-    fn log(&self) -> &dyn Log {
-        &*self.journal
-    }
-
-    fn submit(&self, command: Command) -> Result<(), Busy> {
-        self.queue.push(command)
-    }
-
-    fn finish(&self, result: Finish) {
-        self.queue.finish(result);
-    }
-
-    fn admit(&self, bytes: u64) -> Result<(), String> {
-        self.space.admit(bytes)
-    }
-
-    fn space(&self) -> DiskSpace {
-        self.space.look()
-    }
-
-    fn out_of_space(&self) -> Option<String> {
-        self.space.refusal()
-    }
-
-    fn bytes(&self) -> u64 {
-        place::file_bytes(&self.dir.join("journal")) + place::file_bytes(&self.dir.join("state"))
-    }
-
-    fn ping(&self, limit: Duration) -> bool {
-        let (ping, answered) = mpsc::sync_channel(1);
-        self.queue.tell(Control::Ping(ping));
-        answered.recv_timeout(limit).is_ok()
-    }
-
-    fn reconfigure(&self, settings: Settings) {
-        self.space.set_least(settings.min_free_bytes);
-        *lock(&self.rules) = settings.retention;
-        self.queue.tell(Control::Configure(settings));
-    }
-
-    fn durable_id(&self) -> u128 {
-        self.state.durable().last_id
-    }
-
-    fn erase(&self, rule: Rule) -> Result<(), StoreError> {
-        let doing = "what is to be erased could not be noted";
-        self.erasures.begin(rule).map_err(|error| StoreError::io(Path::new("erasing"), doing, &error))
-    }
-
-    fn backup(&self, now: Timestamp) -> Result<Option<Pieces>, StoreError> {
-        let (state, journal) = (self.state.clone(), self.journal.clone());
-        let begun = Backup::begin(state, journal, self.dir.clone(), &self.backing_up, now)?;
-        Ok(begun.map(|backup| Box::new(backup) as Pieces))
     }
 }

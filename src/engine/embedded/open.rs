@@ -9,7 +9,7 @@
 mod before;
 
 use std::fmt;
-use std::fs::{self, File};
+use std::fs::{self};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -19,10 +19,12 @@ use tracing::subscriber::{NoSubscriber, with_default};
 
 use crate::core::seal::Keyring;
 use crate::core::time::Timestamp;
+use crate::engine::embedded::format::{FORMAT, OpenError, check_format, format_text, upgrade};
 use crate::engine::embedded::kv::{CheckpointMeta, State};
-use crate::engine::embedded::wal::{Journal, Writer};
-use crate::engine::embedded::{deadline, marker, place, sync};
-use crate::model::error::{Damage, REMEDY, StoreError};
+use crate::engine::embedded::place::{self, sync_names};
+use crate::engine::embedded::wal::{self, Journal, Writer};
+use crate::engine::embedded::{deadline, marker, sync};
+use crate::model::error::{Damage, StoreError};
 use crate::model::load::{self, Unreadable};
 use crate::model::lock::lock;
 use crate::model::record::{self, Applied, Record, Target};
@@ -33,10 +35,6 @@ use self::before::Before;
 
 pub(crate) use self::before::copy_dir;
 
-/// The file whose presence says: there must be data.
-pub(crate) const FORMAT: &str = "FORMAT";
-/// The version of the whole directory that this program writes.
-pub(crate) const FORMAT_VERSION: u32 = 3;
 /// The file that stands while a new directory is made.
 pub(crate) const UNFINISHED: &str = "unfinished";
 /// What stands in [`UNFINISHED`] while a directory is laid out from something that must not be lost.
@@ -49,47 +47,6 @@ const REACHED: &str = "reached";
 const LENGTH: &str = "length";
 /// The length of sled's segments; its file becomes shorter by whole ones.
 const SEGMENT: u64 = 512 << 10;
-
-/// Why a data directory was not opened. Says which file, what is wrong with it, and what to do.
-#[derive(Debug)]
-pub enum OpenError {
-    /// The directory is foreign, damaged, of a newer version, or cannot be read or written.
-    Directory(String),
-    /// Its secrets are sealed with a key that was not given.
-    Key(String),
-}
-
-impl fmt::Display for OpenError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Directory(what) | Self::Key(what) => f.write_str(what),
-        }
-    }
-}
-
-impl std::error::Error for OpenError {}
-
-impl OpenError {
-    fn damaged(dir: &Path, what: impl fmt::Display) -> Self {
-        Self::Directory(format!(
-            "the data directory {} cannot be used: {what}; nothing in it was changed; {REMEDY}",
-            dir.display()
-        ))
-    }
-
-    fn io(path: &Path, error: &io::Error) -> Self {
-        Self::Directory(format!(
-            "{}: {error}; the data directory must be on a local disk and writable by this user",
-            path.display()
-        ))
-    }
-}
-
-impl From<Damage> for OpenError {
-    fn from(damage: Damage) -> Self {
-        Self::Directory(format!("{damage}; nothing in it was changed; {REMEDY}"))
-    }
-}
 
 /// An open store, before its threads run.
 pub(crate) struct Opened {
@@ -149,43 +106,6 @@ fn open_parts(dir: &Path, cache_bytes: u64, fresh: bool, keys: Option<Arc<Keyrin
     Ok(opened)
 }
 
-/// Whether this FORMAT is one of a newer version.
-pub(crate) fn is_newer(text: &str) -> bool {
-    format_in(text).is_some_and(|version| version > FORMAT_VERSION)
-}
-
-fn format_in(text: &str) -> Option<u32> {
-    text.strip_prefix("hookswitch data, format ")?.trim_end().parse().ok()
-}
-
-pub(crate) fn check_format(dir: &Path, text: &str) -> Result<(), OpenError> {
-    match format_in(text) {
-        Some(1..=FORMAT_VERSION) => Ok(()),
-        Some(newer) if newer > FORMAT_VERSION => Err(OpenError::Directory(format!(
-            "{} was written by a newer hookswitch (format {newer}; this one knows format {FORMAT_VERSION}): \
-             start that newer version; nothing was changed",
-            dir.display()
-        ))),
-        _ => Err(OpenError::damaged(dir, "its file FORMAT is not one that hookswitch wrote")),
-    }
-}
-
-/// Says, before anything is written that an older hookswitch cannot read (a file of version 2; a compressed one, which may
-/// come at any time), that there will be: it is to name the newer one then, and speak of no damage. (Where there is no FORMAT yet, it is about to be written.)
-fn upgrade(dir: &Path) -> io::Result<()> {
-    let marker = dir.join(FORMAT);
-    match fs::read_to_string(&marker) {
-        Ok(text) if format_in(&text) != Some(FORMAT_VERSION) => place::replace_file(&marker, format_text().as_bytes()),
-        Ok(_) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error),
-    }
-}
-
-fn format_text() -> String {
-    format!("hookswitch data, format {FORMAT_VERSION}\n")
-}
-
 /// Makes a new directory ready for data, or says that it is somebody else's.
 fn prepare(dir: &Path, now: Timestamp) -> Result<(), OpenError> {
     let io_error = |error: io::Error| OpenError::io(dir, &error);
@@ -222,7 +142,7 @@ fn prepare(dir: &Path, now: Timestamp) -> Result<(), OpenError> {
         place::replace_file(&unfinished, b"")?;
         fs::create_dir(dir.join("state"))?;
         fs::create_dir(dir.join("journal"))?;
-        Journal::create(&dir.join("journal"), now.millis(), &record::SCHEMA)
+        wal::create(&dir.join("journal"), now.millis(), &record::SCHEMA)
     };
     make().map_err(io_error)
 }
@@ -339,20 +259,6 @@ pub(crate) fn set_leftovers_aside(state: &Path) -> io::Result<()> {
     place::sync_dir(state)
 }
 
-/// sled syncs neither the files that it makes nor their names.
-fn sync_names(state: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(state)? {
-        let path = entry?.path();
-        if path.is_dir() {
-            place::sync_dir(&path)?;
-        } else {
-            File::open(&path)?.sync_all()?;
-        }
-    }
-    place::sync_dir(state)?;
-    state.parent().map_or(Ok(()), place::sync_dir)
-}
-
 fn prove_sync(dir: &Path, db: &sled::Db) -> Result<(), OpenError> {
     let failed = |error: sled::Error| OpenError::damaged(dir, format!("its state database cannot be written: {error}"));
     let before = db.get(keys::OPENED).map_err(failed)?;
@@ -387,7 +293,7 @@ fn recover(dir: &Path, state: State, keys: Option<Arc<Keyring>>) -> Result<Opene
     let counted = counts::read(&state, &ledger).map_err(unread)? && !passed_over;
     let from = applied;
     let (journal, mut writer) =
-        Journal::open(&dir.join("journal"), from, &record::SCHEMA, &mut |head, payload, position| {
+        wal::open(&dir.join("journal"), from, &record::SCHEMA, &mut |head, payload, position| {
             let unknown =
                 || Damage::new(&dir.join("journal"), format!("has a record that is not known (kind {})", head.kind));
             let target = Target { view: &state, memory: &ledger };

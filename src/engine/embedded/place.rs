@@ -28,3 +28,17 @@ pub(crate) fn file_bytes(dir: &Path) -> u64 {
     let entries = fs::read_dir(dir).into_iter().flatten().flatten();
     entries.filter_map(|entry| entry.metadata().ok()).filter(fs::Metadata::is_file).map(|file| file.len()).sum()
 }
+
+/// sled syncs neither the files that it makes nor their names.
+pub(crate) fn sync_names(state: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(state)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            sync_dir(&path)?;
+        } else {
+            File::open(&path)?.sync_all()?;
+        }
+    }
+    sync_dir(state)?;
+    state.parent().map_or(Ok(()), sync_dir)
+}

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use crate::core::id::ErasureId;
 use crate::core::time::Timestamp;
-use crate::engine::embedded::Embedded;
+use crate::engine::embedded::engine::Embedded;
 use crate::engine::embedded::queue::Control;
 use crate::engine::embedded::wal::Unpruned;
 use crate::engine::wait_for;

@@ -38,6 +38,11 @@ pub(crate) fn encode(record: &impl Encode) -> Vec<u8> {
     out
 }
 
+/// What can be read from bytes.
+pub(crate) trait Readable: Decode<()> {}
+
+impl<T: Decode<()>> Readable for T {}
+
 /// Reads a record; `None` if the bytes are not one, or are more than one.
 pub(crate) fn decode<T: Decode<()>>(bytes: &[u8]) -> Option<T> {
     let (record, length) = bincode::decode_from_slice(bytes, configuration()).ok()?;

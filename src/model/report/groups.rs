@@ -7,6 +7,7 @@ use crate::core::event::EventType;
 use crate::core::report::{MOST_OUTCOMES, MOST_TYPES, OTHER, tally};
 use crate::model::error::StoreError;
 use crate::model::keys::{self, GroupPart};
+use crate::model::record::codec::Readable;
 use crate::model::record::{GroupCounts, GroupOutcomes, GroupTimes, unversioned, versioned};
 use crate::model::view::ViewMut;
 
@@ -158,7 +159,7 @@ impl<'s> Groups<'s> {
 }
 
 /// What `key` has so far.
-fn changing<'g, R: Default + bincode::Decode<()>>(
+fn changing<'g, R: Default + Readable>(
     view: &dyn ViewMut,
     groups: &'g mut HashMap<Vec<u8>, Changing<R>>,
     key: Vec<u8>,
@@ -176,7 +177,7 @@ fn changing<'g, R: Default + bincode::Decode<()>>(
 }
 
 /// What a key has; nothing if it cannot be read, and then it is set aside.
-fn read<R: Default + bincode::Decode<()>>(view: &dyn ViewMut, key: &[u8]) -> Result<R, StoreError> {
+fn read<R: Default + Readable>(view: &dyn ViewMut, key: &[u8]) -> Result<R, StoreError> {
     let Some(value) = view.get(key)? else { return Ok(R::default()) };
     let read = unversioned(&value);
     if read.is_none() {

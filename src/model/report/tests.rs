@@ -8,7 +8,7 @@ use super::*;
 use crate::core::event::{Domain, Source};
 use crate::core::report::{SHOWN, Times};
 use crate::core::time::Timestamp;
-use crate::engine::embedded::kv::{CheckpointMeta as Checkpoint, State};
+use crate::model::in_memory::InMemoryView;
 
 const COMPANIES: [&str; 2] = ["acme", "acme & sons"];
 const TYPES: [&str; 8] = [
@@ -60,7 +60,7 @@ impl Item {
         )
     }
 
-    fn apply(&self, state: &State, id: u128) {
+    fn apply(&self, state: &InMemoryView, id: u128) {
         let (data, domain) = (self.data(), self.domain());
         let call = format!("call-{}", self.call);
         let event_type = TYPES.get(self.what).map(|name| EventType::parse(name).unwrap());
@@ -76,7 +76,7 @@ impl Item {
             },
         };
         take_in_one(state, (COMPANIES[self.company], &call), id, heard);
-        state.check().unwrap();
+        assert_eq!(state.failure(), None);
     }
 }
 
@@ -100,14 +100,10 @@ fn id_of(index: usize) -> u128 {
     ((index as u128 + 1) << 70) | (index as u128 + 1)
 }
 
-fn take_in_one(state: &State, call: (&str, &str), id: u128, heard: Heard<'_>) {
+fn take_in_one(state: &InMemoryView, call: (&str, &str), id: u128, heard: Heard<'_>) {
     let mut groups = Groups::of(state);
     take_in(&mut groups, call, id, heard);
     groups.write();
-}
-
-fn open(dir: &std::path::Path) -> State {
-    State::new(sled::Config::new().path(dir).flush_every_ms(None).open().unwrap())
 }
 
 /// What is counted of one call, from all that was heard of it, oldest first.
@@ -241,7 +237,7 @@ fn filters() -> Vec<ReportFilter> {
     ]
 }
 
-fn pairs(state: &State) -> BTreeMap<Vec<u8>, Vec<u8>> {
+fn pairs(state: &InMemoryView) -> BTreeMap<Vec<u8>, Vec<u8>> {
     state.scan(b"", None, usize::MAX).unwrap().into_iter().collect()
 }
 
@@ -249,15 +245,10 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
 
     #[test]
-    fn the_report_is_what_counting_anew_gives(all in items(120), checkpoints in any::<u64>()) {
-        let dir = tempfile::tempdir().unwrap();
-        let state = open(dir.path());
-        state.go_live();
+    fn the_report_is_what_counting_anew_gives(all in items(120)) {
+        let state = InMemoryView::default();
         for (index, item) in all.iter().enumerate() {
             item.apply(&state, id_of(index));
-            if checkpoints >> (index % 64) & 1 == 1 {
-                state.checkpoint(&Checkpoint::default()).unwrap();
-            }
         }
         for filter in filters() {
             for by in By::ALL {
@@ -274,9 +265,7 @@ proptest! {
         from in 0usize..60,
         picks in proptest::collection::vec(any::<u16>(), 1..40),
     ) {
-        let dir = tempfile::tempdir().unwrap();
-        let state = open(&dir.path().join("whole"));
-        state.go_live();
+        let state = InMemoryView::default();
         let mut later = Vec::new();
         let from = from.min(all.len());
         for (index, item) in all.iter().enumerate() {
@@ -287,7 +276,7 @@ proptest! {
         }
         let whole = pairs(&state);
         later.push(whole.clone());
-        let again = open(&dir.path().join("again"));
+        let again = InMemoryView::default();
         let keys: std::collections::BTreeSet<&Vec<u8>> = later.iter().flat_map(BTreeMap::keys).collect();
         for (index, key) in keys.into_iter().enumerate() {
             let pick = usize::from(picks[index % picks.len()]) + index;
@@ -304,8 +293,7 @@ proptest! {
 
 #[test]
 fn too_many_parts_are_said_to_be_and_not_made() {
-    let dir = tempfile::tempdir().unwrap();
-    let state = open(dir.path());
+    let state = InMemoryView::default();
     let item = |call| Item {
         company: 0,
         call,
@@ -324,8 +312,7 @@ fn too_many_parts_are_said_to_be_and_not_made() {
 
 #[test]
 fn a_busy_hour_is_rounded_within_the_bound_and_its_counts_are_exact() {
-    let dir = tempfile::tempdir().unwrap();
-    let state = open(dir.path());
+    let state = InMemoryView::default();
     let mut wanted = Times::new(SHOWN);
     for index in 0..2_000_usize {
         let call = format!("call-{index}");

@@ -1,3 +1,5 @@
+//! What retention keeps and drops, on a running store whose time the test makes.
+
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};

@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use crate::engine::embedded::open::OpenError;
+use crate::engine::embedded::format::OpenError;
 use crate::engine::embedded::{kv, marker as sealing, offline};
 use crate::model::keys;
 use crate::model::lock::lock;

@@ -53,9 +53,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde::{Deserialize, Serialize};
 
 use crate::core::time::Timestamp;
+use crate::engine::embedded::format::FORMAT_VERSION;
 use crate::engine::embedded::kv::State;
 use crate::engine::embedded::marker;
-use crate::engine::embedded::open::FORMAT_VERSION;
 use crate::engine::embedded::wal::{Copying, Journal, Part};
 use crate::model::error::ReadError;
 use crate::model::keys;

@@ -1,27 +1,18 @@
 //! Derived values that cannot be read: told once, set aside and replaced.
 //!
 //! Readers only take note, for one thread makes changes. What is put in the place of a value is for whoever finds it to
-//! say; [`crate::model::kinds`] has the list. A value that is not derived is never touched.
+//! say; [`crate::model::value`] has the list. A value that is not derived is never touched.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::PoisonError;
 
 use crate::engine::embedded::kv::State;
+use crate::engine::embedded::kv::unreadable::hex;
 use crate::model::error::StateError;
 use crate::model::keys;
 use crate::model::value::ValueKind;
 
 /// How many unreadable values are told of, each once, and set aside at once.
 const TOLD_MOST: usize = 1_000;
-
-/// Keys of derived values that cannot be read.
-#[derive(Default)]
-pub(crate) struct Unreadable {
-    /// Those that were told of.
-    told: BTreeSet<Vec<u8>>,
-    /// Those that are to be set aside, and what is to be put in their places.
-    found: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
-}
 
 impl State {
     /// A reader has found a derived value that cannot be read: it is told, and at its next turn whoever makes changes
@@ -67,9 +58,4 @@ impl State {
         }
         Ok(())
     }
-}
-
-/// Bytes as people write them down.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -129,3 +129,11 @@ fn no_value_in_sled_is_longer_than_it_may_be() {
     assert_eq!(pieces(&state), b"short");
     assert!(std::fs::read_dir(dir.path().join("blobs")).unwrap().next().is_none(), "sled has written a blob");
 }
+
+#[test]
+fn a_disk_that_fails_is_told_from_a_damaged_database() {
+    let sled = sled::Error::Io(std::io::ErrorKind::Other.into());
+    assert!(matches!(StoreError::from(StateError::from(sled)), StoreError::Io { .. }));
+    let sled = sled::Error::Corruption { at: None, bt: () };
+    assert!(matches!(StoreError::from(StateError::from(sled)), StoreError::Corrupt { .. }));
+}

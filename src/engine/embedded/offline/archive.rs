@@ -6,12 +6,12 @@ use std::path::Path;
 
 use crate::engine::embedded::backup::container::{Kind, Reader, Unreadable};
 use crate::engine::embedded::backup::{About, Totals, pairs_in};
+use crate::engine::embedded::format::FORMAT_VERSION;
 use crate::engine::embedded::frame::NoFrame;
-use crate::engine::embedded::offline::Refused;
 use crate::engine::embedded::offline::audit::{Audit, Place};
+use crate::engine::embedded::offline::refused::Refused;
 use crate::engine::embedded::offline::replica::Replica;
 use crate::engine::embedded::offline::report::Findings;
-use crate::engine::embedded::open::FORMAT_VERSION;
 use crate::engine::embedded::wal::{Header, Shape};
 use crate::model::error::u32_of;
 use crate::model::record::Applied;

@@ -6,11 +6,13 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
+use crate::engine::embedded::format::{self, FORMAT};
 use crate::engine::embedded::marker;
-use crate::engine::embedded::offline::Refused;
 use crate::engine::embedded::offline::audit::{Audit, Place};
+use crate::engine::embedded::offline::refused::Refused;
 use crate::engine::embedded::offline::replica::Replica;
-use crate::engine::embedded::open::{self, FORMAT, UNFINISHED};
+use crate::engine::embedded::offline::report::Findings;
+use crate::engine::embedded::open::UNFINISHED;
 use crate::engine::embedded::wal::{self, Growing, Header, Shape, recovery};
 use crate::model::error::{Damage, u32_of};
 use crate::model::record::{self, Applied, Head};
@@ -76,8 +78,8 @@ fn check_marker(dir: &Path, faults: &mut Vec<(&str, String)>) -> Result<(), Refu
     match fs::read(dir.join(FORMAT)) {
         Ok(text) => {
             let text = String::from_utf8_lossy(&text);
-            if let Err(error) = open::check_format(dir, &text) {
-                if open::is_newer(&text) {
+            if let Err(error) = format::check_format(dir, &text) {
+                if format::is_newer(&text) {
                     return Err(Refused::Damaged(error.to_string()));
                 }
                 faults.push((FORMAT, "is not one that hookswitch wrote".to_owned()));
@@ -248,4 +250,14 @@ fn check_index(path: &Path, (made, end): (&Growing, usize), full: bool, audit: &
         }
         Some(_) => {}
     }
+}
+
+/// Reads every record of the store in `dir`, which nobody may be running on, and changes nothing.
+///
+/// # Errors
+/// There is no store, it is of a newer version, or there is no scratch space. Damage is among the findings.
+pub fn verify_directory(dir: &Path) -> Result<Findings, Refused> {
+    let mut audit = read(dir, &mut Unkept)?;
+    audit.sum_up();
+    Ok(audit.findings)
 }

@@ -26,12 +26,12 @@ mod audit;
 mod blocks;
 mod directory;
 mod layout;
+mod refused;
 mod replica;
 mod report;
 mod salvage;
 
 use std::convert::Infallible;
-use std::fmt;
 use std::path::Path;
 
 use crate::core::seal::Fingerprint;
@@ -46,28 +46,11 @@ use self::blocks::Found;
 use self::layout::Layout;
 
 pub use archive::Taken;
+pub use directory::verify_directory;
+pub use refused::Refused;
 pub use report::{Fault, Findings, Receiver, Salvaged};
 
 pub use self::layout::check_empty;
-
-/// Why nothing could be done.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Refused {
-    /// It cannot be done like that, or the machine said no: a directory that is not empty, no room.
-    Failed(String),
-    /// What was to be read is damaged, or of a version that is not known.
-    Damaged(String),
-}
-
-impl fmt::Display for Refused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Failed(what) | Self::Damaged(what) => f.write_str(what),
-        }
-    }
-}
-
-impl std::error::Error for Refused {}
 
 /// Checks that the backup `file` is whole, without looking into its records.
 ///
@@ -92,16 +75,6 @@ pub fn sealed_with(dir: &Path) -> Result<Option<Fingerprint>, String> {
 /// There is no such file, or no scratch space. Damage is among the findings.
 pub fn verify_backup(file: &Path) -> Result<Findings, Refused> {
     archive::verify(file)
-}
-
-/// Reads every record of the store in `dir`, which nobody may be running on, and changes nothing.
-///
-/// # Errors
-/// There is no store, it is of a newer version, or there is no scratch space. Damage is among the findings.
-pub fn verify_directory(dir: &Path) -> Result<Findings, Refused> {
-    let mut audit = directory::read(dir, &mut directory::Unkept)?;
-    audit.sum_up();
-    Ok(audit.findings)
 }
 
 /// Makes a data directory of the backup `file` in `dir`, which must be empty. The backup is verified

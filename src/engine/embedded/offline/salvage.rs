@@ -13,10 +13,10 @@ use std::path::Path;
 use crate::core::delivery::{Delivery, State as Standing};
 use crate::core::id::DeliveryId;
 use crate::engine::embedded::backup::TOKEN;
-use crate::engine::embedded::offline::Refused;
 use crate::engine::embedded::offline::audit::Audit;
 use crate::engine::embedded::offline::directory::{self, Keeper};
 use crate::engine::embedded::offline::layout::{self, Layout};
+use crate::engine::embedded::offline::refused::Refused;
 use crate::engine::embedded::offline::replica::Replica;
 use crate::engine::embedded::offline::report::{Findings, Salvaged};
 use crate::engine::embedded::{frame, marker};
@@ -67,7 +67,7 @@ pub(crate) fn salvage(dir: &Path, into: &Path) -> Result<Salvaged, Refused> {
         layout.sealed(key)?;
     }
     layout.finish()?;
-    let kept = crate::engine::embedded::offline::verify_directory(into)?;
+    let kept = directory::verify_directory(into)?;
     let Findings { faults, faults_total, .. } = old;
     Ok(Salvaged {
         kept: Findings { faults, faults_total, ..kept },

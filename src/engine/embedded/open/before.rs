@@ -4,8 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::engine::embedded::open::sync_names;
-use crate::engine::embedded::place;
+use crate::engine::embedded::place::{self, sync_names};
 
 /// A copy of the state database, kept while it is opened: sled writes over what it cannot read, and
 /// a directory that is refused must stay as it was.

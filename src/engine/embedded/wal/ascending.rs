@@ -3,7 +3,7 @@
 //! A value that ascends through the log, as the sequence numbers of a subscription do, and the index of each file, which
 //! has the places of its frames: so a place in the order is found by halving.
 
-use crate::engine::embedded::wal::Journal;
+use crate::engine::embedded::wal::journal::Journal;
 use crate::engine::embedded::wal::segment::Segment;
 use crate::model::error::{Damage, StoreError};
 use crate::model::record::Head;

@@ -12,10 +12,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::engine::embedded::frame::Binding;
-use crate::engine::embedded::wal::Journal;
+use crate::engine::embedded::wal::first::REWRITE;
 use crate::engine::embedded::wal::header::Header;
+use crate::engine::embedded::wal::journal::Journal;
 use crate::engine::embedded::wal::packed::{BLOCK, Packer, Packing, Shape};
-use crate::engine::embedded::wal::prune::{BREATH_EVERY, Breath, REWRITE, SYNC_EVERY, Unpruned, each_frame};
+use crate::engine::embedded::wal::prune::{BREATH_EVERY, Breath, SYNC_EVERY, Unpruned, each_frame};
 use crate::engine::embedded::wal::segment::Segment;
 use crate::model::error::Damage;
 

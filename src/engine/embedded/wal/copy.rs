@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::engine::embedded::frame::NoFrame;
-use crate::engine::embedded::wal::Journal;
+use crate::engine::embedded::wal::journal::Journal;
 use crate::engine::embedded::wal::segment::Segment;
 use crate::model::error::{Damage, u32_of};
 use crate::model::segment::Class;

@@ -3,6 +3,7 @@
 //! Everything in it can be made again from the journal file. While the file is written the index is
 //! in memory ([`growing`]); when the file is full it is written beside it (`NNNNNN.idx`, [`sealed`]).
 
+mod entry;
 mod filter;
 mod growing;
 mod sealed;
@@ -10,82 +11,13 @@ mod sealed;
 use std::fs::File;
 use std::io;
 
-use crate::model::segment::{Class, Outline};
-use crate::model::term::Marks;
+use crate::model::segment::Outline;
 
 use self::sealed::Sealed;
 
+pub(crate) use self::entry::{Note, Posting, note_of, tag_of};
 pub(crate) use self::growing::Growing;
 pub(crate) use self::sealed::{end_in, is_of_before, to_bytes};
-
-/// How far apart marks are: a look-up by id reads about this many bytes.
-const MARK_EVERY: u32 = 8 * 1024;
-
-/// A frame, as the index takes note of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Note {
-    /// Where it begins.
-    pub(crate) offset: u32,
-    /// Its whole length.
-    pub(crate) length: u32,
-    /// The class of its record.
-    pub(crate) class: Class,
-    /// The id in it; 0 if it has none.
-    pub(crate) id: u128,
-    /// What it speaks of.
-    pub(crate) marks: Marks,
-}
-
-/// A frame that a list names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Posting {
-    /// Where it begins.
-    pub(crate) offset: u32,
-    /// What kind of record it has: one bit of four.
-    pub(crate) tag: u8,
-}
-
-impl Posting {
-    fn of(offset: u32, class: Class) -> Self {
-        Self { offset, tag: tag_of(class) }
-    }
-
-    fn packed(self) -> u64 {
-        (u64::from(self.offset) << 2) | u64::from(self.tag.trailing_zeros() & 3)
-    }
-
-    fn unpacked(packed: u64) -> Self {
-        // A list's offsets add up to what they were made of, unless the bytes are damaged, and those have a checksum.
-        Self { offset: u32::try_from(packed >> 2).unwrap_or(u32::MAX), tag: 1 << (packed & 3) }
-    }
-}
-
-/// The bit of a kind of record that lists have.
-pub(crate) const fn tag_of(class: Class) -> u8 {
-    match class {
-        Class::Event => 1,
-        Class::LogEntry => 2,
-        Class::Message => 4,
-        Class::WithEvent | Class::Other => 8,
-    }
-}
-
-impl Outline {
-    pub(crate) fn note(&mut self, note: &Note) {
-        self.end = note.offset + note.length;
-        match note.class {
-            Class::LogEntry => {
-                self.logged += note.length;
-                self.last_logged = note.id;
-            }
-            Class::Event | Class::WithEvent => self.last_event = note.id,
-            Class::Message => self.last_message = note.id,
-            Class::Other => {}
-        }
-        let made = u64::try_from(note.id >> 80).unwrap_or(u64::MAX);
-        self.late = self.late.max(note.marks.at.map_or(0, |at| made.saturating_sub(at)));
-    }
-}
 
 /// The index of one journal file.
 #[derive(Debug)]

@@ -7,8 +7,7 @@ use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::engine::embedded::place;
-use crate::engine::embedded::wal::index::{self, Growing, Index, Note};
-use crate::engine::embedded::wal::note_of;
+use crate::engine::embedded::wal::index::{self, Growing, Index, Note, note_of};
 use crate::engine::embedded::wal::segment::{End, Segment};
 use crate::model::error::Damage;
 use crate::model::segment::Outline;

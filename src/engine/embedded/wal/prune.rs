@@ -9,24 +9,22 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::core::id::AttemptId;
 use crate::core::time::Timestamp;
+use crate::engine::embedded::wal::first::{REWRITE, note_first};
 use crate::engine::embedded::wal::header::Header;
 use crate::engine::embedded::wal::index::Index;
+use crate::engine::embedded::wal::journal::Journal;
 use crate::engine::embedded::wal::segment::{self, End, Segment};
-use crate::engine::embedded::wal::{Head, Journal};
 use crate::engine::embedded::{frame, place};
 use crate::model::error::{Damage, u32_of};
+use crate::model::record::Head;
 use crate::model::segment::{Fate, Outline};
 
-/// The file that says which journal file is the oldest.
-const FIRST: &str = "first";
-/// What a file that is being written again is called until it is whole.
-pub(crate) const REWRITE: &str = "rewrite";
 /// How many bytes are written between two syncs, so that no sync of the committer's waits for many.
 pub(crate) const SYNC_EVERY: usize = 2 << 20;
 /// How many bytes are read or written between two breaths.
@@ -256,36 +254,4 @@ fn write_again(segment: &Segment, fresh: &Path, judge: Judge<'_>, breath: Breath
         Ok(())
     })?;
     file.write_all(&out).and_then(|()| file.sync_all()).map_err(failed)
-}
-
-/// Notes that `number` is the oldest file.
-pub(crate) fn note_first(dir: &Path, number: u32) -> io::Result<()> {
-    place::replace_file(&dir.join(FIRST), format!("{number}\n").as_bytes())
-}
-
-/// The number of the oldest file; `None` where it was never noted.
-pub(crate) fn first(dir: &Path) -> Result<Option<u32>, Damage> {
-    let path = dir.join(FIRST);
-    match fs::read_to_string(&path) {
-        Ok(text) => text.trim_end().parse().map(Some).map_err(|_| Damage::new(&path, "is damaged")),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(Damage::io(&path, "cannot be read", &error)),
-    }
-}
-
-/// Removes what a cut left over: files ahead of `first` with their indexes, and files that were being written.
-pub(crate) fn remove_leftovers(dir: &Path, first: u32) -> io::Result<()> {
-    let mut leftovers: Vec<PathBuf> = Vec::new();
-    for entry in fs::read_dir(dir)? {
-        let path = entry?.path();
-        let extension = path.extension().and_then(|extension| extension.to_str());
-        let number = path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse::<u32>().ok());
-        let over = match (extension, number) {
-            (Some("log" | "idx"), Some(number)) => number < first,
-            (Some("new" | REWRITE), _) => true,
-            _ => false,
-        };
-        leftovers.extend(over.then_some(path));
-    }
-    leftovers.iter().try_for_each(fs::remove_file)
 }

@@ -28,10 +28,12 @@
 use std::path::Path;
 
 use crate::engine::embedded::frame::{self, Ahead, Binding};
-use crate::engine::embedded::wal::Replay;
 use crate::engine::embedded::wal::segment::{self, End, Segment};
 use crate::model::error::{Damage, u32_of};
 use crate::model::record::{Applied, Head};
+
+/// Takes a frame in: its header, its payload, and how far that is in the journal.
+pub(crate) type Replay<'r> = &'r mut dyn FnMut(Head, &[u8], Applied) -> Result<(), Damage>;
 
 /// What stands behind the last whole step of the newest file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,9 +8,9 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use crate::engine::embedded::wal::index::{self, Index, Posting};
+use crate::engine::embedded::wal::journal::Journal;
 use crate::engine::embedded::wal::segment::Segment;
-use crate::engine::embedded::wal::{Damage, Journal};
-use crate::model::error::StoreError;
+use crate::model::error::{Damage, StoreError};
 use crate::model::segment::Schema;
 use crate::model::term::{Key, Lookup, Whose};
 use crate::model::view::{Reached, Sample, Visit, Wanted, Work};

@@ -1,3 +1,5 @@
+use std::ops::ControlFlow;
+
 use crate::core::attempt::{LogEntry, Status};
 use crate::core::delivery::{Delivery, State};
 use crate::core::event::{CallId, EventType};
@@ -5,13 +7,18 @@ use crate::core::id::{DeliveryId, SubscriptionId};
 use crate::core::time::Timestamp;
 use crate::engine::embedded::frame;
 use crate::engine::embedded::wal::header::HEADER;
-use crate::model::record::{self, Accepted, Logged};
+use crate::model::error::{Damage, u32_of};
+use crate::model::record::{self, Accepted, Applied, Head, Kind as _, Logged, SCHEMA};
 use crate::model::segment::Fate;
+use crate::model::term::Key;
+use crate::model::view::Wanted;
 
-use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::Arc;
 
 use super::*;
-use crate::model::record::{Kind as _, SCHEMA};
+use crate::engine::embedded::wal;
+use crate::model::view::Log as _;
 
 /// An entry of the log for the delivery with these bits.
 fn logged(delivery: u128) -> Logged {
@@ -57,7 +64,7 @@ pub(crate) fn commit(writer: &mut Writer, batch: u64, ids: &[u128]) {
 
 pub(crate) fn open(dir: &Path, applied: Applied) -> Result<(Arc<Journal>, Writer, Vec<u128>), Damage> {
     let mut seen = Vec::new();
-    let opened = Journal::open(dir, applied, &SCHEMA, &mut |head, _, _| {
+    let opened = wal::open(dir, applied, &SCHEMA, &mut |head, _, _| {
         seen.push(head.id);
         Ok(())
     });
@@ -78,7 +85,7 @@ pub(crate) const ALL: Wanted<'static> = Wanted { kinds: Logged::KINDS, ..Wanted:
 
 /// A journal of 300 entries in several files, ids 1 to 300, ten a group commit.
 pub(crate) fn filled(dir: &Path) -> (Arc<Journal>, Writer) {
-    Journal::create(dir, 0, &SCHEMA).unwrap();
+    create(dir, 0, &SCHEMA).unwrap();
     let (journal, mut writer, _) = open(dir, Applied::default()).unwrap();
     writer.set_segment_bytes(8_000);
     for batch in 0..30u64 {
@@ -131,7 +138,7 @@ fn after_opening_again_all_is_there_and_what_was_not_applied_is_replayed() {
 #[test]
 fn a_torn_last_commit_is_cut_away_at_every_length() {
     let dir = tempfile::tempdir().unwrap();
-    Journal::create(dir.path(), 0, &SCHEMA).unwrap();
+    create(dir.path(), 0, &SCHEMA).unwrap();
     let (_, mut writer, _) = open(dir.path(), Applied::default()).unwrap();
     commit(&mut writer, 1, &[1, 2]);
     let (_, whole) = writer.position();
@@ -156,7 +163,7 @@ fn a_torn_last_commit_is_cut_away_at_every_length() {
 #[test]
 fn only_the_newest_file_has_room_behind_its_frames_and_an_ordered_stop_leaves_none() {
     let dir = tempfile::tempdir().unwrap();
-    Journal::create(dir.path(), 0, &SCHEMA).unwrap();
+    create(dir.path(), 0, &SCHEMA).unwrap();
     let (_, mut writer, _) = open(dir.path(), Applied::default()).unwrap();
     let length = |number| std::fs::metadata(segment::path_of(dir.path(), number)).unwrap().len();
     let made_at = |writer: &Writer| (u64::from(writer.position().1), length(writer.position().0));
@@ -193,7 +200,7 @@ fn only_the_newest_file_has_room_behind_its_frames_and_an_ordered_stop_leaves_no
 #[test]
 fn an_unfinished_step_is_cut_away_whole() {
     let dir = tempfile::tempdir().unwrap();
-    Journal::create(dir.path(), 0, &SCHEMA).unwrap();
+    create(dir.path(), 0, &SCHEMA).unwrap();
     let (_, mut writer, _) = open(dir.path(), Applied::default()).unwrap();
     commit(&mut writer, 1, &[1]);
     let whole = writer.position();
@@ -212,7 +219,7 @@ fn an_unfinished_step_is_cut_away_whole() {
 #[test]
 fn damage_with_something_acknowledged_behind_it_is_refused() {
     let dir = tempfile::tempdir().unwrap();
-    Journal::create(dir.path(), 0, &SCHEMA).unwrap();
+    create(dir.path(), 0, &SCHEMA).unwrap();
     let (_, mut writer, _) = open(dir.path(), Applied::default()).unwrap();
     for batch in 1..=4u64 {
         commit(&mut writer, batch, &[u128::from(batch)]);

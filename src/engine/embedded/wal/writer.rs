@@ -8,8 +8,9 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use crate::engine::embedded::frame::Binding;
+use crate::engine::embedded::wal::index::Note;
+use crate::engine::embedded::wal::journal::Journal;
 use crate::engine::embedded::wal::segment::Segment;
-use crate::engine::embedded::wal::{Journal, Note};
 
 /// A file is closed once it has this many bytes.
 const SEGMENT_BYTES: u32 = 64 << 20;

@@ -68,7 +68,7 @@ fn a_compressed_file_is_pruned_compressed_again_and_dropped_under_its_readers() 
     let mut old = journal.copying();
     let [first, second] = [0, 1].map(|file| journal.outlines()[file].1.last_logged);
     let mut seen = Vec::new();
-    let visit = &mut |head: crate::engine::embedded::wal::Head, _: &[u8]| {
+    let visit = &mut |head: crate::model::record::Head, _: &[u8]| {
         if seen.is_empty() {
             compress_all(&journal);
             let survey = journal.survey(2, &mut half, &mut || true).unwrap();
@@ -189,7 +189,7 @@ fn every_byte_that_is_flipped_is_damage_of_that_file_and_never_another_answer() 
         // Without its index it is read through.
         fs::remove_file(&index).ok();
         let read = open(dir.path(), applied).and_then(|(journal, ..)| {
-            let visit = &mut |_: crate::engine::embedded::wal::Head, _: &[u8]| Ok(std::ops::ControlFlow::Continue(()));
+            let visit = &mut |_: crate::model::record::Head, _: &[u8]| Ok(std::ops::ControlFlow::Continue(()));
             journal.newest_first(&ALL, &journal.unbounded(), visit).map_err(Damage::from)
         });
         if byte >= again {

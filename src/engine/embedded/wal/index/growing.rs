@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 
-use crate::engine::embedded::wal::index::{MARK_EVERY, Note, Posting};
+use crate::engine::embedded::wal::index::entry::{MARK_EVERY, Note, Posting};
 use crate::model::segment::Outline;
 use crate::model::term::BITS;
 

@@ -24,7 +24,7 @@ use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileExt as _;
 
-use crate::engine::embedded::wal::index::Posting;
+use crate::engine::embedded::wal::index::entry::Posting;
 use crate::engine::embedded::wal::index::filter::{self, Filter};
 use crate::engine::embedded::wal::index::growing::Growing;
 use crate::model::segment::Outline;

@@ -1,6 +1,9 @@
 use crate::model::term::{Key, Lookup, Whose};
 
 use super::*;
+use crate::engine::embedded::wal::index::entry::MARK_EVERY;
+use crate::model::segment::Class;
+use crate::model::term::Marks;
 
 /// An index of 1,000 frames of 1,000 bytes each, ids from 1 on, and keys drawn so that some lists are long, some short.
 fn made() -> Growing {

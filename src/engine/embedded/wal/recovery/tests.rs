@@ -5,8 +5,9 @@ use std::fs;
 
 use super::*;
 use crate::engine::embedded::frame;
+use crate::engine::embedded::wal;
 use crate::engine::embedded::wal::header::Header;
-use crate::engine::embedded::wal::{Journal, Writer, note_of};
+use crate::engine::embedded::wal::{Writer, note_of};
 use crate::model::record::{Kind as _, Logged, SCHEMA};
 
 const PAGE: usize = 4096;
@@ -69,8 +70,8 @@ fn append(writer: &mut Writer, chance: &mut Chance, batch: u64, id: &mut u128) -
 
 fn story(seed: u64) -> Story {
     let dir = tempfile::tempdir().unwrap();
-    Journal::create(dir.path(), 0, &SCHEMA).unwrap();
-    let (_, mut writer) = Journal::open(dir.path(), Applied::default(), &SCHEMA, &mut |_, _, _| Ok(())).unwrap();
+    wal::create(dir.path(), 0, &SCHEMA).unwrap();
+    let (_, mut writer) = wal::open(dir.path(), Applied::default(), &SCHEMA, &mut |_, _, _| Ok(())).unwrap();
     writer.limit_segment_bytes(60_000);
     let (mut chance, mut id, mut commits) = (Chance(seed), 0, Vec::new());
     for batch in 1..=24 {
@@ -160,14 +161,14 @@ fn lay_out(image: &Image) -> tempfile::TempDir {
     for (number, bytes) in image {
         fs::write(segment::path_of(dir.path(), *number), bytes).unwrap();
     }
-    crate::engine::embedded::wal::note_first(dir.path(), 1).unwrap();
+    wal::note_first(dir.path(), 1).unwrap();
     dir
 }
 
 /// The ids that a start takes in.
 fn opened(dir: &Path, applied: Applied) -> Result<Vec<u128>, Damage> {
     let mut seen = Vec::new();
-    Journal::open(dir, applied, &SCHEMA, &mut |head, _, _| {
+    wal::open(dir, applied, &SCHEMA, &mut |head, _, _| {
         seen.push(head.id);
         Ok(())
     })?;

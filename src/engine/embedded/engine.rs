@@ -1,0 +1,98 @@
+//! The engine as its users see it, from any thread.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
+
+use crate::core::time::Timestamp;
+use crate::engine::embedded::backup::Backup;
+use crate::engine::embedded::erasing::Erasures;
+use crate::engine::embedded::kv::State;
+use crate::engine::embedded::place;
+use crate::engine::embedded::queue::{Control, WriteQueue};
+use crate::engine::embedded::space::Space;
+use crate::engine::embedded::wal::Journal;
+use crate::engine::{DiskSpace, Engine, Pieces};
+use crate::model::command::{Busy, Command, Finish};
+use crate::model::error::StoreError;
+use crate::model::lock::lock;
+use crate::model::redaction::Rule;
+use crate::model::retention::Rules;
+use crate::model::settings::Settings;
+use crate::model::view::{Log, View};
+
+/// The engine, for whoever reads and hands in commands.
+pub(crate) struct Embedded {
+    pub(crate) dir: PathBuf,
+    pub(crate) state: Arc<State>,
+    pub(crate) journal: Arc<Journal>,
+    pub(crate) queue: Arc<WriteQueue>,
+    pub(crate) space: Arc<Space>,
+    /// How long things are kept, for the retention worker.
+    pub(crate) rules: Mutex<Rules>,
+    pub(crate) erasures: Erasures,
+    /// Whether a backup is being taken.
+    pub(crate) backing_up: Arc<AtomicBool>,
+}
+
+impl Engine for Embedded {
+    fn view(&self) -> &dyn View {
+        &*self.state
+    }
+
+    fn log(&self) -> &dyn Log {
+        &*self.journal
+    }
+
+    fn submit(&self, command: Command) -> Result<(), Busy> {
+        self.queue.push(command)
+    }
+
+    fn finish(&self, result: Finish) {
+        self.queue.finish(result);
+    }
+
+    fn admit(&self, bytes: u64) -> Result<(), String> {
+        self.space.admit(bytes)
+    }
+
+    fn space(&self) -> DiskSpace {
+        self.space.look()
+    }
+
+    fn out_of_space(&self) -> Option<String> {
+        self.space.refusal()
+    }
+
+    fn bytes(&self) -> u64 {
+        place::file_bytes(&self.dir.join("journal")) + place::file_bytes(&self.dir.join("state"))
+    }
+
+    fn ping(&self, limit: Duration) -> bool {
+        let (ping, answered) = mpsc::sync_channel(1);
+        self.queue.tell(Control::Ping(ping));
+        answered.recv_timeout(limit).is_ok()
+    }
+
+    fn reconfigure(&self, settings: Settings) {
+        self.space.set_least(settings.min_free_bytes);
+        *lock(&self.rules) = settings.retention;
+        self.queue.tell(Control::Configure(settings));
+    }
+
+    fn durable_id(&self) -> u128 {
+        self.state.durable().last_id
+    }
+
+    fn erase(&self, rule: Rule) -> Result<(), StoreError> {
+        let doing = "what is to be erased could not be noted";
+        self.erasures.begin(rule).map_err(|error| StoreError::io(Path::new("erasing"), doing, &error))
+    }
+
+    fn backup(&self, now: Timestamp) -> Result<Option<Pieces>, StoreError> {
+        let (state, journal) = (self.state.clone(), self.journal.clone());
+        let begun = Backup::begin(state, journal, self.dir.clone(), &self.backing_up, now)?;
+        Ok(begun.map(|backup| Box::new(backup) as Pieces))
+    }
+}

@@ -1,0 +1,91 @@
+//! The version of a data directory, and why one is not opened.
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use crate::engine::embedded::place;
+use crate::model::error::{Damage, REMEDY};
+
+/// The file whose presence says: there must be data.
+pub(crate) const FORMAT: &str = "FORMAT";
+/// The version of the whole directory that this program writes.
+pub(crate) const FORMAT_VERSION: u32 = 3;
+/// Why a data directory was not opened. Says which file, what is wrong with it, and what to do.
+#[derive(Debug)]
+pub enum OpenError {
+    /// The directory is foreign, damaged, of a newer version, or cannot be read or written.
+    Directory(String),
+    /// Its secrets are sealed with a key that was not given.
+    Key(String),
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Directory(what) | Self::Key(what) => f.write_str(what),
+        }
+    }
+}
+
+impl std::error::Error for OpenError {}
+
+impl OpenError {
+    pub(crate) fn damaged(dir: &Path, what: impl fmt::Display) -> Self {
+        Self::Directory(format!(
+            "the data directory {} cannot be used: {what}; nothing in it was changed; {REMEDY}",
+            dir.display()
+        ))
+    }
+
+    pub(crate) fn io(path: &Path, error: &io::Error) -> Self {
+        Self::Directory(format!(
+            "{}: {error}; the data directory must be on a local disk and writable by this user",
+            path.display()
+        ))
+    }
+}
+
+impl From<Damage> for OpenError {
+    fn from(damage: Damage) -> Self {
+        Self::Directory(format!("{damage}; nothing in it was changed; {REMEDY}"))
+    }
+}
+
+/// Whether this FORMAT is one of a newer version.
+pub(crate) fn is_newer(text: &str) -> bool {
+    format_in(text).is_some_and(|version| version > FORMAT_VERSION)
+}
+
+fn format_in(text: &str) -> Option<u32> {
+    text.strip_prefix("hookswitch data, format ")?.trim_end().parse().ok()
+}
+
+pub(crate) fn check_format(dir: &Path, text: &str) -> Result<(), OpenError> {
+    match format_in(text) {
+        Some(1..=FORMAT_VERSION) => Ok(()),
+        Some(newer) if newer > FORMAT_VERSION => Err(OpenError::Directory(format!(
+            "{} was written by a newer hookswitch (format {newer}; this one knows format {FORMAT_VERSION}): \
+             start that newer version; nothing was changed",
+            dir.display()
+        ))),
+        _ => Err(OpenError::damaged(dir, "its file FORMAT is not one that hookswitch wrote")),
+    }
+}
+
+/// Says, before anything is written that an older hookswitch cannot read (a file of version 2; a compressed one, which may
+/// come at any time), that there will be: it is to name the newer one then, and speak of no damage. (Where there is no FORMAT yet, it is about to be written.)
+pub(crate) fn upgrade(dir: &Path) -> io::Result<()> {
+    let marker = dir.join(FORMAT);
+    match fs::read_to_string(&marker) {
+        Ok(text) if format_in(&text) != Some(FORMAT_VERSION) => place::replace_file(&marker, format_text().as_bytes()),
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+pub(crate) fn format_text() -> String {
+    format!("hookswitch data, format {FORMAT_VERSION}\n")
+}

@@ -1,0 +1,81 @@
+//! What the index of a segment keeps of a frame.
+
+use crate::model::error::u32_of;
+use crate::model::record::Head;
+use crate::model::segment::{Class, Outline, Schema};
+use crate::model::term::Marks;
+
+/// How far apart marks are: a look-up by id reads about this many bytes.
+pub(crate) const MARK_EVERY: u32 = 8 * 1024;
+
+/// A frame, as the index takes note of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Note {
+    /// Where it begins.
+    pub(crate) offset: u32,
+    /// Its whole length.
+    pub(crate) length: u32,
+    /// The class of its record.
+    pub(crate) class: Class,
+    /// The id in it; 0 if it has none.
+    pub(crate) id: u128,
+    /// What it speaks of.
+    pub(crate) marks: Marks,
+}
+
+/// A frame that a list names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Posting {
+    /// Where it begins.
+    pub(crate) offset: u32,
+    /// What kind of record it has: one bit of four.
+    pub(crate) tag: u8,
+}
+
+impl Posting {
+    pub(crate) fn of(offset: u32, class: Class) -> Self {
+        Self { offset, tag: tag_of(class) }
+    }
+
+    pub(crate) fn packed(self) -> u64 {
+        (u64::from(self.offset) << 2) | u64::from(self.tag.trailing_zeros() & 3)
+    }
+
+    pub(crate) fn unpacked(packed: u64) -> Self {
+        // A list's offsets add up to what they were made of, unless the bytes are damaged, and those have a checksum.
+        Self { offset: u32::try_from(packed >> 2).unwrap_or(u32::MAX), tag: 1 << (packed & 3) }
+    }
+}
+
+/// The bit of a kind of record that lists have.
+pub(crate) const fn tag_of(class: Class) -> u8 {
+    match class {
+        Class::Event => 1,
+        Class::LogEntry => 2,
+        Class::Message => 4,
+        Class::WithEvent | Class::Other => 8,
+    }
+}
+
+/// A frame as the index takes note of it.
+pub(crate) fn note_of(schema: &Schema, offset: u32, length: usize, head: Head, payload: &[u8]) -> Note {
+    let (class, marks) = ((schema.class)(head.kind), (schema.terms)(head, payload));
+    Note { offset, length: u32_of(length), class, id: head.id, marks }
+}
+
+impl Outline {
+    pub(crate) fn note(&mut self, note: &Note) {
+        self.end = note.offset + note.length;
+        match note.class {
+            Class::LogEntry => {
+                self.logged += note.length;
+                self.last_logged = note.id;
+            }
+            Class::Event | Class::WithEvent => self.last_event = note.id,
+            Class::Message => self.last_message = note.id,
+            Class::Other => {}
+        }
+        let made = u64::try_from(note.id >> 80).unwrap_or(u64::MAX);
+        self.late = self.late.max(note.marks.at.map_or(0, |at| made.saturating_sub(at)));
+    }
+}

@@ -1,0 +1,140 @@
+//! The log, for reading.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use crate::engine::embedded::wal::segment::{End, Segment};
+use crate::engine::embedded::wal::unpacked::Unpacked;
+use crate::model::error::{Damage, StoreError};
+use crate::model::record::Head;
+use crate::model::segment::Schema;
+use crate::model::term::Key;
+use crate::model::view::{Log, Reached, Sample, Tally, Visit, Wanted, Work};
+
+/// The journal, for reading; cheap to share.
+#[derive(Debug)]
+pub(crate) struct Journal {
+    pub(crate) dir: PathBuf,
+    pub(crate) segments: RwLock<BTreeMap<u32, Arc<Segment>>>,
+    /// What was read.
+    pub(crate) tally: Tally,
+    /// Held while a file goes or is replaced.
+    pub(crate) files: Mutex<()>,
+    /// What of compressed files was read last.
+    pub(crate) blocks: Arc<Unpacked>,
+    /// How what is read is changed on its way out.
+    pub(crate) mask: Mutex<Option<Mask>>,
+    pub(crate) schema: &'static Schema,
+}
+
+/// What is handed out in place of a frame's payload; `None` if it is handed out as it stands.
+#[derive(Clone)]
+pub(crate) struct Mask(Arc<Masking>);
+type Masking = dyn Fn(Head, &[u8]) -> Option<Vec<u8>> + Send + Sync;
+
+impl Mask {
+    pub(crate) fn new(masking: impl Fn(Head, &[u8]) -> Option<Vec<u8>> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(masking))
+    }
+}
+
+impl std::fmt::Debug for Mask {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[mask]")
+    }
+}
+
+impl Journal {
+    /// From now on what is read by id, by key or in order is changed so on its way out. Whoever copies, takes in or
+    /// writes files again sees what is there.
+    pub(crate) fn mask(&self, mask: Option<Mask>) {
+        *self.mask.lock().unwrap_or_else(PoisonError::into_inner) = mask;
+    }
+
+    /// Hands a payload to `visit`, masked if it is to be.
+    pub(crate) fn unmasked_or_not<T>(
+        mask: Option<&Mask>,
+        head: Head,
+        payload: &[u8],
+        visit: impl FnOnce(&[u8]) -> T,
+    ) -> T {
+        match mask.and_then(|mask| (mask.0)(head, payload)) {
+            Some(masked) => visit(&masked),
+            None => visit(payload),
+        }
+    }
+
+    pub(crate) fn masking(&self) -> Option<Mask> {
+        self.mask.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Hands the frame with this id to `visit` and tells whether there is one.
+    pub(crate) fn get(&self, id: u128, visit: &mut dyn FnMut(Head, &[u8])) -> Result<bool, Damage> {
+        let mask = self.masking();
+        let Some(segment) = self.segment_from(id)? else { return Ok(false) };
+        let work = self.unbounded();
+        let Some(near) = segment.asked(&work, |index| index.mark_up_to(id))? else { return Ok(false) };
+        let mut found = false;
+        let end = segment.look(near, segment.end(), &mut |_, head, payload| {
+            work.frame(payload.len() as u64);
+            if head.id == id {
+                found = true;
+                Self::unmasked_or_not(mask.as_ref(), head, payload, |payload| visit(head, payload));
+            }
+            head.id < id
+        })?;
+        match end {
+            End::NoFrame(at) => Err(segment.damaged(at)),
+            End::Clean => Ok(found),
+        }
+    }
+
+    /// The newest file whose first id is not above `id`.
+    fn segment_from(&self, id: u128) -> Result<Option<Arc<Segment>>, Damage> {
+        let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
+        for segment in segments.values().rev() {
+            if segment.first_id()?.is_some_and(|first| first <= id) {
+                return Ok(Some(segment.clone()));
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl Log for Journal {
+    fn record(&self, id: u128, visit: &mut dyn FnMut(Head, &[u8])) -> Result<bool, StoreError> {
+        Ok(self.get(id, visit)?)
+    }
+
+    fn newest_first(&self, wanted: &Wanted<'_>, work: &Work<'_>, visit: Visit<'_>) -> Result<Reached, StoreError> {
+        Self::newest_first(self, wanted, work, visit)
+    }
+
+    fn ascending(
+        &self,
+        term: Key<'_>,
+        passed: &dyn Fn(Head, &[u8]) -> Option<bool>,
+        visit: Visit<'_>,
+    ) -> Result<(), StoreError> {
+        Self::ascending(self, term, passed, visit)
+    }
+
+    fn one_of_each_company(
+        &self,
+        term: Key<'_>,
+        kind: u8,
+        work: &Work<'_>,
+        visit: Sample<'_>,
+    ) -> Result<(), StoreError> {
+        Ok(Self::one_of_each_company(self, term, kind, work, visit)?)
+    }
+
+    fn has_any(&self, terms: &[u64]) -> Result<bool, StoreError> {
+        Ok(!self.numbers_with(terms)?.is_empty())
+    }
+
+    fn tally(&self) -> &Tally {
+        &self.tally
+    }
+}

@@ -1,0 +1,42 @@
+//! Erasing a person's data: how far it is.
+//!
+//! What an erasure takes out of each kind of record stands with the kind
+//! ([`Kind::redact`](crate::model::record::Kind::redact)); whom it speaks of in [`redaction`](crate::model::redaction).
+
+use std::ops::ControlFlow;
+
+use crate::core::id::ErasureId;
+use crate::model::error::StoreError;
+use crate::model::keys;
+use crate::model::record::{self, ErasureNoted, ErasureRecord, Kind as _, Record};
+use crate::model::turn::Turn;
+use crate::model::value::ValueKind;
+use crate::model::view::{Log, Wanted};
+
+/// An erasure as the log said it last. Reads the whole log, if need be.
+pub(crate) fn noted_last(log: &dyn Log, id: ErasureId) -> Result<Option<ErasureRecord>, StoreError> {
+    let mut last = None;
+    let wanted = Wanted { kinds: ErasureNoted::KINDS, ..Wanted::ANY };
+    log.to_the_end(&wanted, &log.unbounded(), &mut |head, payload| {
+        let noted = ErasureNoted::decode(head.kind, payload).filter(|noted| noted.id == id);
+        last = noted.map(|noted| noted.record);
+        Ok(if last.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+    })?;
+    Ok(last)
+}
+
+/// Notes how far an erasure is. The one who asked for it and the one who carries it out note what each knows, in either
+/// order.
+pub(crate) fn note(turn: &mut Turn<'_>, id: ErasureId, record: ErasureRecord) -> Result<(), StoreError> {
+    let key = keys::erasure(id);
+    let before = match turn.get(&key)? {
+        Some(value) if ValueKind::Erasure.is_readable(&key, &value) => record::unversioned(&value),
+        Some(value) => {
+            turn.view.set_aside(&key, value);
+            noted_last(turn.log, id).ok().flatten()
+        }
+        None => None,
+    };
+    turn.write(vec![Record::from(ErasureNoted { id, record: record.with(before) })]);
+    Ok(())
+}

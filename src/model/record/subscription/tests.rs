@@ -1,0 +1,107 @@
+//! Records of subscriptions: their forms, and what is sealed in them.
+
+use super::*;
+use crate::model::in_memory::{keyring, subscription};
+
+const NONCE: [u8; seal::NONCE] = [5; seal::NONCE];
+
+fn certified() -> Subscription {
+    let certificate = ClientCertificate { cert: "c".repeat(9000), key: Hidden::new("client-key-hunter2") };
+    let previous = PreviousSecret { secret: Secret::from_bytes(*b"previous-secret-hunter3."), until: at(99) };
+    Subscription { client_certificate: Some(Arc::new(certificate)), previous_secret: Some(previous), ..subscription(7) }
+}
+
+#[test]
+fn a_certificate_is_kept_and_without_one_nothing_has_changed() {
+    let (plain, keys) = (subscription(7), Keyring::default());
+    let value = SubscriptionRecord::new(&plain, false).sealed(&keys, NONCE).to_value();
+    assert_eq!(value, crate::model::record::versioned(&Plain::new(&plain, false)));
+    for subscription in [plain, certified()] {
+        let record = SubscriptionRecord::new(&subscription, true);
+        let read = SubscriptionRecord::of_value(&record.to_value()).unwrap();
+        assert!(read.plain.deleted && read.number() == 7 && read.key().is_none());
+        let unsealed = read.unsealed(&keys).unwrap();
+        assert!(unsealed.deleted && unsealed.locked.is_none() && !unsealed.stale);
+        assert_eq!(unsealed.subscription, subscription);
+    }
+}
+
+#[test]
+fn what_came_later_is_kept_with_whatever_stands_behind() {
+    for keys in [Keyring::default(), keyring(&[1])] {
+        for before in [subscription(7), certified()] {
+            let subscription = Subscription { nested: Nested::Json, ..before };
+            let record = SubscriptionRecord::new(&subscription, false).sealed(&keys, NONCE);
+            assert_eq!((record.form(), record.to_value()[0]), (Form::Extended, 4));
+            let read = SubscriptionRecord::of_value(&record.to_value()).unwrap();
+            assert_eq!(read.key(), keys.sealing());
+            assert_eq!(read.clone().unsealed(&keys).unwrap().subscription, subscription);
+            if keys.sealing().is_some() {
+                let locked = read.unsealed(&Keyring::default()).unwrap();
+                let kept = (locked.subscription.nested, locked.subscription.disabled);
+                assert_eq!(kept, (Nested::Json, Some(DisabledReason::Unreadable)));
+            }
+        }
+    }
+}
+
+#[test]
+fn sealed_no_secret_is_in_it_and_with_the_key_all_is_there() {
+    let keys = keyring(&[1]);
+    for subscription in [subscription(7), certified()] {
+        let value = SubscriptionRecord::new(&subscription, false).sealed(&keys, NONCE).to_value();
+        let has = |secret: &[u8]| value.windows(secret.len()).any(|window| window == secret);
+        for secret in [&[7; 32][..], b"previous-secret-hunter3.", b"X-Key", b"client-key-hunter2"] {
+            assert!(!has(secret), "{secret:?}");
+        }
+        assert!(has(subscription.url.as_bytes()), "what is no secret is");
+        let read = SubscriptionRecord::of_value(&value).unwrap();
+        assert_eq!(read.key(), keys.sealing());
+        assert_eq!(read.clone().sealed(&keys, [6; seal::NONCE]).to_value(), value, "it is sealed already");
+        let unsealed = read.clone().unsealed(&keys).unwrap();
+        assert!(unsealed.locked.is_none() && !unsealed.stale);
+        assert_eq!(unsealed.subscription, subscription);
+        // A new key: it opens, and is to be sealed anew.
+        assert!(read.unsealed(&keyring(&[2, 1])).unwrap().stale);
+    }
+    assert!(SubscriptionRecord::new(&certified(), false).unsealed(&keys).unwrap().stale, "in the clear");
+}
+
+#[test]
+fn what_does_not_open_is_kept_as_it_is_and_disabled() {
+    let keys = keyring(&[1]);
+    let sealed = |number| SubscriptionRecord::new(&subscription(number), false).sealed(&keys, NONCE);
+    let (mut bent, mut exchanged) = (sealed(7), sealed(7));
+    if let Rest::Sealed(secrets) = &mut bent.rest {
+        secrets.text[3] ^= 1;
+    }
+    exchanged.rest = sealed(8).rest;
+    for (name, record, keys, why) in [
+        ("no key", sealed(7), Keyring::default(), Unopened::NoKey(keys.sealing().unwrap())),
+        ("another key", sealed(7), keyring(&[2]), Unopened::NoKey(keys.sealing().unwrap())),
+        ("a flipped bit", bent, keyring(&[1]), Unopened::Damaged),
+        ("another's", exchanged, keyring(&[1]), Unopened::Damaged),
+    ] {
+        assert_eq!(record.clone().opened(&keys).err(), Some(why), "{name}");
+        let unsealed = record.clone().unsealed(&keys).unwrap();
+        assert_eq!(unsealed.subscription.disabled, Some(DisabledReason::Unreadable), "{name}");
+        assert!(unsealed.subscription.headers.is_empty() && !unsealed.stale, "{name}");
+        let kept = unsealed.locked.unwrap();
+        assert!(kept.enabled && kept.value == record.to_value(), "{name}");
+    }
+}
+
+#[test]
+fn a_record_is_sealed_with_the_current_key_if_it_opens() {
+    let (none, old, both) = (Keyring::default(), keyring(&[1]), keyring(&[2, 1]));
+    let clear = SubscriptionRecord::sealed_by(&subscription(7), false, &none);
+    assert!(clear.key().is_none());
+    let first = clear.sealed_with_current_key(&old);
+    assert_eq!(first.key(), old.sealing());
+    let same = first.clone().sealed_with_current_key(&old);
+    assert_eq!(same.to_value(), first.to_value());
+    assert_eq!(first.clone().sealed_with_current_key(&keyring(&[3])).key(), old.sealing(), "it does not open");
+    let second = first.sealed_with_current_key(&both);
+    assert_eq!(second.key(), both.sealing());
+    assert_eq!(second.unsealed(&both).unwrap().subscription, subscription(7));
+}
