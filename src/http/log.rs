@@ -6,7 +6,7 @@ use hyper::StatusCode;
 use hyper::header::ACCEPT;
 use serde::Serialize;
 
-use super::bridge::{self, Asker as _};
+use super::bridge::{self, Asker};
 use super::cursor::{self, List};
 use super::deliveries::parse_id;
 use super::export::{self, Kind};
@@ -23,7 +23,7 @@ use crate::core::id::AttemptId;
 use crate::core::payload;
 use crate::core::time::Timestamp;
 use crate::sender::probe;
-use crate::store::LogFilter;
+use crate::store::{LogFilter, Page};
 
 #[derive(Serialize)]
 struct Entries<'l> {
@@ -84,10 +84,23 @@ pub(super) async fn list(request: Permitted) -> Result<Reply, Problem> {
         (None, Some(page)) => page,
         (None, None) => return Err(Problem::internal()),
     };
-    let found = bridge::read(&request, move |store| store.log(&filter, page.after, page.limit)).await?;
+    let found = self::page(&request, filter, page.after, page.limit).await?;
     let entries = found.items.iter().map(LogEntryJson::of).collect();
     let next = found.next.map(|bits| cursor::write(List::Log, bits));
     json(StatusCode::OK, &Entries { entries, next, scanned_until: found.scanned_until.map(Text) })
+}
+
+/// Reads one page of entries, newest first, for the API and for the page's views.
+///
+/// # Errors
+/// As [`bridge::read`].
+pub(super) async fn page(
+    asker: &impl Asker,
+    filter: LogFilter,
+    after: Option<u128>,
+    limit: usize,
+) -> Result<Page<LogEntry>, Problem> {
+    bridge::read(asker, move |store| store.log(&filter, after, limit)).await
 }
 
 #[derive(Serialize)]

@@ -4,6 +4,7 @@
 //! mod          the way of a request: method, session, view
 //! paths        the table of paths; state: what the views share
 //! visit        who looks and at which company; asks the API and renders a template
+//! recent       how the last day's attempts went, by webhook
 //! render       the templates: which there are, the filters they use, JSON made readable
 //! assets       scripts and styles, compressed once, with their ETags
 //! coding       gzip, where the browser takes it
@@ -38,6 +39,7 @@ mod filters;
 mod keys;
 mod logs;
 mod paths;
+mod recent;
 mod render;
 mod report;
 mod sign_in;

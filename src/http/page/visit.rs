@@ -6,8 +6,10 @@ use hyper::header::HeaderValue;
 use hyper::{StatusCode, Uri};
 use minijinja::{Value, context};
 use serde::de::DeserializeOwned;
+use tokio::sync::Mutex;
 use url::form_urlencoded;
 
+use super::recent::Recent;
 use super::render::html;
 use super::state::Page;
 use crate::core::token::Role;
@@ -64,9 +66,9 @@ impl Visit {
         &self.context.services
     }
 
-    /// What the views share, for what is done on another thread.
-    pub(super) fn shared_page(&self) -> Arc<Page> {
-        Arc::clone(&self.page)
+    /// The attempts of the last 24 hours.
+    pub(super) fn recent(&self) -> &Mutex<Recent> {
+        &self.page.recent
     }
 
     /// What tells the visitor's browser from others.

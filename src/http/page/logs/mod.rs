@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 use super::filters::Filters;
 use super::visit::Visit;
 use crate::core::id::AttemptId;
-use crate::http::bridge;
+use crate::http::log;
 use crate::http::problem::Problem;
 use crate::http::query::MAX_LIMIT;
 use crate::http::reply::{Reply, json};
@@ -102,7 +102,7 @@ pub(super) async fn newest(visit: &Visit) -> Result<Reply, Problem> {
 /// Changes whenever the log grows. It costs one look at the log's end, whatever is filtered; as it is of the whole
 /// log, it is a hash, which tells nobody of another company's entries.
 async fn newest_tag(visit: &Visit) -> Result<String, Problem> {
-    let newest = bridge::read(visit, |store| store.log(&LogFilter::default(), None, 1)).await?;
+    let newest = log::page(visit, LogFilter::default(), None, 1).await?;
     let newest = newest.items.first().map_or(0, |entry| entry.id.bits());
     let hash = Sha256::digest(newest.to_be_bytes());
     Ok(hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect())

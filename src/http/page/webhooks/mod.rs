@@ -2,19 +2,16 @@
 //!
 //! The page says 'webhook' where everything else says subscription.
 
-mod recent;
 mod snippets;
 
 use std::collections::BTreeMap;
-use std::sync::PoisonError;
 use std::time::Instant;
 
 use minijinja::value::Serde;
 use minijinja::{Value, context};
 use serde::Serialize;
 
-use self::recent::Chart;
-pub(super) use self::recent::Recent;
+use super::recent::Chart;
 use super::visit::Visit;
 use crate::core::catalogue::{Catalogue, Entry};
 use crate::core::event::{Company, Domain, Source};
@@ -22,7 +19,7 @@ use crate::core::id::{EventId, SubscriptionId};
 use crate::core::json::pretty;
 use crate::core::request::{Outgoing, Probe};
 use crate::core::subscription::{Format, Layout, Nested, Secret};
-use crate::http::bridge::{self, Asker as _};
+use crate::http::bridge::Asker as _;
 use crate::http::problem::Problem;
 use crate::http::query::{MAX_LIMIT, Query};
 use crate::http::reply::{Reply, json};
@@ -53,16 +50,12 @@ fn ids(found: &Value) -> Vec<SubscriptionId> {
     items.filter_map(|one| one.get_attr("id").ok()?.as_str()?.parse().ok()).collect()
 }
 
-/// How the last day went, by id.
+/// The charts of the last 24 hours, by id.
 async fn charts(visit: &Visit, ids: Vec<SubscriptionId>) -> Result<BTreeMap<String, Chart>, Problem> {
-    let page = visit.shared_page();
     let now = (visit.services().clock)();
-    bridge::read(visit, move |store| {
-        let mut recent = page.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        recent.look(store, now)?;
-        Ok(ids.into_iter().map(|id| (id.to_string(), recent.chart(id, now))).collect())
-    })
-    .await
+    let mut recent = visit.recent().lock().await;
+    recent.update(visit, now).await?;
+    Ok(ids.into_iter().map(|id| (id.to_string(), recent.chart(id, now))).collect())
 }
 
 /// The form of a new webhook.

@@ -1,8 +1,7 @@
-//! How the attempts of the last day went, by webhook: the last response, and a small chart.
+//! The attempts of the last 24 hours by webhook: the last response and a small chart.
 //!
-//! Gathered from the log when somebody looks, and only what is new since the last look: who does not
-//! look pays nothing. What always holds: at most [`MOST`] entries are read at a look. If there
-//! are more, what lies before them is left out, and the chart says from when on it counts.
+//! Read from the log when the list is viewed, and only what is new since the last view. Invariant: one update reads at
+//! most [`MOST`] entries; if there are more, older ones are left out and the chart states the time from which it counts.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -11,7 +10,10 @@ use serde::Serialize;
 use crate::core::attempt::{LogEntry, Status};
 use crate::core::id::{AttemptId, SubscriptionId};
 use crate::core::time::Timestamp;
-use crate::store::{LogFilter, ReadError, Store};
+use crate::http::bridge::Asker;
+use crate::http::log;
+use crate::http::problem::Problem;
+use crate::store::LogFilter;
 
 /// How many entries are read at one look.
 const MOST: usize = 20_000;
@@ -23,7 +25,7 @@ const HOURS: u64 = 24;
 
 /// What is known of the last day's attempts.
 #[derive(Default)]
-pub(in crate::http::page) struct Recent {
+pub(super) struct Recent {
     /// The newest entry that is counted.
     newest: Option<AttemptId>,
     /// From when on everything is counted.
@@ -40,7 +42,7 @@ struct Track {
 
 /// The last attempt that was no test.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(in crate::http::page) struct Last {
+pub(super) struct Last {
     id: String,
     at: String,
     response: Option<u16>,
@@ -50,7 +52,7 @@ pub(in crate::http::page) struct Last {
 
 /// How the last day went, drawn in a field of 24 by 20.
 #[derive(Debug, Default, PartialEq, Serialize)]
-pub(in crate::http::page) struct Chart {
+pub(super) struct Chart {
     last: Option<Last>,
     attempts: u64,
     failed: u64,
@@ -69,17 +71,17 @@ struct Bar {
 }
 
 impl Recent {
-    /// Takes in what the log has that is new.
+    /// Adds the entries that are new in the log.
     ///
     /// # Errors
     /// The log cannot be read.
-    pub(in crate::http::page) fn look(&mut self, store: &Store, now: Timestamp) -> Result<(), ReadError> {
+    pub(super) async fn update(&mut self, asker: &impl Asker, now: Timestamp) -> Result<(), Problem> {
         let day = Timestamp::from_millis(now.millis().saturating_sub(HOURS * HOUR));
         let filter = LogFilter { test: Some(false), since: Some(day), ..LogFilter::default() };
         let (mut fresh, mut after, mut read) = (Vec::new(), None, 0);
         let known = self.newest;
         let complete = loop {
-            let page = store.log(&filter, after, PAGE)?;
+            let page = log::page(asker, filter.clone(), after, PAGE).await?;
             read += page.items.len();
             let new = page.items.iter().take_while(|entry| known.is_none_or(|known| entry.id.bits() > known.bits()));
             let before = fresh.len();
@@ -124,7 +126,7 @@ impl Recent {
     }
 
     /// The chart of one webhook as of `now`.
-    pub(in crate::http::page) fn chart(&self, id: SubscriptionId, now: Timestamp) -> Chart {
+    pub(super) fn chart(&self, id: SubscriptionId, now: Timestamp) -> Chart {
         let since = self.from.map(|from| from.to_string());
         let Some(track) = self.of.get(&id) else { return Chart { since, ..Chart::default() } };
         let sum = |part: fn(&(u32, u32)) -> u32| track.hours.values().map(|hour| u64::from(part(hour))).sum::<u64>();
