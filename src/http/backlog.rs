@@ -103,7 +103,7 @@ fn filter(document: &Document, catalogue: &Catalogue) -> Result<ReplayFilter, Pr
     let members = text::members(document.parse()?).map_err(|fault| Problem::invalid("", fault))?;
     let mut invalid = Invalid::default();
     if let Some(name) = text::first_duplicate(&members) {
-        invalid.add(pointer(name), "stands twice");
+        invalid.add(pointer(name), "is given twice");
     }
     let (mut since, mut until, mut events, mut failed_only) = (None, None, Vec::new(), false);
     for (name, value) in &members {

@@ -70,7 +70,7 @@ pub(super) fn binary(
         let mut values = headers.get_all(format!("{PREFIX}{name}")).iter();
         let value = match (values.next(), values.next()) {
             (Some(value), None) => decoded(value.as_bytes()),
-            _ => Err("stands twice"),
+            _ => Err("is given twice"),
         };
         let place = format!("/{name}");
         attributes.extend(invalid.check(&place, value).map(|value| (name.to_owned(), value)));
@@ -193,7 +193,7 @@ mod tests {
     fn faults_name_the_header() {
         assert!(read(&WHOLE[..4], r#"{"call_id":"c"}"#).unwrap_err().contains("(header ce-company) is missing"));
         let twice = [&WHOLE[..], &[("ce-id", "8")]].concat();
-        assert!(read(&twice, r#"{"call_id":"c"}"#).unwrap_err().contains("(header ce-id) stands twice"));
+        assert!(read(&twice, r#"{"call_id":"c"}"#).unwrap_err().contains("(header ce-id) is given twice"));
         assert!(read(&WHOLE, "{}").unwrap_err().contains("\"/data/call_id\", detail: \"is missing"));
         assert!(read(&WHOLE, "{").unwrap_err().contains("the body is not JSON"));
     }

@@ -83,7 +83,7 @@ fn order(document: &Document) -> Result<Order, Problem> {
     let members = text::members(document.parse()?).map_err(|fault| Problem::invalid("", fault))?;
     let mut invalid = Invalid::default();
     if let Some(name) = text::first_duplicate(&members) {
-        invalid.add(pointer(name), "stands twice");
+        invalid.add(pointer(name), "is given twice");
     }
     let (mut company, mut phone, mut cancel) = (None, None, true);
     for (name, value) in &members {

@@ -15,13 +15,13 @@ const NAME: &str = "idempotency-key";
 /// The key that `headers` have.
 ///
 /// # Errors
-/// 422 where it stands twice, is not UTF-8, not a string as RFC 9651 has them, or not an id.
+/// 422 where it is given twice, is not UTF-8, not a string as RFC 9651 has them, or not an id.
 pub(super) fn of(headers: &HeaderMap) -> Result<Option<ProducerId>, Problem> {
     let refused = |detail: &str| Problem::invalid("/id", format!("(header Idempotency-Key) {detail}"));
     let mut values = headers.get_all(NAME).iter();
     let Some(value) = values.next() else { return Ok(None) };
     if values.next().is_some() {
-        return Err(refused("stands twice"));
+        return Err(refused("is given twice"));
     }
     let text = std::str::from_utf8(value.as_bytes()).map_err(|_| refused("is not UTF-8"))?;
     let key = match text.trim_matches([' ', '\t']) {

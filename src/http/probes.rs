@@ -102,7 +102,7 @@ impl Asked {
         let (mut nested, mut certificate) = (Nested::Brackets, CertificateChange::default());
         let members = raw::members(document.parse()?).map_err(|fault| Problem::invalid("", fault))?;
         if let Some(name) = raw::first_duplicate(&members) {
-            invalid.add(pointer(name), "stands twice");
+            invalid.add(pointer(name), "is given twice");
         }
         for (name, value) in &members {
             let at = pointer(name);
@@ -174,7 +174,7 @@ fn asked_of_stored(
     let members = body.map(raw::members).transpose().map_err(|fault| Problem::invalid("", fault))?.unwrap_or_default();
     let mut invalid = Invalid::default();
     if let Some(name) = raw::first_duplicate(&members) {
-        invalid.add(pointer(name), "stands twice");
+        invalid.add(pointer(name), "is given twice");
     }
     let (mut event, mut tested) = (None, Some(stored.clone()));
     for (name, value) in &members {

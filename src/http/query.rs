@@ -43,7 +43,7 @@ impl Query {
         let mut invalid = Invalid::default();
         for (index, ((name, _), broken)) in given.iter().zip(broken).enumerate() {
             if given[..index].iter().any(|(earlier, _)| earlier == name) {
-                invalid.add(named(name), "stands twice");
+                invalid.add(named(name), "is given twice");
             } else if broken {
                 invalid.add(named(name), "is not UTF-8");
             }
@@ -97,7 +97,7 @@ impl Query {
     /// Ends the reading.
     ///
     /// # Errors
-    /// 422 with every parameter that is not known, stands twice or could not be read.
+    /// 422 with every parameter that is not known, is given twice or could not be read.
     pub(super) fn finish(mut self) -> Result<(), Problem> {
         let known = if self.known.is_empty() { "none".to_owned() } else { self.known.join(", ") };
         for (name, _) in &self.given {

@@ -57,7 +57,7 @@ fn one_host<B>(request: &Request<B>) -> Result<(), Problem> {
         (Some(host), None) => Some(valid_host(host)?),
         (None, _) if request.version() < Version::HTTP_11 => None,
         (None, _) => return Err(Problem::bad_request("the header Host is missing")),
-        (Some(_), Some(_)) => return Err(Problem::bad_request("the header Host stands twice")),
+        (Some(_), Some(_)) => return Err(Problem::bad_request("the header Host is given twice")),
     };
     let uri = request.uri();
     let Some(target) = uri.authority() else { return Ok(()) };

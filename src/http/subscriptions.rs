@@ -212,7 +212,7 @@ fn rotation(document: &Document) -> Result<(Option<Secret>, Duration), Problem> 
     let mut invalid = Invalid::default();
     let (mut given, mut overlap) = (None, OVERLAP);
     if let Some(name) = text::first_duplicate(&members) {
-        invalid.add(pointer(name), "stands twice");
+        invalid.add(pointer(name), "is given twice");
     }
     for (name, value) in &members {
         if name == "overlap" {

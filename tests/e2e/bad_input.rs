@@ -101,7 +101,7 @@ fn invalid_documents() -> Vec<Refused> {
         invalid("an id too long", "/id", with(good(), "id", long.as_str())),
         invalid("an id of the wrong type", "/id", with(good(), "id", 12)),
         invalid("an unknown member", "/colour", with(good(), "colour", "red")),
-        invalid("a member that stands twice", "/company", good().to_string().replacen('{', r#"{"company":"a","#, 1)),
+        invalid("a member that is given twice", "/company", good().to_string().replacen('{', r#"{"company":"a","#, 1)),
     ]
 }
 
@@ -124,8 +124,8 @@ fn invalid_data() -> Vec<Refused> {
         invalid("call.scheduled without its time", "/data/scheduled_for", scheduled),
         invalid("call.smsfollowup without its message", "/data/message", silent),
         invalid("a conversation that is no list", "/data/conversation", answered),
-        invalid("a member of data that stands twice", "/data/call_id", twice),
-        invalid("a member deep in data that stands twice", "/data/a/0/b", twice_below),
+        invalid("a member of data that is given twice", "/data/call_id", twice),
+        invalid("a member deep in data that is given twice", "/data/a/0/b", twice_below),
     ]
 }
 

@@ -105,7 +105,7 @@ fn check_body(request: &Received, format: &str, layout: &str, wanted: &Value) {
     flatten(String::new(), wanted, &mut expected);
     assert_eq!(pairs.iter().cloned().collect::<BTreeSet<_>>(), expected.into_iter().collect(), "{request:?}");
     let names: BTreeSet<_> = pairs.iter().map(|(name, _)| name).collect();
-    assert_eq!(names.len(), pairs.len(), "a key stands twice: {pairs:?}");
+    assert_eq!(names.len(), pairs.len(), "a key is given twice: {pairs:?}");
 }
 
 /// The pairs of a form, by PRODUCT.md's rule.

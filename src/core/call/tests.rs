@@ -118,7 +118,7 @@ fn a_finished_thread_tells_both() {
     assert_eq!(share_of(&sms("outbound", "30:00")).reply, Some(1_800_000), "by received_at");
     let nothing = share_of("1, null");
     assert_eq!((nothing.texted, nothing.replied, nothing.reply), (true, true, None));
-    // The messages said it before, and better.
+    // The messages reported it before, more precisely.
     let mut known = Vec::new();
     message(&mut known, true, 0);
     message(&mut known, false, 7);

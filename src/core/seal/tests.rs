@@ -28,10 +28,10 @@ fn a_key_file_is_read_line_by_line_and_its_faults_are_named_without_what_stands_
         (cut.to_owned(), Some(1), "is not the base64"),
         (format!("{a}{b}"), Some(1), "is not the base64"),
         (format!("\n{short}"), Some(2), "has the base64 of 31 bytes, and a key has 32"),
-        (format!("{a}\n\n{a}"), Some(3), "stands on a line before"),
+        (format!("{a}\n\n{a}"), Some(3), "repeats the key"),
         (format!("{a}\nlost hunter2"), Some(2), "has no fingerprint"),
         (format!("{a}\nlost +123456789abcdef"), Some(2), "has no fingerprint"),
-        (format!("{b}\nlost {fingerprint}"), None, "says that it is lost"),
+        (format!("{b}\nlost {fingerprint}"), None, "declares it lost"),
     ] {
         let bad = Keyring::parse("keys", &text).unwrap_err();
         assert!(bad.line == at && bad.fault.contains(part), "{text}: {bad:?}");
@@ -65,7 +65,7 @@ fn what_was_sealed_opens_with_its_key_about_the_same_and_not_otherwise() {
     assert_eq!(Keyring::default().open(b"sub_1", &sealed), Err(Unopened::NoKey(sealed.key)));
     assert_eq!(Keyring::default().seal(NONCE_7, b"", b""), None);
     assert_eq!(old.open(b"sub_2", &sealed), Err(Unopened::Damaged), "about another");
-    // Under the other key's name.
+    // Under the other key's fingerprint.
     let renamed = Sealed { key: new.sealing().unwrap(), ..sealed.clone() };
     assert_eq!(both.open(b"sub_1", &renamed), Err(Unopened::Damaged));
 }

@@ -100,7 +100,7 @@ fn every_operation_says_what_it_is_and_for_whom() {
         let at = format!("{method} {path}");
         assert!(operation["summary"].as_str().is_some_and(|text| !text.is_empty()), "{at} has no summary");
         assert!(operation["tags"][0].is_string(), "{at} has no tag");
-        assert!(ids.insert(operation["operationId"].as_str().expect(&at).to_owned()), "{at}: its id stands twice");
+        assert!(ids.insert(operation["operationId"].as_str().expect(&at).to_owned()), "{at}: its id is given twice");
         let roles = operation["x-roles"].as_array().unwrap_or_else(|| panic!("{at} has no x-roles"));
         let known = roles.iter().all(|role| crate::core::token::Role::parse(role.as_str().unwrap()).is_ok());
         assert!(known && (roles.is_empty() || roles.contains(&json!("admin"))), "{at}: {roles:?}");

@@ -84,7 +84,7 @@ fn name(part: &str) -> String {
 fn put(branch: &mut BTreeMap<String, Tree>, steps: &[String], value: String) {
     let (first, rest) = steps.split_first().expect("a key has a name");
     if rest.is_empty() {
-        assert!(branch.insert(first.clone(), Tree::Leaf(value)).is_none(), "{first} stands twice");
+        assert!(branch.insert(first.clone(), Tree::Leaf(value)).is_none(), "{first} is given twice");
         return;
     }
     match branch.entry(first.clone()).or_insert_with(|| Tree::Branch(BTreeMap::new())) {
