@@ -1,27 +1,27 @@
-//! The channel of the store's answers to the thread of the requests: one wake-up for all answers of a group commit.
+//! The channel that returns the store's answers to the HTTP thread: one wake-up per group commit.
 //!
-//! An answer from the committer to a single request wakes this thread with a system call, and the next does so again
-//! while it is already running: under load that is most of what answering costs. Sent together through this channel,
-//! they are given by a task of this thread, for which waking another is a push to a queue.
+//! Waking the HTTP thread for a single answer is a system call, repeated for the next answer while the thread is
+//! already running: under load that dominates the cost of answering. Sent together through this channel, answers are
+//! delivered by a task of the thread, for which waking another task is a push to a queue.
 //!
-//! No answer is lost with this thread: dropping answers gives them.
+//! No answer is lost with the thread: dropping answers delivers them.
 
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 
 use crate::store;
 
-/// The end of the way at which they are given. Bounded by how much the committer takes in at once.
+/// The receiving end. Bounded by how much the committer processes at once.
 pub struct Answers(UnboundedReceiver<store::Answers>);
 
-/// A way of answers: what the committer is to call, and where they arrive.
+/// Creates the channel: the callback for the committer, and the receiving end.
 pub fn answers() -> (impl Fn(store::Answers) + Send + 'static, Answers) {
     let (way, arrived) = mpsc::unbounded_channel();
-    // If nobody is there any more they come back, and are dropped here.
+    // After the thread has ended they are returned, and dropped here.
     (move |answers| drop(way.send(answers)), Answers(arrived))
 }
 
 impl Answers {
-    /// Gives what arrives.
+    /// Delivers what arrives.
     pub(super) async fn give(mut self) {
         while let Some(answers) = self.0.recv().await {
             drop(answers);

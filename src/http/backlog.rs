@@ -1,5 +1,4 @@
-//! `/v1/subscriptions/{id}/events`, `…/replay` and `…/discard`: a subscription's queue as a whole,
-//! past and present.
+//! `/v1/subscriptions/{id}/events`, `…/replay` and `…/discard`: a subscription's queue, past and present.
 
 use hyper::StatusCode;
 use serde::Serialize;
@@ -23,7 +22,7 @@ use crate::core::subscription::Subscription;
 use crate::core::time::Timestamp;
 use crate::store::ReplayFilter;
 
-/// What was owed under one sequence number, as it would be sent now.
+/// The delivery with one sequence number, as it would be sent now.
 #[derive(Serialize)]
 struct Owed {
     sequence: u64,
@@ -36,8 +35,8 @@ struct Owed {
     body: String,
 }
 
-/// Signs it anew, so that the receiver's check of the signature's age passes. The subscription's own
-/// headers are secrets of the receiver's, and stay out.
+/// Signs it again, so that the receiver's check of the signature's age passes. The subscription's own headers belong
+/// to the receiver and are omitted.
 fn owed(subscription: &Subscription, delivery: &Delivery, event: &Event, now: Timestamp) -> Owed {
     let marks = Marks { delivery: delivery.id, attempt: delivery.attempts.max(1), gap: Vec::new() };
     let outgoing = Outgoing::delivery(subscription, event, &marks, now);
@@ -58,8 +57,7 @@ fn sequence(text: &str) -> Result<u64, String> {
     number.ok_or_else(|| format!("must be a sequence number: a whole number from 1 to {MAX_SEQUENCE}"))
 }
 
-/// What was owed with sequence numbers `from` to `to`, both included, in order. What is no longer
-/// kept is left out.
+/// The deliveries with sequence numbers from `from` to `to`, inclusive, in order. Those no longer stored are omitted.
 pub(super) async fn owed_between(request: Permitted, id: SubscriptionId) -> Result<Reply, Problem> {
     let mut query = request.query();
     let from = query.take("from", sequence).unwrap_or(1);
@@ -78,7 +76,7 @@ pub(super) async fn owed_between(request: Permitted, id: SubscriptionId) -> Resu
     json(StatusCode::OK, &Items::of(items, List::Owed, found.next, None))
 }
 
-/// Puts what was owed in a time range back into the queue.
+/// Puts deliveries of a time range back into the queue.
 pub(super) async fn replay(mut request: Permitted, id: SubscriptionId) -> Result<Reply, Problem> {
     request.no_query()?;
     find(&request, id)?;
@@ -91,7 +89,7 @@ pub(super) async fn replay(mut request: Permitted, id: SubscriptionId) -> Result
     Ok(json_text(StatusCode::ACCEPTED, format!(r#"{{"queued":{queued}}}"#)))
 }
 
-/// Cancels all that waits.
+/// Cancels all waiting deliveries.
 pub(super) async fn discard(request: Permitted, id: SubscriptionId) -> Result<Reply, Problem> {
     request.no_query()?;
     find(&request, id)?;
@@ -131,7 +129,7 @@ fn filter(document: &Document, catalogue: &Catalogue) -> Result<ReplayFilter, Pr
     invalid.or(filter).map_err(Problem::from)
 }
 
-/// `failed` or `all`; whether only what failed is wanted.
+/// `failed` or `all`; whether only failed deliveries are meant.
 fn only(value: &serde_json::value::RawValue) -> Result<bool, String> {
     match text::string(value)?.as_str() {
         "failed" => Ok(true),
@@ -140,7 +138,7 @@ fn only(value: &serde_json::value::RawValue) -> Result<bool, String> {
     }
 }
 
-/// A list of known event types; `["*"]` and a list without any mean all, which is an empty one.
+/// A list of known event types; `["*"]` and an empty list mean all, represented by an empty list.
 fn event_types(value: &serde_json::value::RawValue, catalogue: &Catalogue) -> Result<Vec<EventType>, String> {
     let items = text::items(value)?;
     let mut types = Vec::with_capacity(items.len());

@@ -1,4 +1,4 @@
-//! `/v1/log`: the record of attempts, as pages, as a stream of everything, and one by one.
+//! `/v1/log`: attempts, as pages, as a stream, and singly.
 
 use std::sync::Arc;
 
@@ -50,7 +50,7 @@ fn filter(query: &mut Query) -> LogFilter {
     }
 }
 
-/// A status code, or `none` for entries without an answer.
+/// A status code, or `none` for entries without a response.
 fn response(text: &str) -> Result<Option<u16>, String> {
     if text == "none" {
         return Ok(None);
@@ -107,7 +107,7 @@ pub(super) async fn page(
 struct Whole<'l> {
     #[serde(flatten)]
     entry: LogEntryJson<'l>,
-    /// What came back in plain words, with what to do if it did not arrive.
+    /// The result in plain language, with what to do if it was not delivered.
     message: Option<String>,
     phases: Object<&'static str, u128>,
     address: Option<&'l str>,
@@ -125,7 +125,7 @@ struct Request<'l> {
     note: Option<&'static str>,
 }
 
-/// What was sent: the body as it was kept, or written again from its event.
+/// The request: its body as stored, or rendered again from its event.
 fn sent_request<'l>(entry: &'l LogEntry, sent: &'l Sent, event: Option<&Event>) -> Request<'l> {
     const GONE: &str = "the event is no longer kept, so its body cannot be shown";
     let body = match (&entry.sent_body, event) {
@@ -141,7 +141,7 @@ fn answered(answer: &Answer) -> Object<&str, Option<String>> {
     headers(answer.headers.iter().map(|(name, value)| (name.as_str(), Some(value.as_str()))))
 }
 
-/// Bytes from elsewhere as text; what is not UTF-8 is shown as replacement characters.
+/// Untrusted bytes as text, with replacement characters for invalid UTF-8.
 pub(super) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }

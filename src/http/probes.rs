@@ -1,7 +1,7 @@
-//! `POST /v1/test` and `POST …/{id}/test`: a sample event, posted at once, and what came back.
+//! `POST /v1/test` and `POST …/{id}/test`: posts a sample event at once, and returns the result.
 //!
-//! A probe blocks for as long as the receiver takes, so there are few at once, shared fairly among companies; the probe
-//! of a stored subscription is recorded in the log, also if the client does not wait for it.
+//! A probe blocks for as long as the receiver takes, so few run at once, shared fairly among companies; the probe of
+//! a stored subscription is recorded in the log, even if the client does not wait for it.
 
 use std::sync::Arc;
 
@@ -34,9 +34,9 @@ use crate::core::subscription_input::Change;
 use crate::core::time::Timestamp;
 use crate::sender::probe::{self, Findings};
 
-/// The event type whose sample is sent where neither the request nor a subscription names one.
+/// The sample's event type if neither the request nor a subscription names one.
 const DEFAULT_EVENT: &str = "call.new";
-/// What is said beside a refusal of a request whose signature nobody can check.
+/// Added when a test with a throw-away secret is refused by the receiver.
 const THROWN_AWAY: &str = " This test was signed with a secret that is thrown away: to test a receiver that checks the \
                            signature, give the `secret` that it has.";
 
@@ -82,7 +82,7 @@ fn shown(findings: &Findings) -> FindingsJson<'_> {
     }
 }
 
-/// What is asked of a probe of a URL that is not saved yet.
+/// The parameters of a probe of an unsaved URL.
 struct Asked {
     event: Entry,
     url: String,
@@ -159,11 +159,11 @@ impl Asked {
     }
 }
 
-/// What a probe of a URL that is not saved yet may have.
+/// The valid members for a probe of an unsaved URL.
 const MEMBERS: &str = "url, format, layout, nested, event, headers, client_cert, client_key, secret";
 
-/// What is asked of a probe of a stored subscription: the event type whose sample is sent, and the subscription as it is
-/// stored but for what `settings` gives instead, as a change of it would.
+/// The parameters of a probe of a stored subscription: the event type of the sample, and the stored subscription with
+/// `settings` applied as a change would.
 fn asked_of_stored(
     document: Option<&Document>,
     catalogue: &Catalogue,
@@ -192,7 +192,7 @@ fn asked_of_stored(
     invalid.or(event.zip(tested)).map_err(Problem::from)
 }
 
-/// The first event type that is selected, in the order in which they are shown.
+/// The first selected event type, in display order.
 fn selected(selection: &Selection, catalogue: &Catalogue) -> Option<Entry> {
     let of_selection = match selection {
         Selection::All => None,
@@ -207,7 +207,7 @@ fn named_event(value: &RawValue, catalogue: &Catalogue) -> Result<Entry, String>
     catalogue.get(&name).cloned().ok_or_else(|| "is not an event type".to_owned())
 }
 
-/// Bytes that nobody can guess: for an id, and for the secret of a probe that has none of its own.
+/// Random bytes: for an id, and for the secret of a probe without one.
 pub(super) fn random<const N: usize>() -> Result<[u8; N], Problem> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).map_err(|_| Problem::internal())?;
@@ -219,8 +219,8 @@ fn fresh_id(now: Timestamp) -> Result<EventId, Problem> {
     Ok(EventId::from_bits((u128::from(now.millis()) << 80) | random))
 }
 
-/// Probes a URL that is not saved yet, signed with the secret that was given. Where none was, the signature is made with
-/// one that is thrown away: the request has all that a delivery has.
+/// Probes an unsaved URL, signed with the given secret, or else with a throw-away one, so that the request is
+/// complete.
 pub(super) async fn unsaved(mut request: Permitted) -> Result<Reply, Problem> {
     request.no_query()?;
     let document = request.json().await?;
@@ -257,8 +257,7 @@ pub(super) async fn unsaved(mut request: Permitted) -> Result<Reply, Problem> {
     json(StatusCode::OK, &shown(&findings))
 }
 
-/// Probes a stored subscription, with its own secrets and as it is stored but for what the body gives instead, and
-/// records it.
+/// Probes a stored subscription, with its own secrets and with the changes in the body applied, and records it.
 pub(super) async fn stored(mut request: Permitted, id: SubscriptionId) -> Result<Reply, Problem> {
     request.no_query()?;
     let subscription = subscriptions::find(&request, id)?;
@@ -285,7 +284,7 @@ pub(super) async fn stored(mut request: Permitted, id: SubscriptionId) -> Result
     json(StatusCode::OK, &shown(&findings.await?))
 }
 
-/// Puts the probe into the log. The client is told what came back either way.
+/// Adds the probe to the log. The client gets the result either way.
 fn record(services: &Services, entry: LogEntry) {
     let told = |failed: bool| {
         if failed {

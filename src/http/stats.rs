@@ -1,4 +1,4 @@
-//! `GET /v1/stats`: how much is owed, to whom, and how it goes.
+//! `GET /v1/stats`: queue sizes, subscriptions, senders, machine.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -34,20 +34,20 @@ struct Stats<'s> {
     #[serde(skip_serializing_if = "Option::is_none")]
     memory: Option<Memory>,
     subscriptions: Vec<Standing<'s>>,
-    /// The cursor of the next page of these.
+    /// The cursor of the next page of subscriptions.
     next: Option<String>,
     /// The latest [`UNSERVED_MOST`] of them.
     companies_without_webhook: Vec<Unserved>,
 }
 
-/// A company that posts events which nobody gets: mostly its name is misspelt somewhere.
+/// A company whose events match no subscription: usually a misspelt name.
 #[derive(Serialize)]
 struct Unserved {
     company: String,
     last_event: Text<Timestamp>,
 }
 
-/// How many companies without a webhook are told.
+/// Maximum companies without a webhook listed.
 const UNSERVED_MOST: usize = 100;
 
 #[derive(Serialize)]
@@ -67,11 +67,11 @@ struct Senders {
 struct Disk {
     free_bytes: u64,
     min_free_bytes: u64,
-    /// Whether events are refused for want of room.
+    /// Whether events are refused for lack of disk space.
     low: bool,
 }
 
-/// `[limits] memory`: what clients have not read, or not sent whole.
+/// `[limits] memory`: responses not yet read, and bodies not yet complete.
 #[derive(Serialize)]
 struct Memory {
     used_bytes: u64,
@@ -90,10 +90,10 @@ struct Standing<'s> {
     failing_since: Option<Text<Timestamp>>,
     failures: u32,
     last_success: Option<Text<Timestamp>>,
-    /// When the receiver is asked next, if it is down.
+    /// The time of the next probe, if the receiver is down.
     next_try: Option<Text<Timestamp>>,
     in_flight: u32,
-    /// How many attempts may be under way at present.
+    /// The current concurrency limit.
     window: u32,
 }
 
@@ -119,13 +119,12 @@ impl<'s> Standing<'s> {
     }
 }
 
-/// How the deliveries of these flow.
+/// The live state of these subscriptions.
 fn flows_of(flows: &Flows, statuses: &[SubscriptionStatus]) -> HashMap<SubscriptionId, Flow> {
     flows(statuses.iter().map(|status| status.subscription.id).collect())
 }
 
-/// Shows it: a page of the subscriptions, and whole what is counted over all. That is left out for a token that is bound to
-/// one company.
+/// A page of the subscriptions, and totals over all companies, which are omitted for a token bound to one company.
 pub(super) async fn show(request: Permitted) -> Result<Reply, Problem> {
     let mut query = request.query();
     let company = query.take("company", Company::parse);
@@ -166,10 +165,10 @@ pub(super) async fn show(request: Permitted) -> Result<Reply, Problem> {
     json(StatusCode::OK, &stats)
 }
 
-/// How these subscriptions stand, by id, as [`show`] has it: for the page, which has found them already.
+/// The state of these subscriptions, by id, as in [`show`]: for the page, which has listed them already.
 ///
 /// # Errors
-/// 429 and 503 if its turn does not come.
+/// 429 and 503 as [`bridge::read_in`].
 pub(super) async fn standings(
     asker: &impl Asker,
     ids: Vec<SubscriptionId>,
@@ -186,7 +185,7 @@ pub(super) async fn standings(
     };
     let shown = bridge::read_in(Lane::Control, asker, ask).await?;
     shown.map_err(|error| {
-        tracing::error!("how subscriptions stand cannot be shown: {error}");
+        tracing::error!("the state of subscriptions cannot be shown: {error}");
         Problem::internal()
     })
 }

@@ -9,7 +9,7 @@ fn whole() -> Value {
     document(&Catalogue::new(Vec::new()).unwrap())
 }
 
-/// The paths that `routes::find` knows, from its source: an id's place is written `{}`.
+/// The paths of `routes::find`, from its source: ids are written `{}`.
 fn known_paths() -> BTreeSet<String> {
     let source = include_str!("../routes.rs");
     let table = source.split("pub(super) fn find(").nth(1).expect("the table of paths");
@@ -39,7 +39,7 @@ fn plain(path: &str) -> String {
     segments.collect::<Vec<_>>().join("/")
 }
 
-/// A path of the document with something that can stand where its parameters do.
+/// A path of the document with valid values for its parameters.
 fn filled(path: &str) -> String {
     let id = |prefix: &str| format!("{prefix}_01ARZ3NDEKTSV4RRFFQ69G5FAV");
     let found = path.split('/').map(str::to_owned).collect::<Vec<_>>();

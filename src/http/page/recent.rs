@@ -15,20 +15,20 @@ use crate::http::log;
 use crate::http::problem::Problem;
 use crate::store::LogFilter;
 
-/// How many entries are read at one look.
+/// Maximum entries read by one update.
 const MOST: usize = 20_000;
-/// How many of them at once.
+/// Entries read at once.
 const PAGE: usize = 500;
 const HOUR: u64 = 3_600_000;
-/// How many bars a chart has.
+/// Number of bars of a chart.
 const HOURS: u64 = 24;
 
-/// What is known of the last day's attempts.
+/// The attempts of the last 24 hours.
 #[derive(Default)]
 pub(super) struct Recent {
-    /// The newest entry that is counted.
+    /// The newest entry counted.
     newest: Option<AttemptId>,
-    /// From when on everything is counted.
+    /// Everything since then is counted, if not the whole day.
     from: Option<Timestamp>,
     of: HashMap<SubscriptionId, Track>,
 }
@@ -36,11 +36,11 @@ pub(super) struct Recent {
 #[derive(Default)]
 struct Track {
     last: Option<Last>,
-    /// By hour since 1970: how many arrived, and how many did not.
+    /// By hour since 1970: delivered and failed attempts.
     hours: BTreeMap<u64, (u32, u32)>,
 }
 
-/// The last attempt that was no test.
+/// The last attempt other than tests.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct Last {
     id: String,
@@ -50,16 +50,16 @@ pub(super) struct Last {
     delivered: bool,
 }
 
-/// How the last day went, drawn in a field of 24 by 20.
+/// The chart of the last 24 hours, in a field of 24 by 20.
 #[derive(Debug, Default, PartialEq, Serialize)]
 pub(super) struct Chart {
     last: Option<Last>,
     attempts: u64,
     failed: u64,
-    /// What part of the attempts arrived, such as `99.4`; `None` without attempts.
+    /// Percentage of delivered attempts, such as `99.4`; `None` without attempts.
     rate: Option<String>,
     bars: Vec<Bar>,
-    /// Since when it is counted, if that is less than a day.
+    /// Start of counting, if less than a day ago.
     since: Option<String>,
 }
 
@@ -71,7 +71,7 @@ struct Bar {
 }
 
 impl Recent {
-    /// Adds the entries that are new in the log.
+    /// Counts the new entries of the log.
     ///
     /// # Errors
     /// The log cannot be read.
@@ -102,7 +102,7 @@ impl Recent {
         Ok(())
     }
 
-    /// Counts `fresh`, newest first, and forgets what is older than `day`.
+    /// Counts `fresh`, newest first, and drops what is older than `day`.
     fn take(&mut self, fresh: &[Seen], day: Timestamp) {
         if let Some(first) = fresh.first() {
             self.newest = Some(first.id);
@@ -141,7 +141,7 @@ impl Recent {
             good: height(*good),
             bad: height(*bad),
         });
-        // Rounded down: 100 % is said only if nothing failed.
+        // Rounded down: 100 % means no failure at all.
         let rate = (attempts > 0).then(|| delivered * 1_000 / attempts);
         let rate = rate
             .map(|rate| if rate % 10 == 0 { format!("{}", rate / 10) } else { format!("{}.{}", rate / 10, rate % 10) });
@@ -149,7 +149,7 @@ impl Recent {
     }
 }
 
-/// What is counted of an entry.
+/// The counted part of an entry.
 struct Seen {
     id: AttemptId,
     subscription: SubscriptionId,

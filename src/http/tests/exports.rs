@@ -1,4 +1,4 @@
-//! The log as a stream: complete, bounded in memory, and broken off where it cannot go on.
+//! The log as a stream: complete, bounded in memory, and aborted on errors.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
@@ -16,13 +16,13 @@ use super::super::reply::Reply;
 use super::*;
 use crate::store::{Page, ReadError};
 
-/// Exports a log of so many pages of 100 entries; reading page `fault` fails.
+/// Exports a log of this many pages of 100 entries; reading page `fault` fails.
 struct Log {
     pages: u128,
     fault: Option<u128>,
     read: Arc<AtomicUsize>,
     budget: Budget,
-    /// Told when an export has ended, however it did.
+    /// Notified when an export has ended, however it did.
     told: mpsc::Sender<()>,
 }
 

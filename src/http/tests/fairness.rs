@@ -1,4 +1,4 @@
-//! That nobody waits for what others ask for: whatever is held or hangs in one lane, and by whom.
+//! Requests of one token never wait for those of others, whatever is held or hangs in a lane.
 
 use std::sync::Mutex;
 use std::thread::{self, JoinHandle};
@@ -16,7 +16,7 @@ use crate::store::Running;
 
 const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
 
-/// A daemon whose slots can be taken from inside.
+/// A daemon whose slots can be taken from within.
 struct Daemon {
     context: Arc<RequestContext>,
     address: SocketAddr,
@@ -40,7 +40,7 @@ impl Daemon {
         Self { context, address, running: Mutex::new(Some((server, running))), _dir: dir }
     }
 
-    /// A new token's text.
+    /// The text of a new token.
     fn token(&self, role: Role, company: Option<&str>) -> String {
         let company = company.map(|name| Company::parse(name).unwrap());
         let draft = TokenDraft { description: String::new(), role, company, expires_at: None };
@@ -54,7 +54,7 @@ impl Daemon {
         Principal::new(Some(&TokenHash::of(token)), company.as_ref())
     }
 
-    /// Takes of a lane all that one can get, and stands in its queue besides.
+    /// Takes all slots of a lane available to one principal, and fills its queue.
     fn occupy(&self, lane: Lane, principal: &Principal) -> (Vec<Slot>, Vec<oneshot::Receiver<Slot>>) {
         let (mut held, mut waiting) = (Vec::new(), Vec::new());
         while let Ok(mut asked) = self.context.lanes.of(lane).ask(principal.clone(), false) {
@@ -66,7 +66,7 @@ impl Daemon {
         (held, waiting)
     }
 
-    /// Sends a request with this token; the whole answer.
+    /// Sends a request with this token; returns the whole response.
     fn ask(&self, token: &str, method: &str, path: &str, content_type: &str, body: &str) -> String {
         let text = format!(
             "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n\
@@ -138,7 +138,7 @@ fn a_token_that_holds_and_fills_the_readers_delays_no_acceptance_no_control_and_
         );
         assert_eq!(status(&exchange(daemon.address, export)), Some(200));
     }
-    // The greedy one alone is told to send less.
+    // Only the greedy one is refused.
     let refused = daemon.get(&greedy, "/v1/events");
     assert_eq!(status(&refused), Some(429), "{refused}");
     assert!(refused.contains("\r\nretry-after: "), "{refused}");
@@ -176,7 +176,7 @@ fn threads_that_hang_in_every_lane_at_once_leave_a_thread_for_each_slot() {
         .max_blocking_threads(super::super::fair_limit::threads())
         .build()
         .unwrap();
-    // Real threads, blocked: as many as two greedy tokens get of each lane. They end before the runtime does.
+    // Real threads, blocked: as many as two greedy tokens get in each lane. They end before the runtime does.
     let (release, gate) = std::sync::mpsc::channel::<()>();
     let gate = Arc::new(Mutex::new(gate));
     let begun = Arc::new(std::sync::atomic::AtomicUsize::new(0));
@@ -222,7 +222,7 @@ fn tests_of_a_url_that_hangs_do_not_keep_another_company_from_making_a_webhook_o
     let concerned = daemon.principal(&hangs, Some("hangs")).concerning(&company);
     let _probes = daemon.occupy(Lane::Probe, &concerned);
     let _own = daemon.occupy(Lane::Probe, &daemon.principal(&hangs, Some("hangs")));
-    // Names that hang at registration, in its own name and as the platform's administrator.
+    // Names that hang at registration, for its own company and as the platform's administrator.
     let _checks = daemon.occupy(Lane::UrlCheck, &concerned);
     let webhook = |company: &str| format!(r#"{{"company":"{company}","url":"http://8.8.8.8/in","events":["*"]}}"#);
     let refused = daemon.ask(&hangs, "POST", "/v1/subscriptions", "application/json", &webhook("hangs"));
@@ -230,7 +230,7 @@ fn tests_of_a_url_that_hangs_do_not_keep_another_company_from_making_a_webhook_o
     for token in [works.as_str(), TOKEN] {
         let made = daemon.ask(token, "POST", "/v1/subscriptions", "application/json", &webhook("works"));
         assert_eq!(status(&made), Some(201), "{made}");
-        // The address is refused by this machine's own rules: the test was made, and nobody was asked.
+        // The address is refused by local rules: the test was made, but nothing was sent.
         let tested = daemon.ask(token, "POST", "/v1/test", "application/json", r#"{"url":"http://127.0.0.1:9/"}"#);
         assert_eq!(status(&tested), Some(200), "{tested}");
     }

@@ -1,4 +1,4 @@
-//! Heads that are wrong, or sent to confuse.
+//! Invalid or malicious heads.
 
 use super::*;
 

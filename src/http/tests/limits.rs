@@ -11,9 +11,9 @@ use super::*;
 
 const SOON: Duration = Duration::from_millis(200);
 
-/// Answers each path in its own way.
+/// A handler with one behaviour per path.
 struct Ways {
-    /// Told when a `/wait` or a `/flood` has ended, and when a `/wait` has begun.
+    /// Notified when a `/wait` or a `/flood` has ended, and when a `/wait` has begun.
     ended: mpsc::Sender<&'static str>,
 }
 

@@ -12,7 +12,7 @@ use super::super::body::{Reply, json_text};
 use super::super::connection;
 use super::*;
 
-/// Answers once the test lets it.
+/// Answers when the test permits.
 struct Gate {
     asked: mpsc::Sender<()>,
     open: Arc<Semaphore>,

@@ -1,4 +1,4 @@
-//! Keys: the tokens with which programmes and people come in.
+//! Keys: the tokens of programs and people.
 
 use minijinja::context;
 

@@ -1,7 +1,6 @@
-//! Signing in with a token and out again.
+//! Signing in with a token, and signing out.
 //!
-//! The token goes from the form's body into its hash and no further; what the browser keeps is the
-//! id of a session.
+//! The token in the form's body is only hashed; the browser keeps the id of a session.
 
 use std::net::IpAddr;
 use std::time::Instant;
@@ -23,7 +22,7 @@ use crate::http::problem::Problem;
 use crate::http::reply::{Reply, seen_other};
 use crate::http::{origin, request};
 
-/// The sign-in that leads back to what was asked for.
+/// The sign-in page that redirects back to `wanted`.
 pub(super) fn then(wanted: &Uri) -> String {
     let place = wanted.path_and_query().map_or("/webhooks", hyper::http::uri::PathAndQuery::as_str);
     if place == "/webhooks" {
@@ -32,11 +31,11 @@ pub(super) fn then(wanted: &Uri) -> String {
     format!("/sign-in?{}", form_urlencoded::Serializer::new(String::new()).append_pair("then", place).finish())
 }
 
-/// Where to go after signing in: a place of the page's own, or the list of webhooks.
+/// The target after signing in: a view of the page, or the list of webhooks.
 fn place(wanted: Option<&str>) -> String {
     let wanted = wanted.filter(|text| text.is_ascii() && text.len() < 2_000);
     let place = wanted.and_then(|text| {
-        // Parsed as what it must be: a path with a query, and nothing before it.
+        // Must be a path with an optional query, and nothing else.
         let uri: Uri = text.parse().ok()?;
         let own = uri.authority().is_none() && uri.scheme().is_none();
         let is_a_place = find(uri.path()).is_some_and(|view| view.is_a_place());
@@ -61,7 +60,7 @@ fn form(page: &Page, status: StatusCode, then: Option<&str>, refusal: Option<&st
     Ok(html(status, page.templates.render("sign_in.html", values)?))
 }
 
-/// Takes the form with a token and opens a session.
+/// Processes the form with a token and opens a session.
 pub(super) async fn enter(page: &Page, context: &RequestContext, request: Request<Incoming>) -> Result<Reply, Problem> {
     if !origin::is_ours(request.headers()) {
         return Err(Problem::forbidden("the sign-in form must be sent from the page itself").closing());
@@ -87,7 +86,7 @@ pub(super) async fn enter(page: &Page, context: &RequestContext, request: Reques
     Ok(reply)
 }
 
-/// The answer to a token that is not known; whoever tries many is told to wait.
+/// The response to an unknown token; after too many, the client must wait.
 fn unknown(
     page: &Page,
     context: &RequestContext,
@@ -116,7 +115,7 @@ pub(super) fn leave(context: &RequestContext, headers: &HeaderMap) -> Result<Rep
     Ok(reply)
 }
 
-/// The cookie lives as long as the browser runs, at most: the session itself ends earlier.
+/// The cookie lasts at most as long as the browser runs: the session ends earlier.
 fn set_cookie(reply: &mut Reply, name: &str, id: &str, more: &str, encrypted: bool) -> Result<(), Problem> {
     let secure = if encrypted { "; Secure" } else { "" };
     let cookie = format!("{name}={id}; Path=/; HttpOnly; SameSite=Strict{secure}{more}");

@@ -1,6 +1,6 @@
 //! Settings > Webhooks: the list, and the form of a new or a stored webhook.
 //!
-//! The page says 'webhook' where everything else says subscription.
+//! The page says 'webhook' for a subscription.
 
 mod snippets;
 
@@ -30,7 +30,7 @@ const SECTION: &str = "webhooks";
 /// The list.
 ///
 /// # Errors
-/// What the API refuses.
+/// Those of the API.
 pub(super) async fn list(visit: &Visit) -> Result<Reply, Problem> {
     let limit = MAX_LIMIT.to_string();
     let mut asked = vec![("limit", limit.as_str())];
@@ -61,7 +61,7 @@ async fn charts(visit: &Visit, ids: Vec<SubscriptionId>) -> Result<BTreeMap<Stri
 /// The form of a new webhook.
 ///
 /// # Errors
-/// 403 if the visitor may not make one.
+/// 403 if the visitor may not create one.
 pub(super) async fn new(visit: &Visit) -> Result<Reply, Problem> {
     if !visit.is_admin() {
         return Err(Problem::forbidden("making webhooks needs a token with the role `admin`"));
@@ -86,7 +86,7 @@ pub(super) async fn new(visit: &Visit) -> Result<Reply, Problem> {
 /// The form of a stored webhook.
 ///
 /// # Errors
-/// 404 if there is none such for the visitor.
+/// 404 if the visitor may not see one.
 pub(super) async fn edit(visit: &Visit, id: SubscriptionId) -> Result<Reply, Problem> {
     let webhook = visit.ask(&format!("/v1/subscriptions/{id}"), []).await?;
     let standing = stats::standings(visit, vec![id]).await?.remove(&id.to_string());
@@ -113,12 +113,12 @@ const fn title_of(source: Source) -> &'static str {
     }
 }
 
-/// What each event type is called, by name.
+/// Titles of the event types, by name.
 fn titles(catalogue: &Catalogue) -> BTreeMap<String, String> {
     catalogue.entries().iter().map(|entry| (entry.name.to_string(), entry.title.clone())).collect()
 }
 
-/// The event types as the form offers them: calls, SMS, and what the configuration declares.
+/// The event types in the form's groups: calls, SMS, and those from the configuration.
 fn groups(catalogue: &Catalogue) -> Vec<Value> {
     let kind = |entry: &Entry| match entry.name.as_str() {
         "call.smsfollowup" => "SMS events",
@@ -141,7 +141,7 @@ fn groups(catalogue: &Catalogue) -> Vec<Value> {
     groups.into_iter().filter(|group| group.get_attr("entries").ok().and_then(|all| all.len()) != Some(0)).collect()
 }
 
-/// The fields of a form, a line each, as they are once they are read.
+/// The decoded fields of a form, one per line.
 fn fields(body: &str) -> String {
     let fields = url::form_urlencoded::parse(body.as_bytes());
     fields.map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("\n")
@@ -150,16 +150,16 @@ fn fields(body: &str) -> String {
 #[derive(Serialize)]
 struct Preview {
     headers: Vec<(String, String)>,
-    /// The body, made readable.
+    /// The formatted body.
     body: String,
-    /// Receivers for these settings.
+    /// Sample receivers for these settings.
     receivers: Vec<snippets::Snippet>,
 }
 
-/// What a delivery of a sample would be with the settings in the address.
+/// A sample delivery with the settings in the address.
 ///
 /// # Errors
-/// 422 of a parameter that cannot be read.
+/// 422 for an invalid parameter.
 pub(super) fn preview(visit: &Visit) -> Result<Reply, Problem> {
     let catalogue = &visit.services().catalogue;
     let mut query = Query::new(visit.query_text());
@@ -174,7 +174,7 @@ pub(super) fn preview(visit: &Visit) -> Result<Reply, Problem> {
     let entry = query.take("event", named).or_else(|| catalogue.entries().first());
     query.finish()?;
     let now = (visit.services().clock)();
-    // An id and a secret of nobody's: the signature shows its form, not its value.
+    // A meaningless id and secret: only the form of the signature matters.
     let (event, secret) = (EventId::from_bits(u128::from(now.millis()) << 80), Secret::from_bytes([0; 32]));
     let probe = Probe {
         url: "",
