@@ -89,11 +89,11 @@ impl Access {
     ///
     /// # Errors
     /// 403 if another company is requested than the token's own.
-    pub(super) fn narrow(&self, asked: Option<Company>) -> Result<Option<Company>, Problem> {
-        if let Some(company) = &asked {
+    pub(super) fn narrow(&self, requested: Option<Company>) -> Result<Option<Company>, Problem> {
+        if let Some(company) = &requested {
             self.own(company)?;
         }
-        Ok(asked.or_else(|| self.company.clone()))
+        Ok(requested.or_else(|| self.company.clone()))
     }
 }
 

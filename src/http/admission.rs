@@ -81,7 +81,7 @@ pub(super) struct Seat {
     site: IpAddr,
     known: AtomicBool,
     /// Time of connecting or of the last head, in milliseconds since the listener began.
-    heard: AtomicU64,
+    last_head: AtomicU64,
     leave: Notify,
 }
 
@@ -131,11 +131,11 @@ impl Drop for Passed {
 }
 
 impl Places {
-    fn insert(&mut self, site: IpAddr, heard: u64) -> Arc<Seat> {
+    fn insert(&mut self, site: IpAddr, last_head: u64) -> Arc<Seat> {
         let number = self.next;
         (self.next, self.total) = (number + 1, self.total + 1);
-        let (known, heard) = (AtomicBool::new(false), AtomicU64::new(heard));
-        let seat = Arc::new(Seat { number, site, known, heard, leave: Notify::new() });
+        let (known, last_head) = (AtomicBool::new(false), AtomicU64::new(last_head));
+        let seat = Arc::new(Seat { number, site, known, last_head, leave: Notify::new() });
         self.sites.entry(site).or_default().insert(number, Arc::clone(&seat));
         seat
     }
@@ -158,10 +158,11 @@ impl Places {
     fn make_way(&mut self, site: IpAddr, until: Option<u64>) -> bool {
         let strangers = self.sites.get(&site).into_iter().flat_map(HashMap::values);
         let strangers = strangers.filter(|seat| !seat.known.load(Ordering::Relaxed));
-        let silent = strangers.map(|seat| (seat.heard.load(Ordering::Relaxed), seat));
-        let longest =
-            silent.filter(|(heard, _)| until.is_some_and(|until| *heard <= until)).min_by_key(|(heard, _)| *heard);
-        let Some((_, seat)) = longest.map(|(heard, seat)| (heard, Arc::clone(seat))) else { return false };
+        let silent = strangers.map(|seat| (seat.last_head.load(Ordering::Relaxed), seat));
+        let longest = silent
+            .filter(|(last_head, _)| until.is_some_and(|until| *last_head <= until))
+            .min_by_key(|(last_head, _)| *last_head);
+        let Some((_, seat)) = longest.map(|(last_head, seat)| (last_head, Arc::clone(seat))) else { return false };
         // It no longer counts, although its task may take a moment to end.
         self.remove(&seat);
         seat.leave.notify_one();
@@ -223,8 +224,8 @@ impl Admission {
     }
 
     /// Records that a request's head was received on `seat`.
-    pub(super) fn heard(&self, seat: &Seat, now: Instant) {
-        seat.heard.store(self.millis(now), Ordering::Relaxed);
+    pub(super) fn record_head(&self, seat: &Seat, now: Instant) {
+        seat.last_head.store(self.millis(now), Ordering::Relaxed);
     }
 
     /// Counts a request forwarded by a trusted proxy for `client`.
@@ -311,7 +312,7 @@ mod tests {
     fn silent_strangers_give_way_the_longest_silent_first() {
         let (admission, begun) = admission(80, 10);
         let seats = crowd(&admission, 1, 10, begun);
-        admission.heard(&seats[0].seat, begun + SECOND);
+        admission.record_head(&seats[0].seat, begun + SECOND);
         seats[1].seat.set_known();
         let at = begun + SECOND;
         let newcomer = admission.admit(address(1), false, at).unwrap();

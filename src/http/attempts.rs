@@ -99,9 +99,9 @@ mod tests {
     #[test]
     fn an_address_that_tries_all_kinds_of_tokens_waits_too() {
         let (attempts, now) = (Attempts::default(), Instant::now());
-        let told = |number: u32| attempts.failed(address("192.0.2.1"), &format!("{number}-of-many"), now);
-        assert_eq!((0..1_000).take_while(|number| told(*number).is_ok()).count(), (BURST * WIDER) as usize);
-        assert_eq!(told(2_000), Err(1));
+        let failed_at = |number: u32| attempts.failed(address("192.0.2.1"), &format!("{number}-of-many"), now);
+        assert_eq!((0..1_000).take_while(|number| failed_at(*number).is_ok()).count(), (BURST * WIDER) as usize);
+        assert_eq!(failed_at(2_000), Err(1));
     }
 
     #[test]

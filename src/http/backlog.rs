@@ -24,7 +24,7 @@ use crate::store::ReplayFilter;
 
 /// The delivery with one sequence number, as it would be sent now.
 #[derive(Serialize)]
-struct Owed {
+struct Sequenced {
     sequence: u64,
     delivery: Text<DeliveryId>,
     state: &'static str,
@@ -37,10 +37,10 @@ struct Owed {
 
 /// Signs it again, so that the receiver's check of the signature's age passes. The subscription's own headers belong
 /// to the receiver and are omitted.
-fn owed(subscription: &Subscription, delivery: &Delivery, event: &Event, now: Timestamp) -> Owed {
+fn sequenced(subscription: &Subscription, delivery: &Delivery, event: &Event, now: Timestamp) -> Sequenced {
     let marks = Marks { delivery: delivery.id, attempt: delivery.attempts.max(1), gap: Vec::new() };
     let outgoing = Outgoing::delivery(subscription, event, &marks, now);
-    Owed {
+    Sequenced {
         sequence: delivery.id.sequence(),
         delivery: Text(delivery.id),
         state: delivery.state.as_str(),
@@ -58,11 +58,11 @@ fn sequence(text: &str) -> Result<u64, String> {
 }
 
 /// The deliveries with sequence numbers from `from` to `to`, inclusive, in order. Those no longer stored are omitted.
-pub(super) async fn owed_between(request: Permitted, id: SubscriptionId) -> Result<Reply, Problem> {
+pub(super) async fn events_between(request: Permitted, id: SubscriptionId) -> Result<Reply, Problem> {
     let mut query = request.query();
     let from = query.take("from", sequence).unwrap_or(1);
     let to = query.take("to", sequence).unwrap_or(MAX_SEQUENCE);
-    let page = query.page(List::Owed);
+    let page = query.page(List::Sequenced);
     query.finish()?;
     if from > to {
         return Err(Problem::invalid("?from", "must not be above `to`"));
@@ -72,8 +72,8 @@ pub(super) async fn owed_between(request: Permitted, id: SubscriptionId) -> Resu
     let read = move |store: &crate::store::Store| store.owed_between(id, after, to, page.limit);
     let found = bridge::read(&request, read).await?;
     let now = (request.services().clock)();
-    let items = found.items.iter().map(|(delivery, event)| owed(&subscription, delivery, event, now)).collect();
-    json(StatusCode::OK, &Items::of(items, List::Owed, found.next, None))
+    let items = found.items.iter().map(|(delivery, event)| sequenced(&subscription, delivery, event, now)).collect();
+    json(StatusCode::OK, &Items::of(items, List::Sequenced, found.next, None))
 }
 
 /// Puts deliveries of a time range back into the queue.

@@ -18,9 +18,9 @@ use crate::store::{Busy, ReadError, Reply, Store};
 /// Time limit of a write: far longer than any working disk needs.
 const WRITE_DEADLINE: Duration = Duration::from_secs(30);
 /// Time limit of waiting for a slot.
-const TURN_DEADLINE: Duration = Duration::from_secs(30);
+const SLOT_DEADLINE: Duration = Duration::from_secs(30);
 /// `Retry-After` of a refusal, in seconds.
-const COME_AGAIN: u16 = 2;
+const RETRY_AFTER: u16 = 2;
 
 /// The originator of blocking work.
 pub(super) trait Asker {
@@ -30,7 +30,7 @@ pub(super) trait Asker {
     fn principal(&self) -> Principal;
 
     /// Holds a slot until the response, replacing the current one: until then the result is in memory.
-    fn keep_turn(&self, _slot: Option<Slot>) {}
+    fn keep_slot(&self, _slot: Option<Slot>) {}
 
     /// Its share of a lane.
     fn share(&self, lane: Lane) -> Share {
@@ -61,7 +61,7 @@ impl Share {
     /// # Errors
     /// 429 if too many of the same token wait already, 503 if no slot became free in time, 500 if `work` panicked.
     pub(super) async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
-        self.run_in_turn(work, false).await.map(|(done, _)| done)
+        self.run_in_slot(work, false).await.map(|(done, _)| done)
     }
 
     /// The same for the next part of work in progress: it is not refused because others of its token wait, and waits
@@ -73,23 +73,23 @@ impl Share {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Problem> {
-        self.run_in_turn(work, true).await.map(|(done, _)| done)
+        self.run_in_slot(work, true).await.map(|(done, _)| done)
     }
 
-    async fn run_in_turn<T: Send + 'static>(
+    async fn run_in_slot<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
         patient: bool,
     ) -> Result<(T, Slot), Problem> {
         const FULL: &str = "too many requests of this token are waiting already: send fewer at once";
         const LATE: &str = "the server is overloaded; nothing was done";
-        let turn = self.limit.slot(self.principal.clone(), patient);
+        let slot = self.limit.slot(self.principal.clone(), patient);
         let slot = if patient {
-            turn.await
+            slot.await
         } else {
-            timeout(TURN_DEADLINE, turn).await.map_err(|_| Problem::unavailable(LATE, COME_AGAIN))?
+            timeout(SLOT_DEADLINE, slot).await.map_err(|_| Problem::unavailable(LATE, RETRY_AFTER))?
         };
-        let slot = slot.map_err(|_| Problem::too_many_requests(FULL, COME_AGAIN))?;
+        let slot = slot.map_err(|_| Problem::too_many_requests(FULL, RETRY_AFTER))?;
         // Held until the work is done, even if nobody waits any more.
         let work = move || (work(), slot);
         spawn_blocking(work).await.map_err(|_| {
@@ -125,10 +125,10 @@ pub(super) async fn read<T: Send + 'static>(
     work: impl FnOnce(&Store) -> Result<T, ReadError> + Send + 'static,
 ) -> Result<T, Problem> {
     // Waiting for another slot while holding one could deadlock.
-    asker.keep_turn(None);
+    asker.keep_slot(None);
     let store = asker.context().services.store.clone();
-    let (found, slot) = asker.share(Lane::Read).run_in_turn(move || work(&store), false).await?;
-    asker.keep_turn(Some(slot));
+    let (found, slot) = asker.share(Lane::Read).run_in_slot(move || work(&store), false).await?;
+    asker.keep_slot(Some(slot));
     found.map_err(Problem::from)
 }
 

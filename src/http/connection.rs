@@ -60,7 +60,7 @@ impl Peer {
 }
 
 /// A handler that adds the peer to its requests.
-pub(super) struct Told<H> {
+pub(super) struct WithPeer<H> {
     pub(super) handler: Arc<H>,
     pub(super) admission: Arc<Admission>,
     pub(super) proxies: Arc<Proxies>,
@@ -69,9 +69,9 @@ pub(super) struct Told<H> {
     pub(super) address: IpAddr,
 }
 
-impl<H: Handler> Handler for Told<H> {
+impl<H: Handler> Handler for WithPeer<H> {
     async fn handle(self: Arc<Self>, mut request: Request<Incoming>) -> Reply {
-        self.admission.heard(&self.seat, std::time::Instant::now());
+        self.admission.record_head(&self.seat, std::time::Instant::now());
         let trusted = self.proxies.trusts(self.address);
         let behind = if trusted { self.proxies.client(self.address, request.headers()) } else { None };
         let counted = match behind.map(|client| self.admission.pass(client)).transpose() {
@@ -148,18 +148,18 @@ async fn close(mut wire: Wire<impl AsyncRead + AsyncWrite + Unpin>, stopping: bo
     if wire.shutdown().await.is_err() || stopping {
         return;
     }
-    let hear_out = async {
+    let drain = async {
         let mut scratch = [0; 4096];
-        let mut heard = 0;
+        let mut drained = 0;
         while let Ok(count @ 1..) = wire.read(&mut scratch).await {
-            heard += count;
-            if heard > LINGER_BYTES {
+            drained += count;
+            if drained > LINGER_BYTES {
                 break;
             }
         }
     };
     // The connection ends, whether or not the client was drained.
-    let _ = timeout(LINGER, hear_out).await;
+    let _ = timeout(LINGER, drain).await;
 }
 
 /// The service called by hyper: validates the head of a request, then calls the handler.

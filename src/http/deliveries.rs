@@ -71,7 +71,7 @@ async fn find(request: &Permitted, id: DeliveryId) -> Result<(Delivery, Option<C
         let company = company_of(store, &delivery)?;
         Ok(Some((delivery, company)))
     });
-    seen(request, found.await?)
+    visible(request, found.await?)
 }
 
 /// The same, with what is needed to retry or cancel it.
@@ -82,11 +82,11 @@ async fn find_known(request: &Permitted, id: DeliveryId) -> Result<(KnownDeliver
         let company = own.or_else(|| known.event.as_ref().map(|event| event.company.clone()));
         Ok(Some((known, company)))
     });
-    seen(request, found.await?)
+    visible(request, found.await?)
 }
 
 /// Returns what was found, if the request may see it.
-fn seen<T>(request: &Permitted, found: Option<(T, Option<Company>)>) -> Result<(T, Option<Company>), Problem> {
+fn visible<T>(request: &Permitted, found: Option<(T, Option<Company>)>) -> Result<(T, Option<Company>), Problem> {
     let access = &request.access;
     let sees = |company: &Option<Company>| company.as_ref().map_or(!access.is_bound(), |company| access.sees(company));
     let found = found.filter(|(_, company)| sees(company));

@@ -182,9 +182,10 @@ pub(super) async fn show(request: Permitted, id: EventId) -> Result<Reply, Probl
         Ok(Some((event, store.event_deliveries(id)?)))
     });
     let found = found.await?.filter(|(event, _)| request.access.sees(&event.company));
-    let (event, owed) = found.ok_or_else(|| Problem::not_found("there is no event with this id"))?;
+    let (event, deliveries) = found.ok_or_else(|| Problem::not_found("there is no event with this id"))?;
     let mut shown = shown(&event)?;
-    shown.deliveries = Some(owed.iter().map(|delivery| deliveries::shown(delivery, Some(&event.company))).collect());
+    shown.deliveries =
+        Some(deliveries.iter().map(|delivery| deliveries::shown(delivery, Some(&event.company))).collect());
     json(StatusCode::OK, &shown)
 }
 

@@ -21,7 +21,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::admission::{Admission, Refusal};
 use super::body::{self, Reply};
-use super::connection::{self, Handler, Told};
+use super::connection::{self, Handler, WithPeer};
 use super::fair_limit;
 use super::forwarded::Proxies;
 use super::settings::Settings;
@@ -69,7 +69,7 @@ impl Server {
     }
 }
 
-/// Serves `listener` with `handler` on its own thread, which also runs `errand`.
+/// Serves `listener` with `handler` on its own thread, which also runs `task`.
 ///
 /// # Errors
 /// The listener cannot be used, or no thread can be created.
@@ -77,7 +77,7 @@ pub(super) fn start<H: Handler>(
     listener: std::net::TcpListener,
     handler: Arc<H>,
     settings: Settings,
-    errand: impl Future<Output = ()> + Send + 'static,
+    task: impl Future<Output = ()> + Send + 'static,
     died: Died,
 ) -> io::Result<Server> {
     let address = listener.local_addr()?;
@@ -95,7 +95,7 @@ pub(super) fn start<H: Handler>(
         let _inside = runtime.enter();
         TcpListener::from_std(listener)?
     };
-    runtime.spawn(errand);
+    runtime.spawn(task);
     runtime.spawn(tick());
     let (stop, stopped) = watch::channel(None);
     let body = move || run_guarded(runtime, accept_all(listener, handler, Arc::new(settings), stopped), died);
@@ -200,7 +200,7 @@ impl<H: Handler> Served<H> {
             Ok(ticket) => ticket,
             Err(refusal) => return Err((stream, refusal)),
         };
-        let told = Told {
+        let with_peer = WithPeer {
             handler: Arc::clone(&self.handler),
             admission: Arc::clone(&self.admission),
             proxies: Arc::clone(&self.proxies),
@@ -210,7 +210,7 @@ impl<H: Handler> Served<H> {
         let (settings, stop) = (Arc::clone(&self.settings), stop.clone());
         tokio::spawn(async move {
             tokio::select! {
-                () = converse(stream, Arc::new(told), &settings, true, stop) => {}
+                () = converse(stream, Arc::new(with_peer), &settings, true, stop) => {}
                 () = ticket.seat.must_leave() => tracing::debug!("a silent connection from {address} gave way to another"),
             }
         });
@@ -234,19 +234,19 @@ async fn converse<H: Handler>(
 
 /// Connections over the limit. Some are served a refusal, others get it without being read.
 struct Refused {
-    heard: Arc<Semaphore>,
+    served: Arc<Semaphore>,
     settings: Arc<Settings>,
 }
 
 impl Refused {
     fn new(settings: &Settings) -> Self {
         let brief = Settings { header_timeout: settings.header_timeout.min(REFUSED_HEAD), ..settings.clone() };
-        Self { heard: Arc::new(Semaphore::new(REFUSED_AT_ONCE)), settings: Arc::new(brief) }
+        Self { served: Arc::new(Semaphore::new(REFUSED_AT_ONCE)), settings: Arc::new(brief) }
     }
 
     fn serve(&self, stream: TcpStream, refusal: Refusal, stop: &watch::Receiver<Option<Instant>>) {
-        let Ok(permit) = Arc::clone(&self.heard).try_acquire_owned() else {
-            return turn_away(stream, refusal, self.settings.tls.is_some());
+        let Ok(permit) = Arc::clone(&self.served).try_acquire_owned() else {
+            return reject(stream, refusal, self.settings.tls.is_some());
         };
         let (settings, stop) = (Arc::clone(&self.settings), stop.clone());
         tokio::spawn(async move {
@@ -266,7 +266,7 @@ impl Handler for Full {
 }
 
 /// Sends the refusal without waiting, and closes. Over TLS that is impossible without a handshake.
-fn turn_away(stream: TcpStream, refusal: Refusal, tls: bool) {
+fn reject(stream: TcpStream, refusal: Refusal, tls: bool) {
     // Tokio would first wait for writability, which a new socket has.
     let Ok(mut stream) = stream.into_std() else { return };
     if tls {
@@ -284,9 +284,9 @@ mod tests {
     #[test]
     fn a_panic_of_the_thread_is_told_to_the_daemon() {
         let runtime = Builder::new_current_thread().enable_time().build().unwrap();
-        let (died, told) = std::sync::mpsc::channel();
+        let (died, with_peer) = std::sync::mpsc::channel();
         let died = Box::new(move |reason| died.send(reason).unwrap());
         assert_eq!(run_guarded(runtime, async { panic!("as the test wants it") }, died), 0);
-        assert!(told.try_recv().is_ok_and(|reason| reason.contains("http")));
+        assert!(with_peer.try_recv().is_ok_and(|reason| reason.contains("http")));
     }
 }

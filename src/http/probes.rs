@@ -83,7 +83,7 @@ fn shown(findings: &Findings) -> FindingsJson<'_> {
 }
 
 /// The parameters of a probe of an unsaved URL.
-struct Asked {
+struct ProbeRequest {
     event: Entry,
     url: String,
     format: Format,
@@ -94,7 +94,7 @@ struct Asked {
     secret: Option<Secret>,
 }
 
-impl Asked {
+impl ProbeRequest {
     fn read(document: &Document, catalogue: &Catalogue) -> Result<Self, Problem> {
         let mut invalid = Invalid::default();
         let (mut event, mut url, mut secret) = (catalogue.get(DEFAULT_EVENT).cloned(), None, None);
@@ -145,7 +145,7 @@ impl Asked {
             invalid.add("/url", "is missing");
         }
         let certificate = certificate.settle(None).map_err(|inner| invalid.nest("", inner)).ok().flatten();
-        let asked = event.zip(url).map(|(event, url)| Self {
+        let probe_request = event.zip(url).map(|(event, url)| Self {
             event,
             url,
             format,
@@ -155,7 +155,7 @@ impl Asked {
             certificate,
             secret,
         });
-        invalid.or(asked).map_err(Problem::from)
+        invalid.or(probe_request).map_err(Problem::from)
     }
 }
 
@@ -164,7 +164,7 @@ const MEMBERS: &str = "url, format, layout, nested, event, headers, client_cert,
 
 /// The parameters of a probe of a stored subscription: the event type of the sample, and the stored subscription with
 /// `settings` applied as a change would.
-fn asked_of_stored(
+fn stored_request(
     document: Option<&Document>,
     catalogue: &Catalogue,
     stored: &Subscription,
@@ -224,24 +224,24 @@ fn fresh_id(now: Timestamp) -> Result<EventId, Problem> {
 pub(super) async fn unsaved(mut request: Permitted) -> Result<Reply, Problem> {
     request.no_query()?;
     let document = request.json().await?;
-    let asked = Asked::read(&document, &request.services().catalogue)?;
+    let probe_request = ProbeRequest::read(&document, &request.services().catalogue)?;
     let now = (request.services().clock)();
     let (event, fresh) = (fresh_id(now)?, Secret::from_bytes(random::<32>()?));
-    let thrown_away = asked.secret.is_none();
+    let thrown_away = probe_request.secret.is_none();
     let context = Arc::clone(&request.context);
-    let url = Url::parse(&asked.url).ok();
+    let url = Url::parse(&probe_request.url).ok();
     let host = url.as_ref().and_then(Url::host_str).unwrap_or_default();
     let share = Share::of(&request.context, Lane::Probe, request.principal().towards(host));
     let findings = share.run(move || {
         let probe = Probe {
-            url: &asked.url,
-            format: asked.format,
-            layout: asked.layout,
-            nested: asked.nested,
-            own_headers: &asked.headers,
-            client_certificate: asked.certificate.as_ref(),
-            secrets: vec![asked.secret.as_ref().unwrap_or(&fresh)],
-            entry: &asked.event,
+            url: &probe_request.url,
+            format: probe_request.format,
+            layout: probe_request.layout,
+            nested: probe_request.nested,
+            own_headers: &probe_request.headers,
+            client_certificate: probe_request.certificate.as_ref(),
+            secrets: vec![probe_request.secret.as_ref().unwrap_or(&fresh)],
+            entry: &probe_request.event,
             event,
             company: None,
             domain: None,
@@ -264,7 +264,7 @@ pub(super) async fn stored(mut request: Permitted, id: SubscriptionId) -> Result
     subscriptions::check_unlocked(&subscription)?;
     let document = request.optional_json().await?;
     let now = (request.services().clock)();
-    let (sample, tested) = asked_of_stored(document.as_ref(), &request.services().catalogue, &subscription, now)?;
+    let (sample, tested) = stored_request(document.as_ref(), &request.services().catalogue, &subscription, now)?;
     let event = fresh_id(now)?;
     let context = Arc::clone(&request.context);
     let url = Url::parse(&tested.url).ok();
@@ -286,13 +286,13 @@ pub(super) async fn stored(mut request: Permitted, id: SubscriptionId) -> Result
 
 /// Adds the probe to the log. The client gets the result either way.
 fn record(services: &Services, entry: LogEntry) {
-    let told = |failed: bool| {
+    let warn_if = |failed: bool| {
         if failed {
             tracing::warn!("a probe could not be recorded in the log");
         }
     };
-    let busy = services.store.record_probe(entry, Box::new(move |result| told(result.is_err()))).is_err();
-    told(busy);
+    let busy = services.store.record_probe(entry, Box::new(move |result| warn_if(result.is_err()))).is_err();
+    warn_if(busy);
 }
 
 fn entry(subscription: &Subscription, event: &Entry, findings: &Findings, now: Timestamp) -> LogEntry {
@@ -375,15 +375,15 @@ mod tests {
         assert_eq!(serde_json::to_value(shown(&refused)).unwrap(), wanted);
     }
 
-    fn asked(text: &str) -> Result<Asked, u16> {
+    fn probe_request(text: &str) -> Result<ProbeRequest, u16> {
         let catalogue = Catalogue::new(Vec::new()).unwrap();
-        Asked::read(&Document::of(text), &catalogue).map_err(|problem| problem.status())
+        ProbeRequest::read(&Document::of(text), &catalogue).map_err(|problem| problem.status())
     }
 
     #[test]
     fn what_is_not_said_has_its_default() {
-        let asked = |text| asked(text).unwrap();
-        let plain = asked(r#"{"url":"https://hooks.example","secret":null}"#);
+        let probe_request = |text| probe_request(text).unwrap();
+        let plain = probe_request(r#"{"url":"https://hooks.example","secret":null}"#);
         assert_eq!(
             (plain.event.name.as_str(), plain.format, plain.layout),
             ("call.new", Format::Json, Layout::Envelope)
@@ -391,7 +391,7 @@ mod tests {
         assert_eq!((plain.url.as_str(), plain.headers.len()), ("https://hooks.example/", 0));
         assert!(plain.secret.is_none());
         let secret = Secret::from_bytes([7; 24]);
-        let full = asked(&format!(
+        let full = probe_request(&format!(
             r#"{{"url":"http://a.example/x","format":"form","layout":"flat","nested":"json","event":"call.missed","headers":{{"A":"b"}},"secret":"{}"}}"#,
             secret.reveal()
         ));
@@ -404,7 +404,7 @@ mod tests {
         for text in ["whsec_c2hvcnQ=", "whsec_%%%not-base64%%%", "c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0"] {
             let catalogue = Catalogue::new(Vec::new()).unwrap();
             let document = Document::of(&format!(r#"{{"url":"http://a.example/","secret":"{text}"}}"#));
-            let Err(problem) = Asked::read(&document, &catalogue) else { panic!("{text} is taken") };
+            let Err(problem) = ProbeRequest::read(&document, &catalogue) else { panic!("{text} is taken") };
             let said = format!("{problem:?}");
             assert_eq!(problem.status(), 422, "{said}");
             assert!(said.contains("/secret") && said.contains("24 to 64 bytes"), "{said}");
@@ -421,7 +421,7 @@ mod tests {
         let draft = change.into_draft(crate::core::subscription::Ordering::Call).unwrap();
         let stored = draft.into_subscription(SubscriptionId::from_bits(7), 1, Secret::from_bytes([7; 32]), now);
         let document = Document::of(text);
-        asked_of_stored(Some(&document), &catalogue, &stored, now).map_err(|problem| problem.status())
+        stored_request(Some(&document), &catalogue, &stored, now).map_err(|problem| problem.status())
     }
 
     #[test]

@@ -206,10 +206,10 @@ impl From<Busy> for Problem {
 impl From<Spent> for Problem {
     fn from(_: Spent) -> Self {
         /// `Retry-After` of this refusal, in seconds.
-        const COME_AGAIN: u16 = 2;
+        const RETRY_AFTER: u16 = 2;
         const DETAIL: &str = "memory runs short ([limits] memory), and this client holds the most of it: answers that it has \
                               not read, bodies that it has not sent whole; read or end those first";
-        Self::unavailable(DETAIL, COME_AGAIN)
+        Self::unavailable(DETAIL, RETRY_AFTER)
     }
 }
 

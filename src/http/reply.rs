@@ -41,11 +41,11 @@ pub(super) fn created(location: &str, value: &impl Serialize) -> Result<Reply, P
     Ok(reply)
 }
 
-/// `303 See Other` to `place`, an ASCII path of the page.
-pub(super) fn seen_other(place: &str) -> Reply {
+/// `303 See Other` to `location`, an ASCII path of the page.
+pub(super) fn seen_other(location: &str) -> Reply {
     let mut reply = no_content();
     *reply.status_mut() = StatusCode::SEE_OTHER;
-    let place = HeaderValue::from_str(place).unwrap_or(HeaderValue::from_static("/webhooks"));
-    reply.headers_mut().insert(LOCATION, place);
+    let location = HeaderValue::from_str(location).unwrap_or(HeaderValue::from_static("/webhooks"));
+    reply.headers_mut().insert(LOCATION, location);
     reply
 }

@@ -161,7 +161,7 @@ pub(super) async fn calls(request: Permitted) -> Result<Reply, Problem> {
     let by = query.take("by", By::parse).unwrap_or(By::Day);
     query.finish()?;
     filter.company = request.access.narrow(filter.company)?;
-    let asked = filter.clone();
+    let reply_filter = filter.clone();
     let services = request.services();
     let report = bridge::read(&request, move |store| store.call_report(&filter, by, MOST_PARTS)).await?;
     let report = report.ok_or_else(|| too_many(by))?;
@@ -177,12 +177,12 @@ pub(super) async fn calls(request: Permitted) -> Result<Reply, Problem> {
     json(
         StatusCode::OK,
         &Whole {
-            company: asked.company.as_ref().map(Company::as_str),
-            domain: asked.domain.as_ref().map(Domain::as_str),
-            source: asked.source.map(Source::as_str),
-            agent: asked.agent.as_deref(),
-            since: asked.since.map(|since| hour(since.millis())),
-            until: asked.until.map(|until| hour(until.millis() + HOUR - 1)),
+            company: reply_filter.company.as_ref().map(Company::as_str),
+            domain: reply_filter.domain.as_ref().map(Domain::as_str),
+            source: reply_filter.source.map(Source::as_str),
+            agent: reply_filter.agent.as_deref(),
+            since: reply_filter.since.map(|since| hour(since.millis())),
+            until: reply_filter.until.map(|until| hour(until.millis() + HOUR - 1)),
             by: by.as_str(),
             exact: report.totals.is_exact() && report.parts.values().all(Figures::is_exact),
             totals: shown(&report.totals, &types),

@@ -87,7 +87,7 @@ impl Authorised {
     pub(super) fn permit(self, role: Role) -> Result<Permitted, Problem> {
         self.access.require(role)?;
         let Self { context, access, account, parts, body } = self;
-        Ok(Permitted { context, access, account, parts, body, turn: Mutex::default() })
+        Ok(Permitted { context, access, account, parts, body, slot: Mutex::default() })
     }
 }
 
@@ -102,7 +102,7 @@ pub(super) struct Permitted {
     parts: Parts,
     body: Option<Incoming>,
     /// Its slot in the lane of reads: results stay in memory until the response.
-    turn: Mutex<Option<Slot>>,
+    slot: Mutex<Option<Slot>>,
 }
 
 impl Asker for Permitted {
@@ -114,8 +114,8 @@ impl Asker for Permitted {
         self.access.principal()
     }
 
-    fn keep_turn(&self, slot: Option<Slot>) {
-        *self.turn.lock().unwrap_or_else(PoisonError::into_inner) = slot;
+    fn keep_slot(&self, slot: Option<Slot>) {
+        *self.slot.lock().unwrap_or_else(PoisonError::into_inner) = slot;
     }
 }
 
@@ -247,8 +247,8 @@ pub(super) async fn form(request: Request<Incoming>, limits: BodyLimits) -> Resu
 /// Reads `body` to its end, but not beyond `most` bytes, counted by `held`. A single piece is not copied.
 async fn collect(mut body: Incoming, most: usize, mut held: Option<Held>) -> Result<(Bytes, Option<Held>), Problem> {
     let too_large = || Problem::too_large(format!("the request's body is larger than {most} bytes"));
-    let said = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
-    if said > most {
+    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    if announced > most {
         return Err(too_large());
     }
     let mut first = Bytes::new();
@@ -268,7 +268,7 @@ async fn collect(mut body: Incoming, most: usize, mut held: Option<Held>) -> Res
         }
         if whole.capacity() < length {
             // Grows by half of what was received, so that a large announced length alone reserves little.
-            let room = length.max(whole.len() * 3 / 2).min(said.max(length));
+            let room = length.max(whole.len() * 3 / 2).min(announced.max(length));
             count(&mut held, room)?;
             whole.reserve(room - whole.len());
         }

@@ -40,7 +40,7 @@ impl ReservedSecrets {
     }
 
     /// A webhook was saved with this secret: it is not shown as a new one again.
-    pub(super) fn give_up(&self, secret: &Secret) {
+    pub(super) fn release(&self, secret: &Secret) {
         self.all().retain(|_, (kept, _)| kept != secret);
     }
 
@@ -64,7 +64,7 @@ mod tests {
         assert_eq!(shown(1, 1, Duration::ZERO), secret(1));
         assert_eq!(shown(1, 2, KEPT / 2), secret(1));
         assert_eq!(shown(2, 3, KEPT / 2), secret(3), "another browser has its own");
-        reserved.give_up(&secret(3));
+        reserved.release(&secret(3));
         assert_eq!(shown(2, 4, KEPT / 2), secret(4));
         assert_eq!(shown(1, 5, KEPT), secret(5), "given up after an hour");
     }

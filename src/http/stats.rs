@@ -131,16 +131,16 @@ pub(super) async fn show(request: Permitted) -> Result<Reply, Problem> {
     let page = query.page_of(List::Standings, MAX_LIMIT);
     query.finish()?;
     let company = request.access.narrow(company)?;
-    let whole_house = !request.access.is_bound();
+    let all_companies = !request.access.is_bound();
     let services = request.services();
     let (flows, filter) = (services.flows.clone(), SubscriptionFilter { company: company.clone(), domain: None });
-    let ask = move |store: &Store| {
+    let read = move |store: &Store| {
         let found = store.statuses_of(&filter, page.after.map(SubscriptionId::from_bits), page.limit);
         let flows = flows_of(&flows, &found.items);
-        let oldest = if whole_house { store.oldest_waiting(|_| true)? } else { None };
+        let oldest = if all_companies { store.oldest_waiting(|_| true)? } else { None };
         Ok((oldest, found, flows))
     };
-    let (oldest, found, flows) = bridge::read_in(Lane::Control, &request, ask).await?;
+    let (oldest, found, flows) = bridge::read_in(Lane::Control, &request, read).await?;
     let counts = services.store.counts();
     let senders = (services.senders)();
     let standings = found.items.iter().map(|status| Standing::of(status, flows.get(&status.subscription.id)));
@@ -153,11 +153,11 @@ pub(super) async fn show(request: Permitted) -> Result<Reply, Problem> {
     let queue = Queue { pending: counts.pending, retrying: counts.retrying, failed: counts.failed };
     let stats = Stats {
         version: env!("CARGO_PKG_VERSION"),
-        queue: whole_house.then_some(queue),
-        oldest_pending: whole_house.then_some(oldest.map(|(_, accepted)| Text(accepted))),
-        senders: whole_house.then_some(Senders { busy: senders.busy, threads: senders.threads }),
-        disk: whole_house.then_some(disk),
-        memory: whole_house.then_some(memory),
+        queue: all_companies.then_some(queue),
+        oldest_pending: all_companies.then_some(oldest.map(|(_, accepted)| Text(accepted))),
+        senders: all_companies.then_some(Senders { busy: senders.busy, threads: senders.threads }),
+        disk: all_companies.then_some(disk),
+        memory: all_companies.then_some(memory),
         subscriptions: standings.collect(),
         next: found.next.map(|bits| cursor::write(List::Standings, bits)),
         companies_without_webhook: unserved.collect(),
@@ -174,7 +174,7 @@ pub(super) async fn standings(
     ids: Vec<SubscriptionId>,
 ) -> Result<BTreeMap<String, serde_json::Value>, Problem> {
     let flows = asker.context().services.flows.clone();
-    let ask = move |store: &Store| {
+    let read = move |store: &Store| {
         let statuses: Vec<_> = ids.into_iter().filter_map(|id| store.status(id)).collect();
         let flows = flows_of(&flows, &statuses);
         let shown = |status: &SubscriptionStatus| {
@@ -183,7 +183,7 @@ pub(super) async fn standings(
         };
         Ok(statuses.iter().map(shown).collect::<Result<_, _>>())
     };
-    let shown = bridge::read_in(Lane::Control, asker, ask).await?;
+    let shown = bridge::read_in(Lane::Control, asker, read).await?;
     shown.map_err(|error| {
         tracing::error!("the state of subscriptions cannot be shown: {error}");
         Problem::internal()

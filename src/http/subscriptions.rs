@@ -128,7 +128,7 @@ pub(super) async fn create(mut request: Permitted) -> Result<Reply, Problem> {
     check_url(&request, draft.company(), url).await?;
     let made = bridge::written(|reply| request.services().store.create_subscription(draft, reply)).await?;
     // The next new webhook on the page gets another secret.
-    request.context.reserved.give_up(&made.secret);
+    request.context.reserved.release(&made.secret);
     created(&format!("/v1/subscriptions/{}", made.id), &shown(&made, 0))
 }
 

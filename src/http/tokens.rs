@@ -120,11 +120,11 @@ pub(super) async fn revoke(request: Permitted, id: TokenId) -> Result<Reply, Pro
     }
     let found = request.services().store.token(id);
     // A bound token does not see unbound ones.
-    let seen = |token: &Token| match (request.access.company(), &token.company) {
+    let visible = |token: &Token| match (request.access.company(), &token.company) {
         (None, _) => true,
         (Some(own), theirs) => theirs.as_ref() == Some(own),
     };
-    if !found.is_some_and(|token| seen(&token)) {
+    if !found.is_some_and(|token| visible(&token)) {
         return Err(Problem::not_found("there is no token with this id"));
     }
     bridge::written(|reply| request.services().store.revoke_token(id, reply)).await?;

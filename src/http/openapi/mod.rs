@@ -128,12 +128,12 @@ fn complete(operation: &mut Value, of_one: bool) {
         operation["security"] = json!([]);
     } else {
         statuses.extend(["401", "403", "422", "429", "503"]);
-        let mut said = format!("Roles: {}.", roles.join(", ").replace('"', ""));
+        let mut text = format!("Roles: {}.", roles.join(", ").replace('"', ""));
         if operation["x-bound"] == "refused" {
-            said += " Not for a token that is bound to a company.";
+            text += " Not for a token that is bound to a company.";
         }
         let before = operation["description"].as_str().map(|text| format!("{text}\n\n")).unwrap_or_default();
-        operation["description"] = Value::from(before + &said);
+        operation["description"] = Value::from(before + &text);
     }
     if of_one {
         statuses.push("404");

@@ -162,7 +162,7 @@ mod tests {
         }
     }
 
-    fn asked(assets: &Assets, path: &str, headers: &[(&'static str, &str)]) -> Reply {
+    fn request(assets: &Assets, path: &str, headers: &[(&'static str, &str)]) -> Reply {
         let headers = headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
         assets.reply(find("layout", "base.css").unwrap(), path, &headers)
     }
@@ -171,18 +171,18 @@ mod tests {
     fn an_asset_has_a_tag_for_each_of_its_forms_and_is_kept_under_its_version() {
         let assets = Assets::new();
         let path = format!("{}/layout/base.css", assets.base());
-        let plain = asked(&assets, &path, &[]);
-        let packed = asked(&assets, &path, &[("accept-encoding", "gzip")]);
+        let plain = request(&assets, &path, &[]);
+        let packed = request(&assets, &path, &[("accept-encoding", "gzip")]);
         assert_eq!(packed.headers()["content-encoding"], "gzip");
         assert!(bytes(&packed).len() < bytes(&plain).len());
         assert_ne!(plain.headers()["etag"], packed.headers()["etag"]);
         assert!(plain.headers()["cache-control"].to_str().unwrap().contains("immutable"));
-        let stale = asked(&assets, "/assets/000000000000/layout/base.css", &[]);
+        let stale = request(&assets, "/assets/000000000000/layout/base.css", &[]);
         assert_eq!(stale.headers()["cache-control"], "no-cache");
         let tag = packed.headers()["etag"].to_str().unwrap();
-        let again = asked(&assets, &path, &[("accept-encoding", "gzip"), ("if-none-match", tag)]);
+        let again = request(&assets, &path, &[("accept-encoding", "gzip"), ("if-none-match", tag)]);
         assert_eq!((again.status().as_u16(), bytes(&again).len()), (304, 0));
-        let other = asked(&assets, &path, &[("if-none-match", tag)]);
+        let other = request(&assets, &path, &[("if-none-match", tag)]);
         assert_eq!(other.status(), 200, "the tag of the other form");
     }
 

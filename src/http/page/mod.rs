@@ -103,8 +103,8 @@ async fn viewed(
     Peer::is_known(request);
     let principal = access.principal();
     let account = Account::new(&context.services.budget, principal.clone(), Peer::of(request));
-    let turn = page.views.slot(principal, false).await;
-    let _turn = turn.map_err(|_| Problem::too_many_requests(MANY, 2))?;
+    let slot = page.views.slot(principal, false).await;
+    let _slot = slot.map_err(|_| Problem::too_many_requests(MANY, 2))?;
     let browser = context.sessions.browser(request.headers());
     let visit = Visit::new(Arc::clone(page), Arc::clone(context), access, account.clone(), browser, request.uri());
     let reply = match shown(view, &visit).await {

@@ -89,7 +89,7 @@ impl View {
     }
 
     /// Whether signing in may redirect to it.
-    pub(super) const fn is_a_place(&self) -> bool {
+    pub(super) const fn is_redirect_target(&self) -> bool {
         !matches!(self, Self::SignIn | Self::SignOut | Self::Asset(_) | Self::LogExport | Self::ReportExport)
             && !self.is_for_scripts()
     }
@@ -118,7 +118,7 @@ mod tests {
         for (path, place) in
             [("/", true), ("/webhooks", true), ("/sign-out", false), ("/assets/x/layout/base.css", false)]
         {
-            assert_eq!(find(path).is_some_and(|view| view.is_a_place()), place, "{path}");
+            assert_eq!(find(path).is_some_and(|view| view.is_redirect_target()), place, "{path}");
         }
     }
 }

@@ -32,8 +32,8 @@ fn running(dir: &tempfile::TempDir) -> (Store, Running, Answers) {
 
 /// The thread that delivers the store's answer to a write.
 fn given_by(store: &Store) -> Option<String> {
-    let (told, thread) = mpsc::channel();
-    let reply = Box::new(move |_| told.send(thread::current().name().map(str::to_owned)).unwrap());
+    let (delivered, thread) = mpsc::channel();
+    let reply = Box::new(move |_| delivered.send(thread::current().name().map(str::to_owned)).unwrap());
     store.discard(SubscriptionId::from_bits(7), reply).unwrap();
     thread.recv_timeout(PATIENCE).unwrap()
 }
@@ -59,8 +59,8 @@ fn answers_are_given_by_the_thread_of_the_requests_and_without_it_by_the_committ
 fn answers_that_are_under_way_when_the_thread_ends_are_given_all_the_same() {
     let dir = tempfile::tempdir().unwrap();
     let (store, running, arrived) = running(&dir);
-    let (told, given) = mpsc::channel();
-    let reply = Box::new(move |_| told.send(()).unwrap());
+    let (delivered, given) = mpsc::channel();
+    let reply = Box::new(move |_| delivered.send(()).unwrap());
     store.discard(SubscriptionId::from_bits(7), reply).unwrap();
     // The committer is done, and nobody receives its answer.
     running.stop();

@@ -23,12 +23,12 @@ struct Log {
     read: Arc<AtomicUsize>,
     budget: Budget,
     /// Notified when an export has ended, however it did.
-    told: mpsc::Sender<()>,
+    ended_tx: mpsc::Sender<()>,
 }
 
-struct Tell(mpsc::Sender<()>);
+struct NotifyOnDrop(mpsc::Sender<()>);
 
-impl Drop for Tell {
+impl Drop for NotifyOnDrop {
     fn drop(&mut self) {
         let _ = self.0.send(());
     }
@@ -37,9 +37,9 @@ impl Drop for Tell {
 impl Handler for Log {
     async fn handle(self: Arc<Self>, request: Request<Incoming>) -> Reply {
         let (last, fault, read) = (self.pages - 1, self.fault, Arc::clone(&self.read));
-        let tell = Tell(self.told.clone());
+        let guard = NotifyOnDrop(self.ended_tx.clone());
         let pages: Pages = Arc::new(move |after| {
-            let _held = &tell;
+            let _held = &guard;
             let number = after.map_or(0, |number| number + 1);
             read.fetch_add(1, Ordering::SeqCst);
             if fault == Some(number) {
@@ -56,7 +56,8 @@ impl Handler for Log {
 
 fn exported(path: &str, pages: u128, fault: Option<u128>) -> String {
     let read = Arc::new(AtomicUsize::new(0));
-    let server = serve(Log { pages, fault, read, budget: Budget::new(4 << 20), told: mpsc::channel().0 }, settings());
+    let server =
+        serve(Log { pages, fault, read, budget: Budget::new(4 << 20), ended_tx: mpsc::channel().0 }, settings());
     exchange(server.address(), format!("GET {path} HTTP/1.0\r\n\r\n"))
 }
 
@@ -80,7 +81,7 @@ fn what_cannot_go_on_is_broken_off_and_not_ended() {
     assert_eq!(status(&refused), Some(500), "{refused}");
     let read = Arc::new(AtomicUsize::new(0));
     let server = serve(
-        Log { pages: 3, fault: Some(2), read, budget: Budget::new(4 << 20), told: mpsc::channel().0 },
+        Log { pages: 3, fault: Some(2), read, budget: Budget::new(4 << 20), ended_tx: mpsc::channel().0 },
         settings(),
     );
     let cut = exchange(server.address(), "GET /ndjson HTTP/1.1\r\nHost: x\r\n\r\n");
@@ -91,10 +92,10 @@ fn what_cannot_go_on_is_broken_off_and_not_ended() {
 #[test]
 fn nothing_is_read_ahead_for_a_client_that_does_not_take_it() {
     let read = Arc::new(AtomicUsize::new(0));
-    let (budget, (told, ended)) = (Budget::new(4 << 20), mpsc::channel());
+    let (budget, (ended_tx, ended)) = (Budget::new(4 << 20), mpsc::channel());
     let brief = Settings { write_timeout: Duration::from_millis(300), ..settings() };
     let server =
-        serve(Log { pages: 1_000_000, fault: None, read: Arc::clone(&read), budget: budget.clone(), told }, brief);
+        serve(Log { pages: 1_000_000, fault: None, read: Arc::clone(&read), budget: budget.clone(), ended_tx }, brief);
     let mut stream = connect(server.address());
     stream.write_all(b"GET /ndjson HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
     let mut most = 0;

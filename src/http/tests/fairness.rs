@@ -44,8 +44,8 @@ impl Daemon {
     fn token(&self, role: Role, company: Option<&str>) -> String {
         let company = company.map(|name| Company::parse(name).unwrap());
         let draft = TokenDraft { description: String::new(), role, company, expires_at: None };
-        let (told, made) = std::sync::mpsc::channel();
-        self.context.services.store.create_token(draft, Box::new(move |made| told.send(made).unwrap())).unwrap();
+        let (made_tx, made) = std::sync::mpsc::channel();
+        self.context.services.store.create_token(draft, Box::new(move |made| made_tx.send(made).unwrap())).unwrap();
         made.recv_timeout(PATIENCE).unwrap().unwrap().1.expose().to_owned()
     }
 
@@ -57,10 +57,10 @@ impl Daemon {
     /// Takes all slots of a lane available to one principal, and fills its queue.
     fn occupy(&self, lane: Lane, principal: &Principal) -> (Vec<Slot>, Vec<oneshot::Receiver<Slot>>) {
         let (mut held, mut waiting) = (Vec::new(), Vec::new());
-        while let Ok(mut asked) = self.context.lanes.of(lane).ask(principal.clone(), false) {
-            match asked.try_recv() {
+        while let Ok(mut slot) = self.context.lanes.of(lane).ask(principal.clone(), false) {
+            match slot.try_recv() {
                 Ok(slot) => held.push(slot),
-                Err(_) => waiting.push(asked),
+                Err(_) => waiting.push(slot),
             }
         }
         (held, waiting)
@@ -155,7 +155,7 @@ fn two_dozen_reads_that_wait_are_all_answered_once_there_is_room() {
     while let Ok(slot) = daemon.context.lanes.of(Lane::Read).ask(principal.clone(), true).unwrap().try_recv() {
         held.push(slot);
     }
-    let asking: Vec<JoinHandle<String>> = (0..24)
+    let hanging: Vec<JoinHandle<String>> = (0..24)
         .map(|_| {
             let (daemon, token) = (Arc::clone(&daemon), greedy.clone());
             thread::spawn(move || daemon.get(&token, "/v1/log"))
@@ -163,8 +163,8 @@ fn two_dozen_reads_that_wait_are_all_answered_once_there_is_room() {
         .collect();
     assert_eq!(status(&daemon.get(&daemon.token(Role::Read, None), "/v1/events")), Some(200));
     drop(held);
-    for asking in asking {
-        assert_eq!(status(&asking.join().unwrap()), Some(200));
+    for hanging in hanging {
+        assert_eq!(status(&hanging.join().unwrap()), Some(200));
     }
 }
 
@@ -177,20 +177,20 @@ fn threads_that_hang_in_every_lane_at_once_leave_a_thread_for_each_slot() {
         .build()
         .unwrap();
     // Real threads, blocked: as many as two greedy tokens get in each lane. They end before the runtime does.
-    let (release, gate) = std::sync::mpsc::channel::<()>();
-    let gate = Arc::new(Mutex::new(gate));
+    let (release, blocked) = std::sync::mpsc::channel::<()>();
+    let blocked = Arc::new(Mutex::new(blocked));
     let begun = Arc::new(std::sync::atomic::AtomicUsize::new(0));
     runtime.block_on(async {
         for lane in Lane::ALL {
             for name in ["one", "two"] {
                 for _ in 0..40 {
                     let share = Share::of(&daemon.context, lane, Principal::new(Some(&TokenHash::of(name)), None));
-                    let (gate, begun) = (Arc::clone(&gate), Arc::clone(&begun));
+                    let (blocked, begun) = (Arc::clone(&blocked), Arc::clone(&begun));
                     tokio::spawn(async move {
                         let _ = share
                             .run(move || {
                                 begun.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
-                                let _ = gate.lock().unwrap().recv();
+                                let _ = blocked.lock().unwrap().recv();
                             })
                             .await;
                     });

@@ -41,7 +41,7 @@ fn secure(address: SocketAddr, config: &ClientConfig) -> StreamOwned<ClientConne
 }
 
 /// The response to a single request.
-fn asked(address: SocketAddr, config: &ClientConfig) -> std::io::Result<String> {
+fn response(address: SocketAddr, config: &ClientConfig) -> std::io::Result<String> {
     let mut stream = secure(address, config);
     stream.write_all(GET)?;
     let mut answer = String::new();
@@ -56,7 +56,7 @@ fn both_versions_of_tls_are_spoken_and_plain_http_is_told_so() {
     let root = renew(&files);
     let server = api(Settings { tls: Some(Arc::new(Tls::load(&files).unwrap())), ..settings() });
     for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
-        let answer = asked(server.address(), &trusting(root.clone(), &[version])).unwrap();
+        let answer = response(server.address(), &trusting(root.clone(), &[version])).unwrap();
         assert_eq!(status(&answer), Some(200), "{version:?}: {answer}");
     }
     let plain = exchange(server.address(), GET);
@@ -85,10 +85,10 @@ fn a_certificate_is_renewed_without_a_restart_and_a_bad_one_is_not_taken() {
     assert_eq!(&beginning, b"HTTP/1.1 200");
 
     let new = trusting(renew(&files), rustls::DEFAULT_VERSIONS);
-    assert!(asked(server.address(), &new).is_err(), "not before it is asked to");
+    assert!(response(server.address(), &new).is_err(), "not before it is asked to");
     tls.reload().unwrap();
-    assert_eq!(status(&asked(server.address(), &new).unwrap()), Some(200));
-    assert!(asked(server.address(), &trusting(CertificateDer::from(new_root()), rustls::DEFAULT_VERSIONS)).is_err());
+    assert_eq!(status(&response(server.address(), &new).unwrap()), Some(200));
+    assert!(response(server.address(), &trusting(CertificateDer::from(new_root()), rustls::DEFAULT_VERSIONS)).is_err());
     // Existing connections continue.
     kept.write_all(GET).unwrap();
     let mut rest = String::new();
@@ -97,7 +97,7 @@ fn a_certificate_is_renewed_without_a_restart_and_a_bad_one_is_not_taken() {
 
     std::fs::write(&files.cert, "nonsense").unwrap();
     assert!(tls.reload().unwrap_err().contains("tls_cert"));
-    assert_eq!(status(&asked(server.address(), &new).unwrap()), Some(200), "the good one stays");
+    assert_eq!(status(&response(server.address(), &new).unwrap()), Some(200), "the good one stays");
 }
 
 fn new_root() -> Vec<u8> {
@@ -120,7 +120,7 @@ fn a_handshake_that_does_not_end_is_ended_and_holds_a_place_until_then() {
     assert!(read_all(&mut silent).is_empty() && read_all(&mut begun).is_empty());
     assert!(began.elapsed() >= limit);
     // Their places are released.
-    while asked(server.address(), &config).map_or(None, |answer| status(&answer)) != Some(200) {
+    while response(server.address(), &config).map_or(None, |answer| status(&answer)) != Some(200) {
         assert!(began.elapsed() < PATIENCE, "room was not given back");
     }
 }

@@ -82,8 +82,8 @@ async fn is_call(visit: &Visit, id: &str) -> Result<bool, Problem> {
 /// The conversation of the call with this id, given as a path segment; `None` if there is none.
 async fn thread(visit: &Visit, id: &str, company: &str) -> Result<Option<Value>, Problem> {
     let earlier = visit.parameter("messages").map(|cursor| ("cursor", cursor));
-    let asked = [("company", company)].into_iter().chain(earlier);
-    match visit.ask(&format!("/v1/conversations/{id}"), asked).await {
+    let parameters = [("company", company)].into_iter().chain(earlier);
+    match visit.ask(&format!("/v1/conversations/{id}"), parameters).await {
         Ok(thread) => Ok(Some(thread)),
         Err(problem) if problem.status() == 404 => Ok(None),
         Err(problem) => Err(problem),
@@ -99,8 +99,8 @@ pub(super) async fn one(visit: &Visit, id: &CallId) -> Result<Reply, Problem> {
     let call: Call = visit.ask_for(&format!("/v1/calls/{path}"), company(visit)).await?;
     let thread = thread(visit, &path, &call.company).await?;
     // Its SMS are shown separately, as a conversation.
-    let told = call.timeline.iter().filter(|moment| moment.kind != "message");
-    let timeline = told.map(moment).collect::<serde_json::Result<Vec<_>>>();
+    let entries = call.timeline.iter().filter(|moment| moment.kind != "message");
+    let timeline = entries.map(moment).collect::<serde_json::Result<Vec<_>>>();
     let timeline = timeline.map_err(|_| Problem::internal())?;
     visit.page(
         "call.html",

@@ -148,8 +148,8 @@ fn header(headers: &Value) -> Option<String> {
 pub(super) async fn dead_letters(visit: &Visit) -> Result<Reply, Problem> {
     let filters = Filters::read(visit, &DEAD_FILTERS);
     let cursor = visit.parameter("cursor").map(|cursor| ("cursor", cursor));
-    let asked = filters.parameters().chain([("state", "failed")]).chain(cursor);
-    let found = visit.ask("/v1/deliveries", asked).await;
+    let parameters = filters.parameters().chain([("state", "failed")]).chain(cursor);
+    let found = visit.ask("/v1/deliveries", parameters).await;
     let (found, fault) = or_fault(found, context! { items => Vec::<Value>::new(), next => Value::from(()) })?;
     let common = choices(visit, &filters).await?;
     visit.page("dead_letters.html", SECTION, context! { found, fault, ..common })

@@ -29,8 +29,8 @@ const MOST_COLUMNS: u64 = 400;
 pub(super) async fn show(visit: &Visit) -> Result<Reply, Problem> {
     let filters = Filters::read(visit, &FILTERS);
     let (since, days) = since(visit, &filters);
-    let asked = parameters(&filters, since.as_deref());
-    let (report, fault) = match visit.ask_for::<Report>("/v1/report/calls", asked).await {
+    let api_query = parameters(&filters, since.as_deref());
+    let (report, fault) = match visit.ask_for::<Report>("/v1/report/calls", api_query).await {
         Ok(report) => (Some(report), None),
         Err(problem) if problem.status() == 422 => (None, Some(problem.detail().to_owned())),
         Err(problem) => return Err(problem),

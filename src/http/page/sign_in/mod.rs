@@ -24,24 +24,24 @@ use crate::http::{origin, request};
 
 /// The sign-in page that redirects back to `wanted`.
 pub(super) fn then(wanted: &Uri) -> String {
-    let place = wanted.path_and_query().map_or("/webhooks", hyper::http::uri::PathAndQuery::as_str);
-    if place == "/webhooks" {
+    let target = wanted.path_and_query().map_or("/webhooks", hyper::http::uri::PathAndQuery::as_str);
+    if target == "/webhooks" {
         return "/sign-in".to_owned();
     }
-    format!("/sign-in?{}", form_urlencoded::Serializer::new(String::new()).append_pair("then", place).finish())
+    format!("/sign-in?{}", form_urlencoded::Serializer::new(String::new()).append_pair("then", target).finish())
 }
 
 /// The target after signing in: a view of the page, or the list of webhooks.
-fn place(wanted: Option<&str>) -> String {
+fn target(wanted: Option<&str>) -> String {
     let wanted = wanted.filter(|text| text.is_ascii() && text.len() < 2_000);
-    let place = wanted.and_then(|text| {
+    let target = wanted.and_then(|text| {
         // Must be a path with an optional query, and nothing else.
         let uri: Uri = text.parse().ok()?;
         let own = uri.authority().is_none() && uri.scheme().is_none();
-        let is_a_place = find(uri.path()).is_some_and(|view| view.is_a_place());
-        (own && is_a_place).then(|| uri.to_string())
+        let is_redirect_target = find(uri.path()).is_some_and(|view| view.is_redirect_target());
+        (own && is_redirect_target).then(|| uri.to_string())
     });
-    place.unwrap_or_else(|| "/webhooks".to_owned())
+    target.unwrap_or_else(|| "/webhooks".to_owned())
 }
 
 /// The form.
@@ -49,14 +49,14 @@ pub(super) fn show(page: &Page, context: &RequestContext, request: &Request<Inco
     let query = request.uri().query().unwrap_or_default();
     let then = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "then").map(|(_, value)| value);
     if signed_in(context, request.headers()).is_some_and(|access| access.may(Role::Read)) {
-        return Ok(seen_other(&place(then.as_deref())));
+        return Ok(seen_other(&target(then.as_deref())));
     }
     form(page, StatusCode::OK, then.as_deref(), None)
 }
 
 fn form(page: &Page, status: StatusCode, then: Option<&str>, refusal: Option<&str>) -> Result<Reply, Problem> {
     let shared = context! { assets => page.assets.base(), signed_in => false };
-    let values = context! { page => shared, then => then.map(|text| place(Some(text))), refusal => refusal };
+    let values = context! { page => shared, then => then.map(|text| target(Some(text))), refusal => refusal };
     Ok(html(status, page.templates.render("sign_in.html", values)?))
 }
 
@@ -81,7 +81,7 @@ pub(super) async fn enter(page: &Page, context: &RequestContext, request: Reques
         return form(page, StatusCode::FORBIDDEN, wanted, Some(INGEST));
     }
     let id = context.sessions.open(hash, access.company().cloned(), Instant::now()).ok_or_else(Problem::internal)?;
-    let mut reply = seen_other(&place(wanted));
+    let mut reply = seen_other(&target(wanted));
     set_cookie(&mut reply, context.sessions.cookie(), &id, "", encrypted)?;
     Ok(reply)
 }
@@ -133,7 +133,7 @@ mod tests {
     fn signing_in_leads_to_our_own_places_only() {
         let own = ["/webhooks", "/webhooks/new?company=a%26b", "/"];
         for text in own {
-            assert_eq!(place(Some(text)), text);
+            assert_eq!(target(Some(text)), text);
         }
         let others = [
             "//evil.example/webhooks",
@@ -151,9 +151,9 @@ mod tests {
             "*",
         ];
         for text in others {
-            assert_eq!(place(Some(text)), "/webhooks", "{text}");
+            assert_eq!(target(Some(text)), "/webhooks", "{text}");
         }
-        assert_eq!(place(None), "/webhooks");
+        assert_eq!(target(None), "/webhooks");
     }
 
     #[test]

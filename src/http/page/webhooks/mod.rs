@@ -33,9 +33,9 @@ const SECTION: &str = "webhooks";
 /// Those of the API.
 pub(super) async fn list(visit: &Visit) -> Result<Reply, Problem> {
     let limit = MAX_LIMIT.to_string();
-    let mut asked = vec![("limit", limit.as_str())];
-    asked.extend(visit.chosen(&["company", "domain", "cursor"]));
-    let found = visit.ask("/v1/subscriptions", asked).await?;
+    let mut parameters = vec![("limit", limit.as_str())];
+    parameters.extend(visit.chosen(&["company", "domain", "cursor"]));
+    let found = visit.ask("/v1/subscriptions", parameters).await?;
     let standings = stats::standings(visit, ids(&found)).await?;
     let titles = titles(&visit.services().catalogue);
     let charts = charts(visit, ids(&found)).await?;
