@@ -28,7 +28,7 @@ pub(super) struct Message {
     #[arg(required_unless_present = "media")]
     body: Option<String>,
 
-    /// Where a picture of it is; repeatable
+    /// The URL of a picture in it; repeatable
     #[arg(long, value_name = "URL")]
     media: Vec<String>,
 
@@ -68,7 +68,7 @@ pub(super) struct Message {
     #[arg(long, value_name = "TIME")]
     sent_at: Option<String>,
 
-    /// Print what the daemon answers, as JSON
+    /// Print the daemon's reply as JSON
     #[arg(long)]
     json: bool,
 
@@ -105,7 +105,7 @@ struct Media<'a> {
     url: &'a str,
 }
 
-/// What the daemon answers when it has stored a message.
+/// The daemon's reply to a stored message.
 #[derive(Debug, Deserialize)]
 struct Stored {
     conversation: String,

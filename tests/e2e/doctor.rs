@@ -171,7 +171,7 @@ fn receivers_are_shaken_hands_with_and_certificates_that_end_are_told() {
     let found = doctor(&home, &listen, &["--json", "--receivers"], &rules).expect(1).json();
     let told = receivers(&found);
     let port = |secure: &Secure| format!("localhost:{}", secure.address.port());
-    let trusted = format!("1 trusted; the first to run out is {}: at", port(&good));
+    let trusted = format!("1 trusted; the first to expire is {}: at", port(&good));
     let cases = [
         ("ok", trusted.clone(), "1 are not https"),
         ("warn", port(&soon), "in less than 30 days"),

@@ -311,7 +311,7 @@ fn a_bad_key_file_is_named_with_its_line_before_anything_starts_and_the_doctor_l
         ["state", "message"].into_iter().map(text).collect()
     };
     let found = secrets(&told_by("doctor", &home).expect(0));
-    assert!(found["state"] == "ok" && found["message"].contains("from the next start on"), "{found:?}");
+    assert!(found["state"] == "ok" && found["message"].contains("at the next start"), "{found:?}");
     told_by("check-config", &home).expect(0);
     home.start().stop().1.expect(0);
     let found = secrets(&told_by("doctor", &home).expect(0));

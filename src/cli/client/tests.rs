@@ -9,8 +9,8 @@ fn credentials(token: Option<&str>) -> Credentials {
     Credentials { token: token.map(Hidden::new), origin: "The token was read from /d/admin.token.".to_owned() }
 }
 
-/// A server that answers each connection with the next of `replies`, and a client of it. The
-/// thread's result are the heads of the requests.
+/// A server that answers each connection with the next of `replies`, and a client of it. The thread returns the heads
+/// of the requests.
 fn scripted(replies: Vec<String>) -> (Client, thread::JoinHandle<Vec<String>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let client =

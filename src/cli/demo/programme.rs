@@ -1,4 +1,4 @@
-//! The demo's result on the terminal, and as one JSON document.
+//! The demo's result, for the terminal and as one JSON document.
 
 use std::io::{self, Write};
 
@@ -16,7 +16,7 @@ use crate::cli::report;
 use crate::cli::table::{Column, Table, WIDTH};
 use crate::cli::text::{safe, wrap};
 
-/// How many lines of the log are printed; there are more only if something went wrong.
+/// Maximum lines of the log printed; there are more only if something went wrong.
 const LOG_LINES_MOST: usize = 60;
 
 /// Prints everything, part by part.
@@ -38,7 +38,7 @@ pub(super) fn print(
     writeln!(out)?;
     print_verdict(out, verdict)?;
     if let Some(token_file) = stage.kept_token_file() {
-        writeln!(out, "\nIt goes on at {} until ctrl-c.", stage.client().base())?;
+        writeln!(out, "\nIt keeps running at {} until ctrl-c.", stage.client().base())?;
         writeln!(out, "The admin token is in {}", token_file.display())?;
     }
     Ok(())
@@ -63,7 +63,7 @@ fn print_receivers(out: &mut dyn Write, actors: &[Actor]) -> io::Result<()> {
     writeln!(out)
 }
 
-/// The answers in their order, equal ones counted: `7 × 200`, `503, 503, 200`.
+/// The responses in order, with repetitions counted: `7 × 200`, `503, 503, 200`.
 fn answers(actor: &Actor) -> String {
     let codes: Vec<u16> = actor.arrivals().iter().map(|arrival| arrival.status).collect();
     match codes.as_slice() {
@@ -84,7 +84,7 @@ fn print_events(out: &mut dyn Write, posted: &[Posted]) -> io::Result<()> {
     writeln!(out)
 }
 
-/// A message of the thread that `call.smsfollowup` carries.
+/// A message of the thread in `call.smsfollowup`.
 #[derive(Deserialize)]
 struct Sms {
     #[serde(default)]

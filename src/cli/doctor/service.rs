@@ -1,5 +1,5 @@
-//! The running daemon, if there is one: its limit of open files, whether it answers, what it is; and
-//! otherwise whether it could listen.
+//! The running daemon, if any: its limit of open files, whether it answers, its version; otherwise whether its port
+//! is free.
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
@@ -15,12 +15,12 @@ use super::disk::Holder;
 use crate::config::Config;
 use crate::service::{AdminToken, OpenFiles};
 
-/// What a daemon that answers tells of itself.
+/// Information from a daemon that answers.
 #[derive(Default)]
 pub(super) struct Told {
-    /// Its subscriptions; nothing if it does not tell.
+    /// Its subscriptions; `None` if it does not report them.
     pub(super) subscriptions: Option<Vec<Subscription>>,
-    /// Whether it is of this version; nothing if it does not tell.
+    /// Compares its version; `None` if it does not report it.
     pub(super) version: Option<Check>,
 }
 
@@ -30,18 +30,18 @@ struct Stats {
     version: String,
 }
 
-/// A subscription as far as its receiver goes.
+/// A subscription, as far as its receiver is concerned.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Subscription {
     pub(super) id: String,
     pub(super) url: String,
     pub(super) enabled: bool,
-    /// The certificate that is shown to the receiver, as PEM.
+    /// The client certificate, as PEM.
     pub(super) client_cert: Option<String>,
 }
 
-/// Whether as many files may be open as there may be connections.
+/// Whether the limit of open files covers the maximum number of connections.
 pub(super) fn open_files(config: &Config, holder: Holder) -> Check {
     const NAME: &str = "open files";
     let needed = OpenFiles::of(config.http.max_connections, config.senders.threads).needed();
@@ -49,10 +49,10 @@ pub(super) fn open_files(config: &Config, holder: Holder) -> Check {
     let (whose, limit) = match daemons {
         Some(limit) => ("the daemon", limit),
         None => match getrlimit(Resource::RLIMIT_NOFILE) {
-            // A daemon raises its own to the hard limit.
+            // A daemon raises its own limit to the hard limit.
             Ok((_, limit)) => ("a daemon started from here", limit),
             Err(error) => {
-                return Check::warn(NAME, format!("the limit cannot be read: {error}"), "look with `ulimit -n`");
+                return Check::warn(NAME, format!("the limit cannot be read: {error}"), "check with `ulimit -n`");
             }
         },
     };
@@ -73,8 +73,8 @@ fn limit_of(pid: u32) -> Option<u64> {
     if soft == "unlimited" { Some(u64::MAX) } else { soft.parse().ok() }
 }
 
-/// Whether the daemon answers, or could listen if it does not run. One that runs is looked for where it says that it
-/// listens, which `serve --listen` and systemd decide as well as the configuration.
+/// Whether the daemon answers, or its port is free if it does not run. A running daemon is contacted at its recorded
+/// listen address, which `serve --listen` and systemd may override.
 pub(super) fn port(config: &Config, holder: Holder) -> (Check, Told) {
     const NAME: &str = "port";
     let configured = config.http.listen;
@@ -88,35 +88,32 @@ pub(super) fn port(config: &Config, holder: Holder) -> (Check, Told) {
             return (Check::ok(NAME, format!("a daemon answers at {listen}, and is ready{told_so}")), told);
         }
         Ok(Some(Err(why))) => {
-            let advice = "the sentence says what it lacks; see also `journalctl -u hookswitch`";
+            let advice = "the message gives the reason; see also `journalctl -u hookswitch`";
             return (Check::fail(NAME, format!("the daemon at {listen} is not ready: {why}"), advice), Told::default());
         }
         Ok(None) => {}
         Err(why) => {
-            let advice = "see whether another program has the port (ss -ltnp)";
-            return (
-                Check::fail(NAME, format!("what answers at {listen} cannot be talked to: {why}"), advice),
-                Told::default(),
-            );
+            let advice = "check whether another program uses the port (ss -ltnp)";
+            return (Check::fail(NAME, format!("communication with {listen} failed: {why}"), advice), Told::default());
         }
     }
     let check = match (TcpListener::bind(listen), holder) {
         (_, Holder::Daemon { .. }) => Check::fail(
             NAME,
-            format!("a daemon runs on the data directory, and nobody answers at {listen}"),
+            format!("a daemon runs on the data directory, and nothing answers at {listen}"),
             "it may still be starting, or hang: `systemctl status hookswitch`",
         ),
         (Ok(_), _) => Check::ok(NAME, format!("{listen} is free: no daemon runs")),
         (Err(error), _) => Check::fail(
             NAME,
             format!("{listen} cannot be listened on: {error}"),
-            "stop what has the port (ss -ltnp), or set `listen` in [http] to a free address of this machine",
+            "stop the program that uses the port (ss -ltnp), or set `listen` in [http] to a free address of this machine",
         ),
     };
     (check, Told::default())
 }
 
-/// What a daemon says that answers at `place`; `None` if nobody answers, and a text within if it is not ready.
+/// What the daemon at `place` reports; `None` if nothing answers, and an inner text if it is not ready.
 fn answers(config: &Config, mut place: SocketAddr) -> Result<Option<Result<Told, String>>, String> {
     if place.ip().is_unspecified() {
         let here = if place.is_ipv4() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { IpAddr::V6(Ipv6Addr::LOCALHOST) };
@@ -127,7 +124,7 @@ fn answers(config: &Config, mut place: SocketAddr) -> Result<Option<Result<Told,
     }
     let credentials = Credentials::from_file(&AdminToken::path(&config.data_dir));
     let client = match &config.http.tls {
-        // By its address, which its certificate need not be for, and by an authority that this machine need not know.
+        // By address, which its certificate need not cover, and by an authority this machine need not trust.
         Some(files) => Client::knowing(&format!("https://{place}"), credentials, &files.cert),
         None => Client::with(&format!("http://{place}"), credentials),
     };
@@ -154,7 +151,7 @@ fn version(running: &str) -> Check {
     if running == own {
         return Check::ok(NAME, format!("{own}, and so is the daemon"));
     }
-    let advice = "restart the daemon to run what is installed: systemctl restart hookswitch";
+    let advice = "restart the daemon to run the installed version: systemctl restart hookswitch";
     Check::warn(NAME, format!("this is {own}, and the daemon is {running}"), advice)
 }
 

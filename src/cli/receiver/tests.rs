@@ -1,7 +1,7 @@
 use super::*;
 use std::sync::mpsc;
 
-/// A receiver that answers `answer` and hands on what it got.
+/// A receiver that always answers `answer` and forwards what it received.
 fn receiver(answer: Answer) -> (Receiver, mpsc::Receiver<Message>) {
     let (tell, told) = mpsc::channel();
     let handler = move |message: &Message| {
@@ -13,7 +13,7 @@ fn receiver(answer: Answer) -> (Receiver, mpsc::Receiver<Message>) {
 
 const OK: Answer = Answer { status: 200, delay: Duration::ZERO };
 
-/// Everything that comes back after `bytes` on one connection.
+/// Everything received after sending `bytes` on one connection.
 fn exchange(receiver: &Receiver, bytes: &[u8]) -> String {
     let mut stream = TcpStream::connect(receiver.address()).unwrap();
     stream.write_all(bytes).unwrap();
@@ -89,7 +89,7 @@ fn stopping_ends_connections_that_are_idle_and_answers_that_are_held_back() {
     told.recv().unwrap();
     drop(receiver);
     let mut back = String::new();
-    // Closed or reset, as the system likes; but not held open.
+    // Closed or reset, but not left open.
     idle.read_to_string(&mut back).ok();
     waiting.read_to_string(&mut back).ok();
     assert_eq!(back, "");
