@@ -152,7 +152,7 @@ impl Call {
     }
 
     fn list(&self, client: &Client, out: &mut dyn Write) -> Result<(), Failure> {
-        let items = self.listing.ask(client, "/v1/calls", self.company.as_deref())?;
+        let items = self.listing.fetch(client, "/v1/calls", self.company.as_deref())?;
         if self.json {
             return Ok(writeln!(out, "{}", json_list(&items))?);
         }

@@ -265,7 +265,7 @@ impl Client {
                 format!("no daemon answers at {base}: is it running? start it with `hookswitch serve`"),
             ),
             ureq::Error::Io(cause) if of_tls(cause).is_some() => {
-                (Trouble::Other, self.strangers.told(base, of_tls(cause)))
+                (Trouble::Other, self.strangers.message(base, of_tls(cause)))
             }
             ureq::Error::Io(cause) => (Trouble::NoDaemon, format!("the connection to {base} broke: {cause}")),
             ureq::Error::Timeout(_) => (Trouble::NoDaemon, format!("{base} did not answer in time ({error})")),

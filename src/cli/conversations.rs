@@ -101,7 +101,7 @@ impl Conversations {
             }
             return write_thread(&read(&reply)?, out);
         }
-        let items = self.listing.ask(&client, "/v1/conversations", company)?;
+        let items = self.listing.fetch(&client, "/v1/conversations", company)?;
         if self.json {
             return Ok(writeln!(out, "{}", json_list(&items))?);
         }

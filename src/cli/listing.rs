@@ -36,7 +36,7 @@ impl Listing {
     ///
     /// # Errors
     /// An invalid time; those of [`Client::get`].
-    pub(super) fn ask(
+    pub(super) fn fetch(
         &self,
         client: &Client,
         path: &str,

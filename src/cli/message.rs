@@ -137,11 +137,11 @@ impl Message {
         if self.json {
             return Ok(writeln!(out, "{}", reply.trim_end())?);
         }
-        Ok(writeln!(out, "{}", told(&read(&reply)?))?)
+        Ok(writeln!(out, "{}", summary(&read(&reply)?))?)
     }
 }
 
-fn told(stored: &Stored) -> String {
+fn summary(stored: &Stored) -> String {
     let Stored { conversation, messages, event, duplicate } = stored;
     let what = match (duplicate, event) {
         (true, _) => "was posted before; nothing is stored again".to_owned(),
@@ -168,7 +168,7 @@ mod tests {
             (stored(Some("evt_1"), false), "conv_1  message 2: stored; it raised evt_1"),
             (stored(Some("evt_1"), true), "conv_1  message 2: was posted before; nothing is stored again"),
         ] {
-            assert_eq!(told(&stored), wanted);
+            assert_eq!(summary(&stored), wanted);
         }
     }
 }

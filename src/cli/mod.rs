@@ -114,7 +114,7 @@ pub fn main() -> Exit {
 fn run(arguments: Vec<OsString>, out: &mut dyn Write) -> Exit {
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
-        Err(answer) => return tell(&answer),
+        Err(answer) => return print_clap(&answer),
     };
     match cli.command.run(out).and_then(|exit| Ok(out.flush().map(|()| exit)?)) {
         Ok(exit) => exit,
@@ -128,7 +128,7 @@ fn run(arguments: Vec<OsString>, out: &mut dyn Write) -> Exit {
 }
 
 /// Prints help and version to standard output, usage errors to standard error.
-fn tell(answer: &clap::Error) -> Exit {
+fn print_clap(answer: &clap::Error) -> Exit {
     // If that fails, nothing can be reported.
     drop(answer.print());
     if answer.use_stderr() { Exit::Usage } else { Exit::Done }

@@ -73,7 +73,7 @@ impl Restore {
         if self.json {
             return Ok(());
         }
-        let (sent, waits) = owed(&findings);
+        let (sent, waits) = outstanding(&findings);
         writeln!(out)?;
         writeln!(out, "A daemon that starts on it sends {sent} deliveries; {waits} wait for disabled subscriptions.")?;
         writeln!(out, "Those delivered after the backup was taken are among them and are sent again.")?;
@@ -90,7 +90,7 @@ fn taken(findings: &Findings) -> String {
 }
 
 /// How many deliveries are sent at once, and how many wait for disabled subscriptions.
-fn owed(findings: &Findings) -> (u64, u64) {
+fn outstanding(findings: &Findings) -> (u64, u64) {
     let waits = findings.subscriptions.iter().filter(|receiver| !receiver.enabled).map(|receiver| receiver.owed).sum();
     (findings.owed().saturating_sub(waits), waits)
 }

@@ -116,7 +116,7 @@ impl Send {
             return Ok(writeln!(out, "{}", reply.trim_end())?);
         }
         let accepted: Accepted = read(&reply)?;
-        Ok(writeln!(out, "{}  {}", accepted.id, told(&accepted))?)
+        Ok(writeln!(out, "{}  {}", accepted.id, summary(&accepted))?)
     }
 
     /// The event type's sample. Built-in ones are known here: a token that may only post events cannot fetch them.
@@ -129,7 +129,7 @@ impl Send {
     }
 }
 
-fn told(accepted: &Accepted) -> String {
+fn summary(accepted: &Accepted) -> String {
     match (accepted.duplicate, accepted.deliveries) {
         (true, _) => "was accepted before; nothing is sent again".to_owned(),
         (false, 0) => "accepted; no subscription wants it".to_owned(),

@@ -1,4 +1,4 @@
-//! The configuration as a list of keys, to tell what has changed between two readings of it.
+//! The configuration as a list of keys, to find changes between two versions.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::settings::Settings;
 
-/// Every key and its value as it is written. Has no `Debug` of its values: some are secrets.
+/// Every key and its value as written. No `Debug`: some values are secret.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Keys(BTreeMap<String, String>);
 
@@ -17,8 +17,7 @@ impl fmt::Debug for Keys {
     }
 }
 
-/// A key that has another value than before. Shown as `retry.jitter (0.1, now 0)`, and a secret without
-/// its values.
+/// A changed key. Displayed as `retry.jitter (0.1, now 0)`; a secret without its values.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Changed {
     /// Such as `retry.jitter`.
@@ -61,7 +60,7 @@ impl Keys {
         changed.collect()
     }
 
-    /// Takes over the value that `new` has for `key`.
+    /// Adopts the value of `key` from `new`.
     pub fn take_over(&mut self, key: &str, new: &Self) {
         if let Some(value) = new.0.get(key) {
             self.0.insert(key.to_owned(), value.clone());

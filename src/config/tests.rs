@@ -15,7 +15,7 @@ fn variables(pairs: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
     pairs.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect()
 }
 
-/// The faults of a file with this text, in a directory of its own, and of these variables.
+/// The faults of a file with this text, in its own directory, and of these variables.
 fn faults(text: &str, env: &[(&str, &str)], overrides: Overrides) -> Vec<String> {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("h.toml");
@@ -44,7 +44,7 @@ fn settings_of(text: &str) -> Settings {
     settings
 }
 
-/// Every key as `section.key`, with whether it has a default.
+/// Every key as `section.key`, and whether it has a default.
 fn keys() -> Vec<(String, bool)> {
     let mut keys = Vec::new();
     let Ok(Value::Object(sections)) = serde_json::to_value(Settings::default()) else { panic!("not an object") };
@@ -65,7 +65,7 @@ fn keys() -> Vec<(String, bool)> {
     keys
 }
 
-/// The keys that the example file sets, and those that it shows commented out.
+/// The keys set in the example file, and those shown commented out.
 fn keys_of_example() -> (Vec<String>, Vec<String>) {
     let (mut set, mut shown) = (Vec::new(), Vec::new());
     let mut section = String::new();
@@ -294,7 +294,7 @@ fn nothing_is_blamed_for_a_wrong_shape_elsewhere() {
         let lines = faults(&text, &[], Overrides::default());
         assert!(lines.iter().all(|line| line.starts_with(wanted)), "{text}: {lines:?}");
     }
-    // Of a file that cannot be read nothing is known, and so not what it would have said.
+    // A file that cannot be read may have set any key, so missing keys are not reported.
     let variable = ("HOOKSWITCH_ALERTS__SECRET", "whsec_ZXhhbXBsZSBvbmx5OiBtYWtlIG9uZSBvZiB5b3VyIG93bg==");
     let lines = faults("[alerts\nurl = 'https://a.example/'", &[variable], Overrides::default());
     assert!(lines.len() == 1 && lines[0].starts_with("h.toml line 1 "), "{lines:?}");

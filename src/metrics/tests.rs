@@ -1,4 +1,4 @@
-//! What a scrape shows, and that the dashboard asks for nothing else.
+//! The content of a scrape, and that the dashboard uses exactly these metrics.
 
 use std::collections::BTreeSet;
 
@@ -75,7 +75,7 @@ fn a_scrape_shows_what_was_counted_and_how_things_stand() {
     assert!(unknown.contains("hookswitch_oldest_waiting_seconds NaN"), "{unknown}");
 }
 
-/// Every word of `text` that could be a metric of ours.
+/// Every word of `text` that could be one of our metrics.
 fn names(text: &str) -> BTreeSet<String> {
     let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
     words.filter(|word| word.starts_with("hookswitch_") || word.starts_with("process_")).map(str::to_owned).collect()

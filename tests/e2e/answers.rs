@@ -78,7 +78,7 @@ fn a_2xx_is_delivered_whatever_is_wrong_with_the_rest_and_the_log_says_it() {
         ),
         ("HTTP/1.1 100 Continue\r\nX-A: b\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n".to_owned(), true, ""),
         (format!("HTTP/1.1 200 OK\r\nContent-Length: 20000\r\n\r\n{}", "x".repeat(100)), false, "ended before its body did"),
-        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nnot chunked\r\n".to_owned(), false, "not chunked"),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nnot chunked\r\n".to_owned(), false, "not validly chunked"),
         (format!("HTTP/1.1 202 Accepted\r\n{}\r\n", "a: b\r\n".repeat(3000)), false, "500 lines"),
         ("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf".to_owned(), true, "did not end in time"),
     ] {

@@ -140,7 +140,7 @@ fn a_looser_directory_is_mended_and_that_is_said() {
     daemon.accept(&numbered("c", 0));
     assert_private(&home.data());
     let (home, exit) = daemon.stop();
-    assert!(exit.expect(0).stderr.contains("others could look into"), "the empty directory was open");
+    assert!(exit.expect(0).stderr.contains("was readable by others"), "the empty directory was open");
     for path in all_below(&home.data()) {
         let open = if path.is_dir() { 0o755 } else { 0o644 };
         fs::set_permissions(&path, Permissions::from_mode(open)).unwrap();
@@ -149,5 +149,5 @@ fn a_looser_directory_is_mended_and_that_is_said() {
     assert_private(&home.data());
     let (_, exit) = daemon.stop();
     let said = exit.expect(0).stderr;
-    assert!(said.contains("others could look into") && said.contains("now its owner's alone"), "{said}");
+    assert!(said.contains("was readable by others") && said.contains("now its owner's alone"), "{said}");
 }

@@ -39,7 +39,7 @@ fn what_changed_is_said_and_what_needs_a_restart_too() {
     }
     assert!(!later.contains("retry"), "{later}");
     // Again: nothing live has changed, and what waits for a restart still does.
-    reload(&daemon, &home, "no key has changed that can change now");
+    reload(&daemon, &home, "no reloadable key has changed");
     let (_, exit) = daemon.stop();
     let stderr = exit.expect(0).stderr;
     assert_eq!(stderr.matches("only after a restart").count(), 2, "{stderr}");

@@ -135,7 +135,7 @@ pub(super) enum Strangers {
 
 impl Strangers {
     /// The message about a daemon after a failed TLS handshake.
-    pub(super) fn told(self, base: &str, error: Option<&Error>) -> String {
+    pub(super) fn message(self, base: &str, error: Option<&Error>) -> String {
         use CertificateError as Bad;
         let advice = match error {
             Some(Error::InvalidCertificate(_)) if self == Self::OfFile => {

@@ -60,11 +60,11 @@ struct Interruption(Inlet<()>);
 
 impl Interruption {
     fn expected() -> Result<Self, Failure> {
-        let (tell, told) = mpsc::channel();
+        let (sender, interrupted) = mpsc::channel();
         // If the receiving end is gone, the demo is ending anyway.
-        let stop = move || tell.send(()).unwrap_or_default();
+        let stop = move || sender.send(()).unwrap_or_default();
         service::on_stop_signal(stop).map_err(|error| Failure::new(format!("cannot handle ctrl-c: {error}")))?;
-        Ok(Self(told))
+        Ok(Self(interrupted))
     }
 
     /// Waits for `length`.
@@ -96,9 +96,9 @@ impl Demo {
         let (thread, event) = Thread::post(client, raised)?;
         posted.push(event);
         let names: Vec<&str> = posted.iter().map(|event| event.event_type.name.as_str()).collect();
-        let owed = actors.iter().map(|actor| actor.part.wanted(&names).len()).sum();
-        let log = settled_log(client, owed, &interruption)?;
-        let mut verdict = Verdict::of(client, &actors, &posted, &log, owed)?;
+        let expected = actors.iter().map(|actor| actor.part.wanted(&names).len()).sum();
+        let log = settled_log(client, expected, &interruption)?;
+        let mut verdict = Verdict::of(client, &actors, &posted, &log, expected)?;
         verdict.faults.extend(thread.fault(&posted));
         let report = client.get(&format!("/v1/report/calls?company={COMPANY}"))?;
         if self.json {
@@ -129,15 +129,15 @@ fn post(client: &Client, event_type: EventType) -> Result<Posted, Failure> {
     Ok(Posted { event_type, id: accepted.id, deliveries: accepted.deliveries })
 }
 
-/// The log, newest first, once `owed` deliveries have ended in it, or when the time is up: the verdict reports what
+/// The log, newest first, once `expected` deliveries have ended in it, or when the time is up: the verdict reports what
 /// is missing then.
-fn settled_log(client: &Client, owed: usize, interruption: &Interruption) -> Result<Vec<Entry>, Failure> {
+fn settled_log(client: &Client, expected: usize, interruption: &Interruption) -> Result<Vec<Entry>, Failure> {
     let end = Instant::now() + DEADLINE;
     loop {
         let items = client.list("/v1/log?limit=500")?;
         let log = items.iter().map(|item| read::<Entry>(item.get())).collect::<Result<Vec<_>, _>>()?;
         let ended = log.iter().filter(|entry| entry.status != "retrying").count();
-        if ended >= owed || Instant::now() >= end {
+        if ended >= expected || Instant::now() >= end {
             return Ok(log);
         }
         interruption.pause(PERIOD)?;

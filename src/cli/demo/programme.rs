@@ -98,13 +98,14 @@ struct Sms {
 }
 
 #[derive(Deserialize)]
-struct Told {
+struct ThreadData {
     conversation: Vec<Sms>,
 }
 
 fn print_conversation(out: &mut dyn Write, posted: &[Posted]) -> io::Result<()> {
-    let told = posted.iter().find_map(|event| serde_json::from_str::<Told>(event.event_type.sample.get()).ok());
-    let Some(Told { conversation }) = told else { return Ok(()) };
+    let thread_data =
+        posted.iter().find_map(|event| serde_json::from_str::<ThreadData>(event.event_type.sample.get()).ok());
+    let Some(ThreadData { conversation }) = thread_data else { return Ok(()) };
     writeln!(out, "The SMS that were posted, as call.smsfollowup carried them")?;
     for sms in conversation {
         let arrow = if sms.direction == "inbound" { "<-" } else { "->" };
@@ -136,8 +137,8 @@ fn print_log(out: &mut dyn Write, actors: &[Actor], log: &[Entry]) -> io::Result
 }
 
 fn print_verdict(out: &mut dyn Write, verdict: &Verdict) -> io::Result<()> {
-    let Verdict { owed, delivered, failed, requests, verified, .. } = verdict;
-    writeln!(out, "{delivered} of {owed} deliveries delivered, {failed} given up because its receiver is gone")?;
+    let Verdict { expected, delivered, failed, requests, verified, .. } = verdict;
+    writeln!(out, "{delivered} of {expected} deliveries delivered, {failed} given up because its receiver is gone")?;
     writeln!(out, "{verified} of {requests} signatures verified")?;
     if let Some(reason) = &verdict.disabled_reason {
         writeln!(out, "the webhook that is gone is disabled: {}", safe(reason))?;
@@ -167,7 +168,7 @@ pub(super) fn document(
         "token_file": stage.kept_token_file().map(|path| path.display().to_string()),
         "events": events.collect::<Vec<_>>(),
         "conversation": {"call": thread.call, "messages": thread.messages, "event": raised.map(|event| &event.id)},
-        "deliveries": {"owed": verdict.owed, "delivered": verdict.delivered, "failed": verdict.failed},
+        "deliveries": {"owed": verdict.expected, "delivered": verdict.delivered, "failed": verdict.failed},
         "requests": verdict.requests,
         "signatures_verified": verdict.verified,
         "receivers": actors.iter().map(receiver).collect::<Vec<_>>(),

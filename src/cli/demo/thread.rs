@@ -26,7 +26,7 @@ pub(super) struct Sms {
 
 /// The thread within an event's data.
 #[derive(Deserialize)]
-struct Told {
+struct ThreadData {
     call_id: String,
     conversation: Vec<Sms>,
 }
@@ -55,7 +55,7 @@ impl Thread {
     /// # Errors
     /// The daemon refuses a message, or raises nothing.
     pub(super) fn post(client: &Client, event_type: EventType) -> Result<(Self, Posted), Failure> {
-        let Told { call_id: call, mut conversation } = read(event_type.sample.get())?;
+        let ThreadData { call_id: call, mut conversation } = read(event_type.sample.get())?;
         let messages = conversation.split_off(conversation.len().saturating_sub(POSTED));
         let mut event = None;
         for sms in &messages {
@@ -76,8 +76,9 @@ impl Thread {
     /// What is wrong with the thread in the raised event.
     pub(super) fn fault(&self, posted: &[Posted]) -> Option<String> {
         let raised = posted.iter().find(|event| event.event_type.name == RAISED)?;
-        let told: Result<Told, _> = serde_json::from_str(raised.event_type.sample.get());
-        let same = told.is_ok_and(|told| told.call_id == self.call && told.conversation == self.messages);
+        let thread_data: Result<ThreadData, _> = serde_json::from_str(raised.event_type.sample.get());
+        let same = thread_data
+            .is_ok_and(|thread_data| thread_data.call_id == self.call && thread_data.conversation == self.messages);
         (!same).then(|| format!("{RAISED} does not hold the thread that was posted"))
     }
 }
@@ -94,7 +95,7 @@ mod tests {
         };
         let good =
             r#"{"call_id":"c-1","conversation":[{"id":"m","direction":"inbound","from":"1","to":"2","body":"Hi"}]}"#;
-        let Told { call_id: call, conversation: messages } = read(good).unwrap();
+        let ThreadData { call_id: call, conversation: messages } = read(good).unwrap();
         let thread = Thread { call, messages };
         assert_eq!(thread.fault(&posted(good)), None);
         for wrong in

@@ -25,7 +25,7 @@ pub(super) struct Posted {
 #[derive(Debug, Default)]
 pub(super) struct Verdict {
     /// Number of deliveries expected.
-    pub(super) owed: usize,
+    pub(super) expected: usize,
     /// How many of them are delivered, according to the log.
     pub(super) delivered: usize,
     /// How many of them failed, according to the log.
@@ -58,10 +58,10 @@ impl Verdict {
         actors: &[Actor],
         posted: &[Posted],
         log: &[Entry],
-        owed: usize,
+        expected: usize,
     ) -> Result<Self, Failure> {
         let with = |status: &str| log.iter().filter(|entry| entry.status == status).count();
-        let mut verdict = Self { owed, delivered: with("delivered"), failed: with("failed"), ..Self::default() };
+        let mut verdict = Self { expected, delivered: with("delivered"), failed: with("failed"), ..Self::default() };
         verdict.judge_counts(actors, posted);
         for actor in actors {
             verdict.judge_actor(actor, posted, log);
@@ -87,14 +87,14 @@ impl Verdict {
         let count = posted.len();
         self.expect(count == BUILT_IN, || format!("there are {count} event types, not {BUILT_IN}"));
         let promised: u32 = posted.iter().map(|event| event.deliveries).sum();
-        let owed = self.owed;
-        self.expect(usize::try_from(promised) == Ok(owed), || {
-            format!("the daemon promised {promised} deliveries, not {owed}")
+        let expected = self.expected;
+        self.expect(usize::try_from(promised) == Ok(expected), || {
+            format!("the daemon promised {promised} deliveries, not {expected}")
         });
         let gone: usize = actors.iter().filter(|actor| actor.part.behaviour == Behaviour::Gone).count();
         let (delivered, failed) = (self.delivered, self.failed);
-        self.expect(delivered + gone == owed, || {
-            format!("{delivered} deliveries are in the log as delivered, not {}", owed - gone)
+        self.expect(delivered + gone == expected, || {
+            format!("{delivered} deliveries are in the log as delivered, not {}", expected - gone)
         });
         self.expect(failed == gone, || format!("{failed} deliveries are in the log as failed, not {gone}"));
     }

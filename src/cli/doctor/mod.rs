@@ -108,10 +108,10 @@ impl Doctor {
         checks.push(clock::check(Some(&config.data_dir)));
         checks.push(service::open_files(config, daemon));
         checks.push(threads::check(config, daemon));
-        let (port, told) = service::port(config, daemon);
+        let (port, info) = service::port(config, daemon);
         checks.push(port);
-        checks.extend(told.version);
-        let known = told.subscriptions.as_deref();
+        checks.extend(info.version);
+        let known = info.subscriptions.as_deref();
         let enabled: Vec<_> = known.unwrap_or_default().iter().filter(|subscription| subscription.enabled).collect();
         checks.push(names::check(config, &enabled));
         checks.extend(certificate::checks(config));

@@ -37,7 +37,7 @@ fn judge_shown(subscriptions: &[&Subscription], now: Timestamp) -> Vec<Check> {
     for subscription in subscriptions {
         let Some(pem) = &subscription.client_cert else { continue };
         let id = &subscription.id;
-        let what = format!("that of {id} ({})", place(&subscription.url).unwrap_or_default().0);
+        let what = format!("that of {id} ({})", authority(&subscription.url).unwrap_or_default().0);
         let advice = format!("renew it: hookswitch subscription edit {id} --client-cert FILE --client-key FILE");
         let Some(end) = end_of_pem(pem.as_bytes()) else {
             checks.push(Check::fail(SHOWN, format!("{what} cannot be read"), advice));
@@ -82,7 +82,7 @@ impl Good {
 }
 
 /// Host and port, and whether it is https.
-fn place(url: &str) -> Option<(String, bool)> {
+fn authority(url: &str) -> Option<(String, bool)> {
     let url = Url::parse(url).ok()?;
     Some((format!("{}:{}", url.host_str()?, url.port_or_known_default()?), url.scheme() == "https"))
 }
@@ -99,19 +99,19 @@ pub(super) fn handshakes(config: &Config, subscriptions: Option<&[&Subscription]
         Ok(shake) => shake,
         Err(failure) => return vec![Check::fail(RECEIVER, failure.message, "correct that key")],
     };
-    let (places, plain) = places(subscriptions, config.alerts.as_ref().map(|alerts| alerts.url.as_str()));
-    let left_out = places.len().saturating_sub(ASKED_MOST);
-    let places: Vec<(String, bool)> = places.into_iter().take(ASKED_MOST).collect();
-    let count = places.len();
-    let queue = Mutex::new(places.into_iter());
+    let (authorities, plain) = authorities(subscriptions, config.alerts.as_ref().map(|alerts| alerts.url.as_str()));
+    let left_out = authorities.len().saturating_sub(ASKED_MOST);
+    let authorities: Vec<(String, bool)> = authorities.into_iter().take(ASKED_MOST).collect();
+    let count = authorities.len();
+    let queue = Mutex::new(authorities.into_iter());
     let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
     let met = Mutex::new(Vec::new());
     thread::scope(|scope| {
         for _ in 0..AT_ONCE.min(count) {
             scope.spawn(|| {
-                while let Some((place, shown)) = next() {
-                    let shaken = shake(&format!("https://{place}/"), PATIENCE);
-                    met.lock().unwrap_or_else(PoisonError::into_inner).push((place, shown, shaken));
+                while let Some((authority, shown)) = next() {
+                    let shaken = shake(&format!("https://{authority}/"), PATIENCE);
+                    met.lock().unwrap_or_else(PoisonError::into_inner).push((authority, shown, shaken));
                 }
             });
         }
@@ -127,41 +127,42 @@ pub(super) fn handshakes(config: &Config, subscriptions: Option<&[&Subscription]
 }
 
 /// The distinct https endpoints, each with whether a client certificate is presented; and the number of other URLs.
-fn places(subscriptions: &[&Subscription], alerts: Option<&str>) -> (BTreeMap<String, bool>, usize) {
+fn authorities(subscriptions: &[&Subscription], alerts: Option<&str>) -> (BTreeMap<String, bool>, usize) {
     let receivers = subscriptions.iter().map(|one| (one.url.as_str(), one.client_cert.is_some()));
-    let (mut places, mut plain) = (BTreeMap::new(), 0);
+    let (mut authorities, mut plain) = (BTreeMap::new(), 0);
     for (url, shown) in receivers.chain(alerts.map(|url| (url, false))) {
-        match place(url) {
-            Some((place, true)) => *places.entry(place).or_insert(false) |= shown,
+        match authority(url) {
+            Some((authority, true)) => *authorities.entry(authority).or_insert(false) |= shown,
             _ => plain += 1,
         }
     }
-    (places, plain)
+    (authorities, plain)
 }
 
 fn judge_met(met: Vec<(String, bool, Result<Handshake, Trouble>)>, plain: usize, now: Timestamp) -> Vec<Check> {
     let mut checks = Vec::new();
     let mut good = Good::default();
-    for (place, shown, shaken) in met {
+    for (authority, shown, shaken) in met {
         match shaken {
-            Err(trouble) => checks.push(troubled(&place, &trouble)),
+            Err(trouble) => checks.push(troubled(&authority, &trouble)),
             // Without the key no certificate can be presented, so a receiver that requires one must refuse.
             Ok(Handshake { refusal: Some(refusal), .. }) if !shown => {
                 let advice = "if it asks for a client certificate, give it one: hookswitch subscription edit ID \
                               --client-cert FILE --client-key FILE";
-                checks.push(Check::fail(RECEIVER, format!("{place}: {refusal}"), advice));
+                checks.push(Check::fail(RECEIVER, format!("{authority}: {refusal}"), advice));
             }
             Ok(Handshake { certificates, .. }) => {
                 let Some(end) = certificates.first().and_then(|der| end_of(der)) else {
-                    let message = format!("{place}: the expiry of its certificate cannot be read");
-                    let advice = format!("examine it: openssl s_client -connect {place}");
+                    let message = format!("{authority}: the expiry of its certificate cannot be read");
+                    let advice = format!("examine it: openssl s_client -connect {authority}");
                     checks.push(Check::warn(RECEIVER, message, advice));
                     continue;
                 };
                 match Age::of(end, now, SOON) {
-                    Age::Good(days) => good.add(end, days, place),
+                    Age::Good(days) => good.add(end, days, authority),
                     Age::Old(_) | Age::Over => {
-                        let message = format!("{place}: its certificate expires at {end}, in less than {SOON} days");
+                        let message =
+                            format!("{authority}: its certificate expires at {end}, in less than {SOON} days");
                         let advice = "have it renewed there: after it expires, nothing is delivered";
                         checks.push(Check::warn(RECEIVER, message, advice));
                     }
@@ -176,13 +177,13 @@ fn judge_met(met: Vec<(String, bool, Result<Handshake, Trouble>)>, plain: usize,
     checks
 }
 
-fn troubled(place: &str, trouble: &Trouble) -> Check {
+fn troubled(authority: &str, trouble: &Trouble) -> Check {
     let advice = trouble.advice.unwrap_or(match trouble.fault {
         Fault::Tls => "correct it at the receiver, or correct the webhook's URL",
         Fault::AddressDenied => "allow it there if that is intended, or correct the webhook's URL",
         _ => "correct the webhook's URL",
     });
-    Check::fail(RECEIVER, format!("{place}: {}", trouble.detail), advice)
+    Check::fail(RECEIVER, format!("{authority}: {}", trouble.detail), advice)
 }
 
 #[cfg(test)]
@@ -242,8 +243,8 @@ mod tests {
             subscription("http://b.example/", None),
         ];
         let all: Vec<&Subscription> = all.iter().collect();
-        let (found, plain) = places(&all, Some("https://alerts.example/"));
-        let found: Vec<(&str, bool)> = found.iter().map(|(place, shown)| (place.as_str(), *shown)).collect();
+        let (found, plain) = authorities(&all, Some("https://alerts.example/"));
+        let found: Vec<(&str, bool)> = found.iter().map(|(authority, shown)| (authority.as_str(), *shown)).collect();
         let wanted = [
             ("[2001:db8::1]:443", false),
             ("a.example:443", true),

@@ -17,7 +17,7 @@ use crate::service::{AdminToken, OpenFiles};
 
 /// Information from a daemon that answers.
 #[derive(Default)]
-pub(super) struct Told {
+pub(super) struct DaemonInfo {
     /// Its subscriptions; `None` if it does not report them.
     pub(super) subscriptions: Option<Vec<Subscription>>,
     /// Compares its version; `None` if it does not report it.
@@ -75,26 +75,32 @@ fn limit_of(pid: u32) -> Option<u64> {
 
 /// Whether the daemon answers, or its port is free if it does not run. A running daemon is contacted at its recorded
 /// listen address, which `serve --listen` and systemd may override.
-pub(super) fn port(config: &Config, holder: Holder) -> (Check, Told) {
+pub(super) fn port(config: &Config, holder: Holder) -> (Check, DaemonInfo) {
     const NAME: &str = "port";
     let configured = config.http.listen;
     let noted = if let Holder::Daemon { listens, .. } = holder { listens } else { None };
     let listen = noted.unwrap_or(configured);
     match answers(config, listen) {
-        Ok(Some(Ok(told))) => {
+        Ok(Some(Ok(info))) => {
             let other = listen != configured && configured.port() != 0;
             let told_so =
                 if other { format!("; `listen` in [http], as read here, is {configured}") } else { String::new() };
-            return (Check::ok(NAME, format!("a daemon answers at {listen}, and is ready{told_so}")), told);
+            return (Check::ok(NAME, format!("a daemon answers at {listen}, and is ready{told_so}")), info);
         }
         Ok(Some(Err(why))) => {
             let advice = "the message gives the reason; see also `journalctl -u hookswitch`";
-            return (Check::fail(NAME, format!("the daemon at {listen} is not ready: {why}"), advice), Told::default());
+            return (
+                Check::fail(NAME, format!("the daemon at {listen} is not ready: {why}"), advice),
+                DaemonInfo::default(),
+            );
         }
         Ok(None) => {}
         Err(why) => {
             let advice = "check whether another program uses the port (ss -ltnp)";
-            return (Check::fail(NAME, format!("communication with {listen} failed: {why}"), advice), Told::default());
+            return (
+                Check::fail(NAME, format!("communication with {listen} failed: {why}"), advice),
+                DaemonInfo::default(),
+            );
         }
     }
     let check = match (TcpListener::bind(listen), holder) {
@@ -110,11 +116,11 @@ pub(super) fn port(config: &Config, holder: Holder) -> (Check, Told) {
             "stop the program that uses the port (ss -ltnp), or set `listen` in [http] to a free address of this machine",
         ),
     };
-    (check, Told::default())
+    (check, DaemonInfo::default())
 }
 
 /// What the daemon at `place` reports; `None` if nothing answers, and an inner text if it is not ready.
-fn answers(config: &Config, mut place: SocketAddr) -> Result<Option<Result<Told, String>>, String> {
+fn answers(config: &Config, mut place: SocketAddr) -> Result<Option<Result<DaemonInfo, String>>, String> {
     if place.ip().is_unspecified() {
         let here = if place.is_ipv4() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { IpAddr::V6(Ipv6Addr::LOCALHOST) };
         place = SocketAddr::new(here, place.port());
@@ -136,13 +142,13 @@ fn answers(config: &Config, mut place: SocketAddr) -> Result<Option<Result<Told,
         return Ok(Some(Err(failure.message)));
     }
     let subscriptions = client.list("/v1/subscriptions?limit=500").ok();
-    Ok(Some(Ok(told(client.get("/v1/stats").ok().as_deref(), subscriptions))))
+    Ok(Some(Ok(info(client.get("/v1/stats").ok().as_deref(), subscriptions))))
 }
 
-fn told(stats: Option<&str>, subscriptions: Option<Vec<Box<RawValue>>>) -> Told {
+fn info(stats: Option<&str>, subscriptions: Option<Vec<Box<RawValue>>>) -> DaemonInfo {
     let version = stats.and_then(|text| read::<Stats>(text).ok()).map(|stats| version(&stats.version));
     let subscriptions = subscriptions.and_then(|all| all.iter().map(|one| read(one.get()).ok()).collect());
-    Told { subscriptions, version }
+    DaemonInfo { subscriptions, version }
 }
 
 fn version(running: &str) -> Check {
@@ -163,13 +169,13 @@ mod tests {
     #[test]
     fn what_a_daemon_tells_of_itself() {
         let list = |text: &str| Some(serde_json::from_str(text).unwrap());
-        let whole = told(Some(r#"{"version":"0.0.1"}"#), list(r#"[{"url":"https://a.example/x","enabled":true}]"#));
+        let whole = info(Some(r#"{"version":"0.0.1"}"#), list(r#"[{"url":"https://a.example/x","enabled":true}]"#));
         assert_eq!(whole.subscriptions.unwrap()[0].url, "https://a.example/x");
         assert_eq!(whole.version.unwrap().state, State::Warn);
         assert_eq!(version(env!("CARGO_PKG_VERSION")).state, State::Ok);
-        let nothing = told(None, None);
+        let nothing = info(None, None);
         assert!(nothing.version.is_none() && nothing.subscriptions.is_none());
-        let rubbish = told(Some("rubbish"), list(r#"[{"url":"https://a.example/"},7]"#));
+        let rubbish = info(Some("rubbish"), list(r#"[{"url":"https://a.example/"},7]"#));
         assert!(rubbish.version.is_none() && rubbish.subscriptions.is_none());
     }
 

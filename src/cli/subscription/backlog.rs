@@ -90,11 +90,11 @@ impl Replay {
             return Ok(writeln!(out, "{}", reply.trim_end())?);
         }
         let Queued { queued } = read(&reply)?;
-        let told = match queued {
+        let message = match queued {
             1 => "1 delivery is put back into the queue".to_owned(),
             _ => format!("{queued} deliveries are put back into the queue, a few at a time"),
         };
-        Ok(writeln!(out, "{told}")?)
+        Ok(writeln!(out, "{message}")?)
     }
 }
 

@@ -6,9 +6,9 @@ fn only_a_clear_yes_is_one() {
     for (answer, wanted) in
         [("y\n", true), ("YES\n", true), ("\n", false), ("", false), ("no\n", false), ("yy\n", false)]
     {
-        let mut asked = Vec::new();
-        assert_eq!(confirmed("Remove? ", &mut answer.as_bytes(), &mut asked).unwrap(), wanted, "{answer:?}");
-        assert_eq!(asked, b"Remove? ");
+        let mut prompt = Vec::new();
+        assert_eq!(confirmed("Remove? ", &mut answer.as_bytes(), &mut prompt).unwrap(), wanted, "{answer:?}");
+        assert_eq!(prompt, b"Remove? ");
     }
 }
 
