@@ -129,7 +129,7 @@ impl Verifier {
             Bad::UnknownIssuer | Bad::BadSignature
                 if leaf.tbs_certificate().issuer() == leaf.tbs_certificate().subject() =>
             {
-                failure(Fault::TlsUnknownIssuer, "the receiver's certificate signed itself".to_owned())
+                failure(Fault::TlsUnknownIssuer, "the receiver's certificate is self-signed".to_owned())
             }
             Bad::BadSignature if others.iter().any(is_short) || chain().any(|one| self.issuer_is_short(one)) => {
                 let detail =

@@ -1,8 +1,7 @@
-//! The rules of the architecture that the compiler does not know: which module may import which, that no files import
-//! each other in a circle, which package belongs to which module, how long a file may be, and that what the README names
-//! is there.
+//! The rules of the architecture that the compiler does not check: which module may import which, no circles among
+//! files, which package belongs to which module, maximum file length, and that paths named in the README exist.
 //!
-//! Each message names the rule and what to do instead. The checker is itself checked on small inputs.
+//! Each message names the rule and what to do instead. The checker itself is tested on small inputs.
 
 mod code;
 mod files;
@@ -14,16 +13,16 @@ use std::path::{Path, PathBuf};
 
 use code::{crate_paths, words_and_signs};
 
-/// No `.rs` file is longer.
+/// Maximum lines of an `.rs` file.
 const MOST_LINES: usize = 500;
 
-/// A module, the modules it may import, and, where it may only see a part of one, which part.
+/// A module, the modules it may import, and, if it may see only a part of one, which part.
 struct Module {
     name: &'static str,
     knows: &'static [&'static str],
 }
 
-/// 'Who may know whom' of the design: no arrow goes back.
+/// The allowed imports of each module; they form no circle.
 const MODULES: &[Module] = &[
     Module { name: "build", knows: &[] },
     Module { name: "core", knows: &[] },
@@ -111,14 +110,14 @@ const RESERVED: &[Reserved] = &[
     },
 ];
 
-/// The top module of a file under `src/`, and how deep it stands (`src/a.rs` 1, `src/a/b.rs` 2).
+/// The top module of a file under `src/`, and its depth (`src/a.rs` 1, `src/a/b.rs` 2).
 fn module_and_depth(path: &str) -> Option<(&str, usize)> {
     let module = path.strip_prefix("src/")?.strip_suffix(".rs")?;
     let module = module.strip_suffix("/mod").unwrap_or(module);
     (module != "lib").then(|| (module.split('/').next().unwrap_or(module), module.split('/').count()))
 }
 
-/// Imports of `path` that go against the design.
+/// Imports of `path` that violate the design.
 fn forbidden_imports(path: &str, text: &str) -> Vec<String> {
     let Some((module, depth)) = module_and_depth(path) else { return Vec::new() };
     let Some(rules) = MODULES.iter().find(|known| known.name == module) else {
@@ -155,7 +154,7 @@ fn reserved_words(path: &str, text: &str) -> Vec<String> {
     faults
 }
 
-/// What is wrong with a file's form.
+/// Violations of a file's form.
 fn form(path: &str, text: &str) -> Vec<String> {
     let mut faults = Vec::new();
     let lines = text.lines().count();
@@ -172,7 +171,7 @@ fn form(path: &str, text: &str) -> Vec<String> {
     faults
 }
 
-/// Paths of this repository that a document names, in backticks or as links, and that are not there.
+/// Paths of this repository that a document names, in backticks or as links, and that do not exist.
 fn missing_paths(document: &str, exists: impl Fn(&str) -> bool) -> Vec<String> {
     let in_backticks = document.split('`').skip(1).step_by(2).flat_map(str::split_whitespace);
     let in_links = document.split("](").skip(1).filter_map(|rest| rest.split(')').next());
@@ -183,7 +182,7 @@ fn missing_paths(document: &str, exists: impl Fn(&str) -> bool) -> Vec<String> {
     missing.into_iter().map(|path| format!("README.md names `{path}`, which is not there")).collect()
 }
 
-/// The headings of a Markdown document, as the anchors that GitHub makes of them, with their levels.
+/// The headings of a Markdown document, as GitHub's anchors, with their levels.
 fn anchors(document: &str) -> Vec<(usize, String)> {
     let mut in_code = false;
     let headings = document.lines().filter(|line| {
@@ -199,7 +198,7 @@ fn anchors(document: &str) -> Vec<(usize, String)> {
     headings.map(anchor).collect()
 }
 
-/// Links within the document that lead nowhere, and sections that its table of contents leaves out.
+/// Links within the document without a target, and sections missing from its table of contents.
 fn lost_anchors(document: &str) -> Vec<String> {
     let links: BTreeSet<&str> = document.split("](#").skip(1).filter_map(|rest| rest.split(')').next()).collect();
     let anchors = anchors(document);

@@ -1,5 +1,5 @@
-//! What the Debian package is made of: all that `[package.metadata.deb]` names is there, and all that must be in the
-//! package is named. The package itself is tried by `.ci/boot`, which takes minutes.
+//! The content of the Debian package: everything named in `[package.metadata.deb]` exists, and everything required is
+//! named. The package itself is tested by `.ci/boot`, which takes minutes.
 
 use std::fs;
 

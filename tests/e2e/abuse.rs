@@ -1,6 +1,6 @@
-//! Clients that mean ill, by the hundred and the thousand: the healthy are served meanwhile, and memory stays bounded.
+//! Hostile clients, by the hundred and the thousand: healthy ones are served meanwhile, and memory stays bounded.
 //!
-//! What one hostile request gets is in `bad_input` and in the tests of the module itself.
+//! Single hostile requests are tested in `bad_input` and in the module's own tests.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
@@ -16,18 +16,18 @@ use crate::receiver::{Answer, Receiver};
 use crate::tls::{ask, home, try_ask};
 use crate::wait::{PATIENCE, eventually};
 
-/// Longer than a healthy request may take, on a machine that is busy with other tests, too; shorter than the 3 s after
-/// which the slow are ended here, so that one who waits for those is seen.
+/// Longer than a healthy request takes, even on a busy machine; shorter than the 3 s after which slow clients are
+/// ended here, so that waiting for them is noticed.
 const HEALTHY: Duration = Duration::from_millis(2_500);
 
-/// How much memory the daemon has, in KiB.
+/// The daemon's resident memory, in KiB.
 fn resident(daemon: &Daemon) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", daemon.pid())).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
     line.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
-/// Posts `count` events, one after another, on a connection of its own; how long the slowest took.
+/// Posts `count` events in sequence on its own connection; returns the slowest duration.
 #[track_caller]
 fn healthy(daemon: &Daemon, count: usize) -> Duration {
     let client = Client::new(daemon.address, Some(daemon.home().token()));
@@ -41,14 +41,14 @@ fn healthy(daemon: &Daemon, count: usize) -> Duration {
     slowest
 }
 
-/// How many files this process may open.
+/// The limit of open files of this process.
 fn open_files() -> usize {
     let limits = std::fs::read_to_string("/proc/self/limits").unwrap();
     let line = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();
     line.split_whitespace().next().and_then(|soft| soft.parse().ok()).unwrap_or(1024)
 }
 
-/// Whether the daemon has ended the connection.
+/// Whether the daemon has closed the connection.
 fn is_over(stream: &mut TcpStream) -> bool {
     stream.set_nonblocking(true).unwrap();
     loop {
@@ -62,7 +62,7 @@ fn is_over(stream: &mut TcpStream) -> bool {
 
 #[test]
 fn ten_thousand_idle_connections_cost_little_and_hinder_nobody() {
-    // Each costs a file here and one there.
+    // Each needs a file here and one there.
     let count = 10_000.min(open_files().saturating_sub(600));
     let daemon = Home::new()
         .set("http.max_connections", "20000")
@@ -72,7 +72,7 @@ fn ten_thousand_idle_connections_cost_little_and_hinder_nobody() {
     let alone = healthy(&daemon, 50);
     let before = resident(&daemon);
     let mut idle: Vec<TcpStream> = (0..count).map(|_| connect(daemon.address).unwrap()).collect();
-    // Every second one has asked something before it fell silent.
+    // Every second one has sent a request before it fell silent.
     for stream in idle.iter_mut().step_by(2) {
         stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
     }
@@ -94,10 +94,10 @@ fn connections_beyond_the_cap_cut_nobody_and_the_room_comes_back() {
     let mut crowd: Vec<TcpStream> = Vec::new();
     let mut slowest = Duration::ZERO;
     for _ in 0..20 {
-        // Who was there before goes on being served. A connection that was cut could not be replaced now.
+        // Existing connections continue to be served. A connection that was cut could not be replaced now.
         kept.post("/v1/events", &event("call.new", "c1")).expect(202);
         crowd.extend((0..50).map(|_| connect(daemon.address).unwrap()));
-        // Who comes now is sent away at once, in words.
+        // A new one is refused at once, with a message.
         let asked = Instant::now();
         let newcomer = raw(daemon.address, b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n", Then::Waits);
         assert_eq!(newcomer, Raw::Status(if crowd.len() < 64 { 200 } else { 503 }), "beside {}", crowd.len());
@@ -119,16 +119,17 @@ fn over_tls_those_beyond_the_cap_are_told_so_after_a_handshake() {
     let daemon = home.set("http.header_timeout", "\"60s\"").start();
     let (client, health) = (authority.client(), b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n");
     let crowd: Vec<TcpStream> = (0..8).map(|_| connect(daemon.address).unwrap()).collect();
-    // More, one after another, than are told so at once.
+    // More, in sequence, than are refused at the same time.
     let mut refused = 0;
     for _ in 0..40 {
         let (status, reply) = ask(daemon.address, &client, health);
-        // Those who say nothing give way once they have been silent for a moment.
+        // Silent ones are evicted after a moment.
         assert!(status == 200 || (status == 503 && reply.header("retry-after") == Some("1")), "{status}");
         refused += u32::from(status == 503);
     }
     assert!(refused > 0, "nobody was refused");
-    // Where the silent have all those places, too, nobody is kept waiting, and soon somebody is told or served again.
+    // Even if silent connections hold all those places, nobody is kept waiting, and soon a new one is refused or
+    // served again.
     let silent: Vec<TcpStream> = (0..64).map(|_| connect(daemon.address).unwrap()).collect();
     eventually("a newcomer to be told", || {
         let asked = Instant::now();
@@ -143,7 +144,7 @@ fn over_tls_those_beyond_the_cap_are_told_so_after_a_handshake() {
     });
 }
 
-/// One that sends `slowly` byte by byte once it has sent `at_once`; one that sends nothing more never reads, either.
+/// A client that sends `slowly` byte by byte after `at_once`; without it, it never reads either.
 struct Slow {
     stream: TcpStream,
     slowly: Vec<u8>,
@@ -153,12 +154,12 @@ impl Slow {
     fn new(daemon: &Daemon, at_once: &str, slowly: &str) -> Self {
         let mut stream = connect(daemon.address).unwrap();
         stream.set_nonblocking(true).unwrap();
-        // A daemon that reads no further has what it needs to be tempted.
+        // The daemon may stop reading; what it has suffices.
         let _ = stream.write_all(at_once.as_bytes());
         Self { stream, slowly: slowly.as_bytes().to_vec() }
     }
 
-    /// Sends a byte; whether it is still served.
+    /// Sends a byte; returns whether it is still served.
     fn goes_on(&mut self) -> bool {
         let sent = self.stream.write(&self.slowly[..self.slowly.len().min(1)]);
         self.slowly.drain(..sent.as_ref().map_or(0, |sent| *sent));
@@ -166,7 +167,7 @@ impl Slow {
     }
 }
 
-/// Heads and bodies that come byte by byte.
+/// Heads and bodies sent byte by byte.
 fn slow_senders(daemon: &Daemon, each: usize) -> Vec<Slow> {
     let post = format!(
         "POST /v1/events HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\ncontent-type: application/json\r\n",
@@ -189,7 +190,7 @@ fn slow_clients_are_ended_and_the_healthy_do_not_notice() {
     let alone = healthy(&daemon, 20);
     let before = resident(&daemon);
     let begun = Instant::now();
-    // Much more than the buffers of the two sockets hold.
+    // Much more than the buffers of both sockets hold.
     let asked = "GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n".repeat(200);
     let unread: Vec<Slow> = (0..20).map(|_| Slow::new(&daemon, &asked, "")).collect();
     let mut slow = slow_senders(&daemon, 100);
@@ -216,7 +217,7 @@ fn slow_clients_are_ended_and_the_healthy_do_not_notice() {
 fn slow_handshakes_are_ended_and_the_healthy_do_not_notice() {
     let authority = Authority::new();
     let daemon = home(&authority.issue(&["localhost"])).set("http.header_timeout", "\"3s\"").start();
-    // A record of the largest size that begins a hello of nearly that, or nothing at all.
+    // A record of the maximum size that begins a hello of nearly that size, or nothing at all.
     let hello = format!("\x16\x03\x01\x40\x00\x01\x00\x3f\x7c\x03\x03{}", "\x07".repeat(4_000));
     let kinds = ["", &hello, &hello, &hello, &hello];
     let mut slow: Vec<Slow> = kinds.iter().cycle().take(500).map(|kind| Slow::new(&daemon, "", kind)).collect();
@@ -261,7 +262,7 @@ fn paths_that_climb_or_hide_lead_nowhere() {
         "\\..\\..\\etc\\passwd",
     ] {
         let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\n\r\n");
-        // One that ends its side may be taken for one that went away, and is not answered then.
+        // A client that shuts down its write side may count as gone, and gets no response then.
         let got = raw(daemon.address, request.as_bytes(), Then::Waits);
         assert!(matches!(got, Raw::Status(400 | 404)), "{path}: {got:?}");
     }

@@ -1,4 +1,4 @@
-//! What receivers answer, byte for byte: the status line decides, and the log says what was wrong with the rest.
+//! Receivers' responses, byte for byte: the status line decides, and the log says what was wrong with the rest.
 
 use std::io::{BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
@@ -10,7 +10,7 @@ use crate::daemon::{Daemon, Home, hookswitch, run};
 use crate::platform::event;
 use crate::wait::Watched;
 
-/// A receiver that takes requests whole and answers each with the same bytes; then it closes, unless it `stays`.
+/// A receiver that answers every request with the same bytes; then it closes, unless it `stays`.
 struct Raw {
     address: SocketAddr,
     heads: Arc<Watched<Vec<String>>>,
@@ -45,7 +45,7 @@ impl Raw {
     }
 }
 
-/// The head of the next request, as it came; its body is passed over.
+/// The head of the next request, verbatim; its body is skipped.
 fn request(from: &mut BufReader<std::net::TcpStream>) -> Option<String> {
     let mut head = Vec::new();
     let mut byte = [0];
@@ -60,7 +60,7 @@ fn request(from: &mut BufReader<std::net::TcpStream>) -> Option<String> {
     Some(head)
 }
 
-/// The only entry of the log, whole, of an event posted to a receiver with these settings.
+/// The only log entry, in full, of an event posted to a receiver with these settings.
 fn logged(daemon: &Daemon, receiver: &Raw, settings: Value) -> Value {
     daemon.subscribe(&receiver.url(), settings);
     daemon.accept(&event("call.missed", "c-1"));

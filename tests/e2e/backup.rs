@@ -77,7 +77,7 @@ fn a_backup_that_was_taken_under_load_has_what_was_accepted_before_it() {
             }
             ids
         });
-        // Not just a hundred requests: some of them may be second attempts.
+        // Counting requests would not do: some of them may be second attempts.
         let firsts = |requests: &[Arc<Received>]| requests.iter().filter(|request| request.attempt() == 1).count();
         receiver.wait_until("a hundred events", |requests| firsts(requests) >= 100);
         let before = daemon.list("/v1/events?limit=500");
@@ -96,7 +96,7 @@ fn a_backup_that_was_taken_under_load_has_what_was_accepted_before_it() {
         let id = event["id"].as_str().unwrap_or_default();
         restored.api().get(&format!("/v1/events/{id}")).expect(200);
     }
-    // What the backup owes is delivered by whoever has restored it; a new event is too.
+    // Deliveries outstanding in the backup are sent by the restored daemon; a new event is too.
     let sent = restored.accept(&event("call.new", "after"))["id"].as_str().unwrap_or_default().to_owned();
     receiver.wait_until("the event after the restore", |requests| {
         requests.iter().any(|request| request.webhook_id() == sent)
@@ -136,7 +136,7 @@ fn a_backup_needs_the_admin_and_comes_one_at_a_time() {
     stranger.get("/v1/backup").expect_problem(&[401]);
     daemon.api().get("/v1/backup?x=1").expect_problem(&[422]);
     daemon.api().post("/v1/backup", &json!({})).expect_problem(&[405]);
-    // The one that failed has given its turn back.
+    // The failed one has released the slot.
     let reply = eventually("a backup", || match daemon.api().get("/v1/backup") {
         reply if reply.status == 200 => Ok(reply),
         other => Err(format!("{other:?}")),

@@ -1,4 +1,4 @@
-//! Bad input: each a clear 4xx or a closed connection, nothing stored, the daemon unmoved.
+//! Bad input: each a clear 4xx or a closed connection, nothing stored, the daemon unaffected.
 
 use std::fmt::Display;
 use std::io::Write as _;
@@ -12,24 +12,24 @@ use crate::receiver::Receiver;
 
 const JSON: &str = "application/json";
 
-/// A body that is refused.
+/// A refused body.
 struct Refused {
-    /// What is wrong with it.
+    /// The fault.
     fault: &'static str,
     body: Vec<u8>,
     content_type: &'static str,
-    /// The statuses that are right.
+    /// The accepted statuses.
     status: &'static [u16],
-    /// The member that is named, where there is one.
+    /// The pointer in the reply, if any.
     pointer: Option<&'static str>,
 }
 
-/// JSON that cannot be read, or bytes that are none.
+/// JSON that cannot be parsed, or bytes that are not JSON.
 fn unreadable(fault: &'static str, body: impl Into<Vec<u8>>) -> Refused {
     Refused { fault, body: body.into(), content_type: JSON, status: &[400], pointer: None }
 }
 
-/// JSON that was read and is not valid at `pointer`.
+/// JSON that is parsed but not valid at `pointer`.
 fn invalid(fault: &'static str, pointer: &'static str, body: impl Display) -> Refused {
     let body = body.to_string().into_bytes();
     Refused { fault, body, content_type: JSON, status: &[422], pointer: Some(pointer) }
@@ -50,7 +50,7 @@ fn with_data(name: &str, value: Value) -> Value {
     event
 }
 
-/// The text of a valid event, with `data` as given.
+/// The text of a valid event with this `data`.
 fn with_data_text(data: &str) -> String {
     format!(r#"{{"type":"call.new","company":"acme","source":"widget","data":{data}}}"#)
 }
@@ -162,7 +162,7 @@ fn each_bad_body_is_refused_by_name_and_nothing_is_stored() {
     check_unmoved(&daemon, &receiver);
 }
 
-/// Nothing is stored, nothing was sent, and a good event still goes through.
+/// Nothing is stored, nothing was sent, and a valid event still goes through.
 #[track_caller]
 fn check_unmoved(daemon: &Daemon, receiver: &Receiver) {
     assert_eq!(daemon.list("/v1/events"), [Value::Null; 0]);
@@ -310,7 +310,7 @@ fn bad_queries_are_refused() {
     assert_eq!(items(&daemon.api().get("/v1/log").expect(200)).len(), 0);
 }
 
-/// Requests that are not whole, or not HTTP; `TOKEN` stands for the token.
+/// Requests that are incomplete or not HTTP; `TOKEN` stands for the token.
 const BROKEN: [(&str, &str); 10] = [
     ("half a line", "POST /v1/ev"),
     ("half a head", "POST /v1/events HTTP/1.1\r\nhost: x\r\ncontent-ty"),
@@ -352,7 +352,7 @@ fn broken_requests_get_a_refusal_or_the_end_of_the_connection() {
                 });
             }
         }
-        // One that connects and says nothing is not waited for for ever.
+        // A silent connection is not kept for ever.
         let silent = raw(daemon.address, b"", Then::Waits);
         assert!(matches!(silent, Raw::Closed | Raw::Status(408)), "{silent:?}");
     });

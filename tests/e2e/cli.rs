@@ -20,7 +20,7 @@ fn to(daemon: &Daemon, arguments: &[&str]) -> Command {
     command
 }
 
-/// What a list command printed: one list.
+/// The output of a list command: one list.
 #[track_caller]
 fn listed(exit: &Exit) -> Vec<Value> {
     exit.json().as_array().unwrap_or_else(|| panic!("no list: {exit:?}")).clone()

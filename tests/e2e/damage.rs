@@ -1,4 +1,4 @@
-//! Damage to the data directory: told at the start, or when it is read, or by `verify`; never served as data.
+//! Damage to the data directory: reported at start, when it is read, or by `verify`; never served as data.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -23,7 +23,7 @@ fn cut(path: &Path, to: usize) {
     fs::write(path, &bytes[..to.min(bytes.len())]).expect("written");
 }
 
-/// The journal files, the oldest first.
+/// The journal files, oldest first.
 fn journal(home: &Home) -> Vec<PathBuf> {
     let mut files: Vec<_> = contents(&home.data().join("journal")).into_keys().collect();
     files.retain(|file| file.extension().is_some_and(|extension| extension == "log"));
@@ -97,7 +97,7 @@ fn a_torn_end_in_which_nothing_was_acknowledged_is_cut_away_with_one_line() {
 fn a_damaged_index_is_made_again_and_nobody_sees_a_difference() {
     let home = thawed();
     let index = journal(&home)[0].with_extension("idx");
-    // As this version writes it; the frozen one is an older version, which is read as it is.
+    // As written by this version; the frozen one is older and is read as it is.
     fs::remove_file(&index).expect("the index of a full journal file");
     let daemon = home.start();
     check_facts(&daemon);
@@ -113,7 +113,7 @@ fn a_damaged_index_is_made_again_and_nobody_sees_a_difference() {
     }
 }
 
-/// The place of an event's data in the journal: file and first byte.
+/// The position of an event's data in the journal: file and first byte.
 pub(crate) fn place_of(home: &Home, data: &str) -> (PathBuf, usize) {
     for file in journal(home) {
         let bytes = fs::read(&file).expect("a journal file");
@@ -140,14 +140,14 @@ fn a_damaged_event_is_not_served_and_does_not_hold_up_others() {
     assert!(!problem.to_string().contains(&name), "no path in a reply: {problem}");
     daemon.api().get("/v1/events?limit=500").expect_problem(&[500]);
 
-    // Its delivery fails visibly, is kept, and does not spin; others are delivered.
+    // Its delivery fails visibly, is kept, and is not retried in a loop; others are delivered.
     let receiver = Receiver::willing();
     let acme = facts["subscriptions"][0]["id"].as_str().unwrap_or_default();
     let change = json!({"url": receiver.url("/"), "enabled": true});
     daemon.api().patch(&format!("/v1/subscriptions/{acme}"), &change).expect(200);
     let sent = daemon.accept(&event("call.new", "sound"))["id"].as_str().unwrap_or_default().to_owned();
     receiver.wait_until("a sound event", |requests| requests.iter().any(|request| request.webhook_id() == sent));
-    // What is older than that stands in the damaged file.
+    // Older entries are in the damaged file.
     eventually("the entry of the log", || {
         let entries = daemon.list("/v1/log?since=2026-09-21T14:13:21Z");
         let found = entries.iter().find(|entry| entry["event_id"] == id).cloned();

@@ -12,7 +12,7 @@ use crate::platform::numbered;
 use crate::receiver::Receiver;
 use crate::space::{Disk, skipped};
 
-/// Ends with 74 by itself, and says what to do.
+/// Ends by itself with 74, and says what to do.
 fn ends(daemon: Daemon, what: &str) -> (Home, Exit) {
     let (home, exit) = daemon.wait();
     let exit = exit.expect(74);
@@ -43,7 +43,7 @@ fn a_daemon_whose_directory_goes_ends_though_nobody_posts_anything() {
     let aside = daemon.home().beside("aside");
     fs::rename(&data, &aside).unwrap();
     let (home, _) = ends(daemon, "is gone: it was deleted, moved away or unmounted");
-    // As it is told: put back, it goes on.
+    // Following its advice: put back, it continues.
     fs::rename(&aside, &data).unwrap();
     home.start().accept(&numbered("c", 1));
 }
@@ -78,7 +78,7 @@ fn an_older_journal_file_is_missed() {
     daemon.accept(&numbered("c", 0));
     let journal = daemon.home().data().join("journal");
     let second = journal.join("000002.log");
-    // Erasing a person ends the file that is written.
+    // Erasing a person ends the current file.
     let erase = json!({"company": "acme", "phone": "+12025550100"});
     daemon.api().post("/v1/erase", &erase).expect_success();
     crate::wait::eventually("a second file", || if second.exists() { Ok(()) } else { Err("none".to_owned()) });
@@ -92,7 +92,7 @@ fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777
 }
 
-/// Every file and directory below `dir`, and it itself.
+/// `dir` and every file and directory below it.
 fn all_below(dir: &Path) -> Vec<std::path::PathBuf> {
     let mut found = vec![dir.to_owned()];
     let mut next = 0;
@@ -112,7 +112,7 @@ fn assert_private(dir: &Path) {
     }
 }
 
-/// As a daemon that is started by hand in a careless shell.
+/// Started by hand from a shell with a permissive umask.
 fn careless(home: &Home) -> Daemon {
     let under = ["sh", "-c", "umask 000; exec \"$@\"", "sh"].map(str::to_owned);
     home.start_under(&under).unwrap_or_else(|exit| panic!("{}", exit.stderr))

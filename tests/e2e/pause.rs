@@ -1,4 +1,4 @@
-//! A disabled subscription is paused: it goes on being owed, and what it is owed flows in order when it is enabled.
+//! A disabled subscription is paused: its deliveries wait, and follow in order when it is enabled.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ fn a_paused_subscription_keeps_what_it_is_owed_and_gets_it_in_order() {
     for n in 1..8 {
         assert_eq!(daemon.accept(&numbered("c1", n))["deliveries"], 2);
     }
-    // The other one has them all: so the paused one would have had them too.
+    // The other one has them all: so the paused one could have had them too.
     other.wait_for(8);
     assert_eq!(paused.requests().len(), 1, "a paused subscription was called");
     assert_eq!(daemon.api().get(&subscription.path()).expect(200).json()["waiting"], 7);

@@ -1,4 +1,5 @@
-//! The forward proxy of `[network]`: every connection to a receiver goes through it, and the guard stands before it.
+//! The forward proxy of `[network]`: every connection to a receiver goes through it, and the address check comes
+//! first.
 
 use std::io::{BufReader, Read, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -14,18 +15,18 @@ use crate::secure_receivers::{Secure, trusting};
 use crate::wait::Watched;
 use crate::wire;
 
-/// A target, and the authorization that came with it.
+/// A target, and the authorization sent with it.
 type Asked = (String, Option<String>);
 
-/// A proxy for which every name is 127.0.0.1.
+/// A proxy that resolves every name to 127.0.0.1.
 struct Proxy {
     address: SocketAddr,
-    /// The targets that were asked for, with the authorization.
+    /// The requested targets, with the authorization.
     asked: Arc<Watched<Vec<Asked>>>,
 }
 
 impl Proxy {
-    /// Answers `refusal`, if there is one, instead of connecting.
+    /// Answers `refusal`, if given, instead of connecting.
     fn start(refusal: Option<&'static str>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -85,7 +86,7 @@ fn every_receiver_is_called_through_the_proxy() {
     let daemon = home.start();
     daemon.subscribe(&plain.url("/hook"), json!({}));
     daemon.subscribe(&secure.url(), json!({}));
-    // A name that only the proxy knows.
+    // A name that only the proxy resolves.
     let port = plain.address().port();
     daemon.subscribe(&format!("http://hooks.acme.invalid:{port}/named"), json!({}));
     daemon.accept(&event("call.new", "c1"));

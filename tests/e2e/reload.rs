@@ -1,4 +1,4 @@
-//! SIGHUP: what can change while the daemon runs changes, what cannot is said, what is wrong changes nothing.
+//! SIGHUP: reloadable keys change, others are reported, and faults change nothing.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::daemon::{Daemon, Home};
 use crate::platform::{event, numbered};
 use crate::receiver::{Answer, Receiver};
 
-/// Lets the daemon read its configuration again, as it is in `home` now; gives the line that says what came of it.
+/// Makes the daemon reload its configuration, as it is in `home` now; returns the resulting log line.
 fn reload(daemon: &Daemon, home: &Home, saying: &str) -> String {
     home.write_config();
     daemon.signal("HUP");
@@ -38,7 +38,7 @@ fn what_changed_is_said_and_what_needs_a_restart_too() {
         assert!(later.contains(part), "{part} is not in {later}");
     }
     assert!(!later.contains("retry"), "{later}");
-    // Again: nothing live has changed, and what waits for a restart still does.
+    // Again: no reloadable key has changed, and others still need a restart.
     reload(&daemon, &home, "no reloadable key has changed");
     let (_, exit) = daemon.stop();
     let stderr = exit.expect(0).stderr;
@@ -80,7 +80,7 @@ fn what_waits_goes_by_the_new_rules() {
     daemon.accept(&numbered("poisoned", 0));
     receiver.wait_for(1);
     daemon.accept(&numbered("poisoned", 1));
-    // The second is held back by the first, until the hold is over.
+    // The second is held back by the first, until the hold ends.
     let home =
         home.set("ordering.hold", "\"0s\"").set("retry.initial_delay", "\"100ms\"").set("retry.max_delay", "\"100ms\"");
     reload(&daemon, &home, "in force now");
@@ -88,7 +88,7 @@ fn what_waits_goes_by_the_new_rules() {
         requests.iter().filter(|request| request.sequence() == 2).count() >= 3
     });
     assert_eq!(all.iter().filter(|request| request.sequence() == 1).count(), 1, "what is due in an hour is due then");
-    // The disk counts as full from now on, and then no more.
+    // From now on the disk counts as full, and then not any more.
     let full = home.clone().set("store.min_free_bytes", "1099511627776");
     reload(&daemon, &full, "store.min_free_bytes (268435456, now 1099511627776)");
     crate::wait::eventually("507", || {

@@ -1,4 +1,4 @@
-//! Secrets sealed on the disk: in no file once there is a key, there again after every start with it, and refused
+//! Secrets sealed on the disk: in no file once there is a key, available after every start with it, and refused
 //! without it.
 
 use std::collections::BTreeMap;
@@ -33,12 +33,12 @@ fn keyed(home: Home, numbers: &[u8]) -> Home {
     home.set("store.key_file", &format!("{file:?}"))
 }
 
-/// The bytes that may stand nowhere.
+/// Bytes that must not appear anywhere.
 #[derive(Default)]
 struct Secrets(Vec<Vec<u8>>);
 
 impl Secrets {
-    /// A signing secret, as text and as the bytes that it stands for.
+    /// A signing secret, as text and as the bytes it encodes.
     fn signing(&mut self, secret: &str) {
         let text = secret.strip_prefix("whsec_").expect("a secret");
         self.0.push(text.as_bytes().to_vec());
@@ -54,19 +54,19 @@ impl Secrets {
         self.text(pem.lines().nth(1).expect("a line of base64"));
     }
 
-    /// How many of them stand in `bytes`.
+    /// How many of them appear in `bytes`.
     fn within(&self, bytes: &[u8]) -> usize {
         let stands = |secret: &&Vec<u8>| bytes.windows(secret.len()).any(|window| window == secret.as_slice());
         self.0.iter().filter(stands).count()
     }
 
-    /// The files below `directory` in which one of them stands.
+    /// The files below `directory` that contain one of them.
     fn files_with_any(&self, directory: &Path) -> Vec<PathBuf> {
         contents(directory).into_iter().filter(|(_, bytes)| self.within(bytes) > 0).map(|(path, _)| path).collect()
     }
 }
 
-/// Who gets deliveries: one with own headers and a secret that was rotated, and one that asks for a certificate.
+/// The receivers: one with own headers and a rotated secret, and one that requires a client certificate.
 struct Cast {
     plain: Receiver,
     secure: Secure,
@@ -95,7 +95,7 @@ impl Cast {
         Self { plain, secure, own, second, client, secrets }
     }
 
-    /// Posts an event, and looks at what comes of it.
+    /// Posts an event, and checks its delivery.
     #[track_caller]
     fn deliver(&self, daemon: &Daemon, call: &str) {
         let before = self.secure.wait_for(0).len();
@@ -128,14 +128,14 @@ fn with_a_key_no_secret_stands_in_any_file_and_deliveries_are_signed_after_a_res
     daemon.stop().1.expect(0);
     assert_eq!(cast.secrets.within(&std::fs::read(backup).expect("the backup")), 0);
 
-    // The same without a key: what is looked for is found.
+    // The same without a key: the search does find them.
     let open = trusting(&authority);
     let daemon = open.start();
     let cast = Cast::new(&daemon, &authority);
     daemon.stop().1.expect(0);
     let found = cast.secrets.files_with_any(&open.data().join("journal"));
     let journal = std::fs::read(&found[0]).expect("the journal");
-    // Not the texts of the three signing secrets: their bytes stand there.
+    // Not the texts of the three signing secrets: their decoded bytes are stored.
     assert_eq!(cast.secrets.within(&journal), cast.secrets.0.len() - 3);
     assert!(!cast.secrets.files_with_any(&open.data().join("state")).is_empty());
 }
@@ -150,7 +150,7 @@ fn backup(daemon: &Daemon) -> PathBuf {
     file
 }
 
-/// A start that must be refused for its key, with these words, and change nothing.
+/// A start that must be refused because of its key, with these words, without changes.
 #[track_caller]
 fn refused(home: &Home, words: &[&str]) -> Exit {
     let before = contents(&home.data());
@@ -162,7 +162,7 @@ fn refused(home: &Home, words: &[&str]) -> Exit {
     exit
 }
 
-/// The fingerprint that the data directory names.
+/// The fingerprint recorded in the data directory.
 fn fingerprint(home: &Home) -> String {
     let text = std::fs::read_to_string(home.data().join("sealed")).expect("the marker");
     text.trim_end().rsplit(' ').next().expect("a word").to_owned()
@@ -254,7 +254,7 @@ fn a_backup_is_restored_sealed_and_looked_at_without_the_key() {
     ] {
         assert!(said.contains(&told), "{said}");
     }
-    // The files of the frozen directory have them in the clear, and are in the backup as they are; its state has not.
+    // The files of the frozen directory contain them unsealed, and are in the backup unchanged; its state does not.
     assert_eq!(secrets.files_with_any(&restored.join("state")), Vec::<PathBuf>::new());
     refused(&other, &[&first]);
     check_facts(&keyed(other.clone(), &[1]).start());
@@ -283,7 +283,7 @@ fn a_key_that_systemd_hands_over_is_used_where_none_is_configured() {
     daemon.stop().1.expect(0);
     assert_eq!(secrets.files_with_any(&home.data()), Vec::<PathBuf>::new());
     refused(&home, &[&fingerprint(&home), "`store.key` of systemd"]);
-    // The configured one goes before it.
+    // The configured one takes precedence.
     refused(&keyed(home.clone(), &[2]), &[&fingerprint(&home)]);
     let daemon = start().unwrap_or_else(|why| panic!("{why}"));
     let again = daemon.api().get(&format!("{}/secret", created.path())).expect(200).json();

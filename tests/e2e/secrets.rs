@@ -1,5 +1,5 @@
-//! Signing secrets, header values, client keys and tokens stand nowhere but where they are asked for: not in the messages at the
-//! most talkative level, not in refusals, not in any list, and not in what is told of a backup.
+//! Signing secrets, header values, client keys and tokens appear only where they are requested: not in messages at
+//! the most verbose level, not in refusals, not in any list, and not in the output about a backup.
 
 use serde_json::{Value, json};
 
@@ -13,7 +13,7 @@ const VALUE: &str = "header-value-hunter2";
 const REFUSED: &str = "refused-value-hunter3";
 const MADE_UP: &str = "hsk_made-up-token-hunter4";
 
-/// What was said where, and what must not have been.
+/// Output with its origin, and the secrets it must not contain.
 struct Ears {
     heard: Vec<(String, String)>,
     secrets: Vec<String>,
@@ -38,7 +38,7 @@ fn command(daemon: &Daemon, arguments: &[&str]) -> String {
     exit.stdout + &exit.stderr
 }
 
-/// Lets everything happen that has to do with secrets; what is answered is heard, but for where one is asked for.
+/// Performs everything that involves secrets, and records the replies, except where a secret is requested.
 fn live(daemon: &Daemon, ears: &mut Ears) {
     let receiver = Receiver::start(|request| Answer::status(if request.attempt() == 1 { 500 } else { 200 }));
     let (client, refused) = (Authority::new().issue(&["hookswitch"]), Authority::new().issue(&["hookswitch"]));
@@ -106,7 +106,7 @@ fn live(daemon: &Daemon, ears: &mut Ears) {
 fn secrets_stand_nowhere_but_where_they_are_asked_for() {
     let mut ears = Ears { heard: Vec::new(), secrets: [VALUE, REFUSED, MADE_UP].map(str::to_owned).to_vec() };
     let home = Home::new().set("diagnostics.level", "\"trace\"");
-    // The first start shows the admin's token, once.
+    // The first start shows the admin token, once.
     drop(home.start().stop());
     ears.keep(&json!(home.token()));
     let daemon = home.start();

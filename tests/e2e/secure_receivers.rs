@@ -1,4 +1,4 @@
-//! TLS towards receivers: whom the daemon trusts, what it says of those it does not, and what it shows of itself.
+//! TLS towards receivers: which ones the daemon trusts, its messages about others, and its client certificates.
 
 use std::io::{BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener};
@@ -15,15 +15,15 @@ use crate::receiver::Receiver;
 use crate::wait::{PATIENCE, Watched};
 use crate::wire;
 
-/// A receiver of https that answers 200 to everything.
+/// An https receiver that answers 200 to everything.
 pub(crate) struct Secure {
     pub(crate) address: SocketAddr,
-    /// For each request, the client certificate that was shown (DER).
+    /// The client certificate of each request (DER).
     seen: Arc<Watched<Vec<Option<Vec<u8>>>>>,
 }
 
 impl Secure {
-    /// With this certificate; asks for a client certificate of `clients`, if there is such an authority.
+    /// With this certificate; requires a client certificate of `clients`, if given.
     pub(crate) fn start(identity: &Identity, clients: Option<&Authority>) -> Self {
         let builder = ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions().unwrap();
         let builder = match clients {
@@ -57,7 +57,7 @@ impl Secure {
         format!("https://localhost:{}/hook", self.address.port())
     }
 
-    /// What `count` requests showed, once there are so many.
+    /// The client certificates of `count` requests, once there are as many.
     #[track_caller]
     pub(crate) fn wait_for(&self, count: usize) -> Vec<Option<Vec<u8>>> {
         let found = self.seen.wait(PATIENCE, |seen| (seen.len() >= count).then(|| seen.clone()));
@@ -113,7 +113,7 @@ fn a_receiver_is_trusted_by_its_certificate_and_its_faults_are_told_in_words() {
         assert_eq!(seen["error"], error, "{seen}");
         daemon.api().delete(&subscription.path()).expect_success();
     }
-    // Who is not told of the authority does not trust it.
+    // Without the authority configured it is not trusted.
     let found = tested(&Daemon::start(), &good.url());
     assert!(matches!(found["error"].as_str(), Some("tls_unknown_issuer" | "tls_failed")), "{found}");
     assert!(found["message"].as_str().is_some_and(|message| message.contains("`extra_ca` in [network]")), "{found}");
@@ -187,11 +187,11 @@ fn a_client_certificate_is_shown_where_it_is_asked_for_and_its_key_to_nobody() {
     daemon.accept(&event("call.new", "c1"));
     assert_eq!(receiver.wait_for(2)[1].as_deref(), Some(&*first.chain()[0]));
 
-    // It survives kill -9, is changed in place, and taken away.
+    // It survives kill -9, is changed in place, and removed.
     let daemon = daemon.kill().start();
     let before = receiver.wait_for(2).len();
     daemon.accept(&event("call.new", "c2"));
-    // What was delivered just before the kill may come again; the same is shown with it.
+    // Deliveries from just before the kill may be repeated, with the same certificate.
     let since = receiver.wait_for(before + 1);
     assert!(since[before..].iter().all(|shown| shown.as_deref() == Some(&*first.chain()[0])), "{since:?}");
     let half = daemon.api().patch(&subscription.path(), &json!({"client_cert": second.cert})).expect_problem(&[422]);

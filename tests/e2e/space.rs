@@ -1,4 +1,4 @@
-//! Space: what is over is dropped, and a disk that fills up stops nothing that was accepted.
+//! Disk space: expired data is dropped, and a full disk loses nothing that was accepted.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -88,7 +88,7 @@ pub(crate) fn skipped(why: &str) {
     eprintln!("skipped: {why}");
 }
 
-/// A file system of its own, of some mebibytes; needs root.
+/// A separate file system of some mebibytes; needs root.
 pub(crate) struct Disk {
     dir: PathBuf,
 }
@@ -104,11 +104,11 @@ impl Disk {
     }
 
     fn filler(&self) -> PathBuf {
-        // Its root belongs to the store: the filler is in a directory that sled and the store do not look into.
+        // The filler is in a directory that sled and the store ignore.
         self.dir.join("lost+found")
     }
 
-    /// Takes all room but `left` bytes.
+    /// Fills all but `left` bytes.
     fn fill(&self, left: u64) {
         let output = Command::new("df").args(["--output=avail", "-B1"]).arg(&self.dir).output().expect("df");
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -131,7 +131,7 @@ impl Drop for Disk {
 
 #[test]
 fn a_full_disk_loses_nothing_and_room_is_noticed() {
-    // A receiver that is down is asked often all the same: each time there is something to be written.
+    // A receiver that is down is probed often here: each probe writes something.
     let home = Home::new().set("store.min_free_bytes", "4194304").set("retry.max_delay", "\"200ms\"");
     let Some(disk) = Disk::mount(&home.data(), 48) else {
         skipped("mounting a tmpfs needs root");
@@ -165,7 +165,7 @@ fn a_full_disk_loses_nothing_and_room_is_noticed() {
         accept(reply);
         Ok(())
     });
-    // The reserve is used up from outside: attempts cannot be recorded any more.
+    // The reserve is used up from outside: attempts can no longer be recorded.
     disk.fill(0);
     let (home, exit) = daemon.wait();
     let exit = exit.expect(74);

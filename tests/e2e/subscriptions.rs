@@ -1,4 +1,4 @@
-//! Subscriptions over the API: what they hold, what is refused, what is never shown, and their secrets.
+//! Subscriptions over the API: members, refusals, write-only values, and secrets.
 
 use serde_json::{Value, json};
 
@@ -159,7 +159,7 @@ fn header_values_are_sent_and_never_shown() {
         }
     }
     assert!(shown[1].to_lowercase().contains("x-api-key"), "the names are shown: {}", shown[1]);
-    // A change of something else leaves them as they are.
+    // A change of another member leaves them unchanged.
     daemon.accept(&event("call.new", "c2"));
     let requests = receiver.wait_for(3);
     assert_eq!(requests[2].header("x-api-key"), Some(value));
@@ -220,7 +220,7 @@ fn a_secret_may_be_given_at_creation_and_at_rotation_and_a_wrong_one_is_refused_
     assert!(request.is_signed_with(first) && request.is_signed_with(second), "both, for the overlap: {request:?}");
 }
 
-/// What a refusal says wherever an address is denied.
+/// Every refusal of a denied address names the configuration line.
 #[track_caller]
 fn check_names_the_line(text: &str) {
     assert!(text.contains("[network]") && text.contains("allow"), "which line would allow it: {text}");

@@ -1,5 +1,5 @@
-//! systemd's side, with a socket and a port of the test's own in its place: readiness, watchdog, reload, and a port
-//! that outlives the daemon.
+//! The systemd protocols, with a socket and a port of the test in systemd's place: readiness, watchdog, reload, and a
+//! port that outlives the daemon.
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -15,13 +15,13 @@ use crate::disk_errors::{Attached, has_strace};
 use crate::platform::numbered;
 use crate::wait::{PATIENCE, Watched};
 
-/// What systemd would hear.
+/// Notifications as received by systemd.
 struct Manager {
     heard: Arc<Watched<Vec<String>>>,
 }
 
 impl Manager {
-    /// Starts a daemon that notifies it, with a watchdog of this length.
+    /// Starts a daemon that notifies it, with this watchdog interval.
     fn start(home: &Home, watchdog: Duration) -> (Self, Daemon) {
         let path = home.beside("notify");
         let socket = UnixDatagram::bind(&path).expect("a socket");
@@ -40,7 +40,7 @@ impl Manager {
         (Self { heard }, daemon.unwrap_or_else(|why| panic!("{why}")))
     }
 
-    /// Waits for a message with all these lines that came after the first `after`; gives how many came before it.
+    /// Waits for a message with all these lines after the first `after`; returns its index.
     #[track_caller]
     fn wait_for(&self, after: usize, lines: &[&str]) -> usize {
         let is_it = |message: &String| lines.iter().all(|wanted| message.lines().any(|line| line.starts_with(wanted)));
@@ -91,7 +91,7 @@ fn the_watchdog_is_not_fed_while_the_disk_holds_the_committer_up() {
     daemon.accept(&numbered("c", 0));
     let (fed, waited) = (manager.fed() - before, begun.elapsed());
     assert!(waited >= held_up, "the sync was not held up: {waited:?}");
-    // Ten a second, if it was a mere timer.
+    // A mere timer would notify ten times a second.
     assert!(fed <= 5, "the watchdog was fed {fed} times in {waited:?}");
     manager.wait_for(0, &["STATUS=the committer does not answer"]);
     daemon.wait_for_saying("the committer has not answered");
@@ -128,7 +128,7 @@ fn an_admin_token_that_systemd_hands_over_is_the_one() {
     let credentials = home.beside("credentials");
     std::fs::create_dir(&credentials).expect("a directory");
     std::fs::write(credentials.join("admin.token"), format!("{own}\n")).expect("the credential");
-    // One that the directory had before, for the harness to read.
+    // The directory's previous token, for the harness to read.
     home.start().stop().1.expect(0);
     let daemon = home.try_start(|mut command| {
         command.env("CREDENTIALS_DIRECTORY", &credentials);

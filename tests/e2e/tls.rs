@@ -1,4 +1,4 @@
-//! TLS towards the platform: the listener with a certificate of its own, and who talks to it.
+//! TLS towards the platform: the listener with its own certificate, and its clients.
 
 use std::io::{self, BufReader, Write as _};
 use std::net::SocketAddr;
@@ -31,7 +31,7 @@ pub(crate) fn ask(address: SocketAddr, client: &Arc<ClientConfig>, request: &[u8
     try_ask(address, client, request).unwrap().expect("a reply")
 }
 
-/// As [`ask`], where there may be no answer.
+/// As [`ask`], if there may be no response.
 pub(crate) fn try_ask(
     address: SocketAddr,
     client: &Arc<ClientConfig>,
@@ -86,7 +86,7 @@ fn the_listener_speaks_tls_to_the_platform_and_to_the_command_line() {
         let refused = talk(&home, &url, ca.map(PathBuf::as_path)).expect(status);
         assert!(refused.stderr.contains(words), "{url}: {}", refused.stderr);
     }
-    // It is refused by a client that does not trust the authority, and the daemon goes on.
+    // A client that does not trust the authority refuses it, and the daemon continues.
     let stranger = Authority::new().client();
     let name = ServerName::try_from("localhost").unwrap();
     let mut stream = StreamOwned::new(ClientConnection::new(stranger, name).unwrap(), connect(daemon.address).unwrap());

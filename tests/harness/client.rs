@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::wire::{self, Message};
 
-/// What came back.
+/// A reply.
 pub(crate) struct Reply {
     /// The request's method and path, for messages.
     asked: String,
@@ -47,8 +47,8 @@ impl Reply {
         self
     }
 
-    /// Fails unless this is a problem reply (RFC 9457) of one of the `wanted` statuses with the promised members;
-    /// gives the document.
+    /// Fails unless this is a problem reply (RFC 9457) with one of the `wanted` statuses and the promised members;
+    /// returns the document.
     #[track_caller]
     pub(crate) fn expect_problem(self, wanted: &[u16]) -> Value {
         assert!(wanted.contains(&self.status), "expected one of {wanted:?}, came {self:?}");
@@ -73,14 +73,14 @@ impl fmt::Debug for Reply {
     }
 }
 
-/// One connection to the daemon and the token to call it with. Threads share it by taking turns.
+/// One connection to the daemon, with a token. Shared by threads one at a time.
 pub(crate) struct Client {
     address: SocketAddr,
     token: Option<String>,
     kept: Mutex<Option<BufReader<TcpStream>>>,
 }
 
-/// Longer than anything the daemon may take to answer.
+/// Longer than any reply of the daemon takes.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl Client {
@@ -116,7 +116,8 @@ impl Client {
         reply.unwrap_or_else(|error| panic!("no reply to {method} {path}: {error}"))
     }
 
-    /// As [`Client::request`], where the daemon may be gone. A kept connection that turns out to be closed is replaced once.
+    /// As [`Client::request`], when the daemon may be gone. A kept connection that turns out to be closed is replaced
+    /// once.
     pub(crate) fn try_request(
         &self,
         method: &str,
@@ -164,7 +165,7 @@ pub(crate) fn connect(address: SocketAddr) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-/// Sends and reads. A server may answer and close before it has read all of a body that it refuses: the answer counts.
+/// Sends and reads. A server may answer and close before it has read a refused body completely: the reply counts.
 fn exchange(stream: &mut BufReader<TcpStream>, request: &[u8]) -> io::Result<Option<(u16, Message)>> {
     let sent = stream.get_mut().write_all(request);
     match wire::read_reply(stream) {
@@ -188,7 +189,7 @@ fn keep(
     Reply { asked, status, message }
 }
 
-/// What a hand-written request gets.
+/// The response to a hand-written request.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Raw {
     /// A reply of this status.
@@ -197,21 +198,21 @@ pub(crate) enum Raw {
     Closed,
 }
 
-/// Whether the client says that it has nothing more to send.
+/// Whether the client shuts down its write side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Then {
     EndsItsSide,
     Waits,
 }
 
-/// Sends `bytes` as they are and waits for a reply or the end.
+/// Sends `bytes` verbatim and waits for a reply or the end.
 ///
 /// # Panics
-/// If neither comes in time, or what comes is not HTTP.
+/// If neither comes in time, or the reply is not HTTP.
 #[track_caller]
 pub(crate) fn raw(address: SocketAddr, bytes: &[u8], then: Then) -> Raw {
     let mut stream = connect(address).expect("a connection");
-    // The daemon may refuse, and close, before all is sent.
+    // The daemon may refuse, and close, before everything is sent.
     let _ = stream.write_all(bytes);
     if then == Then::EndsItsSide {
         let _ = stream.shutdown(Shutdown::Write);

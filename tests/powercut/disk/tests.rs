@@ -1,4 +1,4 @@
-//! What the model makes of calls.
+//! The model's interpretation of calls.
 
 use super::*;
 
