@@ -197,14 +197,14 @@ impl Senders {
                 other => Err(format!("{other:?}")),
             }
         };
-        let told = move |done| {
+        let done = move |done| {
             let _ = match done {
                 Done::Finished(_, result) => ended.send(result),
                 Done::Panicked(number) => ended.send(Err(format!("{number} panicked"))),
             };
         };
         let idle = Arc::clone(&transport);
-        Ok(Self { pool: Pool::new(threads, "sender", |number| *number, work, told, move || idle.close_unused()), ends })
+        Ok(Self { pool: Pool::new(threads, "sender", |number| *number, work, done, move || idle.close_unused()), ends })
     }
 
     fn submit(&self, count: usize) -> Outcome<()> {

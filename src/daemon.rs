@@ -455,12 +455,12 @@ fn services(
         }
         seen.out_of_room().map_or(Ok(()), Err)
     };
-    let asked = gauge.clone();
+    let source = gauge.clone();
     let budget = http::Budget::new(config.limits.memory);
     let measured = measures::text(metrics, store.clone(), gauge.clone(), budget.clone());
     Services {
         store,
-        flows: Arc::new(move |ids| flows(&asked, ids)),
+        flows: Arc::new(move |ids| flows(&source, ids)),
         catalogue: Arc::new(config.catalogue.clone()),
         transport,
         admin_token,

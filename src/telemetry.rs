@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_of_text_is_short_and_stamped_where_nobody_else_does() {
+    fn text_lines_are_short_and_stamped_unless_journald_does() {
         let say = || tracing::warn!(target: "hookswitch::store", free_bytes = 5, "the disk is low");
         assert_eq!(
             output(LogFormat::Text, Configured::Info, true, say),
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_less_important_than_the_level_is_left_out() {
+    fn messages_below_the_level_are_left_out() {
         let say = || {
             tracing::error!("1");
             tracing::warn!("2");

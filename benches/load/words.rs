@@ -132,6 +132,6 @@ pub(crate) fn platform_event(n: u64, bytes: usize) -> String {
         own.base64(22).replace(['+', '/'], "x"),
     );
     let tail = r#""}}"#;
-    let said = own.speech(bytes.saturating_sub(head.len() + tail.len()));
-    format!("{head}{said}{tail}")
+    let middle = own.speech(bytes.saturating_sub(head.len() + tail.len()));
+    format!("{head}{middle}{tail}")
 }

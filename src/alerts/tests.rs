@@ -40,7 +40,7 @@ fn due(rules: &mut AlertRules, now: Duration) -> Vec<(Kind, usize)> {
 }
 
 #[test]
-fn a_receiver_is_told_of_when_it_goes_down_and_when_it_is_back() {
+fn a_receiver_raises_alerts_when_it_goes_down_and_recovers() {
     let mut rules = AlertRules::default();
     rules.record(Sighting::Down(subject(1)));
     assert_eq!(due(&mut rules, at(0)), [(Kind::SubscriptionFailing, 1)]);
@@ -52,7 +52,7 @@ fn a_receiver_is_told_of_when_it_goes_down_and_when_it_is_back() {
 }
 
 #[test]
-fn what_goes_down_together_is_one_alert_and_what_comes_later_waits_for_its_turn() {
+fn simultaneous_failures_are_one_alert_and_later_ones_wait() {
     let mut rules = AlertRules::default();
     (0..50).for_each(|n| rules.record(Sighting::Down(subject(n))));
     assert_eq!(due(&mut rules, at(0)), [(Kind::SubscriptionFailing, 50)]);
@@ -64,7 +64,7 @@ fn what_goes_down_together_is_one_alert_and_what_comes_later_waits_for_its_turn(
 }
 
 #[test]
-fn what_is_over_before_it_was_said_is_not_said() {
+fn conditions_that_end_before_their_alert_raise_none() {
     let mut rules = AlertRules::default();
     rules.record(Sighting::Down(subject(1)));
     assert_eq!(due(&mut rules, at(0)).len(), 1);
@@ -80,14 +80,14 @@ fn what_is_over_before_it_was_said_is_not_said() {
 }
 
 #[test]
-fn one_that_was_down_before_the_start_is_told_of_when_it_is_back() {
+fn a_receiver_down_before_the_start_raises_its_recovery() {
     let mut rules = AlertRules::default();
     rules.record(Sighting::Back(subject(1)));
     assert_eq!(due(&mut rules, at(0)), [(Kind::SubscriptionRecovered, 1)]);
 }
 
 #[test]
-fn a_disabled_one_is_told_of_until_somebody_sees_to_it() {
+fn a_disabled_webhook_does_not_recover_by_itself() {
     let mut rules = AlertRules::default();
     rules.record(Sighting::Down(subject(1)));
     rules.record(Sighting::Disabled(subject(1), "the receiver answered 410 Gone"));
@@ -121,7 +121,7 @@ fn dead_letters_are_counted_together() {
 }
 
 #[test]
-fn the_disk_and_the_backlog_are_told_of_when_they_turn() {
+fn disk_and_backlog_alerts_are_raised_on_change() {
     let look = |low, waited| Look {
         disk_low: low,
         disk: (5, 10),
@@ -146,7 +146,7 @@ fn the_disk_and_the_backlog_are_told_of_when_they_turn() {
 }
 
 #[test]
-fn trouble_is_said_first_and_gathers() {
+fn store_failures_go_first_and_are_combined() {
     let mut rules = AlertRules::default();
     rules.record(Sighting::Down(subject(1)));
     rules.record(Sighting::Trouble("journal/000001.log is damaged at byte 7".to_owned(), false));
@@ -155,7 +155,7 @@ fn trouble_is_said_first_and_gathers() {
 }
 
 #[test]
-fn an_alert_says_what_it_is_and_shows_no_secret() {
+fn an_alert_names_its_kind_and_shows_no_secret() {
     let written = |due: &AlertContent| -> Value {
         serde_json::from_slice(&payload::body(AlertId::from_bits(u128::from(NOW.millis()) << 80), due)).unwrap()
     };
@@ -222,7 +222,7 @@ fn answered(status: u16) -> Outcome {
 const PATIENCE: Duration = Duration::from_secs(20);
 
 #[test]
-fn what_is_heard_is_posted_at_once_signed_and_nothing_else_is() {
+fn alerts_are_posted_at_once_and_signed() {
     let (sink, alerts, got) = posting(|_| answered(204));
     sink.record(Sighting::Down(subject(1)));
     let request = got.recv_timeout(PATIENCE).unwrap();
@@ -250,7 +250,7 @@ fn one_that_is_not_taken_raises_no_other_and_is_posted_again_as_it_was() {
 }
 
 #[test]
-fn what_is_heard_last_is_posted_on_the_way_out() {
+fn the_last_alert_is_posted_during_shutdown() {
     let (sink, alerts, got) = posting(|_| answered(200));
     sink.record(Sighting::Trouble("the disk is gone".to_owned(), true));
     alerts.stop(PATIENCE);

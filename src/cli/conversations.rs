@@ -94,8 +94,8 @@ impl Conversations {
         let client = Client::new(&self.connection)?;
         let company = self.company.as_deref();
         if let Some(call) = &self.call_id {
-            let whose: Vec<(&str, &str)> = company.map(|name| ("company", name)).into_iter().collect();
-            let reply = client.get(&with_query(&format!("/v1/conversations/{}", segment(call)), &whose))?;
+            let query: Vec<(&str, &str)> = company.map(|name| ("company", name)).into_iter().collect();
+            let reply = client.get(&with_query(&format!("/v1/conversations/{}", segment(call)), &query))?;
             if self.json {
                 return Ok(writeln!(out, "{}", reply.trim_end())?);
             }

@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn json_is_printed_with_what_matters_first() {
+    fn json_is_printed_with_key_members_first() {
         let wanted = "1970-01-01T00:00:00.000Z  call.missed  attempt 2  repeat\n  webhook-id evt_1  signature not checked\n  POST /hook  answered 503\n    {\n      \"type\": \"call.missed\"\n    }\n";
         assert_eq!(described("application/json", r#"{"type":"call.missed"}"#), wanted);
     }
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn repeats_are_told_and_memory_has_an_end() {
+    fn repeats_are_marked_and_memory_is_bounded() {
         let mut seen = Seen::default();
         let first = message("application/json", "{}");
         assert!(!seen.repeats(&first));

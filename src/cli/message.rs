@@ -156,7 +156,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_told_what_became_of_a_message() {
+    fn a_messages_outcome_is_printed() {
         let stored = |event: Option<&str>, duplicate| Stored {
             conversation: "conv_1".to_owned(),
             messages: 2,

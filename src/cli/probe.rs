@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn what_came_back_is_told_in_order() {
+    fn the_outcome_is_printed_in_order() {
         let text = written(
             r#"{"response":404,"working":false,"message":"The URL is not working: check that it is correct.",
             "duration_ms":12,"phases":{"connect":2,"resolve":1,"wait":9},"address":"127.0.0.1:80",

@@ -278,7 +278,7 @@ mod tests {
     use crate::cli::table::WIDTH;
 
     #[test]
-    fn bars_are_as_long_as_what_they_show() {
+    fn bars_are_as_long_as_their_values() {
         assert_eq!(bar(0, 0), " ".repeat(BAR));
         assert_eq!(bar(0, 9), " ".repeat(BAR));
         assert_eq!(bar(9, 9), "█".repeat(BAR));
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn a_report_fits_the_terminal_and_obeys_nobody() {
+    fn a_report_fits_the_terminal_and_escapes_control_characters() {
         let text = serde_json::json!({
             "exact": false,
             "totals": {"calls": 12, "events": {"call.new": 12}, "connection_rate": 0.75, "missed_rate": 0.25,

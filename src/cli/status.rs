@@ -243,7 +243,7 @@ mod tests {
     use crate::cli::text::width;
 
     #[test]
-    fn one_screen_tells_what_is_wrong() {
+    fn the_summary_shows_what_is_wrong() {
         let reply = r#"{"queue":{"pending":1,"retrying":2,"failed":3},"oldest_pending":"2026-11-23T09:30:00.000Z",
             "senders":{"threads":16,"busy":4},
             "disk":{"free_bytes":104857600,"min_free_bytes":268435456,"low":true},

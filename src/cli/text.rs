@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn pretty_does_not_recurse_without_end_and_escapes_what_json_allows() {
+    fn pretty_printing_bounds_recursion_and_escapes() {
         let deep = format!("{}{}", "[".repeat(100), "]".repeat(100));
         assert_eq!(pretty(json::parse(&deep).unwrap()), deep);
         assert_eq!(pretty(json::parse("\"\u{9b}\u{202e}\"").unwrap()), "\"\\u009b\\u202e\"");

@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_differs_is_told_key_by_key_and_secrets_without_their_values() {
+    fn differences_are_listed_by_key_and_secrets_without_values() {
         let before = Keys::of(&Settings::default());
         let mut settings = Settings::default();
         settings.retry.jitter = 0.5;
@@ -92,14 +92,14 @@ mod tests {
         settings.alerts.secret = Some("whsec_hunter2".to_owned());
         settings.http.tls_cert = Some("/etc/tls.pem".to_owned());
         let after = Keys::of(&settings);
-        let told: Vec<String> = before.changes(&after).iter().map(ToString::to_string).collect();
+        let changes: Vec<String> = before.changes(&after).iter().map(ToString::to_string).collect();
         let wanted = [
             "alerts.secret",
             "http.tls_cert (not set, now \"/etc/tls.pem\")",
             "network.allow ([], now [\"10.0.0.0/8\"])",
             "retry.jitter (0.1, now 0.5)",
         ];
-        assert_eq!(told, wanted);
+        assert_eq!(changes, wanted);
         assert_eq!(format!("{after:?}"), "[keys]");
         let mut taken = before.clone();
         taken.take_over("retry.jitter", &after);

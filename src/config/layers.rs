@@ -89,9 +89,9 @@ impl Layers {
         if let Some(file) = &overrides.config_file {
             layers.file(file);
         }
-        let mut ours: Vec<_> = variables.into_iter().filter_map(ours).collect();
-        ours.sort();
-        for (name, value) in ours {
+        let mut keys: Vec<_> = variables.into_iter().filter_map(as_key).collect();
+        keys.sort();
+        for (name, value) in keys {
             layers.variable(&name, &value);
         }
         layers.flags(overrides);
@@ -183,7 +183,7 @@ impl Layers {
 }
 
 /// The name and value of a variable, if it is a key.
-fn ours((name, value): (OsString, OsString)) -> Option<(String, OsString)> {
+fn as_key((name, value): (OsString, OsString)) -> Option<(String, OsString)> {
     let name = name.into_string().ok()?;
     let key = name.strip_prefix(PREFIX)?;
     (!NOT_KEYS.contains(&key)).then_some((name, value))

@@ -154,7 +154,7 @@ fn later_layers_stand_above_earlier_ones_and_allow_adds() {
 }
 
 #[test]
-fn every_shape_fault_names_key_origin_and_what_is_allowed() {
+fn every_type_error_names_key_origin_and_allowed_values() {
     let text = "colour = 'red'\ndata_dir = 5\n[http]\nlisten = ['x']\nlissen = 'x'\n[senders]\nthreads = 'many'\n\
                 timeout = 1.5\n[network]\nallow = '10.0.0.0/8'\ndeny = ['10.0.0.0/8', 7]\nhttps_only = 'yes'\n\
                 [retry]\njitter = 'x'\n[alerts]\nsecret = 4242\n[[event_types]]\nname = 'a.b'\ntitle = 'A'\nsample = '{}'";
@@ -186,7 +186,7 @@ fn every_shape_fault_names_key_origin_and_what_is_allowed() {
 }
 
 #[test]
-fn every_value_out_of_range_names_key_origin_and_what_is_allowed() {
+fn every_value_out_of_range_names_key_origin_and_range() {
     let cases = [
         ("data_dir = ''", "data_dir (h.toml) must be a path"),
         ("http.listen = 'localhost'", "http.listen (h.toml) must be an IP address and a port"),
@@ -256,7 +256,7 @@ fn all_faults_are_found_in_one_reading() {
 }
 
 #[test]
-fn what_is_out_of_range_is_named_beside_what_has_a_wrong_shape() {
+fn range_and_type_errors_are_reported_together() {
     let text = "[http]\nbogus = 1\nlisten = 'x'\nmax_connections = 3\n[senders]\nthreads = 0\nmax_in_flight = -1\n\
                 [[event_types]]\nname = 'A'\ntitle = 'A'\nsample = '{}'";
     let keys: Vec<String> = faults(text, &[("HOOKSWITCH_RETRY__JITTER", "2")], Overrides::default())

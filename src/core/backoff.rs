@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_is_refused_by_its_key() {
+    fn impossible_values_are_refused_by_key() {
         let base = RetrySettings::default();
         let cases = [
             ("initial_delay", RetrySettings { initial_delay: Duration::ZERO, ..base.clone() }),

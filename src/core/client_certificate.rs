@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_pem_is_refused_without_being_shown() {
+    fn invalid_pem_is_refused_without_being_shown() {
         let quoted = |text: &str| RawValue::from_string(json::quote(text)).unwrap();
         let (cert, key) = ("-----BEGIN CERTIFICATE-----\nAA\n", "-----BEGIN PRIVATE KEY-----\nAA\n");
         assert!(read_cert(&quoted(cert)).is_ok() && read_key(&quoted(key)).is_ok());

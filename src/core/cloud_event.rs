@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn sources_are_told_by_their_last_part() {
+    fn sources_are_recognised_by_their_last_part() {
         for (uri, wanted) in [
             ("widget", "widget"),
             ("/acme/lead_connect/", "lead_connect"),

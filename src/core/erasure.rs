@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_says_nothing_of_the_lead_stays() {
+    fn erasure_keeps_data_unrelated_to_the_lead() {
         let at = Timestamp::from_millis(0);
         let data = r#"{"call_id":"c","lead_phone":"\u002b143","lead_name":"Dana","duration":402,"agent_id":77,"department":"+143","type":{"x":1}}"#;
         let left = erased("call.finished", data, "+143", at);

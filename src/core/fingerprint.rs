@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_what_it_was_when_it_was_written() {
+    fn the_stored_form_is_stable() {
         // These are stored: they must not change with the code.
         let of = |text: &str| Fingerprint::of_json(text).bits();
         assert_eq!(of(r#"{"call_id":"c1","n":1.50,"list":[null,true]}"#), KNOWN_JSON);

@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_delivery_id_holds_what_finds_it() {
+    fn a_delivery_id_contains_its_keys() {
         let at = Timestamp::from_millis(1_790_000_000_123);
         let id = DeliveryId::new(at, u32::MAX, MAX_SEQUENCE);
         assert_eq!(id.timestamp(), at);

@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn what_others_decide_on_is_refused_in_any_case() {
+    fn reserved_headers_are_refused_in_any_case() {
         for name in [
             "Host",
             "CONTENT-LENGTH",
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_break_a_request_is_refused() {
+    fn headers_that_would_break_a_request_are_refused() {
         for text in [
             r#"{"":"x"}"#,
             r#"{"a b":"x"}"#,
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn null_keeps_what_is_stored() {
+    fn null_keeps_the_stored_value() {
         let stored = [Header { name: "X-Key".into(), value: Hidden::new("old") }];
         let changes = read(json::parse(r#"{"x-key":null,"X-New":"new"}"#).unwrap()).unwrap();
         let settled = settle(&changes, &stored).unwrap();

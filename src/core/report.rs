@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn medians_and_percentiles_are_what_a_person_would_count() {
+    fn medians_and_percentiles_match_a_plain_count() {
         let cases: [(&[u32], Option<f64>, Option<f64>); 6] = [
             (&[], None, None),
             (&[7], Some(7.0), Some(7.0)),
@@ -321,7 +321,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_removed_was_never_there(
+        fn removed_values_leave_no_trace(
             kept in proptest::collection::vec(0u32..5_000_000, 0..40),
             gone in proptest::collection::vec(0u32..5_000_000, 0..40),
             most in 1usize..60,
@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_on_the_disk_has_room_there_also_when_it_is_rounded() {
+    fn rounded_histograms_fit_their_stored_form() {
         // Every possible value, rounded: no more than fit into 8 KiB (see `store::report`).
         let mut all: std::collections::BTreeSet<u32> = (0..64).collect();
         for leading in 6..32 {

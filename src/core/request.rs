@@ -196,9 +196,9 @@ impl Outgoing {
 
     /// For the log: values of the subscription's own headers are omitted.
     pub fn sent(&self) -> Sent {
-        let ours = self.headers.iter().map(|(name, value)| (name.clone(), Some(value.clone())));
+        let standard = self.headers.iter().map(|(name, value)| (name.clone(), Some(value.clone())));
         let own = self.own_headers.iter().map(|header| (header.name.clone(), None));
-        Sent { format: self.format, layout: self.layout, nested: self.nested, headers: ours.chain(own).collect() }
+        Sent { format: self.format, layout: self.layout, nested: self.nested, headers: standard.chain(own).collect() }
     }
 }
 
@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_passed_is_named_and_bounded() {
+    fn overtaken_deliveries_are_named_and_bounded() {
         let subscription = subscription("json");
         let gap = |count: u64| (1..=count).map(|n| DeliveryId::new(NOW, 3, n)).collect::<Vec<_>>();
         let sent = |gap| {
@@ -354,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn an_accept_of_ones_own_is_the_only_one() {
+    fn an_own_accept_header_replaces_the_default() {
         let mut subscription = subscription("json");
         let marks = Marks { delivery: DeliveryId::new(NOW, 3, 1), attempt: 1, gap: Vec::new() };
         let sent = |subscription: &Subscription| Outgoing::delivery(subscription, &event(subscription), &marks, NOW);

@@ -61,10 +61,11 @@ pub fn judge(policy: &RetryPolicy, delivery: &Delivery, outcome: &Outcome, now: 
     if delivery.give_up_at <= now {
         return Verdict::GivenUp;
     }
-    let asked = answer.and_then(|answer| retry_after(answer, now)).map(|asked| asked.min(policy.max_delay()));
+    let requested =
+        answer.and_then(|answer| retry_after(answer, now)).map(|requested| requested.min(policy.max_delay()));
     let delay = policy.delay(delivery.attempts.saturating_add(1), chance);
     let at = now.plus(delay).min(delivery.give_up_at);
-    Verdict::Retry { at: asked.map_or(at, |asked| at.max(now.plus(asked))) }
+    Verdict::Retry { at: requested.map_or(at, |requested| at.max(now.plus(requested))) }
 }
 
 /// `Retry-After` of a 429 or 503, in seconds or as a date (RFC 9110 section 10.2.3). An unreadable value is ignored.
@@ -168,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_longer_wanted_expires_unless_it_arrived() {
+    fn deliveries_expire_unless_they_arrived() {
         let mut stale = delivery(1);
         stale.expire_at = Some(NOW);
         let judged = |outcome| judge(&RetryPolicy::default(), &stale, &outcome, NOW, 0.5);

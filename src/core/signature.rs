@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_signed_so_is_not_believed() {
+    fn other_signatures_are_rejected() {
         let cut = &SIGNATURE[..SIGNATURE.len() - 4];
         let v2 = SIGNATURE.replace("v1,", "v2,");
         let cases: [(&str, &str, &str, &[u8]); 10] = [

@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_rfc_3339_is_refused() {
+    fn invalid_rfc_3339_is_refused() {
         for text in [
             "",
             "yesterday",

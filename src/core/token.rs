@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_widen_a_token_is_not_read_out_of_an_empty_text() {
+    fn an_empty_text_never_widens_a_token() {
         for member in ["company", "expires_at", "expires_in"] {
             let refusal = read(&format!(r#"{{"role":"read","{member}":""}}"#)).unwrap_err();
             assert!(refusal.contains(member), "{refusal}");
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn an_admin_may_everything_and_the_others_their_own() {
+    fn admins_may_do_everything_and_other_roles_their_own() {
         for own in Role::ALL {
             assert_eq!(Role::parse(own.as_str()), Ok(own));
             for needed in Role::ALL {

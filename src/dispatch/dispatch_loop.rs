@@ -298,7 +298,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_no_thread_is_given_for_goes_out_first_as_soon_as_there_is_one() {
+    fn deliveries_without_a_thread_go_first_once_there_is_one() {
         let (mut unsent, mut jobs, mut sent) = (None, 1..=5, Vec::new());
         for (threads, begun, left) in [(2, vec![1, 2], Some(3)), (0, vec![], Some(3)), (9, vec![3, 4, 5], None)] {
             sent.clear();

@@ -165,9 +165,9 @@ fn disable(
         return Some(DisabledReason::Gone);
     }
     // An internal fault says nothing about the receiver.
-    let ours = matches!(outcome, Outcome::Failed { fault: Fault::Internal | Fault::EventUnavailable, .. });
+    let internal = matches!(outcome, Outcome::Failed { fault: Fault::Internal | Fault::EventUnavailable, .. });
     let failing = health.failing_since.is_some_and(|since| now.since(since) >= policy.disable_after());
-    (verdict != Verdict::Delivered && !ours && failing).then_some(DisabledReason::Failing)
+    (verdict != Verdict::Delivered && !internal && failing).then_some(DisabledReason::Failing)
 }
 
 #[cfg(test)]

@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_role_may_do_its_own_and_an_admin_everything() {
+    fn roles_permit_their_own_operations_and_admin_all() {
         for needed in [Role::Ingest, Role::Read, Role::Admin] {
             for own in [Role::Ingest, Role::Read, Role::Admin] {
                 let allowed = Access::new(own, None).require(needed).is_ok();

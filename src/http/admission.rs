@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn a_few_greedy_addresses_leave_room_for_those_that_have_none() {
+    fn a_few_greedy_addresses_leave_slots_for_others() {
         let (admission, now) = admission(80, 40);
         let greedy = [crowd(&admission, 1, 40, now), crowd(&admission, 2, 40, now)];
         assert_eq!(greedy.iter().map(Vec::len).sum::<usize>(), 70);
@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn where_there_is_no_room_the_greediest_gives_way() {
+    fn at_the_limit_the_heaviest_client_gives_way() {
         let (admission, begun) = admission(80, 80);
         let greedy = crowd(&admission, 1, 70, begun);
         let others: Vec<_> = (2..12).flat_map(|from| crowd(&admission, from, 1, begun)).collect();

@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn who_fails_too_often_waits_and_nobody_else_does() {
+    fn only_the_client_that_fails_too_often_waits() {
         let (attempts, now) = (Attempts::default(), Instant::now());
         let guesser = address("2001:db8::1");
         for number in 0..BURST {
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_remembered_is_bounded() {
+    fn remembered_addresses_are_bounded() {
         let (attempts, now) = (Attempts::default(), Instant::now());
         for number in 0..MOST as u32 {
             let _ = attempts.failed(IpAddr::V4(number.into()), "x", now);

@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_a_replay_is_named() {
+    fn faults_of_a_replay_are_named() {
         let since = r#""since":"2026-11-23T09:30:00Z""#;
         let cases = [
             ("{}".to_owned(), "/since"),

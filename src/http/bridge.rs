@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_write_that_is_not_made_is_told_apart() {
+    fn a_write_that_was_not_made_is_distinguished() {
         let answered = |error: WriteError| {
             outcome(|reply| {
                 reply(Err(error));
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_write_goes_on_when_nobody_waits_for_it_any_more() {
+    fn a_write_continues_when_its_caller_is_gone() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let mut kept = None;
         let send = |reply: Reply<u32>| {

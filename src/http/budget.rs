@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_small_is_given_to_the_greedy_too_and_what_is_tiny_to_everybody() {
+    fn small_requests_pass_under_pressure_and_tiny_ones_always() {
         let budget = Budget::new(64 * MIB);
         let greedy_one = client("a", None, 1);
         let large = greedy(&budget, &greedy_one, MIB);

@@ -155,7 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_delivery_shows_its_next_attempt_only_while_it_is_owed() {
+    fn only_unfinished_deliveries_show_a_next_attempt() {
         let at = Timestamp::from_millis(1_790_000_000_000);
         let mut delivery = Delivery {
             id: DeliveryId::new(at, 3, 42),

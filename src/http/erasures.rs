@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_order_is_read_and_what_is_wrong_is_named() {
+    fn an_erasure_is_parsed_and_its_faults_are_named() {
         let read = |body: &str| order(&Document::of(body)).map_err(|problem| format!("{problem:?}"));
         assert!(read(r#"{"company":"acme","phone":"+1"}"#).unwrap().cancel);
         assert!(!read(r#"{"company":"acme","phone":"+1","deliveries":"deliver"}"#).unwrap().cancel);

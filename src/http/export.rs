@@ -272,7 +272,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn the_kind_is_what_is_preferred() {
+    fn the_preferred_kind_is_chosen() {
         let cases = [
             ("text/csv", Some(Kind::Csv)),
             ("TEXT/CSV; header=present, application/json", Some(Kind::Csv)),

@@ -289,10 +289,10 @@ mod tests {
     fn flood(limit: &FairLimit, principal: &Principal, times: usize) -> (Vec<Slot>, Vec<oneshot::Receiver<Slot>>) {
         let (mut held, mut waiting) = (Vec::new(), Vec::new());
         for _ in 0..times {
-            let Ok(mut asked) = limit.ask(principal.clone(), false) else { continue };
-            match asked.try_recv() {
+            let Ok(mut pending) = limit.ask(principal.clone(), false) else { continue };
+            match pending.try_recv() {
                 Ok(slot) => held.push(slot),
-                Err(_) => waiting.push(asked),
+                Err(_) => waiting.push(pending),
             }
         }
         (held, waiting)
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_asks_for_everything_leaves_slots_for_the_next_and_the_next() {
+    fn a_greedy_client_leaves_slots_for_the_next_ones() {
         let limit = FairLimit::new(8, 100);
         let (greedy, _waiting) = flood(&limit, &token("greedy"), 50);
         assert_eq!(greedy.len(), 4);
@@ -339,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_one_whose_queue_is_full_is_refused() {
+    fn only_the_client_with_a_full_queue_is_refused() {
         let limit = FairLimit::new(2, 3);
         let (_held, waiting) = flood(&limit, &token("greedy"), 9);
         assert_eq!(waiting.len(), 3);
@@ -373,15 +373,15 @@ mod tests {
             for (who, what) in steps {
                 let principal = of_company(&format!("c{}", who / 2), &who.to_string());
                 match what {
-                    0 | 1 => waiting.extend(limit.ask(principal, false).ok().map(|asked| (who, asked))),
+                    0 | 1 => waiting.extend(limit.ask(principal, false).ok().map(|pending| (who, pending))),
                     2 => { held.iter().position(|(own, _)| *own == who).map(|at| held.remove(at)); }
                     _ => { waiting.iter().position(|(own, _)| *own == who).map(|at| waiting.remove(at)); }
                 }
                 let mut left = Vec::new();
-                for (who, mut asked) in waiting {
-                    match asked.try_recv() {
+                for (who, mut pending) in waiting {
+                    match pending.try_recv() {
                         Ok(slot) => held.push((who, slot)),
-                        Err(_) => left.push((who, asked)),
+                        Err(_) => left.push((who, pending)),
                     }
                 }
                 waiting = left;

@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn two_headers_that_do_not_agree_name_nobody() {
+    fn contradictory_headers_name_no_client() {
         let both = |one: &str, other: &str| client(&[("forwarded", one), ("x-forwarded-for", other)]).unwrap();
         assert_eq!(both("for=192.0.2.7", "198.51.100.1, 192.0.2.7"), "192.0.2.7");
         assert_eq!(both("for=198.51.100.1", "192.0.2.7"), "127.0.0.1");

@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_key_is_refused() {
+    fn invalid_keys_are_refused() {
         let long = format!("\"{}\"", "x".repeat(129));
         for (values, wanted) in [
             (&[r#""a"#][..], "no quote at its end"),

@@ -282,7 +282,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_panic_of_the_thread_is_told_to_the_daemon() {
+    fn a_panic_of_the_thread_is_reported_to_the_daemon() {
         let runtime = Builder::new_current_thread().enable_time().build().unwrap();
         let (died, with_peer) = std::sync::mpsc::channel();
         let died = Box::new(move |reason| died.send(reason).unwrap());

@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_shows_what_was_sent_and_what_came_back() {
+    fn an_entry_shows_request_and_response() {
         let headers = vec![("webhook-id".to_owned(), Some("evt_1".to_owned())), ("X-Key".to_owned(), None)];
         let mut attempt = entry("acme", "c");
         attempt.sent = Some(Sent { format: Format::Json, layout: Layout::Flat, nested: Nested::Brackets, headers });
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_that_is_gone_is_said_to_be_gone_and_one_that_was_kept_is_shown() {
+    fn dropped_bodies_are_marked_and_kept_ones_are_shown() {
         let mut attempt = entry("acme", "c");
         let sent =
             Sent { format: Format::Form, layout: Layout::Envelope, nested: Nested::Brackets, headers: Vec::new() };

@@ -13,7 +13,7 @@ use super::problem::Problem;
 const OURS: &str = "x-hookswitch-page";
 
 /// Whether the browser declares that a page of this origin sent it.
-pub(super) fn is_ours(headers: &HeaderMap) -> bool {
+pub(super) fn is_same_origin(headers: &HeaderMap) -> bool {
     let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default());
     if let Some(site) = text("sec-fetch-site") {
         return site == "same-origin";
@@ -38,7 +38,7 @@ pub(super) fn is_encrypted(headers: &HeaderMap) -> bool {
 /// # Errors
 /// 403 if it makes a change and comes from elsewhere.
 pub(super) fn check(method: &Method, headers: &HeaderMap) -> Result<(), Problem> {
-    if method.is_safe() || (is_ours(headers) && headers.get(OURS).is_some_and(|value| value == "1")) {
+    if method.is_safe() || (is_same_origin(headers) && headers.get(OURS).is_some_and(|value| value == "1")) {
         return Ok(());
     }
     Err(Problem::forbidden(
@@ -55,9 +55,9 @@ mod tests {
     }
 
     #[test]
-    fn only_pages_of_this_origin_are_ours() {
+    fn only_same_origin_requests_are_accepted() {
         let host = ("host", "hooks.example:4665");
-        for (ours, given) in [
+        for (same, given) in [
             (true, vec![host, ("sec-fetch-site", "same-origin")]),
             (true, vec![host, ("origin", "http://hooks.example:4665")]),
             (true, vec![("host", "Hooks.example"), ("origin", "https://hooks.example")]),
@@ -74,7 +74,7 @@ mod tests {
             (false, vec![host, ("sec-fetch-site", "cross-site")]),
             (false, vec![host, ("sec-fetch-site", "none")]),
         ] {
-            assert_eq!(is_ours(&headers(&given)), ours, "{given:?}");
+            assert_eq!(is_same_origin(&headers(&given)), same, "{given:?}");
         }
     }
 

@@ -64,7 +64,7 @@ struct Request<'f> {
 
 fn shown(findings: &Findings) -> FindingsJson<'_> {
     let (report, request) = (&findings.report, &findings.request);
-    let ours = request.headers.iter().map(|(name, value)| (name.as_str(), Some(value.as_str())));
+    let standard = request.headers.iter().map(|(name, value)| (name.as_str(), Some(value.as_str())));
     let own = request.own_headers.iter().map(|header| (header.name.as_str(), None));
     FindingsJson {
         response: findings.response,
@@ -76,7 +76,7 @@ fn shown(findings: &Findings) -> FindingsJson<'_> {
         duration_ms: report.duration.as_millis(),
         phases: phases(&report.phases),
         address: report.address.as_deref(),
-        request: Request { headers: headers(ours.chain(own)), body: text(&request.body) },
+        request: Request { headers: headers(standard.chain(own)), body: text(&request.body) },
         response_body: findings.response_body(),
         curl: &findings.curl,
     }
@@ -364,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn a_probe_shows_what_was_sent_where_it_ended_and_no_secret() {
+    fn a_probe_shows_its_request_and_phase_and_no_secret() {
         let refused = findings(Outcome::Failed { fault: Fault::Refused, detail: String::new() });
         let wanted = serde_json::json!({
             "response": null, "working": false, "message": "Not working.", "note": null, "error": "connection_refused",
@@ -381,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_said_has_its_default() {
+    fn missing_members_have_defaults() {
         let probe_request = |text| probe_request(text).unwrap();
         let plain = probe_request(r#"{"url":"https://hooks.example","secret":null}"#);
         assert_eq!(
@@ -405,10 +405,10 @@ mod tests {
             let catalogue = Catalogue::new(Vec::new()).unwrap();
             let document = Document::of(&format!(r#"{{"url":"http://a.example/","secret":"{text}"}}"#));
             let Err(problem) = ProbeRequest::read(&document, &catalogue) else { panic!("{text} is taken") };
-            let said = format!("{problem:?}");
-            assert_eq!(problem.status(), 422, "{said}");
-            assert!(said.contains("/secret") && said.contains("24 to 64 bytes"), "{said}");
-            assert!(!said.contains(&text[6..]), "{said}");
+            let refusal = format!("{problem:?}");
+            assert_eq!(problem.status(), 422, "{refusal}");
+            assert!(refusal.contains("/secret") && refusal.contains("24 to 64 bytes"), "{refusal}");
+            assert!(!refusal.contains(&text[6..]), "{refusal}");
         }
     }
 
@@ -425,7 +425,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stored_subscription_is_probed_as_it_is_stored_but_for_what_is_given() {
+    fn a_probe_of_a_stored_subscription_overrides_given_settings_only() {
         let (event, as_stored) = tested("{}", r#"["call.finished","call.missed"]"#).unwrap();
         assert_eq!(event.name.as_str(), "call.missed", "the first selected in the order of the list");
         assert_eq!((as_stored.url.as_str(), as_stored.format), ("http://a.example/", Format::Json));

@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_known_is_read() {
+    fn known_parameters_are_read() {
         let page = PageOf { limit: 50, after: None };
         assert_eq!(read(""), Ok((None, None, None, page)));
         assert_eq!(read("source=ilr&"), Ok((Some(Source::LeadConnect), None, None, page)));
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named() {
+    fn faults_are_named() {
         let cases = [
             ("sauce=api", "?sauce"),
             ("source=fax", "?source"),

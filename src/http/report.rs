@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_divided_is_null_and_days_have_their_bounds() {
+    fn undefined_ratios_are_null_and_days_have_bounds() {
         let (report, catalogue) = (report(), Catalogue::new(Vec::new()).unwrap());
         let types = types(&report, &catalogue);
         let (part, figures) = report.parts.first_key_value().unwrap();

@@ -200,7 +200,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn paths_name_what_there_is() {
+    fn paths_are_parsed() {
         let event = EventId::from_bits(7);
         let subscription = SubscriptionId::from_bits(8);
         assert_eq!(find(&format!("/v1/events/{event}")), Some(Resource::Event(event)));
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn other_methods_are_told_which_there_are() {
+    fn other_methods_are_answered_with_allow() {
         let wanted =
             [("GET", true), ("HEAD", true), ("POST", true), ("PUT", false), ("OPTIONS", false), ("DELETE", false)];
         for (method, known) in wanted {

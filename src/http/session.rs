@@ -126,8 +126,8 @@ impl Sessions {
 
 /// Ends the session idle longest among those `counted`, if there are `most` of them.
 fn make_room(all: &mut HashMap<Key, Session>, most: usize, counted: impl Fn(&Session) -> bool) {
-    let ours = all.iter().filter(|(_, session)| counted(session));
-    let (count, idle) = ours.fold((0, None::<(Key, Instant)>), |(count, idle), (key, session)| {
+    let eligible = all.iter().filter(|(_, session)| counted(session));
+    let (count, idle) = eligible.fold((0, None::<(Key, Instant)>), |(count, idle), (key, session)| {
         let longer = idle.is_none_or(|(_, seen)| session.seen < seen);
         (count + 1, if longer { Some((*key, session.seen)) } else { idle })
     });
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_has_so_many_and_ends_its_own_alone() {
+    fn a_token_evicts_only_its_own_sessions() {
         let (sessions, now) = (Sessions::new(4665), Instant::now());
         let open =
             |token: &str, at| with(&format!("{OURS}={}", sessions.open(TokenHash::of(token), None, at).unwrap()));
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_company_with_many_tokens_has_so_many_and_ends_its_own_alone() {
+    fn a_company_with_many_tokens_evicts_only_its_own_sessions() {
         let (sessions, now) = (Sessions::new(4665), Instant::now());
         let open = |token: String, company: &str| {
             let id = sessions.open(TokenHash::of(&token), Some(Company::parse(company).unwrap()), now).unwrap();

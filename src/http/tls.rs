@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_that_cannot_be_used_are_named_with_what_is_wrong() {
+    fn unusable_files_are_named_with_their_fault() {
         let made = |name: &str| rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
         let (one, other) = (made("a.example"), made("b.example"));
         let (cert, key) = (one.cert.pem(), one.signing_key.serialize_pem());

@@ -122,7 +122,7 @@ pub(super) async fn revoke(request: Permitted, id: TokenId) -> Result<Reply, Pro
     // A bound token does not see unbound ones.
     let visible = |token: &Token| match (request.access.company(), &token.company) {
         (None, _) => true,
-        (Some(own), theirs) => theirs.as_ref() == Some(own),
+        (Some(own), company) => company.as_ref() == Some(own),
     };
     if !found.is_some_and(|token| visible(&token)) {
         return Err(Problem::not_found("there is no token with this id"));

@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_used_is_dropped() {
+    fn unused_entries_are_dropped() {
         let agents = agents();
         agents.at(SubscriptionId::from_bits(1), None, 0).unwrap();
         agents.at(SubscriptionId::from_bits(2), None, 17_000).unwrap();

@@ -119,10 +119,10 @@ fn exchange(agent: &Agent, request: &Outgoing, target: &Uri) -> Result<Received,
 /// The request, with header names in their original case.
 fn build(agent: &Agent, request: &Outgoing, target: &Uri) -> Result<RequestBuilder<WithBody>, Failure> {
     let (length, host) = (request.body.len().to_string(), host(target));
-    let ours = request.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let standard = request.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     let own = request.own_headers.iter().map(|header| (header.name.as_str(), header.value.expose()));
     let mut built = agent.post(target);
-    for (name, value) in ours.chain(own).chain([("Host", host.as_str()), ("Content-Length", length.as_str())]) {
+    for (name, value) in standard.chain(own).chain([("Host", host.as_str()), ("Content-Length", length.as_str())]) {
         let good = HeaderName::from_bytes(name.as_bytes()).is_ok() && HeaderValue::from_bytes(value.as_bytes()).is_ok();
         if !good {
             return Err(unsendable(&format!("header `{name}`")));

@@ -190,7 +190,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_in_parts_is_sent_as_one() {
+    fn parts_are_sent_in_one_write() {
         let mut buffers = WireBuffers::new(Arc::default());
         buffers.output()[..4].copy_from_slice(b"head");
         assert!(!buffers.gather(4));

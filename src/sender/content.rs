@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_encoded_is_readable() {
+    fn compressed_bodies_are_readable() {
         let text = b"{\"ok\":true}".repeat(9);
         let twice = [gzip(b"one "), gzip(b"two")].concat();
         for (encoding, packed, wanted) in [
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_broken_is_shown_as_far_as_it_goes_and_noted() {
+    fn broken_bodies_are_shown_as_far_as_they_go_with_a_note() {
         let text: Vec<u8> = (0..4000_u32).flat_map(|n| n.to_string().into_bytes()).collect();
         let packed = gzip(&text);
         let half = decoded("gzip", packed[..packed.len() / 2].to_vec(), false);

@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn only_allowed_addresses_are_handed_on() {
+    fn only_allowed_addresses_are_returned() {
         let mixed = fixed(&["127.0.0.1", "10.1.0.1", "::1", "8.8.8.8"]);
         let allowed: Vec<String> = mixed.resolve("x.example", LONG).unwrap().iter().map(IpAddr::to_string).collect();
         assert_eq!(allowed, ["10.1.0.1", "8.8.8.8"]);
@@ -339,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn literals_are_guarded_and_ask_nobody() {
+    fn literals_are_checked_without_a_lookup() {
         let resolver = Resolver::with_lookup(policy(), Box::new(|host| panic!("asked for {host}")));
         assert!(resolver.resolve("8.8.8.8", SOON).is_ok());
         for literal in ["127.0.0.1", "::1", "::ffff:127.0.0.1"] {
@@ -348,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn spellings_that_are_no_literals_are_guarded_by_what_the_system_makes_of_them() {
+    fn other_spellings_of_addresses_are_checked_as_the_system_resolves_them() {
         let resolver = Resolver::new(AddressPolicy::default());
         for spelling in ["2130706433", "0x7f000001", "0177.0.0.1", "127.1", "localhost"] {
             let fault = resolver.resolve(spelling, LONG).unwrap_err().fault;
@@ -357,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_asked_for_once_for_all_who_wait_and_then_remembered() {
+    fn a_name_is_looked_up_once_for_all_waiters_and_then_cached() {
         let lookups = Arc::new(AtomicUsize::new(0));
         let (release, blocked) = mpsc::channel::<()>();
         let blocked = Mutex::new(blocked);

@@ -283,7 +283,7 @@ fn headers_are_kept_up_to_a_limit_and_as_text() {
 }
 
 #[test]
-fn what_the_answer_asks_for_is_kept_behind_any_other_headers() {
+fn retry_after_is_kept_behind_any_other_headers() {
     let receiver = Receiver::start(|talk| {
         talk.request();
         let many: String = (0..20).map(|n| format!("X-{n}: {}\r\n", "v".repeat(1000))).collect();
@@ -298,7 +298,7 @@ fn what_the_answer_asks_for_is_kept_behind_any_other_headers() {
 }
 
 #[test]
-fn an_answer_given_before_the_request_was_read_is_heard() {
+fn an_answer_sent_before_the_request_was_read_is_received() {
     let receiver = Receiver::start(|talk| {
         talk.head();
         talk.send("HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").ok();
@@ -369,7 +369,7 @@ fn unusual_answers_are_answers() {
 }
 
 #[test]
-fn a_probe_tells_all_phases_and_what_to_do() {
+fn a_probe_reports_all_phases_and_what_to_do() {
     let receiver = Receiver::start(|talk| {
         while talk.request().is_some() {
             talk.answer(404, "<h1>nothing here</h1>");

@@ -290,8 +290,8 @@ fn of_webpki(name: &str) -> Failure {
     Failure::new(Fault::Tls, words)
 }
 
-/// Explains an alert from the receiver; `asked` if it requested a client certificate and there was none.
-fn of_alert(alert: AlertDescription, asked: bool) -> String {
+/// Explains an alert from the receiver; `client_auth` if it requested a client certificate and there was none.
+fn of_alert(alert: AlertDescription, client_auth: bool) -> String {
     use AlertDescription as Alert;
     let words = match alert {
         Alert::CertificateRequired => NO_CERTIFICATE,
@@ -303,7 +303,7 @@ fn of_alert(alert: AlertDescription, asked: bool) -> String {
         | Alert::UnsupportedCertificate
         | Alert::CertificateUnknown
         | Alert::AccessDenied
-            if asked =>
+            if client_auth =>
         {
             NO_CERTIFICATE
         }

@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn times_and_names_are_told() {
+    fn times_and_names_are_given() {
         let (then, before, after) = (1_790_000_000, 1_500_000_000, 1_900_000_000);
         for (names, now, fault, detail) in [
             (

@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_wrong_with_the_rest_is_said_beside_it() {
+    fn a_fault_after_the_status_line_is_a_note() {
         let report = |note: Option<&str>| Report {
             outcome: Outcome::Answered(answer(200, &[], "")),
             note: note.map(str::to_owned),
@@ -290,10 +290,10 @@ mod tests {
             address: None,
         };
         assert_eq!(of_report(&report(None), ""), "URL working and answering: the receiver answered 200.");
-        let noted = of_report(&report(Some("its body did not end in time")), "");
+        let message = of_report(&report(Some("its body did not end in time")), "");
         assert!(
-            noted.starts_with("URL working") && noted.ends_with("not in order: its body did not end in time.)"),
-            "{noted}"
+            message.starts_with("URL working") && message.ends_with("not in order: its body did not end in time.)"),
+            "{message}"
         );
     }
 }

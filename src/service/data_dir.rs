@@ -248,7 +248,7 @@ pub(super) fn sync_dir(dir: &Path) -> io::Result<()> {
 
 /// A mistyped `--data-dir` must not scatter files over a home directory.
 fn refuse_foreign(dir: &Path) -> Result<(), DataDirError> {
-    if [LOCK, "FORMAT"].iter().any(|ours| dir.join(ours).exists()) {
+    if [LOCK, "FORMAT"].iter().any(|name| dir.join(name).exists()) {
         return Ok(());
     }
     for entry in fs::read_dir(dir).map_err(at("read", dir))? {
@@ -305,9 +305,9 @@ fn mend_below(dir: &Path) -> io::Result<usize> {
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
         let metadata = entry.metadata()?;
-        let ours = metadata.uid() == geteuid().as_raw() || geteuid().is_root();
+        let owned = metadata.uid() == geteuid().as_raw() || geteuid().is_root();
         let (path, mode) = (entry.path(), metadata.permissions().mode());
-        if !ours || metadata.is_symlink() {
+        if !owned || metadata.is_symlink() {
             continue;
         }
         mended += usize::from(mend(&path, mode, if metadata.is_dir() { 0o700 } else { 0o600 })?);
@@ -344,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_that_leads_to_nothing_is_followed_to_what_is_to_be_made() {
+    fn a_dangling_link_is_followed_to_the_directory_to_create() {
         let root = tempfile::tempdir().unwrap();
         let (link, dir) = (root.path().join("hookswitch"), root.path().join("private/hookswitch"));
         std::os::unix::fs::symlink("private/hookswitch", &link).unwrap();
@@ -353,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn what_root_has_made_is_the_directorys_owners() {
+    fn files_created_by_root_belong_to_the_directorys_owner() {
         let root = tempfile::tempdir().unwrap();
         let lock = DataDirLock::take(root.path()).unwrap();
         fs::create_dir(root.path().join("state")).unwrap();
@@ -369,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_that_is_refused_keeps_what_a_killed_daemon_wrote() {
+    fn a_refused_directory_keeps_a_killed_daemons_files() {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join(LOCK);
         fs::write(&path, "4194304\n").unwrap();
@@ -398,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_a_directory_is_named() {
+    fn paths_that_cannot_be_directories_are_named() {
         let root = tempfile::tempdir().unwrap();
         let file = root.path().join("file");
         fs::write(&file, "").unwrap();

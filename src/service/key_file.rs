@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_names_the_file_the_line_and_the_remedy_and_nothing_that_stands_there() {
+    fn errors_name_file_line_and_remedy_without_the_content() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("own.key");
         let refused = |text: &[u8]| {

@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn the_limit_is_raised_to_what_is_allowed() {
+    fn the_limit_is_raised_to_the_hard_limit() {
         let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
         assert_eq!(raise_open_files_limit(), Ok(hard));
         assert_eq!(open_files_limit(), Ok(hard));

@@ -175,8 +175,8 @@ fn form(path: &str, text: &str) -> Vec<String> {
 fn missing_paths(document: &str, exists: impl Fn(&str) -> bool) -> Vec<String> {
     let in_backticks = document.split('`').skip(1).step_by(2).flat_map(str::split_whitespace);
     let in_links = document.split("](").skip(1).filter_map(|rest| rest.split(')').next());
-    let ours = ["src/", "tests/", "benches/", "systemd/", ".ci/", "config.", "Cargo.", "LICENSE", "README"];
-    let named = in_backticks.filter(|word| ours.iter().any(|start| word.starts_with(start)));
+    let roots = ["src/", "tests/", "benches/", "systemd/", ".ci/", "config.", "Cargo.", "LICENSE", "README"];
+    let named = in_backticks.filter(|word| roots.iter().any(|start| word.starts_with(start)));
     let linked = in_links.filter(|link| !link.contains("://") && !link.starts_with('#'));
     let missing: BTreeSet<&str> = named.chain(linked).filter(|path| !exists(path)).collect();
     missing.into_iter().map(|path| format!("README.md names `{path}`, which is not there")).collect()
@@ -270,7 +270,7 @@ fn files_keep_their_form() {
 }
 
 #[test]
-fn what_the_readme_names_is_there() {
+fn everything_the_readme_names_exists() {
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
     assert_clean(&missing_paths(&readme, |path| root().join(path).exists()));
 }
@@ -283,7 +283,7 @@ fn the_readme_finds_its_sections() {
 }
 
 #[test]
-fn the_checker_sees_what_goes_against_the_rules() {
+fn the_checker_finds_violations() {
     let core = forbidden_imports("src/core/event.rs", "use crate::store::Store;");
     assert!(core.len() == 1 && core[0].contains("may know only: no other module"), "{core:?}");
     for (path, text, faults) in [

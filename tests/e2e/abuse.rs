@@ -61,7 +61,7 @@ fn is_over(stream: &mut TcpStream) -> bool {
 }
 
 #[test]
-fn ten_thousand_idle_connections_cost_little_and_hinder_nobody() {
+fn ten_thousand_idle_connections_cost_little_and_block_none() {
     // Each needs a file here and one there.
     let count = 10_000.min(open_files().saturating_sub(600));
     let daemon = Home::new()
@@ -88,7 +88,7 @@ fn ten_thousand_idle_connections_cost_little_and_hinder_nobody() {
 }
 
 #[test]
-fn connections_beyond_the_cap_cut_nobody_and_the_room_comes_back() {
+fn connections_beyond_the_cap_cut_no_other_and_slots_come_back() {
     let daemon = Home::new().set("http.max_connections", "64").set("http.header_timeout", "\"3s\"").start();
     let kept = Client::new(daemon.address, Some(daemon.home().token()));
     let mut crowd: Vec<TcpStream> = Vec::new();
@@ -98,10 +98,10 @@ fn connections_beyond_the_cap_cut_nobody_and_the_room_comes_back() {
         kept.post("/v1/events", &event("call.new", "c1")).expect(202);
         crowd.extend((0..50).map(|_| connect(daemon.address).unwrap()));
         // A new one is refused at once, with a message.
-        let asked = Instant::now();
+        let begun = Instant::now();
         let newcomer = raw(daemon.address, b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n", Then::Waits);
         assert_eq!(newcomer, Raw::Status(if crowd.len() < 64 { 200 } else { 503 }), "beside {}", crowd.len());
-        slowest = slowest.max(asked.elapsed());
+        slowest = slowest.max(begun.elapsed());
     }
     println!("1000 beyond a cap of 64: newcomers told so after {slowest:?} at most");
     assert!(slowest < HEALTHY, "a newcomer waited {slowest:?} to be sent away");
@@ -113,7 +113,7 @@ fn connections_beyond_the_cap_cut_nobody_and_the_room_comes_back() {
 }
 
 #[test]
-fn over_tls_those_beyond_the_cap_are_told_so_after_a_handshake() {
+fn over_tls_connections_beyond_the_cap_are_answered_after_a_handshake() {
     let authority = Authority::new();
     let home = home(&authority.issue(&["localhost"])).set("http.max_connections", "8");
     let daemon = home.set("http.header_timeout", "\"60s\"").start();
@@ -132,15 +132,15 @@ fn over_tls_those_beyond_the_cap_are_told_so_after_a_handshake() {
     // served again.
     let silent: Vec<TcpStream> = (0..64).map(|_| connect(daemon.address).unwrap()).collect();
     eventually("a newcomer to be told", || {
-        let asked = Instant::now();
-        let told = try_ask(daemon.address, &client, health).ok().flatten().map(|(status, _)| status);
-        assert!(asked.elapsed() < HEALTHY, "a newcomer waited {:?}", asked.elapsed());
-        if matches!(told, Some(200 | 503)) { Ok(()) } else { Err(format!("{told:?}")) }
+        let begun = Instant::now();
+        let status = try_ask(daemon.address, &client, health).ok().flatten().map(|(status, _)| status);
+        assert!(begun.elapsed() < HEALTHY, "a newcomer waited {:?}", begun.elapsed());
+        if matches!(status, Some(200 | 503)) { Ok(()) } else { Err(format!("{status:?}")) }
     });
     drop((crowd, silent));
     eventually("room", || {
-        let told = try_ask(daemon.address, &client, health).ok().flatten().map(|(status, _)| status);
-        if told == Some(200) { Ok(()) } else { Err(format!("{told:?}")) }
+        let status = try_ask(daemon.address, &client, health).ok().flatten().map(|(status, _)| status);
+        if status == Some(200) { Ok(()) } else { Err(format!("{status:?}")) }
     });
 }
 
@@ -191,8 +191,8 @@ fn slow_clients_are_ended_and_the_healthy_do_not_notice() {
     let before = resident(&daemon);
     let begun = Instant::now();
     // Much more than the buffers of both sockets hold.
-    let asked = "GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n".repeat(200);
-    let unread: Vec<Slow> = (0..20).map(|_| Slow::new(&daemon, &asked, "")).collect();
+    let requests = "GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n".repeat(200);
+    let unread: Vec<Slow> = (0..20).map(|_| Slow::new(&daemon, &requests, "")).collect();
     let mut slow = slow_senders(&daemon, 100);
     let (mut slowest, mut most, mut posted) = (Duration::ZERO, 0, 20);
     while !slow.is_empty() {
@@ -227,10 +227,10 @@ fn slow_handshakes_are_ended_and_the_healthy_do_not_notice() {
     while !slow.is_empty() {
         assert!(begun.elapsed() < 2 * PATIENCE, "{} slow handshakes go on", slow.len());
         slow.retain_mut(Slow::goes_on);
-        let asked = Instant::now();
+        let begun = Instant::now();
         let request = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n";
         assert_eq!(ask(daemon.address, &authority.client(), request).0, 200);
-        slowest = slowest.max(asked.elapsed());
+        slowest = slowest.max(begun.elapsed());
     }
     let grown = resident(&daemon).saturating_sub(before);
     println!("500 slow handshakes: {grown} KiB more; slowest healthy handshake and request {slowest:?}");
@@ -269,7 +269,7 @@ fn paths_that_climb_or_hide_lead_nowhere() {
 }
 
 #[test]
-fn what_strangers_send_forges_no_line_of_a_log() {
+fn foreign_data_forges_no_log_line() {
     let receiver = Receiver::start(|request| {
         let body = "\u{1b}[2J\u{1b}]0;owned\u{7}\r\n2026-01-01T00:00:00Z ERROR forged\u{9b}31m\u{202e}";
         match request.path.as_str() {
@@ -292,9 +292,9 @@ fn what_strangers_send_forges_no_line_of_a_log() {
         command.args(arguments).args(["--url", &format!("http://{}", daemon.address)]);
         command.env("HOOKSWITCH_TOKEN", daemon.home().token());
         let exit = run(command);
-        for said in [&exit.stdout, &exit.stderr] {
-            let control = said.chars().find(|c| c.is_control() && *c != '\n');
-            assert_eq!(control, None, "{arguments:?}: {said:?}");
+        for output in [&exit.stdout, &exit.stderr] {
+            let control = output.chars().find(|c| c.is_control() && *c != '\n');
+            assert_eq!(control, None, "{arguments:?}: {output:?}");
         }
     }
     let (_, exit) = daemon.stop();

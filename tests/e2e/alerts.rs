@@ -72,14 +72,14 @@ fn a_receiver_that_goes_down_and_comes_back_and_one_that_is_gone() {
     assert!(daemon.list("/v1/log").iter().all(|entry| !entry["url"].as_str().unwrap_or("").contains("/ops")));
     let mut kinds: Vec<_> = operator.requests().iter().map(|request| request.json()["type"].to_string()).collect();
     kinds.sort();
-    let said = kinds.len();
+    let count = kinds.len();
     kinds.dedup();
-    assert_eq!((said, kinds.len()), (6, 6), "nothing is said twice: {kinds:?}");
+    assert_eq!((count, kinds.len()), (6, 6), "nothing is said twice: {kinds:?}");
     daemon.stop().1.expect(0);
 }
 
 #[test]
-fn an_alert_that_cannot_be_posted_is_told_on_standard_error_and_harms_nobody() {
+fn an_alert_that_cannot_be_posted_is_logged_and_harmless() {
     let home = Home::new()
         .set("alerts.url", "\"http://10.1.2.3/hook\"")
         .set("alerts.secret", &format!("{SECRET:?}"))
@@ -111,7 +111,7 @@ fn an_alert_that_cannot_be_posted_is_told_on_standard_error_and_harms_nobody() {
 }
 
 #[test]
-fn a_disk_that_is_low_is_told_of() {
+fn a_disk_low_on_space_raises_an_alert() {
     let operator = Receiver::willing();
     // More than any disk has.
     let daemon: Daemon = watched(&operator).set("store.min_free_bytes", "1099511627776").start();

@@ -21,15 +21,15 @@ impl Raw {
         let (answer, listener) = (answer.into(), TcpListener::bind("127.0.0.1:0").unwrap());
         let address = listener.local_addr().unwrap();
         let heads = Arc::new(Watched::new(Vec::new()));
-        let noted = Arc::clone(&heads);
+        let recorded = Arc::clone(&heads);
         std::thread::spawn(move || {
             for socket in listener.incoming().map_while(Result::ok) {
-                let (answer, noted) = (answer.clone(), Arc::clone(&noted));
+                let (answer, recorded) = (answer.clone(), Arc::clone(&recorded));
                 std::thread::spawn(move || {
                     let mut from = BufReader::new(socket.try_clone().unwrap());
                     let mut to = socket;
                     while let Some(head) = request(&mut from) {
-                        noted.change(|heads| heads.push(head));
+                        recorded.change(|heads| heads.push(head));
                         if to.write_all(&answer).is_err() || !stays {
                             break;
                         }

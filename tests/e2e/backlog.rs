@@ -54,7 +54,7 @@ fn a_replay_delivers_again_in_order_with_the_original_ids_and_says_so_in_the_log
 }
 
 #[test]
-fn only_what_failed_is_replayed_if_that_is_wanted() {
+fn a_replay_can_be_limited_to_failed_deliveries() {
     let daemon = Home::new().set("retry.give_up_after", "\"1s\"").start();
     let gate = Arc::new(Gate::closed());
     let shut = gate.clone();
@@ -81,7 +81,7 @@ fn only_what_failed_is_replayed_if_that_is_wanted() {
 }
 
 #[test]
-fn a_discard_cancels_what_waits() {
+fn a_discard_cancels_waiting_deliveries() {
     let daemon = Daemon::start();
     let receiver = Receiver::willing();
     let subscription = daemon.subscribe(&receiver.url("/"), json!({"enabled": false}));
@@ -191,7 +191,7 @@ fn a_long_replay_to_receivers_that_answer_at_once_comes_to_its_end() {
 }
 
 #[test]
-fn thousands_of_deliveries_asked_for_again_by_hand_while_they_are_answered_are_all_sent() {
+fn thousands_of_manual_retries_during_delivery_are_all_sent() {
     const EVENTS: usize = 500;
     const TIMES: usize = 6;
     let daemon = Daemon::start();

@@ -174,7 +174,7 @@ fn check_unmoved(daemon: &Daemon, receiver: &Receiver) {
 }
 
 #[test]
-fn all_faults_of_a_document_are_told_at_once() {
+fn all_faults_of_a_document_are_reported_at_once() {
     let daemon = Daemon::start();
     let body = json!({"type": "nope", "company": 3, "source": "fax", "data": {}, "extra": true});
     let problem = daemon.api().post("/v1/events", &body).expect_problem(&[422]);
@@ -187,7 +187,7 @@ fn all_faults_of_a_document_are_told_at_once() {
 }
 
 #[test]
-fn what_is_too_large_is_refused_before_it_is_read() {
+fn oversized_bodies_are_refused_before_they_are_read() {
     let daemon = Daemon::start();
     let receiver = Receiver::willing();
     daemon.subscribe(&receiver.url("/"), json!({}));
@@ -255,7 +255,7 @@ fn a_full_batch_is_accepted() {
 }
 
 #[test]
-fn what_does_not_exist_is_404_and_what_is_not_allowed_405() {
+fn unknown_paths_are_404_and_wrong_methods_405() {
     let daemon = Daemon::start();
     const ULID: &str = "01JDBZ0000000000000000000A";
     for path in ["/v1", "/v1/nothing", "/v1/events/", "/v2/events", "/v1/event-types/call.nothing", "/v1/../healthz"] {

@@ -188,7 +188,7 @@ fn a_call_is_found_whatever_its_id_is_made_of() {
 }
 
 #[test]
-fn the_report_counts_whose_lead_was_written_to_and_who_answered() {
+fn the_report_counts_outbound_sms_and_replies() {
     let daemon = Daemon::start();
     let sms = |call: &str, direction: &str, time: &str| {
         let (from, to) =
@@ -217,12 +217,12 @@ fn the_report_counts_whose_lead_was_written_to_and_who_answered() {
 /// The timeline: its kinds, with the type of an event and the body of a message.
 fn line(call: &Value) -> Vec<String> {
     let moments = call["timeline"].as_array().into_iter().flatten();
-    let told = moments.map(|moment| {
+    let entries = moments.map(|moment| {
         let of = &moment["of"];
         let what = of["type"].as_str().or(of["body"].as_str()).unwrap_or("");
         format!("{} {what}", moment["kind"].as_str().unwrap_or_default())
     });
-    told.collect()
+    entries.collect()
 }
 
 #[test]
@@ -251,9 +251,9 @@ fn the_time_line_has_the_sms_also_of_a_call_that_has_nothing_else() {
     let path = "/v1/calls/m-2?company=acme";
     let call = daemon.api().get(path).expect(200).json();
     assert_eq!(line(&call), ["message only this"], "{call}");
-    let said = ["state", "name", "phone", "domain", "began", "source"].map(|name| call[name].as_str().unwrap_or("-"));
+    let values = ["state", "name", "phone", "domain", "began", "source"].map(|name| call[name].as_str().unwrap_or("-"));
     let wanted = ["sms", "Dana", "+12025550142", "www.acme.example", "2026-11-20T09:10:00.000Z", "widget"];
-    assert_eq!(said, wanted, "{call}");
+    assert_eq!(values, wanted, "{call}");
     assert_eq!((&call["events"], &call["subscriptions"]), (&json!([]), &json!([])), "{call}");
     daemon.api().get("/v1/calls/m-2?company=globex").expect(404);
 

@@ -52,7 +52,7 @@ impl FakeClock {
             command.env("DONT_FAKE_MONOTONIC", "1");
             command
         });
-        started.unwrap_or_else(|said| panic!("{said}"))
+        started.unwrap_or_else(|why| panic!("{why}"))
     }
 }
 

@@ -61,7 +61,7 @@ fn served(streams: &mut [TcpStream]) -> usize {
 }
 
 #[test]
-fn slow_heads_of_one_address_shut_nobody_out() {
+fn slow_heads_of_one_address_do_not_block_others() {
     let home = Home::new().set("http.max_connections", "100").set("http.header_timeout", "\"60s\"");
     let daemon = home.set("limits.connections_per_address", "60").start();
     let mut slow = slow_heads(2, 140, &daemon);
@@ -163,7 +163,7 @@ fn is_signed_in(daemon: &Daemon, cookie: &str) -> bool {
 }
 
 #[test]
-fn guesses_lock_out_nobody_who_has_a_good_token() {
+fn token_guesses_do_not_lock_out_valid_tokens() {
     let daemon = Daemon::start();
     let statuses: Vec<u16> =
         (0..150).map(|number| sign_in(&daemon, &format!("hsk_guessing-{number}")).status).collect();
@@ -201,7 +201,7 @@ fn sign_ins_with_one_token_end_no_session_of_another() {
 }
 
 #[test]
-fn addresses_of_this_machine_are_told_apart() {
+fn addresses_of_this_machine_are_distinguished() {
     // An assumption of these tests.
     let daemon = Home::new().set("limits.connections_per_address", "1").start();
     let one = connect_from(9, daemon.address);

@@ -40,7 +40,7 @@ fn verify(home: &Home, status: i32) -> String {
 type Spoil = fn(&Home);
 
 #[test]
-fn what_is_wrong_at_the_start_is_told_with_the_file_and_the_remedies() {
+fn faults_at_the_start_are_reported_with_file_and_remedy() {
     let cases: [(&str, Spoil, &str); 11] = [
         ("the newest file's middle", |home| flip(&journal(home).pop().unwrap(), |length| length / 2), ".log"),
         ("the newest file's header", |home| flip(&journal(home).pop().unwrap(), |_| 10), "header"),
@@ -58,7 +58,7 @@ fn what_is_wrong_at_the_start_is_told_with_the_file_and_the_remedies() {
         let home = thawed();
         spoil(&home);
         let before = contents(&home.data());
-        let refused = home.try_refused_start().unwrap_or_else(|said| panic!("{name}: it started; {said}")).expect(74);
+        let refused = home.try_refused_start().unwrap_or_else(|why| panic!("{name}: it started; {why}")).expect(74);
         assert!(refused.stderr.contains(wanted), "{name}: {refused:?}");
         if name != "no FORMAT" {
             for remedy in ["hookswitch restore", "hookswitch verify --salvage"] {
@@ -94,7 +94,7 @@ fn a_torn_end_in_which_nothing_was_acknowledged_is_cut_away_with_one_line() {
 }
 
 #[test]
-fn a_damaged_index_is_made_again_and_nobody_sees_a_difference() {
+fn a_damaged_index_is_rebuilt_without_visible_change() {
     let home = thawed();
     let index = journal(&home)[0].with_extension("idx");
     // As written by this version; the frozen one is older and is read as it is.
@@ -156,8 +156,8 @@ fn a_damaged_event_is_not_served_and_does_not_hold_up_others() {
     assert!(receiver.requests().iter().all(|request| request.webhook_id() != id), "damaged data was sent");
     let (home, exit) = daemon.stop();
     assert!(exit.stderr.contains(&name) && exit.stderr.contains("verify --salvage"), "{}", exit.stderr);
-    let said = verify(&home, 74);
-    assert!(said.contains(&format!("journal/{name} at byte")), "{said}");
+    let output = verify(&home, 74);
+    assert!(output.contains(&format!("journal/{name} at byte")), "{output}");
 }
 
 #[test]

@@ -54,12 +54,12 @@ impl Attached {
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]).args(["-p", &daemon.pid().to_string()]).stderr(Stdio::piped());
         let mut strace = command.spawn().expect("strace");
-        let mut said = BufReader::new(strace.stderr.take().expect("standard error is piped"));
+        let mut output = BufReader::new(strace.stderr.take().expect("standard error is piped"));
         let mut line = String::new();
-        said.read_line(&mut line).expect("what strace says");
+        output.read_line(&mut line).expect("what strace says");
         assert!(line.contains("attached"), "{line}");
         // Keep reading, so that its pipe never closes.
-        std::thread::spawn(move || std::io::copy(&mut said, &mut std::io::sink()));
+        std::thread::spawn(move || std::io::copy(&mut output, &mut std::io::sink()));
         Self(strace)
     }
 }
@@ -182,7 +182,7 @@ fn a_failed_sync_ends_the_daemon_and_loses_nothing() {
 }
 
 #[test]
-fn a_write_that_finds_no_room_ends_the_daemon_and_loses_nothing() {
+fn a_write_to_a_full_disk_ends_the_daemon_and_loses_nothing() {
     sweep("pwrite64", "ENOSPC", 48, &[1, 2, 7, 18, 20, 35]);
 }
 

@@ -48,7 +48,7 @@ fn a_machine_on_which_a_daemon_could_start_is_well_and_stays_untouched() {
 }
 
 #[test]
-fn a_daemon_that_runs_is_found_and_told_of() {
+fn a_running_daemon_is_found_and_described() {
     let home = Home::new();
     let daemon = home.start();
     let receiver = Receiver::willing();
@@ -99,7 +99,7 @@ fn a_daemon_is_known_by_its_certificate_whatever_that_is_for() {
 }
 
 #[test]
-fn what_is_wrong_is_named_with_what_to_do() {
+fn faults_are_named_with_what_to_do() {
     let home = Home::new();
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     // It accepts connections and never answers, so it is dropped before the checks.
@@ -127,7 +127,7 @@ fn lasting(authority: &Authority, name: &str, days: u64) -> Identity {
 }
 
 #[test]
-fn receivers_are_shaken_hands_with_and_certificates_that_end_are_told() {
+fn receivers_certificates_are_checked_by_a_handshake() {
     let (authority, clients) = (Authority::new(), Authority::new());
     let good = Secure::start(&lasting(&authority, "localhost", 300), Some(&clients));
     let soon = Secure::start(&lasting(&authority, "localhost", 10), None);
@@ -163,27 +163,31 @@ fn receivers_are_shaken_hands_with_and_certificates_that_end_are_told() {
     assert!(state == "warn" && message.contains(&showing.id) && message.contains("in 10 days"), "{found}");
     // The configuration's rules apply: here loopback is not allowed.
     let found = doctor(&home, &listen, &["--json", "--receivers"], &[]).expect(1).json();
-    let told = receivers(&found);
-    assert_eq!(told.iter().filter(|(state, said)| state == "fail" && said.contains("[network]")).count(), 6, "{found}");
+    let checks = receivers(&found);
+    assert_eq!(
+        checks.iter().filter(|(state, message)| state == "fail" && message.contains("[network]")).count(),
+        6,
+        "{found}"
+    );
 
     let ca = format!("[{:?}]", home.beside("ca.pem"));
     let rules = [("HOOKSWITCH_NETWORK__ALLOW", r#"["127.0.0.0/8", "::1/128"]"#), ("HOOKSWITCH_NETWORK__EXTRA_CA", &ca)];
     let found = doctor(&home, &listen, &["--json", "--receivers"], &rules).expect(1).json();
-    let told = receivers(&found);
+    let checks = receivers(&found);
     let port = |secure: &Secure| format!("localhost:{}", secure.address.port());
     let trusted = format!("1 trusted; the first to expire is {}: at", port(&good));
     let cases = [
         ("ok", trusted.clone(), "1 are not https"),
         ("warn", port(&soon), "in less than 30 days"),
-        ("fail", port(&wrong), "for another host name -> use a host name that"),
+        ("fail", port(&wrong), "not for this host name -> use a host name that"),
         ("fail", port(&expired), "has expired -> renew"),
         ("fail", port(&stranger), "`extra_ca` in [network]"),
         ("fail", gone.to_string(), "nothing listens there -> check the port"),
     ];
-    assert_eq!(told.len(), cases.len(), "{told:?}");
+    assert_eq!(checks.len(), cases.len(), "{checks:?}");
     for (state, place, words) in cases {
-        let said = told.iter().find(|(_, said)| said.starts_with(&place));
-        assert!(said.is_some_and(|(is, said)| is == state && said.contains(words)), "{place} in {told:?}");
+        let message = checks.iter().find(|(_, message)| message.starts_with(&place));
+        assert!(message.is_some_and(|(is, message)| is == state && message.contains(words)), "{place} in {checks:?}");
     }
     for receiver in [&good, &soon, &wrong, &expired, &stranger] {
         assert!(receiver.wait_for(0).is_empty(), "something was sent");

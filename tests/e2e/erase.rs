@@ -99,7 +99,7 @@ fn wait_until_done(daemon: &Daemon) -> Value {
 }
 
 #[test]
-fn a_person_is_gone_from_what_is_shown_and_sent_and_from_the_disk() {
+fn an_erased_person_is_gone_from_views_deliveries_and_disk() {
     let daemon = Daemon::start();
     let (echo, _down) = fill(&daemon);
     assert!(!files_with_traces(&daemon.home().data()).is_empty(), "there was something to be erased");
@@ -124,7 +124,7 @@ fn a_person_is_gone_from_what_is_shown_and_sent_and_from_the_disk() {
 }
 
 #[test]
-fn an_erasure_survives_kill_9_and_what_is_owed_goes_out_without() {
+fn an_erasure_survives_kill_9_and_deliveries_go_out_without_the_data() {
     let daemon = Home::new().start();
     let (_echo, down) = fill(&daemon);
     let order = json!({"company": "acme", "phone": LEAD, "deliveries": "deliver"});
@@ -161,7 +161,7 @@ fn a_person_whose_number_is_written_as_a_number_is_found_and_erased() {
 }
 
 #[test]
-fn what_is_wrong_with_the_order_is_named() {
+fn faults_of_an_erasure_are_named() {
     let daemon = Daemon::start();
     for (order, pointer) in [
         (json!({"company": "acme"}), "/phone"),

@@ -132,12 +132,12 @@ fn a_forged_token_in_an_answer_is_none_after_a_salvage() {
         drop(fs::remove_dir_all(&saved));
         let mut salvage = hookswitch();
         salvage.args(["verify", "--salvage", "--json", "--data-dir"]).arg(home.data()).arg("--into").arg(&saved);
-        let told = run(salvage).expect(0).json();
-        assert_eq!(told["gaps"], 1, "{told}");
-        assert_eq!(told["taken"]["tokens"], 1, "{told}");
-        assert_eq!((&told["left_out"], &told["unproved"]), (&json!({}), &json!(0)), "{told}");
+        let report = run(salvage).expect(0).json();
+        assert_eq!(report["gaps"], 1, "{report}");
+        assert_eq!(report["taken"]["tokens"], 1, "{report}");
+        assert_eq!((&report["left_out"], &report["unproved"]), (&json!({}), &json!(0)), "{report}");
         // Something unknown to the state may have been lost.
-        assert_eq!(told["renew_tokens"], without_state, "{told}");
+        assert_eq!(report["renew_tokens"], without_state, "{report}");
         let kept = home.beside("kept");
         move_to(&home.data(), &kept);
         move_to(&saved, &home.data());

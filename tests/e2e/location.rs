@@ -16,8 +16,8 @@ use crate::space::{Disk, skipped};
 fn ends(daemon: Daemon, what: &str) -> (Home, Exit) {
     let (home, exit) = daemon.wait();
     let exit = exit.expect(74);
-    for said in [what, "nothing more is accepted, and the daemon ends", "hookswitch restore"] {
-        assert!(exit.stderr.contains(said), "{said} in {}", exit.stderr);
+    for words in [what, "nothing more is accepted, and the daemon ends", "hookswitch restore"] {
+        assert!(exit.stderr.contains(words), "{words} in {}", exit.stderr);
     }
     (home, exit)
 }
@@ -37,7 +37,7 @@ fn nothing_is_accepted_once_the_data_directory_is_deleted() {
 }
 
 #[test]
-fn a_daemon_whose_directory_goes_ends_though_nobody_posts_anything() {
+fn an_idle_daemon_ends_when_its_directory_is_removed() {
     let daemon = Daemon::start();
     let data = daemon.home().data();
     let aside = daemon.home().beside("aside");
@@ -49,7 +49,7 @@ fn a_daemon_whose_directory_goes_ends_though_nobody_posts_anything() {
 }
 
 #[test]
-fn a_copy_put_in_its_place_is_not_taken_for_it() {
+fn a_copy_in_place_of_the_directory_is_detected() {
     let daemon = Daemon::start();
     let (data, aside) = (daemon.home().data(), daemon.home().beside("aside"));
     daemon.signal("STOP");
@@ -119,7 +119,7 @@ fn careless(home: &Home) -> Daemon {
 }
 
 #[test]
-fn files_are_private_whoever_starts_it() {
+fn files_are_private_under_any_umask() {
     let daemon = careless(&Home::new());
     let receiver = Receiver::willing();
     daemon.subscribe(&receiver.url("/"), json!({}));
@@ -132,7 +132,7 @@ fn files_are_private_whoever_starts_it() {
 }
 
 #[test]
-fn a_looser_directory_is_mended_and_that_is_said() {
+fn loose_modes_are_fixed_and_reported() {
     let home = Home::new();
     fs::create_dir(home.data()).unwrap();
     fs::set_permissions(home.data(), Permissions::from_mode(0o777)).unwrap();
@@ -148,6 +148,6 @@ fn a_looser_directory_is_mended_and_that_is_said() {
     let daemon = home.start();
     assert_private(&home.data());
     let (_, exit) = daemon.stop();
-    let said = exit.expect(0).stderr;
-    assert!(said.contains("was readable by others") && said.contains("now its owner's alone"), "{said}");
+    let output = exit.expect(0).stderr;
+    assert!(output.contains("was readable by others") && output.contains("now its owner's alone"), "{output}");
 }

@@ -154,7 +154,7 @@ fn scopes() -> BTreeMap<&'static str, Value> {
 }
 
 #[test]
-fn an_event_goes_to_those_who_asked_for_it_and_to_nobody_else() {
+fn an_event_goes_to_matching_subscriptions_only() {
     let daemon = Daemon::start();
     let receiver = Receiver::willing();
     for (path, settings) in scopes() {

@@ -63,14 +63,14 @@ fn held(daemon: &Daemon) -> u64 {
 
 /// Sends `request` on many connections and reads only the status of each response.
 fn unread(daemon: &Daemon, request: &str) -> Vec<(u16, TcpStream)> {
-    let asked: Vec<TcpStream> = (0..GREEDY)
+    let streams: Vec<TcpStream> = (0..GREEDY)
         .map(|_| {
             let mut stream = connect(daemon.address);
             stream.write_all(request.as_bytes()).unwrap();
             stream
         })
         .collect();
-    let answered = asked.into_iter().map(|mut stream| {
+    let answered = streams.into_iter().map(|mut stream| {
         let mut begun = [0; 12];
         stream.read_exact(&mut begun).unwrap();
         (std::str::from_utf8(&begun[9..]).unwrap().parse().unwrap(), stream)
@@ -116,7 +116,7 @@ fn answers_that_are_not_read_take_no_more_than_the_budget() {
     let json = "application/json";
     for (what, path) in [
         ("a list", "/v1/events?limit=500".to_owned()),
-        ("what was owed", format!("{}/events?limit=500", subscription.path())),
+        ("past deliveries", format!("{}/events?limit=500", subscription.path())),
         ("a single event", format!("/v1/events/{}", one["id"].as_str().unwrap())),
     ] {
         let greedy = unread(&daemon, &get(&path, json, &token));
@@ -154,9 +154,9 @@ fn bodies_that_are_not_ended_take_no_more_than_the_budget() {
             greedy.retain_mut(|stream| {
                 stream.set_nonblocking(true).unwrap();
                 let mut answer = [0; 12];
-                let told = stream.read(&mut answer).is_ok_and(|count| count == 12);
-                refused += usize::from(told && answer.ends_with(b"503"));
-                !told
+                let complete = stream.read(&mut answer).is_ok_and(|count| count == 12);
+                refused += usize::from(complete && answer.ends_with(b"503"));
+                !complete
             });
             if refused > 0 { Ok(()) } else { Err(format!("{what}: none of {GREEDY}")) }
         });
@@ -202,7 +202,7 @@ fn a_page_of_a_list_ends_early_where_it_is_large_and_nothing_is_left_out() {
 }
 
 #[test]
-fn how_much_is_held_is_told() {
+fn memory_in_use_is_reported() {
     let daemon = daemon();
     let metrics = daemon.api().get("/metrics").expect(200).text();
     for wanted in ["hookswitch_client_memory_bytes 0", "hookswitch_client_memory_limit_bytes 8388608"] {

@@ -41,14 +41,14 @@ fn a_reply_is_delivered_with_the_whole_conversation() {
     let mut call = event("call.new", "c1");
     call["data"]["widget_id"] = json!(1042);
     daemon.accept(&call);
-    let asked = post(&daemon, &with(sms("c1", "outbound", 0, "Thursday at 9?"), "id", "m1"));
-    assert_eq!((&asked["messages"], &asked["event"], &asked["duplicate"]), (&json!(1), &Value::Null, &json!(false)));
+    let first = post(&daemon, &with(sms("c1", "outbound", 0, "Thursday at 9?"), "id", "m1"));
+    assert_eq!((&first["messages"], &first["event"], &first["duplicate"]), (&json!(1), &Value::Null, &json!(false)));
     let body = "Friday\n\u{1f44d}\u{1f3fd} \u{5d1}\u{5e1}\u{5d3}\u{5e8} & \"ok\" = 100%";
     let mut reply = with(sms("c1", "inbound", 60, body), "id", "m2");
     reply["lead"] = json!({"email": "dana@mail.example"});
     let answered = post(&daemon, &reply);
     let raised = answered["event"].as_str().unwrap_or_else(|| panic!("no event in {answered}")).to_owned();
-    assert_eq!(answered["conversation"], asked["conversation"]);
+    assert_eq!(answered["conversation"], first["conversation"]);
     assert_eq!(post(&daemon, &reply), with(answered.clone(), "duplicate", true));
     let received = json.wait_for(1)[0].json();
     assert_eq!((&received["id"], &received["type"]), (&json!(raised), &json!("call.smsfollowup")));
@@ -135,7 +135,7 @@ fn conversations_are_filtered_and_paged() {
 }
 
 #[test]
-fn what_is_wrong_with_a_message_is_named_and_nothing_is_stored() {
+fn faults_of_a_message_are_named_and_nothing_is_stored() {
     let daemon = Daemon::start();
     let good = || sms("c1", "inbound", 0, "hi");
     let without = |name: &str| {

@@ -22,7 +22,7 @@ fn scrape(daemon: &Daemon) -> String {
 }
 
 #[test]
-fn what_happens_is_counted_and_nobody_is_named() {
+fn activity_is_counted_without_names() {
     let home = Home::new();
     let daemon = home.start();
     let good = Receiver::willing();
@@ -78,8 +78,8 @@ fn promtool_finds_no_fault(text: &str) {
         Err(error) => panic!("promtool cannot be run: {error}"),
     };
     promtool.stdin.take().expect("its input is piped").write_all(text.as_bytes()).expect("promtool reads");
-    let said = promtool.wait_with_output().expect("promtool ends");
-    assert!(said.status.success() && said.stdout.is_empty() && said.stderr.is_empty(), "{said:?}\n{text}");
+    let output = promtool.wait_with_output().expect("promtool ends");
+    assert!(output.status.success() && output.stdout.is_empty() && output.stderr.is_empty(), "{output:?}\n{text}");
 }
 
 #[test]

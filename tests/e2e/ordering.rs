@@ -50,7 +50,7 @@ fn a_failing_event_holds_back_its_own_call_and_nothing_else() {
 }
 
 #[test]
-fn after_the_hold_later_events_pass_and_name_what_they_passed() {
+fn after_the_hold_later_events_overtake_and_name_the_overtaken() {
     let daemon = Home::new().set("ordering.hold", "\"1s\"").start();
     let gate = Arc::new(Gate::closed());
     let receiver = failing_first("a", &gate);

@@ -235,7 +235,7 @@ fn assets_are_kept_by_the_browser_and_sent_in_gzip() {
 }
 
 #[test]
-fn a_webhook_that_was_paused_is_told_from_one_that_was_disabled() {
+fn paused_and_disabled_webhooks_are_distinguished() {
     let daemon = Daemon::start();
     let gone = Receiver::start(|_| Answer::status(410));
     let subscription = daemon.subscribe(&gone.url("/"), json!({}));
@@ -259,7 +259,7 @@ fn a_webhook_that_was_paused_is_told_from_one_that_was_disabled() {
 }
 
 #[test]
-fn the_views_can_be_read_without_scripts_and_show_what_is_hostile_as_text() {
+fn views_work_without_scripts_and_show_hostile_data_as_text() {
     let daemon = Daemon::start();
     let hostile = "\"'><script>alert(1)</script>";
     let receiver = Receiver::willing();

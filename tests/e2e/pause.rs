@@ -9,7 +9,7 @@ use crate::platform::numbered;
 use crate::receiver::{Received, Receiver};
 
 #[test]
-fn a_paused_subscription_keeps_what_it_is_owed_and_gets_it_in_order() {
+fn a_paused_subscription_keeps_its_deliveries_and_gets_them_in_order() {
     let daemon = Daemon::start();
     let (paused, other) = (Receiver::willing(), Receiver::willing());
     let subscription = daemon.subscribe(&paused.url("/"), json!({}));
@@ -54,7 +54,7 @@ fn numbers(requests: &[Arc<Received>]) -> Vec<u64> {
 }
 
 #[test]
-fn a_deleted_subscription_is_owed_nothing() {
+fn a_deleted_subscription_has_no_deliveries_left() {
     let daemon = Daemon::start();
     let receiver = Receiver::willing();
     let subscription = daemon.subscribe(&receiver.url("/deleted"), json!({"enabled": false}));

@@ -284,12 +284,12 @@ fn a_picture_is_a_message_like_any_other() {
     assert_eq!(event["data"]["conversation"][1]["media"], shown, "read anew");
     let url = format!("http://{}", daemon.address);
     let (data, backup) = (daemon.home().data(), daemon.home().beside("backup"));
-    let asked = |arguments: &[&str]| {
+    let cli = |arguments: &[&str]| {
         let mut command = hookswitch();
         command.args(arguments).args(["--url", &url]).arg("--data-dir").arg(&data);
         run(command).expect(0).stdout
     };
-    assert!(asked(&["conversations", "c1", "--company", "acme"]).contains("[image/jpeg] https://media.example/1.jpg"));
+    assert!(cli(&["conversations", "c1", "--company", "acme"]).contains("[image/jpeg] https://media.example/1.jpg"));
     let posted = [
         "message",
         "--company",
@@ -306,8 +306,8 @@ fn a_picture_is_a_message_like_any_other() {
         "https://m.example/3",
         "--json",
     ];
-    assert!(asked(&posted).contains("\"messages\":1"));
-    asked(&["backup", &backup.display().to_string()]);
+    assert!(cli(&posted).contains("\"messages\":1"));
+    cli(&["backup", &backup.display().to_string()]);
     let other = Home::new();
     let mut restore = hookswitch();
     restore.arg("restore").arg(&backup).arg("--data-dir").arg(other.data());
@@ -322,7 +322,7 @@ fn a_picture_is_a_message_like_any_other() {
 }
 
 #[test]
-fn an_id_that_comes_again_with_other_content_is_told_what_differs() {
+fn a_repeated_id_with_other_content_names_the_difference() {
     let daemon = Daemon::start();
     let receiver = Receiver::willing();
     daemon.subscribe(&receiver.url("/"), json!({}));
@@ -337,13 +337,13 @@ fn an_id_that_comes_again_with_other_content_is_told_what_differs() {
             error["detail"].as_str().unwrap_or_default().to_owned(),
         )
     };
-    let (pointer, said) = detail(daemon.api().post("/v1/events", &other));
+    let (pointer, text) = detail(daemon.api().post("/v1/events", &other));
     assert!(
-        pointer == "/id" && said.contains("`data`") && said.contains(accepted["id"].as_str().unwrap_or("?")),
-        "{said}"
+        pointer == "/id" && text.contains("`data`") && text.contains(accepted["id"].as_str().unwrap_or("?")),
+        "{text}"
     );
-    let (pointer, said) = detail(daemon.api().post("/v1/events", &with(first.clone(), "type", "call.missed")));
-    assert!(pointer == "/id" && said.contains("`type`") && !said.contains("`data`"), "{said}");
+    let (pointer, text) = detail(daemon.api().post("/v1/events", &with(first.clone(), "type", "call.missed")));
+    assert!(pointer == "/id" && text.contains("`type`") && !text.contains("`data`"), "{text}");
     // The same in another notation is the same, also after a crash.
     let daemon = daemon.kill().start();
     let data: Vec<(String, Value)> =
@@ -360,9 +360,9 @@ fn an_id_that_comes_again_with_other_content_is_told_what_differs() {
     let line = |id: &str, call: &str| with(event("call.new", call), "id", id).to_string();
     let lines = [line("p2", "c2"), String::new(), line("p1", "c2"), line("p2", "c3")].join("\n");
     let problem = post(&daemon, "/v1/events", NDJSON, &lines).expect_problem(&[422]);
-    let told: Vec<_> = problem["errors"].as_array().into_iter().flatten().collect();
-    assert_eq!(told.iter().map(|error| &error["pointer"]).collect::<Vec<_>>(), [&json!("/1/id"), &json!("/2/id")]);
-    assert!(told[1]["detail"].as_str().is_some_and(|detail| detail.starts_with("(line 4) ")), "{problem}");
+    let errors: Vec<_> = problem["errors"].as_array().into_iter().flatten().collect();
+    assert_eq!(errors.iter().map(|error| &error["pointer"]).collect::<Vec<_>>(), [&json!("/1/id"), &json!("/2/id")]);
+    assert!(errors[1]["detail"].as_str().is_some_and(|detail| detail.starts_with("(line 4) ")), "{problem}");
     let batch = format!(
         "[{},{}]",
         cloud_event("7", "acme"),
@@ -382,8 +382,8 @@ fn an_id_that_comes_again_with_other_content_is_told_what_differs() {
         (with(message("outbound", "hi"), "call_id", "c2"), "`call_id`"),
         (with(message("outbound", "hi"), "media", json!([{"url": "https://m.example/1"}])), "`media`"),
     ] {
-        let (pointer, said) = detail(daemon.api().post("/v1/messages", &other));
-        assert!(pointer == "/id" && said.contains(named), "{other}: {said}");
+        let (pointer, text) = detail(daemon.api().post("/v1/messages", &other));
+        assert!(pointer == "/id" && text.contains(named), "{other}: {text}");
     }
     let again = daemon.api().post("/v1/messages", &with(message("outbound", "hi"), "sent_at", "")).expect(202).json();
     assert_eq!((&again["duplicate"], &again["messages"]), (&json!(true), &json!(1)));

@@ -83,7 +83,7 @@ fn every_other_outcome_is_named() {
 }
 
 #[test]
-fn a_probe_sends_what_was_asked_for() {
+fn a_probe_sends_the_requested_event() {
     let daemon = impatient();
     let receiver = Receiver::willing();
     let body = json!({"url": receiver.url("/"), "format": "form", "layout": "flat", "event": "call.missed",

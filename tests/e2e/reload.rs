@@ -16,7 +16,7 @@ fn reload(daemon: &Daemon, home: &Home, saying: &str) -> String {
 }
 
 #[test]
-fn what_changed_is_said_and_what_needs_a_restart_too() {
+fn changed_keys_are_reported_and_those_that_need_a_restart_too() {
     let home = Home::new();
     let daemon = home.start();
     let home = home
@@ -52,8 +52,8 @@ fn a_reading_that_is_wrong_changes_nothing_of_it() {
     let receiver = Receiver::willing();
     daemon.subscribe(&receiver.url("/"), json!({}));
     let wrong = home.clone().set("network.deny", "[\"127.0.0.0/8\"]").set("retry.jitter", "7.0");
-    let said = reload(&daemon, &wrong, "reload: retry.jitter");
-    assert!(said.contains("hookswitch.toml"), "where it came from: {said}");
+    let message = reload(&daemon, &wrong, "reload: retry.jitter");
+    assert!(message.contains("hookswitch.toml"), "where it came from: {message}");
     daemon.wait_for_saying("stays in force");
     let wrong = home.clone().set("network.deny", "[\"127.0.0.0/8\"]").set("network.extra_ca", "[\"/nonexistent.pem\"]");
     reload(&daemon, &wrong, "/nonexistent.pem");
@@ -72,7 +72,7 @@ fn a_reading_that_is_wrong_changes_nothing_of_it() {
 }
 
 #[test]
-fn what_waits_goes_by_the_new_rules() {
+fn waiting_deliveries_follow_the_new_rules() {
     let home = Home::new().set("retry.initial_delay", "\"1h\"").set("retry.max_delay", "\"1h\"");
     let daemon = home.start();
     let receiver = Receiver::start(|request| Answer::status(if request.call() == "poisoned" { 500 } else { 200 }));
@@ -103,7 +103,7 @@ fn what_waits_goes_by_the_new_rules() {
 }
 
 #[test]
-fn messages_are_told_from_the_new_level_on() {
+fn messages_are_logged_from_the_new_level_on() {
     let home = Home::new().set("diagnostics.level", "\"error\"");
     let daemon = home.start();
     let home = home.set("diagnostics.level", "\"info\"");

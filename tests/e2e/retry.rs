@@ -22,7 +22,7 @@ fn attempts(requests: &[Arc<Received>]) -> Vec<u32> {
 }
 
 /// The entries of the log, oldest first, as (attempt, response, status).
-fn told(daemon: &Daemon, path: &str, count: usize) -> Vec<(u64, Value, String)> {
+fn logged(daemon: &Daemon, path: &str, count: usize) -> Vec<(u64, Value, String)> {
     let mut entries = daemon.wait_for_list(path, count);
     entries.reverse();
     let tell = |entry: &Value| {
@@ -55,7 +55,7 @@ fn a_receiver_that_fails_twice_gets_the_same_event_a_third_time() {
         assert!(request.is_signed_with(&subscription.secret), "signature of {request:?}");
         assert_eq!(request.body(), requests[0].body(), "the body changed between attempts");
     }
-    let seen = told(&daemon, "/v1/log", 3);
+    let seen = logged(&daemon, "/v1/log", 3);
     let wanted = [(1, json!(500), "retrying"), (2, Value::Null, "retrying"), (3, json!(204), "delivered")];
     assert_eq!(seen, wanted.map(|(attempt, response, status)| (attempt, response, status.to_owned())));
     assert_eq!(daemon.wait_for_state(requests[0].delivery(), "delivered")["attempts"], 3);
@@ -89,7 +89,7 @@ fn a_redirect_is_a_failure_and_is_not_followed() {
     daemon.subscribe(&receiver.url("/"), json!({}));
     daemon.accept(&event("call.new", "c1"));
     assert_eq!(attempts(&receiver.wait_for(6)), [1, 2, 3, 4, 5, 6]);
-    let responses: Vec<_> = told(&daemon, "/v1/log", 6).into_iter().map(|(_, response, _)| response).collect();
+    let responses: Vec<_> = logged(&daemon, "/v1/log", 6).into_iter().map(|(_, response, _)| response).collect();
     assert_eq!(responses, [301, 302, 303, 307, 308, 200].map(|status| json!(status)));
     assert_eq!(elsewhere.requests().len(), 0, "a redirect was followed");
 }
@@ -102,7 +102,7 @@ fn a_receiver_that_is_gone_is_disabled_and_its_delivery_kept() {
     daemon.accept(&event("call.new", "c1"));
     let delivery = receiver.wait_for(1)[0].delivery().to_owned();
     daemon.wait_for_state(&delivery, "failed");
-    assert_eq!(told(&daemon, "/v1/log", 1), [(1, json!(410), "failed".to_owned())]);
+    assert_eq!(logged(&daemon, "/v1/log", 1), [(1, json!(410), "failed".to_owned())]);
     let seen = daemon.api().get(&subscription.path()).expect(200).json();
     assert_eq!(seen["enabled"], false, "{seen}");
     assert!(seen["disabled_reason"].as_str().is_some_and(|reason| reason.contains("410")), "{seen}");
@@ -144,7 +144,7 @@ fn one_that_failed_for_too_long_and_is_enabled_again_may_fail_as_long_again() {
 }
 
 #[test]
-fn what_is_given_up_is_listed_and_delivered_by_hand() {
+fn dead_letters_are_listed_and_delivered_by_hand() {
     let daemon = Home::new().set("retry.give_up_after", "\"1s\"").start();
     let gate = Arc::new(Gate::closed());
     let receiver = failing_until(&gate, 500);
@@ -205,7 +205,7 @@ fn a_cancelled_delivery_is_not_tried_again_and_holds_nothing_back() {
 }
 
 #[test]
-fn what_is_no_longer_wanted_expires() {
+fn deliveries_expire() {
     let daemon = Daemon::start();
     let receiver = Receiver::start(|_| Answer::status(500));
     daemon.subscribe(&receiver.url("/"), json!({"expire_after": {"call.new": "1s"}}));
@@ -218,7 +218,7 @@ fn what_is_no_longer_wanted_expires() {
 }
 
 #[test]
-fn what_expires_while_it_waits_is_not_sent_and_is_in_the_log() {
+fn deliveries_that_expire_while_waiting_are_not_sent_and_are_logged() {
     let daemon = Daemon::start();
     let receiver = Receiver::start(|_| Answer::status(503).header("retry-after", "9"));
     daemon.subscribe(&receiver.url("/"), json!({"expire_after": {"call.new": "1s"}}));
@@ -284,6 +284,6 @@ fn an_attempt_ends_at_the_subscriptions_own_timeout() {
     let requests = receiver.wait_for(2);
     let pause = requests[1].at.duration_since(requests[0].at);
     assert!(pause < Duration::from_secs(8), "a timeout of 500 ms took {pause:?}");
-    let first = &told(&daemon, "/v1/log", 2)[0];
+    let first = &logged(&daemon, "/v1/log", 2)[0];
     assert_eq!(first, &(1, Value::Null, "retrying".to_owned()));
 }

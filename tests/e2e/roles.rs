@@ -166,7 +166,7 @@ fn check_foreign(at: &str, operation: &Operation, client: &Client, things: &Thin
 }
 
 #[test]
-fn every_operation_is_for_those_whom_it_names_and_shows_nobody_anothers_things() {
+fn every_operation_enforces_its_roles_and_companies() {
     let daemon = Daemon::start();
     let receiver = Receiver::willing();
     let things = Things::of(&daemon, &receiver);

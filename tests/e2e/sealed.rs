@@ -145,8 +145,8 @@ fn backup(daemon: &Daemon) -> PathBuf {
     let mut command = hookswitch();
     command.arg("backup").arg(&file).args(["--force", "--url", &format!("http://{}", daemon.address)]);
     command.arg("--data-dir").arg(daemon.home().data());
-    let said = run(command).expect(0).stdout;
-    assert!(said.contains("signing secrets are sealed with key"), "{said}");
+    let output = run(command).expect(0).stdout;
+    assert!(output.contains("signing secrets are sealed with key"), "{output}");
     file
 }
 
@@ -169,7 +169,7 @@ fn fingerprint(home: &Home) -> String {
 }
 
 #[test]
-fn it_is_said_when_the_old_key_is_needed_no_more_also_after_a_kill_ahead_of_any_checkpoint() {
+fn the_old_key_is_reported_unneeded_even_after_a_kill_before_a_checkpoint() {
     let home = keyed(thawed().start().stop().0, &[1]);
     let killed = home.start().kill();
     let daemon = keyed(killed, &[2, 1]).start();
@@ -244,15 +244,15 @@ fn a_backup_is_restored_sealed_and_looked_at_without_the_key() {
         run(command).expect(0).stdout
     };
     let first = fingerprint(&home);
-    let told = format!("sealed      secrets (subscriptions: 2), with key {first}; they were not opened");
-    for said in [
+    let line = format!("sealed      secrets (subscriptions: 2), with key {first}; they were not opened");
+    for output in [
         run_on(&[&"verify", &file]),
         run_on(&[&"verify", &"--data-dir", &home.data()]),
         run_on(&[&"restore", &file, &"--data-dir", &restored]),
         run_on(&[&"verify", &"--data-dir", &restored]),
         run_on(&[&"verify", &"--salvage", &"--data-dir", &restored, &"--into", &salvaged]),
     ] {
-        assert!(said.contains(&told), "{said}");
+        assert!(output.contains(&line), "{output}");
     }
     // The files of the frozen directory contain them unsealed, and are in the backup unchanged; its state does not.
     assert_eq!(secrets.files_with_any(&restored.join("state")), Vec::<PathBuf>::new());
@@ -291,12 +291,12 @@ fn a_key_that_systemd_hands_over_is_used_where_none_is_configured() {
 }
 
 fn told_by(command: &str, home: &Home) -> Exit {
-    let mut told = hookswitch();
-    told.arg(command).env("HOOKSWITCH_STORE__KEY_FILE", home.beside("own.key"));
+    let mut process = hookswitch();
+    process.arg(command).env("HOOKSWITCH_STORE__KEY_FILE", home.beside("own.key"));
     if command == "doctor" {
-        told.args(["--json", "--data-dir"]).arg(home.data()).env("HOOKSWITCH_HTTP__LISTEN", "127.0.0.1:0");
+        process.args(["--json", "--data-dir"]).arg(home.data()).env("HOOKSWITCH_HTTP__LISTEN", "127.0.0.1:0");
     }
-    run(told)
+    run(process)
 }
 
 #[test]
@@ -327,9 +327,9 @@ fn a_bad_key_file_is_named_with_its_line_before_anything_starts_and_the_doctor_l
     std::fs::write(&file, "# a remark\nhunter2\n").unwrap();
     for command in ["doctor", "check-config"] {
         let exit = told_by(command, &home).expect(78);
-        let said = exit.stdout + &exit.stderr;
-        assert!(said.contains("own.key line 2") && said.contains("head -c 32"), "{command}: {said}");
-        assert!(!said.contains("hunter2"), "{command}: {said}");
+        let output = exit.stdout + &exit.stderr;
+        assert!(output.contains("own.key line 2") && output.contains("head -c 32"), "{command}: {output}");
+        assert!(!output.contains("hunter2"), "{command}: {output}");
     }
     refused(&home, &["own.key line 2 is not the base64 of a key"]);
     std::fs::remove_file(&file).unwrap();
@@ -337,7 +337,7 @@ fn a_bad_key_file_is_named_with_its_line_before_anything_starts_and_the_doctor_l
 }
 
 #[test]
-fn with_a_lost_key_what_is_owed_waits_and_flows_again_with_new_secrets() {
+fn with_a_lost_key_deliveries_wait_until_there_are_new_secrets() {
     let receiver = Receiver::willing();
     let home = keyed(Home::new(), &[1]);
     let daemon = home.start();

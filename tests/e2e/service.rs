@@ -27,7 +27,7 @@ fn a_second_daemon_on_the_same_directory_says_so_and_ends() {
 }
 
 #[test]
-fn sigterm_stops_in_order_and_finishes_what_is_under_way() {
+fn sigterm_stops_in_order_and_finishes_requests() {
     let daemon = Daemon::start();
     let gate = Arc::new(Gate::closed());
     let held = Arc::clone(&gate);
@@ -131,7 +131,7 @@ fn refusal(whole: &Home, (damage, make): &Damage) -> Option<String> {
     let before = contents(&home.data());
     let wrong = match home.try_refused_start() {
         Ok(exit) => wrong_refusal(&home, &before, &exit),
-        Err(said) => Some(format!("expected a refusal, but {said}")),
+        Err(why) => Some(format!("expected a refusal, but {why}")),
     };
     wrong.map(|wrong| format!("{damage}: {wrong}"))
 }
@@ -215,7 +215,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 #[test]
-fn a_directory_of_somebody_elses_is_refused_and_left_as_it_is() {
+fn a_foreign_directory_is_refused_and_left_unchanged() {
     let home = Home::new();
     fs::create_dir_all(home.data().join("state")).expect("a directory");
     fs::write(home.data().join("state/holiday.jpg"), b"not ours").expect("a file");
@@ -290,7 +290,7 @@ fn a_bad_configuration_from_the_environment_names_the_variable() {
 }
 
 #[test]
-fn no_secret_is_in_what_the_process_says() {
+fn no_secret_is_in_the_output() {
     for format in ["text", "json"] {
         let home = Home::new().set("diagnostics.level", "\"debug\"").set("diagnostics.format", &format!("{format:?}"));
         let daemon = home.start();

@@ -11,7 +11,7 @@ use crate::receiver::{Answer, Receiver};
 use crate::wait::{Gate, eventually};
 
 #[test]
-fn what_is_over_is_gone_and_the_daemon_goes_on() {
+fn expired_data_is_dropped_and_the_daemon_goes_on() {
     let home = Home::new()
         .set("retention.log_age", "\"1s\"")
         .set("retention.event_age", "\"1s\"")
@@ -42,7 +42,7 @@ fn what_is_over_is_gone_and_the_daemon_goes_on() {
 const TEBIBYTE: &str = "1099511627776";
 
 #[test]
-fn with_little_room_events_wait_outside_and_deliveries_go_on() {
+fn with_little_disk_space_events_are_refused_and_deliveries_go_on() {
     let gate = std::sync::Arc::new(Gate::closed());
     let door = gate.clone();
     let receiver = Receiver::start(move |_| Answer::status(if door.is_open() { 200 } else { 503 }));
@@ -130,7 +130,7 @@ impl Drop for Disk {
 }
 
 #[test]
-fn a_full_disk_loses_nothing_and_room_is_noticed() {
+fn a_full_disk_loses_nothing_and_new_space_is_noticed() {
     // A receiver that is down is probed often here: each probe writes something.
     let home = Home::new().set("store.min_free_bytes", "4194304").set("retry.max_delay", "\"200ms\"");
     let Some(disk) = Disk::mount(&home.data(), 48) else {

@@ -56,7 +56,7 @@ fn a_subscription_is_created_shown_changed_and_deleted() {
 }
 
 #[test]
-fn what_is_left_out_has_its_default() {
+fn missing_members_have_their_defaults() {
     let daemon = Daemon::start();
     let created = daemon.subscribe("http://127.0.0.1:9/", json!({}));
     let seen = daemon.api().get(&created.path()).expect(200).json();
@@ -68,7 +68,7 @@ fn what_is_left_out_has_its_default() {
 }
 
 #[test]
-fn what_is_not_valid_is_refused_by_name() {
+fn invalid_members_are_refused_by_name() {
     let daemon = Daemon::start();
     let good = json!({"company": "acme", "url": "http://127.0.0.1:9/", "events": ["*"]});
     let cases = [
@@ -254,7 +254,7 @@ fn a_denied_address_is_refused_with_the_line_that_would_allow_it() {
 }
 
 #[test]
-fn an_address_that_is_no_longer_allowed_is_not_called() {
+fn an_address_that_is_no_longer_allowed_is_not_connected_to() {
     let home = Home::new();
     let daemon = home.start();
     let receiver = Receiver::willing();

@@ -13,7 +13,7 @@ use crate::wire::{self, Message};
 /// A reply.
 pub(crate) struct Reply {
     /// The request's method and path, for messages.
-    asked: String,
+    request_line: String,
     pub(crate) status: u16,
     message: Message,
 }
@@ -69,7 +69,7 @@ impl Reply {
 impl fmt::Debug for Reply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let body: String = self.text().chars().take(2_000).collect();
-        write!(f, "{} to {}\n  headers: {:?}\n  body: {body}", self.status, self.asked, self.message.headers)
+        write!(f, "{} to {}\n  headers: {:?}\n  body: {body}", self.status, self.request_line, self.message.headers)
     }
 }
 
@@ -125,30 +125,30 @@ impl Client {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> io::Result<Reply> {
-        let asked = format!("{method} {path}");
-        let request = self.render(&asked, headers, body);
+        let request_line = format!("{method} {path}");
+        let request = self.render(&request_line, headers, body);
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(mut reused) = kept.take()
             && let Ok(Some(answer)) = exchange(&mut reused, &request)
         {
-            return Ok(keep(&mut kept, reused, asked, answer));
+            return Ok(keep(&mut kept, reused, request_line, answer));
         }
         let mut fresh = BufReader::new(connect(self.address)?);
         match exchange(&mut fresh, &request)? {
-            Some(answer) => Ok(keep(&mut kept, fresh, asked, answer)),
+            Some(answer) => Ok(keep(&mut kept, fresh, request_line, answer)),
             None => Err(io::ErrorKind::UnexpectedEof.into()),
         }
     }
 
-    fn render(&self, asked: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
-        let mut head = format!("{asked} HTTP/1.1\r\nhost: {}\r\n", self.address);
+    fn render(&self, request_line: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
+        let mut head = format!("{request_line} HTTP/1.1\r\nhost: {}\r\n", self.address);
         if let Some(token) = &self.token {
             head += &format!("authorization: Bearer {token}\r\n");
         }
         for (name, value) in headers {
             head += &format!("{name}: {value}\r\n");
         }
-        if !asked.starts_with("GET") || !body.is_empty() {
+        if !request_line.starts_with("GET") || !body.is_empty() {
             head += &format!("content-length: {}\r\n", body.len());
         }
         head += "\r\n";
@@ -177,7 +177,7 @@ fn exchange(stream: &mut BufReader<TcpStream>, request: &[u8]) -> io::Result<Opt
 fn keep(
     kept: &mut Option<BufReader<TcpStream>>,
     stream: BufReader<TcpStream>,
-    asked: String,
+    request_line: String,
     (status, message): (u16, Message),
 ) -> Reply {
     let has_end = message.header("content-length").is_some()
@@ -186,7 +186,7 @@ fn keep(
     if has_end && !message.wants_close() {
         *kept = Some(stream);
     }
-    Reply { asked, status, message }
+    Reply { request_line, status, message }
 }
 
 /// The response to a hand-written request.

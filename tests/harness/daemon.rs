@@ -108,7 +108,7 @@ impl Home {
     #[track_caller]
     pub(crate) fn start(&self) -> Daemon {
         let started = self.listening(Running::start(self.serve()));
-        started.unwrap_or_else(|running| panic!("the daemon did not say where it listens; {}", running.said()))
+        started.unwrap_or_else(|running| panic!("the daemon did not say where it listens; {}", running.output()))
     }
 
     /// Starts the daemon as an argument of another program, which must exec it.
@@ -132,7 +132,7 @@ impl Home {
     #[allow(dead_code, reason = "for the tests of power cuts; the harness is shared")]
     pub(crate) fn try_start(&self, changed: impl FnOnce(Command) -> Command) -> Result<Daemon, String> {
         let started = self.listening(Running::start(changed(self.serve())));
-        started.map_err(|running| format!("the daemon did not say where it listens; {}", running.said()))
+        started.map_err(|running| format!("the daemon did not say where it listens; {}", running.output()))
     }
 
     /// Starts the daemon on an inherited port, passed as systemd does (sd_listen_fds(3)).
@@ -149,7 +149,7 @@ impl Home {
         }
         let port = Stdio::from(OwnedFd::from(port.try_clone().expect("another descriptor of the port")));
         let started = self.listening(Running::start_reading(command, port));
-        started.unwrap_or_else(|running| panic!("the daemon did not say where it listens; {}", running.said()))
+        started.unwrap_or_else(|running| panic!("the daemon did not say where it listens; {}", running.output()))
     }
 
     /// Writes this home's configuration to its file, for a running daemon to reload.
@@ -187,7 +187,7 @@ impl Home {
     /// As [`Home::try_refused_start`], and fails if it starts.
     #[track_caller]
     pub(crate) fn refused_start(&self) -> Exit {
-        self.try_refused_start().unwrap_or_else(|said| panic!("expected a refusal, but {said}"))
+        self.try_refused_start().unwrap_or_else(|why| panic!("expected a refusal, but {why}"))
     }
 }
 
@@ -260,7 +260,7 @@ impl Running {
         Self { child, stdout, stderr }
     }
 
-    fn said(&self) -> String {
+    fn output(&self) -> String {
         let text = |stream: &Watched<Stream>| stream.look(|stream| stream.text.clone());
         format!("stdout:\n{}\nstderr:\n{}", text(&self.stdout), text(&self.stderr))
     }
@@ -268,7 +268,7 @@ impl Running {
     /// Waits for the end.
     #[track_caller]
     fn wait(mut self) -> Exit {
-        self.try_wait().unwrap_or_else(|| panic!("the process did not end within {STEP:?}; {}", self.said()))
+        self.try_wait().unwrap_or_else(|| panic!("the process did not end within {STEP:?}; {}", self.output()))
     }
 
     /// Waits for the end; `None` if it does not come. Both streams close when the process ends, which can be waited
@@ -289,9 +289,9 @@ impl Running {
             (listens || stream.ended).then_some(listens)
         });
         if listens != Some(false) {
-            return Err(format!("it started; {}", self.said()));
+            return Err(format!("it started; {}", self.output()));
         }
-        self.try_wait().ok_or_else(|| format!("it neither started nor ended; {}", self.said()))
+        self.try_wait().ok_or_else(|| format!("it neither started nor ended; {}", self.output()))
     }
 }
 
@@ -302,7 +302,7 @@ impl Drop for Running {
         let _ = self.child.kill();
         let _ = self.child.wait();
         if std::thread::panicking() {
-            eprintln!("--- what process {} said; {}", self.child.id(), self.said());
+            eprintln!("--- what process {} said; {}", self.child.id(), self.output());
         }
     }
 }
@@ -435,11 +435,11 @@ impl Daemon {
     #[allow(dead_code, reason = "for the tests of reloading; the harness is shared")]
     #[track_caller]
     pub(crate) fn wait_for_saying(&self, what: &str) -> String {
-        let said = self
+        let found = self
             .running
             .stderr
             .wait(STEP, |stream| stream.text.lines().find(|line| line.contains(what)).map(str::to_owned));
-        said.unwrap_or_else(|| panic!("it did not say `{what}`; {}", self.running.said()))
+        found.unwrap_or_else(|| panic!("it did not say `{what}`; {}", self.running.output()))
     }
 
     /// SIGTERM, and waits for the end.

@@ -231,8 +231,8 @@ impl Receiver {
         let mark = TcpStream::connect(self.address).expect("a receiver that listens");
         let own = mark.local_addr().ok();
         let number = self.shared.state.wait(PATIENCE, |state| {
-            let ours = |stream: &TcpStream| stream.peer_addr().ok() == own;
-            state.connections.iter().rev().find(|(_, stream)| ours(stream)).map(|(number, _)| *number)
+            let is_own = |stream: &TcpStream| stream.peer_addr().ok() == own;
+            state.connections.iter().rev().find(|(_, stream)| is_own(stream)).map(|(number, _)| *number)
         });
         self.shared.state.change(|state| {
             state.heard_from = number.unwrap_or(usize::MAX);
@@ -375,7 +375,7 @@ fn give(stream: &mut TcpStream, request: &Received, answer: Answer, shared: &Sha
 }
 
 #[test]
-fn a_receiver_records_what_came_in_order_and_counts_what_is_under_way() {
+fn a_receiver_records_requests_in_order_and_counts_those_in_flight() {
     use crate::client::Client;
     use crate::wait::Gate;
     let gate = Arc::new(Gate::closed());

@@ -227,7 +227,7 @@ pub(crate) fn record(name: &str, seed: u64) -> Recording {
     let mut lives = Vec::new();
     for (number, end) in [End::Killed, End::Stopped, End::Drained].into_iter().enumerate() {
         let file = home.beside("strace");
-        let daemon = home.try_start(|command| traced(&command, &file)).unwrap_or_else(|said| panic!("{said}"));
+        let daemon = home.try_start(|command| traced(&command, &file)).unwrap_or_else(|why| panic!("{why}"));
         if number == 0 {
             for (path, settings) in [
                 ("/ok", json!({})),

@@ -61,7 +61,7 @@ pub(crate) fn record(seed: u64, near: Near) -> Recording {
     let mut posters: Vec<_> = (0..POSTERS).map(|number| Poster::new(number, seed, PACE)).collect();
     let lives = [true, false].map(|killed| {
         let file = home.beside("strace");
-        let daemon = home.try_start(|command| traced(&command, &file)).unwrap_or_else(|said| panic!("{said}"));
+        let daemon = home.try_start(|command| traced(&command, &file)).unwrap_or_else(|why| panic!("{why}"));
         one_life(daemon, &mut posters, killed);
         Life { trace: finished(&file), seen: contents(&home.data()) }
     });

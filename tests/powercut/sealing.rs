@@ -47,7 +47,7 @@ pub(crate) fn record(seed: u64) -> Recording {
     let lives = [(&first, true), (&both, false)].map(|(keys, killed)| {
         let file = home.beside("strace");
         let keyed = home.clone().set("store.key_file", &format!("{keys:?}"));
-        let daemon = keyed.try_start(|command| traced(&command, &file)).unwrap_or_else(|said| panic!("{said}"));
+        let daemon = keyed.try_start(|command| traced(&command, &file)).unwrap_or_else(|why| panic!("{why}"));
         one_life(daemon, &mut posters, killed);
         Life { trace: finished(&file), seen: contents(&home.data()) }
     });

@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_clock_is_wrong_if_it_is_before_what_has_happened() {
+    fn a_clock_before_known_events_is_wrong() {
         let now = Timestamp::from_millis(1_790_000_000_000);
         for (now, newest, unset, state) in [
             (now, None, false, State::Ok),

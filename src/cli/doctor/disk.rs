@@ -224,7 +224,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_disk_is_judged_by_what_it_is_and_how_fast_it_syncs() {
+    fn a_disk_is_judged_by_its_type_and_sync_time() {
         let ms = |millis: u64| vec![Duration::from_millis(millis); 9];
         let (place, ext4) = (Path::new("/data"), Some(nix::sys::statfs::EXT4_SUPER_MAGIC));
         for (took, kind, state, part) in [
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_that_is_open_foreign_or_missing_is_told_apart() {
+    fn open_foreign_and_missing_directories_are_distinguished() {
         use std::os::unix::fs::PermissionsExt as _;
         let dir = tempfile::tempdir().unwrap();
         let data = dir.path().join("data");

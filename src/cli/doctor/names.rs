@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_that_are_not_found_are_told_apart_from_a_dns_that_does_not_answer() {
+    fn unknown_names_are_distinguished_from_a_dns_failure() {
         let names = ["a.example".to_owned(), "b.example".to_owned()];
         let answer = |n: usize, found, millis| (names[n].clone(), found, Duration::from_millis(millis));
         for (answers, state, part) in [

@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shown_to_receivers_is_judged_by_when_it_runs_out() {
+    fn client_certificates_are_judged_by_their_expiry() {
         let (pem, _) = certificate();
         let one = subscription("https://a.example/?key=geheim", Some(&pem));
         let other = subscription("https://b.example:8443/", Some("rubbish"));
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_is_asked_once_and_only_over_tls() {
+    fn each_receiver_is_checked_once_and_only_over_tls() {
         let all = [
             subscription("https://a.example/x", None),
             subscription("HTTPS://A.example:443/y?z", Some("pem")),
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_met_is_said_with_what_to_do() {
+    fn failed_checks_say_what_to_do() {
         let (_, der) = certificate();
         let shaken = |refusal: Option<&str>| {
             Ok(Handshake { certificates: vec![der.clone()], refusal: refusal.map(str::to_owned) })

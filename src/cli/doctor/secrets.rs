@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_is_judged_by_what_the_directory_is_sealed_with() {
+    fn a_key_is_judged_against_the_directorys_seal() {
         let line = |byte: &str| format!("{}=\n", byte.repeat(10) + &byte[..3]);
         let (one, two) = (line("AQEB"), line("AgIC"));
         let keys = |text: &str| Keyring::parse("x", text).unwrap();

@@ -46,7 +46,7 @@ pub(super) fn open_files(config: &Config, holder: Holder) -> Check {
     const NAME: &str = "open files";
     let needed = OpenFiles::of(config.http.max_connections, config.senders.threads).needed();
     let daemons = if let Holder::Daemon { pid: Some(pid), .. } = holder { limit_of(pid) } else { None };
-    let (whose, limit) = match daemons {
+    let (subject, limit) = match daemons {
         Some(limit) => ("the daemon", limit),
         None => match getrlimit(Resource::RLIMIT_NOFILE) {
             // A daemon raises its own limit to the hard limit.
@@ -56,7 +56,7 @@ pub(super) fn open_files(config: &Config, holder: Holder) -> Check {
             }
         },
     };
-    let message = format!("{whose} may have {limit} open; up to {needed} are needed");
+    let message = format!("{subject} may have {limit} open; up to {needed} are needed");
     if limit >= needed {
         return Check::ok(NAME, message);
     }
@@ -78,8 +78,8 @@ fn limit_of(pid: u32) -> Option<u64> {
 pub(super) fn port(config: &Config, holder: Holder) -> (Check, DaemonInfo) {
     const NAME: &str = "port";
     let configured = config.http.listen;
-    let noted = if let Holder::Daemon { listens, .. } = holder { listens } else { None };
-    let listen = noted.unwrap_or(configured);
+    let recorded = if let Holder::Daemon { listens, .. } = holder { listens } else { None };
+    let listen = recorded.unwrap_or(configured);
     match answers(config, listen) {
         Ok(Some(Ok(info))) => {
             let other = listen != configured && configured.port() != 0;
@@ -167,7 +167,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_daemon_tells_of_itself() {
+    fn a_daemon_describes_itself() {
         let list = |text: &str| Some(serde_json::from_str(text).unwrap());
         let whole = info(Some(r#"{"version":"0.0.1"}"#), list(r#"[{"url":"https://a.example/x","enabled":true}]"#));
         assert_eq!(whole.subscriptions.unwrap()[0].url, "https://a.example/x");

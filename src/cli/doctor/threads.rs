@@ -29,7 +29,7 @@ pub(super) fn check(config: &Config, holder: Holder) -> Check {
     const NAME: &str = "threads";
     let needed = u64::try_from(config.senders.threads).unwrap_or(u64::MAX).saturating_add(OWN);
     let own = PathBuf::from("/proc/self/cgroup");
-    let (whose, groups) = match holder {
+    let (subject, groups) = match holder {
         Holder::Daemon { pid: Some(pid), .. } => ("the daemon", PathBuf::from(format!("/proc/{pid}/cgroup"))),
         _ => ("a daemon started from here", own),
     };
@@ -37,7 +37,7 @@ pub(super) fn check(config: &Config, holder: Holder) -> Check {
     let Some(lowest) = limits.into_iter().min_by_key(|limit| limit.threads) else {
         return Check::ok(NAME, format!("up to {needed} are needed; no limit is known"));
     };
-    let message = format!("{whose} may have {} ({}); up to {needed} are needed", lowest.threads, lowest.name);
+    let message = format!("{subject} may have {} ({}); up to {needed} are needed", lowest.threads, lowest.name);
     if lowest.threads >= needed {
         return Check::ok(NAME, message);
     }
@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_limit_is_found_and_told_in_threads() {
+    fn each_limit_is_found_and_given_in_threads() {
         let dir = tempfile::tempdir().unwrap();
         let write = |path: &str, text: &str| {
             let path = dir.path().join(path);

@@ -43,7 +43,7 @@ fn several_requests_share_a_connection() {
 }
 
 #[test]
-fn what_is_no_request_is_refused_and_never_handed_on() {
+fn malformed_requests_are_refused_and_not_passed_on() {
     let (receiver, requests) = receiver(OK);
     let long = format!("GET / HTTP/1.1\r\nX: {}\r\n\r\n", "x".repeat(70_000));
     let cases = [
@@ -71,7 +71,7 @@ fn what_is_no_request_is_refused_and_never_handed_on() {
 }
 
 #[test]
-fn the_answer_is_what_was_asked_for() {
+fn the_answer_is_as_configured() {
     for (status, length) in [(200, true), (204, false), (503, true)] {
         let (receiver, _told) = receiver(Answer { status, delay: Duration::from_millis(1) });
         let back = exchange(&receiver, b"POST / HTTP/1.0\r\nExpect: 100-continue\r\n\r\n");

@@ -179,7 +179,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_was_given_is_a_member() {
+    fn only_given_options_become_members() {
         assert_eq!(Settings::default().members(false).unwrap(), Map::new());
         let given = |text: &str| Some(text.to_owned());
         let settings = Settings {
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_number_or_pair_is_a_usage_error_that_names_the_option() {
+    fn invalid_numbers_and_pairs_are_usage_errors_naming_the_option() {
         let wrong = [
             (Settings { timeout_ms: Some("5s".to_owned()), ..Settings::default() }, "--timeout-ms"),
             (Settings { expire_after: vec!["10m".to_owned()], ..Settings::default() }, "--expire-after"),

@@ -34,7 +34,7 @@ fn a_change_of_one_header_keeps_the_others() {
 }
 
 #[test]
-fn a_subscription_is_shown_line_by_line_without_what_is_not_set() {
+fn a_subscription_is_shown_by_line_without_unset_members() {
     let reply =
         r#"{"id":"sub_1","domain":null,"events":["call.new"],"headers":{},"url":"http://a/\u001b","timeout_ms":500}"#;
     let mut out = Vec::new();

@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named() {
+    fn faults_are_named() {
         let many = vec![r#"{"url":"https://m.example/"}"#; MEDIA_MOST + 1].join(",");
         for (text, wanted) in [
             (format!("[{many}]"), "at most 20"),

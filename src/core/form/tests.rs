@@ -68,7 +68,7 @@ fn with_json_each_list_and_object_is_one_field() {
 }
 
 #[test]
-fn what_parsers_would_not_read_whole_is_json_text_and_named() {
+fn values_beyond_parser_limits_become_json_text_and_are_named() {
     let list = |count: usize| format!("[{}]", vec!["1"; count].join(","));
     let long = "k".repeat(KEY_MOST - 4);
     let deep = r#"{"b":{"c":{"d":{"e":{"f":1}}}}}"#;

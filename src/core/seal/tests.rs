@@ -11,7 +11,7 @@ fn ring(text: &str) -> Keyring {
 }
 
 #[test]
-fn a_key_file_is_read_line_by_line_and_its_faults_are_named_without_what_stands_there() {
+fn a_key_file_is_read_by_line_and_faults_do_not_quote_it() {
     let (a, b) = (line(1), line(2));
     let both = ring(&format!("# made in 2026\n\n  {a}  \r\n{b}\n"));
     assert_eq!((both.fingerprints().count(), both.sealing()), (2, ring(&a).sealing()), "the first seals");
@@ -51,7 +51,7 @@ fn a_fingerprint_is_read_as_it_is_shown_and_no_key_is() {
 }
 
 #[test]
-fn what_was_sealed_opens_with_its_key_about_the_same_and_not_otherwise() {
+fn sealed_values_open_only_with_their_key_and_context() {
     let (old, both, new) = (ring(&line(1)), ring(&format!("{}\n{}", line(2), line(1))), ring(&line(2)));
     let sealed = old.seal(NONCE_7, b"sub_1", b"hunter2").unwrap();
     assert_eq!(sealed.text.len(), "hunter2".len() + 16);

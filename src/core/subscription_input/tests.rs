@@ -106,7 +106,7 @@ fn wrong_members_are_refused_where_they_stand() {
 }
 
 #[test]
-fn a_patch_changes_what_it_names_and_nothing_else() {
+fn a_patch_changes_only_its_members() {
     let full = subscription(FULL);
     let patched = change(r#"{"description":"new"}"#).unwrap().apply(&full, LATER).unwrap();
     let mut wanted = full.clone();

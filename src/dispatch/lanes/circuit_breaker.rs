@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn its_questions_grow_rarer_keep_to_what_was_asked_and_end_with_an_answer() {
+    fn probes_back_off_respect_retry_after_and_end_with_an_answer() {
         let mut breaker = CircuitBreaker::new(PROBE_PAUSES);
         let opened = (0..5).find_map(|lane| breaker.ended(lane, seen(Kind::Trouble), 0, NOW, 0.5));
         assert_eq!(opened, Some(Transition::Opened(NOW.plus(Duration::from_secs(5)))));
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn what_goes_through_afterwards_grows_from_slow() {
+    fn the_rate_after_recovery_grows_from_slow() {
         let mut breaker = CircuitBreaker::opened(PROBE_PAUSES, NOW, 0.0);
         breaker.ended(1, seen(Kind::Success), 0, NOW, 0.5);
         let mut now = NOW;

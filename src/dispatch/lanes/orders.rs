@@ -314,7 +314,7 @@ fn go_through_all(hands: &[Hand], ends: &[&[End]]) -> usize {
 }
 
 #[test]
-fn in_any_order_what_is_owed_is_sent() {
+fn in_any_order_every_delivery_is_sent() {
     use End::{Again, Over};
     let all: [&[End]; 5] = [&[], &[Again], &[Over], &[Again, Over], &[Over, Over]];
     let mut worlds = go_through_all(&[], &all);
@@ -329,7 +329,7 @@ fn in_any_order_what_is_owed_is_sent() {
 }
 
 #[test]
-fn in_any_order_of_three_things_done_by_hand_what_is_owed_is_sent() {
+fn in_any_order_of_three_manual_actions_every_delivery_is_sent() {
     let hands = [Hand::Retry, Hand::Cancel, Hand::Replay];
     let mut worlds = 0;
     for first in hands {

@@ -106,7 +106,7 @@ fn calls_go_side_by_side_and_each_in_order() {
 }
 
 #[test]
-fn a_failure_holds_its_call_until_the_hold_ends_and_what_passes_names_it() {
+fn a_failure_holds_its_call_until_the_hold_ends_and_overtakers_name_it() {
     let mut lanes = lanes(TERMS);
     for sequence in 1..=3 {
         lanes.put(delivery(1, sequence, "a"), NOW);
@@ -165,7 +165,7 @@ fn without_an_order_nothing_is_held() {
 }
 
 #[test]
-fn a_subscription_keeps_to_its_terms_and_others_take_turns() {
+fn subscriptions_keep_their_limits_and_share_the_pool() {
     let mut lanes = lanes(Terms { max_in_flight: 2, ..TERMS });
     lanes.put_subscription(2, TERMS, NOW);
     trust(&mut lanes, 2);
@@ -181,7 +181,7 @@ fn a_subscription_keeps_to_its_terms_and_others_take_turns() {
 }
 
 #[test]
-fn a_disabled_subscription_keeps_what_it_is_owed_and_goes_on_in_order() {
+fn a_disabled_subscription_keeps_its_deliveries_and_resumes_in_order() {
     let mut lanes = lanes(Terms { enabled: false, ..TERMS });
     for sequence in [2, 1, 3] {
         lanes.put(delivery(1, sequence, &format!("c{sequence}")), NOW);
@@ -192,7 +192,7 @@ fn a_disabled_subscription_keeps_what_it_is_owed_and_goes_on_in_order() {
 }
 
 #[test]
-fn what_failed_before_is_tried_first_when_its_subscription_is_enabled_again() {
+fn failed_deliveries_go_first_when_a_subscription_is_enabled_again() {
     let (paused, again) = (Terms { enabled: false, ..TERMS }, NOW.plus(HOLD));
     let much_later = NOW.plus(100 * HOLD);
     let mut running = lanes(TERMS);
@@ -225,7 +225,7 @@ fn a_rate_is_kept() {
 }
 
 #[test]
-fn what_is_cancelled_is_not_sent_and_frees_those_behind_it() {
+fn cancelled_deliveries_are_not_sent_and_release_later_ones() {
     let mut lanes = lanes(TERMS);
     for sequence in 1..=3 {
         lanes.put(delivery(1, sequence, "a"), NOW);
@@ -238,7 +238,7 @@ fn what_is_cancelled_is_not_sent_and_frees_those_behind_it() {
 }
 
 #[test]
-fn what_is_no_longer_wanted_leaves_once_and_in_time() {
+fn expired_deliveries_end_once_and_in_time() {
     let mut lanes = lanes(Terms { enabled: false, ..TERMS });
     let wanted_until = NOW.plus(MINUTE);
     lanes.put(Delivery { expire_at: Some(wanted_until), ..delivery(1, 1, "a") }, NOW);
@@ -252,7 +252,7 @@ fn what_is_no_longer_wanted_leaves_once_and_in_time() {
 }
 
 #[test]
-fn a_delivery_that_is_heard_of_twice_is_sent_once() {
+fn a_delivery_that_is_added_twice_is_sent_once() {
     let mut lanes = lanes(TERMS);
     lanes.put(delivery(1, 1, "a"), NOW);
     lanes.put(delivery(1, 1, "a"), NOW);
@@ -276,7 +276,7 @@ fn nothing_is_left_of_a_subscription_that_is_gone() {
 }
 
 #[test]
-fn what_quick_receivers_are_owed_is_read_first_and_the_others_have_their_turn() {
+fn deliveries_of_fast_receivers_are_loaded_first_without_starving_others() {
     let mut lanes = Lanes::new(rules());
     for number in 1..=5 {
         let past = Past { last: 9_000, outstanding: true, quick: number >= 4, ..Past::default() };

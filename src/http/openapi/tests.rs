@@ -94,7 +94,7 @@ fn the_methods_are_those_of_the_routes() {
 }
 
 #[test]
-fn every_operation_says_what_it_is_and_for_whom() {
+fn every_operation_has_a_summary_and_roles() {
     let mut ids = BTreeSet::new();
     for ((path, method), operation) in operations(&whole()) {
         let at = format!("{method} {path}");

@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_from_elsewhere_is_text() {
+    fn foreign_data_is_rendered_as_text() {
         let templates = Templates::new();
         let hostile = "\"'><script>alert(1)</script>&";
         let values =

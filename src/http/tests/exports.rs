@@ -76,7 +76,7 @@ fn every_entry_is_in_it_once() {
 }
 
 #[test]
-fn what_cannot_go_on_is_broken_off_and_not_ended() {
+fn a_failed_stream_is_aborted_and_not_ended() {
     let refused = exported("/csv", 3, Some(0));
     assert_eq!(status(&refused), Some(500), "{refused}");
     let read = Arc::new(AtomicUsize::new(0));

@@ -147,7 +147,7 @@ fn a_token_that_holds_and_fills_the_readers_delays_no_acceptance_no_control_and_
 }
 
 #[test]
-fn two_dozen_reads_that_wait_are_all_answered_once_there_is_room() {
+fn two_dozen_waiting_reads_are_all_answered_once_slots_are_free() {
     let daemon = Arc::new(Daemon::open());
     let greedy = daemon.token(Role::Read, None);
     let principal = daemon.principal(&greedy, None);

@@ -110,7 +110,7 @@ fn a_body_that_is_too_large_is_refused_before_and_while_it_is_read() {
 }
 
 #[test]
-fn nobody_is_invited_to_send_who_will_be_refused() {
+fn no_100_continue_is_sent_before_a_refusal() {
     let server = api(settings());
     let head = "POST /v1/events HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: 2\r\nExpect: 100-continue\r\n";
     let stranger = exchange(server.address(), format!("{head}\r\n"));
@@ -131,7 +131,7 @@ fn a_client_that_does_not_read_its_answer_is_cut_off() {
 }
 
 #[test]
-fn a_client_that_goes_away_ends_what_it_waited_for() {
+fn a_client_that_disconnects_cancels_its_request() {
     let (server, ended_rx) = ways(settings());
     let mut stream = connect(server.address());
     stream.write_all(b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
@@ -158,7 +158,7 @@ fn a_panic_ends_one_request_and_its_connection_only() {
 }
 
 #[test]
-fn connections_beyond_the_cap_are_told_so() {
+fn connections_beyond_the_cap_are_answered_503() {
     let (server, _told) = ways(Settings { max_connections: 2, ..settings() });
     let get = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
     let mut held: Vec<_> = (0..2).map(|_| connect(server.address())).collect();

@@ -35,7 +35,7 @@ fn latch() -> (Server, mpsc::Receiver<()>, Arc<Semaphore>) {
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
 
 #[test]
-fn what_is_under_way_is_finished_and_idle_connections_are_closed() {
+fn stopping_finishes_requests_and_closes_idle_connections() {
     let (server, requested, open) = latch();
     let address = server.address();
     let mut idle = connect(address);
@@ -52,7 +52,7 @@ fn what_is_under_way_is_finished_and_idle_connections_are_closed() {
 }
 
 #[test]
-fn what_does_not_end_in_time_is_cut_off() {
+fn requests_that_outlast_the_stop_are_cut_off() {
     let (server, requested, _open) = latch();
     let mut stuck = connect(server.address());
     stuck.write_all(GET).unwrap();

@@ -50,7 +50,7 @@ fn response(address: SocketAddr, config: &ClientConfig) -> std::io::Result<Strin
 }
 
 #[test]
-fn both_versions_of_tls_are_spoken_and_plain_http_is_told_so() {
+fn both_tls_versions_work_and_plain_http_is_explained() {
     let directory = tempfile::tempdir().unwrap();
     let files = files(directory.path());
     let root = renew(&files);

@@ -105,7 +105,7 @@ fn status_lines_of_every_kind() {
 }
 
 #[test]
-fn what_is_something_else_is_named_by_its_first_bytes() {
+fn other_protocols_are_named_by_their_first_bytes() {
     for (bytes, part) in [
         (&b"\x15\x03\x03\x00\x02\x02\x46"[..], "TLS"),
         (b"\0\0\x12\x04\0\0\0\0\0", "HTTP/2"),
@@ -188,7 +188,7 @@ fn bounds_end_the_head_and_never_the_status() {
 }
 
 #[test]
-fn what_is_held_is_bounded_and_what_tells_something_is_kept() {
+fn stored_headers_are_bounded_and_useful_ones_are_kept() {
     let many: String = (0..40).map(|n| format!("X-{n}: {}\r\n", "v".repeat(1000))).collect();
     let text = format!("HTTP/1.1 503 Busy\r\n{many}Content-Length: 0\r\nRetry-After: 7\r\nLocation: /there\r\n\r\n");
     let head = head(&text);

@@ -207,7 +207,7 @@ fn a_panic_of_the_submitters_code_costs_no_thread() {
 }
 
 #[test]
-fn stopping_finishes_what_was_taken_and_counts_who_hangs() {
+fn stopping_finishes_accepted_work_and_counts_hung_threads() {
     let (pool, permit, ends) = gated(3);
     for number in 1..=3 {
         pool.submit(number).unwrap();
@@ -219,7 +219,7 @@ fn stopping_finishes_what_was_taken_and_counts_who_hangs() {
 }
 
 #[test]
-fn what_the_submitter_gave_is_given_back_by_the_time_that_the_pool_has_stopped() {
+fn closures_are_dropped_by_the_time_the_pool_has_stopped() {
     let given = Arc::new(());
     let held = Arc::clone(&given);
     let work = move |_| drop(Arc::clone(&held));

@@ -22,12 +22,12 @@ fn touched() -> usize {
     let here = &raw const here as usize;
     let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
     let mut lines = maps.lines();
-    let ours = |line: &str| {
+    let contains = |line: &str| {
         let (begin, end) = line.split_whitespace().next()?.split_once('-')?;
         let at = |text| usize::from_str_radix(text, 16).ok();
         Some((at(begin)?..at(end)?).contains(&here))
     };
-    lines.find(|line| ours(line) == Some(true)).expect("the stack is mapped");
+    lines.find(|line| contains(line) == Some(true)).expect("the stack is mapped");
     let resident = lines.find_map(|line| line.strip_prefix("Rss:")).unwrap();
     resident.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
 }

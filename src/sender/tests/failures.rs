@@ -86,7 +86,7 @@ fn resolving_and_connecting_have_a_limit_of_their_own() {
 }
 
 #[test]
-fn what_is_not_http_is_told() {
+fn answers_that_are_not_http_are_reported() {
     fn after_request(talk: &mut Conversation, text: &str) {
         talk.request();
         talk.send(text).ok();
@@ -116,7 +116,7 @@ fn nothing_listens() {
 }
 
 #[test]
-fn addresses_that_are_not_allowed_are_not_called() {
+fn denied_addresses_are_not_connected_to() {
     let receiver = Receiver::obliging();
     let guarded = Transport::new(TransportSettings { policy: AddressPolicy::default(), ..settings() }).unwrap();
     let port = receiver.address.port();
@@ -169,7 +169,7 @@ fn names_with_inner_addresses_are_not_called_there() {
 }
 
 #[test]
-fn urls_that_cannot_be_called_are_told() {
+fn unusable_urls_are_reported() {
     let policy = AddressPolicy::new(Vec::new(), Vec::new(), true);
     let strict = Transport::new(TransportSettings { policy, ..settings() }).unwrap();
     for url in ["", "x.example/hook", "ftp://x.example/", "http://x.example/"] {

@@ -219,7 +219,7 @@ fn every_fault_of_tls_has_a_sentence_of_its_own() {
 }
 
 #[test]
-fn those_that_nobody_trusts_say_so() {
+fn untrusted_certificates_are_named() {
     if !has_openssl() {
         return;
     }

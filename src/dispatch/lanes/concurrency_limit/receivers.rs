@@ -164,7 +164,7 @@ fn one_that_answers_at_once_is_sent_no_more_than_the_machine_has_use_for() {
 }
 
 #[test]
-fn one_whose_answers_queue_is_kept_busy_and_not_buried() {
+fn a_queueing_receiver_is_kept_busy_and_not_overloaded() {
     for workers in [4, 20, 50, 300] {
         let seen = settled(Receiver::Queueing(workers, 200_000), 20 * SECOND);
         let possible = workers as f64 * 5.0;
@@ -175,7 +175,7 @@ fn one_whose_answers_queue_is_kept_busy_and_not_buried() {
 }
 
 #[test]
-fn one_that_refuses_what_is_too_much_is_rarely_sent_that() {
+fn a_receiver_that_refuses_excess_is_rarely_sent_any() {
     for (workers, tolerated) in [(3, 0.05), (8, 0.01), (50, 0.01), (300, 0.03)] {
         let seen = settled(Receiver::Refusing(workers, 200_000), 20 * SECOND);
         let possible = workers as f64 * 5.0;
@@ -185,7 +185,7 @@ fn one_that_refuses_what_is_too_much_is_rarely_sent_that() {
 }
 
 #[test]
-fn latency_that_is_mixed_or_jitters_holds_nobody_back() {
+fn mixed_or_jittery_latency_does_not_lower_the_limit() {
     let cases = [
         (Receiver::Jittery(200_000), 2_560.0, 0.95),
         (Receiver::Mixed(1, 200_000, 10_000_000), 1_718.0, 0.95),
@@ -199,7 +199,7 @@ fn latency_that_is_mixed_or_jitters_holds_nobody_back() {
 }
 
 #[test]
-fn one_that_is_slower_for_reasons_of_its_own_is_sent_as_much_as_before() {
+fn latency_unrelated_to_load_does_not_lower_the_limit() {
     let seen = settled(Receiver::Changing(30 * SECOND, 200_000), 60 * SECOND);
     assert!(seen.per_second > 0.95 * f64::from(MOST) / 0.6, "{seen:?}");
 }

@@ -42,7 +42,7 @@ fn it_doubles_while_it_is_used_and_keeps_to_the_hard_limit() {
 }
 
 #[test]
-fn it_does_not_grow_by_what_is_not_used() {
+fn unused_capacity_does_not_raise_the_limit() {
     let mut concurrency = ConcurrencyLimit::new(Proof::Unproven);
     for _ in 0..10_000 {
         concurrency.began(3);
@@ -75,7 +75,7 @@ fn one_refusal_takes_its_place_and_more_of_them_cut_it() {
 }
 
 #[test]
-fn what_was_refused_is_tried_again_only_after_a_while() {
+fn a_refused_increase_is_retried_only_after_a_pause() {
     let (mut busy, mut refused) = (Busy::new(), Vec::new());
     while busy.1 < NOW.plus(Duration::from_secs(100)) {
         // It takes 20, whatever the load.

@@ -127,7 +127,7 @@ fn those_that_are_not_quick_never_take_the_whole_pool() {
 }
 
 #[test]
-fn heavy_users_leave_room_for_light_ones() {
+fn heavy_subscriptions_leave_threads_for_light_ones() {
     for threads in [64, 2_048, 8_192] {
         let mut world = World::new(threads);
         world.add(Proof::Quick, threads, 2);
@@ -140,7 +140,7 @@ fn heavy_users_leave_room_for_light_ones() {
 }
 
 #[test]
-fn nobody_is_shut_out_by_the_quick() {
+fn fast_receivers_starve_no_other() {
     for threads in SIZES {
         let mut share = FairShare::new(threads);
         for (class, number) in [(Class::Light, 1), (Class::Heavy, 2), (Class::Stranger, 3), (Class::Slow, 4)] {

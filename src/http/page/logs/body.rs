@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bodies_are_shown_as_what_they_are() {
+    fn bodies_are_shown_by_their_type() {
         let read = |text: &str, kind: &str| {
             let shown = shown(text, kind);
             (shown.kind, shown.text, shown.raw.is_some())

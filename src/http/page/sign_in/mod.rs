@@ -62,7 +62,7 @@ fn form(page: &Page, status: StatusCode, then: Option<&str>, refusal: Option<&st
 
 /// Processes the form with a token and opens a session.
 pub(super) async fn enter(page: &Page, context: &RequestContext, request: Request<Incoming>) -> Result<Reply, Problem> {
-    if !origin::is_ours(request.headers()) {
+    if !origin::is_same_origin(request.headers()) {
         return Err(Problem::forbidden("the sign-in form must be sent from the page itself").closing());
     }
     let (peer, encrypted) = (Peer::of(&request), origin::is_encrypted(request.headers()));
@@ -106,7 +106,7 @@ fn unknown(
 
 /// Ends the session.
 pub(super) fn leave(context: &RequestContext, headers: &HeaderMap) -> Result<Reply, Problem> {
-    if !origin::is_ours(headers) {
+    if !origin::is_same_origin(headers) {
         return Err(Problem::forbidden("signing out must be asked for from the page itself").closing());
     }
     context.sessions.close(headers);
@@ -130,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn signing_in_leads_to_our_own_places_only() {
+    fn signing_in_redirects_only_within_the_page() {
         let own = ["/webhooks", "/webhooks/new?company=a%26b", "/"];
         for text in own {
             assert_eq!(target(Some(text)), text);
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_wanted_is_kept_for_later() {
+    fn signing_in_keeps_the_requested_view() {
         assert_eq!(then(&"/webhooks".parse().unwrap()), "/sign-in");
         assert_eq!(then(&"/webhooks?company=a%26b".parse().unwrap()), "/sign-in?then=%2Fwebhooks%3Fcompany%3Da%2526b");
     }

@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn receivers_read_what_the_webhook_sends_and_no_url_becomes_code() {
+    fn generated_receivers_match_the_webhook_and_escape_urls() {
         for format in ["json", "form"] {
             for layout in ["envelope", "flat"] {
                 let all = of("https://a.example/hook?\"); evil(\n", format, layout).unwrap();
