@@ -1,4 +1,4 @@
-"""Posts CloudEvents made by the official SDK (PyPI `cloudevents`), structured and binary, and looks at what arrives.
+"""Posts CloudEvents made by the official SDK (PyPI `cloudevents`), structured and binary, and checks what arrives.
 
 Usage: cloudevents-sdk.py BINARY
 """

@@ -1,4 +1,4 @@
-"""Reads what `hookswitch demo --json` printed and checks that it says that all went well."""
+"""Checks that the output of `hookswitch demo --json` reports success."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""A daemon on a temporary directory, its HTTP API, and a receiver: what independent.py needs of the world."""
+"""A daemon on a temporary directory, its HTTP API, and a receiver."""
 
 import json
 import queue
@@ -12,7 +12,7 @@ from pathlib import Path
 
 START_SECONDS = 30
 STOP_SECONDS = 60
-# No proxy of this machine's between us and the daemon.
+# Bypass any proxy that the environment configures.
 OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -70,7 +70,7 @@ class Daemon:
 
 @dataclass(frozen=True)
 class Delivery:
-    """What the receiver got."""
+    """A request as received."""
 
     path: str
     headers: dict
@@ -78,7 +78,7 @@ class Delivery:
 
 
 class Receiver:
-    """Answers 200 to every POST and keeps it."""
+    """Answers 200 to every POST and records it."""
 
     def __init__(self):
         self.arrived = queue.Queue()

@@ -1,10 +1,10 @@
-"""Checks deliveries with other people's code: signatures by PyPI `standardwebhooks`, forms by npm `qs` and Express,
+"""Checks deliveries with independent implementations: signatures by PyPI `standardwebhooks`, forms by npm `qs` and Express,
 PHP, Rack and Django, each with its default limits.
 
 Usage: independent.py BINARY NODE_PREFIX
 
 Starts the real binary, subscribes one local receiver in both formats and both layouts, posts the samples of
-all event types and some nasty data, and compares what arrives with what was posted, to the digit.
+all event types and adversarial data, and compares what arrives with what was posted, digit by digit.
 """
 
 import json
@@ -22,7 +22,7 @@ LAYOUTS = ("envelope", "flat")
 VARIANTS = [("json", layout, "brackets") for layout in LAYOUTS]
 VARIANTS += [("form", layout, nested) for layout in LAYOUTS for nested in ("brackets", "json")]
 
-# Names that every parser is to keep apart, also those that some of them drop, fold or take for something else.
+# Names that every parser must keep distinct, including those that some drop, fold or treat specially.
 NAMES = ["", " event", "event ", "call.id", "a.b", "a_b", "a b", "a\tb", "a\0b", "a\0c", "\0", "%", "%%", "%5B", "%255B",
          "[", "]", "a[", "a]", "a[]", "[]", "[a]", "a][b", "__proto__", "constructor", "hasOwnProperty", "toString",
          "_method", "é", "\u2028", "+", "&", "=", ";", "a;b", "'", '"', "<", "length", "0x", "-1", "event"]
@@ -35,7 +35,7 @@ def conversation(count):
 
 
 def named(value):
-    """An object with all of NAMES; each has `value` with the place of the name in it."""
+    """An object with all of NAMES; each has `value` with the index of the name in it."""
     return "{" + ",".join(f"{json.dumps(name)}:{value.replace('#', str(at))}" for at, name in enumerate(NAMES)) + "}"
 
 
@@ -71,7 +71,7 @@ def parse(text):
 
 
 def as_tree(value):
-    """What a form parser is to give back for a parsed value: lists by their indices; None where nothing is sent."""
+    """What a form parser must return for a parsed value: lists by their indices; None where nothing is sent."""
     if isinstance(value, tuple):
         kept = {escape(name): as_tree(member) for name, member in value[1]}
         return {name: member for name, member in kept.items() if member is not None} or None
@@ -87,7 +87,7 @@ RESERVED = {"__proto__", "constructor", "hasOwnProperty", "toString", "_method"}
 
 
 def escape(name):
-    """How a name stands in a key: the README says what is percent-encoded in it."""
+    """A name as encoded in a key: the README says what is percent-encoded."""
     if not name:
         return "%"
     escaped = re.sub(r"[\x00-\x20\x7f.\[\]%]", lambda mark: f"%{ord(mark[0]):02X}", name)
@@ -95,7 +95,7 @@ def escape(name):
 
 
 def wanted_form(delivery, layout, nested, event, data):
-    """What every parser is to make of a form."""
+    """The structure that every parser must make of a form."""
     document = expected(layout, event, data)[1]
     said = delivery.headers.get("hookswitch-form", "json-members=").removeprefix("json-members=")
     as_json = set(filter(None, said.split(",")))
@@ -142,7 +142,7 @@ def check_signature(delivery, secrets):
 
 
 def expected(layout, event, data):
-    """The document that is to arrive, parsed."""
+    """The expected document, parsed."""
     members = parse(data)[1]
     if layout == "flat":
         return ("object", [("event", event["type"]), *((name, value) for name, value in members if name != "event")])
@@ -159,7 +159,7 @@ def check_json(layout, body, event, data):
 
 
 def check_forms(forms, node_prefix):
-    """Lets each parser parse the bodies and compare them with the structures."""
+    """Has each parser parse the bodies and compare them with the structures."""
     lines = "".join(json.dumps(form) + "\n" for form in forms).encode()
     here = Path(__file__).parent
     for command in (
@@ -172,7 +172,7 @@ def check_forms(forms, node_prefix):
 
 
 def post(daemon, event_type, data):
-    """Posts an event; gives back the envelope's members that are to arrive."""
+    """Posts an event; returns the expected members of the envelope."""
     timestamp = "2026-11-23T09:30:00.250Z"
     heading = {"type": event_type, "company": "acme", "domain": "www.acme.example", "source": "widget"}
     body = json.dumps(heading | {"occurred_at": timestamp})[:-1] + f', "data": {data}}}'
@@ -199,12 +199,12 @@ def secrets_of(daemon, subscriptions):
 
 
 def is_nasty(data):
-    """Whether some of it is beyond what parsers read in brackets."""
+    """Whether part of it exceeds what parsers read in brackets."""
     return parse(data)[1] and dict(parse(data)[1])["call_id"] in ("n3", "n11", "n12", "n13", "n14")
 
 
 def check_deliveries(deliveries, posted, secrets):
-    """Checks all of them but the structure of the forms, which it gives back."""
+    """Checks all but the structure of the forms, which it returns."""
     forms = []
     for delivery in deliveries:
         check_signature(delivery, secrets[delivery.path])

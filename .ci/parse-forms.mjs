@@ -1,7 +1,7 @@
-// Parses form bodies with npm `qs` and with Express's body-parser as they are by default, and compares the structures.
+// Parses form bodies with npm `qs` and Express's body-parser, both with their defaults, and compares the structures.
 // Usage: parse-forms.mjs NODE_PREFIX < lines of {"body": ..., "wanted": ...}
 //
-// A wanted structure is a text, or an object of them; a list is one by its indices.
+// A wanted structure is a string or an object of structures; a list is an object by index.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";

@@ -1,4 +1,4 @@
-"""Parses form bodies as Django does by default, and compares the fields; looks at the limits that ASP.NET documents.
+"""Parses form bodies as Django does by default, and compares the fields; checks the limits that ASP.NET documents.
 
 Usage: parse-forms.py < lines of {"body": ..., "wanted": ...}
 """
@@ -26,7 +26,7 @@ def fields(tree, key=""):
 
 def main():
     settings.configure(ALLOWED_HOSTS=["*"])
-    # The size of a body is whoever's takes it to allow; what counts here are the fields.
+    # The limit on the body's size is the application's; only the fields are checked.
     settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 8 * 1024 * 1024
     count = 0
     for line in sys.stdin:

@@ -1,4 +1,4 @@
-"""Runs the receivers' code that the README shows, against signatures made by PyPI `standardwebhooks`.
+"""Runs the README's receiver snippets against signatures made by PyPI `standardwebhooks`.
 
 Usage: readme-receivers.py README.md NODE_PREFIX
 
@@ -19,8 +19,8 @@ from standardwebhooks.webhooks import Webhook
 SECRET = "whsec_" + base64.b64encode(bytes(range(7, 39))).decode()
 OTHER = "whsec_" + base64.b64encode(bytes(range(40, 72))).decode()
 
-# Per language: how it is run, and the lines that call `verify` with the case in the file ARGV[1] and print 1 or 0.
-# The body is handed over as base64: it is bytes.
+# Per language: the command, and the lines that call `verify` with the case in the file ARGV[1] and print 1 or 0.
+# The body is base64, as it is bytes.
 LANGUAGES = {
     "php": (
         ["php"],
@@ -63,10 +63,10 @@ def signed(body, age=timedelta(), secret=SECRET, id="evt_01K400000028T5CY4TQKFF0
 
 
 def cases():
-    """Name, whether it is to be believed, headers, body."""
+    """Name, whether it must verify, headers, body."""
     body = '{"type":"call.missed","data":{"call_id":"c-1","lead_name":"Zoë 😀"}}'.encode()
     good = signed(body)
-    # As large as a body gets, and not the same throughout.
+    # As large as a body gets, and not uniform.
     large = ('{"type":"call.smsfollowup","data":"' + "".join(f"{n} é," for n in range(110_000)))[:900 * 1024 - 20].encode()
     large = large.decode(errors="ignore").encode() + b'"}'
     both = f"{signed(body, secret=OTHER)['webhook-signature']} {good['webhook-signature']}"
@@ -116,7 +116,7 @@ def check(language, readme, directory):
 
 
 def check_express(readme, node_prefix):
-    """The options that the README gives Express take a body of 900 KiB, those for raw ones and those for forms."""
+    """The README's options for Express accept a body of 900 KiB, raw and form."""
     calls = re.findall(r"express\.(raw|urlencoded)\((\{.*?\})\)", readme)
     if sorted(name for name, _ in calls) != ["raw", "urlencoded"]:
         sys.exit(f"the README's options for Express are not one of each: {calls}")

@@ -1,7 +1,7 @@
-"""What schemathesis must know beyond the document: what only a program can tell.
+"""Generators for values that a schema cannot describe.
 
-A schema can say that a URL is a string; that Hookswitch may call its address, or that a cursor is one that it
-gave, it cannot. Here is how such a string is made, so that what is made as valid is valid.
+A schema can say that a URL is a string, but not that its address is allowed or that a cursor was issued by the daemon.
+The hooks generate such values, so that requests generated as valid are valid.
 """
 
 import base64
@@ -36,20 +36,20 @@ schemathesis.openapi.format("sms", st.text(st.characters(codec="utf-8"), max_siz
 schemathesis.openapi.format("widget-id", st.from_regex(r"\A[A-Za-z0-9_-]{1,64}\Z"))
 schemathesis.openapi.format("media-type", st.sampled_from(["image/jpeg", "video/mp4", "text/vcard; charset=utf-8"]))
 schemathesis.openapi.format("cursor", st.just(SOME_CURSOR))
-# A certificate and a key that belong together are the daemon's own tests' business: they are left out below.
+# Matching certificates and keys are covered by the daemon's own tests: they are left out below.
 schemathesis.openapi.format("certificate", st.just("client_cert"))
 schemathesis.openapi.format("private-key", st.just("client_key"))
 
 
 @schemathesis.serializer("application/x-ndjson")
 def lines(ctx, value):
-    """A list with one item a line; anything else as it is."""
+    """A list with one item per line; anything else unchanged."""
     items = value if isinstance(value, list) else [value]
     return "".join(json.dumps(item) + "\n" for item in items).encode()
 
 
 def put_in_order(where, first, second, read):
-    """Makes two members stand in their order."""
+    """Puts two members in order."""
     if isinstance(where, dict) and where.get(first) is not None and where.get(second) is not None:
         where[first], where[second] = sorted([where[first], where[second]], key=read)
         if read(where[first]) == read(where[second]):
@@ -58,7 +58,7 @@ def put_in_order(where, first, second, read):
 
 @schemathesis.hook
 def before_call(context, case, kwargs):
-    """What the members of a request have to do with each other."""
+    """Constraints between members of a request."""
     if case.query.get("cursor") == SOME_CURSOR:
         path = case.operation.path
         if path in CURSORS:
@@ -68,17 +68,17 @@ def before_call(context, case, kwargs):
     if case.meta is None or case.meta.generation.mode != GenerationMode.POSITIVE:
         return
     if case.operation.path in ("/v1/calls/{call_id}", "/v1/conversations/{call_id}"):
-        # Several companies may have a call with one id; then it must be said whose is meant.
+        # Several companies may have a call with the same id; then the company is required.
         case.query.setdefault("company", "acme")
     documents = case.body if isinstance(case.body, list) else [case.body]
     documents += [document["settings"] for document in documents if isinstance(document, dict) and "settings" in document]
     for document in (document for document in documents if isinstance(document, dict)):
         document.pop("client_cert", None)
         document.pop("client_key", None)
-        # A pattern does not say that it is the base64 of whole bytes.
+        # A pattern cannot express base64 of whole bytes.
         if document.get("secret"):
             document["secret"] = "whsec_" + base64.b64encode(os.urandom(32)).decode()
-        # One id with two contents is refused, as it must be.
+        # The same id with different content is refused by design.
         if document.get("id"):
             document["id"] = uuid.uuid4().hex
     for name in [name for name in case.headers or {} if name.lower() in ("idempotency-key", "ce-id")]:

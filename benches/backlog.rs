@@ -1,11 +1,12 @@
-//! What a large backlog costs: one dead receiver is owed half a million deliveries, then one, then two.
+//! The cost of a large backlog: a dead receiver with half a million outstanding deliveries, then one million, then
+//! two.
 //!
-//! At each size: the daemon's resident memory while it runs, the time of a kill and a start until it
-//! listens, its memory after that, and what a healthy receiver's deliveries take meanwhile (from the
-//! 202 to the arrival, at 50 events a second).
+//! At each size: the daemon's resident memory while it runs, the time from a kill until it listens again, its memory
+//! after that, and the latency of a healthy receiver's deliveries meanwhile (from the 202 to the arrival, at 50
+//! events a second).
 //!
-//! The receiver of the backlog is an address where nobody listens, so it is asked by one delivery at
-//! a time. Its deliveries are those of few events: `SUBSCRIPTIONS` subscriptions of it are owed each.
+//! Nothing listens at the address of the backlog's receiver, so it gets one probe at a time. Its deliveries are those
+//! of few events: each event goes to `SUBSCRIPTIONS` subscriptions.
 //!
 //! `cargo bench --bench backlog`; `HOOKSWITCH_BENCH_BACKLOG` is the largest size.
 
@@ -22,12 +23,12 @@ use load::receiver::Receiver;
 use load::{Outcome, event, event_of};
 
 const OTHERS: &str = "dead";
-/// How many subscriptions share the backlog.
+/// Number of subscriptions that share the backlog.
 const SUBSCRIPTIONS: usize = 10;
-/// How many events are posted in one batch.
+/// Events per batch.
 const BATCH: usize = 1_000;
 const STEADY: u32 = 50;
-/// For how many events the healthy receiver is measured.
+/// Number of events measured at the healthy receiver.
 const MEASURED: usize = 500;
 const PATIENCE: Duration = Duration::from_secs(60);
 

@@ -1,20 +1,20 @@
-//! How many deliveries a second reach local receivers, and how long one takes. The daemon has its default configuration.
+//! Deliveries per second to local receivers, and their latency. The daemon has its default configuration.
 //!
-//! - Backlog: events are posted in batches while the subscription is disabled; the clock runs from
-//!   the request that enables it to the last arrival.
-//! - Beside it, in the same run and in turn: 64 threads that post one of those very requests to the
-//!   same receiver with one ureq agent and nothing else, without timeouts and with one for each phase.
-//! - Latency: 200 events a second on a steady clock, from the 202 to the arrival (0 where it arrived
-//!   before the 202 was read). A post that is late counts from when it was meant to be made. In the
-//!   middle between each two posts, a bare write of the same event and an fdatasync, to the same disk.
+//! - Backlog: events are posted in batches while the subscription is disabled; measured from the request that enables
+//!   it to the last arrival.
+//! - For comparison, alternating in the same run: 64 threads that post one of the same requests to the same receiver
+//!   with a single ureq agent, without timeouts and with one for each phase.
+//! - Latency: 200 events a second at fixed intervals, from the 202 to the arrival (0 if it arrived before the 202 was
+//!   read). A late post counts from its scheduled time. Half-way between two posts, a bare write of the same event
+//!   and an fdatasync, to the same disk.
 //!
-//! Real receivers take their time, and there are several. `--delay 200ms` (how long each takes to answer),
-//! `--receivers 20` (each is sent every event) or `--https` measure only such a backlog, whose size is that of all
-//! deliveries together: the whole of it, and its middle half, when every receiver's limit has grown and none is done.
+//! Real receivers take their time, and there are several. `--delay 200ms` (the response time of each), `--receivers
+//! 20` (each gets every event) or `--https` measure only such a backlog, whose size is that of all deliveries
+//! together: the whole of it, and its middle half, when every receiver's limit has grown and none is done.
 //!
 //! `cargo bench --bench deliver -- --delay 200ms --receivers 20`, or the environment's `HOOKSWITCH_BENCH_DELAY`,
-//! `HOOKSWITCH_BENCH_RECEIVERS` and `HOOKSWITCH_BENCH_HTTPS=1`; [`Plan`] says what else it can change, and
-//! `BENCH_SENDERS__THREADS` is the daemon's `HOOKSWITCH_SENDERS__THREADS`, as for every other key.
+//! `HOOKSWITCH_BENCH_RECEIVERS` and `HOOKSWITCH_BENCH_HTTPS=1`; [`Plan`] lists the other parameters, and
+//! `BENCH_SENDERS__THREADS` sets the daemon's `HOOKSWITCH_SENDERS__THREADS`, like every other key.
 
 mod load;
 
@@ -29,20 +29,20 @@ use load::figures::{Plan, Sample, median, millis, print_table};
 use load::receiver::{Manner, Receiver, Tls};
 use load::{Outcome, event};
 
-/// How many threads send in the bare loop.
+/// Threads of the bare loop.
 const SENDERS: usize = 64;
-/// How many events a second while the latency is measured.
+/// Events per second while latency is measured.
 const STEADY: u32 = 200;
-/// How long nothing may arrive before the bench gives up.
+/// Time without arrivals after which the bench gives up.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// How long a daemon that has nothing to do is left alone before its memory is read.
+/// Idle time before the daemon's memory is read.
 const SETTLE: Duration = Duration::from_secs(1);
 /// The phase timeouts of the bare loop that has them.
 const PHASE: Duration = Duration::from_secs(10);
 
 const MIB: f64 = 1_048_576.0;
 
-/// What was measured, a value for each round.
+/// The measurements, one value per round.
 #[derive(Default)]
 struct Measured {
     backlog: Vec<f64>,
@@ -72,7 +72,7 @@ fn main() -> Outcome<()> {
     Ok(())
 }
 
-/// Receivers as users have them.
+/// Realistic receivers.
 struct Real {
     count: usize,
     delay: Duration,
@@ -80,7 +80,7 @@ struct Real {
 }
 
 impl Real {
-    /// As the arguments or the environment say; `None` where they say nothing.
+    /// From the arguments or the environment; `None` if neither is given.
     fn from_environment() -> Outcome<Option<Self>> {
         let (count, delay) = (option("receivers"), option("delay"));
         let https = option("https").is_some_and(|value| value != "0");
@@ -138,7 +138,7 @@ impl Real {
     }
 }
 
-/// The value of `--name VALUE`, or of `HOOKSWITCH_BENCH_NAME`; of a bare `--name` it is empty.
+/// The value of `--name VALUE`, or of `HOOKSWITCH_BENCH_NAME`; empty for a bare `--name`.
 fn option(name: &str) -> Option<String> {
     let mut arguments = std::env::args().skip_while(|argument| *argument != format!("--{name}"));
     let given = arguments.next().map(|_| arguments.next().unwrap_or_default());
@@ -185,7 +185,7 @@ fn steady(plan: Plan, measured: &mut Measured) -> Outcome<()> {
         let due = start + pause * number as u32;
         let early = due.saturating_duration_since(Instant::now());
         thread::sleep(early);
-        // A sleep that lasted too long is the kernel's; being late because of the answer before is not.
+        // Oversleeping is the kernel's fault; being late because of the previous response is not.
         let from = if early.is_zero() { due } else { Instant::now() };
         let request = daemon.target.request("POST", "/v1/events", "application/json", &event(number as u64));
         connection.exchange(&request)?.expect(202)?;
@@ -204,7 +204,7 @@ fn steady(plan: Plan, measured: &mut Measured) -> Outcome<()> {
     Ok(())
 }
 
-/// The bare loop: one of the daemon's own requests, posted again and again by [`SENDERS`] threads.
+/// The bare loop: one of the daemon's own requests, posted repeatedly by [`SENDERS`] threads.
 struct Bare {
     url: String,
     headers: Vec<(String, String)>,
@@ -212,7 +212,7 @@ struct Bare {
 }
 
 impl Bare {
-    /// What the receiver was sent first.
+    /// The first request received.
     fn new(receiver: &Receiver) -> Outcome<Self> {
         const ITS_OWN: [&str; 4] = ["host", "content-length", "connection", "transfer-encoding"];
         let request = receiver.arrivals.first().ok_or("nothing arrived")?;

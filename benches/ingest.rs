@@ -1,14 +1,13 @@
-//! How many events a second are accepted, at 1, 16 and 64 connections, with bodies of 1 KiB and one
-//! matching subscription. It is disabled: its deliveries are recorded and not sent, so the figures
-//! are those of acceptance alone.
+//! Events accepted per second, at 1, 16 and 64 connections, with bodies of 1 KiB and one matching subscription. It is
+//! disabled: its deliveries are recorded and not sent, so the figures are those of acceptance alone.
 //!
-//! Beside it, in the same run and in turn: the same endpoint with the store replaced by nothing
-//! (what HTTP and validation cost) and by the barest committer (what the promise costs), and bare appends of the same bodies with one fdatasync for each
-//! 1, 16 and 64 of them (what the disk allows). Each round starts a new data directory.
+//! For comparison, alternating in the same run: the same endpoint with the store replaced by nothing (the cost of
+//! HTTP and validation) and by a minimal committer (the cost of the promise), and bare appends of the same bodies
+//! with one fdatasync for each 1, 16 and 64 of them (the limit of the disk). Each round starts a new data directory.
 //!
 //! Then the same in batches: NDJSON of 1,000 lines, over one connection and over four.
 //!
-//! `cargo bench --bench ingest`; [`Plan`] says what the environment can change.
+//! `cargo bench --bench ingest`; [`Plan`] lists the parameters.
 
 mod load;
 
@@ -22,14 +21,14 @@ use load::disk;
 use load::figures::{Plan, Sample, median, millis, print_table};
 use load::nothing::Nothing;
 
-/// How many connections, and how many events for each fdatasync of the bare appends.
+/// Number of connections, and events per fdatasync of the bare appends.
 const SIZES: [usize; 3] = [1, 16, 64];
-/// Over how many connections batches are posted.
+/// Number of connections for batches.
 const BATCHES: [usize; 2] = [1, 4];
-/// Where nobody needs to listen: the subscription is disabled.
+/// Nothing needs to listen: the subscription is disabled.
 const RECEIVER: &str = "http://127.0.0.1:9/";
 
-/// What was measured at one size, a sample for each round.
+/// The measurements at one size, one sample per round.
 #[derive(Default)]
 struct Measured {
     daemon: Vec<Sample>,
@@ -38,17 +37,17 @@ struct Measured {
     bare: Vec<Sample>,
 }
 
-/// What one round found out about the daemon's process.
+/// One round's figures of the daemon's process.
 #[derive(Default)]
 struct Process {
     idle: Vec<f64>,
     after: Vec<f64>,
     written: Vec<f64>,
     on_disk: Vec<f64>,
-    /// Seconds of processor time by thread, and how many events were accepted meanwhile.
+    /// Processor time in seconds by thread, and the number of events accepted meanwhile.
     threads: BTreeMap<String, f64>,
     accepted: f64,
-    /// Events a second in batches, by the number of connections.
+    /// Events per second in batches, by number of connections.
     batches: [Vec<Sample>; 2],
 }
 

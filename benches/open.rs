@@ -1,12 +1,11 @@
-//! How long a start takes after a kill, with much behind it and much owed.
+//! Duration of a start after a kill, with a long log and many outstanding deliveries.
 //!
-//! Events go through and leave an entry of the log each; then as many again as are to be owed are
-//! accepted for a subscription that is disabled; then the daemon is killed and started on the same
-//! data. What is measured is the time from the start of the process to the line that says where it
-//! listens, which comes when everything is ready.
+//! Events are delivered and leave a log entry each; then events are accepted for a disabled subscription; then the
+//! daemon is killed and started on the same data. Measured from the start of the process to the line with its
+//! address, which is printed when everything is ready.
 //!
-//! `cargo bench --bench open`; `HOOKSWITCH_BENCH_BACKLOG` is how many are owed (20,000; the record is
-//! made with 100,000), ten times as many entries of the log are made.
+//! `cargo bench --bench open`; `HOOKSWITCH_BENCH_BACKLOG` is the number of outstanding deliveries (20,000; the record
+//! is made with 100,000); there are ten times as many log entries.
 
 mod load;
 
@@ -17,9 +16,9 @@ use load::daemon::Daemon;
 use load::figures::{Plan, millis};
 use load::receiver::Receiver;
 
-/// How many entries of the log are made for each delivery that is owed.
+/// Log entries per outstanding delivery.
 const ENTRIES: usize = 10;
-/// How many events are on their way at a time.
+/// Events in flight at a time.
 const PORTION: usize = 50_000;
 const PATIENCE: Duration = Duration::from_secs(120);
 const SETTINGS: [(&str, &str); 1] = [("HOOKSWITCH_SENDERS__MAX_IN_FLIGHT", "64")];

@@ -1,8 +1,8 @@
-//! What questions cost among ten thousand events and among a million: each documented filter of every list, a page of 50,
-//! in time and in records read. A ratio of 2 is what is allowed; what takes less than a tenth of a millisecond is marked,
-//! for a request over HTTP costs more than that by itself.
+//! The cost of queries among ten thousand events and among a million: each documented filter of every list, a page of
+//! 50, in time and in records read. A ratio of 2 is allowed; durations below a tenth of a millisecond are marked,
+//! because an HTTP request alone costs more.
 //!
-//! `cargo bench --bench query`; `HOOKSWITCH_BENCH_EVENTS` changes how many events the many are.
+//! `cargo bench --bench query`; `HOOKSWITCH_BENCH_EVENTS` sets the larger number of events.
 
 use std::error::Error;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,13 +27,13 @@ type Outcome<T> = Result<T, Box<dyn Error>>;
 
 const FEW: u64 = 10_000;
 const COMPANIES: u64 = 10;
-/// How many events are accepted at once.
+/// Events accepted at once.
 const BATCH: u64 = 500;
-/// One delivery of so many ends in each of the rare ways.
+/// One delivery in this many ends in each of the rare ways.
 const RARE: u64 = 997;
 const TYPES: [&str; 3] = ["call.new", "call.missed", "call.finished"];
 const BEGIN: u64 = 1_790_000_000_000;
-/// How often each question is asked.
+/// Repetitions of each query.
 const TIMES: usize = 31;
 
 fn main() -> Outcome<()> {
@@ -76,7 +76,7 @@ struct Measured {
     read: u64,
 }
 
-/// Asks, and says how many there were on the page.
+/// A query that returns the number of items on the page.
 type Question = (String, Box<dyn Fn(&Store) -> Outcome<usize>>);
 
 struct World {
@@ -122,7 +122,7 @@ impl World {
         Ok(Self { store, running, changes, now, subscriptions, catalogue, posted: 0 })
     }
 
-    /// Goes on until there are so many events.
+    /// Adds events up to this number.
     fn fill(&mut self, events: u64) -> Outcome<()> {
         while self.posted < events {
             let batch = (self.posted..self.posted + BATCH).map(|n| self.event(n)).collect::<Outcome<Vec<_>>>()?;
@@ -164,7 +164,7 @@ impl World {
         event.map_err(|invalid| format!("{invalid:?}").into())
     }
 
-    /// Ends a delivery: most arrive, a few do not, one goes on waiting. Says whether it was.
+    /// Ends a delivery: most are delivered, a few fail, one keeps waiting. Returns whether it was delivered.
     fn end(&self, delivery: &Delivery) -> bool {
         let status = match delivery.id.sequence() % RARE {
             1 => Status::Expired,
@@ -231,7 +231,7 @@ impl World {
             .collect()
     }
 
-    /// A question for each filter that is documented.
+    /// A query for each documented filter.
     fn questions(&self) -> Outcome<Vec<Question>> {
         let read = |error: hookswitch::store::ReadError| error.to_string();
         let (company, domain) = (Company::parse("company-7").ok(), Domain::parse("www.site-7.example").ok());
@@ -298,7 +298,7 @@ impl World {
     }
 }
 
-/// Asks a verb and waits for its reply.
+/// Calls a method of the store and waits for its reply.
 fn ask<T: Send + 'static>(verb: impl FnOnce(Reply<T>) -> Result<(), Busy>) -> Outcome<T> {
     let (sender, answer) = mpsc::channel::<Result<T, WriteError>>();
     verb(Box::new(move |reply| drop(sender.send(reply)))).map_err(|_| "the store is busy")?;

@@ -1,20 +1,20 @@
-//! Whether healthy receivers are slowed by others that are not. The daemon has its default configuration.
+//! Whether failing receivers slow down healthy ones. The daemon has its default configuration.
 //!
-//! 20 healthy receivers, each owed every one of 50 events a second. Beside them, one after the other:
-//! - 20 that accept a connection and never answer, owed the very same events;
-//! - 1,000 of that kind, owed one event a second;
-//! - 200 of that kind, 50 that answer after 10 s and 50 that refuse, all owed one event a second.
+//! 20 healthy receivers, each of which gets all of 50 events a second. Beside them, in turn:
+//! - 20 that accept a connection and never answer, which get the same events;
+//! - 1,000 of that kind, which get one event a second;
+//! - 200 of that kind, 50 that answer after 10 s and 50 that refuse, which all get one event a second.
 //!
 //! Measured is the time from the 202 to the arrival at each healthy receiver:
 //! - alone: the healthy receivers only;
-//! - with the others, from the first event on, when nothing is known of anybody;
-//! - with the others, once it is known how they are;
-//! - alone, from the first event after a kill and a restart, with a backlog of 200 events for each: what is posted then
-//!   waits for those that were posted before;
+//! - with the others, from the first event on, when all receivers are unknown;
+//! - with the others, once they are known;
+//! - alone, from the first event after a kill and a restart, with a backlog of 200 events for each: new events wait
+//!   for those posted before;
 //! - with the others, the same, with a backlog for all.
 //!
-//! `cargo bench --bench share`; `HOOKSWITCH_BENCH_SECONDS` (60) is how long each lasts, `HOOKSWITCH_BENCH_HANGING` (say
-//! 1000) which of them are measured.
+//! `cargo bench --bench share`; `HOOKSWITCH_BENCH_SECONDS` (60) is the duration of each, `HOOKSWITCH_BENCH_HANGING`
+//! (e.g. 1000) selects one of them.
 
 mod load;
 
@@ -28,23 +28,23 @@ use load::figures::{Sample, millis, print_table};
 use load::receiver::{Manner, Receiver};
 use load::{COMPANY, Outcome, event_of};
 
-/// Whose events the others are owed.
+/// The company whose events the others get.
 const OTHERS: &str = "others";
 const HEALTHY: usize = 20;
-/// How many events a second the healthy ones are owed.
+/// Events per second for the healthy ones.
 const STEADY: u32 = 50;
-/// How many events wait for all when the daemon is killed.
+/// Events waiting for all when the daemon is killed.
 const BACKLOG: usize = 200;
-/// How long nothing may arrive before the bench gives up.
+/// Time without arrivals after which the bench gives up.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Who is beside the healthy ones.
+/// The receivers beside the healthy ones.
 #[derive(Clone, Copy)]
 struct Others {
     hanging: usize,
     slow: usize,
     refusing: usize,
-    /// Whether they are owed what the healthy ones are; one event a second otherwise.
+    /// Whether they get the same events as the healthy ones; one event a second otherwise.
     same: bool,
 }
 
@@ -54,14 +54,14 @@ const OTHERS_IN_TURN: [Others; 3] = [
     Others { hanging: 200, slow: 50, refusing: 50, same: false },
 ];
 
-/// One stretch of time.
+/// A measured period.
 struct Stretch {
     sample: Sample,
-    /// The 202 to the arrival that took longest.
+    /// The maximum time from a 202 to the arrival.
     worst: Duration,
-    /// How many of those latencies are over 100 ms.
+    /// How many of those latencies exceed 100 ms.
     late: usize,
-    /// The same figures by ten seconds.
+    /// The same figures per ten seconds.
     parts: Vec<Sample>,
 }
 
@@ -79,7 +79,7 @@ fn main() -> Outcome<()> {
     Ok(())
 }
 
-/// The healthy ones by themselves: from the first event on, and after a restart.
+/// The healthy ones alone: from the first event on, and after a restart.
 struct Alone {
     first: Stretch,
     again: Stretch,
@@ -132,7 +132,7 @@ fn receivers(events: usize) -> Outcome<Vec<Receiver>> {
     Receiver::start_many(HEALTHY, events, &Manner::default())
 }
 
-/// Posts `numbers` on a steady clock, and, between two of them, one event a second for the others, if they are `apart`.
+/// Posts `numbers` at fixed intervals, and, in between, one event a second for the others, if they are `apart`.
 fn stretch(daemon: &Daemon, healthy: &[Receiver], numbers: std::ops::Range<usize>, apart: bool) -> Outcome<Stretch> {
     let mut connection = Connection::open(daemon.target.address)?;
     let mut post = |company: &str, number: usize| -> Outcome<Instant> {
@@ -180,12 +180,12 @@ fn stretch(daemon: &Daemon, healthy: &[Receiver], numbers: std::ops::Range<usize
     })
 }
 
-/// Leaves a backlog for everybody: what is posted just before the daemon is killed.
+/// Leaves a backlog for all: posted just before the daemon is killed.
 fn backlog(daemon: &Daemon, first: usize, apart: bool) -> Outcome<()> {
     let mut connection = Connection::open(daemon.target.address)?;
     for company in [OTHERS, COMPANY].into_iter().skip(usize::from(!apart)) {
         let lines: Vec<String> = (first..first + BACKLOG).map(|number| event_of(company, number as u64)).collect();
-        // A request may make 100,000 deliveries at most.
+        // A request may cause at most 100,000 deliveries.
         for some in lines.chunks(50) {
             let request = daemon.target.request("POST", "/v1/events", "application/x-ndjson", &some.join("\n"));
             connection.exchange(&request)?.expect(202)?;
@@ -194,7 +194,7 @@ fn backlog(daemon: &Daemon, first: usize, apart: bool) -> Outcome<()> {
     Ok(())
 }
 
-/// Prints stretches, each with its name and the one that it is compared to.
+/// Prints periods, each with its name and the one it is compared to.
 fn print(seconds: u64, who: Others, stretches: &[(&str, &Stretch, &Stretch)]) {
     let Others { hanging, slow, refusing, same } = who;
     let owed = if same { "the same events" } else { "one event a second" };

@@ -1,12 +1,12 @@
-//! How much disk a store needs while events go through it: a million of them, in ten cycles, each of 1 KiB and delivered
-//! at once, while only the newest 100,000 are young enough to be kept; and how much of the processors that takes.
+//! Disk space of a store while events pass through it: a million of them, in ten cycles, each of 1 KiB and delivered
+//! at once, while retention keeps only the newest 100,000; and the processor time.
 //!
-//! Events, requests and answers vary as real ones do (`load/words.rs`). At the end of a cycle it is waited until nothing
-//! becomes smaller any more, in the time that the last column has. Processor time is that of the whole process, making the
-//! events included (what that takes alone is said ahead), and of it that of the thread that drops and compresses files.
+//! Events, requests and responses vary like real ones (`load/words.rs`). A cycle ends when nothing shrinks any more;
+//! the last column is the time that takes. Processor time is that of the whole process, including the generation of
+//! events (printed separately first), with the share of the thread that drops and compresses files.
 //!
-//! Time is made here (a millisecond for each event), so that an age passes in seconds. `cargo bench --bench space`;
-//! `HOOKSWITCH_BENCH_EVENTS` changes how many events there are.
+//! Time is simulated (a millisecond per event), so that ages pass in seconds. `cargo bench --bench space`;
+//! `HOOKSWITCH_BENCH_EVENTS` sets the number of events.
 
 #[path = "load/words.rs"]
 mod words;
@@ -30,9 +30,9 @@ use hookswitch::store::{Busy, Change, EventFilter, Finish, Reply, Retention, Set
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
 const CYCLES: u64 = 10;
-/// The size of an event as it is posted.
+/// The size of a posted event.
 const EVENT_BYTES: usize = 1024;
-/// How many events are accepted at once.
+/// Events accepted at once.
 const BATCH: u64 = 64;
 
 fn main() -> Outcome<()> {
@@ -96,7 +96,7 @@ fn main() -> Outcome<()> {
     Ok(())
 }
 
-/// A store that is open, and who posts to it.
+/// An open store, and its producer.
 struct Run {
     store: Store,
     running: hookswitch::store::Running,
@@ -161,7 +161,7 @@ impl Run {
         event.map_err(|invalid| format!("{invalid:?}").into())
     }
 
-    /// Says that a delivery arrived, with an entry of the log as a real attempt leaves it.
+    /// Records a successful delivery, with a log entry like that of a real attempt.
     fn deliver(&self, delivery: &Delivery) {
         let Some(subscription) = &self.subscription else { return };
         let after = Delivery { state: State::Delivered, attempts: 1, ..delivery.clone() };
@@ -200,7 +200,7 @@ impl Run {
         self.store.finish(Finish { entry, after, disable: None });
     }
 
-    /// Waits until the journal has not become smaller for a while; says how long that took.
+    /// Waits until the journal has stopped shrinking; returns the duration.
     fn settle(&self, dir: &Path) -> Duration {
         let begun = Instant::now();
         let (mut least, mut since) = (u64::MAX, begun);
@@ -214,7 +214,7 @@ impl Run {
         since - begun
     }
 
-    /// How many events are there.
+    /// The number of existing events.
     fn alive(&self) -> Outcome<u64> {
         let (mut count, mut after) = (0, None);
         loop {
@@ -233,19 +233,19 @@ impl Run {
     }
 }
 
-/// Asks a verb and waits for its reply.
+/// Calls a method of the store and waits for its reply.
 fn ask<T: Send + 'static>(verb: impl FnOnce(Reply<T>) -> Result<(), Busy>) -> Outcome<T> {
     let (sender, answer) = mpsc::channel::<Result<T, WriteError>>();
     verb(Box::new(move |reply| drop(sender.send(reply)))).map_err(|_| "the store is busy")?;
     answer.recv()?.map_err(|error| format!("{error:?}").into())
 }
 
-/// Seconds of processors that this process has used.
+/// Processor time used by this process, in seconds.
 fn processor() -> Outcome<f64> {
     ticks_of(Path::new("/proc/self"))
 }
 
-/// The same of one thread of that name.
+/// The same for one thread of that name.
 fn thread(name: &str) -> Outcome<PathBuf> {
     let is_it = |path: &PathBuf| std::fs::read_to_string(path.join("comm")).is_ok_and(|comm| comm.trim() == name);
     let mut tasks = std::fs::read_dir("/proc/self/task")?.flatten().map(|entry| entry.path());
@@ -259,21 +259,21 @@ fn ticks_of(process: &Path) -> Outcome<f64> {
     Ok(ticks as f64 / 100.0)
 }
 
-/// Bytes that this process has had written to the disk.
+/// Bytes written to the disk by this process.
 fn written() -> Outcome<u64> {
     let text = std::fs::read_to_string("/proc/self/io")?;
     let bytes = text.lines().find_map(|line| line.strip_prefix("write_bytes: "));
     Ok(bytes.ok_or("/proc/self/io has no write_bytes")?.parse()?)
 }
 
-/// What the files below `dir` take on the disk.
+/// Disk space used by the files below `dir`.
 fn bytes_in(dir: &Path) -> u64 {
     use std::os::unix::fs::MetadataExt as _;
     let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
     let size = |entry: std::fs::DirEntry| match entry.metadata() {
         Ok(file) if file.is_dir() => bytes_in(&entry.path()),
         Ok(file) => file.blocks() * 512,
-        // It has just gone.
+        // It was just removed.
         Err(_) => 0,
     };
     entries.map(size).sum()

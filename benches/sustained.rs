@@ -1,13 +1,12 @@
-//! Accepting and delivering at once, for as long as it takes to see whether a backlog grows.
+//! Accepting and delivering at the same time, long enough to see whether a backlog grows.
 //!
-//! - Steady: events are posted at a fixed rate over 64 connections while one subscription is sent
-//!   each; what still waits at the end, and how long it takes to go, tell whether it keeps up.
-//! - Fan-out: one event is owed to 50 subscriptions of one receiver; deliveries a second, and the
-//!   bytes that are written for each event.
-//! - Idle: the processor time of a daemon that has nothing to do.
+//! - Steady: events are posted at a fixed rate over 64 connections while one subscription gets all; the remaining
+//!   backlog at the end, and the time to clear it, tell whether it keeps up.
+//! - Fan-out: one event goes to 50 subscriptions of one receiver; deliveries per second, and bytes written per event.
+//! - Idle: processor time of an idle daemon.
 //!
-//! `cargo bench --bench sustained`; [`Plan`] says what the environment can change: the record is made
-//! with `HOOKSWITCH_BENCH_SECONDS=60 HOOKSWITCH_BENCH_ROUNDS=1`. `HOOKSWITCH_BENCH_RATE` measures one steady rate alone.
+//! `cargo bench --bench sustained`; [`Plan`] lists the parameters: the record is made with
+//! `HOOKSWITCH_BENCH_SECONDS=60 HOOKSWITCH_BENCH_ROUNDS=1`. `HOOKSWITCH_BENCH_RATE` measures a single steady rate.
 
 mod load;
 
@@ -19,13 +18,13 @@ use load::daemon::Daemon;
 use load::figures::{Plan, millis, print_table};
 use load::receiver::Receiver;
 
-/// How many events a second are posted.
+/// Events posted per second.
 const RATES: [f64; 3] = [2_000.0, 5_000.0, 7_500.0];
-/// Over how many connections.
+/// Number of connections.
 const CONNECTIONS: usize = 64;
-/// How many subscriptions want each event of the fan-out.
+/// Subscriptions that get each event of the fan-out.
 const FAN: usize = 50;
-/// How long what is left may take.
+/// Time limit for clearing the backlog.
 const PATIENCE: Duration = Duration::from_secs(120);
 const MIB: f64 = 1_048_576.0;
 

@@ -1,9 +1,9 @@
-//! What attempts cost that wait for a slow answer: resident memory, threads and memory maps with 0 to 2,000 of them, by
-//! plain http and by https; and how long it takes to start their threads, and to begin them.
+//! The cost of attempts that wait for a slow response: resident memory, threads and memory maps with 0 to 2,000 of
+//! them, over http and https; and the time to start their threads, and to start them.
 //!
-//! Only pool and transport, in a fresh process for each row, so that no row sees what the one before left behind; the
-//! receiver is a process of its own. Each row goes through the same attempts twice: the second time over connections
-//! that were kept. `cargo bench --bench waiting`; `HOOKSWITCH_BENCH_SECONDS` says how long the receiver takes (10).
+//! Only pool and transport, in a fresh process per row, so that rows are independent; the receiver is a separate
+//! process. Each row makes the same attempts twice: the second time over kept connections. `cargo bench --bench
+//! waiting`; `HOOKSWITCH_BENCH_SECONDS` is the receiver's response time (10).
 
 mod load;
 
@@ -25,15 +25,15 @@ use load::Outcome;
 use load::figures::print_table;
 use load::receiver::{Manner, Receiver, Tls};
 
-/// As in `main.rs`: its caches are part of what a thread costs.
+/// As in `main.rs`: its caches are part of a thread's cost.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-/// How many attempts wait at once.
+/// Number of waiting attempts.
 const WAITING: [usize; 4] = [0, 500, 1_000, 2_000];
-/// How many receivers they are divided among.
+/// Number of receivers they are divided among.
 const RECEIVERS: usize = 20;
-/// For how long nothing is to be done until the threads must have ended, and what they held is given back.
+/// Idle time after which threads must have ended and their memory is returned.
 const QUIET: Duration = Duration::from_secs(50);
 
 fn main() -> Outcome<()> {
@@ -85,7 +85,7 @@ fn table(whole: bool) -> Outcome<()> {
     Ok(())
 }
 
-/// This program, as a child that ends with this.
+/// This program, as a child process that ends with this value.
 struct Itself {
     child: Child,
     lines: std::io::Lines<BufReader<std::process::ChildStdout>>,
@@ -104,7 +104,7 @@ impl Drop for Itself {
     }
 }
 
-/// Attempts `count` at once, twice, and prints what that took.
+/// Makes `count` attempts at once, twice, and prints the cost.
 fn row(url: &str, count: usize, delay: Duration, certificate: &Path) -> Outcome<()> {
     let extra_ca = if url.starts_with("https") { vec![certificate.to_owned()] } else { Vec::new() };
     let pool = Senders::start(url, count.max(1), extra_ca)?;
@@ -152,7 +152,7 @@ fn row(url: &str, count: usize, delay: Duration, certificate: &Path) -> Outcome<
     Ok(())
 }
 
-/// How long it takes to start `count` threads whose jobs do nothing but wait.
+/// The time to start `count` threads whose jobs only wait.
 fn start_only(count: usize) -> Outcome<Duration> {
     let (hold, held) = mpsc::channel::<()>();
     let held = std::sync::Mutex::new(held);
@@ -170,7 +170,7 @@ fn start_only(count: usize) -> Outcome<Duration> {
     }
 }
 
-/// The daemon's own way out, without the daemon.
+/// The daemon's senders, without the daemon.
 struct Senders {
     pool: Pool<usize>,
     ends: mpsc::Receiver<Result<(), String>>,
@@ -197,14 +197,14 @@ impl Senders {
                 other => Err(format!("{other:?}")),
             }
         };
-        let told = move |done| {
+        let done = move |done| {
             let _ = match done {
                 Done::Finished(_, result) => ended.send(result),
                 Done::Panicked(number) => ended.send(Err(format!("{number} panicked"))),
             };
         };
         let idle = Arc::clone(&transport);
-        Ok(Self { pool: Pool::new(threads, "sender", |number| *number, work, told, move || idle.close_unused()), ends })
+        Ok(Self { pool: Pool::new(threads, "sender", |number| *number, work, done, move || idle.close_unused()), ends })
     }
 
     fn submit(&self, count: usize) -> Outcome<()> {
@@ -222,7 +222,7 @@ impl Senders {
     }
 }
 
-/// What a delivery of an event of 1 KiB is.
+/// A delivery of an event of 1 KiB.
 fn outgoing(url: &str) -> Outgoing {
     let header = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
     let headers = [
@@ -245,7 +245,7 @@ fn outgoing(url: &str) -> Outgoing {
     }
 }
 
-/// What this process takes up.
+/// Resources used by this process.
 struct Process {
     /// KiB.
     resident: u64,
@@ -265,7 +265,7 @@ impl Process {
     }
 }
 
-/// Takes requests by http and by https, and answers each after `delay`; never returns by itself.
+/// Accepts requests over http and https, and answers each after `delay`; never returns.
 fn receive(delay: Duration, certificate: &Path) -> Outcome<()> {
     let tls = Tls::new()?;
     std::fs::write(certificate, &tls.pem)?;

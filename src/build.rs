@@ -1,8 +1,8 @@
-//! Compiles in how jemalloc is to work: it looks for a symbol of the program, which Rust could only define with `unsafe`.
-//! An environment variable of the build (`JEMALLOC_SYS_WITH_MALLOC_CONF`) would be forgotten by some of those who build.
+//! Compiles in jemalloc's settings: it looks for a symbol of the program, which Rust could only define with `unsafe`.
+//! An environment variable of the build (`JEMALLOC_SYS_WITH_MALLOC_CONF`) would be forgotten by some builders.
 
 fn main() {
     println!("cargo::rerun-if-changed=src/malloc_conf.c");
-    // Nothing refers to it, so the linker must be told to take it.
+    // Nothing refers to it, so the linker must be told to include it.
     cc::Build::new().file("src/malloc_conf.c").link_lib_modifier("+whole-archive").compile("malloc_conf");
 }

@@ -1,11 +1,11 @@
 //! The daemon: starts the modules in order, watches their threads, and stops them in order.
 //!
-//! Knows every module but the command line. A thread that dies, or a store that fails, ends the whole
-//! daemon in order: there is no half-dead process that answers and does not deliver.
+//! Knows every module but the command line. A thread that dies, or a store that fails, stops the whole daemon in
+//! order: there is no half-dead process that answers and does not deliver.
 //!
-//! Start: lock, store, token, senders and dispatcher, committer, listener. Stop, each stage with its
-//! limit and a line on standard error: the listener takes no more and finishes its requests; no
-//! attempt begins, those under way end; the committer writes what waits; the store closes.
+//! Start: lock, store, token, senders and dispatcher, committer, listener. Stop, each stage with a time limit and a
+//! log line: the listener accepts nothing more and finishes its requests; no attempt starts, those in flight finish;
+//! the committer writes its queue; the store closes.
 
 mod alarms;
 mod clock;
@@ -43,25 +43,24 @@ use self::fatal::Cause;
 pub use self::fatal::Fatal;
 use self::heartbeat::Heartbeat;
 
-/// How long requests may take to end once the daemon stops.
+/// Time limit for requests to finish when the daemon stops.
 const HTTP_STOP: Duration = Duration::from_secs(10);
-/// How long attempts may take to end beyond their own time limit.
+/// Time allowed for attempts beyond their own limit.
 const SENDERS_STOP: Duration = Duration::from_secs(5);
-/// The longest that is waited for attempts, whatever their time limit: `TimeoutStopSec` of the
-/// unit is above the sum of the stages.
+/// Maximum wait for attempts, whatever their limit: `TimeoutStopSec` of the unit is above the sum of the stages.
 const SENDERS_STOP_MOST: Duration = Duration::from_secs(30);
-/// How long the last alerts may take.
+/// Time limit of the last alerts.
 const ALERTS_STOP: Duration = Duration::from_secs(5);
-/// How long an answer may wait for a client that does not read it.
+/// How long a response may wait for a client that does not read it.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The most bytes that an event has around its data.
+/// Maximum bytes of an event besides its data.
 const AROUND_DATA: usize = 1024;
 
-/// What ends a running daemon.
+/// Why a running daemon ends.
 enum End {
-    Asked,
-    /// Not an end yet: the configuration is to be read again.
+    StopSignal,
+    /// Not an end: reload the configuration.
     Reload,
     Fatal(Fatal),
 }
@@ -72,7 +71,7 @@ pub struct Daemon {
     token: AdminToken,
     attempt_limit: Duration,
     end: Receiver<End>,
-    ask: Sender<End>,
+    control: Sender<End>,
     tls: Option<Arc<Tls>>,
     server: Server,
     dispatcher: Dispatcher,
@@ -80,14 +79,14 @@ pub struct Daemon {
     alerts: Alerts,
     store: Store,
     transport: Arc<TransportHandle>,
-    /// The keys by which it goes.
+    /// The keys in force.
     in_force: Keys,
-    // Given back last: until then nobody else may open the store.
+    // Released last: until then no other process may open the store.
     lock: DataDirLock,
 }
 
-/// Runs the daemon until a signal ends it, or it cannot go on. `read` reads the configuration again, at a
-/// SIGHUP. To be called while the process has no other thread.
+/// Runs the daemon until a signal ends it, or it cannot continue. `read` reads the configuration again at a SIGHUP.
+/// Call while the process has no other thread.
 ///
 /// # Errors
 /// It could not start, or had to end.
@@ -99,17 +98,17 @@ pub fn run(config: &Config, read: impl Fn() -> Result<Config, ConfigError>) -> R
     let hangups = Hangups::keep().map_err(|error| no_signals(&error))?;
     let messages = telemetry::start(config.diagnostics).map_err(|error| Fatal::new(Cause::Bug, error))?;
     let mut daemon = Daemon::start(config)?;
-    let (stop, hung_up, ask) = (daemon.ask.clone(), daemon.ask.clone(), daemon.ask.clone());
-    // A daemon that is stopping already has nobody who listens: that is as good.
-    service::on_stop_signal(move || drop(stop.send(End::Asked))).map_err(|error| no_signals(&error))?;
-    let reloads = hangups.on_each(move || drop(ask.send(End::Reload)), move || drop(hung_up.send(End::Asked)));
+    let (stop, hung_up, reload) = (daemon.control.clone(), daemon.control.clone(), daemon.control.clone());
+    // A daemon that is stopping already no longer listens, which is fine.
+    service::on_stop_signal(move || drop(stop.send(End::StopSignal))).map_err(|error| no_signals(&error))?;
+    let reloads = hangups.on_each(move || drop(reload.send(End::Reload)), move || drop(hung_up.send(End::StopSignal)));
     reloads.map_err(|error| no_signals(&error))?;
     daemon.announce();
     let heartbeat = Heartbeat::start(daemon.url(), daemon.store.clone(), daemon.dispatcher.gauge());
     let heartbeat =
         heartbeat.map_err(|error| Fatal::new(Cause::Failed, format!("no thread for the heartbeat: {error}")))?;
     let end = loop {
-        match daemon.end.recv().unwrap_or(End::Asked) {
+        match daemon.end.recv().unwrap_or(End::StopSignal) {
             End::Reload => {
                 service::notify_reloading();
                 daemon.reload(read(), &messages);
@@ -124,7 +123,7 @@ pub fn run(config: &Config, read: impl Fn() -> Result<Config, ConfigError>) -> R
     }
     let stopped = daemon.stop();
     match end {
-        End::Asked => stopped,
+        End::StopSignal => stopped,
         End::Fatal(fatal) => Err(fatal),
         End::Reload => stopped,
     }
@@ -134,7 +133,7 @@ impl Daemon {
     /// Starts everything; handles no signals and prints nothing.
     ///
     /// # Errors
-    /// Something could not be started. What was started before it is stopped.
+    /// Something could not be started. What was started before is stopped.
     pub fn start(config: &Config) -> Result<Self, Fatal> {
         allow_open_files(config);
         let transport = Arc::new(TransportHandle::new(transport(config)?));
@@ -147,7 +146,7 @@ impl Daemon {
         let token = admin_token(lock.dir())?;
         let metrics = Metrics::new(env!("CARGO_PKG_VERSION"), now()).map(Arc::new);
         let metrics = metrics.map_err(|error| Fatal::new(Cause::Bug, error))?;
-        let (ask, end) = mpsc::channel();
+        let (control, end) = mpsc::channel();
         let failed = Arc::new(AtomicBool::new(false));
         let inbox = Arc::new(dispatch::Inbox::default());
         let sink = AlertSink::default();
@@ -159,19 +158,19 @@ impl Daemon {
             Arc::new(now),
             inbox.clone(),
             alarms::listener(measures::of_deliveries(metrics.clone()), sink.clone()),
-            dispatcher_ended(&ask),
+            dispatcher_ended(&control),
         );
         let no_thread = |error| Fatal::new(Cause::Failed, format!("the dispatcher cannot be started: {error}"));
         let dispatcher = dispatcher.map_err(no_thread)?;
         let store = idle.store().clone();
-        let (noted, store_failed, told) = (failed.clone(), fatal(&ask, Cause::Store), sink.clone());
+        let (flag, store_failed, alerts_sink) = (failed.clone(), fatal(&control, Cause::Store), sink.clone());
         let (answered, answers) = http::answers();
         let committer = idle.measured(measures::of_commits(metrics.clone())).answering(answered).start(
             now,
             move |decided, changes| inbox.changes(decided, changes),
             move |why| {
-                noted.store(true, Ordering::Relaxed);
-                told.hear(Sighting::Trouble(why.clone(), true));
+                flag.store(true, Ordering::Relaxed);
+                alerts_sink.record(Sighting::Trouble(why.clone(), true));
                 store_failed(why);
             },
         );
@@ -182,17 +181,17 @@ impl Daemon {
         let first = FirstToken::new(token.hash(), token.kept_in());
         let services = services(config, store.clone(), transport.clone(), first, dispatcher.gauge(), failed, metrics);
         let settings = http_settings(config, tls.clone());
-        let server = http::serve(listener, services, answers, settings, Box::new(fatal(&ask, Cause::Bug)));
+        let server = http::serve(listener, services, answers, settings, Box::new(fatal(&control, Cause::Bug)));
         let server = server.map_err(|error| Fatal::new(Cause::Failed, error))?;
         if let Err(error) = lock.listening(server.address()) {
-            tracing::warn!(%error, "where the daemon listens could not be noted in the data directory");
+            tracing::warn!(%error, "the listen address could not be recorded in the data directory");
         }
         Ok(Self {
             address: server.address(),
             token,
             attempt_limit: config.senders.timeout,
             end,
-            ask,
+            control,
             tls,
             server,
             dispatcher,
@@ -205,16 +204,15 @@ impl Daemon {
         })
     }
 
-    /// The address that is listened on.
+    /// The address listened on.
     pub const fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Reads the files of `http.tls_cert` and `http.tls_key` again; new connections get what is in them.
-    /// Without TLS there is nothing to do.
+    /// Reads the files of `http.tls_cert` and `http.tls_key` again, for new connections. Does nothing without TLS.
     ///
     /// # Errors
-    /// A sentence on the file that cannot be used; the certificate in use stays.
+    /// A sentence on the unusable file; the current certificate stays.
     pub fn reload_certificate(&self) -> Result<(), String> {
         self.tls.as_ref().map_or(Ok(()), |tls| tls.reload())
     }
@@ -223,15 +221,15 @@ impl Daemon {
         format!("{}://{}", if self.tls.is_some() { "https" } else { "http" }, self.address)
     }
 
-    /// Where the admin token is kept.
+    /// The file of the admin token.
     pub fn admin_token_path(&self) -> &Path {
         self.token.kept_in()
     }
 
-    /// Says on standard output that the daemon is there, and to systemd.
+    /// Announces the daemon on standard output and to systemd.
     fn announce(&self) {
         let mut out = std::io::stdout().lock();
-        // Somebody who closed standard output does not want to hear it.
+        // Standard output may be closed.
         let _ = writeln!(out, "listening on {}", self.url());
         if self.token.is_new() {
             let _ = writeln!(
@@ -248,28 +246,28 @@ impl Daemon {
     /// Stops everything, in order.
     ///
     /// # Errors
-    /// Something failed meanwhile: the store when it wrote what waited, for example.
+    /// Something failed meanwhile, for example the store writing its queue.
     pub fn stop(self) -> Result<(), Fatal> {
         service::notify_stopping("finishing requests");
-        tracing::info!("stopping: no new requests; finishing those under way");
+        tracing::info!("stopping: no new requests; finishing those in progress");
         let cut = self.server.stop(HTTP_STOP);
         if cut > 0 {
             tracing::warn!("{cut} connections were cut off after {} s", HTTP_STOP.as_secs());
         }
-        tracing::info!("stopping: no new attempts; waiting for those under way");
-        service::notify_status("waiting for attempts under way");
+        tracing::info!("stopping: no new attempts; waiting for those in flight");
+        service::notify_status("waiting for attempts in flight");
         let left = self.dispatcher.stop((self.attempt_limit + SENDERS_STOP).min(SENDERS_STOP_MOST));
         if left > 0 {
-            tracing::warn!("{left} attempts had not ended; they are made again after the next start");
+            tracing::warn!("{left} attempts had not ended; they are repeated after the next start");
         }
-        tracing::info!("stopping: writing what waits");
+        tracing::info!("stopping: writing the queue");
         service::notify_status("closing the store");
         self.committer.stop();
         self.alerts.stop(ALERTS_STOP);
         drop(self.lock);
         let fatal = self.end.try_iter().find_map(|end| match end {
             End::Fatal(fatal) => Some(fatal),
-            End::Asked | End::Reload => None,
+            End::StopSignal | End::Reload => None,
         });
         if let Some(fatal) = fatal {
             tracing::error!("stopped, but {fatal}");
@@ -280,7 +278,7 @@ impl Daemon {
     }
 }
 
-/// The admin token that systemd hands over, or the one of the data directory.
+/// The admin token from systemd's credentials, or that of the data directory.
 fn admin_token(dir: &Path) -> Result<AdminToken, Fatal> {
     let given = service::credentials().map_or(Ok(None), |place| AdminToken::handed_over(&place));
     match given.map_err(|error| Fatal::new(Cause::Configuration, error))? {
@@ -289,7 +287,7 @@ fn admin_token(dir: &Path) -> Result<AdminToken, Fatal> {
     }
 }
 
-/// The socket that systemd keeps for us, or one of our own.
+/// systemd's socket, or our own.
 fn listener(config: &Config) -> Result<TcpListener, Fatal> {
     let unusable = |error| Fatal::new(Cause::Failed, format!("the socket of systemd cannot be used: {error}"));
     if let Some(listener) = service::inherited_listener().map_err(unusable)? {
@@ -306,22 +304,22 @@ fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> Fatal {
     Fatal::new(Cause::Failed, what)
 }
 
-/// Reports, once or more often, that the daemon cannot go on.
-fn fatal(ask: &Sender<End>, cause: Cause) -> impl Fn(String) + Send + use<> {
-    let ask = Mutex::new(ask.clone());
+/// A callback that reports, possibly more than once, that the daemon cannot continue.
+fn fatal(control: &Sender<End>, cause: Cause) -> impl Fn(String) + Send + use<> {
+    let control = Mutex::new(control.clone());
     move |message| {
-        let ask = ask.lock().unwrap_or_else(PoisonError::into_inner);
-        // If nobody listens the daemon has ended already.
-        drop(ask.send(End::Fatal(Fatal::new(cause, message))));
+        let control = control.lock().unwrap_or_else(PoisonError::into_inner);
+        // If nothing listens the daemon has ended already.
+        drop(control.send(End::Fatal(Fatal::new(cause, message))));
     }
 }
 
 /// Reports why the dispatcher ended.
-fn dispatcher_ended(ask: &Sender<End>) -> impl FnOnce(dispatch::Ended) + Send + use<> {
-    let (bug, store) = (fatal(ask, Cause::Bug), fatal(ask, Cause::Store));
+fn dispatcher_ended(control: &Sender<End>) -> impl FnOnce(dispatch::Ended) + Send + use<> {
+    let (bug, store) = (fatal(control, Cause::Bug), fatal(control, Cause::Store));
     move |ended| match ended {
         dispatch::Ended::Panicked => bug("the dispatcher panicked".to_owned()),
-        dispatch::Ended::Unreadable(why) => store(format!("what is owed cannot be read: {why}")),
+        dispatch::Ended::Unreadable(why) => store(format!("outstanding deliveries cannot be read: {why}")),
     }
 }
 
@@ -329,7 +327,7 @@ fn open_files(config: &Config) -> OpenFiles {
     OpenFiles::of(config.http.max_connections, config.senders.threads)
 }
 
-/// Has as many files allowed as may be, and says so where that is not enough.
+/// Raises the limit of open files to the maximum, and warns if that is not enough.
 fn allow_open_files(config: &Config) {
     let needed = open_files(config).needed();
     match service::raise_open_files_limit() {
@@ -354,7 +352,7 @@ fn transport(config: &Config) -> Result<Transport, Fatal> {
     Transport::new(settings).map_err(|error| Fatal::new(Cause::Configuration, error))
 }
 
-/// Shakes hands with receivers as a daemon of this configuration would, without one: see [`handshake::with`].
+/// Performs handshakes as a daemon with this configuration would, without one: see [`handshake::with`].
 ///
 /// # Errors
 /// A file of `extra_ca` cannot be used.
@@ -363,7 +361,7 @@ pub fn handshakes(config: &Config) -> Result<impl Fn(&str, Duration) -> Result<H
     Ok(move |url: &str, limit| handshake::with(&transport, url, limit))
 }
 
-/// Checks the files that the configuration names, without starting anything.
+/// Checks the files named in the configuration, without starting anything.
 ///
 /// # Errors
 /// Those that cannot be used; each message names one and its key.
@@ -373,7 +371,7 @@ pub fn check(config: &Config) -> Result<(), Vec<Fatal>> {
     if faults.is_empty() { Ok(()) } else { Err(faults) }
 }
 
-/// The keys that secrets are sealed with; an empty ring if there are none.
+/// The keys that seal secrets; an empty keyring if there are none.
 fn keys(config: &Config) -> Result<Keyring, Fatal> {
     let file = KeyFile::find(config.store.key_file.as_deref(), service::credentials().as_deref());
     let Some(file) = file.map_err(|error| Fatal::new(Cause::Configuration, error))? else {
@@ -457,12 +455,12 @@ fn services(
         }
         seen.out_of_space().map_or(Ok(()), Err)
     };
-    let asked = gauge.clone();
+    let source = gauge.clone();
     let budget = http::Budget::new(config.limits.memory);
     let measured = measures::text(metrics, store.clone(), gauge.clone(), budget.clone());
     Services {
         store,
-        flows: Arc::new(move |ids| flows(&asked, ids)),
+        flows: Arc::new(move |ids| flows(&source, ids)),
         catalogue: Arc::new(config.catalogue.clone()),
         transport,
         admin_token,

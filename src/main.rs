@@ -1,7 +1,7 @@
 //! Arguments in, exit status out. Everything else is in the library.
 
-/// What one thread takes another frees here (the checkpointer, sled, the senders), which glibc keeps in
-/// arenas without end.
+/// Memory allocated by one thread is often freed by another (checkpointer, sled, senders), which glibc keeps in ever
+/// more arenas.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 

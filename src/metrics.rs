@@ -1,11 +1,10 @@
-//! What is counted and timed, and how Prometheus is told of it (text format 0.0.4).
+//! Metrics in Prometheus' format (text format 0.0.4).
 //!
-//! The hot paths only touch atomics here: every series is made at the start, so that no label is looked
-//! up later and each is there from 0. What can be asked for when somebody looks (queue, disk, senders)
-//! is handed in then, as a [`Snapshot`].
+//! Hot paths only touch atomics here: every series is created at the start, so no label is looked up later and each
+//! exists from 0. State that can be queried (queue, disk, senders) is passed in as a [`Snapshot`].
 //!
-//! Must not know who counts. Always holds: no label has a company, a URL or an id, so the number of
-//! series is fixed; names follow Prometheus' conventions (base units, `_total` on counters alone).
+//! Must not know who counts. Invariants: no label contains a company, a URL or an id, so the number of series is
+//! fixed; names follow Prometheus' conventions (base units, `_total` on counters only).
 
 use std::time::Duration;
 
@@ -18,10 +17,10 @@ use prometheus::{
 use crate::core::attempt::{Fault, Status};
 use crate::core::time::Timestamp;
 
-/// Upper bounds in seconds of what a disk does.
+/// Upper bounds in seconds for disk operations.
 const DISK: &[f64] =
     &[0.0001, 0.000_25, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
-/// Upper bounds in seconds of an attempt, which ends after 5 minutes at the latest.
+/// Upper bounds in seconds for attempts, which take at most 5 minutes.
 const ATTEMPT: &[f64] =
     &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 30.0, 60.0, 300.0];
 /// Upper bounds in seconds from acceptance to delivery: from a local receiver to one that was down for days.
@@ -29,33 +28,33 @@ const DELIVERY: &[f64] = &[
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3_600.0,
     14_400.0, 86_400.0, 259_200.0,
 ];
-/// How an attempt that was answered ended, by the hundreds of its status; the first is for what is none of them.
+/// Outcomes of answered attempts, by class of status; the first is for invalid ones.
 const CLASSES: [&str; 6] = ["http_other", "http_1xx", "http_2xx", "http_3xx", "http_4xx", "http_5xx"];
-/// States in which a delivery is in the store's queue.
+/// States of a delivery in the store's queue.
 const QUEUE: [&str; 3] = ["pending", "retrying", "failed"];
 
-/// How things stand at the moment at which somebody looks.
+/// The state at the time of a scrape.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Snapshot {
     /// Deliveries that are pending, retrying and failed (dead letters).
     pub queue: [u64; 3],
-    /// How long the delivery that waits longest has waited; `None` if that cannot be read.
+    /// Waiting time of the oldest waiting delivery; `None` if it cannot be read.
     pub oldest_waiting: Option<Duration>,
-    /// How many sender threads there may be, and how many are in the middle of an attempt.
+    /// Maximum number of sender threads, and number of busy ones.
     pub senders: (usize, usize),
-    /// How many sender threads there are, idle ones among them.
+    /// Number of sender threads, idle ones included.
     pub senders_alive: usize,
-    /// How many subscriptions there are in each state (`ok`, `slow`, `down`, `disabled`).
+    /// Number of subscriptions by state (`ok`, `slow`, `down`, `disabled`).
     pub subscriptions: [(&'static str, u64); 4],
-    /// Bytes that the store's files have.
+    /// Size of the store's files, in bytes.
     pub store_bytes: u64,
-    /// Bytes of the data directory's file system that are free, and that are to stay free.
+    /// Free bytes on the data directory's file system, and the required minimum.
     pub disk: (u64, u64),
-    /// Bytes of what clients have not read, or not sent whole, and how many there may be.
+    /// Bytes of unread responses and incomplete bodies, and their limit.
     pub memory: (u64, u64),
 }
 
-/// All that is measured.
+/// All metrics.
 pub struct Metrics {
     registry: Registry,
     accepted: IntCounter,
@@ -82,10 +81,10 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Makes all series, at 0. `started` is when the process was.
+    /// Creates all series, at 0. `started` is the process's start.
     ///
     /// # Errors
-    /// One is not as Prometheus wants it, which is a fault of ours; the text names it.
+    /// An invalid series, which is a bug; the text names it.
     pub fn new(version: &str, started: Timestamp) -> Result<Self, String> {
         Self::made(version, started).map_err(|error| error.to_string())
     }
@@ -98,14 +97,14 @@ impl Metrics {
             .set(1.0);
         make.gauge("process_start_time_seconds", "When the process started, in seconds since 1970.")?
             .set(millis(started.millis()));
-        let attempts = make.counters("hookswitch_attempts_total", "Attempts that ended, by how.", "outcome")?;
-        let ended = "Deliveries that ended, by state; those that were cancelled are not counted.";
+        let attempts = make.counters("hookswitch_attempts_total", "Attempts that ended, by outcome.", "outcome")?;
+        let ended = "Deliveries that ended, by state; cancelled ones are not counted.";
         let ended = make.counters("hookswitch_deliveries_ended_total", ended, "state")?;
-        let repeats = "Events that a producer posted again with the same id, and that were not stored again.";
-        let held = "Bytes of answers that clients have not read, and of bodies that they have not sent whole.";
+        let repeats = "Events posted again with the same id, and not stored again.";
+        let held = "Bytes of unread responses and incomplete bodies.";
         let untaken = "Attempts to post an alert that failed.";
-        let oldest = "How long the delivery has waited that waits longest; 0 if none does.";
-        let least = "Bytes of the data directory's file system that are to stay free ([store] min_free_bytes).";
+        let oldest = "How long the oldest waiting delivery has waited; 0 if there is none.";
+        let least = "Required free bytes on the data directory's file system ([store] min_free_bytes).";
         Ok(Self {
             accepted: make.counter("hookswitch_events_accepted_total", "Events that were accepted: on the disk.")?,
             repeated: make.counter("hookswitch_events_repeated_total", repeats)?,
@@ -127,27 +126,25 @@ impl Metrics {
             queue: make.labelled("hookswitch_queue_deliveries", "Deliveries in the queue, by state.", "state")?,
             oldest: make.gauge("hookswitch_oldest_waiting_seconds", oldest)?,
             threads: make
-                .whole("hookswitch_sender_threads", "Sender threads that there may be ([senders] threads).")?,
-            alive: make
-                .whole("hookswitch_sender_threads_alive", "Sender threads that there are, idle ones among them.")?,
-            busy: make.whole("hookswitch_sender_threads_busy", "Sender threads in the middle of an attempt.")?,
+                .whole("hookswitch_sender_threads", "Maximum number of sender threads ([senders] threads).")?,
+            alive: make.whole("hookswitch_sender_threads_alive", "Sender threads, idle ones included.")?,
+            busy: make.whole("hookswitch_sender_threads_busy", "Sender threads in an attempt.")?,
             subscriptions: make.labelled("hookswitch_subscriptions", "Subscriptions, by state.", "state")?,
-            store: make.whole("hookswitch_store_bytes", "Bytes that the store's files have.")?,
-            free: make
-                .whole("hookswitch_disk_free_bytes", "Bytes of the data directory's file system that are free.")?,
+            store: make.whole("hookswitch_store_bytes", "Size of the store's files in bytes.")?,
+            free: make.whole("hookswitch_disk_free_bytes", "Free bytes on the data directory's file system.")?,
             least: make.whole("hookswitch_disk_min_free_bytes", least)?,
             memory: make.whole("hookswitch_client_memory_bytes", held)?,
             memory_limit: make
-                .whole("hookswitch_client_memory_limit_bytes", "How many those may be ([limits] memory).")?,
+                .whole("hookswitch_client_memory_limit_bytes", "Limit of that memory ([limits] memory).")?,
             alerts: [
-                make.counter("hookswitch_alerts_sent_total", "Alerts that were posted to [alerts] url and taken.")?,
+                make.counter("hookswitch_alerts_sent_total", "Alerts posted to [alerts] url and accepted.")?,
                 make.counter("hookswitch_alert_failures_total", untaken)?,
             ],
             registry,
         })
     }
 
-    /// A group commit is on the disk: so many events are new and so many were posted again.
+    /// A group commit is durable, with this many new and this many reposted events.
     pub fn committed(&self, accepted: u64, repeated: u64, took: Duration, synced: Option<Duration>) {
         self.accepted.inc_by(accepted);
         self.repeated.inc_by(repeated);
@@ -167,7 +164,7 @@ impl Metrics {
         self.attempt.observe(took.as_secs_f64());
     }
 
-    /// A delivery has ended, `since` its event was accepted, unless that says nothing (a replay).
+    /// A delivery has ended, `since` its event was accepted, unless meaningless (a replay).
     pub fn ended(&self, status: Status, since: Option<Duration>) {
         let place = ENDS.iter().position(|end| *end == status);
         if let Some(counter) = place.and_then(|place| self.ended.get(place)) {
@@ -178,16 +175,16 @@ impl Metrics {
         }
     }
 
-    /// An alert was posted, and taken or not.
+    /// An alert was posted, and `taken` or not.
     pub fn alerted(&self, taken: bool) {
         let [sent, failed] = &self.alerts;
         if taken { sent.inc() } else { failed.inc() }
     }
 
-    /// All of it as text, with how things stand now.
+    /// Renders all metrics with the current state.
     ///
     /// # Errors
-    /// It cannot be written, which is a fault of ours.
+    /// They cannot be rendered, which is a bug.
     pub fn text(&self, now: &Snapshot) -> Result<String, String> {
         for (state, count) in QUEUE.iter().zip(now.queue) {
             self.queue.with_label_values(&[state]).set(whole(count));
@@ -209,10 +206,10 @@ impl Metrics {
     }
 }
 
-/// The ends that are counted. Cancelling is somebody's own doing, and may be of a million at once.
+/// The states counted. Cancelling is done by hand, possibly for a million deliveries at once.
 const ENDS: [Status; 3] = [Status::Delivered, Status::Failed, Status::Expired];
 
-/// Prometheus' numbers are floats and signed; nothing here comes near where that matters.
+/// Prometheus' numbers are floats and signed; no value here comes near the limits.
 fn whole(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
@@ -221,7 +218,7 @@ fn millis(millis: u64) -> f64 {
     Duration::from_millis(millis).as_secs_f64()
 }
 
-/// Makes series and registers them.
+/// Creates and registers series.
 struct Maker<'r>(&'r Registry);
 
 impl Maker<'_> {

@@ -1,14 +1,14 @@
 //! The process's own messages, on standard error: short lines for people, or JSON for machines.
 //!
-//! Knows nothing of what is said. What receivers and producers sent may stand in a message, so what a terminal or the
-//! journal would obey never reaches them as itself ([`crate::core::visible`]).
+//! Knows nothing about the content. A message may contain text from receivers and producers, so control characters
+//! for terminals or the journal are escaped ([`crate::core::visible`]).
 //!
 //! # In the journal
 //!
-//! Where standard error goes to systemd's journal, each line of either format begins with its priority, `<4>`
-//! (sd-daemon(3)). journald takes that off and keeps it as `PRIORITY=`, so that `journalctl -p warning` finds it and what
-//! is left of a line of JSON is JSON. So `SyslogLevelPrefix=` of the unit must stay `yes`, as it is by default
-//! (systemd.exec(5)). Anywhere else there is no prefix.
+//! If standard error is systemd's journal, each line of either format begins with its priority, `<4>` (sd-daemon(3)).
+//! journald strips that and stores it as `PRIORITY=`, so that `journalctl -p warning` works and a line of JSON stays
+//! JSON. So `SyslogLevelPrefix=` of the unit must stay `yes`, the default (systemd.exec(5)). Anywhere else there is
+//! no prefix.
 
 use std::fmt::{self, Write};
 use std::io::{self, Write as _};
@@ -28,7 +28,7 @@ use crate::config::{Diagnostics, Level as Configured, LogFormat};
 use crate::core::time::Timestamp;
 use crate::core::visible::{self, Style};
 
-/// Sends the process's messages to standard error from now on, panics of its threads included.
+/// Sends the process's messages to standard error, including panics of its threads.
 ///
 /// # Errors
 /// It was called before; once per process.
@@ -39,16 +39,16 @@ pub fn start(diagnostics: Diagnostics) -> Result<Messages, AlreadyStarted> {
     Ok(messages)
 }
 
-/// The process's messages, as they are sent.
+/// Handle to the process's messages.
 pub struct Messages {
     filter: Box<dyn Fn(LevelFilter) -> Result<(), reload::Error>>,
 }
 
 impl Messages {
-    /// From now on what is less important than `level` is left out.
+    /// Sets the minimum level.
     ///
     /// # Errors
-    /// Nobody hears of messages any more, which is a fault of ours.
+    /// The subscriber is gone, which is a bug.
     pub fn set_level(&self, level: Configured) -> Result<(), String> {
         (self.filter)(filter(level)).map_err(|error| format!("the level of messages cannot be changed: {error}"))
     }
@@ -70,7 +70,7 @@ fn subscriber<W>(diagnostics: Diagnostics, journal: bool, writer: W) -> (Box<dyn
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    // A standard error that is gone must not take a thread with it, which reporting that on it would do.
+    // A closed standard error must not panic a thread, which reporting the failure there would do.
     let builder = tracing_subscriber::fmt()
         .with_max_level(Level::TRACE)
         .with_ansi(false)
@@ -103,15 +103,15 @@ fn filter(level: Configured) -> LevelFilter {
     })
 }
 
-/// Whether standard error goes straight to the journal: systemd.exec(5), `$JOURNAL_STREAM`.
+/// Whether standard error goes directly to the journal: systemd.exec(5), `$JOURNAL_STREAM`.
 fn stderr_is_journal() -> bool {
     let Ok(stream) = std::env::var("JOURNAL_STREAM") else { return false };
     let stderr = std::fs::metadata("/proc/self/fd/2");
     stderr.is_ok_and(|stderr| stream == format!("{}:{}", stderr.dev(), stderr.ino()))
 }
 
-/// `2026-11-23T09:30:00.000Z INFO store: message key=value`. In the journal, which keeps the time
-/// itself, the line begins with its priority instead (sd-daemon(3)).
+/// `2026-11-23T09:30:00.000Z INFO store: message key=value`. In the journal, which has its own timestamps, the line
+/// begins with its priority instead (sd-daemon(3)).
 struct Text {
     journal: bool,
 }
@@ -128,15 +128,15 @@ where
         } else {
             write!(line, "{} ", Timestamp::from(SystemTime::now()))?;
         }
-        let room = event.metadata().target().trim_start_matches("hookswitch::");
-        write!(line, "{level} {room}: ")?;
+        let module = event.metadata().target().trim_start_matches("hookswitch::");
+        write!(line, "{level} {module}: ")?;
         let mut fields = Visible(&mut line);
         context.format_fields(Writer::new(&mut fields), event)?;
         writeln!(line)
     }
 }
 
-/// A line of JSON; in the journal behind its priority.
+/// A line of JSON; in the journal after its priority.
 struct Json<F> {
     journal: bool,
     line: F,
@@ -154,7 +154,7 @@ where
         }
         let mut json = String::new();
         self.line.format_event(context, Writer::new(&mut json), event)?;
-        // JSON's own escapes are those below U+0020; a terminal obeys more.
+        // JSON escapes controls below U+0020; a terminal interprets more.
         visible::write(&mut line, json.trim_end_matches('\n'), Style::Json)?;
         writeln!(line)
     }
@@ -170,7 +170,7 @@ fn priority(level: Level) -> u8 {
     }
 }
 
-/// Passes text on, made visible.
+/// Forwards text, escaped.
 struct Visible<W>(W);
 
 impl<W: Write> Write for Visible<W> {
@@ -187,7 +187,7 @@ fn report_panic(panic: &PanicHookInfo<'_>) {
     let thread = std::thread::current();
     let name = thread.name().unwrap_or("unnamed");
     tracing::error!(target: "hookswitch::panic", "a bug in hookswitch: thread {name} panicked at {place}: {message}");
-    // Whatever becomes of the process, the line is out.
+    // Flushed, whatever happens to the process.
     let _ = io::stderr().flush();
 }
 
@@ -209,8 +209,8 @@ mod tests {
         }
     }
 
-    /// What `say` writes with these settings.
-    fn said(format: LogFormat, level: Configured, journal: bool, say: impl FnOnce()) -> String {
+    /// The output of `say` with these settings.
+    fn output(format: LogFormat, level: Configured, journal: bool, say: impl FnOnce()) -> String {
         let buffer = Buffer::default();
         let writer = buffer.clone();
         let (subscriber, _) = subscriber(Diagnostics { format, level }, journal, move || writer.clone());
@@ -219,10 +219,13 @@ mod tests {
     }
 
     #[test]
-    fn a_line_of_text_is_short_and_stamped_where_nobody_else_does() {
+    fn text_lines_are_short_and_stamped_unless_journald_does() {
         let say = || tracing::warn!(target: "hookswitch::store", free_bytes = 5, "the disk is low");
-        assert_eq!(said(LogFormat::Text, Configured::Info, true, say), "<4>WARN store: the disk is low free_bytes=5\n");
-        let line = said(LogFormat::Text, Configured::Info, false, say);
+        assert_eq!(
+            output(LogFormat::Text, Configured::Info, true, say),
+            "<4>WARN store: the disk is low free_bytes=5\n"
+        );
+        let line = output(LogFormat::Text, Configured::Info, false, say);
         let (time, rest) = line.split_once(' ').unwrap();
         assert!(Timestamp::parse(time).is_ok(), "{line}");
         assert_eq!(rest, "WARN store: the disk is low free_bytes=5\n");
@@ -232,7 +235,7 @@ mod tests {
     fn foreign_text_neither_ends_a_line_nor_steers_the_terminal() {
         let evil = "a\r\n<0>fake\u{1b}[2J\u{9b}31m\u{202e}z\u{2028}\u{200e}\u{61c}\u{feff}ü";
         let say = || tracing::info!(target: "t", url = %evil, shown = ?evil, "got {evil}");
-        let line = said(LogFormat::Text, Configured::Info, true, say);
+        let line = output(LogFormat::Text, Configured::Info, true, say);
         assert_eq!(line.matches('\n').count(), 1, "{line:?}");
         assert!(!line.trim_end().chars().any(visible::is_unsafe), "{line:?}");
         assert!(
@@ -240,7 +243,7 @@ mod tests {
             "{line:?}"
         );
 
-        let json = said(LogFormat::Json, Configured::Info, false, say);
+        let json = output(LogFormat::Json, Configured::Info, false, say);
         assert_eq!(json.matches('\n').count(), 1, "{json:?}");
         let parsed: serde_json::Value = serde_json::from_str(&json).unwrap();
         assert_eq!(parsed["url"], evil);
@@ -249,7 +252,7 @@ mod tests {
         assert!(json.contains('ü'), "{json:?}");
     }
 
-    /// What journald does to a line (`syslog_parse_priority`): takes the priority off, if there is one.
+    /// journald's processing of a line (`syslog_parse_priority`): strips the priority, if there is one.
     fn as_the_journal_has_it(line: &str) -> (Option<u8>, &str) {
         let prefixed = line.strip_prefix('<').and_then(|rest| rest.split_once('>'));
         prefixed.map_or((None, line), |(priority, rest)| (priority.parse().ok(), rest))
@@ -264,27 +267,27 @@ mod tests {
             tracing::debug!("4");
         };
         for format in [LogFormat::Text, LogFormat::Json] {
-            let said = said(format, Configured::Debug, true, say);
-            let lines: Vec<_> = said.lines().map(as_the_journal_has_it).collect();
+            let output = output(format, Configured::Debug, true, say);
+            let lines: Vec<_> = output.lines().map(as_the_journal_has_it).collect();
             assert_eq!(lines.iter().map(|(priority, _)| *priority).collect::<Vec<_>>(), [3, 4, 6, 7].map(Some));
             if format == LogFormat::Json {
                 let parsed = lines.iter().map(|(_, line)| serde_json::from_str::<serde_json::Value>(line).unwrap());
                 assert_eq!(parsed.map(|line| line["message"].clone()).collect::<Vec<_>>(), ["1", "2", "3", "4"]);
             }
         }
-        let elsewhere = said(LogFormat::Json, Configured::Debug, false, say);
+        let elsewhere = output(LogFormat::Json, Configured::Debug, false, say);
         assert!(elsewhere.lines().all(|line| line.starts_with('{')), "{elsewhere}");
     }
 
     #[test]
-    fn what_is_less_important_than_the_level_is_left_out() {
+    fn messages_below_the_level_are_left_out() {
         let say = || {
             tracing::error!("1");
             tracing::warn!("2");
             tracing::info!("3");
         };
-        assert_eq!(said(LogFormat::Text, Configured::Warn, true, say).lines().count(), 2);
-        assert_eq!(said(LogFormat::Text, Configured::Error, true, say).lines().count(), 1);
-        assert_eq!(said(LogFormat::Text, Configured::Trace, true, say).lines().count(), 3);
+        assert_eq!(output(LogFormat::Text, Configured::Warn, true, say).lines().count(), 2);
+        assert_eq!(output(LogFormat::Text, Configured::Error, true, say).lines().count(), 1);
+        assert_eq!(output(LogFormat::Text, Configured::Trace, true, say).lines().count(), 3);
     }
 }

@@ -1,5 +1,5 @@
-//! Receivers that are not well: one that takes a connection and never answers, one that takes long,
-//! and an address where nobody listens.
+//! Failing receivers: one that accepts a connection and never answers, a slow one, and an address where nothing
+//! listens.
 
 use std::net::SocketAddr;
 use std::thread;
@@ -11,9 +11,9 @@ use tokio::sync::oneshot;
 
 use super::Outcome;
 
-/// The running receiver; it ends when this is dropped.
+/// The running receiver; it ends when dropped.
 pub(crate) struct Bad {
-    /// Where it listens.
+    /// Its address.
     pub(crate) address: SocketAddr,
     _stop: oneshot::Sender<()>,
 }
@@ -37,7 +37,7 @@ impl Bad {
     }
 }
 
-/// An address where nobody listens: somebody did, a moment ago.
+/// An address where nothing listens any more.
 pub(crate) fn nobody() -> Outcome<SocketAddr> {
     Ok(std::net::TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0)))?.local_addr()?)
 }
@@ -45,7 +45,7 @@ pub(crate) fn nobody() -> Outcome<SocketAddr> {
 async fn accept(listener: TcpListener, delay: Option<Duration>) {
     while let Ok((stream, _)) = listener.accept().await {
         tokio::spawn(async move {
-            // A sender that goes away ends its own connection and nothing else.
+            // A sender that goes away ends its own connection only.
             let _ = serve(stream, delay).await;
         });
     }

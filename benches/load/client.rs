@@ -1,7 +1,7 @@
-//! The load generator: blocking threads, one keep-alive connection each, requests made beforehand.
+//! The load generator: blocking threads, one keep-alive connection each, prepared requests.
 //!
-//! It reads as much of HTTP as the daemon's answers need (a status and a Content-Length), to leave
-//! the processor to what is measured.
+//! It parses only what the daemon's responses need (a status and a Content-Length), to leave the processor to what is
+//! measured.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -12,19 +12,19 @@ use std::time::{Duration, Instant};
 use super::figures::Sample;
 use super::{DIGITS, Outcome, event, number_at};
 
-/// How long an answer may take before the bench gives up.
+/// Time limit of a response.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How large the head and body of an answer may be.
+/// Maximum size of a response.
 const MOST_ANSWER: usize = 1 << 20;
-/// A thread of the load generator needs little.
+/// Threads of the load generator need little.
 const STACK: usize = 128 << 10;
 
-/// Whom to ask, and with which token.
+/// The daemon's address and a token.
 #[derive(Clone)]
 pub(crate) struct Target {
-    /// Where it listens.
+    /// Its address.
     pub(crate) address: SocketAddr,
-    /// An admin's token.
+    /// An admin token.
     pub(crate) token: String,
 }
 
@@ -40,7 +40,7 @@ impl Target {
         .into_bytes()
     }
 
-    /// One request on a connection of its own, answered by `expected` and JSON.
+    /// One request on its own connection, answered with `expected` and JSON.
     pub(crate) fn ask(&self, method: &str, path: &str, body: &str, expected: u16) -> Outcome<serde_json::Value> {
         let mut connection = Connection::open(self.address)?;
         let answer = connection.exchange(&self.request(method, path, "application/json", body))?;
@@ -48,8 +48,8 @@ impl Target {
         Ok(serde_json::from_slice(answer.body)?)
     }
 
-    /// Posts events as fast as `connections` in a closed loop can, for `time`; their numbers go on from `next`, so that
-    /// each is of a call of its own.
+    /// Posts events as fast as `connections` in a closed loop can, for `time`; numbers continue from `next`, so that
+    /// each belongs to its own call.
     pub(crate) fn closed_loop(&self, connections: usize, time: Duration, next: &AtomicU64) -> Outcome<Sample> {
         let opened = (0..connections).map(|_| Connection::open(self.address)).collect::<Outcome<Vec<_>>>()?;
         let results = thread::scope(|scope| {
@@ -66,7 +66,7 @@ impl Target {
         Ok(Sample::new(latencies.len(), elapsed, latencies))
     }
 
-    /// Posts events `first..first + count` in batches of 1,000; how long that took.
+    /// Posts events `first..first + count` in batches of 1,000; returns the duration.
     pub(crate) fn post_batches(&self, first: usize, count: usize) -> Outcome<Duration> {
         const BATCH: usize = 1_000;
         let mut connection = Connection::open(self.address)?;
@@ -80,8 +80,8 @@ impl Target {
         Ok(start.elapsed())
     }
 
-    /// Posts events at `per_second` over `connections`, each on a steady clock of its own, for `time`.
-    /// A post that is late counts from when it was meant to be made.
+    /// Posts events at `per_second` over `connections`, each at fixed intervals, for `time`. A late post counts from
+    /// its scheduled time.
     pub(crate) fn steady(&self, connections: usize, per_second: f64, time: Duration) -> Outcome<Sample> {
         let opened = (0..connections).map(|_| Connection::open(self.address)).collect::<Outcome<Vec<_>>>()?;
         let next = &AtomicU64::new(0);
@@ -113,8 +113,8 @@ impl Target {
         Ok(Sample::new(latencies.len(), start.elapsed(), latencies))
     }
 
-    /// Posts batches of 1,000 events as fast as `connections` in a closed loop can, for `time`, each event of a call of its
-    /// own. A latency is that of a batch.
+    /// Posts batches of 1,000 events as fast as `connections` in a closed loop can, for `time`, each event in its own
+    /// call. A latency is that of a batch.
     pub(crate) fn batches(&self, connections: usize, time: Duration, next: &AtomicU64) -> Outcome<Sample> {
         const LINES: u64 = 1_000;
         let lines: Vec<String> = (0..LINES).map(event).collect();
@@ -176,7 +176,7 @@ pub(crate) struct Connection {
     buffer: Vec<u8>,
 }
 
-/// What came back.
+/// A response.
 pub(crate) struct Answer<'a> {
     /// The status code.
     pub(crate) status: u16,
@@ -185,7 +185,7 @@ pub(crate) struct Answer<'a> {
 }
 
 impl Answer<'_> {
-    /// An error that shows the answer, unless it has this status.
+    /// An error that shows the response, unless it has this status.
     pub(crate) fn expect(&self, status: u16) -> Outcome<()> {
         if self.status == status {
             return Ok(());
@@ -204,7 +204,7 @@ impl Connection {
         Ok(Self { stream, buffer: vec![0; MOST_ANSWER] })
     }
 
-    /// Sends the text of a request and reads its answer.
+    /// Sends a request and reads the response.
     pub(crate) fn exchange(&mut self, request: &[u8]) -> Outcome<Answer<'_>> {
         self.stream.write_all(request)?;
         let (mut filled, mut whole) = (0, None);
@@ -225,7 +225,7 @@ impl Connection {
     }
 }
 
-/// Where the body begins and ends of the message that begins `text`, as soon as its head is whole.
+/// The extent of the body of the message that begins `text`, once its head is complete.
 pub(crate) fn extent(text: &[u8]) -> Outcome<Option<(usize, usize)>> {
     let Some(head) = text.windows(4).position(|window| window == b"\r\n\r\n") else { return Ok(None) };
     let mut length = 0;

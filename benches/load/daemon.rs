@@ -15,27 +15,27 @@ use super::client::Target;
 use super::receiver::Receiver;
 use super::{COMPANY, Outcome};
 
-/// How long it may take to listen.
+/// Time limit for it to listen.
 const START: Duration = Duration::from_secs(30);
-/// What comes before the address on its standard output.
+/// Precedes the address on its standard output.
 const LISTENING: &str = "listening on ";
 
 /// A running daemon; killed, and its directory removed, when dropped.
 pub(crate) struct Daemon {
     child: Child,
     directory: TempDir,
-    /// Where it listens, with the admin token.
+    /// Its address, with the admin token.
     pub(crate) target: Target,
 }
 
 impl Daemon {
-    /// Starts one with `settings` in its environment. Its directory is under cargo's target
-    /// directory, which is on a disk where `/tmp` may be memory.
+    /// Starts one with `settings` in its environment. Its directory is below cargo's target directory, which is on a
+    /// disk where `/tmp` may be memory.
     pub(crate) fn start(settings: &[(&str, &str)]) -> Outcome<Self> {
         Self::launch(TempDir::new_in(env!("CARGO_TARGET_TMPDIR"))?, settings)
     }
 
-    /// Kills it and starts another on the same data; that, and how long it took to listen.
+    /// Kills it and starts another on the same data; returns that, and the time until it listened.
     pub(crate) fn restart(mut self, settings: &[(&str, &str)]) -> Outcome<(Self, Duration)> {
         self.child.kill()?;
         self.child.wait()?;
@@ -50,7 +50,7 @@ impl Daemon {
         let data = directory.path().join("data");
         let messages = directory.path().join("messages");
         let mut command = Command::new(env!("CARGO_BIN_EXE_hookswitch"));
-        // The bench's own variables, and whatever else a shell has set, would be settings to the daemon.
+        // Variables of the bench and of the shell would be settings of the daemon.
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("HOOKSWITCH_")) {
             command.env_remove(name);
         }
@@ -64,7 +64,7 @@ impl Daemon {
             .stderr(File::create(&messages)?)
             .spawn()?;
         let listening = listening_line(&mut child);
-        // From here on the child is killed whatever happens.
+        // From here on the child is killed in any case.
         let target = Target { address: ([127, 0, 0, 1], 0).into(), token: String::new() };
         let mut daemon = Self { child, directory, target };
         let url = listening.map_err(|fault| format!("{fault}; it said: {}", tail(&messages)))?;
@@ -74,41 +74,41 @@ impl Daemon {
         Ok(daemon)
     }
 
-    /// Creates a subscription of [`COMPANY`], for every event type; its id.
+    /// Creates a subscription of [`COMPANY`] to every event type; returns its id.
     pub(crate) fn subscribe(&self, url: &str, enabled: bool) -> Outcome<String> {
         self.subscribe_for(COMPANY, url, enabled)
     }
 
-    /// Creates a subscription of `company`, for every event type; its id.
+    /// Creates a subscription of `company` to every event type; returns its id.
     pub(crate) fn subscribe_for(&self, company: &str, url: &str, enabled: bool) -> Outcome<String> {
         let body = format!(r#"{{"company":"{company}","url":"{url}","events":["*"],"enabled":{enabled}}}"#);
         let made = self.target.ask("POST", "/v1/subscriptions", &body, 201)?;
         made["id"].as_str().map(str::to_owned).ok_or_else(|| format!("no id in {made}").into())
     }
 
-    /// Creates a subscription of [`COMPANY`] for each of `receivers`; their ids.
+    /// Creates a subscription of [`COMPANY`] for each of `receivers`; returns their ids.
     pub(crate) fn subscribe_all(&self, receivers: &[Receiver], scheme: &str, enabled: bool) -> Outcome<Vec<String>> {
         let url = |receiver: &Receiver| format!("{scheme}://{}/hook", receiver.address);
         receivers.iter().map(|receiver| self.subscribe(&url(receiver), enabled)).collect()
     }
 
-    /// Enables it.
+    /// Enables a subscription.
     pub(crate) fn enable(&self, subscription: &str) -> Outcome<()> {
         self.change(subscription, r#"{"enabled":true}"#)
     }
 
-    /// Changes it.
+    /// Changes a subscription.
     pub(crate) fn change(&self, subscription: &str, members: &str) -> Outcome<()> {
         self.target.ask("PATCH", &format!("/v1/subscriptions/{subscription}"), members, 200).map(drop)
     }
 
-    /// How many deliveries wait for it.
+    /// The number of its waiting deliveries.
     pub(crate) fn waiting(&self, subscription: &str) -> Outcome<u64> {
         let shown = self.target.ask("GET", &format!("/v1/subscriptions/{subscription}"), "", 200)?;
         shown["waiting"].as_u64().ok_or_else(|| format!("no `waiting` in {shown}").into())
     }
 
-    /// Waits until at most `most` deliveries wait for it.
+    /// Waits until at most `most` of its deliveries are waiting.
     pub(crate) fn wait_for_waiting(&self, subscription: &str, most: u64, patience: Duration) -> Outcome<()> {
         let start = Instant::now();
         loop {
@@ -123,7 +123,7 @@ impl Daemon {
         }
     }
 
-    /// How many seconds of processor time it has used.
+    /// Processor time used, in seconds.
     pub(crate) fn processor_seconds(&self) -> Outcome<f64> {
         const TICKS_PER_SECOND: f64 = 100.0; // USER_HZ, the same on every Linux
         let text = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
@@ -133,17 +133,17 @@ impl Daemon {
         Ok((ticks(11)? + ticks(12)?) / TICKS_PER_SECOND)
     }
 
-    /// How many threads it has.
+    /// The number of threads.
     pub(crate) fn threads(&self) -> Outcome<u64> {
         self.proc_number("status", "Threads:")
     }
 
-    /// How many seconds of processor time its threads have used, by their names without the number in them.
+    /// Processor time used by its threads in seconds, by thread name without numbers.
     pub(crate) fn processor_by_thread(&self) -> Outcome<BTreeMap<String, f64>> {
         let mut seconds = BTreeMap::new();
         for task in fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
             let task = task?.path();
-            // One that has ended meanwhile has nothing to tell.
+            // A thread may have ended meanwhile.
             let read = |file: &str| fs::read_to_string(task.join(file)).unwrap_or_default();
             let (name, used) = (read("comm"), read("schedstat"));
             let name = name.trim().trim_end_matches(|c: char| c.is_ascii_digit() || c == '-').to_owned();
@@ -158,12 +158,12 @@ impl Daemon {
         self.proc_number("status", "VmRSS:").map(|kib| kib * 1024)
     }
 
-    /// How many bytes it has caused to be written to disks since it started.
+    /// Bytes written to disks since it started.
     pub(crate) fn written(&self) -> Outcome<u64> {
         self.proc_number("io", "write_bytes:")
     }
 
-    /// How much room its data take on the disk, in bytes.
+    /// Disk space used by its data, in bytes.
     pub(crate) fn on_disk(&self) -> Outcome<u64> {
         room(&self.directory.path().join("data"))
     }
@@ -177,7 +177,7 @@ impl Daemon {
     }
 }
 
-/// What the environment says for the daemon: `BENCH_SENDERS__THREADS` is its `HOOKSWITCH_SENDERS__THREADS`.
+/// Variables for the daemon: `BENCH_SENDERS__THREADS` becomes `HOOKSWITCH_SENDERS__THREADS`.
 fn passed_on() -> impl Iterator<Item = (String, String)> {
     std::env::vars().filter_map(|(name, value)| Some((format!("HOOKSWITCH_{}", name.strip_prefix("BENCH_")?), value)))
 }
@@ -189,8 +189,7 @@ impl Drop for Daemon {
     }
 }
 
-/// Waits for the line that says where it listens; goes on reading afterwards, so that the pipe
-/// never fills.
+/// Waits for the line with its address; keeps reading afterwards, so that the pipe never fills.
 fn listening_line(child: &mut Child) -> Outcome<String> {
     let output = child.stdout.take().ok_or("the daemon has no standard output")?;
     let (found, wait) = mpsc::channel();
@@ -204,14 +203,14 @@ fn listening_line(child: &mut Child) -> Outcome<String> {
     wait.recv_timeout(START).map_err(|_| format!("the daemon did not print `{LISTENING}…`").into())
 }
 
-/// The last of what it said on standard error.
+/// The end of its output on standard error.
 fn tail(messages: &Path) -> String {
     let text = fs::read_to_string(messages).unwrap_or_default();
     let lines: Vec<&str> = text.lines().rev().take(5).collect();
     lines.into_iter().rev().collect::<Vec<_>>().join(" / ")
 }
 
-/// The bytes that a directory's files take on the disk.
+/// Disk space used by a directory's files, in bytes.
 fn room(directory: &Path) -> Outcome<u64> {
     use std::os::unix::fs::MetadataExt;
     let mut sum = 0;

@@ -1,4 +1,4 @@
-//! The bare disk: what an append and a true fdatasync cost, without anything around them.
+//! The bare disk: the cost of an append and a real fdatasync.
 
 use std::fs::OpenOptions;
 use std::io::{Seek, Write};
@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use super::figures::Sample;
 use super::{Outcome, event};
 
-/// Appends events to a new file in `directory` for `time`, `group` of them in one write and one
-/// fdatasync. A latency is that of a group.
+/// Appends events to a new file in `directory` for `time`, `group` of them per write and fdatasync. A latency is that
+/// of a group.
 pub(crate) fn appends(directory: &Path, group: usize, time: Duration) -> Outcome<Sample> {
     let file = tempfile::Builder::new().prefix("bare").tempfile_in(directory)?;
     let mut append = OpenOptions::new().append(true).open(file.path())?;
@@ -25,8 +25,8 @@ pub(crate) fn appends(directory: &Path, group: usize, time: Duration) -> Outcome
     Ok(Sample::new(latencies.len() * group, start.elapsed(), latencies))
 }
 
-/// Writes `count` events, one each `pause` from `start` on, each with an fdatasync, to a new file in `directory` that has
-/// room made beforehand, as the journal has: what one fdatasync costs at the least.
+/// Writes `count` events at intervals of `pause`, beginning at `start`, each with an fdatasync, to a new preallocated
+/// file in `directory`, as in the journal: the minimum cost of an fdatasync.
 pub(crate) fn steady(directory: &Path, count: usize, start: Instant, pause: Duration) -> Outcome<Sample> {
     let mut file = tempfile::tempfile_in(directory)?;
     file.write_all(&vec![0; count * event(0).len()])?;

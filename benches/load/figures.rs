@@ -1,23 +1,23 @@
-//! How long and how often is measured, and what is made of it.
+//! Duration and repetition of measurements, and their statistics.
 
 use std::time::Duration;
 
 use super::Outcome;
 
-/// How much is measured. From the environment, so that a quick look and a long run are the same bench.
+/// Parameters from the environment, so that a quick look and a long run are the same bench.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Plan {
-    /// For how long each figure is measured, each round. `HOOKSWITCH_BENCH_SECONDS`, 3.
+    /// Duration of each measurement per round. `HOOKSWITCH_BENCH_SECONDS`, 3.
     pub(crate) time: Duration,
-    /// How often everything is measured, in turn. `HOOKSWITCH_BENCH_ROUNDS`, 3.
+    /// Number of rounds, alternating. `HOOKSWITCH_BENCH_ROUNDS`, 3.
     pub(crate) rounds: usize,
-    /// How many deliveries wait when the subscription is enabled. `HOOKSWITCH_BENCH_BACKLOG`, 20,000.
+    /// Waiting deliveries when the subscription is enabled. `HOOKSWITCH_BENCH_BACKLOG`, 20,000.
     pub(crate) backlog: usize,
 }
 
 impl Plan {
-    /// As the environment says. Without cargo's `--bench` (so under `cargo test --benches`) a short
-    /// round that only shows that the bench runs.
+    /// From the environment. Without cargo's `--bench` (so under `cargo test --benches`) a short round that only
+    /// shows that the bench runs.
     pub(crate) fn from_environment() -> Outcome<Self> {
         let short = !std::env::args().any(|argument| argument == "--bench");
         let (seconds, rounds, backlog) = if short { (0.2, 1.0, 1_000.0) } else { (3.0, 3.0, 20_000.0) };
@@ -34,19 +34,19 @@ fn number(name: &str, default: f64) -> Outcome<f64> {
     text.parse().map_err(|_| format!("{name} must be a number, not `{text}`").into())
 }
 
-/// What one round measured of one thing.
+/// One round's measurement of one quantity.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Sample {
     /// Events per second.
     pub(crate) per_second: f64,
-    /// The middle of the latencies.
+    /// The median latency.
     pub(crate) p50: Duration,
-    /// What 99 of 100 stay under.
+    /// The 99th percentile.
     pub(crate) p99: Duration,
 }
 
 impl Sample {
-    /// Of `events` in `time`, one latency for each step.
+    /// Of `events` in `time`, with one latency per step.
     pub(crate) fn new(events: usize, time: Duration, mut latencies: Vec<Duration>) -> Self {
         latencies.sort_unstable();
         Self {
@@ -69,13 +69,13 @@ impl Sample {
     }
 }
 
-/// The value below which `share` of the ascending `values` lie; zero of none.
+/// The value below which `share` of the ascending `values` lie; zero if empty.
 fn quantile(values: &[Duration], share: f64) -> Duration {
     let index = (values.len().saturating_sub(1) as f64 * share) as usize;
     values.get(index).copied().unwrap_or_default()
 }
 
-/// The middle value; of an even number, the mean of the two in the middle.
+/// The median; of an even number, the mean of the middle two.
 pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     match values.len() {
@@ -85,12 +85,12 @@ pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     }
 }
 
-/// A duration in milliseconds, as it stands in a table.
+/// A duration in milliseconds, for a table.
 pub(crate) fn millis(duration: Duration) -> String {
     format!("{:.2}", duration.as_secs_f64() * 1_000.0)
 }
 
-/// Prints a Markdown table: the first column to the left, the others to the right.
+/// Prints a Markdown table: the first column left-aligned, the others right-aligned.
 pub(crate) fn print_table(head: &[&str], rows: &[Vec<String>]) {
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());

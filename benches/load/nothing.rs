@@ -1,9 +1,8 @@
-//! `POST /v1/events` with the store replaced by nothing: hyper, the token, the real parsing and
-//! validation, and a 202 that promises nothing. What is left to the daemon's figure is its own
-//! limits and routing, the committer, and the disk.
+//! `POST /v1/events` with the store replaced by nothing: hyper, the token, real parsing and validation, and a 202
+//! without a promise. The difference to the daemon is its own limits and routing, the committer, and the disk.
 //!
-//! Or by the barest committer that keeps the promise: a thread that appends what has gathered to a
-//! file, calls fdatasync once, and answers all; no ids, deliveries, index, state.
+//! Or by a minimal committer that keeps the promise: a thread that appends what has accumulated to a file, calls
+//! fdatasync once, and answers all; no ids, deliveries, index or state.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -35,14 +34,14 @@ use super::client::Target;
 const MOST_BODY: usize = 1 << 20;
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The running endpoint; it ends when this is dropped.
+/// The running endpoint; it ends when dropped.
 pub(crate) struct Nothing {
-    /// Where it listens, with the token that it wants.
+    /// Its address, with the token it requires.
     pub(crate) target: Target,
     _stop: oneshot::Sender<()>,
 }
 
-/// What each request needs.
+/// State shared by requests.
 struct Endpoint {
     catalogue: Catalogue,
     authorization: String,
@@ -50,10 +49,10 @@ struct Endpoint {
     committer: Option<mpsc::UnboundedSender<Waiting>>,
 }
 
-/// A body that waits for the disk, and who is told.
+/// A body that waits for the disk, and its reply channel.
 type Waiting = (Bytes, oneshot::Sender<()>);
 
-/// Appends and syncs until nobody is left to hand anything in.
+/// Appends and syncs until all senders are gone.
 fn commit(mut inbox: mpsc::UnboundedReceiver<Waiting>, mut file: std::fs::File) -> std::io::Result<()> {
     use std::io::Write;
     let (mut bytes, mut answers) = (Vec::new(), Vec::new());
@@ -67,7 +66,7 @@ fn commit(mut inbox: mpsc::UnboundedReceiver<Waiting>, mut file: std::fs::File) 
         file.write_all(&bytes)?;
         file.sync_data()?;
         bytes.clear();
-        // Whoever has gone away needs no answer.
+        // A requester that has gone away needs no answer.
         for answer in answers.drain(..) {
             let _ = answer.send(());
         }
@@ -76,12 +75,12 @@ fn commit(mut inbox: mpsc::UnboundedReceiver<Waiting>, mut file: std::fs::File) 
 }
 
 impl Nothing {
-    /// Starts it on a thread of its own, as the daemon's listener has one.
+    /// Starts it on its own thread, like the daemon's listener.
     pub(crate) fn start() -> Outcome<Self> {
         Self::start_with(None)
     }
 
-    /// Starts it with the barest committer, which writes to a new file in `directory`.
+    /// Starts it with the minimal committer, which writes to a new file in `directory`.
     pub(crate) fn with_committer(directory: &Path) -> Outcome<Self> {
         let file = tempfile::tempfile_in(directory)?;
         let (committer, inbox) = mpsc::unbounded_channel();
@@ -124,7 +123,7 @@ async fn serve(stream: TcpStream, endpoint: Arc<Endpoint>) {
     });
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
-    // A client that goes away ends its own connection and nothing else.
+    // A client that goes away ends its own connection only.
     let _ = builder.serve_connection(TokioIo::new(stream), service).await;
 }
 

@@ -1,5 +1,5 @@
-//! Cheap receivers: one thread for all that are started together, keep-alive, plain or TLS. They answer 200 to
-//! everything, at once or after a while, and note what arrived when.
+//! Cheap receivers: one thread for all started together, keep-alive, plain or TLS. They answer 200 to everything, at
+//! once or after a delay, and record arrivals.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -19,12 +19,12 @@ use super::{Outcome, number_at};
 
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 
-/// How receivers answer.
+/// The behaviour of receivers.
 #[derive(Clone, Default)]
 pub(crate) struct Manner {
-    /// How long they take.
+    /// Response time.
     pub(crate) delay: Duration,
-    /// With it, they speak TLS.
+    /// If set, they speak TLS.
     pub(crate) tls: Option<Tls>,
 }
 
@@ -32,7 +32,7 @@ pub(crate) struct Manner {
 #[derive(Clone)]
 pub(crate) struct Tls {
     acceptor: TlsAcceptor,
-    /// What is to be trusted.
+    /// The certificate to trust.
     pub(crate) pem: String,
 }
 
@@ -47,19 +47,19 @@ impl Tls {
     }
 }
 
-/// The running receiver; it ends when all that were started with it are dropped.
+/// The running receiver; the thread ends when all receivers started with it are dropped.
 pub(crate) struct Receiver {
-    /// Where it listens.
+    /// Its address.
     pub(crate) address: SocketAddr,
-    /// What arrived.
+    /// The arrivals.
     pub(crate) arrivals: Arc<Arrivals>,
     _stop: Arc<oneshot::Sender<()>>,
 }
 
-/// What arrived, by the number of the event.
+/// Arrivals by number of the event.
 pub(crate) struct Arrivals {
     start: Instant,
-    /// Nanoseconds since `start`, plus one; 0 for what has not arrived.
+    /// Nanoseconds since `start`, plus one; 0 if it has not arrived.
     at: Vec<AtomicU64>,
     arrived: AtomicUsize,
     repeats: AtomicUsize,
@@ -67,23 +67,23 @@ pub(crate) struct Arrivals {
 }
 
 impl Arrivals {
-    /// When event `number` arrived first.
+    /// When event `number` first arrived.
     pub(crate) fn at(&self, number: usize) -> Option<Instant> {
         let nanos = self.at.get(number)?.load(Ordering::Relaxed).checked_sub(1)?;
         Some(self.start + Duration::from_nanos(nanos))
     }
 
-    /// When each of those that arrived did.
+    /// All arrival times.
     pub(crate) fn all(&self) -> impl Iterator<Item = Instant> {
         (0..self.at.len()).filter_map(|number| self.at(number))
     }
 
-    /// When the last of them arrived.
+    /// The last arrival.
     pub(crate) fn last(&self) -> Option<Instant> {
         self.all().max()
     }
 
-    /// How many arrived more than once.
+    /// The number of events that arrived more than once.
     pub(crate) fn repeats(&self) -> usize {
         self.repeats.load(Ordering::Relaxed)
     }
@@ -93,7 +93,7 @@ impl Arrivals {
         self.first.get().map(Vec::as_slice)
     }
 
-    /// Waits until `count` different events have arrived; an error once none has for `patience`.
+    /// Waits until `count` distinct events have arrived; an error once none has for `patience`.
     pub(crate) fn wait_for(&self, count: usize, patience: Duration) -> Outcome<()> {
         let (mut seen, mut since) = (0, Instant::now());
         loop {
@@ -124,7 +124,7 @@ impl Arrivals {
 }
 
 impl Receiver {
-    /// Starts one that answers at once, for the events numbered below `events`.
+    /// Starts one that answers at once, for events numbered below `events`.
     pub(crate) fn start(events: usize) -> Outcome<Self> {
         Self::start_many(1, events, &Manner::default())?.pop().ok_or_else(|| "no receiver".into())
     }
@@ -149,14 +149,14 @@ impl Receiver {
             receivers.push(Self { address, arrivals, _stop: Arc::clone(&stop) });
         }
         thread::Builder::new().name("receivers".to_owned()).spawn(move || {
-            // It is dropped, not told.
+            // Ended by dropping the sender.
             let _ = runtime.block_on(stopped);
         })?;
         Ok(receivers)
     }
 }
 
-/// With a queue for as many as connect at once.
+/// With a backlog for all that connect at once.
 fn listen() -> std::io::Result<TcpListener> {
     let socket = tokio::net::TcpSocket::new_v4()?;
     socket.bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
@@ -168,7 +168,7 @@ async fn accept(listener: TcpListener, arrivals: Arc<Arrivals>, manner: Manner) 
         let (arrivals, manner) = (Arc::clone(&arrivals), manner.clone());
         tokio::spawn(async move {
             let _ = stream.set_nodelay(true);
-            // A sender that goes away ends its own connection and nothing else.
+            // A sender that goes away ends its own connection only.
             let _ = match manner.tls {
                 None => serve(stream, &arrivals, manner.delay).await,
                 Some(tls) => match tls.acceptor.accept(stream).await {

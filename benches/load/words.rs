@@ -1,8 +1,8 @@
-//! Bytes as platforms and receivers send them, as hard to compress as theirs: names, numbers, ids and what people say.
+//! Realistic bytes of platforms and receivers, with realistic compressibility: names, numbers, ids and speech.
 //!
-//! A constant filler would make every figure about room too good.
+//! A constant filler would make every figure about space look too good.
 
-/// Words of calls about houses, cars and appointments, the most frequent first.
+/// Words of calls about houses, cars and appointments, most frequent first.
 const WORDS: &str = "the to and a I you is it of in that for we have on be with at are can this was do call not will if so \
     but me my your about what they just our would there from get as or out time how know back like when up one could \
     tomorrow today morning afternoon Thursday Monday Friday next week please thank thanks yes no okay sure hello hi \
@@ -52,7 +52,7 @@ const LAST: [&str; 24] = [
 const PAGES: [&str; 6] =
     ["/", "/pricing", "/contact", "/services/roof-repair", "/blog/how-to-choose", "/book?utm_source=ads"];
 
-/// Numbers that are drawn from: the same for the same seed.
+/// Random numbers, determined by a seed.
 pub(crate) struct Draw(u64);
 
 impl Draw {
@@ -77,8 +77,8 @@ impl Draw {
         all[usize::try_from(self.below(all.len() as u64)).unwrap_or(0)]
     }
 
-    /// What somebody says, in about so many bytes: frequent words are frequent, and one of three is a name or was misheard.
-    /// In blocks of 64 KiB it can be compressed about as well as this project's documents.
+    /// Speech of about this many bytes: frequent words are frequent, and one in three is a name or misheard. In
+    /// blocks of 64 KiB it compresses about as well as this project's documents.
     pub(crate) fn speech(&mut self, bytes: usize) -> String {
         let words: Vec<&str> = WORDS.split_whitespace().collect();
         let mut text = String::new();
@@ -100,14 +100,14 @@ impl Draw {
         [one("bcdfghjklmnprstvwz"), one("aeiou")].iter().collect()
     }
 
-    /// So many characters of base64.
+    /// Characters of base64.
     pub(crate) fn base64(&mut self, characters: usize) -> String {
         const ALL: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
         (0..characters).map(|_| char::from(ALL[usize::try_from(self.below(64)).unwrap_or(0)])).collect()
     }
 }
 
-/// The `n`th event of a platform, of the company `acme`, in so many bytes of JSON; four are of one call.
+/// The `n`th event of a platform, of the company `acme`, in this many bytes of JSON; four belong to one call.
 pub(crate) fn platform_event(n: u64, bytes: usize) -> String {
     let (mut call, mut own) = (Draw::new(n / 4), Draw::new(!n));
     let (id, name) = (call.noise(), format!("{} {}", call.of(&FIRST), call.of(&LAST)));
@@ -132,6 +132,6 @@ pub(crate) fn platform_event(n: u64, bytes: usize) -> String {
         own.base64(22).replace(['+', '/'], "x"),
     );
     let tail = r#""}}"#;
-    let said = own.speech(bytes.saturating_sub(head.len() + tail.len()));
-    format!("{head}{said}{tail}")
+    let middle = own.speech(bytes.saturating_sub(head.len() + tail.len()));
+    format!("{head}{middle}{tail}")
 }

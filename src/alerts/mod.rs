@@ -1,14 +1,14 @@
-//! Alerts: posts to `[alerts] url` what the operator must look at.
+//! Alerts: posts to `[alerts] url` what needs the operator's attention.
 //!
-//! [`rules`] decides which alerts there are, without I/O; [`payload`] writes them. Around them runs one thread: it
-//! takes what happens ([`AlertSink::hear`]), reads the state at intervals ([`AlertSource`]), and posts one alert at a
-//! time. It must not know the store or the sender.
+//! [`rules`] decides which alerts are due, without I/O; [`payload`] formats them. One thread runs them: it receives
+//! events ([`AlertSink::record`]), reads the state at intervals ([`AlertSource`]), and posts one alert at a time. It
+//! must not know the store or the sender.
 //!
 //! Invariants:
-//! - Nothing waits for an alert: [`AlertSink::hear`] takes a short lock and does no I/O.
-//! - Memory is bounded: the latest state replaces the one before, and one alert is in flight at a time.
-//! - An alert is no delivery: it is in no queue and no log of receivers, and one that cannot be posted raises no
-//!   further one. That is logged on standard error.
+//! - Nothing waits for an alert: [`AlertSink::record`] takes a short lock and does no I/O.
+//! - Memory is bounded: the latest state replaces the previous one, and one alert is in flight at a time.
+//! - An alert is not a delivery: it is in no queue and no receiver's log, and one that cannot be posted raises no
+//!   further alert. That is logged on standard error.
 //! - Without a URL the thread sleeps and nothing is kept.
 
 mod payload;
@@ -25,39 +25,39 @@ use crate::core::request::Outgoing;
 use crate::core::subscription::Secret;
 use crate::core::time::Timestamp;
 
-use self::rules::{AlertRules, Look, Said, Sighting};
+use self::rules::{AlertContent, AlertRules, Look, Sighting};
 
-/// The longest between two looks.
+/// Maximum interval of reading the state.
 const LOOK_EVERY: Duration = Duration::from_secs(15);
-/// The longest until it is posted again.
+/// Maximum delay before posting again.
 const AGAIN_MOST: Duration = Duration::from_secs(300);
-/// After so long it is given up: what it says is old.
+/// An alert that cannot be posted is given up after this time: it is outdated.
 const GIVEN_UP: Duration = Duration::from_secs(3600);
-/// How many are posted on the way out.
+/// Maximum alerts posted when stopping.
 const LAST_ONES: usize = 4;
 
-/// Where alerts go.
+/// The target of alerts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
     /// The URL that they are posted to.
     pub url: String,
-    /// What they are signed with.
+    /// The signing secret.
     pub secret: Secret,
-    /// How long the oldest delivery may wait before that is said.
+    /// Waiting time of the oldest delivery that raises an alert.
     pub backlog_age: Duration,
 }
 
-/// What the thread needs of the other modules. All of it may block.
+/// Callbacks into other modules. All of them may block.
 pub struct AlertSource {
-    /// How things stand.
+    /// Reads the state.
     pub look: Box<dyn Fn() -> Look + Send>,
     /// Posts a request.
     pub post: Box<dyn Fn(&Outgoing) -> Report + Send>,
-    /// Hears whether an alert was taken.
+    /// Notified whether an alert was accepted.
     pub posted: Box<dyn Fn(bool) + Send>,
     /// The wall clock.
     pub clock: Box<dyn Fn() -> Timestamp + Send>,
-    /// After a first failure an alert is posted again after this long, and then after twice as long. 5 s is a good value.
+    /// The delay after a first failure; it doubles with each further one. 5 s is a good value.
     pub again_first: Duration,
 }
 
@@ -67,7 +67,7 @@ pub struct Alerts {
     ended: Receiver<()>,
 }
 
-/// For whoever has something to tell; cheap to clone.
+/// Receives events that may raise alerts; cheap to clone.
 #[derive(Clone)]
 pub struct AlertSink(Arc<Shared>);
 
@@ -82,8 +82,8 @@ struct State {
     target: Option<Target>,
     rules: AlertRules,
     stopping: bool,
-    /// Whether something came that the thread has not seen.
-    news: bool,
+    /// Whether there are events that the thread has not seen.
+    pending: bool,
 }
 
 impl Shared {
@@ -94,35 +94,35 @@ impl Shared {
     fn tell(&self, change: impl FnOnce(&mut State)) {
         let mut state = self.lock();
         change(&mut state);
-        state.news = true;
+        state.pending = true;
         drop(state);
         self.changed.notify_one();
     }
 }
 
 impl AlertSink {
-    /// Takes note of what happened. Does not block.
-    pub fn hear(&self, sighting: Sighting) {
+    /// Adds an event. Does not block.
+    pub fn record(&self, sighting: Sighting) {
         self.0.tell(|state| {
             if state.target.is_some() {
-                state.rules.hear(sighting);
+                state.rules.record(sighting);
             }
         });
     }
 }
 
 impl Default for AlertSink {
-    /// One that nobody listens to yet; [`Alerts::start`] takes it.
+    /// A sink without a thread; [`Alerts::start`] connects it.
     fn default() -> Self {
         Self(Arc::default())
     }
 }
 
 impl Alerts {
-    /// Starts the thread, which hears what `sink` is told.
+    /// Starts the thread, which processes the events of `sink`.
     ///
     /// # Errors
-    /// There is no thread to be had.
+    /// No thread can be created.
     pub fn start(sink: &AlertSink, target: Option<Target>, source: AlertSource, random: u128) -> std::io::Result<Self> {
         let (done, ended) = mpsc::channel();
         sink.0.lock().target = target;
@@ -132,7 +132,7 @@ impl Alerts {
         Ok(Self { shared, ended })
     }
 
-    /// From now on alerts go here, or nowhere.
+    /// Sets the target of alerts, or none.
     pub fn aim(&self, target: Option<Target>) {
         self.shared.tell(|state| {
             if target.is_none() {
@@ -142,24 +142,24 @@ impl Alerts {
         });
     }
 
-    /// Posts what is still to be said, once, and ends. Waits at most `limit`.
+    /// Posts due alerts once, and ends. Waits at most `limit`.
     pub fn stop(self, limit: Duration) {
         self.shared.tell(|state| state.stopping = true);
-        // One that still waits for its receiver is left behind; it ends with the process.
+        // A thread that still waits for its receiver ends with the process.
         let _ = self.ended.recv_timeout(limit);
     }
 }
 
-/// An alert that is not taken yet.
-struct UnderWay {
+/// An alert not yet accepted.
+struct Posting {
     id: AlertId,
-    said: Said,
+    content: AlertContent,
     made: Instant,
     next: Instant,
     failures: u32,
 }
 
-/// What the thread is.
+/// The state of the thread.
 struct Poster {
     shared: Arc<Shared>,
     source: AlertSource,
@@ -172,40 +172,40 @@ impl Poster {
     fn run(mut self, done: &Sender<()>) {
         let worked = catch_unwind(AssertUnwindSafe(|| self.work()));
         if worked.is_err() {
-            tracing::error!("alerts are no longer sent: a fault of hookswitch's own; deliveries go on");
+            tracing::error!("bug: the alerts thread panicked; no more alerts are sent, deliveries continue");
         }
-        // Whoever waited may have gone.
+        // The waiting thread may be gone.
         let _ = done.send(());
     }
 
     fn work(&mut self) {
-        let mut under_way: Option<UnderWay> = None;
+        let mut posting: Option<Posting> = None;
         let mut look_at = Instant::now();
         loop {
-            let Some(target) = self.wait(under_way.as_ref(), look_at) else {
-                return self.last_words(under_way);
+            let Some(target) = self.wait(posting.as_ref(), look_at) else {
+                return self.last_words(posting);
             };
             if Instant::now() >= look_at {
                 let look = (self.source.look)();
                 self.shared.lock().rules.look(look, target.backlog_age);
                 look_at = Instant::now() + LOOK_EVERY.min(target.backlog_age);
             }
-            under_way = under_way.or_else(|| self.next());
-            if let Some(alert) = under_way.take_if(|alert| alert.next <= Instant::now()) {
-                under_way = self.post(alert, &target);
+            posting = posting.or_else(|| self.next());
+            if let Some(alert) = posting.take_if(|alert| alert.next <= Instant::now()) {
+                posting = self.post(alert, &target);
             }
         }
     }
 
-    /// Waits until there may be something to do; `None` if it is to end.
-    fn wait(&self, under_way: Option<&UnderWay>, look_at: Instant) -> Option<Target> {
+    /// Waits until there may be something to do; `None` to end.
+    fn wait(&self, posting: Option<&Posting>, look_at: Instant) -> Option<Target> {
         let mut state = self.shared.lock();
         loop {
             if state.stopping {
                 return None;
             }
             let now = Instant::now();
-            let wake = match (&state.target, under_way) {
+            let wake = match (&state.target, posting) {
                 (None, _) => None,
                 (Some(_), Some(alert)) => Some(look_at.min(alert.next)),
                 (Some(_), None) => {
@@ -215,39 +215,41 @@ impl Poster {
             };
             if let (Some(target), true) = (&state.target, wake.is_some_and(|wake| wake <= now)) {
                 let target = target.clone();
-                state.news = false;
+                state.pending = false;
                 return Some(target);
             }
-            state.news = false;
+            state.pending = false;
             state = match wake {
                 Some(wake) => {
                     let (state, _) = self
                         .shared
                         .changed
-                        .wait_timeout_while(state, wake.saturating_duration_since(now), |state| !state.news)
+                        .wait_timeout_while(state, wake.saturating_duration_since(now), |state| !state.pending)
                         .unwrap_or_else(PoisonError::into_inner);
                     state
                 }
-                None => {
-                    self.shared.changed.wait_while(state, |state| !state.news).unwrap_or_else(PoisonError::into_inner)
-                }
+                None => self
+                    .shared
+                    .changed
+                    .wait_while(state, |state| !state.pending)
+                    .unwrap_or_else(PoisonError::into_inner),
             };
         }
     }
 
-    fn next(&mut self) -> Option<UnderWay> {
+    fn next(&mut self) -> Option<Posting> {
         let now = self.begun.elapsed();
-        let said = self.shared.lock().rules.next(now)?;
+        let content = self.shared.lock().rules.next(now)?;
         self.random = self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         let id = AlertId::from_bits(self.ids.next((self.source.clock)(), || self.random));
         let now = Instant::now();
-        Some(UnderWay { id, said, made: now, next: now, failures: 0 })
+        Some(Posting { id, content, made: now, next: now, failures: 0 })
     }
 
-    /// Posts an alert once; gives it back if it is to be posted again.
-    fn post(&self, mut alert: UnderWay, target: &Target) -> Option<UnderWay> {
-        let (id, kind) = (alert.id, alert.said.kind());
-        let body = payload::body(id, &alert.said);
+    /// Posts an alert once; returns it if it must be posted again.
+    fn post(&self, mut alert: Posting, target: &Target) -> Option<Posting> {
+        let (id, kind) = (alert.id, alert.content.kind());
+        let body = payload::body(id, &alert.content);
         let request = Outgoing::alert(&target.url, &target.secret, id, body, (self.source.clock)());
         let report = (self.source.post)(&request);
         let trouble = trouble(&report);
@@ -269,10 +271,10 @@ impl Poster {
         Some(alert)
     }
 
-    /// What is still to be said when the daemon ends.
-    fn last_words(&mut self, under_way: Option<UnderWay>) {
+    /// Posts what is due when the daemon ends.
+    fn last_words(&mut self, posting: Option<Posting>) {
         let Some(target) = self.shared.lock().target.clone() else { return };
-        let mut alert = under_way.or_else(|| self.next());
+        let mut alert = posting.or_else(|| self.next());
         for _ in 0..LAST_ONES {
             let Some(last) = alert else { return };
             if self.post(last, &target).is_some() {
@@ -283,7 +285,7 @@ impl Poster {
     }
 }
 
-/// Why an alert was not taken; `None` if it was.
+/// Why an alert was not accepted; `None` if it was.
 fn trouble(report: &Report) -> Option<String> {
     match &report.outcome {
         Outcome::Answered(answer) if answer.is_success() => None,

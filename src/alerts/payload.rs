@@ -1,20 +1,20 @@
-//! An alert as JSON: `id`, `type`, `timestamp`, `message` (a sentence), and `data`, which differs by type.
+//! An alert as JSON: `id`, `type`, `timestamp`, `message` (a sentence), and `data`, which depends on the type.
 //!
-//! Of a receiver's URL only scheme, host, port and path are shown: its query may hold a key.
+//! Of a receiver's URL only scheme, host, port and path are shown: its query may contain a key.
 
 use serde_json::{Value, json};
 use url::Url;
 
-use super::rules::{Kind, Said, Subject};
+use super::rules::{AlertContent, Kind, Subject};
 use crate::core::id::AlertId;
 use crate::core::time::format_duration;
 
-/// The body of an alert; its `timestamp` is its id's.
-pub(super) fn body(id: AlertId, said: &Said) -> Vec<u8> {
-    let (message, data) = contents(said);
+/// The body of an alert; its `timestamp` is that of its id.
+pub(super) fn body(id: AlertId, content: &AlertContent) -> Vec<u8> {
+    let (message, data) = contents(content);
     let document = json!({
         "id": id.to_string(),
-        "type": said.kind().as_str(),
+        "type": content.kind().as_str(),
         "timestamp": id.timestamp().to_string(),
         "message": message,
         "data": data,
@@ -22,13 +22,13 @@ pub(super) fn body(id: AlertId, said: &Said) -> Vec<u8> {
     document.to_string().into_bytes()
 }
 
-fn contents(said: &Said) -> (String, Value) {
-    match said {
-        Said::Subscriptions(kind, named, count) => {
+fn contents(content: &AlertContent) -> (String, Value) {
+    match content {
+        AlertContent::Subscriptions(kind, named, count) => {
             let shown: Vec<Value> = named.iter().map(|(subject, reason)| shown(subject, *reason)).collect();
             (of_subscriptions(*kind, named, *count), json!({"count": count, "subscriptions": shown}))
         }
-        Said::DeadLetters(named, added, total) => {
+        AlertContent::DeadLetters(named, added, total) => {
             let named: Vec<Value> =
                 named.iter().map(|(id, count)| json!({"id": id.to_string(), "count": count})).collect();
             let message = format!(
@@ -37,7 +37,7 @@ fn contents(said: &Said) -> (String, Value) {
             );
             (message, json!({"count": added, "total": total, "subscriptions": named}))
         }
-        Said::BacklogOld(subject, accepted, waited, limit) => {
+        AlertContent::BacklogOld(subject, accepted, waited, limit) => {
             let (age, limit) = (waited.as_secs(), limit.as_secs());
             let message = format!(
                 "a delivery to {} waits for {age} s already, more than {limit} s; {} wait for that receiver",
@@ -48,22 +48,22 @@ fn contents(said: &Said) -> (String, Value) {
             let data = json!({"oldest": oldest, "age_seconds": age, "limit_seconds": limit, "subscription": shown(subject, None)});
             (message, data)
         }
-        Said::BacklogRecovered(limit) => {
+        AlertContent::BacklogRecovered(limit) => {
             let message = format!("nothing waits for long any more (the limit is {})", format_duration(*limit));
             (message, json!({"limit_seconds": limit.as_secs()}))
         }
-        Said::DiskLow(free, least) => {
+        AlertContent::DiskLow(free, least) => {
             let message = format!(
-                "the disk is almost full: {free} bytes are free, and {least} are to stay free; new events are refused \
+                "the disk is almost full: {free} bytes are free, and {least} must stay free; new events are refused \
                  (507), deliveries go on"
             );
             (message, json!({"free_bytes": free, "min_free_bytes": least}))
         }
-        Said::DiskRecovered(free, least) => {
-            let message = format!("there is room on the disk again, {free} bytes: new events are accepted");
+        AlertContent::DiskRecovered(free, least) => {
+            let message = format!("there is space on the disk again, {free} bytes: new events are accepted");
             (message, json!({"free_bytes": free, "min_free_bytes": least}))
         }
-        Said::Trouble(detail, count, ending) => {
+        AlertContent::Trouble(detail, count, ending) => {
             let message = if *ending { format!("hookswitch ends: {detail}") } else { detail.clone() };
             (message, json!({"detail": detail, "count": count, "ending": ending}))
         }
@@ -77,9 +77,9 @@ fn of_subscriptions(kind: Kind, named: &[(Subject, Option<&'static str>)], count
         more => format!("{first} and {more} more"),
     };
     match kind {
-        Kind::SubscriptionDisabled => format!("disabled: {who}; what is owed waits until it is enabled again"),
+        Kind::SubscriptionDisabled => format!("disabled: {who}; deliveries wait until it is enabled again"),
         Kind::SubscriptionRecovered => format!("delivered again: {who}"),
-        _ => format!("failing: {who}; what is owed waits, and is tried again"),
+        _ => format!("failing: {who}; deliveries wait, and are retried"),
     }
 }
 
@@ -98,7 +98,7 @@ fn shown(subject: &Subject, reason: Option<&'static str>) -> Value {
     shown
 }
 
-/// A URL without what may be a secret in it.
+/// A URL without parts that may be secret.
 fn place(url: &str) -> String {
     let Ok(url) = Url::parse(url) else { return String::new() };
     format!("{}{}", url.origin().ascii_serialization(), url.path())

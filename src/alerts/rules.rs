@@ -1,11 +1,11 @@
 //! Which alerts are sent, and when. Sans-io: values in, decisions out; no clock, no thread.
 //!
-//! What is kept is the current state and the state of the last alert, not the events between. An alert is due where
-//! the two differ; so a receiver that goes down and comes back before an alert could be sent raises none, one that
-//! stays down raises one, and a thousand that go down together are one alert. After an alert of a kind there is a
-//! pause, in which more of the same kind gathers.
+//! The state consists of the current facts and those last reported, not the events between. An alert is due where
+//! they differ; so a receiver that goes down and recovers before an alert could be sent raises none, one that stays
+//! down raises one, and a thousand that go down together are one alert. After an alert of a kind there is a pause, in
+//! which more of the same kind is collected.
 //!
-//! Times here are how long the daemon has been running (`now`), which no wall clock changes.
+//! Times (`now`) are durations since the daemon's start, independent of the wall clock.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,37 +14,37 @@ use crate::core::id::SubscriptionId;
 use crate::core::text::words;
 use crate::core::time::Timestamp;
 
-/// How many subscriptions an alert names; it has the count of all.
+/// Maximum subscriptions named in an alert; it includes the total count.
 pub(super) const NAMED_MOST: usize = 20;
-/// How many subscriptions are kept apart for the count of dead letters.
+/// Maximum subscriptions with separate dead-letter counts.
 const APART_MOST: usize = 1_000;
-/// A receiver that has failed for so long is failing, however few attempts there were.
+/// A receiver that has failed for this long is failing, however few attempts there were.
 const FAILING_AFTER: Duration = Duration::from_secs(15 * 60);
 /// The pause after most kinds.
 const PAUSE: Duration = Duration::from_secs(60);
-/// The pause after those that tell of single deliveries and records.
+/// The pause after kinds about single deliveries and records.
 const LONG_PAUSE: Duration = Duration::from_secs(600);
 
 words! {
-    /// What an alert tells of.
+    /// The kind of an alert.
     Kind {
-        /// The disk or what is on it fails.
+        /// The disk or its content fails.
         StoreTrouble = "store.trouble",
-        /// So little room is left that new events are refused.
+        /// Disk space is low and new events are refused.
         DiskLow = "disk.low",
-        /// There is room again.
+        /// Disk space is sufficient again.
         DiskRecovered = "disk.recovered",
-        /// Subscriptions were disabled, not by hand.
+        /// Subscriptions were disabled automatically.
         SubscriptionDisabled = "subscription.disabled",
-        /// Receivers do not take what they are sent.
+        /// Receivers fail.
         SubscriptionFailing = "subscription.failing",
-        /// They do again.
+        /// They recovered.
         SubscriptionRecovered = "subscription.recovered",
         /// Deliveries were given up.
         DeadLetters = "dead_letters.added",
-        /// Something waits for longer than it should.
+        /// A delivery waits for too long.
         BacklogOld = "backlog.old",
-        /// Nothing does any more.
+        /// None does any more.
         BacklogRecovered = "backlog.recovered",
     }
 }
@@ -58,78 +58,76 @@ impl Kind {
     }
 }
 
-/// A subscription, as an alert shows it.
+/// A subscription, as shown in an alert.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subject {
     /// Its id.
     pub id: SubscriptionId,
-    /// Whose it is.
+    /// The company.
     pub company: String,
     /// Its URL, as it was registered.
     pub url: String,
-    /// How many deliveries wait.
+    /// Number of waiting deliveries.
     pub waiting: u64,
     /// Failures since the last success.
     pub failures: u32,
-    /// The first of them.
+    /// Time of the first of them.
     pub since: Option<Timestamp>,
 }
 
-/// Something that happened.
+/// An event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Sighting {
-    /// A receiver is down.
+    /// A receiver went down.
     Down(Subject),
-    /// It is back.
+    /// It recovered.
     Back(Subject),
-    /// A subscription was disabled, not by hand, for this reason.
+    /// A subscription was disabled automatically, for this reason.
     Disabled(Subject, &'static str),
-    /// Somebody enabled, disabled or deleted a subscription: what was said of it no longer holds.
+    /// A subscription was enabled, disabled or deleted by hand: previous reports no longer hold.
     Settled(SubscriptionId),
     /// A delivery was given up.
     DeadLetter(SubscriptionId),
-    /// The disk or what is on it fails, and whether the daemon ends by it.
+    /// The disk or its content fails, and whether the daemon ends because of it.
     Trouble(String, bool),
 }
 
-/// How things stand when somebody looks.
+/// The state at the time of a look.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Look {
-    /// Bytes that are free, and that are to stay free.
+    /// Free bytes, and the required minimum.
     pub disk: (u64, u64),
-    /// Whether new events are refused for want of room.
+    /// Whether new events are refused for lack of disk space.
     pub disk_low: bool,
-    /// How many dead letters there are.
+    /// Number of dead letters.
     pub dead_letters: u64,
     /// The enabled subscriptions with failures since their last success, each with how long it has failed.
     pub failing: Vec<(Subject, Duration)>,
-    /// The enabled subscription that owes the delivery that waits longest, when that was accepted, and how
-    /// long it has waited.
+    /// The enabled subscription with the oldest waiting delivery, when that was accepted, and how long it has waited.
     pub oldest: Option<(Subject, Timestamp, Duration)>,
 }
 
-/// What is said in an alert.
+/// The content of an alert.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Said {
-    /// Of the kinds `subscription.*`: the first [`NAMED_MOST`], how many there are, and, of those that
-    /// were disabled, why.
+pub enum AlertContent {
+    /// For the kinds `subscription.*`: the first [`NAMED_MOST`], the total, and, for disabled ones, the reason.
     Subscriptions(Kind, Vec<(Subject, Option<&'static str>)>, usize),
-    /// So many dead letters are new, by subscription and in all, and there are so many.
+    /// New dead letters by subscription and in total, and all dead letters.
     DeadLetters(Vec<(SubscriptionId, u64)>, u64, u64),
-    /// This is the oldest, accepted then, and it has waited so long; more than this is too long.
+    /// The oldest delivery, when it was accepted, how long it has waited, and the limit.
     BacklogOld(Subject, Timestamp, Duration, Duration),
-    /// Nothing waits for longer than this any more.
+    /// No delivery waits longer than this limit.
     BacklogRecovered(Duration),
-    /// Bytes that are free, and that are to stay free.
+    /// Free bytes, and the required minimum.
     DiskLow(u64, u64),
-    /// As before.
+    /// Free bytes, and the required minimum.
     DiskRecovered(u64, u64),
-    /// What was said first, how often something was, and whether the daemon ends by it.
+    /// The first trouble, the number of troubles, and whether the daemon ends because of it.
     Trouble(String, u64, bool),
 }
 
-impl Said {
-    /// What it tells of.
+impl AlertContent {
+    /// Its kind.
     pub const fn kind(&self) -> Kind {
         match self {
             Self::Subscriptions(kind, ..) => *kind,
@@ -143,24 +141,24 @@ impl Said {
     }
 }
 
-/// How a subscription is.
+/// The reported or current state of a subscription.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum Standing {
     #[default]
     Fine,
-    /// By the clock alone: over when a look finds no failure.
+    /// By duration alone: ends when a look finds no failure.
     Failing,
-    /// Over when its circuit breaker closes.
+    /// Ends when its circuit breaker closes.
     Down,
     Disabled(&'static str),
 }
 
-/// One of which something is to be said, or was.
+/// A subscription with something reported or to be reported.
 #[derive(Debug)]
 struct Known {
     subject: Subject,
     is: Standing,
-    said: Standing,
+    reported: Standing,
 }
 
 #[derive(Debug, Default)]
@@ -169,7 +167,7 @@ struct DeadLetters {
     added: u64,
 }
 
-/// What is true, and what was said of it.
+/// The current facts, and those reported.
 #[derive(Debug, Default)]
 pub struct AlertRules {
     known: BTreeMap<SubscriptionId, Known>,
@@ -180,20 +178,20 @@ pub struct AlertRules {
     said_disk_low: bool,
     backlog_is_old: bool,
     said_backlog_old: bool,
-    /// Until when each kind is quiet.
+    /// Until when each kind is paused.
     quiet: BTreeMap<Kind, Duration>,
 }
 
 impl AlertRules {
-    /// Takes note of what happened.
-    pub fn hear(&mut self, sighting: Sighting) {
+    /// Adds an event.
+    pub fn record(&mut self, sighting: Sighting) {
         match sighting {
             Sighting::Down(subject) => self.stands(subject, Standing::Down),
             Sighting::Disabled(subject, reason) => self.stands(subject, Standing::Disabled(reason)),
             Sighting::Back(subject) => {
-                // One that is not known was down before the daemon started, and was told of by the one before.
-                let said = Known { subject: subject.clone(), is: Standing::Down, said: Standing::Down };
-                self.known.entry(subject.id).or_insert(said);
+                // An unknown one was down before the daemon started, and was reported by the previous process.
+                let reported = Known { subject: subject.clone(), is: Standing::Down, reported: Standing::Down };
+                self.known.entry(subject.id).or_insert(reported);
                 self.stands(subject, Standing::Fine);
             }
             Sighting::Settled(id) => drop(self.known.remove(&id)),
@@ -212,7 +210,7 @@ impl AlertRules {
         }
     }
 
-    /// Takes note of how things stand; a delivery that has waited for longer than `too_old` is old.
+    /// Updates the facts; a delivery that has waited for longer than `too_old` is old.
     pub fn look(&mut self, look: Look, too_old: Duration) {
         for (subject, length) in &look.failing {
             let down = self.known.get(&subject.id).is_some_and(|known| known.is == Standing::Down);
@@ -226,27 +224,27 @@ impl AlertRules {
                 known.is = Standing::Fine;
             }
         }
-        self.known.retain(|_, known| known.is != Standing::Fine || known.said != Standing::Fine);
+        self.known.retain(|_, known| known.is != Standing::Fine || known.reported != Standing::Fine);
         let waited = look.oldest.as_ref().map_or(Duration::ZERO, |(_, _, waited)| *waited);
-        // It is over only when it is clearly over.
+        // Hysteresis: it ends only when clearly over.
         self.backlog_is_old = if self.backlog_is_old { waited > too_old / 2 } else { waited > too_old };
         (self.seen, self.too_old) = (look, too_old);
     }
 
     fn stands(&mut self, subject: Subject, is: Standing) {
-        let fresh = Known { subject: subject.clone(), is: Standing::Fine, said: Standing::Fine };
+        let fresh = Known { subject: subject.clone(), is: Standing::Fine, reported: Standing::Fine };
         let known = self.known.entry(subject.id).or_insert(fresh);
         (known.subject, known.is) = (subject, is);
     }
 
-    /// What is to be said now, if anything is; the most important first. It counts as said.
-    pub fn next(&mut self, now: Duration) -> Option<Said> {
+    /// The alert due now, if any, the most important first. It counts as reported.
+    pub fn next(&mut self, now: Duration) -> Option<AlertContent> {
         let kind = Kind::ALL.iter().copied().find(|kind| self.is_due(*kind, now) && self.has(*kind))?;
         self.quiet.insert(kind, now + kind.pause());
         Some(self.say(kind))
     }
 
-    /// When there may be something to say; `None` if there is nothing.
+    /// When an alert may be due; `None` if there is nothing to report.
     pub fn wake(&self, now: Duration) -> Option<Duration> {
         let waiting = Kind::ALL.iter().filter(|kind| self.has(**kind));
         waiting.map(|kind| self.quiet.get(kind).copied().unwrap_or(now).max(now)).min()
@@ -256,7 +254,7 @@ impl AlertRules {
         self.quiet.get(&kind).is_none_or(|quiet| *quiet <= now)
     }
 
-    /// Whether there is something of this kind to say.
+    /// Whether there is something of this kind to report.
     fn has(&self, kind: Kind) -> bool {
         match kind {
             Kind::StoreTrouble => self.trouble.is_some(),
@@ -271,20 +269,20 @@ impl AlertRules {
         }
     }
 
-    fn say(&mut self, kind: Kind) -> Said {
+    fn say(&mut self, kind: Kind) -> AlertContent {
         let (free, least) = self.seen.disk;
         match kind {
             Kind::StoreTrouble => {
                 let (detail, count, ending) = self.trouble.take().unwrap_or_default();
-                Said::Trouble(detail, count, ending)
+                AlertContent::Trouble(detail, count, ending)
             }
             Kind::DiskLow => {
                 self.said_disk_low = true;
-                Said::DiskLow(free, least)
+                AlertContent::DiskLow(free, least)
             }
             Kind::DiskRecovered => {
                 self.said_disk_low = false;
-                Said::DiskRecovered(free, least)
+                AlertContent::DiskRecovered(free, least)
             }
             Kind::SubscriptionDisabled | Kind::SubscriptionFailing | Kind::SubscriptionRecovered => {
                 self.say_of_subscriptions(kind)
@@ -294,44 +292,44 @@ impl AlertRules {
                 let mut named: Vec<_> = by_subscription.into_iter().collect();
                 named.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
                 named.truncate(NAMED_MOST);
-                Said::DeadLetters(named, added, self.seen.dead_letters.max(added))
+                AlertContent::DeadLetters(named, added, self.seen.dead_letters.max(added))
             }
             Kind::BacklogOld => match self.seen.oldest.clone() {
                 Some((subject, accepted, waited)) => {
                     self.said_backlog_old = true;
-                    Said::BacklogOld(subject, accepted, waited, self.too_old)
+                    AlertContent::BacklogOld(subject, accepted, waited, self.too_old)
                 }
-                None => Said::BacklogRecovered(self.too_old),
+                None => AlertContent::BacklogRecovered(self.too_old),
             },
             Kind::BacklogRecovered => {
                 self.said_backlog_old = false;
-                Said::BacklogRecovered(self.too_old)
+                AlertContent::BacklogRecovered(self.too_old)
             }
         }
     }
 
-    fn say_of_subscriptions(&mut self, kind: Kind) -> Said {
+    fn say_of_subscriptions(&mut self, kind: Kind) -> AlertContent {
         let (mut named, mut count) = (Vec::new(), 0);
         for known in self.known.values_mut().filter(|known| to_say(known) == Some(kind)) {
-            known.said = known.is;
+            known.reported = known.is;
             count += 1;
             let reason = if let Standing::Disabled(reason) = known.is { Some(reason) } else { None };
             if named.len() < NAMED_MOST {
                 named.push((known.subject.clone(), reason));
             }
         }
-        self.known.retain(|_, known| known.is != Standing::Fine || known.said != Standing::Fine);
-        Said::Subscriptions(kind, named, count)
+        self.known.retain(|_, known| known.is != Standing::Fine || known.reported != Standing::Fine);
+        AlertContent::Subscriptions(kind, named, count)
     }
 }
 
-/// The kind of alert in which something is to be said of this one.
+/// The kind of alert due for this subscription.
 fn to_say(known: &Known) -> Option<Kind> {
     match known.is {
-        is if is == known.said => None,
+        is if is == known.reported => None,
         Standing::Disabled(_) => Some(Kind::SubscriptionDisabled),
-        // It was said already.
-        Standing::Failing | Standing::Down if matches!(known.said, Standing::Failing | Standing::Down) => None,
+        // Already reported.
+        Standing::Failing | Standing::Down if matches!(known.reported, Standing::Failing | Standing::Down) => None,
         Standing::Failing | Standing::Down => Some(Kind::SubscriptionFailing),
         Standing::Fine => Some(Kind::SubscriptionRecovered),
     }

@@ -1,4 +1,4 @@
-//! What is said and when (tables), and the thread with receivers that take alerts or do not.
+//! The alert rules (tables), and the thread with receivers that accept alerts or do not.
 
 use std::sync::Mutex;
 
@@ -25,75 +25,75 @@ fn at(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// The kinds that are said at once, with the count of each.
-fn said(rules: &mut AlertRules, now: Duration) -> Vec<(Kind, usize)> {
-    let count = |said: &Said| match said {
-        Said::Subscriptions(_, named, count) => {
+/// The kinds due now, with the count of each.
+fn due(rules: &mut AlertRules, now: Duration) -> Vec<(Kind, usize)> {
+    let count = |due: &AlertContent| match due {
+        AlertContent::Subscriptions(_, named, count) => {
             assert_eq!(named.len(), (*count).min(rules::NAMED_MOST));
             *count
         }
-        Said::DeadLetters(_, added, _) => usize::try_from(*added).unwrap(),
-        Said::Trouble(_, count, _) => usize::try_from(*count).unwrap(),
+        AlertContent::DeadLetters(_, added, _) => usize::try_from(*added).unwrap(),
+        AlertContent::Trouble(_, count, _) => usize::try_from(*count).unwrap(),
         _ => 1,
     };
-    std::iter::from_fn(|| rules.next(now)).map(|said| (said.kind(), count(&said))).collect()
+    std::iter::from_fn(|| rules.next(now)).map(|due| (due.kind(), count(&due))).collect()
 }
 
 #[test]
-fn a_receiver_is_told_of_when_it_goes_down_and_when_it_is_back() {
+fn a_receiver_raises_alerts_when_it_goes_down_and_recovers() {
     let mut rules = AlertRules::default();
-    rules.hear(Sighting::Down(subject(1)));
-    assert_eq!(said(&mut rules, at(0)), [(Kind::SubscriptionFailing, 1)]);
-    rules.hear(Sighting::Down(subject(1)));
-    assert_eq!(said(&mut rules, at(100)), [], "once is enough");
-    rules.hear(Sighting::Back(subject(1)));
-    assert_eq!(said(&mut rules, at(101)), [(Kind::SubscriptionRecovered, 1)]);
+    rules.record(Sighting::Down(subject(1)));
+    assert_eq!(due(&mut rules, at(0)), [(Kind::SubscriptionFailing, 1)]);
+    rules.record(Sighting::Down(subject(1)));
+    assert_eq!(due(&mut rules, at(100)), [], "once is enough");
+    rules.record(Sighting::Back(subject(1)));
+    assert_eq!(due(&mut rules, at(101)), [(Kind::SubscriptionRecovered, 1)]);
     assert_eq!(rules.wake(at(102)), None);
 }
 
 #[test]
-fn what_goes_down_together_is_one_alert_and_what_comes_later_waits_for_its_turn() {
+fn simultaneous_failures_are_one_alert_and_later_ones_wait() {
     let mut rules = AlertRules::default();
-    (0..50).for_each(|n| rules.hear(Sighting::Down(subject(n))));
-    assert_eq!(said(&mut rules, at(0)), [(Kind::SubscriptionFailing, 50)]);
-    rules.hear(Sighting::Down(subject(50)));
-    rules.hear(Sighting::Down(subject(51)));
-    assert_eq!(said(&mut rules, at(59)), []);
+    (0..50).for_each(|n| rules.record(Sighting::Down(subject(n))));
+    assert_eq!(due(&mut rules, at(0)), [(Kind::SubscriptionFailing, 50)]);
+    rules.record(Sighting::Down(subject(50)));
+    rules.record(Sighting::Down(subject(51)));
+    assert_eq!(due(&mut rules, at(59)), []);
     assert_eq!(rules.wake(at(59)), Some(at(60)));
-    assert_eq!(said(&mut rules, at(60)), [(Kind::SubscriptionFailing, 2)]);
+    assert_eq!(due(&mut rules, at(60)), [(Kind::SubscriptionFailing, 2)]);
 }
 
 #[test]
-fn what_is_over_before_it_was_said_is_not_said() {
+fn conditions_that_end_before_their_alert_raise_none() {
     let mut rules = AlertRules::default();
-    rules.hear(Sighting::Down(subject(1)));
-    assert_eq!(said(&mut rules, at(0)).len(), 1);
-    rules.hear(Sighting::Down(subject(2)));
-    rules.hear(Sighting::Back(subject(2)));
-    // Told as down, back, and down again before that could be told.
-    rules.hear(Sighting::Back(subject(1)));
-    rules.hear(Sighting::Down(subject(1)));
-    assert_eq!(said(&mut rules, at(1000)), []);
-    rules.hear(Sighting::Settled(id(1)));
-    rules.hear(Sighting::Down(subject(1)));
-    assert_eq!(said(&mut rules, at(2000)), [(Kind::SubscriptionFailing, 1)], "somebody has seen to it meanwhile");
+    rules.record(Sighting::Down(subject(1)));
+    assert_eq!(due(&mut rules, at(0)).len(), 1);
+    rules.record(Sighting::Down(subject(2)));
+    rules.record(Sighting::Back(subject(2)));
+    // Reported as down, recovered, and down again before that could be reported.
+    rules.record(Sighting::Back(subject(1)));
+    rules.record(Sighting::Down(subject(1)));
+    assert_eq!(due(&mut rules, at(1000)), []);
+    rules.record(Sighting::Settled(id(1)));
+    rules.record(Sighting::Down(subject(1)));
+    assert_eq!(due(&mut rules, at(2000)), [(Kind::SubscriptionFailing, 1)], "somebody has seen to it meanwhile");
 }
 
 #[test]
-fn one_that_was_down_before_the_start_is_told_of_when_it_is_back() {
+fn a_receiver_down_before_the_start_raises_its_recovery() {
     let mut rules = AlertRules::default();
-    rules.hear(Sighting::Back(subject(1)));
-    assert_eq!(said(&mut rules, at(0)), [(Kind::SubscriptionRecovered, 1)]);
+    rules.record(Sighting::Back(subject(1)));
+    assert_eq!(due(&mut rules, at(0)), [(Kind::SubscriptionRecovered, 1)]);
 }
 
 #[test]
-fn a_disabled_one_is_told_of_until_somebody_sees_to_it() {
+fn a_disabled_webhook_does_not_recover_by_itself() {
     let mut rules = AlertRules::default();
-    rules.hear(Sighting::Down(subject(1)));
-    rules.hear(Sighting::Disabled(subject(1), "the receiver answered 410 Gone"));
-    assert_eq!(said(&mut rules, at(0)), [(Kind::SubscriptionDisabled, 1)], "the last word counts");
+    rules.record(Sighting::Down(subject(1)));
+    rules.record(Sighting::Disabled(subject(1), "the receiver answered 410 Gone"));
+    assert_eq!(due(&mut rules, at(0)), [(Kind::SubscriptionDisabled, 1)], "the last word counts");
     rules.look(Look::default(), HOUR);
-    assert_eq!(said(&mut rules, at(1000)), [], "it does not recover by itself");
+    assert_eq!(due(&mut rules, at(1000)), [], "it does not recover by itself");
 }
 
 #[test]
@@ -101,27 +101,27 @@ fn a_receiver_of_few_events_fails_by_the_clock() {
     let failing = |seconds| Look { failing: vec![(subject(1), at(seconds))], ..Look::default() };
     let mut rules = AlertRules::default();
     rules.look(failing(899), HOUR);
-    assert_eq!(said(&mut rules, at(0)), []);
+    assert_eq!(due(&mut rules, at(0)), []);
     rules.look(failing(900), HOUR);
-    assert_eq!(said(&mut rules, at(1)), [(Kind::SubscriptionFailing, 1)]);
+    assert_eq!(due(&mut rules, at(1)), [(Kind::SubscriptionFailing, 1)]);
     rules.look(Look::default(), HOUR);
-    assert_eq!(said(&mut rules, at(2)), [(Kind::SubscriptionRecovered, 1)]);
+    assert_eq!(due(&mut rules, at(2)), [(Kind::SubscriptionRecovered, 1)]);
 }
 
 #[test]
 fn dead_letters_are_counted_together() {
     let mut rules = AlertRules::default();
-    rules.hear(Sighting::DeadLetter(id(1)));
-    assert_eq!(said(&mut rules, at(0)), [(Kind::DeadLetters, 1)]);
-    (0..5_000).for_each(|n| rules.hear(Sighting::DeadLetter(id(n % 2_000))));
-    assert_eq!(said(&mut rules, at(599)), []);
-    let Some(Said::DeadLetters(named, added, total)) = rules.next(at(600)) else { panic!("nothing was said") };
+    rules.record(Sighting::DeadLetter(id(1)));
+    assert_eq!(due(&mut rules, at(0)), [(Kind::DeadLetters, 1)]);
+    (0..5_000).for_each(|n| rules.record(Sighting::DeadLetter(id(n % 2_000))));
+    assert_eq!(due(&mut rules, at(599)), []);
+    let Some(AlertContent::DeadLetters(named, added, total)) = rules.next(at(600)) else { panic!("nothing was said") };
     assert_eq!((named.len(), added, total), (rules::NAMED_MOST, 5_000, 5_000));
     assert!(named.iter().all(|(_, count)| *count == 3), "those with the most come first: {named:?}");
 }
 
 #[test]
-fn the_disk_and_the_backlog_are_told_of_when_they_turn() {
+fn disk_and_backlog_alerts_are_raised_on_change() {
     let look = |low, waited| Look {
         disk_low: low,
         disk: (5, 10),
@@ -141,26 +141,26 @@ fn the_disk_and_the_backlog_are_told_of_when_they_turn() {
     let mut rules = AlertRules::default();
     for (now, look, wanted) in steps {
         rules.look(look, HOUR);
-        assert_eq!(said(&mut rules, at(now)), wanted, "{now}");
+        assert_eq!(due(&mut rules, at(now)), wanted, "{now}");
     }
 }
 
 #[test]
-fn trouble_is_said_first_and_gathers() {
+fn store_failures_go_first_and_are_combined() {
     let mut rules = AlertRules::default();
-    rules.hear(Sighting::Down(subject(1)));
-    rules.hear(Sighting::Trouble("journal/000001.log is damaged at byte 7".to_owned(), false));
-    rules.hear(Sighting::Trouble("again".to_owned(), true));
-    assert_eq!(said(&mut rules, at(0)), [(Kind::StoreTrouble, 2), (Kind::SubscriptionFailing, 1)]);
+    rules.record(Sighting::Down(subject(1)));
+    rules.record(Sighting::Trouble("journal/000001.log is damaged at byte 7".to_owned(), false));
+    rules.record(Sighting::Trouble("again".to_owned(), true));
+    assert_eq!(due(&mut rules, at(0)), [(Kind::StoreTrouble, 2), (Kind::SubscriptionFailing, 1)]);
 }
 
 #[test]
-fn an_alert_says_what_it_is_and_shows_no_secret() {
-    let written = |said: &Said| -> Value {
-        serde_json::from_slice(&payload::body(AlertId::from_bits(u128::from(NOW.millis()) << 80), said)).unwrap()
+fn an_alert_names_its_kind_and_shows_no_secret() {
+    let written = |due: &AlertContent| -> Value {
+        serde_json::from_slice(&payload::body(AlertId::from_bits(u128::from(NOW.millis()) << 80), due)).unwrap()
     };
     let one = vec![(subject(1), Some("the receiver answered 410 Gone"))];
-    let alert = written(&Said::Subscriptions(Kind::SubscriptionDisabled, one, 3));
+    let alert = written(&AlertContent::Subscriptions(Kind::SubscriptionDisabled, one, 3));
     let shown = json!({
         "id": id(1).to_string(), "company": "acme", "url": "https://r1.example:8443/hook", "waiting": 7, "failures": 5,
         "failing_since": NOW.to_string(), "reason": "the receiver answered 410 Gone",
@@ -169,27 +169,27 @@ fn an_alert_says_what_it_is_and_shows_no_secret() {
         "id": AlertId::from_bits(u128::from(NOW.millis()) << 80).to_string(),
         "type": "subscription.disabled",
         "timestamp": NOW.to_string(),
-        "message": "disabled: https://r1.example:8443/hook and 2 more; what is owed waits until it is enabled again",
+        "message": "disabled: https://r1.example:8443/hook and 2 more; deliveries wait until it is enabled again",
         "data": {"count": 3, "subscriptions": [shown]},
     });
     assert_eq!(alert, wanted);
     let all = [
-        Said::DeadLetters(vec![(id(1), 2)], 2, 9),
-        Said::BacklogOld(subject(1), NOW, at(4_000), HOUR),
-        Said::BacklogRecovered(HOUR),
-        Said::DiskLow(5, 10),
-        Said::DiskRecovered(50, 10),
-        Said::Trouble("the journal could not be written".to_owned(), 1, true),
+        AlertContent::DeadLetters(vec![(id(1), 2)], 2, 9),
+        AlertContent::BacklogOld(subject(1), NOW, at(4_000), HOUR),
+        AlertContent::BacklogRecovered(HOUR),
+        AlertContent::DiskLow(5, 10),
+        AlertContent::DiskRecovered(50, 10),
+        AlertContent::Trouble("the journal could not be written".to_owned(), 1, true),
     ];
-    for said in &all {
-        let alert = written(said);
-        assert_eq!(alert["type"], said.kind().as_str());
+    for due in &all {
+        let alert = written(due);
+        assert_eq!(alert["type"], due.kind().as_str());
         assert!(alert["message"].as_str().is_some_and(|text| !text.is_empty()) && alert["data"].is_object());
         assert!(!alert.to_string().contains("hunter2") && !alert.to_string().contains("user:pw"), "{alert}");
     }
 }
 
-/// Alerts that go to a receiver which answers as `answer` says, and what it got.
+/// Alerts to a receiver that answers with `answer`, and the requests it got.
 fn posting(answer: impl Fn(usize) -> Outcome + Send + 'static) -> (AlertSink, Alerts, Receiver<Outgoing>) {
     let (sink, (sent, got)) = (AlertSink::default(), mpsc::channel());
     let count = Mutex::new(0);
@@ -222,9 +222,9 @@ fn answered(status: u16) -> Outcome {
 const PATIENCE: Duration = Duration::from_secs(20);
 
 #[test]
-fn what_is_heard_is_posted_at_once_signed_and_nothing_else_is() {
+fn alerts_are_posted_at_once_and_signed() {
     let (sink, alerts, got) = posting(|_| answered(204));
-    sink.hear(Sighting::Down(subject(1)));
+    sink.record(Sighting::Down(subject(1)));
     let request = got.recv_timeout(PATIENCE).unwrap();
     let header = |name: &str| request.headers.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str());
     let of = |name| header(name).unwrap_or_default();
@@ -241,7 +241,7 @@ fn what_is_heard_is_posted_at_once_signed_and_nothing_else_is() {
 fn one_that_is_not_taken_raises_no_other_and_is_posted_again_as_it_was() {
     let refused = || Outcome::Failed { fault: Fault::Refused, detail: String::new() };
     let (sink, alerts, got) = posting(move |nth| if nth == 0 { refused() } else { answered(200) });
-    sink.hear(Sighting::Down(subject(1)));
+    sink.record(Sighting::Down(subject(1)));
     let first = got.recv_timeout(PATIENCE).unwrap();
     let again = got.recv_timeout(PATIENCE).unwrap();
     assert_eq!((first.body, &first.headers[2]), (again.body, &again.headers[2]));
@@ -250,9 +250,9 @@ fn one_that_is_not_taken_raises_no_other_and_is_posted_again_as_it_was() {
 }
 
 #[test]
-fn what_is_heard_last_is_posted_on_the_way_out() {
+fn the_last_alert_is_posted_during_shutdown() {
     let (sink, alerts, got) = posting(|_| answered(200));
-    sink.hear(Sighting::Trouble("the disk is gone".to_owned(), true));
+    sink.record(Sighting::Trouble("the disk is gone".to_owned(), true));
     alerts.stop(PATIENCE);
     assert!(String::from_utf8(got.try_recv().unwrap().body).unwrap().contains("hookswitch ends: the disk is gone"));
 }
@@ -261,9 +261,9 @@ fn what_is_heard_last_is_posted_on_the_way_out() {
 fn without_a_target_nothing_is_kept() {
     let (sink, alerts, got) = posting(|_| answered(200));
     alerts.aim(None);
-    sink.hear(Sighting::Down(subject(1)));
+    sink.record(Sighting::Down(subject(1)));
     alerts.aim(Some(target()));
-    sink.hear(Sighting::Down(subject(2)));
+    sink.record(Sighting::Down(subject(2)));
     let body = String::from_utf8(got.recv_timeout(PATIENCE).unwrap().body).unwrap();
     assert!(body.contains("r2.example") && !body.contains("r1.example"), "{body}");
     alerts.stop(PATIENCE);

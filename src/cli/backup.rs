@@ -1,4 +1,4 @@
-//! `backup`: everything that a running daemon has, in one file.
+//! `backup`: everything in a running daemon, as one file.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -14,7 +14,7 @@ use super::connection::Connection;
 use super::exit::Failure;
 use crate::store::offline;
 
-/// How many bytes are written between two syncs: what gathers unwritten would hold up the daemon's own syncs.
+/// Bytes written between two syncs: unwritten data would delay the daemon's own syncs.
 const SYNC_EVERY: u64 = 2 << 20;
 
 /// Write everything that a running daemon has to one file
@@ -40,7 +40,7 @@ pub(super) struct Backup {
     #[arg(long)]
     force: bool,
 
-    /// Print what was written, as JSON
+    /// Print the result as JSON
     #[arg(long)]
     json: bool,
 
@@ -48,7 +48,6 @@ pub(super) struct Backup {
     connection: Connection,
 }
 
-/// What was written.
 #[derive(Serialize)]
 struct Written<'w> {
     file: &'w Path,
@@ -72,7 +71,7 @@ impl Backup {
         let partial = file.with_file_name(partial_name);
         let client = Client::new(&self.connection)?;
         let taken = fetch(&client, &partial).inspect_err(|_| {
-            // It is of no use; that it could not be made is told already.
+            // Useless; the error itself is reported already.
             drop(fs::remove_file(&partial));
         })?;
         let renamed = fs::rename(&partial, file).and_then(|()| sync_parent(file));
@@ -99,7 +98,7 @@ impl Backup {
     }
 }
 
-/// Downloads to `partial`, syncs it, and reads it back to see that it is whole.
+/// Downloads to `partial`, syncs it, and verifies it.
 fn fetch(client: &Client, partial: &Path) -> Result<offline::Taken, Failure> {
     let wrong = |error: io::Error| Failure::new(format!("{}: {error}", partial.display()));
     match fs::remove_file(partial) {
@@ -111,7 +110,7 @@ fn fetch(client: &Client, partial: &Path) -> Result<offline::Taken, Failure> {
     client.download("/v1/backup", &mut to)?;
     to.file.sync_all().map_err(wrong)?;
     let whole = offline::check_backup(partial);
-    whole.map_err(|error| Failure::new(format!("the backup is not complete, and was not kept: {error}")))
+    whole.map_err(|error| Failure::new(format!("the backup is incomplete and was removed: {error}")))
 }
 
 fn sync_parent(file: &Path) -> io::Result<()> {

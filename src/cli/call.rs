@@ -1,4 +1,4 @@
-//! `call`: one call on its time line, or the newest calls, or those of a lead.
+//! `call`: one call with its timeline, or the newest calls, or those of a lead.
 
 use std::io::Write;
 
@@ -14,7 +14,7 @@ use super::log::Entry;
 use super::table::{Column, Table, WIDTH};
 use super::text::{cut, json_list, safe, wrap};
 
-/// How wide the column of times is, with what stands behind it.
+/// Width of the time column, and indentation of what follows.
 const INDENT: usize = 21;
 
 /// Show a call on its time line, or find calls
@@ -46,7 +46,7 @@ pub(super) struct Call {
     connection: Connection,
 }
 
-/// A call as far as it is shown.
+/// The displayed members of a call.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Brief {
@@ -146,13 +146,13 @@ impl Call {
         }
         writeln!(out)?;
         if whole.truncated {
-            writeln!(out, "(there was more: the oldest is left out)")?;
+            writeln!(out, "(the oldest entries are omitted)")?;
         }
         whole.timeline.iter().try_for_each(|moment| write_moment(moment, out))
     }
 
     fn list(&self, client: &Client, out: &mut dyn Write) -> Result<(), Failure> {
-        let items = self.listing.ask(client, "/v1/calls", self.company.as_deref())?;
+        let items = self.listing.fetch(client, "/v1/calls", self.company.as_deref())?;
         if self.json {
             return Ok(writeln!(out, "{}", json_list(&items))?);
         }
@@ -173,12 +173,12 @@ impl Call {
     }
 }
 
-/// A time without its parts of a second.
+/// A time without fractions of a second.
 pub(super) fn plain(time: &str) -> String {
     time.get(..19).unwrap_or(time).replace('T', " ")
 }
 
-/// Words with how often each stands, in the order in which they come first: `3 delivered, 1 failed`.
+/// Words with their frequencies, in order of first appearance: `3 delivered, 1 failed`.
 fn counted(words: &[&str]) -> String {
     let mut counts: Vec<(&str, usize)> = Vec::new();
     for word in words {

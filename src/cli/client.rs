@@ -1,7 +1,7 @@
-//! The HTTP client of the command line: one request, one reply, and a message fit to be read.
+//! The HTTP client of the command line: one request, one reply, and a readable message.
 //!
-//! Besides the sender this is the only place that knows ureq. It follows no redirect, heeds no
-//! proxy variables, keeps no connection, and reads no reply without a limit.
+//! The only user of ureq besides the sender. It follows no redirect, ignores proxy variables, keeps no connection,
+//! and reads no reply without a limit.
 
 mod secure;
 mod trust;
@@ -24,10 +24,10 @@ use super::connection::{Connection, Credentials};
 use super::exit::Failure;
 use super::text::safe;
 
-/// Longer than the longest thing the daemon does before it answers, which is a probe.
+/// Longer than the daemon's slowest reply, which is that of a probe.
 const TIMEOUT: Duration = Duration::from_secs(120);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// The most that is read of a reply, in bytes.
+/// Maximum bytes read of a reply.
 const REPLY_MOST: u64 = 64 * 1024 * 1024;
 
 /// A reply, whatever its status.
@@ -37,7 +37,7 @@ pub(super) struct Reply {
     pub(super) text: String,
 }
 
-/// One page of a list, each item as the daemon wrote it.
+/// One page of a list, with items verbatim.
 #[derive(Debug, Deserialize)]
 pub(super) struct Page {
     #[serde(alias = "entries")]
@@ -55,7 +55,7 @@ pub(super) struct Client {
     strangers: Strangers,
 }
 
-/// No daemon could be reached, or it could and there is another problem.
+/// Whether no daemon could be reached, or there is another problem.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Trouble {
     NoDaemon,
@@ -63,10 +63,10 @@ enum Trouble {
 }
 
 impl Client {
-    /// A client of the daemon that the options name. Nothing is sent yet.
+    /// A client of the daemon named by the options. Sends nothing yet.
     ///
     /// # Errors
-    /// The URL is not one of a daemon, or the token cannot be one.
+    /// The URL or the token is malformed.
     pub(super) fn new(connection: &Connection) -> Result<Self, Failure> {
         let base = base_of(&connection.url)?;
         let named = connection.ca.as_deref().filter(|file| !file.as_os_str().is_empty());
@@ -74,21 +74,20 @@ impl Client {
         Ok(Self::trusting(base, connection.credentials()?, trust))
     }
 
-    /// A client of the daemon at `url`, which is trusted as this machine does.
+    /// A client of the daemon at `url`, trusting what this machine trusts.
     ///
     /// # Errors
-    /// The URL is not one of a daemon.
+    /// The URL is malformed.
     pub(super) fn with(url: &str, credentials: Credentials) -> Result<Self, Failure> {
         let base = base_of(url)?;
         let trust = if is_https(&base) { Some(Trust::of_machine(None)?) } else { None };
         Ok(Self::trusting(base, credentials, trust))
     }
 
-    /// A client of the daemon at `url` that has the first certificate in `file`, whatever name that is for: no other
-    /// is trusted.
+    /// A client of the daemon at `url` that trusts only the first certificate in `file`, whatever its name.
     ///
     /// # Errors
-    /// The URL is not one of a daemon, or there is no certificate in the file.
+    /// The URL is malformed, or there is no certificate in the file.
     pub(super) fn knowing(url: &str, credentials: Credentials, file: &Path) -> Result<Self, Failure> {
         Ok(Self::trusting(base_of(url)?, credentials, Some(Trust::of_one(file)?)))
     }
@@ -109,7 +108,7 @@ impl Client {
         Self { agent, base, credentials, strangers: trust.map_or(Strangers::OfMachine, |trust| trust.strangers) }
     }
 
-    /// Where the daemon is, without a slash at the end.
+    /// The daemon's URL, without a final slash.
     pub(super) fn base(&self) -> &str {
         &self.base
     }
@@ -117,15 +116,15 @@ impl Client {
     /// `GET path`, whatever the status.
     ///
     /// # Errors
-    /// No reply came.
+    /// There was no reply.
     pub(super) fn look(&self, path: &str) -> Result<Reply, Failure> {
         self.exchange(&Method::GET, path, None).map_err(|(_, failure)| failure)
     }
 
-    /// `GET path`; `None` if no daemon answers there.
+    /// `GET path`; `None` if no daemon answers.
     ///
     /// # Errors
-    /// Anything else than a reply of success.
+    /// Anything but a successful reply.
     pub(super) fn get_if_running(&self, path: &str) -> Result<Option<String>, Failure> {
         match self.exchange(&Method::GET, path, None) {
             Ok(reply) => self.success(reply).map(Some),
@@ -137,7 +136,7 @@ impl Client {
     /// `GET path`: the text of the reply.
     ///
     /// # Errors
-    /// No reply, or one that is not of success.
+    /// There was no successful reply.
     pub(super) fn get(&self, path: &str) -> Result<String, Failure> {
         self.call(&Method::GET, path, None)
     }
@@ -145,7 +144,7 @@ impl Client {
     /// `POST path` with a JSON body: the text of the reply.
     ///
     /// # Errors
-    /// No reply, or one that is not of success.
+    /// There was no successful reply.
     pub(super) fn post(&self, path: &str, body: &str) -> Result<String, Failure> {
         self.call(&Method::POST, path, Some(body))
     }
@@ -153,7 +152,7 @@ impl Client {
     /// `PATCH path` with a JSON body: the text of the reply.
     ///
     /// # Errors
-    /// No reply, or one that is not of success.
+    /// There was no successful reply.
     pub(super) fn patch(&self, path: &str, body: &str) -> Result<String, Failure> {
         self.call(&Method::PATCH, path, Some(body))
     }
@@ -161,16 +160,16 @@ impl Client {
     /// `DELETE path`.
     ///
     /// # Errors
-    /// No reply, or one that is not of success.
+    /// There was no successful reply.
     pub(super) fn delete(&self, path: &str) -> Result<(), Failure> {
         self.call(&Method::DELETE, path, None).map(drop)
     }
 
-    /// `GET path`: writes what comes to `to`, however long it takes. Says how many bytes came. That all
-    /// of it came must be seen from what it is.
+    /// `GET path`: writes the body to `to`, however long it takes, and returns its length. The caller must check that
+    /// it is complete.
     ///
     /// # Errors
-    /// No reply, or one that is not of success; the connection broke; `to` cannot be written.
+    /// There was no successful reply; the connection broke; `to` cannot be written.
     pub(super) fn download(&self, path: &str, to: &mut dyn Write) -> Result<u64, Failure> {
         let mut builder = Request::get(format!("{}{path}", self.base));
         if let Some(token) = &self.credentials.token {
@@ -204,7 +203,7 @@ impl Client {
     /// Every item of the list at `path`, page by page.
     ///
     /// # Errors
-    /// As of [`Client::get`].
+    /// Those of [`Client::get`].
     pub(super) fn list(&self, path: &str) -> Result<Vec<Box<RawValue>>, Failure> {
         let mut items = Vec::new();
         let mut page: Page = read(&self.get(path)?)?;
@@ -250,7 +249,7 @@ impl Client {
         read_reply(response).map_err(|error| self.trouble(&error))
     }
 
-    /// The message for an exchange that brought no reply.
+    /// The message for an exchange without a reply.
     fn trouble(&self, error: &ureq::Error) -> (Trouble, Failure) {
         let base = &self.base;
         let gone = |kind| {
@@ -266,7 +265,7 @@ impl Client {
                 format!("no daemon answers at {base}: is it running? start it with `hookswitch serve`"),
             ),
             ureq::Error::Io(cause) if of_tls(cause).is_some() => {
-                (Trouble::Other, self.strangers.told(base, of_tls(cause)))
+                (Trouble::Other, self.strangers.message(base, of_tls(cause)))
             }
             ureq::Error::Io(cause) => (Trouble::NoDaemon, format!("the connection to {base} broke: {cause}")),
             ureq::Error::Timeout(_) => (Trouble::NoDaemon, format!("{base} did not answer in time ({error})")),
@@ -289,7 +288,7 @@ fn is_https(base: &str) -> bool {
     base.starts_with("https:")
 }
 
-/// `url` as far as the paths of the API are put after it.
+/// `url` as a prefix of the API's paths.
 fn base_of(url: &str) -> Result<String, Failure> {
     let wrong = |why: &str| Failure::usage(format!("the daemon's URL (--url, HOOKSWITCH_URL) {why}"));
     let parsed = url::Url::parse(url).map_err(|_| wrong("must be a URL such as http://127.0.0.1:4665"))?;
@@ -314,7 +313,6 @@ struct Problem {
     errors: Vec<Fault>,
 }
 
-/// One fault of the input.
 #[derive(Deserialize)]
 struct Fault {
     #[serde(default)]
@@ -323,7 +321,7 @@ struct Fault {
     detail: String,
 }
 
-/// What a reply that is not of success says, for a person.
+/// The message for an unsuccessful reply.
 fn problem(base: &str, reply: &Reply) -> String {
     let status = reply.status;
     let parsed = serde_json::from_str::<Problem>(&reply.text).ok();
@@ -334,7 +332,7 @@ fn problem(base: &str, reply: &Reply) -> String {
     if let Some(detail) = detail {
         message.push_str(&format!(": {}", safe(&detail)));
     }
-    // One alone stands in the detail.
+    // A single one is in the detail.
     for fault in errors.iter().filter(|_| errors.len() > 1) {
         let name = fault.pointer.trim_start_matches('/');
         let name = if name.is_empty() { "the document" } else { name };
@@ -343,10 +341,10 @@ fn problem(base: &str, reply: &Reply) -> String {
     message
 }
 
-/// Reads what the daemon answered.
+/// Deserialises the daemon's reply.
 ///
 /// # Errors
-/// It is not what this version of the command line knows.
+/// It is not in the format expected by this version.
 pub(super) fn read<T: DeserializeOwned>(text: &str) -> Result<T, Failure> {
     serde_json::from_str(text).map_err(|error| {
         Failure::new(format!(
@@ -356,7 +354,7 @@ pub(super) fn read<T: DeserializeOwned>(text: &str) -> Result<T, Failure> {
     })
 }
 
-/// `path` with these parameters, encoded, after those it has.
+/// `path` with these parameters, encoded, appended to those it has.
 pub(super) fn with_query(path: &str, parameters: &[(&str, &str)]) -> String {
     if parameters.is_empty() {
         return path.to_owned();
@@ -365,7 +363,7 @@ pub(super) fn with_query(path: &str, parameters: &[(&str, &str)]) -> String {
     format!("{path}{}{query}", if path.contains('?') { '&' } else { '?' })
 }
 
-/// What the daemon answers where it shows a signing secret.
+/// A reply with a signing secret.
 #[derive(Deserialize)]
 pub(super) struct SecretReply {
     pub(super) secret: String,

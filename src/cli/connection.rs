@@ -1,7 +1,6 @@
-//! Which daemon a command talks to, and with which token.
+//! The daemon and the token that a command uses.
 //!
-//! Always holds: the token is in no help text, no message and no Debug output; only where it was
-//! looked for is told.
+//! Invariant: the token is in no help text, message or Debug output; only its origin is shown.
 
 use std::fmt;
 use std::io::Read;
@@ -13,12 +12,12 @@ use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use super::exit::Failure;
 use crate::core::hidden::Hidden;
 
-/// Where the daemon listens if nobody says: 4665 spells HOOK on a telephone's keypad.
+/// The default URL: 4665 spells HOOK on a telephone's keypad.
 const DEFAULT_URL: &str = "http://127.0.0.1:4665";
-/// Where the data directory is if nobody says.
+/// The default data directory.
 const DEFAULT_DATA_DIR: &str = "/var/lib/hookswitch";
 
-/// More than any token file holds.
+/// More than any token file contains.
 const TOKEN_FILE_MOST: u64 = 4096;
 
 /// The options of every command that talks to a running daemon.
@@ -46,7 +45,7 @@ pub(super) struct Connection {
     pub(super) ca: Option<PathBuf>,
 }
 
-/// A token and where it came from, or why there is none.
+/// A token and its origin, or why there is none.
 pub(super) struct Credentials {
     /// The token.
     pub(super) token: Option<Hidden>,
@@ -61,11 +60,11 @@ impl fmt::Debug for Credentials {
 }
 
 impl Connection {
-    /// The token given, or else the one in the token file. That there is none is not an error yet:
-    /// whether the daemon runs at all is what the user wants to hear first.
+    /// The given token, or else the one in the token file. A missing token is not an error yet: whether the daemon
+    /// runs at all is reported first.
     ///
     /// # Errors
-    /// The token has characters that no token has.
+    /// The token has invalid characters.
     pub(super) fn credentials(&self) -> Result<Credentials, Failure> {
         let given = self.token.as_ref().filter(|token| !token.expose().is_empty());
         let credentials = match given {
@@ -80,7 +79,7 @@ impl Connection {
 }
 
 impl Credentials {
-    /// The token that `file` holds.
+    /// The token in `file`.
     pub(super) fn from_file(file: &Path) -> Self {
         let mut text = String::new();
         let read = std::fs::File::open(file).and_then(|opened| opened.take(TOKEN_FILE_MOST).read_to_string(&mut text));

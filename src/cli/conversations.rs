@@ -13,7 +13,7 @@ use super::listing::Listing;
 use super::table::{Column, Table, WIDTH};
 use super::text::{cut, json_list, number_of, safe, wrap};
 
-/// How far a message's text is indented.
+/// Indentation of a message's text.
 const INDENT: usize = 4;
 
 /// List SMS threads, or show one
@@ -94,14 +94,14 @@ impl Conversations {
         let client = Client::new(&self.connection)?;
         let company = self.company.as_deref();
         if let Some(call) = &self.call_id {
-            let whose: Vec<(&str, &str)> = company.map(|name| ("company", name)).into_iter().collect();
-            let reply = client.get(&with_query(&format!("/v1/conversations/{}", segment(call)), &whose))?;
+            let query: Vec<(&str, &str)> = company.map(|name| ("company", name)).into_iter().collect();
+            let reply = client.get(&with_query(&format!("/v1/conversations/{}", segment(call)), &query))?;
             if self.json {
                 return Ok(writeln!(out, "{}", reply.trim_end())?);
             }
             return write_thread(&read(&reply)?, out);
         }
-        let items = self.listing.ask(&client, "/v1/conversations", company)?;
+        let items = self.listing.fetch(&client, "/v1/conversations", company)?;
         if self.json {
             return Ok(writeln!(out, "{}", json_list(&items))?);
         }
@@ -133,7 +133,7 @@ fn write_thread(thread: &Thread, out: &mut dyn Write) -> Result<(), Failure> {
     writeln!(out, "{}", cut(&safe(&head), WIDTH))?;
     writeln!(out, "{}, {} from the lead\n", number_of(thread.message_count, "message"), thread.inbound_count)?;
     if thread.next.is_some() {
-        writeln!(out, "(there are earlier ones, which are left out)")?;
+        writeln!(out, "(earlier messages are omitted)")?;
     }
     for sms in &thread.messages {
         let arrow = if sms.direction == "inbound" { "<-" } else { "->" };
@@ -145,7 +145,7 @@ fn write_thread(thread: &Thread, out: &mut dyn Write) -> Result<(), Failure> {
             let kind = file.content_type.as_deref().unwrap_or("file");
             format!("[{kind}] {}", file.url)
         });
-        // A picture alone has no text, and no line for it.
+        // A picture without text has no line for text.
         let body = (!body.is_empty() || sms.media.is_empty()).then(|| body.to_owned());
         for line in body.into_iter().chain(files).flat_map(|text| wrap(&text, WIDTH - INDENT)) {
             writeln!(out, "{}{line}", " ".repeat(INDENT))?;

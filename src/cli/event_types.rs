@@ -1,4 +1,4 @@
-//! `event-types`: what there is to select, with samples.
+//! `event-types`: the event types with samples.
 
 use std::io::Write;
 
@@ -24,7 +24,7 @@ pub(super) struct EventTypes {
     #[arg(value_name = "TYPE")]
     name: Option<String>,
 
-    /// Print what the daemon answers, as JSON
+    /// Print the daemon's reply as JSON
     #[arg(long)]
     json: bool,
 
@@ -32,7 +32,7 @@ pub(super) struct EventTypes {
     connection: Connection,
 }
 
-/// An event type as the daemon describes it.
+/// An event type as described by the daemon.
 #[derive(Debug, Deserialize)]
 pub(super) struct EventType {
     pub(super) name: String,
@@ -40,22 +40,23 @@ pub(super) struct EventType {
     pub(super) title: String,
     #[serde(default)]
     pub(super) description: String,
-    /// The sample of `data`, as it was written.
+    /// The sample of `data`, verbatim.
     pub(super) sample: Box<RawValue>,
 }
 
 impl EventType {
-    /// The event type `name`.
+    /// Fetches the event type `name`.
     ///
     /// # Errors
-    /// There is none, or the daemon cannot be asked.
+    /// It does not exist, or the daemon does not answer.
     pub(super) fn fetch(client: &Client, name: &str) -> Result<Self, Failure> {
         read(&client.get(&path(name))?)
     }
 
-    /// All there are.
+    /// Fetches all event types.
     ///
     /// # Errors
+    /// The daemon does not answer.
     /// The daemon cannot be asked.
     pub(super) fn all(client: &Client) -> Result<Vec<Self>, Failure> {
         client.list("/v1/event-types")?.iter().map(|item| read(item.get())).collect()

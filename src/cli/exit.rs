@@ -1,32 +1,32 @@
-//! How a command ends: the exit statuses, and a failure with its message.
+//! How a command ends: exit statuses, and failures with their messages.
 //!
-//! The statuses are part of the product: systemd and scripts act on them.
+//! The statuses are part of the product: systemd and scripts depend on them.
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use crate::store::offline::Refused;
 
-/// The exit statuses there are. Those from 70 on are the ones of BSD's `sysexits.h`.
+/// The exit statuses. Those from 70 on are from BSD's `sysexits.h`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {
-    /// What was asked for is done.
+    /// Success.
     Done = 0,
-    /// It could not be done; the message on standard error says why.
+    /// Failure; the message on standard error says why.
     Failed = 1,
-    /// The command line is not one that Hookswitch understands.
+    /// The command line is invalid.
     Usage = 2,
-    /// A fault of Hookswitch's own.
+    /// Internal error.
     Bug = 70,
     /// The data directory cannot be used, or the disk failed.
     StoreFailed = 74,
-    /// The configuration is not valid; starting again does not help before it is mended.
+    /// The configuration is invalid; restarting does not help before it is corrected.
     BadConfiguration = 78,
 }
 
 impl Exit {
-    /// All of them, in ascending order.
+    /// All of them, ascending.
     pub const ALL: [Self; 6] =
         [Self::Done, Self::Failed, Self::Usage, Self::Bug, Self::StoreFailed, Self::BadConfiguration];
 
@@ -35,7 +35,7 @@ impl Exit {
         self as u8
     }
 
-    /// The status with this number. A number that is none of them is a bug, and reads as one.
+    /// The status with this number. An unknown number is a bug and yields that.
     pub fn from_code(code: u8) -> Self {
         Self::ALL.into_iter().find(|exit| exit.code() == code).unwrap_or(Self::Bug)
     }
@@ -47,22 +47,22 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// Why a command ends before its work is done.
+/// Why a command ends early.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Failure {
     /// The exit status.
     pub(super) exit: Exit,
-    /// What is printed on standard error; nothing if it is empty.
+    /// Printed on standard error, unless empty.
     pub(super) message: String,
 }
 
 impl Failure {
-    /// The work could not be done, for the reason in `message`.
+    /// A failure for the reason in `message`.
     pub(super) fn new(message: impl Into<String>) -> Self {
         Self { exit: Exit::Failed, message: message.into() }
     }
 
-    /// The command line cannot be meant like that.
+    /// An invalid command line.
     pub(super) fn usage(message: impl Into<String>) -> Self {
         Self { exit: Exit::Usage, message: message.into() }
     }
@@ -79,7 +79,7 @@ impl From<Refused> for Failure {
 }
 
 impl From<io::Error> for Failure {
-    /// Of writing to standard output. A reader that has seen enough (`| head`) is no failure.
+    /// A write error on standard output. A reader that has closed the pipe (`| head`) is no failure.
     fn from(error: io::Error) -> Self {
         if error.kind() == io::ErrorKind::BrokenPipe {
             return Self { exit: Exit::Done, message: String::new() };
@@ -90,7 +90,7 @@ impl From<io::Error> for Failure {
 
 /// A message on standard error.
 pub(super) fn note(message: &str) {
-    // Nobody is left to hear of it if that fails.
+    // If that fails, nothing can be reported.
     drop(writeln!(io::stderr(), "hookswitch: {message}"));
 }
 

@@ -1,4 +1,4 @@
-//! `listen`: a receiver for trying things, which prints what arrives.
+//! `listen`: a receiver for trying things, which prints what it receives.
 
 use std::collections::{HashSet, VecDeque};
 use std::fmt::Write as _;
@@ -16,11 +16,11 @@ use crate::core::json;
 use crate::core::subscription::Secret;
 use crate::core::time::{Timestamp, parse_duration};
 
-/// How many webhook ids are remembered, to tell repeats.
+/// Maximum webhook ids remembered for recognising repeats.
 const IDS_MOST: usize = 100_000;
-/// How much of a body is printed, in bytes.
+/// Maximum bytes printed of a body.
 const BODY_MOST: usize = 256 * 1024;
-/// How many printed deliveries may wait for a slow terminal before senders wait, too.
+/// Maximum printed deliveries queued for a slow terminal before senders wait.
 const LINES_MOST: usize = 256;
 
 /// Receive webhooks and print them
@@ -68,7 +68,7 @@ impl Listen {
         let answer = Answer { status: self.status, delay: self.delay };
         let handler = move |message: &Message| {
             let repeat = seen.lock().is_ok_and(|mut seen| seen.repeats(message));
-            // That nobody prints any more means that the process ends.
+            // If the printer is gone, the process is ending.
             drop(lines.send(describe(message, secret.as_ref(), repeat, answer.status, SystemTime::now())));
             answer
         };
@@ -86,7 +86,7 @@ impl Listen {
     }
 }
 
-/// The webhook ids that came before, as many as are kept.
+/// Recently seen webhook ids.
 #[derive(Default)]
 struct Seen {
     ids: HashSet<String>,
@@ -94,7 +94,7 @@ struct Seen {
 }
 
 impl Seen {
-    /// Whether the webhook id of `message` came before; notes it.
+    /// Whether the webhook id of `message` was seen before; records it.
     fn repeats(&mut self, message: &Message) -> bool {
         let Some(id) = message.header("webhook-id") else { return false };
         if !self.ids.insert(id.to_owned()) {
@@ -110,7 +110,7 @@ impl Seen {
     }
 }
 
-/// What is printed of a request, without a line feed at the end.
+/// The printed form of a request, without a final line feed.
 fn describe(message: &Message, secret: Option<&Secret>, repeat: bool, status: u16, now: SystemTime) -> String {
     let event_type = delivery::event_type(message).unwrap_or_else(|| "(no event type)".to_owned());
     let attempt = delivery::attempt(message).map_or_else(String::new, |attempt| format!("  attempt {attempt}"));
@@ -127,7 +127,7 @@ fn describe(message: &Message, secret: Option<&Secret>, repeat: bool, status: u1
     text
 }
 
-/// The body, fit for a terminal: JSON indented, a form as `key = value`, anything else as text.
+/// The body for a terminal: JSON indented, a form as `key = value`, anything else as text.
 fn body_lines(message: &Message) -> Vec<String> {
     let body = &message.body;
     if body.is_empty() {
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn json_is_printed_with_what_matters_first() {
+    fn json_is_printed_with_key_members_first() {
         let wanted = "1970-01-01T00:00:00.000Z  call.missed  attempt 2  repeat\n  webhook-id evt_1  signature not checked\n  POST /hook  answered 503\n    {\n      \"type\": \"call.missed\"\n    }\n";
         assert_eq!(described("application/json", r#"{"type":"call.missed"}"#), wanted);
     }
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn repeats_are_told_and_memory_has_an_end() {
+    fn repeats_are_marked_and_memory_is_bounded() {
         let mut seen = Seen::default();
         let first = message("application/json", "{}");
         assert!(!seen.repeats(&first));

@@ -1,4 +1,4 @@
-//! What `call` and `conversations` list where no call's id is given: the filters that both lists of the API have.
+//! The lists of `call` and `conversations` without a call's id: the filters common to both lists of the API.
 
 use std::time::SystemTime;
 
@@ -10,7 +10,7 @@ use super::exit::Failure;
 use super::log::time;
 use crate::core::time::Timestamp;
 
-/// Which of them, and how many.
+/// The filters, and the limit.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Without a call's id: only those")]
 pub(super) struct Listing {
@@ -26,17 +26,17 @@ pub(super) struct Listing {
     /// … before this time: RFC 3339, or so long ago
     #[arg(long, value_name = "TIME", conflicts_with = "call_id")]
     until: Option<String>,
-    /// … of which so many are listed, the newest
+    /// … at most this many, the newest
     #[arg(long, short = 'n', value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=500))]
     limit: u16,
 }
 
 impl Listing {
-    /// The items at `path`, of `company` if one is given, as the daemon wrote them.
+    /// The items at `path`, of `company` if given, verbatim.
     ///
     /// # Errors
-    /// A time that is none; as of [`Client::get`].
-    pub(super) fn ask(
+    /// An invalid time; those of [`Client::get`].
+    pub(super) fn fetch(
         &self,
         client: &Client,
         path: &str,
@@ -59,7 +59,7 @@ impl Listing {
         let mut page: Page = read(&client.get(&with_query(path, &parameters))?)?;
         let mut items = std::mem::take(&mut page.items);
         let limit = usize::from(self.limit);
-        // A page may end early, where enough was read for one request.
+        // A page may end early when enough was read for one request.
         while let (true, Some(next)) = (items.len() < limit, page.next.take()) {
             let further: Vec<_> = parameters.iter().copied().chain([("cursor", next.as_str())]).collect();
             page = read(&client.get(&with_query(path, &further))?)?;

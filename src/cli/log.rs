@@ -1,4 +1,4 @@
-//! `log`: the attempts, oldest above and newest below, as a terminal is read.
+//! `log`: the attempts, oldest first, newest last.
 
 use std::io::Write;
 use std::thread;
@@ -15,13 +15,13 @@ use super::table::{Column, Layout};
 use super::text::safe_json;
 use crate::core::time::{Timestamp, parse_duration};
 
-/// How often a followed log is asked for what is new.
+/// Polling interval of a followed log.
 const PERIOD: Duration = Duration::from_secs(1);
-/// An attempt is in the log a little after it ended; what is new is looked for this far back.
+/// An entry appears shortly after its attempt ended; new entries are searched for this far back.
 const LAG: Duration = Duration::from_secs(300);
-/// How many entries are asked for at once.
+/// Entries requested at once.
 const PAGE: usize = 200;
-/// How many entries that came between two looks are printed; more than a terminal is read for.
+/// Maximum entries printed between two polls.
 const CATCH_UP_MOST: usize = 10_000;
 
 /// Print the log of attempts
@@ -39,7 +39,7 @@ Examples:
 
 With --json each entry is one line, with everything the daemon tells of it.")]
 pub(super) struct Log {
-    /// Go on with what is new, until interrupted
+    /// Continue with new entries until interrupted
     #[arg(long, short)]
     follow: bool,
 
@@ -96,7 +96,7 @@ struct Filter {
     test: Option<bool>,
 }
 
-/// An entry as far as the table shows it.
+/// The displayed members of an entry.
 #[derive(Debug, Deserialize)]
 pub(super) struct Entry {
     pub(super) id: String,
@@ -119,7 +119,7 @@ pub(super) struct Entry {
     pub(super) subscription: String,
 }
 
-/// The columns, in widths that hold every word of ours; 80 in all.
+/// The columns, wide enough for all our words; 80 in total.
 fn layout() -> Layout {
     Layout::fixed(&[
         (Column::text("RESPONSE"), 18),
@@ -161,7 +161,7 @@ impl Log {
         let client = Client::new(&self.connection)?;
         let now = Timestamp::from(SystemTime::now());
         let filter = self.filter.parameters(now)?;
-        // At least one, also if none is to be printed: it marks where what is new begins.
+        // At least one, even if none is printed: it marks where new entries begin.
         let latest = latest(&client, &filter, self.limit.max(1))?;
         let mut follower = Follower::new(now, &latest)?;
         let layout = layout();
@@ -185,7 +185,7 @@ impl Log {
         }
     }
 
-    /// Writes entries that are in the log's order, newest first, the other way round.
+    /// Writes entries in reverse, oldest first.
     fn write(&self, entries: &[Box<RawValue>], layout: &Layout, out: &mut dyn Write) -> Result<(), Failure> {
         for raw in entries.iter().rev() {
             let line = if self.json { safe_json(raw.get()) } else { layout.line(&read::<Entry>(raw.get())?.cells()) };
@@ -219,7 +219,7 @@ fn page_path(filter: &[(&str, String)], cursor: Option<&str>, limit: usize) -> S
     with_query("/v1/log", &parameters)
 }
 
-/// What has been printed. Ids ascend as entries come into the log, so the last one printed says it all.
+/// The last printed entry. Ids ascend in the log's order, so it suffices.
 #[derive(Debug)]
 struct Follower {
     last: String,
@@ -233,7 +233,7 @@ impl Follower {
         Ok(follower)
     }
 
-    /// Goes on after the newest of `entries`, which stands first.
+    /// Continues after the newest of `entries`, which is the first.
     fn note(&mut self, entries: &[Box<RawValue>]) -> Result<(), Failure> {
         if let Some(newest) = entries.first() {
             let newest: Entry = read(newest.get())?;
@@ -243,7 +243,7 @@ impl Follower {
         Ok(())
     }
 
-    /// What came since, newest first; `None` if no daemon answers.
+    /// New entries, newest first; `None` if no daemon answers.
     fn look(&mut self, client: &Client, filter: &[(&str, String)]) -> Result<Option<Vec<Box<RawValue>>>, Failure> {
         let since = Timestamp::from_millis(self.since.millis().saturating_sub(millis(LAG)));
         let mut filter = filter.to_vec();
@@ -268,7 +268,7 @@ impl Follower {
         Ok(Some(new))
     }
 
-    /// Moves what is new into `new`; true if something known came, behind which nothing is new.
+    /// Moves new entries into `new`; true if a known one was reached, after which nothing is new.
     fn take_new(&self, page: Vec<Box<RawValue>>, new: &mut Vec<Box<RawValue>>) -> Result<bool, Failure> {
         for raw in page {
             if read::<Entry>(raw.get())?.id <= self.last {
@@ -285,7 +285,7 @@ fn millis(length: Duration) -> u64 {
 }
 
 impl Filter {
-    /// The query parameters that were given.
+    /// The query parameters of the given options.
     fn parameters(&self, now: Timestamp) -> Result<Vec<(&'static str, String)>, Failure> {
         let words = [
             ("company", &self.company),
@@ -309,7 +309,7 @@ impl Filter {
     }
 }
 
-/// `text` as a point in time: itself, or so long before `now`.
+/// `text` as a point in time: itself, or a duration before `now`.
 pub(super) fn time(name: &str, text: &str, now: Timestamp) -> Result<String, Failure> {
     if let Ok(at) = Timestamp::parse(text) {
         return Ok(at.to_string());

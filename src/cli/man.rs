@@ -1,4 +1,4 @@
-//! `man`: the manual pages, made from the same definition as the help.
+//! `man`: the manual pages, generated from the same definition as the help.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -23,7 +23,7 @@ impl Man {
     /// Writes the pages of `command`, the whole command line.
     pub(super) fn run(&self, command: Command, out: &mut dyn Write) -> Result<(), Failure> {
         let Some(dir) = &self.dir else {
-            // By way of memory: an error of writing is then one of ours alone.
+            // Buffered, so that a write error can be distinguished.
             let mut page = Vec::new();
             Page::new(command).render(&mut page)?;
             return Ok(out.write_all(&page)?);

@@ -28,7 +28,7 @@ pub(super) struct Message {
     #[arg(required_unless_present = "media")]
     body: Option<String>,
 
-    /// Where a picture of it is; repeatable
+    /// The URL of a picture in it; repeatable
     #[arg(long, value_name = "URL")]
     media: Vec<String>,
 
@@ -68,7 +68,7 @@ pub(super) struct Message {
     #[arg(long, value_name = "TIME")]
     sent_at: Option<String>,
 
-    /// Print what the daemon answers, as JSON
+    /// Print the daemon's reply as JSON
     #[arg(long)]
     json: bool,
 
@@ -105,7 +105,7 @@ struct Media<'a> {
     url: &'a str,
 }
 
-/// What the daemon answers when it has stored a message.
+/// The daemon's reply to a stored message.
 #[derive(Debug, Deserialize)]
 struct Stored {
     conversation: String,
@@ -137,11 +137,11 @@ impl Message {
         if self.json {
             return Ok(writeln!(out, "{}", reply.trim_end())?);
         }
-        Ok(writeln!(out, "{}", told(&read(&reply)?))?)
+        Ok(writeln!(out, "{}", summary(&read(&reply)?))?)
     }
 }
 
-fn told(stored: &Stored) -> String {
+fn summary(stored: &Stored) -> String {
     let Stored { conversation, messages, event, duplicate } = stored;
     let what = match (duplicate, event) {
         (true, _) => "was posted before; nothing is stored again".to_owned(),
@@ -156,7 +156,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_told_what_became_of_a_message() {
+    fn a_messages_outcome_is_printed() {
         let stored = |event: Option<&str>, duplicate| Stored {
             conversation: "conv_1".to_owned(),
             messages: 2,
@@ -168,7 +168,7 @@ mod tests {
             (stored(Some("evt_1"), false), "conv_1  message 2: stored; it raised evt_1"),
             (stored(Some("evt_1"), true), "conv_1  message 2: was posted before; nothing is stored again"),
         ] {
-            assert_eq!(told(&stored), wanted);
+            assert_eq!(summary(&stored), wanted);
         }
     }
 }

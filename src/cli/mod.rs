@@ -1,12 +1,11 @@
 //! The command line: arguments in, HTTP to the daemon, text and an exit status out.
 //!
-//! One file per command. Commands talk to a running daemon over its public API as any customer
-//! would ([`client`]); only [`starting`] knows the modules that make a daemon, and only `backup`,
-//! [`restore`] and [`verify`] look into a store, one that nobody runs ([`crate::store::offline`]). Results go to
-//! standard output, everything else to standard error.
+//! One file per command. Commands use the public API of a running daemon, like any customer ([`client`]); only
+//! [`starting`] knows the modules that make a daemon, and only `backup`, [`restore`] and [`verify`] read a store, one
+//! that is not in use ([`crate::store::offline`]). Results go to standard output, everything else to standard error.
 //!
-//! Always holds: no header value is printed; a token or a signing secret only by the commands
-//! that are there to show it; what came from elsewhere is made safe for the terminal first.
+//! Invariants: no header value is printed; a token or signing secret only by the commands whose purpose it is;
+//! untrusted text is made safe for the terminal first.
 
 mod backup;
 mod call;
@@ -103,19 +102,19 @@ struct Completions {
     shell: clap_complete::Shell,
 }
 
-/// Runs the process's own arguments. A panic is reported as what it is: a bug.
+/// Runs the process's arguments. A panic is reported as a bug.
 pub fn main() -> Exit {
     let arguments = std::env::args_os().collect();
-    // Not locked: `serve` and `demo` have threads that write, too.
+    // Not locked: `serve` and `demo` have threads that write as well.
     let ran = catch_unwind(AssertUnwindSafe(|| run(arguments, &mut io::stdout())));
     ran.unwrap_or(Exit::Bug)
 }
 
-/// Runs one command line, the program's name included; results are written to `out`.
+/// Runs one command line, including the program's name; results are written to `out`.
 fn run(arguments: Vec<OsString>, out: &mut dyn Write) -> Exit {
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
-        Err(answer) => return tell(&answer),
+        Err(answer) => return print_clap(&answer),
     };
     match cli.command.run(out).and_then(|exit| Ok(out.flush().map(|()| exit)?)) {
         Ok(exit) => exit,
@@ -129,8 +128,8 @@ fn run(arguments: Vec<OsString>, out: &mut dyn Write) -> Exit {
 }
 
 /// Prints help and version to standard output, usage errors to standard error.
-fn tell(answer: &clap::Error) -> Exit {
-    // Nobody is left to hear of it if that fails.
+fn print_clap(answer: &clap::Error) -> Exit {
+    // If that fails, nothing can be reported.
     drop(answer.print());
     if answer.use_stderr() { Exit::Usage } else { Exit::Done }
 }
@@ -166,7 +165,7 @@ impl Command {
 
 impl Completions {
     fn run(&self, out: &mut dyn Write) -> Result<(), Failure> {
-        // By way of memory: clap_complete panics when its writer fails.
+        // Buffered: clap_complete panics when its writer fails.
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut Cli::command(), "hookswitch", &mut script);
         Ok(out.write_all(&script)?)

@@ -1,4 +1,4 @@
-//! `test URL`: posts a signed sample and says what came back.
+//! `test URL`: posts a signed sample and shows the result.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -13,10 +13,10 @@ use super::exit::{Exit, Failure};
 use super::table::WIDTH;
 use super::text::{safe, wrap};
 
-/// How many lines of an answer's body are printed.
+/// Maximum lines printed of a response's body.
 const BODY_LINES_MOST: usize = 20;
 
-/// Test a URL: post a sample event and say what came back
+/// Test a URL: post a sample event and show the result
 #[derive(Debug, Args)]
 #[command(after_help = "\
 The daemon posts from where it runs, as it would deliver. Exit status 0 if the
@@ -55,7 +55,7 @@ pub(super) struct Test {
     #[arg(long, value_name = "FILE")]
     secret_file: Option<PathBuf>,
 
-    /// Print what the daemon answers, as JSON
+    /// Print the daemon's reply as JSON
     #[arg(long)]
     json: bool,
 
@@ -63,7 +63,7 @@ pub(super) struct Test {
     connection: Connection,
 }
 
-/// A header as it is written on the command line.
+/// A header as written on the command line.
 #[derive(Clone)]
 pub(super) struct HeaderArg {
     pub(super) name: String,
@@ -77,10 +77,10 @@ impl std::fmt::Debug for HeaderArg {
 }
 
 impl HeaderArg {
-    /// Reads `NAME:VALUE`; blanks around both do not count.
+    /// Parses `NAME:VALUE`; surrounding blanks are ignored.
     ///
     /// # Errors
-    /// There is no colon. The sentence does not repeat the value.
+    /// There is no colon. The message does not repeat the value.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let (name, value) = text.split_once(':').ok_or("must be a name, a colon and a value")?;
         Ok(Self { name: name.trim().to_owned(), value: value.trim().to_owned() })
@@ -92,7 +92,7 @@ impl HeaderArg {
     }
 }
 
-/// What the daemon found.
+/// The daemon's findings.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Findings {
@@ -168,7 +168,7 @@ impl Findings {
     fn phases_text(&self) -> String {
         let pairs: Vec<(String, f64)> = match &self.phases {
             Value::Object(members) => {
-                // Listed in the order in which they happen, which an object does not keep.
+                // In order of occurrence, which an object does not keep.
                 const ORDER: [&str; 5] = ["resolve", "connect", "send", "wait", "receive"];
                 let named = |name: &str| members.get(name).or_else(|| members.get(&format!("{name}_ms")))?.as_f64();
                 ORDER.iter().filter_map(|name| Some(((*name).to_owned(), named(name)?))).collect()
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn what_came_back_is_told_in_order() {
+    fn the_outcome_is_printed_in_order() {
         let text = written(
             r#"{"response":404,"working":false,"message":"The URL is not working: check that it is correct.",
             "duration_ms":12,"phases":{"connect":2,"resolve":1,"wait":9},"address":"127.0.0.1:80",

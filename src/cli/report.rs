@@ -1,4 +1,4 @@
-//! `report`: the call report, drawn with small bars.
+//! `report`: the call report, with small bars.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -15,9 +15,9 @@ use super::table::{Column, Table};
 use super::text::{number_of, safe};
 use crate::core::time::Timestamp;
 
-/// How long a bar is, in columns.
+/// Length of a bar, in columns.
 const BAR: usize = 14;
-/// How many outcomes are drawn.
+/// Maximum outcomes shown.
 const OUTCOMES_MOST: usize = 12;
 
 /// Report on calls: how many, how they went, how long things took
@@ -39,7 +39,7 @@ pub(super) struct Report {
     #[arg(long, value_enum, default_value_t = By::Day, hide_possible_values = true, hide_default_value = true)]
     by: By,
 
-    /// Print what the daemon answers, as JSON
+    /// Print the daemon's reply as JSON
     #[arg(long)]
     json: bool,
 
@@ -163,7 +163,7 @@ impl Report {
     }
 }
 
-/// Draws a report that is divided by `by`.
+/// Prints a report divided by `by`.
 pub(super) fn write(report: &CallReport, by: &str, out: &mut dyn Write) -> Result<(), Failure> {
     let title = by.to_uppercase();
     let mut table = Table::new(&[
@@ -246,7 +246,7 @@ fn write_totals(totals: &Figures, out: &mut dyn Write) -> Result<(), Failure> {
     Ok(())
 }
 
-/// `part` of `whole` as a bar of [`BAR`] columns, in eighths of one.
+/// `part` of `whole` as a bar of [`BAR`] columns, in eighths of a column.
 fn bar(part: u64, whole: u64) -> String {
     const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
     let full = BAR as u64 * 8;
@@ -261,7 +261,7 @@ fn percent(rate: Option<f64>) -> String {
     rate.map_or_else(|| "-".to_owned(), |rate| format!("{:.1}%", rate * 100.0))
 }
 
-/// A length of time as a person says it.
+/// A duration for display.
 fn length(seconds: Option<f64>) -> String {
     let Some(seconds) = seconds else { return "-".to_owned() };
     if seconds < 59.95 {
@@ -278,7 +278,7 @@ mod tests {
     use crate::cli::table::WIDTH;
 
     #[test]
-    fn bars_are_as_long_as_what_they_show() {
+    fn bars_are_as_long_as_their_values() {
         assert_eq!(bar(0, 0), " ".repeat(BAR));
         assert_eq!(bar(0, 9), " ".repeat(BAR));
         assert_eq!(bar(9, 9), "█".repeat(BAR));
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn a_report_fits_the_terminal_and_obeys_nobody() {
+    fn a_report_fits_the_terminal_and_escapes_control_characters() {
         let text = serde_json::json!({
             "exact": false,
             "totals": {"calls": 12, "events": {"call.new": 12}, "connection_rate": 0.75, "missed_rate": 0.25,

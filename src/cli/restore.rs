@@ -11,7 +11,7 @@ use super::verify::{write_faults, write_holdings};
 use crate::service::DataDirLock;
 use crate::store::offline::{self, Findings};
 
-/// Make a data directory from a backup
+/// Create a data directory from a backup
 #[derive(Debug, Args)]
 #[command(after_help = "\
 DIR must be empty or not there. FILE is verified first, and nothing is written
@@ -33,15 +33,15 @@ pub(super) struct Restore {
     #[arg(value_name = "FILE")]
     file: PathBuf,
 
-    /// The data directory to make
+    /// The data directory to create
     #[arg(long, value_name = "DIR", required_unless_present = "dry_run")]
     data_dir: Option<PathBuf>,
 
-    /// Only say what the backup holds
+    /// Only show what the backup contains
     #[arg(long)]
     dry_run: bool,
 
-    /// Print what it holds, as JSON
+    /// Print its contents as JSON
     #[arg(long)]
     json: bool,
 }
@@ -73,10 +73,10 @@ impl Restore {
         if self.json {
             return Ok(());
         }
-        let (sent, waits) = owed(&findings);
+        let (sent, waits) = outstanding(&findings);
         writeln!(out)?;
         writeln!(out, "A daemon that starts on it sends {sent} deliveries; {waits} wait for disabled subscriptions.")?;
-        writeln!(out, "What was delivered after the backup was taken is among them and comes again.")?;
+        writeln!(out, "Those delivered after the backup was taken are among them and are sent again.")?;
         if let Some(dir) = self.data_dir.filter(|_| !self.dry_run) {
             writeln!(out, "Restored to {}.", dir.display())?;
         }
@@ -89,8 +89,8 @@ fn taken(findings: &Findings) -> String {
     findings.taken_by.as_ref().map_or_else(|| at.to_owned(), |version| format!("{at} by hookswitch {version}"))
 }
 
-/// How many deliveries go out at once, and how many wait until somebody enables their subscription.
-fn owed(findings: &Findings) -> (u64, u64) {
+/// How many deliveries are sent at once, and how many wait for disabled subscriptions.
+fn outstanding(findings: &Findings) -> (u64, u64) {
     let waits = findings.subscriptions.iter().filter(|receiver| !receiver.enabled).map(|receiver| receiver.owed).sum();
     (findings.owed().saturating_sub(waits), waits)
 }

@@ -1,5 +1,5 @@
-//! A signing secret from a file or from standard input: what stands on a command line is shown to every user of the
-//! machine, so there is no option that takes the secret itself.
+//! A signing secret from a file or from standard input. No option takes the secret itself, because command lines are
+//! visible to every user of the machine.
 
 use std::io::{self, Read};
 use std::path::Path;
@@ -7,13 +7,13 @@ use std::path::Path;
 use super::exit::Failure;
 use crate::core::subscription::Secret;
 
-/// How many bytes are read: more than the longest secret with blanks around it.
+/// Maximum bytes read: more than the longest secret with blanks around it.
 const MOST: u64 = 4096;
 
-/// The secret in `file`, or on standard input if that is `-`; blanks and line ends around it do not count.
+/// The secret in `file`, or on standard input for `-`; surrounding blanks and line ends are ignored.
 ///
 /// # Errors
-/// It cannot be read, or is no secret. What was read is not repeated.
+/// It cannot be read, or is not a secret. The content is not repeated.
 pub(super) fn read(file: &Path) -> Result<Secret, Failure> {
     let from = if file == Path::new("-") { "standard input".to_owned() } else { file.display().to_string() };
     let wrong = |fault: String| Failure::usage(format!("--secret-file: {from}: {fault}"));

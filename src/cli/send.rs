@@ -13,7 +13,7 @@ use super::event_types::EventType;
 use super::exit::Failure;
 use crate::core::catalogue::Catalogue;
 
-/// The most that is read of `--data`, in bytes; the daemon's own limit is lower.
+/// Maximum bytes read of `--data`; the daemon's own limit is lower.
 const DATA_MOST: u64 = 64 * 1024 * 1024;
 
 /// Post an event
@@ -55,7 +55,7 @@ pub(super) struct Send {
     #[arg(long, value_name = "FILE|-|JSON")]
     data: Option<String>,
 
-    /// Print what the daemon answers, as JSON
+    /// Print the daemon's reply as JSON
     #[arg(long)]
     json: bool,
 
@@ -79,7 +79,7 @@ pub(super) struct Event<'a> {
     pub(super) data: &'a RawValue,
 }
 
-/// What the daemon answers when it has accepted an event.
+/// The daemon's reply to an accepted event.
 #[derive(Debug, Deserialize)]
 pub(super) struct Accepted {
     pub(super) id: String,
@@ -116,10 +116,10 @@ impl Send {
             return Ok(writeln!(out, "{}", reply.trim_end())?);
         }
         let accepted: Accepted = read(&reply)?;
-        Ok(writeln!(out, "{}  {}", accepted.id, told(&accepted))?)
+        Ok(writeln!(out, "{}  {}", accepted.id, summary(&accepted))?)
     }
 
-    /// The event type's sample. What is built in is known here: a token that may only post events cannot ask for it.
+    /// The event type's sample. Built-in ones are known here: a token that may only post events cannot fetch them.
     fn sample(&self, client: &Client) -> Result<Box<RawValue>, Failure> {
         let built_in = Catalogue::new(Vec::new()).ok();
         match built_in.as_ref().and_then(|catalogue| catalogue.get(&self.event_type)) {
@@ -129,7 +129,7 @@ impl Send {
     }
 }
 
-fn told(accepted: &Accepted) -> String {
+fn summary(accepted: &Accepted) -> String {
     match (accepted.duplicate, accepted.deliveries) {
         (true, _) => "was accepted before; nothing is sent again".to_owned(),
         (false, 0) => "accepted; no subscription wants it".to_owned(),
@@ -138,7 +138,7 @@ fn told(accepted: &Accepted) -> String {
     }
 }
 
-/// The JSON that `--data` means: itself, a file's, or standard input's.
+/// The JSON of `--data`: itself, a file's, or standard input's.
 fn data(given: &str) -> Result<Box<RawValue>, Failure> {
     let (name, text) = match given {
         json if json.trim_start().starts_with('{') => ("--data", json.to_owned()),

@@ -1,4 +1,4 @@
-//! `serve` and `check-config`: the commands for the service and its configuration.
+//! `serve` and `check-config`.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -27,7 +27,7 @@ pub(super) struct Serve {
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 
-    /// Where everything is kept (data_dir)
+    /// The data directory (data_dir)
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
 
@@ -64,7 +64,7 @@ pub(super) struct CheckConfig {
     #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
 
-    /// The same, said as `serve` and `doctor` take it
+    /// The same, in the form that `serve` and `doctor` take
     #[arg(long, value_name = "FILE", conflicts_with = "file")]
     config: Option<PathBuf>,
 }

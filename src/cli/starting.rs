@@ -1,4 +1,4 @@
-//! The one place where the command line knows how a daemon is made.
+//! The only place where the command line knows how a daemon is made.
 
 use std::fmt::Display;
 use std::time::Duration;
@@ -12,15 +12,15 @@ pub(super) use crate::daemon::{Daemon, Handshake, Trouble};
 /// Reads the configuration in all its layers and the files that it names, without starting anything.
 ///
 /// # Errors
-/// It is not valid; the message names every fault.
+/// It is invalid; the message names every fault.
 pub(super) fn check(overrides: &Overrides) -> Result<(), Failure> {
     configuration(overrides).map(drop)
 }
 
-/// The configuration, once [`check`] finds no fault in it.
+/// The configuration, after [`check`].
 ///
 /// # Errors
-/// As there.
+/// Those of [`check`].
 pub(super) fn configuration(overrides: &Overrides) -> Result<Config, Failure> {
     let config = load(overrides)?;
     daemon::check(&config).map_err(|faults| Failure {
@@ -37,7 +37,7 @@ fn load(overrides: &Overrides) -> Result<Config, Failure> {
 /// Runs a daemon until it is told to stop.
 ///
 /// # Errors
-/// The configuration is not valid, or the daemon could not start or go on.
+/// The configuration is invalid, or the daemon could not start or continue.
 pub(super) fn run(overrides: &Overrides) -> Result<(), Failure> {
     daemon::run(&load(overrides)?, || Config::load(overrides)).map_err(|fatal| failure(&fatal))
 }
@@ -45,15 +45,15 @@ pub(super) fn run(overrides: &Overrides) -> Result<(), Failure> {
 /// Starts a daemon inside this process.
 ///
 /// # Errors
-/// As of [`run`].
+/// Those of [`run`].
 pub(super) fn start(overrides: &Overrides) -> Result<Daemon, Failure> {
     Daemon::start(&load(overrides)?).map_err(|fatal| failure(&fatal))
 }
 
-/// What shakes hands with a receiver, given its URL, within a time limit.
+/// A function that performs a handshake with a receiver's URL within a time limit.
 ///
 /// # Errors
-/// A file that the configuration names cannot be used.
+/// A file named in the configuration cannot be used.
 pub(super) fn handshakes(
     config: &Config,
 ) -> Result<impl Fn(&str, Duration) -> Result<Handshake, Trouble> + Sync, Failure> {

@@ -1,4 +1,4 @@
-//! `status`: how the daemon is, on one screen.
+//! `status`: the daemon's state on one screen.
 
 use std::io::Write;
 
@@ -13,7 +13,7 @@ use super::table::{Column, Table, WIDTH};
 use super::text::{cut, safe};
 use crate::core::json as text;
 
-/// Say how the daemon is: its queue and the health of each webhook
+/// Show the daemon's queue and the health of each webhook
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Exit status 0 if the daemon is ready, 1 if it is not or does not answer.
@@ -22,7 +22,7 @@ Examples:
   hookswitch status
   hookswitch status --json | jq .queue")]
 pub(super) struct Status {
-    /// Print what the daemon answers, as JSON
+    /// Print the daemon's reply as JSON
     #[arg(long)]
     json: bool,
 
@@ -33,19 +33,19 @@ pub(super) struct Status {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Stats {
-    /// Left out for a token that is bound to one company, as are the senders.
+    /// Absent for a token bound to one company, as are the senders.
     queue: Option<Queue>,
     oldest_pending: Option<String>,
     senders: Option<Senders>,
     disk: Option<Disk>,
     memory: Option<Memory>,
-    /// Page by page; all else is whole on each.
+    /// Page by page; everything else is complete on each page.
     subscriptions: Vec<Health>,
     next: Option<String>,
     companies_without_webhook: Vec<Unserved>,
 }
 
-/// The subscriptions of a page as the daemon wrote them.
+/// The subscriptions of a page, verbatim.
 #[derive(Debug, Deserialize)]
 struct Subscriptions {
     subscriptions: Vec<Box<RawValue>>,
@@ -116,7 +116,8 @@ impl Status {
     }
 }
 
-/// What the daemon answers, until there are no more subscriptions. Without a parameter first: versions before know none.
+/// The daemon's replies, until there are no more subscriptions. First without a parameter, which older versions do
+/// not know.
 fn pages(client: &Client) -> Result<Vec<String>, Failure> {
     let mut pages = vec![client.get("/v1/stats")?];
     while let Some(next) = read::<Stats>(&pages[pages.len() - 1])?.next {
@@ -136,7 +137,7 @@ fn read_all(pages: &[String]) -> Result<Stats, Failure> {
     Ok(all)
 }
 
-/// The same as the daemon would have answered it on one page.
+/// The pages joined into one reply.
 fn joined(pages: &[String]) -> Result<String, Failure> {
     let [first, _, ..] = pages else { return Ok(pages.iter().map(|page| page.trim_end()).collect()) };
     let mut subscriptions = Vec::new();
@@ -175,7 +176,7 @@ fn write(base: &str, ready: bool, stats: &Stats, out: &mut dyn Write) -> Result<
     }
     if let Some(Memory { used_bytes, limit_bytes }) = stats.memory {
         let (used, limit) = (used_bytes >> 20, limit_bytes >> 20);
-        writeln!(out, "memory   {used} of {limit} MiB for what clients have not read, or not sent whole")?;
+        writeln!(out, "memory   {used} of {limit} MiB for unread responses and incomplete bodies")?;
     }
     writeln!(out)?;
     let mut table = Table::new(&[
@@ -219,7 +220,7 @@ impl Health {
         }
     }
 
-    /// A line on what is wrong, if something is.
+    /// A line on what is wrong, if anything.
     fn trouble(&self) -> Option<String> {
         let id = safe(&self.id);
         if !self.enabled {
@@ -228,9 +229,10 @@ impl Health {
         }
         let since = self.failing_since.as_deref().map_or_else(String::new, |since| format!(" since {}", safe(since)));
         let times = if self.failures == 1 { "time" } else { "times" };
-        let next = self.next_try.as_deref().map_or_else(String::new, |next| {
-            format!("\n  its receiver counts as down and is asked next at {}", safe(next))
-        });
+        let next = self
+            .next_try
+            .as_deref()
+            .map_or_else(String::new, |next| format!("\n  its receiver is down and is probed next at {}", safe(next)));
         (self.failures > 0).then(|| format!("{id} has failed {} {times}{since}{next}", self.failures))
     }
 }
@@ -241,7 +243,7 @@ mod tests {
     use crate::cli::text::width;
 
     #[test]
-    fn one_screen_tells_what_is_wrong() {
+    fn the_summary_shows_what_is_wrong() {
         let reply = r#"{"queue":{"pending":1,"retrying":2,"failed":3},"oldest_pending":"2026-11-23T09:30:00.000Z",
             "senders":{"threads":16,"busy":4},
             "disk":{"free_bytes":104857600,"min_free_bytes":268435456,"low":true},
@@ -259,9 +261,9 @@ mod tests {
             "1 pending, 2 retrying, 3 failed",
             "4 of 16 busy",
             "100 MiB free, 256 MiB to stay free; LOW: events are refused",
-            "1 of 256 MiB for what clients have not read",
+            "1 of 256 MiB for unread responses",
             "has failed 7 times since 2026-11-23T09:00",
-            "asked next at",
+            "probed next at",
             "sub_2 is disabled: disabled by hand",
             "no webhook (is a name misspelt?):\n  acmee  latest event 2026-11-23T09:31",
         ] {

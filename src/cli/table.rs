@@ -1,19 +1,19 @@
-//! Tables for a terminal: columns as wide as they need, 80 in all, cut with `…` where that is not enough.
+//! Tables for a terminal: columns as wide as needed, 80 in total, cut with `…` if necessary.
 //!
-//! Always holds: no line is wider than [`WIDTH`] columns, and no cell holds what a terminal obeys.
+//! Invariant: no line is wider than [`WIDTH`] columns, and no cell contains control sequences.
 
 use std::io::{self, Write};
 
 use super::exit::Failure;
 use super::text::{cut, safe, safe_json, width};
 
-/// How wide a table is at most, in columns of the terminal.
+/// Maximum width of a table, in terminal columns.
 pub(super) const WIDTH: usize = 80;
 
 /// Between two columns.
 const GAP: usize = 2;
 
-/// The least that a column is cut down to.
+/// Minimum width to which a column is cut.
 const LEAST: usize = 6;
 
 /// A column of a table.
@@ -25,30 +25,30 @@ pub(super) struct Column {
 }
 
 impl Column {
-    /// Text that is never cut as long as another column can give way.
+    /// Text that is cut only after elastic columns.
     pub(super) const fn text(title: &'static str) -> Self {
         Self { title, elastic: false, right: false }
     }
 
-    /// Text that is cut first when room is short.
+    /// Text that is cut first.
     pub(super) const fn elastic(title: &'static str) -> Self {
         Self { title, elastic: true, right: false }
     }
 
-    /// A number, set to the right.
+    /// A right-aligned number.
     pub(super) const fn number(title: &'static str) -> Self {
         Self { title, elastic: false, right: true }
     }
 }
 
-/// Columns with their widths: writes line after line, so a table may go on without end.
+/// Columns with their widths: writes line after line, so a table may be endless.
 #[derive(Debug)]
 pub(super) struct Layout {
     columns: Vec<(Column, usize)>,
 }
 
 impl Layout {
-    /// Columns of given widths, for rows that are not known yet. The widths must fit [`WIDTH`].
+    /// Columns of given widths, for rows not known yet. The widths must fit [`WIDTH`].
     pub(super) fn fixed(columns: &[(Column, usize)]) -> Self {
         Self { columns: columns.to_vec() }
     }
@@ -67,7 +67,7 @@ impl Layout {
         self.columns.iter().map(|(_, width)| width + GAP).sum::<usize>().saturating_sub(GAP)
     }
 
-    /// Takes one column off the widest that may give way; false if none can.
+    /// Narrows the widest shrinkable column by one; false if there is none.
     fn narrow(&mut self) -> bool {
         let widest = self.columns.iter_mut().filter(|(_, width)| *width > LEAST);
         let Some((_, width)) = widest.max_by_key(|(column, width)| (column.elastic, *width)) else { return false };
@@ -115,7 +115,7 @@ impl Table {
         self.rows.push(cells.into_iter().map(|cell| safe(&cell)).collect());
     }
 
-    /// Writes titles and rows, each line after `indent`; nothing but `empty` if there are no rows.
+    /// Writes titles and rows, each line after `indent`; only `empty` if there are no rows.
     ///
     /// # Errors
     /// `out` could not be written to.

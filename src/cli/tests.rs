@@ -1,7 +1,7 @@
 use super::*;
 use crate::cli::table::WIDTH;
 
-/// Runs a command line that ends without a daemon.
+/// Runs a command line that needs no daemon.
 fn ran(line: &[&str]) -> (Exit, String) {
     let mut out = Vec::new();
     let arguments = ["hookswitch"].iter().chain(line).map(OsString::from).collect();
@@ -116,7 +116,7 @@ fn secrets_of_the_environment_are_not_in_the_help() {
 
 #[test]
 fn commands_without_a_daemon_fail_with_1() {
-    // Port 1 of the loopback is the kernel's to refuse: nothing unprivileged listens there.
+    // Nothing unprivileged listens on port 1 of the loopback, so the kernel refuses.
     let daemon = ["--url", "http://127.0.0.1:1", "--token", "x"];
     let lines: [&[&str]; 9] = [
         &["status"],

@@ -1,7 +1,7 @@
-//! Other people's text, made fit for a terminal: nothing in it moves the cursor, and its width is known.
+//! Makes untrusted text safe for a terminal: no control sequences, known width.
 //!
-//! Always holds: what [`safe`] returns has nothing that a terminal obeys ([`visible`]), so a receiver's answer cannot
-//! forge lines of a table.
+//! Invariant: the result of [`safe`] contains nothing that a terminal interprets ([`visible`]), so a receiver's
+//! response cannot forge lines of a table.
 
 use serde_json::value::RawValue;
 
@@ -10,22 +10,22 @@ use unicode_width::UnicodeWidthStr as _;
 use crate::core::json;
 use crate::core::visible::{self, Style};
 
-/// `text` on one line, with everything that a terminal would obey shown as an escape.
+/// `text` on one line, with everything a terminal would interpret escaped.
 pub(super) fn safe(text: &str) -> String {
     visible::escaped(text, Style::Text)
 }
 
-/// JSON that means the same, with nothing in it that a terminal would obey; ends of lines between its parts stay.
+/// Equivalent JSON with nothing a terminal would interpret; line breaks between tokens stay.
 pub(super) fn safe_json(json: &str) -> String {
     json.split('\n').map(|line| visible::escaped(line, Style::Json)).collect::<Vec<_>>().join("\n")
 }
 
-/// How many columns of a terminal `text` takes (UAX #11, and sequences of emoji as one).
+/// The number of terminal columns of `text` (UAX #11; emoji sequences count as one).
 pub(super) fn width(text: &str) -> usize {
     text.width()
 }
 
-/// `text` in at most `most` columns; where something was left out, it ends in `…`.
+/// `text` in at most `most` columns; ends in `…` if cut.
 pub(super) fn cut(text: &str, most: usize) -> String {
     if width(text) <= most {
         return text.to_owned();
@@ -34,7 +34,7 @@ pub(super) fn cut(text: &str, most: usize) -> String {
     for c in text.chars() {
         let before = out.len();
         out.push(c);
-        // One column is for the mark.
+        // One column is for the ellipsis.
         if width(&out) + 1 > most {
             out.truncate(before);
             break;
@@ -46,7 +46,7 @@ pub(super) fn cut(text: &str, most: usize) -> String {
     out
 }
 
-/// `text`, made safe, in lines of at most `most` columns where its blanks allow it.
+/// `text`, made safe, wrapped at blanks to at most `most` columns if possible.
 pub(super) fn wrap(text: &str, most: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in safe(text).split_whitespace() {
@@ -62,20 +62,20 @@ pub(super) fn wrap(text: &str, most: usize) -> Vec<String> {
     lines
 }
 
-/// A number and what it counts: `1 call`, `2 calls`.
+/// A number and its unit: `1 call`, `2 calls`.
 pub(super) fn number_of(number: u64, word: &str) -> String {
     format!("{number} {word}{}", if number == 1 { "" } else { "s" })
 }
 
-/// A list as `--json` prints it: one JSON array, an item a line, as the daemon wrote them.
+/// A list as printed by `--json`: one JSON array, one item per line, verbatim.
 pub(super) fn json_list(items: &[Box<RawValue>]) -> String {
     let items: Vec<&str> = items.iter().map(|item| item.get()).collect();
     safe_json(&format!("[{}]", items.join(",\n")))
 }
 
-/// A JSON document on indented lines, members in their order and numbers in their digits.
+/// A JSON document, indented; the order of members and the digits of numbers are kept.
 ///
-/// A document nested too deeply to be walked stands on one line, as it is.
+/// A document nested too deeply is printed on one line, unchanged.
 pub(super) fn pretty(raw: &RawValue) -> String {
     let text = raw.get();
     if json::check(raw, 0).is_ok() { safe_json(&json::pretty(text)) } else { safe_json(text) }
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn pretty_does_not_recurse_without_end_and_escapes_what_json_allows() {
+    fn pretty_printing_bounds_recursion_and_escapes() {
         let deep = format!("{}{}", "[".repeat(100), "]".repeat(100));
         assert_eq!(pretty(json::parse(&deep).unwrap()), deep);
         assert_eq!(pretty(json::parse("\"\u{9b}\u{202e}\"").unwrap()), "\"\\u009b\\u202e\"");

@@ -13,7 +13,7 @@ use super::table::{Column, Table};
 use super::text::{json_list, safe};
 use crate::core::time::parse_duration;
 
-/// Make, list and revoke the tokens that the API is called with
+/// Create, list and revoke the tokens that the API is called with
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Roles: ingest posts events and messages; read looks at everything but
@@ -40,7 +40,7 @@ enum Command {
     Revoke(Revoke),
 }
 
-/// Make a token; prints it, this once
+/// Create a token; prints it, this once
 #[derive(Debug, Args)]
 struct Create {
     /// ingest, read or admin
@@ -59,7 +59,7 @@ struct Create {
     #[arg(long, value_name = "WHEN")]
     expires: Option<String>,
 
-    /// Print what the daemon answers, as JSON
+    /// Print the daemon's reply as JSON
     #[arg(long)]
     json: bool,
 }
@@ -76,14 +76,14 @@ struct List {
     json: bool,
 }
 
-/// Revoke a token: whoever has it is refused from then on
+/// Revoke a token: it is refused from then on
 #[derive(Debug, Args)]
 struct Revoke {
     /// Its id
     id: String,
 }
 
-/// What the table and the messages need of a token.
+/// The members of a token used by the table and the messages.
 #[derive(Debug, Deserialize)]
 struct Brief {
     id: String,
@@ -172,7 +172,7 @@ impl List {
     }
 }
 
-/// The day of a time: the table has no room for more.
+/// The date of a time: the table has no room for more.
 fn day(time: Option<String>) -> String {
     time.map_or_else(String::new, |time| time.split('T').next().unwrap_or_default().to_owned())
 }

@@ -1,4 +1,4 @@
-//! `verify`: reads every record of a stopped store or a backup; saves what can be read of a damaged one.
+//! `verify`: reads every record of a stopped store or a backup, and salvages a damaged store.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -11,9 +11,9 @@ use super::text::safe;
 use crate::service::{DataDirHold, DataDirLock};
 use crate::store::offline::{self, Findings, Salvaged};
 
-/// Where the data directory is if nobody says.
+/// The default data directory.
 const DEFAULT_DATA_DIR: &str = "/var/lib/hookswitch";
-/// How many lost deliveries are named.
+/// Maximum lost deliveries listed.
 const NAMED_MOST: usize = 20;
 
 /// Read every record of a backup or a stopped daemon's store
@@ -49,7 +49,7 @@ pub(super) struct Verify {
     #[arg(long, value_name = "NEWDIR", requires = "salvage")]
     into: Option<PathBuf>,
 
-    /// Print what was found, as JSON
+    /// Print the findings as JSON
     #[arg(long)]
     json: bool,
 }
@@ -106,7 +106,7 @@ impl Verify {
     }
 }
 
-/// What a store holds, for a person.
+/// The contents of a store, for display.
 pub(super) fn write_holdings(findings: &Findings, out: &mut dyn Write) -> Result<(), Failure> {
     writeln!(out, "journal     {} files, {} bytes", findings.files, findings.bytes)?;
     writeln!(out, "events      {}", findings.events)?;
@@ -137,7 +137,7 @@ pub(super) fn write_holdings(findings: &Findings, out: &mut dyn Write) -> Result
     Ok(table.write(out, "There are no subscriptions.")?)
 }
 
-/// What is wrong, a line each.
+/// The faults, one per line.
 pub(super) fn write_faults(findings: &Findings, out: &mut dyn Write) -> Result<(), Failure> {
     let total = findings.faults_total;
     writeln!(out, "{total} {}:", if total == 1 { "fault" } else { "faults" })?;
@@ -183,7 +183,7 @@ fn write_salvaged(dir: &Path, into: &Path, salvaged: &Salvaged, out: &mut dyn Wr
     Ok(())
 }
 
-/// What was taken, and what is not to be relied on.
+/// What was salvaged, and what is doubtful.
 fn write_doubts(salvaged: &Salvaged, out: &mut dyn Write) -> Result<(), Failure> {
     for (what, records) in [("taken over", &salvaged.taken), ("left out", &salvaged.left_out)] {
         for (nth, (kind, count)) in records.iter().enumerate() {
@@ -193,8 +193,8 @@ fn write_doubts(salvaged: &Salvaged, out: &mut dyn Write) -> Result<(), Failure>
     if !salvaged.left_out.is_empty() || salvaged.unproved > 0 {
         writeln!(
             out,
-            "A journal file of an older format is damaged. Whoever sent an event, an SMS or an answer could have made what\n\
-             stands behind the damage: of that, nothing was taken that gives permissions, and {} other records were. Look through\n\
+            "A journal file of an older format is damaged. Senders of events, SMS or responses could have forged what\n\
+             follows the damage: of that, no record that grants permissions was taken, but {} others were. Check\n\
              the subscriptions.",
             salvaged.unproved
         )?;
@@ -202,8 +202,8 @@ fn write_doubts(salvaged: &Salvaged, out: &mut dyn Write) -> Result<(), Failure>
     if salvaged.renew_tokens {
         writeln!(
             out,
-            "Make all tokens anew (`hookswitch token create`, then `revoke`): one may be missing, or one that was revoked be\n\
-             good again."
+            "Replace all tokens (`hookswitch token create`, then `revoke`): one may be missing, or a revoked one valid\n\
+             again."
         )?;
     }
     Ok(())

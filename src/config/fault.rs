@@ -1,20 +1,20 @@
-//! What is wrong with a configuration, as an operator is told it.
+//! Faults of a configuration, as shown to the operator.
 
 use std::fmt;
 
 /// One fault of the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigFault {
-    /// The key's path, such as `http.listen`; `None` where a whole layer cannot be read.
+    /// The key's path, such as `http.listen`; `None` if a whole layer cannot be read.
     pub key: Option<String>,
-    /// Where the value came from: a file's path, `environment variable X`, `flag --x` or `built-in default`.
+    /// The origin of the value: a file's path, `environment variable X`, `flag --x` or `built-in default`.
     pub origin: String,
     /// What is allowed. Never shows a secret.
     pub detail: String,
 }
 
 impl ConfigFault {
-    /// The key without its place in a list: `network.allow`, `event_types`.
+    /// The key without its index in a list: `network.allow`, `event_types`.
     pub(super) fn setting(&self) -> Option<String> {
         let key = self.key.as_deref()?;
         Some(key.split('[').next().unwrap_or(key).to_owned())
@@ -30,7 +30,7 @@ impl fmt::Display for ConfigFault {
     }
 }
 
-/// The configuration is not valid. Displayed as one line per fault.
+/// The configuration is invalid. Displayed as one line per fault.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError {
     /// The faults; at least one.

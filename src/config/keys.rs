@@ -1,4 +1,4 @@
-//! The configuration as a list of keys, to tell what has changed between two readings of it.
+//! The configuration as a list of keys, to find changes between two versions.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::settings::Settings;
 
-/// Every key and its value as it is written. Has no `Debug` of its values: some are secrets.
+/// Every key and its value as written. No `Debug`: some values are secret.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Keys(BTreeMap<String, String>);
 
@@ -17,8 +17,7 @@ impl fmt::Debug for Keys {
     }
 }
 
-/// A key that has another value than before. Shown as `retry.jitter (0.1, now 0)`, and a secret without
-/// its values.
+/// A changed key. Displayed as `retry.jitter (0.1, now 0)`; a secret without its values.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Changed {
     /// Such as `retry.jitter`.
@@ -61,7 +60,7 @@ impl Keys {
         changed.collect()
     }
 
-    /// Takes over the value that `new` has for `key`.
+    /// Adopts the value of `key` from `new`.
     pub fn take_over(&mut self, key: &str, new: &Self) {
         if let Some(value) = new.0.get(key) {
             self.0.insert(key.to_owned(), value.clone());
@@ -85,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_differs_is_told_key_by_key_and_secrets_without_their_values() {
+    fn differences_are_listed_by_key_and_secrets_without_values() {
         let before = Keys::of(&Settings::default());
         let mut settings = Settings::default();
         settings.retry.jitter = 0.5;
@@ -93,14 +92,14 @@ mod tests {
         settings.alerts.secret = Some("whsec_hunter2".to_owned());
         settings.http.tls_cert = Some("/etc/tls.pem".to_owned());
         let after = Keys::of(&settings);
-        let told: Vec<String> = before.changes(&after).iter().map(ToString::to_string).collect();
+        let changes: Vec<String> = before.changes(&after).iter().map(ToString::to_string).collect();
         let wanted = [
             "alerts.secret",
             "http.tls_cert (not set, now \"/etc/tls.pem\")",
             "network.allow ([], now [\"10.0.0.0/8\"])",
             "retry.jitter (0.1, now 0.5)",
         ];
-        assert_eq!(told, wanted);
+        assert_eq!(changes, wanted);
         assert_eq!(format!("{after:?}"), "[keys]");
         let mut taken = before.clone();
         taken.take_over("retry.jitter", &after);

@@ -1,7 +1,7 @@
-//! The layers of the configuration, and which of them each value came from.
+//! The layers of the configuration, and the origin of each value.
 //!
-//! Each file, variable and flag is a layer of its own, so that a fault can be pinned on the one that
-//! brought it. Values are never shown from here: one of the keys is a secret.
+//! Each file, variable and flag is a separate layer, so that a fault can name its origin. Values are never shown
+//! here: one of the keys is a secret.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -17,14 +17,14 @@ use super::settings::Settings;
 use super::validate::BadKey;
 use crate::core::text::excerpt;
 
-/// What every variable of ours begins with.
+/// The prefix of all variables.
 const PREFIX: &str = "HOOKSWITCH_";
-/// Variables that the command line reads and that are no keys.
+/// Variables read by the command line, which are not keys.
 const NOT_KEYS: [&str; 3] = ["URL", "TOKEN", "CA"];
-/// More faults than this are not looked for.
+/// Maximum faults searched for.
 const MOST_FAULTS: usize = 50;
 
-/// One origin and what it says.
+/// One origin and its values.
 struct Layer {
     origin: String,
     values: Dict,
@@ -41,7 +41,7 @@ impl Provider for Layer {
 }
 
 impl Layer {
-    /// A layer that sets the one key at `path`.
+    /// A layer that sets the single key at `path`.
     fn one(origin: String, path: &[&str], value: Value) -> Self {
         let (last, parents) = path.split_last().unwrap_or((&"", &[]));
         let mut values = Dict::from([((*last).to_owned(), value)]);
@@ -52,10 +52,10 @@ impl Layer {
     }
 }
 
-/// What the command line says about the configuration.
+/// Command-line options that affect the configuration.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Overrides {
-    /// `--config`; it must exist. `None`: no file is read.
+    /// `--config`; the file must exist. `None`: no file is read.
     pub config_file: Option<PathBuf>,
     /// `--data-dir`
     pub data_dir: Option<PathBuf>,
@@ -65,13 +65,13 @@ pub struct Overrides {
     pub allow: Vec<String>,
 }
 
-/// What is written in all layers together.
+/// The merged content of all layers.
 pub(super) struct Written {
-    /// Without what has a wrong shape: the default stands there.
+    /// Values of a wrong type are replaced by their defaults.
     pub(super) settings: Settings,
-    /// Which layer brought which value.
+    /// The layer of each value.
     pub(super) origins: Origins,
-    /// What has a wrong shape, and layers that could not be read at all.
+    /// Values of a wrong type, and layers that could not be read at all.
     pub(super) faults: Vec<ConfigFault>,
 }
 
@@ -83,15 +83,15 @@ pub(super) struct Layers {
 }
 
 impl Layers {
-    /// Reads file, `variables` and flags, the later above the earlier.
+    /// Reads file, `variables` and flags; later ones override earlier ones.
     pub(super) fn read(overrides: &Overrides, variables: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
         let mut layers = Self { figment: Figment::new(), faults: Vec::new() };
         if let Some(file) = &overrides.config_file {
             layers.file(file);
         }
-        let mut ours: Vec<_> = variables.into_iter().filter_map(ours).collect();
-        ours.sort();
-        for (name, value) in ours {
+        let mut keys: Vec<_> = variables.into_iter().filter_map(as_key).collect();
+        keys.sort();
+        for (name, value) in keys {
             layers.variable(&name, &value);
         }
         layers.flags(overrides);
@@ -99,7 +99,7 @@ impl Layers {
     }
 
     fn merge(&mut self, layer: Layer) {
-        // figment gives up its value on merging; the stand-in is empty and free.
+        // figment is consumed by merging; the placeholder is empty and free.
         self.figment = std::mem::take(&mut self.figment).merge(layer);
     }
 
@@ -135,7 +135,7 @@ impl Layers {
         };
         let key = name[PREFIX.len()..].to_ascii_lowercase();
         let path: Vec<&str> = key.split("__").collect();
-        // figment's reading of a variable: numbers, true and false, lists in brackets, or else text.
+        // figment's parsing of a variable: numbers, true and false, lists in brackets, or else text.
         let value = text.parse().unwrap_or_else(|_| Value::from(text));
         self.merge(Layer::one(origin, &path, value));
     }
@@ -154,12 +154,12 @@ impl Layers {
         for network in &overrides.allow {
             let value = Value::from(vec![network.as_str()]);
             let layer = Layer::one("flag --allow".to_owned(), &["network", "allow"], value);
-            // Not merged but added: the flag widens what the file allows.
+            // Appended, not replaced: the flag extends the file's list.
             self.figment = std::mem::take(&mut self.figment).admerge(layer);
         }
     }
 
-    /// The settings that the layers amount to, their origins, and every unknown key and wrong type.
+    /// The resulting settings, their origins, and every unknown key and wrong type.
     pub(super) fn settings(self) -> Written {
         let Self { figment, mut faults } = self;
         let merged = figment.data().ok().and_then(|mut profiles| profiles.remove(&Profile::Default));
@@ -172,7 +172,7 @@ impl Layers {
             };
             for error in error {
                 faults.push(origins.shape_fault(&error));
-                // Without the value at fault the others can be looked at.
+                // Without the faulty value the others can be checked.
                 if !remove(&mut rest, &error.path) {
                     return Written { settings: Settings::default(), origins, faults };
                 }
@@ -182,21 +182,21 @@ impl Layers {
     }
 }
 
-/// The name and value of a variable, if it is one of our keys.
-fn ours((name, value): (OsString, OsString)) -> Option<(String, OsString)> {
+/// The name and value of a variable, if it is a key.
+fn as_key((name, value): (OsString, OsString)) -> Option<(String, OsString)> {
     let name = name.into_string().ok()?;
     let key = name.strip_prefix(PREFIX)?;
     (!NOT_KEYS.contains(&key)).then_some((name, value))
 }
 
-/// Which layer brought which value.
+/// The layer of each value.
 pub(super) struct Origins {
     figment: Figment,
     values: Value,
 }
 
 impl Origins {
-    /// The faults of values, each with its origin.
+    /// The faults of values, with their origins.
     pub(super) fn locate(&self, faults: Vec<BadKey>) -> Vec<ConfigFault> {
         let locate = |BadKey { key, detail }: BadKey| {
             let path: Vec<String> = key.split('.').map(str::to_owned).collect();
@@ -214,7 +214,7 @@ impl Origins {
         ConfigFault { key: Some(written(&path)), origin, detail: shape(&error.kind) }
     }
 
-    /// The layer that brought the value at `path`, or the nearest value around it.
+    /// The layer of the value at `path`, or of the nearest enclosing value.
     fn of(&self, path: &[String]) -> String {
         let mut value = Some(&self.values);
         let mut nearest = None;
@@ -222,7 +222,7 @@ impl Origins {
             value = value.and_then(|value| child(value, step));
             nearest = value.or(nearest);
         }
-        // A section is put together from all layers: a key that is missing in one came from none of them.
+        // A section is merged from all layers: a missing key comes from none of them.
         let tag = nearest.filter(|_| value.is_some() || path.len() > 2).map(Value::tag);
         let layer = tag.and_then(|tag| self.figment.get_metadata(tag));
         layer.map_or_else(|| "built-in default".to_owned(), |metadata| metadata.name.to_string())
@@ -237,7 +237,7 @@ fn child<'v>(value: &'v Value, step: &str) -> Option<&'v Value> {
     }
 }
 
-/// Takes out the value at `path`; a whole item where a list is on the way. Says whether there was one.
+/// Removes the value at `path`, or the whole item if a list is on the path. Returns whether there was one.
 fn remove(value: &mut Value, path: &[String]) -> bool {
     match (value, path) {
         (Value::Dict(_, members), [last]) => members.remove(last).is_some(),
@@ -250,7 +250,7 @@ fn remove(value: &mut Value, path: &[String]) -> bool {
     }
 }
 
-/// A key's path as an operator writes it: `network.allow[0]`.
+/// A key's path in the operator's notation: `network.allow[0]`.
 fn written(path: &[String]) -> String {
     let mut text = String::new();
     for step in path {
@@ -280,7 +280,7 @@ fn list(words: &[&str]) -> String {
     words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
 }
 
-/// serde's name of a wanted type, in plain words.
+/// serde's name of an expected type, in plain words.
 fn wanted_name(wanted: &str) -> &str {
     match wanted {
         "u64" => "a whole number, 0 or more",

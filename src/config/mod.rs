@@ -1,10 +1,10 @@
-//! The configuration: layers, validation, and errors that an operator can act on.
+//! The configuration: layers, validation, and actionable errors.
 //!
-//! Layers, the later above the earlier: built-in defaults, file, environment, flags. A [`Config`] that
-//! exists is valid in every value. Each fault names the key, where its value came from and what is
-//! allowed. Knows [`crate::core`] and no other module; starts nothing and writes nothing.
+//! Layers, later ones override earlier ones: built-in defaults, file, environment, flags. Every value of a [`Config`]
+//! is valid. Each fault names the key, the origin of its value and what is allowed. Knows [`crate::core`] and no
+//! other module; starts nothing and writes nothing.
 //!
-//! `config.example.toml` documents every key; a test holds it against the defaults.
+//! `config.example.toml` documents every key; a test compares it with the defaults.
 
 mod fault;
 mod keys;
@@ -32,15 +32,15 @@ impl Config {
     /// Reads all layers: defaults, the file, this process's environment, and the flags.
     ///
     /// # Errors
-    /// Every fault that was found. Nothing may start then (exit status 78).
+    /// Every fault found. Nothing may start then (exit status 78).
     pub fn load(overrides: &Overrides) -> Result<Self, ConfigError> {
         Self::load_from(overrides, std::env::vars_os())
     }
 
-    /// As [`Config::load`], with the environment handed in.
+    /// As [`Config::load`], with the environment as an argument.
     ///
     /// # Errors
-    /// As there.
+    /// As [`Config::load`].
     pub fn load_from(
         overrides: &Overrides,
         variables: impl IntoIterator<Item = (OsString, OsString)>,
@@ -48,7 +48,7 @@ impl Config {
         let Written { settings, origins, mut faults } = Layers::read(overrides, variables).settings();
         match Self::try_from(settings) {
             Ok(config) if faults.is_empty() => return Ok(config),
-            // Of a layer that cannot be read nobody knows what it would have said.
+            // A layer that cannot be read may have set the missing keys.
             Err(bad) if faults.iter().all(|fault| fault.key.is_some()) => {
                 let misshapen: Vec<String> = faults.iter().filter_map(ConfigFault::setting).collect();
                 let own = |bad: &BadKey| !misshapen.iter().any(|other| bad.comes_of(other));

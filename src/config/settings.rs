@@ -1,14 +1,13 @@
-//! The configuration as it is written: one field per key, with its built-in default.
+//! The configuration as written: one field per key, with its built-in default.
 //!
-//! Says nothing about what is allowed; [`super::validate`] does. Durations are text here, and a key
-//! without a default is an `Option`.
+//! Ranges are checked in [`super::validate`]. Durations are text here, and a key without a default is an `Option`.
 
 use serde::{Deserialize, Serialize};
 
 use crate::core::backoff::RetrySettings;
 use crate::core::time::format_duration;
 
-/// Where data is kept when nothing else is said: systemd's state directory of the shipped unit.
+/// The default data directory: systemd's state directory in the shipped unit.
 pub const DEFAULT_DATA_DIR: &str = "/var/lib/hookswitch";
 
 macro_rules! section {
@@ -27,7 +26,7 @@ macro_rules! section {
 }
 
 section!(
-    /// The whole file. It has no `Debug`: it holds a secret.
+    /// The whole file. No `Debug`: it contains a secret.
     Settings {
         data_dir: String = DEFAULT_DATA_DIR.to_owned(),
         http: Http = Http::default(),
@@ -147,7 +146,7 @@ section!(
     }
 );
 
-/// One of `[[event_types]]`.
+/// An item of `[[event_types]]`.
 #[derive(Clone, PartialEq, Deserialize, Serialize)]
 #[cfg_attr(test, derive(Default))]
 #[serde(deny_unknown_fields)]

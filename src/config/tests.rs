@@ -15,7 +15,7 @@ fn variables(pairs: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
     pairs.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect()
 }
 
-/// The faults of a file with this text, in a directory of its own, and of these variables.
+/// The faults of a file with this text, in its own directory, and of these variables.
 fn faults(text: &str, env: &[(&str, &str)], overrides: Overrides) -> Vec<String> {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("h.toml");
@@ -44,7 +44,7 @@ fn settings_of(text: &str) -> Settings {
     settings
 }
 
-/// Every key as `section.key`, with whether it has a default.
+/// Every key as `section.key`, and whether it has a default.
 fn keys() -> Vec<(String, bool)> {
     let mut keys = Vec::new();
     let Ok(Value::Object(sections)) = serde_json::to_value(Settings::default()) else { panic!("not an object") };
@@ -65,7 +65,7 @@ fn keys() -> Vec<(String, bool)> {
     keys
 }
 
-/// The keys that the example file sets, and those that it shows commented out.
+/// The keys set in the example file, and those shown commented out.
 fn keys_of_example() -> (Vec<String>, Vec<String>) {
     let (mut set, mut shown) = (Vec::new(), Vec::new());
     let mut section = String::new();
@@ -154,7 +154,7 @@ fn later_layers_stand_above_earlier_ones_and_allow_adds() {
 }
 
 #[test]
-fn every_shape_fault_names_key_origin_and_what_is_allowed() {
+fn every_type_error_names_key_origin_and_allowed_values() {
     let text = "colour = 'red'\ndata_dir = 5\n[http]\nlisten = ['x']\nlissen = 'x'\n[senders]\nthreads = 'many'\n\
                 timeout = 1.5\n[network]\nallow = '10.0.0.0/8'\ndeny = ['10.0.0.0/8', 7]\nhttps_only = 'yes'\n\
                 [retry]\njitter = 'x'\n[alerts]\nsecret = 4242\n[[event_types]]\nname = 'a.b'\ntitle = 'A'\nsample = '{}'";
@@ -186,7 +186,7 @@ fn every_shape_fault_names_key_origin_and_what_is_allowed() {
 }
 
 #[test]
-fn every_value_out_of_range_names_key_origin_and_what_is_allowed() {
+fn every_value_out_of_range_names_key_origin_and_range() {
     let cases = [
         ("data_dir = ''", "data_dir (h.toml) must be a path"),
         ("http.listen = 'localhost'", "http.listen (h.toml) must be an IP address and a port"),
@@ -256,7 +256,7 @@ fn all_faults_are_found_in_one_reading() {
 }
 
 #[test]
-fn what_is_out_of_range_is_named_beside_what_has_a_wrong_shape() {
+fn range_and_type_errors_are_reported_together() {
     let text = "[http]\nbogus = 1\nlisten = 'x'\nmax_connections = 3\n[senders]\nthreads = 0\nmax_in_flight = -1\n\
                 [[event_types]]\nname = 'A'\ntitle = 'A'\nsample = '{}'";
     let keys: Vec<String> = faults(text, &[("HOOKSWITCH_RETRY__JITTER", "2")], Overrides::default())
@@ -294,7 +294,7 @@ fn nothing_is_blamed_for_a_wrong_shape_elsewhere() {
         let lines = faults(&text, &[], Overrides::default());
         assert!(lines.iter().all(|line| line.starts_with(wanted)), "{text}: {lines:?}");
     }
-    // Of a file that cannot be read nothing is known, and so not what it would have said.
+    // A file that cannot be read may have set any key, so missing keys are not reported.
     let variable = ("HOOKSWITCH_ALERTS__SECRET", "whsec_ZXhhbXBsZSBvbmx5OiBtYWtlIG9uZSBvZiB5b3VyIG93bg==");
     let lines = faults("[alerts\nurl = 'https://a.example/'", &[variable], Overrides::default());
     assert!(lines.len() == 1 && lines[0].starts_with("h.toml line 1 "), "{lines:?}");

@@ -1,6 +1,6 @@
-//! From the configuration as written to values that are valid: every key's range is here, and only here.
+//! From the written configuration to valid values: the only place with the keys' ranges.
 //!
-//! Knows neither files nor variables. All faults are found in one reading.
+//! Knows neither files nor variables. All faults are found in one pass.
 
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
@@ -28,20 +28,20 @@ const HOUR: Duration = Duration::from_secs(3_600);
 const YEAR: Duration = Duration::from_secs(365 * 86_400);
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
-/// The most that `http.max_body_bytes` may be.
+/// Maximum of `http.max_body_bytes`.
 const MOST_BODY: u64 = 64 * MIB;
 
-/// A key whose value is not allowed.
+/// A key with an invalid value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct BadKey {
     /// The key's path: `http.listen`, `network.allow.0`.
     pub(super) key: String,
-    /// What would be right.
+    /// What would be valid.
     pub(super) detail: String,
 }
 
 impl BadKey {
-    /// Whether this may come of nothing but the wrong shape of what `setting` holds, in whose place the default was read.
+    /// Whether this fault may be caused solely by the wrong type of `setting`, which was replaced by its default.
     pub(super) fn comes_of(&self, setting: &str) -> bool {
         let below = |key: &str| key.strip_prefix(setting).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
         below(&self.key)
@@ -98,7 +98,7 @@ impl TryFrom<Settings> for Config {
     }
 }
 
-/// Gathers the faults. A reader returns a stand-in, or `None`, where it noted one.
+/// Collects faults. A reader that finds one returns a placeholder or `None`.
 #[derive(Default)]
 struct Check {
     faults: Vec<BadKey>,
@@ -121,7 +121,7 @@ impl Check {
     }
 
     fn duration(&mut self, key: &str, text: &str, allowed: RangeInclusive<Duration>) -> Duration {
-        // The largest stands in for a faulty one, so that what must be shorter is not blamed too.
+        // The maximum replaces an invalid value, so that values that must be smaller are not reported as well.
         let Some(value) = self.take(key, parse_duration(&excerpt(text))) else {
             return *allowed.end();
         };
@@ -185,9 +185,9 @@ impl Check {
         let least = Duration::from_millis(100);
         let timeout = self.duration("senders.timeout", &senders.timeout, least..=300 * SECOND);
         let connect_timeout = self.duration("senders.connect_timeout", &senders.connect_timeout, least..=300 * SECOND);
-        // Connecting is a part of the attempt: it ends with it at the latest.
+        // Connecting is part of the attempt and ends with it.
         let connect_timeout = connect_timeout.min(timeout);
-        // In range, both fit: the fallback is never seen.
+        // Fits after the range check: the fallback is unreachable.
         let narrow = |value: u64| u32::try_from(value).unwrap_or(1);
         let threads = usize::try_from(threads).unwrap_or(1);
         Senders { threads, connect_timeout, timeout, max_in_flight: narrow(max_in_flight) }
@@ -201,7 +201,7 @@ impl Check {
         let disable_after = length("disable_after", &retry.disable_after);
         let (mut initial_delay, max_delay) = (initial_delay?, max_delay?);
         if initial_delay == RetrySettings::default().initial_delay {
-            // Whoever sets a largest delay below the built-in first one means the first one too.
+            // A largest delay below the built-in initial one implies a smaller initial one.
             initial_delay = initial_delay.min(max_delay);
         }
         let settings = RetrySettings {
@@ -232,7 +232,7 @@ impl Check {
         let age = &retention.conversation_age;
         let conversation_age = self.duration("retention.conversation_age", age, SECOND..=10 * YEAR);
         if event_age < idempotency_window {
-            // Otherwise a repeat would be answered with the id of an event that is gone.
+            // Otherwise a repost would be answered with the id of a deleted event.
             let window = format_duration(idempotency_window);
             self.fault("retention.event_age", format!("must be at least `idempotency_window`, which is \"{window}\""));
         }
@@ -251,7 +251,7 @@ impl Check {
         let memory = self.number("limits.memory", limits.memory, MIB..=65_536 * MIB);
         let least = BODIES.saturating_mul(max_body_bytes);
         if memory < least && max_body_bytes <= MOST_BODY && memory >= MIB {
-            // Otherwise one body could be more than a client's share, and would be refused for ever.
+            // Otherwise one body could exceed a client's share and be refused for ever.
             let wanted =
                 format!("must be at least four times `max_body_bytes` of [http], which is {least}, not {memory}");
             self.fault("limits.memory", wanted);
@@ -260,7 +260,7 @@ impl Check {
         let subscriptions =
             self.number("limits.subscriptions_per_company", limits.subscriptions_per_company, 1..=1_000_000);
         let deliveries = self.number("limits.deliveries_per_request", limits.deliveries_per_request, 1..=10_000_000);
-        // In range, all fit: the fallbacks are never seen.
+        // They fit after the range check: the fallbacks are unreachable.
         Limits {
             memory: usize::try_from(memory).unwrap_or(usize::MAX),
             connections_per_address: usize::try_from(connections).unwrap_or(1),
@@ -282,7 +282,7 @@ impl Check {
         })
     }
 
-    /// CIDRs; an address alone is the network that holds just it.
+    /// CIDRs; a single address is a network of one.
     fn networks(&mut self, key: &str, texts: &[String]) -> Option<Vec<IpNet>> {
         let before = self.faults.len();
         let mut networks = Vec::with_capacity(texts.len());
@@ -314,7 +314,7 @@ impl Check {
             (None, None) => return None,
         };
         let secret = self.take("alerts.secret", Secret::parse(secret));
-        // Addresses are judged when it is called: here nothing is resolved.
+        // Host names are not resolved here; addresses are checked at each call.
         let policy = network.map(|network| network.policy.clone()).unwrap_or_default();
         let url = self.take("alerts.url", policy.check_url(url).map(|_| url.clone()));
         Some(Alerts { url: url?, secret: secret?, backlog_age })

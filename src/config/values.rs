@@ -1,4 +1,4 @@
-//! The configuration as the daemon goes by it: every value valid. [`super::validate`] makes it.
+//! The validated configuration. [`super::validate`] creates it.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ use crate::core::text::words;
 /// The whole configuration, valid.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Where everything is kept.
+    /// The data directory.
     pub data_dir: PathBuf,
     /// `[http]`
     pub http: Http,
@@ -35,32 +35,32 @@ pub struct Config {
     pub store: StoreLimits,
     /// `[limits]`
     pub limits: Limits,
-    /// The seven event types and those of `[[event_types]]`.
+    /// The seven built-in event types and those of `[[event_types]]`.
     pub catalogue: Catalogue,
-    /// `[alerts]`; `None` if nobody is to be told.
+    /// `[alerts]`; `None` to send none.
     pub alerts: Option<Alerts>,
     /// `[diagnostics]`
     pub diagnostics: Diagnostics,
-    /// All keys as they are written, to tell what a reload changes.
+    /// All keys as written, to find what a reload changes.
     pub keys: Keys,
 }
 
 /// `[http]`: the daemon's own endpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Http {
-    /// Where it listens; port 0 lets the kernel choose.
+    /// The listen address; port 0 lets the kernel choose.
     pub listen: SocketAddr,
-    /// The largest request body, 1 KiB to 64 MiB.
+    /// Maximum size of a request body, 1 KiB to 64 MiB.
     pub max_body_bytes: usize,
-    /// How many connections are served at once, 8 to 65,536.
+    /// Maximum connections, 8 to 65,536.
     pub max_connections: usize,
-    /// How long a client may take for the head of a request, 1 s to 5 min.
+    /// Time limit of the head of a request, 1 s to 5 min.
     pub header_timeout: Duration,
-    /// How long a client may take for the body, 1 s to 5 min.
+    /// Time limit of the body, 1 s to 5 min.
     pub body_timeout: Duration,
-    /// Whether `/metrics` may be read without a token.
+    /// Whether `/metrics` is public.
     pub metrics_public: bool,
-    /// The proxies that are believed when they name the client behind them.
+    /// Proxies trusted to name the client behind them.
     pub trusted_proxies: Vec<IpNet>,
     /// The files for TLS; `None` for plain HTTP.
     pub tls: Option<TlsFiles>,
@@ -69,7 +69,7 @@ pub struct Http {
 /// `http.tls_cert` and `http.tls_key`: PEM files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsFiles {
-    /// The certificate, followed by those between it and its authority's own.
+    /// The certificate, followed by its intermediates.
     pub cert: PathBuf,
     /// Its private key.
     pub key: PathBuf,
@@ -78,20 +78,20 @@ pub struct TlsFiles {
 /// `[senders]`: the pool that posts to receivers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Senders {
-    /// How many threads there may be, 1 to 8192.
+    /// Maximum threads, 1 to 8192.
     pub threads: usize,
-    /// How long connecting may take, TLS included; 100 ms to `timeout`, which ends it too.
+    /// Time limit of connecting, TLS included; 100 ms to `timeout`.
     pub connect_timeout: Duration,
-    /// How long a whole attempt may take, 100 ms to 5 min.
+    /// Time limit of a whole attempt, 100 ms to 5 min.
     pub timeout: Duration,
-    /// How many attempts of one subscription may be under way at once, 1 to 8192.
+    /// Maximum attempts of one subscription in flight, 1 to 8192.
     pub max_in_flight: u32,
 }
 
 /// `[ordering]`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OrderingRules {
-    /// The order of subscriptions that do not say.
+    /// The default order of subscriptions.
     pub default: Ordering,
     /// How long a failing delivery holds back the later ones of its call, 0 to 7 days.
     pub hold: Duration,
@@ -111,15 +111,15 @@ pub struct Network {
 /// `[retention]`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Retention {
-    /// How old an entry of the log becomes, 1 s to 10 years.
+    /// Maximum age of a log entry, 1 s to 10 years.
     pub log_age: Duration,
-    /// How many bytes of log are kept, 8 MiB to 64 TiB.
+    /// Maximum size of the log, 8 MiB to 64 TiB.
     pub log_bytes: u64,
-    /// How old an event becomes, the idempotency window to 10 years.
+    /// Maximum age of an event, from the idempotency window to 10 years.
     pub event_age: Duration,
     /// How long a producer's id is remembered, 1 s to 30 days.
     pub idempotency_window: Duration,
-    /// How old a message of a conversation becomes, 1 s to 10 years.
+    /// Maximum age of a conversation's message, 1 s to 10 years.
     pub conversation_age: Duration,
 }
 
@@ -128,48 +128,48 @@ pub struct Retention {
 pub struct StoreLimits {
     /// The store's cache in memory, 1 MiB to 4 GiB.
     pub cache_bytes: u64,
-    /// How much of the data directory's file system is to stay free, 1 MiB to 1 TiB.
+    /// Minimum free space on the data directory's file system, 1 MiB to 1 TiB.
     pub min_free_bytes: u64,
-    /// The file with the keys that secrets are sealed with; `None` for a credential of systemd, or not at all.
+    /// The file with the keys that seal secrets; `None` for systemd's credential, or no sealing.
     pub key_file: Option<PathBuf>,
 }
 
-/// `[limits]`: how much one client or one company may take.
+/// `[limits]`: limits per client and company.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// The memory for answers that clients have not read yet and bodies that are not whole yet, in bytes: at least 1 MiB
-    /// and four times `http.max_body_bytes`, at most 64 GiB.
+    /// Memory for unread responses and incomplete bodies, in bytes: at least 1 MiB and four times
+    /// `http.max_body_bytes`, at most 64 GiB.
     pub memory: usize,
-    /// How many connections one address may have at once, 1 to 65,536; the addresses of an IPv6 /64 count as one.
+    /// Maximum connections per address, 1 to 65,536; an IPv6 /64 counts as one address.
     pub connections_per_address: usize,
-    /// How many subscriptions one company may have, 1 to 1,000,000.
+    /// Maximum subscriptions per company, 1 to 1,000,000.
     pub subscriptions_per_company: u32,
-    /// How many deliveries one request may cause, 1 to 10,000,000.
+    /// Maximum deliveries caused by one request, 1 to 10,000,000.
     pub deliveries_per_request: u32,
 }
 
-/// `[alerts]`: where the operator is told of what must be looked at.
+/// `[alerts]`: where alerts for the operator are sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Alerts {
     /// The URL that alerts are posted to.
     pub url: String,
-    /// What they are signed with.
+    /// The signing secret.
     pub secret: Secret,
-    /// How long a delivery may wait before that is told, 1 s to 30 days.
+    /// Waiting time of a delivery that raises an alert, 1 s to 30 days.
     pub backlog_age: Duration,
 }
 
 /// `[diagnostics]`: the process's own messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Diagnostics {
-    /// How they are written.
+    /// Their format.
     pub format: LogFormat,
-    /// The least important that are written.
+    /// The minimum level.
     pub level: Level,
 }
 
 words! {
-    /// How the process's own messages are written.
+    /// The format of the process's own messages.
     LogFormat {
         /// One readable line each.
         Text = "text",
@@ -179,17 +179,17 @@ words! {
 }
 
 words! {
-    /// How important a message must be to be written.
+    /// The level of a message.
     Level {
-        /// Something failed that somebody must look at.
+        /// A failure that needs attention.
         Error = "error",
-        /// Something is not as it should be, and the daemon goes on.
+        /// An irregularity; the daemon continues.
         Warn = "warn",
-        /// Start, stop, and what changes rarely.
+        /// Start, stop, and rare changes.
         Info = "info",
-        /// What the daemon does.
+        /// Activities of the daemon.
         Debug = "debug",
-        /// Each step of it.
+        /// Every step.
         Trace = "trace",
     }
 }

@@ -1,8 +1,8 @@
-//! Which addresses may be called, as a decision with its reason.
+//! Which addresses may be called, and why not.
 //!
-//! Knows addresses and the text of URLs, not names: whoever resolves a name asks about every
-//! address that came of it. What no rule of the configuration speaks of is decided by the table of
-//! special ranges (IANA's special-purpose registries, RFC 6890, and the clouds' metadata addresses).
+//! Knows addresses and URL text, not names: whoever resolves a name checks every resulting address. Addresses not
+//! covered by a configured rule are decided by the table of special ranges (IANA's special-purpose registries, RFC
+//! 6890, and cloud metadata addresses).
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -10,10 +10,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use url::{Host, Url};
 
-/// The most bytes of a URL that may be called.
+/// Maximum bytes of a URL.
 pub const URL_MOST: usize = 2048;
 
-/// `[network]`'s rules.
+/// The rules of `[network]`.
 #[derive(Debug, Clone, Default)]
 pub struct AddressPolicy {
     allow: Vec<IpNet>,
@@ -21,12 +21,13 @@ pub struct AddressPolicy {
     https_only: bool,
 }
 
-/// The refusal; Display is THE one sentence, and it names the configuration line that would allow it.
+/// A refusal; its Display is the one sentence used everywhere, and names the configuration line that would allow the
+/// address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Denied {
-    /// The address that was asked about.
+    /// The address checked.
     address: IpAddr,
-    /// The address it stands for, where that is the one at fault.
+    /// The embedded address, if that is the one refused.
     inner: Option<IpAddr>,
     reason: Reason,
 }
@@ -35,20 +36,21 @@ pub struct Denied {
 enum Reason {
     /// An entry of `deny`.
     Listed(IpNet),
-    /// A special range, and what is said of an address in it.
+    /// A special range, and its description.
     Special(IpNet, &'static str),
 }
 
 impl AddressPolicy {
-    /// The rules; each list in any order. An entry of IPv4-mapped addresses means the IPv4 addresses.
+    /// The rules; the order within each list does not matter. An entry of IPv4-mapped addresses means the IPv4
+    /// addresses.
     pub fn new(allow: Vec<IpNet>, deny: Vec<IpNet>, https_only: bool) -> Self {
         let plain = |list: Vec<IpNet>| list.into_iter().map(unmapped).collect();
         Self { allow: plain(allow), deny: plain(deny), https_only }
     }
 
-    /// Decides on `address`: `deny` first, then `allow`, then the special ranges, which are denied;
-    /// everything else may be called. An IPv6 address that stands for an IPv4 address (mapped,
-    /// translated, 6to4) is judged by that one too, so that no spelling is a way around.
+    /// Decides on `address`: `deny` first, then `allow`, then the special ranges, which are denied; everything else
+    /// may be called. An IPv6 address that embeds an IPv4 address (mapped, translated, 6to4) must pass for that one
+    /// too, so that no notation bypasses the rules.
     ///
     /// # Errors
     /// The refusal.
@@ -60,7 +62,7 @@ impl AddressPolicy {
                 return denied((judged != address).then_some(judged), Reason::Listed(*entry));
             }
         }
-        // A mapped address is its IPv4 address and nothing more: that one is judged alone.
+        // A mapped address is nothing but its IPv4 address, which alone is checked.
         if !is_mapped(address)
             && let Some((range, kind)) = self.special(address)
         {
@@ -74,9 +76,8 @@ impl AddressPolicy {
         Ok(())
     }
 
-    /// Reads a URL that may be called: what [`read_url`] lets through, https only if so configured,
-    /// and if its host is an IP literal, an allowed one. The host of another URL is to be resolved and
-    /// each of its addresses asked about.
+    /// Parses a URL that may be called: as [`read_url`], https only if so configured, and if its host is an IP
+    /// literal, an allowed one. Other hosts must be resolved and every address checked.
     ///
     /// # Errors
     /// A sentence on what is wrong and what would be right.
@@ -94,7 +95,7 @@ impl AddressPolicy {
         Ok(url)
     }
 
-    /// The special range that `address` is in, unless `allow` has the address.
+    /// The special range of `address`, unless `allow` contains the address.
     fn special(&self, address: IpAddr) -> Option<(IpNet, &'static str)> {
         if self.allow.iter().any(|entry| entry.contains(&address)) {
             return None;
@@ -112,8 +113,8 @@ impl AddressPolicy {
     }
 }
 
-/// Reads a URL as the WHATWG URL standard does, the one reading that is stored, checked and called:
-/// absolute, http or https, with a host, without userinfo and fragment, at most [`URL_MOST`] bytes.
+/// Parses a URL by the WHATWG URL standard, for storing, checking and calling alike: absolute, http or https, with a
+/// host, without userinfo and fragment, at most [`URL_MOST`] bytes.
 ///
 /// # Errors
 /// A sentence on what is wrong and what would be right.
@@ -122,7 +123,7 @@ pub fn read_url(text: &str) -> Result<Url, String> {
     if text.len() > URL_MOST {
         return Err(format!("must have at most {URL_MOST} bytes, not {}", text.len()));
     }
-    // The standard drops or trims these without a word; a URL that has them was not meant so.
+    // The standard drops or trims these silently; they are surely a mistake.
     if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
         return Err(format!("{WANTED}, without blanks and control characters"));
     }
@@ -166,7 +167,7 @@ impl fmt::Display for Denied {
 
 impl std::error::Error for Denied {}
 
-/// Special ranges with what is said of an address in them; the first that fits counts.
+/// Special ranges and their descriptions; the first match counts.
 const SPECIAL_V4: [([u8; 4], u8, &str); 18] = [
     ([127, 0, 0, 0], 8, "loopback"),
     ([10, 0, 0, 0], 8, "private"),
@@ -188,7 +189,7 @@ const SPECIAL_V4: [([u8; 4], u8, &str); 18] = [
     ([240, 0, 0, 0], 4, "reserved"),
 ];
 
-/// The same for IPv6. The last three are all that is not global unicast.
+/// The same for IPv6. The last three cover everything that is not global unicast.
 const SPECIAL_V6: [([u16; 8], u8, &str); 21] = [
     ([0, 0, 0, 0, 0, 0, 0, 1], 128, "loopback"),
     ([0; 8], 128, "unspecified"),
@@ -221,7 +222,7 @@ const fn v6([a, b, c, d, e, f, g, h]: [u16; 8], length: u8) -> Ipv6Net {
     Ipv6Net::new_assert(Ipv6Addr::new(a, b, c, d, e, f, g, h), length)
 }
 
-/// `net` as IPv4, if all of it is IPv4-mapped: what is denied so must be denied in its other spelling too.
+/// `net` as IPv4, if it is IPv4-mapped: a denied range must be denied in both notations.
 fn unmapped(net: IpNet) -> IpNet {
     let IpNet::V6(mapped) = net else { return net };
     let (address, length) = (mapped.network().to_ipv4_mapped(), mapped.prefix_len().checked_sub(96));
@@ -233,13 +234,13 @@ fn is_mapped(address: IpAddr) -> bool {
     matches!(address, IpAddr::V6(address) if address.to_ipv4_mapped().is_some())
 }
 
-/// The IPv4 address that an IPv6 address stands for: IPv4-mapped and -compatible (RFC 4291 section
-/// 2.5.5), translated (RFC 7915), NAT64 (RFC 6052, RFC 8215 with a /96) and 6to4 (RFC 3056).
+/// The IPv4 address embedded in an IPv6 address: IPv4-mapped and -compatible (RFC 4291 section 2.5.5), translated
+/// (RFC 7915), NAT64 (RFC 6052, RFC 8215 with a /96) and 6to4 (RFC 3056).
 fn embedded(address: IpAddr) -> Option<IpAddr> {
     let IpAddr::V6(address) = address else { return None };
     let last = |[.., high, low]: [u16; 8]| (high, low);
     let (high, low) = match address.segments() {
-        // :: and ::1 are addresses of their own.
+        // :: and ::1 embed nothing.
         [0, 0, 0, 0, 0, 0, 0, 0 | 1] => return None,
         words @ ([0, 0, 0, 0, 0, 0 | 0xffff, ..]
         | [0, 0, 0, 0, 0xffff, 0, ..]

@@ -1,6 +1,6 @@
-//! What happened: the outcome of one attempt, and the entry of the log that tells of it.
+//! The outcome of one attempt, and its log entry.
 //!
-//! Every 'why' is a closed list, stored, logged, counted and shown under one name.
+//! Every reason is a closed list, stored, logged, counted and shown under one name.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use super::text::words;
 use super::time::Timestamp;
 
 words! {
-    /// Why an attempt got no answer.
+    /// Why an attempt got no response.
     Fault {
         /// The URL's host name is not known to DNS.
         NameNotFound = "name_not_found",
@@ -22,76 +22,75 @@ words! {
         AddressDenied = "address_denied",
         /// Nothing listens there.
         Refused = "connection_refused",
-        /// The network knows no way there.
+        /// There is no route to the address.
         Unreachable = "unreachable",
-        /// The proxy of `[network]` did not let the connection through, or is not there.
+        /// The proxy of `[network]` refused the connection, or cannot be reached.
         Proxy = "proxy_failed",
         /// The connection was not established in time.
         ConnectTimeout = "connect_timeout",
-        /// The certificate has run out, or is not valid yet.
+        /// The certificate has expired or is not valid yet.
         TlsExpired = "tls_certificate_expired",
-        /// The certificate is another host's.
+        /// The certificate is for another host name.
         TlsWrongName = "tls_wrong_name",
-        /// The certificate's issuer is not one this machine trusts.
+        /// The certificate's issuer is not trusted by this machine.
         TlsUnknownIssuer = "tls_unknown_issuer",
         /// TLS failed in another way.
         Tls = "tls_failed",
-        /// The request was not taken in time.
+        /// The request was not read in time.
         SendTimeout = "send_timeout",
-        /// No answer began in time.
+        /// No response began in time.
         ResponseTimeout = "response_timeout",
-        /// The answer's body did not end in time.
+        /// The response's body did not end in time.
         BodyTimeout = "body_timeout",
-        /// The connection broke before the answer was complete.
+        /// The connection broke before the response was complete.
         Disconnected = "disconnected",
-        /// What came back is not HTTP.
+        /// The response is not HTTP.
         Protocol = "protocol_error",
         /// The URL cannot be called.
         BadUrl = "bad_url",
-        /// What was to be sent is gone from the store (retention) or cannot be read.
+        /// The event is gone from the store (retention) or cannot be read.
         EventUnavailable = "event_unavailable",
-        /// Hookswitch's own fault: the attempt ended in a panic.
+        /// Internal error: the attempt panicked.
         Internal = "internal_error",
     }
 }
 
 words! {
-    /// The parts of an attempt, in their order.
+    /// The phases of an attempt, in order.
     Phase {
-        /// Turning the host's name into addresses.
+        /// Resolving the host's name.
         Resolve = "resolve",
         /// Establishing the connection, TLS included.
         Connect = "connect",
         /// Sending the request.
         Send = "send",
-        /// Waiting for the answer's first line and headers.
+        /// Waiting for the response's status line and headers.
         Wait = "wait",
-        /// Reading the answer's body.
+        /// Reading the response's body.
         Receive = "receive",
     }
 }
 
-/// An answer as it was kept.
+/// A response as kept in the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
     /// The status code.
     pub status: u16,
-    /// The headers in their order, named as the receiver wrote them; what is not UTF-8 is shown with replacement
-    /// characters.
+    /// The headers in order, with names as received; invalid UTF-8 is replaced by U+FFFD.
     pub headers: Vec<(String, String)>,
-    /// The beginning of the body, unpacked where it came as gzip or deflate; at most [`Answer::BODY_KEPT`] bytes.
+    /// The beginning of the body, with gzip or deflate decoded; at most [`Answer::BODY_KEPT`] bytes.
     pub body: Vec<u8>,
-    /// Whether there was more of the body.
+    /// Whether the body was longer.
     pub truncated: bool,
 }
 
 impl Answer {
-    /// How many bytes of an answer's body are kept.
+    /// Maximum kept bytes of a response's body.
     pub const BODY_KEPT: usize = 8 * 1024;
-    /// How many bytes of an answer's headers (names and values) are kept.
+    /// Maximum kept bytes of a response's headers (names and values).
     pub const HEADERS_KEPT: usize = 8 * 1024;
 
-    /// The value of the header `name` (any case), the first if there are several.
+    /// The first value of the header `name`, in any case.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str())
     }
@@ -105,45 +104,45 @@ impl Answer {
 /// How an attempt ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// With an answer, whatever its status.
+    /// With a response, whatever its status.
     Answered(Answer),
     /// Without one.
     Failed {
-        /// Why.
+        /// The reason.
         fault: Fault,
-        /// What there is to know beyond the fault's name, as a sentence; may be empty.
+        /// Details beyond the fault's name, as a sentence; may be empty.
         detail: String,
     },
 }
 
-/// One attempt: what was seen of it.
+/// The observed facts of one attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
     /// How it ended.
     pub outcome: Outcome,
-    /// What was wrong with the rest of an answer whose status came, as a sentence without a full stop that
-    /// holds nothing of what the receiver sent.
+    /// What was wrong with the rest of a response whose status was received, as a sentence without a full stop that
+    /// contains nothing the receiver sent.
     pub note: Option<String>,
-    /// How long it took in all.
+    /// Total duration.
     pub duration: Duration,
-    /// How long each phase took that was reached, in order.
+    /// The duration of each phase reached, in order.
     pub phases: Vec<(Phase, Duration)>,
-    /// The address that was connected to, with its port.
+    /// The address connected to, with its port.
     pub address: Option<String>,
 }
 
 words! {
-    /// What an entry of the log says of its delivery.
+    /// A delivery's status in a log entry.
     Status {
-        /// It arrived.
+        /// Delivered.
         Delivered = "delivered",
-        /// It will be tried again.
+        /// To be retried.
         Retrying = "retrying",
-        /// It was given up: a dead letter.
+        /// Given up: a dead letter.
         Failed = "failed",
-        /// It was not delivered in the time in which it was wanted.
+        /// Not delivered before it expired.
         Expired = "expired",
-        /// Somebody cancelled it.
+        /// Cancelled by hand.
         Cancelled = "cancelled",
     }
 }
@@ -160,7 +159,7 @@ impl From<Status> for State {
     }
 }
 
-/// What an attempt sent, as far as the body cannot be written again from its event.
+/// What an attempt sent, as far as it cannot be rendered again from the event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sent {
     /// How the body was written.
@@ -169,41 +168,41 @@ pub struct Sent {
     pub layout: Layout,
     /// How a form held lists and objects.
     pub nested: Nested,
-    /// The headers in their order; the values of the subscription's own headers are left out.
+    /// The headers in order; values of the subscription's own headers are omitted.
     pub headers: Vec<(String, Option<String>)>,
 }
 
-/// One entry of the log: an attempt, or a delivery that ended without one.
+/// One log entry: an attempt, or a delivery that ended without one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogEntry {
-    /// Its id; given by the store.
+    /// Assigned by the store.
     pub id: AttemptId,
     /// When the attempt ended, or the delivery did.
     pub created: Timestamp,
     /// The event type.
     pub event_type: EventType,
-    /// What became of the delivery.
+    /// The resulting status of the delivery.
     pub status: Status,
-    /// The status code, if there was an answer.
+    /// The status code, if there was a response.
     pub response: Option<u16>,
     /// Why there was none.
     pub error: Option<Fault>,
-    /// What there is to know beyond `error`; without one, what was wrong with the rest of an answer
-    /// ([`Report::note`]), or why the delivery ended without an attempt.
+    /// Details of `error`; without one, what was wrong with the rest of a response ([`Report::note`]), or why the
+    /// delivery ended without an attempt.
     pub error_detail: String,
-    /// How long the attempt took.
+    /// The duration of the attempt.
     pub duration: Duration,
-    /// How long each of its phases took.
+    /// The duration of each phase.
     pub phases: Vec<(Phase, Duration)>,
-    /// The address that was connected to.
+    /// The address connected to.
     pub address: Option<String>,
-    /// Which attempt of the delivery it was, from 1; 0 if the delivery ended without one.
+    /// The number of the attempt, from 1; 0 if the delivery ended without one.
     pub attempt: u32,
-    /// When it is tried again.
+    /// When it is retried.
     pub next_attempt: Option<Timestamp>,
-    /// Whether it was a probe.
+    /// Whether it is a probe.
     pub test: bool,
-    /// Whether a replay had put the delivery back into the queue.
+    /// Whether a replay put the delivery back into the queue.
     pub replay: bool,
     /// The event; `None` for a probe.
     pub event: Option<EventId>,
@@ -219,19 +218,18 @@ pub struct LogEntry {
     pub call: Option<CallId>,
     /// The lead's phone number.
     pub phone: Option<String>,
-    /// The URL that was called.
+    /// The URL called.
     pub url: String,
     /// What was sent; `None` if the delivery ended without an attempt.
     pub sent: Option<Sent>,
-    /// The body that was sent, where no stored event can give it again (a probe).
+    /// The body sent, if it cannot be rendered from a stored event (a probe).
     pub sent_body: Option<Vec<u8>>,
-    /// What came back.
+    /// The response.
     pub answer: Option<Answer>,
 }
 
 impl LogEntry {
-    /// The entry for a delivery that ended without an attempt, `why` as a sentence. Its id is the
-    /// store's to give.
+    /// The entry of a delivery that ended without an attempt, with `why` as a sentence. The store assigns the id.
     pub fn without_attempt(
         delivery: &Delivery,
         status: Status,

@@ -1,12 +1,12 @@
-//! The retry schedule: a value that is born valid and reads as a list of delays.
+//! The retry schedule: a valid value that reads as a list of delays.
 //!
-//! Knows nothing of deliveries; randomness comes in as a number.
+//! Knows nothing about deliveries; randomness is an argument.
 
 use std::time::Duration;
 
 use super::time::format_duration;
 
-/// How failed deliveries are tried again, and for how long.
+/// When failed deliveries are retried, and for how long.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RetryPolicy {
     initial_delay: Duration,
@@ -17,29 +17,29 @@ pub struct RetryPolicy {
     disable_after: Duration,
 }
 
-/// A setting of the schedule that cannot be, named by its key in `[retry]`.
+/// An invalid setting of the schedule, named by its key in `[retry]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BadPolicy {
     /// The key at fault.
     pub key: &'static str,
-    /// What would be right.
+    /// What would be valid.
     pub detail: String,
 }
 
-/// The settings of a [`RetryPolicy`], not checked yet.
+/// The unchecked settings of a [`RetryPolicy`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct RetrySettings {
     /// The delay after the first failure; 1 ms to `max_delay`.
     pub initial_delay: Duration,
-    /// What each further delay is multiplied by; 1 to 100.
+    /// The factor between successive delays; 1 to 100.
     pub multiplier: f64,
     /// The longest delay; at most 7 days.
     pub max_delay: Duration,
-    /// The part of a delay that is left to chance, both ways; 0 to 1.
+    /// The part of a delay that is random, in both directions; 0 to 1.
     pub jitter: f64,
     /// How long after acceptance a delivery is given up; 100 ms to 365 days.
     pub give_up_after: Duration,
-    /// How long every attempt of a subscription must have failed until it is disabled; 100 ms to 365 days.
+    /// How long every attempt of a subscription must fail before it is disabled; 100 ms to 365 days.
     pub disable_after: Duration,
 }
 
@@ -49,7 +49,7 @@ impl RetryPolicy {
     /// The schedule with these settings.
     ///
     /// # Errors
-    /// Every setting that is out of its range.
+    /// Every setting out of range.
     pub fn try_new(settings: &RetrySettings) -> Result<Self, Vec<BadPolicy>> {
         let mut faults = Vec::new();
         let mut length = |key, value: Duration, least: Duration, most: Duration| {
@@ -86,16 +86,15 @@ impl RetryPolicy {
         })
     }
 
-    /// The delay after `failures` failed attempts (1 and up), before jitter.
+    /// The delay after `failures` failed attempts (at least 1), before jitter.
     pub fn nominal_delay(&self, failures: u32) -> Duration {
         let steps = i32::try_from(failures.saturating_sub(1)).unwrap_or(i32::MAX);
         let seconds = self.initial_delay.as_secs_f64() * self.multiplier.powi(steps);
-        // Compared as floats: a product beyond Duration's range, or infinite, is simply the largest delay.
+        // Compared as floats: a product that overflows Duration, or is infinite, becomes the largest delay.
         if seconds < self.max_delay.as_secs_f64() { Duration::from_secs_f64(seconds) } else { self.max_delay }
     }
 
-    /// The delay after `failures` failed attempts, spread by `chance` (0 up to 1) over the nominal
-    /// delay ± the jitter.
+    /// The delay after `failures` failed attempts, spread by `chance` in [0, 1) over the nominal delay ± the jitter.
     pub fn delay(&self, failures: u32, chance: f64) -> Duration {
         let factor = 1.0 + self.jitter * (2.0 * chance.clamp(0.0, 1.0) - 1.0);
         self.nominal_delay(failures).mul_f64(factor)
@@ -106,7 +105,7 @@ impl RetryPolicy {
         self.max_delay
     }
 
-    /// The longest delay with all its jitter.
+    /// The longest delay with jitter.
     pub fn longest_delay(&self) -> Duration {
         self.max_delay.mul_f64(1.0 + self.jitter)
     }
@@ -116,7 +115,7 @@ impl RetryPolicy {
         self.give_up_after
     }
 
-    /// How long every attempt of a subscription must have failed until it is disabled.
+    /// How long every attempt of a subscription must fail before it is disabled.
     pub const fn disable_after(&self) -> Duration {
         self.disable_after
     }
@@ -164,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_is_refused_by_its_key() {
+    fn impossible_values_are_refused_by_key() {
         let base = RetrySettings::default();
         let cases = [
             ("initial_delay", RetrySettings { initial_delay: Duration::ZERO, ..base.clone() }),

@@ -1,9 +1,9 @@
-//! One call as the report counts it: what its events and messages say, each thing once.
+//! A call as counted by the report.
 //!
-//! A call is known by its [`Mark`]s: one for the first accepted event of each type, one for the first SMS
-//! that was sent to the lead, one for the lead's first answer. What comes again makes no mark, so that
-//! nothing is counted twice; what comes late makes its mark like any other. [`share`] says from the
-//! marks, in whatever order they came, where and how the call counts.
+//! A call is represented by its [`Mark`]s: one for the first accepted event of each type, one for the first SMS sent
+//! to the lead, one for the lead's first reply. Repetitions add no mark, so nothing is counted twice; late events add
+//! theirs like any other. [`share`] derives from the marks, independently of their order, where and how the call
+//! counts.
 
 mod members;
 mod summary;
@@ -18,28 +18,28 @@ use members::{agent, outcome, word};
 
 pub use summary::Summary;
 
-/// How many marks a call has at most: those of the seven built-in event types, of messages, and of as many
-/// declared event types as fit.
+/// Maximum marks of a call: those of the seven built-in event types, of messages, and of as many declared event types
+/// as fit.
 pub const MOST_MARKS: usize = 32;
-/// What a mark is of.
+/// The subject of a mark.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum What {
     /// The first accepted event of this type.
     Event(EventType),
     /// The first SMS that was sent to the lead.
     Texted,
-    /// The lead's first answer to one.
+    /// The lead's first reply to one.
     Replied,
 }
 
-/// One thing that is known of a call.
+/// One fact about a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mark {
-    /// What it is of.
+    /// Its subject.
     pub what: What,
-    /// When that happened.
+    /// When it happened.
     pub at: Timestamp,
-    /// The call's site, on the first mark that knows it.
+    /// The call's domain, on the first mark that has it.
     pub domain: Option<Domain>,
     /// Where it came from.
     pub source: Source,
@@ -47,12 +47,11 @@ pub struct Mark {
     pub agent: Option<String>,
     /// `callstatus`, of `call.finished` and `call.missed`.
     pub outcome: Option<String>,
-    /// Milliseconds: how long they talked (`duration` of `call.finished`), or how long the answer took
-    /// ([`What::Replied`]).
+    /// Milliseconds: the talk time (`duration` of `call.finished`), or the time until the reply ([`What::Replied`]).
     pub length: Option<u32>,
 }
 
-/// What came of a call.
+/// Something that happened to a call.
 #[derive(Debug, Clone, Copy)]
 pub enum Heard<'h> {
     /// An event was accepted.
@@ -61,11 +60,11 @@ pub enum Heard<'h> {
         event_type: &'h EventType,
         /// When it happened.
         at: Timestamp,
-        /// The site it belongs to.
+        /// The domain.
         domain: Option<&'h Domain>,
         /// Where it came from.
         source: Source,
-        /// Its data, as posted.
+        /// The data, as posted.
         data: &'h str,
     },
     /// An SMS was stored.
@@ -74,14 +73,14 @@ pub enum Heard<'h> {
         outbound: bool,
         /// When it was sent.
         sent_at: Timestamp,
-        /// The site it belongs to.
+        /// The domain.
         domain: Option<&'h Domain>,
         /// Where it came from.
         source: Source,
     },
 }
 
-/// The marks that `heard` adds to those that are `known`, in their order of coming.
+/// The marks that `heard` adds to those `known`, in order of arrival.
 pub fn news(known: &[Mark], heard: Heard<'_>) -> Vec<Mark> {
     let mut new = match heard {
         Heard::Event { event_type, at, source, data, .. } => of_event(known, event_type, at, source, data),
@@ -105,9 +104,9 @@ fn has(known: &[Mark], what: &What) -> bool {
     known.iter().any(|mark| mark.what == *what)
 }
 
-/// The members of `data` that the report is made of.
+/// The members of `data` used by the report.
 #[derive(Default, Deserialize)]
-struct Told<'d> {
+struct Fields<'d> {
     #[serde(borrow, default)]
     agent_id: Option<&'d RawValue>,
     #[serde(borrow, default)]
@@ -130,26 +129,26 @@ fn of_event(known: &[Mark], event_type: &EventType, at: Timestamp, source: Sourc
     if !matches!(name, "call.claimed" | "call.connected" | "call.finished" | "call.missed" | "call.smsfollowup") {
         return vec![mark];
     }
-    let told: Told<'_> = serde_json::from_str(data).unwrap_or_default();
+    let fields: Fields<'_> = serde_json::from_str(data).unwrap_or_default();
     match name {
         "call.smsfollowup" => {
             let mut all = vec![mark];
-            all.extend(of_thread(known, &told, at, source));
+            all.extend(of_thread(known, &fields, at, source));
             return all;
         }
-        "call.missed" => mark.outcome = told.callstatus.and_then(outcome),
+        "call.missed" => mark.outcome = fields.callstatus.and_then(outcome),
         "call.finished" => {
-            mark.agent = told.agent_id.and_then(agent);
-            mark.outcome = told.callstatus.and_then(outcome);
-            mark.length = told.duration.and_then(seconds);
+            mark.agent = fields.agent_id.and_then(agent);
+            mark.outcome = fields.callstatus.and_then(outcome);
+            mark.length = fields.duration.and_then(seconds);
         }
-        _ => mark.agent = told.agent_id.and_then(agent),
+        _ => mark.agent = fields.agent_id.and_then(agent),
     }
     vec![mark]
 }
 
-/// What a finished thread says: that the lead was written to and answered, and when as far as it can be read.
-fn of_thread(known: &[Mark], told: &Told<'_>, at: Timestamp, source: Source) -> Vec<Mark> {
+/// The facts of a complete thread: that the lead was written to and replied, and when, if that can be parsed.
+fn of_thread(known: &[Mark], fields: &Fields<'_>, at: Timestamp, source: Source) -> Vec<Mark> {
     #[derive(Default, Deserialize)]
     struct Message<'m> {
         #[serde(borrow, default)]
@@ -159,7 +158,7 @@ fn of_thread(known: &[Mark], told: &Told<'_>, at: Timestamp, source: Source) -> 
     }
     let time = |raw: &RawValue| json::string(raw).ok().and_then(|text| Timestamp::parse(&text).ok());
     let (mut texted, mut replied) = (None, None);
-    let thread = told.conversation.and_then(|raw| json::items(raw).ok()).unwrap_or_default();
+    let thread = fields.conversation.and_then(|raw| json::items(raw).ok()).unwrap_or_default();
     for item in thread {
         let message: Message<'_> = serde_json::from_str(item.get()).unwrap_or_default();
         let sent_at = message.sent_at.and_then(time);
@@ -172,7 +171,7 @@ fn of_thread(known: &[Mark], told: &Told<'_>, at: Timestamp, source: Source) -> 
             break;
         }
     }
-    let replied = replied.or_else(|| told.received_at.and_then(time));
+    let replied = replied.or_else(|| fields.received_at.and_then(time));
     let waited = texted.zip(replied).map(|(texted, replied)| between(texted, replied));
     let mut new = Vec::new();
     if !has(known, &What::Texted) {
@@ -188,7 +187,7 @@ fn of_message(known: &[Mark], outbound: bool, sent_at: Timestamp, source: Source
     let texted = known.iter().find(|mark| mark.what == What::Texted).map(|mark| mark.at);
     match (outbound, texted) {
         (true, None) => vec![plain(What::Texted, sent_at, source)],
-        // An SMS of the lead's own accord is no answer.
+        // An unsolicited SMS from the lead is not a reply.
         (false, Some(texted)) if sent_at >= texted && !has(known, &What::Replied) => {
             vec![Mark { length: Some(between(texted, sent_at)), ..plain(What::Replied, sent_at, source) }]
         }
@@ -196,24 +195,24 @@ fn of_message(known: &[Mark], outbound: bool, sent_at: Timestamp, source: Source
     }
 }
 
-/// Milliseconds from one to the other, 0 if it is not later, at most 49 days.
+/// Milliseconds between two times, 0 if negative, at most 49 days.
 fn between(from: Timestamp, to: Timestamp) -> u32 {
     u32::try_from(to.since(from).as_millis()).unwrap_or(u32::MAX)
 }
 
-/// Seconds, as a number or as its digits in a string; in milliseconds.
+/// Milliseconds from seconds, given as a number or as digits in a string.
 fn seconds(raw: &RawValue) -> Option<u32> {
     let seconds: f64 = word(raw)?.parse().ok()?;
-    // A float that is cast stays within the bounds.
+    // Casting a float saturates.
     (seconds.is_finite() && seconds >= 0.0).then(|| (seconds * 1000.0).round() as u32)
 }
 
-/// Where a call counts.
+/// The report bucket of a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
     /// The hour in which it began, in hours since the epoch.
     pub hour: u32,
-    /// Its site.
+    /// The domain.
     pub domain: Option<Domain>,
     /// Where it came from.
     pub source: Source,
@@ -221,34 +220,34 @@ pub struct Place {
     pub agent: Option<String>,
 }
 
-/// What one call adds to the report.
+/// A call's contribution to the report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Share {
-    /// Where.
+    /// The bucket.
     pub place: Place,
     /// The types of its events, each once.
     pub events: Vec<EventType>,
-    /// How it ended: `callstatus` of `call.finished`, else of `call.missed`.
+    /// The outcome: `callstatus` of `call.finished`, else of `call.missed`.
     pub outcome: Option<String>,
     /// Milliseconds from `call.new` to `call.claimed`.
     pub claim: Option<u32>,
     /// Milliseconds from `call.new` to `call.connected`.
     pub connect: Option<u32>,
-    /// Milliseconds that they talked.
+    /// Talk time in milliseconds.
     pub talk: Option<u32>,
-    /// Whether the lead was written to.
+    /// Whether an SMS was sent to the lead.
     pub texted: bool,
-    /// Whether the lead answered.
+    /// Whether the lead replied.
     pub replied: bool,
-    /// Milliseconds from the first SMS to the lead to the lead's first answer.
+    /// Milliseconds from the first SMS to the lead to the lead's first reply.
     pub reply: Option<u32>,
 }
 
-/// What the call with these marks adds to the report; `None` if nothing is known of it.
+/// The contribution of the call with these marks to the report; `None` if there are none.
 ///
-/// It counts in the hour of its `call.new`; without one, of its earliest event; without any, of its
-/// earliest message. Domain and source are those that were known first; the agent is the one of `call.claimed`, else of
-/// `call.connected`, else of `call.finished`.
+/// It counts in the hour of its `call.new`; without one, of its earliest event; without any, of its earliest message.
+/// Domain and source are those known first; the agent is that of `call.claimed`, else of `call.connected`, else of
+/// `call.finished`.
 pub fn share(marks: &[Mark]) -> Option<Share> {
     let first = marks.first()?;
     let event = |name: &str| {

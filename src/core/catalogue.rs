@@ -1,8 +1,8 @@
 //! The event types: name, title, description, sample and JSON Schema of `data`.
 //!
-//! Seven are built in ([`super::samples`] tells their story), more may be declared in the
-//! configuration. `data` is the platform's own: of its members only the few that Hookswitch itself
-//! lives by are checked, and those are the required ones of the schema.
+//! Seven are built in ([`super::samples`]), more may be declared in the configuration. `data` belongs to the
+//! platform: only the few members that Hookswitch itself uses are checked, and those are the required ones in the
+//! schema.
 
 use std::sync::Arc;
 
@@ -15,23 +15,23 @@ use super::json::{self, Kind};
 use super::samples::{BUILT_IN, BuiltIn, CONVERSATION_MEMBERS, MEMBERS};
 use super::text::excerpt;
 
-/// The most characters of a title.
+/// Maximum characters of a title.
 const TITLE_MOST: usize = 100;
-/// The longest `lead_phone` that the log is searched by; a longer one is no phone number.
+/// Maximum length of a `lead_phone` indexed for the log; a longer one is not a phone number.
 const PHONE_MOST: usize = 64;
 
-/// All event types there are: the seven built in and those declared in the configuration. Cheap to clone.
+/// All event types: the seven built-in and the declared ones. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Catalogue {
     entries: Arc<[Entry]>,
 }
 
-/// What the rest of Hookswitch needs to know of an event's data.
+/// The members of an event's data that Hookswitch uses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DataKeys {
     /// `call_id`
     pub call: CallId,
-    /// `lead_phone`, where it is a string or a number of 1 to 64 characters.
+    /// `lead_phone`, if it is a string or a number of 1 to 64 characters.
     pub phone: Option<String>,
 }
 
@@ -40,32 +40,32 @@ pub struct DataKeys {
 pub struct Entry {
     /// Its name, such as `call.new`.
     pub name: EventType,
-    /// Its name for people.
+    /// Its display name.
     pub title: String,
-    /// When it happens; may be empty for one declared in the configuration.
+    /// When it occurs; may be empty if declared in the configuration.
     pub description: String,
     /// A sample of `data`: valid, compact JSON text.
     pub sample: String,
 }
 
-/// An event type declared in the configuration, unchecked.
+/// An unchecked event type from the configuration.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Declared {
     /// Words of lower case letters, digits and `_`, joined by dots; at least two.
     pub name: String,
-    /// Its name for people, 1 to 100 characters.
+    /// Its display name, 1 to 100 characters.
     pub title: String,
-    /// When it happens.
+    /// When it occurs.
     pub description: String,
     /// JSON text of the sample `data`.
     pub sample: String,
 }
 
-/// A member that `data` must have, beside `call_id`.
+/// A required member of `data`, besides `call_id`.
 struct Required {
     event_type: &'static str,
     member: &'static str,
-    /// The kinds of value it may be.
+    /// The allowed kinds of value.
     kinds: &'static [Kind],
     /// The same in words.
     wanted: &'static str,
@@ -77,7 +77,7 @@ const REQUIRED: [Required; 3] = [
     Required {
         event_type: "call.scheduled",
         member: "scheduled_for",
-        // Platforms write times as text or as seconds; both pass through as they are.
+        // Platforms write times as text or as seconds; both are passed through unchanged.
         kinds: &[Kind::String, Kind::Number],
         wanted: "the time as a string or a number",
         schema: &["string", "number"],
@@ -99,7 +99,7 @@ const REQUIRED: [Required; 3] = [
 ];
 
 impl Catalogue {
-    /// The seven and the declared ones.
+    /// The seven built-in and the declared types.
     ///
     /// # Errors
     /// Every fault of the declared ones, at `/INDEX/member`.
@@ -115,18 +115,18 @@ impl Catalogue {
         invalid.or(Some(Self { entries: entries.into() }))
     }
 
-    /// All of them: the seven in the order of a call, then the declared ones in theirs.
+    /// All types: the seven in the order of a call, then the declared ones in their order.
     pub fn entries(&self) -> &[Entry] {
         &self.entries
     }
 
-    /// The one of this name.
+    /// The type with this name.
     pub fn get(&self, name: &str) -> Option<&Entry> {
         self.entries.iter().find(|entry| entry.name.as_str() == name)
     }
 
-    /// JSON Schema (2020-12) of the `data` of this event type: the documented members are described,
-    /// the required ones typed, and any other member is fine.
+    /// JSON Schema (2020-12) of the `data` of this event type: the documented members are described, the required
+    /// ones typed, and any other member is allowed.
     pub fn schema(&self, entry: &Entry) -> Value {
         let of_type = || REQUIRED.iter().filter(|required| required.event_type == entry.name.as_str());
         let sample: Value = serde_json::from_str(&entry.sample).unwrap_or_default();
@@ -162,7 +162,7 @@ impl Catalogue {
     /// `text` as one of the event types.
     ///
     /// # Errors
-    /// A sentence that lists what there is.
+    /// A sentence that lists the valid types.
     pub fn event_type(&self, text: &str) -> Result<EventType, String> {
         self.get(text).map(|entry| entry.name.clone()).ok_or_else(|| {
             let names: Vec<_> = self.entries.iter().map(|entry| format!("`{}`", entry.name)).collect();
@@ -170,8 +170,8 @@ impl Catalogue {
         })
     }
 
-    /// Checks the data of an event: it is an object with a `call_id` and what its type requires
-    /// (nothing more if the type is not known). [`json::check`] was done already.
+    /// Checks the data of an event: it must be an object with a `call_id` and what its type requires (nothing more if
+    /// the type is unknown). [`json::check`] must have passed.
     ///
     /// # Errors
     /// Every fault with its pointer, relative to `data`.
@@ -195,7 +195,7 @@ impl Catalogue {
     }
 }
 
-/// What is needed to know of any event's `data`.
+/// Extracts the members of any event's `data` that Hookswitch uses.
 ///
 /// # Errors
 /// As for [`Catalogue::check_data`].
@@ -207,7 +207,7 @@ fn read_keys(members: &[(String, &RawValue)]) -> Result<DataKeys, Invalid> {
     let member = |wanted: &str| members.iter().find(|(name, _)| name == wanted).map(|(_, value)| *value);
     let call = member("call_id").ok_or("is missing: the id that the events of one call share".to_owned());
     let call = call.and_then(json::string).and_then(|text| CallId::parse(&text));
-    // Some platforms write a number without a plus sign as one.
+    // Some platforms send a number without a plus sign as a JSON number.
     let phone = member("lead_phone").and_then(|value| match Kind::of(value) {
         Kind::Number => Some(value.get().to_owned()),
         _ => json::string(value).ok(),
@@ -227,7 +227,7 @@ fn built_in(built_in: &BuiltIn) -> Entry {
     }
 }
 
-/// `declared` as an event type beside those that are there.
+/// Validates `declared`, given the existing types.
 fn read_declared(declared: &Declared, there: &[Entry]) -> Result<Entry, Invalid> {
     let mut invalid = Invalid::default();
     let name = invalid.check("/name", read_name(&declared.name, there));
@@ -272,7 +272,7 @@ fn check_sample(sample: &str) -> Result<(), Invalid> {
     data_keys(raw).map(drop)
 }
 
-/// JSON text without the blanks between its parts.
+/// JSON text without insignificant whitespace.
 fn compact(text: &str) -> String {
     let (mut inside, mut escaped) = (false, false);
     let keep = |c: &char| {
@@ -290,7 +290,7 @@ fn message_schema() -> Value {
     let members = CONVERSATION_MEMBERS.iter();
     let properties: serde_json::Map<_, _> =
         members.map(|(name, _)| ((*name).to_owned(), described(name, &CONVERSATION_MEMBERS))).collect();
-    // What a message is, is not checked: the platform's own data passes through.
+    // Messages are not checked: the platform's data is passed through.
     json!({"properties": properties})
 }
 

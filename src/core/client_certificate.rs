@@ -1,7 +1,7 @@
-//! The certificate that deliveries of a subscription show to its receiver (mutual TLS).
+//! The client certificate that a subscription's deliveries present to its receiver (mutual TLS).
 //!
-//! Knows the texts and their sizes, not what is in them: whether a key belongs to a certificate is a
-//! question for whoever speaks TLS. Keys are write-only: no fault shows one.
+//! Knows the texts and their sizes, not their content: whether key and certificate match is checked by the TLS code.
+//! Keys are write-only: no fault shows one.
 
 use std::sync::Arc;
 
@@ -11,21 +11,21 @@ use super::hidden::Hidden;
 use super::invalid::Invalid;
 use super::json;
 
-/// The most bytes of a certificate with those between it and its authority's own, as PEM.
+/// Maximum bytes of a certificate with its intermediates, as PEM.
 pub const CERT_MOST: usize = 16 * 1024;
-/// The most bytes of a private key as PEM.
+/// Maximum bytes of a private key as PEM.
 pub const KEY_MOST: usize = 8 * 1024;
 
 /// A certificate and its key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientCertificate {
-    /// PEM: the certificate, then those between it and its authority's own.
+    /// PEM: the certificate, then its intermediates.
     pub cert: String,
-    /// PEM: its private key.
+    /// PEM: the private key.
     pub key: Hidden,
 }
 
-/// What a body said of it; each `None` where it said nothing, the inner `None` for `null`.
+/// The members of a body; `None` if absent, the inner `None` for `null`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CertificateChange {
     /// `client_cert`
@@ -35,15 +35,15 @@ pub struct CertificateChange {
 }
 
 impl CertificateChange {
-    /// Whether anything was said.
+    /// Whether neither member is given.
     pub const fn is_empty(&self) -> bool {
         self.cert.is_none() && self.key.is_none()
     }
 
-    /// What there is after it, where there was `stored` before. Without a certificate there is no key.
+    /// Applies the change to `stored`. Removing the certificate removes the key.
     ///
     /// # Errors
-    /// One is there without the other.
+    /// One is present without the other.
     pub fn settle(&self, stored: Option<&Arc<ClientCertificate>>) -> Result<Option<Arc<ClientCertificate>>, Invalid> {
         if self.is_empty() {
             return Ok(stored.cloned());
@@ -64,19 +64,19 @@ impl CertificateChange {
     }
 }
 
-/// Reads `client_cert`.
+/// Parses `client_cert`.
 ///
 /// # Errors
-/// What would be right.
+/// What would be valid.
 pub fn read_cert(value: &RawValue) -> Result<String, String> {
     let text = json::string(value)?;
     pem(text, CERT_MOST, "CERTIFICATE-----")
 }
 
-/// Reads `client_key`.
+/// Parses `client_key`.
 ///
 /// # Errors
-/// What would be right; never the text.
+/// What would be valid; never the text.
 pub fn read_key(value: &RawValue) -> Result<Hidden, String> {
     let text = json::string(value)?;
     if text.contains("ENCRYPTED") {
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_pem_is_refused_without_being_shown() {
+    fn invalid_pem_is_refused_without_being_shown() {
         let quoted = |text: &str| RawValue::from_string(json::quote(text)).unwrap();
         let (cert, key) = ("-----BEGIN CERTIFICATE-----\nAA\n", "-----BEGIN PRIVATE KEY-----\nAA\n");
         assert!(read_cert(&quoted(cert)).is_ok() && read_key(&quoted(key)).is_ok());

@@ -1,4 +1,4 @@
-//! CloudEvents 1.0: an event in the shape of the CNCF's specification, read as one of ours.
+//! CloudEvents 1.0, converted to events.
 //!
 //! | attribute | becomes |
 //! |---|---|
@@ -9,8 +9,8 @@
 //! | `time` | `occurred_at` |
 //! | `data`, or `data_base64` of JSON text | `data`, to the byte |
 //!
-//! `datacontenttype` must be JSON. Whatever else is there is ignored, as the specification wants. Knows nothing
-//! of HTTP: in which header or member an attribute came is the caller's business.
+//! `datacontenttype` must be JSON. Other attributes are ignored, as the specification requires. Knows nothing about
+//! HTTP: the caller extracts attributes from headers or members.
 
 use std::borrow::Cow;
 
@@ -25,17 +25,17 @@ use super::invalid::{Invalid, pointer};
 use super::json::{self, Kind, quote};
 use super::text::excerpt;
 
-/// The attributes that every CloudEvent must have.
+/// The required attributes of every CloudEvent.
 const REQUIRED: [&str; 4] = ["specversion", "id", "source", "type"];
 
-/// Those that may be missing, and that something is made of.
+/// The optional attributes that are used.
 const OPTIONAL: [&str; 3] = ["time", "domain", "datacontenttype"];
 
-/// Those that are strings, and no numbers or booleans, where JSON has a difference.
+/// Attributes that must be strings, not numbers or booleans, where JSON distinguishes them.
 const STRINGS: [&str; 10] =
     ["specversion", "id", "source", "type", "time", "datacontenttype", "dataschema", "subject", "company", "domain"];
 
-/// A CloudEvent that was taken apart: its attributes are well formed, what they say is not looked at yet.
+/// A parsed CloudEvent: its attributes are well-formed, but not interpreted yet.
 #[derive(Debug)]
 pub struct CloudEvent<'a> {
     attributes: Vec<(String, String)>,
@@ -43,7 +43,7 @@ pub struct CloudEvent<'a> {
 }
 
 impl<'a> CloudEvent<'a> {
-    /// Takes apart a JSON document (the specification's JSON format, structured mode).
+    /// Parses a JSON document (the specification's JSON format, structured mode).
     ///
     /// # Errors
     /// Every fault with its pointer.
@@ -51,13 +51,13 @@ impl<'a> CloudEvent<'a> {
         let members = json::members(raw).map_err(|fault| Invalid::one("", fault))?;
         let mut invalid = Invalid::default();
         if let Some(name) = json::first_duplicate(&members) {
-            invalid.add(pointer(name), "stands twice");
+            invalid.add(pointer(name), "is given twice");
         }
         let (mut attributes, mut data) = (Vec::new(), None);
         for (name, value) in members.into_iter().filter(|(_, value)| Kind::of(value) != Kind::Null) {
             let at = pointer(&name);
             match name.as_str() {
-                "data" | "data_base64" if data.is_some() => invalid.add(at, "cannot stand beside the other data"),
+                "data" | "data_base64" if data.is_some() => invalid.add(at, "cannot be combined with the other data"),
                 "data" => data = Some(Cow::Borrowed(value.get())),
                 "data_base64" => data = invalid.check(&at, decoded(value)).map(Cow::Owned),
                 _ => attributes.extend(invalid.check(&at, attribute(&name, value)).map(|value| (name, value))),
@@ -71,7 +71,7 @@ impl<'a> CloudEvent<'a> {
         event.check()
     }
 
-    /// Puts together what came apart (binary mode): the attributes, and the data.
+    /// Assembles an event from attributes and data (binary mode).
     ///
     /// # Errors
     /// Every fault with the pointer that the attribute would have in a document.
@@ -88,7 +88,7 @@ impl<'a> CloudEvent<'a> {
                 invalid.add(pointer(name), "must not have control characters");
             }
         }
-        // An attribute that says nothing is none.
+        // An empty attribute counts as absent.
         self.attributes.retain(|(name, value)| !(value.is_empty() && OPTIONAL.contains(&name.as_str())));
         for name in REQUIRED.into_iter().filter(|name| self.get(name).is_none_or(str::is_empty)) {
             invalid.add(pointer(name), "is missing: every CloudEvent has it");
@@ -109,7 +109,7 @@ impl<'a> CloudEvent<'a> {
         self.attributes.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    /// The event that it is. `key` is the producer's own id, if it was given beside the event.
+    /// The event. `key` is the producer's own id, if given outside the event.
     ///
     /// # Errors
     /// Every fault with its pointer.
@@ -134,7 +134,7 @@ impl<'a> CloudEvent<'a> {
     }
 }
 
-/// The faults of our own members under the names of the attributes that they came from.
+/// Renames faults of event members to the attributes they came from.
 fn renamed(mut invalid: Invalid) -> Invalid {
     for error in &mut invalid.errors {
         if error.pointer == "/occurred_at" {
@@ -169,13 +169,13 @@ fn is_json(media: &str) -> bool {
     name == "application/json" || name.ends_with("+json")
 }
 
-/// The last part of a URI reference, if it is one of ours.
+/// The last segment of a URI reference, if it is a known source.
 fn source_of(uri: &str) -> &'static str {
     let last = uri.trim_end_matches('/').rsplit(['/', ':']).next().unwrap_or_default();
     Source::parse(last).unwrap_or(Source::Api).as_str()
 }
 
-/// What is unique: the source and the id in it; its hash where that would be too long.
+/// The unique pair of source and id; hashed if too long.
 fn producer_id(source: &str, id: &str) -> String {
     let both = format!("{source} {id}");
     if ProducerId::parse(&both).is_ok() {
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn sources_are_told_by_their_last_part() {
+    fn sources_are_recognised_by_their_last_part() {
         for (uri, wanted) in [
             ("widget", "widget"),
             ("/acme/lead_connect/", "lead_connect"),
@@ -267,13 +267,13 @@ mod tests {
             (with(&format!(r#","trace":[]{data}"#)), "/trace must be a string"),
             (with(&format!(r#","trace":1.5{data}"#)), "/trace must be a string, a whole number"),
             (with(data).replace("\"7\"", "7"), "/id must be a string"),
-            (with(&format!(r#","data_base64":"e30="{data}"#)), "cannot stand beside"),
+            (with(&format!(r#","data_base64":"e30="{data}"#)), "cannot be combined"),
             (with(r#","data_base64":"!""#), "/data_base64 must be base64"),
             (with(r#","data_base64":"e3t7""#), "/data_base64 must be the base64 of JSON"),
             (with(data).replace("1.0", "0.3"), "/specversion must be 1.0"),
             (with(data).replace("call.new", "call.nothing"), "/type must be one of"),
             (with(data).replace(r#","company":"acme""#, ""), "/company is missing: give it as an extension"),
-            (with(&format!("{data},\"id\":\"8\"")), "/id stands twice"),
+            (with(&format!("{data},\"id\":\"8\"")), "/id is given twice"),
         ];
         for (text, wanted) in cases {
             let refusal = structured(&text).unwrap_err();

@@ -1,8 +1,7 @@
-//! The SMS conversation of a call: its messages, and when one of them raises `call.smsfollowup`.
+//! The SMS conversation of a call: its messages, and when a message raises `call.smsfollowup`.
 //!
-//! [`NewMessage::from_json`] is the one way in: what it returns is valid, so nothing behind it checks again.
-//! Knows nothing of where messages are kept. A conversation is always in the order of `sent_at`; messages of
-//! the same time stand in the order in which they came.
+//! [`NewMessage::from_json`] is the only constructor from input, so every value is valid. Knows nothing about
+//! storage. A conversation is ordered by `sent_at`, and by arrival among equal times.
 
 mod history;
 mod media;
@@ -20,28 +19,28 @@ use super::time::Timestamp;
 pub use history::{FollowUp, History, Line};
 pub use media::Media;
 
-/// The event type that a lead's reply raises.
+/// The event type raised by a lead's reply.
 pub const RAISED: &str = "call.smsfollowup";
-/// The most bytes of a body: more than the 255 parts that the longest SMS can have.
+/// Maximum bytes of a body: more than the 255 parts of the longest SMS.
 pub const BODY_MOST: usize = 64 * 1024;
-/// The most characters of a telephone number, short code or sender's name.
+/// Maximum characters of a telephone number, short code or sender name.
 const NUMBER_MOST: usize = 64;
-/// The most characters of a lead's name, and of an e-mail address (RFC 5321 section 4.5.3.1 allows 254).
+/// Maximum characters of a lead's name, and of an e-mail address (RFC 5321 section 4.5.3.1 allows 254).
 const NAME_MOST: usize = 256;
-/// The most bytes of a widget's id, as JSON.
+/// Maximum bytes of a widget id, as JSON.
 const WIDGET_MOST: usize = 256;
-/// How far ahead of this machine's clock the platform's may be, in milliseconds.
+/// How far the platform's clock may be ahead of this machine's, in milliseconds.
 const AHEAD_MOST: i64 = 10 * 60 * 1000;
-/// The members that a message may have.
+/// The valid members of a message.
 const MEMBERS: &str = "company, domain, source, call_id, id, direction, from, to, body, media, sent_at, lead, \
                        widget_id";
 
-/// Who wrote a message.
+/// The direction of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
-    /// The company, to the lead.
+    /// From the company to the lead.
     Outbound,
-    /// The lead, to the company.
+    /// From the lead to the company.
     Inbound,
 }
 
@@ -57,7 +56,7 @@ impl Direction {
     /// Reads one.
     ///
     /// # Errors
-    /// A sentence that lists what there is.
+    /// A sentence that lists the valid values.
     pub fn parse(text: &str) -> Result<Self, String> {
         let found = [Self::Outbound, Self::Inbound].into_iter().find(|direction| direction.as_str() == text);
         found.ok_or_else(|| {
@@ -66,7 +65,7 @@ impl Direction {
     }
 }
 
-/// How to reach the lead, as far as it is known.
+/// The lead's contact data, as far as known.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Lead {
     /// `lead.name`
@@ -75,12 +74,12 @@ pub struct Lead {
     pub email: Option<String>,
     /// `lead.phone`
     pub phone: Option<String>,
-    /// `widget_id`, as the JSON text that it came as.
+    /// `widget_id`, as the JSON text posted.
     pub widget_id: Option<String>,
 }
 
 impl Lead {
-    /// This, and where it says nothing, `older`.
+    /// This, completed from `older`.
     #[must_use]
     pub fn or(self, older: Self) -> Self {
         Self {
@@ -91,12 +90,12 @@ impl Lead {
         }
     }
 
-    /// Whether there is nothing more to be known.
+    /// Whether every field is known.
     pub const fn is_complete(&self) -> bool {
         self.name.is_some() && self.email.is_some() && self.phone.is_some() && self.widget_id.is_some()
     }
 
-    /// What the data of an event of the call says, as far as it is of the form of a message's own.
+    /// The lead's contact data in an event's data, as far as it has the form of a message's.
     pub fn of_data(data: &str) -> Self {
         let Ok(members) = json::parse(data).and_then(json::members) else { return Self::default() };
         let member = |wanted: &str| members.iter().find(|(name, _)| name == wanted).map(|(_, value)| *value);
@@ -112,73 +111,73 @@ impl Lead {
 /// A valid message that has not been stored yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewMessage {
-    /// Whose it is.
+    /// The company.
     pub company: Company,
-    /// The site it belongs to, if the platform said.
+    /// The domain, if given.
     pub domain: Option<Domain>,
     /// Where it came from.
     pub source: Source,
-    /// The call that it follows.
+    /// The call it belongs to.
     pub call: CallId,
-    /// The producer's own id, for posting again without effect.
+    /// The producer's own id, which makes reposting idempotent.
     pub producer_id: Option<ProducerId>,
-    /// Who wrote it.
+    /// The direction.
     pub direction: Direction,
     /// The sender's number.
     pub from: String,
     /// The recipient's number.
     pub to: String,
-    /// Its text, at most [`BODY_MOST`] bytes; empty for a picture alone.
+    /// The text, at most [`BODY_MOST`] bytes; empty if there is only media.
     pub body: String,
-    /// Its pictures and other files.
+    /// Pictures and other files.
     pub media: Vec<Media>,
-    /// When it was sent; the time of storing if the platform did not say.
+    /// When it was sent; defaults to the time it is stored.
     pub sent_at: Option<Timestamp>,
-    /// What the platform said of the lead with it.
+    /// The lead's contact data given with it.
     pub lead: Lead,
 }
 
-/// A message as it is kept.
+/// A stored message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
-    /// Given when it was stored; ascends in that order.
+    /// Assigned when stored; ascending in that order.
     pub id: MessageId,
     /// The producer's own id.
     pub producer_id: Option<ProducerId>,
-    /// Who wrote it.
+    /// The direction.
     pub direction: Direction,
     /// The sender's number; empty if it was erased.
     pub from: String,
     /// The recipient's number; empty if it was erased.
     pub to: String,
-    /// Its text; empty if it has none, or was erased.
+    /// The text; empty if there is none or it was erased.
     pub body: String,
-    /// Its pictures and other files; none if it was erased.
+    /// Pictures and other files; none if erased.
     pub media: Vec<Media>,
     /// When it was sent.
     pub sent_at: Timestamp,
-    /// What is known of the lead since this message.
+    /// The lead's contact data as known since this message.
     pub lead: Lead,
-    /// The event that it raised.
+    /// The event it raised.
     pub event: Option<EventId>,
-    /// When what it says of a person was erased.
+    /// When its personal data was erased.
     pub erased_at: Option<Timestamp>,
 }
 
-/// What of a message must be the same when it is posted again: who wrote what to whom.
+/// What must be equal when a message is posted again: direction, numbers, text and media.
 fn content(direction: Direction, numbers: [&str; 2], body: &str, media: &[Media]) -> Fingerprint {
     let media = media.iter().flat_map(|one| [one.url.as_str(), one.content_type.as_deref().unwrap_or_default()]);
     Fingerprint::of_parts([direction.as_str()].into_iter().chain(numbers).chain([body]).chain(media))
 }
 
 impl Message {
-    /// What it must be the same in when it is posted again; not known if it was erased.
+    /// What must be equal when it is posted again; `None` if it was erased.
     pub fn content(&self) -> Option<Fingerprint> {
         let whole = self.erased_at.is_none();
         whole.then(|| content(self.direction, [&self.from, &self.to], &self.body, &self.media))
     }
 
-    /// The id that is shown: the producer's own, or else the one that was given.
+    /// The id shown: the producer's own, or else the assigned one.
     pub fn shown_id(&self) -> String {
         self.producer_id.as_ref().map_or_else(|| self.id.to_string(), |id| id.as_str().to_owned())
     }
@@ -189,7 +188,7 @@ impl Message {
     }
 }
 
-/// Which of the two numbers is the lead's.
+/// The lead's number of the two.
 pub fn lead_number<'n>(direction: Direction, from: &'n str, to: &'n str) -> &'n str {
     match direction {
         Direction::Outbound => to,
@@ -197,22 +196,22 @@ pub fn lead_number<'n>(direction: Direction, from: &'n str, to: &'n str) -> &'n 
     }
 }
 
-/// An SMS thread, without its messages and without anything personal.
+/// An SMS thread, without its messages and without personal data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Conversation {
-    /// Given with its first message.
+    /// Assigned with its first message.
     pub id: ConversationId,
-    /// Whose it is.
+    /// The company.
     pub company: Company,
-    /// The call that it follows.
+    /// The call it belongs to.
     pub call: CallId,
-    /// The site that a message, or an event of the call, named last.
+    /// The domain last given by a message or an event of the call.
     pub domain: Option<Domain>,
-    /// Where its latest message came from.
+    /// The source of its latest message.
     pub source: Source,
-    /// How many messages were stored in it.
+    /// Number of messages stored in it.
     pub messages: u64,
-    /// How many of them the lead wrote.
+    /// Number of inbound ones.
     pub inbound: u64,
     /// When the first outbound message was sent.
     pub first_outbound: Option<Timestamp>,
@@ -227,7 +226,7 @@ pub struct Conversation {
 }
 
 impl Conversation {
-    /// A thread that begins with `message`, stored as `id`.
+    /// A thread that starts with `message`, stored as `id`.
     pub fn begun(conversation: ConversationId, message: &NewMessage, id: MessageId, sent_at: Timestamp) -> Self {
         let empty = Self {
             id: conversation,
@@ -264,14 +263,14 @@ impl Conversation {
         }
     }
 
-    /// Whether a message of this direction and time raises the event: it is the lead's, and comes after an outbound one
-    /// that is known.
+    /// Whether a message of this direction and time raises the event: it is inbound, and later than a known outbound
+    /// one.
     pub fn is_answered_by(&self, direction: Direction, sent_at: Timestamp) -> bool {
         direction == Direction::Inbound && self.first_outbound.is_some_and(|outbound| outbound <= sent_at)
     }
 }
 
-/// A message's members, each as it was read so far.
+/// A message's members, as far as read.
 #[derive(Default)]
 struct Draft {
     company: Option<Company>,
@@ -290,18 +289,18 @@ struct Draft {
 }
 
 impl NewMessage {
-    /// What it must be the same in as a message that was posted before with its id.
+    /// What must be equal to a message posted earlier with the same id.
     pub fn content(&self) -> Fingerprint {
         content(self.direction, [&self.from, &self.to], &self.body, &self.media)
     }
 
-    /// About how many bytes its text and files are.
+    /// Approximate size of its text and media, in bytes.
     pub fn weight(&self) -> usize {
         let media = self.media.iter().map(|one| one.url.len() + one.content_type.as_ref().map_or(0, String::len));
         self.body.len() + media.sum::<usize>()
     }
 
-    /// Reads a message from the body of `POST /v1/messages`; `now` is the time by this machine's clock.
+    /// Parses the body of `POST /v1/messages`; `now` is this machine's time.
     ///
     /// # Errors
     /// Every fault with its pointer.
@@ -309,7 +308,7 @@ impl NewMessage {
         let members = json::members(raw).map_err(|fault| Invalid::one("", fault))?;
         let mut invalid = Invalid::default();
         if let Some(name) = json::first_duplicate(&members) {
-            invalid.add(pointer(name), "stands twice");
+            invalid.add(pointer(name), "is given twice");
         }
         let mut draft = Draft::default();
         for (name, value) in &members {
@@ -404,14 +403,14 @@ fn sent_at(text: &str, now: Timestamp) -> Result<Timestamp, String> {
 }
 
 fn lead(value: &RawValue) -> Result<Lead, Invalid> {
-    // PHP writes an empty array where others write an empty object.
+    // PHP writes an empty array for an empty object.
     if json::items(value).is_ok_and(|items| items.is_empty()) {
         return Ok(Lead::default());
     }
     let members = json::members(value).map_err(|fault| Invalid::one("", fault))?;
     let mut invalid = Invalid::default();
     if let Some(name) = json::first_duplicate(&members) {
-        invalid.add(pointer(name), "stands twice");
+        invalid.add(pointer(name), "is given twice");
     }
     let mut lead = Lead::default();
     for (name, value) in members.iter().filter(|(_, value)| !json::is_nothing(value)) {
@@ -426,14 +425,14 @@ fn lead(value: &RawValue) -> Result<Lead, Invalid> {
     invalid.or(Some(lead))
 }
 
-/// A widget's id, a string or a number, as JSON text.
+/// A widget id, a string or a number, as JSON text.
 fn widget_id(value: &RawValue) -> Result<String, String> {
     let mut json = value.get().to_owned();
     match Kind::of(value) {
         Kind::String => {
             let text = json::line(value, WIDGET_MOST)?;
             if text.contains(char::REPLACEMENT_CHARACTER) {
-                // There may be half a surrogate pair in it.
+                // It may contain an unpaired surrogate.
                 json = json::quote(&text);
             }
         }

@@ -1,4 +1,4 @@
-//! The delivery: one event owed to one subscription, and where it stands.
+//! The delivery: one event owed to one subscription, and its state.
 
 use super::event::{CallId, EventType};
 use super::id::{DeliveryId, EventId, SubscriptionId};
@@ -6,19 +6,19 @@ use super::text::words;
 use super::time::Timestamp;
 
 words! {
-    /// Where a delivery stands.
+    /// The state of a delivery.
     State {
-        /// Not tried yet.
+        /// Not attempted yet.
         Pending = "pending",
-        /// Tried, and to be tried again.
+        /// Attempted, and to be retried.
         Retrying = "retrying",
-        /// Arrived.
+        /// Delivered.
         Delivered = "delivered",
         /// Given up: a dead letter.
         Failed = "failed",
-        /// Not delivered in the time in which it was wanted.
+        /// Not delivered before it expired.
         Expired = "expired",
-        /// Cancelled by somebody.
+        /// Cancelled by hand.
         Cancelled = "cancelled",
     }
 }
@@ -30,12 +30,12 @@ impl State {
     }
 }
 
-/// A delivery that is owed, or a dead letter.
+/// A delivery that is still to be sent, or a dead letter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivery {
-    /// Its id, which holds the sequence number and the time of acceptance.
+    /// Its id, which contains the sequence number and the time of acceptance.
     pub id: DeliveryId,
-    /// Whom it is owed to.
+    /// The subscription.
     pub subscription: SubscriptionId,
     /// The event.
     pub event: EventId,
@@ -43,27 +43,26 @@ pub struct Delivery {
     pub event_type: EventType,
     /// The event's call.
     pub call: CallId,
-    /// Where it stands.
+    /// Its state.
     pub state: State,
-    /// How many attempts there were.
+    /// Number of attempts.
     pub attempts: u32,
-    /// When it is tried next; for a dead letter, when it was tried last.
+    /// Time of the next attempt; for a dead letter, of the last one.
     pub due: Timestamp,
     /// When it is given up.
     pub give_up_at: Timestamp,
-    /// When it is no longer wanted.
+    /// When it expires.
     pub expire_at: Option<Timestamp>,
-    /// When its first attempt failed, from which the hold of later events of its call counts.
+    /// When its first attempt failed; the hold of later events of its call starts then.
     pub first_failed_at: Option<Timestamp>,
-    /// The last status code that came back.
+    /// The last status code received.
     pub last_response: Option<u16>,
     /// Whether a replay put it back into the queue.
     pub replay: bool,
 }
 
 impl Delivery {
-    /// The same with all its times, apart from those in ids, moved by `millis` milliseconds, which
-    /// may be negative.
+    /// The delivery with all its times, except those in ids, moved by `millis` milliseconds, which may be negative.
     #[must_use]
     pub fn moved_in_time(self, millis: i64) -> Self {
         let moved = |time: Timestamp| time.moved(millis);
@@ -77,11 +76,11 @@ impl Delivery {
     }
 }
 
-/// How a delivery stands once the store has recorded an attempt, or an expiry, that ended it as `after` says, at `now`.
-/// `owed` is what the store has of it, if it is still owed there.
+/// The delivery's state once the store has recorded an attempt or expiry whose result is `after`, at `now`. `owed` is
+/// the stored delivery, if still outstanding.
 ///
-/// If it was cancelled meanwhile, it stays so, unless it arrived. If somebody asked for it meanwhile (then it has no time
-/// any more at which it expires), the attempt under way counts as the one asked for, but does not end it as expired.
+/// If it was cancelled meanwhile, it stays so, unless it was delivered. If it was requested again meanwhile (then it
+/// no longer expires), the attempt in flight serves the request, but does not end it as expired.
 pub fn recorded(owed: Option<&Delivery>, after: Delivery, now: Timestamp) -> Delivery {
     let Some(owed) = owed else {
         let state = if after.state.is_owed() { State::Cancelled } else { after.state };

@@ -1,4 +1,4 @@
-//! What is left of an event's data when what it says of a person is erased.
+//! What remains of an event's data when personal data is erased.
 
 use serde_json::value::RawValue;
 
@@ -6,7 +6,7 @@ use super::conversation::RAISED;
 use super::json::{self, Kind};
 use super::time::Timestamp;
 
-/// The members that say something of a call and nothing of the lead. They stay where their values are single ones.
+/// Members that describe the call and not the lead. They stay if their values are scalar.
 const KEPT: [&str; 13] = [
     "call_id",
     "type",
@@ -23,7 +23,7 @@ const KEPT: [&str; 13] = [
     "created",
 ];
 
-/// Data of an event of this type with nothing left of the person with this number, erased at `at`.
+/// The data of an event of this type with everything about the person with this number removed, erased at `at`.
 pub fn erased(event_type: &str, data: &str, phone: &str, at: Timestamp) -> String {
     let members = json::parse(data).and_then(json::members).unwrap_or_default();
     let single = |value: &RawValue| !matches!(Kind::of(value), Kind::Object | Kind::List);
@@ -34,20 +34,21 @@ pub fn erased(event_type: &str, data: &str, phone: &str, at: Timestamp) -> Strin
         }
     }
     if event_type == RAISED {
-        // Receivers count on them.
+        // Receivers rely on their presence.
         text.push_str(r#""message":"","conversation":[],"#);
     }
     text.push_str(&format!(r#""erased_at":"{at}"}}"#));
     text
 }
 
-/// Whether `data` is what [`erased`] leaves: by how it ends, so a producer's own `erased_at` at the end looks the same.
+/// Whether `data` is a result of [`erased`]: recognised by its end, so a producer's own final `erased_at` looks the
+/// same.
 pub fn is_erased(data: &str) -> bool {
     let end = data.strip_suffix("\"}").and_then(|data| data.rsplit_once("\"erased_at\":\""));
     end.is_some_and(|(_, at)| Timestamp::parse(at).is_ok())
 }
 
-/// Whether a string in `value`, at any depth, is `text`.
+/// Whether any string in `value`, at any depth, equals `text`.
 pub fn mentions(value: &RawValue, text: &str) -> bool {
     match Kind::of(value) {
         Kind::String => json::string(value).is_ok_and(|string| string == text),
@@ -64,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_says_nothing_of_the_lead_stays() {
+    fn erasure_keeps_data_unrelated_to_the_lead() {
         let at = Timestamp::from_millis(0);
         let data = r#"{"call_id":"c","lead_phone":"\u002b143","lead_name":"Dana","duration":402,"agent_id":77,"department":"+143","type":{"x":1}}"#;
         let left = erased("call.finished", data, "+143", at);

@@ -1,7 +1,6 @@
 //! The event: one thing that happened. Immutable once accepted.
 //!
-//! Reading one from JSON is [`super::event_input`]'s; a value here is valid, so nothing behind it checks
-//! again. The platform's `data` stays the bytes that were posted.
+//! Parsing is [`super::event_input`]'s; a value here is valid. The platform's `data` is kept as posted.
 
 use std::fmt;
 
@@ -16,10 +15,10 @@ macro_rules! text {
         pub struct $name(Box<str>);
 
         impl $name {
-            /// Reads one.
+            /// Parses one.
             ///
             /// # Errors
-            /// Empty, too long, or with control characters; a sentence on what would be right.
+            /// Empty, too long, or with control characters; a sentence on what would be valid.
             pub fn parse(text: &str) -> Result<Self, String> {
                 let length = text.chars().count();
                 if length == 0 || length > $most {
@@ -63,7 +62,7 @@ text!(
     CallId, 1..=128
 );
 text!(
-    /// A producer's own id of an event, by which it may be posted again. 1 to 128 characters.
+    /// A producer's own id of an event, for idempotent reposts. 1 to 128 characters.
     ProducerId, 1..=128
 );
 text!(
@@ -95,10 +94,10 @@ impl Source {
         }
     }
 
-    /// Reads one, the alias `ilr` included.
+    /// Parses one, including the alias `ilr`.
     ///
     /// # Errors
-    /// A sentence that lists what there is.
+    /// A sentence that lists the valid values.
     pub fn parse(text: &str) -> Result<Self, String> {
         let name = if text == "ilr" { "lead_connect" } else { text };
         let found = Self::ALL.into_iter().find(|source| source.as_str() == name);
@@ -117,28 +116,28 @@ impl fmt::Display for Source {
 pub struct NewEvent {
     /// Its event type, one of the catalogue's.
     pub event_type: EventType,
-    /// Whose it is.
+    /// The company.
     pub company: Company,
-    /// The site it belongs to, if the platform said.
+    /// The domain, if given.
     pub domain: Option<Domain>,
     /// Where it came from.
     pub source: Source,
-    /// When it happened; the time of acceptance if the platform did not say.
+    /// When it happened; defaults to the time of acceptance.
     pub occurred_at: Option<Timestamp>,
-    /// The producer's own id, for posting again without effect.
+    /// The producer's own id, which makes reposting idempotent.
     pub producer_id: Option<ProducerId>,
     /// `data.call_id`.
     pub call: CallId,
-    /// The lead's phone number, `data.lead_phone`, if there is one: the log is searched by it.
+    /// The lead's phone number, `data.lead_phone`, if any; indexed for the log.
     pub phone: Option<String>,
-    /// The platform's own object, the bytes that were posted.
+    /// The platform's object, as posted.
     pub data: String,
 }
 
 /// An accepted event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
-    /// Given at acceptance; the `webhook-id` of its deliveries.
+    /// Assigned at acceptance; the `webhook-id` of its deliveries.
     pub id: EventId,
     /// When it was accepted.
     pub accepted_at: Timestamp,
@@ -146,9 +145,9 @@ pub struct Event {
     pub occurred_at: Timestamp,
     /// Its event type.
     pub event_type: EventType,
-    /// Whose it is.
+    /// The company.
     pub company: Company,
-    /// The site it belongs to.
+    /// The domain.
     pub domain: Option<Domain>,
     /// Where it came from.
     pub source: Source,
@@ -158,12 +157,12 @@ pub struct Event {
     pub call: CallId,
     /// `data.lead_phone`.
     pub phone: Option<String>,
-    /// The platform's own object, the bytes that were posted.
+    /// The platform's object, as posted.
     pub data: String,
 }
 
 impl NewEvent {
-    /// The event that this becomes, accepted as `id` at `now`; it occurred then, too, if it does not say when.
+    /// The event, accepted as `id` at `now`; `occurred_at` defaults to `now`.
     pub fn accepted(self, id: EventId, now: Timestamp) -> Event {
         Event {
             id,

@@ -1,6 +1,4 @@
-//! An event as it is posted: from JSON to a valid [`NewEvent`], or every fault of it with its pointer.
-//!
-//! [`NewEvent::from_json`] is the one way in.
+//! Parses a posted event: from JSON to a valid [`NewEvent`], or all faults with their pointers.
 
 use serde_json::value::RawValue;
 
@@ -10,10 +8,10 @@ use super::invalid::{Invalid, pointer};
 use super::json;
 use super::time::Timestamp;
 
-/// The members that an event may have at its top level.
+/// The valid top-level members of an event.
 const MEMBERS: &str = "type, company, domain, source, occurred_at, id, data";
 
-/// The strings of an event's top level, each as it was read so far.
+/// The top-level strings of an event, as far as read.
 #[derive(Default)]
 struct Draft<'a> {
     event_type: Option<EventType>,
@@ -26,7 +24,7 @@ struct Draft<'a> {
 }
 
 impl NewEvent {
-    /// Reads an event from the body of `POST /v1/events`.
+    /// Parses the body of `POST /v1/events`.
     ///
     /// # Errors
     /// Every fault with its pointer; pointers are relative to the event.
@@ -34,7 +32,7 @@ impl NewEvent {
         let members = json::members(raw).map_err(|fault| Invalid::one("", fault))?;
         let mut invalid = Invalid::default();
         if let Some(name) = json::first_duplicate(&members) {
-            invalid.add(pointer(name), "stands twice");
+            invalid.add(pointer(name), "is given twice");
         }
         let mut draft = Draft::default();
         for (name, value) in &members {

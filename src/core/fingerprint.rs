@@ -1,18 +1,17 @@
-//! Whether two contents are the same, told by 64 bits of each.
+//! Compares contents by a 64-bit fingerprint.
 //!
-//! What a producer posts again under an id is mostly the same bytes; now and then it has been read and written anew on
-//! the way. So the print of JSON does not depend on how it is written: blanks, the order of members, escapes in strings,
-//! and digits of a number that do not change it (`1.50`, `15e-1`). It depends on everything else, the order of lists
-//! included.
+//! Events posted again under the same id are mostly byte-identical; some have been parsed and serialised again on the
+//! way. So the fingerprint of JSON ignores insignificant differences: blanks, the order of members, escapes in
+//! strings, and the notation of numbers (`1.50`, `15e-1`). Everything else counts, including the order of lists.
 //!
-//! It stands on the disk, so it is one of our own that never changes, and is no secret's keeper: whoever wants two
-//! contents with one print can make them, and would hide his own event from himself. By chance it happens once in 2^64.
+//! It is stored, so the algorithm is our own and never changes. It is not cryptographic: a producer can construct
+//! collisions, but would only suppress its own event. Random collisions have probability 2^-64.
 
 use std::num::NonZeroU64;
 
 use super::json;
 
-/// The print of a content.
+/// The fingerprint of a content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fingerprint(NonZeroU64);
 
@@ -22,17 +21,17 @@ impl Fingerprint {
         Self::new(Scanner { text, at: 0 }.value())
     }
 
-    /// Of parts, each with its length: `["ab", "c"]` is not `["a", "bc"]`.
+    /// Of parts, with their lengths: `["ab", "c"]` differs from `["a", "bc"]`.
     pub fn of_parts<'p>(parts: impl IntoIterator<Item = &'p str>) -> Self {
         Self::new(parts.into_iter().fold(LIST, |print, part| then(print, bytes(TEXT, part.as_bytes()))))
     }
 
-    /// The number that it is on the disk.
+    /// The stored number.
     pub fn bits(self) -> u64 {
         self.0.get()
     }
 
-    /// What [`Fingerprint::bits`] gave; `None` of 0, which stands for 'not known'.
+    /// The inverse of [`Fingerprint::bits`]; `None` for 0, which means 'unknown'.
     pub fn from_bits(bits: u64) -> Option<Self> {
         NonZeroU64::new(bits).map(Self)
     }
@@ -42,14 +41,14 @@ impl Fingerprint {
     }
 }
 
-/// What a print begins with, by the kind of what it is of.
+/// Initial values by kind of content.
 const WORD: u64 = 0x9ae1_6a3b_2f90_404f;
 const TEXT: u64 = 0xc3a5_c85c_97cb_3127;
 const NUMBER: u64 = 0xb492_b66f_be98_f273;
 const LIST: u64 = 0xd6e8_feb8_6659_fd93;
 const OBJECT: u64 = 0xa076_1d64_78bd_642f;
 
-/// The last step of SplitMix64: every bit of the result depends on every bit of `x`.
+/// The finaliser of SplitMix64: every bit of the result depends on every bit of `x`.
 const fn mixed(mut x: u64) -> u64 {
     x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -68,7 +67,7 @@ fn bytes(kind: u64, bytes: &[u8]) -> u64 {
     then(then(print, u64::from_le_bytes(last)), bytes.len() as u64)
 }
 
-/// A place in JSON text.
+/// A position in JSON text.
 struct Scanner<'t> {
     text: &'t str,
     at: usize,
@@ -111,7 +110,7 @@ impl Scanner<'_> {
         &rest[..length]
     }
 
-    /// The parts of a list or an object up to its `end`: those of an object in whatever order.
+    /// The parts of a list or object up to its `end`; those of an object in any order.
     fn all(&mut self, end: u8, kind: u64, part: impl Fn(&mut Self) -> u64) -> u64 {
         self.at += 1;
         let (mut ordered, mut unordered, mut count) = (LIST, 0u64, 0);
@@ -123,7 +122,7 @@ impl Scanner<'_> {
             }
             let (before, print) = (self.at, part(self));
             if self.at == before {
-                break; // It is no JSON, which cannot be: there must be an end all the same.
+                break; // Unreachable for valid JSON; guarantees termination.
             }
             ordered = then(ordered, print);
             unordered = unordered.wrapping_add(print);
@@ -151,13 +150,14 @@ impl Scanner<'_> {
     }
 }
 
-/// The print of a number: of its sign, its digits from the first that is not 0 to the last, and the power of ten of that.
+/// The fingerprint of a number: its sign, its significant digits without leading and trailing zeros, and their power
+/// of ten.
 fn number(text: &str) -> u64 {
     let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
     let (Ok(exponent), Some(first)) =
         (exponent.parse::<i64>(), mantissa.find(|digit: char| digit.is_ascii_digit() && digit != '0'))
     else {
-        // A zero, however it is written; or an exponent of more than 19 digits, which is written one way.
+        // A zero in any notation, or an exponent of more than 19 digits, which is compared as text.
         let zero = !mantissa.bytes().any(|byte| matches!(byte, b'1'..=b'9'));
         return bytes(NUMBER, if zero { b"0" } else { text.as_bytes() });
     };
@@ -254,8 +254,8 @@ mod tests {
     }
 
     #[test]
-    fn it_is_what_it_was_when_it_was_written() {
-        // These stand on disks: they must not change with the code.
+    fn the_stored_form_is_stable() {
+        // These are stored: they must not change with the code.
         let of = |text: &str| Fingerprint::of_json(text).bits();
         assert_eq!(of(r#"{"call_id":"c1","n":1.50,"list":[null,true]}"#), KNOWN_JSON);
         assert_eq!(Fingerprint::of_parts(["call.new"]).bits(), KNOWN_PARTS);

@@ -1,19 +1,19 @@
-//! JSON as `application/x-www-form-urlencoded`, as PHP, Rack, `qs` and whoever takes flat keys read it by default.
+//! JSON as `application/x-www-form-urlencoded`, as parsed by default by PHP, Rack, `qs` and parsers of flat keys.
 //!
-//! A value's place becomes its key: `data[conversation][0][body]`. Numbers keep their digits, `true` and `false` are
-//! words, null is an empty value; empty lists and objects have no value to stand behind a key and are left out. Members
-//! with a single value come first, in their order, then lists and objects, the shortest first: a receiver that stops
-//! early has the most.
+//! The path of a value becomes its key: `data[conversation][0][body]`. Numbers keep their digits, `true` and `false`
+//! are words, null is an empty value; empty lists and objects have no representation and are omitted. Members with a
+//! single value come first, in order, then lists and objects, shortest first: a receiver that stops early has the
+//! most.
 //!
 //! **Names.** What a parser would take for structure, fold onto another name or drop is percent-encoded in the name,
 //! before the form's own encoding: control characters, blanks, `.`, `[`, `]`, `%`, and the first character of the
-//! names that [`RESERVED`] lists. A name without characters is `%` alone. So a key's part, percent-decoded once more, is
-//! the member's name, and no two names become one.
+//! names in [`RESERVED`]. An empty name is `%` alone. So a part of a key, percent-decoded once more, is the member's
+//! name, and distinct names stay distinct.
 //!
-//! **Limits.** A list or an object is one field with its JSON text where its own fields would not be read whole: nested
-//! deeper than [`DEPTH_MOST`], with a key longer than [`KEY_MOST`], or with an empty item ahead of another (`qs` would
-//! move what is behind it). So is the member with the most fields, and the next, until there are at most [`FIELDS_MOST`]
-//! fields. [`Written::json_members`] says which.
+//! **Limits.** A list or object becomes one field with its JSON text if parsers would not read its fields completely:
+//! nested deeper than [`DEPTH_MOST`], with a key longer than [`KEY_MOST`], or with an empty item before another (`qs`
+//! would shift the later ones). Then the member with the most fields follows, and the next, until there are at most
+//! [`FIELDS_MOST`] fields. [`Written::json_members`] lists them.
 
 use serde_json::value::RawValue;
 use url::form_urlencoded::{Serializer, byte_serialize};
@@ -21,17 +21,17 @@ use url::form_urlencoded::{Serializer, byte_serialize};
 use super::json::{self, Kind};
 use super::subscription::Nested;
 
-/// The most fields: PHP (`max_input_vars`), Express and Django stop at 1,000, ASP.NET at 1,024.
+/// Maximum fields: PHP (`max_input_vars`), Express and Django stop at 1,000, ASP.NET at 1,024.
 const FIELDS_MOST: usize = 900;
-/// The most brackets behind a name: `qs` makes one name of what is deeper (Rack allows 32, PHP 64).
+/// Maximum brackets after a name: `qs` flattens deeper levels into one name (Rack allows 32, PHP 64).
 const DEPTH_MOST: usize = 5;
-/// The longest key, as it is sent: ASP.NET refuses longer ones.
+/// Maximum length of an encoded key: ASP.NET refuses longer ones.
 const KEY_MOST: usize = 2_048;
-/// The most bytes of [`Written::json_members`]: it is sent as a header.
+/// Maximum bytes of [`Written::json_members`], which is sent as a header.
 const NAMED_MOST: usize = 2_048;
 
-/// Names that do more than name a member: those of every JavaScript object, which `qs` passes over, and the one by which
-/// Rails, Laravel, Symfony and Express replace a request's method.
+/// Names with side effects: those of every JavaScript object, which `qs` ignores, and the one by which Rails,
+/// Laravel, Symfony and Express override a request's method.
 const RESERVED: [&str; 13] = [
     "__proto__",
     "__defineGetter__",
@@ -50,16 +50,16 @@ const RESERVED: [&str; 13] = [
 
 const CHECKED: &str = "the document was checked when it was accepted";
 
-/// A form as it is sent.
+/// A form as sent.
 pub(super) struct Written {
     /// The body.
     pub(super) text: String,
-    /// The keys of the fields that are JSON text because of a limit, joined by commas; `*` for all lists and objects.
+    /// The keys of fields that are JSON text because of a limit, joined by commas; `*` for all lists and objects.
     pub(super) json_members: Option<String>,
 }
 
-/// Writes `heading`, and then `data` (which has passed [`json::check`]): as the member `inside`, or its members at the
-/// top but for those that have a name of the heading's.
+/// Writes `heading`, and then `data` (which has passed [`json::check`]): as the member `inside`, or its members at
+/// the top level except those whose names are in the heading.
 pub(super) fn write(heading: &[(&str, &str)], data: &RawValue, inside: Option<&str>, nested: Nested) -> Written {
     let members = json::members(data).expect(CHECKED);
     let kept = |(name, _): &(String, _)| inside.is_some() || heading.iter().all(|(taken, _)| taken != name);
@@ -73,7 +73,7 @@ pub(super) fn write(heading: &[(&str, &str)], data: &RawValue, inside: Option<&s
     }
 }
 
-/// What a form is written of.
+/// The parts of a form.
 struct Parts<'d> {
     heading: &'d [(&'d str, &'d str)],
     data: &'d RawValue,
@@ -82,7 +82,7 @@ struct Parts<'d> {
     composite: Vec<(String, &'d RawValue)>,
 }
 
-/// How a list or an object is written.
+/// How a list or object is written.
 struct Plan {
     key: String,
     fields: usize,
@@ -90,7 +90,7 @@ struct Plan {
 }
 
 impl Parts<'_> {
-    /// Each member of the document that is a list or an object as one field.
+    /// Writes each list or object of the document as one field.
     fn json(&self) -> String {
         let mut form = self.begun();
         if let Some(name) = self.inside {
@@ -135,7 +135,7 @@ impl Parts<'_> {
         if let Some(name) = self.inside.filter(|_| !fits) {
             return Written { text: self.json(), json_members: Some(name.to_owned()) };
         }
-        // At the top there is no member around them: what can be done is that no list and no object adds to it.
+        // At the top level there is no enclosing member: the best is that no list or object adds fields.
         if !fits {
             plans.iter_mut().for_each(|plan| plan.as_json = plan.fields > 0);
         }
@@ -176,19 +176,19 @@ impl Parts<'_> {
     }
 }
 
-/// What the fields of a value would be.
+/// The fields that a value would have.
 #[derive(Debug, Clone, Copy, Default)]
 struct Measured {
     fields: usize,
     depth: usize,
-    /// Bytes of the longest key.
+    /// Length of the longest key, in bytes.
     key: usize,
-    /// Whether an item that has no field stands ahead of one that has.
+    /// Whether an item without fields precedes one with fields.
     hole: bool,
 }
 
 impl Measured {
-    /// Whether parsers read them whole.
+    /// Whether parsers read them completely.
     const fn fits(self) -> bool {
         self.depth <= DEPTH_MOST && self.key <= KEY_MOST && !self.hole
     }
@@ -203,7 +203,7 @@ impl Measured {
     }
 }
 
-/// Looks at the fields of a value whose own key has `key` bytes and `depth` brackets.
+/// Measures the fields of a value whose own key has `key` bytes and `depth` brackets.
 fn measured(value: &RawValue, depth: usize, key: usize) -> Measured {
     const BRACKETS: usize = "%5B%5D".len();
     let below = |name: &str, value: &RawValue| measured(value, depth + 1, key + BRACKETS + encoded(name));
@@ -231,12 +231,12 @@ fn measured(value: &RawValue, depth: usize, key: usize) -> Measured {
     }
 }
 
-/// The bytes that a key has when it is sent.
+/// The encoded length of a key.
 fn encoded(key: &str) -> usize {
     byte_serialize(key.as_bytes()).map(str::len).sum()
 }
 
-/// A key as a header can have it: its escapes, and those of what is not visible ASCII, and of commas.
+/// A key for use in a header: its escapes, plus those of non-ASCII characters and commas.
 fn named(key: &str) -> String {
     let mut named = String::with_capacity(key.len());
     for byte in key.bytes() {
@@ -248,10 +248,10 @@ fn named(key: &str) -> String {
     named
 }
 
-/// A form that is being written.
+/// A form being written.
 struct Form {
     pairs: Serializer<'static, String>,
-    /// The key of the value that is being written.
+    /// The key of the value being written.
     key: String,
 }
 
@@ -306,7 +306,7 @@ fn push_part(key: &mut String, name: &str) {
     key.push(']');
 }
 
-/// Appends a member's name, escaped.
+/// Appends an escaped member name.
 fn push_name(key: &mut String, name: &str) {
     if name.is_empty() {
         key.push('%');

@@ -1,8 +1,8 @@
-//! Text that no log, error or `Debug` output may show.
+//! Text that must not appear in any log, error or `Debug` output.
 
 use std::fmt;
 
-/// Something that no log, error or Debug output may show.
+/// Text that must not appear in any log, error or `Debug` output.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Hidden(String);
 

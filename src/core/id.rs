@@ -1,8 +1,7 @@
-//! Ids: a prefix that says what a thing is, and a ULID that says when it came to be.
+//! Ids: a prefix for the kind, and a ULID with the time of creation.
 //!
-//! Knows neither clock nor randomness: who makes an id hands both in. Two ids made by one
-//! [`IdSource`] are never equal and always ascend, whatever the wall clock does; the write-ahead log's
-//! lookup by id rests on that.
+//! Uses neither clock nor randomness: both are arguments. Ids from one [`IdSource`] are unique and strictly
+//! ascending, whatever the wall clock does; lookup by id in the write-ahead log relies on that.
 
 use std::fmt;
 use std::str::FromStr;
@@ -18,20 +17,20 @@ macro_rules! id {
         pub struct $name(u128);
 
         impl $name {
-            /// What the text of such an id begins with, the underscore included.
+            /// The prefix of such an id, including the underscore.
             pub const PREFIX: &'static str = concat!($prefix, "_");
 
-            /// The id whose ULID has these 128 bits.
+            /// The id with these 128 bits.
             pub const fn from_bits(bits: u128) -> Self {
                 Self(bits)
             }
 
-            /// The 128 bits of the ULID: 48 of milliseconds, 80 that tell ids of one millisecond apart.
+            /// The 128 bits of the ULID: 48 of milliseconds, 80 that distinguish ids of one millisecond.
             pub const fn bits(self) -> u128 {
                 self.0
             }
 
-            /// When the id was made.
+            /// When the id was created.
             pub const fn timestamp(self) -> Timestamp {
                 Timestamp::from_millis((self.0 >> 80) as u64)
             }
@@ -61,46 +60,46 @@ macro_rules! id {
 }
 
 id!(
-    /// Names one accepted event (`evt_…`); also the `webhook-id` of its deliveries.
+    /// An accepted event (`evt_…`); also the `webhook-id` of its deliveries.
     EventId, "evt"
 );
 id!(
-    /// Names one subscription (`sub_…`).
+    /// A subscription (`sub_…`).
     SubscriptionId, "sub"
 );
 id!(
-    /// Names one delivery (`dlv_…`). Its ULID holds the time of acceptance, the subscription's
-    /// [number](super::subscription::Subscription::number) and the sequence number, so the store
-    /// finds a delivery from its id without an index.
+    /// A delivery (`dlv_…`). Its ULID contains the time of acceptance, the subscription's
+    /// [number](super::subscription::Subscription::number) and the sequence number, so the store finds a delivery by
+    /// id without an index.
     DeliveryId, "dlv"
 );
 id!(
-    /// Names one entry of the log (`att_…`).
+    /// A log entry (`att_…`).
     AttemptId, "att"
 );
 id!(
-    /// Names one SMS (`msg_…`) that the platform posted without an id of its own.
+    /// An SMS (`msg_…`) that the platform posted without its own id.
     MessageId, "msg"
 );
 id!(
-    /// Names the SMS thread of one call (`conv_…`).
+    /// The SMS thread of a call (`conv_…`).
     ConversationId, "conv"
 );
 id!(
-    /// Names one erasure of a person's data (`ers_…`).
+    /// An erasure of a person's data (`ers_…`).
     ErasureId, "ers"
 );
 id!(
-    /// Names one API key (`tok_…`).
+    /// An API key (`tok_…`).
     TokenId, "tok"
 );
 
 id!(
-    /// Names one alert (`alr_…`).
+    /// An alert (`alr_…`).
     AlertId, "alr"
 );
 
-/// The text is not an id of the wanted kind.
+/// The text is not an id of the expected kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BadId {
     prefix: &'static str,
@@ -112,24 +111,24 @@ impl fmt::Display for BadId {
     }
 }
 
-/// A ULID in its one canonical spelling: 26 upper-case characters of Crockford's base 32.
+/// A ULID in its canonical form: 26 upper-case characters of Crockford's base 32.
 fn parse_ulid(text: &str) -> Option<u128> {
     let ulid = Ulid::from_string(text).ok()?;
     (ulid.to_string() == text).then_some(ulid.0)
 }
 
-/// The largest sequence number that a [`DeliveryId`] can hold (48 bits).
+/// The largest sequence number of a [`DeliveryId`] (48 bits).
 pub const MAX_SEQUENCE: u64 = (1 << 48) - 1;
 
 impl DeliveryId {
-    /// The id of delivery `sequence` (1 to [`MAX_SEQUENCE`]) of the subscription numbered
-    /// `subscription`, of an event accepted at `accepted`.
+    /// The id of delivery `sequence` (1 to [`MAX_SEQUENCE`]) of the subscription numbered `subscription`, for an
+    /// event accepted at `accepted`.
     pub const fn new(accepted: Timestamp, subscription: u32, sequence: u64) -> Self {
         let time = (accepted.millis() as u128) << 80;
         Self(time | ((subscription as u128) << 48) | (sequence & MAX_SEQUENCE) as u128)
     }
 
-    /// The number of the subscription it is owed to.
+    /// The number of its subscription.
     pub const fn subscription_number(self) -> u32 {
         (self.0 >> 48) as u32
     }
@@ -140,27 +139,27 @@ impl DeliveryId {
     }
 }
 
-/// Makes ids that ascend strictly, also when the clock stands still or runs backwards.
+/// Creates strictly ascending ids, even if the clock stands still or runs backwards.
 #[derive(Debug, Clone)]
 pub struct IdSource {
     last: u128,
 }
 
 impl IdSource {
-    /// A source whose first id is above `last`.
+    /// A source whose first id is greater than `last`.
     pub const fn after(last: u128) -> Self {
         Self { last }
     }
 
-    /// The next id: of the time `now` with `random` (80 bits of it used), or one above the id before if that is of the
-    /// same millisecond or of a later one (ULID specification, "monotonicity").
+    /// The next id: of the time `now` with `random` (80 bits are used), or one above the previous id if that is of
+    /// the same millisecond or later (ULID specification, "monotonicity").
     pub fn next(&mut self, now: Timestamp, random: impl FnOnce() -> u128) -> u128 {
         let now = u128::from(now.millis());
         self.last = if now > self.last >> 80 { (now << 80) | (random() >> 48) } else { self.last + 1 };
         self.last
     }
 
-    /// The id that was made last.
+    /// The last id created.
     pub const fn last(&self) -> u128 {
         self.last
     }
@@ -184,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_delivery_id_holds_what_finds_it() {
+    fn a_delivery_id_contains_its_keys() {
         let at = Timestamp::from_millis(1_790_000_000_123);
         let id = DeliveryId::new(at, u32::MAX, MAX_SEQUENCE);
         assert_eq!(id.timestamp(), at);

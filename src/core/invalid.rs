@@ -1,58 +1,57 @@
-//! Refusals of input: which member is at fault, what its fault is, and what would be right.
+//! Validation errors: the member at fault, the fault, and what would be valid.
 
 use std::fmt;
 
-/// One fault of one member.
+/// A fault of one member.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FieldError {
     /// RFC 6901 JSON pointer to the member at fault; empty for the whole document.
     pub pointer: String,
-    /// The fault and what would be right, as a sentence without its subject.
+    /// The fault and what would be valid, as a sentence without its subject.
     pub detail: String,
 }
 
-/// Input that was read and is not valid. Holds at least one fault when it is used as an error.
+/// Invalid input. Contains at least one fault when used as an error.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Invalid {
-    /// The faults, in the order in which they were found.
+    /// The faults, in the order found.
     pub errors: Vec<FieldError>,
 }
 
 impl Invalid {
-    /// A refusal with one fault.
+    /// An error with one fault.
     pub fn one(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
         let mut invalid = Self::default();
         invalid.add(pointer, detail);
         invalid
     }
 
-    /// The most faults that are kept: a body of nothing but faults must not make a reply many times its size.
+    /// Maximum number of faults kept: a body full of faults must not produce a reply many times its size.
     pub const MOST: usize = 100;
 
-    /// Notes one more fault; beyond [`Invalid::MOST`] there is nothing more to say.
+    /// Adds a fault; ignored beyond [`Invalid::MOST`].
     pub fn add(&mut self, pointer: impl Into<String>, detail: impl Into<String>) {
         if self.errors.len() < Self::MOST {
             self.errors.push(FieldError { pointer: pointer.into(), detail: detail.into() });
         }
     }
 
-    /// Notes the fault, if it is one, and goes on with the value, if there is one: so that all
-    /// faults of a document are found in one reading.
+    /// Adds the fault of an error, or returns the value, so that one pass finds all faults of a document.
     pub fn check<T>(&mut self, pointer: &str, result: Result<T, impl fmt::Display>) -> Option<T> {
         result.map_err(|fault| self.add(pointer, fault.to_string())).ok()
     }
 
-    /// Takes over the faults of a part that stands at `prefix`.
+    /// Adds the faults of a part at `prefix`.
     pub fn nest(&mut self, prefix: &str, inner: Self) {
         for error in inner.errors {
             self.add(format!("{prefix}{}", error.pointer), error.detail);
         }
     }
 
-    /// `value` if nothing was at fault.
+    /// Returns `value` if there is no fault.
     ///
     /// # Errors
-    /// The faults that were noted.
+    /// The faults added.
     pub fn or<T>(self, value: Option<T>) -> Result<T, Self> {
         match value {
             Some(value) if self.errors.is_empty() => Ok(value),
@@ -76,7 +75,7 @@ impl std::error::Error for Invalid {}
 
 /// `name` as one step of a JSON pointer: `~` and `/` escaped (RFC 6901 section 3).
 pub fn pointer(name: &str) -> String {
-    // One for each member that is read, at fault or not: so it is one allocation.
+    // Called for every member read, so it allocates once.
     let mut step = String::with_capacity(1 + name.len());
     step.push('/');
     for part in name.split_inclusive(['~', '/']) {

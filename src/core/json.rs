@@ -1,12 +1,11 @@
-//! JSON as it was posted: order of members, digits of numbers and spelling of strings kept.
+//! JSON as posted: order of members, digits of numbers and spelling of strings are kept.
 //!
-//! serde_json's own value type sorts members and reads numbers into floats. Here a document stays
-//! text; an object is looked at as a list of names with the raw text of their values. What
-//! [`check`] let through has no duplicate names and at most [`MAX_DEPTH`] levels, so whoever walks it
-//! later may recurse.
+//! serde_json's own value type sorts members and parses numbers into floats. Here a document stays text; an object is
+//! a list of names with the raw text of their values. What passed [`check`] has no duplicate names and at most
+//! [`MAX_DEPTH`] levels, so later code may recurse.
 //!
-//! Half a surrogate pair (`\ud83d` alone) is JSON by its grammar (RFC 8259 section 8.2), and JavaScript, Python and
-//! Java write it where a text was cut inside an emoji. It stays in the text; where a string is read, it is U+FFFD.
+//! An unpaired surrogate (`\ud83d` alone) is valid in JSON's grammar (RFC 8259 section 8.2), and JavaScript, Python
+//! and Java produce it when text is cut inside an emoji. It stays in the text; a string decoded from it has U+FFFD.
 
 use std::fmt;
 
@@ -23,7 +22,7 @@ pub enum Kind {
     Null,
     /// `true` or `false`
     Boolean,
-    /// A number, in the digits it came with.
+    /// A number, in its original digits.
     Number,
     /// A string.
     String,
@@ -34,7 +33,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The kind of the value whose text this is, told from its first character.
+    /// The kind of a value, by the first character of its text.
     pub fn of(raw: &RawValue) -> Self {
         match raw.get().as_bytes().first() {
             Some(b'n') => Self::Null,
@@ -59,10 +58,10 @@ impl Kind {
     }
 }
 
-/// The members of an object in their order, names decoded, values as text.
+/// The members of an object in order, with decoded names and raw values.
 pub struct Members<'a>(pub Vec<(String, &'a RawValue)>);
 
-/// The values of a list, as text.
+/// The raw values of a list.
 pub struct Items<'a>(pub Vec<&'a RawValue>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
@@ -105,7 +104,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Items<'a> {
     }
 }
 
-/// A string, decoded.
+/// A decoded string.
 struct Text(String);
 
 impl<'de> Deserialize<'de> for Text {
@@ -123,12 +122,12 @@ impl<'de> Deserialize<'de> for Text {
                 }))
             }
         }
-        // As bytes, serde_json gives half a surrogate pair as its three bytes in WTF-8; as text it refuses it.
+        // As bytes, serde_json yields an unpaired surrogate as its three bytes in WTF-8; as text it fails.
         deserializer.deserialize_bytes(TextVisitor)
     }
 }
 
-/// The text of WTF-8, with U+FFFD for each surrogate in it (which begins with 0xED).
+/// Converts WTF-8 to text, with U+FFFD for each surrogate (which begins with 0xED).
 fn replaced(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
@@ -140,7 +139,7 @@ fn replaced(bytes: &[u8]) -> String {
     text
 }
 
-/// The members of `raw`, in their order.
+/// The members of `raw`, in order.
 ///
 /// # Errors
 /// It is not an object.
@@ -162,7 +161,7 @@ pub fn items(raw: &RawValue) -> Result<Vec<&RawValue>, String> {
     serde_json::from_str::<Items<'_>>(raw.get()).map(|m| m.0).map_err(|e| plain(&e))
 }
 
-/// The string that `raw` is.
+/// `raw` as a string.
 ///
 /// # Errors
 /// It is not a string.
@@ -173,7 +172,7 @@ pub fn string(raw: &RawValue) -> Result<String, String> {
     serde_json::from_str::<Text>(raw.get()).map(|text| text.0).map_err(|e| plain(&e))
 }
 
-/// The boolean that `raw` is.
+/// `raw` as a boolean.
 ///
 /// # Errors
 /// It is not a boolean.
@@ -181,7 +180,7 @@ pub fn boolean(raw: &RawValue) -> Result<bool, String> {
     serde_json::from_str(raw.get()).map_err(|_| format!("must be true or false, not {}", Kind::of(raw).with_article()))
 }
 
-/// The whole number from `least` to `most` that `raw` is.
+/// `raw` as a whole number from `least` to `most`.
 ///
 /// # Errors
 /// It is something else.
@@ -192,19 +191,19 @@ pub fn integer(raw: &RawValue, least: u64, most: u64) -> Result<u64, String> {
     }
 }
 
-/// The whole number that is written with a point or an exponent, as `84.0`: to JSON Schema it is an integer.
+/// A whole number written with a point or an exponent, such as `84.0`: an integer in JSON Schema.
 fn whole(raw: &RawValue) -> Option<u64> {
     const EXACT: f64 = 9_007_199_254_740_992.0; // 2^53: up to here no digit is lost
     let number: f64 = serde_json::from_str(raw.get()).ok()?;
     (number.fract() == 0.0 && (0.0..=EXACT).contains(&number)).then_some(number as u64)
 }
 
-/// What `parse` makes of the string that `raw` is.
+/// Applies `parse` to the string `raw`.
 pub(super) fn word<T>(raw: &RawValue, parse: impl FnOnce(&str) -> Result<T, String>) -> Result<T, String> {
     string(raw).and_then(|text| parse(&text))
 }
 
-/// What `read` makes of `raw`; `None` of `null`.
+/// Applies `read` to `raw`; `None` for `null`.
 pub(super) fn nullable<T>(
     raw: &RawValue,
     read: impl FnOnce(&RawValue) -> Result<T, String>,
@@ -212,7 +211,7 @@ pub(super) fn nullable<T>(
     if Kind::of(raw) == Kind::Null { Ok(None) } else { read(raw).map(Some) }
 }
 
-/// Whether `raw` says nothing: `null`, or `""`, which is what templates, forms and many languages write for 'none'.
+/// Whether `raw` is `null` or `""`, which templates, forms and many languages write for 'none'.
 pub fn is_nothing(raw: &RawValue) -> bool {
     matches!(raw.get(), "null" | "\"\"")
 }
@@ -233,7 +232,7 @@ pub(super) fn line(value: &RawValue, most: usize) -> Result<String, String> {
     Ok(text)
 }
 
-/// What `read` makes of `raw`; `None` where it [says nothing](is_nothing). Not for what would widen somebody's permissions.
+/// Applies `read` to `raw`; `None` if it [is nothing](is_nothing). Not for members whose absence widens permissions.
 pub(super) fn optional<T>(
     raw: &RawValue,
     read: impl FnOnce(&RawValue) -> Result<T, String>,
@@ -241,7 +240,7 @@ pub(super) fn optional<T>(
     if is_nothing(raw) { Ok(None) } else { read(raw).map(Some) }
 }
 
-/// Parses one JSON document as text, without looking into it further than its syntax.
+/// Parses the syntax of one JSON document, without looking at its content.
 ///
 /// # Errors
 /// What is wrong and at which line and column.
@@ -249,7 +248,7 @@ pub fn parse(text: &str) -> Result<&RawValue, String> {
     serde_json::from_str(text).map_err(|error| error.to_string())
 }
 
-/// Looks at every value inside `raw`, `depth` levels below the top: no duplicate names, at most
+/// Checks every value inside `raw`, `depth` levels below the top: no duplicate names, at most
 /// [`MAX_DEPTH`] levels.
 ///
 /// # Errors
@@ -264,7 +263,7 @@ pub fn check(raw: &RawValue, depth: usize) -> Result<(), (String, String)> {
         Kind::Object => {
             let members = members(raw).map_err(here)?;
             if let Some(name) = first_duplicate(&members) {
-                return Err((super::invalid::pointer(name), "stands twice in its object".to_owned()));
+                return Err((super::invalid::pointer(name), "is given twice in its object".to_owned()));
             }
             for (name, value) in &members {
                 check(value, depth + 1).map_err(|(at, detail)| (super::invalid::pointer(name) + &at, detail))?;
@@ -280,7 +279,7 @@ pub fn check(raw: &RawValue, depth: usize) -> Result<(), (String, String)> {
     }
 }
 
-/// The first name that stands twice.
+/// The first duplicate name.
 pub fn first_duplicate<'m>(members: &'m [(String, &RawValue)]) -> Option<&'m str> {
     if members.len() <= 16 {
         let earlier = |index: usize, name: &str| members[..index].iter().any(|(other, _)| other == name);
@@ -295,8 +294,8 @@ pub fn quote(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-/// JSON text over several lines, with every token as it stands: digits, order and escapes included. Text that
-/// is no JSON comes out as it went in.
+/// Pretty-prints JSON text, keeping every token: digits, order and escapes included. Text that is not JSON is
+/// returned unchanged.
 pub fn pretty(text: &str) -> String {
     if serde_json::from_str::<serde::de::IgnoredAny>(text).is_err() {
         return text.to_owned();
@@ -348,7 +347,7 @@ fn new_line(shown: &mut String, depth: usize) {
     shown.extend(std::iter::repeat_n("  ", depth));
 }
 
-/// serde_json's sentence without the position, which would be one inside a fragment.
+/// serde_json's message without the position, which would be relative to a fragment.
 fn plain(error: &serde_json::Error) -> String {
     let text = serde_json::Error::custom(error).to_string();
     let cut = text.find(" at line ").unwrap_or(text.len());
@@ -407,7 +406,7 @@ mod tests {
         assert_eq!(check(raw, 0), Ok(()));
         let seen: Vec<_> = members(raw).unwrap().into_iter().map(|(name, value)| (name, value.get())).collect();
         assert_eq!(seen, [("a\u{fffd}".to_owned(), r#""\ud83d""#)], "the text itself stays");
-        // What is no JSON stays none.
+        // Invalid JSON stays invalid.
         for text in [r#""\ud83""#, r#""\u{d83d}""#, r#""\x""#, "\"\n\""] {
             assert!(parse(text).is_err(), "{text}");
         }

@@ -1,5 +1,5 @@
-//! Values and rules. No I/O, no threads, no async, no clock, no randomness: what a function here
-//! needs comes in as an argument, and what it decides goes out as a value.
+//! Values and rules. No I/O, threads, async, clock or randomness: inputs are arguments, and decisions are returned as
+//! values.
 //!
 //! Knows no other module.
 

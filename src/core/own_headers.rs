@@ -1,7 +1,7 @@
-//! A subscription's own headers: which names and values may be sent beside Hookswitch's.
+//! A subscription's own headers: which names and values may be sent besides Hookswitch's.
 //!
-//! What passes here can neither break a request (CR, LF, framing headers) nor pretend to be
-//! Hookswitch's own. Values are write-only: no fault names one.
+//! What passes here can neither break a request (CR, LF, framing headers) nor impersonate Hookswitch's headers.
+//! Values are write-only: no fault contains one.
 
 use serde_json::value::RawValue;
 
@@ -11,12 +11,12 @@ use super::json::{self, Kind};
 use super::subscription::Header;
 use super::text::excerpt;
 
-/// The most headers of its own that a subscription may have.
+/// Maximum number of own headers of a subscription.
 pub const MOST: usize = 20;
-/// The most bytes that their names and values may have together.
+/// Maximum total bytes of their names and values.
 pub const MOST_BYTES: usize = 4 * 1024;
 
-/// Names that are the connection's or Hookswitch's, in lower case.
+/// Names reserved for the connection or Hookswitch, in lower case.
 const RESERVED: [&str; 12] = [
     "connection",
     "content-encoding", // the body is never encoded, so any value would be untrue
@@ -31,19 +31,19 @@ const RESERVED: [&str; 12] = [
     "upgrade",
     "user-agent",
 ];
-/// The same, with one more word of the name left open.
+/// Reserved prefixes.
 const RESERVED_PREFIXES: [&str; 3] = ["proxy-", "webhook-", "hookswitch-"];
 
-/// One header as a body gave it.
+/// A header in a request body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HeaderChange {
     /// Its name: an RFC 9110 token that is not reserved.
     pub name: String,
-    /// Its value; `None` keeps the value that is stored under this name.
+    /// Its value; `None` keeps the stored value of this name.
     pub value: Option<Hidden>,
 }
 
-/// Reads an object of names and values, or `null` for none. A value `null` means 'as it is stored'.
+/// Parses an object of names and values, or `null` for none. A value `null` keeps the stored one.
 ///
 /// # Errors
 /// Every fault with its pointer, relative to the object.
@@ -60,7 +60,7 @@ pub fn read(raw: &RawValue) -> Result<Vec<HeaderChange>, Invalid> {
     for (name, value) in &members {
         let at = pointer(name);
         if changes.iter().any(|earlier| earlier.name.eq_ignore_ascii_case(name)) {
-            invalid.add(&at, "stands twice; upper and lower case are the same in a header's name");
+            invalid.add(&at, "is given twice; upper and lower case are the same in a header's name");
             continue;
         }
         let named = invalid.check(&at, check_name(name));
@@ -72,7 +72,7 @@ pub fn read(raw: &RawValue) -> Result<Vec<HeaderChange>, Invalid> {
     invalid.or(Some(changes))
 }
 
-/// Reads an object of names and values where nothing is stored, as for the probe of an unsaved URL.
+/// Parses an object of names and values when nothing is stored, as for the probe of an unsaved URL.
 ///
 /// # Errors
 /// Every fault with its pointer, relative to the object.
@@ -80,10 +80,10 @@ pub fn read_complete(raw: &RawValue) -> Result<Vec<Header>, Invalid> {
     settle(&read(raw)?, &[])
 }
 
-/// The headers that `changes` make of those `stored`: a value that was left as it is comes from there.
+/// Applies `changes` to the `stored` headers: kept values come from there.
 ///
 /// # Errors
-/// A value is to be kept that is not there, or they are too long in all; pointers as for [`read`].
+/// A value to be kept is not stored, or they are too long in total; pointers as for [`read`].
 pub fn settle(changes: &[HeaderChange], stored: &[Header]) -> Result<Vec<Header>, Invalid> {
     let mut invalid = Invalid::default();
     let mut settled = Vec::with_capacity(changes.len());
@@ -104,7 +104,7 @@ pub fn settle(changes: &[HeaderChange], stored: &[Header]) -> Result<Vec<Header>
     invalid.or(Some(settled))
 }
 
-/// A token (RFC 9110 section 5.6.2) that is nobody else's.
+/// A token (RFC 9110 section 5.6.2) that is not reserved.
 fn check_name(name: &str) -> Result<(), String> {
     let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     if name.is_empty() || !name.bytes().all(token) {
@@ -117,7 +117,7 @@ fn check_name(name: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Visible ASCII with blanks between (RFC 9110 section 5.5, without the obsolete bytes above 127).
+/// Visible ASCII with inner blanks (RFC 9110 section 5.5, without the obsolete bytes above 127).
 fn read_value(raw: &RawValue) -> Result<Option<Hidden>, String> {
     if Kind::of(raw) == Kind::Null {
         return Ok(None);
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn what_others_decide_on_is_refused_in_any_case() {
+    fn reserved_headers_are_refused_in_any_case() {
         for name in [
             "Host",
             "CONTENT-LENGTH",
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_break_a_request_is_refused() {
+    fn headers_that_would_break_a_request_are_refused() {
         for text in [
             r#"{"":"x"}"#,
             r#"{"a b":"x"}"#,
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn null_keeps_what_is_stored() {
+    fn null_keeps_the_stored_value() {
         let stored = [Header { name: "X-Key".into(), value: Hidden::new("old") }];
         let changes = read(json::parse(r#"{"x-key":null,"X-New":"new"}"#).unwrap()).unwrap();
         let settled = settle(&changes, &stored).unwrap();

@@ -1,7 +1,7 @@
 //! The body of a delivery: envelope or flat, JSON or form.
 //!
-//! The same event always gives the same bytes: a repeat, the log and a receiver that fills its gaps
-//! all see what was sent first. `data` is never read into values and written anew.
+//! Rendering is deterministic: retries, the log and a receiver that fetches missed events all get the bytes sent
+//! first. `data` is never parsed into values and serialised again.
 
 use serde_json::value::RawValue;
 
@@ -10,17 +10,17 @@ use super::form::{self, Written};
 use super::json;
 use super::subscription::{Format, Layout, Nested};
 
-/// A body, byte for byte as it is sent.
+/// A body, exactly as sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Body {
     /// The bytes.
     pub bytes: Vec<u8>,
-    /// The fields of a form that are JSON text although `nested` says brackets, for `hookswitch-form`: their keys, joined
-    /// by commas, or `*` for all lists and objects.
+    /// The keys of form fields that are JSON text although `nested` says brackets, for `hookswitch-form`: joined by
+    /// commas, or `*` for all lists and objects.
     pub json_members: Option<String>,
 }
 
-/// The body of an event's delivery.
+/// Renders the body of an event's delivery.
 pub fn body(event: &Event, format: Format, layout: Layout, nested: Nested) -> Body {
     let plain = |text| Written { text, json_members: None };
     let written = match (format, layout) {
@@ -40,7 +40,7 @@ pub const fn content_type(format: Format) -> &'static str {
     }
 }
 
-/// The envelope's members before `data`, in their order; `None` is null.
+/// The envelope's members before `data`, in order; `None` is null.
 fn heading(event: &Event) -> [(&'static str, Option<String>); 6] {
     [
         ("id", Some(event.id.to_string())),
@@ -65,8 +65,8 @@ fn envelope_json(event: &Event) -> String {
     out
 }
 
-/// `{"event": type, …the members of data}`. A member of data that is itself called `event` is left
-/// out: the name is taken, and a name that stands twice is read differently everywhere.
+/// `{"event": type, …the members of data}`. A member of data that is itself called `event` is omitted: parsers
+/// disagree on duplicate names.
 fn flat_json(event: &Event) -> String {
     let mut out = format!("{{\"event\":{}", json::quote(event.event_type.as_str()));
     for member in members_as_written(data(event)) {
@@ -96,13 +96,13 @@ fn members(data: &RawValue) -> Vec<(String, &RawValue)> {
     json::members(data).expect("data was seen to be an object when the event was accepted")
 }
 
-/// The text of each member of `data` but `event`, name and value as they were posted.
+/// The text of each member of `data` except `event`, name and value as posted.
 fn members_as_written(data: &RawValue) -> Vec<&str> {
     let text = data.get();
     let mut from = 1; // behind the brace
     let mut written = Vec::new();
     for (name, value) in members(data) {
-        // Values are slices of the same text, so where one ends is known without a parser of our own.
+        // Values are slices of the same text, so their ends are known without a parser of our own.
         let end = value.get().as_ptr() as usize - text.as_ptr() as usize + value.get().len();
         let member = text[from..end].trim_start();
         let member = member.strip_prefix(',').unwrap_or(member).trim_start();

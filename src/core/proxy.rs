@@ -9,7 +9,7 @@ use url::{Host, Url};
 
 use super::hidden::Hidden;
 
-/// Where the proxy is, and with what it is entered. Shown as host and port alone.
+/// The proxy's address and credentials. Displays host and port only.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Proxy {
     /// Its host: a name, or an address without brackets.
@@ -21,10 +21,10 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Reads `http://HOST:PORT` or `http://USER:PASSWORD@HOST:PORT`, the last two percent-encoded.
+    /// Parses `http://HOST:PORT` or `http://USER:PASSWORD@HOST:PORT`, the last two percent-encoded.
     ///
     /// # Errors
-    /// A sentence on what would be right; never the password.
+    /// A sentence on what would be valid; never the password.
     pub fn parse(text: &str) -> Result<Self, String> {
         const WANTED: &str = "must be the http URL of a proxy such as \"http://proxy.example:3128\" or \
                               \"http://USER:PASSWORD@proxy.example:3128\"";

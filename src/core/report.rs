@@ -1,20 +1,20 @@
-//! The call report: figures of many calls, and how they add up.
+//! The call report: aggregate figures of many calls.
 //!
-//! Counts are exact. Lengths of time are kept one by one as long as there are few different ones, so that medians and
-//! percentiles are exact; beyond that they are rounded ([`Times`]), with a known bound to the error.
+//! Counts are exact. Durations are stored individually while there are few distinct values, so that medians and
+//! percentiles are exact; beyond that they are rounded ([`Times`]) with a known error bound.
 
 use std::collections::BTreeMap;
 
 use super::event::EventType;
 
-/// How many different outcomes are told apart in one set of figures.
+/// Maximum distinct outcomes in one set of figures.
 pub const MOST_OUTCOMES: usize = 64;
-/// How many different event types are.
+/// Maximum distinct event types.
 pub const MOST_TYPES: usize = 64;
-/// The outcome under which those count that were too many.
+/// The outcome that collects those beyond the maximum.
 pub const OTHER: &str = "(other)";
 
-/// What the report is divided by.
+/// The dimension by which the report is divided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum By {
     /// The hour in which a call began, UTC.
@@ -23,7 +23,7 @@ pub enum By {
     Day,
     /// The company.
     Company,
-    /// The site.
+    /// The domain.
     Domain,
     /// Where the call came from.
     Source,
@@ -50,53 +50,53 @@ impl By {
     /// Reads one.
     ///
     /// # Errors
-    /// A sentence that lists what there is.
+    /// A sentence that lists the valid values.
     pub fn parse(text: &str) -> Result<Self, String> {
         let wanted = || "must be `day`, `hour`, `company`, `domain`, `source` or `agent`".to_owned();
         Self::ALL.into_iter().find(|by| by.as_str() == text).ok_or_else(wanted)
     }
 }
 
-/// How finely lengths are kept.
+/// The precision of stored durations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Grain {
-    /// As long as there are at most so many different ones, each is kept as it is.
+    /// Up to this many distinct values, each is stored exactly.
     pub most: usize,
-    /// Beyond that, so many binary digits behind the leading one are kept: the error is at most one part in
-    /// 2^(digits + 1).
+    /// Beyond that, this many binary digits after the leading one are kept: the relative error is at most 1/2^(digits
+    /// + 1).
     pub digits: u32,
 }
 
-/// Of one hour, domain, source and agent: what is on the disk. Rounded within 1/64.
+/// For one hour, domain, source and agent, as stored. Rounded within 1/64.
 pub const KEPT: Grain = Grain { most: 600, digits: 5 };
-/// Of a whole report, or of one part of it. Rounded within 1/256.
+/// For a whole report or one part of it. Rounded within 1/256.
 pub const SHOWN: Grain = Grain { most: 4_000, digits: 7 };
 
-/// Lengths of time in milliseconds, up to 49 days, and how often each occurs.
+/// Durations in milliseconds, up to 49 days, with their frequencies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Times {
     grain: Grain,
-    /// Whether these are rounded.
+    /// Whether the values are rounded.
     rounded: bool,
-    /// Whether some that came from elsewhere had been rounded there.
+    /// Whether merged values had been rounded before.
     inexact: bool,
     counts: BTreeMap<u32, u64>,
 }
 
 impl Times {
-    /// None yet.
+    /// An empty set.
     pub const fn new(grain: Grain) -> Self {
         Self { grain, rounded: false, inexact: false, counts: BTreeMap::new() }
     }
 
-    /// Those that were counted, `rounded` or not, with their counts.
+    /// A set with these counts, `rounded` or not.
     pub fn of(grain: Grain, rounded: bool, counts: impl IntoIterator<Item = (u32, u64)>) -> Self {
         let mut times = Self { grain, rounded, inexact: false, counts: BTreeMap::new() };
         counts.into_iter().for_each(|(millis, count)| times.add(millis, count));
         times
     }
 
-    /// `count` more of this length.
+    /// Adds `count` occurrences of this duration.
     pub fn add(&mut self, millis: u32, count: u64) {
         let millis = self.place(millis);
         let counted = self.counts.entry(millis).or_default();
@@ -110,7 +110,7 @@ impl Times {
         }
     }
 
-    /// One less of this length.
+    /// Removes one occurrence of this duration.
     pub fn remove(&mut self, millis: u32) {
         let millis = self.place(millis);
         if let Some(count) = self.counts.get_mut(&millis) {
@@ -125,7 +125,7 @@ impl Times {
         if self.rounded { rounded(millis, self.grain.digits) } else { millis }
     }
 
-    /// Those of another, too.
+    /// Adds those of another set.
     pub fn merge(&mut self, other: &Self) {
         for (millis, count) in &other.counts {
             self.add(*millis, *count);
@@ -133,27 +133,27 @@ impl Times {
         self.inexact |= !other.is_exact();
     }
 
-    /// Whether lengths are rounded from now on.
+    /// Whether further durations are rounded.
     pub const fn is_rounded(&self) -> bool {
         self.rounded
     }
 
-    /// Whether each is as it was counted.
+    /// Whether every value is exact.
     pub const fn is_exact(&self) -> bool {
         !self.rounded && !self.inexact
     }
 
-    /// Each length with its count, ascending.
+    /// Each duration with its count, ascending.
     pub fn counts(&self) -> impl ExactSizeIterator<Item = (u32, u64)> {
         self.counts.iter().map(|(millis, count)| (*millis, *count))
     }
 
-    /// How many there are.
+    /// The number of durations.
     pub fn count(&self) -> u64 {
         self.counts.values().fold(0, |sum: u64, count| sum.saturating_add(*count))
     }
 
-    /// The one with this rank, from 1.
+    /// The value with this rank, from 1.
     fn ranked(&self, rank: u64) -> Option<u32> {
         let mut before = 0_u64;
         let mut reached = |count: u64| {
@@ -163,14 +163,14 @@ impl Times {
         self.counts.iter().find(|(_, count)| reached(**count)).map(|(millis, _)| *millis)
     }
 
-    /// The one in the middle, or the mean of the two in the middle; in milliseconds. `None` if there are none.
+    /// The median, in milliseconds; `None` if empty.
     pub fn median(&self) -> Option<f64> {
         let count = self.count();
         let (low, high) = (self.ranked(count.div_ceil(2).max(1))?, self.ranked(count / 2 + 1)?);
         Some(f64::midpoint(f64::from(low), f64::from(high)))
     }
 
-    /// The shortest that at least nine in ten do not exceed, in milliseconds. `None` if there are none.
+    /// The 90th percentile, in milliseconds; `None` if empty.
     pub fn ninetieth(&self) -> Option<f64> {
         let count = self.count();
         // Nine tenths, rounded up.
@@ -178,39 +178,39 @@ impl Times {
     }
 }
 
-/// `millis` in the middle of those that share its leading binary digits.
+/// The middle of the values that share the leading binary digits of `millis`.
 fn rounded(millis: u32, digits: u32) -> u32 {
     let Some(shift) = millis.checked_ilog2().and_then(|leading| leading.checked_sub(digits)) else { return millis };
     ((millis >> shift) << shift) | ((1 << shift) >> 1)
 }
 
-/// Adds `count` to a name's, or to [`OTHER`]'s if there are `most` names already.
+/// Adds `count` to a name's count, or to that of [`OTHER`] if there are `most` names already.
 pub fn tally(counts: &mut BTreeMap<String, u64>, name: &str, count: u64, most: usize) {
     let name = if counts.len() < most || counts.contains_key(name) { name } else { OTHER };
     let counted = counts.entry(name.to_owned()).or_default();
     *counted = counted.saturating_add(count);
 }
 
-/// Figures of some calls.
+/// Figures of a set of calls.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Figures {
-    /// How many calls there were: those of which an event was accepted.
+    /// Number of calls: those with an accepted event.
     pub calls: u64,
-    /// How many calls had an event of each type.
+    /// Number of calls with an event of each type.
     pub events: BTreeMap<EventType, u64>,
-    /// How many calls ended how (`callstatus`).
+    /// Number of calls by outcome (`callstatus`).
     pub outcomes: BTreeMap<String, u64>,
     /// From `call.new` to `call.claimed`.
     pub claim: Times,
     /// From `call.new` to `call.connected`.
     pub connect: Times,
-    /// How long they talked.
+    /// Talk time.
     pub talk: Times,
     /// Calls whose lead was sent an SMS.
     pub texted: u64,
-    /// Calls whose lead answered one.
+    /// Calls whose lead replied.
     pub replied: u64,
-    /// From the first SMS to the lead to the lead's first answer.
+    /// From the first SMS to the lead to the lead's first reply.
     pub reply: Times,
 }
 
@@ -232,27 +232,27 @@ impl Default for Figures {
 }
 
 impl Figures {
-    /// How many calls had an event of this type.
+    /// Number of calls with an event of this type.
     pub fn of_type(&self, name: &str) -> u64 {
         self.events.iter().find(|(event_type, _)| event_type.as_str() == name).map_or(0, |(_, count)| *count)
     }
 
-    /// Connected calls for each new one; `None` without any.
+    /// Connected calls per new one; `None` without any.
     pub fn connection_rate(&self) -> Option<f64> {
         rate(self.of_type("call.connected"), self.of_type("call.new"))
     }
 
-    /// Missed calls for each new one; `None` without any.
+    /// Missed calls per new one; `None` without any.
     pub fn missed_rate(&self) -> Option<f64> {
         rate(self.of_type("call.missed"), self.of_type("call.new"))
     }
 
-    /// Calls whose lead answered for each whose lead was sent an SMS; `None` without any.
+    /// Calls with a reply per call with an SMS to the lead; `None` without any.
     pub fn reply_rate(&self) -> Option<f64> {
         rate(self.replied, self.texted)
     }
 
-    /// Whether every length of time in it stands as it was counted.
+    /// Whether every duration is exact.
     pub fn is_exact(&self) -> bool {
         [&self.claim, &self.connect, &self.talk, &self.reply].iter().all(|times| times.is_exact())
     }
@@ -263,14 +263,14 @@ fn rate(part: u64, whole: u64) -> Option<f64> {
     (whole > 0).then(|| (part as f64 / whole as f64 * 10_000.0).round() / 10_000.0)
 }
 
-/// One part of the report, by what it is divided.
+/// The value of the dimension for one part of the report.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Part {
     /// Calls that began in this hour, in hours since the epoch.
     Hour(u32),
     /// Calls that began on this day, in days since the epoch.
     Day(u32),
-    /// Calls with this name of what it is divided by; of those without one if `None`.
+    /// Calls with this value; `None` for those without one.
     Name(Option<String>),
 }
 
@@ -279,7 +279,7 @@ pub enum Part {
 pub struct Report {
     /// All calls together.
     pub totals: Figures,
-    /// The parts that have calls, in order.
+    /// The parts with calls, in order.
     pub parts: BTreeMap<Part, Figures>,
 }
 
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn medians_and_percentiles_are_what_a_person_would_count() {
+    fn medians_and_percentiles_match_a_plain_count() {
         let cases: [(&[u32], Option<f64>, Option<f64>); 6] = [
             (&[], None, None),
             (&[7], Some(7.0), Some(7.0)),
@@ -321,7 +321,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_removed_was_never_there(
+        fn removed_values_leave_no_trace(
             kept in proptest::collection::vec(0u32..5_000_000, 0..40),
             gone in proptest::collection::vec(0u32..5_000_000, 0..40),
             most in 1usize..60,
@@ -342,8 +342,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_on_the_disk_has_room_there_also_when_it_is_rounded() {
-        // Every length there is, rounded: no more than fit into 8 KiB (see `store::report`).
+    fn rounded_histograms_fit_their_stored_form() {
+        // Every possible value, rounded: no more than fit into 8 KiB (see `store::report`).
         let mut all: std::collections::BTreeSet<u32> = (0..64).collect();
         for leading in 6..32 {
             all.extend((0..64).map(|part| rounded((1 << leading) + (part << (leading - 6)), KEPT.digits)));

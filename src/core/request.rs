@@ -1,7 +1,7 @@
-//! The request that an attempt sends, as a value.
+//! The request of an attempt, as a value.
 //!
-//! Everything that a receiver sees of Hookswitch is written here, for deliveries and for probes, so
-//! that a probe shows what a delivery would be. Nothing here sends.
+//! Everything a receiver sees of Hookswitch is rendered here, for deliveries and probes alike, so that a probe shows
+//! what a delivery would be. Nothing here sends.
 
 use std::sync::Arc;
 
@@ -21,64 +21,65 @@ use super::time::Timestamp;
 /// The value of `User-Agent`.
 pub const USER_AGENT: &str = concat!("Hookswitch/", env!("CARGO_PKG_VERSION"));
 
-/// The most ids that `hookswitch-gap` names, so that a long failure cannot make requests that
-/// receivers refuse for the size of their headers (8 KiB in the usual servers).
+/// Maximum ids named in `hookswitch-gap`, so that a long failure does not produce headers larger than receivers
+/// accept (8 KiB in common servers).
 pub const GAP_MOST: usize = 64;
 
-/// What goes on the wire, apart from Host, Content-Length and the connection's own headers.
+/// The request, apart from Host, Content-Length and connection headers.
 #[derive(Debug, Clone)]
 pub struct Outgoing {
-    /// Where to.
+    /// The target URL.
     pub url: String,
-    /// Content-Type, User-Agent, Accept (unless it is one of the subscription's own), webhook-*, hookswitch-* in this order.
+    /// Content-Type, User-Agent, Accept (unless among the subscription's own), webhook-*, hookswitch-*, in this
+    /// order.
     pub headers: Vec<(String, String)>,
-    /// The subscription's own.
+    /// The subscription's own headers.
     pub own_headers: Vec<Header>,
-    /// The certificate that is shown to the receiver.
+    /// The client certificate.
     pub client_certificate: Option<Arc<ClientCertificate>>,
-    /// The body, as it is signed and sent.
+    /// The body, as signed and sent.
     pub body: Vec<u8>,
-    /// How it is written.
+    /// The body's format.
     pub format: Format,
-    /// What it holds.
+    /// The body's layout.
     pub layout: Layout,
     /// How a form holds lists and objects.
     pub nested: Nested,
 }
 
-/// What marks one attempt of a delivery.
+/// Identifies one attempt of a delivery.
 #[derive(Debug, Clone)]
 pub struct Marks {
-    /// Which delivery.
+    /// The delivery.
     pub delivery: DeliveryId,
-    /// Which attempt of it, from 1.
+    /// The attempt's number, from 1.
     pub attempt: u32,
-    /// The earlier deliveries of its call that it passed; the first [`GAP_MOST`] are named.
+    /// The earlier deliveries of its call that it passes; the first [`GAP_MOST`] are named.
     pub gap: Vec<DeliveryId>,
 }
 
-/// What a test POST is made of.
+/// The parts of a test POST.
 #[derive(Debug, Clone)]
 pub struct Probe<'a> {
-    /// Where to.
+    /// The target URL.
     pub url: &'a str,
-    /// How the body is written.
+    /// The body's format.
     pub format: Format,
-    /// What the body holds.
+    /// The body's layout.
     pub layout: Layout,
     /// How a form holds lists and objects.
     pub nested: Nested,
-    /// The headers of the subscription's own.
+    /// The subscription's own headers.
     pub own_headers: &'a [Header],
-    /// The certificate to show.
+    /// The client certificate.
     pub client_certificate: Option<&'a Arc<ClientCertificate>>,
-    /// What to sign with; without any, the probe is not signed.
+    /// The signing secrets; without any, the probe is unsigned.
     pub secrets: Vec<&'a Secret>,
     /// The event type whose sample is sent.
     pub entry: &'a Entry,
     /// A fresh id for the sample.
     pub event: EventId,
-    /// Whose event the sample is; `None` for `sample`.
+    /// The sample's company; `None` for `sample`.
     pub company: Option<&'a Company>,
     /// The sample's domain.
     pub domain: Option<&'a Domain>,
@@ -87,7 +88,7 @@ pub struct Probe<'a> {
 }
 
 impl<'a> Probe<'a> {
-    /// The probe of a stored subscription: sent and signed at `now` as its deliveries are.
+    /// The probe of a stored subscription, sent and signed at `now` like its deliveries.
     pub fn of(subscription: &'a Subscription, entry: &'a Entry, event: EventId, now: Timestamp) -> Self {
         Self {
             url: &subscription.url,
@@ -105,7 +106,7 @@ impl<'a> Probe<'a> {
         }
     }
 
-    /// The event that the probe sends: the sample, as if it had happened and been accepted at `now`.
+    /// The probe's event: the sample, as if it had happened and been accepted at `now`.
     pub fn sample(&self, now: Timestamp) -> Event {
         const CHECKED: &str = "every sample was checked when the catalogue was made";
         let data: &RawValue = json::parse(&self.entry.sample).expect(CHECKED);
@@ -128,7 +129,7 @@ impl<'a> Probe<'a> {
 }
 
 impl Outgoing {
-    /// Renders and signs an attempt of a delivery; the sequence number comes from the delivery's id.
+    /// Renders and signs an attempt of a delivery; the sequence number is part of the delivery's id.
     pub fn delivery(subscription: &Subscription, event: &Event, marks: &Marks, now: Timestamp) -> Self {
         let Subscription { format, layout, nested, .. } = *subscription;
         let Body { bytes: body, json_members } = payload::body(event, format, layout, nested);
@@ -154,8 +155,8 @@ impl Outgoing {
         }
     }
 
-    /// Renders a probe and signs it, if there is something to sign with. It belongs to no delivery,
-    /// and `hookswitch-test: true` tells it from one.
+    /// Renders a probe, and signs it if there are secrets. It belongs to no delivery, and is marked by
+    /// `hookswitch-test: true`.
     pub fn probe(probe: &Probe<'_>, now: Timestamp) -> Self {
         let Probe { format, layout, nested, .. } = *probe;
         let Body { bytes: body, json_members } = payload::body(&probe.sample(now), format, layout, nested);
@@ -176,7 +177,7 @@ impl Outgoing {
         }
     }
 
-    /// An alert for the operator, signed as deliveries are; `body` is its JSON.
+    /// Renders an alert for the operator, signed like deliveries; `body` is its JSON.
     pub fn alert(url: &str, secret: &Secret, id: AlertId, body: Vec<u8>, now: Timestamp) -> Self {
         let mut headers = signed(Format::Json, &[secret], &id.to_string(), &body, now);
         accept(&mut headers, &[]);
@@ -193,20 +194,20 @@ impl Outgoing {
         }
     }
 
-    /// For the log: the values of the subscription's own headers are left out.
+    /// For the log: values of the subscription's own headers are omitted.
     pub fn sent(&self) -> Sent {
-        let ours = self.headers.iter().map(|(name, value)| (name.clone(), Some(value.clone())));
+        let standard = self.headers.iter().map(|(name, value)| (name.clone(), Some(value.clone())));
         let own = self.own_headers.iter().map(|header| (header.name.clone(), None));
-        Sent { format: self.format, layout: self.layout, nested: self.nested, headers: ours.chain(own).collect() }
+        Sent { format: self.format, layout: self.layout, nested: self.nested, headers: standard.chain(own).collect() }
     }
 }
 
-/// The header that names the fields of a form that are JSON text although brackets are wanted.
+/// The header that names the form fields with JSON text although brackets are configured.
 fn of_form(json_members: &str) -> (String, String) {
     header("hookswitch-form", format!("json-members={json_members}"))
 }
 
-/// The headers that every request has: what it is, who sends it, and the signature over `body`.
+/// The headers of every request: content type, user agent, and the signature over `body`.
 fn signed(format: Format, secrets: &[&Secret], id: &str, body: &[u8], now: Timestamp) -> Vec<(String, String)> {
     let signature = (!secrets.is_empty()).then(|| sign(secrets, id, now.seconds(), body));
     let mut headers = vec![
@@ -219,7 +220,7 @@ fn signed(format: Format, secrets: &[&Secret], id: &str, body: &[u8], now: Times
     headers
 }
 
-/// Says that any answer will do, as some firewalls want to hear, unless the subscription's own headers say something else.
+/// Adds `Accept: */*`, which some firewalls require, unless the subscription's own headers have an Accept.
 fn accept(headers: &mut Vec<(String, String)>, own: &[Header]) {
     if !own.iter().any(|header| header.name.eq_ignore_ascii_case("accept")) {
         headers.insert(2, header("Accept", "*/*"));
@@ -306,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_passed_is_named_and_bounded() {
+    fn overtaken_deliveries_are_named_and_bounded() {
         let subscription = subscription("json");
         let gap = |count: u64| (1..=count).map(|n| DeliveryId::new(NOW, 3, n)).collect::<Vec<_>>();
         let sent = |gap| {
@@ -353,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn an_accept_of_ones_own_is_the_only_one() {
+    fn an_own_accept_header_replaces_the_default() {
         let mut subscription = subscription("json");
         let marks = Marks { delivery: DeliveryId::new(NOW, 3, 1), attempt: 1, gap: Vec::new() };
         let sent = |subscription: &Subscription| Outgoing::delivery(subscription, &event(subscription), &marks, NOW);

@@ -1,7 +1,7 @@
-//! What becomes of a delivery after an attempt.
+//! The state of a delivery after an attempt.
 //!
-//! [`judge`] is where retry, success, giving up and expiry are decided; it is given the time and
-//! the chance that it needs, and does nothing.
+//! [`judge`] decides on retry, success, giving up and expiry; time and randomness are arguments, and it has no
+//! effects.
 
 use std::time::Duration;
 
@@ -10,26 +10,26 @@ use super::backoff::RetryPolicy;
 use super::delivery::Delivery;
 use super::time::Timestamp;
 
-/// What is to be done after an attempt.
+/// The decision after an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// It arrived.
+    /// Delivered.
     Delivered,
-    /// Try again.
+    /// Retry.
     Retry {
-        /// When.
+        /// The time of the retry.
         at: Timestamp,
     },
     /// Given up: a dead letter.
     GivenUp,
-    /// The receiver said 410: given up, and the subscription is disabled.
+    /// The receiver answered 410: given up, and the subscription is disabled.
     Gone,
-    /// It failed, and by now it is no longer wanted.
+    /// It failed, and its `expire_after` has passed.
     Expired,
 }
 
 impl Verdict {
-    /// What the log says.
+    /// The status in the log.
     pub const fn status(self) -> Status {
         match self {
             Self::Delivered => Status::Delivered,
@@ -40,12 +40,11 @@ impl Verdict {
     }
 }
 
-/// Decides on `delivery` (as it was before the attempt) after `outcome` at `now`. `chance` (0 up to
-/// 1) spreads the delay.
+/// Decides on `delivery` (its state before the attempt) after `outcome` at `now`. `chance` in [0, 1) spreads the
+/// delay.
 ///
-/// A next attempt that would come after the delivery is given up comes when it is given up instead,
-/// so that the last attempt is as late as allowed, unless the receiver's `Retry-After` is later:
-/// that is never undercut.
+/// A retry that would come after the delivery is given up is moved to that time, so that the last attempt is as late
+/// as allowed, unless the receiver's `Retry-After` is later: that is never undercut.
 pub fn judge(policy: &RetryPolicy, delivery: &Delivery, outcome: &Outcome, now: Timestamp, chance: f64) -> Verdict {
     let answer = match outcome {
         Outcome::Answered(answer) => Some(answer),
@@ -62,21 +61,21 @@ pub fn judge(policy: &RetryPolicy, delivery: &Delivery, outcome: &Outcome, now: 
     if delivery.give_up_at <= now {
         return Verdict::GivenUp;
     }
-    let asked = answer.and_then(|answer| retry_after(answer, now)).map(|asked| asked.min(policy.max_delay()));
+    let requested =
+        answer.and_then(|answer| retry_after(answer, now)).map(|requested| requested.min(policy.max_delay()));
     let delay = policy.delay(delivery.attempts.saturating_add(1), chance);
     let at = now.plus(delay).min(delivery.give_up_at);
-    Verdict::Retry { at: asked.map_or(at, |asked| at.max(now.plus(asked))) }
+    Verdict::Retry { at: requested.map_or(at, |requested| at.max(now.plus(requested))) }
 }
 
-/// How long the receiver asked to be left alone: `Retry-After` of a 429 or 503, as seconds or as a
-/// date (RFC 9110 section 10.2.3). Anything that cannot be read counts as not said.
+/// `Retry-After` of a 429 or 503, in seconds or as a date (RFC 9110 section 10.2.3). An unreadable value is ignored.
 pub fn retry_after(answer: &Answer, now: Timestamp) -> Option<Duration> {
     if !matches!(answer.status, 429 | 503) {
         return None;
     }
     let value = answer.header("retry-after")?.trim();
     if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
-        // More digits than a number holds mean: longer than any delay there is.
+        // A number too large to parse exceeds any delay.
         return Some(Duration::from_secs(value.parse().unwrap_or(u64::from(u32::MAX))));
     }
     let date = httpdate::parse_http_date(value).ok()?;
@@ -170,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_longer_wanted_expires_unless_it_arrived() {
+    fn deliveries_expire_unless_they_arrived() {
         let mut stale = delivery(1);
         stale.expire_at = Some(NOW);
         let judged = |outcome| judge(&RetryPolicy::default(), &stale, &outcome, NOW, 0.5);

@@ -1,11 +1,10 @@
-//! The seven event types that are built in, and the one story that their samples tell.
+//! The seven built-in event types, and their samples.
 //!
-//! Dana Whitfield asks Acme Roofing's widget to be called at eleven; the call is made, nobody is
-//! free, Marcus Bell takes the second try, they talk, and afterwards they settle the date by SMS.
-//! All samples are of this one call. Telephone numbers are from the range reserved for fiction
-//! (555-0100 to 555-0199), host names from RFC 2606.
+//! The samples belong to one call: Dana Whitfield asks Acme Roofing's widget to be called at eleven; the call is
+//! made, no agent is free, Marcus Bell takes the second try, they talk, and afterwards they settle the date by SMS.
+//! Telephone numbers are from the range reserved for fiction (555-0100 to 555-0199), host names from RFC 2606.
 
-/// An event type that is built in.
+/// A built-in event type.
 pub(super) struct BuiltIn {
     pub(super) name: &'static str,
     pub(super) title: &'static str,
@@ -13,14 +12,14 @@ pub(super) struct BuiltIn {
     pub(super) sample: &'static str,
 }
 
-/// What every sample begins with.
+/// The common beginning of the samples.
 macro_rules! sample {
     ($($line:literal),+ $(,)?) => {
         concat!(r#"{"call_id":"call_5f2c9a71","#, $($line),+, "}")
     };
 }
 
-/// The event types, in the order in which PRODUCT.md and the page list them.
+/// The event types, in the order of the README and the page.
 pub(super) const BUILT_IN: [BuiltIn; 7] = [
     BuiltIn {
         name: "call.new",
@@ -107,7 +106,7 @@ pub(super) const BUILT_IN: [BuiltIn; 7] = [
     },
 ];
 
-/// What the documented members of `data` mean.
+/// Descriptions of the documented members of `data`.
 pub(super) const MEMBERS: [(&str, &str); 30] = [
     ("call_id", "The id that all events of one call share."),
     ("widget_id", "The widget through which the call came."),
@@ -145,7 +144,7 @@ pub(super) const MEMBERS: [(&str, &str); 30] = [
     ("created", "When this happened, as an ISO 8601 time."),
 ];
 
-/// What the members of a message in `conversation` mean.
+/// Descriptions of the members of a message in `conversation`.
 pub(super) const CONVERSATION_MEMBERS: [(&str, &str); 6] = [
     ("id", "The message's id."),
     ("direction", "`outbound` to the lead, `inbound` from the lead."),

@@ -1,7 +1,6 @@
 //! Standard Webhooks signatures, version v1: HMAC-SHA256 over `id.timestamp.body`.
 //!
-//! Source: the Standard Webhooks specification, 'Signature scheme'. The body is the exact bytes
-//! that are sent, whatever their format.
+//! Source: the Standard Webhooks specification, 'Signature scheme'. The body is the exact bytes sent, in any format.
 
 use std::fmt;
 
@@ -12,8 +11,8 @@ use sha2::Sha256;
 
 use super::subscription::Secret;
 
-/// The value of `webhook-signature`: one `v1,BASE64` per secret, separated by spaces. `seconds` is
-/// the value of `webhook-timestamp`, since the Unix epoch.
+/// The value of `webhook-signature`: one `v1,BASE64` per secret, separated by spaces. `seconds` is the value of
+/// `webhook-timestamp`, since the Unix epoch.
 pub fn sign(secrets: &[&Secret], id: &str, seconds: u64, body: &[u8]) -> String {
     let timestamp = seconds.to_string();
     let one = |secret: &&Secret| {
@@ -23,14 +22,14 @@ pub fn sign(secrets: &[&Secret], id: &str, seconds: u64, body: &[u8]) -> String 
     secrets.iter().map(one).collect::<Vec<_>>().join(" ")
 }
 
-/// Why a delivery is not to be believed.
+/// Why verification failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BadSignature {
     /// Id, timestamp or signature is empty.
     Missing,
-    /// No v1 signature is of this secret and content.
+    /// No v1 signature matches this secret and content.
     Mismatch,
-    /// It was signed with the secret, but too long ago, or in the future.
+    /// The signature matches, but the timestamp is too old or in the future.
     Stale,
 }
 
@@ -46,12 +45,12 @@ impl fmt::Display for BadSignature {
 
 impl std::error::Error for BadSignature {}
 
-/// Checks as a receiver does: one of `signatures` must be of `secret`, and `timestamp` at most
-/// `tolerance` seconds away from `now_seconds`. `id`, `timestamp` and `signatures` are the values of
-/// the three headers, empty where there is none. Codes are compared in constant time.
+/// Verifies like a receiver: one of `signatures` must match `secret`, and `timestamp` must be at most `tolerance`
+/// seconds from `now_seconds`. `id`, `timestamp` and `signatures` are the values of the three headers, empty if
+/// absent. Comparison is in constant time.
 ///
 /// # Errors
-/// Why it is not to be believed.
+/// Why verification failed.
 pub fn verify(
     secret: &Secret,
     id: &str,
@@ -64,7 +63,7 @@ pub fn verify(
     if id.is_empty() || timestamp.is_empty() || signatures.is_empty() {
         return Err(BadSignature::Missing);
     }
-    // Only digits: `+1` would parse too.
+    // Digits only: `+1` would parse too.
     let seconds = timestamp.bytes().all(|byte| byte.is_ascii_digit()).then(|| timestamp.parse::<u64>().ok()).flatten();
     let seconds = seconds.ok_or(BadSignature::Mismatch)?;
     let expected = keyed(secret, id, timestamp, body);
@@ -120,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_signed_so_is_not_believed() {
+    fn other_signatures_are_rejected() {
         let cut = &SIGNATURE[..SIGNATURE.len() - 4];
         let v2 = SIGNATURE.replace("v1,", "v2,");
         let cases: [(&str, &str, &str, &[u8]); 10] = [

@@ -1,7 +1,7 @@
-//! The subscription: a registered webhook, and which events it wants.
+//! The subscription: a registered webhook, and which events it receives.
 //!
-//! Reading one from JSON is [`super::subscription_input`]'s; a value here is valid. Signing secrets
-//! and header values are kept in types that print as `[secret]`.
+//! Parsing is [`super::subscription_input`]'s; a value here is valid. Signing secrets and header values are kept in
+//! types that print as `[secret]`.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -24,7 +24,7 @@ use super::time::Timestamp;
 pub struct Secret(Vec<u8>);
 
 impl Secret {
-    /// What the text of a secret begins with.
+    /// The prefix of a secret's text.
     pub const PREFIX: &'static str = "whsec_";
 
     /// The secret with these bytes.
@@ -32,10 +32,10 @@ impl Secret {
         Self(bytes.into())
     }
 
-    /// Reads `whsec_` and base64 (RFC 4648 section 4, with its padding).
+    /// Parses `whsec_` and base64 (RFC 4648 section 4, with padding).
     ///
     /// # Errors
-    /// A sentence on what would be right and what is not; never the text itself.
+    /// A sentence on what would be valid and what is not; never the text itself.
     pub fn parse(text: &str) -> Result<Self, String> {
         const WANTED: &str = "must be `whsec_` and the base64 of 24 to 64 bytes";
         let encoded = text.strip_prefix(Self::PREFIX).ok_or_else(|| format!("{WANTED}; it does not begin so"))?;
@@ -52,7 +52,7 @@ impl Secret {
         &self.0
     }
 
-    /// The text a receiver is given: `whsec_` and base64.
+    /// The text given to a receiver: `whsec_` and base64.
     pub fn reveal(&self) -> String {
         format!("{}{}", Self::PREFIX, STANDARD.encode(&self.0))
     }
@@ -65,7 +65,7 @@ impl fmt::Debug for Secret {
 }
 
 words! {
-    /// How the body is written.
+    /// The body's format.
     Format {
         /// `application/json`
         Json = "json",
@@ -75,17 +75,17 @@ words! {
 }
 
 words! {
-    /// How a form holds lists and objects.
+    /// How a form represents lists and objects.
     Nested {
-        /// Each value inside is a field of its own, its place in brackets.
+        /// Each value inside is a field of its own, with its path in brackets.
         Brackets = "brackets",
-        /// Each member of the document that is one is a field with its JSON text.
+        /// Each member of the document that is one becomes a field with its JSON text.
         Json = "json",
     }
 }
 
 words! {
-    /// What the body holds.
+    /// The body's layout.
     Layout {
         /// `{"id","type","timestamp","company","domain","source","data"}`
         Envelope = "envelope",
@@ -95,19 +95,19 @@ words! {
 }
 
 words! {
-    /// Which order a subscription's deliveries keep.
+    /// The order of a subscription's deliveries.
     Ordering {
-        /// The events of one call arrive in the order in which they were accepted.
+        /// The events of one call are delivered in the order in which they were accepted.
         Call = "call",
         /// None: nothing is held back.
         None = "none",
     }
 }
 
-/// Which event types are selected.
+/// The selected event types.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Selection {
-    /// `["*"]`: every one, also those declared later.
+    /// `["*"]`: all, including those declared later.
     All,
     /// These; at least one.
     Some(BTreeSet<EventType>),
@@ -135,18 +135,18 @@ pub struct Header {
 words! {
     /// Why a subscription was disabled.
     DisabledReason {
-        /// Somebody disabled it.
+        /// Disabled by hand.
         ByHand = "disabled by hand",
         /// The receiver answered 410.
         Gone = "the receiver answered 410 Gone",
         /// Every attempt failed for `[retry] disable_after`.
         Failing = "every attempt failed for too long",
-        /// What is stored of its secrets cannot be opened: they must be made anew first. Never stored.
+        /// Its stored secrets cannot be decrypted and must be replaced first. Never stored.
         Unreadable = "its secrets on the disk cannot be opened",
     }
 }
 
-/// The secret before the last rotation, with which deliveries are signed too until it ends.
+/// The secret before the last rotation, with which deliveries are also signed until it ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PreviousSecret {
     /// The secret.
@@ -160,39 +160,39 @@ pub struct PreviousSecret {
 pub struct Subscription {
     /// Its id.
     pub id: SubscriptionId,
-    /// A small number given at creation and never given again; part of its deliveries' ids.
+    /// A small number assigned at creation and never reused; part of its deliveries' ids.
     pub number: u32,
-    /// Whose it is.
+    /// The company.
     pub company: Company,
-    /// The one site whose events it wants; `None` for every site.
+    /// The domain whose events it receives; `None` for every domain.
     pub domain: Option<Domain>,
-    /// The sources whose events it wants; empty for all.
+    /// The sources whose events it receives; empty for all.
     pub sources: BTreeSet<Source>,
     /// Where deliveries are posted: an absolute http or https URL.
     pub url: String,
-    /// How the body is written.
+    /// The body's format.
     pub format: Format,
-    /// What the body holds.
+    /// The body's layout.
     pub layout: Layout,
     /// How a form holds lists and objects.
     pub nested: Nested,
-    /// The event types it wants.
+    /// The selected event types.
     pub events: Selection,
-    /// A word of its owner's.
+    /// Free text.
     pub description: String,
     /// Its own headers.
     pub headers: Vec<Header>,
-    /// The certificate that is shown to the receiver.
+    /// The client certificate.
     pub client_certificate: Option<Arc<ClientCertificate>>,
-    /// How long an attempt may take; `None` for `[senders] timeout`.
+    /// The timeout of an attempt; `None` for `[senders] timeout`.
     pub timeout: Option<Duration>,
-    /// How many attempts may be under way at once; `None` for `[senders] max_in_flight`.
+    /// Maximum attempts in flight; `None` for `[senders] max_in_flight`.
     pub max_in_flight: Option<u32>,
-    /// How many attempts may begin each second; `None` for any number.
+    /// Maximum attempts started per second; `None` for no limit.
     pub rate_per_second: Option<u32>,
-    /// Which order is kept.
+    /// The order kept.
     pub ordering: Ordering,
-    /// By event type, how long after acceptance a delivery is still wanted.
+    /// How long after acceptance a delivery stays valid, by event type.
     pub expire_after: BTreeMap<EventType, Duration>,
     /// Why it is disabled; `None` while it is enabled.
     pub disabled: Option<DisabledReason>,
@@ -200,28 +200,29 @@ pub struct Subscription {
     pub created_at: Timestamp,
     /// When it was last changed.
     pub updated_at: Timestamp,
-    /// What deliveries are signed with.
+    /// The signing secret.
     pub secret: Secret,
-    /// What they are signed with too, for a while after a rotation.
+    /// The previous secret, which also signs for a while after a rotation.
     pub previous_secret: Option<PreviousSecret>,
 }
 
 impl Subscription {
-    /// What is said where the secrets of one that [is locked](Self::is_locked) are wanted.
+    /// The message when the secrets of a [locked](Self::is_locked) subscription are needed.
     pub const LOCKED: &str = "its secrets cannot be opened: rotate its secret first";
 
-    /// Whether its secrets could not be opened. Then it has none, no headers of its own and no client certificate.
+    /// Whether its secrets could not be decrypted. Then it has no secrets, no headers of its own and no client
+    /// certificate.
     pub fn is_locked(&self) -> bool {
         self.disabled == Some(DisabledReason::Unreadable)
     }
 
-    /// Whether deliveries flow.
+    /// Whether it is enabled.
     pub const fn enabled(&self) -> bool {
         self.disabled.is_none()
     }
 
-    /// Whether an event of these properties is owed to it. Disabled ones match too: what comes
-    /// while a subscription is paused is owed, and flows when it is enabled again.
+    /// Whether an event with these properties is to be delivered to it. Disabled subscriptions match too: their
+    /// deliveries wait until they are enabled again.
     pub fn matches(&self, company: &Company, domain: Option<&Domain>, source: Source, event_type: &EventType) -> bool {
         self.company == *company
             && (self.domain.is_none() || self.domain.as_ref() == domain)
@@ -229,7 +230,7 @@ impl Subscription {
             && self.events.contains(event_type)
     }
 
-    /// The secrets to sign with at `now`, the newest first; none if it [is locked](Self::is_locked).
+    /// The secrets to sign with at `now`, newest first; none if it [is locked](Self::is_locked).
     pub fn secrets(&self, now: Timestamp) -> Vec<&Secret> {
         if self.is_locked() {
             return Vec::new();

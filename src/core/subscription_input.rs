@@ -1,7 +1,7 @@
-//! Reading subscriptions from JSON: the bodies of `POST` and `PATCH /v1/subscriptions`.
+//! Parses subscriptions: the bodies of `POST` and `PATCH /v1/subscriptions`.
 //!
-//! A [`Change`] that was read is valid member by member; whether its URL's host may be called is
-//! the network's question and asked elsewhere. A secret may be given at creation only; later it is rotated.
+//! Every member of a parsed [`Change`] is valid; whether its URL's host may be called depends on the network and is
+//! checked elsewhere. A secret can be given at creation only; later it is rotated.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -20,59 +20,58 @@ use super::own_headers::{self, HeaderChange};
 use super::subscription::{DisabledReason, Format, Header, Layout, Nested, Ordering, Secret, Selection, Subscription};
 use super::time::{Timestamp, format_duration, parse_duration};
 
-/// The most characters of a description.
+/// Maximum characters of a description.
 pub const DESCRIPTION_MOST: usize = 500;
 const EXPIRE_LEAST: Duration = Duration::from_secs(1);
 const EXPIRE_MOST: Duration = Duration::from_secs(365 * 86_400);
 
-/// The members that a body may have.
+/// The valid members of a body.
 const MEMBERS: &str = "company, domain, sources, url, format, layout, nested, events, description, headers, \
                        client_cert, client_key, secret, timeout_ms, \
                        max_in_flight, rate_per_second, ordering, expire_after, enabled";
 
-/// The members that a body gave; each `None` where it did not. Where a member can be reset, the
-/// inner `None` (or the empty set) is what `null` reset it to.
+/// The members of a body; `None` if absent. If a member can be reset, the inner `None` (or empty set) means `null`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Change {
-    /// Whose it is; cannot change later.
+    /// The company; immutable after creation.
     pub company: Option<Company>,
-    /// The one site; `Some(None)` for every site.
+    /// The domain; `Some(None)` for every domain.
     pub domain: Option<Option<Domain>>,
     /// The sources; empty for all.
     pub sources: Option<BTreeSet<Source>>,
-    /// Where to post, in the normal spelling of the WHATWG URL standard.
+    /// The URL, normalised as by the WHATWG URL standard.
     pub url: Option<String>,
-    /// How the body is written.
+    /// The body's format.
     pub format: Option<Format>,
-    /// What the body holds.
+    /// The body's layout.
     pub layout: Option<Layout>,
     /// How a form holds lists and objects.
     pub nested: Option<Nested>,
     /// The event types.
     pub events: Option<Selection>,
-    /// A word of its owner's.
+    /// Free text.
     pub description: Option<String>,
     /// Its own headers, all of them.
     pub headers: Option<Vec<HeaderChange>>,
-    /// The certificate that is shown to the receiver.
+    /// The client certificate.
     pub certificate: CertificateChange,
-    /// How long an attempt may take.
+    /// The timeout of an attempt.
     pub timeout: Option<Option<Duration>>,
-    /// How many attempts may be under way at once.
+    /// Maximum attempts in flight.
     pub max_in_flight: Option<Option<u32>>,
-    /// How many attempts may begin each second.
+    /// Maximum attempts started per second.
     pub rate_per_second: Option<Option<u32>>,
-    /// Which order is kept.
+    /// The order kept.
     pub ordering: Option<Ordering>,
-    /// How long deliveries are wanted, by event type.
+    /// How long deliveries stay valid, by event type.
     pub expire_after: Option<BTreeMap<EventType, Duration>>,
-    /// Whether deliveries flow.
+    /// Whether it is enabled.
     pub enabled: Option<bool>,
-    /// What to sign with, for those whose receivers have a secret already; at creation only.
+    /// The signing secret, for receivers that have one already; at creation only.
     pub secret: Option<Secret>,
 }
 
-/// A complete, valid subscription that has no id yet.
+/// A complete, valid subscription without an id.
 #[derive(Debug, Clone)]
 pub struct Draft {
     company: Company,
@@ -85,16 +84,16 @@ pub struct Draft {
 }
 
 impl Change {
-    /// Reads the members. `null`, or `""`, resets one that has a default of 'none'. The URL is checked for its
-    /// syntax only: [`address::AddressPolicy::check_url`] is the caller's.
+    /// Parses the members. `null` or `""` resets a member whose default is 'none'. Of the URL only the syntax is
+    /// checked; the caller applies [`address::AddressPolicy::check_url`].
     ///
     /// # Errors
-    /// Every fault with its pointer, unknown and read-only members included.
+    /// Every fault with its pointer, including unknown and read-only members.
     pub fn from_json(raw: &RawValue, catalogue: &Catalogue) -> Result<Self, Invalid> {
         let members = json::members(raw).map_err(|fault| Invalid::one("", fault))?;
         let mut invalid = Invalid::default();
         if let Some(name) = json::first_duplicate(&members) {
-            invalid.add(pointer(name), "stands twice");
+            invalid.add(pointer(name), "is given twice");
         }
         let mut change = Self::default();
         for (name, value) in &members {
@@ -142,11 +141,11 @@ impl Change {
         }
     }
 
-    /// For `POST`: `company`, `url` and `events` are required, the others have defaults
-    /// (`default_ordering` is the configured one).
+    /// For `POST`: `company`, `url` and `events` are required, the others have defaults (`default_ordering` is the
+    /// configured one).
     ///
     /// # Errors
-    /// Every required member that is missing, headers that say 'as it is stored', and half a certificate.
+    /// Every missing required member, headers that keep a stored value, and half a certificate.
     pub fn into_draft(self, default_ordering: Ordering) -> Result<Draft, Invalid> {
         let mut invalid = Invalid::default();
         let missing =
@@ -171,8 +170,8 @@ impl Change {
         invalid.or(draft)
     }
 
-    /// For `PATCH`: `current` with the members that were given. `enabled: true` clears the disabled
-    /// reason; `false` sets 'by hand', unless it is disabled already, for another reason.
+    /// For `PATCH`: `current` with the given members changed. `enabled: true` clears the disabled reason; `false`
+    /// sets 'by hand', unless it is disabled already for another reason.
     ///
     /// # Errors
     /// Another company, or headers or a certificate that do not fit those stored.
@@ -198,7 +197,7 @@ impl Change {
         invalid.or(Some(changed))
     }
 
-    /// Sets what stands for itself: all but company, headers and certificate.
+    /// Sets independent members: all but company, headers and certificate.
     fn settle(&self, target: &mut Subscription) {
         set(&mut target.domain, self.domain.as_ref());
         set(&mut target.sources, self.sources.as_ref());
@@ -222,27 +221,27 @@ impl Change {
 }
 
 impl Draft {
-    /// Whose it is.
+    /// The company.
     pub const fn company(&self) -> &Company {
         &self.company
     }
 
-    /// Where to post.
+    /// The URL.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// The certificate that is to be shown to the receiver.
+    /// The client certificate.
     pub const fn client_certificate(&self) -> Option<&Arc<ClientCertificate>> {
         self.client_certificate.as_ref()
     }
 
-    /// What deliveries are to be signed with, if that was said.
+    /// The signing secret, if given.
     pub const fn secret(&self) -> Option<&Secret> {
         self.rest.secret.as_ref()
     }
 
-    /// The subscription, with what only the store can give it.
+    /// The subscription, with the values assigned by the store.
     pub fn into_subscription(self, id: SubscriptionId, number: u32, secret: Secret, now: Timestamp) -> Subscription {
         let mut created = Subscription {
             id,
@@ -280,7 +279,7 @@ fn set<T: Clone>(target: &mut T, given: Option<&T>) {
     }
 }
 
-/// Notes the faults of a part that stands at `at`, and goes on with what was read.
+/// Adds the faults of a part at `at`, or returns its value.
 fn part<T>(at: &str, read: Result<T, Invalid>, invalid: &mut Invalid) -> Option<T> {
     read.map_err(|inner| invalid.nest(at, inner)).ok()
 }
@@ -294,7 +293,7 @@ fn refusal(name: &str) -> String {
     }
 }
 
-/// Reads a description: at most [`DESCRIPTION_MOST`] characters.
+/// Parses a description: at most [`DESCRIPTION_MOST`] characters.
 pub(super) fn read_description(text: &str) -> Result<String, String> {
     let length = text.chars().count();
     if length > DESCRIPTION_MOST {
@@ -351,7 +350,7 @@ fn read_expiry(raw: &RawValue, catalogue: &Catalogue) -> Result<BTreeMap<EventTy
     let members = json::members(raw).map_err(|fault| Invalid::one("", fault))?;
     let mut invalid = Invalid::default();
     if let Some(name) = json::first_duplicate(&members) {
-        invalid.add(pointer(name), "stands twice");
+        invalid.add(pointer(name), "is given twice");
     }
     let mut expiry = BTreeMap::new();
     for (name, value) in members {

@@ -1,6 +1,6 @@
-//! Text: closed lists of words, and the beginning of somebody else's text for a sentence.
+//! Text: closed lists of words, and excerpts of untrusted text for messages.
 
-/// The beginning of somebody else's text, short enough for a sentence.
+/// The beginning of untrusted text, short enough for a sentence.
 pub fn excerpt(text: &str) -> String {
     const MOST: usize = 60;
     let mut short: String = text.chars().take(MOST).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
@@ -20,15 +20,15 @@ macro_rules! words {
             /// All of them, in the order in which they are shown.
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
 
-            /// The word for it, the same in API, log, command line and page.
+            /// The word, the same in API, log, command line and page.
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $text),+ }
             }
 
-            /// Reads the word.
+            /// Parses the word.
             ///
             /// # Errors
-            /// A sentence that lists the words there are.
+            /// A sentence that lists the valid words.
             pub fn parse(text: &str) -> Result<Self, String> {
                 match text {
                     $($text => Ok(Self::$variant),)+

@@ -1,7 +1,7 @@
-//! Points in time and lengths of time as the product writes them.
+//! Points in time and durations in the product's notation.
 //!
-//! Nothing here reads a clock. [`Timestamp`] is wall time, for what is stored and shown; waits are
-//! measured by whoever waits, on a monotonic clock.
+//! Nothing here reads a clock. [`Timestamp`] is wall time, for what is stored and shown; waits use a monotonic clock
+//! elsewhere.
 
 use std::fmt;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -12,22 +12,22 @@ use super::text::excerpt;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Timestamp(u64);
 
-/// One moment by two clocks: by the time of day, which may be set, and by the one that runs evenly.
+/// One moment by two clocks: the wall clock, which may be set, and the monotonic one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Moment {
-    /// The time of day.
+    /// The wall-clock time.
     pub wall: Timestamp,
     /// The same moment on the monotonic clock.
     pub at: Instant,
 }
 
-/// The last time that can be written in every zone before the year 10000, which RFC 3339 does not have.
+/// The last time that is before the year 10000, the limit of RFC 3339, in every zone.
 const LATEST: u64 = 253_402_207_199_999;
 
 impl Timestamp {
     /// The Unix epoch.
     pub const ZERO: Self = Self(0);
-    /// The latest time there is, at the end of the year 9999.
+    /// The latest representable time, at the end of the year 9999.
     pub const MAX: Self = Self(LATEST);
 
     /// The time `millis` milliseconds after the epoch, at most [`Timestamp::MAX`].
@@ -40,33 +40,33 @@ impl Timestamp {
         self.0
     }
 
-    /// Whole seconds since the epoch, as Standard Webhooks' `webhook-timestamp` wants them.
+    /// Whole seconds since the epoch, as in Standard Webhooks' `webhook-timestamp`.
     pub const fn seconds(self) -> u64 {
         self.0 / 1000
     }
 
-    /// This time and `length` more, at most [`Timestamp::MAX`].
+    /// This time plus `length`, at most [`Timestamp::MAX`].
     pub fn plus(self, length: Duration) -> Self {
         Self::from_millis(self.0.saturating_add(millis_of(length)))
     }
 
-    /// This time and `millis` milliseconds, which may be negative, within what there is.
+    /// This time plus `millis` milliseconds, which may be negative, saturating.
     pub fn moved(self, millis: i64) -> Self {
         Self::from_millis(self.0.saturating_add_signed(millis))
     }
 
-    /// How long it is from `earlier` to this time; zero if it is not earlier.
+    /// The time elapsed since `earlier`; zero if that is later.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
 
-    /// Reads an RFC 3339 time with `Z` or an offset. Digits beyond the millisecond are dropped.
+    /// Parses an RFC 3339 time with `Z` or an offset. Digits beyond the millisecond are dropped.
     ///
     /// # Errors
-    /// A sentence on what would be right.
+    /// A sentence on what would be valid.
     pub fn parse(text: &str) -> Result<Self, String> {
         const WANTED: &str = "must be an RFC 3339 time such as 2026-11-23T09:30:00Z";
-        // jiff also reads forms that RFC 3339 does not have, such as a time without seconds or with a zone's name.
+        // jiff also accepts forms outside RFC 3339, such as a time without seconds or with a zone's name.
         if !has_the_form(text.as_bytes()) {
             return Err(WANTED.to_owned());
         }
@@ -83,7 +83,7 @@ impl From<SystemTime> for Timestamp {
 }
 
 impl fmt::Display for Timestamp {
-    /// RFC 3339 in UTC, always with milliseconds: one width, and texts sort as times do.
+    /// RFC 3339 in UTC, always with milliseconds: fixed width, so texts sort like times.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let time = jiff::Timestamp::from_millisecond(i64::try_from(self.0).unwrap_or(i64::MAX));
         write!(f, "{:.3}", time.unwrap_or_default())
@@ -100,7 +100,7 @@ fn millis_of(length: Duration) -> u64 {
     u64::try_from(length.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Whether `text` has the form of RFC 3339's `date-time` (section 5.6); its numbers are not looked at.
+/// Whether `text` has the form of RFC 3339's `date-time` (section 5.6); the numbers are not checked.
 fn has_the_form(text: &[u8]) -> bool {
     /// Whether each byte is as in `form`, where a 0 stands for any digit.
     fn is(text: &[u8], form: &[u8]) -> bool {
@@ -125,10 +125,10 @@ fn has_the_form(text: &[u8]) -> bool {
     is(head, SECONDS) && [&b"Z"[..], b"+00:00", b"-00:00"].iter().any(|form| is(zone, form))
 }
 
-/// Reads a length of time: numbers with units, such as `90s`, `10m`, `72h`, `30d`, `1h 30m`, `250ms`.
+/// Parses a duration: numbers with units, such as `90s`, `10m`, `72h`, `30d`, `1h 30m`, `250ms`.
 ///
 /// # Errors
-/// A sentence on what would be right.
+/// A sentence on what would be valid.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
     let wanted = || {
         format!("`{}` is not a duration: write a number and a unit, such as \"90s\", \"10m\" or \"72h\"", excerpt(text))
@@ -140,8 +140,8 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     Ok(length)
 }
 
-/// Writes a length of time as [`parse_duration`] reads it, in the largest unit up to hours that
-/// leaves no remainder: `90s`, `10m`, `72h`. Parts below a millisecond are dropped.
+/// Formats a duration for [`parse_duration`], in the largest unit up to hours that leaves no remainder: `90s`, `10m`,
+/// `72h`. Parts below a millisecond are dropped.
 pub fn format_duration(length: Duration) -> String {
     let millis = millis_of(length);
     for (unit, size) in [("h", 3_600_000), ("m", 60_000), ("s", 1_000)] {
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_rfc_3339_is_refused() {
+    fn invalid_rfc_3339_is_refused() {
         for text in [
             "",
             "yesterday",

@@ -1,10 +1,10 @@
-//! Tokens: who may call the API, for what, for whose things, and until when.
+//! Tokens: who may call the API, for what, for which company, and until when.
 //!
-//! A token is 256 random bits as text, shown once when it is made. What is kept of it is its SHA-256
-//! ([`TokenHash`]): nobody can try out 2^256 texts, so a slow hash (made for passwords, which people choose)
-//! would cost every request and add nothing. Knows neither where tokens are kept nor how they arrive.
+//! A token is 256 random bits as text, shown once when it is created. Its SHA-256 is stored ([`TokenHash`]): 2^256
+//! values cannot be guessed, so a slow password hash would cost every request and add nothing. Knows neither storage
+//! nor transport.
 //!
-//! What always holds: neither a token's text nor its hash is in any `Debug` output.
+//! Invariant: neither a token's text nor its hash appears in any `Debug` output.
 
 use std::fmt;
 use std::time::Duration;
@@ -25,22 +25,22 @@ use super::time::{Timestamp, format_duration, parse_duration};
 
 const EXPIRES_LEAST: Duration = Duration::from_secs(60);
 const EXPIRES_MOST: Duration = Duration::from_secs(10 * 365 * 86_400);
-/// The members that the body of `POST /v1/tokens` may have.
+/// The valid members of the body of `POST /v1/tokens`.
 const MEMBERS: &str = "role, company, description, expires_at, expires_in";
 
-/// What a token is for.
+/// What a token permits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// To post events and messages.
+    /// Posting events and messages.
     Ingest,
-    /// To look at everything but secrets.
+    /// Reading everything but secrets.
     Read,
     /// Everything.
     Admin,
 }
 
 impl Role {
-    /// All of them, in the order in which they are told.
+    /// All of them, in display order.
     pub const ALL: [Self; 3] = [Self::Ingest, Self::Read, Self::Admin];
 
     /// As text.
@@ -55,13 +55,13 @@ impl Role {
     /// Reads one.
     ///
     /// # Errors
-    /// A sentence that lists what there is.
+    /// A sentence that lists the valid values.
     pub fn parse(text: &str) -> Result<Self, String> {
         let found = Self::ALL.into_iter().find(|role| role.as_str() == text);
         found.ok_or_else(|| "must be `ingest`, `read` or `admin`".to_owned())
     }
 
-    /// Whether it may do what `needed` may: an admin everything, the others their own.
+    /// Whether it includes what `needed` permits: an admin everything, the others their own.
     pub fn may(self, needed: Self) -> bool {
         self == Self::Admin || self == needed
     }
@@ -72,32 +72,32 @@ impl Role {
 pub struct TokenText(Hidden);
 
 impl TokenText {
-    /// What the text begins with.
+    /// The prefix of the text.
     pub const PREFIX: &'static str = "hsk_";
 
-    /// The token of these random bytes.
+    /// The token for these random bytes.
     pub fn from_bytes(random: [u8; 32]) -> Self {
         Self(Hidden::new(format!("{}{}", Self::PREFIX, URL_SAFE_NO_PAD.encode(random))))
     }
 
-    /// Reads one; `None` of anything else.
+    /// Parses one; `None` for anything else.
     pub fn parse(text: &str) -> Option<Self> {
         let bytes = URL_SAFE_NO_PAD.decode(text.strip_prefix(Self::PREFIX)?).ok()?;
         (bytes.len() == 32).then(|| Self(Hidden::new(text)))
     }
 
-    /// The text, for the one place that shows it or writes it down.
+    /// The text, for the one place that shows or stores it.
     pub fn expose(&self) -> &str {
         self.0.expose()
     }
 
-    /// What is kept of it.
+    /// The hash that is stored.
     pub fn hash(&self) -> TokenHash {
         TokenHash::of(self.expose())
     }
 }
 
-/// The SHA-256 of a token: what is kept of it, and what is compared.
+/// The SHA-256 of a token, stored and compared in its place.
 #[derive(Clone, Copy)]
 pub struct TokenHash([u8; 32]);
 
@@ -107,23 +107,23 @@ impl TokenHash {
         Self(Sha256::digest(text.as_bytes()).into())
     }
 
-    /// The hash with these bytes, as it was kept.
+    /// The hash with these stored bytes.
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
 
-    /// Its bytes, to be kept.
+    /// Its bytes, for storing.
     pub const fn bytes(&self) -> &[u8; 32] {
         &self.0
     }
 
-    /// Whether it is the same, in a time that does not tell where they differ.
+    /// Whether it is equal, in constant time.
     pub fn same(&self, other: &Self) -> bool {
         self.0.ct_eq(&other.0).into()
     }
 
-    /// A part of it by which it is looked up. Whoever watches the time of that learns at most which hashes
-    /// begin alike, which leads to no token: the rest is compared by [`TokenHash::same`].
+    /// The part used for lookup. Its timing reveals at most which hashes share a prefix, which leads to no token: the
+    /// rest is compared by [`TokenHash::same`].
     pub fn locator(&self) -> u64 {
         self.0.first_chunk().map_or(0, |first| u64::from_be_bytes(*first))
     }
@@ -143,49 +143,49 @@ impl PartialEq for TokenHash {
 
 impl Eq for TokenHash {}
 
-/// A token that was made, without its text.
+/// A created token, without its text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Token {
     /// Its id.
     pub id: TokenId,
-    /// What it is for.
+    /// What it permits.
     pub role: Role,
-    /// The company it is bound to, if it is.
+    /// The company it is bound to, if any.
     pub company: Option<Company>,
-    /// A word of its owner's.
+    /// Free text.
     pub description: String,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
-    /// From when on it is no longer good.
+    /// When it expires.
     pub expires_at: Option<Timestamp>,
-    /// When it was used last, as far as that is known: see the store's `find_token`.
+    /// When it was last used, as far as known: see the store's `find_token`.
     pub last_used_at: Option<Timestamp>,
-    /// What is kept of its text.
+    /// The hash of its text.
     pub hash: TokenHash,
 }
 
 impl Token {
-    /// Whether it is no longer good.
+    /// Whether it has expired.
     pub fn is_over(&self, now: Timestamp) -> bool {
         self.expires_at.is_some_and(|end| end <= now)
     }
 }
 
-/// A token that is wanted.
+/// A token to be created.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenDraft {
-    /// What for.
+    /// What it permits.
     pub role: Role,
-    /// The company it is to be bound to.
+    /// The company it is bound to, if any.
     pub company: Option<Company>,
-    /// A word of its owner's, at most 500 characters.
+    /// Free text, at most 500 characters.
     pub description: String,
-    /// From when on it is no longer good.
+    /// When it expires.
     pub expires_at: Option<Timestamp>,
 }
 
 impl TokenDraft {
-    /// Reads the body of `POST /v1/tokens`.
+    /// Parses the body of `POST /v1/tokens`.
     ///
     /// # Errors
     /// Every fault with its pointer, unknown members included.
@@ -193,30 +193,30 @@ impl TokenDraft {
         let members = json::members(raw).map_err(|fault| Invalid::one("", fault))?;
         let mut invalid = Invalid::default();
         if let Some(name) = json::first_duplicate(&members) {
-            invalid.add(pointer(name), "stands twice");
+            invalid.add(pointer(name), "is given twice");
         }
         let (mut role, mut company, mut description, mut at, mut after) = (None, None, String::new(), None, None);
         for (name, value) in &members {
-            let place = &pointer(name);
+            let member = &pointer(name);
             match name.as_str() {
-                "role" => role = invalid.check(place, word(value, Role::parse)),
+                "role" => role = invalid.check(member, word(value, Role::parse)),
                 "company" => {
-                    company = invalid.check(place, nullable(value, |value| word(value, Company::parse))).flatten();
+                    company = invalid.check(member, nullable(value, |value| word(value, Company::parse))).flatten();
                 }
                 "description" => {
                     let read = nullable(value, |value| word(value, read_description));
-                    description = invalid.check(place, read).flatten().unwrap_or_default();
+                    description = invalid.check(member, read).flatten().unwrap_or_default();
                 }
                 "expires_at" => {
                     let read = nullable(value, |value| word(value, |text| read_time(text, now)));
-                    at = invalid.check(place, read).flatten();
+                    at = invalid.check(member, read).flatten();
                 }
                 "expires_in" => {
                     let read = nullable(value, |value| word(value, read_length));
-                    after = invalid.check(place, read).flatten();
+                    after = invalid.check(member, read).flatten();
                 }
-                "id" | "created_at" | "last_used_at" | "token" => invalid.add(place, "is read-only: leave it out"),
-                _ => invalid.add(place, format!("is not a member of a token; there are: {MEMBERS}")),
+                "id" | "created_at" | "last_used_at" | "token" => invalid.add(member, "is read-only: leave it out"),
+                _ => invalid.add(member, format!("is not a member of a token; there are: {MEMBERS}")),
             }
         }
         let given = |wanted: &str| members.iter().any(|(name, _)| name == wanted);
@@ -224,7 +224,7 @@ impl TokenDraft {
             invalid.add("/role", "is missing: `ingest`, `read` or `admin`");
         }
         if given("expires_at") && given("expires_in") {
-            invalid.add("/expires_in", "cannot stand beside `expires_at`: give one of them");
+            invalid.add("/expires_in", "cannot be combined with `expires_at`: give one of them");
         }
         let expires_at = at.or_else(|| after.map(|length| now.plus(length)));
         invalid.or(role.map(|role| Self { role, company, description, expires_at }))
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_widen_a_token_is_not_read_out_of_an_empty_text() {
+    fn an_empty_text_never_widens_a_token() {
         for member in ["company", "expires_at", "expires_in"] {
             let refusal = read(&format!(r#"{{"role":"read","{member}":""}}"#)).unwrap_err();
             assert!(refusal.contains(member), "{refusal}");
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn an_admin_may_everything_and_the_others_their_own() {
+    fn admins_may_do_everything_and_other_roles_their_own() {
         for own in Role::ALL {
             assert_eq!(Role::parse(own.as_str()), Ok(own));
             for needed in Role::ALL {
@@ -306,12 +306,15 @@ mod tests {
             ("{}", "/role is missing"),
             (r#"{"role":"root"}"#, "/role must be"),
             (r#"{"role":null}"#, "/role must be a string"),
-            (r#"{"role":"read","role":"admin"}"#, "/role stands twice"),
+            (r#"{"role":"read","role":"admin"}"#, "/role is given twice"),
             (r#"{"role":"read","company":""}"#, "/company"),
             (r#"{"role":"read","expires_in":"1s"}"#, "/expires_in must be from 1m to 87600h"),
             (r#"{"role":"read","expires_in":"99999d"}"#, "/expires_in must be from"),
             (r#"{"role":"read","expires_at":"2001-01-01T00:00:00Z"}"#, "/expires_at must be in the future"),
-            (r#"{"role":"read","expires_at":"2100-01-01T00:00:00Z","expires_in":"1h"}"#, "/expires_in cannot stand"),
+            (
+                r#"{"role":"read","expires_at":"2100-01-01T00:00:00Z","expires_in":"1h"}"#,
+                "/expires_in cannot be combined",
+            ),
             (r#"{"role":"read","token":"hsk_"}"#, "/token is read-only"),
             (r#"{"role":"read","rights":1}"#, "/rights is not a member"),
             ("[]", "the document must be an object"),

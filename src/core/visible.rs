@@ -1,23 +1,24 @@
-//! Other people's text made visible: what a terminal or a log viewer would obey is written as an escape.
+//! Escapes characters of untrusted text that a terminal or log viewer would interpret.
 //!
-//! The one place that says which characters those are, for the process's messages and for the command line. What is
-//! escaped cannot end a line, move the cursor, change the direction of writing, or pass unseen ("Trojan Source",
+//! The only definition of these characters, for the process's messages and for the command line. Escaped text cannot
+//! end a line, move the cursor, change the writing direction, or be invisible ("Trojan Source", CVE-2021-42574).
+//! Everything else is unchanged.
 //! CVE-2021-42574). Everything else stays as it is.
 
 use std::fmt::{self, Write};
 
-/// How an escape is written.
+/// The notation of an escape.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Style {
     /// For people: `\n`, `\u{1b}`.
     Text,
-    /// Inside a string of JSON, whose value stays the same: `\u001b`, two of them beyond U+FFFF (RFC 8259 section 7).
+    /// In a JSON string, whose value stays the same: `\u001b`, two of them beyond U+FFFF (RFC 8259 section 7).
     Json,
 }
 
-/// Whether a character is escaped: controls (C0, C1, DEL), the ends of lines and paragraphs that only Unicode knows,
-/// what changes the direction of writing (UAX #9) and the deprecated ones beside it, the byte order mark, annotation
-/// marks, and tags.
+/// Whether a character is escaped: controls (C0, C1, DEL), Unicode line and paragraph separators, bidirectional
+/// controls (UAX #9) and the deprecated format characters next to them, the byte order mark, annotation marks, and
+/// tags.
 #[must_use]
 pub fn is_unsafe(c: char) -> bool {
     c.is_control()
@@ -26,10 +27,10 @@ pub fn is_unsafe(c: char) -> bool {
             | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
-/// Writes `text` to `out`, made visible.
+/// Writes `text` to `out`, escaped.
 ///
 /// # Errors
-/// As `out` has them.
+/// Those of `out`.
 pub fn write(out: &mut impl Write, text: &str, style: Style) -> fmt::Result {
     let mut rest = text;
     while let Some(at) = rest.find(is_unsafe) {
@@ -51,7 +52,7 @@ fn escape(out: &mut impl Write, c: char, style: Style) -> fmt::Result {
     }
 }
 
-/// `text`, made visible.
+/// `text`, escaped.
 #[must_use]
 pub fn escaped(text: &str, style: Style) -> String {
     let mut out = String::with_capacity(text.len());

@@ -1,4 +1,4 @@
-//! Turns notices of the other modules, and the state of the store, into what alerts are raised from.
+//! Turns notices of other modules, and the state of the store, into inputs of the alert rules.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,31 +14,31 @@ use crate::metrics::Metrics;
 use crate::sender::TransportHandle;
 use crate::store::{Health, Store, SubscriptionStatus};
 
-/// How long the operator's receiver may take.
+/// Time limit of the operator's receiver.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// After how long an alert that could not be posted is posted again first.
+/// Delay before an alert that could not be posted is posted again for the first time.
 const ALERT_AGAIN: Duration = Duration::from_secs(5);
 
-/// Where alerts go by the configuration.
+/// The configured target of alerts.
 pub(super) fn target(config: &Config) -> Option<Target> {
     let alerts = config.alerts.clone()?;
     Some(Target { url: alerts.url, secret: alerts.secret, backlog_age: alerts.backlog_age })
 }
 
-/// Something that no two starts have in common.
+/// A value that differs between starts.
 pub(super) fn seed() -> u128 {
     let mut bytes = [0; 16];
-    // Without the kernel's randomness an alert's id is still its time.
+    // Without kernel randomness an alert's id is still its time.
     let _ = getrandom::fill(&mut bytes);
     u128::from_le_bytes(bytes)
 }
 
-/// Lets `sink` hear what is worth an alert of what `first` hears.
+/// Forwards notices to `first`, and those that may raise an alert to `sink`.
 pub(super) fn listener(first: Listener, sink: AlertSink) -> Listener {
     Arc::new(move |notice| {
         first(notice);
         if let Some(sighting) = sighting(notice) {
-            sink.hear(sighting);
+            sink.record(sighting);
         }
     })
 }
@@ -71,7 +71,7 @@ fn subject(subscription: &Subscription, health: Health, waiting: u64) -> Subject
     }
 }
 
-/// From where the thread of alerts reads the state, and how it posts.
+/// How the alert thread reads the state and posts.
 pub(super) fn source(store: Store, transport: Arc<TransportHandle>, metrics: Arc<Metrics>) -> AlertSource {
     AlertSource {
         look: Box::new(move || look(&store)),
@@ -89,7 +89,7 @@ fn look(store: &Store) -> Look {
         Some((subject(&subscription, health, waiting), length))
     };
     let all_failing = store.statuses(|subscription, health| subscription.enabled() && health.failing_since.is_some());
-    // What cannot be read is told when something is to be sent.
+    // An unreadable store is reported when something is to be sent.
     let oldest = store.oldest_waiting(Subscription::enabled).unwrap_or_default();
     Look {
         disk: (room.free, room.least),

@@ -1,4 +1,4 @@
-//! What ends the daemon unexpectedly, and with which exit status.
+//! Why the daemon ends unexpectedly, and with which exit status.
 
 use std::fmt;
 
@@ -9,16 +9,16 @@ pub struct Fatal {
     message: String,
 }
 
-/// What kind of end it is.
+/// The category of a cause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Cause {
-    /// Something outside: the port is taken, no thread can be had.
+    /// An external cause: the port is in use, no thread can be created.
     Failed,
-    /// A file that the configuration names cannot be used.
+    /// A file named in the configuration cannot be used.
     Configuration,
     /// The data directory or its disk.
     Store,
-    /// Hookswitch itself.
+    /// An internal error.
     Bug,
 }
 

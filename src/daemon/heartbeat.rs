@@ -1,8 +1,8 @@
-//! The heartbeat: tells systemd how the daemon is, and notifies its watchdog only while dispatcher and committer answer
-//! a ping.
+//! The heartbeat: reports the daemon's status to systemd, and notifies its watchdog only while dispatcher and
+//! committer answer a ping.
 //!
-//! Each answers from its own loop; a timer alone would go on notifying for a daemon that is stuck. The status is a line for
-//! `systemctl status`. Some wake-ups a minute, and none where nobody listens.
+//! Each answers from its own loop; a timer alone would keep notifying for a daemon that is stuck. The status is a
+//! line for `systemctl status`. A few wake-ups a minute, none without systemd.
 
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::JoinHandle;
@@ -12,25 +12,25 @@ use crate::dispatch::Gauge;
 use crate::service;
 use crate::store::Store;
 
-/// How often at least the status is told.
+/// Maximum interval of status reports.
 const BEAT: Duration = Duration::from_secs(20);
 
-/// The running thread. It ends when this is stopped.
+/// The running thread, which ends when this is stopped.
 pub(super) struct Heartbeat {
     stop: Sender<()>,
     thread: JoinHandle<()>,
 }
 
 impl Heartbeat {
-    /// Starts it, if somebody listens. `place` is where the daemon listens.
+    /// Starts it, if systemd is notified. `place` is the listen address.
     ///
     /// # Errors
-    /// There is no thread to be had.
+    /// No thread can be created.
     pub(super) fn start(place: String, store: Store, gauge: Gauge) -> std::io::Result<Option<Self>> {
         if !service::is_notified() {
             return Ok(None);
         }
-        // Fed three times in the time that is allowed, each with a third of it to answer in.
+        // Notified three times per watchdog interval, with a third of it for each ping.
         let beat = service::watchdog().map_or(BEAT, |limit| (limit / 3).min(BEAT));
         let (stop, stopped) = mpsc::channel();
         let thread = std::thread::Builder::new().name("heartbeat".to_owned()).spawn(move || {
@@ -38,7 +38,7 @@ impl Heartbeat {
                 match ping(&place, &store, &gauge, beat) {
                     Ok(status) => service::notify_alive(&status),
                     Err(stuck) => {
-                        tracing::error!("{stuck} has not answered for {beat:?}: the watchdog is not fed");
+                        tracing::error!("{stuck} has not answered for {beat:?}: the watchdog is not notified");
                         service::notify_status(&format!("{stuck} does not answer"));
                     }
                 }
@@ -47,7 +47,6 @@ impl Heartbeat {
         Ok(Some(Self { stop, thread }))
     }
 
-    /// Ends it.
     pub(super) fn stop(self) {
         drop(self.stop);
         if self.thread.join().is_err() {
@@ -56,7 +55,7 @@ impl Heartbeat {
     }
 }
 
-/// How the daemon is, if both loops answer; otherwise which does not.
+/// The status, if both loops answer; otherwise which does not.
 fn ping(place: &str, store: &Store, gauge: &Gauge, limit: Duration) -> Result<String, &'static str> {
     if !store.ping(limit) {
         return Err("the committer");

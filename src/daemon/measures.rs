@@ -1,4 +1,4 @@
-//! Turns notices of the other modules, and the state of the store, into metrics.
+//! Turns notices of other modules, and the state of the store, into metrics.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::http::Budget;
 use crate::metrics::{Metrics, Snapshot};
 use crate::store::{Committed, DiskSpace, Store};
 
-/// Counts attempts and what becomes of deliveries.
+/// Counts attempts and ended deliveries.
 pub(super) fn of_deliveries(metrics: Arc<Metrics>) -> Listener {
     Arc::new(move |notice| {
         let Notice::Ended(entry) = notice else { return };
@@ -21,12 +21,12 @@ pub(super) fn of_deliveries(metrics: Arc<Metrics>) -> Listener {
     })
 }
 
-/// Counts what is accepted, and times the commits.
+/// Counts accepted events, and times commits.
 pub(super) fn of_commits(metrics: Arc<Metrics>) -> impl Fn(Committed) + Send + 'static {
     move |Committed { accepted, repeated, took, synced }| metrics.committed(accepted, repeated, took, synced)
 }
 
-/// Says all of it, with how things stand. Blocks on the disk.
+/// Renders all metrics with the current state. Blocks on the disk.
 pub(super) fn text(
     metrics: Arc<Metrics>,
     store: Store,
@@ -52,7 +52,7 @@ fn snapshot(store: &Store, gauge: &Gauge, budget: &Budget) -> Snapshot {
     }
 }
 
-/// How many subscriptions are in each state, as `/v1/stats` names them.
+/// Number of subscriptions by state, named as in `/v1/stats`.
 fn states(gauge: &Gauge) -> [(&'static str, u64); 4] {
     let Tally { ok, slow, down, disabled } = gauge.tally();
     [("ok", ok), ("slow", slow), ("down", down), ("disabled", disabled)]

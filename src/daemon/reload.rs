@@ -1,14 +1,13 @@
-//! SIGHUP: the configuration is read again, and what can change while the daemon runs changes.
+//! SIGHUP: reads the configuration again and applies what can change at run time.
 //!
-//! All or nothing: what can fail comes first, and a reading that is not valid, or names a file that
-//! cannot be used, changes nothing. What changed, what would need a restart and what is wrong is said on
-//! standard error, key by key.
+//! All or nothing: fallible steps come first, and a configuration that is invalid, or names an unusable file, changes
+//! nothing. Changes, keys that need a restart, and faults are logged key by key.
 
 use super::{Daemon, alarms, dispatch_settings, store_settings, transport};
 use crate::config::{Changed, Config, ConfigError};
 use crate::telemetry::Messages;
 
-/// Keys, and beginnings of keys, that hold from a reload on; all others from a restart on.
+/// Keys and prefixes of keys that a reload applies; all others need a restart.
 const LIVE: &[&str] = &[
     "senders.connect_timeout",
     "senders.timeout",
@@ -27,7 +26,7 @@ fn is_live(key: &str) -> bool {
 }
 
 impl Daemon {
-    /// Goes by what `read` brings, as far as that is possible, and says so.
+    /// Applies the configuration in `read`, as far as possible, and logs the result.
     pub(super) fn reload(&mut self, read: Result<Config, ConfigError>, messages: &Messages) {
         let new = match read {
             Ok(new) => new,
@@ -35,11 +34,11 @@ impl Daemon {
                 for fault in &error.faults {
                     tracing::error!("reload: {fault}");
                 }
-                return tracing::error!("reload: the configuration is not valid; the one before stays in force");
+                return tracing::error!("reload: the configuration is not valid; the previous one stays in force");
             }
         };
         if let Err(why) = self.apply(&new, messages) {
-            return tracing::error!("reload: {why}; the configuration before stays in force");
+            return tracing::error!("reload: {why}; the previous configuration stays in force");
         }
         let (live, later): (Vec<Changed>, Vec<Changed>) =
             self.in_force.changes(&new.keys).into_iter().partition(|changed| is_live(&changed.key));
@@ -47,10 +46,10 @@ impl Daemon {
             self.in_force.take_over(&changed.key, &new.keys);
         }
         if !later.is_empty() {
-            tracing::warn!("reload: these hold only after a restart: {}", list(&later));
+            tracing::warn!("reload: these take effect only after a restart: {}", list(&later));
         }
         if live.is_empty() {
-            tracing::info!("reload: no key has changed that can change now; files that keys name were read again");
+            tracing::info!("reload: no reloadable key has changed; files named by keys were read again");
         } else {
             tracing::info!("reload: in force now: {}", list(&live));
         }

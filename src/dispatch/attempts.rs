@@ -1,4 +1,4 @@
-//! What runs in the sender threads: an attempt from its event to what the store and the dispatcher are told of it.
+//! What sender threads run: an attempt from its event to the results for the store and the dispatcher.
 
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
@@ -7,24 +7,24 @@ use super::lanes::{Seen, Tally};
 use super::monotonic_clock::MonotonicClock;
 use super::notice::{Listener, Notice};
 use super::settings::Settings;
-use super::work::{Job, Noted, Tried, not_made, prepare, seen};
+use super::work::{EndedAttempt, EventSummary, Job, not_made, prepare, seen};
 use crate::core::attempt::{Fault, Report};
 use crate::core::delivery::Delivery;
 use crate::core::request::Outgoing;
 use crate::sender::{Done, TransportHandle};
 use crate::store::{Finish, Store};
 
-/// What dispatcher and senders share.
+/// State shared by dispatcher and senders.
 pub(super) struct Shared {
     pub(super) store: Store,
     pub(super) transport: Arc<TransportHandle>,
     /// As of the last reload.
     pub(super) settings: RwLock<Arc<Settings>>,
-    /// The lanes go by its time and know no other.
+    /// The lanes' only clock.
     pub(super) clock: MonotonicClock,
     pub(super) inbox: Arc<Inbox>,
     pub(super) listener: Listener,
-    /// How many subscriptions are in which state, as of the dispatcher's last turn.
+    /// Number of subscriptions by state, as of the dispatcher's last iteration.
     pub(super) tally: Arc<Mutex<Tally>>,
 }
 
@@ -33,7 +33,7 @@ impl Shared {
         Arc::clone(&self.settings.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Goes by `settings` from now on, but for the number of threads.
+    /// Applies `settings`, except for the number of threads.
     pub(super) fn set(&self, settings: Settings) -> Arc<Settings> {
         self.clock.set_longest_delay(settings.retry.longest_delay());
         let mut current = self.settings.write().unwrap_or_else(PoisonError::into_inner);
@@ -41,65 +41,69 @@ impl Shared {
         Arc::clone(&current)
     }
 
-    /// Says how many subscriptions are in which state.
+    /// Publishes the number of subscriptions by state.
     pub(super) fn publish(&self, tally: Tally) {
         *self.tally.lock().unwrap_or_else(PoisonError::into_inner) = tally;
     }
 
-    /// Makes one attempt and judges it.
     pub(super) fn attempt(&self, job: &Job) -> Judged {
         let event = match self.store.event(job.start.delivery.event) {
             Ok(Some(event)) => event,
             Ok(None) => {
-                return self.judge(job, Noted::default(), None, not_made(Fault::EventUnavailable, GONE.to_owned()));
+                return self.judge(
+                    job,
+                    EventSummary::default(),
+                    None,
+                    not_made(Fault::EventUnavailable, GONE.to_owned()),
+                );
             }
             Err(error) => {
-                // It is tried again by its schedule, for somebody may put the file back; then it is a dead letter.
+                // Retried by its schedule, because the file may be restored; then a dead letter.
                 tracing::error!("{} cannot be sent: {error}", job.start.delivery.id);
                 (self.listener)(Notice::Unreadable(&error.to_string()));
                 return self.judge(
                     job,
-                    Noted::default(),
+                    EventSummary::default(),
                     None,
                     not_made(Fault::EventUnavailable, UNREADABLE.to_owned()),
                 );
             }
         };
         let request = prepare(job, &event, self.clock.wall());
-        let (noted, subscription) = (Noted::from(event), &job.subscription);
+        let (summary, subscription) = (EventSummary::from(event), &job.subscription);
         let report = self.transport.get().post(Some(subscription.id), &request, subscription.timeout);
-        self.judge(job, noted, Some(&request), report)
+        self.judge(job, summary, Some(&request), report)
     }
 
-    /// Tells the store and the dispatcher how an attempt ended.
+    /// Sends the result of an attempt to the store and the dispatcher.
     pub(super) fn record(&self, done: Done<Arc<Job>, Judged>) {
         let Judged { finish, after, seen } = match done {
             Done::Finished(_, judged) => judged,
             Done::Panicked(job) => {
-                let why = "this attempt ended in a fault of hookswitch's own; its message is in the daemon's log";
-                self.judge(&job, Noted::default(), None, not_made(Fault::Internal, why.to_owned()))
+                let why = "this attempt failed because of an internal error; the daemon's log has the message";
+                self.judge(&job, EventSummary::default(), None, not_made(Fault::Internal, why.to_owned()))
             }
         };
         (self.listener)(Notice::Ended(&finish.entry));
         self.inbox.ended(after, seen, || self.store.finish(finish));
     }
 
-    fn judge(&self, job: &Job, noted: Noted, request: Option<&Outgoing>, report: Report) -> Judged {
-        // The clock may have jumped since it was handed out, and may jump again before the dispatcher hears of it.
+    fn judge(&self, job: &Job, summary: EventSummary, request: Option<&Outgoing>, report: Report) -> Judged {
+        // The clock may have jumped since the start, and may jump again before the dispatcher sees the result.
         let reading = self.clock.reading();
         let (now, health) = (reading.wall, self.store.health(job.subscription.id));
         let delivery = reading.outward(job.start.delivery.clone());
         let seen = seen(&report, now);
-        let tried = Tried { job, delivery, noted, request, report, health };
+        let tried = EndedAttempt { job, delivery, summary, request, report, health };
         let finish = tried.judge(&self.settings().retry, now, chance());
         Judged { after: reading.inward(finish.after.clone()), finish, seen }
     }
 }
 
-/// How an attempt ended.
+/// The result of an attempt.
 pub(super) struct Judged {
     finish: Finish,
-    /// How its delivery stands, by the monotonic clock.
+    /// Its delivery, in monotonic time.
     after: Delivery,
     seen: Seen,
 }
@@ -107,9 +111,9 @@ pub(super) struct Judged {
 const GONE: &str = "its event is no longer kept";
 const UNREADABLE: &str = "its event cannot be read from the disk; the daemon's log names the file and what to do";
 
-/// A number from 0 up to 1.
+/// A random number in [0, 1).
 pub(super) fn chance() -> f64 {
-    // Without the kernel's randomness every delay is the nominal one.
+    // Without kernel randomness every delay is the nominal one.
     let random = getrandom::u32().unwrap_or(u32::MAX / 2);
     f64::from(random) / f64::from(u32::MAX)
 }

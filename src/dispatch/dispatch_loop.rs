@@ -1,6 +1,7 @@
-//! The dispatch loop: feeds the lanes with what happens, and executes what they decide.
+//! The dispatch loop: feeds inputs to the lanes and executes their decisions.
 //!
-//! Runs on the dispatcher's thread. The one place where lanes, store, pool and clock meet; it decides nothing of its own.
+//! Runs on the dispatcher's thread. The only place where lanes, store, pool and clock meet; it makes no decisions of
+//! its own.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -22,27 +23,26 @@ use super::notice::Notice;
 use super::settings::Settings;
 use super::work::Job;
 
-/// How many ended attempts may wait for the committer before no more are begun than there are threads.
+/// Ended attempts that may wait for the committer before starts are limited to the number of threads.
 const UNRECORDED_MOST: usize = 4096;
-/// How often the store is read before what has happened meanwhile is looked at.
+/// Store reads between two looks at the inbox.
 const READS_AT_ONCE: usize = 4;
-/// How many attempts are begun before what has happened meanwhile is looked at.
+/// Starts between two looks at the inbox.
 const STARTS_AT_ONCE: usize = 32;
-/// How often a thread is asked for where there are too few.
-const ASK_FOR_THREAD: Duration = Duration::from_secs(1);
-/// The longest pause between two questions to a receiver that is down.
-const ASK_MOST: Duration = Duration::from_secs(300);
-/// After so many failures without a success, a receiver is taken to be down after a start.
+/// Retry interval when the system refuses to create a thread.
+const THREAD_RETRY: Duration = Duration::from_secs(1);
+/// The longest pause between two probes of a receiver that is down.
+const LONGEST_PROBE_PAUSE: Duration = Duration::from_secs(300);
+/// After a start, this many failures without a success mean that a receiver is down.
 const DOWN: u32 = 10;
-/// A receiver whose last answer took no longer is tried first after a start.
+/// After a start, a receiver whose last response took no longer goes first.
 const QUICK: Duration = Duration::from_secs(1);
 
-/// The lanes, and whom they belong to.
 pub(super) struct DispatchLoop {
     shared: Arc<Shared>,
     pool: Arc<Pool<Arc<Job>>>,
     lanes: Lanes,
-    /// What the lanes have begun, and no thread was given for.
+    /// A started job for which no thread was available.
     unsent: Option<Arc<Job>>,
     settings: Arc<Settings>,
     subscriptions: HashMap<u32, Arc<Subscription>>,
@@ -56,20 +56,20 @@ impl DispatchLoop {
         Self { shared, pool, lanes, unsent: None, settings, subscriptions: HashMap::new(), numbers: HashMap::new() }
     }
 
-    /// Begins with the subscriptions that the store has; what they are owed is read as it is needed.
-    pub(super) fn take_up(&mut self) {
+    /// Loads the store's subscriptions; their deliveries are read as needed.
+    pub(super) fn load(&mut self) {
         let now = self.shared.clock.now();
         let store = self.shared.store.clone();
         for subscription in store.subscriptions() {
             let id = subscription.id;
             let past = past(store.health(id), store.last_sequence(id), store.waiting(id) > 0);
-            self.lanes.take_up(subscription.number, self.terms(&subscription), past, now, chance());
+            self.lanes.load(subscription.number, self.terms(&subscription), past, now, chance());
             self.know(subscription);
         }
         self.shared.publish(self.lanes.tally());
     }
 
-    /// Works until it is told to stop.
+    /// Runs until stopped.
     ///
     /// # Errors
     /// The store cannot be read.
@@ -90,16 +90,16 @@ impl DispatchLoop {
                     Input::Settings(settings) => self.set(settings, now),
                     Input::Ended(after, seen) => {
                         let number = after.id.subscription_number();
-                        if let Some(turn) = self.lanes.done(after, seen, now, chance()) {
-                            self.tell(number, turn);
+                        if let Some(transition) = self.lanes.done(after, seen, now, chance()) {
+                            self.report_transition(number, transition);
                         }
                     }
                     Input::Changes(decided, changes) => {
                         let decided = self.shared.clock.reading_of(decided);
                         changes.into_iter().for_each(|change| self.hear(change, &decided, now));
                     }
-                    // Who asked may have gone.
-                    Input::Ask(ids, answer) => drop(answer.send(self.standings(ids))),
+                    // The requester may be gone.
+                    Input::Query(ids, answer) => drop(answer.send(self.standings(ids))),
                 }
             }
         }
@@ -115,13 +115,13 @@ impl DispatchLoop {
         ids.into_iter().filter_map(standing).collect()
     }
 
-    /// How long there is nothing to do, unless something happens; `None` for ever.
+    /// How long there is nothing to do without input; `None` for ever.
     fn idle(&self, now: Timestamp) -> Option<Duration> {
         let limit = self.lanes.next_wake().map(|at| at.since(now));
-        // What is due already waits for a sender or for the committer, who will be heard of.
+        // What is due already waits for a sender or for the committer, both of which send input.
         let limit = limit.filter(|limit| !limit.is_zero());
-        // A sender that is free again is heard of, too; that the system has threads again is not.
-        let ask = self.unsent.as_ref().map(|_| ASK_FOR_THREAD);
+        // A sender that becomes free sends input; a system that can create threads again does not.
+        let ask = self.unsent.as_ref().map(|_| THREAD_RETRY);
         limit.into_iter().chain(ask).min()
     }
 
@@ -143,7 +143,6 @@ impl DispatchLoop {
         }
     }
 
-    /// Goes by `settings` from now on.
     fn set(&mut self, settings: Settings, now: Timestamp) {
         self.settings = self.shared.set(settings);
         self.lanes.set_rules(rules(&self.settings), now);
@@ -164,7 +163,7 @@ impl DispatchLoop {
     fn put_subscription(&mut self, subscription: Arc<Subscription>, now: Timestamp) {
         let before = self.subscriptions.get(&subscription.number);
         if let Some(before) = before.filter(|before| before.enabled() != subscription.enabled()) {
-            self.tell_switched(before.id, &subscription);
+            self.report_switched(before.id, &subscription);
         }
         self.lanes.put_subscription(subscription.number, self.terms(&subscription), now);
         self.know(subscription);
@@ -175,8 +174,8 @@ impl DispatchLoop {
         self.subscriptions.insert(subscription.number, subscription);
     }
 
-    /// Hands free senders what has its turn, some of it: whoever has become free meanwhile is not to wait until a
-    /// thousand strangers are all served. Tells whether there may be more.
+    /// Gives free senders their next deliveries, a portion at a time: a sender that becomes free meanwhile must not
+    /// wait for a thousand strangers. Returns whether there may be more.
     fn begin(&mut self, now: Timestamp) -> bool {
         let Self { pool, lanes, subscriptions, unsent, .. } = self;
         let next = || loop {
@@ -188,7 +187,7 @@ impl DispatchLoop {
         hand_out(unsent, STARTS_AT_ONCE, next, |job| pool.submit(job))
     }
 
-    /// Reads what the lanes want of the store, and begins with it. Tells whether they want more.
+    /// Reads what the lanes want from the store, a portion at a time. Returns whether they want more.
     fn read(&mut self, now: Timestamp) -> Result<bool, ReadError> {
         let mut more = false;
         for _ in 0..READS_AT_ONCE {
@@ -202,7 +201,6 @@ impl DispatchLoop {
         Ok(true)
     }
 
-    /// Ends what is no longer wanted.
     fn expire(&mut self, now: Timestamp) {
         while let Some(delivery) = self.lanes.expired(now) {
             let reading = self.shared.clock.reading();
@@ -210,38 +208,40 @@ impl DispatchLoop {
             let Some(subscription) = self.subscriptions.get(&delivery.id.subscription_number()) else { continue };
             let event = self.shared.store.event(delivery.event).ok().flatten();
             let after = Delivery { state: State::Expired, due: now, ..delivery };
-            let why = "it was not delivered in the time in which it was wanted (`expire_after`)";
+            let why = "it was not delivered within `expire_after`";
             let entry = LogEntry::without_attempt(&after, Status::Expired, why, subscription, event.as_ref(), now);
             (self.shared.listener)(Notice::Ended(&entry));
             self.shared.store.finish(Finish { entry, after, disable: None });
         }
     }
 
-    /// Says that a receiver is down, or back.
-    fn tell(&self, number: u32, turn: Transition) {
+    /// Reports that a receiver went down or recovered.
+    fn report_transition(&self, number: u32, transition: Transition) {
         let Some(subscription) = self.subscriptions.get(&number) else { return };
         let (id, waiting) = (subscription.id, self.shared.store.waiting(subscription.id));
         let health = self.shared.store.health(id);
         let (failures, since) = (health.failures, health.failing_since);
-        let notice = match turn {
+        let notice = match transition {
             Transition::Opened(_) => Notice::Down { subscription, failures, since, waiting },
             Transition::Closed => Notice::Back { subscription, waiting },
         };
         (self.shared.listener)(notice);
-        match turn {
+        match transition {
             Transition::Opened(next) => tracing::warn!(
-                "the receiver of {id} is down: {} attempts failed since {}; it is asked again at {}, by one \
-                 delivery at a time, and {waiting} wait",
+                "the receiver of {id} is down: {} attempts failed since {}; it is probed next at {}, with one \
+                 delivery at a time; {waiting} are waiting",
                 failures,
                 since.map_or_else(|| "just now".to_owned(), |since| since.to_string()),
                 self.shared.clock.reading().outward_time(next),
             ),
-            Transition::Closed => tracing::info!("the receiver of {id} is back; {waiting} wait, and flow in order"),
+            Transition::Closed => {
+                tracing::info!("the receiver of {id} recovered; {waiting} waiting deliveries follow in order")
+            }
         }
     }
 
-    /// Says that a subscription was enabled or disabled.
-    fn tell_switched(&self, id: SubscriptionId, subscription: &Subscription) {
+    /// Reports that a subscription was enabled or disabled.
+    fn report_switched(&self, id: SubscriptionId, subscription: &Subscription) {
         let Some(reason) = subscription.disabled else { return (self.shared.listener)(Notice::Settled(id)) };
         let waiting = self.shared.store.waiting(id);
         (self.shared.listener)(match reason {
@@ -249,16 +249,15 @@ impl DispatchLoop {
             _ => Notice::Disabled { subscription, reason, waiting },
         });
         tracing::warn!(
-            "{} is disabled ({}): what it is owed waits until it is enabled again",
+            "{} is disabled ({}): its deliveries wait until it is enabled again",
             subscription.id,
             reason.as_str()
         );
     }
 }
 
-/// Submits what is left over and then what comes `next`, `most` of it, until there is nothing more, or no thread for it: the
-/// system may give fewer than there may be. Then it is left over, and nothing else is begun before it. Tells whether there
-/// may be more.
+/// Submits `unsent` and then up to `most` of `next`, until there is none left, or no thread: the system may provide
+/// fewer than configured. What got no thread stays in `unsent` and goes first. Returns whether there may be more.
 fn hand_out<J>(
     unsent: &mut Option<J>,
     most: usize,
@@ -276,22 +275,22 @@ fn hand_out<J>(
 }
 
 fn rules(settings: &Settings) -> LaneRules {
-    let ask_first = settings.retry.nominal_delay(1);
+    let first_probe = settings.retry.nominal_delay(1);
     LaneRules {
         hold: settings.hold,
         threads: settings.threads,
         unrecorded: settings.threads + UNRECORDED_MOST,
-        ask_first,
-        ask_most: ASK_MOST.min(settings.retry.max_delay()).max(ask_first),
+        first_probe,
+        longest_probe_pause: LONGEST_PROBE_PAUSE.min(settings.retry.max_delay()).max(first_probe),
         bounds: Bounds::default(),
     }
 }
 
-/// What the lanes are told of a subscription after a start.
-fn past(health: Health, last: u64, owed: bool) -> Past {
+/// A subscription's state for the lanes after a start.
+fn past(health: Health, last: u64, outstanding: bool) -> Past {
     let down = health.failures >= DOWN;
     let quick = health.failures == 0 && health.answer.is_some_and(|answer| answer <= QUICK);
-    Past { last, owed, down_since: health.failing_since.filter(|_| down), quick }
+    Past { last, outstanding, down_since: health.failing_since.filter(|_| down), quick }
 }
 
 #[cfg(test)]
@@ -299,7 +298,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_no_thread_is_given_for_goes_out_first_as_soon_as_there_is_one() {
+    fn deliveries_without_a_thread_go_first_once_there_is_one() {
         let (mut unsent, mut jobs, mut sent) = (None, 1..=5, Vec::new());
         for (threads, begun, left) in [(2, vec![1, 2], Some(3)), (0, vec![], Some(3)), (9, vec![3, 4, 5], None)] {
             sent.clear();

@@ -1,4 +1,4 @@
-//! The dispatcher's input queue: changes of the store, ended attempts and control, in order of arrival.
+//! The dispatcher's input queue: store changes, ended attempts and control messages, in order of arrival.
 
 use std::collections::HashMap;
 use std::sync::mpsc;
@@ -13,18 +13,18 @@ use crate::core::time::Moment;
 use crate::store::Change;
 
 pub(super) enum Input {
-    /// What is on the disk, and when it was decided.
+    /// Durable changes, and when they were decided.
     Changes(Moment, Vec<Change>),
-    /// An attempt has ended; this is how its delivery stands, by the monotonic clock, and what it says of the receiver.
+    /// An attempt has ended: its delivery in monotonic time, and what it says about the receiver.
     Ended(Delivery, Seen),
-    /// Somebody wants to know how these receivers are. Nothing is sent meanwhile: they are to be few.
-    Ask(Vec<SubscriptionId>, mpsc::Sender<HashMap<SubscriptionId, Standing>>),
-    /// What holds from now on.
+    /// Query of these subscriptions' states. Nothing is sent meanwhile, so keep it short.
+    Query(Vec<SubscriptionId>, mpsc::Sender<HashMap<SubscriptionId, Standing>>),
+    /// New settings.
     Settings(Settings),
     Stop,
 }
 
-/// What the dispatcher hears.
+/// Handle to the input queue.
 #[derive(Default)]
 pub struct Inbox {
     waiting: Mutex<Waiting>,
@@ -34,19 +34,19 @@ pub struct Inbox {
 #[derive(Default)]
 struct Waiting {
     inputs: Vec<Input>,
-    /// Whether the dispatcher sleeps: it is woken only then, which is a call of the kernel.
+    /// Whether the dispatcher sleeps: it is woken only then, to save a system call.
     asleep: bool,
 }
 
 impl Inbox {
-    /// Tells of changes that are on the disk, and when they were decided. Does not block.
+    /// Adds durable changes, and when they were decided. Does not block.
     pub fn changes(&self, decided: Moment, changes: Vec<Change>) {
         self.push(Input::Changes(decided, changes));
     }
 
-    /// Tells that an attempt has ended, and has `record` tell the store, both before the dispatcher can act on it: it
-    /// hears of the end before it hears that it is on the disk, and the store hears of the attempts of a delivery in
-    /// their order. `record` must not block.
+    /// Adds an ended attempt and calls `record` to tell the store, both before the dispatcher can act on it: it sees
+    /// the end before its durable record, and the store sees the attempts of a delivery in order. `record` must not
+    /// block.
     pub(super) fn ended(&self, after: Delivery, seen: Seen, record: impl FnOnce()) {
         let mut waiting = self.lock();
         waiting.inputs.push(Input::Ended(after, seen));
@@ -68,7 +68,7 @@ impl Inbox {
         }
     }
 
-    /// Waits for something, at most for `limit`; moves all there is to `inputs`, which is empty.
+    /// Waits for input, at most for `limit`; moves all of it to `inputs`, which must be empty.
     pub(super) fn take(&self, limit: Option<Duration>, inputs: &mut Vec<Input>) {
         let until = limit.map(|limit| Instant::now() + limit);
         let mut waiting = self.lock();

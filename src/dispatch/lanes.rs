@@ -1,35 +1,34 @@
-//! Lanes: which delivery starts next? Sans-io: values in, decisions out; no clock, no thread, no store, no randomness.
+//! Lanes: which delivery starts next? Sans-io: values in, decisions out; no clock, thread, store or randomness.
 //!
-//! A lane holds the deliveries of one call to one subscription (or a single delivery, where no
-//! order is kept). A lane is serial: at most one of its deliveries is under way. Its next is the
-//! earliest in sequence that is due; one that has failed and waits to be tried again holds back
-//! those behind it until `hold` after its first failure, and is then passed: what passes names it.
+//! A lane holds the deliveries of one call to one subscription (or a single delivery, if no order is kept). A lane is
+//! serial: at most one of its deliveries is in flight. Its next is the earliest in sequence that is due; one that has
+//! failed and waits for a retry holds back those behind it until `hold` after its first failure, and is then passed:
+//! deliveries that pass it name it.
 //!
-//! Of each subscription only a window is in memory (`queue`); what else it is owed is read from the
-//! store when the lanes ask for it ([`Lanes::wanted`], [`Lanes::read`]). A receiver that is down is
-//! asked by one delivery at a time (`circuit_breaker`), one that is up gets as many at once as it takes well
-//! (`concurrency_limit`), and the pool is shared so that none holds all of it (`fair_share`).
+//! For each subscription only a window is in memory (`queue`); the other outstanding deliveries are read from the
+//! store on request ([`Lanes::wanted`], [`Lanes::read`]). A receiver that is down gets one probe at a time
+//! (`circuit_breaker`), one that is up as many at once as it handles well (`concurrency_limit`), and the pool is
+//! shared so that none holds all of it (`fair_share`).
 //!
 //! Invariants:
-//! - of one call, a later delivery is never handed out while an earlier one is under way, or while
-//!   an earlier one is owed whose hold has not ended, also if that one is not in memory;
-//! - a subscription never has more under way than its `max_in_flight`, nor begins more in a second
-//!   than its `rate_per_second`, and a disabled one begins nothing;
-//! - there are never more under way than threads; subscriptions that could go on take turns;
-//! - what has ended is not handed out again, although the store may say for a while that it is owed; and what is owed
-//!   is handed out, in whatever order the lanes are told of it (`ended`);
-//! - memory is bounded, whatever is owed: see [`Bounds`].
+//! - within a call, a later delivery never starts while an earlier one is in flight, or while an earlier one is
+//!   outstanding whose hold has not ended, even if that one is not in memory;
+//! - a subscription never exceeds its `max_in_flight` nor its `rate_per_second`, and a disabled one starts nothing;
+//! - there are never more attempts in flight than threads; subscriptions that can start take turns;
+//! - a delivery that has ended does not start again, although the store may report it as outstanding for a while; and
+//!   every outstanding delivery starts, in whatever order notifications arrive (`ended`);
+//! - memory is bounded, however large the backlog: see [`Bounds`].
 //!
-//! Two calls whose hashes agree share a lane, which costs them speed and nothing else.
+//! Two calls whose hashes collide share a lane, which costs only speed.
 
 mod circuit_breaker;
 mod concurrency_limit;
 mod ended;
 mod fair_share;
+mod in_flight;
 mod lane;
 mod queue;
 mod tally;
-mod under_way;
 mod unrecorded;
 mod values;
 mod window;
@@ -40,7 +39,7 @@ use crate::core::delivery::Delivery;
 use crate::core::id::DeliveryId;
 use crate::core::time::Timestamp;
 
-use self::circuit_breaker::Asking;
+use self::circuit_breaker::ProbePauses;
 use self::concurrency_limit::Proof;
 use self::fair_share::{Class, FairShare};
 use self::lane::{LaneKey, Next};
@@ -56,37 +55,37 @@ enum Timer {
     Queue(u32),
 }
 
-/// All lanes of all subscriptions, which go by their numbers here.
+/// All lanes of all subscriptions, which are identified by number here.
 #[derive(Debug)]
 #[cfg_attr(test, derive(Clone))]
 pub struct Lanes {
     rules: LaneRules,
     queues: HashMap<u32, Queue>,
     share: FairShare,
-    /// How many subscriptions are in which state.
+    /// Number of subscriptions by state.
     tally: Tally,
-    /// Subscriptions of which more is to be read, as far as memory allows.
+    /// Subscriptions with more to read, as far as memory allows.
     hungry: BTreeSet<u32>,
-    /// Those of them whose receivers are up and quick, or were before the last start: they would wait for it.
+    /// Those of them whose receivers are up and quick, or were before the last start: they are read first.
     eager: BTreeSet<u32>,
-    /// How often something was read.
+    /// Number of reads.
     reads: u32,
-    /// The one of which was read last, and the last of those that are eager.
+    /// The subscription read last, and the last eager one.
     fed: u32,
     fed_eager: u32,
-    /// How many deliveries are in memory.
+    /// Number of deliveries in memory.
     held: usize,
-    /// Attempts under way of subscriptions that are gone.
+    /// Attempts in flight of deleted subscriptions.
     orphans: usize,
-    /// Attempts and expiries that were handed out and are not on the disk yet.
+    /// Started attempts and expiries whose results are not durable yet.
     unrecorded: usize,
     timers: BTreeSet<(Timestamp, Timer)>,
-    /// When deliveries stop being wanted.
+    /// When deliveries expire.
     expiries: BTreeSet<(Timestamp, DeliveryId)>,
 }
 
 impl Lanes {
-    /// No lanes.
+    /// Lanes without subscriptions.
     pub fn new(rules: LaneRules) -> Self {
         Self {
             rules,
@@ -106,8 +105,7 @@ impl Lanes {
         }
     }
 
-    /// Goes by `rules` from now on, but for the number of threads, what is in memory, and how
-    /// receivers that are known already are asked while they are down.
+    /// Applies `rules`, except for the number of threads, the memory bounds, and the probe pauses of known receivers.
     pub fn set_rules(&mut self, rules: LaneRules, now: Timestamp) {
         let LaneRules { threads, unrecorded, bounds, .. } = self.rules;
         self.rules = LaneRules { threads, unrecorded, bounds, ..rules };
@@ -116,29 +114,28 @@ impl Lanes {
         lanes.into_iter().for_each(|(number, key)| self.place(number, key, now));
     }
 
-    const fn asking(&self) -> Asking {
-        Asking { first: self.rules.ask_first, most: self.rules.ask_most }
+    const fn probe_pauses(&self) -> ProbePauses {
+        ProbePauses { first: self.rules.first_probe, most: self.rules.longest_probe_pause }
     }
 
-    /// A subscription that was there before the start, with what is known of it. `chance` (0 up to
-    /// 1) spreads the first questions to those that are down.
-    pub fn take_up(&mut self, number: u32, terms: Terms, past: Past, now: Timestamp, chance: f64) {
-        let queue = Queue::taken_up(terms, self.rules.bounds, self.asking(), past, now, chance);
+    /// Adds a subscription that existed before the start. `chance` in [0, 1) spreads the first probes of receivers
+    /// that are down.
+    pub fn load(&mut self, number: u32, terms: Terms, past: Past, now: Timestamp, chance: f64) {
+        let queue = Queue::loaded(terms, self.rules.bounds, self.probe_pauses(), past, now, chance);
         self.queues.insert(number, queue);
         self.settle(number, now);
     }
 
-    /// A subscription is new, or its terms have changed. A change of its ordering holds for what is
-    /// owed from then on.
+    /// Adds a subscription or changes its terms. A changed ordering applies to later deliveries.
     pub fn put_subscription(&mut self, number: u32, terms: Terms, now: Timestamp) {
-        let (asking, bounds) = (self.asking(), self.rules.bounds);
-        let queue = self.queues.entry(number).or_insert_with(|| Queue::new(terms, bounds, asking, now));
-        let due = queue.change_terms(terms, asking, now);
+        let (probe_pauses, bounds) = (self.probe_pauses(), self.rules.bounds);
+        let queue = self.queues.entry(number).or_insert_with(|| Queue::new(terms, bounds, probe_pauses, now));
+        let due = queue.change_terms(terms, probe_pauses, now);
         due.into_iter().for_each(|sequence| self.make_due(number, sequence, now));
         self.settle(number, now);
     }
 
-    /// A subscription is gone, and what it was owed with it.
+    /// Removes a subscription and its deliveries.
     pub fn remove_subscription(&mut self, number: u32) {
         self.hungry.remove(&number);
         self.eager.remove(&number);
@@ -151,7 +148,7 @@ impl Lanes {
             self.timers.remove(&(at, Timer::Queue(number)));
         }
         self.held -= queue.held();
-        // Its attempts under way go on holding their threads.
+        // Its attempts in flight keep holding their threads.
         self.share.change(queue.proof(), Proof::Quick, queue.in_flight());
         self.orphans += queue.in_flight();
         for (at, key) in queue.waiting() {
@@ -162,14 +159,14 @@ impl Lanes {
         }
     }
 
-    /// A delivery that waits to be tried again is due now.
+    /// Makes a delivery that waits for a retry due now.
     fn make_due(&mut self, number: u32, sequence: u64, now: Timestamp) {
         let Some(queue) = self.queues.get_mut(&number) else { return };
         let Some(key) = queue.make_due(sequence, now) else { return };
         self.place(number, key, now);
     }
 
-    /// The next delivery whose turn it is, if there is one; it is under way from now on.
+    /// The next delivery to start, if any; it is in flight from now on.
     pub fn start(&mut self, now: Timestamp) -> Option<Start> {
         self.wake(now);
         if self.unrecorded >= self.rules.unrecorded {
@@ -193,12 +190,12 @@ impl Lanes {
         Some(start)
     }
 
-    /// How many subscriptions are in which state.
+    /// Number of subscriptions by state.
     pub const fn tally(&self) -> Tally {
         self.tally
     }
 
-    /// The same, counted one by one.
+    /// The same, recounted.
     #[cfg(test)]
     fn tally_one_by_one(&self) -> Tally {
         let mut tally = Tally::default();
@@ -206,14 +203,14 @@ impl Lanes {
         tally
     }
 
-    /// When there is something to do again, if nothing happens before.
+    /// When there is something to do, if nothing happens before.
     pub fn next_wake(&self) -> Option<Timestamp> {
         let timer = self.timers.first().map(|(at, _)| *at);
         let expiry = self.expiries.first().map(|(at, _)| *at);
         timer.into_iter().chain(expiry).chain(self.share.wake()).min()
     }
 
-    /// Looks again at what waited for a time that has come.
+    /// Processes timers that have fired.
     pub fn wake(&mut self, now: Timestamp) {
         while let Some((at, timer)) = self.timers.first().copied() {
             if at > now {
@@ -239,7 +236,7 @@ impl Lanes {
         }
     }
 
-    /// Puts a lane where it belongs after something in it has changed.
+    /// Updates a lane's place after a change in it.
     fn place(&mut self, number: u32, key: LaneKey, now: Timestamp) {
         let Some(queue) = self.queues.get_mut(&number) else { return };
         let Some(timers) = queue.place(key, self.rules.hold, now) else { return };
@@ -252,13 +249,13 @@ impl Lanes {
         self.settle(number, now);
     }
 
-    /// Sees whether a subscription could begin a delivery now, and whether more of it is to be read.
+    /// Updates whether a subscription can start a delivery, and whether to read more of it.
     fn settle(&mut self, number: u32, now: Timestamp) {
         let Some(queue) = self.queues.get_mut(&number) else { return };
         let proof = queue.proof();
-        let stand = queue.stand(now);
+        let stand = queue.readiness(now);
         self.share.change(proof, queue.proof(), queue.in_flight());
-        let class = queue.stand_as(stand.class);
+        let class = queue.set_class(stand.class);
         if class != stand.class {
             if let Some(class) = class {
                 self.share.leave(class, number);
@@ -289,14 +286,14 @@ impl Lanes {
         }
     }
 
-    /// The lane of a delivery that is in memory.
+    /// The lane of a delivery in memory.
     fn find(&self, id: DeliveryId) -> Option<(u32, LaneKey)> {
         let number = id.subscription_number();
         let key = self.queues.get(&number)?.lane_of(id.sequence())?;
         Some((number, key))
     }
 
-    /// Takes a delivery out of its lane; the lane is to be placed afterwards.
+    /// Removes a delivery from its lane; the lane must be placed afterwards.
     fn remove(&mut self, number: u32, key: LaneKey, sequence: u64) -> Option<Delivery> {
         let delivery = self.queues.get_mut(&number)?.remove(key, sequence)?;
         self.held -= 1;

@@ -1,79 +1,77 @@
 //! Dispatch: which delivery is sent when.
 //!
-//! [`lanes`] decides, without I/O. Around it runs one thread, the dispatcher (`dispatch_loop`): its `inbox` has what the
-//! committer has made durable and which senders are free again; it hands each free sender the next delivery, and sleeps
-//! until something comes due. The senders run `attempts` and `work`: prepare, post, judge, record.
+//! [`lanes`] decides, without I/O. One thread, the dispatcher (`dispatch_loop`), runs it: its `inbox` receives
+//! durable changes from the committer and ended attempts from the senders; it gives each free sender the next
+//! delivery, and sleeps until something is due. The senders run `attempts` and `work`: prepare, post, judge, record.
 //!
-//! A lane moves on as soon as its attempt has ended, without waiting until that is on the disk: if
-//! it is lost, the attempt is made once more, which receivers recognise by its `webhook-id`.
+//! A lane continues as soon as its attempt has ended, without waiting until the result is durable: if the result is
+//! lost, the attempt is repeated, which receivers recognise by its `webhook-id`.
 //!
-//! Knows core, the store's API and the sender; nothing of HTTP and the command line.
+//! Knows core, the store's API and the sender; nothing about HTTP and the command line.
 //!
-//! # Why it is as it is
+//! # Rationale
 //!
-//! **Windows.** Of each subscription some hundred deliveries that can flow are in memory (a few only, as long as
-//! nothing is known of its receiver), and those that wait for a retry or are held back behind one; the rest is in
-//! the store, which keeps what is owed in order of subscription and sequence, and is read onward from a cursor. A
-//! cursor never passes over the same keys twice, unless something behind it is owed again and does not fit. Nothing
-//! above the cursor begins, which is what keeps a call in order whose events are partly elsewhere. The store may
-//! lag behind what the lanes know (an attempt that ended and is not recorded), so they remember what has ended
-//! until they hear that it is on the disk. A delivery outside the window that is to be sent by hand is sent when
-//! the window reaches it; one whose `expire_after` is over expires then.
+//! **Windows.** For each subscription some hundred deliveries that can start are in memory (only a few while its
+//! receiver is unknown), and those that wait for a retry or are held back behind one; the rest is in the store,
+//! ordered by subscription and sequence, and is read onward from a cursor. A cursor never passes the same keys twice,
+//! unless a delivery behind it becomes outstanding again and does not fit. Nothing above the cursor starts, which
+//! keeps a call in order even if its events are partly in the store. The store may lag behind the lanes (an attempt
+//! ended and is not recorded yet), so they remember what has ended until that is durable. A delivery outside the
+//! window that is retried by hand starts when the window reaches it; one past its `expire_after` expires then.
 //!
-//! **Given up.** Only an attempt that fails gives a delivery up. What waits behind a receiver that is
-//! down uses up no attempts, and is tried once it is back even if its time is over.
+//! **Giving up.** Only a failed attempt gives a delivery up. Deliveries waiting for a receiver that is down use up no
+//! attempts, and are tried once it recovers even if their time is over.
 //!
-//! **Health.** The circuit breaker of a receiver opens after failures in a row of different calls. Counting
-//! attempts instead would let one poisoned event open it; counting only what gets no answer would let
-//! a receiver that answers 503 to all burn the attempts of its whole backlog. While it is open, the
-//! delivery that asks is the oldest that is due: always the same one would never find out that only
-//! that one is poisoned. When it closes, what failed meanwhile is due at once and so comes first again,
-//! except where the receiver had said when to come back.
+//! **Health.** The circuit breaker of a receiver opens after consecutive failures of different calls. Counting
+//! attempts instead would let one poisoned event open it; counting only missing responses would let a receiver that
+//! answers 503 to everything use up the attempts of its whole backlog. While it is open, the probe is the oldest
+//! delivery that is due: always probing with the same one would never reveal that only that one is poisoned. When it
+//! closes, what failed meanwhile is due at once and so comes first again, except where the receiver sent
+//! `Retry-After`.
 //!
-//! **Concurrency.** Real receivers take 100 to 1,000 ms, so what one of them is sent in a second is how much it has at
-//! once, and nobody knows beforehand how much it takes. Each has a concurrency limit by feedback, which doubles in
-//! each round of answers while it is used and nothing speaks against it. What speaks against it is refusals and rising
-//! latency, and neither is taken at its word: a few refusals of a hundred are events' or chance's, and latency rises
-//! for a receiver's own reasons as well, so it is tried whether less under way makes it lower. A refusal costs a
-//! delivery its delay, so what was refused is tried again only after a while. A receiver that refuses some because
-//! it has too much is not down: its breaker counts failures in a row against what is under way.
+//! **Concurrency.** Real receivers take 100 to 1,000 ms, so the throughput of one is its concurrency, and its
+//! capacity is unknown. Each has a concurrency limit by feedback, which doubles in each round of responses while it
+//! is used, unless refusals or rising latency contradict. Neither is taken at face value: a few percent of refusals
+//! may come from events or chance, and latency rises for a receiver's own reasons as well, so it is tested whether
+//! less in flight lowers it. A refusal costs a delivery its delay, so a refused level is retried only after a while.
+//! An overloaded receiver that refuses some is not down: its breaker weighs consecutive failures against the number
+//! in flight.
 //!
-//! **Fair share.** Receivers are told apart by subscription, not by origin: behind one host stand receivers
-//! of different quality, and what they hold together is bounded all the same, by the parts of the pool
-//! that those not known to be quick may have. Being quick is about time and not about success: one that
-//! refuses at once costs nobody a thread. What is known of a receiver is forgotten after some minutes;
-//! only how long its last success took is kept over a restart, to try first those that were quick.
+//! **Fair share.** Receivers are distinguished by subscription, not by origin: one host can serve receivers of
+//! different quality, and what they hold together is bounded anyway by the parts of the pool for receivers not known
+//! to be quick. Quick is about time, not success: an immediate refusal holds no thread. What is known about a
+//! receiver is forgotten after some minutes; only the duration of its last success is kept over a restart, so that
+//! quick ones are tried first.
 //!
-//! Where nothing is known of anybody (the very first minute of many subscriptions at once) a blocking attempt
-//! is the only way to find out, and each receiver that hangs keeps one of the threads for the unproven until its
-//! timeout. The pool is large so that there is a thread for every stranger, as a rule: each has its first attempt at
-//! once, and none a second before that. Where the pool is too small for it, healthy ones beside hundreds that hang
-//! waited for more than a minute when they were tried in turn. So strangers are then tried a moment apart, and those
-//! first that have most to be sent: within that moment those that are in need are told from those that are only there,
-//! and who answers makes room for the next at once (`lanes/fair_share`). After a start what is owed is read for those first
-//! that were quick before. Its limit: where all that hang are owed as much as those that are healthy.
+//! When nothing is known about any receiver (the very first minute of many subscriptions at once) a blocking attempt
+//! is the only way to find out, and each hanging receiver keeps one of the threads for unproven receivers until its
+//! timeout. The pool is large enough for a thread per stranger, as a rule: each gets its first attempt at once, and
+//! none a second before that. With a smaller pool and plain round robin, healthy receivers beside hundreds of hanging
+//! ones waited more than a minute. So strangers are then tried a moment apart, those with the largest backlog first:
+//! this separates receivers that need threads from idle ones, and each that responds makes room for the next at once
+//! (`lanes/fair_share`). After a start, deliveries to previously quick receivers are read first. Its limit: hanging
+//! receivers whose backlogs are as large as those of healthy ones.
 //!
-//! A thousand that begin or end together are handed over some at a time, so that what a healthy receiver is owed in
-//! between does not wait for all of them (`dispatch_loop`).
+//! Thousands of starts or ends at once are processed in portions, so that deliveries to a healthy receiver do not
+//! wait for all of them (`dispatch_loop`).
 //!
 //! # Rejected
 //!
-//! - All that is owed in memory: 300 bytes for each delivery, 3 GB for ten million.
-//! - A second index in the store, by due time: two more writes for each attempt, to save reading a
-//!   window again after a start.
-//! - Windows without a cursor, filled by what is due: finds the next fast and loses the order.
-//! - A queue for each receiver in front of a thread of its own: unbounded threads.
-//! - Letting slow receivers borrow idle threads: a thread that is lent cannot be called back.
-//! - Comparing latency with the lowest ever seen, as TCP Vegas does: receivers whose latency is mixed, or rises by day,
-//!   would be throttled for it. And by throughput, as BBR does: it says the same, less exactly, for answers come in
-//!   clumps.
-//! - Halving the limit for each refusal: one answer of a hundred that says 503 whatever it is sent would keep a receiver
-//!   at fourteen at once.
-//! - Cutting the first attempt to an unproven receiver short, to find the healthy ones sooner: its
-//!   `timeout_ms` is a promise, and what is cut short arrives twice.
-//! - One health for a whole origin: one bad path would pause all others.
-//! - Recovery by letting the whole backlog go at once, spread by jitter only: what is spread is the
-//!   first second, not the load.
+//! - All outstanding deliveries in memory: 300 bytes each, 3 GB for ten million.
+//! - A second index in the store, by due time: two more writes per attempt, to save reading a window again after a
+//!   start.
+//! - Windows without a cursor, filled by due time: finds the next fast and loses the order.
+//! - A queue per receiver with its own thread: unbounded threads.
+//! - Lending idle threads to slow receivers: a lent thread cannot be called back.
+//! - Comparing latency with the lowest ever seen, as TCP Vegas does: throttles receivers whose latency is mixed or
+//!   rises by day. By throughput, as BBR does: the same information, less exact, because responses come in clumps.
+//! - Halving the limit at each refusal: one random 503 in a hundred responses would keep a receiver at fourteen at
+//!   once.
+//! - A shorter timeout for the first attempt to an unproven receiver, to find healthy ones sooner: its `timeout_ms`
+//!   is a promise, and what is cut short arrives twice.
+//! - One health state per origin: one bad path would pause all others.
+//! - Recovery by releasing the whole backlog at once, spread by jitter only: jitter spreads the first second, not the
+//!   load.
 
 mod attempts;
 mod dispatch_loop;
@@ -106,10 +104,10 @@ pub use self::notice::{Listener, Notice};
 pub use self::settings::Settings;
 use self::work::Job;
 
-/// How long the dispatcher may take to say how it is.
-const ASK_PATIENCE: Duration = Duration::from_secs(2);
+/// How long a query of the dispatcher may take.
+const QUERY_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The running dispatcher with its senders.
+/// The running dispatcher and its senders.
 pub struct Dispatcher {
     inbox: Arc<Inbox>,
     pool: Arc<Pool<Arc<Job>>>,
@@ -117,7 +115,7 @@ pub struct Dispatcher {
     thread: JoinHandle<()>,
 }
 
-/// How busy the senders are, for whoever shows it.
+/// Load of the senders.
 #[derive(Clone)]
 pub struct Gauge {
     inbox: Arc<Inbox>,
@@ -126,45 +124,45 @@ pub struct Gauge {
 }
 
 impl Gauge {
-    /// How many senders there may be, and how many of them are at work.
+    /// Maximum number of senders, and number of busy ones.
     pub fn senders(&self) -> (usize, usize) {
         (self.pool.threads(), self.pool.busy())
     }
 
-    /// How many threads of senders there are just now, those that are idle among them.
+    /// Number of sender threads that exist now, idle ones included.
     pub fn threads_alive(&self) -> usize {
         self.pool.alive()
     }
 
-    /// How these subscriptions stand, of those that there are; empty if the dispatcher does not answer. Blocks until it
-    /// does, at most for 2 s, and stops it while it looks: a page of them at a time.
+    /// The state of those of these subscriptions that exist; empty if the dispatcher does not respond. Blocks until
+    /// it does, at most 2 s, and blocks the dispatcher while it looks: ask for a page at a time.
     pub fn standings(&self, ids: Vec<SubscriptionId>) -> HashMap<SubscriptionId, Standing> {
-        self.ask(ids, ASK_PATIENCE).unwrap_or_default()
+        self.query(ids, QUERY_TIMEOUT).unwrap_or_default()
     }
 
-    /// Whether the dispatcher makes a turn within `limit`. Blocks until it has.
+    /// Whether the dispatcher completes an iteration within `limit`. Blocks until then.
     pub fn ping(&self, limit: Duration) -> bool {
-        self.ask(Vec::new(), limit).is_some()
+        self.query(Vec::new(), limit).is_some()
     }
 
-    /// How many subscriptions are in which state. Asks nobody.
+    /// Number of subscriptions by state. Does not block.
     pub fn tally(&self) -> Tally {
         *self.tally.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn ask(&self, ids: Vec<SubscriptionId>, limit: Duration) -> Option<HashMap<SubscriptionId, Standing>> {
+    fn query(&self, ids: Vec<SubscriptionId>, limit: Duration) -> Option<HashMap<SubscriptionId, Standing>> {
         let (answer, standings) = mpsc::channel();
-        self.inbox.push(Input::Ask(ids, answer));
+        self.inbox.push(Input::Query(ids, answer));
         standings.recv_timeout(limit).ok()
     }
 }
 
 impl Dispatcher {
-    /// Takes up all that the store says is owed, and starts.
+    /// Loads what is outstanding in the store, and starts.
     ///
-    /// `inbox` must be the one that the store's changes go to, from before this is called: what is
-    /// accepted meanwhile may then be heard of twice, and is taken once. `listener` hears what happens.
-    /// `ended` is called if the dispatcher ends without having been stopped.
+    /// `inbox` must already receive the store's changes: events accepted meanwhile may then be seen twice, and are
+    /// taken once. `listener` is notified of what happens. `ended` is called if the dispatcher ends without having
+    /// been stopped.
     ///
     /// # Errors
     /// No thread could be started.
@@ -199,7 +197,7 @@ impl Dispatcher {
             move || idle_shared.transport.get().close_unused(),
         ));
         let mut dispatch_loop = DispatchLoop::new(shared, pool.clone());
-        dispatch_loop.take_up();
+        dispatch_loop.load();
         let spawned = std::thread::Builder::new().name("dispatcher".to_owned()).spawn(move || {
             let worked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| dispatch_loop.run()));
             match worked {
@@ -211,21 +209,21 @@ impl Dispatcher {
         Ok(Self { inbox, pool, tally, thread: spawned? })
     }
 
-    /// Goes by `settings` from now on, but for the number of threads. What is under way ends by those before.
+    /// Applies `settings`, except for the number of threads. Attempts in flight end by the previous ones.
     pub fn reconfigure(&self, settings: Settings) {
         self.inbox.push(Input::Settings(settings));
     }
 
-    /// How busy the senders are.
+    /// The load of the senders.
     pub fn gauge(&self) -> Gauge {
         Gauge { inbox: self.inbox.clone(), pool: self.pool.clone(), tally: self.tally.clone() }
     }
 
-    /// Begins no further attempt, and waits at most `limit` for those under way. Says how many
-    /// have not ended by then; they are made again after the next start.
+    /// Starts no further attempt, and waits at most `limit` for those in flight. Returns how many have not ended by
+    /// then; they are repeated after the next start.
     pub fn stop(self, limit: Duration) -> usize {
         self.inbox.push(Input::Stop);
-        // It catches its own panics, and has told of them.
+        // It catches its own panics and reports them.
         drop(self.thread.join());
         self.pool.stop(limit)
     }
@@ -236,6 +234,6 @@ impl Dispatcher {
 pub enum Ended {
     /// It panicked.
     Panicked,
-    /// What is owed cannot be read.
+    /// Outstanding deliveries cannot be read.
     Unreadable(String),
 }

@@ -1,12 +1,12 @@
-//! The dispatcher's clock: it starts at the wall clock's time and is monotonic from then on.
+//! The dispatcher's clock: starts at wall-clock time and is monotonic from then on.
 //!
 //! All waits use this clock. If the wall clock is set forward by hours, no delivery becomes due, expires or is given
-//! up by that; if it is set back, none waits longer. On the disk, in the log and in the API, deliveries have wall
-//! times: they are converted where they enter and leave the lanes, by the difference of the two clocks at the
-//! [`Moment`] at which their wall times were computed, so a jump in between changes nothing. Of what is read from the
-//! store that moment is not known: the difference at the time of reading is used, so a backlog that is not in memory
-//! takes a jump for time that went by. After a restart the two clocks agree again; what was written by another wall
-//! clock is then due at once if it was never tried, and otherwise within the longest delay that there is.
+//! up early; if it is set back, none waits longer. On disk, in the log and in the API, deliveries have wall times:
+//! they are converted where they enter and leave the lanes, by the difference of the two clocks at the [`Moment`] at
+//! which their wall times were computed, so a jump in between changes nothing. For deliveries read from the store
+//! that moment is unknown: the difference at the time of reading is used, so a backlog that is not in memory takes a
+//! jump for elapsed time. After a restart the two clocks agree again; times written by a different wall clock are
+//! then due at once if never tried, and otherwise within the longest delay.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,19 +15,17 @@ use std::time::{Duration, Instant};
 use crate::core::delivery::{Delivery, State};
 use crate::core::time::{Moment, Timestamp};
 
-/// Tells the time of day.
+/// Returns the wall-clock time.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
-/// Both clocks.
 pub(super) struct MonotonicClock {
     wall: Clock,
     start: (Timestamp, Instant),
-    /// No delivery waits longer than this to be tried again; milliseconds.
+    /// Maximum delay of a retry, in milliseconds.
     longest_delay: AtomicU64,
 }
 
 impl MonotonicClock {
-    /// Begins to run.
     pub(super) fn new(wall: Clock, longest_delay: Duration) -> Self {
         let start = (wall(), Instant::now());
         let clock = Self { wall, start, longest_delay: AtomicU64::new(0) };
@@ -35,7 +33,7 @@ impl MonotonicClock {
         clock
     }
 
-    /// From now on no delivery waits longer than this.
+    /// Sets the maximum delay of a retry.
     pub(super) fn set_longest_delay(&self, longest: Duration) {
         self.longest_delay.store(u64::try_from(longest.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
@@ -45,17 +43,17 @@ impl MonotonicClock {
         self.start.0.plus(self.start.1.elapsed())
     }
 
-    /// The time of day.
+    /// The wall-clock time.
     pub(super) fn wall(&self) -> Timestamp {
         (self.wall)()
     }
 
-    /// Both clocks as they are.
+    /// Both clocks now.
     pub(super) fn reading(&self) -> Reading {
         self.reading_of(Moment { wall: self.wall(), at: Instant::now() })
     }
 
-    /// Both clocks as they were.
+    /// Both clocks at `moment`.
     pub(super) fn reading_of(&self, moment: Moment) -> Reading {
         let monotonic = self.start.0.plus(moment.at.saturating_duration_since(self.start.1));
         let longest_delay = Duration::from_millis(self.longest_delay.load(Ordering::Relaxed));
@@ -63,21 +61,21 @@ impl MonotonicClock {
     }
 }
 
-/// Both clocks at one moment. Who translates to and fro does it by one reading: the clock may jump in between.
+/// Both clocks at one moment. Convert back and forth with one reading: the clock may jump in between.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Reading {
-    /// The time of day.
+    /// The wall-clock time.
     pub(super) wall: Timestamp,
     monotonic: Timestamp,
     longest_delay: Duration,
 }
 
 impl Reading {
-    /// `delivery`, which has wall times, as the lanes have it.
+    /// Converts `delivery` from wall time to the lanes' time.
     pub(super) fn inward(&self, delivery: Delivery) -> Delivery {
         let mut moved = delivery.moved_in_time(between(self.wall, self.monotonic));
         let latest = match moved.state {
-            // What was never tried waits for its turn only.
+            // A delivery never tried has no due time to keep.
             State::Pending => self.monotonic,
             _ => self.monotonic.plus(self.longest_delay),
         };
@@ -85,18 +83,18 @@ impl Reading {
         moved
     }
 
-    /// `delivery`, as the lanes have it, with wall times.
+    /// Converts `delivery` from the lanes' time to wall time.
     pub(super) fn outward(&self, delivery: Delivery) -> Delivery {
         delivery.moved_in_time(between(self.monotonic, self.wall))
     }
 
-    /// A time of the lanes' as wall time.
+    /// Converts a time of the lanes to wall time.
     pub(super) fn outward_time(&self, time: Timestamp) -> Timestamp {
         time.moved(between(self.monotonic, self.wall))
     }
 }
 
-/// How many milliseconds lie between the two; negative if `to` is the earlier.
+/// Milliseconds from `from` to `to`; negative if `to` is earlier.
 fn between(from: Timestamp, to: Timestamp) -> i64 {
     to.millis().cast_signed() - from.millis().cast_signed()
 }
@@ -132,7 +130,7 @@ mod tests {
     fn a_jump_of_the_wall_clock_moves_every_time_of_a_delivery_alike() {
         let longest_delay = Duration::from_secs(8 * 3600);
         for jump in [0, 5 * HOUR, -5 * HOUR] {
-            // Written by a wall clock that is `jump` ahead of the monotonic one.
+            // Written by a wall clock `jump` ahead of the monotonic one.
             let written = delivery(State::Retrying, NOW.moved(5_000)).moved_in_time(jump);
             let seen = Reading { wall: NOW.moved(jump), monotonic: NOW, longest_delay }.inward(written.clone());
             assert_eq!(seen, delivery(State::Retrying, NOW.moved(5_000)), "{jump}");

@@ -1,4 +1,4 @@
-//! Notices of the dispatcher and its senders, from which metrics and alerts are made.
+//! Notices from the dispatcher and its senders, the input of metrics and alerts.
 
 use std::sync::Arc;
 
@@ -7,43 +7,43 @@ use crate::core::id::SubscriptionId;
 use crate::core::subscription::{DisabledReason, Subscription};
 use crate::core::time::Timestamp;
 
-/// Something that has happened; not on the disk yet.
+/// An event inside the daemon; its record is not durable yet.
 #[derive(Debug, Clone, Copy)]
 pub enum Notice<'n> {
-    /// An attempt has ended, or (attempt 0) a delivery without one.
+    /// An attempt has ended, or (attempt 0) a delivery ended without one.
     Ended(&'n LogEntry),
-    /// A receiver is taken to be down.
+    /// A receiver went down.
     Down {
-        /// Whose.
+        /// The receiver's subscription.
         subscription: &'n Subscription,
         /// Failures since the last success.
         failures: u32,
-        /// The first of them.
+        /// Time of the first of them.
         since: Option<Timestamp>,
-        /// How many deliveries wait.
+        /// Number of waiting deliveries.
         waiting: u64,
     },
-    /// A receiver that was down is back.
+    /// A receiver that was down recovered.
     Back {
-        /// Whose.
+        /// The receiver's subscription.
         subscription: &'n Subscription,
-        /// How many deliveries wait.
+        /// Number of waiting deliveries.
         waiting: u64,
     },
-    /// Somebody enabled or disabled a subscription by hand, or deleted it.
+    /// A subscription was enabled, disabled or deleted through the API.
     Settled(SubscriptionId),
-    /// What is to be sent cannot be read from the disk; the sentence names the file.
+    /// An event to be sent cannot be read from disk; the text names the file.
     Unreadable(&'n str),
-    /// A subscription is disabled, not by hand.
+    /// A subscription was disabled automatically.
     Disabled {
-        /// Which.
+        /// The subscription.
         subscription: &'n Subscription,
-        /// Why.
+        /// The reason.
         reason: DisabledReason,
-        /// How many deliveries wait.
+        /// Number of waiting deliveries.
         waiting: u64,
     },
 }
 
-/// Hears of it, in the dispatcher's and the senders' threads. Must not block.
+/// Called on the dispatcher's and the senders' threads. Must not block.
 pub type Listener = Arc<dyn Fn(Notice<'_>) + Send + Sync>;

@@ -1,13 +1,13 @@
-//! A token bucket for `rate_per_second`. Pure: time comes in.
+//! A token bucket for `rate_per_second`. Pure: time is an argument.
 
 use std::time::Duration;
 
 use crate::core::time::Timestamp;
 
-/// How many attempts may begin each second, and how many of them are left.
+/// The rate, and the tokens left.
 #[derive(Debug, Clone)]
 pub(super) struct Bucket {
-    /// Tokens that come each second; `None` if any number may be taken.
+    /// Tokens per second; `None` for no limit.
     rate: Option<f64>,
     tokens: f64,
     filled: Timestamp,
@@ -20,12 +20,12 @@ impl Bucket {
         Self { rate, tokens: rate.map_or(0.0, capacity), filled: now }
     }
 
-    /// When there is a token, `now` or later.
+    /// When the next token is available: `now` or later.
     pub(super) fn free_at(&mut self, now: Timestamp) -> Timestamp {
         let Some(rate) = self.rate else { return now };
         let passed = now.since(self.filled);
         self.tokens = (self.tokens + rate * passed.as_secs_f64()).min(capacity(rate));
-        // Also when the clock has been set back: what is left is counted from there.
+        // If the clock was set back, counting continues from there.
         self.filled = now;
         if self.tokens >= 1.0 {
             return now;
@@ -34,15 +34,14 @@ impl Bucket {
         now.plus(Duration::from_millis(millis.max(1.0) as u64))
     }
 
-    /// Takes a token.
     pub(super) fn take(&mut self, now: Timestamp) {
         self.free_at(now);
         self.tokens -= 1.0;
     }
 }
 
-/// How many tokens there can be at once: a hundredth of a second's, so that no second sees more
-/// than a hundredth above the rate, and at least one.
+/// Maximum tokens: a hundredth of a second's worth, so that no second exceeds the rate by more than a hundredth, and
+/// at least one.
 fn capacity(rate: f64) -> f64 {
     (rate / 100.0).max(1.0)
 }

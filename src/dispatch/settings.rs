@@ -1,18 +1,18 @@
-//! `[senders]`, `[retry]` and `[ordering]`, as far as they say how deliveries are sent.
+//! `[senders]`, `[retry]` and `[ordering]` as far as they concern dispatch.
 
 use std::time::Duration;
 
 use crate::core::backoff::RetryPolicy;
 
-/// How deliveries are sent.
+/// Settings of dispatch.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// How many sender threads there may be.
+    /// Maximum number of sender threads.
     pub threads: usize,
-    /// How many attempts may be under way for a subscription that does not say.
+    /// Default for a subscription's maximum number of attempts in flight.
     pub max_in_flight: u32,
     /// How long a failed delivery holds back the later ones of its call.
     pub hold: Duration,
-    /// When failed deliveries are tried again.
+    /// When failed deliveries are retried.
     pub retry: RetryPolicy,
 }

@@ -1,6 +1,5 @@
-//! One attempt, from a delivery that is started to the record of its result: prepare, post, judge, record.
-//!
-//! Runs in a sender thread; each part is a function of its own.
+//! One attempt, from a started delivery to the record of its result: prepare, post, judge, record. Runs on a sender
+//! thread.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,32 +17,31 @@ use crate::store::{Finish, Health};
 
 use super::lanes::{Kind, Seen, Start};
 
-/// A delivery whose turn it is, and whom it goes to.
+/// A started delivery and its subscription.
 #[derive(Debug, Clone)]
 pub(super) struct Job {
-    /// Its times are the lanes'.
+    /// Times are those of the lanes' clock.
     pub(super) start: Start,
     pub(super) subscription: Arc<Subscription>,
 }
 
-/// The request of the next attempt.
+/// Builds the request of the next attempt.
 pub(super) fn prepare(job: &Job, event: &Event, now: Timestamp) -> Outgoing {
     let Start { delivery, gap } = &job.start;
     let marks = Marks { delivery: delivery.id, attempt: delivery.attempts.saturating_add(1), gap: gap.clone() };
     Outgoing::delivery(&job.subscription, event, &marks, now)
 }
 
-/// What is seen of an attempt that could not be made.
+/// The report of an attempt that could not be made.
 pub(super) fn not_made(fault: Fault, detail: String) -> Report {
     let (outcome, duration) = (Outcome::Failed { fault, detail }, Duration::ZERO);
     Report { outcome, note: None, duration, phases: Vec::new(), address: None }
 }
 
-/// What an attempt that ended at `now` says of its receiver.
+/// What an attempt that ended at `now` says about its receiver.
 ///
-/// An answer that may be the event's own fault (a 400, a 500) is told from what speaks of the receiver
-/// as a whole: none at all, too many requests, or one of the codes by which a gateway says that there
-/// is nobody behind it.
+/// A response that may be the event's own fault (400, 500) is distinguished from one that concerns the receiver as a
+/// whole: no response, too many requests, or a gateway's status for an unreachable backend.
 pub(super) fn seen(report: &Report, now: Timestamp) -> Seen {
     let (kind, wait) = match &report.outcome {
         Outcome::Answered(answer) if answer.is_success() => (Kind::Success, None),
@@ -57,35 +55,35 @@ pub(super) fn seen(report: &Report, now: Timestamp) -> Seen {
     Seen { kind, duration: report.duration, wait }
 }
 
-/// What the log notes of an event. The event itself, which may be long, is not held while its receiver takes its time.
+/// The log's share of an event, so that the event, which may be large, is not held during the attempt.
 #[derive(Default)]
-pub(super) struct Noted {
+pub(super) struct EventSummary {
     domain: Option<Domain>,
     phone: Option<String>,
 }
 
-impl From<Event> for Noted {
+impl From<Event> for EventSummary {
     fn from(event: Event) -> Self {
         Self { domain: event.domain, phone: event.phone }
     }
 }
 
-/// What an attempt changes, and its entry of the log.
-pub(super) struct Tried<'a> {
+/// Input to the record of an ended attempt and to its log entry.
+pub(super) struct EndedAttempt<'a> {
     pub(super) job: &'a Job,
     /// The job's delivery, with wall times.
     pub(super) delivery: Delivery,
-    /// Nothing if its event could not be read.
-    pub(super) noted: Noted,
+    /// Empty if the event could not be read.
+    pub(super) summary: EventSummary,
     /// `None` if there was nothing to send.
     pub(super) request: Option<&'a Outgoing>,
     pub(super) report: Report,
-    /// The subscription's, before this attempt.
+    /// The subscription's health before this attempt.
     pub(super) health: Health,
 }
 
-impl Tried<'_> {
-    /// Judges the attempt at `now`; `chance` (0 up to 1) spreads the delay of a retry.
+impl EndedAttempt<'_> {
+    /// Judges the attempt at `now`; `chance` in [0, 1) spreads the delay of a retry.
     pub(super) fn judge(self, policy: &RetryPolicy, now: Timestamp, chance: f64) -> Finish {
         let delivery = &self.delivery;
         let verdict = judge(policy, delivery, &self.report.outcome, now, chance);
@@ -122,9 +120,9 @@ impl Tried<'_> {
             delivery: Some(after.id),
             subscription: after.subscription,
             company: subscription.company.clone(),
-            domain: self.noted.domain,
+            domain: self.summary.domain,
             call: Some(after.call.clone()),
-            phone: self.noted.phone,
+            phone: self.summary.phone,
             url: subscription.url.clone(),
             sent: self.request.map(Outgoing::sent),
             sent_body: None,
@@ -133,7 +131,7 @@ impl Tried<'_> {
     }
 }
 
-/// The delivery after an attempt.
+/// The delivery's state after an attempt.
 fn after(delivery: &Delivery, verdict: Verdict, outcome: &Outcome, now: Timestamp) -> Delivery {
     let (state, due) = match verdict {
         Verdict::Delivered => (State::Delivered, now),
@@ -155,7 +153,7 @@ fn after(delivery: &Delivery, verdict: Verdict, outcome: &Outcome, now: Timestam
     }
 }
 
-/// Whether the attempt ends the subscription's enabled state, and why.
+/// Whether this attempt disables the subscription, and the reason.
 fn disable(
     policy: &RetryPolicy,
     verdict: Verdict,
@@ -166,10 +164,10 @@ fn disable(
     if verdict == Verdict::Gone {
         return Some(DisabledReason::Gone);
     }
-    // A fault of ours says nothing of the receiver.
-    let ours = matches!(outcome, Outcome::Failed { fault: Fault::Internal | Fault::EventUnavailable, .. });
+    // An internal fault says nothing about the receiver.
+    let internal = matches!(outcome, Outcome::Failed { fault: Fault::Internal | Fault::EventUnavailable, .. });
     let failing = health.failing_since.is_some_and(|since| now.since(since) >= policy.disable_after());
-    (verdict != Verdict::Delivered && !ours && failing).then_some(DisabledReason::Failing)
+    (verdict != Verdict::Delivered && !internal && failing).then_some(DisabledReason::Failing)
 }
 
 #[cfg(test)]

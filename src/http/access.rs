@@ -1,7 +1,7 @@
-//! Who may do what: roles, and the restriction to one company.
+//! Permissions: roles, and the restriction to one company.
 //!
-//! Handlers do not compare companies themselves; they go through [`Access`]. What belongs to
-//! another company does not exist for a token that is bound to one.
+//! Handlers do not compare companies themselves; they use [`Access`]. For a token bound to one company, those of
+//! others do not exist.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,28 +21,28 @@ pub(super) struct Access {
 }
 
 impl Access {
-    /// Everything, of every company.
+    /// All permissions, for all companies.
     pub(super) const fn admin() -> Self {
         Self { role: Role::Admin, company: None, token: None }
     }
 
-    /// The permissions of `role`, over one company if there is one.
+    /// The permissions of `role`, for one company if given.
     pub(super) const fn new(role: Role, company: Option<Company>) -> Self {
         Self { role, company, token: None }
     }
 
-    /// The same, by the token with this hash.
+    /// The same, for the token with this hash.
     #[must_use]
     pub(super) fn by(self, token: &TokenHash) -> Self {
         Self { token: Some(*token), ..self }
     }
 
-    /// On whose account something is done.
+    /// The principal charged for its work.
     pub(super) fn principal(&self) -> Principal {
         Principal::new(self.token.as_ref(), self.company.as_ref())
     }
 
-    /// Whether this role may do what `needed` may: an admin everything, the others their own.
+    /// Checks that this role includes `needed`: an admin everything, the others their own.
     ///
     /// # Errors
     /// 403 that names the role.
@@ -54,12 +54,12 @@ impl Access {
         Err(Problem::forbidden(format!("this needs a token with the role `{needed}`; this one's is `{own}`")))
     }
 
-    /// Whether something of `company` may be seen and touched; if not, it does not exist (404).
+    /// Whether resources of `company` are accessible; if not, they do not exist (404).
     pub(super) fn sees(&self, company: &Company) -> bool {
         self.company.as_ref().is_none_or(|own| own == company)
     }
 
-    /// Whether this role may do what `needed` may.
+    /// Whether this role includes `needed`.
     pub(super) fn may(&self, needed: Role) -> bool {
         self.require(needed).is_ok()
     }
@@ -69,12 +69,12 @@ impl Access {
         self.company.is_some()
     }
 
-    /// The company that the token is bound to, if it is.
+    /// The company that the token is bound to, if any.
     pub(super) const fn company(&self) -> Option<&Company> {
         self.company.as_ref()
     }
 
-    /// Checks a company that the client named in what it posts.
+    /// Checks a company named in a request.
     ///
     /// # Errors
     /// 403 if the token is bound to another.
@@ -85,30 +85,29 @@ impl Access {
         Err(Problem::forbidden("this token is bound to another company"))
     }
 
-    /// The company whose things are listed, if not all companies': the one asked for, or else the
-    /// token's own.
+    /// The company to which a list is restricted, if any: the one requested, or else the token's own.
     ///
     /// # Errors
-    /// 403 if another company is asked for than the token's own.
-    pub(super) fn narrow(&self, asked: Option<Company>) -> Result<Option<Company>, Problem> {
-        if let Some(company) = &asked {
+    /// 403 if another company is requested than the token's own.
+    pub(super) fn narrow(&self, requested: Option<Company>) -> Result<Option<Company>, Problem> {
+        if let Some(company) = &requested {
             self.own(company)?;
         }
-        Ok(asked.or_else(|| self.company.clone()))
+        Ok(requested.or_else(|| self.company.clone()))
     }
 }
 
-/// The admin's token of the first start, which is kept in a file beside the store and not in it.
+/// The admin token of the first start, which is stored in a file beside the store.
 #[derive(Debug)]
 pub struct FirstToken {
     hash: TokenHash,
     kept_in: String,
-    /// When it was used last since this start, in milliseconds; 0 for never.
+    /// Time of last use since this start, in milliseconds; 0 for never.
     used: AtomicU64,
 }
 
 impl FirstToken {
-    /// The token with this hash, whose text is kept in the file `kept_in`.
+    /// The token with this hash, whose text is in the file `kept_in`.
     pub fn new(hash: TokenHash, kept_in: &Path) -> Self {
         Self { hash, kept_in: kept_in.display().to_string(), used: AtomicU64::new(0) }
     }
@@ -118,17 +117,17 @@ impl FirstToken {
         self.hash.same(hash)
     }
 
-    /// It is used at `now`.
+    /// Records a use at `now`.
     pub(super) fn note_use(&self, now: Timestamp) {
         self.used.store(now.millis(), Ordering::Relaxed);
     }
 
-    /// The file that has its text.
+    /// The file with its text.
     pub(super) fn kept_in(&self) -> &str {
         &self.kept_in
     }
 
-    /// When it was used last since this start.
+    /// Time of last use since this start.
     pub(super) fn last_used_at(&self) -> Option<Timestamp> {
         let used = self.used.load(Ordering::Relaxed);
         (used > 0).then(|| Timestamp::from_millis(used))
@@ -144,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_role_may_do_its_own_and_an_admin_everything() {
+    fn roles_permit_their_own_operations_and_admin_all() {
         for needed in [Role::Ingest, Role::Read, Role::Admin] {
             for own in [Role::Ingest, Role::Read, Role::Admin] {
                 let allowed = Access::new(own, None).require(needed).is_ok();

@@ -1,16 +1,16 @@
-//! Which connections are served: how many in all, how many of one address, and who gives way when there is no room.
+//! Which connections are served: limits in total and per address, and eviction.
 //!
-//! - All together there are `max_connections`. The last eighth of them is for addresses that have hardly any, so that a
-//!   few greedy ones cannot shut out the rest; beyond all of them there is still room for a few of this machine itself,
-//!   for the operator's command line.
-//! - One address (see [`site`]) has `connections_per_address`. A trusted proxy is not one client: the requests that it
-//!   passes on are counted by the client that it names.
-//! - A connection on which no token has been shown is a stranger's. Where there is no room for a newcomer, the stranger
-//!   that has been silent longest gives way, of the newcomer's own address or of the one with the most connections. Who
-//!   sends its head at once is served in the midst of an attack with slow ones, even from the same address.
+//! - In total there are `max_connections`. The last eighth is reserved for addresses with hardly any, so that a few
+//!   greedy ones cannot shut out the rest; beyond the total there is room for a few from this machine itself, for the
+//!   operator's command line.
+//! - One address (see [`site`]) has `connections_per_address`. A trusted proxy is not one client: the requests it
+//!   forwards are counted by the client it names.
+//! - A connection without a known token is a stranger's. Without room for a new connection, the stranger silent
+//!   longest is evicted, from the newcomer's own address or from the one with the most connections. A client that
+//!   sends its head at once is served in the midst of a slow-client attack, even from the same address.
 //!
-//! Knows no sockets and reads no clock. What always holds: a connection with a known token is never made to give way, nor
-//! a stranger within [`GRACE`] of its last head.
+//! Knows no sockets and reads no clock. Invariant: a connection with a known token is never evicted, nor a stranger
+//! within [`GRACE`] of its last head.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -23,29 +23,29 @@ use tokio::sync::Notify;
 use super::forwarded::site;
 use super::problem::Problem;
 
-/// How long nobody is made to give way after it came, or after its last request's head.
+/// Time after connecting, or after the last request head, without eviction.
 const GRACE: Duration = Duration::from_secs(1);
-/// Which part of all connections is for addresses that have few.
+/// The fraction of connections reserved for addresses with few.
 const RESERVE: usize = 8;
-/// How many those may have at most.
+/// Maximum connections of those.
 const FEW: usize = 4;
-/// How many more of this machine itself are served when all others' places are taken.
+/// Additional connections from this machine itself when all places are taken.
 const OWN: usize = 8;
 
-/// What this machine calls itself.
+/// The addresses of this machine.
 const LOCALHOST: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
 
 /// Why a connection is not served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Refusal {
-    /// There are as many as may be.
+    /// The total limit is reached.
     Full,
-    /// Its address has as many as it may have.
+    /// The limit of its address is reached.
     Address,
 }
 
 impl Refusal {
-    /// What is answered.
+    /// The response.
     pub(super) fn problem(self) -> Problem {
         let detail = match self {
             Self::Full => "there are as many connections as `[http] max_connections` allows",
@@ -55,7 +55,7 @@ impl Refusal {
     }
 }
 
-/// The connections that are served.
+/// The connections being served.
 #[derive(Debug)]
 pub(super) struct Admission {
     most: usize,
@@ -69,35 +69,35 @@ pub(super) struct Admission {
 struct Places {
     total: usize,
     sites: HashMap<IpAddr, HashMap<u64, Arc<Seat>>>,
-    /// The requests that trusted proxies passed on and that are being answered, by client.
+    /// Requests in progress that were forwarded by trusted proxies, by client.
     requests: HashMap<IpAddr, usize>,
     next: u64,
 }
 
-/// A connection that is served.
+/// A connection being served.
 #[derive(Debug)]
 pub(super) struct Seat {
     number: u64,
     site: IpAddr,
     known: AtomicBool,
-    /// When it came or its last head did, in milliseconds since the listener began.
-    heard: AtomicU64,
+    /// Time of connecting or of the last head, in milliseconds since the listener began.
+    last_head: AtomicU64,
     leave: Notify,
 }
 
 impl Seat {
-    /// A known token was shown on it.
+    /// Records that a known token was presented.
     pub(super) fn set_known(&self) {
         self.known.store(true, Ordering::Relaxed);
     }
 
-    /// Ends when it must give way.
+    /// Completes when it is evicted.
     pub(super) async fn must_leave(&self) {
         self.leave.notified().await;
     }
 }
 
-/// A seat that is given back when this is dropped.
+/// A seat, released when dropped.
 #[derive(Debug)]
 pub(super) struct Ticket {
     admission: Arc<Admission>,
@@ -111,7 +111,7 @@ impl Drop for Ticket {
     }
 }
 
-/// A request that a trusted proxy passed on, until this is dropped.
+/// A request forwarded by a trusted proxy, until dropped.
 #[derive(Debug)]
 pub(super) struct Passed {
     admission: Arc<Admission>,
@@ -131,11 +131,11 @@ impl Drop for Passed {
 }
 
 impl Places {
-    fn insert(&mut self, site: IpAddr, heard: u64) -> Arc<Seat> {
+    fn insert(&mut self, site: IpAddr, last_head: u64) -> Arc<Seat> {
         let number = self.next;
         (self.next, self.total) = (number + 1, self.total + 1);
-        let (known, heard) = (AtomicBool::new(false), AtomicU64::new(heard));
-        let seat = Arc::new(Seat { number, site, known, heard, leave: Notify::new() });
+        let (known, last_head) = (AtomicBool::new(false), AtomicU64::new(last_head));
+        let seat = Arc::new(Seat { number, site, known, last_head, leave: Notify::new() });
         self.sites.entry(site).or_default().insert(number, Arc::clone(&seat));
         seat
     }
@@ -154,15 +154,16 @@ impl Places {
         self.sites.get(&site).map_or(0, HashMap::len)
     }
 
-    /// Makes that stranger at `site` give way that has been silent longest, since before `until`; whether there is one.
+    /// Evicts the stranger at `site` silent longest, since before `until`; returns whether there was one.
     fn make_way(&mut self, site: IpAddr, until: Option<u64>) -> bool {
         let strangers = self.sites.get(&site).into_iter().flat_map(HashMap::values);
         let strangers = strangers.filter(|seat| !seat.known.load(Ordering::Relaxed));
-        let silent = strangers.map(|seat| (seat.heard.load(Ordering::Relaxed), seat));
-        let longest =
-            silent.filter(|(heard, _)| until.is_some_and(|until| *heard <= until)).min_by_key(|(heard, _)| *heard);
-        let Some((_, seat)) = longest.map(|(heard, seat)| (heard, Arc::clone(seat))) else { return false };
-        // It no longer counts from now on, though its task may take a moment to end.
+        let silent = strangers.map(|seat| (seat.last_head.load(Ordering::Relaxed), seat));
+        let longest = silent
+            .filter(|(last_head, _)| until.is_some_and(|until| *last_head <= until))
+            .min_by_key(|(last_head, _)| *last_head);
+        let Some((_, seat)) = longest.map(|(last_head, seat)| (last_head, Arc::clone(seat))) else { return false };
+        // It no longer counts, although its task may take a moment to end.
         self.remove(&seat);
         seat.leave.notify_one();
         true
@@ -175,7 +176,7 @@ impl Places {
 }
 
 impl Admission {
-    /// Of `most` connections, and `each` of one address. `begun` is now.
+    /// With `most` connections in total, and `each` per address. `begun` is now.
     pub(super) fn new(most: usize, each: usize, begun: Instant) -> Self {
         Self { most, each, begun, places: Mutex::default(), left: Notify::new() }
     }
@@ -188,7 +189,7 @@ impl Admission {
         u64::try_from(now.saturating_duration_since(self.begun).as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// A seat for a connection from `address`, if there is one, or if somebody gives way. `proxy`: it is a trusted one.
+    /// A seat for a connection from `address`, if there is one or another is evicted. `proxy`: it is a trusted one.
     ///
     /// # Errors
     /// Why there is none.
@@ -222,15 +223,15 @@ impl Admission {
             && (other.is_some_and(|(greedy, _)| places.make_way(greedy, until)) || places.make_way(site, until))
     }
 
-    /// Notes that a request's head has come on `seat`.
-    pub(super) fn heard(&self, seat: &Seat, now: Instant) {
-        seat.heard.store(self.millis(now), Ordering::Relaxed);
+    /// Records that a request's head was received on `seat`.
+    pub(super) fn record_head(&self, seat: &Seat, now: Instant) {
+        seat.last_head.store(self.millis(now), Ordering::Relaxed);
     }
 
-    /// Counts a request that a trusted proxy passes on for `client`.
+    /// Counts a request forwarded by a trusted proxy for `client`.
     ///
     /// # Errors
-    /// That client has as many under way as it may have.
+    /// The client's limit is reached.
     pub(super) fn pass(self: &Arc<Self>, client: IpAddr) -> Result<Passed, Refusal> {
         let site = site(client);
         let mut places = self.places();
@@ -243,12 +244,12 @@ impl Admission {
         Ok(Passed { admission: Arc::clone(self), site })
     }
 
-    /// How many there are.
+    /// The number of connections.
     pub(super) fn count(&self) -> usize {
         self.places().total
     }
 
-    /// Ends when there are none any more.
+    /// Completes when there are none.
     pub(super) async fn empty(&self) {
         loop {
             let left = self.left.notified();
@@ -275,7 +276,7 @@ mod tests {
         (Arc::new(Admission::new(most, each, begun)), begun)
     }
 
-    /// As many as are let in of `count` from one address.
+    /// As many of `count` connections from one address as are admitted.
     fn crowd(admission: &Arc<Admission>, from: u8, count: usize, now: Instant) -> Vec<Ticket> {
         (0..count).map_while(|_| admission.admit(address(from), false, now).ok()).collect()
     }
@@ -294,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn a_few_greedy_addresses_leave_room_for_those_that_have_none() {
+    fn a_few_greedy_addresses_leave_slots_for_others() {
         let (admission, now) = admission(80, 40);
         let greedy = [crowd(&admission, 1, 40, now), crowd(&admission, 2, 40, now)];
         assert_eq!(greedy.iter().map(Vec::len).sum::<usize>(), 70);
@@ -311,7 +312,7 @@ mod tests {
     fn silent_strangers_give_way_the_longest_silent_first() {
         let (admission, begun) = admission(80, 10);
         let seats = crowd(&admission, 1, 10, begun);
-        admission.heard(&seats[0].seat, begun + SECOND);
+        admission.record_head(&seats[0].seat, begun + SECOND);
         seats[1].seat.set_known();
         let at = begun + SECOND;
         let newcomer = admission.admit(address(1), false, at).unwrap();
@@ -329,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn where_there_is_no_room_the_greediest_gives_way() {
+    fn at_the_limit_the_heaviest_client_gives_way() {
         let (admission, begun) = admission(80, 80);
         let greedy = crowd(&admission, 1, 70, begun);
         let others: Vec<_> = (2..12).flat_map(|from| crowd(&admission, from, 1, begun)).collect();

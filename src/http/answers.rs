@@ -1,24 +1,24 @@
-//! The channel of the store's answers to the thread of the requests: one wake-up for all answers of a group commit.
+//! The channel that returns the store's answers to the HTTP thread: one wake-up per group commit.
 //!
-//! An answer from the committer to a single request wakes this thread with a system call, and the next does so again
-//! while it is already running: under load that is most of what answering costs. Sent together through this channel,
-//! they are given by a task of this thread, for which waking another is a push to a queue.
+//! Waking the HTTP thread for a single answer is a system call, repeated for the next answer while the thread is
+//! already running: under load that dominates the cost of answering. Sent together through this channel, answers are
+//! delivered by a task of the thread, for which waking another task is a push to a queue.
 //!
-//! No answer is lost with this thread: those that are on their way when it ends are given then, and later ones come back
-//! and are given by the writer.
+//! No answer is lost with the thread: those in the channel when it ends are given then, and later ones are given by the
+//! writer.
 
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 
 use crate::store;
 
-/// The end of the way at which they are given. Bounded by how much the committer takes in at once.
+/// The receiving end. Bounded by how much the writer processes at once.
 pub struct Answers(UnboundedReceiver<store::Answers>);
 
-/// A way of answers: what the committer is to call, and where they arrive.
+/// Creates the channel: the callback for the writer, and the receiving end.
 pub fn answers() -> (impl Fn(store::Answers) + Send + 'static, Answers) {
     let (way, arrived) = mpsc::unbounded_channel();
     let give = move |answers: store::Answers| {
-        // If nobody is there any more they come back.
+        // After the thread has ended they are returned.
         if let Err(unsent) = way.send(answers) {
             unsent.0.give();
         }
@@ -27,7 +27,7 @@ pub fn answers() -> (impl Fn(store::Answers) + Send + 'static, Answers) {
 }
 
 impl Answers {
-    /// Gives what arrives.
+    /// Delivers what arrives.
     pub(super) async fn give(mut self) {
         while let Some(answers) = self.0.recv().await {
             answers.give();

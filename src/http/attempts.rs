@@ -1,11 +1,11 @@
-//! How often signing in may be tried with tokens that are not known.
+//! Limits failed sign-ins with unknown tokens.
 //!
-//! A known token is never held up: these limits are asked only once one was not found, and then say how that is
-//! answered. They go by the address and by what the tokens tried begin with, so that whoever mistypes a token is told
-//! so, though somebody else guesses behind the same proxy; and, more widely, by the address alone.
+//! A known token is never delayed: these limits apply only once a token was not found, and decide the response. They
+//! are keyed by the address and a prefix of the token tried, so that a user who mistypes is told so while somebody
+//! else guesses behind the same proxy; and, less strictly, by the address alone.
 //!
-//! What always holds: at most [`MOST`] are remembered. If there are more at once, that is an attack, and
-//! the newcomers wait until the oldest are forgotten.
+//! Invariant: at most [`MOST`] are remembered. Reaching that is an attack; new clients then wait until the oldest
+//! entries expire.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -15,34 +15,34 @@ use std::time::{Duration, Instant};
 use super::forwarded::site;
 use crate::core::token::TokenHash;
 
-/// How many failures are let pass at once.
+/// Failures allowed at once.
 const BURST: u32 = 10;
-/// How many times as many of one address, whatever its tokens begin with.
+/// The same for one address with any tokens, as a multiple.
 const WIDER: u32 = 10;
-/// After how long one more is let pass.
+/// Interval after which one more is allowed.
 const PAUSE: Duration = Duration::from_secs(6);
-/// How many are remembered.
+/// Maximum entries.
 const MOST: usize = 4_096;
-/// How many characters of a token count.
+/// Length of the token prefix.
 const PREFIX: usize = 12;
 
-/// Who tried: an address, and what its tokens begin with.
+/// The source of attempts: an address and a token prefix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Tried {
     site: IpAddr,
-    /// Of the hash of the prefix; `None` for all.
+    /// Hash of the prefix; `None` for all.
     prefix: Option<u64>,
 }
 
-/// Those with failures, each with the time at which all of them will be forgotten.
+/// Sources with failures, with the time at which all of them expire.
 #[derive(Default)]
 pub(super) struct Attempts(Mutex<HashMap<Tried, Instant>>);
 
 impl Attempts {
-    /// Notes that `address` tried the unknown `token`.
+    /// Records that `address` tried the unknown `token`.
     ///
     /// # Errors
-    /// It tries too often; after how many seconds it may again. That is not counted.
+    /// Too many attempts; the seconds until the next is allowed. The attempt is not counted.
     pub(super) fn failed(&self, address: IpAddr, token: &str, now: Instant) -> Result<(), u16> {
         let prefix: String = token.chars().take(PREFIX).collect();
         let one = Tried { site: site(address), prefix: Some(TokenHash::of(&prefix).locator()) };
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn who_fails_too_often_waits_and_nobody_else_does() {
+    fn only_the_client_that_fails_too_often_waits() {
         let (attempts, now) = (Attempts::default(), Instant::now());
         let guesser = address("2001:db8::1");
         for number in 0..BURST {
@@ -99,13 +99,13 @@ mod tests {
     #[test]
     fn an_address_that_tries_all_kinds_of_tokens_waits_too() {
         let (attempts, now) = (Attempts::default(), Instant::now());
-        let told = |number: u32| attempts.failed(address("192.0.2.1"), &format!("{number}-of-many"), now);
-        assert_eq!((0..1_000).take_while(|number| told(*number).is_ok()).count(), (BURST * WIDER) as usize);
-        assert_eq!(told(2_000), Err(1));
+        let failed_at = |number: u32| attempts.failed(address("192.0.2.1"), &format!("{number}-of-many"), now);
+        assert_eq!((0..1_000).take_while(|number| failed_at(*number).is_ok()).count(), (BURST * WIDER) as usize);
+        assert_eq!(failed_at(2_000), Err(1));
     }
 
     #[test]
-    fn what_is_remembered_is_bounded() {
+    fn remembered_addresses_are_bounded() {
         let (attempts, now) = (Attempts::default(), Instant::now());
         for number in 0..MOST as u32 {
             let _ = attempts.failed(IpAddr::V4(number.into()), "x", now);

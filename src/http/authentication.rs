@@ -1,5 +1,4 @@
-//! Authentication: the permissions of a request, by the token that it carries or by the session of the page it comes
-//! from.
+//! Authentication: the permissions of a request, from its token or from a session of the page.
 
 use std::time::Instant;
 
@@ -13,10 +12,10 @@ use super::origin;
 use super::problem::Problem;
 use crate::core::token::TokenHash;
 
-/// The permissions of who sends `request`: of its token, or of whoever signed in on the page it comes from.
+/// The permissions of `request`, from its token or its session.
 ///
 /// # Errors
-/// 401: no token, or none that is good; 403: a change that comes from elsewhere.
+/// 401: no token, or no valid one; 403: a change from outside the page.
 pub(super) fn authenticate(context: &RequestContext, request: &Request<Incoming>) -> Result<Access, Problem> {
     let headers = request.headers();
     if !headers.contains_key(AUTHORIZATION)
@@ -28,16 +27,16 @@ pub(super) fn authenticate(context: &RequestContext, request: &Request<Incoming>
     by_token(headers, &context.services)
 }
 
-/// The permissions of whoever has signed in on the page and sends these headers.
+/// The permissions of the session in these headers.
 pub(super) fn signed_in(context: &RequestContext, headers: &HeaderMap) -> Option<Access> {
     access_of(&context.services, &context.sessions.token(headers, Instant::now())?).ok()
 }
 
-/// The permissions that the token with this hash has now. Every way in ends here: what was revoked or is over is
-/// refused from then on, whoever still holds its hash.
+/// The current permissions of the token with this hash. Every path ends here, so a revoked or expired token is
+/// refused immediately.
 ///
 /// # Errors
-/// 401: it is not known, or no longer good.
+/// 401: unknown, or no longer valid.
 pub(super) fn access_of(services: &Services, hash: &TokenHash) -> Result<Access, Problem> {
     let now = (services.clock)();
     if services.admin_token.is(hash) {
@@ -51,7 +50,7 @@ pub(super) fn access_of(services: &Services, hash: &TokenHash) -> Result<Access,
     }
 }
 
-/// The permissions of the token that `headers` carry (RFC 6750 section 2.1).
+/// The permissions of the token in `headers` (RFC 6750 section 2.1).
 ///
 /// # Errors
 /// 401 if there is none, or an unknown one.
@@ -59,7 +58,7 @@ fn by_token(headers: &HeaderMap, services: &Services) -> Result<Access, Problem>
     bearer(headers).and_then(|token| access_of(services, &token))
 }
 
-/// The hash of the token that `headers` carry.
+/// The hash of the token in `headers`.
 fn bearer(headers: &HeaderMap) -> Result<TokenHash, Problem> {
     const WANTED: &str = "this needs a token: send the header `Authorization: Bearer TOKEN`";
     let mut values = headers.get_all(AUTHORIZATION).iter();

@@ -1,5 +1,4 @@
-//! `/v1/subscriptions/{id}/events`, `…/replay` and `…/discard`: a subscription's queue as a whole,
-//! past and present.
+//! `/v1/subscriptions/{id}/events`, `…/replay` and `…/discard`: a subscription's queue, past and present.
 
 use hyper::StatusCode;
 use serde::Serialize;
@@ -23,9 +22,9 @@ use crate::core::subscription::Subscription;
 use crate::core::time::Timestamp;
 use crate::store::ReplayFilter;
 
-/// What was owed under one sequence number, as it would be sent now.
+/// The delivery with one sequence number, as it would be sent now.
 #[derive(Serialize)]
-struct Owed {
+struct Sequenced {
     sequence: u64,
     delivery: Text<DeliveryId>,
     state: &'static str,
@@ -36,12 +35,12 @@ struct Owed {
     body: String,
 }
 
-/// Signs it anew, so that the receiver's check of the signature's age passes. The subscription's own
-/// headers are secrets of the receiver's, and stay out.
-fn owed(subscription: &Subscription, delivery: &Delivery, event: &Event, now: Timestamp) -> Owed {
+/// Signs it again, so that the receiver's check of the signature's age passes. The subscription's own headers belong
+/// to the receiver and are omitted.
+fn sequenced(subscription: &Subscription, delivery: &Delivery, event: &Event, now: Timestamp) -> Sequenced {
     let marks = Marks { delivery: delivery.id, attempt: delivery.attempts.max(1), gap: Vec::new() };
     let outgoing = Outgoing::delivery(subscription, event, &marks, now);
-    Owed {
+    Sequenced {
         sequence: delivery.id.sequence(),
         delivery: Text(delivery.id),
         state: delivery.state.as_str(),
@@ -58,13 +57,12 @@ fn sequence(text: &str) -> Result<u64, String> {
     number.ok_or_else(|| format!("must be a sequence number: a whole number from 1 to {MAX_SEQUENCE}"))
 }
 
-/// What was owed with sequence numbers `from` to `to`, both included, in order. What is no longer
-/// kept is left out.
-pub(super) async fn owed_between(request: Permitted, id: SubscriptionId) -> Result<Reply, Problem> {
+/// The deliveries with sequence numbers from `from` to `to`, inclusive, in order. Those no longer stored are omitted.
+pub(super) async fn events_between(request: Permitted, id: SubscriptionId) -> Result<Reply, Problem> {
     let mut query = request.query();
     let from = query.take("from", sequence).unwrap_or(1);
     let to = query.take("to", sequence).unwrap_or(MAX_SEQUENCE);
-    let page = query.page(List::Owed);
+    let page = query.page(List::Sequenced);
     query.finish()?;
     if from > to {
         return Err(Problem::invalid("?from", "must not be above `to`"));
@@ -74,11 +72,11 @@ pub(super) async fn owed_between(request: Permitted, id: SubscriptionId) -> Resu
     let read = move |store: &crate::store::Store| store.owed_between(id, after, to, page.limit);
     let found = bridge::read(&request, read).await?;
     let now = (request.services().clock)();
-    let items = found.items.iter().map(|(delivery, event)| owed(&subscription, delivery, event, now)).collect();
-    json(StatusCode::OK, &Items::of(items, List::Owed, found.next, None))
+    let items = found.items.iter().map(|(delivery, event)| sequenced(&subscription, delivery, event, now)).collect();
+    json(StatusCode::OK, &Items::of(items, List::Sequenced, found.next, None))
 }
 
-/// Puts what was owed in a time range back into the queue.
+/// Puts deliveries of a time range back into the queue.
 pub(super) async fn replay(mut request: Permitted, id: SubscriptionId) -> Result<Reply, Problem> {
     request.no_query()?;
     find(&request, id)?;
@@ -91,7 +89,7 @@ pub(super) async fn replay(mut request: Permitted, id: SubscriptionId) -> Result
     Ok(json_text(StatusCode::ACCEPTED, format!(r#"{{"queued":{queued}}}"#)))
 }
 
-/// Cancels all that waits.
+/// Cancels all waiting deliveries.
 pub(super) async fn discard(request: Permitted, id: SubscriptionId) -> Result<Reply, Problem> {
     request.no_query()?;
     find(&request, id)?;
@@ -103,7 +101,7 @@ fn filter(document: &Document, catalogue: &Catalogue) -> Result<ReplayFilter, Pr
     let members = text::members(document.parse()?).map_err(|fault| Problem::invalid("", fault))?;
     let mut invalid = Invalid::default();
     if let Some(name) = text::first_duplicate(&members) {
-        invalid.add(pointer(name), "stands twice");
+        invalid.add(pointer(name), "is given twice");
     }
     let (mut since, mut until, mut events, mut failed_only) = (None, None, Vec::new(), false);
     for (name, value) in &members {
@@ -131,7 +129,7 @@ fn filter(document: &Document, catalogue: &Catalogue) -> Result<ReplayFilter, Pr
     invalid.or(filter).map_err(Problem::from)
 }
 
-/// `failed` or `all`; whether only what failed is wanted.
+/// `failed` or `all`; whether only failed deliveries are meant.
 fn only(value: &serde_json::value::RawValue) -> Result<bool, String> {
     match text::string(value)?.as_str() {
         "failed" => Ok(true),
@@ -140,7 +138,7 @@ fn only(value: &serde_json::value::RawValue) -> Result<bool, String> {
     }
 }
 
-/// A list of known event types; `["*"]` and a list without any mean all, which is an empty one.
+/// A list of known event types; `["*"]` and an empty list mean all, represented by an empty list.
 fn event_types(value: &serde_json::value::RawValue, catalogue: &Catalogue) -> Result<Vec<EventType>, String> {
     let items = text::items(value)?;
     let mut types = Vec::with_capacity(items.len());
@@ -180,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_a_replay_is_named() {
+    fn faults_of_a_replay_are_named() {
         let since = r#""since":"2026-11-23T09:30:00Z""#;
         let cases = [
             ("{}".to_owned(), "/since"),

@@ -1,7 +1,7 @@
-//! `GET /v1/backup`: the whole store as one stream, for an administrator of all companies.
+//! `GET /v1/backup`: the whole store as one stream, for administrators of all companies.
 //!
-//! Piece by piece, as the client takes them, so that a slow client costs no thread; and not faster than
-//! [`PACE`], so that the disk and the processors are left to the events that come meanwhile.
+//! Sent piece by piece as the client reads, so that a slow client blocks no thread; and not faster than [`PACE`], to
+//! leave disk and processors to incoming events.
 
 use std::time::Duration;
 
@@ -17,13 +17,13 @@ use super::problem::Problem;
 use super::reply::Reply;
 use super::request::Permitted;
 
-/// The most that is sent, in bytes per second.
+/// Maximum rate, in bytes per second.
 const PACE: u64 = 32 << 20;
 
-/// Answers a request for a backup.
+/// Streams a backup.
 ///
 /// # Errors
-/// 403 to a token that is bound to a company, 409 if one is being taken, 422 for a query.
+/// 403 for a token bound to a company, 409 if a backup is running, 422 for a query.
 pub(super) async fn stream(request: Permitted) -> Result<Reply, Problem> {
     request.no_query()?;
     if request.access.is_bound() {

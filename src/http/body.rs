@@ -1,4 +1,4 @@
-//! Answers: one body type for whole and for streamed ones, and the headers that every answer has.
+//! Responses: one body type for whole and streamed ones, and the common headers.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -11,10 +11,10 @@ use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPT
 use hyper::{Response, StatusCode};
 use tokio::sync::mpsc;
 
-/// An answer to a request.
+/// A response.
 pub(super) type Reply = Response<Body>;
 
-/// A stream cannot go on: the connection is broken off, so that the client sees that something is missing.
+/// A stream failed: the connection is aborted, so that the client notices.
 #[derive(Debug)]
 pub(super) struct Broken;
 
@@ -32,11 +32,11 @@ impl From<Infallible> for Broken {
     }
 }
 
-/// The body of an answer.
+/// The body of a response.
 pub(super) enum Body {
-    /// All of it; empty once it was taken.
+    /// All of it; empty once taken.
     Whole(Bytes),
-    /// Piece by piece, from a task that waits until there is room.
+    /// In pieces, from a task that waits for room.
     Stream(mpsc::Receiver<Result<Bytes, Broken>>),
 }
 
@@ -64,8 +64,7 @@ impl HttpBody for Body {
     }
 }
 
-/// An answer with a body of the type `content_type`. What an API answers is nobody's to keep, and
-/// never to be taken for a page.
+/// A response with a body of `content_type`. API responses must not be cached, nor interpreted as a page.
 pub(super) fn with_body(status: StatusCode, content_type: &'static str, body: Body) -> Reply {
     let mut reply = Response::new(body);
     *reply.status_mut() = status;
@@ -76,7 +75,7 @@ pub(super) fn with_body(status: StatusCode, content_type: &'static str, body: Bo
     reply
 }
 
-/// An answer of JSON text that is at hand.
+/// A response of ready JSON text.
 pub(super) fn json_text(status: StatusCode, text: impl Into<Bytes>) -> Reply {
     with_body(status, "application/json", Body::Whole(text.into()))
 }
@@ -88,7 +87,7 @@ pub(super) fn no_content() -> Reply {
     reply
 }
 
-/// An answer as it stands on the wire, after which the connection is closed; of a stream the head alone.
+/// A response as sent on the wire, after which the connection is closed; of a stream the head only.
 pub(super) fn rendered(reply: Reply) -> Vec<u8> {
     let (parts, body) = reply.into_parts();
     let body = match body {
@@ -97,7 +96,7 @@ pub(super) fn rendered(reply: Reply) -> Vec<u8> {
     };
     let mut wire = format!("HTTP/1.1 {}\r\nconnection: close\r\ncontent-length: {}\r\n", parts.status, body.len());
     for (name, value) in &parts.headers {
-        // No answer of ours has a header that is not text.
+        // None of our headers is binary.
         wire += &format!("{name}: {}\r\n", value.to_str().unwrap_or_default());
     }
     [wire.as_bytes(), b"\r\n", &body].concat()

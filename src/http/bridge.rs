@@ -1,8 +1,8 @@
-//! The bridge from this module, which is async, to the store, which blocks.
+//! The bridge from this async module to the blocking store.
 //!
-//! A write goes to the committer with a callback, which wakes the request that waits for it. If the client has gone
-//! away meanwhile, the write goes on and its answer is dropped. A read blocks, so it is done on one of a fixed number
-//! of threads, in a slot of its [`Lane`] that is shared [fairly](super::fair_limit).
+//! A write is sent to the committer with a callback that wakes the waiting request. If the client has gone away
+//! meanwhile, the write continues and its answer is dropped. A read blocks, so it runs on one of a fixed number of
+//! threads, in a slot of its [`Lane`] that is shared [fairly](super::fair_limit).
 
 use std::time::Duration;
 
@@ -15,22 +15,22 @@ use super::fair_limit::{FairLimit, Lane, Principal, Slot};
 use super::problem::Problem;
 use crate::store::{Busy, ReadError, Reply, Store};
 
-/// How long a write is waited for: far longer than any disk that works needs.
+/// Time limit of a write: far longer than any working disk needs.
 const WRITE_DEADLINE: Duration = Duration::from_secs(30);
-/// How long a request waits for its turn.
-const TURN_DEADLINE: Duration = Duration::from_secs(30);
-/// When who was refused its turn may come again, in seconds.
-const COME_AGAIN: u16 = 2;
+/// Time limit of waiting for a slot.
+const SLOT_DEADLINE: Duration = Duration::from_secs(30);
+/// `Retry-After` of a refusal, in seconds.
+const RETRY_AFTER: u16 = 2;
 
-/// Who asks for what blocks, and of whom.
+/// The originator of blocking work.
 pub(super) trait Asker {
-    /// What serves the request.
+    /// The request context.
     fn context(&self) -> &RequestContext;
-    /// On whose account it is done.
+    /// The principal charged for it.
     fn principal(&self) -> Principal;
 
-    /// Keeps a slot until it is answered, in place of the one that it has: what was read is in memory until then.
-    fn keep_turn(&self, _slot: Option<Slot>) {}
+    /// Holds a slot until the response, replacing the current one: until then the result is in memory.
+    fn keep_slot(&self, _slot: Option<Slot>) {}
 
     /// Its share of a lane.
     fn share(&self, lane: Lane) -> Share {
@@ -38,7 +38,7 @@ pub(super) trait Asker {
     }
 }
 
-/// Somebody's share of a lane.
+/// A principal's share of a lane.
 #[derive(Clone)]
 pub(super) struct Share {
     limit: FairLimit,
@@ -50,21 +50,21 @@ impl Share {
         Self { limit: context.lanes.of(lane).clone(), principal }
     }
 
-    /// For tests: one that nobody else has a part in.
+    /// For tests: an unshared one.
     #[cfg(test)]
     pub(super) fn apart() -> Self {
         Self { limit: FairLimit::new(4, 4), principal: Principal::new(None, None) }
     }
 
-    /// Does what blocks off the async thread, when its turn comes.
+    /// Runs blocking work off the async thread, once a slot is free.
     ///
     /// # Errors
-    /// 429 if too many of the same token wait already, 503 if its turn does not come, 500 if `work` panicked.
+    /// 429 if too many of the same token wait already, 503 if no slot became free in time, 500 if `work` panicked.
     pub(super) async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
-        self.run_in_turn(work, false).await.map(|(done, _)| done)
+        self.run_in_slot(work, false).await.map(|(done, _)| done)
     }
 
-    /// The same for the next part of what was begun: it is not refused because others of its token wait, and waits for
+    /// The same for the next part of work in progress: it is not refused because others of its token wait, and waits
     /// as long as they take.
     ///
     /// # Errors
@@ -73,24 +73,24 @@ impl Share {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Problem> {
-        self.run_in_turn(work, true).await.map(|(done, _)| done)
+        self.run_in_slot(work, true).await.map(|(done, _)| done)
     }
 
-    async fn run_in_turn<T: Send + 'static>(
+    async fn run_in_slot<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
         patient: bool,
     ) -> Result<(T, Slot), Problem> {
-        const FULL: &str = "too many requests of this token wait for their turn already: send fewer at once";
-        const LATE: &str = "more is asked for at once than can be answered; nothing was done";
-        let turn = self.limit.slot(self.principal.clone(), patient);
+        const FULL: &str = "too many requests of this token are waiting already: send fewer at once";
+        const LATE: &str = "the server is overloaded; nothing was done";
+        let slot = self.limit.slot(self.principal.clone(), patient);
         let slot = if patient {
-            turn.await
+            slot.await
         } else {
-            timeout(TURN_DEADLINE, turn).await.map_err(|_| Problem::unavailable(LATE, COME_AGAIN))?
+            timeout(SLOT_DEADLINE, slot).await.map_err(|_| Problem::unavailable(LATE, RETRY_AFTER))?
         };
-        let slot = slot.map_err(|_| Problem::too_many_requests(FULL, COME_AGAIN))?;
-        // Also if nobody waits for it any more, it is held until the work is done.
+        let slot = slot.map_err(|_| Problem::too_many_requests(FULL, RETRY_AFTER))?;
+        // Held until the work is done, even if nobody waits any more.
         let work = move || (work(), slot);
         spawn_blocking(work).await.map_err(|_| {
             tracing::error!("a blocking part of a request panicked; the panic's message stands above");
@@ -99,15 +99,15 @@ impl Share {
     }
 }
 
-/// Hands a write over with `send` and waits until it is on the disk.
+/// Sends a write with `send` and waits until it is durable.
 ///
 /// # Errors
-/// 503 if the committer's write queue is full, if it does not answer, or if the store has failed;
-/// otherwise what the store says against it.
+/// 503 if the committer's write queue is full, if it does not answer, or if the store has failed; otherwise the
+/// store's error.
 pub(super) async fn written<T: Send + 'static>(send: impl FnOnce(Reply<T>) -> Result<(), Busy>) -> Result<T, Problem> {
     const LOST: &str = "the store did not say whether this was stored: post it again with the same id";
     let (answer, waiting) = oneshot::channel();
-    // Whoever waited may be gone: then nobody needs the answer.
+    // The client may be gone; then the answer is dropped.
     send(Box::new(move |result| drop(answer.send(result))))?;
     match timeout(WRITE_DEADLINE, waiting).await {
         Ok(Ok(result)) => result.map_err(Problem::from),
@@ -115,20 +115,20 @@ pub(super) async fn written<T: Send + 'static>(send: impl FnOnce(Reply<T>) -> Re
     }
 }
 
-/// Reads the store off the async thread, in the lane of reads. The slot is kept until the request is answered or reads again:
-/// otherwise what was read for many would gather before it is counted as an answer.
+/// Reads the store off the async thread, in the lane of reads. The slot is kept until the request is answered or
+/// reads again: otherwise results could pile up in memory before they are counted as responses.
 ///
 /// # Errors
-/// 500 if what is wanted is damaged or the disk could not be read, and as [`Share::run`].
+/// 500 if the data is damaged or the disk cannot be read, and as [`Share::run`].
 pub(super) async fn read<T: Send + 'static>(
     asker: &impl Asker,
     work: impl FnOnce(&Store) -> Result<T, ReadError> + Send + 'static,
 ) -> Result<T, Problem> {
-    // Who waits for another slot while it keeps one could wait for itself.
-    asker.keep_turn(None);
+    // Waiting for another slot while holding one could deadlock.
+    asker.keep_slot(None);
     let store = asker.context().services.store.clone();
-    let (found, slot) = asker.share(Lane::Read).run_in_turn(move || work(&store), false).await?;
-    asker.keep_turn(Some(slot));
+    let (found, slot) = asker.share(Lane::Read).run_in_slot(move || work(&store), false).await?;
+    asker.keep_slot(Some(slot));
     found.map_err(Problem::from)
 }
 
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_write_that_is_not_made_is_told_apart() {
+    fn a_write_that_was_not_made_is_distinguished() {
         let answered = |error: WriteError| {
             outcome(|reply| {
                 reply(Err(error));
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_write_goes_on_when_nobody_waits_for_it_any_more() {
+    fn a_write_continues_when_its_caller_is_gone() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let mut kept = None;
         let send = |reply: Reply<u32>| {

@@ -1,14 +1,13 @@
-//! The budget of memory for what clients make the daemon hold: answers that they have not read yet, bodies that have not
-//! come whole.
+//! The memory budget for what clients make the daemon hold: responses not yet read, and bodies not yet complete.
 //!
-//! Who asks for more gets it while it holds less than is free (the dynamic thresholds of Choudhury and Hahne, as in
-//! [`fair_limit`](super::fair_limit)): one alone gets half of the budget, and there is always some left for whoever comes
-//! next. A [`Client`] is a token at an address; all addresses of a tenant together get two thirds at most. What is small
-//! may take from the last ninth too, so that whoever holds too much can still ask what is going on; and what is
-//! [tiny](TINY) costs no more than its connection does and is not counted at all.
+//! A client gets more while it holds less than is free (the dynamic thresholds of Choudhury and Hahne, as in
+//! [`fair_limit`](super::fair_limit)): one alone gets half of the budget, and there is always some left for the next.
+//! A [`Client`] is a token at an address; all addresses of a tenant together get at most two thirds. Small pieces may
+//! use the last ninth as well, so that a client over its share can still query its state; and [tiny](TINY) ones cost
+//! no more than their connection and are not counted.
 //!
-//! Knows neither requests nor answers. What always holds: what is held is given back when it is dropped, wherever that is;
-//! the sum is never above the limit, but for a single piece that alone is larger.
+//! Knows neither requests nor responses. Invariants: memory is released when the holder is dropped, wherever that
+//! happens; the sum never exceeds the limit, except for a single piece that alone is larger.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -21,18 +20,18 @@ use tokio::time::sleep;
 use super::fair_limit::{Principal, Tenant};
 use super::forwarded::site;
 
-/// What is not counted, in bytes: the post of an event, most answers.
+/// Size up to which nothing is counted, in bytes: one posted event, most responses.
 pub(super) const TINY: usize = 8 * 1024;
-/// What is small, in bytes: a page in a browser, a short list.
+/// Size up to which a piece is small, in bytes: a page in a browser, a short list.
 const SMALL: usize = 64 * 1024;
-/// How many times what is free somebody may hold, to be given something small.
+/// To get a small piece, a client may hold this multiple of what is free.
 const FOR_SMALL: u64 = 8;
-/// How many times as much as one client a tenant may hold in all.
+/// What a tenant may hold in total, as a multiple of one client's share.
 const TENANT: u64 = 2;
-/// After how long a stream looks whether it may go on.
+/// Interval at which a stream checks whether it may continue.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
-/// On whose account something is held: a token, and where it is used.
+/// The holder of memory: a token at an address.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Client {
     principal: Principal,
@@ -61,11 +60,11 @@ struct Books {
     tenants: HashMap<Tenant, u64>,
 }
 
-/// Somebody holds too much already.
+/// The client holds too much already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Spent;
 
-/// Whether somebody who holds `held` in all may have `more`, of a thing of `size`.
+/// Whether a client that holds `held` may have `more`, for a piece of `size`.
 const fn may(limit: u64, total: u64, held: (u64, u64), more: u64, size: u64) -> bool {
     if total == 0 {
         return true; // alone: a piece larger than a share could never be had otherwise
@@ -78,27 +77,27 @@ const fn may(limit: u64, total: u64, held: (u64, u64), more: u64, size: u64) -> 
 }
 
 impl Budget {
-    /// Of `limit` bytes, all free.
+    /// A budget of `limit` bytes.
     pub fn new(limit: usize) -> Self {
         Self(Arc::new(Inner { limit: limit as u64, books: Mutex::default() }))
     }
 
-    /// How many bytes are held at present.
+    /// Bytes in use.
     pub fn used(&self) -> u64 {
         self.0.books().total
     }
 
-    /// How many there are in all.
+    /// Bytes in total.
     pub fn limit(&self) -> u64 {
         self.0.limit
     }
 
-    /// Nothing yet, on the account of `client`.
+    /// An empty reservation for `client`.
     fn none(&self, client: &Client) -> Held {
         Held { inner: Arc::clone(&self.0), client: client.clone(), bytes: 0 }
     }
 
-    /// `text`, on the account of `client` until the last of it is dropped.
+    /// Counts `text` for `client` until its last clone is dropped.
     ///
     /// # Errors
     /// The client holds too much already.
@@ -112,7 +111,7 @@ impl Budget {
     }
 }
 
-/// What a client holds is counted by this. Cheap to clone.
+/// A client's account in the budget. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Account {
     budget: Budget,
@@ -124,12 +123,12 @@ impl Account {
         Self { budget: budget.clone(), client: Client::new(principal, address) }
     }
 
-    /// Nothing yet.
+    /// An empty reservation.
     pub(super) fn none(&self) -> Held {
         self.budget.none(&self.client)
     }
 
-    /// `text`, counted until the last of it is dropped.
+    /// Counts `text` until its last clone is dropped.
     ///
     /// # Errors
     /// The client holds too much already.
@@ -137,7 +136,7 @@ impl Account {
         self.budget.hold(&self.client, text)
     }
 
-    /// The same for a part of something that was begun: waits until the client holds less.
+    /// The same for a part of a response in progress: waits until the client holds less.
     pub(super) async fn hold_in_time(&self, text: Bytes) -> Bytes {
         loop {
             match self.hold(text.clone()) {
@@ -154,19 +153,19 @@ impl Inner {
     }
 }
 
-/// What is counted for a client until this is dropped.
+/// A reservation, released when dropped.
 pub(super) struct Held {
     inner: Arc<Inner>,
     client: Client,
-    /// What is counted: nothing while it is tiny.
+    /// Bytes counted: none while it is tiny.
     bytes: u64,
 }
 
 impl Held {
-    /// Makes it `size` bytes in all. What grows beyond [`TINY`] is counted from its first byte.
+    /// Changes the reservation to `size` bytes in total. Beyond [`TINY`] all of it is counted.
     ///
     /// # Errors
-    /// The client holds too much already; it stays as large as it was.
+    /// The client holds too much already; the size is unchanged.
     pub(super) fn resize(&mut self, size: usize) -> Result<(), Spent> {
         let wanted = if size > TINY { size as u64 } else { 0 };
         if wanted > self.bytes {
@@ -175,7 +174,7 @@ impl Held {
                 books.clients.get(&self.client).copied().unwrap_or_default(),
                 books.tenants.get(self.client.principal.tenant()).copied().unwrap_or_default(),
             );
-            // What this holds itself stands in nobody's way.
+            // What this reservation holds itself is no obstacle.
             let alone = books.total - self.bytes;
             let more = wanted - self.bytes;
             let total = if alone == 0 { 0 } else { books.total };
@@ -213,7 +212,7 @@ impl Books {
     }
 }
 
-/// Takes `bytes` off an account, and the account away if that leaves nothing.
+/// Subtracts `bytes` from an account, and removes it if empty.
 fn take_from<K: std::hash::Hash + Eq>(accounts: &mut HashMap<K, u64>, key: &K, bytes: u64) {
     if let Some(held) = accounts.get_mut(key) {
         *held = held.saturating_sub(bytes);
@@ -223,7 +222,7 @@ fn take_from<K: std::hash::Hash + Eq>(accounts: &mut HashMap<K, u64>, key: &K, b
     }
 }
 
-/// Bytes with their place in the books.
+/// Counted bytes.
 struct Kept {
     text: Bytes,
     _held: Held,
@@ -248,7 +247,7 @@ mod tests {
         Client::new(Principal::new(Some(&TokenHash::of(token)), company.as_ref()), [192, 0, 2, last].into())
     }
 
-    /// As many pieces of `size` as `client` is given.
+    /// The pieces of `size` that `client` gets until refused.
     fn greedy(budget: &Budget, client: &Client, size: usize) -> Vec<Bytes> {
         std::iter::from_fn(|| budget.hold(client, vec![7; size].into()).ok()).collect()
     }
@@ -268,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_small_is_given_to_the_greedy_too_and_what_is_tiny_to_everybody() {
+    fn small_requests_pass_under_pressure_and_tiny_ones_always() {
         let budget = Budget::new(64 * MIB);
         let greedy_one = client("a", None, 1);
         let large = greedy(&budget, &greedy_one, MIB);

@@ -1,4 +1,4 @@
-//! `/v1/calls`: the calls of a lead or the newest ones, and one call on its time line.
+//! `/v1/calls`: the calls of a lead or the newest ones, and one call with its timeline.
 
 use hyper::StatusCode;
 use serde::Serialize;
@@ -57,7 +57,7 @@ fn shown(summary: &Summary) -> CallJson<'_> {
     }
 }
 
-/// Calls, the one that began last first.
+/// Calls, latest first.
 pub(super) async fn list(request: Permitted) -> Result<Reply, Problem> {
     let mut query = request.query();
     let mut filter = CallFilter {
@@ -76,29 +76,28 @@ pub(super) async fn list(request: Permitted) -> Result<Reply, Problem> {
     json(StatusCode::OK, &Items::of(items, List::Calls, found.next, found.scanned_until))
 }
 
-/// One call.
 #[derive(Serialize)]
 struct Whole<'c> {
     #[serde(flatten)]
     call: CallJson<'c>,
     subscriptions: Vec<Receiver<'c>>,
     timeline: Vec<Moment<'c>>,
-    /// Whether there was more than is shown; then the oldest is left out.
+    /// Whether the oldest entries were omitted.
     truncated: bool,
 }
 
-/// A subscription to which the call's events are or were owed.
+/// A subscription with deliveries of the call's events.
 #[derive(Serialize)]
 struct Receiver<'c> {
     subscription: Text<SubscriptionId>,
-    /// `None` if it has been deleted.
+    /// `None` if it was deleted.
     url: Option<&'c str>,
     enabled: bool,
     disabled_reason: Option<&'static str>,
     deliveries: Vec<deliveries::DeliveryJson<'c>>,
 }
 
-/// One thing on the time line.
+/// An entry of the timeline.
 #[derive(Serialize)]
 struct Moment<'c> {
     at: Text<Timestamp>,
@@ -109,28 +108,28 @@ struct Moment<'c> {
 #[derive(Serialize)]
 #[serde(tag = "kind", content = "of", rename_all = "lowercase")]
 enum What<'c> {
-    /// Something happened to the call.
+    /// An event of the call.
     Event(events::EventJson<'c>),
-    /// An SMS of it was sent.
+    /// An SMS of the call.
     Message(messages::MessageJson<'c>),
-    /// An event of it was posted to a receiver, or a delivery ended.
+    /// An attempt to deliver an event of the call, or the end of a delivery.
     Attempt(LogEntryJson<'c>),
 }
 
-/// What was read of a call.
+/// The data read for a call.
 struct Found {
     summary: Summary,
     story: CallStory,
 }
 
-/// A call with all that happened to it, on one time line.
+/// A call with everything that happened to it, on one timeline.
 pub(super) async fn show(request: Permitted, call: CallId) -> Result<Reply, Problem> {
     let mut query = request.query();
     let company = query.take("company", Company::parse);
     query.finish()?;
     let company = match request.access.narrow(company) {
         Ok(company) => company,
-        // What belongs to another company does not exist.
+        // Another company's call does not exist for this token.
         Err(_) => return Err(none()),
     };
     let services = request.services();
@@ -161,7 +160,7 @@ fn none() -> Problem {
     )
 }
 
-/// The one company that has a call with this id, by its events.
+/// The only company that has a call with this id, by its events.
 async fn only_company(request: &Permitted, call: CallId) -> Result<Company, Problem> {
     let mut companies = bridge::read(request, move |store| store.companies_of_call(&call)).await?;
     match companies.len() {
@@ -191,7 +190,7 @@ fn receiver<'c>(id: SubscriptionId, subscription: Option<&'c Subscription>, foun
     }
 }
 
-/// Everything in the order in which it happened; what happened at one time, in the order in which one leads to the other.
+/// Everything in order of time; ties in causal order.
 fn timeline(found: &Found) -> Result<Vec<Moment<'_>>, Problem> {
     let mut moments = Vec::new();
     // A message before the event that it raises.

@@ -1,4 +1,4 @@
-//! CloudEvents on `POST /v1/events`: where their attributes stand in a request (the specification's HTTP binding).
+//! CloudEvents on `POST /v1/events`: where a request carries their attributes (the specification's HTTP binding).
 
 use std::borrow::Cow;
 
@@ -12,9 +12,9 @@ use crate::core::event::{NewEvent, ProducerId};
 use crate::core::invalid::Invalid;
 use crate::core::json;
 
-/// The header that says that the attributes stand in headers, and the data alone in the body.
+/// The header that marks binary mode: attributes in headers, data in the body.
 const MARK: &str = "ce-specversion";
-/// What the names of such headers begin with.
+/// The prefix of such headers.
 const PREFIX: &str = "ce-";
 
 /// Whether the request is a CloudEvent in binary mode.
@@ -22,7 +22,7 @@ pub(super) fn is_binary(headers: &HeaderMap) -> bool {
     headers.contains_key(MARK)
 }
 
-/// Reads one in structured mode.
+/// Parses one in structured mode.
 ///
 /// # Errors
 /// 400 not JSON, 422 with every fault.
@@ -34,10 +34,10 @@ pub(super) fn structured(
     Ok(CloudEvent::structured(document.parse()?)?.event(catalogue, key)?)
 }
 
-/// Reads a list of at most `most`, in batched mode. An empty one is a batch, too (JSON format, section 4).
+/// Parses a list of at most `most`, in batched mode. An empty list is valid (JSON format, section 4).
 ///
 /// # Errors
-/// 400 not JSON, 422 too many, or every fault with the place of its event.
+/// 400 not JSON, 422 too many, or every fault with the index of its event.
 pub(super) fn batched(document: &Document, catalogue: &Catalogue, most: usize) -> Result<Vec<NewEvent>, Problem> {
     let items = json::items(document.parse()?).map_err(|fault| Problem::invalid("", fault))?;
     if items.len() > most {
@@ -54,7 +54,7 @@ pub(super) fn batched(document: &Document, catalogue: &Catalogue, most: usize) -
     Ok(invalid.or(Some(events))?)
 }
 
-/// Reads one in binary mode.
+/// Parses one in binary mode.
 ///
 /// # Errors
 /// 400 not JSON, 422 with every fault.
@@ -70,7 +70,7 @@ pub(super) fn binary(
         let mut values = headers.get_all(format!("{PREFIX}{name}")).iter();
         let value = match (values.next(), values.next()) {
             (Some(value), None) => decoded(value.as_bytes()),
-            _ => Err("stands twice"),
+            _ => Err("is given twice"),
         };
         let place = format!("/{name}");
         attributes.extend(invalid.check(&place, value).map(|value| (name.to_owned(), value)));
@@ -79,12 +79,12 @@ pub(super) fn binary(
         let data = document.parse().map_err(|_| Invalid::default());
         CloudEvent::binary(attributes, data?)?.event(catalogue, key)
     });
-    // A body that is not JSON is told as what it is.
+    // A body that is not JSON is reported as such.
     document.parse()?;
     read.map_err(|invalid| in_headers(invalid).into())
 }
 
-/// A header's value, taken out of its quotes and then percent-decoded, once (HTTP binding 1.0.2, section 3.1.3.2).
+/// A header's value, unquoted and then percent-decoded once (HTTP binding 1.0.2, section 3.1.3.2).
 fn decoded(value: &[u8]) -> Result<String, &'static str> {
     let unquoted = unquoted(value);
     let value = unquoted.as_deref().unwrap_or(value);
@@ -92,7 +92,7 @@ fn decoded(value: &[u8]) -> Result<String, &'static str> {
     text.map(Cow::into_owned).map_err(|_| "is not UTF-8, percent-encoded")
 }
 
-/// The content of a quoted string (RFC 9110 section 5.6.4), if `value` is one and nothing else.
+/// The content of a quoted string (RFC 9110 section 5.6.4), if `value` is exactly one.
 fn unquoted(value: &[u8]) -> Option<Vec<u8>> {
     let inner = value.trim_ascii().strip_prefix(b"\"")?.strip_suffix(b"\"")?;
     let mut content = Vec::with_capacity(inner.len());
@@ -107,7 +107,7 @@ fn unquoted(value: &[u8]) -> Option<Vec<u8>> {
     Some(content)
 }
 
-/// The faults, each with the header that it stands in.
+/// Adds the header's name to the faults.
 fn in_headers(mut invalid: Invalid) -> Invalid {
     for error in &mut invalid.errors {
         let name = error.pointer.strip_prefix('/').unwrap_or_default();
@@ -193,7 +193,7 @@ mod tests {
     fn faults_name_the_header() {
         assert!(read(&WHOLE[..4], r#"{"call_id":"c"}"#).unwrap_err().contains("(header ce-company) is missing"));
         let twice = [&WHOLE[..], &[("ce-id", "8")]].concat();
-        assert!(read(&twice, r#"{"call_id":"c"}"#).unwrap_err().contains("(header ce-id) stands twice"));
+        assert!(read(&twice, r#"{"call_id":"c"}"#).unwrap_err().contains("(header ce-id) is given twice"));
         assert!(read(&WHOLE, "{}").unwrap_err().contains("\"/data/call_id\", detail: \"is missing"));
         assert!(read(&WHOLE, "{").unwrap_err().contains("the body is not JSON"));
     }

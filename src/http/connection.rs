@@ -1,6 +1,6 @@
 //! One connection: hyper around a handler, with every wait bounded and every panic contained.
 //!
-//! Knows neither routes nor the store: it is given a [`Handler`], and a stream, plain or TLS.
+//! Knows neither routes nor the store: it gets a [`Handler`] and a stream, plain or TLS.
 
 use std::convert::Infallible;
 use std::future::poll_fn;
@@ -30,28 +30,28 @@ use super::request_validation;
 use super::settings::Settings;
 use super::wire::{Suspicion, Wire};
 
-/// What answers requests.
+/// Answers requests.
 pub(super) trait Handler: Send + Sync + 'static {
     /// Answers one request. A panic becomes a 500, and the connection is closed after it.
     fn handle(self: Arc<Self>, request: Request<Incoming>) -> impl Future<Output = Reply> + Send;
 }
 
-/// Whom a request comes from, as an extension of it.
+/// The peer of a request, as an extension of it.
 #[derive(Debug, Clone)]
 pub(super) struct Peer {
     /// The client's address.
     pub(super) address: IpAddr,
-    /// The place of its connection.
+    /// The seat of its connection.
     seat: Arc<Seat>,
 }
 
 impl Peer {
-    /// Whom `request` comes from.
+    /// The client's address.
     pub(super) fn of<B>(request: &Request<B>) -> IpAddr {
         request.extensions().get::<Self>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.address)
     }
 
-    /// Notes that a known token came with `request`.
+    /// Records that `request` had a known token.
     pub(super) fn is_known<B>(request: &Request<B>) {
         if let Some(peer) = request.extensions().get::<Self>() {
             peer.seat.set_known();
@@ -59,19 +59,19 @@ impl Peer {
     }
 }
 
-/// A handler that is told whom its requests come from.
-pub(super) struct Told<H> {
+/// A handler that adds the peer to its requests.
+pub(super) struct WithPeer<H> {
     pub(super) handler: Arc<H>,
     pub(super) admission: Arc<Admission>,
     pub(super) proxies: Arc<Proxies>,
     pub(super) seat: Arc<Seat>,
-    /// The other end of the connection.
+    /// The remote address.
     pub(super) address: IpAddr,
 }
 
-impl<H: Handler> Handler for Told<H> {
+impl<H: Handler> Handler for WithPeer<H> {
     async fn handle(self: Arc<Self>, mut request: Request<Incoming>) -> Reply {
-        self.admission.heard(&self.seat, std::time::Instant::now());
+        self.admission.record_head(&self.seat, std::time::Instant::now());
         let trusted = self.proxies.trusts(self.address);
         let behind = if trusted { self.proxies.client(self.address, request.headers()) } else { None };
         let counted = match behind.map(|client| self.admission.pass(client)).transpose() {
@@ -86,19 +86,20 @@ impl<H: Handler> Handler for Told<H> {
     }
 }
 
-/// The largest head of a request, in bytes: its line and its headers. Of these there may be 100.
+/// Maximum size of a request's head, in bytes: request line and headers, of which there may be 100.
 const MAX_HEAD: usize = 16 * 1024;
-/// The largest buffer that hyper reads into; a larger head is refused before it is complete.
+/// hyper's maximum read buffer; a larger head is refused before it is complete.
 const MAX_BUFFER: usize = 32 * 1024;
-/// How long, and how much, is read after the last answer, so that a client that is still sending
-/// gets to see the answer instead of a reset connection.
+/// How long, and how much, is read after the last response, so that a client that is still sending sees the response
+/// instead of a reset.
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: usize = 16 * 1024 * 1024;
-/// How long a daemon that stops still takes requests on the connections that it has. Whoever has just connected, or posts
-/// one after the other, is answered and told that the connection ends, and not cut off with a request on its way.
+/// How long a stopping daemon still accepts requests on existing connections. A client that has just connected, or
+/// posts one event after the other, gets a response and learns that the connection ends, instead of being cut off
+/// with a request in transit.
 const LAST_REQUESTS: Duration = Duration::from_millis(250);
 
-/// Serves `stream` until it ends, or, once `stop` is set, until [`LAST_REQUESTS`] have come and are answered.
+/// Serves `stream` until it ends, or, once `stop` is set, until [`LAST_REQUESTS`] have passed and all are answered.
 pub(super) async fn serve<H: Handler>(
     stream: impl AsyncRead + AsyncWrite + Unpin,
     handler: Arc<H>,
@@ -133,7 +134,7 @@ pub(super) async fn serve<H: Handler>(
 
 /// Ends [`LAST_REQUESTS`] after `stop` was set.
 pub(super) async fn no_more_requests(mut stop: watch::Receiver<Option<Instant>>) {
-    // An error says that the listener is gone: that is a stop, too.
+    // An error means that the listener is gone, which is also a stop.
     let _ = stop.wait_for(Option::is_some).await;
     sleep(LAST_REQUESTS).await;
 }
@@ -142,26 +143,26 @@ fn is_set(stop: &watch::Receiver<Option<Instant>>) -> bool {
     stop.borrow().is_some()
 }
 
-/// Says that no more will be sent, and hears the client out for a moment.
+/// Shuts down the write side, and drains the client for a moment.
 async fn close(mut wire: Wire<impl AsyncRead + AsyncWrite + Unpin>, stopping: bool) {
     if wire.shutdown().await.is_err() || stopping {
         return;
     }
-    let hear_out = async {
+    let drain = async {
         let mut scratch = [0; 4096];
-        let mut heard = 0;
+        let mut drained = 0;
         while let Ok(count @ 1..) = wire.read(&mut scratch).await {
-            heard += count;
-            if heard > LINGER_BYTES {
+            drained += count;
+            if drained > LINGER_BYTES {
                 break;
             }
         }
     };
-    // Whether the client was heard to its end or not, the connection is over.
-    let _ = timeout(LINGER, hear_out).await;
+    // The connection ends, whether or not the client was drained.
+    let _ = timeout(LINGER, drain).await;
 }
 
-/// The service that hyper calls: validates the head of a request, then calls the handler.
+/// The service called by hyper: validates the head of a request, then calls the handler.
 struct Validated<H> {
     handler: Arc<H>,
     suspicion: Arc<Suspicion>,
@@ -182,7 +183,7 @@ impl<H: Handler> Service<Request<Incoming>> for Validated<H> {
             let chunked = request_validation::is_chunked(&request);
             let mut reply = match request_validation::check(&request, ambiguous, bare) {
                 Ok(()) => {
-                    // Pinned where it is made: handed on by value it would stand here twice, thousands of bytes each.
+                    // Pinned here: passed on by value it would exist twice, thousands of bytes each.
                     let mut answer = pin!(handler.handle(request));
                     poll_fn(|cx| caught(answer.as_mut(), cx)).await
                 }
@@ -196,7 +197,7 @@ impl<H: Handler> Service<Request<Incoming>> for Validated<H> {
     }
 }
 
-/// `future`'s answer, as far as it is; a 500 if it panics.
+/// Polls `future`; a panic becomes a 500.
 fn caught(future: Pin<&mut impl Future<Output = Reply>>, cx: &mut Context<'_>) -> Poll<Reply> {
     catch_unwind(AssertUnwindSafe(|| future.poll(cx))).unwrap_or_else(|_| {
         tracing::error!("the handler of a request panicked; the panic's message stands above");

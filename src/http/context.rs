@@ -1,4 +1,4 @@
-//! The request context: the services that the daemon hands in, and the state that all requests share.
+//! The request context: services of other modules, and state shared by all requests.
 //!
 //! Knows no handler and no path.
 
@@ -19,70 +19,70 @@ use crate::core::time::Timestamp;
 use crate::sender::TransportHandle;
 use crate::store::Store;
 
-/// How the sender threads are doing.
+/// Load of the sender threads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Senders {
-    /// How many are in the middle of an attempt.
+    /// Threads in an attempt.
     pub busy: usize,
-    /// How many there are.
+    /// Threads in total.
     pub threads: usize,
 }
 
-/// How the deliveries of a subscription flow.
+/// Live state of a subscription's deliveries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Flow {
-    /// How its receiver is: `ok`, `slow` or `down`.
+    /// The receiver's condition: `ok`, `slow` or `down`.
     pub state: &'static str,
-    /// When it is asked next, if it is down.
+    /// The time of the next probe, if it is down.
     pub next_try: Option<Timestamp>,
-    /// How many attempts are under way.
+    /// Attempts in flight.
     pub in_flight: u32,
-    /// How many there may be at present.
+    /// The current concurrency limit.
     pub window: u32,
 }
 
-/// Tells how the deliveries of these subscriptions flow.
+/// Returns the live state of these subscriptions.
 pub type Flows = Arc<dyn Fn(Vec<SubscriptionId>) -> HashMap<SubscriptionId, Flow> + Send + Sync>;
 
-/// Everything that the API needs of the other modules. Closures stand for what it must not know more of.
+/// What the API needs of other modules; closures hide the rest of them.
 pub struct Services {
     /// The store.
     pub store: Store,
     /// The event types.
     pub catalogue: Arc<Catalogue>,
-    /// For the check of a URL at registration, and for probes.
+    /// For checking URLs at registration, and for probes.
     pub transport: Arc<TransportHandle>,
     /// The admin's token of the first start.
     pub admin_token: FirstToken,
-    /// `[ordering] default`, for subscriptions that do not say.
+    /// `[ordering] default`, for subscriptions without their own.
     pub default_ordering: Ordering,
-    /// How the sender threads are doing.
+    /// Load of the sender threads.
     pub senders: Box<dyn Fn() -> Senders + Send + Sync>,
-    /// How the deliveries of these subscriptions flow, of those of which that is known. May block for a while.
+    /// The live state of those subscriptions for which it is known. May block for a while.
     pub flows: Flows,
-    /// What is measured, as Prometheus reads it. May block for a while.
+    /// The metrics in Prometheus' format. May block for a while.
     pub metrics: Arc<dyn Fn() -> Result<String, String> + Send + Sync>,
-    /// Whether that may be read without a token.
+    /// Whether metrics are public.
     pub metrics_public: bool,
-    /// The memory for what clients have not read, or not sent whole.
+    /// The memory budget for unread responses and incomplete bodies.
     pub budget: Budget,
-    /// Whether the daemon can do its work; if not, a sentence on why.
+    /// Whether the daemon is ready; if not, the reason as a sentence.
     pub ready: Box<dyn Fn() -> Result<(), String> + Send + Sync>,
     /// The wall clock.
     pub clock: Box<dyn Fn() -> Timestamp + Send + Sync>,
 }
 
-/// The services, and what requests share beside them.
+/// The services, and the state shared by requests.
 pub(super) struct RequestContext {
     pub(super) services: Services,
     pub(super) limits: BodyLimits,
-    /// How much is done at once of what blocks, and in whose turn.
+    /// Limits on concurrent blocking work.
     pub(super) lanes: Lanes,
-    /// Who has signed in on the page.
+    /// Sessions of the page.
     pub(super) sessions: Sessions,
-    /// How often signing in was tried in vain.
+    /// Failed sign-ins.
     pub(super) attempts: Attempts,
-    /// The secrets of webhooks that are not saved yet.
+    /// The secrets of unsaved webhooks.
     pub(super) reserved: ReservedSecrets,
 }
 

@@ -1,22 +1,22 @@
-//! Cursors of lists: opaque to clients, checked when they come back.
+//! Cursors of lists: opaque to clients, validated on return.
 //!
-//! A cursor says after which id a list goes on. The list's letter and a checksum are in it, so that
-//! one of another list, or one that was made up or cut short, is refused instead of showing
-//! a wrong page. It is no secret and grants nothing.
+//! A cursor contains the id after which a list continues, the list's letter and a checksum, so that one of another
+//! list, or a forged or truncated one, is refused instead of yielding a wrong page. It is not secret and grants
+//! nothing.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::store::Place;
 
-/// The lists that have cursors.
+/// The lists with cursors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum List {
     Events = b'e' as isize,
     Deliveries = b'd' as isize,
     Subscriptions = b's' as isize,
     Log = b'l' as isize,
-    Owed = b'o' as isize,
+    Sequenced = b'o' as isize,
     Calls = b'c' as isize,
     Conversations = b'v' as isize,
     Messages = b'm' as isize,
@@ -26,36 +26,36 @@ pub(super) enum List {
     Standings = b'h' as isize,
 }
 
-/// The cursor that goes on after the id with these bits.
+/// The cursor that continues after the id with these bits.
 pub(super) fn write(list: List, bits: u128) -> String {
     encode::<ID>(list, &bits.to_be_bytes())
 }
 
-/// The cursor that goes on after this place in a list of deliveries.
+/// The cursor that continues after this place in a list of deliveries.
 pub(super) fn write_place(place: Place) -> String {
     encode::<PLACE>(List::Deliveries, &[place.major.to_be_bytes(), place.minor.to_be_bytes()].concat())
 }
 
-/// The bits of the id after which to go on.
+/// The bits of the id after which to continue.
 ///
 /// # Errors
-/// It is not a cursor of this list.
+/// Not a cursor of this list.
 pub(super) fn read(list: List, text: &str) -> Result<u128, String> {
     let bytes = decode::<ID>(list, text).ok_or_else(wrong)?;
     bytes.first_chunk().map(|bits| u128::from_be_bytes(*bits)).ok_or_else(wrong)
 }
 
-/// The place after which a list of deliveries goes on.
+/// The place after which a list of deliveries continues.
 ///
 /// # Errors
-/// It is not a cursor of that list.
+/// Not a cursor of that list.
 pub(super) fn read_place(text: &str) -> Result<Place, String> {
     let bytes = decode::<PLACE>(List::Deliveries, text).ok_or_else(wrong)?;
     let bits = |part: Option<&[u8; 16]>| part.map(|bits| u128::from_be_bytes(*bits)).ok_or_else(wrong);
     Ok(Place { major: bits(bytes.first_chunk())?, minor: bits(bytes.last_chunk())? })
 }
 
-/// How many bytes lists go on by: an id, or two.
+/// Bytes of an id, of which a cursor has one or two.
 const ID: usize = 16;
 const PLACE: usize = 32;
 
@@ -93,7 +93,7 @@ mod tests {
                 List::Events,
                 List::Deliveries,
                 List::Subscriptions,
-                List::Owed,
+                List::Sequenced,
                 List::Tokens,
                 List::Calls,
                 List::Conversations,

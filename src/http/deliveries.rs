@@ -1,4 +1,4 @@
-//! `/v1/deliveries`: what is owed to whom and how it stands; delivering again and cancelling by hand.
+//! `/v1/deliveries`: deliveries and their states; retrying and cancelling by hand.
 
 use hyper::StatusCode;
 use serde::Serialize;
@@ -16,7 +16,7 @@ use crate::core::id::{DeliveryId, EventId, SubscriptionId};
 use crate::core::time::Timestamp;
 use crate::store::{DeliveryFilter, KnownDelivery, ReadError, Store};
 
-/// A delivery as the API shows it.
+/// A delivery as returned by the API.
 #[derive(Serialize)]
 pub(super) struct DeliveryJson<'d> {
     id: Text<DeliveryId>,
@@ -36,7 +36,7 @@ pub(super) struct DeliveryJson<'d> {
     last_response: Option<u16>,
 }
 
-/// `delivery`, of `company` if that is known.
+/// `delivery`, of `company` if known.
 pub(super) fn shown<'d>(delivery: &'d Delivery, company: Option<&'d Company>) -> DeliveryJson<'d> {
     DeliveryJson {
         id: Text(delivery.id),
@@ -56,7 +56,7 @@ pub(super) fn shown<'d>(delivery: &'d Delivery, company: Option<&'d Company>) ->
     }
 }
 
-/// Whose a delivery is: its subscription's company, or, once that is deleted, its event's.
+/// A delivery's company: its subscription's, or, once that is deleted, its event's.
 fn company_of(store: &Store, delivery: &Delivery) -> Result<Option<Company>, ReadError> {
     if let Some(subscription) = store.subscription(delivery.subscription) {
         return Ok(Some(subscription.company.clone()));
@@ -64,17 +64,17 @@ fn company_of(store: &Store, delivery: &Delivery) -> Result<Option<Company>, Rea
     Ok(store.event(delivery.event)?.map(|event| event.company))
 }
 
-/// The delivery with this id, and whose it is, if the request may know of it.
+/// The delivery with this id and its company, if the request may see it.
 async fn find(request: &Permitted, id: DeliveryId) -> Result<(Delivery, Option<Company>), Problem> {
     let found = bridge::read(request, move |store| {
         let Some(delivery) = store.delivery(id)? else { return Ok(None) };
         let company = company_of(store, &delivery)?;
         Ok(Some((delivery, company)))
     });
-    seen(request, found.await?)
+    visible(request, found.await?)
 }
 
-/// The same, with what retrying or cancelling it needs.
+/// The same, with what is needed to retry or cancel it.
 async fn find_known(request: &Permitted, id: DeliveryId) -> Result<(KnownDelivery, Option<Company>), Problem> {
     let found = bridge::read_in(Lane::Control, request, move |store| {
         let Some(known) = store.known_delivery(id)? else { return Ok(None) };
@@ -82,11 +82,11 @@ async fn find_known(request: &Permitted, id: DeliveryId) -> Result<(KnownDeliver
         let company = own.or_else(|| known.event.as_ref().map(|event| event.company.clone()));
         Ok(Some((known, company)))
     });
-    seen(request, found.await?)
+    visible(request, found.await?)
 }
 
-/// What was found of a company, if the request may know of it.
-fn seen<T>(request: &Permitted, found: Option<(T, Option<Company>)>) -> Result<(T, Option<Company>), Problem> {
+/// Returns what was found, if the request may see it.
+fn visible<T>(request: &Permitted, found: Option<(T, Option<Company>)>) -> Result<(T, Option<Company>), Problem> {
     let access = &request.access;
     let sees = |company: &Option<Company>| company.as_ref().map_or(!access.is_bound(), |company| access.sees(company));
     let found = found.filter(|(_, company)| sees(company));
@@ -119,7 +119,7 @@ pub(super) async fn list(request: Permitted) -> Result<Reply, Problem> {
     json(StatusCode::OK, &Items { items, next, scanned_until: found.scanned_until.map(Text) })
 }
 
-/// Reads an id, with a sentence on what one looks like.
+/// Parses an id, with a sentence on its form.
 pub(super) fn parse_id<I: std::str::FromStr>(text: &str) -> Result<I, String>
 where
     I::Err: std::fmt::Display,
@@ -134,7 +134,7 @@ pub(super) async fn show(request: Permitted, id: DeliveryId) -> Result<Reply, Pr
     json(StatusCode::OK, &shown(&delivery, company.as_ref()))
 }
 
-/// Delivers again, whatever became of it.
+/// Delivers again, whatever the state.
 pub(super) async fn retry(request: Permitted, id: DeliveryId) -> Result<Reply, Problem> {
     request.no_query()?;
     let (known, company) = find_known(&request, id).await?;
@@ -142,7 +142,7 @@ pub(super) async fn retry(request: Permitted, id: DeliveryId) -> Result<Reply, P
     json(StatusCode::ACCEPTED, &shown(&delivery, company.as_ref()))
 }
 
-/// Cancels what is owed, or a dead letter.
+/// Cancels an outstanding delivery or a dead letter.
 pub(super) async fn cancel(request: Permitted, id: DeliveryId) -> Result<Reply, Problem> {
     request.no_query()?;
     let (known, company) = find_known(&request, id).await?;
@@ -155,7 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_delivery_shows_its_next_attempt_only_while_it_is_owed() {
+    fn only_unfinished_deliveries_show_a_next_attempt() {
         let at = Timestamp::from_millis(1_790_000_000_000);
         let mut delivery = Delivery {
             id: DeliveryId::new(at, 3, 42),

@@ -1,4 +1,4 @@
-//! `/v1/erase`: removing a person's data, and what was removed when.
+//! `/v1/erase`: erasing a person's data, and past erasures.
 
 use hyper::StatusCode;
 use serde::Serialize;
@@ -17,12 +17,12 @@ use crate::core::json as text;
 use crate::core::time::Timestamp;
 use crate::store::Erasure;
 
-/// What is asked for.
+/// The parameters of an erasure.
 #[derive(Debug, PartialEq, Eq)]
 struct Order {
     company: Company,
     phone: String,
-    /// Whether what is owed is cancelled; otherwise it is sent without what is erased.
+    /// Whether outstanding deliveries are cancelled; otherwise they are sent without the erased data.
     cancel: bool,
 }
 
@@ -51,8 +51,8 @@ fn shown(erasure: &Erasure) -> ErasureJson<'_> {
     }
 }
 
-/// Erases a person's data. Answers when nothing of it is shown or sent any more; it is off the disk a little later, which
-/// [`list`] tells.
+/// Erases a person's data. Responds once none of it is shown or sent any more; it is removed from disk shortly after,
+/// as reported by [`list`].
 pub(super) async fn erase(mut request: Permitted) -> Result<Reply, Problem> {
     request.no_query()?;
     let Order { company, phone, cancel } = order(&request.json().await?)?;
@@ -63,7 +63,7 @@ pub(super) async fn erase(mut request: Permitted) -> Result<Reply, Problem> {
     json(StatusCode::ACCEPTED, &shown(&erasure))
 }
 
-/// What was erased and when, the newest first.
+/// Past erasures, newest first.
 pub(super) async fn list(request: Permitted) -> Result<Reply, Problem> {
     let mut query = request.query();
     let company = query.take("company", Company::parse);
@@ -83,7 +83,7 @@ fn order(document: &Document) -> Result<Order, Problem> {
     let members = text::members(document.parse()?).map_err(|fault| Problem::invalid("", fault))?;
     let mut invalid = Invalid::default();
     if let Some(name) = text::first_duplicate(&members) {
-        invalid.add(pointer(name), "stands twice");
+        invalid.add(pointer(name), "is given twice");
     }
     let (mut company, mut phone, mut cancel) = (None, None, true);
     for (name, value) in &members {
@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_order_is_read_and_what_is_wrong_is_named() {
+    fn an_erasure_is_parsed_and_its_faults_are_named() {
         let read = |body: &str| order(&Document::of(body)).map_err(|problem| format!("{problem:?}"));
         assert!(read(r#"{"company":"acme","phone":"+1"}"#).unwrap().cancel);
         assert!(!read(r#"{"company":"acme","phone":"+1","deliveries":"deliver"}"#).unwrap().cancel);

@@ -1,4 +1,4 @@
-//! `/v1/event-types`: what may be posted, with a sample and a schema of each.
+//! `/v1/event-types`: the event types, with sample and schema.
 
 use hyper::StatusCode;
 use serde::Serialize;
@@ -22,19 +22,19 @@ struct EventTypeJson<'e> {
 }
 
 fn shown<'e>(catalogue: &Catalogue, entry: &'e Entry) -> Result<EventTypeJson<'e>, Problem> {
-    // The catalogue takes no sample that is not JSON.
+    // The catalogue only accepts samples that are JSON.
     let sample = serde_json::from_str(&entry.sample).map_err(|_| Problem::internal())?;
     let (title, description) = (entry.title.as_str(), entry.description.as_str());
     Ok(EventTypeJson { name: entry.name.as_str(), title, description, sample, schema: catalogue.schema(entry) })
 }
 
-/// Says that `name` is none, and which there are.
+/// The message for an unknown `name`, with the valid ones.
 fn no_such(catalogue: &Catalogue, name: &str) -> String {
     let names: Vec<&str> = catalogue.entries().iter().map(|entry| entry.name.as_str()).collect();
     format!("there is no event type `{}`; there are: {}", excerpt(name), names.join(", "))
 }
 
-/// All of them, in the order of a call. A cursor says how many were on the pages before.
+/// All of them, in the order of a call. A cursor is the number of types on the previous pages.
 pub(super) fn list(request: &Permitted) -> Result<Reply, Problem> {
     let mut query = request.query();
     let page = query.page(List::EventTypes);
@@ -47,7 +47,6 @@ pub(super) fn list(request: &Permitted) -> Result<Reply, Problem> {
     json(StatusCode::OK, &Items { items, next, scanned_until: None })
 }
 
-/// One.
 pub(super) fn show(request: &Permitted, name: &str) -> Result<Reply, Problem> {
     request.no_query()?;
     let catalogue = &request.services().catalogue;

@@ -1,4 +1,4 @@
-//! `/v1/events`: posting events, one or a batch, and looking at accepted ones.
+//! `/v1/events`: posting events, singly or as a batch, and reading accepted ones.
 
 use hyper::StatusCode;
 use serde::Serialize;
@@ -23,10 +23,10 @@ use crate::core::json;
 use crate::core::time::Timestamp;
 use crate::store::{Accepted, EventFilter, ReadError, WriteError};
 
-/// The most events of one batch.
+/// Maximum events of a batch.
 const MOST_IN_BATCH: usize = 1_000;
 
-/// Accepts one event, or all of a batch, or nothing. Answers when they are on the disk.
+/// Accepts one event, or a whole batch, or nothing. Responds once they are durable.
 pub(super) async fn post(mut request: Permitted) -> Result<Reply, Problem> {
     const KEY_OF_BATCH: &str = "is a batch: give each event its own `id` instead of the header Idempotency-Key";
     request.no_query()?;
@@ -61,7 +61,7 @@ pub(super) async fn post(mut request: Permitted) -> Result<Reply, Problem> {
     Ok(json_text(StatusCode::ACCEPTED, text))
 }
 
-/// The store speaks of the events by their number; who posted one knows of no number, who posted lines of lines.
+/// The store identifies events by index; clients know lines, or nothing for a single event.
 fn as_posted(error: WriteError, one: bool, lines: &[usize]) -> WriteError {
     let WriteError::Invalid(mut invalid) = error else { return error };
     for error in &mut invalid.errors {
@@ -86,9 +86,9 @@ fn single(document: &Document, catalogue: &Catalogue, key: Option<ProducerId>) -
     Ok(vec![event])
 }
 
-/// The events of a batch, and the line of each into `of_line`.
+/// The events of a batch; collects their line numbers in `of_line`.
 fn batch(document: &Document, catalogue: &Catalogue, of_line: &mut Vec<usize>) -> Result<Vec<NewEvent>, Problem> {
-    // Files that were put one behind the other have a byte order mark at the start of each.
+    // Concatenated files have a byte order mark at the start of each.
     let whole = document.text().lines().map(|line| line.trim_start_matches(BYTE_ORDER_MARK));
     let lines = || whole.clone().enumerate().filter(|(_, line)| !line.trim().is_empty());
     let count = lines().count();
@@ -114,7 +114,7 @@ fn batch(document: &Document, catalogue: &Catalogue, of_line: &mut Vec<usize>) -
     invalid.or(Some(events)).map_err(Problem::from)
 }
 
-/// serde_json counts lines from the start of its text, which here is always one line.
+/// serde_json counts lines from the start of its text, which is always one line here.
 fn not_json(line: usize, fault: &str) -> Problem {
     let fault = fault.replace(" at line 1 column ", " at column ");
     Problem::bad_request(format!("line {line} of the body is not JSON: {fault}; nothing of the batch was stored"))
@@ -182,9 +182,10 @@ pub(super) async fn show(request: Permitted, id: EventId) -> Result<Reply, Probl
         Ok(Some((event, store.event_deliveries(id)?)))
     });
     let found = found.await?.filter(|(event, _)| request.access.sees(&event.company));
-    let (event, owed) = found.ok_or_else(|| Problem::not_found("there is no event with this id"))?;
+    let (event, deliveries) = found.ok_or_else(|| Problem::not_found("there is no event with this id"))?;
     let mut shown = shown(&event)?;
-    shown.deliveries = Some(owed.iter().map(|delivery| deliveries::shown(delivery, Some(&event.company))).collect());
+    shown.deliveries =
+        Some(deliveries.iter().map(|delivery| deliveries::shown(delivery, Some(&event.company))).collect());
     json(StatusCode::OK, &shown)
 }
 

@@ -1,7 +1,8 @@
-//! The log as a stream: every entry that matches, as CSV or NDJSON.
+//! The log as a stream of all matching entries, as CSV or NDJSON.
 //!
-//! Page by page: the next is read only when the client has taken the one before, so that an
-//! export of any length needs the memory of two pages, and a slow client costs no thread. Each page waits for its turn
+//! Page by page: the next is read only when the client has taken the previous one, so an export of any length needs
+//! the memory of two pages, and a slow client blocks no thread. Each page waits for a slot in the lane of reads, and
+//! holds it only while reading.
 //! among all that is read, and holds a slot for as long as it is read.
 
 use std::sync::Arc;
@@ -20,13 +21,13 @@ use super::reply::Reply;
 use crate::core::attempt::LogEntry;
 use crate::store::{Page, ReadError};
 
-/// How many entries are to be read at a time; each may hold 16 KiB of an answer.
+/// Entries read at a time; each may contain 16 KiB of a response.
 pub(super) const PAGE: usize = 100;
 
 /// Reads the page after an id, or the first; blocks.
 pub(super) type Pages = Arc<dyn Fn(Option<u128>) -> Result<Page<LogEntry>, ReadError> + Send + Sync>;
 
-/// How a stream is written.
+/// The format of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     /// RFC 4180, with a header row.
@@ -36,7 +37,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    /// The kind that the header `Accept` prefers (RFC 9110 section 12.5.1), of those alike the first; `None` for JSON
+    /// The format preferred by the header `Accept` (RFC 9110 section 12.5.1), the first among equals; `None` for JSON
     /// pages.
     pub(super) fn wanted(accept: &str) -> Option<Self> {
         let (mut preferred, mut most) = (None, 0.0);
@@ -49,7 +50,7 @@ impl Kind {
                 "application/json" | "*/*" | "application/*" => None,
                 _ => continue,
             };
-            // What is no weight counts for nothing.
+            // An invalid weight counts as 0.
             let weight = parts.find_map(|part| part.strip_prefix("q=")).map_or(1.0, |q| q.parse().unwrap_or(0.0));
             if weight > most {
                 (preferred, most) = (kind, weight);
@@ -77,10 +78,11 @@ impl Kind {
     }
 }
 
-/// Streams what `pages` has.
+/// Streams `pages`.
 ///
 /// # Errors
-/// 500 if not even the first page could be read; 429 and 503 as [`Share::run`], 503 if the client holds too much memory. Later faults break the connection off.
+/// 500 if the first page could not be read; 429 and 503 as [`Share::run`], 503 if the client holds too much memory.
+/// Later errors abort the connection.
 pub(super) async fn stream(share: Share, account: Account, pages: Pages, kind: Kind) -> Result<Reply, Problem> {
     let (first, next) = share.run(piece(&pages, kind, None)).await??;
     let first = (account.hold(first)?, next);
@@ -114,7 +116,7 @@ pub(super) async fn stream(share: Share, account: Account, pages: Pages, kind: K
     Ok(reply)
 }
 
-/// One page, written, and after which id to go on.
+/// One formatted page, and the id after which to continue.
 type Piece = (Bytes, Option<u128>);
 
 /// Reads the page after an id, or the first; blocks.
@@ -135,7 +137,7 @@ fn ndjson(entries: &[LogEntry]) -> serde_json::Result<Vec<u8>> {
     Ok(text)
 }
 
-/// The columns, those first that every reader of the log looks for.
+/// The columns, the most important first.
 const COLUMNS: [&str; 19] = [
     "Response",
     "Created",
@@ -270,7 +272,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn the_kind_is_what_is_preferred() {
+    fn the_preferred_kind_is_chosen() {
         let cases = [
             ("text/csv", Some(Kind::Csv)),
             ("TEXT/CSV; header=present, application/json", Some(Kind::Csv)),

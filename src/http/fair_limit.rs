@@ -1,14 +1,14 @@
-//! Limits on what is done at once, shared fairly among those who ask.
+//! Limits on concurrent work, shared fairly among principals.
 //!
-//! Each kind of work ([`Lane`]) has slots of its own, so that none waits for another kind. Within a lane a token may
+//! Each kind of work ([`Lane`]) has its own slots, so that none waits for another kind. Within a lane a token may
 //! take one more slot while it holds fewer than are free (the dynamic thresholds of Choudhury and Hahne, 'Dynamic
 //! queue length thresholds for shared-memory packet switches', 1998, with alpha = 1): one alone gets half of them,
-//! and there is always one left for whoever comes next. All tokens of one tenant together get three quarters at most.
-//! What must wait is served round robin: next is the tenant that holds fewest, of its tokens the one that
-//! holds fewest, of those alike the one that was served longest ago. A token whose queue is full is refused; nobody else is.
+//! and there is always one left for the next. All tokens of one tenant together get at most three quarters. Waiting
+//! requests are served round robin: next is the tenant that holds fewest, of its tokens the one that holds fewest,
+//! and among equals the one served longest ago. A token whose queue is full is refused; no other is.
 //!
-//! Knows nothing of the work, and reads no clock. What always holds: what is held is given back, also by work that panics or
-//! by a request whose client has gone; a slot is free only while nobody who may have it waits.
+//! Knows nothing about the work, and reads no clock. Invariants: slots are released, also by work that panics or by a
+//! request whose client has gone; a slot is free only while nobody eligible waits.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,26 +18,26 @@ use tokio::sync::oneshot;
 use crate::core::event::Company;
 use crate::core::token::TokenHash;
 
-/// What blocks, by what must not wait for what.
+/// The kinds of blocking work that must not wait for each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Lane {
     /// Lists, single records, exports, reports.
     Read,
-    /// Figures, backups, erasures: what an operator asks for while something is wrong.
+    /// Figures, backups, erasures: what an operator needs while something is wrong.
     Control,
-    /// What must be read before something can be accepted.
+    /// Reads needed to accept something.
     Ingest,
     /// Test POSTs to receivers.
     Probe,
-    /// Checks of the addresses behind a URL that is to be saved.
+    /// Address checks of URLs to be saved.
     UrlCheck,
 }
 
 impl Lane {
     pub(super) const ALL: [Self; 5] = [Self::Read, Self::Control, Self::Ingest, Self::Probe, Self::UrlCheck];
 
-    /// How many are done at once. Reading is bounded by the processors, of which some must be left for the rest; what
-    /// waits for other machines takes none.
+    /// Number of slots. Reading is limited by the processors, of which some must be left for the rest; waiting for
+    /// other machines uses none.
     fn slots(self) -> usize {
         match self {
             Self::Read => {
@@ -50,7 +50,7 @@ impl Lane {
         }
     }
 
-    /// How many of one token may wait.
+    /// Maximum waiting requests of one token.
     const fn queue(self) -> usize {
         match self {
             Self::Read | Self::Control => 128,
@@ -60,7 +60,7 @@ impl Lane {
     }
 }
 
-/// How many threads all lanes take together.
+/// Threads needed by all lanes together.
 pub(super) fn threads() -> usize {
     Lane::ALL.into_iter().map(Lane::slots).sum()
 }
@@ -82,42 +82,41 @@ impl Lanes {
     }
 }
 
-/// On whose account a slot is taken: the tenant, and the token within it.
+/// Whom a slot is charged to: the tenant, and the token within it.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(super) struct Principal {
     tenant: Tenant,
     token: [u8; 32],
 }
 
-/// A company, or a token that is bound to none.
+/// A company, or an unbound token.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(super) enum Tenant {
     Company(Company),
-    /// A token that is bound to no company stands for itself; with a host, for what it does to that host.
+    /// An unbound token, optionally towards one host.
     Token([u8; 32], Option<String>),
 }
 
 impl Principal {
-    /// Whoever has this token, which may be bound to a company; `None` for what needs no token.
+    /// The principal for this token, which may be bound to a company; `None` for public requests.
     pub(super) fn new(token: Option<&TokenHash>, company: Option<&Company>) -> Self {
         let token = token.map_or([0; 32], |token| *token.bytes());
         let tenant = company.map_or(Tenant::Token(token, None), |company| Tenant::Company(company.clone()));
         Self { tenant, token }
     }
 
-    /// The tenant alone.
+    /// The tenant.
     pub(super) const fn tenant(&self) -> &Tenant {
         &self.tenant
     }
 
-    /// The same for something that concerns `company`, whoever does it: an administrator of all companies acts for
-    /// each of them.
+    /// The same for work that concerns `company`: an administrator of all companies counts as each of them.
     pub(super) fn concerning(self, company: &Company) -> Self {
         Self { tenant: Tenant::Company(company.clone()), token: [0; 32] }
     }
 
-    /// The same for something that is done to `host`, unless it is a company's: who acts for many companies does not
-    /// keep one waiting for the receiver of another.
+    /// The same for work towards `host`, unless it is a company's: with an unbound token, one receiver does not wait
+    /// for another.
     pub(super) fn towards(self, host: &str) -> Self {
         match self.tenant {
             Tenant::Company(_) => self,
@@ -130,7 +129,7 @@ impl Principal {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Full;
 
-/// Slots, and who waits for them. Cheap to clone: clones share them.
+/// Slots, and the requests that wait for them. Cheap to clone: clones share them.
 #[derive(Clone)]
 pub(super) struct FairLimit(Arc<Mutex<Slots>>);
 
@@ -140,7 +139,7 @@ struct Slots {
     held: usize,
     tenants: HashMap<Tenant, usize>,
     tokens: HashMap<Principal, Account>,
-    /// Counts up with every slot that is given.
+    /// Incremented with every slot given.
     given: u64,
 }
 
@@ -148,11 +147,11 @@ struct Slots {
 struct Account {
     held: usize,
     waiting: VecDeque<oneshot::Sender<Slot>>,
-    /// When it was served last, as [`Slots::given`] counts.
+    /// When it was served last, by [`Slots::given`].
     served: u64,
 }
 
-/// A slot that is held until this is dropped.
+/// A slot, released when dropped.
 pub(super) struct Slot {
     limit: FairLimit,
     principal: Principal,
@@ -166,7 +165,7 @@ impl std::fmt::Debug for FairLimit {
 }
 
 impl FairLimit {
-    /// `total` slots; of each token `queue` requests may wait.
+    /// `total` slots; `queue` requests of each token may wait.
     pub(super) fn new(total: usize, queue: usize) -> Self {
         let (tenants, tokens) = (HashMap::new(), HashMap::new());
         Self(Arc::new(Mutex::new(Slots { total, queue, held: 0, tenants, tokens, given: 0 })))
@@ -179,15 +178,14 @@ impl FairLimit {
     /// Waits for a slot.
     ///
     /// # Errors
-    /// As many of this token wait already as may; never if `patient`, which is for what goes on with something that
-    /// was begun and has one such wait at a time.
+    /// The token's queue is full; never if `patient`, which is for work in progress that waits once at a time.
     pub(super) async fn slot(&self, principal: Principal, patient: bool) -> Result<Slot, Full> {
         let waiting = self.ask(principal, patient)?;
-        // The sender is dropped only with the slot in it, or with this.
+        // The sender is dropped only with the slot in it, or with `self`.
         waiting.await.map_err(|_| Full)
     }
 
-    /// Takes a place in the queue. What comes out of it is the slot.
+    /// Joins the queue; the receiver yields the slot.
     pub(super) fn ask(&self, principal: Principal, patient: bool) -> Result<oneshot::Receiver<Slot>, Full> {
         let (sender, receiver) = oneshot::channel();
         let given = {
@@ -195,7 +193,7 @@ impl FairLimit {
             let queue = slots.queue;
             let account = slots.tokens.entry(principal).or_default();
             if account.waiting.len() >= queue {
-                // Some may have gone.
+                // Some may have been cancelled.
                 account.waiting.retain(|waiting| !waiting.is_closed());
             }
             if account.waiting.len() >= queue && !patient {
@@ -208,7 +206,7 @@ impl FairLimit {
         Ok(receiver)
     }
 
-    /// Hands slots over, outside the lock: one whose request has gone comes back at once.
+    /// Sends slots outside the lock: one for a cancelled request returns at once.
     fn hand_out(&self, given: Vec<(Principal, oneshot::Sender<Slot>)>) {
         for (principal, waiting) in given {
             drop(waiting.send(Slot { limit: self.clone(), principal }));
@@ -217,7 +215,7 @@ impl FairLimit {
 }
 
 impl Slots {
-    /// Gives slots to those who wait and may have one.
+    /// Assigns slots to those waiting and eligible.
     fn give(&mut self) -> Vec<(Principal, oneshot::Sender<Slot>)> {
         let mut given = Vec::new();
         while let Some(principal) = self.next() {
@@ -233,7 +231,7 @@ impl Slots {
         given
     }
 
-    /// Who gets the next slot.
+    /// The next to get a slot.
     fn next(&self) -> Option<Principal> {
         let free = self.total - self.held;
         let most = (self.total - self.total / 4).max(1);
@@ -287,14 +285,14 @@ mod tests {
         Principal::new(Some(&TokenHash::of(name)), Some(&Company::parse(company).unwrap()))
     }
 
-    /// Asks so often that no more slots are given to `principal`; what was given, and what waits.
+    /// Asks until `principal` gets no more slots; returns what was given, and what waits.
     fn flood(limit: &FairLimit, principal: &Principal, times: usize) -> (Vec<Slot>, Vec<oneshot::Receiver<Slot>>) {
         let (mut held, mut waiting) = (Vec::new(), Vec::new());
         for _ in 0..times {
-            let Ok(mut asked) = limit.ask(principal.clone(), false) else { continue };
-            match asked.try_recv() {
+            let Ok(mut pending) = limit.ask(principal.clone(), false) else { continue };
+            match pending.try_recv() {
                 Ok(slot) => held.push(slot),
-                Err(_) => waiting.push(asked),
+                Err(_) => waiting.push(pending),
             }
         }
         (held, waiting)
@@ -305,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_asks_for_everything_leaves_slots_for_the_next_and_the_next() {
+    fn a_greedy_client_leaves_slots_for_the_next_ones() {
         let limit = FairLimit::new(8, 100);
         let (greedy, _waiting) = flood(&limit, &token("greedy"), 50);
         assert_eq!(greedy.len(), 4);
@@ -330,7 +328,7 @@ mod tests {
         let third = now(&limit, &token("third")).unwrap();
         let mut fourth = limit.ask(token("fourth"), false).unwrap();
         assert!(fourth.try_recv().is_err(), "all are held: {limit:?}");
-        // The next slot that comes back is for the one that has none.
+        // The next released slot goes to the one that has none.
         drop(greedy.pop());
         let fourth = fourth.try_recv().expect("it waited for one slot alone, though sixty stood before it");
         drop((greedy, second, third, fourth));
@@ -341,14 +339,14 @@ mod tests {
     }
 
     #[test]
-    fn only_the_one_whose_queue_is_full_is_refused() {
+    fn only_the_client_with_a_full_queue_is_refused() {
         let limit = FairLimit::new(2, 3);
         let (_held, waiting) = flood(&limit, &token("greedy"), 9);
         assert_eq!(waiting.len(), 3);
         assert!(limit.ask(token("greedy"), false).is_err());
         assert!(limit.ask(token("greedy"), true).is_ok(), "what was begun goes on");
         assert!(now(&limit, &token("other")).is_some());
-        // Those whose clients have gone make room.
+        // Cancelled requests make room.
         drop(waiting);
         assert!(limit.ask(token("greedy"), false).is_ok());
     }
@@ -365,8 +363,8 @@ mod tests {
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
-        /// Whatever comes and goes: never more than all, never more than the counts say, nothing lost, and no slot
-        /// is free while somebody with none waits.
+        /// Whatever the sequence: never more than the total, never more than the counts say, nothing lost, and no
+        /// slot is free while somebody without one waits.
         #[test]
         fn slots_are_neither_lost_nor_made(total in 1usize..9, steps in proptest::collection::vec((0u8..6, 0u8..4), 1..120)) {
             let limit = FairLimit::new(total, 4);
@@ -375,15 +373,15 @@ mod tests {
             for (who, what) in steps {
                 let principal = of_company(&format!("c{}", who / 2), &who.to_string());
                 match what {
-                    0 | 1 => waiting.extend(limit.ask(principal, false).ok().map(|asked| (who, asked))),
+                    0 | 1 => waiting.extend(limit.ask(principal, false).ok().map(|pending| (who, pending))),
                     2 => { held.iter().position(|(own, _)| *own == who).map(|at| held.remove(at)); }
                     _ => { waiting.iter().position(|(own, _)| *own == who).map(|at| waiting.remove(at)); }
                 }
                 let mut left = Vec::new();
-                for (who, mut asked) in waiting {
-                    match asked.try_recv() {
+                for (who, mut pending) in waiting {
+                    match pending.try_recv() {
                         Ok(slot) => held.push((who, slot)),
-                        Err(_) => left.push((who, asked)),
+                        Err(_) => left.push((who, pending)),
                     }
                 }
                 waiting = left;

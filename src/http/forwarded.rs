@@ -1,7 +1,7 @@
-//! Whom a request comes from: the address of its connection or, behind a trusted proxy, the one that the proxy names.
+//! The client's address: the peer's, or, behind a trusted proxy, the one named by the proxy.
 //!
-//! What always holds: only what stands to the right of a trusted hop is believed, so a client can say of itself whatever it
-//! likes and is still known by the address that the outermost trusted proxy saw.
+//! Invariant: only hops to the right of a trusted one are believed, so whatever a client claims about itself, it is
+//! identified by the address that the outermost trusted proxy saw.
 
 use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
@@ -16,7 +16,7 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 #[derive(Debug, Default)]
 pub(super) struct Proxies(Vec<IpNet>);
 
-/// One node on a request's way; `None` if it does not give its address.
+/// One node on a request's path; `None` if its address is hidden.
 type Hop = Option<IpAddr>;
 
 impl Proxies {
@@ -24,16 +24,16 @@ impl Proxies {
         Self(networks)
     }
 
-    /// Whether `address` is one of them.
+    /// Whether `address` is a trusted proxy.
     pub(super) fn trusts(&self, address: IpAddr) -> bool {
         !self.0.is_empty() && self.0.iter().any(|network| network.contains(&address.to_canonical()))
     }
 
-    /// The client that the trusted proxy `peer` names: the right-most hop that is not trusted itself. `None` if it names
-    /// none: nobody is behind it then.
+    /// The client named by the trusted proxy `peer`: the right-most untrusted hop. `None` if it names none: then the
+    /// proxy is the client.
     ///
-    /// Who hides its address, or has two headers that do not agree, is taken for the proxy: one of the two may be the
-    /// client's own.
+    /// A hidden address, or two contradictory headers, count as the proxy: one of the two headers may be the client's
+    /// own.
     pub(super) fn client(&self, peer: IpAddr, headers: &HeaderMap) -> Option<IpAddr> {
         let by = |name: &HeaderName, read: fn(&str) -> Vec<Hop>| {
             let text = joined(headers, name)?;
@@ -59,7 +59,7 @@ impl Proxies {
     }
 }
 
-/// What counts as one client: an IPv4 address, or the /64 of an IPv6 address, of which one machine has 2^64.
+/// The unit that counts as one client: an IPv4 address, or the /64 of an IPv6 address, of which one machine has 2^64.
 pub(super) fn site(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(long) => IpAddr::V6((u128::from(long) >> 64 << 64).into()),
@@ -78,7 +78,7 @@ fn x_forwarded_for(text: &str) -> Vec<Hop> {
     text.split(',').map(|hop| address(hop.trim())).collect()
 }
 
-/// The `for` of each element (RFC 7239 section 4). What is not well-formed names nobody.
+/// The `for` of each element (RFC 7239 section 4). Malformed values yield nothing.
 fn forwarded(text: &str) -> Vec<Hop> {
     let hop = |element: Vec<(String, String)>| {
         let node = element.into_iter().find(|(name, _)| name.eq_ignore_ascii_case("for"));
@@ -87,7 +87,7 @@ fn forwarded(text: &str) -> Vec<Hop> {
     elements(text).map_or_else(|| vec![None], |elements| elements.into_iter().map(hop).collect())
 }
 
-/// Elements between commas, of pairs between semicolons; neither counts inside quotes.
+/// Elements separated by commas, of pairs separated by semicolons, both outside quotes.
 fn elements(text: &str) -> Option<Vec<Vec<(String, String)>>> {
     let (mut elements, mut pairs, mut name) = (Vec::new(), Vec::new(), None);
     let mut word = String::new();
@@ -118,7 +118,7 @@ fn elements(text: &str) -> Option<Vec<Vec<(String, String)>>> {
     Some(elements)
 }
 
-/// An address, with a port or without; IPv6 in brackets or bare.
+/// An address, with or without a port; IPv6 in brackets or bare.
 fn address(text: &str) -> Hop {
     let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
     let with_port = || text.parse::<SocketAddr>().map(|socket| socket.ip());
@@ -153,7 +153,7 @@ mod tests {
             ("[2001:db8::7]", "2001:db8::7"),
             ("2001:db8::7", "2001:db8::7"),
             ("::ffff:192.0.2.7", "192.0.2.7"),
-            // Who hides is taken for the trusted hop that it came through.
+            // A hidden client counts as the trusted hop before it.
             ("192.0.2.7, unknown", "127.0.0.1"),
             ("unknown, 10.1.2.3", "10.1.2.3"),
             ("", "127.0.0.1"),
@@ -177,7 +177,7 @@ mod tests {
             ("for=_hidden", "127.0.0.1"),
             ("for=unknown, for=10.1.2.3", "10.1.2.3"),
             ("proto=https", "127.0.0.1"),
-            // A quote that the client left open must not swallow what the proxy adds, and be believed.
+            // An unclosed quote from the client must not swallow what the proxy adds.
             ("for=198.51.100.1;x=\"open, for=192.0.2.60", "127.0.0.1"),
         ] {
             assert_eq!(of(text), wanted, "{text}");
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn two_headers_that_do_not_agree_name_nobody() {
+    fn contradictory_headers_name_no_client() {
         let both = |one: &str, other: &str| client(&[("forwarded", one), ("x-forwarded-for", other)]).unwrap();
         assert_eq!(both("for=192.0.2.7", "198.51.100.1, 192.0.2.7"), "192.0.2.7");
         assert_eq!(both("for=198.51.100.1", "192.0.2.7"), "127.0.0.1");

@@ -1,4 +1,4 @@
-//! `GET /healthz` and `GET /readyz`: without a token, for whoever watches the machine.
+//! `GET /healthz` and `GET /readyz`: without a token, for monitoring.
 
 use hyper::StatusCode;
 
@@ -7,7 +7,7 @@ use super::context::Services;
 use super::problem::Problem;
 use super::reply::Reply;
 
-/// Alive: whoever gets this answer knows it.
+/// Alive: the response itself is the proof.
 pub(super) fn alive() -> Reply {
     json_text(StatusCode::OK, r#"{"status":"ok"}"#)
 }
@@ -15,7 +15,7 @@ pub(super) fn alive() -> Reply {
 /// Ready: if the daemon says so.
 ///
 /// # Errors
-/// 503 with the reason while the daemon is not ready.
+/// 503 with the reason while it is not.
 pub(super) fn ready(services: &Services) -> Result<Reply, Problem> {
     (services.ready)().map_err(|reason| Problem::unavailable(reason, 5))?;
     Ok(json_text(StatusCode::OK, r#"{"status":"ready"}"#))

@@ -1,9 +1,9 @@
-//! The header `Idempotency-Key`: a producer's own id of an event or a message, beside it.
+//! The header `Idempotency-Key`: a producer's own id of an event or message, outside the body.
 //!
-//! The IETF's draft (draft-ietf-httpapi-idempotency-key-header-07, section 2.1) makes it a string of RFC 9651:
-//! `"8e03978e"`, in quotes, which are no part of the key. Many clients send the key bare: what does not begin with a
-//! quote is the key as it stands. One that is empty is refused: whoever sends the header wants to be kept from
-//! repeats, and has lost what tells them.
+//! The IETF draft (draft-ietf-httpapi-idempotency-key-header-07, section 2.1) defines it as a string of RFC 9651:
+//! `"8e03978e"`, where the quotes are not part of the key. Many clients send the key bare: a value that does not
+//! begin with a quote is the key itself. An empty value is refused: a client that sends the header relies on
+//! deduplication, and would not get it.
 
 use hyper::header::HeaderMap;
 
@@ -12,16 +12,16 @@ use crate::core::event::ProducerId;
 
 const NAME: &str = "idempotency-key";
 
-/// The key that `headers` have.
+/// The key in `headers`.
 ///
 /// # Errors
-/// 422 where it stands twice, is not UTF-8, not a string as RFC 9651 has them, or not an id.
+/// 422 if it is given twice, not UTF-8, not a valid string of RFC 9651, or not a valid id.
 pub(super) fn of(headers: &HeaderMap) -> Result<Option<ProducerId>, Problem> {
     let refused = |detail: &str| Problem::invalid("/id", format!("(header Idempotency-Key) {detail}"));
     let mut values = headers.get_all(NAME).iter();
     let Some(value) = values.next() else { return Ok(None) };
     if values.next().is_some() {
-        return Err(refused("stands twice"));
+        return Err(refused("is given twice"));
     }
     let text = std::str::from_utf8(value.as_bytes()).map_err(|_| refused("is not UTF-8"))?;
     let key = match text.trim_matches([' ', '\t']) {
@@ -31,10 +31,10 @@ pub(super) fn of(headers: &HeaderMap) -> Result<Option<ProducerId>, Problem> {
     ProducerId::parse(&key).map(Some).map_err(|fault| refused(&fault))
 }
 
-/// The id of what was posted: its own, or the key beside it.
+/// The id of what was posted: its own, or the key.
 ///
 /// # Errors
-/// 422 where they are not the same.
+/// 422 if they differ.
 pub(super) fn with(id: Option<ProducerId>, key: Option<ProducerId>) -> Result<Option<ProducerId>, Problem> {
     match (&id, &key) {
         (Some(own), Some(key)) if own != key => {
@@ -44,8 +44,8 @@ pub(super) fn with(id: Option<ProducerId>, key: Option<ProducerId>) -> Result<Op
     }
 }
 
-/// The content of a string of RFC 9651 (section 4.2.5). Parameters behind it are passed over; characters outside of
-/// ASCII are let through, for an `id` may have them, too.
+/// The content of a string of RFC 9651 (section 4.2.5). Parameters after it are ignored; non-ASCII characters are
+/// accepted, as in an `id`.
 fn quoted(text: &str) -> Result<String, &'static str> {
     const UNENDED: &str = "begins with a quote, and has no quote at its end";
     let mut key = String::with_capacity(text.len());
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_key_is_refused() {
+    fn invalid_keys_are_refused() {
         let long = format!("\"{}\"", "x".repeat(129));
         for (values, wanted) in [
             (&[r#""a"#][..], "no quote at its end"),

@@ -1,8 +1,8 @@
-//! The listener: one thread with a tokio runtime of its own, on which all connections live.
+//! The listener: one thread with its own tokio runtime, which serves all connections.
 //!
-//! A request's work here is small (parse, hand over, render) and the store's waits are elsewhere,
-//! so one thread serves far more than the disk takes. Whatever blocks goes to the runtime's
-//! blocking threads, of which there are as many as may be busy at once ([`fair_limit`]).
+//! The work per request is small (parse, hand over, render) and the store's waits are elsewhere, so one thread serves
+//! far more than the disk handles. Blocking work goes to the runtime's blocking threads, of which there are as many
+//! as may be busy at once ([`fair_limit`]).
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{IpAddr, SocketAddr};
@@ -21,30 +21,30 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::admission::{Admission, Refusal};
 use super::body::{self, Reply};
-use super::connection::{self, Handler, Told};
+use super::connection::{self, Handler, WithPeer};
 use super::fair_limit;
 use super::forwarded::Proxies;
 use super::settings::Settings;
 use super::tls_connection;
 
-/// How many connections the kernel may hold for us until they are accepted; it has a limit of its own. With std's 128
-/// a crowd fills that within milliseconds, and then whoever comes waits a second for its next try.
+/// The backlog of connections not yet accepted, capped by the kernel. A burst fills std's 128 within milliseconds,
+/// and further clients then wait a second for their next try.
 const QUEUE: i32 = 4096;
-/// How many bytes of answers the kernel may hold for a connection (it takes twice that): without a bound it would hold
-/// megabytes for a client that does not read, which the budget of memory does not see.
+/// Kernel send buffer per connection (the kernel doubles it): unbounded, it would hold megabytes for a client that
+/// does not read, outside the memory budget.
 const UNSENT: usize = 128 * 1024;
-/// Connections without a place that are heard and told so; those beyond these too are told without being heard.
+/// Connections over the limit that are served a refusal; beyond that, a refusal is sent without reading.
 const REFUSED_AT_ONCE: usize = 32;
-/// How long one of those may take to say what it wants.
+/// Time limit of the head on such a connection.
 const REFUSED_HEAD: Duration = Duration::from_secs(2);
-/// How long to wait after the kernel could not give a connection (usually: too many open files).
+/// Pause after the kernel failed to provide a connection (usually: too many open files).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// How often [`tick`] wakes the thread: sooner than any request's timer ends.
+/// Interval of [`tick`]: shorter than any timer of a request.
 const TICK: Duration = Duration::from_secs(1);
-/// What the thread may take, after its connections are gone, to be joined.
+/// Time allowed for the thread to end after its connections are closed.
 const RUNTIME_STOP: Duration = Duration::from_millis(100);
 
-/// What to call, with a sentence, if the listener's thread dies: the daemon must not go on without it.
+/// Called with a sentence if the listener's thread dies: the daemon must stop.
 pub type Died = Box<dyn FnOnce(String) + Send>;
 
 /// The running listener.
@@ -56,34 +56,34 @@ pub struct Server {
 }
 
 impl Server {
-    /// The address that is listened on.
+    /// The address listened on.
     pub const fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Stops accepting, lets the requests that are under way end until `deadline` from now, then
-    /// closes what is left. Answers how many connections were cut off.
+    /// Stops accepting, lets running requests finish until `deadline` from now, then closes the rest. Returns how
+    /// many connections were cut off.
     pub fn stop(self, deadline: Duration) -> usize {
         self.stop.send_replace(Some(Instant::now() + deadline));
         self.thread.join().unwrap_or(0)
     }
 }
 
-/// Serves `listener` with `handler` on a thread of its own, which also does `errand`.
+/// Serves `listener` with `handler` on its own thread, which also runs `task`.
 ///
 /// # Errors
-/// The listener cannot be taken over, or no thread can be had.
+/// The listener cannot be used, or no thread can be created.
 pub(super) fn start<H: Handler>(
     listener: std::net::TcpListener,
     handler: Arc<H>,
     settings: Settings,
-    errand: impl Future<Output = ()> + Send + 'static,
+    task: impl Future<Output = ()> + Send + 'static,
     died: Died,
 ) -> io::Result<Server> {
     let address = listener.local_addr()?;
     listener.set_nonblocking(true)?;
     SockRef::from(&listener).listen(QUEUE)?;
-    // The connections have it from here.
+    // Inherited by the connections.
     SockRef::from(&listener).set_send_buffer_size(UNSENT)?;
     let runtime = Builder::new_current_thread()
         .enable_io()
@@ -95,7 +95,7 @@ pub(super) fn start<H: Handler>(
         let _inside = runtime.enter();
         TcpListener::from_std(listener)?
     };
-    runtime.spawn(errand);
+    runtime.spawn(task);
     runtime.spawn(tick());
     let (stop, stopped) = watch::channel(None);
     let body = move || run_guarded(runtime, accept_all(listener, handler, Arc::new(settings), stopped), died);
@@ -103,8 +103,8 @@ pub(super) fn start<H: Handler>(
     Ok(Server { address, stop, thread })
 }
 
-/// Tokio breaks off its own wait, by two system calls, for each timer that is set to end before all others, as some of every
-/// request's are. One that always ends sooner spares them that.
+/// Tokio interrupts its own wait, with two system calls, for each timer that is due before all others, as some of
+/// every request's are. A timer that is always due earlier avoids that.
 async fn tick() {
     loop {
         sleep(TICK).await;
@@ -120,7 +120,7 @@ fn run_guarded(runtime: Runtime, work: impl Future<Output = usize>, died: Died) 
     })
 }
 
-/// Accepts until `stop` changes. Answers how many connections had to be cut off.
+/// Accepts until `stop` changes. Returns how many connections had to be cut off.
 async fn accept_all<H: Handler>(
     listener: TcpListener,
     handler: Arc<H>,
@@ -138,7 +138,7 @@ async fn accept_all<H: Handler>(
         match accepted {
             Ok((stream, peer)) => {
                 failing = false;
-                // An answer is one small write: waiting for more to send would only delay it.
+                // A response is one small write: waiting to coalesce would only delay it.
                 let _ = stream.set_nodelay(true);
                 if let Err((stream, refusal)) = served.serve(stream, peer.ip(), &stop) {
                     refused.serve(stream, refusal, &stop);
@@ -156,18 +156,18 @@ async fn accept_all<H: Handler>(
     }
     drop(listener);
     let deadline = stop.borrow().unwrap_or_else(Instant::now);
-    // Whether they end in time is told by how many there are then.
+    // The remaining count tells whether they ended in time.
     let _ = timeout_at(deadline, served.admission.empty()).await;
     served.admission.count()
 }
 
-/// Errors of `accept` that speak of one connection that is gone, not of us.
+/// Errors of `accept` that concern a single, already closed connection.
 fn is_the_clients(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
 }
 
-/// The connections that are served.
+/// The connections being served.
 struct Served<H> {
     admission: Arc<Admission>,
     proxies: Arc<Proxies>,
@@ -186,7 +186,7 @@ impl<H: Handler> Served<H> {
         }
     }
 
-    /// Serves `stream` in a task of its own, until it ends or must give way.
+    /// Serves `stream` in its own task, until it ends or must give way.
     ///
     /// # Errors
     /// The stream, and why it is not served.
@@ -200,7 +200,7 @@ impl<H: Handler> Served<H> {
             Ok(ticket) => ticket,
             Err(refusal) => return Err((stream, refusal)),
         };
-        let told = Told {
+        let with_peer = WithPeer {
             handler: Arc::clone(&self.handler),
             admission: Arc::clone(&self.admission),
             proxies: Arc::clone(&self.proxies),
@@ -210,7 +210,7 @@ impl<H: Handler> Served<H> {
         let (settings, stop) = (Arc::clone(&self.settings), stop.clone());
         tokio::spawn(async move {
             tokio::select! {
-                () = converse(stream, Arc::new(told), &settings, true, stop) => {}
+                () = converse(stream, Arc::new(with_peer), &settings, true, stop) => {}
                 () = ticket.seat.must_leave() => tracing::debug!("a silent connection from {address} gave way to another"),
             }
         });
@@ -232,21 +232,21 @@ async fn converse<H: Handler>(
     }
 }
 
-/// The connections that there is no place for. Some are heard and told so, the others are told without being heard.
+/// Connections over the limit. Some are served a refusal, others get it without being read.
 struct Refused {
-    heard: Arc<Semaphore>,
+    served: Arc<Semaphore>,
     settings: Arc<Settings>,
 }
 
 impl Refused {
     fn new(settings: &Settings) -> Self {
         let brief = Settings { header_timeout: settings.header_timeout.min(REFUSED_HEAD), ..settings.clone() };
-        Self { heard: Arc::new(Semaphore::new(REFUSED_AT_ONCE)), settings: Arc::new(brief) }
+        Self { served: Arc::new(Semaphore::new(REFUSED_AT_ONCE)), settings: Arc::new(brief) }
     }
 
     fn serve(&self, stream: TcpStream, refusal: Refusal, stop: &watch::Receiver<Option<Instant>>) {
-        let Ok(permit) = Arc::clone(&self.heard).try_acquire_owned() else {
-            return turn_away(stream, refusal, self.settings.tls.is_some());
+        let Ok(permit) = Arc::clone(&self.served).try_acquire_owned() else {
+            return reject(stream, refusal, self.settings.tls.is_some());
         };
         let (settings, stop) = (Arc::clone(&self.settings), stop.clone());
         tokio::spawn(async move {
@@ -256,7 +256,7 @@ impl Refused {
     }
 }
 
-/// Answers on connections that there is no place for.
+/// Answers connections over the limit.
 struct Full(Refusal);
 
 impl Handler for Full {
@@ -265,15 +265,14 @@ impl Handler for Full {
     }
 }
 
-/// Says the same to a connection that there is no room for at all, without a wait, and closes it. Over TLS that cannot
-/// be said without a handshake.
-fn turn_away(stream: TcpStream, refusal: Refusal, tls: bool) {
-    // Tokio would write only once it has been told that there is room; in a new socket there is.
+/// Sends the refusal without waiting, and closes. Over TLS that is impossible without a handshake.
+fn reject(stream: TcpStream, refusal: Refusal, tls: bool) {
+    // Tokio would first wait for writability, which a new socket has.
     let Ok(mut stream) = stream.into_std() else { return };
     if tls {
         return;
     }
-    // What has come and is not read would turn the close into a reset, which can overtake the answer.
+    // Unread input would turn the close into a reset, which can overtake the response.
     let _ = stream.read(&mut [0; 4096]);
     let _ = stream.write(&body::rendered(refusal.problem().into_reply()));
 }
@@ -283,11 +282,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_panic_of_the_thread_is_told_to_the_daemon() {
+    fn a_panic_of_the_thread_is_reported_to_the_daemon() {
         let runtime = Builder::new_current_thread().enable_time().build().unwrap();
-        let (died, told) = std::sync::mpsc::channel();
+        let (died, with_peer) = std::sync::mpsc::channel();
         let died = Box::new(move |reason| died.send(reason).unwrap());
         assert_eq!(run_guarded(runtime, async { panic!("as the test wants it") }, died), 0);
-        assert!(told.try_recv().is_ok_and(|reason| reason.contains("http")));
+        assert!(with_peer.try_recv().is_ok_and(|reason| reason.contains("http")));
     }
 }

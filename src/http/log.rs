@@ -1,4 +1,4 @@
-//! `/v1/log`: the record of attempts, as pages, as a stream of everything, and one by one.
+//! `/v1/log`: attempts, as pages, as a stream, and singly.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use hyper::StatusCode;
 use hyper::header::ACCEPT;
 use serde::Serialize;
 
-use super::bridge::{self, Asker as _};
+use super::bridge::{self, Asker};
 use super::cursor::{self, List};
 use super::deliveries::parse_id;
 use super::export::{self, Kind};
@@ -23,7 +23,7 @@ use crate::core::id::AttemptId;
 use crate::core::payload;
 use crate::core::time::Timestamp;
 use crate::sender::probe;
-use crate::store::LogFilter;
+use crate::store::{LogFilter, Page};
 
 #[derive(Serialize)]
 struct Entries<'l> {
@@ -50,7 +50,7 @@ fn filter(query: &mut Query) -> LogFilter {
     }
 }
 
-/// A status code, or `none` for entries without an answer.
+/// A status code, or `none` for entries without a response.
 fn response(text: &str) -> Result<Option<u16>, String> {
     if text == "none" {
         return Ok(None);
@@ -84,17 +84,30 @@ pub(super) async fn list(request: Permitted) -> Result<Reply, Problem> {
         (None, Some(page)) => page,
         (None, None) => return Err(Problem::internal()),
     };
-    let found = bridge::read(&request, move |store| store.log(&filter, page.after, page.limit)).await?;
+    let found = self::page(&request, filter, page.after, page.limit).await?;
     let entries = found.items.iter().map(LogEntryJson::of).collect();
     let next = found.next.map(|bits| cursor::write(List::Log, bits));
     json(StatusCode::OK, &Entries { entries, next, scanned_until: found.scanned_until.map(Text) })
+}
+
+/// Reads one page of entries, newest first, for the API and for the page's views.
+///
+/// # Errors
+/// As [`bridge::read`].
+pub(super) async fn page(
+    asker: &impl Asker,
+    filter: LogFilter,
+    after: Option<u128>,
+    limit: usize,
+) -> Result<Page<LogEntry>, Problem> {
+    bridge::read(asker, move |store| store.log(&filter, after, limit)).await
 }
 
 #[derive(Serialize)]
 struct Whole<'l> {
     #[serde(flatten)]
     entry: LogEntryJson<'l>,
-    /// What came back in plain words, with what to do if it did not arrive.
+    /// The result in plain language, with what to do if it was not delivered.
     message: Option<String>,
     phases: Object<&'static str, u128>,
     address: Option<&'l str>,
@@ -112,7 +125,7 @@ struct Request<'l> {
     note: Option<&'static str>,
 }
 
-/// What was sent: the body as it was kept, or written again from its event.
+/// The request: its body as stored, or rendered again from its event.
 fn sent_request<'l>(entry: &'l LogEntry, sent: &'l Sent, event: Option<&Event>) -> Request<'l> {
     const GONE: &str = "the event is no longer kept, so its body cannot be shown";
     let body = match (&entry.sent_body, event) {
@@ -128,7 +141,7 @@ fn answered(answer: &Answer) -> Object<&str, Option<String>> {
     headers(answer.headers.iter().map(|(name, value)| (name.as_str(), Some(value.as_str()))))
 }
 
-/// Bytes from elsewhere as text; what is not UTF-8 is shown as replacement characters.
+/// Untrusted bytes as text, with replacement characters for invalid UTF-8.
 pub(super) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
@@ -200,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_shows_what_was_sent_and_what_came_back() {
+    fn an_entry_shows_request_and_response() {
         let headers = vec![("webhook-id".to_owned(), Some("evt_1".to_owned())), ("X-Key".to_owned(), None)];
         let mut attempt = entry("acme", "c");
         attempt.sent = Some(Sent { format: Format::Json, layout: Layout::Flat, nested: Nested::Brackets, headers });
@@ -223,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_that_is_gone_is_said_to_be_gone_and_one_that_was_kept_is_shown() {
+    fn dropped_bodies_are_marked_and_kept_ones_are_shown() {
         let mut attempt = entry("acme", "c");
         let sent =
             Sent { format: Format::Form, layout: Layout::Envelope, nested: Nested::Brackets, headers: Vec::new() };

@@ -1,4 +1,4 @@
-//! An entry of the log as the API shows it.
+//! A log entry as returned by the API.
 
 use serde::Serialize;
 
@@ -8,7 +8,7 @@ use crate::core::event::{CallId, Domain};
 use crate::core::id::{AttemptId, DeliveryId, EventId, SubscriptionId};
 use crate::core::time::Timestamp;
 
-/// An entry as the API shows it.
+/// A log entry as returned by the API.
 #[derive(Serialize)]
 pub(super) struct LogEntryJson<'l> {
     pub(super) id: Text<AttemptId>,

@@ -1,4 +1,4 @@
-//! `/v1/messages` and `/v1/conversations`: posting the SMS of a call, and looking at threads.
+//! `/v1/messages` and `/v1/conversations`: posting the SMS of a call, and reading threads.
 
 use hyper::StatusCode;
 use serde::Serialize;
@@ -20,7 +20,7 @@ use crate::core::id::{ConversationId, EventId};
 use crate::core::time::Timestamp;
 use crate::store::{ConversationFilter, ReadError, ShownConversation};
 
-/// Stores one SMS. Answers when it is on the disk, and with it the event that it raised.
+/// Stores one SMS. Responds once it is durable together with the event it raised.
 pub(super) async fn post(mut request: Permitted) -> Result<Reply, Problem> {
     request.no_query()?;
     let key = idempotency_key::of(request.headers())?;
@@ -39,7 +39,7 @@ pub(super) async fn post(mut request: Permitted) -> Result<Reply, Problem> {
     Ok(json_text(StatusCode::ACCEPTED, text))
 }
 
-/// A message as the API shows it.
+/// A message as returned by the API.
 #[derive(Serialize)]
 pub(super) struct MessageJson<'m> {
     id: String,
@@ -134,7 +134,7 @@ fn thread(shown_thread: &ShownConversation) -> Thread<'_> {
     }
 }
 
-/// Conversations, the one with the latest message first.
+/// Conversations, latest message first.
 pub(super) async fn list(request: Permitted) -> Result<Reply, Problem> {
     let mut query = request.query();
     let filter = ConversationFilter {
@@ -153,8 +153,8 @@ pub(super) async fn list(request: Permitted) -> Result<Reply, Problem> {
     json(StatusCode::OK, &Items::of(items, List::Conversations, found.next, found.scanned_until))
 }
 
-/// The conversation of a call with its messages, oldest first. Of a very long one the latest that were stored; `next`
-/// leads to those before.
+/// The conversation of a call with its messages, oldest first. Of a very long one the latest page; `next` leads to
+/// earlier ones.
 pub(super) async fn show(request: Permitted, call: CallId) -> Result<Reply, Problem> {
     let mut query = request.query();
     let company = query.take("company", Company::parse);

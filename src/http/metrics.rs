@@ -1,4 +1,4 @@
-//! `GET /metrics`: what is measured, in Prometheus' text format 0.0.4.
+//! `GET /metrics`, in Prometheus' text format 0.0.4.
 
 use hyper::StatusCode;
 
@@ -12,7 +12,7 @@ use super::request::Permitted;
 
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Shows it to a token. What is counted is counted over all companies, so not to one that is bound.
+/// For a token. Metrics cover all companies, so bound tokens are refused.
 ///
 /// # Errors
 /// 403 for such a token, and as [`show`].
@@ -24,14 +24,14 @@ pub(super) async fn permitted(request: &Permitted) -> Result<Reply, Problem> {
     show(&request.context, request.access.principal()).await
 }
 
-/// Shows it to this one.
+/// For `principal`.
 ///
 /// # Errors
-/// 500 if it cannot be written; 429 or 503 as for all that waits for its turn.
+/// 500 if they cannot be rendered; 429 or 503 as for all blocking work.
 pub(super) async fn show(context: &RequestContext, principal: Principal) -> Result<Reply, Problem> {
     let measured = context.services.metrics.clone();
     let text = Share::of(context, Lane::Control, principal).run(move || measured()).await?.map_err(|error| {
-        tracing::error!("a bug: what is measured cannot be shown: {error}");
+        tracing::error!("bug: the metrics cannot be rendered: {error}");
         Problem::internal()
     })?;
     Ok(with_body(StatusCode::OK, TEXT, Body::Whole(text.into())))

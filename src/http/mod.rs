@@ -1,39 +1,39 @@
 //! The HTTP API: the only module that is async, on hyper 1 without a framework.
 //!
 //! ```text
-//! listener     one thread, the ordered stop; admission: which connections are served
-//! connection   hyper around one socket: timeouts, panics, the last word; tls_connection: the handshake before
-//!   wire         bytes: stalled writers, requests with two lengths
+//! listener     one thread, ordered shutdown; admission: which connections are served
+//! connection   hyper around one socket: timeouts, panics, closing; tls_connection: the handshake before
+//!   wire         bytes: stalled writes, requests with two lengths
 //!   request_validation   heads: methods, hosts, codings
 //! router       health | the page | authentication -> route; above all handlers
-//! page         Settings > Webhooks in a browser: its views show what the API's routes answer
-//! routes       the table of paths, methods and roles, and which handler answers
+//! page         Settings > Webhooks in a browser: its views query the API's routes
+//! routes       the table of paths, methods, roles and handlers
 //!   events, messages, subscriptions, probes, event_types, deliveries, log, stats, tokens, metrics, health, backup   the
 //!                handlers, one file per resource
 //! request      Authorised -> Permitted -> a body within its limits
-//! bridge       to the store, which blocks; fair_limit: in whose turn; answers: the way back
-//! authentication   whose a request is; access: what a token may see and do
-//!   session      who signed in on the page; origin: that a change comes from there; attempts: how often
-//!   forwarded    whom a request comes from, behind proxies, too
-//! context      what is behind a request: services of the other modules, and what requests share
-//! reply, problem, body   answers and refusals
+//! bridge       to the blocking store; fair_limit: fair slots; answers: the way back
+//! authentication   the token of a request; access: its permissions
+//!   session      signed-in browsers; origin: protection of changes; attempts: failed sign-ins
+//!   forwarded    the client's address, also behind proxies
+//! context      services of other modules, and shared state
+//! reply, problem, body   responses and refusals
 //! openapi      the description of the API
-//! idempotency_key  a producer's own id, beside an event or a message
-//! budget       of the memory for what clients have not read or not sent whole
+//! idempotency_key  a producer's own id in a header
+//! budget       of memory for unread responses and incomplete bodies
 //! ```
 //!
 //! Each stands above what is below it; no file imports one above.
 //!
-//! Knows core, the store's API and the sender's probe; what else it needs it is handed as [`Services`].
+//! Knows core, the store's API and the sender's probe; other services are passed in as [`Services`].
 //!
-//! What always holds:
-//! - No byte of a body is read before the token was checked, but for the form of signing in (8 KiB at
-//!   most, few attempts); no handler runs without a role.
-//! - `202` to an event is answered only from the store's reply, when it is on the disk.
-//! - Every wait for a client has an end: head, body, and the writing of the answer.
-//! - What is read into memory for one request is bounded: its head, its body, one page of a list; and for all together what
-//!   clients leave unread or unfinished.
-//! - Accepting, control and reading have threads of their own; within each nobody waits for what another tenant asks for.
+//! Invariants:
+//! - No byte of a body is read before the token was checked, except the sign-in form (at most 8 KiB, few attempts);
+//!   no handler runs without a role.
+//! - `202` for an event is sent only after the store's reply, when the event is durable.
+//! - Every wait for a client has an end: head, body, and writing the response.
+//! - Memory per request is bounded: its head, its body, one page of a list; and in total what clients leave unread or
+//!   unfinished.
+//! - Accepting, control and reading have their own threads; within each no tenant waits for another's requests.
 
 mod access;
 mod admission;
@@ -104,11 +104,11 @@ use router::Router;
 pub use settings::Settings;
 pub use tls::Tls;
 
-/// Serves the API on `listener`, on a thread of its own, until it is [stopped](Server::stop). That thread also gives
-/// the store's `answers`. `died` is called if that thread ends by a panic.
+/// Serves the API on `listener`, on its own thread, until it is [stopped](Server::stop). That thread also delivers
+/// the store's `answers`. `died` is called if the thread panics.
 ///
 /// # Errors
-/// The listener cannot be taken over, or no thread can be had.
+/// The listener cannot be used, or no thread can be created.
 pub fn serve(
     listener: TcpListener,
     services: Services,

@@ -1,20 +1,19 @@
-//! Whether a browser sent a request from a page of ours: what keeps other sites from using a session.
+//! Whether a browser sent a request from our own page: protects sessions against cross-site requests.
 //!
-//! A cookie goes along with whatever a browser sends, also for a page of somebody else's. So a change
-//! that is made by a cookie must say where it comes from, in headers that scripts cannot set
-//! (`Sec-Fetch-Site`, or `Origin` where the connection is not encrypted), and carry a header that no
-//! form can send and no foreign script may.
+//! A browser attaches a cookie to every request, including those made by foreign pages. So a change authorised by a
+//! cookie must name its origin in headers that scripts cannot set (`Sec-Fetch-Site`, or `Origin` on unencrypted
+//! connections), and carry a header that no form and no foreign script can send.
 
 use hyper::Method;
 use hyper::header::{HOST, HeaderMap, ORIGIN};
 
 use super::problem::Problem;
 
-/// The header that the page's own requests carry.
+/// The header set by the page's own requests.
 const OURS: &str = "x-hookswitch-page";
 
-/// Whether the browser says that a page of this origin sent it.
-pub(super) fn is_ours(headers: &HeaderMap) -> bool {
+/// Whether the browser declares that a page of this origin sent it.
+pub(super) fn is_same_origin(headers: &HeaderMap) -> bool {
     let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default());
     if let Some(site) = text("sec-fetch-site") {
         return site == "same-origin";
@@ -22,24 +21,24 @@ pub(super) fn is_ours(headers: &HeaderMap) -> bool {
     let host = text(HOST.as_str()).unwrap_or_default();
     let origin = text(ORIGIN.as_str()).and_then(|origin| origin.split_once("://"));
     origin.is_some_and(|(scheme, origin)| {
-        // A browser leaves the scheme's own port out of both, or, behind a proxy, out of one.
+        // Browsers omit the scheme's default port in both, or, behind a proxy, in one of them.
         let port = if scheme == "https" { ":443" } else { ":80" };
         let bare = |name: &str| name.strip_suffix(port).unwrap_or(name).to_ascii_lowercase();
         matches!(scheme, "http" | "https") && !host.is_empty() && bare(origin) == bare(host)
     })
 }
 
-/// Whether the browser reached us over TLS, ours or a proxy's.
+/// Whether the browser used TLS, to us or to a proxy.
 pub(super) fn is_encrypted(headers: &HeaderMap) -> bool {
     headers.get(ORIGIN).is_some_and(|origin| origin.as_bytes().starts_with(b"https://"))
 }
 
-/// Checks that a request that a session stands for was made by the page.
+/// Checks that a request authorised by a session was made by the page.
 ///
 /// # Errors
-/// 403 if it changes something and comes from elsewhere.
+/// 403 if it makes a change and comes from elsewhere.
 pub(super) fn check(method: &Method, headers: &HeaderMap) -> Result<(), Problem> {
-    if method.is_safe() || (is_ours(headers) && headers.get(OURS).is_some_and(|value| value == "1")) {
+    if method.is_safe() || (is_same_origin(headers) && headers.get(OURS).is_some_and(|value| value == "1")) {
         return Ok(());
     }
     Err(Problem::forbidden(
@@ -56,9 +55,9 @@ mod tests {
     }
 
     #[test]
-    fn only_pages_of_this_origin_are_ours() {
+    fn only_same_origin_requests_are_accepted() {
         let host = ("host", "hooks.example:4665");
-        for (ours, given) in [
+        for (same, given) in [
             (true, vec![host, ("sec-fetch-site", "same-origin")]),
             (true, vec![host, ("origin", "http://hooks.example:4665")]),
             (true, vec![("host", "Hooks.example"), ("origin", "https://hooks.example")]),
@@ -75,7 +74,7 @@ mod tests {
             (false, vec![host, ("sec-fetch-site", "cross-site")]),
             (false, vec![host, ("sec-fetch-site", "none")]),
         ] {
-            assert_eq!(is_ours(&headers(&given)), ours, "{given:?}");
+            assert_eq!(is_same_origin(&headers(&given)), same, "{given:?}");
         }
     }
 

@@ -4,17 +4,18 @@ use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
-/// Behind these stands the id of a call, which is the platform's: it may have any character but control characters.
+/// These are followed by the id of a call, which belongs to the platform: it may contain any character but control
+/// characters.
 const OF_CALLS: [&str; 2] = ["calls", "conversations"];
 
-/// The segments of `path`, decoded one by one: a dot segment, an empty one, or one with a slash in
-/// disguise is no name of anything here, unless it is the id of a call.
+/// The segments of `path`, each decoded: dot segments, empty ones, and those with an encoded slash match nothing,
+/// unless they are the id of a call.
 pub(super) fn segments(path: &str) -> Option<Vec<String>> {
     let mut segments: Vec<String> = Vec::new();
     for segment in path.strip_prefix('/')?.split('/') {
         let text = decode(segment)?;
         let call = segments.last().is_some_and(|before| OF_CALLS.contains(&before.as_str()));
-        // Dots that are not encoded are a step in the path, and no id.
+        // Unencoded dots are path navigation, not an id.
         let disguised = matches!(text.as_str(), "." | "..") || text.contains(['/', '\\']);
         if text.is_empty() || text.contains(char::is_control) || (disguised && (!call || segment == text)) {
             return None;
@@ -24,7 +25,7 @@ pub(super) fn segments(path: &str) -> Option<Vec<String>> {
     Some(segments)
 }
 
-/// One segment of a path, percent-decoded; `None` where a percent sign is not followed by two hexadecimal digits.
+/// One percent-decoded segment; `None` if a percent sign is not followed by two hexadecimal digits.
 fn decode(segment: &str) -> Option<String> {
     let encoded = |rest: &str| rest.bytes().take(2).filter(u8::is_ascii_hexdigit).count() == 2;
     if !segment.split('%').skip(1).all(encoded) {

@@ -1,7 +1,7 @@
-//! `POST /v1/test` and `POST …/{id}/test`: a sample event, posted at once, and what came back.
+//! `POST /v1/test` and `POST …/{id}/test`: posts a sample event at once, and returns the result.
 //!
-//! A probe blocks for as long as the receiver takes, so there are few at once, shared fairly among companies; the probe
-//! of a stored subscription is recorded in the log, also if the client does not wait for it.
+//! A probe blocks for as long as the receiver takes, so few run at once, shared fairly among companies; the probe of
+//! a stored subscription is recorded in the log, even if the client does not wait for it.
 
 use std::sync::Arc;
 
@@ -34,9 +34,9 @@ use crate::core::subscription_input::Change;
 use crate::core::time::Timestamp;
 use crate::sender::probe::{self, Findings};
 
-/// The event type whose sample is sent where neither the request nor a subscription names one.
+/// The sample's event type if neither the request nor a subscription names one.
 const DEFAULT_EVENT: &str = "call.new";
-/// What is said beside a refusal of a request whose signature nobody can check.
+/// Added when a test with a throw-away secret is refused by the receiver.
 const THROWN_AWAY: &str = " This test was signed with a secret that is thrown away: to test a receiver that checks the \
                            signature, give the `secret` that it has.";
 
@@ -64,7 +64,7 @@ struct Request<'f> {
 
 fn shown(findings: &Findings) -> FindingsJson<'_> {
     let (report, request) = (&findings.report, &findings.request);
-    let ours = request.headers.iter().map(|(name, value)| (name.as_str(), Some(value.as_str())));
+    let standard = request.headers.iter().map(|(name, value)| (name.as_str(), Some(value.as_str())));
     let own = request.own_headers.iter().map(|header| (header.name.as_str(), None));
     FindingsJson {
         response: findings.response,
@@ -76,14 +76,14 @@ fn shown(findings: &Findings) -> FindingsJson<'_> {
         duration_ms: report.duration.as_millis(),
         phases: phases(&report.phases),
         address: report.address.as_deref(),
-        request: Request { headers: headers(ours.chain(own)), body: text(&request.body) },
+        request: Request { headers: headers(standard.chain(own)), body: text(&request.body) },
         response_body: findings.response_body(),
         curl: &findings.curl,
     }
 }
 
-/// What is asked of a probe of a URL that is not saved yet.
-struct Asked {
+/// The parameters of a probe of an unsaved URL.
+struct ProbeRequest {
     event: Entry,
     url: String,
     format: Format,
@@ -94,7 +94,7 @@ struct Asked {
     secret: Option<Secret>,
 }
 
-impl Asked {
+impl ProbeRequest {
     fn read(document: &Document, catalogue: &Catalogue) -> Result<Self, Problem> {
         let mut invalid = Invalid::default();
         let (mut event, mut url, mut secret) = (catalogue.get(DEFAULT_EVENT).cloned(), None, None);
@@ -102,7 +102,7 @@ impl Asked {
         let (mut nested, mut certificate) = (Nested::Brackets, CertificateChange::default());
         let members = raw::members(document.parse()?).map_err(|fault| Problem::invalid("", fault))?;
         if let Some(name) = raw::first_duplicate(&members) {
-            invalid.add(pointer(name), "stands twice");
+            invalid.add(pointer(name), "is given twice");
         }
         for (name, value) in &members {
             let at = pointer(name);
@@ -145,7 +145,7 @@ impl Asked {
             invalid.add("/url", "is missing");
         }
         let certificate = certificate.settle(None).map_err(|inner| invalid.nest("", inner)).ok().flatten();
-        let asked = event.zip(url).map(|(event, url)| Self {
+        let probe_request = event.zip(url).map(|(event, url)| Self {
             event,
             url,
             format,
@@ -155,16 +155,16 @@ impl Asked {
             certificate,
             secret,
         });
-        invalid.or(asked).map_err(Problem::from)
+        invalid.or(probe_request).map_err(Problem::from)
     }
 }
 
-/// What a probe of a URL that is not saved yet may have.
+/// The valid members for a probe of an unsaved URL.
 const MEMBERS: &str = "url, format, layout, nested, event, headers, client_cert, client_key, secret";
 
-/// What is asked of a probe of a stored subscription: the event type whose sample is sent, and the subscription as it is
-/// stored but for what `settings` gives instead, as a change of it would.
-fn asked_of_stored(
+/// The parameters of a probe of a stored subscription: the event type of the sample, and the stored subscription with
+/// `settings` applied as a change would.
+fn stored_request(
     document: Option<&Document>,
     catalogue: &Catalogue,
     stored: &Subscription,
@@ -174,7 +174,7 @@ fn asked_of_stored(
     let members = body.map(raw::members).transpose().map_err(|fault| Problem::invalid("", fault))?.unwrap_or_default();
     let mut invalid = Invalid::default();
     if let Some(name) = raw::first_duplicate(&members) {
-        invalid.add(pointer(name), "stands twice");
+        invalid.add(pointer(name), "is given twice");
     }
     let (mut event, mut tested) = (None, Some(stored.clone()));
     for (name, value) in &members {
@@ -192,7 +192,7 @@ fn asked_of_stored(
     invalid.or(event.zip(tested)).map_err(Problem::from)
 }
 
-/// The first event type that is selected, in the order in which they are shown.
+/// The first selected event type, in display order.
 fn selected(selection: &Selection, catalogue: &Catalogue) -> Option<Entry> {
     let of_selection = match selection {
         Selection::All => None,
@@ -207,7 +207,7 @@ fn named_event(value: &RawValue, catalogue: &Catalogue) -> Result<Entry, String>
     catalogue.get(&name).cloned().ok_or_else(|| "is not an event type".to_owned())
 }
 
-/// Bytes that nobody can guess: for an id, and for the secret of a probe that has none of its own.
+/// Random bytes: for an id, and for the secret of a probe without one.
 pub(super) fn random<const N: usize>() -> Result<[u8; N], Problem> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).map_err(|_| Problem::internal())?;
@@ -219,29 +219,29 @@ fn fresh_id(now: Timestamp) -> Result<EventId, Problem> {
     Ok(EventId::from_bits((u128::from(now.millis()) << 80) | random))
 }
 
-/// Probes a URL that is not saved yet, signed with the secret that was given. Where none was, the signature is made with
-/// one that is thrown away: the request has all that a delivery has.
+/// Probes an unsaved URL, signed with the given secret, or else with a throw-away one, so that the request is
+/// complete.
 pub(super) async fn unsaved(mut request: Permitted) -> Result<Reply, Problem> {
     request.no_query()?;
     let document = request.json().await?;
-    let asked = Asked::read(&document, &request.services().catalogue)?;
+    let probe_request = ProbeRequest::read(&document, &request.services().catalogue)?;
     let now = (request.services().clock)();
     let (event, fresh) = (fresh_id(now)?, Secret::from_bytes(random::<32>()?));
-    let thrown_away = asked.secret.is_none();
+    let thrown_away = probe_request.secret.is_none();
     let context = Arc::clone(&request.context);
-    let url = Url::parse(&asked.url).ok();
+    let url = Url::parse(&probe_request.url).ok();
     let host = url.as_ref().and_then(Url::host_str).unwrap_or_default();
     let share = Share::of(&request.context, Lane::Probe, request.principal().towards(host));
     let findings = share.run(move || {
         let probe = Probe {
-            url: &asked.url,
-            format: asked.format,
-            layout: asked.layout,
-            nested: asked.nested,
-            own_headers: &asked.headers,
-            client_certificate: asked.certificate.as_ref(),
-            secrets: vec![asked.secret.as_ref().unwrap_or(&fresh)],
-            entry: &asked.event,
+            url: &probe_request.url,
+            format: probe_request.format,
+            layout: probe_request.layout,
+            nested: probe_request.nested,
+            own_headers: &probe_request.headers,
+            client_certificate: probe_request.certificate.as_ref(),
+            secrets: vec![probe_request.secret.as_ref().unwrap_or(&fresh)],
+            entry: &probe_request.event,
             event,
             company: None,
             domain: None,
@@ -257,15 +257,14 @@ pub(super) async fn unsaved(mut request: Permitted) -> Result<Reply, Problem> {
     json(StatusCode::OK, &shown(&findings))
 }
 
-/// Probes a stored subscription, with its own secrets and as it is stored but for what the body gives instead, and
-/// records it.
+/// Probes a stored subscription, with its own secrets and with the changes in the body applied, and records it.
 pub(super) async fn stored(mut request: Permitted, id: SubscriptionId) -> Result<Reply, Problem> {
     request.no_query()?;
     let subscription = subscriptions::find(&request, id)?;
     subscriptions::check_unlocked(&subscription)?;
     let document = request.optional_json().await?;
     let now = (request.services().clock)();
-    let (sample, tested) = asked_of_stored(document.as_ref(), &request.services().catalogue, &subscription, now)?;
+    let (sample, tested) = stored_request(document.as_ref(), &request.services().catalogue, &subscription, now)?;
     let event = fresh_id(now)?;
     let context = Arc::clone(&request.context);
     let url = Url::parse(&tested.url).ok();
@@ -285,15 +284,15 @@ pub(super) async fn stored(mut request: Permitted, id: SubscriptionId) -> Result
     json(StatusCode::OK, &shown(&findings.await?))
 }
 
-/// Puts the probe into the log. The client is told what came back either way.
+/// Adds the probe to the log. The client gets the result either way.
 fn record(services: &Services, entry: LogEntry) {
-    let told = |failed: bool| {
+    let warn_if = |failed: bool| {
         if failed {
             tracing::warn!("a probe could not be recorded in the log");
         }
     };
-    let busy = services.store.record_probe(entry, Box::new(move |result| told(result.is_err()))).is_err();
-    told(busy);
+    let busy = services.store.record_probe(entry, Box::new(move |result| warn_if(result.is_err()))).is_err();
+    warn_if(busy);
 }
 
 fn entry(subscription: &Subscription, event: &Entry, findings: &Findings, now: Timestamp) -> LogEntry {
@@ -365,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn a_probe_shows_what_was_sent_where_it_ended_and_no_secret() {
+    fn a_probe_shows_its_request_and_phase_and_no_secret() {
         let refused = findings(Outcome::Failed { fault: Fault::Refused, detail: String::new() });
         let wanted = serde_json::json!({
             "response": null, "working": false, "message": "Not working.", "note": null, "error": "connection_refused",
@@ -376,15 +375,15 @@ mod tests {
         assert_eq!(serde_json::to_value(shown(&refused)).unwrap(), wanted);
     }
 
-    fn asked(text: &str) -> Result<Asked, u16> {
+    fn probe_request(text: &str) -> Result<ProbeRequest, u16> {
         let catalogue = Catalogue::new(Vec::new()).unwrap();
-        Asked::read(&Document::of(text), &catalogue).map_err(|problem| problem.status())
+        ProbeRequest::read(&Document::of(text), &catalogue).map_err(|problem| problem.status())
     }
 
     #[test]
-    fn what_is_not_said_has_its_default() {
-        let asked = |text| asked(text).unwrap();
-        let plain = asked(r#"{"url":"https://hooks.example","secret":null}"#);
+    fn missing_members_have_defaults() {
+        let probe_request = |text| probe_request(text).unwrap();
+        let plain = probe_request(r#"{"url":"https://hooks.example","secret":null}"#);
         assert_eq!(
             (plain.event.name.as_str(), plain.format, plain.layout),
             ("call.new", Format::Json, Layout::Envelope)
@@ -392,7 +391,7 @@ mod tests {
         assert_eq!((plain.url.as_str(), plain.headers.len()), ("https://hooks.example/", 0));
         assert!(plain.secret.is_none());
         let secret = Secret::from_bytes([7; 24]);
-        let full = asked(&format!(
+        let full = probe_request(&format!(
             r#"{{"url":"http://a.example/x","format":"form","layout":"flat","nested":"json","event":"call.missed","headers":{{"A":"b"}},"secret":"{}"}}"#,
             secret.reveal()
         ));
@@ -405,11 +404,11 @@ mod tests {
         for text in ["whsec_c2hvcnQ=", "whsec_%%%not-base64%%%", "c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0"] {
             let catalogue = Catalogue::new(Vec::new()).unwrap();
             let document = Document::of(&format!(r#"{{"url":"http://a.example/","secret":"{text}"}}"#));
-            let Err(problem) = Asked::read(&document, &catalogue) else { panic!("{text} is taken") };
-            let said = format!("{problem:?}");
-            assert_eq!(problem.status(), 422, "{said}");
-            assert!(said.contains("/secret") && said.contains("24 to 64 bytes"), "{said}");
-            assert!(!said.contains(&text[6..]), "{said}");
+            let Err(problem) = ProbeRequest::read(&document, &catalogue) else { panic!("{text} is taken") };
+            let refusal = format!("{problem:?}");
+            assert_eq!(problem.status(), 422, "{refusal}");
+            assert!(refusal.contains("/secret") && refusal.contains("24 to 64 bytes"), "{refusal}");
+            assert!(!refusal.contains(&text[6..]), "{refusal}");
         }
     }
 
@@ -422,11 +421,11 @@ mod tests {
         let draft = change.into_draft(crate::core::subscription::Ordering::Call).unwrap();
         let stored = draft.into_subscription(SubscriptionId::from_bits(7), 1, Secret::from_bytes([7; 32]), now);
         let document = Document::of(text);
-        asked_of_stored(Some(&document), &catalogue, &stored, now).map_err(|problem| problem.status())
+        stored_request(Some(&document), &catalogue, &stored, now).map_err(|problem| problem.status())
     }
 
     #[test]
-    fn a_stored_subscription_is_probed_as_it_is_stored_but_for_what_is_given() {
+    fn a_probe_of_a_stored_subscription_overrides_given_settings_only() {
         let (event, as_stored) = tested("{}", r#"["call.finished","call.missed"]"#).unwrap();
         assert_eq!(event.name.as_str(), "call.missed", "the first selected in the order of the list");
         assert_eq!((as_stored.url.as_str(), as_stored.format), ("http://a.example/", Format::Json));

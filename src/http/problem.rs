@@ -1,7 +1,7 @@
-//! Problem replies (RFC 9457): every refusal in one shape, made in one place.
+//! Problem replies (RFC 9457): all refusals, in one place and one format.
 //!
-//! Who reads one is the client's programmer: `detail` says what is wrong and what would be right,
-//! `errors` which members are at fault. Causes inside the daemon are not told here but on its log.
+//! The reader is the client's programmer: `detail` says what is wrong and what would be right, `errors` which members
+//! are at fault. Internal causes are logged, not returned.
 
 use hyper::StatusCode;
 use hyper::header::{ALLOW, CONNECTION, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -12,7 +12,7 @@ use super::budget::Spent;
 use crate::core::invalid::{FieldError, Invalid};
 use crate::store::{Busy, StoreError};
 
-/// A refusal, to be answered instead of what was asked for.
+/// A refusal.
 #[derive(Debug)]
 pub(super) struct Problem {
     status: StatusCode,
@@ -59,7 +59,7 @@ impl Problem {
         self
     }
 
-    /// The same, and the connection is closed after it: where the request's end cannot be trusted.
+    /// The same, and the connection is closed after it: when the end of the request is uncertain.
     pub(super) fn closing(mut self) -> Self {
         self.close = true;
         self
@@ -70,12 +70,12 @@ impl Problem {
         &self.detail
     }
 
-    /// The status code that it is answered with.
+    /// The status code.
     pub(super) fn status(&self) -> u16 {
         self.status.as_u16()
     }
 
-    /// 400: it could not be read at all.
+    /// 400: it cannot be read at all.
     pub(super) fn bad_request(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, detail)
     }
@@ -85,7 +85,7 @@ impl Problem {
         Self::new(StatusCode::UNAUTHORIZED, detail).with(With::Challenge("Bearer realm=\"hookswitch\""))
     }
 
-    /// 401: a token, but none that is good (RFC 6750 section 3.1).
+    /// 401: a token, but not a valid one (RFC 6750 section 3.1).
     pub(super) fn unknown_token(detail: impl Into<String>) -> Self {
         const CHALLENGE: &str = "Bearer realm=\"hookswitch\", error=\"invalid_token\"";
         Self::new(StatusCode::UNAUTHORIZED, detail).with(With::Challenge(CHALLENGE))
@@ -101,13 +101,13 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, detail)
     }
 
-    /// 405, with the methods that there are.
+    /// 405, with the allowed methods.
     pub(super) fn method_not_allowed(method: &str, allow: &'static str) -> Self {
         Self::new(StatusCode::METHOD_NOT_ALLOWED, format!("`{method}` is not allowed here; there are: {allow}"))
             .with(With::Allow(allow))
     }
 
-    /// 408: the request's body did not come in time.
+    /// 408: the request's body was not complete in time.
     pub(super) fn too_slow(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::REQUEST_TIMEOUT, detail).closing()
     }
@@ -132,29 +132,29 @@ impl Problem {
         Invalid::one(pointer, detail).into()
     }
 
-    /// 429: this one asks for too much; come again in `seconds` (RFC 6585 section 4).
+    /// 429: too many requests; try again after `seconds` (RFC 6585 section 4).
     pub(super) fn too_many_requests(detail: impl Into<String>, seconds: u16) -> Self {
         Self::new(StatusCode::TOO_MANY_REQUESTS, detail).with(With::RetryAfter(seconds))
     }
 
-    /// 500: a fault of ours.
+    /// 500: an internal error.
     pub(super) fn internal() -> Self {
         const DETAIL: &str =
             "Hookswitch failed at this request, which is a fault of its own; its log on standard error tells more";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, DETAIL).closing()
     }
 
-    /// 501: a method that this server does not know (RFC 9110 section 9.1).
+    /// 501: an unknown method (RFC 9110 section 9.1).
     pub(super) fn not_implemented(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_IMPLEMENTED, detail)
     }
 
-    /// 503: not now; come again in `seconds`.
+    /// 503: try again after `seconds`.
     pub(super) fn unavailable(detail: impl Into<String>, seconds: u16) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, detail).with(With::RetryAfter(seconds))
     }
 
-    /// The answer.
+    /// The response.
     pub(super) fn into_reply(self) -> Reply {
         let shown: Vec<_> =
             self.errors.iter().map(|error| FieldErrorJson { pointer: &error.pointer, detail: &error.detail }).collect();
@@ -166,7 +166,7 @@ impl Problem {
             detail: &self.detail,
             errors: &shown,
         };
-        // Numbers and strings alone: this cannot fail, and an empty body would still carry its status.
+        // Numbers and strings only: this cannot fail, and an empty body would still have its status.
         let text = serde_json::to_vec(&problem).unwrap_or_default();
         let mut reply = with_body(self.status, "application/problem+json", Body::Whole(text.into()));
         let headers = reply.headers_mut();
@@ -205,11 +205,11 @@ impl From<Busy> for Problem {
 
 impl From<Spent> for Problem {
     fn from(_: Spent) -> Self {
-        /// After how many seconds whoever was refused may come again.
-        const COME_AGAIN: u16 = 2;
+        /// `Retry-After` of this refusal, in seconds.
+        const RETRY_AFTER: u16 = 2;
         const DETAIL: &str = "memory runs short ([limits] memory), and this client holds the most of it: answers that it has \
                               not read, bodies that it has not sent whole; read or end those first";
-        Self::unavailable(DETAIL, COME_AGAIN)
+        Self::unavailable(DETAIL, RETRY_AFTER)
     }
 }
 
@@ -220,11 +220,11 @@ impl From<StoreError> for Problem {
             StoreError::NotFound => Self::not_found(error.to_string()),
             StoreError::Conflict(detail) | StoreError::Limit(detail) => Self::conflict(detail),
             StoreError::Invalid(invalid) => invalid.into(),
-            // Room is made by people, or by retention once a minute.
+            // Space is made by people, or by retention once a minute.
             StoreError::DiskFull(detail) => {
                 Self::new(StatusCode::INSUFFICIENT_STORAGE, detail).with(With::RetryAfter(60))
             }
-            // Asking again does not help, so these are no 503. The paths are the operator's to know.
+            // Retrying does not help, so this is not a 503. Paths are the operator's to know.
             StoreError::Corrupt { .. } => {
                 tracing::error!("the store has damaged data: {error}");
                 const DETAIL: &str = "what this asks for is damaged on the disk, and asking again does not help; \
@@ -290,7 +290,7 @@ mod tests {
         }
     }
 
-    /// Who must act is told by the status: 4xx the client, 503 the client a little later, 500 and 507 the operator.
+    /// The status says who must act: 4xx the client, 503 the client later, 500 and 507 the operator.
     #[test]
     fn each_error_of_the_store_has_one_status_title_and_advice() {
         let path = || std::path::PathBuf::from("/var/lib/hookswitch/journal/000001.log");

@@ -1,40 +1,40 @@
-//! Query strings: every parameter that is known is read once, every other is refused.
+//! Query strings: known parameters are parsed, all others are refused.
 //!
-//! A filter that is misspelt and silently ignored would show too much; so it is a 422.
+//! A misspelt filter that is silently ignored would return too much, so it is a 422.
 
 use super::cursor::{self, List};
 use super::problem::Problem;
 use crate::core::invalid::Invalid;
 use crate::store::Place;
 
-/// How many items a page has if nobody asks for another number.
+/// Default items per page.
 const DEFAULT_LIMIT: usize = 50;
-/// The most items that a page has.
+/// Maximum items per page.
 pub(super) const MAX_LIMIT: usize = 500;
 
-/// A query string that is being read.
+/// A query string being read.
 pub(super) struct Query {
     given: Vec<(String, String)>,
     known: Vec<&'static str>,
     invalid: Invalid,
 }
 
-/// Which page of a list.
+/// A page of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct PageOf {
-    /// How many items, 1 to [`MAX_LIMIT`].
+    /// Number of items, 1 to [`MAX_LIMIT`].
     pub limit: usize,
-    /// After which id.
+    /// The id after which it starts.
     pub after: Option<u128>,
 }
 
-/// How a parameter is named where a member has its pointer.
+/// The pointer of a parameter in `errors`.
 fn named(name: &str) -> String {
     format!("?{name}")
 }
 
 impl Query {
-    /// Takes `text`, what stands after the question mark.
+    /// Parses `text`, the part after the question mark.
     pub(super) fn new(text: Option<&str>) -> Self {
         let text = text.unwrap_or("");
         let given: Vec<_> = url::form_urlencoded::parse(text.as_bytes()).into_owned().collect();
@@ -43,7 +43,7 @@ impl Query {
         let mut invalid = Invalid::default();
         for (index, ((name, _), broken)) in given.iter().zip(broken).enumerate() {
             if given[..index].iter().any(|(earlier, _)| earlier == name) {
-                invalid.add(named(name), "stands twice");
+                invalid.add(named(name), "is given twice");
             } else if broken {
                 invalid.add(named(name), "is not UTF-8");
             }
@@ -51,7 +51,7 @@ impl Query {
         Self { given, known: Vec::new(), invalid }
     }
 
-    /// The value of `name` as `parse` reads it, if it was given.
+    /// The value of `name`, parsed by `parse`, if given.
     pub(super) fn take<T>(&mut self, name: &'static str, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
         self.known.push(name);
         let index = self.given.iter().position(|(given, _)| given == name)?;
@@ -59,8 +59,8 @@ impl Query {
         self.invalid.check(&named(name), parse(&value))
     }
 
-    /// As [`Query::take`], where a blank can only be a `+` that was not percent-encoded: telephone
-    /// numbers, and times with an offset.
+    /// As [`Query::take`], for values in which a blank can only be an unencoded `+`: telephone numbers, and times
+    /// with an offset.
     pub(super) fn take_with_plus<T>(
         &mut self,
         name: &'static str,
@@ -74,7 +74,7 @@ impl Query {
         self.page_of(list, DEFAULT_LIMIT)
     }
 
-    /// The same where a page has `default` items if nobody asks for another number.
+    /// The same with `default` items per page.
     pub(super) fn page_of(&mut self, list: List, default: usize) -> PageOf {
         let limit = self.limit().unwrap_or(default);
         let after = self.take("cursor", |text| cursor::read(list, text));
@@ -94,10 +94,10 @@ impl Query {
         })
     }
 
-    /// Ends the reading.
+    /// Finishes.
     ///
     /// # Errors
-    /// 422 with every parameter that is not known, stands twice or could not be read.
+    /// 422 with every parameter that is unknown, given twice or invalid.
     pub(super) fn finish(mut self) -> Result<(), Problem> {
         let known = if self.known.is_empty() { "none".to_owned() } else { self.known.join(", ") };
         for (name, _) in &self.given {
@@ -109,10 +109,10 @@ impl Query {
     }
 }
 
-/// Reads any text of 1 to 128 characters, such as a telephone number.
+/// Accepts any text of 1 to 128 characters, such as a telephone number.
 ///
 /// # Errors
-/// Its length is another.
+/// Its length is out of range.
 pub(super) fn text(value: &str) -> Result<String, String> {
     if !(1..=128).contains(&value.chars().count()) {
         return Err("must have 1 to 128 characters".to_owned());
@@ -123,10 +123,10 @@ pub(super) fn text(value: &str) -> Result<String, String> {
     Ok(value.to_owned())
 }
 
-/// Reads `true` or `false`.
+/// Parses `true` or `false`.
 ///
 /// # Errors
-/// It is something else.
+/// Any other value.
 pub(super) fn boolean(value: &str) -> Result<bool, String> {
     value.parse().map_err(|_| "must be true or false".to_owned())
 }
@@ -139,7 +139,7 @@ mod tests {
 
     type Seen = (Option<Source>, Option<String>, Option<String>, PageOf);
 
-    /// Reads a query of `source`, `since`, `phone` and a page; the error's text if it is refused.
+    /// Parses a query of `source`, `since`, `phone` and a page; returns the error's text if refused.
     fn read(text: &str) -> Result<Seen, String> {
         let mut query = Query::new(Some(text));
         let source = query.take("source", Source::parse);
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_known_is_read() {
+    fn known_parameters_are_read() {
         let page = PageOf { limit: 50, after: None };
         assert_eq!(read(""), Ok((None, None, None, page)));
         assert_eq!(read("source=ilr&"), Ok((Some(Source::LeadConnect), None, None, page)));
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named() {
+    fn faults_are_named() {
         let cases = [
             ("sauce=api", "?sauce"),
             ("source=fax", "?source"),

@@ -1,4 +1,4 @@
-//! Answers that can fail to be made: JSON of a value, and what is counted in the budget of memory.
+//! Fallible responses: JSON of a value, and bodies counted in the memory budget.
 
 use hyper::StatusCode;
 use hyper::header::{HeaderValue, LOCATION};
@@ -10,10 +10,10 @@ use super::problem::Problem;
 
 pub(super) use super::body::Reply;
 
-/// An answer whose body is counted.
+/// A response whose body is counted.
 ///
 /// # Errors
-/// 503: its client has not read too much already.
+/// 503: the client has too much unread already.
 pub(super) fn counted(mut reply: Reply, account: &Account) -> Result<Reply, Problem> {
     if let Body::Whole(text) = reply.body_mut() {
         *text = account.hold(std::mem::take(text))?;
@@ -21,16 +21,16 @@ pub(super) fn counted(mut reply: Reply, account: &Account) -> Result<Reply, Prob
     Ok(reply)
 }
 
-/// An answer that shows `value`.
+/// A response with `value` as JSON.
 ///
 /// # Errors
-/// 500 if `value` cannot be written as JSON, which is a fault of ours.
+/// 500 if `value` cannot be serialised, which is an internal error.
 pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Result<Reply, Problem> {
     let text = serde_json::to_vec(value).map_err(|_| Problem::internal())?;
     Ok(json_text(status, text))
 }
 
-/// `201 Created` of what stands at `location`.
+/// `201 Created` of the resource at `location`.
 ///
 /// # Errors
 /// As [`json`].
@@ -41,11 +41,11 @@ pub(super) fn created(location: &str, value: &impl Serialize) -> Result<Reply, P
     Ok(reply)
 }
 
-/// `303 See Other`: what is wanted stands at `place`, a path of the page with nothing but ASCII in it.
-pub(super) fn seen_other(place: &str) -> Reply {
+/// `303 See Other` to `location`, an ASCII path of the page.
+pub(super) fn seen_other(location: &str) -> Reply {
     let mut reply = no_content();
     *reply.status_mut() = StatusCode::SEE_OTHER;
-    let place = HeaderValue::from_str(place).unwrap_or(HeaderValue::from_static("/webhooks"));
-    reply.headers_mut().insert(LOCATION, place);
+    let location = HeaderValue::from_str(location).unwrap_or(HeaderValue::from_static("/webhooks"));
+    reply.headers_mut().insert(LOCATION, location);
     reply
 }

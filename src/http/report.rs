@@ -1,6 +1,6 @@
-//! `GET /v1/report/calls`: what became of calls, as figures: in all, and by day, hour, or whatever else it is divided by.
+//! `GET /v1/report/calls`: figures of calls, in total and by day, hour or another dimension.
 //!
-//! It reads what was counted as events were accepted, and no event.
+//! Reads the counts made when events were accepted, not the events.
 
 use hyper::StatusCode;
 use hyper::header::{ACCEPT, CONTENT_DISPOSITION, HeaderValue};
@@ -20,7 +20,7 @@ use crate::core::report::{By, Figures, Part, Report, Times};
 use crate::core::time::Timestamp;
 use crate::store::ReportFilter;
 
-/// Into how many parts a report may be divided.
+/// Maximum parts of a report.
 const MOST_PARTS: usize = 1_000;
 const HOUR: u64 = 3_600_000;
 
@@ -30,7 +30,7 @@ struct Whole<'r> {
     domain: Option<&'r str>,
     source: Option<&'static str>,
     agent: Option<&'r str>,
-    /// The beginning of the first hour that is looked at, if not all are.
+    /// The beginning of the first hour included, if limited.
     since: Option<Text<Timestamp>>,
     /// The end of the last one.
     until: Option<Text<Timestamp>>,
@@ -91,7 +91,7 @@ impl Lengths {
     }
 }
 
-/// The event types that are counted in a report: those of the catalogue, in its order, and any others.
+/// The event types of a report: those of the catalogue, in order, and any others.
 fn types<'r>(report: &'r Report, catalogue: &'r Catalogue) -> Vec<&'r str> {
     let mut names: Vec<&str> = catalogue.entries().iter().map(|entry| entry.name.as_str()).collect();
     let others: Vec<&str> =
@@ -119,7 +119,7 @@ fn shown<'r>(figures: &'r Figures, types: &[&'r str]) -> FiguresJson<'r> {
     }
 }
 
-/// How a part is called, and from when until when its calls began if it is one of time.
+/// The name of a part, and its bounds if it is a time range.
 fn named(part: &Part) -> (Option<String>, Option<(Timestamp, Timestamp)>) {
     let hours =
         |first: u64, count: u64| (Timestamp::from_millis(first * HOUR), Timestamp::from_millis((first + count) * HOUR));
@@ -161,7 +161,7 @@ pub(super) async fn calls(request: Permitted) -> Result<Reply, Problem> {
     let by = query.take("by", By::parse).unwrap_or(By::Day);
     query.finish()?;
     filter.company = request.access.narrow(filter.company)?;
-    let asked = filter.clone();
+    let reply_filter = filter.clone();
     let services = request.services();
     let report = bridge::read(&request, move |store| store.call_report(&filter, by, MOST_PARTS)).await?;
     let report = report.ok_or_else(|| too_many(by))?;
@@ -177,12 +177,12 @@ pub(super) async fn calls(request: Permitted) -> Result<Reply, Problem> {
     json(
         StatusCode::OK,
         &Whole {
-            company: asked.company.as_ref().map(Company::as_str),
-            domain: asked.domain.as_ref().map(Domain::as_str),
-            source: asked.source.map(Source::as_str),
-            agent: asked.agent.as_deref(),
-            since: asked.since.map(|since| hour(since.millis())),
-            until: asked.until.map(|until| hour(until.millis() + HOUR - 1)),
+            company: reply_filter.company.as_ref().map(Company::as_str),
+            domain: reply_filter.domain.as_ref().map(Domain::as_str),
+            source: reply_filter.source.map(Source::as_str),
+            agent: reply_filter.agent.as_deref(),
+            since: reply_filter.since.map(|since| hour(since.millis())),
+            until: reply_filter.until.map(|until| hour(until.millis() + HOUR - 1)),
             by: by.as_str(),
             exact: report.totals.is_exact() && report.parts.values().all(Figures::is_exact),
             totals: shown(&report.totals, &types),
@@ -199,7 +199,7 @@ fn too_many(by: By) -> Problem {
     Problem::invalid("?by", detail)
 }
 
-/// A row for each part and one for all, a column for each figure.
+/// A row for each part and one for the total, a column for each figure.
 fn csv(report: &Report, types: &[&str], by: By) -> Result<Vec<u8>, csv::Error> {
     let outcomes: Vec<&String> = report.totals.outcomes.keys().collect();
     let mut head = vec![by.as_str().to_owned(), "Calls".to_owned()];
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_divided_is_null_and_days_have_their_bounds() {
+    fn undefined_ratios_are_null_and_days_have_bounds() {
         let (report, catalogue) = (report(), Catalogue::new(Vec::new()).unwrap());
         let types = types(&report, &catalogue);
         let (part, figures) = report.parts.first_key_value().unwrap();

@@ -1,8 +1,8 @@
-//! A request's way to its permissions, by type.
+//! The permission checks of a request, enforced by types.
 //!
-//! [`Authorised`] (a known token) can do one thing: be [permitted](Authorised::permit) for a role.
-//! Only a [`Permitted`] request can be read, and its body only within the limits on size and time.
-//! So no handler can forget to ask, and no byte of a body is read for somebody unknown.
+//! [`Authorised`] (a known token) can only be [permitted](Authorised::permit) for a role. Only a [`Permitted`]
+//! request can be read, and its body only within limits of size and time. So no handler can skip the check, and no
+//! byte of a body is read for unknown clients.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -29,20 +29,20 @@ use crate::core::token::Role;
 
 /// JSON (RFC 8259).
 pub(super) const JSON: &str = "application/json";
-/// JSON, one document a line.
+/// JSON, one document per line.
 pub(super) const NDJSON: &str = "application/x-ndjson";
-/// The fields of a form.
+/// A form.
 const FORM: &str = "application/x-www-form-urlencoded";
-/// The largest form.
+/// Maximum size of a form.
 const FORM_BYTES: usize = 8 * 1024;
 /// A list of CloudEvents as a JSON document.
 pub(super) const CLOUD_EVENTS: &str = "application/cloudevents-batch+json";
 /// One CloudEvent as a JSON document.
 pub(super) const CLOUD_EVENT: &str = "application/cloudevents+json";
-/// What RFC 7396 calls the body of a PATCH.
+/// RFC 7396's media type for the body of a PATCH.
 pub(super) const MERGE_PATCH: &str = "application/merge-patch+json";
 
-/// A request whose token is known.
+/// A request with a known token.
 pub(super) struct Authorised {
     context: Arc<RequestContext>,
     access: Access,
@@ -62,48 +62,47 @@ impl Authorised {
         Self { context, access, account, parts, body: Some(body) }
     }
 
-    /// A `GET` of Hookswitch's own, with somebody's permissions: what the page shows is what the API answers.
+    /// An internal `GET` with somebody's permissions: the page shows what the API returns.
     pub(super) fn within(context: Arc<RequestContext>, access: Access, account: Account, uri: Uri) -> Self {
         let (mut parts, ()) = Request::new(()).into_parts();
         parts.uri = uri;
         Self { context, access, account, parts, body: None }
     }
 
-    /// The same, asking for one kind of answer.
+    /// The same with an `Accept` header.
     pub(super) fn accepting(mut self, kind: HeaderValue) -> Self {
         self.parts.headers.insert(ACCEPT, kind);
         self
     }
 
-    /// The method, which decides on the role.
+    /// The method, which determines the role.
     pub(super) const fn method(&self) -> &hyper::Method {
         &self.parts.method
     }
 
-    /// Checks that the token may do what `role` may.
+    /// Checks that the token's role includes `role`.
     ///
     /// # Errors
     /// 403.
     pub(super) fn permit(self, role: Role) -> Result<Permitted, Problem> {
         self.access.require(role)?;
         let Self { context, access, account, parts, body } = self;
-        Ok(Permitted { context, access, account, parts, body, turn: Mutex::default() })
+        Ok(Permitted { context, access, account, parts, body, slot: Mutex::default() })
     }
 }
 
-/// A request that may do what it asks for, as far as its role goes; which company's things it
-/// may touch is told by its [`Access`].
+/// A request whose role was checked; its [`Access`] determines the companies.
 pub(super) struct Permitted {
-    /// What is behind it.
+    /// The request context.
     pub(super) context: Arc<RequestContext>,
-    /// Whose things it may touch.
+    /// Its permissions.
     pub(super) access: Access,
-    /// By what the memory is counted that it holds.
+    /// The account for the memory it holds.
     pub(super) account: Account,
     parts: Parts,
     body: Option<Incoming>,
-    /// Its slot of the lane of reads: what was read is held until it is answered.
-    turn: Mutex<Option<Slot>>,
+    /// Its slot in the lane of reads: results stay in memory until the response.
+    slot: Mutex<Option<Slot>>,
 }
 
 impl Asker for Permitted {
@@ -115,18 +114,18 @@ impl Asker for Permitted {
         self.access.principal()
     }
 
-    fn keep_turn(&self, slot: Option<Slot>) {
-        *self.turn.lock().unwrap_or_else(PoisonError::into_inner) = slot;
+    fn keep_slot(&self, slot: Option<Slot>) {
+        *self.slot.lock().unwrap_or_else(PoisonError::into_inner) = slot;
     }
 }
 
 impl Permitted {
-    /// What is behind it.
+    /// The services.
     pub(super) fn services(&self) -> &Services {
         &self.context.services
     }
 
-    /// The query string, to be read.
+    /// The query string.
     pub(super) fn query(&self) -> Query {
         Query::new(self.parts.uri.query())
     }
@@ -134,7 +133,7 @@ impl Permitted {
     /// Checks that there is no query string.
     ///
     /// # Errors
-    /// 422 that names what there is.
+    /// 422 that names the parameters.
     pub(super) fn no_query(&self) -> Result<(), Problem> {
         self.query().finish()
     }
@@ -144,10 +143,10 @@ impl Permitted {
         &self.parts.headers
     }
 
-    /// Reads the body, which must be of one of the types `accepted`; answers which, too.
+    /// Reads the body, which must be of one of the types `accepted`; returns the type as well.
     ///
     /// # Errors
-    /// 415 of another type, 413 too large, 408 too slow, 400 broken off or not UTF-8.
+    /// 415 of another type, 413 too large, 408 too slow, 400 aborted or not UTF-8.
     pub(super) async fn body(&mut self, accepted: &[&'static str]) -> Result<(&'static str, Document), Problem> {
         let media = media_type(&self.parts.headers, accepted)?;
         let Some(body) = self.body.take() else { return Err(Problem::internal()) };
@@ -170,7 +169,7 @@ impl Permitted {
         self.body(&[JSON]).await.map(|(_, document)| document)
     }
 
-    /// Reads a JSON body if there is any.
+    /// Reads a JSON body if there is one.
     ///
     /// # Errors
     /// As [`Permitted::body`].
@@ -182,19 +181,19 @@ impl Permitted {
     }
 }
 
-/// A body that was read: UTF-8 text.
+/// A body: UTF-8 text.
 pub(super) struct Document {
     bytes: Bytes,
-    /// Its place in the budget.
+    /// Its reservation in the budget.
     #[expect(dead_code, reason = "it is given back when this is dropped")]
     held: Option<Held>,
 }
 
-/// U+FEFF, which some editors, PowerShell and .NET write ahead of text in UTF-8.
+/// U+FEFF, which some editors, PowerShell and .NET write before UTF-8 text.
 pub(super) const BYTE_ORDER_MARK: char = '\u{feff}';
 
 impl Document {
-    /// The text without a byte order mark ahead of it (RFC 8259 section 8.1 lets a parser pass over one).
+    /// The text without a leading byte order mark (RFC 8259 section 8.1 allows ignoring one).
     fn new(mut bytes: Bytes) -> Result<Self, Problem> {
         match std::str::from_utf8(&bytes) {
             Ok(text) => {
@@ -218,38 +217,38 @@ impl Document {
 
     /// As text.
     pub(super) fn text(&self) -> &str {
-        // Checked when it was made; an empty text would be refused as JSON all the same.
+        // Checked on creation; an empty text would be refused as JSON anyway.
         std::str::from_utf8(&self.bytes).unwrap_or_default()
     }
 
-    /// As one JSON document.
+    /// Parses it as one JSON document.
     ///
     /// # Errors
-    /// 400 that says where it stops being JSON.
+    /// 400 with the position of the error.
     pub(super) fn parse(&self) -> Result<&RawValue, Problem> {
         json::parse(self.text()).map_err(|fault| Problem::bad_request(format!("the body is not JSON: {fault}")))
     }
 }
 
-/// Reads the fields of a short form (`application/x-www-form-urlencoded`) from somebody who is not known yet.
+/// Reads a short form (`application/x-www-form-urlencoded`) from an unknown client.
 ///
 /// # Errors
-/// 415 of another type, 413 beyond [`FORM_BYTES`], 408 too slow, 400 broken off.
+/// 415 of another type, 413 beyond [`FORM_BYTES`], 408 too slow, 400 aborted.
 pub(super) async fn form(request: Request<Incoming>, limits: BodyLimits) -> Result<Vec<(String, String)>, Problem> {
     let (parts, body) = request.into_parts();
     media_type(&parts.headers, &[FORM])?;
-    // So little is not counted.
+    // Too small to be counted.
     const { assert!(FORM_BYTES <= TINY) };
     let bytes = timeout(limits.body_timeout, collect(body, FORM_BYTES, None)).await;
     let (bytes, _) = bytes.map_err(|_| Problem::too_slow("the form was not complete in time"))??;
     Ok(url::form_urlencoded::parse(&bytes).into_owned().collect())
 }
 
-/// Reads `body` to its end, but not beyond `most` bytes, counted by `held`. One piece is not copied.
+/// Reads `body` to its end, but not beyond `most` bytes, counted by `held`. A single piece is not copied.
 async fn collect(mut body: Incoming, most: usize, mut held: Option<Held>) -> Result<(Bytes, Option<Held>), Problem> {
     let too_large = || Problem::too_large(format!("the request's body is larger than {most} bytes"));
-    let said = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
-    if said > most {
+    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    if announced > most {
         return Err(too_large());
     }
     let mut first = Bytes::new();
@@ -268,8 +267,8 @@ async fn collect(mut body: Incoming, most: usize, mut held: Option<Held>) -> Res
             continue;
         }
         if whole.capacity() < length {
-            // By half of what has come, so that who says much and sends little takes little.
-            let room = length.max(whole.len() * 3 / 2).min(said.max(length));
+            // Grows by half of what was received, so that a large announced length alone reserves little.
+            let room = length.max(whole.len() * 3 / 2).min(announced.max(length));
             count(&mut held, room)?;
             whole.reserve(room - whole.len());
         }
@@ -284,12 +283,12 @@ async fn collect(mut body: Incoming, most: usize, mut held: Option<Held>) -> Res
 /// Counts a body of `size`.
 ///
 /// # Errors
-/// 503: its client holds too much. What is still to come of the body is not read.
+/// 503: the client holds too much. The rest of the body is not read.
 fn count(held: &mut Option<Held>, size: usize) -> Result<(), Problem> {
     held.as_mut().map_or(Ok(()), |held| held.resize(size)).map_err(|spent| Problem::from(spent).closing())
 }
 
-/// Which of the types `accepted` the body is said to be of.
+/// The body's declared type, if among `accepted`.
 fn media_type(headers: &HeaderMap, accepted: &[&'static str]) -> Result<&'static str, Problem> {
     let wanted = || format!("the header Content-Type must be {}", accepted.join(" or "));
     if !headers.get_all(CONTENT_ENCODING).iter().all(is_identity) {
@@ -300,7 +299,7 @@ fn media_type(headers: &HeaderMap, accepted: &[&'static str]) -> Result<&'static
     essence(value, accepted).ok_or_else(|| Problem::media_type(wanted() + ", in UTF-8"))
 }
 
-/// Whether a value of `Content-Encoding` names no coding, or `identity` alone, which is none (RFC 9110 section 8.4.1).
+/// Whether a value of `Content-Encoding` names no coding, or only `identity` (RFC 9110 section 8.4.1).
 fn is_identity(value: &HeaderValue) -> bool {
     let mut codings = value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
     codings.all(|coding| coding.is_empty() || coding.eq_ignore_ascii_case(b"identity"))
@@ -309,7 +308,7 @@ fn is_identity(value: &HeaderValue) -> bool {
 fn essence(value: &HeaderValue, accepted: &[&'static str]) -> Option<&'static str> {
     let mut parts = value.to_str().ok()?.split(';').map(str::trim);
     let name = parts.next()?;
-    // `utf8` is a label of it (WHATWG Encoding), and ASCII is a part of it.
+    // `utf8` is a label of it (WHATWG Encoding), and ASCII is a subset.
     const UTF_8: [&str; 3] = ["utf-8", "utf8", "us-ascii"];
     let utf8 = |parameter: &str| match parameter.split_once('=') {
         Some((name, value)) if name.trim().eq_ignore_ascii_case("charset") => {

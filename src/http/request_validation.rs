@@ -1,7 +1,7 @@
-//! Request validation: requests that no handler should see: what HTTP/1.1 forbids and hyper lets through.
+//! Request validation: rejects heads that HTTP/1.1 forbids and hyper accepts.
 //!
-//! Looks at the head only. What passes has a method this server knows, one sane host and one
-//! way of telling where its body ends.
+//! Looks at the head only. Afterwards the method is known, the host is valid and unique, and the body's length is
+//! unambiguous.
 
 use hyper::header::{HOST, HeaderMap, HeaderValue, TRANSFER_ENCODING};
 use hyper::http::uri::Authority;
@@ -9,11 +9,11 @@ use hyper::{Method, Request, Version};
 
 use super::problem::Problem;
 
-/// Checks the head of a request. `ambiguous`: its bytes had both kinds of length; `bare`: a line of it
-/// ended in LF alone (RFC 9112 section 2.2 lets a server refuse that).
+/// Checks the head of a request. `ambiguous`: its bytes had both kinds of length; `bare`: one of its lines ended in
+/// LF alone (RFC 9112 section 2.2 allows refusing that).
 ///
 /// # Errors
-/// The refusal; the connection is to be closed after most of them.
+/// The refusal; after most of them the connection must be closed.
 pub(super) fn check<B>(request: &Request<B>, ambiguous: bool, bare: bool) -> Result<(), Problem> {
     if bare {
         return Err(Problem::bad_request("the lines of a request's head must end in CR LF, not in LF alone").closing());
@@ -23,7 +23,7 @@ pub(super) fn check<B>(request: &Request<B>, ambiguous: bool, bare: bool) -> Res
     one_host(request).map_err(Problem::closing)
 }
 
-/// Whether the body's end is told by chunks: such a request is the last of its connection.
+/// Whether the body is chunked: such a request is the last of its connection.
 pub(super) fn is_chunked<B>(request: &Request<B>) -> bool {
     request.headers().contains_key(TRANSFER_ENCODING)
 }
@@ -37,7 +37,7 @@ fn known_method(method: &Method) -> Result<(), Problem> {
     }
 }
 
-/// RFC 9112 section 6.1: one `Transfer-Encoding`, and no `Content-Length` beside it.
+/// RFC 9112 section 6.1: one `Transfer-Encoding`, without `Content-Length`.
 fn one_length(headers: &HeaderMap, ambiguous: bool) -> Result<(), Problem> {
     let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
     let Some(coding) = codings.next() else { return Ok(()) };
@@ -50,14 +50,14 @@ fn one_length(headers: &HeaderMap, ambiguous: bool) -> Result<(), Problem> {
     Ok(())
 }
 
-/// RFC 9112 section 3.2: exactly one valid `Host`; and if the target names one too, the same.
+/// RFC 9112 section 3.2: exactly one valid `Host`, equal to that of the target if it has one.
 fn one_host<B>(request: &Request<B>) -> Result<(), Problem> {
     let mut hosts = request.headers().get_all(HOST).iter();
     let host = match (hosts.next(), hosts.next()) {
         (Some(host), None) => Some(valid_host(host)?),
         (None, _) if request.version() < Version::HTTP_11 => None,
         (None, _) => return Err(Problem::bad_request("the header Host is missing")),
-        (Some(_), Some(_)) => return Err(Problem::bad_request("the header Host stands twice")),
+        (Some(_), Some(_)) => return Err(Problem::bad_request("the header Host is given twice")),
     };
     let uri = request.uri();
     let Some(target) = uri.authority() else { return Ok(()) };

@@ -1,8 +1,8 @@
-//! Secrets of webhooks that are not saved yet, so that a receiver can be set up and tested first.
+//! Secrets of unsaved webhooks, so that a receiver can be set up and tested first.
 //!
-//! Whoever opens 'New webhook' is shown a secret, and for an hour the same one again in the same browser, until a webhook
-//! is saved with it. It is nobody's until then: nothing but the page's tests is signed with it. Kept in memory only. There
-//! are at most [`MOST`]; one more takes the place of the oldest.
+//! 'New webhook' shows a secret, and for an hour the same one in the same browser, until a webhook is saved with it.
+//! Until then only the page's tests are signed with it. In memory only, at most [`MOST`]; a further one replaces the
+//! oldest.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,19 +11,19 @@ use std::time::{Duration, Instant};
 use super::session::Browser;
 use crate::core::subscription::Secret;
 
-/// How long a secret is kept for whoever was shown it.
+/// How long a secret is kept.
 const KEPT: Duration = Duration::from_secs(3600);
-/// How many there may be.
+/// Maximum number.
 const MOST: usize = 1_000;
 
-/// The secrets by the browsers that were shown them.
+/// The secrets, by browser.
 #[derive(Default)]
 pub(super) struct ReservedSecrets {
     all: Mutex<HashMap<Browser, (Secret, Instant)>>,
 }
 
 impl ReservedSecrets {
-    /// The secret that `browser` was shown, or else `fresh`, which is kept for it from now on.
+    /// The secret shown to `browser`, or else `fresh`, which is kept for it.
     pub(super) fn secret(&self, browser: Browser, fresh: Secret, now: Instant) -> Secret {
         let mut all = self.all();
         all.retain(|_, (_, since)| now.saturating_duration_since(*since) < KEPT);
@@ -39,8 +39,8 @@ impl ReservedSecrets {
         fresh
     }
 
-    /// A webhook has this secret now: it is shown to nobody as a new one any more.
-    pub(super) fn give_up(&self, secret: &Secret) {
+    /// A webhook was saved with this secret: it is not shown as a new one again.
+    pub(super) fn release(&self, secret: &Secret) {
         self.all().retain(|_, (kept, _)| kept != secret);
     }
 
@@ -64,7 +64,7 @@ mod tests {
         assert_eq!(shown(1, 1, Duration::ZERO), secret(1));
         assert_eq!(shown(1, 2, KEPT / 2), secret(1));
         assert_eq!(shown(2, 3, KEPT / 2), secret(3), "another browser has its own");
-        reserved.give_up(&secret(3));
+        reserved.release(&secret(3));
         assert_eq!(shown(2, 4, KEPT / 2), secret(4));
         assert_eq!(shown(1, 5, KEPT), secret(5), "given up after an hour");
     }

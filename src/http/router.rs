@@ -1,6 +1,6 @@
-//! The way of a request to its answer: health, the page, authorisation, route.
+//! Routes a request: health, the page, authorisation, API.
 //!
-//! Stands above all handlers; none of them knows it.
+//! Above all handlers; none of them knows it.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ use super::{health, metrics};
 /// Answers requests.
 pub(super) struct Router {
     context: Arc<RequestContext>,
-    /// What the API is.
+    /// The OpenAPI description.
     description: Description,
     page: Arc<Page>,
 }
@@ -34,8 +34,8 @@ impl Router {
         Self { context, description, page: Arc::new(Page::new()) }
     }
 
-    /// Health is anybody's to ask, and the page sends strangers to its sign-in. For all else the token
-    /// comes first, so that nobody without one learns what there is.
+    /// Health is public, and the page redirects to its sign-in. Everything else requires a token first, so that paths
+    /// are not revealed without one.
     async fn answer(&self, request: Request<Incoming>) -> Result<Reply, Problem> {
         let context = &self.context;
         if let Some(view) = page::find(request.uri().path()) {

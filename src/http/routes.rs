@@ -1,4 +1,4 @@
-//! The table of paths: what there is, with which methods, for which role.
+//! The table of paths, with methods and roles.
 
 use std::future::ready;
 use std::pin::Pin;
@@ -17,7 +17,7 @@ use crate::core::event::CallId;
 use crate::core::id::{AttemptId, DeliveryId, EventId, SubscriptionId, TokenId};
 use crate::core::token::Role;
 
-/// Something that has a path.
+/// A resource with a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Resource {
     Health,
@@ -56,7 +56,7 @@ pub(super) enum Resource {
     Backup,
 }
 
-/// What stands at `path`.
+/// The resource at `path`.
 pub(super) fn find(path: &str) -> Option<Resource> {
     let segments = segments(path)?;
     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
@@ -103,7 +103,7 @@ pub(super) fn find(path: &str) -> Option<Resource> {
 }
 
 impl Resource {
-    /// The methods there are, as the header `Allow` lists them. HEAD is wherever GET is.
+    /// The allowed methods, as in the header `Allow`. HEAD is allowed wherever GET is.
     const fn allow(&self) -> &'static str {
         match self {
             Self::Events | Self::Erase | Self::Subscriptions | Self::Tokens => "GET, HEAD, POST",
@@ -121,7 +121,7 @@ impl Resource {
         }
     }
 
-    /// Checks that there is such a method here.
+    /// Checks that the method is allowed.
     ///
     /// # Errors
     /// 405.
@@ -138,7 +138,7 @@ impl Resource {
 /// The refusal.
 pub(super) fn answer(resource: Resource, request: Authorised) -> Answer {
     if resource == Resource::Events && *request.method() == Method::POST {
-        // The one that is asked for thousands of times a second: its state is kept small, and apart from the others'.
+        // The hot path, thousands of times a second: its state is kept small, apart from the others'.
         return match request.permit(Role::Ingest) {
             Ok(request) => Box::pin(events::post(request)),
             Err(problem) => Box::pin(ready(Err(problem))),
@@ -147,7 +147,7 @@ pub(super) fn answer(resource: Resource, request: Authorised) -> Answer {
     Box::pin(answer_other(resource, request))
 }
 
-/// An answer that is being made. In a box: as a value it would stand, thousands of bytes, in each future around it.
+/// A pending response. Boxed: by value it would add thousands of bytes to each enclosing future.
 pub(super) type Answer = Pin<Box<dyn Future<Output = Result<Reply, Problem>> + Send>>;
 
 async fn answer_other(resource: Resource, request: Authorised) -> Result<Reply, Problem> {
@@ -174,7 +174,7 @@ async fn answer_other(resource: Resource, request: Authorised) -> Result<Reply, 
         (R::Secret(id), _) => subscriptions::secret(&request.permit(Admin)?, id),
         (R::RotateSecret(id), _) => subscriptions::rotate_secret(request.permit(Admin)?, id).await,
         (R::TestStored(id), _) => probes::stored(request.permit(Admin)?, id).await,
-        (R::Owed(id), _) => backlog::owed_between(request.permit(Read)?, id).await,
+        (R::Owed(id), _) => backlog::events_between(request.permit(Read)?, id).await,
         (R::Replay(id), _) => backlog::replay(request.permit(Admin)?, id).await,
         (R::Discard(id), _) => backlog::discard(request.permit(Admin)?, id).await,
         (R::TestUrl, _) => probes::unsaved(request.permit(Admin)?).await,
@@ -200,7 +200,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn paths_name_what_there_is() {
+    fn paths_are_parsed() {
         let event = EventId::from_bits(7);
         let subscription = SubscriptionId::from_bits(8);
         assert_eq!(find(&format!("/v1/events/{event}")), Some(Resource::Event(event)));
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn other_methods_are_told_which_there_are() {
+    fn other_methods_are_answered_with_allow() {
         let wanted =
             [("GET", true), ("HEAD", true), ("POST", true), ("PUT", false), ("OPTIONS", false), ("DELETE", false)];
         for (method, known) in wanted {

@@ -1,12 +1,12 @@
-//! Sessions of the page: who has signed in, under an id that only their browser knows.
+//! Sessions of the page: signed-in browsers, under an id that only they know.
 //!
-//! A session stands for the token it was opened with and has no permissions of its own: they are looked up
-//! at every request, so a token that is revoked ends its sessions. Kept in memory only: a restart
-//! signs everybody out. Of an id the hash is kept, as of a token; neither is ever shown.
+//! A session refers to its token and has no permissions of its own: they are looked up at every request, so revoking
+//! a token ends its sessions. In memory only: a restart signs everybody out. Ids are stored as hashes, like tokens;
+//! neither is ever shown.
 //!
-//! Knows neither roles nor the page. What always holds: a token has at most [`EACH`] sessions and the tokens of a company
-//! together at most [`COMPANY`], so nobody ends another's by signing in often; and none outlives [`IDLE`] without a
-//! request or [`LONGEST`] in all.
+//! Knows neither roles nor the page. Invariants: a token has at most [`EACH`] sessions and the tokens of a company
+//! together at most [`COMPANY`], so signing in often ends nobody else's session; and no session outlives [`IDLE`]
+//! without a request or [`LONGEST`] in total.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -20,22 +20,22 @@ use sha2::{Digest as _, Sha256};
 use crate::core::event::Company;
 use crate::core::token::TokenHash;
 
-/// What the cookie's name begins with; the port follows.
+/// The prefix of the cookie's name; the port follows.
 const NAME: &str = "hookswitch_session_";
-/// How many sessions a token may have; one more ends that of them which has been idle longest.
+/// Maximum sessions of a token; one more ends the one idle longest.
 const EACH: usize = 100;
-/// How many sessions the tokens that are bound to one company may have together.
+/// Maximum sessions of all tokens bound to one company.
 const COMPANY: usize = 1_000;
-/// How many cookies of our name are looked at in one request.
+/// Maximum cookies of our name examined per request.
 const COOKIES: usize = 8;
-/// How long a session lives without a request.
+/// Lifetime without a request.
 const IDLE: Duration = Duration::from_secs(2 * 3600);
-/// How long a session lives in all.
+/// Total lifetime.
 const LONGEST: Duration = Duration::from_secs(12 * 3600);
 
 type Key = [u8; 32];
 
-/// What tells one browser from another.
+/// Identifies a browser.
 pub(super) type Browser = Key;
 
 struct Session {
@@ -52,15 +52,14 @@ impl Session {
     }
 }
 
-/// All sessions.
 pub(super) struct Sessions {
     cookie: String,
     all: Mutex<HashMap<Key, Session>>,
 }
 
 impl Sessions {
-    /// None yet, of a daemon that listens on `port`. A browser sends the cookies of a host to all of its ports, so two
-    /// daemons must not give theirs the same name: the later sign-in would end the earlier.
+    /// No sessions, for a daemon that listens on `port`. Browsers send the cookies of a host to all of its ports, so
+    /// two daemons need different names: otherwise the later sign-in would end the earlier.
     pub(super) fn new(port: u16) -> Self {
         Self { cookie: format!("{NAME}{port}"), all: Mutex::default() }
     }
@@ -74,8 +73,8 @@ impl Sessions {
         self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Opens a session of `token`, which is bound to `company` if there is one. The answer is the text for the cookie;
-    /// `None` if the kernel has no random bytes to give.
+    /// Opens a session of `token`, which may be bound to `company`. Returns the cookie's value; `None` if the kernel
+    /// provides no random bytes.
     pub(super) fn open(&self, token: TokenHash, company: Option<Company>, now: Instant) -> Option<String> {
         let mut id = [0; 32];
         getrandom::fill(&mut id).ok()?;
@@ -90,7 +89,7 @@ impl Sessions {
         Some(text)
     }
 
-    /// The token of the session whose cookie `headers` carry.
+    /// The token of the session in `headers`.
     pub(super) fn token(&self, headers: &HeaderMap, now: Instant) -> Option<TokenHash> {
         let mut all = self.all();
         self.ids(headers).find_map(|id| {
@@ -100,13 +99,13 @@ impl Sessions {
         })
     }
 
-    /// What tells the browser that sent `headers` from others, for as long as it is signed in; `None` without our cookie.
+    /// Identifies the browser that sent `headers` while it is signed in; `None` without our cookie.
     pub(super) fn browser(&self, headers: &HeaderMap) -> Option<Browser> {
         let all = self.all();
         self.ids(headers).map(key).find(|key| all.contains_key(key))
     }
 
-    /// Ends the session whose cookie `headers` carry.
+    /// Ends the session in `headers`.
     pub(super) fn close(&self, headers: &HeaderMap) {
         let mut all = self.all();
         for id in self.ids(headers) {
@@ -114,7 +113,7 @@ impl Sessions {
         }
     }
 
-    /// The values of all cookies of our name: one that was set for another path or domain may stand among them.
+    /// The values of all cookies of our name: there may be others set for another path or domain.
     fn ids<'h>(&'h self, headers: &'h HeaderMap) -> impl Iterator<Item = &'h str> {
         let lines = headers.get_all(COOKIE).iter().filter_map(|line| line.to_str().ok());
         let ids = lines.flat_map(|line| line.split(';')).filter_map(|pair| {
@@ -125,10 +124,10 @@ impl Sessions {
     }
 }
 
-/// Ends the session that has been idle longest of those that are `counted`, if there are `most` of them.
+/// Ends the session idle longest among those `counted`, if there are `most` of them.
 fn make_room(all: &mut HashMap<Key, Session>, most: usize, counted: impl Fn(&Session) -> bool) {
-    let ours = all.iter().filter(|(_, session)| counted(session));
-    let (count, idle) = ours.fold((0, None::<(Key, Instant)>), |(count, idle), (key, session)| {
+    let eligible = all.iter().filter(|(_, session)| counted(session));
+    let (count, idle) = eligible.fold((0, None::<(Key, Instant)>), |(count, idle), (key, session)| {
         let longer = idle.is_none_or(|(_, seen)| session.seen < seen);
         (count + 1, if longer { Some((*key, session.seen)) } else { idle })
     });
@@ -190,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_has_so_many_and_ends_its_own_alone() {
+    fn a_token_evicts_only_its_own_sessions() {
         let (sessions, now) = (Sessions::new(4665), Instant::now());
         let open =
             |token: &str, at| with(&format!("{OURS}={}", sessions.open(TokenHash::of(token), None, at).unwrap()));
@@ -205,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_company_with_many_tokens_has_so_many_and_ends_its_own_alone() {
+    fn a_company_with_many_tokens_evicts_only_its_own_sessions() {
         let (sessions, now) = (Sessions::new(4665), Instant::now());
         let open = |token: String, company: &str| {
             let id = sessions.open(TokenHash::of(&token), Some(Company::parse(company).unwrap()), now).unwrap();

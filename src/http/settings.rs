@@ -1,4 +1,4 @@
-//! `[http]`, as far as it limits requests.
+//! `[http]` as far as it limits requests.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,33 +12,33 @@ use super::tls::Tls;
 pub struct Settings {
     /// The largest body of a request, in bytes.
     pub max_body_bytes: usize,
-    /// How many connections are served at once.
+    /// Maximum connections.
     pub max_connections: usize,
-    /// How long a request's head may take; also a TLS handshake, and how long a connection may be idle.
+    /// Time limit of a request's head and of a TLS handshake; also the idle time of a connection.
     pub header_timeout: Duration,
-    /// How long a request's whole body may take.
+    /// Time limit of a request's body.
     pub body_timeout: Duration,
-    /// How long an answer may wait for a client that does not read it. 30 s is a good value.
+    /// How long a response may wait for a client that does not read it. 30 s is a good value.
     pub write_timeout: Duration,
-    /// How many connections one address may have at once.
+    /// Maximum connections per address.
     pub connections_per_address: usize,
-    /// The proxies that are believed when they name the client behind them.
+    /// Proxies trusted to name the client behind them.
     pub trusted_proxies: Vec<IpNet>,
-    /// The certificate, if connections are to be TLS.
+    /// The certificate, if TLS is enabled.
     pub tls: Option<Arc<Tls>>,
 }
 
-/// What a body may take.
+/// Limits of a body.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct BodyLimits {
     /// Bytes.
     pub(super) max_body_bytes: usize,
-    /// From when it begins to be read until it is complete.
+    /// Time from the start of reading until it is complete.
     pub(super) body_timeout: Duration,
 }
 
 impl Settings {
-    /// What a body may take.
+    /// Limits of a body.
     pub(super) const fn body_limits(&self) -> BodyLimits {
         BodyLimits { max_body_bytes: self.max_body_bytes, body_timeout: self.body_timeout }
     }

@@ -1,4 +1,4 @@
-//! Small pieces of the JSON that more than one resource shows.
+//! Parts of JSON responses common to several resources.
 
 use std::fmt::Display;
 
@@ -7,7 +7,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use super::cursor::{self, List};
 use crate::core::time::Timestamp;
 
-/// A value shown as its text.
+/// A value serialised as its text.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Text<T>(pub(super) T);
 
@@ -17,27 +17,27 @@ impl<T: Display> Serialize for Text<T> {
     }
 }
 
-/// A list's page.
+/// A page of a list.
 #[derive(serde::Serialize)]
 pub(super) struct Items<T> {
-    /// What is on it.
+    /// The items.
     pub(super) items: Vec<T>,
     /// The cursor of the next page, if there is one.
     pub(super) next: Option<String>,
-    /// How far was looked, if the page has ended early because enough was read for one request.
+    /// How far the scan went, if the page ended early because enough was read for one request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) scanned_until: Option<Text<Timestamp>>,
 }
 
 impl<T> Items<T> {
-    /// A page of `list` that goes on behind the id with the bits `next`.
+    /// A page of `list` that continues after the id with the bits `next`.
     pub(super) fn of(items: Vec<T>, list: List, next: Option<u128>, scanned_until: Option<Timestamp>) -> Self {
         let next = next.map(|bits| cursor::write(list, bits));
         Self { items, next, scanned_until: scanned_until.map(Text) }
     }
 }
 
-/// Names with values, shown as an object in their order.
+/// Names and values, serialised as an object in order.
 pub(super) struct Object<K, V>(pub(super) Vec<(K, V)>);
 
 impl<K: Serialize, V: Serialize> Serialize for Object<K, V> {
@@ -50,8 +50,7 @@ impl<K: Serialize, V: Serialize> Serialize for Object<K, V> {
     }
 }
 
-/// Headers as an object; those that stand more than once in one value, separated by commas
-/// (RFC 9110 section 5.3). A value that is not known is `null`.
+/// Headers as an object; repeated ones are joined with commas (RFC 9110 section 5.3). An unknown value is `null`.
 pub(super) fn headers<'h>(
     headers: impl IntoIterator<Item = (&'h str, Option<&'h str>)>,
 ) -> Object<&'h str, Option<String>> {

@@ -1,4 +1,4 @@
-//! `GET /v1/stats`: how much is owed, to whom, and how it goes.
+//! `GET /v1/stats`: queue sizes, subscriptions, senders, machine.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -34,20 +34,20 @@ struct Stats<'s> {
     #[serde(skip_serializing_if = "Option::is_none")]
     memory: Option<Memory>,
     subscriptions: Vec<Standing<'s>>,
-    /// The cursor of the next page of these.
+    /// The cursor of the next page of subscriptions.
     next: Option<String>,
     /// The latest [`UNSERVED_MOST`] of them.
     companies_without_webhook: Vec<Unserved>,
 }
 
-/// A company that posts events which nobody gets: mostly its name is misspelt somewhere.
+/// A company whose events match no subscription: usually a misspelt name.
 #[derive(Serialize)]
 struct Unserved {
     company: String,
     last_event: Text<Timestamp>,
 }
 
-/// How many companies without a webhook are told.
+/// Maximum companies without a webhook listed.
 const UNSERVED_MOST: usize = 100;
 
 #[derive(Serialize)]
@@ -67,11 +67,11 @@ struct Senders {
 struct Disk {
     free_bytes: u64,
     min_free_bytes: u64,
-    /// Whether events are refused for want of room.
+    /// Whether events are refused for lack of disk space.
     low: bool,
 }
 
-/// `[limits] memory`: what clients have not read, or not sent whole.
+/// `[limits] memory`: responses not yet read, and bodies not yet complete.
 #[derive(Serialize)]
 struct Memory {
     used_bytes: u64,
@@ -90,10 +90,10 @@ struct Standing<'s> {
     failing_since: Option<Text<Timestamp>>,
     failures: u32,
     last_success: Option<Text<Timestamp>>,
-    /// When the receiver is asked next, if it is down.
+    /// The time of the next probe, if the receiver is down.
     next_try: Option<Text<Timestamp>>,
     in_flight: u32,
-    /// How many attempts may be under way at present.
+    /// The current concurrency limit.
     window: u32,
 }
 
@@ -119,29 +119,28 @@ impl<'s> Standing<'s> {
     }
 }
 
-/// How the deliveries of these flow.
+/// The live state of these subscriptions.
 fn flows_of(flows: &Flows, statuses: &[SubscriptionStatus]) -> HashMap<SubscriptionId, Flow> {
     flows(statuses.iter().map(|status| status.subscription.id).collect())
 }
 
-/// Shows it: a page of the subscriptions, and whole what is counted over all. That is left out for a token that is bound to
-/// one company.
+/// A page of the subscriptions, and totals over all companies, which are omitted for a token bound to one company.
 pub(super) async fn show(request: Permitted) -> Result<Reply, Problem> {
     let mut query = request.query();
     let company = query.take("company", Company::parse);
     let page = query.page_of(List::Standings, MAX_LIMIT);
     query.finish()?;
     let company = request.access.narrow(company)?;
-    let whole_house = !request.access.is_bound();
+    let all_companies = !request.access.is_bound();
     let services = request.services();
     let (flows, filter) = (services.flows.clone(), SubscriptionFilter { company: company.clone(), domain: None });
-    let ask = move |store: &Store| {
+    let read = move |store: &Store| {
         let found = store.statuses_of(&filter, page.after.map(SubscriptionId::from_bits), page.limit);
         let flows = flows_of(&flows, &found.items);
-        let oldest = if whole_house { store.oldest_waiting(|_| true)? } else { None };
+        let oldest = if all_companies { store.oldest_waiting(|_| true)? } else { None };
         Ok((oldest, found, flows))
     };
-    let (oldest, found, flows) = bridge::read_in(Lane::Control, &request, ask).await?;
+    let (oldest, found, flows) = bridge::read_in(Lane::Control, &request, read).await?;
     let counts = services.store.counts();
     let senders = (services.senders)();
     let standings = found.items.iter().map(|status| Standing::of(status, flows.get(&status.subscription.id)));
@@ -154,11 +153,11 @@ pub(super) async fn show(request: Permitted) -> Result<Reply, Problem> {
     let queue = Queue { pending: counts.pending, retrying: counts.retrying, failed: counts.failed };
     let stats = Stats {
         version: env!("CARGO_PKG_VERSION"),
-        queue: whole_house.then_some(queue),
-        oldest_pending: whole_house.then_some(oldest.map(|(_, accepted)| Text(accepted))),
-        senders: whole_house.then_some(Senders { busy: senders.busy, threads: senders.threads }),
-        disk: whole_house.then_some(disk),
-        memory: whole_house.then_some(memory),
+        queue: all_companies.then_some(queue),
+        oldest_pending: all_companies.then_some(oldest.map(|(_, accepted)| Text(accepted))),
+        senders: all_companies.then_some(Senders { busy: senders.busy, threads: senders.threads }),
+        disk: all_companies.then_some(disk),
+        memory: all_companies.then_some(memory),
         subscriptions: standings.collect(),
         next: found.next.map(|bits| cursor::write(List::Standings, bits)),
         companies_without_webhook: unserved.collect(),
@@ -166,16 +165,16 @@ pub(super) async fn show(request: Permitted) -> Result<Reply, Problem> {
     json(StatusCode::OK, &stats)
 }
 
-/// How these subscriptions stand, by id, as [`show`] has it: for the page, which has found them already.
+/// The state of these subscriptions, by id, as in [`show`]: for the page, which has listed them already.
 ///
 /// # Errors
-/// 429 and 503 if its turn does not come.
+/// 429 and 503 as [`bridge::read_in`].
 pub(super) async fn standings(
     asker: &impl Asker,
     ids: Vec<SubscriptionId>,
 ) -> Result<BTreeMap<String, serde_json::Value>, Problem> {
     let flows = asker.context().services.flows.clone();
-    let ask = move |store: &Store| {
+    let read = move |store: &Store| {
         let statuses: Vec<_> = ids.into_iter().filter_map(|id| store.status(id)).collect();
         let flows = flows_of(&flows, &statuses);
         let shown = |status: &SubscriptionStatus| {
@@ -184,9 +183,9 @@ pub(super) async fn standings(
         };
         Ok(statuses.iter().map(shown).collect::<Result<_, _>>())
     };
-    let shown = bridge::read_in(Lane::Control, asker, ask).await?;
+    let shown = bridge::read_in(Lane::Control, asker, read).await?;
     shown.map_err(|error| {
-        tracing::error!("how subscriptions stand cannot be shown: {error}");
+        tracing::error!("the state of subscriptions cannot be shown: {error}");
         Problem::internal()
     })
 }

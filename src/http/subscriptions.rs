@@ -25,9 +25,9 @@ use crate::core::time::{Timestamp, format_duration, parse_duration};
 use crate::sender::transport::BadCertificate;
 use crate::store::SubscriptionFilter;
 
-/// For how long the old secret signs too after a rotation, unless another overlap is asked for.
+/// Default overlap during which the old secret also signs after a rotation.
 const OVERLAP: Duration = Duration::from_secs(24 * 3600);
-/// The longest overlap that may be asked for.
+/// Maximum overlap.
 const MOST_OVERLAP: Duration = Duration::from_secs(30 * 24 * 3600);
 
 #[derive(Serialize)]
@@ -56,7 +56,7 @@ struct SubscriptionJson<'s> {
     waiting: u64,
 }
 
-/// `subscription` without its secrets; of its own headers the names alone.
+/// `subscription` without its secrets; of its own headers only the names.
 fn shown(subscription: &Subscription, waiting: u64) -> SubscriptionJson<'_> {
     let events = match &subscription.events {
         Selection::All => vec!["*"],
@@ -89,7 +89,7 @@ fn shown(subscription: &Subscription, waiting: u64) -> SubscriptionJson<'_> {
     }
 }
 
-/// The subscription with this id, if the request may know of it.
+/// The subscription with this id, if the request may see it.
 pub(super) fn find(request: &Permitted, id: SubscriptionId) -> Result<Arc<Subscription>, Problem> {
     let found = request.services().store.subscription(id).filter(|found| request.access.sees(&found.company));
     found.ok_or_else(|| Problem::not_found("there is no subscription with this id"))
@@ -116,7 +116,7 @@ pub(super) fn show(request: &Permitted, id: SubscriptionId) -> Result<Reply, Pro
     json(StatusCode::OK, &shown(&found, request.services().store.waiting(id)))
 }
 
-/// Registers a webhook. Its secret is the one that was given, or is made here; it is shown by [`secret`].
+/// Registers a webhook. Its secret is given or generated; [`secret`] returns it.
 pub(super) async fn create(mut request: Permitted) -> Result<Reply, Problem> {
     request.no_query()?;
     let document = request.json().await?;
@@ -127,12 +127,12 @@ pub(super) async fn create(mut request: Permitted) -> Result<Reply, Problem> {
     check_certificate(&request, draft.client_certificate())?;
     check_url(&request, draft.company(), url).await?;
     let made = bridge::written(|reply| request.services().store.create_subscription(draft, reply)).await?;
-    // The next webhook that is begun on the page gets another.
-    request.context.reserved.give_up(&made.secret);
+    // The next new webhook on the page gets another secret.
+    request.context.reserved.release(&made.secret);
     created(&format!("/v1/subscriptions/{}", made.id), &shown(&made, 0))
 }
 
-/// Changes what the body gives.
+/// Changes the members in the body.
 pub(super) async fn change(mut request: Permitted, id: SubscriptionId) -> Result<Reply, Problem> {
     request.no_query()?;
     let before = find(&request, id)?;
@@ -148,7 +148,7 @@ pub(super) async fn change(mut request: Permitted, id: SubscriptionId) -> Result
     json(StatusCode::OK, &shown(&after, request.services().store.waiting(id)))
 }
 
-/// Refuses a URL that deliveries could not be posted to: the addresses behind its name are looked up.
+/// Refuses a URL that deliveries could not be posted to; resolves its host.
 async fn check_url(request: &Permitted, company: &Company, url: Option<String>) -> Result<(), Problem> {
     let Some(url) = url else { return Ok(()) };
     let context = Arc::clone(&request.context);
@@ -157,7 +157,7 @@ async fn check_url(request: &Permitted, company: &Company, url: Option<String>) 
     checked.map_err(|fault| Problem::invalid("/url", fault))
 }
 
-/// Refuses a client certificate that no receiver could be shown.
+/// Refuses an unusable client certificate.
 fn check_certificate(request: &Permitted, certificate: Option<&Arc<ClientCertificate>>) -> Result<(), Problem> {
     let checked = certificate.map_or(Ok(()), |it| request.services().transport.get().check_certificate(it));
     checked.map_err(|bad| match bad {
@@ -166,7 +166,7 @@ fn check_certificate(request: &Permitted, certificate: Option<&Arc<ClientCertifi
     })
 }
 
-/// Deletes it; what it is owed is cancelled.
+/// Deletes it and cancels its outstanding deliveries.
 pub(super) async fn delete(request: Permitted, id: SubscriptionId) -> Result<Reply, Problem> {
     request.no_query()?;
     find(&request, id)?;
@@ -174,7 +174,7 @@ pub(super) async fn delete(request: Permitted, id: SubscriptionId) -> Result<Rep
     Ok(no_content())
 }
 
-/// The secret that deliveries are signed with.
+/// The signing secret.
 pub(super) fn secret(request: &Permitted, id: SubscriptionId) -> Result<Reply, Problem> {
     request.no_query()?;
     let subscription = find(request, id)?;
@@ -182,7 +182,7 @@ pub(super) fn secret(request: &Permitted, id: SubscriptionId) -> Result<Reply, P
     Ok(reveal(&subscription.secret))
 }
 
-/// Refuses one whose secrets could not be opened.
+/// Refuses a subscription whose secrets cannot be decrypted.
 pub(super) fn check_unlocked(subscription: &Subscription) -> Result<(), Problem> {
     if subscription.is_locked() {
         return Err(Problem::conflict(Subscription::LOCKED));
@@ -194,7 +194,7 @@ fn reveal(secret: &Secret) -> Reply {
     json_text(StatusCode::OK, format!(r#"{{"secret":{}}}"#, text::quote(&secret.reveal())))
 }
 
-/// Gives it a new secret, the one in the body or a fresh one; the old one signs too for the overlap.
+/// Sets a new secret, given or generated; the old one also signs during the overlap.
 pub(super) async fn rotate_secret(mut request: Permitted, id: SubscriptionId) -> Result<Reply, Problem> {
     request.no_query()?;
     find(&request, id)?;
@@ -206,13 +206,13 @@ pub(super) async fn rotate_secret(mut request: Permitted, id: SubscriptionId) ->
     Ok(reveal(&secret))
 }
 
-/// The secret that is wanted, if one is, and for how long the old one signs too.
+/// The new secret, if given, and the overlap.
 fn rotation(document: &Document) -> Result<(Option<Secret>, Duration), Problem> {
     let members = text::members(document.parse()?).map_err(|fault| Problem::invalid("", fault))?;
     let mut invalid = Invalid::default();
     let (mut given, mut overlap) = (None, OVERLAP);
     if let Some(name) = text::first_duplicate(&members) {
-        invalid.add(pointer(name), "stands twice");
+        invalid.add(pointer(name), "is given twice");
     }
     for (name, value) in &members {
         if name == "overlap" {

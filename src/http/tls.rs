@@ -1,7 +1,6 @@
-//! The certificate and key of the listener, read at the start and again when asked to.
+//! The listener's certificate and key, with reload.
 //!
-//! Knows nothing of connections. What always holds: a certificate that cannot be used never takes the
-//! place of one that can.
+//! Knows nothing about connections. Invariant: an unusable certificate never replaces a usable one.
 
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -20,19 +19,18 @@ pub struct Tls {
 }
 
 impl Tls {
-    /// Reads the files. TLS 1.2 and 1.3 with HTTP/1.1 over it.
+    /// Reads the files. TLS 1.2 and 1.3 with HTTP/1.1.
     ///
     /// # Errors
-    /// A sentence that names the key of the configuration, the file and what is wrong with it.
+    /// A sentence that names the configuration key, the file and what is wrong with it.
     pub fn load(files: &TlsFiles) -> Result<Self, String> {
         Ok(Self { files: files.clone(), current: RwLock::new(read(files)?) })
     }
 
-    /// Reads the files again. Connections made from then on get the new certificate; those that are
-    /// there go on. May be called at any time and as often as wanted.
+    /// Reads the files again. New connections get the new certificate; existing ones continue.
     ///
     /// # Errors
-    /// As [`Tls::load`]; the certificate read before stays in use.
+    /// As [`Tls::load`]; the previous certificate stays in use.
     pub fn reload(&self) -> Result<(), String> {
         let fresh = read(&self.files)?;
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = fresh;
@@ -82,7 +80,7 @@ fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
     Ok(chain)
 }
 
-/// Never shows what it reads.
+/// Never shows the key.
 fn private_key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, String> {
     if pem.windows(9).any(|window| window == b"ENCRYPTED") {
         return Err("is protected by a passphrase: write it without one, for example with `openssl pkey`, and let \
@@ -99,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_that_cannot_be_used_are_named_with_what_is_wrong() {
+    fn unusable_files_are_named_with_their_fault() {
         let made = |name: &str| rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
         let (one, other) = (made("a.example"), made("b.example"));
         let (cert, key) = (one.cert.pem(), one.signing_key.serialize_pem());

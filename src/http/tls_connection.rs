@@ -1,6 +1,6 @@
-//! A connection with TLS: the handshake, then the connection.
+//! A TLS connection: the handshake, then the connection.
 //!
-//! What always holds: a handshake has a deadline and counts as a connection from its first byte.
+//! Invariant: a handshake has a deadline and counts as a connection from its first byte.
 
 use std::sync::Arc;
 
@@ -16,10 +16,10 @@ use super::problem::Problem;
 use super::reply::Reply;
 use super::settings::Settings;
 
-/// What the first record of a TLS connection begins with (RFC 8446 section 5.1: handshake).
+/// The first byte of a TLS connection (RFC 8446 section 5.1: handshake).
 const HANDSHAKE: u8 = 22;
 
-/// As [`connection::serve`], after a handshake. Who speaks plain HTTP here is told so.
+/// As [`connection::serve`], after a handshake. Clients that speak plain HTTP get an error that says so.
 pub(super) async fn serve<H: Handler>(
     stream: TcpStream,
     acceptor: &TlsAcceptor,
@@ -49,7 +49,7 @@ pub(super) async fn serve<H: Handler>(
     }
 }
 
-/// Answers who speaks plain HTTP to a port of TLS.
+/// Answers clients that speak plain HTTP to a TLS port.
 struct Misdirected;
 
 impl Handler for Misdirected {

@@ -1,8 +1,7 @@
-//! `/v1/tokens`: who may call, for what; made, listed and revoked by admins.
+//! `/v1/tokens`: created, listed and revoked by admins.
 //!
-//! A token that is bound to a company makes, sees and revokes tokens of that company alone. The admin's token of
-//! the first start is on the list of those who see all, under an id of nobody else's; it is replaced on the
-//! machine itself, and not from here.
+//! A token bound to a company creates, sees and revokes tokens of that company only. The admin token of the first
+//! start is listed for unbound tokens, under a reserved id; it is replaced on the machine itself.
 
 use hyper::StatusCode;
 use serde::Serialize;
@@ -19,7 +18,7 @@ use crate::core::id::TokenId;
 use crate::core::time::Timestamp;
 use crate::core::token::{Role, Token, TokenDraft};
 
-/// The id under which the admin's token of the first start is listed: that of no token that is made.
+/// The reserved id of the admin token of the first start.
 const FIRST: TokenId = TokenId::from_bits(0);
 
 #[derive(Serialize)]
@@ -32,10 +31,10 @@ struct TokenJson<'t> {
     expires_at: Option<Text<Timestamp>>,
     expired: bool,
     last_used_at: Option<Text<Timestamp>>,
-    /// Where its text is kept; only of the first token, which cannot be revoked.
+    /// Where its text is stored; only of the first token, which cannot be revoked.
     #[serde(skip_serializing_if = "Option::is_none")]
     kept_in: Option<&'t str>,
-    /// Its text, only where it was just made.
+    /// Its text, only in the response that creates it.
     #[serde(skip_serializing_if = "Option::is_none")]
     token: Option<&'t str>,
 }
@@ -91,13 +90,13 @@ pub(super) fn list(request: &Permitted) -> Result<Reply, Problem> {
     let more = matching.len() > room;
     matching.truncate(room);
     items.extend(matching.iter().map(|token| shown(token, now, None)));
-    // Behind the first alone the list goes on from its beginning.
+    // If the first token fills the page alone, the next page starts at the beginning.
     let last = matching.last().map_or(FIRST, |last| last.id);
     let next = more.then(|| cursor::write(List::Tokens, last.bits()));
     json(StatusCode::OK, &Items { items, next, scanned_until: None })
 }
 
-/// Makes a token. This answer is the only place where its text is ever shown.
+/// Creates a token. Its text is shown in this response only.
 pub(super) async fn create(mut request: Permitted) -> Result<Reply, Problem> {
     request.no_query()?;
     let document = request.json().await?;
@@ -109,7 +108,7 @@ pub(super) async fn create(mut request: Permitted) -> Result<Reply, Problem> {
     json(StatusCode::CREATED, &shown(token, now, Some(text.expose())))
 }
 
-/// Ends a token for good.
+/// Revokes a token.
 pub(super) async fn revoke(request: Permitted, id: TokenId) -> Result<Reply, Problem> {
     request.no_query()?;
     if id == FIRST && !request.access.is_bound() {
@@ -120,12 +119,12 @@ pub(super) async fn revoke(request: Permitted, id: TokenId) -> Result<Reply, Pro
         )));
     }
     let found = request.services().store.token(id);
-    // What is bound to no company is nobody's who is bound to one.
-    let seen = |token: &Token| match (request.access.company(), &token.company) {
+    // A bound token does not see unbound ones.
+    let visible = |token: &Token| match (request.access.company(), &token.company) {
         (None, _) => true,
-        (Some(own), theirs) => theirs.as_ref() == Some(own),
+        (Some(own), company) => company.as_ref() == Some(own),
     };
-    if !found.is_some_and(|token| seen(&token)) {
+    if !found.is_some_and(|token| visible(&token)) {
         return Err(Problem::not_found("there is no token with this id"));
     }
     bridge::written(|reply| request.services().store.revoke_token(id, reply)).await?;

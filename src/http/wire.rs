@@ -1,14 +1,14 @@
-//! The bytes of one connection: what hyper does not watch for us.
+//! The bytes of a connection: checks that hyper lacks.
 //!
-//! - A client that stops reading its answer: hyper waits for ever. [`Wire`] ends a write that made
-//!   no progress for a while; a flush too, for TLS holds back what the socket does not take.
-//! - A request with both `Content-Length` and `Transfer-Encoding`: hyper 1.12 drops the length
-//!   and goes on, so that no handler can tell (RFC 9112 section 6.1 calls it an attempt at request
-//!   smuggling). [`Framing`] looks at the heads as they come by and raises a flag.
-//! - A line of a head that ends in LF alone: hyper takes it, and a proxy ahead may read it otherwise.
-//!   Another flag.
+//! - A client that stops reading its response: hyper waits for ever. [`Wire`] fails a write that makes no progress
+//!   for a while; also a flush, because TLS buffers what the socket does not accept.
+//! - A request with both `Content-Length` and `Transfer-Encoding`: hyper 1.12 drops the length and continues, so that
+//!   no handler can tell (RFC 9112 section 6.1 calls it an attempt at request smuggling). [`Framing`] scans the heads
+//!   and raises a flag.
+//! - A line of a head that ends in LF alone: hyper accepts it, and a proxy in front may parse it differently. Another
+//!   flag.
 //!
-//! Knows nothing of requests beyond where their heads begin and end.
+//! Knows requests only by where their heads begin and end.
 
 use std::io;
 use std::pin::Pin;
@@ -20,7 +20,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
-/// A connection's stream, watched.
+/// A connection's stream with these checks.
 pub(super) struct Wire<S> {
     stream: S,
     framing: Framing,
@@ -29,12 +29,12 @@ pub(super) struct Wire<S> {
 }
 
 impl<S> Wire<S> {
-    /// Watches `stream`; a write fails that makes no progress for `write_timeout`.
+    /// Wraps `stream`; a write fails if it makes no progress for `write_timeout`.
     pub(super) fn new(stream: S, write_timeout: Duration) -> Self {
         Self { stream, framing: Framing::default(), write_timeout, stalled: None }
     }
 
-    /// What is held against the requests that have come by.
+    /// The faults found in the requests so far.
     pub(super) fn suspicion(&self) -> Arc<Suspicion> {
         Arc::clone(&self.framing.suspicion)
     }
@@ -90,35 +90,35 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
     }
 }
 
-/// How much of a header line is looked at: enough for the two names and any sane length.
+/// Kept length of a header line: enough for the two names and any valid length.
 const LINE_KEPT: usize = 64;
 
-/// What is held against the requests of a connection; flags that are raised and never lowered.
+/// Faults of a connection's requests; flags are never cleared.
 #[derive(Default)]
 pub(super) struct Suspicion {
-    /// A request with `Transfer-Encoding` whose length is ambiguous.
+    /// A request with `Transfer-Encoding` and ambiguous length.
     pub(super) ambiguous: AtomicBool,
     /// A line of a head that ended in LF alone.
     pub(super) bare: AtomicBool,
 }
 
-/// Follows the heads of the requests on a connection up to the first with `Transfer-Encoding`,
-/// which is the last: the connection is closed after it.
+/// Scans the heads of a connection's requests up to the first with `Transfer-Encoding`, which is the last: the
+/// connection is closed after it.
 #[derive(Default)]
 struct Framing {
     suspicion: Arc<Suspicion>,
-    /// Set once there is nothing more to follow.
+    /// Set when there is nothing more to scan.
     done: bool,
-    /// Bytes of the current body that are still to come.
+    /// Remaining bytes of the current body.
     body: u64,
     /// The beginning of the current line.
     line: Vec<u8>,
-    /// The byte before the next one of the current line; 0 at its beginning.
+    /// The previous byte of the current line; 0 at its beginning.
     before: u8,
-    /// Whether a line of the current head has been seen.
+    /// Whether the current head has had a line.
     begun: bool,
     transfer_encoding: bool,
-    /// The value of `Content-Length`, `None` inside if it cannot be read.
+    /// The value of `Content-Length`; the inner `None` if unreadable.
     content_length: Option<Option<u64>>,
 }
 
@@ -171,8 +171,8 @@ impl Framing {
     fn end_head(&mut self) {
         let length = self.content_length.take();
         if self.transfer_encoding || length == Some(None) {
-            // With a length that cannot be read here the place of the next head is not known:
-            // whatever follows with a Transfer-Encoding is not to be trusted either.
+            // With an unreadable length the position of the next head is unknown: whatever follows with a
+            // Transfer-Encoding cannot be trusted either.
             self.done = true;
             self.suspicion.ambiguous.store(length.is_some(), Ordering::Relaxed);
         }

@@ -1,4 +1,4 @@
-//! What a scrape shows, and that the dashboard asks for nothing else.
+//! The content of a scrape, and that the dashboard uses exactly these metrics.
 
 use std::collections::BTreeSet;
 
@@ -24,7 +24,7 @@ fn metrics() -> Metrics {
 }
 
 #[test]
-fn a_scrape_shows_what_was_counted_and_how_things_stand() {
+fn a_scrape_shows_counters_and_gauges() {
     let metrics = metrics();
     metrics.committed(3, 1, Duration::from_millis(2), Some(Duration::from_micros(200)));
     // Nothing was written: there is no commit to time.
@@ -75,14 +75,14 @@ fn a_scrape_shows_what_was_counted_and_how_things_stand() {
     assert!(unknown.contains("hookswitch_oldest_waiting_seconds NaN"), "{unknown}");
 }
 
-/// Every word of `text` that could be a metric of ours.
+/// Every word of `text` that could be one of our metrics.
 fn names(text: &str) -> BTreeSet<String> {
     let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
     words.filter(|word| word.starts_with("hookswitch_") || word.starts_with("process_")).map(str::to_owned).collect()
 }
 
 #[test]
-fn the_dashboard_asks_for_what_there_is_and_leaves_nothing_out() {
+fn the_dashboard_uses_every_metric_and_no_other() {
     let shown = names(&metrics().text(&snapshot()).unwrap());
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/systemd/grafana-dashboard.json");
     let dashboard: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
@@ -90,15 +90,15 @@ fn the_dashboard_asks_for_what_there_is_and_leaves_nothing_out() {
     let targets = panels.iter().flat_map(|panel| panel["targets"].as_array().into_iter().flatten());
     let queries: Vec<&str> = targets.map(|target| target["expr"].as_str().unwrap()).collect();
     assert!(queries.len() > 10, "{queries:?}");
-    let mut asked = BTreeSet::new();
+    let mut expected = BTreeSet::new();
     for query in queries {
         let names = names(query);
         assert!(!names.is_empty() && names.is_subset(&shown), "`{query}` asks for what is not there");
-        asked.extend(names);
+        expected.extend(names);
     }
     let parts = ["_bucket", "_sum", "_count"];
     let family = |name: &String| parts.iter().find_map(|part| name.strip_suffix(part)).unwrap_or(name).to_owned();
     let families: BTreeSet<String> = shown.iter().map(family).collect();
-    let seen: BTreeSet<String> = asked.iter().map(family).collect();
+    let seen: BTreeSet<String> = expected.iter().map(family).collect();
     assert_eq!(families.difference(&seen).collect::<Vec<_>>(), Vec::<&String>::new(), "nobody looks at these");
 }

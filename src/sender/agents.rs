@@ -1,7 +1,7 @@
-//! The ureq agents: one for each receiver, few enough, and forgotten when they are not used.
+//! The ureq agents: one per receiver, bounded in number, and dropped when unused.
 //!
-//! An agent searches its idle connections one after another under a lock, so one agent for all
-//! receivers would be slow with a thousand of them, and one slow receiver would be everybody's.
+//! An agent searches its idle connections linearly under a lock, so a single agent for all receivers would be slow
+//! with a thousand of them, and one slow receiver would delay all.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,17 +17,18 @@ use super::wire::{Deferred, Dialler};
 use crate::core::client_certificate::ClientCertificate;
 use crate::core::id::SubscriptionId;
 
-/// How many receivers have an agent of their own.
+/// Maximum number of receivers with their own agent.
 const AGENTS_MOST: usize = 1024;
-/// How long a connection waits for another request; common servers close theirs after 5 to 75 s.
+/// Idle time of a connection; common servers close theirs after 5 to 75 s.
 const IDLE_AGE: Duration = Duration::from_secs(15);
-/// How long an agent is kept without use, and its idle connections with it. With the pause between two sweeps that is less
-/// than the time after which an idle sender thread ends, which sweeps: so nothing stays when nothing is sent any more.
+/// Unused time after which an agent is dropped with its idle connections. Together with the pause between two sweeps
+/// it is less than the idle time of a sender thread, which sweeps when it ends: so nothing remains when sending
+/// stops.
 const UNUSED_MOST: Duration = Duration::from_secs(18);
-/// How long nothing is swept after a sweep.
+/// Minimum pause between two sweeps.
 const SWEEP_PAUSE: Duration = Duration::from_secs(6);
 
-/// The client certificate to show, if any.
+/// The client certificate to present, if any.
 type Certificate<'c> = Option<&'c Arc<ClientCertificate>>;
 
 /// The agents by receiver.
@@ -41,18 +42,18 @@ pub(super) struct Agents {
 
 struct Slot {
     pair: Pair,
-    /// The client certificate that its connections show.
+    /// The client certificate presented by its connections.
     certificate: Option<Arc<ClientCertificate>>,
-    /// When it was used last, in milliseconds since `begin`.
+    /// Time of last use, in milliseconds since `begin`.
     used: AtomicU64,
 }
 
-/// The two ways to a receiver.
+/// The two agents of a receiver.
 #[derive(Clone)]
 pub(super) struct Pair {
     /// Keeps connections for the next request.
     pub(super) keeping: Agent,
-    /// Keeps none: each request goes over a fresh one.
+    /// Keeps none: each request uses a fresh one.
     pub(super) lone: Agent,
 }
 
@@ -62,12 +63,12 @@ impl Agents {
         Self { dialler, begin: Instant::now(), swept: AtomicU64::new(0), agents: RwLock::default(), lone }
     }
 
-    /// What makes the connections of those that show no certificate.
+    /// The dialler of agents without a client certificate.
     pub(super) const fn dialler(&self) -> &Dialler {
         &self.dialler
     }
 
-    /// The agents of `receiver`, which show it `certificate`.
+    /// The agents of `receiver`, which present `certificate`.
     ///
     /// # Errors
     /// The certificate cannot be used.
@@ -75,18 +76,18 @@ impl Agents {
         self.at(receiver, certificate, self.now())
     }
 
-    /// An agent for nobody in particular, which keeps no connection.
+    /// An agent that belongs to no receiver and keeps no connection.
     ///
     /// # Errors
     /// The certificate cannot be used.
     pub(super) fn lone(&self, certificate: Certificate<'_>) -> Result<Agent, BadCertificate> {
         match certificate {
             None => Ok(self.lone.clone()),
-            Some(shown) => Ok(Agent::with_parts(config(0), self.dialler.showing(shown)?, Deferred)),
+            Some(shown) => Ok(Agent::with_parts(config(0), self.dialler.with_certificate(shown)?, Deferred)),
         }
     }
 
-    /// Forgets the agent of `receiver`: after a panic, its inside is not to be trusted.
+    /// Drops the agent of `receiver`: after a panic, its state cannot be trusted.
     pub(super) fn forget(&self, receiver: SubscriptionId) {
         self.agents.write().unwrap_or_else(PoisonError::into_inner).remove(&receiver);
     }
@@ -112,7 +113,7 @@ impl Agents {
         let fresh = || Slot { pair: pair.clone(), certificate: certificate.cloned(), used: AtomicU64::new(now) };
         let slot = agents.entry(receiver).or_insert_with(fresh);
         if slot.certificate.as_ref() != certificate {
-            // It was changed: connections that showed the old one are not used any more.
+            // It changed: connections that presented the old one must not be used any more.
             *slot = fresh();
         }
         Ok(slot.pair.clone())
@@ -121,18 +122,18 @@ impl Agents {
     fn pair(&self, certificate: Certificate<'_>) -> Result<Pair, BadCertificate> {
         let dialler = match certificate {
             None => self.dialler.clone(),
-            Some(shown) => self.dialler.showing(shown)?,
+            Some(shown) => self.dialler.with_certificate(shown)?,
         };
         let lone = match certificate {
             None => self.lone.clone(),
             Some(_) => Agent::with_parts(config(0), dialler.clone(), Deferred),
         };
-        // As many as have called it at once may wait; over all receivers, the dialler sees to it that they are not too many.
+        // As many as have called at once may be idle; the dialler bounds the total over all receivers.
         let keeping = config(dialler.idle_most());
         Ok(Pair { keeping: Agent::with_parts(keeping, dialler, Deferred), lone })
     }
 
-    /// Drops what was not used for long. For whoever comes by, and for who has nothing to do any more.
+    /// Drops agents that were unused for long. Called by the way, and by threads that run idle.
     pub(super) fn drop_unused(&self) {
         self.sweep(self.now());
     }
@@ -150,9 +151,9 @@ impl Agents {
     }
 }
 
-/// No proxy, no redirects, no error for a status, no header of ureq's own. Its timeouts are not
-/// set: every read and write below it ends at the attempt's own deadline ([`super::wire`]), which
-/// spares each request a copy of this configuration.
+/// No proxy, no redirects, no error for a status, no default headers. Its timeouts are not set: every read and write
+/// below it ends at the attempt's own deadline ([`super::wire`]), which spares each request a copy of this
+/// configuration.
 fn config(idle: usize) -> Config {
     Agent::config_builder()
         .http_status_as_error(false)
@@ -200,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_used_is_dropped() {
+    fn unused_entries_are_dropped() {
         let agents = agents();
         agents.at(SubscriptionId::from_bits(1), None, 0).unwrap();
         agents.at(SubscriptionId::from_bits(2), None, 17_000).unwrap();

@@ -1,8 +1,7 @@
-//! One POST, from the request as a value to the report of what happened.
+//! One POST, from the request as a value to the report of its result.
 //!
-//! Must not know deliveries, retries by the schedule, or the log. What always holds: an attempt ends
-//! when its time is up; no more of an answer is held than is kept; a status that came is told, whatever
-//! is wrong with the rest.
+//! Must not know deliveries, the retry schedule, or the log. Invariants: an attempt ends when its time is up; no more
+//! of a response is held than is kept; a status that was received is reported, whatever is wrong with the rest.
 
 use std::io::Read as _;
 use std::time::{Duration, Instant};
@@ -18,26 +17,26 @@ use super::marks::{self, Marks};
 use crate::core::attempt::{Answer, Fault, Outcome, Phase, Report};
 use crate::core::request::Outgoing;
 
-/// How much of a body beyond what is kept is read, so that the connection can be used again.
+/// How much of a body beyond what is kept is read so that the connection can be reused.
 const DRAIN_MOST: usize = 64 * 1024;
-/// How long that may take.
+/// Time limit for that.
 const DRAIN_TIME: Duration = Duration::from_millis(250);
-/// How much of a body is read at once: so much of the stack of every sender thread is for it.
+/// Read size, on the stack of every sender thread.
 const PIECE: usize = 1024;
 
-/// How long an attempt may take.
+/// Time limits of an attempt.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
-    /// In all.
+    /// In total.
     pub(super) whole: Duration,
     /// For resolving and connecting.
     pub(super) connect: Duration,
 }
 
-/// Posts `request` to `target`, over a connection that `agent` kept or a new one. If one that was
-/// kept turns out to have been closed by the receiver, the request goes out again at once over a
-/// fresh one of `lone`, within the same time: the receiver may have closed it while the request
-/// was on its way, and the phases reported are those of the second try.
+/// Posts `request` to `target`, over a connection kept by `agent` or a new one. If a kept connection turns out to
+/// have been closed by the receiver, the request is repeated at once over a fresh one of `lone`, within the same
+/// time: the receiver may have closed it while the request was being sent. The reported phases are those of the
+/// second try.
 pub(super) fn post(agent: &Agent, lone: &Agent, request: &Outgoing, target: &Uri, limits: Limits) -> Report {
     let begin = Instant::now();
     let deadline = begin + limits.whole;
@@ -57,14 +56,14 @@ pub(super) fn post(agent: &Agent, lone: &Agent, request: &Outgoing, target: &Uri
     Report { outcome, note, duration: begin.elapsed(), address, phases }
 }
 
-/// Whether a connection that was kept turned out to have been closed. Some receivers say so by a `408`, which is no answer
-/// to the request that met it (RFC 9110 section 15.5.9).
+/// Whether a kept connection turned out to have been closed. Some receivers signal that by a `408`, which does not
+/// answer the request that crossed it (RFC 9110 section 15.5.9).
 fn had_been_closed(marks: &Marks, result: &Result<Received, Failure>) -> bool {
     let died = matches!(result, Err(failure) if failure.fault == Fault::Disconnected) && marks.received == 0;
     !marks.fresh && (died || marks.head.as_ref().is_some_and(|head| head.status == 408))
 }
 
-/// What came of it: with a head there is an answer, and what went wrong after that is a note beside it.
+/// With a response head there is a response, and later failures become a note.
 fn outcome(head: Option<Head>, result: Result<Received, Failure>) -> (Outcome, Option<String>) {
     let Some(head) = head else {
         let none = || Failure::new(Fault::Internal, "an answer came without a head");
@@ -73,29 +72,29 @@ fn outcome(head: Option<Head>, result: Result<Received, Failure>) -> (Outcome, O
     };
     let Head { status, headers, framing, mut notes, .. } = head;
     let Received { body, truncated, failure } = result.unwrap_or_else(Received::nothing);
-    // That a body without a known end did not end is no news.
+    // A body without a known end is not reported as unfinished.
     notes.extend(failure.filter(|_| framing != Framing::Unclear).as_ref().map(of_body));
     let mut answer = Answer { status, headers, body, truncated };
     if let Some(encoding) = answer.header("content-encoding").map(str::to_owned) {
         let content = content::decoded(&encoding, std::mem::take(&mut answer.body), truncated);
         (answer.body, answer.truncated) = (content.bytes, content.truncated);
-        // What is broken off cannot be complete.
+        // A body that was cut off cannot be complete.
         notes.extend(content.note.filter(|_| notes.is_empty()).map(str::to_owned));
     }
     (Outcome::Answered(answer), (!notes.is_empty()).then(|| notes.join("; ")))
 }
 
-/// What went wrong with a body, as a part of a note.
+/// A failure within a body, as part of a note.
 fn of_body(failure: &Failure) -> String {
     match failure.fault {
         Fault::BodyTimeout => "its body did not end in time".to_owned(),
         Fault::Disconnected => "the connection ended before its body did".to_owned(),
-        Fault::Protocol => "its body is not chunked as HTTP has it".to_owned(),
+        Fault::Protocol => "its body is not validly chunked".to_owned(),
         _ => format!("within its body, {}", failure.detail),
     }
 }
 
-/// What came of a body.
+/// What was received of a body.
 struct Received {
     body: Vec<u8>,
     truncated: bool,
@@ -117,13 +116,13 @@ fn exchange(agent: &Agent, request: &Outgoing, target: &Uri) -> Result<Received,
     Ok(read_body(response))
 }
 
-/// The request, with every name as it is written.
+/// The request, with header names in their original case.
 fn build(agent: &Agent, request: &Outgoing, target: &Uri) -> Result<RequestBuilder<WithBody>, Failure> {
     let (length, host) = (request.body.len().to_string(), host(target));
-    let ours = request.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let standard = request.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     let own = request.own_headers.iter().map(|header| (header.name.as_str(), header.value.expose()));
     let mut built = agent.post(target);
-    for (name, value) in ours.chain(own).chain([("Host", host.as_str()), ("Content-Length", length.as_str())]) {
+    for (name, value) in standard.chain(own).chain([("Host", host.as_str()), ("Content-Length", length.as_str())]) {
         let good = HeaderName::from_bytes(name.as_bytes()).is_ok() && HeaderValue::from_bytes(value.as_bytes()).is_ok();
         if !good {
             return Err(unsendable(&format!("header `{name}`")));
@@ -133,7 +132,7 @@ fn build(agent: &Agent, request: &Outgoing, target: &Uri) -> Result<RequestBuild
     Ok(built)
 }
 
-/// The value of Host: without the port that goes without saying, and without user name and password.
+/// The value of Host: without the scheme's default port, user name and password.
 fn host(target: &Uri) -> String {
     let (host, usual) =
         (target.host().unwrap_or_default(), if target.scheme_str() == Some("https") { 443 } else { 80 });
@@ -143,7 +142,7 @@ fn host(target: &Uri) -> String {
     }
 }
 
-/// What was to be checked before it came here was not; never shows a value.
+/// Something that should have been checked earlier was not; never shows a value.
 fn unsendable(what: &str) -> Failure {
     Failure::new(Fault::Internal, format!("the {what} cannot be sent over HTTP"))
 }
@@ -169,8 +168,8 @@ fn read_body(response: Response<ureq::Body>) -> Received {
     Received { body, truncated: drain(&mut reader, &mut piece), failure: None }
 }
 
-/// Reads on to the body's end, if it is near; whether there was more. Dropping the reader before its
-/// end closes the connection.
+/// Reads on to the body's end if little is left; returns whether there was more. Dropping the reader before its end
+/// closes the connection.
 fn drain(reader: &mut ureq::BodyReader<'static>, piece: &mut [u8]) -> bool {
     marks::shorten(DRAIN_TIME);
     let mut more = 0;

@@ -1,24 +1,22 @@
 //! The buffers between ureq and a connection.
 //!
-//! ureq's own keep 256 KiB for every connection, idle ones too, and send headers and body in two
-//! writes. These gather what is to be sent until it is flushed, and hold memory only while there is something in it: a
-//! connection that is idle, and one that waits for a slow answer, have none. It is lent from a short list, since making
-//! it anew, as zeros, took a tenth of a sender's time.
+//! ureq's own buffers take 256 KiB per connection, idle ones included, and send headers and body in two writes. These
+//! collect output until it is flushed, and hold memory only while it contains data: an idle connection and one that
+//! waits for a slow response have none. Memory comes from a short free list, because allocating it zeroed took a
+//! tenth of a sender's time.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ureq::unversioned::transport::Buffers;
 
-/// How long a buffer is: so many bytes of an answer are read at once, and so many of a request are gathered before they
-/// are sent.
+/// Buffer size, of input and of output.
 pub(super) const SIZE: usize = 32 * 1024;
-/// Room that a request's next part must find; one header line must fit in.
+/// Minimum free space for a request's next part; one header line must fit.
 const OUTPUT_ROOM: usize = 16 * 1024;
-/// How many buffers that nobody uses are kept: as many as threads may be at work between two waits, and some.
+/// Maximum free buffers: roughly the number of threads at work between two waits.
 const KEPT: usize = 32;
 
-/// Memory for the connections that are being written to or read from. What stands in it is of requests before and is
-/// never read.
+/// Free memory, shared by all connections. It may contain bytes of earlier requests, which are never read.
 #[derive(Debug, Default)]
 pub(super) struct Spare {
     buffers: Mutex<Vec<Vec<u8>>>,
@@ -30,7 +28,7 @@ impl Spare {
         spare.unwrap_or_else(|| vec![0; SIZE])
     }
 
-    /// Takes `buffer` back, unless it is none.
+    /// Returns `buffer` to the free list, unless it is empty.
     fn take_back(&self, buffer: Vec<u8>) {
         if buffer.is_empty() {
             return;
@@ -41,7 +39,7 @@ impl Spare {
         }
     }
 
-    /// How many nobody uses.
+    /// The number of free buffers.
     #[cfg(test)]
     pub(super) fn count(&self) -> usize {
         self.lock().len()
@@ -52,11 +50,11 @@ impl Spare {
     }
 }
 
-/// What came and was not read yet, and what is to be sent.
+/// Unread input and unsent output.
 #[derive(Debug)]
 pub(super) struct WireBuffers {
     spare: Arc<Spare>,
-    /// What is read before `input`, but for the first `led` bytes of it.
+    /// Read before `input`, in place of its first `led` bytes.
     lead: Vec<u8>,
     led: usize,
     input: Vec<u8>,
@@ -68,7 +66,7 @@ pub(super) struct WireBuffers {
 }
 
 impl WireBuffers {
-    /// None yet; they will be borrowed from `spare`.
+    /// Without memory, which is taken from `spare` when needed.
     pub(super) fn new(spare: Arc<Spare>) -> Self {
         Self {
             spare,
@@ -83,34 +81,34 @@ impl WireBuffers {
         }
     }
 
-    /// Counts `amount` bytes of the output as to be sent; whether they must be sent now to make room.
+    /// Adds `amount` bytes to the pending output; returns whether it must be sent now to make room.
     pub(super) fn gather(&mut self, amount: usize) -> bool {
         self.pending = (self.pending + amount).min(self.output.len());
         self.output.len() - self.pending < OUTPUT_ROOM
     }
 
-    /// What is to be sent.
+    /// Unsent output.
     pub(super) fn pending(&self) -> &[u8] {
         &self.output[..self.pending]
     }
 
-    /// It was sent.
+    /// Marks the output as sent.
     pub(super) fn sent(&mut self) {
         self.pending = 0;
         self.spare.take_back(std::mem::take(&mut self.output));
     }
 
-    /// Has `bytes` read before what came and was not read yet.
+    /// Puts `bytes` before the unread input.
     pub(super) fn lead(&mut self, bytes: Vec<u8>) {
         (self.lead, self.led, self.progress) = (bytes, 0, true);
     }
 
-    /// Whether something is there to be read.
+    /// Whether there is unread input.
     pub(super) fn has_input(&self) -> bool {
         self.start < self.end || self.led < self.lead.len()
     }
 
-    /// Gives the memory for input back, if nothing is in it.
+    /// Releases the input memory if it is empty.
     pub(super) fn release_input(&mut self) {
         if self.start == self.end {
             (self.start, self.end) = (0, 0);
@@ -118,7 +116,7 @@ impl WireBuffers {
         }
     }
 
-    /// Gives all memory back until the next request.
+    /// Releases all memory until the next request.
     pub(super) fn release(&mut self) {
         self.sent();
         (self.start, self.end, self.led, self.progress) = (0, 0, 0, false);
@@ -192,7 +190,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_in_parts_is_sent_as_one() {
+    fn parts_are_sent_in_one_write() {
         let mut buffers = WireBuffers::new(Arc::default());
         buffers.output()[..4].copy_from_slice(b"head");
         assert!(!buffers.gather(4));
@@ -243,7 +241,7 @@ mod tests {
         let (mut second, mut third) = (WireBuffers::new(Arc::clone(&spare)), WireBuffers::new(Arc::clone(&spare)));
         assert_eq!((second.output().len(), second.input_append_buf().len()), (SIZE, SIZE));
         assert_eq!((second.pending(), second.input(), second.has_input()), (&b""[..], &b""[..], false));
-        // Two at once, as when a connection that was kept turns out to be closed.
+        // Two at once, as when a kept connection turns out to be closed.
         assert_eq!((third.output().len(), third.input_append_buf().len()), (SIZE, SIZE));
         third.release();
         assert_eq!(kept(), 2);

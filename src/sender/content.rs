@@ -1,7 +1,7 @@
-//! What an answer's body says, where it came encoded (RFC 9110 section 8.4).
+//! Decodes a response's body for the log (RFC 9110 section 8.4).
 //!
-//! Hookswitch never asks for an encoding, and some receivers encode all the same. What is kept of an answer is kept
-//! readable. What always holds: no more comes out than is kept of a body, however much is packed into it.
+//! Hookswitch never requests an encoding, but some receivers encode anyway; the log keeps readable text. Invariant:
+//! the output never exceeds what is kept of a body, whatever the compression ratio.
 
 use std::io::Read;
 
@@ -9,7 +9,7 @@ use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 
 use crate::core::attempt::Answer;
 
-/// How many encodings of one body are undone.
+/// Maximum number of encodings undone.
 const LAYERS_MOST: usize = 3;
 
 /// The beginning of a body.
@@ -23,17 +23,17 @@ pub(super) struct Content {
     pub(super) note: Option<&'static str>,
 }
 
-/// Undoes what `encoding` (the value of Content-Encoding) says was done to a body that begins with `bytes`; `truncated` if
-/// that is not all of it. An encoding that is not known is left as it is.
+/// Decodes a body that begins with `bytes` by `encoding` (the value of Content-Encoding); `truncated` if that is not
+/// all of it. An unknown encoding is left as it is.
 pub(super) fn decoded(encoding: &str, bytes: Vec<u8>, truncated: bool) -> Content {
     let mut content = Content { bytes, truncated, note: None };
-    // The last named was done last.
+    // The last coding listed was applied last.
     for coding in encoding.rsplit(',').map(|coding| coding.trim().to_ascii_lowercase()).take(LAYERS_MOST) {
         let unpacked = match coding.as_str() {
             "" | "identity" => continue,
             _ if content.bytes.is_empty() => return content,
             "gzip" | "x-gzip" => unpack(MultiGzDecoder::new(content.bytes.as_slice())),
-            // By the standard with zlib's frame, and as some send it without.
+            // With zlib's frame as standardised, and without as some send it.
             "deflate" => {
                 let framed = unpack(ZlibDecoder::new(content.bytes.as_slice()));
                 if framed.bytes.is_empty() { unpack(DeflateDecoder::new(content.bytes.as_slice())) } else { framed }
@@ -41,8 +41,8 @@ pub(super) fn decoded(encoding: &str, bytes: Vec<u8>, truncated: bool) -> Conten
             _ => return content,
         };
         if unpacked.failed && unpacked.bytes.is_empty() {
-            // Shown as it came.
-            content.note = Some("its body is not encoded as its Content-Encoding says");
+            // Kept as received.
+            content.note = Some("its body does not match its Content-Encoding");
             return content;
         }
         if unpacked.failed && !content.truncated {
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_encoded_is_readable() {
+    fn compressed_bodies_are_readable() {
         let text = b"{\"ok\":true}".repeat(9);
         let twice = [gzip(b"one "), gzip(b"two")].concat();
         for (encoding, packed, wanted) in [
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_broken_is_shown_as_far_as_it_goes_and_noted() {
+    fn broken_bodies_are_shown_as_far_as_they_go_with_a_note() {
         let text: Vec<u8> = (0..4000_u32).flat_map(|n| n.to_string().into_bytes()).collect();
         let packed = gzip(&text);
         let half = decoded("gzip", packed[..packed.len() / 2].to_vec(), false);
@@ -153,6 +153,6 @@ mod tests {
         assert_eq!(half.note, Some("its encoded body is not complete"));
         let plain = decoded("gzip", b"not packed at all".to_vec(), false);
         assert_eq!(plain.bytes, b"not packed at all");
-        assert_eq!(plain.note, Some("its body is not encoded as its Content-Encoding says"));
+        assert_eq!(plain.note, Some("its body does not match its Content-Encoding"));
     }
 }

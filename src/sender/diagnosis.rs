@@ -1,8 +1,8 @@
-//! Why a receiver finds no way of TLS in common with this server: what it would choose if it could choose freely.
+//! Finds out why a receiver shares no TLS parameters with this server.
 //!
-//! An alert `handshake_failure` does not say what was wanted. So the receiver is greeted once more with everything that TLS
-//! 1.2 has (RFC 5246), and its first flight, which is not encrypted, is read: the cipher, the certificate, the curve. Nothing
-//! of it is used, and nothing else is ever sent; the handshake is given up after that.
+//! An alert `handshake_failure` does not say what was wanted. So a second ClientHello offers everything in TLS 1.2
+//! (RFC 5246), and the receiver's unencrypted first flight shows its choice: cipher, certificate, curve. The
+//! handshake is then abandoned, and nothing else is sent.
 
 use std::io::{Read, Write};
 
@@ -13,33 +13,33 @@ use super::failure::Failure;
 use super::verifier::weak_key;
 use crate::core::attempt::Fault;
 
-/// More than a first flight has, long chains of certificates included.
+/// More than a first flight takes, including long certificate chains.
 const FLIGHT_MOST: usize = 64 * 1024;
 /// The curve P-521 (secp521r1).
 const P521: u16 = 25;
-/// Suites with ECDHE and an AEAD, which this server knows, too.
+/// Suites with ECDHE and an AEAD, which this server supports.
 const GOOD: [u16; 6] = [0xc02b, 0xc02f, 0xc02c, 0xc030, 0xcca9, 0xcca8];
-/// Those with ECDHE and CBC.
+/// Suites with ECDHE and CBC.
 const CBC: [u16; 10] = [0xc009, 0xc00a, 0xc013, 0xc014, 0xc023, 0xc024, 0xc027, 0xc028, 0xc008, 0xc012];
-/// Those with neither: by DHE and by RSA alone.
+/// Suites without ECDHE: DHE or RSA key exchange.
 const OTHER: [u16; 14] =
     [0x009e, 0x009f, 0x0033, 0x0039, 0x0067, 0x006b, 0x009c, 0x009d, 0x002f, 0x0035, 0x003c, 0x003d, 0x000a, 0x0016];
-/// Those of [`OTHER`] that have an AEAD.
+/// The suites in [`OTHER`] with an AEAD.
 const OTHER_AEAD: [u16; 4] = [0x009e, 0x009f, 0x009c, 0x009d];
 
-/// What stands in the way at the receiver `host` behind `socket`, if that can be seen.
+/// The obstacle at the receiver `host` behind `socket`, if it can be determined.
 pub(super) fn of(host: &str, socket: &mut (impl Read + Write)) -> Option<Failure> {
     socket.write_all(&hello(host)).ok()?;
     reason(&flight(socket))
 }
 
-/// What stands in the way of one who chooses like that.
+/// The obstacle behind this choice.
 fn reason(flight: &Flight) -> Option<Failure> {
     if let Some(weak) = flight.certificate.as_ref().and_then(weak_key) {
         return Some(weak);
     }
     let words = match (flight.suite?, flight.curve) {
-        (_, Some(P521)) => "the receiver agrees on keys over the curve P-521 alone: let it use X25519, P-256 or P-384",
+        (_, Some(P521)) => "the receiver exchanges keys over the curve P-521 alone: let it use X25519, P-256 or P-384",
         (suite, _) if CBC.contains(&suite) => {
             "the receiver offers CBC ciphers alone: let it offer AES-GCM or ChaCha20-Poly1305 with ECDHE, or TLS 1.3"
         }
@@ -55,7 +55,7 @@ fn reason(flight: &Flight) -> Option<Failure> {
     Some(Failure::new(Fault::Tls, words))
 }
 
-/// A ClientHello of TLS 1.2. It is no secret and opens nothing, so its random is none.
+/// A ClientHello of TLS 1.2. No handshake follows, so its random is constant.
 fn hello(host: &str) -> Vec<u8> {
     let numbers = |all: &[u16]| all.iter().flat_map(|number| number.to_be_bytes()).collect::<Vec<_>>();
     let suites = numbers(&[&GOOD[..], &CBC, &OTHER].concat());
@@ -77,7 +77,7 @@ fn extension(kind: u16, content: &[u8]) -> Vec<u8> {
     [&kind.to_be_bytes()[..], &with_length(2, content)].concat()
 }
 
-/// `content` behind its length in so many bytes.
+/// `content` preceded by its length in this many bytes.
 fn with_length(bytes: usize, content: &[u8]) -> Vec<u8> {
     let length = content.len().to_be_bytes();
     [&length[length.len() - bytes..], content].concat()
@@ -91,7 +91,7 @@ struct Flight {
     curve: Option<u16>,
 }
 
-/// Reads records until the flight ends, or whatever comes is not one.
+/// Reads records until the flight ends or something else is received.
 fn flight(socket: &mut impl Read) -> Flight {
     let (mut seen, mut messages, mut used, mut sum) = (Flight::default(), Vec::new(), 0, 0);
     let mut head = [0; 5];
@@ -113,7 +113,7 @@ fn flight(socket: &mut impl Read) -> Flight {
     seen
 }
 
-/// The first handshake message, if it is whole: its kind and its content.
+/// The first handshake message, if complete: type and content.
 fn message(bytes: &[u8]) -> Option<(u8, &[u8])> {
     let (head, rest) = bytes.split_at_checked(4)?;
     let length = u32::from_be_bytes([0, head[1], head[2], head[3]]);

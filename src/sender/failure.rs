@@ -1,14 +1,14 @@
-//! Why an attempt got no answer, as the parts below ureq tell it to the attempt above.
+//! Why an attempt got no response, passed from the layers below ureq to the attempt above.
 //!
-//! What is known about a failure is known where it happens: in the resolver, at the socket, in the
-//! TLS handshake. It travels through ureq as a value, so that nobody has to read error texts.
+//! The cause is known where it occurs: in the resolver, at the socket, in the TLS handshake. It travels through ureq
+//! as a value, so that nothing parses error texts.
 
 use std::fmt;
 use std::io;
 
 use crate::core::attempt::{Fault, Phase};
 
-/// A fault with what there is to know beyond its name.
+/// A fault with its details.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Failure {
     pub(super) fault: Fault,
@@ -21,19 +21,19 @@ impl Failure {
         Self { fault, detail: detail.into() }
     }
 
-    /// Time ran out in `phase`.
+    /// The timeout of `phase`.
     pub(super) fn timeout(phase: Phase) -> Self {
         let (fault, detail) = match phase {
             Phase::Resolve => (Fault::ResolveTimeout, "the host's name was not resolved in time"),
             Phase::Connect => (Fault::ConnectTimeout, "the connection was not established in time"),
-            Phase::Send => (Fault::SendTimeout, "the request was not taken in time"),
+            Phase::Send => (Fault::SendTimeout, "the receiver did not read the request in time"),
             Phase::Wait => (Fault::ResponseTimeout, "no complete answer line and headers came in time"),
             Phase::Receive => (Fault::BodyTimeout, "the answer's body did not end in time"),
         };
         Self::new(fault, detail)
     }
 
-    /// A socket failed while the attempt was in `phase`.
+    /// A socket error while the attempt was in `phase`.
     pub(super) fn from_io(error: &io::Error, phase: Phase) -> Self {
         match error.kind() {
             io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => Self::timeout(phase),
@@ -42,9 +42,9 @@ impl Failure {
             | io::ErrorKind::NetworkUnreachable
             | io::ErrorKind::NetworkDown
             | io::ErrorKind::AddrNotAvailable => {
-                Self::new(Fault::Unreachable, format!("the network knows no way there ({error})"))
+                Self::new(Fault::Unreachable, format!("there is no route to it ({error})"))
             }
-            // Local limits (no descriptors left, no memory) and local firewalls: the receiver was not reached.
+            // Local limits (no descriptors, no memory) and local firewalls: the receiver was not reached.
             _ if phase == Phase::Connect && !is_disconnect(error.kind()) => {
                 Self::new(Fault::Unreachable, format!("the connection could not be made ({error})"))
             }
@@ -52,7 +52,7 @@ impl Failure {
         }
     }
 
-    /// The failure that an error of ureq carries, or the one it amounts to in `phase`.
+    /// The failure carried by an error of ureq, or its equivalent in `phase`.
     pub(super) fn from_ureq(error: ureq::Error, phase: Phase) -> Self {
         match error {
             ureq::Error::Other(inner) => match inner.downcast::<Self>() {
@@ -66,18 +66,18 @@ impl Failure {
             ureq::Error::LargeResponseHeader(_, most) => {
                 Self::new(Fault::Protocol, format!("the answer's headers are larger than {most} bytes"))
             }
-            // ureq has no others on the way that is taken here.
+            // ureq returns no others for the calls made here.
             other => Self::new(Fault::Protocol, other.to_string()),
         }
     }
 
-    /// The error that carries this failure through ureq.
+    /// An error that carries this failure through ureq.
     pub(super) fn into_ureq(self) -> ureq::Error {
         ureq::Error::Other(Box::new(self))
     }
 }
 
-/// Whether the other side ended the connection.
+/// Whether the peer closed the connection.
 pub(super) fn is_disconnect(kind: io::ErrorKind) -> bool {
     matches!(
         kind,

@@ -1,7 +1,7 @@
-//! A TLS handshake with a receiver for its own sake: whether it would be trusted, and until when.
+//! A TLS handshake with a receiver without a request: whether its certificate is trusted, and until when.
 //!
-//! Goes the way of every attempt, by `[network]` and the proxy, and ends where a request would begin:
-//! nothing is sent, and no client certificate is shown.
+//! Takes the same path as an attempt, through `[network]` and the proxy, and ends before the request: nothing is
+//! sent, and no client certificate is shown.
 
 use std::time::Duration;
 
@@ -10,34 +10,36 @@ use super::transport::Transport;
 use super::words;
 use crate::core::attempt::Fault;
 
-/// A receiver whose certificate was found good.
+/// A receiver with a valid certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Handshake {
-    /// Its certificate, then those it sends along, as DER; at least one.
+    /// The receiver's certificate, then those sent along, as DER; at least one.
     pub certificates: Vec<Vec<u8>>,
-    /// A sentence on how it ended the handshake after that, if it did: most often it wants a client certificate. By
-    /// TLS 1.3 it says so only later, which is not waited for.
+    /// How the receiver rejected the handshake after that, if it did: usually because it requires a client
+    /// certificate. With TLS 1.3 that comes only later and is not waited for.
     pub refusal: Option<String>,
 }
 
-/// Why there was no handshake, or none with a certificate that is good.
+/// Why the handshake failed, or the certificate is not valid.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trouble {
-    /// The name of it.
+    /// The fault.
     pub fault: Fault,
     /// A sentence.
     pub detail: String,
-    /// What to do, where `detail` does not say that.
+    /// What to do, if `detail` does not say it.
     pub advice: Option<&'static str>,
 }
 
-/// Shakes hands with the receiver of an https `url`, within `limit` and `[senders] connect_timeout`.
+/// Performs a handshake with the receiver of an https `url`, within `limit` and `[senders] connect_timeout`.
 ///
 /// # Errors
-/// It is not reached, not allowed, or not to be trusted.
+/// It cannot be reached, is not allowed, or is not trusted.
 pub fn with(transport: &Transport, url: &str, limit: Duration) -> Result<Handshake, Trouble> {
-    match transport.meet(url, limit) {
-        Ok(met) => Ok(Handshake { certificates: met.chain, refusal: met.refusal.map(|Failure { detail, .. }| detail) }),
+    match transport.verify_peer(url, limit) {
+        Ok(peer) => {
+            Ok(Handshake { certificates: peer.chain, refusal: peer.refusal.map(|Failure { detail, .. }| detail) })
+        }
         Err(Failure { fault, detail }) => Err(Trouble { fault, detail, advice: words::advice(fault) }),
     }
 }

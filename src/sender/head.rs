@@ -1,25 +1,25 @@
-//! The head of an answer, read from its bytes as they come: status, headers, and how its body ends.
+//! The head of a response, read incrementally: status, headers, and how its body ends.
 //!
-//! ureq's parser gives up on heads that real receivers send (folded lines, hundreds of lines, a line without a colon),
-//! and the status is lost with them. So the head is read here, and [`Head::tidy`] is what ureq gets to see. What always
-//! holds: once a status line is complete the status is known, whatever follows; no more is held than is kept of a head
+//! ureq's parser fails on heads that real receivers send (folded lines, hundreds of lines, a line without a colon),
+//! and the status is lost. So the head is read here, and ureq sees [`Head::tidy`]. Invariants: once a status line is
+//! complete the status is known, whatever follows; no more is held than the kept part of a head
 //! ([`Answer::HEADERS_KEPT`]) and one line.
 
 use super::failure::Failure;
 use crate::core::attempt::{Answer, Fault};
 
-/// How many bytes of heads are read, those of informational (1xx) answers among them.
+/// Maximum bytes of heads read, those of informational (1xx) responses included.
 pub(super) const BYTES_MOST: usize = 256 * 1024;
-/// How many lines of a head are read.
+/// Maximum lines of a head.
 pub(super) const LINES_MOST: usize = 500;
-/// How much of one header, its continuation lines included, is kept.
+/// Maximum kept length of one header, continuation lines included.
 const LINE_KEPT: usize = Answer::HEADERS_KEPT;
-/// What the first line of every answer begins with.
+/// The beginning of every response.
 const BEGINNING: &[u8] = b"HTTP/1.";
-/// Headers by which something is done: they are kept wherever they stand among the others.
-const TELLING: [&str; 3] = ["retry-after", "location", "content-encoding"];
+/// Headers that have an effect: kept wherever they are.
+const EFFECTIVE: [&str; 3] = ["retry-after", "location", "content-encoding"];
 
-/// How the end of an answer's body is known (RFC 9112 section 6.3).
+/// How the end of a response's body is known (RFC 9112 section 6.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Framing {
     /// By its length.
@@ -28,27 +28,27 @@ pub(super) enum Framing {
     Chunked,
     /// By the end of the connection.
     Close,
-    /// Not at all: its length makes no sense.
+    /// Unknown: its length is invalid.
     Unclear,
 }
 
-/// A head.
+/// A response head.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Head {
     /// The status code, 100 to 999.
     pub(super) status: u16,
-    /// The headers that are kept, named as they came.
+    /// The kept headers, with names as received.
     pub(super) headers: Vec<(String, String)>,
     /// How the body ends.
     pub(super) framing: Framing,
-    /// Whether the connection cannot be used again.
+    /// Whether the connection cannot be reused.
     pub(super) close: bool,
-    /// What is wrong with it, as sentences that begin in lower case. They hold nothing of what came.
+    /// What is wrong with it, as sentences that begin in lower case. They contain nothing received.
     pub(super) notes: Vec<String>,
 }
 
 impl Head {
-    /// A head that says the same in as few words as are needed to read the body.
+    /// A minimal equivalent head for ureq.
     pub(super) fn tidy(&self) -> Vec<u8> {
         let framing = match self.framing {
             Framing::Length(length) => format!("Content-Length: {length}\r\n"),
@@ -60,25 +60,25 @@ impl Head {
     }
 }
 
-/// What more bytes led to.
+/// The result of reading more bytes.
 #[derive(Debug)]
 pub(super) enum Progress {
-    /// The head goes on.
+    /// The head continues.
     More,
     /// It is complete, or as much of it as is read.
     Done(Head),
-    /// This is no answer.
+    /// This is not a response.
     Bad(Failure),
 }
 
-/// Where in the heads the reader is.
+/// The reader's position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
     /// Before a status line.
     Status,
-    /// In the headers of an informational answer, which are passed over.
+    /// In the headers of an informational response, which are skipped.
     Informational,
-    /// In the headers of the answer.
+    /// In the headers of the response.
     Headers,
 }
 
@@ -86,9 +86,9 @@ enum Stage {
 #[derive(Debug)]
 pub(super) struct HeadReader {
     stage: Stage,
-    /// The beginning of a line that has not ended.
+    /// An unfinished line.
     line: Vec<u8>,
-    /// The header before, to which lines that begin with a blank belong.
+    /// The previous header, to which continuation lines belong.
     header: Vec<u8>,
     bytes: usize,
     lines: usize,
@@ -116,12 +116,12 @@ impl HeadReader {
         Self { stage: Stage::Status, line, header, bytes: 0, lines: 0, found: Found::default() }
     }
 
-    /// Whether the status line of the answer (not of an informational one) is complete.
+    /// Whether the status line of the response (not of an informational one) is complete.
     pub(super) fn has_status(&self) -> bool {
         self.stage == Stage::Headers
     }
 
-    /// Reads on in `bytes`; how many of them belong to heads, and what they led to.
+    /// Reads more `bytes`; returns how many belong to heads, and the result.
     pub(super) fn read(&mut self, bytes: &[u8]) -> (usize, Progress) {
         let mut used = 0;
         while used < bytes.len() {
@@ -141,7 +141,8 @@ impl HeadReader {
         (used, Progress::More)
     }
 
-    /// The answer as far as it is known, once nothing more of its head comes, and `why`; `None` before the end of the status line.
+    /// The response as far as known, when its head ends early because of `why`; `None` before the end of the status
+    /// line.
     pub(super) fn cut(&mut self, why: String) -> Option<Head> {
         if !self.has_status() {
             return None;
@@ -159,7 +160,7 @@ impl HeadReader {
         self.cut(why).map_or_else(|| Progress::Bad(none()), Progress::Done)
     }
 
-    /// Whether what came of a line that has not ended can be one at all.
+    /// Whether an unfinished line can still become valid.
     fn look(&self) -> Progress {
         let length = self.line.len().min(BEGINNING.len());
         let fits = self.line[..length].eq_ignore_ascii_case(&BEGINNING[..length]);
@@ -202,7 +203,7 @@ impl HeadReader {
         Progress::More
     }
 
-    /// A line that begins with a blank goes on with the one before: line ends and blanks between are one blank (RFC 9112 section 5.2).
+    /// Appends a continuation line: the line break and blanks around it become one blank (RFC 9112 section 5.2).
     fn header_line(&mut self, line: Vec<u8>) {
         if !matches!(line.first(), Some(b' ' | b'\t')) {
             self.settle();
@@ -216,7 +217,7 @@ impl HeadReader {
         }
     }
 
-    /// The header before has no more lines.
+    /// The previous header is complete.
     fn settle(&mut self) {
         let header = std::mem::take(&mut self.header);
         if !header.is_empty() {
@@ -258,10 +259,10 @@ impl Found {
             }
             _ => {}
         }
-        self.keep(TELLING.contains(&lower.as_str()), name, value);
+        self.keep(EFFECTIVE.contains(&lower.as_str()), name, value);
     }
 
-    /// A length that stands twice is one, if both are the same (RFC 9110 section 8.6).
+    /// A repeated length counts once if the values agree (RFC 9110 section 8.6).
     fn length(&mut self, value: &str) {
         for text in value.split(',').map(str::trim) {
             let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -273,18 +274,18 @@ impl Found {
         }
     }
 
-    fn keep(&mut self, telling: bool, name: String, value: String) {
+    fn keep(&mut self, effective: bool, name: String, value: String) {
         let size = |header: &(String, String)| header.0.len() + header.1.len();
         let needed = name.len() + value.len();
-        // What tells something has others make room.
-        while telling && self.kept + needed > Answer::HEADERS_KEPT {
-            let is_other = |header: &(String, String)| !TELLING.contains(&header.0.to_ascii_lowercase().as_str());
+        // Headers that have an effect displace others.
+        while effective && self.kept + needed > Answer::HEADERS_KEPT {
+            let is_other = |header: &(String, String)| !EFFECTIVE.contains(&header.0.to_ascii_lowercase().as_str());
             let Some(last) = self.headers.iter().rposition(is_other) else { break };
             self.kept -= size(&self.headers.remove(last));
             self.full = true;
         }
         self.full |= self.kept + needed > Answer::HEADERS_KEPT;
-        if self.kept + needed <= Answer::HEADERS_KEPT && (telling || !self.full) {
+        if self.kept + needed <= Answer::HEADERS_KEPT && (effective || !self.full) {
             self.kept += needed;
             self.headers.push((name, value));
         }
@@ -309,7 +310,7 @@ impl Found {
             notes.push("its Transfer-Encoding is not `chunked` alone".to_owned());
         }
         if self.untidy > 0 {
-            notes.push(format!("{} of its header lines are not as HTTP has them", self.untidy));
+            notes.push(format!("{} of its header lines are malformed", self.untidy));
         }
         let doubtful = self.length.is_some() && !self.codings.is_empty() || self.old && chunked;
         let close = doubtful || if self.old { !self.keep_alive } else { self.close };
@@ -317,7 +318,7 @@ impl Found {
     }
 }
 
-/// Appends to a line as much as is kept of one.
+/// Appends to a line up to its kept length.
 fn append(line: &mut Vec<u8>, part: &[u8]) {
     let room = LINE_KEPT.saturating_sub(line.len());
     line.extend_from_slice(&part[..part.len().min(room)]);
@@ -327,7 +328,8 @@ fn lossy(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// Reads a status line; whether it is of HTTP/1.0, and the status. The reason phrase and the blank before it may be missing.
+/// Parses a status line: whether it is HTTP/1.0, and the status. The reason phrase and the blank before it may be
+/// missing.
 fn status(line: &[u8]) -> Option<(bool, u16)> {
     let (beginning, rest) = line.split_at_checked(BEGINNING.len())?;
     let (minor, rest) = rest.split_first()?;
@@ -343,7 +345,7 @@ fn status(line: &[u8]) -> Option<(bool, u16)> {
     matches!(reason.first(), None | Some(b' ' | b'\t' | b'\r')).then_some((*minor == b'0', code))
 }
 
-/// What it is that does not begin as an answer does. Nothing of it is repeated.
+/// Recognises other protocols by their first bytes, none of which is repeated.
 fn foreign(line: &[u8]) -> Failure {
     let what = match line {
         [0x15 | 0x16, 3, 0..=4, ..] => "what came back is TLS: this port is for https",

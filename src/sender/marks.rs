@@ -1,10 +1,8 @@
-//! One attempt as its thread goes through it: how much time is left, which phase it is in, what was
-//! seen.
+//! The state of the current thread's attempt: remaining time, phase, observations.
 //!
-//! ureq calls our connector and our connections without a way to hand them anything that belongs to
-//! one request, and an attempt stays on one thread from its beginning to its end: so this is kept by
-//! thread. Only [`super::attempt`] begins and ends an attempt; the parts below ureq tell what they
-//! do. Outside of an attempt the calls here do nothing, and no time is left.
+//! ureq calls our connector and connections without a way to pass per-request data, and an attempt stays on one
+//! thread from beginning to end: so this state is thread-local. Only [`super::attempt`] begins and ends an attempt;
+//! the layers below ureq record what they do. Outside an attempt the calls here do nothing, and no time is left.
 
 use std::cell::RefCell;
 use std::net::SocketAddr;
@@ -13,28 +11,28 @@ use std::time::{Duration, Instant};
 use super::head::{Framing, Head};
 use crate::core::attempt::Phase;
 
-/// What was seen of one attempt.
+/// What was observed of one attempt.
 #[derive(Debug)]
 pub(super) struct Marks {
     /// When the attempt must have ended.
     deadline: Instant,
-    /// How long resolving and connecting may take.
+    /// Time limit for resolving and connecting.
     connect_limit: Duration,
-    /// When they must have ended; set as they begin.
+    /// The deadline for that; set when it begins.
     connect_deadline: Option<Instant>,
     phase: Phase,
     since: Instant,
-    /// The phases that ended.
+    /// Completed phases.
     pub(super) phases: Vec<(Phase, Duration)>,
     /// The address connected to.
     pub(super) address: Option<SocketAddr>,
     /// Whether the connection was made for this attempt, rather than kept from an earlier one.
     pub(super) fresh: bool,
-    /// How many bytes came back.
+    /// Bytes received.
     pub(super) received: usize,
-    /// The head of the answer.
+    /// The head of the response.
     pub(super) head: Option<Head>,
-    /// Whether a client certificate was asked for that is not there.
+    /// Whether a client certificate was requested and there is none.
     certificate_asked: bool,
 }
 
@@ -46,8 +44,7 @@ fn with<R>(f: impl FnOnce(&mut Marks) -> R) -> Option<R> {
     CURRENT.with_borrow_mut(|marks| marks.as_mut().map(f))
 }
 
-/// Begins an attempt that must end by `deadline`, of which `connect_limit` may go into resolving
-/// and connecting.
+/// Begins an attempt that must end by `deadline`, of which resolving and connecting may take `connect_limit`.
 pub(super) fn begin(now: Instant, deadline: Instant, connect_limit: Duration) {
     let marks = Marks {
         deadline,
@@ -65,14 +62,14 @@ pub(super) fn begin(now: Instant, deadline: Instant, connect_limit: Duration) {
     CURRENT.set(Some(marks));
 }
 
-/// Ends the attempt; the phase it was in counts as reached.
+/// Ends the attempt; its current phase counts as reached.
 pub(super) fn end() -> Option<Marks> {
     let mut marks = CURRENT.take()?;
     marks.phases.push((marks.phase, marks.since.elapsed()));
     Some(marks)
 }
 
-/// A connection is to be made: resolving begins.
+/// A connection is being made: resolving begins.
 pub(super) fn resolving() {
     with(|marks| {
         let now = Instant::now();
@@ -83,7 +80,7 @@ pub(super) fn resolving() {
     });
 }
 
-/// `phase` begins, unless it is the one that the attempt is in.
+/// `phase` begins, unless the attempt is in it.
 pub(super) fn enter(phase: Phase) {
     with(|marks| {
         if marks.phase != phase {
@@ -100,37 +97,36 @@ pub(super) fn connected_to(address: SocketAddr) {
     with(|marks| marks.address = Some(address));
 }
 
-/// `count` bytes came.
+/// `count` bytes were received.
 pub(super) fn received(count: usize) {
     with(|marks| marks.received += count);
 }
 
-/// The head of the answer came.
+/// The head of the response was received.
 pub(super) fn answered(head: Head) {
     with(|marks| marks.head = Some(head));
 }
 
-/// Whether it is known how the answer's body ends; so, too, before there is one.
+/// Whether the end of the response's body is known; also true before there is a response.
 pub(super) fn has_clear_end() -> bool {
     with(|marks| marks.head.as_ref().is_none_or(|head| head.framing != Framing::Unclear)).unwrap_or(true)
 }
 
-/// The receiver asked for a client certificate, and there is none to be shown.
+/// The receiver requested a client certificate, and there is none.
 pub(super) fn certificate_asked() {
     with(|marks| marks.certificate_asked = true);
 }
 
-/// Whether it did.
 pub(super) fn was_certificate_asked() -> bool {
     with(|marks| marks.certificate_asked).unwrap_or(false)
 }
 
-/// The phase that the attempt is in.
+/// The attempt's current phase.
 pub(super) fn phase() -> Phase {
     with(|marks| marks.phase).unwrap_or(Phase::Connect)
 }
 
-/// How much time is left for the phase that the attempt is in.
+/// Time left for the current phase.
 pub(super) fn left() -> Duration {
     with(|marks| {
         let deadline = match marks.phase {
@@ -142,7 +138,7 @@ pub(super) fn left() -> Duration {
     .unwrap_or(Duration::ZERO)
 }
 
-/// Moves the end of the attempt to `limit` from now, if that is earlier.
+/// Moves the attempt's deadline to `limit` from now, if that is earlier.
 pub(super) fn shorten(limit: Duration) {
     with(|marks| marks.deadline = marks.deadline.min(Instant::now() + limit));
 }

@@ -1,17 +1,17 @@
 //! Posting: the only module that knows ureq.
 //!
-//! - [`transport`]: the way out, one for all threads; its `post` is one attempt.
-//! - [`transport_handle`]: a handle to the transport in use, which can be replaced while requests are under way.
-//! - [`pool`]: the fixed threads on which attempts block.
-//! - [`probe`]: a test POST, and what came of it or of any attempt in plain words (`words`).
-//! - [`handshake`]: whether a receiver's certificate would be trusted.
+//! - [`transport`]: sends requests, shared by all threads; its `post` is one attempt.
+//! - [`transport_handle`]: a handle to the current transport, which can be replaced while requests are in flight.
+//! - [`pool`]: the threads on which attempts block.
+//! - [`probe`]: a test POST, and the plain-language description of an attempt's result (`words`).
+//! - [`handshake`]: whether a receiver's certificate is trusted.
 //!
-//! Below these: `attempt` (one exchange, capped), `agents` (one ureq agent for each receiver), `wire`, `stream`
-//! and `buffers` (connections under ureq), `head` (of answers), `content` (their encoded bodies), `tls` and
-//! `verifier` (trust), `diagnosis` (TLS that has nothing in common), `tunnel` (the way through a proxy), `resolver` (names, with the address guard), `marks`
-//! (time and phases of the attempt that a thread is in), `failure`.
+//! Below these: `attempt` (one bounded exchange), `agents` (one ureq agent per receiver), `wire`, `stream` and
+//! `buffers` (connections under ureq), `head` (of responses), `content` (encoded bodies), `tls` and `verifier`
+//! (trust), `diagnosis` (TLS without common parameters), `tunnel` (through a proxy), `resolver` (names, with the
+//! address guard), `marks` (time and phases of the current thread's attempt), `failure`.
 //!
-//! Knows core. Must not know the store, the schedule of retries, or whose turn it is.
+//! Knows core. Must not know the store, the retry schedule, or dispatch order.
 
 mod agents;
 mod attempt;

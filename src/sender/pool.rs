@@ -1,11 +1,11 @@
 //! The pool of threads on which attempts block.
 //!
-//! Knows nothing of what a job is. Whoever submits is told of the end of every job that was taken,
-//! also of one that panicked, so that nothing owed is ever lost in here.
+//! Knows nothing about jobs. `done` is called for every submitted job, including one that panicked, so that no job is
+//! lost here.
 //!
-//! A thread is started when there is a job and none is idle, and ends when it was idle for a while. The one that fell
-//! asleep last is woken first: under a small load the same few threads work, with warm caches, and all others end. A
-//! thread that only tells of its last job takes the next one without having slept.
+//! A thread is started when there is a job and none is idle, and ends after being idle for a while. The thread that
+//! went idle last is woken first: under a small load the same few threads work, with warm caches, and the others end.
+//! A thread that is only reporting its last job takes the next one without sleeping.
 
 use std::collections::VecDeque;
 use std::io;
@@ -16,16 +16,16 @@ use std::time::{Duration, Instant};
 #[cfg(test)]
 mod tests;
 
-/// For how long a thread is idle before it ends.
+/// Idle time after which a thread ends.
 const QUIET: Duration = Duration::from_secs(30);
-/// How soon after the system gave no thread it is asked for one again.
+/// Pause after the system refused to create a thread.
 const SHORT: Duration = Duration::from_secs(1);
-/// How soon after it was said that the system gives no thread it is said again.
-const SAID: Duration = Duration::from_secs(600);
-/// The stack of a thread, of which only what is used becomes resident. The most that an attempt uses (an event of as many
-/// levels as may be, as a form; a TLS handshake with a chain that is refused; a panic with its backtrace) is 92 KiB without
-/// optimisation, as `tests::cost` measures it; an https attempt of a release build, 52. An overflow would end the process,
-/// so there is a wide margin.
+/// Interval between warnings about that.
+const WARNING_PAUSE: Duration = Duration::from_secs(600);
+/// Stack size of a thread; only touched pages become resident. The maximum used by an attempt (a deeply nested event
+/// as a form; a TLS handshake with a refused chain; a panic with its backtrace) is 92 KiB without optimisation, as
+/// measured by `tests::cost`; an https attempt of a release build takes 52. An overflow would end the process, hence
+/// the wide margin.
 pub(super) const STACK: usize = 512 * 1024;
 
 /// How a job ended.
@@ -33,16 +33,16 @@ pub(super) const STACK: usize = 512 * 1024;
 pub enum Done<K, R> {
     /// With a result.
     Finished(K, R),
-    /// In a panic, which ended this job only.
+    /// With a panic, which ended this job only.
     Panicked(K),
 }
 
-/// Starts a thread of a name.
+/// Starts a named thread.
 type Spawn = dyn Fn(String, Box<dyn FnOnce() + Send>) -> io::Result<()> + Send + Sync;
-/// Does a job, and calls what it is given as soon as there is room for another.
+/// Runs a job, and calls its argument as soon as there is room for another.
 type Perform<J> = dyn Fn(J, &dyn Fn()) + Send + Sync;
 
-/// At most so many threads that take jobs of the type `J`.
+/// A pool of at most this many threads for jobs of type `J`.
 pub struct Pool<J> {
     shared: Arc<Shared<J>>,
     given: Arc<Given<J>>,
@@ -58,7 +58,7 @@ struct Shared<J> {
     quiet: Duration,
 }
 
-/// What the submitter gave.
+/// The submitter's callbacks.
 struct Given<J> {
     perform: Box<Perform<J>>,
     /// Called by a thread that ends because it was idle for a while.
@@ -66,39 +66,38 @@ struct Given<J> {
 }
 
 struct State<J> {
-    /// Jobs for the threads that are `telling`; never more than there are of those.
+    /// Jobs for the threads counted in `reporting`; never more than those.
     queue: VecDeque<J>,
-    /// The threads that sleep, the last that fell asleep at the end.
-    asleep: Vec<Arc<Seat<J>>>,
-    /// Threads whose job has ended, and that only tell of it.
-    telling: usize,
-    /// Jobs that were taken and have not ended.
+    /// Sleeping threads, most recent last.
+    sleeping: Vec<Arc<Seat<J>>>,
+    /// Threads that are only reporting an ended job.
+    reporting: usize,
+    /// Submitted jobs that have not ended.
     busy: usize,
-    /// Threads in all.
+    /// Total threads.
     alive: usize,
     started: usize,
-    /// When the system last gave no thread, and when that was last said.
+    /// When the system last refused a thread, and when that was last logged.
     short: Option<Instant>,
-    said: Option<Instant>,
+    warned: Option<Instant>,
     stopping: bool,
 }
 
-/// Where a thread is told what to do next.
+/// Where a thread waits for its next instruction.
 struct Seat<J> {
-    told: Mutex<Option<Told<J>>>,
+    instruction: Mutex<Option<Instruction<J>>>,
     woken: Condvar,
 }
 
-enum Told<J> {
+enum Instruction<J> {
     Job(J),
     End,
 }
 
 impl<J: Send + 'static> Pool<J> {
-    /// A pool of up to `threads` threads named `name` and a number, none of which is started before it is needed. Each
-    /// job goes through `work`, and its end to `done`, on the same thread; `key` is what tells `done` which job it was.
-    /// By the time that `done` is called, the pool has room for another job. A thread that ends because there was nothing
-    /// to do for it calls `retire` before.
+    /// A pool of up to `threads` threads named `name` and a number, started on demand. Each job is passed to `work`,
+    /// and its result to `done`, on the same thread; `key` identifies the job to `done`. When `done` is called, the
+    /// pool has room for another job. A thread that ends because it was idle calls `retire` first.
     pub fn new<K, R>(
         threads: usize,
         name: &str,
@@ -123,38 +122,37 @@ impl<J: Send + 'static> Pool<J> {
     fn with(most: usize, name: &str, given: Given<J>, quiet: Duration, spawn: Box<Spawn>) -> Self {
         let state = State {
             queue: VecDeque::new(),
-            asleep: Vec::new(),
-            telling: 0,
+            sleeping: Vec::new(),
+            reporting: 0,
             busy: 0,
             alive: 0,
             started: 0,
             short: None,
-            said: None,
+            warned: None,
             stopping: false,
         };
         let shared = Arc::new(Shared { state: Mutex::new(state), ended: Condvar::new(), quiet });
         Self { shared, given: Arc::new(given), most, name: name.to_owned(), spawn }
     }
 
-    /// Hands a job to an idle thread, or to a new one. Does not wait for any.
+    /// Hands a job to an idle thread or a new one. Does not block.
     ///
     /// # Errors
-    /// Gives the job back if as many as may be are at work, if the system gives no further thread just now, or if the
-    /// pool is stopping.
+    /// Returns the job if all threads are busy, if the system refuses to create a thread, or if the pool is stopping.
     pub fn submit(&self, job: J) -> Result<(), J> {
         let mut state = self.shared.lock();
         if state.stopping || state.busy >= self.most {
             return Err(job);
         }
-        if state.queue.len() < state.telling {
+        if state.queue.len() < state.reporting {
             state.busy += 1;
             state.queue.push_back(job);
             return Ok(());
         }
-        if let Some(seat) = state.asleep.pop() {
+        if let Some(seat) = state.sleeping.pop() {
             state.busy += 1;
             drop(state);
-            seat.tell(Told::Job(job));
+            seat.instruct(Instruction::Job(job));
             return Ok(());
         }
         if state.short.is_some_and(|at| at.elapsed() < SHORT) {
@@ -168,29 +166,28 @@ impl<J: Send + 'static> Pool<J> {
         self.launch(number, job)
     }
 
-    /// Starts a thread with `job`, which already counts.
+    /// Starts a thread with `job`, which is already counted.
     fn launch(&self, number: usize, job: J) -> Result<(), J> {
-        let seat = Arc::new(Seat { told: Mutex::new(Some(Told::Job(job))), woken: Condvar::new() });
+        let seat = Arc::new(Seat { instruction: Mutex::new(Some(Instruction::Job(job))), woken: Condvar::new() });
         let (shared, given, own) = (Arc::clone(&self.shared), Arc::clone(&self.given), Arc::clone(&seat));
         let body = move || {
             // A panic in the submitter's code must not keep the thread from being counted out.
             if shared.serve(&own, given.perform.as_ref())
                 && catch_unwind(AssertUnwindSafe(|| (given.retire)())).is_err()
             {
-                tracing::error!("a bug: what an idle thread does before it ends failed");
+                tracing::error!("bug: the cleanup of an idle thread panicked");
             }
-            // Who waits for the end of all threads may count on it that they hold nothing of the submitter's any more.
+            // Whoever waits for all threads to end may rely on their holding nothing of the submitter's.
             drop(given);
             shared.left();
         };
         let Err(error) = (self.spawn)(format!("{}-{number}", self.name), Box::new(body)) else { return Ok(()) };
         self.refused(&error);
-        // Nobody else knows the seat of a thread that was not started.
-        let Some(Told::Job(job)) = seat.lock().take() else { return Ok(()) };
+        // No other thread knows the seat of a thread that was not started.
+        let Some(Instruction::Job(job)) = seat.lock().take() else { return Ok(()) };
         Err(job)
     }
 
-    /// The system gave no thread.
     fn refused(&self, error: &io::Error) {
         let now = Instant::now();
         let mut state = self.shared.lock();
@@ -198,35 +195,35 @@ impl<J: Send + 'static> Pool<J> {
         state.alive -= 1;
         state.short = Some(now);
         let (name, most, alive) = (&self.name, self.most, state.alive);
-        if state.said.is_some_and(|at| now.duration_since(at) < SAID) {
+        if state.warned.is_some_and(|at| now.duration_since(at) < WARNING_PAUSE) {
             return;
         }
-        state.said = Some(now);
+        state.warned = Some(now);
         drop(state);
         tracing::error!(
-            "the system gives no further thread ({error}): {alive} of up to {most} {name} threads go on, and what has its \
-             turn waits for one of them; raise `TasksMax=` of the unit (or `ulimit -u`) and the machine's memory, or lower \
+            "the system refuses to create a thread ({error}): {alive} of up to {most} {name} threads are running, and deliveries \
+             wait for one of them; raise `TasksMax=` of the unit (or `ulimit -u`) and the machine's memory, or lower \
              `threads` in [senders]"
         );
     }
 
-    /// How many jobs were taken and have not ended.
+    /// The number of submitted jobs that have not ended.
     pub fn busy(&self) -> usize {
         self.shared.lock().busy
     }
 
-    /// How many threads there may be.
+    /// The maximum number of threads.
     pub const fn threads(&self) -> usize {
         self.most
     }
 
-    /// How many threads there are.
+    /// The current number of threads.
     pub fn alive(&self) -> usize {
         self.shared.lock().alive
     }
 
-    /// Takes no more jobs, lets those that were taken end, and waits for the threads, no longer than
-    /// `deadline` from now. How many did not end in time; they are left behind.
+    /// Accepts no more jobs, lets running ones finish, and waits for the threads, at most until `deadline` from now.
+    /// Returns how many did not end in time; they are abandoned.
     pub fn stop(&self, deadline: Duration) -> usize {
         let until = Instant::now() + deadline;
         self.shared.end();
@@ -243,7 +240,7 @@ impl<J: Send + 'static> Pool<J> {
 }
 
 impl<J> Drop for Pool<J> {
-    /// Lets the threads end by themselves.
+    /// Tells the threads to end, without waiting.
     fn drop(&mut self) {
         self.shared.end();
     }
@@ -255,25 +252,25 @@ fn spawn(name: String, body: Box<dyn FnOnce() + Send>) -> io::Result<()> {
 
 impl<J> Shared<J> {
     fn lock(&self) -> MutexGuard<'_, State<J>> {
-        // Jobs never run under this lock, so a panic leaves nothing half-done.
+        // Jobs never run under this lock, so a panic leaves nothing inconsistent.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What each thread does. Tells whether it ends because it was idle for a while.
+    /// The main loop of a thread. Returns whether it ends because it was idle.
     fn serve(&self, seat: &Arc<Seat<J>>, perform: &Perform<J>) -> bool {
         let mut next = seat.wait(None);
-        while let Some(Told::Job(job)) = next {
+        while let Some(Instruction::Job(job)) = next {
             let freed = std::cell::Cell::new(false);
             let free = || {
                 if !freed.replace(true) {
                     let mut state = self.lock();
                     state.busy -= 1;
-                    state.telling += 1;
+                    state.reporting += 1;
                 }
             };
-            // `work` is caught within; this is for `key` and `done`, the submitter's own code.
+            // `work` is caught within; this is for `key` and `done`, the submitter's code.
             if catch_unwind(AssertUnwindSafe(|| perform(job, &free))).is_err() {
-                tracing::error!("a bug: the end of a job could not be told");
+                tracing::error!("bug: reporting the end of a job panicked");
             }
             free();
             next = self.next(seat);
@@ -281,32 +278,32 @@ impl<J> Shared<J> {
         next.is_none()
     }
 
-    /// What a thread that has told of its job does next; nothing if there was nothing for a while.
-    fn next(&self, seat: &Arc<Seat<J>>) -> Option<Told<J>> {
+    /// The thread's next instruction; `None` after the idle time.
+    fn next(&self, seat: &Arc<Seat<J>>) -> Option<Instruction<J>> {
         let mut state = self.lock();
-        state.telling -= 1;
+        state.reporting -= 1;
         if let Some(job) = state.queue.pop_front() {
-            return Some(Told::Job(job));
+            return Some(Instruction::Job(job));
         }
         if state.stopping {
-            return Some(Told::End);
+            return Some(Instruction::End);
         }
-        state.asleep.push(Arc::clone(seat));
+        state.sleeping.push(Arc::clone(seat));
         drop(state);
-        if let Some(told) = seat.wait(Some(self.quiet)) {
-            return Some(told);
+        if let Some(instruction) = seat.wait(Some(self.quiet)) {
+            return Some(instruction);
         }
         let mut state = self.lock();
-        let Some(at) = state.asleep.iter().position(|other| Arc::ptr_eq(other, seat)) else {
-            // Somebody has just chosen it, and is about to say what for.
+        let Some(at) = state.sleeping.iter().position(|other| Arc::ptr_eq(other, seat)) else {
+            // It has just been chosen, and its instruction follows.
             drop(state);
             return seat.wait(None);
         };
-        state.asleep.remove(at);
+        state.sleeping.remove(at);
         None
     }
 
-    /// A thread has ended but for its own remains.
+    /// Counts out a thread that is about to end.
     fn left(&self) {
         let mut state = self.lock();
         state.alive -= 1;
@@ -315,38 +312,38 @@ impl<J> Shared<J> {
         }
     }
 
-    /// Has every thread end that has nothing to do, and the others after their job.
+    /// Tells idle threads to end now, and the others after their job.
     fn end(&self) {
         let mut state = self.lock();
         state.stopping = true;
-        let asleep = std::mem::take(&mut state.asleep);
+        let sleeping = std::mem::take(&mut state.sleeping);
         drop(state);
-        asleep.iter().for_each(|seat| seat.tell(Told::End));
+        sleeping.iter().for_each(|seat| seat.instruct(Instruction::End));
     }
 }
 
 impl<J> Seat<J> {
-    fn lock(&self) -> MutexGuard<'_, Option<Told<J>>> {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Option<Instruction<J>>> {
+        self.instruction.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn tell(&self, what: Told<J>) {
+    fn instruct(&self, what: Instruction<J>) {
         *self.lock() = Some(what);
         self.woken.notify_one();
     }
 
-    /// Waits until it is told something, no longer than `limit`.
-    fn wait(&self, limit: Option<Duration>) -> Option<Told<J>> {
+    /// Waits for an instruction, at most for `limit`.
+    fn wait(&self, limit: Option<Duration>) -> Option<Instruction<J>> {
         let until = limit.map(|limit| Instant::now() + limit);
-        let mut told = self.lock();
-        while told.is_none() {
+        let mut instruction = self.lock();
+        while instruction.is_none() {
             let left = until.map(|until| until.saturating_duration_since(Instant::now()));
-            told = match left {
+            instruction = match left {
                 Some(Duration::ZERO) => break,
-                Some(left) => self.woken.wait_timeout(told, left).unwrap_or_else(PoisonError::into_inner).0,
-                None => self.woken.wait(told).unwrap_or_else(PoisonError::into_inner),
+                Some(left) => self.woken.wait_timeout(instruction, left).unwrap_or_else(PoisonError::into_inner).0,
+                None => self.woken.wait(instruction).unwrap_or_else(PoisonError::into_inner),
             };
         }
-        told.take()
+        instruction.take()
     }
 }

@@ -1,7 +1,7 @@
-//! The test POST of a URL, and what came back.
+//! The test POST of a URL, and its result.
 //!
-//! The request is made by core exactly as a delivery's would be; this sends it over a fresh
-//! connection, so that every phase is gone through, and reads the report for a person ([`super::words`]).
+//! The request is built by core exactly like a delivery's; it is sent over a fresh connection, so that every phase
+//! occurs, and the report is described in plain language ([`super::words`]).
 
 use std::time::Duration;
 
@@ -11,28 +11,28 @@ pub use super::words::of_entry;
 use crate::core::attempt::{Fault, Outcome, Phase, Report};
 use crate::core::request::Outgoing;
 
-/// How many bytes of an answer's body are shown.
+/// Maximum bytes shown of a response's body.
 const EXCERPT: usize = 2 * 1024;
 
-/// What a probe has to say: see PRODUCT.md, `POST /v1/test`.
+/// The result of a probe: see the README on `POST /v1/test`.
 #[derive(Debug)]
 pub struct Findings {
-    /// What was seen.
+    /// The raw report.
     pub report: Report,
-    /// The status code, if there was an answer.
+    /// The status code, if there was a response.
     pub response: Option<u16>,
-    /// Whether the receiver would count a delivery as arrived: the answer was 2xx.
+    /// Whether a delivery would count as delivered: the response was 2xx.
     pub working: bool,
-    /// What came back in plain words, with what to do.
+    /// The result in plain language, with what to do.
     pub message: String,
     /// The equivalent `curl` line; see [`curl`].
     pub curl: String,
-    /// What was sent.
+    /// The request sent.
     pub request: Outgoing,
 }
 
 impl Findings {
-    /// Why there was no answer.
+    /// Why there was no response.
     pub const fn error(&self) -> Option<Fault> {
         match &self.report.outcome {
             Outcome::Answered(_) => None,
@@ -40,18 +40,18 @@ impl Findings {
         }
     }
 
-    /// The phase in which it ended without an answer; `None` if it never began, or if there was one.
+    /// The phase in which it failed; `None` if it never began, or if there was a response.
     pub fn phase(&self) -> Option<Phase> {
         self.error().and_then(|_| self.report.phases.last()).map(|(phase, _)| *phase)
     }
 
-    /// The beginning of the answer's body as text, at most 2 KiB of it.
+    /// The beginning of the response's body as text, at most 2 KiB.
     pub fn response_body(&self) -> Option<String> {
         let Outcome::Answered(answer) = &self.report.outcome else { return None };
         let shown = &answer.body[..answer.body.len().min(EXCERPT)];
         let mut text = String::from_utf8_lossy(shown).into_owned();
         if answer.truncated || shown.len() < answer.body.len() {
-            // The cut may have gone through a character.
+            // The cut may have split a character.
             text.truncate(text.trim_end_matches(char::REPLACEMENT_CHARACTER).len());
             text.push('…');
         }
@@ -59,13 +59,13 @@ impl Findings {
     }
 }
 
-/// Sends `request` and waits for the answer, `timeout` (the transport's own if `None`) at most.
+/// Sends `request` and waits for the response, at most `timeout` (by default the transport's).
 pub fn run(transport: &Transport, request: Outgoing, timeout: Option<Duration>) -> Findings {
     let report = transport.post(None, &request, timeout);
     read(report, request)
 }
 
-/// Reads the report of an attempt for a person.
+/// Describes the report of an attempt.
 fn read(report: Report, request: Outgoing) -> Findings {
     let (response, working) = match &report.outcome {
         Outcome::Answered(answer) => (Some(answer.status), answer.is_success()),
@@ -81,11 +81,11 @@ fn read(report: Report, request: Outgoing) -> Findings {
     }
 }
 
-/// The `curl` line that sends the same request, to be pasted into a POSIX shell. The values of the
-/// subscription's own headers are left out: each is taken from an environment variable named like
-/// the header (`X-Api-Key` from `$X_API_KEY`).
+/// The `curl` line that sends the same request, to be pasted into a POSIX shell. Values of the subscription's own
+/// headers are left out: each is taken from an environment variable named like the header (`X-Api-Key` from
+/// `$X_API_KEY`).
 pub fn curl(request: &Outgoing) -> String {
-    // --globoff: brackets in the URL mean themselves. Expect is curl's own: left out.
+    // --globoff: brackets in the URL are literal. curl's own Expect is suppressed.
     let mut line = "curl --globoff --include --header 'Expect:'".to_owned();
     for (name, value) in &request.headers {
         line.push_str(&format!(" --header {}", quoted(&format!("{name}: {value}"))));
@@ -93,7 +93,7 @@ pub fn curl(request: &Outgoing) -> String {
     for header in &request.own_headers {
         line.push_str(&format!(" --header {}\": ${{{}}}\"", quoted(&header.name), variable(&header.name)));
     }
-    // --data-raw: a body that begins with @ is no file name.
+    // --data-raw: a body that begins with @ is not a file name.
     line.push_str(&format!(" --data-raw {}", quoted(&String::from_utf8_lossy(&request.body))));
     line.push_str(&format!(" {}", quoted(&request.url)));
     line
@@ -169,7 +169,7 @@ mod tests {
     fn the_curl_line_can_be_pasted_and_shows_no_value() {
         let line = curl(&request("@it's\n"));
         assert!(!line.contains("geheim"));
-        // The shell itself says what the words are.
+        // The shell itself tells how the words are split.
         let script = format!("curl() {{ printf '<%s>' \"$@\"; }}; {line}");
         let output = std::process::Command::new("sh").args(["-c", &script]).env("X_API_KEY", "k1").output().unwrap();
         let words = String::from_utf8(output.stdout).unwrap();

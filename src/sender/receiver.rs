@@ -1,4 +1,4 @@
-//! Scripted receivers on 127.0.0.1 for the tests of this module.
+//! Scripted receivers on 127.0.0.1 for this module's tests.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -10,11 +10,10 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
-/// What a receiver's script talks over.
-trait Both: Read + Write {}
-impl<T: Read + Write> Both for T {}
+trait Socket: Read + Write {}
+impl<T: Read + Write> Socket for T {}
 
-/// A receiver that does with every connection what its script says.
+/// A receiver that runs its script on every connection.
 pub(super) struct Receiver {
     pub(super) address: SocketAddr,
     shared: Arc<Shared>,
@@ -27,9 +26,9 @@ struct Shared {
     stopped: AtomicBool,
 }
 
-/// One connection, as the script sees it.
+/// One connection, as seen by the script.
 pub(super) struct Conversation {
-    stream: Box<dyn Both>,
+    stream: Box<dyn Socket>,
     pub(super) socket: TcpStream,
     shared: Arc<Shared>,
 }
@@ -58,12 +57,12 @@ impl Conversation {
         Some(String::from_utf8_lossy(&head).into_owned())
     }
 
-    /// Sends `text` as it is.
+    /// Sends `text` verbatim.
     pub(super) fn send(&mut self, text: &str) -> io::Result<()> {
         self.send_bytes(text.as_bytes())
     }
 
-    /// Sends `bytes` as they are.
+    /// Sends `bytes` verbatim.
     pub(super) fn send_bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.stream.write_all(bytes).and_then(|()| self.stream.flush())
     }
@@ -87,7 +86,7 @@ impl Conversation {
         while matches!(self.stream.read(&mut bytes), Ok(count) if count > 0) {}
     }
 
-    /// Sends `text` again and again until the sender has gone, with a pause between.
+    /// Sends `text` repeatedly, with a pause between, until the sender has gone.
     pub(super) fn repeat(&mut self, text: &str, pause: Duration) {
         while !self.shared.stopped.load(Ordering::SeqCst) && self.send(text).is_ok() {
             std::thread::sleep(pause);
@@ -106,12 +105,12 @@ fn oblige(talk: &mut Conversation) {
 }
 
 impl Receiver {
-    /// A receiver of http.
+    /// An http receiver.
     pub(super) fn start(script: impl Fn(&mut Conversation) + Send + Sync + 'static) -> Self {
         Self::accept(here(), |socket| Some(Box::new(socket)), script)
     }
 
-    /// A receiver of https with the certificate of this name in `testdata`.
+    /// An https receiver with the certificate of this name in `testdata`.
     pub(super) fn start_tls(certificate: &str, script: impl Fn(&mut Conversation) + Send + Sync + 'static) -> Self {
         let chain = CertificateDer::pem_file_iter(super::tests::testdata(certificate)).unwrap();
         let key = PrivateKeyDer::from_pem_file(super::tests::testdata("server.key")).unwrap();
@@ -125,7 +124,7 @@ impl Receiver {
         let secure = move |socket| {
             let mut stream = StreamOwned::new(ServerConnection::new(Arc::clone(&config)).unwrap(), socket);
             stream.conn.complete_io(&mut stream.sock).ok()?;
-            Some(Box::new(stream) as Box<dyn Both>)
+            Some(Box::new(stream) as Box<dyn Socket>)
         };
         Self::accept(here(), secure, script)
     }
@@ -135,24 +134,24 @@ impl Receiver {
         Self::start(oblige)
     }
 
-    /// As [`Receiver::obliging`], on a certain address of this machine.
+    /// As [`Receiver::obliging`], on a given address of this machine.
     pub(super) fn obliging_at(address: &str, port: u16) -> Self {
         Self::accept(TcpListener::bind((address, port)).unwrap(), |socket| Some(Box::new(socket)), oblige)
     }
 
-    /// How many connections were made.
+    /// The number of connections made.
     pub(super) fn connections(&self) -> usize {
         self.shared.connections.load(Ordering::SeqCst)
     }
 
-    /// The requests that were read, in the order in which they ended.
+    /// The requests read, in order of completion.
     pub(super) fn requests(&self) -> Vec<String> {
         self.shared.requests.lock().unwrap().clone()
     }
 
     fn accept(
         listener: TcpListener,
-        open: impl Fn(TcpStream) -> Option<Box<dyn Both>> + Send + Sync + 'static,
+        open: impl Fn(TcpStream) -> Option<Box<dyn Socket>> + Send + Sync + 'static,
         script: impl Fn(&mut Conversation) + Send + Sync + 'static,
     ) -> Self {
         let address = listener.local_addr().unwrap();

@@ -1,10 +1,10 @@
-//! From a host to the addresses that may be connected to.
+//! Resolves a host to the addresses that may be connected to.
 //!
-//! The guard against calling inside (`[network]`) stands here: only addresses that it allows leave
-//! this module, whether they come from a literal, from DNS or from memory. The system's resolver
-//! blocks without a limit of its own, so it is asked on a few threads that only exist while there is
-//! something to ask; callers wait for them as long as they can afford. The names of one domain, whose servers may hang, are
-//! asked for on fewer threads than are idle, so that there is always one for another domain.
+//! The guard against calls to internal addresses (`[network]`) is here: only allowed addresses leave this module,
+//! whether they come from a literal, from DNS or from the cache. The system's resolver blocks without a limit of its
+//! own, so it runs on a few threads that exist only while there is something to resolve; callers wait as long as they
+//! can afford. Names of one domain, whose servers may hang, use fewer threads than are idle, so that another domain
+//! always finds one.
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -17,23 +17,23 @@ use super::failure::Failure;
 use crate::core::address::AddressPolicy;
 use crate::core::attempt::Fault;
 
-/// How long the addresses of a name are taken as they are.
+/// How long a resolved name is cached.
 const FRESH: Duration = Duration::from_secs(5);
-/// How long a name that was not found is taken as such.
+/// How long a failure is cached.
 const FRESH_FAILURE: Duration = Duration::from_secs(1);
-/// How long addresses are good enough when DNS does not answer.
+/// How long cached addresses may be used when DNS does not respond.
 const STALE: Duration = Duration::from_secs(600);
-/// How many names are remembered.
+/// Maximum names cached.
 const NAMES_MOST: usize = 4096;
-/// How many names are asked for at once; each may hold a thread for as long as the system takes.
+/// Maximum concurrent lookups; each may hold a thread for as long as the system takes.
 const THREADS_MOST: usize = 32;
-/// How many names may wait to be asked for, and how many of one domain: no fewer than there may be sender threads.
+/// Maximum queued names, in total and per domain: no fewer than there may be sender threads.
 const QUEUE_MOST: usize = 8 * 1024;
 const QUEUE_MOST_OF_DOMAIN: usize = QUEUE_MOST / 4;
-/// How many addresses of a name are tried.
+/// Maximum addresses tried per name.
 const ADDRESSES_MOST: usize = 16;
 
-/// Asks for the addresses of a name; blocks.
+/// Looks up the addresses of a name; blocks.
 pub(super) type Lookup = dyn Fn(&str) -> io::Result<Vec<IpAddr>> + Send + Sync;
 
 /// Resolves hosts; one for all threads.
@@ -42,7 +42,7 @@ pub(super) struct Resolver {
     lookups: Arc<Lookups>,
 }
 
-/// What callers and asking threads share.
+/// State shared by callers and lookup threads.
 struct Lookups {
     lookup: Box<Lookup>,
     names: Mutex<Names>,
@@ -53,8 +53,8 @@ struct Names {
     known: HashMap<String, Name>,
     queue: VecDeque<String>,
     threads: usize,
-    /// How many names are being asked for, by domain.
-    asking: HashMap<String, usize>,
+    /// Lookups in progress, by domain.
+    in_progress: HashMap<String, usize>,
 }
 
 /// The addresses of a name, or why there are none.
@@ -62,11 +62,11 @@ type Answer = Result<Arc<[IpAddr]>, String>;
 
 #[derive(Default)]
 struct Name {
-    /// What the last question brought, and when.
+    /// The last result, and its time.
     answer: Option<(Instant, Answer)>,
-    /// Whether it is being asked for.
-    asked: bool,
-    /// Who waits for the answer to this name, and to no other: a thousand may wait at once.
+    /// Whether a lookup is queued or in progress.
+    queued: bool,
+    /// Wakes only those that wait for this name: there may be a thousand waiting.
     answered: Arc<Condvar>,
 }
 
@@ -85,7 +85,7 @@ impl Name {
 }
 
 impl Resolver {
-    /// Asks the system, and lets through what `policy` allows.
+    /// Uses the system's resolver, and passes what `policy` allows.
     pub(super) fn new(policy: AddressPolicy) -> Self {
         Self::with_lookup(policy, Box::new(ask_system))
     }
@@ -95,13 +95,11 @@ impl Resolver {
         Self { policy, lookups: Arc::new(lookups) }
     }
 
-    /// The rules.
     pub(super) const fn policy(&self) -> &AddressPolicy {
         &self.policy
     }
 
-    /// The allowed addresses of `host`, a literal (without brackets) or a name; at least one. Waits
-    /// no longer than `limit`.
+    /// The allowed addresses of `host`, a literal (without brackets) or a name; at least one. Waits at most `limit`.
     pub(super) fn resolve(&self, host: &str, limit: Duration) -> Result<Vec<IpAddr>, Failure> {
         if let Ok(address) = host.parse::<IpAddr>() {
             return self.guard(&[address]);
@@ -110,9 +108,8 @@ impl Resolver {
         self.guard(&addresses)
     }
 
-    /// The check of a host that a proxy is to connect to. The proxy looks names up by itself, so every
-    /// address that this machine knows of must be allowed, and one is not used; a name that is not known
-    /// here is the proxy's to judge. Waits no longer than `limit`.
+    /// Checks a host that a proxy will connect to. The proxy resolves names itself, so every address known here must
+    /// be allowed, and none is used; a name unknown here is left to the proxy. Waits at most `limit`.
     pub(super) fn vet(&self, host: &str, limit: Duration) -> Result<(), Failure> {
         let addresses = match host.parse::<IpAddr>() {
             Ok(address) => Ok(Arc::from([address])),
@@ -123,7 +120,7 @@ impl Resolver {
         refusal.map_or(Ok(()), |refusal| Err(Failure::new(Fault::AddressDenied, refusal.to_string())))
     }
 
-    /// The addresses of the proxy, which is the operator's own choice and not guarded.
+    /// The addresses of the proxy, which is the operator's choice and not guarded.
     pub(super) fn of_proxy(&self, host: &str, limit: Duration) -> Result<Arc<[IpAddr]>, Failure> {
         host.parse::<IpAddr>().map_or_else(|_| self.lookups.addresses(host, limit), |address| Ok(Arc::from([address])))
     }
@@ -147,7 +144,7 @@ impl Resolver {
 
 impl Lookups {
     fn lock(&self) -> MutexGuard<'_, Names> {
-        // Nothing in here is left half-done by a panic.
+        // A panic leaves nothing here inconsistent.
         self.names.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -158,15 +155,15 @@ impl Lookups {
             return answer.map_err(|why| not_found(host, &why));
         }
         let stale = names.known.get(host).and_then(|name| name.stale(begin));
-        // With old addresses at hand, most of the time is kept for connecting to them.
+        // With stale addresses available, most of the time is kept for connecting to them.
         let limit = if stale.is_some() { limit / 4 } else { limit };
         loop {
             let newer = names.known.get(host).and_then(|name| name.answer.as_ref()).filter(|(at, _)| *at >= begin);
             if let Some((_, answer)) = newer {
                 return answer.clone().map_err(|why| not_found(host, &why));
             }
-            // Nothing new if it is being asked for, unless it was answered and forgotten before this thread woke.
-            let answered = self.ask(&mut names, host)?;
+            // Does nothing if queued already, unless the result was evicted before this thread woke.
+            let answered = self.enqueue(&mut names, host)?;
             let left = limit.saturating_sub(begin.elapsed());
             if left.is_zero() {
                 return stale.ok_or_else(|| {
@@ -177,9 +174,9 @@ impl Lookups {
         }
     }
 
-    /// Has `host` asked for, unless it already is; by what to wait for the answer.
-    fn ask(self: &Arc<Self>, names: &mut Names, host: &str) -> Result<Arc<Condvar>, Failure> {
-        if let Some(name) = names.known.get(host).filter(|name| name.asked) {
+    /// Queues a lookup of `host`, unless queued already; returns what signals its result.
+    fn enqueue(self: &Arc<Self>, names: &mut Names, host: &str) -> Result<Arc<Condvar>, Failure> {
+        if let Some(name) = names.known.get(host).filter(|name| name.queued) {
             return Ok(Arc::clone(&name.answered));
         }
         let domain = domain_of(host);
@@ -189,7 +186,7 @@ impl Lookups {
         }
         names.make_room();
         let name = names.known.entry(host.to_owned()).or_default();
-        name.asked = true;
+        name.queued = true;
         let answered = Arc::clone(&name.answered);
         names.queue.push_back(host.to_owned());
         if names.threads < THREADS_MOST {
@@ -200,7 +197,7 @@ impl Lookups {
                 .spawn(move || lookups.answer_all());
             match spawned {
                 Ok(_) => names.threads += 1,
-                // Another thread will come to it; without one, nobody would.
+                // Another thread will process it; without one, nobody would.
                 Err(_) if names.threads > 0 => {}
                 Err(error) => {
                     names.queue.pop_back();
@@ -212,7 +209,7 @@ impl Lookups {
         Ok(answered)
     }
 
-    /// Asks for every name that waits and may be asked for, then ends.
+    /// Processes queued lookups, then ends.
     fn answer_all(&self) {
         let mut names = self.lock();
         while let Some(host) = names.take_next() {
@@ -226,7 +223,7 @@ impl Lookups {
             names = self.lock();
             names.end(&host);
             let name = names.known.entry(host).or_default();
-            (name.answer, name.asked) = (Some((Instant::now(), answer)), false);
+            (name.answer, name.queued) = (Some((Instant::now(), answer)), false);
             name.answered.notify_all();
         }
         names.threads -= 1;
@@ -234,36 +231,36 @@ impl Lookups {
 }
 
 impl Names {
-    /// The next name to be asked for: the first of a domain of which fewer are asked for than threads are idle. Others
-    /// wait for one that ends, whose thread then comes back here.
+    /// The next lookup: the first whose domain has fewer in progress than threads are idle. The others wait for one
+    /// that ends, whose thread then calls this again.
     fn take_next(&mut self) -> Option<String> {
-        let idle = THREADS_MOST.saturating_sub(self.asking.values().sum());
-        let asked = |host: &str| self.asking.get(domain_of(host)).copied().unwrap_or(0);
-        let next = self.queue.iter().position(|host| asked(host) < idle)?;
+        let idle = THREADS_MOST.saturating_sub(self.in_progress.values().sum());
+        let lookups = |host: &str| self.in_progress.get(domain_of(host)).copied().unwrap_or(0);
+        let next = self.queue.iter().position(|host| lookups(host) < idle)?;
         let host = self.queue.remove(next)?;
-        *self.asking.entry(domain_of(&host).to_owned()).or_default() += 1;
+        *self.in_progress.entry(domain_of(&host).to_owned()).or_default() += 1;
         Some(host)
     }
 
-    /// A name is no longer being asked for.
+    /// A lookup has ended.
     fn end(&mut self, host: &str) {
-        if let Some(asking) = self.asking.get_mut(domain_of(host)) {
-            *asking -= 1;
-            if *asking == 0 {
-                self.asking.remove(domain_of(host));
+        if let Some(in_progress) = self.in_progress.get_mut(domain_of(host)) {
+            *in_progress -= 1;
+            if *in_progress == 0 {
+                self.in_progress.remove(domain_of(host));
             }
         }
     }
 
-    /// Forgets names until there is room for one more; those being asked for stay.
+    /// Evicts names until there is room for one more; those in progress stay.
     fn make_room(&mut self) {
         if self.known.len() < NAMES_MOST {
             return;
         }
         let now = Instant::now();
-        self.known.retain(|_, name| name.asked || name.fresh(now).is_some());
+        self.known.retain(|_, name| name.queued || name.fresh(now).is_some());
         while self.known.len() >= NAMES_MOST {
-            let Some(host) = self.known.iter().find(|(_, name)| !name.asked).map(|(host, _)| host.clone()) else {
+            let Some(host) = self.known.iter().find(|(_, name)| !name.queued).map(|(host, _)| host.clone()) else {
                 break;
             };
             self.known.remove(&host);
@@ -271,7 +268,7 @@ impl Names {
     }
 }
 
-/// The last two labels of a name: what its owner has, or a part of the names that have a public suffix of two.
+/// The last two labels of a name: its registered domain, or a part of it under a public suffix of two labels.
 fn domain_of(host: &str) -> &str {
     let name = host.trim_end_matches('.');
     name.rmatch_indices('.').nth(1).map_or(name, |(at, _)| &name[at + 1..])
@@ -311,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn only_allowed_addresses_are_handed_on() {
+    fn only_allowed_addresses_are_returned() {
         let mixed = fixed(&["127.0.0.1", "10.1.0.1", "::1", "8.8.8.8"]);
         let allowed: Vec<String> = mixed.resolve("x.example", LONG).unwrap().iter().map(IpAddr::to_string).collect();
         assert_eq!(allowed, ["10.1.0.1", "8.8.8.8"]);
@@ -323,14 +320,14 @@ mod tests {
 
     #[test]
     fn a_name_that_turns_inward_is_refused_from_then_on() {
-        let asked = AtomicUsize::new(0);
+        let lookups = AtomicUsize::new(0);
         let lookup = move |_: &str| {
-            let outside = asked.fetch_add(1, Ordering::SeqCst) == 0;
+            let outside = lookups.fetch_add(1, Ordering::SeqCst) == 0;
             Ok(vec![if outside { "8.8.8.8" } else { "169.254.169.254" }.parse().unwrap()])
         };
         let resolver = Resolver::with_lookup(policy(), Box::new(lookup));
         let outside: IpAddr = "8.8.8.8".parse().unwrap();
-        // What was checked is what is handed on, however often DNS would answer otherwise meanwhile.
+        // The checked addresses are returned, even if DNS would answer differently meanwhile.
         for _ in 0..3 {
             assert_eq!(resolver.resolve("x.example", LONG), Ok(vec![outside]));
         }
@@ -342,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn literals_are_guarded_and_ask_nobody() {
+    fn literals_are_checked_without_a_lookup() {
         let resolver = Resolver::with_lookup(policy(), Box::new(|host| panic!("asked for {host}")));
         assert!(resolver.resolve("8.8.8.8", SOON).is_ok());
         for literal in ["127.0.0.1", "::1", "::ffff:127.0.0.1"] {
@@ -351,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn spellings_that_are_no_literals_are_guarded_by_what_the_system_makes_of_them() {
+    fn other_spellings_of_addresses_are_checked_as_the_system_resolves_them() {
         let resolver = Resolver::new(AddressPolicy::default());
         for spelling in ["2130706433", "0x7f000001", "0177.0.0.1", "127.1", "localhost"] {
             let fault = resolver.resolve(spelling, LONG).unwrap_err().fault;
@@ -360,14 +357,14 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_asked_for_once_for_all_who_wait_and_then_remembered() {
-        let asked = Arc::new(AtomicUsize::new(0));
-        let (release, gate) = mpsc::channel::<()>();
-        let gate = Mutex::new(gate);
-        let count = Arc::clone(&asked);
+    fn a_name_is_looked_up_once_for_all_waiters_and_then_cached() {
+        let lookups = Arc::new(AtomicUsize::new(0));
+        let (release, blocked) = mpsc::channel::<()>();
+        let blocked = Mutex::new(blocked);
+        let count = Arc::clone(&lookups);
         let lookup = move |_: &str| {
             count.fetch_add(1, Ordering::SeqCst);
-            gate.lock().unwrap().recv().ok();
+            blocked.lock().unwrap().recv().ok();
             Ok(vec!["8.8.8.8".parse().unwrap()])
         };
         let resolver = Resolver::with_lookup(policy(), Box::new(lookup));
@@ -379,15 +376,15 @@ mod tests {
             }
         });
         assert!(resolver.resolve("x.example", SOON).is_ok());
-        assert_eq!(asked.load(Ordering::SeqCst), 1);
+        assert_eq!(lookups.load(Ordering::SeqCst), 1);
     }
 
     #[test]
     fn names_that_hang_end_in_time_and_their_threads_are_bounded() {
-        let (release, gate) = mpsc::channel::<()>();
-        let gate = Mutex::new(gate);
+        let (release, blocked) = mpsc::channel::<()>();
+        let blocked = Mutex::new(blocked);
         let lookup = move |_: &str| {
-            gate.lock().unwrap().recv().ok();
+            blocked.lock().unwrap().recv().ok();
             Ok(Vec::new())
         };
         let resolver = Resolver::with_lookup(policy(), Box::new(lookup));
@@ -402,11 +399,11 @@ mod tests {
 
     #[test]
     fn names_of_one_domain_that_hang_leave_threads_for_others() {
-        let (release, gate) = mpsc::channel::<()>();
-        let gate = Mutex::new(gate);
+        let (release, blocked) = mpsc::channel::<()>();
+        let blocked = Mutex::new(blocked);
         let lookup = move |host: &str| {
             if host.ends_with(".hangs.example") {
-                gate.lock().unwrap().recv().ok();
+                blocked.lock().unwrap().recv().ok();
             }
             Ok(vec!["8.8.8.8".parse().unwrap()])
         };
@@ -418,9 +415,9 @@ mod tests {
         }
         assert!(refused > QUEUE_MOST, "{refused}");
         assert!(resolver.resolve("hook.works.example", LONG).is_ok());
-        assert!(resolver.lookups.lock().asking["hangs.example"] <= THREADS_MOST / 2);
+        assert!(resolver.lookups.lock().in_progress["hangs.example"] <= THREADS_MOST / 2);
         drop(release);
-        // What waited is asked for after all, and nothing is left behind.
+        // What was queued is resolved in the end, and nothing is left behind.
         assert!(resolver.resolve("0.x.hangs.example", LONG).is_ok());
         assert!(resolver.resolve("last.hangs.example", LONG).is_ok());
     }
@@ -435,10 +432,10 @@ mod tests {
 
     #[test]
     fn old_addresses_serve_while_dns_is_silent() {
-        let (release, gate) = mpsc::channel::<()>();
-        let gate = Mutex::new(gate);
+        let (release, blocked) = mpsc::channel::<()>();
+        let blocked = Mutex::new(blocked);
         let lookup = move |_: &str| {
-            gate.lock().unwrap().recv().ok();
+            blocked.lock().unwrap().recv().ok();
             Err(io::Error::other("silent"))
         };
         let resolver = Resolver::with_lookup(policy(), Box::new(lookup));

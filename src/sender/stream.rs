@@ -1,4 +1,4 @@
-//! A socket to a receiver, plain or under TLS, on which nothing outlasts the attempt.
+//! A socket to a receiver, plain or TLS, on which nothing outlasts the attempt.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -8,18 +8,18 @@ use rustls::{ClientConnection, StreamOwned};
 
 use super::marks;
 
-/// The grain of a socket's timeout; an attempt ends at most so much late.
+/// Granularity of socket timeouts; an attempt ends at most this much late.
 const TICK: Duration = Duration::from_millis(20);
-/// For how long a receiver may take nothing before it is seen whether it has answered already.
+/// How long a receiver may read nothing before we check whether it has answered already.
 const STALL: Duration = Duration::from_millis(240);
 
-/// A socket whose every read and write ends when the attempt must.
+/// A socket whose reads and writes end when the attempt must.
 #[derive(Debug)]
 pub(super) struct Timed {
     socket: TcpStream,
     read_limit: Duration,
     write_limit: Duration,
-    /// The first byte that ever came, by which it is told what does not speak TLS.
+    /// The first byte received, to recognise peers that do not speak TLS.
     first: Option<u8>,
 }
 
@@ -28,12 +28,12 @@ impl Timed {
         Self { socket, read_limit: Duration::ZERO, write_limit: Duration::ZERO, first: None }
     }
 
-    /// The first byte that came.
+    /// The first byte received.
     pub(super) const fn first(&self) -> Option<u8> {
         self.first
     }
 
-    /// What is left, rounded up to a [`TICK`].
+    /// The time left, rounded up to a [`TICK`].
     fn limit() -> io::Result<Duration> {
         let left = marks::left();
         if left.is_zero() {
@@ -43,12 +43,12 @@ impl Timed {
         Ok(TICK.saturating_mul(u32::try_from(ticks).unwrap_or(u32::MAX)))
     }
 
-    /// Waits until there is something to be read, if only the end.
+    /// Waits until there is something to read, possibly the end.
     fn wait(&mut self) -> io::Result<()> {
         self.patiently(|socket| socket.peek(&mut [0])).map(drop)
     }
 
-    /// Reads in one way or another, waiting for as long as the attempt may take.
+    /// Runs `read`, waiting as long as the attempt may take.
     fn patiently(&mut self, mut read: impl FnMut(&mut TcpStream) -> io::Result<usize>) -> io::Result<usize> {
         loop {
             let limit = Self::limit()?;
@@ -63,7 +63,7 @@ impl Timed {
         }
     }
 
-    /// Writes, waiting `most` at most for the receiver to take something.
+    /// Writes, waiting at most `most` for the receiver to read.
     fn write_within(&mut self, bytes: &[u8], most: Duration) -> io::Result<usize> {
         loop {
             let limit = Self::limit()?.min(most);
@@ -110,7 +110,7 @@ impl Write for Impatient<'_> {
     }
 }
 
-/// A connection as HTTP goes over it.
+/// A connection as used by HTTP.
 #[derive(Debug)]
 pub(super) enum Stream {
     Plain(Timed),
@@ -118,7 +118,7 @@ pub(super) enum Stream {
 }
 
 impl Stream {
-    /// Sends `bytes`; `false` if the receiver stopped taking them and said something instead.
+    /// Sends `bytes`; `false` if the receiver stopped reading and sent something instead.
     pub(super) fn send(&mut self, bytes: &[u8]) -> io::Result<bool> {
         let mut rest = bytes;
         loop {
@@ -145,18 +145,18 @@ impl Stream {
         }
     }
 
-    /// Whether TLS has something that was not sent.
+    /// Whether TLS has unsent data.
     fn holds_back(&self) -> bool {
         matches!(self, Self::Tls(stream) if stream.conn.wants_write())
     }
 
-    /// Waits until [`Self::read`] has something to say, without memory to read into.
+    /// Waits until [`Self::read`] returns something, without a buffer to read into.
     pub(super) fn wait(&mut self) -> io::Result<()> {
         match self {
             Self::Plain(timed) => timed.wait(),
             Self::Tls(stream) => {
                 let StreamOwned { conn, sock } = stream.as_mut();
-                // What TLS sends of its own accord, such as session tickets, is taken here: there is nothing to read in it.
+                // Messages of TLS itself, such as session tickets, are consumed here: they carry no data.
                 while conn.wants_read() && !conn.wants_write() {
                     sock.wait()?;
                     if conn.complete_io(sock)?.0 == 0 {
@@ -175,7 +175,7 @@ impl Stream {
         }
     }
 
-    /// Whether the other side is there and says nothing. A connection that waited can take another request then.
+    /// Whether the peer is connected and silent, so that an idle connection can take another request.
     pub(super) fn is_quiet(&mut self) -> bool {
         if self.socket().set_nonblocking(true).is_err() {
             return false;
@@ -185,7 +185,7 @@ impl Stream {
             Self::Plain(timed) => would_block(timed.socket.peek(&mut [0])),
             Self::Tls(stream) => tls_is_quiet(stream),
         };
-        // Blocking again in any case: what came is read next.
+        // Restored in any case: what was received is read next.
         self.socket().set_nonblocking(false).is_ok() && quiet
     }
 
@@ -197,7 +197,7 @@ impl Stream {
     }
 }
 
-/// Takes what TLS itself may send at any time, such as session tickets; anything else is not quiet.
+/// Consumes what TLS itself may send at any time, such as session tickets; anything else is not quiet.
 fn tls_is_quiet(stream: &mut StreamOwned<ClientConnection, Timed>) -> bool {
     loop {
         match stream.conn.read_tls(&mut stream.sock.socket) {

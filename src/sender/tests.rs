@@ -1,4 +1,4 @@
-//! Attempts against scripted receivers: what is sent, what is reported, and that it ends in time.
+//! Attempts against scripted receivers: what is sent, what is reported, and that they end in time.
 
 use std::net::{IpAddr, Shutdown};
 use std::path::PathBuf;
@@ -17,9 +17,9 @@ use crate::core::subscription::{Format, Header, Layout, Nested};
 
 const ONE: Option<SubscriptionId> = Some(SubscriptionId::from_bits(1));
 type Script = fn(&mut Conversation);
-/// Longer than anything here takes, unless it hangs.
+/// Longer than anything here takes unless it hangs.
 const LONG: Duration = Duration::from_secs(20);
-/// What is waited for where time is to run out.
+/// For timeouts that must expire.
 const SHORT: Duration = Duration::from_millis(150);
 
 pub(super) fn testdata(name: &str) -> PathBuf {
@@ -35,7 +35,7 @@ fn transport() -> Transport {
     Transport::new(settings()).unwrap()
 }
 
-/// A transport for which every name has these addresses, and which trusts the authority of `testdata`.
+/// A transport that resolves every name to these addresses and trusts the authority in `testdata`.
 fn transport_with(addresses: &'static [&'static str]) -> Transport {
     let policy = settings().policy;
     let lookup = move |_: &str| Ok(addresses.iter().map(|text| text.parse::<IpAddr>().unwrap()).collect());
@@ -43,7 +43,7 @@ fn transport_with(addresses: &'static [&'static str]) -> Transport {
     Transport::with_parts(LONG, LONG, resolver, tls())
 }
 
-/// Trusts the authority of `testdata`.
+/// Trusts the authority in `testdata`.
 fn tls() -> Tls {
     Tls::new(&[testdata("ca.pem")]).unwrap()
 }
@@ -169,7 +169,7 @@ fn a_connection_is_kept_and_the_phases_say_so() {
 
 #[test]
 fn a_kept_connection_that_the_receiver_closed_costs_no_attempt() {
-    // The connection goes away on the next request, when it is too late to notice.
+    // The connection breaks on the next request, too late to be noticed before.
     let receiver = Receiver::start(|talk| {
         talk.request();
         talk.answer(200, "ok");
@@ -181,10 +181,10 @@ fn a_kept_connection_that_the_receiver_closed_costs_no_attempt() {
         assert_eq!(answer(&report).status, 200);
         assert_eq!(report.phases.len(), if phases(&report)[0] == Phase::Resolve { 5 } else { 3 });
     }
-    // Every second one went out twice: the fresh connection of a second try is not kept.
+    // Every second one was sent twice: the fresh connection of a second try is not kept.
     assert_eq!(receiver.requests().len(), 15);
 
-    // Closed at once: noticed before anything is sent.
+    // Closed immediately: noticed before anything is sent.
     let receiver = Receiver::start(|talk| {
         talk.request();
         talk.answer(200, "ok");
@@ -204,7 +204,7 @@ fn a_fresh_connection_that_dies_is_a_failure_and_not_tried_again() {
     let report = transport().post(ONE, &hook(&receiver), None);
     assert_eq!(fault(&report), Fault::Disconnected);
     assert_eq!(receiver.requests().len(), 1);
-    // After the first byte of an answer, a kept one is not tried again either.
+    // After the first byte of a response, a request on a kept connection is not repeated either.
     let receiver = Receiver::start(|talk| {
         talk.request();
         talk.answer(200, "ok");
@@ -238,9 +238,9 @@ fn a_long_body_is_cut_and_the_answer_counts() {
         let receiver = Receiver::start(script);
         let report = transport.post(ONE, &hook(&receiver), None);
         if number == 1 {
-            // Sizes of chunks without the chunks.
+            // Chunk sizes without chunks.
             assert_eq!(answer(&report).status, 200);
-            assert_eq!(report.note.as_deref(), Some("its body is not chunked as HTTP has it"));
+            assert_eq!(report.note.as_deref(), Some("its body is not validly chunked"));
             continue;
         }
         assert_eq!(report.note, None);
@@ -283,7 +283,7 @@ fn headers_are_kept_up_to_a_limit_and_as_text() {
 }
 
 #[test]
-fn what_the_answer_asks_for_is_kept_behind_any_other_headers() {
+fn retry_after_is_kept_behind_any_other_headers() {
     let receiver = Receiver::start(|talk| {
         talk.request();
         let many: String = (0..20).map(|n| format!("X-{n}: {}\r\n", "v".repeat(1000))).collect();
@@ -298,7 +298,7 @@ fn what_the_answer_asks_for_is_kept_behind_any_other_headers() {
 }
 
 #[test]
-fn an_answer_given_before_the_request_was_read_is_heard() {
+fn an_answer_sent_before_the_request_was_read_is_received() {
     let receiver = Receiver::start(|talk| {
         talk.head();
         talk.send("HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").ok();
@@ -369,7 +369,7 @@ fn unusual_answers_are_answers() {
 }
 
 #[test]
-fn a_probe_tells_all_phases_and_what_to_do() {
+fn a_probe_reports_all_phases_and_what_to_do() {
     let receiver = Receiver::start(|talk| {
         while talk.request().is_some() {
             talk.answer(404, "<h1>nothing here</h1>");

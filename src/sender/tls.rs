@@ -1,4 +1,4 @@
-//! TLS towards receivers: which certificates are trusted, the handshake, and what went wrong in it.
+//! TLS towards receivers: trusted certificates, the handshake, and its failures.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -20,20 +20,20 @@ use super::verifier::{self, Verifier};
 use crate::core::attempt::{Fault, Phase};
 use crate::core::client_certificate::ClientCertificate;
 
-/// The settings of every TLS connection, which also remember sessions.
+/// The configuration of all TLS connections, with their session cache.
 pub(super) struct Tls {
     roots: Arc<RootCertStore>,
     plain: Arc<ClientConfig>,
-    /// Why no certificate at all is trusted.
+    /// Why no certificate is trusted at all.
     untrusting: Option<String>,
 }
 
 impl Tls {
-    /// Trusts the machine's own roots and those in `extra` (PEM files). A machine without roots can
-    /// still call http URLs, so that is only told when an https URL is called.
+    /// Trusts the machine's root certificates and those in `extra` (PEM files). A machine without roots can still
+    /// call http URLs, so that is reported only when an https URL is called.
     ///
     /// # Errors
-    /// A sentence that names the file that cannot be read or holds no certificate.
+    /// A sentence that names the file that cannot be read or contains no certificate.
     pub(super) fn new(extra: &[PathBuf]) -> Result<Self, String> {
         let mut roots = RootCertStore::empty();
         let native = rustls_native_certs::load_native_certs();
@@ -53,18 +53,21 @@ impl Tls {
         Ok(Self { roots, plain, untrusting })
     }
 
-    /// The settings of connections that show a client certificate. They have sessions of their own.
+    /// The configuration of connections that present a client certificate. They have their own session cache.
     ///
     /// # Errors
     /// A sentence on what is wrong with the certificate or its key; never the key.
-    pub(super) fn showing(&self, certificate: &ClientCertificate) -> Result<Arc<ClientConfig>, BadCertificate> {
+    pub(super) fn with_certificate(
+        &self,
+        certificate: &ClientCertificate,
+    ) -> Result<Arc<ClientConfig>, BadCertificate> {
         let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(certificate.cert.as_bytes()).collect();
         let chain = chain.map_err(|error| BadCertificate::Cert(format!("is not PEM: {error}")))?;
         if chain.is_empty() {
             return Err(BadCertificate::Cert("holds no certificate".to_owned()));
         }
         let key = PrivateKeyDer::from_pem_slice(certificate.key.expose().as_bytes());
-        let key = key.map_err(|_| BadCertificate::Key("holds no private key that can be read".to_owned()))?;
+        let key = key.map_err(|_| BadCertificate::Key("contains no readable private key".to_owned()))?;
         let config = builder(&self.roots).map_err(BadCertificate::Cert)?.with_client_auth_cert(chain, key);
         config.map(Arc::new).map_err(|error| match error {
             rustls::Error::InconsistentKeys(_) => {
@@ -75,20 +78,20 @@ impl Tls {
         })
     }
 
-    /// Makes the connection to `host` a TLS connection, by the settings of [`Tls::showing`] where there are any.
+    /// Makes the connection to `host` a TLS connection, with the configuration of [`Tls::with_certificate`] if given.
     pub(super) fn handshake(
         &self,
-        showing: Option<&Arc<ClientConfig>>,
+        with_certificate: Option<&Arc<ClientConfig>>,
         host: &str,
         mut socket: Timed,
     ) -> Result<StreamOwned<ClientConnection, Timed>, Failure> {
-        let mut connection = self.begin(showing, host)?;
+        let mut connection = self.begin(with_certificate, host)?;
         shake(&mut connection, &mut socket)?;
         Ok(StreamOwned::new(connection, socket))
     }
 
-    /// A handshake for its own sake, in which no client certificate is shown: what `host` shows, if that can be trusted.
-    pub(super) fn meet(&self, host: &str, mut socket: Timed) -> Result<Met, Failure> {
+    /// A handshake without a request or a client certificate: the chain that `host` presents, if it is trusted.
+    pub(super) fn verify_peer(&self, host: &str, mut socket: Timed) -> Result<Peer, Failure> {
         let mut connection = self.begin(None, host)?;
         let ended = shake(&mut connection, &mut socket);
         let Some(chain) = connection.peer_certificates() else {
@@ -98,26 +101,27 @@ impl Tls {
         };
         let chain = chain.iter().map(|certificate| certificate.to_vec()).collect();
         connection.send_close_notify();
-        // A farewell that does not get through changes nothing of what was seen.
+        // A close_notify that is lost changes nothing.
         let _ = connection.write_tls(&mut socket);
-        Ok(Met { chain, refusal: ended.err() })
+        Ok(Peer { chain, refusal: ended.err() })
     }
 
-    fn begin(&self, showing: Option<&Arc<ClientConfig>>, host: &str) -> Result<ClientConnection, Failure> {
+    fn begin(&self, with_certificate: Option<&Arc<ClientConfig>>, host: &str) -> Result<ClientConnection, Failure> {
         if let Some(why) = &self.untrusting {
             return Err(Failure::new(Fault::Tls, why));
         }
         let name = ServerName::try_from(host.to_owned())
             .map_err(|_| Failure::new(Fault::BadUrl, "the URL's host is not a name that a certificate can have"))?;
-        ClientConnection::new(Arc::clone(showing.unwrap_or(&self.plain)), name).map_err(|error| failure(&error))
+        ClientConnection::new(Arc::clone(with_certificate.unwrap_or(&self.plain)), name)
+            .map_err(|error| failure(&error))
     }
 }
 
-/// What was seen in a handshake, as far as the certificates went: they were found good.
-pub(super) struct Met {
-    /// The receiver's certificate and those it sends along, as DER.
+/// The result of a handshake in which the certificates were valid.
+pub(super) struct Peer {
+    /// The receiver's certificate and those sent along, as DER.
     pub(super) chain: Vec<Vec<u8>>,
-    /// How the receiver ended the handshake after that, if it did.
+    /// How the receiver rejected the handshake after that, if it did.
     pub(super) refusal: Option<Failure>,
 }
 
@@ -129,13 +133,12 @@ fn shake(connection: &mut ClientConnection, socket: &mut Timed) -> Result<(), Fa
     Ok(())
 }
 
-/// What does not speak TLS is told by how it begins.
+/// A peer that does not speak TLS is recognised by its first byte.
 fn plainly(failure: Failure, socket: &Timed) -> Failure {
     match socket.first() {
-        Some(b'H' | b'<') => Failure::new(
-            Fault::Tls,
-            "this port speaks plain HTTP: begin the URL with http://, or see to it that it speaks TLS",
-        ),
+        Some(b'H' | b'<') => {
+            Failure::new(Fault::Tls, "this port speaks plain HTTP: begin the URL with http://, or enable TLS on it")
+        }
         Some(0x14..=0x17) | None => failure,
         Some(_) => Failure::new(Fault::Tls, "what came back is neither TLS nor HTTP: another service answers there"),
     }
@@ -155,7 +158,7 @@ fn builder(roots: &Arc<RootCertStore>) -> Result<ConfigBuilder<ClientConfig, Wan
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions();
     let builder = builder.map_err(|error| format!("TLS cannot be set up: {error}"))?;
     if roots.is_empty() {
-        // Never shaken hands with; see `Tls::begin`.
+        // Never used for a handshake; see `Tls::begin`.
         return Ok(builder.with_root_certificates(Arc::clone(roots)));
     }
     let verifier = WebPkiServerVerifier::builder_with_provider(Arc::clone(roots), provider).build();
@@ -171,7 +174,7 @@ fn broken(error: &std::io::Error) -> Failure {
         return Failure::new(Fault::Tls, detail);
     }
     if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) {
-        let detail = "the receiver took the connection, but the TLS handshake did not end in time";
+        let detail = "the receiver accepted the connection, but the TLS handshake did not end in time";
         return Failure::new(Fault::ConnectTimeout, detail);
     }
     Failure::from_io(error, Phase::Connect)
@@ -191,12 +194,12 @@ fn add_file(roots: &mut RootCertStore, path: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// The failure of TLS that an error of a TLS stream tells of, unless it is the socket's.
+/// The TLS failure behind an error of a TLS stream, unless it is the socket's.
 pub(super) fn of_stream(error: &std::io::Error) -> Option<Failure> {
     error.get_ref()?.downcast_ref::<rustls::Error>().map(failure)
 }
 
-/// What an error of rustls amounts to. Every sentence says what to do.
+/// The failure for an error of rustls. Every sentence says what to do.
 fn failure(error: &rustls::Error) -> Failure {
     use rustls::Error as Tls;
     use rustls::PeerIncompatible as Unlike;
@@ -213,15 +216,15 @@ fn failure(error: &rustls::Error) -> Failure {
             "the receiver breaks the rules of TLS: update what speaks TLS there, and check that nothing between changes what it sends"
         }
         Tls::DecryptError | Tls::PeerSentOversizedRecord => {
-            "what came back over TLS cannot be read: check that nothing between this server and the receiver changes what is sent"
+            "what came back over TLS cannot be decrypted: check that nothing between this server and the receiver changes what is sent"
         }
-        _ => "TLS failed at the receiver in a way that has no name here: look at it with `openssl s_client`",
+        _ => "TLS failed at the receiver for an unrecognised reason: examine it with `openssl s_client`",
     };
     Failure::new(Fault::Tls, words)
 }
 
-/// Where a receiver finds nothing to talk by, it does not say what it wanted; see [`super::diagnosis`].
-pub(super) const NOTHING_IN_COMMON: &str = "the receiver and this server have no way of TLS in common: let it offer TLS 1.3, or TLS 1.2 with \
+/// A receiver without common parameters does not say what it wanted; see [`super::diagnosis`].
+pub(super) const NOTHING_IN_COMMON: &str = "the receiver and this server share no TLS parameters: let it offer TLS 1.3, or TLS 1.2 with \
     ECDHE and AES-GCM or ChaCha20-Poly1305 (CBC alone is not enough), over X25519, P-256 or P-384";
 
 fn of_certificate(certificate: &CertificateError) -> Failure {
@@ -255,17 +258,18 @@ fn of_certificate(certificate: &CertificateError) -> Failure {
     }
 }
 
-const UNACCEPTABLE: &str = "the receiver's certificate breaks a rule for certificates of servers (RFC 5280): have it issued anew, by \
+const UNACCEPTABLE: &str = "the receiver's certificate violates RFC 5280: have it issued anew, by \
     current software";
 
-/// The verifier under rustls hands some faults on as errors of a crate that is not known here, so there is only the name.
+/// The verifier below rustls returns some faults as errors of a crate that is not a dependency here, so only the name
+/// is available.
 fn of_webpki(name: &str) -> Failure {
     let words = match name {
-        // The most usual fault of a home-made certificate.
+        // The most common fault of a home-made certificate.
         "CaUsedAsEndEntity" => {
             return Failure::new(
                 Fault::TlsUnknownIssuer,
-                "the receiver shows an authority's own certificate, as one that signed itself often is (CA:TRUE), instead of \
+                "the receiver shows an authority's own certificate, as self-signed ones often are (CA:TRUE), instead of \
                  a server's",
             );
         }
@@ -273,25 +277,25 @@ fn of_webpki(name: &str) -> Failure {
             "the receiver's certificate is of an old version of X.509: have one of version 3 issued"
         }
         "EndEntityUsedAsCa" => {
-            "the receiver's certificate was signed with one that is no authority's: have it issued by an authority"
+            "the receiver's certificate was signed by a certificate that is not an authority's: have it issued by an authority"
         }
         "NameConstraintViolation" => {
             "the receiver's certificate is for a name that its authority may not issue certificates for: have it issued by another"
         }
         "PathLenConstraintViolated" | "MaximumPathDepthExceeded" => {
-            "more authorities stand between the receiver's certificate and a trusted one than may: have it issued by another"
+            "the chain between the receiver's certificate and a trusted authority is too long: have it issued by another"
         }
         _ => UNACCEPTABLE,
     };
     Failure::new(Fault::Tls, words)
 }
 
-/// What a receiver that refuses has to say; `asked` if it asked for a client certificate and none was there to be shown.
-fn of_alert(alert: AlertDescription, asked: bool) -> String {
+/// Explains an alert from the receiver; `client_auth` if it requested a client certificate and there was none.
+fn of_alert(alert: AlertDescription, client_auth: bool) -> String {
     use AlertDescription as Alert;
     let words = match alert {
         Alert::CertificateRequired => NO_CERTIFICATE,
-        // By TLS 1.2 there is no alert of that meaning, and receivers send any of these.
+        // TLS 1.2 has no alert with that meaning, and receivers send any of these.
         Alert::HandshakeFailure
         | Alert::BadCertificate
         | Alert::NoCertificate
@@ -299,7 +303,7 @@ fn of_alert(alert: AlertDescription, asked: bool) -> String {
         | Alert::UnsupportedCertificate
         | Alert::CertificateUnknown
         | Alert::AccessDenied
-            if asked =>
+            if client_auth =>
         {
             NO_CERTIFICATE
         }
@@ -315,11 +319,11 @@ fn of_alert(alert: AlertDescription, asked: bool) -> String {
             "the receiver does not accept the client certificate: check that it is the one it expects, still valid, and from \
              an authority that it knows"
         }
-        Alert::ProtocolVersion => "the receiver takes neither TLS 1.2 nor 1.3: enable one of them there",
+        Alert::ProtocolVersion => "the receiver accepts neither TLS 1.2 nor 1.3: enable one of them there",
         Alert::UnrecognisedName => {
             "the receiver knows no site of this host name: check the host name, and its settings for it (SNI)"
         }
-        Alert::InternalError => "the receiver failed within TLS: see its log",
+        Alert::InternalError => "the receiver had an internal error in TLS: see its log",
         _ => return format!("the receiver refused the TLS connection (alert {}): see its log", u8::from(alert)),
     };
     words.to_owned()
@@ -328,7 +332,7 @@ fn of_alert(alert: AlertDescription, asked: bool) -> String {
 const NO_CERTIFICATE: &str =
     "the receiver asks for a client certificate: set `client_cert` and `client_key` of this webhook";
 
-/// Has no certificate to show, and notes that one was asked for.
+/// Has no certificate to present, and records that one was requested.
 #[derive(Debug)]
 struct Nothing;
 

@@ -1,7 +1,7 @@
-//! The way out: posts requests to receivers, for all sender threads.
+//! Sends requests to receivers, for all sender threads.
 //!
-//! Follows no redirects, takes no proxy but the configured one, sends no header that the request does not
-//! name (but Host and Content-Length), connects only to addresses that `[network]` allows.
+//! Follows no redirects, uses no proxy but the configured one, sends no header that the request does not name (except
+//! Host and Content-Length), connects only to addresses that `[network]` allows.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ use super::failure::Failure;
 use super::marks;
 use super::resolver::Resolver;
 pub use super::tls::BadCertificate;
-use super::tls::{Met, Tls};
+use super::tls::{Peer, Tls};
 use super::wire::Dialler;
 use crate::core::address::AddressPolicy;
 use crate::core::attempt::{Fault, Outcome, Report};
@@ -26,26 +26,26 @@ use crate::core::id::SubscriptionId;
 use crate::core::proxy::Proxy;
 use crate::core::request::Outgoing;
 
-/// The longest that an attempt may take, whatever is asked for.
+/// Upper bound of every attempt's timeout.
 const LONGEST: Duration = Duration::from_secs(3600);
 
 /// `[senders]` and `[network]`.
 pub struct TransportSettings {
-    /// How long resolving and connecting (TLS included) may take together.
+    /// Time limit for resolving and connecting, TLS included.
     pub connect_timeout: Duration,
-    /// For a whole attempt, where the subscription has none of its own.
+    /// Time limit of a whole attempt, unless the subscription has its own.
     pub timeout: Duration,
     /// Which addresses may be called.
     pub policy: AddressPolicy,
-    /// PEM files with certificates to trust beside the machine's own.
+    /// PEM files with certificates to trust in addition to the machine's own.
     pub extra_ca: Vec<PathBuf>,
-    /// The proxy that makes every connection, if not this machine itself.
+    /// The proxy through which connections are made, if any.
     pub proxy: Option<Proxy>,
-    /// How many connections may wait for another request, over all receivers.
+    /// Maximum idle connections, over all receivers.
     pub idle_most: usize,
 }
 
-/// Posts requests. One for all sender threads.
+/// Sends requests. One for all sender threads.
 pub struct Transport {
     connect_timeout: Duration,
     timeout: Duration,
@@ -59,8 +59,8 @@ impl Transport {
     /// Reads the certificates to trust.
     ///
     /// # Errors
-    /// A sentence that names the file of `extra_ca` that cannot be read or holds no certificate. A
-    /// machine without certificates of its own is no error here: that is told when an https URL is called.
+    /// A sentence that names the file of `extra_ca` that cannot be read or contains no certificate. A machine without
+    /// root certificates is no error here: that is reported when an https URL is called.
     pub fn new(settings: TransportSettings) -> Result<Self, String> {
         let TransportSettings { connect_timeout, timeout, policy, extra_ca, proxy, idle_most } = settings;
         let (resolver, tls) = (Resolver::new(policy), Tls::new(&extra_ca)?);
@@ -90,12 +90,12 @@ impl Transport {
         Self { connect_timeout, timeout, resolver, tls, by_proxy, agents }
     }
 
-    /// Posts and waits for the answer; never panics outward, never takes longer than `timeout` (the
-    /// one of the settings if `None`) and a few hundredths of a second.
+    /// Sends a request and waits for the response; never panics, and takes at most `timeout` (by default that of the
+    /// settings) plus a few hundredths of a second.
     ///
-    /// `receiver` keeps connections apart by subscription; without one (a probe) the request goes over
-    /// a fresh connection, so that every phase is gone through. The report of an attempt over a kept
-    /// connection has no phases `resolve` and `connect`.
+    /// `receiver` separates connections by subscription; without one (a probe) the request uses a fresh connection,
+    /// so that every phase occurs. The report of an attempt over a kept connection has no phases `resolve` and
+    /// `connect`.
     pub fn post(&self, receiver: Option<SubscriptionId>, request: &Outgoing, timeout: Option<Duration>) -> Report {
         let begin = Instant::now();
         let target = match self.target(&request.url) {
@@ -122,26 +122,26 @@ impl Transport {
         })
     }
 
-    /// Closes the connections of receivers that were not called for a while. Calls do that by the way; this is for when
+    /// Closes the connections of receivers that were not called for a while. Calls do that as well; this is for when
     /// there are none.
     pub fn close_unused(&self) {
         self.agents.drop_unused();
     }
 
-    /// A TLS handshake with the host of `url`, which must be https, and no more: no request is sent. Takes no longer than
-    /// `limit`, nor than the connect timeout, and a few hundredths of a second.
-    pub(super) fn meet(&self, url: &str, limit: Duration) -> Result<Met, Failure> {
+    /// A TLS handshake with the host of `url`, which must be https; no request is sent. Takes at most `limit` and at
+    /// most the connect timeout, plus a few hundredths of a second.
+    pub(super) fn verify_peer(&self, url: &str, limit: Duration) -> Result<Peer, Failure> {
         let target = self.target(url)?;
         let (begin, limit) = (Instant::now(), limit.min(self.connect_timeout));
         marks::begin(begin, begin + limit, limit);
-        let met = self.agents.dialler().meet(&target);
+        let peer = self.agents.dialler().verify_peer(&target);
         marks::end();
-        met
+        peer
     }
 
-    /// The check at registration: syntax, scheme, and the addresses that the host's name has right
-    /// now, of which at least one must be allowed, as at every attempt. A name that does not resolve
-    /// passes: the receiver may not be there yet. Waits for DNS no longer than the connect timeout.
+    /// The check at registration: syntax, scheme, and the host's current addresses, of which at least one must be
+    /// allowed, as at every attempt. A name that does not resolve passes: the receiver may not exist yet. Waits for
+    /// DNS at most the connect timeout.
     ///
     /// # Errors
     /// A sentence on what is wrong and what would be right.
@@ -164,18 +164,17 @@ impl Transport {
     /// # Errors
     /// Which of the two is wrong, and how.
     pub fn check_certificate(&self, certificate: &ClientCertificate) -> Result<(), BadCertificate> {
-        self.tls.showing(certificate).map(drop)
+        self.tls.with_certificate(certificate).map(drop)
     }
 
-    /// Where the request goes. Configuration may have changed since the URL was registered, so it is
-    /// read again by the same rules.
+    /// Parses the URL. Configuration may have changed since it was registered, so the same rules are applied again.
     fn target(&self, url: &str) -> Result<Uri, Failure> {
         let bad = |why: String| Failure::new(Fault::BadUrl, format!("the URL {why}"));
         let read = self.resolver.policy().check_url(url).map_err(|why| self.denied(url).unwrap_or_else(|| bad(why)))?;
         as_uri(&read).map_err(bad)
     }
 
-    /// The refusal, if the URL's host is an address that is not allowed.
+    /// The refusal, if the URL's host is a literal address that is not allowed.
     fn denied(&self, url: &str) -> Option<Failure> {
         let address = match Url::parse(url).ok()?.host()? {
             Host::Ipv4(address) => address.into(),
@@ -187,19 +186,19 @@ impl Transport {
     }
 }
 
-/// The URL as ureq takes it.
+/// The URL for ureq.
 fn as_uri(url: &Url) -> Result<Uri, String> {
     Uri::try_from(url.as_str())
         .map_err(|_| "has characters that cannot be sent: write them percent-encoded (RFC 3986 section 2.1)".to_owned())
 }
 
-/// Runs one attempt; a panic in it is a failure of this attempt only.
+/// Runs one attempt; a panic in it fails this attempt only.
 fn caught(post: impl FnOnce() -> Report) -> Result<Report, Failure> {
-    let detail = "a bug in Hookswitch ended the attempt; its messages on standard error say where";
+    let detail = "a bug in Hookswitch ended the attempt; see its messages on standard error";
     catch_unwind(AssertUnwindSafe(post)).map_err(|_| Failure::new(Fault::Internal, detail))
 }
 
-/// What was to be checked at registration cannot be used now.
+/// What was checked at registration cannot be used now.
 fn unusable(bad: BadCertificate) -> Failure {
     let detail = match bad {
         BadCertificate::Cert(why) => format!("`client_cert` of this webhook {why}"),
@@ -208,7 +207,7 @@ fn unusable(bad: BadCertificate) -> Failure {
     Failure::new(Fault::Tls, detail)
 }
 
-/// The report of an attempt that ended before it could begin.
+/// The report of an attempt that ended before it began.
 fn failed(failure: Failure, duration: Duration) -> Report {
     let Failure { fault, detail } = failure;
     Report { outcome: Outcome::Failed { fault, detail }, note: None, duration, phases: Vec::new(), address: None }

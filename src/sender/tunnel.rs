@@ -1,5 +1,5 @@
-//! The way through a forward proxy: `CONNECT` (RFC 9110 section 9.3.6), then what goes on is as if
-//! the receiver itself had been connected to.
+//! A tunnel through a forward proxy: `CONNECT` (RFC 9110 section 9.3.6), after which the stream is as if connected to
+//! the receiver.
 
 use std::io::{Read as _, Write as _};
 
@@ -9,10 +9,10 @@ use crate::core::attempt::{Fault, Phase};
 use crate::core::proxy::Proxy;
 use crate::core::request::USER_AGENT;
 
-/// The largest answer of a proxy that is listened to.
+/// Maximum size of a proxy's response.
 const ANSWER_MOST: usize = 16 * 1024;
 
-/// Has `proxy`, which `socket` is connected to, connect on to `host` (without brackets) and `port`.
+/// Asks `proxy`, to which `socket` is connected, to connect to `host` (without brackets) and `port`.
 pub(super) fn open(proxy: &Proxy, socket: &mut Timed, host: &str, port: u16) -> Result<(), Failure> {
     let target = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
     let mut request = format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\nUser-Agent: {USER_AGENT}\r\n");
@@ -27,7 +27,7 @@ pub(super) fn open(proxy: &Proxy, socket: &mut Timed, host: &str, port: u16) -> 
     socket.write_all(request.as_bytes()).map_err(|error| broken(&error))?;
     let mut answer = Vec::new();
     let mut piece = [0; 1024];
-    // The receiver waits for us to speak, so nothing of it can come behind the proxy's answer.
+    // The receiver waits for the client to speak first, so nothing follows the proxy's response.
     while !answer.ends_with(b"\r\n\r\n") {
         match socket.read(&mut piece) {
             Ok(0) if answer.is_empty() => return Err(failure(proxy, "ended the connection without an answer")),
@@ -35,7 +35,7 @@ pub(super) fn open(proxy: &Proxy, socket: &mut Timed, host: &str, port: u16) -> 
             Ok(count) => answer.extend_from_slice(&piece[..count]),
             Err(error) => return Err(broken(&error)),
         }
-        // Of a refusal the first line says enough.
+        // For a refusal the status line suffices.
         let begun = answer.windows(2).any(|window| window == b"\r\n");
         if answer.len() > ANSWER_MOST || (begun && !matches!(status(&answer), Some(200..=299))) {
             break;
@@ -49,7 +49,7 @@ pub(super) fn open(proxy: &Proxy, socket: &mut Timed, host: &str, port: u16) -> 
     }
 }
 
-/// That the proxy could not be reached at all.
+/// The proxy could not be reached.
 pub(super) fn unreachable(proxy: &Proxy, there: &Failure) -> Failure {
     if there.fault == Fault::ConnectTimeout {
         let detail = format!("the proxy {proxy} was not reached in time: {}", there.detail);
@@ -64,13 +64,13 @@ fn failure(proxy: &Proxy, what: &str) -> Failure {
 
 fn refusal(status: u16, target: &str) -> String {
     match status {
-        407 => "wants a user name and password (407)".to_owned(),
+        407 => "requires a user name and password (407)".to_owned(),
         502..=504 => format!("could not reach {target} ({status})"),
         _ => format!("does not let {target} through ({status})"),
     }
 }
 
-/// The status in a first line that is complete.
+/// The status in a complete first line.
 fn status(answer: &[u8]) -> Option<u16> {
     let end = answer.windows(2).position(|window| window == b"\r\n")?;
     let line = std::str::from_utf8(&answer[..end]).ok()?;

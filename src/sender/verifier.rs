@@ -1,7 +1,7 @@
-//! Whether a receiver's certificates are good, as webpki finds, and what is wrong with those that are not.
+//! Verifies a receiver's certificates with webpki, and explains failures.
 //!
-//! webpki's error says what stopped it; the certificates say why. The words are for whoever runs the receiver, so each
-//! fault has a sentence of its own. What always holds: nothing is trusted here that webpki does not trust.
+//! webpki's error says what stopped it; the certificates say why. The messages are for the receiver's operator, so
+//! each fault has its own. Invariant: nothing is trusted here that webpki does not trust.
 
 use std::sync::Arc;
 
@@ -17,9 +17,9 @@ use super::failure::Failure;
 use crate::core::attempt::Fault;
 use crate::core::time::Timestamp;
 
-/// The shortest RSA key that is accepted, in bits.
+/// Minimum size of an RSA key, in bits.
 const RSA_LEAST: usize = 2048;
-/// How many of a certificate's names are shown.
+/// Maximum number of a certificate's names shown.
 const NAMES_MOST: usize = 5;
 const RSA: &str = "1.2.840.113549.1.1.1";
 /// The curve P-521, as an object identifier and in DER.
@@ -27,11 +27,11 @@ const P521: (&str, &[u8]) = ("1.3.132.0.35", &[0x2b, 0x81, 0x04, 0x00, 0x23]);
 /// Signatures with MD5 and SHA-1, by RSA, ECDSA and DSA.
 const BROKEN_HASHES: [&str; 5] =
     ["1.2.840.113549.1.1.4", "1.2.840.113549.1.1.5", "1.2.840.10045.4.1", "1.2.840.10040.4.3", "1.3.14.3.2.29"];
-/// What follows where the fault is a key or a signature.
+/// Advice for faults of a key or a signature.
 const ISSUE_ANEW: &str = "have the receiver's certificate issued anew, with an RSA key of 2048 bits or more or one on the curve \
                           P-256 or P-384, and signed with SHA-256";
 
-/// webpki's verifier, with words.
+/// webpki's verifier, with messages.
 #[derive(Debug)]
 pub(super) struct Verifier {
     inner: Arc<WebPkiServerVerifier>,
@@ -43,8 +43,8 @@ impl Verifier {
         Self { inner, roots }
     }
 
-    /// The keys of the authorities that are trusted here and have the name of the issuer of `certificate`, each without its
-    /// outermost frame: the algorithm, then the key.
+    /// The keys of trusted authorities that have the name of the issuer of `certificate`, each without its outermost
+    /// frame: the algorithm, then the key.
     fn issuers(&self, certificate: &Certificate) -> impl Iterator<Item = &[u8]> {
         let issuer = certificate.tbs_certificate().issuer().to_der().unwrap_or_default();
         let named = move |subject: &[u8]| tlv(&issuer, 0x30) == Some(subject);
@@ -103,7 +103,7 @@ impl Verifier {
             ),
             Bad::NotValidYet | Bad::NotValidYetContext { .. } => failure(
                 Fault::TlsExpired,
-                format!("the receiver's certificate is not valid yet, but from {} on", day(from.as_secs())),
+                format!("the receiver's certificate is not valid before {}", day(from.as_secs())),
             ),
             Bad::NotValidForName | Bad::NotValidForNameContext { .. } => failure(Fault::TlsWrongName, of_names(leaf)),
             Bad::UnsupportedSignatureAlgorithmContext { .. }
@@ -129,7 +129,7 @@ impl Verifier {
             Bad::UnknownIssuer | Bad::BadSignature
                 if leaf.tbs_certificate().issuer() == leaf.tbs_certificate().subject() =>
             {
-                failure(Fault::TlsUnknownIssuer, "the receiver's certificate signed itself".to_owned())
+                failure(Fault::TlsUnknownIssuer, "the receiver's certificate is self-signed".to_owned())
             }
             Bad::BadSignature if others.iter().any(is_short) || chain().any(|one| self.issuer_is_short(one)) => {
                 let detail =
@@ -186,18 +186,18 @@ fn with_words(failure: Option<Failure>) -> Option<Error> {
     Some(Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(failure?)))))
 }
 
-/// The failure that an error from here carries.
+/// The failure carried by an error from here.
 pub(super) fn words_of(other: &OtherError) -> Option<Failure> {
     other.0.downcast_ref::<Failure>().cloned()
 }
 
-/// What is wrong where a certificate's key did not sign the handshake as it must.
+/// Explains why a certificate's key failed to sign the handshake.
 fn of_key(error: Error, certificate: &CertificateDer<'_>) -> Error {
     let Ok(certificate) = Certificate::from_der(certificate) else { return error };
     with_words(weak_key(&certificate)).unwrap_or(error)
 }
 
-/// What is wrong with the key of a receiver's own certificate, if its kind is.
+/// What is wrong with the kind of key of a receiver's certificate, if anything.
 pub(super) fn weak_key(certificate: &Certificate) -> Option<Failure> {
     let detail = if is_short(certificate) {
         "the receiver's certificate has an RSA key of fewer than 2048 bits"
@@ -212,7 +212,7 @@ pub(super) fn weak_key(certificate: &Certificate) -> Option<Failure> {
 fn of_names(leaf: &Certificate) -> String {
     let names = leaf.tbs_certificate().get_extension::<SubjectAltName>();
     let Ok(Some((_, SubjectAltName(names)))) = names else {
-        return "the receiver's certificate has its host name as common name (CN) alone, which is not looked at any more: it \
+        return "the receiver's certificate has its host name as common name (CN) alone, which is no longer considered: it \
                 must be a subject alternative name (subjectAltName)"
             .to_owned();
     };
@@ -224,7 +224,7 @@ fn of_names(leaf: &Certificate) -> String {
         return "the receiver's certificate is for another host name".to_owned();
     }
     let more = if names.len() > shown.len() { " and others" } else { "" };
-    format!("the receiver's certificate is for {}{more}, and so for another host name", shown.join(", "))
+    format!("the receiver's certificate is for {}{more}, not for this host name", shown.join(", "))
 }
 
 fn has_broken_hash(certificate: &Certificate) -> bool {
@@ -248,7 +248,7 @@ fn is_short(certificate: &Certificate) -> bool {
         && rsa_bits(key.subject_public_key.raw_bytes()).is_some_and(|bits| bits < RSA_LEAST)
 }
 
-/// How long the modulus is of an RSA key (RFC 8017, appendix A.1.1).
+/// The length of an RSA modulus (RFC 8017, appendix A.1.1).
 fn rsa_bits(key: &[u8]) -> Option<usize> {
     let modulus = tlv(tlv(key, 0x30)?, 0x02)?;
     let zeros = modulus.iter().take_while(|byte| **byte == 0).count();
@@ -262,12 +262,12 @@ fn tlv(bytes: &[u8], tag: u8) -> Option<&[u8]> {
     Some(content)
 }
 
-/// What stands behind the DER element at the beginning of `bytes`.
+/// What follows the DER element at the beginning of `bytes`.
 fn after(bytes: &[u8]) -> Option<&[u8]> {
     Some(element(bytes)?.1)
 }
 
-/// The content of the first DER element, and what stands behind it.
+/// The content of the first DER element, and what follows it.
 fn element(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let (length, rest) = bytes.get(1..)?.split_first()?;
     let (length, rest) = match length {
@@ -281,7 +281,7 @@ fn element(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     rest.split_at_checked(length)
 }
 
-/// The day of a time in seconds since 1970.
+/// The date of a time in seconds since 1970.
 fn day(seconds: u64) -> String {
     let text = Timestamp::from_millis(seconds.saturating_mul(1000)).to_string();
     text.split('T').next().unwrap_or_default().to_owned()
@@ -293,8 +293,8 @@ mod tests {
 
     use super::*;
 
-    /// The error that a certificate for `names` of a trusted authority meets at `now`. It is good in 2026 and 2027.
-    fn met(names: &[&str], now: u64) -> Error {
+    /// The error for a certificate for `names` of a trusted authority at `now`. It is valid in 2026 and 2027.
+    fn verification_error(names: &[&str], now: u64) -> Error {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.distinguished_name.push(DnType::CommonName, "authority of a test of the verifier");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -316,14 +316,14 @@ mod tests {
     }
 
     #[test]
-    fn times_and_names_are_told() {
+    fn times_and_names_are_given() {
         let (then, before, after) = (1_790_000_000, 1_500_000_000, 1_900_000_000);
         for (names, now, fault, detail) in [
             (
                 &["a.example"][..],
                 before,
                 Fault::TlsExpired,
-                "the receiver's certificate is not valid yet, but from 2026-01-01 on",
+                "the receiver's certificate is not valid before 2026-01-01",
             ),
             (
                 &["a.example"],
@@ -335,17 +335,17 @@ mod tests {
                 &["b.example"],
                 then,
                 Fault::TlsWrongName,
-                "the receiver's certificate is for b.example, and so for another host name",
+                "the receiver's certificate is for b.example, not for this host name",
             ),
             (
                 &["1.example", "2.example", "3.example", "4.example", "5.example", "6.example"],
                 then,
                 Fault::TlsWrongName,
-                "the receiver's certificate is for 1.example, 2.example, 3.example, 4.example, 5.example and others, and so for \
-                 another host name",
+                "the receiver's certificate is for 1.example, 2.example, 3.example, 4.example, 5.example and others, not for \
+                 this host name",
             ),
         ] {
-            let Error::InvalidCertificate(CertificateError::Other(other)) = met(names, now) else {
+            let Error::InvalidCertificate(CertificateError::Other(other)) = verification_error(names, now) else {
                 panic!("{names:?}")
             };
             assert_eq!(words_of(&other), Some(Failure::new(fault, detail)));

@@ -1,12 +1,11 @@
-//! A connection, and how one is made: resolve, check, connect (or have the proxy connect), TLS.
+//! A connection, and how it is made: resolve, check, connect (or CONNECT through the proxy), TLS.
 //!
-//! ureq speaks HTTP over it and keeps it for the next request to the same receiver. Three things
-//! are done here rather than by ureq's own parts:
-//! - names are resolved where a connection is made, so the addresses checked are those connected to,
-//!   and a request on a kept connection asks nobody;
-//! - every read and write has what is left of the attempt as its limit ([`super::stream`], [`super::marks`]);
-//! - a request leaves in one write, headers and body together;
-//! - the head of an answer is read here ([`super::head`]): ureq is shown a tidy one, and what was wrong is noted.
+//! ureq speaks HTTP over it and keeps it for the next request to the same receiver. Done here instead of by ureq:
+//! - names are resolved when a connection is made, so the addresses checked are those connected to, and a request on
+//!   a kept connection resolves nothing;
+//! - every read and write is limited by the remaining time of the attempt ([`super::stream`], [`super::marks`]);
+//! - a request is sent in one write, headers and body together;
+//! - the head of a response is read here ([`super::head`]): ureq sees a normalised one, and faults are noted.
 
 use std::fmt;
 use std::io;
@@ -27,31 +26,31 @@ use super::head::{Head, HeadReader, Progress};
 use super::marks;
 use super::resolver::Resolver;
 use super::stream::{Stream, Timed};
-use super::tls::{self, BadCertificate, Met, Tls};
+use super::tls::{self, BadCertificate, Peer, Tls};
 use super::tunnel;
 use crate::core::attempt::{Fault, Phase};
 use crate::core::client_certificate::ClientCertificate;
 use crate::core::proxy::Proxy;
 
-/// How long a connection is used, so that a change of the receiver's address is followed.
+/// Maximum age of a connection, so that changes of the receiver's address take effect.
 const AGE_MOST: Duration = Duration::from_secs(120);
 
-/// How long it may take to connect once more to see what a receiver would choose.
+/// Time limit of the extra connection for a diagnosis.
 const DIAGNOSIS_MOST: Duration = Duration::from_secs(2);
 
-/// Makes connections; one for all agents.
+/// Makes connections; shared by all agents.
 #[derive(Clone)]
 pub(super) struct Dialler {
     resolver: Arc<Resolver>,
     tls: Arc<Tls>,
     proxy: Option<Arc<Proxy>>,
-    /// With which client certificate, where there is one.
-    showing: Option<Arc<ClientConfig>>,
+    /// The client configuration with a client certificate, if any.
+    with_certificate: Option<Arc<ClientConfig>>,
     idle: Arc<Idle>,
     spare: Arc<Spare>,
 }
 
-/// The connections that wait for another request, over all receivers.
+/// Idle connections over all receivers.
 #[derive(Debug)]
 struct Idle {
     count: AtomicUsize,
@@ -59,36 +58,36 @@ struct Idle {
 }
 
 impl Dialler {
-    /// Of whose connections `idle_most` may wait for another request.
+    /// With at most `idle_most` idle connections.
     pub(super) fn new(resolver: Arc<Resolver>, tls: Arc<Tls>, proxy: Option<Arc<Proxy>>, idle_most: usize) -> Self {
         let idle = Arc::new(Idle { count: AtomicUsize::new(0), most: idle_most });
-        Self { resolver, tls, proxy, showing: None, idle, spare: Arc::default() }
+        Self { resolver, tls, proxy, with_certificate: None, idle, spare: Arc::default() }
     }
 
-    /// How many buffers nobody uses.
+    /// The number of free buffers.
     #[cfg(test)]
     pub(super) fn spare_buffers(&self) -> usize {
         self.spare.count()
     }
 
-    /// How many of its connections may wait for another request.
+    /// The maximum number of idle connections.
     pub(super) fn idle_most(&self) -> usize {
         self.idle.most
     }
 
-    /// A dialler that shows a client certificate.
+    /// A dialler that presents a client certificate.
     ///
     /// # Errors
     /// The certificate cannot be used.
-    pub(super) fn showing(&self, certificate: &ClientCertificate) -> Result<Self, BadCertificate> {
-        Ok(Self { showing: Some(self.tls.showing(certificate)?), ..self.clone() })
+    pub(super) fn with_certificate(&self, certificate: &ClientCertificate) -> Result<Self, BadCertificate> {
+        Ok(Self { with_certificate: Some(self.tls.with_certificate(certificate)?), ..self.clone() })
     }
 
     fn dial(&self, uri: &Uri, secure: bool) -> Result<Wire, Failure> {
-        let (host, port) = place(uri, secure)?;
+        let (host, port) = host_and_port(uri, secure)?;
         let (timed, address) = self.connect_to(host, port)?;
         let stream = if secure {
-            let shaken = self.tls.handshake(self.showing.as_ref(), host, timed);
+            let shaken = self.tls.handshake(self.with_certificate.as_ref(), host, timed);
             Stream::Tls(Box::new(shaken.map_err(|failure| self.diagnosed(failure, host, address))?))
         } else {
             Stream::Plain(timed)
@@ -105,16 +104,16 @@ impl Dialler {
         })
     }
 
-    /// Goes as far as a TLS handshake with the host of `uri`; see [`Tls::meet`].
-    pub(super) fn meet(&self, uri: &Uri) -> Result<Met, Failure> {
-        let (host, port) = place(uri, true)?;
+    /// Performs a TLS handshake with the host of `uri`; see [`Tls::verify_peer`].
+    pub(super) fn verify_peer(&self, uri: &Uri) -> Result<Peer, Failure> {
+        let (host, port) = host_and_port(uri, true)?;
         let (timed, address) = self.connect_to(host, port)?;
-        self.tls.meet(host, timed).map_err(|failure| self.diagnosed(failure, host, address))
+        self.tls.verify_peer(host, timed).map_err(|failure| self.diagnosed(failure, host, address))
     }
 
-    /// A failure that says no more than that nothing is in common, as one that says what is not.
+    /// Replaces a failure for lack of common TLS parameters by one that names the cause, if found.
     fn diagnosed(&self, failure: Failure, host: &str, address: SocketAddr) -> Failure {
-        // By a proxy there is no way back to the address.
+        // Through a proxy the address cannot be reached again.
         if failure.detail != tls::NOTHING_IN_COMMON || self.proxy.is_some() {
             return failure;
         }
@@ -139,9 +138,9 @@ impl Dialler {
         Ok((Timed::new(socket), address))
     }
 
-    /// By way of the proxy; the address is the proxy's.
+    /// Connects through the proxy; the address is the proxy's.
     fn through(&self, proxy: &Proxy, host: &str, port: u16) -> Result<(Timed, SocketAddr), Failure> {
-        // Where no name is known but to the proxy, asking must leave time for the rest.
+        // If only the proxy can resolve names, the local lookup must leave time for the rest.
         self.resolver.vet(host, marks::left() / 4)?;
         let far = |failure: Failure| tunnel::unreachable(proxy, &failure);
         let addresses = self.resolver.of_proxy(&proxy.host, marks::left()).map_err(far)?;
@@ -155,7 +154,7 @@ impl Dialler {
 }
 
 /// The host, without brackets, and the port.
-fn place(uri: &Uri, secure: bool) -> Result<(&str, u16), Failure> {
+fn host_and_port(uri: &Uri, secure: bool) -> Result<(&str, u16), Failure> {
     let host = uri.host().ok_or_else(|| Failure::new(Fault::BadUrl, "the URL has no host"))?;
     let host = host.trim_start_matches('[').trim_end_matches(']');
     Ok((host, uri.port_u16().unwrap_or(if secure { 443 } else { 80 })))
@@ -175,7 +174,7 @@ impl fmt::Debug for Dialler {
     }
 }
 
-/// Connects to the first address that answers. Each gets half of the time that is left, the last all of it.
+/// Connects to the first address that accepts. Each gets half of the remaining time, the last all of it.
 fn connect(addresses: impl ExactSizeIterator<Item = SocketAddr>) -> Result<(TcpStream, SocketAddr), Failure> {
     let mut last = Failure::new(Fault::NameNotFound, "the host's name has no address");
     let mut others = addresses.len();
@@ -198,7 +197,7 @@ fn connect(addresses: impl ExactSizeIterator<Item = SocketAddr>) -> Result<(TcpS
     Err(last)
 }
 
-/// What ureq asks for addresses. [`Dialler`] resolves where a connection is made; this only fills the place.
+/// The resolver for ureq. [`Dialler`] resolves when it connects; this is a placeholder.
 #[derive(Debug)]
 pub(super) struct Deferred;
 
@@ -222,24 +221,24 @@ pub(super) struct Wire {
     address: SocketAddr,
     buffers: WireBuffers,
     made: Instant,
-    /// Why nothing more can be sent. The receiver may have answered all the same.
+    /// Why nothing more can be sent. The receiver may have answered nevertheless.
     unsendable: Option<Failure>,
-    /// Reads the head of the answer that is waited for.
+    /// Reads the head of the awaited response.
     head: HeadReader,
-    /// Whether it waits in ureq's pool, and counts in `idle`.
+    /// Whether it is idle in ureq's pool, and counted in `idle`.
     waiting: bool,
     idle: Arc<Idle>,
 }
 
 impl Wire {
-    /// Sends what was gathered. A receiver that no longer takes the request may have answered already
-    /// (413 and closed, for example), so that failure is only told if no answer can be read.
+    /// Sends the buffered output. A receiver that stops reading the request may have answered already (413 and close,
+    /// for example), so a failure is reported only if no response can be read.
     fn flush(&mut self) -> Result<(), Failure> {
         if self.unsendable.is_none() && !self.buffers.pending().is_empty() {
             match self.stream.send(self.buffers.pending()) {
                 Ok(true) => {}
                 Ok(false) => {
-                    let detail = "the receiver stopped taking the request, and ended the connection without an answer";
+                    let detail = "the receiver stopped reading the request and closed the connection without an answer";
                     self.unsendable = Some(Failure::new(Fault::Disconnected, detail));
                 }
                 Err(error) if is_disconnect(error.kind()) => {
@@ -252,7 +251,7 @@ impl Wire {
         Ok(())
     }
 
-    /// Waits for the head of the answer, and puts a tidy one before what follows it.
+    /// Reads the response's head, and puts a normalised one before what follows it.
     fn receive_head(&mut self) -> Result<(), Failure> {
         let head = loop {
             let ended = match self.receive() {
@@ -285,14 +284,14 @@ impl Wire {
 
     fn answered(&mut self, mut head: Head) {
         if self.unsendable.is_some() {
-            head.notes.push("it came before the whole request was taken".to_owned());
+            head.notes.push("it came before the whole request was read".to_owned());
         }
         self.buffers.lead(head.tidy());
         self.head = HeadReader::new();
         marks::answered(head);
     }
 
-    /// The connection ended, and there is no status.
+    /// The connection ended without a status.
     fn unanswered(&mut self) -> Failure {
         let broken = || Failure::new(Fault::Disconnected, "the connection broke before the answer was complete");
         self.unsendable.take().unwrap_or_else(broken)
@@ -302,7 +301,7 @@ impl Wire {
         let waited = if self.buffers.has_input() {
             Ok(())
         } else {
-            // It may take long: no memory is held meanwhile.
+            // This may take long: hold no memory meanwhile.
             self.buffers.release_input();
             self.stream.wait()
         };
@@ -312,9 +311,9 @@ impl Wire {
         }
         let count = match waited.and_then(|()| self.stream.read(room)) {
             Ok(count) => count,
-            // It ends there; whether what came is complete is seen above.
+            // The end of the connection; completeness is checked above.
             Err(error) if is_disconnect(error.kind()) => 0,
-            // What TLS has to say of the end is worth more than that nothing could be sent any more.
+            // A TLS alert is worth more than the failure to send.
             Err(error) => {
                 let unsendable = self.unsendable.take();
                 return Err(tls::of_stream(&error).or(unsendable).unwrap_or_else(|| tls_or_io(&error)));
@@ -325,8 +324,8 @@ impl Wire {
         Ok(count)
     }
 
-    /// Begins to wait for another request, if there is room and it is worth it.
-    fn lie_down(&mut self) -> bool {
+    /// Becomes idle, if there is room and it can be reused.
+    fn become_idle(&mut self) -> bool {
         if self.unsendable.is_some() || self.buffers.has_input() || self.made.elapsed() >= AGE_MOST {
             return false;
         }
@@ -339,15 +338,15 @@ impl Wire {
         true
     }
 
-    /// Ends the waiting.
-    fn get_up(&mut self) -> bool {
+    /// Stops being idle.
+    fn leave_idle(&mut self) -> bool {
         self.waiting = false;
         self.idle.count.fetch_sub(1, Ordering::Relaxed);
         self.stream.is_quiet()
     }
 }
 
-/// The failure that an error of a TLS stream or of its socket amounts to.
+/// The failure behind an error of a TLS stream or its socket.
 fn tls_or_io(error: &io::Error) -> Failure {
     tls::of_stream(error).unwrap_or_else(|| Failure::from_io(error, marks::phase()))
 }
@@ -379,9 +378,9 @@ impl Transport for Wire {
         self.receive().map(|count| count > 0).map_err(Failure::into_ureq)
     }
 
-    /// ureq 3.5 asks this once when it puts a connection into its pool, and once when it takes it out.
+    /// ureq 3.5 calls this once when it puts a connection into its pool, and once when it takes it out.
     fn is_open(&mut self) -> bool {
-        if self.waiting { self.get_up() } else { self.lie_down() }
+        if self.waiting { self.leave_idle() } else { self.become_idle() }
     }
 
     fn is_tls(&self) -> bool {

@@ -1,6 +1,4 @@
-//! What came of an attempt, in plain words, with what to do.
-//!
-//! The same words for a test POST and for an entry of the log.
+//! An attempt's result in plain language, with what to do. The same text for a test POST and for a log entry.
 
 use std::time::Duration;
 
@@ -8,9 +6,9 @@ use url::Url;
 
 use crate::core::attempt::{Answer, Fault, LogEntry, Outcome, Phase, Report};
 
-/// How many characters of a redirect's target are shown.
+/// Maximum characters shown of a redirect's target.
 const TARGET: usize = 512;
-/// What servers answer to plain HTTP on a port for TLS, in lower case: nginx, Apache, Go, Tomcat, and this daemon.
+/// Responses of servers to plain HTTP on a port for TLS, in lower case: nginx, Apache, Go, Tomcat, and this daemon.
 const PLAIN_TO_TLS: [&str; 5] = [
     "plain http request was sent to https port",
     "speaking plain http to an ssl-enabled server port",
@@ -18,10 +16,10 @@ const PLAIN_TO_TLS: [&str; 5] = [
     "combination of host and port requires tls",
     "this port speaks tls",
 ];
-/// What nginx answers without a client certificate.
+/// nginx's response without a client certificate.
 const NO_CERTIFICATE: [&str; 1] = ["no required ssl certificate was sent"];
 
-/// What the report of an attempt at `url` has to say.
+/// Describes the report of an attempt at `url`.
 pub(super) fn of_report(report: &Report, url: &str) -> String {
     match &report.outcome {
         Outcome::Answered(answer) => with_note(of_answer(answer, url), report.note.as_deref().unwrap_or_default()),
@@ -29,14 +27,14 @@ pub(super) fn of_report(report: &Report, url: &str) -> String {
     }
 }
 
-/// What an entry of the log has to say, in the same words; `None` if nothing was sent.
+/// Describes a log entry in the same words; `None` if nothing was sent.
 pub fn of_entry(entry: &LogEntry) -> Option<String> {
     let words = match (&entry.answer, entry.error) {
         (Some(answer), _) => with_note(of_answer(answer, &entry.url), &entry.error_detail),
         (None, Some(fault)) => of_fault(fault, &entry.error_detail, &entry.phases),
         (None, None) => return None,
     };
-    // What it says of the URL as such is said by the entry's status.
+    // The verdict on the URL is expressed by the entry's status.
     let (_, words) = words.split_once(": ")?;
     let mut characters = words.chars();
     Some(characters.next()?.to_uppercase().chain(characters).collect())
@@ -85,7 +83,7 @@ fn of_answer(answer: &Answer, url: &str) -> String {
     format!("URL not working: the receiver answered {status}; {words}.")
 }
 
-/// Whether the answer's body has one of `phrases`, in any case.
+/// Whether the response's body contains one of `phrases`, in any case.
 fn says(answer: &Answer, phrases: &[&str]) -> bool {
     let body = String::from_utf8_lossy(&answer.body).to_ascii_lowercase();
     phrases.iter().any(|phrase| body.contains(phrase))
@@ -94,10 +92,10 @@ fn says(answer: &Answer, phrases: &[&str]) -> bool {
 fn redirected(answer: &Answer, url: &str) -> String {
     let status = answer.status;
     let begin = format!("URL not working: the receiver answered {status}, a redirect; redirects are not followed");
-    let Some(place) = answer.header("location") else {
+    let Some(location) = answer.header("location") else {
         return format!("{begin}, enter the URL that answers itself");
     };
-    let resolved = resolved(url, place);
+    let resolved = resolved(url, location);
     match resolved.as_ref().and_then(Url::host_str) {
         Some("script.googleusercontent.com") => format!(
             "URL not working: Google Apps Script answered {status}, a redirect, as it does to every POST whose doPost returns \
@@ -109,24 +107,24 @@ fn redirected(answer: &Answer, url: &str) -> String {
              as a web app that anyone has access to, and enter the URL of that deployment, which ends in /exec"
         ),
         _ => {
-            let target = resolved.map_or_else(|| excerpt(place), |resolved| excerpt(resolved.as_str()));
+            let target = resolved.map_or_else(|| excerpt(location), |resolved| excerpt(resolved.as_str()));
             format!("{begin}, enter the target URL directly: {target}")
         }
     }
 }
 
-/// The target of a redirect, which may be named relative to the URL that was called (RFC 9110 section 10.2.2), without the
-/// user name and password that it may have from there.
-fn resolved(url: &str, place: &str) -> Option<Url> {
-    let mut target = Url::parse(url).ok()?.join(place).ok()?;
-    // These fail only where there is no host, and then there is neither.
+/// The target of a redirect, which may be relative to the URL called (RFC 9110 section 10.2.2), without user name and
+/// password.
+fn resolved(url: &str, location: &str) -> Option<Url> {
+    let mut target = Url::parse(url).ok()?.join(location).ok()?;
+    // These fail only for URLs without a host, which have neither.
     let _ = (target.set_username(""), target.set_password(None));
     Some(target)
 }
 
-/// A target that the receiver named, short enough to be shown and without control characters.
-fn excerpt(place: &str) -> String {
-    place.chars().take(TARGET).map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
+/// A target named by the receiver, short enough to be shown and without control characters.
+fn excerpt(location: &str) -> String {
+    location.chars().take(TARGET).map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
 fn of_fault(fault: Fault, detail: &str, phases: &[(Phase, Duration)]) -> String {
@@ -139,12 +137,12 @@ fn of_fault(fault: Fault, detail: &str, phases: &[(Phase, Duration)]) -> String 
     format!("URL not working: {detail}{}; {advice}.", waited.unwrap_or_default())
 }
 
-/// What to do about a fault, where its detail does not say that itself.
+/// What to do about a fault, if its detail does not say it.
 pub(super) const fn advice(fault: Fault) -> Option<&'static str> {
     Some(match fault {
         Fault::NameNotFound => "check the spelling of the host name, and that this server's DNS knows it",
         Fault::ResolveTimeout => "check this server's DNS settings, or try again later",
-        // What is to be done stands in the detail.
+        // The detail says what to do.
         Fault::AddressDenied | Fault::BadUrl | Fault::Tls => return None,
         Fault::Refused => "check the port, and that the receiver is running",
         Fault::Unreachable => "check the network, routes and firewall between this server and the receiver",
@@ -283,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_wrong_with_the_rest_is_said_beside_it() {
+    fn a_fault_after_the_status_line_is_a_note() {
         let report = |note: Option<&str>| Report {
             outcome: Outcome::Answered(answer(200, &[], "")),
             note: note.map(str::to_owned),
@@ -292,10 +290,10 @@ mod tests {
             address: None,
         };
         assert_eq!(of_report(&report(None), ""), "URL working and answering: the receiver answered 200.");
-        let noted = of_report(&report(Some("its body did not end in time")), "");
+        let message = of_report(&report(Some("its body did not end in time")), "");
         assert!(
-            noted.starts_with("URL working") && noted.ends_with("not in order: its body did not end in time.)"),
-            "{noted}"
+            message.starts_with("URL working") && message.ends_with("not in order: its body did not end in time.)"),
+            "{message}"
         );
     }
 }

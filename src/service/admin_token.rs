@@ -1,7 +1,6 @@
-//! The admin token of the first start, kept in `DATA_DIR/admin.token`.
+//! The admin token of the first start, stored in `DATA_DIR/admin.token`.
 //!
-//! The token is in no error, no message and no Debug output; whoever needs it asks for it by
-//! [`AdminToken::expose`].
+//! The token appears in no error, message or Debug output; [`AdminToken::expose`] returns it.
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
@@ -15,7 +14,7 @@ use crate::core::token::{TokenHash, TokenText};
 const FILE: &str = "admin.token";
 const NEW_FILE: &str = "admin.token.new";
 
-/// A token that may do everything: `hsk_` and 43 characters of base64url.
+/// A token with all permissions: `hsk_` and 43 characters of base64url.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AdminToken {
     text: TokenText,
@@ -23,10 +22,10 @@ pub struct AdminToken {
     kept_in: PathBuf,
 }
 
-/// The token file cannot be used. Never shows what is in it.
+/// The token file cannot be used. Never shows its content.
 #[derive(Debug)]
 pub enum TokenError {
-    /// It holds something else.
+    /// It contains something else.
     Malformed(PathBuf),
     /// Others than its owner may read or write it.
     Open {
@@ -35,7 +34,7 @@ pub enum TokenError {
         /// Its permission bits.
         mode: u32,
     },
-    /// A file operation failed, or the kernel gave no random bytes.
+    /// A file operation failed, or the kernel provided no random bytes.
     Io {
         /// The file.
         path: PathBuf,
@@ -50,7 +49,7 @@ impl fmt::Display for TokenError {
             Self::Malformed(path) => write!(
                 f,
                 "{} does not hold an admin token (`{}` and 43 characters): put it back from a copy, or remove \
-                 the file and restart hookswitch to have a new one made",
+                 the file and restart hookswitch to create a new one",
                 path.display(),
                 TokenText::PREFIX
             ),
@@ -71,14 +70,14 @@ impl AdminToken {
         dir.join(FILE)
     }
 
-    /// The token that is handed over in the directory `credentials` (`$CREDENTIALS_DIRECTORY` of systemd, with
-    /// `LoadCredential=admin.token:…`); `None` if there is none in it.
+    /// The token in the directory `credentials` (`$CREDENTIALS_DIRECTORY` of systemd, with
+    /// `LoadCredential=admin.token:…`); `None` if there is none.
     ///
     /// # Errors
-    /// It cannot be read, or is no token.
+    /// It cannot be read, or is not a token.
     pub fn handed_over(credentials: &Path) -> Result<Option<Self>, TokenError> {
         let path = Self::path(credentials);
-        // Its mode is systemd's business, which makes it readable for this service alone.
+        // systemd restricts its mode to this service.
         let text = match read(&path) {
             Ok((text, _)) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -90,11 +89,10 @@ impl AdminToken {
         }
     }
 
-    /// The token kept in `dir`; makes one, durably, if there is none. To be called by the holder of the
-    /// directory's lock.
+    /// The token stored in `dir`; creates one, durably, if there is none. The caller must hold the directory's lock.
     ///
     /// # Errors
-    /// The file cannot be read or written, is open to others, or holds something else.
+    /// The file cannot be read or written, is open to others, or contains something else.
     pub fn load_or_create(dir: &Path) -> Result<Self, TokenError> {
         match Self::load(dir) {
             Err(TokenError::Io { error, .. }) if error.kind() == io::ErrorKind::NotFound => Self::create(dir),
@@ -102,7 +100,7 @@ impl AdminToken {
         }
     }
 
-    /// The token kept in `dir`.
+    /// The token stored in `dir`.
     ///
     /// # Errors
     /// As [`AdminToken::load_or_create`]; also if there is none.
@@ -128,7 +126,7 @@ impl AdminToken {
         }
     }
 
-    /// The file that has it.
+    /// The file that contains it.
     pub fn kept_in(&self) -> &Path {
         &self.kept_in
     }
@@ -138,18 +136,18 @@ impl AdminToken {
         self.text.expose()
     }
 
-    /// What it is compared by.
+    /// Its hash, for comparison.
     pub fn hash(&self) -> TokenHash {
         self.text.hash()
     }
 
-    /// Whether it was made just now, and so is to be shown once.
+    /// Whether it was just created, and must be shown once.
     pub const fn is_new(&self) -> bool {
         self.new
     }
 }
 
-/// The file's text, as far as a token could go, and its permission bits.
+/// The file's text, up to a token's length, and its permission bits.
 fn read(path: &Path) -> io::Result<(String, u32)> {
     let file = File::open(path)?;
     let mode = file.metadata()?.permissions().mode() & 0o7777;
@@ -158,7 +156,7 @@ fn read(path: &Path) -> io::Result<(String, u32)> {
     Ok((String::from_utf8(bytes).unwrap_or_default(), mode))
 }
 
-/// Writes the file so that after a power cut it is there as a whole, or not at all.
+/// Writes the file atomically: after a power cut it is complete or absent.
 fn write(dir: &Path, path: &Path, text: &str) -> io::Result<()> {
     let new = dir.join(NEW_FILE);
     match fs::remove_file(&new) {

@@ -1,7 +1,7 @@
-//! The data directory as a whole: making it, and keeping a second daemon out of it.
+//! The data directory: creation, permissions, and the lock against a second daemon.
 //!
-//! Knows nothing of what the store keeps in it. A directory that is not ours is left as it was. One that is ours is its
-//! owner's alone: directories 0700, files 0600, whoever starts the process and with whatever umask.
+//! Knows nothing about the store's files in it. A foreign directory is left unchanged. Our own is private to its
+//! owner: directories 0700, files 0600, whoever starts the process and with whatever umask.
 
 use std::fmt;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
@@ -13,18 +13,17 @@ use std::path::{Path, PathBuf};
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::geteuid;
 
-/// The name of the lock in the data directory. Held by the kernel's `flock`; the file itself stays.
+/// The lock file in the data directory. Locked with the kernel's `flock`; the file itself stays.
 const LOCK: &str = "lock";
 /// More than a process writes into it.
 const HELD_MOST: u64 = 128;
 
-/// Holds the data directory for this process; gives it back when dropped, or when the process ends in
-/// whatever way.
+/// The lock on the data directory; released when dropped, or when the process ends.
 #[derive(Debug)]
 pub struct DataDirLock {
     file: File,
     dir: PathBuf,
-    /// What the file held: nothing, or the process id of a daemon that was killed.
+    /// The file's previous content: nothing, or the process id of a killed daemon.
     before: Vec<u8>,
 }
 
@@ -35,19 +34,19 @@ pub enum DataDirError {
     Busy {
         /// The directory.
         dir: PathBuf,
-        /// The other's process id, where it could be read.
+        /// Its process id, if readable.
         pid: Option<u32>,
-        /// Where it listens, once it does.
+        /// Its listen address, once it listens.
         listens: Option<SocketAddr>,
     },
-    /// It holds something, but not Hookswitch's data.
+    /// It contains something that is not Hookswitch's data.
     Foreign {
         /// The directory.
         dir: PathBuf,
-        /// One thing that is in it.
+        /// One entry found in it.
         found: String,
     },
-    /// Others may change what is in it, and this user may not take that away.
+    /// Others may modify its content, and this user may not change that.
     Open {
         /// The directory.
         dir: PathBuf,
@@ -56,11 +55,11 @@ pub enum DataDirError {
     },
     /// A file operation failed.
     Io {
-        /// What could not be done, as a verb: `create`, `lock`.
+        /// The failed operation, as a verb: `create`, `lock`.
         verb: &'static str,
-        /// On what.
+        /// The file or directory.
         path: PathBuf,
-        /// Why.
+        /// The error.
         error: io::Error,
     },
 }
@@ -82,9 +81,9 @@ impl fmt::Display for DataDirError {
                 let dir = dir.display();
                 write!(
                     f,
-                    "other users may change what is in {dir} (its mode is {mode:04o}), and hookswitch may not take that away, \
-                     for the directory belongs to somebody else: chmod 700 {dir} and chown it to the user hookswitch runs \
-                     as, or name a directory inside it, which is then made (--data-dir, `data_dir`)"
+                    "other users may change what is in {dir} (its mode is {mode:04o}), and hookswitch may not change that, \
+                     because the directory belongs to somebody else: chmod 700 {dir} and chown it to the user hookswitch runs \
+                     as, or name a directory inside it, which is then created (--data-dir, `data_dir`)"
                 )
             }
             Self::Io { verb, path, error } => write!(
@@ -100,12 +99,12 @@ impl fmt::Display for DataDirError {
 impl std::error::Error for DataDirError {}
 
 impl DataDirLock {
-    /// Makes the directory if it is not there (mode 0700, durable), and takes its lock. What this process makes
-    /// from then on, wherever, is its user's alone; what others could look into already is mended, and said.
+    /// Creates the directory if necessary (mode 0700, durably), and takes its lock. Files created by this process
+    /// from then on are private to its user; existing files open to others are corrected, and that is logged.
     ///
     /// # Errors
-    /// Another process holds it; it is not ours; others could change it, and it cannot be mended; or it cannot be made
-    /// or written.
+    /// Another process holds it; it is foreign; others could modify it, and that cannot be corrected; or it cannot be
+    /// created or written.
     pub fn take(dir: &Path) -> Result<Self, DataDirError> {
         umask(Mode::S_IRWXG | Mode::S_IRWXO);
         create(dir)?;
@@ -126,8 +125,8 @@ impl DataDirLock {
         let written = write_whole(&mut file, format!("{}\n", std::process::id()).as_bytes());
         written.map_err(at("write"))?;
         if !dir.join("FORMAT").exists() {
-            // From here on the directory may fill with names by which it could not be told that it is ours. One that an
-            // interrupted start has made may not be on the disk itself yet; its parent may belong to somebody else.
+            // From here on the directory may contain names by which it would not be recognised as ours. The entry
+            // made by an interrupted start may not be durable yet; the parent may belong to somebody else.
             sync_dir(dir).map_err(at("sync"))?;
             drop(sync_parent(dir));
         }
@@ -135,12 +134,12 @@ impl DataDirLock {
         Ok(Self { file, dir: dir.to_owned(), before })
     }
 
-    /// Says that the directory was taken into use: from now on the lock is left empty.
+    /// Marks the directory as in use: from now on the lock file is left empty.
     pub fn in_use(&mut self) {
         self.before.clear();
     }
 
-    /// Notes where this process listens, for those who find the directory held.
+    /// Records the listen address, for processes that find the directory locked.
     ///
     /// # Errors
     /// The file cannot be written.
@@ -148,8 +147,8 @@ impl DataDirLock {
         write_whole(&mut self.file, format!("{}\n{address}\n", std::process::id()).as_bytes())
     }
 
-    /// Gives what root has made in the directory to the directory's owner: the daemon's user, who could not open it
-    /// otherwise. Nothing happens if somebody else than root asks.
+    /// Gives files created by root in the directory to the directory's owner: the daemon's user could not open them
+    /// otherwise. Does nothing unless called by root.
     ///
     /// # Errors
     /// An owner cannot be read or changed.
@@ -161,7 +160,7 @@ impl DataDirLock {
         give(&self.dir, owner.uid(), owner.gid())
     }
 
-    /// The directory that is held.
+    /// The locked directory.
     pub fn dir(&self) -> &Path {
         &self.dir
     }
@@ -174,7 +173,7 @@ pub struct DataDirHold {
 }
 
 impl DataDirHold {
-    /// Takes the lock of `dir` for reading, if it has a lock file; without one no daemon ran there.
+    /// Takes a shared lock of `dir`, if it has a lock file; without one no daemon ran there.
     ///
     /// # Errors
     /// Another process holds it, or the file cannot be opened.
@@ -194,7 +193,7 @@ impl DataDirHold {
 }
 
 impl Drop for DataDirLock {
-    /// Leaves the lock file empty; or as it was, if the directory was refused: that one is left untouched.
+    /// Leaves the lock file empty; or unchanged, if the directory was refused.
     fn drop(&mut self) {
         if let Err(error) = write_whole(&mut self.file, &self.before) {
             tracing::warn!(%error, "the lock file of {} could not be emptied", self.dir.display());
@@ -202,7 +201,7 @@ impl Drop for DataDirLock {
     }
 }
 
-/// Makes `bytes` all that `file` holds.
+/// Replaces the content of `file` with `bytes`.
 fn write_whole(file: &mut File, bytes: &[u8]) -> io::Result<()> {
     file.rewind()?;
     file.set_len(0)?;
@@ -214,7 +213,7 @@ fn at(verb: &'static str, path: &Path) -> impl FnOnce(io::Error) -> DataDirError
     move |error| DataDirError::Io { verb, path, error }
 }
 
-/// Gives everything below `dir` to somebody. Links are given and not followed.
+/// Changes the owner of everything below `dir`. Links themselves are changed, not followed.
 fn give(dir: &Path, user: u32, group: u32) -> Result<(), DataDirError> {
     for entry in fs::read_dir(dir).map_err(at("read", dir))? {
         let path = entry.map_err(at("read", dir))?.path();
@@ -226,13 +225,12 @@ fn give(dir: &Path, user: u32, group: u32) -> Result<(), DataDirError> {
     Ok(())
 }
 
-/// Makes the directory and its parents, and sees to it that its name survives a power cut.
+/// Creates the directory and its parents, and makes its name durable.
 fn create(dir: &Path) -> Result<(), DataDirError> {
     if dir.is_dir() {
         return Ok(());
     }
-    // A link that leads to nothing, as systemd's /var/lib/hookswitch once its directory was moved away: what it leads to
-    // is to be made.
+    // A dangling link, as systemd's /var/lib/hookswitch after its directory was moved away: create its target.
     let target = fs::read_link(dir).ok().map(|target| dir.with_file_name(target));
     let dir = target.as_deref().unwrap_or(dir);
     DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(at("create", dir))?;
@@ -243,19 +241,19 @@ fn sync_parent(dir: &Path) -> io::Result<()> {
     sync_dir(dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")))
 }
 
-/// Writes the names in a directory through to the disk.
+/// Makes the names in a directory durable.
 pub(super) fn sync_dir(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
 }
 
-/// A mistyped `--data-dir` must not scatter files over somebody's home.
+/// A mistyped `--data-dir` must not scatter files over a home directory.
 fn refuse_foreign(dir: &Path) -> Result<(), DataDirError> {
-    if [LOCK, "FORMAT"].iter().any(|ours| dir.join(ours).exists()) {
+    if [LOCK, "FORMAT"].iter().any(|name| dir.join(name).exists()) {
         return Ok(());
     }
     for entry in fs::read_dir(dir).map_err(at("read", dir))? {
         let name = entry.map_err(at("read", dir))?.file_name();
-        // A file system of its own has this at its root.
+        // The root of a file system contains this.
         if name != "lost+found" {
             return Err(DataDirError::Foreign { dir: dir.to_owned(), found: name.to_string_lossy().into_owned() });
         }
@@ -263,17 +261,17 @@ fn refuse_foreign(dir: &Path) -> Result<(), DataDirError> {
     Ok(())
 }
 
-/// The process id that the holder wrote.
+/// The process id written by the holder.
 fn busy(dir: &Path, file: &mut File) -> DataDirError {
     let mut text = String::new();
-    // What cannot be read is not known.
+    // Unreadable content means unknown.
     let _ = file.take(HELD_MOST).read_to_string(&mut text);
     let mut lines = text.lines();
     let pid = lines.next().and_then(|line| line.trim().parse().ok());
     DataDirError::Busy { dir: dir.to_owned(), pid, listens: lines.next().and_then(|line| line.parse().ok()) }
 }
 
-/// Takes away what others may do in the directory, and in all below it once it holds data.
+/// Removes the permissions of others from the directory, and from everything below once it contains data.
 fn close_to_others(dir: &Path) -> Result<(), DataDirError> {
     let mode = fs::metadata(dir).map_err(at("read", dir))?.permissions().mode();
     let holds_data = dir.join("FORMAT").exists();
@@ -282,34 +280,34 @@ fn close_to_others(dir: &Path) -> Result<(), DataDirError> {
             let below = if holds_data { mend_below(dir).map_err(at("look into", dir))? } else { 0 };
             if usize::from(mended) + below > 0 {
                 tracing::warn!(
-                    "others could look into {} or something in it, which holds personal data and secrets; it is now its \
+                    "{} or something in it was readable by others, and it contains personal data and secrets; it is now its \
                      owner's alone (directories 0700, files 0600)",
                     dir.display()
                 );
             }
             Ok(())
         }
-        // Who can write in it can put other files in the place of ours.
+        // Write permission would allow others to replace our files.
         Err(_) if mode & 0o022 != 0 => Err(DataDirError::Open { dir: dir.to_owned(), mode: mode & 0o7777 }),
         Err(error) => {
             let dir = dir.display();
             tracing::warn!(
-                "other users may see the names in {dir}, and that cannot be mended ({error}): chmod 700 {dir}"
+                "other users may see the names in {dir}, and that cannot be corrected ({error}): chmod 700 {dir}"
             );
             Ok(())
         }
     }
 }
 
-/// Mends everything below `dir` that is this user's; says how much that was. Links are not followed.
+/// Corrects everything below `dir` that belongs to this user; returns how many. Links are not followed.
 fn mend_below(dir: &Path) -> io::Result<usize> {
     let mut mended = 0;
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
         let metadata = entry.metadata()?;
-        let ours = metadata.uid() == geteuid().as_raw() || geteuid().is_root();
+        let owned = metadata.uid() == geteuid().as_raw() || geteuid().is_root();
         let (path, mode) = (entry.path(), metadata.permissions().mode());
-        if !ours || metadata.is_symlink() {
+        if !owned || metadata.is_symlink() {
             continue;
         }
         mended += usize::from(mend(&path, mode, if metadata.is_dir() { 0o700 } else { 0o600 })?);
@@ -320,7 +318,7 @@ fn mend_below(dir: &Path) -> io::Result<usize> {
     Ok(mended)
 }
 
-/// Takes all but `most` away from a file or directory; says whether there was more.
+/// Removes all permissions but `most` from a file or directory; returns whether there were more.
 fn mend(path: &Path, mode: u32, most: u32) -> io::Result<bool> {
     if mode & 0o077 == 0 {
         return Ok(false);
@@ -346,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_that_leads_to_nothing_is_followed_to_what_is_to_be_made() {
+    fn a_dangling_link_is_followed_to_the_directory_to_create() {
         let root = tempfile::tempdir().unwrap();
         let (link, dir) = (root.path().join("hookswitch"), root.path().join("private/hookswitch"));
         std::os::unix::fs::symlink("private/hookswitch", &link).unwrap();
@@ -355,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn what_root_has_made_is_the_directorys_owners() {
+    fn files_created_by_root_belong_to_the_directorys_owner() {
         let root = tempfile::tempdir().unwrap();
         let lock = DataDirLock::take(root.path()).unwrap();
         fs::create_dir(root.path().join("state")).unwrap();
@@ -371,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_that_is_refused_keeps_what_a_killed_daemon_wrote() {
+    fn a_refused_directory_keeps_a_killed_daemons_files() {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join(LOCK);
         fs::write(&path, "4194304\n").unwrap();
@@ -400,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_a_directory_is_named() {
+    fn paths_that_cannot_be_directories_are_named() {
         let root = tempfile::tempdir().unwrap();
         let file = root.path().join("file");
         fs::write(&file, "").unwrap();

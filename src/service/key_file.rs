@@ -1,7 +1,6 @@
-//! The file with the keys that secrets on the disk are sealed with: the one that the configuration names, or the
-//! credential `store.key` of systemd.
+//! The file with the keys that seal secrets on the disk: the configured one, or systemd's credential `store.key`.
 //!
-//! What stands in it is in no error, no message and no Debug output.
+//! Its content appears in no error, message or Debug output.
 
 use std::fmt;
 use std::fs::File;
@@ -15,14 +14,14 @@ use crate::core::seal::{BadKeys, Keyring};
 
 /// The name of systemd's credential.
 const CREDENTIAL: &str = "store.key";
-/// No key file is longer, in bytes.
+/// Maximum size of a key file, in bytes.
 const LONGEST: u64 = 64 * 1024;
 
-/// Keys, and the file that they were read from.
+/// Keys, and the file they were read from.
 #[derive(Debug)]
 pub struct KeyFile {
     path: PathBuf,
-    /// Its permission bits; `None` for a credential, whose mode is systemd's business.
+    /// Its permission bits; `None` for a credential, whose mode systemd manages.
     mode: Option<u32>,
     keys: Keyring,
 }
@@ -32,7 +31,7 @@ pub struct KeyFile {
 pub enum KeyFileError {
     /// It cannot be read.
     Io(PathBuf, io::Error),
-    /// What stands in it is not what should.
+    /// Its content is invalid.
     Bad(PathBuf, BadKeys),
 }
 
@@ -62,11 +61,11 @@ impl fmt::Display for KeyFileError {
 impl std::error::Error for KeyFileError {}
 
 impl KeyFile {
-    /// Reads the file `configured`, or without one the credential in the directory `credentials`, if it is there;
+    /// Reads the file `configured`, or without one the credential in the directory `credentials`, if it exists;
     /// `None` if there is neither.
     ///
     /// # Errors
-    /// It cannot be read, or is no key file.
+    /// It cannot be read, or is not a key file.
     pub fn find(configured: Option<&Path>, credentials: Option<&Path>) -> Result<Option<Self>, KeyFileError> {
         if let Some(path) = configured {
             let (text, mode) = read(path).map_err(|error| KeyFileError::Io(path.to_owned(), error))?;
@@ -91,12 +90,12 @@ impl KeyFile {
         &self.path
     }
 
-    /// The keys in it.
+    /// Its keys.
     pub const fn keys(&self) -> &Keyring {
         &self.keys
     }
 
-    /// The keys in it, for good.
+    /// Its keys.
     pub fn into_keys(self) -> Keyring {
         self.keys
     }
@@ -146,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_names_the_file_the_line_and_the_remedy_and_nothing_that_stands_there() {
+    fn errors_name_file_line_and_remedy_without_the_content() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("own.key");
         let refused = |text: &[u8]| {

@@ -1,8 +1,7 @@
-//! Being a service: signals, systemd's readiness protocol, the data directory's lock, the admin token, the
-//! key file, the limit of open files.
+//! Process services: signals, systemd's protocols, the data directory's lock, the admin token, the key file, the
+//! limit of open files.
 //!
-//! Knows nothing of what the daemon does: it is handed what to call. Nothing here ends the process,
-//! except a second signal.
+//! Knows nothing about the daemon's work: it gets callbacks. Nothing here ends the process, except a second signal.
 
 mod admin_token;
 mod data_dir;

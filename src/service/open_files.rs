@@ -1,14 +1,14 @@
-//! How many files, connections among them, a daemon may have open at once, and how many it needs.
+//! The limit of open files, connections included, and how many the daemon needs.
 
 use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-/// Files that a daemon has open beside its connections.
+/// Open files besides connections.
 const OWN: u64 = 400;
-/// How many connections to receivers may wait for another request, however few threads send.
+/// Minimum number of idle connections to receivers, however few threads send.
 const IDLE_LEAST: u64 = 1024;
 
-/// What a daemon has open.
+/// A daemon's open files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OpenFiles {
     clients: u64,
@@ -16,18 +16,18 @@ pub struct OpenFiles {
 }
 
 impl OpenFiles {
-    /// With so many connections of clients and so many sender threads.
+    /// With these numbers of client connections and sender threads.
     pub fn of(max_connections: usize, threads: usize) -> Self {
         let whole = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
         Self { clients: whole(max_connections), senders: whole(threads) }
     }
 
-    /// How many must be allowed, for everything to be there at once.
+    /// The limit needed to have everything open at once.
     pub const fn needed(self) -> u64 {
         self.without_idle().saturating_add(self.idle_wanted())
     }
 
-    /// How many connections to receivers may wait for another request, where `limit` files may be open.
+    /// Maximum idle connections to receivers with `limit` open files.
     pub fn idle(self, limit: u64) -> usize {
         let most = limit.saturating_sub(self.without_idle()).min(self.idle_wanted());
         usize::try_from(most).unwrap_or(usize::MAX)
@@ -37,25 +37,25 @@ impl OpenFiles {
         OWN.saturating_add(self.clients).saturating_add(self.senders)
     }
 
-    /// Each that is in use may have to wait afterwards.
+    /// Each connection in use may become idle.
     const fn idle_wanted(self) -> u64 {
         if self.senders > IDLE_LEAST { self.senders } else { IDLE_LEAST }
     }
 }
 
-/// How many files this process may have open.
+/// The process's limit of open files.
 ///
 /// # Errors
-/// The system does not tell.
+/// The system does not report it.
 pub fn open_files_limit() -> Result<u64, Errno> {
     getrlimit(Resource::RLIMIT_NOFILE).map(|(soft, _)| soft)
 }
 
-/// Raises that as far as an unprivileged process may: systemd and shells begin with 1,024 for the sake of programs that
-/// use `select`, and leave it to all others to ask for more. How many it is then.
+/// Raises that as far as an unprivileged process may, and returns it: systemd and shells start with 1,024 for
+/// programs that use `select`, and leave it to others to raise it.
 ///
 /// # Errors
-/// The system does not tell, or does not let it.
+/// The system does not report it, or refuses.
 pub fn raise_open_files_limit() -> Result<u64, Errno> {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
     if soft < hard {
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn the_limit_is_raised_to_what_is_allowed() {
+    fn the_limit_is_raised_to_the_hard_limit() {
         let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
         assert_eq!(raise_open_files_limit(), Ok(hard));
         assert_eq!(open_files_limit(), Ok(hard));

@@ -1,8 +1,7 @@
 //! Signals: SIGINT and SIGTERM stop, SIGHUP reloads.
 //!
-//! ctrlc takes all three alike as a stop. So that SIGHUP means something else it is blocked in every
-//! thread, from before there is a second one, and waited for by a thread of its own: a blocked signal
-//! never gets to ctrlc's handler.
+//! ctrlc treats all three as a stop. To give SIGHUP its own meaning it is blocked in every thread, from before a
+//! second one exists, and awaited by a dedicated thread: a blocked signal never reaches ctrlc's handler.
 
 use std::fs::File;
 use std::io::{self, IsTerminal as _};
@@ -10,12 +9,11 @@ use std::process;
 
 use nix::sys::signal::{SigSet, Signal};
 
-/// Calls `stop` at the first SIGINT or SIGTERM, from a thread of its own; it should ask for an ordered
-/// stop and return. A second signal ends the process at once, with exit status 1: what was answered 202
-/// is on the disk anyway.
+/// Calls `stop` at the first SIGINT or SIGTERM, from its own thread; it should request an ordered stop and return. A
+/// second signal ends the process at once, with exit status 1: what was answered 202 is durable anyway.
 ///
 /// # Errors
-/// A handler is already there, or the system refused; once per process.
+/// A handler is already set, or the system refused; once per process.
 pub fn on_stop_signal(stop: impl FnOnce() + Send + 'static) -> Result<(), ctrlc::Error> {
     let mut stop = Some(stop);
     ctrlc::set_handler(move || match stop.take() {
@@ -27,7 +25,7 @@ pub fn on_stop_signal(stop: impl FnOnce() + Send + 'static) -> Result<(), ctrlc:
     })
 }
 
-/// SIGHUP, kept from everybody else.
+/// SIGHUP, blocked in all other threads.
 pub struct Hangups {
     signal: SigSet,
     /// Whether the process was started from a terminal.
@@ -35,8 +33,8 @@ pub struct Hangups {
 }
 
 impl Hangups {
-    /// Blocks SIGHUP in this thread and in those that it starts from now on: call it in the main thread,
-    /// before any other is started. One that comes is kept until somebody [waits](Hangups::on_each).
+    /// Blocks SIGHUP in this thread and in those started by it: call it in the main thread, before any other is
+    /// started. A pending signal is kept until [`on_each`](Hangups::on_each).
     ///
     /// # Errors
     /// The system refused.
@@ -47,11 +45,11 @@ impl Hangups {
         Ok(Self { signal, terminal: io::stdin().is_terminal() })
     }
 
-    /// Calls `reload` at each SIGHUP, or `stop` if it came because the terminal went away from which the
-    /// process was started. From a thread of its own; neither may block for long.
+    /// Calls `reload` at each SIGHUP, or `stop` if it came because the controlling terminal closed. Called from a
+    /// dedicated thread; neither may block for long.
     ///
     /// # Errors
-    /// There is no thread to be had.
+    /// No thread can be created.
     pub fn on_each(self, reload: impl Fn() + Send + 'static, stop: impl Fn() + Send + 'static) -> io::Result<()> {
         let thread = std::thread::Builder::new().name("hangups".to_owned());
         let waits = thread.spawn(move || {

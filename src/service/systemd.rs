@@ -1,7 +1,6 @@
-//! systemd's side of being a service: readiness, status, watchdog, and the socket that it keeps
-//! (sd_notify(3), sd_listen_fds(3)).
+//! The systemd protocols: readiness, status, watchdog, and socket activation (sd_notify(3), sd_listen_fds(3)).
 //!
-//! Outside systemd, that is without its variables in the environment, all of it does nothing.
+//! Without systemd's environment variables all of it does nothing.
 
 use std::io;
 use std::net::TcpListener;
@@ -11,58 +10,57 @@ use std::time::Duration;
 use listenfd::ListenFd;
 use sd_notify::NotifyState;
 
-/// Tells systemd that the daemon serves; `status` is shown by `systemctl status`.
+/// Reports that the daemon is ready; `status` is shown by `systemctl status`.
 pub fn notify_ready(status: &str) {
     notify(&[NotifyState::Ready, NotifyState::Status(status)]);
 }
 
-/// Tells systemd that the configuration is being read again; [`notify_ready`] ends that.
+/// Reports that the configuration is being reloaded; [`notify_ready`] ends that.
 pub fn notify_reloading() {
     match NotifyState::monotonic_usec_now() {
         Ok(now) => notify(&[NotifyState::Reloading, now]),
-        Err(error) => tracing::warn!(%error, "systemd is not told of the reload: there is no monotonic clock"),
+        Err(error) => tracing::warn!(%error, "systemd was not notified of the reload: there is no monotonic clock"),
     }
 }
 
-/// Tells systemd that the daemon stops in order.
+/// Reports that the daemon is stopping.
 pub fn notify_stopping(status: &str) {
     notify(&[NotifyState::Stopping, NotifyState::Status(status)]);
 }
 
-/// Tells systemd what the daemon does, for example which stage of its stop it is in.
+/// Reports the daemon's status, for example the stage of its stop.
 pub fn notify_status(status: &str) {
     notify(&[NotifyState::Status(status)]);
 }
 
-/// Tells systemd that the daemon is alive, and how it is.
+/// Notifies the watchdog, with the daemon's status.
 pub fn notify_alive(status: &str) {
     notify(&[NotifyState::Watchdog, NotifyState::Status(status)]);
 }
 
-/// Whether somebody hears what is notified.
+/// Whether notifications have a recipient.
 pub fn is_notified() -> bool {
     std::env::var_os("NOTIFY_SOCKET").is_some()
 }
 
-/// How often at least [`notify_alive`] must be called, if systemd watches over that (`WatchdogSec`).
+/// Maximum interval of [`notify_alive`], if systemd's watchdog is enabled (`WatchdogSec`).
 pub fn watchdog() -> Option<Duration> {
     sd_notify::watchdog_enabled().filter(|length| !length.is_zero())
 }
 
-/// Where systemd has put what the unit's `LoadCredential=` names, if it does.
+/// The directory of the unit's `LoadCredential=` files, if any.
 pub fn credentials() -> Option<PathBuf> {
     std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from)
 }
 
-/// The listening socket that systemd keeps for this process and has handed over, if it has.
+/// The listening socket passed by systemd, if any.
 ///
 /// # Errors
-/// What was handed over is no TCP socket, or more than one.
+/// It is not a TCP socket, or there are several.
 pub fn inherited_listener() -> io::Result<Option<TcpListener>> {
     let mut handed = ListenFd::from_env();
     if handed.len() > 1 {
-        let many =
-            format!("systemd hands over {} sockets: have one `ListenStream=` in hookswitch.socket", handed.len());
+        let many = format!("systemd passes {} sockets: have one `ListenStream=` in hookswitch.socket", handed.len());
         return Err(io::Error::new(io::ErrorKind::InvalidInput, many));
     }
     handed.take_tcp_listener(0)

@@ -1,6 +1,6 @@
-//! Reading Rust just closely enough: code without comments and literals, and the paths in it.
+//! A minimal Rust tokeniser: code without comments and literals, and the paths in it.
 
-/// The words and signs of `text`, without comments, texts, characters and lifetimes. `::` is one sign.
+/// The words and signs of `text`, without comments, literals and lifetimes. `::` is one sign.
 pub(crate) fn words_and_signs(text: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut rest = text;
@@ -29,7 +29,7 @@ pub(crate) fn is_word(character: char) -> bool {
     character.is_alphanumeric() || character == '_'
 }
 
-/// How many bytes at the beginning of `rest` are a comment or a literal; 0 if it is code.
+/// The length of a comment or literal at the beginning of `rest`, in bytes; 0 for code.
 fn skipped(rest: &str) -> usize {
     if rest.starts_with("//") {
         return rest.find('\n').unwrap_or(rest.len());
@@ -77,14 +77,14 @@ fn block_comment(rest: &str) -> usize {
     at
 }
 
-/// The number of `#` of a raw text that begins here.
+/// The number of `#` of a raw string that begins here.
 fn raw_hashes(rest: &str) -> Option<usize> {
     let marks = rest.strip_prefix("br").or_else(|| rest.strip_prefix('r'))?;
     let hashes = marks.len() - marks.trim_start_matches('#').len();
     marks[hashes..].starts_with('"').then_some(hashes)
 }
 
-/// The length of a literal in quotes, an escaped quote included.
+/// The length of a quoted literal, including escaped quotes.
 fn quoted(rest: &str, quote: char) -> usize {
     let start = rest.find(quote).map_or(rest.len(), |at| at + 1);
     let mut escaped = false;
@@ -97,8 +97,8 @@ fn quoted(rest: &str, quote: char) -> usize {
     rest.len()
 }
 
-/// The paths that start at the crate's root, without that start: `core::id::EventId` for
-/// `use crate::{core::id::EventId}`. `depth` is the file's module's, for those written with `super`.
+/// The paths from the crate's root, without that prefix: `core::id::EventId` for `use crate::{core::id::EventId}`.
+/// `depth` is that of the file's module, for paths with `super`.
 pub(crate) fn crate_paths(code: &[String], depth: usize) -> Vec<String> {
     let mut found = Vec::new();
     for at in 0..code.len() {
@@ -121,7 +121,7 @@ pub(crate) fn crate_paths(code: &[String], depth: usize) -> Vec<String> {
     found
 }
 
-/// Adds the paths of one tree (`a::b`, `a::{b, c::d}`) and says how many signs it has.
+/// Adds the paths of one tree (`a::b`, `a::{b, c::d}`) and returns its number of signs.
 fn tree(code: &[String], before: &str, found: &mut Vec<String>) -> usize {
     if code.first().is_some_and(|sign| sign == "{") {
         let mut at = 1;
@@ -146,17 +146,17 @@ fn tree(code: &[String], before: &str, found: &mut Vec<String>) -> usize {
     1
 }
 
-/// One name that a `use` brings in.
+/// One name brought in by a `use`.
 pub(crate) struct Use {
-    /// The path as it is written, with its `crate`, `super` or `self`.
+    /// The path as written, with its `crate`, `super` or `self`.
     pub(crate) path: Vec<String>,
-    /// The name that it has here.
+    /// Its name here.
     pub(crate) name: String,
-    /// Whether others find it here, too.
+    /// Whether it is re-exported.
     pub(crate) public: bool,
 }
 
-/// What the `use` lines of `code` bring in, and the code without them.
+/// The names brought in by the `use` lines of `code`, and the code without them.
 pub(crate) fn uses(code: &[String]) -> (Vec<Use>, Vec<String>) {
     let (mut found, mut rest) = (Vec::new(), Vec::new());
     let mut at = 0;
@@ -174,7 +174,7 @@ pub(crate) fn uses(code: &[String]) -> (Vec<Use>, Vec<String>) {
     (found, rest)
 }
 
-/// Adds the names of one tree of a `use` behind `before` and says how many signs it has.
+/// Adds the names of one tree of a `use` after `before` and returns its number of signs.
 fn branches(code: &[String], before: &[String], public: bool, found: &mut Vec<Use>) -> usize {
     let mut path = before.to_vec();
     let mut at = 0;
@@ -209,7 +209,7 @@ fn branches(code: &[String], before: &[String], public: bool, found: &mut Vec<Us
     at
 }
 
-/// `code` without what is compiled for tests only.
+/// `code` without parts compiled for tests only.
 pub(crate) fn without_tests(code: &[String]) -> Vec<String> {
     let attribute = ["#", "[", "cfg", "(", "test", ")", "]"];
     let mut kept = Vec::new();

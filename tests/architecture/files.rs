@@ -1,8 +1,7 @@
-//! Which file takes what from which other file, and the circles among them.
+//! Imports between files, and circles among them.
 //!
-//! A file is followed to where a name is defined: through the `use` lines, through paths that stand in the code, and
-//! through what a module hands on with `pub use`. Handing a name on is no import, unless the file uses that name itself.
-//! Tests are left out.
+//! A file is followed to where a name is defined: through `use` lines, paths in the code, and re-exports with `pub
+//! use`. A re-export is no import, unless the file uses that name itself. Tests are left out.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,19 +12,19 @@ const EXEMPT: &[&str] = &[];
 /// A module's path: `["http", "log"]` for `src/http/log.rs`.
 type Module = Vec<String>;
 
-/// The imports between files: who imports, from whom, which names.
+/// The imports between files: importer, imported file, names.
 #[derive(Default)]
 pub(crate) struct Imports {
     files: BTreeMap<Module, String>,
     of: BTreeMap<Module, BTreeMap<Module, BTreeSet<String>>>,
 }
 
-/// One file's own view: what it names, and what it hands on.
+/// One file's view: the paths it names, and its re-exports.
 struct File {
     module: Module,
     /// Absolute paths of what it names.
     named: Vec<Module>,
-    /// What others find here, and where that really is.
+    /// Names found here by others, and where they are defined.
     handed_on: BTreeMap<String, Module>,
 }
 
@@ -40,7 +39,7 @@ fn module(path: &str) -> Option<Module> {
 }
 
 impl Imports {
-    /// Those of these files: paths and texts.
+    /// The imports of these files, given as paths and texts.
     pub(crate) fn read(sources: &[(String, String)]) -> Self {
         let code: Vec<(Module, &str, Vec<String>)> = sources
             .iter()
@@ -72,7 +71,7 @@ impl Imports {
         Self { files, of }
     }
 
-    /// The files that import each other in a circle, if the imports of the `exempt` ones are not looked at.
+    /// The files that import each other in a circle, ignoring imports of the `exempt` ones.
     pub(crate) fn circles(&self, exempt: &BTreeSet<&str>) -> Vec<BTreeSet<&str>> {
         let looked_at = |module: &&Module| !exempt.contains(self.files[*module].as_str());
         let reached: BTreeMap<&Module, BTreeSet<&Module>> =
@@ -88,7 +87,7 @@ impl Imports {
         found
     }
 
-    /// All files that `from` imports, directly or through others.
+    /// All files that `from` imports, directly or indirectly.
     fn reached<'i>(&'i self, from: &'i Module, looked_at: &impl Fn(&&Module) -> bool) -> BTreeSet<&'i Module> {
         let mut seen = BTreeSet::new();
         let mut open = vec![from];
@@ -99,7 +98,7 @@ impl Imports {
         seen
     }
 
-    /// What ties a circle, a line for each import.
+    /// The imports of a circle, one per line.
     fn ties(&self, circle: &BTreeSet<&str>) -> String {
         let inside = |module: &Module| circle.contains(self.files[module].as_str());
         let mut text = String::new();
@@ -112,7 +111,7 @@ impl Imports {
         text
     }
 
-    /// Circles, and entries of `exempt` that must not be there.
+    /// Circles, and unnecessary entries of `exempt`.
     pub(crate) fn faults(&self, exempt: &[&str]) -> Vec<String> {
         let all: BTreeSet<&str> = exempt.iter().copied().collect();
         let mut faults = Vec::new();
@@ -136,18 +135,18 @@ impl Imports {
     }
 }
 
-/// Where a path leads: the file that defines what it names, and the name.
+/// The file that defines the name at the end of a path, and the name.
 fn origin(
     path: &[String],
     files: &BTreeMap<Module, String>,
     handed_on: &BTreeMap<Module, &BTreeMap<String, Module>>,
 ) -> Option<(Module, String)> {
-    // A name may be handed on more than once; eight times is a circle of `pub use`.
+    // A name may be re-exported more than once; eight times is a circle of `pub use`.
     let mut path = path.to_vec();
     for _ in 0..8 {
         let length = (0..=path.len()).rev().find(|length| files.contains_key(&path[..*length]))?;
         let (module, rest) = path.split_at(length);
-        // The module alone: what is taken from it stands in the code.
+        // Only the module: the names taken from it are in the code.
         let name = rest.first()?;
         match handed_on.get(module).and_then(|names| names.get(name)).filter(|further| further.as_slice() != path) {
             Some(further) => path = further.iter().chain(&rest[1..]).cloned().collect(),
@@ -205,7 +204,7 @@ impl File {
     }
 }
 
-/// The paths of at least two names that stand in `code`, but for those of visibilities (`pub(in crate::http)`).
+/// The paths of at least two names in `code`, except those of visibilities (`pub(in crate::http)`).
 fn paths(code: &[String]) -> Vec<Module> {
     let mut found = Vec::new();
     let mut at = 0;

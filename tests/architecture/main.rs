@@ -1,8 +1,7 @@
-//! The rules of the architecture that the compiler does not know: which module may import which, that no files import
-//! each other in a circle, which package belongs to which module, how long a file may be, and that what the README names
-//! is there.
+//! The rules of the architecture that the compiler does not check: which module may import which, no circles among
+//! files, which package belongs to which module, maximum file length, and that paths named in the README exist.
 //!
-//! Each message names the rule and what to do instead. The checker is itself checked on small inputs.
+//! Each message names the rule and what to do instead. The checker itself is tested on small inputs.
 
 mod code;
 mod files;
@@ -14,16 +13,16 @@ use std::path::{Path, PathBuf};
 
 use code::{crate_paths, words_and_signs};
 
-/// No `.rs` file is longer.
+/// Maximum lines of an `.rs` file.
 const MOST_LINES: usize = 500;
 
-/// A module, the modules it may import, and, where it may only see a part of one, which part.
+/// A module, the modules it may import, and, if it may see only a part of one, which part.
 struct Module {
     name: &'static str,
     knows: &'static [&'static str],
 }
 
-/// 'Who may know whom' of the design: no arrow goes back.
+/// The allowed imports of each module; they form no circle.
 const MODULES: &[Module] = &[
     Module { name: "build", knows: &[] },
     Module { name: "core", knows: &[] },
@@ -118,14 +117,14 @@ const RESERVED: &[Reserved] = &[
     },
 ];
 
-/// The top module of a file under `src/`, and how deep it stands (`src/a.rs` 1, `src/a/b.rs` 2).
+/// The top module of a file under `src/`, and its depth (`src/a.rs` 1, `src/a/b.rs` 2).
 fn module_and_depth(path: &str) -> Option<(&str, usize)> {
     let module = path.strip_prefix("src/")?.strip_suffix(".rs")?;
     let module = module.strip_suffix("/mod").unwrap_or(module);
     (module != "lib").then(|| (module.split('/').next().unwrap_or(module), module.split('/').count()))
 }
 
-/// Imports of `path` that go against the design.
+/// Imports of `path` that violate the design.
 fn forbidden_imports(path: &str, text: &str) -> Vec<String> {
     let Some((module, depth)) = module_and_depth(path) else { return Vec::new() };
     let Some(rules) = MODULES.iter().find(|known| known.name == module) else {
@@ -162,7 +161,7 @@ fn reserved_words(path: &str, text: &str) -> Vec<String> {
     faults
 }
 
-/// What is wrong with a file's form.
+/// Violations of a file's form.
 fn form(path: &str, text: &str) -> Vec<String> {
     let mut faults = Vec::new();
     let lines = text.lines().count();
@@ -179,18 +178,18 @@ fn form(path: &str, text: &str) -> Vec<String> {
     faults
 }
 
-/// Paths of this repository that a document names, in backticks or as links, and that are not there.
+/// Paths of this repository that a document names, in backticks or as links, and that do not exist.
 fn missing_paths(document: &str, exists: impl Fn(&str) -> bool) -> Vec<String> {
     let in_backticks = document.split('`').skip(1).step_by(2).flat_map(str::split_whitespace);
     let in_links = document.split("](").skip(1).filter_map(|rest| rest.split(')').next());
-    let ours = ["src/", "tests/", "benches/", "systemd/", ".ci/", "config.", "Cargo.", "LICENSE", "README"];
-    let named = in_backticks.filter(|word| ours.iter().any(|start| word.starts_with(start)));
+    let roots = ["src/", "tests/", "benches/", "systemd/", ".ci/", "config.", "Cargo.", "LICENSE", "README"];
+    let named = in_backticks.filter(|word| roots.iter().any(|start| word.starts_with(start)));
     let linked = in_links.filter(|link| !link.contains("://") && !link.starts_with('#'));
     let missing: BTreeSet<&str> = named.chain(linked).filter(|path| !exists(path)).collect();
     missing.into_iter().map(|path| format!("README.md names `{path}`, which is not there")).collect()
 }
 
-/// The headings of a Markdown document, as the anchors that GitHub makes of them, with their levels.
+/// The headings of a Markdown document, as GitHub's anchors, with their levels.
 fn anchors(document: &str) -> Vec<(usize, String)> {
     let mut in_code = false;
     let headings = document.lines().filter(|line| {
@@ -206,7 +205,7 @@ fn anchors(document: &str) -> Vec<(usize, String)> {
     headings.map(anchor).collect()
 }
 
-/// Links within the document that lead nowhere, and sections that its table of contents leaves out.
+/// Links within the document without a target, and sections missing from its table of contents.
 fn lost_anchors(document: &str) -> Vec<String> {
     let links: BTreeSet<&str> = document.split("](#").skip(1).filter_map(|rest| rest.split(')').next()).collect();
     let anchors = anchors(document);
@@ -278,7 +277,7 @@ fn files_keep_their_form() {
 }
 
 #[test]
-fn what_the_readme_names_is_there() {
+fn everything_the_readme_names_exists() {
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
     assert_clean(&missing_paths(&readme, |path| root().join(path).exists()));
 }
@@ -291,7 +290,7 @@ fn the_readme_finds_its_sections() {
 }
 
 #[test]
-fn the_checker_sees_what_goes_against_the_rules() {
+fn the_checker_finds_violations() {
     let core = forbidden_imports("src/core/event.rs", "use crate::store::Store;");
     assert!(core.len() == 1 && core[0].contains("may know only: no other module"), "{core:?}");
     for (path, text, faults) in [

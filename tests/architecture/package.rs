@@ -1,5 +1,5 @@
-//! What the Debian package is made of: all that `[package.metadata.deb]` names is there, and all that must be in the
-//! package is named. The package itself is tried by `.ci/boot`, which takes minutes.
+//! The content of the Debian package: everything named in `[package.metadata.deb]` exists, and everything required is
+//! named. The package itself is tested by `.ci/boot`, which takes minutes.
 
 use std::fs;
 
@@ -27,7 +27,7 @@ fn text(path: &str) -> String {
 }
 
 #[test]
-fn what_goes_into_it_is_there() {
+fn packaged_files_exist() {
     let metadata = metadata();
     for (source, _) in assets(&metadata["assets"]) {
         assert!(source == "target/release/hookswitch" || root().join(&source).is_file(), "{source} is not there");
@@ -41,7 +41,7 @@ fn what_goes_into_it_is_there() {
 }
 
 #[test]
-fn what_must_be_in_it_is_named() {
+fn required_files_are_packaged() {
     let assets = assets(&metadata()["assets"]);
     for entry in fs::read_dir(root().join("systemd")).expect("systemd/") {
         let path = entry.expect("an entry of a directory of ours").path();

@@ -1,4 +1,4 @@
-// Calls on their time line with their SMS, and the report.
+// Calls with their time line and SMS, and the report.
 
 import assert from "node:assert/strict";
 
@@ -54,7 +54,7 @@ export const tests = {
     assert.deepEqual(headings, ["New call", "Claimed call", "Connected call", "Finished call", "SMS follow-up"]);
     await page.locator(".timeline details").nth(3).locator("summary").click();
     await page.getByLabel("Data of call.finished").getByText('"exact": 1.5').waitFor();
-    await stage.until("all to be told", async () => {
+    await stage.until("all to be delivered", async () => {
       await page.reload();
       return (await page.locator(".timeline .delivered").count()) === 5;
     });
@@ -73,7 +73,7 @@ export const tests = {
     await plain.getByText("Yes, 3 pm is perfect", { exact: true }).waitFor();
   },
 
-  async "a thread without events of its call is shown, and whose call it is must be said where several have one"(stage) {
+  async "a thread without events is shown, and an ambiguous call id needs the company"(stage) {
     await sms(stage, "outbound", "Hello?", { call_id: "early" });
     const page = await stage.page({ at: "/calls/early?company=acme" });
     await page.getByText("Hello?").waitFor();
@@ -99,7 +99,7 @@ export const tests = {
     assert.equal(await figure("Calls").textContent(), "13");
     assert.equal(await figure("Connected").textContent(), "69 %");
     assert.equal(await figure("Time to claim").textContent(), "10 s");
-    // Seven days, those without calls included; each bar stands in its place.
+    // Seven days, those without calls included; each bar is in its place.
     const chart = page.getByRole("img", { name: /^Calls, connected/ });
     assert.equal(await chart.locator("g").count(), 7);
     assert.deepEqual(await chart.locator(".number-label").allTextContents(), ["4", "6", "3"]);
@@ -128,7 +128,7 @@ export const tests = {
     assert.equal(await plain.locator("tbody tr").count(), 3);
   },
 
-  async "what is hostile in calls, messages and outcomes is shown as text"(stage) {
+  async "hostile data in calls, messages and outcomes is shown as text"(stage) {
     const hostile = `"'><script>window.hit = 1</script><img src=x onerror="window.hit = 1">`;
     const receiver = await stage.receiver(() => [200, {}, hostile]);
     await stage.subscribe(`${receiver.url}/?${encodeURIComponent(hostile)}`, { company: hostile });

@@ -17,7 +17,7 @@ async function dies(stage, receiver, calls, path = "/gone") {
 }
 
 export const tests = {
-  async "filters stand in the address, work without scripts and say what is wrong with them"(stage) {
+  async "filters are in the URL, work without scripts and report their faults"(stage) {
     const receiver = await stage.receiver(({ path }) => [path === "/ok" ? 200 : 404, {}, ""]);
     const good = await stage.subscribe(`${receiver.url}/ok`);
     const bad = await stage.subscribe(`${receiver.url}/bad`, { events: ["call.new"], company: "globex & co" });
@@ -28,7 +28,7 @@ export const tests = {
     await stage.api("POST", `/v1/subscriptions/${good.id}/test`, {});
     await logged(stage, 4, "&status=delivered");
     await logged(stage, 1, "&response=404");
-    // It is not tried again between two looks at the same view.
+    // No retry between two loads of the same view.
     await stage.api("PATCH", `/v1/subscriptions/${bad.id}`, { enabled: false });
     const page = await stage.page({ at: "/logs" });
     await page.getByRole("combobox", { name: "Event" }).selectOption({ label: "New call" });
@@ -58,7 +58,7 @@ export const tests = {
     await page.getByRole("alert").getByText("status code").waitFor();
     assert.equal(await page.getByLabel("Response").inputValue(), "many");
     stage.expectNoise(/status of 422/);
-    // The viewer's zone is Berlin's: what was chosen is what is asked for.
+    // The viewer's zone is Berlin: the chosen time is the one requested.
     await page.goto(`${stage.url}/logs?since=2026-01-01T10:00:00Z`);
     assert.equal(await page.getByLabel("From").inputValue(), "2026-01-01T11:00");
     await page.getByLabel("From").fill("2026-07-01T12:00");
@@ -72,7 +72,7 @@ export const tests = {
     await plain.getByLabel("Body of the request", { exact: true }).getByText('"call_id": "c-1"').waitFor();
   },
 
-  async "the log is live, pages by cursor, and asks for nothing when nobody looks"(stage) {
+  async "the log is live, pages by cursor, and sends no request while hidden"(stage) {
     const receiver = await stage.receiver();
     await stage.subscribe(receiver.url);
     const page = await stage.page({ at: "/logs" });
@@ -92,7 +92,7 @@ export const tests = {
     await logged(stage, 57);
     await page.waitForTimeout(3_000);
     assert.deepEqual(asked, []);
-    // More than a page of new ones: the list begins anew.
+    // More than a page of new entries: the list starts over.
     await page.getByLabel("Live").check();
     await stage.until("the new rows", async () => (await rows(page).count()) === 50);
     await page.goto(`${stage.url}/logs`);
@@ -104,7 +104,7 @@ export const tests = {
     assert.equal(await rows(page).count(), 50);
   },
 
-  async "a row opens request and response; an error is told in words; it is delivered again"(stage) {
+  async "a row opens request and response; an error is explained; it is delivered again"(stage) {
     let broken = true;
     const receiver = await stage.receiver(({ path }) => (path === "/form" ? [200, { "content-type": "application/json", "x-trace": "7f3a" }, '{"ok":true,"lead":{"id":42}}'] : [broken ? 503 : 200, {}, ""]));
     await stage.subscribe(`${receiver.url}/form`, { format: "form", events: ["call.new"], headers: { Authorization: "geheim" } });
@@ -149,7 +149,7 @@ export const tests = {
     assert.equal(await reader.getByRole("button", { name: "Deliver again" }).count(), 0);
   },
 
-  async "the log is saved as CSV, as it is filtered"(stage) {
+  async "the filtered log is saved as CSV"(stage) {
     const receiver = await stage.receiver();
     await stage.subscribe(receiver.url);
     await stage.event("call.new", "c-1", {});
@@ -223,7 +223,7 @@ export const tests = {
     await stage.until("the second", () => receiver.requests.length === 2);
   },
 
-  async "what is hostile in the log is shown as text"(stage) {
+  async "hostile data in the log is shown as text"(stage) {
     const hostile = `"'><script>window.hit = 1</script><img src=x onerror="window.hit = 1">`;
     const receiver = await stage.receiver(() => [200, { "x-hostile": hostile, "content-type": "text/html" }, `${hostile}\u202e${hostile}`]);
     for (const [format, at] of [["json", "/j"], ["form", "/f"]]) {

@@ -1,4 +1,4 @@
-// What a test plays on: a daemon with an empty directory, receivers, and a browser that has signed in or not.
+// The fixture of a test: a daemon with an empty directory, receivers, and a browser, signed in or not.
 
 import { spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
@@ -12,7 +12,7 @@ const require = createRequire(join(process.env.NODE_PATH ?? process.cwd(), "x.js
 const { chromium } = require("playwright-core");
 const axeSource = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
 const DOCS = join(import.meta.dirname, "../../src/http/page/docs");
-// Longer than anything here takes when it works.
+// Longer than any successful step takes.
 const PATIENCE = 15_000;
 
 let browser;
@@ -55,7 +55,7 @@ export class Stage {
     return stage;
   }
 
-  /** Waits until `look` gives something true; gives it. */
+  /** Waits until `look` returns something truthy; returns it. */
   async until(what, look) {
     const end = Date.now() + PATIENCE;
     for (;;) {
@@ -66,7 +66,7 @@ export class Stage {
     }
   }
 
-  /** A receiver; `answer` gives `[status, headers, body]` of a request, or null to never answer. */
+  /** A receiver; `answer` returns `[status, headers, body]` for a request, or null to never answer. */
   async receiver(answer = () => [200, {}, "ok"]) {
     const requests = [];
     const server = createServer((request, response) => {
@@ -84,7 +84,7 @@ export class Stage {
     return { requests, url: `http://127.0.0.1:${server.address().port}`, server };
   }
 
-  /** Asks the API with the admin's token. */
+  /** Calls the API with the admin token. */
   async api(method, path, body) {
     const reply = await fetch(this.url + path, {
       method,
@@ -133,7 +133,7 @@ export class Stage {
     await page.waitForURL((url) => url.pathname !== "/sign-in");
   }
 
-  /** Fails on any violation that axe-core finds on `page` as it stands. */
+  /** Fails on any violation that axe-core finds on `page` in its current state. */
   async checkAccessible(page, what) {
     await page.evaluate(axeSource);
     const found = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
@@ -143,7 +143,7 @@ export class Stage {
     assert.ok(over <= 0, `${what} is ${over} px wider than its window`);
   }
 
-  /** Looks at `path` in both themes at both widths; the picture of each `name` goes to the docs. */
+  /** Checks `path` in both themes at both widths; screenshots go to the docs under `name`. */
   async look(name, path, prepare = async () => {}) {
     for (const [width, height] of [[1440, 900], [360, 740]]) {
       for (const scheme of ["light", "dark"]) {
@@ -158,7 +158,7 @@ export class Stage {
     }
   }
 
-  /** Errors that a test brings about on purpose. */
+  /** Errors that a test causes on purpose. */
   expectNoise(pattern) {
     this.noise = this.noise.filter((line) => !pattern.test(line));
   }

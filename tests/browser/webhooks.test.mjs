@@ -20,7 +20,7 @@ function identity(stage, name) {
   return { files, cert: readFileSync(files.cert, "utf8"), key: readFileSync(files.key, "utf8") };
 }
 
-/** The page's own receiver in PHP, as it stands on `page`, run by PHP's own server with this secret. */
+/** The PHP receiver shown on `page`, run by PHP's built-in server with this secret. */
 async function phpReceiver(stage, page, secret) {
   const file = join(stage.home, "receiver.php");
   writeFileSync(file, await page.locator("#snippet-php").textContent());
@@ -102,7 +102,7 @@ export const tests = {
     stage.expectNoise(/status of 422/);
   },
 
-  async "wrong input is told beside its field"(stage) {
+  async "wrong input is reported beside its field"(stage) {
     const page = await stage.page({ at: "/webhooks/new" });
     await save(page);
     for (const pointer of ["/url", "/events", "/company"]) await page.locator(`[data-pointer="${pointer}"] .fault`).waitFor();
@@ -144,7 +144,7 @@ export const tests = {
     const after = await stage.api("GET", `/v1/subscriptions/${made.id}`);
     assert.deepEqual([after.domain, after.description, after.rate_per_second, after.timeout_ms, after.layout], ["www.acme.example", "the CRM", 7, 5000, "flat"]);
     assert.deepEqual([after.sources, after.events, after.expire_after, after.headers], [["api"], ["call.new"], { "call.new": "10m" }, { "X-Key": null }]);
-    // Testing sends the header that is stored.
+    // Testing sends the stored header.
     await page.getByRole("button", { name: "Test" }).click();
     await page.locator('[data-outcome="working"]').waitFor();
     assert.equal(receiver.requests.at(-1).headers["x-key"], "geheim");
@@ -259,7 +259,7 @@ export const tests = {
       assert.equal((await stage.api("GET", `/v1/subscriptions/${made.id}/secret`)).secret, secret);
       const [asked, outcome] = await tested();
       assert.deepEqual([asked.event, outcome], ["call.missed", "working"]);
-      // Edits that are not saved are tested, too, and signed with what is stored.
+      // Unsaved edits are tested, too, and signed with the stored secret.
       await page.getByLabel("Webhook URL").fill(`${receiver.url}/edited`);
       const [edited, again] = await tested();
       assert.deepEqual([edited.settings.url, again], [`${receiver.url}/edited`, "working"]);
@@ -286,7 +286,7 @@ export const tests = {
     stage.expectNoise(/status of 422/);
   },
 
-  async "the secret is shown when asked for, and rotated, also to one that is given"(stage) {
+  async "the secret is shown on request and rotated, also to a given one"(stage) {
     const made = await stage.subscribe("http://127.0.0.1:1/");
     const page = await stage.page({ at: `/webhooks/${made.id}` });
     const secret = page.locator("#secret-text");
@@ -316,7 +316,7 @@ export const tests = {
     assert.equal(await stored(), given);
   },
 
-  async "pausing keeps what comes, resuming sends it, discarding and deleting say what goes"(stage) {
+  async "pausing keeps new deliveries, resuming sends them, discarding and deleting name what is lost"(stage) {
     const receiver = await stage.receiver();
     const made = await stage.subscribe(receiver.url);
     const page = await stage.page({ at: `/webhooks/${made.id}` });
@@ -350,7 +350,7 @@ export const tests = {
     assert.equal(receiver.requests.length, 2);
   },
 
-  async "a webhook is made by keyboard alone"(stage) {
+  async "a webhook is created by keyboard alone"(stage) {
     const receiver = await stage.receiver();
     const page = await stage.page({ token: null, at: "/webhooks/new" });
     const press = (...keys) => keys.reduce((before, key) => before.then(() => page.keyboard.press(key)), Promise.resolve());
@@ -383,7 +383,7 @@ export const tests = {
     assert.deepEqual([made.events, made.company], [["call.new"], "acme"]);
   },
 
-  async "what is hostile is shown as text"(stage) {
+  async "hostile data is shown as text"(stage) {
     const hostile = `"'><script>window.hit = 1</script><img src=x onerror="window.hit = 1">`;
     const receiver = await stage.receiver(() => [200, { "x-hostile": hostile }, hostile]);
     const made = await stage.subscribe(`${receiver.url}/?${encodeURIComponent("‮" + hostile)}${"x".repeat(1_500)}`, {

@@ -1,6 +1,6 @@
-//! Clients that mean ill, by the hundred and the thousand: the healthy are served meanwhile, and memory stays bounded.
+//! Hostile clients, by the hundred and the thousand: healthy ones are served meanwhile, and memory stays bounded.
 //!
-//! What one hostile request gets is in `bad_input` and in the tests of the module itself.
+//! Single hostile requests are tested in `bad_input` and in the module's own tests.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
@@ -16,18 +16,18 @@ use crate::receiver::{Answer, Receiver};
 use crate::tls::{ask, home, try_ask};
 use crate::wait::{PATIENCE, eventually};
 
-/// Longer than a healthy request may take, on a machine that is busy with other tests, too; shorter than the 3 s after
-/// which the slow are ended here, so that one who waits for those is seen.
+/// Longer than a healthy request takes, even on a busy machine; shorter than the 3 s after which slow clients are
+/// ended here, so that waiting for them is noticed.
 const HEALTHY: Duration = Duration::from_millis(2_500);
 
-/// How much memory the daemon has, in KiB.
+/// The daemon's resident memory, in KiB.
 fn resident(daemon: &Daemon) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", daemon.pid())).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
     line.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
-/// Posts `count` events, one after another, on a connection of its own; how long the slowest took.
+/// Posts `count` events in sequence on its own connection; returns the slowest duration.
 #[track_caller]
 fn healthy(daemon: &Daemon, count: usize) -> Duration {
     let client = Client::new(daemon.address, Some(daemon.home().token()));
@@ -41,14 +41,14 @@ fn healthy(daemon: &Daemon, count: usize) -> Duration {
     slowest
 }
 
-/// How many files this process may open.
+/// The limit of open files of this process.
 fn open_files() -> usize {
     let limits = std::fs::read_to_string("/proc/self/limits").unwrap();
     let line = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();
     line.split_whitespace().next().and_then(|soft| soft.parse().ok()).unwrap_or(1024)
 }
 
-/// Whether the daemon has ended the connection.
+/// Whether the daemon has closed the connection.
 fn is_over(stream: &mut TcpStream) -> bool {
     stream.set_nonblocking(true).unwrap();
     loop {
@@ -61,8 +61,8 @@ fn is_over(stream: &mut TcpStream) -> bool {
 }
 
 #[test]
-fn ten_thousand_idle_connections_cost_little_and_hinder_nobody() {
-    // Each costs a file here and one there.
+fn ten_thousand_idle_connections_cost_little_and_block_none() {
+    // Each needs a file here and one there.
     let count = 10_000.min(open_files().saturating_sub(600));
     let daemon = Home::new()
         .set("http.max_connections", "20000")
@@ -72,7 +72,7 @@ fn ten_thousand_idle_connections_cost_little_and_hinder_nobody() {
     let alone = healthy(&daemon, 50);
     let before = resident(&daemon);
     let mut idle: Vec<TcpStream> = (0..count).map(|_| connect(daemon.address).unwrap()).collect();
-    // Every second one has asked something before it fell silent.
+    // Every second one has sent a request before it fell silent.
     for stream in idle.iter_mut().step_by(2) {
         stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
     }
@@ -88,20 +88,20 @@ fn ten_thousand_idle_connections_cost_little_and_hinder_nobody() {
 }
 
 #[test]
-fn connections_beyond_the_cap_cut_nobody_and_the_room_comes_back() {
+fn connections_beyond_the_cap_cut_no_other_and_slots_come_back() {
     let daemon = Home::new().set("http.max_connections", "64").set("http.header_timeout", "\"3s\"").start();
     let kept = Client::new(daemon.address, Some(daemon.home().token()));
     let mut crowd: Vec<TcpStream> = Vec::new();
     let mut slowest = Duration::ZERO;
     for _ in 0..20 {
-        // Who was there before goes on being served. A connection that was cut could not be replaced now.
+        // Existing connections continue to be served. A connection that was cut could not be replaced now.
         kept.post("/v1/events", &event("call.new", "c1")).expect(202);
         crowd.extend((0..50).map(|_| connect(daemon.address).unwrap()));
-        // Who comes now is sent away at once, in words.
-        let asked = Instant::now();
+        // A new one is refused at once, with a message.
+        let begun = Instant::now();
         let newcomer = raw(daemon.address, b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n", Then::Waits);
         assert_eq!(newcomer, Raw::Status(if crowd.len() < 64 { 200 } else { 503 }), "beside {}", crowd.len());
-        slowest = slowest.max(asked.elapsed());
+        slowest = slowest.max(begun.elapsed());
     }
     println!("1000 beyond a cap of 64: newcomers told so after {slowest:?} at most");
     assert!(slowest < HEALTHY, "a newcomer waited {slowest:?} to be sent away");
@@ -113,37 +113,38 @@ fn connections_beyond_the_cap_cut_nobody_and_the_room_comes_back() {
 }
 
 #[test]
-fn over_tls_those_beyond_the_cap_are_told_so_after_a_handshake() {
+fn over_tls_connections_beyond_the_cap_are_answered_after_a_handshake() {
     let authority = Authority::new();
     let home = home(&authority.issue(&["localhost"])).set("http.max_connections", "8");
     let daemon = home.set("http.header_timeout", "\"60s\"").start();
     let (client, health) = (authority.client(), b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n");
     let crowd: Vec<TcpStream> = (0..8).map(|_| connect(daemon.address).unwrap()).collect();
-    // More, one after another, than are told so at once.
+    // More, in sequence, than are refused at the same time.
     let mut refused = 0;
     for _ in 0..40 {
         let (status, reply) = ask(daemon.address, &client, health);
-        // Those who say nothing give way once they have been silent for a moment.
+        // Silent ones are evicted after a moment.
         assert!(status == 200 || (status == 503 && reply.header("retry-after") == Some("1")), "{status}");
         refused += u32::from(status == 503);
     }
     assert!(refused > 0, "nobody was refused");
-    // Where the silent have all those places, too, nobody is kept waiting, and soon somebody is told or served again.
+    // Even if silent connections hold all those places, nobody is kept waiting, and soon a new one is refused or
+    // served again.
     let silent: Vec<TcpStream> = (0..64).map(|_| connect(daemon.address).unwrap()).collect();
     eventually("a newcomer to be told", || {
-        let asked = Instant::now();
-        let told = try_ask(daemon.address, &client, health).ok().flatten().map(|(status, _)| status);
-        assert!(asked.elapsed() < HEALTHY, "a newcomer waited {:?}", asked.elapsed());
-        if matches!(told, Some(200 | 503)) { Ok(()) } else { Err(format!("{told:?}")) }
+        let begun = Instant::now();
+        let status = try_ask(daemon.address, &client, health).ok().flatten().map(|(status, _)| status);
+        assert!(begun.elapsed() < HEALTHY, "a newcomer waited {:?}", begun.elapsed());
+        if matches!(status, Some(200 | 503)) { Ok(()) } else { Err(format!("{status:?}")) }
     });
     drop((crowd, silent));
     eventually("room", || {
-        let told = try_ask(daemon.address, &client, health).ok().flatten().map(|(status, _)| status);
-        if told == Some(200) { Ok(()) } else { Err(format!("{told:?}")) }
+        let status = try_ask(daemon.address, &client, health).ok().flatten().map(|(status, _)| status);
+        if status == Some(200) { Ok(()) } else { Err(format!("{status:?}")) }
     });
 }
 
-/// One that sends `slowly` byte by byte once it has sent `at_once`; one that sends nothing more never reads, either.
+/// A client that sends `slowly` byte by byte after `at_once`; without it, it never reads either.
 struct Slow {
     stream: TcpStream,
     slowly: Vec<u8>,
@@ -153,12 +154,12 @@ impl Slow {
     fn new(daemon: &Daemon, at_once: &str, slowly: &str) -> Self {
         let mut stream = connect(daemon.address).unwrap();
         stream.set_nonblocking(true).unwrap();
-        // A daemon that reads no further has what it needs to be tempted.
+        // The daemon may stop reading; what it has suffices.
         let _ = stream.write_all(at_once.as_bytes());
         Self { stream, slowly: slowly.as_bytes().to_vec() }
     }
 
-    /// Sends a byte; whether it is still served.
+    /// Sends a byte; returns whether it is still served.
     fn goes_on(&mut self) -> bool {
         let sent = self.stream.write(&self.slowly[..self.slowly.len().min(1)]);
         self.slowly.drain(..sent.as_ref().map_or(0, |sent| *sent));
@@ -166,7 +167,7 @@ impl Slow {
     }
 }
 
-/// Heads and bodies that come byte by byte.
+/// Heads and bodies sent byte by byte.
 fn slow_senders(daemon: &Daemon, each: usize) -> Vec<Slow> {
     let post = format!(
         "POST /v1/events HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\ncontent-type: application/json\r\n",
@@ -189,9 +190,9 @@ fn slow_clients_are_ended_and_the_healthy_do_not_notice() {
     let alone = healthy(&daemon, 20);
     let before = resident(&daemon);
     let begun = Instant::now();
-    // Much more than the buffers of the two sockets hold.
-    let asked = "GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n".repeat(200);
-    let unread: Vec<Slow> = (0..20).map(|_| Slow::new(&daemon, &asked, "")).collect();
+    // Much more than the buffers of both sockets hold.
+    let requests = "GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n".repeat(200);
+    let unread: Vec<Slow> = (0..20).map(|_| Slow::new(&daemon, &requests, "")).collect();
     let mut slow = slow_senders(&daemon, 100);
     let (mut slowest, mut most, mut posted) = (Duration::ZERO, 0, 20);
     while !slow.is_empty() {
@@ -216,7 +217,7 @@ fn slow_clients_are_ended_and_the_healthy_do_not_notice() {
 fn slow_handshakes_are_ended_and_the_healthy_do_not_notice() {
     let authority = Authority::new();
     let daemon = home(&authority.issue(&["localhost"])).set("http.header_timeout", "\"3s\"").start();
-    // A record of the largest size that begins a hello of nearly that, or nothing at all.
+    // A record of the maximum size that begins a hello of nearly that size, or nothing at all.
     let hello = format!("\x16\x03\x01\x40\x00\x01\x00\x3f\x7c\x03\x03{}", "\x07".repeat(4_000));
     let kinds = ["", &hello, &hello, &hello, &hello];
     let mut slow: Vec<Slow> = kinds.iter().cycle().take(500).map(|kind| Slow::new(&daemon, "", kind)).collect();
@@ -226,10 +227,10 @@ fn slow_handshakes_are_ended_and_the_healthy_do_not_notice() {
     while !slow.is_empty() {
         assert!(begun.elapsed() < 2 * PATIENCE, "{} slow handshakes go on", slow.len());
         slow.retain_mut(Slow::goes_on);
-        let asked = Instant::now();
+        let begun = Instant::now();
         let request = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n";
         assert_eq!(ask(daemon.address, &authority.client(), request).0, 200);
-        slowest = slowest.max(asked.elapsed());
+        slowest = slowest.max(begun.elapsed());
     }
     let grown = resident(&daemon).saturating_sub(before);
     println!("500 slow handshakes: {grown} KiB more; slowest healthy handshake and request {slowest:?}");
@@ -261,14 +262,14 @@ fn paths_that_climb_or_hide_lead_nowhere() {
         "\\..\\..\\etc\\passwd",
     ] {
         let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\n\r\n");
-        // One that ends its side may be taken for one that went away, and is not answered then.
+        // A client that shuts down its write side may count as gone, and gets no response then.
         let got = raw(daemon.address, request.as_bytes(), Then::Waits);
         assert!(matches!(got, Raw::Status(400 | 404)), "{path}: {got:?}");
     }
 }
 
 #[test]
-fn what_strangers_send_forges_no_line_of_a_log() {
+fn foreign_data_forges_no_log_line() {
     let receiver = Receiver::start(|request| {
         let body = "\u{1b}[2J\u{1b}]0;owned\u{7}\r\n2026-01-01T00:00:00Z ERROR forged\u{9b}31m\u{202e}";
         match request.path.as_str() {
@@ -291,9 +292,9 @@ fn what_strangers_send_forges_no_line_of_a_log() {
         command.args(arguments).args(["--url", &format!("http://{}", daemon.address)]);
         command.env("HOOKSWITCH_TOKEN", daemon.home().token());
         let exit = run(command);
-        for said in [&exit.stdout, &exit.stderr] {
-            let control = said.chars().find(|c| c.is_control() && *c != '\n');
-            assert_eq!(control, None, "{arguments:?}: {said:?}");
+        for output in [&exit.stdout, &exit.stderr] {
+            let control = output.chars().find(|c| c.is_control() && *c != '\n');
+            assert_eq!(control, None, "{arguments:?}: {output:?}");
         }
     }
     let (_, exit) = daemon.stop();

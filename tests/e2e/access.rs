@@ -1,4 +1,4 @@
-//! Who may call: nobody without the token, but for health.
+//! Access: nothing without a token except health.
 
 use serde_json::json;
 

@@ -1,5 +1,5 @@
-//! Which addresses are called: every known spelling of an inner one, at registration, at a test and at delivery, with
-//! one sentence; redirects and proxies lead nowhere else.
+//! Which addresses are called: every known notation of an internal one, at registration, test and delivery, with the
+//! same sentence; redirects and proxies lead nowhere else.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -12,9 +12,9 @@ use crate::platform::event;
 use crate::receiver::{Answer, Receiver};
 use crate::wait::eventually;
 
-/// A host as somebody writes it to get past a check, and the line that would allow what it stands for.
+/// A host in a notation meant to evade checks, and the line that would allow its address.
 const SPELLINGS: [(&str, &str); 46] = [
-    // As it is, decimal, octal, hexadecimal, short, and mixtures (WHATWG URL standard, 'IPv4 parser').
+    // Plain, decimal, octal, hexadecimal, short, and mixtures (WHATWG URL standard, 'IPv4 parser').
     ("127.0.0.1", "127.0.0.0/8"),
     ("2130706433", "127.0.0.0/8"),
     ("017700000001", "127.0.0.0/8"),
@@ -29,13 +29,13 @@ const SPELLINGS: [(&str, &str); 46] = [
     ("0xa9.0376.43518", "169.254.169.254/32"),
     ("169.254.169.254", "169.254.169.254/32"),
     ("2852039166", "169.254.169.254/32"),
-    // Nothing, in all its forms.
+    // The unspecified address in all its forms.
     ("0.0.0.0", "0.0.0.0/8"),
     ("0", "0.0.0.0/8"),
     ("0x", "0.0.0.0/8"),
     ("[::]", "::/128"),
     ("[0:0:0:0:0:0:0:0]", "::/128"),
-    // Dots behind, escaped, full-width, ideographic, circled.
+    // Trailing dots, escaped, full-width, ideographic, circled.
     ("127.0.0.1.", "127.0.0.0/8"),
     ("0x7f.1.", "127.0.0.0/8"),
     ("%31%32%37.0.0.1", "127.0.0.0/8"),
@@ -45,7 +45,7 @@ const SPELLINGS: [(&str, &str); 46] = [
     ("１２７.0.0.1", "127.0.0.0/8"),
     ("①②⑦.⓪.⓪.①", "127.0.0.0/8"),
     ("①②⑦｡⓪｡⓪｡①", "127.0.0.0/8"),
-    // IPv6 that is inner itself, or stands for inner IPv4.
+    // IPv6 that is internal, or embeds internal IPv4.
     ("[::1]", "::1/128"),
     ("[0000:0000::0001]", "::1/128"),
     ("[::127.0.0.1]", "::/96"),
@@ -66,7 +66,7 @@ const SPELLINGS: [(&str, &str); 46] = [
     ("localhost", "127.0.0.0/8"),
 ];
 
-/// URLs that mean different hosts to different readers, and what is said of them.
+/// URLs that parsers disagree on, and the messages about them.
 const AMBIGUOUS: [(&str, &str); 14] = [
     ("http://127.0.0.1@hooks.example/", "user name"),
     ("http://hooks.example@127.0.0.1/", "user name"),
@@ -84,7 +84,7 @@ const AMBIGUOUS: [(&str, &str); 14] = [
     ("gopher://127.0.0.1:25/", "http or https"),
 ];
 
-/// Everything that programs take a proxy from, pointed at `proxy`.
+/// All environment variables that configure a proxy, pointed at `proxy`.
 fn with_proxies(mut command: Command, proxy: SocketAddr) -> Command {
     for name in ["http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"] {
         command.env(name, format!("http://{proxy}"));
@@ -95,7 +95,7 @@ fn with_proxies(mut command: Command, proxy: SocketAddr) -> Command {
     command
 }
 
-/// On every address of this machine, IPv6 too where there is any.
+/// On every address of this machine, including IPv6 if available.
 fn canary() -> Receiver {
     let any =
         std::net::TcpListener::bind("[::]:0").map_or([0, 0, 0, 0].into(), |_| std::net::Ipv6Addr::UNSPECIFIED.into());
@@ -106,7 +106,7 @@ fn text<'v>(value: &'v Value, pointer: &str) -> &'v str {
     value.pointer(pointer).and_then(Value::as_str).unwrap_or_else(|| panic!("no text at {pointer} of {value}"))
 }
 
-/// The sentence with which `url` is refused at registration, after the same was seen at a test.
+/// The sentence with which `url` is refused at registration, after the same at a test.
 #[track_caller]
 fn refusal(daemon: &Daemon, url: &str, line: &str) -> String {
     let body = json!({"company": "acme", "url": url, "events": ["*"]});
@@ -193,7 +193,7 @@ fn neither_a_redirect_nor_a_proxy_of_the_environment_leads_elsewhere() {
         let entries = daemon.list("/v1/log?response=307");
         if entries.is_empty() { Err("nothing".to_owned()) } else { Ok(()) }
     });
-    // The command line goes straight to its daemon, too.
+    // The command line connects directly to its daemon, too.
     let mut status = hookswitch();
     status.args(["status", "--json", "--url", &format!("http://{}", daemon.address)]);
     status.env("HOOKSWITCH_TOKEN", home.token());

@@ -1,4 +1,4 @@
-//! Alerts to the operator: signed, of what must be looked at, and of nothing twice.
+//! Alerts to the operator: signed, of what needs attention, and never twice.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,13 +19,13 @@ fn watched(operator: &Receiver) -> Home {
         .set("alerts.backlog_age", "\"1s\"")
 }
 
-/// The alerts of a type, as they came.
+/// The alerts of a type received so far.
 fn alerts(operator: &Receiver, kind: &str) -> Vec<Value> {
     let all = operator.requests();
     all.iter().map(|request| request.json()).filter(|alert| alert["type"] == kind).collect()
 }
 
-/// Waits for an alert of a type that is like `wanted` says.
+/// Waits for an alert of a type that matches `wanted`.
 fn wait_for(operator: &Receiver, kind: &str, wanted: impl Fn(&Value) -> bool) -> Value {
     operator.wait_until(&format!("an alert of type {kind}"), |requests| {
         requests.iter().any(|request| request.json()["type"] == kind && wanted(&request.json()))
@@ -72,19 +72,19 @@ fn a_receiver_that_goes_down_and_comes_back_and_one_that_is_gone() {
     assert!(daemon.list("/v1/log").iter().all(|entry| !entry["url"].as_str().unwrap_or("").contains("/ops")));
     let mut kinds: Vec<_> = operator.requests().iter().map(|request| request.json()["type"].to_string()).collect();
     kinds.sort();
-    let said = kinds.len();
+    let count = kinds.len();
     kinds.dedup();
-    assert_eq!((said, kinds.len()), (6, 6), "nothing is said twice: {kinds:?}");
+    assert_eq!((count, kinds.len()), (6, 6), "nothing is said twice: {kinds:?}");
     daemon.stop().1.expect(0);
 }
 
 #[test]
-fn an_alert_that_cannot_be_posted_is_told_on_standard_error_and_harms_nobody() {
+fn an_alert_that_cannot_be_posted_is_logged_and_harmless() {
     let home = Home::new()
         .set("alerts.url", "\"http://10.1.2.3/hook\"")
         .set("alerts.secret", &format!("{SECRET:?}"))
         .set("network.allow", "[\"10.0.0.0/8\"]");
-    // Refused when it is read, if it is refused at all.
+    // Refused at start, if at all.
     let refused = home.clone().set("network.allow", "[]").refused_start().expect(78);
     assert!(refused.stderr.contains("alerts.url") && refused.stderr.contains("[network]"), "{refused:?}");
     let refused = home.clone().set("alerts.secret", "\"hunter2\"").refused_start().expect(78);
@@ -111,7 +111,7 @@ fn an_alert_that_cannot_be_posted_is_told_on_standard_error_and_harms_nobody() {
 }
 
 #[test]
-fn a_disk_that_is_low_is_told_of() {
+fn a_disk_low_on_space_raises_an_alert() {
     let operator = Receiver::willing();
     // More than any disk has.
     let daemon: Daemon = watched(&operator).set("store.min_free_bytes", "1099511627776").start();

@@ -1,4 +1,4 @@
-//! What receivers answer, byte for byte: the status line decides, and the log says what was wrong with the rest.
+//! Receivers' responses, byte for byte: the status line decides, and the log says what was wrong with the rest.
 
 use std::io::{BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
@@ -10,7 +10,7 @@ use crate::daemon::{Daemon, Home, hookswitch, run};
 use crate::platform::event;
 use crate::wait::Watched;
 
-/// A receiver that takes requests whole and answers each with the same bytes; then it closes, unless it `stays`.
+/// A receiver that answers every request with the same bytes; then it closes, unless it `stays`.
 struct Raw {
     address: SocketAddr,
     heads: Arc<Watched<Vec<String>>>,
@@ -21,15 +21,15 @@ impl Raw {
         let (answer, listener) = (answer.into(), TcpListener::bind("127.0.0.1:0").unwrap());
         let address = listener.local_addr().unwrap();
         let heads = Arc::new(Watched::new(Vec::new()));
-        let noted = Arc::clone(&heads);
+        let recorded = Arc::clone(&heads);
         std::thread::spawn(move || {
             for socket in listener.incoming().map_while(Result::ok) {
-                let (answer, noted) = (answer.clone(), Arc::clone(&noted));
+                let (answer, recorded) = (answer.clone(), Arc::clone(&recorded));
                 std::thread::spawn(move || {
                     let mut from = BufReader::new(socket.try_clone().unwrap());
                     let mut to = socket;
                     while let Some(head) = request(&mut from) {
-                        noted.change(|heads| heads.push(head));
+                        recorded.change(|heads| heads.push(head));
                         if to.write_all(&answer).is_err() || !stays {
                             break;
                         }
@@ -45,7 +45,7 @@ impl Raw {
     }
 }
 
-/// The head of the next request, as it came; its body is passed over.
+/// The head of the next request, verbatim; its body is skipped.
 fn request(from: &mut BufReader<std::net::TcpStream>) -> Option<String> {
     let mut head = Vec::new();
     let mut byte = [0];
@@ -60,7 +60,7 @@ fn request(from: &mut BufReader<std::net::TcpStream>) -> Option<String> {
     Some(head)
 }
 
-/// The only entry of the log, whole, of an event posted to a receiver with these settings.
+/// The only log entry, in full, of an event posted to a receiver with these settings.
 fn logged(daemon: &Daemon, receiver: &Raw, settings: Value) -> Value {
     daemon.subscribe(&receiver.url(), settings);
     daemon.accept(&event("call.missed", "c-1"));
@@ -78,7 +78,7 @@ fn a_2xx_is_delivered_whatever_is_wrong_with_the_rest_and_the_log_says_it() {
         ),
         ("HTTP/1.1 100 Continue\r\nX-A: b\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n".to_owned(), true, ""),
         (format!("HTTP/1.1 200 OK\r\nContent-Length: 20000\r\n\r\n{}", "x".repeat(100)), false, "ended before its body did"),
-        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nnot chunked\r\n".to_owned(), false, "not chunked"),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nnot chunked\r\n".to_owned(), false, "not validly chunked"),
         (format!("HTTP/1.1 202 Accepted\r\n{}\r\n", "a: b\r\n".repeat(3000)), false, "500 lines"),
         ("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf".to_owned(), true, "did not end in time"),
     ] {

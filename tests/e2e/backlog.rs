@@ -1,4 +1,4 @@
-//! A subscription's queue as a whole: replayed, discarded, and read by sequence number.
+//! A subscription's queue as a whole: replay, discard, and reading by sequence number.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -32,8 +32,8 @@ fn a_replay_delivers_again_in_order_with_the_original_ids_and_says_so_in_the_log
         ids.iter().all(|id| has(id, 2)) && has(&live["id"], 1)
     });
     let again: Vec<u64> = requests[40..].iter().filter(|r| r.sequence() <= 40).map(|r| r.sequence()).collect();
-    // What was under way at the kill may come once more; but never an older one after a newer one
-    // that it had not been before.
+    // Deliveries in flight at the kill may be repeated; but never an older one after a newer one that it had
+    // preceded.
     let mut first_seen = again.clone();
     let mut highest = 0;
     first_seen.retain(|sequence| {
@@ -54,7 +54,7 @@ fn a_replay_delivers_again_in_order_with_the_original_ids_and_says_so_in_the_log
 }
 
 #[test]
-fn only_what_failed_is_replayed_if_that_is_wanted() {
+fn a_replay_can_be_limited_to_failed_deliveries() {
     let daemon = Home::new().set("retry.give_up_after", "\"1s\"").start();
     let gate = Arc::new(Gate::closed());
     let shut = gate.clone();
@@ -81,7 +81,7 @@ fn only_what_failed_is_replayed_if_that_is_wanted() {
 }
 
 #[test]
-fn a_discard_cancels_what_waits() {
+fn a_discard_cancels_waiting_deliveries() {
     let daemon = Daemon::start();
     let receiver = Receiver::willing();
     let subscription = daemon.subscribe(&receiver.url("/"), json!({"enabled": false}));
@@ -132,7 +132,7 @@ fn nothing_waits(daemon: &Daemon, path: &str) -> Result<(), String> {
     if waiting == 0 { Ok(()) } else { Err(waiting.to_string()) }
 }
 
-/// Posts so many events, each of a call of its own.
+/// Posts this many events, each of its own call.
 fn post_many(daemon: &Daemon, count: usize) {
     for first in (0..count).step_by(1000) {
         let events = (first..count.min(first + 1000)).map(|n| numbered(&format!("c{n}"), n).to_string());
@@ -145,7 +145,7 @@ fn post_many(daemon: &Daemon, count: usize) {
     }
 }
 
-/// A receiver that answers at once, and how often it was asked.
+/// A receiver that answers at once, and its number of requests.
 fn counting() -> (Receiver, Arc<AtomicUsize>) {
     let count = Arc::new(AtomicUsize::new(0));
     let counted = count.clone();
@@ -156,7 +156,7 @@ fn counting() -> (Receiver, Arc<AtomicUsize>) {
     (receiver, count)
 }
 
-/// Waits until so many have come, as long as more come.
+/// Waits for this many requests, as long as more arrive.
 fn wait_for_many(count: &AtomicUsize, many: usize) {
     loop {
         let before = count.load(Ordering::SeqCst);
@@ -191,7 +191,7 @@ fn a_long_replay_to_receivers_that_answer_at_once_comes_to_its_end() {
 }
 
 #[test]
-fn thousands_of_deliveries_asked_for_again_by_hand_while_they_are_answered_are_all_sent() {
+fn thousands_of_manual_retries_during_delivery_are_all_sent() {
     const EVENTS: usize = 500;
     const TIMES: usize = 6;
     let daemon = Daemon::start();
@@ -201,7 +201,7 @@ fn thousands_of_deliveries_asked_for_again_by_hand_while_they_are_answered_are_a
     wait_for_many(&count, EVENTS);
     let requests = receiver.requests();
     let deliveries: Vec<&str> = requests.iter().take(EVENTS).map(|request| request.delivery()).collect();
-    // Each is asked for again as soon as it was answered, several times over.
+    // Each is retried by hand as soon as it was answered, several times.
     std::thread::scope(|scope| {
         for part in deliveries.chunks(EVENTS / 4) {
             let daemon = &daemon;

@@ -41,8 +41,8 @@ fn a_backup_is_restored_with_everything_in_it() {
 
     let refused = backup(&daemon, &file, &[]).expect(1);
     assert!(refused.stderr.contains("--force"), "{refused:?}");
-    let said = backup(&daemon, &file, &["--force"]).expect(0).stdout;
-    assert!(said.contains("13 events") && said.contains("secrets") && said.contains("0600"), "{said}");
+    let output = backup(&daemon, &file, &["--force"]).expect(0).stdout;
+    assert!(output.contains("13 events") && output.contains("secrets") && output.contains("0600"), "{output}");
 
     let verified = run(command(&[&"verify", &file, &"--json"])).expect(0).json();
     assert_eq!((&verified["events"], &verified["faults_total"]), (&json!(13), &json!(0)), "{verified}");
@@ -62,7 +62,7 @@ fn a_backup_is_restored_with_everything_in_it() {
 }
 
 #[test]
-fn a_backup_that_was_taken_under_load_has_what_was_accepted_before_it() {
+fn a_backup_under_load_contains_everything_accepted_before_it() {
     let daemon = Daemon::start();
     let fails = |request: &Received| request.sequence().is_multiple_of(3) && request.attempt() == 1;
     let receiver = Receiver::start(move |request| Answer::status(if fails(request) { 503 } else { 200 }));
@@ -77,7 +77,7 @@ fn a_backup_that_was_taken_under_load_has_what_was_accepted_before_it() {
             }
             ids
         });
-        // Not just a hundred requests: some of them may be second attempts.
+        // Counting requests would not do: some of them may be second attempts.
         let firsts = |requests: &[Arc<Received>]| requests.iter().filter(|request| request.attempt() == 1).count();
         receiver.wait_until("a hundred events", |requests| firsts(requests) >= 100);
         let before = daemon.list("/v1/events?limit=500");
@@ -96,7 +96,7 @@ fn a_backup_that_was_taken_under_load_has_what_was_accepted_before_it() {
         let id = event["id"].as_str().unwrap_or_default();
         restored.api().get(&format!("/v1/events/{id}")).expect(200);
     }
-    // What the backup owes is delivered by whoever has restored it; a new event is too.
+    // Deliveries outstanding in the backup are sent by the restored daemon; a new event is too.
     let sent = restored.accept(&event("call.new", "after"))["id"].as_str().unwrap_or_default().to_owned();
     receiver.wait_until("the event after the restore", |requests| {
         requests.iter().any(|request| request.webhook_id() == sent)
@@ -104,21 +104,22 @@ fn a_backup_that_was_taken_under_load_has_what_was_accepted_before_it() {
 }
 
 #[test]
-fn a_damaged_or_unfinished_backup_is_told_by_verify_and_by_restore() {
+fn damaged_and_unfinished_backups_are_reported_by_verify_and_restore() {
     let daemon = thawed().start();
     let file = daemon.home().beside("backup");
     backup(&daemon, &file, &[]).expect(0);
     let whole = std::fs::read(&file).expect("the backup");
     let mut bent = whole.clone();
     bent[whole.len() / 2] ^= 1;
-    for (what, bytes, said) in [("bent", bent.as_slice(), "damaged"), ("cut", &whole[..whole.len() - 9], "cut short")] {
+    for (what, bytes, words) in [("bent", bent.as_slice(), "damaged"), ("cut", &whole[..whole.len() - 9], "cut short")]
+    {
         std::fs::write(&file, bytes).expect("written");
         let verified = run(command(&[&"verify", &file])).expect(74);
-        assert!(verified.stdout.contains(said), "{what}: {verified:?}");
+        assert!(verified.stdout.contains(words), "{what}: {verified:?}");
         assert!(verified.stdout.contains("1 fault:\n  byte "), "{what}: {verified:?}");
         let into = daemon.home().beside("into");
         let refused = run(command(&[&"restore", &file, &"--data-dir", &into])).expect(74);
-        assert!(refused.stderr.contains(said), "{what}: {refused:?}");
+        assert!(refused.stderr.contains(words), "{what}: {refused:?}");
         assert!(!into.join("FORMAT").exists() && !into.join("journal").exists());
     }
     std::fs::write(&file, "something else").expect("written");
@@ -136,7 +137,7 @@ fn a_backup_needs_the_admin_and_comes_one_at_a_time() {
     stranger.get("/v1/backup").expect_problem(&[401]);
     daemon.api().get("/v1/backup?x=1").expect_problem(&[422]);
     daemon.api().post("/v1/backup", &json!({})).expect_problem(&[405]);
-    // The one that failed has given its turn back.
+    // The failed one has released the slot.
     let reply = eventually("a backup", || match daemon.api().get("/v1/backup") {
         reply if reply.status == 200 => Ok(reply),
         other => Err(format!("{other:?}")),
@@ -145,7 +146,7 @@ fn a_backup_needs_the_admin_and_comes_one_at_a_time() {
 }
 
 #[test]
-fn what_is_saved_of_a_damaged_store_is_delivered() {
+fn events_salvaged_from_a_damaged_store_are_delivered() {
     let home = thawed();
     let facts = facts();
     let owed = |event: &&Value| event["state"] == "pending";

@@ -1,4 +1,4 @@
-//! Bad input: each a clear 4xx or a closed connection, nothing stored, the daemon unmoved.
+//! Bad input: each a clear 4xx or a closed connection, nothing stored, the daemon unaffected.
 
 use std::fmt::Display;
 use std::io::Write as _;
@@ -12,24 +12,24 @@ use crate::receiver::Receiver;
 
 const JSON: &str = "application/json";
 
-/// A body that is refused.
+/// A refused body.
 struct Refused {
-    /// What is wrong with it.
+    /// The fault.
     fault: &'static str,
     body: Vec<u8>,
     content_type: &'static str,
-    /// The statuses that are right.
+    /// The accepted statuses.
     status: &'static [u16],
-    /// The member that is named, where there is one.
+    /// The pointer in the reply, if any.
     pointer: Option<&'static str>,
 }
 
-/// JSON that cannot be read, or bytes that are none.
+/// JSON that cannot be parsed, or bytes that are not JSON.
 fn unreadable(fault: &'static str, body: impl Into<Vec<u8>>) -> Refused {
     Refused { fault, body: body.into(), content_type: JSON, status: &[400], pointer: None }
 }
 
-/// JSON that was read and is not valid at `pointer`.
+/// JSON that is parsed but not valid at `pointer`.
 fn invalid(fault: &'static str, pointer: &'static str, body: impl Display) -> Refused {
     let body = body.to_string().into_bytes();
     Refused { fault, body, content_type: JSON, status: &[422], pointer: Some(pointer) }
@@ -50,7 +50,7 @@ fn with_data(name: &str, value: Value) -> Value {
     event
 }
 
-/// The text of a valid event, with `data` as given.
+/// The text of a valid event with this `data`.
 fn with_data_text(data: &str) -> String {
     format!(r#"{{"type":"call.new","company":"acme","source":"widget","data":{data}}}"#)
 }
@@ -101,7 +101,7 @@ fn invalid_documents() -> Vec<Refused> {
         invalid("an id too long", "/id", with(good(), "id", long.as_str())),
         invalid("an id of the wrong type", "/id", with(good(), "id", 12)),
         invalid("an unknown member", "/colour", with(good(), "colour", "red")),
-        invalid("a member that stands twice", "/company", good().to_string().replacen('{', r#"{"company":"a","#, 1)),
+        invalid("a member that is given twice", "/company", good().to_string().replacen('{', r#"{"company":"a","#, 1)),
     ]
 }
 
@@ -124,8 +124,8 @@ fn invalid_data() -> Vec<Refused> {
         invalid("call.scheduled without its time", "/data/scheduled_for", scheduled),
         invalid("call.smsfollowup without its message", "/data/message", silent),
         invalid("a conversation that is no list", "/data/conversation", answered),
-        invalid("a member of data that stands twice", "/data/call_id", twice),
-        invalid("a member deep in data that stands twice", "/data/a/0/b", twice_below),
+        invalid("a member of data that is given twice", "/data/call_id", twice),
+        invalid("a member deep in data that is given twice", "/data/a/0/b", twice_below),
     ]
 }
 
@@ -162,7 +162,7 @@ fn each_bad_body_is_refused_by_name_and_nothing_is_stored() {
     check_unmoved(&daemon, &receiver);
 }
 
-/// Nothing is stored, nothing was sent, and a good event still goes through.
+/// Nothing is stored, nothing was sent, and a valid event still goes through.
 #[track_caller]
 fn check_unmoved(daemon: &Daemon, receiver: &Receiver) {
     assert_eq!(daemon.list("/v1/events"), [Value::Null; 0]);
@@ -174,7 +174,7 @@ fn check_unmoved(daemon: &Daemon, receiver: &Receiver) {
 }
 
 #[test]
-fn all_faults_of_a_document_are_told_at_once() {
+fn all_faults_of_a_document_are_reported_at_once() {
     let daemon = Daemon::start();
     let body = json!({"type": "nope", "company": 3, "source": "fax", "data": {}, "extra": true});
     let problem = daemon.api().post("/v1/events", &body).expect_problem(&[422]);
@@ -187,7 +187,7 @@ fn all_faults_of_a_document_are_told_at_once() {
 }
 
 #[test]
-fn what_is_too_large_is_refused_before_it_is_read() {
+fn oversized_bodies_are_refused_before_they_are_read() {
     let daemon = Daemon::start();
     let receiver = Receiver::willing();
     daemon.subscribe(&receiver.url("/"), json!({}));
@@ -255,7 +255,7 @@ fn a_full_batch_is_accepted() {
 }
 
 #[test]
-fn what_does_not_exist_is_404_and_what_is_not_allowed_405() {
+fn unknown_paths_are_404_and_wrong_methods_405() {
     let daemon = Daemon::start();
     const ULID: &str = "01JDBZ0000000000000000000A";
     for path in ["/v1", "/v1/nothing", "/v1/events/", "/v2/events", "/v1/event-types/call.nothing", "/v1/../healthz"] {
@@ -310,7 +310,7 @@ fn bad_queries_are_refused() {
     assert_eq!(items(&daemon.api().get("/v1/log").expect(200)).len(), 0);
 }
 
-/// Requests that are not whole, or not HTTP; `TOKEN` stands for the token.
+/// Requests that are incomplete or not HTTP; `TOKEN` stands for the token.
 const BROKEN: [(&str, &str); 10] = [
     ("half a line", "POST /v1/ev"),
     ("half a head", "POST /v1/events HTTP/1.1\r\nhost: x\r\ncontent-ty"),
@@ -352,7 +352,7 @@ fn broken_requests_get_a_refusal_or_the_end_of_the_connection() {
                 });
             }
         }
-        // One that connects and says nothing is not waited for for ever.
+        // A silent connection is not kept for ever.
         let silent = raw(daemon.address, b"", Then::Waits);
         assert!(matches!(silent, Raw::Closed | Raw::Status(408)), "{silent:?}");
     });

@@ -1,4 +1,4 @@
-//! Calls: found by phone, shown on one time line, and counted in the report, over a restart.
+//! Calls: found by phone, shown with a timeline, and counted in the report, across a restart.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use crate::daemon::{Daemon, hookswitch, items, run};
 use crate::platform::{event, with};
 use crate::receiver::{Answer, Receiver};
 
-/// An event of a call of 2026-11-20 that happened so many seconds after nine o'clock.
+/// An event of a call of 2026-11-20, this many seconds after nine o'clock.
 fn at(event_type: &str, call: &str, seconds: u64, more: &Value) -> Value {
     let time = format!("2026-11-20T09:{:02}:{:02}Z", seconds / 60, seconds % 60);
     let mut posted = with(event(event_type, call), "occurred_at", time.as_str());
@@ -27,7 +27,7 @@ fn post_calls(daemon: &Daemon) {
     }
     daemon.accept(&at("call.new", "r-4", 0, &json!({})));
     daemon.accept(&at("call.missed", "r-4", 45, &json!({"callstatus": "missed"})));
-    // What comes again does not count twice.
+    // Repetitions do not count.
     daemon.accept(&at("call.missed", "r-4", 90, &json!({"callstatus": "missed again"})));
 }
 
@@ -188,7 +188,7 @@ fn a_call_is_found_whatever_its_id_is_made_of() {
 }
 
 #[test]
-fn the_report_counts_whose_lead_was_written_to_and_who_answered() {
+fn the_report_counts_outbound_sms_and_replies() {
     let daemon = Daemon::start();
     let sms = |call: &str, direction: &str, time: &str| {
         let (from, to) =
@@ -214,15 +214,15 @@ fn the_report_counts_whose_lead_was_written_to_and_who_answered() {
     check(&daemon);
 }
 
-/// What stands on the time line: its kinds, with the type of an event and the body of a message.
+/// The timeline: its kinds, with the type of an event and the body of a message.
 fn line(call: &Value) -> Vec<String> {
     let moments = call["timeline"].as_array().into_iter().flatten();
-    let told = moments.map(|moment| {
+    let entries = moments.map(|moment| {
         let of = &moment["of"];
         let what = of["type"].as_str().or(of["body"].as_str()).unwrap_or("");
         format!("{} {what}", moment["kind"].as_str().unwrap_or_default())
     });
-    told.collect()
+    entries.collect()
 }
 
 #[test]
@@ -237,7 +237,7 @@ fn the_time_line_has_the_sms_also_of_a_call_that_has_nothing_else() {
         daemon.api().post("/v1/messages", &message).expect(202);
     };
     daemon.accept(&at("call.missed", "m-1", 45, &json!({})));
-    // Posted out of order: on the line they stand as they were sent.
+    // Posted out of order: the timeline is by time of sending.
     sms("m-1", "outbound", "20", "second");
     sms("m-1", "outbound", "10", "first");
     sms("m-1", "inbound", "30", "reply");
@@ -251,9 +251,9 @@ fn the_time_line_has_the_sms_also_of_a_call_that_has_nothing_else() {
     let path = "/v1/calls/m-2?company=acme";
     let call = daemon.api().get(path).expect(200).json();
     assert_eq!(line(&call), ["message only this"], "{call}");
-    let said = ["state", "name", "phone", "domain", "began", "source"].map(|name| call[name].as_str().unwrap_or("-"));
+    let values = ["state", "name", "phone", "domain", "began", "source"].map(|name| call[name].as_str().unwrap_or("-"));
     let wanted = ["sms", "Dana", "+12025550142", "www.acme.example", "2026-11-20T09:10:00.000Z", "widget"];
-    assert_eq!(said, wanted, "{call}");
+    assert_eq!(values, wanted, "{call}");
     assert_eq!((&call["events"], &call["subscriptions"]), (&json!([]), &json!([])), "{call}");
     daemon.api().get("/v1/calls/m-2?company=globex").expect(404);
 

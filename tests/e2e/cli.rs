@@ -20,7 +20,7 @@ fn to(daemon: &Daemon, arguments: &[&str]) -> Command {
     command
 }
 
-/// What a list command printed: one list.
+/// The output of a list command: one list.
 #[track_caller]
 fn listed(exit: &Exit) -> Vec<Value> {
     exit.json().as_array().unwrap_or_else(|| panic!("no list: {exit:?}")).clone()
@@ -91,15 +91,15 @@ fn a_subscription_is_changed_paused_and_removed() {
 }
 
 #[test]
-fn test_says_whether_a_url_works_by_words_and_by_exit_status() {
+fn test_reports_whether_a_url_works_by_message_and_exit_status() {
     let daemon = Daemon::start();
     let receiver = Receiver::start(|request| Answer::status(if request.path == "/hook" { 200 } else { 404 }));
     let found = talk(&daemon, &["test", &receiver.url("/hook"), "--json"]).expect(0).json();
     assert_eq!((&found["response"], &found["working"]), (&json!(200), &json!(true)), "{found}");
     let found = talk(&daemon, &["test", &receiver.url("/nowhere"), "--json"]).expect(1).json();
     assert_eq!((&found["response"], &found["working"]), (&json!(404), &json!(false)), "{found}");
-    let told = talk(&daemon, &["test", &receiver.url("/nowhere")]).expect(1);
-    assert!(told.stdout.contains("404"), "{told:?}");
+    let output = talk(&daemon, &["test", &receiver.url("/nowhere")]).expect(1);
+    assert!(output.stdout.contains("404"), "{output:?}");
 }
 
 #[test]
@@ -123,14 +123,14 @@ fn one_delivery_is_one() {
     let subscription = daemon.subscribe(&receiver.url("/hook"), json!({"enabled": false}));
     let id = subscription.id.as_str();
     talk(&daemon, &["send", "call.missed", "--company", "acme"]).expect(0);
-    let told = talk(&daemon, &["subscription", "discard", id]).expect(0).stdout;
-    assert_eq!(told, "1 delivery is cancelled\n");
-    let told = talk(&daemon, &["subscription", "replay", id, "--since", "1h"]).expect(0).stdout;
-    assert_eq!(told, "1 delivery is put back into the queue\n");
+    let output = talk(&daemon, &["subscription", "discard", id]).expect(0).stdout;
+    assert_eq!(output, "1 delivery is cancelled\n");
+    let output = talk(&daemon, &["subscription", "replay", id, "--since", "1h"]).expect(0).stdout;
+    assert_eq!(output, "1 delivery is put back into the queue\n");
 }
 
 #[test]
-fn what_goes_wrong_is_told_on_standard_error() {
+fn errors_go_to_standard_error() {
     let daemon = Daemon::start();
     let refused = talk(&daemon, &["send", "call.exploded", "--company", "acme"]).expect(1);
     assert!(refused.stderr.contains("event type"), "what is wrong: {refused:?}");
@@ -185,10 +185,10 @@ fn messages_are_posted_and_their_thread_is_shown() {
         line.extend(more);
         talk(&daemon, &line)
     };
-    let asked = sms("At three?", "outbound", &["--json"]).expect(0).json();
-    assert_eq!((&asked["messages"], &asked["event"]), (&json!(1), &Value::Null), "{asked}");
-    let told = sms("Yes, at three", "inbound", &["--id", "m-2"]).expect(0).stdout;
-    assert!(told.contains("message 2: stored; it raised evt_"), "{told}");
+    let sent = sms("At three?", "outbound", &["--json"]).expect(0).json();
+    assert_eq!((&sent["messages"], &sent["event"]), (&json!(1), &Value::Null), "{sent}");
+    let output = sms("Yes, at three", "inbound", &["--id", "m-2"]).expect(0).stdout;
+    assert!(output.contains("message 2: stored; it raised evt_"), "{output}");
     let again = sms("Yes, at three", "inbound", &["--id", "m-2"]).expect(0).stdout;
     assert!(again.contains("was posted before"), "{again}");
     sms("At three?", "sideways", &[]).expect(2);

@@ -1,7 +1,7 @@
 //! The wall clock jumps by hours under a running daemon (libfaketime): nothing is lost, nothing waits longer or comes
-//! sooner for it, and ids stay in order.
+//! earlier because of it, and ids stay in order.
 //!
-//! Without libfaketime the tests pass and say so, unless `HOOKSWITCH_NEED_FAKETIME=1`.
+//! Without libfaketime the tests are skipped with a message, unless `HOOKSWITCH_NEED_FAKETIME=1`.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,14 +16,14 @@ use crate::receiver::{Answer, Received, Receiver};
 use crate::space::skipped;
 use crate::wait::eventually;
 
-/// A wall clock that the test sets.
+/// A wall clock set by the test.
 struct FakeClock {
     library: PathBuf,
     file: PathBuf,
 }
 
 impl FakeClock {
-    /// `None`, said loudly, if there is no libfaketime.
+    /// `None`, with a message, if there is no libfaketime.
     fn new(home: &Home) -> Option<Self> {
         let places = std::fs::read_dir("/usr/lib").into_iter().flatten().flatten().map(|entry| entry.path());
         let library = places.map(|place| place.join("faketime/libfaketime.so.1")).find(|path| path.exists());
@@ -36,7 +36,7 @@ impl FakeClock {
         Some(clock)
     }
 
-    /// Sets it so far from the machine's: `-5h`.
+    /// Sets its offset from the machine's clock: `-5h`.
     fn set(&self, offset: &str) {
         let beside = self.file.with_extension("new");
         std::fs::write(&beside, offset).unwrap();
@@ -47,12 +47,12 @@ impl FakeClock {
         let file: &Path = &self.file;
         let started = home.try_start(|mut command| {
             command.env("LD_PRELOAD", &self.library).env("FAKETIME_TIMESTAMP_FILE", file);
-            // The monotonic clock of a machine does not jump.
+            // A machine's monotonic clock does not jump.
             command.env("FAKETIME_NO_CACHE", "1").env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
             command.env("DONT_FAKE_MONOTONIC", "1");
             command
         });
-        started.unwrap_or_else(|said| panic!("{said}"))
+        started.unwrap_or_else(|why| panic!("{why}"))
     }
 }
 
@@ -62,7 +62,7 @@ fn hour_of(daemon: &Daemon, event: &Value) -> String {
     accepted.as_str().unwrap()[..13].to_owned()
 }
 
-/// Fails the first attempt of each delivery; the jump comes while the second is waited for.
+/// Fails the first attempt of each delivery; the jump comes during the wait for the second.
 fn jump(offsets: [&str; 2]) {
     let home = Home::new().set("retry.initial_delay", "\"2s\"").set("retry.jitter", "0.0");
     let Some(clock) = FakeClock::new(&home) else { return };
@@ -77,7 +77,7 @@ fn jump(offsets: [&str; 2]) {
         hours.push(hour_of(&daemon, &accepted));
         receiver.wait_until("the first attempt", |requests| requests.len() > 2 * round);
         clock.set(offset);
-        // Somebody else's event after the jump, so that the daemon is awake.
+        // Another event after the jump, so that the daemon is awake.
         let other = json!({"type": "call.new", "company": "other", "source": "api", "data": {"call_id": "x"}});
         let after = daemon.accept(&other);
         assert_ne!(hour_of(&daemon, &after), hours[round], "the clock of the daemon did not jump");
@@ -93,7 +93,7 @@ fn jump(offsets: [&str; 2]) {
         if statuses == ["retrying", "delivered", "retrying", "delivered"] { Ok(()) } else { Err(format!("{log:?}")) }
     });
 
-    // And after a restart, with a clock that is behind what was written.
+    // And after a restart, with a clock behind the recorded times.
     daemon.accept(&event("call.new", "c9"));
     receiver.wait_until("its first attempt", |requests| requests.len() >= 5);
     let _home = daemon.kill();
@@ -115,7 +115,7 @@ fn a_clock_that_jumps_forth_and_back_delays_nothing_and_hurries_nothing() {
     jump(["+7h", "-5h"]);
 }
 
-/// The jumps come at any point of an event's way: while it is accepted, handed on, sent, judged, put back.
+/// The jumps come at any stage of an event: while it is accepted, dispatched, sent, judged, rescheduled.
 #[test]
 fn a_clock_that_jumps_all_the_time_delays_nothing_and_hurries_nothing() {
     const EVENTS: usize = 300;
@@ -123,10 +123,10 @@ fn a_clock_that_jumps_all_the_time_delays_nothing_and_hurries_nothing() {
     let home = Home::new().set("retry.initial_delay", "\"1s\"").set("retry.jitter", "0.0");
     let Some(clock) = FakeClock::new(&home) else { return };
     let daemon = clock.start(&home);
-    // So few that the receiver is not taken to be down.
+    // Too few for the receiver to count as down.
     let fails = |request: &Received| request.sequence().is_multiple_of(5) && request.attempt() == 1;
     let receiver = Receiver::start(move |request| Answer::status(if fails(request) { 500 } else { 200 }));
-    // A jump forward that is taken for time that went by would expire an event, or give it up.
+    // A forward jump taken for elapsed time would expire an event, or give it up.
     let wanted = json!({"expire_after": {"call.new": "1h"}, "ordering": "none", "max_in_flight": 8});
     daemon.subscribe(&receiver.url("/"), wanted);
     let over = AtomicBool::new(false);
@@ -139,7 +139,7 @@ fn a_clock_that_jumps_all_the_time_delays_nothing_and_hurries_nothing() {
                 }
             }
         });
-        // Dropped last, also by a test that fails: it ends the thread above.
+        // Dropped last, even if the test fails: it ends the thread above.
         let _guard = Raised(&over);
         for event_number in 0..EVENTS {
             daemon.accept(&event("call.new", &format!("c{event_number}")));
@@ -155,7 +155,7 @@ fn a_clock_that_jumps_all_the_time_delays_nothing_and_hurries_nothing() {
     }
 }
 
-/// Sets its flag when it is dropped.
+/// Sets its flag when dropped.
 struct Raised<'a>(&'a AtomicBool);
 
 impl Drop for Raised<'_> {

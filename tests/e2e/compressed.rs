@@ -1,4 +1,4 @@
-//! Journal files that are full become shorter, and everything in them is served as before.
+//! Full journal files are compressed, and everything in them is served as before.
 
 use serde_json::{Value, json};
 
@@ -7,16 +7,16 @@ use crate::platform::{numbered, with};
 use crate::receiver::Receiver;
 use crate::wait::eventually;
 
-/// How many events are posted: enough for several files of a megabyte, the least that a file has.
+/// Number of events: enough for several files of a megabyte, the minimum size.
 const EVENTS: usize = 2_400;
 
-/// What somebody said in the `n`th call.
+/// The transcript of the `n`th call.
 fn transcript(n: usize) -> String {
     const WORDS: [&str; 8] = ["missed", "callback", "Thursday", "Zoë", "quote", "電話", "voicemail", "agent"];
     (0..120).map(|word| format!("{}{} ", WORDS[(n * 7 + word * word) % WORDS.len()], (n * word) % 97)).collect()
 }
 
-/// The versions of the journal files, and how many bytes all have. Others come and go meanwhile.
+/// The versions of the journal files, and their total size. Others come and go meanwhile.
 fn journal(home: &Home) -> (Vec<u8>, usize) {
     let files = std::fs::read_dir(home.data().join("journal")).expect("the journal").flatten();
     let logs = files.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|end| end == "log"));
@@ -55,7 +55,7 @@ fn full_files_are_compressed_and_served_also_after_a_kill() {
         if packed >= 3 && packed + 1 == versions.len() { Ok(()) } else { Err(format!("{versions:?}, {bytes} bytes")) }
     });
     let (_, bytes) = journal(&home);
-    // Room behind what is written is in it, too.
+    // Preallocated space counts too.
     assert!(bytes < written, "{bytes} bytes for {written} bytes of events, with their entries");
     daemon.kill();
 
@@ -74,7 +74,7 @@ fn full_files_are_compressed_and_served_also_after_a_kill() {
     }
     assert_eq!(entries, EVENTS);
     assert_eq!(daemon.list("/v1/log?call=call-3").len(), 4);
-    // What a replay sends again stands in them.
+    // A replay reads from them.
     let before = receiver.begin_anew().len();
     assert_eq!(before, EVENTS);
     daemon

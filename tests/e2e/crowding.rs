@@ -1,4 +1,4 @@
-//! One address, one token or one guesser against all the others: connections, sign-ins and sessions.
+//! One address, one token or one guesser against all others: connections, sign-ins and sessions.
 
 use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
@@ -21,7 +21,7 @@ fn connect_from(last: u8, address: SocketAddr) -> TcpStream {
     stream
 }
 
-/// What a request on `stream` is answered; `None` if the connection ends without an answer.
+/// The status of the response to a request on `stream`; `None` if the connection ends without one.
 fn ask(mut stream: &TcpStream, request: &str) -> Option<u16> {
     stream.write_all(request.as_bytes()).ok()?;
     let mut reader = BufReader::new(stream);
@@ -41,7 +41,7 @@ fn ask(mut stream: &TcpStream, request: &str) -> Option<u16> {
 
 const HEALTH: &str = "GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n";
 
-/// `count` connections from 127.0.0.`last` that have sent the beginning of a head, and go on so.
+/// `count` connections from 127.0.0.`last` that have sent the beginning of a head and stall.
 fn slow_heads(last: u8, count: usize, daemon: &Daemon) -> Vec<TcpStream> {
     let slow = (0..count).map(|_| {
         let mut stream = connect_from(last, daemon.address);
@@ -61,7 +61,7 @@ fn served(streams: &mut [TcpStream]) -> usize {
 }
 
 #[test]
-fn slow_heads_of_one_address_shut_nobody_out() {
+fn slow_heads_of_one_address_do_not_block_others() {
     let home = Home::new().set("http.max_connections", "100").set("http.header_timeout", "\"60s\"");
     let daemon = home.set("limits.connections_per_address", "60").start();
     let mut slow = slow_heads(2, 140, &daemon);
@@ -72,7 +72,7 @@ fn slow_heads_of_one_address_shut_nobody_out() {
     for last in [1, 3, 4, 5] {
         assert_eq!(ask(&connect_from(last, daemon.address), HEALTH), Some(200), "from 127.0.0.{last}");
     }
-    // Even the greedy address itself is served, once its silent ones are silent for longer than a moment.
+    // Even the greedy address is served, once its silent connections have been silent for long enough.
     eventually("a quick one from the same address to be served", || {
         match ask(&connect_from(2, daemon.address), HEALTH) {
             Some(200) => Ok(()),
@@ -95,7 +95,7 @@ fn a_crowd_of_addresses_leaves_the_operators_command_line_its_way_in() {
         0..=72 => Ok(()),
         left => Err(format!("{left} are served")),
     });
-    // Those who have nothing are let in for those who have much and say nothing.
+    // Newcomers displace silent connections of addresses with many.
     for last in 100..140 {
         eventually("a newcomer to be served", || match ask(&connect_from(last, daemon.address), HEALTH) {
             Some(200) => Ok(()),
@@ -113,7 +113,7 @@ fn who_has_shown_a_good_token_is_not_cut_off_for_others() {
     let known: Vec<_> = (0..10).map(|_| connect_from(2, daemon.address)).collect();
     assert!(known.iter().all(|stream| ask(stream, &request) == Some(200)));
     let begun = Instant::now();
-    // For longer than a stranger may be silent without giving way.
+    // Longer than a stranger may be silent without being evicted.
     while begun.elapsed() < Duration::from_millis(1_500) {
         assert_eq!(ask(&connect_from(2, daemon.address), HEALTH), Some(503));
     }
@@ -133,14 +133,14 @@ fn behind_a_trusted_proxy_clients_count_by_themselves() {
         );
         (ask(&stream, &head), stream)
     };
-    // The daemon asks for the body of four, which never comes, and of no fifth; whatever the client says of itself.
+    // The daemon requests the body of four, which never comes, and of no fifth, whatever the client claims.
     let slow: Vec<_> = (0..4).map(|number| post(&format!("203.0.113.{number}, 192.0.2.7"))).collect();
     assert!(slow.iter().all(|(status, _)| *status == Some(100)), "{slow:?}");
     assert_eq!(post("192.0.2.7").0, Some(503));
     assert_eq!(post("192.0.2.7, 10.1.2.3").0, Some(503), "through a second trusted proxy");
     assert_eq!(post("192.0.2.8").0, Some(100), "another client");
     assert_eq!(ask(&connect_from(1, daemon.address), HEALTH), Some(200), "the proxy's machine itself");
-    // From an address that is no trusted proxy the header says nothing.
+    // From an untrusted address the header is ignored.
     let forged = "GET /healthz HTTP/1.1\r\nhost: x\r\nx-forwarded-for: 192.0.2.7\r\n\r\n";
     assert_eq!(ask(&connect_from(2, daemon.address), forged), Some(200));
 }
@@ -152,7 +152,7 @@ fn sign_in(daemon: &Daemon, token: &str) -> Reply {
     Client::new(daemon.address, None).request("POST", "/sign-in", &headers, format!("token={token}").as_bytes())
 }
 
-/// The cookie that it sets.
+/// The cookie it sets.
 fn cookie(reply: &Reply) -> String {
     let cookie = reply.header("set-cookie").unwrap_or_else(|| panic!("no cookie: {reply:?}"));
     cookie.split(';').next().unwrap().to_owned()
@@ -163,7 +163,7 @@ fn is_signed_in(daemon: &Daemon, cookie: &str) -> bool {
 }
 
 #[test]
-fn guesses_lock_out_nobody_who_has_a_good_token() {
+fn token_guesses_do_not_lock_out_valid_tokens() {
     let daemon = Daemon::start();
     let statuses: Vec<u16> =
         (0..150).map(|number| sign_in(&daemon, &format!("hsk_guessing-{number}")).status).collect();
@@ -173,7 +173,7 @@ fn guesses_lock_out_nobody_who_has_a_good_token() {
     assert_eq!(statuses.last(), Some(&429), "all kinds of tokens");
     let signed_in = sign_in(&daemon, &daemon.home().token()).expect(303);
     assert!(is_signed_in(&daemon, &cookie(&signed_in)));
-    // The API neither: a flood of wrong tokens, of any scheme, is refused and changes nothing for the good one.
+    // Nor is the API affected: wrong tokens, of any scheme, are refused without consequences for the valid one.
     for scheme in ["Bearer hsk_wrong", "Basic dXNlcjpwYXNz", "Bearer", ""] {
         for _ in 0..50 {
             let header = [("authorization", scheme)];
@@ -201,8 +201,8 @@ fn sign_ins_with_one_token_end_no_session_of_another() {
 }
 
 #[test]
-fn addresses_of_this_machine_are_told_apart() {
-    // What the tests here rest on.
+fn addresses_of_this_machine_are_distinguished() {
+    // An assumption of these tests.
     let daemon = Home::new().set("limits.connections_per_address", "1").start();
     let one = connect_from(9, daemon.address);
     assert_eq!(one.local_addr().unwrap().ip(), IpAddr::from([127, 0, 0, 9]));

@@ -1,4 +1,4 @@
-//! Damage to the data directory: told at the start, or when it is read, or by `verify`; never served as data.
+//! Damage to the data directory: reported at start, when it is read, or by `verify`; never served as data.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -23,7 +23,7 @@ fn cut(path: &Path, to: usize) {
     fs::write(path, &bytes[..to.min(bytes.len())]).expect("written");
 }
 
-/// The journal files, the oldest first.
+/// The journal files, oldest first.
 fn journal(home: &Home) -> Vec<PathBuf> {
     let mut files: Vec<_> = contents(&home.data().join("journal")).into_keys().collect();
     files.retain(|file| file.extension().is_some_and(|extension| extension == "log"));
@@ -40,7 +40,7 @@ fn verify(home: &Home, status: i32) -> String {
 type Spoil = fn(&Home);
 
 #[test]
-fn what_is_wrong_at_the_start_is_told_with_the_file_and_the_remedies() {
+fn faults_at_the_start_are_reported_with_file_and_remedy() {
     let cases: [(&str, Spoil, &str); 11] = [
         ("the newest file's middle", |home| flip(&journal(home).pop().unwrap(), |length| length / 2), ".log"),
         ("the newest file's header", |home| flip(&journal(home).pop().unwrap(), |_| 10), "header"),
@@ -58,7 +58,7 @@ fn what_is_wrong_at_the_start_is_told_with_the_file_and_the_remedies() {
         let home = thawed();
         spoil(&home);
         let before = contents(&home.data());
-        let refused = home.try_refused_start().unwrap_or_else(|said| panic!("{name}: it started; {said}")).expect(74);
+        let refused = home.try_refused_start().unwrap_or_else(|why| panic!("{name}: it started; {why}")).expect(74);
         assert!(refused.stderr.contains(wanted), "{name}: {refused:?}");
         if name != "no FORMAT" {
             for remedy in ["hookswitch restore", "hookswitch verify --salvage"] {
@@ -94,10 +94,10 @@ fn a_torn_end_in_which_nothing_was_acknowledged_is_cut_away_with_one_line() {
 }
 
 #[test]
-fn a_damaged_index_is_made_again_and_nobody_sees_a_difference() {
+fn a_damaged_index_is_rebuilt_without_visible_change() {
     let home = thawed();
     let index = journal(&home)[0].with_extension("idx");
-    // As this version writes it; the frozen one is an older version, which is read as it is.
+    // As written by this version; the frozen one is older and is read as it is.
     fs::remove_file(&index).expect("the index of a full journal file");
     let daemon = home.start();
     check_facts(&daemon);
@@ -113,7 +113,7 @@ fn a_damaged_index_is_made_again_and_nobody_sees_a_difference() {
     }
 }
 
-/// The place of an event's data in the journal: file and first byte.
+/// The position of an event's data in the journal: file and first byte.
 pub(crate) fn place_of(home: &Home, data: &str) -> (PathBuf, usize) {
     for file in journal(home) {
         let bytes = fs::read(&file).expect("a journal file");
@@ -140,14 +140,14 @@ fn a_damaged_event_is_not_served_and_does_not_hold_up_others() {
     assert!(!problem.to_string().contains(&name), "no path in a reply: {problem}");
     daemon.api().get("/v1/events?limit=500").expect_problem(&[500]);
 
-    // Its delivery fails visibly, is kept, and does not spin; others are delivered.
+    // Its delivery fails visibly, is kept, and is not retried in a loop; others are delivered.
     let receiver = Receiver::willing();
     let acme = facts["subscriptions"][0]["id"].as_str().unwrap_or_default();
     let change = json!({"url": receiver.url("/"), "enabled": true});
     daemon.api().patch(&format!("/v1/subscriptions/{acme}"), &change).expect(200);
     let sent = daemon.accept(&event("call.new", "sound"))["id"].as_str().unwrap_or_default().to_owned();
     receiver.wait_until("a sound event", |requests| requests.iter().any(|request| request.webhook_id() == sent));
-    // What is older than that stands in the damaged file.
+    // Older entries are in the damaged file.
     eventually("the entry of the log", || {
         let entries = daemon.list("/v1/log?since=2026-09-21T14:13:21Z");
         let found = entries.iter().find(|entry| entry["event_id"] == id).cloned();
@@ -156,8 +156,8 @@ fn a_damaged_event_is_not_served_and_does_not_hold_up_others() {
     assert!(receiver.requests().iter().all(|request| request.webhook_id() != id), "damaged data was sent");
     let (home, exit) = daemon.stop();
     assert!(exit.stderr.contains(&name) && exit.stderr.contains("verify --salvage"), "{}", exit.stderr);
-    let said = verify(&home, 74);
-    assert!(said.contains(&format!("journal/{name} at byte")), "{said}");
+    let output = verify(&home, 74);
+    assert!(output.contains(&format!("journal/{name} at byte")), "{output}");
 }
 
 #[test]

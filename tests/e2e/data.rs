@@ -1,4 +1,4 @@
-//! `data` is passed through untouched: digits of numbers, order of members, every character.
+//! `data` is passed through unchanged: digits of numbers, order of members, every character.
 
 use serde_json::json;
 
@@ -6,7 +6,7 @@ use crate::client::Reply;
 use crate::daemon::Daemon;
 use crate::receiver::Receiver;
 
-/// Data that a parser and writer in between would change.
+/// Data that parsing and serialising would change.
 const DATA: &[&str] = &[
     r#"{"call_id":"c1","z":1.50,"a":1.0,"m":100,"b":0.1e-7,"huge":123456789012345678901234567890,"tiny":1e-400,"vast":1E400,"minus":-0}"#,
     r#"{"z":"last letter first","call_id":"c2","a":"first letter last","10":1,"9":2,"":3}"#,
@@ -38,7 +38,7 @@ fn data_arrives_byte_for_byte() {
         let arrived = envelope.find(r#""data":"#).map(|at| &envelope[at + 7..envelope.len() - 1]);
         assert_eq!(arrived, Some(*data), "of {envelope}");
         assert!(envelope.ends_with('}'));
-        // Flat: the same members in the same order, behind `event`.
+        // Flat: the same members in the same order, after `event`.
         let flat = of_this("/flat");
         let members = |text: &str| text.trim_start_matches('{').trim_end_matches('}').replace(' ', "");
         assert_eq!(members(&flat), format!(r#""event":"call.new",{}"#, members(data)), "of {flat}");
@@ -88,7 +88,7 @@ fn a_large_body_arrives_whole_and_survives_a_restart() {
     let daemon = Daemon::start();
     let receiver = Receiver::willing();
     let subscription = daemon.subscribe(&receiver.url("/"), json!({"enabled": false}));
-    // Longer than any value that the store may keep in one piece, and not compressible to a pattern of pieces.
+    // Longer than any single value of the store, and not compressible to a pattern.
     let long: String = (0..60_000).map(|n| format!("{n:x}é")).collect();
     let data = json!({"call_id": "c1", "note": long}).to_string();
     let accepted = post(&daemon, &data).expect(202).json();

@@ -1,7 +1,7 @@
-//! A disk that fails: the kernel's answers to single calls of the daemon are replaced by errors (`strace -e inject`).
+//! A failing disk: the results of single system calls of the daemon are replaced by errors (`strace -e inject`).
 //!
-//! Whatever call fails, in whatever thread: nothing is answered 202 that is not there after a restart, and a daemon
-//! whose store has failed ends with status 74. Without strace these tests say that they are skipped; with
+//! Whichever call fails, in whichever thread: nothing is answered 202 that is not there after a restart, and a daemon
+//! whose store has failed exits with 74. Without strace these tests are skipped with a message; with
 //! `HOOKSWITCH_NEED_STRACE=1` they fail then. `HOOKSWITCH_INJECT_STEP=1` tries every call instead of some.
 
 use std::io::{BufRead as _, BufReader};
@@ -16,7 +16,7 @@ use crate::receiver::Receiver;
 use crate::space::skipped;
 use crate::wait::eventually;
 
-/// How many events are posted one after the other.
+/// Number of events posted in sequence.
 const EVENTS: usize = 40;
 
 pub(crate) fn has_strace() -> bool {
@@ -28,7 +28,7 @@ pub(crate) fn has_strace() -> bool {
     found
 }
 
-/// The start of a command that lets calls fail: `inject` as in `strace -e inject=`, on `path` alone if there is one.
+/// The prefix of a command that makes calls fail: `inject` as in `strace -e inject=`, on `path` only if given.
 fn failing(home: &Home, inject: &str, path: Option<&Path>) -> Vec<String> {
     let trace = home.beside("trace").display().to_string();
     let mut words: Vec<String> = ["strace", "-f", "-o", &trace, "-e"].map(str::to_owned).into();
@@ -39,13 +39,13 @@ fn failing(home: &Home, inject: &str, path: Option<&Path>) -> Vec<String> {
     words
 }
 
-/// The same, as a grandchild: the daemon is in the command's place.
+/// The same with a detached strace: the daemon execs in the command's place.
 fn in_its_place(mut failing: Vec<String>) -> Vec<String> {
     failing.splice(1..1, ["-D".to_owned(), "-q".to_owned()]);
     failing
 }
 
-/// A strace on a daemon that runs already. Ends with it, or when dropped.
+/// A strace attached to a running daemon. Ends with it, or when dropped.
 pub(crate) struct Attached(Child);
 
 impl Attached {
@@ -54,12 +54,12 @@ impl Attached {
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]).args(["-p", &daemon.pid().to_string()]).stderr(Stdio::piped());
         let mut strace = command.spawn().expect("strace");
-        let mut said = BufReader::new(strace.stderr.take().expect("standard error is piped"));
+        let mut output = BufReader::new(strace.stderr.take().expect("standard error is piped"));
         let mut line = String::new();
-        said.read_line(&mut line).expect("what strace says");
+        output.read_line(&mut line).expect("what strace says");
         assert!(line.contains("attached"), "{line}");
-        // It says more, and must not find the pipe closed.
-        std::thread::spawn(move || std::io::copy(&mut said, &mut std::io::sink()));
+        // Keep reading, so that its pipe never closes.
+        std::thread::spawn(move || std::io::copy(&mut output, &mut std::io::sink()));
         Self(strace)
     }
 }
@@ -71,18 +71,18 @@ impl Drop for Attached {
     }
 }
 
-/// How a run with failing calls went.
+/// The result of a run with failing calls.
 #[derive(Debug, PartialEq, Eq)]
 enum Outcome {
     /// It did not come to listen.
     Refused,
     /// It ended by itself.
     Failed,
-    /// It did not mind, or the call was never made.
+    /// It was not affected, or the call was never made.
     Unharmed,
 }
 
-/// Posts until the daemon refuses; gives the ids that were answered 202.
+/// Posts until the daemon refuses; returns the ids answered 202.
 fn post(daemon: &Daemon, count: usize) -> Vec<String> {
     let mut accepted = Vec::new();
     for n in 0..count {
@@ -103,8 +103,8 @@ fn post(daemon: &Daemon, count: usize) -> Vec<String> {
     accepted
 }
 
-/// Runs a daemon some of whose calls fail, then one whose calls do not: all that was accepted must be there. With a
-/// `path` the calls on that file fail, from when the daemon listens.
+/// Runs a daemon with failing calls, then one without: everything accepted must be there. With a `path` the calls on
+/// that file fail, once the daemon listens.
 fn run(inject: &str, path: Option<&str>) -> Outcome {
     let home = Home::new().set("retention.log_bytes", "8388608").set("senders.threads", "4");
     let receiver = Receiver::willing();
@@ -155,10 +155,10 @@ fn run(inject: &str, path: Option<&str>) -> Outcome {
     outcome
 }
 
-/// The writes of the committer that make room in the journal's first file, behind the first group commit.
+/// The committer's writes that preallocate the journal's first file, after the first group commit.
 const OF_ROOM: std::ops::RangeInclusive<usize> = 2..=17;
 
-/// Lets the `n`th call of each thread fail, for some `n`, or for all of them.
+/// Makes the `n`th call of each thread fail, for some `n`, or for all.
 fn sweep(call: &str, error: &str, most: usize, quick: &[usize]) {
     if !has_strace() {
         return;
@@ -169,7 +169,7 @@ fn sweep(call: &str, error: &str, most: usize, quick: &[usize]) {
     for n in all {
         outcomes.push((n, run(&format!("{call}:error={error}:when={n}"), None)));
     }
-    // The committer makes each of them once for every event. Room for later that is not to be had is no fault.
+    // The committer makes each of them once per event. Failing to preallocate is not an error.
     let harmless = |n: &usize| error == "ENOSPC" && OF_ROOM.contains(n);
     let unharmed = outcomes.iter().find(|(n, it)| *n < EVENTS && *it == Outcome::Unharmed && !harmless(n));
     assert_eq!(unharmed, None, "an error was not minded: {outcomes:?}");
@@ -182,7 +182,7 @@ fn a_failed_sync_ends_the_daemon_and_loses_nothing() {
 }
 
 #[test]
-fn a_write_that_finds_no_room_ends_the_daemon_and_loses_nothing() {
+fn a_write_to_a_full_disk_ends_the_daemon_and_loses_nothing() {
     sweep("pwrite64", "ENOSPC", 48, &[1, 2, 7, 18, 20, 35]);
 }
 
@@ -198,7 +198,7 @@ fn an_error_under_the_state_database_is_noticed() {
     }
     for call in ["fdatasync:error=EIO", "pwrite64:error=EIO", "pwrite64:error=ENOSPC"] {
         assert_eq!(run(&format!("{call}:when=1"), Some("state/db")), Outcome::Failed, "{call}");
-        // How many more there are is sled's affair.
+        // The number of further ones depends on sled.
         for n in 2..=4 {
             run(&format!("{call}:when={n}"), Some("state/db"));
         }

@@ -1,4 +1,4 @@
-//! `hookswitch doctor`: what is wrong with a machine or a configuration, in words and by exit status.
+//! `hookswitch doctor`: faults of a machine or a configuration, in words and by exit status.
 
 use std::net::TcpListener;
 use std::time::{Duration, SystemTime};
@@ -48,7 +48,7 @@ fn a_machine_on_which_a_daemon_could_start_is_well_and_stays_untouched() {
 }
 
 #[test]
-fn a_daemon_that_runs_is_found_and_told_of() {
+fn a_running_daemon_is_found_and_described() {
     let home = Home::new();
     let daemon = home.start();
     let receiver = Receiver::willing();
@@ -67,14 +67,14 @@ fn a_daemon_that_runs_is_found_and_told_of() {
     }
     let after = contents(&home.data());
     assert_eq!(before.keys().collect::<Vec<_>>(), after.keys().collect::<Vec<_>>(), "it left something behind");
-    // Started with --listen, it is not where the configuration says; it has noted where it is.
+    // Started with --listen, its address is not the configured one but the recorded one.
     for configured in ["127.0.0.1:0", "127.0.0.1:4665"] {
         let found = doctor(&home, configured, &["--json"], &[]).expect(0).json();
         let (state, message) = check(&found, "port");
         assert!(state == "ok" && message.contains(&format!("a daemon answers at {listen}")), "{found}");
         assert_eq!(check(&found, "version").0, "ok", "{found}");
     }
-    // It is gone, and what it noted with it.
+    // It is gone, and so is its record.
     let _home = daemon.kill();
     let gone = doctor(&home, "127.0.0.1:0", &["--json"], &[]).json();
     assert!(!check(&gone, "port").1.contains(&listen), "{gone}");
@@ -89,7 +89,7 @@ fn a_daemon_is_known_by_its_certificate_whatever_that_is_for() {
     let files = [("HOOKSWITCH_HTTP__TLS_CERT", cert.as_str()), ("HOOKSWITCH_HTTP__TLS_KEY", key.as_str())];
     let found = doctor(&home, &listen, &["--json"], &files).expect(0).json();
     assert_eq!(check(&found, "version").0, "ok", "{found}");
-    // Renewed, and the daemon not told.
+    // Renewed, but not reloaded.
     let renewed = Authority::new().issue(&["hooks.acme.example"]);
     std::fs::write(&cert, &renewed.cert).unwrap();
     std::fs::write(&key, &renewed.key).unwrap();
@@ -99,10 +99,10 @@ fn a_daemon_is_known_by_its_certificate_whatever_that_is_for() {
 }
 
 #[test]
-fn what_is_wrong_is_named_with_what_to_do() {
+fn faults_are_named_with_what_to_do() {
     let home = Home::new();
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
-    // It takes connections and never answers, so it is dropped before it is asked.
+    // It accepts connections and never answers, so it is dropped before the checks.
     let place = taken.local_addr().expect("its address");
     drop(taken);
     let receiver = Receiver::start(|_| crate::receiver::Answer::status(404));
@@ -119,7 +119,7 @@ fn what_is_wrong_is_named_with_what_to_do() {
     assert!(ca.expect(78).stdout.contains("/nonexistent.pem"));
 }
 
-/// A certificate that runs out in so many days.
+/// A certificate that expires in this many days.
 fn lasting(authority: &Authority, name: &str, days: u64) -> Identity {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("a clock");
     let end = rcgen::date_time_ymd(1970, 1, 1) + now + Duration::from_secs(days * 86_400 + 3_600);
@@ -127,7 +127,7 @@ fn lasting(authority: &Authority, name: &str, days: u64) -> Identity {
 }
 
 #[test]
-fn receivers_are_shaken_hands_with_and_certificates_that_end_are_told() {
+fn receivers_certificates_are_checked_by_a_handshake() {
     let (authority, clients) = (Authority::new(), Authority::new());
     let good = Secure::start(&lasting(&authority, "localhost", 300), Some(&clients));
     let soon = Secure::start(&lasting(&authority, "localhost", 10), None);
@@ -156,34 +156,38 @@ fn receivers_are_shaken_hands_with_and_certificates_that_end_are_told() {
         all.map(|check| (text(check, "state"), format!("{} -> {}", text(check, "message"), text(check, "advice"))))
             .collect()
     };
-    // Without being asked to, it asks nobody; certificates that are shown are judged all the same.
+    // By default no receiver is contacted; presented certificates are checked all the same.
     let found = doctor(&home, &listen, &["--json"], &[]).expect(0).json();
     assert!(receivers(&found).is_empty(), "{found}");
     let (state, message) = check(&found, "client certificate");
     assert!(state == "warn" && message.contains(&showing.id) && message.contains("in 10 days"), "{found}");
-    // The rules are those of the configuration: here loopback is not allowed.
+    // The configuration's rules apply: here loopback is not allowed.
     let found = doctor(&home, &listen, &["--json", "--receivers"], &[]).expect(1).json();
-    let told = receivers(&found);
-    assert_eq!(told.iter().filter(|(state, said)| state == "fail" && said.contains("[network]")).count(), 6, "{found}");
+    let checks = receivers(&found);
+    assert_eq!(
+        checks.iter().filter(|(state, message)| state == "fail" && message.contains("[network]")).count(),
+        6,
+        "{found}"
+    );
 
     let ca = format!("[{:?}]", home.beside("ca.pem"));
     let rules = [("HOOKSWITCH_NETWORK__ALLOW", r#"["127.0.0.0/8", "::1/128"]"#), ("HOOKSWITCH_NETWORK__EXTRA_CA", &ca)];
     let found = doctor(&home, &listen, &["--json", "--receivers"], &rules).expect(1).json();
-    let told = receivers(&found);
+    let checks = receivers(&found);
     let port = |secure: &Secure| format!("localhost:{}", secure.address.port());
-    let trusted = format!("1 trusted; the first to run out is {}: at", port(&good));
+    let trusted = format!("1 trusted; the first to expire is {}: at", port(&good));
     let cases = [
         ("ok", trusted.clone(), "1 are not https"),
         ("warn", port(&soon), "in less than 30 days"),
-        ("fail", port(&wrong), "for another host name -> use a host name that"),
+        ("fail", port(&wrong), "not for this host name -> use a host name that"),
         ("fail", port(&expired), "has expired -> renew"),
         ("fail", port(&stranger), "`extra_ca` in [network]"),
         ("fail", gone.to_string(), "nothing listens there -> check the port"),
     ];
-    assert_eq!(told.len(), cases.len(), "{told:?}");
+    assert_eq!(checks.len(), cases.len(), "{checks:?}");
     for (state, place, words) in cases {
-        let said = told.iter().find(|(_, said)| said.starts_with(&place));
-        assert!(said.is_some_and(|(is, said)| is == state && said.contains(words)), "{place} in {told:?}");
+        let message = checks.iter().find(|(_, message)| message.starts_with(&place));
+        assert!(message.is_some_and(|(is, message)| is == state && message.contains(words)), "{place} in {checks:?}");
     }
     for receiver in [&good, &soon, &wrong, &expired, &stranger] {
         assert!(receiver.wait_for(0).is_empty(), "something was sent");

@@ -1,5 +1,5 @@
-//! Accepted means on disk: the daemon is killed with SIGKILL while it accepts and delivers, and started again on the
-//! same directory.
+//! Accepted means on disk: the daemon is killed with SIGKILL while it accepts and delivers, and restarted on the same
+//! directory.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -20,10 +20,10 @@ const POSTERS: usize = 4;
 /// The daemon is killed when this many events have been answered 202.
 const KILLED_AT: [usize; 2] = [300, 650];
 
-/// Where the daemon is now; `None` while it is down. The number counts its lives.
+/// The daemon's address; `None` while it is down. The number counts its lives.
 type Whereabouts = Watched<(usize, Option<SocketAddr>)>;
 
-/// What the posting threads know of the daemon, and what they have achieved.
+/// State shared by the posting threads, and their results.
 struct Platform {
     daemon: Whereabouts,
     token: String,
@@ -31,7 +31,7 @@ struct Platform {
     lost_answers: AtomicUsize,
 }
 
-/// The producer's id of the `n`th event of a call.
+/// The producer id of the `n`th event of a call.
 fn producer_id(call: usize, n: usize) -> String {
     format!("call-{call}/{n}")
 }
@@ -41,7 +41,8 @@ fn numbered_with_id(call: usize, n: usize) -> Value {
 }
 
 impl Platform {
-    /// Posts the events of some calls, each call's in order. Goes on with the daemon's next life where an answer was lost.
+    /// Posts the events of some calls, each call's in order. Continues with the daemon's next life if an answer was
+    /// lost.
     fn post(&self, poster: usize) {
         let mut life = 0;
         let mut client = None;
@@ -75,7 +76,7 @@ impl Platform {
         Client::new(address, Some(self.token.clone()))
     }
 
-    /// Kills the daemon each time enough is accepted, and starts it again.
+    /// Kills the daemon each time enough is accepted, and restarts it.
     fn kill_and_restart(&self, mut daemon: Daemon) -> Daemon {
         for enough in KILLED_AT {
             let reached = self.accepted.wait(PATIENCE * 2, |accepted| (accepted.len() >= enough).then_some(()));
@@ -88,7 +89,7 @@ impl Platform {
     }
 }
 
-/// Fails the first attempt of every seventh event, so that there is always something held back and to be retried.
+/// Fails the first attempt of every seventh event, so that there is always something to hold back and retry.
 fn now_and_then_failing(request: &Received) -> Answer {
     let n = request.json()["data"]["n"].as_u64().unwrap_or_default();
     let fails = n % 7 == 3 && request.attempt() == 1;
@@ -131,7 +132,7 @@ fn nothing_answered_202_is_lost_by_kill_9_and_the_order_of_each_call_holds() {
     check_idempotency(&daemon, &accepted, &receiver);
 }
 
-/// Whether `count` different events have been taken.
+/// Whether `count` distinct events have been accepted.
 fn all_arrived(requests: &[Arc<Received>], count: usize) -> bool {
     let taken = requests.iter().filter(|request| request.answered() == Some(200));
     requests.len() >= count && taken.map(|request| request.webhook_id()).collect::<BTreeSet<_>>().len() >= count
@@ -156,14 +157,14 @@ fn check_what_arrived(requests: &[Arc<Received>], wanted: &BTreeSet<&str>, secre
     assert_eq!(sequences, contiguous, "the sequence numbers are not contiguous");
 }
 
-/// Posting again what was accepted, also before the kills, stores nothing.
+/// Reposting accepted events, also from before the kills, stores nothing.
 fn check_idempotency(daemon: &Daemon, accepted: &BTreeMap<String, String>, receiver: &Receiver) {
     for (call, n) in [(0, 0), (1, 1), (2, 5), (49, 19)] {
         let again = daemon.accept(&numbered_with_id(call, n));
         let id = &accepted[&producer_id(call, n)];
         assert_eq!((&again["id"], &again["duplicate"]), (&json!(id), &json!(true)), "{again}");
     }
-    // Were one of them owed again, it would arrive before a new event of its call.
+    // If one of them became outstanding again, it would arrive before a new event of its call.
     let mark = daemon.accept(&numbered("call-0", EVENTS))["id"].as_str().unwrap_or_default().to_owned();
     let arrived = |requests: &[Arc<Received>]| requests.iter().any(|request| request.webhook_id() == mark);
     let requests = receiver.wait_until("the event after the repeats", arrived);
@@ -185,7 +186,7 @@ fn the_idempotency_key_header_and_the_member_id_are_one_thing() {
     assert_eq!(other["duplicate"], false, "{other}");
     let again = daemon.accept(&with(crate::platform::event("call.new", "c1"), "id", "order-1"));
     assert_eq!((&again["id"], &again["duplicate"]), (&first["id"], &json!(true)), "{again}");
-    // The producer's ids are per company.
+    // Producer ids are per company.
     let elsewhere = with(with(crate::platform::event("call.new", "c1"), "id", "order-1"), "company", "globex");
     assert_eq!(daemon.accept(&elsewhere)["duplicate"], false);
     assert_eq!(daemon.list("/v1/events").len(), 3);

@@ -1,4 +1,5 @@
-//! Erasing a person's data: gone from everything that is shown and sent at once, and soon from the disk; counts stay.
+//! Erasing a person's data: removed from everything shown and sent at once, and shortly after from the disk; counts
+//! stay.
 
 use std::path::Path;
 
@@ -26,7 +27,7 @@ fn sms(call: &str, direction: &str, lead: &str, body: &str) -> Value {
         "media": [{"url": format!("https://media.example/{call}.jpg"), "content_type": "image/jpeg"}]})
 }
 
-/// Two people's calls, one delivered to a receiver that repeats what it gets, and waiting for one that is down.
+/// Two people's calls, one delivered to a receiver that echoes requests, and one waiting for a receiver that is down.
 fn fill(daemon: &Daemon) -> (Receiver, Receiver) {
     let echo = Receiver::start(|request| Answer::status(200).body(request.text()));
     let down = Receiver::start(|_| Answer::status(503).body("come again"));
@@ -34,7 +35,7 @@ fn fill(daemon: &Daemon) -> (Receiver, Receiver) {
     daemon.subscribe(&down.url("/"), json!({"ordering": "none"}));
     daemon.accept(&of_lead("call.new", "dana-1", LEAD, "Dana Whitfield"));
     daemon.accept(&of_lead("call.new", "lee-1", OTHER, "Lee Sanders"));
-    // Without a number of its own, it is of the same call.
+    // Without its own number, but of the same call.
     let mut claimed = event("call.claimed", "dana-1");
     claimed["data"] = json!({"call_id": "dana-1", "note": "Dana Whitfield is waiting", "agent_id": 77});
     daemon.accept(&claimed);
@@ -52,7 +53,7 @@ fn fill(daemon: &Daemon) -> (Receiver, Receiver) {
     (echo, down)
 }
 
-/// Which of the person's words `text` has.
+/// The person's words that occur in `text`.
 fn traces(text: &str) -> Vec<&'static str> {
     [LEAD, "Dana Whitfield", "dana-1@mail.example", "secret of dana-1", "media.example/dana-1"]
         .into_iter()
@@ -60,7 +61,7 @@ fn traces(text: &str) -> Vec<&'static str> {
         .collect()
 }
 
-/// The files of the data directory that have one of the person's words.
+/// The files of the data directory that contain one of the person's words.
 fn files_with_traces(data: &Path) -> Vec<String> {
     let files = contents(data).into_iter().filter(|(_, bytes)| !traces(&String::from_utf8_lossy(bytes)).is_empty());
     files.map(|(path, _)| path.display().to_string()).collect()
@@ -98,7 +99,7 @@ fn wait_until_done(daemon: &Daemon) -> Value {
 }
 
 #[test]
-fn a_person_is_gone_from_what_is_shown_and_sent_and_from_the_disk() {
+fn an_erased_person_is_gone_from_views_deliveries_and_disk() {
     let daemon = Daemon::start();
     let (echo, _down) = fill(&daemon);
     assert!(!files_with_traces(&daemon.home().data()).is_empty(), "there was something to be erased");
@@ -110,7 +111,7 @@ fn a_person_is_gone_from_what_is_shown_and_sent_and_from_the_disk() {
     check_what_is_shown(&daemon);
     assert_eq!(files_with_traces(&daemon.home().data()), Vec::<String>::new());
     assert_eq!(daemon.list("/v1/deliveries?state=cancelled").len(), 3);
-    // What comes later is new; what is sent of it is whole.
+    // Later events are new, and are sent complete.
     daemon.accept(&of_lead("call.new", "dana-2", LEAD, "Dana Whitfield"));
     assert_eq!(daemon.list("/v1/events?phone=%2B12025550143").len(), 1);
     let new = |request: &std::sync::Arc<Received>| request.call() == "dana-2" && request.text().contains(LEAD);
@@ -123,7 +124,7 @@ fn a_person_is_gone_from_what_is_shown_and_sent_and_from_the_disk() {
 }
 
 #[test]
-fn an_erasure_survives_kill_9_and_what_is_owed_goes_out_without() {
+fn an_erasure_survives_kill_9_and_deliveries_go_out_without_the_data() {
     let daemon = Home::new().start();
     let (_echo, down) = fill(&daemon);
     let order = json!({"company": "acme", "phone": LEAD, "deliveries": "deliver"});
@@ -160,7 +161,7 @@ fn a_person_whose_number_is_written_as_a_number_is_found_and_erased() {
 }
 
 #[test]
-fn what_is_wrong_with_the_order_is_named() {
+fn faults_of_an_erasure_are_named() {
     let daemon = Daemon::start();
     for (order, pointer) in [
         (json!({"company": "acme"}), "/phone"),

@@ -1,5 +1,5 @@
-//! What strangers send is kept byte for byte, and none of it is ever read as a record: a receiver answers with the record of
-//! an admin's token, as the journal would have it.
+//! Untrusted bytes are stored verbatim, and never read as records: a receiver answers with the record of an admin's
+//! token, in the journal's format.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -13,10 +13,10 @@ use crate::client::Client;
 use crate::daemon::{Daemon, Home, contents, hookswitch, run};
 use crate::platform::event;
 
-/// The token that nobody was given.
+/// A token that was never created.
 const FORGED: &str = "hsk_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
-/// The record of that token, as `src/store/record/token.rs` has it, in bincode.
+/// The record of that token, as in `src/store/record/token.rs`, in bincode.
 fn record() -> Vec<u8> {
     let mut record = vec![254];
     record.extend_from_slice(&(1_790_000_000_000u128 << 80).to_le_bytes());
@@ -34,8 +34,8 @@ fn record() -> Vec<u8> {
     record
 }
 
-/// Frames with that record, as strangers can make them: of version 1, whole, of a group commit far ahead; and of version 2
-/// under a salt that is guessed.
+/// Frames with that record, as an attacker can make them: of version 1, complete, of a group commit far ahead; and of
+/// version 2 with a guessed salt.
 fn frames() -> Vec<u8> {
     let record = record();
     let tail = |batch: u64| {
@@ -75,7 +75,7 @@ fn answering(body: Vec<u8>) -> SocketAddr {
                 }
             }
             let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
-            // Whoever asked may have gone.
+            // The client may be gone.
             let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&body));
         }
     });
@@ -89,7 +89,7 @@ fn deliver(daemon: &Daemon, receiver: SocketAddr) {
     daemon.wait_for_list("/v1/log?status=delivered", 1);
 }
 
-/// The newest journal file, where the strangers' frames stand in it, and where the frame around them begins.
+/// The newest journal file, the position of the forged frames in it, and the start of the frame around them.
 fn forged_in(home: &Home) -> (PathBuf, usize, usize) {
     let frames = frames();
     for (path, bytes) in contents(&home.data().join("journal")) {
@@ -114,16 +114,16 @@ fn a_forged_token_in_an_answer_is_none_after_a_salvage() {
     let home = Home::new();
     let daemon = home.start();
     deliver(&daemon, answering(frames()));
-    // A true one stands behind it.
+    // A genuine one follows it.
     let true_one = daemon.api().post("/v1/tokens", &json!({"role": "admin", "description": "true"})).expect(201).json();
     let true_one = true_one["token"].as_str().expect("its text").to_owned();
     daemon.stop().1.expect(0);
     let (file, around, _) = forged_in(&home);
-    // Without its length nothing says where the frame around the answer ends: the next one is looked for in it.
+    // Without a valid length the end of the surrounding frame is unknown: the next frame is searched for inside it.
     let mut bytes = fs::read(&file).expect("the journal");
     bytes[around..around + 8].fill(0xff);
     fs::write(&file, bytes).expect("written");
-    // With the state as it is, and made again from the journal.
+    // With the existing state, and with the state rebuilt from the journal.
     for without_state in [false, true] {
         if without_state {
             fs::remove_dir_all(home.data().join("state")).expect("the state, gone");
@@ -132,12 +132,12 @@ fn a_forged_token_in_an_answer_is_none_after_a_salvage() {
         drop(fs::remove_dir_all(&saved));
         let mut salvage = hookswitch();
         salvage.args(["verify", "--salvage", "--json", "--data-dir"]).arg(home.data()).arg("--into").arg(&saved);
-        let told = run(salvage).expect(0).json();
-        assert_eq!(told["gaps"], 1, "{told}");
-        assert_eq!(told["taken"]["tokens"], 1, "{told}");
-        assert_eq!((&told["left_out"], &told["unproved"]), (&json!({}), &json!(0)), "{told}");
-        // Something may have been lost that the state does not know.
-        assert_eq!(told["renew_tokens"], without_state, "{told}");
+        let report = run(salvage).expect(0).json();
+        assert_eq!(report["gaps"], 1, "{report}");
+        assert_eq!(report["taken"]["tokens"], 1, "{report}");
+        assert_eq!((&report["left_out"], &report["unproved"]), (&json!({}), &json!(0)), "{report}");
+        // Something unknown to the state may have been lost.
+        assert_eq!(report["renew_tokens"], without_state, "{report}");
         let kept = home.beside("kept");
         move_to(&home.data(), &kept);
         move_to(&saved, &home.data());
@@ -161,7 +161,7 @@ fn a_forged_token_in_a_torn_last_commit_does_not_keep_the_daemon_from_starting()
     daemon.kill();
     let (file, around, behind) = forged_in(&home);
     let mut bytes = fs::read(&file).expect("the journal");
-    // As if the power had gone while it was written: its beginning did not get to the disk.
+    // As if power had failed during the write: its beginning did not reach the disk.
     bytes[around..around + 60].fill(0);
     bytes.truncate(behind);
     fs::write(&file, bytes).expect("written");
@@ -171,6 +171,6 @@ fn a_forged_token_in_a_torn_last_commit_does_not_keep_the_daemon_from_starting()
     assert!(run(verify).expect(0).stdout.contains("nothing acknowledged in them"));
     let daemon = home.start();
     assert_eq!((status_with(&daemon, FORGED), status_with(&daemon, &home.token())), (401, 200));
-    // What it had delivered and not recorded is delivered again.
+    // Deliveries sent but not recorded are repeated.
     daemon.wait_for_list("/v1/log?status=delivered", 1);
 }

@@ -12,12 +12,12 @@ use crate::platform::numbered;
 use crate::receiver::Receiver;
 use crate::space::{Disk, skipped};
 
-/// Ends with 74 by itself, and says what to do.
+/// Ends by itself with 74, and says what to do.
 fn ends(daemon: Daemon, what: &str) -> (Home, Exit) {
     let (home, exit) = daemon.wait();
     let exit = exit.expect(74);
-    for said in [what, "nothing more is accepted, and the daemon ends", "hookswitch restore"] {
-        assert!(exit.stderr.contains(said), "{said} in {}", exit.stderr);
+    for words in [what, "nothing more is accepted, and the daemon ends", "hookswitch restore"] {
+        assert!(exit.stderr.contains(words), "{words} in {}", exit.stderr);
     }
     (home, exit)
 }
@@ -37,19 +37,19 @@ fn nothing_is_accepted_once_the_data_directory_is_deleted() {
 }
 
 #[test]
-fn a_daemon_whose_directory_goes_ends_though_nobody_posts_anything() {
+fn an_idle_daemon_ends_when_its_directory_is_removed() {
     let daemon = Daemon::start();
     let data = daemon.home().data();
     let aside = daemon.home().beside("aside");
     fs::rename(&data, &aside).unwrap();
     let (home, _) = ends(daemon, "is gone: it was deleted, moved away or unmounted");
-    // As it is told: put back, it goes on.
+    // Following its advice: put back, it continues.
     fs::rename(&aside, &data).unwrap();
     home.start().accept(&numbered("c", 1));
 }
 
 #[test]
-fn a_copy_put_in_its_place_is_not_taken_for_it() {
+fn a_copy_in_place_of_the_directory_is_detected() {
     let daemon = Daemon::start();
     let (data, aside) = (daemon.home().data(), daemon.home().beside("aside"));
     daemon.signal("STOP");
@@ -78,7 +78,7 @@ fn an_older_journal_file_is_missed() {
     daemon.accept(&numbered("c", 0));
     let journal = daemon.home().data().join("journal");
     let second = journal.join("000002.log");
-    // Erasing a person ends the file that is written.
+    // Erasing a person ends the current file.
     let erase = json!({"company": "acme", "phone": "+12025550100"});
     daemon.api().post("/v1/erase", &erase).expect_success();
     crate::wait::eventually("a second file", || if second.exists() { Ok(()) } else { Err("none".to_owned()) });
@@ -92,7 +92,7 @@ fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777
 }
 
-/// Every file and directory below `dir`, and it itself.
+/// `dir` and every file and directory below it.
 fn all_below(dir: &Path) -> Vec<std::path::PathBuf> {
     let mut found = vec![dir.to_owned()];
     let mut next = 0;
@@ -112,14 +112,14 @@ fn assert_private(dir: &Path) {
     }
 }
 
-/// As a daemon that is started by hand in a careless shell.
+/// Started by hand from a shell with a permissive umask.
 fn careless(home: &Home) -> Daemon {
     let under = ["sh", "-c", "umask 000; exec \"$@\"", "sh"].map(str::to_owned);
     home.start_under(&under).unwrap_or_else(|exit| panic!("{}", exit.stderr))
 }
 
 #[test]
-fn files_are_private_whoever_starts_it() {
+fn files_are_private_under_any_umask() {
     let daemon = careless(&Home::new());
     let receiver = Receiver::willing();
     daemon.subscribe(&receiver.url("/"), json!({}));
@@ -132,7 +132,7 @@ fn files_are_private_whoever_starts_it() {
 }
 
 #[test]
-fn a_looser_directory_is_mended_and_that_is_said() {
+fn loose_modes_are_fixed_and_reported() {
     let home = Home::new();
     fs::create_dir(home.data()).unwrap();
     fs::set_permissions(home.data(), Permissions::from_mode(0o777)).unwrap();
@@ -140,7 +140,7 @@ fn a_looser_directory_is_mended_and_that_is_said() {
     daemon.accept(&numbered("c", 0));
     assert_private(&home.data());
     let (home, exit) = daemon.stop();
-    assert!(exit.expect(0).stderr.contains("others could look into"), "the empty directory was open");
+    assert!(exit.expect(0).stderr.contains("was readable by others"), "the empty directory was open");
     for path in all_below(&home.data()) {
         let open = if path.is_dir() { 0o755 } else { 0o644 };
         fs::set_permissions(&path, Permissions::from_mode(open)).unwrap();
@@ -148,6 +148,6 @@ fn a_looser_directory_is_mended_and_that_is_said() {
     let daemon = home.start();
     assert_private(&home.data());
     let (_, exit) = daemon.stop();
-    let said = exit.expect(0).stderr;
-    assert!(said.contains("others could look into") && said.contains("now its owner's alone"), "{said}");
+    let output = exit.expect(0).stderr;
+    assert!(output.contains("was readable by others") && output.contains("now its owner's alone"), "{output}");
 }

@@ -1,4 +1,4 @@
-//! The log: filters, pages, one attempt in full, and its exports.
+//! The log: filters, pages, one attempt in full, and exports.
 
 use std::collections::BTreeSet;
 
@@ -8,10 +8,10 @@ use crate::daemon::{Created, Daemon};
 use crate::platform::{EVENT_TYPES, event, with};
 use crate::receiver::{Answer, Receiver};
 
-/// How many entries [`fill`] makes: for acme 7 delivered; for globex 2 failed attempts and their deliveries.
+/// Number of entries made by [`fill`]: for acme 7 delivered; for globex 2 failed attempts and their deliveries.
 const ENTRIES: usize = 11;
 
-/// A log with something to filter by; acme's subscription and globex's.
+/// A log to filter; acme's subscription and globex's.
 fn fill(daemon: &Daemon) -> (Receiver, Created, Created) {
     let receiver = Receiver::start(|request| match (request.path.as_str(), request.attempt()) {
         ("/globex", 1) => Answer::status(503).body("come again"),

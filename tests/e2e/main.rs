@@ -1,8 +1,9 @@
 //! End-to-end tests: the real binary on real temporary directories, seen from outside only.
 //!
-//! They know PRODUCT.md and nothing of the modules, apart from the few values of `core` that a receiver would have too
-//! (signatures, secrets, times). Every wait is for a condition, every port is 0, and each test has a daemon of its own,
-//! so they run in parallel. A test that fails shows what its receivers got and what its daemon said.
+//! They know the documented behaviour and nothing about the modules, except a few values of `core` that a receiver
+//! would have too (signatures, secrets, times). Every wait is for a condition, every port is 0, and each test has its
+//! own daemon, so they run in parallel. A failing test shows the requests of its receivers and the output of its
+//! daemon.
 
 #![allow(clippy::unwrap_used, reason = "a test's helpers fail by panicking, as tests do")]
 

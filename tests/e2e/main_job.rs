@@ -1,5 +1,5 @@
-//! The main job: every event type reaches every kind of subscription, whole and signed, and the log says so; and who
-//! did not ask for it gets nothing.
+//! The main job: every event type reaches every kind of subscription, complete and signed, and the log says so;
+//! subscriptions that did not select it get nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::receiver::{Received, Receiver};
 
 const OCCURRED: &str = "2026-11-23T11:30:00.5+02:00";
 
-/// The path of a receiver, and the subscription's settings behind it.
+/// The path of a receiver, and the settings of its subscription.
 const KINDS: [(&str, &str, &str); 4] = [
     ("/json-envelope", "json", "envelope"),
     ("/json-flat", "json", "flat"),
@@ -33,7 +33,7 @@ fn every_event_type_reaches_every_format_and_layout_signed_and_is_in_the_log() {
     for ((path, format, layout), subscription) in KINDS.iter().zip(&subscriptions) {
         let requests = receiver.requests_to(path);
         assert_eq!(requests.len(), posted.len(), "at {path}");
-        // The samples are one story of one call: they arrive in the order in which they were posted.
+        // The samples are of one call: they arrive in the order in which they were posted.
         for (number, (request, (id, event))) in requests.iter().zip(&posted).enumerate() {
             check_headers(request, format, id, number as u64 + 1);
             assert!(request.is_signed_with(&subscription.secret), "signature of {request:?}");
@@ -44,7 +44,7 @@ fn every_event_type_reaches_every_format_and_layout_signed_and_is_in_the_log() {
     check_log(&daemon, &subscriptions, &posted);
 }
 
-/// Posts the sample of each event type; the ids and the events.
+/// Posts the sample of each event type; returns the ids and the events.
 fn post_samples(daemon: &Daemon) -> Vec<(String, Value)> {
     let types = daemon.list("/v1/event-types");
     let names: Vec<_> = types.iter().map(|entry| entry["name"].as_str().unwrap_or_default()).collect();
@@ -75,7 +75,7 @@ fn check_headers(request: &Received, format: &str, id: &str, sequence: u64) {
     assert_eq!(request.signatures(), 1, "{request:?}");
 }
 
-/// The document that PRODUCT.md promises.
+/// The documented body.
 fn document(id: &str, event: &Value, layout: &str) -> Value {
     if layout == "flat" {
         let mut flat = event["data"].clone();
@@ -105,10 +105,10 @@ fn check_body(request: &Received, format: &str, layout: &str, wanted: &Value) {
     flatten(String::new(), wanted, &mut expected);
     assert_eq!(pairs.iter().cloned().collect::<BTreeSet<_>>(), expected.into_iter().collect(), "{request:?}");
     let names: BTreeSet<_> = pairs.iter().map(|(name, _)| name).collect();
-    assert_eq!(names.len(), pairs.len(), "a key stands twice: {pairs:?}");
+    assert_eq!(names.len(), pairs.len(), "a key is given twice: {pairs:?}");
 }
 
-/// The pairs of a form, by PRODUCT.md's rule.
+/// The pairs of a form, as documented.
 fn flatten(key: String, value: &Value, into: &mut Vec<(String, String)>) {
     let below = |name: &str| if key.is_empty() { name.to_owned() } else { format!("{key}[{name}]") };
     match value {
@@ -141,7 +141,7 @@ fn check_log(daemon: &Daemon, subscriptions: &[Created], posted: &[(String, Valu
     assert_eq!(logged, wanted);
 }
 
-/// A subscription's path, and what it asks for.
+/// A subscription's path and its scope.
 fn scopes() -> BTreeMap<&'static str, Value> {
     BTreeMap::from([
         ("/all", json!({})),
@@ -154,7 +154,7 @@ fn scopes() -> BTreeMap<&'static str, Value> {
 }
 
 #[test]
-fn an_event_goes_to_those_who_asked_for_it_and_to_nobody_else() {
+fn an_event_goes_to_matching_subscriptions_only() {
     let daemon = Daemon::start();
     let receiver = Receiver::willing();
     for (path, settings) in scopes() {
@@ -215,7 +215,7 @@ fn a_delivery_can_be_read_at_every_moment_of_its_life() {
         let seen = daemon.api().get(&format!("/v1/events/{id}")).expect(200).json();
         let delivery =
             seen["deliveries"][0]["id"].as_str().unwrap_or_else(|| panic!("event {n}: no delivery in {seen}"));
-        // Fails on any answer but 200, while the delivery moves from one state to the next.
+        // Fails on any response but 200, while the delivery changes its state.
         daemon.wait_for_state(delivery, "delivered");
     }
 }

@@ -1,5 +1,5 @@
-//! The budget of memory: clients that do not read their answers or do not end their bodies, with a small budget; what they
-//! hold is seen in the daemon's own figures.
+//! The memory budget: clients that do not read their responses or do not finish their bodies, with a small budget;
+//! usage is read from the daemon's own figures.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -16,14 +16,14 @@ use crate::wait::eventually;
 const MIB: u64 = 1 << 20;
 /// `[limits] memory` here.
 const LIMIT: u64 = 8 * MIB;
-/// How many clients are greedy at once.
+/// Number of greedy clients.
 const GREEDY: usize = 60;
 
 fn daemon() -> Daemon {
     Home::new().set("limits.memory", &LIMIT.to_string()).set("http.body_timeout", "\"60s\"").start()
 }
 
-/// An event with so many bytes of text in it.
+/// An event with this many bytes of text.
 fn large(call: &str, bytes: usize) -> Value {
     let mut event = event("call.new", call);
     event["data"]["note"] = "x".repeat(bytes).into();
@@ -45,7 +45,7 @@ fn token(daemon: &Daemon, role: &str) -> String {
     made["token"].as_str().unwrap().to_owned()
 }
 
-/// A connection whose kernel takes little of what it does not read.
+/// A connection with a small receive buffer.
 fn connect(address: SocketAddr) -> TcpStream {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
@@ -56,21 +56,21 @@ fn connect(address: SocketAddr) -> TcpStream {
     stream
 }
 
-/// How much is held.
+/// Bytes in use.
 fn held(daemon: &Daemon) -> u64 {
     daemon.api().get("/v1/stats").expect(200).json()["memory"]["used_bytes"].as_u64().unwrap()
 }
 
-/// Sends `request` on many connections and reads of each answer no more than its status.
+/// Sends `request` on many connections and reads only the status of each response.
 fn unread(daemon: &Daemon, request: &str) -> Vec<(u16, TcpStream)> {
-    let asked: Vec<TcpStream> = (0..GREEDY)
+    let streams: Vec<TcpStream> = (0..GREEDY)
         .map(|_| {
             let mut stream = connect(daemon.address);
             stream.write_all(request.as_bytes()).unwrap();
             stream
         })
         .collect();
-    let answered = asked.into_iter().map(|mut stream| {
+    let answered = streams.into_iter().map(|mut stream| {
         let mut begun = [0; 12];
         stream.read_exact(&mut begun).unwrap();
         (std::str::from_utf8(&begun[9..]).unwrap().parse().unwrap(), stream)
@@ -78,7 +78,7 @@ fn unread(daemon: &Daemon, request: &str) -> Vec<(u16, TcpStream)> {
     answered.collect()
 }
 
-/// What must hold while `greedy` are there, and once they are gone.
+/// Invariants while `greedy` exist, and after they are gone.
 #[track_caller]
 fn bounded(daemon: &Daemon, what: &str, greedy: Vec<(u16, TcpStream)>) {
     let served = greedy.iter().filter(|(status, _)| *status == 200 || *status == 100).count();
@@ -88,7 +88,7 @@ fn bounded(daemon: &Daemon, what: &str, greedy: Vec<(u16, TcpStream)>) {
     assert_eq!(served + refused, greedy.len(), "{what}: answered otherwise");
     assert!(served > 0 && refused > 0, "{what}: {served} served, {refused} refused");
     assert!((1..=LIMIT).contains(&used), "{what}: {used} bytes held");
-    // Another token is served, with what is large too; and the greedy token's own small requests.
+    // Another token is served, also with large responses; and the greedy token's own small requests.
     let other = Client::new(daemon.address, Some(token(daemon, "admin")));
     other.post("/v1/events", &event("call.new", "small")).expect(202);
     other.post("/v1/events", &large("large", 100_000)).expect(202);
@@ -116,13 +116,13 @@ fn answers_that_are_not_read_take_no_more_than_the_budget() {
     let json = "application/json";
     for (what, path) in [
         ("a list", "/v1/events?limit=500".to_owned()),
-        ("what was owed", format!("{}/events?limit=500", subscription.path())),
+        ("past deliveries", format!("{}/events?limit=500", subscription.path())),
         ("a single event", format!("/v1/events/{}", one["id"].as_str().unwrap())),
     ] {
         let greedy = unread(&daemon, &get(&path, json, &token));
         bounded(&daemon, what, greedy);
     }
-    // Requests that are sent ahead on one connection are no way around it.
+    // Pipelining requests on one connection does not circumvent it.
     let greedy = unread(&daemon, &get("/v1/events?limit=500", json, &token).repeat(20));
     bounded(&daemon, "pipelined", greedy);
 }
@@ -144,7 +144,7 @@ fn bodies_that_are_not_ended_take_no_more_than_the_budget() {
         let mut greedy: Vec<TcpStream> = (0..GREEDY)
             .map(|_| {
                 let mut stream = connect(daemon.address);
-                // One that is refused meanwhile is not read to its end.
+                // A refused request is not read to its end.
                 let _ = stream.write_all(begun.as_bytes());
                 stream
             })
@@ -154,9 +154,9 @@ fn bodies_that_are_not_ended_take_no_more_than_the_budget() {
             greedy.retain_mut(|stream| {
                 stream.set_nonblocking(true).unwrap();
                 let mut answer = [0; 12];
-                let told = stream.read(&mut answer).is_ok_and(|count| count == 12);
-                refused += usize::from(told && answer.ends_with(b"503"));
-                !told
+                let complete = stream.read(&mut answer).is_ok_and(|count| count == 12);
+                refused += usize::from(complete && answer.ends_with(b"503"));
+                !complete
             });
             if refused > 0 { Ok(()) } else { Err(format!("{what}: none of {GREEDY}")) }
         });
@@ -165,7 +165,7 @@ fn bodies_that_are_not_ended_take_no_more_than_the_budget() {
         let refusal = (503, connect(daemon.address));
         bounded(&daemon, what, greedy.chain([refusal]).collect());
     }
-    // Who announces much and sends nothing takes nothing.
+    // Announcing much and sending nothing uses nothing.
     let silent: Vec<TcpStream> = (0..GREEDY)
         .map(|_| {
             let mut stream = connect(daemon.address);
@@ -202,7 +202,7 @@ fn a_page_of_a_list_ends_early_where_it_is_large_and_nothing_is_left_out() {
 }
 
 #[test]
-fn how_much_is_held_is_told() {
+fn memory_in_use_is_reported() {
     let daemon = daemon();
     let metrics = daemon.api().get("/metrics").expect(200).text();
     for wanted in ["hookswitch_client_memory_bytes 0", "hookswitch_client_memory_limit_bytes 8388608"] {
@@ -215,7 +215,7 @@ fn how_much_is_held_is_told() {
     status.env("HOOKSWITCH_TOKEN", daemon.home().token());
     let exit = run(status);
     assert!(exit.stdout.contains("0 of 8 MiB"), "{}", exit.stdout);
-    // Of a company's own figures it is none.
+    // Not among the figures of a single company.
     let made = daemon.api().post("/v1/tokens", &json!({"role": "read", "company": "acme"})).expect(201).json();
     let bound = Client::new(daemon.address, Some(made["token"].as_str().unwrap().to_owned()));
     assert!(bound.get("/v1/stats").expect(200).json().get("memory").is_none());

@@ -1,4 +1,4 @@
-//! SMS conversations: from posted messages to the event that a reply raises, over kill -9 too.
+//! SMS conversations: from posted messages to the event raised by a reply, also across kill -9.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -14,7 +14,7 @@ use crate::wait::{PATIENCE, Watched};
 const LEAD: &str = "+12025550143";
 const OWN: &str = "+12025550100";
 
-/// A message of `acme`, sent at `second` seconds after three o'clock.
+/// A message of `acme`, sent `second` seconds after three o'clock.
 fn sms(call: &str, direction: &str, second: u32, body: &str) -> Value {
     let (from, to) = if direction == "inbound" { (LEAD, OWN) } else { (OWN, LEAD) };
     let sent_at = format!("2026-03-10T15:{:02}:{:02}Z", second / 60, second % 60);
@@ -37,18 +37,18 @@ fn a_reply_is_delivered_with_the_whole_conversation() {
     let (json, form) = (Receiver::willing(), Receiver::willing());
     daemon.subscribe(&json.url("/"), json!({"events": ["call.smsfollowup"], "domain": "www.acme.example"}));
     daemon.subscribe(&form.url("/"), json!({"events": ["call.smsfollowup"], "format": "form"}));
-    // The call's own event tells the domain, the widget, and the lead's name.
+    // The call's own event provides the domain, the widget, and the lead's name.
     let mut call = event("call.new", "c1");
     call["data"]["widget_id"] = json!(1042);
     daemon.accept(&call);
-    let asked = post(&daemon, &with(sms("c1", "outbound", 0, "Thursday at 9?"), "id", "m1"));
-    assert_eq!((&asked["messages"], &asked["event"], &asked["duplicate"]), (&json!(1), &Value::Null, &json!(false)));
+    let first = post(&daemon, &with(sms("c1", "outbound", 0, "Thursday at 9?"), "id", "m1"));
+    assert_eq!((&first["messages"], &first["event"], &first["duplicate"]), (&json!(1), &Value::Null, &json!(false)));
     let body = "Friday\n\u{1f44d}\u{1f3fd} \u{5d1}\u{5e1}\u{5d3}\u{5e8} & \"ok\" = 100%";
     let mut reply = with(sms("c1", "inbound", 60, body), "id", "m2");
     reply["lead"] = json!({"email": "dana@mail.example"});
     let answered = post(&daemon, &reply);
     let raised = answered["event"].as_str().unwrap_or_else(|| panic!("no event in {answered}")).to_owned();
-    assert_eq!(answered["conversation"], asked["conversation"]);
+    assert_eq!(answered["conversation"], first["conversation"]);
     assert_eq!(post(&daemon, &reply), with(answered.clone(), "duplicate", true));
     let received = json.wait_for(1)[0].json();
     assert_eq!((&received["id"], &received["type"]), (&json!(raised), &json!("call.smsfollowup")));
@@ -81,7 +81,7 @@ fn history_is_sorted_however_messages_come_and_a_reply_alone_raises_nothing() {
     let alone = post(&daemon, &sms("c1", "inbound", 100, "hello?"));
     assert_eq!((&alone["event"], &alone["messages"]), (&Value::Null, &json!(1)));
     assert_eq!(post(&daemon, &sms("c1", "outbound", 50, "late"))["event"], Value::Null);
-    // Ties stand in the order in which they came; one of the time of the outbound one comes after it.
+    // Ties are in order of arrival; one at the time of the outbound message comes after it.
     let tie = post(&daemon, &sms("c1", "inbound", 50, "tie"));
     let raised = daemon.api().get(&format!("/v1/events/{}", tie["event"].as_str().unwrap())).expect(200).json();
     assert_eq!(bodies(&raised["data"]["conversation"]), ["late", "tie", "hello?"], "what was known then");
@@ -135,7 +135,7 @@ fn conversations_are_filtered_and_paged() {
 }
 
 #[test]
-fn what_is_wrong_with_a_message_is_named_and_nothing_is_stored() {
+fn faults_of_a_message_are_named_and_nothing_is_stored() {
     let daemon = Daemon::start();
     let good = || sms("c1", "inbound", 0, "hi");
     let without = |name: &str| {
@@ -179,7 +179,7 @@ const CALLS: usize = 20;
 const EACH: usize = 30;
 const POSTERS: usize = 4;
 
-/// What the posting threads know of the daemon, and the ids of the messages that were answered 202.
+/// State shared by the posting threads, and the ids of the messages answered 202.
 struct Platform {
     daemon: Watched<(usize, Option<SocketAddr>)>,
     token: String,
@@ -188,7 +188,7 @@ struct Platform {
 }
 
 impl Platform {
-    /// Posts each call's messages in order, outbound and inbound by turns; again where an answer was lost.
+    /// Posts each call's messages in order, alternating directions; reposts where an answer was lost.
     fn post(&self, poster: usize) {
         let (mut life, mut client) = (0, None);
         for n in 0..EACH {
@@ -266,7 +266,7 @@ fn kill_9_leaves_no_message_without_its_event_and_no_event_without_its_message()
     assert_eq!(calls.len(), replies, "each reply raised one event");
 }
 
-/// Compares every conversation with the events that there are; says how many messages there are.
+/// Compares every conversation with the events; returns the number of messages.
 fn check(daemon: &Daemon) -> usize {
     let mut events: BTreeMap<String, Value> = BTreeMap::new();
     let mut cursor = String::new();

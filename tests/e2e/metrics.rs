@@ -1,4 +1,4 @@
-//! `/metrics`: what Prometheus reads, that it counts what happens, and that it names nobody.
+//! `/metrics`: the content for Prometheus, its counts, and that it contains no names.
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
@@ -12,7 +12,7 @@ use crate::receiver::{Answer, Receiver};
 use crate::space::skipped;
 use crate::wait::eventually;
 
-/// The value of a series, as it is written before it in a line.
+/// The value of a series, as written in a line.
 fn value(text: &str, series: &str) -> Option<f64> {
     text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
 }
@@ -22,7 +22,7 @@ fn scrape(daemon: &Daemon) -> String {
 }
 
 #[test]
-fn what_happens_is_counted_and_nobody_is_named() {
+fn activity_is_counted_without_names() {
     let home = Home::new();
     let daemon = home.start();
     let good = Receiver::willing();
@@ -34,7 +34,7 @@ fn what_happens_is_counted_and_nobody_is_named() {
     daemon.accept(&with(numbered("secret-call", 0), "id", "once"));
     daemon.accept(&numbered("other-call", 1));
     let version = concat!("hookswitch_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"}");
-    // A scrape may come between two counts of one thing.
+    // A scrape may come between two counts of one event.
     let text = eventually("the counts in /metrics", || {
         let text = scrape(&daemon);
         let is = |series: &str, wanted: f64| value(&text, series) == Some(wanted);
@@ -78,8 +78,8 @@ fn promtool_finds_no_fault(text: &str) {
         Err(error) => panic!("promtool cannot be run: {error}"),
     };
     promtool.stdin.take().expect("its input is piped").write_all(text.as_bytes()).expect("promtool reads");
-    let said = promtool.wait_with_output().expect("promtool ends");
-    assert!(said.status.success() && said.stdout.is_empty() && said.stderr.is_empty(), "{said:?}\n{text}");
+    let output = promtool.wait_with_output().expect("promtool ends");
+    assert!(output.status.success() && output.stdout.is_empty() && output.stderr.is_empty(), "{output:?}\n{text}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The order of a call's events, who is held back by a failure and who is not, and how much is under way at once.
+//! The order of a call's events, which deliveries a failure holds back, and how many are in flight.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::platform::numbered;
 use crate::receiver::{Answer, Received, Receiver};
 use crate::wait::{Gate, PATIENCE, Watched};
 
-/// Fails the event 0 of `call` until the gate is open; takes everything else.
+/// Fails event 0 of `call` until the gate is open; accepts everything else.
 fn failing_first(call: &'static str, gate: &Arc<Gate>) -> Receiver {
     let gate = Arc::clone(gate);
     Receiver::start(move |request| {
@@ -50,7 +50,7 @@ fn a_failing_event_holds_back_its_own_call_and_nothing_else() {
 }
 
 #[test]
-fn after_the_hold_later_events_pass_and_name_what_they_passed() {
+fn after_the_hold_later_events_overtake_and_name_the_overtaken() {
     let daemon = Home::new().set("ordering.hold", "\"1s\"").start();
     let gate = Arc::new(Gate::closed());
     let receiver = failing_first("a", &gate);
@@ -108,7 +108,7 @@ fn different_calls_are_delivered_side_by_side() {
     let daemon = Daemon::start();
     let under_way = Arc::new(Watched::new(0));
     let met = Arc::clone(&under_way);
-    // Each waits for the other: one after the other, the first would fail.
+    // Each waits for the other: sequentially, the first would fail.
     let receiver = Receiver::start(move |_| {
         met.change(|count| *count += 1);
         let both = met.wait(PATIENCE / 4, |count| (*count >= 2).then_some(()));
@@ -136,8 +136,8 @@ fn a_hanging_receiver_does_not_hold_up_a_healthy_one() {
     healthy.wait_for(20);
 }
 
-/// The receiver fails every seventh attempt or so, by a fixed rule that looks random, in both ways; each
-/// attempt it takes must be the next of its call.
+/// The receiver fails about every seventh attempt, by a fixed rule that looks random, in both ways; each accepted
+/// attempt must be the next of its call.
 #[test]
 fn a_receiver_that_fails_at_random_sees_every_call_in_order() {
     const CALLS: usize = 500;
@@ -160,7 +160,7 @@ fn a_receiver_that_fails_at_random_sees_every_call_in_order() {
                 2 => return Answer::Close,
                 _ => {}
             }
-            // One that comes again after its answer was lost is a repeat, and no inversion.
+            // One that comes again after its answer was lost is a repeat, not an inversion.
             *inversions += usize::from(number > next[call]);
             next[call] = next[call].max(number + 1);
             Answer::status(200)

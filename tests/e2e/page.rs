@@ -1,4 +1,4 @@
-//! The page without a browser: sessions, what is refused to other sites, headers, and that its views can be read.
+//! The page without a browser: sessions, what other sites are refused, headers, and that its views can be read.
 
 use crate::client::{Client, Reply};
 use crate::daemon::Daemon;
@@ -7,7 +7,7 @@ use serde_json::json;
 
 const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
 
-/// A browser without scripts: it keeps a cookie and says where its forms come from.
+/// A browser without scripts: it keeps a cookie and sends the origin of its forms.
 pub(crate) struct Browser {
     client: Client,
     origin: String,
@@ -39,7 +39,7 @@ impl Browser {
         self.client.request("GET", path, &[("cookie", &self.cookie)], b"")
     }
 
-    /// A change through the API with these headers beside the cookie.
+    /// A change through the API with the cookie and these headers.
     fn change(&self, headers: &[(&str, &str)]) -> Reply {
         let mut all = vec![("cookie", self.cookie.as_str()), ("content-type", "application/json")];
         all.extend(headers);
@@ -98,7 +98,7 @@ fn a_session_is_a_private_cookie_and_ends_when_it_is_left() {
 fn two_daemons_on_one_host_do_not_sign_each_other_out() {
     let (one, other) = (Daemon::start(), Daemon::start());
     let mut browsers = [Browser::signed_in(&one), Browser::signed_in(&other)];
-    // What a browser keeps for a host goes to all of its ports; of two with one name only the later is kept.
+    // A browser sends a host's cookies to all of its ports; of two with the same name only the later is kept.
     let names = browsers.each_ref().map(|browser| browser.cookie.split('=').next().unwrap().to_owned());
     assert_ne!(names[0], names[1]);
     let both = browsers.each_ref().map(|browser| browser.cookie.clone()).join("; ");
@@ -167,7 +167,7 @@ fn guessing_tokens_is_slowed_down() {
         assert!(refusals < 50, "nobody is slowed down");
     };
     assert!(limited.header("retry-after").is_some_and(|seconds| seconds.parse::<u32>().unwrap() > 0), "{limited:?}");
-    // Whoever has a good token is not held up by it, nor is told wrong who mistypes another.
+    // A valid token is not delayed by that, and a user who mistypes another is still told so.
     browser.sign_in("hsk_mistyped-by-somebody").expect(403);
     browser.sign_in(&daemon.home().token()).expect(303);
     let (_, exit) = daemon.stop();
@@ -235,7 +235,7 @@ fn assets_are_kept_by_the_browser_and_sent_in_gzip() {
 }
 
 #[test]
-fn a_webhook_that_was_paused_is_told_from_one_that_was_disabled() {
+fn paused_and_disabled_webhooks_are_distinguished() {
     let daemon = Daemon::start();
     let gone = Receiver::start(|_| Answer::status(410));
     let subscription = daemon.subscribe(&gone.url("/"), json!({}));
@@ -259,7 +259,7 @@ fn a_webhook_that_was_paused_is_told_from_one_that_was_disabled() {
 }
 
 #[test]
-fn the_views_can_be_read_without_scripts_and_show_what_is_hostile_as_text() {
+fn views_work_without_scripts_and_show_hostile_data_as_text() {
     let daemon = Daemon::start();
     let hostile = "\"'><script>alert(1)</script>";
     let receiver = Receiver::willing();

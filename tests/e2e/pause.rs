@@ -1,4 +1,4 @@
-//! A disabled subscription is paused: it goes on being owed, and what it is owed flows in order when it is enabled.
+//! A disabled subscription is paused: its deliveries wait, and follow in order when it is enabled.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::platform::numbered;
 use crate::receiver::{Received, Receiver};
 
 #[test]
-fn a_paused_subscription_keeps_what_it_is_owed_and_gets_it_in_order() {
+fn a_paused_subscription_keeps_its_deliveries_and_gets_them_in_order() {
     let daemon = Daemon::start();
     let (paused, other) = (Receiver::willing(), Receiver::willing());
     let subscription = daemon.subscribe(&paused.url("/"), json!({}));
@@ -22,7 +22,7 @@ fn a_paused_subscription_keeps_what_it_is_owed_and_gets_it_in_order() {
     for n in 1..8 {
         assert_eq!(daemon.accept(&numbered("c1", n))["deliveries"], 2);
     }
-    // The other one has them all: so the paused one would have had them too.
+    // The other one has them all: so the paused one could have had them too.
     other.wait_for(8);
     assert_eq!(paused.requests().len(), 1, "a paused subscription was called");
     assert_eq!(daemon.api().get(&subscription.path()).expect(200).json()["waiting"], 7);
@@ -54,7 +54,7 @@ fn numbers(requests: &[Arc<Received>]) -> Vec<u64> {
 }
 
 #[test]
-fn a_deleted_subscription_is_owed_nothing() {
+fn a_deleted_subscription_has_no_deliveries_left() {
     let daemon = Daemon::start();
     let receiver = Receiver::willing();
     let subscription = daemon.subscribe(&receiver.url("/deleted"), json!({"enabled": false}));

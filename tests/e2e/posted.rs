@@ -1,4 +1,4 @@
-//! What platforms really post: text that was cut inside an emoji, byte order marks, empty members, keys in quotes.
+//! Realistic posts: text cut inside an emoji, byte order marks, empty members, quoted keys.
 
 use serde_json::{Value, json};
 
@@ -40,7 +40,7 @@ fn half_an_emoji_is_accepted_and_goes_out_as_it_was_posted() {
     ] {
         daemon.subscribe(&receiver.url(path), settings);
     }
-    // JavaScript, Python and Java all write this where a text was cut inside an emoji.
+    // JavaScript, Python and Java all produce this when text is cut inside an emoji.
     let data = r#"{"call_id":"c\ude00","lead_name":"ok \ud83d","lead_phone":"\ud83d1","a\ud83d":["\ud83d\ud83d\ude00"],"agent_id":"\ud83d"}"#;
     let accepted = post(&daemon, "/v1/events", JSON, &with_data(data)).expect(202).json();
     let arrived = receiver.wait_for(3);
@@ -56,7 +56,7 @@ fn half_an_emoji_is_accepted_and_goes_out_as_it_was_posted() {
     ] {
         assert!(form.contains(&(pair.0.to_owned(), pair.1.to_owned())), "{pair:?} in {form:?}");
     }
-    // Whoever looks at it later gets an answer, too: the API, the log, the report and the page.
+    // Later readers get it too: the API, the log, the report and the page.
     let id = accepted["id"].as_str().unwrap_or_default();
     assert!(daemon.api().get(&format!("/v1/events/{id}")).expect(200).text().contains(data));
     let call = "c%EF%BF%BD";
@@ -136,7 +136,7 @@ fn identity_is_no_compression_and_charsets_are_read_as_they_are_meant() {
 #[test]
 fn an_optional_member_that_is_empty_is_as_good_as_null() {
     let daemon = Daemon::start();
-    // Member by member: what is empty, and whether it is taken.
+    // Member by member: the empty value, and whether it is accepted.
     let good = event("call.new", "c1");
     for (name, status) in [
         ("domain", 202),
@@ -225,7 +225,7 @@ fn cloud_events_come_quoted_and_in_batches() {
     let accepted = daemon.api().request("POST", "/v1/events", &headers, br#"{"call_id":"c1"}"#).expect(202).json();
     assert_eq!(accepted["deliveries"], 1, "{accepted}");
     assert_eq!(receiver.wait_for(1)[0].json()["company"], "acme & söhne");
-    // Binary mode says nothing by an empty extension.
+    // In binary mode an empty extension counts as absent.
     let mut bare = headers;
     (bare[2].1, bare[6].1) = ("9", "");
     let accepted = daemon.api().request("POST", "/v1/events", &bare, br#"{"call_id":"c2"}"#).expect(202).json();
@@ -272,7 +272,7 @@ fn a_picture_is_a_message_like_any_other() {
     assert_eq!((&data["conversation"][0]["body"], &data["conversation"][0]["media"]), (&json!(""), &Value::Null));
     assert_eq!(data["conversation"][1]["media"], shown);
     assert_eq!(post(&picture)["duplicate"], true);
-    // It is there after a crash, in a backup, on the command line and on the page.
+    // It survives a crash, and is in a backup, on the command line and on the page.
     let daemon = daemon.kill().start();
     let whole = daemon.api().get("/v1/conversations/c1?company=acme").expect(200).json();
     assert_eq!((&whole["messages"][1]["media"], &whole["messages"][1]["body"]), (&shown, &json!("")), "{whole}");
@@ -284,12 +284,12 @@ fn a_picture_is_a_message_like_any_other() {
     assert_eq!(event["data"]["conversation"][1]["media"], shown, "read anew");
     let url = format!("http://{}", daemon.address);
     let (data, backup) = (daemon.home().data(), daemon.home().beside("backup"));
-    let asked = |arguments: &[&str]| {
+    let cli = |arguments: &[&str]| {
         let mut command = hookswitch();
         command.args(arguments).args(["--url", &url]).arg("--data-dir").arg(&data);
         run(command).expect(0).stdout
     };
-    assert!(asked(&["conversations", "c1", "--company", "acme"]).contains("[image/jpeg] https://media.example/1.jpg"));
+    assert!(cli(&["conversations", "c1", "--company", "acme"]).contains("[image/jpeg] https://media.example/1.jpg"));
     let posted = [
         "message",
         "--company",
@@ -306,8 +306,8 @@ fn a_picture_is_a_message_like_any_other() {
         "https://m.example/3",
         "--json",
     ];
-    assert!(asked(&posted).contains("\"messages\":1"));
-    asked(&["backup", &backup.display().to_string()]);
+    assert!(cli(&posted).contains("\"messages\":1"));
+    cli(&["backup", &backup.display().to_string()]);
     let other = Home::new();
     let mut restore = hookswitch();
     restore.arg("restore").arg(&backup).arg("--data-dir").arg(other.data());
@@ -322,7 +322,7 @@ fn a_picture_is_a_message_like_any_other() {
 }
 
 #[test]
-fn an_id_that_comes_again_with_other_content_is_told_what_differs() {
+fn a_repeated_id_with_other_content_names_the_difference() {
     let daemon = Daemon::start();
     let receiver = Receiver::willing();
     daemon.subscribe(&receiver.url("/"), json!({}));
@@ -337,14 +337,14 @@ fn an_id_that_comes_again_with_other_content_is_told_what_differs() {
             error["detail"].as_str().unwrap_or_default().to_owned(),
         )
     };
-    let (pointer, said) = detail(daemon.api().post("/v1/events", &other));
+    let (pointer, text) = detail(daemon.api().post("/v1/events", &other));
     assert!(
-        pointer == "/id" && said.contains("`data`") && said.contains(accepted["id"].as_str().unwrap_or("?")),
-        "{said}"
+        pointer == "/id" && text.contains("`data`") && text.contains(accepted["id"].as_str().unwrap_or("?")),
+        "{text}"
     );
-    let (pointer, said) = detail(daemon.api().post("/v1/events", &with(first.clone(), "type", "call.missed")));
-    assert!(pointer == "/id" && said.contains("`type`") && !said.contains("`data`"), "{said}");
-    // The same written otherwise is the same; and so it is after a crash.
+    let (pointer, text) = detail(daemon.api().post("/v1/events", &with(first.clone(), "type", "call.missed")));
+    assert!(pointer == "/id" && text.contains("`type`") && !text.contains("`data`"), "{text}");
+    // The same in another notation is the same, also after a crash.
     let daemon = daemon.kill().start();
     let data: Vec<(String, Value)> =
         first["data"].as_object().into_iter().flatten().map(|(name, value)| (name.clone(), value.clone())).collect();
@@ -360,9 +360,9 @@ fn an_id_that_comes_again_with_other_content_is_told_what_differs() {
     let line = |id: &str, call: &str| with(event("call.new", call), "id", id).to_string();
     let lines = [line("p2", "c2"), String::new(), line("p1", "c2"), line("p2", "c3")].join("\n");
     let problem = post(&daemon, "/v1/events", NDJSON, &lines).expect_problem(&[422]);
-    let told: Vec<_> = problem["errors"].as_array().into_iter().flatten().collect();
-    assert_eq!(told.iter().map(|error| &error["pointer"]).collect::<Vec<_>>(), [&json!("/1/id"), &json!("/2/id")]);
-    assert!(told[1]["detail"].as_str().is_some_and(|detail| detail.starts_with("(line 4) ")), "{problem}");
+    let errors: Vec<_> = problem["errors"].as_array().into_iter().flatten().collect();
+    assert_eq!(errors.iter().map(|error| &error["pointer"]).collect::<Vec<_>>(), [&json!("/1/id"), &json!("/2/id")]);
+    assert!(errors[1]["detail"].as_str().is_some_and(|detail| detail.starts_with("(line 4) ")), "{problem}");
     let batch = format!(
         "[{},{}]",
         cloud_event("7", "acme"),
@@ -382,8 +382,8 @@ fn an_id_that_comes_again_with_other_content_is_told_what_differs() {
         (with(message("outbound", "hi"), "call_id", "c2"), "`call_id`"),
         (with(message("outbound", "hi"), "media", json!([{"url": "https://m.example/1"}])), "`media`"),
     ] {
-        let (pointer, said) = detail(daemon.api().post("/v1/messages", &other));
-        assert!(pointer == "/id" && said.contains(named), "{other}: {said}");
+        let (pointer, text) = detail(daemon.api().post("/v1/messages", &other));
+        assert!(pointer == "/id" && text.contains(named), "{other}: {text}");
     }
     let again = daemon.api().post("/v1/messages", &with(message("outbound", "hi"), "sent_at", "")).expect(202).json();
     assert_eq!((&again["duplicate"], &again["messages"]), (&json!(true), &json!(1)));
@@ -400,7 +400,7 @@ fn companies_that_post_and_have_no_webhook_are_named() {
         let all = stats["companies_without_webhook"].as_array().cloned().unwrap_or_else(|| panic!("{stats}"));
         all.iter().map(|one| one["company"].as_str().unwrap_or_default().to_owned()).collect()
     };
-    // Nobody wants this one of a company that has a webhook: that may be meant.
+    // No match for an event of a company that has a webhook may be intended.
     assert_eq!(daemon.accept(&event("call.new", "c1"))["deliveries"], 0);
     assert_eq!(unserved(&daemon), Vec::<String>::new());
     assert_eq!(daemon.accept(&with(event("call.new", "c2"), "company", "acmee"))["deliveries"], 0);
@@ -411,13 +411,13 @@ fn companies_that_post_and_have_no_webhook_are_named() {
         run(status).expect(0).stdout
     };
     assert!(shown(&daemon).contains("  acmee  latest event "), "{}", shown(&daemon));
-    // Over a crash and a stop, and until it has one.
+    // Across a crash and a stop, and until it has one.
     let daemon = daemon.kill().start();
     assert_eq!(unserved(&daemon), ["acmee"]);
     let (home, _) = daemon.stop();
     let daemon = home.start();
     assert_eq!(unserved(&daemon), ["acmee"]);
-    // Who may see one company alone hears of no other.
+    // A token for one company does not see others.
     let token = daemon.api().post("/v1/tokens", &json!({"role": "read", "company": "acme"})).expect(201).json();
     let bound = crate::client::Client::new(daemon.address, token["token"].as_str().map(str::to_owned));
     assert_eq!(bound.get("/v1/stats").expect(200).json()["companies_without_webhook"], json!([]));

@@ -1,4 +1,4 @@
-//! The test of a URL: what came back in plain words, at once, and in the log only where a subscription was tested.
+//! The test of a URL: the result in plain language, at once, and in the log only for a subscription.
 
 use std::time::{Duration, Instant};
 
@@ -83,7 +83,7 @@ fn every_other_outcome_is_named() {
 }
 
 #[test]
-fn a_probe_sends_what_was_asked_for() {
+fn a_probe_sends_the_requested_event() {
     let daemon = impatient();
     let receiver = Receiver::willing();
     let body = json!({"url": receiver.url("/"), "format": "form", "layout": "flat", "event": "call.missed",
@@ -126,13 +126,13 @@ fn the_probe_of_a_subscription_is_signed_and_logged_as_a_test() {
     let id = json!(subscription.id);
     assert_eq!(seen, [(&json!(true), &json!(200), &id), (&json!(true), &json!(404), &id)]);
     assert_eq!(daemon.list("/v1/log?test=false").len(), 0);
-    // A probe is no event: nothing is owed, nothing is retried, no number is used up.
+    // A probe is not an event: nothing is outstanding, nothing is retried, no number is used.
     assert_eq!(daemon.list("/v1/events").len() + daemon.list("/v1/deliveries").len(), 0);
     daemon.accept(&crate::platform::event("call.finished", "c1"));
     assert_eq!(receiver.wait_for(3)[2].sequence(), 1);
 }
 
-/// A receiver that checks the signature with one secret, as those of the README do.
+/// A receiver that checks the signature with one secret, like those of the README.
 fn verifying(secret: &str) -> Receiver {
     let secret = secret.to_owned();
     Receiver::start(move |request| Answer::status(if request.is_signed_with(&secret) { 200 } else { 401 }))
@@ -152,7 +152,7 @@ fn a_receiver_that_checks_the_signature_can_be_tested_before_and_after_saving() 
     let found = daemon.api().post(&test, &json!({})).expect(200).json();
     assert_eq!((&found["response"], &found["working"]), (&json!(200), &json!(true)), "{found}");
     assert_eq!(receiver.wait_for(2)[1].json()["type"], "call.missed", "an event that it selected");
-    // With unsaved edits: as they are, and signed with what is stored all the same.
+    // With unsaved edits applied, but signed with the stored secret.
     let edited = json!({"event": "call.claimed", "settings": {"url": receiver.url("/new"), "format": "form"}});
     let found = daemon.api().post(&test, &edited).expect(200).json();
     assert_eq!(found["response"], 200, "{found}");

@@ -1,4 +1,5 @@
-//! The forward proxy of `[network]`: every connection to a receiver goes through it, and the guard stands before it.
+//! The forward proxy of `[network]`: every connection to a receiver goes through it, and the address check comes
+//! first.
 
 use std::io::{BufReader, Read, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -14,43 +15,45 @@ use crate::secure_receivers::{Secure, trusting};
 use crate::wait::Watched;
 use crate::wire;
 
-/// A target, and the authorization that came with it.
-type Asked = (String, Option<String>);
+/// A target, and the authorization sent with it.
+type ProxyRequest = (String, Option<String>);
 
-/// A proxy for which every name is 127.0.0.1.
+/// A proxy that resolves every name to 127.0.0.1.
 struct Proxy {
     address: SocketAddr,
-    /// The targets that were asked for, with the authorization.
-    asked: Arc<Watched<Vec<Asked>>>,
+    /// The requested targets, with the authorization.
+    requests: Arc<Watched<Vec<ProxyRequest>>>,
 }
 
 impl Proxy {
-    /// Answers `refusal`, if there is one, instead of connecting.
+    /// Answers `refusal`, if given, instead of connecting.
     fn start(refusal: Option<&'static str>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let asked = Arc::new(Watched::new(Vec::new()));
-        let noted = Arc::clone(&asked);
+        let requests = Arc::new(Watched::new(Vec::new()));
+        let recorded = Arc::clone(&requests);
         std::thread::spawn(move || {
             for socket in listener.incoming().map_while(Result::ok) {
-                let noted = Arc::clone(&noted);
-                std::thread::spawn(move || serve(socket, refusal, &noted));
+                let recorded = Arc::clone(&recorded);
+                std::thread::spawn(move || serve(socket, refusal, &recorded));
             }
         });
-        Self { address, asked }
+        Self { address, requests }
     }
 
-    fn asked(&self) -> Vec<Asked> {
-        self.asked.look(Clone::clone)
+    fn requests(&self) -> Vec<ProxyRequest> {
+        self.requests.look(Clone::clone)
     }
 }
 
-fn serve(mut socket: TcpStream, refusal: Option<&str>, asked: &Watched<Vec<Asked>>) {
+fn serve(mut socket: TcpStream, refusal: Option<&str>, requests: &Watched<Vec<ProxyRequest>>) {
     let mut reader = BufReader::new(socket.try_clone().unwrap());
     let Ok(Some(request)) = wire::read_request(&mut reader) else { return };
     let target = request.start.strip_prefix("CONNECT ").and_then(|rest| rest.strip_suffix(" HTTP/1.1")).unwrap();
     assert_eq!(request.header("host"), Some(target));
-    asked.change(|asked| asked.push((target.to_owned(), request.header("proxy-authorization").map(str::to_owned))));
+    requests.change(|requests| {
+        requests.push((target.to_owned(), request.header("proxy-authorization").map(str::to_owned)))
+    });
     if let Some(refusal) = refusal {
         let _ = socket.write_all(refusal.as_bytes());
         return;
@@ -85,7 +88,7 @@ fn every_receiver_is_called_through_the_proxy() {
     let daemon = home.start();
     daemon.subscribe(&plain.url("/hook"), json!({}));
     daemon.subscribe(&secure.url(), json!({}));
-    // A name that only the proxy knows.
+    // A name that only the proxy resolves.
     let port = plain.address().port();
     daemon.subscribe(&format!("http://hooks.acme.invalid:{port}/named"), json!({}));
     daemon.accept(&event("call.new", "c1"));
@@ -94,13 +97,16 @@ fn every_receiver_is_called_through_the_proxy() {
     let seen = daemon.wait_for_list("/v1/log?status=delivered", 3);
     let whole = daemon.api().get(&format!("/v1/log/{}", text(&seen[0], "id"))).expect(200).json();
     assert_eq!(whole["address"], proxy.address.to_string(), "the proxy is what was connected to");
-    let asked = proxy.asked();
+    let requests = proxy.requests();
     for target in [
         plain.address().to_string(),
         format!("localhost:{}", secure.address.port()),
         format!("hooks.acme.invalid:{port}"),
     ] {
-        let by = asked.iter().find(|(asked, _)| *asked == target).unwrap_or_else(|| panic!("{target} in {asked:?}"));
+        let by = requests
+            .iter()
+            .find(|(requests, _)| *requests == target)
+            .unwrap_or_else(|| panic!("{target} in {requests:?}"));
         assert_eq!(by.1.as_deref(), Some("Basic YW5uOnNAY3JldA=="));
     }
     let named = plain.requests_to("/named");
@@ -123,11 +129,11 @@ fn the_guard_stands_before_the_proxy() {
         let found = daemon.api().post("/v1/test", &json!({"url": url})).expect(200).json();
         assert_eq!(text(&found, "message"), format!("URL not allowed: {sentence}."));
     }
-    assert_eq!(proxy.asked().len(), 0);
+    assert_eq!(proxy.requests().len(), 0);
 }
 
 #[test]
-fn a_proxy_that_does_not_help_is_told_as_such() {
+fn a_failing_proxy_is_reported_as_such() {
     let cases = [
         ("HTTP/1.1 407 Proxy Authentication Required\r\nconnection: close\r\n\r\n", "user name and password (407)"),
         (
@@ -138,17 +144,17 @@ fn a_proxy_that_does_not_help_is_told_as_such() {
         ("SSH-2.0-OpenSSH_9.2\r\n", "does not speak HTTP"),
         ("", "ended the connection without an answer"),
     ];
-    let said = |address: SocketAddr| {
+    let outcome = |address: SocketAddr| {
         let daemon = Home::new().set("network.proxy", &format!("\"http://{address}\"")).start();
         daemon.api().post("/v1/test", &json!({"url": "http://hooks.acme.invalid/"})).expect(200).json()
     };
     for (refusal, words) in cases {
-        let found = said(Proxy::start(Some(refusal)).address);
+        let found = outcome(Proxy::start(Some(refusal)).address);
         assert_eq!((&found["error"], &found["phase"]), (&json!("proxy_failed"), &json!("connect")), "{found}");
         assert!(text(&found, "message").contains(words), "{words}: {found}");
         assert!(text(&found, "message").contains("`proxy` in [network]"), "{found}");
     }
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let found = said(nobody);
+    let found = outcome(nobody);
     assert!(text(&found, "message").contains("cannot be reached") && found["error"] == "proxy_failed", "{found}");
 }

@@ -1,4 +1,4 @@
-//! SIGHUP: what can change while the daemon runs changes, what cannot is said, what is wrong changes nothing.
+//! SIGHUP: reloadable keys change, others are reported, and faults change nothing.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::daemon::{Daemon, Home};
 use crate::platform::{event, numbered};
 use crate::receiver::{Answer, Receiver};
 
-/// Lets the daemon read its configuration again, as it is in `home` now; gives the line that says what came of it.
+/// Makes the daemon reload its configuration, as it is in `home` now; returns the resulting log line.
 fn reload(daemon: &Daemon, home: &Home, saying: &str) -> String {
     home.write_config();
     daemon.signal("HUP");
@@ -16,7 +16,7 @@ fn reload(daemon: &Daemon, home: &Home, saying: &str) -> String {
 }
 
 #[test]
-fn what_changed_is_said_and_what_needs_a_restart_too() {
+fn changed_keys_are_reported_and_those_that_need_a_restart_too() {
     let home = Home::new();
     let daemon = home.start();
     let home = home
@@ -38,8 +38,8 @@ fn what_changed_is_said_and_what_needs_a_restart_too() {
         assert!(later.contains(part), "{part} is not in {later}");
     }
     assert!(!later.contains("retry"), "{later}");
-    // Again: nothing live has changed, and what waits for a restart still does.
-    reload(&daemon, &home, "no key has changed that can change now");
+    // Again: no reloadable key has changed, and others still need a restart.
+    reload(&daemon, &home, "no reloadable key has changed");
     let (_, exit) = daemon.stop();
     let stderr = exit.expect(0).stderr;
     assert_eq!(stderr.matches("only after a restart").count(), 2, "{stderr}");
@@ -52,8 +52,8 @@ fn a_reading_that_is_wrong_changes_nothing_of_it() {
     let receiver = Receiver::willing();
     daemon.subscribe(&receiver.url("/"), json!({}));
     let wrong = home.clone().set("network.deny", "[\"127.0.0.0/8\"]").set("retry.jitter", "7.0");
-    let said = reload(&daemon, &wrong, "reload: retry.jitter");
-    assert!(said.contains("hookswitch.toml"), "where it came from: {said}");
+    let message = reload(&daemon, &wrong, "reload: retry.jitter");
+    assert!(message.contains("hookswitch.toml"), "where it came from: {message}");
     daemon.wait_for_saying("stays in force");
     let wrong = home.clone().set("network.deny", "[\"127.0.0.0/8\"]").set("network.extra_ca", "[\"/nonexistent.pem\"]");
     reload(&daemon, &wrong, "/nonexistent.pem");
@@ -72,7 +72,7 @@ fn a_reading_that_is_wrong_changes_nothing_of_it() {
 }
 
 #[test]
-fn what_waits_goes_by_the_new_rules() {
+fn waiting_deliveries_follow_the_new_rules() {
     let home = Home::new().set("retry.initial_delay", "\"1h\"").set("retry.max_delay", "\"1h\"");
     let daemon = home.start();
     let receiver = Receiver::start(|request| Answer::status(if request.call() == "poisoned" { 500 } else { 200 }));
@@ -80,7 +80,7 @@ fn what_waits_goes_by_the_new_rules() {
     daemon.accept(&numbered("poisoned", 0));
     receiver.wait_for(1);
     daemon.accept(&numbered("poisoned", 1));
-    // The second is held back by the first, until the hold is over.
+    // The second is held back by the first, until the hold ends.
     let home =
         home.set("ordering.hold", "\"0s\"").set("retry.initial_delay", "\"100ms\"").set("retry.max_delay", "\"100ms\"");
     reload(&daemon, &home, "in force now");
@@ -88,7 +88,7 @@ fn what_waits_goes_by_the_new_rules() {
         requests.iter().filter(|request| request.sequence() == 2).count() >= 3
     });
     assert_eq!(all.iter().filter(|request| request.sequence() == 1).count(), 1, "what is due in an hour is due then");
-    // The disk counts as full from now on, and then no more.
+    // From now on the disk counts as full, and then not any more.
     let full = home.clone().set("store.min_free_bytes", "1099511627776");
     reload(&daemon, &full, "store.min_free_bytes (268435456, now 1099511627776)");
     crate::wait::eventually("507", || {
@@ -103,7 +103,7 @@ fn what_waits_goes_by_the_new_rules() {
 }
 
 #[test]
-fn messages_are_told_from_the_new_level_on() {
+fn messages_are_logged_from_the_new_level_on() {
     let home = Home::new().set("diagnostics.level", "\"error\"");
     let daemon = home.start();
     let home = home.set("diagnostics.level", "\"info\"");

@@ -1,5 +1,4 @@
-//! What happens to a delivery that fails: tried again, left alone as asked, given up, cancelled, expired, taken up again
-//! by hand.
+//! Failing deliveries: retried, delayed as requested, given up, cancelled, expired, retried by hand.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -23,7 +22,7 @@ fn attempts(requests: &[Arc<Received>]) -> Vec<u32> {
 }
 
 /// The entries of the log, oldest first, as (attempt, response, status).
-fn told(daemon: &Daemon, path: &str, count: usize) -> Vec<(u64, Value, String)> {
+fn logged(daemon: &Daemon, path: &str, count: usize) -> Vec<(u64, Value, String)> {
     let mut entries = daemon.wait_for_list(path, count);
     entries.reverse();
     let tell = |entry: &Value| {
@@ -45,7 +44,7 @@ fn a_receiver_that_fails_twice_gets_the_same_event_a_third_time() {
     let accepted = daemon.accept(&event("call.new", "c1"));
     let requests =
         receiver.wait_until("the third attempt", |requests| requests.last().is_some_and(|r| r.attempt() == 3));
-    // A connection that dies before its answer may be tried once more within the attempt.
+    // A connection that breaks before its response may be retried once within the attempt.
     let mut numbers = attempts(&requests);
     numbers.dedup();
     assert_eq!(numbers, [1, 2, 3]);
@@ -56,7 +55,7 @@ fn a_receiver_that_fails_twice_gets_the_same_event_a_third_time() {
         assert!(request.is_signed_with(&subscription.secret), "signature of {request:?}");
         assert_eq!(request.body(), requests[0].body(), "the body changed between attempts");
     }
-    let seen = told(&daemon, "/v1/log", 3);
+    let seen = logged(&daemon, "/v1/log", 3);
     let wanted = [(1, json!(500), "retrying"), (2, Value::Null, "retrying"), (3, json!(204), "delivered")];
     assert_eq!(seen, wanted.map(|(attempt, response, status)| (attempt, response, status.to_owned())));
     assert_eq!(daemon.wait_for_state(requests[0].delivery(), "delivered")["attempts"], 3);
@@ -73,7 +72,7 @@ fn retry_after_is_respected() {
     daemon.accept(&event("call.new", "c1"));
     let requests = receiver.wait_for(2);
     let pause = requests[1].at.duration_since(requests[0].at);
-    // The daemon reckons in whole milliseconds.
+    // The daemon computes in whole milliseconds.
     assert!(pause >= Duration::from_millis(1999), "asked for 2 s, left alone for {pause:?}");
 }
 
@@ -90,7 +89,7 @@ fn a_redirect_is_a_failure_and_is_not_followed() {
     daemon.subscribe(&receiver.url("/"), json!({}));
     daemon.accept(&event("call.new", "c1"));
     assert_eq!(attempts(&receiver.wait_for(6)), [1, 2, 3, 4, 5, 6]);
-    let responses: Vec<_> = told(&daemon, "/v1/log", 6).into_iter().map(|(_, response, _)| response).collect();
+    let responses: Vec<_> = logged(&daemon, "/v1/log", 6).into_iter().map(|(_, response, _)| response).collect();
     assert_eq!(responses, [301, 302, 303, 307, 308, 200].map(|status| json!(status)));
     assert_eq!(elsewhere.requests().len(), 0, "a redirect was followed");
 }
@@ -103,11 +102,11 @@ fn a_receiver_that_is_gone_is_disabled_and_its_delivery_kept() {
     daemon.accept(&event("call.new", "c1"));
     let delivery = receiver.wait_for(1)[0].delivery().to_owned();
     daemon.wait_for_state(&delivery, "failed");
-    assert_eq!(told(&daemon, "/v1/log", 1), [(1, json!(410), "failed".to_owned())]);
+    assert_eq!(logged(&daemon, "/v1/log", 1), [(1, json!(410), "failed".to_owned())]);
     let seen = daemon.api().get(&subscription.path()).expect(200).json();
     assert_eq!(seen["enabled"], false, "{seen}");
     assert!(seen["disabled_reason"].as_str().is_some_and(|reason| reason.contains("410")), "{seen}");
-    // It stays disabled: what comes now waits, and a restart does not forget why.
+    // It stays disabled: later deliveries wait, and a restart keeps the reason.
     assert_eq!(daemon.accept(&event("call.new", "c2"))["deliveries"], 1);
     let (home, exit) = daemon.stop();
     exit.expect(0);
@@ -128,7 +127,7 @@ fn one_that_failed_for_too_long_and_is_enabled_again_may_fail_as_long_again() {
     for again in [false, true] {
         let before = receiver.requests().len();
         if again {
-            // Nor does a restart remember what it did before.
+            // Nor does a restart remember earlier failures.
             daemon.api().patch(&subscription.path(), &json!({"enabled": true})).expect(200);
             daemon = daemon.kill().start();
         }
@@ -145,7 +144,7 @@ fn one_that_failed_for_too_long_and_is_enabled_again_may_fail_as_long_again() {
 }
 
 #[test]
-fn what_is_given_up_is_listed_and_delivered_by_hand() {
+fn dead_letters_are_listed_and_delivered_by_hand() {
     let daemon = Home::new().set("retry.give_up_after", "\"1s\"").start();
     let gate = Arc::new(Gate::closed());
     let receiver = failing_until(&gate, 500);
@@ -159,7 +158,7 @@ fn what_is_given_up_is_listed_and_delivered_by_hand() {
     assert_eq!(daemon.list("/v1/log?status=failed").len(), 1);
     let by_subscription = format!("/v1/deliveries?state=failed&subscription={}", subscription.id);
     assert_eq!(daemon.list(&by_subscription).len(), 1);
-    // Filters are named like the members that they compare.
+    // Filters are named like the members they compare.
     let event_id = id.as_str().unwrap_or_default();
     for (filter, wanted) in
         [("event=call.new", 1), ("event=call.missed", 0), (format!("event_id={event_id}").as_str(), 1)]
@@ -179,7 +178,7 @@ fn what_is_given_up_is_listed_and_delivered_by_hand() {
 
 #[test]
 fn a_cancelled_delivery_is_not_tried_again_and_holds_nothing_back() {
-    // Long enough between attempts that it is cancelled while it waits, and not while it is under way.
+    // Long enough between attempts that it is cancelled while waiting, not in flight.
     let daemon = Home::new().set("retry.initial_delay", "\"5s\"").start();
     let receiver = Receiver::start(|request| {
         let fails = request.json()["data"]["n"] == 0;
@@ -206,7 +205,7 @@ fn a_cancelled_delivery_is_not_tried_again_and_holds_nothing_back() {
 }
 
 #[test]
-fn what_is_no_longer_wanted_expires() {
+fn deliveries_expire() {
     let daemon = Daemon::start();
     let receiver = Receiver::start(|_| Answer::status(500));
     daemon.subscribe(&receiver.url("/"), json!({"expire_after": {"call.new": "1s"}}));
@@ -219,7 +218,7 @@ fn what_is_no_longer_wanted_expires() {
 }
 
 #[test]
-fn what_expires_while_it_waits_is_not_sent_and_is_in_the_log() {
+fn deliveries_that_expire_while_waiting_are_not_sent_and_are_logged() {
     let daemon = Daemon::start();
     let receiver = Receiver::start(|_| Answer::status(503).header("retry-after", "9"));
     daemon.subscribe(&receiver.url("/"), json!({"expire_after": {"call.new": "1s"}}));
@@ -244,7 +243,7 @@ fn a_restart_between_failures_goes_on_counting() {
     let daemon = home.start();
     let requests =
         receiver.wait_until("the fifth attempt", |requests| requests.last().is_some_and(|r| r.attempt() == 5));
-    // An attempt that the kill cut off before it was recorded is made again under its number.
+    // An attempt cut off by the kill before it was recorded is repeated under its number.
     let mut numbers = attempts(&requests);
     numbers.dedup();
     assert_eq!(numbers, [1, 2, 3, 4, 5]);
@@ -285,6 +284,6 @@ fn an_attempt_ends_at_the_subscriptions_own_timeout() {
     let requests = receiver.wait_for(2);
     let pause = requests[1].at.duration_since(requests[0].at);
     assert!(pause < Duration::from_secs(8), "a timeout of 500 ms took {pause:?}");
-    let first = &told(&daemon, "/v1/log", 2)[0];
+    let first = &logged(&daemon, "/v1/log", 2)[0];
     assert_eq!(first, &(1, Value::Null, "retrying".to_owned()));
 }

@@ -1,5 +1,5 @@
-//! Every operation of the API's own description, called by everybody there is: without a token, with one that is
-//! not known, and with one of each role, of no company, of the company whose things are asked for, and of another.
+//! Every operation of the API's own description, called with every kind of token: none, an unknown one, and one of
+//! each role, of no company, of the company of the resources, and of another.
 
 use serde_json::{Value, json};
 
@@ -10,28 +10,28 @@ use crate::receiver::Receiver;
 
 const CALL: &str = "call-of-acme";
 const OTHER: &str = "other";
-/// Where an id that nobody has stands.
+/// An id that does not exist.
 const NOBODYS: &str = "01ARZ3NDEKTSV4RRFFQ69G5FAV";
 
-/// An operation, with what a request for it holds.
+/// An operation, with a request for it.
 struct Operation {
     method: String,
     path: String,
     roles: Vec<String>,
-    /// Whether a token that is bound to a company is refused.
+    /// Whether a token bound to a company is refused.
     all_companies: bool,
-    /// The body's type and the body, which is the description's example.
+    /// The body's type and the body, from the description's example.
     body: Option<(String, String)>,
     query: String,
 }
 
 impl Operation {
-    /// Whether it is about one thing that belongs to a company.
+    /// Whether it concerns a single resource of a company.
     fn is_of_one(&self) -> bool {
         self.path.contains('{') && !self.path.contains("{type}")
     }
 
-    /// Whether the request says itself that it is for the company.
+    /// Whether the request names the company.
     fn names_company(&self) -> bool {
         let named = |text: &str| text.replace(' ', "").contains(&format!("\"company\":\"{COMPANY}\""));
         self.query.contains("company=") || self.body.as_ref().is_some_and(|(_, body)| named(body))
@@ -46,7 +46,7 @@ impl Operation {
     }
 }
 
-/// All operations, those last that take something away.
+/// All operations; those that delete something come last.
 fn operations(description: &Value) -> Vec<Operation> {
     let mut all = Vec::new();
     for (path, item) in description["paths"].as_object().expect("paths") {
@@ -77,7 +77,7 @@ fn operations(description: &Value) -> Vec<Operation> {
     all
 }
 
-/// One thing of each kind, all of the company.
+/// One resource of each kind, all of the company.
 struct Things {
     event: String,
     subscription: String,
@@ -105,7 +105,7 @@ impl Things {
         [&self.event, &self.subscription, &self.delivery, &self.entry, &self.token, CALL]
     }
 
-    /// `path` with the ids of these things, and with ids of nothing.
+    /// `path` with the ids of these resources, and with ids that do not exist.
     fn fill(&self, path: &str) -> (String, String) {
         let of = |collection: &str| match collection {
             "events" => self.event.as_str(),
@@ -139,12 +139,12 @@ fn token(daemon: &Daemon, role: &str, company: Option<&str>) -> Client {
 
 #[track_caller]
 fn must_do(at: &str, reply: &Reply, operation: &Operation) {
-    // One that ended cannot be cancelled, and what was deleted by the one before is gone.
+    // An ended delivery cannot be cancelled, and a deleted resource is gone.
     let excused = [409].contains(&reply.status) || (operation.method == "DELETE" && reply.status == 404);
     assert!((200..300).contains(&reply.status) || excused, "{at}: {reply:?}");
 }
 
-/// What a token of another company gets to see.
+/// What a token of another company sees.
 fn check_foreign(at: &str, operation: &Operation, client: &Client, things: &Things) {
     let (there, nowhere) = things.fill(&operation.path);
     let reply = operation.call(client, &there);
@@ -166,7 +166,7 @@ fn check_foreign(at: &str, operation: &Operation, client: &Client, things: &Thin
 }
 
 #[test]
-fn every_operation_is_for_those_whom_it_names_and_shows_nobody_anothers_things() {
+fn every_operation_enforces_its_roles_and_companies() {
     let daemon = Daemon::start();
     let receiver = Receiver::willing();
     let things = Things::of(&daemon, &receiver);

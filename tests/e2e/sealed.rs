@@ -1,4 +1,4 @@
-//! Secrets sealed on the disk: in no file once there is a key, there again after every start with it, and refused
+//! Secrets sealed on the disk: in no file once there is a key, available after every start with it, and refused
 //! without it.
 
 use std::collections::BTreeMap;
@@ -33,12 +33,12 @@ fn keyed(home: Home, numbers: &[u8]) -> Home {
     home.set("store.key_file", &format!("{file:?}"))
 }
 
-/// The bytes that may stand nowhere.
+/// Bytes that must not appear anywhere.
 #[derive(Default)]
 struct Secrets(Vec<Vec<u8>>);
 
 impl Secrets {
-    /// A signing secret, as text and as the bytes that it stands for.
+    /// A signing secret, as text and as the bytes it encodes.
     fn signing(&mut self, secret: &str) {
         let text = secret.strip_prefix("whsec_").expect("a secret");
         self.0.push(text.as_bytes().to_vec());
@@ -54,19 +54,19 @@ impl Secrets {
         self.text(pem.lines().nth(1).expect("a line of base64"));
     }
 
-    /// How many of them stand in `bytes`.
+    /// How many of them appear in `bytes`.
     fn within(&self, bytes: &[u8]) -> usize {
         let stands = |secret: &&Vec<u8>| bytes.windows(secret.len()).any(|window| window == secret.as_slice());
         self.0.iter().filter(stands).count()
     }
 
-    /// The files below `directory` in which one of them stands.
+    /// The files below `directory` that contain one of them.
     fn files_with_any(&self, directory: &Path) -> Vec<PathBuf> {
         contents(directory).into_iter().filter(|(_, bytes)| self.within(bytes) > 0).map(|(path, _)| path).collect()
     }
 }
 
-/// Who gets deliveries: one with own headers and a secret that was rotated, and one that asks for a certificate.
+/// The receivers: one with own headers and a rotated secret, and one that requires a client certificate.
 struct Cast {
     plain: Receiver,
     secure: Secure,
@@ -95,7 +95,7 @@ impl Cast {
         Self { plain, secure, own, second, client, secrets }
     }
 
-    /// Posts an event, and looks at what comes of it.
+    /// Posts an event, and checks its delivery.
     #[track_caller]
     fn deliver(&self, daemon: &Daemon, call: &str) {
         let before = self.secure.wait_for(0).len();
@@ -128,14 +128,14 @@ fn with_a_key_no_secret_stands_in_any_file_and_deliveries_are_signed_after_a_res
     daemon.stop().1.expect(0);
     assert_eq!(cast.secrets.within(&std::fs::read(backup).expect("the backup")), 0);
 
-    // The same without a key: what is looked for is found.
+    // The same without a key: the search does find them.
     let open = trusting(&authority);
     let daemon = open.start();
     let cast = Cast::new(&daemon, &authority);
     daemon.stop().1.expect(0);
     let found = cast.secrets.files_with_any(&open.data().join("journal"));
     let journal = std::fs::read(&found[0]).expect("the journal");
-    // Not the texts of the three signing secrets: their bytes stand there.
+    // Not the texts of the three signing secrets: their decoded bytes are stored.
     assert_eq!(cast.secrets.within(&journal), cast.secrets.0.len() - 3);
     assert!(!cast.secrets.files_with_any(&open.data().join("state")).is_empty());
 }
@@ -145,12 +145,12 @@ fn backup(daemon: &Daemon) -> PathBuf {
     let mut command = hookswitch();
     command.arg("backup").arg(&file).args(["--force", "--url", &format!("http://{}", daemon.address)]);
     command.arg("--data-dir").arg(daemon.home().data());
-    let said = run(command).expect(0).stdout;
-    assert!(said.contains("signing secrets are sealed with key"), "{said}");
+    let output = run(command).expect(0).stdout;
+    assert!(output.contains("signing secrets are sealed with key"), "{output}");
     file
 }
 
-/// A start that must be refused for its key, with these words, and change nothing.
+/// A start that must be refused because of its key, with these words, without changes.
 #[track_caller]
 fn refused(home: &Home, words: &[&str]) -> Exit {
     let before = contents(&home.data());
@@ -162,14 +162,14 @@ fn refused(home: &Home, words: &[&str]) -> Exit {
     exit
 }
 
-/// The fingerprint that the data directory names.
+/// The fingerprint recorded in the data directory.
 fn fingerprint(home: &Home) -> String {
     let text = std::fs::read_to_string(home.data().join("sealed")).expect("the marker");
     text.trim_end().rsplit(' ').next().expect("a word").to_owned()
 }
 
 #[test]
-fn it_is_said_when_the_old_key_is_needed_no_more_also_after_a_kill_ahead_of_any_checkpoint() {
+fn the_old_key_is_reported_unneeded_even_after_a_kill_before_a_checkpoint() {
     let home = keyed(thawed().start().stop().0, &[1]);
     let killed = home.start().kill();
     let daemon = keyed(killed, &[2, 1]).start();
@@ -244,17 +244,17 @@ fn a_backup_is_restored_sealed_and_looked_at_without_the_key() {
         run(command).expect(0).stdout
     };
     let first = fingerprint(&home);
-    let told = format!("sealed      secrets (subscriptions: 2), with key {first}; they were not opened");
-    for said in [
+    let line = format!("sealed      secrets (subscriptions: 2), with key {first}; they were not opened");
+    for output in [
         run_on(&[&"verify", &file]),
         run_on(&[&"verify", &"--data-dir", &home.data()]),
         run_on(&[&"restore", &file, &"--data-dir", &restored]),
         run_on(&[&"verify", &"--data-dir", &restored]),
         run_on(&[&"verify", &"--salvage", &"--data-dir", &restored, &"--into", &salvaged]),
     ] {
-        assert!(said.contains(&told), "{said}");
+        assert!(output.contains(&line), "{output}");
     }
-    // The files of the frozen directory have them in the clear, and are in the backup as they are; its state has not.
+    // The files of the frozen directory contain them unsealed, and are in the backup unchanged; its state does not.
     assert_eq!(secrets.files_with_any(&restored.join("state")), Vec::<PathBuf>::new());
     refused(&other, &[&first]);
     check_facts(&keyed(other.clone(), &[1]).start());
@@ -283,7 +283,7 @@ fn a_key_that_systemd_hands_over_is_used_where_none_is_configured() {
     daemon.stop().1.expect(0);
     assert_eq!(secrets.files_with_any(&home.data()), Vec::<PathBuf>::new());
     refused(&home, &[&fingerprint(&home), "`store.key` of systemd"]);
-    // The configured one goes before it.
+    // The configured one takes precedence.
     refused(&keyed(home.clone(), &[2]), &[&fingerprint(&home)]);
     let daemon = start().unwrap_or_else(|why| panic!("{why}"));
     let again = daemon.api().get(&format!("{}/secret", created.path())).expect(200).json();
@@ -291,12 +291,12 @@ fn a_key_that_systemd_hands_over_is_used_where_none_is_configured() {
 }
 
 fn told_by(command: &str, home: &Home) -> Exit {
-    let mut told = hookswitch();
-    told.arg(command).env("HOOKSWITCH_STORE__KEY_FILE", home.beside("own.key"));
+    let mut process = hookswitch();
+    process.arg(command).env("HOOKSWITCH_STORE__KEY_FILE", home.beside("own.key"));
     if command == "doctor" {
-        told.args(["--json", "--data-dir"]).arg(home.data()).env("HOOKSWITCH_HTTP__LISTEN", "127.0.0.1:0");
+        process.args(["--json", "--data-dir"]).arg(home.data()).env("HOOKSWITCH_HTTP__LISTEN", "127.0.0.1:0");
     }
-    run(told)
+    run(process)
 }
 
 #[test]
@@ -311,7 +311,7 @@ fn a_bad_key_file_is_named_with_its_line_before_anything_starts_and_the_doctor_l
         ["state", "message"].into_iter().map(text).collect()
     };
     let found = secrets(&told_by("doctor", &home).expect(0));
-    assert!(found["state"] == "ok" && found["message"].contains("from the next start on"), "{found:?}");
+    assert!(found["state"] == "ok" && found["message"].contains("at the next start"), "{found:?}");
     told_by("check-config", &home).expect(0);
     home.start().stop().1.expect(0);
     let found = secrets(&told_by("doctor", &home).expect(0));
@@ -327,9 +327,9 @@ fn a_bad_key_file_is_named_with_its_line_before_anything_starts_and_the_doctor_l
     std::fs::write(&file, "# a remark\nhunter2\n").unwrap();
     for command in ["doctor", "check-config"] {
         let exit = told_by(command, &home).expect(78);
-        let said = exit.stdout + &exit.stderr;
-        assert!(said.contains("own.key line 2") && said.contains("head -c 32"), "{command}: {said}");
-        assert!(!said.contains("hunter2"), "{command}: {said}");
+        let output = exit.stdout + &exit.stderr;
+        assert!(output.contains("own.key line 2") && output.contains("head -c 32"), "{command}: {output}");
+        assert!(!output.contains("hunter2"), "{command}: {output}");
     }
     refused(&home, &["own.key line 2 is not the base64 of a key"]);
     std::fs::remove_file(&file).unwrap();
@@ -337,7 +337,7 @@ fn a_bad_key_file_is_named_with_its_line_before_anything_starts_and_the_doctor_l
 }
 
 #[test]
-fn with_a_lost_key_what_is_owed_waits_and_flows_again_with_new_secrets() {
+fn with_a_lost_key_deliveries_wait_until_there_are_new_secrets() {
     let receiver = Receiver::willing();
     let home = keyed(Home::new(), &[1]);
     let daemon = home.start();

@@ -1,5 +1,5 @@
-//! Signing secrets, header values, client keys and tokens stand nowhere but where they are asked for: not in the messages at the
-//! most talkative level, not in refusals, not in any list, and not in what is told of a backup.
+//! Signing secrets, header values, client keys and tokens appear only where they are requested: not in messages at
+//! the most verbose level, not in refusals, not in any list, and not in the output about a backup.
 
 use serde_json::{Value, json};
 
@@ -13,15 +13,15 @@ const VALUE: &str = "header-value-hunter2";
 const REFUSED: &str = "refused-value-hunter3";
 const MADE_UP: &str = "hsk_made-up-token-hunter4";
 
-/// What was said where, and what must not have been.
-struct Ears {
-    heard: Vec<(String, String)>,
+/// Output with its origin, and the secrets it must not contain.
+struct Observed {
+    outputs: Vec<(String, String)>,
     secrets: Vec<String>,
 }
 
-impl Ears {
+impl Observed {
     fn hear(&mut self, from: &str, text: impl Into<String>) {
-        self.heard.push((from.to_owned(), text.into()));
+        self.outputs.push((from.to_owned(), text.into()));
     }
 
     fn keep(&mut self, secret: &Value) {
@@ -38,20 +38,21 @@ fn command(daemon: &Daemon, arguments: &[&str]) -> String {
     exit.stdout + &exit.stderr
 }
 
-/// Lets everything happen that has to do with secrets; what is answered is heard, but for where one is asked for.
-fn live(daemon: &Daemon, ears: &mut Ears) {
+/// Performs everything that involves secrets, and records the replies, except where a secret is requested.
+fn live(daemon: &Daemon, observed: &mut Observed) {
     let receiver = Receiver::start(|request| Answer::status(if request.attempt() == 1 { 500 } else { 200 }));
     let (client, refused) = (Authority::new().issue(&["hookswitch"]), Authority::new().issue(&["hookswitch"]));
     for pem in [&client.key, &refused.key] {
-        ears.secrets.push(pem.lines().nth(1).expect("a line of the key").to_owned());
+        observed.secrets.push(pem.lines().nth(1).expect("a line of the key").to_owned());
     }
     let settings = json!({"headers": {"X-Key": VALUE}, "client_cert": client.cert, "client_key": client.key});
     let subscription = daemon.subscribe(&receiver.url("/"), settings);
-    ears.keep(&json!(subscription.secret));
+    observed.keep(&json!(subscription.secret));
     let api = daemon.api();
-    ears.keep(&api.post(&format!("{}/rotate-secret", subscription.path()), &json!({})).expect(200).json()["secret"]);
+    observed
+        .keep(&api.post(&format!("{}/rotate-secret", subscription.path()), &json!({})).expect(200).json()["secret"]);
     let made = api.post("/v1/tokens", &json!({"role": "read", "company": "acme"})).expect(201).json();
-    ears.keep(&made["token"]);
+    observed.keep(&made["token"]);
     let reader = Client::new(daemon.address, made["token"].as_str().map(str::to_owned));
     let stranger = Client::new(daemon.address, Some(MADE_UP.to_owned()));
     daemon.accept(&event("call.new", "c1"));
@@ -60,10 +61,11 @@ fn live(daemon: &Daemon, ears: &mut Ears) {
     let wrong =
         |headers: Value| json!({"company": "acme", "url": receiver.url("/"), "events": ["*"], "headers": headers});
     let given = "whsec_Z2l2ZW4gYXQgY3JlYXRpb24gYW5kIGhlYXJkIG5vd2hlcmU=";
-    ears.keep(&json!(given));
+    observed.keep(&json!(given));
     let body = json!({"company": "acme", "url": receiver.url("/"), "events": ["call.missed"], "secret": given});
-    ears.hear("a creation with a secret", api.post("/v1/subscriptions", &body).expect(201).text());
-    ears.hear("a test with a secret", api.post("/v1/test", &json!({"url": receiver.url("/"), "secret": given})).text());
+    observed.hear("a creation with a secret", api.post("/v1/subscriptions", &body).expect(201).text());
+    observed
+        .hear("a test with a secret", api.post("/v1/test", &json!({"url": receiver.url("/"), "secret": given})).text());
     let with = |secret: &str| json!({"url": receiver.url("/"), "secret": secret});
     let refusals = [
         api.post("/v1/test", &with(REFUSED)),
@@ -82,10 +84,10 @@ fn live(daemon: &Daemon, ears: &mut Ears) {
     ];
     for refusal in refusals {
         assert!((400..500).contains(&refusal.status), "{refusal:?}");
-        ears.hear("a refusal", refusal.text());
+        observed.hear("a refusal", refusal.text());
     }
     let probe = api.post(&format!("{}/test", subscription.path()), &json!({})).expect(200);
-    ears.hear("a test", probe.text());
+    observed.hear("a test", probe.text());
     let entry = daemon.list("/v1/log")[0]["id"].as_str().expect("an id").to_owned();
     for path in [
         "/v1/subscriptions",
@@ -96,21 +98,21 @@ fn live(daemon: &Daemon, ears: &mut Ears) {
         "/v1/stats",
         "/v1/tokens",
     ] {
-        ears.hear(path, api.get(path).expect(200).text());
+        observed.hear(path, api.get(path).expect(200).text());
     }
-    ears.hear("an entry", reader.get(&format!("/v1/log/{entry}")).expect(200).text());
-    ears.hear("metrics", api.get("/metrics").expect(200).text());
+    observed.hear("an entry", reader.get(&format!("/v1/log/{entry}")).expect(200).text());
+    observed.hear("metrics", api.get("/metrics").expect(200).text());
 }
 
 #[test]
-fn secrets_stand_nowhere_but_where_they_are_asked_for() {
-    let mut ears = Ears { heard: Vec::new(), secrets: [VALUE, REFUSED, MADE_UP].map(str::to_owned).to_vec() };
+fn secrets_appear_only_where_requested() {
+    let mut observed = Observed { outputs: Vec::new(), secrets: [VALUE, REFUSED, MADE_UP].map(str::to_owned).to_vec() };
     let home = Home::new().set("diagnostics.level", "\"trace\"");
-    // The first start shows the admin's token, once.
+    // The first start shows the admin token, once.
     drop(home.start().stop());
-    ears.keep(&json!(home.token()));
+    observed.keep(&json!(home.token()));
     let daemon = home.start();
-    live(&daemon, &mut ears);
+    live(&daemon, &mut observed);
     for arguments in [
         &["status"][..],
         &["log"],
@@ -119,27 +121,27 @@ fn secrets_stand_nowhere_but_where_they_are_asked_for() {
         &["token", "list", "--json"],
         &["event-types"],
     ] {
-        ears.hear(&arguments.join(" "), command(&daemon, arguments));
+        observed.hear(&arguments.join(" "), command(&daemon, arguments));
     }
     let backup = home.beside("backup");
     let file = backup.to_str().expect("a path");
-    ears.hear("backup", command(&daemon, &["backup", file]));
+    observed.hear("backup", command(&daemon, &["backup", file]));
     let (home, exit) = daemon.stop();
     assert!(exit.stderr.contains("stopped"), "its messages were not heard: {exit:?}");
-    ears.hear("the daemon", exit.stdout + &exit.stderr);
+    observed.hear("the daemon", exit.stdout + &exit.stderr);
     for arguments in [&["verify", file][..], &["verify", "--json", file], &["restore", "--dry-run", file]] {
         let mut command = hookswitch();
         command.args(arguments);
         let exit = run(command).expect(0);
-        ears.hear(&arguments.join(" "), exit.stdout + &exit.stderr);
+        observed.hear(&arguments.join(" "), exit.stdout + &exit.stderr);
     }
     let mut command = hookswitch();
     command.arg("verify").arg("--data-dir").arg(home.data());
     let exit = run(command).expect(0);
-    ears.hear("verify", exit.stdout + &exit.stderr);
-    assert!(ears.secrets.len() >= 9 && ears.heard.len() >= 20, "the test has forgotten something");
-    for (from, text) in &ears.heard {
-        for secret in &ears.secrets {
+    observed.hear("verify", exit.stdout + &exit.stderr);
+    assert!(observed.secrets.len() >= 9 && observed.outputs.len() >= 20, "the test has forgotten something");
+    for (from, text) in &observed.outputs {
+        for secret in &observed.secrets {
             assert!(!text.contains(secret.as_str()), "{from} shows {secret}:\n{text}");
         }
     }

@@ -1,4 +1,4 @@
-//! TLS towards receivers: whom the daemon trusts, what it says of those it does not, and what it shows of itself.
+//! TLS towards receivers: which ones the daemon trusts, its messages about others, and its client certificates.
 
 use std::io::{BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener};
@@ -15,15 +15,15 @@ use crate::receiver::Receiver;
 use crate::wait::{PATIENCE, Watched};
 use crate::wire;
 
-/// A receiver of https that answers 200 to everything.
+/// An https receiver that answers 200 to everything.
 pub(crate) struct Secure {
     pub(crate) address: SocketAddr,
-    /// For each request, the client certificate that was shown (DER).
+    /// The client certificate of each request (DER).
     seen: Arc<Watched<Vec<Option<Vec<u8>>>>>,
 }
 
 impl Secure {
-    /// With this certificate; asks for a client certificate of `clients`, if there is such an authority.
+    /// With this certificate; requires a client certificate of `clients`, if given.
     pub(crate) fn start(identity: &Identity, clients: Option<&Authority>) -> Self {
         let builder = ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions().unwrap();
         let builder = match clients {
@@ -36,15 +36,15 @@ impl Secure {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let seen = Arc::new(Watched::new(Vec::new()));
-        let noted = Arc::clone(&seen);
+        let recorded = Arc::clone(&seen);
         std::thread::spawn(move || {
             for socket in listener.incoming().map_while(Result::ok) {
-                let (config, noted) = (Arc::clone(&config), Arc::clone(&noted));
+                let (config, recorded) = (Arc::clone(&config), Arc::clone(&recorded));
                 std::thread::spawn(move || {
                     let mut stream = BufReader::new(StreamOwned::new(ServerConnection::new(config).unwrap(), socket));
                     while let Ok(Some(_)) = wire::read_request(&mut stream) {
                         let shown = stream.get_ref().conn.peer_certificates().map(|chain| chain[0].to_vec());
-                        noted.change(|seen| seen.push(shown));
+                        recorded.change(|seen| seen.push(shown));
                         let _ = stream.get_mut().write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
                     }
                 });
@@ -57,7 +57,7 @@ impl Secure {
         format!("https://localhost:{}/hook", self.address.port())
     }
 
-    /// What `count` requests showed, once there are so many.
+    /// The client certificates of `count` requests, once there are as many.
     #[track_caller]
     pub(crate) fn wait_for(&self, count: usize) -> Vec<Option<Vec<u8>>> {
         let found = self.seen.wait(PATIENCE, |seen| (seen.len() >= count).then(|| seen.clone()));
@@ -78,7 +78,7 @@ fn tested(daemon: &Daemon, url: &str) -> Value {
 }
 
 #[test]
-fn a_receiver_is_trusted_by_its_certificate_and_its_faults_are_told_in_words() {
+fn a_receivers_certificate_is_verified_and_its_faults_explained() {
     let authority = Authority::named("ours");
     let good = Secure::start(&authority.issue(&["localhost"]), None);
     let elsewhere = Secure::start(&authority.issue(&["elsewhere.example"]), None);
@@ -97,7 +97,7 @@ fn a_receiver_is_trusted_by_its_certificate_and_its_faults_are_told_in_words() {
     let cases = [
         (elsewhere.url(), "tls_wrong_name", "host name that the certificate is for"),
         (expired.url(), "tls_certificate_expired", "renew the receiver's certificate"),
-        (future.url(), "tls_certificate_expired", "not valid yet"),
+        (future.url(), "tls_certificate_expired", "not valid before"),
         (stranger.url(), "tls_unknown_issuer", "`extra_ca` in [network]"),
         (namesake.url(), "tls_unknown_issuer", "signed by another of that name"),
         (format!("https://{}/", plain.address()), "tls_failed", "speaks TLS"),
@@ -113,7 +113,7 @@ fn a_receiver_is_trusted_by_its_certificate_and_its_faults_are_told_in_words() {
         assert_eq!(seen["error"], error, "{seen}");
         daemon.api().delete(&subscription.path()).expect_success();
     }
-    // Who is not told of the authority does not trust it.
+    // Without the authority configured it is not trusted.
     let found = tested(&Daemon::start(), &good.url());
     assert!(matches!(found["error"].as_str(), Some("tls_unknown_issuer" | "tls_failed")), "{found}");
     assert!(found["message"].as_str().is_some_and(|message| message.contains("`extra_ca` in [network]")), "{found}");
@@ -146,7 +146,7 @@ fn https_only_is_kept_at_registration_test_and_delivery() {
 }
 
 #[test]
-fn a_client_certificate_is_shown_where_it_is_asked_for_and_its_key_to_nobody() {
+fn a_client_certificate_is_sent_on_request_and_its_key_never_shown() {
     let (authority, clients) = (Authority::new(), Authority::new());
     let receiver = Secure::start(&authority.issue(&["localhost"]), Some(&clients));
     let (first, second) = (clients.issue(&["hookswitch"]), clients.issue(&["hookswitch"]));
@@ -187,11 +187,11 @@ fn a_client_certificate_is_shown_where_it_is_asked_for_and_its_key_to_nobody() {
     daemon.accept(&event("call.new", "c1"));
     assert_eq!(receiver.wait_for(2)[1].as_deref(), Some(&*first.chain()[0]));
 
-    // It survives kill -9, is changed in place, and taken away.
+    // It survives kill -9, is changed in place, and removed.
     let daemon = daemon.kill().start();
     let before = receiver.wait_for(2).len();
     daemon.accept(&event("call.new", "c2"));
-    // What was delivered just before the kill may come again; the same is shown with it.
+    // Deliveries from just before the kill may be repeated, with the same certificate.
     let since = receiver.wait_for(before + 1);
     assert!(since[before..].iter().all(|shown| shown.as_deref() == Some(&*first.chain()[0])), "{since:?}");
     let half = daemon.api().patch(&subscription.path(), &json!({"client_cert": second.cert})).expect_problem(&[422]);
@@ -211,8 +211,8 @@ fn a_client_certificate_is_shown_where_it_is_asked_for_and_its_key_to_nobody() {
         daemon.list("/v1/log?response=none").pop().ok_or_else(|| "nothing".to_owned())
     });
     let (home, exit) = daemon.stop();
-    let said = exit.expect(0);
-    assert!(!said.stderr.contains("PRIVATE KEY") && !said.stdout.contains("PRIVATE KEY"));
+    let output = exit.expect(0);
+    assert!(!output.stderr.contains("PRIVATE KEY") && !output.stdout.contains("PRIVATE KEY"));
     // Verify reads the records with and without one.
     let mut verify = crate::daemon::hookswitch();
     verify.arg("verify").arg("--data-dir").arg(home.data());

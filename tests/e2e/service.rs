@@ -1,5 +1,5 @@
-//! The process: one daemon to a directory, stopped in order, unmoved by rubbish in its directory or configuration, and
-//! silent about secrets.
+//! The process: one daemon per directory, stopped in order, robust against garbage in its directory or configuration,
+//! and silent about secrets.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -21,13 +21,13 @@ fn a_second_daemon_on_the_same_directory_says_so_and_ends() {
     assert!(second.stderr.contains(&directory), "which directory: {second:?}");
     assert!(!second.stdout.contains("listening"), "{second:?}");
     daemon.accept(&event("call.new", "c1"));
-    // A kill leaves the lock's file; it must not keep the next one out.
+    // A kill leaves the lock file, which must not block the next daemon.
     let daemon = daemon.kill().start();
     assert_eq!(daemon.list("/v1/events").len(), 1);
 }
 
 #[test]
-fn sigterm_stops_in_order_and_finishes_what_is_under_way() {
+fn sigterm_stops_in_order_and_finishes_requests() {
     let daemon = Daemon::start();
     let gate = Arc::new(Gate::closed());
     let held = Arc::clone(&gate);
@@ -66,7 +66,7 @@ fn an_idle_daemon_stops_and_starts_with_all_it_knew() {
     }
 }
 
-/// A home with something in it, stopped in order.
+/// A home with some content, stopped in order.
 fn used() -> Home {
     let daemon = Daemon::start();
     let receiver = Receiver::willing();
@@ -90,7 +90,7 @@ fn largest(directory: &Path) -> PathBuf {
     found.unwrap_or_else(|| panic!("no file in {}", directory.display())).0
 }
 
-/// Cuts a file to a part of its length.
+/// Truncates a file to a part of its length.
 fn cut(file: &Path, part: u64, of: u64) {
     let length = fs::metadata(file).expect("a file").len();
     fs::OpenOptions::new()
@@ -100,7 +100,7 @@ fn cut(file: &Path, part: u64, of: u64) {
         .expect("the file cut");
 }
 
-/// What is done to a data directory, and to which.
+/// A name, and the damage done to a data directory.
 type Damage = (&'static str, fn(&Path));
 
 const DAMAGE: [Damage; 7] = [
@@ -124,19 +124,19 @@ fn a_damaged_directory_is_refused_and_left_as_it_is() {
     assert!(wrong.is_empty(), "{} of the damages:\n{}", wrong.len(), wrong.join("\n\n"));
 }
 
-/// What is wrong about how the daemon takes a damage; `None` if it is right.
+/// How the daemon's reaction to a damage is wrong; `None` if it is right.
 fn refusal(whole: &Home, (damage, make): &Damage) -> Option<String> {
     let home = used_copy(whole);
     make(&home.data());
     let before = contents(&home.data());
     let wrong = match home.try_refused_start() {
         Ok(exit) => wrong_refusal(&home, &before, &exit),
-        Err(said) => Some(format!("expected a refusal, but {said}")),
+        Err(why) => Some(format!("expected a refusal, but {why}")),
     };
     wrong.map(|wrong| format!("{damage}: {wrong}"))
 }
 
-/// What is wrong about a refusal of a directory that held `before`; `None` if it is right.
+/// How a refusal of a directory that contained `before` is wrong; `None` if it is right.
 fn wrong_refusal(home: &Home, before: &BTreeMap<PathBuf, Vec<u8>>, exit: &Exit) -> Option<String> {
     let after = contents(&home.data());
     let changed: BTreeSet<_> =
@@ -151,7 +151,7 @@ fn wrong_refusal(home: &Home, before: &BTreeMap<PathBuf, Vec<u8>>, exit: &Exit) 
     Some(format!("{fault} (changed: {changed:?}): {exit:?}"))
 }
 
-/// Flips a bit of the state database at one of `of` places, spread over what is not zero.
+/// Flips a bit of the state database at one of `of` positions, spread over non-zero bytes.
 fn flip(data: &Path, place: usize, of: usize) {
     let file = largest(&data.join("state"));
     let mut bytes = fs::read(&file).expect("a readable file");
@@ -160,7 +160,7 @@ fn flip(data: &Path, place: usize, of: usize) {
     fs::write(file, bytes).expect("the file written");
 }
 
-/// Bits of what was overwritten since are flipped without harm; so each is either refused or without effect.
+/// Flipping bits of overwritten data is harmless; so each is either refused or without effect.
 #[test]
 fn a_flipped_bit_of_the_state_is_refused_or_does_no_harm() {
     const PLACES: usize = 8;
@@ -188,7 +188,7 @@ fn a_flipped_bit_of_the_state_is_refused_or_does_no_harm() {
     assert!(refused > 0, "none of the bits mattered: the test flips where nothing is");
 }
 
-/// How many events there are, and how many deliveries each subscription waits for.
+/// The number of events, and of waiting deliveries per subscription.
 fn standing(daemon: &Daemon) -> (usize, Vec<serde_json::Value>) {
     let waiting = daemon.list("/v1/subscriptions").iter().map(|subscription| subscription["waiting"].clone()).collect();
     (daemon.list("/v1/events?limit=500").len(), waiting)
@@ -200,7 +200,7 @@ fn used_copy(from: &Home) -> Home {
     home
 }
 
-/// Copies a data directory with its modes, as `cp -a` does, but for the lock.
+/// Copies a data directory with its modes, as `cp -a` does, except the lock.
 fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("the directory made");
     fs::set_permissions(to, fs::metadata(from).expect("a directory").permissions()).expect("its mode set");
@@ -215,7 +215,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 #[test]
-fn a_directory_of_somebody_elses_is_refused_and_left_as_it_is() {
+fn a_foreign_directory_is_refused_and_left_unchanged() {
     let home = Home::new();
     fs::create_dir_all(home.data().join("state")).expect("a directory");
     fs::write(home.data().join("state/holiday.jpg"), b"not ours").expect("a file");
@@ -290,7 +290,7 @@ fn a_bad_configuration_from_the_environment_names_the_variable() {
 }
 
 #[test]
-fn no_secret_is_in_what_the_process_says() {
+fn no_secret_is_in_the_output() {
     for format in ["text", "json"] {
         let home = Home::new().set("diagnostics.level", "\"debug\"").set("diagnostics.format", &format!("{format:?}"));
         let daemon = home.start();

@@ -1,4 +1,4 @@
-//! Space: what is over is dropped, and a disk that fills up stops nothing that was accepted.
+//! Disk space: expired data is dropped, and a full disk loses nothing that was accepted.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -11,7 +11,7 @@ use crate::receiver::{Answer, Receiver};
 use crate::wait::{Gate, eventually};
 
 #[test]
-fn what_is_over_is_gone_and_the_daemon_goes_on() {
+fn expired_data_is_dropped_and_the_daemon_goes_on() {
     let home = Home::new()
         .set("retention.log_age", "\"1s\"")
         .set("retention.event_age", "\"1s\"")
@@ -42,7 +42,7 @@ fn what_is_over_is_gone_and_the_daemon_goes_on() {
 const TEBIBYTE: &str = "1099511627776";
 
 #[test]
-fn with_little_room_events_wait_outside_and_deliveries_go_on() {
+fn with_little_disk_space_events_are_refused_and_deliveries_go_on() {
     let gate = std::sync::Arc::new(Gate::closed());
     let door = gate.clone();
     let receiver = Receiver::start(move |_| Answer::status(if door.is_open() { 200 } else { 503 }));
@@ -88,7 +88,7 @@ pub(crate) fn skipped(why: &str) {
     eprintln!("skipped: {why}");
 }
 
-/// A file system of its own, of some mebibytes; needs root.
+/// A separate file system of some mebibytes; needs root.
 pub(crate) struct Disk {
     dir: PathBuf,
 }
@@ -104,11 +104,11 @@ impl Disk {
     }
 
     fn filler(&self) -> PathBuf {
-        // Its root belongs to the store: the filler is in a directory that sled and the store do not look into.
+        // The filler is in a directory that sled and the store ignore.
         self.dir.join("lost+found")
     }
 
-    /// Takes all room but `left` bytes.
+    /// Fills all but `left` bytes.
     fn fill(&self, left: u64) {
         let output = Command::new("df").args(["--output=avail", "-B1"]).arg(&self.dir).output().expect("df");
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -130,8 +130,8 @@ impl Drop for Disk {
 }
 
 #[test]
-fn a_full_disk_loses_nothing_and_room_is_noticed() {
-    // A receiver that is down is asked often all the same: each time there is something to be written.
+fn a_full_disk_loses_nothing_and_new_space_is_noticed() {
+    // A receiver that is down is probed often here: each probe writes something.
     let home = Home::new().set("store.min_free_bytes", "4194304").set("retry.max_delay", "\"200ms\"");
     let Some(disk) = Disk::mount(&home.data(), 48) else {
         skipped("mounting a tmpfs needs root");
@@ -165,7 +165,7 @@ fn a_full_disk_loses_nothing_and_room_is_noticed() {
         accept(reply);
         Ok(())
     });
-    // The reserve is used up from outside: attempts cannot be recorded any more.
+    // The reserve is used up from outside: attempts can no longer be recorded.
     disk.fill(0);
     let (home, exit) = daemon.wait();
     let exit = exit.expect(74);

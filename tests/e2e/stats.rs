@@ -1,4 +1,4 @@
-//! `/v1/stats` and what is made of it where there are many webhooks: page by page, and whole together.
+//! `/v1/stats` and its uses with many webhooks: page by page, and together.
 
 use serde_json::{Value, json};
 
@@ -8,10 +8,10 @@ use crate::page::Browser;
 use crate::wait::eventually;
 
 const COMPANIES: [&str; 3] = ["acme", "globex", "initech"];
-/// More than a page has.
+/// More than a page contains.
 const MANY: usize = 510;
 
-/// That many webhooks, of three companies, one of each paused; nobody listens at their URLs.
+/// That many webhooks, of three companies, one of each disabled; nothing listens at their URLs.
 fn many(daemon: &Daemon) {
     std::thread::scope(|scope| {
         for company in COMPANIES {
@@ -27,7 +27,7 @@ fn many(daemon: &Daemon) {
     });
 }
 
-/// All pages from `path` on.
+/// All pages, starting at `path`.
 fn pages(api: &Client, path: &str) -> Vec<Value> {
     let mut pages = vec![api.get(path).expect(200).json()];
     while let Some(next) = pages[pages.len() - 1]["next"].as_str() {
@@ -84,7 +84,7 @@ fn with_many_webhooks_stats_come_in_pages() {
     }
     let other = api.get("/v1/subscriptions?limit=1").expect(200).json()["next"].as_str().unwrap().to_owned();
     api.get(&format!("/v1/stats?cursor={other}")).expect_problem(&[422]);
-    // The one that a page ended with may go.
+    // The subscription at the end of a page may be deleted.
     let page = api.get("/v1/stats?limit=5").expect(200).json();
     api.delete(&format!("/v1/subscriptions/{}", wanted[4])).expect(204);
     let next = page["next"].as_str().unwrap();

@@ -1,4 +1,4 @@
-//! Subscriptions over the API: what they hold, what is refused, what is never shown, and their secrets.
+//! Subscriptions over the API: members, refusals, write-only values, and secrets.
 
 use serde_json::{Value, json};
 
@@ -56,7 +56,7 @@ fn a_subscription_is_created_shown_changed_and_deleted() {
 }
 
 #[test]
-fn what_is_left_out_has_its_default() {
+fn missing_members_have_their_defaults() {
     let daemon = Daemon::start();
     let created = daemon.subscribe("http://127.0.0.1:9/", json!({}));
     let seen = daemon.api().get(&created.path()).expect(200).json();
@@ -68,7 +68,7 @@ fn what_is_left_out_has_its_default() {
 }
 
 #[test]
-fn what_is_not_valid_is_refused_by_name() {
+fn invalid_members_are_refused_by_name() {
     let daemon = Daemon::start();
     let good = json!({"company": "acme", "url": "http://127.0.0.1:9/", "events": ["*"]});
     let cases = [
@@ -159,7 +159,7 @@ fn header_values_are_sent_and_never_shown() {
         }
     }
     assert!(shown[1].to_lowercase().contains("x-api-key"), "the names are shown: {}", shown[1]);
-    // A change of something else leaves them as they are.
+    // A change of another member leaves them unchanged.
     daemon.accept(&event("call.new", "c2"));
     let requests = receiver.wait_for(3);
     assert_eq!(requests[2].header("x-api-key"), Some(value));
@@ -220,7 +220,7 @@ fn a_secret_may_be_given_at_creation_and_at_rotation_and_a_wrong_one_is_refused_
     assert!(request.is_signed_with(first) && request.is_signed_with(second), "both, for the overlap: {request:?}");
 }
 
-/// What a refusal says wherever an address is denied.
+/// Every refusal of a denied address names the configuration line.
 #[track_caller]
 fn check_names_the_line(text: &str) {
     assert!(text.contains("[network]") && text.contains("allow"), "which line would allow it: {text}");
@@ -254,7 +254,7 @@ fn a_denied_address_is_refused_with_the_line_that_would_allow_it() {
 }
 
 #[test]
-fn an_address_that_is_no_longer_allowed_is_not_called() {
+fn an_address_that_is_no_longer_allowed_is_not_connected_to() {
     let home = Home::new();
     let daemon = home.start();
     let receiver = Receiver::willing();

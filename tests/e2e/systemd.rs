@@ -1,5 +1,5 @@
-//! systemd's side, with a socket and a port of the test's own in its place: readiness, watchdog, reload, and a port
-//! that outlives the daemon.
+//! The systemd protocols, with a socket and a port of the test in systemd's place: readiness, watchdog, reload, and a
+//! port that outlives the daemon.
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -15,44 +15,44 @@ use crate::disk_errors::{Attached, has_strace};
 use crate::platform::numbered;
 use crate::wait::{PATIENCE, Watched};
 
-/// What systemd would hear.
+/// Notifications as received by systemd.
 struct Manager {
-    heard: Arc<Watched<Vec<String>>>,
+    messages: Arc<Watched<Vec<String>>>,
 }
 
 impl Manager {
-    /// Starts a daemon that notifies it, with a watchdog of this length.
+    /// Starts a daemon that notifies it, with this watchdog interval.
     fn start(home: &Home, watchdog: Duration) -> (Self, Daemon) {
         let path = home.beside("notify");
         let socket = UnixDatagram::bind(&path).expect("a socket");
-        let heard = Arc::new(Watched::new(Vec::new()));
-        let told = Arc::clone(&heard);
+        let messages = Arc::new(Watched::new(Vec::new()));
+        let recorded = Arc::clone(&messages);
         std::thread::spawn(move || {
             let mut message = [0; 4096];
             while let Ok(length) = socket.recv(&mut message) {
-                told.change(|all| all.push(String::from_utf8_lossy(&message[..length]).into_owned()));
+                recorded.change(|all| all.push(String::from_utf8_lossy(&message[..length]).into_owned()));
             }
         });
         let daemon = home.try_start(|mut command| {
             command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", watchdog.as_micros().to_string());
             command
         });
-        (Self { heard }, daemon.unwrap_or_else(|why| panic!("{why}")))
+        (Self { messages }, daemon.unwrap_or_else(|why| panic!("{why}")))
     }
 
-    /// Waits for a message with all these lines that came after the first `after`; gives how many came before it.
+    /// Waits for a message with all these lines after the first `after`; returns its index.
     #[track_caller]
     fn wait_for(&self, after: usize, lines: &[&str]) -> usize {
         let is_it = |message: &String| lines.iter().all(|wanted| message.lines().any(|line| line.starts_with(wanted)));
-        let place = self.heard.wait(PATIENCE, |all| {
+        let place = self.messages.wait(PATIENCE, |all| {
             let found = all.iter().skip(after).position(is_it);
             found.map(|place| place + after)
         });
-        place.unwrap_or_else(|| panic!("no message {lines:?} after {after}: {:?}", self.heard.look(Clone::clone)))
+        place.unwrap_or_else(|| panic!("no message {lines:?} after {after}: {:?}", self.messages.look(Clone::clone)))
     }
 
     fn fed(&self) -> usize {
-        self.heard.look(|all| all.iter().filter(|message| message.contains("WATCHDOG=1")).count())
+        self.messages.look(|all| all.iter().filter(|message| message.contains("WATCHDOG=1")).count())
     }
 }
 
@@ -65,9 +65,9 @@ fn the_manager_hears_of_start_life_reload_and_stop() {
     daemon.subscribe("http://127.0.0.1:9/", json!({"enabled": false}));
     daemon.accept(&numbered("c", 0));
     let alive = manager.wait_for(ready, &["WATCHDOG=1", "STATUS=listening on http"]);
-    let told =
+    let follows =
         |all: &Vec<String>| all[alive..].iter().any(|message| message.contains("; 1 waiting, 0 of 2048 senders busy"));
-    assert!(manager.heard.wait(PATIENCE, |all| told(all).then_some(())).is_some(), "the status does not follow");
+    assert!(manager.messages.wait(PATIENCE, |all| follows(all).then_some(())).is_some(), "the status does not follow");
     daemon.signal("HUP");
     let reloading = manager.wait_for(alive, &["RELOADING=1", "MONOTONIC_USEC="]);
     manager.wait_for(reloading, &["READY=1"]);
@@ -91,17 +91,17 @@ fn the_watchdog_is_not_fed_while_the_disk_holds_the_committer_up() {
     daemon.accept(&numbered("c", 0));
     let (fed, waited) = (manager.fed() - before, begun.elapsed());
     assert!(waited >= held_up, "the sync was not held up: {waited:?}");
-    // Ten a second, if it was a mere timer.
+    // A mere timer would notify ten times a second.
     assert!(fed <= 5, "the watchdog was fed {fed} times in {waited:?}");
     manager.wait_for(0, &["STATUS=the committer does not answer"]);
     daemon.wait_for_saying("the committer has not answered");
     drop(strace);
-    let all = manager.heard.look(Vec::len);
+    let all = manager.messages.look(Vec::len);
     manager.wait_for(all, &["WATCHDOG=1"]);
 }
 
 #[test]
-fn a_port_that_systemd_keeps_refuses_nobody_while_the_daemon_restarts() {
+fn a_systemd_socket_refuses_no_connection_during_a_restart() {
     let port = TcpListener::bind("127.0.0.1:0").expect("a port");
     let home = Home::new();
     let daemon = home.start_on(&port);
@@ -128,7 +128,7 @@ fn an_admin_token_that_systemd_hands_over_is_the_one() {
     let credentials = home.beside("credentials");
     std::fs::create_dir(&credentials).expect("a directory");
     std::fs::write(credentials.join("admin.token"), format!("{own}\n")).expect("the credential");
-    // One that the directory had before, for the harness to read.
+    // The directory's previous token, for the harness to read.
     home.start().stop().1.expect(0);
     let daemon = home.try_start(|mut command| {
         command.env("CREDENTIALS_DIRECTORY", &credentials);
@@ -143,6 +143,6 @@ fn an_admin_token_that_systemd_hands_over_is_the_one() {
         command.env("CREDENTIALS_DIRECTORY", &credentials);
         command
     });
-    let Err(said) = refused else { panic!("it started with a credential that is no token") };
-    assert!(said.contains("credentials/admin.token") && !said.contains("hunter2"), "{said}");
+    let Err(why) = refused else { panic!("it started with a credential that is no token") };
+    assert!(why.contains("credentials/admin.token") && !why.contains("hunter2"), "{why}");
 }

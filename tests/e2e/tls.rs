@@ -1,4 +1,4 @@
-//! TLS towards the platform: the listener with a certificate of its own, and who talks to it.
+//! TLS towards the platform: the listener with its own certificate, and its clients.
 
 use std::io::{self, BufReader, Write as _};
 use std::net::SocketAddr;
@@ -31,7 +31,7 @@ pub(crate) fn ask(address: SocketAddr, client: &Arc<ClientConfig>, request: &[u8
     try_ask(address, client, request).unwrap().expect("a reply")
 }
 
-/// As [`ask`], where there may be no answer.
+/// As [`ask`], if there may be no response.
 pub(crate) fn try_ask(
     address: SocketAddr,
     client: &Arc<ClientConfig>,
@@ -86,7 +86,7 @@ fn the_listener_speaks_tls_to_the_platform_and_to_the_command_line() {
         let refused = talk(&home, &url, ca.map(PathBuf::as_path)).expect(status);
         assert!(refused.stderr.contains(words), "{url}: {}", refused.stderr);
     }
-    // It is refused by a client that does not trust the authority, and the daemon goes on.
+    // A client that does not trust the authority refuses it, and the daemon continues.
     let stranger = Authority::new().client();
     let name = ServerName::try_from("localhost").unwrap();
     let mut stream = StreamOwned::new(ClientConnection::new(stranger, name).unwrap(), connect(daemon.address).unwrap());
@@ -111,7 +111,7 @@ fn a_certificate_that_signed_itself_is_trusted_by_who_names_it() {
 }
 
 #[test]
-fn a_certificate_that_cannot_be_used_is_told_before_anything_starts() {
+fn an_unusable_certificate_is_reported_before_anything_starts() {
     let authority = Authority::new();
     let (good, other) = (authority.issue(&["localhost"]), authority.issue(&["localhost"]));
     let mixed = home(&Identity { cert: good.cert.clone(), key: other.key });
@@ -129,8 +129,8 @@ fn a_certificate_that_cannot_be_used_is_told_before_anything_starts() {
         let refused = home.refused_start().expect(78);
         let mut check = hookswitch();
         check.arg("check-config").arg(home.beside("hookswitch.toml"));
-        for said in [refused.stderr, run(check).expect(78).stderr] {
-            assert!(said.contains(name) && said.contains(words), "{said}");
+        for output in [refused.stderr, run(check).expect(78).stderr] {
+            assert!(output.contains(name) && output.contains(words), "{output}");
         }
         assert!(!home.data().exists(), "nothing was made");
     }
@@ -145,12 +145,12 @@ fn check_config_names_every_file_that_cannot_be_used() {
     let refused = home.refused_start().expect(78);
     let mut check = hookswitch();
     check.arg("check-config").arg(home.beside("hookswitch.toml"));
-    let said = run(check).expect(78).stderr;
+    let output = run(check).expect(78).stderr;
     for name in ["`tls_cert` in [http]", "`key_file` in [store]", "`extra_ca` in [network]"] {
-        assert!(said.contains(name), "{name}: {said}");
+        assert!(output.contains(name), "{name}: {output}");
     }
-    assert_eq!(said.trim_end().lines().count(), 3, "{said}");
-    assert!(said.contains(refused.stderr.trim_end().trim_start_matches("hookswitch: ")), "{refused:?}");
+    assert_eq!(output.trim_end().lines().count(), 3, "{output}");
+    assert!(output.contains(refused.stderr.trim_end().trim_start_matches("hookswitch: ")), "{refused:?}");
 }
 
 #[test]
@@ -161,12 +161,12 @@ fn a_renewed_certificate_is_shown_after_a_reload_and_a_bad_one_is_not() {
     let health = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n";
     std::fs::write(home.beside("tls.crt"), "not a certificate").unwrap();
     daemon.signal("HUP");
-    let said = daemon.wait_for_saying("stays in force");
-    assert!(said.contains("tls_cert"), "{said}");
+    let output = daemon.wait_for_saying("stays in force");
+    assert!(output.contains("tls_cert"), "{output}");
     assert_eq!(ask(daemon.address, &old.client(), health).0, 200);
     put(&home, &new.issue(&["localhost"]));
     daemon.signal("HUP");
-    daemon.wait_for_saying("files that keys name were read again");
+    daemon.wait_for_saying("files named by keys were read again");
     assert_eq!(ask(daemon.address, &new.client(), health).0, 200);
     daemon.stop().1.expect(0);
 }

@@ -1,4 +1,4 @@
-//! Tokens: made, used within their role and their company, revoked, expired, and kept over restarts.
+//! Tokens: created, used within their role and company, revoked, expired, and kept across restarts.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use crate::daemon::{Daemon, Exit, Home, hookswitch, run};
 use crate::platform::event;
 use crate::wait::eventually;
 
-/// Makes a token by the API; its id, and a client that has it.
+/// Creates a token through the API; returns its id, and a client that uses it.
 fn made(daemon: &Daemon, body: &Value) -> (String, Client) {
     made_by(daemon.api(), daemon, body)
 }

@@ -1,7 +1,7 @@
-//! The data directory of an earlier build, opened by this one: everything in it is there. And a newer one is refused.
+//! A data directory of an earlier build, opened by this one with everything in it; a newer one is refused.
 //!
-//! `tests/frozen/v3/` is written by `cargo test --lib store::tests::frozen -- --ignored`, as `v1/` and `v2/` were by earlier
-//! ones.
+//! `tests/frozen/v3/` is written by `cargo test --lib store::tests::frozen -- --ignored`, as `v1/` and `v2/` were by
+//! earlier builds.
 
 use std::path::{Path, PathBuf};
 
@@ -13,16 +13,16 @@ pub(crate) fn frozen() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/frozen/v1")
 }
 
-/// A home whose data directory is a copy of the frozen one. Nothing of it is too old to be kept.
+/// A home whose data directory is a copy of the frozen one, with retention long enough for it.
 pub(crate) fn thawed() -> Home {
     thawed_from(&frozen())
 }
 
 fn thawed_from(frozen: &Path) -> Home {
-    // What is in it is of the autumn of 2026.
+    // Its content is from the autumn of 2026.
     let home = Home::new().set("retention.log_age", "\"87600h\"").set("retention.event_age", "\"87600h\"");
     copy(&frozen.join("data"), &home.data());
-    // As every daemon leaves it.
+    // Every daemon leaves it.
     std::fs::write(home.data().join("lock"), "").expect("written");
     home
 }
@@ -48,7 +48,7 @@ pub(crate) fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Checks that `daemon` shows every fact. What is owed waits, for the subscriptions are disabled.
+/// Checks that `daemon` shows every fact. Outstanding deliveries wait, because the subscriptions are disabled.
 #[track_caller]
 pub(crate) fn check_facts(daemon: &Daemon) {
     check_these(daemon, &facts());
@@ -81,7 +81,7 @@ fn check_these(daemon: &Daemon, facts: &Value) {
     assert_eq!(json!(daemon.list("/v1/log?limit=500").len()), facts["log_entries"]);
 }
 
-/// Opens the frozen directory `version`; gives it after an ordered stop.
+/// Opens the frozen directory `version`; returns it after an ordered stop.
 fn open_frozen(version: &str) -> Home {
     let frozen = frozen().with_file_name(version);
     let (daemon, facts) = (thawed_from(&frozen).start(), facts_of(&frozen));
@@ -91,7 +91,7 @@ fn open_frozen(version: &str) -> Home {
     let mut verify = hookswitch();
     verify.arg("verify").arg("--data-dir").arg(home.data());
     run(verify).expect(0);
-    // It goes on as a directory of this build.
+    // It continues as a directory of this build.
     let daemon = home.start();
     check_these(&daemon, &facts);
     daemon.accept(&crate::platform::event("call.new", "new"));
@@ -101,7 +101,7 @@ fn open_frozen(version: &str) -> Home {
 #[test]
 fn a_directory_of_the_first_format_is_opened_with_everything_in_it() {
     let home = open_frozen("v1");
-    // What is new is in a file of the new format, and an older hookswitch is told so.
+    // New records are in a file of the new format, which an older hookswitch refuses.
     let marker = std::fs::read_to_string(home.data().join("FORMAT")).expect("FORMAT");
     assert_eq!(marker, "hookswitch data, format 3\n");
     let versions: Vec<u8> = (1..=4)

@@ -1,4 +1,4 @@
-//! Certificates of tests: an authority of their own, and what it issues.
+//! Certificates for tests: an authority, and certificates issued by it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,7 +16,7 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    /// One that signed itself and says that it is an authority's: so `openssl req -x509` makes them.
+    /// A self-signed one marked as an authority's, as made by `openssl req -x509`.
     pub(crate) fn self_signed(name: &str) -> Self {
         let mut params = CertificateParams::new(vec![name.to_owned()]).expect("a name");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -33,7 +33,7 @@ impl Identity {
     }
 }
 
-/// An authority that nobody trusts who is not told to.
+/// An authority trusted only if configured.
 pub(crate) struct Authority {
     issuer: Issuer<'static, KeyPair>,
     /// Its own certificate.
@@ -60,7 +60,7 @@ impl Authority {
         self.issue_with(names, |_| ())
     }
 
-    /// As [`Authority::issue`], with something `changed`.
+    /// As [`Authority::issue`], with `changed` parameters.
     pub(crate) fn issue_with(&self, names: &[&str], changed: impl FnOnce(&mut CertificateParams)) -> Identity {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut params = CertificateParams::new(names).expect("names");
@@ -76,7 +76,7 @@ impl Authority {
         roots
     }
 
-    /// A client that trusts this authority alone.
+    /// A client that trusts only this authority.
     pub(crate) fn client(&self) -> Arc<ClientConfig> {
         let config = ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions();
         Arc::new(config.expect("versions").with_root_certificates(self.roots()).with_no_client_auth())

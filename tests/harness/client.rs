@@ -10,10 +10,10 @@ use serde_json::Value;
 
 use crate::wire::{self, Message};
 
-/// What came back.
+/// A reply.
 pub(crate) struct Reply {
     /// The request's method and path, for messages.
-    asked: String,
+    request_line: String,
     pub(crate) status: u16,
     message: Message,
 }
@@ -47,8 +47,8 @@ impl Reply {
         self
     }
 
-    /// Fails unless this is a problem reply (RFC 9457) of one of the `wanted` statuses with the promised members;
-    /// gives the document.
+    /// Fails unless this is a problem reply (RFC 9457) with one of the `wanted` statuses and the promised members;
+    /// returns the document.
     #[track_caller]
     pub(crate) fn expect_problem(self, wanted: &[u16]) -> Value {
         assert!(wanted.contains(&self.status), "expected one of {wanted:?}, came {self:?}");
@@ -69,18 +69,18 @@ impl Reply {
 impl fmt::Debug for Reply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let body: String = self.text().chars().take(2_000).collect();
-        write!(f, "{} to {}\n  headers: {:?}\n  body: {body}", self.status, self.asked, self.message.headers)
+        write!(f, "{} to {}\n  headers: {:?}\n  body: {body}", self.status, self.request_line, self.message.headers)
     }
 }
 
-/// One connection to the daemon and the token to call it with. Threads share it by taking turns.
+/// One connection to the daemon, with a token. Shared by threads one at a time.
 pub(crate) struct Client {
     address: SocketAddr,
     token: Option<String>,
     kept: Mutex<Option<BufReader<TcpStream>>>,
 }
 
-/// Longer than anything the daemon may take to answer.
+/// Longer than any reply of the daemon takes.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl Client {
@@ -116,7 +116,8 @@ impl Client {
         reply.unwrap_or_else(|error| panic!("no reply to {method} {path}: {error}"))
     }
 
-    /// As [`Client::request`], where the daemon may be gone. A kept connection that turns out to be closed is replaced once.
+    /// As [`Client::request`], when the daemon may be gone. A kept connection that turns out to be closed is replaced
+    /// once.
     pub(crate) fn try_request(
         &self,
         method: &str,
@@ -124,30 +125,30 @@ impl Client {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> io::Result<Reply> {
-        let asked = format!("{method} {path}");
-        let request = self.render(&asked, headers, body);
+        let request_line = format!("{method} {path}");
+        let request = self.render(&request_line, headers, body);
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(mut reused) = kept.take()
             && let Ok(Some(answer)) = exchange(&mut reused, &request)
         {
-            return Ok(keep(&mut kept, reused, asked, answer));
+            return Ok(keep(&mut kept, reused, request_line, answer));
         }
         let mut fresh = BufReader::new(connect(self.address)?);
         match exchange(&mut fresh, &request)? {
-            Some(answer) => Ok(keep(&mut kept, fresh, asked, answer)),
+            Some(answer) => Ok(keep(&mut kept, fresh, request_line, answer)),
             None => Err(io::ErrorKind::UnexpectedEof.into()),
         }
     }
 
-    fn render(&self, asked: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
-        let mut head = format!("{asked} HTTP/1.1\r\nhost: {}\r\n", self.address);
+    fn render(&self, request_line: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
+        let mut head = format!("{request_line} HTTP/1.1\r\nhost: {}\r\n", self.address);
         if let Some(token) = &self.token {
             head += &format!("authorization: Bearer {token}\r\n");
         }
         for (name, value) in headers {
             head += &format!("{name}: {value}\r\n");
         }
-        if !asked.starts_with("GET") || !body.is_empty() {
+        if !request_line.starts_with("GET") || !body.is_empty() {
             head += &format!("content-length: {}\r\n", body.len());
         }
         head += "\r\n";
@@ -164,7 +165,7 @@ pub(crate) fn connect(address: SocketAddr) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-/// Sends and reads. A server may answer and close before it has read all of a body that it refuses: the answer counts.
+/// Sends and reads. A server may answer and close before it has read a refused body completely: the reply counts.
 fn exchange(stream: &mut BufReader<TcpStream>, request: &[u8]) -> io::Result<Option<(u16, Message)>> {
     let sent = stream.get_mut().write_all(request);
     match wire::read_reply(stream) {
@@ -176,7 +177,7 @@ fn exchange(stream: &mut BufReader<TcpStream>, request: &[u8]) -> io::Result<Opt
 fn keep(
     kept: &mut Option<BufReader<TcpStream>>,
     stream: BufReader<TcpStream>,
-    asked: String,
+    request_line: String,
     (status, message): (u16, Message),
 ) -> Reply {
     let has_end = message.header("content-length").is_some()
@@ -185,10 +186,10 @@ fn keep(
     if has_end && !message.wants_close() {
         *kept = Some(stream);
     }
-    Reply { asked, status, message }
+    Reply { request_line, status, message }
 }
 
-/// What a hand-written request gets.
+/// The response to a hand-written request.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Raw {
     /// A reply of this status.
@@ -197,21 +198,21 @@ pub(crate) enum Raw {
     Closed,
 }
 
-/// Whether the client says that it has nothing more to send.
+/// Whether the client shuts down its write side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Then {
     EndsItsSide,
     Waits,
 }
 
-/// Sends `bytes` as they are and waits for a reply or the end.
+/// Sends `bytes` verbatim and waits for a reply or the end.
 ///
 /// # Panics
-/// If neither comes in time, or what comes is not HTTP.
+/// If neither comes in time, or the reply is not HTTP.
 #[track_caller]
 pub(crate) fn raw(address: SocketAddr, bytes: &[u8], then: Then) -> Raw {
     let mut stream = connect(address).expect("a connection");
-    // The daemon may refuse, and close, before all is sent.
+    // The daemon may refuse, and close, before everything is sent.
     let _ = stream.write_all(bytes);
     if then == Then::EndsItsSide {
         let _ = stream.shutdown(Shutdown::Write);

@@ -1,6 +1,7 @@
 //! The real binary on a real directory: started, killed, stopped, started again.
 //!
-//! The binary prints its address on standard output; its messages on standard error are kept, and shown when a test fails.
+//! The binary prints its address on standard output; its messages on standard error are collected, and shown when a
+//! test fails.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read};
@@ -17,10 +18,10 @@ use tempfile::TempDir;
 use crate::client::{Client, Reply};
 use crate::wait::Watched;
 
-/// How long a start, or an ordered stop, may take on a busy machine.
+/// Time limit of a start or an ordered stop on a busy machine.
 const STEP: Duration = Duration::from_secs(30);
 
-/// A data directory and the configuration to run on it. Outlives the daemons that run there.
+/// A data directory and its configuration. Outlives the daemons that run on it.
 #[derive(Clone)]
 pub(crate) struct Home {
     directory: Arc<TempDir>,
@@ -30,12 +31,12 @@ pub(crate) struct Home {
 }
 
 impl Home {
-    /// An empty place, with quick retries: 100 ms after each failure, without jitter.
+    /// An empty directory, with quick retries: 100 ms after each failure, without jitter.
     pub(crate) fn new() -> Self {
         Self::within(&std::env::temp_dir())
     }
 
-    /// As [`Home::new`], below a certain directory.
+    /// As [`Home::new`], below a given directory.
     pub(crate) fn within(parent: &Path) -> Self {
         let directory = Arc::new(tempfile::tempdir_in(parent).expect("a temporary directory"));
         let home = Self { directory, settings: BTreeMap::new(), allow: true };
@@ -51,14 +52,14 @@ impl Home {
         self
     }
 
-    /// Takes a setting back.
+    /// Removes a setting.
     #[allow(dead_code, reason = "for the tests of TLS; the harness is shared")]
     pub(crate) fn without(mut self, key: &str) -> Self {
         self.settings.remove(key);
         self
     }
 
-    /// Leaves out `--allow`: loopback addresses are then refused.
+    /// Omits `--allow`: loopback addresses are then refused.
     pub(crate) const fn without_allow(mut self) -> Self {
         self.allow = false;
         self
@@ -74,7 +75,7 @@ impl Home {
         self.directory.path().join(name)
     }
 
-    /// The admin token that the first start left.
+    /// The admin token from the first start.
     pub(crate) fn token(&self) -> String {
         let file = self.data().join("admin.token");
         let text = std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
@@ -103,14 +104,14 @@ impl Home {
         command
     }
 
-    /// Starts the daemon and waits until it says where it listens.
+    /// Starts the daemon and waits until it listens.
     #[track_caller]
     pub(crate) fn start(&self) -> Daemon {
         let started = self.listening(Running::start(self.serve()));
-        started.unwrap_or_else(|running| panic!("the daemon did not say where it listens; {}", running.said()))
+        started.unwrap_or_else(|running| panic!("the daemon did not say where it listens; {}", running.output()))
     }
 
-    /// Starts the daemon as an argument of another program, which must put itself in its place.
+    /// Starts the daemon as an argument of another program, which must exec it.
     ///
     /// # Errors
     /// How it ended, if it did not come to listen.
@@ -126,19 +127,19 @@ impl Home {
         self.listening(Running::start(command)).map_err(|running| running.wait())
     }
 
-    /// As [`Home::start`], by the command that `changed` makes of the usual one; says what the daemon said if it does
-    /// not come up. The command's process must be the daemon's own.
+    /// As [`Home::start`], with the command modified by `changed`; returns the daemon's output if it does not come
+    /// up. The command's process must become the daemon.
     #[allow(dead_code, reason = "for the tests of power cuts; the harness is shared")]
     pub(crate) fn try_start(&self, changed: impl FnOnce(Command) -> Command) -> Result<Daemon, String> {
         let started = self.listening(Running::start(changed(self.serve())));
-        started.map_err(|running| format!("the daemon did not say where it listens; {}", running.said()))
+        started.map_err(|running| format!("the daemon did not say where it listens; {}", running.output()))
     }
 
-    /// Starts the daemon on a port that somebody else keeps, handed over as systemd does (sd_listen_fds(3)).
+    /// Starts the daemon on an inherited port, passed as systemd does (sd_listen_fds(3)).
     #[allow(dead_code, reason = "for the tests of systemd; the harness is shared")]
     #[track_caller]
     pub(crate) fn start_on(&self, port: &TcpListener) -> Daemon {
-        // By way of standard input to descriptor 3, by a shell that the daemon takes the place of.
+        // From standard input to descriptor 3, by a shell that execs the daemon.
         const HAND_OVER: &str = "exec 3<&0 0</dev/null; LISTEN_PID=$$ LISTEN_FDS=1 exec \"$@\"";
         let serve = self.serve();
         let mut command = Command::new("sh");
@@ -148,16 +149,16 @@ impl Home {
         }
         let port = Stdio::from(OwnedFd::from(port.try_clone().expect("another descriptor of the port")));
         let started = self.listening(Running::start_reading(command, port));
-        started.unwrap_or_else(|running| panic!("the daemon did not say where it listens; {}", running.said()))
+        started.unwrap_or_else(|running| panic!("the daemon did not say where it listens; {}", running.output()))
     }
 
-    /// Writes the configuration of this home to its file, for a daemon that runs on it to read again.
+    /// Writes this home's configuration to its file, for a running daemon to reload.
     #[allow(dead_code, reason = "for the tests of reloading; the harness is shared")]
     pub(crate) fn write_config(&self) {
         self.config();
     }
 
-    /// The daemon as soon as it listens; the process if it ends before.
+    /// The daemon once it listens; the process if it ends before.
     fn listening(&self, running: Running) -> Result<Daemon, Running> {
         let address = running.stdout.wait(STEP, |stream| {
             let found = stream.text.lines().find_map(|line| line.split_once("listening on ")?.1.split_once("://"));
@@ -169,7 +170,7 @@ impl Home {
         Ok(Daemon { running, address, client, home: self.clone() })
     }
 
-    /// Starts the daemon and kills it after a while, wherever it is then.
+    /// Starts the daemon and kills it after a while, whatever it is doing.
     #[allow(dead_code, reason = "for the tests of kills; the harness is shared")]
     pub(crate) fn start_and_kill(&self, after: Duration) {
         let running = Running::start(self.serve());
@@ -177,7 +178,7 @@ impl Home {
         drop(running);
     }
 
-    /// Runs `serve` where it is expected to refuse; if it starts all the same, says so with what it said.
+    /// Runs `serve`, expecting a refusal; if it starts anyway, returns its output.
     #[track_caller]
     pub(crate) fn try_refused_start(&self) -> Result<Exit, String> {
         Running::start(self.serve()).refused()
@@ -186,11 +187,11 @@ impl Home {
     /// As [`Home::try_refused_start`], and fails if it starts.
     #[track_caller]
     pub(crate) fn refused_start(&self) -> Exit {
-        self.try_refused_start().unwrap_or_else(|said| panic!("expected a refusal, but {said}"))
+        self.try_refused_start().unwrap_or_else(|why| panic!("expected a refusal, but {why}"))
     }
 }
 
-/// The binary under test, deaf to the environment of whoever runs the tests.
+/// The binary under test, without the environment of whoever runs the tests.
 pub(crate) fn hookswitch() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hookswitch"));
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("HOOKSWITCH_")) {
@@ -237,7 +238,7 @@ struct Stream {
     ended: bool,
 }
 
-/// A child process whose output is gathered. Killed, it alone, when dropped.
+/// A child process whose output is collected. Only this process is killed when dropped.
 struct Running {
     child: Child,
     stdout: Arc<Watched<Stream>>,
@@ -259,7 +260,7 @@ impl Running {
         Self { child, stdout, stderr }
     }
 
-    fn said(&self) -> String {
+    fn output(&self) -> String {
         let text = |stream: &Watched<Stream>| stream.look(|stream| stream.text.clone());
         format!("stdout:\n{}\nstderr:\n{}", text(&self.stdout), text(&self.stderr))
     }
@@ -267,11 +268,11 @@ impl Running {
     /// Waits for the end.
     #[track_caller]
     fn wait(mut self) -> Exit {
-        self.try_wait().unwrap_or_else(|| panic!("the process did not end within {STEP:?}; {}", self.said()))
+        self.try_wait().unwrap_or_else(|| panic!("the process did not end within {STEP:?}; {}", self.output()))
     }
 
-    /// Waits for the end; `None` if it does not come. Both streams close when the process ends, and
-    /// that can be waited for.
+    /// Waits for the end; `None` if it does not come. Both streams close when the process ends, which can be waited
+    /// for.
     fn try_wait(&mut self) -> Option<Exit> {
         for stream in [&self.stdout, &self.stderr] {
             stream.wait(STEP, |stream| stream.ended.then_some(()))?;
@@ -281,27 +282,27 @@ impl Running {
         Some(Exit { status, stdout: text(&self.stdout), stderr: text(&self.stderr) })
     }
 
-    /// Waits for the end, or for `listening`, which is an error with what was said.
+    /// Waits for the end, or for `listening`, which is an error with the output.
     fn refused(mut self) -> Result<Exit, String> {
         let listens = self.stdout.wait(STEP, |stream| {
             let listens = stream.text.contains("listening on");
             (listens || stream.ended).then_some(listens)
         });
         if listens != Some(false) {
-            return Err(format!("it started; {}", self.said()));
+            return Err(format!("it started; {}", self.output()));
         }
-        self.try_wait().ok_or_else(|| format!("it neither started nor ended; {}", self.said()))
+        self.try_wait().ok_or_else(|| format!("it neither started nor ended; {}", self.output()))
     }
 }
 
 impl Drop for Running {
     #[expect(clippy::print_stderr, reason = "the test harness shows this below the message of a failed test")]
     fn drop(&mut self) {
-        // Harmless where it was waited for already.
+        // Harmless if it was waited for already.
         let _ = self.child.kill();
         let _ = self.child.wait();
         if std::thread::panicking() {
-            eprintln!("--- what process {} said; {}", self.child.id(), self.said());
+            eprintln!("--- what process {} said; {}", self.child.id(), self.output());
         }
     }
 }
@@ -329,7 +330,7 @@ pub(crate) struct Daemon {
     home: Home,
 }
 
-/// A subscription as it was created, with its secret.
+/// A created subscription, with its secret.
 pub(crate) struct Created {
     pub(crate) id: String,
     pub(crate) secret: String,
@@ -362,12 +363,12 @@ impl Daemon {
         self.running.child.id()
     }
 
-    /// What came on standard output so far.
+    /// The output so far.
     pub(crate) fn stdout(&self) -> String {
         self.running.stdout.look(|stream| stream.text.clone())
     }
 
-    /// Creates a subscription of company `acme` to every event type, changed by `settings`.
+    /// Creates a subscription of company `acme` to every event type, modified by `settings`.
     #[track_caller]
     pub(crate) fn subscribe(&self, url: &str, settings: Value) -> Created {
         let mut body = json!({"company": "acme", "url": url, "events": ["*"]});
@@ -381,7 +382,7 @@ impl Daemon {
         Created { id, secret }
     }
 
-    /// Posts an event that must be accepted; gives the reply's document.
+    /// Posts an event that must be accepted; returns the reply's document.
     #[track_caller]
     pub(crate) fn accept(&self, event: &Value) -> Value {
         self.client.post("/v1/events", event).expect(202).json()
@@ -393,7 +394,7 @@ impl Daemon {
         items(&self.client.get(path).expect(200))
     }
 
-    /// Waits until the list at `path` has `count` items; gives them.
+    /// Waits until the list at `path` has `count` items; returns them.
     #[track_caller]
     pub(crate) fn wait_for_list(&self, path: &str, count: usize) -> Vec<Value> {
         crate::wait::eventually(&format!("{count} items at {path}"), || {
@@ -402,7 +403,7 @@ impl Daemon {
         })
     }
 
-    /// Waits until a delivery stands in `state`; gives it.
+    /// Waits until a delivery is in `state`; returns it.
     #[track_caller]
     pub(crate) fn wait_for_state(&self, delivery: &str, state: &str) -> Value {
         crate::wait::eventually(&format!("{delivery} to be {state}"), || {
@@ -411,7 +412,7 @@ impl Daemon {
         })
     }
 
-    /// kill -9, as a power cut does to a process.
+    /// kill -9, the process's view of a power cut.
     pub(crate) fn kill(mut self) -> Home {
         self.running.child.kill().expect("a child of ours");
         self.running.child.wait().expect("a child of ours");
@@ -423,22 +424,22 @@ impl Daemon {
         self.signal("TERM");
     }
 
-    /// A signal by its name, without waiting.
+    /// Sends a signal by name, without waiting.
     pub(crate) fn signal(&self, name: &str) {
         let kill = format!("kill -{name} {}", self.running.child.id());
         let sent = Command::new("sh").args(["-c", &kill]).status().expect("a shell");
         assert!(sent.success(), "SIG{name} could not be sent: {sent}");
     }
 
-    /// Waits until it has said `what` on standard error; gives the line.
+    /// Waits until it has logged `what` on standard error; returns the line.
     #[allow(dead_code, reason = "for the tests of reloading; the harness is shared")]
     #[track_caller]
     pub(crate) fn wait_for_saying(&self, what: &str) -> String {
-        let said = self
+        let found = self
             .running
             .stderr
             .wait(STEP, |stream| stream.text.lines().find(|line| line.contains(what)).map(str::to_owned));
-        said.unwrap_or_else(|| panic!("it did not say `{what}`; {}", self.running.said()))
+        found.unwrap_or_else(|| panic!("it did not say `{what}`; {}", self.running.output()))
     }
 
     /// SIGTERM, and waits for the end.
@@ -457,7 +458,7 @@ impl Daemon {
     }
 }
 
-/// The items of a list reply, whatever the list calls them.
+/// The items of a list reply, under either name.
 #[track_caller]
 pub(crate) fn items(reply: &Reply) -> Vec<Value> {
     let document = reply.json();
@@ -465,7 +466,7 @@ pub(crate) fn items(reply: &Reply) -> Vec<Value> {
     found.unwrap_or_else(|| panic!("neither items nor entries: {reply:?}"))
 }
 
-/// The files below `directory` with their contents, apart from the lock: to see that nothing was touched.
+/// The files below `directory` with their contents, except the lock, to check that nothing was changed.
 pub(crate) fn contents(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut found = BTreeMap::new();
     let mut left = vec![directory.to_owned()];

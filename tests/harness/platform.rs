@@ -1,8 +1,8 @@
-//! What a phone platform posts.
+//! Events as posted by a phone platform.
 
 use serde_json::{Value, json};
 
-/// The seven event types of PRODUCT.md.
+/// The seven built-in event types.
 pub(crate) const EVENT_TYPES: [&str; 7] = [
     "call.new",
     "call.scheduled",
@@ -13,7 +13,7 @@ pub(crate) const EVENT_TYPES: [&str; 7] = [
     "call.smsfollowup",
 ];
 
-/// Which key a subscription's own events share: the company of most tests.
+/// The company of most tests.
 pub(crate) const COMPANY: &str = "acme";
 
 /// A small valid event of company `acme`, for site `www.acme.example`, from the widget.
@@ -30,7 +30,7 @@ pub(crate) fn event(event_type: &str, call: &str) -> Value {
     json!({"type": event_type, "company": COMPANY, "domain": "www.acme.example", "source": "widget", "data": data})
 }
 
-/// The `n`th event of a call, told apart by `data.n`.
+/// The `n`th event of a call, numbered by `data.n`.
 pub(crate) fn numbered(call: &str, n: usize) -> Value {
     let mut event = event("call.claimed", call);
     event["data"]["n"] = json!(n);

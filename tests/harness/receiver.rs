@@ -1,6 +1,6 @@
-//! Scripted receivers of deliveries: what a customer's web application does, good or bad.
+//! Scripted receivers of deliveries, in the place of a customer's web application.
 //!
-//! Each request is recorded before the script is asked, so that the order of the records is the order of arrival.
+//! Each request is recorded before the script runs, so the records are in order of arrival.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,13 +17,13 @@ use serde_json::Value;
 use crate::wait::{PATIENCE, Watched};
 use crate::wire::{self, Message};
 
-/// What the script says to one request.
+/// The script's response to one request.
 pub(crate) enum Answer {
-    /// An HTTP answer, after a delay.
+    /// An HTTP response, after a delay.
     Reply { status: u16, headers: Vec<(&'static str, String)>, body: String, delay: Duration },
-    /// The connection closes without a word.
+    /// The connection closes without a response.
     Close,
-    /// Nothing comes, and the connection stays, until the receiver ends.
+    /// No response, and the connection stays open until the receiver ends.
     Hang,
 }
 
@@ -46,7 +46,7 @@ impl Answer {
         self
     }
 
-    /// The answer takes this long.
+    /// Delays the response.
     pub(crate) fn after(mut self, length: Duration) -> Self {
         if let Self::Reply { delay, .. } = &mut self {
             *delay = length;
@@ -55,11 +55,11 @@ impl Answer {
     }
 }
 
-/// One request as it came.
+/// One request as received.
 pub(crate) struct Received {
-    /// How many came before it.
+    /// The number of earlier requests.
     pub(crate) nth: usize,
-    /// Which of the receiver's connections it came on, from 0.
+    /// The index of its connection, from 0.
     pub(crate) connection: usize,
     pub(crate) at: Instant,
     pub(crate) method: String,
@@ -122,18 +122,18 @@ impl Received {
         parsed["data"]["call_id"].as_str().unwrap_or_default().to_owned()
     }
 
-    /// The status that the script answered with, once it has.
+    /// The status with which the script answered, once it has.
     pub(crate) fn answered(&self) -> Option<u16> {
         self.answered.get().copied()
     }
 
-    /// How many signatures the request carries.
+    /// The number of signatures in the request.
     #[track_caller]
     pub(crate) fn signatures(&self) -> usize {
         self.must_have("webhook-signature").split(' ').count()
     }
 
-    /// Whether a receiver that holds `secret` (`whsec_…`) would believe the request.
+    /// Whether a receiver with `secret` (`whsec_…`) would accept the request.
     #[track_caller]
     pub(crate) fn is_signed_with(&self, secret: &str) -> bool {
         let secret = Secret::parse(secret).expect("a secret as the API shows it");
@@ -169,12 +169,12 @@ type Script = dyn Fn(&Received) -> Answer + Send + Sync;
 #[derive(Default)]
 struct State {
     requests: Vec<Arc<Received>>,
-    /// Those that are open, by their numbers.
+    /// Open connections, by index.
     connections: BTreeMap<usize, TcpStream>,
     in_flight: usize,
     most_in_flight: usize,
     ended: bool,
-    /// What comes on earlier connections is answered and forgotten.
+    /// Requests on earlier connections are answered and not recorded.
     heard_from: usize,
 }
 
@@ -183,7 +183,7 @@ struct Shared {
     state: Watched<State>,
 }
 
-/// A receiver on a port of its own. Ends, with all its connections, when dropped.
+/// A receiver on its own port. Ends, with all its connections, when dropped.
 pub(crate) struct Receiver {
     address: SocketAddr,
     shared: Arc<Shared>,
@@ -191,7 +191,7 @@ pub(crate) struct Receiver {
 }
 
 impl Receiver {
-    /// A receiver that answers as `script` says. The script may block: each connection has a thread.
+    /// A receiver that answers with `script`. The script may block: each connection has a thread.
     pub(crate) fn start(script: impl Fn(&Received) -> Answer + Send + Sync + 'static) -> Self {
         Self::start_at(SocketAddr::from(([127, 0, 0, 1], 0)), script)
     }
@@ -201,7 +201,7 @@ impl Receiver {
         Self::start(|_| Answer::status(200))
     }
 
-    /// As [`Receiver::start`], on a certain address: that of a receiver that was there before.
+    /// As [`Receiver::start`], on a given address, such as that of an earlier receiver.
     pub(crate) fn start_at(address: SocketAddr, script: impl Fn(&Received) -> Answer + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind(address).expect("a port to listen on");
         let address = listener.local_addr().expect("the address bound");
@@ -219,20 +219,20 @@ impl Receiver {
         format!("http://{}{path}", self.address)
     }
 
-    /// All requests so far, in the order of arrival.
+    /// All requests so far, in order of arrival.
     pub(crate) fn requests(&self) -> Vec<Arc<Received>> {
         self.shared.state.look(|state| state.requests.clone())
     }
 
-    /// Forgets all requests so far, and those that still come on connections made so far: for what belongs to a daemon
-    /// that is gone. Gives the requests that are forgotten.
+    /// Drops all requests so far, and ignores those that still come on existing connections, which belong to a daemon
+    /// that is gone. Returns the dropped requests.
     pub(crate) fn begin_anew(&self) -> Vec<Arc<Received>> {
-        // Connections are taken in the order in which they were made: this one comes behind all of the past.
+        // Connections are accepted in order: this one comes after all earlier ones.
         let mark = TcpStream::connect(self.address).expect("a receiver that listens");
         let own = mark.local_addr().ok();
         let number = self.shared.state.wait(PATIENCE, |state| {
-            let ours = |stream: &TcpStream| stream.peer_addr().ok() == own;
-            state.connections.iter().rev().find(|(_, stream)| ours(stream)).map(|(number, _)| *number)
+            let is_own = |stream: &TcpStream| stream.peer_addr().ok() == own;
+            state.connections.iter().rev().find(|(_, stream)| is_own(stream)).map(|(number, _)| *number)
         });
         self.shared.state.change(|state| {
             state.heard_from = number.unwrap_or(usize::MAX);
@@ -245,18 +245,18 @@ impl Receiver {
         self.requests().into_iter().filter(|request| request.path == path).collect()
     }
 
-    /// The most requests that were ever under way at once.
+    /// The maximum number of concurrent requests so far.
     pub(crate) fn most_in_flight(&self) -> usize {
         self.shared.state.look(|state| state.most_in_flight)
     }
 
-    /// Waits until at least `count` requests have come; gives all that have.
+    /// Waits until at least `count` requests have come; returns all of them.
     #[track_caller]
     pub(crate) fn wait_for(&self, count: usize) -> Vec<Arc<Received>> {
         self.wait_until(&format!("{count} requests"), |requests| requests.len() >= count)
     }
 
-    /// Waits until `enough` is content with what has come; gives all that has.
+    /// Waits until `enough` returns true for the requests; returns all of them.
     #[track_caller]
     pub(crate) fn wait_until(
         &self,
@@ -285,7 +285,7 @@ impl Drop for Receiver {
                 let _ = connection.shutdown(Shutdown::Both);
             }
         });
-        // Wakes the accepting thread, which then sees the end; from then on the port refuses.
+        // Wakes the accepting thread, which then ends; from then on the port refuses.
         let _ = TcpStream::connect(self.address);
         if let Some(accepting) = self.accepting.take() {
             let _ = accepting.join();
@@ -342,9 +342,9 @@ fn record(shared: &Shared, message: Message, connection: usize) -> Arc<Received>
     })
 }
 
-/// Gives the answer; whether the connection goes on.
+/// Sends the response; returns whether the connection continues.
 fn give(stream: &mut TcpStream, request: &Received, answer: Answer, shared: &Shared) -> bool {
-    // Whoever is answered may at once ask again: so a request counts as ended before its answer leaves.
+    // A client may send again at once after a response, so the request counts as ended before.
     let ended = || shared.state.change(|state| state.in_flight -= 1);
     match answer {
         Answer::Reply { status, headers, body, delay } => {
@@ -375,7 +375,7 @@ fn give(stream: &mut TcpStream, request: &Received, answer: Answer, shared: &Sha
 }
 
 #[test]
-fn a_receiver_records_what_came_in_order_and_counts_what_is_under_way() {
+fn a_receiver_records_requests_in_order_and_counts_those_in_flight() {
     use crate::client::Client;
     use crate::wait::Gate;
     let gate = Arc::new(Gate::closed());

@@ -1,9 +1,9 @@
-//! Waiting for a condition, with a deadline; never for a length of time.
+//! Waiting for a condition, with a deadline; never for a fixed time.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long a test waits for something that must come. Long, because it only costs anything when a test fails.
+/// How long a test waits for something that must come. Long, because it costs only when a test fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A value that threads can wait on.
@@ -17,7 +17,7 @@ impl<T> Watched<T> {
         Self { value: Mutex::new(value), changed: Condvar::new() }
     }
 
-    /// A thread that failed while it held the lock must not hide its own message behind a second panic.
+    /// A thread that failed while holding the lock must not hide its message behind a second panic.
     fn lock(&self) -> MutexGuard<'_, T> {
         self.value.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -26,14 +26,14 @@ impl<T> Watched<T> {
         read(&self.lock())
     }
 
-    /// Changes the value and wakes who waits.
+    /// Changes the value and wakes waiting threads.
     pub(crate) fn change<R>(&self, change: impl FnOnce(&mut T) -> R) -> R {
         let result = change(&mut self.lock());
         self.changed.notify_all();
         result
     }
 
-    /// What `read` finds as soon as it finds something; `None` when `patience` ends first.
+    /// The result of `read` once it is `Some`; `None` when `patience` ends first.
     pub(crate) fn wait<R>(&self, patience: Duration, mut read: impl FnMut(&T) -> Option<R>) -> Option<R> {
         let deadline = Instant::now() + patience;
         let mut guard = self.lock();
@@ -47,7 +47,7 @@ impl<T> Watched<T> {
     }
 }
 
-/// A door that scripted receivers stand at until the test opens it.
+/// A gate at which scripted receivers wait until the test opens it.
 pub(crate) struct Gate(Watched<bool>);
 
 impl Gate {
@@ -63,13 +63,13 @@ impl Gate {
         self.0.look(|open| *open)
     }
 
-    /// Waits until it is open; gives up silently after [`PATIENCE`], for the test has failed by then.
+    /// Waits until it is open; gives up silently after [`PATIENCE`], because the test has failed by then.
     pub(crate) fn pass(&self) {
         self.0.wait(PATIENCE, |open| open.then_some(()));
     }
 }
 
-/// Asks until the answer is `Ok`, for things that can only be asked for (the API, a file).
+/// Polls until the result is `Ok`, for things that can only be queried (the API, a file).
 ///
 /// # Panics
 /// After [`PATIENCE`], with the last `Err`, which says what was seen instead.
@@ -78,7 +78,7 @@ pub(crate) fn eventually<R>(what: &str, ask: impl FnMut() -> Result<R, String>) 
     in_time(what, ask).unwrap_or_else(|late| panic!("{late}"))
 }
 
-/// As [`eventually`], with an `Err` where that panics.
+/// As [`eventually`], returning `Err` instead of panicking.
 pub(crate) fn in_time<R>(what: &str, mut ask: impl FnMut() -> Result<R, String>) -> Result<R, String> {
     let deadline = Instant::now() + PATIENCE;
     let mut pause = Duration::from_millis(2);

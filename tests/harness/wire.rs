@@ -1,6 +1,6 @@
-//! HTTP/1.1 messages on a blocking stream, enough of it for a client and a receiver of tests.
+//! HTTP/1.1 messages on a blocking stream, as needed by a test client and receiver.
 //!
-//! Written apart from the libraries that the daemon uses, so that a fault of theirs is not hidden by their own leniency.
+//! Independent of the libraries that the daemon uses, so that their leniency does not hide their faults.
 
 use std::io::{self, BufRead, Read as _};
 
@@ -14,7 +14,7 @@ pub(crate) struct Message {
 }
 
 impl Message {
-    /// The value of the header `name` (any case), the first if there are several.
+    /// The first value of the header `name`, in any case.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str())
     }
@@ -24,7 +24,7 @@ impl Message {
     }
 }
 
-/// Reads a request; `None` where the stream ends before one begins.
+/// Reads a request; `None` if the stream ends before one begins.
 pub(crate) fn read_request(from: &mut impl BufRead) -> io::Result<Option<Message>> {
     let Some(mut message) = read_head(from)? else { return Ok(None) };
     if chunked(&message) {
@@ -35,7 +35,7 @@ pub(crate) fn read_request(from: &mut impl BufRead) -> io::Result<Option<Message
     Ok(Some(message))
 }
 
-/// Reads a reply with its status code, passing over informational ones; `None` where the stream ends before one begins.
+/// Reads a reply with its status code, skipping informational ones; `None` if the stream ends before one begins.
 pub(crate) fn read_reply(from: &mut impl BufRead) -> io::Result<Option<(u16, Message)>> {
     loop {
         let Some(mut message) = read_head(from)? else { return Ok(None) };

@@ -1,4 +1,4 @@
-//! Where to cut, and going through the cuts of one story: an image for each, the daemon on it, the checks.
+//! Chooses cuts, and runs the cuts of one story: an image for each, the daemon on it, the checks.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,18 +13,18 @@ use crate::replay::{self, Examined};
 use crate::say;
 use crate::trace::{Deed, Moment, Trace};
 
-/// One recovery in so many is itself recorded and cut.
+/// One recovery in this many is itself recorded and cut.
 const RECOVERY_CUT_EVERY: usize = 20;
-/// In so many places.
+/// At this many places.
 const CUTS_IN_RECOVERY: usize = 5;
-/// A long run says how far it is each time so many cuts are done.
+/// Progress is reported after this many cuts.
 const REPORTED_EVERY: usize = 250;
-/// How many moments before and after the making of a certain file count as near.
+/// Moments before and after the creation of a given file that count as near.
 const NEAR: usize = 150;
-/// Bad images that are kept, with the whole text of what was wrong.
+/// Maximum failing images kept, with the complete text of the fault.
 const KEPT: usize = 3;
 
-/// What came of the cuts.
+/// The results of the cuts.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     /// Tried and failed, by what was left.
@@ -33,9 +33,9 @@ pub(crate) struct Tally {
     pub(crate) early: usize,
     /// Cuts within a recovery.
     pub(crate) in_recovery: usize,
-    /// What was wrong.
+    /// The faults.
     pub(crate) faults: Vec<String>,
-    /// Cuts since something was said about them.
+    /// Cuts since the last report.
     since_report: usize,
 }
 
@@ -48,7 +48,7 @@ impl Tally {
         self.by_class.values().map(|(_, failed)| failed).sum()
     }
 
-    /// Says now and then how far a long run is.
+    /// Reports progress of a long run.
     fn report(&mut self, name: &str) {
         if self.since_report >= REPORTED_EVERY {
             self.since_report = 0;
@@ -77,7 +77,7 @@ impl fmt::Display for Tally {
     }
 }
 
-/// What is to be done with one story.
+/// Parameters for one story.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Campaign {
     pub(crate) cuts: usize,
@@ -85,11 +85,11 @@ pub(crate) struct Campaign {
     pub(crate) discount: Discount,
     /// Whether recoveries are cut too.
     pub(crate) recoveries: bool,
-    /// How many bad images are enough.
+    /// Number of failing images after which to stop.
     pub(crate) enough: usize,
 }
 
-/// Goes through the cuts of a recording.
+/// Runs the cuts of a recording.
 pub(crate) fn go_through(recording: &Recording, campaign: Campaign) -> Tally {
     let mut tally = Tally::default();
     through_story(recording, &recording.story, campaign, 1, &mut tally);
@@ -117,12 +117,12 @@ fn through_story(recording: &Recording, story: &Story, campaign: Campaign, depth
                 }
             }
         }
-        // That the model is right was seen when the recording was made; a recovery is cut only up to where it is recorded.
+        // The model was verified when the recording was made; a recovery is cut only as far as it was recorded.
         drop(disk.process_ended(&life.trace, &life.seen));
     }
 }
 
-/// Where a cut is.
+/// The position of a cut.
 struct Place {
     now: usize,
     moment: String,
@@ -168,7 +168,7 @@ fn one(
             let past = Past { depth: past.depth + 1, ..past };
             let story = Story { base, root, past, lives, receipts, focus: None };
             let deeper = Campaign { cuts: CUTS_IN_RECOVERY, seed: campaign.seed ^ place.now as u64, ..campaign };
-            // A recovery is cut as a disk that keeps its word would be.
+            // A recovery is cut as on an honest disk.
             through_story(recording, &story, deeper, place.depth + 1, tally);
         }
         Err(fault) => {
@@ -188,7 +188,7 @@ fn one(
     }
 }
 
-/// Keeps a bad image, to be looked at; says where.
+/// Keeps a failing image for inspection; returns where.
 fn keep(disk: &Disk, left: Left, random: &mut Random) -> String {
     let kept = tempfile::Builder::new().prefix("powercut-").tempdir_in(env!("CARGO_TARGET_TMPDIR"));
     let kept = kept.expect("a directory").keep();
@@ -212,7 +212,7 @@ fn describe(deed: &Deed, moment: Moment) -> String {
     format!("{when} of {what}")
 }
 
-/// Chooses cuts, ascending, as counts of moments gone by: more of them where more can go wrong.
+/// Chooses cuts, ascending, as numbers of elapsed moments: more of them where more can go wrong.
 fn places(story: &Story, cuts: usize, random: &mut Random) -> Vec<usize> {
     let mut disk = story.disk(Discount::Nothing);
     let mut reach = Vec::new();
@@ -229,7 +229,7 @@ fn places(story: &Story, cuts: usize, random: &mut Random) -> Vec<usize> {
             };
             let answers = is_202(deed, *moment);
             accepted |= answers;
-            // A start is short, and does much: its moments count more.
+            // A start is short but does much: its moments weigh more.
             let early = if accepted { 1 } else { 6 };
             total += early * weight(deed, *moment, file.as_deref(), &story.root) + 3 * usize::from(answers);
             reach.push(total);
@@ -250,7 +250,7 @@ fn places(story: &Story, cuts: usize, random: &mut Random) -> Vec<usize> {
     chosen
 }
 
-/// Makes nine of ten cuts fall near one of these moments. `reach` are the sums of the moments' weights; gives the last.
+/// Moves nine of ten cuts near one of these moments. `reach` are the cumulative weights; returns the last.
 fn favour_near(reach: &mut [usize], moments: &[usize]) -> usize {
     let is_near = |at: usize| moments.iter().any(|moment| at.abs_diff(*moment) < NEAR);
     let weight = |at: usize| reach[at] - at.checked_sub(1).map_or(0, |before| reach[before]);
@@ -267,7 +267,7 @@ fn favour_near(reach: &mut [usize], moments: &[usize]) -> usize {
     sum
 }
 
-/// After how many moments files with such a name are made.
+/// The moments after which files with such a name are created.
 fn made_at(story: &Story, name: &str) -> Vec<usize> {
     let moments = story.lives.iter().flat_map(|life| life.trace.moments.iter().map(|moment| (&life.trace, *moment)));
     let made = |(trace, moment): (&Trace, Moment)| {
@@ -282,7 +282,7 @@ fn is_202(deed: &Deed, moment: Moment) -> bool {
     matches!(moment, Moment::Begin(_)) && bytes.starts_with(b"HTTP/1.1 202")
 }
 
-/// How much a cut behind this moment is worth.
+/// The weight of a cut after this moment.
 fn weight(deed: &Deed, moment: Moment, file: Option<&str>, root: &Path) -> usize {
     let within = |path: &Path| path.is_relative() || path.starts_with(root);
     match (deed, file, moment) {

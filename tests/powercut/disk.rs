@@ -1,8 +1,9 @@
-//! The model: what the running system sees of a directory, what of it is on the disk for good, and what is under way.
+//! The model: the running system's view of a directory, what is durable, and what is in progress.
 //!
-//! Knows calls and nothing of the daemon. A change of a file's bytes or length is volatile until a sync of that file that
-//! began after the change had ended has itself ended well; a change of names is volatile until such a sync of the
-//! directory. Syncing a file does not make its name durable, nor that of its directory (some file systems are kinder).
+//! Knows system calls and nothing about the daemon. A change of a file's bytes or length is volatile until a sync of
+//! that file that began after the change has succeeded; a change of names is volatile until such a sync of the
+//! directory. Syncing a file does not make its name durable, nor that of its directory (some file systems are
+//! kinder).
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Component, Path, PathBuf};
@@ -19,25 +20,25 @@ pub(crate) enum Change {
     Length(usize),
 }
 
-/// A change of the names in a directory that a cut may undo.
+/// A change of names in a directory that a cut may undo.
 #[derive(Debug, Clone)]
 pub(crate) enum Naming {
     Link(String, Node),
     Unlink(String),
-    /// Within the directory, in one step.
+    /// Within the directory, atomically.
     Rename(String, String, Node),
 }
 
-/// What a directory's names stand for.
+/// The names in a directory.
 pub(crate) type Names = BTreeMap<String, Node>;
 
 #[derive(Debug, Clone)]
 pub(crate) struct File {
     pub(crate) durable: Vec<u8>,
-    /// With their place in the order of all changes.
+    /// With their index in the order of all changes.
     pub(crate) volatile: Vec<(usize, Change)>,
     live: Vec<u8>,
-    /// What it is, or was last, called.
+    /// Its current or last name.
     name: String,
 }
 
@@ -60,11 +61,11 @@ pub(crate) struct Inode {
     pub(crate) mode: u32,
 }
 
-/// Which syncs are taken for nothing, to see that the checks notice.
+/// Syncs to be ignored, to verify that the checks notice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Discount {
     Nothing,
-    /// What sled's `sync_file_range` becomes: `fdatasync` of `state/db`.
+    /// sled's `sync_file_range`, replaced by `fdatasync` of `state/db`.
     Sled,
     /// `fdatasync` of the journal.
     Journal,
@@ -79,14 +80,14 @@ struct Description {
     append: bool,
 }
 
-/// The directory below `root` as the calls made it.
+/// The directory below `root` as made by the calls.
 #[derive(Debug)]
 pub(crate) struct Disk {
     root: PathBuf,
     pub(crate) inodes: Vec<Inode>,
     descriptions: Vec<Description>,
     open: HashMap<i32, usize>,
-    /// Calls of a sync that have begun, with how far they reach in the order of changes.
+    /// Syncs in progress, with the changes they cover.
     syncing: HashMap<usize, usize>,
     changes: usize,
     discount: Discount,
@@ -96,7 +97,7 @@ pub(crate) struct Disk {
 pub(crate) const ROOT: Node = 0;
 
 impl Disk {
-    /// What is below `base` now, all of it durable, as if it were at `root`.
+    /// The content of `base`, all durable, as if it were at `root`.
     pub(crate) fn found(base: &Path, root: &Path, discount: Discount) -> Self {
         let mut disk = Self {
             root: root.to_owned(),
@@ -133,7 +134,7 @@ impl Disk {
         node
     }
 
-    /// Goes on by one moment.
+    /// Advances by one moment.
     pub(crate) fn step(&mut self, trace: &Trace, moment: Moment) {
         match moment {
             Moment::Begin(index) => {
@@ -141,7 +142,7 @@ impl Disk {
                     self.syncing.insert(index, self.changes);
                 }
                 if let Deed::Close { fd } = trace.calls[index].deed {
-                    // The number may be given out again before the call is seen to have ended.
+                    // The number may be reused before the call is seen to have ended.
                     self.open.remove(&fd);
                 }
             }
@@ -154,8 +155,8 @@ impl Disk {
         }
     }
 
-    /// The process has ended: its descriptors are closed. What it had begun may have been done all the same; `seen` is
-    /// what was really there afterwards.
+    /// The process has ended: its descriptors are closed. Calls in progress may have been executed nevertheless;
+    /// `seen` is what was really there afterwards.
     ///
     /// # Errors
     /// The model differs from what was there: it has missed something.
@@ -171,16 +172,16 @@ impl Disk {
             .map_or(Ok(()), |difference| Err(format!("the model of the disk is wrong: {difference}")))
     }
 
-    /// What a call gave back that the process did not live to see, if `seen` shows that it was done.
+    /// The result of a call that the process did not live to see, if `seen` shows that it was executed.
     fn was_done(&self, deed: &Deed, seen: &BTreeMap<PathBuf, Vec<u8>>) -> Option<usize> {
         let was_done = match deed {
-            // A descriptor of it there is none any more.
+            // There is no descriptor of it any more.
             Deed::Open { path, create: true, .. } => seen.get(path).is_some_and(Vec::is_empty),
             Deed::Write { fd, at, bytes } => {
                 let description = self.described(*fd)?;
                 let at = at.map_or(description.position, |at| usize::try_from(at).unwrap_or(usize::MAX));
                 let there = seen.get(&self.path_of(description.node)?)?.get(at..)?;
-                // A kill may end it part way.
+                // A kill may interrupt it half-way.
                 let count = there.iter().zip(bytes).take_while(|(there, byte)| there == byte).count();
                 return (count > 0).then_some(count);
             }
@@ -211,7 +212,7 @@ impl Disk {
         }
         for (path, node) in &files {
             let Kind::File(file) = &self.inodes[*node].kind else { continue };
-            // The lock is not read: it says only who runs.
+            // The lock is not compared: it only identifies the process.
             let same = path.ends_with("lock") || seen.get(path).is_some_and(|seen| *seen == file.live);
             if !same {
                 let lengths = (seen.get(path).map(Vec::len), file.live.len());
@@ -221,7 +222,7 @@ impl Disk {
         None
     }
 
-    /// Every file that the running system sees.
+    /// Every file visible to the running system.
     fn live_files(&self) -> BTreeMap<PathBuf, Node> {
         let mut found = BTreeMap::new();
         let mut left = vec![(self.root.clone(), ROOT)];
@@ -238,7 +239,7 @@ impl Disk {
         found
     }
 
-    /// Whether a cut now could leave more than one thing.
+    /// Whether a cut now has only one possible result.
     pub(crate) fn is_settled(&self) -> bool {
         self.inodes.iter().all(|inode| match &inode.kind {
             Kind::File(file) => file.volatile.is_empty(),
@@ -246,7 +247,7 @@ impl Disk {
         })
     }
 
-    /// The path of the file behind a descriptor, for the choice of cuts.
+    /// The path of the file behind a descriptor, for choosing cuts.
     pub(crate) fn name_of(&self, fd: i32) -> Option<&str> {
         let node = self.descriptions[*self.open.get(&fd)?].node;
         match &self.inodes[node].kind {
@@ -302,7 +303,7 @@ impl Disk {
         self.inodes.len() - 1
     }
 
-    /// The directory and the name that a path stands for; `None` if it lies outside.
+    /// The directory and name of a path; `None` if it lies outside.
     fn place(&self, from: From, path: &Path) -> Option<(Node, String)> {
         let name = path.file_name()?.to_string_lossy().into_owned();
         let parent = self.node(from, path.parent()?)?;
@@ -437,7 +438,7 @@ impl Disk {
     }
 }
 
-/// Makes a change of a file's bytes.
+/// Applies a change of a file's bytes.
 pub(crate) fn apply(content: &mut Vec<u8>, change: &Change) {
     match change {
         Change::Write { at, bytes } => {
@@ -451,7 +452,7 @@ pub(crate) fn apply(content: &mut Vec<u8>, change: &Change) {
     }
 }
 
-/// Makes a change of names.
+/// Applies a change of names.
 pub(crate) fn apply_naming(names: &mut Names, naming: &Naming) {
     match naming {
         Naming::Link(name, node) => {

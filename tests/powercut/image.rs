@@ -1,8 +1,8 @@
-//! What a power cut leaves of a [`Disk`]: all that is durable, and by chance some of what is not.
+//! What a power cut leaves of a [`Disk`]: everything durable, and a random part of the rest.
 //!
-//! A file's volatile bytes reach the disk in pages of 4 KiB, each as it was after any of the changes made to it, in any order
-//! among pages; a page may be torn between sectors of 512 bytes. A length may be there without its bytes, which then read
-//! as zeros, and bytes only within the length. Names may be there in any combination.
+//! A file's volatile bytes reach the disk in pages of 4 KiB, each as after any of the changes made to it, in any
+//! order among pages; a page may be torn between sectors of 512 bytes. A length may be there without its bytes, which
+//! then read as zeros, and bytes only within the length. Names may be there in any combination.
 
 use std::fmt;
 use std::path::Path;
@@ -13,10 +13,10 @@ use crate::random::Random;
 const PAGE: usize = 4096;
 const SECTOR: usize = 512;
 
-/// What kind of thing a cut leaves.
+/// What a cut leaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Left {
-    /// Nothing that is volatile.
+    /// Nothing volatile.
     Durable,
     /// Everything, as after a kill.
     Everything,
@@ -37,10 +37,10 @@ impl fmt::Display for Left {
     }
 }
 
-/// Writes what is left into the directory `to`, which exists and is empty.
+/// Writes the remains into the directory `to`, which exists and is empty.
 pub(crate) fn write(disk: &Disk, left: Left, random: &mut Random, to: &Path) {
     let last = last_write(disk);
-    // Whether chance favours the old or the new is itself chance, one for the whole image.
+    // A random preference for old or new pages, the same for the whole image.
     let favour = [1, 5, 9][random.below(3)];
     let mut open = vec![(ROOT, to.to_owned())];
     while let Some((node, path)) = open.pop() {
@@ -77,7 +77,7 @@ fn set_mode(path: &Path, mode: u32) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("a file of the test");
 }
 
-/// The file whose volatile write is the latest.
+/// The file with the latest volatile write.
 fn last_write(disk: &Disk) -> Option<(usize, usize)> {
     let files = disk.inodes.iter().enumerate().filter_map(|(node, inode)| match &inode.kind {
         Kind::File(file) => match file.volatile.last() {
@@ -113,7 +113,7 @@ fn whole(file: &File) -> Vec<u8> {
     content
 }
 
-/// The file with a part of its last write: whole pages, then sectors of one page. What is behind is as it was, or, where
+/// The file with a part of its last write: whole pages, then sectors of one page. The rest is as before, or, where
 /// there was nothing, missing or zeros.
 fn torn(file: &File, random: &mut Random) -> Vec<u8> {
     let Some(((_, Change::Write { at, bytes }), before)) = file.volatile.split_last() else { return whole(file) };
@@ -130,7 +130,7 @@ fn torn(file: &File, random: &mut Random) -> Vec<u8> {
     content
 }
 
-/// The file with each page as it was at some time since it was durable. `favour` of ten pages are as they were last.
+/// The file with each page as at some time since it was durable. `favour` of ten pages are in their last state.
 fn some(file: &File, random: &mut Random, favour: usize) -> Vec<u8> {
     if file.volatile.is_empty() {
         return file.durable.clone();
@@ -177,7 +177,7 @@ fn some(file: &File, random: &mut Random, favour: usize) -> Vec<u8> {
     content
 }
 
-/// Whether a change concerns the page that begins at `start`.
+/// Whether a change affects the page that begins at `start`.
 fn touches(change: &Change, start: usize) -> bool {
     match change {
         Change::Write { at, bytes } => *at < start + PAGE && at + bytes.len() > start,
@@ -185,7 +185,7 @@ fn touches(change: &Change, start: usize) -> bool {
     }
 }
 
-/// Makes a change in the part of a file that begins at `from`; says up to where it wrote.
+/// Applies a change to the part of a file that begins at `from`; returns up to where it wrote.
 fn part(content: &mut [u8], from: usize, change: &Change) -> usize {
     match change {
         Change::Write { at, bytes } => {

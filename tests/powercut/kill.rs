@@ -1,7 +1,7 @@
-//! kill -9, again and again on one directory, under load: in the middle of the work, and of starting again.
+//! kill -9, repeatedly on one directory, under load: while working, and while starting.
 //!
-//! What may be repeated is what a receiver took and the log does not say so: the attempts under way, and those that ended
-//! and waited for the committer. The log itself bears witness: no delivery has two entries 'delivered'.
+//! Only deliveries that a receiver accepted and that are not in the log may be repeated: attempts in flight, and
+//! those waiting for the committer. The log itself is a witness: no delivery has two entries 'delivered'.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::Ordering;
@@ -19,9 +19,9 @@ use crate::wait::in_time;
 use crate::{say, setting};
 
 const POSTERS: usize = 4;
-/// As many sender threads as [`home`] gives.
+/// The number of sender threads set by [`home`].
 const THREADS: usize = 8;
-/// The daemon begins no more while so many attempts for each thread wait for the committer.
+/// The daemon starts no more while this many attempts per thread wait for the committer.
 const UNRECORDED_PER_THREAD: usize = 64;
 
 /// Every seventh event fails once.
@@ -30,7 +30,7 @@ fn answer(request: &Received) -> Answer {
     Answer::status(if n % 7 == 3 && request.attempt() == 1 { 503 } else { 200 })
 }
 
-/// One life under load, ended by a kill once `enough` events have been answered.
+/// One life under load, killed once `enough` events have been answered.
 fn one_life(daemon: Daemon, posters: &mut [Poster], enough: usize) {
     let (shift, token) = (Shift::default(), daemon.home().token());
     std::thread::scope(|scope| {
@@ -48,19 +48,19 @@ fn one_life(daemon: Daemon, posters: &mut [Poster], enough: usize) {
     });
 }
 
-/// What came again after each kill.
+/// Repeated deliveries after each kill.
 #[derive(Default)]
 struct Repeats {
-    /// Deliveries that were taken.
+    /// Accepted deliveries.
     taken: HashSet<String>,
-    /// How many requests have been looked at.
+    /// Number of requests examined.
     seen: usize,
     all: usize,
     most: usize,
 }
 
 impl Repeats {
-    /// Looks at what came since the last time.
+    /// Examines new requests.
     fn look(&mut self, receiver: &Receiver) {
         let requests = receiver.requests();
         let mut now = 0;

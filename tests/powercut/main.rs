@@ -1,36 +1,39 @@
 //! Power cuts and kills: nothing that was answered 202 is lost.
 //!
-//! **Recording** ([`recording`], [`trace`]): the real binary runs under strace while real posts come in and real receivers are
-//! delivered to; every write, sync, name and length change goes into the trace with its bytes, and so does every answer
-//! of the daemon, in the same order. Three lives on one directory: the first start, ended by kill -9; a start after
-//! that, ended in order; a last one. The recording is checked first: the model must end with the very bytes that were in the
-//! directory, and every answer and every request must be in the trace.
+//! **Recording** ([`recording`], [`trace`]): the real binary runs under strace while real posts come in and real
+//! receivers get deliveries; every write, sync, name and length change is in the trace with its bytes, and so is
+//! every answer of the daemon, in the same order. Three lives on one directory: the first start, ended by kill -9; a
+//! second, ended in order; a third. The recording is verified first: the model must end with the bytes actually in
+//! the directory, and every answer and every request must be in the trace.
 //!
-//! **The model** ([`disk`], [`image`]): a cut may come behind any call's beginning or end. What was synced by then is there.
-//! Of the rest a cut leaves nothing, everything, any pages of 4 KiB (each as it was at some time since; torn between
-//! sectors of 512 bytes now and then) under any length and any names, or everything but the end of the last write. A sync
-//! counts only for what had ended before it began; names only when their directory was synced; `sync_file_range` for
-//! nothing. What was answered before the cut must be there, however little is left.
+//! **The model** ([`disk`], [`image`]): a cut may follow any call's beginning or end. What was synced by then is
+//! there. Of the rest a cut leaves nothing, everything, any pages of 4 KiB (each as at some time since; sometimes
+//! torn between sectors of 512 bytes) under any length and any names, or everything but the end of the last write. A
+//! sync counts only for what had ended before it began; names only when their directory was synced; `sync_file_range`
+//! for nothing. What was answered before the cut must be there, however little is left.
 //!
-//! **The check** ([`replay`]): the real binary starts on each image. It must come up; have every event answered 202 and every
-//! subscription answered 201, and none answered 204; deliver all that is owed; keep the order of each call over both
-//! lives; have a log in which each entry is a request that came and was so answered, and nothing is delivered twice; go on with
-//! later ids and fresh sequence numbers. `hookswitch verify` must find nothing wrong, before the start and after it was killed. Some recoveries are recorded and cut in their turn.
+//! **The check** ([`replay`]): the real binary starts on each image. It must come up; have every event answered 202
+//! and every subscription answered 201, and none answered 204; deliver everything outstanding; keep the order of each
+//! call over both lives; have a log in which each entry is a request that was received and so answered, and nothing
+//! is delivered twice; continue with later ids and fresh sequence numbers. `hookswitch verify` must find no fault,
+//! before the start and after a kill. Some recoveries are recorded and cut in their turn.
 //!
-//! Two recordings (four for a thousand cuts or more) are of an ordinary load; one more ([`rotation`]) is of the moments in
-//! which the journal begins a new file, with messages and erasures among the load, one of those in which files are compressed
-//! and written again, and one ([`sealing`]) of those in which secrets begin to be sealed, and are under a new key.
+//! Two recordings (four for a thousand cuts or more) are of an ordinary load; one more ([`rotation`]) is of the
+//! moments in which the journal begins a new file, with messages and erasures among the load, one of those in which
+//! files are compressed and rewritten, and one ([`sealing`]) of those in which sealing of secrets begins and changes
+//! its key.
 //!
-//! **Kills** ([`kill`]) do without a model: kill -9 under load, again and again, also of a daemon that is just starting.
+//! **Kills** ([`kill`]) need no model: kill -9 under load, repeatedly, also of a daemon that is starting.
 //!
-//! **The tool bites**: where the `fdatasync` that sled's flush becomes, the journal's, or the directories' syncs are taken for
-//! nothing, the same checks must find bad images.
+//! **The checks are effective**: if the `fdatasync` that replaces sled's flush, the journal's, or the directories'
+//! syncs are ignored, the same checks must find failing images.
 //!
-//! Not modelled: disks that lie about a sync, bytes that rot, sectors that hold neither old nor new, file systems that lose
-//! durable data near what is written, writes by `mmap` (refused if they were there), and failing system calls.
+//! Not modelled: disks that lie about a sync, bit rot, sectors that contain neither old nor new data, file systems
+//! that lose durable data near what is written, writes by `mmap` (refused if they occurred), and failing system
+//! calls.
 //!
-//! `HOOKSWITCH_POWERCUTS` (cuts, 60 unless set), `HOOKSWITCH_KILLS` (kills, 5 unless set), `HOOKSWITCH_POWERCUT_SEED`.
-//! Without strace the cuts are skipped, and say so, unless `HOOKSWITCH_NEED_STRACE=1`.
+//! `HOOKSWITCH_POWERCUTS` (cuts, default 60), `HOOKSWITCH_KILLS` (kills, default 5), `HOOKSWITCH_POWERCUT_SEED`.
+//! Without strace the cuts are skipped with a message, unless `HOOKSWITCH_NEED_STRACE=1`.
 
 #![allow(clippy::unwrap_used, reason = "a test's helpers fail by panicking, as tests do")]
 
@@ -71,16 +74,16 @@ use cut::{Campaign, Tally};
 use disk::Discount;
 use recording::Recording;
 
-/// The number that a variable of the environment names.
+/// The number in an environment variable.
 fn setting(name: &str, otherwise: u64) -> u64 {
     let set = std::env::var(name).ok();
     set.map_or(otherwise, |text| text.parse().unwrap_or_else(|_| panic!("{name} must be a number, not {text:?}")))
 }
 
-/// Says something that is seen also when the test passes, which what is printed is not.
+/// Prints a message that is shown even if the test passes, unlike captured output.
 fn say(text: &str) {
     use std::io::Write as _;
-    // Whoever closed standard error does not want to hear it.
+    // Standard error may be closed.
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
@@ -88,7 +91,7 @@ fn cuts_wanted() -> usize {
     usize::try_from(setting("HOOKSWITCH_POWERCUTS", 60)).unwrap_or(usize::MAX)
 }
 
-/// Whether the cuts can be recorded here. Says loudly if not.
+/// Whether cuts can be recorded here; prints a message if not.
 fn strace_is_there() -> bool {
     let found = Command::new("strace").arg("-V").stdout(Stdio::null()).stderr(Stdio::null()).status();
     if found.is_ok_and(|status| status.success()) {
@@ -101,7 +104,7 @@ fn strace_is_there() -> bool {
     false
 }
 
-/// The recordings, made once for all tests; more of them for many cuts. Whoever replays one has its receiver for himself.
+/// The recordings, made once for all tests; more of them for many cuts. A replay has exclusive use of its receiver.
 fn recordings() -> &'static [Mutex<Recording>] {
     static RECORDINGS: OnceLock<Vec<Mutex<Recording>>> = OnceLock::new();
     RECORDINGS.get_or_init(|| {
@@ -119,7 +122,7 @@ fn recordings() -> &'static [Mutex<Recording>] {
     })
 }
 
-/// Goes through cuts of all recordings, side by side.
+/// Runs cuts of all recordings, in parallel.
 fn go_through(campaign: Campaign) -> Tally {
     let recordings = recordings();
     let campaign = Campaign { cuts: campaign.cuts.div_ceil(recordings.len()), ..campaign };
@@ -192,7 +195,7 @@ fn no_secret_is_lost_by_a_power_cut_while_secrets_are_sealed() {
     assert!(tally.faults.is_empty(), "{tally}\n{}", tally.faults.join("\n"));
 }
 
-/// The same cuts, with some syncs taken for nothing: bad images must be found.
+/// The same cuts, with some syncs ignored: failing images must be found.
 fn must_find_bad_images(discount: Discount) {
     if !strace_is_there() {
         return;

@@ -1,4 +1,4 @@
-//! What the world outside had seen when the power went: what was answered, and what had come to the receivers.
+//! What was observed from outside before the cut: answers, and requests to the receivers.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::receiver::Received;
 use crate::trace::{Deed, Moment, Trace};
 
-/// A request that came to a receiver.
+/// A request to a receiver.
 #[derive(Debug)]
 pub(crate) struct Receipt {
     pub(crate) path: String,
@@ -15,7 +15,7 @@ pub(crate) struct Receipt {
     pub(crate) attempt: u32,
     pub(crate) call: String,
     pub(crate) sequence: u64,
-    /// What it was answered.
+    /// The response to it.
     pub(crate) status: Option<u16>,
 }
 
@@ -41,34 +41,34 @@ impl Receipt {
     }
 }
 
-/// What had been seen from outside.
+/// What had been observed from outside.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Past {
-    /// How many stories ago it began: 0 in a recording, 1 in the recovery from a cut.
+    /// Depth of recovery: 0 in a recording, 1 in the recovery from a cut.
     pub(crate) depth: usize,
-    /// Ids of events whose 202 had begun to leave, in that order, each with the depth at which it was first answered.
+    /// Ids of events whose 202 had begun to be sent, in order, with the depth at which it was first answered.
     pub(crate) accepted: Vec<(String, usize)>,
-    /// Ids of subscriptions whose 201 had.
+    /// Ids of subscriptions whose 201 had begun to be sent.
     pub(crate) created: Vec<String>,
-    /// How many 204 had.
+    /// Number of 204s that had begun to be sent.
     pub(crate) deletions: usize,
-    /// How many messages conversations had by the 202 of the last of them, by the conversations' ids.
+    /// Message counts in the last 202 of each conversation, by id.
     pub(crate) messages: BTreeMap<String, u64>,
-    /// Ids of erasures whose 202 had begun to leave.
+    /// Ids of erasures whose 202 had begun to be sent.
     pub(crate) erasures: Vec<String>,
-    /// What the receivers had been sent, in the order of arrival.
+    /// Requests sent to the receivers, in order of arrival.
     pub(crate) receipts: Vec<Arc<Receipt>>,
 }
 
-/// A request with its place in the order of arrival.
+/// A request with its index in order of arrival.
 type Arrival<'s> = (usize, &'s Arc<Receipt>);
 
-/// Follows a trace and tells what had been seen by then.
+/// Follows a trace and records what had been observed by then.
 pub(crate) struct Witness<'s> {
     pub(crate) past: Past,
-    /// What came to the receivers in the end, by delivery and attempt, the first first.
+    /// All requests received in the end, by delivery and attempt, earliest first.
     to_come: HashMap<(String, u32), Vec<Arrival<'s>>>,
-    /// What had come by now, with its place in the order of arrival.
+    /// Requests received by now, with their index in order of arrival.
     came: Vec<(usize, Arc<Receipt>)>,
     before: usize,
     /// The ids in `past.accepted`.
@@ -76,7 +76,7 @@ pub(crate) struct Witness<'s> {
 }
 
 impl<'s> Witness<'s> {
-    /// `past` is what had been seen before the trace, `receipts` what came during all of it.
+    /// `past` was observed before the trace, `receipts` during all of it.
     pub(crate) fn new(past: Past, receipts: &'s [Arc<Receipt>]) -> Self {
         let mut to_come: HashMap<_, Vec<_>> = HashMap::new();
         for (nth, receipt) in receipts.iter().enumerate().rev() {
@@ -86,7 +86,7 @@ impl<'s> Witness<'s> {
         Self { before: past.receipts.len(), past, to_come, came: Vec::new(), known }
     }
 
-    /// Goes on by one moment. What leaves counts from its beginning: the peer may have it from then on.
+    /// Advances by one moment. Output counts from its beginning: the peer may have it from then on.
     pub(crate) fn step(&mut self, trace: &Trace, moment: Moment) {
         let Moment::Begin(index) = moment else { return };
         let (Deed::Send { bytes } | Deed::Write { bytes, .. }) = &trace.calls[index].deed else { return };
@@ -108,7 +108,7 @@ impl<'s> Witness<'s> {
     fn accepted(&mut self, ids: Vec<String>) {
         let depth = self.past.depth;
         for id in ids {
-            // A repeat is answered with the first id.
+            // A repost is answered with the first id.
             if self.known.insert(id.clone()) {
                 self.past.accepted.push((id, depth));
             }
@@ -129,7 +129,7 @@ impl<'s> Witness<'s> {
         }
     }
 
-    /// What had been seen by now.
+    /// What had been observed by now.
     pub(crate) fn seen(&self) -> Past {
         let mut came = self.came.clone();
         came.sort_by_key(|(nth, _)| *nth);
@@ -139,13 +139,13 @@ impl<'s> Witness<'s> {
         past
     }
 
-    /// How many requests to receivers were never seen to leave: none, if the trace is read rightly.
+    /// Number of requests to receivers not seen to be sent: none, if the trace is parsed correctly.
     pub(crate) fn unexplained(&self) -> usize {
         self.to_come.values().map(Vec::len).sum()
     }
 }
 
-/// How many messages an answer says that there are.
+/// The message count in an answer.
 fn messages(bytes: &[u8]) -> Option<u64> {
     let text = String::from_utf8_lossy(bytes);
     let (_, rest) = text.split_once(r#""messages":"#)?;

@@ -1,6 +1,6 @@
-//! Chance that can be repeated: splitmix64 from a seed.
+//! Repeatable randomness: splitmix64 from a seed.
 
-/// A source of numbers; the same seed gives the same ones.
+/// A source of numbers, determined by its seed.
 #[derive(Debug, Clone)]
 pub(crate) struct Random(u64);
 

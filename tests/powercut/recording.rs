@@ -1,7 +1,7 @@
-//! A real load on the real daemon, with every system call that matters written down.
+//! A real load on the real daemon, with every relevant system call recorded.
 //!
-//! Three lives on one directory: the first start, ended by kill -9 under load; a start after that, ended in order under load;
-//! and one more, in which all that is owed is delivered.
+//! Three lives on one directory: the first start, ended by kill -9 under load; a second start, ended in order under
+//! load; and a third, in which all outstanding deliveries are sent.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
@@ -24,43 +24,43 @@ use crate::receiver::{Answer, Received, Receiver};
 use crate::trace::{TRACED, Trace};
 use crate::wait::{PATIENCE, eventually, in_time};
 
-/// The threads that post.
+/// Number of posting threads.
 const POSTERS: usize = 3;
-/// The calls that each thread posts events of.
+/// Number of calls whose events each thread posts.
 const CALLS: usize = 6;
-/// Each poster rests this long after each post, so that the load stays small and lasts for several checkpoints.
+/// Pause of each poster after each post, so that the load stays small and lasts for several checkpoints.
 const PACE: Duration = Duration::from_millis(80);
 
-/// One process's life.
+/// The life of one process.
 pub(crate) struct Life {
     pub(crate) trace: Trace,
-    /// What was in the data directory afterwards.
+    /// The content of the data directory afterwards.
     pub(crate) seen: BTreeMap<PathBuf, Vec<u8>>,
 }
 
-/// What was done to a directory, and what was seen from outside meanwhile.
+/// The operations on a directory, and what was observed from outside meanwhile.
 pub(crate) struct Story {
-    /// What was there before, all of it durable.
+    /// The initial content, all of it durable.
     pub(crate) base: TempDir,
-    /// Where it was done.
+    /// Where it was recorded.
     pub(crate) root: PathBuf,
-    /// What had been seen before.
+    /// What had been observed before.
     pub(crate) past: Past,
     pub(crate) lives: Vec<Life>,
-    /// What came to the receivers.
+    /// Requests received by the receivers.
     pub(crate) receipts: Vec<Arc<Receipt>>,
-    /// How the names of files end around whose making most of the cuts are to be.
+    /// The suffix of file names whose creation most cuts should be near.
     pub(crate) focus: Option<&'static str>,
 }
 
 impl Story {
-    /// The disk as it was before.
+    /// The initial disk.
     pub(crate) fn disk(&self, discount: Discount) -> Disk {
         Disk::found(self.base.path(), &self.root, discount)
     }
 }
 
-/// A story with those who took part, who take part in the replays too: the receiver stays on its port.
+/// A story with its participants, who take part in the replays too: the receiver keeps its port.
 pub(crate) struct Recording {
     pub(crate) name: String,
     pub(crate) story: Story,
@@ -68,39 +68,39 @@ pub(crate) struct Recording {
     pub(crate) cast: Cast,
 }
 
-/// Who is owed what.
+/// Which deliveries are expected where.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Cast {
-    /// Paths at the receiver by the ids of their subscriptions.
+    /// Paths at the receiver, by subscription id.
     pub(crate) paths: BTreeMap<String, String>,
-    /// Those to which every event is owed.
+    /// Those that receive every event.
     pub(crate) always: Vec<&'static str>,
-    /// The one that is deleted on the way.
+    /// The one that is deleted during the recording.
     pub(crate) doomed: Option<String>,
-    /// The producer's ids of the events that were answered.
+    /// Producer ids of the events that were answered.
     pub(crate) producers: HashMap<String, String>,
-    /// Signing secrets by the ids of subscriptions, where they must still be those.
+    /// Signing secrets by subscription id, if they must not change.
     pub(crate) secrets: BTreeMap<String, String>,
     /// The key file with which images are opened.
     pub(crate) key_file: Option<PathBuf>,
 }
 
-/// Where images and recordings are kept: in memory where there is such a place.
+/// Where images and recordings are kept: in memory if possible.
 pub(crate) fn workshop() -> PathBuf {
     let memory = Path::new("/dev/shm");
     if memory.is_dir() && tempfile::tempdir_in(memory).is_ok() { memory.to_owned() } else { std::env::temp_dir() }
 }
 
-/// A place for a daemon, with quick retries, so that a replay is quick.
+/// A home with quick retries, so that a replay is quick.
 pub(crate) fn home() -> Home {
     Home::within(&workshop()).set("senders.threads", "8").set("retry.initial_delay", "\"20ms\"")
 }
 
-/// The command that runs `command` under strace. Its process is the daemon's own; strace stands beside it.
+/// The command that runs `command` under strace. Its process is the daemon; strace is detached.
 pub(crate) fn traced(command: &Command, file: &Path) -> Command {
     let mut strace = Command::new("strace");
     strace.args(["-D", "-f", "-q", "--seccomp-bpf", "-xx", "-s", "67108864", "-o"]).arg(file);
-    // In memory a sync takes no time: as long as on a disk, so that kills and other threads come in between.
+    // In memory a sync takes no time: delay it as on a disk, so that kills and other threads come in between.
     strace.arg("-einject=fsync,fdatasync:delay_enter=2000");
     strace.arg(format!("-etrace={TRACED}")).arg(command.get_program()).args(command.get_args());
     for (name, value) in command.get_envs() {
@@ -112,7 +112,7 @@ pub(crate) fn traced(command: &Command, file: &Path) -> Command {
     strace
 }
 
-/// Reads a trace once strace has written all of it: the process itself ends last.
+/// Reads a trace once strace has written all of it, which is after the process ends.
 pub(crate) fn finished(file: &Path) -> Trace {
     let whole = |text: &str| {
         let process = text.split(' ').next().unwrap_or_default().to_owned();
@@ -134,11 +134,11 @@ pub(crate) fn answer(request: &Received) -> Answer {
     Answer::status(if fails { 503 } else { 200 })
 }
 
-/// What posters share for one life of the daemon.
+/// State shared by posters for one life of the daemon.
 #[derive(Default)]
 pub(crate) struct Shift {
     pub(crate) stop: AtomicBool,
-    /// How many events have been answered.
+    /// Number of events answered.
     pub(crate) answered: AtomicUsize,
 }
 
@@ -146,16 +146,16 @@ pub(crate) struct Shift {
 pub(crate) struct Poster {
     number: usize,
     random: Random,
-    /// How long it rests after each post.
+    /// Pause after each post.
     pace: Duration,
-    /// How many events of each call have been answered.
+    /// Number of events of each call that were answered.
     answered: [usize; CALLS],
-    /// The producer's ids by those of the events that were answered.
+    /// Producer ids by the ids of the answered events.
     pub(crate) producers: HashMap<String, String>,
 }
 
-/// The event that a poster gives this id, `NAME/N`: mostly small, now and then of several pages. The same at every post of
-/// it, for one with other content would be refused.
+/// The event of this id, `NAME/N`: mostly small, sometimes of several pages. Identical at every post, because
+/// different content would be refused.
 pub(crate) fn posted_as(producer: &str) -> Value {
     let (name, n) = producer.split_once('/').expect("NAME/N");
     let n: usize = n.parse().expect("a number");
@@ -176,7 +176,7 @@ impl Poster {
         Self { number, random, pace, answered: [0; CALLS], producers: HashMap::new() }
     }
 
-    /// Posts until it is told to stop, or the daemon is gone. What was not answered is posted again in the next life.
+    /// Posts until told to stop, or the daemon is gone. What was not answered is posted again in the next life.
     pub(crate) fn run(&mut self, address: SocketAddr, token: String, shift: &Shift) {
         let client = Client::new(address, Some(token));
         while !shift.stop.load(Ordering::Relaxed) {
@@ -216,7 +216,7 @@ enum End {
     Drained,
 }
 
-/// Makes a recording. What is posted depends on the seed alone; how it interleaves does not.
+/// Makes a recording. The posts depend on the seed only; their interleaving does not.
 pub(crate) fn record(name: &str, seed: u64) -> Recording {
     let workshop = workshop();
     let base = tempfile::tempdir_in(&workshop).expect("a temporary directory");
@@ -227,7 +227,7 @@ pub(crate) fn record(name: &str, seed: u64) -> Recording {
     let mut lives = Vec::new();
     for (number, end) in [End::Killed, End::Stopped, End::Drained].into_iter().enumerate() {
         let file = home.beside("strace");
-        let daemon = home.try_start(|command| traced(&command, &file)).unwrap_or_else(|said| panic!("{said}"));
+        let daemon = home.try_start(|command| traced(&command, &file)).unwrap_or_else(|why| panic!("{why}"));
         if number == 0 {
             for (path, settings) in [
                 ("/ok", json!({})),
@@ -255,7 +255,7 @@ pub(crate) fn record(name: &str, seed: u64) -> Recording {
     recording
 }
 
-/// Halfway: a subscription goes, another comes, a third changes.
+/// Half-way: one subscription is deleted, another created, a third changed.
 fn change_subscriptions(daemon: &Daemon, receiver: &Receiver, cast: &mut Cast) {
     let doomed = cast.paths.iter().find(|(_, path)| *path == "/doomed").map(|(id, _)| id.clone());
     let doomed = doomed.expect("it was created");
@@ -298,8 +298,8 @@ fn load(daemon: Daemon, posters: &mut [Poster], end: End, halfway: impl FnOnce(&
     });
 }
 
-/// Posts until `come` holds of how many posts were answered, and ends the daemon: by a kill, or in order once nothing is
-/// owed.
+/// Posts until `come` holds for the number of answered posts, and ends the daemon: by a kill, or in order once
+/// nothing is outstanding.
 pub(crate) fn post_until(
     daemon: Daemon,
     posters: &mut [Poster],
@@ -337,15 +337,15 @@ fn wait_for_checkpoints(data: &Path) {
     }
 }
 
-/// Waits until the journal has just been written to, and so, most likely, until it is about to be synced.
+/// Waits for a write to the journal, usually just before its sync.
 fn wait_for_a_write(data: &Path) {
-    // Not by its length: it has room for more than one write.
+    // Not by its length: space is preallocated.
     let written = || std::fs::metadata(data.join("journal/000001.log")).and_then(|file| file.modified()).ok();
     let before = written();
     at_once("a write to the journal", || written() != before);
 }
 
-/// Waits for something without a pause, to be there the moment it comes.
+/// Busy-waits, to react at once.
 fn at_once(what: &str, come: impl Fn() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !come() {
@@ -354,7 +354,7 @@ fn at_once(what: &str, come: impl Fn() -> bool) {
     }
 }
 
-/// Waits until nothing is owed.
+/// Waits until nothing is outstanding.
 pub(crate) fn drained(api: &Client) -> Result<(), String> {
     in_time("nothing to be owed", || {
         let reply = api.try_request("GET", "/v1/stats", &[], b"").map_err(|error| error.to_string())?;
@@ -365,8 +365,8 @@ pub(crate) fn drained(api: &Client) -> Result<(), String> {
 }
 
 impl Recording {
-    /// The recording itself: every answer and every request is in the trace, everything arrived, and the model ends with
-    /// what was there.
+    /// Verifies the recording: every answer and every request is in the trace, everything arrived, and the model ends
+    /// with the actual content.
     pub(crate) fn check(&self) {
         let story = &self.story;
         let mut disk = story.disk(Discount::Nothing);

@@ -1,4 +1,4 @@
-//! Starting the daemon on what a cut left, and comparing what it says and does with what had been seen before the cut.
+//! Starts the daemon on an image, and compares its state and behaviour with what was observed before the cut.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
@@ -13,16 +13,17 @@ use crate::receiver::Receiver;
 use crate::recording::{Cast, Life, Recording, drained, finished, posted_as, traced, workshop};
 use crate::wait::in_time;
 
-/// A recovery that was recorded.
+/// A recorded recovery.
 pub(crate) struct Examined {
     pub(crate) lives: Vec<Life>,
     pub(crate) receipts: Vec<Arc<Receipt>>,
 }
 
-/// Starts the daemon in `home`, where an image is, and checks it against `past`. With `record`, gives the trace of it.
+/// Starts the daemon in `home`, which contains an image, and checks it against `past`. With `record`, returns its
+/// trace.
 ///
 /// # Errors
-/// What is wrong.
+/// The fault.
 pub(crate) fn examine(
     recording: &Recording,
     past: &Past,
@@ -47,19 +48,19 @@ pub(crate) fn examine(
     Ok(Some(Examined { lives: vec![life], receipts }))
 }
 
-/// `hookswitch verify` finds nothing wrong, in what a cut left or in what a kill did.
+/// `hookswitch verify` finds no fault, after the cut or after the kill.
 fn verify(home: &Home, past: &Past) -> Result<(), String> {
     let mut command = hookswitch();
     command.arg("verify").arg("--data-dir").arg(home.data()).env("TMPDIR", workshop());
     let verified = run(command);
-    // Until the first start has come to its end there is nothing to be verified, and it says so.
+    // Until the first start has completed there is nothing to verify, and it says so.
     let status = verified.status.code();
     let nothing = past.created.is_empty() && past.accepted.is_empty() && status == Some(1);
     ensure(status == Some(0) || nothing, || format!("verify: {verified:?}"))
 }
 
 fn check(daemon: &Daemon, receiver: &Receiver, cast: &Cast, past: &Past) -> Result<(), String> {
-    // What makes a journal file full beforehand is of another company.
+    // The event that fills a journal file beforehand is of another company.
     let mut there = HashSet::new();
     for company in ["acme", "after"] {
         let events = list(daemon, &format!("/v1/events?company={company}"))?;
@@ -110,7 +111,7 @@ fn post(daemon: &Daemon, path: &str, body: &Value) -> Result<Value, String> {
     if (200..300).contains(&reply.status) { Ok(reply.json()) } else { Err(format!("POST {path}: {reply:?}")) }
 }
 
-/// All of a list, newest first; the path has a query already.
+/// A whole list, newest first; the path has a query already.
 fn list(daemon: &Daemon, path: &str) -> Result<Vec<Value>, String> {
     let mut items = Vec::new();
     let mut page = format!("{path}&limit=500");
@@ -130,7 +131,7 @@ fn check_subscriptions(daemon: &Daemon, cast: &Cast, past: &Past) -> Result<(), 
     let subscriptions = list(daemon, "/v1/subscriptions?company=acme")?;
     let there: BTreeSet<&str> = subscriptions.iter().map(|subscription| text(subscription, "id")).collect();
     for id in past.created.iter().filter(|id| cast.paths.contains_key(*id)) {
-        // The one that is deleted may be gone from the request on, of which the trace has no sign before its answer.
+        // The deleted one may be gone from the request on, which the trace does not show before its answer.
         let doomed = cast.doomed.as_ref() == Some(id);
         ensure(doomed || there.contains(id.as_str()), || {
             format!("the subscription {id} was answered 201 and is not there")
@@ -144,7 +145,7 @@ fn check_subscriptions(daemon: &Daemon, cast: &Cast, past: &Past) -> Result<(), 
     ensure(gone, || "a subscription is there whose deletion was answered 204".to_owned())
 }
 
-/// Every message that was answered 202 is in its conversation.
+/// Every message answered 202 is in its conversation.
 fn check_messages(daemon: &Daemon, past: &Past) -> Result<(), String> {
     if past.messages.is_empty() {
         return Ok(());
@@ -159,7 +160,7 @@ fn check_messages(daemon: &Daemon, past: &Past) -> Result<(), String> {
     Ok(())
 }
 
-/// Every erasure that was answered 202 comes to its end.
+/// Every erasure answered 202 completes.
 fn check_erasures(daemon: &Daemon, past: &Past) -> Result<(), String> {
     if past.erasures.is_empty() {
         return Ok(());
@@ -171,7 +172,7 @@ fn check_erasures(daemon: &Daemon, past: &Past) -> Result<(), String> {
     })
 }
 
-/// Where the new event of a check goes to; each depth has its own, for the sequence numbers are a subscription's.
+/// Where the new event of a check goes; each depth has its own, because sequence numbers belong to a subscription.
 fn after(depth: usize) -> String {
     format!("/after-{depth}")
 }
@@ -188,10 +189,10 @@ fn check_goes_on(daemon: &Daemon, receiver: &Receiver, path: &str, newest: &str)
     })
 }
 
-/// Posting again what was accepted stores nothing: the first and the last.
+/// Reposting accepted events stores nothing: the first and the last.
 fn check_repeats(daemon: &Daemon, cast: &Cast, past: &Past) -> Result<(), String> {
     for (id, _) in past.accepted.first().into_iter().chain(past.accepted.last()) {
-        // Its answer may have been cut off by a kill, and the producer have posted it again.
+        // Its answer may have been cut off by a kill, and the producer have reposted it.
         let Some(producer) = cast.producers.get(id) else { continue };
         let again = post(daemon, "/v1/events", &posted_as(producer))?;
         let same = text(&again, "id") == id && again["duplicate"] == true;
@@ -213,7 +214,7 @@ fn check_arrived(cast: &Cast, past: &Past, receipts: &[Arc<Receipt>]) -> Result<
     Ok(())
 }
 
-/// The events of one call, as they first came to one subscription that keeps their order.
+/// The events of one call, in order of their first arrival at a subscription that keeps their order.
 pub(crate) fn check_order(receipts: &[Arc<Receipt>]) -> Result<(), String> {
     let mut latest: BTreeMap<(&str, &str), u64> = BTreeMap::new();
     let mut seen = HashSet::new();
@@ -228,7 +229,7 @@ pub(crate) fn check_order(receipts: &[Arc<Receipt>]) -> Result<(), String> {
     Ok(())
 }
 
-/// A sequence number stands for one event, and an event has one.
+/// A sequence number identifies one event, and an event has one.
 pub(crate) fn check_sequences(receipts: &[Arc<Receipt>]) -> Result<(), String> {
     let mut by_number: BTreeMap<(&str, u64), &str> = BTreeMap::new();
     let mut by_event: BTreeMap<(&str, &str), u64> = BTreeMap::new();
@@ -241,8 +242,8 @@ pub(crate) fn check_sequences(receipts: &[Arc<Receipt>]) -> Result<(), String> {
     Ok(())
 }
 
-/// Every entry stands for a request that came and was answered so; nothing was delivered twice by the log's own account;
-/// what came since the start (from `before` on) is in it.
+/// Every entry corresponds to a request that was received and so answered; nothing was delivered twice according to
+/// the log; every request since the start (from `before` on) is in it.
 pub(crate) fn check_log(daemon: &Daemon, receipts: &[Arc<Receipt>], before: usize) -> Result<(), String> {
     let came: HashSet<(&str, u32, Option<u16>)> =
         receipts.iter().map(|receipt| (receipt.delivery.as_str(), receipt.attempt, receipt.status)).collect();
@@ -251,14 +252,14 @@ pub(crate) fn check_log(daemon: &Daemon, receipts: &[Arc<Receipt>], before: usiz
             Ok(logged) => logged,
             Err(fault) => return Ok(Err(fault)),
         };
-        // Nothing is owed a moment before the entry can be read.
+        // Nothing is outstanding shortly before the entry can be read.
         let missing =
             receipts[before..].iter().find(|receipt| !logged.contains(&(receipt.delivery.clone(), receipt.attempt)));
         missing.map_or(Ok(Ok(())), |receipt| Err(format!("it came and is not in the log: {receipt:?}")))
     })?
 }
 
-/// The attempts that the log has, all of them true.
+/// The attempts in the log, all of them verified.
 fn logged(daemon: &Daemon, came: &HashSet<(&str, u32, Option<u16>)>) -> Result<HashSet<(String, u32)>, String> {
     let reply = daemon.api().try_request("GET", "/v1/log", &[("accept", "application/x-ndjson")], b"");
     let log = reply.map_err(|error| format!("GET /v1/log: {error}"))?.text();

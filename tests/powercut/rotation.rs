@@ -1,13 +1,14 @@
-//! A recording in which the journal begins new files, in every way in which it does: one is full, a person is erased, and
-//! one has become too old.
+//! A recording in which the journal begins new files, for all three reasons: one is full, a person is erased, and one
+//! has become too old.
 //!
-//! A file is full at 64 MiB, or at an eighth of `log_bytes`: at 1 MiB here, most of which is filled beforehand by an event that
-//! nobody subscribed to, with the daemon not recorded. In both lives that are recorded, several producers post events,
-//! also in batches, another posts messages, whose replies raise events, and persons are erased, while one receiver takes
-//! everything and another fails now and then. The first life is killed, the second ends in order once nothing is owed.
+//! A file is full at 64 MiB, or at an eighth of `log_bytes`: at 1 MiB here, most of which is filled beforehand by an
+//! event without subscribers, without recording. In both recorded lives several producers post events, also in
+//! batches, another posts messages, whose replies raise events, and persons are erased, while one receiver accepts
+//! everything and another fails now and then. The first life is killed, the second ends in order once nothing is
+//! outstanding.
 //!
-//! What is full is compressed: files that are rewritten for an erasure, and those that are compressed, come under the same
-//! name for as long as they are not whole. A second recording is of those moments.
+//! Full files are compressed: files rewritten for an erasure, and compressed ones, use the same temporary name until
+//! complete. A second recording is of those moments.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -30,23 +31,23 @@ const POSTERS: usize = 2;
 const PACE: Duration = Duration::from_millis(60);
 /// The size at which a journal file is full, less what is left for the recording.
 const FILLED: usize = (1 << 20) - 60_000;
-/// How many files each life begins: by size and for an erasure in any case, by age if nothing else does.
+/// Number of files begun in each life: by size and for an erasure in any case, by age otherwise.
 const FILES: usize = 3;
-/// The threads of messages.
+/// Number of message threads.
 const THREADS: usize = 3;
 
-/// What most of the cuts are to be near.
+/// The moments that most cuts should be near.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Near {
     /// The beginnings of new files.
     Beginnings,
-    /// Files that are written to take the place of others.
+    /// Files written to replace others.
     Replacements,
 }
 
 /// Makes the recording.
 pub(crate) fn record(seed: u64, near: Near) -> Recording {
-    // A file is as old as it may become after an eighth of the age: 5 s.
+    // A file reaches its maximum age after an eighth of the retention: 5 s.
     let home = home().set("retention.log_bytes", "8388608").set("retention.conversation_age", "\"40s\"");
     let receiver = Receiver::start(answer);
     let daemon = home.start();
@@ -60,7 +61,7 @@ pub(crate) fn record(seed: u64, near: Near) -> Recording {
     let mut posters: Vec<_> = (0..POSTERS).map(|number| Poster::new(number, seed, PACE)).collect();
     let lives = [true, false].map(|killed| {
         let file = home.beside("strace");
-        let daemon = home.try_start(|command| traced(&command, &file)).unwrap_or_else(|said| panic!("{said}"));
+        let daemon = home.try_start(|command| traced(&command, &file)).unwrap_or_else(|why| panic!("{why}"));
         one_life(daemon, &mut posters, killed);
         Life { trace: finished(&file), seen: contents(&home.data()) }
     });
@@ -82,13 +83,13 @@ pub(crate) fn record(seed: u64, near: Near) -> Recording {
 /// Posts one large event.
 fn fill(daemon: &Daemon) {
     let mut event: Value = with(numbered("filler", 0), "company", "filler");
-    // Of several blocks when it is compressed, each unlike the others.
+    // Several blocks when compressed, each different.
     let notes: String = (0..FILLED / 6).map(|n| format!("{:05x} ", n * 7_919 % 1_000_003)).collect();
     event["data"]["notes"] = json!(notes);
     daemon.accept(&event);
 }
 
-/// Copies the data directory, as it stands after an ordered stop.
+/// Copies the data directory after an ordered stop.
 pub(crate) fn copy(home: &Home, to: &std::path::Path) {
     let root = home.data();
     let root = root.parent().expect("a directory");
@@ -96,14 +97,14 @@ pub(crate) fn copy(home: &Home, to: &std::path::Path) {
     assert!(copied.is_ok_and(|status| status.success()), "{} could not be copied", root.display());
 }
 
-/// How many journal files there are, or were.
+/// Number of journal files, including removed ones.
 fn files(home: &Home) -> usize {
     let journal = std::fs::read_dir(home.data().join("journal")).expect("the journal");
     let names = journal.flatten().filter_map(|entry| entry.file_name().into_string().ok());
     names.filter_map(|name| name.strip_suffix(".log")?.parse().ok()).max().unwrap_or(0)
 }
 
-/// How many journal files are compressed. Others come and go meanwhile.
+/// Number of compressed journal files. Others come and go meanwhile.
 fn compressed(home: &Home) -> usize {
     let journal = std::fs::read_dir(home.data().join("journal")).expect("the journal").flatten();
     let logs = journal.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|end| end == "log"));
@@ -130,8 +131,8 @@ fn one_life(daemon: Daemon, posters: &mut [Poster], killed: bool) {
         });
         shift.stop.store(true, Ordering::Relaxed);
     });
-    // Nobody posts any more: in the very moment of a write a kill may leave no record of it. Cuts come at every moment
-    // before, whenever the life ends.
+    // No more posts: a kill in the very moment of a write may leave no record of it. Cuts come at every moment
+    // before, however the life ends.
     drained(daemon.api()).unwrap_or_else(|late| panic!("{late}"));
     if killed {
         daemon.kill();
@@ -140,7 +141,7 @@ fn one_life(daemon: Daemon, posters: &mut [Poster], killed: bool) {
     }
 }
 
-/// Posts messages until it is told to stop: a question, and the reply that raises an event.
+/// Posts messages until told to stop: a question, and the reply that raises an event.
 fn message(address: SocketAddr, token: String, life: usize, shift: &Shift) {
     let client = Client::new(address, Some(token));
     for n in 0.. {
@@ -162,7 +163,7 @@ fn message(address: SocketAddr, token: String, life: usize, shift: &Shift) {
     }
 }
 
-/// Erases persons until it is told to stop, each with what was just said of him.
+/// Erases persons until told to stop, each with an event just posted about them.
 fn erase(address: SocketAddr, token: String, life: usize, shift: &Shift) {
     let client = Client::new(address, Some(token));
     for n in 0..20 {
@@ -173,7 +174,7 @@ fn erase(address: SocketAddr, token: String, life: usize, shift: &Shift) {
         let mut event = with(numbered(&format!("erased-{life}-{n}"), 0), "id", format!("erased-{life}-{n}"));
         event["data"]["lead_phone"] = json!(phone);
         let accepted = client.post("/v1/events", &event).expect(202).json();
-        // What is still owed of it would be cancelled.
+        // An outstanding delivery of it would be cancelled.
         eventually("the event to be delivered", || {
             let seen = client.get(&format!("/v1/events/{}", accepted["id"].as_str().unwrap_or_default())).expect(200);
             let mut deliveries = seen.json()["deliveries"].as_array().cloned().unwrap_or_default().into_iter();

@@ -1,9 +1,8 @@
-//! A recording in which secrets begin to be sealed, and then are sealed under a new key.
+//! A recording in which sealing of secrets begins, and then changes its key.
 //!
-//! A directory is filled without a key and stopped in order, with the daemon not recorded. The first recorded life
-//! has a key, and is killed while it delivers; the second has a new one ahead of it, and delivers all. Every image is
-//! opened with both keys: each subscription must have its secrets, whatever of them had been sealed by then, and with
-//! which key.
+//! A directory is filled without a key and stopped in order, without recording. The first recorded life has a key,
+//! and is killed while it delivers; the second has a new key before it, and delivers everything. Every image is
+//! opened with both keys: each subscription must have its secrets, whichever were sealed by then, and with which key.
 
 use std::collections::BTreeMap;
 use std::fs::Permissions;
@@ -20,7 +19,7 @@ use crate::recording::{Cast, Life, Poster, Recording, Story, answer, finished, h
 use crate::rotation::copy;
 
 const POSTERS: usize = 2;
-/// Subscriptions of another company, each with a record in two pieces: more than go into one commit or one batch.
+/// Subscriptions of another company, each with a record in two pieces: more than fit into one commit or batch.
 const MANY: usize = 80;
 
 /// Makes the recording.
@@ -48,7 +47,7 @@ pub(crate) fn record(seed: u64) -> Recording {
     let lives = [(&first, true), (&both, false)].map(|(keys, killed)| {
         let file = home.beside("strace");
         let keyed = home.clone().set("store.key_file", &format!("{keys:?}"));
-        let daemon = keyed.try_start(|command| traced(&command, &file)).unwrap_or_else(|said| panic!("{said}"));
+        let daemon = keyed.try_start(|command| traced(&command, &file)).unwrap_or_else(|why| panic!("{why}"));
         one_life(daemon, &mut posters, killed);
         Life { trace: finished(&file), seen: contents(&home.data()) }
     });
@@ -69,7 +68,7 @@ pub(crate) fn record(seed: u64) -> Recording {
     recording
 }
 
-/// A key file, beside all directories that are cut.
+/// A key file, outside all directories that are cut.
 fn key_file(numbers: &[u8]) -> PathBuf {
     use base64::Engine as _;
     let line = |number: &u8| base64::engine::general_purpose::STANDARD.encode([*number; 32]) + "\n";

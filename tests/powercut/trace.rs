@@ -1,17 +1,19 @@
-//! Reading what strace wrote: which system calls were made, in which order they began and ended, with every byte written.
+//! Parses strace's output: which system calls were made, in which order they began and ended, with every byte
+//! written.
 //!
-//! Knows the text form of `strace -f -xx` (6.x) and nothing of files. Texts are all `\x` escapes, so that neither a quote nor a
-//! bracket stands inside one. A call that another thread's overtakes stands in two lines, `<unfinished ...>` and `resumed`.
+//! Knows the text format of `strace -f -xx` (6.x) and nothing about files. Texts are all `\x` escapes, so they
+//! contain neither quotes nor brackets. A call overtaken by another thread's takes two lines, `<unfinished ...>` and
+//! `resumed`.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::PathBuf;
 
-/// Where a name is looked up: in an open directory, or from the root.
+/// Where a name is resolved: in an open directory, or from the root.
 pub(crate) type From = Option<i32>;
 
-/// What a system call does to files, or says to a peer.
+/// The effect of a system call on files, or data sent to a peer.
 #[derive(Debug, Clone)]
 pub(crate) enum Deed {
     Open { from: From, path: PathBuf, create: bool, truncate: bool, append: bool, mode: u32 },
@@ -28,29 +30,29 @@ pub(crate) enum Deed {
     Send { bytes: Vec<u8> },
 }
 
-/// A call, and what it gave back: `None` if the process ended before.
+/// A call and its result: `None` if the process ended before.
 #[derive(Debug, Clone)]
 pub(crate) struct Call {
     pub(crate) deed: Deed,
     pub(crate) result: Option<i64>,
 }
 
-/// One place in the order of what happened.
+/// One position in the order of events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Moment {
     Begin(usize),
     End(usize),
 }
 
-/// One process's calls, and their order. A cut may come behind any moment.
+/// The calls of a process, and their order. A cut may follow any moment.
 #[derive(Debug, Default)]
 pub(crate) struct Trace {
     pub(crate) calls: Vec<Call>,
     pub(crate) moments: Vec<Moment>,
 }
 
-/// The calls to be recorded, for `strace -e trace=`. Those that [`deed`] does not know are there to be refused: what the
-/// model would miss must not happen unseen.
+/// The calls to record, for `strace -e trace=`. Those unknown to [`deed`] are listed to be refused: nothing the model
+/// would miss may happen unnoticed.
 pub(crate) const TRACED: &str = "open,creat,openat,openat2,close,dup,dup2,dup3,fcntl,write,pwrite64,writev,pwritev,pwritev2,\
     copy_file_range,sendfile,splice,fsync,fdatasync,sync,syncfs,sync_file_range,msync,ftruncate,truncate,fallocate,fchmod,\
     rename,renameat,renameat2,unlink,unlinkat,rmdir,mkdir,mkdirat,link,linkat,symlink,symlinkat,sendto,sendmsg";
@@ -97,7 +99,7 @@ fn strange(line: &str) -> String {
     format!("strace wrote a line that is not understood: {}", line.chars().take(200).collect::<String>())
 }
 
-/// The arguments of a call: words as they stand, texts decoded.
+/// The arguments of a call: words verbatim, texts decoded.
 #[derive(Default)]
 struct Arguments {
     words: Vec<String>,
@@ -138,7 +140,7 @@ impl Arguments {
     }
 }
 
-/// Reads `name(arguments) = result`; what is behind the arguments may be missing.
+/// Parses `name(arguments) = result`; what follows the arguments may be missing.
 fn call(text: &str) -> Result<Call, String> {
     let (name, rest) = text.split_once('(').ok_or_else(|| strange(text))?;
     let (arguments, result) = arguments(rest).ok_or_else(|| strange(text))?;
@@ -185,7 +187,7 @@ fn unescaped(text: &str) -> Option<Vec<u8>> {
     pairs.map(|escape| Some(digit(escape[2])? << 4 | digit(escape[3])?)).collect()
 }
 
-/// An opening whose flags stand in the argument `flags`.
+/// An open call whose flags are in the argument `flags`.
 fn opened(from: Option<i32>, arguments: &mut Arguments, flags: usize) -> Option<Deed> {
     Some(Deed::Open {
         from,
@@ -197,12 +199,12 @@ fn opened(from: Option<i32>, arguments: &mut Arguments, flags: usize) -> Option<
     })
 }
 
-/// What a call does; `None` for one that the model does not know.
+/// The effect of a call; `None` for one that the model does not know.
 fn deed(name: &str, mut arguments: Arguments) -> Option<Deed> {
     let fd = arguments.fd(0);
     Some(match name {
         "openat" => opened(arguments.from(0), &mut arguments, 2)?,
-        // jemalloc's, of /proc: it is older than openat.
+        // jemalloc's, of /proc, with the older call.
         "open" => opened(None, &mut arguments, 1)?,
         "close" => Deed::Close { fd: fd? },
         "dup" => Deed::Duplicate { fd: fd? },
@@ -221,7 +223,7 @@ fn deed(name: &str, mut arguments: Arguments) -> Option<Deed> {
         }
         "fsync" => Deed::Sync { fd: fd?, data_only: false },
         "fdatasync" => Deed::Sync { fd: fd?, data_only: true },
-        // It promises nothing.
+        // It guarantees nothing.
         "sync_file_range" => Deed::Send { bytes: Vec::new() },
         "ftruncate" => Deed::SetLength { fd: fd?, length: u64::try_from(arguments.number(1)?).ok()? },
         "fchmod" => Deed::SetMode { fd: fd?, mode: arguments.mode(1) },

@@ -1,4 +1,4 @@
-//! TLS under the client, by [`Trust`]: ureq's own knows authorities only.
+//! TLS under the client, by [`Trust`]: ureq's own supports authorities only.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::Ipv4Addr;
@@ -12,7 +12,7 @@ use ureq::unversioned::transport::{
 
 use super::trust::{Trust, provider};
 
-/// Makes TLS connections of plain ones, where a URL is https.
+/// Upgrades plain connections to TLS for https URLs.
 #[derive(Debug)]
 pub(super) struct Secure(Option<Arc<ClientConfig>>);
 
@@ -20,7 +20,7 @@ impl Secure {
     /// By this trust. Without one no https URL may be called.
     pub(super) fn by(trust: Option<&Trust>) -> Self {
         let builder = ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions();
-        // The provider has the versions that are safe.
+        // The provider selects the safe versions.
         Self(builder.ok().zip(trust).map(|(builder, trust)| {
             let verifier = Arc::new(trust.clone());
             Arc::new(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth())
@@ -89,7 +89,7 @@ impl Transport for Stream {
     }
 }
 
-/// The error of TLS that an error of the connection stands for.
+/// The TLS error behind an error of the connection.
 pub(super) fn of_tls(error: &io::Error) -> Option<&rustls::Error> {
     error.get_ref()?.downcast_ref()
 }

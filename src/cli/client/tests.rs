@@ -9,8 +9,8 @@ fn credentials(token: Option<&str>) -> Credentials {
     Credentials { token: token.map(Hidden::new), origin: "The token was read from /d/admin.token.".to_owned() }
 }
 
-/// A server that answers each connection with the next of `replies`, and a client of it. The
-/// thread's result are the heads of the requests.
+/// A server that answers each connection with the next of `replies`, and a client of it. The thread returns the heads
+/// of the requests.
 fn scripted(replies: Vec<String>) -> (Client, thread::JoinHandle<Vec<String>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let client =
@@ -56,7 +56,7 @@ fn a_reply_of_success_is_handed_on_and_the_token_sent() {
 }
 
 #[test]
-fn problems_are_told_with_each_fault_on_its_line() {
+fn problems_are_printed_with_one_fault_per_line() {
     let body = r#"{"status":422,"title":"Not valid","detail":"The body has 2 faults.","errors":[
         {"pointer":"/url","detail":"must be absolute"},{"pointer":"","detail":"is \u001b[31mred"}]}"#;
     let wanted = "Not valid (422): The body has 2 faults.\n  url: must be absolute\n  the document: is \\u{1b}[31mred";
@@ -68,7 +68,7 @@ fn problems_are_told_with_each_fault_on_its_line() {
 }
 
 #[test]
-fn a_refused_token_is_told_with_where_it_came_from_and_never_shown() {
+fn a_refused_token_is_reported_by_origin_and_never_shown() {
     let message = failure_after(401, r#"{"title":"No or unknown token"}"#);
     assert_eq!(message, "No or unknown token (401)\nThe token was read from /d/admin.token.");
     let client = Client::with("http://127.0.0.1:1", credentials(Some("hsk_x"))).unwrap();
@@ -81,8 +81,8 @@ fn other_servers_are_recognised() {
         let (client, server) = scripted(vec![reply(status, body)]);
         let failure = client.get("/v1/event-types").and_then(|text| read::<Page>(&text).map(drop)).unwrap_err();
         server.join().unwrap();
-        let told = failure.message.contains("check --url") || failure.message.contains("not understood");
-        assert!(told, "{}", failure.message);
+        let helpful = failure.message.contains("check --url") || failure.message.contains("not understood");
+        assert!(helpful, "{}", failure.message);
     }
     let (client, server) = scripted(vec!["SSH-2.0-OpenSSH\r\n\r\n".to_owned()]);
     let message = client.get("/").unwrap_err().message;
@@ -91,7 +91,7 @@ fn other_servers_are_recognised() {
 }
 
 #[test]
-fn no_daemon_is_told_with_how_to_start_one() {
+fn without_a_daemon_the_error_says_how_to_start_one() {
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let client = Client::with(&format!("http://{address}"), credentials(None)).unwrap();
     let message = client.get("/v1/log").unwrap_err().message;

@@ -1,6 +1,6 @@
-//! Which daemons are trusted: by an authority, or because exactly their certificate was named.
+//! Which daemons are trusted: by an authority, or by exactly their certificate.
 //!
-//! What always holds: whoever is trusted has shown that it has the certificate's key.
+//! Invariant: every trusted daemon has proven possession of the certificate's key.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -17,20 +17,20 @@ use crate::cli::exit::Failure;
 /// Whom to trust.
 #[derive(Debug, Clone)]
 pub(super) struct Trust {
-    /// The authorities, if any are.
+    /// The authorities, if any.
     authorities: Option<Arc<WebPkiServerVerifier>>,
-    /// Certificates that are trusted by themselves, whatever they say: one that signed itself is often an authority's,
-    /// and could be nobody else's.
+    /// Certificates trusted as such, whatever they say: a self-signed one is often marked as an authority's, and
+    /// identifies only itself.
     named: Vec<CertificateDer<'static>>,
-    /// What is said of others.
+    /// The message for others.
     pub(super) strangers: Strangers,
 }
 
 impl Trust {
-    /// Trusts what this machine trusts, and what is in `file`: as authorities, and by themselves.
+    /// Trusts what this machine trusts, and the certificates in `file`: as authorities, and as such.
     ///
     /// # Errors
-    /// The file cannot be read or holds no certificate, or nobody at all is trusted.
+    /// The file cannot be read or contains no certificate, or nothing at all is trusted.
     pub(super) fn of_machine(file: Option<&Path>) -> Result<Self, Failure> {
         let mut roots = RootCertStore::empty();
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
@@ -40,7 +40,7 @@ impl Trust {
             }
             None => Vec::new(),
         };
-        // One that cannot be an authority may be trusted by itself.
+        // One that cannot be an authority may be trusted as such.
         roots.add_parsable_certificates(named.iter().cloned());
         if roots.is_empty() && named.is_empty() {
             return Err(Failure::new(
@@ -61,7 +61,7 @@ impl Trust {
     /// Trusts the first certificate in `file`, and no other.
     ///
     /// # Errors
-    /// The file cannot be read or holds no certificate.
+    /// The file cannot be read or contains no certificate.
     pub(super) fn of_one(file: &Path) -> Result<Self, Failure> {
         let mut named = certificates(file).map_err(Failure::new)?;
         named.truncate(1);
@@ -73,7 +73,7 @@ pub(super) fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 
-/// The certificates in a PEM file, of which there must be one.
+/// The certificates in a PEM file, at least one.
 fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let shown = file.display();
     let pem = std::fs::read(file).map_err(|error| format!("{shown}: cannot be read: {error}"))?;
@@ -124,18 +124,18 @@ impl ServerCertVerifier for Trust {
     }
 }
 
-/// Those who are not trusted.
+/// Why a daemon is not trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Strangers {
-    /// By this machine and what was named with --ca.
+    /// Neither this machine nor --ca trusts it.
     OfMachine,
-    /// By the file of the daemon's own certificate.
+    /// It does not have the daemon's configured certificate.
     OfFile,
 }
 
 impl Strangers {
-    /// What is said of a daemon with which TLS did not come about.
-    pub(super) fn told(self, base: &str, error: Option<&Error>) -> String {
+    /// The message about a daemon after a failed TLS handshake.
+    pub(super) fn message(self, base: &str, error: Option<&Error>) -> String {
         use CertificateError as Bad;
         let advice = match error {
             Some(Error::InvalidCertificate(_)) if self == Self::OfFile => {
@@ -152,13 +152,13 @@ impl Strangers {
                 "its certificate has expired: renew it, and reload the daemon"
             }
             Some(Error::InvalidCertificate(Bad::Other(_))) => {
-                "its certificate is none that a server should have, as one that signed itself often is not: name its own \
+                "its certificate is not a valid server certificate, as is often so for self-signed ones: name its own \
                  PEM file with --ca or HOOKSWITCH_CA"
             }
             Some(Error::InvalidMessage(_)) => "what answers does not speak TLS: use http:// in --url or HOOKSWITCH_URL",
-            _ => "TLS did not come about",
+            _ => "the TLS handshake failed",
         };
         let detail = error.map(|error| format!(" ({error})")).unwrap_or_default();
-        format!("{base} cannot be talked to: {advice}{detail}")
+        format!("communication with {base} failed: {advice}{detail}")
     }
 }

@@ -12,16 +12,16 @@ use crate::cli::exit::Failure;
 use crate::cli::receiver::{Answer, Message, Receiver};
 use crate::core::subscription::Secret;
 
-/// Whose events the demo posts.
+/// The company of the demo's events.
 pub(super) const COMPANY: &str = "acme";
-/// Of which of its sites.
+/// Their domain.
 pub(super) const DOMAIN: &str = "www.acme.example";
-/// Where they come from.
+/// Their source.
 pub(super) const SOURCE: &str = "widget";
-/// How a receiver behaves.
+/// The behaviour of a receiver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Behaviour {
-    /// Takes everything.
+    /// Accepts everything.
     Works,
     /// Answers 503 twice, then works.
     FailsTwice,
@@ -29,7 +29,7 @@ pub(super) enum Behaviour {
     Gone,
 }
 
-/// A receiver as it is planned.
+/// The definition of a receiver.
 #[derive(Debug)]
 pub(super) struct Part {
     /// Its name, also the path of its URL.
@@ -38,9 +38,8 @@ pub(super) struct Part {
     pub(super) format: &'static str,
     /// `envelope` or `flat`.
     pub(super) layout: &'static str,
-    /// The event type it wants, or `*`.
+    /// The event type it subscribes to, or `*`.
     pub(super) events: &'static str,
-    /// How it behaves.
     pub(super) behaviour: Behaviour,
 }
 
@@ -60,7 +59,7 @@ pub(super) const PARTS: [Part; 5] = [
 ];
 
 impl Behaviour {
-    /// The answer to the attempt that `before` others came before.
+    /// The response to an attempt preceded by `before` others.
     const fn status(self, before: usize) -> u16 {
         match self {
             Self::FailsTwice if before < 2 => 503,
@@ -69,7 +68,7 @@ impl Behaviour {
         }
     }
 
-    /// How many attempts each delivery takes.
+    /// The number of attempts per delivery.
     pub(super) const fn attempts(self) -> u32 {
         match self {
             Self::FailsTwice => 3,
@@ -77,7 +76,7 @@ impl Behaviour {
         }
     }
 
-    /// For a person.
+    /// For display.
     pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::Works => "works",
@@ -88,13 +87,13 @@ impl Behaviour {
 }
 
 impl Part {
-    /// Which of the event types `posted` it is owed.
+    /// Which of the event types `posted` it receives.
     pub(super) fn wanted<'a>(&self, posted: &[&'a str]) -> Vec<&'a str> {
         posted.iter().copied().filter(|name| self.events == "*" || self.events == *name).collect()
     }
 }
 
-/// A request as it came, and how it was answered.
+/// A request as received, and its response.
 #[derive(Debug, Clone)]
 pub(super) struct Arrival {
     pub(super) message: Message,
@@ -104,7 +103,7 @@ pub(super) struct Arrival {
 
 type Arrivals = Arc<Mutex<Vec<Arrival>>>;
 
-/// A receiver that runs, with its subscription.
+/// A running receiver, with its subscription.
 pub(super) struct Actor {
     pub(super) part: &'static Part,
     pub(super) url: String,
@@ -118,7 +117,7 @@ impl Actor {
     /// Starts the receiver and subscribes it.
     ///
     /// # Errors
-    /// It cannot listen, or the daemon does not take the subscription.
+    /// It cannot listen, or the daemon refuses the subscription.
     pub(super) fn enter(part: &'static Part, client: &Client) -> Result<Self, Failure> {
         let arrivals = Arrivals::default();
         let receiver = receiver(part.behaviour, Arc::clone(&arrivals))?;
@@ -134,7 +133,7 @@ impl Actor {
         Ok(Self { part, url, subscription: made.id, secret, arrivals, _receiver: receiver })
     }
 
-    /// What arrived so far, in its order.
+    /// The requests so far, in order.
     pub(super) fn arrivals(&self) -> Vec<Arrival> {
         locked(&self.arrivals).clone()
     }

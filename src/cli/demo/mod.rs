@@ -1,10 +1,9 @@
-//! `demo`: the main job in one go, on this machine, with nothing prepared.
+//! `demo`: the main job in one go, on this machine, without preparation.
 //!
-//! A daemon on a temporary directory, receivers that work, fail and are gone, one event of each
-//! type, the last of them raised by an SMS, and then the question whether everything arrived as
-//! promised. All of it goes through the public API, as a customer would: [`stage`] makes the
-//! daemon, [`cast`] the receivers with their subscriptions, [`thread`] posts the SMS, [`verdict`]
-//! judges what arrived, [`programme`] prints.
+//! A daemon on a temporary directory, receivers that work, fail and are gone, one event of each type, the last raised
+//! by an SMS, and a check that everything was delivered as promised. Everything goes through the public API, as for a
+//! customer: [`stage`] starts the daemon, [`cast`] the receivers with their subscriptions, [`thread`] posts the SMS,
+//! [`verdict`] checks what arrived, [`programme`] prints.
 
 mod cast;
 mod programme;
@@ -29,9 +28,9 @@ use stage::Stage;
 use thread::Thread;
 use verdict::{Posted, Verdict};
 
-/// How long everything may take to arrive.
+/// Time limit for everything to arrive.
 const DEADLINE: Duration = Duration::from_secs(30);
-/// How often it is looked whether it has.
+/// Polling interval.
 const PERIOD: Duration = Duration::from_millis(50);
 
 /// Show the main job in one go, and check it
@@ -51,24 +50,24 @@ pub(super) struct Demo {
     #[arg(long)]
     json: bool,
 
-    /// Leave it running until ctrl-c, and the directory after that
+    /// Leave it running until ctrl-c, and keep the directory
     #[arg(long)]
     keep: bool,
 }
 
-/// Ends when the user has had enough.
+/// Ctrl-c.
 struct Interruption(Inlet<()>);
 
 impl Interruption {
     fn expected() -> Result<Self, Failure> {
-        let (tell, told) = mpsc::channel();
-        // That nobody listens any more means that the demo is ending anyway.
-        let stop = move || tell.send(()).unwrap_or_default();
+        let (sender, interrupted) = mpsc::channel();
+        // If the receiving end is gone, the demo is ending anyway.
+        let stop = move || sender.send(()).unwrap_or_default();
         service::on_stop_signal(stop).map_err(|error| Failure::new(format!("cannot handle ctrl-c: {error}")))?;
-        Ok(Self(told))
+        Ok(Self(interrupted))
     }
 
-    /// Lets `length` pass.
+    /// Waits for `length`.
     fn pause(&self, length: Duration) -> Result<(), Failure> {
         match self.0.recv_timeout(length) {
             Err(RecvTimeoutError::Timeout) => Ok(()),
@@ -77,7 +76,7 @@ impl Interruption {
     }
 
     fn wait(&self) {
-        // An error means that it cannot come any more, which is as good as that it came.
+        // An error means that it cannot come any more, which counts as an interruption.
         self.0.recv().unwrap_or_default();
     }
 }
@@ -97,9 +96,9 @@ impl Demo {
         let (thread, event) = Thread::post(client, raised)?;
         posted.push(event);
         let names: Vec<&str> = posted.iter().map(|event| event.event_type.name.as_str()).collect();
-        let owed = actors.iter().map(|actor| actor.part.wanted(&names).len()).sum();
-        let log = settled_log(client, owed, &interruption)?;
-        let mut verdict = Verdict::of(client, &actors, &posted, &log, owed)?;
+        let expected = actors.iter().map(|actor| actor.part.wanted(&names).len()).sum();
+        let log = settled_log(client, expected, &interruption)?;
+        let mut verdict = Verdict::of(client, &actors, &posted, &log, expected)?;
         verdict.faults.extend(thread.fault(&posted));
         let report = client.get(&format!("/v1/report/calls?company={COMPANY}"))?;
         if self.json {
@@ -130,15 +129,15 @@ fn post(client: &Client, event_type: EventType) -> Result<Posted, Failure> {
     Ok(Posted { event_type, id: accepted.id, deliveries: accepted.deliveries })
 }
 
-/// The log, newest first, once `owed` deliveries have ended in it, or once the time is over: what
-/// is missing then is the verdict's to tell.
-fn settled_log(client: &Client, owed: usize, interruption: &Interruption) -> Result<Vec<Entry>, Failure> {
+/// The log, newest first, once `expected` deliveries have ended in it, or when the time is up: the verdict reports what
+/// is missing then.
+fn settled_log(client: &Client, expected: usize, interruption: &Interruption) -> Result<Vec<Entry>, Failure> {
     let end = Instant::now() + DEADLINE;
     loop {
         let items = client.list("/v1/log?limit=500")?;
         let log = items.iter().map(|item| read::<Entry>(item.get())).collect::<Result<Vec<_>, _>>()?;
         let ended = log.iter().filter(|entry| entry.status != "retrying").count();
-        if ended >= owed || Instant::now() >= end {
+        if ended >= expected || Instant::now() >= end {
             return Ok(log);
         }
         interruption.pause(PERIOD)?;

@@ -1,4 +1,4 @@
-//! The demo's result on the terminal, and as one JSON document.
+//! The demo's result, for the terminal and as one JSON document.
 
 use std::io::{self, Write};
 
@@ -16,7 +16,7 @@ use crate::cli::report;
 use crate::cli::table::{Column, Table, WIDTH};
 use crate::cli::text::{safe, wrap};
 
-/// How many lines of the log are printed; there are more only if something went wrong.
+/// Maximum lines of the log printed; there are more only if something went wrong.
 const LOG_LINES_MOST: usize = 60;
 
 /// Prints everything, part by part.
@@ -38,7 +38,7 @@ pub(super) fn print(
     writeln!(out)?;
     print_verdict(out, verdict)?;
     if let Some(token_file) = stage.kept_token_file() {
-        writeln!(out, "\nIt goes on at {} until ctrl-c.", stage.client().base())?;
+        writeln!(out, "\nIt keeps running at {} until ctrl-c.", stage.client().base())?;
         writeln!(out, "The admin token is in {}", token_file.display())?;
     }
     Ok(())
@@ -63,7 +63,7 @@ fn print_receivers(out: &mut dyn Write, actors: &[Actor]) -> io::Result<()> {
     writeln!(out)
 }
 
-/// The answers in their order, equal ones counted: `7 × 200`, `503, 503, 200`.
+/// The responses in order, with repetitions counted: `7 × 200`, `503, 503, 200`.
 fn answers(actor: &Actor) -> String {
     let codes: Vec<u16> = actor.arrivals().iter().map(|arrival| arrival.status).collect();
     match codes.as_slice() {
@@ -84,7 +84,7 @@ fn print_events(out: &mut dyn Write, posted: &[Posted]) -> io::Result<()> {
     writeln!(out)
 }
 
-/// A message of the thread that `call.smsfollowup` carries.
+/// A message of the thread in `call.smsfollowup`.
 #[derive(Deserialize)]
 struct Sms {
     #[serde(default)]
@@ -98,13 +98,14 @@ struct Sms {
 }
 
 #[derive(Deserialize)]
-struct Told {
+struct ThreadData {
     conversation: Vec<Sms>,
 }
 
 fn print_conversation(out: &mut dyn Write, posted: &[Posted]) -> io::Result<()> {
-    let told = posted.iter().find_map(|event| serde_json::from_str::<Told>(event.event_type.sample.get()).ok());
-    let Some(Told { conversation }) = told else { return Ok(()) };
+    let thread_data =
+        posted.iter().find_map(|event| serde_json::from_str::<ThreadData>(event.event_type.sample.get()).ok());
+    let Some(ThreadData { conversation }) = thread_data else { return Ok(()) };
     writeln!(out, "The SMS that were posted, as call.smsfollowup carried them")?;
     for sms in conversation {
         let arrow = if sms.direction == "inbound" { "<-" } else { "->" };
@@ -136,8 +137,8 @@ fn print_log(out: &mut dyn Write, actors: &[Actor], log: &[Entry]) -> io::Result
 }
 
 fn print_verdict(out: &mut dyn Write, verdict: &Verdict) -> io::Result<()> {
-    let Verdict { owed, delivered, failed, requests, verified, .. } = verdict;
-    writeln!(out, "{delivered} of {owed} deliveries delivered, {failed} given up because its receiver is gone")?;
+    let Verdict { expected, delivered, failed, requests, verified, .. } = verdict;
+    writeln!(out, "{delivered} of {expected} deliveries delivered, {failed} given up because its receiver is gone")?;
     writeln!(out, "{verified} of {requests} signatures verified")?;
     if let Some(reason) = &verdict.disabled_reason {
         writeln!(out, "the webhook that is gone is disabled: {}", safe(reason))?;
@@ -167,7 +168,7 @@ pub(super) fn document(
         "token_file": stage.kept_token_file().map(|path| path.display().to_string()),
         "events": events.collect::<Vec<_>>(),
         "conversation": {"call": thread.call, "messages": thread.messages, "event": raised.map(|event| &event.id)},
-        "deliveries": {"owed": verdict.owed, "delivered": verdict.delivered, "failed": verdict.failed},
+        "deliveries": {"owed": verdict.expected, "delivered": verdict.delivered, "failed": verdict.failed},
         "requests": verdict.requests,
         "signatures_verified": verdict.verified,
         "receivers": actors.iter().map(receiver).collect::<Vec<_>>(),

@@ -1,4 +1,4 @@
-//! A daemon on a temporary directory, and a client of it. Both go when the stage is dropped.
+//! A daemon on a temporary directory, and a client of it. Both are removed when the stage is dropped.
 
 use std::fs::{self, DirBuilder};
 use std::os::unix::fs::DirBuilderExt;
@@ -9,7 +9,7 @@ use crate::cli::connection::Credentials;
 use crate::cli::exit::Failure;
 use crate::cli::starting::{self, Daemon, Overrides};
 
-/// Retries that a demo can wait for, and nothing else that differs from the defaults.
+/// Fast retries for the demo; otherwise the defaults.
 const CONFIG: &str = "\
 # Written by `hookswitch demo`.
 [retry]
@@ -18,7 +18,7 @@ multiplier = 1.5
 jitter = 0.0
 ";
 
-/// A running daemon. Fields are dropped in their order: the daemon before its directory.
+/// A running daemon. Fields are dropped in order: the daemon before its directory.
 pub(super) struct Stage {
     client: Client,
     daemon: Option<Daemon>,
@@ -26,7 +26,7 @@ pub(super) struct Stage {
     directory: Directory,
 }
 
-/// A directory of our own that goes when this is dropped, unless it is kept.
+/// A temporary directory, removed when dropped unless kept.
 struct Directory {
     path: PathBuf,
     keep: bool,
@@ -36,7 +36,7 @@ impl Stage {
     /// Starts a daemon; `keep` leaves its directory behind.
     ///
     /// # Errors
-    /// The directory cannot be made, or the daemon does not start.
+    /// The directory cannot be created, or the daemon does not start.
     pub(super) fn set(keep: bool) -> Result<Self, Failure> {
         let directory = Directory::make(keep)?;
         let config_file = directory.path.join("config.toml");
@@ -60,12 +60,12 @@ impl Stage {
         &self.client
     }
 
-    /// Where the daemon's token is, if the stage is kept.
+    /// The file of the daemon's token, if the stage is kept.
     pub(super) fn kept_token_file(&self) -> Option<&Path> {
         self.directory.keep.then_some(self.token_file.as_path())
     }
 
-    /// Where everything is.
+    /// The directory.
     pub(super) fn directory(&self) -> &Path {
         &self.directory.path
     }
@@ -74,7 +74,7 @@ impl Stage {
 impl Drop for Stage {
     fn drop(&mut self) {
         if let Some(daemon) = self.daemon.take() {
-            // It has said what failed, and the demonstration is over.
+            // Failures were logged, and the demo is over.
             drop(daemon.stop());
         }
     }
@@ -86,7 +86,7 @@ impl Directory {
         let mut random = [0; 8];
         getrandom::fill(&mut random).map_err(|error| Failure::new(format!("no random numbers: {error}")))?;
         let path = parent.join(format!("hookswitch-demo-{:016x}", u64::from_be_bytes(random)));
-        // create, not create_all: a directory that somebody else has put there is refused.
+        // create, not create_all: refuses a directory made by somebody else.
         let made = DirBuilder::new().mode(0o700).create(&path);
         made.map_err(|error| Failure::new(format!("cannot make {}: {error}", path.display())))?;
         Ok(Self { path, keep })

@@ -1,4 +1,4 @@
-//! The SMS of the demo: the lead is written to and answers, and the answer raises an event.
+//! The SMS of the demo: one to the lead and a reply, which raises an event.
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -10,9 +10,9 @@ use crate::cli::client::{Client, read};
 use crate::cli::event_types::EventType;
 use crate::cli::exit::Failure;
 
-/// The event type that a lead's answer raises.
+/// The event type raised by the reply.
 pub(super) const RAISED: &str = "call.smsfollowup";
-/// How many of the sample's messages are posted: its last question, and the answer.
+/// Number of the sample's messages posted: its last question, and the reply.
 const POSTED: usize = 2;
 
 /// A message of a thread.
@@ -24,14 +24,14 @@ pub(super) struct Sms {
     pub(super) body: String,
 }
 
-/// What of an event's data is of the thread.
+/// The thread within an event's data.
 #[derive(Deserialize)]
-struct Told {
+struct ThreadData {
     call_id: String,
     conversation: Vec<Sms>,
 }
 
-/// The thread that was posted.
+/// The thread posted.
 pub(super) struct Thread {
     pub(super) call: String,
     pub(super) messages: Vec<Sms>,
@@ -49,13 +49,13 @@ struct Raised {
 }
 
 impl Thread {
-    /// Posts the end of the thread in the sample of `event_type`; with it the event that the answer raised, whose
-    /// data stands for the sample.
+    /// Posts the end of the thread in the sample of `event_type`, and returns it with the event raised by the reply,
+    /// whose data replaces the sample.
     ///
     /// # Errors
-    /// The daemon does not take a message, or raises nothing.
+    /// The daemon refuses a message, or raises nothing.
     pub(super) fn post(client: &Client, event_type: EventType) -> Result<(Self, Posted), Failure> {
-        let Told { call_id: call, mut conversation } = read(event_type.sample.get())?;
+        let ThreadData { call_id: call, mut conversation } = read(event_type.sample.get())?;
         let messages = conversation.split_off(conversation.len().saturating_sub(POSTED));
         let mut event = None;
         for sms in &messages {
@@ -76,8 +76,9 @@ impl Thread {
     /// What is wrong with the thread in the raised event.
     pub(super) fn fault(&self, posted: &[Posted]) -> Option<String> {
         let raised = posted.iter().find(|event| event.event_type.name == RAISED)?;
-        let told: Result<Told, _> = serde_json::from_str(raised.event_type.sample.get());
-        let same = told.is_ok_and(|told| told.call_id == self.call && told.conversation == self.messages);
+        let thread_data: Result<ThreadData, _> = serde_json::from_str(raised.event_type.sample.get());
+        let same = thread_data
+            .is_ok_and(|thread_data| thread_data.call_id == self.call && thread_data.conversation == self.messages);
         (!same).then(|| format!("{RAISED} does not hold the thread that was posted"))
     }
 }
@@ -94,7 +95,7 @@ mod tests {
         };
         let good =
             r#"{"call_id":"c-1","conversation":[{"id":"m","direction":"inbound","from":"1","to":"2","body":"Hi"}]}"#;
-        let Told { call_id: call, conversation: messages } = read(good).unwrap();
+        let ThreadData { call_id: call, conversation: messages } = read(good).unwrap();
         let thread = Thread { call, messages };
         assert_eq!(thread.fault(&posted(good)), None);
         for wrong in

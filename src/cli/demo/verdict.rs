@@ -1,5 +1,5 @@
-//! Whether everything arrived as it should: signatures, bodies, attempts, and what became of the
-//! receivers that failed. Every fault is a sentence; no fault, and the demo is good.
+//! Checks that everything was delivered correctly: signatures, bodies, attempts, and the state of failing receivers.
+//! Every fault is a sentence; the demo succeeds without any.
 
 use serde::Deserialize;
 
@@ -11,32 +11,32 @@ use crate::cli::log::Entry;
 use crate::cli::receiver::delivery::{self, Signature};
 use crate::core::json;
 
-/// The event types that are built in.
+/// Number of built-in event types.
 const BUILT_IN: usize = 7;
 
-/// An event that the daemon has accepted.
+/// An event accepted by the daemon.
 pub(super) struct Posted {
     pub(super) event_type: EventType,
     pub(super) id: String,
     pub(super) deliveries: u32,
 }
 
-/// What came of it all.
+/// The result.
 #[derive(Debug, Default)]
 pub(super) struct Verdict {
-    /// How many deliveries were owed.
-    pub(super) owed: usize,
-    /// How many of them are in the log as delivered.
+    /// Number of deliveries expected.
+    pub(super) expected: usize,
+    /// How many of them are delivered, according to the log.
     pub(super) delivered: usize,
-    /// How many of them are in the log as failed.
+    /// How many of them failed, according to the log.
     pub(super) failed: usize,
-    /// How many requests the receivers got.
+    /// Number of requests received.
     pub(super) requests: usize,
-    /// How many of those were signed as they must be.
+    /// How many of those had a valid signature.
     pub(super) verified: usize,
     /// Why the receiver that is gone is disabled.
     pub(super) disabled_reason: Option<String>,
-    /// What is not as it should be.
+    /// The faults.
     pub(super) faults: Vec<String>,
 }
 
@@ -49,19 +49,19 @@ struct Brief {
 }
 
 impl Verdict {
-    /// Judges what the receivers got and what the log says.
+    /// Compares what the receivers got with the log.
     ///
     /// # Errors
-    /// The daemon cannot be asked.
+    /// The daemon does not answer.
     pub(super) fn of(
         client: &Client,
         actors: &[Actor],
         posted: &[Posted],
         log: &[Entry],
-        owed: usize,
+        expected: usize,
     ) -> Result<Self, Failure> {
         let with = |status: &str| log.iter().filter(|entry| entry.status == status).count();
-        let mut verdict = Self { owed, delivered: with("delivered"), failed: with("failed"), ..Self::default() };
+        let mut verdict = Self { expected, delivered: with("delivered"), failed: with("failed"), ..Self::default() };
         verdict.judge_counts(actors, posted);
         for actor in actors {
             verdict.judge_actor(actor, posted, log);
@@ -72,7 +72,7 @@ impl Verdict {
         Ok(verdict)
     }
 
-    /// Whether all is as it should be.
+    /// Whether there are no faults.
     pub(super) fn is_good(&self) -> bool {
         self.faults.is_empty()
     }
@@ -87,14 +87,14 @@ impl Verdict {
         let count = posted.len();
         self.expect(count == BUILT_IN, || format!("there are {count} event types, not {BUILT_IN}"));
         let promised: u32 = posted.iter().map(|event| event.deliveries).sum();
-        let owed = self.owed;
-        self.expect(usize::try_from(promised) == Ok(owed), || {
-            format!("the daemon promised {promised} deliveries, not {owed}")
+        let expected = self.expected;
+        self.expect(usize::try_from(promised) == Ok(expected), || {
+            format!("the daemon promised {promised} deliveries, not {expected}")
         });
         let gone: usize = actors.iter().filter(|actor| actor.part.behaviour == Behaviour::Gone).count();
         let (delivered, failed) = (self.delivered, self.failed);
-        self.expect(delivered + gone == owed, || {
-            format!("{delivered} deliveries are in the log as delivered, not {}", owed - gone)
+        self.expect(delivered + gone == expected, || {
+            format!("{delivered} deliveries are in the log as delivered, not {}", expected - gone)
         });
         self.expect(failed == gone, || format!("{failed} deliveries are in the log as failed, not {gone}"));
     }
@@ -173,7 +173,7 @@ fn body_fault(actor: &Actor, event: &Posted, arrival: &Arrival) -> Option<String
     fault.err()
 }
 
-/// The envelope holds the event's id, and `data` byte for byte as it was posted.
+/// The envelope contains the event's id, and `data` byte for byte.
 fn envelope_fault(event: &Posted, body: &[u8]) -> Result<(), String> {
     let text = std::str::from_utf8(body).map_err(|error| error.to_string())?;
     let members = json::members(json::parse(text)?)?;
@@ -185,7 +185,7 @@ fn envelope_fault(event: &Posted, body: &[u8]) -> Result<(), String> {
     if same { Ok(()) } else { Err("data is not what was posted".to_owned()) }
 }
 
-/// The flat body is the event type and then the members of `data`, in their order.
+/// The flat body is the event type and then the members of `data`, in order.
 fn flat_fault(event: &Posted, body: &[u8]) -> Result<(), String> {
     let text = std::str::from_utf8(body).map_err(|error| error.to_string())?;
     let members = json::members(json::parse(text)?)?;
@@ -195,7 +195,7 @@ fn flat_fault(event: &Posted, body: &[u8]) -> Result<(), String> {
     if same { Ok(()) } else { Err("the members are not those that were posted".to_owned()) }
 }
 
-/// The form holds every string and number at the top of `data`, and the texts of the conversation.
+/// The form contains every top-level string and number of `data`, and the texts of the conversation.
 fn form_fault(event: &Posted, body: &[u8]) -> Result<(), String> {
     let sample: serde_json::Value =
         serde_json::from_str(event.event_type.sample.get()).map_err(|error| error.to_string())?;

@@ -1,4 +1,4 @@
-//! Certificates: when the listener's runs out, and whether this machine knows any authority.
+//! Certificates: expiry of the listener's, and availability of root certificates.
 
 use std::path::Path;
 use std::time::SystemTime;
@@ -9,16 +9,16 @@ use crate::config::Config;
 use crate::core::time::Timestamp;
 
 const NAME: &str = "certificate";
-/// So many days before it runs out one should be renewed.
+/// Days before expiry at which a warning begins.
 const SOON: u64 = 21;
 
-/// The listener's, if it has one, and the authorities for receivers.
+/// The listener's, if any, and the authorities for receivers.
 pub(super) fn checks(config: &Config) -> Vec<Check> {
     let mut checks = Vec::new();
     if let Some(tls) = &config.http.tls {
         checks.push(match std::fs::read(&tls.cert) {
             Ok(pem) => listeners(&tls.cert, &pem, SystemTime::now().into()),
-            Err(error) => Check::fail(NAME, format!("{}: {error}", tls.cert.display()), "put `tls_cert` right"),
+            Err(error) => Check::fail(NAME, format!("{}: {error}", tls.cert.display()), "correct `tls_cert`"),
         });
     }
     let known = rustls_native_certs::load_native_certs().certs.len();
@@ -35,22 +35,22 @@ pub(super) fn checks(config: &Config) -> Vec<Check> {
     checks
 }
 
-/// Says when the first of the certificates in `pem` to run out does.
+/// Reports when the first of the certificates in `pem` expires.
 fn listeners(file: &Path, pem: &[u8], now: Timestamp) -> Check {
     let shown = file.display();
     let Some(end) = end_of_pem(pem) else {
-        return Check::fail(NAME, format!("{shown} cannot be read as certificates"), "put `tls_cert` right");
+        return Check::fail(NAME, format!("{shown} cannot be read as certificates"), "correct `tls_cert`");
     };
     match Age::of(end, now, SOON) {
         Age::Over => {
-            let advice = "renew it, then `systemctl reload hookswitch`: nobody who checks it can connect";
-            Check::fail(NAME, format!("{shown} ran out at {end}"), advice)
+            let advice = "renew it, then `systemctl reload hookswitch`: clients that check it cannot connect";
+            Check::fail(NAME, format!("{shown} expired at {end}"), advice)
         }
         Age::Old(days) => {
-            let message = format!("{shown} is good until {end}, for {days} days");
+            let message = format!("{shown} is valid until {end}, for {days} days");
             Check::warn(NAME, message, "renew it, then `systemctl reload hookswitch`")
         }
-        Age::Good(days) => Check::ok(NAME, format!("{shown} is good until {end}, for {days} days")),
+        Age::Good(days) => Check::ok(NAME, format!("{shown} is valid until {end}, for {days} days")),
     }
 }
 
@@ -71,7 +71,7 @@ mod tests {
         for (now, state, part) in [
             ("2026-12-01T00:00:00Z", State::Ok, "for 30 days"),
             ("2026-12-20T00:00:00Z", State::Warn, "for 11 days"),
-            ("2026-12-31T00:00:00Z", State::Fail, "ran out at 2026-12-31T00:00:00"),
+            ("2026-12-31T00:00:00Z", State::Fail, "expired at 2026-12-31T00:00:00"),
         ] {
             let check = judged(now);
             assert!(check.state == state && check.message.contains(part), "{check:?}");

@@ -1,8 +1,7 @@
-//! What one check found.
+//! The result of one check.
 
 use serde::Serialize;
 
-/// How something is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum State {
@@ -11,7 +10,6 @@ pub(super) enum State {
     Fail,
 }
 
-/// What was found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct Check {
     pub(super) check: &'static str,

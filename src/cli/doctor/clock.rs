@@ -1,4 +1,4 @@
-//! The clock: signatures have a time, which receivers compare with theirs.
+//! The clock: receivers compare the timestamps of signatures with theirs.
 
 use std::fs;
 use std::path::Path;
@@ -12,11 +12,11 @@ const NAME: &str = "clock";
 const LEAST: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 /// A clock that is further behind than this is wrong.
 const BEHIND: Duration = Duration::from_secs(60);
-/// What systemd's time service writes once the clock was set.
+/// Created by systemd's time service once the clock was set.
 const SYNCHRONISED: &str = "/run/systemd/timesync/synchronized";
 const TIMESYNC: &str = "/run/systemd/timesync";
 
-/// Compares the clock with what it cannot be before: this release, and the newest file of the store.
+/// Compares the clock with lower bounds: this release, and the newest file of the store.
 pub(super) fn check(data_dir: Option<&Path>) -> Check {
     let newest = data_dir.and_then(newest);
     let unset = Path::new(TIMESYNC).is_dir() && !Path::new(SYNCHRONISED).exists();
@@ -39,7 +39,7 @@ fn judge(now: Timestamp, newest: Option<Timestamp>, unset: bool) -> Check {
     Check::ok(NAME, format!("{now}"))
 }
 
-/// When the newest file of the write-ahead log was written.
+/// The modification time of the newest file of the write-ahead log.
 fn newest(data_dir: &Path) -> Option<Timestamp> {
     let files = fs::read_dir(data_dir.join("journal")).ok()?.flatten();
     let written = files.filter_map(|file| file.metadata().ok()?.modified().ok());
@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_clock_is_wrong_if_it_is_before_what_has_happened() {
+    fn a_clock_before_known_events_is_wrong() {
         let now = Timestamp::from_millis(1_790_000_000_000);
         for (now, newest, unset, state) in [
             (now, None, false, State::Ok),

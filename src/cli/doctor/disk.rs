@@ -1,4 +1,4 @@
-//! The data directory and the disk under it: whose it is, who holds it, how fast it syncs, how full it is.
+//! The data directory and its disk: owner, lock, sync latency, free space.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -14,30 +14,30 @@ use nix::unistd::Uid;
 use super::check::Check;
 use crate::service::{AdminToken, DataDirError, DataDirHold};
 
-/// How often the disk is made to sync, and for how long at most.
+/// Maximum number of sync measurements, and their time limit.
 const SYNCS: usize = 50;
 const SYNCS_MOST: Duration = Duration::from_secs(5);
-/// A sync that takes longer is slow, and one that takes less does not reach a disk.
+/// Slower syncs are slow; faster ones do not reach a disk.
 const SLOW: Duration = Duration::from_millis(20);
 const UNLIKELY: Duration = Duration::from_micros(5);
 
-/// Who holds the data directory.
+/// The process that has locked the data directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Holder {
-    /// Nobody.
+    /// None.
     Nobody,
     /// A daemon.
     Daemon {
-        /// Its process id, where that could be read.
+        /// Its process id, if readable.
         pid: Option<u32>,
-        /// Where it listens, as it has noted itself.
+        /// Its listen address, as recorded by itself.
         listens: Option<SocketAddr>,
     },
-    /// That cannot be seen.
+    /// Cannot be determined.
     Unknown,
 }
 
-/// The directory itself, and who holds it.
+/// Checks the directory, and returns who holds it.
 pub(super) fn directory(dir: &Path) -> (Check, Holder) {
     const NAME: &str = "data directory";
     let shown = dir.display();
@@ -46,25 +46,25 @@ pub(super) fn directory(dir: &Path) -> (Check, Holder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let check = match nearest(dir) {
                 Some(parent) if is_writable(&parent) => {
-                    Check::ok(NAME, format!("{shown} is not there yet; the first start makes it"))
+                    Check::ok(NAME, format!("{shown} does not exist yet; the first start creates it"))
                 }
                 _ => Check::warn(
                     NAME,
-                    format!("{shown} is not there, and this user cannot make it"),
-                    "start the daemon as a user that can (the systemd unit does), or make it with mode 0700",
+                    format!("{shown} does not exist, and this user cannot create it"),
+                    "start the daemon as a user that can (the systemd unit does), or create it with mode 0700",
                 ),
             };
             return (check, Holder::Nobody);
         }
         Err(error) => {
             let advice = "run this as the user that the daemon runs as, or as root";
-            return (Check::fail(NAME, format!("{shown} cannot be looked at: {error}"), advice), Holder::Unknown);
+            return (Check::fail(NAME, format!("{shown} cannot be examined: {error}"), advice), Holder::Unknown);
         }
     };
     let (uid, mode, me) = (metadata.uid(), metadata.mode() & 0o7777, Uid::effective());
     if !metadata.is_dir() {
         let advice = "set `data_dir`, or --data-dir, to a directory";
-        return (Check::fail(NAME, format!("{shown} is no directory"), advice), Holder::Nobody);
+        return (Check::fail(NAME, format!("{shown} is not a directory"), advice), Holder::Nobody);
     }
     if !me.is_root() && me.as_raw() != uid {
         let message = format!("{shown} belongs to user {uid}, and this is user {me}");
@@ -74,7 +74,7 @@ pub(super) fn directory(dir: &Path) -> (Check, Holder) {
         Ok(_) => Holder::Nobody,
         Err(DataDirError::Busy { pid, listens, .. }) => Holder::Daemon { pid, listens },
         Err(error) => {
-            let advice = "name the right directory, or put its rights right";
+            let advice = "name the right directory, or correct its permissions";
             return (Check::fail(NAME, error.to_string(), advice), Holder::Unknown);
         }
     };
@@ -83,7 +83,7 @@ pub(super) fn directory(dir: &Path) -> (Check, Holder) {
         return (Check::warn(NAME, message, format!("chmod 700 {shown}")), holder);
     }
     if let Err(error) = token(dir) {
-        return (Check::fail(NAME, error, "the daemon does not start like that"), holder);
+        return (Check::fail(NAME, error, "the daemon does not start in this state"), holder);
     }
     let who = match holder {
         Holder::Daemon { pid: Some(pid), .. } => format!("a daemon (pid {pid}) runs on it"),
@@ -93,7 +93,7 @@ pub(super) fn directory(dir: &Path) -> (Check, Holder) {
     (Check::ok(NAME, format!("{shown}, mode {mode:04o}, of user {uid}; {who}")), holder)
 }
 
-/// What is wrong with the token file, if it is there.
+/// What is wrong with the token file, if it exists.
 fn token(dir: &Path) -> Result<(), String> {
     if !AdminToken::path(dir).exists() {
         return Ok(());
@@ -101,7 +101,7 @@ fn token(dir: &Path) -> Result<(), String> {
     AdminToken::load(dir).map(drop).map_err(|error| error.to_string())
 }
 
-/// The first directory from `dir` upwards that is there.
+/// The nearest existing directory from `dir` upwards.
 fn nearest(dir: &Path) -> Option<PathBuf> {
     dir.ancestors().find(|parent| parent.is_dir()).map(Path::to_owned)
 }
@@ -110,12 +110,12 @@ fn is_writable(dir: &Path) -> bool {
     nameless(dir).is_ok()
 }
 
-/// A file in `dir` that has no name, and is gone once it is closed.
+/// An unnamed file in `dir`, which disappears when closed.
 fn nameless(dir: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).custom_flags(libc::O_TMPFILE).mode(0o600).open(dir)
 }
 
-/// How fast the disk makes an append durable; nothing where that cannot be tried.
+/// Measures the latency of durable appends; `None` if that is not possible.
 pub(super) fn speed(dir: &Path) -> Option<Check> {
     const NAME: &str = "disk speed";
     let place = nearest(dir)?;
@@ -123,21 +123,21 @@ pub(super) fn speed(dir: &Path) -> Option<Check> {
     let mut file = match nameless(&place) {
         Ok(file) => file,
         Err(error) => {
-            let message = format!("how fast {shown} syncs cannot be tried: {error}");
+            let message = format!("the sync latency of {shown} cannot be measured: {error}");
             return Some(Check::warn(NAME, message, "run this as the user that the daemon runs as"));
         }
     };
     let took = match measure(&mut file) {
         Ok(took) => took,
         Err(error) => {
-            let advice = "the daemon ends (74) when this happens to it: look at the disk (dmesg)";
+            let advice = "the daemon exits (74) when this happens: check the disk (dmesg)";
             return Some(Check::fail(NAME, format!("{shown} cannot be written and synced: {error}"), advice));
         }
     };
     Some(judge(&place, &took, statfs(&place).ok().map(|system| system.filesystem_type())))
 }
 
-/// How long each append and sync took, ascending.
+/// Durations of append and sync, ascending.
 fn measure(file: &mut File) -> io::Result<Vec<Duration>> {
     let (begun, block) = (Instant::now(), [0x5a; 1024]);
     let mut took = Vec::with_capacity(SYNCS);
@@ -164,12 +164,11 @@ fn judge(place: &Path, took: &[Duration], kind: Option<FsType>) -> Check {
             return Check::warn(NAME, format!("{shown} is in memory (tmpfs); {figures}"), advice);
         }
         Some(NFS_SUPER_MAGIC) => {
-            let advice =
-                "put `data_dir` on a local disk: locks and syncs of network file systems are not to be relied on";
+            let advice = "put `data_dir` on a local disk: locks and syncs of network file systems are unreliable";
             return Check::warn(NAME, format!("{shown} is on NFS; {figures}"), advice);
         }
         Some(OVERLAYFS_SUPER_MAGIC) => {
-            let advice = "put `data_dir` on a volume: what is written here goes with the container";
+            let advice = "put `data_dir` on a volume: data here is lost with the container";
             return Check::warn(NAME, format!("{shown} is in a container's overlay; {figures}"), advice);
         }
         _ => {}
@@ -192,28 +191,28 @@ fn millis(length: Duration) -> String {
     format!("{:.2} ms", length.as_secs_f64() * 1_000.0)
 }
 
-/// How full the disk is.
+/// Free disk space.
 pub(super) fn space(dir: &Path, least: u64) -> Check {
     const NAME: &str = "disk room";
     let Some(place) = nearest(dir) else {
-        return Check::warn(NAME, format!("{} is nowhere", dir.display()), "name a directory with --data-dir");
+        return Check::warn(NAME, format!("{} does not exist", dir.display()), "name a directory with --data-dir");
     };
     let system = match statvfs(&place) {
         Ok(system) => system,
         Err(error) => {
-            let message = format!("how much room there is in {} cannot be seen: {error}", place.display());
+            let message = format!("the free space of {} cannot be determined: {error}", place.display());
             return Check::warn(NAME, message, "run this as the user that the daemon runs as");
         }
     };
-    // Their types differ from machine to machine.
+    // Types differ between platforms.
     #[allow(clippy::useless_conversion, reason = "32 bits on some machines")]
     let free = u64::from(system.blocks_available()).saturating_mul(u64::from(system.fragment_size()));
     let mib = |bytes: u64| bytes >> 20;
-    let message = format!("{} MiB free, of which {} are to stay free (`min_free_bytes`)", mib(free), mib(least));
+    let message = format!("{} MiB free, of which {} must stay free (`min_free_bytes`)", mib(free), mib(least));
     if free < least {
-        Check::fail(NAME, message, "new events are refused (507): make room, or grow the volume")
+        Check::fail(NAME, message, "new events are refused (507): free space, or grow the volume")
     } else if free < least.saturating_mul(4) {
-        Check::warn(NAME, message, "make room, or shorten [retention], before new events are refused")
+        Check::warn(NAME, message, "free space, or shorten [retention], before new events are refused")
     } else {
         Check::ok(NAME, message)
     }
@@ -225,7 +224,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_disk_is_judged_by_what_it_is_and_how_fast_it_syncs() {
+    fn a_disk_is_judged_by_its_type_and_sync_time() {
         let ms = |millis: u64| vec![Duration::from_millis(millis); 9];
         let (place, ext4) = (Path::new("/data"), Some(nix::sys::statfs::EXT4_SUPER_MAGIC));
         for (took, kind, state, part) in [
@@ -243,12 +242,12 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_that_is_open_foreign_or_missing_is_told_apart() {
+    fn open_foreign_and_missing_directories_are_distinguished() {
         use std::os::unix::fs::PermissionsExt as _;
         let dir = tempfile::tempdir().unwrap();
         let data = dir.path().join("data");
         assert_eq!(directory(&data).1, Holder::Nobody);
-        assert_eq!(directory(&data).0.state, State::Ok, "it can be made");
+        assert_eq!(directory(&data).0.state, State::Ok, "it can be created");
         fs::create_dir(&data).unwrap();
         fs::set_permissions(&data, fs::Permissions::from_mode(0o755)).unwrap();
         let open = directory(&data).0;

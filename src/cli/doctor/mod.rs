@@ -1,8 +1,8 @@
-//! `doctor`: looks at everything that a daemon on this machine needs, and says in plain words what is
-//! wrong and what to do.
+//! `doctor`: checks everything a daemon on this machine needs, and says what is wrong and what to do.
 //!
-//! Each check is a line or a few, and none changes anything: the disk's speed is measured on a file without
-//! a name, and a receiver is shaken hands with and sent nothing, if that is asked for at all. What cannot be looked at (no such rights, no daemon that answers) is said as that, not as a fault.
+//! Each check prints one or a few lines and changes nothing: the disk's speed is measured on an unnamed file, and the
+//! optional handshakes with receivers send no request. What cannot be checked (for lack of permissions, or because no
+//! daemon answers) is reported as such, not as a fault.
 
 mod certificate;
 mod check;
@@ -52,15 +52,15 @@ pub(super) struct Doctor {
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 
-    /// Where everything is kept (data_dir)
+    /// The data directory (data_dir)
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
 
-    /// Shake hands (TLS) with every https receiver, too
+    /// Also perform TLS handshakes with every https receiver
     #[arg(long)]
     receivers: bool,
 
-    /// Print what was found, as JSON
+    /// Print the results as JSON
     #[arg(long)]
     json: bool,
 }
@@ -108,10 +108,10 @@ impl Doctor {
         checks.push(clock::check(Some(&config.data_dir)));
         checks.push(service::open_files(config, daemon));
         checks.push(threads::check(config, daemon));
-        let (port, told) = service::port(config, daemon);
+        let (port, info) = service::port(config, daemon);
         checks.push(port);
-        checks.extend(told.version);
-        let known = told.subscriptions.as_deref();
+        checks.extend(info.version);
+        let known = info.subscriptions.as_deref();
         let enabled: Vec<_> = known.unwrap_or_default().iter().filter(|subscription| subscription.enabled).collect();
         checks.push(names::check(config, &enabled));
         checks.extend(certificate::checks(config));
@@ -128,7 +128,7 @@ impl Doctor {
 
     fn bad_configuration(&self, failure: &Failure) -> Check {
         let faults = failure.message.replace('\n', "; ");
-        let advice = "mend these keys; the rest was not looked at";
+        let advice = "correct these keys; the rest was not checked";
         Check::fail("configuration", format!("{}: {faults}", self.name()), advice)
     }
 }

@@ -1,4 +1,4 @@
-//! Name resolution: of the receivers' hosts where they are known, of `localhost` otherwise.
+//! Name resolution: of the receivers' hosts if known, else of `localhost`.
 
 use std::collections::BTreeSet;
 use std::net::ToSocketAddrs as _;
@@ -12,11 +12,11 @@ use super::service::Subscription;
 use crate::config::Config;
 
 const NAME: &str = "names";
-/// How many names are looked up.
+/// Maximum names looked up.
 const NAMES_MOST: usize = 20;
-/// How long all of it may take.
+/// Time limit for all of them.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// A look-up that takes longer is slow.
+/// Slower lookups are slow.
 const SLOW: Duration = Duration::from_secs(1);
 
 /// The host of a URL, if it is a name.
@@ -27,7 +27,7 @@ fn host_of(url: &str) -> Option<String> {
     }
 }
 
-/// Looks up the names of these receivers and of the one for alerts, all at once.
+/// Looks up the names of these receivers and of the one for alerts, concurrently.
 pub(super) fn check(config: &Config, receivers: &[&Subscription]) -> Check {
     let alerts = config.alerts.iter().map(|alerts| alerts.url.as_str());
     let urls = receivers.iter().map(|receiver| receiver.url.as_str()).chain(alerts);
@@ -42,7 +42,7 @@ pub(super) fn check(config: &Config, receivers: &[&Subscription]) -> Check {
         std::thread::spawn(move || {
             let begun = Instant::now();
             let found = (name.as_str(), 443).to_socket_addrs().is_ok_and(|mut found| found.next().is_some());
-            // Whoever asked may have lost patience.
+            // The requester may have given up.
             let _ = answer.send((name, found, begun.elapsed()));
         });
     }
@@ -62,13 +62,13 @@ fn judge(names: &[String], answers: &[(String, bool, Duration)]) -> Check {
     if !missing.is_empty() {
         let message = format!("not found, or no answer in {} s: {}", PATIENCE.as_secs(), missing.join(", "));
         let advice = "check the names in the subscriptions' URLs, and this machine's DNS (/etc/resolv.conf)";
-        // If none of several is found it is DNS; otherwise it may be those names.
+        // If none of several is found, DNS is at fault; otherwise possibly those names.
         let all = missing.len() == names.len() && missing.len() > 1;
         return if all { Check::fail(NAME, message, advice) } else { Check::warn(NAME, message, advice) };
     }
     let message = format!("{} found, the slowest in {} ms", names.join(", "), slowest.as_millis());
     if slowest > SLOW {
-        return Check::warn(NAME, message, "every new connection waits for that: look at this machine's DNS");
+        return Check::warn(NAME, message, "every new connection waits for that: check this machine's DNS");
     }
     Check::ok(NAME, message)
 }
@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_that_are_not_found_are_told_apart_from_a_dns_that_does_not_answer() {
+    fn unknown_names_are_distinguished_from_a_dns_failure() {
         let names = ["a.example".to_owned(), "b.example".to_owned()];
         let answer = |n: usize, found, millis| (names[n].clone(), found, Duration::from_millis(millis));
         for (answers, state, part) in [

@@ -1,7 +1,6 @@
-//! Receivers: the certificates that are shown to them, and, where it is asked for, those that they show.
+//! Receivers: the client certificates presented to them, and, on request, the certificates they present.
 //!
-//! Of a URL only host and port are shown. What always holds: so many are asked at most, so many of them at once, and
-//! each for so long.
+//! Of a URL only host and port are shown. The number of handshakes, their concurrency and their duration are limited.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -20,15 +19,14 @@ use crate::core::time::Timestamp;
 
 const SHOWN: &str = "client certificate";
 const RECEIVER: &str = "receiver";
-/// A certificate with fewer days left is told of.
+/// Certificates with fewer days left are reported.
 const SOON: u64 = 30;
-/// How many receivers are asked, how many of them at once, and how long each may take.
+/// Maximum handshakes, their concurrency, and the time limit of each.
 const ASKED_MOST: usize = 500;
 const AT_ONCE: usize = 16;
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How the certificates stand that these show to their receivers: a line for each that wants renewing, and one for
-/// the others.
+/// Checks the client certificates: one line for each that needs renewal, and one for the others.
 pub(super) fn client_certificates(subscriptions: &[&Subscription]) -> Vec<Check> {
     judge_shown(subscriptions, SystemTime::now().into())
 }
@@ -39,7 +37,7 @@ fn judge_shown(subscriptions: &[&Subscription], now: Timestamp) -> Vec<Check> {
     for subscription in subscriptions {
         let Some(pem) = &subscription.client_cert else { continue };
         let id = &subscription.id;
-        let what = format!("that of {id} ({})", place(&subscription.url).unwrap_or_default().0);
+        let what = format!("that of {id} ({})", authority(&subscription.url).unwrap_or_default().0);
         let advice = format!("renew it: hookswitch subscription edit {id} --client-cert FILE --client-key FILE");
         let Some(end) = end_of_pem(pem.as_bytes()) else {
             checks.push(Check::fail(SHOWN, format!("{what} cannot be read"), advice));
@@ -47,11 +45,11 @@ fn judge_shown(subscriptions: &[&Subscription], now: Timestamp) -> Vec<Check> {
         };
         match Age::of(end, now, SOON) {
             Age::Over => {
-                let message = format!("{what} ran out at {end}: a receiver that checks it takes nothing");
+                let message = format!("{what} expired at {end}: a receiver that checks it accepts nothing");
                 checks.push(Check::fail(SHOWN, message, advice));
             }
             Age::Old(days) => {
-                checks.push(Check::warn(SHOWN, format!("{what} runs out at {end}, in {days} days"), advice));
+                checks.push(Check::warn(SHOWN, format!("{what} expires at {end}, in {days} days"), advice));
             }
             Age::Good(days) => good.add(end, days, what),
         }
@@ -62,7 +60,7 @@ fn judge_shown(subscriptions: &[&Subscription], now: Timestamp) -> Vec<Check> {
     checks
 }
 
-/// Those that are good, and which of them runs out first.
+/// The number of valid ones, and the first to expire.
 #[derive(Default)]
 struct Good {
     count: usize,
@@ -79,41 +77,41 @@ impl Good {
 
     fn first(&self) -> String {
         let Some((end, days, what)) = &self.first else { return String::new() };
-        format!("; the first to run out is {what}: at {end}, in {days} days")
+        format!("; the first to expire is {what}: at {end}, in {days} days")
     }
 }
 
 /// Host and port, and whether it is https.
-fn place(url: &str) -> Option<(String, bool)> {
+fn authority(url: &str) -> Option<(String, bool)> {
     let url = Url::parse(url).ok()?;
     Some((format!("{}:{}", url.host_str()?, url.port_or_known_default()?), url.scheme() == "https"))
 }
 
-/// Shakes hands with every https receiver of these, and the one for alerts: a line for each with which something is
-/// wrong, and one for the others. `None`: they are not known.
+/// Performs a handshake with each https receiver and the one for alerts: one line per problem, and one for the
+/// others. `None`: the subscriptions are unknown.
 pub(super) fn handshakes(config: &Config, subscriptions: Option<&[&Subscription]>) -> Vec<Check> {
     let Some(subscriptions) = subscriptions else {
-        let message = "they are not known: no daemon answers, or its token cannot be read";
+        let message = "unknown: no daemon answers, or its token cannot be read";
         let advice = "start the daemon, and run this as the user that it runs as, or as root";
         return vec![Check::warn(RECEIVER, message, advice)];
     };
     let shake = match starting::handshakes(config) {
         Ok(shake) => shake,
-        Err(failure) => return vec![Check::fail(RECEIVER, failure.message, "mend that key")],
+        Err(failure) => return vec![Check::fail(RECEIVER, failure.message, "correct that key")],
     };
-    let (places, plain) = places(subscriptions, config.alerts.as_ref().map(|alerts| alerts.url.as_str()));
-    let left_out = places.len().saturating_sub(ASKED_MOST);
-    let places: Vec<(String, bool)> = places.into_iter().take(ASKED_MOST).collect();
-    let count = places.len();
-    let queue = Mutex::new(places.into_iter());
+    let (authorities, plain) = authorities(subscriptions, config.alerts.as_ref().map(|alerts| alerts.url.as_str()));
+    let left_out = authorities.len().saturating_sub(ASKED_MOST);
+    let authorities: Vec<(String, bool)> = authorities.into_iter().take(ASKED_MOST).collect();
+    let count = authorities.len();
+    let queue = Mutex::new(authorities.into_iter());
     let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
     let met = Mutex::new(Vec::new());
     thread::scope(|scope| {
         for _ in 0..AT_ONCE.min(count) {
             scope.spawn(|| {
-                while let Some((place, shown)) = next() {
-                    let shaken = shake(&format!("https://{place}/"), PATIENCE);
-                    met.lock().unwrap_or_else(PoisonError::into_inner).push((place, shown, shaken));
+                while let Some((authority, shown)) = next() {
+                    let shaken = shake(&format!("https://{authority}/"), PATIENCE);
+                    met.lock().unwrap_or_else(PoisonError::into_inner).push((authority, shown, shaken));
                 }
             });
         }
@@ -122,50 +120,50 @@ pub(super) fn handshakes(config: &Config, subscriptions: Option<&[&Subscription]
     met.sort_by(|(one, ..), (other, ..)| one.cmp(other));
     let mut checks = judge_met(met, plain, SystemTime::now().into());
     if left_out > 0 {
-        let message = format!("{left_out} more were not asked: {ASKED_MOST} at most are");
-        checks.push(Check::warn(RECEIVER, message, "test those by `hookswitch test URL`"));
+        let message = format!("{left_out} more were not checked: at most {ASKED_MOST} are");
+        checks.push(Check::warn(RECEIVER, message, "test those with `hookswitch test URL`"));
     }
     checks
 }
 
-/// The distinct places of https receivers, each with whether a client certificate is shown there; and how many
-/// have another scheme.
-fn places(subscriptions: &[&Subscription], alerts: Option<&str>) -> (BTreeMap<String, bool>, usize) {
+/// The distinct https endpoints, each with whether a client certificate is presented; and the number of other URLs.
+fn authorities(subscriptions: &[&Subscription], alerts: Option<&str>) -> (BTreeMap<String, bool>, usize) {
     let receivers = subscriptions.iter().map(|one| (one.url.as_str(), one.client_cert.is_some()));
-    let (mut places, mut plain) = (BTreeMap::new(), 0);
+    let (mut authorities, mut plain) = (BTreeMap::new(), 0);
     for (url, shown) in receivers.chain(alerts.map(|url| (url, false))) {
-        match place(url) {
-            Some((place, true)) => *places.entry(place).or_insert(false) |= shown,
+        match authority(url) {
+            Some((authority, true)) => *authorities.entry(authority).or_insert(false) |= shown,
             _ => plain += 1,
         }
     }
-    (places, plain)
+    (authorities, plain)
 }
 
 fn judge_met(met: Vec<(String, bool, Result<Handshake, Trouble>)>, plain: usize, now: Timestamp) -> Vec<Check> {
     let mut checks = Vec::new();
     let mut good = Good::default();
-    for (place, shown, shaken) in met {
+    for (authority, shown, shaken) in met {
         match shaken {
-            Err(trouble) => checks.push(troubled(&place, &trouble)),
-            // Without the key nothing can be shown here, so a receiver that wants to see it has to refuse.
+            Err(trouble) => checks.push(troubled(&authority, &trouble)),
+            // Without the key no certificate can be presented, so a receiver that requires one must refuse.
             Ok(Handshake { refusal: Some(refusal), .. }) if !shown => {
                 let advice = "if it asks for a client certificate, give it one: hookswitch subscription edit ID \
                               --client-cert FILE --client-key FILE";
-                checks.push(Check::fail(RECEIVER, format!("{place}: {refusal}"), advice));
+                checks.push(Check::fail(RECEIVER, format!("{authority}: {refusal}"), advice));
             }
             Ok(Handshake { certificates, .. }) => {
                 let Some(end) = certificates.first().and_then(|der| end_of(der)) else {
-                    let message = format!("{place}: when its certificate runs out cannot be read");
-                    let advice = format!("look at it: openssl s_client -connect {place}");
+                    let message = format!("{authority}: the expiry of its certificate cannot be read");
+                    let advice = format!("examine it: openssl s_client -connect {authority}");
                     checks.push(Check::warn(RECEIVER, message, advice));
                     continue;
                 };
                 match Age::of(end, now, SOON) {
-                    Age::Good(days) => good.add(end, days, place),
+                    Age::Good(days) => good.add(end, days, authority),
                     Age::Old(_) | Age::Over => {
-                        let message = format!("{place}: its certificate runs out at {end}, in less than {SOON} days");
-                        let advice = "have it renewed there: once it has run out, nothing is delivered";
+                        let message =
+                            format!("{authority}: its certificate expires at {end}, in less than {SOON} days");
+                        let advice = "have it renewed there: after it expires, nothing is delivered";
                         checks.push(Check::warn(RECEIVER, message, advice));
                     }
                 }
@@ -173,19 +171,19 @@ fn judge_met(met: Vec<(String, bool, Result<Handshake, Trouble>)>, plain: usize,
         }
     }
     if good.count > 0 || checks.is_empty() {
-        let others = if plain > 0 { format!("; {plain} are not https, and were not asked") } else { String::new() };
+        let others = if plain > 0 { format!("; {plain} are not https and were not checked") } else { String::new() };
         checks.push(Check::ok(RECEIVER, format!("{} trusted{}{others}", good.count, good.first())));
     }
     checks
 }
 
-fn troubled(place: &str, trouble: &Trouble) -> Check {
+fn troubled(authority: &str, trouble: &Trouble) -> Check {
     let advice = trouble.advice.unwrap_or(match trouble.fault {
-        Fault::Tls => "mend that at the receiver, or correct the webhook's URL",
-        Fault::AddressDenied => "allow it there if that is meant to be, or correct the webhook's URL",
+        Fault::Tls => "correct it at the receiver, or correct the webhook's URL",
+        Fault::AddressDenied => "allow it there if that is intended, or correct the webhook's URL",
         _ => "correct the webhook's URL",
     });
-    Check::fail(RECEIVER, format!("{place}: {}", trouble.detail), advice)
+    Check::fail(RECEIVER, format!("{authority}: {}", trouble.detail), advice)
 }
 
 #[cfg(test)]
@@ -197,7 +195,7 @@ mod tests {
         Timestamp::parse(text).unwrap()
     }
 
-    /// A certificate that is good until the end of 2026, as PEM and as DER.
+    /// A certificate valid until the end of 2026, as PEM and as DER.
     fn certificate() -> (String, Vec<u8>) {
         let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
         params.not_before = rcgen::date_time_ymd(2026, 1, 1);
@@ -212,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shown_to_receivers_is_judged_by_when_it_runs_out() {
+    fn client_certificates_are_judged_by_their_expiry() {
         let (pem, _) = certificate();
         let one = subscription("https://a.example/?key=geheim", Some(&pem));
         let other = subscription("https://b.example:8443/", Some("rubbish"));
@@ -221,10 +219,10 @@ mod tests {
             (
                 "2026-12-01T00:00:00Z",
                 State::Ok,
-                "1 good; the first to run out is that of sub_1 (a.example:443): at 2026",
+                "1 good; the first to expire is that of sub_1 (a.example:443): at 2026",
             ),
             ("2026-12-02T00:00:00Z", State::Warn, "in 29 days"),
-            ("2026-12-31T00:00:00Z", State::Fail, "ran out at 2026-12-31T00:00:00"),
+            ("2026-12-31T00:00:00Z", State::Fail, "expired at 2026-12-31T00:00:00"),
         ] {
             let checks = judge_shown(&[&one, &none], at(now));
             assert!(checks.len() == 1 && checks[0].state == state && checks[0].message.contains(part), "{checks:?}");
@@ -236,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_is_asked_once_and_only_over_tls() {
+    fn each_receiver_is_checked_once_and_only_over_tls() {
         let all = [
             subscription("https://a.example/x", None),
             subscription("HTTPS://A.example:443/y?z", Some("pem")),
@@ -245,8 +243,8 @@ mod tests {
             subscription("http://b.example/", None),
         ];
         let all: Vec<&Subscription> = all.iter().collect();
-        let (found, plain) = places(&all, Some("https://alerts.example/"));
-        let found: Vec<(&str, bool)> = found.iter().map(|(place, shown)| (place.as_str(), *shown)).collect();
+        let (found, plain) = authorities(&all, Some("https://alerts.example/"));
+        let found: Vec<(&str, bool)> = found.iter().map(|(authority, shown)| (authority.as_str(), *shown)).collect();
         let wanted = [
             ("[2001:db8::1]:443", false),
             ("a.example:443", true),
@@ -257,14 +255,14 @@ mod tests {
     }
 
     #[test]
-    fn what_was_met_is_said_with_what_to_do() {
+    fn failed_checks_say_what_to_do() {
         let (_, der) = certificate();
         let shaken = |refusal: Option<&str>| {
             Ok(Handshake { certificates: vec![der.clone()], refusal: refusal.map(str::to_owned) })
         };
         let denied = Trouble { fault: Fault::AddressDenied, detail: "is not allowed".to_owned(), advice: None };
         let cases = [
-            (false, shaken(None), "2026-06-01T00:00:00Z", State::Ok, "1 trusted; the first to run out is x:443"),
+            (false, shaken(None), "2026-06-01T00:00:00Z", State::Ok, "1 trusted; the first to expire is x:443"),
             (false, shaken(None), "2026-12-15T00:00:00Z", State::Warn, "in less than 30 days"),
             (false, shaken(Some("refused it")), "2026-06-01T00:00:00Z", State::Fail, "x:443: refused it"),
             (true, shaken(Some("refused it")), "2026-06-01T00:00:00Z", State::Ok, "1 trusted"),
@@ -276,6 +274,6 @@ mod tests {
             assert_eq!(checks[0].advice.is_some(), state != State::Ok, "{checks:?}");
         }
         let nobody = judge_met(Vec::new(), 2, at("2026-06-01T00:00:00Z"));
-        assert!(nobody[0].state == State::Ok && nobody[0].message == "0 trusted; 2 are not https, and were not asked");
+        assert!(nobody[0].state == State::Ok && nobody[0].message == "0 trusted; 2 are not https and were not checked");
     }
 }

@@ -1,4 +1,4 @@
-//! Whether secrets are sealed on the disk, and whether the keys for that are there.
+//! Whether stored secrets are sealed, and whether their keys are available.
 
 use std::path::Path;
 
@@ -10,11 +10,11 @@ use crate::store::offline;
 
 const NAME: &str = "secrets";
 
-/// The key file, if there is one, beside what the data directory says.
+/// Compares the key file, if any, with the data directory.
 pub(super) fn check(config: &Config) -> Check {
     let file = match KeyFile::find(config.store.key_file.as_deref(), service::credentials().as_deref()) {
         Ok(file) => file,
-        Err(error) => return Check::fail(NAME, error.to_string(), "the daemon does not start like that"),
+        Err(error) => return Check::fail(NAME, error.to_string(), "the daemon does not start in this state"),
     };
     let sealed = match offline::sealed_with(&config.data_dir) {
         Ok(sealed) => sealed,
@@ -34,15 +34,15 @@ fn judge(file: Option<(&Path, &Keyring)>, sealed: Option<Fingerprint>) -> Check 
     let sealing = file.and_then(|(path, keys)| Some((path.display(), keys, keys.sealing()?)));
     match (sealing, sealed) {
         (None, None) => {
-            Check::ok(NAME, "are not sealed: they stand readable in the data directory (`key_file` in [store])")
+            Check::ok(NAME, "are not sealed: they are readable in the data directory (`key_file` in [store])")
         }
         (None, Some(key)) => Check::warn(
             NAME,
-            format!("are sealed with key {key}, and no key is named here"),
+            format!("are sealed with key {key}, and no key is configured here"),
             "the daemon needs it: by `key_file` in [store], or as the credential `store.key` (LoadCredential= in the unit)",
         ),
         (Some((path, _, key)), None) => {
-            Check::ok(NAME, format!("are sealed from the next start on, with key {key} of {path}"))
+            Check::ok(NAME, format!("will be sealed at the next start, with key {key} of {path}"))
         }
         (Some((path, _, key)), Some(now)) if key == now => {
             Check::ok(NAME, format!("are sealed with key {key} of {path}"))
@@ -53,7 +53,7 @@ fn judge(file: Option<(&Path, &Keyring)>, sealed: Option<Fingerprint>) -> Check 
         (Some((path, _, key)), Some(now)) => Check::fail(
             NAME,
             format!("are sealed with key {now}, and {path} has key {key}"),
-            "put that key into the file, on a line of its own: the daemon does not start like that",
+            "put that key into the file, on a line of its own: the daemon does not start in this state",
         ),
     }
 }
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_is_judged_by_what_the_directory_is_sealed_with() {
+    fn a_key_is_judged_against_the_directorys_seal() {
         let line = |byte: &str| format!("{}=\n", byte.repeat(10) + &byte[..3]);
         let (one, two) = (line("AQEB"), line("AgIC"));
         let keys = |text: &str| Keyring::parse("x", text).unwrap();
@@ -73,8 +73,8 @@ mod tests {
         let path = Path::new("/etc/store.key");
         for (file, sealed, state, part) in [
             (None, None, State::Ok, "are not sealed"),
-            (None, first.sealing(), State::Warn, "no key is named here"),
-            (Some(&first), None, State::Ok, "from the next start on"),
+            (None, first.sealing(), State::Warn, "no key is configured here"),
+            (Some(&first), None, State::Ok, "at the next start"),
             (Some(&first), first.sealing(), State::Ok, "are sealed with key"),
             (Some(&both), second.sealing(), State::Ok, "the next start seals them"),
             (Some(&first), second.sealing(), State::Fail, "/etc/store.key has key"),

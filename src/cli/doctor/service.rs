@@ -1,5 +1,5 @@
-//! The running daemon, if there is one: its limit of open files, whether it answers, what it is; and
-//! otherwise whether it could listen.
+//! The running daemon, if any: its limit of open files, whether it answers, its version; otherwise whether its port
+//! is free.
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
@@ -15,12 +15,12 @@ use super::disk::Holder;
 use crate::config::Config;
 use crate::service::{AdminToken, OpenFiles};
 
-/// What a daemon that answers tells of itself.
+/// Information from a daemon that answers.
 #[derive(Default)]
-pub(super) struct Told {
-    /// Its subscriptions; nothing if it does not tell.
+pub(super) struct DaemonInfo {
+    /// Its subscriptions; `None` if it does not report them.
     pub(super) subscriptions: Option<Vec<Subscription>>,
-    /// Whether it is of this version; nothing if it does not tell.
+    /// Compares its version; `None` if it does not report it.
     pub(super) version: Option<Check>,
 }
 
@@ -30,33 +30,33 @@ struct Stats {
     version: String,
 }
 
-/// A subscription as far as its receiver goes.
+/// A subscription, as far as its receiver is concerned.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Subscription {
     pub(super) id: String,
     pub(super) url: String,
     pub(super) enabled: bool,
-    /// The certificate that is shown to the receiver, as PEM.
+    /// The client certificate, as PEM.
     pub(super) client_cert: Option<String>,
 }
 
-/// Whether as many files may be open as there may be connections.
+/// Whether the limit of open files covers the maximum number of connections.
 pub(super) fn open_files(config: &Config, holder: Holder) -> Check {
     const NAME: &str = "open files";
     let needed = OpenFiles::of(config.http.max_connections, config.senders.threads).needed();
     let daemons = if let Holder::Daemon { pid: Some(pid), .. } = holder { limit_of(pid) } else { None };
-    let (whose, limit) = match daemons {
+    let (subject, limit) = match daemons {
         Some(limit) => ("the daemon", limit),
         None => match getrlimit(Resource::RLIMIT_NOFILE) {
-            // A daemon raises its own to the hard limit.
+            // A daemon raises its own limit to the hard limit.
             Ok((_, limit)) => ("a daemon started from here", limit),
             Err(error) => {
-                return Check::warn(NAME, format!("the limit cannot be read: {error}"), "look with `ulimit -n`");
+                return Check::warn(NAME, format!("the limit cannot be read: {error}"), "check with `ulimit -n`");
             }
         },
     };
-    let message = format!("{whose} may have {limit} open; up to {needed} are needed");
+    let message = format!("{subject} may have {limit} open; up to {needed} are needed");
     if limit >= needed {
         return Check::ok(NAME, message);
     }
@@ -73,51 +73,54 @@ fn limit_of(pid: u32) -> Option<u64> {
     if soft == "unlimited" { Some(u64::MAX) } else { soft.parse().ok() }
 }
 
-/// Whether the daemon answers, or could listen if it does not run. One that runs is looked for where it says that it
-/// listens, which `serve --listen` and systemd decide as well as the configuration.
-pub(super) fn port(config: &Config, holder: Holder) -> (Check, Told) {
+/// Whether the daemon answers, or its port is free if it does not run. A running daemon is contacted at its recorded
+/// listen address, which `serve --listen` and systemd may override.
+pub(super) fn port(config: &Config, holder: Holder) -> (Check, DaemonInfo) {
     const NAME: &str = "port";
     let configured = config.http.listen;
-    let noted = if let Holder::Daemon { listens, .. } = holder { listens } else { None };
-    let listen = noted.unwrap_or(configured);
+    let recorded = if let Holder::Daemon { listens, .. } = holder { listens } else { None };
+    let listen = recorded.unwrap_or(configured);
     match answers(config, listen) {
-        Ok(Some(Ok(told))) => {
+        Ok(Some(Ok(info))) => {
             let other = listen != configured && configured.port() != 0;
             let told_so =
                 if other { format!("; `listen` in [http], as read here, is {configured}") } else { String::new() };
-            return (Check::ok(NAME, format!("a daemon answers at {listen}, and is ready{told_so}")), told);
+            return (Check::ok(NAME, format!("a daemon answers at {listen}, and is ready{told_so}")), info);
         }
         Ok(Some(Err(why))) => {
-            let advice = "the sentence says what it lacks; see also `journalctl -u hookswitch`";
-            return (Check::fail(NAME, format!("the daemon at {listen} is not ready: {why}"), advice), Told::default());
+            let advice = "the message gives the reason; see also `journalctl -u hookswitch`";
+            return (
+                Check::fail(NAME, format!("the daemon at {listen} is not ready: {why}"), advice),
+                DaemonInfo::default(),
+            );
         }
         Ok(None) => {}
         Err(why) => {
-            let advice = "see whether another program has the port (ss -ltnp)";
+            let advice = "check whether another program uses the port (ss -ltnp)";
             return (
-                Check::fail(NAME, format!("what answers at {listen} cannot be talked to: {why}"), advice),
-                Told::default(),
+                Check::fail(NAME, format!("communication with {listen} failed: {why}"), advice),
+                DaemonInfo::default(),
             );
         }
     }
     let check = match (TcpListener::bind(listen), holder) {
         (_, Holder::Daemon { .. }) => Check::fail(
             NAME,
-            format!("a daemon runs on the data directory, and nobody answers at {listen}"),
+            format!("a daemon runs on the data directory, and nothing answers at {listen}"),
             "it may still be starting, or hang: `systemctl status hookswitch`",
         ),
         (Ok(_), _) => Check::ok(NAME, format!("{listen} is free: no daemon runs")),
         (Err(error), _) => Check::fail(
             NAME,
             format!("{listen} cannot be listened on: {error}"),
-            "stop what has the port (ss -ltnp), or set `listen` in [http] to a free address of this machine",
+            "stop the program that uses the port (ss -ltnp), or set `listen` in [http] to a free address of this machine",
         ),
     };
-    (check, Told::default())
+    (check, DaemonInfo::default())
 }
 
-/// What a daemon says that answers at `place`; `None` if nobody answers, and a text within if it is not ready.
-fn answers(config: &Config, mut place: SocketAddr) -> Result<Option<Result<Told, String>>, String> {
+/// What the daemon at `place` reports; `None` if nothing answers, and an inner text if it is not ready.
+fn answers(config: &Config, mut place: SocketAddr) -> Result<Option<Result<DaemonInfo, String>>, String> {
     if place.ip().is_unspecified() {
         let here = if place.is_ipv4() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { IpAddr::V6(Ipv6Addr::LOCALHOST) };
         place = SocketAddr::new(here, place.port());
@@ -127,7 +130,7 @@ fn answers(config: &Config, mut place: SocketAddr) -> Result<Option<Result<Told,
     }
     let credentials = Credentials::from_file(&AdminToken::path(&config.data_dir));
     let client = match &config.http.tls {
-        // By its address, which its certificate need not be for, and by an authority that this machine need not know.
+        // By address, which its certificate need not cover, and by an authority this machine need not trust.
         Some(files) => Client::knowing(&format!("https://{place}"), credentials, &files.cert),
         None => Client::with(&format!("http://{place}"), credentials),
     };
@@ -139,13 +142,13 @@ fn answers(config: &Config, mut place: SocketAddr) -> Result<Option<Result<Told,
         return Ok(Some(Err(failure.message)));
     }
     let subscriptions = client.list("/v1/subscriptions?limit=500").ok();
-    Ok(Some(Ok(told(client.get("/v1/stats").ok().as_deref(), subscriptions))))
+    Ok(Some(Ok(info(client.get("/v1/stats").ok().as_deref(), subscriptions))))
 }
 
-fn told(stats: Option<&str>, subscriptions: Option<Vec<Box<RawValue>>>) -> Told {
+fn info(stats: Option<&str>, subscriptions: Option<Vec<Box<RawValue>>>) -> DaemonInfo {
     let version = stats.and_then(|text| read::<Stats>(text).ok()).map(|stats| version(&stats.version));
     let subscriptions = subscriptions.and_then(|all| all.iter().map(|one| read(one.get()).ok()).collect());
-    Told { subscriptions, version }
+    DaemonInfo { subscriptions, version }
 }
 
 fn version(running: &str) -> Check {
@@ -154,7 +157,7 @@ fn version(running: &str) -> Check {
     if running == own {
         return Check::ok(NAME, format!("{own}, and so is the daemon"));
     }
-    let advice = "restart the daemon to run what is installed: systemctl restart hookswitch";
+    let advice = "restart the daemon to run the installed version: systemctl restart hookswitch";
     Check::warn(NAME, format!("this is {own}, and the daemon is {running}"), advice)
 }
 
@@ -164,15 +167,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_daemon_tells_of_itself() {
+    fn a_daemon_describes_itself() {
         let list = |text: &str| Some(serde_json::from_str(text).unwrap());
-        let whole = told(Some(r#"{"version":"0.0.1"}"#), list(r#"[{"url":"https://a.example/x","enabled":true}]"#));
+        let whole = info(Some(r#"{"version":"0.0.1"}"#), list(r#"[{"url":"https://a.example/x","enabled":true}]"#));
         assert_eq!(whole.subscriptions.unwrap()[0].url, "https://a.example/x");
         assert_eq!(whole.version.unwrap().state, State::Warn);
         assert_eq!(version(env!("CARGO_PKG_VERSION")).state, State::Ok);
-        let nothing = told(None, None);
+        let nothing = info(None, None);
         assert!(nothing.version.is_none() && nothing.subscriptions.is_none());
-        let rubbish = told(Some("rubbish"), list(r#"[{"url":"https://a.example/"},7]"#));
+        let rubbish = info(Some("rubbish"), list(r#"[{"url":"https://a.example/"},7]"#));
         assert!(rubbish.version.is_none() && rubbish.subscriptions.is_none());
     }
 

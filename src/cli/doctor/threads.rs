@@ -1,4 +1,4 @@
-//! Whether as many threads may be as the configuration lets the senders have: by the service's control group, by the kernel,
+//! Whether the sender threads fit the limits of the control group, the kernel, and memory mappings.
 //! and by the parts of memory that each needs.
 
 use std::fs;
@@ -8,28 +8,28 @@ use super::check::Check;
 use super::disk::Holder;
 use crate::config::Config;
 
-/// Threads that a daemon has beside its senders.
+/// Threads of a daemon besides its senders.
 const OWN: u64 = 64;
-/// Parts of memory (`vm.max_map_count`) of a thread: its stack, the one for signals, and what keeps each from overflowing.
+/// Memory mappings (`vm.max_map_count`) per thread: its stack, its signal stack, and their guard pages.
 const MAPS_EACH: u64 = 4;
-/// Those of everything else.
+/// Memory mappings of everything else.
 const MAPS_OWN: u64 = 4_096;
 
 /// A limit, and how to raise it.
 #[derive(Debug, PartialEq, Eq)]
 struct Limit {
-    /// How many threads it lets be.
+    /// The number of threads it allows.
     threads: u64,
     name: String,
     advice: &'static str,
 }
 
-/// Whether as many threads may be as the senders may have.
+/// Whether the limits allow the maximum number of senders.
 pub(super) fn check(config: &Config, holder: Holder) -> Check {
     const NAME: &str = "threads";
     let needed = u64::try_from(config.senders.threads).unwrap_or(u64::MAX).saturating_add(OWN);
     let own = PathBuf::from("/proc/self/cgroup");
-    let (whose, groups) = match holder {
+    let (subject, groups) = match holder {
         Holder::Daemon { pid: Some(pid), .. } => ("the daemon", PathBuf::from(format!("/proc/{pid}/cgroup"))),
         _ => ("a daemon started from here", own),
     };
@@ -37,14 +37,14 @@ pub(super) fn check(config: &Config, holder: Holder) -> Check {
     let Some(lowest) = limits.into_iter().min_by_key(|limit| limit.threads) else {
         return Check::ok(NAME, format!("up to {needed} are needed; no limit is known"));
     };
-    let message = format!("{whose} may have {} ({}); up to {needed} are needed", lowest.threads, lowest.name);
+    let message = format!("{subject} may have {} ({}); up to {needed} are needed", lowest.threads, lowest.name);
     if lowest.threads >= needed {
         return Check::ok(NAME, message);
     }
     Check::warn(NAME, message, format!("{}, or lower `threads` in [senders]", lowest.advice))
 }
 
-/// What limits the number of threads of a process whose control groups `groups` tells.
+/// The thread limits of a process whose control groups are listed in `groups`.
 fn limits(kernel: &Path, control: &Path, groups: &Path) -> Vec<Limit> {
     let mut limits = Vec::new();
     for (file, advice) in
@@ -60,7 +60,7 @@ fn limits(kernel: &Path, control: &Path, groups: &Path) -> Vec<Limit> {
     }
     let groups = fs::read_to_string(groups).unwrap_or_default();
     if let Some(path) = groups.lines().find_map(|line| line.strip_prefix("0::/")) {
-        // What holds for a group holds for all within.
+        // A group's limit applies to its descendants.
         for group in control.join(path).ancestors().take_while(|group| group.starts_with(control)) {
             if let Some(threads) = number(&group.join("pids.max")) {
                 let advice = "raise it (`TasksMax=` in the unit or of its slice)";
@@ -71,7 +71,7 @@ fn limits(kernel: &Path, control: &Path, groups: &Path) -> Vec<Limit> {
     limits
 }
 
-/// The number that a file holds; nothing if it is not there or says `max`.
+/// The number in a file; `None` if it does not exist or contains `max`.
 fn number(file: &Path) -> Option<u64> {
     fs::read_to_string(file).ok()?.trim().parse().ok()
 }
@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_limit_is_found_and_told_in_threads() {
+    fn each_limit_is_found_and_given_in_threads() {
         let dir = tempfile::tempdir().unwrap();
         let write = |path: &str, text: &str| {
             let path = dir.path().join(path);

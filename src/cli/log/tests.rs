@@ -46,7 +46,7 @@ fn entries_are_lines_of_80_columns() {
 }
 
 #[test]
-fn what_was_printed_is_never_printed_again() {
+fn entries_are_printed_once() {
     let now = Timestamp::parse("2026-11-23T10:00:00Z").unwrap();
     let mut follower = Follower::new(now, &[raw(2), raw(1)]).unwrap();
     let mut new = Vec::new();

@@ -1,6 +1,6 @@
-//! What a request means as a webhook: its event type, its attempt, and whether its signature holds.
+//! Interprets a request as a webhook: event type, attempt, signature.
 //!
-//! This is the receiver's side of the contract, written as a customer would write it.
+//! The receiver's side of the contract, as a customer would write it.
 
 use std::borrow::Cow;
 use std::time::SystemTime;
@@ -11,23 +11,23 @@ use crate::core::signature::{self, BadSignature};
 use crate::core::subscription::Secret;
 use crate::core::time::Timestamp;
 
-/// How far `webhook-timestamp` may be from the clock here, in seconds (Standard Webhooks advises a
-/// tolerance and leaves its size open).
+/// Maximum difference of `webhook-timestamp` from the local clock, in seconds (Standard Webhooks recommends a
+/// tolerance without giving one).
 pub(in crate::cli) const TOLERANCE: u64 = 300;
 
-/// What can be said of a delivery's signature.
+/// The result of checking a signature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::cli) enum Signature {
-    /// It was made with the secret, over these bytes, lately.
+    /// Made with the secret, over these bytes, recently.
     Good,
-    /// It was not, and why.
+    /// Invalid, and why.
     Wrong(BadSignature),
     /// There is no secret to check it with.
     NotChecked,
 }
 
 impl Signature {
-    /// For a person.
+    /// For display.
     pub(in crate::cli) const fn as_str(self) -> &'static str {
         match self {
             Self::Good => "signature ok",
@@ -68,9 +68,9 @@ pub(in crate::cli) fn form(body: &[u8]) -> impl Iterator<Item = (Cow<'_, str>, C
     url::form_urlencoded::parse(body)
 }
 
-/// The event type that the body names, in either layout and either format.
+/// The event type in the body, in either layout and format.
 pub(in crate::cli) fn event_type(message: &Message) -> Option<String> {
-    // The flat layout has `event` first; a `type` of its own may stand among the data.
+    // The flat layout begins with `event`; the data may contain a `type` of its own.
     if is_form(message) {
         let flat = form(&message.body).next().filter(|(key, _)| key == "event");
         let named = flat.or_else(|| form(&message.body).find(|(key, _)| key == "type"));
@@ -83,7 +83,7 @@ pub(in crate::cli) fn event_type(message: &Message) -> Option<String> {
     flat.or_else(|| named("type")).and_then(|(_, value)| json::string(value).ok())
 }
 
-/// Which attempt this is, from 1.
+/// The number of the attempt, from 1.
 pub(in crate::cli) fn attempt(message: &Message) -> Option<u32> {
     message.header("hookswitch-attempt")?.parse().ok()
 }

@@ -1,25 +1,24 @@
-//! Reading one HTTP/1.1 request from a socket: its line, headers and body (RFC 9112).
+//! Parses an HTTP/1.1 request from a socket: request line, headers and body (RFC 9112).
 //!
-//! Knows nothing of webhooks. Every part has a limit, and what is not understood is refused
-//! rather than guessed.
+//! Knows nothing about webhooks. Every part has a limit, and anything not understood is refused rather than guessed.
 
 use std::io::{self, BufRead, Read, Write};
 
-/// The most that the request line and the headers may take, in bytes.
+/// Maximum bytes of the request line and headers.
 const HEAD_MOST: u64 = 64 * 1024;
-/// The most that a body may take, in bytes.
+/// Maximum bytes of a body.
 const BODY_MOST: u64 = 32 * 1024 * 1024;
 
-/// A request as it came.
+/// A request as received.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::cli) struct Message {
     /// The method.
     pub(in crate::cli) method: String,
     /// The request target: the path and the query.
     pub(in crate::cli) target: String,
-    /// The headers in their order; bytes that are not UTF-8 replaced.
+    /// The headers in order; invalid UTF-8 is replaced.
     pub(in crate::cli) headers: Vec<(String, String)>,
-    /// The body, chunks put together.
+    /// The body, with chunks joined.
     pub(in crate::cli) body: Vec<u8>,
     keep_alive: bool,
 }
@@ -29,9 +28,9 @@ pub(in crate::cli) struct Message {
 pub(super) enum Fault {
     /// The client has closed the connection between two requests.
     Closed,
-    /// The connection broke, or fell silent.
+    /// The connection broke or timed out.
     Broken(io::Error),
-    /// What came is not a request that can be taken: the status to answer, and why.
+    /// The request is not acceptable: the status to answer, and why.
     Refused(u16, &'static str),
 }
 
@@ -42,24 +41,24 @@ impl From<io::Error> for Fault {
 }
 
 impl Message {
-    /// The value of the header `name` (any case), the first if there are several.
+    /// The first value of the header `name`, in any case.
     pub(in crate::cli) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
 
-    /// The request that `text` is.
+    /// Parses `text`.
     #[cfg(test)]
     pub(in crate::cli) fn for_test(text: &str) -> Self {
         read(&mut text.as_bytes(), &mut io::sink()).expect("a request")
     }
 
-    /// Whether the connection ends after the answer.
+    /// Whether the connection ends after the response.
     pub(super) const fn wants_close(&self) -> bool {
         !self.keep_alive
     }
 }
 
-/// Reads the next request. `back` is where the client is told to go on, if it asks (`Expect`).
+/// Reads the next request. `back` is where an `Expect` is answered.
 pub(super) fn read(from: &mut impl BufRead, back: &mut impl Write) -> Result<Message, Fault> {
     let mut left = HEAD_MOST;
     let first = match read_line(from, &mut left)? {
@@ -139,7 +138,7 @@ fn read_chunks(from: &mut impl BufRead) -> Result<Vec<u8>, Fault> {
         let size = u64::from_str_radix(size, 16).ok().filter(|_| hex);
         let size = size.ok_or(Fault::Refused(400, "the size of a chunk is not a number\n"))?;
         if size == 0 {
-            read_headers(from, &mut HEAD_MOST.clone())?; // the trailers, which nobody wants
+            read_headers(from, &mut HEAD_MOST.clone())?; // trailers are ignored
             return Ok(body);
         }
         read_exactly(from, size, &mut body)?;
@@ -151,7 +150,7 @@ fn read_chunks(from: &mut impl BufRead) -> Result<Vec<u8>, Fault> {
     }
 }
 
-/// Appends `length` bytes to `body`. The room for them is taken as they come, not as announced.
+/// Appends `length` bytes to `body`. Memory is allocated as bytes arrive, not as announced.
 fn read_exactly(from: &mut impl BufRead, length: u64, body: &mut Vec<u8>) -> Result<(), Fault> {
     let so_far = u64::try_from(body.len()).unwrap_or(u64::MAX);
     if so_far.saturating_add(length) > BODY_MOST {

@@ -1,8 +1,8 @@
 //! A webhook receiver for trying things: a small HTTP/1.1 server on blocking sockets.
 //!
-//! `listen` and `demo` stand on it. It is no server for production: it is bounded (connections,
-//! sizes, waits) so that nothing pointed at it by mistake brings the machine down, and no more.
-//! It knows nothing of subscriptions; what a request means is [`delivery`]'s.
+//! Used by `listen` and `demo`; not meant for production. It is bounded (connections, sizes, waits) so that
+//! misdirected traffic does not exhaust the machine. It knows nothing about subscriptions; [`delivery`] interprets
+//! requests.
 
 pub(super) mod delivery;
 mod message;
@@ -17,27 +17,27 @@ use std::time::{Duration, Instant};
 use message::Fault;
 pub(super) use message::Message;
 
-/// How many connections are served at once; further ones wait.
+/// Maximum concurrent connections; further ones wait.
 const CONNECTIONS_MOST: usize = 128;
-/// How long a connection may stay silent, in the middle of a request or between two.
+/// Time limit of silence, within a request or between two.
 const SILENCE_MOST: Duration = Duration::from_secs(60);
-/// How long the rest of a refused request is waited for, and how much of it is read, in bytes.
+/// How long, and how many bytes, the rest of a refused request is read.
 const LINGER_PAUSE: Duration = Duration::from_secs(1);
 const LINGER_MOST: u64 = 8 * 1024 * 1024;
 
-/// How a request is answered.
+/// The response to a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Answer {
     /// The status code, 200 to 599.
     pub(super) status: u16,
-    /// How long the answer is kept back.
+    /// Delay before the response.
     pub(super) delay: Duration,
 }
 
-/// Decides on the answer of a request; called from one thread per connection.
+/// Decides on the response to a request; called from one thread per connection.
 type Handler = dyn Fn(&Message) -> Answer + Send + Sync;
 
-/// A receiver that runs; stops when it is dropped.
+/// A running receiver; stops when dropped.
 pub(super) struct Receiver {
     address: SocketAddr,
     shared: Arc<Shared>,
@@ -58,7 +58,7 @@ struct State {
 }
 
 impl Receiver {
-    /// Listens on `address` (port 0 for any free one) and answers as `handler` says.
+    /// Listens on `address` (port 0 for any free one) and answers with `handler`.
     ///
     /// # Errors
     /// The address cannot be listened on.
@@ -75,7 +75,7 @@ impl Receiver {
         Ok(Self { address, shared, acceptor: Some(acceptor) })
     }
 
-    /// Where it listens.
+    /// The address listened on.
     pub(super) const fn address(&self) -> SocketAddr {
         self.address
     }
@@ -83,7 +83,7 @@ impl Receiver {
     /// Serves until the process ends.
     pub(super) fn wait(mut self) {
         if let Some(acceptor) = self.acceptor.take() {
-            // A panic there has been reported by its thread; all that is left is to end.
+            // A panic there was reported by its thread.
             drop(acceptor.join());
         }
     }
@@ -93,7 +93,7 @@ impl Drop for Receiver {
     fn drop(&mut self) {
         let Some(acceptor) = self.acceptor.take() else { return };
         self.shared.stop();
-        // The acceptor sits in accept(): one connection wakes it, and it sees that it is to end.
+        // The acceptor blocks in accept(): one connection wakes it to end.
         let mut wake = self.address;
         if wake.ip().is_unspecified() {
             wake.set_ip(Ipv4Addr::LOCALHOST.into());
@@ -113,7 +113,7 @@ impl Shared {
         let mut state = self.state();
         state.stopping = true;
         for stream in state.open.values() {
-            // One that is closed already is as good.
+            // It may be closed already.
             drop(stream.shutdown(Shutdown::Both));
         }
         self.changed.notify_all();
@@ -140,7 +140,7 @@ impl Shared {
         self.changed.notify_all();
     }
 
-    /// Waits for `delay`, or until the receiver stops: then false.
+    /// Waits for `delay`; false if the receiver stops meanwhile.
     fn pause(&self, delay: Duration) -> bool {
         let end = Instant::now() + delay;
         let mut state = self.state();
@@ -154,7 +154,7 @@ impl Shared {
     }
 }
 
-/// Gives a place up, also when its thread panics.
+/// Releases a place, even if its thread panics.
 struct Place<'a>(&'a Shared, u64);
 
 impl Drop for Place<'_> {
@@ -163,12 +163,12 @@ impl Drop for Place<'_> {
     }
 }
 
-/// Takes connections until the receiver stops, then waits for those under way.
+/// Accepts connections until the receiver stops, then waits for those in progress.
 fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
     let mut running: Vec<JoinHandle<()>> = Vec::new();
     while !shared.state().stopping {
         let Ok((stream, _)) = listener.accept() else {
-            // Out of file descriptors, most likely: wait for a connection to end.
+            // Probably out of file descriptors: wait for a connection to end.
             shared.pause(Duration::from_millis(50));
             continue;
         };
@@ -176,7 +176,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
         let for_thread = Arc::clone(shared);
         let spawned = thread::Builder::new().name("receiver-connection".to_owned()).spawn(move || {
             let _place = Place(&for_thread, number);
-            // A connection that breaks is its client's affair.
+            // A broken connection concerns only its client.
             drop(serve(&stream, &for_thread));
         });
         match spawned {
@@ -190,7 +190,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
     }
 }
 
-/// Answers the requests of one connection, one after the other.
+/// Answers the requests of one connection in turn.
 fn serve(stream: &TcpStream, shared: &Shared) -> io::Result<()> {
     stream.set_read_timeout(Some(SILENCE_MOST))?;
     stream.set_write_timeout(Some(SILENCE_MOST))?;
@@ -218,8 +218,8 @@ fn serve(stream: &TcpStream, shared: &Shared) -> io::Result<()> {
     }
 }
 
-/// Ends a connection whose client may still be sending: closing at once would reset it, and the
-/// answer could be lost (RFC 9112 section 9.6).
+/// Ends a connection whose client may still be sending: closing at once would reset it, and the response could be
+/// lost (RFC 9112 section 9.6).
 fn linger(stream: &TcpStream) -> io::Result<()> {
     stream.shutdown(Shutdown::Write)?;
     stream.set_read_timeout(Some(LINGER_PAUSE))?;

@@ -1,19 +1,19 @@
 use super::*;
 use std::sync::mpsc;
 
-/// A receiver that answers `answer` and hands on what it got.
+/// A receiver that always answers `answer` and forwards what it received.
 fn receiver(answer: Answer) -> (Receiver, mpsc::Receiver<Message>) {
-    let (tell, told) = mpsc::channel();
+    let (sender, requests) = mpsc::channel();
     let handler = move |message: &Message| {
-        tell.send(message.clone()).ok();
+        sender.send(message.clone()).ok();
         answer
     };
-    (Receiver::start((Ipv4Addr::LOCALHOST, 0).into(), handler).unwrap(), told)
+    (Receiver::start((Ipv4Addr::LOCALHOST, 0).into(), handler).unwrap(), requests)
 }
 
 const OK: Answer = Answer { status: 200, delay: Duration::ZERO };
 
-/// Everything that comes back after `bytes` on one connection.
+/// Everything received after sending `bytes` on one connection.
 fn exchange(receiver: &Receiver, bytes: &[u8]) -> String {
     let mut stream = TcpStream::connect(receiver.address()).unwrap();
     stream.write_all(bytes).unwrap();
@@ -29,13 +29,13 @@ fn statuses(back: &str) -> Vec<&str> {
 
 #[test]
 fn several_requests_share_a_connection() {
-    let (receiver, told) = receiver(OK);
+    let (receiver, requests) = receiver(OK);
     let first = "POST /a?b HTTP/1.1\r\nHost: x\r\nWebhook-Id: evt_1\r\nContent-Length: 5\r\n\r\nhello";
     let second = "POST /b HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\nabc\r\n0A\r\n0123456789\r\n0\r\nT: r\r\n\r\n";
     let third = "GET /c HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\nGET /never HTTP/1.1\r\n\r\n";
     let back = exchange(&receiver, [first, second, third].concat().as_bytes());
     assert_eq!(statuses(&back), ["200", "200", "200"]);
-    let messages: Vec<Message> = told.try_iter().collect();
+    let messages: Vec<Message> = requests.try_iter().collect();
     assert_eq!(messages[0].header("webhook-id"), Some("evt_1"));
     assert_eq!((messages[0].method.as_str(), messages[0].target.as_str()), ("POST", "/a?b"));
     let bodies: Vec<&[u8]> = messages.iter().map(|message| message.body.as_slice()).collect();
@@ -43,8 +43,8 @@ fn several_requests_share_a_connection() {
 }
 
 #[test]
-fn what_is_no_request_is_refused_and_never_handed_on() {
-    let (receiver, told) = receiver(OK);
+fn malformed_requests_are_refused_and_not_passed_on() {
+    let (receiver, requests) = receiver(OK);
     let long = format!("GET / HTTP/1.1\r\nX: {}\r\n\r\n", "x".repeat(70_000));
     let cases = [
         ("nonsense\r\n\r\n", "400"),
@@ -67,11 +67,11 @@ fn what_is_no_request_is_refused_and_never_handed_on() {
     for text in ["", "GET / HT", "POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nhel", "GET / HTTP/1.1\r\nA: b\r\n"] {
         assert_eq!(exchange(&receiver, text.as_bytes()), "", "{text}");
     }
-    assert_eq!(told.try_iter().count(), 0);
+    assert_eq!(requests.try_iter().count(), 0);
 }
 
 #[test]
-fn the_answer_is_what_was_asked_for() {
+fn the_answer_is_as_configured() {
     for (status, length) in [(200, true), (204, false), (503, true)] {
         let (receiver, _told) = receiver(Answer { status, delay: Duration::from_millis(1) });
         let back = exchange(&receiver, b"POST / HTTP/1.0\r\nExpect: 100-continue\r\n\r\n");
@@ -82,14 +82,14 @@ fn the_answer_is_what_was_asked_for() {
 
 #[test]
 fn stopping_ends_connections_that_are_idle_and_answers_that_are_held_back() {
-    let (receiver, told) = receiver(Answer { status: 200, delay: Duration::from_secs(3600) });
+    let (receiver, requests) = receiver(Answer { status: 200, delay: Duration::from_secs(3600) });
     let mut idle = TcpStream::connect(receiver.address()).unwrap();
     let mut waiting = TcpStream::connect(receiver.address()).unwrap();
     waiting.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
-    told.recv().unwrap();
+    requests.recv().unwrap();
     drop(receiver);
     let mut back = String::new();
-    // Closed or reset, as the system likes; but not held open.
+    // Closed or reset, but not left open.
     idle.read_to_string(&mut back).ok();
     waiting.read_to_string(&mut back).ok();
     assert_eq!(back, "");

@@ -12,7 +12,7 @@ use super::super::exit::Failure;
 use super::super::log::time;
 use crate::core::time::Timestamp;
 
-/// Deliver what a webhook was owed in a time range once more
+/// Deliver a webhook's events of a time range once more
 #[derive(Debug, Args)]
 #[command(after_help = "\
 What is still owed is left as it is. The deliveries keep their ids, so that
@@ -43,12 +43,12 @@ pub(super) struct Replay {
     #[arg(long)]
     failed: bool,
 
-    /// Print what the daemon answers, as JSON
+    /// Print the daemon's reply as JSON
     #[arg(long)]
     json: bool,
 }
 
-/// Cancel all that waits for a webhook
+/// Cancel all deliveries waiting for a webhook
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Each cancelled delivery is in the log. Dead letters stay; replays end.
@@ -59,7 +59,7 @@ pub(super) struct Discard {
     /// Its id
     id: String,
 
-    /// Print what the daemon answers, as JSON
+    /// Print the daemon's reply as JSON
     #[arg(long)]
     json: bool,
 }
@@ -90,11 +90,11 @@ impl Replay {
             return Ok(writeln!(out, "{}", reply.trim_end())?);
         }
         let Queued { queued } = read(&reply)?;
-        let told = match queued {
+        let message = match queued {
             1 => "1 delivery is put back into the queue".to_owned(),
             _ => format!("{queued} deliveries are put back into the queue, a few at a time"),
         };
-        Ok(writeln!(out, "{told}")?)
+        Ok(writeln!(out, "{message}")?)
     }
 }
 

@@ -69,7 +69,7 @@ struct Add {
     #[arg(value_name = "URL")]
     target: String,
 
-    /// The company whose events it wants
+    /// The company whose events it receives
     #[arg(long)]
     company: String,
 
@@ -77,7 +77,7 @@ struct Add {
     #[arg(long, value_name = "TYPES", value_delimiter = ',', required = true)]
     events: Vec<String>,
 
-    /// Register it paused
+    /// Register it disabled
     #[arg(long)]
     disabled: bool,
 
@@ -105,18 +105,18 @@ struct List {
     json: bool,
 }
 
-/// Show everything of one webhook
+/// Show everything about one webhook
 #[derive(Debug, Args)]
 struct Show {
     /// Its id
     id: String,
 
-    /// Print what the daemon answers, as JSON
+    /// Print the daemon's reply as JSON
     #[arg(long)]
     json: bool,
 }
 
-/// Change a webhook; what is not given stays
+/// Change a webhook; settings not given stay
 #[derive(Debug, Args)]
 #[command(after_help = "\
 An empty value takes a setting away: --domain '' means every domain.
@@ -141,7 +141,7 @@ struct Edit {
     #[arg(long, value_name = "NAME")]
     remove_header: Vec<String>,
 
-    /// Print what the daemon answers, as JSON
+    /// Print the daemon's reply as JSON
     #[arg(long)]
     json: bool,
 
@@ -149,7 +149,7 @@ struct Edit {
     settings: Settings,
 }
 
-/// Remove a webhook; what waits for it is cancelled
+/// Remove a webhook; its waiting deliveries are cancelled
 #[derive(Debug, Args)]
 struct Remove {
     /// Its id
@@ -160,14 +160,14 @@ struct Remove {
     yes: bool,
 }
 
-/// Enable a webhook: what waits for it flows again, in order
+/// Enable a webhook: waiting deliveries follow, in order
 #[derive(Debug, Args)]
 struct Switch {
     /// Its id
     id: String,
 }
 
-/// Disable a webhook: what comes for it is kept
+/// Disable a webhook: its deliveries wait
 #[derive(Debug, Args)]
 struct Disable {
     /// Its id
@@ -180,12 +180,12 @@ struct ShowSecret {
     /// Its id
     id: String,
 
-    /// Print what the daemon answers, as JSON
+    /// Print the daemon's reply as JSON
     #[arg(long)]
     json: bool,
 }
 
-/// Make a new secret; the old one signs too for a while
+/// Make a new secret; the old one also signs for a while
 #[derive(Debug, Args)]
 #[command(after_help = "\
 A secret that is given comes from a file, or from standard input with -, never
@@ -198,7 +198,7 @@ struct RotateSecret {
     /// Its id
     id: String,
 
-    /// How long the old one signs too; 24h if left out
+    /// How long the old one also signs; 24h if left out
     #[arg(long, value_name = "DURATION")]
     overlap: Option<String>,
 
@@ -206,12 +206,12 @@ struct RotateSecret {
     #[arg(long, value_name = "FILE")]
     secret_file: Option<PathBuf>,
 
-    /// Print what the daemon answers, as JSON
+    /// Print the daemon's reply as JSON
     #[arg(long)]
     json: bool,
 }
 
-/// What the table and the messages need of a subscription.
+/// The members of a subscription used by the table and the messages.
 #[derive(Debug, Deserialize)]
 struct Brief {
     id: String,
@@ -312,7 +312,7 @@ impl Show {
     }
 }
 
-/// One member a line, in the daemon's order, those without a value left out.
+/// One member per line, in the daemon's order, without those that are null.
 fn write_members(reply: &str, out: &mut dyn Write) -> Result<(), Failure> {
     let raw: Box<RawValue> = read(reply)?;
     let members = document::members(&raw).map_err(|fault| Failure::new(format!("the daemon's reply {fault}")))?;
@@ -356,8 +356,8 @@ impl Edit {
         Ok(writeln!(out, "{} is changed", safe(&self.id))?)
     }
 
-    /// The headers as they are to be. `null` stands for the value that is stored, which nobody is
-    /// told: a change must name every header that is to stay.
+    /// The headers after the change. `null` keeps the stored value, which is never returned: a change must name every
+    /// header to be kept.
     fn headers(&self, current: &Value) -> Result<Map<String, Value>, Failure> {
         let named = current.get("headers").and_then(Value::as_object).cloned().unwrap_or_default();
         let mut headers: Map<String, Value> = named.into_iter().map(|(name, _)| (name, Value::Null)).collect();
@@ -391,7 +391,7 @@ impl Remove {
     }
 }
 
-/// Asks; only a clear yes is one.
+/// Asks for confirmation; only a clear yes counts.
 fn confirmed(question: &str, answers: &mut impl BufRead, to: &mut impl Write) -> io::Result<bool> {
     write!(to, "{question}")?;
     to.flush()?;

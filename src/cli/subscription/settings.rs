@@ -1,6 +1,6 @@
-//! The settings of a subscription that `add` and `edit` share, as options and as JSON members.
+//! The settings of a subscription common to `add` and `edit`, as options and as JSON members.
 //!
-//! What is valid is the daemon's to say; only what must be a number or a pair is read here.
+//! Validation is the daemon's; only numbers and pairs are parsed here.
 
 use std::path::{Path, PathBuf};
 
@@ -34,7 +34,7 @@ pub(super) struct Settings {
     #[arg(long)]
     nested: Option<String>,
 
-    /// A word of your own
+    /// Free text
     #[arg(long, value_name = "TEXT")]
     description: Option<String>,
 
@@ -42,7 +42,7 @@ pub(super) struct Settings {
     #[arg(long = "header", value_name = "NAME:VALUE", value_parser = HeaderArg::parse)]
     headers: Vec<HeaderArg>,
 
-    /// A PEM file to show the receiver (mutual TLS)
+    /// A PEM file for the receiver (mutual TLS)
     #[arg(long, value_name = "FILE", value_parser = maybe_file())]
     client_cert: Option<PathBuf>,
 
@@ -54,11 +54,11 @@ pub(super) struct Settings {
     #[arg(long, value_name = "N")]
     timeout_ms: Option<String>,
 
-    /// How many attempts may be under way at once
+    /// Maximum attempts in flight
     #[arg(long, value_name = "N")]
     max_in_flight: Option<String>,
 
-    /// How many attempts may begin each second
+    /// Maximum attempts started per second
     #[arg(long, value_name = "N")]
     rate_per_second: Option<String>,
 
@@ -77,8 +77,8 @@ impl Settings {
         Self { headers, ..Self::default() }
     }
 
-    /// The members of the options that were given, `headers` apart when it is a `change`: those
-    /// need to know what is stored. An empty value is `null` (or the empty list, object or text).
+    /// The members of the given options, without `headers` when it is a `change`: those depend on what is stored. An
+    /// empty value becomes `null` (or the empty list, object or text).
     ///
     /// # Errors
     /// An option is not a number or a pair where it must be one.
@@ -146,7 +146,7 @@ impl Settings {
     }
 }
 
-/// Reads a file's name. Clap's own reader of paths takes no empty one, which takes the setting away here.
+/// Parses a file name. Clap's own parser of paths refuses an empty one, which removes the setting here.
 fn maybe_file() -> impl TypedValueParser<Value = PathBuf> {
     OsStringValueParser::new().map(PathBuf::from)
 }
@@ -179,7 +179,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_was_given_is_a_member() {
+    fn only_given_options_become_members() {
         assert_eq!(Settings::default().members(false).unwrap(), Map::new());
         let given = |text: &str| Some(text.to_owned());
         let settings = Settings {
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_number_or_pair_is_a_usage_error_that_names_the_option() {
+    fn invalid_numbers_and_pairs_are_usage_errors_naming_the_option() {
         let wrong = [
             (Settings { timeout_ms: Some("5s".to_owned()), ..Settings::default() }, "--timeout-ms"),
             (Settings { expire_after: vec!["10m".to_owned()], ..Settings::default() }, "--expire-after"),

@@ -6,9 +6,9 @@ fn only_a_clear_yes_is_one() {
     for (answer, wanted) in
         [("y\n", true), ("YES\n", true), ("\n", false), ("", false), ("no\n", false), ("yy\n", false)]
     {
-        let mut asked = Vec::new();
-        assert_eq!(confirmed("Remove? ", &mut answer.as_bytes(), &mut asked).unwrap(), wanted, "{answer:?}");
-        assert_eq!(asked, b"Remove? ");
+        let mut prompt = Vec::new();
+        assert_eq!(confirmed("Remove? ", &mut answer.as_bytes(), &mut prompt).unwrap(), wanted, "{answer:?}");
+        assert_eq!(prompt, b"Remove? ");
     }
 }
 
@@ -34,7 +34,7 @@ fn a_change_of_one_header_keeps_the_others() {
 }
 
 #[test]
-fn a_subscription_is_shown_line_by_line_without_what_is_not_set() {
+fn a_subscription_is_shown_by_line_without_unset_members() {
     let reply =
         r#"{"id":"sub_1","domain":null,"events":["call.new"],"headers":{},"url":"http://a/\u001b","timeout_ms":500}"#;
     let mut out = Vec::new();

@@ -9,7 +9,7 @@ fn sentence(policy: &AddressPolicy, address: &str) -> String {
     policy.check(address.parse().unwrap()).map_or_else(|denied| denied.to_string(), |()| "allowed".to_owned())
 }
 
-/// Address, what it is called, the entry of `allow` that is asked for.
+/// Address, its description, the entry of `allow` suggested.
 const SPECIAL: [(&str, &str, &str); 45] = [
     ("127.0.0.1", "loopback", "127.0.0.0/8"),
     ("127.255.255.255", "loopback", "127.0.0.0/8"),

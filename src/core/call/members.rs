@@ -1,12 +1,12 @@
-//! Members of an event's `data` as the report and the summary of a call read them.
+//! Members of an event's `data` as read by the report and the call summary.
 
 use serde_json::value::RawValue;
 
 use super::super::json::{self, Kind};
 
-/// The longest agent's id, in characters. A longer one is nobody's.
+/// Maximum characters of an agent's id; a longer one is ignored.
 const AGENT_MOST: usize = 128;
-/// The longest outcome, in bytes; a longer one is cut.
+/// Maximum bytes of an outcome; a longer one is cut.
 const OUTCOME_MOST: usize = 64;
 
 /// A string, number or boolean as text.

@@ -1,4 +1,4 @@
-//! A call in a few words, from its events: who, when, how far it got.
+//! The summary of a call from its events: who, when, how far it got.
 
 use serde_json::value::RawValue;
 
@@ -8,13 +8,13 @@ use super::super::json;
 use super::super::time::Timestamp;
 use super::members::{agent, outcome, word};
 
-/// The longest name of a person, in characters; a longer one is left out.
+/// Maximum characters of a person's name; a longer one is ignored.
 const NAME_MOST: usize = 256;
 
-/// A call in a few words.
+/// The summary of a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Summary {
-    /// Its id.
+    /// The call.
     pub call: CallId,
     /// Whose it is.
     pub company: Company,
@@ -30,46 +30,45 @@ pub struct Summary {
     pub agent: Option<String>,
     /// The agent's name.
     pub agent_name: Option<String>,
-    /// How far it got: the type of what happened last to the call itself (SMS are not meant), without `call.`;
-    /// `sms` if nothing did.
+    /// How far it got: the type of the call's latest event other than SMS, without `call.`; `sms` if there is none.
     pub state: String,
     /// `callstatus` of the newest event that has one.
     pub outcome: Option<String>,
-    /// When the first thing happened.
+    /// Time of the first event or message.
     pub began: Timestamp,
-    /// When the last thing did.
+    /// Time of the last one.
     pub last: Timestamp,
     /// The types of its events, each once, in the order in which they happened.
     pub events: Vec<EventType>,
 }
 
-/// What one event's data says.
+/// The content of one event's data.
 #[derive(Default)]
-struct Told {
+struct Fields {
     name: Option<String>,
     agent: Option<String>,
     agent_name: Option<String>,
     outcome: Option<String>,
 }
 
-fn told(event: &Event) -> Told {
-    let mut told = Told::default();
+fn fields(event: &Event) -> Fields {
+    let mut fields = Fields::default();
     let members = json::parse(&event.data).and_then(json::members).unwrap_or_default();
     let name = |raw: &RawValue| word(raw).filter(|text| text.chars().count() <= NAME_MOST);
     for (member, value) in members {
         match member.as_str() {
-            "lead_name" => told.name = name(value),
-            "agent_id" => told.agent = agent(value),
-            "agent_name" => told.agent_name = name(value),
-            "callstatus" => told.outcome = outcome(value),
+            "lead_name" => fields.name = name(value),
+            "agent_id" => fields.agent = agent(value),
+            "agent_name" => fields.agent_name = name(value),
+            "callstatus" => fields.outcome = outcome(value),
             _ => {}
         }
     }
-    told
+    fields
 }
 
 impl Summary {
-    /// Of these events of one call; `None` if there are none. Where they do not agree, what happened later counts.
+    /// Summarises events of one call; `None` if there are none. Later events win.
     pub fn of(events: &[Event]) -> Option<Self> {
         let mut order: Vec<&Event> = events.iter().collect();
         order.sort_by_key(|event| (event.occurred_at, event.id));
@@ -90,7 +89,7 @@ impl Summary {
             events: Vec::new(),
         };
         for event in order {
-            let Told { name, agent, agent_name, outcome } = told(event);
+            let Fields { name, agent, agent_name, outcome } = fields(event);
             summary.domain = event.domain.clone().or(summary.domain);
             summary.phone = event.phone.clone().or(summary.phone);
             summary.name = name.or(summary.name);
@@ -108,7 +107,7 @@ impl Summary {
         Some(summary)
     }
 
-    /// Of a call of which there are only SMS: its thread, and the message that says who the lead is.
+    /// Summarises a call of which there are only SMS: its thread, and the message with the lead's contact data.
     pub fn of_thread(thread: &Conversation, last: Option<&Message>) -> Self {
         let number = last.map(|last| last.lead.phone.as_deref().unwrap_or_else(|| last.lead_number()));
         Self {

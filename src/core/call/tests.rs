@@ -44,7 +44,7 @@ fn the_order_in_which_events_come_does_not_matter() {
 }
 
 #[test]
-fn what_comes_again_changes_nothing() {
+fn repetitions_change_nothing() {
     let first = marks(&[("call.new", 0, "{}"), ("call.claimed", 9, r#"{"agent_id":"a"}"#)]);
     let again = marks(&[
         ("call.new", 0, "{}"),
@@ -91,7 +91,7 @@ fn domain_and_source_are_those_that_were_known_first() {
 }
 
 #[test]
-fn an_answer_is_what_comes_after_an_sms_to_the_lead() {
+fn only_a_reply_after_an_outbound_sms_is_an_answer() {
     let mut known = Vec::new();
     message(&mut known, false, 5);
     assert!(known.is_empty(), "of the lead's own accord");
@@ -118,7 +118,7 @@ fn a_finished_thread_tells_both() {
     assert_eq!(share_of(&sms("outbound", "30:00")).reply, Some(1_800_000), "by received_at");
     let nothing = share_of("1, null");
     assert_eq!((nothing.texted, nothing.replied, nothing.reply), (true, true, None));
-    // The messages said it before, and better.
+    // The messages reported it before, more precisely.
     let mut known = Vec::new();
     message(&mut known, true, 0);
     message(&mut known, false, 7);

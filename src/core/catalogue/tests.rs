@@ -114,7 +114,7 @@ fn the_samples_tell_one_story_in_sequence() {
 }
 
 #[test]
-fn what_an_event_lives_by_is_checked() {
+fn the_members_an_event_depends_on_are_checked() {
     let long = format!(r#"{{"call_id":"{}"}}"#, "x".repeat(129));
     let cases = [
         ("call.new", "[]", "", "an object"),
@@ -154,7 +154,7 @@ fn a_phone_number_is_short_text_or_digits_or_none() {
 }
 
 #[test]
-fn schemas_say_what_is_checked() {
+fn schemas_match_the_checks() {
     let catalogue = catalogue();
     for entry in catalogue.entries() {
         let schema = catalogue.schema(entry);

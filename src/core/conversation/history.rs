@@ -1,4 +1,4 @@
-//! A thread's history as the raised event holds it: the newest messages that fit, oldest first.
+//! A thread's history as contained in the raised event: the newest messages that fit, oldest first.
 
 use std::collections::VecDeque;
 
@@ -10,16 +10,16 @@ use super::super::time::Timestamp;
 use super::media::as_member;
 use super::{Lead, Message};
 
-/// A message as it stands in the history.
+/// A message in the history.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
     sent_at: Timestamp,
     id: MessageId,
     producer_id: Option<ProducerId>,
     event: Option<EventId>,
-    /// What it must be the same in when it is posted again.
+    /// What must be equal when it is posted again.
     content: Option<Fingerprint>,
-    /// The item of `conversation`, JSON text.
+    /// The item of `conversation`, as JSON text.
     json: Box<str>,
 }
 
@@ -46,23 +46,23 @@ impl Line {
         }
     }
 
-    /// The event that the message raised.
+    /// The event raised by the message.
     pub const fn event(&self) -> Option<EventId> {
         self.event
     }
 
-    /// What the message must be the same in when it is posted again; not known if it was erased.
+    /// What must be equal when the message is posted again; `None` if it was erased.
     pub const fn content(&self) -> Option<Fingerprint> {
         self.content
     }
 
-    /// Bytes of the item and the comma behind it.
+    /// Bytes of the item and its comma.
     fn bytes(&self) -> usize {
         self.json.len() + 1
     }
 }
 
-/// The newest messages of a thread, as many as an event can hold: by time, those of one time as they came.
+/// The newest messages of a thread, as many as an event can hold, ordered by time and then by arrival.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct History {
     lines: VecDeque<Line>,
@@ -70,7 +70,7 @@ pub struct History {
 }
 
 impl History {
-    /// Adds a line in its place, and leaves out the oldest beyond `most` bytes.
+    /// Inserts a line, and drops the oldest beyond `most` bytes.
     pub fn add(&mut self, line: Line, most: usize) {
         let behind = self.lines.partition_point(|other| (other.sent_at, other.id) < (line.sent_at, line.id));
         self.bytes += line.bytes();
@@ -81,7 +81,7 @@ impl History {
         }
     }
 
-    /// The message with this producer's id.
+    /// The message with this producer id.
     pub fn find(&self, id: &ProducerId) -> Option<&Line> {
         self.lines.iter().rev().find(|line| line.producer_id.as_ref() == Some(id))
     }
@@ -92,7 +92,7 @@ impl History {
     }
 }
 
-/// What a raised event is made of.
+/// The parts of a raised event.
 #[derive(Debug, Clone, Copy)]
 pub struct FollowUp<'f> {
     /// The call.
@@ -101,17 +101,17 @@ pub struct FollowUp<'f> {
     pub conversation: ConversationId,
     /// The lead's message.
     pub message: &'f Message,
-    /// The thread, this message included.
+    /// The thread, including this message.
     pub history: &'f History,
-    /// How many messages the thread has.
+    /// Number of messages of the thread.
     pub count: u64,
     /// When the event is raised.
     pub created: Timestamp,
 }
 
 impl FollowUp<'_> {
-    /// The event's `data`, of at most `most` bytes (unless the lead's message alone is longer): the oldest messages are
-    /// left out of the history where it would be longer.
+    /// The event's `data`, of at most `most` bytes (unless the lead's message alone is longer): the oldest messages
+    /// of the history are omitted if necessary.
     pub fn data(&self, most: usize) -> String {
         let mut data = self.beginning();
         let end = format!(r#"],"message_count":{},"created":"{}"}}"#, self.count, self.created);
@@ -142,7 +142,7 @@ impl FollowUp<'_> {
         data
     }
 
-    /// Everything ahead of the history's first line.
+    /// Everything before the first line of the history.
     fn beginning(&self) -> String {
         let Lead { name, email, phone, widget_id } = &self.message.lead;
         let or_null = |text: &Option<String>| text.as_deref().map_or_else(|| "null".to_owned(), quote);

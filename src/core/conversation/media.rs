@@ -1,4 +1,4 @@
-//! The pictures and other files of a message: where the platform keeps them. Nothing here fetches one.
+//! The pictures and other files of a message: their URLs at the platform. Nothing here fetches them.
 
 use serde_json::value::RawValue;
 use url::Url;
@@ -6,19 +6,19 @@ use url::Url;
 use super::super::invalid::{Invalid, pointer};
 use super::super::json::{self, quote};
 
-/// The most files of a message.
+/// Maximum files of a message.
 const MEDIA_MOST: usize = 20;
-/// The most characters of a URL.
+/// Maximum characters of a URL.
 const URL_MOST: usize = 2_048;
-/// The most characters of a media type (RFC 6838 section 4.2 allows 127 on either side of the slash).
+/// Maximum characters of a media type (RFC 6838 section 4.2 allows 127 on either side of the slash).
 const TYPE_MOST: usize = 255;
 
 /// A file of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Media {
-    /// Where it is: an absolute http or https URL, as it was posted.
+    /// An absolute http or https URL, as posted.
     pub url: String,
-    /// What it is, such as `image/jpeg`, if the platform said.
+    /// Its media type, such as `image/jpeg`, if given.
     pub content_type: Option<String>,
 }
 
@@ -30,7 +30,7 @@ impl Media {
     }
 }
 
-/// `media` as a member of a JSON object that has members before; nothing if there is none.
+/// `media` as a further member of a JSON object; empty if there is none.
 pub(super) fn as_member(media: &[Media]) -> String {
     if media.is_empty() {
         return String::new();
@@ -39,7 +39,7 @@ pub(super) fn as_member(media: &[Media]) -> String {
     format!(r#","media":[{}]"#, items.join(","))
 }
 
-/// Reads the list.
+/// Parses the list.
 ///
 /// # Errors
 /// Every fault with its pointer, relative to the list.
@@ -63,7 +63,7 @@ fn read_one(value: &RawValue) -> Result<Media, Invalid> {
     let members = json::members(value).map_err(|fault| Invalid::one("", fault))?;
     let mut invalid = Invalid::default();
     if let Some(name) = json::first_duplicate(&members) {
-        invalid.add(pointer(name), "stands twice");
+        invalid.add(pointer(name), "is given twice");
     }
     let (mut url, mut content_type) = (None, None);
     for (name, value) in &members {
@@ -80,7 +80,7 @@ fn read_one(value: &RawValue) -> Result<Media, Invalid> {
     invalid.or(url.map(|url| Media { url, content_type }))
 }
 
-/// A scheme that a browser may follow: the page makes a link of it.
+/// Only schemes that a browser may follow: the page links to it.
 fn read_url(value: &RawValue) -> Result<String, String> {
     let text = json::line(value, URL_MOST)?;
     let web = Url::parse(&text).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named() {
+    fn faults_are_named() {
         let many = vec![r#"{"url":"https://m.example/"}"#; MEDIA_MOST + 1].join(",");
         for (text, wanted) in [
             (format!("[{many}]"), "at most 20"),
@@ -137,7 +137,7 @@ mod tests {
                 "/0/content_type must be a media type",
             ),
             (r#"[{"url":"https://m.example/","size":1}]"#.to_owned(), "/0/size is not a member"),
-            (r#"[{"url":"https://m.example/","url":"https://m.example/"}]"#.to_owned(), "/0/url stands twice"),
+            (r#"[{"url":"https://m.example/","url":"https://m.example/"}]"#.to_owned(), "/0/url is given twice"),
         ] {
             let refusal = reading(&text).unwrap_err();
             assert!(refusal.contains(wanted), "{text}: {refusal}");

@@ -47,7 +47,7 @@ fn a_message_is_read_with_all_that_it_says() {
 }
 
 #[test]
-fn what_is_wrong_is_named() {
+fn faults_are_named() {
     let future = NOW.moved(AHEAD_MOST + 1).to_string();
     let cases = [
         ("company", json!(""), "/company"),
@@ -107,7 +107,7 @@ fn a_picture_needs_no_text() {
 }
 
 #[test]
-fn what_makes_a_message_another_one() {
+fn content_members_distinguish_messages() {
     let one = read(&posted()).unwrap();
     for (name, value) in [
         ("direction", json!("outbound")),
@@ -228,7 +228,7 @@ fn a_reply_raises_the_event_only_after_an_outbound_message() {
 }
 
 #[test]
-fn an_events_data_tells_of_the_lead_what_it_can() {
+fn lead_details_come_from_event_data() {
     let lead = Lead::of_data(r#"{"call_id":"c","lead_name":"Dana","lead_phone":17,"widget_id":"w1","lead_email":""}"#);
     let wanted = Lead { name: Some("Dana".to_owned()), widget_id: Some("\"w1\"".to_owned()), ..Lead::default() };
     assert_eq!(lead, wanted);

@@ -11,7 +11,7 @@ fn form(text: &str) -> String {
     written(text, None, Nested::Brackets).text
 }
 
-/// The pairs of a form, decoded, and what of it is JSON text.
+/// The decoded pairs of a form, and which of them are JSON text.
 fn pairs(written: &Written) -> Vec<(String, String)> {
     url::form_urlencoded::parse(written.text.as_bytes()).into_owned().collect()
 }
@@ -68,7 +68,7 @@ fn with_json_each_list_and_object_is_one_field() {
 }
 
 #[test]
-fn what_parsers_would_not_read_whole_is_json_text_and_named() {
+fn values_beyond_parser_limits_become_json_text_and_are_named() {
     let list = |count: usize| format!("[{}]", vec!["1"; count].join(","));
     let long = "k".repeat(KEY_MOST - 4);
     let deep = r#"{"b":{"c":{"d":{"e":{"f":1}}}}}"#;
@@ -122,7 +122,7 @@ enum Tree {
     Branch(Vec<(String, Tree)>),
 }
 
-/// JSON with its text and what a receiver should make of it (`None` if nothing is left).
+/// JSON with its text and the receiver's view of it (`None` if nothing is left).
 #[derive(Debug, Clone)]
 enum Json {
     Word(&'static str),
@@ -176,7 +176,7 @@ fn decode(text: &str, plus: bool) -> String {
     String::from_utf8(bytes).unwrap()
 }
 
-/// The member's name that a part of a key stands for.
+/// The member name encoded in a part of a key.
 fn name(part: &str) -> String {
     if part == "%" { String::new() } else { decode(part, false) }
 }
@@ -199,7 +199,7 @@ fn parse(form: &str) -> Tree {
             });
             at = &mut entries[index].1;
         }
-        assert_eq!(*at, Tree::Branch(Vec::new()), "{key} stands twice");
+        assert_eq!(*at, Tree::Branch(Vec::new()), "{key} appears twice");
         *at = Tree::Leaf(decode(value, true));
     }
     top
@@ -231,7 +231,7 @@ fn document() -> impl Strategy<Value = Json> {
     object(value)
 }
 
-/// What of a document brackets can say to every parser; the rest is JSON text.
+/// The part of a document that brackets can express to every parser; the rest is JSON text.
 fn seen_in_brackets(document: &Json, json_members: &[String]) -> Tree {
     let Json::Object(members) = document else { return Tree::Branch(Vec::new()) };
     let (singles, mut composite): (Vec<_>, Vec<_>) =

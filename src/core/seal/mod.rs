@@ -1,9 +1,9 @@
-//! Sealing: secrets encrypted, so that whoever reads the disk or a backup does not read them.
+//! Sealing: secrets are encrypted, so that readers of the disk or a backup do not get them.
 //!
-//! XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha, section 2) with random nonces of 24 bytes, which are handed in. What
-//! is sealed is bound to what it is `about` (the associated data), so that it opens nowhere else. Several keys may
-//! open, one seals: that is how a key is exchanged. A key is spoken of by its [`Fingerprint`]; nothing here shows the
-//! key itself, or what was sealed.
+//! XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha, section 2) with random 24-byte nonces, passed in by the caller. A
+//! sealed value is bound to its subject `about` (the associated data), and opens only with it. Several keys may open,
+//! one seals: that allows key rotation. Keys are identified by their [`Fingerprint`]; neither a key nor a sealed
+//! value is shown.
 
 use std::fmt;
 
@@ -18,12 +18,12 @@ use zeroize::Zeroizing;
 pub const NONCE: usize = 24;
 /// Bytes of a key.
 const KEY: usize = 32;
-/// What is hashed ahead of a key for its fingerprint.
+/// Hashed before a key for its fingerprint.
 const FINGERPRINT: &[u8] = b"hookswitch key fingerprint v1\0";
-/// How a line begins that names a key which is lost.
+/// The beginning of a line that names a lost key.
 const LOST: &str = "lost ";
 
-/// Names a key without giving it away: the first 8 bytes of a SHA-256. Shown as 16 hexadecimal digits.
+/// Identifies a key without revealing it: the first 8 bytes of a SHA-256. Shown as 16 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Fingerprint([u8; 8]);
 
@@ -38,7 +38,7 @@ impl Fingerprint {
         self.0
     }
 
-    /// Reads 16 hexadecimal digits; `None` if it is something else.
+    /// Parses 16 hexadecimal digits; `None` for anything else.
     pub fn parse(text: &str) -> Option<Self> {
         let digits = text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
         let bits = u64::from_str_radix(text, 16).ok().filter(|_| digits)?;
@@ -58,7 +58,7 @@ impl fmt::Debug for Fingerprint {
     }
 }
 
-/// A key: 32 bytes. Wiped from memory when it is dropped.
+/// A key: 32 bytes, wiped from memory when dropped.
 struct Key {
     bytes: Zeroizing<[u8; KEY]>,
     fingerprint: Fingerprint,
@@ -84,38 +84,38 @@ impl Key {
     }
 }
 
-/// Something sealed.
+/// A sealed value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sealed {
-    /// The key that it was sealed with.
+    /// The key used.
     pub key: Fingerprint,
     /// The nonce.
     pub nonce: [u8; NONCE],
-    /// What was sealed, encrypted, and the tag of 16 bytes.
+    /// The ciphertext, and the tag of 16 bytes.
     pub text: Vec<u8>,
 }
 
-/// Why something does not open.
+/// Why a value does not open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unopened {
     /// There is no key with this fingerprint.
     NoKey(Fingerprint),
-    /// The key with this fingerprint is said to be lost.
+    /// The key with this fingerprint is declared lost.
     Lost(Fingerprint),
-    /// The key is there: it was changed since, or was sealed about something else.
+    /// The key exists, but the value was modified or has another subject.
     Damaged,
 }
 
-/// What is wrong with the text of a key file. Never shows what stands in it.
+/// A fault of a key file. Never shows its content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BadKeys {
-    /// The line, from 1; `None` if it is the text as a whole.
+    /// The line, from 1; `None` for the text as a whole.
     pub line: Option<usize>,
     /// What is wrong, as a sentence without its subject.
     pub fault: String,
 }
 
-/// The keys: the first seals, all of them open. Without any nothing is sealed.
+/// The keys: the first seals, all open. Without keys nothing is sealed.
 #[derive(Debug, Default)]
 pub struct Keyring {
     keys: Vec<Key>,
@@ -124,12 +124,11 @@ pub struct Keyring {
 }
 
 impl Keyring {
-    /// Reads the text of a key file: a key a line, 32 bytes in base64. Empty lines and such that begin with `#` say
-    /// nothing; `lost` and a fingerprint is of a key that nobody has any more. `from` is where it was read, for
-    /// messages.
+    /// Parses a key file: one key per line, 32 bytes in base64. Empty lines and lines that begin with `#` are
+    /// ignored; `lost` and a fingerprint declares a key lost. `from` is the file, for messages.
     ///
     /// # Errors
-    /// A line is none of these, stands twice, or there is no key.
+    /// A line is none of these or a duplicate, or there is no key.
     pub fn parse(from: impl Into<String>, text: &str) -> Result<Self, BadKeys> {
         let mut ring = Self { from: from.into(), ..Self::default() };
         for (number, line) in text.lines().enumerate() {
@@ -151,12 +150,12 @@ impl Keyring {
                 .map_err(|_| bad(&format!("has the base64 of {} bytes, and a key has {KEY}", decoded.len())))?;
             let key = Key::new(Zeroizing::new(bytes));
             if ring.key(key.fingerprint).is_some() {
-                return Err(bad("has a key that stands on a line before, too"));
+                return Err(bad("repeats the key of an earlier line"));
             }
             ring.keys.push(key);
         }
         if let Some(both) = ring.lost.iter().find(|lost| ring.key(**lost).is_some()) {
-            return Err(BadKeys { line: None, fault: format!("has key {both} and says that it is lost") });
+            return Err(BadKeys { line: None, fault: format!("has key {both} and declares it lost") });
         }
         if ring.keys.is_empty() {
             return Err(BadKeys { line: None, fault: "has no key".to_owned() });
@@ -169,17 +168,17 @@ impl Keyring {
         &self.from
     }
 
-    /// The key that seals, if there is one.
+    /// The sealing key, if there is one.
     pub fn sealing(&self) -> Option<Fingerprint> {
         self.keys.first().map(|key| key.fingerprint)
     }
 
-    /// The fingerprints of the keys, that of the one that seals first.
+    /// The fingerprints of the keys, the sealing one first.
     pub fn fingerprints(&self) -> impl Iterator<Item = Fingerprint> {
         self.keys.iter().map(|key| key.fingerprint)
     }
 
-    /// Whether there is such a key, or it is said to be lost.
+    /// Whether there is such a key, or it is declared lost.
     pub fn answers_for(&self, key: Fingerprint) -> bool {
         self.key(key).is_some() || self.lost.contains(&key)
     }
@@ -188,7 +187,7 @@ impl Keyring {
         self.keys.iter().find(|key| key.fingerprint == fingerprint)
     }
 
-    /// Seals `text`, which is `about` something; `None` if there is no key. No nonce may be used twice: random bytes.
+    /// Seals `text` with the subject `about`; `None` without keys. A nonce must never be reused: pass random bytes.
     pub fn seal(&self, nonce: [u8; NONCE], about: &[u8], text: &[u8]) -> Option<Sealed> {
         let key = self.keys.first()?;
         let sealed = key.cipher().encrypt(&nonce.into(), Payload { msg: text, aad: about });
@@ -196,10 +195,10 @@ impl Keyring {
         Some(Sealed { key: key.fingerprint, nonce, text })
     }
 
-    /// Opens what was sealed `about` this.
+    /// Opens a value sealed with the subject `about`.
     ///
     /// # Errors
-    /// Why it cannot be opened.
+    /// Why it does not open.
     pub fn open(&self, about: &[u8], sealed: &Sealed) -> Result<Zeroizing<Vec<u8>>, Unopened> {
         let Some(key) = self.key(sealed.key) else {
             let lost = self.lost.contains(&sealed.key);

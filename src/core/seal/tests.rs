@@ -11,7 +11,7 @@ fn ring(text: &str) -> Keyring {
 }
 
 #[test]
-fn a_key_file_is_read_line_by_line_and_its_faults_are_named_without_what_stands_there() {
+fn a_key_file_is_read_by_line_and_faults_do_not_quote_it() {
     let (a, b) = (line(1), line(2));
     let both = ring(&format!("# made in 2026\n\n  {a}  \r\n{b}\n"));
     assert_eq!((both.fingerprints().count(), both.sealing()), (2, ring(&a).sealing()), "the first seals");
@@ -28,10 +28,10 @@ fn a_key_file_is_read_line_by_line_and_its_faults_are_named_without_what_stands_
         (cut.to_owned(), Some(1), "is not the base64"),
         (format!("{a}{b}"), Some(1), "is not the base64"),
         (format!("\n{short}"), Some(2), "has the base64 of 31 bytes, and a key has 32"),
-        (format!("{a}\n\n{a}"), Some(3), "stands on a line before"),
+        (format!("{a}\n\n{a}"), Some(3), "repeats the key"),
         (format!("{a}\nlost hunter2"), Some(2), "has no fingerprint"),
         (format!("{a}\nlost +123456789abcdef"), Some(2), "has no fingerprint"),
-        (format!("{b}\nlost {fingerprint}"), None, "says that it is lost"),
+        (format!("{b}\nlost {fingerprint}"), None, "declares it lost"),
     ] {
         let bad = Keyring::parse("keys", &text).unwrap_err();
         assert!(bad.line == at && bad.fault.contains(part), "{text}: {bad:?}");
@@ -51,7 +51,7 @@ fn a_fingerprint_is_read_as_it_is_shown_and_no_key_is() {
 }
 
 #[test]
-fn what_was_sealed_opens_with_its_key_about_the_same_and_not_otherwise() {
+fn sealed_values_open_only_with_their_key_and_context() {
     let (old, both, new) = (ring(&line(1)), ring(&format!("{}\n{}", line(2), line(1))), ring(&line(2)));
     let sealed = old.seal(NONCE_7, b"sub_1", b"hunter2").unwrap();
     assert_eq!(sealed.text.len(), "hunter2".len() + 16);
@@ -65,7 +65,7 @@ fn what_was_sealed_opens_with_its_key_about_the_same_and_not_otherwise() {
     assert_eq!(Keyring::default().open(b"sub_1", &sealed), Err(Unopened::NoKey(sealed.key)));
     assert_eq!(Keyring::default().seal(NONCE_7, b"", b""), None);
     assert_eq!(old.open(b"sub_2", &sealed), Err(Unopened::Damaged), "about another");
-    // Under the other key's name.
+    // Under the other key's fingerprint.
     let renamed = Sealed { key: new.sealing().unwrap(), ..sealed.clone() };
     assert_eq!(both.open(b"sub_1", &renamed), Err(Unopened::Damaged));
 }

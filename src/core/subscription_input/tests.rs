@@ -106,7 +106,7 @@ fn wrong_members_are_refused_where_they_stand() {
 }
 
 #[test]
-fn a_patch_changes_what_it_names_and_nothing_else() {
+fn a_patch_changes_only_its_members() {
     let full = subscription(FULL);
     let patched = change(r#"{"description":"new"}"#).unwrap().apply(&full, LATER).unwrap();
     let mut wanted = full.clone();
@@ -128,7 +128,7 @@ fn null_resets() {
     let reset = change(text).unwrap().apply(&subscription(FULL), LATER).unwrap();
     assert_eq!((reset.domain, reset.timeout, reset.max_in_flight, reset.rate_per_second), (None, None, None, None));
     assert!(reset.description.is_empty() && reset.client_certificate.is_none());
-    // An empty text is no list and no choice: what it would mean could be more than was meant.
+    // An empty text is neither a list nor a choice: it could mean more than intended.
     for name in [
         "company",
         "url",

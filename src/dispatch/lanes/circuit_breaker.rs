@@ -1,15 +1,15 @@
-//! The circuit breaker of a receiver: closed while it takes what it is sent, open while it is down.
+//! The circuit breaker of a receiver: closed while it works, open while it is down.
 //!
-//! Pure: time and chance come in. It knows attempts by how they went ([`Seen`]) and by the lane that
-//! they were of; it must not know deliveries.
+//! Pure: time and randomness are arguments. It knows attempts by their result ([`Seen`]) and their lane, and nothing
+//! about deliveries.
 //!
-//! It opens after failures of [`WEIGHT`] in a row with no success between, each of a lane of its
-//! own: a failure that speaks of the receiver as a whole weighs two, one that may be the event's own
-//! fault weighs one. So five calls in a row that get no answer open it, or ten that are refused; one
-//! poisoned event, tried again and again, counts once and never does. Where many are under way it takes more: a
-//! receiver that has too much at once and refuses some of it goes on answering the others, which is a matter of the
-//! concurrency limit. While it is open one delivery at a time probes, after a pause that doubles. One success closes it,
-//! and what goes through grows from slow: [`RAMP_FIRST`] in the first second, twice as many in each further one.
+//! It opens after failures of [`WEIGHT`] in a row, each in a different lane: a failure that concerns the receiver as
+//! a whole weighs two, one that may be the event's own fault weighs one. So five calls in a row without a response
+//! open it, or ten that are refused; a poisoned event that is retried over and over counts once. With many attempts
+//! in flight it takes more: a receiver that refuses part of an overload keeps answering the rest, which is the
+//! concurrency limit's concern. While open, it lets one delivery at a time through as a probe, after a pause that
+//! doubles. One success closes it, and throughput ramps up from [`RAMP_FIRST`] in the first second, doubling each
+//! second.
 
 use std::time::Duration;
 
@@ -17,49 +17,49 @@ use crate::core::time::Timestamp;
 
 use super::super::rate::Bucket;
 
-/// How much failure opens the circuit breaker.
+/// The weight of failures that opens the circuit breaker.
 const WEIGHT: u32 = 10;
-/// How many deliveries may begin in the first second after it closed.
+/// Starts in the first second after it closed.
 const RAMP_FIRST: u32 = 10;
-/// After how many seconds any number may.
+/// Seconds after which starts are unlimited.
 const RAMP_SECONDS: u32 = 8;
 
-/// What an attempt says of its receiver.
+/// What an attempt says about its receiver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// It took what it was sent.
+    /// It accepted the request.
     Success,
-    /// It answered no: that may be this event's own fault.
+    /// It rejected the request, which may be this event's own fault.
     Refusal,
-    /// It could not be reached, did not answer, or said that it cannot.
+    /// It was unreachable, did not respond, or declared itself unavailable.
     Trouble,
-    /// Nothing: the attempt could not be made, through a fault of ours.
+    /// Nothing: the attempt was not made because of an internal fault.
     Nothing,
 }
 
-/// How an attempt went, as far as it says something of the receiver.
+/// An attempt's result as far as it concerns the receiver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Seen {
-    /// What it says.
+    /// The kind of result.
     pub kind: Kind,
-    /// How long it took.
+    /// The attempt's duration.
     pub duration: Duration,
-    /// How long the receiver asked to be left alone.
+    /// The receiver's `Retry-After`.
     pub wait: Option<Duration>,
 }
 
-/// What an attempt did to the circuit breaker.
+/// A state change of the circuit breaker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Transition {
-    /// The receiver counts as down from now on, and is asked next at this time.
+    /// The receiver is down; the next probe is at this time.
     Opened(Timestamp),
-    /// The receiver is back.
+    /// The receiver recovered.
     Closed,
 }
 
-/// How long is waited between two questions.
+/// Pauses between probes.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Asking {
+pub(super) struct ProbePauses {
     /// Before the first.
     pub(super) first: Duration,
     /// At most.
@@ -69,8 +69,8 @@ pub(super) struct Asking {
 #[derive(Debug)]
 #[cfg_attr(test, derive(Clone))]
 pub(super) struct CircuitBreaker {
-    asking: Asking,
-    /// The lanes that failed in a row, and how much that weighs.
+    probe_pauses: ProbePauses,
+    /// The lanes that failed in a row, and their weight.
     failed: Vec<u64>,
     weight: u32,
     open: Option<Open>,
@@ -80,8 +80,8 @@ pub(super) struct CircuitBreaker {
 #[derive(Debug)]
 #[cfg_attr(test, derive(Clone))]
 struct Open {
-    /// How many questions went without success.
-    asked: u32,
+    /// Number of probes without success.
+    probes: u32,
     next: Timestamp,
 }
 
@@ -95,33 +95,33 @@ struct Ramp {
 }
 
 impl CircuitBreaker {
-    /// A closed one.
-    pub(super) const fn new(asking: Asking) -> Self {
-        Self { asking, failed: Vec::new(), weight: 0, open: None, ramp: None }
+    /// A closed breaker.
+    pub(super) const fn new(probe_pauses: ProbePauses) -> Self {
+        Self { probe_pauses, failed: Vec::new(), weight: 0, open: None, ramp: None }
     }
 
-    /// An open one: the receiver was down before the start. It is asked soon, not at once, so that
-    /// not all that are down are asked together.
-    pub(super) fn opened(asking: Asking, now: Timestamp, chance: f64) -> Self {
-        let next = now.plus(asking.first.mul_f64(chance.clamp(0.0, 1.0)));
-        Self { open: Some(Open { asked: 0, next }), ..Self::new(asking) }
+    /// An open breaker: the receiver was down before the start. The first probe is soon but not immediate, so that
+    /// not all that are down are probed together.
+    pub(super) fn opened(probe_pauses: ProbePauses, now: Timestamp, chance: f64) -> Self {
+        let next = now.plus(probe_pauses.first.mul_f64(chance.clamp(0.0, 1.0)));
+        Self { open: Some(Open { probes: 0, next }), ..Self::new(probe_pauses) }
     }
 
-    /// Whether the receiver counts as down.
+    /// Whether the receiver is down.
     pub(super) const fn is_open(&self) -> bool {
         self.open.is_some()
     }
 
-    /// When it is asked next, if it is down.
+    /// The time of the next probe, if it is down.
     pub(super) fn next(&self) -> Option<Timestamp> {
         self.open.as_ref().map(|open| open.next)
     }
 
-    /// When a delivery may go through: `now`, or later.
+    /// When a delivery may start: `now`, or later.
     pub(super) fn free_at(&mut self, now: Timestamp) -> Timestamp {
         if let Some(open) = &mut self.open {
-            // The clock may have been set back: no pause is longer than the longest.
-            open.next = open.next.min(now.plus(self.asking.most.mul_f64(SPREAD_MOST)));
+            // The clock may have been set back: no pause exceeds the longest.
+            open.next = open.next.min(now.plus(self.probe_pauses.most.mul_f64(SPREAD_MOST)));
             return open.next.max(now);
         }
         let Some(ramp) = &mut self.ramp else { return now };
@@ -139,14 +139,14 @@ impl CircuitBreaker {
         ramp.bucket.free_at(now).min(next_second)
     }
 
-    /// A delivery goes through.
+    /// A delivery starts.
     pub(super) fn take(&mut self, now: Timestamp) {
         if let Some(ramp) = &mut self.ramp {
             ramp.bucket.take(now);
         }
     }
 
-    /// An attempt of the lane `lane` has ended, and `others` are under way.
+    /// An attempt of the lane `lane` ended, with `others` in flight.
     pub(super) fn ended(
         &mut self,
         lane: u64,
@@ -162,9 +162,9 @@ impl CircuitBreaker {
             Kind::Nothing => 0,
         };
         if let Some(open) = &mut self.open {
-            // Others may have been under way when it opened: they are no answer to a question.
-            open.asked = open.asked.saturating_add(u32::from(others == 0 && weight > 0));
-            open.next = open.next.max(now.plus(pause(self.asking, open.asked, seen.wait, chance)));
+            // Attempts in flight when it opened are no probes.
+            open.probes = open.probes.saturating_add(u32::from(others == 0 && weight > 0));
+            open.next = open.next.max(now.plus(pause(self.probe_pauses, open.probes, seen.wait, chance)));
             return None;
         }
         if weight > 0 && !self.failed.contains(&lane) {
@@ -174,8 +174,8 @@ impl CircuitBreaker {
         if self.weight < WEIGHT || (self.weight as usize) < others {
             return None;
         }
-        let next = now.plus(pause(self.asking, 0, seen.wait, chance));
-        self.open = Some(Open { asked: 0, next });
+        let next = now.plus(pause(self.probe_pauses, 0, seen.wait, chance));
+        self.open = Some(Open { probes: 0, next });
         self.ramp = None;
         Some(Transition::Opened(next))
     }
@@ -189,13 +189,13 @@ impl CircuitBreaker {
     }
 }
 
-/// How far chance spreads a pause: from this part of it to [`SPREAD_MOST`].
+/// Bounds of the random spread of a pause: from this factor to [`SPREAD_MOST`].
 const SPREAD_LEAST: f64 = 0.75;
 const SPREAD_MOST: f64 = 1.25;
 
-/// The pause after `asked` questions that went without success.
-fn pause(asking: Asking, asked: u32, wait: Option<Duration>, chance: f64) -> Duration {
-    let nominal = asking.first.saturating_mul(1 << asked.min(20)).min(asking.most);
+/// The pause after `probes` unsuccessful probes.
+fn pause(probe_pauses: ProbePauses, probes: u32, wait: Option<Duration>, chance: f64) -> Duration {
+    let nominal = probe_pauses.first.saturating_mul(1 << probes.min(20)).min(probe_pauses.most);
     let spread = SPREAD_LEAST + (SPREAD_MOST - SPREAD_LEAST) * chance.clamp(0.0, 1.0);
     nominal.mul_f64(spread).max(wait.unwrap_or_default())
 }
@@ -205,15 +205,15 @@ mod tests {
     use super::*;
 
     const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
-    const ASKING: Asking = Asking { first: Duration::from_secs(5), most: Duration::from_secs(300) };
+    const PROBE_PAUSES: ProbePauses = ProbePauses { first: Duration::from_secs(5), most: Duration::from_secs(300) };
 
     fn seen(kind: Kind) -> Seen {
         Seen { kind, duration: Duration::ZERO, wait: None }
     }
 
-    /// After how many failures of different lanes it opens.
+    /// The number of failures of different lanes after which it opens.
     fn opens_after(kind: Kind) -> Option<u64> {
-        let mut breaker = CircuitBreaker::new(ASKING);
+        let mut breaker = CircuitBreaker::new(PROBE_PAUSES);
         (1..100).find(|lane| breaker.ended(*lane, seen(kind), 0, NOW, 0.5).is_some())
     }
 
@@ -222,7 +222,7 @@ mod tests {
         assert_eq!(opens_after(Kind::Trouble), Some(5));
         assert_eq!(opens_after(Kind::Refusal), Some(10));
         assert_eq!(opens_after(Kind::Nothing), None);
-        let mut breaker = CircuitBreaker::new(ASKING);
+        let mut breaker = CircuitBreaker::new(PROBE_PAUSES);
         for _ in 0..1000 {
             assert_eq!(breaker.ended(7, seen(Kind::Trouble), 0, NOW, 0.5), None, "one lane only");
         }
@@ -236,15 +236,15 @@ mod tests {
     #[test]
     fn it_stays_closed_while_most_of_many_are_answered() {
         for (others, wanted) in [(8, 5), (10, 5), (50, 25), (500, 250)] {
-            let mut breaker = CircuitBreaker::new(ASKING);
+            let mut breaker = CircuitBreaker::new(PROBE_PAUSES);
             let opened = (1..1000).find(|lane| breaker.ended(*lane, seen(Kind::Trouble), others, NOW, 0.5).is_some());
             assert_eq!(opened, Some(wanted), "{others}");
         }
     }
 
     #[test]
-    fn its_questions_grow_rarer_keep_to_what_was_asked_and_end_with_an_answer() {
-        let mut breaker = CircuitBreaker::new(ASKING);
+    fn probes_back_off_respect_retry_after_and_end_with_an_answer() {
+        let mut breaker = CircuitBreaker::new(PROBE_PAUSES);
         let opened = (0..5).find_map(|lane| breaker.ended(lane, seen(Kind::Trouble), 0, NOW, 0.5));
         assert_eq!(opened, Some(Transition::Opened(NOW.plus(Duration::from_secs(5)))));
         let mut now = NOW;
@@ -264,8 +264,8 @@ mod tests {
     }
 
     #[test]
-    fn what_goes_through_afterwards_grows_from_slow() {
-        let mut breaker = CircuitBreaker::opened(ASKING, NOW, 0.0);
+    fn the_rate_after_recovery_grows_from_slow() {
+        let mut breaker = CircuitBreaker::opened(PROBE_PAUSES, NOW, 0.0);
         breaker.ended(1, seen(Kind::Success), 0, NOW, 0.5);
         let mut now = NOW;
         let mut begun = [0u32; 10];

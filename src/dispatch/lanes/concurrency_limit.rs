@@ -1,18 +1,17 @@
-//! How many attempts one receiver may have under way, and how it has answered lately.
+//! Concurrency limit per receiver by feedback, and what is known about the receiver's speed.
 //!
-//! Pure. A concurrency limit by feedback, without a number that would have to be known beforehand:
-//! - it begins with 2 and doubles with each round of answers, as long as what it allows is used; the queue holds it to
-//!   the subscription's `max_in_flight`;
-//! - refusals that speak of the receiver as a whole (429, 503, no answer), if they are more than a few of a hundred,
-//!   cut it. What was refused then is not tried again for a [while](Ceiling), and below it grows slowly. If it refuses
-//!   as many with less under way, that is its manner, and the limit is as before;
-//! - beyond [`SAFE`], latency that rises with it cuts it as well (`latency`). Whether it rises *with* it is found out
-//!   by having less under way for a round: a receiver that is slower for reasons of its own is as slow as before;
-//! - it never needs to be more than [`RATE_MOST`] answers a second take, so a receiver that answers at once is not sent
-//!   more at once than the machine has use for.
+//! Pure. No parameter needs to be known beforehand:
+//! - the limit starts at 2 and doubles with each round of responses while it is used; the queue caps it at the
+//!   subscription's `max_in_flight`;
+//! - refusals that concern the receiver as a whole (429, 503, no response) cut the limit if they exceed a few
+//!   percent. The refused level is not tried again for a [while](Ceiling), and growth below it is slow. If the
+//!   refusal rate stays the same with less in flight, it is unrelated to load and the limit is restored;
+//! - beyond [`SAFE`], latency that rises with concurrency also cuts it (`latency`). Whether concurrency is the cause
+//!   is tested by reducing it for a round;
+//! - the limit never exceeds what [`RATE_MOST`] responses a second take, so a receiver that responds immediately is
+//!   not sent more at once than the machine can use.
 //!
-//! What else is known of a receiver is the time its attempts take, however they end: one that refuses at once holds no
-//! thread.
+//! A receiver's speed is the duration of its attempts whatever their result: immediate refusals hold no thread.
 
 use std::time::Duration;
 
@@ -26,39 +25,39 @@ use self::latency::{Latency, Verdict};
 
 /// An attempt that takes longer is slow.
 pub(super) const QUICK: Duration = Duration::from_secs(1);
-/// What is known of a receiver holds for so long without an attempt.
+/// Knowledge about a receiver expires after this time without an attempt.
 const LATELY: Duration = Duration::from_secs(300);
-/// With how many attempts at once a receiver begins.
+/// The initial limit.
 const FIRST: f64 = 2.0;
-/// Longer attempts count as long as this.
+/// Longer attempts count as this.
 const LONGEST: Duration = Duration::from_secs(10);
-/// So many at once are every receiver's own affair, however its latency rises with them.
+/// Up to this limit, rising latency is ignored.
 const SAFE: f64 = 16.0;
-/// No receiver is expected to take more than so many a second.
+/// No receiver is expected to handle more per second.
 const RATE_MOST: f64 = 10_000.0;
-/// A round has at least so many answers: fewer say little.
+/// Minimum responses per round: fewer say little.
 const ROUND_LEAST: u32 = 16;
-/// Refusals are counted over so many answers, or over a round if that is more.
+/// Refusals are counted over at least this many responses, or over a round if that is more.
 const COUNTED_LEAST: u32 = 64;
-/// Such a part may be refused without being taken for a sign, and such a part at most if it is refused in any case.
+/// The refusal rate ignored by default, and the highest that can count as unrelated to load.
 const TOLERATED: f64 = 0.04;
 const TOLERATED_MOST: f64 = 0.15;
-/// To this part of what was not refused the limit is cut.
+/// The limit is cut to this part of what was not refused.
 const CUT: f64 = 0.75;
-/// Where it has been in trouble it grows by so much in a round, one at least.
+/// Growth per round after trouble, at least one.
 const SLOWLY: f64 = 1.0 / 32.0;
-/// A ceiling that is passed by so much is none any more.
+/// A ceiling exceeded by this factor is dropped.
 const HIGHER: f64 = 1.25;
 /// How long a ceiling holds at first, and at most.
 const HOLDS_FIRST: Duration = Duration::from_secs(10);
 const HOLDS_MOST: Duration = Duration::from_secs(300);
 
-/// What is known of a receiver.
+/// What is known about a receiver's speed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Proof {
-    /// Nothing, or nothing lately.
+    /// Nothing recent.
     Unproven,
-    /// It answered quickly before the last start: nothing, but likely to be quick.
+    /// Unproven, but quick before the last start.
     Known,
     /// Its attempts end quickly.
     Quick,
@@ -66,33 +65,33 @@ pub(super) enum Proof {
     Slow,
 }
 
-/// A limit that was too high lately.
+/// A limit that was recently too high.
 #[derive(Debug, Clone, Copy)]
 struct Ceiling {
     at: f64,
-    /// Until then the limit stays below it.
+    /// The limit stays below it until then.
     until: Timestamp,
-    /// How long that is; twice as long each time that much is refused again.
+    /// Its duration; doubled each time that level is refused again.
     holds: Duration,
 }
 
-/// What was refused lately.
+/// Recent refusals.
 #[derive(Debug, Clone, Copy)]
 struct Refusals {
     refused: u32,
     counted: u32,
-    /// The part of the counted that is no sign.
+    /// The refusal rate taken as unrelated to load.
     tolerated: f64,
-    /// How many of the refused were so although no more was under way than the last cut left.
+    /// How many refusals came with no more in flight than the last cut left.
     below: u32,
-    /// The limit was cut for those before: from this, to that, for such a part of the counted.
+    /// The last cut: from, to, and the refusal rate before it.
     cut: Option<(f64, f64, f64)>,
 }
 
 impl Refusals {
     const NONE: Self = Self { refused: 0, counted: 0, tolerated: TOLERATED, below: 0, cut: None };
 
-    /// An answer came; with `others` under way, it was a refusal.
+    /// Counts a response; with `others` in flight, a refusal.
     fn count(&mut self, others: Option<usize>) {
         self.counted += 1;
         self.refused += u32::from(others.is_some());
@@ -100,31 +99,30 @@ impl Refusals {
         self.below += u32::from(below);
     }
 
-    /// The part of the counted that was refused.
+    /// The refusal rate.
     fn part(&self) -> f64 {
         f64::from(self.refused) / f64::from(self.counted.max(1))
     }
 
-    /// Whether that is more than chance, or the events, make of `of`.
+    /// Whether that exceeds what chance or single events explain, of `of`.
     fn are_many(&self, of: u32) -> bool {
         f64::from(self.refused) > (f64::from(of.max(COUNTED_LEAST)) * self.tolerated).max(3.0)
     }
 
-    /// Whether it refuses some whatever it is sent.
+    /// Whether it refuses some regardless of load.
     fn are_its_manner(&self) -> bool {
         self.tolerated > TOLERATED
     }
 
-    /// The limit before the cut, if that made little difference: it refuses as many of any number.
+    /// The limit before the cut, if the cut made little difference.
     fn in_vain(&self) -> Option<f64> {
         let (before, _, part) = self.cut?;
         let below = f64::from(self.below);
         (self.part() < TOLERATED_MOST && below >= (f64::from(self.counted) * part / 4.0).max(2.0)).then_some(before)
     }
 
-    /// Counts from new.
     fn restart(&mut self) {
-        // What it is used to refuse, it may cease to.
+        // A tolerated refusal rate may drop again.
         let ceased = self.part() < self.tolerated / 4.0;
         let tolerated = if ceased { (self.tolerated / 2.0).max(TOLERATED) } else { self.tolerated };
         *self = Self { tolerated, ..Self::NONE };
@@ -135,28 +133,27 @@ impl Refusals {
 #[cfg_attr(test, derive(Clone))]
 pub(super) struct ConcurrencyLimit {
     limit: f64,
-    /// Up to here it doubles in each round, and grows slowly beyond.
+    /// Up to here it doubles each round, and grows slowly beyond.
     doubles_below: f64,
     ceiling: Option<Ceiling>,
-    /// The most that was under way in this round, and in the one before.
+    /// Maximum in flight in this round and in the previous one.
     used: [u32; 2],
-    /// How many answers end this round.
+    /// Responses that end this round.
     round: u32,
     refusals: Refusals,
-    /// Attempts that began before say nothing of the limit as it is.
+    /// Attempts started before say nothing about the current limit.
     changed: Timestamp,
-    /// Latencies are counted from then on.
+    /// Latencies count from then on.
     settled: Timestamp,
     latency: Latency,
     proof: Proof,
-    /// How long its attempts take, the late ones weighing more.
+    /// Exponential moving average of attempt durations.
     average: Duration,
-    /// When one ended last.
+    /// End of the last attempt.
     ended: Timestamp,
 }
 
 impl ConcurrencyLimit {
-    /// Of a receiver of which `proof` is known.
     pub(super) fn new(proof: Proof) -> Self {
         Self {
             limit: FIRST,
@@ -174,17 +171,16 @@ impl ConcurrencyLimit {
         }
     }
 
-    /// How many may be under way, 1 and up.
+    /// The limit, at least 1.
     pub(super) const fn limit(&self) -> u32 {
         self.limit as u32
     }
 
-    /// What is known.
     pub(super) const fn proof(&self) -> Proof {
         self.proof
     }
 
-    /// Forgets what was known for too long; to be called when nothing is under way.
+    /// Drops outdated knowledge; call only when nothing is in flight.
     pub(super) fn age(&mut self, now: Timestamp) {
         if self.proof == Proof::Quick && now.since(self.ended) > LATELY {
             let (limit, ended) = (self.limit.min(FIRST), self.ended);
@@ -192,12 +188,12 @@ impl ConcurrencyLimit {
         }
     }
 
-    /// An attempt has begun, so that `under_way` are.
-    pub(super) fn began(&mut self, under_way: usize) {
-        self.used[0] = self.used[0].max(u32::try_from(under_way).unwrap_or(u32::MAX));
+    /// An attempt started; now `in_flight` are in flight.
+    pub(super) fn began(&mut self, in_flight: usize) {
+        self.used[0] = self.used[0].max(u32::try_from(in_flight).unwrap_or(u32::MAX));
     }
 
-    /// An attempt has ended, and `others` are under way; there may be `most` at once.
+    /// An attempt ended, with `others` in flight and a cap of `most`.
     pub(super) fn ended(&mut self, seen: Seen, others: usize, most: u32, now: Timestamp) {
         if seen.kind == Kind::Nothing {
             return;
@@ -231,7 +227,7 @@ impl ConcurrencyLimit {
         }
     }
 
-    /// It is down, or back after it was: begin again with one.
+    /// The receiver went down or recovered: restart from one.
     pub(super) fn restart(&mut self, now: Timestamp) {
         if self.limit > 1.0 {
             self.doubles_below = (self.limit / 2.0).max(SAFE);
@@ -241,9 +237,9 @@ impl ConcurrencyLimit {
         self.set(1.0, now);
     }
 
-    /// Attempts are under way for longer than quick ones are.
+    /// Attempts in flight take longer than quick ones.
     pub(super) fn drags(&mut self, now: Timestamp) {
-        // One that takes about a second, now more and now less, is no news.
+        // A receiver whose attempts take about a second is not news.
         if self.average < QUICK / 2 {
             if self.proof == Proof::Quick {
                 self.doubles_below = self.limit / 2.0;
@@ -264,13 +260,13 @@ impl ConcurrencyLimit {
         self.proof = if self.average <= QUICK { Proof::Quick } else { Proof::Slow };
     }
 
-    /// An answer came as it should.
+    /// A successful response.
     fn grow(&mut self, most: u32, now: Timestamp) {
         let used = f64::from(self.used[0].max(self.used[1]));
         let step = if self.latency.is_held() || self.refusals.cut.is_some() {
             0.0
         } else if self.limit < self.doubles_below {
-            // As long as half of it is used: what has just been allowed has not begun yet.
+            // If half of it is used: what was just allowed has not started yet.
             if self.limit < 2.0 * used { 1.0 } else { 0.0 }
         } else if self.limit.floor() <= used {
             SLOWLY.max(self.limit.recip())
@@ -278,30 +274,30 @@ impl ConcurrencyLimit {
             0.0
         };
         let wanted = (self.limit + step).min(self.highest(now)).min(f64::from(most.max(1)));
-        // What holds it does not lower it, but for the subscription's own limit.
+        // Only the subscription's own cap lowers it here.
         self.limit = wanted.max(self.limit.min(f64::from(most.max(1))));
         if self.ceiling.is_some_and(|ceiling| self.limit > ceiling.at * HIGHER) {
             (self.ceiling, self.doubles_below) = (None, f64::INFINITY);
         }
     }
 
-    /// How high it may grow at `now`.
+    /// The maximum at `now`.
     fn highest(&self, now: Timestamp) -> f64 {
         let enough = self.latency.usual().map_or(f64::INFINITY, |usual| usual.as_secs_f64() * RATE_MOST).max(SAFE);
         self.held(now).map_or(enough, |ceiling| enough.min(ceiling.at))
     }
 
-    /// The ceiling, if it holds. The time may have been set back: none holds longer than it was to.
+    /// The ceiling, if in force. The time may have been set back: none holds longer than intended.
     fn held(&self, now: Timestamp) -> Option<Ceiling> {
         self.ceiling.filter(|ceiling| now < ceiling.until && ceiling.until <= now.plus(ceiling.holds))
     }
 
-    /// What was one too many is not sent again at once.
+    /// Does not retry a refused level immediately.
     fn step_back(&mut self, now: Timestamp) {
         if self.refusals.are_its_manner() || self.held(now).is_some_and(|ceiling| self.limit <= ceiling.at) {
             return;
         }
-        // Of many, it takes two to be more than it grows.
+        // With many responses, a step of two outweighs growth.
         self.limit = (self.limit - (self.limit / f64::from(COUNTED_LEAST)).clamp(1.0, 2.0)).max(1.0);
         if self.limit >= self.doubles_below {
             let holds = self.ceiling.map_or(HOLDS_FIRST, |ceiling| ceiling.holds);
@@ -309,7 +305,7 @@ impl ConcurrencyLimit {
         }
     }
 
-    /// Too much was refused, while `others` were not.
+    /// Too many refusals, while `others` were accepted.
     fn refused(&mut self, others: f64, now: Timestamp) {
         if self.bear_refusals(now) {
             return;
@@ -323,7 +319,7 @@ impl ConcurrencyLimit {
         self.doubles_below = self.limit;
     }
 
-    /// Whether the limit is as it was before it was cut, because less under way did not help.
+    /// Whether the limit was restored because the cut did not help.
     fn bear_refusals(&mut self, now: Timestamp) -> bool {
         let Some(before) = self.refusals.in_vain() else { return false };
         let tolerated = (2.0 * self.refusals.part()).clamp(self.refusals.tolerated, TOLERATED_MOST);
@@ -357,7 +353,7 @@ impl ConcurrencyLimit {
         self.ceiling = Some(Ceiling { at: at.max(1.0), until: now.plus(holds), holds });
     }
 
-    /// It is `limit` from now on, and a round begins.
+    /// Sets the limit and begins a round.
     fn set(&mut self, limit: f64, now: Timestamp) {
         self.limit = limit.max(1.0);
         self.changed = now;

@@ -1,7 +1,6 @@
-//! The end of deliveries, of which the lanes are told twice: by the sender, at once, and by the store, once it is
-//! durable.
+//! The end of deliveries, which the lanes learn twice: from the sender immediately, and from the store once durable.
 //!
-//! `unrecorded` counts how far the first is ahead of the second.
+//! `unrecorded` counts how far the former is ahead of the latter.
 
 use crate::core::delivery::Delivery;
 use crate::core::id::DeliveryId;
@@ -10,26 +9,26 @@ use crate::core::time::Timestamp;
 use super::Lanes;
 use super::circuit_breaker::{Seen, Transition};
 use super::concurrency_limit::Proof;
-use super::lane::{Heard, LaneKey};
+use super::lane::{LaneKey, Update};
 
 impl Lanes {
-    /// A delivery is no longer owed.
+    /// A delivery is no longer outstanding.
     pub fn cancel(&mut self, id: DeliveryId, now: Timestamp) {
         let Some((number, key)) = self.find(id) else { return };
-        if !self.note_under_way(number, key, id.sequence(), Heard::Over) {
+        if !self.note_in_flight(number, key, id.sequence(), Update::Ended) {
             self.remove(number, key, id.sequence());
             self.place(number, key, now);
         }
     }
 
-    /// Notes what was heard of a delivery if it is under way; whether it is.
-    fn note_under_way(&mut self, number: u32, key: LaneKey, sequence: u64, heard: Heard) -> bool {
-        self.queues.get_mut(&number).is_some_and(|queue| queue.note_under_way(key, sequence, heard))
+    /// Records an update of a delivery if it is in flight; returns whether it is.
+    fn note_in_flight(&mut self, number: u32, key: LaneKey, sequence: u64, update: Update) -> bool {
+        self.queues.get_mut(&number).is_some_and(|queue| queue.note_in_flight(key, sequence, update))
     }
 
-    /// A delivery that was handed out is back, and stands as `after` says from now on. `seen` is what
-    /// its attempt says of the receiver; `chance` (0 up to 1) spreads the questions to one that is
-    /// down. Tells whether it goes down or is back by this.
+    /// Ends an attempt; the delivery's state is now `after`. `seen` is what the attempt says about the receiver;
+    /// `chance` in [0, 1) spreads the probes of one that is down. Returns whether the receiver went down or
+    /// recovered.
     pub fn done(&mut self, after: Delivery, seen: Seen, now: Timestamp, chance: f64) -> Option<Transition> {
         let (number, sequence) = (after.id.subscription_number(), after.id.sequence());
         let Some(queue) = self.queues.get_mut(&number) else {
@@ -44,15 +43,15 @@ impl Lanes {
             Some(delivery) => self.replace(number, key, delivery),
             None => drop(self.remove(number, key, sequence)),
         }
-        let turn = self.judge(number, key, sequence, seen, now, chance);
+        let transition = self.judge(number, key, sequence, seen, now, chance);
         self.place(number, key, now);
-        turn
+        transition
     }
 
-    /// How an attempt or an expiry ended is on the disk, with its delivery as the store has it now.
+    /// The result of an attempt or expiry is durable; `after` is the delivery as stored.
     pub fn recorded(&mut self, after: Delivery, now: Timestamp) {
         self.unrecorded = self.unrecorded.saturating_sub(1);
-        let (id, owed) = (after.id, after.state.is_owed());
+        let (id, outstanding) = (after.id, after.state.is_owed());
         let (number, sequence) = (id.subscription_number(), id.sequence());
         let Some(queue) = self.queues.get_mut(&number) else { return };
         let ahead = queue.recorded(sequence);
@@ -60,18 +59,18 @@ impl Lanes {
             return;
         }
         let Some(key) = queue.lane_of(sequence) else {
-            // It is over as the lanes know, and was asked for before that was recorded.
-            if owed {
+            // It has ended for the lanes, and was requested again before that was recorded.
+            if outstanding {
                 self.put(after, now);
             }
             return;
         };
         let attempts = after.attempts;
-        let heard = if owed { Heard::Owed(Box::new(after)) } else { Heard::Over };
-        if (ahead < 0 || !owed) && self.note_under_way(number, key, sequence, heard) {
+        let update = if outstanding { Update::Requested(Box::new(after)) } else { Update::Ended };
+        if (ahead < 0 || !outstanding) && self.note_in_flight(number, key, sequence, update) {
             return;
         }
-        if !owed {
+        if !outstanding {
             self.remove(number, key, sequence);
         } else if let Some(queue) = self.queues.get_mut(&number) {
             queue.had_attempts(key, sequence, attempts);
@@ -79,7 +78,6 @@ impl Lanes {
         self.place(number, key, now);
     }
 
-    /// A delivery in memory stands as `delivery` says from now on.
     fn replace(&mut self, number: u32, key: LaneKey, delivery: Delivery) {
         let expiry = delivery.expire_at.map(|at| (at, delivery.id));
         let before = self.queues.get_mut(&number).and_then(|queue| queue.replace(key, delivery));
@@ -89,7 +87,7 @@ impl Lanes {
         }
     }
 
-    /// What an attempt that ended says of its receiver.
+    /// Evaluates what an ended attempt says about its receiver.
     fn judge(
         &mut self,
         number: u32,
@@ -105,10 +103,10 @@ impl Lanes {
         for sequence in judged.due {
             self.make_due(number, sequence, now);
         }
-        judged.turn
+        judged.transition
     }
 
-    /// The next delivery that is no longer wanted, if there is one. It leaves the lanes.
+    /// The next expired delivery, if any; it leaves the lanes.
     pub fn expired(&mut self, now: Timestamp) -> Option<Delivery> {
         if self.unrecorded >= self.rules.unrecorded {
             return None;

@@ -1,20 +1,21 @@
 //! Fair share of the pool: how many threads each class of receivers may hold, and which subscription starts next.
 //!
-//! Knows subscriptions by their numbers and by what is known of their receivers; nothing of deliveries.
+//! Knows subscriptions by number and by what is known about their receivers; nothing about deliveries.
 //!
-//! Invariants, of N threads:
-//! - receivers that are not known to be quick hold at most 3/4 N together (5/8 N of a pool of fewer than [`LARGE`];
-//!   of a pool of 1 that one); those of which nothing is known at most 1/2 N (1/4 N), until an attempt of theirs
-//!   takes longer than a quick one and they count as slow; no attempt to a slow one starts beyond 1/2 N (3/8 N);
-//! - the last 1/8 N are reserved for quick receivers with fewer than two attempts in flight: if many that were quick
-//!   stop answering at once, they do not take the whole pool;
-//! - receivers not known to be quick are not starved by a flood for quick ones: up to 1/8 N, and up to [`FEW`], they
-//!   go first, and at every eighth start;
-//! - no stranger (nothing is known of it at all) gets a second attempt while another stranger waits for its first,
+//! Invariants, for N threads:
+//! - receivers not known to be quick hold at most 3/4 N together (5/8 N of a pool of fewer than [`LARGE`]; the one
+//!   thread of a pool of 1); unknown receivers hold at most 1/2 N (1/4 N), until one of their attempts takes longer
+//!   than a quick one and they count as slow; no attempt to a slow receiver starts beyond 1/2 N (3/8 N);
+//! - the last 1/8 N are reserved for quick receivers with fewer than two attempts in flight: many quick receivers
+//!   that stop responding at once do not take the whole pool;
+//! - a flood for quick receivers does not starve the others: up to 1/8 N, and up to [`FEW`], the others go first, and
+//!   at every eighth start;
+//! - no stranger (nothing at all is known about it) gets a second attempt while another stranger waits for its first,
 //!   and second attempts leave half of the strangers' part to strangers that come later;
-//! - where there are more strangers than their part has threads, they are tried one after the other once they hold
-//!   1/8 N, one in each [moment](MOMENT) for every 64 threads of the pool. The stranger with the most deliveries to
-//!   start is tried first, and at every fourth start the next in round robin. So receivers that hang do not take all
+//! - if there are more strangers than their part has threads, they are tried one after the other once they hold 1/8
+//!   N, one per [moment](MOMENT) and 64 threads of the pool. The stranger with the largest backlog is tried first,
+//!   and at every fourth start the next in round robin. So hanging receivers do not take all threads before it shows
+//!   which receivers have a backlog.
 //!   threads before it shows which receivers have a backlog.
 
 use std::collections::{BTreeSet, HashMap};
@@ -23,52 +24,52 @@ use std::time::Duration;
 use super::concurrency_limit::Proof;
 use crate::core::time::Timestamp;
 
-/// How long it takes until one more stranger is tried, where some are being tried already.
+/// Interval between two strangers, when they are tried one after the other.
 pub(super) const MOMENT: Duration = Duration::from_millis(25);
 
-/// A pool of so many threads has room for many that are not quick, and for the quick beside them.
+/// A pool of this size has room for many slow receivers and for the quick ones beside them.
 const LARGE: usize = 256;
-/// Of a large pool, no more of those not known to be quick go before the quick.
+/// In a large pool, no more receivers than this that are not known to be quick go before the quick.
 const FEW: usize = 16;
-/// One stranger in each moment for so many threads, where they are tried one after the other.
+/// One stranger per moment for this many threads, when they are tried one after the other.
 const THREADS_A_MOMENT: usize = 64;
 
-/// As what a subscription that could begin a delivery stands in line.
+/// The class in which a subscription waits for a thread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Class {
-    /// Quick, with fewer than two under way.
+    /// Quick, with fewer than two attempts in flight.
     Light,
     /// Quick, with more.
     Heavy,
-    /// Not proven, but quick before the last start.
+    /// Unproven, but quick before the last start.
     Known,
-    /// Not proven, and nothing under way that would.
+    /// Unproven, with no attempt in flight that would prove it.
     Stranger,
-    /// Not proven, with something under way.
+    /// Unproven, with an attempt in flight.
     Unproven,
     /// Slow.
     Slow,
 }
 
 impl Class {
-    pub(super) const fn of(proof: Proof, under_way: usize) -> Self {
+    pub(super) const fn of(proof: Proof, in_flight: usize) -> Self {
         match proof {
-            Proof::Quick if under_way < 2 => Self::Light,
+            Proof::Quick if in_flight < 2 => Self::Light,
             Proof::Quick => Self::Heavy,
             Proof::Known => Self::Known,
-            Proof::Unproven if under_way == 0 => Self::Stranger,
+            Proof::Unproven if in_flight == 0 => Self::Stranger,
             Proof::Unproven => Self::Unproven,
             Proof::Slow => Self::Slow,
         }
     }
 }
 
-/// Those of one class who could go on, in turn.
+/// The waiting subscriptions of one class, in round robin.
 #[derive(Debug, Default)]
 #[cfg_attr(test, derive(Clone))]
 struct Line {
     waiting: BTreeSet<u32>,
-    /// Whose turn it was last.
+    /// The subscription served last.
     last: u32,
 }
 
@@ -81,7 +82,7 @@ impl Line {
     }
 }
 
-/// How much those could send of which nothing is known.
+/// The backlogs of unknown receivers.
 #[derive(Debug, Default)]
 #[cfg_attr(test, derive(Clone))]
 struct Needs {
@@ -109,7 +110,7 @@ impl Needs {
     }
 }
 
-/// The pool, as it is divided.
+/// The division of the pool.
 #[derive(Debug)]
 #[cfg_attr(test, derive(Clone))]
 pub(super) struct FairShare {
@@ -120,15 +121,15 @@ pub(super) struct FairShare {
     lines: [Line; 6],
     turns: u32,
     needs: Needs,
-    /// How many strangers have had their turn.
+    /// Number of strangers served.
     tried: u32,
-    /// How many strangers may be tried before this, if there are many.
+    /// Strangers that may be tried before the moment ends, if there are many.
     left: usize,
     next_moment: Timestamp,
 }
 
 impl FairShare {
-    /// Of a pool of `threads`, 1 and up.
+    /// A pool of `threads`, at least 1.
     pub(super) fn new(threads: usize) -> Self {
         Self {
             threads: threads.max(1),
@@ -152,17 +153,17 @@ impl FairShare {
         }
     }
 
-    /// How many threads are taken.
+    /// Threads taken.
     pub(super) const fn taken(&self) -> usize {
         self.quick + self.unproven + self.slow
     }
 
-    /// How many threads are taken by receivers that are not known to be quick.
+    /// Threads taken by receivers not known to be quick.
     pub(super) const fn not_quick(&self) -> usize {
         self.unproven + self.slow
     }
 
-    /// A receiver of which `proof` is known takes a thread.
+    /// A receiver with this `proof` takes a thread.
     pub(super) fn take(&mut self, proof: Proof, now: Timestamp) {
         *self.count(proof) += 1;
         if proof == Proof::Unproven {
@@ -173,24 +174,24 @@ impl FairShare {
         }
     }
 
-    /// It gives `count` of them back.
+    /// Returns `count` threads.
     pub(super) fn give_back(&mut self, proof: Proof, count: usize) {
         let held = self.count(proof);
         *held = held.saturating_sub(count);
         if proof == Proof::Unproven {
-            // It did not hang: the next may be tried in its place.
+            // It did not hang: another may be tried in its place.
             self.left = (self.left + count).min(self.a_moment());
         }
     }
 
-    /// Something else is known from now on of a receiver that holds `count` threads.
+    /// The proof of a receiver that holds `count` threads changes.
     pub(super) fn change(&mut self, from: Proof, to: Proof, count: usize) {
         let held = self.count(from);
         *held = held.saturating_sub(count);
         *self.count(to) += count;
     }
 
-    /// A subscription gets in line.
+    /// A subscription starts waiting.
     pub(super) fn enter(&mut self, class: Class, number: u32) {
         self.lines[class as usize].waiting.insert(number);
         if class == Class::Stranger {
@@ -198,12 +199,12 @@ impl FairShare {
         }
     }
 
-    /// So many deliveries could be sent of a stranger that is in line.
+    /// The number of deliveries that could start for a waiting stranger.
     pub(super) fn need(&mut self, number: u32, need: usize) {
         self.needs.set(number, need);
     }
 
-    /// A subscription leaves the line.
+    /// A subscription stops waiting.
     pub(super) fn leave(&mut self, class: Class, number: u32) {
         self.lines[class as usize].waiting.remove(&number);
         if class == Class::Stranger {
@@ -215,31 +216,30 @@ impl FairShare {
         (self.threads * eighths / 8).max(1)
     }
 
-    /// How many of the threads those may have of which nothing is known, those that are slow, and all that are not
-    /// known to be quick.
+    /// Maximum threads of unknown receivers, of slow ones, and of all that are not known to be quick.
     fn parts(&self) -> (usize, usize, usize) {
         let (unproven, slow, both) = if self.threads < LARGE { (2, 3, 5) } else { (4, 4, 6) };
         (self.part(unproven), self.part(slow), self.part(both))
     }
 
-    /// Whether there is a thread for one of which nothing is known, or was before the last start.
+    /// Whether there is a thread for a receiver that is unknown, or was before the last start.
     fn has_room_for_unproven(&self) -> bool {
         let (unproven, _, both) = self.parts();
         self.unproven < unproven && self.not_quick() < both
     }
 
-    /// Whether there is a thread for a second attempt to one of which nothing is known.
+    /// Whether there is a thread for a second attempt to an unknown receiver.
     fn has_room_for_seconds(&self) -> bool {
         let strangers = &self.lines[Class::Stranger as usize].waiting;
         strangers.is_empty() && self.unproven < self.parts().0.div_ceil(2) && self.has_room_for_unproven()
     }
 
-    /// How many strangers are tried in a moment.
+    /// The number of strangers tried per moment.
     fn a_moment(&self) -> usize {
         (self.threads / THREADS_A_MOMENT).max(1)
     }
 
-    /// Whether the moment is over. The time may have been set back.
+    /// Whether the moment has ended. The time may have been set back.
     fn is_over(&self, now: Timestamp) -> bool {
         self.next_moment <= now || self.next_moment > now.plus(MOMENT)
     }
@@ -250,18 +250,18 @@ impl FairShare {
         self.unproven >= self.part(1) && self.unproven + strangers > self.parts().0
     }
 
-    /// Whether strangers are to wait a moment.
+    /// Whether strangers must wait for the next moment.
     fn is_early(&self, now: Timestamp) -> bool {
         self.left == 0 && self.is_crowded() && !self.is_over(now)
     }
 
-    /// When the next stranger is tried, if nothing but time is missing.
+    /// When the next stranger may be tried, if only time is missing.
     pub(super) fn wake(&self) -> Option<Timestamp> {
         let waits = !self.lines[Class::Stranger as usize].waiting.is_empty() && self.left == 0 && self.is_crowded();
         (waits && self.has_room_for_unproven() && self.taken() < self.threads).then_some(self.next_moment)
     }
 
-    /// Whose turn it is, if there is a thread for anybody.
+    /// The subscription that starts next, if there is a thread for it.
     pub(super) fn next(&mut self, now: Timestamp) -> Option<u32> {
         if self.taken() >= self.threads {
             return None;

@@ -1,4 +1,4 @@
-//! Test of isolation: beside many receivers that hang, deliveries to healthy ones start at once.
+//! Test of isolation: beside many hanging receivers, deliveries to healthy ones start at once.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,32 +12,33 @@ use crate::core::subscription::Ordering;
 const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
 const TERMS: Terms = Terms { enabled: true, ordering: Ordering::Call, max_in_flight: 512, rate_per_second: None };
 const HEALTHY: u32 = 20;
-/// How long a healthy one takes, and how long it takes until one that hangs is given up.
+/// Duration of an attempt to a healthy receiver, and the timeout of one to a hanging receiver.
 const ANSWER: Duration = Duration::from_millis(5);
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 struct World {
     lanes: Lanes,
     now: Timestamp,
-    under_way: BTreeMap<(Timestamp, u32, u64), Delivery>,
-    /// How long after it was owed each delivery to a healthy one began.
+    in_flight: BTreeMap<(Timestamp, u32, u64), Delivery>,
+    /// Delay between acceptance and start of each delivery to a healthy receiver.
     waited: Vec<Duration>,
 }
 
 impl World {
-    /// Healthy ones have the first numbers. `known`: they were there before the start, and quick.
+    /// Healthy receivers have the lowest numbers. `known`: they existed before the start and were quick.
     fn new(threads: usize, hanging: u32, known: bool) -> Self {
-        let (ask_first, ask_most) = (Duration::from_secs(5), Duration::from_secs(300));
+        let (first_probe, longest_probe_pause) = (Duration::from_secs(5), Duration::from_secs(300));
         let (hold, bounds) = (Duration::from_secs(900), Bounds::default());
-        let mut lanes = Lanes::new(LaneRules { hold, threads, unrecorded: 4096, ask_first, ask_most, bounds });
+        let mut lanes =
+            Lanes::new(LaneRules { hold, threads, unrecorded: 4096, first_probe, longest_probe_pause, bounds });
         for number in 1..=HEALTHY + hanging {
             let past = Past { quick: known && number <= HEALTHY, ..Past::default() };
-            lanes.take_up(number, TERMS, past, NOW, 0.5);
+            lanes.load(number, TERMS, past, NOW, 0.5);
         }
-        Self { lanes, now: NOW, under_way: BTreeMap::new(), waited: Vec::new() }
+        Self { lanes, now: NOW, in_flight: BTreeMap::new(), waited: Vec::new() }
     }
 
-    fn owe(&mut self, number: u32, sequence: u64) {
+    fn accept(&mut self, number: u32, sequence: u64) {
         self.lanes.put(
             Delivery {
                 id: DeliveryId::new(NOW, number, sequence),
@@ -65,7 +66,7 @@ impl World {
             if number <= HEALTHY {
                 self.waited.push(self.now.since(delivery.due));
             }
-            self.under_way.insert((self.now.plus(takes), number, sequence), delivery);
+            self.in_flight.insert((self.now.plus(takes), number, sequence), delivery);
         }
     }
 
@@ -73,14 +74,14 @@ impl World {
         loop {
             self.lanes.wake(self.now);
             self.begin();
-            let end = self.under_way.first_key_value().map(|((at, ..), _)| *at);
+            let end = self.in_flight.first_key_value().map(|((at, ..), _)| *at);
             let next = end.into_iter().chain(self.lanes.next_wake()).min().unwrap_or(until);
             if next >= until {
                 self.now = until;
                 return;
             }
             self.now = next.max(self.now.plus(Duration::from_millis(1)));
-            while let Some(entry) = self.under_way.first_entry().filter(|entry| entry.key().0 <= self.now) {
+            while let Some(entry) = self.in_flight.first_entry().filter(|entry| entry.key().0 <= self.now) {
                 let healthy = entry.key().1 <= HEALTHY;
                 let delivery = entry.remove();
                 let (kind, duration) = if healthy { (Kind::Success, ANSWER) } else { (Kind::Trouble, TIMEOUT) };
@@ -94,12 +95,12 @@ impl World {
         }
     }
 
-    /// For a minute, healthy ones are owed 50 events a second, and the others as many or one.
+    /// For a minute, healthy receivers get 50 events a second, and the others as many or one.
     fn run(&mut self, same: bool) {
         for event in 0..3_000 {
-            // Those that hang are owed first.
+            // Hanging receivers come first.
             let others = if same || event % 50 == 0 { self.lanes.queues.len() as u32 } else { HEALTHY };
-            (1..=others).rev().for_each(|number| self.owe(number, event + 1));
+            (1..=others).rev().for_each(|number| self.accept(number, event + 1));
             self.go_on(self.now.plus(Duration::from_millis(20)));
         }
         self.waited.sort_unstable();

@@ -1,4 +1,4 @@
-//! One lane: the deliveries of one call to one subscription, in order, and what can be done in it.
+//! One lane: the deliveries of one call to one subscription, in order, and what can start next.
 
 use std::collections::BTreeMap;
 use std::collections::hash_map::DefaultHasher;
@@ -10,47 +10,47 @@ use crate::core::id::DeliveryId;
 use crate::core::subscription::Ordering;
 use crate::core::time::Timestamp;
 
-/// Which lane: the hash of a call, or the sequence number of a delivery that keeps no order.
+/// The hash of a call, or the sequence number of a delivery without order.
 pub(super) type LaneKey = u64;
 
-/// How many passed deliveries are named at most, the oldest first: a header has an end.
+/// Maximum number of passed deliveries named, oldest first: header size is bounded.
 pub(super) const NAMED_MOST: usize = 32;
 
 #[derive(Debug)]
 #[cfg_attr(test, derive(Clone))]
 pub(super) struct Item {
     pub(super) delivery: Delivery,
-    /// What was heard of it while it was under way.
-    pub(super) heard: Heard,
+    /// The last update received while it was in flight.
+    pub(super) update: Update,
 }
 
 impl Item {
     pub(super) const fn new(delivery: Delivery) -> Self {
-        Self { delivery, heard: Heard::Nothing }
+        Self { delivery, update: Update::Nothing }
     }
 }
 
-/// What was heard last, since an attempt began, of a delivery that is under way.
+/// The last update of a delivery received since its attempt began.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Heard {
+pub(super) enum Update {
     Nothing,
-    /// It was asked for again.
-    Owed(Box<Delivery>),
-    /// It is no longer owed: it goes when it is back.
-    Over,
+    /// Requested again.
+    Requested(Box<Delivery>),
+    /// No longer outstanding: removed when the attempt ends.
+    Ended,
 }
 
-/// Where a lane stands in its subscription's books.
+/// Where a lane is registered in its queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
-    /// Nowhere: nothing in it can be done, or it has not been looked at.
+    /// Nowhere: nothing in it can start, or it has not been examined.
     Nowhere,
-    /// Among those that could go on, under the sequence number of its next.
+    /// Among the ready lanes, under the sequence number of its next.
     Ready(u64),
     /// Among the timers.
     Waiting(Timestamp),
-    /// One of its deliveries, this one, is under way.
-    UnderWay(u64),
+    /// This delivery is in flight.
+    InFlight(u64),
 }
 
 #[derive(Debug)]
@@ -58,15 +58,15 @@ pub(super) enum Place {
 pub(super) struct Lane {
     pub(super) items: BTreeMap<u64, Item>,
     pub(super) place: Place,
-    /// How many of its deliveries are counted among those that flow.
+    /// How many of its deliveries count as flowing.
     pub(super) flowing: usize,
 }
 
-/// What can be done in a lane.
+/// What can start in a lane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Next {
     Nothing,
-    /// This one can be handed out.
+    /// This delivery can start.
     Ready(u64),
     /// Nothing before this time.
     At(Timestamp),
@@ -95,7 +95,7 @@ impl Lane {
         wake.map_or(Next::Nothing, Next::At)
     }
 
-    /// The earlier deliveries that `sequence` passes, the oldest first.
+    /// The earlier deliveries that `sequence` passes, oldest first.
     pub(super) fn passed_by(&self, sequence: u64) -> Vec<DeliveryId> {
         self.items.range(..sequence).take(NAMED_MOST).map(|(_, item)| item.delivery.id).collect()
     }
@@ -112,20 +112,24 @@ pub(super) fn lane_key(ordering: Ordering, delivery: &Delivery) -> LaneKey {
     }
 }
 
-/// Whether a delivery that waits to be tried again is due at once when its subscription is enabled: it failed, and
-/// the receiver did not ask for the delay.
+/// Whether a delivery that waits for a retry becomes due when its subscription is enabled: it failed, and the
+/// receiver did not ask for the delay.
 pub(super) fn is_forgiven(delivery: &Delivery) -> bool {
-    delivery.first_failed_at.is_some() && !may_have_asked(delivery)
+    delivery.first_failed_at.is_some() && !may_have_retry_after(delivery)
 }
 
-/// Whether the last answer is one with which a receiver may say when it wants to be asked again. Whether it did is not
-/// kept.
-pub(super) const fn may_have_asked(delivery: &Delivery) -> bool {
+/// Whether the last response may have carried `Retry-After`. Whether it did is not stored.
+pub(super) const fn may_have_retry_after(delivery: &Delivery) -> bool {
     matches!(delivery.last_response, Some(429 | 503))
 }
 
-/// `after`, how a delivery stands after its last attempt, with what `owed` says, by which it was asked for before the
-/// store knew of that attempt.
-pub(super) fn asked_for(after: Delivery, owed: &Delivery) -> Delivery {
-    Delivery { give_up_at: owed.give_up_at, expire_at: owed.expire_at, replay: owed.replay, ..after }
+/// Merges `after`, the state after the last attempt, with `outstanding`, a request made before the store knew of that
+/// attempt.
+pub(super) fn merged(after: Delivery, outstanding: &Delivery) -> Delivery {
+    Delivery {
+        give_up_at: outstanding.give_up_at,
+        expire_at: outstanding.expire_at,
+        replay: outstanding.replay,
+        ..after
+    }
 }

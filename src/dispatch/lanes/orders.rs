@@ -1,9 +1,8 @@
-//! Test of every order in which the lanes can be told what happens to one delivery.
+//! Test of every order in which the lanes can learn what happens to one delivery.
 //!
-//! Three channels lead to them: what the store has made durable, in its order; that attempts have ended; and what
-//! they read, which may be ahead of what they were told. Nothing says how these are interleaved, so all interleavings
-//! are tried. In each of them what the store says is owed in the end is sent, nothing is sent twice at once, and
-//! nothing stays behind in the lanes.
+//! They have three inputs: what the store has made durable, in its order; ended attempts; and reads, which may be
+//! ahead of notifications. Their interleaving is not defined, so all interleavings are tried. In each, what the store
+//! finally reports as outstanding is sent, nothing is sent twice at once, and nothing stays behind in the lanes.
 
 use std::collections::{HashSet, VecDeque};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -19,37 +18,36 @@ const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
 const LATE: Timestamp = Timestamp::from_millis(1_790_000_600_000);
 const TERMS: Terms = Terms { enabled: true, ordering: Ordering::Call, max_in_flight: 4, rate_per_second: None };
 
-/// What is done by hand, or by the clock, in the order of a script.
+/// Actions by hand or by the clock, in the order of a script.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Hand {
     /// `POST /deliveries/{id}/retry`.
     Retry,
     /// `POST /deliveries/{id}/cancel`.
     Cancel,
-    /// It is put back by a replay, unless it is owed anyway.
+    /// Put back by a replay, unless outstanding anyway.
     Replay,
     /// The subscription is disabled.
     Disable,
-    /// It is enabled.
     Enable,
-    /// It is deleted, and what it is owed cancelled.
+    /// The subscription is deleted and its deliveries cancelled.
     Delete,
-    /// `expire_after` is over.
+    /// `expire_after` has passed.
     Late,
 }
 
 /// How an attempt ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
-    /// To be tried again at once.
+    /// Retried immediately.
     Again,
-    /// For good: a dead letter, or expired.
+    /// Finally: a dead letter, or expired.
     Over,
 }
 
-/// What the store tells.
+/// A notification from the store.
 #[derive(Debug, Clone)]
-enum Told {
+enum Notification {
     Owed(Delivery),
     Cancelled(DeliveryId),
     Finished(Delivery),
@@ -57,15 +55,15 @@ enum Told {
     Deleted,
 }
 
-/// One thing that can happen next.
+/// One possible next step.
 #[derive(Debug, Clone, Copy)]
 enum Move {
     Hand,
-    /// The attempt under way ends: the store and the lanes are told.
+    /// The attempt in flight ends; store and lanes are notified.
     End,
     /// The store makes the oldest result durable.
     Commit,
-    HearStore,
+    ReceiveChange,
     HearEnd,
     Start,
     Read,
@@ -73,7 +71,7 @@ enum Move {
 }
 
 const MOVES: [Move; 8] =
-    [Move::Hand, Move::End, Move::Commit, Move::HearStore, Move::HearEnd, Move::Start, Move::Read, Move::Expire];
+    [Move::Hand, Move::End, Move::Commit, Move::ReceiveChange, Move::HearEnd, Move::Start, Move::Read, Move::Expire];
 
 #[derive(Debug, Clone)]
 struct World {
@@ -81,19 +79,19 @@ struct World {
     now: Timestamp,
     hands: VecDeque<Hand>,
     ends: VecDeque<End>,
-    /// What the store says is owed.
+    /// The store's outstanding delivery.
     stored: Option<Delivery>,
-    /// How it ended last, for a retry by hand.
+    /// Its last final state, for a retry by hand.
     over: Option<Delivery>,
     deleted: bool,
     results: VecDeque<Delivery>,
-    changes: VecDeque<Told>,
+    changes: VecDeque<Notification>,
     ended: VecDeque<Delivery>,
-    under_way: Option<Delivery>,
+    in_flight: Option<Delivery>,
 }
 
 impl World {
-    /// `read`: it was there before the start, and is to be read from the store.
+    /// `read`: it existed before the start and must be read from the store.
     fn new(read: bool, hands: &[Hand], ends: &[End]) -> Self {
         let delivery = Delivery {
             id: DeliveryId::new(NOW, 1, 1),
@@ -110,13 +108,19 @@ impl World {
             last_response: None,
             replay: false,
         };
-        let (ask_first, ask_most) = (Duration::ZERO, Duration::ZERO);
+        let (first_probe, longest_probe_pause) = (Duration::ZERO, Duration::ZERO);
         let bounds = Bounds::default();
-        let mut lanes =
-            Lanes::new(LaneRules { hold: Duration::ZERO, threads: 8, unrecorded: 8, ask_first, ask_most, bounds });
-        let past = if read { Past { last: 1, owed: true, ..Past::default() } } else { Past::default() };
-        lanes.take_up(1, TERMS, past, NOW, 0.5);
-        let owed = Told::Owed(delivery.clone());
+        let mut lanes = Lanes::new(LaneRules {
+            hold: Duration::ZERO,
+            threads: 8,
+            unrecorded: 8,
+            first_probe,
+            longest_probe_pause,
+            bounds,
+        });
+        let past = if read { Past { last: 1, outstanding: true, ..Past::default() } } else { Past::default() };
+        lanes.load(1, TERMS, past, NOW, 0.5);
+        let outstanding = Notification::Owed(delivery.clone());
         Self {
             lanes,
             now: NOW,
@@ -126,13 +130,13 @@ impl World {
             over: None,
             deleted: false,
             results: VecDeque::new(),
-            changes: (!read).then_some(owed).into_iter().collect(),
+            changes: (!read).then_some(outstanding).into_iter().collect(),
             ended: VecDeque::new(),
-            under_way: None,
+            in_flight: None,
         }
     }
 
-    /// What becomes of it by this move; `None` if it cannot be made now.
+    /// The world after this step; `None` if the step is impossible now.
     fn after(&self, next: Move) -> Option<Self> {
         let mut world = self.clone();
         world.make(next).then_some(world)
@@ -141,9 +145,9 @@ impl World {
     fn make(&mut self, next: Move) -> bool {
         match next {
             Move::Hand => self.hands.pop_front().map(|hand| self.hand(hand)).is_some(),
-            Move::End => self.under_way.take().map(|delivery| self.end(delivery)).is_some(),
+            Move::End => self.in_flight.take().map(|delivery| self.end(delivery)).is_some(),
             Move::Commit => self.results.pop_front().map(|after| self.commit(after)).is_some(),
-            Move::HearStore => self.changes.pop_front().map(|told| self.hear(told)).is_some(),
+            Move::ReceiveChange => self.changes.pop_front().map(|notification| self.receive(notification)).is_some(),
             Move::HearEnd => self.ended.pop_front().map(|after| self.hear_end(after)).is_some(),
             Move::Start => self.start(),
             Move::Read => self.read(),
@@ -154,24 +158,33 @@ impl World {
     fn hand(&mut self, hand: Hand) {
         match hand {
             Hand::Retry if !self.deleted => {
-                let owed = self.stored.clone();
-                let Some(found) = owed.or_else(|| self.over.clone()) else { return };
+                let outstanding = self.stored.clone();
+                let Some(found) = outstanding.or_else(|| self.over.clone()) else { return };
                 let state = if found.attempts == 0 { State::Pending } else { State::Retrying };
                 let first_failed_at = found.first_failed_at.filter(|_| found.state.is_owed());
-                self.owe(Delivery { state, due: self.now, expire_at: None, replay: false, first_failed_at, ..found });
+                self.accept(Delivery {
+                    state,
+                    due: self.now,
+                    expire_at: None,
+                    replay: false,
+                    first_failed_at,
+                    ..found
+                });
             }
             Hand::Replay if !self.deleted && self.stored.is_none() => {
                 let Some(found) = self.over.clone() else { return };
                 let (state, attempts, first_failed_at) = (State::Pending, 0, None);
                 let due = self.now;
-                self.owe(Delivery { state, attempts, due, expire_at: None, replay: true, first_failed_at, ..found });
+                self.accept(Delivery { state, attempts, due, expire_at: None, replay: true, first_failed_at, ..found });
             }
             Hand::Cancel => self.cancel(),
-            Hand::Disable if !self.deleted => self.changes.push_back(Told::Terms(Terms { enabled: false, ..TERMS })),
-            Hand::Enable if !self.deleted => self.changes.push_back(Told::Terms(TERMS)),
+            Hand::Disable if !self.deleted => {
+                self.changes.push_back(Notification::Terms(Terms { enabled: false, ..TERMS }))
+            }
+            Hand::Enable if !self.deleted => self.changes.push_back(Notification::Terms(TERMS)),
             Hand::Delete if !self.deleted => {
                 self.deleted = true;
-                self.changes.push_back(Told::Deleted);
+                self.changes.push_back(Notification::Deleted);
                 self.cancel();
             }
             Hand::Late => self.now = LATE,
@@ -179,15 +192,15 @@ impl World {
         }
     }
 
-    fn owe(&mut self, delivery: Delivery) {
+    fn accept(&mut self, delivery: Delivery) {
         self.stored = Some(delivery.clone());
-        self.changes.push_back(Told::Owed(delivery));
+        self.changes.push_back(Notification::Owed(delivery));
     }
 
     fn cancel(&mut self) {
-        if let Some(owed) = self.stored.take() {
-            self.changes.push_back(Told::Cancelled(owed.id));
-            self.over = Some(Delivery { state: State::Cancelled, ..owed });
+        if let Some(outstanding) = self.stored.take() {
+            self.changes.push_back(Notification::Cancelled(outstanding.id));
+            self.over = Some(Delivery { state: State::Cancelled, ..outstanding });
         }
     }
 
@@ -215,16 +228,16 @@ impl World {
             self.stored = after.state.is_owed().then(|| after.clone());
             self.over = (!after.state.is_owed()).then(|| after.clone());
         }
-        self.changes.push_back(Told::Finished(after));
+        self.changes.push_back(Notification::Finished(after));
     }
 
-    fn hear(&mut self, told: Told) {
-        match told {
-            Told::Owed(delivery) => self.lanes.put(delivery, self.now),
-            Told::Cancelled(id) => self.lanes.cancel(id, self.now),
-            Told::Finished(after) => self.lanes.recorded(after, self.now),
-            Told::Terms(terms) => self.lanes.put_subscription(1, terms, self.now),
-            Told::Deleted => self.lanes.remove_subscription(1),
+    fn receive(&mut self, notification: Notification) {
+        match notification {
+            Notification::Owed(delivery) => self.lanes.put(delivery, self.now),
+            Notification::Cancelled(id) => self.lanes.cancel(id, self.now),
+            Notification::Finished(after) => self.lanes.recorded(after, self.now),
+            Notification::Terms(terms) => self.lanes.put_subscription(1, terms, self.now),
+            Notification::Deleted => self.lanes.remove_subscription(1),
         }
     }
 
@@ -235,16 +248,17 @@ impl World {
 
     fn start(&mut self) -> bool {
         let Some(start) = self.lanes.start(self.now) else { return false };
-        assert!(self.under_way.is_none() && self.ended.is_empty(), "sent twice at once: {self:#?}");
+        assert!(self.in_flight.is_none() && self.ended.is_empty(), "sent twice at once: {self:#?}");
         let quiet = self.results.is_empty() && self.changes.is_empty();
-        assert!(!quiet || self.stored.is_some(), "sent although it is not owed: {self:#?}");
-        self.under_way = Some(start.delivery);
+        assert!(!quiet || self.stored.is_some(), "sent although not outstanding: {self:#?}");
+        self.in_flight = Some(start.delivery);
         true
     }
 
     fn read(&mut self) -> bool {
         let Some(wanted) = self.lanes.wanted() else { return false };
-        let found = self.stored.iter().filter(|owed| owed.id.sequence() > wanted.after).cloned().collect();
+        let found =
+            self.stored.iter().filter(|outstanding| outstanding.id.sequence() > wanted.after).cloned().collect();
         self.lanes.read(wanted, found, self.now);
         true
     }
@@ -255,9 +269,8 @@ impl World {
         true
     }
 
-    /// Nothing can happen any more.
     fn must_be_done(&self) {
-        assert!(self.stored.is_none(), "owed, and not sent: {self:#?}");
+        assert!(self.stored.is_none(), "outstanding, but not sent: {self:#?}");
         let lanes = &self.lanes;
         assert!(lanes.held == 0 && lanes.share.taken() == 0 && lanes.unrecorded == 0, "{self:#?}");
         assert!(lanes.queues.values().all(Queue::is_at_rest), "{self:#?}");
@@ -270,7 +283,7 @@ impl World {
     }
 }
 
-/// Goes through all that can come of `world`; how many different worlds that are.
+/// Explores everything reachable from `world`; returns the number of distinct worlds.
 fn go_through(world: World) -> usize {
     let mut seen = HashSet::from([world.mark()]);
     let mut open = vec![world];
@@ -291,7 +304,7 @@ fn go_through(world: World) -> usize {
 const HANDS: [Hand; 5] = [Hand::Retry, Hand::Cancel, Hand::Replay, Hand::Late, Hand::Disable];
 
 fn go_through_all(hands: &[Hand], ends: &[&[End]]) -> usize {
-    // Whoever disables it enables it again in the end, or it may wait for ever.
+    // A disabled subscription is enabled in the end, or it may wait for ever.
     let mut hands = hands.to_vec();
     if hands.iter().rev().find(|hand| [Hand::Disable, Hand::Enable].contains(hand)) == Some(&Hand::Disable) {
         hands.push(Hand::Enable);
@@ -301,7 +314,7 @@ fn go_through_all(hands: &[Hand], ends: &[&[End]]) -> usize {
 }
 
 #[test]
-fn in_any_order_what_is_owed_is_sent() {
+fn in_any_order_every_delivery_is_sent() {
     use End::{Again, Over};
     let all: [&[End]; 5] = [&[], &[Again], &[Over], &[Again, Over], &[Over, Over]];
     let mut worlds = go_through_all(&[], &all);
@@ -316,7 +329,7 @@ fn in_any_order_what_is_owed_is_sent() {
 }
 
 #[test]
-fn in_any_order_of_three_things_done_by_hand_what_is_owed_is_sent() {
+fn in_any_order_of_three_manual_actions_every_delivery_is_sent() {
     let hands = [Hand::Retry, Hand::Cancel, Hand::Replay];
     let mut worlds = 0;
     for first in hands {
@@ -329,7 +342,7 @@ fn in_any_order_of_three_things_done_by_hand_what_is_owed_is_sent() {
     assert!(worlds > 10_000, "only {worlds} worlds");
 }
 
-/// Takes one of `waiting`, whichever comes next by chance; those of one delivery in their order.
+/// Removes one of `waiting` at random; those of one delivery keep their order.
 fn any(waiting: &mut Vec<Delivery>, chance: &mut u64) -> Option<Delivery> {
     *chance = chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
     let id = waiting.get((*chance >> 33) as usize % waiting.len().max(1))?.id;
@@ -339,18 +352,25 @@ fn any(waiting: &mut Vec<Delivery>, chance: &mut u64) -> Option<Delivery> {
 
 #[test]
 fn in_a_hundred_thousand_deliveries_nothing_drifts() {
-    // One that is counted wrongly is seen.
+    // Enough to detect a counter that drifts.
     const DELIVERIES: u64 = 100_000;
     const UNRECORDED: usize = 64;
-    // All that is put is in memory: nothing is read.
+    // Everything fits in memory: nothing is read.
     let (ask, bounds) = (Duration::ZERO, Bounds { least: 256, ..Bounds::default() });
-    let rules = LaneRules { hold: ask, threads: 32, unrecorded: UNRECORDED, ask_first: ask, ask_most: ask, bounds };
+    let rules = LaneRules {
+        hold: ask,
+        threads: 32,
+        unrecorded: UNRECORDED,
+        first_probe: ask,
+        longest_probe_pause: ask,
+        bounds,
+    };
     let mut lanes = Lanes::new(rules);
     let terms = Terms { ordering: Ordering::None, max_in_flight: 32, ..TERMS };
     lanes.put_subscription(1, terms, NOW);
     let first = World::new(false, &[], &[]).stored.unwrap();
     let (mut put, mut sent, mut chance) = (0, 0, 7);
-    // Of each attempt, what is told of its end and of its record, in any order.
+    // Ends and records of attempts, delivered in any order.
     let (mut ends, mut records): (Vec<Delivery>, Vec<Delivery>) = Default::default();
     while sent < DELIVERIES || !records.is_empty() || !ends.is_empty() {
         while put < DELIVERIES && put < sent + 100 {
@@ -364,10 +384,10 @@ fn in_a_hundred_thousand_deliveries_nothing_drifts() {
             ends.push(after.clone());
             records.push(after);
         }
-        assert!(records.len() <= UNRECORDED, "{} are not recorded", records.len());
-        assert!(!records.is_empty() || !ends.is_empty(), "nothing begins after {sent}");
+        assert!(records.len() <= UNRECORDED, "{} are unrecorded", records.len());
+        assert!(!records.is_empty() || !ends.is_empty(), "nothing starts after {sent}");
         if let Some(after) = any(&mut ends, &mut chance) {
-            // So that no circuit breaker opens, for which time would have to go by.
+            // Success keeps the circuit breaker closed, so that no time has to pass.
             let seen = Seen { kind: Kind::Success, duration: Duration::from_millis(5), wait: None };
             lanes.done(after, seen, NOW, 0.5);
         }

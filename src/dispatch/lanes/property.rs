@@ -1,5 +1,5 @@
-//! The lanes, driven through random accidents beside a naive model: everything in one map, and every
-//! rule of the order written down as it stands in the documents.
+//! Property test: the lanes against a naive model under random events. Everything is in one map, and every ordering
+//! rule is written down as documented.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -19,7 +19,7 @@ const UNRECORDED: usize = 40;
 
 type Key = (u32, u64);
 
-/// A small generator, so that a seed is a whole story.
+/// A small generator: a seed determines the whole run.
 struct Chance(u64);
 
 impl Chance {
@@ -39,13 +39,13 @@ impl Chance {
     }
 }
 
-/// How large everything is in a world.
+/// The dimensions of a run.
 #[derive(Clone, Copy)]
 struct Size {
     threads: usize,
-    /// How many may be under way for one subscription at most.
+    /// Maximum attempts in flight of one subscription.
     in_flight: u64,
-    /// How many calls there are.
+    /// Number of calls.
     calls: u64,
     bounds: Bounds,
 }
@@ -61,18 +61,18 @@ impl Size {
         }
     }
 
-    /// In turn; most worlds are small, where everything is short.
+    /// Cycles through sizes; most runs are small.
     const fn of_seed(seed: u64) -> Self {
         Self::of([5, 1, 5, 2, 5, 8, 5, 64, 2_048, 8_192][seed as usize % 10])
     }
 }
 
-/// How a delivery truly stands.
+/// The true state of a delivery.
 struct Truth {
     delivery: Delivery,
-    under_way: bool,
-    /// The receiver asked to be left alone until then.
-    asked: Timestamp,
+    in_flight: bool,
+    /// The receiver's `Retry-After` ends then.
+    retry_after: Timestamp,
 }
 
 struct World {
@@ -84,14 +84,14 @@ struct World {
     last: BTreeMap<u32, u64>,
     /// How many of ten attempts fail, by subscription.
     mood: BTreeMap<u32, u64>,
-    /// What the store says.
+    /// The store's state.
     stored: BTreeMap<Key, Delivery>,
     /// Dead letters.
     dead: BTreeMap<Key, Delivery>,
-    /// Records of what ended, on their way to the store.
+    /// Results not yet in the store.
     records: VecDeque<Delivery>,
-    /// All that is owed.
-    owed: BTreeMap<Key, Truth>,
+    /// All outstanding deliveries.
+    outstanding: BTreeMap<Key, Truth>,
     ended: u64,
 }
 
@@ -100,9 +100,9 @@ fn key(delivery: &Delivery) -> Key {
 }
 
 fn rules(size: Size) -> LaneRules {
-    let (ask_first, ask_most) = (Duration::from_secs(5), Duration::from_secs(300));
+    let (first_probe, longest_probe_pause) = (Duration::from_secs(5), Duration::from_secs(300));
     let Size { threads, bounds, .. } = size;
-    LaneRules { hold: HOLD, threads, unrecorded: UNRECORDED + threads, ask_first, ask_most, bounds }
+    LaneRules { hold: HOLD, threads, unrecorded: UNRECORDED + threads, first_probe, longest_probe_pause, bounds }
 }
 
 impl World {
@@ -131,7 +131,7 @@ impl World {
             stored: BTreeMap::new(),
             dead: BTreeMap::new(),
             records: VecDeque::new(),
-            owed: BTreeMap::new(),
+            outstanding: BTreeMap::new(),
             ended: 0,
         }
     }
@@ -180,30 +180,30 @@ impl World {
             last_response: None,
             replay: false,
         };
-        self.owe(delivery);
+        self.track(delivery);
     }
 
-    /// It is on the disk, and the lanes hear of it.
-    fn owe(&mut self, delivery: Delivery) {
+    /// The delivery is durable, and the lanes are notified.
+    fn track(&mut self, delivery: Delivery) {
         self.stored.insert(key(&delivery), delivery.clone());
-        let truth = self.owed.entry(key(&delivery)).or_insert_with(|| Truth {
+        let truth = self.outstanding.entry(key(&delivery)).or_insert_with(|| Truth {
             delivery: delivery.clone(),
-            under_way: false,
-            asked: Timestamp::ZERO,
+            in_flight: false,
+            retry_after: Timestamp::ZERO,
         });
-        if !truth.under_way {
-            (truth.delivery, truth.asked) = (delivery.clone(), Timestamp::ZERO);
+        if !truth.in_flight {
+            (truth.delivery, truth.retry_after) = (delivery.clone(), Timestamp::ZERO);
         }
         self.lanes.put(delivery, self.now);
     }
 
-    /// Hands out what may go, reads what is wanted, ends what expired; looks at each by the rules.
+    /// Starts, reads and expires what is possible; checks each against the rules.
     fn go_on(&mut self) {
         self.lanes.wake(self.now);
         while let Some(expired) = self.lanes.expired(self.now) {
             assert!(expired.expire_at.is_some_and(|at| at <= self.now));
-            let truth = self.owed.remove(&key(&expired)).expect("what expires is owed");
-            assert!(!truth.under_way);
+            let truth = self.outstanding.remove(&key(&expired)).expect("only outstanding deliveries expire");
+            assert!(!truth.in_flight);
             self.ended += 1;
             self.records.push_back(Delivery { state: State::Expired, ..expired });
         }
@@ -218,39 +218,41 @@ impl World {
         let window = window.max(4 * self.size.in_flight as usize);
         let most = most_of_all + SUBSCRIPTIONS as usize * (window + least);
         assert!(self.lanes.held <= most, "{} in memory, at most {most}", self.lanes.held);
-        assert_eq!(self.lanes.tally(), self.lanes.tally_one_by_one(), "counted as they change");
+        assert_eq!(self.lanes.tally(), self.lanes.tally_one_by_one(), "the running tally equals a recount");
     }
 
     fn start_all(&mut self) {
         while let Some(start) = self.lanes.start(self.now) {
             self.judge(&start);
-            self.owed.get_mut(&key(&start.delivery)).expect("judged").under_way = true;
+            self.outstanding.get_mut(&key(&start.delivery)).expect("judged").in_flight = true;
         }
     }
 
-    /// The rules.
     fn judge(&self, start: &Start) {
         let (number, sequence) = key(&start.delivery);
-        let truth = self.owed.get(&(number, sequence)).expect("what is sent is owed");
-        assert!(!truth.under_way, "sent twice at once");
-        assert_eq!(truth.delivery.attempts, start.delivery.attempts, "as it stood after its last attempt");
-        assert!(truth.asked <= self.now, "the receiver asked to be left alone");
+        let truth = self.outstanding.get(&(number, sequence)).expect("only outstanding deliveries are sent");
+        assert!(!truth.in_flight, "sent twice at once");
+        assert_eq!(truth.delivery.attempts, start.delivery.attempts, "the state after its last attempt");
+        assert!(truth.retry_after <= self.now, "sent before Retry-After");
         let terms = self.terms[&number];
         assert!(terms.enabled);
-        let of_all = self.owed.values().filter(|truth| truth.under_way).count();
+        let of_all = self.outstanding.values().filter(|truth| truth.in_flight).count();
         assert!(of_all < self.size.threads, "more than threads");
-        let its = || self.owed.range((number, 0)..=(number, u64::MAX)).map(|(_, truth)| truth);
-        let under_way = its().filter(|truth| truth.under_way).count();
-        assert!(under_way < terms.max_in_flight as usize, "more than max_in_flight");
+        let its = || self.outstanding.range((number, 0)..=(number, u64::MAX)).map(|(_, truth)| truth);
+        let in_flight = its().filter(|truth| truth.in_flight).count();
+        assert!(in_flight < terms.max_in_flight as usize, "more than max_in_flight");
         let standing = self.lanes.standing(number).expect("it is there");
-        assert!(standing.condition != Condition::Down || under_way == 0, "a receiver that is down is asked by one");
+        assert!(
+            standing.condition != Condition::Down || in_flight == 0,
+            "more than one probe to a receiver that is down"
+        );
         if terms.ordering == Ordering::None {
             assert!(start.gap.is_empty());
             return;
         }
         let mut passed = Vec::new();
         for other in its().filter(|other| other.delivery.call == truth.delivery.call) {
-            assert!(!other.under_way, "two of one call at once");
+            assert!(!other.in_flight, "two deliveries of one call in flight");
             if other.delivery.id.sequence() >= sequence {
                 continue;
             }
@@ -259,36 +261,36 @@ impl World {
             passed.push(other.delivery.id);
         }
         passed.truncate(lane::NAMED_MOST);
-        assert_eq!(start.gap, passed, "what is passed is named");
+        assert_eq!(start.gap, passed, "the gap names what is passed");
     }
 
-    /// One attempt ends.
     fn end_one(&mut self) {
-        let under_way: Vec<Key> = self.owed.iter().filter(|(_, truth)| truth.under_way).map(|(key, _)| *key).collect();
-        if under_way.is_empty() {
+        let in_flight: Vec<Key> =
+            self.outstanding.iter().filter(|(_, truth)| truth.in_flight).map(|(key, _)| *key).collect();
+        if in_flight.is_empty() {
             return;
         }
-        let at = under_way[self.chance.below(under_way.len() as u64) as usize];
+        let at = in_flight[self.chance.below(in_flight.len() as u64) as usize];
         let fails = self.chance.below(10) < self.mood.get(&at.0).copied().unwrap_or(1);
         let (spread, took) = (self.chance.part(), self.chance.below(3_000));
         let trouble = self.chance.of(1, 2);
-        let truth = self.owed.get_mut(&at).expect("it is under way");
-        truth.under_way = false;
+        let truth = self.outstanding.get_mut(&at).expect("it is under way");
+        truth.in_flight = false;
         let before = &truth.delivery;
         let mut after = Delivery { attempts: before.attempts + 1, due: self.now, ..before.clone() };
         let (mut kind, mut wait) = (Kind::Success, None);
-        truth.asked = Timestamp::ZERO;
+        truth.retry_after = Timestamp::ZERO;
         if fails {
             kind = if trouble { Kind::Trouble } else { Kind::Refusal };
             after.first_failed_at = before.first_failed_at.or(Some(self.now));
             after.state = State::Retrying;
             after.due = self.now.plus(Duration::from_secs(5 << after.attempts.min(8)));
             if self.chance.of(1, 10) {
-                let asked = Duration::from_secs(self.chance.below(400));
-                wait = Some(asked);
-                after.due = after.due.max(self.now.plus(asked));
+                let retry_after = Duration::from_secs(self.chance.below(400));
+                wait = Some(retry_after);
+                after.due = after.due.max(self.now.plus(retry_after));
                 after.last_response = Some(503);
-                truth.asked = self.now.plus(asked);
+                truth.retry_after = self.now.plus(retry_after);
             }
             if self.chance.of(1, 20) {
                 after.state = State::Failed;
@@ -297,10 +299,10 @@ impl World {
         } else {
             after.state = State::Delivered;
         }
-        // It was cancelled meanwhile: the store says so already.
+        // Cancelled meanwhile, as the store says already.
         let cancelled = !self.stored.contains_key(&at);
         if !after.state.is_owed() || cancelled {
-            self.owed.remove(&at);
+            self.outstanding.remove(&at);
             self.ended += 1;
         }
         self.records.push_back(after.clone());
@@ -308,7 +310,7 @@ impl World {
         self.lanes.done(after, seen, self.now, spread);
     }
 
-    /// Some of what ended reaches the store.
+    /// Some results reach the store.
     fn record_some(&mut self) {
         for _ in 0..self.chance.below(self.size.in_flight + 2) {
             let Some(mut after) = self.records.pop_front() else { return };
@@ -338,25 +340,25 @@ impl World {
         self.lanes.put_subscription(number, *terms, self.now);
     }
 
-    /// One that is owed is cancelled by hand.
+    /// Cancels an outstanding delivery by hand.
     fn cancel(&mut self) {
         if self.stored.is_empty() {
             return;
         }
         let nth = self.chance.below(self.stored.len() as u64) as usize;
         let at = *self.stored.keys().nth(nth).expect("there are more");
-        // One that has ended, of which the store does not know yet, is nobody's to cancel here.
-        let Some(truth) = self.owed.get(&at) else { return };
-        let (id, under_way) = (truth.delivery.id, truth.under_way);
+        // Ended, but the store does not know yet: not cancelled here.
+        let Some(truth) = self.outstanding.get(&at) else { return };
+        let (id, in_flight) = (truth.delivery.id, truth.in_flight);
         self.stored.remove(&at);
-        if !under_way {
-            self.owed.remove(&at);
+        if !in_flight {
+            self.outstanding.remove(&at);
             self.ended += 1;
         }
         self.lanes.cancel(id, self.now);
     }
 
-    /// One is to be delivered again by hand: of those that wait, or a dead letter.
+    /// Retries by hand: an outstanding delivery or a dead letter.
     fn retry(&mut self) {
         let from = if self.chance.of(1, 2) { &self.dead } else { &self.stored };
         if from.is_empty() {
@@ -374,33 +376,35 @@ impl World {
             self.ended -= 1;
         }
         (delivery.due, delivery.expire_at) = (self.now, None);
-        self.owe(delivery);
+        self.track(delivery);
     }
 
-    /// The process is killed and started: some of what ended was not recorded, nothing is under way.
+    /// Kills and restarts the process: some results are lost, nothing is in flight.
     fn restart(&mut self) {
         for _ in 0..2 {
             self.record_some();
         }
         self.records.clear();
-        self.owed = self
+        self.outstanding = self
             .stored
             .iter()
-            .map(|(at, delivery)| (*at, Truth { delivery: delivery.clone(), under_way: false, asked: Timestamp::ZERO }))
+            .map(|(at, delivery)| {
+                (*at, Truth { delivery: delivery.clone(), in_flight: false, retry_after: Timestamp::ZERO })
+            })
             .collect();
         let all: u64 = self.last.values().sum();
-        self.ended = all - self.owed.len() as u64;
+        self.ended = all - self.outstanding.len() as u64;
         self.lanes = Lanes::new(rules(self.size));
         for (number, terms) in self.terms.clone() {
-            let owed = self.stored.range((number, 0)..=(number, u64::MAX)).next().is_some();
+            let outstanding = self.stored.range((number, 0)..=(number, u64::MAX)).next().is_some();
             let down_since = self.chance.of(1, 3).then_some(self.now);
             let last = self.last.get(&number).copied().unwrap_or(0);
-            let past = Past { last, owed, down_since, quick: self.chance.of(1, 2) };
-            self.lanes.take_up(number, terms, past, self.now, self.chance.part());
+            let past = Past { last, outstanding, down_since, quick: self.chance.of(1, 2) };
+            self.lanes.load(number, terms, past, self.now, self.chance.part());
         }
     }
 
-    /// Everybody is well from now on: then everything ends.
+    /// All receivers work from now on; everything must end.
     fn settle(&mut self) {
         for number in 1..=SUBSCRIPTIONS {
             self.mood.insert(number, 0);
@@ -409,21 +413,21 @@ impl World {
             self.lanes.put_subscription(number, *terms, self.now);
         }
         let mut rounds = 0;
-        while !self.owed.is_empty() {
+        while !self.outstanding.is_empty() {
             rounds += 1;
-            assert!(rounds < 20_000, "{} are still owed", self.owed.len());
+            assert!(rounds < 20_000, "{} are still outstanding", self.outstanding.len());
             self.go_on();
-            if self.owed.values().any(|truth| truth.under_way) {
+            if self.outstanding.values().any(|truth| truth.in_flight) {
                 self.end_one();
-            } else if !self.owed.is_empty() {
+            } else if !self.outstanding.is_empty() {
                 self.record_some();
-                // It may be that the store is waited for.
+                // The store may be waited for.
                 let wake = self.lanes.next_wake().or((!self.records.is_empty()).then_some(self.now));
-                self.now = self.now.max(wake.expect("what is owed has its time"));
+                self.now = self.now.max(wake.expect("outstanding deliveries have a due time"));
             }
         }
         let all: u64 = self.last.values().sum();
-        assert_eq!(self.ended, all, "nothing is lost, and nothing ends twice");
+        assert_eq!(self.ended, all, "every delivery ends exactly once");
         while !self.records.is_empty() {
             self.record_some();
         }
@@ -440,20 +444,20 @@ impl World {
 #[test]
 fn whatever_happens_the_order_holds_and_everything_ends() {
     for seed in 1..=SEEDS {
-        let told = Told(seed);
+        let print_seed = PrintSeed(seed);
         let mut world = World::new(seed);
         for _ in 0..EVENTS {
             world.event();
         }
         world.settle();
-        drop(told);
+        drop(print_seed);
     }
 }
 
-/// Says which seed it was, if it fails.
-struct Told(u64);
+/// Prints the seed on failure.
+struct PrintSeed(u64);
 
-impl Drop for Told {
+impl Drop for PrintSeed {
     #[expect(clippy::print_stderr, reason = "the test harness shows this below the message of a failed test")]
     fn drop(&mut self) {
         if std::thread::panicking() {

@@ -1,11 +1,11 @@
-//! What one subscription is owed, as far as it is in memory: a window, with its lanes, the circuit
-//! breaker and the concurrency limit of its receiver.
+//! The in-memory part of one subscription's deliveries: a window, with its lanes, and the circuit breaker and
+//! concurrency limit of its receiver.
 //!
-//! The window: every delivery that is owed and not above [`Queue::cursor`] in sequence is in memory;
-//! what is owed above it is only known to be there, up to [`Queue::tail`], and is read from the
-//! store when there is room. None above the cursor is handed out, so the order of a call holds
-//! although its later deliveries are elsewhere. The cursor goes back when something below it is owed
-//! again and there is no room; what is in memory above it then waits until the cursor is past it.
+//! The window: every outstanding delivery with a sequence number up to [`Queue::cursor`] is in memory; those above,
+//! up to [`Queue::tail`], are read from the store when there is room. None above the cursor is started, so the order
+//! of a call holds even when its later deliveries are not in memory. The cursor moves back when a delivery below it
+//! becomes outstanding again and there is no room; what is in memory above it then waits until the cursor has passed
+//! it.
 
 mod attempts;
 mod window;
@@ -17,12 +17,12 @@ use crate::core::delivery::Delivery;
 use crate::core::time::Timestamp;
 
 use super::super::rate::Bucket;
-use super::circuit_breaker::{Asking, CircuitBreaker};
+use super::circuit_breaker::{CircuitBreaker, ProbePauses};
 use super::concurrency_limit::{ConcurrencyLimit, Proof};
 use super::fair_share::Class;
+use super::in_flight::InFlight;
 use super::lane::{Item, Lane, LaneKey, Next, Place, is_forgiven};
 use super::tally::Counted;
-use super::under_way::UnderWay;
 use super::unrecorded::Unrecorded;
 use super::values::{Bounds, Condition, Past, Standing, Terms};
 
@@ -32,79 +32,79 @@ pub(super) struct Queue {
     terms: Terms,
     bounds: Bounds,
     lanes: HashMap<LaneKey, Lane>,
-    /// The lane of each delivery in memory, by its sequence number.
+    /// The lane of each delivery in memory, by sequence number.
     by_sequence: HashMap<u64, LaneKey>,
-    /// The lanes that could go on, by the sequence number of their next: the oldest goes first.
+    /// The lanes that can start a delivery, by the sequence number of their next; the lowest goes first.
     ready: BTreeMap<u64, LaneKey>,
-    under_way: UnderWay,
+    in_flight: InFlight,
     bucket: Bucket,
     breaker: CircuitBreaker,
     concurrency: ConcurrencyLimit,
-    /// All that is owed up to here is in memory.
+    /// All outstanding deliveries up to here are in memory.
     cursor: u64,
-    /// Nothing is owed above this.
+    /// There are no outstanding deliveries above this.
     tail: u64,
-    /// How many deliveries in memory are in lanes that flow.
+    /// Number of deliveries in memory in flowing lanes.
     flowing: usize,
     unrecorded: Unrecorded,
-    /// What failed since the last success: due at once when the receiver is back.
+    /// Deliveries that failed since the last success: due at once when the receiver recovers.
     stalled: Vec<u64>,
-    /// Since when it has failed, as far as was known at the start.
+    /// When the receiver began to fail, as known at start.
     failing_since: Option<Timestamp>,
-    /// Whether it was enabled since the start: what had failed before is tried in its turn, and not after its delay.
+    /// Whether it was enabled since the start: what failed before is then due at once instead of after its delay.
     forgiving: bool,
-    /// As what it stands in line.
+    /// The class in which it waits for a thread.
     class: Option<Class>,
-    /// When it is looked at again.
+    /// When it is examined again.
     armed: Option<Timestamp>,
-    /// As what it is counted.
+    /// The state as which it is counted.
     counted: Option<Counted>,
 }
 
-/// How a queue stands now.
-pub(super) struct Stand {
-    /// As what it gets in line, if something can begin.
+/// Whether a queue can start a delivery now.
+pub(super) struct Readiness {
+    /// The class in which it waits, if it can start one.
     pub(super) class: Option<Class>,
-    /// When to look again.
+    /// When to examine it again.
     pub(super) wake: Option<Timestamp>,
 }
 
-pub(super) use self::window::{Inserted, Owed};
+pub(super) use self::window::{Inserted, Location};
 
-/// How a lane stands among the timers.
+/// A lane's timer.
 #[derive(Default)]
 pub(super) struct Timers {
-    /// When it was to be looked at before.
+    /// The previous time.
     pub(super) before: Option<Timestamp>,
-    /// When it is to be looked at now.
+    /// The new time.
     pub(super) after: Option<Timestamp>,
 }
 
 impl Queue {
-    /// Of a subscription of which nothing is known.
-    pub(super) fn new(terms: Terms, bounds: Bounds, asking: Asking, now: Timestamp) -> Self {
-        Self::with(terms, bounds, CircuitBreaker::new(asking), ConcurrencyLimit::new(Proof::Unproven), now)
+    /// A queue for a subscription with an unknown receiver.
+    pub(super) fn new(terms: Terms, bounds: Bounds, probe_pauses: ProbePauses, now: Timestamp) -> Self {
+        Self::with(terms, bounds, CircuitBreaker::new(probe_pauses), ConcurrencyLimit::new(Proof::Unproven), now)
     }
 
-    /// Of one that was there before the start, with what is known of it. `chance` (0 up to 1) spreads the first
-    /// questions to those that are down.
-    pub(super) fn taken_up(
+    /// A queue for a subscription that existed before the start. `chance` in [0, 1) spreads the first probes of
+    /// receivers that are down.
+    pub(super) fn loaded(
         terms: Terms,
         bounds: Bounds,
-        asking: Asking,
+        probe_pauses: ProbePauses,
         past: Past,
         now: Timestamp,
         chance: f64,
     ) -> Self {
         let breaker = if past.down_since.is_some() {
-            CircuitBreaker::opened(asking, now, chance)
+            CircuitBreaker::opened(probe_pauses, now, chance)
         } else {
-            CircuitBreaker::new(asking)
+            CircuitBreaker::new(probe_pauses)
         };
         let proof = if past.quick { Proof::Known } else { Proof::Unproven };
         Self {
             tail: past.last,
-            cursor: if past.owed { 0 } else { past.last },
+            cursor: if past.outstanding { 0 } else { past.last },
             failing_since: past.down_since,
             ..Self::with(terms, bounds, breaker, ConcurrencyLimit::new(proof), now)
         }
@@ -123,7 +123,7 @@ impl Queue {
             lanes: HashMap::new(),
             by_sequence: HashMap::new(),
             ready: BTreeMap::new(),
-            under_way: UnderWay::default(),
+            in_flight: InFlight::default(),
             bucket: Bucket::new(terms.rate_per_second, now),
             breaker,
             concurrency,
@@ -140,8 +140,8 @@ impl Queue {
         }
     }
 
-    /// Its terms have changed. Gives the deliveries that are due by that.
-    pub(super) fn change_terms(&mut self, terms: Terms, asking: Asking, now: Timestamp) -> Vec<u64> {
+    /// Changes the terms. Returns the deliveries that become due.
+    pub(super) fn change_terms(&mut self, terms: Terms, probe_pauses: ProbePauses, now: Timestamp) -> Vec<u64> {
         if self.terms.rate_per_second != terms.rate_per_second {
             self.bucket = Bucket::new(terms.rate_per_second, now);
         }
@@ -150,8 +150,8 @@ impl Queue {
         if !again {
             return Vec::new();
         }
-        // Whoever enables it again has seen to the receiver: what was held against it is over.
-        self.breaker = CircuitBreaker::new(asking);
+        // Enabling it by hand resets the breaker.
+        self.breaker = CircuitBreaker::new(probe_pauses);
         self.forgiving = true;
         let failed = self.deliveries().filter(|delivery| is_forgiven(delivery));
         failed.map(|delivery| delivery.id.sequence()).chain(self.stalled.iter().copied()).collect()
@@ -167,20 +167,20 @@ impl Queue {
         self.lanes.values().flat_map(|lane| lane.items.values()).map(|item| &item.delivery)
     }
 
-    /// How many deliveries are in memory.
+    /// The number of deliveries in memory.
     pub(super) fn held(&self) -> usize {
         self.by_sequence.len()
     }
 
-    /// The lanes that stand among the timers, and when they are to be looked at.
+    /// The lanes that have a timer, and its time.
     pub(super) fn waiting(&self) -> impl Iterator<Item = (Timestamp, LaneKey)> {
         self.lanes.iter().filter_map(|(key, lane)| match lane.place {
             Place::Waiting(at) => Some((at, *key)),
-            Place::Nowhere | Place::Ready(_) | Place::UnderWay(_) => None,
+            Place::Nowhere | Place::Ready(_) | Place::InFlight(_) => None,
         })
     }
 
-    /// The lane of a delivery that is in memory.
+    /// The lane of a delivery in memory.
     pub(super) fn lane_of(&self, sequence: u64) -> Option<LaneKey> {
         self.by_sequence.get(&sequence).copied()
     }
@@ -189,98 +189,94 @@ impl Queue {
         self.lanes.get_mut(&key)?.items.get_mut(&sequence)
     }
 
-    fn is_under_way(&self, key: LaneKey, sequence: u64) -> bool {
-        self.lanes.get(&key).is_some_and(|lane| lane.place == Place::UnderWay(sequence))
+    fn is_in_flight(&self, key: LaneKey, sequence: u64) -> bool {
+        self.lanes.get(&key).is_some_and(|lane| lane.place == Place::InFlight(sequence))
     }
 
-    /// How many attempts are under way.
+    /// The number of attempts in flight.
     pub(super) fn in_flight(&self) -> usize {
-        self.under_way.len()
+        self.in_flight.len()
     }
 
-    /// What is known of how quick the receiver is.
+    /// What is known about the receiver's speed.
     pub(super) const fn proof(&self) -> Proof {
         self.concurrency.proof()
     }
 
-    /// All that is owed up to here is in memory.
+    /// All outstanding deliveries up to here are in memory.
     pub(super) const fn cursor(&self) -> u64 {
         self.cursor
     }
 
-    /// As what it stands in line.
     pub(super) const fn class(&self) -> Option<Class> {
         self.class
     }
 
-    /// It stands in line as `class` from now on. Gives as what it stood there before.
-    pub(super) const fn stand_as(&mut self, class: Option<Class>) -> Option<Class> {
+    /// Sets the class in which it waits. Returns the previous one.
+    pub(super) const fn set_class(&mut self, class: Option<Class>) -> Option<Class> {
         std::mem::replace(&mut self.class, class)
     }
 
-    /// When it is looked at again.
     pub(super) const fn armed(&self) -> Option<Timestamp> {
         self.armed
     }
 
-    /// Whether `at` is before it is looked at again.
+    /// Whether `at` is before the next examination.
     pub(super) fn is_armed_after(&self, at: Timestamp) -> bool {
         self.armed.is_none_or(|armed| at < armed)
     }
 
-    /// It is looked at again at `at`. Gives when it was to be before.
+    /// Sets the next examination. Returns the previous one.
     pub(super) const fn arm(&mut self, at: Timestamp) -> Option<Timestamp> {
         self.armed.replace(at)
     }
 
-    /// It is looked at now.
     pub(super) const fn disarm(&mut self) {
         self.armed = None;
     }
 
-    /// As what it is to be counted.
+    /// The state as which it must be counted.
     pub(super) fn counted(&self) -> Counted {
         if self.terms.enabled { Counted::Enabled(self.condition()) } else { Counted::Disabled }
     }
 
-    /// As what it was counted last.
+    /// The state as which it was counted last.
     pub(super) const fn counted_as(&self) -> Option<Counted> {
         self.counted
     }
 
-    /// It is counted anew. Gives as what it was counted before.
+    /// Updates the counted state. Returns the previous one.
     pub(super) fn recount(&mut self) -> Option<Counted> {
         let counted = self.counted();
         self.counted.replace(counted)
     }
 
-    /// The lane that goes first among those that could go on.
+    /// The first lane that can start a delivery.
     pub(super) fn first_ready(&self) -> Option<LaneKey> {
         self.ready.first_key_value().map(|(_, key)| *key)
     }
 
-    /// What can be done in a lane.
     pub(super) fn next_of(&self, key: LaneKey, hold: Duration, now: Timestamp) -> Option<Next> {
         Some(self.lanes.get(&key)?.next(hold, now))
     }
 
-    /// The time at which a lane was to be looked at has come: it is to be placed.
+    /// A lane's timer has fired; it must be placed again.
     pub(super) fn unplace(&mut self, key: LaneKey) {
         if let Some(lane) = self.lanes.get_mut(&key) {
             lane.place = Place::Nowhere;
         }
     }
 
-    /// Puts a lane where it belongs after something in it has changed; `None` if there is none such.
+    /// Updates a lane's place after a change in it; `None` if the lane does not exist.
     pub(super) fn place(&mut self, key: LaneKey, hold: Duration, now: Timestamp) -> Option<Timers> {
         let lane = self.lanes.get_mut(&key)?;
         let mut timers = Timers::default();
         match lane.place {
-            Place::UnderWay(_) | Place::Nowhere => {}
+            Place::InFlight(_) | Place::Nowhere => {}
             Place::Ready(sequence) => drop(self.ready.remove(&sequence)),
             Place::Waiting(at) => timers.before = Some(at),
         }
-        if !matches!(lane.place, Place::UnderWay(_)) {
+        if !matches!(lane.place, Place::InFlight(_)) {
             lane.place = match lane.next(hold, now) {
                 Next::Nothing => Place::Nowhere,
                 Next::Ready(sequence) => {
@@ -301,18 +297,18 @@ impl Queue {
         Some(timers)
     }
 
-    /// How the subscription stands.
+    /// The subscription's state.
     pub(super) fn standing(&self) -> Standing {
         Standing {
             condition: self.condition(),
             next_try: self.breaker.next(),
-            in_flight: u32::try_from(self.under_way.len()).unwrap_or(u32::MAX),
+            in_flight: u32::try_from(self.in_flight.len()).unwrap_or(u32::MAX),
             limit: self.limit(),
             held: self.by_sequence.len(),
         }
     }
 
-    /// How the receiver is.
+    /// The receiver's condition.
     fn condition(&self) -> Condition {
         match (self.breaker.is_open(), self.concurrency.proof()) {
             (true, _) => Condition::Down,
@@ -321,26 +317,26 @@ impl Queue {
         }
     }
 
-    /// How many may be under way now.
+    /// The current concurrency limit.
     fn limit(&self) -> u32 {
         if self.breaker.is_open() { 1 } else { self.concurrency.limit().min(self.terms.max_in_flight).max(1) }
     }
 
-    /// Whether a delivery could begin at `now`.
-    pub(super) fn stand(&mut self, now: Timestamp) -> Stand {
-        if self.under_way.is_empty() {
+    /// Whether a delivery can start at `now`.
+    pub(super) fn readiness(&mut self, now: Timestamp) -> Readiness {
+        if self.in_flight.is_empty() {
             self.concurrency.age(now);
         }
         let drags = self.drags_at(now);
         let begins = self.ready.first_key_value().is_some_and(|(sequence, _)| *sequence <= self.cursor);
-        if !self.terms.enabled || !begins || self.under_way.len() >= self.limit() as usize {
-            return Stand { class: None, wake: drags };
+        if !self.terms.enabled || !begins || self.in_flight.len() >= self.limit() as usize {
+            return Readiness { class: None, wake: drags };
         }
         let free = self.bucket.free_at(now).max(self.breaker.free_at(now));
         if free > now {
-            return Stand { class: None, wake: Some(drags.map_or(free, |drags| drags.min(free))) };
+            return Readiness { class: None, wake: Some(drags.map_or(free, |drags| drags.min(free))) };
         }
-        Stand { class: Some(Class::of(self.concurrency.proof(), self.under_way.len())), wake: drags }
+        Readiness { class: Some(Class::of(self.concurrency.proof(), self.in_flight.len())), wake: drags }
     }
 
     /// Whether the receiver is up and quick, or was quick before the last start.
@@ -348,14 +344,14 @@ impl Queue {
         matches!(self.concurrency.proof(), Proof::Quick | Proof::Known) && !self.breaker.is_open()
     }
 
-    /// Whether nothing is in memory or under way.
+    /// Whether nothing is in memory or in flight.
     #[cfg(test)]
     pub(super) fn is_at_rest(&self) -> bool {
         let here = self.by_sequence.is_empty() && self.lanes.is_empty() && self.ready.is_empty();
-        here && self.unrecorded.is_empty() && self.under_way.is_empty() && self.flowing == 0
+        here && self.unrecorded.is_empty() && self.in_flight.is_empty() && self.flowing == 0
     }
 
-    /// The receiver has taken so much that it is sent to without restraint.
+    /// Feeds successes until the receiver has no limit.
     #[cfg(test)]
     pub(super) fn trust(&mut self, success: super::circuit_breaker::Seen, now: Timestamp) {
         for _ in 0..200 {
@@ -364,7 +360,7 @@ impl Queue {
         }
     }
 
-    /// What is in memory ends at `cursor`, what is owed at `tail`.
+    /// Sets cursor and tail.
     #[cfg(test)]
     pub(super) const fn reach(&mut self, cursor: u64, tail: u64) {
         (self.cursor, self.tail) = (cursor, tail);

@@ -1,21 +1,21 @@
-//! The number of subscriptions in each state, kept up to date at every change, so that reading it stops nothing.
+//! Number of subscriptions by state, updated at every change so that reading it blocks nothing.
 
 use super::values::Condition;
 
-/// How many subscriptions are in which state.
+/// Number of subscriptions by state.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Enabled, and their receivers are well, or nothing is known of them.
+    /// Enabled, with a healthy or unknown receiver.
     pub ok: u64,
-    /// Enabled, and their receivers take long.
+    /// Enabled, with a slow receiver.
     pub slow: u64,
-    /// Enabled, and their receivers are down.
+    /// Enabled, with a receiver that is down.
     pub down: u64,
     /// Disabled.
     pub disabled: u64,
 }
 
-/// As what a subscription is counted.
+/// The state as which a subscription is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Counted {
     Enabled(Condition),
@@ -23,7 +23,7 @@ pub(super) enum Counted {
 }
 
 impl Tally {
-    /// A subscription that was counted as `from` is counted as `to`.
+    /// Moves a subscription from one count to another.
     pub(super) fn change(&mut self, from: Option<Counted>, to: Option<Counted>) {
         if let Some(slot) = from.map(|from| self.slot(from)) {
             *slot = slot.saturating_sub(1);

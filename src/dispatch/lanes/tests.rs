@@ -13,11 +13,18 @@ const HOLD: Duration = Duration::from_secs(15 * 60);
 const TERMS: Terms = Terms { enabled: true, ordering: Ordering::Call, max_in_flight: 100, rate_per_second: None };
 
 fn rules() -> LaneRules {
-    let (ask_first, ask_most) = (Duration::from_secs(5), Duration::from_secs(300));
-    LaneRules { hold: HOLD, threads: 256, unrecorded: 4096, ask_first, ask_most, bounds: Bounds::default() }
+    let (first_probe, longest_probe_pause) = (Duration::from_secs(5), Duration::from_secs(300));
+    LaneRules {
+        hold: HOLD,
+        threads: 256,
+        unrecorded: 4096,
+        first_probe,
+        longest_probe_pause,
+        bounds: Bounds::default(),
+    }
 }
 
-/// Lanes with one subscription, whose receiver has taken enough to be sent to without restraint.
+/// Lanes with one subscription whose receiver has succeeded often enough to have no limit.
 fn lanes(terms: Terms) -> Lanes {
     let mut lanes = Lanes::new(rules());
     lanes.put_subscription(1, terms, NOW);
@@ -30,7 +37,7 @@ fn trust(lanes: &mut Lanes, number: u32) {
     queue.trust(seen(Kind::Success), NOW);
 }
 
-/// When there is something to do, apart from the look at whether an attempt drags.
+/// The next wake-up other than a slowness check.
 fn next_timer(lanes: &mut Lanes, now: Timestamp) -> Option<Timestamp> {
     lanes.wake(now.plus(2 * concurrency_limit::QUICK));
     lanes.next_wake()
@@ -63,7 +70,7 @@ fn delivery(number: u32, sequence: u64, call: &str) -> Delivery {
     }
 }
 
-/// Takes all whose turn it is, as (sequence, sequences passed).
+/// Starts everything that can start, as (sequence, sequences passed).
 fn started(lanes: &mut Lanes, now: Timestamp) -> Vec<(u64, Vec<u64>)> {
     let mut all = Vec::new();
     while let Some(start) = lanes.start(now) {
@@ -99,7 +106,7 @@ fn calls_go_side_by_side_and_each_in_order() {
 }
 
 #[test]
-fn a_failure_holds_its_call_until_the_hold_ends_and_what_passes_names_it() {
+fn a_failure_holds_its_call_until_the_hold_ends_and_overtakers_name_it() {
     let mut lanes = lanes(TERMS);
     for sequence in 1..=3 {
         lanes.put(delivery(1, sequence, "a"), NOW);
@@ -141,7 +148,7 @@ fn one_that_comes_due_again_goes_before_those_that_could_pass_it() {
     assert_eq!(started(&mut lanes, NOW), plain(&[1]));
     done(&mut lanes, failed(1, "a", NOW, NOW.plus(HOLD + MINUTE)), NOW);
     assert_eq!(started(&mut lanes, NOW), plain(&[3]));
-    // While 3 is under way the hold ends, so 2 is listed; then 1 comes due before anything begins.
+    // While 3 is in flight the hold ends, so 2 is listed; then 1 comes due before anything starts.
     assert_eq!(started(&mut lanes, NOW.plus(HOLD)), []);
     let later = NOW.plus(HOLD + MINUTE);
     done(&mut lanes, delivered(3, "b"), later);
@@ -158,7 +165,7 @@ fn without_an_order_nothing_is_held() {
 }
 
 #[test]
-fn a_subscription_keeps_to_its_terms_and_others_take_turns() {
+fn subscriptions_keep_their_limits_and_share_the_pool() {
     let mut lanes = lanes(Terms { max_in_flight: 2, ..TERMS });
     lanes.put_subscription(2, TERMS, NOW);
     trust(&mut lanes, 2);
@@ -174,7 +181,7 @@ fn a_subscription_keeps_to_its_terms_and_others_take_turns() {
 }
 
 #[test]
-fn a_disabled_subscription_keeps_what_it_is_owed_and_goes_on_in_order() {
+fn a_disabled_subscription_keeps_its_deliveries_and_resumes_in_order() {
     let mut lanes = lanes(Terms { enabled: false, ..TERMS });
     for sequence in [2, 1, 3] {
         lanes.put(delivery(1, sequence, &format!("c{sequence}")), NOW);
@@ -185,7 +192,7 @@ fn a_disabled_subscription_keeps_what_it_is_owed_and_goes_on_in_order() {
 }
 
 #[test]
-fn what_failed_before_is_tried_first_when_its_subscription_is_enabled_again() {
+fn failed_deliveries_go_first_when_a_subscription_is_enabled_again() {
     let (paused, again) = (Terms { enabled: false, ..TERMS }, NOW.plus(HOLD));
     let much_later = NOW.plus(100 * HOLD);
     let mut running = lanes(TERMS);
@@ -198,7 +205,7 @@ fn what_failed_before_is_tried_first_when_its_subscription_is_enabled_again() {
     assert_eq!(started(&mut running, again), plain(&[1]));
 
     let mut restarted = Lanes::new(rules());
-    restarted.take_up(1, paused, Past { last: 2, owed: true, ..Past::default() }, NOW, 0.5);
+    restarted.load(1, paused, Past { last: 2, outstanding: true, ..Past::default() }, NOW, 0.5);
     restarted.put_subscription(1, TERMS, again);
     let wanted = restarted.wanted().unwrap();
     restarted.read(wanted, vec![failed(1, "a", NOW, much_later), delivery(1, 2, "a")], again);
@@ -218,7 +225,7 @@ fn a_rate_is_kept() {
 }
 
 #[test]
-fn what_is_cancelled_is_not_sent_and_frees_those_behind_it() {
+fn cancelled_deliveries_are_not_sent_and_release_later_ones() {
     let mut lanes = lanes(TERMS);
     for sequence in 1..=3 {
         lanes.put(delivery(1, sequence, "a"), NOW);
@@ -227,11 +234,11 @@ fn what_is_cancelled_is_not_sent_and_frees_those_behind_it() {
     assert_eq!(started(&mut lanes, NOW), plain(&[1]));
     lanes.cancel(DeliveryId::new(NOW, 1, 1), NOW);
     done(&mut lanes, failed(1, "a", NOW, NOW), NOW);
-    assert_eq!(started(&mut lanes, NOW), plain(&[3]), "1 was cancelled while it was under way");
+    assert_eq!(started(&mut lanes, NOW), plain(&[3]), "1 was cancelled while in flight");
 }
 
 #[test]
-fn what_is_no_longer_wanted_leaves_once_and_in_time() {
+fn expired_deliveries_end_once_and_in_time() {
     let mut lanes = lanes(Terms { enabled: false, ..TERMS });
     let wanted_until = NOW.plus(MINUTE);
     lanes.put(Delivery { expire_at: Some(wanted_until), ..delivery(1, 1, "a") }, NOW);
@@ -245,7 +252,7 @@ fn what_is_no_longer_wanted_leaves_once_and_in_time() {
 }
 
 #[test]
-fn a_delivery_that_is_heard_of_twice_is_sent_once() {
+fn a_delivery_that_is_added_twice_is_sent_once() {
     let mut lanes = lanes(TERMS);
     lanes.put(delivery(1, 1, "a"), NOW);
     lanes.put(delivery(1, 1, "a"), NOW);
@@ -269,41 +276,41 @@ fn nothing_is_left_of_a_subscription_that_is_gone() {
 }
 
 #[test]
-fn what_quick_receivers_are_owed_is_read_first_and_the_others_have_their_turn() {
+fn deliveries_of_fast_receivers_are_loaded_first_without_starving_others() {
     let mut lanes = Lanes::new(rules());
     for number in 1..=5 {
-        let past = Past { last: 9_000, owed: true, quick: number >= 4, ..Past::default() };
-        lanes.take_up(number, TERMS, past, NOW, 0.5);
+        let past = Past { last: 9_000, outstanding: true, quick: number >= 4, ..Past::default() };
+        lanes.load(number, TERMS, past, NOW, 0.5);
     }
-    let mut asked = Vec::new();
+    let mut reads = Vec::new();
     for _ in 0..16 {
         let wanted = lanes.wanted().unwrap();
-        asked.push(wanted.number);
-        // They stay hungry: nothing of what was found is to be sent at once.
+        reads.push(wanted.number);
+        // They stay hungry: nothing that was read is due now.
         lanes.read(wanted, Vec::new(), NOW);
         let queue = lanes.queues.get_mut(&wanted.number).unwrap();
         queue.reach(0, 9_000);
         lanes.settle(wanted.number, NOW);
     }
-    assert_eq!(asked[..3], [4, 5, 4], "{asked:?}");
-    assert!((1..=3).all(|number| asked.contains(&number)), "{asked:?}");
+    assert_eq!(reads[..3], [4, 5, 4], "{reads:?}");
+    assert!((1..=3).all(|number| reads.contains(&number)), "{reads:?}");
 }
 
 #[test]
 fn of_a_stranger_little_is_read_until_it_answers() {
     let mut lanes = Lanes::new(rules());
     let Bounds { window, least, .. } = Bounds::default();
-    let past = |quick| Past { last: 9_000, owed: true, quick, ..Past::default() };
-    lanes.take_up(1, TERMS, past(false), NOW, 0.5);
-    lanes.take_up(2, TERMS, past(true), NOW, 0.5);
+    let past = |quick| Past { last: 9_000, outstanding: true, quick, ..Past::default() };
+    lanes.load(1, TERMS, past(false), NOW, 0.5);
+    lanes.load(2, TERMS, past(true), NOW, 0.5);
     let mut wanted = std::iter::from_fn(|| lanes.wanted()).take(8).map(|wanted| (wanted.number, wanted.most));
-    assert!(wanted.all(|asked| [(1, least), (2, window)].contains(&asked)));
+    assert!(wanted.all(|reads| [(1, least), (2, window)].contains(&reads)));
 
     let wanted = Wanted { number: 1, after: 0, most: least };
     let found = (1..=least as u64).map(|sequence| delivery(1, sequence, &format!("call-{sequence}"))).collect();
     lanes.remove_subscription(2);
     lanes.read(wanted, found, NOW);
-    assert_eq!(lanes.wanted(), None, "it is enough for now");
+    assert_eq!(lanes.wanted(), None, "the window is full for now");
     let first = started(&mut lanes, NOW)[0].0;
     assert_eq!(first, 1);
     done(&mut lanes, delivered(1, "call-1"), NOW);

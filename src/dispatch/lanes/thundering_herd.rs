@@ -1,4 +1,4 @@
-//! Test of the thundering herd: after an hour in which the whole network was down, no receiver is flooded.
+//! Test of the thundering herd: after an hour without network, no receiver is flooded.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,16 +12,16 @@ use crate::core::subscription::Ordering;
 const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
 const RECEIVERS: u32 = 40;
 const BACKLOG: u64 = 600;
-/// How long an attempt takes, once the network is back.
+/// Duration of an attempt once the network is back.
 const ANSWER: Duration = Duration::from_millis(20);
 
 struct Network {
     lanes: Lanes,
-    /// What is owed and in nobody's hands; the lanes read it as from a store.
+    /// Outstanding deliveries outside the lanes, which read them as from a store.
     stored: BTreeMap<(u32, u64), Delivery>,
-    /// What is under way, by its end.
-    under_way: BTreeMap<(Timestamp, u32, u64), Delivery>,
-    /// When each receiver was sent something since the network is back.
+    /// Attempts in flight, by end time.
+    in_flight: BTreeMap<(Timestamp, u32, u64), Delivery>,
+    /// Times at which each receiver was sent something since the network is back.
     sent: BTreeMap<u32, Vec<Timestamp>>,
     most_at_once: BTreeMap<u32, usize>,
     random: u64,
@@ -29,9 +29,10 @@ struct Network {
 
 impl Network {
     fn new() -> Self {
-        let (ask_first, ask_most) = (Duration::from_secs(5), Duration::from_secs(300));
+        let (first_probe, longest_probe_pause) = (Duration::from_secs(5), Duration::from_secs(300));
         let (hold, bounds) = (Duration::from_secs(900), Bounds::default());
-        let mut lanes = Lanes::new(LaneRules { hold, threads: 64, unrecorded: 4096, ask_first, ask_most, bounds });
+        let mut lanes =
+            Lanes::new(LaneRules { hold, threads: 64, unrecorded: 4096, first_probe, longest_probe_pause, bounds });
         let terms = Terms { enabled: true, ordering: Ordering::Call, max_in_flight: 16, rate_per_second: None };
         let mut stored = BTreeMap::new();
         for number in 1..=RECEIVERS {
@@ -56,8 +57,8 @@ impl Network {
                 lanes.put(delivery, NOW);
             }
         }
-        let (under_way, sent, most_at_once) = Default::default();
-        Self { lanes, stored, under_way, sent, most_at_once, random: 7 }
+        let (in_flight, sent, most_at_once) = Default::default();
+        Self { lanes, stored, in_flight, sent, most_at_once, random: 7 }
     }
 
     fn chance(&mut self) -> f64 {
@@ -70,10 +71,10 @@ impl Network {
             while let Some(start) = self.lanes.start(now) {
                 let (number, sequence) = (start.delivery.id.subscription_number(), start.delivery.id.sequence());
                 let took = if down { Duration::from_secs(5) } else { ANSWER };
-                self.under_way.insert((now.plus(took), number, sequence), start.delivery);
+                self.in_flight.insert((now.plus(took), number, sequence), start.delivery);
                 if !down {
                     self.sent.entry(number).or_default().push(now);
-                    let at_once = self.under_way.keys().filter(|(_, other, _)| *other == number).count();
+                    let at_once = self.in_flight.keys().filter(|(_, other, _)| *other == number).count();
                     let most = self.most_at_once.entry(number).or_default();
                     *most = at_once.max(*most);
                 }
@@ -85,16 +86,16 @@ impl Network {
         }
     }
 
-    /// Goes on until `until`; gives how many attempts each receiver was sent at most while it was down.
+    /// Runs until `until`; returns the most attempts any receiver was sent while down.
     fn run(&mut self, from: Timestamp, until: Timestamp, down: bool) {
         let mut now = from;
         while now < until {
             self.lanes.wake(now);
             self.begin(now, down);
-            let end = self.under_way.first_key_value().map(|((at, ..), _)| *at);
+            let end = self.in_flight.first_key_value().map(|((at, ..), _)| *at);
             let next = end.into_iter().chain(self.lanes.next_wake()).min().unwrap_or(until);
             now = next.max(now.plus(Duration::from_millis(1)));
-            while let Some(entry) = self.under_way.first_entry().filter(|entry| entry.key().0 <= now) {
+            while let Some(entry) = self.in_flight.first_entry().filter(|entry| entry.key().0 <= now) {
                 let (at, number, sequence) = *entry.key();
                 let delivery = entry.remove();
                 let took = if down { Duration::from_secs(5) } else { ANSWER };
@@ -128,14 +129,18 @@ fn after_an_hour_without_network_no_receiver_is_hammered() {
     network.run(NOW, back, true);
     let used: Vec<u32> = network.stored.values().map(|delivery| delivery.attempts).collect();
     let untouched = used.iter().filter(|attempts| **attempts == 0).count();
-    assert!(untouched * 10 > used.len() * 8, "the backlog used up attempts: {untouched} of {} did not", used.len());
+    assert!(
+        untouched * 10 > used.len() * 8,
+        "deliveries used up attempts during the outage: {untouched} of {} did not",
+        used.len()
+    );
     for number in 1..=RECEIVERS {
         let standing = network.lanes.standing(number).unwrap();
         assert_eq!(standing.condition, Condition::Down);
         assert!(standing.held <= 256, "{} in memory", standing.held);
     }
     network.run(back, back.plus(Duration::from_secs(420)), false);
-    assert!(network.stored.is_empty(), "{} are still owed after seven minutes", network.stored.len());
+    assert!(network.stored.is_empty(), "{} are still outstanding after seven minutes", network.stored.len());
     let mut opened: BTreeMap<u64, u32> = BTreeMap::new();
     for (number, sent) in &network.sent {
         let first = sent[0];
@@ -151,5 +156,5 @@ fn after_an_hour_without_network_no_receiver_is_hammered() {
         assert!(early <= 12, "receiver {number}: {early} in the first second");
     }
     let together = opened.values().max().copied().unwrap_or_default();
-    assert!(together <= RECEIVERS / 3, "{together} of {RECEIVERS} were asked within the same ten seconds: {opened:?}");
+    assert!(together <= RECEIVERS / 3, "{together} of {RECEIVERS} were probed within the same ten seconds: {opened:?}");
 }

@@ -1,44 +1,43 @@
 //! For each delivery, by how much ended attempts are ahead of their records.
 //!
-//! The lanes go on as soon as an attempt has ended. Until its record is durable, the store lags behind the lanes: it
-//! may say that the delivery is owed, or say something of it that the record will change. While attempts are ahead of
-//! records, what the attempts said holds; once they are even, what the store has said holds, whatever was said
-//! before. Nothing depends on which of the two is received first: the count of a delivery may be negative for a
-//! while.
+//! The lanes continue as soon as an attempt has ended. Until its record is durable the store lags behind: it may
+//! report the delivery as outstanding, or in a state that the record will change. While attempts are ahead of
+//! records, the attempts' results hold; once they are even, the store's last report holds, whatever came before. The
+//! order in which the two arrive does not matter: the count of a delivery may be negative for a while.
 
 use std::collections::HashMap;
 
-/// The deliveries of one subscription whose attempts and the records of these have not both been heard of.
+/// The deliveries of one subscription whose attempts and records are not even.
 #[derive(Debug, Default)]
 #[cfg_attr(test, derive(Clone))]
 pub(super) struct Unrecorded(HashMap<u64, Count>);
 
-/// What is counted for one delivery.
+/// The count of one delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Count {
-    /// How many attempts (or expiries) ended, less how many records were heard of; never 0.
+    /// Ended attempts and expiries less records; never 0.
     ahead: i32,
-    /// Whether it is over, as the last of them says.
+    /// Whether it has ended, according to the last of them.
     over: bool,
 }
 
 impl Unrecorded {
-    /// Whether a delivery has ended, and the store may still say that it is owed.
+    /// Whether a delivery has ended and the store may still report it as outstanding.
     pub(super) fn is_over(&self, sequence: u64) -> bool {
         self.0.get(&sequence).is_some_and(|count| count.over && count.ahead > 0)
     }
 
-    /// Whether attempts and records of a delivery are not even.
+    /// Whether attempts and records of a delivery differ.
     pub(super) fn contains(&self, sequence: u64) -> bool {
         self.0.contains_key(&sequence)
     }
 
-    /// An attempt, or an expiry, ended. Gives how far they are ahead of the records now.
+    /// Counts an ended attempt or expiry. Returns the new difference.
     pub(super) fn ended(&mut self, sequence: u64) -> i32 {
         self.count(sequence, 1)
     }
 
-    /// An attempt, or an expiry, was recorded. Gives how far they are ahead of the records now.
+    /// Counts a recorded attempt or expiry. Returns the new difference.
     pub(super) fn recorded(&mut self, sequence: u64) -> i32 {
         self.count(sequence, -1)
     }
@@ -53,7 +52,7 @@ impl Unrecorded {
         ahead
     }
 
-    /// Notes whether the delivery is over, if it is not even.
+    /// Records whether the delivery has ended, if the counts differ.
     pub(super) fn note_over(&mut self, sequence: u64, over: bool) {
         if let Some(count) = self.0.get_mut(&sequence) {
             count.over = over;

@@ -1,12 +1,12 @@
-//! `GET /openapi.json`: what the API is, as an OpenAPI 3.1 document, open to everybody.
+//! `GET /openapi.json`: an OpenAPI 3.1 description of the API, public.
 //!
-//! It is written by hand, one JSON file for each subject beside this one: what a request may hold is stricter and
-//! better told there than a derive could tell it. What would only be repeated is added here: the refusals that
-//! every operation has, the words of closed lists, and the event types of the configuration. Two members are
-//! ours: `x-roles`, which tokens may call (none: everybody), and `x-bound`, that a token of one company may not.
+//! Written by hand, one JSON file per subject in this folder: constraints on requests are stricter and clearer than a
+//! derive could express. Added by code: the refusals of every operation, the words of closed lists, and the event
+//! types of the configuration. Two extensions: `x-roles`, the tokens that may call (none: public), and `x-bound`,
+//! whether a token of one company may not.
 //!
 //! It cannot drift: `tests` compares paths and methods with `routes`, the end-to-end test of roles calls every
-//! operation with every kind of token, and schemathesis calls the daemon by it (`.ci/schemathesis`).
+//! operation with every kind of token, and schemathesis tests the daemon against it (`.ci/schemathesis`).
 
 use bytes::Bytes;
 use hyper::StatusCode;
@@ -20,7 +20,7 @@ use crate::core::catalogue::Catalogue;
 use crate::core::delivery::State;
 use crate::core::report::By;
 
-/// The document's parts: `paths`, `schemas` and `parameters` of one subject each.
+/// The parts of the document: `paths`, `schemas` and `parameters`, by subject.
 const PARTS: &[&str] = &[
     include_str!("shared.json"),
     include_str!("service.json"),
@@ -31,10 +31,10 @@ const PARTS: &[&str] = &[
     include_str!("messages.json"),
 ];
 
-/// The methods that an operation may have.
+/// The methods an operation may have.
 const METHODS: [&str; 4] = ["get", "post", "patch", "delete"];
 
-/// The refusals: the name of each, its status, and when it is answered.
+/// The refusals: name, status, and description.
 const REFUSALS: [(&str, &str, &str); 13] = [
     ("BadRequest", "400", "The request is not HTTP as it should be, or its body is not JSON."),
     ("NoToken", "401", "No token, one that is not known, was revoked or has expired."),
@@ -51,7 +51,7 @@ const REFUSALS: [(&str, &str, &str); 13] = [
     ("DiskLow", "507", "Nothing new is accepted for want of room on the disk."),
 ];
 
-/// The document, made once.
+/// The document, built once.
 pub(super) struct Description(Bytes);
 
 impl Description {
@@ -60,7 +60,7 @@ impl Description {
         Self(document(catalogue).to_string().into())
     }
 
-    /// Shows it.
+    /// Returns it.
     pub(super) fn show(&self) -> Result<Reply, Problem> {
         Ok(json_text(StatusCode::OK, self.0.clone()))
     }
@@ -70,7 +70,7 @@ fn document(catalogue: &Catalogue) -> Value {
     let mut parts: [Map<String, Value>; 3] = Default::default();
     let [paths, schemas, parameters] = &mut parts;
     for part in PARTS {
-        // That each of them can be read is tested.
+        // A test checks that each part can be parsed.
         let mut read: Value = serde_json::from_str(part).unwrap_or_default();
         for (name, whole) in [("paths", &mut *paths), ("schemas", &mut *schemas), ("parameters", &mut *parameters)] {
             whole.extend(read[name].as_object_mut().map(std::mem::take).unwrap_or_default());
@@ -120,7 +120,7 @@ fn refusals() -> Map<String, Value> {
     REFUSALS.iter().map(refusal).collect()
 }
 
-/// Adds what every operation of its kind has: refusals, and in words who may call it.
+/// Adds what all operations share: refusals, and who may call it.
 fn complete(operation: &mut Value, of_one: bool) {
     let roles: Vec<String> = operation["x-roles"].as_array().into_iter().flatten().map(Value::to_string).collect();
     let mut statuses = vec!["400", "500"];
@@ -128,12 +128,12 @@ fn complete(operation: &mut Value, of_one: bool) {
         operation["security"] = json!([]);
     } else {
         statuses.extend(["401", "403", "422", "429", "503"]);
-        let mut said = format!("Roles: {}.", roles.join(", ").replace('"', ""));
+        let mut text = format!("Roles: {}.", roles.join(", ").replace('"', ""));
         if operation["x-bound"] == "refused" {
-            said += " Not for a token that is bound to a company.";
+            text += " Not for a token that is bound to a company.";
         }
         let before = operation["description"].as_str().map(|text| format!("{text}\n\n")).unwrap_or_default();
-        operation["description"] = Value::from(before + &said);
+        operation["description"] = Value::from(before + &text);
     }
     if of_one {
         statuses.push("404");
@@ -147,7 +147,7 @@ fn complete(operation: &mut Value, of_one: bool) {
     }
 }
 
-/// The words of the closed lists that the code has.
+/// Adds the words of closed lists.
 fn name_words(schemas: &mut Map<String, Value>) {
     fn words<T: Copy>(all: &[T], word: impl Fn(T) -> &'static str) -> Value {
         all.iter().map(|one| Value::from(word(*one))).collect()
@@ -164,7 +164,7 @@ fn name_words(schemas: &mut Map<String, Value>) {
     }
 }
 
-/// The event types by name, and for each what an event of it holds.
+/// Adds the event types by name, and a schema for the event of each.
 fn name_event_types(schemas: &mut Map<String, Value>, catalogue: &Catalogue) {
     let names: Value = catalogue.entries().iter().map(|entry| Value::from(entry.name.as_str())).collect();
     schemas.entry("EventType").or_insert_with(|| json!({}))["enum"] = names;
@@ -175,7 +175,7 @@ fn name_event_types(schemas: &mut Map<String, Value>, catalogue: &Catalogue) {
         schemas.insert(format!("Data.{}", entry.name), data);
     }
     for kind in ["NewEvent", "CloudEvent"] {
-        // What is written down for any type becomes one schema for each.
+        // The generic schema becomes one schema per type.
         let any = schemas.remove(kind).unwrap_or_default();
         let mut each = Vec::new();
         for entry in catalogue.entries() {

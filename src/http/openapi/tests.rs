@@ -9,7 +9,7 @@ fn whole() -> Value {
     document(&Catalogue::new(Vec::new()).unwrap())
 }
 
-/// The paths that `routes::find` knows, from its source: an id's place is written `{}`.
+/// The paths of `routes::find`, from its source: ids are written `{}`.
 fn known_paths() -> BTreeSet<String> {
     let source = include_str!("../routes.rs");
     let table = source.split("pub(super) fn find(").nth(1).expect("the table of paths");
@@ -39,7 +39,7 @@ fn plain(path: &str) -> String {
     segments.collect::<Vec<_>>().join("/")
 }
 
-/// A path of the document with something that can stand where its parameters do.
+/// A path of the document with valid values for its parameters.
 fn filled(path: &str) -> String {
     let id = |prefix: &str| format!("{prefix}_01ARZ3NDEKTSV4RRFFQ69G5FAV");
     let found = path.split('/').map(str::to_owned).collect::<Vec<_>>();
@@ -94,13 +94,13 @@ fn the_methods_are_those_of_the_routes() {
 }
 
 #[test]
-fn every_operation_says_what_it_is_and_for_whom() {
+fn every_operation_has_a_summary_and_roles() {
     let mut ids = BTreeSet::new();
     for ((path, method), operation) in operations(&whole()) {
         let at = format!("{method} {path}");
         assert!(operation["summary"].as_str().is_some_and(|text| !text.is_empty()), "{at} has no summary");
         assert!(operation["tags"][0].is_string(), "{at} has no tag");
-        assert!(ids.insert(operation["operationId"].as_str().expect(&at).to_owned()), "{at}: its id stands twice");
+        assert!(ids.insert(operation["operationId"].as_str().expect(&at).to_owned()), "{at}: its id is given twice");
         let roles = operation["x-roles"].as_array().unwrap_or_else(|| panic!("{at} has no x-roles"));
         let known = roles.iter().all(|role| crate::core::token::Role::parse(role.as_str().unwrap()).is_ok());
         assert!(known && (roles.is_empty() || roles.contains(&json!("admin"))), "{at}: {roles:?}");

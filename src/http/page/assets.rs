@@ -1,9 +1,8 @@
-//! Scripts and styles, as they stand in the views' folders.
+//! Scripts and styles from the views' folders.
 //!
-//! They are served below `/assets/VERSION/`, where the version is a hash of all of them: what stands
-//! there never changes, so a browser may keep it. Within it the paths are those of the source, so
-//! the scripts import each other as they stand. Under another version (of a page from before an upgrade)
-//! they are served too, to be asked for again each time.
+//! Served below `/assets/VERSION/`, where the version is a hash of all of them, so browsers may cache them
+//! indefinitely. Below it the paths are those of the source, so scripts import each other unchanged. Under another
+//! version (of a page from before an upgrade) they are served too, but must be revalidated each time.
 
 use std::sync::OnceLock;
 
@@ -78,25 +77,25 @@ const ALL: &[Asset] = assets![
     JS "status" "status.js",
 ];
 
-/// Where `folder/name` stands in the table.
+/// The index of `folder/name`.
 pub(super) fn find(folder: &str, name: &str) -> Option<usize> {
     ALL.iter().position(|asset| asset.folder == folder && asset.name == name)
 }
 
-/// One file as it is sent.
+/// A file ready to be sent.
 struct Ready {
     plain: Bytes,
-    /// In gzip, once it was asked for: a start is not to wait for it, and few ever open the page. `None` if that is no
-    /// shorter.
+    /// Compressed on first use, because start must not wait for it and few daemons ever serve the page. `None` if
+    /// that is no shorter.
     packed: OnceLock<Option<Bytes>>,
-    /// Of the plain bytes; those in gzip are others and have another (RFC 9110 section 8.8.1).
+    /// ETag of the plain bytes; the compressed ones have their own (RFC 9110 section 8.8.1).
     tag: String,
 }
 
-/// All of them, ready to be sent.
+/// All files, ready to be sent.
 pub(super) struct Assets {
     ready: Vec<Ready>,
-    /// The beginning of their paths: `/assets/VERSION`.
+    /// The prefix of their paths: `/assets/VERSION`.
     base: String,
 }
 
@@ -113,12 +112,12 @@ impl Assets {
         Self { ready, base: format!("/assets/{}", short(&whole.finalize())) }
     }
 
-    /// `/assets/VERSION`, for templates: ours, so nothing in it needs to be escaped.
+    /// `/assets/VERSION`, for templates: generated, so it needs no escaping.
     pub(super) fn base(&self) -> Value {
         Value::from_safe_string(self.base.clone())
     }
 
-    /// The file at `index`, asked for as `path`; `304` if the browser has it.
+    /// The file at `index`, requested as `path`; `304` if the browser has it.
     pub(super) fn reply(&self, index: usize, path: &str, headers: &HeaderMap) -> Reply {
         let (asset, ready) = (&ALL[index], &self.ready[index]);
         let pack = || coding::gzip(&ready.plain, Compression::best());
@@ -163,7 +162,7 @@ mod tests {
         }
     }
 
-    fn asked(assets: &Assets, path: &str, headers: &[(&'static str, &str)]) -> Reply {
+    fn request(assets: &Assets, path: &str, headers: &[(&'static str, &str)]) -> Reply {
         let headers = headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
         assets.reply(find("layout", "base.css").unwrap(), path, &headers)
     }
@@ -172,18 +171,18 @@ mod tests {
     fn an_asset_has_a_tag_for_each_of_its_forms_and_is_kept_under_its_version() {
         let assets = Assets::new();
         let path = format!("{}/layout/base.css", assets.base());
-        let plain = asked(&assets, &path, &[]);
-        let packed = asked(&assets, &path, &[("accept-encoding", "gzip")]);
+        let plain = request(&assets, &path, &[]);
+        let packed = request(&assets, &path, &[("accept-encoding", "gzip")]);
         assert_eq!(packed.headers()["content-encoding"], "gzip");
         assert!(bytes(&packed).len() < bytes(&plain).len());
         assert_ne!(plain.headers()["etag"], packed.headers()["etag"]);
         assert!(plain.headers()["cache-control"].to_str().unwrap().contains("immutable"));
-        let stale = asked(&assets, "/assets/000000000000/layout/base.css", &[]);
+        let stale = request(&assets, "/assets/000000000000/layout/base.css", &[]);
         assert_eq!(stale.headers()["cache-control"], "no-cache");
         let tag = packed.headers()["etag"].to_str().unwrap();
-        let again = asked(&assets, &path, &[("accept-encoding", "gzip"), ("if-none-match", tag)]);
+        let again = request(&assets, &path, &[("accept-encoding", "gzip"), ("if-none-match", tag)]);
         assert_eq!((again.status().as_u16(), bytes(&again).len()), (304, 0));
-        let other = asked(&assets, &path, &[("if-none-match", tag)]);
+        let other = request(&assets, &path, &[("if-none-match", tag)]);
         assert_eq!(other.status(), 200, "the tag of the other form");
     }
 

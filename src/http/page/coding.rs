@@ -1,7 +1,7 @@
-//! gzip (RFC 1952) for browsers that take it (RFC 9110 section 12.5.3).
+//! gzip (RFC 1952) for browsers that accept it (RFC 9110 section 12.5.3).
 //!
-//! Nothing secret is ever compressed together with what a visitor chose: secrets come from the API, which
-//! does not compress.
+//! Secrets are never compressed together with text chosen by a visitor: they come from the API, which does not
+//! compress.
 
 use std::io::Write as _;
 
@@ -13,10 +13,10 @@ use hyper::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderMap, HeaderValue, V
 use crate::http::body::Body;
 use crate::http::reply::Reply;
 
-/// Shorter answers fit into one packet as they are.
+/// Shorter responses fit into one packet anyway.
 const LEAST: usize = 1_000;
 
-/// Whether the browser takes gzip.
+/// Whether the browser accepts gzip.
 pub(super) fn is_wanted(headers: &HeaderMap) -> bool {
     let lines = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|line| line.to_str().ok());
     lines.flat_map(|line| line.split(',')).any(|coding| {
@@ -27,7 +27,7 @@ pub(super) fn is_wanted(headers: &HeaderMap) -> bool {
     })
 }
 
-/// `bytes` in gzip; `None` if that does not make them shorter.
+/// `bytes` compressed; `None` if that is no shorter.
 pub(super) fn gzip(bytes: &[u8], level: Compression) -> Option<Bytes> {
     let mut encoder = GzEncoder::new(Vec::with_capacity(bytes.len() / 3), level);
     // Writing into memory cannot fail; if it did, the plain bytes would be sent.
@@ -35,7 +35,7 @@ pub(super) fn gzip(bytes: &[u8], level: Compression) -> Option<Bytes> {
     (packed.len() < bytes.len()).then(|| packed.into())
 }
 
-/// `reply`, in gzip if that is `wanted` and worth it and it is not yet.
+/// `reply`, compressed if `wanted`, worthwhile and not done yet.
 pub(super) fn packed(mut reply: Reply, wanted: bool) -> Reply {
     if reply.headers().contains_key(CONTENT_ENCODING) || reply.headers().contains_key(VARY) {
         return reply;

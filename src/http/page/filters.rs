@@ -1,7 +1,7 @@
-//! What a view's form has chosen: from its address to the parameters of the API, and back into the form.
+//! A view's filter form: from the page's address to the API's parameters, and back into the form.
 //!
-//! Knows nothing of what is filtered. What always holds: times are given on in UTC. One without a zone, as the
-//! form sends it from a browser without scripts, is one in UTC, which is what the form says then.
+//! Knows nothing about what is filtered. Invariant: times are passed on in UTC. A time without a zone, as sent by the
+//! form from a browser without scripts, is taken as UTC, as the form says.
 
 use std::collections::BTreeMap;
 
@@ -10,14 +10,14 @@ use url::form_urlencoded;
 use super::visit::Visit;
 use crate::core::time::Timestamp;
 
-/// The filters of one look at a view.
+/// The filters of one request.
 pub(super) struct Filters {
     names: &'static [&'static str],
     given: Vec<(&'static str, String)>,
 }
 
 impl Filters {
-    /// Those of `names` that the visitor's address has.
+    /// Those of `names` in the visitor's address.
     pub(super) fn read(visit: &Visit, names: &'static [&'static str]) -> Self {
         let given = names.iter().filter_map(|name| {
             let value = visit.parameter(name)?;
@@ -26,35 +26,35 @@ impl Filters {
         Self { names, given: given.collect() }
     }
 
-    /// As the API takes them.
+    /// As parameters of the API.
     pub(super) fn parameters(&self) -> impl Iterator<Item = (&str, &str)> {
         self.given.iter().map(|(name, value)| (*name, value.as_str()))
     }
 
-    /// The value of one that was given.
+    /// The value of a given filter.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.parameters().find(|(given, _)| *given == name).map(|(_, value)| value)
     }
 
-    /// How many were given.
+    /// The number of given filters.
     pub(super) fn len(&self) -> usize {
         self.given.len()
     }
 
-    /// As they stand behind the question mark of an address.
+    /// As a query string.
     pub(super) fn query(&self) -> String {
         form_urlencoded::Serializer::new(String::new()).extend_pairs(self.parameters()).finish()
     }
 
-    /// For the form: the value of each, empty if it was not given.
+    /// For the form: every value, empty if not given.
     pub(super) fn fields(&self) -> BTreeMap<&'static str, String> {
         self.names.iter().map(|name| (*name, self.get(name).unwrap_or_default().to_owned())).collect()
     }
 }
 
-/// A time of an address in UTC. What cannot be read stays as it is, for the API to say what is wrong with it.
+/// A time in UTC. An unreadable one is unchanged, so that the API reports it.
 fn in_utc(text: &str) -> String {
-    // A `+` that was not encoded.
+    // An unencoded `+`.
     let text = text.replace(' ', "+");
     let parsed = Timestamp::parse(&text).or_else(|_| Timestamp::parse(&format!("{text}Z")));
     let parsed = parsed.or_else(|_| Timestamp::parse(&format!("{text}:00Z")));

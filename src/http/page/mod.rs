@@ -1,35 +1,34 @@
 //! The page: Settings > Webhooks in a browser. Server-rendered views over the API, no build step.
 //!
 //! ```text
-//! mod          the way of a request: method, session, view
-//! paths        the table of paths; state: what the views share
-//! visit        who looks and at which company; asks the API and renders a template
-//! render       the templates: which there are, the filters they use, JSON made readable
+//! mod          a request's path: method, session, view
+//! paths        the table of paths; state: shared by the views
+//! visit        one GET by a signed-in user: queries the API and renders a template
+//! recent       how the last day's attempts went, by webhook
+//! render       the templates and the filters they use
 //! assets       scripts and styles, compressed once, with their ETags
-//! coding       gzip, where the browser takes it
+//! coding       gzip, if the browser accepts it
 //! sign_in/     form and session cookie; signing out
-//! layout/      what every view has: frame, colours, and the scripts' common modules
-//! problem/     what is shown when something cannot be shown
-//! filters      what a view's form has chosen
-//! webhooks/    list, form, preview, receivers to start from, how the last day went
-//! logs/        attempts as they come in, one with request and response, dead letters
-//! calls/       those of a lead, one on its time line with its conversation
-//! report/      what became of calls: figures, charts, table
+//! layout/      the common frame, colours and script modules
+//! problem/     the error page
+//! filters      the values of a view's filter form
+//! webhooks/    list, form, preview, sample receivers, charts
+//! logs/        live attempts, one with request and response, dead letters
+//! calls/       calls of a lead, one with its timeline and conversation
+//! report/      figures, charts and a table of calls
 //! keys/        tokens
 //! status/      queue, disk, senders
 //! ```
 //!
-//! A view is a folder: `mod.rs` asks the API for what it shows, `*.html` shows it, `*.css` and `*.js` belong
-//! to it. To add one: a folder, a [`View`] with its path, its line in [`shown`], its template in
-//! `render`, its assets in `assets`, its link in `layout/layout.html`.
+//! A view is a folder: `mod.rs` queries the API, `*.html` renders the result, `*.css` and `*.js` belong to it. To add
+//! one: a folder, a [`View`] with its path, its line in [`shown`], its template in `render`, its assets in `assets`,
+//! its link in `layout/layout.html`.
 //!
-//! A view shows what `GET`s of the API answer to its visitor ([`Visit::ask`]), and its scripts change things by
-//! the API's other methods: there are no second rules about who may see or do what. Without scripts the
-//! views can be read and filtered.
+//! A view shows what the API returns to its visitor ([`Visit::ask`]), and its scripts make changes through the API:
+//! there are no separate rules on who may see or do what. Views can be read and filtered without scripts.
 //!
-//! What always holds: everything that comes from elsewhere is escaped by the templates, or set as text by the
-//! scripts; nothing is loaded from another host ([`guarded`]); nobody without a session sees more than the
-//! sign-in.
+//! Invariants: untrusted values are escaped by the templates, or set as text by the scripts; nothing is loaded from
+//! another host ([`guarded`]); without a session only the sign-in is accessible.
 
 mod assets;
 mod calls;
@@ -38,6 +37,7 @@ mod filters;
 mod keys;
 mod logs;
 mod paths;
+mod recent;
 mod render;
 mod report;
 mod sign_in;
@@ -66,7 +66,7 @@ use super::reply::{self, Reply, seen_other};
 /// Answers a request for the page.
 ///
 /// # Errors
-/// 405, and what goes wrong with a form before anything can be shown.
+/// 405, and faults of a form before anything can be shown.
 pub(super) async fn answer(
     page: &Arc<Page>,
     context: &Arc<RequestContext>,
@@ -89,8 +89,8 @@ pub(super) async fn answer(
     Ok(guarded(coding::packed(reply, gzip)))
 }
 
-/// What somebody who has signed in is shown at `view`. What a view is made of takes several times the memory of its text: so
-/// [`state::VIEWS`] are made at once.
+/// The `view` for a signed-in user. Rendering takes several times the memory of the resulting text, so at most
+/// [`state::VIEWS`] run at once.
 async fn viewed(
     page: &Arc<Page>,
     context: &Arc<RequestContext>,
@@ -99,12 +99,12 @@ async fn viewed(
     request: &Request<Incoming>,
     gzip: bool,
 ) -> Result<Reply, Problem> {
-    const MANY: &str = "too many pages are asked for at once with this token: ask again in a moment";
+    const MANY: &str = "too many pages are requested at once with this token: try again in a moment";
     Peer::is_known(request);
     let principal = access.principal();
     let account = Account::new(&context.services.budget, principal.clone(), Peer::of(request));
-    let turn = page.views.slot(principal, false).await;
-    let _turn = turn.map_err(|_| Problem::too_many_requests(MANY, 2))?;
+    let slot = page.views.slot(principal, false).await;
+    let _slot = slot.map_err(|_| Problem::too_many_requests(MANY, 2))?;
     let browser = context.sessions.browser(request.headers());
     let visit = Visit::new(Arc::clone(page), Arc::clone(context), access, account.clone(), browser, request.uri());
     let reply = match shown(view, &visit).await {
@@ -114,10 +114,10 @@ async fn viewed(
     reply::counted(guarded(coding::packed(reply, gzip)), &account)
 }
 
-/// What `visit` is shown at `view`.
+/// Renders `view` for `visit`.
 ///
 /// # Errors
-/// What the API has against it.
+/// Those of the API.
 async fn shown(view: &View, visit: &Visit) -> Result<Reply, Problem> {
     match *view {
         View::Webhooks => webhooks::list(visit).await,
@@ -139,13 +139,13 @@ async fn shown(view: &View, visit: &Visit) -> Result<Reply, Problem> {
     }
 }
 
-/// The headers that keep a page to itself: nothing from elsewhere, no frames, no scripts in the text.
+/// Headers that isolate the page: no foreign resources, no frames, no inline scripts.
 fn guarded(mut reply: Reply) -> Reply {
     const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
                           form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
     let headers = reply.headers_mut();
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-    // Not `no-referrer`: with it browsers say `Origin: null` of our own forms.
+    // Not `no-referrer`: browsers would then send `Origin: null` with our own forms.
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
     for (name, value) in [

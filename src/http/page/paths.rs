@@ -1,4 +1,4 @@
-//! What of the page stands at which path.
+//! The paths of the page.
 
 use hyper::Method;
 
@@ -8,19 +8,19 @@ use crate::core::id::{AttemptId, SubscriptionId};
 use crate::http::path;
 use crate::http::problem::Problem;
 
-/// Something of the page that has a path.
+/// A resource of the page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::http) enum View {
-    /// Leads to the list of webhooks.
+    /// Redirects to the list of webhooks.
     Home,
     SignIn,
     SignOut,
-    /// A script or a style, by its place in the table.
+    /// A script or style, by index in the table.
     Asset(usize),
     Webhooks,
     NewWebhook,
     Webhook(SubscriptionId),
-    /// What a webhook with the form's settings would be sent, as JSON, for the form's script.
+    /// A preview of a delivery with the form's settings, as JSON, for the form's script.
     Preview,
     Logs,
     LogEntry(AttemptId),
@@ -36,7 +36,7 @@ pub(in crate::http) enum View {
     Status,
 }
 
-/// What stands at `path`, if it is the page's.
+/// The view at `path`, if it belongs to the page.
 pub(in crate::http) fn find(path: &str) -> Option<View> {
     if path == "/" {
         return Some(View::Home);
@@ -68,7 +68,7 @@ pub(in crate::http) fn find(path: &str) -> Option<View> {
 }
 
 impl View {
-    /// The methods there are, as the header `Allow` lists them.
+    /// The allowed methods, as in the header `Allow`.
     const fn allow(&self) -> &'static str {
         match self {
             Self::SignIn => "GET, HEAD, POST",
@@ -83,13 +83,13 @@ impl View {
         if known { Ok(()) } else { Err(Problem::method_not_allowed(method.as_str(), allow)) }
     }
 
-    /// Whether it is asked for by a script, which takes problems as the API answers them.
+    /// Whether it is requested by scripts, which expect problems as from the API.
     pub(super) const fn is_for_scripts(&self) -> bool {
         matches!(self, Self::Preview | Self::NewestEntry)
     }
 
-    /// Whether somebody who signs in may be led there.
-    pub(super) const fn is_a_place(&self) -> bool {
+    /// Whether signing in may redirect to it.
+    pub(super) const fn is_redirect_target(&self) -> bool {
         !matches!(self, Self::SignIn | Self::SignOut | Self::Asset(_) | Self::LogExport | Self::ReportExport)
             && !self.is_for_scripts()
     }
@@ -118,7 +118,7 @@ mod tests {
         for (path, place) in
             [("/", true), ("/webhooks", true), ("/sign-out", false), ("/assets/x/layout/base.css", false)]
         {
-            assert_eq!(find(path).is_some_and(|view| view.is_a_place()), place, "{path}");
+            assert_eq!(find(path).is_some_and(|view| view.is_redirect_target()), place, "{path}");
         }
     }
 }

@@ -1,7 +1,7 @@
-//! The templates, and what they may call.
+//! The templates and their filters.
 //!
-//! Every value is escaped where it is shown (their names end in `.html`); what is missing is a fault, not a
-//! blank. Knows nothing of who looks.
+//! Every value is escaped where it is shown (template names end in `.html`); a missing value is an error, not a
+//! blank. Knows nothing about the visitor.
 
 use hyper::StatusCode;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value};
@@ -35,15 +35,15 @@ pub(super) const SOURCES: &[(&str, &str)] = &[
     ("report.html", include_str!("report/report.html")),
 ];
 
-/// HTML, as it is answered.
+/// The content type of HTML.
 const HTML: &str = "text/html; charset=utf-8";
 
-/// `text` as an answer.
+/// `text` as a response.
 pub(super) fn html(status: StatusCode, text: String) -> Reply {
     with_body(status, HTML, Body::Whole(text.into()))
 }
 
-/// The templates, compiled.
+/// The compiled templates.
 pub(super) struct Templates(Environment<'static>);
 
 impl Templates {
@@ -66,10 +66,10 @@ impl Templates {
         Self(all)
     }
 
-    /// The template `name`, filled in.
+    /// Renders the template `name`.
     ///
     /// # Errors
-    /// 500 if it and `values` do not fit together, which is a fault of ours.
+    /// 500 if it and `values` do not match, which is an internal error.
     pub(super) fn render(&self, name: &str, values: Value) -> Result<String, Problem> {
         let rendered = self.0.get_template(name).and_then(|template| template.render(values));
         rendered.map_err(|error| {
@@ -79,7 +79,7 @@ impl Templates {
     }
 }
 
-/// A time of the API for people: `2026-11-25 10:02:07 UTC`. The scripts put it into the viewer's zone.
+/// A time for display: `2026-11-25 10:02:07 UTC`. Scripts convert it to the viewer's zone.
 fn utc(time: &str) -> String {
     match Timestamp::parse(time) {
         Ok(_) if time.len() >= 19 => format!("{} {} UTC", &time[..10], &time[11..19]),
@@ -96,13 +96,13 @@ fn host(url: &str) -> String {
     host.unwrap_or_else(|| url.to_owned())
 }
 
-/// `text` as one segment of a path: whatever could mean something there is percent-encoded (RFC 3986 section 2.1).
+/// `text` as one path segment: special characters are percent-encoded (RFC 3986 section 2.1).
 pub(super) fn segment(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_~".contains(&byte);
     text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
 }
 
-/// The beginning of a text, at most `most` characters of it.
+/// At most `most` characters of a text.
 fn short(text: &str, most: usize) -> String {
     let mut shown: String = text.chars().take(most).collect();
     if text.chars().nth(most).is_some() {
@@ -111,7 +111,7 @@ fn short(text: &str, most: usize) -> String {
     shown
 }
 
-/// A count with its thousands apart.
+/// A count with thousands separators.
 fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut shown = String::with_capacity(digits.len() + digits.len() / 3);
@@ -124,7 +124,7 @@ fn count(number: u64) -> String {
     shown
 }
 
-/// A number of bytes for people, in powers of 1,024.
+/// A number of bytes for display, in powers of 1,024.
 fn size(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["bytes", "KiB", "MiB", "GiB", "TiB"];
     let mut unit = 0;
@@ -136,7 +136,7 @@ fn size(bytes: u64) -> String {
     if unit == 0 { format!("{bytes} bytes") } else { format!("{shown:.1} {}", UNITS[unit]) }
 }
 
-/// A length of time in milliseconds, for people.
+/// A duration in milliseconds, for display.
 fn millis(length: u64) -> String {
     match length {
         0..1_000 => format!("{length} ms"),
@@ -145,7 +145,7 @@ fn millis(length: u64) -> String {
     }
 }
 
-/// A length of time in seconds, for people.
+/// A duration in seconds, for display.
 pub(super) fn seconds(length: f64) -> String {
     if length < 10.0 && length.fract() != 0.0 {
         format!("{length:.1} s")
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_from_elsewhere_is_text() {
+    fn foreign_data_is_rendered_as_text() {
         let templates = Templates::new();
         let hostile = "\"'><script>alert(1)</script>&";
         let values =

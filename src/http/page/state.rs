@@ -1,24 +1,24 @@
-//! What the page is made of, and what its views share.
+//! State shared by all views of the page.
 
-use std::sync::Mutex;
+use tokio::sync::Mutex;
 
 use super::assets::Assets;
+use super::recent::Recent;
 use super::render::Templates;
-use super::webhooks::Recent;
 use crate::http::fair_limit::FairLimit;
 
-/// What the page is made of, read once.
+/// Templates, assets and caches, built once at start.
 pub(in crate::http) struct Page {
     pub(super) templates: Templates,
     pub(super) assets: Assets,
     pub(super) recent: Mutex<Recent>,
-    /// Who may have a view made.
+    /// Limits how many views are rendered at once.
     pub(super) views: FairLimit,
 }
 
-/// How many views are made at once.
+/// Views rendered at once.
 pub(super) const VIEWS: usize = 8;
-/// How many of one token may wait.
+/// Requests of one token that may wait.
 const WAITING: usize = 64;
 
 impl Page {

@@ -1,4 +1,4 @@
-//! One look at the page: who looks, at which company, and what the API tells them.
+//! A request for a view: the visitor, the company, and queries of the API.
 
 use std::sync::Arc;
 
@@ -6,8 +6,10 @@ use hyper::header::HeaderValue;
 use hyper::{StatusCode, Uri};
 use minijinja::{Value, context};
 use serde::de::DeserializeOwned;
+use tokio::sync::Mutex;
 use url::form_urlencoded;
 
+use super::recent::Recent;
 use super::render::html;
 use super::state::Page;
 use crate::core::token::Role;
@@ -23,7 +25,7 @@ use crate::http::request::Authorised;
 use crate::http::routes::{self, Resource};
 use crate::http::session::Browser;
 
-/// A `GET` of the page by somebody who has signed in.
+/// A `GET` of the page by a signed-in user.
 pub(super) struct Visit {
     page: Arc<Page>,
     context: Arc<RequestContext>,
@@ -54,56 +56,56 @@ impl Visit {
         uri: &Uri,
     ) -> Self {
         let query = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).into_owned();
-        // A filter that was left empty in its form is none.
+        // An empty filter counts as absent.
         let query = query.filter(|(_, value)| !value.is_empty()).collect();
         Self { page, context, access, account, browser, uri: uri.clone(), query }
     }
 
-    /// What is behind the page.
+    /// The services of other modules.
     pub(super) fn services(&self) -> &Services {
         &self.context.services
     }
 
-    /// What the views share, for what is done on another thread.
-    pub(super) fn shared_page(&self) -> Arc<Page> {
-        Arc::clone(&self.page)
+    /// The attempts of the last 24 hours.
+    pub(super) fn recent(&self) -> &Mutex<Recent> {
+        &self.page.recent
     }
 
-    /// What tells the visitor's browser from others.
+    /// Identifies the visitor's browser.
     pub(super) const fn browser(&self) -> Option<Browser> {
         self.browser
     }
 
-    /// Whether the visitor may change things.
+    /// Whether the visitor may make changes.
     pub(super) fn is_admin(&self) -> bool {
         self.access.may(Role::Admin)
     }
 
-    /// What stands behind the question mark of the address.
+    /// The query string of the address.
     pub(super) fn query_text(&self) -> Option<&str> {
         self.uri.query()
     }
 
-    /// Those parameters of the address that have one of these names and are not empty.
+    /// The parameters of the address with one of these names that are not empty.
     pub(super) fn chosen<'v>(&'v self, names: &'v [&str]) -> impl Iterator<Item = (&'v str, &'v str)> {
         let named = self.query.iter().filter(|(name, _)| names.contains(&name.as_str()));
         named.map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
-    /// The value of one of them.
+    /// The value of a parameter.
     pub(super) fn parameter(&self, name: &str) -> Option<&str> {
         self.query.iter().find(|(given, _)| given == name).map(|(_, value)| value.as_str())
     }
 
-    /// The company that is looked at: the token's own, or the one chosen; `None` for all.
+    /// The company shown: the token's own, or the selected one; `None` for all.
     pub(super) fn company(&self) -> Option<&str> {
         self.access.company().map(crate::core::event::Company::as_str).or_else(|| self.parameter("company"))
     }
 
-    /// What the API answers to a `GET` of `path` with `parameters`, asked with the visitor's permissions.
+    /// The API's response to a `GET` of `path` with `parameters`, with the visitor's permissions.
     ///
     /// # Errors
-    /// What the API refuses.
+    /// Those of the API.
     pub(super) async fn ask<'p>(
         &self,
         path: &str,
@@ -112,10 +114,10 @@ impl Visit {
         self.ask_for(path, parameters).await
     }
 
-    /// The same, read as a `T`.
+    /// The same, deserialised as a `T`.
     ///
     /// # Errors
-    /// What the API refuses.
+    /// Those of the API.
     pub(super) async fn ask_for<'p, T: DeserializeOwned>(
         &self,
         path: &str,
@@ -125,15 +127,15 @@ impl Visit {
         let reply = routes::answer(resource, request).await?;
         let Body::Whole(text) = reply.into_body() else { return Err(Problem::internal()) };
         serde_json::from_slice(&text).map_err(|error| {
-            tracing::error!("the page cannot read what the API answers at {path}: {error}");
+            tracing::error!("the page cannot read the API's response at {path}: {error}");
             Problem::internal()
         })
     }
 
-    /// What the API answers to a `GET` of `path` as a table in CSV, to be saved.
+    /// The API's response to a `GET` of `path` as CSV, for download.
     ///
     /// # Errors
-    /// What the API refuses.
+    /// Those of the API.
     pub(super) async fn csv<'p>(
         &self,
         path: &str,
@@ -154,18 +156,18 @@ impl Visit {
         Ok((resource, Authorised::within(Arc::clone(&self.context), self.access.clone(), self.account.clone(), uri)))
     }
 
-    /// The template `name` with the `values` of a view of `section`, as an answer.
+    /// Renders the template `name` with `values` as a view of `section`.
     ///
     /// # Errors
-    /// 500 if they do not fit together.
+    /// 500 if they do not match.
     pub(super) fn page(&self, name: &str, section: &str, values: Value) -> Result<Reply, Problem> {
         self.rendered(StatusCode::OK, name, section, values)
     }
 
-    /// A page that says why there is none.
+    /// The error page.
     ///
     /// # Errors
-    /// 500 if not even that can be shown.
+    /// 500 if it cannot be rendered.
     pub(super) fn problem(&self, problem: &Problem) -> Result<Reply, Problem> {
         let status = StatusCode::from_u16(problem.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let values = context! { status => status.as_u16(), detail => problem.detail() };
@@ -182,7 +184,7 @@ impl Visit {
             bound => self.access.is_bound(),
             company => self.company(),
             companies => self.companies(),
-            // What links carry on, so that the company that was chosen stays chosen.
+            // Keeps the selected company in links.
             and_company => self.carried('&'),
             with_company => self.carried('?'),
         };
@@ -190,7 +192,7 @@ impl Visit {
         Ok(html(status, text))
     }
 
-    /// The chosen company as a parameter that follows on `sign`; nothing for a token that is bound to one.
+    /// The selected company as a parameter that follows `sign`; empty for a token bound to one.
     pub(super) fn carried(&self, sign: char) -> String {
         let chosen = self.company().filter(|_| !self.access.is_bound());
         let pair = |company| {
@@ -199,7 +201,7 @@ impl Visit {
         chosen.map(pair).unwrap_or_default()
     }
 
-    /// The companies to choose from: those with webhooks. None for a token that is bound to one.
+    /// The selectable companies: those with webhooks. None for a token bound to one.
     fn companies(&self) -> Vec<String> {
         if self.access.is_bound() {
             return Vec::new();

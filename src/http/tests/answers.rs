@@ -1,4 +1,4 @@
-//! The way of the store's answers to the thread of the requests, with a store that writes.
+//! The store's answers on the HTTP thread, with a store that writes.
 
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -14,7 +14,7 @@ use crate::store::{Running, Store};
 
 const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
 
-/// Answers nothing: these tests ask the store themselves.
+/// Unused: these tests call the store themselves.
 struct Nobody;
 
 impl Handler for Nobody {
@@ -23,17 +23,17 @@ impl Handler for Nobody {
     }
 }
 
-/// A running store in `dir`, and the end of the way on which its answers come.
+/// A running store in `dir`, and the receiving end of its answers.
 fn running(dir: &tempfile::TempDir) -> (Store, Running, Answers) {
     let (way, arrived) = answers();
     let idle = idle_store_in(dir.path()).answering(way);
     (idle.store().clone(), idle.start(|| NOW, |_, _| (), |why| panic!("{why}")).unwrap(), arrived)
 }
 
-/// The thread that gives the store's answer to a write.
+/// The thread that delivers the store's answer to a write.
 fn given_by(store: &Store) -> Option<String> {
-    let (told, thread) = mpsc::channel();
-    let reply = Box::new(move |_| told.send(thread::current().name().map(str::to_owned)).unwrap());
+    let (delivered, thread) = mpsc::channel();
+    let reply = Box::new(move |_| delivered.send(thread::current().name().map(str::to_owned)).unwrap());
     store.discard(SubscriptionId::from_bits(7), reply).unwrap();
     thread.recv_timeout(PATIENCE).unwrap()
 }
@@ -59,10 +59,10 @@ fn answers_are_given_by_the_thread_of_the_requests_and_without_it_by_the_committ
 fn answers_that_are_under_way_when_the_thread_ends_are_given_all_the_same() {
     let dir = tempfile::tempdir().unwrap();
     let (store, running, arrived) = running(&dir);
-    let (told, given) = mpsc::channel();
-    let reply = Box::new(move |_| told.send(()).unwrap());
+    let (delivered, given) = mpsc::channel();
+    let reply = Box::new(move |_| delivered.send(()).unwrap());
     store.discard(SubscriptionId::from_bits(7), reply).unwrap();
-    // The committer is through with it, and nobody takes its answer from the way.
+    // The committer is done, and nobody receives its answer.
     running.stop();
     assert_eq!(given.try_recv(), Err(mpsc::TryRecvError::Empty));
     drop(arrived);

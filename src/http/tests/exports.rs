@@ -1,4 +1,4 @@
-//! The log as a stream: complete, bounded in memory, and broken off where it cannot go on.
+//! The log as a stream: complete, bounded in memory, and aborted on errors.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
@@ -16,19 +16,19 @@ use super::super::reply::Reply;
 use super::*;
 use crate::store::{Page, ReadError};
 
-/// Exports a log of so many pages of 100 entries; reading page `fault` fails.
+/// Exports a log of this many pages of 100 entries; reading page `fault` fails.
 struct Log {
     pages: u128,
     fault: Option<u128>,
     read: Arc<AtomicUsize>,
     budget: Budget,
-    /// Told when an export has ended, however it did.
-    told: mpsc::Sender<()>,
+    /// Notified when an export has ended, however it did.
+    ended_tx: mpsc::Sender<()>,
 }
 
-struct Tell(mpsc::Sender<()>);
+struct NotifyOnDrop(mpsc::Sender<()>);
 
-impl Drop for Tell {
+impl Drop for NotifyOnDrop {
     fn drop(&mut self) {
         let _ = self.0.send(());
     }
@@ -37,9 +37,9 @@ impl Drop for Tell {
 impl Handler for Log {
     async fn handle(self: Arc<Self>, request: Request<Incoming>) -> Reply {
         let (last, fault, read) = (self.pages - 1, self.fault, Arc::clone(&self.read));
-        let tell = Tell(self.told.clone());
+        let guard = NotifyOnDrop(self.ended_tx.clone());
         let pages: Pages = Arc::new(move |after| {
-            let _held = &tell;
+            let _held = &guard;
             let number = after.map_or(0, |number| number + 1);
             read.fetch_add(1, Ordering::SeqCst);
             if fault == Some(number) {
@@ -56,7 +56,8 @@ impl Handler for Log {
 
 fn exported(path: &str, pages: u128, fault: Option<u128>) -> String {
     let read = Arc::new(AtomicUsize::new(0));
-    let server = serve(Log { pages, fault, read, budget: Budget::new(4 << 20), told: mpsc::channel().0 }, settings());
+    let server =
+        serve(Log { pages, fault, read, budget: Budget::new(4 << 20), ended_tx: mpsc::channel().0 }, settings());
     exchange(server.address(), format!("GET {path} HTTP/1.0\r\n\r\n"))
 }
 
@@ -75,12 +76,12 @@ fn every_entry_is_in_it_once() {
 }
 
 #[test]
-fn what_cannot_go_on_is_broken_off_and_not_ended() {
+fn a_failed_stream_is_aborted_and_not_ended() {
     let refused = exported("/csv", 3, Some(0));
     assert_eq!(status(&refused), Some(500), "{refused}");
     let read = Arc::new(AtomicUsize::new(0));
     let server = serve(
-        Log { pages: 3, fault: Some(2), read, budget: Budget::new(4 << 20), told: mpsc::channel().0 },
+        Log { pages: 3, fault: Some(2), read, budget: Budget::new(4 << 20), ended_tx: mpsc::channel().0 },
         settings(),
     );
     let cut = exchange(server.address(), "GET /ndjson HTTP/1.1\r\nHost: x\r\n\r\n");
@@ -91,10 +92,10 @@ fn what_cannot_go_on_is_broken_off_and_not_ended() {
 #[test]
 fn nothing_is_read_ahead_for_a_client_that_does_not_take_it() {
     let read = Arc::new(AtomicUsize::new(0));
-    let (budget, (told, ended)) = (Budget::new(4 << 20), mpsc::channel());
+    let (budget, (ended_tx, ended)) = (Budget::new(4 << 20), mpsc::channel());
     let brief = Settings { write_timeout: Duration::from_millis(300), ..settings() };
     let server =
-        serve(Log { pages: 1_000_000, fault: None, read: Arc::clone(&read), budget: budget.clone(), told }, brief);
+        serve(Log { pages: 1_000_000, fault: None, read: Arc::clone(&read), budget: budget.clone(), ended_tx }, brief);
     let mut stream = connect(server.address());
     stream.write_all(b"GET /ndjson HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
     let mut most = 0;

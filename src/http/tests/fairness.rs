@@ -1,4 +1,4 @@
-//! That nobody waits for what others ask for: whatever is held or hangs in one lane, and by whom.
+//! Requests of one token never wait for those of others, whatever is held or hangs in a lane.
 
 use std::sync::Mutex;
 use std::thread::{self, JoinHandle};
@@ -16,7 +16,7 @@ use crate::store::Running;
 
 const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
 
-/// A daemon whose slots can be taken from inside.
+/// A daemon whose slots can be taken from within.
 struct Daemon {
     context: Arc<RequestContext>,
     address: SocketAddr,
@@ -40,12 +40,12 @@ impl Daemon {
         Self { context, address, running: Mutex::new(Some((server, running))), _dir: dir }
     }
 
-    /// A new token's text.
+    /// The text of a new token.
     fn token(&self, role: Role, company: Option<&str>) -> String {
         let company = company.map(|name| Company::parse(name).unwrap());
         let draft = TokenDraft { description: String::new(), role, company, expires_at: None };
-        let (told, made) = std::sync::mpsc::channel();
-        self.context.services.store.create_token(draft, Box::new(move |made| told.send(made).unwrap())).unwrap();
+        let (made_tx, made) = std::sync::mpsc::channel();
+        self.context.services.store.create_token(draft, Box::new(move |made| made_tx.send(made).unwrap())).unwrap();
         made.recv_timeout(PATIENCE).unwrap().unwrap().1.expose().to_owned()
     }
 
@@ -54,19 +54,19 @@ impl Daemon {
         Principal::new(Some(&TokenHash::of(token)), company.as_ref())
     }
 
-    /// Takes of a lane all that one can get, and stands in its queue besides.
+    /// Takes all slots of a lane available to one principal, and fills its queue.
     fn occupy(&self, lane: Lane, principal: &Principal) -> (Vec<Slot>, Vec<oneshot::Receiver<Slot>>) {
         let (mut held, mut waiting) = (Vec::new(), Vec::new());
-        while let Ok(mut asked) = self.context.lanes.of(lane).ask(principal.clone(), false) {
-            match asked.try_recv() {
+        while let Ok(mut slot) = self.context.lanes.of(lane).ask(principal.clone(), false) {
+            match slot.try_recv() {
                 Ok(slot) => held.push(slot),
-                Err(_) => waiting.push(asked),
+                Err(_) => waiting.push(slot),
             }
         }
         (held, waiting)
     }
 
-    /// Sends a request with this token; the whole answer.
+    /// Sends a request with this token; returns the whole response.
     fn ask(&self, token: &str, method: &str, path: &str, content_type: &str, body: &str) -> String {
         let text = format!(
             "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n\
@@ -138,7 +138,7 @@ fn a_token_that_holds_and_fills_the_readers_delays_no_acceptance_no_control_and_
         );
         assert_eq!(status(&exchange(daemon.address, export)), Some(200));
     }
-    // The greedy one alone is told to send less.
+    // Only the greedy one is refused.
     let refused = daemon.get(&greedy, "/v1/events");
     assert_eq!(status(&refused), Some(429), "{refused}");
     assert!(refused.contains("\r\nretry-after: "), "{refused}");
@@ -147,7 +147,7 @@ fn a_token_that_holds_and_fills_the_readers_delays_no_acceptance_no_control_and_
 }
 
 #[test]
-fn two_dozen_reads_that_wait_are_all_answered_once_there_is_room() {
+fn two_dozen_waiting_reads_are_all_answered_once_slots_are_free() {
     let daemon = Arc::new(Daemon::open());
     let greedy = daemon.token(Role::Read, None);
     let principal = daemon.principal(&greedy, None);
@@ -155,7 +155,7 @@ fn two_dozen_reads_that_wait_are_all_answered_once_there_is_room() {
     while let Ok(slot) = daemon.context.lanes.of(Lane::Read).ask(principal.clone(), true).unwrap().try_recv() {
         held.push(slot);
     }
-    let asking: Vec<JoinHandle<String>> = (0..24)
+    let hanging: Vec<JoinHandle<String>> = (0..24)
         .map(|_| {
             let (daemon, token) = (Arc::clone(&daemon), greedy.clone());
             thread::spawn(move || daemon.get(&token, "/v1/log"))
@@ -163,8 +163,8 @@ fn two_dozen_reads_that_wait_are_all_answered_once_there_is_room() {
         .collect();
     assert_eq!(status(&daemon.get(&daemon.token(Role::Read, None), "/v1/events")), Some(200));
     drop(held);
-    for asking in asking {
-        assert_eq!(status(&asking.join().unwrap()), Some(200));
+    for hanging in hanging {
+        assert_eq!(status(&hanging.join().unwrap()), Some(200));
     }
 }
 
@@ -176,21 +176,21 @@ fn threads_that_hang_in_every_lane_at_once_leave_a_thread_for_each_slot() {
         .max_blocking_threads(super::super::fair_limit::threads())
         .build()
         .unwrap();
-    // Real threads, blocked: as many as two greedy tokens get of each lane. They end before the runtime does.
-    let (release, gate) = std::sync::mpsc::channel::<()>();
-    let gate = Arc::new(Mutex::new(gate));
+    // Real threads, blocked: as many as two greedy tokens get in each lane. They end before the runtime does.
+    let (release, blocked) = std::sync::mpsc::channel::<()>();
+    let blocked = Arc::new(Mutex::new(blocked));
     let begun = Arc::new(std::sync::atomic::AtomicUsize::new(0));
     runtime.block_on(async {
         for lane in Lane::ALL {
             for name in ["one", "two"] {
                 for _ in 0..40 {
                     let share = Share::of(&daemon.context, lane, Principal::new(Some(&TokenHash::of(name)), None));
-                    let (gate, begun) = (Arc::clone(&gate), Arc::clone(&begun));
+                    let (blocked, begun) = (Arc::clone(&blocked), Arc::clone(&begun));
                     tokio::spawn(async move {
                         let _ = share
                             .run(move || {
                                 begun.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
-                                let _ = gate.lock().unwrap().recv();
+                                let _ = blocked.lock().unwrap().recv();
                             })
                             .await;
                     });
@@ -222,7 +222,7 @@ fn tests_of_a_url_that_hangs_do_not_keep_another_company_from_making_a_webhook_o
     let concerned = daemon.principal(&hangs, Some("hangs")).concerning(&company);
     let _probes = daemon.occupy(Lane::Probe, &concerned);
     let _own = daemon.occupy(Lane::Probe, &daemon.principal(&hangs, Some("hangs")));
-    // Names that hang at registration, in its own name and as the platform's administrator.
+    // Names that hang at registration, for its own company and as the platform's administrator.
     let _checks = daemon.occupy(Lane::UrlCheck, &concerned);
     let webhook = |company: &str| format!(r#"{{"company":"{company}","url":"http://8.8.8.8/in","events":["*"]}}"#);
     let refused = daemon.ask(&hangs, "POST", "/v1/subscriptions", "application/json", &webhook("hangs"));
@@ -230,7 +230,7 @@ fn tests_of_a_url_that_hangs_do_not_keep_another_company_from_making_a_webhook_o
     for token in [works.as_str(), TOKEN] {
         let made = daemon.ask(token, "POST", "/v1/subscriptions", "application/json", &webhook("works"));
         assert_eq!(status(&made), Some(201), "{made}");
-        // The address is refused by this machine's own rules: the test was made, and nobody was asked.
+        // The address is refused by local rules: the test was made, but nothing was sent.
         let tested = daemon.ask(token, "POST", "/v1/test", "application/json", r#"{"url":"http://127.0.0.1:9/"}"#);
         assert_eq!(status(&tested), Some(200), "{tested}");
     }

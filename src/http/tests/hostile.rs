@@ -1,4 +1,4 @@
-//! Heads that are wrong, or sent to confuse.
+//! Invalid or malicious heads.
 
 use super::*;
 
@@ -75,7 +75,7 @@ fn old_and_absolute_forms_are_understood() {
 }
 
 #[test]
-fn nobody_learns_anything_without_the_token() {
+fn nothing_is_disclosed_without_a_token() {
     let server = api(settings());
     for path in ["/v1/events", "/v1/nothing", "/nothing", "/v1/../etc/passwd", "/metrics", "*"] {
         for token in ["", "Authorization: Bearer wrong\r\n", "Authorization: Basic dG9rOg==\r\n"] {
@@ -91,7 +91,7 @@ fn nobody_learns_anything_without_the_token() {
 }
 
 #[test]
-fn paths_and_methods_that_are_not_there_are_told_apart() {
+fn unknown_paths_and_methods_are_distinguished() {
     let server = api(settings());
     let cases = [
         ("GET", "/v1/nothing", 404, ""),

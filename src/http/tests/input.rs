@@ -1,4 +1,4 @@
-//! Bodies and parameters that are not what they should be. Nothing here reaches the store.
+//! Invalid bodies and parameters. Nothing here reaches the store.
 
 use super::*;
 

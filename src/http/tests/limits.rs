@@ -11,15 +11,15 @@ use super::*;
 
 const SOON: Duration = Duration::from_millis(200);
 
-/// Answers each path in its own way.
+/// A handler with one behaviour per path.
 struct Ways {
-    /// Told when a `/wait` or a `/flood` has ended, and when a `/wait` has begun.
+    /// Notified when a `/wait` or a `/flood` has ended, and when a `/wait` has begun.
     ended: mpsc::Sender<&'static str>,
 }
 
-struct Tell(mpsc::Sender<&'static str>, &'static str);
+struct NotifyOnDrop(mpsc::Sender<&'static str>, &'static str);
 
-impl Drop for Tell {
+impl Drop for NotifyOnDrop {
     fn drop(&mut self) {
         let _ = self.0.send(self.1);
     }
@@ -30,15 +30,15 @@ impl Handler for Ways {
         match request.uri().path() {
             "/panic" => panic!("as the test wants it"),
             "/wait" => {
-                let _told = Tell(self.ended.clone(), "wait");
+                let _told = NotifyOnDrop(self.ended.clone(), "wait");
                 let _ = self.ended.send("begun");
                 std::future::pending().await
             }
             "/flood" => {
                 let (room, pieces) = tokio::sync::mpsc::channel(1);
-                let told = Tell(self.ended.clone(), "flood");
+                let ended_rx = NotifyOnDrop(self.ended.clone(), "flood");
                 tokio::spawn(async move {
-                    let _told = told;
+                    let _told = ended_rx;
                     while room.send(Ok(Bytes::from_static(&[b'x'; 64 * 1024]))).await.is_ok() {}
                 });
                 with_body(StatusCode::OK, "text/plain", Body::Stream(pieces))
@@ -49,8 +49,8 @@ impl Handler for Ways {
 }
 
 fn ways(settings: Settings) -> (Server, mpsc::Receiver<&'static str>) {
-    let (ended, told) = mpsc::channel();
-    (serve(Ways { ended }, settings), told)
+    let (ended, ended_rx) = mpsc::channel();
+    (serve(Ways { ended }, settings), ended_rx)
 }
 
 #[test]
@@ -93,8 +93,8 @@ fn a_body_that_is_too_large_is_refused_before_and_while_it_is_read() {
             "POST /v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\nContent-Type: application/json\r\n{more}\r\n"
         )
     };
-    let said = exchange(server.address(), head("Content-Length: 4097\r\nExpect: 100-continue\r\n"));
-    assert_eq!(status(&said), Some(413), "{said}");
+    let text = exchange(server.address(), head("Content-Length: 4097\r\nExpect: 100-continue\r\n"));
+    assert_eq!(status(&text), Some(413), "{text}");
     let lied = exchange(server.address(), head("Content-Length: 18446744073709551615\r\n"));
     assert!(matches!(status(&lied), Some(400 | 413 | 431)), "{lied}");
     let chunk = format!("400\r\n{}\r\n", "x".repeat(1024));
@@ -110,7 +110,7 @@ fn a_body_that_is_too_large_is_refused_before_and_while_it_is_read() {
 }
 
 #[test]
-fn nobody_is_invited_to_send_who_will_be_refused() {
+fn no_100_continue_is_sent_before_a_refusal() {
     let server = api(settings());
     let head = "POST /v1/events HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: 2\r\nExpect: 100-continue\r\n";
     let stranger = exchange(server.address(), format!("{head}\r\n"));
@@ -124,20 +124,24 @@ fn nobody_is_invited_to_send_who_will_be_refused() {
 
 #[test]
 fn a_client_that_does_not_read_its_answer_is_cut_off() {
-    let (server, told) = ways(Settings { write_timeout: SOON, ..settings() });
+    let (server, ended_rx) = ways(Settings { write_timeout: SOON, ..settings() });
     let mut stream = connect(server.address());
     stream.write_all(b"GET /flood HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
-    assert_eq!(told.recv_timeout(PATIENCE), Ok("flood"));
+    assert_eq!(ended_rx.recv_timeout(PATIENCE), Ok("flood"));
 }
 
 #[test]
-fn a_client_that_goes_away_ends_what_it_waited_for() {
-    let (server, told) = ways(settings());
+fn a_client_that_disconnects_cancels_its_request() {
+    let (server, ended_rx) = ways(settings());
     let mut stream = connect(server.address());
     stream.write_all(b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
-    assert_eq!(told.recv_timeout(PATIENCE), Ok("begun"), "a request whose client is gone already is not even begun");
+    assert_eq!(
+        ended_rx.recv_timeout(PATIENCE),
+        Ok("begun"),
+        "a request whose client is gone already is not even begun"
+    );
     drop(stream);
-    assert_eq!(told.recv_timeout(PATIENCE), Ok("wait"));
+    assert_eq!(ended_rx.recv_timeout(PATIENCE), Ok("wait"));
 }
 
 #[test]
@@ -154,7 +158,7 @@ fn a_panic_ends_one_request_and_its_connection_only() {
 }
 
 #[test]
-fn connections_beyond_the_cap_are_told_so() {
+fn connections_beyond_the_cap_are_answered_503() {
     let (server, _told) = ways(Settings { max_connections: 2, ..settings() });
     let get = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
     let mut held: Vec<_> = (0..2).map(|_| connect(server.address())).collect();

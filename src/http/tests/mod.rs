@@ -1,4 +1,4 @@
-//! The listener on real sockets: what a client sees that sends right, wrong or hostile bytes.
+//! The listener on real sockets: what clients that send valid, invalid or hostile bytes see.
 
 mod answers;
 mod exports;
@@ -25,7 +25,7 @@ use crate::sender::TransportHandle;
 use crate::sender::transport::{Transport, TransportSettings};
 use crate::store::{Idle, Retention, Settings as StoreSettings, Store};
 
-/// Longer than anything here takes when it works; a wait that reaches it fails the test.
+/// Longer than anything here takes when it works; reaching it fails the test.
 const PATIENCE: Duration = Duration::from_secs(20);
 const TOKEN: &str = "tok-of-the-tests";
 
@@ -50,11 +50,11 @@ fn serve(handler: impl Handler, settings: Settings) -> Server {
 
 /// A store without a committer: its writes are queued and never answered.
 fn store() -> Store {
-    // Its files stay open, so their names may go.
+    // Its files stay open, so the directory may be removed.
     idle_store().store().clone()
 }
 
-/// A store that does not write yet, in a directory that is gone.
+/// A store that does not write yet, in a removed directory.
 fn idle_store() -> Idle {
     idle_store_in(tempfile::tempdir().unwrap().path())
 }
@@ -75,14 +75,14 @@ fn idle_store_in(dir: &std::path::Path) -> Idle {
     Store::open(dir, settings, Timestamp::from_millis(1_790_000_000_000)).unwrap()
 }
 
-/// Serves the API, for requests that are answered without the store.
+/// Serves the API, for requests that need no store.
 fn api(settings: Settings) -> Server {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     super::serve(listener, services(store()), super::answers().1, settings, Box::new(|reason| panic!("{reason}")))
         .unwrap()
 }
 
-/// What the API needs, with this store.
+/// The services, with this store.
 fn services(store: Store) -> Services {
     let policy = AddressPolicy::new(Vec::new(), Vec::new(), false);
     let second = Duration::from_secs(1);
@@ -116,7 +116,7 @@ fn connect(address: SocketAddr) -> TcpStream {
     stream
 }
 
-/// All that comes until the server closes.
+/// Everything received until the server closes.
 fn read_all(stream: &mut TcpStream) -> String {
     let mut bytes = Vec::new();
     if let Err(error) = stream.read_to_end(&mut bytes) {
@@ -125,7 +125,7 @@ fn read_all(stream: &mut TcpStream) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// One answer on a connection that stays open: its head and its body of a known length.
+/// One response on a connection that stays open: its head and its body of known length.
 fn read_one(stream: &mut TcpStream) -> String {
     let mut bytes = Vec::new();
     let mut byte = [0];
@@ -140,10 +140,10 @@ fn read_one(stream: &mut TcpStream) -> String {
     head + &String::from_utf8_lossy(&body)
 }
 
-/// Sends `request` and says that no more will come; what is answered until the server closes.
+/// Sends `request` and shuts down the write side; returns everything received until the server closes.
 fn exchange(address: SocketAddr, request: impl AsRef<[u8]>) -> String {
     let mut stream = connect(address);
-    // The server may answer and close before it has all: then the answer counts.
+    // The server may answer and close before it has read everything.
     let _ = stream.write_all(request.as_ref());
     read_all(&mut stream)
 }
@@ -161,7 +161,7 @@ fn request(method: &str, path: &str, more: &str, body: &[u8]) -> Vec<u8> {
     [head.as_bytes(), body].concat()
 }
 
-/// A POST of `body` to `path` as JSON; the status and the problem.
+/// POSTs `body` to `path`; returns the status and the problem.
 fn post(address: SocketAddr, path: &str, content_type: &str, body: &[u8]) -> (u16, serde_json::Value) {
     let answer = exchange(address, request("POST", path, &format!("Content-Type: {content_type}\r\n"), body));
     let (_, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {answer:?}"));

@@ -12,36 +12,36 @@ use super::super::body::{Reply, json_text};
 use super::super::connection;
 use super::*;
 
-/// Answers once the test lets it.
-struct Gate {
-    asked: mpsc::Sender<()>,
+/// Answers when the test permits.
+struct Latch {
+    requests: mpsc::Sender<()>,
     open: Arc<Semaphore>,
 }
 
-impl Handler for Gate {
+impl Handler for Latch {
     async fn handle(self: Arc<Self>, _request: Request<Incoming>) -> Reply {
-        self.asked.send(()).unwrap();
+        self.requests.send(()).unwrap();
         let _through = self.open.acquire().await.unwrap();
         json_text(StatusCode::OK, "{}")
     }
 }
 
-fn gate() -> (Server, mpsc::Receiver<()>, Arc<Semaphore>) {
-    let (asked, told) = mpsc::channel();
+fn latch() -> (Server, mpsc::Receiver<()>, Arc<Semaphore>) {
+    let (requests, requested) = mpsc::channel();
     let open = Arc::new(Semaphore::new(0));
-    (serve(Gate { asked, open: Arc::clone(&open) }, settings()), told, open)
+    (serve(Latch { requests, open: Arc::clone(&open) }, settings()), requested, open)
 }
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
 
 #[test]
-fn what_is_under_way_is_finished_and_idle_connections_are_closed() {
-    let (server, told, open) = gate();
+fn stopping_finishes_requests_and_closes_idle_connections() {
+    let (server, requested, open) = latch();
     let address = server.address();
     let mut idle = connect(address);
     let mut busy = connect(address);
     busy.write_all(GET).unwrap();
-    told.recv_timeout(PATIENCE).unwrap();
+    requested.recv_timeout(PATIENCE).unwrap();
     let stopping = std::thread::spawn(move || server.stop(PATIENCE));
     assert_eq!(read_all(&mut idle), "", "an idle connection is closed");
     open.add_permits(1);
@@ -52,19 +52,19 @@ fn what_is_under_way_is_finished_and_idle_connections_are_closed() {
 }
 
 #[test]
-fn what_does_not_end_in_time_is_cut_off() {
-    let (server, told, _open) = gate();
+fn requests_that_outlast_the_stop_are_cut_off() {
+    let (server, requested, _open) = latch();
     let mut stuck = connect(server.address());
     stuck.write_all(GET).unwrap();
-    told.recv_timeout(PATIENCE).unwrap();
+    requested.recv_timeout(PATIENCE).unwrap();
     assert_eq!(server.stop(Duration::from_millis(50)), 1);
     assert_eq!(read_all(&mut stuck), "");
 }
 
 #[test]
 fn who_has_just_connected_when_it_stops_is_answered() {
-    let (asked, _told) = mpsc::channel();
-    let handler = Arc::new(Gate { asked, open: Arc::new(Semaphore::new(1)) });
+    let (requests, _told) = mpsc::channel();
+    let handler = Arc::new(Latch { requests, open: Arc::new(Semaphore::new(1)) });
     let (stop, stopped) = watch::channel(None);
     stop.send_replace(Some(Instant::now() + PATIENCE));
     let (mut client, server) = tokio::io::duplex(4096);

@@ -1,4 +1,4 @@
-//! The listener with TLS: who comes right, plain, slowly, or with an old certificate in mind.
+//! The listener with TLS: valid, plain, slow, and outdated clients.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -12,7 +12,7 @@ use crate::http::Tls;
 
 const GET: &[u8] = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
 
-/// Writes a new certificate that signed itself; gives it to whoever wants to trust it.
+/// Writes a new self-signed certificate; returns it for clients to trust.
 fn renew(files: &TlsFiles) -> CertificateDer<'static> {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     std::fs::write(&files.cert, made.cert.pem()).unwrap();
@@ -24,7 +24,7 @@ fn files(directory: &Path) -> TlsFiles {
     TlsFiles { cert: directory.join("tls.crt"), key: directory.join("tls.key") }
 }
 
-/// A client that trusts `root` alone.
+/// A client that trusts `root` only.
 fn trusting(root: CertificateDer<'static>, versions: &[&'static rustls::SupportedProtocolVersion]) -> ClientConfig {
     let mut roots = RootCertStore::empty();
     roots.add(root).unwrap();
@@ -40,8 +40,8 @@ fn secure(address: SocketAddr, config: &ClientConfig) -> StreamOwned<ClientConne
     StreamOwned::new(ClientConnection::new(Arc::new(config.clone()), name).unwrap(), connect(address))
 }
 
-/// What a client hears that asks once.
-fn asked(address: SocketAddr, config: &ClientConfig) -> std::io::Result<String> {
+/// The response to a single request.
+fn response(address: SocketAddr, config: &ClientConfig) -> std::io::Result<String> {
     let mut stream = secure(address, config);
     stream.write_all(GET)?;
     let mut answer = String::new();
@@ -50,18 +50,18 @@ fn asked(address: SocketAddr, config: &ClientConfig) -> std::io::Result<String> 
 }
 
 #[test]
-fn both_versions_of_tls_are_spoken_and_plain_http_is_told_so() {
+fn both_tls_versions_work_and_plain_http_is_explained() {
     let directory = tempfile::tempdir().unwrap();
     let files = files(directory.path());
     let root = renew(&files);
     let server = api(Settings { tls: Some(Arc::new(Tls::load(&files).unwrap())), ..settings() });
     for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
-        let answer = asked(server.address(), &trusting(root.clone(), &[version])).unwrap();
+        let answer = response(server.address(), &trusting(root.clone(), &[version])).unwrap();
         assert_eq!(status(&answer), Some(200), "{version:?}: {answer}");
     }
     let plain = exchange(server.address(), GET);
     assert!(status(&plain) == Some(400) && plain.contains("https://"), "{plain}");
-    // A whole hello of TLS 1.0 with one cipher suite of its time; the answer is a fatal alert.
+    // A complete hello of TLS 1.0 with one cipher suite of its time; the response is a fatal alert.
     let old = [&b"\x16\x03\x01\x00\x2d\x01\x00\x00\x29\x03\x01"[..], &[7; 32], b"\0\0\x02\0\x2f\x01\0"].concat();
     let mut stream = connect(server.address());
     stream.write_all(&old).unwrap();
@@ -85,11 +85,11 @@ fn a_certificate_is_renewed_without_a_restart_and_a_bad_one_is_not_taken() {
     assert_eq!(&beginning, b"HTTP/1.1 200");
 
     let new = trusting(renew(&files), rustls::DEFAULT_VERSIONS);
-    assert!(asked(server.address(), &new).is_err(), "not before it is asked to");
+    assert!(response(server.address(), &new).is_err(), "not before it is asked to");
     tls.reload().unwrap();
-    assert_eq!(status(&asked(server.address(), &new).unwrap()), Some(200));
-    assert!(asked(server.address(), &trusting(CertificateDer::from(new_root()), rustls::DEFAULT_VERSIONS)).is_err());
-    // Who was connected goes on.
+    assert_eq!(status(&response(server.address(), &new).unwrap()), Some(200));
+    assert!(response(server.address(), &trusting(CertificateDer::from(new_root()), rustls::DEFAULT_VERSIONS)).is_err());
+    // Existing connections continue.
     kept.write_all(GET).unwrap();
     let mut rest = String::new();
     kept.read_to_string(&mut rest).unwrap();
@@ -97,7 +97,7 @@ fn a_certificate_is_renewed_without_a_restart_and_a_bad_one_is_not_taken() {
 
     std::fs::write(&files.cert, "nonsense").unwrap();
     assert!(tls.reload().unwrap_err().contains("tls_cert"));
-    assert_eq!(status(&asked(server.address(), &new).unwrap()), Some(200), "the good one stays");
+    assert_eq!(status(&response(server.address(), &new).unwrap()), Some(200), "the good one stays");
 }
 
 fn new_root() -> Vec<u8> {
@@ -113,14 +113,14 @@ fn a_handshake_that_does_not_end_is_ended_and_holds_a_place_until_then() {
     let limit = Duration::from_millis(300);
     let server = api(Settings { max_connections: 2, header_timeout: limit, tls, ..settings() });
     let began = std::time::Instant::now();
-    // One says nothing, one the beginning of a hello, and for both the listener has a place.
+    // One says nothing, one sends the beginning of a hello; each holds a place.
     let mut silent = connect(server.address());
     let mut begun = connect(server.address());
     begun.write_all(b"\x16\x03\x01\x02\x00\x01").unwrap();
     assert!(read_all(&mut silent).is_empty() && read_all(&mut begun).is_empty());
     assert!(began.elapsed() >= limit);
-    // Their places are given back.
-    while asked(server.address(), &config).map_or(None, |answer| status(&answer)) != Some(200) {
+    // Their places are released.
+    while response(server.address(), &config).map_or(None, |answer| status(&answer)) != Some(200) {
         assert!(began.elapsed() < PATIENCE, "room was not given back");
     }
 }
@@ -134,7 +134,7 @@ fn a_client_that_does_not_read_its_answers_over_tls_is_cut_off() {
     let server = api(Settings { write_timeout: Duration::from_millis(300), tls, ..settings() });
     let mut stream = secure(server.address(), &config);
     let ask = format!("GET /v1/event-types HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\n\r\n");
-    // Asks on and on and reads nothing: answers fill what the kernels and TLS hold, then the daemon ends it.
+    // Keeps requesting without reading: responses fill the buffers of kernels and TLS, then the daemon closes.
     let began = std::time::Instant::now();
     stream.sock.set_write_timeout(Some(PATIENCE)).unwrap();
     let ended = loop {

@@ -1,8 +1,8 @@
-//! Heads as real receivers send them, whole and byte by byte.
+//! Heads as sent by real receivers, at once and byte by byte.
 
 use super::*;
 
-/// The head in `text`, and how many bytes it took; the same whether they come at once or one by one.
+/// The head in `text`, and its length in bytes; the same whether read at once or byte by byte.
 fn read(text: &[u8]) -> Result<(Head, usize), Failure> {
     let at_once = finish(&mut HeadReader::new(), text, text.len());
     let one_by_one = finish(&mut HeadReader::new(), text, 1);
@@ -63,7 +63,7 @@ fn folded_lines_are_blanks() {
         assert_eq!((value.as_str(), headers(&head)[1]), ("default-src 'self'; script-src 'self'", ("A", "b")));
         assert_eq!(head.notes, [""; 0]);
     }
-    // One that says how the body ends is read so, too.
+    // A folded framing header is honoured as well.
     assert_eq!(head("HTTP/1.1 200 OK\r\nContent-Length:\r\n 2\r\n\r\n").framing, Framing::Length(2));
 }
 
@@ -74,10 +74,10 @@ fn informational_answers_are_passed_over_with_their_headers() {
     let head = head(text);
     assert_eq!((head.status, headers(&head)), (204, vec![("X-C", "d")]));
     let none = read(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 O").unwrap_err();
-    assert_eq!(none.fault, Fault::Disconnected, "a status line that is not complete is none");
+    assert_eq!(none.fault, Fault::Disconnected, "an incomplete status line does not count");
     let flood = "HTTP/1.1 102 Processing\r\n\r\n".repeat(BYTES_MOST / 20);
     assert!(detail(flood.as_bytes()).contains("no answer in the first 262144 bytes"));
-    // 101 is the last word on a connection.
+    // 101 is final.
     assert_eq!(read(b"HTTP/1.1 101 Switching\r\n\r\n").unwrap().0.status, 101);
 }
 
@@ -105,7 +105,7 @@ fn status_lines_of_every_kind() {
 }
 
 #[test]
-fn what_is_something_else_is_named_by_its_first_bytes() {
+fn other_protocols_are_named_by_their_first_bytes() {
     for (bytes, part) in [
         (&b"\x15\x03\x03\x00\x02\x02\x46"[..], "TLS"),
         (b"\0\0\x12\x04\0\0\0\0\0", "HTTP/2"),
@@ -129,7 +129,7 @@ fn untidy_lines_are_passed_over_and_counted() {
     let head = head(text);
     let wanted = [("X-Blank", "1"), ("Some Thing", "2"), ("X-Nul", "a b"), ("X-Cr", "a b"), ("Content-Length", "2")];
     assert_eq!((headers(&head).as_slice(), head.framing), (&wanted[..], Framing::Length(2)));
-    assert_eq!(head.notes, ["8 of its header lines are not as HTTP has them"]);
+    assert_eq!(head.notes, ["8 of its header lines are malformed"]);
     let (latin, _) = read(b"HTTP/1.1 200 OK\r\nX-City: K\xf6ln\r\nX-\xfc: u\r\n\r\n").unwrap();
     assert_eq!(headers(&latin), [("X-City", "K\u{fffd}ln"), ("X-\u{fffd}", "u")]);
 }
@@ -184,18 +184,18 @@ fn bounds_end_the_head_and_never_the_status() {
     let more = head(&long(BYTES_MOST));
     assert_eq!((more.status, more.notes[0].as_str()), (200, "only the first 262144 bytes of its headers were read"));
     let reason = format!("HTTP/1.1 200 {}", "y".repeat(BYTES_MOST));
-    assert!(detail(reason.as_bytes()).contains("no answer"), "a status line that does not end is none");
+    assert!(detail(reason.as_bytes()).contains("no answer"), "a status line without end does not count");
 }
 
 #[test]
-fn what_is_held_is_bounded_and_what_tells_something_is_kept() {
+fn stored_headers_are_bounded_and_useful_ones_are_kept() {
     let many: String = (0..40).map(|n| format!("X-{n}: {}\r\n", "v".repeat(1000))).collect();
     let text = format!("HTTP/1.1 503 Busy\r\n{many}Content-Length: 0\r\nRetry-After: 7\r\nLocation: /there\r\n\r\n");
     let head = head(&text);
     let kept: usize = head.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
     assert!(kept <= Answer::HEADERS_KEPT && kept > Answer::HEADERS_KEPT / 2, "{kept}");
     assert_eq!(headers(&head)[head.headers.len() - 2..], [("Retry-After", "7"), ("Location", "/there")]);
-    assert_eq!((headers(&head)[0].0, head.framing), ("X-0", Framing::Length(0)), "read, though not kept");
+    assert_eq!((headers(&head)[0].0, head.framing), ("X-0", Framing::Length(0)), "read, but not kept");
 
     let mut reader = HeadReader::new();
     reader.read(b"HTTP/1.1 200 OK\r\nX: ");

@@ -9,11 +9,11 @@ const LONG: Duration = Duration::from_secs(20);
 
 /// A pool whose jobs wait for a permit, and panic on the number 13.
 fn gated(threads: usize) -> (Pool<u32>, mpsc::Sender<()>, mpsc::Receiver<Done<u32, u32>>) {
-    let (permit, gate) = mpsc::channel();
-    let gate = Mutex::new(gate);
+    let (permit, permits) = mpsc::channel();
+    let permits = Mutex::new(permits);
     let (ended, ends) = mpsc::channel();
     let work = move |number: u32| {
-        gate.lock().unwrap_or_else(PoisonError::into_inner).recv().ok();
+        permits.lock().unwrap_or_else(PoisonError::into_inner).recv().ok();
         assert_ne!(number, 13, "the unlucky job");
         number * 2
     };
@@ -21,13 +21,13 @@ fn gated(threads: usize) -> (Pool<u32>, mpsc::Sender<()>, mpsc::Receiver<Done<u3
     (Pool::new(threads, "test", |number| *number, work, done, || ()), permit, ends)
 }
 
-/// A job that says which thread it is on, and ends when told.
+/// A job that reports its thread, and ends on request.
 struct Call {
     number: usize,
     end: mpsc::Receiver<()>,
 }
 
-/// What a pool of [`Call`]s says: which job began on which thread.
+/// Reports of [`Call`]s: which job started on which thread.
 type Begun = mpsc::Receiver<(usize, ThreadId)>;
 
 fn calls(threads: usize, quiet: Duration, spawn: Box<Spawn>) -> (Pool<Call>, Begun) {
@@ -50,7 +50,7 @@ fn retiring(
     (Pool::with(threads, "test", given, quiet, spawn), begun)
 }
 
-/// Submits a call; what ends it, and its thread.
+/// Submits a call; returns what ends it, and its thread.
 fn begin(pool: &Pool<Call>, begun: &Begun, number: usize) -> (mpsc::Sender<()>, ThreadId) {
     let (ender, end) = mpsc::channel();
     assert!(pool.submit(Call { number, end }).is_ok(), "call {number} is taken");
@@ -59,7 +59,7 @@ fn begin(pool: &Pool<Call>, begun: &Begun, number: usize) -> (mpsc::Sender<()>, 
     (ender, thread)
 }
 
-/// Waits until it is so.
+/// Waits until `so` returns true.
 fn until(so: impl Fn() -> bool) {
     let begin = Instant::now();
     while !so() {
@@ -68,15 +68,15 @@ fn until(so: impl Fn() -> bool) {
     }
 }
 
-fn asleep<J>(pool: &Pool<J>) -> usize {
-    pool.shared.lock().asleep.len()
+fn sleeping<J>(pool: &Pool<J>) -> usize {
+    pool.shared.lock().sleeping.len()
 }
 
-/// How many threads take jobs: those at work, those that tell of their last job, of which some have the next one, and
-/// those that sleep.
+/// The number of threads that take jobs: busy ones, those reporting their last job (some have the next one already),
+/// and sleeping ones.
 fn serving(pool: &Pool<Call>) -> usize {
     let state = pool.shared.lock();
-    state.busy - state.queue.len() + state.telling + state.asleep.len()
+    state.busy - state.queue.len() + state.reporting + state.sleeping.len()
 }
 
 #[test]
@@ -88,7 +88,7 @@ fn takes_as_many_jobs_as_threads_may_be() {
     permit.send(()).unwrap();
     let Done::Finished(key, result) = ends.recv_timeout(LONG).unwrap() else { panic!("no result") };
     assert_eq!(result, key * 2);
-    assert_eq!(pool.submit(3), Ok(()), "who hears of an end may submit at once");
+    assert_eq!(pool.submit(3), Ok(()), "after an end, another job can be submitted at once");
     drop(permit);
     ends.recv_timeout(LONG).unwrap();
     ends.recv_timeout(LONG).unwrap();
@@ -102,17 +102,17 @@ fn threads_are_started_when_they_are_needed_and_the_last_that_fell_asleep_is_wok
     let (pool, begun) = calls(1000, LONG, Box::new(spawn));
     assert_eq!(pool.alive(), 0);
     let calls: Vec<_> = (0..3).map(|number| begin(&pool, &begun, number)).collect();
-    assert_eq!((pool.alive(), asleep(&pool)), (3, 0));
+    assert_eq!((pool.alive(), sleeping(&pool)), (3, 0));
     let threads: Vec<ThreadId> = calls.iter().map(|(_, thread)| *thread).collect();
     for (ended, (end, _)) in calls.into_iter().enumerate() {
         drop(end);
-        until(|| asleep(&pool) == ended + 1);
+        until(|| sleeping(&pool) == ended + 1);
     }
     for number in 3..10 {
         let (end, thread) = begin(&pool, &begun, number);
-        assert_eq!(thread, threads[2], "one at a time: always the same");
+        assert_eq!(thread, threads[2], "one job at a time: always the same thread");
         drop(end);
-        until(|| asleep(&pool) == 3);
+        until(|| sleeping(&pool) == 3);
     }
     let two = [begin(&pool, &begun, 10), begin(&pool, &begun, 11)];
     assert_eq!([two[0].1, two[1].1], [threads[2], threads[1]]);
@@ -135,13 +135,13 @@ fn a_thread_that_is_idle_for_a_while_ends_and_another_is_started_for_the_next_jo
         drop(calls);
         if round % 2 == 0 {
             until(|| pool.alive() == 0);
-            assert!(retired.swap(0, Ordering::SeqCst) >= 4, "each says so");
+            assert!(retired.swap(0, Ordering::SeqCst) >= 4, "each calls retire");
         } else {
-            // Just as they may be on their way out.
+            // Possibly just as they are about to end.
             until(|| pool.busy() == 0);
         }
     }
-    assert_eq!((pool.stop(LONG), asleep(&pool), serving(&pool)), (0, 0, 0));
+    assert_eq!((pool.stop(LONG), sleeping(&pool), serving(&pool)), (0, 0, 0));
 }
 
 #[test]
@@ -161,21 +161,21 @@ fn a_job_for_which_the_system_gives_no_thread_is_given_back_and_the_pool_goes_on
     let refused = |number: usize| pool.submit(Call { number, end: mpsc::channel().1 }).err().map(|call| call.number);
     assert_eq!(refused(3), Some(3), "no thread");
     assert_eq!((pool.busy(), pool.alive(), serving(&pool)), (2, 2, 2));
-    let said = pool.shared.lock().said;
-    assert!(said.is_some());
-    // The system is not asked for a while, though it has threads again.
+    let warned = pool.shared.lock().warned;
+    assert!(warned.is_some());
+    // The system is not asked again for a while, although it has threads.
     left.store(1, Ordering::SeqCst);
     assert_eq!(refused(4), Some(4), "too soon");
     drop(first.0);
     until(|| pool.busy() == 1);
     let (third, thread) = begin(&pool, &begun, 5);
-    assert_eq!(thread, first.1, "the one that is free");
+    assert_eq!(thread, first.1, "the free thread");
     pool.shared.lock().short = Instant::now().checked_sub(SHORT);
     let fourth = begin(&pool, &begun, 6);
     assert_eq!(pool.alive(), 3, "the system has another");
     pool.shared.lock().short = Instant::now().checked_sub(SHORT);
     assert_eq!(refused(7), Some(7));
-    assert_eq!(pool.shared.lock().said, said, "said once");
+    assert_eq!(pool.shared.lock().warned, warned, "logged once");
     drop((second, third, fourth));
     assert_eq!(pool.stop(LONG), 0);
 }
@@ -207,7 +207,7 @@ fn a_panic_of_the_submitters_code_costs_no_thread() {
 }
 
 #[test]
-fn stopping_finishes_what_was_taken_and_counts_who_hangs() {
+fn stopping_finishes_accepted_work_and_counts_hung_threads() {
     let (pool, permit, ends) = gated(3);
     for number in 1..=3 {
         pool.submit(number).unwrap();
@@ -219,7 +219,7 @@ fn stopping_finishes_what_was_taken_and_counts_who_hangs() {
 }
 
 #[test]
-fn what_the_submitter_gave_is_given_back_by_the_time_that_the_pool_has_stopped() {
+fn closures_are_dropped_by_the_time_the_pool_has_stopped() {
     let given = Arc::new(());
     let held = Arc::clone(&given);
     let work = move |_| drop(Arc::clone(&held));

@@ -1,4 +1,4 @@
-//! Answers that real receivers send: the status line decides, and what is wrong with the rest is a note.
+//! Responses as sent by real receivers: the status line decides, and other faults become a note.
 
 use std::io::Write as _;
 use std::net::Shutdown;
@@ -11,7 +11,7 @@ use super::{LONG, ONE, Script, answer, hook, phases, to, transport, transport_wi
 use crate::core::attempt::{Answer, Phase, Report};
 use crate::sender::receiver::{Conversation, Receiver};
 
-/// The report of one POST to a receiver that answers with `text`, and then closes or waits.
+/// The report of one POST to a receiver that answers with `text`, then closes or waits.
 fn report_of(text: &'static [u8], close: bool) -> Report {
     let receiver = Receiver::start(move |talk| {
         talk.request();
@@ -69,10 +69,18 @@ fn an_answer_that_breaks_off_is_an_answer() {
         (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf", "half", "ended before its body did"),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "", "ended before its body did"),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nha", "ha", "ended before its body did"),
-        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nhalf\r\n", "", "not chunked"),
-        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\nhalf\r\n", "", "not chunked"),
-        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\nhalf\r\n", "", "not chunked"),
-        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nplain text, not chunked at all\r\n", "", "not chunked"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nhalf\r\n", "", "not validly chunked"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\nhalf\r\n", "", "not validly chunked"),
+        (
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\nhalf\r\n",
+            "",
+            "not validly chunked",
+        ),
+        (
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nplain text, not chunked at all\r\n",
+            "",
+            "not validly chunked",
+        ),
         (b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 5\r\n\r\nplain", "plain", "Content-Encoding"),
     ] {
         let shown = String::from_utf8_lossy(bytes);
@@ -80,7 +88,7 @@ fn an_answer_that_breaks_off_is_an_answer() {
         assert_eq!((answer(&report).status, text(answer(&report)).as_str()), (200, body), "{shown}");
         assert!(report.note.as_deref().is_some_and(|note| note.contains(part)), "{shown}: {:?}", report.note);
     }
-    // However much of it came.
+    // However much of it was received.
     for came in [100, 8_191, 8_192, 12_000] {
         let receiver = Receiver::start(move |talk| {
             talk.request();
@@ -187,12 +195,12 @@ fn an_encoded_body_is_kept_readable() {
     let report = transport().post(ONE, &hook(&receiver), None);
     assert!(text(answer(&report)).starts_with("readable readable "), "{report:?}");
     assert_eq!((answer(&report).body.len(), answer(&report).truncated, &report.note), (Answer::BODY_KEPT, true, &None));
-    assert_eq!(answer(&report).header("content-encoding"), Some("gzip"), "the headers are as they came");
+    assert_eq!(answer(&report).header("content-encoding"), Some("gzip"), "the headers are unchanged");
 }
 
 #[test]
 fn a_408_that_was_waiting_is_a_closed_connection() {
-    // As HAProxy ends an idle connection; it meets the request that is just being sent.
+    // As HAProxy ends an idle connection; it crosses the request being sent.
     let receiver = Receiver::start(|talk| {
         talk.request();
         talk.answer(200, "ok");
@@ -204,7 +212,7 @@ fn a_408_that_was_waiting_is_a_closed_connection() {
         let report = transport.post(ONE, &hook(&receiver), None);
         assert_eq!((answer(&report).status, report.note.as_ref()), (200, None));
     }
-    // On a fresh one it is an answer.
+    // On a fresh connection it is a response.
     let receiver = Receiver::start(|talk| {
         while talk.request().is_some() {
             talk.answer(408, "too slow");
@@ -214,14 +222,14 @@ fn a_408_that_was_waiting_is_a_closed_connection() {
         assert_eq!(answer(&transport.post(None, &hook(&receiver), None)).status, 408);
     }
     assert_eq!(receiver.requests().len(), 3);
-    // One that says so again and again is not asked for ever.
+    // A receiver that always says so is not retried for ever.
     for _ in 0..2 {
         assert_eq!(answer(&transport.post(ONE, &hook(&receiver), None)).status, 408);
     }
     assert_eq!(receiver.requests().len(), 6);
 }
 
-/// Answers before the body came, and then neither reads nor closes.
+/// Answers before the body was sent, and then neither reads nor closes.
 fn early(talk: &mut Conversation) {
     talk.head();
     talk.send("HTTP/1.1 413 Content Too Large\r\nContent-Length: 3\r\n\r\nbig").ok();
@@ -237,11 +245,11 @@ fn an_answer_that_comes_before_the_body_was_taken_is_the_answer() {
         request.body = vec![b' '; 64 << 20];
         let report = transport.post(ONE, &request, None);
         assert_eq!((answer(&report).status, text(answer(&report)).as_str()), (413, "big"));
-        assert_eq!(report.note.as_deref(), Some("it came before the whole request was taken"));
+        assert_eq!(report.note.as_deref(), Some("it came before the whole request was read"));
         assert!(report.duration < LONG / 2, "{:?}", report.duration);
         assert_eq!(phases(&report).last(), Some(&Phase::Receive));
     }
-    // Closed with data unread: a reset follows the answer.
+    // Closed with unread data: a reset follows the response.
     let reset = Receiver::start(|talk| {
         talk.head();
         talk.send("HTTP/1.1 413 Content Too Large\r\nContent-Length: 3\r\n\r\nbig").ok();

@@ -1,4 +1,4 @@
-//! What an attempt costs its thread: its stack, and the buffers while it waits.
+//! What an attempt costs its thread: stack, and buffers while it waits.
 
 use std::backtrace::Backtrace;
 use std::fmt::Write as _;
@@ -16,18 +16,18 @@ use crate::core::subscription::{Format, Layout, Nested};
 use crate::core::time::Timestamp;
 use crate::sender::pool::STACK;
 
-/// How much of its stack the thread that calls this has touched, in bytes.
+/// Bytes of its stack touched by the calling thread.
 fn touched() -> usize {
     let here = 0_u8;
     let here = &raw const here as usize;
     let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
     let mut lines = maps.lines();
-    let ours = |line: &str| {
+    let contains = |line: &str| {
         let (begin, end) = line.split_whitespace().next()?.split_once('-')?;
         let at = |text| usize::from_str_radix(text, 16).ok();
         Some((at(begin)?..at(end)?).contains(&here))
     };
-    lines.find(|line| ours(line) == Some(true)).expect("the stack is mapped");
+    lines.find(|line| contains(line) == Some(true)).expect("the stack is mapped");
     let resident = lines.find_map(|line| line.strip_prefix("Rss:")).unwrap();
     resident.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
 }
@@ -59,7 +59,7 @@ fn deepest_event() -> Event {
     }
 }
 
-/// All that a sender thread may do, one after another: what it needs most is what the deepest of them needs.
+/// Everything a sender thread may do, in sequence: the stack needed is that of the deepest.
 #[test]
 fn the_deepest_attempt_needs_no_more_than_half_of_a_threads_stack() {
     let good = Receiver::start_tls("localhost.pem", |talk| {
@@ -90,9 +90,9 @@ fn the_deepest_attempt_needs_no_more_than_half_of_a_threads_stack() {
         assert!(panicked.is_err() && !text.is_empty());
         (rendered, posted, touched())
     };
-    let (said, heard) = mpsc::channel();
-    let thread = thread::Builder::new().stack_size(STACK).spawn(move || said.send(deep()).unwrap()).unwrap();
-    let (rendered, posted, all) = heard.recv_timeout(LONG).expect("the thread lives");
+    let (sender, receiver) = mpsc::channel();
+    let thread = thread::Builder::new().stack_size(STACK).spawn(move || sender.send(deep()).unwrap()).unwrap();
+    let (rendered, posted, all) = receiver.recv_timeout(LONG).expect("the thread lives");
     thread.join().unwrap();
     println!("stack in KiB: {} rendering, {} with posting, {} with a panic", rendered >> 10, posted >> 10, all >> 10);
     assert!(all <= STACK / 2, "{all} of {STACK} bytes of stack are touched");
@@ -116,19 +116,19 @@ fn an_attempt_that_waits_for_its_answer_holds_no_buffer() {
         let url = format!("{scheme}://localhost:{}/", receiver.address.port());
         let out = transport_with(&["127.0.0.1"]);
         thread::scope(|scope| {
-            // The second time over the connection that was kept.
+            // The second time over the kept connection.
             for _ in 0..2 {
                 let attempt = scope.spawn(|| out.post(ONE, &to(&url), None));
                 waiting.recv_timeout(LONG).unwrap();
                 let begin = std::time::Instant::now();
-                // It has sent what the receiver has read, and is about to give back what it was sent from.
+                // It has sent what the receiver has read, and is about to release the output buffer.
                 while out.spare_buffers() != 1 {
                     assert!(begin.elapsed() < LONG, "{scheme}: it holds a buffer");
                     thread::yield_now();
                 }
                 go.send(()).unwrap();
                 assert_eq!(answer(&attempt.join().unwrap()).body, b"ok");
-                assert_eq!(out.spare_buffers(), 1, "{scheme}: one was made, for this and that");
+                assert_eq!(out.spare_buffers(), 1, "{scheme}: one buffer was allocated for input and output");
             }
         });
     }

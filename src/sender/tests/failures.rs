@@ -1,4 +1,4 @@
-//! Attempts that must fail, each with its own fault.
+//! Attempts that fail, each with its own fault.
 
 use std::net::{Shutdown, TcpListener};
 use std::time::{Duration, Instant};
@@ -34,7 +34,7 @@ fn time_runs_out_in_the_phase_that_took_it() {
             Phase::Wait,
         ),
     ];
-    // Enough that the phases before are over even on a busy machine; all at once, so that nobody waits for it.
+    // Enough for the preceding phases even on a busy machine; run in parallel to save time.
     let limit = Duration::from_secs(1);
     std::thread::scope(|scope| {
         for (script, wanted, phase) in cases {
@@ -51,7 +51,7 @@ fn time_runs_out_in_the_phase_that_took_it() {
 
 #[test]
 fn a_receiver_that_does_not_read_ends_in_time() {
-    // More than the kernel takes on both sides of the connection.
+    // More than the kernel buffers on both sides of the connection.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut request = to(&format!("http://{}/", listener.local_addr().unwrap()));
     request.body = vec![b' '; 64 << 20];
@@ -86,7 +86,7 @@ fn resolving_and_connecting_have_a_limit_of_their_own() {
 }
 
 #[test]
-fn what_is_not_http_is_told() {
+fn answers_that_are_not_http_are_reported() {
     fn after_request(talk: &mut Conversation, text: &str) {
         talk.request();
         talk.send(text).ok();
@@ -116,7 +116,7 @@ fn nothing_listens() {
 }
 
 #[test]
-fn addresses_that_are_not_allowed_are_not_called() {
+fn denied_addresses_are_not_connected_to() {
     let receiver = Receiver::obliging();
     let guarded = Transport::new(TransportSettings { policy: AddressPolicy::default(), ..settings() }).unwrap();
     let port = receiver.address.port();
@@ -169,7 +169,7 @@ fn names_with_inner_addresses_are_not_called_there() {
 }
 
 #[test]
-fn urls_that_cannot_be_called_are_told() {
+fn unusable_urls_are_reported() {
     let policy = AddressPolicy::new(Vec::new(), Vec::new(), true);
     let strict = Transport::new(TransportSettings { policy, ..settings() }).unwrap();
     for url in ["", "x.example/hook", "ftp://x.example/", "http://x.example/"] {
@@ -197,18 +197,18 @@ fn tls_works_and_its_failures_have_names() {
     assert_eq!(good.connections(), 1, "kept");
     let report = transport().post(ONE, &url(&good), None);
     let untrusted = fault(&report);
-    // A machine without any root certificate says that instead.
+    // A machine without root certificates reports that instead.
     assert!(matches!(untrusted, Fault::TlsUnknownIssuer | Fault::Tls), "{report:?}");
 
     let expired = Receiver::start_tls("expired.pem", serve);
     assert_eq!(fault(&trusting.post(ONE, &url(&expired), None)), Fault::TlsExpired);
     let elsewhere = Receiver::start_tls("elsewhere.pem", serve);
     assert_eq!(fault(&trusting.post(ONE, &url(&elsewhere), None)), Fault::TlsWrongName);
-    // What `openssl req -x509` makes, and what people try first.
+    // The output of `openssl req -x509`, which people try first.
     let home_made = Receiver::start_tls("self-signed.pem", serve);
     let report = trusting.post(ONE, &url(&home_made), None);
     let Outcome::Failed { fault: Fault::TlsUnknownIssuer, detail } = &report.outcome else { panic!("{report:?}") };
-    assert!(detail.contains("signed itself"), "{detail}");
+    assert!(detail.contains("self-signed"), "{detail}");
     let plain = Receiver::start(|talk| {
         talk.send("HTTP/1.1 400 Bad Request\r\n\r\n").ok();
     });

@@ -1,6 +1,6 @@
-//! TLS that fails, by OpenSSL's own server: each fault in a sentence of its own.
+//! TLS failures against OpenSSL's server: each fault has its own message.
 //!
-//! Without the command `openssl` these say so and test nothing, unless `HOOKSWITCH_NEED_OPENSSL=1`.
+//! Without the command `openssl` these tests are skipped with a message, unless `HOOKSWITCH_NEED_OPENSSL=1`.
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
@@ -23,12 +23,12 @@ fn has_openssl() -> bool {
     let found = Command::new("openssl").arg("version").output().is_ok();
     assert!(found || std::env::var_os("HOOKSWITCH_NEED_OPENSSL").is_none(), "openssl is not installed");
     if !found {
-        println!("left out: openssl is not installed");
+        println!("skipped: openssl is not installed");
     }
     found
 }
 
-/// An authority that is trusted, and a server's certificate of it.
+/// A trusted authority, and a server certificate issued by it.
 struct Made {
     dir: TempDir,
 }
@@ -59,22 +59,22 @@ impl Made {
         Self::new(P256, P256, "sha256", NAMED)
     }
 
-    /// What an attempt at a server with these options fails by.
+    /// The failure of an attempt at a server with these options.
     fn failure(&self, options: &str) -> (Fault, String) {
         let mut server = Command::new("openssl");
         server.args("s_server -accept 127.0.0.1:0 -cert server.pem -key server.key".split(' '));
         server.args(options.split_whitespace()).current_dir(self.dir.path());
         let server = server.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut server = Server(server);
-        let mut said = BufReader::new(server.0.stdout.take().unwrap());
+        let mut output = BufReader::new(server.0.stdout.take().unwrap());
         let port = std::iter::from_fn(|| {
             let mut line = String::new();
-            said.read_line(&mut line).ok().filter(|count| *count > 0)?;
+            output.read_line(&mut line).ok().filter(|count| *count > 0)?;
             Some(line.trim().strip_prefix("ACCEPT ").and_then(|place| place.rsplit(':').next()?.parse::<u16>().ok()))
         });
         let port = port.flatten().next().expect("a port to listen on");
-        // Whatever else it says is not to hold it up.
-        std::thread::spawn(move || drop(said.read_to_end(&mut Vec::new())));
+        // Drains further output so that the server does not block.
+        std::thread::spawn(move || drop(output.read_to_end(&mut Vec::new())));
         let lookup = |_: &str| Ok(vec!["127.0.0.1".parse().unwrap()]);
         let resolver = Resolver::with_lookup(settings().policy, Box::new(lookup));
         let transport =
@@ -100,7 +100,7 @@ const P521: &str = "ec -pkeyopt ec_paramgen_curve:P-521";
 const NAMED: &str = "subjectAltName=DNS:localhost";
 const WEAK: &str = "-cipher ALL:@SECLEVEL=0";
 
-/// What is wrong; the kinds of keys of authority and server, and the hash; extensions; the server's options; what it fails by.
+/// Name; kinds of keys of authority and server, and the hash; extensions; the server's options; expected failure.
 type Case = (&'static str, [&'static str; 3], &'static str, &'static str, Fault, &'static str);
 
 const CASES: [Case; 18] = [
@@ -173,7 +173,7 @@ const CASES: [Case; 18] = [
         "subjectAltName=DNS:a.example,DNS:b.example",
         "",
         Fault::TlsWrongName,
-        "for a.example, b.example, and so",
+        "for a.example, b.example, not",
     ),
     (
         "a client's",
@@ -211,7 +211,7 @@ fn every_fault_of_tls_has_a_sentence_of_its_own() {
             scope.spawn(move || {
                 let (fault, detail) = Made::new(authority, server, hash, extensions).failure(options);
                 assert!(fault == wanted && detail.contains(part), "{what}: {fault}: {detail}");
-                // No debug dump: plain words.
+                // Plain words, no debug output.
                 assert!(!detail.contains(['{', '}', '[', ']']) && !detail.contains("::"), "{what}: {detail}");
             });
         }
@@ -219,7 +219,7 @@ fn every_fault_of_tls_has_a_sentence_of_its_own() {
 }
 
 #[test]
-fn those_that_nobody_trusts_say_so() {
+fn untrusted_certificates_are_named() {
     if !has_openssl() {
         return;
     }
@@ -229,7 +229,7 @@ fn those_that_nobody_trusts_say_so() {
         "req -x509 -newkey rsa:2048 -nodes -keyout other.key -out other.pem -subj /CN=localhost -addext basicConstraints=critical,CA:FALSE -addext subjectAltName=DNS:localhost -days 9",
     );
     let (fault, detail) = made.failure("-cert other.pem -key other.key");
-    assert!(fault == Fault::TlsUnknownIssuer && detail.contains("signed itself"), "{detail}");
+    assert!(fault == Fault::TlsUnknownIssuer && detail.contains("self-signed"), "{detail}");
     let stranger = Made::usual();
     std::fs::copy(stranger.dir.path().join("server.pem"), made.dir.path().join("stranger.pem")).unwrap();
     std::fs::copy(stranger.dir.path().join("server.key"), made.dir.path().join("stranger.key")).unwrap();

@@ -1,4 +1,4 @@
-//! Any text as a URL, any bytes as an address: what passes is called as it was checked, and nothing inner passes.
+//! Any text as a URL, any bytes as an address: what passes is called as checked, and no internal address passes.
 #![no_main]
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -20,7 +20,7 @@ fuzz_target!(|bytes: &[u8]| {
         match url.host().expect("a host") {
             Host::Ipv4(address) => assert!(!is_inner(address), "{url}"),
             Host::Ipv6(address) => check(&policy, address),
-            // What a resolver would take for a number is no name.
+            // A name that a resolver would take for a number must not be a name.
             Host::Domain(name) => {
                 let number = name.bytes().all(|byte| byte.is_ascii_digit());
                 assert!(!number && name.parse::<IpAddr>().is_err(), "{url}");
@@ -29,7 +29,7 @@ fuzz_target!(|bytes: &[u8]| {
     }
 });
 
-/// An address that is allowed is public, and so is every IPv4 address that it could stand for.
+/// An allowed address is public, and so is every IPv4 address embedded in it.
 fn check(policy: &AddressPolicy, address: Ipv6Addr) {
     if policy.check(address.into()).is_err() {
         return;

@@ -1,4 +1,4 @@
-//! Any bytes as the body of `POST /v1/events`: a refusal with pointers, or an event that keeps its data byte for byte
+//! Any bytes as the body of `POST /v1/events`: refused with pointers, or an event that keeps its data byte for byte
 //! and can be sent in every format and layout.
 #![no_main]
 

@@ -1,6 +1,6 @@
-//! Any JSON as a member of `data`, sent as a form, read back by bracket keys as PHP, Rails and `qs` do: the same
-//! structure, without what a form cannot say (empty lists and objects, and the types of leaves); or its JSON text, where
-//! the form says so.
+//! Any JSON as a member of `data`, sent as a form and parsed back by bracket keys like PHP, Rails and `qs`: the same
+//! structure, without what a form cannot express (empty lists and objects, and the types of leaves); or its JSON
+//! text, where the form says so.
 #![no_main]
 
 use std::collections::BTreeMap;
@@ -73,7 +73,7 @@ fn steps(key: &str) -> Vec<String> {
     steps
 }
 
-/// The name that a part of a key stands for.
+/// The name encoded in a part of a key.
 fn name(part: &str) -> String {
     if part == "%" {
         return String::new();
@@ -84,7 +84,7 @@ fn name(part: &str) -> String {
 fn put(branch: &mut BTreeMap<String, Tree>, steps: &[String], value: String) {
     let (first, rest) = steps.split_first().expect("a key has a name");
     if rest.is_empty() {
-        assert!(branch.insert(first.clone(), Tree::Leaf(value)).is_none(), "{first} stands twice");
+        assert!(branch.insert(first.clone(), Tree::Leaf(value)).is_none(), "{first} is given twice");
         return;
     }
     match branch.entry(first.clone()).or_insert_with(|| Tree::Branch(BTreeMap::new())) {
@@ -93,7 +93,7 @@ fn put(branch: &mut BTreeMap<String, Tree>, steps: &[String], value: String) {
     }
 }
 
-/// What a form can say of `value`.
+/// The part of `value` that a form can express.
 fn tree(value: &RawValue) -> Option<Tree> {
     let branch = |pairs: Vec<(String, &RawValue)>| {
         let branch: BTreeMap<_, _> = pairs.into_iter().filter_map(|(name, value)| Some((name, tree(value)?))).collect();

@@ -1,9 +1,9 @@
-//! What the model makes of calls.
+//! The model's interpretation of calls.
 
 use super::*;
 
 #[test]
-fn a_sync_covers_what_had_ended_before_it_began_and_no_names() {
+fn a_sync_covers_completed_writes_and_no_names() {
     let base = tempfile::tempdir().unwrap();
     std::fs::create_dir(base.path().join("d")).unwrap();
     let text = r#"1 openat(AT_FDCWD, "\x2f\x72\x2f\x64\x2f\x66", O_WRONLY|O_CREAT, 0600) = 3
@@ -34,7 +34,7 @@ fn a_sync_covers_what_had_ended_before_it_began_and_no_names() {
 }
 
 #[test]
-fn what_a_kill_left_unfinished_was_done_as_far_as_is_seen() {
+fn calls_unfinished_at_a_kill_count_as_far_as_recorded() {
     let base = tempfile::tempdir().unwrap();
     std::fs::write(base.path().join("a"), "a").unwrap();
     std::fs::write(base.path().join("b"), "b").unwrap();

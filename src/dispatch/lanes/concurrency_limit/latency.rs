@@ -1,26 +1,26 @@
-//! Whether what a receiver is sent at once makes it slower.
+//! Detects whether a receiver's latency rises with concurrency.
 //!
-//! Latencies are compared by their logarithms' mean over a round of attempts. What queues at a receiver adds the same
-//! to each of its answers, the quick ones too, which raises this mean more than the usual few that take long; and how
-//! far the latencies lie apart says how much of a difference may be chance.
+//! Compares the mean logarithm of latencies over a round of attempts. Queueing at a receiver delays every response,
+//! including the fast ones, and so raises this mean more than a few slow responses do; the variance says how much of
+//! a difference may be chance.
 
 use std::time::Duration;
 
-/// A risen latency is at least so many times the usual one.
+/// A risen latency is at least this multiple of the usual one.
 const RISEN: f64 = 1.5;
-/// How many standard errors a difference is more than chance.
+/// Standard errors above which a difference is significant.
 const ERRORS: f64 = 2.5;
-/// The same where a lower latency is taken for the usual one.
+/// The same for accepting a lower latency as the usual one.
 const LOWER_ERRORS: f64 = 1.5;
-/// Shorter latencies count as long as this: below, it is the machine's own scheduling that is measured.
+/// Shorter latencies count as this: below it, the machine's own scheduling is measured.
 const SHORTEST: Duration = Duration::from_micros(100);
-/// After what has risen: to this part at least, and at most, what is under way is reduced.
+/// Bounds of the factor by which concurrency is reduced after latency has risen.
 const CUT_LEAST: f64 = 0.75;
 const CUT_MOST: f64 = 0.5;
-/// What is above the part that would be answered as quickly as before.
+/// Headroom above the concurrency that would restore the usual latency.
 const HEADROOM: f64 = 1.25;
 
-/// The logarithms of some latencies.
+/// Sums over logarithms of latencies.
 #[derive(Debug, Clone, Copy, Default)]
 struct Sum {
     count: u32,
@@ -40,29 +40,29 @@ impl Sum {
         self.sum / f64::from(self.count.max(1))
     }
 
-    /// The square of the mean's standard error.
+    /// The squared standard error of the mean.
     fn error(&self) -> f64 {
         let count = f64::from(self.count.max(2));
         (self.squares / count - self.mean().powi(2)).max(0.0) / (count - 1.0)
     }
 
-    /// How far the mean is above that of `other`, and how far chance may carry it.
+    /// How far the mean is above that of `other`, and the standard error of the difference.
     fn above(&self, other: &Self) -> (f64, f64) {
         (self.mean() - other.mean(), (self.error() + other.error()).sqrt())
     }
 }
 
-/// What is made of the next round.
+/// How the next round is used.
 #[derive(Debug, Clone, Copy, Default)]
 enum Stage {
-    /// It is compared with the usual latency.
+    /// Compared with the usual latency.
     #[default]
     Free,
-    /// It has risen while more and more was under way: with no more, it shows how far.
+    /// Latency rose while concurrency grew: measure once more at constant concurrency.
     Held,
-    /// Less is under way than there was `before`, to see whether that is why it has risen: it has, if it is as low as
-    /// `worked` now.
-    Tried { before: f64, worked: f64 },
+    /// Concurrency was reduced from `before` to test whether it causes the rise; confirmed if the mean is at most
+    /// `worked`.
+    EndedAttempt { before: f64, worked: f64 },
 }
 
 /// The latencies of one receiver.
@@ -71,39 +71,38 @@ pub(super) struct Latency {
     round: Sum,
     usual: Option<Sum>,
     stage: Stage,
-    /// How long all the attempts of this round took together, and one of the last round, seconds.
+    /// Total duration of the attempts of this round, and the mean of the last round, in seconds.
     took: f64,
     each: f64,
 }
 
-/// What a round of attempts showed.
+/// The result of a round.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Verdict {
-    /// Its latency is the usual one.
+    /// Latency is as usual.
     Usual,
-    /// It seems to have risen: no more for a round.
+    /// Latency seems to have risen: hold concurrency for a round.
     Held,
-    /// It has: this much under way, and see.
+    /// Latency has risen: reduce concurrency to this.
     Risen(f64),
-    /// Less under way made it lower: it stays so.
+    /// The reduction lowered latency: keep it.
     Helped,
-    /// It did not: so much as before.
+    /// The reduction did not help: restore this concurrency.
     InVain(f64),
 }
 
 impl Latency {
-    /// An attempt took so long.
     pub(super) fn add(&mut self, took: Duration) {
         self.round.add(took);
         self.took += took.as_secs_f64();
     }
 
-    /// How many are counted in this round.
+    /// The number of attempts in this round.
     pub(super) const fn count(&self) -> u32 {
         self.round.count
     }
 
-    /// Whether no more is to be under way, to see what comes of it.
+    /// Whether concurrency is held for a measurement.
     pub(super) const fn is_held(&self) -> bool {
         !matches!(self.stage, Stage::Free)
     }
@@ -113,25 +112,25 @@ impl Latency {
         self.usual.map(|usual| Duration::from_secs_f64(usual.mean().exp()))
     }
 
-    /// How long it takes until a change of what is under way shows. Who counted only attempts that began after it would
-    /// hear of the quick ones first, and take that for the change.
+    /// How long a change of concurrency takes to show. Counting only attempts started after the change would see the
+    /// fast ones first and take that for its effect.
     pub(super) fn settling(&self) -> Duration {
         Duration::from_secs_f64(2.0 * self.each)
     }
 
-    /// Counts from new.
+    /// Starts a new round.
     pub(super) fn restart(&mut self) {
         *self = Self { usual: self.usual, each: self.each, ..Self::default() };
     }
 
-    /// Ends a round in which `under_way` were, all that was allowed; it is reduced to `least` at least.
-    pub(super) fn end_round(&mut self, under_way: f64, least: f64) -> Verdict {
+    /// Ends a round in which all `in_flight` allowed attempts were used; reduces to no less than `least`.
+    pub(super) fn end_round(&mut self, in_flight: f64, least: f64) -> Verdict {
         let round = std::mem::take(&mut self.round);
         if round.count > 0 {
             self.each = std::mem::take(&mut self.took) / f64::from(round.count);
         }
         let stage = std::mem::take(&mut self.stage);
-        if let Stage::Tried { before, worked } = stage {
+        if let Stage::EndedAttempt { before, worked } = stage {
             if round.mean() <= worked {
                 return Verdict::Helped;
             }
@@ -146,17 +145,17 @@ impl Latency {
         if above < -LOWER_ERRORS * chance {
             self.usual = Some(round);
         }
-        let fewer = (under_way * ((-above).exp() * HEADROOM).clamp(CUT_MOST, CUT_LEAST)).max(least);
-        if above < RISEN.ln().max(ERRORS * chance) || fewer >= under_way {
+        let fewer = (in_flight * ((-above).exp() * HEADROOM).clamp(CUT_MOST, CUT_LEAST)).max(least);
+        if above < RISEN.ln().max(ERRORS * chance) || fewer >= in_flight {
             return Verdict::Usual;
         }
         if matches!(stage, Stage::Free) {
             self.stage = Stage::Held;
             return Verdict::Held;
         }
-        // Of a queue, as much would be gone as is less under way.
-        let worked = round.mean() + (fewer / under_way).ln() / 2.0;
-        self.stage = Stage::Tried { before: under_way, worked };
+        // If requests queue, the queue shrinks by what is no longer in flight.
+        let worked = round.mean() + (fewer / in_flight).ln() / 2.0;
+        self.stage = Stage::EndedAttempt { before: in_flight, worked };
         Verdict::Risen(fewer)
     }
 }

@@ -1,5 +1,4 @@
-//! The limit, driven by receivers of different kinds in simulated time: it comes to where each of them takes most, and
-//! stays there.
+//! The limit against simulated receivers of different kinds: it converges to what each handles best and stays there.
 
 use std::collections::BTreeSet;
 
@@ -15,19 +14,19 @@ const MOST: u32 = 512;
 /// A receiver.
 #[derive(Debug, Clone, Copy)]
 enum Receiver {
-    /// Takes any number at once, each for so long.
+    /// Handles any number concurrently, each for this long.
     Roomy(Micros),
-    /// Takes so many at once, each for so long; the others wait.
+    /// Handles this many concurrently, each for this long; the others queue.
     Queueing(usize, Micros),
-    /// Takes so many at once, each for so long, and refuses the others.
+    /// Handles this many concurrently, each for this long, and refuses the others.
     Refusing(usize, Micros),
-    /// Takes any number; of a hundred so many take the second time, the others the first.
+    /// Handles any number; this many of a hundred take the second duration, the others the first.
     Mixed(u64, Micros, Micros),
-    /// Takes any number; the time of each is spread around this, from half of it to some times as much.
+    /// Handles any number; durations spread around this, from half of it to several times it.
     Jittery(Micros),
-    /// Takes any number, and refuses one of so many, whatever it is sent.
+    /// Handles any number and refuses one of this many at random.
     Moody(u64, Micros),
-    /// Takes any number; after a while, each for three times as long.
+    /// Handles any number; after a while each takes three times as long.
     Changing(Micros, Micros),
 }
 
@@ -36,14 +35,14 @@ struct World {
     concurrency: ConcurrencyLimit,
     now: Micros,
     random: u64,
-    /// What is under way: when it ends, its number, when it began, whether it is refused.
-    under_way: BTreeSet<(Micros, u64, Micros, bool)>,
-    /// When each of its workers is free.
+    /// Attempts in flight: end, number, start, whether refused.
+    in_flight: BTreeSet<(Micros, u64, Micros, bool)>,
+    /// When each worker is free.
     workers: Vec<Micros>,
     begun: u64,
 }
 
-/// What was seen in a while.
+/// What was observed over a period.
 #[derive(Debug)]
 struct Stretch {
     per_second: f64,
@@ -59,10 +58,10 @@ impl World {
             _ => Vec::new(),
         };
         let concurrency = ConcurrencyLimit::new(Proof::Unproven);
-        Self { kind, concurrency, now: 0, random: 7, under_way: BTreeSet::new(), workers, begun: 0 }
+        Self { kind, concurrency, now: 0, random: 7, in_flight: BTreeSet::new(), workers, begun: 0 }
     }
 
-    /// From 0 up to 1.
+    /// In [0, 1).
     fn chance(&mut self) -> f64 {
         self.random = self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.random >> 40) as f64 / f64::from(1u32 << 24)
@@ -72,7 +71,7 @@ impl World {
         Timestamp::from_millis(1_790_000_000_000 + self.now / 1_000)
     }
 
-    /// How long the next attempt takes, and whether it is refused.
+    /// The next attempt's duration, and whether it is refused.
     fn next(&mut self) -> (Micros, bool) {
         let (chance, now) = (self.chance(), self.now);
         match self.kind {
@@ -102,29 +101,30 @@ impl World {
         }
     }
 
-    /// Goes on for `time`, with `most` at once at most.
+    /// Runs for `time` with a limit of `most`.
     fn run(&mut self, most: u32, time: Micros) -> Stretch {
         let (until, from) = (self.now + time, self.now);
         let mut seen = Stretch { per_second: 0.0, refused: 0.0, least: u32::MAX, most: 0 };
         while self.now < until {
-            while self.under_way.len() < self.concurrency.limit().min(most) as usize {
+            while self.in_flight.len() < self.concurrency.limit().min(most) as usize {
                 let (takes, refused) = self.next();
                 self.begun += 1;
-                // A little apart, as the machine hands them out.
+                // Spread slightly, as by the machine's scheduling.
                 let end = self.now + takes + self.begun % 97;
-                self.under_way.insert((end, self.begun, self.now, refused));
-                self.concurrency.began(self.under_way.len());
+                self.in_flight.insert((end, self.begun, self.now, refused));
+                self.concurrency.began(self.in_flight.len());
             }
-            // What ends within a millisecond is heard of together.
-            let heard = self.under_way.first().expect("there is always something under way").0 + 1_000;
-            while let Some((end, _, begun, refused)) = self.under_way.first().copied().filter(|(end, ..)| *end <= heard)
+            // Attempts that end within a millisecond are reported together.
+            let update = self.in_flight.first().expect("there is always something under way").0 + 1_000;
+            while let Some((end, _, begun, refused)) =
+                self.in_flight.first().copied().filter(|(end, ..)| *end <= update)
             {
-                self.under_way.pop_first();
+                self.in_flight.pop_first();
                 self.now = end;
                 let kind = if refused { Kind::Trouble } else { Kind::Success };
                 let duration = Duration::from_micros(end - begun);
                 let attempt = Seen { kind, duration, wait: None };
-                self.concurrency.ended(attempt, self.under_way.len(), most, self.time());
+                self.concurrency.ended(attempt, self.in_flight.len(), most, self.time());
                 seen.per_second += if refused { 0.0 } else { 1.0 };
                 seen.refused += if refused { 1.0 } else { 0.0 };
                 seen.least = seen.least.min(self.concurrency.limit());
@@ -137,7 +137,7 @@ impl World {
     }
 }
 
-/// What `receiver` is like after it has had `after` to find its way, for two minutes.
+/// `receiver`, observed for two minutes once it has had `after` to converge.
 fn settled(receiver: Receiver, after: Micros) -> Stretch {
     let mut world = World::new(receiver);
     world.run(MOST, after);
@@ -164,7 +164,7 @@ fn one_that_answers_at_once_is_sent_no_more_than_the_machine_has_use_for() {
 }
 
 #[test]
-fn one_whose_answers_queue_is_kept_busy_and_not_buried() {
+fn a_queueing_receiver_is_kept_busy_and_not_overloaded() {
     for workers in [4, 20, 50, 300] {
         let seen = settled(Receiver::Queueing(workers, 200_000), 20 * SECOND);
         let possible = workers as f64 * 5.0;
@@ -175,7 +175,7 @@ fn one_whose_answers_queue_is_kept_busy_and_not_buried() {
 }
 
 #[test]
-fn one_that_refuses_what_is_too_much_is_rarely_sent_that() {
+fn a_receiver_that_refuses_excess_is_rarely_sent_any() {
     for (workers, tolerated) in [(3, 0.05), (8, 0.01), (50, 0.01), (300, 0.03)] {
         let seen = settled(Receiver::Refusing(workers, 200_000), 20 * SECOND);
         let possible = workers as f64 * 5.0;
@@ -185,7 +185,7 @@ fn one_that_refuses_what_is_too_much_is_rarely_sent_that() {
 }
 
 #[test]
-fn latency_that_is_mixed_or_jitters_holds_nobody_back() {
+fn mixed_or_jittery_latency_does_not_lower_the_limit() {
     let cases = [
         (Receiver::Jittery(200_000), 2_560.0, 0.95),
         (Receiver::Mixed(1, 200_000, 10_000_000), 1_718.0, 0.95),
@@ -199,7 +199,7 @@ fn latency_that_is_mixed_or_jitters_holds_nobody_back() {
 }
 
 #[test]
-fn one_that_is_slower_for_reasons_of_its_own_is_sent_as_much_as_before() {
+fn latency_unrelated_to_load_does_not_lower_the_limit() {
     let seen = settled(Receiver::Changing(30 * SECOND, 200_000), 60 * SECOND);
     assert!(seen.per_second > 0.95 * f64::from(MOST) / 0.6, "{seen:?}");
 }

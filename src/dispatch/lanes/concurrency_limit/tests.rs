@@ -8,7 +8,7 @@ fn seen(kind: Kind, millis: u64) -> Seen {
     Seen { kind, duration: Duration::from_millis(millis), wait: None }
 }
 
-/// A receiver that has always as much to be sent as it may be.
+/// A receiver with an unlimited backlog.
 struct Busy(ConcurrencyLimit, Timestamp);
 
 impl Busy {
@@ -16,7 +16,7 @@ impl Busy {
         Self(ConcurrencyLimit::new(Proof::Unproven), NOW)
     }
 
-    /// `count` attempts that took so long end, and others begin in their place.
+    /// Ends `count` attempts of this duration and starts others in their place.
     fn end(&mut self, kind: Kind, millis: u64, most: u32, count: usize) {
         for _ in 0..count {
             let limit = self.0.limit() as usize;
@@ -38,11 +38,11 @@ fn it_doubles_while_it_is_used_and_keeps_to_the_hard_limit() {
     busy.end(Kind::Success, 200, 600, 1_000);
     assert_eq!(busy.0.limit(), 600);
     busy.end(Kind::Success, 200, 10, 1);
-    assert_eq!(busy.0.limit(), 10, "the subscription was changed");
+    assert_eq!(busy.0.limit(), 10, "the subscription's limit changed");
 }
 
 #[test]
-fn it_does_not_grow_by_what_is_not_used() {
+fn unused_capacity_does_not_raise_the_limit() {
     let mut concurrency = ConcurrencyLimit::new(Proof::Unproven);
     for _ in 0..10_000 {
         concurrency.began(3);
@@ -57,7 +57,7 @@ fn one_refusal_takes_its_place_and_more_of_them_cut_it() {
     busy.end(Kind::Success, 200, 100, 98);
     assert_eq!(busy.0.limit(), 100);
     busy.end(Kind::Refusal, 200, 100, 100);
-    assert_eq!(busy.0.limit(), 100, "the event's own fault");
+    assert_eq!(busy.0.limit(), 100, "a refusal that is the event's own fault");
     busy.end(Kind::Trouble, 0, 100, 1);
     assert_eq!(busy.0.limit(), 98);
     let few = (1..10).find(|_| {
@@ -67,18 +67,18 @@ fn one_refusal_takes_its_place_and_more_of_them_cut_it() {
     assert!(few.is_some_and(|few| few >= 3), "{few:?}");
     let cut = busy.0.limit();
     busy.end(Kind::Success, 200, 100, COUNTED_LEAST as usize);
-    assert_eq!(busy.0.limit(), cut, "first it is seen whether that helps");
+    assert_eq!(busy.0.limit(), cut, "the limit is held while the effect of the cut is measured");
     busy.end(Kind::Success, 200, 100, cut as usize);
-    assert!((cut + 1..=cut * 9 / 8).contains(&busy.0.limit()), "{} after {cut}: slowly from now on", busy.0.limit());
+    assert!((cut + 1..=cut * 9 / 8).contains(&busy.0.limit()), "{} after {cut}: slow growth", busy.0.limit());
     busy.end(Kind::Trouble, 0, 100, 1_000);
     assert_eq!(busy.0.limit(), 1);
 }
 
 #[test]
-fn what_was_refused_is_tried_again_only_after_a_while() {
+fn a_refused_increase_is_retried_only_after_a_pause() {
     let (mut busy, mut refused) = (Busy::new(), Vec::new());
     while busy.1 < NOW.plus(Duration::from_secs(100)) {
-        // It takes 20, whatever it is sent.
+        // It takes 20, whatever the load.
         if busy.0.limit() > 20 {
             refused.push(busy.1);
             busy.end(Kind::Trouble, 0, 100, 1);
@@ -95,7 +95,7 @@ fn what_was_refused_is_tried_again_only_after_a_while() {
 fn it_knows_the_quick_from_the_slow_and_forgets() {
     let mut concurrency = ConcurrencyLimit::new(Proof::Unproven);
     concurrency.ended(seen(Kind::Trouble, 1), 0, 10, NOW);
-    assert_eq!(concurrency.proof(), Proof::Quick, "one that refuses at once holds no thread");
+    assert_eq!(concurrency.proof(), Proof::Quick, "immediate refusals hold no thread");
     concurrency.drags(NOW);
     assert_eq!(concurrency.proof(), Proof::Slow);
     concurrency.ended(seen(Kind::Success, 10_000), 0, 10, NOW);
@@ -103,7 +103,7 @@ fn it_knows_the_quick_from_the_slow_and_forgets() {
         concurrency.ended(seen(Kind::Success, 100), 0, 10, NOW);
         concurrency.proof() == Proof::Quick
     });
-    assert!(quick.is_some_and(|quick| quick > 2), "{quick:?}: not after one quick answer, and not never");
+    assert!(quick.is_some_and(|quick| quick > 2), "{quick:?}: quick after more than one fast response");
     concurrency.age(NOW.plus(LATELY));
     assert_eq!(concurrency.proof(), Proof::Quick);
     concurrency.age(NOW.plus(LATELY * 2));
@@ -115,7 +115,7 @@ fn it_knows_the_quick_from_the_slow_and_forgets() {
 fn one_that_hangs_or_is_down_begins_again_with_few() {
     let mut stranger = ConcurrencyLimit::new(Proof::Unproven);
     stranger.drags(NOW);
-    assert_eq!(stranger.limit(), 1, "no second attempt is added to one that hangs");
+    assert_eq!(stranger.limit(), 1, "no second attempt to a hanging receiver");
     let mut busy = Busy::new();
     busy.end(Kind::Success, 200, 512, 600);
     busy.0.drags(busy.1);
@@ -124,9 +124,9 @@ fn one_that_hangs_or_is_down_begins_again_with_few() {
     busy.0.restart(busy.1);
     assert_eq!(busy.0.limit(), 1);
     busy.end(Kind::Success, 0, 512, 127);
-    assert_eq!(busy.0.limit(), 128, "it doubles up to half of what it took");
+    assert_eq!(busy.0.limit(), 128, "doubles up to half of the previous limit");
     busy.end(Kind::Success, 0, 512, 128);
-    assert!((130..=145).contains(&busy.0.limit()), "{}: and grows slowly from there", busy.0.limit());
+    assert!((130..=145).contains(&busy.0.limit()), "{}: slow growth above", busy.0.limit());
 }
 
 proptest! {

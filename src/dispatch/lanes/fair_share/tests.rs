@@ -7,11 +7,11 @@ use super::*;
 const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
 const SIZES: [usize; 6] = [1, 2, 8, 64, 2_048, 8_192];
 
-/// Subscriptions, and what they hold of a pool.
+/// Subscriptions, and the threads they hold of a pool.
 struct World {
     share: FairShare,
     now: Timestamp,
-    /// What is known of each, how many attempts it may have under way, and how many it has.
+    /// For each: its proof, its maximum number of attempts, and its number of attempts.
     receivers: BTreeMap<u32, (Proof, usize, usize)>,
 }
 
@@ -45,7 +45,7 @@ impl World {
         }
     }
 
-    /// One attempt more, if anybody may have one; whose it is.
+    /// Starts one more attempt if possible; returns its subscription.
     fn take(&mut self) -> Option<u32> {
         let number = self.share.next(self.now)?;
         self.leave(number);
@@ -56,7 +56,7 @@ impl World {
         Some(number)
     }
 
-    /// Takes all that may be taken at this time and, with `wait`, in the moments after it.
+    /// Starts everything that may start now and, with `wait`, in the moments after.
     fn fill(&mut self, wait: bool) -> usize {
         let mut taken = 0;
         loop {
@@ -70,7 +70,6 @@ impl World {
         }
     }
 
-    /// An attempt of `number` ends, if it has one.
     fn end(&mut self, number: u32) {
         if self.receivers[&number].2 > 0 {
             self.leave(number);
@@ -81,7 +80,6 @@ impl World {
         }
     }
 
-    /// Something else is known of `number` from now on.
     fn prove(&mut self, number: u32, proof: Proof) {
         self.leave(number);
         let (before, _, held) = self.receivers.get_mut(&number).unwrap();
@@ -95,7 +93,7 @@ impl World {
     }
 }
 
-/// The parts of a pool as the documents have them: of those not proven, of the slow, of both.
+/// A pool's parts as documented: for unproven, for slow, for both.
 fn parts(threads: usize) -> (usize, usize, usize) {
     let eighths = |small: usize, large| (threads * if threads < 256 { small } else { large } / 8).max(1);
     (eighths(2, 4), eighths(3, 4), eighths(5, 6))
@@ -115,7 +113,7 @@ fn those_that_are_not_quick_never_take_the_whole_pool() {
         world.add(Proof::Unproven, 1, 10_000);
         world.add(Proof::Slow, 10_000, 10);
         world.fill(true);
-        // What was unproven drags, and more of it is begun.
+        // Unproven ones drag, and more are started.
         for number in 0..10_000 {
             world.prove(number, if world.receivers[&number].2 > 0 { Proof::Slow } else { Proof::Unproven });
         }
@@ -125,11 +123,11 @@ fn those_that_are_not_quick_never_take_the_whole_pool() {
     }
     let mut world = World::new(1);
     world.add(Proof::Slow, 9, 1);
-    assert_eq!(world.fill(true), 1, "one thread is for everybody");
+    assert_eq!(world.fill(true), 1, "one thread is open to all");
 }
 
 #[test]
-fn heavy_users_leave_room_for_light_ones() {
+fn heavy_subscriptions_leave_threads_for_light_ones() {
     for threads in [64, 2_048, 8_192] {
         let mut world = World::new(threads);
         world.add(Proof::Quick, threads, 2);
@@ -142,7 +140,7 @@ fn heavy_users_leave_room_for_light_ones() {
 }
 
 #[test]
-fn nobody_is_shut_out_by_the_quick() {
+fn fast_receivers_starve_no_other() {
     for threads in SIZES {
         let mut share = FairShare::new(threads);
         for (class, number) in [(Class::Light, 1), (Class::Heavy, 2), (Class::Stranger, 3), (Class::Slow, 4)] {
@@ -153,7 +151,7 @@ fn nobody_is_shut_out_by_the_quick() {
             let number = share.next(NOW).unwrap_or_default() as usize;
             turns[number] += 1;
             if number == 3 {
-                // Proven by now, so that the slow one comes next.
+                // Proven by now, so that the slow one is next.
                 share.leave(Class::Stranger, 3);
             }
         }
@@ -167,7 +165,7 @@ fn every_stranger_is_tried_before_any_is_tried_twice() {
         let mut world = World::new(threads);
         world.add(Proof::Unproven, 2, strangers);
         for _ in 0..strangers {
-            world.take().expect("at once, as there is room for all");
+            world.take().expect("there is room for all");
         }
         assert!(world.receivers.values().all(|(.., held)| *held == 1), "{threads}");
         world.fill(true);
@@ -184,13 +182,13 @@ fn of_many_strangers_those_in_need_are_tried_before_those_that_hang_have_taken_a
         let at_once = world.fill(false);
         assert!((threads / 8..=threads / 8 + a_moment).contains(&at_once), "{at_once} of {threads}");
         assert_eq!(world.share.wake(), Some(NOW.plus(MOMENT)));
-        // Twenty more, of which more is to be sent by now; they answer at once.
+        // Twenty more, with larger backlogs, which answer at once.
         world.add(Proof::Unproven, 1, 20);
         let needy = hanging..hanging + 20;
         needy.clone().for_each(|number| world.share.need(number, 2));
         let mut found = 0;
         while found < needy.len() {
-            world.now = world.share.wake().expect("before there was no room any more").max(world.now);
+            world.now = world.share.wake().expect("there is room before").max(world.now);
             while let Some(number) = world.take() {
                 if needy.contains(&number) {
                     world.prove(number, Proof::Quick);
@@ -201,7 +199,7 @@ fn of_many_strangers_those_in_need_are_tried_before_those_that_hang_have_taken_a
             }
         }
         assert!(world.now.since(NOW) <= MOMENT * 30, "{:?}", world.now.since(NOW));
-        // A clock that was set back does not keep anybody waiting.
+        // A clock that was set back blocks nobody.
         world.now = Timestamp::from_millis(5);
         assert!(world.take().is_some() || !world.share.has_room_for_unproven());
     }
@@ -232,7 +230,7 @@ proptest! {
                     match proof {
                         Proof::Unproven | Proof::Known => {
                             prop_assert!(before.0 < unproven && before.0 + before.1 < both);
-                            prop_assert!(proof == Proof::Known || held == 1 || !tried, "a second before a first");
+                            prop_assert!(proof == Proof::Known || held == 1 || !tried, "a second attempt before another's first");
                         }
                         Proof::Slow => prop_assert!(before.1 < slow && before.0 + before.1 < both),
                         Proof::Quick => prop_assert!(held <= 2 || before.2 < threads - threads / 8),

@@ -1,62 +1,62 @@
-//! What of a queue is in memory: what comes in, goes out, and is to be read from the store.
+//! The in-memory window of a queue: what enters, leaves, and must be read from the store.
 
 use super::Queue;
 use crate::core::delivery::Delivery;
 use crate::core::time::Timestamp;
 use crate::dispatch::lanes::concurrency_limit::Proof;
 use crate::dispatch::lanes::lane::{
-    Heard, Item, Lane, LaneKey, Place, asked_for, is_forgiven, lane_key, may_have_asked,
+    Item, Lane, LaneKey, Place, Update, is_forgiven, lane_key, may_have_retry_after, merged,
 };
 use crate::dispatch::lanes::values::Bounds;
 
-/// What became of a delivery that was to be in memory.
+/// The result of an insertion.
 pub(in crate::dispatch::lanes) enum Inserted {
-    /// It is new in this lane.
+    /// New in this lane.
     New(LaneKey),
-    /// It was in this lane already, and stood so before.
+    /// Already in this lane, in this previous state.
     Changed(LaneKey, Box<Delivery>),
-    /// It is under way, and that attempt is the one that was asked for.
-    UnderWay,
+    /// In flight; that attempt serves the request.
+    InFlight,
 }
 
-/// Where a delivery that is owed is to be.
-pub(in crate::dispatch::lanes) enum Owed {
+/// Where an outstanding delivery belongs.
+pub(in crate::dispatch::lanes) enum Location {
     /// In memory.
-    Here,
+    Memory,
     /// In the store, to be read later.
-    Elsewhere,
+    Store,
     /// Nowhere: it has ended, and the store does not know yet.
-    Over,
+    Ended,
 }
 
 impl Queue {
-    /// A delivery is owed. Tells whether it is to be in memory now, if there are `held` in all.
-    pub(in crate::dispatch::lanes) fn owe(&mut self, sequence: u64, held: usize) -> Owed {
+    /// A delivery is outstanding. Returns where it belongs, with `held` deliveries in memory in total.
+    pub(in crate::dispatch::lanes) fn accept(&mut self, sequence: u64, held: usize) -> Location {
         let all_here = self.cursor >= self.tail;
         self.tail = self.tail.max(sequence);
         if self.unrecorded.is_over(sequence) {
-            return Owed::Over;
+            return Location::Ended;
         }
         let room = self.has_room(held);
         if self.by_sequence.contains_key(&sequence) {
-            Owed::Here
+            Location::Memory
         } else if sequence <= self.cursor {
             if room {
-                Owed::Here
+                Location::Memory
             } else {
                 self.cursor = sequence - 1;
-                Owed::Elsewhere
+                Location::Store
             }
         } else if all_here && room {
             self.cursor = sequence;
-            Owed::Here
+            Location::Memory
         } else {
-            Owed::Elsewhere
+            Location::Store
         }
     }
 
-    /// Takes a delivery into memory, or changes it there; its lane is to be placed afterwards. Of one that is under way
-    /// it is only noted that it was asked for.
+    /// Inserts or updates a delivery; its lane must be placed afterwards. If it is in flight, only the request is
+    /// noted.
     pub(in crate::dispatch::lanes) fn insert(&mut self, delivery: Delivery) -> Inserted {
         let sequence = delivery.id.sequence();
         let fresh = lane_key(self.terms.ordering, &delivery);
@@ -66,20 +66,21 @@ impl Queue {
             lane.items.insert(sequence, Item::new(delivery));
             return Inserted::New(key);
         };
-        if lane.place == Place::UnderWay(sequence) {
-            item.heard = Heard::Owed(Box::new(delivery));
-            return Inserted::UnderWay;
+        if lane.place == Place::InFlight(sequence) {
+            item.update = Update::Requested(Box::new(delivery));
+            return Inserted::InFlight;
         }
         let after = if self.unrecorded.contains(sequence) {
-            // The store does not know of its last attempt yet.
-            Delivery { due: item.delivery.due.min(delivery.due), ..asked_for(item.delivery.clone(), &delivery) }
+            // The store does not know its last attempt yet.
+            Delivery { due: item.delivery.due.min(delivery.due), ..merged(item.delivery.clone(), &delivery) }
         } else {
             delivery
         };
         Inserted::Changed(key, Box::new(std::mem::replace(&mut item.delivery, after)))
     }
 
-    /// What is owed above `after` was read, up to `last`, or all there is. Tells whether it was to be read from there.
+    /// Outstanding deliveries above `after` were read, up to `last` or all of them. Returns whether the read was
+    /// still wanted.
     pub(in crate::dispatch::lanes) fn advance(&mut self, after: u64, last: Option<u64>) -> bool {
         if self.cursor != after {
             return false;
@@ -88,25 +89,25 @@ impl Queue {
         true
     }
 
-    /// A delivery was read. Tells whether it is to be taken into memory; it may be due earlier than the store says.
+    /// Whether a delivery that was read belongs in memory; may make it due earlier than stored.
     pub(in crate::dispatch::lanes) fn takes(&mut self, delivery: &mut Delivery, now: Timestamp) -> bool {
         let sequence = delivery.id.sequence();
-        // What is above the tail is not on the disk yet; it will be told of.
+        // Above the tail it is not durable yet; a notification follows.
         if sequence > self.tail || self.unrecorded.is_over(sequence) || self.by_sequence.contains_key(&sequence) {
             return false;
         }
         let failed = delivery.first_failed_at.zip(self.failing_since).is_some_and(|(at, since)| at >= since);
         if failed {
-            self.stall(sequence, may_have_asked(delivery));
+            self.stall(sequence, may_have_retry_after(delivery));
         }
         if self.forgiving && is_forgiven(delivery) {
-            // It has not been tried since it was enabled: then it would be in memory.
+            // Not tried since the subscription was enabled, or it would be in memory.
             delivery.due = delivery.due.min(now);
         }
         true
     }
 
-    /// How many deliveries that flow are wanted in memory, if there are `held` in all.
+    /// The number of flowing deliveries wanted in memory, with `held` in total.
     fn window(&self, held: usize) -> usize {
         let Bounds { window, least, most_of_all, .. } = self.bounds;
         if self.breaker.is_open() || held >= most_of_all {
@@ -115,20 +116,20 @@ impl Queue {
         (if self.concurrency.proof() == Proof::Unproven { least } else { window }).max(4 * self.limit() as usize)
     }
 
-    /// How many deliveries could begin, as far as is known, if there were room for all.
+    /// The number of deliveries that could start if there were threads for all.
     pub(in crate::dispatch::lanes) fn need(&self) -> usize {
         let elsewhere = usize::try_from(self.tail.saturating_sub(self.cursor)).unwrap_or(usize::MAX);
         self.ready.len().saturating_add(elsewhere)
     }
 
-    /// Whether one more delivery may be taken into memory, if there are `held` in all.
+    /// Whether one more delivery fits in memory, with `held` in total.
     fn has_room(&self, held: usize) -> bool {
         let Bounds { least, most, most_of_all, .. } = self.bounds;
         let most = if held >= most_of_all { least } else { most };
         self.flowing < self.window(held) && self.by_sequence.len() < most
     }
 
-    /// How many deliveries are to be read from the store, if there are `held` in memory in all.
+    /// The number of deliveries to read from the store, with `held` in memory in total.
     pub(in crate::dispatch::lanes) fn wanted(&self, held: usize) -> Option<usize> {
         if !self.terms.enabled || self.cursor >= self.tail {
             return None;
@@ -136,7 +137,7 @@ impl Queue {
         let (window, total) = (self.window(held), self.by_sequence.len());
         let behind_cursor = self.ready.first_key_value().is_some_and(|(sequence, _)| *sequence > self.cursor);
         if behind_cursor && total < 2 * self.bounds.most {
-            // What could go on must wait for what is not in memory: that is to come, whatever there is.
+            // Deliveries that could start wait for one that is not in memory: read regardless of limits.
             return Some(self.bounds.least);
         }
         let most = if held >= self.bounds.most_of_all { self.bounds.window } else { self.bounds.most };
@@ -146,13 +147,13 @@ impl Queue {
         Some((window - self.flowing).min(most - total).max(1))
     }
 
-    /// Takes a delivery out of its lane; the lane is to be placed afterwards.
+    /// Removes a delivery from its lane; the lane must be placed afterwards.
     pub(in crate::dispatch::lanes) fn remove(&mut self, key: LaneKey, sequence: u64) -> Option<Delivery> {
         self.by_sequence.remove(&sequence);
         Some(self.lanes.get_mut(&key)?.items.remove(&sequence)?.delivery)
     }
 
-    /// A delivery in memory stands as `delivery` says from now on. Gives how it stood before.
+    /// Updates a delivery in memory. Returns its previous state.
     pub(in crate::dispatch::lanes) fn replace(&mut self, key: LaneKey, delivery: Delivery) -> Option<Delivery> {
         let item = self.item(key, delivery.id.sequence())?;
         Some(std::mem::replace(&mut item.delivery, delivery))

@@ -1,4 +1,4 @@
-//! Calls: those of a lead or the newest ones, and one call on its time line with its SMS as a conversation.
+//! Calls: those of a lead or the newest ones, and one call with its timeline and its SMS conversation.
 
 use minijinja::value::Serde;
 use minijinja::{Value, context};
@@ -19,11 +19,11 @@ use crate::http::routes;
 const SECTION: &str = "calls";
 const FILTERS: [&str; 5] = ["company", "find", "domain", "since", "until"];
 
-/// The newest calls, or those of the phone number that is looked for. If a call has what is looked for as its id, it
-/// is shown itself.
+/// The newest calls, or those of the phone number searched for. If the search text is the id of a call, redirects to
+/// it.
 ///
 /// # Errors
-/// What the API refuses, unless it is a filter: then it is said in the form.
+/// Those of the API, except for invalid filters, which are shown in the form.
 pub(super) async fn list(visit: &Visit) -> Result<Reply, Problem> {
     let filters = Filters::read(visit, &FILTERS);
     if let Some(id) = filters.get("find")
@@ -59,12 +59,12 @@ fn length(holder: &Value, name: &str) -> usize {
     holder.get_attr(name).ok().and_then(|items| items.len()).unwrap_or(0)
 }
 
-/// The parameter that says whose call it is, unless the token says so.
+/// The company parameter, unless the token implies it.
 fn company(visit: &Visit) -> Option<(&'static str, &str)> {
     visit.company().map(|company| ("company", company))
 }
 
-/// Whether there is a call with this id. Several companies' are one too many to be shown.
+/// Whether there is a call with this id, possibly of several companies.
 async fn is_call(visit: &Visit, id: &str) -> Result<bool, Problem> {
     let path = format!("/v1/calls/{}", segment(id));
     if routes::find(&path).is_none() {
@@ -72,18 +72,18 @@ async fn is_call(visit: &Visit, id: &str) -> Result<bool, Problem> {
     }
     match visit.ask_for::<IgnoredAny>(&path, company(visit)).await {
         Ok(_) => Ok(true),
-        // Several companies have one: its own view says so.
+        // Several companies have one: its own view reports that.
         Err(problem) if problem.status() == 422 => Ok(true),
         Err(problem) if problem.status() == 404 => Ok(false),
         Err(problem) => Err(problem),
     }
 }
 
-/// The conversation of the call with this id as a segment of a path; `None` if there is none.
+/// The conversation of the call with this id, given as a path segment; `None` if there is none.
 async fn thread(visit: &Visit, id: &str, company: &str) -> Result<Option<Value>, Problem> {
     let earlier = visit.parameter("messages").map(|cursor| ("cursor", cursor));
-    let asked = [("company", company)].into_iter().chain(earlier);
-    match visit.ask(&format!("/v1/conversations/{id}"), asked).await {
+    let parameters = [("company", company)].into_iter().chain(earlier);
+    match visit.ask(&format!("/v1/conversations/{id}"), parameters).await {
         Ok(thread) => Ok(Some(thread)),
         Err(problem) if problem.status() == 404 => Ok(None),
         Err(problem) => Err(problem),
@@ -93,14 +93,14 @@ async fn thread(visit: &Visit, id: &str, company: &str) -> Result<Option<Value>,
 /// One call.
 ///
 /// # Errors
-/// 404 if there is none such for the visitor; 422 if it is not said which company's is meant.
+/// 404 if the visitor may not see one; 422 if the company is missing.
 pub(super) async fn one(visit: &Visit, id: &CallId) -> Result<Reply, Problem> {
     let path = segment(id.as_str());
     let call: Call = visit.ask_for(&format!("/v1/calls/{path}"), company(visit)).await?;
     let thread = thread(visit, &path, &call.company).await?;
-    // Its SMS stand beside it, as a conversation.
-    let told = call.timeline.iter().filter(|moment| moment.kind != "message");
-    let timeline = told.map(moment).collect::<serde_json::Result<Vec<_>>>();
+    // Its SMS are shown separately, as a conversation.
+    let entries = call.timeline.iter().filter(|moment| moment.kind != "message");
+    let timeline = entries.map(moment).collect::<serde_json::Result<Vec<_>>>();
     let timeline = timeline.map_err(|_| Problem::internal())?;
     visit.page(
         "call.html",
@@ -109,7 +109,7 @@ pub(super) async fn one(visit: &Visit, id: &CallId) -> Result<Reply, Problem> {
     )
 }
 
-/// A call as the API answers it.
+/// A call as returned by the API.
 #[derive(Deserialize, Serialize)]
 struct Call {
     call: String,
@@ -139,7 +139,7 @@ struct Moment {
 #[derive(Deserialize)]
 struct Event {
     r#type: String,
-    /// As it was posted: no number of it is read.
+    /// As posted: numbers are not parsed.
     data: Box<RawValue>,
 }
 

@@ -1,4 +1,4 @@
-// Making and revoking tokens. A token's text is shown once, where it was made.
+// Creating and revoking tokens. A token's text is shown once, when it is created.
 
 import { call } from "../layout/api.js";
 import { copy } from "../layout/copy.js";

@@ -1,4 +1,4 @@
-//! Keys: the tokens with which programmes and people come in.
+//! Keys: the tokens of programs and people.
 
 use minijinja::context;
 
@@ -13,8 +13,8 @@ use crate::http::reply::Reply;
 /// 403 if the visitor may not see them.
 pub(super) async fn show(visit: &Visit) -> Result<Reply, Problem> {
     let limit = MAX_LIMIT.to_string();
-    let mut asked = vec![("limit", limit.as_str())];
-    asked.extend(visit.chosen(&["company", "cursor"]));
-    let found = visit.ask("/v1/tokens", asked).await?;
+    let mut parameters = vec![("limit", limit.as_str())];
+    parameters.extend(visit.chosen(&["company", "cursor"]));
+    let found = visit.ask("/v1/tokens", parameters).await?;
     visit.page("keys.html", "keys", context! { found })
 }

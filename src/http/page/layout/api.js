@@ -1,6 +1,6 @@
-// The API, asked with the session of whoever has signed in.
+// Calls to the API with the session of the signed-in user.
 
-/** What the API has against a request: `status` (0: no answer), `message`, `errors: [{pointer, detail}]`. */
+/** An error of the API: `status` (0: no answer), `message`, `errors: [{pointer, detail}]`. */
 export class Refusal extends Error {
   constructor(status, message, errors = []) {
     super(message);
@@ -9,7 +9,7 @@ export class Refusal extends Error {
   }
 }
 
-/** Calls the API; gives the answer's document, null if it has none. Throws a Refusal. */
+/** Calls the API; returns the answer's document, null if it has none. Throws a Refusal. */
 export async function call(method, path, body) {
   const headers = { Accept: "application/json", "X-Hookswitch-Page": "1" };
   if (body !== undefined) headers["Content-Type"] = "application/json";

@@ -29,7 +29,7 @@ async function throughClipboard(text) {
   }
 }
 
-// Browsers give the clipboard to encrypted pages alone; this older way works on the others too.
+// Browsers restrict the clipboard API to secure contexts; this older way works elsewhere too.
 function throughSelection(text) {
   const area = document.createElement("textarea");
   area.value = text;

@@ -1,10 +1,10 @@
-// Questions before something is done that cannot be undone.
+// Confirmation dialogs for what cannot be undone.
 
 import { element } from "./dom.js";
 
 let count = 0;
 
-/** Asks; resolves to the dialog's form if it is to be done, to null if not. `more` are nodes below the text. */
+/** Resolves to the dialog's form if confirmed, to null if not. `more` are nodes below the text. */
 export function ask({ title, text, action, danger = false, more = [] }) {
   const id = `dialog-${++count}`;
   const cancel = element("button", { type: "submit", value: "no", formnovalidate: true }, "Cancel");

@@ -1,4 +1,4 @@
-// Elements made of names and text. Nothing here, or anywhere in these scripts, reads text as HTML.
+// Builds elements from names and text. No script of the page parses text as HTML.
 
 /** An element; `attributes` may hold `on: { event: listener }`; children are nodes or text, null is none. */
 export function element(name, attributes = {}, ...children) {
@@ -16,7 +16,7 @@ export function element(name, attributes = {}, ...children) {
   return made;
 }
 
-/** Says `text` to whoever uses a screen reader. */
+/** Announces `text` to screen readers. */
 export function say(text) {
   const place = document.getElementById("said");
   if (place) place.textContent = text;

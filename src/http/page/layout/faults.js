@@ -1,10 +1,10 @@
-// The API's faults beside the fields that they are about: `errors: [{pointer, detail}]` (RFC 6901 pointers).
+// Shows the API's errors beside their fields: `errors: [{pointer, detail}]` (RFC 6901 pointers).
 
 import { element } from "./dom.js";
 
 /**
- * Shows a refusal in `form`: each fault in the field whose `data-pointer` begins its pointer, or where `spot` finds
- * a closer place; what belongs nowhere stands in `problem`. Null clears it all.
+ * Shows a refusal in `form`: each error at the field whose `data-pointer` begins its pointer, or where `spot` finds
+ * a closer one; the rest in `problem`. Null clears all.
  */
 export function showFaults(form, problem, refusal, spot = () => null) {
   for (const fault of form.querySelectorAll(".fault[id]")) fault.remove();

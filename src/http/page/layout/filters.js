@@ -1,9 +1,9 @@
-// The form of filters: times in the viewer's zone, and an address that holds only what was chosen.
+// The filter form: times in the viewer's zone, and a URL with only the filters that are set.
 
 /** Makes `form` work. */
 export function startFilters(form) {
   if (!form) return;
-  // Where there is little room, the filters are folded away until they are wanted.
+  // On narrow screens the filters start collapsed.
   const folded = form.closest("details.filters:not([data-chosen])");
   if (folded && matchMedia("(max-width: 55rem)").matches) folded.open = false;
   for (const mark of form.querySelectorAll("[data-zone]")) mark.hidden = true;
@@ -17,13 +17,13 @@ export function startFilters(form) {
   form.addEventListener("formdata", ({ formData }) => {
     for (const input of times) {
       if (!input.value) continue;
-      // What was not touched keeps its seconds.
+      // An unchanged time keeps its seconds.
       const at = input.value === input.defaultValue && input.dataset.at ? input.dataset.at : new Date(input.value).toISOString();
       formData.set(input.name, at);
     }
     for (const [name, value] of [...formData]) if (value === "") formData.delete(name);
   });
-  // What is chosen from a list is shown at once; what is typed, when it is sent off.
+  // A choice from a list applies at once; typed text applies on submit.
   for (const select of form.querySelectorAll("select")) select.addEventListener("change", () => form.requestSubmit());
 }
 

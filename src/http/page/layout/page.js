@@ -1,4 +1,4 @@
-// What every view has: times in the viewer's zone, copying, and the choice of a company.
+// Common to all views: times in the viewer's zone, copying, and the choice of a company.
 
 import { localTimes } from "./time.js";
 import { copying } from "./copy.js";
@@ -9,7 +9,7 @@ copying(document);
 const company = document.getElementById("company-switch");
 company?.addEventListener("change", () => company.form.requestSubmit());
 
-// In a narrow window the sections go beyond its edge: the present one is brought to the middle.
+// In a narrow window the navigation overflows: scroll the current section to the middle.
 const section = document.querySelector(".side nav [aria-current]");
 if (section) {
   const nav = section.closest("nav");

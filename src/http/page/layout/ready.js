@@ -1,3 +1,3 @@
-// The last module of a view: all others have run, so what needs them can be shown.
+// The last module of a view: all others have run, so elements that need them can be shown.
 
 document.documentElement.dataset.ready = "";

@@ -1,8 +1,8 @@
-// Times are written in UTC by the server. Here they are put into the viewer's zone; UTC stays on hover.
+// Converts the server's UTC times to the viewer's zone; UTC stays on hover.
 
 const format = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 
-/** Puts every <time> below `root` into the viewer's zone. */
+/** Converts every <time> below `root` to the viewer's zone. */
 export function localTimes(root) {
   for (const time of root.querySelectorAll("time[datetime]:not([title])")) {
     const at = new Date(time.dateTime);

@@ -4,7 +4,7 @@ import { call } from "../layout/api.js";
 import { ask } from "../layout/dialog.js";
 import { busy } from "../layout/dom.js";
 
-/** Makes the buttons below `root` work, those too that come later. */
+/** Makes the buttons below `root` work, later ones included. */
 export function startAgain(root) {
   root.addEventListener("click", (event) => {
     const button = event.target.closest("button[data-again]");
@@ -26,7 +26,7 @@ async function again(button) {
   try {
     await call("POST", `/v1/deliveries/${button.dataset.again}/retry`);
     said.classList.remove("fault");
-    said.textContent = "It is on its way again; what comes back stands on top of the log.";
+    said.textContent = "It is on its way again; the result will be at the top of the log.";
   } catch (refusal) {
     said.classList.add("fault");
     said.textContent = refusal.message;

@@ -1,5 +1,5 @@
-//! The body of a request or a response, made readable. Nothing is left out or decoded twice: who wants the exact
-//! bytes finds them as they were.
+//! Formats the body of a request or a response. Nothing is omitted or decoded twice: the exact text remains
+//! available.
 
 use minijinja::Value;
 use minijinja::value::Serde;
@@ -8,18 +8,18 @@ use url::form_urlencoded;
 
 use crate::core::json::pretty;
 
-/// A body as it is shown.
+/// A body for display.
 #[derive(Serialize)]
 pub(super) struct Readable {
-    /// What it is, in a word: `JSON`, `Form`, `Text` or `Empty`.
+    /// Its kind: `JSON`, `Form`, `Text` or `Empty`.
     kind: &'static str,
-    /// As it is easy to read.
+    /// The formatted text.
     text: String,
-    /// As it was, if that is something else.
+    /// The original text, if different.
     raw: Option<String>,
 }
 
-/// `text`, which was said to be of type `content_type`.
+/// Formats `text` of type `content_type`.
 pub(super) fn readable(text: &str, content_type: Option<&str>) -> Value {
     Value::from(Serde(shown(text, content_type.unwrap_or_default())))
 }
@@ -39,7 +39,7 @@ fn shown(text: &str, content_type: &str) -> Readable {
     Readable { kind, text: readable, raw }
 }
 
-/// The fields of a form below each other, decoded.
+/// The fields of a form, one per line, decoded.
 fn form(text: &str) -> String {
     let fields = form_urlencoded::parse(text.as_bytes());
     fields.map(|(name, value)| format!("{name} = {value}")).collect::<Vec<_>>().join("\n")
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bodies_are_shown_as_what_they_are() {
+    fn bodies_are_shown_by_their_type() {
         let read = |text: &str, kind: &str| {
             let shown = shown(text, kind);
             (shown.kind, shown.text, shown.raw.is_some())

@@ -29,7 +29,7 @@ document.addEventListener("click", (event) => {
 
 async function one(button, id) {
   await call("POST", `/v1/deliveries/${id}/retry`);
-  gone(button, "It is on its way again. What comes back stands in the log.");
+  gone(button, "It is on its way again. The result will be in the log.");
 }
 
 async function discard(button, id) {
@@ -44,7 +44,7 @@ async function discard(button, id) {
   gone(button, "It was discarded.");
 }
 
-// The row goes, and what had the focus is followed by the next of its kind.
+// Removes the row and moves the focus to the next button of the same kind.
 function gone(button, words) {
   const row = button.closest("tr");
   const next = row.nextElementSibling ?? row.previousElementSibling;
@@ -71,19 +71,19 @@ async function all(button) {
   if (!agreed) return;
   let queued = 0;
   for (const id of found.by.keys()) queued += (await call("POST", `/v1/subscriptions/${id}/replay`, range(query, found))).queued;
-  tell(`${plural(queued)} on the way again. What comes back stands in the log.`);
+  tell(`${plural(queued)} on the way again. The results will be in the log.`);
   button.hidden = true;
   for (const row of document.querySelectorAll("table.dead tbody tr")) row.remove();
 }
 
-// How many there are, by webhook, as the filters have it; counted to an end.
+// Counts the dead letters that match the filters, by webhook.
 async function count(query) {
-  const asked = new URLSearchParams(query);
-  asked.set("state", "failed");
-  asked.set("limit", "500");
+  const search = new URLSearchParams(query);
+  search.set("state", "failed");
+  search.set("limit", "500");
   const found = { total: 0, by: new Map(), oldest: null, more: false };
   for (;;) {
-    const page = await call("GET", `/v1/deliveries?${asked}`);
+    const page = await call("GET", `/v1/deliveries?${search}`);
     for (const delivery of page.items) {
       found.by.set(delivery.subscription, (found.by.get(delivery.subscription) ?? 0) + 1);
       found.oldest = delivery.created;
@@ -91,11 +91,11 @@ async function count(query) {
     found.total += page.items.length;
     found.more = page.next !== null && found.total >= COUNTED;
     if (page.next === null || found.more) return found;
-    asked.set("cursor", page.next);
+    search.set("cursor", page.next);
   }
 }
 
-// What a replay is asked for, so that it takes up what was counted.
+// The body of a replay that covers what was counted.
 function range(query, found) {
   const wanted = { only: "failed", since: query.get("since") ?? (found.more ? "1970-01-01T00:00:00Z" : found.oldest) };
   if (query.has("until")) wanted.until = query.get("until");

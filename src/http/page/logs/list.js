@@ -1,5 +1,5 @@
-// The log as it grows: while somebody looks, a tiny question is asked whether there is anything new, and only then the
-// list is read again. New rows are put on top of those that are there, so that nothing moves under a finger or is closed.
+// Live updates of the log: while the page is visible, a cheap request asks whether there is anything new, and only then the
+// list is read again. New rows are added above the existing ones, so that open rows stay open and in place.
 
 import { element, say } from "../layout/dom.js";
 import { startFilters } from "../layout/filters.js";
@@ -25,7 +25,7 @@ async function look() {
     await refresh();
     newest = found;
   } catch {
-    // The next turn tries again.
+    // Retried at the next interval.
   } finally {
     asking = false;
   }
@@ -34,7 +34,7 @@ async function look() {
 async function refresh() {
   const reply = await fetch(location.href);
   if (!reply.ok || reply.redirected) return;
-  // Our own page, escaped by the server; a document that is parsed so runs no scripts.
+  // The server's own page, already escaped; a document parsed this way runs no scripts.
   const fresh = new DOMParser().parseFromString(await reply.text(), "text/html").getElementById("log");
   if (!fresh) return;
   const body = place().querySelector("tbody");
@@ -45,7 +45,7 @@ async function refresh() {
     localTimes(whole);
     place().replaceWith(whole);
   } else {
-    // If none of them is known, there is a gap between: then they take the place of all.
+    // If none of them is known, there is a gap in between: replace all rows.
     if (added.length === rows.length && rows.length > 0) body.replaceChildren();
     for (const row of added.toReversed()) {
       localTimes(row);
@@ -57,7 +57,7 @@ async function refresh() {
   if (added.length > 0) say(added.length === 1 ? "1 new entry" : `${added.length} new entries`);
 }
 
-// A row opens below itself; its link leads to the same on a page of its own.
+// A row expands in place; its link leads to the same content on its own page.
 async function toggle(link) {
   const row = link.closest("tr");
   const opened = row.nextElementSibling;

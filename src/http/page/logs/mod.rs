@@ -1,4 +1,4 @@
-//! Logs: what was sent, when, and what came back; the dead letters.
+//! Logs: attempts with request and response; the dead letters.
 
 mod body;
 
@@ -10,14 +10,14 @@ use sha2::{Digest as _, Sha256};
 use super::filters::Filters;
 use super::visit::Visit;
 use crate::core::id::AttemptId;
-use crate::http::bridge;
+use crate::http::log;
 use crate::http::problem::Problem;
 use crate::http::query::MAX_LIMIT;
 use crate::http::reply::{Reply, json};
 use crate::store::LogFilter;
 
 const SECTION: &str = "logs";
-/// The filters of the log, those that stand in the form and `delivery`, to which an entry leads.
+/// The filters of the log: those in the form, and `delivery`, which entries link to.
 const FILTERS: [&str; 12] = [
     "company",
     "domain",
@@ -32,16 +32,16 @@ const FILTERS: [&str; 12] = [
     "until",
     "test",
 ];
-/// Those of the dead letters.
+/// The filters of the dead letters.
 const DEAD_FILTERS: [&str; 6] = ["company", "subscription", "event", "call", "since", "until"];
 
 /// The list, newest first.
 ///
 /// # Errors
-/// What the API refuses, unless it is a filter: then it is said in the form.
+/// Those of the API, except for invalid filters, which are shown in the form.
 pub(super) async fn list(visit: &Visit) -> Result<Reply, Problem> {
     let filters = Filters::read(visit, &FILTERS);
-    // Asked first: what comes in meanwhile is new at the next look.
+    // Read first: entries added meanwhile count as new at the next check.
     let newest = newest_tag(visit).await?;
     let cursor = visit.parameter("cursor").map(|cursor| ("cursor", cursor));
     let found = visit.ask("/v1/log", filters.parameters().chain(cursor)).await;
@@ -51,7 +51,7 @@ pub(super) async fn list(visit: &Visit) -> Result<Reply, Problem> {
     visit.page("logs.html", SECTION, context! { found, fault, newest, paged, ..common })
 }
 
-/// What was found, or `nothing` and what is wrong with the filters.
+/// The result, or `nothing` and the fault of the filters.
 pub(super) fn or_fault(found: Result<Value, Problem>, nothing: Value) -> Result<(Value, Value), Problem> {
     match found {
         Ok(found) => Ok((found, Value::from(()))),
@@ -60,7 +60,7 @@ pub(super) fn or_fault(found: Result<Value, Problem>, nothing: Value) -> Result<
     }
 }
 
-/// What the form shows and offers.
+/// The form's values and choices.
 async fn choices(visit: &Visit, filters: &Filters) -> Result<Value, Problem> {
     let limit = MAX_LIMIT.to_string();
     let company = visit.company().map(|company| ("company", company));
@@ -80,7 +80,7 @@ fn attributes(items: &Value, name: &str) -> Vec<Value> {
     items.filter_map(|item| item.get_attr(name).ok()).collect()
 }
 
-/// What each event type is called, by name.
+/// Titles of the event types, by name.
 pub(super) fn titles(visit: &Visit) -> Value {
     let entries = visit.services().catalogue.entries().iter();
     Value::from_pairs(entries.map(|entry| (entry.name.as_str(), entry.title.as_str())))
@@ -91,7 +91,7 @@ struct Newest {
     newest: String,
 }
 
-/// Whether there is anything new, for the list's script: a text that is another once the log has grown.
+/// Whether the log has grown, for the list's script.
 ///
 /// # Errors
 /// 500 if the log cannot be read.
@@ -99,19 +99,19 @@ pub(super) async fn newest(visit: &Visit) -> Result<Reply, Problem> {
     json(StatusCode::OK, &Newest { newest: newest_tag(visit).await? })
 }
 
-/// Changes whenever the log grows. It costs one look at the log's end, whatever is filtered; as it is of the whole
-/// log, it is a hash, which tells nobody of another company's entries.
+/// Changes whenever the log grows. It reads only the newest entry, whatever the filters; as that may be another
+/// company's, it is hashed.
 async fn newest_tag(visit: &Visit) -> Result<String, Problem> {
-    let newest = bridge::read(visit, |store| store.log(&LogFilter::default(), None, 1)).await?;
+    let newest = log::page(visit, LogFilter::default(), None, 1).await?;
     let newest = newest.items.first().map_or(0, |entry| entry.id.bits());
     let hash = Sha256::digest(newest.to_be_bytes());
     Ok(hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// All that the filters let through, as CSV.
+/// Everything that the filters match, as CSV.
 ///
 /// # Errors
-/// What the API refuses.
+/// Those of the API.
 pub(super) async fn export(visit: &Visit) -> Result<Reply, Problem> {
     visit.csv("/v1/log", Filters::read(visit, &FILTERS).parameters()).await
 }
@@ -119,7 +119,7 @@ pub(super) async fn export(visit: &Visit) -> Result<Reply, Problem> {
 /// One entry with request and response.
 ///
 /// # Errors
-/// 404 if there is none such for the visitor.
+/// 404 if the visitor may not see one.
 pub(super) async fn entry(visit: &Visit, id: AttemptId) -> Result<Reply, Problem> {
     let entry = visit.ask(&format!("/v1/log/{id}"), []).await?;
     let of = |holder: &str, name: &str| entry.get_attr(holder).and_then(|held| held.get_attr(name)).unwrap_or_default();
@@ -144,12 +144,12 @@ fn header(headers: &Value) -> Option<String> {
 /// The dead letters, newest first.
 ///
 /// # Errors
-/// What the API refuses, unless it is a filter.
+/// Those of the API, except for invalid filters.
 pub(super) async fn dead_letters(visit: &Visit) -> Result<Reply, Problem> {
     let filters = Filters::read(visit, &DEAD_FILTERS);
     let cursor = visit.parameter("cursor").map(|cursor| ("cursor", cursor));
-    let asked = filters.parameters().chain([("state", "failed")]).chain(cursor);
-    let found = visit.ask("/v1/deliveries", asked).await;
+    let parameters = filters.parameters().chain([("state", "failed")]).chain(cursor);
+    let found = visit.ask("/v1/deliveries", parameters).await;
     let (found, fault) = or_fault(found, context! { items => Vec::<Value>::new(), next => Value::from(()) })?;
     let common = choices(visit, &filters).await?;
     visit.page("dead_letters.html", SECTION, context! { found, fault, ..common })

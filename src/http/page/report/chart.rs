@@ -1,17 +1,17 @@
-//! The report's charts, as places in a field of 100 by 100 that a template draws.
+//! The report's charts, as coordinates in a 100 by 100 field that a template draws.
 //!
-//! Places are percentages, so that a chart fits any width and its letters and lines stay as they are. What tells
-//! the series apart is a pattern, a dash or a shape, never the colour alone.
+//! Coordinates are percentages, so a chart fits any width while text and lines keep their size. Series differ by
+//! pattern, dash or shape, never by colour alone.
 
 use serde::Serialize;
 
 use super::figures::{Bucket, Figures, Report};
 use crate::http::page::render::seconds;
 
-/// How many columns may have their number on top of them, and how many their name below.
+/// Maximum columns with a number on top, and with a name below.
 const NUMBERED: usize = 16;
 const NAMED: usize = 6;
-/// How much of the width the axis' numbers have for themselves.
+/// Width reserved for the axis labels.
 const AXIS: f64 = 8.0;
 
 /// All charts.
@@ -29,21 +29,21 @@ pub(super) struct Chart {
     columns: Vec<Column>,
     lines: Vec<Line>,
     ticks: Vec<Tick>,
-    /// Whether there is anything to be seen.
+    /// Whether there is anything to draw.
     any: bool,
 }
 
-/// The place of one bucket, with the bars that stand there.
+/// The position of one bucket, with its bars.
 #[derive(Serialize)]
 struct Column {
     x: f64,
     width: f64,
     middle: f64,
-    /// What it is called below the axis, if there is room.
+    /// The label below the axis, if there is room.
     name: Option<String>,
-    /// Where the name's letters are held: `start`, `middle` or `end`.
+    /// The label's anchor: `start`, `middle` or `end`.
     anchor: &'static str,
-    /// All of it in words.
+    /// Everything in words.
     words: String,
     bars: Vec<Bar>,
     number: Option<u64>,
@@ -57,7 +57,7 @@ struct Bar {
     height: f64,
 }
 
-/// One series over the buckets; broken where a bucket has no value.
+/// One series over the buckets; interrupted where a bucket has no value.
 #[derive(Serialize)]
 struct Line {
     series: &'static str,
@@ -71,7 +71,7 @@ struct Tick {
     label: String,
 }
 
-/// One outcome among all.
+/// The share of one outcome.
 #[derive(Serialize)]
 struct Share {
     name: String,
@@ -99,7 +99,7 @@ pub(super) fn of(report: &Report) -> Charts {
     }
 }
 
-/// The next round number from `most` on: 1, 2 or 5 times a power of ten, and a whole half of it.
+/// The next round number from `most` up: 1, 2 or 5 times a power of ten, and its half.
 fn round(most: f64) -> f64 {
     let power = 10_f64.powf(most.max(1.0).log10().floor());
     [1.0, 2.0, 4.0, 5.0, 10.0].into_iter().map(|factor| factor * power).find(|round| *round >= most).unwrap_or(most)
@@ -141,7 +141,7 @@ fn calls(buckets: &[Bucket]) -> Chart {
         let (bucket, mut column) = (&buckets[index], column(buckets, index));
         let all = bucket.figures.calls;
         let connected = bucket.figures.of("call.connected").min(all);
-        // A call that was missed first and connected later is one that was connected.
+        // A call that was missed first and connected later counts as connected.
         let missed = bucket.figures.of("call.missed").min(all - connected);
         let mut y = 100.0;
         for (series, count) in [("connected", connected), ("missed", missed), ("other", all - connected - missed)] {
@@ -184,7 +184,7 @@ fn lines(buckets: &[Bucket], series: &[Series], top: Option<f64>, label: fn(f64)
     Chart { lines, columns, ticks: ticks(top, label), any: count > 0 }
 }
 
-/// The outcomes, the most frequent first.
+/// The outcomes, most frequent first.
 fn outcomes(totals: &Figures) -> Vec<Share> {
     let most = totals.outcomes.values().max().copied().unwrap_or(0).max(1) as f64;
     let share = |(name, count): (&String, &u64)| Share {

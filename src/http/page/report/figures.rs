@@ -1,4 +1,4 @@
-//! The report as the API answers it.
+//! The report as returned by the API.
 
 use std::collections::BTreeMap;
 
@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::core::time::Timestamp;
 
-/// All of it.
+/// The whole report.
 #[derive(Deserialize, Serialize)]
 pub(super) struct Report {
     pub(super) exact: bool,
-    /// Whether all that was accepted is counted by now.
+    /// Whether everything accepted so far is counted.
     #[serde(default = "yes")]
     pub(super) complete: bool,
     pub(super) totals: Figures,
@@ -21,7 +21,7 @@ const fn yes() -> bool {
     true
 }
 
-/// An hour, a day, or a part of another kind.
+/// An hour, a day, or another part.
 #[derive(Deserialize, Serialize)]
 pub(super) struct Bucket {
     pub(super) bucket: Option<String>,
@@ -32,20 +32,20 @@ pub(super) struct Bucket {
 }
 
 impl Bucket {
-    /// One without calls.
+    /// A bucket without calls.
     pub(super) fn empty(start: Timestamp, hourly: bool) -> Self {
         let text = start.to_string();
         let bucket = if hourly { text.clone() } else { text.chars().take(10).collect() };
         Self { bucket: Some(bucket), since: Some(text), figures: Figures::default() }
     }
 
-    /// What it is called.
+    /// Its name.
     pub(super) fn name(&self) -> &str {
         self.bucket.as_deref().unwrap_or("not known")
     }
 }
 
-/// What is counted.
+/// The figures of a bucket.
 #[derive(Default, Deserialize, Serialize)]
 pub(super) struct Figures {
     pub(super) calls: u64,
@@ -60,13 +60,13 @@ pub(super) struct Figures {
 }
 
 impl Figures {
-    /// Of how many calls there was an event of this type.
+    /// Number of calls with an event of this type.
     pub(super) fn of(&self, event_type: &str) -> u64 {
         self.events.get(event_type).copied().unwrap_or(0)
     }
 }
 
-/// Lengths of time of so many calls.
+/// Statistics of durations.
 #[derive(Default, Deserialize, Serialize)]
 pub(super) struct Lengths {
     pub(super) calls: u64,
@@ -74,7 +74,7 @@ pub(super) struct Lengths {
     pub(super) p90_seconds: Option<f64>,
 }
 
-/// Who was written to, and who answered.
+/// SMS sent to leads and replies.
 #[derive(Default, Deserialize, Serialize)]
 pub(super) struct Sms {
     pub(super) calls_with_outbound: u64,

@@ -1,4 +1,4 @@
-//! Report: what became of calls, as figures, charts and a table.
+//! Report: figures, charts and a table of calls.
 
 mod chart;
 mod figures;
@@ -15,22 +15,22 @@ use crate::http::reply::Reply;
 
 const SECTION: &str = "report";
 const FILTERS: [&str; 7] = ["company", "domain", "source", "agent", "since", "until", "by"];
-/// The ranges that are offered, in days up to now.
+/// The selectable ranges, in days up to now.
 const RANGES: [u64; 4] = [1, 7, 30, 90];
 const DAY: u64 = 24 * HOUR;
 const HOUR: u64 = 3_600_000;
-/// How many columns a chart may have, those without calls included; beyond, only those with calls are drawn.
+/// Maximum columns of a chart, including those without calls; beyond, only those with calls are drawn.
 const MOST_COLUMNS: u64 = 400;
 
-/// The report of the range that was chosen, by default the last seven days.
+/// The report of the selected range, by default the last seven days.
 ///
 /// # Errors
-/// What the API refuses, unless it is a filter: then it is said in the form.
+/// Those of the API, except for invalid filters, which are shown in the form.
 pub(super) async fn show(visit: &Visit) -> Result<Reply, Problem> {
     let filters = Filters::read(visit, &FILTERS);
     let (since, days) = since(visit, &filters);
-    let asked = parameters(&filters, since.as_deref());
-    let (report, fault) = match visit.ask_for::<Report>("/v1/report/calls", asked).await {
+    let api_query = parameters(&filters, since.as_deref());
+    let (report, fault) = match visit.ask_for::<Report>("/v1/report/calls", api_query).await {
         Ok(report) => (Some(report), None),
         Err(problem) if problem.status() == 422 => (None, Some(problem.detail().to_owned())),
         Err(problem) => return Err(problem),
@@ -55,7 +55,7 @@ pub(super) async fn show(visit: &Visit) -> Result<Reply, Problem> {
     visit.page("report.html", SECTION, values)
 }
 
-/// The event types that are counted, in the catalogue's order, then any others.
+/// The event types counted, in the catalogue's order, then any others.
 fn names(visit: &Visit, report: &Report) -> Vec<String> {
     let counted = &report.totals.events;
     let known = visit.services().catalogue.entries().iter().map(|entry| entry.name.to_string());
@@ -65,12 +65,12 @@ fn names(visit: &Visit, report: &Report) -> Vec<String> {
     names
 }
 
-/// What the API is asked, in which `since` takes the place of none.
+/// The API's parameters, with a default `since`.
 fn parameters<'f>(filters: &'f Filters, since: Option<&'f str>) -> Vec<(&'f str, &'f str)> {
     filters.parameters().chain(since.map(|since| ("since", since))).collect()
 }
 
-/// From when on, if no time was chosen, and how many days that are, today included.
+/// The default start, and its distance in days, today included.
 fn since(visit: &Visit, filters: &Filters) -> (Option<String>, Option<u64>) {
     if filters.get("since").is_some() || filters.get("until").is_some() {
         return (None, None);
@@ -82,7 +82,7 @@ fn since(visit: &Visit, filters: &Filters) -> (Option<String>, Option<u64>) {
     (Some(first.to_string()), Some(days))
 }
 
-/// Time goes on where nobody calls: the hours or days between `begin` (or the first call) and `end` that have none.
+/// Fills in the hours or days without calls between `begin` (or the first call) and `end`.
 fn without_gaps(buckets: Vec<Bucket>, hourly: bool, begin: Option<Timestamp>, end: Timestamp) -> Vec<Bucket> {
     let step = if hourly { HOUR } else { DAY };
     let at = |bucket: &Bucket| bucket.since.as_deref().and_then(|since| Timestamp::parse(since).ok());
@@ -108,7 +108,7 @@ fn without_gaps(buckets: Vec<Bucket>, hourly: bool, begin: Option<Timestamp>, en
 /// The report as CSV.
 ///
 /// # Errors
-/// What the API refuses.
+/// Those of the API.
 pub(super) async fn export(visit: &Visit) -> Result<Reply, Problem> {
     visit.csv("/v1/report/calls", Filters::read(visit, &FILTERS).parameters()).await
 }

@@ -1,4 +1,4 @@
-// The report's form. A range that is chosen by its times takes the place of one in days.
+// The report's form. A range of times replaces a range in days.
 
 import { startFilters } from "../layout/filters.js";
 

@@ -1,7 +1,6 @@
-//! Signing in with a token and out again.
+//! Signing in with a token, and signing out.
 //!
-//! The token goes from the form's body into its hash and no further; what the browser keeps is the
-//! id of a session.
+//! The token in the form's body is only hashed; the browser keeps the id of a session.
 
 use std::net::IpAddr;
 use std::time::Instant;
@@ -23,26 +22,26 @@ use crate::http::problem::Problem;
 use crate::http::reply::{Reply, seen_other};
 use crate::http::{origin, request};
 
-/// The sign-in that leads back to what was asked for.
+/// The sign-in page that redirects back to `wanted`.
 pub(super) fn then(wanted: &Uri) -> String {
-    let place = wanted.path_and_query().map_or("/webhooks", hyper::http::uri::PathAndQuery::as_str);
-    if place == "/webhooks" {
+    let target = wanted.path_and_query().map_or("/webhooks", hyper::http::uri::PathAndQuery::as_str);
+    if target == "/webhooks" {
         return "/sign-in".to_owned();
     }
-    format!("/sign-in?{}", form_urlencoded::Serializer::new(String::new()).append_pair("then", place).finish())
+    format!("/sign-in?{}", form_urlencoded::Serializer::new(String::new()).append_pair("then", target).finish())
 }
 
-/// Where to go after signing in: a place of the page's own, or the list of webhooks.
-fn place(wanted: Option<&str>) -> String {
+/// The target after signing in: a view of the page, or the list of webhooks.
+fn target(wanted: Option<&str>) -> String {
     let wanted = wanted.filter(|text| text.is_ascii() && text.len() < 2_000);
-    let place = wanted.and_then(|text| {
-        // Parsed as what it must be: a path with a query, and nothing before it.
+    let target = wanted.and_then(|text| {
+        // Must be a path with an optional query, and nothing else.
         let uri: Uri = text.parse().ok()?;
         let own = uri.authority().is_none() && uri.scheme().is_none();
-        let is_a_place = find(uri.path()).is_some_and(|view| view.is_a_place());
-        (own && is_a_place).then(|| uri.to_string())
+        let is_redirect_target = find(uri.path()).is_some_and(|view| view.is_redirect_target());
+        (own && is_redirect_target).then(|| uri.to_string())
     });
-    place.unwrap_or_else(|| "/webhooks".to_owned())
+    target.unwrap_or_else(|| "/webhooks".to_owned())
 }
 
 /// The form.
@@ -50,20 +49,20 @@ pub(super) fn show(page: &Page, context: &RequestContext, request: &Request<Inco
     let query = request.uri().query().unwrap_or_default();
     let then = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "then").map(|(_, value)| value);
     if signed_in(context, request.headers()).is_some_and(|access| access.may(Role::Read)) {
-        return Ok(seen_other(&place(then.as_deref())));
+        return Ok(seen_other(&target(then.as_deref())));
     }
     form(page, StatusCode::OK, then.as_deref(), None)
 }
 
 fn form(page: &Page, status: StatusCode, then: Option<&str>, refusal: Option<&str>) -> Result<Reply, Problem> {
     let shared = context! { assets => page.assets.base(), signed_in => false };
-    let values = context! { page => shared, then => then.map(|text| place(Some(text))), refusal => refusal };
+    let values = context! { page => shared, then => then.map(|text| target(Some(text))), refusal => refusal };
     Ok(html(status, page.templates.render("sign_in.html", values)?))
 }
 
-/// Takes the form with a token and opens a session.
+/// Processes the form with a token and opens a session.
 pub(super) async fn enter(page: &Page, context: &RequestContext, request: Request<Incoming>) -> Result<Reply, Problem> {
-    if !origin::is_ours(request.headers()) {
+    if !origin::is_same_origin(request.headers()) {
         return Err(Problem::forbidden("the sign-in form must be sent from the page itself").closing());
     }
     let (peer, encrypted) = (Peer::of(&request), origin::is_encrypted(request.headers()));
@@ -82,12 +81,12 @@ pub(super) async fn enter(page: &Page, context: &RequestContext, request: Reques
         return form(page, StatusCode::FORBIDDEN, wanted, Some(INGEST));
     }
     let id = context.sessions.open(hash, access.company().cloned(), Instant::now()).ok_or_else(Problem::internal)?;
-    let mut reply = seen_other(&place(wanted));
+    let mut reply = seen_other(&target(wanted));
     set_cookie(&mut reply, context.sessions.cookie(), &id, "", encrypted)?;
     Ok(reply)
 }
 
-/// The answer to a token that is not known; whoever tries many is told to wait.
+/// The response to an unknown token; after too many, the client must wait.
 fn unknown(
     page: &Page,
     context: &RequestContext,
@@ -107,7 +106,7 @@ fn unknown(
 
 /// Ends the session.
 pub(super) fn leave(context: &RequestContext, headers: &HeaderMap) -> Result<Reply, Problem> {
-    if !origin::is_ours(headers) {
+    if !origin::is_same_origin(headers) {
         return Err(Problem::forbidden("signing out must be asked for from the page itself").closing());
     }
     context.sessions.close(headers);
@@ -116,7 +115,7 @@ pub(super) fn leave(context: &RequestContext, headers: &HeaderMap) -> Result<Rep
     Ok(reply)
 }
 
-/// The cookie lives as long as the browser runs, at most: the session itself ends earlier.
+/// The cookie lasts at most as long as the browser runs: the session ends earlier.
 fn set_cookie(reply: &mut Reply, name: &str, id: &str, more: &str, encrypted: bool) -> Result<(), Problem> {
     let secure = if encrypted { "; Secure" } else { "" };
     let cookie = format!("{name}={id}; Path=/; HttpOnly; SameSite=Strict{secure}{more}");
@@ -131,10 +130,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn signing_in_leads_to_our_own_places_only() {
+    fn signing_in_redirects_only_within_the_page() {
         let own = ["/webhooks", "/webhooks/new?company=a%26b", "/"];
         for text in own {
-            assert_eq!(place(Some(text)), text);
+            assert_eq!(target(Some(text)), text);
         }
         let others = [
             "//evil.example/webhooks",
@@ -152,13 +151,13 @@ mod tests {
             "*",
         ];
         for text in others {
-            assert_eq!(place(Some(text)), "/webhooks", "{text}");
+            assert_eq!(target(Some(text)), "/webhooks", "{text}");
         }
-        assert_eq!(place(None), "/webhooks");
+        assert_eq!(target(None), "/webhooks");
     }
 
     #[test]
-    fn what_was_wanted_is_kept_for_later() {
+    fn signing_in_keeps_the_requested_view() {
         assert_eq!(then(&"/webhooks".parse().unwrap()), "/sign-in");
         assert_eq!(then(&"/webhooks?company=a%26b".parse().unwrap()), "/sign-in?then=%2Fwebhooks%3Fcompany%3Da%2526b");
     }

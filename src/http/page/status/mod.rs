@@ -1,4 +1,4 @@
-//! Status: how much is owed, how it goes, and how the machine is.
+//! Status: queue, receivers, machine.
 
 use minijinja::context;
 
@@ -6,10 +6,10 @@ use super::visit::Visit;
 use crate::http::problem::Problem;
 use crate::http::reply::Reply;
 
-/// The figures of `/v1/stats`, and whether the daemon can do its work.
+/// The figures of `/v1/stats`, and whether the daemon is ready.
 ///
 /// # Errors
-/// What the API refuses.
+/// Those of the API.
 pub(super) async fn show(visit: &Visit) -> Result<Reply, Problem> {
     let stats = visit.ask("/v1/stats", visit.chosen(&["company", "cursor"])).await?;
     let trouble = (visit.services().ready)().err();

@@ -1,4 +1,4 @@
-// Keeps the figures fresh while somebody looks at them: the view is asked for again, and its part put in place.
+// Refreshes the figures while the page is visible: fetches the view again and replaces its part.
 
 import { localTimes } from "../layout/time.js";
 
@@ -9,14 +9,14 @@ async function refresh() {
   try {
     const reply = await fetch(location.href);
     if (!reply.ok || reply.redirected) return;
-    // Our own page, escaped by the server; a document that is parsed so runs no scripts.
+    // The server's own page, already escaped; a document parsed this way runs no scripts.
     const fresh = new DOMParser().parseFromString(await reply.text(), "text/html").getElementById("status");
     if (!fresh) return;
     const place = document.importNode(fresh, true);
     localTimes(place);
     document.getElementById("status").replaceWith(place);
   } catch {
-    // The next turn tries again.
+    // Retried at the next interval.
   }
 }
 

@@ -1,6 +1,6 @@
-// The client certificate: entered, read from files on this computer, or to be removed. A key that is stored never comes here.
+// The client certificate: entered, read from local files, or removed. A stored key is never sent to the page.
 
-// Larger than any that the API takes: no file is read into the page that cannot be meant.
+// Larger than any that the API accepts, so that no unrelated large file is read.
 const FILE_MOST = 64 * 1024;
 
 const text = (field) => (field.value.trim() === "" ? null : `${field.value.trim()}\n`);
@@ -34,7 +34,7 @@ export function startCertificate(form) {
   });
 }
 
-/** What is to be saved of it: nothing of what stands as it was. */
+/** The members to save; none if unchanged. */
 export function certificateChange(form) {
   const { client_cert: cert, client_key: key } = form.elements;
   const change = {};
@@ -43,7 +43,7 @@ export function certificateChange(form) {
   return change;
 }
 
-/** What a test is to show, as far as it was entered; null if that is what is stored, whose key only the server has. */
+/** The certificate for a test, as entered; null for the stored one, whose key only the server has. */
 export function certificateShown(form) {
   const { client_cert: cert, client_key: key } = form.elements;
   const given = { client_cert: text(cert), client_key: text(key) };

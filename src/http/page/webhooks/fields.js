@@ -1,4 +1,4 @@
-// The form's fields as a document of the API, and the API's faults beside the fields.
+// The form's fields as a document of the API, and the API's errors beside the fields.
 
 import { element } from "../layout/dom.js";
 import { showFaults as show } from "../layout/faults.js";
@@ -37,7 +37,7 @@ export function addHeader(form) {
   row.querySelector("input").focus();
 }
 
-/** All settings, as `POST /v1/subscriptions` takes them. */
+/** All settings, for `POST /v1/subscriptions`. */
 export function settings(form) {
   const { elements } = form;
   const ticked = (name) => [...form.querySelectorAll(`input[name=${name}]:checked`)].map((box) => box.value);
@@ -60,7 +60,7 @@ export function settings(form) {
   if (elements.secret) document.secret = elements.secret.value.trim();
   for (const name of NUMBERS) {
     const text = elements[name].value.trim();
-    // What is no number goes to the API as it stands: it says what would be right.
+    // Invalid numbers are sent verbatim: the API's error says what is accepted.
     document[name] = text === "" ? null : /^\d{1,15}$/.test(text) ? Number(text) : text;
   }
   for (const input of form.querySelectorAll("[data-expire]")) {
@@ -70,13 +70,13 @@ export function settings(form) {
   return document;
 }
 
-/** The settings as `PATCH` takes them: a webhook stays its company's. */
+/** The settings for `PATCH`, which cannot change the company. */
 export function changes(form) {
   const { company, ...rest } = settings(form);
   return rest;
 }
 
-/** The headers; null keeps the value that is stored. */
+/** The headers; null keeps the stored value. */
 export function headers(form) {
   const document = {};
   for (const row of form.querySelectorAll("#headers li")) {
@@ -88,7 +88,7 @@ export function headers(form) {
   return document;
 }
 
-/** Shows what the API has against the settings beside the fields, the rest above; null clears it. */
+/** Shows the API's errors beside the fields, the rest above; null clears them. */
 export function showFaults(form, refusal) {
   show(form, form.querySelector("#form-problem"), refusal, (parts) => spot(form, parts));
 }

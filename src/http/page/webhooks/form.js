@@ -1,4 +1,4 @@
-// The form of a webhook: saving, and what its parts need to know of each other.
+// The form of a webhook: saving, and the links between its parts.
 
 import { call } from "../layout/api.js";
 import { busy, say } from "../layout/dom.js";
@@ -51,7 +51,7 @@ async function save() {
     if (id) {
       await call("PATCH", `/v1/subscriptions/${id}`, changes(form));
       leaving = true;
-      // The server shows what is stored now; the place on the page stays.
+      // The server renders the stored state; the scroll position stays.
       sessionStorage.setItem("saved", id);
       location.reload();
     } else {

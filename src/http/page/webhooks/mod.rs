@@ -1,20 +1,17 @@
 //! Settings > Webhooks: the list, and the form of a new or a stored webhook.
 //!
-//! The page says 'webhook' where everything else says subscription.
+//! The page says 'webhook' for a subscription.
 
-mod recent;
 mod snippets;
 
 use std::collections::BTreeMap;
-use std::sync::PoisonError;
 use std::time::Instant;
 
 use minijinja::value::Serde;
 use minijinja::{Value, context};
 use serde::Serialize;
 
-use self::recent::Chart;
-pub(super) use self::recent::Recent;
+use super::recent::Chart;
 use super::visit::Visit;
 use crate::core::catalogue::{Catalogue, Entry};
 use crate::core::event::{Company, Domain, Source};
@@ -22,7 +19,7 @@ use crate::core::id::{EventId, SubscriptionId};
 use crate::core::json::pretty;
 use crate::core::request::{Outgoing, Probe};
 use crate::core::subscription::{Format, Layout, Nested, Secret};
-use crate::http::bridge::{self, Asker as _};
+use crate::http::bridge::Asker as _;
 use crate::http::problem::Problem;
 use crate::http::query::{MAX_LIMIT, Query};
 use crate::http::reply::{Reply, json};
@@ -33,12 +30,12 @@ const SECTION: &str = "webhooks";
 /// The list.
 ///
 /// # Errors
-/// What the API refuses.
+/// Those of the API.
 pub(super) async fn list(visit: &Visit) -> Result<Reply, Problem> {
     let limit = MAX_LIMIT.to_string();
-    let mut asked = vec![("limit", limit.as_str())];
-    asked.extend(visit.chosen(&["company", "domain", "cursor"]));
-    let found = visit.ask("/v1/subscriptions", asked).await?;
+    let mut parameters = vec![("limit", limit.as_str())];
+    parameters.extend(visit.chosen(&["company", "domain", "cursor"]));
+    let found = visit.ask("/v1/subscriptions", parameters).await?;
     let standings = stats::standings(visit, ids(&found)).await?;
     let titles = titles(&visit.services().catalogue);
     let charts = charts(visit, ids(&found)).await?;
@@ -53,22 +50,18 @@ fn ids(found: &Value) -> Vec<SubscriptionId> {
     items.filter_map(|one| one.get_attr("id").ok()?.as_str()?.parse().ok()).collect()
 }
 
-/// How the last day went, by id.
+/// The charts of the last 24 hours, by id.
 async fn charts(visit: &Visit, ids: Vec<SubscriptionId>) -> Result<BTreeMap<String, Chart>, Problem> {
-    let page = visit.shared_page();
     let now = (visit.services().clock)();
-    bridge::read(visit, move |store| {
-        let mut recent = page.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        recent.look(store, now)?;
-        Ok(ids.into_iter().map(|id| (id.to_string(), recent.chart(id, now))).collect())
-    })
-    .await
+    let mut recent = visit.recent().lock().await;
+    recent.update(visit, now).await?;
+    Ok(ids.into_iter().map(|id| (id.to_string(), recent.chart(id, now))).collect())
 }
 
 /// The form of a new webhook.
 ///
 /// # Errors
-/// 403 if the visitor may not make one.
+/// 403 if the visitor may not create one.
 pub(super) async fn new(visit: &Visit) -> Result<Reply, Problem> {
     if !visit.is_admin() {
         return Err(Problem::forbidden("making webhooks needs a token with the role `admin`"));
@@ -93,7 +86,7 @@ pub(super) async fn new(visit: &Visit) -> Result<Reply, Problem> {
 /// The form of a stored webhook.
 ///
 /// # Errors
-/// 404 if there is none such for the visitor.
+/// 404 if the visitor may not see one.
 pub(super) async fn edit(visit: &Visit, id: SubscriptionId) -> Result<Reply, Problem> {
     let webhook = visit.ask(&format!("/v1/subscriptions/{id}"), []).await?;
     let standing = stats::standings(visit, vec![id]).await?.remove(&id.to_string());
@@ -120,12 +113,12 @@ const fn title_of(source: Source) -> &'static str {
     }
 }
 
-/// What each event type is called, by name.
+/// Titles of the event types, by name.
 fn titles(catalogue: &Catalogue) -> BTreeMap<String, String> {
     catalogue.entries().iter().map(|entry| (entry.name.to_string(), entry.title.clone())).collect()
 }
 
-/// The event types as the form offers them: calls, SMS, and what the configuration declares.
+/// The event types in the form's groups: calls, SMS, and those from the configuration.
 fn groups(catalogue: &Catalogue) -> Vec<Value> {
     let kind = |entry: &Entry| match entry.name.as_str() {
         "call.smsfollowup" => "SMS events",
@@ -148,7 +141,7 @@ fn groups(catalogue: &Catalogue) -> Vec<Value> {
     groups.into_iter().filter(|group| group.get_attr("entries").ok().and_then(|all| all.len()) != Some(0)).collect()
 }
 
-/// The fields of a form, a line each, as they are once they are read.
+/// The decoded fields of a form, one per line.
 fn fields(body: &str) -> String {
     let fields = url::form_urlencoded::parse(body.as_bytes());
     fields.map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("\n")
@@ -157,16 +150,16 @@ fn fields(body: &str) -> String {
 #[derive(Serialize)]
 struct Preview {
     headers: Vec<(String, String)>,
-    /// The body, made readable.
+    /// The formatted body.
     body: String,
-    /// Receivers for these settings.
+    /// Sample receivers for these settings.
     receivers: Vec<snippets::Snippet>,
 }
 
-/// What a delivery of a sample would be with the settings in the address.
+/// A sample delivery with the settings in the address.
 ///
 /// # Errors
-/// 422 of a parameter that cannot be read.
+/// 422 for an invalid parameter.
 pub(super) fn preview(visit: &Visit) -> Result<Reply, Problem> {
     let catalogue = &visit.services().catalogue;
     let mut query = Query::new(visit.query_text());
@@ -181,7 +174,7 @@ pub(super) fn preview(visit: &Visit) -> Result<Reply, Problem> {
     let entry = query.take("event", named).or_else(|| catalogue.entries().first());
     query.finish()?;
     let now = (visit.services().clock)();
-    // An id and a secret of nobody's: the signature shows its form, not its value.
+    // A meaningless id and secret: only the form of the signature matters.
     let (event, secret) = (EventId::from_bits(u128::from(now.millis()) << 80), Secret::from_bytes([0; 32]));
     let probe = Probe {
         url: "",

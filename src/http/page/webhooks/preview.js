@@ -1,9 +1,9 @@
-// What would be sent with the settings as they stand in the form, and receivers for it. Rendered by the server, as
+// The request that the form's settings would send, and receivers for it. Rendered by the server, as
 // deliveries are.
 
 import { call } from "../layout/api.js";
 
-/** Keeps the preview as the form is. */
+/** Keeps the preview in step with the form. */
 export function startPreview(form) {
   const body = document.getElementById("preview-body");
   const heads = document.getElementById("preview-headers");
@@ -14,17 +14,17 @@ export function startPreview(form) {
 
   async function show() {
     const { format, layout, nested } = form.elements;
-    const asked = new URLSearchParams({ format: format.value, layout: layout.value, nested: nested.value, event: event.value });
+    const query = new URLSearchParams({ format: format.value, layout: layout.value, nested: nested.value, event: event.value });
     for (const name of ["company", "domain"]) {
       const value = form.elements[name].value.trim();
-      if (value) asked.set(name, value);
+      if (value) query.set(name, value);
     }
     const url = form.elements.url.value.trim();
-    if (url && url.length < 2000) asked.set("url", url);
+    if (url && url.length < 2000) query.set("url", url);
     const source = form.querySelector("input[name=sources]:checked");
-    if (source) asked.set("source", source.value);
-    if (asked.toString() === shown) return;
-    shown = asked.toString();
+    if (source) query.set("source", source.value);
+    if (query.toString() === shown) return;
+    shown = query.toString();
     const mine = ++turn;
     try {
       const preview = await call("GET", `/webhooks/preview?${shown}`);
@@ -34,7 +34,7 @@ export function startPreview(form) {
         const place = document.getElementById(`snippet-${one.name}`);
         if (place && place.textContent !== one.text) place.textContent = one.text;
       }
-      note.hidden = asked.get("format") !== "form";
+      note.hidden = query.get("format") !== "form";
       heads.textContent = preview.headers.map(([name, value]) => `${name}: ${value}`).join("\n");
     } catch (refusal) {
       if (mine === turn) body.textContent = refusal.message;

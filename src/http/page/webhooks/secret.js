@@ -1,4 +1,4 @@
-// The secret of a webhook: shown when asked for, copied, rotated.
+// The secret of a webhook: shown on request, copied, rotated.
 
 import { call } from "../layout/api.js";
 import { copy } from "../layout/copy.js";

@@ -1,7 +1,7 @@
-//! Receivers to start from, in five languages, for the format and layout that a webhook has.
+//! Sample receivers in five languages, for a webhook's format and layout.
 //!
-//! A webhook's URL stands in them as a comment and as a path. What is not plain there is left out, so that
-//! nobody's URL ends a comment or a text and goes on as code.
+//! The webhook's URL appears in them as a comment and as a path. Special characters are omitted, so that no URL ends
+//! a comment or string and continues as code.
 
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, context};
 use serde::Serialize;
@@ -16,7 +16,7 @@ const SOURCES: [(&str, &str, &str); 5] = [
     ("csharp", "C#", include_str!("snippets/csharp.txt")),
 ];
 
-/// One receiver.
+/// A sample receiver.
 #[derive(Serialize)]
 pub(super) struct Snippet {
     name: &'static str,
@@ -24,10 +24,10 @@ pub(super) struct Snippet {
     text: String,
 }
 
-/// The receivers of a webhook with these settings.
+/// The sample receivers for a webhook with these settings.
 ///
 /// # Errors
-/// 500 if a template cannot be filled in, which is a fault of ours.
+/// 500 if a template cannot be rendered, which is an internal error.
 pub(super) fn of(url: &str, format: &str, layout: &str) -> Result<Vec<Snippet>, Problem> {
     let plain = |text: &str| -> String {
         text.chars().take(200).take_while(|c| c.is_ascii_alphanumeric() || "-._~:/@%".contains(*c)).collect()
@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn receivers_read_what_the_webhook_sends_and_no_url_becomes_code() {
+    fn generated_receivers_match_the_webhook_and_escape_urls() {
         for format in ["json", "form"] {
             for layout in ["envelope", "flat"] {
                 let all = of("https://a.example/hook?\"); evil(\n", format, layout).unwrap();

@@ -1,4 +1,4 @@
-// Pausing, resuming, discarding and deleting a webhook, each said beforehand with what becomes of what waits.
+// Pausing, resuming, discarding and deleting a webhook. Each dialog says what happens to waiting deliveries.
 
 import { call } from "../layout/api.js";
 import { ask } from "../layout/dialog.js";

@@ -1,5 +1,5 @@
-// 'Test' beside the URL: posts a sample now and says what came back. A stored webhook signs with its own secret, also
-// where the form has been changed since; a new one with the secret that it will have once it is saved.
+// 'Test' beside the URL: posts a sample and shows the outcome. A stored webhook signs with its own secret, also
+// if the form has been changed since; a new one with the secret that it will be saved with.
 
 import { call } from "../layout/api.js";
 import { copy } from "../layout/copy.js";
@@ -36,7 +36,7 @@ async function test(form, result) {
   }
 }
 
-/** The event type whose sample is sent: the one in the preview, if it is selected. */
+/** The event type of the sample: the one in the preview, if it is selected. */
 function sampled(form) {
   const shown = document.getElementById("preview-event").value;
   if (form.elements.events_all.value === "all") return shown;
@@ -44,13 +44,13 @@ function sampled(form) {
   return ticked.length === 0 || ticked.includes(shown) ? shown : ticked[0];
 }
 
-/** What is asked of the test of a stored webhook: the form as saving would send it. */
+/** The body for testing a stored webhook: the form as saving would send it. */
 function ofStored(form) {
   const { events, ...rest } = changes(form);
   return { event: sampled(form), settings: { ...rest, ...(events.length > 0 ? { events } : {}) } };
 }
 
-/** What is asked of the test of a webhook that is not saved yet. */
+/** The body for testing a webhook that is not saved yet. */
 function ofNew(form) {
   return {
     url: form.elements.url.value.trim(),
@@ -64,7 +64,7 @@ function ofNew(form) {
   };
 }
 
-/** What came back, in words and colour; the rest on demand. */
+/** Shows the outcome; details on demand. */
 export function outcome(found) {
   const title = found.response === null ? "No response" : `Response ${found.response}`;
   const kind = found.working ? "good" : found.response === null ? "bad" : found.response < 400 || found.response === 429 || found.response === 503 ? "warn" : "bad";

@@ -1,4 +1,4 @@
-//! The attempts of one subscription that are under way, and whether they take longer than quick ones do.
+//! The attempts of one subscription that are in flight, and whether they take longer than quick ones.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -6,53 +6,49 @@ use crate::core::time::Timestamp;
 
 use super::concurrency_limit::QUICK;
 
-/// One of so many that takes long is chance; of fewer attempts, any one counts.
+/// One slow attempt in this many is chance; of fewer attempts, any one counts.
 const TELLING: usize = 8;
 
 #[derive(Debug, Default)]
 #[cfg_attr(test, derive(Clone))]
-pub(super) struct UnderWay {
-    /// By the order in which they began: their sequence numbers, and since when.
+pub(super) struct InFlight {
+    /// Sequence number and start time, in order of start.
     begun: BTreeMap<u64, (u64, Timestamp)>,
     order: HashMap<u64, u64>,
     last: u64,
-    /// When it was looked at last.
+    /// Time of the last check.
     latest: Option<Timestamp>,
-    /// When it is to be seen whether they drag; `None` where that is to be reckoned.
+    /// When to check whether they drag; `None` if it must be computed.
     look: Option<Timestamp>,
 }
 
-impl UnderWay {
-    /// How many there are.
+impl InFlight {
     pub(super) fn len(&self) -> usize {
         self.begun.len()
     }
 
-    /// Whether there is none.
     pub(super) fn is_empty(&self) -> bool {
         self.begun.is_empty()
     }
 
-    /// One begins.
     pub(super) fn begin(&mut self, sequence: u64, now: Timestamp) {
         self.last += 1;
         self.begun.insert(self.last, (sequence, now));
         self.order.insert(sequence, self.last);
     }
 
-    /// One has ended.
     pub(super) fn end(&mut self, sequence: u64) {
         if let Some(order) = self.order.remove(&sequence) {
             self.begun.remove(&order);
         }
         if self.begun.is_empty() {
-            // Its books may have grown large; most receivers are idle most of the time.
+            // Releases memory: most receivers are idle most of the time.
             *self = Self::default();
         }
     }
 
-    /// When to look next whether they drag: no later than the oldest that counts will have taken longer than a quick
-    /// one does, if none ends before.
+    /// When to check next whether they drag: no later than the oldest relevant attempt becomes slow, if none ends
+    /// before.
     pub(super) fn look_at(&mut self, now: Timestamp) -> Option<Timestamp> {
         if self.latest.replace(now).is_some_and(|latest| now < latest) {
             // The clock was set back.
@@ -65,7 +61,7 @@ impl UnderWay {
         self.look
     }
 
-    /// Whether they drag: many of them have taken longer than a quick one does.
+    /// Whether they drag: many of them take longer than a quick one.
     pub(super) fn drag(&mut self, now: Timestamp) -> bool {
         if self.look_at(now).is_none_or(|at| at > now) {
             return false;
@@ -74,7 +70,7 @@ impl UnderWay {
         self.look.is_some_and(|at| at <= now)
     }
 
-    /// When so many will have taken longer than a quick one does that it is not chance.
+    /// When enough of them will be slow that it is not chance.
     fn telling(&self) -> Option<Timestamp> {
         let (_, since) = self.begun.values().nth(self.begun.len() / TELLING)?;
         Some(since.plus(QUICK))
@@ -89,15 +85,15 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
 
-    /// Of `count` that began together `ended` end at once; whether the others drag a second later.
+    /// Of `count` started together, `ended` end at once; whether the others drag a second later.
     fn drags(count: u64, ended: u64, new: u64) -> bool {
-        let mut under_way = UnderWay::default();
-        (0..count).for_each(|sequence| under_way.begin(sequence, NOW));
-        (0..ended).for_each(|sequence| under_way.end(sequence));
-        (0..new).for_each(|sequence| under_way.begin(count + sequence, NOW.plus(QUICK / 2)));
-        let at = under_way.look_at(NOW.plus(QUICK / 2)).unwrap();
+        let mut in_flight = InFlight::default();
+        (0..count).for_each(|sequence| in_flight.begin(sequence, NOW));
+        (0..ended).for_each(|sequence| in_flight.end(sequence));
+        (0..new).for_each(|sequence| in_flight.begin(count + sequence, NOW.plus(QUICK / 2)));
+        let at = in_flight.look_at(NOW.plus(QUICK / 2)).unwrap();
         assert!(at <= NOW.plus(QUICK * 3 / 2), "{at:?}");
-        under_way.drag(NOW.plus(QUICK))
+        in_flight.drag(NOW.plus(QUICK))
     }
 
     #[test]
@@ -118,19 +114,19 @@ mod tests {
 
     #[test]
     fn it_is_looked_at_in_time_and_no_clock_hides_it() {
-        let mut under_way = UnderWay::default();
-        assert_eq!(under_way.look_at(NOW), None);
-        under_way.begin(1, NOW);
-        assert_eq!(under_way.look_at(NOW), Some(NOW.plus(QUICK)));
-        under_way.begin(2, NOW.plus(QUICK / 2));
-        under_way.end(1);
-        // Too early for the second: it is looked at again.
-        assert!(!under_way.drag(NOW.plus(QUICK)));
-        assert_eq!(under_way.look_at(NOW.plus(QUICK)), Some(NOW.plus(QUICK * 3 / 2)));
+        let mut in_flight = InFlight::default();
+        assert_eq!(in_flight.look_at(NOW), None);
+        in_flight.begin(1, NOW);
+        assert_eq!(in_flight.look_at(NOW), Some(NOW.plus(QUICK)));
+        in_flight.begin(2, NOW.plus(QUICK / 2));
+        in_flight.end(1);
+        // Too early for the second: checked again later.
+        assert!(!in_flight.drag(NOW.plus(QUICK)));
+        assert_eq!(in_flight.look_at(NOW.plus(QUICK)), Some(NOW.plus(QUICK * 3 / 2)));
         let back = NOW.moved(-3_600_000);
-        assert_eq!(under_way.look_at(back), Some(back.plus(QUICK)));
-        assert!(under_way.drag(back.plus(QUICK)), "it began before it was set back");
-        under_way.end(2);
-        assert!(under_way.is_empty() && !under_way.drag(NOW.plus(Duration::from_secs(60))));
+        assert_eq!(in_flight.look_at(back), Some(back.plus(QUICK)));
+        assert!(in_flight.drag(back.plus(QUICK)), "started before the clock was set back");
+        in_flight.end(2);
+        assert!(in_flight.is_empty() && !in_flight.drag(NOW.plus(Duration::from_secs(60))));
     }
 }

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 
 export const tests = {
-  async "signing in leads where one wanted to go, signing out ends it everywhere"(stage) {
+  async "signing in leads to the requested view, signing out ends the session in every tab"(stage) {
     const page = await stage.page({ token: null, at: "/status" });
     await page.getByRole("heading", { name: "Sign in" }).waitFor();
     await page.getByLabel("Token").fill("hsk_wrong");
@@ -19,7 +19,7 @@ export const tests = {
     await second.goto(`${stage.url}/webhooks/new`);
     await page.getByRole("button", { name: "Sign out" }).click();
     await page.waitForURL("**/sign-in");
-    // A view that was open meanwhile is led to the sign-in by its first change, and back.
+    // A view left open is redirected to the sign-in by its first change, and back.
     await second.getByRole("button", { name: "Save" }).click();
     await second.waitForURL("**/sign-in?then=%2Fwebhooks%2Fnew");
     assert.ok(!stage.output.split("\n").slice(2).join("\n").includes("hsk_"));
@@ -35,7 +35,7 @@ export const tests = {
     await page.getByRole("heading", { name: "Sign in" }).waitFor();
   },
 
-  async "tokens are made, shown once and revoked"(stage) {
+  async "tokens are created, shown once and revoked"(stage) {
     const page = await stage.page({ at: "/keys" });
     await page.getByLabel("Description").fill("phone platform");
     await page.getByLabel("Ends after").fill("soon");
@@ -57,7 +57,7 @@ export const tests = {
     assert.equal((await stage.api("GET", "/v1/tokens")).items.length, 1);
   },
 
-  async "the company that is chosen stays chosen"(stage) {
+  async "the chosen company stays chosen"(stage) {
     await stage.subscribe("http://127.0.0.1:1/acme");
     await stage.subscribe("http://127.0.0.1:1/globex", { company: "globex & co" });
     const page = await stage.page();
@@ -73,7 +73,7 @@ export const tests = {
     assert.equal(await page.locator("#company").inputValue(), "globex & co");
   },
 
-  async "in a narrow window the present section is in sight"(stage) {
+  async "in a narrow window the current section is in view"(stage) {
     const page = await stage.page({ width: 360, height: 740, at: "/status" });
     for (const name of ["Status", "Keys", "Report", "Webhooks"]) {
       await page.getByRole("link", { name, exact: true }).click();
@@ -96,7 +96,7 @@ export const tests = {
     assert.equal(await time.textContent(), wanted);
   },
 
-  async "the first paint of the list is small, and the second comes from the browser's own store"(stage) {
+  async "the first load of the list is small, and the second comes from the browser's cache"(stage) {
     for (let number = 0; number < 20; number++) await stage.subscribe(`http://127.0.0.1:1/${number}`);
     const page = await stage.page();
     const weigh = async (load) => {

@@ -1,8 +1,7 @@
-//! How the attempts of the last day went, by webhook: the last response, and a small chart.
+//! The attempts of the last 24 hours by webhook: the last response and a small chart.
 //!
-//! Gathered from the log when somebody looks, and only what is new since the last look: who does not
-//! look pays nothing. What always holds: at most [`MOST`] entries are read at a look. If there
-//! are more, what lies before them is left out, and the chart says from when on it counts.
+//! Read from the log when the list is viewed, and only what is new since the last view. Invariant: one update reads at
+//! most [`MOST`] entries; if there are more, older ones are left out and the chart states the time from which it counts.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -11,22 +10,25 @@ use serde::Serialize;
 use crate::core::attempt::{LogEntry, Status};
 use crate::core::id::{AttemptId, SubscriptionId};
 use crate::core::time::Timestamp;
-use crate::store::{LogFilter, ReadError, Store};
+use crate::http::bridge::Asker;
+use crate::http::log;
+use crate::http::problem::Problem;
+use crate::store::LogFilter;
 
-/// How many entries are read at one look.
+/// Maximum entries read by one update.
 const MOST: usize = 20_000;
-/// How many of them at once.
+/// Entries read at once.
 const PAGE: usize = 500;
 const HOUR: u64 = 3_600_000;
-/// How many bars a chart has.
+/// Number of bars of a chart.
 const HOURS: u64 = 24;
 
-/// What is known of the last day's attempts.
+/// The attempts of the last 24 hours.
 #[derive(Default)]
-pub(in crate::http::page) struct Recent {
-    /// The newest entry that is counted.
+pub(super) struct Recent {
+    /// The newest entry counted.
     newest: Option<AttemptId>,
-    /// From when on everything is counted.
+    /// Everything since then is counted, if not the whole day.
     from: Option<Timestamp>,
     of: HashMap<SubscriptionId, Track>,
 }
@@ -34,13 +36,13 @@ pub(in crate::http::page) struct Recent {
 #[derive(Default)]
 struct Track {
     last: Option<Last>,
-    /// By hour since 1970: how many arrived, and how many did not.
+    /// By hour since 1970: delivered and failed attempts.
     hours: BTreeMap<u64, (u32, u32)>,
 }
 
-/// The last attempt that was no test.
+/// The last attempt other than tests.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(in crate::http::page) struct Last {
+pub(super) struct Last {
     id: String,
     at: String,
     response: Option<u16>,
@@ -48,16 +50,16 @@ pub(in crate::http::page) struct Last {
     delivered: bool,
 }
 
-/// How the last day went, drawn in a field of 24 by 20.
+/// The chart of the last 24 hours, in a field of 24 by 20.
 #[derive(Debug, Default, PartialEq, Serialize)]
-pub(in crate::http::page) struct Chart {
+pub(super) struct Chart {
     last: Option<Last>,
     attempts: u64,
     failed: u64,
-    /// What part of the attempts arrived, such as `99.4`; `None` without attempts.
+    /// Percentage of delivered attempts, such as `99.4`; `None` without attempts.
     rate: Option<String>,
     bars: Vec<Bar>,
-    /// Since when it is counted, if that is less than a day.
+    /// Start of counting, if less than a day ago.
     since: Option<String>,
 }
 
@@ -69,17 +71,17 @@ struct Bar {
 }
 
 impl Recent {
-    /// Takes in what the log has that is new.
+    /// Counts the new entries of the log.
     ///
     /// # Errors
     /// The log cannot be read.
-    pub(in crate::http::page) fn look(&mut self, store: &Store, now: Timestamp) -> Result<(), ReadError> {
+    pub(super) async fn update(&mut self, asker: &impl Asker, now: Timestamp) -> Result<(), Problem> {
         let day = Timestamp::from_millis(now.millis().saturating_sub(HOURS * HOUR));
         let filter = LogFilter { test: Some(false), since: Some(day), ..LogFilter::default() };
         let (mut fresh, mut after, mut read) = (Vec::new(), None, 0);
         let known = self.newest;
         let complete = loop {
-            let page = store.log(&filter, after, PAGE)?;
+            let page = log::page(asker, filter.clone(), after, PAGE).await?;
             read += page.items.len();
             let new = page.items.iter().take_while(|entry| known.is_none_or(|known| entry.id.bits() > known.bits()));
             let before = fresh.len();
@@ -100,7 +102,7 @@ impl Recent {
         Ok(())
     }
 
-    /// Counts `fresh`, newest first, and forgets what is older than `day`.
+    /// Counts `fresh`, newest first, and drops what is older than `day`.
     fn take(&mut self, fresh: &[Seen], day: Timestamp) {
         if let Some(first) = fresh.first() {
             self.newest = Some(first.id);
@@ -124,7 +126,7 @@ impl Recent {
     }
 
     /// The chart of one webhook as of `now`.
-    pub(in crate::http::page) fn chart(&self, id: SubscriptionId, now: Timestamp) -> Chart {
+    pub(super) fn chart(&self, id: SubscriptionId, now: Timestamp) -> Chart {
         let since = self.from.map(|from| from.to_string());
         let Some(track) = self.of.get(&id) else { return Chart { since, ..Chart::default() } };
         let sum = |part: fn(&(u32, u32)) -> u32| track.hours.values().map(|hour| u64::from(part(hour))).sum::<u64>();
@@ -139,7 +141,7 @@ impl Recent {
             good: height(*good),
             bad: height(*bad),
         });
-        // Rounded down: 100 % is said only if nothing failed.
+        // Rounded down: 100 % means no failure at all.
         let rate = (attempts > 0).then(|| delivered * 1_000 / attempts);
         let rate = rate
             .map(|rate| if rate % 10 == 0 { format!("{}", rate / 10) } else { format!("{}.{}", rate / 10, rate % 10) });
@@ -147,7 +149,7 @@ impl Recent {
     }
 }
 
-/// What is counted of an entry.
+/// The counted part of an entry.
 struct Seen {
     id: AttemptId,
     subscription: SubscriptionId,
