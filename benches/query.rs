@@ -19,8 +19,8 @@ use hookswitch::core::subscription::{Ordering as Order, Subscription};
 use hookswitch::core::subscription_input::Change as Patch;
 use hookswitch::core::time::Timestamp;
 use hookswitch::store::{
-    Busy, CallFilter, Change, ConversationFilter, DeliveryFilter, EventFilter, Finish, LogFilter, Reply, Retention,
-    Running, Settings, Store, WriteError,
+    AttemptResult, Busy, CallFilter, ConversationFilter, DeliveryFilter, EventFilter, LogFilter, Reply, Retention,
+    Running, Settings, Store, StoreEvent, WriteError,
 };
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
@@ -82,7 +82,7 @@ type Question = (String, Box<dyn Fn(&Store) -> Outcome<usize>>);
 struct World {
     store: Store,
     running: Running,
-    changes: mpsc::Receiver<Vec<Change>>,
+    changes: mpsc::Receiver<Vec<StoreEvent>>,
     now: Arc<AtomicU64>,
     subscriptions: Vec<Arc<Subscription>>,
     catalogue: Catalogue,
@@ -132,11 +132,11 @@ impl World {
             while owed < BATCH || open > 0 {
                 for change in self.changes.recv()? {
                     match change {
-                        Change::Owed(deliveries) => {
+                        StoreEvent::Owed(deliveries) => {
                             owed += deliveries.len() as u64;
                             open += deliveries.iter().filter(|delivery| self.end(delivery)).count();
                         }
-                        Change::Finished(_) => open -= 1,
+                        StoreEvent::Finished(_) => open -= 1,
                         _ => {}
                     }
                 }
@@ -195,7 +195,7 @@ impl World {
         let mut entry = LogEntry::without_attempt(&after, status, "", subscription, Some(&event), now);
         entry.attempt = 1;
         entry.response = Some(if status == Status::Delivered { 200 } else { 503 });
-        self.store.finish(Finish { entry, after, disable: None });
+        self.store.finish(AttemptResult { entry, after, disable: None });
         true
     }
 

@@ -25,7 +25,7 @@ use hookswitch::core::json;
 use hookswitch::core::subscription::{Format, Layout, Nested, Ordering as Order, Subscription};
 use hookswitch::core::subscription_input::Change as Patch;
 use hookswitch::core::time::Timestamp;
-use hookswitch::store::{Busy, Change, EventFilter, Finish, Reply, Retention, Settings, Store, WriteError};
+use hookswitch::store::{AttemptResult, Busy, EventFilter, Reply, Retention, Settings, Store, StoreEvent, WriteError};
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
@@ -100,7 +100,7 @@ fn main() -> Outcome<()> {
 struct Run {
     store: Store,
     running: hookswitch::store::Running,
-    changes: mpsc::Receiver<Vec<Change>>,
+    changes: mpsc::Receiver<Vec<StoreEvent>>,
     now: Arc<AtomicU64>,
     subscription: Option<Arc<Subscription>>,
     catalogue: Catalogue,
@@ -140,12 +140,12 @@ impl Run {
         while owed < BATCH || open > 0 {
             for change in self.changes.recv()? {
                 match change {
-                    Change::Owed(deliveries) => {
+                    StoreEvent::Owed(deliveries) => {
                         owed += deliveries.len() as u64;
                         open += deliveries.len();
                         deliveries.iter().for_each(|delivery| self.deliver(delivery));
                     }
-                    Change::Finished(_) => open -= 1,
+                    StoreEvent::Finished(_) => open -= 1,
                     _ => {}
                 }
             }
@@ -197,7 +197,7 @@ impl Run {
         ];
         let body = format!(r#"{{"ok":true,"id":{}}}"#, draw.below(100_000_000)).into_bytes();
         entry.answer = Some(Answer { status: 200, headers: answered.into(), body, truncated: false });
-        self.store.finish(Finish { entry, after, disable: None });
+        self.store.finish(AttemptResult { entry, after, disable: None });
     }
 
     /// Waits until the journal has stopped shrinking; returns the duration.

@@ -12,7 +12,7 @@ use crate::core::attempt::{Fault, Report};
 use crate::core::delivery::Delivery;
 use crate::core::request::Outgoing;
 use crate::sender::{Done, TransportHandle};
-use crate::store::{Finish, Store};
+use crate::store::{AttemptResult, Store};
 
 /// State shared by dispatcher and senders.
 pub(super) struct Shared {
@@ -102,7 +102,7 @@ impl Shared {
 
 /// The result of an attempt.
 pub(super) struct Judged {
-    finish: Finish,
+    finish: AttemptResult,
     /// Its delivery, in monotonic time.
     after: Delivery,
     seen: Seen,

@@ -13,7 +13,7 @@ use crate::core::id::SubscriptionId;
 use crate::core::subscription::{DisabledReason, Subscription};
 use crate::core::time::Timestamp;
 use crate::sender::Pool;
-use crate::store::{Change, Finish, Health, ReadError};
+use crate::store::{AttemptResult, Health, ReadError, StoreEvent};
 
 use super::attempts::{Shared, chance};
 use super::inbox::Input;
@@ -125,21 +125,21 @@ impl DispatchLoop {
         limit.into_iter().chain(ask).min()
     }
 
-    fn hear(&mut self, change: Change, decided: &Reading, now: Timestamp) {
+    fn hear(&mut self, change: StoreEvent, decided: &Reading, now: Timestamp) {
         match change {
-            Change::Owed(deliveries) => {
+            StoreEvent::Owed(deliveries) => {
                 deliveries.into_iter().for_each(|delivery| self.lanes.put(decided.inward(delivery), now));
             }
-            Change::Subscription(subscription) => self.put_subscription(subscription, now),
-            Change::Deleted(id) => {
+            StoreEvent::Subscription(subscription) => self.put_subscription(subscription, now),
+            StoreEvent::Deleted(id) => {
                 (self.shared.listener)(Notice::Settled(id));
                 if let Some(number) = self.numbers.remove(&id) {
                     self.subscriptions.remove(&number);
                     self.lanes.remove_subscription(number);
                 }
             }
-            Change::Cancelled(id) => self.lanes.cancel(id, now),
-            Change::Finished(after) => self.lanes.recorded(decided.inward(after), now),
+            StoreEvent::Cancelled(id) => self.lanes.cancel(id, now),
+            StoreEvent::Finished(after) => self.lanes.recorded(decided.inward(after), now),
         }
     }
 
@@ -211,7 +211,7 @@ impl DispatchLoop {
             let why = "it was not delivered within `expire_after`";
             let entry = LogEntry::without_attempt(&after, Status::Expired, why, subscription, event.as_ref(), now);
             (self.shared.listener)(Notice::Ended(&entry));
-            self.shared.store.finish(Finish { entry, after, disable: None });
+            self.shared.store.finish(AttemptResult { entry, after, disable: None });
         }
     }
 

@@ -10,11 +10,11 @@ use super::settings::Settings;
 use crate::core::delivery::Delivery;
 use crate::core::id::SubscriptionId;
 use crate::core::time::Moment;
-use crate::store::Change;
+use crate::store::StoreEvent;
 
 pub(super) enum Input {
     /// Durable changes, and when they were decided.
-    Changes(Moment, Vec<Change>),
+    Changes(Moment, Vec<StoreEvent>),
     /// An attempt has ended: its delivery in monotonic time, and what it says about the receiver.
     Ended(Delivery, Seen),
     /// Query of these subscriptions' states. Nothing is sent meanwhile, so keep it short.
@@ -40,7 +40,7 @@ struct Waiting {
 
 impl Inbox {
     /// Adds durable changes, and when they were decided. Does not block.
-    pub fn changes(&self, decided: Moment, changes: Vec<Change>) {
+    pub fn changes(&self, decided: Moment, changes: Vec<StoreEvent>) {
         self.push(Input::Changes(decided, changes));
     }
 

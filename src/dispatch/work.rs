@@ -13,7 +13,7 @@ use crate::core::request::{Marks, Outgoing};
 use crate::core::retry::{Verdict, judge, retry_after};
 use crate::core::subscription::{DisabledReason, Subscription};
 use crate::core::time::Timestamp;
-use crate::store::{Finish, Health};
+use crate::store::{AttemptResult, Health};
 
 use super::lanes::{Kind, Seen, Start};
 
@@ -84,12 +84,12 @@ pub(super) struct EndedAttempt<'a> {
 
 impl EndedAttempt<'_> {
     /// Judges the attempt at `now`; `chance` in [0, 1) spreads the delay of a retry.
-    pub(super) fn judge(self, policy: &RetryPolicy, now: Timestamp, chance: f64) -> Finish {
+    pub(super) fn judge(self, policy: &RetryPolicy, now: Timestamp, chance: f64) -> AttemptResult {
         let delivery = &self.delivery;
         let verdict = judge(policy, delivery, &self.report.outcome, now, chance);
         let after = after(delivery, verdict, &self.report.outcome, now);
         let disable = disable(policy, verdict, &self.report.outcome, self.health, now);
-        Finish { entry: self.entry(&after, verdict, now), after, disable }
+        AttemptResult { entry: self.entry(&after, verdict, now), after, disable }
     }
 
     fn entry(self, after: &Delivery, verdict: Verdict, now: Timestamp) -> LogEntry {

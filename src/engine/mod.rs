@@ -10,10 +10,10 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use crate::core::time::{Moment, Timestamp};
-use crate::model::command::{Busy, Command, Finish, Reply};
+use crate::model::command::{AttemptResult, Busy, Command, Reply};
 use crate::model::error::StoreError;
 use crate::model::handler::Answer;
-use crate::model::notice::{Change, Committed};
+use crate::model::notice::{Committed, StoreEvent};
 use crate::model::redaction::Rule;
 use crate::model::settings::Settings;
 use crate::model::view::{Log, View};
@@ -47,7 +47,7 @@ pub(crate) trait Engine: Send + Sync {
     fn submit(&self, command: Command) -> Result<(), Busy>;
 
     /// Hands in an attempt that ended. Never refused: it has happened.
-    fn finish(&self, result: Finish);
+    fn finish(&self, result: AttemptResult);
 
     /// Whether there is room for `bytes` of something new.
     ///
@@ -128,7 +128,7 @@ impl Answers {
 /// Who is told of what.
 pub(crate) struct Listeners {
     /// Hears every event once it is durable, and when it was decided. Must not block.
-    pub(crate) events: Box<dyn Fn(Moment, Vec<Change>) + Send>,
+    pub(crate) events: Box<dyn Fn(Moment, Vec<StoreEvent>) + Send>,
     /// Hears, once, that the store has failed, why, and what became of what was accepted.
     pub(crate) failed: Box<dyn Fn(String) + Send>,
     /// Hears of every group commit that is durable. Must not block.

@@ -7,7 +7,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use crate::store::Place;
+use crate::store::DeliveryCursor;
 
 /// The lists with cursors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub(super) fn write(list: List, bits: u128) -> String {
 }
 
 /// The cursor that continues after this place in a list of deliveries.
-pub(super) fn write_place(place: Place) -> String {
+pub(super) fn write_place(place: DeliveryCursor) -> String {
     encode::<PLACE>(List::Deliveries, &[place.major.to_be_bytes(), place.minor.to_be_bytes()].concat())
 }
 
@@ -49,10 +49,10 @@ pub(super) fn read(list: List, text: &str) -> Result<u128, String> {
 ///
 /// # Errors
 /// Not a cursor of that list.
-pub(super) fn read_place(text: &str) -> Result<Place, String> {
+pub(super) fn read_place(text: &str) -> Result<DeliveryCursor, String> {
     let bytes = decode::<PLACE>(List::Deliveries, text).ok_or_else(wrong)?;
     let bits = |part: Option<&[u8; 16]>| part.map(|bits| u128::from_be_bytes(*bits)).ok_or_else(wrong);
-    Ok(Place { major: bits(bytes.first_chunk())?, minor: bits(bytes.last_chunk())? })
+    Ok(DeliveryCursor { major: bits(bytes.first_chunk())?, minor: bits(bytes.last_chunk())? })
 }
 
 /// Bytes of an id, of which a cursor has one or two.
@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn a_place_reads_back_and_is_no_cursor_of_another_list() {
-        for place in [Place { major: 1, minor: 0 }, Place { major: u128::MAX, minor: 0x0199_1234 }] {
+        for place in [DeliveryCursor { major: 1, minor: 0 }, DeliveryCursor { major: u128::MAX, minor: 0x0199_1234 }] {
             let text = write_place(place);
             assert_eq!(read_place(&text), Ok(place));
             assert!(read(List::Deliveries, &text).is_err() && read(List::Log, &text).is_err());

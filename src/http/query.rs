@@ -5,7 +5,7 @@
 use super::cursor::{self, List};
 use super::problem::Problem;
 use crate::core::invalid::Invalid;
-use crate::store::Place;
+use crate::store::DeliveryCursor;
 
 /// Default items per page.
 const DEFAULT_LIMIT: usize = 50;
@@ -82,7 +82,7 @@ impl Query {
     }
 
     /// `limit` and `cursor` of a list of deliveries.
-    pub(super) fn page_of_deliveries(&mut self) -> (usize, Option<Place>) {
+    pub(super) fn page_of_deliveries(&mut self) -> (usize, Option<DeliveryCursor>) {
         let limit = self.limit().unwrap_or(DEFAULT_LIMIT);
         (limit, self.take("cursor", cursor::read_place))
     }

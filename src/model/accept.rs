@@ -11,10 +11,10 @@ use crate::core::subscription::Subscription;
 use crate::model::command::Accepted;
 use crate::model::error::{StoreError, u32_of};
 use crate::model::lock::lock;
-use crate::model::notice::Change;
+use crate::model::notice::StoreEvent;
 use crate::model::receipts::{self, EventContent, EventReceipt};
 use crate::model::record::{Accepted as AcceptedRecord, Record};
-use crate::model::registry::Ledger;
+use crate::model::registry::Registry;
 use crate::model::turn::Turn;
 use crate::model::{expiry, keys, query};
 
@@ -35,7 +35,7 @@ pub(crate) fn accept(turn: &mut Turn<'_>, events: Vec<NewEvent>) -> Result<Vec<A
     }
     turn.write(decided.records);
     if !decided.deliveries.is_empty() {
-        turn.outcome.events.push(Change::Owed(decided.deliveries));
+        turn.outcome.events.push(StoreEvent::Owed(decided.deliveries));
     }
     Ok(decided.answers)
 }
@@ -115,7 +115,7 @@ pub(crate) fn takes(subscription: &Subscription, event: &NewEvent) -> bool {
 
 /// A delivery for each subscription that takes the event, in order of creation, each with its subscription's next sequence
 /// number. `sequences` are those of events ahead of it in the same step, by the subscriptions' numbers.
-fn deliveries_for(event: &Event, registry: &Ledger, sequences: &mut HashMap<u32, u64>) -> Vec<Delivery> {
+fn deliveries_for(event: &Event, registry: &Registry, sequences: &mut HashMap<u32, u64>) -> Vec<Delivery> {
     let takes = |subscription: &Subscription| {
         subscription.matches(&event.company, event.domain.as_ref(), event.source, &event.event_type)
     };

@@ -6,18 +6,18 @@ use crate::core::attempt::{LogEntry, Status};
 use crate::core::delivery;
 use crate::core::id::{AttemptId, SubscriptionId};
 use crate::core::subscription::{DisabledReason, Subscription};
-use crate::model::command::Finish;
+use crate::model::command::AttemptResult;
 use crate::model::error::StoreError;
 use crate::model::lock::lock;
-use crate::model::notice::Change;
+use crate::model::notice::StoreEvent;
 use crate::model::record::{self, Logged, Record};
 use crate::model::standing::Health;
 use crate::model::subscriptions;
 use crate::model::turn::Turn;
 
 /// Records an attempt that ended, or a delivery that did without one.
-pub(crate) fn finish(turn: &mut Turn<'_>, finish: Finish) -> Result<(), StoreError> {
-    let Finish { mut entry, mut after, disable } = finish;
+pub(crate) fn finish(turn: &mut Turn<'_>, finish: AttemptResult) -> Result<(), StoreError> {
+    let AttemptResult { mut entry, mut after, disable } = finish;
     turn.carried.redactions.scrub(&mut entry);
     entry.id = AttemptId::from_bits(turn.next_id());
     let owed = record::find(after.id, turn.view)?.filter(|delivery| delivery.state.is_owed());
@@ -27,7 +27,7 @@ pub(crate) fn finish(turn: &mut Turn<'_>, finish: Finish) -> Result<(), StoreErr
     if after.state != wanted {
         // It was cancelled, or asked for again, while the attempt was under way.
         if entry.attempt == 0 {
-            turn.outcome.events.push(Change::Finished(after));
+            turn.outcome.events.push(StoreEvent::Finished(after));
             return Ok(());
         }
         let (status, next) =
@@ -45,8 +45,8 @@ pub(crate) fn finish(turn: &mut Turn<'_>, finish: Finish) -> Result<(), StoreErr
     let disabled = disable.and_then(|reason| disabled(turn, after.subscription, reason));
     steps.extend(disabled.as_ref().map(|subscription| subscriptions::record_of(turn, subscription)));
     turn.write(steps);
-    turn.outcome.events.push(Change::Finished(after));
-    turn.outcome.events.extend(disabled.map(|subscription| Change::Subscription(Arc::new(subscription))));
+    turn.outcome.events.push(StoreEvent::Finished(after));
+    turn.outcome.events.extend(disabled.map(|subscription| StoreEvent::Subscription(Arc::new(subscription))));
     Ok(())
 }
 

@@ -15,7 +15,7 @@ use crate::model::keys;
 use crate::model::page::Page;
 use crate::model::query::{lowest_id, time_of};
 use crate::model::record::{self, Accepted, CallRecord, Kind as _, unversioned};
-use crate::model::term::Key;
+use crate::model::term::Term;
 use crate::model::view::{Log, Reached, View, Wanted, Work};
 
 /// Which calls to list. `None` everywhere lists all.
@@ -27,9 +27,9 @@ pub struct CallFilter {
     pub domain: Option<Domain>,
     /// With an event that names this lead's phone number.
     pub phone: Option<String>,
-    /// Whose first event was accepted at or after this time.
+    /// Owner first event was accepted at or after this time.
     pub since: Option<Timestamp>,
-    /// Whose first event was accepted before this time.
+    /// Owner first event was accepted before this time.
     pub until: Option<Timestamp>,
 }
 
@@ -59,7 +59,7 @@ pub(crate) fn of_call(
     work: &Work<'_>,
 ) -> Result<(Vec<Event>, bool), StoreError> {
     let (mut events, mut left, mut more) = (Vec::new(), bytes, false);
-    let (company_name, keys) = (Some(company.as_str()), [Key::Call(call.as_str())]);
+    let (company_name, keys) = (Some(company.as_str()), [Term::Call(call.as_str())]);
     let wanted = Wanted { kinds: Accepted::KINDS, company: company_name, keys: &keys, ..Wanted::ANY };
     log.to_the_end(&wanted, work, &mut |head, payload| {
         let accepted = record::decode::<Accepted>(payload);
@@ -94,9 +94,9 @@ pub(crate) fn newest(
     limit: usize,
     work: &Work<'_>,
 ) -> Result<Begun, StoreError> {
-    let keys: Vec<Key<'_>> = [
-        filter.phone.as_ref().map(|phone| Key::Phone(phone)),
-        filter.domain.as_ref().map(|domain| Key::Domain(domain.as_str())),
+    let keys: Vec<Term<'_>> = [
+        filter.phone.as_ref().map(|phone| Term::Phone(phone)),
+        filter.domain.as_ref().map(|domain| Term::Domain(domain.as_str())),
     ]
     .into_iter()
     .flatten()
@@ -165,10 +165,10 @@ fn is_first(
         return Ok(false);
     }
     // Of a time when nothing was kept of calls, or not the one that names the number first.
-    let call = Some(Key::Call(accepted.call()));
-    let phone = filter.phone.as_ref().map(|phone| Key::Phone(phone));
-    let domain = filter.domain.as_ref().filter(|_| phone.is_some()).map(|domain| Key::Domain(domain.as_str()));
-    let keys: Vec<Key<'_>> = [call, phone, domain].into_iter().flatten().collect();
+    let call = Some(Term::Call(accepted.call()));
+    let phone = filter.phone.as_ref().map(|phone| Term::Phone(phone));
+    let domain = filter.domain.as_ref().filter(|_| phone.is_some()).map(|domain| Term::Domain(domain.as_str()));
+    let keys: Vec<Term<'_>> = [call, phone, domain].into_iter().flatten().collect();
     let company = Some(accepted.company());
     let earlier = Wanted { kinds: Accepted::KINDS, company, keys: &keys, below: id, ..Wanted::ANY };
     let earlier = log.newest_of(&earlier, work, &mut |_, payload| {

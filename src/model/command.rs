@@ -36,7 +36,7 @@ pub struct Accepted {
 
 /// An attempt that ended, to be recorded in one step with what it changes.
 #[derive(Debug, Clone)]
-pub struct Finish {
+pub struct AttemptResult {
     /// The entry of the log; its id is given by the store.
     pub entry: LogEntry,
     /// The delivery as it is from now on.

@@ -12,7 +12,7 @@ use crate::model::error::StoreError;
 use crate::model::keys;
 use crate::model::lock::lock;
 use crate::model::record::{self, CountsRecord};
-use crate::model::registry::Ledger;
+use crate::model::registry::Registry;
 use crate::model::standing::Counts;
 use crate::model::view::{Pairs, ViewMut};
 
@@ -22,7 +22,7 @@ const WRITTEN_MOST: usize = 3_000;
 const PAGE: usize = 1_000;
 
 /// The counts that have changed, to be written together with how far a checkpoint is.
-pub(crate) fn changed(registry: &Mutex<Ledger>) -> Pairs {
+pub(crate) fn changed(registry: &Mutex<Registry>) -> Pairs {
     let mut registry = lock(registry);
     let changed = registry.changed_counts();
     if changed.len() > WRITTEN_MOST {
@@ -39,28 +39,28 @@ fn entry(number: u32, counts: Counts) -> (Vec<u8>, Vec<u8>) {
 }
 
 /// Reads the counts as of the last checkpoint; says whether they are good.
-pub(crate) fn read(view: &dyn ViewMut, ledger: &Mutex<Ledger>) -> Result<bool, StoreError> {
+pub(crate) fn read(view: &dyn ViewMut, registry: &Mutex<Registry>) -> Result<bool, StoreError> {
     if view.get(keys::COUNTED)? != Some(vec![1]) {
         return Ok(false);
     }
-    let mut ledger = lock(ledger);
-    let numbers: Vec<u32> = ledger.all_counts().map(|(number, _)| number).collect();
+    let mut registry = lock(registry);
+    let numbers: Vec<u32> = registry.all_counts().map(|(number, _)| number).collect();
     for number in numbers {
         let Some(value) = view.get(&keys::counts(number))? else { continue };
         let Some(record) = record::unversioned::<CountsRecord>(&value) else {
             view.note_unreadable(&keys::counts(number), None);
             return Ok(false);
         };
-        ledger.set_counts(number, record.into());
+        registry.set_counts(number, record.into());
     }
     Ok(true)
 }
 
 /// Counts what is owed and the dead letters anew. The result goes to the disk before it is said to
 /// be good.
-pub(crate) fn count(view: &dyn ViewMut, ledger: &Mutex<Ledger>) -> Result<(), StoreError> {
-    let mut ledger = lock(ledger);
-    ledger.reset_counts();
+pub(crate) fn count(view: &dyn ViewMut, registry: &Mutex<Registry>) -> Result<(), StoreError> {
+    let mut registry = lock(registry);
+    registry.reset_counts();
     for prefix in [keys::OWED, keys::DEAD] {
         let mut after: Option<Vec<u8>> = None;
         loop {
@@ -70,14 +70,14 @@ pub(crate) fn count(view: &dyn ViewMut, ledger: &Mutex<Ledger>) -> Result<(), St
             for (key, value) in &page {
                 let unreadable = || StoreError::corrupt_state("has a delivery that cannot be read");
                 let standing = record::delivery_of(value).ok_or_else(unreadable)?.state;
-                ledger.moved(keys::number_in(key).unwrap_or(0), None, Some(standing));
+                registry.moved(keys::number_in(key).unwrap_or(0), None, Some(standing));
             }
         }
     }
-    for (number, counts) in ledger.all_counts() {
+    for (number, counts) in registry.all_counts() {
         let (key, value) = entry(number, counts);
         view.put(key, value);
     }
-    ledger.counts_written();
+    registry.counts_written();
     Ok(())
 }

@@ -14,10 +14,10 @@ use crate::core::time::Timestamp;
 use crate::model::error::StoreError;
 use crate::model::filter::DeliveryFilter;
 use crate::model::keys;
-use crate::model::page::{Page, Place};
+use crate::model::page::{DeliveryCursor, Page};
 use crate::model::query::{self, WORDS, fits, lowest_id, time_of};
 use crate::model::record::{self, Accepted, EndedRecord, Kind as _, Logged};
-use crate::model::term::Key;
+use crate::model::term::Term;
 use crate::model::view::{Log, Reached, View, Wanted, Work};
 
 /// What is asked of whom.
@@ -27,9 +27,9 @@ pub(crate) struct Asking<'a> {
     pub(crate) filter: &'a DeliveryFilter,
     /// The number of the filter's subscription, if it is still there.
     pub(crate) number: Option<u32>,
-    /// Whose a subscription is, if it is still there.
+    /// Owner a subscription is, if it is still there.
     pub(crate) owner: &'a dyn Fn(SubscriptionId) -> Option<Company>,
-    pub(crate) after: Option<Place>,
+    pub(crate) after: Option<DeliveryCursor>,
     pub(crate) limit: usize,
 }
 
@@ -37,29 +37,29 @@ pub(crate) struct Asking<'a> {
 struct Gathered {
     items: Vec<Delivery>,
     /// The place of what was looked at last.
-    looked_at: Place,
+    looked_at: DeliveryCursor,
 }
 
 impl Gathered {
-    fn new(after: Option<Place>) -> Self {
-        Self { items: Vec::new(), looked_at: after.unwrap_or(Place { major: u128::MAX, minor: 0 }) }
+    fn new(after: Option<DeliveryCursor>) -> Self {
+        Self { items: Vec::new(), looked_at: after.unwrap_or(DeliveryCursor { major: u128::MAX, minor: 0 }) }
     }
 
     /// The page where there is more behind it.
-    fn go_on(self, limit: usize, time: impl FnOnce(Place) -> Timestamp) -> Page<Delivery, Place> {
+    fn go_on(self, limit: usize, time: impl FnOnce(DeliveryCursor) -> Timestamp) -> Page<Delivery, DeliveryCursor> {
         let scanned_until = (self.items.len() < limit).then(|| time(self.looked_at));
         Page { items: self.items, next: Some(self.looked_at), scanned_until }
     }
 
-    fn end(self) -> Page<Delivery, Place> {
+    fn end(self) -> Page<Delivery, DeliveryCursor> {
         Page { items: self.items, next: None, scanned_until: None }
     }
 
     /// The page, if a walk through the journal has reached so far.
-    fn page(mut self, reached: Reached, limit: usize) -> Page<Delivery, Place> {
+    fn page(mut self, reached: Reached, limit: usize) -> Page<Delivery, DeliveryCursor> {
         match reached {
             Reached::End => return self.end(),
-            Reached::Spent(id) => self.looked_at = Place { major: id, minor: 0 },
+            Reached::Spent(id) => self.looked_at = DeliveryCursor { major: id, minor: 0 },
             Reached::Enough => {}
         }
         self.go_on(limit, |place| time_of(place.major))
@@ -83,7 +83,7 @@ fn began_as_wanted(filter: &DeliveryFilter, delivery: &Delivery) -> bool {
 
 impl Asking<'_> {
     /// A page of deliveries, not of those that wait or have failed unless an event is named.
-    pub(crate) fn page(&self) -> Result<Page<Delivery, Place>, StoreError> {
+    pub(crate) fn page(&self) -> Result<Page<Delivery, DeliveryCursor>, StoreError> {
         let filter = self.filter;
         let ended = match filter.state {
             Some(Standing::Delivered) => Some(Status::Delivered),
@@ -103,20 +103,20 @@ impl Asking<'_> {
     }
 
     /// Event by event, the newest first.
-    fn by_event(&self) -> Result<Page<Delivery, Place>, StoreError> {
+    fn by_event(&self) -> Result<Page<Delivery, DeliveryCursor>, StoreError> {
         let filter = self.filter;
         let work = self.log.bounded();
-        let keys: Vec<Key<'_>> = [
-            filter.call.as_ref().map(|call| Key::Call(call.as_str())),
-            self.number.map(Key::Owed),
-            filter.event_type.as_ref().map(|event_type| Key::Type(event_type.as_str())),
+        let keys: Vec<Term<'_>> = [
+            filter.call.as_ref().map(|call| Term::Call(call.as_str())),
+            self.number.map(Term::Owed),
+            filter.event_type.as_ref().map(|event_type| Term::Type(event_type.as_str())),
         ]
         .into_iter()
         .flatten()
         .collect();
         // An event of which some are left is looked at again.
         let (below, within) = match self.after {
-            Some(Place { major, minor: 0 }) => (major, None),
+            Some(DeliveryCursor { major, minor: 0 }) => (major, None),
             Some(place) => (place.major.saturating_add(1), Some(place)),
             None => (u128::MAX, None),
         };
@@ -169,7 +169,7 @@ impl Asking<'_> {
         }
         begun.retain(|delivery| began_as_wanted(self.filter, delivery));
         for delivery in begun {
-            let place = Place { major: event, minor: delivery.id.bits() };
+            let place = DeliveryCursor { major: event, minor: delivery.id.bits() };
             let standing = query::as_it_stands(self.view, self.log, delivery)?;
             work.record();
             if matches(self.filter, &standing) {
@@ -183,18 +183,18 @@ impl Asking<'_> {
                 return Ok(ControlFlow::Break(()));
             }
         }
-        found.looked_at = Place { major: event, minor: 0 };
+        found.looked_at = DeliveryCursor { major: event, minor: 0 };
         Ok(ControlFlow::Continue(()))
     }
 
     /// By the entries of the log with which they ended, and what retention has left of such.
-    fn by_ending(&self, status: Status) -> Result<Page<Delivery, Place>, StoreError> {
+    fn by_ending(&self, status: Status) -> Result<Page<Delivery, DeliveryCursor>, StoreError> {
         let filter = self.filter;
         let work = self.log.bounded();
-        let keys: Vec<Key<'_>> = [
-            filter.subscription.map(|id| Key::Subscription(id.bits())),
-            Some(Key::Status(status.as_str())),
-            filter.event_type.as_ref().map(|event_type| Key::Type(event_type.as_str())),
+        let keys: Vec<Term<'_>> = [
+            filter.subscription.map(|id| Term::Subscription(id.bits())),
+            Some(Term::Status(status.as_str())),
+            filter.event_type.as_ref().map(|event_type| Term::Type(event_type.as_str())),
         ]
         .into_iter()
         .flatten()
@@ -224,7 +224,7 @@ impl Asking<'_> {
                 }
                 found.items.push(delivery);
             }
-            found.looked_at = Place { major: head.id, minor: 0 };
+            found.looked_at = DeliveryCursor { major: head.id, minor: 0 };
             Ok(ControlFlow::Continue(()))
         })?;
         if let Some(failed) = failed {
@@ -282,7 +282,7 @@ impl Asking<'_> {
             return Ok(false);
         }
         let bits = delivery.bits();
-        let later = Wanted { kinds: WORDS, keys: &[Key::Delivery(bits)], from: id + 1, ..Wanted::ANY };
+        let later = Wanted { kinds: WORDS, keys: &[Term::Delivery(bits)], from: id + 1, ..Wanted::ANY };
         let later = self.log.newest_of(&later, work, &mut |head, payload| {
             query::delivery_in(head, payload).is_some_and(|told| told == delivery)
         })?;
@@ -291,12 +291,12 @@ impl Asking<'_> {
 
     /// A page of what is owed or a dead letter, subscription by subscription, each the newest first. `numbers` are the
     /// subscriptions' that have any, descending.
-    pub(crate) fn standing(&self, numbers: &[u32]) -> Result<Page<Delivery, Place>, StoreError> {
+    pub(crate) fn standing(&self, numbers: &[u32]) -> Result<Page<Delivery, DeliveryCursor>, StoreError> {
         let prefix = if self.filter.state == Some(Standing::Failed) { keys::DEAD } else { keys::OWED };
         let work = self.log.bounded();
         let mut found = Gathered::new(self.after);
         let after = self.after.map(|place| DeliveryId::from_bits(place.minor));
-        let time = |place: Place| DeliveryId::from_bits(place.minor).timestamp();
+        let time = |place: DeliveryCursor| DeliveryId::from_bits(place.minor).timestamp();
         for number in numbers {
             let first = keys::numbered(prefix, *number);
             let mut below = match after {
@@ -310,7 +310,7 @@ impl Asking<'_> {
                 below = last.clone();
                 for delivery in some.iter().filter_map(|(_, value)| record::delivery_of(value)) {
                     work.record();
-                    let place = Place { major: 0, minor: delivery.id.bits() };
+                    let place = DeliveryCursor { major: 0, minor: delivery.id.bits() };
                     if matches(self.filter, &delivery) {
                         if found.items.len() == self.limit {
                             return Ok(found.go_on(self.limit, time));

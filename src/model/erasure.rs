@@ -9,7 +9,7 @@ use crate::core::time::Timestamp;
 pub struct Erasure {
     /// Its id.
     pub id: ErasureId,
-    /// Whose data it was.
+    /// Owner data it was.
     pub company: Company,
     /// When it was asked for. From then on nothing of it was shown or sent.
     pub requested_at: Timestamp,

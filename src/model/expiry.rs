@@ -16,7 +16,7 @@ pub(crate) const FOR_EACH: usize = 2;
 
 /// Where a sweep is.
 #[derive(Debug, Default)]
-pub(crate) struct Sweep {
+pub(crate) struct ExpiryCursor {
     /// The key that was looked at last; it begins anew behind the last.
     after: Option<Vec<u8>>,
     /// How many are to be looked at.
@@ -36,7 +36,7 @@ pub(crate) struct Age {
     pub(crate) now: u128,
 }
 
-impl Sweep {
+impl ExpiryCursor {
     /// Removes those of the next keys under `prefix` that have reached their age, if it is time. `time_of` tells of
     /// which time a value is; one of which it cannot tell is set aside.
     ///
@@ -86,11 +86,11 @@ impl Sweep {
 #[derive(Debug, Default)]
 pub(crate) struct Expiry {
     /// Producers' ids of events.
-    pub(crate) events: Sweep,
+    pub(crate) events: ExpiryCursor,
     /// Producers' ids of messages.
-    pub(crate) messages: Sweep,
+    pub(crate) messages: ExpiryCursor,
     /// What is known of calls.
-    pub(crate) calls: Sweep,
+    pub(crate) calls: ExpiryCursor,
 }
 
 /// Forgets some of the producers' ids whose window is over, and of the calls of which no event is kept, if it is time:
@@ -143,7 +143,7 @@ mod tests {
     #[test]
     fn what_has_reached_its_age_goes_and_nothing_else_does_whatever_was_skipped() {
         let state = InMemoryView::default();
-        let mut sweep = Sweep::default();
+        let mut sweep = ExpiryCursor::default();
         let (mut skipped, mut most) = (0, 0);
         for moment in 1_000..4_000u64 {
             // Nothing comes for a while: what is there gets old all the same.

@@ -22,10 +22,10 @@ use crate::core::invalid::Invalid;
 use crate::model::command::{Accepted, Command, Reply};
 use crate::model::error::{StoreError, u32_of};
 use crate::model::lock::lock;
-use crate::model::notice::Change;
+use crate::model::notice::StoreEvent;
 use crate::model::receipts::{self, EventContent, EventReceipt};
 use crate::model::record::{self, FanOutProgress, FanOutRecord, Record};
-use crate::model::registry::Ledger;
+use crate::model::registry::Registry;
 use crate::model::turn::Turn;
 use crate::model::view::{Log, View, ViewMut};
 use crate::model::{accept, keys};
@@ -127,9 +127,9 @@ impl Backlog {
 
     /// Gives the command back if it may be carried out in this group commit, with what is to be [noted](Self::note)
     /// afterwards; otherwise it waits.
-    pub(crate) fn admit(&mut self, command: Command, registry: &Mutex<Ledger>) -> Option<(Command, Claim)> {
+    pub(crate) fn admit(&mut self, command: Command, registry: &Mutex<Registry>) -> Option<(Command, Claim)> {
         // The least that there may be is cheap to know, and enough unless much is asked for.
-        let mut claim = claim(&command, &lock(registry), Ledger::most_of_event);
+        let mut claim = claim(&command, &lock(registry), Registry::most_of_event);
         if !self.has_room(&claim) && !claim.iter().any(|(company, _)| self.blocked.contains(company)) {
             claim = self::claim(&command, &lock(registry), matching);
         }
@@ -203,7 +203,7 @@ impl Backlog {
 /// Of which companies a command makes deliveries, and how many; of none if it accepts nothing.
 pub(crate) type Claim = Vec<(Company, usize)>;
 
-fn claim(command: &Command, registry: &Ledger, count: impl Fn(&Ledger, &NewEvent) -> usize) -> Claim {
+fn claim(command: &Command, registry: &Registry, count: impl Fn(&Registry, &NewEvent) -> usize) -> Claim {
     let mut claim: Claim = Vec::new();
     match command {
         Command::Accept(events, _) => {
@@ -291,7 +291,7 @@ pub(crate) fn go_on(turn: &mut Turn<'_>, fan_out: &mut FanOut) -> Result<bool, S
     decided.records.push(Record::from(FanOutProgress { id: fan_out.id, done }));
     turn.write(decided.records);
     if !decided.deliveries.is_empty() {
-        turn.outcome.events.push(Change::Owed(decided.deliveries));
+        turn.outcome.events.push(StoreEvent::Owed(decided.deliveries));
     }
     Ok(done.is_some())
 }
@@ -304,7 +304,7 @@ impl FanOut {
 }
 
 /// How many of these, from the first on, are accepted in one step; at least one.
-fn next_events(registry: &Ledger, events: &VecDeque<NewEvent>) -> usize {
+fn next_events(registry: &Registry, events: &VecDeque<NewEvent>) -> usize {
     let mut deliveries = events.front().map_or(0, |first| matching(registry, first));
     let rest = events.iter().skip(1).take_while(|event| {
         deliveries += matching(registry, event);
@@ -314,7 +314,7 @@ fn next_events(registry: &Ledger, events: &VecDeque<NewEvent>) -> usize {
 }
 
 /// How many deliveries an event makes.
-fn matching(registry: &Ledger, event: &NewEvent) -> usize {
+fn matching(registry: &Registry, event: &NewEvent) -> usize {
     let accounts = registry.of_company(&event.company);
     accounts.filter(|account| accept::takes(&account.subscription, event)).count()
 }

@@ -7,15 +7,15 @@ use std::sync::{Arc, Mutex};
 
 use crate::core::id::IdSource;
 use crate::core::time::Timestamp;
-use crate::model::command::{Command, Finish, Reply};
+use crate::model::command::{AttemptResult, Command, Reply};
 use crate::model::error::StoreError;
 use crate::model::fan_out::{self, Backlog, Plan};
-use crate::model::registry::Ledger;
+use crate::model::registry::Registry;
 use crate::model::settings::Settings;
 use crate::model::turn::{Carried, Context, Outcome, Turn};
 use crate::model::view::{Log, View, ViewMut};
 use crate::model::{
-    accept, attempts, by_hand, conversations, erase, expiry, maintenance, requeue, subscriptions, tokens,
+    accept, attempts, conversations, erase, expiry, maintenance, manual, replay, subscriptions, tokens,
 };
 
 /// An answer that waits for its records to be durable: called with whether they are.
@@ -25,7 +25,7 @@ pub(crate) type Answer = Box<dyn FnOnce(bool) + Send>;
 pub(crate) struct Handler {
     settings: Settings,
     ids: IdSource,
-    registry: Arc<Mutex<Ledger>>,
+    registry: Arc<Mutex<Registry>>,
     carried: Carried,
     /// What waits for its company's turn.
     backlog: Backlog,
@@ -39,7 +39,7 @@ impl Handler {
     pub(crate) fn new(
         settings: Settings,
         last_id: u128,
-        registry: Arc<Mutex<Ledger>>,
+        registry: Arc<Mutex<Registry>>,
         carried: Carried,
         (view, log): (&dyn View, &dyn Log),
     ) -> Result<Self, StoreError> {
@@ -100,7 +100,7 @@ impl Handler {
     pub(crate) fn decide(
         &mut self,
         commands: Vec<Command>,
-        results: Vec<Finish>,
+        results: Vec<AttemptResult>,
         context: Context<'_>,
         answers: &mut Vec<Answer>,
     ) -> Result<Outcome, StoreError> {
@@ -164,11 +164,11 @@ fn decide_one(turn: &mut Turn<'_>, backlog: &mut Backlog, command: Command, answ
             keep(answers, subscriptions::rotate(turn, id, given, overlap), reply);
         }
         Command::Delete(id, reply) => keep(answers, subscriptions::delete(turn, id), reply),
-        Command::Retry(known, reply) => keep(answers, by_hand::retry(turn, *known), reply),
-        Command::Cancel(known, why, reply) => keep(answers, by_hand::cancel(turn, *known, why), reply),
+        Command::Retry(known, reply) => keep(answers, manual::retry(turn, *known), reply),
+        Command::Cancel(known, why, reply) => keep(answers, manual::cancel(turn, *known, why), reply),
         Command::Erasure(id, record, reply) => keep(answers, erase::note(turn, id, *record), reply),
-        Command::Replay(id, replay, reply) => keep(answers, requeue::replay(turn, id, &replay), reply),
-        Command::Discard(id, reply) => keep(answers, requeue::discard(turn, id), reply),
+        Command::Replay(id, replay, reply) => keep(answers, replay::replay(turn, id, &replay), reply),
+        Command::Discard(id, reply) => keep(answers, replay::discard(turn, id), reply),
         Command::Message(message, reply) => keep(answers, conversations::post(turn, *message), reply),
         Command::Probe(entry, reply) => keep(answers, Ok(attempts::record_probe(turn, *entry)), reply),
         Command::CreateToken(draft, reply) => keep(answers, tokens::create(turn, draft), reply),

@@ -17,11 +17,11 @@ use crate::model::expiry::Expiry;
 use crate::model::lock::lock;
 use crate::model::record::{self, Head, VERSION};
 use crate::model::redactions::Redactions;
-use crate::model::registry::Ledger;
+use crate::model::registry::Registry;
 use crate::model::report;
 use crate::model::retention::Rules;
 use crate::model::settings::Settings;
-use crate::model::term::{Key, Lookup, Marks, Whose};
+use crate::model::term::{Lookup, Owner, Term, Terms};
 use crate::model::turn::{Carried, Context, Outcome, Progress, Turn};
 use crate::model::view::{Log, Pairs, Reached, Sample, Sink, Tally, View, ViewMut, Visit, Wanted, Work};
 
@@ -166,13 +166,13 @@ impl ViewMut for InMemoryView {
 /// The log: a list.
 #[derive(Default)]
 pub(crate) struct InMemoryLog {
-    records: Vec<(Head, Marks, Vec<u8>)>,
+    records: Vec<(Head, Terms, Vec<u8>)>,
     tally: Tally,
 }
 
 impl InMemoryLog {
-    fn has(marks: &Marks, term: Key<'_>, company: Option<&str>) -> bool {
-        match term.lookup(company.map(Whose::company).as_ref()) {
+    fn has(marks: &Terms, term: Term<'_>, company: Option<&str>) -> bool {
+        match term.lookup(company.map(Owner::company).as_ref()) {
             Lookup::One(key) => marks.keys.contains(&key),
             Lookup::Two(one, other) => marks.keys.contains(&one) || marks.keys.contains(&other),
             Lookup::Range(first, last) => marks.keys.iter().any(|key| (first..=last).contains(key)),
@@ -200,7 +200,7 @@ impl Log for InMemoryLog {
 
     fn ascending(
         &self,
-        term: Key<'_>,
+        term: Term<'_>,
         passed: &dyn Fn(Head, &[u8]) -> Option<bool>,
         visit: Visit<'_>,
     ) -> Result<(), StoreError> {
@@ -215,7 +215,7 @@ impl Log for InMemoryLog {
         Ok(())
     }
 
-    fn one_of_each_company(&self, _: Key<'_>, _: u8, _: &Work<'_>, _: Sample<'_>) -> Result<(), StoreError> {
+    fn one_of_each_company(&self, _: Term<'_>, _: u8, _: &Work<'_>, _: Sample<'_>) -> Result<(), StoreError> {
         Ok(())
     }
 
@@ -230,10 +230,10 @@ impl Log for InMemoryLog {
 
 /// The records of a turn.
 #[derive(Default)]
-struct Written(Vec<(Head, Marks, Vec<u8>)>);
+struct Written(Vec<(Head, Terms, Vec<u8>)>);
 
 impl Sink for Written {
-    fn append(&mut self, kind: u8, id: u128, continues: bool, terms: Marks, payload: &mut dyn FnMut(&mut Vec<u8>)) {
+    fn append(&mut self, kind: u8, id: u128, continues: bool, terms: Terms, payload: &mut dyn FnMut(&mut Vec<u8>)) {
         let mut bytes = Vec::new();
         payload(&mut bytes);
         self.0.push((Head { version: VERSION, kind, continues, batch: 1, id }, terms, bytes));
@@ -244,7 +244,7 @@ impl Sink for Written {
 pub(crate) struct InMemory {
     pub(crate) view: InMemoryView,
     pub(crate) log: InMemoryLog,
-    pub(crate) registry: Arc<Mutex<Ledger>>,
+    pub(crate) registry: Arc<Mutex<Registry>>,
     pub(crate) carried: Carried,
     pub(crate) settings: Settings,
     pub(crate) now: Timestamp,
@@ -263,7 +263,7 @@ impl InMemory {
         Self {
             view: InMemoryView::default(),
             log: InMemoryLog::default(),
-            registry: Arc::new(Mutex::new(Ledger::numbering_from(1, Arc::default()))),
+            registry: Arc::new(Mutex::new(Registry::numbering_from(1, Arc::default()))),
             carried,
             settings: settings(),
             now: NOW,

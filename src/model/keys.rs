@@ -2,7 +2,7 @@
 //!
 //! | key | value |
 //! |---|---|
-//! | `A` | [`Applied`](crate::model::record::Applied): how far the journal has been taken in |
+//! | `A` | [`CheckpointPosition`](crate::model::record::CheckpointPosition): how far the journal has been taken in |
 //! | `a` company 0 hour domain 0 source agent 0 part | [`GroupCounts`](crate::model::record::GroupCounts), [`GroupOutcomes`](crate::model::record::GroupOutcomes) or [`GroupTimes`](crate::model::record::GroupTimes): a part of the call report; hour u32, source and part one byte each |
 //! | `c` number | [`CountsRecord`](crate::model::record::CountsRecord): how many of its deliveries stand where |
 //! | `d` number | [`DiscardRecord`](crate::model::record::DiscardRecord): what is being discarded |

@@ -19,7 +19,7 @@ pub struct KnownDelivery {
 /// What an entry of the log says of an event.
 #[derive(Debug, Clone)]
 pub struct KnownEvent {
-    /// Whose it is.
+    /// Owner it is.
     pub company: Company,
     pub(crate) domain: Option<Domain>,
     pub(crate) phone: Option<String>,

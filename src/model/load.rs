@@ -10,9 +10,9 @@ use crate::core::seal::Keyring;
 use crate::model::error::StoreError;
 use crate::model::lock::lock;
 use crate::model::record::{self, HealthRecord, Kind as _, Logged, SubscriptionRecord, TokenRecord};
-use crate::model::registry::Ledger;
+use crate::model::registry::Registry;
 use crate::model::standing::Health;
-use crate::model::term::Key;
+use crate::model::term::Term;
 use crate::model::unserved::Unserved;
 use crate::model::view::{Log, View, ViewMut, Wanted};
 use crate::model::{counts, keys};
@@ -26,9 +26,9 @@ pub(crate) enum Unreadable {
     Refuse,
 }
 
-/// What the ledger says once the journal is taken in: read from the state. The counts are as the
+/// What the registry says once the journal is taken in: read from the state. The counts are as the
 /// journal has moved them on, if they were `counted` well before; otherwise all is counted.
-pub(crate) fn settle(view: &dyn ViewMut, of_journal: &Mutex<Ledger>, counted: bool) -> Result<(), StoreError> {
+pub(crate) fn settle(view: &dyn ViewMut, of_journal: &Mutex<Registry>, counted: bool) -> Result<(), StoreError> {
     let next_number = lock(of_journal).next_number;
     let keys = lock(of_journal).keys().clone();
     let (mut settled, _) = registry(view, next_number, keys, Unreadable::Refuse)?;
@@ -46,8 +46,8 @@ pub(crate) fn registry(
     next_number: u32,
     keys: Arc<Keyring>,
     unreadable: Unreadable,
-) -> Result<(Ledger, bool), StoreError> {
-    let mut ledger = Ledger::numbering_from(next_number, keys);
+) -> Result<(Registry, bool), StoreError> {
+    let mut registry = Registry::numbering_from(next_number, keys);
     let mut passed_over = false;
     let mut records: BTreeMap<u32, Vec<u8>> = BTreeMap::new();
     for (key, piece) in view.scan(&[keys::SUBSCRIPTION], None, usize::MAX)? {
@@ -56,7 +56,7 @@ pub(crate) fn registry(
     }
     for (number, value) in records {
         let record = SubscriptionRecord::of_value(&value);
-        let Some(unsealed) = record.and_then(|record| record.unsealed(ledger.keys())) else {
+        let Some(unsealed) = record.and_then(|record| record.unsealed(registry.keys())) else {
             if unreadable == Unreadable::PassOver {
                 passed_over = true;
                 continue;
@@ -64,7 +64,7 @@ pub(crate) fn registry(
             let detail = format!("has a subscription (number {number}) that cannot be read");
             return Err(StoreError::corrupt_state(detail));
         };
-        ledger.put(unsealed);
+        registry.put(unsealed);
         let next = match view.get(&keys::next_sequence(number))?.map(TryInto::try_into) {
             None => 1,
             Some(Ok(next)) => u64::from_be_bytes(next),
@@ -84,37 +84,41 @@ pub(crate) fn registry(
         if matches!(read, Some(None)) && unreadable == Unreadable::Refuse {
             view.note_unreadable(&keys::health(number), None);
         }
-        if let Some(account) = ledger.account(number) {
+        if let Some(account) = registry.account(number) {
             account.next_sequence = next;
             account.health = read.flatten().map(Into::into).unwrap_or_default();
         }
     }
     let unreadable = || StoreError::corrupt_state("has a replay or a discard that cannot be read");
     for (_, value) in view.scan(&[keys::REPLAY], None, usize::MAX)? {
-        ledger.put_replay(record::unversioned(&value).ok_or_else(unreadable)?);
+        registry.put_replay(record::unversioned(&value).ok_or_else(unreadable)?);
     }
     for (_, value) in view.scan(&[keys::DISCARD], None, usize::MAX)? {
-        ledger.put_discard(record::unversioned(&value).ok_or_else(unreadable)?);
+        registry.put_discard(record::unversioned(&value).ok_or_else(unreadable)?);
     }
     for (_, value) in view.scan(&[keys::TOKEN], None, usize::MAX)? {
         let token = record::unversioned::<TokenRecord>(&value).and_then(TokenRecord::token);
         let unreadable = || StoreError::corrupt_state("has a token of the API that cannot be read");
-        ledger.tokens.put(token.ok_or_else(unreadable)?);
+        registry.tokens.put(token.ok_or_else(unreadable)?);
     }
-    ledger.unserved = Unserved::read(view)?;
-    Ok((ledger, passed_over))
+    registry.unserved = Unserved::read(view)?;
+    Ok((registry, passed_over))
 }
 
 /// How many entries of the log are looked at for what they say of a subscription's health.
 const ENTRIES_LOOKED_AT: u32 = 10_000;
 
 /// Makes the health that could not be read again, from the log: how the last attempts went, up to the last success.
-pub(crate) fn make_health_again(view: &dyn ViewMut, ledger: &Mutex<Ledger>, log: &dyn Log) -> Result<(), StoreError> {
+pub(crate) fn make_health_again(
+    view: &dyn ViewMut,
+    registry: &Mutex<Registry>,
+    log: &dyn Log,
+) -> Result<(), StoreError> {
     for key in view.noted(&[keys::HEALTH]) {
         let number = keys::number_in(&key).unwrap_or(0);
-        let id = lock(ledger).account(number).map(|account| account.subscription.id);
+        let id = lock(registry).account(number).map(|account| account.subscription.id);
         let health = id.map_or_else(|| Ok(Health::default()), |id| health_in(log, id))?;
-        if let Some(account) = lock(ledger).account(number) {
+        if let Some(account) = lock(registry).account(number) {
             account.health = health;
         }
         view.note_unreadable(&key, Some(record::versioned(&HealthRecord::from(health))));
@@ -123,7 +127,7 @@ pub(crate) fn make_health_again(view: &dyn ViewMut, ledger: &Mutex<Ledger>, log:
 }
 
 fn health_in(log: &dyn Log, id: SubscriptionId) -> Result<Health, StoreError> {
-    let keys = [Key::Subscription(id.bits())];
+    let keys = [Term::Subscription(id.bits())];
     let (mut health, mut looked_at) = (Health::default(), 0);
     let wanted = Wanted { kinds: Logged::KINDS, keys: &keys, ..Wanted::ANY };
     log.to_the_end(&wanted, &log.unbounded(), &mut |head, payload| {

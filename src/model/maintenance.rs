@@ -1,5 +1,5 @@
 //! What the committer does little by little between group commits: cancelling what deleted subscriptions
-//! were owed and what is discarded, putting back what is replayed ([`crate::model::requeue`]), ending what retention
+//! were owed and what is discarded, putting back what is replayed ([`crate::model::replay`]), ending what retention
 //! no longer keeps, and writing the subscriptions and tokens again at the beginning of a journal file.
 //!
 //! Each call does a bounded part, so that nobody who waits for a commit notices.
@@ -7,14 +7,14 @@
 use crate::core::attempt::Status;
 use crate::core::seal::Keyring;
 use crate::core::subscription::Subscription;
-use crate::model::by_hand::{ENDED_AT_ONCE, cancel_all, end, event_of};
 use crate::model::error::StoreError;
 use crate::model::lock::lock;
-use crate::model::notice::Change;
-use crate::model::record::{self, AccountRecord, Forgotten, Record, SubscriptionRemoved};
-use crate::model::registry::Ledger;
+use crate::model::manual::{ENDED_AT_ONCE, cancel_all, end, event_of};
+use crate::model::notice::StoreEvent;
+use crate::model::record::{self, Forgotten, Record, SubscriptionRemoved, SubscriptionStateRecord};
+use crate::model::registry::Registry;
 use crate::model::turn::{Carried, Turn};
-use crate::model::{conversations, keys, requeue, subscriptions, tokens};
+use crate::model::{conversations, keys, replay, subscriptions, tokens};
 
 /// How many subscriptions are looked at, or written again, between two group commits.
 const ACCOUNTS_AT_ONCE: usize = 64;
@@ -44,8 +44,8 @@ pub(crate) fn do_some(turn: &mut Turn<'_>) -> Result<(), StoreError> {
         return Ok(());
     }
     let emptying = empty_deleted(turn)?;
-    let discarding = requeue::discard_some(turn)?;
-    let replaying = requeue::replay_some(turn)?;
+    let discarding = replay::discard_some(turn)?;
+    let replaying = replay::replay_some(turn)?;
     if let Some(number) = turn.carried.progress.ending {
         turn.carried.progress.ending = end_old(turn, number)?;
     }
@@ -63,11 +63,11 @@ pub(crate) fn do_some(turn: &mut Turn<'_>) -> Result<(), StoreError> {
 fn write_some(turn: &mut Turn<'_>, number: u32) -> Option<u32> {
     let registry = lock(turn.registry);
     let (mut last, mut written, mut sealed_anew) = (None, Vec::new(), Vec::new());
-    for (number, account) in registry.accounts_from(number, ACCOUNTS_AT_ONCE) {
+    for (number, account) in registry.states_from(number, ACCOUNTS_AT_ONCE) {
         let record = subscriptions::as_record(account, registry.keys());
         sealed_anew.extend(account.stale.then(|| record.clone()));
         let (next_sequence, health) = (account.next_sequence, account.health.into());
-        let account = AccountRecord { number, next_sequence, health };
+        let account = SubscriptionStateRecord { number, next_sequence, health };
         written.push([Record::from(Box::new(record)), Record::from(account)]);
         last = Some(number);
     }
@@ -111,7 +111,7 @@ fn empty_deleted(turn: &mut Turn<'_>) -> Result<bool, StoreError> {
 fn end_old(turn: &mut Turn<'_>, number: u32) -> Result<Option<u32>, StoreError> {
     let looked_at: Vec<_> = {
         let registry = lock(turn.registry);
-        let some = registry.accounts_from(number, ACCOUNTS_AT_ONCE);
+        let some = registry.states_from(number, ACCOUNTS_AT_ONCE);
         some.map(|(number, account)| (number, account.subscription.clone(), account.counts)).collect()
     };
     let mut left = ENDED_AT_ONCE;
@@ -146,7 +146,7 @@ fn end_old_of(turn: &mut Turn<'_>, number: u32, subscription: &Subscription, mos
                 end(turn, delivery, Status::Expired, WHY, subscription, event);
             } else {
                 turn.write(vec![Record::from(Forgotten(delivery.id))]);
-                turn.outcome.events.push(Change::Cancelled(delivery.id));
+                turn.outcome.events.push(StoreEvent::Cancelled(delivery.id));
             }
         }
     }
@@ -154,9 +154,9 @@ fn end_old_of(turn: &mut Turn<'_>, number: u32, subscription: &Subscription, mos
 }
 
 /// Says so if all secrets are sealed with the current key, and how many subscriptions that is.
-pub(crate) fn tell_if_all_is_sealed(registry: &Ledger) {
+pub(crate) fn tell_if_all_is_sealed(registry: &Registry) {
     let (mut count, mut stale) = (0, false);
-    for (_, account) in registry.accounts_from(0, usize::MAX) {
+    for (_, account) in registry.states_from(0, usize::MAX) {
         (count, stale) = (count + 1, stale || account.stale);
     }
     if count > 0 && !stale {

@@ -22,7 +22,7 @@ pub struct Committed {
 
 /// What the committer tells the dispatcher, in the order in which it was made durable.
 #[derive(Debug, Clone)]
-pub enum Change {
+pub enum StoreEvent {
     /// Newly owed, or owed again by hand.
     Owed(Vec<Delivery>),
     /// Created or changed; enabled and disabled included.
@@ -31,6 +31,6 @@ pub enum Change {
     Deleted(SubscriptionId),
     /// No longer to be sent.
     Cancelled(DeliveryId),
-    /// A [`Finish`] is on the disk.
+    /// A [`AttemptResult`] is on the disk.
     Finished(Delivery),
 }

@@ -16,7 +16,7 @@ pub struct Page<T, P = u128> {
 
 /// A place in a list of deliveries, behind which it goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
+pub struct DeliveryCursor {
     /// The bits of an event's id, or of an entry's of the log; 0 where neither orders the list.
     pub major: u128,
     /// The bits of a delivery's id; 0 where all of the event's were looked at.

@@ -17,7 +17,7 @@ use crate::model::filter::{EventFilter, LogFilter};
 use crate::model::owing::Owing;
 use crate::model::page::Page;
 use crate::model::record::{self, Accepted, DeliveryRecord, EndedRecord, Head, Kind as _, Logged};
-use crate::model::term::Key;
+use crate::model::term::Term;
 use crate::model::view::{Log, Reached, View, Wanted};
 
 /// The record of an accepted event.
@@ -111,7 +111,7 @@ fn last_word(log: &dyn Log, id: DeliveryId, wanted: impl Fn(&LogEntry) -> bool) 
     let mut last = None;
     // Nothing about it is older than itself.
     let from = lowest_id(Some(id.timestamp()));
-    let frames = Wanted { kinds: WORDS, keys: &[Key::Delivery(id.bits())], from, ..Wanted::ANY };
+    let frames = Wanted { kinds: WORDS, keys: &[Term::Delivery(id.bits())], from, ..Wanted::ANY };
     log.newest_first(&frames, &log.unbounded(), &mut |head, payload| {
         last = if Logged::KINDS.contains(&head.kind) {
             let logged = record::decode::<Logged>(payload).filter(|logged| logged.delivery() == Some(id));
@@ -210,7 +210,7 @@ pub(crate) fn owed_between(
     let (from, to) = between;
     let (mut found, mut filled, mut more) = (Vec::new(), Filled::default(), false);
     let passed = |head: Head, payload: &[u8]| Owing::read(number, head, payload).map(|owing| owing.sequence() < from);
-    log.ascending(Key::Owed(number), &passed, &mut |head, payload| {
+    log.ascending(Term::Owed(number), &passed, &mut |head, payload| {
         let Some(owing) = Owing::read(number, head, payload) else { return Ok(ControlFlow::Continue(())) };
         if owing.sequence() > to {
             return Ok(ControlFlow::Break(()));
@@ -281,12 +281,12 @@ pub(crate) fn events(
     after: Option<u128>,
     limit: usize,
 ) -> Result<Page<Event>, StoreError> {
-    let keys: Vec<Key<'_>> = [
-        filter.call.as_ref().map(|call| Key::Call(call.as_str())),
-        filter.phone.as_ref().map(|phone| Key::Phone(phone)),
-        filter.domain.as_ref().map(|domain| Key::Domain(domain.as_str())),
-        filter.event_type.as_ref().map(|event_type| Key::Type(event_type.as_str())),
-        filter.source.map(|source| Key::Source(source.as_str())),
+    let keys: Vec<Term<'_>> = [
+        filter.call.as_ref().map(|call| Term::Call(call.as_str())),
+        filter.phone.as_ref().map(|phone| Term::Phone(phone)),
+        filter.domain.as_ref().map(|domain| Term::Domain(domain.as_str())),
+        filter.event_type.as_ref().map(|event_type| Term::Type(event_type.as_str())),
+        filter.source.map(|source| Term::Source(source.as_str())),
     ]
     .into_iter()
     .flatten()
@@ -331,16 +331,16 @@ pub(crate) fn log(
     after: Option<u128>,
     limit: usize,
 ) -> Result<Page<LogEntry>, StoreError> {
-    let keys: Vec<Key<'_>> = [
-        filter.delivery.map(|id| Key::Delivery(id.bits())),
-        filter.call.as_ref().map(|call| Key::Call(call.as_str())),
-        filter.phone.as_ref().map(|phone| Key::Phone(phone)),
-        filter.subscription.map(|id| Key::Subscription(id.bits())),
-        filter.domain.as_ref().map(|domain| Key::Domain(domain.as_str())),
-        filter.response.map(Key::Response),
-        filter.status.map(|status| Key::Status(status.as_str())),
-        filter.event_type.as_ref().map(|event_type| Key::Type(event_type.as_str())),
-        filter.test.filter(|test| *test).map(|_| Key::Test),
+    let keys: Vec<Term<'_>> = [
+        filter.delivery.map(|id| Term::Delivery(id.bits())),
+        filter.call.as_ref().map(|call| Term::Call(call.as_str())),
+        filter.phone.as_ref().map(|phone| Term::Phone(phone)),
+        filter.subscription.map(|id| Term::Subscription(id.bits())),
+        filter.domain.as_ref().map(|domain| Term::Domain(domain.as_str())),
+        filter.response.map(Term::Response),
+        filter.status.map(|status| Term::Status(status.as_str())),
+        filter.event_type.as_ref().map(|event_type| Term::Type(event_type.as_str())),
+        filter.test.filter(|test| *test).map(|_| Term::Test),
     ]
     .into_iter()
     .flatten()

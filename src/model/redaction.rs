@@ -1,4 +1,4 @@
-//! Whose data an erasure takes out of records. What that is of each kind of record is said there.
+//! Owner data an erasure takes out of records. What that is of each kind of record is said there.
 //!
 //! Doing it twice takes nothing more out.
 
@@ -8,9 +8,9 @@ use crate::core::attempt::LogEntry;
 use crate::core::id::ErasureId;
 use crate::core::time::Timestamp;
 use crate::core::{erasure, json};
-use crate::model::term::{Key, Whose};
+use crate::model::term::{Owner, Term};
 
-/// Whose data is erased, and out of what.
+/// Owner data is erased, and out of what.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Rule {
     pub(crate) id: ErasureId,
@@ -76,8 +76,8 @@ impl Rule {
 
     /// The keys under which an index has what may be concerned.
     pub(crate) fn hashes(&self) -> Vec<u64> {
-        let calls = self.calls.iter().map(|call| Key::Call(call));
-        Whose::company(&self.company).keys(std::iter::once(Key::Phone(&self.phone)).chain(calls))
+        let calls = self.calls.iter().map(|call| Term::Call(call));
+        Owner::company(&self.company).keys(std::iter::once(Term::Phone(&self.phone)).chain(calls))
     }
 
     pub(crate) fn has_call(&self, call: &str) -> bool {

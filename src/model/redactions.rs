@@ -225,7 +225,6 @@ mod tests {
     use crate::core::time::Timestamp;
     use crate::model::record;
     use crate::model::record::Accepted;
-    use crate::model::record::Kind as _;
 
     fn rule(number: u128, company: &str, phone: &str, calls: &[&str], below: u128) -> Arc<Rule> {
         let calls = calls.iter().map(|call| (*call).to_owned()).collect();

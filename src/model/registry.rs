@@ -22,7 +22,7 @@ use crate::model::view::ViewMut;
 
 /// One subscription and what is counted of it.
 #[derive(Debug)]
-pub(crate) struct Account {
+pub(crate) struct SubscriptionState {
     pub(crate) subscription: Arc<Subscription>,
     /// Deleted, and kept until what it was owed is cancelled.
     pub(crate) deleted: bool,
@@ -62,8 +62,8 @@ impl QueueHead {
 
 /// All of them.
 #[derive(Debug, Default)]
-pub(crate) struct Ledger {
-    accounts: BTreeMap<u32, Account>,
+pub(crate) struct Registry {
+    accounts: BTreeMap<u32, SubscriptionState>,
     /// What secrets are sealed and opened with.
     keys: Arc<Keyring>,
     numbers: HashMap<SubscriptionId, u32>,
@@ -74,7 +74,7 @@ pub(crate) struct Ledger {
     replays: BTreeMap<(u32, u128), ReplayRecord>,
     /// Up to which sequence number a subscription's queue is being discarded.
     discards: BTreeMap<u32, u64>,
-    /// Whose counts have changed since they were written.
+    /// Owner counts have changed since they were written.
     recount: BTreeSet<u32>,
     /// The companies that post and have no webhook.
     pub(crate) unserved: Unserved,
@@ -84,8 +84,8 @@ pub(crate) struct Ledger {
     pub(crate) next_number: u32,
 }
 
-impl Ledger {
-    /// An empty ledger whose next subscription gets `next_number`, and which opens secrets with `keys`.
+impl Registry {
+    /// An empty registry whose next subscription gets `next_number`, and which opens secrets with `keys`.
     pub(crate) fn numbering_from(next_number: u32, keys: Arc<Keyring>) -> Self {
         Self { next_number, keys, ..Self::default() }
     }
@@ -97,29 +97,29 @@ impl Ledger {
 
     /// The accounts whose secrets could not be opened. Nobody asks for those of a deleted subscription again, which
     /// stays for a while, until what it was owed is cancelled.
-    pub(crate) fn locked(&self) -> impl Iterator<Item = (&Account, &Locked)> {
+    pub(crate) fn locked(&self) -> impl Iterator<Item = (&SubscriptionState, &Locked)> {
         let kept = self.accounts.values().filter(|account| !account.deleted);
         kept.filter_map(|account| Some((account, account.locked.as_ref()?)))
     }
 
     /// The account of the subscription, if it is not deleted.
-    pub(crate) fn get(&self, id: SubscriptionId) -> Option<&Account> {
+    pub(crate) fn get(&self, id: SubscriptionId) -> Option<&SubscriptionState> {
         let account = self.accounts.get(self.numbers.get(&id)?)?;
         (!account.deleted).then_some(account)
     }
 
     /// The account with this number, deleted or not.
-    pub(crate) fn account(&mut self, number: u32) -> Option<&mut Account> {
+    pub(crate) fn account(&mut self, number: u32) -> Option<&mut SubscriptionState> {
         self.accounts.get_mut(&number)
     }
 
     /// The accounts that are not deleted, in order of creation.
-    pub(crate) fn all(&self) -> impl Iterator<Item = &Account> {
+    pub(crate) fn all(&self) -> impl Iterator<Item = &SubscriptionState> {
         self.accounts.values().filter(|account| !account.deleted)
     }
 
     /// The accounts of a company that are not deleted, in order of creation.
-    pub(crate) fn of_company(&self, company: &Company) -> impl Iterator<Item = &Account> {
+    pub(crate) fn of_company(&self, company: &Company) -> impl Iterator<Item = &SubscriptionState> {
         let numbers = self.by_company.get(company).into_iter().flatten();
         numbers.filter_map(|number| self.accounts.get(number)).filter(|account| !account.deleted)
     }
@@ -150,12 +150,12 @@ impl Ledger {
         &self,
         company: Option<&Company>,
         after: Option<SubscriptionId>,
-    ) -> Box<dyn Iterator<Item = &Account> + '_> {
+    ) -> Box<dyn Iterator<Item = &SubscriptionState> + '_> {
         let known = after.and_then(|after| self.numbers.get(&after).copied());
         let from = known.map_or(0, |number| number.saturating_add(1));
         // One that has gone meanwhile is told by its id alone.
         let gone = after.filter(|_| known.is_none());
-        let accounts: Box<dyn Iterator<Item = &Account>> = match company {
+        let accounts: Box<dyn Iterator<Item = &SubscriptionState>> = match company {
             Some(company) => {
                 let numbers = self.by_company.get(company).map(Vec::as_slice).unwrap_or_default();
                 let numbers = &numbers[numbers.partition_point(|number| *number < from)..];
@@ -163,13 +163,14 @@ impl Ledger {
             }
             None => Box::new(self.accounts.range(from..).map(|(_, account)| account)),
         };
-        let wanted =
-            move |account: &&Account| !account.deleted && gone.is_none_or(|gone| account.subscription.id > gone);
+        let wanted = move |account: &&SubscriptionState| {
+            !account.deleted && gone.is_none_or(|gone| account.subscription.id > gone)
+        };
         Box::new(accounts.filter(wanted))
     }
 
     /// At most `most` accounts with numbers from `from` on, deleted or not, by number.
-    pub(crate) fn accounts_from(&self, from: u32, most: usize) -> impl Iterator<Item = (u32, &Account)> {
+    pub(crate) fn states_from(&self, from: u32, most: usize) -> impl Iterator<Item = (u32, &SubscriptionState)> {
         self.accounts.range(from..).take(most).map(|(number, account)| (*number, account))
     }
 
@@ -192,7 +193,8 @@ impl Ledger {
         self.numbers.insert(subscription.id, number);
         self.by_company.entry(subscription.company.clone()).or_default().push(number);
         let (health, counts, head) = (Health::default(), Counts::default(), QueueHead::default());
-        let account = Account { subscription, deleted, locked, stale, next_sequence: 1, health, counts, head };
+        let account =
+            SubscriptionState { subscription, deleted, locked, stale, next_sequence: 1, health, counts, head };
         self.accounts.insert(number, account);
     }
 
@@ -284,7 +286,7 @@ impl Ledger {
         }
     }
 
-    /// Whose counts have changed since [`Ledger::counts_written`], and how they are now.
+    /// Owner counts have changed since [`Registry::counts_written`], and how they are now.
     pub(crate) fn changed_counts(&self) -> impl ExactSizeIterator<Item = (u32, Counts)> {
         self.recount.iter().map(|number| {
             let account = self.accounts.get(number);
@@ -325,7 +327,7 @@ impl Ledger {
 }
 
 /// What records change in the registry. Each locks it for a moment, so that readers are not kept waiting by a batch.
-impl Memory for Mutex<Ledger> {
+impl Memory for Mutex<Registry> {
     fn keys(&self) -> Arc<Keyring> {
         lock(self).keys.clone()
     }

@@ -26,7 +26,7 @@ use std::time::Duration;
 
 use crate::core::time::Timestamp;
 use crate::model::query::lowest_id;
-use crate::model::segment::{Due, Outline};
+use crate::model::segment::{Due, SegmentStats};
 
 /// How large a journal file becomes, in bytes. The least in tests, which have no millions of events.
 const FILE_BYTES: RangeInclusive<u64> = if cfg!(test) { 8 << 10..=64 << 20 } else { 1 << 20..=64 << 20 };
@@ -75,21 +75,21 @@ fn earlier(now: Timestamp, by: Duration) -> Timestamp {
     Timestamp::from_millis(now.millis().saturating_sub(u64::try_from(by.as_millis()).unwrap_or(u64::MAX)))
 }
 
-/// The files out of which something is to go, the oldest first. `outlines` are all files, the newest last;
+/// The files out of which something is to go, the oldest first. `stats` are all files, the newest last;
 /// only those below `before` may be touched.
-pub(crate) fn due(rules: &Rules, outlines: &[(u32, Outline)], before: u32, now: Timestamp) -> Vec<Due> {
+pub(crate) fn due(rules: &Rules, stats: &[(u32, SegmentStats)], before: u32, now: Timestamp) -> Vec<Due> {
     let log_below = lowest_id(Some(earlier(now, rules.log_age)));
     let events_below = lowest_id(Some(rules.events_over(now)));
     let messages_below = lowest_id(Some(rules.messages_over(now)));
-    let mut newer = outlines.iter().map(|(_, outline)| u64::from(outline.logged)).sum::<u64>();
+    let mut newer = stats.iter().map(|(_, stats)| u64::from(stats.logged)).sum::<u64>();
     let mut due = Vec::new();
-    for (age, (number, outline)) in outlines.iter().enumerate() {
-        newer -= u64::from(outline.logged);
+    for (age, (number, stats)) in stats.iter().enumerate() {
+        newer -= u64::from(stats.logged);
         let log_below = if newer >= rules.log_bytes { u128::MAX } else { log_below };
-        let log_over = outline.logged > 0 && outline.last_logged < log_below;
-        let events_over = outline.last_event != 0 && outline.last_event < events_below;
-        let messages_over = outline.last_message != 0 && outline.last_message < messages_below;
-        let empty = outline.logged == 0 && outline.last_event == 0 && outline.last_message == 0;
+        let log_over = stats.logged > 0 && stats.last_logged < log_below;
+        let events_over = stats.last_event != 0 && stats.last_event < events_below;
+        let messages_over = stats.last_message != 0 && stats.last_message < messages_below;
+        let empty = stats.logged == 0 && stats.last_event == 0 && stats.last_message == 0;
         if *number < before && (log_over || events_over || messages_over || empty) {
             due.push(Due { number: *number, oldest: age == 0, log_below, events_below, messages_below });
         }

@@ -1,11 +1,11 @@
 //! What an engine tells of one file of its log, and what it is told to do with the records in it.
 
 use crate::model::record::Head;
-use crate::model::term::Marks;
+use crate::model::term::Terms;
 
 /// What there is in a journal file, in short.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Outline {
+pub(crate) struct SegmentStats {
     /// The first byte behind its last frame; 0 if it has none.
     pub(crate) end: u32,
     /// How many bytes of it are entries of the log.
@@ -21,7 +21,7 @@ pub(crate) struct Outline {
     pub(crate) late: u64,
 }
 
-impl Fate {
+impl Disposition {
     /// It stays if `kept`.
     pub(crate) const fn keep_if(kept: bool) -> Self {
         if kept { Self::Keep } else { Self::Drop }
@@ -29,13 +29,13 @@ impl Fate {
 }
 
 /// What becomes of a frame.
-pub(crate) enum Fate {
+pub(crate) enum Disposition {
     /// It stays.
     Keep,
     /// It goes.
     Drop,
     /// It stays under the same id, as this kind with this payload.
-    Become(u8, Vec<u8>),
+    Replace(u8, Vec<u8>),
 }
 
 /// What becomes of a record in the statistics and lists of its file.
@@ -59,7 +59,7 @@ pub(crate) struct Schema {
     /// The class of a kind.
     pub(crate) class: fn(u8) -> Class,
     /// The terms under which a record is found.
-    pub(crate) terms: fn(Head, &[u8]) -> Marks,
+    pub(crate) terms: fn(Head, &[u8]) -> Terms,
     /// Whether records of a kind may not say whose they are.
     pub(crate) may_be_unowned: fn(u8) -> bool,
 }

@@ -10,9 +10,9 @@ use crate::core::subscription::{DisabledReason, PreviousSecret, Secret, Subscrip
 use crate::core::subscription_input::{Change as Patch, Draft};
 use crate::model::error::StoreError;
 use crate::model::lock::lock;
-use crate::model::notice::Change;
-use crate::model::record::{AccountRecord, Record, SubscriptionRecord};
-use crate::model::registry::Account;
+use crate::model::notice::StoreEvent;
+use crate::model::record::{Record, SubscriptionRecord, SubscriptionStateRecord};
+use crate::model::registry::SubscriptionState;
 use crate::model::standing::Health;
 use crate::model::turn::{Turn, random_secret};
 
@@ -61,7 +61,7 @@ fn as_if_it_had_not_failed(turn: &Turn<'_>, number: u32) -> Option<Record> {
     let account = registry.account(number)?;
     let health = Health { last_success: account.health.last_success, ..Health::default() };
     let (next_sequence, health) = (account.next_sequence, health.into());
-    Some(Record::from(AccountRecord { number, next_sequence, health }))
+    Some(Record::from(SubscriptionStateRecord { number, next_sequence, health }))
 }
 
 /// Gives a subscription a new secret, `given` or a fresh one; the old one signs too for `overlap`. One whose secrets could not be opened
@@ -106,7 +106,7 @@ fn keep_with(turn: &mut Turn<'_>, subscription: Subscription, more: Option<Recor
     let records = std::iter::once(record_of(turn, &subscription)).chain(more);
     turn.write(records.collect());
     let subscription = Arc::new(subscription);
-    turn.outcome.events.push(Change::Subscription(subscription.clone()));
+    turn.outcome.events.push(StoreEvent::Subscription(subscription.clone()));
     subscription
 }
 
@@ -119,12 +119,12 @@ pub(crate) fn delete(turn: &mut Turn<'_>, id: SubscriptionId) -> Result<(), Stor
     let Some(record) = record else { return Err(StoreError::NotFound) };
     turn.write(vec![Record::from(Box::new(record))]);
     turn.carried.has_work = true;
-    turn.outcome.events.push(Change::Deleted(id));
+    turn.outcome.events.push(StoreEvent::Deleted(id));
     Ok(())
 }
 
 /// The record of a subscription as it is to be written now: as it stands where its secrets could not be opened.
-pub(crate) fn as_record(account: &Account, keys: &Keyring) -> SubscriptionRecord {
+pub(crate) fn as_record(account: &SubscriptionState, keys: &Keyring) -> SubscriptionRecord {
     let locked = account.locked.as_ref().and_then(|locked| SubscriptionRecord::of_value(&locked.value));
     locked.unwrap_or_else(|| SubscriptionRecord::sealed_by(&account.subscription, account.deleted, keys))
 }

@@ -15,7 +15,7 @@ const UNKNOWN: u64 = 1;
 
 /// What a frame may speak of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Key<'a> {
+pub(crate) enum Term<'a> {
     /// Anything: each event and each entry of the log has it.
     All,
     /// A domain.
@@ -55,7 +55,7 @@ pub(crate) enum Lookup {
     Range(u64, u64),
 }
 
-impl<'a> Key<'a> {
+impl<'a> Term<'a> {
     /// FNV-1a over a letter for the kind and the value, mixed once more: stable, for it stands on the disk.
     fn hash(self) -> u64 {
         let (letter, bytes): (u8, &[u8]) = match &self {
@@ -93,17 +93,17 @@ impl<'a> Key<'a> {
     }
 
     /// Under which lists it is found: of a company, or of all.
-    pub(crate) fn lookup(self, company: Option<&Whose>) -> Lookup {
+    pub(crate) fn lookup(self, company: Option<&Owner>) -> Lookup {
         match company {
             _ if self.is_unique() => Lookup::One(self.with(EVERY)),
-            Some(Whose(company)) => Lookup::One(self.with(*company)),
+            Some(Owner(company)) => Lookup::One(self.with(*company)),
             None if self.is_listed_together() => Lookup::One(self.with(EVERY)),
             None => Lookup::Range(self.with(0), self.with((1 << OF_COMPANY) - 1)),
         }
     }
 
     /// The same, and with what does not say whose it is.
-    pub(crate) fn lookup_with_unknown(self, company: Option<&Whose>) -> Lookup {
+    pub(crate) fn lookup_with_unknown(self, company: Option<&Owner>) -> Lookup {
         match self.lookup(company) {
             Lookup::One(key) if !self.is_unique() && company.is_some() => Lookup::Two(key, self.with(UNKNOWN)),
             other => other,
@@ -111,11 +111,11 @@ impl<'a> Key<'a> {
     }
 }
 
-/// Whose a frame is, as keys have it.
+/// Owner a frame is, as keys have it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Whose(u64);
+pub(crate) struct Owner(u64);
 
-impl Whose {
+impl Owner {
     /// Nothing says whose it is.
     pub(crate) const UNKNOWN: Self = Self(UNKNOWN);
 
@@ -125,7 +125,7 @@ impl Whose {
     }
 
     /// The keys under which a frame of this company stands that speaks of `about`.
-    pub(crate) fn keys<'a>(self, about: impl IntoIterator<Item = Key<'a>>) -> Vec<u64> {
+    pub(crate) fn keys<'a>(self, about: impl IntoIterator<Item = Term<'a>>) -> Vec<u64> {
         let mut keys = Vec::with_capacity(32);
         for key in about {
             if key.is_listed_together() {
@@ -147,8 +147,8 @@ fn fnv(letter: u8, bytes: &[u8]) -> u64 {
 
 /// What the index keeps of a frame's payload.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub(crate) struct Marks {
-    /// Its [keys](Key).
+pub(crate) struct Terms {
+    /// Its [keys](Term).
     pub(crate) keys: Vec<u64>,
     /// The time in it by which lists are narrowed, in milliseconds; `None` if it has none.
     pub(crate) at: Option<u64>,
@@ -160,22 +160,22 @@ mod tests {
 
     #[test]
     fn keys_stand_on_the_disk_and_stay_as_they_are() {
-        let keys = Whose::company("acme").keys([Key::All, Key::Call("c-1"), Key::Delivery(7)]);
+        let keys = Owner::company("acme").keys([Term::All, Term::Call("c-1"), Term::Delivery(7)]);
         assert_eq!(keys, [522_280_396_390_400, 522_280_397_137_097, 418_120_980_980_937, 78_953_770_507_838]);
     }
 
     #[test]
     fn one_value_of_all_companies_stands_side_by_side_and_no_other_does() {
-        let key = |company: &str, call| Whose::company(company).keys([Key::Call(call)])[0];
-        let Lookup::Range(first, last) = Key::Call("c-1").lookup(None) else { panic!("a range") };
+        let key = |company: &str, call| Owner::company(company).keys([Term::Call(call)])[0];
+        let Lookup::Range(first, last) = Term::Call("c-1").lookup(None) else { panic!("a range") };
         for number in 0..10_000 {
             let company = format!("company-{number}");
             let inside = |key| (first..=last).contains(&key);
             assert!(inside(key(&company, "c-1")) && !inside(key(&company, "c-2")), "{company}");
-            let whose = Whose::company(&company);
-            assert_eq!(Key::Call("c-1").lookup(Some(&whose)), Lookup::One(key(&company, "c-1")));
+            let whose = Owner::company(&company);
+            assert_eq!(Term::Call("c-1").lookup(Some(&whose)), Lookup::One(key(&company, "c-1")));
         }
         assert!(last < 1 << BITS);
-        assert_eq!(Key::Delivery(7).lookup(None), Key::Delivery(7).lookup(Some(&Whose::company("a"))));
+        assert_eq!(Term::Delivery(7).lookup(None), Term::Delivery(7).lookup(Some(&Owner::company("a"))));
     }
 }

@@ -10,10 +10,10 @@ use crate::core::time::Timestamp;
 use crate::model::conversations::Threads;
 use crate::model::error::StoreError;
 use crate::model::expiry::Expiry;
-use crate::model::notice::{Change, Committed};
+use crate::model::notice::{Committed, StoreEvent};
 use crate::model::record::{Record, Target};
 use crate::model::redactions::Redactions;
-use crate::model::registry::Ledger;
+use crate::model::registry::Registry;
 use crate::model::settings::Settings;
 use crate::model::view::{Log, Pairs, Sink, ViewMut};
 
@@ -21,7 +21,7 @@ use crate::model::view::{Log, Pairs, Sink, ViewMut};
 #[derive(Default)]
 pub(crate) struct Outcome {
     /// What the dispatcher is told.
-    pub(crate) events: Vec<Change>,
+    pub(crate) events: Vec<StoreEvent>,
     /// What the call report takes in, in the order of the log.
     pub(crate) heard: Vec<Record>,
     /// What is counted.
@@ -75,7 +75,7 @@ pub(crate) struct Turn<'t> {
     /// What was written, without what was decided in the same turn.
     pub(crate) log: &'t dyn Log,
     /// The subscriptions and tokens.
-    pub(crate) registry: &'t Mutex<Ledger>,
+    pub(crate) registry: &'t Mutex<Registry>,
     /// The limits and periods.
     pub(crate) settings: Settings,
     /// What is kept in memory from turn to turn.
@@ -102,7 +102,7 @@ impl<'t> Turn<'t> {
     /// Begins a turn.
     pub(crate) fn begin(
         context: Context<'t>,
-        registry: &'t Mutex<Ledger>,
+        registry: &'t Mutex<Registry>,
         settings: Settings,
         carried: &'t mut Carried,
         ids: &'t mut IdSource,

@@ -24,7 +24,7 @@ use crate::model::keys::{self, GroupPart};
 use crate::model::progress::{DiscardRecord, ReplayRecord};
 use crate::model::receipts::{EventReceipt, MessageReceipt};
 use crate::model::record::{
-    Applied, CallRecord, CountsRecord, ErasureRecord, GroupCounts, GroupOutcomes, GroupTimes, HealthRecord,
+    CallRecord, CheckpointPosition, CountsRecord, ErasureRecord, GroupCounts, GroupOutcomes, GroupTimes, HealthRecord,
     ThreadRecord, TokenRecord, decode, delivery_of, unversioned,
 };
 
@@ -167,7 +167,7 @@ impl ValueKind {
     /// whole is read when the registry is made.
     pub(crate) fn is_readable(self, key: &[u8], value: &[u8]) -> bool {
         match self {
-            Self::Applied => decode::<Applied>(value).is_some(),
+            Self::Applied => decode::<CheckpointPosition>(value).is_some(),
             Self::Group => keys::group_in(key).is_some_and(|(_, _, part)| is_group(part, value)),
             Self::Counts => key.len() == 5 && unversioned::<CountsRecord>(value).is_some(),
             Self::Discard => unversioned::<DiscardRecord>(value).is_some(),

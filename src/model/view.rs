@@ -12,7 +12,7 @@ use crate::core::time::Timestamp;
 use crate::model::error::StoreError;
 use crate::model::page::Reads;
 use crate::model::record::Head;
-use crate::model::term::{Key, Marks};
+use crate::model::term::{Term, Terms};
 
 /// Keys with their values.
 pub(crate) type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
@@ -85,7 +85,7 @@ pub(crate) trait Log: Send + Sync {
     /// `passed` must hold for none behind one for which it does not.
     fn ascending(
         &self,
-        term: Key<'_>,
+        term: Term<'_>,
         passed: &dyn Fn(Head, &[u8]) -> Option<bool>,
         visit: Visit<'_>,
     ) -> Result<(), StoreError>;
@@ -93,13 +93,13 @@ pub(crate) trait Log: Send + Sync {
     /// Hands records of the kind `kind` under `term` to `visit`, the newest of each company at least.
     fn one_of_each_company(
         &self,
-        term: Key<'_>,
+        term: Term<'_>,
         kind: u8,
         work: &Work<'_>,
         visit: Sample<'_>,
     ) -> Result<(), StoreError>;
 
-    /// Whether there may be a record under one of these [hashes](Marks).
+    /// Whether there may be a record under one of these [hashes](Terms).
     fn has_any(&self, terms: &[u64]) -> Result<bool, StoreError>;
 
     /// What was read so far.
@@ -142,7 +142,7 @@ pub(crate) trait Log: Send + Sync {
 /// Where the records of a group commit go.
 pub(crate) trait Sink {
     /// Appends a record. `continues`: the next one belongs to the same step, and after a crash there are both or none.
-    fn append(&mut self, kind: u8, id: u128, continues: bool, terms: Marks, payload: &mut dyn FnMut(&mut Vec<u8>));
+    fn append(&mut self, kind: u8, id: u128, continues: bool, terms: Terms, payload: &mut dyn FnMut(&mut Vec<u8>));
 }
 
 /// How many records, and blocks of indexes, one question may read.
@@ -158,7 +158,7 @@ pub(crate) struct Wanted<'a> {
     /// Of this company; of all if `None`.
     pub(crate) company: Option<&'a str>,
     /// Records that may have all of these terms.
-    pub(crate) keys: &'a [Key<'a>],
+    pub(crate) keys: &'a [Term<'a>],
     /// Records with ids below this.
     pub(crate) below: u128,
     /// Records with ids from here on.

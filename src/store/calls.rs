@@ -11,9 +11,9 @@ use crate::model::error::StoreError;
 use crate::model::page::Page;
 use crate::model::query::time_of;
 use crate::model::record::{self, Accepted, Head, Kind as _, Logged};
-use crate::model::term::Key;
+use crate::model::term::Term;
 use crate::model::view::Wanted;
-use crate::store::verbs::Store;
+use crate::store::api::Store;
 
 /// How many events of a call are looked at for what is said of it in a list.
 const SUMMED_MOST: usize = 100;
@@ -66,7 +66,7 @@ impl Store {
             found.extend(company.filter(|company| !found.contains(company)));
             (of_it, found.len() < COMPANIES_MOST)
         };
-        log.one_of_each_company(Key::Call(call.as_str()), Accepted::KINDS[0], &log.unbounded(), &mut company)?;
+        log.one_of_each_company(Term::Call(call.as_str()), Accepted::KINDS[0], &log.unbounded(), &mut company)?;
         found.sort_unstable();
         Ok(found)
     }
@@ -90,7 +90,7 @@ impl Store {
             deliveries = of_event;
         }
         let mut attempts = Vec::new();
-        let (company_name, keys) = (Some(company.as_str()), [Key::Call(call.as_str())]);
+        let (company_name, keys) = (Some(company.as_str()), [Term::Call(call.as_str())]);
         let wanted = Wanted { kinds: Logged::KINDS, company: company_name, keys: &keys, ..Wanted::ANY };
         log.newest_first(&wanted, &work, &mut |head, payload| {
             let logged = record::decode::<Logged>(payload).filter(|logged| logged.call() == Some(call.as_str()));

@@ -14,7 +14,7 @@ use crate::model::keys;
 use crate::model::lock::lock;
 use crate::model::page::Page;
 use crate::model::query::lowest_id;
-use crate::store::verbs::Store;
+use crate::store::api::Store;
 
 /// How many bytes of bodies one page of a thread may have.
 const PAGE_BYTES: usize = 8 << 20;

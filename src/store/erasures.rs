@@ -18,12 +18,12 @@ use crate::model::known::{KnownDelivery, KnownEvent};
 use crate::model::query::{self, lowest_id};
 use crate::model::record::{self, Accepted, ErasureRecord, Kind as _};
 use crate::model::redaction::Rule;
-use crate::model::term::Key;
+use crate::model::term::Term;
 use crate::model::turn::fresh_bits;
 use crate::model::view::Wanted;
 use crate::model::{keys, value};
+use crate::store::api::Store;
 use crate::store::conversations::forget;
-use crate::store::verbs::Store;
 
 /// How many calls of one person are erased at once.
 const CALLS_MOST: usize = 10_000;
@@ -44,7 +44,7 @@ impl Store {
         let mut calls: BTreeSet<String> = BTreeSet::new();
         let threads = read::threads_of(self.view(), self.history(), Some(company), phone)?;
         calls.extend(threads.iter().map(|thread| thread.call.as_str().to_owned()));
-        self.events_of(company, Key::Phone(phone), &mut |event| {
+        self.events_of(company, Term::Phone(phone), &mut |event| {
             calls.extend(event.phone().filter(|own| *own == phone).map(|_| event.call().to_owned()));
         })?;
         if calls.len() > CALLS_MOST {
@@ -104,7 +104,7 @@ impl Store {
         Ok(found)
     }
 
-    fn events_of(&self, company: &Company, key: Key<'_>, visit: &mut dyn FnMut(&Accepted)) -> Result<(), ReadError> {
+    fn events_of(&self, company: &Company, key: Term<'_>, visit: &mut dyn FnMut(&Accepted)) -> Result<(), ReadError> {
         let (log, keys) = (self.history(), [key]);
         let (kinds, company) = (Accepted::KINDS, company.as_str());
         let wanted = Wanted { kinds, company: Some(company), keys: &keys, ..Wanted::ANY };
@@ -124,7 +124,7 @@ impl Store {
         rule: &Rule,
         events: &mut Vec<EventId>,
     ) -> Result<(), ReadError> {
-        let (log, keys) = (self.history(), [Key::Call(call)]);
+        let (log, keys) = (self.history(), [Term::Call(call)]);
         let (kinds, company) = (Accepted::KINDS, company.as_str());
         let wanted = Wanted { kinds, company: Some(company), keys: &keys, below: rule.below, ..Wanted::ANY };
         log.newest_first(&wanted, &log.unbounded(), &mut |head, payload| {

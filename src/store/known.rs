@@ -4,7 +4,7 @@ use crate::core::id::DeliveryId;
 use crate::model::error::ReadError;
 use crate::model::known::{KnownDelivery, KnownEvent};
 use crate::model::query;
-use crate::store::verbs::Store;
+use crate::store::api::Store;
 
 impl Store {
     /// Reads what retrying or cancelling a delivery needs; `None` if there is no such delivery. Blocks.

@@ -4,6 +4,7 @@
 //! [`model`](crate::model), and what keeps it is an [`engine`](crate::engine). This module must not know who sends what to
 //! whom, or why.
 
+mod api;
 mod calls;
 mod conversations;
 mod erasures;
@@ -14,25 +15,24 @@ mod report;
 mod running;
 mod statuses;
 mod tokens;
-mod verbs;
 
 pub use crate::engine::embedded::{OpenError, offline};
 pub use crate::engine::{Answers, DiskSpace, Pieces};
 pub use crate::model::calls::{CallFilter, CallStory};
-pub use crate::model::command::{Accepted, Busy, Finish, Replay, Reply};
+pub use crate::model::command::{Accepted, AttemptResult, Busy, Replay, Reply};
 pub use crate::model::conversations::{ConversationFilter, PostedMessage, PreparedMessage, Shown as ShownConversation};
 pub use crate::model::erasure::Erasure;
 pub use crate::model::error::{ReadError, StoreError, WriteError};
 pub use crate::model::filter::{DeliveryFilter, EventFilter, LogFilter, ReplayFilter, ReportFilter};
 pub use crate::model::known::{KnownDelivery, KnownEvent};
-pub use crate::model::notice::{Change, Committed};
-pub use crate::model::page::{Page, Place, Reads};
+pub use crate::model::notice::{Committed, StoreEvent};
+pub use crate::model::page::{DeliveryCursor, Page, Reads};
 pub use crate::model::retention::Rules as Retention;
 pub use crate::model::settings::Settings;
 pub use crate::model::standing::{Counts, Health};
-pub use running::{Idle, Running};
+pub use api::Store;
+pub use running::{OpenedStore, Running};
 pub use statuses::{SubscriptionFilter, SubscriptionStatus};
-pub use verbs::Store;
 
 #[cfg(test)]
 mod tests;

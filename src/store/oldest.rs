@@ -14,7 +14,7 @@ use crate::core::time::Timestamp;
 use crate::model::error::ReadError;
 use crate::model::lock::lock;
 use crate::model::{keys, record};
-use crate::store::verbs::Store;
+use crate::store::api::Store;
 
 /// A subscription of which something waits: from when on at the earliest, its number, and the epoch of that.
 type Candidate = (Timestamp, u32, u32);
@@ -39,18 +39,18 @@ impl Store {
             // Meanwhile it may have been sent.
             let Some(first) = first.first().and_then(|(_, value)| record::delivery_of(value)) else { continue };
             let at = first.id.timestamp();
-            if let Some(account) = lock(&self.shared.ledger).account(number) {
+            if let Some(account) = lock(&self.shared.registry).account(number) {
                 account.head.note(epoch, at);
             }
             oldest = oldest.into_iter().chain([(at, number)]).min();
         }
-        let mut ledger = lock(&self.shared.ledger);
-        Ok(oldest.and_then(|(at, number)| Some((ledger.account(number)?.subscription.clone(), at))))
+        let mut registry = lock(&self.shared.registry);
+        Ok(oldest.and_then(|(at, number)| Some((registry.account(number)?.subscription.clone(), at))))
     }
 
     fn candidates(&self, wanted: impl Fn(&Subscription) -> bool) -> Vec<Candidate> {
         let mut found = Vec::new();
-        self.each_account(|number, account| {
+        self.each_state(|number, account| {
             if account.counts.waiting() > 0 && wanted(&account.subscription) {
                 found.push((account.head.since.unwrap_or(Timestamp::ZERO), number, account.head.epoch));
             }

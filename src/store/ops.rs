@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::engine::DiskSpace;
 use crate::model::settings::Settings;
-use crate::store::verbs::Store;
+use crate::store::api::Store;
 
 impl Store {
     /// How much room the disk has.

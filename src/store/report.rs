@@ -4,7 +4,7 @@ use crate::core::report::{By, Report};
 use crate::model::error::StoreError;
 use crate::model::filter::ReportFilter;
 use crate::model::report;
-use crate::store::verbs::Store;
+use crate::store::api::Store;
 
 impl Store {
     /// The call report, divided by `by`; `None` if it has more than `most` parts.

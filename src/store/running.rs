@@ -9,12 +9,12 @@ use crate::core::time::{Moment, Timestamp};
 use crate::engine::embedded::{self, OpenError};
 use crate::engine::{Answers, Listeners};
 use crate::model::lock::lock;
-use crate::model::notice::{Change, Committed};
+use crate::model::notice::{Committed, StoreEvent};
 use crate::model::settings::Settings;
-use crate::store::verbs::{Shared, Store};
+use crate::store::api::{Shared, Store};
 
 /// A store that is open and does not write yet.
-pub struct Idle {
+pub struct OpenedStore {
     pub(crate) store: Store,
     pub(crate) opened: embedded::Opened,
     pub(crate) committed: Box<dyn Fn(Committed) + Send>,
@@ -26,7 +26,7 @@ impl Store {
     ///
     /// # Errors
     /// As there.
-    pub fn open(dir: &Path, settings: Settings, now: Timestamp) -> Result<Idle, OpenError> {
+    pub fn open(dir: &Path, settings: Settings, now: Timestamp) -> Result<OpenedStore, OpenError> {
         Self::open_with(dir, settings, Keyring::default(), now)
     }
 
@@ -36,29 +36,29 @@ impl Store {
     /// # Errors
     /// The directory is foreign, damaged, of a newer version, or cannot be written; or its secrets are sealed with a
     /// key that is not there. It was not changed then.
-    pub fn open_with(dir: &Path, settings: Settings, keys: Keyring, now: Timestamp) -> Result<Idle, OpenError> {
+    pub fn open_with(dir: &Path, settings: Settings, keys: Keyring, now: Timestamp) -> Result<OpenedStore, OpenError> {
         let opened = embedded::open(dir, settings, keys, now)?;
-        let ledger = opened.registry().clone();
-        let tokens = lock(&ledger).tokens.clone();
+        let registry = opened.registry().clone();
+        let tokens = lock(&registry).tokens.clone();
         let (engine, max_data_bytes) = (opened.engine().clone(), settings.max_data_bytes);
         let shared = Shared {
             #[cfg(test)]
             embedded: opened.engine().clone(),
             engine,
-            ledger,
+            registry,
             tokens,
             threads: Arc::default(),
             max_data_bytes,
         };
         let store = Self { shared: Arc::new(shared) };
-        Ok(Idle { store, opened, committed: Box::new(|_| ()), answered: Box::new(Answers::give) })
+        Ok(OpenedStore { store, opened, committed: Box::new(|_| ()), answered: Box::new(Answers::give) })
     }
 }
 
 /// A running store.
 pub struct Running(embedded::Running);
 
-impl Idle {
+impl OpenedStore {
     /// The store, for reading and to be handed on.
     pub const fn store(&self) -> &Store {
         &self.store
@@ -93,7 +93,7 @@ impl Idle {
     pub fn start(
         self,
         clock: impl Fn() -> Timestamp + Send + Sync + 'static,
-        events: impl Fn(Moment, Vec<Change>) + Send + 'static,
+        events: impl Fn(Moment, Vec<StoreEvent>) + Send + 'static,
         failed: impl Fn(String) + Send + 'static,
     ) -> io::Result<Running> {
         let Self { store, opened, committed, answered } = self;

@@ -1,4 +1,4 @@
-//! Subscriptions with what is counted of them, page by page: of twenty thousand nobody asks at once, for while the ledger is
+//! Subscriptions with what is counted of them, page by page: of twenty thousand nobody asks at once, for while the registry is
 //! read the committer waits.
 
 use std::sync::Arc;
@@ -9,11 +9,11 @@ use crate::core::subscription::Subscription;
 use crate::model::bulk::Filled;
 use crate::model::lock::lock;
 use crate::model::page::Page;
-use crate::model::registry::Account;
+use crate::model::registry::SubscriptionState;
 use crate::model::standing::Health;
-use crate::store::verbs::Store;
+use crate::store::api::Store;
 
-/// How many accounts are looked at before the committer may have the ledger again.
+/// How many accounts are looked at before the committer may have the registry again.
 const AT_ONCE: usize = 1_000;
 
 /// Which subscriptions are wanted.
@@ -37,8 +37,8 @@ pub struct SubscriptionStatus {
 }
 
 impl SubscriptionStatus {
-    fn of(account: &Account) -> Self {
-        let Account { subscription, health, counts, .. } = account;
+    fn of(account: &SubscriptionState) -> Self {
+        let SubscriptionState { subscription, health, counts, .. } = account;
         Self { subscription: subscription.clone(), waiting: counts.waiting(), health: *health }
     }
 }
@@ -75,10 +75,11 @@ impl Store {
         after: Option<SubscriptionId>,
         mut takes: impl FnMut(&Subscription) -> bool,
     ) -> Page<SubscriptionStatus> {
-        let ledger = lock(&self.shared.ledger);
+        let registry = lock(&self.shared.registry);
         let (mut items, mut next): (Vec<SubscriptionStatus>, _) = (Vec::new(), None);
-        let of_domain = |account: &&Account| filter.domain.is_none() || filter.domain == account.subscription.domain;
-        for account in ledger.made_after(filter.company.as_ref(), after).filter(of_domain) {
+        let of_domain =
+            |account: &&SubscriptionState| filter.domain.is_none() || filter.domain == account.subscription.domain;
+        for account in registry.made_after(filter.company.as_ref(), after).filter(of_domain) {
             if !takes(&account.subscription) {
                 next = items.last().map(|last| last.subscription.id.bits());
                 break;
@@ -90,13 +91,13 @@ impl Store {
 
     /// How one subscription stands.
     pub fn status(&self, id: SubscriptionId) -> Option<SubscriptionStatus> {
-        lock(&self.shared.ledger).get(id).map(SubscriptionStatus::of)
+        lock(&self.shared.registry).get(id).map(SubscriptionStatus::of)
     }
 
     /// All of which `wanted` says so.
     pub fn statuses(&self, wanted: impl Fn(&Subscription, Health) -> bool) -> Vec<SubscriptionStatus> {
         let mut found = Vec::new();
-        self.each_account(|_, account| {
+        self.each_state(|_, account| {
             if wanted(&account.subscription, account.health) {
                 found.push(SubscriptionStatus::of(account));
             }
@@ -105,12 +106,12 @@ impl Store {
     }
 
     /// Shows `visit` every account that is not deleted, with its number.
-    pub(crate) fn each_account(&self, mut visit: impl FnMut(u32, &Account)) {
+    pub(crate) fn each_state(&self, mut visit: impl FnMut(u32, &SubscriptionState)) {
         let mut from = Some(0);
         while let Some(begin) = from {
-            let ledger = lock(&self.shared.ledger);
+            let registry = lock(&self.shared.registry);
             let mut last = None;
-            for (number, account) in ledger.accounts_from(begin, AT_ONCE) {
+            for (number, account) in registry.states_from(begin, AT_ONCE) {
                 last = Some(number);
                 if !account.deleted {
                     visit(number, account);
@@ -122,7 +123,7 @@ impl Store {
 
     /// The companies that have a webhook, by name.
     pub fn companies_with_webhook(&self) -> Vec<Company> {
-        let mut companies: Vec<_> = lock(&self.shared.ledger).companies().cloned().collect();
+        let mut companies: Vec<_> = lock(&self.shared.registry).companies().cloned().collect();
         companies.sort_unstable();
         companies
     }

@@ -31,8 +31,8 @@ mod lists;
 mod offline;
 mod oldest;
 mod repeats;
+mod replay;
 mod report;
-mod requeue;
 mod retention;
 mod sealing;
 mod statuses;
@@ -40,7 +40,7 @@ mod statuses;
 struct Open {
     store: Store,
     running: Running,
-    changes: mpsc::Receiver<Vec<Change>>,
+    changes: mpsc::Receiver<Vec<StoreEvent>>,
 }
 
 fn open(dir: &Path) -> Open {
@@ -67,11 +67,11 @@ pub(crate) fn accept(store: &Store, events: Vec<NewEvent>) -> Vec<Accepted> {
     ask(|reply| store.accept(events, reply)).unwrap()
 }
 
-pub(crate) fn finish(delivery: &Delivery, status: Status) -> Finish {
+pub(crate) fn finish(delivery: &Delivery, status: Status) -> AttemptResult {
     let after = Delivery { state: status.into(), attempts: delivery.attempts + 1, ..delivery.clone() };
     let mut entry = LogEntry::without_attempt(&after, status, "", &subscription(1), None, NOW);
     entry.attempt = after.attempts;
-    Finish { entry, after, disable: None }
+    AttemptResult { entry, after, disable: None }
 }
 
 pub(crate) fn owed(store: &Store) -> Vec<u64> {
@@ -92,7 +92,7 @@ fn what_was_accepted_is_there_after_a_crash_and_after_a_stop() {
     assert_eq!(accepted.iter().map(|a| (a.deliveries, a.duplicate)).collect::<Vec<_>>(), [(1, false), (1, false)]);
     let delivery = store.event_deliveries(accepted[0].id).unwrap().remove(0);
     store.finish(finish(&delivery, Status::Delivered));
-    while !changes.iter().flatten().any(|change| matches!(change, Change::Finished(_))) {}
+    while !changes.iter().flatten().any(|change| matches!(change, StoreEvent::Finished(_))) {}
 
     // A copy of the directory as it is now is what a kill leaves behind: nothing was closed.
     let copy = tempfile::tempdir().unwrap();
@@ -366,7 +366,7 @@ fn counts_are_right_after_a_stop_a_kill_and_a_checkpoint_that_was_cut_short() {
     for _ in 0..3 {
         ask(|reply| store.create_subscription(draft("acme"), reply)).unwrap();
     }
-    let change = |store: &Store, changes: &mpsc::Receiver<Vec<Change>>, round: usize| {
+    let change = |store: &Store, changes: &mpsc::Receiver<Vec<StoreEvent>>, round: usize| {
         let accepted = accept(store, (0..9).map(|n| event(&format!("{round}-{n}"), None)).collect());
         let of_all: Vec<Delivery> = accepted.iter().flat_map(|a| store.event_deliveries(a.id).unwrap()).collect();
         let ends = [Status::Delivered, Status::Retrying, Status::Failed, Status::Failed];
@@ -377,7 +377,7 @@ fn counts_are_right_after_a_stop_a_kill_and_a_checkpoint_that_was_cut_short() {
         }
         while recorded > 0 {
             let heard = changes.recv().unwrap();
-            recorded -= heard.iter().filter(|change| matches!(change, Change::Finished(_))).count();
+            recorded -= heard.iter().filter(|change| matches!(change, StoreEvent::Finished(_))).count();
         }
         let dead = DeliveryFilter { state: Some(State::Failed), ..DeliveryFilter::default() };
         for (index, letter) in store.deliveries(&dead, None, 6).unwrap().items.iter().enumerate() {

@@ -5,7 +5,7 @@ use crate::core::time::Timestamp;
 use crate::core::token::{Token, TokenDraft, TokenHash, TokenText};
 use crate::model::command::{Busy, Command, Reply};
 use crate::model::error::WriteError;
-use crate::store::verbs::Store;
+use crate::store::api::Store;
 
 impl Store {
     /// Makes a token; the reply has its text, which is kept nowhere.

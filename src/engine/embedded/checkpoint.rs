@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
-use crate::engine::embedded::kv::{CheckpointMeta, State};
+use crate::engine::embedded::kv::{CheckpointMeta, Kv};
 
 #[derive(Default)]
 struct Slot {
@@ -25,7 +25,7 @@ struct Shared {
 
 /// The running thread.
 pub(crate) struct Checkpointer {
-    state: Arc<State>,
+    state: Arc<Kv>,
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
 }
@@ -35,7 +35,7 @@ impl Checkpointer {
     ///
     /// # Errors
     /// There is no thread to be had.
-    pub(crate) fn start(state: Arc<State>, failed: impl Fn() + Send + 'static) -> std::io::Result<Self> {
+    pub(crate) fn start(state: Arc<Kv>, failed: impl Fn() + Send + 'static) -> std::io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let (of_thread, written) = (shared.clone(), state.clone());
         let thread = std::thread::Builder::new()
@@ -91,7 +91,7 @@ impl Drop for Checkpointer {
 }
 
 impl Shared {
-    fn serve(&self, state: &State, failed: &dyn Fn()) {
+    fn serve(&self, state: &Kv, failed: &dyn Fn()) {
         loop {
             let mut slot = self.lock();
             while slot.asked.is_none() && !slot.stop {

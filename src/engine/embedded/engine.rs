@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use crate::core::time::Timestamp;
 use crate::engine::embedded::backup::Backup;
+use crate::engine::embedded::durable;
 use crate::engine::embedded::erasing::Erasures;
-use crate::engine::embedded::kv::State;
-use crate::engine::embedded::place;
+use crate::engine::embedded::kv::Kv;
 use crate::engine::embedded::queue::{Control, WriteQueue};
 use crate::engine::embedded::space::Space;
-use crate::engine::embedded::wal::Journal;
+use crate::engine::embedded::wal::Wal;
 use crate::engine::{DiskSpace, Engine, Pieces};
-use crate::model::command::{Busy, Command, Finish};
+use crate::model::command::{AttemptResult, Busy, Command};
 use crate::model::error::StoreError;
 use crate::model::lock::lock;
 use crate::model::redaction::Rule;
@@ -25,8 +25,8 @@ use crate::model::view::{Log, View};
 /// The engine, for whoever reads and hands in commands.
 pub(crate) struct Embedded {
     pub(crate) dir: PathBuf,
-    pub(crate) state: Arc<State>,
-    pub(crate) journal: Arc<Journal>,
+    pub(crate) state: Arc<Kv>,
+    pub(crate) journal: Arc<Wal>,
     pub(crate) queue: Arc<WriteQueue>,
     pub(crate) space: Arc<Space>,
     /// How long things are kept, for the retention worker.
@@ -49,7 +49,7 @@ impl Engine for Embedded {
         self.queue.push(command)
     }
 
-    fn finish(&self, result: Finish) {
+    fn finish(&self, result: AttemptResult) {
         self.queue.finish(result);
     }
 
@@ -66,7 +66,7 @@ impl Engine for Embedded {
     }
 
     fn bytes(&self) -> u64 {
-        place::file_bytes(&self.dir.join("journal")) + place::file_bytes(&self.dir.join("state"))
+        durable::file_bytes(&self.dir.join("journal")) + durable::file_bytes(&self.dir.join("state"))
     }
 
     fn ping(&self, limit: Duration) -> bool {

@@ -8,7 +8,7 @@
 //!
 //! **How.** What is to be erased is written into a file of its own (`erasing/`), synced, before anything else is
 //! done, and from then on everything that is read from the journal is read as if it were done already
-//! ([`Journal::mask`](crate::engine::embedded::wal::Journal::mask)); so are deliveries that are still sent. Then, in the thread
+//! ([`Wal::mask`](crate::engine::embedded::wal::Wal::mask)); so are deliveries that are still sent. Then, in the thread
 //! that retention has too, a new journal file is begun, every older one in which the index finds the number
 //! or one of the calls is written again by the same rule, and the file in `erasing/` goes. A start
 //! finds it and begins again: doing it twice changes nothing more. At last the journal is told that it was
@@ -24,13 +24,13 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use crate::core::id::ErasureId;
 use crate::core::time::Timestamp;
-use crate::engine::embedded::place;
-use crate::engine::embedded::wal::{Breath, Journal, Mask, Unpruned};
+use crate::engine::embedded::durable;
+use crate::engine::embedded::wal::{NotCompacted, Redaction, Throttle, Wal};
 use crate::model::error::Damage;
 use crate::model::lock::lock;
 use crate::model::redaction::Rule;
 use crate::model::redactions::{Found, Index, Redactions};
-use crate::model::segment::Fate;
+use crate::model::segment::Disposition;
 
 /// Where what is to be erased stands until it is.
 const DIRECTORY: &str = "erasing";
@@ -38,7 +38,7 @@ const DIRECTORY: &str = "erasing";
 /// What is being erased, for all who read.
 pub(crate) struct Erasures {
     dir: PathBuf,
-    journal: Arc<Journal>,
+    journal: Arc<Wal>,
     /// Those that are not off the disk yet, in the order in which they were asked for.
     under_way: Mutex<BTreeMap<ErasureId, Arc<Rule>>>,
     /// The same, for reading by them.
@@ -51,7 +51,7 @@ impl Erasures {
     ///
     /// # Errors
     /// A file cannot be read.
-    pub(crate) fn take_up(dir: &Path, journal: Arc<Journal>) -> Result<Self, Damage> {
+    pub(crate) fn take_up(dir: &Path, journal: Arc<Wal>) -> Result<Self, Damage> {
         let dir = dir.join(DIRECTORY);
         let mut rules = BTreeMap::new();
         let unreadable = |error: std::io::Error| Damage::io(&dir, "cannot be read", &error);
@@ -76,9 +76,9 @@ impl Erasures {
     pub(crate) fn begin(&self, rule: Rule) -> std::io::Result<()> {
         if !self.dir.is_dir() {
             fs::create_dir(&self.dir)?;
-            self.dir.parent().map_or(Ok(()), place::sync_dir)?;
+            self.dir.parent().map_or(Ok(()), durable::sync_dir)?;
         }
-        place::replace_file(&self.path(rule.id), rule.to_json().as_bytes())?;
+        durable::replace_file(&self.path(rule.id), rule.to_json().as_bytes())?;
         let rule = Arc::new(rule);
         self.redactions.insert(rule.clone());
         self.masks.write().unwrap_or_else(PoisonError::into_inner).insert(rule.clone());
@@ -98,7 +98,7 @@ impl Erasures {
         let masks = self.masks.clone();
         let none = masks.read().unwrap_or_else(PoisonError::into_inner).is_empty();
         self.journal.mask((!none).then(|| {
-            Mask::new(move |head, payload| {
+            Redaction::new(move |head, payload| {
                 let masks = masks.read().unwrap_or_else(PoisonError::into_inner);
                 masks.apply(head, payload).map(|(masked, _)| masked)
             })
@@ -121,8 +121,8 @@ impl Erasures {
         &self,
         rules: &[Arc<Rule>],
         newest: u32,
-        breath: Breath<'_>,
-    ) -> Result<HashMap<ErasureId, Found>, Unpruned> {
+        throttle: Throttle<'_>,
+    ) -> Result<HashMap<ErasureId, Found>, NotCompacted> {
         let mut found: HashMap<ErasureId, Found> = HashMap::new();
         let hashes: Vec<u64> = rules.iter().flat_map(|rule| rule.hashes()).collect();
         let index = Index::of(rules);
@@ -138,9 +138,9 @@ impl Erasures {
                         any = true;
                         found.entry(id).or_default().count(head.kind);
                     }
-                    Ok(Fate::Keep)
+                    Ok(Disposition::Keep)
                 },
-                breath,
+                throttle,
             )?;
             if !any {
                 continue;
@@ -148,9 +148,11 @@ impl Erasures {
             self.journal.rewrite(
                 number,
                 &mut |head, payload| {
-                    Ok(index.apply(head, payload).map_or(Fate::Keep, |(erased, _)| Fate::Become(head.kind, erased)))
+                    Ok(index
+                        .apply(head, payload)
+                        .map_or(Disposition::Keep, |(erased, _)| Disposition::Replace(head.kind, erased)))
                 },
-                breath,
+                throttle,
             )?;
         }
         Ok(found)
@@ -167,7 +169,7 @@ impl Erasures {
         for rule in rules {
             fs::remove_file(self.path(rule.id))?;
         }
-        place::sync_dir(&self.dir)?;
+        durable::sync_dir(&self.dir)?;
         for rule in rules {
             lock(&self.under_way).remove(&rule.id);
             self.masks.write().unwrap_or_else(PoisonError::into_inner).remove(rule);

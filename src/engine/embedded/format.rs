@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use crate::engine::embedded::place;
+use crate::engine::embedded::durable;
 use crate::model::error::{Damage, REMEDY};
 
 /// The file whose presence says: there must be data.
@@ -79,7 +79,9 @@ pub(crate) fn check_format(dir: &Path, text: &str) -> Result<(), OpenError> {
 pub(crate) fn upgrade(dir: &Path) -> io::Result<()> {
     let marker = dir.join(FORMAT);
     match fs::read_to_string(&marker) {
-        Ok(text) if format_in(&text) != Some(FORMAT_VERSION) => place::replace_file(&marker, format_text().as_bytes()),
+        Ok(text) if format_in(&text) != Some(FORMAT_VERSION) => {
+            durable::replace_file(&marker, format_text().as_bytes())
+        }
         Ok(_) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error),

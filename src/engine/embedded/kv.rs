@@ -1,10 +1,10 @@
-//! The state database: what changes, in one tree of one sled database, behind layers of changes that
+//! The state database: what changes, in one tree of one sled database, behind memtables of changes that
 //! have not reached it yet.
 //!
-//! A change is made in the upper layer, in memory. At a checkpoint that layer is frozen, a new one
-//! takes its place, and the frozen one is written to sled; what was put and removed before it froze
+//! A change is made in the active layer, in memory. At a checkpoint that layer is immutable, a new one
+//! takes its place, and the immutable one is written to sled; what was put and removed before it froze
 //! never gets there. That is safe because the journal has every change on the disk already, and each
-//! checkpoint says how far in the journal it is ([`Applied`]). One thread makes changes (the
+//! checkpoint says how far in the journal it is ([`CheckpointPosition`]). One thread makes changes (the
 //! committer), one writes to sled (the checkpointer), any reads.
 //!
 //! Always: values are at most [`MAX_VALUE`] bytes (sled writes larger ones to files that it never
@@ -12,7 +12,7 @@
 //! larger ones as several buffers).
 
 mod filter;
-mod layer;
+mod memtable;
 mod mend;
 mod unreadable;
 
@@ -22,15 +22,15 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread::JoinHandle;
 
+use crate::engine::embedded::commit_barrier::{Ahead, CommitBarrier};
 use crate::engine::embedded::deadline;
-use crate::engine::embedded::settling::{Ahead, Settling};
 use crate::model::error::{StateError, StoreError};
 use crate::model::keys;
-use crate::model::record::{self, Applied};
+use crate::model::record::{self, CheckpointPosition};
 use crate::model::view::{Pairs, View, ViewMut};
 
 use self::filter::Filter;
-use self::layer::{Layer, Overlay, Range};
+use self::memtable::{Memtable, Overlay, Range};
 use self::unreadable::Unreadable;
 
 pub(crate) use self::unreadable::hex;
@@ -50,7 +50,7 @@ const FILTERED: [u8; 3] = [keys::CALL, keys::PRODUCER, keys::MESSAGE];
 #[derive(Debug, Default)]
 pub(crate) struct CheckpointMeta {
     /// How far the journal has been taken in.
-    pub(crate) applied: Applied,
+    pub(crate) applied: CheckpointPosition,
     /// Keys with their values, of no more than [`BATCH_BYTES`] in all.
     pub(crate) with: Pairs,
 }
@@ -63,25 +63,25 @@ impl CheckpointMeta {
 
 /// What has not reached sled.
 #[derive(Default)]
-struct Layers {
-    upper: Layer,
+struct Memtables {
+    active: Memtable,
     /// On its way to sled.
-    frozen: Option<Arc<Layer>>,
+    immutable: Option<Arc<Memtable>>,
 }
 
 /// The state database.
-pub(crate) struct State {
+pub(crate) struct Kv {
     db: sled::Db,
-    layers: RwLock<Layers>,
+    memtables: RwLock<Memtables>,
     /// How far this is ahead of the journal.
-    settling: Arc<Settling>,
+    barrier: Arc<CommitBarrier>,
     /// Held while sled is written, and by whoever needs it to stay as the last checkpoint left it.
     writing: Mutex<()>,
     /// Whether recovery is over. Until then a key of which the journal says that it is new may be
     /// in sled already.
     live: AtomicBool,
     /// What the last checkpoint that was written said.
-    durable: Mutex<Applied>,
+    durable: Mutex<CheckpointPosition>,
     /// Why a step could not be applied in full.
     failure: Mutex<Option<StoreError>>,
     /// Which calls and producers' ids sled may know. Without them, finding out that a call is new took a third of the
@@ -102,17 +102,17 @@ impl From<sled::Error> for StateError {
     }
 }
 
-impl State {
+impl Kv {
     pub(crate) fn new(db: sled::Db) -> Self {
         Self::with_room(db, filter::LEAST_KEYS)
     }
 
     /// As [`Self::new`], with room for as many keys in the first part of each filter.
     fn with_room(db: sled::Db, room: usize) -> Self {
-        let (layers, settling, writing) = (RwLock::default(), Arc::default(), Mutex::default());
+        let (memtables, barrier, writing) = (RwLock::default(), Arc::default(), Mutex::default());
         let (durable, failure, unreadable) = (Mutex::default(), Mutex::default(), Mutex::default());
         let (known, filling) = (FILTERED.map(|prefix| Arc::new(Filter::of(prefix, room))), Mutex::default());
-        Self { db, layers, settling, writing, live: false.into(), durable, failure, unreadable, known, filling }
+        Self { db, memtables, barrier, writing, live: false.into(), durable, failure, unreadable, known, filling }
     }
 
     /// The value of `key`.
@@ -120,8 +120,9 @@ impl State {
         if self.filter(key).is_some_and(|filter| filter.rules_out(key)) {
             return Ok(None);
         }
-        let layers = self.layers();
-        let pending = layers.upper.get(key).or_else(|| layers.frozen.as_ref().and_then(|frozen| frozen.get(key)));
+        let memtables = self.memtables();
+        let pending =
+            memtables.active.get(key).or_else(|| memtables.immutable.as_ref().and_then(|immutable| immutable.get(key)));
         match pending {
             Some(value) => Ok(value.clone()),
             None => Ok(self.db.get(key)?.map(|value| value.to_vec())),
@@ -149,17 +150,17 @@ impl State {
         inside: impl Fn(&[u8]) -> bool,
         most: usize,
     ) -> Result<Pairs, StateError> {
-        let layers = self.layers();
-        let empty = Layer::default();
-        let frozen = layers.frozen.as_deref().unwrap_or(&empty).range(range);
-        let upper = layers.upper.range(range);
+        let memtables = self.memtables();
+        let empty = Memtable::default();
+        let immutable = memtables.immutable.as_deref().unwrap_or(&empty).range(range);
+        let active = memtables.active.range(range);
         let stored = self.db.range::<&[u8], _>(range);
         let stored = stored.map(|entry| entry.map(|(key, value)| (key.to_vec(), Some(value.to_vec()))));
         let all: Box<dyn Iterator<Item = _>> = match first {
             Ordering::Greater => {
-                Box::new(Overlay::new(Overlay::new(upper.rev(), frozen.rev(), first), stored.rev(), first))
+                Box::new(Overlay::new(Overlay::new(active.rev(), immutable.rev(), first), stored.rev(), first))
             }
-            _ => Box::new(Overlay::new(Overlay::new(upper, frozen, first), stored, first)),
+            _ => Box::new(Overlay::new(Overlay::new(active, immutable, first), stored, first)),
         };
         let mut found = Vec::new();
         for entry in all {
@@ -179,19 +180,19 @@ impl State {
         if let Some(filter) = self.filter(&key) {
             filter.add(&key);
         }
-        self.layers_mut().upper.change(key, Some(value), false);
+        self.memtables_mut().active.change(key, Some(value), false);
     }
 
     /// Sets `key`, which never was before.
     pub(crate) fn put_new(&self, key: Vec<u8>, value: Vec<u8>) {
         debug_assert!(value.len() <= MAX_VALUE, "longer values are cut into pieces by whoever has them");
-        self.layers_mut().upper.change(key, Some(value), self.live.load(Relaxed));
+        self.memtables_mut().active.change(key, Some(value), self.live.load(Relaxed));
     }
 
     /// Removes `key`.
     pub(crate) fn remove(&self, key: Vec<u8>) {
         let sparse = self.filter(&key).filter(|filter| filter.remove()).cloned();
-        self.layers_mut().upper.change(key, None, false);
+        self.memtables_mut().active.change(key, None, false);
         if let Some(filter) = sparse {
             self.fill(&filter);
         }
@@ -202,7 +203,7 @@ impl State {
         self.live.load(Relaxed)
     }
 
-    /// What is in sled behind the key `after`, without the layers: up to about `most` bytes of pairs,
+    /// What is in sled behind the key `after`, without the memtables: up to about `most` bytes of pairs,
     /// ascending; none at the end.
     pub(crate) fn stored(&self, after: Option<&[u8]>, most: usize) -> Result<Pairs, StateError> {
         let (mut found, mut bytes) = (Pairs::new(), 0);
@@ -248,9 +249,9 @@ impl State {
         let prefix = [filter.prefix()];
         let range: Range<'_> = (Bound::Included(&prefix), Bound::Unbounded);
         let pending: Vec<Vec<u8>> = {
-            let layers = self.layers();
-            let frozen = layers.frozen.iter().flat_map(|frozen| frozen.range(range));
-            let all = frozen.chain(layers.upper.range(range)).flatten().map(|(key, _)| key);
+            let memtables = self.memtables();
+            let immutable = memtables.immutable.iter().flat_map(|immutable| immutable.range(range));
+            let all = immutable.chain(memtables.active.range(range)).flatten().map(|(key, _)| key);
             all.filter(|key| key.starts_with(&prefix)).collect()
         };
         let (filled, db) = (filter.clone(), self.db.clone());
@@ -283,12 +284,12 @@ impl State {
 
     /// Begins a group commit: to be kept while its changes are ahead of what the journal shows.
     pub(crate) fn ahead(&self) -> Ahead {
-        self.settling.begin()
+        self.barrier.begin()
     }
 
-    /// How many bytes of changes have gathered in the upper layer.
+    /// How many bytes of changes have gathered in the active layer.
     pub(crate) fn gathered(&self) -> usize {
-        self.layers().upper.bytes()
+        self.memtables().active.bytes()
     }
 
     /// Makes all changes so far durable, and that the journal is taken in as far as `meta` says.
@@ -297,16 +298,16 @@ impl State {
         self.write_frozen(meta)
     }
 
-    /// Begins a checkpoint: changes go to a new layer from now on. Only one layer can be frozen;
+    /// Begins a checkpoint: changes go to a new layer from now on. Only one layer can be immutable;
     /// while one is, this does nothing.
     pub(crate) fn freeze(&self) {
-        let mut layers = self.layers_mut();
-        if layers.frozen.is_none() {
-            layers.frozen = Some(Arc::new(std::mem::take(&mut layers.upper)));
+        let mut memtables = self.memtables_mut();
+        if memtables.immutable.is_none() {
+            memtables.immutable = Some(Arc::new(std::mem::take(&mut memtables.active)));
         }
     }
 
-    /// Ends a checkpoint: writes the frozen layer to sled, and that with it the journal is taken in
+    /// Ends a checkpoint: writes the immutable layer to sled, and that with it the journal is taken in
     /// as far as `meta` says.
     ///
     /// The batches before the last may be on the disk without it: replaying the journal from the
@@ -314,7 +315,7 @@ impl State {
     /// with it, in one batch.
     pub(crate) fn write_frozen(&self, meta: &CheckpointMeta) -> Result<(), StateError> {
         let _writing = self.hold();
-        let Some(layer) = self.layers().frozen.clone() else { return Ok(()) };
+        let Some(layer) = self.memtables().immutable.clone() else { return Ok(()) };
         let mut batch = sled::Batch::default();
         let mut bytes = 0;
         for (key, value) in layer.iter() {
@@ -337,7 +338,7 @@ impl State {
         batch.insert(keys::APPLIED, record::encode(&meta.applied));
         self.write(batch)?;
         *self.durable.lock().unwrap_or_else(PoisonError::into_inner) = meta.applied;
-        self.layers_mut().frozen = None;
+        self.memtables_mut().immutable = None;
         Ok(())
     }
 
@@ -359,7 +360,7 @@ impl State {
     }
 
     /// How far the journal was taken in at the last checkpoint.
-    pub(crate) fn applied(&self) -> Result<Option<Applied>, StateError> {
+    pub(crate) fn applied(&self) -> Result<Option<CheckpointPosition>, StateError> {
         let Some(value) = self.db.get(keys::APPLIED)? else { return Ok(None) };
         let applied = record::decode(&value);
         applied.map(Some).ok_or_else(|| StateError::unreadable("a record of how far it is"))
@@ -367,16 +368,16 @@ impl State {
 
     /// How far the journal is taken in on the disk, for sure. sled answers with what it was given, also
     /// where it could not write it.
-    pub(crate) fn durable(&self) -> Applied {
+    pub(crate) fn durable(&self) -> CheckpointPosition {
         *self.durable.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn layers(&self) -> RwLockReadGuard<'_, Layers> {
-        self.layers.read().unwrap_or_else(PoisonError::into_inner)
+    fn memtables(&self) -> RwLockReadGuard<'_, Memtables> {
+        self.memtables.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn layers_mut(&self) -> RwLockWriteGuard<'_, Layers> {
-        self.layers.write().unwrap_or_else(PoisonError::into_inner)
+    fn memtables_mut(&self) -> RwLockWriteGuard<'_, Memtables> {
+        self.memtables.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -391,7 +392,7 @@ fn free_old_pages() {
     }
 }
 
-impl View for State {
+impl View for Kv {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         Ok(Self::get(self, key)?)
     }
@@ -405,7 +406,7 @@ impl View for State {
     }
 
     fn settle(&self) {
-        self.settling.wait();
+        self.barrier.wait();
     }
 
     fn note_unreadable(&self, key: &[u8], instead: Option<Vec<u8>>) {
@@ -413,7 +414,7 @@ impl View for State {
     }
 }
 
-impl ViewMut for State {
+impl ViewMut for Kv {
     fn put(&self, key: Vec<u8>, value: Vec<u8>) {
         Self::put(self, key, value);
     }
@@ -451,7 +452,7 @@ impl ViewMut for State {
     }
 }
 
-impl Drop for State {
+impl Drop for Kv {
     /// Lets go of sled's files, which the threads that fill the filters have open, too.
     fn drop(&mut self) {
         self.known.iter().for_each(|filter| filter.stop());

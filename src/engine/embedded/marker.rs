@@ -11,7 +11,7 @@
 //! the last checkpoint does not speak of is left as it is: a record in pieces that was cut while it was replaced
 //! could be mended by nobody (tried, and `tests/powercut` found directories that did not open again). It is replaced
 //! by the first thing that every start does ([`Desk::introduce`](crate::model::desk::Desk)): all subscriptions are written
-//! to the journal again, and what is [stale](crate::model::registry::Account::stale) is put into the state by that step too,
+//! to the journal again, and what is [stale](crate::model::registry::SubscriptionState::stale) is put into the state by that step too,
 //! like any other change. After a kill at any point the next start does the same again.
 //!
 //! **What does not open** although its key is there, or because its key is said to be lost, is kept as it is; its
@@ -24,10 +24,10 @@ use std::io;
 use std::path::Path;
 
 use crate::core::seal::{Fingerprint, Keyring};
+use crate::engine::embedded::durable;
 use crate::engine::embedded::format::OpenError;
-use crate::engine::embedded::place;
 use crate::model::error::Damage;
-use crate::model::registry::Ledger;
+use crate::model::registry::Registry;
 
 /// The file that names the key.
 const MARKER: &str = "sealed";
@@ -50,7 +50,7 @@ pub(crate) fn marker(dir: &Path) -> Result<Option<Fingerprint>, Damage> {
 
 /// Names the key in `dir`, durably.
 pub(crate) fn mark(dir: &Path, key: Fingerprint) -> io::Result<()> {
-    place::replace_file(&dir.join(MARKER), format!("{BEGINNING}{key}\n").as_bytes())
+    durable::replace_file(&dir.join(MARKER), format!("{BEGINNING}{key}\n").as_bytes())
 }
 
 /// Names the key that seals, if there is one that is not named yet, and says whether: to be done before anything sealed gets
@@ -75,9 +75,9 @@ pub(crate) fn check_marker(dir: &Path, keys: &Keyring) -> Result<(), OpenError> 
 }
 
 /// Refuses a store some of whose secrets need another key; tells of those that cannot be opened for another reason.
-pub(crate) fn check_opened(dir: &Path, ledger: &Ledger) -> Result<(), OpenError> {
-    let keys = ledger.keys();
-    let locked = || ledger.locked().filter_map(|(account, record)| Some((account, record.key?)));
+pub(crate) fn check_opened(dir: &Path, registry: &Registry) -> Result<(), OpenError> {
+    let keys = registry.keys();
+    let locked = || registry.locked().filter_map(|(account, record)| Some((account, record.key?)));
     if let Some((_, key)) = locked().find(|(_, key)| !keys.answers_for(*key)) {
         return Err(lacking(dir, key, keys));
     }

@@ -20,7 +20,7 @@
 //! ```
 //!
 //! The journal is the truth. `state` is a view of it that may lag behind, and says by how much
-//! ([`Applied`](crate::model::record::Applied)); opening takes in the rest. Ids ascend through the whole journal, so one is
+//! ([`CheckpointPosition`](crate::model::record::CheckpointPosition)); opening takes in the rest. Ids ascend through the whole journal, so one is
 //! found by its id without a key of its own.
 //!
 //! # The way of a write
@@ -53,7 +53,9 @@
 
 pub(crate) mod backup;
 mod checkpoint;
+mod commit_barrier;
 mod deadline;
+mod durable;
 pub(crate) mod engine;
 pub(crate) mod erasing;
 pub(crate) mod format;
@@ -63,10 +65,8 @@ mod location;
 pub(crate) mod marker;
 pub mod offline;
 pub(crate) mod open;
-mod place;
 mod queue;
 mod retention_worker;
-mod settling;
 mod space;
 mod sync;
 pub(crate) mod wal;
@@ -84,8 +84,8 @@ use crate::engine::{Engine, Listeners};
 use crate::model::conversations::Threads;
 use crate::model::expiry::Expiry;
 use crate::model::handler::Handler;
-use crate::model::record::Applied;
-use crate::model::registry::Ledger;
+use crate::model::record::CheckpointPosition;
+use crate::model::registry::Registry;
 use crate::model::settings::Settings;
 use crate::model::turn::{Carried, Progress};
 
@@ -102,9 +102,9 @@ pub use self::format::OpenError;
 /// An open engine whose threads do not run yet.
 pub(crate) struct Opened {
     engine: Arc<Embedded>,
-    registry: Arc<Mutex<Ledger>>,
+    registry: Arc<Mutex<Registry>>,
     wal: wal::Writer,
-    applied: Applied,
+    applied: CheckpointPosition,
     settings: Settings,
 }
 
@@ -122,7 +122,7 @@ pub(crate) struct Running {
 /// The directory is foreign, damaged, of a newer version, or cannot be written; or its secrets are sealed with a key that
 /// is not there. It was not changed then.
 pub(crate) fn open(dir: &Path, settings: Settings, keys: Keyring, now: Timestamp) -> Result<Opened, OpenError> {
-    let open::Opened { state, ledger, journal, writer, applied } = open::open(dir, settings.cache_bytes, keys, now)?;
+    let open::Opened { state, registry, journal, writer, applied } = open::open(dir, settings.cache_bytes, keys, now)?;
     let engine = Embedded {
         dir: dir.to_owned(),
         state,
@@ -133,7 +133,7 @@ pub(crate) fn open(dir: &Path, settings: Settings, keys: Keyring, now: Timestamp
         journal,
         backing_up: Arc::default(),
     };
-    Ok(Opened { engine: Arc::new(engine), registry: ledger, wal: writer, applied, settings })
+    Ok(Opened { engine: Arc::new(engine), registry: registry, wal: writer, applied, settings })
 }
 
 impl Opened {
@@ -143,7 +143,7 @@ impl Opened {
     }
 
     /// The subscriptions and tokens.
-    pub(crate) const fn registry(&self) -> &Arc<Mutex<Ledger>> {
+    pub(crate) const fn registry(&self) -> &Arc<Mutex<Registry>> {
         &self.registry
     }
 

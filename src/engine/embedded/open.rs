@@ -6,7 +6,7 @@
 //! a flipped byte, a shortened file that opens as an empty database, leftovers of a crash that keep
 //! it from opening for ever.
 
-mod before;
+mod pre_open_snapshot;
 
 use std::fmt;
 use std::fs::{self};
@@ -19,21 +19,21 @@ use tracing::subscriber::{NoSubscriber, with_default};
 
 use crate::core::seal::Keyring;
 use crate::core::time::Timestamp;
+use crate::engine::embedded::durable::{self, sync_names};
 use crate::engine::embedded::format::{FORMAT, OpenError, check_format, format_text, upgrade};
-use crate::engine::embedded::kv::{CheckpointMeta, State};
-use crate::engine::embedded::place::{self, sync_names};
-use crate::engine::embedded::wal::{self, Journal, Writer};
+use crate::engine::embedded::kv::{CheckpointMeta, Kv};
+use crate::engine::embedded::wal::{self, Wal, Writer};
 use crate::engine::embedded::{deadline, marker, sync};
 use crate::model::error::{Damage, StoreError};
 use crate::model::load::{self, Unreadable};
 use crate::model::lock::lock;
-use crate::model::record::{self, Applied, Record, Target};
-use crate::model::registry::Ledger;
+use crate::model::record::{self, CheckpointPosition, Record, Target};
+use crate::model::registry::Registry;
 use crate::model::{conversations, counts, keys, maintenance, report};
 
-use self::before::Before;
+use self::pre_open_snapshot::PreOpenSnapshot;
 
-pub(crate) use self::before::copy_dir;
+pub(crate) use self::pre_open_snapshot::copy_dir;
 
 /// The file that stands while a new directory is made.
 pub(crate) const UNFINISHED: &str = "unfinished";
@@ -50,12 +50,12 @@ const SEGMENT: u64 = 512 << 10;
 
 /// An open store, before its threads run.
 pub(crate) struct Opened {
-    pub(crate) state: Arc<State>,
-    pub(crate) ledger: Arc<Mutex<Ledger>>,
-    pub(crate) journal: Arc<Journal>,
+    pub(crate) state: Arc<Kv>,
+    pub(crate) registry: Arc<Mutex<Registry>>,
+    pub(crate) journal: Arc<Wal>,
     pub(crate) writer: Writer,
     /// How far the journal has been taken in; all of it.
-    pub(crate) applied: Applied,
+    pub(crate) applied: CheckpointPosition,
 }
 
 /// Opens the store in `dir`, which exists; makes it first if there is none. Secrets are sealed and opened with `keys`.
@@ -75,7 +75,7 @@ pub(crate) fn open(dir: &Path, cache_bytes: u64, keys: Keyring, now: Timestamp) 
         return open_parts(dir, cache_bytes, true, keys);
     }
     keys.as_deref().map_or(Ok(()), |keys| marker::check_marker(dir, keys))?;
-    let before = Before::keep(dir).map_err(|error| OpenError::io(dir, &error))?;
+    let before = PreOpenSnapshot::keep(dir).map_err(|error| OpenError::io(dir, &error))?;
     let opened = open_parts(dir, cache_bytes, false, keys);
     let settled = if opened.is_ok() { before.discard() } else { before.put_back(dir) };
     match (opened, settled) {
@@ -90,9 +90,9 @@ pub(crate) fn open(dir: &Path, cache_bytes: u64, keys: Keyring, now: Timestamp) 
 /// `keys` are `None` where the store is only to be looked at: then what is sealed is left as it is, and nobody is refused.
 fn open_parts(dir: &Path, cache_bytes: u64, fresh: bool, keys: Option<Arc<Keyring>>) -> Result<Opened, OpenError> {
     let db = open_sled(dir, cache_bytes, fresh)?;
-    let state = State::new(db.clone());
+    let state = Kv::new(db.clone());
     if fresh {
-        let applied = Applied { segment: 1, next_number: 1, ..Applied::default() };
+        let applied = CheckpointPosition { segment: 1, next_number: 1, ..CheckpointPosition::default() };
         let meta = CheckpointMeta { applied, ..CheckpointMeta::default() };
         state.checkpoint(&meta).map_err(|error| OpenError::damaged(dir, error))?;
     }
@@ -139,7 +139,7 @@ fn prepare(dir: &Path, now: Timestamp) -> Result<(), OpenError> {
         }
     }
     let make = || -> io::Result<()> {
-        place::replace_file(&unfinished, b"")?;
+        durable::replace_file(&unfinished, b"")?;
         fs::create_dir(dir.join("state"))?;
         fs::create_dir(dir.join("journal"))?;
         wal::create(&dir.join("journal"), now.millis(), &record::SCHEMA)
@@ -152,7 +152,7 @@ fn prepare(dir: &Path, now: Timestamp) -> Result<(), OpenError> {
 pub(crate) fn seal(dir: &Path, cache_bytes: u64) -> Result<(), OpenError> {
     let state = dir.join("state");
     sync_names(&state).map_err(|error| OpenError::io(&state, &error))?;
-    note_reached(dir, Applied::default()).map_err(|error| OpenError::io(&state, &error))?;
+    note_reached(dir, CheckpointPosition::default()).map_err(|error| OpenError::io(&state, &error))?;
     drop(open_parts(dir, cache_bytes, false, None)?);
     finish(dir).map_err(|error| OpenError::io(dir, &error))
 }
@@ -160,10 +160,10 @@ pub(crate) fn seal(dir: &Path, cache_bytes: u64) -> Result<(), OpenError> {
 /// From here on there must be data, and all that later starts ask for must be there already: a cut may come right
 /// after.
 fn finish(dir: &Path) -> io::Result<()> {
-    note_reached(dir, Applied::default())?;
-    place::replace_file(&dir.join(FORMAT), format_text().as_bytes())?;
+    note_reached(dir, CheckpointPosition::default())?;
+    durable::replace_file(&dir.join(FORMAT), format_text().as_bytes())?;
     fs::remove_file(dir.join(UNFINISHED))?;
-    place::sync_dir(dir)
+    durable::sync_dir(dir)
 }
 
 /// Opens the state database and makes sure that it is the one that must be there.
@@ -209,7 +209,7 @@ pub(crate) fn check_length(state: &Path) -> Result<(), String> {
 
 /// A longer file that was cut may open as what it was before. What is missing then is taken from the journal
 /// again, as far as that goes back; but it must not be older than what it was seen to be.
-fn check_reached(dir: &Path, applied: Applied) -> Result<(), OpenError> {
+fn check_reached(dir: &Path, applied: CheckpointPosition) -> Result<(), OpenError> {
     let path = dir.join("state").join(REACHED);
     let reached = match fs::read_to_string(&path) {
         Ok(text) => {
@@ -229,10 +229,10 @@ fn check_reached(dir: &Path, applied: Applied) -> Result<(), OpenError> {
 }
 
 /// Notes how long the database file is by now, and how far the database.
-pub(crate) fn note_reached(dir: &Path, applied: Applied) -> io::Result<()> {
+pub(crate) fn note_reached(dir: &Path, applied: CheckpointPosition) -> io::Result<()> {
     let length = fs::metadata(dir.join("state/db"))?.len();
-    place::replace_file(&dir.join("state").join(LENGTH), format!("{length}\n").as_bytes())?;
-    place::replace_file(&dir.join("state").join(REACHED), format!("{}\n", applied.batch).as_bytes())
+    durable::replace_file(&dir.join("state").join(LENGTH), format!("{length}\n").as_bytes())?;
+    durable::replace_file(&dir.join("state").join(REACHED), format!("{}\n", applied.batch).as_bytes())
 }
 
 /// A snapshot that a crash left half written keeps sled from opening for ever: it is moved to
@@ -255,8 +255,8 @@ pub(crate) fn set_leftovers_aside(state: &Path) -> io::Result<()> {
         tracing::warn!("{} was left half written by a crash; it is not needed, and set aside", path.display());
         fs::rename(&path, aside.join(path.file_name().unwrap_or_default()))?;
     }
-    place::sync_dir(&aside)?;
-    place::sync_dir(state)
+    durable::sync_dir(&aside)?;
+    durable::sync_dir(state)
 }
 
 fn prove_sync(dir: &Path, db: &sled::Db) -> Result<(), OpenError> {
@@ -280,7 +280,7 @@ fn prove_sync(dir: &Path, db: &sled::Db) -> Result<(), OpenError> {
 }
 
 /// Takes what the journal has beyond the last checkpoint into the state.
-fn recover(dir: &Path, state: State, keys: Option<Arc<Keyring>>) -> Result<Opened, OpenError> {
+fn recover(dir: &Path, state: Kv, keys: Option<Arc<Keyring>>) -> Result<Opened, OpenError> {
     let damaged = |what: &dyn fmt::Display| OpenError::damaged(dir, what);
     let unread = |error: StoreError| OpenError::damaged(dir, Damage::from(error));
     let applied = state.applied().map_err(|error| damaged(&error))?;
@@ -288,28 +288,28 @@ fn recover(dir: &Path, state: State, keys: Option<Arc<Keyring>>) -> Result<Opene
     check_reached(dir, applied)?;
     let opening = keys.clone().unwrap_or_default();
     let recalled = load::registry(&state, applied.next_number, opening, Unreadable::PassOver);
-    let (ledger, passed_over) = recalled.map_err(unread)?;
-    let ledger = Mutex::new(ledger);
-    let counted = counts::read(&state, &ledger).map_err(unread)? && !passed_over;
+    let (registry, passed_over) = recalled.map_err(unread)?;
+    let registry = Mutex::new(registry);
+    let counted = counts::read(&state, &registry).map_err(unread)? && !passed_over;
     let from = applied;
     let (journal, mut writer) =
         wal::open(&dir.join("journal"), from, &record::SCHEMA, &mut |head, payload, position| {
             let unknown =
                 || Damage::new(&dir.join("journal"), format!("has a record that is not known (kind {})", head.kind));
-            let target = Target { view: &state, memory: &ledger };
+            let target = Target { view: &state, memory: &registry };
             let heard = Record::decode(head, payload).ok_or_else(unknown)?.apply(target);
             report::take_in_all(heard, &state);
-            applied = Applied { last_id: position.last_id.max(applied.last_id), ..position };
+            applied = CheckpointPosition { last_id: position.last_id.max(applied.last_id), ..position };
             Ok(())
         })?;
     state.check().map_err(unread)?;
-    load::settle(&state, &ledger, counted).map_err(unread)?;
-    load::make_health_again(&state, &ledger, &*journal).map_err(unread)?;
+    load::settle(&state, &registry, counted).map_err(unread)?;
+    load::make_health_again(&state, &registry, &*journal).map_err(unread)?;
     state.mend().map_err(|error| damaged(&error))?;
     conversations::put_in_order(&state).map_err(unread)?;
     let mut new_key = false;
     if let Some(keys) = keys {
-        marker::check_opened(dir, &lock(&ledger))?;
+        marker::check_opened(dir, &lock(&registry))?;
         new_key = marker::mark_with(dir, &keys)?;
     }
     let io = |error: io::Error| OpenError::io(dir, &error);
@@ -318,13 +318,13 @@ fn recover(dir: &Path, state: State, keys: Option<Arc<Keyring>>) -> Result<Opene
         writer.rotate(0).map_err(io)?;
     }
     let (segment, offset) = writer.position();
-    applied = Applied { segment, offset, next_number: lock(&ledger).next_number, ..applied };
-    state.checkpoint(&CheckpointMeta { applied, with: counts::changed(&ledger) }).map_err(|error| damaged(&error))?;
+    applied = CheckpointPosition { segment, offset, next_number: lock(&registry).next_number, ..applied };
+    state.checkpoint(&CheckpointMeta { applied, with: counts::changed(&registry) }).map_err(|error| damaged(&error))?;
     if new_key {
-        maintenance::tell_if_all_is_sealed(&lock(&ledger));
+        maintenance::tell_if_all_is_sealed(&lock(&registry));
     }
     state.go_live();
-    Ok(Opened { state: Arc::new(state), ledger: Arc::new(ledger), journal, writer, applied })
+    Ok(Opened { state: Arc::new(state), registry: Arc::new(registry), journal, writer, applied })
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::sync::mpsc::SyncSender;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::model::command::{Busy, Command, Finish};
+use crate::model::command::{AttemptResult, Busy, Command};
 use crate::model::settings::Settings;
 
 /// How many commands may wait.
@@ -46,7 +46,7 @@ pub(crate) struct Batch {
     /// What the writer is told, in order.
     pub(crate) control: Vec<Control>,
     /// Attempts that ended.
-    pub(crate) results: Vec<Finish>,
+    pub(crate) results: Vec<AttemptResult>,
     /// Commands.
     pub(crate) commands: Vec<Command>,
 }
@@ -56,7 +56,7 @@ struct Waiting {
     commands: VecDeque<Command>,
     bytes: usize,
     /// Attempts that ended. At most as many as are under way, which the dispatcher bounds.
-    results: VecDeque<Finish>,
+    results: VecDeque<AttemptResult>,
     control: Vec<Control>,
     /// Nothing more is taken: it is closing, or the writer has failed.
     closed: bool,
@@ -92,7 +92,7 @@ impl WriteQueue {
     }
 
     /// Hands in an attempt that ended. Never refused: it has happened.
-    pub(crate) fn finish(&self, result: Finish) {
+    pub(crate) fn finish(&self, result: AttemptResult) {
         self.lock().results.push_back(result);
         self.arrived.notify_one();
     }

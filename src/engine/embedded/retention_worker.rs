@@ -14,7 +14,7 @@ use crate::core::id::ErasureId;
 use crate::core::time::Timestamp;
 use crate::engine::embedded::engine::Embedded;
 use crate::engine::embedded::queue::Control;
-use crate::engine::embedded::wal::Unpruned;
+use crate::engine::embedded::wal::NotCompacted;
 use crate::engine::wait_for;
 use crate::model::command::Command;
 use crate::model::error::{Damage, StoreError};
@@ -114,8 +114,8 @@ impl RetentionWorker {
                     more = compressed && self.may_compress().is_some();
                     continue;
                 }
-                Ok(Err(Unpruned::Stopped)) => return,
-                Ok(Err(Unpruned::Failed(damage))) => damage.to_string(),
+                Ok(Err(NotCompacted::Stopped)) => return,
+                Ok(Err(NotCompacted::Failed(damage))) => damage.to_string(),
                 Err(_) => "a fault of hookswitch's own".to_owned(),
             };
             let later = AFTER_ERROR.as_secs();
@@ -127,7 +127,7 @@ impl RetentionWorker {
     }
 
     /// Looks for what is over, if that is due, and compresses one file, the newest that can be; tells whether there was one.
-    fn work(&self, due: bool, stop: &Stop) -> Result<bool, Unpruned> {
+    fn work(&self, due: bool, stop: &Stop) -> Result<bool, NotCompacted> {
         if due {
             self.look(stop)?;
         }
@@ -135,7 +135,7 @@ impl RetentionWorker {
         match self.engine.journal.compress(number, &mut || !stop.wait(REST)) {
             Ok(saved) => tracing::debug!("journal file {number}: compressing it saves {saved} bytes"),
             // It is not tried again, and keeps nothing else from being done.
-            Err(Unpruned::Failed(damage)) if !damage.is_io() => {
+            Err(NotCompacted::Failed(damage)) if !damage.is_io() => {
                 tracing::error!("journal file {number} is not compressed: {damage}");
             }
             Err(why) => return Err(why),
@@ -167,7 +167,7 @@ impl RetentionWorker {
     }
 
     /// Erases what is to be erased from all files, having begun a new one.
-    fn erase(&self, stop: &Stop) -> Result<(), Unpruned> {
+    fn erase(&self, stop: &Stop) -> Result<(), NotCompacted> {
         let erasures = &self.engine.erasures;
         let under_way = erasures.under_way();
         if under_way.is_empty() {
@@ -177,16 +177,16 @@ impl RetentionWorker {
         while !(self.engine.journal.newest() > full || self.engine.journal.newest_is_empty()) {
             self.end_expired(true);
             if stop.wait(ROTATED) {
-                return Err(Unpruned::Stopped);
+                return Err(NotCompacted::Stopped);
             }
         }
         let newest = self.engine.journal.newest();
         while self.engine.state.durable().segment < newest {
             if stop.wait(ROTATED) {
-                return Err(Unpruned::Stopped);
+                return Err(NotCompacted::Stopped);
             }
         }
-        let failed = |why: String| Unpruned::Failed(Damage::failed(std::path::Path::new("erasing"), why));
+        let failed = |why: String| NotCompacted::Failed(Damage::failed(std::path::Path::new("erasing"), why));
         let all_found = erasures.erase(&under_way, newest, &mut || !stop.wait(REST))?;
         let now = (self.clock)();
         for rule in &under_way {
@@ -203,32 +203,32 @@ impl RetentionWorker {
     }
 
     /// Looks once through everything.
-    fn look(&self, stop: &Stop) -> Result<(), Unpruned> {
+    fn look(&self, stop: &Stop) -> Result<(), NotCompacted> {
         self.erase(stop)?;
         let (now, rules) = ((self.clock)(), self.rules());
         self.end_expired(self.engine.journal.newest_is_older_than(now, rules.file_age())?);
         let before = self.engine.state.durable().segment.min(self.snapshot_in.load(Ordering::Acquire));
-        let outlines = self.engine.journal.outlines();
-        let mut first = outlines.first().map_or(0, |(number, _)| *number);
+        let stats = self.engine.journal.stats();
+        let mut first = stats.first().map_or(0, |(number, _)| *number);
         let mut failed = None;
-        for mut due in due(&rules, &outlines, before, now) {
+        for mut due in due(&rules, &stats, before, now) {
             due.oldest = due.number == first;
             match self.prune(&due, stop) {
                 Ok(dropped) => first += u32::from(dropped),
-                Err(Unpruned::Stopped) => return Err(Unpruned::Stopped),
+                Err(NotCompacted::Stopped) => return Err(NotCompacted::Stopped),
                 // The others may be well.
-                Err(Unpruned::Failed(damage)) => failed = failed.or(Some(damage)),
+                Err(NotCompacted::Failed(damage)) => failed = failed.or(Some(damage)),
             }
         }
-        failed.map_or(Ok(()), |damage| Err(Unpruned::Failed(damage)))
+        failed.map_or(Ok(()), |damage| Err(NotCompacted::Failed(damage)))
     }
 
     /// Prunes one file; tells whether it was dropped.
-    fn prune(&self, due: &Due, stop: &Stop) -> Result<bool, Unpruned> {
+    fn prune(&self, due: &Due, stop: &Stop) -> Result<bool, NotCompacted> {
         let waits = &mut |id| Ok(record::find(id, &*self.engine.state)?.is_some());
         let judge = &mut |head: Head, payload: &[u8]| record::retained(head, payload, due, waits).map_err(Damage::from);
-        let breath = &mut || !stop.wait(REST);
-        let survey = self.engine.journal.survey(due.number, judge, breath)?;
+        let throttle = &mut || !stop.wait(REST);
+        let survey = self.engine.journal.survey(due.number, judge, throttle)?;
         if survey.kept == 0 && due.oldest {
             self.engine.journal.drop_first(due.number)?;
             tracing::debug!("journal file {} is dropped: nothing in it is kept any longer", due.number);
@@ -236,7 +236,7 @@ impl RetentionWorker {
         }
         // While it is written again both files are there.
         if survey.gone > 0 && self.engine.space.has_room_for(survey.kept) {
-            self.engine.journal.rewrite(due.number, judge, breath)?;
+            self.engine.journal.rewrite(due.number, judge, throttle)?;
             let (kept, gone) = (survey.kept, survey.gone);
             tracing::debug!("journal file {} is written again: {gone} bytes are gone, {kept} are left", due.number);
         }

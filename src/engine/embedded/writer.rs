@@ -16,19 +16,19 @@ use std::time::{Duration, Instant};
 use crate::core::time::Moment;
 use crate::engine::embedded::checkpoint::Checkpointer;
 use crate::engine::embedded::frame;
-use crate::engine::embedded::kv::{CheckpointMeta, State};
+use crate::engine::embedded::kv::{CheckpointMeta, Kv};
 use crate::engine::embedded::location::{Gone, Location};
 use crate::engine::embedded::queue::{Batch, Control, WriteQueue};
-use crate::engine::embedded::wal::{self, Journal, Note};
+use crate::engine::embedded::wal::{self, IndexEntry, Wal};
 use crate::engine::{Answers, Listeners};
-use crate::model::command::{Command, Finish};
+use crate::model::command::{AttemptResult, Command};
 use crate::model::error::u32_of;
 use crate::model::handler::{Answer, Handler};
 use crate::model::lock::lock;
 use crate::model::notice::Committed;
-use crate::model::record::{self, Applied, Head};
-use crate::model::registry::Ledger;
-use crate::model::term::Marks;
+use crate::model::record::{self, CheckpointPosition, Head};
+use crate::model::registry::Registry;
+use crate::model::term::Terms;
 use crate::model::turn::{Context, Outcome};
 use crate::model::view::Sink;
 use crate::model::{counts, report};
@@ -51,11 +51,11 @@ const FAN_OUT_EVERY: Duration = Duration::from_millis(5);
 pub(crate) struct Writer {
     pub(crate) queue: Arc<WriteQueue>,
     pub(crate) handler: Handler,
-    pub(crate) registry: Arc<Mutex<Ledger>>,
-    pub(crate) state: Arc<State>,
-    pub(crate) journal: Arc<Journal>,
+    pub(crate) registry: Arc<Mutex<Registry>>,
+    pub(crate) state: Arc<Kv>,
+    pub(crate) journal: Arc<Wal>,
     pub(crate) wal: wal::Writer,
-    pub(crate) applied: Applied,
+    pub(crate) applied: CheckpointPosition,
     pub(crate) listeners: Listeners,
     pub(crate) location: Location,
     /// The newest segment at whose beginning all subscriptions stand, for retention.
@@ -70,7 +70,7 @@ pub(crate) struct Frames {
     number: u64,
     bytes: Vec<u8>,
     /// The same, as the index takes note of them.
-    notes: Vec<Note>,
+    entries: Vec<IndexEntry>,
 }
 
 impl Frames {
@@ -81,12 +81,12 @@ impl Frames {
 }
 
 impl Sink for Frames {
-    fn append(&mut self, kind: u8, id: u128, continues: bool, terms: Marks, payload: &mut dyn FnMut(&mut Vec<u8>)) {
+    fn append(&mut self, kind: u8, id: u128, continues: bool, terms: Terms, payload: &mut dyn FnMut(&mut Vec<u8>)) {
         let offset = u32_of(self.bytes.len());
         let head = Head { version: record::VERSION, kind, continues, batch: self.number, id };
         frame::encode(&mut self.bytes, head, payload);
         let (length, class) = (u32_of(self.bytes.len()) - offset, (record::SCHEMA.class)(kind));
-        self.notes.push(Note { offset, length, class, id, marks: terms });
+        self.entries.push(IndexEntry { offset, length, class, id, marks: terms });
     }
 }
 
@@ -270,7 +270,7 @@ impl Writer {
     }
 
     /// Carries out one group commit: decide, write, sync, tell. Says how many bytes were written.
-    fn commit(&mut self, commands: Vec<Command>, results: Vec<Finish>) -> Result<u64, Failure> {
+    fn commit(&mut self, commands: Vec<Command>, results: Vec<AttemptResult>) -> Result<u64, Failure> {
         let decided_at = Moment { wall: (self.listeners.clock)(), at: Instant::now() };
         let mut answers: Vec<Answer> = Vec::with_capacity(commands.len());
         let state = self.state.clone();
@@ -306,7 +306,7 @@ impl Writer {
     fn decide(
         &mut self,
         commands: Vec<Command>,
-        results: Vec<Finish>,
+        results: Vec<AttemptResult>,
         answers: &mut Vec<Answer>,
         at: Moment,
     ) -> Result<Outcome, String> {
@@ -319,22 +319,22 @@ impl Writer {
     /// Makes what was decided durable; says how many bytes that took, and how long the sync.
     fn write(&mut self) -> Result<(u64, Option<Duration>), Failure> {
         self.state.check().map_err(|error| error.to_string())?;
-        let Frames { number, bytes, notes } = &mut self.frames;
+        let Frames { number, bytes, entries } = &mut self.frames;
         if bytes.is_empty() {
             return Ok((0, None));
         }
         let length = bytes.len() as u64;
-        let written = self.wal.append(bytes, notes);
+        let written = self.wal.append(bytes, entries);
         let synced = written.map_err(|error| format!("the journal could not be written: {error}"))?;
         bytes.clear();
-        notes.clear();
+        entries.clear();
         let batch = std::mem::replace(number, *number + 1);
         self.wal.has_name()?;
         self.look_if_due()?;
         self.handler.relieve_threads();
         let (segment, offset) = self.wal.position();
         let next_number = lock(&self.registry).next_number;
-        self.applied = Applied { segment, offset, batch, last_id: self.handler.last_id(), next_number };
+        self.applied = CheckpointPosition { segment, offset, batch, last_id: self.handler.last_id(), next_number };
         Ok((length, Some(synced)))
     }
 
@@ -346,7 +346,7 @@ impl Writer {
         let bytes = self.handler.settings().retention.file_bytes(self.journal.bytes());
         self.wal.set_segment_bytes(bytes);
         let (segment, offset) = self.wal.position();
-        self.applied = Applied { segment, offset, ..self.applied };
+        self.applied = CheckpointPosition { segment, offset, ..self.applied };
         self.handler.begin_snapshot();
         Ok(())
     }

@@ -23,7 +23,7 @@ use crate::core::time::Timestamp;
 use crate::core::token::TokenHash;
 use crate::sender::TransportHandle;
 use crate::sender::transport::{Transport, TransportSettings};
-use crate::store::{Idle, Retention, Settings as StoreSettings, Store};
+use crate::store::{OpenedStore, Retention, Settings as StoreSettings, Store};
 
 /// Longer than anything here takes when it works; reaching it fails the test.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -55,12 +55,12 @@ fn store() -> Store {
 }
 
 /// A store that does not write yet, in a removed directory.
-fn idle_store() -> Idle {
+fn idle_store() -> OpenedStore {
     idle_store_in(tempfile::tempdir().unwrap().path())
 }
 
 /// A store that does not write yet, in this directory.
-fn idle_store_in(dir: &std::path::Path) -> Idle {
+fn idle_store_in(dir: &std::path::Path) -> OpenedStore {
     let day = Duration::from_secs(86_400);
     let settings = StoreSettings {
         cache_bytes: 1 << 20,

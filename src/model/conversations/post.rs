@@ -13,7 +13,7 @@ use crate::model::conversations::shapes::{PostedMessage, PreparedMessage};
 use crate::model::conversations::threads::{Kept, Threads};
 use crate::model::error::StoreError;
 use crate::model::lock::lock;
-use crate::model::notice::Change;
+use crate::model::notice::StoreEvent;
 use crate::model::receipts::{self, MessageReceipt};
 use crate::model::record::{self, Accepted, MessageRecord, Record, ThreadGone, ThreadRecord};
 use crate::model::turn::Turn;
@@ -97,7 +97,7 @@ fn raise(turn: &mut Turn<'_>, id: EventId, message: &Message, thread: &Conversat
     turn.carried.expiry.calls.due += 1;
     turn.outcome.tally.accepted += 1;
     if !owed.is_empty() {
-        turn.outcome.events.push(Change::Owed(owed));
+        turn.outcome.events.push(StoreEvent::Owed(owed));
     }
     step
 }

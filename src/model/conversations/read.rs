@@ -14,7 +14,7 @@ use crate::model::keys;
 use crate::model::page::Page;
 use crate::model::query::{Gather, lowest_id};
 use crate::model::record::{self, Accepted, Kind as _, MessageRecord, ThreadRecord};
-use crate::model::term::Key;
+use crate::model::term::Term;
 use crate::model::value::ValueKind;
 use crate::model::view::{Log, Reached, View, ViewMut, Wanted, Work};
 
@@ -74,7 +74,7 @@ pub(crate) fn messages(
     visit: &mut dyn FnMut(Message) -> ControlFlow<()>,
 ) -> Result<(), StoreError> {
     let bits = thread.id.bits();
-    let (kinds, keys, from) = (MessageRecord::KINDS, [Key::Thread(bits)], thread.first.bits());
+    let (kinds, keys, from) = (MessageRecord::KINDS, [Term::Thread(bits)], thread.first.bits());
     let wanted = Wanted { kinds, keys: &keys, below, from, ..Wanted::ANY };
     // Whoever asks says when it is enough.
     log.to_the_end(&wanted, &log.unbounded(), &mut |head, payload| {
@@ -105,7 +105,7 @@ pub(crate) fn facts(log: &dyn Log, thread: &Conversation, from: u128) -> Result<
         thread.first.timestamp().millis().saturating_sub(u64::try_from(CALL_BEFORE.as_millis()).unwrap_or(u64::MAX)),
     )));
     let (company, call) = (thread.company.as_str(), thread.call.as_str());
-    let (kinds, keys, from) = (Accepted::KINDS, [Key::Call(call)], from.max(earliest));
+    let (kinds, keys, from) = (Accepted::KINDS, [Term::Call(call)], from.max(earliest));
     let wanted = Wanted { kinds, company: Some(company), keys: &keys, from, ..Wanted::ANY };
     let mut facts = Facts::default();
     let mut looked_at = 0;
@@ -209,7 +209,7 @@ fn of_phone(
     limit: usize,
 ) -> Result<Page<Shown>, StoreError> {
     let work = log.bounded();
-    let (kinds, keys, below) = (MessageRecord::KINDS, [Key::Phone(phone)], after.unwrap_or(u128::MAX));
+    let (kinds, keys, below) = (MessageRecord::KINDS, [Term::Phone(phone)], after.unwrap_or(u128::MAX));
     let company = filter.company.as_ref().map(Company::as_str);
     let wanted = Wanted { kinds, company, keys: &keys, below, from: 0, until: None };
     let mut gather = Gather::new(limit);
@@ -252,7 +252,7 @@ fn with_last_of(
     if thread.last.bits() == id {
         return Ok(Some(thread));
     }
-    let (kinds, keys) = (MessageRecord::KINDS, [Key::Thread(record.id()), Key::Phone(phone)]);
+    let (kinds, keys) = (MessageRecord::KINDS, [Term::Thread(record.id()), Term::Phone(phone)]);
     let later = Wanted { kinds, company: Some(record.company()), keys: &keys, from: id + 1, ..Wanted::ANY };
     let later = log.newest_of(&later, work, &mut |_, payload| {
         let message = MessageRecord::decode(payload).filter(|message| message.thread().id() == record.id());
@@ -269,7 +269,7 @@ pub(crate) fn threads_of(
     phone: &str,
 ) -> Result<Vec<Conversation>, StoreError> {
     let mut keys_seen = std::collections::BTreeSet::new();
-    let (kinds, keys) = (MessageRecord::KINDS, [Key::Phone(phone)]);
+    let (kinds, keys) = (MessageRecord::KINDS, [Term::Phone(phone)]);
     let wanted = Wanted { kinds, company: company.map(Company::as_str), keys: &keys, ..Wanted::ANY };
     log.to_the_end(&wanted, &log.unbounded(), &mut |_, payload| {
         let record = MessageRecord::decode(payload);

@@ -28,7 +28,7 @@ pub struct PreparedMessage {
 }
 
 impl PreparedMessage {
-    /// Whose it is.
+    /// Owner it is.
     pub(crate) const fn company(&self) -> &Company {
         &self.message.company
     }

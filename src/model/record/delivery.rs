@@ -133,9 +133,9 @@ impl From<HealthRecord> for Health {
 
 /// Where a delivery stood before a step, as far as it is counted.
 #[derive(Debug, Clone, Copy, Encode, Decode)]
-pub(crate) struct Before(u8);
+pub(crate) struct PriorState(u8);
 
-impl From<Option<State>> for Before {
+impl From<Option<State>> for PriorState {
     fn from(state: Option<State>) -> Self {
         Self(match state {
             Some(State::Pending) => 1,
@@ -146,8 +146,8 @@ impl From<Option<State>> for Before {
     }
 }
 
-impl From<Before> for Option<State> {
-    fn from(before: Before) -> Self {
+impl From<PriorState> for Option<State> {
+    fn from(before: PriorState) -> Self {
         [None, Some(State::Pending), Some(State::Retrying), Some(State::Failed)]
             .get(usize::from(before.0))
             .copied()

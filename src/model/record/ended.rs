@@ -8,8 +8,8 @@ use crate::model::record::codec;
 use crate::model::record::delivery::DeliveryRecord;
 use crate::model::record::kind::{Frame, Kind, Target, Waits, nothing_personal};
 use crate::model::record::standing::stand;
-use crate::model::segment::{Class, Due, Fate};
-use crate::model::term::{Key, Marks, Whose};
+use crate::model::segment::{Class, Disposition, Due};
+use crate::model::term::{Owner, Term, Terms};
 
 /// The kind whose records do not say whose the delivery was.
 const UNOWNED: u8 = 8;
@@ -49,17 +49,17 @@ impl Kind for EndedRecord {
         codec::decode(payload).map(|(delivery, company)| Self { delivery, company: Some(company) })
     }
 
-    fn terms(&self) -> Marks {
-        let of = self.company.as_deref().map_or(Whose::UNKNOWN, Whose::company);
+    fn terms(&self) -> Terms {
+        let of = self.company.as_deref().map_or(Owner::UNKNOWN, Owner::company);
         let (event_type, call, state) = self.delivery.names();
         let about = [
-            Key::Delivery(self.delivery.id().bits()),
-            Key::Status(state),
-            Key::Subscription(self.delivery.subscription()),
-            Key::Type(event_type),
-            Key::Call(call),
+            Term::Delivery(self.delivery.id().bits()),
+            Term::Status(state),
+            Term::Subscription(self.delivery.subscription()),
+            Term::Type(event_type),
+            Term::Call(call),
         ];
-        Marks { keys: of.keys(about), at: None }
+        Terms { keys: of.keys(about), at: None }
     }
 
     fn is_sound(self, _: u128) -> bool {
@@ -72,9 +72,9 @@ impl Kind for EndedRecord {
         None
     }
 
-    fn retain(frame: Frame<'_>, due: &Due, _: Waits<'_>) -> Result<Fate, StoreError> {
+    fn retain(frame: Frame<'_>, due: &Due, _: Waits<'_>) -> Result<Disposition, StoreError> {
         let ended = Self::decode(frame.kind, frame.payload);
-        Ok(Fate::keep_if(ended.is_none_or(|ended| ended.delivery.event().bits() >= due.events_below)))
+        Ok(Disposition::keep_if(ended.is_none_or(|ended| ended.delivery.event().bits() >= due.events_below)))
     }
 
     nothing_personal!();

@@ -13,14 +13,14 @@ use crate::core::time::Timestamp;
 use crate::model::error::StoreError;
 use crate::model::keys;
 use crate::model::record::codec::{self, Word, at, micros, versioned};
-use crate::model::record::delivery::{Before, DeliveryRecord, HealthRecord};
+use crate::model::record::delivery::{DeliveryRecord, HealthRecord, PriorState};
 use crate::model::record::ended::EndedRecord;
 use crate::model::record::kind::{Frame, Kind, Target, Waits};
 use crate::model::record::standing::stand;
 use crate::model::redaction::{Rule, Subject};
-use crate::model::segment::{Class, Due, Fate};
+use crate::model::segment::{Class, Disposition, Due};
 use crate::model::standing::Health;
-use crate::model::term::{Key, Marks, Whose};
+use crate::model::term::{Owner, Term, Terms};
 
 /// An entry of the log and what it changes. The entry's id stands in the frame.
 #[derive(Debug, Encode, Decode)]
@@ -38,7 +38,7 @@ pub(crate) struct Effect {
     pub(crate) after: DeliveryRecord,
     /// Where it stood before. The counts are kept by this, also while the journal is taken in, when
     /// the state may be ahead of it already.
-    pub(crate) before: Before,
+    pub(crate) before: PriorState,
     /// The subscription's health from now on; `None` if it does not change.
     pub(crate) health: Option<HealthRecord>,
 }
@@ -297,19 +297,19 @@ impl Kind for Logged {
         codec::decode(payload)
     }
 
-    fn terms(&self) -> Marks {
+    fn terms(&self) -> Terms {
         let own = [
-            Key::All,
-            Key::Type(self.event_type()),
-            Key::Status(self.status()),
-            Key::Response(self.response()),
-            Key::Subscription(self.subscription().bits()),
+            Term::All,
+            Term::Type(self.event_type()),
+            Term::Status(self.status()),
+            Term::Response(self.response()),
+            Term::Subscription(self.subscription().bits()),
         ];
-        let own = own.into_iter().chain(self.is_test().then_some(Key::Test));
-        let own = own.chain(self.domain().map(Key::Domain)).chain(self.call().map(Key::Call));
-        let own = own.chain(self.phone().map(Key::Phone));
-        let own = own.chain(self.delivery().map(|id| Key::Delivery(id.bits())));
-        Marks { keys: Whose::company(self.company()).keys(own), at: Some(self.created()) }
+        let own = own.into_iter().chain(self.is_test().then_some(Term::Test));
+        let own = own.chain(self.domain().map(Term::Domain)).chain(self.call().map(Term::Call));
+        let own = own.chain(self.phone().map(Term::Phone));
+        let own = own.chain(self.delivery().map(|id| Term::Delivery(id.bits())));
+        Terms { keys: Owner::company(self.company()).keys(own), at: Some(self.created()) }
     }
 
     fn is_sound(self, id: u128) -> bool {
@@ -329,20 +329,20 @@ impl Kind for Logged {
     }
 
     /// Where it ended a delivery whose event is kept, how it ended is left.
-    fn retain(frame: Frame<'_>, due: &Due, _: Waits<'_>) -> Result<Fate, StoreError> {
+    fn retain(frame: Frame<'_>, due: &Due, _: Waits<'_>) -> Result<Disposition, StoreError> {
         if frame.id >= due.log_below {
-            return Ok(Fate::Keep);
+            return Ok(Disposition::Keep);
         }
-        let Some(logged) = codec::decode::<Self>(frame.payload) else { return Ok(Fate::Keep) };
+        let Some(logged) = codec::decode::<Self>(frame.payload) else { return Ok(Disposition::Keep) };
         let company = logged.company().to_owned();
         Ok(match logged.ended() {
             Some(delivery) if delivery.event().bits() >= due.events_below => {
                 let ended = EndedRecord { delivery, company: Some(company) };
                 let mut payload = Vec::new();
                 ended.encode(&mut payload);
-                Fate::Become(ended.kind(), payload)
+                Disposition::Replace(ended.kind(), payload)
             }
-            _ => Fate::Drop,
+            _ => Disposition::Drop,
         })
     }
 

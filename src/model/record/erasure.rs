@@ -10,7 +10,7 @@ use crate::model::keys;
 use crate::model::record::codec::{self, at, versioned};
 use crate::model::record::kind::{Kind, Target, kept_by_the_view, nothing_personal};
 use crate::model::segment::Class;
-use crate::model::term::{Key, Marks, Whose};
+use crate::model::term::{Owner, Term, Terms};
 
 /// An erasure. Its id stands beside it.
 #[derive(Debug, Clone, Encode, Decode)]
@@ -89,8 +89,8 @@ impl Kind for ErasureNoted {
         codec::decode(payload).map(|(bits, record)| Self { id: ErasureId::from_bits(bits), record })
     }
 
-    fn terms(&self) -> Marks {
-        Marks { keys: Whose::UNKNOWN.keys([Key::All]), at: None }
+    fn terms(&self) -> Terms {
+        Terms { keys: Owner::UNKNOWN.keys([Term::All]), at: None }
     }
 
     fn is_sound(self, _: u128) -> bool {

@@ -13,8 +13,8 @@ use crate::model::record::codec::{self, Word as _, at, versioned};
 use crate::model::record::delivery::DeliveryRecord;
 use crate::model::record::kind::{Frame, Kind, Target, Waits};
 use crate::model::redaction::{Rule, Subject};
-use crate::model::segment::{Class, Due, Fate};
-use crate::model::term::{Key, Marks, Whose};
+use crate::model::segment::{Class, Disposition, Due};
+use crate::model::term::{Owner, Term, Terms};
 
 /// An accepted event with what is owed of it. The event's id stands in the frame.
 #[derive(Debug, Encode, Decode)]
@@ -167,8 +167,8 @@ impl Accepted {
 
     /// The terms under which an erasure finds it.
     pub(crate) fn personal_terms(&self) -> Vec<u64> {
-        let about = [Some(Key::Call(&self.call)), self.phone().map(Key::Phone)];
-        Whose::company(&self.company).keys(about.into_iter().flatten())
+        let about = [Some(Term::Call(&self.call)), self.phone().map(Term::Phone)];
+        Owner::company(&self.company).keys(about.into_iter().flatten())
     }
 
     /// Whom it speaks of.
@@ -195,12 +195,12 @@ impl Kind for Accepted {
         codec::decode(payload)
     }
 
-    fn terms(&self) -> Marks {
-        let (event_type, source) = (Key::Type(&self.event_type), Key::Source(&self.source));
-        let own = [Key::All, event_type, source, Key::Call(&self.call)].into_iter();
-        let own = own.chain(self.domain_name().map(Key::Domain)).chain(self.phone().map(Key::Phone));
-        let owed = self.owed.iter().map(|owed| Key::Owed(owed.id().subscription_number()));
-        Marks { keys: Whose::company(&self.company).keys(own.chain(owed)), at: Some(self.accepted_at) }
+    fn terms(&self) -> Terms {
+        let (event_type, source) = (Term::Type(&self.event_type), Term::Source(&self.source));
+        let own = [Term::All, event_type, source, Term::Call(&self.call)].into_iter();
+        let own = own.chain(self.domain_name().map(Term::Domain)).chain(self.phone().map(Term::Phone));
+        let owed = self.owed.iter().map(|owed| Term::Owed(owed.id().subscription_number()));
+        Terms { keys: Owner::company(&self.company).keys(own.chain(owed)), at: Some(self.accepted_at) }
     }
 
     fn is_sound(self, id: u128) -> bool {
@@ -240,17 +240,17 @@ impl Kind for Accepted {
     }
 
     /// It stays while a delivery of it waits or is a dead letter.
-    fn retain(frame: Frame<'_>, due: &Due, waits: Waits<'_>) -> Result<Fate, StoreError> {
+    fn retain(frame: Frame<'_>, due: &Due, waits: Waits<'_>) -> Result<Disposition, StoreError> {
         if frame.id >= due.events_below {
-            return Ok(Fate::Keep);
+            return Ok(Disposition::Keep);
         }
-        let Some(accepted) = codec::decode::<Self>(frame.payload) else { return Ok(Fate::Keep) };
+        let Some(accepted) = codec::decode::<Self>(frame.payload) else { return Ok(Disposition::Keep) };
         for owed in &accepted.owed {
             if waits(owed.id())? {
-                return Ok(Fate::Keep);
+                return Ok(Disposition::Keep);
             }
         }
-        Ok(Fate::Drop)
+        Ok(Disposition::Drop)
     }
 
     fn redact(frame: Frame<'_>, rule: &Rule) -> Option<Vec<u8>> {

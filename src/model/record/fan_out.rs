@@ -11,8 +11,8 @@ use crate::model::record::codec;
 use crate::model::record::event::Accepted;
 use crate::model::record::kind::{Frame, Kind, Target, Waits, kept_by_the_view, nothing_personal};
 use crate::model::redaction::{Rule, Subject};
-use crate::model::segment::{Class, Due, Fate};
-use crate::model::term::Marks;
+use crate::model::segment::{Class, Disposition, Due};
+use crate::model::term::Terms;
 
 /// The events of a batch as they were posted; they have no ids yet, and nothing is owed of them.
 #[derive(Debug, Encode, Decode)]
@@ -61,8 +61,8 @@ impl Kind for FanOutRecord {
         codec::decode(payload)
     }
 
-    fn terms(&self) -> Marks {
-        Marks { keys: self.posted.iter().flat_map(Accepted::personal_terms).collect(), at: None }
+    fn terms(&self) -> Terms {
+        Terms { keys: self.posted.iter().flat_map(Accepted::personal_terms).collect(), at: None }
     }
 
     fn is_sound(self, _: u128) -> bool {
@@ -76,8 +76,8 @@ impl Kind for FanOutRecord {
     }
 
     /// It was carried out long ago: its events have ids of their own.
-    fn retain(frame: Frame<'_>, due: &Due, _: Waits<'_>) -> Result<Fate, StoreError> {
-        Ok(Fate::keep_if(frame.id >= due.events_below))
+    fn retain(frame: Frame<'_>, due: &Due, _: Waits<'_>) -> Result<Disposition, StoreError> {
+        Ok(Disposition::keep_if(frame.id >= due.events_below))
     }
 
     /// What is posted in a batch stands in its intent, too.
@@ -130,8 +130,8 @@ impl Kind for FanOutProgress {
         codec::decode(payload)
     }
 
-    fn terms(&self) -> Marks {
-        Marks::default()
+    fn terms(&self) -> Terms {
+        Terms::default()
     }
 
     fn is_sound(self, _: u128) -> bool {

@@ -16,9 +16,9 @@ use crate::core::token::Token;
 use crate::model::error::StoreError;
 use crate::model::progress::{DiscardRecord, ReplayRecord};
 use crate::model::redaction::{Rule, Subject};
-use crate::model::segment::{Class, Due, Fate};
+use crate::model::segment::{Class, Disposition, Due};
 use crate::model::standing::Health;
-use crate::model::term::Marks;
+use crate::model::term::Terms;
 use crate::model::view::ViewMut;
 
 /// A record as the log has it.
@@ -115,7 +115,7 @@ pub(crate) trait Kind: Sized {
     /// Reads a payload.
     fn decode(kind: u8, payload: &[u8]) -> Option<Self>;
     /// The terms under which it is found.
-    fn terms(&self) -> Marks;
+    fn terms(&self) -> Terms;
     /// Whether every part of it can be read.
     fn is_sound(self, id: u128) -> bool;
     /// Makes its changes in the view and in memory; gives itself back if the call report takes it in. Applying it twice
@@ -123,7 +123,7 @@ pub(crate) trait Kind: Sized {
     /// view may be of a later time.
     fn apply(self, id: u128, target: Target<'_>) -> Option<Self>;
     /// What retention leaves of it.
-    fn retain(frame: Frame<'_>, due: &Due, waits: Waits<'_>) -> Result<Fate, StoreError>;
+    fn retain(frame: Frame<'_>, due: &Due, waits: Waits<'_>) -> Result<Disposition, StoreError>;
     /// What is left of its payload without what `rule` takes out; `None` if that is nothing.
     fn redact(frame: Frame<'_>, rule: &Rule) -> Option<Vec<u8>>;
     /// Hands all of whom it speaks to `visit`.
@@ -148,7 +148,7 @@ impl<T: Kind> Kind for Box<T> {
         T::decode(kind, payload).map(Self::new)
     }
 
-    fn terms(&self) -> Marks {
+    fn terms(&self) -> Terms {
         T::terms(self)
     }
 
@@ -160,7 +160,7 @@ impl<T: Kind> Kind for Box<T> {
         T::apply(*self, id, target).map(Self::new)
     }
 
-    fn retain(frame: Frame<'_>, due: &Due, waits: Waits<'_>) -> Result<Fate, StoreError> {
+    fn retain(frame: Frame<'_>, due: &Due, waits: Waits<'_>) -> Result<Disposition, StoreError> {
         T::retain(frame, due, waits)
     }
 
@@ -195,8 +195,8 @@ macro_rules! kept_by_the_view {
             _: $crate::model::record::kind::Frame<'_>,
             _: &$crate::model::segment::Due,
             _: $crate::model::record::kind::Waits<'_>,
-        ) -> Result<$crate::model::segment::Fate, $crate::model::error::StoreError> {
-            Ok($crate::model::segment::Fate::Drop)
+        ) -> Result<$crate::model::segment::Disposition, $crate::model::error::StoreError> {
+            Ok($crate::model::segment::Disposition::Drop)
         }
     };
 }
@@ -208,8 +208,8 @@ macro_rules! kept_until_oldest {
             _: $crate::model::record::kind::Frame<'_>,
             due: &$crate::model::segment::Due,
             _: $crate::model::record::kind::Waits<'_>,
-        ) -> Result<$crate::model::segment::Fate, $crate::model::error::StoreError> {
-            Ok($crate::model::segment::Fate::keep_if(!due.oldest))
+        ) -> Result<$crate::model::segment::Disposition, $crate::model::error::StoreError> {
+            Ok($crate::model::segment::Disposition::keep_if(!due.oldest))
         }
     };
 }

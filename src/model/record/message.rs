@@ -15,8 +15,8 @@ use crate::model::receipts::MessageReceipt;
 use crate::model::record::codec::{self, Word as _, at, versioned};
 use crate::model::record::kind::{Frame, Kind, Target, Waits, kept_until_oldest, nothing_personal};
 use crate::model::redaction::{Rule, Subject};
-use crate::model::segment::{Class, Due, Fate};
-use crate::model::term::{Key, Marks, Whose};
+use crate::model::segment::{Class, Disposition, Due};
+use crate::model::term::{Owner, Term, Terms};
 
 /// A message. Its id stands in the frame. All that is said of a person is here, and nothing of it in the thread.
 #[derive(Debug, Clone)]
@@ -264,11 +264,11 @@ impl Kind for MessageRecord {
         Self::decode(payload)
     }
 
-    fn terms(&self) -> Marks {
+    fn terms(&self) -> Terms {
         let thread = self.thread();
-        let own = [Key::All, Key::Thread(thread.id()), Key::Call(thread.call())];
-        let phones = self.phones().map(Key::Phone);
-        Marks { keys: Whose::company(thread.company()).keys(own.into_iter().chain(phones)), at: None }
+        let own = [Term::All, Term::Thread(thread.id()), Term::Call(thread.call())];
+        let phones = self.phones().map(Term::Phone);
+        Terms { keys: Owner::company(thread.company()).keys(own.into_iter().chain(phones)), at: None }
     }
 
     fn is_sound(self, _: u128) -> bool {
@@ -297,8 +297,8 @@ impl Kind for MessageRecord {
         Some(self)
     }
 
-    fn retain(frame: Frame<'_>, due: &Due, _: Waits<'_>) -> Result<Fate, StoreError> {
-        Ok(Fate::keep_if(frame.id >= due.messages_below))
+    fn retain(frame: Frame<'_>, due: &Due, _: Waits<'_>) -> Result<Disposition, StoreError> {
+        Ok(Disposition::keep_if(frame.id >= due.messages_below))
     }
 
     fn redact(frame: Frame<'_>, rule: &Rule) -> Option<Vec<u8>> {
@@ -344,8 +344,8 @@ impl Kind for ThreadGone {
         codec::decode(payload).map(Self)
     }
 
-    fn terms(&self) -> Marks {
-        Marks::default()
+    fn terms(&self) -> Terms {
+        Terms::default()
     }
 
     fn is_sound(self, _: u128) -> bool {

@@ -3,7 +3,6 @@
 //!
 //! A record has an id if it can be asked for by it; ids ascend through the log.
 
-mod account;
 mod call;
 pub(crate) mod codec;
 mod delivery;
@@ -19,19 +18,19 @@ mod position;
 mod replay;
 mod standing;
 mod subscription;
+mod subscription_state;
 mod token;
 
 use crate::model::error::StoreError;
 use crate::model::progress::{DiscardRecord, ReplayRecord};
 use crate::model::redaction::{Rule, Subject};
-use crate::model::segment::{Class, Due, Fate, Schema};
-use crate::model::term::Marks;
+use crate::model::segment::{Class, Disposition, Due, Schema};
+use crate::model::term::Terms;
 use crate::model::view::Sink;
 
-pub(crate) use account::AccountRecord;
 pub(crate) use call::{CallRecord, GroupCounts, GroupOutcomes, GroupTimes};
 pub(crate) use codec::{VERSION, decode, encode, unversioned, versioned};
-pub(crate) use delivery::{Before, CountsRecord, DeliveryRecord, HealthRecord, delivery_of, find};
+pub(crate) use delivery::{CountsRecord, DeliveryRecord, HealthRecord, PriorState, delivery_of, find};
 pub(crate) use ended::EndedRecord;
 pub(crate) use entry::Logged;
 pub(crate) use erasure::{ErasureNoted, ErasureRecord};
@@ -40,9 +39,10 @@ pub(crate) use fan_out::{FanOutProgress, FanOutRecord};
 pub(crate) use head::Head;
 pub(crate) use kind::{Frame, Kind, Locked, Memory, Registered, Target, Waits};
 pub(crate) use message::{MessageRecord, ThreadGone, ThreadRecord};
-pub(crate) use position::Applied;
+pub(crate) use position::CheckpointPosition;
 pub(crate) use standing::{Forgotten, Requeued};
 pub(crate) use subscription::{SubscriptionRecord, SubscriptionRemoved};
+pub(crate) use subscription_state::SubscriptionStateRecord;
 pub(crate) use token::{TokenRecord, TokenRevoked};
 
 /// Makes of the list of kinds: the enum of all records, and what is asked of a record or of the byte of a kind.
@@ -86,7 +86,7 @@ macro_rules! records {
                 match self { $(Self::$name(record) => Kind::encode(record, out),)+ }
             }
 
-            fn terms(&self) -> Marks {
+            fn terms(&self) -> Terms {
                 match self { $(Self::$name(record) => Kind::terms(record),)+ }
             }
 
@@ -113,7 +113,7 @@ records! {
     Ended(Box<EndedRecord>),
     Subscription(Box<SubscriptionRecord>),
     SubscriptionRemoved(SubscriptionRemoved),
-    Account(AccountRecord),
+    SubscriptionState(SubscriptionStateRecord),
     Requeued(Box<Requeued>),
     Forgotten(Forgotten),
     Replay(ReplayRecord),
@@ -180,7 +180,7 @@ fn class(kind: u8) -> Class {
     of_kind!(kind, |K| <K as Kind>::CLASS, Class::Other)
 }
 
-fn terms(head: Head, payload: &[u8]) -> Marks {
+fn terms(head: Head, payload: &[u8]) -> Terms {
     Record::decode(head, payload).map(|record| record.body.terms()).unwrap_or_default()
 }
 
@@ -199,12 +199,12 @@ pub(crate) fn grants_rights(kind: u8) -> bool {
 }
 
 /// What retention leaves of a record of a file that is due. One that cannot be read, or is of a newer version, stays.
-pub(crate) fn retained(head: Head, payload: &[u8], due: &Due, waits: Waits<'_>) -> Result<Fate, StoreError> {
+pub(crate) fn retained(head: Head, payload: &[u8], due: &Due, waits: Waits<'_>) -> Result<Disposition, StoreError> {
     let frame = Frame { kind: head.kind, id: head.id, payload };
     if head.version != VERSION {
-        return Ok(Fate::Keep);
+        return Ok(Disposition::Keep);
     }
-    of_kind!(frame.kind, |K| <K as Kind>::retain(frame, due, waits), Ok(Fate::Keep))
+    of_kind!(frame.kind, |K| <K as Kind>::retain(frame, due, waits), Ok(Disposition::Keep))
 }
 
 /// What is left of a record's payload without what `rule` takes out; `None` if that is nothing.

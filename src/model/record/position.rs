@@ -4,7 +4,7 @@ use bincode::{Decode, Encode};
 
 /// How far the journal has been taken into the state database.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Encode, Decode)]
-pub(crate) struct Applied {
+pub(crate) struct CheckpointPosition {
     /// The journal file.
     pub(crate) segment: u32,
     /// The first byte behind what was taken in.

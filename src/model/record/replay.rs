@@ -5,7 +5,7 @@ use crate::model::progress::{DiscardRecord, ReplayRecord};
 use crate::model::record::codec::{self, versioned};
 use crate::model::record::kind::{Kind, Target, kept_by_the_view, nothing_personal};
 use crate::model::segment::Class;
-use crate::model::term::Marks;
+use crate::model::term::Terms;
 
 impl Kind for ReplayRecord {
     const KINDS: &'static [u8] = &[6];
@@ -25,8 +25,8 @@ impl Kind for ReplayRecord {
         codec::decode(payload)
     }
 
-    fn terms(&self) -> Marks {
-        Marks::default()
+    fn terms(&self) -> Terms {
+        Terms::default()
     }
 
     fn is_sound(self, _: u128) -> bool {
@@ -65,8 +65,8 @@ impl Kind for DiscardRecord {
         codec::decode(payload)
     }
 
-    fn terms(&self) -> Marks {
-        Marks::default()
+    fn terms(&self) -> Terms {
+        Terms::default()
     }
 
     fn is_sound(self, _: u128) -> bool {

@@ -5,10 +5,10 @@ use crate::core::id::DeliveryId;
 use crate::model::error::StoreError;
 use crate::model::keys;
 use crate::model::record::codec::{self, versioned};
-use crate::model::record::delivery::{Before, DeliveryRecord};
+use crate::model::record::delivery::{DeliveryRecord, PriorState};
 use crate::model::record::kind::{Frame, Kind, Target, Waits, kept_by_the_view, nothing_personal};
-use crate::model::segment::{Class, Due, Fate};
-use crate::model::term::Marks;
+use crate::model::segment::{Class, Disposition, Due};
+use crate::model::term::Terms;
 
 /// From now on the delivery is where its state says: waiting, a dead letter, or ended. `before` is where the log says it
 /// stood: what the view says may be of a later time.
@@ -44,7 +44,7 @@ pub(crate) struct Requeued {
     /// The delivery from now on.
     pub(crate) delivery: DeliveryRecord,
     /// Where it stood.
-    pub(crate) before: Before,
+    pub(crate) before: PriorState,
 }
 
 impl Kind for Requeued {
@@ -65,8 +65,8 @@ impl Kind for Requeued {
         codec::decode(payload).map(|(delivery, before)| Self { delivery, before })
     }
 
-    fn terms(&self) -> Marks {
-        Marks::default()
+    fn terms(&self) -> Terms {
+        Terms::default()
     }
 
     fn is_sound(self, _: u128) -> bool {
@@ -81,10 +81,10 @@ impl Kind for Requeued {
     }
 
     /// It stays while the delivery waits or is a dead letter.
-    fn retain(frame: Frame<'_>, _: &Due, waits: Waits<'_>) -> Result<Fate, StoreError> {
+    fn retain(frame: Frame<'_>, _: &Due, waits: Waits<'_>) -> Result<Disposition, StoreError> {
         match Self::decode(frame.kind, frame.payload) {
-            Some(requeued) => Ok(Fate::keep_if(waits(requeued.delivery.id())?)),
-            None => Ok(Fate::Keep),
+            Some(requeued) => Ok(Disposition::keep_if(waits(requeued.delivery.id())?)),
+            None => Ok(Disposition::Keep),
         }
     }
 
@@ -113,8 +113,8 @@ impl Kind for Forgotten {
         codec::decode(payload).map(|bits| Self(DeliveryId::from_bits(bits)))
     }
 
-    fn terms(&self) -> Marks {
-        Marks::default()
+    fn terms(&self) -> Terms {
+        Terms::default()
     }
 
     fn is_sound(self, _: u128) -> bool {

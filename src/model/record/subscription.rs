@@ -26,7 +26,7 @@ use crate::model::record::kind::{
     Kind, Locked, Registered, Target, kept_by_the_view, kept_until_oldest, nothing_personal,
 };
 use crate::model::segment::Class;
-use crate::model::term::Marks;
+use crate::model::term::Terms;
 
 /// What is authenticated with the sealed secrets, ahead of the subscription's id: they are of that one alone.
 const ABOUT: &[u8] = b"hookswitch subscription secrets v1\0";
@@ -410,8 +410,8 @@ impl Kind for SubscriptionRecord {
         Self::decode(Form::ALL[form], payload)
     }
 
-    fn terms(&self) -> Marks {
-        Marks::default()
+    fn terms(&self) -> Terms {
+        Terms::default()
     }
 
     fn is_sound(self, _: u128) -> bool {
@@ -456,8 +456,8 @@ impl Kind for SubscriptionRemoved {
         codec::decode(payload).map(Self)
     }
 
-    fn terms(&self) -> Marks {
-        Marks::default()
+    fn terms(&self) -> Terms {
+        Terms::default()
     }
 
     fn is_sound(self, _: u128) -> bool {

@@ -10,7 +10,7 @@ use crate::model::keys;
 use crate::model::record::codec::{self, Word as _, at, versioned};
 use crate::model::record::kind::{Kind, Target, kept_by_the_view, kept_until_oldest, nothing_personal};
 use crate::model::segment::Class;
-use crate::model::term::Marks;
+use crate::model::term::Terms;
 
 /// A token, of which only the hash is kept.
 #[derive(Encode, Decode)]
@@ -77,8 +77,8 @@ impl Kind for TokenRecord {
         codec::decode(payload)
     }
 
-    fn terms(&self) -> Marks {
-        Marks::default()
+    fn terms(&self) -> Terms {
+        Terms::default()
     }
 
     fn is_sound(self, _: u128) -> bool {
@@ -119,8 +119,8 @@ impl Kind for TokenRevoked {
         codec::decode(payload).map(|bits| Self(TokenId::from_bits(bits)))
     }
 
-    fn terms(&self) -> Marks {
-        Marks::default()
+    fn terms(&self) -> Terms {
+        Terms::default()
     }
 
     fn is_sound(self, _: u128) -> bool {

@@ -40,13 +40,13 @@ fn fill(world: &World, from: u64, to: u64) {
                 let now = Timestamp::from_millis(world.now.load(Ordering::Relaxed));
                 let mut entry = LogEntry::without_attempt(&after, status, "", subscription, Some(&event), now);
                 (entry.attempt, entry.response) = (1, Some(if status == Status::Delivered { 200 } else { 503 }));
-                world.store.finish(Finish { entry, after, disable: None });
+                world.store.finish(AttemptResult { entry, after, disable: None });
                 expected += 1;
             }
         }
         while expected > 0 {
             let changes = world.changes.recv().unwrap();
-            expected -= changes.iter().filter(|change| matches!(change, Change::Finished(_))).count();
+            expected -= changes.iter().filter(|change| matches!(change, StoreEvent::Finished(_))).count();
         }
     }
 }

@@ -21,7 +21,7 @@ fn filled(dir: &Path) -> (u64, Health) {
         let mut finished = finish(&delivery, status);
         finished.entry.subscription = created.id;
         store.finish(finished);
-        while !changes.iter().flatten().any(|change| matches!(change, Change::Finished(_))) {}
+        while !changes.iter().flatten().any(|change| matches!(change, StoreEvent::Finished(_))) {}
     }
     post(&store, message("t", Some("m1"), "outbound", 10, "Shall we?"));
     accept(&store, vec![unserved()]);

@@ -72,7 +72,7 @@ fn a_large_fan_out_is_made_in_bounded_steps_between_which_others_are_answered() 
     let steps: Vec<usize> = changes
         .try_iter()
         .flatten()
-        .filter_map(|change| if let Change::Owed(owed) = change { Some(owed.len()) } else { None })
+        .filter_map(|change| if let StoreEvent::Owed(owed) = change { Some(owed.len()) } else { None })
         .collect();
     assert_eq!(steps.iter().sum::<usize>(), EVENTS * WEBHOOKS + 10);
     assert!(steps.iter().all(|step| *step <= crate::model::fan_out::STEP_DELIVERIES), "{steps:?}");
@@ -109,8 +109,8 @@ fn killed_after(steps: usize) -> tempfile::TempDir {
     let store = idle.store().clone();
     let (from, to) = (dir.path().to_owned(), copy.path().to_owned());
     let seen = Mutex::new(0);
-    let changes = move |_, changes: Vec<Change>| {
-        if changes.iter().any(|change| matches!(change, Change::Owed(_))) {
+    let changes = move |_, changes: Vec<StoreEvent>| {
+        if changes.iter().any(|change| matches!(change, StoreEvent::Owed(_))) {
             let mut seen = seen.lock().unwrap();
             *seen += 1;
             if *seen == steps {

@@ -48,7 +48,7 @@ fn pass(open: &Open, event: NewEvent, status: Option<Status>) -> Accepted {
         finish.entry.response = Some(if status == Status::Delivered { 200 } else { 503 });
         finish.after.last_response = finish.entry.response;
         open.store.finish(finish);
-        while !open.changes.recv().unwrap().iter().any(|change| matches!(change, Change::Finished(_))) {}
+        while !open.changes.recv().unwrap().iter().any(|change| matches!(change, StoreEvent::Finished(_))) {}
     }
     accepted
 }

@@ -23,7 +23,7 @@ const STATES: [State; 6] =
 pub(crate) struct World {
     pub(crate) store: Store,
     pub(crate) running: Running,
-    pub(crate) changes: mpsc::Receiver<Vec<Change>>,
+    pub(crate) changes: mpsc::Receiver<Vec<StoreEvent>>,
     pub(crate) now: Arc<AtomicU64>,
     pub(crate) subscriptions: Vec<Arc<Subscription>>,
     _dir: tempfile::TempDir,
@@ -107,7 +107,7 @@ impl World {
             let mut entry = LogEntry::without_attempt(&after, status, "", subscription, Some(event), began);
             entry.attempt = after.attempts;
             entry.response = draw.maybe(2, |draw| draw.of(&[200, 404, 503]));
-            self.store.finish(Finish { entry, after, disable: None });
+            self.store.finish(AttemptResult { entry, after, disable: None });
             self.until_finished();
             if draw.below(10) == 0 && !status_is_owed(status) {
                 let id = self.store.event_deliveries(event.id).unwrap()[0].id;
@@ -128,7 +128,7 @@ impl World {
     }
 
     fn until_finished(&self) {
-        while !self.changes.recv().unwrap().iter().any(|change| matches!(change, Change::Finished(_))) {}
+        while !self.changes.recv().unwrap().iter().any(|change| matches!(change, StoreEvent::Finished(_))) {}
     }
 
     pub(crate) fn text(&self, draw: &mut Draw) {

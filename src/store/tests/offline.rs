@@ -15,7 +15,7 @@ use crate::engine::embedded::wal::Header;
 use crate::model::error::u32_of;
 use crate::model::keys;
 use crate::model::record::{self, DeliveryRecord, Head, Record, Requeued, Target, TokenRecord};
-use crate::model::registry::Ledger;
+use crate::model::registry::Registry;
 
 use super::*;
 
@@ -155,8 +155,8 @@ fn a_backup_of_a_store_that_goes_on_restores_to_what_its_journal_says() {
 fn what_is_applied_to_a_state_that_is_smeared_over_time_does_not_depend_on_what_it_finds() {
     let dir = tempfile::tempdir().unwrap();
     let db = sled::Config::new().path(dir.path()).flush_every_ms(None).open().unwrap();
-    let state = kv::State::new(db);
-    let ledger = Mutex::new(Ledger::default());
+    let state = kv::Kv::new(db);
+    let registry = Mutex::new(Registry::default());
     let id = DeliveryId::new(NOW, 1, 7);
     let dead = Delivery {
         id,
@@ -182,7 +182,7 @@ fn what_is_applied_to_a_state_that_is_smeared_over_time_does_not_depend_on_what_
     for (after, before) in [(again, State::Failed), (over, State::Retrying)] {
         assert!(
             Record::from(Box::new(Requeued { delivery: DeliveryRecord::from(&after), before: Some(before).into() }))
-                .apply(Target { view: &state, memory: &ledger })
+                .apply(Target { view: &state, memory: &registry })
                 .is_none()
         );
     }

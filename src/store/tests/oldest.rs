@@ -58,7 +58,7 @@ fn what_is_put_back_is_older_than_what_waits() {
     world.now.fetch_add(1_000, std::sync::atomic::Ordering::Relaxed);
     let second = post("b");
     store.finish(finish(&first, Status::Failed));
-    while !world.changes.recv().unwrap().iter().any(|change| matches!(change, Change::Finished(_))) {}
+    while !world.changes.recv().unwrap().iter().any(|change| matches!(change, StoreEvent::Finished(_))) {}
     assert_eq!(oldest(), Some(second.id.timestamp()), "a dead letter does not wait");
     ask(|reply| store.retry(known(store, first.id), reply)).unwrap();
     assert_eq!(oldest(), Some(first.id.timestamp()));

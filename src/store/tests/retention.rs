@@ -11,7 +11,7 @@ use crate::core::subscription_input::Change as Patch;
 use crate::core::token::{Role, Token, TokenDraft};
 use crate::model::error::WriteError;
 use crate::model::retention::{Rules, due};
-use crate::model::segment::Outline;
+use crate::model::segment::SegmentStats;
 use crate::store::tests::{accept, ask, draft, event, finish, known, owed, settings};
 
 use super::*;
@@ -29,7 +29,7 @@ const RULES: Rules = Rules {
 struct Shop {
     store: Store,
     running: Running,
-    changes: mpsc::Receiver<Vec<Change>>,
+    changes: mpsc::Receiver<Vec<StoreEvent>>,
     now: Arc<AtomicU64>,
     rules: Rules,
 }
@@ -69,7 +69,7 @@ impl Shop {
             for delivery in self.store.event_deliveries(id).unwrap() {
                 let Some(status) = status else { continue };
                 self.store.finish(finish(&delivery, status));
-                while !self.changes.recv().unwrap().iter().any(|change| matches!(change, Change::Finished(_))) {}
+                while !self.changes.recv().unwrap().iter().any(|change| matches!(change, StoreEvent::Finished(_))) {}
             }
             ids.push(id);
             self.pass(1);
@@ -162,7 +162,7 @@ fn the_space_of_what_is_over_is_given_back_and_the_rest_is_found() {
     let shop = Shop::open(dir.path(), RULES, now);
     let gone = Some(1_u128 << 80);
     assert!(shop.store.log(&LogFilter::default(), gone, 9).unwrap().items.is_empty());
-    let gone = gone.map(|major| Place { major, minor: 0 });
+    let gone = gone.map(|major| DeliveryCursor { major, minor: 0 });
     assert!(shop.store.deliveries(&DeliveryFilter::default(), gone, 9).unwrap().items.is_empty());
     assert!(!journal.join("000001.log").exists());
     let next = shop.post(1, None)[0];
@@ -214,7 +214,7 @@ fn the_log_is_kept_up_to_its_bytes() {
     shop.subscribe();
     let ids = shop.post(600, Some(Status::Delivered));
     let logged =
-        |shop: &Shop| shop.store.embedded().journal.outlines().iter().map(|(_, o)| u64::from(o.logged)).sum::<u64>();
+        |shop: &Shop| shop.store.embedded().journal.stats().iter().map(|(_, o)| u64::from(o.logged)).sum::<u64>();
     shop.until("pruning by size", || logged(&shop) <= 80_000 + 10_000);
     assert!(logged(&shop) >= 80_000, "{}", logged(&shop));
     assert!((200..600).contains(&shop.log().len()), "{} of 600 are left", shop.log().len());
@@ -258,7 +258,7 @@ fn a_conversation_goes_with_its_last_message_and_not_before() {
     shop.pass(1000);
     shop.post(1, None);
     shop.until("the end of all", || find("c0").is_none() && find("c99").is_none());
-    let left = || shop.store.embedded().journal.outlines().iter().filter(|(_, it)| it.last_message != 0).count();
+    let left = || shop.store.embedded().journal.stats().iter().filter(|(_, it)| it.last_message != 0).count();
     shop.until("no message in the files", || left() == 0);
     assert!(shop.store.event(reply.event.unwrap()).unwrap().is_some(), "the event has an age of its own");
     let anew = talk("c0", "outbound");
@@ -314,7 +314,7 @@ fn only_what_is_over_in_files_that_may_be_touched_is_due() {
     };
     let now = Timestamp::from_millis(10 * hour);
     let at = |hour_of: u64| u128::from(hour_of * hour) << 80;
-    let file = |logged: u32, log: u64, event: u64| Outline {
+    let file = |logged: u32, log: u64, event: u64| SegmentStats {
         end: 32,
         logged,
         last_logged: at(log),
@@ -322,7 +322,7 @@ fn only_what_is_over_in_files_that_may_be_touched_is_due() {
         last_message: 0,
         late: 0,
     };
-    let due_of = |files: &[Outline], before: u32| -> Vec<u32> {
+    let due_of = |files: &[SegmentStats], before: u32| -> Vec<u32> {
         let numbered: Vec<_> = (3..).zip(files.iter().copied()).collect();
         due(&rules, &numbered, before, now).iter().map(|due| due.number).collect()
     };

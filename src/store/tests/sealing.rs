@@ -7,7 +7,7 @@ use crate::engine::embedded::{kv, marker as sealing, offline};
 use crate::model::keys;
 use crate::model::lock::lock;
 use crate::model::record::SubscriptionRecord;
-use crate::model::registry::Ledger;
+use crate::model::registry::Registry;
 use crate::store::tests::keyring as ring;
 
 use super::*;
@@ -29,19 +29,19 @@ fn all_secrets(store: &Store) -> Vec<Secrets> {
     store.subscriptions().iter().map(|subscription| secrets(subscription)).collect()
 }
 
-fn start(idle: Idle) -> Open {
+fn start(idle: OpenedStore) -> Open {
     let store = idle.store().clone();
     let (sender, changes) = mpsc::channel();
     let running = idle.start(|| NOW, move |_, change| drop(sender.send(change)), |why| panic!("{why}")).unwrap();
     Open { store, running, changes }
 }
 
-fn open_with(dir: &Path, keys: Keyring) -> Result<Idle, OpenError> {
+fn open_with(dir: &Path, keys: Keyring) -> Result<OpenedStore, OpenError> {
     Store::open_with(dir, settings(), keys, NOW)
 }
 
 #[track_caller]
-fn opened(dir: &Path, keys: Keyring) -> Idle {
+fn opened(dir: &Path, keys: Keyring) -> OpenedStore {
     open_with(dir, keys).unwrap_or_else(|error| panic!("{error}"))
 }
 
@@ -156,18 +156,18 @@ fn under_a_new_key_everything_is_sealed_anew_and_the_old_one_is_needed_until_the
 fn what_the_journal_has_in_the_clear_or_under_an_old_key_comes_sealed_into_the_state() {
     let dir = tempfile::tempdir().unwrap();
     let db = sled::Config::new().path(dir.path()).flush_every_ms(None).open().unwrap();
-    let state = kv::State::new(db);
-    let ledger = Mutex::new(Ledger::numbering_from(1, Arc::new(ring(&[2, 1]))));
+    let state = kv::Kv::new(db);
+    let registry = Mutex::new(Registry::numbering_from(1, Arc::new(ring(&[2, 1]))));
     let clear = |number| SubscriptionRecord::new(&subscription(number), false);
     let old = clear(8).sealed(&ring(&[1]), [5; 24]);
     let unknown = clear(9).sealed(&ring(&[3]), [5; 24]);
     for (number, record, wanted) in [(7, clear(7), 2), (8, old, 2), (9, unknown, 3)] {
-        assert!(Record::from(Box::new(record)).apply(Target { view: &state, memory: &ledger }).is_none());
+        assert!(Record::from(Box::new(record)).apply(Target { view: &state, memory: &registry }).is_none());
         let (_, value) = state.scan(&keys::numbered(keys::SUBSCRIPTION, number), None, 1).unwrap().remove(0);
         let key = SubscriptionRecord::of_value(&value).unwrap().key();
         assert_eq!(key, ring(&[wanted]).sealing(), "{number}");
-        let ledger = lock(&ledger);
-        let account = ledger.accounts_from(number, 1).next().unwrap().1;
+        let registry = lock(&registry);
+        let account = registry.states_from(number, 1).next().unwrap().1;
         assert_eq!((account.stale, account.locked.is_some()), (false, number == 9), "{number}");
     }
 }
@@ -236,12 +236,12 @@ fn what_does_not_open_disables_its_subscription_until_it_has_new_secrets_and_oth
 fn a_deleted_subscription_that_is_not_emptied_yet_wants_no_key() {
     let dir = tempfile::tempdir().unwrap();
     let db = sled::Config::new().path(dir.path()).flush_every_ms(None).open().unwrap();
-    let state = kv::State::new(db);
+    let state = kv::Kv::new(db);
     for deleted in [false, true] {
-        let ledger = Mutex::new(Ledger::numbering_from(1, Arc::new(ring(&[2]))));
+        let registry = Mutex::new(Registry::numbering_from(1, Arc::new(ring(&[2]))));
         let record = SubscriptionRecord::new(&subscription(7), deleted).sealed(&ring(&[1]), [5; 24]);
-        assert!(Record::from(Box::new(record)).apply(Target { view: &state, memory: &ledger }).is_none());
-        assert_eq!(sealing::check_opened(dir.path(), &lock(&ledger)).is_ok(), deleted);
+        assert!(Record::from(Box::new(record)).apply(Target { view: &state, memory: &registry }).is_none());
+        assert_eq!(sealing::check_opened(dir.path(), &lock(&registry)).is_ok(), deleted);
     }
 }
 

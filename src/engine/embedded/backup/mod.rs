@@ -18,7 +18,7 @@
 //! The backup says `A0`, not what sled says by then. So the restored store applies every step of
 //! (`A0`, `E`] to the smeared state. For each key: if no step of (`A0`, `E`] touches it, it is as at
 //! `A0`, and that is right. If some do, the last of them decides, provided that its change does not
-//! depend on what it finds. It does not, while the store is [being recovered](crate::engine::embedded::kv::State::is_live):
+//! depend on what it finds. It does not, while the store is [being recovered](crate::engine::embedded::kv::Kv::is_live):
 //! a step then writes and removes every key it is about, whatever was there (in a live store a dead
 //! letter is removed only where there is one). What looks like an exception:
 //!
@@ -54,14 +54,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::core::time::Timestamp;
 use crate::engine::embedded::format::FORMAT_VERSION;
-use crate::engine::embedded::kv::State;
+use crate::engine::embedded::kv::Kv;
 use crate::engine::embedded::marker;
-use crate::engine::embedded::wal::{Copying, Journal, Part};
+use crate::engine::embedded::wal::{Copying, Part, Wal};
 use crate::model::error::ReadError;
 use crate::model::keys;
 use crate::model::keys::APPLIED;
 use crate::model::record;
-use crate::model::record::Applied;
+use crate::model::record::CheckpointPosition;
 
 use self::container::{Kind, Writer};
 
@@ -89,7 +89,7 @@ pub(crate) struct About {
 pub(crate) struct Totals {
     /// Pairs of the state.
     pub(crate) pairs: u64,
-    /// Journal files.
+    /// Wal files.
     pub(crate) files: u64,
     /// Bytes of frames, and of compressed blocks.
     pub(crate) journal_bytes: u64,
@@ -104,7 +104,7 @@ enum Stage {
     Begin,
     /// The pairs behind this key.
     Pairs(Option<Vec<u8>>),
-    Journal(Copying),
+    Wal(Copying),
     Over,
 }
 
@@ -119,11 +119,11 @@ impl Drop for Turn {
 
 /// A backup that is being taken.
 pub(crate) struct Backup {
-    state: Arc<State>,
-    journal: Arc<Journal>,
+    state: Arc<Kv>,
+    journal: Arc<Wal>,
     dir: PathBuf,
     about: About,
-    applied: Applied,
+    applied: CheckpointPosition,
     /// The files that there were at the beginning, so that none is missed.
     before: Copying,
     /// The sequence numbers that the subscriptions' next deliveries got after the beginning.
@@ -137,8 +137,8 @@ pub(crate) struct Backup {
 impl Backup {
     /// Begins a backup; `None` if one is being taken, which `taken` says.
     pub(crate) fn begin(
-        state: Arc<State>,
-        journal: Arc<Journal>,
+        state: Arc<Kv>,
+        journal: Arc<Wal>,
         dir: PathBuf,
         taken: &Arc<AtomicBool>,
         now: Timestamp,
@@ -176,7 +176,7 @@ impl Backup {
         self.stage = match stage {
             Stage::Begin => self.write_beginning(&mut out)?,
             Stage::Pairs(after) => self.write_pairs(&mut out, after.as_deref())?,
-            Stage::Journal(copying) => self.write_frames(&mut out, copying)?,
+            Stage::Wal(copying) => self.write_frames(&mut out, copying)?,
             Stage::Over => Stage::Over,
         };
         Ok(out)
@@ -201,7 +201,7 @@ impl Backup {
         let page = self.state.stored(after, PAGE_BYTES)?;
         let Some((last, _)) = page.last() else {
             let copying = self.journal.copying().with_files_of(&self.before, self.applied.segment);
-            return Ok(Stage::Journal(copying));
+            return Ok(Stage::Wal(copying));
         };
         let mut payload = Vec::new();
         let mut last = last.clone();
@@ -244,7 +244,7 @@ impl Backup {
                 return Ok(Stage::Over);
             }
         }
-        Ok(Stage::Journal(copying))
+        Ok(Stage::Wal(copying))
     }
 
     fn write_part(&mut self, out: &mut Vec<u8>, kind: Kind, bytes: &[u8], events: u64, entries: u64) {
@@ -274,7 +274,7 @@ impl Iterator for Backup {
 }
 
 /// The next sequence number of each subscription, as sled has it.
-fn next_sequences(state: &State) -> Result<BTreeMap<u32, u64>, ReadError> {
+fn next_sequences(state: &Kv) -> Result<BTreeMap<u32, u64>, ReadError> {
     let mut found = BTreeMap::new();
     let mut after = vec![keys::SEQUENCE];
     loop {

@@ -5,7 +5,7 @@
 
 use std::sync::PoisonError;
 
-use crate::engine::embedded::kv::State;
+use crate::engine::embedded::kv::Kv;
 use crate::engine::embedded::kv::unreadable::hex;
 use crate::model::error::StateError;
 use crate::model::keys;
@@ -14,7 +14,7 @@ use crate::model::value::ValueKind;
 /// How many unreadable values are told of, each once, and set aside at once.
 const TOLD_MOST: usize = 1_000;
 
-impl State {
+impl Kv {
     /// A reader has found a derived value that cannot be read: it is told, and at its next turn whoever makes changes
     /// [sets it aside](Self::mend) and puts `instead` in its place.
     pub(crate) fn note_unreadable(&self, key: &[u8], instead: Option<Vec<u8>>) {

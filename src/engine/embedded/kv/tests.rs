@@ -3,8 +3,8 @@ use std::collections::BTreeMap;
 use super::*;
 use proptest::prelude::*;
 
-fn open(dir: &std::path::Path) -> State {
-    State::new(sled::Config::new().path(dir).flush_every_ms(None).open().unwrap())
+fn open(dir: &std::path::Path) -> Kv {
+    Kv::new(sled::Config::new().path(dir).flush_every_ms(None).open().unwrap())
 }
 
 /// What to do (0 remove, 1 put as new where it is, else put), with which key, and what of a checkpoint comes after it.
@@ -66,7 +66,7 @@ fn a_known_call_is_always_found() {
     for seed in 0..8u32 {
         let dir = tempfile::tempdir().unwrap();
         let db = sled::Config::new().path(dir.path()).flush_every_ms(None).open().unwrap();
-        let state = State::with_room(db, 8);
+        let state = Kv::with_room(db, 8);
         state.put(key(0), vec![0]);
         state.checkpoint(&CheckpointMeta::default()).unwrap();
         state.put(key(1), vec![1]);
@@ -103,7 +103,7 @@ fn a_key_that_goes_while_it_is_written_and_comes_again_is_read_right() {
 fn only_a_checkpoint_that_was_written_counts() {
     let dir = tempfile::tempdir().unwrap();
     let state = open(dir.path());
-    let at = |segment| Applied { segment, ..Applied::default() };
+    let at = |segment| CheckpointPosition { segment, ..CheckpointPosition::default() };
     state.checkpoint(&CheckpointMeta { applied: at(3), ..CheckpointMeta::default() }).unwrap();
     assert_eq!(state.durable(), at(3));
     // sled has been given it, and was not asked to write it yet.
@@ -121,9 +121,8 @@ fn no_value_in_sled_is_longer_than_it_may_be() {
     for entry in state.db.iter() {
         assert!(entry.unwrap().1.len() <= MAX_VALUE);
     }
-    let pieces = |state: &State| {
-        state.scan(b"s1", None, 99).unwrap().into_iter().flat_map(|(_, piece)| piece).collect::<Vec<_>>()
-    };
+    let pieces =
+        |state: &Kv| state.scan(b"s1", None, 99).unwrap().into_iter().flat_map(|(_, piece)| piece).collect::<Vec<_>>();
     assert_eq!(pieces(&state), long);
     state.put_pieces(b"s1", b"short", 8);
     assert_eq!(pieces(&state), b"short");

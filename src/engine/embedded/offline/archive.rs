@@ -14,7 +14,7 @@ use crate::engine::embedded::offline::replica::Replica;
 use crate::engine::embedded::offline::report::Findings;
 use crate::engine::embedded::wal::{Header, Shape};
 use crate::model::error::u32_of;
-use crate::model::record::Applied;
+use crate::model::record::CheckpointPosition;
 
 /// A section of a backup, its checksum checked.
 pub(crate) enum Section<'s> {
@@ -158,9 +158,9 @@ fn walk(file: BufReader<File>, visit: &mut dyn FnMut(u64, Section<'_>) -> Result
 /// Where the audit of a backup is.
 enum Stage {
     /// The state is being gathered.
-    Pairs(Box<Replica>, Option<Applied>),
+    Pairs(Box<Replica>, Option<CheckpointPosition>),
     /// The journal is read, in this file.
-    Journal(Box<Audit>, Reading),
+    Wal(Box<Audit>, Reading),
     Over,
 }
 
@@ -235,7 +235,7 @@ pub(crate) fn verify(file: &Path) -> Result<Findings, Refused> {
         Ok(())
     });
     let mut findings = Findings::default();
-    if let Stage::Journal(mut audit, last) = stage {
+    if let Stage::Wal(mut audit, last) = stage {
         // Half a journal owes something else than the state.
         if walked.is_ok() {
             if let Err(what) = last.end() {
@@ -278,24 +278,24 @@ fn advance(stage: Stage, section: Section<'_>) -> Result<Stage, String> {
             for what in derived_faults {
                 audit.findings.derived_fault("", &format!("its state {what}"));
             }
-            Stage::Journal(Box::new(audit), Reading::of(header))
+            Stage::Wal(Box::new(audit), Reading::of(header))
         }
-        (Stage::Journal(mut audit, before), Section::File(header)) => {
+        (Stage::Wal(mut audit, before), Section::File(header)) => {
             before.end()?;
             let (before, number) = (before.header.number, header.number);
             if number != before + 1 {
                 audit.findings.fault("", None, format!("has no journal file between {before} and {number}"));
             }
             audit.findings.files += 1;
-            Stage::Journal(audit, Reading::of(header))
+            Stage::Wal(audit, Reading::of(header))
         }
-        (Stage::Journal(mut audit, mut reading), Section::Frames(bytes)) if reading.header.packed.is_none() => {
+        (Stage::Wal(mut audit, mut reading), Section::Frames(bytes)) if reading.header.packed.is_none() => {
             reading.take(&mut audit, bytes)?;
-            Stage::Journal(audit, reading)
+            Stage::Wal(audit, reading)
         }
-        (Stage::Journal(mut audit, mut reading), Section::Block(packed)) => {
+        (Stage::Wal(mut audit, mut reading), Section::Block(packed)) => {
             reading.take_block(&mut audit, packed)?;
-            Stage::Journal(audit, reading)
+            Stage::Wal(audit, reading)
         }
         (stage, Section::About(_) | Section::Token(_)) => stage,
         _ => return Err("its sections are not in order".to_owned()),

@@ -16,7 +16,7 @@ use crate::engine::embedded::wal::recovery::{self, Tail};
 use crate::model::error::{Damage, u32_of};
 use crate::model::keys;
 use crate::model::lock::lock;
-use crate::model::record::{self, Applied, Body, Head, Owed, Record};
+use crate::model::record::{self, Body, CheckpointPosition, Head, Owed, Record};
 use crate::model::segment::Class;
 
 /// Takes a frame that was read: its header and its payload.
@@ -61,9 +61,9 @@ pub(crate) struct Audit {
     /// What the whole journal says.
     pub(crate) rebuilt: Replica,
     /// The state that goes with it and how much of the journal it has; `None` if it could not be read.
-    pub(crate) stored: Option<(Replica, Applied)>,
+    pub(crate) stored: Option<(Replica, CheckpointPosition)>,
     /// The last frame's place, group commit and id, as a checkpoint behind it says.
-    pub(crate) end: Applied,
+    pub(crate) end: CheckpointPosition,
     /// The group commit of the last whole step.
     whole_batch: u64,
     /// Bytes that are no frames, and how many times there were such.
@@ -96,12 +96,12 @@ pub(crate) struct Audit {
 
 impl Audit {
     /// Begins with the state, if it could be read.
-    pub(crate) fn new(stored: Option<(Replica, Applied)>) -> Result<Self, String> {
+    pub(crate) fn new(stored: Option<(Replica, CheckpointPosition)>) -> Result<Self, String> {
         Ok(Self {
             findings: Findings::default(),
             rebuilt: Replica::empty()?,
             stored,
-            end: Applied::default(),
+            end: CheckpointPosition::default(),
             whole_batch: 0,
             lost_bytes: 0,
             gaps: 0,
@@ -188,7 +188,7 @@ impl Audit {
     pub(crate) fn lost(&mut self, number: u32, at: usize, bytes: usize) {
         self.lost_bytes += bytes as u64;
         self.gaps += 1;
-        let known = |applied: &Applied| (number, at) < (applied.segment, applied.offset as usize);
+        let known = |applied: &CheckpointPosition| (number, at) < (applied.segment, applied.offset as usize);
         self.unknown_gap |= !self.stored.as_ref().is_some_and(|(_, applied)| known(applied));
     }
 
@@ -378,15 +378,15 @@ impl Audit {
     /// Completes the findings with what the state says.
     pub(crate) fn sum_up(&mut self) {
         let best = self.stored.as_ref().map_or(&self.rebuilt, |(stored, _)| stored);
-        let ledger = lock(&best.ledger);
+        let registry = lock(&best.registry);
         // What a deleted subscription is owed is about to be cancelled.
-        for account in ledger.all() {
+        for account in registry.all() {
             self.findings.pending += account.counts.pending;
             self.findings.retrying += account.counts.retrying;
             self.findings.failed += account.counts.failed;
             self.findings.subscriptions.push(Receiver::of(account));
         }
-        for (_, record) in ledger.locked() {
+        for (_, record) in registry.locked() {
             self.findings.sealed += 1;
             self.findings.sealed_with.extend(record.key.map(|key| key.to_string()));
         }

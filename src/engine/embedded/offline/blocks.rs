@@ -119,7 +119,7 @@ impl Audit {
         let read = each::<Damage>((place.header, shape), (file, length), self.end.batch, &mut |found| {
             match found {
                 Found::Frame(at, head, payload, length) => {
-                    made.note(&wal::note_of(&record::SCHEMA, at, length, head, payload));
+                    made.note(&wal::entry_of(&record::SCHEMA, at, length, head, payload));
                     let number = shape.block_of(at);
                     if block.0 != number {
                         block = (number, shape.byte_of(file, number));

@@ -15,7 +15,7 @@ use crate::engine::embedded::offline::report::Findings;
 use crate::engine::embedded::open::UNFINISHED;
 use crate::engine::embedded::wal::{self, Growing, Header, Shape, recovery};
 use crate::model::error::{Damage, u32_of};
-use crate::model::record::{self, Applied, Head};
+use crate::model::record::{self, CheckpointPosition, Head};
 
 /// How many bytes of the state are read in one go.
 const PAGE_BYTES: usize = 1 << 20;
@@ -95,7 +95,7 @@ fn check_marker(dir: &Path, faults: &mut Vec<(&str, String)>) -> Result<(), Refu
 }
 
 /// The state with every pair looked at, and how far it has taken the journal in.
-fn read_state(dir: &Path) -> Result<(Replica, Applied), String> {
+fn read_state(dir: &Path) -> Result<(Replica, CheckpointPosition), String> {
     let mut replica = Replica::of_directory(dir)?;
     let panicked = |_| "is damaged: it cannot be read as a whole".to_owned();
     let looked = catch_unwind(AssertUnwindSafe(|| look_at_pairs(&mut replica)));
@@ -103,7 +103,7 @@ fn read_state(dir: &Path) -> Result<(Replica, Applied), String> {
     Ok((replica, applied))
 }
 
-fn look_at_pairs(replica: &mut Replica) -> Result<Applied, String> {
+fn look_at_pairs(replica: &mut Replica) -> Result<CheckpointPosition, String> {
     let text = |damage: Damage| damage.detail().to_owned();
     let applied = replica.state.applied().map_err(|error| error.to_string())?;
     let applied = applied.ok_or("does not say how far it has taken the journal in")?;
@@ -151,7 +151,7 @@ fn name_of(number: u32) -> String {
 
 fn read_journal(dir: &Path, audit: &mut Audit, keeper: &mut dyn Keeper) -> Result<(), Damage> {
     let journal = dir.join("journal");
-    let applied = audit.stored.as_ref().map_or_else(Applied::default, |(_, applied)| *applied);
+    let applied = audit.stored.as_ref().map_or_else(CheckpointPosition::default, |(_, applied)| *applied);
     let named = wal::numbers_in(&journal)?;
     // As a start sees it: one in which nothing ever was is made anew.
     let unused = named.last().copied().filter(|newest| recovery::was_never_used(&journal, *newest, applied));
@@ -224,7 +224,7 @@ fn index_of(header: Header, bytes: &[u8]) -> (Growing, usize) {
     let mut made = Growing::default();
     let mut at = header.end() as usize;
     while let Ok((head, payload, length)) = header.binding.decode(bytes.get(at..).unwrap_or_default(), u32_of(at)) {
-        made.note(&wal::note_of(&record::SCHEMA, u32_of(at), length, head, payload));
+        made.note(&wal::entry_of(&record::SCHEMA, u32_of(at), length, head, payload));
         at += length;
     }
     (made, at)

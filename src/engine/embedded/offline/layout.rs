@@ -16,10 +16,10 @@ use crate::engine::embedded::offline::archive::Section;
 use crate::engine::embedded::offline::refused::Refused;
 use crate::engine::embedded::open::{self, LAYING_OUT, UNFINISHED};
 use crate::engine::embedded::wal::{self, Header, Packing};
-use crate::engine::embedded::{marker, place};
+use crate::engine::embedded::{durable, marker};
 use crate::model::error::u32_of;
 use crate::model::keys::{self, APPLIED};
-use crate::model::record::{self, Applied};
+use crate::model::record::{self, CheckpointPosition};
 
 /// What an empty directory may hold.
 const HARMLESS: [&str; 2] = ["lock", "lost+found"];
@@ -64,7 +64,7 @@ pub(crate) struct Layout {
     file: Option<(u32, Body, u64)>,
     /// What binds new records to it.
     salt: Option<Salt>,
-    applied: Option<Applied>,
+    applied: Option<CheckpointPosition>,
 }
 
 impl Layout {
@@ -73,7 +73,7 @@ impl Layout {
         check_empty(dir)?;
         let make = || -> io::Result<()> {
             DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-            place::replace_file(&dir.join(UNFINISHED), LAYING_OUT)?;
+            durable::replace_file(&dir.join(UNFINISHED), LAYING_OUT)?;
             fs::create_dir(dir.join("state"))?;
             fs::create_dir(dir.join("journal"))
         };
@@ -209,7 +209,7 @@ impl Layout {
     }
 
     /// Says how much of the journal the pairs have.
-    pub(crate) const fn set_applied(&mut self, applied: Applied) {
+    pub(crate) const fn set_applied(&mut self, applied: CheckpointPosition) {
         self.applied = Some(applied);
     }
 
@@ -219,7 +219,7 @@ impl Layout {
         let path = self.dir.join("journal");
         let numbers = wal::numbers_in(&path).map_err(|error| Refused::Failed(error.to_string()))?;
         let noted = numbers.first().map_or(Ok(()), |first| wal::note_first(&path, *first));
-        noted.and_then(|()| place::sync_dir(&path)).map_err(|error| failed(&path, &error))?;
+        noted.and_then(|()| durable::sync_dir(&path)).map_err(|error| failed(&path, &error))?;
         let applied =
             self.applied.ok_or_else(|| Refused::Damaged("it does not say how far its state is".to_owned()))?;
         self.batch.insert(APPLIED, record::encode(&applied));

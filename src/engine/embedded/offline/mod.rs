@@ -81,7 +81,7 @@ pub fn verify_backup(file: &Path) -> Result<Findings, Refused> {
 /// first, and nothing is written if it has a fault that a daemon would not get over.
 ///
 /// # Errors
-/// As described; or the directory cannot be written, and then it [is not taken](crate::store::verbs::Store::open) for a store.
+/// As described; or the directory cannot be written, and then it [is not taken](crate::store::api::Store::open) for a store.
 pub fn restore(file: &Path, dir: &Path) -> Result<Findings, Refused> {
     check_empty(dir)?;
     let findings = verify_backup(file)?;

@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
-use crate::engine::embedded::kv::{CheckpointMeta, State, hex};
+use crate::engine::embedded::kv::{CheckpointMeta, Kv, hex};
 use crate::engine::embedded::open;
 use crate::model::error::Damage;
 use crate::model::load::{self, Unreadable};
-use crate::model::record::{self, Applied, Head, Record, Target};
-use crate::model::registry::Ledger;
+use crate::model::record::{self, CheckpointPosition, Head, Record, Target};
+use crate::model::registry::Registry;
 use crate::model::value::ValueKind;
 use crate::model::{keys, report};
 
@@ -55,11 +55,11 @@ impl Drop for Scratch {
 /// Looks at a pair: its key and its value.
 pub(crate) type Visit<'v> = &'v mut dyn FnMut(&[u8], &[u8]) -> Result<(), Damage>;
 
-/// A state and its ledger, on a scratch database.
+/// A state and its registry, on a scratch database.
 pub(crate) struct Replica {
     // Closed before the scratch directory goes.
-    pub(crate) state: State,
-    pub(crate) ledger: Mutex<Ledger>,
+    pub(crate) state: Kv,
+    pub(crate) registry: Mutex<Registry>,
     /// Derived values that cannot be read, in words.
     pub(crate) derived_faults: Vec<String>,
     _scratch: Scratch,
@@ -91,8 +91,8 @@ impl Replica {
     }
 
     fn on(scratch: Scratch) -> Result<Self, String> {
-        let state = State::new(open::database(&scratch.path().join("state"), CACHE_BYTES)?);
-        Ok(Self { state, ledger: Mutex::default(), derived_faults: Vec::new(), _scratch: scratch })
+        let state = Kv::new(open::database(&scratch.path().join("state"), CACHE_BYTES)?);
+        Ok(Self { state, registry: Mutex::default(), derived_faults: Vec::new(), _scratch: scratch })
     }
 
     /// Reads a pair through and through.
@@ -115,7 +115,7 @@ impl Replica {
     }
 
     /// Puts a pair of a backup; says how far the journal is taken in, if that is what it says.
-    pub(crate) fn put(&self, key: &[u8], value: &[u8]) -> Result<Option<Applied>, Damage> {
+    pub(crate) fn put(&self, key: &[u8], value: &[u8]) -> Result<Option<CheckpointPosition>, Damage> {
         if key == keys::APPLIED {
             return Ok(record::decode(value));
         }
@@ -125,16 +125,16 @@ impl Replica {
     }
 
     /// Begins to apply what comes behind `applied`.
-    pub(crate) fn take_up(&mut self, applied: Applied) -> Result<(), Damage> {
-        let (ledger, _) = load::registry(&self.state, applied.next_number, Arc::default(), Unreadable::PassOver)?;
-        self.ledger = Mutex::new(ledger);
+    pub(crate) fn take_up(&mut self, applied: CheckpointPosition) -> Result<(), Damage> {
+        let (registry, _) = load::registry(&self.state, applied.next_number, Arc::default(), Unreadable::PassOver)?;
+        self.registry = Mutex::new(registry);
         Ok(())
     }
 
     /// Applies the step in a frame; false if it is not a step.
     pub(crate) fn apply(&self, head: Head, payload: &[u8]) -> Result<bool, Damage> {
         let Some(record) = Record::decode(head, payload) else { return Ok(false) };
-        report::take_in_all(record.apply(Target { view: &self.state, memory: &self.ledger }), &self.state);
+        report::take_in_all(record.apply(Target { view: &self.state, memory: &self.registry }), &self.state);
         self.state.check()?;
         self.relieve()?;
         Ok(true)
@@ -147,9 +147,9 @@ impl Replica {
         Ok(())
     }
 
-    /// Ends the applying: what the ledger says is settled.
+    /// Ends the applying: what the registry says is settled.
     pub(crate) fn settle(&self) -> Result<(), Damage> {
-        Ok(load::settle(&self.state, &self.ledger, false)?)
+        Ok(load::settle(&self.state, &self.registry, false)?)
     }
 
     /// Hands every pair that begins with `prefix` to `visit`, in order.

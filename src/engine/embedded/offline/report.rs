@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::core::id::SubscriptionId;
 use crate::core::time::Timestamp;
-use crate::model::registry::Account;
+use crate::model::registry::SubscriptionState;
 
 /// Faults are counted without end, and listed up to this many.
 const FAULTS_LISTED: usize = 1000;
@@ -31,7 +31,7 @@ pub struct Findings {
     pub taken_at: Option<String>,
     /// The version of the program that took it.
     pub taken_by: Option<String>,
-    /// Journal files.
+    /// Wal files.
     pub files: u64,
     /// Bytes of the journal's frames, or of the whole backup.
     pub bytes: u64,
@@ -71,7 +71,7 @@ pub struct Receiver {
     /// Its id.
     #[serde(serialize_with = "as_text")]
     pub id: SubscriptionId,
-    /// Whose it is.
+    /// Owner it is.
     pub company: String,
     /// Scheme, host and port of its URL; the rest may hold secrets.
     pub url: String,
@@ -166,7 +166,7 @@ impl Findings {
 }
 
 impl Receiver {
-    pub(crate) fn of(account: &Account) -> Self {
+    pub(crate) fn of(account: &SubscriptionState) -> Self {
         let subscription = &account.subscription;
         let url = url::Url::parse(&subscription.url);
         Self {

@@ -23,7 +23,7 @@ use crate::engine::embedded::{frame, marker};
 use crate::model::error::Damage;
 use crate::model::keys;
 use crate::model::lock::lock;
-use crate::model::record::{self, Applied, Before, DeliveryRecord, Head, Kind as _, Requeued};
+use crate::model::record::{self, CheckpointPosition, DeliveryRecord, Head, Kind as _, PriorState, Requeued};
 use crate::model::value::ValueKind;
 
 impl Keeper for Layout {
@@ -93,7 +93,7 @@ fn reconcile(audit: &Audit, replica: &Replica, layout: &mut Layout) -> Result<()
     let batch = audit.end.batch + 1;
     let mut bytes = Vec::new();
     let mut tell = |delivery: &Delivery, before: Option<Standing>| {
-        let requeued = Requeued { delivery: DeliveryRecord::from(delivery), before: Before::from(before) };
+        let requeued = Requeued { delivery: DeliveryRecord::from(delivery), before: PriorState::from(before) };
         let head = Head { version: record::VERSION, kind: requeued.kind(), continues: false, batch, id: 0 };
         frame::encode(&mut bytes, head, |out| requeued.encode(out));
     };
@@ -125,7 +125,7 @@ fn standing(replica: &Replica) -> Result<BTreeMap<DeliveryId, Delivery>, Damage>
 
 /// Whether the event and the subscription of a delivery were found.
 fn can_be_sent(audit: &Audit, replica: &Replica, delivery: &Delivery) -> bool {
-    lock(&replica.ledger).account(delivery.id.subscription_number()).is_some() && audit.has_event(delivery)
+    lock(&replica.registry).account(delivery.id.subscription_number()).is_some() && audit.has_event(delivery)
 }
 
 /// Writes the state that is to be believed; gives the deliveries that are left out.
@@ -144,9 +144,9 @@ fn write_state(audit: &Audit, replica: &Replica, layout: &mut Layout) -> Result<
     });
     written.map_err(|error| refused.unwrap_or_else(|| Refused::Failed(error.to_string())))?;
     let (segment, offset) = layout.position();
-    let next_number = lock(&replica.ledger).next_number;
+    let next_number = lock(&replica.registry).next_number;
     let batch = audit.end.batch + 1;
-    layout.set_applied(Applied { segment, offset, batch, next_number, ..audit.end });
+    layout.set_applied(CheckpointPosition { segment, offset, batch, next_number, ..audit.end });
     Ok(lost)
 }
 

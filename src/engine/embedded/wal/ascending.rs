@@ -3,20 +3,20 @@
 //! A value that ascends through the log, as the sequence numbers of a subscription do, and the index of each file, which
 //! has the places of its frames: so a place in the order is found by halving.
 
-use crate::engine::embedded::wal::journal::Journal;
+use crate::engine::embedded::wal::log::Wal;
 use crate::engine::embedded::wal::segment::Segment;
 use crate::model::error::{Damage, StoreError};
 use crate::model::record::Head;
-use crate::model::term::{Key, Lookup};
+use crate::model::term::{Lookup, Term};
 use crate::model::view::{Log as _, Visit};
 
 /// Says of a frame whether it is passed; `None` if it is not meant.
 type Passed<'p> = &'p dyn Fn(Head, &[u8]) -> Option<bool>;
 
-impl Journal {
+impl Wal {
     /// Hands the frames under `term` to `visit`, the oldest first, until it breaks. Those that are `passed` are left
     /// out; that must hold for none behind one for which it does not.
-    pub(crate) fn ascending(&self, term: Key<'_>, passed: Passed<'_>, visit: Visit<'_>) -> Result<(), StoreError> {
+    pub(crate) fn ascending(&self, term: Term<'_>, passed: Passed<'_>, visit: Visit<'_>) -> Result<(), StoreError> {
         let mask = self.masking();
         let work = self.unbounded();
         let Lookup::One(key) = term.lookup(None) else { return Ok(()) };

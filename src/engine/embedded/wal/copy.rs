@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::engine::embedded::frame::NoFrame;
-use crate::engine::embedded::wal::journal::Journal;
+use crate::engine::embedded::wal::log::Wal;
 use crate::engine::embedded::wal::segment::Segment;
 use crate::model::error::{Damage, u32_of};
 use crate::model::segment::Class;
@@ -50,7 +50,7 @@ pub(crate) enum Part {
     },
 }
 
-impl Journal {
+impl Wal {
     /// The journal as it is at this moment: all files, each up to the end of what is synced.
     pub(crate) fn copying(&self) -> Copying {
         let mut files: VecDeque<_> = self.newest_segments().into_iter().map(|file| (file, 0)).collect();

@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::engine::embedded::place;
+use crate::engine::embedded::durable;
 use crate::model::error::Damage;
 
 /// The file that says which journal file is the oldest.
@@ -27,7 +27,7 @@ pub(crate) fn numbers_in(dir: &Path) -> Result<Vec<u32>, Damage> {
 
 /// Notes that `number` is the oldest file.
 pub(crate) fn note_first(dir: &Path, number: u32) -> io::Result<()> {
-    place::replace_file(&dir.join(FIRST), format!("{number}\n").as_bytes())
+    durable::replace_file(&dir.join(FIRST), format!("{number}\n").as_bytes())
 }
 
 /// The number of the oldest file; `None` where it was never noted.

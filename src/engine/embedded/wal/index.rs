@@ -1,4 +1,4 @@
-//! The index of one journal file: where ids begin, and under each [key](Key) the frames that speak of it.
+//! The index of one journal file: where ids begin, and under each [key](Term) the frames that speak of it.
 //!
 //! Everything in it can be made again from the journal file. While the file is written the index is
 //! in memory ([`growing`]); when the file is full it is written beside it (`NNNNNN.idx`, [`sealed`]).
@@ -11,11 +11,11 @@ mod sealed;
 use std::fs::File;
 use std::io;
 
-use crate::model::segment::Outline;
+use crate::model::segment::SegmentStats;
 
 use self::sealed::Sealed;
 
-pub(crate) use self::entry::{Note, Posting, note_of, tag_of};
+pub(crate) use self::entry::{IndexEntry, Posting, entry_of, tag_of};
 pub(crate) use self::growing::Growing;
 pub(crate) use self::sealed::{end_in, is_of_before, to_bytes};
 
@@ -35,10 +35,10 @@ impl Index {
     }
 
     /// What there is in the file.
-    pub(crate) const fn outline(&self) -> Outline {
+    pub(crate) const fn stats(&self) -> SegmentStats {
         match self {
-            Self::Growing(index) => index.outline,
-            Self::Sealed(index) => index.outline(),
+            Self::Growing(index) => index.stats,
+            Self::Sealed(index) => index.stats(),
         }
     }
 

@@ -6,11 +6,11 @@ use std::path::PathBuf;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::engine::embedded::place;
-use crate::engine::embedded::wal::index::{self, Growing, Index, Note, note_of};
+use crate::engine::embedded::durable;
+use crate::engine::embedded::wal::index::{self, Growing, Index, IndexEntry, entry_of};
 use crate::engine::embedded::wal::segment::{End, Segment};
 use crate::model::error::Damage;
-use crate::model::segment::Outline;
+use crate::model::segment::SegmentStats;
 
 /// An answer of the index, and whether the whole file had to be read for it.
 pub(crate) struct Asked<T> {
@@ -40,12 +40,12 @@ impl Segment {
         Ok(Asked { answer: ask(index).map_err(unreadable)?, remade: u64::from(self.end()) })
     }
 
-    /// Makes synced bytes readable: `notes` are the frames in them.
-    pub(crate) fn note(&self, notes: &[Note]) {
+    /// Makes synced bytes readable: `entries` are the frames in them.
+    pub(crate) fn note(&self, entries: &[IndexEntry]) {
         let mut slot = self.index.write().unwrap_or_else(PoisonError::into_inner);
         // The file that is written has its index in memory from its beginning, or from the opening on.
         if let Some(Index::Growing(index)) = &mut *slot {
-            notes.iter().for_each(|note| index.note(note));
+            entries.iter().for_each(|note| index.note(note));
         }
     }
 
@@ -80,16 +80,16 @@ impl Segment {
             return None;
         }
         let index = File::open(self.index_path()).ok().and_then(Index::open)?;
-        (index.outline().end.max(self.begin()) == self.end()).then_some(index)
+        (index.stats().end.max(self.begin()) == self.end()).then_some(index)
     }
 
     /// What there is in a file that is full. Writes its index beside it if it is not there.
-    pub(crate) fn outline(&self) -> Result<Outline, Damage> {
-        if let Some(outline) = self.outline.get() {
-            return Ok(*outline);
+    pub(crate) fn stats(&self) -> Result<SegmentStats, Damage> {
+        if let Some(stats) = self.stats.get() {
+            return Ok(*stats);
         }
-        let outline = self.with_index(|index| Ok(index.outline()))?.answer;
-        Ok(*self.outline.get_or_init(|| outline))
+        let stats = self.with_index(|index| Ok(index.stats()))?.answer;
+        Ok(*self.stats.get_or_init(|| stats))
     }
 
     /// Ends the writing of indexes: the file is about to be written again, or dropped. Whoever has this
@@ -108,7 +108,7 @@ impl Segment {
         }
         static WAYS: AtomicU32 = AtomicU32::new(0);
         let way = WAYS.fetch_add(1, Ordering::Relaxed);
-        place::replace_file_by(&self.index_path(), &self.path().with_extension(format!("{way}.new")), bytes)
+        durable::replace_file_by(&self.index_path(), &self.path().with_extension(format!("{way}.new")), bytes)
     }
 
     /// Makes the index of a full file again and writes it beside the file, where it was missing, damaged, or of a
@@ -139,7 +139,7 @@ impl Segment {
         let mut index = Growing::default();
         let end = self.walk(self.begin(), self.end(), &mut |offset, head, payload| {
             let length = self.binding.header() + payload.len();
-            index.note(&note_of(self.schema, offset, length, head, payload));
+            index.note(&entry_of(self.schema, offset, length, head, payload));
             true
         })?;
         match end {

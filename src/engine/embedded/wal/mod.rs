@@ -5,33 +5,33 @@
 //! Ids ascend through the whole journal, which is how one is found without an index key of its own.
 
 mod ascending;
+mod compaction;
 mod compress;
 mod copy;
 mod first;
 mod header;
 mod index;
 mod indexed;
-mod journal;
+mod log;
 mod names;
 mod open;
 mod packed;
-mod prune;
 pub(crate) mod recovery;
 mod search;
 mod segment;
 mod unpacked;
 mod writer;
 
+pub(crate) use self::compaction::{NotCompacted, Throttle};
 pub(crate) use self::copy::{Copying, Part};
 pub(crate) use self::first::{first, note_first, numbers_in};
 pub(crate) use self::header::{HEADER, Header};
-pub(crate) use self::index::{Growing, Note, end_in, is_of_before, note_of, to_bytes as index_bytes};
-pub(crate) use self::journal::{Journal, Mask};
+pub(crate) use self::index::{Growing, IndexEntry, end_in, entry_of, is_of_before, to_bytes as index_bytes};
+pub(crate) use self::log::{Redaction, Wal};
 pub(crate) use self::open::{create, open};
 #[cfg(test)]
 pub(crate) use self::packed::pack_file;
 pub(crate) use self::packed::{Packing, Shape, Source};
-pub(crate) use self::prune::{Breath, Unpruned};
 pub(crate) use self::segment::path_of as file_path;
 pub(crate) use self::writer::Writer;
 

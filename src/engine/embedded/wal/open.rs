@@ -5,15 +5,15 @@ use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, RwLock};
 
-use crate::engine::embedded::place;
+use crate::engine::embedded::durable;
 use crate::engine::embedded::wal::first::{first, note_first, numbers_in, remove_leftovers};
-use crate::engine::embedded::wal::journal::Journal;
+use crate::engine::embedded::wal::log::Wal;
 use crate::engine::embedded::wal::recovery::{self, Replay};
 use crate::engine::embedded::wal::segment::{self, Segment};
 use crate::engine::embedded::wal::unpacked::Unpacked;
 use crate::engine::embedded::wal::writer::Writer;
 use crate::model::error::Damage;
-use crate::model::record::Applied;
+use crate::model::record::CheckpointPosition;
 use crate::model::segment::Schema;
 use crate::model::view::Tally;
 
@@ -28,10 +28,10 @@ pub(crate) fn create(dir: &Path, now: u64, schema: &'static Schema) -> io::Resul
 /// away; anything else that is not a frame is damage. Files that retention has dropped are not missed.
 pub(crate) fn open(
     dir: &Path,
-    applied: Applied,
+    applied: CheckpointPosition,
     schema: &'static Schema,
     replay: Replay<'_>,
-) -> Result<(Arc<Journal>, Writer), Damage> {
+) -> Result<(Arc<Wal>, Writer), Damage> {
     let numbers = numbers_in(dir)?;
     let newest = numbers.last().copied().unwrap_or(0).max(applied.segment).max(1);
     let first = first(dir)?.or_else(|| numbers.first().copied()).unwrap_or(newest);
@@ -59,7 +59,7 @@ pub(crate) fn open(
     for segment in segments.range(applied.segment..).map(|(_, segment)| segment) {
         segment.sync().map_err(|error| Damage::io(segment.path(), "cannot be synced", &error))?;
     }
-    place::sync_dir(dir).map_err(|error| Damage::io(dir, "cannot be synced", &error))?;
+    durable::sync_dir(dir).map_err(|error| Damage::io(dir, "cannot be synced", &error))?;
     let mut reached = applied;
     for (number, segment) in segments.range(applied.segment..) {
         recovery::take_in(segment, &mut reached, *number == newest, replay)?;
@@ -70,7 +70,7 @@ pub(crate) fn open(
     leftovers.map_err(|error| Damage::io(dir, "has leftovers that cannot be removed", &error))?;
     let (dir, segments) = (dir.to_owned(), RwLock::new(segments));
     let (tally, files, mask) = (Tally::default(), Mutex::default(), Mutex::default());
-    let journal = Arc::new(Journal { dir, segments, tally, files, blocks, mask, schema });
+    let journal = Arc::new(Wal { dir, segments, tally, files, blocks, mask, schema });
     let writer = Writer::new(journal.clone(), active);
     Ok((journal, writer))
 }

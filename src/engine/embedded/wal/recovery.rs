@@ -30,10 +30,10 @@ use std::path::Path;
 use crate::engine::embedded::frame::{self, Ahead, Binding};
 use crate::engine::embedded::wal::segment::{self, End, Segment};
 use crate::model::error::{Damage, u32_of};
-use crate::model::record::{Applied, Head};
+use crate::model::record::{CheckpointPosition, Head};
 
 /// Takes a frame in: its header, its payload, and how far that is in the journal.
-pub(crate) type Replay<'r> = &'r mut dyn FnMut(Head, &[u8], Applied) -> Result<(), Damage>;
+pub(crate) type Replay<'r> = &'r mut dyn FnMut(Head, &[u8], CheckpointPosition) -> Result<(), Damage>;
 
 /// What stands behind the last whole step of the newest file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,7 +84,7 @@ pub(crate) fn resume(binding: Binding, bytes: &[u8], at: usize, batch: u64) -> O
 }
 
 /// Whether a cut came while the newest file, `number` in `dir`, was made: so nothing was ever in it.
-pub(crate) fn was_never_used(dir: &Path, number: u32, applied: Applied) -> bool {
+pub(crate) fn was_never_used(dir: &Path, number: u32, applied: CheckpointPosition) -> bool {
     number > applied.segment && segment::is_unfinished(dir, number)
 }
 
@@ -92,7 +92,7 @@ pub(crate) fn was_never_used(dir: &Path, number: u32, applied: Applied) -> bool 
 /// `reached` goes along.
 pub(crate) fn take_in(
     segment: &Segment,
-    reached: &mut Applied,
+    reached: &mut CheckpointPosition,
     newest: bool,
     replay: Replay<'_>,
 ) -> Result<(), Damage> {
@@ -112,8 +112,13 @@ pub(crate) fn take_in(
             return true;
         }
         for (head, payload, behind) in step.drain(..) {
-            let position =
-                Applied { segment: segment.number, offset: behind, batch: head.batch, last_id: head.id, ..*reached };
+            let position = CheckpointPosition {
+                segment: segment.number,
+                offset: behind,
+                batch: head.batch,
+                last_id: head.id,
+                ..*reached
+            };
             result = replay(head, &payload, position);
             if result.is_err() {
                 return false;

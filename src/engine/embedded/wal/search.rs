@@ -1,6 +1,6 @@
 //! Looking through the journal, the newest first, by the lists of its indexes.
 //!
-//! A question names the [keys](Key) that a frame must have; the frames that have all of them are found without reading
+//! A question names the [keys](Term) that a frame must have; the frames that have all of them are found without reading
 //! the others. What one question may read is bounded ([`Work`]): when that is used up it says how far it has looked.
 
 use std::io;
@@ -8,11 +8,11 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use crate::engine::embedded::wal::index::{self, Index, Posting};
-use crate::engine::embedded::wal::journal::Journal;
+use crate::engine::embedded::wal::log::Wal;
 use crate::engine::embedded::wal::segment::Segment;
 use crate::model::error::{Damage, StoreError};
 use crate::model::segment::Schema;
-use crate::model::term::{Key, Lookup, Whose};
+use crate::model::term::{Lookup, Owner, Term};
 use crate::model::view::{Reached, Sample, Visit, Wanted, Work};
 
 /// How many lists of different companies are gone through side by side; of more, all postings are taken at once.
@@ -20,7 +20,7 @@ const SIDE_BY_SIDE: usize = 8;
 /// About how many postings a block has.
 const IN_A_BLOCK: usize = 400;
 
-impl Journal {
+impl Wal {
     /// Hands the wanted frames to `visit`, the newest first, until it breaks or `work` is spent. At least one that it
     /// has not seen is looked at, so that whoever goes on from there comes to the end.
     pub(crate) fn newest_first(
@@ -57,7 +57,7 @@ impl Journal {
     /// It answers whether the frame was one that is meant, otherwise that company's next is shown, and whether to go on.
     pub(crate) fn one_of_each_company(
         &self,
-        key: Key<'_>,
+        key: Term<'_>,
         kind: u8,
         work: &Work<'_>,
         visit: Sample<'_>,
@@ -151,14 +151,14 @@ impl Look<'_> {
         if wanted.below == u128::MAX && until.is_none() {
             return Ok(self.segment.end());
         }
-        let mark = self.ask(|index| index.mark_from(id(index.outline().late)))?;
+        let mark = self.ask(|index| index.mark_from(id(index.stats().late)))?;
         Ok(mark.unwrap_or_else(|| self.segment.end()))
     }
 
     /// The lists of all keys.
     fn lists(&self) -> Result<Vec<List>, Damage> {
-        let keys = if self.wanted.keys.is_empty() { &[Key::All] } else { self.wanted.keys };
-        let company = self.wanted.company.map(Whose::company);
+        let keys = if self.wanted.keys.is_empty() { &[Term::All] } else { self.wanted.keys };
+        let company = self.wanted.company.map(Owner::company);
         let unknown = self.wanted.kinds.iter().any(|kind| (self.schema.may_be_unowned)(*kind));
         keys.iter()
             .map(|key| {

@@ -15,16 +15,16 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use std::time::{Duration, Instant};
 
+use crate::engine::embedded::durable;
 use crate::engine::embedded::frame::{Binding, NoFrame};
 use crate::engine::embedded::location::{self, Gone};
-use crate::engine::embedded::place;
 use crate::engine::embedded::wal::header::{self, Header};
-use crate::engine::embedded::wal::index::{Growing, Index, Note};
+use crate::engine::embedded::wal::index::{Growing, Index, IndexEntry};
 use crate::engine::embedded::wal::packed::{Shape, Spoilt};
 use crate::engine::embedded::wal::unpacked::{Packed, Unpacked};
 use crate::model::error::{Damage, u32_of};
 use crate::model::record::Head;
-use crate::model::segment::{Outline, Schema};
+use crate::model::segment::{Schema, SegmentStats};
 
 /// How much is read at once when a whole file is walked through.
 const STRIDE: usize = 256 * 1024;
@@ -63,7 +63,7 @@ pub(crate) struct Segment {
     pub(crate) first_id: OnceLock<u128>,
     pub(crate) index: RwLock<Option<Index>>,
     /// What there is in it, once it is full and somebody has asked.
-    pub(crate) outline: OnceLock<Outline>,
+    pub(crate) stats: OnceLock<SegmentStats>,
     /// Whether another file has its name, or none; held while an index is written beside it.
     pub(crate) retired: Mutex<bool>,
     pub(crate) schema: &'static Schema,
@@ -89,7 +89,7 @@ impl Segment {
         let (header, _) = Header::new(number, created)?;
         file.write_all_at(&header.to_bytes(), 0)?;
         file.sync_all()?;
-        place::sync_dir(dir)?;
+        durable::sync_dir(dir)?;
         let mut created = Self::of(header, path, file, header.end(), schema);
         created.index = RwLock::new(Some(Index::Growing(Growing::default())));
         Ok(created)
@@ -109,7 +109,7 @@ impl Segment {
             room: AtomicU64::new(0),
             first_id: OnceLock::new(),
             index: RwLock::new(None),
-            outline: OnceLock::new(),
+            stats: OnceLock::new(),
             retired: Mutex::new(false),
             schema,
         }
@@ -235,10 +235,10 @@ impl Segment {
         self.file.sync_all()
     }
 
-    /// Makes synced bytes readable: `notes` are the frames in them.
-    pub(crate) fn publish(&self, bytes: usize, notes: &[Note]) {
-        self.note(notes);
-        if let Some(first) = notes.iter().find(|note| note.id != 0) {
+    /// Makes synced bytes readable: `entries` are the frames in them.
+    pub(crate) fn publish(&self, bytes: usize, entries: &[IndexEntry]) {
+        self.note(entries);
+        if let Some(first) = entries.iter().find(|note| note.id != 0) {
             self.first_id.get_or_init(|| first.id);
         }
         self.end.fetch_add(u32::try_from(bytes).unwrap_or(0), Ordering::AcqRel);

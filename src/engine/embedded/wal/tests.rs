@@ -8,9 +8,9 @@ use crate::core::time::Timestamp;
 use crate::engine::embedded::frame;
 use crate::engine::embedded::wal::header::HEADER;
 use crate::model::error::{Damage, u32_of};
-use crate::model::record::{self, Accepted, Applied, Head, Kind as _, Logged, SCHEMA};
-use crate::model::segment::Fate;
-use crate::model::term::Key;
+use crate::model::record::{self, Accepted, CheckpointPosition, Head, Kind as _, Logged, SCHEMA};
+use crate::model::segment::Disposition;
+use crate::model::term::Term;
 use crate::model::view::Wanted;
 
 use std::path::Path;
@@ -51,18 +51,24 @@ pub(crate) fn head(batch: u64, id: u128, continues: bool) -> Head {
 /// Writes one group commit of single-frame steps with these ids.
 pub(crate) fn commit(writer: &mut Writer, batch: u64, ids: &[u128]) {
     let mut bytes = Vec::new();
-    let mut notes = Vec::new();
+    let mut entries = Vec::new();
     for id in ids {
         let logged = logged(*id % 10);
         let offset = bytes.len();
         frame::encode(&mut bytes, head(batch, *id, false), |out| record::codec::encode_into(out, &logged));
         let length = bytes.len() - offset;
-        notes.push(note_of(&SCHEMA, u32_of(offset), length, head(batch, *id, false), &bytes[offset + frame::HEADER..]));
+        entries.push(entry_of(
+            &SCHEMA,
+            u32_of(offset),
+            length,
+            head(batch, *id, false),
+            &bytes[offset + frame::HEADER..],
+        ));
     }
-    writer.append(&mut bytes, &mut notes).unwrap();
+    writer.append(&mut bytes, &mut entries).unwrap();
 }
 
-pub(crate) fn open(dir: &Path, applied: Applied) -> Result<(Arc<Journal>, Writer, Vec<u128>), Damage> {
+pub(crate) fn open(dir: &Path, applied: CheckpointPosition) -> Result<(Arc<Wal>, Writer, Vec<u128>), Damage> {
     let mut seen = Vec::new();
     let opened = wal::open(dir, applied, &SCHEMA, &mut |head, _, _| {
         seen.push(head.id);
@@ -71,7 +77,7 @@ pub(crate) fn open(dir: &Path, applied: Applied) -> Result<(Arc<Journal>, Writer
     opened.map(|(journal, writer)| (journal, writer, seen))
 }
 
-pub(crate) fn ids(journal: &Journal, wanted: Wanted<'_>, most: usize) -> Vec<u128> {
+pub(crate) fn ids(journal: &Wal, wanted: Wanted<'_>, most: usize) -> Vec<u128> {
     let mut ids = Vec::new();
     let visit = &mut |head: Head, _: &[u8]| {
         ids.push(head.id);
@@ -84,9 +90,9 @@ pub(crate) fn ids(journal: &Journal, wanted: Wanted<'_>, most: usize) -> Vec<u12
 pub(crate) const ALL: Wanted<'static> = Wanted { kinds: Logged::KINDS, ..Wanted::ANY };
 
 /// A journal of 300 entries in several files, ids 1 to 300, ten a group commit.
-pub(crate) fn filled(dir: &Path) -> (Arc<Journal>, Writer) {
+pub(crate) fn filled(dir: &Path) -> (Arc<Wal>, Writer) {
     create(dir, 0, &SCHEMA).unwrap();
-    let (journal, mut writer, _) = open(dir, Applied::default()).unwrap();
+    let (journal, mut writer, _) = open(dir, CheckpointPosition::default()).unwrap();
     writer.set_segment_bytes(8_000);
     for batch in 0..30u64 {
         let from = u128::from(batch) * 10 + 1;
@@ -109,7 +115,7 @@ fn what_was_written_is_found_by_id_by_key_and_in_order() {
     assert_eq!(ids(&journal, Wanted { below: 155, from: 141, ..ALL }, usize::MAX), backwards[146..160]);
     assert_eq!(ids(&journal, Wanted { below: 155, ..ALL }, 3), [154, 153, 152]);
     let sevens: Vec<u128> = backwards.iter().copied().filter(|id| id % 10 == 7).collect();
-    assert_eq!(ids(&journal, Wanted { keys: &[Key::Delivery(7)], ..ALL }, usize::MAX), sevens);
+    assert_eq!(ids(&journal, Wanted { keys: &[Term::Delivery(7)], ..ALL }, usize::MAX), sevens);
     assert_eq!(ids(&journal, Wanted { kinds: Accepted::KINDS, ..ALL }, usize::MAX), []);
     for id in [1, 2, 99, 100, 101, 300] {
         let mut found = 0;
@@ -126,12 +132,14 @@ fn after_opening_again_all_is_there_and_what_was_not_applied_is_replayed() {
     let (_, writer) = filled(dir.path());
     let (segment, offset) = writer.position();
     drop(writer);
-    let applied = Applied { segment: segment - 1, offset: HEADER, batch: 1, ..Applied::default() };
+    let applied =
+        CheckpointPosition { segment: segment - 1, offset: HEADER, batch: 1, ..CheckpointPosition::default() };
     let (journal, _, replayed) = open(dir.path(), applied).unwrap();
     assert_eq!(replayed.last(), Some(&300));
     assert!(replayed.windows(2).all(|pair| pair[1] == pair[0] + 1));
     assert_eq!(ids(&journal, ALL, usize::MAX).len(), 300);
-    let (_, _, replayed) = open(dir.path(), Applied { segment, offset, batch: 30, ..Applied::default() }).unwrap();
+    let (_, _, replayed) =
+        open(dir.path(), CheckpointPosition { segment, offset, batch: 30, ..CheckpointPosition::default() }).unwrap();
     assert_eq!(replayed, []);
 }
 
@@ -139,7 +147,7 @@ fn after_opening_again_all_is_there_and_what_was_not_applied_is_replayed() {
 fn a_torn_last_commit_is_cut_away_at_every_length() {
     let dir = tempfile::tempdir().unwrap();
     create(dir.path(), 0, &SCHEMA).unwrap();
-    let (_, mut writer, _) = open(dir.path(), Applied::default()).unwrap();
+    let (_, mut writer, _) = open(dir.path(), CheckpointPosition::default()).unwrap();
     commit(&mut writer, 1, &[1, 2]);
     let (_, whole) = writer.position();
     commit(&mut writer, 2, &[3]);
@@ -153,7 +161,7 @@ fn a_torn_last_commit_is_cut_away_at_every_length() {
                 continue; // what is cut off were zeros
             }
             std::fs::write(segment::path_of(dir.path(), 1), &torn).unwrap();
-            let (_, mut writer, seen) = open(dir.path(), Applied::default()).unwrap();
+            let (_, mut writer, seen) = open(dir.path(), CheckpointPosition::default()).unwrap();
             assert_eq!((seen, writer.position()), (vec![1, 2], (1, whole)), "cut at {cut}, {room} zeros behind");
             commit(&mut writer, 2, &[4]);
         }
@@ -164,7 +172,7 @@ fn a_torn_last_commit_is_cut_away_at_every_length() {
 fn only_the_newest_file_has_room_behind_its_frames_and_an_ordered_stop_leaves_none() {
     let dir = tempfile::tempdir().unwrap();
     create(dir.path(), 0, &SCHEMA).unwrap();
-    let (_, mut writer, _) = open(dir.path(), Applied::default()).unwrap();
+    let (_, mut writer, _) = open(dir.path(), CheckpointPosition::default()).unwrap();
     let length = |number| std::fs::metadata(segment::path_of(dir.path(), number)).unwrap().len();
     let made_at = |writer: &Writer| (u64::from(writer.position().1), length(writer.position().0));
     commit(&mut writer, 1, &[1]);
@@ -185,7 +193,7 @@ fn only_the_newest_file_has_room_behind_its_frames_and_an_ordered_stop_leaves_no
     commit(&mut writer, batch + 1, &[100_000]);
     assert!(length(2) > made_at(&writer).0);
     // A kill leaves the room, and the next start takes it away.
-    let (_, reopened, seen) = open(dir.path(), Applied::default()).unwrap();
+    let (_, reopened, seen) = open(dir.path(), CheckpointPosition::default()).unwrap();
     assert_eq!((seen.last(), reopened.position()), (Some(&100_000), writer.position()));
     assert_eq!(length(2), u64::from(reopened.position().1));
     let mut writer = reopened;
@@ -194,25 +202,25 @@ fn only_the_newest_file_has_room_behind_its_frames_and_an_ordered_stop_leaves_no
     assert_eq!(length(2), u64::from(writer.position().1));
     // Closed is not ended for good: a commit after it makes room again.
     commit(&mut writer, batch + 3, &[100_002]);
-    assert_eq!(open(dir.path(), Applied::default()).unwrap().2.last(), Some(&100_002));
+    assert_eq!(open(dir.path(), CheckpointPosition::default()).unwrap().2.last(), Some(&100_002));
 }
 
 #[test]
 fn an_unfinished_step_is_cut_away_whole() {
     let dir = tempfile::tempdir().unwrap();
     create(dir.path(), 0, &SCHEMA).unwrap();
-    let (_, mut writer, _) = open(dir.path(), Applied::default()).unwrap();
+    let (_, mut writer, _) = open(dir.path(), CheckpointPosition::default()).unwrap();
     commit(&mut writer, 1, &[1]);
     let whole = writer.position();
     let mut bytes = Vec::new();
-    let mut notes = Vec::new();
+    let mut entries = Vec::new();
     for id in [2, 3] {
         let offset = bytes.len();
         frame::encode(&mut bytes, head(2, id, true), |out| out.push(0));
-        notes.push(note_of(&SCHEMA, u32_of(offset), bytes.len() - offset, head(2, id, true), &[0]));
+        entries.push(entry_of(&SCHEMA, u32_of(offset), bytes.len() - offset, head(2, id, true), &[0]));
     }
-    writer.append(&mut bytes, &mut notes).unwrap();
-    let (_, writer, seen) = open(dir.path(), Applied::default()).unwrap();
+    writer.append(&mut bytes, &mut entries).unwrap();
+    let (_, writer, seen) = open(dir.path(), CheckpointPosition::default()).unwrap();
     assert_eq!((seen, writer.position()), (vec![1], whole));
 }
 
@@ -220,7 +228,7 @@ fn an_unfinished_step_is_cut_away_whole() {
 fn damage_with_something_acknowledged_behind_it_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     create(dir.path(), 0, &SCHEMA).unwrap();
-    let (_, mut writer, _) = open(dir.path(), Applied::default()).unwrap();
+    let (_, mut writer, _) = open(dir.path(), CheckpointPosition::default()).unwrap();
     for batch in 1..=4u64 {
         commit(&mut writer, batch, &[u128::from(batch)]);
     }
@@ -231,7 +239,7 @@ fn damage_with_something_acknowledged_behind_it_is_refused() {
         let mut bent = bytes.clone();
         bent[HEADER as usize + frame * frame_length + 50] ^= 1;
         std::fs::write(&path, &bent).unwrap();
-        let opened = open(dir.path(), Applied::default());
+        let opened = open(dir.path(), CheckpointPosition::default());
         let untouched = std::fs::read(&path).unwrap() == bent;
         if frame < 3 {
             let damage = opened.unwrap_err().to_string();
@@ -249,14 +257,14 @@ fn missing_files_and_files_that_are_too_short_are_refused() {
     let (_, writer) = filled(dir.path());
     let (segment, offset) = writer.position();
     drop(writer);
-    let applied = Applied { segment, offset, batch: 30, ..Applied::default() };
+    let applied = CheckpointPosition { segment, offset, batch: 30, ..CheckpointPosition::default() };
     let last = segment::path_of(dir.path(), segment);
     std::fs::File::options().write(true).open(&last).unwrap().set_len(u64::from(offset) - 1).unwrap();
     assert!(open(dir.path(), applied).unwrap_err().to_string().contains("were written and acknowledged"));
     std::fs::remove_file(&last).unwrap();
     assert!(open(dir.path(), applied).unwrap_err().to_string().ends_with("is missing"));
     std::fs::remove_file(segment::path_of(dir.path(), 2)).unwrap();
-    let before = Applied { segment: segment - 1, ..Applied::default() };
+    let before = CheckpointPosition { segment: segment - 1, ..CheckpointPosition::default() };
     assert!(open(dir.path(), before).unwrap_err().to_string().contains("000002.log is missing"));
 }
 
@@ -285,7 +293,7 @@ fn two_who_write_the_index_of_a_file_at_once_leave_a_whole_one() {
     for round in 0..300 {
         segment.index_for_writing().unwrap();
         std::fs::remove_file(&index).unwrap();
-        // As the thread does that ends a file, and whoever asks for its outline meanwhile.
+        // As the thread does that ends a file, and whoever asks for its stats meanwhile.
         let together = std::sync::Barrier::new(2);
         let seal = || {
             together.wait();
@@ -305,7 +313,7 @@ fn an_index_that_is_missing_or_damaged_is_made_again() {
     let (_, writer) = filled(dir.path());
     let applied = {
         let (segment, offset) = writer.position();
-        Applied { segment, offset, batch: 30, ..Applied::default() }
+        CheckpointPosition { segment, offset, batch: 30, ..CheckpointPosition::default() }
     };
     drop(writer);
     for rubbish in [None, Some(&b"rubbish"[..])] {
@@ -315,20 +323,20 @@ fn an_index_that_is_missing_or_damaged_is_made_again() {
             Some(bytes) => std::fs::write(&index, bytes).unwrap(),
         }
         let (journal, ..) = open(dir.path(), applied).unwrap();
-        assert_eq!(ids(&journal, Wanted { keys: &[Key::Delivery(3)], ..ALL }, usize::MAX).len(), 30);
+        assert_eq!(ids(&journal, Wanted { keys: &[Term::Delivery(3)], ..ALL }, usize::MAX).len(), 30);
     }
 }
 
 /// Every other entry stays.
-pub(crate) fn half(head: Head, _: &[u8]) -> Result<Fate, Damage> {
-    Ok(if head.id.is_multiple_of(2) { Fate::Keep } else { Fate::Drop })
+pub(crate) fn half(head: Head, _: &[u8]) -> Result<Disposition, Damage> {
+    Ok(if head.id.is_multiple_of(2) { Disposition::Keep } else { Disposition::Drop })
 }
 
 #[test]
 fn a_file_is_written_again_under_its_readers_and_the_oldest_is_dropped() {
     let dir = tempfile::tempdir().unwrap();
     let (journal, mut writer) = filled(dir.path());
-    let of_second = journal.outlines()[1].1;
+    let of_second = journal.stats()[1].1;
     let stale = std::fs::read(dir.path().join("000002.idx")).unwrap();
     let survey = journal.survey(2, &mut half, &mut || true).unwrap();
     assert!(survey.gone > 0 && survey.kept.abs_diff(survey.gone) < 500, "{survey:?}");
@@ -345,7 +353,7 @@ fn a_file_is_written_again_under_its_readers_and_the_oldest_is_dropped() {
     };
     journal.newest_first(&ALL, &journal.unbounded(), visit).unwrap();
     assert_eq!(seen, (1..=300).rev().collect::<Vec<u128>>());
-    let last_of_first = journal.outlines()[0].1.last_logged;
+    let last_of_first = journal.stats()[0].1.last_logged;
     assert!(last_of_first % 2 == 0 && last_of_first <= of_second.last_logged);
     let expected = |from: u128| -> Vec<u128> {
         let first_of_newest = seen.iter().copied().rev().find(|id| *id > last_of_rewritten(&journal)).unwrap();
@@ -356,7 +364,7 @@ fn a_file_is_written_again_under_its_readers_and_the_oldest_is_dropped() {
     let (whole, applied) = (expected(first_kept), position(&writer));
     assert_eq!(ids(&journal, ALL, usize::MAX), whole);
     let sevens: Vec<u128> = whole.iter().copied().filter(|id| id % 10 == 7).collect();
-    assert_eq!(ids(&journal, Wanted { keys: &[Key::Delivery(7)], ..ALL }, usize::MAX), sevens);
+    assert_eq!(ids(&journal, Wanted { keys: &[Term::Delivery(7)], ..ALL }, usize::MAX), sevens);
     for id in [1, first_kept - 1, first_kept + 1] {
         assert_eq!(journal.get(id, &mut |_, _| ()), Ok(false), "{id}");
     }
@@ -372,21 +380,21 @@ fn a_file_is_written_again_under_its_readers_and_the_oldest_is_dropped() {
     assert_eq!(replayed, [301]);
     assert!(!segment::path_of(dir.path(), 1).exists() && !dir.path().join("000003.rewrite").exists());
     assert_eq!(ids(&journal, Wanted { below: 301, ..ALL }, usize::MAX), whole);
-    assert_eq!(ids(&journal, Wanted { keys: &[Key::Delivery(7)], ..ALL }, usize::MAX), sevens);
+    assert_eq!(ids(&journal, Wanted { keys: &[Term::Delivery(7)], ..ALL }, usize::MAX), sevens);
     drop(journal);
     std::fs::remove_file(segment::path_of(dir.path(), 2)).unwrap();
     assert!(open(dir.path(), applied).unwrap_err().to_string().contains("000002.log is missing"));
 }
 
-pub(crate) fn position(writer: &Writer) -> Applied {
+pub(crate) fn position(writer: &Writer) -> CheckpointPosition {
     let (segment, offset) = writer.position();
-    Applied { segment, offset, batch: 30, ..Applied::default() }
+    CheckpointPosition { segment, offset, batch: 30, ..CheckpointPosition::default() }
 }
 
 /// The last entry in the files that are full.
-fn last_of_rewritten(journal: &Journal) -> u128 {
-    let outlines = journal.outlines();
-    outlines.iter().rev().skip(1).map(|(_, outline)| outline.last_logged).max().unwrap()
+fn last_of_rewritten(journal: &Wal) -> u128 {
+    let stats = journal.stats();
+    stats.iter().rev().skip(1).map(|(_, stats)| stats.last_logged).max().unwrap()
 }
 
 #[test]
@@ -396,13 +404,13 @@ fn a_file_that_is_damaged_or_whose_writing_ends_early_stays_as_it_is() {
     let path = segment::path_of(dir.path(), 1);
     let before = std::fs::read(&path).unwrap();
     let judge = &mut |_, _: &[u8]| Err(Damage::new(Path::new("state"), "is gone"));
-    assert!(matches!(journal.rewrite(1, judge, &mut || true), Err(Unpruned::Failed(_))));
+    assert!(matches!(journal.rewrite(1, judge, &mut || true), Err(NotCompacted::Failed(_))));
     let mut bent = before.clone();
     bent[3000] ^= 1;
     std::fs::write(&path, &bent).unwrap();
     for pruned in [journal.rewrite(1, &mut half, &mut || true), journal.survey(1, &mut half, &mut || true).map(drop)] {
         assert!(
-            matches!(pruned, Err(Unpruned::Failed(damage)) if damage.to_string().contains("000001.log is damaged"))
+            matches!(pruned, Err(NotCompacted::Failed(damage)) if damage.to_string().contains("000001.log is damaged"))
         );
     }
     assert_eq!(std::fs::read(&path).unwrap(), bent);

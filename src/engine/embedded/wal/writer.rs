@@ -8,8 +8,8 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use crate::engine::embedded::frame::Binding;
-use crate::engine::embedded::wal::index::Note;
-use crate::engine::embedded::wal::journal::Journal;
+use crate::engine::embedded::wal::index::IndexEntry;
+use crate::engine::embedded::wal::log::Wal;
 use crate::engine::embedded::wal::segment::Segment;
 
 /// A file is closed once it has this many bytes.
@@ -18,7 +18,7 @@ const SEGMENT_BYTES: u32 = 64 << 20;
 /// The one who appends to the journal.
 #[derive(Debug)]
 pub(crate) struct Writer {
-    pub(crate) journal: Arc<Journal>,
+    pub(crate) journal: Arc<Wal>,
     pub(crate) active: Arc<Segment>,
     segment_bytes: u32,
     /// No file becomes larger, whatever is set.
@@ -27,7 +27,7 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    pub(crate) const fn new(journal: Arc<Journal>, active: Arc<Segment>) -> Self {
+    pub(crate) const fn new(journal: Arc<Wal>, active: Arc<Segment>) -> Self {
         Self {
             journal,
             active,
@@ -37,9 +37,9 @@ impl Writer {
         }
     }
 
-    /// Appends the frames in `bytes`, one group commit, and syncs them. `notes` are all of them, by their offset in
+    /// Appends the frames in `bytes`, one group commit, and syncs them. `entries` are all of them, by their offset in
     /// `bytes`. Says how long the sync took. After an error nothing is known; do not go on.
-    pub(crate) fn append(&mut self, bytes: &mut [u8], notes: &mut [Note]) -> io::Result<Duration> {
+    pub(crate) fn append(&mut self, bytes: &mut [u8], entries: &mut [IndexEntry]) -> io::Result<Duration> {
         let Binding::Salted(salt) = self.active.binding else {
             return Err(io::Error::other("a journal file of an older format is not written to"));
         };
@@ -47,13 +47,13 @@ impl Writer {
             return Err(io::Error::other("a compressed journal file is not written to"));
         }
         let end = self.active.end();
-        for note in notes.iter_mut() {
+        for note in entries.iter_mut() {
             let frame = bytes.get_mut(note.offset as usize..).unwrap_or_default();
             note.offset += end;
             salt.bind(frame, note.offset, end).ok_or_else(|| io::Error::other("a frame is not where it should be"))?;
         }
         let synced = self.active.append(bytes)?;
-        self.active.publish(bytes.len(), notes);
+        self.active.publish(bytes.len(), entries);
         Ok(synced)
     }
 

@@ -5,13 +5,13 @@ use crate::engine::embedded::frame::HEADER as AHEAD;
 use crate::engine::embedded::wal::segment::path_of;
 use crate::engine::embedded::wal::tests::{ALL, commit, filled, half, ids, open, position};
 use crate::engine::embedded::wal::{Part, Writer};
-use crate::model::record::Applied;
-use crate::model::term::Key;
+use crate::model::record::CheckpointPosition;
+use crate::model::term::Term;
 use crate::model::view::Log as _;
 use crate::model::view::Wanted;
 
 /// Compresses all that can be; gives their numbers.
-fn compress_all(journal: &Journal) -> Vec<u32> {
+fn compress_all(journal: &Wal) -> Vec<u32> {
     let files = journal.compressible(u32::MAX);
     for (number, bytes) in &files {
         assert_eq!(fs::metadata(journal.segment(*number).unwrap().path()).unwrap().len(), *bytes);
@@ -27,8 +27,8 @@ fn version(dir: &Path, number: u32) -> u8 {
 }
 
 /// What the journal answers: all ids, those of a key, and one in the middle.
-fn answers(journal: &Journal) -> (Vec<u128>, Vec<u128>, Vec<u128>, bool) {
-    let sevens = ids(journal, Wanted { keys: &[Key::Delivery(7)], ..ALL }, usize::MAX);
+fn answers(journal: &Wal) -> (Vec<u128>, Vec<u128>, Vec<u128>, bool) {
+    let sevens = ids(journal, Wanted { keys: &[Term::Delivery(7)], ..ALL }, usize::MAX);
     let some = ids(journal, Wanted { below: 155, from: 41, ..ALL }, usize::MAX);
     (ids(journal, ALL, usize::MAX), sevens, some, journal.get(123, &mut |head, _| assert_eq!(head.id, 123)).unwrap())
 }
@@ -37,14 +37,14 @@ fn answers(journal: &Journal) -> (Vec<u128>, Vec<u128>, Vec<u128>, bool) {
 fn compressed_files_answer_as_they_did_before_and_after_opening_again() {
     let dir = tempfile::tempdir().unwrap();
     let (journal, writer) = filled(dir.path());
-    let (before, bytes, outlines) = (answers(&journal), journal.bytes(), journal.outlines());
+    let (before, bytes, stats) = (answers(&journal), journal.bytes(), journal.stats());
     assert_eq!(journal.compressible(3).iter().map(|(number, _)| *number).collect::<Vec<_>>(), [2, 1], "newest first");
     let done = compress_all(&journal);
     let newest = writer.position().0;
     assert_eq!(done, (1..newest).rev().collect::<Vec<_>>(), "all but the one that is written to");
     assert!((1..newest).all(|number| version(dir.path(), number) == 3) && version(dir.path(), newest) == 2);
     assert_eq!(answers(&journal), before);
-    assert_eq!(journal.outlines(), outlines, "they fit the indexes that they had");
+    assert_eq!(journal.stats(), stats, "they fit the indexes that they had");
     let on_disk = (1..newest).map(|number| fs::metadata(path_of(dir.path(), number)).unwrap().len()).sum::<u64>();
     assert_eq!(journal.bytes(), on_disk + u64::from(writer.position().1));
     assert!(journal.bytes() < bytes * 6 / 10, "{} of {bytes}", journal.bytes());
@@ -53,7 +53,11 @@ fn compressed_files_answer_as_they_did_before_and_after_opening_again() {
     drop((journal, writer));
     // A start takes the files in from wherever the state is.
     for segment in [newest, newest - 1, 2, 1] {
-        let from = if segment == newest { applied } else { Applied { segment, offset: 1024, ..Applied::default() } };
+        let from = if segment == newest {
+            applied
+        } else {
+            CheckpointPosition { segment, offset: 1024, ..CheckpointPosition::default() }
+        };
         let (journal, _, replayed) = open(dir.path(), from).unwrap();
         assert_eq!(replayed.is_empty(), segment == newest);
         assert!(replayed.is_empty() || replayed.last() == Some(&300));
@@ -66,7 +70,7 @@ fn a_compressed_file_is_pruned_compressed_again_and_dropped_under_its_readers() 
     let dir = tempfile::tempdir().unwrap();
     let (journal, writer) = filled(dir.path());
     let mut old = journal.copying();
-    let [first, second] = [0, 1].map(|file| journal.outlines()[file].1.last_logged);
+    let [first, second] = [0, 1].map(|file| journal.stats()[file].1.last_logged);
     let mut seen = Vec::new();
     let visit = &mut |head: crate::model::record::Head, _: &[u8]| {
         if seen.is_empty() {
@@ -123,24 +127,26 @@ fn what_does_not_become_shorter_what_is_damaged_and_what_was_ended_early_stays_a
     let (journal, writer) = filled(dir.path());
     let path = |number| path_of(dir.path(), number);
     let before = fs::read(path(1)).unwrap();
-    assert!(matches!(journal.compress(1, &mut || false), Err(Unpruned::Stopped)));
+    assert!(matches!(journal.compress(1, &mut || false), Err(NotCompacted::Stopped)));
     assert!(journal.compressible(2).iter().any(|(number, _)| *number == 1), "it is taken up again");
     let mut bent = before;
     bent[3000] ^= 1;
     fs::write(path(1), &bent).unwrap();
     let refused = journal.compress(1, &mut || true);
-    assert!(matches!(&refused, Err(Unpruned::Failed(damage)) if damage.to_string().contains("000001.log is damaged")));
+    assert!(
+        matches!(&refused, Err(NotCompacted::Failed(damage)) if damage.to_string().contains("000001.log is damaged"))
+    );
     assert_eq!(fs::read(path(1)).unwrap(), bent);
     assert!(!path(1).with_extension(REWRITE).exists());
     assert_eq!(journal.compressible(2), [], "nobody tries again each second");
     fs::write(path(3), &bent[..2000]).unwrap();
-    assert!(matches!(journal.compress(3, &mut || true), Err(Unpruned::Failed(damage)) if !damage.is_io()));
+    assert!(matches!(journal.compress(3, &mut || true), Err(NotCompacted::Failed(damage)) if !damage.is_io()));
     assert!(!journal.compressible(4).iter().any(|(number, _)| *number == 3), "nor where it is cut short");
     // One frame is left of it, and a disk has blocks.
     let mut first = true;
     let judge = &mut |_, _: &[u8]| {
         let kept = std::mem::take(&mut first);
-        Ok(if kept { crate::model::segment::Fate::Keep } else { crate::model::segment::Fate::Drop })
+        Ok(if kept { crate::model::segment::Disposition::Keep } else { crate::model::segment::Disposition::Drop })
     };
     journal.rewrite(2, judge, &mut || true).unwrap();
     let before = fs::read(path(2)).unwrap();
@@ -168,7 +174,7 @@ fn what_a_cut_leaves_is_the_file_before_or_the_compressed_one() {
 }
 
 /// A compressed file in which every byte counts, and where the journal then is.
-fn compressed() -> (tempfile::TempDir, Applied) {
+fn compressed() -> (tempfile::TempDir, CheckpointPosition) {
     let dir = tempfile::tempdir().unwrap();
     let (journal, writer) = filled(dir.path());
     compress_all(&journal);
@@ -214,7 +220,7 @@ fn every_byte_that_is_flipped_is_damage_of_that_file_and_never_another_answer() 
 fn nothing_is_written_to_a_compressed_file_though_it_is_the_newest() {
     let (dir, applied) = compressed();
     fs::remove_file(path_of(dir.path(), applied.segment)).unwrap();
-    let applied = Applied { segment: applied.segment - 1, offset: 1024, ..Applied::default() };
+    let applied = CheckpointPosition { segment: applied.segment - 1, offset: 1024, ..CheckpointPosition::default() };
     let (journal, mut writer, _) = open(dir.path(), applied).unwrap();
     assert!(writer.is_for_reading());
     let mut frame = Vec::new();

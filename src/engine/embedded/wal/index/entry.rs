@@ -2,15 +2,15 @@
 
 use crate::model::error::u32_of;
 use crate::model::record::Head;
-use crate::model::segment::{Class, Outline, Schema};
-use crate::model::term::Marks;
+use crate::model::segment::{Class, Schema, SegmentStats};
+use crate::model::term::Terms;
 
 /// How far apart marks are: a look-up by id reads about this many bytes.
 pub(crate) const MARK_EVERY: u32 = 8 * 1024;
 
 /// A frame, as the index takes note of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Note {
+pub(crate) struct IndexEntry {
     /// Where it begins.
     pub(crate) offset: u32,
     /// Its whole length.
@@ -20,7 +20,7 @@ pub(crate) struct Note {
     /// The id in it; 0 if it has none.
     pub(crate) id: u128,
     /// What it speaks of.
-    pub(crate) marks: Marks,
+    pub(crate) marks: Terms,
 }
 
 /// A frame that a list names.
@@ -58,13 +58,13 @@ pub(crate) const fn tag_of(class: Class) -> u8 {
 }
 
 /// A frame as the index takes note of it.
-pub(crate) fn note_of(schema: &Schema, offset: u32, length: usize, head: Head, payload: &[u8]) -> Note {
+pub(crate) fn entry_of(schema: &Schema, offset: u32, length: usize, head: Head, payload: &[u8]) -> IndexEntry {
     let (class, marks) = ((schema.class)(head.kind), (schema.terms)(head, payload));
-    Note { offset, length: u32_of(length), class, id: head.id, marks }
+    IndexEntry { offset, length: u32_of(length), class, id: head.id, marks }
 }
 
-impl Outline {
-    pub(crate) fn note(&mut self, note: &Note) {
+impl SegmentStats {
+    pub(crate) fn note(&mut self, note: &IndexEntry) {
         self.end = note.offset + note.length;
         match note.class {
             Class::LogEntry => {

@@ -62,12 +62,12 @@ impl Drop for Filter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::term::{Key, Whose};
+    use crate::model::term::{Owner, Term};
 
     #[test]
     fn what_is_there_is_never_denied_and_what_is_not_seldom_claimed() {
-        let whose = Whose::company("acme");
-        let key = |n: u32| whose.keys([Key::Call(&format!("call-{n}"))])[0];
+        let whose = Owner::company("acme");
+        let key = |n: u32| whose.keys([Term::Call(&format!("call-{n}"))])[0];
         let filter = Filter::hold(of((0..10_000).map(key).collect::<Vec<_>>().into_iter())).unwrap();
         assert!((0..10_000).all(|n| filter.may_have(key(n))));
         let claimed = (10_000..20_000).filter(|n| filter.may_have(key(*n))).count();

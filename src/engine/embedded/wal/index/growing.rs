@@ -7,8 +7,8 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 
-use crate::engine::embedded::wal::index::entry::{MARK_EVERY, Note, Posting};
-use crate::model::segment::Outline;
+use crate::engine::embedded::wal::index::entry::{IndexEntry, MARK_EVERY, Posting};
+use crate::model::segment::SegmentStats;
 use crate::model::term::BITS;
 
 /// How many postings are handed out at once.
@@ -79,7 +79,7 @@ impl List {
 /// The index of the file that is being written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Growing {
-    pub(crate) outline: Outline,
+    pub(crate) stats: SegmentStats,
     /// Ids and where their frames begin, ascending, one about every [`MARK_EVERY`] bytes.
     pub(crate) marks: Vec<(u128, u32)>,
     /// By the upper bits of their keys.
@@ -88,8 +88,8 @@ pub(crate) struct Growing {
 
 impl Default for Growing {
     fn default() -> Self {
-        let (outline, marks, seed) = (Outline::default(), Vec::new(), Seed::default());
-        Self { outline, marks, parts: vec![Lists::with_hasher(seed); 1 << PART_BITS] }
+        let (stats, marks, seed) = (SegmentStats::default(), Vec::new(), Seed::default());
+        Self { stats, marks, parts: vec![Lists::with_hasher(seed); 1 << PART_BITS] }
     }
 }
 
@@ -101,7 +101,7 @@ fn part_of(key: u64) -> usize {
 
 impl Growing {
     /// Takes note of a frame behind all before.
-    pub(crate) fn note(&mut self, note: &Note) {
+    pub(crate) fn note(&mut self, note: &IndexEntry) {
         let due = self.marks.last().is_none_or(|(_, last)| note.offset - last >= MARK_EVERY);
         if note.id != 0 && due {
             self.marks.push((note.id, note.offset));
@@ -119,7 +119,7 @@ impl Growing {
                 })
                 .or_insert(List::One(posting));
         }
-        self.outline.note(note);
+        self.stats.note(note);
     }
 
     fn list(&self, key: u64) -> Option<&List> {

@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! head    "HSwI" | version u32 | marks u32 | blocks of marks u32 | blocks of lists u32 | bytes of the filter u32
-//!         | outline: end u32, logged u32, last logged u128, last event u128, last message u128, late u64
+//!         | stats: end u32, logged u32, last logged u128, last event u128, last message u128, late u64
 //!         | first mark of each block: id u128, offset u32
 //!         | each block of lists: first key u64, its first offset u32, length u32
 //!         | CRC-32 of the head
@@ -27,7 +27,7 @@ use std::os::unix::fs::FileExt as _;
 use crate::engine::embedded::wal::index::entry::Posting;
 use crate::engine::embedded::wal::index::filter::{self, Filter};
 use crate::engine::embedded::wal::index::growing::Growing;
-use crate::model::segment::Outline;
+use crate::model::segment::SegmentStats;
 
 const MAGIC: [u8; 4] = *b"HSwI";
 const VERSION: u32 = 4;
@@ -55,7 +55,7 @@ struct Fence {
 /// The index of a full file.
 #[derive(Debug)]
 pub(crate) struct Sealed {
-    outline: Outline,
+    stats: SegmentStats,
     /// How many marks there are.
     marks: usize,
     /// The first mark of each block.
@@ -81,7 +81,7 @@ pub(crate) fn to_bytes(index: &Growing) -> Vec<u8> {
     out.extend_from_slice(&count(marks.len()));
     out.extend_from_slice(&count(fences.len()));
     out.extend_from_slice(&count(filter.len()));
-    let Outline { end, logged, last_logged, last_event, last_message, late } = index.outline;
+    let SegmentStats { end, logged, last_logged, last_event, last_message, late } = index.stats;
     out.extend_from_slice(&end.to_le_bytes());
     out.extend_from_slice(&logged.to_le_bytes());
     for id in [last_logged, last_event, last_message] {
@@ -223,7 +223,7 @@ impl Sealed {
         }
         let late = fixed.get(FIXED - 8..)?.try_into().ok().map(u64::from_le_bytes)?;
         let (last_logged, last_event, last_message) = (id(32)?, id(48)?, id(64)?);
-        let outline = Outline { end: number(24)?, logged: number(28)?, last_logged, last_event, last_message, late };
+        let stats = SegmentStats { end: number(24)?, logged: number(28)?, last_logged, last_event, last_message, late };
         let (mark_part, fence_part) = body[FIXED..].split_at(mark_blocks * MARK);
         let marks_at = head.len() as u64;
         let mut at = marks_at + (marks * MARK + mark_blocks * CRC) as u64;
@@ -240,11 +240,11 @@ impl Sealed {
             return None;
         }
         let bits = read(&file, at, filter_bytes + CRC).ok()?;
-        Some(Self { outline, marks, first_marks, fences, marks_at, filter: Filter::hold(bits), file })
+        Some(Self { stats, marks, first_marks, fences, marks_at, filter: Filter::hold(bits), file })
     }
 
-    pub(crate) const fn outline(&self) -> Outline {
-        self.outline
+    pub(crate) const fn stats(&self) -> SegmentStats {
+        self.stats
     }
 
     /// As of [`Growing::may_have`], from memory.

@@ -1,20 +1,20 @@
-use crate::model::term::{Key, Lookup, Whose};
+use crate::model::term::{Lookup, Owner, Term};
 
 use super::*;
 use crate::engine::embedded::wal::index::entry::MARK_EVERY;
 use crate::model::segment::Class;
-use crate::model::term::Marks;
+use crate::model::term::Terms;
 
 /// An index of 1,000 frames of 1,000 bytes each, ids from 1 on, and keys drawn so that some lists are long, some short.
 fn made() -> Growing {
     let mut index = Growing::default();
     for n in 0..1000u32 {
         let class = [Class::Event, Class::LogEntry, Class::Message, Class::WithEvent][n as usize % 4];
-        let whose = Whose::company(if n % 10 == 0 { "small" } else { "large" });
+        let whose = Owner::company(if n % 10 == 0 { "small" } else { "large" });
         let (call, rare) = (format!("call-{}", n / 3), format!("+1202555{n:04}"));
-        let keys = whose.keys([Key::All, Key::Call(&call), Key::Phone(&rare)]);
-        let marks = Marks { keys, at: None };
-        index.note(&Note { offset: 32 + n * 1000, length: 1000, class, id: u128::from(n) + 1, marks });
+        let keys = whose.keys([Term::All, Term::Call(&call), Term::Phone(&rare)]);
+        let marks = Terms { keys, at: None };
+        index.note(&IndexEntry { offset: 32 + n * 1000, length: 1000, class, id: u128::from(n) + 1, marks });
     }
     index
 }
@@ -48,7 +48,7 @@ fn what_was_noted_is_found_in_memory_and_on_the_disk() {
         Index::Sealed(_) => Vec::new(),
     };
     assert!(keys.len() > 1_400, "{}", keys.len());
-    assert_eq!(sealed.outline(), growing.outline());
+    assert_eq!(sealed.stats(), growing.stats());
     assert_eq!(sealed.keys_between(0, u64::MAX, usize::MAX).unwrap(), keys);
     for key in &keys {
         let postings = all(&growing, *key);
@@ -62,7 +62,7 @@ fn what_was_noted_is_found_in_memory_and_on_the_disk() {
         assert!(growing.may_have(*key) && sealed.may_have(*key));
         assert!(all(&sealed, key + 1).is_empty() || keys.contains(&(key + 1)));
     }
-    let large = Key::All.lookup(Some(&Whose::company("large")));
+    let large = Term::All.lookup(Some(&Owner::company("large")));
     let Lookup::One(large) = large else { panic!("{large:?}") };
     let offsets: Vec<u32> = all(&sealed, large).iter().map(|posting| posting.offset).collect();
     assert_eq!(offsets, (0..1000).filter(|n| n % 10 != 0).map(|n| 32 + n * 1000).collect::<Vec<_>>());
@@ -117,15 +117,15 @@ fn those_of_before_are_told_from_damaged_ones() {
 fn a_late_time_is_remembered() {
     let mut index = Growing::default();
     let mut note = |id_ms: u128, at| {
-        let marks = Marks { keys: Vec::new(), at };
-        index.note(&Note {
-            offset: index.outline.end.max(32),
+        let marks = Terms { keys: Vec::new(), at };
+        index.note(&IndexEntry {
+            offset: index.stats.end.max(32),
             length: 10,
             class: Class::LogEntry,
             id: id_ms << 80,
             marks,
         });
-        index.outline.late
+        index.stats.late
     };
     assert_eq!([note(5, Some(5)), note(9, Some(2)), note(9, Some(10)), note(10, None)], [0, 7, 7, 7]);
 }

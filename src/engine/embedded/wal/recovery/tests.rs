@@ -7,7 +7,7 @@ use super::*;
 use crate::engine::embedded::frame;
 use crate::engine::embedded::wal;
 use crate::engine::embedded::wal::header::Header;
-use crate::engine::embedded::wal::{Writer, note_of};
+use crate::engine::embedded::wal::{Writer, entry_of};
 use crate::model::record::{Kind as _, Logged, SCHEMA};
 
 const PAGE: usize = 4096;
@@ -48,7 +48,7 @@ struct Story {
 type Image = BTreeMap<u32, Vec<u8>>;
 
 fn append(writer: &mut Writer, chance: &mut Chance, batch: u64, id: &mut u128) -> Commit {
-    let (mut bytes, mut notes, mut steps) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut bytes, mut entries, mut steps) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..=chance.below(5) {
         let frames = 1 + chance.below(3);
         for nth in 0..frames {
@@ -59,19 +59,19 @@ fn append(writer: &mut Writer, chance: &mut Chance, batch: u64, id: &mut u128) -
                 (0..1 + chance.below(length)).map(|_| u8::try_from(chance.below(256)).unwrap()).collect();
             let offset = u32_of(bytes.len());
             frame::encode(&mut bytes, head, |out| out.extend_from_slice(&payload));
-            notes.push(note_of(&SCHEMA, offset, bytes.len() - offset as usize, head, &payload));
+            entries.push(entry_of(&SCHEMA, offset, bytes.len() - offset as usize, head, &payload));
         }
         steps.push(*id);
     }
     let (file, begin) = writer.position();
-    writer.append(&mut bytes, &mut notes).unwrap();
+    writer.append(&mut bytes, &mut entries).unwrap();
     Commit { file, begin: begin as usize, end: writer.position().1 as usize, steps }
 }
 
 fn story(seed: u64) -> Story {
     let dir = tempfile::tempdir().unwrap();
     wal::create(dir.path(), 0, &SCHEMA).unwrap();
-    let (_, mut writer) = wal::open(dir.path(), Applied::default(), &SCHEMA, &mut |_, _, _| Ok(())).unwrap();
+    let (_, mut writer) = wal::open(dir.path(), CheckpointPosition::default(), &SCHEMA, &mut |_, _, _| Ok(())).unwrap();
     writer.limit_segment_bytes(60_000);
     let (mut chance, mut id, mut commits) = (Chance(seed), 0, Vec::new());
     for batch in 1..=24 {
@@ -166,7 +166,7 @@ fn lay_out(image: &Image) -> tempfile::TempDir {
 }
 
 /// The ids that a start takes in.
-fn opened(dir: &Path, applied: Applied) -> Result<Vec<u128>, Damage> {
+fn opened(dir: &Path, applied: CheckpointPosition) -> Result<Vec<u128>, Damage> {
     let mut seen = Vec::new();
     wal::open(dir, applied, &SCHEMA, &mut |head, _, _| {
         seen.push(head.id);
@@ -196,13 +196,14 @@ fn a_commit_that_was_not_synced_is_cut_away_whatever_is_left_of_it() {
             whole_behind_hole += usize::from(hole && later);
             let dir = lay_out(&image);
             let what = format!("seed {seed}, round {round}, {commit:?}");
-            let seen = opened(dir.path(), Applied::default()).unwrap_or_else(|damage| panic!("{what}: {damage}"));
+            let seen =
+                opened(dir.path(), CheckpointPosition::default()).unwrap_or_else(|damage| panic!("{what}: {damage}"));
             let last = seen.last().copied().unwrap_or(0);
             assert!(seen.iter().copied().eq(1..=last), "{what}: {seen:?}");
             let allowed = last == story.acknowledged(at) || commit.steps.contains(&last);
             assert!(allowed, "{what}: {last}");
             assert_eq!(
-                opened(dir.path(), Applied::default()).unwrap().last().copied().unwrap_or(0),
+                opened(dir.path(), CheckpointPosition::default()).unwrap().last().copied().unwrap_or(0),
                 last,
                 "{what}: again"
             );
@@ -238,7 +239,8 @@ fn a_file_in_which_nothing_ever_was_is_made_anew_in(story: &Story) {
                 Some(bytes) => drop(image.insert(commit.file, bytes.clone())),
             }
             let dir = lay_out(&image);
-            let seen = opened(dir.path(), Applied::default()).unwrap_or_else(|damage| panic!("{content:?}: {damage}"));
+            let seen = opened(dir.path(), CheckpointPosition::default())
+                .unwrap_or_else(|damage| panic!("{content:?}: {damage}"));
             assert_eq!(seen.last().copied().unwrap_or(0), story.acknowledged(at));
         }
     }
@@ -275,7 +277,7 @@ fn damage_in_what_was_synced_is_refused() {
             }
             let dir = lay_out(&image);
             let what = format!("seed {seed}, round {round}: byte {place} of {spoilt:?}, with {proof:?} behind");
-            let refused = opened(dir.path(), Applied::default());
+            let refused = opened(dir.path(), CheckpointPosition::default());
             let refused = refused.map(drop).expect_err(&what).to_string();
             assert!(refused.contains(&format!("{:06}.log is damaged at byte", spoilt.file)), "{what}: {refused}");
             for (number, bytes) in &image {
@@ -290,11 +292,11 @@ fn damage_in_what_was_synced_is_refused() {
 fn what_a_checkpoint_had_taken_in_must_be_there() {
     let story = story(40);
     let commit = story.commits.last().unwrap();
-    let applied = Applied {
+    let applied = CheckpointPosition {
         segment: commit.file,
         offset: u32_of(commit.end),
         batch: story.commits.len() as u64,
-        ..Applied::default()
+        ..CheckpointPosition::default()
     };
     for length in [commit.begin, commit.end - 1] {
         let mut image = story.ahead_of(story.commits.len() - 1);

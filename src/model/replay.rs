@@ -12,20 +12,20 @@ use std::ops::ControlFlow;
 use crate::core::delivery::{Delivery, State as Standing};
 use crate::core::event::EventType;
 use crate::core::id::SubscriptionId;
-use crate::model::by_hand::{ENDED_AT_ONCE, cancel_all};
 use crate::model::command::Replay;
 use crate::model::error::StoreError;
 use crate::model::filter::ReplayFilter;
 use crate::model::keys;
 use crate::model::lock::lock;
-use crate::model::notice::Change;
+use crate::model::manual::{ENDED_AT_ONCE, cancel_all};
+use crate::model::notice::StoreEvent;
 use crate::model::owing::Owing;
 use crate::model::progress::{DiscardRecord, ReplayRecord};
 use crate::model::query::lowest_id;
-use crate::model::record::{Before, DeliveryRecord, Head, Record, Requeued};
-use crate::model::registry::Ledger;
+use crate::model::record::{DeliveryRecord, Head, PriorState, Record, Requeued};
+use crate::model::registry::Registry;
 use crate::model::subscriptions::current;
-use crate::model::term::Key;
+use crate::model::term::Term;
 use crate::model::turn::Turn;
 use crate::model::view::{Log, View};
 
@@ -46,7 +46,7 @@ pub(crate) fn plan(
     let mut sequences: Option<(u64, u64)> = None;
     let mut queued = 0;
     let passed = |head: Head, payload: &[u8]| Owing::read(number, head, payload).map(|owing| owing.event.bits() < from);
-    log.ascending(Key::Owed(number), &passed, &mut |head, payload| {
+    log.ascending(Term::Owed(number), &passed, &mut |head, payload| {
         let Some(owing) = Owing::read(number, head, payload) else { return Ok(ControlFlow::Continue(())) };
         if owing.event.bits() >= until || owing.sequence() >= next_sequence {
             return Ok(ControlFlow::Break(()));
@@ -75,13 +75,13 @@ fn again(
     number: u32,
     owing: &Owing,
     failed_only: bool,
-) -> Result<Option<(Delivery, Before)>, StoreError> {
+) -> Result<Option<(Delivery, PriorState)>, StoreError> {
     let has = |prefix| view.get(&keys::sequence(prefix, number, owing.sequence())).map(|value| value.is_some());
     let dead = has(keys::DEAD)?;
     if has(keys::OWED)? || (failed_only && !dead) {
         return Ok(None);
     }
-    let before = Before::from(dead.then_some(Standing::Failed));
+    let before = PriorState::from(dead.then_some(Standing::Failed));
     Ok(owing.begun().map(|delivery| (delivery, before)))
 }
 
@@ -164,26 +164,26 @@ fn go_on_with(turn: &mut Turn<'_>, before: &ReplayRecord) -> Result<bool, StoreE
     }
     // It goes on at once if nothing that it has put back will end and wake it.
     let more = replay.outstanding.is_empty();
-    let requeued = |(delivery, before): &(Delivery, Before)| {
+    let requeued = |(delivery, before): &(Delivery, PriorState)| {
         Record::from(Box::new(Requeued { delivery: DeliveryRecord::from(delivery), before: *before }))
     };
     let mut steps: Vec<Record> = back.iter().map(requeued).collect();
     steps.push(Record::from(replay));
     turn.write(steps);
     if !back.is_empty() {
-        turn.outcome.events.push(Change::Owed(back.into_iter().map(|(delivery, _)| delivery).collect()));
+        turn.outcome.events.push(StoreEvent::Owed(back.into_iter().map(|(delivery, _)| delivery).collect()));
     }
     Ok(more)
 }
 
 /// The deliveries that a replay puts back next; the replay is moved on past them.
-fn next_of(turn: &Turn<'_>, replay: &mut ReplayRecord) -> Result<Vec<(Delivery, Before)>, StoreError> {
+fn next_of(turn: &Turn<'_>, replay: &mut ReplayRecord) -> Result<Vec<(Delivery, PriorState)>, StoreError> {
     let (mut looked_at, mut back) = (0, Vec::new());
     let (number, first, last) = (replay.number, replay.next, replay.last);
     let mut failed = None;
     replay.next = last + 1;
     let passed = |head: Head, payload: &[u8]| Owing::read(number, head, payload).map(|owing| owing.sequence() < first);
-    let walked = turn.log.ascending(Key::Owed(number), &passed, &mut |head, payload| {
+    let walked = turn.log.ascending(Term::Owed(number), &passed, &mut |head, payload| {
         let Some(owing) = Owing::read(number, head, payload) else { return Ok(ControlFlow::Continue(())) };
         let sequence = owing.sequence();
         let full = looked_at == LOOKED_AT_ONCE || replay.outstanding.len() == REPLAYED_AT_ONCE;
@@ -228,6 +228,6 @@ fn as_replayed(turn: &Turn<'_>, delivery: Delivery) -> Delivery {
 }
 
 /// The sequence number that a subscription's next delivery gets.
-pub(crate) fn next_sequence(registry: &Ledger, id: SubscriptionId) -> Option<(u32, u64)> {
+pub(crate) fn next_sequence(registry: &Registry, id: SubscriptionId) -> Option<(u32, u64)> {
     registry.get(id).map(|account| (account.subscription.number, account.next_sequence))
 }

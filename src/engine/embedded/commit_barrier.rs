@@ -17,7 +17,7 @@ struct Commits {
 
 /// The commits that are on their way.
 #[derive(Debug, Default)]
-pub(crate) struct Settling {
+pub(crate) struct CommitBarrier {
     commits: Mutex<Commits>,
     changed: Condvar,
 }
@@ -26,16 +26,16 @@ pub(crate) struct Settling {
 /// order in which they begin.
 #[derive(Debug)]
 pub(crate) struct Ahead {
-    settling: Arc<Settling>,
+    barrier: Arc<CommitBarrier>,
     number: u64,
 }
 
-impl Settling {
+impl CommitBarrier {
     /// Begins a commit.
     pub(crate) fn begin(self: &Arc<Self>) -> Ahead {
         let mut commits = self.lock();
         commits.begun += 1;
-        Ahead { settling: self.clone(), number: commits.begun }
+        Ahead { barrier: self.clone(), number: commits.begun }
     }
 
     /// Waits until the journal shows what the state had at the time of the call.
@@ -56,12 +56,12 @@ impl Settling {
 
 impl Drop for Ahead {
     fn drop(&mut self) {
-        let mut commits = self.settling.lock();
+        let mut commits = self.barrier.lock();
         commits.shown = commits.shown.max(self.number);
         let is_awaited = commits.waiting > 0;
         drop(commits);
         if is_awaited {
-            self.settling.changed.notify_all();
+            self.barrier.changed.notify_all();
         }
     }
 }
@@ -74,11 +74,11 @@ mod tests {
 
     #[test]
     fn who_waits_goes_on_once_all_is_shown_that_had_begun() {
-        let settling = Arc::new(Settling::default());
-        settling.wait();
-        let (first, second) = (settling.begin(), settling.begin());
+        let barrier = Arc::new(CommitBarrier::default());
+        barrier.wait();
+        let (first, second) = (barrier.begin(), barrier.begin());
         let (told, waited) = channel();
-        let waiting = settling.clone();
+        let waiting = barrier.clone();
         let thread = std::thread::spawn(move || {
             waiting.wait();
             told.send(()).unwrap();
@@ -86,7 +86,7 @@ mod tests {
         assert_eq!(waited.recv_timeout(Duration::from_millis(20)), Err(RecvTimeoutError::Timeout));
         drop(first);
         assert_eq!(waited.recv_timeout(Duration::from_millis(20)), Err(RecvTimeoutError::Timeout));
-        let _later = settling.begin();
+        let _later = barrier.begin();
         drop(second);
         assert_eq!(waited.recv_timeout(Duration::from_secs(20)), Ok(()), "what began later is not waited for");
         thread.join().unwrap();

@@ -11,19 +11,19 @@ use crate::core::subscription::{Secret, Subscription};
 use crate::core::subscription_input::{Change as Patch, Draft};
 use crate::core::time::Timestamp;
 use crate::engine::{Engine, Pieces};
-use crate::model::command::{Accepted, Busy, Command, Finish, Replay, Reply};
+use crate::model::command::{Accepted, AttemptResult, Busy, Command, Replay, Reply};
 use crate::model::conversations::Threads;
 use crate::model::deliveries::Asking;
 use crate::model::error::{ReadError, WriteError};
 use crate::model::filter::{DeliveryFilter, EventFilter, LogFilter, ReplayFilter};
 use crate::model::known::KnownDelivery;
 use crate::model::lock::lock;
-use crate::model::page::{Page, Place, Reads};
-use crate::model::registry::{Account, Ledger};
+use crate::model::page::{DeliveryCursor, Page, Reads};
+use crate::model::registry::{Registry, SubscriptionState};
 use crate::model::standing::{Counts, Health};
 use crate::model::token_ring::Tokens;
 use crate::model::view::{Log, View};
-use crate::model::{keys, query, record, requeue};
+use crate::model::{keys, query, record, replay};
 
 /// A handle on the store; cheap to clone.
 #[derive(Clone)]
@@ -33,7 +33,7 @@ pub struct Store {
 
 pub(crate) struct Shared {
     pub(crate) engine: Arc<dyn Engine>,
-    pub(crate) ledger: Arc<Mutex<Ledger>>,
+    pub(crate) registry: Arc<Mutex<Registry>>,
     pub(crate) tokens: Arc<Tokens>,
     /// The SMS threads that were written to lately.
     pub(crate) threads: Arc<Mutex<Threads>>,
@@ -161,7 +161,7 @@ impl Store {
     }
 
     /// Records an attempt that ended. Nobody waits for it: if it is lost, the attempt is made again.
-    pub fn finish(&self, finish: Finish) {
+    pub fn finish(&self, finish: AttemptResult) {
         self.shared.engine.finish(finish);
     }
 
@@ -187,28 +187,28 @@ impl Store {
 
     /// The subscriptions, in order of creation.
     pub fn subscriptions(&self) -> Vec<Arc<Subscription>> {
-        lock(&self.shared.ledger).all().map(|account| account.subscription.clone()).collect()
+        lock(&self.shared.registry).all().map(|account| account.subscription.clone()).collect()
     }
 
     /// One subscription.
     pub fn subscription(&self, id: SubscriptionId) -> Option<Arc<Subscription>> {
-        lock(&self.shared.ledger).get(id).map(|account| account.subscription.clone())
+        lock(&self.shared.registry).get(id).map(|account| account.subscription.clone())
     }
 
     /// How many deliveries (pending and retrying) wait for a subscription.
     pub fn waiting(&self, id: SubscriptionId) -> u64 {
-        let ledger = lock(&self.shared.ledger);
-        ledger.get(id).map_or(0, |account| account.counts.waiting())
+        let registry = lock(&self.shared.registry);
+        registry.get(id).map_or(0, |account| account.counts.waiting())
     }
 
     /// How the attempts of a subscription have gone lately.
     pub fn health(&self, id: SubscriptionId) -> Health {
-        lock(&self.shared.ledger).get(id).map(|account| account.health).unwrap_or_default()
+        lock(&self.shared.registry).get(id).map(|account| account.health).unwrap_or_default()
     }
 
     /// How many deliveries stand where, over all subscriptions.
     pub fn counts(&self) -> Counts {
-        lock(&self.shared.ledger).counts()
+        lock(&self.shared.registry).counts()
     }
 
     /// An accepted event.
@@ -255,10 +255,10 @@ impl Store {
     pub fn deliveries(
         &self,
         filter: &DeliveryFilter,
-        after: Option<Place>,
+        after: Option<DeliveryCursor>,
         limit: usize,
-    ) -> Result<Page<Delivery, Place>, ReadError> {
-        let (view, log, ledger) = (self.view(), self.history(), &self.shared.ledger);
+    ) -> Result<Page<Delivery, DeliveryCursor>, ReadError> {
+        let (view, log, registry) = (self.view(), self.history(), &self.shared.registry);
         let asked = filter.subscription.and_then(|id| self.subscription(id));
         let of_another = |subscription: &Subscription| {
             filter.company.as_ref().is_some_and(|company| *company != subscription.company)
@@ -271,7 +271,7 @@ impl Store {
         let asking = Asking { view, log, filter, number, owner: &owner, after, limit };
         let page = match filter.state {
             Some(standing @ (Standing::Pending | Standing::Retrying | Standing::Failed)) if filter.event.is_none() => {
-                let numbers = waiting_for(&lock(ledger), filter, standing);
+                let numbers = waiting_for(&lock(registry), filter, standing);
                 asking.standing(&numbers)?
             }
             _ => asking.page()?,
@@ -291,8 +291,8 @@ impl Store {
     /// # Errors
     /// What holds it cannot be read, or is damaged.
     pub fn plan_replay(&self, id: SubscriptionId, filter: ReplayFilter) -> Result<Option<Replay>, ReadError> {
-        let Some((number, next)) = requeue::next_sequence(&lock(&self.shared.ledger), id) else { return Ok(None) };
-        requeue::plan(self.view(), self.history(), number, next, filter).map(Some)
+        let Some((number, next)) = replay::next_sequence(&lock(&self.shared.registry), id) else { return Ok(None) };
+        replay::plan(self.view(), self.history(), number, next, filter).map(Some)
     }
 
     /// What a subscription was owed with sequence numbers from `from` to `to`, in order: each
@@ -308,7 +308,7 @@ impl Store {
         to: u64,
         most: usize,
     ) -> Result<Page<(Delivery, Event)>, ReadError> {
-        let Some((number, _)) = requeue::next_sequence(&lock(&self.shared.ledger), id) else {
+        let Some((number, _)) = replay::next_sequence(&lock(&self.shared.registry), id) else {
             return Ok(Page { items: Vec::new(), next: None, scanned_until: None });
         };
         query::owed_between(self.view(), self.history(), number, (from, to), most)
@@ -355,29 +355,29 @@ impl Store {
     /// The companies that post events, have no webhook, and that `wanted` is true of, with the time of their latest event;
     /// the latest first.
     pub fn companies_without_webhook(&self, wanted: impl Fn(&Company) -> bool) -> Vec<(Company, Timestamp)> {
-        lock(&self.shared.ledger).unserved(wanted)
+        lock(&self.shared.registry).unserved(wanted)
     }
 
     /// The sequence number of the subscription's last delivery; 0 if it had none.
     pub fn last_sequence(&self, id: SubscriptionId) -> u64 {
-        lock(&self.shared.ledger).get(id).map_or(0, |account| account.next_sequence.saturating_sub(1))
+        lock(&self.shared.registry).get(id).map_or(0, |account| account.next_sequence.saturating_sub(1))
     }
 }
 
 /// The numbers, descending, of the subscriptions in question of which deliveries are in the state `standing`.
-fn waiting_for(ledger: &Ledger, filter: &DeliveryFilter, standing: Standing) -> Vec<u32> {
+fn waiting_for(registry: &Registry, filter: &DeliveryFilter, standing: Standing) -> Vec<u32> {
     let has_any = |counts: &Counts| match standing {
         Standing::Pending => counts.pending > 0,
         Standing::Retrying => counts.retrying > 0,
         _ => counts.failed > 0,
     };
-    let wanted = |account: &&Account| {
+    let wanted = |account: &&SubscriptionState| {
         has_any(&account.counts) && filter.subscription.is_none_or(|id| id == account.subscription.id)
     };
-    let number = |account: &Account| account.subscription.number;
+    let number = |account: &SubscriptionState| account.subscription.number;
     let mut numbers: Vec<u32> = match &filter.company {
-        Some(company) => ledger.of_company(company).filter(wanted).map(number).collect(),
-        None => ledger.all().filter(wanted).map(number).collect(),
+        Some(company) => registry.of_company(company).filter(wanted).map(number).collect(),
+        None => registry.all().filter(wanted).map(number).collect(),
     };
     numbers.sort_unstable_by(|one, other| other.cmp(one));
     numbers

@@ -8,7 +8,7 @@ use crate::model::attempts::is_replayed;
 use crate::model::error::StoreError;
 use crate::model::known::{KnownDelivery, KnownEvent};
 use crate::model::lock::lock;
-use crate::model::notice::Change;
+use crate::model::notice::StoreEvent;
 use crate::model::query;
 use crate::model::record::{self, DeliveryRecord, Logged, Record, Requeued};
 use crate::model::subscriptions::current;
@@ -53,7 +53,7 @@ pub(crate) fn retry(turn: &mut Turn<'_>, known: KnownDelivery) -> Result<Deliver
     }
     let requeued = Requeued { delivery: DeliveryRecord::from(&delivery), before: Some(before).into() };
     turn.write(vec![Record::from(Box::new(requeued))]);
-    turn.outcome.events.push(Change::Owed(vec![delivery.clone()]));
+    turn.outcome.events.push(StoreEvent::Owed(vec![delivery.clone()]));
     Ok(delivery)
 }
 
@@ -86,7 +86,7 @@ pub(crate) fn end(
     turn.carried.redactions.scrub(&mut entry);
     entry.id = AttemptId::from_bits(turn.next_id());
     turn.write(vec![Record::of(entry.id.bits(), Box::new(Logged::new(&entry, Some((before, &after, None)))))]);
-    turn.outcome.events.push(Change::Cancelled(after.id));
+    turn.outcome.events.push(StoreEvent::Cancelled(after.id));
     after
 }
 

@@ -18,22 +18,22 @@ use crate::core::time::Timestamp;
 use crate::engine::embedded::wal::first::{REWRITE, note_first};
 use crate::engine::embedded::wal::header::Header;
 use crate::engine::embedded::wal::index::Index;
-use crate::engine::embedded::wal::journal::Journal;
+use crate::engine::embedded::wal::log::Wal;
 use crate::engine::embedded::wal::segment::{self, End, Segment};
-use crate::engine::embedded::{frame, place};
+use crate::engine::embedded::{durable, frame};
 use crate::model::error::{Damage, u32_of};
 use crate::model::record::Head;
-use crate::model::segment::{Fate, Outline};
+use crate::model::segment::{Disposition, SegmentStats};
 
 /// How many bytes are written between two syncs, so that no sync of the committer's waits for many.
 pub(crate) const SYNC_EVERY: usize = 2 << 20;
 /// How many bytes are read or written between two breaths.
-pub(crate) const BREATH_EVERY: u32 = 256 << 10;
+pub(crate) const THROTTLE_EVERY: u32 = 256 << 10;
 
 /// Decides on a frame.
-pub(crate) type Judge<'j> = &'j mut dyn FnMut(Head, &[u8]) -> Result<Fate, Damage>;
+pub(crate) type Judge<'j> = &'j mut dyn FnMut(Head, &[u8]) -> Result<Disposition, Damage>;
 /// Called often during long work; false ends it.
-pub(crate) type Breath<'b> = &'b mut dyn FnMut() -> bool;
+pub(crate) type Throttle<'b> = &'b mut dyn FnMut() -> bool;
 
 /// What a look through a file found.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -46,20 +46,20 @@ pub(crate) struct Survey {
 
 /// Why a file was not pruned. It is as it was.
 #[derive(Debug)]
-pub(crate) enum Unpruned {
+pub(crate) enum NotCompacted {
     /// The work was to end.
     Stopped,
     /// The file is damaged, or the disk failed.
     Failed(Damage),
 }
 
-impl From<Damage> for Unpruned {
+impl From<Damage> for NotCompacted {
     fn from(damage: Damage) -> Self {
         Self::Failed(damage)
     }
 }
 
-impl Journal {
+impl Wal {
     /// While the guard lives no file goes and none is replaced: for whoever copies the files.
     pub(crate) fn hold_files(&self) -> MutexGuard<'_, ()> {
         self.files.lock().unwrap_or_else(PoisonError::into_inner)
@@ -83,19 +83,19 @@ impl Journal {
         self.newest_segments().iter().map(|segment| segment.bytes()).sum()
     }
 
-    /// The files by number with their outlines, the oldest first; the last is the one that is written.
-    pub(crate) fn outlines(&self) -> Vec<(u32, Outline)> {
+    /// The files by number with their stats, the oldest first; the last is the one that is written.
+    pub(crate) fn stats(&self) -> Vec<(u32, SegmentStats)> {
         let segments = self.newest_segments();
-        let mut outlines = Vec::with_capacity(segments.len());
+        let mut all = Vec::with_capacity(segments.len());
         for (age, segment) in segments.iter().enumerate().rev() {
-            let outline = match age {
-                0 => segment.with_index(|index| Ok(index.outline())).map(|asked| asked.answer),
-                _ => segment.outline(),
+            let stats = match age {
+                0 => segment.with_index(|index| Ok(index.stats())).map(|asked| asked.answer),
+                _ => segment.stats(),
             };
             // One that cannot be read looks empty: whoever surveys it then is told why.
-            outlines.push((segment.number, outline.unwrap_or_default()));
+            all.push((segment.number, stats.unwrap_or_default()));
         }
-        outlines
+        all
     }
 
     /// Whether nothing is in the file that is written.
@@ -119,15 +119,15 @@ impl Journal {
     }
 
     /// Reads file `number` and says what `judge` would leave of it. Every frame's checksum is proved.
-    pub(crate) fn survey(&self, number: u32, judge: Judge<'_>, breath: Breath<'_>) -> Result<Survey, Unpruned> {
+    pub(crate) fn survey(&self, number: u32, judge: Judge<'_>, throttle: Throttle<'_>) -> Result<Survey, NotCompacted> {
         let mut survey = Survey::default();
         let segment = self.segment(number)?;
-        each_frame(&segment, breath, &mut |head, payload| {
+        each_frame(&segment, throttle, &mut |head, payload| {
             let length = (segment.binding.header() + payload.len()) as u64;
             let kept = match judge(head, payload)? {
-                Fate::Keep => length,
-                Fate::Drop => 0,
-                Fate::Become(_, payload) => (frame::HEADER + payload.len()) as u64,
+                Disposition::Keep => length,
+                Disposition::Drop => 0,
+                Disposition::Replace(_, payload) => (frame::HEADER + payload.len()) as u64,
             };
             survey.kept += kept;
             survey.gone += length - kept.min(length);
@@ -140,11 +140,11 @@ impl Journal {
     ///
     /// The frames are the same ones, only that none continues in the next: the steps they were part of are
     /// in the state long since, whole.
-    pub(crate) fn rewrite(&self, number: u32, judge: Judge<'_>, breath: Breath<'_>) -> Result<(), Unpruned> {
+    pub(crate) fn rewrite(&self, number: u32, judge: Judge<'_>, throttle: Throttle<'_>) -> Result<(), NotCompacted> {
         let _files = self.hold_files();
         let segment = self.segment(number)?;
         let fresh = segment.path().with_extension(REWRITE);
-        let written = write_again(&segment, &fresh, judge, breath);
+        let written = write_again(&segment, &fresh, judge, throttle);
         if written.is_err() {
             // At the next opening, if not now.
             drop(fs::remove_file(&fresh));
@@ -154,15 +154,15 @@ impl Journal {
         segment.retire();
         // It says which file it belongs to by that one's length, which need not change.
         match fs::remove_file(segment.path().with_extension("idx")) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(Unpruned::Failed(failed(error))),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(NotCompacted::Failed(failed(error))),
             _ => {}
         }
         // So a cut never leaves the index of the file before beside the new one.
-        place::sync_dir(&self.dir).map_err(failed)?;
+        durable::sync_dir(&self.dir).map_err(failed)?;
         let replaced = self.take_place(&segment, &fresh)?;
         // Without it the index is made again when somebody asks.
         replaced.index_for_writing()?;
-        replaced.seal().map_err(Unpruned::Failed)
+        replaced.seal().map_err(NotCompacted::Failed)
     }
 
     /// Puts the file `fresh`, which is synced, in the place of that of `segment`, which is retired.
@@ -173,7 +173,7 @@ impl Journal {
         let mut segments = self.segments.write().unwrap_or_else(PoisonError::into_inner);
         segments.insert(segment.number, replaced.clone());
         drop(segments);
-        place::sync_dir(&self.dir).map_err(failed)?;
+        durable::sync_dir(&self.dir).map_err(failed)?;
         Ok(replaced)
     }
 
@@ -204,17 +204,17 @@ impl Journal {
 }
 
 /// Looks at a frame of a whole file.
-type Look<'l> = &'l mut dyn FnMut(Head, &[u8]) -> Result<(), Unpruned>;
+type Look<'l> = &'l mut dyn FnMut(Head, &[u8]) -> Result<(), NotCompacted>;
 
-pub(crate) fn each_frame(segment: &Segment, breath: Breath<'_>, visit: Look<'_>) -> Result<(), Unpruned> {
+pub(crate) fn each_frame(segment: &Segment, throttle: Throttle<'_>, visit: Look<'_>) -> Result<(), NotCompacted> {
     let mut result = Ok(());
-    let mut next_breath = BREATH_EVERY;
+    let mut next_breath = THROTTLE_EVERY;
     let end = segment.walk(segment.begin(), segment.end(), &mut |offset, head, payload| {
         result = visit(head, payload);
         if result.is_ok() && offset >= next_breath {
-            next_breath = offset + BREATH_EVERY;
-            if !breath() {
-                result = Err(Unpruned::Stopped);
+            next_breath = offset + THROTTLE_EVERY;
+            if !throttle() {
+                result = Err(NotCompacted::Stopped);
             }
         }
         result.is_ok()
@@ -222,25 +222,25 @@ pub(crate) fn each_frame(segment: &Segment, breath: Breath<'_>, visit: Look<'_>)
     result?;
     match end {
         End::Clean => Ok(()),
-        End::NoFrame(at) => Err(Unpruned::Failed(segment.damaged(at))),
+        End::NoFrame(at) => Err(NotCompacted::Failed(segment.damaged(at))),
     }
 }
 
 /// The new file has a salt of its own, and its frames are made its own; each is a group commit of its own, for all of it is
 /// synced before it is used.
-fn write_again(segment: &Segment, fresh: &Path, judge: Judge<'_>, breath: Breath<'_>) -> Result<(), Unpruned> {
-    let failed = |error: io::Error| Unpruned::Failed(Damage::io(fresh, "could not be written", &error));
+fn write_again(segment: &Segment, fresh: &Path, judge: Judge<'_>, throttle: Throttle<'_>) -> Result<(), NotCompacted> {
+    let failed = |error: io::Error| NotCompacted::Failed(Damage::io(fresh, "could not be written", &error));
     let (header, salt) = Header::new(segment.number, segment.created()).map_err(failed)?;
     let mut file = File::create(fresh).map_err(failed)?;
     let mut out = header.to_bytes();
     let mut written = 0;
-    each_frame(segment, breath, &mut |head, payload| {
+    each_frame(segment, throttle, &mut |head, payload| {
         let head = Head { continues: false, ..head };
         let from = out.len();
         match judge(head, payload)? {
-            Fate::Keep => frame::encode(&mut out, head, |out| out.extend_from_slice(payload)),
-            Fate::Drop => return Ok(()),
-            Fate::Become(kind, payload) => {
+            Disposition::Keep => frame::encode(&mut out, head, |out| out.extend_from_slice(payload)),
+            Disposition::Drop => return Ok(()),
+            Disposition::Replace(kind, payload) => {
                 frame::encode(&mut out, Head { kind, ..head }, |out| out.extend_from_slice(&payload));
             }
         }

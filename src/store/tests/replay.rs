@@ -10,7 +10,7 @@ fn created(store: &Store) -> SubscriptionId {
 
 /// Waits until the changes of `count` ended attempts are told.
 fn finished(open: &Open, count: usize) {
-    let finished = |change: &Change| matches!(change, Change::Finished(_));
+    let finished = |change: &StoreEvent| matches!(change, StoreEvent::Finished(_));
     assert_eq!(open.changes.iter().flatten().filter(finished).take(count).count(), count);
 }
 
@@ -37,7 +37,7 @@ fn everything() -> ReplayFilter {
 fn owed_again(open: &Open) -> Vec<Delivery> {
     loop {
         for change in open.changes.recv().unwrap() {
-            if let Change::Owed(deliveries) = change {
+            if let StoreEvent::Owed(deliveries) = change {
                 return deliveries;
             }
         }
@@ -222,7 +222,7 @@ fn next_owed(open: &Open) -> Vec<Delivery> {
         let changes = open.changes.recv_timeout(Duration::from_secs(20));
         let mut owed = Vec::new();
         for change in changes.expect("something is owed again") {
-            if let Change::Owed(deliveries) = change {
+            if let StoreEvent::Owed(deliveries) = change {
                 owed.extend(deliveries);
             }
         }
@@ -249,7 +249,7 @@ fn what_is_asked_for_by_hand_while_it_is_tried_does_not_expire() {
     while told.len() < 2 {
         let finished = now.changes.recv().unwrap().into_iter();
         told.extend(
-            finished.filter_map(|change| if let Change::Finished(after) = change { Some(after) } else { None }),
+            finished.filter_map(|change| if let StoreEvent::Finished(after) = change { Some(after) } else { None }),
         );
     }
     let [tried, waiting] = [&told[0], &told[1]];
@@ -269,7 +269,7 @@ fn a_dead_letter_is_kept_and_can_be_owed_again() {
     let accepted = accept(&store, vec![event("a", None)]);
     let delivery = store.event_deliveries(accepted[0].id).unwrap().remove(0);
     store.finish(finish(&delivery, Status::Failed));
-    while !changes.iter().flatten().any(|change| matches!(change, Change::Finished(_))) {}
+    while !changes.iter().flatten().any(|change| matches!(change, StoreEvent::Finished(_))) {}
     let dead = DeliveryFilter { state: Some(State::Failed), ..DeliveryFilter::default() };
     assert_eq!(store.deliveries(&dead, None, 10).unwrap().items.len(), 1);
     assert_eq!((owed(&store), store.counts().failed), (vec![], 1));
@@ -292,7 +292,7 @@ fn an_attempt_that_ends_after_its_delivery_was_cancelled_changes_nothing() {
     let delivery = store.event_deliveries(accepted[0].id).unwrap().remove(0);
     ask(|reply| store.cancel(known(&store, delivery.id), reply)).unwrap();
     store.finish(finish(&delivery, Status::Retrying));
-    while !changes.iter().flatten().any(|change| matches!(change, Change::Finished(_))) {}
+    while !changes.iter().flatten().any(|change| matches!(change, StoreEvent::Finished(_))) {}
     assert_eq!((owed(&store), store.counts()), (vec![], Counts::default()));
     let log = store.log(&LogFilter { delivery: Some(delivery.id), ..LogFilter::default() }, None, 10).unwrap();
     let told: Vec<_> = log.items.iter().map(|entry| (entry.status, entry.attempt)).collect();

@@ -7,18 +7,18 @@ use crate::model::record::codec::{self, versioned};
 use crate::model::record::delivery::HealthRecord;
 use crate::model::record::kind::{Kind, Target, kept_by_the_view, nothing_personal};
 use crate::model::segment::Class;
-use crate::model::term::Marks;
+use crate::model::term::Terms;
 
 /// Where a subscription's sequence numbers and its health are. Written behind its record at the beginning of
 /// every journal file, so that what is in older files is not needed to know the subscriptions.
 #[derive(Debug, Encode, Decode)]
-pub(crate) struct AccountRecord {
+pub(crate) struct SubscriptionStateRecord {
     pub(crate) number: u32,
     pub(crate) next_sequence: u64,
     pub(crate) health: HealthRecord,
 }
 
-impl Kind for AccountRecord {
+impl Kind for SubscriptionStateRecord {
     const KINDS: &'static [u8] = &[9];
     const NAME: &'static str = "standings of subscriptions";
     const CLASS: Class = Class::Other;
@@ -36,8 +36,8 @@ impl Kind for AccountRecord {
         codec::decode(payload)
     }
 
-    fn terms(&self) -> Marks {
-        Marks::default()
+    fn terms(&self) -> Terms {
+        Terms::default()
     }
 
     fn is_sound(self, _: u128) -> bool {

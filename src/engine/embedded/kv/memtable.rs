@@ -16,7 +16,7 @@ struct Pending {
 
 /// Changes by their keys.
 #[derive(Debug, Default)]
-pub(crate) struct Layer {
+pub(crate) struct Memtable {
     changes: BTreeMap<Vec<u8>, Pending>,
     /// Bytes of keys and values.
     bytes: usize,
@@ -28,7 +28,7 @@ pub(crate) type Pair = (Vec<u8>, Option<Vec<u8>>);
 /// The bounds of a range of keys.
 pub(crate) type Range<'k> = (std::ops::Bound<&'k [u8]>, std::ops::Bound<&'k [u8]>);
 
-impl Layer {
+impl Memtable {
     /// What the layer says of `key`; `None` if it says nothing.
     pub(crate) fn get(&self, key: &[u8]) -> Option<&Option<Vec<u8>>> {
         self.changes.get(key).map(|change| &change.value)

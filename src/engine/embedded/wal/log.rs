@@ -9,12 +9,12 @@ use crate::engine::embedded::wal::unpacked::Unpacked;
 use crate::model::error::{Damage, StoreError};
 use crate::model::record::Head;
 use crate::model::segment::Schema;
-use crate::model::term::Key;
+use crate::model::term::Term;
 use crate::model::view::{Log, Reached, Sample, Tally, Visit, Wanted, Work};
 
 /// The journal, for reading; cheap to share.
 #[derive(Debug)]
-pub(crate) struct Journal {
+pub(crate) struct Wal {
     pub(crate) dir: PathBuf,
     pub(crate) segments: RwLock<BTreeMap<u32, Arc<Segment>>>,
     /// What was read.
@@ -24,37 +24,37 @@ pub(crate) struct Journal {
     /// What of compressed files was read last.
     pub(crate) blocks: Arc<Unpacked>,
     /// How what is read is changed on its way out.
-    pub(crate) mask: Mutex<Option<Mask>>,
+    pub(crate) mask: Mutex<Option<Redaction>>,
     pub(crate) schema: &'static Schema,
 }
 
 /// What is handed out in place of a frame's payload; `None` if it is handed out as it stands.
 #[derive(Clone)]
-pub(crate) struct Mask(Arc<Masking>);
+pub(crate) struct Redaction(Arc<Masking>);
 type Masking = dyn Fn(Head, &[u8]) -> Option<Vec<u8>> + Send + Sync;
 
-impl Mask {
+impl Redaction {
     pub(crate) fn new(masking: impl Fn(Head, &[u8]) -> Option<Vec<u8>> + Send + Sync + 'static) -> Self {
         Self(Arc::new(masking))
     }
 }
 
-impl std::fmt::Debug for Mask {
+impl std::fmt::Debug for Redaction {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("[mask]")
     }
 }
 
-impl Journal {
+impl Wal {
     /// From now on what is read by id, by key or in order is changed so on its way out. Whoever copies, takes in or
     /// writes files again sees what is there.
-    pub(crate) fn mask(&self, mask: Option<Mask>) {
+    pub(crate) fn mask(&self, mask: Option<Redaction>) {
         *self.mask.lock().unwrap_or_else(PoisonError::into_inner) = mask;
     }
 
     /// Hands a payload to `visit`, masked if it is to be.
     pub(crate) fn unmasked_or_not<T>(
-        mask: Option<&Mask>,
+        mask: Option<&Redaction>,
         head: Head,
         payload: &[u8],
         visit: impl FnOnce(&[u8]) -> T,
@@ -65,7 +65,7 @@ impl Journal {
         }
     }
 
-    pub(crate) fn masking(&self) -> Option<Mask> {
+    pub(crate) fn masking(&self) -> Option<Redaction> {
         self.mask.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -102,7 +102,7 @@ impl Journal {
     }
 }
 
-impl Log for Journal {
+impl Log for Wal {
     fn record(&self, id: u128, visit: &mut dyn FnMut(Head, &[u8])) -> Result<bool, StoreError> {
         Ok(self.get(id, visit)?)
     }
@@ -113,7 +113,7 @@ impl Log for Journal {
 
     fn ascending(
         &self,
-        term: Key<'_>,
+        term: Term<'_>,
         passed: &dyn Fn(Head, &[u8]) -> Option<bool>,
         visit: Visit<'_>,
     ) -> Result<(), StoreError> {
@@ -122,7 +122,7 @@ impl Log for Journal {
 
     fn one_of_each_company(
         &self,
-        term: Key<'_>,
+        term: Term<'_>,
         kind: u8,
         work: &Work<'_>,
         visit: Sample<'_>,

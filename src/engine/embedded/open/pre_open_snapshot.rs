@@ -4,14 +4,14 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::engine::embedded::place::{self, sync_names};
+use crate::engine::embedded::durable::{self, sync_names};
 
 /// A copy of the state database, kept while it is opened: sled writes over what it cannot read, and
 /// a directory that is refused must stay as it was.
 ///
 /// At every moment one of the two is whole: what is refused stands aside (`state-refused`) until the
 /// copy, synced, has taken its place.
-pub(crate) struct Before {
+pub(crate) struct PreOpenSnapshot {
     copy: PathBuf,
     refused: PathBuf,
 }
@@ -20,7 +20,7 @@ pub(crate) struct Before {
 /// damaged database may be changed when it is refused.
 const COPIED_MOST: u64 = 256 << 20;
 
-impl Before {
+impl PreOpenSnapshot {
     pub(crate) fn keep(dir: &Path) -> io::Result<Self> {
         let state = dir.join("state");
         let kept = Self { copy: dir.join("state-before-open"), refused: dir.join("state-refused") };
@@ -28,7 +28,7 @@ impl Before {
             // Putting back was interrupted: the copy was whole before anything was moved.
             if !state.exists() {
                 fs::rename(&kept.copy, &state)?;
-                place::sync_dir(dir)?;
+                durable::sync_dir(dir)?;
             }
             fs::remove_dir_all(&kept.refused)?;
         }
@@ -54,7 +54,7 @@ impl Before {
         let state = dir.join("state");
         fs::rename(&state, &self.refused)?;
         fs::rename(&self.copy, &state)?;
-        place::sync_dir(dir)?;
+        durable::sync_dir(dir)?;
         fs::remove_dir_all(&self.refused)
     }
 }
@@ -84,7 +84,7 @@ mod tests {
             fs::create_dir(dir.path().join(name)).unwrap();
             fs::write(dir.path().join(name).join("db"), bytes).unwrap();
         }
-        let before = Before::keep(dir.path()).unwrap();
+        let before = PreOpenSnapshot::keep(dir.path()).unwrap();
         assert_eq!(fs::read(dir.path().join("state/db")).unwrap(), b"as it was");
         fs::write(dir.path().join("state/db"), "written over").unwrap();
         before.put_back(dir.path()).unwrap();
