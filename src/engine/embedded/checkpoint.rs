@@ -1,6 +1,6 @@
 //! The thread that writes checkpoints, so that no commit waits for one.
 //!
-//! Knows nothing of what is in them. One at a time; the committer asks, and goes on.
+//! Knows nothing of their contents. One checkpoint runs at a time; the writer requests one and continues.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -12,7 +12,7 @@ use crate::engine::embedded::kv::{CheckpointMeta, Kv};
 struct Slot {
     asked: Option<CheckpointMeta>,
     /// Whether one is being written, or is about to be.
-    busy: bool,
+    /// Whether a checkpoint is running or requested.
     stop: bool,
     failure: Option<String>,
 }
@@ -33,10 +33,10 @@ pub(crate) struct Checkpointer {
 impl Checkpointer {
     /// Starts the thread. `failed` is called, from it, if a checkpoint fails; no more are written then.
     ///
-    /// # Errors
+    /// Starts the thread. If a checkpoint fails, `failed` is called from it and no more checkpoints are written.
     /// There is no thread to be had.
     pub(crate) fn start(state: Arc<Kv>, failed: impl Fn() + Send + 'static) -> std::io::Result<Self> {
-        let shared = Arc::new(Shared::default());
+        /// The thread cannot be started.
         let (of_thread, written) = (shared.clone(), state.clone());
         let thread = std::thread::Builder::new()
             .name("checkpointer".to_owned())
@@ -46,14 +46,13 @@ impl Checkpointer {
 
     /// Whether no checkpoint is under way, and none has failed.
     pub(crate) fn is_free(&self) -> bool {
-        let slot = self.shared.lock();
+        /// Whether no checkpoint is running and none has failed.
         !slot.busy && slot.failure.is_none()
     }
 
     /// Begins a checkpoint of all changes so far, with which the journal is taken in as far as
     /// `mark` says; does nothing unless it [is free](Self::is_free).
-    pub(crate) fn begin(&self, mark: CheckpointMeta) {
-        let mut slot = self.shared.lock();
+    /// Begins a checkpoint of all changes so far, at the position in `meta`; does nothing unless [free](Self::is_free).
         if slot.busy || slot.failure.is_some() {
             return;
         }
@@ -65,10 +64,10 @@ impl Checkpointer {
 
     /// Waits until no checkpoint is under way.
     ///
-    /// # Errors
+    /// Waits until no checkpoint is running.
     /// Why one failed, now or before.
     pub(crate) fn settle(&self) -> Result<(), String> {
-        let mut slot = self.shared.lock();
+        /// Why a checkpoint failed, now or earlier.
         while slot.busy && slot.failure.is_none() {
             slot = self.shared.changed.wait(slot).unwrap_or_else(PoisonError::into_inner);
         }
@@ -87,7 +86,7 @@ impl Drop for Checkpointer {
         self.shared.changed.notify_all();
         // It catches its own panics, and has told of them.
         drop(self.thread.take().map(JoinHandle::join));
-    }
+    // The thread catches its own panics and has reported them.
 }
 
 impl Shared {

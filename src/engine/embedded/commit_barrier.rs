@@ -1,28 +1,28 @@
-//! How far what the state says is ahead of what the journal shows, and waiting for the journal.
+//! The commit barrier: lets a reader wait until the WAL has caught up with the state.
 //!
-//! A commit changes the state as it is decided, and is shown by the journal once it is on the disk. Whoever looks for
-//! something in both, and finds it in neither, has looked in between.
+//! A commit changes the state when it is decided and becomes visible in the WAL once it is durable. A reader that looks
+//! something up in both and finds it in neither may have looked in between.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 #[derive(Debug, Default)]
 struct Commits {
-    /// How many have begun to change the state.
+    /// Commits that have begun to change the state.
     begun: u64,
-    /// How many of them the journal shows, or never will.
+    /// Commits that are visible in the WAL, or have failed.
     shown: u64,
-    /// How many wait: without any, no commit pays for a system call that wakes nobody.
+    /// Readers that wait. Without any, no commit pays for the wake-up system call.
     waiting: usize,
 }
 
-/// The commits that are on their way.
+/// Tracks the commits in flight.
 #[derive(Debug, Default)]
 pub(crate) struct CommitBarrier {
     commits: Mutex<Commits>,
     changed: Condvar,
 }
 
-/// A commit that has begun to change the state; dropped once the journal shows it, or never will. Commits end in the
+/// A commit that has begun to change the state. Dropped once it is visible in the WAL or has failed. Commits end in the
 /// order in which they begin.
 #[derive(Debug)]
 pub(crate) struct Ahead {
@@ -38,7 +38,7 @@ impl CommitBarrier {
         Ahead { barrier: self.clone(), number: commits.begun }
     }
 
-    /// Waits until the journal shows what the state had at the time of the call.
+    /// Waits until everything that was in the state at the time of the call is visible in the WAL.
     pub(crate) fn wait(&self) {
         let mut commits = self.lock();
         let begun = commits.begun;
@@ -73,7 +73,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn who_waits_goes_on_once_all_is_shown_that_had_begun() {
+    fn a_reader_waits_for_the_commits_that_had_begun_and_for_no_later_ones() {
         let barrier = Arc::new(CommitBarrier::default());
         barrier.wait();
         let (first, second) = (barrier.begin(), barrier.begin());

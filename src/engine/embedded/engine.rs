@@ -1,4 +1,4 @@
-//! The engine as its users see it, from any thread.
+//! The embedded engine's implementation of [`Engine`].
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
@@ -22,17 +22,17 @@ use crate::model::retention::Rules;
 use crate::model::settings::Settings;
 use crate::model::view::{Log, View};
 
-/// The engine, for whoever reads and hands in commands.
+/// The shared state of the engine, for readers and for submitting commands.
 pub(crate) struct Embedded {
     pub(crate) dir: PathBuf,
     pub(crate) state: Arc<Kv>,
     pub(crate) journal: Arc<Wal>,
     pub(crate) queue: Arc<WriteQueue>,
     pub(crate) space: Arc<Space>,
-    /// How long things are kept, for the retention worker.
+    /// Retention periods, for the retention worker.
     pub(crate) rules: Mutex<Rules>,
     pub(crate) erasures: Erasures,
-    /// Whether a backup is being taken.
+    /// Whether a backup is running.
     pub(crate) backing_up: Arc<AtomicBool>,
 }
 
@@ -86,7 +86,7 @@ impl Engine for Embedded {
     }
 
     fn erase(&self, rule: Rule) -> Result<(), StoreError> {
-        let doing = "what is to be erased could not be noted";
+        let doing = "the erasure could not be recorded";
         self.erasures.begin(rule).map_err(|error| StoreError::io(Path::new("erasing"), doing, &error))
     }
 

@@ -1,21 +1,19 @@
-//! Erasing a person's data: out of events, conversations and the log, and off the disk.
+//! Erasing a person's data from events, conversations and the log, and from the disk.
 //!
-//! **What goes.** Of a company's events with this `lead_phone`, and of the others of the same calls that name no other
-//! lead: `data` but for a few members that say nothing of a person ([`core::erasure`](crate::core::erasure)). Of the
-//! messages of these calls' threads: numbers, body and what they say of the lead. Of entries of the log of these
-//! events: the number, and what the receiver answered. The events, messages and entries themselves stay, with their
-//! times, and so do all counts.
+//! **Scope.** Of a company's events with the given `lead_phone`, and of the other events of the same calls that name no
+//! other lead: `data`, except a few members without personal data ([`core::erasure`](crate::core::erasure)). Of messages in
+//! the threads of these calls: numbers, body and lead. Of log entries of these events: the number and the receiver's
+//! response. The events, messages and entries themselves remain with their times, and so do all counts.
 //!
-//! **How.** What is to be erased is written into a file of its own (`erasing/`), synced, before anything else is
-//! done, and from then on everything that is read from the journal is read as if it were done already
-//! ([`Wal::mask`](crate::engine::embedded::wal::Wal::mask)); so are deliveries that are still sent. Then, in the thread
-//! that retention has too, a new journal file is begun, every older one in which the index finds the number
-//! or one of the calls is written again by the same rule, and the file in `erasing/` goes. A start
-//! finds it and begins again: doing it twice changes nothing more. At last the journal is told that it was
-//! done, and when, without the number.
+//! **Procedure.** The rule is first written to a file of its own in `erasing/` and synced. From then on everything read
+//! from the WAL is redacted by it ([`Wal::set_redaction`](crate::engine::embedded::wal::Wal::set_redaction)), and so are
+//! deliveries that are still sent. The retention worker then begins a new segment, rewrites by the same rule every older
+//! segment whose index contains the number or one of the calls, and removes the file in `erasing/`. A start resumes a
+//! pending erasure: doing it twice has no further effect. Finally a record in the WAL states that the erasure was done
+//! and when, without the number.
 //!
-//! The state database has nothing that is personal. What is accepted after the request is not touched. Backups that
-//! were made before, or while it was under way, hold what was erased.
+//! The state database contains no personal data. Data accepted after the request is not touched. Backups taken before or
+//! during an erasure contain the erased data.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -32,22 +30,22 @@ use crate::model::redaction::Rule;
 use crate::model::redactions::{Found, Index, Redactions};
 use crate::model::segment::Disposition;
 
-/// Where what is to be erased stands until it is.
+/// The directory of the rules that are not complete on the disk.
 const DIRECTORY: &str = "erasing";
 
-/// What is being erased, for all who read.
+/// The erasures in progress.
 pub(crate) struct Erasures {
     dir: PathBuf,
     journal: Arc<Wal>,
-    /// Those that are not off the disk yet, in the order in which they were asked for.
+    /// Rules that are not complete on the disk, in the order of their requests.
     under_way: Mutex<BTreeMap<ErasureId, Arc<Rule>>>,
-    /// The same, for reading by them.
+    /// The same rules, indexed for redacting reads.
     masks: Arc<RwLock<Index>>,
     redactions: Arc<Redactions>,
 }
 
 impl Erasures {
-    /// Takes up what is under way in the data directory `dir`.
+    /// Loads the pending erasures of the data directory `dir`.
     ///
     /// # Errors
     /// A file cannot be read.
@@ -72,7 +70,7 @@ impl Erasures {
         Ok(erasures)
     }
 
-    /// Writes a rule to the disk, and reads by it from now on.
+    /// Makes a rule durable, and redacts reads by it from now on.
     pub(crate) fn begin(&self, rule: Rule) -> std::io::Result<()> {
         if !self.dir.is_dir() {
             fs::create_dir(&self.dir)?;
@@ -91,9 +89,9 @@ impl Erasures {
         self.dir.join(format!("{id}.json"))
     }
 
-    /// From now on the journal is read by the rules of what is not off the disk yet.
+    /// Redacts reads of the WAL by the pending rules from now on.
     fn mask(&self) {
-        // One at a time, so that what is set last is what holds.
+        // Serialised, so that the last change wins.
         let _turn = lock(&self.under_way);
         let masks = self.masks.clone();
         let none = masks.read().unwrap_or_else(PoisonError::into_inner).is_empty();
@@ -105,18 +103,17 @@ impl Erasures {
         }));
     }
 
-    /// Those that are not off the disk yet.
+    /// The rules that are not complete on the disk.
     pub(crate) fn under_way(&self) -> Vec<Arc<Rule>> {
         lock(&self.under_way).values().cloned().collect()
     }
 
-    /// What is taken out of entries that are about to be written.
+    /// The redactions of log entries that are about to be written.
     pub(crate) const fn redactions(&self) -> &Arc<Redactions> {
         &self.redactions
     }
 
-    /// Writes the files again in which something of `rules` stands, each once; all below `newest`. Says what was found,
-    /// by rule.
+    /// Rewrites every segment below `newest` that contains something of `rules`, each once. Returns what was found, by rule.
     pub(crate) fn erase(
         &self,
         rules: &[Arc<Rule>],
@@ -158,8 +155,8 @@ impl Erasures {
         Ok(found)
     }
 
-    /// They are off the disk, and the journal knows. Of one that `found` nothing, nothing is left; the others are
-    /// remembered until no attempt can be under way any more that had begun before.
+    /// Ends erasures that are complete on the disk and recorded in the WAL. Rules that `found` nothing are forgotten; the
+    /// others remain active until no attempt that began earlier can still be in flight.
     pub(crate) fn done(
         &self,
         rules: &[Arc<Rule>],

@@ -1,11 +1,11 @@
-//! Whether the files that are written are still where a start would look for them.
+//! Checks that the files being written are still where a restart would look for them.
 //!
-//! A process goes on writing to a file that was deleted, to a directory that was moved away and to a file system that
-//! was unmounted lazily or covered by another mount: every write and every sync succeeds, and nothing of it is found
-//! again. So the committer asks here before it answers: the names on the way to the newest journal file must still
-//! lead to the files that were opened, told by device and inode.
+//! A process can continue to write to a file that was deleted, in a directory that was moved away, or on a file system that
+//! was lazily unmounted or covered by another mount: every write and sync succeeds, and none of it is found again. So the
+//! writer checks before it replies: the paths down to the newest segment must still lead to the opened files, compared by
+//! device and inode.
 //!
-//! Must not know what the files hold. Reads nothing but their metadata.
+//! Must not know the contents of the files. Reads only their metadata.
 
 use std::fmt;
 use std::fs::{self, File, Metadata};
@@ -14,20 +14,20 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// How long a look at all names holds good.
+/// How long a full check remains valid.
 const GOOD_FOR: Duration = Duration::from_secs(1);
 
-/// Device and inode: what a name leads to.
+/// Device and inode.
 type Identity = (u64, u64);
 
-/// The names that must go on leading where they led.
+/// The paths that must keep leading to the same files.
 #[derive(Debug)]
 pub(crate) struct Location {
     names: Vec<(PathBuf, Identity)>,
     looked: Instant,
 }
 
-/// A name does not lead any more to what is being written.
+/// A path no longer leads to the file that is being written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Gone {
     path: PathBuf,
@@ -41,7 +41,7 @@ impl fmt::Display for Gone {
 }
 
 impl Location {
-    /// Remembers what the data directory, its parts and its marker are now.
+    /// Records the identity of the data directory, its parts and its marker.
     ///
     /// # Errors
     /// One of them cannot be found.
@@ -58,12 +58,12 @@ impl Location {
         Ok(Self { names: names.collect::<io::Result<_>>()?, looked: Instant::now() })
     }
 
-    /// Until when the last look holds good.
+    /// Until when the last check is valid.
     pub(crate) fn good_until(&self) -> Instant {
         self.looked + GOOD_FOR
     }
 
-    /// Looks at all names, and at that of `newest`, the file that is written to.
+    /// Checks all paths, and that of `newest`, the segment that is being written.
     ///
     /// # Errors
     /// One of them leads elsewhere, or nowhere.
@@ -78,10 +78,10 @@ impl Location {
     }
 }
 
-/// Whether an open file still has a name: one system call, for every commit.
+/// Checks that an open file still has a name: one system call for every commit.
 ///
 /// # Errors
-/// It was deleted, or nothing can be said of it any more.
+/// It was deleted, or its metadata cannot be read.
 pub(crate) fn has_name(path: &Path, file: &File) -> Result<(), Gone> {
     match file.metadata() {
         Ok(metadata) if metadata.nlink() > 0 => Ok(()),
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn every_name_on_the_way_is_missed_when_it_leads_elsewhere() {
+    fn a_changed_path_to_the_newest_segment_is_detected() {
         for name in ["", "FORMAT", "journal", "state", "state/db", "journal/000001.log"] {
             let (root, dir, file) = data_directory();
             let newest = dir.join("journal/000001.log");
@@ -147,7 +147,7 @@ mod tests {
             fs::rename(&path, &aside).unwrap();
             let missing = location.look(&newest, &file).unwrap_err().to_string();
             assert!(missing.contains("is gone: it was deleted, moved away or unmounted"), "{name}: {missing}");
-            // The same bytes in its place are not the file that is written to.
+            // A copy with the same bytes is not the file that is being written.
             let copied = std::process::Command::new("cp").arg("-r").arg(&aside).arg(&path).status().unwrap();
             assert!(copied.success());
             let another = location.look(&newest, &file).unwrap_err().to_string();
@@ -155,12 +155,12 @@ mod tests {
             assert!(another.starts_with(&path.display().to_string()), "{name}: {another}");
             fs::remove_dir_all(&path).or_else(|_| fs::remove_file(&path)).unwrap();
             fs::rename(&aside, &path).unwrap();
-            assert_eq!(location.look(&newest, &file), Ok(()), "{name}: put back");
+            assert_eq!(location.look(&newest, &file), Ok(()), "{name}: restored");
         }
     }
 
     #[test]
-    fn a_file_without_a_name_is_told_from_one_that_was_moved() {
+    fn an_unlinked_file_is_distinguished_from_a_moved_one() {
         let (root, dir, file) = data_directory();
         let newest = dir.join("journal/000001.log");
         assert_eq!(has_name(&newest, &file), Ok(()));

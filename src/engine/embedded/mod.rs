@@ -1,55 +1,51 @@
-//! The embedded engine: a write-ahead log in files, and one sled database as the view, in one data directory.
+//! The embedded engine: a write-ahead log (WAL) in segment files and a view of it in one sled database, in one data
+//! directory.
 //!
-//! How both stand on the disk, to the byte, is in `FORMAT.md` beside this file.
-//!
-//! # The data directory
+//! `FORMAT.md` beside this file specifies the data directory to the byte. In short:
 //!
 //! ```text
-//! FORMAT             'hookswitch data, format 3': written last, synced; where it is there must be data
-//! lock, admin.token  of the `service` module
-//! journal/NNNNNN.log what happened, in order, append-only, about 64 MiB a file: events with their data,
-//!                    entries of the log, changes of subscriptions and tokens ([`wal`], [`frame`]);
-//!                    compressed once it is full
-//! journal/NNNNNN.idx where things are in a full file; made again if it is missing
-//! state/             one sled database: what is true now ([`kv`])
-//! state/length       the least length of the database file: sled opens a shortened one as an empty one
-//! sealed             which key secrets are sealed with, if they are ([`marker`])
-//! erasing/           what is to be erased of a person until it is off the disk ([`erasing`])
-//! unfinished         stands while the directory is made for the first time
-//! state-before-open  a copy of `state`, while it is opened: a directory that is refused is put back
+//! FORMAT             'hookswitch data, format 3'; written last and synced: if it exists, there must be data
+//! lock, admin.token  owned by the `service` module
+//! journal/NNNNNN.log WAL segments of about 64 MiB: events, log entries, changes of subscriptions and tokens
+//!                    ([`wal`], [`frame`]); append-only, compressed once full
+//! journal/NNNNNN.idx the index of a full segment; rebuilt if it is missing
+//! state/             one sled database: the current state ([`kv`])
+//! state/length       minimum length of the database file: sled opens a truncated file as an empty database
+//! sealed             fingerprint of the key that secrets are sealed with ([`marker`])
+//! erasing/           erasures that are not complete on the disk ([`erasing`])
+//! unfinished         present while the directory is being created
+//! state-before-open  a copy of `state` while it is being opened, restored if the directory is refused
 //! ```
 //!
-//! The journal is the truth. `state` is a view of it that may lag behind, and says by how much
-//! ([`CheckpointPosition`](crate::model::record::CheckpointPosition)); opening takes in the rest. Ids ascend through the whole journal, so one is
-//! found by its id without a key of its own.
+//! The WAL is authoritative. `state` is a view that may lag behind and records its position
+//! ([`CheckpointPosition`](crate::model::record::CheckpointPosition)); opening replays the rest. Ids ascend through the
+//! whole WAL, so a record is found by its id without a separate key.
 //!
-//! # The way of a write
+//! # Write path
 //!
-//! A command goes into the [write queue](queue). The one [`writer`] thread takes what has gathered and lets the command handler
-//! decide each in turn, which yields records; it appends their frames to the log in one write, calls `fdatasync` once, and
-//! only then answers everybody and tells the dispatcher. What the records change waits in memory, in the memtable over
-//! sled, until the [`checkpoint`]er writes it there; readers see both as one.
+//! A command enters the [write queue](queue). The single [`writer`] thread takes a batch and lets the command handler
+//! decide each command, which yields records. It appends their frames to the WAL with one write, calls `fdatasync` once,
+//! and only then replies and notifies the dispatcher. The changes made by the records stay in a memtable above sled until
+//! the [checkpoint] thread writes them there; readers see both as one map.
 //!
-//! What always holds: nothing is acknowledged that is not on the disk; a frame is read only if its checksum fits; a step is
-//! whole or not there; applying a record twice changes nothing more; after a write or a sync that failed nothing more is
-//! written and the process ends (exit 74).
+//! Invariants: only durable data is acknowledged. A frame is read only if its checksum matches. A transaction (one or more
+//! frames) is replayed completely or not at all. Applying a record twice has no further effect. After a failed write or
+//! sync nothing more is written and the process exits with code 74.
 //!
 //! # Why not two sled databases
 //!
-//! That was the first design: journals that are sled databases too. Both were built and measured on
-//! a 2-core machine with 1 KiB events and a log entry for each, one run, the same disk (a bare
-//! append with fdatasync did 5,450 a second):
+//! The first design kept the log in sled databases as well. Both were built and measured on a 2-core machine with 1 KiB
+//! events and one log entry each, one run, same disk (a bare append with fdatasync did 5,450 a second):
 //!
-//! | | two sleds | journal files and one sled |
+//! | | two sleds | log files and one sled |
 //! |---|---|---|
 //! | one event for each commit | 1,503 events/s | 5,494 events/s |
 //! | commits of 64 events and 64 log entries | 23,771/s | 133,725/s |
 //! | 200,000 events in and out, bytes written | 1,667 MB | 337 MB |
 //! | opening again after that | 175 ms | 11 ms |
 //!
-//! sled's `apply_batch` syncs twice by itself, so that two databases cost four syncs or more for a
-//! commit where a file that is only appended to costs one. What sled is good at stays its own: keys
-//! in order that come and go, in a database that stays small.
+//! sled's `apply_batch` syncs twice by itself, so two databases need at least four syncs for a commit where an append-only
+//! file needs one. sled remains where it is good: ordered keys that come and go, in a database that stays small.
 
 pub(crate) mod backup;
 mod checkpoint;
@@ -99,7 +95,7 @@ use self::writer::{Frames, Writer};
 
 pub use self::format::OpenError;
 
-/// An open engine whose threads do not run yet.
+/// An open engine whose threads are not running yet.
 pub(crate) struct Opened {
     engine: Arc<Embedded>,
     registry: Arc<Mutex<Registry>>,

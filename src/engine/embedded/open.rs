@@ -1,10 +1,10 @@
-//! Opening a data directory: making a new one, telling a foreign or damaged one, and taking what
-//! the journal has beyond the last checkpoint into the state.
+//! Opening a data directory: creating a new one, recognising a foreign or damaged one, and replaying the WAL beyond the
+//! last checkpoint into the state.
 //!
-//! A directory that is refused is left as it is. sled's traps, each with its counter-measure here
-//! or in [`crate::engine::embedded::sync`] and [`crate::engine::embedded::kv`]: names that are never synced, an `open` that panics on
-//! a flipped byte, a shortened file that opens as an empty database, leftovers of a crash that keep
-//! it from opening for ever.
+//! A directory that is refused is left unchanged. Faults of sled that are handled here or in
+//! [`sync`](crate::engine::embedded::sync) and [`kv`](crate::engine::embedded::kv): directory entries that are never
+//! synced, an `open` that panics on a flipped byte, a truncated file that opens as an empty database, and crash leftovers
+//! that prevent opening for good.
 
 mod pre_open_snapshot;
 
@@ -35,30 +35,30 @@ use self::pre_open_snapshot::PreOpenSnapshot;
 
 pub(crate) use self::pre_open_snapshot::copy_dir;
 
-/// The file that stands while a new directory is made.
+/// The file that exists while a new directory is being created.
 pub(crate) const UNFINISHED: &str = "unfinished";
-/// What stands in [`UNFINISHED`] while a directory is laid out from something that must not be lost.
+/// The content of [`UNFINISHED`] during a restore or salvage, whose source must not be mistaken for copied.
 pub(crate) const LAYING_OUT: &[u8] = b"restore or salvage\n";
-/// What a directory may hold before there is data in it.
+/// What a directory may contain before there is data in it.
 const HARMLESS: [&str; 5] = ["lock", "admin.token", "admin.token.new", "lost+found", "unfinished.new"];
-/// The file in `state/` that says which group commit the database has taken in at least.
+/// The file in `state/` with the number of a group commit that the database includes at least.
 const REACHED: &str = "reached";
-/// The file in `state/` with the length that the database file was seen to have.
+/// The file in `state/` with the last known length of the database file.
 const LENGTH: &str = "length";
-/// The length of sled's segments; its file becomes shorter by whole ones.
+/// The size of sled's segments; sled truncates its file by whole segments.
 const SEGMENT: u64 = 512 << 10;
 
-/// An open store, before its threads run.
+/// An open store whose threads are not running yet.
 pub(crate) struct Opened {
     pub(crate) state: Arc<Kv>,
     pub(crate) registry: Arc<Mutex<Registry>>,
     pub(crate) journal: Arc<Wal>,
     pub(crate) writer: Writer,
-    /// How far the journal has been taken in; all of it.
+    /// How far the WAL has been replayed: to its end.
     pub(crate) applied: CheckpointPosition,
 }
 
-/// Opens the store in `dir`, which exists; makes it first if there is none. Secrets are sealed and opened with `keys`.
+/// Opens the store in `dir`, which must exist, and creates it first in an empty one. Secrets are sealed with `keys`.
 pub(crate) fn open(dir: &Path, cache_bytes: u64, keys: Keyring, now: Timestamp) -> Result<Opened, OpenError> {
     let keys = Some(Arc::new(keys));
     let marker = dir.join(FORMAT);
@@ -87,7 +87,7 @@ pub(crate) fn open(dir: &Path, cache_bytes: u64, keys: Keyring, now: Timestamp) 
     }
 }
 
-/// `keys` are `None` where the store is only to be looked at: then what is sealed is left as it is, and nobody is refused.
+/// `keys` are `None` for offline use: sealed records are left as they are, and no key is required.
 fn open_parts(dir: &Path, cache_bytes: u64, fresh: bool, keys: Option<Arc<Keyring>>) -> Result<Opened, OpenError> {
     let db = open_sled(dir, cache_bytes, fresh)?;
     let state = Kv::new(db.clone());
@@ -106,7 +106,7 @@ fn open_parts(dir: &Path, cache_bytes: u64, fresh: bool, keys: Option<Arc<Keyrin
     Ok(opened)
 }
 
-/// Makes a new directory ready for data, or says that it is somebody else's.
+/// Prepares a new directory for data, or refuses it as foreign.
 fn prepare(dir: &Path, now: Timestamp) -> Result<(), OpenError> {
     let io_error = |error: io::Error| OpenError::io(dir, &error);
     let unfinished = dir.join(UNFINISHED);
@@ -147,8 +147,8 @@ fn prepare(dir: &Path, now: Timestamp) -> Result<(), OpenError> {
     make().map_err(io_error)
 }
 
-/// Makes a directory that was laid out by a restore or a salvage one that holds data: opens it once,
-/// as every start will, and only then says so.
+/// Completes a directory written by a restore or a salvage: opens it once, as every start will, and only then marks it as
+/// holding data.
 pub(crate) fn seal(dir: &Path, cache_bytes: u64) -> Result<(), OpenError> {
     let state = dir.join("state");
     sync_names(&state).map_err(|error| OpenError::io(&state, &error))?;
@@ -157,8 +157,7 @@ pub(crate) fn seal(dir: &Path, cache_bytes: u64) -> Result<(), OpenError> {
     finish(dir).map_err(|error| OpenError::io(dir, &error))
 }
 
-/// From here on there must be data, and all that later starts ask for must be there already: a cut may come right
-/// after.
+/// Marks the directory as holding data. Whatever later starts require must exist by then: power may fail right after.
 fn finish(dir: &Path) -> io::Result<()> {
     note_reached(dir, CheckpointPosition::default())?;
     durable::replace_file(&dir.join(FORMAT), format_text().as_bytes())?;
@@ -166,7 +165,7 @@ fn finish(dir: &Path) -> io::Result<()> {
     durable::sync_dir(dir)
 }
 
-/// Opens the state database and makes sure that it is the one that must be there.
+/// Opens the state database and checks that it is the one that must be there.
 fn open_sled(dir: &Path, cache_bytes: u64, fresh: bool) -> Result<sled::Db, OpenError> {
     let path = dir.join("state");
     if !fresh {
@@ -180,11 +179,11 @@ fn open_sled(dir: &Path, cache_bytes: u64, fresh: bool) -> Result<sled::Db, Open
     Ok(db)
 }
 
-/// Opens sled, which panics on what is damaged.
+/// Opens sled, which panics on damaged files.
 pub(crate) fn database(path: &Path, cache_bytes: u64) -> Result<sled::Db, String> {
     deadline::until_released(&path.join("db"));
     let config = sled::Config::new().path(path).cache_capacity(cache_bytes).flush_every_ms(None);
-    // Its panic over a damaged database is no bug of ours, and what it says helps nobody: it is not reported.
+    // The panic over a damaged database is no bug of this program, and its message helps nobody: it is not reported.
     let quietly = NoSubscriber::default();
     match with_default(quietly, || catch_unwind(AssertUnwindSafe(|| config.open()))) {
         Ok(Ok(db)) => Ok(db),
@@ -193,8 +192,8 @@ pub(crate) fn database(path: &Path, cache_bytes: u64) -> Result<sled::Db, String
     }
 }
 
-/// sled opens a file that was cut short as an empty database, and writes over it: so the file must have at
-/// least the length that it was seen to have. Beyond one segment sled makes it shorter by itself, too.
+/// Checks that the database file is at least as long as last seen: sled opens a truncated file as an empty database and
+/// overwrites it. Lengths beyond one segment prove nothing, because sled truncates those itself.
 pub(crate) fn check_length(state: &Path) -> Result<(), String> {
     let file = state.join("db");
     let length = fs::metadata(&file).map_err(|error| format!("its file state/db cannot be read: {error}"))?.len();
@@ -207,8 +206,8 @@ pub(crate) fn check_length(state: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// A longer file that was cut may open as what it was before. What is missing then is taken from the journal
-/// again, as far as that goes back; but it must not be older than what it was seen to be.
+/// Checks that the database is not older than last seen. A longer file that was truncated may open as an earlier state;
+/// what it lacks is replayed from the WAL as far as that goes back.
 fn check_reached(dir: &Path, applied: CheckpointPosition) -> Result<(), OpenError> {
     let path = dir.join("state").join(REACHED);
     let reached = match fs::read_to_string(&path) {
@@ -228,15 +227,15 @@ fn check_reached(dir: &Path, applied: CheckpointPosition) -> Result<(), OpenErro
     Ok(())
 }
 
-/// Notes how long the database file is by now, and how far the database.
+/// Records the current length of the database file and its position.
 pub(crate) fn note_reached(dir: &Path, applied: CheckpointPosition) -> io::Result<()> {
     let length = fs::metadata(dir.join("state/db"))?.len();
     durable::replace_file(&dir.join("state").join(LENGTH), format!("{length}\n").as_bytes())?;
     durable::replace_file(&dir.join("state").join(REACHED), format!("{}\n", applied.batch).as_bytes())
 }
 
-/// A snapshot that a crash left half written keeps sled from opening for ever: it is moved to
-/// `state/aside/`, which sled does not look into.
+/// Moves snapshots that a crash left incomplete, with which sled never opens again, to `state/aside/`, which sled does not
+/// read.
 pub(crate) fn set_leftovers_aside(state: &Path) -> io::Result<()> {
     let mut leftovers: Vec<PathBuf> = Vec::new();
     for entry in fs::read_dir(state)? {
@@ -279,7 +278,7 @@ fn prove_sync(dir: &Path, db: &sled::Db) -> Result<(), OpenError> {
     ))
 }
 
-/// Takes what the journal has beyond the last checkpoint into the state.
+/// Replays the WAL beyond the last checkpoint into the state.
 fn recover(dir: &Path, state: Kv, keys: Option<Arc<Keyring>>) -> Result<Opened, OpenError> {
     let damaged = |what: &dyn fmt::Display| OpenError::damaged(dir, what);
     let unread = |error: StoreError| OpenError::damaged(dir, Damage::from(error));
@@ -332,7 +331,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_first_start_that_was_cut_off_at_its_first_file_is_begun_again() {
+    fn an_interrupted_first_start_is_resumed() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("unfinished.new"), "").unwrap();
         prepare(dir.path(), Timestamp::from_millis(1)).unwrap();
@@ -340,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_that_is_marked_as_holding_data_can_be_opened_from_then_on() {
+    fn a_directory_that_is_marked_as_holding_data_can_be_opened() {
         let dir = tempfile::tempdir().unwrap();
         prepare(dir.path(), Timestamp::from_millis(1)).unwrap();
         fs::write(dir.path().join("state/db"), b"some bytes").unwrap();
@@ -349,7 +348,7 @@ mod tests {
         assert_eq!(
             check_length(&dir.path().join("state")),
             Ok(()),
-            "a cut here left a directory that never opened again"
+            "a crash here left a directory that never opened again"
         );
     }
 }

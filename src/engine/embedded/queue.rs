@@ -1,7 +1,7 @@
-//! The write queue: commands, attempts that ended, and what the writer is told.
+//! The write queue: commands, attempt results and control messages for the writer.
 //!
-//! Bounded where strangers fill it: beyond that a command is refused at once, so that its client comes again. Knows nothing
-//! of what is done with what is in it.
+//! Bounded where clients fill it: a command beyond the limit is refused at once, so that the client retries. Knows nothing
+//! of what the writer does with its contents.
 
 use std::collections::VecDeque;
 use std::sync::mpsc::SyncSender;
@@ -11,41 +11,41 @@ use std::time::{Duration, Instant};
 use crate::model::command::{AttemptResult, Busy, Command};
 use crate::model::settings::Settings;
 
-/// How many commands may wait.
+/// How many commands may be queued.
 const MOST_WAITING: usize = 4096;
-/// How many may ask at once whether the writer makes turns.
+/// How many pings may be queued.
 const MOST_PINGS: usize = 8;
-/// How many bytes of event data may wait.
+/// How many bytes of event data may be queued.
 const MOST_WAITING_BYTES: usize = 32 << 20;
 /// How many commands go into one group commit.
 const BATCH_COMMANDS: usize = 256;
-/// How many bytes of event data end a group commit.
+/// A group commit takes no further command once it has this many bytes of event data.
 const BATCH_BYTES: usize = 1 << 20;
-/// How many attempts that ended go into one group commit.
+/// How many attempt results go into one group commit.
 const BATCH_RESULTS: usize = 4 * BATCH_COMMANDS;
 
-/// What the writer is told.
+/// A control message for the writer.
 pub(crate) enum Control {
-    /// To close once nothing waits any more.
+    /// Close once the queue is empty.
     Close,
-    /// To stop at once: a checkpoint has failed.
+    /// Stop at once: a checkpoint has failed.
     Stop,
-    /// To end what has become too old.
+    /// End expired deliveries.
     EndExpired,
-    /// To begin a new segment, if the newest is not empty.
+    /// Begin a new segment, unless the newest is empty.
     Rotate,
-    /// To answer once it has made a turn.
+    /// Answer after the current iteration.
     Ping(SyncSender<()>),
-    /// To go by these limits and periods.
+    /// Apply new limits and retention periods.
     Configure(Settings),
 }
 
-/// What one turn takes out of the queue.
+/// What the writer takes from the queue in one iteration.
 #[derive(Default)]
 pub(crate) struct Batch {
-    /// What the writer is told, in order.
+    /// Control messages, in order.
     pub(crate) control: Vec<Control>,
-    /// Attempts that ended.
+    /// Attempt results.
     pub(crate) results: Vec<AttemptResult>,
     /// Commands.
     pub(crate) commands: Vec<Command>,
@@ -55,10 +55,10 @@ pub(crate) struct Batch {
 struct Waiting {
     commands: VecDeque<Command>,
     bytes: usize,
-    /// Attempts that ended. At most as many as are under way, which the dispatcher bounds.
+    /// Attempt results. Bounded by the dispatcher: at most one for each attempt in flight.
     results: VecDeque<AttemptResult>,
     control: Vec<Control>,
-    /// Nothing more is taken: it is closing, or the writer has failed.
+    /// Closing, or the writer has failed: nothing more is accepted.
     closed: bool,
 }
 
@@ -68,7 +68,7 @@ impl Waiting {
     }
 }
 
-/// What waits for the writer.
+/// The write queue.
 #[derive(Default)]
 pub(crate) struct WriteQueue {
     waiting: Mutex<Waiting>,
@@ -76,7 +76,7 @@ pub(crate) struct WriteQueue {
 }
 
 impl WriteQueue {
-    /// Hands in a command, if there is room.
+    /// Queues a command, if there is space.
     pub(crate) fn push(&self, command: Command) -> Result<(), Busy> {
         let mut waiting = self.lock();
         let weight = command.weight();
@@ -91,17 +91,17 @@ impl WriteQueue {
         Ok(())
     }
 
-    /// Hands in an attempt that ended. Never refused: it has happened.
+    /// Queues the result of an attempt. Never refused: the attempt has already happened.
     pub(crate) fn finish(&self, result: AttemptResult) {
         self.lock().results.push_back(result);
         self.arrived.notify_one();
     }
 
-    /// Tells the writer something.
+    /// Sends a control message to the writer.
     pub(crate) fn tell(&self, control: Control) {
         let mut waiting = self.lock();
         let pings = || waiting.control.iter().filter(|one| matches!(one, Control::Ping(_))).count();
-        // A writer that makes no turns gathers no more than a few.
+        // A writer that hangs must not accumulate pings.
         if matches!(control, Control::Ping(_)) && pings() >= MOST_PINGS {
             return;
         }
@@ -111,7 +111,7 @@ impl WriteQueue {
         self.arrived.notify_one();
     }
 
-    /// Waits until there is something to do, at most until `until`; takes a batch of it.
+    /// Waits for work until `until` at most; takes a batch of it.
     pub(crate) fn take(&self, until: Instant) -> Batch {
         let mut waiting = self.lock();
         while waiting.is_empty() {
@@ -133,12 +133,12 @@ impl WriteQueue {
         Batch { control: std::mem::take(&mut waiting.control), results, commands }
     }
 
-    /// Tells everybody who waits, or comes later, that the store has failed.
+    /// Fails all queued commands and refuses later ones: the store has failed.
     pub(crate) fn fail(&self) {
         let mut waiting = self.lock();
         waiting.closed = true;
         let commands = std::mem::take(&mut waiting.commands);
-        // Whoever waits for an answer to a ping hears that there will be none.
+        // Dropping a ping tells its sender that there will be no answer.
         waiting.control.clear();
         drop(waiting);
         commands.into_iter().for_each(Command::refuse);

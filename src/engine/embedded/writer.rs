@@ -1,10 +1,11 @@
-//! The one writer: takes what has gathered, has it decided, writes it as one group commit, syncs, and answers all.
+//! The single writer: takes what is queued, lets the command handler decide it, writes it as one group commit, syncs, and
+//! replies.
 //!
-//! Under load the commits grow and share the cost of a sync; alone, a request waits for one. There is no timer and no
-//! artificial delay. After a write or a sync that failed nothing is known about the disk: everybody is answered
-//! [`Unavailable`](crate::model::error::StoreError::Unavailable), the daemon is told, and the thread ends. Nothing is tried
-//! again, which would prove nothing. The same where what is written would not be found again ([`location`]): that is asked
-//! before anybody is answered.
+//! Under load commits grow and share the cost of a sync; a lone request waits for one. There is no timer and no artificial
+//! delay. After a failed write or sync the content of the disk is unknown: every caller gets
+//! [`Unavailable`](crate::model::error::StoreError::Unavailable), the daemon is notified, and the thread ends. Nothing is
+//! retried, since a retry would prove nothing. The same applies if a restart would no longer find the written files, which
+//! [`location`](crate::engine::embedded::location) checks before any reply.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -35,19 +36,19 @@ use crate::model::{counts, report};
 
 /// How long changes of the state may stay out of its database.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(2);
-/// How many bytes of changes begin a checkpoint. sled takes them in the order of their keys: the more there are, the more of
-/// them go to a page that is at hand, and the more of what was put was removed again meanwhile. With an eighth of it, 8,000
-/// events a second took 49 ms in the middle, with this 3.
+/// How many bytes of changes start a checkpoint. sled applies them in key order: with more changes, more of them share a
+/// page in cache, and more inserted keys have been removed again. With an eighth of it, 8,000 events a second had a median
+/// latency of 49 ms, with this 3.
 const CHECKPOINT_BYTES: usize = 4 << 20;
-/// How many bytes of changes may gather while a checkpoint is under way, before commits wait for it.
+/// How many bytes of changes may accumulate during a checkpoint before commits wait for it.
 const GATHERED_MOST: usize = 16 << 20;
-/// How many bytes of journal begin a checkpoint: a start after a crash reads them again.
+/// How many bytes of WAL start a checkpoint: a start after a crash replays them.
 const CHECKPOINT_JOURNAL: u64 = 32 << 20;
 
-/// How often to look whether fan-outs may go on that wait for the state database.
+/// How often to check whether fan-outs that wait for the state database can continue.
 const FAN_OUT_EVERY: Duration = Duration::from_millis(5);
 
-/// The writer, to be run by a thread of its own.
+/// The writer, run by a thread of its own.
 pub(crate) struct Writer {
     pub(crate) queue: Arc<WriteQueue>,
     pub(crate) handler: Handler,
@@ -58,7 +59,7 @@ pub(crate) struct Writer {
     pub(crate) applied: CheckpointPosition,
     pub(crate) listeners: Listeners,
     pub(crate) location: Location,
-    /// The newest segment at whose beginning all subscriptions stand, for retention.
+    /// The newest segment that begins with a complete snapshot of the subscriptions, for retention.
     pub(crate) snapshot_in: Arc<AtomicU32>,
     pub(crate) frames: Frames,
 }
@@ -69,12 +70,12 @@ pub(crate) struct Frames {
     /// The number of the group commit.
     number: u64,
     bytes: Vec<u8>,
-    /// The same, as the index takes note of them.
+    /// Their index entries.
     entries: Vec<IndexEntry>,
 }
 
 impl Frames {
-    /// Those of the group commit after `last`.
+    /// The frames of the group commit after `last`.
     pub(crate) fn after(last: u64) -> Self {
         Self { number: last + 1, ..Self::default() }
     }
@@ -93,9 +94,9 @@ impl Sink for Frames {
 /// What has been written since the last checkpoint began.
 #[derive(Default)]
 struct Dirty {
-    /// When the first of it was, or when a checkpoint was last found to be under way.
+    /// When the first of it was written, or when a due checkpoint was last postponed.
     since: Option<Instant>,
-    /// Bytes of journal.
+    /// Bytes of WAL.
     journal: u64,
 }
 
@@ -106,11 +107,11 @@ impl Dirty {
     }
 }
 
-/// Why the writer ends against its will.
+/// Why the writer ends prematurely.
 enum Failure {
-    /// The disk, or a fault of its own: what was synced before is there.
+    /// The disk failed, or the writer did. Everything synced before is intact.
     Disk(String),
-    /// What it writes to would not be found by a start.
+    /// A restart would not find the files that are being written.
     Gone(Gone),
 }
 
@@ -140,7 +141,7 @@ impl fmt::Display for Failure {
     }
 }
 
-/// What the writer is told, as it stands.
+/// Control messages received so far.
 #[derive(Default)]
 struct Told {
     closing: bool,
@@ -150,7 +151,7 @@ struct Told {
 }
 
 impl Writer {
-    /// Works until the queue is closed and empty, or the store has failed.
+    /// Runs until the queue is closed and empty, or the store has failed.
     pub(crate) fn run(mut self) {
         let worked = catch_unwind(AssertUnwindSafe(|| self.work()));
         let failure = match worked {
@@ -177,7 +178,7 @@ impl Writer {
                 return Err(checkpointer.failure().unwrap_or_else(|| "a checkpoint failed".to_owned()).into());
             }
             let wrote = self.commit(commands, results)?;
-            // Who asked may have gone.
+            // The sender may have stopped waiting.
             for ping in told.pings.drain(..) {
                 let _ = ping.try_send(());
             }
@@ -191,7 +192,7 @@ impl Writer {
             let rotate = std::mem::take(&mut told.rotate);
             if self.wal.is_full() || (rotate && !self.wal.is_empty()) {
                 self.rotate()?;
-                // So that the full segment is soon known to be applied, though nothing may follow.
+                // So that the full segment soon counts as checkpointed, even if no commit follows.
                 dirty.since.get_or_insert_with(Instant::now);
             }
             self.look_if_due()?;
@@ -202,7 +203,7 @@ impl Writer {
         }
     }
 
-    /// Until when to wait for something to do.
+    /// How long to wait for work.
     fn next_turn(&self, dirty: &Dirty, closing: bool) -> Instant {
         if closing || self.handler.is_due(&*self.state) {
             return Instant::now();
@@ -226,12 +227,12 @@ impl Writer {
         }
     }
 
-    /// Sees to it, once a second, that what is written will be found again.
+    /// Checks once a second that a restart would find the files that are being written.
     fn look_if_due(&mut self) -> Result<(), Gone> {
         if Instant::now() < self.location.good_until() { Ok(()) } else { self.wal.look(&mut self.location) }
     }
 
-    /// Begins a checkpoint if one is due and none is under way; waits for that one if it falls too far behind.
+    /// Begins a checkpoint if one is due and none is running; waits for the running one if it falls too far behind.
     fn checkpoint_if_due(&mut self, checkpointer: &Checkpointer, dirty: &mut Dirty) -> Result<(), String> {
         self.expire(false)?;
         let gathered = self.state.gathered();
@@ -246,7 +247,7 @@ impl Writer {
             checkpointer.begin(self.meta());
             *dirty = Dirty::default();
         } else {
-            // It is asked again then.
+            // Checked again after the same interval.
             dirty.since = Some(Instant::now());
         }
         Ok(())
@@ -257,7 +258,7 @@ impl Writer {
         self.handler.expire(&*self.state, checkpoint, durable, now).map_err(|error| error.to_string())
     }
 
-    /// What goes to the disk together with a checkpoint that begins now.
+    /// The metadata of a checkpoint that begins now.
     fn meta(&self) -> CheckpointMeta {
         CheckpointMeta { applied: self.applied, with: counts::changed(&self.registry) }
     }
@@ -269,7 +270,7 @@ impl Writer {
         checkpointer.settle()
     }
 
-    /// Carries out one group commit: decide, write, sync, tell. Says how many bytes were written.
+    /// Executes one group commit: decide, write, sync, reply. Returns the number of bytes written.
     fn commit(&mut self, commands: Vec<Command>, results: Vec<AttemptResult>) -> Result<u64, Failure> {
         let decided_at = Moment { wall: (self.listeners.clock)(), at: Instant::now() };
         let mut answers: Vec<Answer> = Vec::with_capacity(commands.len());
@@ -294,7 +295,7 @@ impl Writer {
         if !answers.is_empty() {
             (self.listeners.answered)(Answers { answers, durable });
         }
-        // Nobody who posts waits for the report; whoever asks for it waits until this is done.
+        // Callers do not wait for the report; its readers wait on the commit barrier until this is done.
         if durable && !heard.is_empty() {
             report::take_in_all(heard, &*state);
             state.check().map_err(|error| error.to_string())?;
@@ -316,7 +317,7 @@ impl Writer {
         self.handler.decide(commands, results, context, answers).map_err(|error| error.to_string())
     }
 
-    /// Makes what was decided durable; says how many bytes that took, and how long the sync.
+    /// Makes what was decided durable; returns the bytes written and the duration of the sync.
     fn write(&mut self) -> Result<(u64, Option<Duration>), Failure> {
         self.state.check().map_err(|error| error.to_string())?;
         let Frames { number, bytes, entries } = &mut self.frames;

@@ -7,7 +7,7 @@ fn open(dir: &std::path::Path) -> Kv {
     Kv::new(sled::Config::new().path(dir).flush_every_ms(None).open().unwrap())
 }
 
-/// What to do (0 remove, 1 put as new where it is, else put), with which key, and what of a checkpoint comes after it.
+/// An operation (0 removes, 1 inserts as new if it is, else sets), its key, and the part of a checkpoint that follows.
 type Todo = (u8, Vec<u8>, u8);
 
 fn reads_as_one_map(steps: Vec<Todo>) -> Result<(), TestCaseError> {
@@ -52,14 +52,14 @@ fn reads_as_one_map(steps: Vec<Todo>) -> Result<(), TestCaseError> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
     #[test]
-    fn layer_and_database_read_as_one_map(
+    fn memtables_and_database_read_as_one_map(
         steps in proptest::collection::vec((0u8..3, proptest::collection::vec(0u8..4, 1..4), 0u8..4), 1..60),
     ) {
         reads_as_one_map(steps)?;
     }
 }
 
-/// Every call that was put is found, whatever of it has reached sled and while the filter is made again and again.
+/// Every call that was stored is found, however much of it has reached sled and while the filter is rebuilt.
 #[test]
 fn a_known_call_is_always_found() {
     let key = |number: u32| keys::call("acme", &number.to_string());
@@ -94,25 +94,25 @@ fn a_known_call_is_always_found() {
 }
 
 #[test]
-fn a_key_that_goes_while_it_is_written_and_comes_again_is_read_right() {
+fn a_key_removed_and_set_again_during_a_checkpoint_is_read_correctly() {
     let steps = [(1, 0, 0), (0, 1, 1), (0, 0, 0), (1, 0, 2), (0, 0, 0)];
     reads_as_one_map(steps.map(|(what, key, checkpoint)| (what, vec![key], checkpoint)).to_vec()).unwrap();
 }
 
 #[test]
-fn only_a_checkpoint_that_was_written_counts() {
+fn only_a_written_checkpoint_is_durable() {
     let dir = tempfile::tempdir().unwrap();
     let state = open(dir.path());
     let at = |segment| CheckpointPosition { segment, ..CheckpointPosition::default() };
     state.checkpoint(&CheckpointMeta { applied: at(3), ..CheckpointMeta::default() }).unwrap();
     assert_eq!(state.durable(), at(3));
-    // sled has been given it, and was not asked to write it yet.
+    // sled has the value, but was not asked to write it yet.
     state.db.insert(keys::APPLIED, record::encode(&at(4))).unwrap();
     assert_eq!((state.applied().unwrap(), state.durable()), (Some(at(4)), at(3)));
 }
 
 #[test]
-fn no_value_in_sled_is_longer_than_it_may_be() {
+fn no_value_in_sled_exceeds_the_limit() {
     let dir = tempfile::tempdir().unwrap();
     let state = open(dir.path());
     let long: Vec<u8> = (0..40_000u32).map(|n| n as u8).collect();
@@ -130,7 +130,7 @@ fn no_value_in_sled_is_longer_than_it_may_be() {
 }
 
 #[test]
-fn a_disk_that_fails_is_told_from_a_damaged_database() {
+fn an_io_error_is_distinguished_from_corruption() {
     let sled = sled::Error::Io(std::io::ErrorKind::Other.into());
     assert!(matches!(StoreError::from(StateError::from(sled)), StoreError::Io { .. }));
     let sled = sled::Error::Corruption { at: None, bt: () };
