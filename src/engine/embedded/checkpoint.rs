@@ -11,8 +11,8 @@ use crate::engine::embedded::kv::{CheckpointMeta, Kv};
 #[derive(Default)]
 struct Slot {
     asked: Option<CheckpointMeta>,
-    /// Whether one is being written, or is about to be.
     /// Whether a checkpoint is running or requested.
+    busy: bool,
     stop: bool,
     failure: Option<String>,
 }
@@ -31,12 +31,12 @@ pub(crate) struct Checkpointer {
 }
 
 impl Checkpointer {
-    /// Starts the thread. `failed` is called, from it, if a checkpoint fails; no more are written then.
-    ///
     /// Starts the thread. If a checkpoint fails, `failed` is called from it and no more checkpoints are written.
-    /// There is no thread to be had.
+    ///
+    /// # Errors
+    /// The thread cannot be started.
     pub(crate) fn start(state: Arc<Kv>, failed: impl Fn() + Send + 'static) -> std::io::Result<Self> {
-        /// The thread cannot be started.
+        let shared = Arc::new(Shared::default());
         let (of_thread, written) = (shared.clone(), state.clone());
         let thread = std::thread::Builder::new()
             .name("checkpointer".to_owned())
@@ -44,30 +44,30 @@ impl Checkpointer {
         Ok(Self { state, shared, thread: Some(thread) })
     }
 
-    /// Whether no checkpoint is under way, and none has failed.
+    /// Whether no checkpoint is running and none has failed.
     pub(crate) fn is_free(&self) -> bool {
-        /// Whether no checkpoint is running and none has failed.
+        let slot = self.shared.lock();
         !slot.busy && slot.failure.is_none()
     }
 
-    /// Begins a checkpoint of all changes so far, with which the journal is taken in as far as
-    /// `mark` says; does nothing unless it [is free](Self::is_free).
-    /// Begins a checkpoint of all changes so far, at the position in `meta`; does nothing unless [free](Self::is_free).
+    /// Begins a checkpoint of all changes so far, with the metadata `meta`; does nothing unless [free](Self::is_free).
+    pub(crate) fn begin(&self, meta: CheckpointMeta) {
+        let mut slot = self.shared.lock();
         if slot.busy || slot.failure.is_some() {
             return;
         }
         self.state.freeze();
-        slot.asked = Some(mark);
+        slot.asked = Some(meta);
         slot.busy = true;
         self.shared.changed.notify_all();
     }
 
-    /// Waits until no checkpoint is under way.
-    ///
     /// Waits until no checkpoint is running.
-    /// Why one failed, now or before.
+    ///
+    /// # Errors
+    /// Why a checkpoint failed, now or earlier.
     pub(crate) fn settle(&self) -> Result<(), String> {
-        /// Why a checkpoint failed, now or earlier.
+        let mut slot = self.shared.lock();
         while slot.busy && slot.failure.is_none() {
             slot = self.shared.changed.wait(slot).unwrap_or_else(PoisonError::into_inner);
         }
@@ -84,9 +84,9 @@ impl Drop for Checkpointer {
     fn drop(&mut self) {
         self.shared.lock().stop = true;
         self.shared.changed.notify_all();
-        // It catches its own panics, and has told of them.
+        // The thread catches its own panics and has reported them.
         drop(self.thread.take().map(JoinHandle::join));
-    // The thread catches its own panics and has reported them.
+    }
 }
 
 impl Shared {
@@ -96,9 +96,9 @@ impl Shared {
             while slot.asked.is_none() && !slot.stop {
                 slot = self.changed.wait(slot).unwrap_or_else(PoisonError::into_inner);
             }
-            let Some(mark) = slot.asked.take() else { return };
+            let Some(meta) = slot.asked.take() else { return };
             drop(slot);
-            let written = catch_unwind(AssertUnwindSafe(|| state.write_frozen(&mark)));
+            let written = catch_unwind(AssertUnwindSafe(|| state.write_frozen(&meta)));
             let failure = match written {
                 Ok(result) => result.err().map(|error| error.to_string()),
                 Err(_) => Some("the state database panicked".to_owned()),

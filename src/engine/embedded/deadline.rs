@@ -1,8 +1,8 @@
 //! Time limits for operations of sled that may never return.
 //!
-//! sled's own threads write its data, and one that meets an I/O error does not always wake the threads that wait for it:
-//! `flush` then never returns (seen about once in fifty injected errors). A thread cannot be ended from outside, so the
-//! work runs in a thread that can be abandoned; the process ends soon after.
+//! sled's own threads write its data, and one that meets an I/O error does not always wake the threads that wait for
+//! it: `flush` then never returns (seen about once in fifty injected errors). A thread cannot be ended from outside, so
+//! the work runs in a thread that can be abandoned; the process ends soon after.
 
 use std::fs::{File, TryLockError};
 use std::path::Path;
@@ -17,8 +17,9 @@ const OF_A_RELEASE: Duration = Duration::from_secs(5);
 /// How often the lock is polled.
 const LOOK: Duration = Duration::from_millis(5);
 
-/// Waits, for [`OF_A_RELEASE`] at most, until sled's file lock is free: its threads release it slightly after the handle of
-/// a database is dropped, and reopening at once would fail. Any other problem with the file is reported by opening it.
+/// Waits, for [`OF_A_RELEASE`] at most, until sled's file lock is free: its threads release it slightly after the
+/// handle of a database is dropped, and reopening at once would fail. Any other problem with the file is reported by
+/// opening it.
 pub(crate) fn until_released(file: &Path) {
     let begun = Instant::now();
     // Another daemon cannot hold it: that would hold the data directory's own lock.

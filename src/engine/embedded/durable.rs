@@ -23,14 +23,14 @@ pub(crate) fn replace_file_by(path: &Path, beside: &Path, bytes: &[u8]) -> io::R
     path.parent().map_or(Ok(()), sync_dir)
 }
 
-/// How many bytes the files in `dir` have, as far as they can be seen.
 /// The total size of the files in `dir`, as far as it can be determined.
+pub(crate) fn file_bytes(dir: &Path) -> u64 {
     let entries = fs::read_dir(dir).into_iter().flatten().flatten();
     entries.filter_map(|entry| entry.metadata().ok()).filter(fs::Metadata::is_file).map(|file| file.len()).sum()
 }
 
-/// sled syncs neither the files that it makes nor their names.
 /// Syncs the files that sled creates and their directory entries, which it does not.
+pub(crate) fn sync_names(state: &Path) -> io::Result<()> {
     for entry in fs::read_dir(state)? {
         let path = entry?.path();
         if path.is_dir() {

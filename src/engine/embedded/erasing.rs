@@ -1,19 +1,19 @@
 //! Erasing a person's data from events, conversations and the log, and from the disk.
 //!
 //! **Scope.** Of a company's events with the given `lead_phone`, and of the other events of the same calls that name no
-//! other lead: `data`, except a few members without personal data ([`core::erasure`](crate::core::erasure)). Of messages in
-//! the threads of these calls: numbers, body and lead. Of log entries of these events: the number and the receiver's
-//! response. The events, messages and entries themselves remain with their times, and so do all counts.
+//! other lead: `data`, except a few members without personal data ([`core::erasure`](crate::core::erasure)). Of
+//! messages in the threads of these calls: numbers, body and lead. Of log entries of these events: the number and the
+//! receiver's response. The events, messages and entries themselves remain with their times, and so do all counts.
 //!
 //! **Procedure.** The rule is first written to a file of its own in `erasing/` and synced. From then on everything read
-//! from the WAL is redacted by it ([`Wal::set_redaction`](crate::engine::embedded::wal::Wal::set_redaction)), and so are
-//! deliveries that are still sent. The retention worker then begins a new segment, rewrites by the same rule every older
-//! segment whose index contains the number or one of the calls, and removes the file in `erasing/`. A start resumes a
-//! pending erasure: doing it twice has no further effect. Finally a record in the WAL states that the erasure was done
-//! and when, without the number.
+//! from the WAL is redacted by it ([`Wal::set_redaction`](crate::engine::embedded::wal::Wal::set_redaction)), and so
+//! are deliveries that are still sent. The retention worker then begins a new segment, rewrites by the same rule every
+//! older segment whose index contains the number or one of the calls, and removes the file in `erasing/`. A start
+//! resumes a pending erasure: doing it twice has no further effect. Finally a record in the WAL states that the erasure
+//! was done and when, without the number.
 //!
-//! The state database contains no personal data. Data accepted after the request is not touched. Backups taken before or
-//! during an erasure contain the erased data.
+//! The state database contains no personal data. Data accepted after the request is not touched. Backups taken before
+//! or during an erasure contain the erased data.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -113,7 +113,8 @@ impl Erasures {
         &self.redactions
     }
 
-    /// Rewrites every segment below `newest` that contains something of `rules`, each once. Returns what was found, by rule.
+    /// Rewrites every segment below `newest` that contains something of `rules`, each once. Returns what was found, by
+    /// rule.
     pub(crate) fn erase(
         &self,
         rules: &[Arc<Rule>],
@@ -155,8 +156,8 @@ impl Erasures {
         Ok(found)
     }
 
-    /// Ends erasures that are complete on the disk and recorded in the WAL. Rules that `found` nothing are forgotten; the
-    /// others remain active until no attempt that began earlier can still be in flight.
+    /// Ends erasures that are complete on the disk and recorded in the WAL. Rules that `found` nothing are forgotten;
+    /// the others remain active until no attempt that began earlier can still be in flight.
     pub(crate) fn done(
         &self,
         rules: &[Arc<Rule>],

@@ -74,9 +74,9 @@ pub(crate) fn check_format(dir: &Path, text: &str) -> Result<(), OpenError> {
     }
 }
 
-/// Updates FORMAT before anything is written that an older hookswitch cannot read (a segment of version 2, or a compressed
-/// one, which may come at any time), so that an older one reports a newer version instead of damage. Does nothing if there
-/// is no FORMAT yet: it is about to be written.
+/// Updates FORMAT before anything is written that an older hookswitch cannot read (a segment of version 2, or a
+/// compressed one, which may come at any time), so that an older one reports a newer version instead of damage. Does
+/// nothing if there is no FORMAT yet: it is about to be written.
 pub(crate) fn upgrade(dir: &Path) -> io::Result<()> {
     let marker = dir.join(FORMAT);
     match fs::read_to_string(&marker) {

@@ -16,18 +16,19 @@
 //!     36     16  id of the event or log entry in the record; 0 if it has none
 //!     52         payload: the record in bincode 2, standard configuration
 //! ```
-//! All numbers are little-endian. Knows bytes only, neither files nor records. Every frame it returns has passed its tag and
-//! its checksum.
+//! All numbers are little-endian. Knows bytes only, neither files nor records. Every frame it returns has passed its
+//! tag and its checksum.
 //!
-//! **Client data is never taken for a frame.** Payloads contain data of clients and receivers: an event's data, an SMS, a
-//! response. Behind damage the next frame is searched for in the bytes that follow, which may be such data. The salt is
-//! random, stored only in the header of its own segment, and in no response of the API. An attacker can therefore only
-//! guess a tag, with a chance of 1 in 2^64 for each try, and a valid frame is invalid in another file or at another
-//! offset. A salted checksum would not suffice: a CRC is linear, and 32 bits are few against the million tries that fit
-//! into one payload. The tag covers the payload through its checksum. Offset and checksum were written together, so the
-//! payload behind a valid tag can only be damaged by chance, against which a CRC is good enough. (Measured with 1 KiB of
-//! payload on a busy machine: checksum 285 ns, tag 129; SipHash-2-4 of everything would take 1,473, HMAC-SHA256 3,589.)
-//! Because the tag does not need the payload, the search for a frame is linear in the bytes searched, whatever they are.
+//! **Client data is never taken for a frame.** Payloads contain data of clients and receivers: an event's data, an SMS,
+//! a response. Behind damage the next frame is searched for in the bytes that follow, which may be such data. The salt
+//! is random, stored only in the header of its own segment, and in no response of the API. An attacker can therefore
+//! only guess a tag, with a chance of 1 in 2^64 for each try, and a valid frame is invalid in another file or at
+//! another offset. A salted checksum would not suffice: a CRC is linear, and 32 bits are few against the million tries
+//! that fit into one payload. The tag covers the payload through its checksum. Offset and checksum were written
+//! together, so the payload behind a valid tag can only be damaged by chance, against which a CRC is good enough.
+//! (Measured with 1 KiB of payload on a busy machine: checksum 285 ns, tag 129; SipHash-2-4 of everything would take
+//! 1,473, HMAC-SHA256 3,589.) Because the tag does not need the payload, the search for a frame is linear in the bytes
+//! searched, whatever they are.
 //!
 //! **Version 1**, in segments of version 1, can be read:
 //! ```text
@@ -65,10 +66,10 @@ const LOOKED_AT_MOST: usize = 8;
 
 /// Why there is no frame at an offset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-/// The bytes end before the frame does; this many are needed.
+pub(crate) enum NoFrame {
     /// The bytes end before the frame does; this many are needed.
+    Short(usize),
     /// It is not a frame, or a checksum does not match.
-    /// It is not a frame, or its checksum does not fit.
     Bad,
 }
 
@@ -128,8 +129,8 @@ impl Salt {
         &self.0
     }
 
-    /// Binds the frame at the start of `bytes`, newly encoded or copied from elsewhere, to `place` of this segment and to the
-    /// group commit that begins at `commit`. Returns its length, or `None` if there is no frame.
+    /// Binds the frame at the start of `bytes`, newly encoded or copied from elsewhere, to `place` of this segment and
+    /// to the group commit that begins at `commit`. Returns its length, or `None` if there is no frame.
     pub(crate) fn bind(&self, bytes: &mut [u8], place: u32, commit: u32) -> Option<usize> {
         let frame = bytes.get_mut(..HEADER).filter(|frame| frame[..4] == MAGIC)?;
         frame[20..24].copy_from_slice(&commit.to_le_bytes());
@@ -157,8 +158,8 @@ impl Binding {
         }
     }
 
-    /// The header of the frame at the start of `bytes`, which are at `place` of the file. It is verified in version 2, but not
-    /// in version 1.
+    /// The header of the frame at the start of `bytes`, which are at `place` of the file. It is verified in version 2,
+    /// but not in version 1.
     pub(crate) fn peek(self, bytes: &[u8], place: u32) -> Result<Ahead, NoFrame> {
         let header = bytes.get(..self.header()).ok_or(NoFrame::Short(self.header()))?;
         let (magic, head) = match self {
@@ -200,8 +201,8 @@ impl Binding {
         Ok((head, &frame[self.header()..], length))
     }
 
-    /// The first offset in `bytes`, which are at `place` of the file, of a frame for which `wanted` holds. In version 2 its
-    /// payload may be damaged; in version 1 it is intact, but may be forged.
+    /// The first offset in `bytes`, which are at `place` of the file, of a frame for which `wanted` holds. In version 2
+    /// its payload may be damaged; in version 1 it is intact, but may be forged.
     pub(crate) fn find(self, bytes: &[u8], place: u32, wanted: impl Fn(Ahead) -> bool) -> Option<usize> {
         let (mut from, mut left) = (0, bytes.len().saturating_mul(LOOKED_AT_MOST));
         while let Some(at) = bytes[from..].iter().position(|byte| *byte == MAGIC[0]) {

@@ -1,12 +1,12 @@
 //! The state database: the current state, in one tree of one sled database behind memtables.
 //!
-//! Changes are made in the active memtable. A checkpoint makes it immutable, replaces it by a new one, and writes it to sled;
-//! keys that were inserted and removed before that never reach sled. This is safe because every change is durable in the
-//! WAL already, and each checkpoint records its position in it ([`CheckpointPosition`]). One thread makes changes (the
-//! writer), one writes to sled (the checkpointer), any may read.
+//! Changes are made in the active memtable. A checkpoint makes it immutable, replaces it by a new one, and writes it to
+//! sled; keys that were inserted and removed before that never reach sled. This is safe because every change is durable
+//! in the WAL already, and each checkpoint records its position in it ([`CheckpointPosition`]). One thread makes
+//! changes (the writer), one writes to sled (the checkpointer), any may read.
 //!
-//! Invariants: values have at most [`MAX_VALUE`] bytes (sled writes larger ones to files that it never syncs). A batch has
-//! at most about [`BATCH_BYTES`] and is synced before the next (sled writes larger ones as several buffers).
+//! Invariants: values have at most [`MAX_VALUE`] bytes (sled writes larger ones to files that it never syncs). A batch
+//! has at most about [`BATCH_BYTES`] and is synced before the next (sled writes larger ones as several buffers).
 
 mod filter;
 mod memtable;
@@ -36,8 +36,8 @@ pub(crate) use self::unreadable::hex;
 const MAX_VALUE: usize = 8 * 1024;
 /// How many bytes of changes go into one batch.
 pub(crate) const BATCH_BYTES: usize = 128 * 1024;
-/// How often the garbage collector is invoked after a batch. Each call frees up to 512 unused pages; a batch leaves some
-/// thousands.
+/// How often the garbage collector is invoked after a batch. Each call frees up to 512 unused pages; a batch leaves
+/// some thousands.
 const COLLECTIONS: usize = 16;
 
 /// The prefixes of keys that end in a hash and are mostly looked up before they exist.
@@ -80,7 +80,8 @@ pub(crate) struct Kv {
     durable: Mutex<CheckpointPosition>,
     /// Why a record could not be fully applied.
     failure: Mutex<Option<StoreError>>,
-    /// Filters for keys that sled may have. Without them, finding out that a call is new took a third of the writer's time.
+    /// Filters for keys that sled may have. Without them, finding out that a call is new took a third of the writer's
+    /// time.
     known: [Arc<Filter>; FILTERED.len()],
     /// The threads that fill them.
     filling: Mutex<Vec<JoinHandle<()>>>,
@@ -197,7 +198,8 @@ impl Kv {
         self.live.load(Relaxed)
     }
 
-    /// Pairs in sled behind the key `after`, without the memtables: up to about `most` bytes, ascending; none at the end.
+    /// Pairs in sled behind the key `after`, without the memtables: up to about `most` bytes, ascending; none at the
+    /// end.
     pub(crate) fn stored(&self, after: Option<&[u8]>, most: usize) -> Result<Pairs, StateError> {
         let (mut found, mut bytes) = (Pairs::new(), 0);
         for entry in self.db.range::<&[u8], _>((after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded)) {
@@ -371,9 +373,9 @@ impl Kv {
 
 /// Frees pages that sled no longer needs.
 ///
-/// Each change in sled leaves an old page to the collector of crossbeam-epoch, which frees some of them in every 128th use
-/// of sled by a thread. A batch is one use, however many changes it has, and each is written by a new thread: at 7,500
-/// events a second old pages accumulated faster than they were freed, and took 300 MiB after a minute.
+/// Each change in sled leaves an old page to the collector of crossbeam-epoch, which frees some of them in every 128th
+/// use of sled by a thread. A batch is one use, however many changes it has, and each is written by a new thread: at
+/// 7,500 events a second old pages accumulated faster than they were freed, and took 300 MiB after a minute.
 fn free_old_pages() {
     for _ in 0..COLLECTIONS {
         crossbeam_epoch::pin().flush();

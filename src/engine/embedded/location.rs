@@ -1,9 +1,9 @@
 //! Checks that the files being written are still where a restart would look for them.
 //!
-//! A process can continue to write to a file that was deleted, in a directory that was moved away, or on a file system that
-//! was lazily unmounted or covered by another mount: every write and sync succeeds, and none of it is found again. So the
-//! writer checks before it replies: the paths down to the newest segment must still lead to the opened files, compared by
-//! device and inode.
+//! A process can continue to write to a file that was deleted, in a directory that was moved away, or on a file system
+//! that was lazily unmounted or covered by another mount: every write and sync succeeds, and none of it is found again.
+//! So the writer checks before it replies: the paths down to the newest segment must still lead to the opened files,
+//! compared by device and inode.
 //!
 //! Must not know the contents of the files. Reads only their metadata.
 

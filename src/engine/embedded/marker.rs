@@ -5,17 +5,17 @@
 //! current sealing key, so that a start without the right keys is refused before anything is touched, and a directory
 //! never returns to plaintext because a line of the configuration was lost.
 //!
-//! **Enabling sealing and rotating the key.** Everything that is written is sealed with the first key. A start replays the
-//! WAL; records that were in plaintext there, or sealed with an older key, enter the memtable sealed with the new key.
-//! Then the file `sealed` is written, and only then the memtable. Records that are not in the replayed part of the WAL are
-//! left as they are: a record in pieces that was torn while being replaced could not be repaired (this was tried, and
-//! `tests/powercut` found directories that no longer opened). They are replaced by the segment snapshot that every start
-//! begins with ([`Handler::begin_snapshot`](crate::model::handler::Handler::begin_snapshot)): it writes all subscriptions
-//! to the WAL again, and [stale](crate::model::registry::SubscriptionState::stale) ones to the state in the same
-//! transaction, like any other change. After a crash at any point the next start does the same again.
+//! **Enabling sealing and rotating the key.** Everything that is written is sealed with the first key. A start replays
+//! the WAL; records that were in plaintext there, or sealed with an older key, enter the memtable sealed with the new
+//! key. Then the file `sealed` is written, and only then the memtable. Records that are not in the replayed part of the
+//! WAL are left as they are: a record in pieces that was torn while being replaced could not be repaired (this was
+//! tried, and `tests/powercut` found directories that no longer opened). They are replaced by the segment snapshot that
+//! every start begins with ([`Handler::begin_snapshot`](crate::model::handler::Handler::begin_snapshot)): it writes all
+//! subscriptions to the WAL again, and [stale](crate::model::registry::SubscriptionState::stale) ones to the state in
+//! the same transaction, like any other change. After a crash at any point the next start does the same again.
 //!
-//! **Secrets that cannot be opened**, although their key is present or because it is declared lost, are left as they are.
-//! Their subscription is disabled until it gets new secrets. Other subscriptions are not affected.
+//! **Secrets that cannot be opened**, although their key is present or because it is declared lost, are left as they
+//! are. Their subscription is disabled until it gets new secrets. Other subscriptions are not affected.
 //!
 //! The offline commands have no keys: they copy records unchanged.
 
@@ -53,8 +53,8 @@ pub(crate) fn mark(dir: &Path, key: Fingerprint) -> io::Result<()> {
     durable::replace_file(&dir.join(MARKER), format!("{BEGINNING}{key}\n").as_bytes())
 }
 
-/// Writes the marker of the sealing key unless it is there already, and returns whether it did. Must happen before anything
-/// sealed reaches the disk.
+/// Writes the marker of the sealing key unless it is there already, and returns whether it did. Must happen before
+/// anything sealed reaches the disk.
 pub(crate) fn mark_with(dir: &Path, keys: &Keyring) -> Result<bool, OpenError> {
     match keys.sealing() {
         Some(key) if marker(dir)? != Some(key) => {

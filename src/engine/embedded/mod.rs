@@ -24,13 +24,13 @@
 //! # Write path
 //!
 //! A command enters the [write queue](queue). The single [`writer`] thread takes a batch and lets the command handler
-//! decide each command, which yields records. It appends their frames to the WAL with one write, calls `fdatasync` once,
-//! and only then replies and notifies the dispatcher. The changes made by the records stay in a memtable above sled until
-//! the [checkpoint] thread writes them there; readers see both as one map.
+//! decide each command, which yields records. It appends their frames to the WAL with one write, calls `fdatasync`
+//! once, and only then replies and notifies the dispatcher. The changes made by the records stay in a memtable above
+//! sled until the [checkpoint] thread writes them there; readers see both as one map.
 //!
-//! Invariants: only durable data is acknowledged. A frame is read only if its checksum matches. A transaction (one or more
-//! frames) is replayed completely or not at all. Applying a record twice has no further effect. After a failed write or
-//! sync nothing more is written and the process exits with code 74.
+//! Invariants: only durable data is acknowledged. A frame is read only if its checksum matches. A transaction (one or
+//! more frames) is replayed completely or not at all. Applying a record twice has no further effect. After a failed
+//! write or sync nothing more is written and the process exits with code 74.
 //!
 //! # Why not two sled databases
 //!
@@ -44,8 +44,9 @@
 //! | 200,000 events in and out, bytes written | 1,667 MB | 337 MB |
 //! | opening again after that | 175 ms | 11 ms |
 //!
-//! sled's `apply_batch` syncs twice by itself, so two databases need at least four syncs for a commit where an append-only
-//! file needs one. sled remains where it is good: ordered keys that come and go, in a database that stays small.
+//! sled's `apply_batch` syncs twice by itself, so two databases need at least four syncs for a commit where an
+//! append-only file needs one. sled remains where it is good: ordered keys that come and go, in a database that stays
+//! small.
 
 pub(crate) mod backup;
 mod checkpoint;
@@ -115,8 +116,8 @@ pub(crate) struct Running {
 /// directory. Secrets are opened and, if there is a key, sealed with `keys`.
 ///
 /// # Errors
-/// The directory is foreign, damaged, of a newer version, or cannot be written; or its secrets are sealed with a key that
-/// is not there. It was not changed then.
+/// The directory is foreign, damaged, of a newer version, or cannot be written; or its secrets are sealed with a key
+/// that is not there. It was not changed then.
 pub(crate) fn open(dir: &Path, settings: Settings, keys: Keyring, now: Timestamp) -> Result<Opened, OpenError> {
     let open::Opened { state, registry, journal, writer, applied } = open::open(dir, settings.cache_bytes, keys, now)?;
     let engine = Embedded {

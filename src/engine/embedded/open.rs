@@ -3,8 +3,8 @@
 //!
 //! A directory that is refused is left unchanged. Faults of sled that are handled here or in
 //! [`sync`](crate::engine::embedded::sync) and [`kv`](crate::engine::embedded::kv): directory entries that are never
-//! synced, an `open` that panics on a flipped byte, a truncated file that opens as an empty database, and crash leftovers
-//! that prevent opening for good.
+//! synced, an `open` that panics on a flipped byte, a truncated file that opens as an empty database, and crash
+//! leftovers that prevent opening for good.
 
 mod pre_open_snapshot;
 
@@ -147,8 +147,8 @@ fn prepare(dir: &Path, now: Timestamp) -> Result<(), OpenError> {
     make().map_err(io_error)
 }
 
-/// Completes a directory written by a restore or a salvage: opens it once, as every start will, and only then marks it as
-/// holding data.
+/// Completes a directory written by a restore or a salvage: opens it once, as every start will, and only then marks it
+/// as holding data.
 pub(crate) fn seal(dir: &Path, cache_bytes: u64) -> Result<(), OpenError> {
     let state = dir.join("state");
     sync_names(&state).map_err(|error| OpenError::io(&state, &error))?;
@@ -234,8 +234,8 @@ pub(crate) fn note_reached(dir: &Path, applied: CheckpointPosition) -> io::Resul
     durable::replace_file(&dir.join("state").join(REACHED), format!("{}\n", applied.batch).as_bytes())
 }
 
-/// Moves snapshots that a crash left incomplete, with which sled never opens again, to `state/aside/`, which sled does not
-/// read.
+/// Moves snapshots that a crash left incomplete, with which sled never opens again, to `state/aside/`, which sled does
+/// not read.
 pub(crate) fn set_leftovers_aside(state: &Path) -> io::Result<()> {
     let mut leftovers: Vec<PathBuf> = Vec::new();
     for entry in fs::read_dir(state)? {

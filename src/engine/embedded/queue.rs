@@ -1,7 +1,7 @@
 //! The write queue: commands, attempt results and control messages for the writer.
 //!
-//! Bounded where clients fill it: a command beyond the limit is refused at once, so that the client retries. Knows nothing
-//! of what the writer does with its contents.
+//! Bounded where clients fill it: a command beyond the limit is refused at once, so that the client retries. Knows
+//! nothing of what the writer does with its contents.
 
 use std::collections::VecDeque;
 use std::sync::mpsc::SyncSender;

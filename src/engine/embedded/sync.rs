@@ -1,9 +1,9 @@
 //! A real fsync for sled: the only module with `unsafe`.
 //!
-//! On Linux, sled 0.34.7 ends its flush with `sync_file_range`, which starts writeback and guarantees nothing
-//! (`man 2 sync_file_range`: 'extremely dangerous'). The linker prefers a symbol of this binary over the C library's, so
-//! sled calls the function below, which calls `fdatasync`. [`prove`] checks at every start that this is in effect;
-//! otherwise the store does not open, because power loss could destroy the whole database.
+//! On Linux, sled 0.34.7 ends its flush with `sync_file_range`, which starts writeback and guarantees nothing (`man 2
+//! sync_file_range`: 'extremely dangerous'). The linker prefers a symbol of this binary over the C library's, so sled
+//! calls the function below, which calls `fdatasync`. [`prove`] checks at every start that this is in effect; otherwise
+//! the store does not open, because power loss could destroy the whole database.
 
 // The linker needs the function, whatever its visibility in the crate.
 #![allow(unsafe_code, unreachable_pub)]

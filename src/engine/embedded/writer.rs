@@ -1,11 +1,11 @@
-//! The single writer: takes what is queued, lets the command handler decide it, writes it as one group commit, syncs, and
-//! replies.
+//! The single writer: takes what is queued, lets the command handler decide it, writes it as one group commit, syncs,
+//! and replies.
 //!
-//! Under load commits grow and share the cost of a sync; a lone request waits for one. There is no timer and no artificial
-//! delay. After a failed write or sync the content of the disk is unknown: every caller gets
-//! [`Unavailable`](crate::model::error::StoreError::Unavailable), the daemon is notified, and the thread ends. Nothing is
-//! retried, since a retry would prove nothing. The same applies if a restart would no longer find the written files, which
-//! [`location`](crate::engine::embedded::location) checks before any reply.
+//! Under load commits grow and share the cost of a sync; a lone request waits for one. There is no timer and no
+//! artificial delay. After a failed write or sync the content of the disk is unknown: every caller gets
+//! [`Unavailable`](crate::model::error::StoreError::Unavailable), the daemon is notified, and the thread ends. Nothing
+//! is retried, since a retry would prove nothing. The same applies if a restart would no longer find the written files,
+//! which [`location`](crate::engine::embedded::location) checks before any reply.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -36,9 +36,9 @@ use crate::model::{counts, report};
 
 /// How long changes of the state may stay out of its database.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(2);
-/// How many bytes of changes start a checkpoint. sled applies them in key order: with more changes, more of them share a
-/// page in cache, and more inserted keys have been removed again. With an eighth of it, 8,000 events a second had a median
-/// latency of 49 ms, with this 3.
+/// How many bytes of changes start a checkpoint. sled applies them in key order: with more changes, more of them share
+/// a page in cache, and more inserted keys have been removed again. With an eighth of it, 8,000 events a second had a
+/// median latency of 49 ms, with this 3.
 const CHECKPOINT_BYTES: usize = 4 << 20;
 /// How many bytes of changes may accumulate during a checkpoint before commits wait for it.
 const GATHERED_MOST: usize = 16 << 20;

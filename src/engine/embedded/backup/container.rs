@@ -1,15 +1,15 @@
-//! The file of a backup: sections with checksums, and an end that says that nothing is missing.
+//! The backup file: sections with checksums, and an end section that proves completeness.
 //!
 //! ```text
 //! "HOOKBKUP" | version u32 | CRC-32 of these 12 bytes u32
 //! then sections:
 //!   kind u8 | 0 u8 u8 u8 | length u32 | CRC-32 u32 | payload
 //! ```
-//! A section's checksum is over its place in the file (u64), its kind, its length and its payload, so
-//! a section that is missing, doubled or in another's place is told as well as a flipped bit. The last
-//! section is [`Kind::End`] with totals. All numbers little-endian.
+//! A section's checksum covers its position in the file (u64), its kind, its length and its payload, so that a missing,
+//! duplicated or moved section is detected as well as a flipped bit. The last section is [`Kind::End`] with totals. All
+//! numbers are little-endian.
 //!
-//! Knows bytes only: neither what is in a store nor where the file goes.
+//! Knows bytes only: neither the contents of a store nor the destination of the file.
 
 use std::fmt;
 use std::io::{self, Read};
@@ -20,25 +20,25 @@ const VERSION: u32 = 1;
 const FILE_HEADER: usize = 16;
 /// Bytes ahead of a section's payload.
 const HEADER: usize = 12;
-/// The longest payload: one frame of the journal, and what surrounds it.
+/// The longest payload: one frame of the WAL, and some margin.
 const MAX_PAYLOAD: u32 = 96 << 20;
 
-/// What is in a section.
+/// The kind of a section.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// JSON: when and of what the backup was taken.
+    /// JSON: the metadata of the backup.
     About = 1,
     /// The file `admin.token`.
     Token = 2,
     /// Pairs of the state database.
     Pairs = 3,
-    /// A journal file begins: its number and its header.
+    /// A WAL segment begins: its number and its header.
     File = 4,
-    /// Whole frames of the journal file that began last.
+    /// Whole frames of the current segment.
     Frames = 5,
-    /// The next block of the compressed journal file that began last.
+    /// The next block of the current, compressed segment.
     Block = 7,
-    /// The backup ends here, unfinished; the text says why.
+    /// The backup ends here, incomplete; the text says why.
     Broken = 6,
     /// JSON: totals. Nothing follows.
     End = 9,
@@ -52,7 +52,7 @@ impl Kind {
     }
 }
 
-/// What is wrong with a file that should be a backup, and from which byte on.
+/// An error in a backup file, and its byte.
 #[derive(Debug)]
 pub(crate) struct Unreadable {
     pub(crate) byte: u64,
@@ -65,7 +65,7 @@ impl fmt::Display for Unreadable {
     }
 }
 
-/// Makes the bytes of sections, one after the other.
+/// Encodes sections in sequence.
 #[derive(Debug, Default)]
 pub(crate) struct Writer {
     place: u64,
@@ -102,7 +102,7 @@ fn checksum(place: u64, header: &[u8; HEADER], payload: &[u8]) -> u32 {
     hasher.finalize()
 }
 
-/// Reads sections, each checked.
+/// Reads and verifies sections.
 pub(crate) struct Reader<R> {
     from: R,
     place: u64,
@@ -127,7 +127,7 @@ impl<R: Read> Reader<R> {
         Ok(Self { from, place: FILE_HEADER as u64, over: false })
     }
 
-    /// The next section with its place; `None` behind the last. A file without its end is an error.
+    /// The next section; `None` behind the last. A file without an end section is an error.
     pub(crate) fn next(&mut self) -> Result<Option<(Kind, Vec<u8>)>, Unreadable> {
         let byte = self.place;
         let wrong = |what: &str| Unreadable { byte, what: what.to_owned() };
@@ -161,7 +161,7 @@ impl<R: Read> Reader<R> {
     }
 }
 
-/// Reads until `into` is full or the file ends; says how much was read.
+/// Reads until `into` is full or the file ends; returns how much was read.
 fn fill(from: &mut impl Read, into: &mut [u8], byte: u64) -> Result<usize, Unreadable> {
     let mut read = 0;
     while read < into.len() {
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn sections_read_back_and_no_flipped_bit_and_no_cut_does() {
+    fn sections_round_trip_and_every_flipped_bit_and_truncation_is_detected() {
         let bytes = sample();
         let found = read(&bytes).unwrap();
         assert_eq!(
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_section_that_is_missing_or_stands_twice_is_told() {
+    fn a_missing_or_duplicated_section_is_detected() {
         let bytes = sample();
         let first = FILE_HEADER + HEADER + 2;
         let second = first + HEADER + 4;

@@ -1,11 +1,11 @@
 //! Bloom filters of the keys that sled may have, so that looking up a new key costs no search.
 //!
-//! For keys that are mostly looked up before they exist, such as a call's at its first event. A filter has false positives
-//! but no false negatives: a key is added before it can reach sled, and the keys that were there before are read by a
-//! thread; until it is done the filter rules nothing out.
+//! For keys that are mostly looked up before they exist, such as a call's at its first event. A filter has false
+//! positives but no false negatives: a key is added before it can reach sled, and the keys that were there before are
+//! read by a thread; until it is done the filter rules nothing out.
 //!
-//! A filter has parts, each twice as large as the one before, so that it grows without rereading keys. Removed keys remain
-//! in it; once most of its keys are removed ones, it is rebuilt from the existing keys.
+//! A filter has parts, each twice as large as the one before, so that it grows without rereading keys. Removed keys
+//! remain in it; once most of its keys are removed ones, it is rebuilt from the existing keys.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{PoisonError, RwLock};
@@ -33,8 +33,8 @@ impl Bits {
         Self { words: (0..words).map(|_| AtomicU64::new(0)).collect(), room, added: AtomicUsize::new(0) }
     }
 
-    /// Words and bits of a key. Kirsch and Mitzenmacher, 'Less Hashing, Same Performance': two halves of one hash suffice for
-    /// all probes. The keys end in 16 bytes of SHA-256, which are that hash.
+    /// Words and bits of a key. Kirsch and Mitzenmacher, 'Less Hashing, Same Performance': two halves of one hash
+    /// suffice for all probes. The keys end in 16 bytes of SHA-256, which are that hash.
     fn places(&self, key: &[u8]) -> impl Iterator<Item = (usize, u64)> + use<> {
         let hash = key.last_chunk::<16>().map_or(0, |hash| u128::from_le_bytes(*hash));
         let (first, step) = (hash as u64, (hash >> 64) as u64 | 1);
@@ -118,8 +118,8 @@ pub(crate) struct Filter {
 }
 
 impl Filter {
-    /// A filter of keys that begin with `prefix` and end in a hash, initially for `least_keys` of them. It rules nothing out
-    /// until it is [filled](Self::fill).
+    /// A filter of keys that begin with `prefix` and end in a hash, initially for `least_keys` of them. It rules
+    /// nothing out until it is [filled](Self::fill).
     pub(crate) fn of(prefix: u8, least_keys: usize) -> Self {
         Self { prefix, least_keys, filters: RwLock::default(), removed: 0.into(), stop: false.into() }
     }
@@ -150,8 +150,8 @@ impl Filter {
             && self.read(|filters| filters.whole.as_ref().is_some_and(|whole| removed > whole.keys() / 2))
     }
 
-    /// Begins a new filter, unless one is begun already. From now on it receives [added](Self::add) keys; all existing keys must
-    /// be passed to [`Self::fill`].
+    /// Begins a new filter, unless one is begun already. From now on it receives [added](Self::add) keys; all existing
+    /// keys must be passed to [`Self::fill`].
     pub(crate) fn begin(&self) -> bool {
         let mut filters = self.filters.write().unwrap_or_else(PoisonError::into_inner);
         let free = filters.growing.is_none();
@@ -162,8 +162,8 @@ impl Filter {
         free
     }
 
-    /// Reads `keys` into the filter that was [begun](Self::begin), and uses it from then on. Gives up at a key that cannot be
-    /// read; whoever looks it up gets the error, too.
+    /// Reads `keys` into the filter that was [begun](Self::begin), and uses it from then on. Gives up at a key that
+    /// cannot be read; whoever looks it up gets the error, too.
     pub(crate) fn fill<K: AsRef<[u8]>, E>(&self, keys: impl Iterator<Item = Result<K, E>>) {
         let mut whole = true;
         for (read, key) in keys.enumerate() {

@@ -15,8 +15,8 @@ use crate::model::value::ValueKind;
 const TOLD_MOST: usize = 1_000;
 
 impl Kv {
-    /// Records that a reader found an unreadable derived value. It is logged; the writer [sets it aside](Self::mend) with its
-    /// next commit and stores `instead` in its place.
+    /// Records that a reader found an unreadable derived value. It is logged; the writer [sets it aside](Self::mend)
+    /// with its next commit and stores `instead` in its place.
     pub(crate) fn note_unreadable(&self, key: &[u8], instead: Option<Vec<u8>>) {
         let mut unreadable = self.unreadable.lock().unwrap_or_else(PoisonError::into_inner);
         if unreadable.told.len() < TOLD_MOST && unreadable.told.insert(key.to_vec()) {

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Keys of derived values that cannot be read.
 #[derive(Default)]
-/// Keys that have been logged.
-    /// Those that were told of.
+pub(crate) struct Unreadable {
+    /// Keys that have been logged.
+    pub(crate) told: BTreeSet<Vec<u8>>,
     /// Keys to be set aside, with their replacements.
-    /// Those that are to be set aside, and what is to be put in their places.
     pub(crate) found: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
 }
 

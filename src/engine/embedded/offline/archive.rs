@@ -1,4 +1,4 @@
-//! A backup file, section by section.
+//! Reading a backup file, section by section.
 
 use std::fs::File;
 use std::io::BufReader;
@@ -16,40 +16,40 @@ use crate::engine::embedded::wal::{Header, Shape};
 use crate::model::error::u32_of;
 use crate::model::record::CheckpointPosition;
 
-/// A section of a backup, its checksum checked.
+/// A section of a backup, its checksum verified.
 pub(crate) enum Section<'s> {
-    /// When and of what it was taken.
+    /// The metadata of the backup.
     About(&'s About),
-    /// The text of `admin.token`.
+    /// The content of `admin.token`.
     Token(&'s [u8]),
     /// Pairs of the state.
     Pairs(Vec<(&'s [u8], &'s [u8])>),
-    /// A journal file begins: its header, of which its bytes were made.
+    /// A WAL segment begins: its header, decoded.
     File(Header),
-    /// Frames of that file.
+    /// Frames of that segment.
     Frames(&'s [u8]),
-    /// The next block of that file, which is compressed.
+    /// The next block of that segment, which is compressed.
     Block(&'s [u8]),
 }
 
-/// What a whole backup says of itself.
+/// The totals of a complete backup.
 #[derive(Debug, Clone)]
 pub struct Taken {
-    /// Bytes of the file.
+    /// Size of the file in bytes.
     pub bytes: u64,
     /// Accepted events in it.
     pub events: u64,
-    /// Entries of the log.
+    /// Log entries in it.
     pub log_entries: u64,
-    /// The fingerprint of the key that secrets in it are sealed with; `None` if they are not.
+    /// The fingerprint of the key that its secrets are sealed with; `None` if they are not sealed.
     pub sealed: Option<String>,
 }
 
-/// What went wrong on the way through a backup, and from which byte on.
+/// An error while reading a backup, and the byte at which it occurred.
 struct Wrong {
     byte: u64,
     what: String,
-    /// Whether it is the file, and not this machine.
+    /// Whether the file is at fault rather than this machine.
     damaged: bool,
 }
 
@@ -59,7 +59,7 @@ impl From<Unreadable> for Wrong {
     }
 }
 
-/// Hands every section to `visit`, and checks that none is missing.
+/// Passes every section to `visit`, and checks that none is missing.
 pub(crate) fn each_section(
     file: &Path,
     visit: &mut dyn FnMut(Section<'_>) -> Result<(), Refused>,
@@ -155,21 +155,21 @@ fn walk(file: BufReader<File>, visit: &mut dyn FnMut(u64, Section<'_>) -> Result
     Ok(Taken { bytes: reader.place(), events: seen.events, log_entries: seen.entries, sealed })
 }
 
-/// Where the audit of a backup is.
+/// The stage of verifying a backup.
 enum Stage {
-    /// The state is being gathered.
+    /// Reading the state.
     Pairs(Box<Replica>, Option<CheckpointPosition>),
-    /// The journal is read, in this file.
+    /// Reading the WAL, currently in this segment.
     Wal(Box<Audit>, Reading),
     Over,
 }
 
-/// How far a journal file was read.
+/// The progress in a segment.
 struct Reading {
     header: Header,
     /// The next offset.
     at: usize,
-    /// What the blocks so far have of a frame that goes on in the next.
+    /// The part of a frame that continues in the next block.
     begun: Vec<u8>,
 }
 
@@ -178,7 +178,7 @@ impl Reading {
         Self { header, at: header.end() as usize, begun: Vec::new() }
     }
 
-    /// Takes in frames; those that are not whole yet wait for the next block.
+    /// Reads frames; a frame that is incomplete waits for the next block.
     fn take(&mut self, audit: &mut Audit, bytes: &[u8]) -> Result<(), String> {
         let number = self.header.number;
         let name = format!("journal/{number:06}.log");
@@ -204,7 +204,7 @@ impl Reading {
         Ok(())
     }
 
-    /// Takes in the next block of a compressed file.
+    /// Reads the next block of a compressed segment.
     fn take_block(&mut self, audit: &mut Audit, packed: &[u8]) -> Result<(), String> {
         let none = || "it has a block that is of no compressed file".to_owned();
         let shape = Shape::of(self.header).ok_or_else(none)?;
@@ -215,7 +215,7 @@ impl Reading {
         self.take(audit, &bytes)
     }
 
-    /// Checks that nothing of it is missing.
+    /// Checks that the segment is complete.
     fn end(&self) -> Result<(), String> {
         let whole = self.begun.is_empty() && self.header.packed.is_none_or(|end| end as usize == self.at);
         whole.then_some(()).ok_or_else(|| format!("blocks of journal file {} are missing", self.header.number))
@@ -236,7 +236,7 @@ pub(crate) fn verify(file: &Path) -> Result<Findings, Refused> {
     });
     let mut findings = Findings::default();
     if let Stage::Wal(mut audit, last) = stage {
-        // Half a journal owes something else than the state.
+        // An incomplete WAL need not agree with the state.
         if walked.is_ok() {
             if let Err(what) = last.end() {
                 audit.findings.fault("", None, what);

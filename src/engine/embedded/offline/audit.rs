@@ -1,8 +1,8 @@
-//! Reading a journal frame by frame beside the state that goes with it, and comparing the two.
+//! Reading a WAL frame by frame along with its state, and comparing the two.
 //!
-//! Two replicas run along: one begins with nothing and takes in every frame, which is what the journal
-//! says; the other begins with the state database and takes in what that has not, which is what a start
-//! would make of it. In the end both must owe the same.
+//! Two replicas are maintained: one starts empty and applies every frame, giving the state according to the WAL; the
+//! other starts with the state database and applies the frames beyond its checkpoint, as a start would. In the end both
+//! must have the same outstanding deliveries.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -19,83 +19,83 @@ use crate::model::lock::lock;
 use crate::model::record::{self, Body, CheckpointPosition, Head, Owed, Record};
 use crate::model::segment::Class;
 
-/// Takes a frame that was read: its header and its payload.
+/// Receives a frame that was read: its header and its payload.
 pub(crate) type Keep<'k> = &'k mut dyn FnMut(Head, &[u8]) -> Result<(), Damage>;
 
-/// A journal file that is being read.
+/// A segment that is being read.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Place<'p> {
-    /// Its name, for messages.
+    /// Its file name, for messages.
     pub(crate) name: &'p str,
     pub(crate) number: u32,
-    /// What its header says of its frames.
+    /// Its header, which verifies its frames.
     pub(crate) header: Header,
-    /// Whether it is the newest: its end may be torn, and retention has not been at it.
+    /// Whether it is the newest: its end may be torn, and retention has not compacted it.
     pub(crate) newest: bool,
-    /// Up to here a checkpoint has taken it in.
+    /// A checkpoint covers it up to here.
     pub(crate) acknowledged: u32,
-    /// Of a compressed file: where the block begins in which the frame in question does.
+    /// Of a compressed segment: the byte of the block in which the current frame begins.
     pub(crate) block: Option<u64>,
 }
 
 impl Place<'_> {
-    /// The byte of the file at which what stands at offset `at` is looked for.
+    /// The byte of the file to report for offset `at`.
     fn byte(&self, at: usize) -> u64 {
         self.block.unwrap_or(at as u64)
     }
 }
 
-/// A sequence number that was given.
+/// A sequence number that was assigned.
 #[derive(Debug, Clone, Copy)]
 struct Given {
     sequence: u64,
-    /// In which journal file.
+    /// The segment of its record.
     file: u32,
-    /// How many gaps there were before it.
+    /// How many gaps preceded it.
     gaps: u64,
 }
 
-/// A journal and its state on their way to being compared.
+/// A WAL and its state, for comparison.
 pub(crate) struct Audit {
     pub(crate) findings: Findings,
-    /// What the whole journal says.
+    /// The state according to the whole WAL.
     pub(crate) rebuilt: Replica,
-    /// The state that goes with it and how much of the journal it has; `None` if it could not be read.
+    /// The stored state and its checkpoint position; `None` if it could not be read.
     pub(crate) stored: Option<(Replica, CheckpointPosition)>,
-    /// The last frame's place, group commit and id, as a checkpoint behind it says.
+    /// The position, group commit and id of the last frame, as a checkpoint behind it would record them.
     pub(crate) end: CheckpointPosition,
-    /// The group commit of the last whole step.
+    /// The group commit of the last whole transaction.
     whole_batch: u64,
-    /// Bytes that are no frames, and how many times there were such.
+    /// Bytes that are no frames, and the number of gaps that they form.
     pub(crate) lost_bytes: u64,
     pub(crate) gaps: u64,
-    /// Whether one of them is where the state does not know what it had.
+    /// Whether a gap is beyond the checkpoint, so that the state does not know its content.
     pub(crate) unknown_gap: bool,
-    /// How many records were taken, and how many of those that may be a stranger's were left out, by their kinds.
+    /// The number of records that were read, and of those left out because they may be forged, by kind.
     pub(crate) taken: BTreeMap<&'static str, u64>,
     pub(crate) left_out: BTreeMap<&'static str, u64>,
-    /// How many that may be a stranger's were taken.
+    /// The number of possibly forged records that were read.
     pub(crate) unproved: u64,
-    /// Whether what is being read may be a stranger's: it stands behind damage in a file of version 1.
+    /// Whether frames may be forged from here on: they follow damage in a segment of version 1.
     doubtful: bool,
-    /// Sequence numbers passed over where there was a gap.
+    /// Sequence numbers that are missing where there is a gap.
     pub(crate) missing_sequences: u64,
-    /// The ids of the accepted events, ascending.
+    /// The ids of accepted events, ascending.
     events: Vec<u128>,
-    /// The ids of the messages, ascending.
+    /// The ids of messages, ascending.
     messages: Vec<u128>,
-    /// How many of them stand ahead of the last file.
+    /// How many of the events are in older segments than the last.
     older_events: usize,
-    /// Whether retention has taken something out of the journal.
+    /// Whether retention has removed records from the WAL.
     pruned: bool,
     /// The last sequence number of each subscription.
     sequences: HashMap<u32, Given>,
-    /// Frames of a step whose end has not come.
+    /// Frames of a transaction whose end has not been read.
     step: Vec<(Head, Vec<u8>)>,
 }
 
 impl Audit {
-    /// Begins with the state, if it could be read.
+    /// Begins with the stored state, if it could be read.
     pub(crate) fn new(stored: Option<(Replica, CheckpointPosition)>) -> Result<Self, String> {
         Ok(Self {
             findings: Findings::default(),
@@ -125,7 +125,7 @@ impl Audit {
         self.doubtful = false;
     }
 
-    /// Reads a whole journal file, its header included, and goes on behind what is damaged.
+    /// Reads a whole segment, its header included, and continues behind damage.
     pub(crate) fn file(&mut self, place: Place<'_>, bytes: &[u8], keep: Keep<'_>) -> Result<(), Damage> {
         self.begin_file();
         let mut at = (place.header.end() as usize).min(bytes.len());
@@ -154,8 +154,8 @@ impl Audit {
         Ok(())
     }
 
-    /// Whether a start would cut away what stands behind the last whole step, which ends at `whole`. Takes note of how
-    /// much that is.
+    /// Whether a start would truncate everything behind the last whole transaction, which ends at `whole`. If so,
+    /// counts the bytes.
     fn is_torn(&mut self, place: Place<'_>, bytes: &[u8], whole: usize) -> bool {
         if !place.newest {
             return false;
@@ -170,7 +170,7 @@ impl Audit {
         true
     }
 
-    /// There is no frame at `at`: says where to go on.
+    /// Reports that there is no frame at `at`; returns where to continue.
     fn gap(&mut self, place: Place<'_>, bytes: &[u8], at: usize, fault: NoFrame) -> usize {
         let next = recovery::resume(place.header.binding, bytes, at, self.end.batch);
         let to = next.unwrap_or(bytes.len());
@@ -184,7 +184,7 @@ impl Audit {
         to
     }
 
-    /// Something is lost that stood in journal file `number` from byte `at` on, of so many bytes.
+    /// Records that data is lost in segment `number`: its offset and length.
     pub(crate) fn lost(&mut self, number: u32, at: usize, bytes: usize) {
         self.lost_bytes += bytes as u64;
         self.gaps += 1;
@@ -192,7 +192,7 @@ impl Audit {
         self.unknown_gap |= !self.stored.as_ref().is_some_and(|(_, applied)| known(applied));
     }
 
-    /// Whether a frame is left out: a stranger may have made it, and it would give him powers.
+    /// Whether a frame is left out because it may be forged and would grant rights.
     fn is_left_out(&mut self, head: Head) -> bool {
         let left_out = self.doubtful && record::grants_rights(head.kind);
         if left_out {
@@ -202,7 +202,7 @@ impl Audit {
         left_out
     }
 
-    /// Takes in a frame that stands at `at`.
+    /// Processes a frame at offset `at`.
     pub(crate) fn frame(
         &mut self,
         place: Place<'_>,
@@ -219,10 +219,10 @@ impl Audit {
             self.lost(place.number, at, length);
             return Ok(());
         }
-        // Every group commit writes something, so a number that is missing was taken out.
+        // Every group commit writes something, so a missing number was removed.
         self.pruned |= head.batch > self.end.batch + 1;
         let behind = u32_of(at + length);
-        // What a stranger says of it must not make what follows look old.
+        // A forged number must not make the following frames look old.
         if !self.doubtful {
             self.end.batch = self.end.batch.max(head.batch);
         }
@@ -252,7 +252,7 @@ impl Audit {
         Ok(())
     }
 
-    /// Looks closely at a frame; false if nothing can be made of it.
+    /// Validates a record; returns false if it is unreadable.
     fn look(&mut self, place: Place<'_>, at: usize, head: Head, payload: &[u8]) -> bool {
         let mut fault = |what: String| self.findings.fault(place.name, place.byte(at), what);
         if head.version != record::VERSION {
@@ -284,7 +284,7 @@ impl Audit {
         true
     }
 
-    /// Takes note of a record that can be read, with the ids of the deliveries that it begins.
+    /// Indexes a valid record, with the ids of the deliveries that it begins.
     fn note(&mut self, place: Place<'_>, at: usize, head: Head, given: &[DeliveryId]) {
         match (record::SCHEMA.class)(head.kind) {
             Class::Event => {
@@ -299,7 +299,7 @@ impl Audit {
         }
     }
 
-    /// Takes note of a sequence number that was given.
+    /// Checks an assigned sequence number against the previous one.
     fn sequence(&mut self, place: Place<'_>, at: usize, number: u32, sequence: u64) {
         let given = Given { sequence, file: place.number, gaps: self.gaps };
         let before = self.sequences.insert(number, given);
@@ -307,13 +307,13 @@ impl Audit {
         if before.gaps != given.gaps {
             self.missing_sequences += sequence.saturating_sub(before.sequence + 1);
         } else if sequence <= before.sequence || (place.newest && before.file == place.number) {
-            // In older files retention may have taken out what stood between.
+            // In older segments retention may have removed the records between.
             let what = format!("has sequence number {sequence} of subscription {number} behind {}", before.sequence);
             self.findings.fault(place.name, place.byte(at), what);
         }
     }
 
-    /// Settles both replicas and compares them, if the journal is whole.
+    /// Settles both replicas and compares them, unless the WAL has gaps.
     pub(crate) fn compare(&mut self) -> Result<(), Damage> {
         self.rebuilt.settle()?;
         if let Some((stored, _)) = &self.stored
@@ -349,8 +349,8 @@ impl Audit {
         Ok(())
     }
 
-    /// Whether the journal must still say how the deliveries of an event ended. Retention, which never touches the
-    /// last file, may have taken that out before the event itself.
+    /// Whether the WAL must still contain the ends of an event's deliveries. Retention may have removed them before the
+    /// event itself, but never compacts the last segment.
     fn ends_are_kept(&self, event: EventId) -> bool {
         !self.pruned || self.events.get(self.older_events).is_some_and(|first| event.bits() >= *first)
     }
@@ -370,16 +370,16 @@ impl Audit {
         self.messages.binary_search(&bits).is_ok()
     }
 
-    /// The replica that is to be believed.
+    /// The replica to trust: the stored state if it could be read.
     pub(crate) fn best(&self) -> &Replica {
         self.stored.as_ref().map_or(&self.rebuilt, |(stored, _)| stored)
     }
 
-    /// Completes the findings with what the state says.
+    /// Completes the findings with totals of the state.
     pub(crate) fn sum_up(&mut self) {
         let best = self.stored.as_ref().map_or(&self.rebuilt, |(stored, _)| stored);
         let registry = lock(&best.registry);
-        // What a deleted subscription is owed is about to be cancelled.
+        // Outstanding deliveries of a deleted subscription are about to be cancelled.
         for account in registry.all() {
             self.findings.pending += account.counts.pending;
             self.findings.retrying += account.counts.retrying;

@@ -1,6 +1,6 @@
-//! A compressed journal file of a store that nobody runs, block by block: damage costs the frames that stand in its block.
+//! Offline reading of a compressed segment, block by block: damage costs only the frames in its block.
 //!
-//! One block is in memory, and one frame where that is longer: whoever made the file, it does not take more.
+//! Memory holds one block, or one frame if that is longer, even for a hostile file.
 
 use std::io;
 
@@ -10,11 +10,11 @@ use crate::engine::embedded::wal::{self, Growing, Header, Shape, Source};
 use crate::model::error::{Damage, u32_of};
 use crate::model::record::{self, Head};
 
-/// What stands in a compressed file, in order.
+/// A part of a compressed segment, in order.
 pub(crate) enum Found<'f> {
-    /// A frame at this offset: its header, its payload and its whole length.
+    /// A frame at this offset: its header, its payload and its total length.
     Frame(u32, Head, &'f [u8], usize),
-    /// Nothing that can be read, from one offset to another.
+    /// An unreadable range of offsets.
     Gap {
         from: u32,
         to: u32,
@@ -24,19 +24,19 @@ pub(crate) enum Found<'f> {
     },
 }
 
-/// Bytes that were unpacked and not yet looked at.
+/// Decompressed bytes that have not been scanned yet.
 struct Held {
     bytes: Vec<u8>,
     /// The offset of the first of them.
     at: u32,
-    /// The number of the group commit read last: behind a gap no frame is of an earlier one.
+    /// The group commit that was read last: behind a gap no frame has a lower number.
     batch: u64,
-    /// The gap that has no end yet: where it begins, its byte and why.
+    /// A gap whose end has not been found: its offset, byte and cause.
     gap: Option<(u32, u64, Option<io::Error>)>,
 }
 
-/// Hands all of the file with this header and so many bytes to `visit`. `batch` is the number of the group commit that was
-/// read ahead of it.
+/// Passes all parts of a file with this header and length to `visit`. `batch` is the number of the group commit that
+/// was read before it.
 pub(crate) fn each<E>(
     (header, shape): (Header, Shape),
     (file, length): (&(impl Source + ?Sized), u64),
@@ -64,7 +64,7 @@ pub(crate) fn each<E>(
 }
 
 impl Held {
-    /// Looks at all frames that are whole.
+    /// Scans all complete frames.
     fn look<E>(
         &mut self,
         (header, shape): (Header, Shape),
@@ -77,7 +77,7 @@ impl Held {
             if let Some(gap) = self.gap.take() {
                 let Some(found) = binding.find(rest, at, |ahead| ahead.head.batch >= self.batch) else {
                     self.gap = Some(gap);
-                    // The next one may begin at the very end.
+                    // The next frame may begin at the very end.
                     break self.bytes.len().saturating_sub(binding.header() - 1).max(used);
                 };
                 used += found;
@@ -105,7 +105,7 @@ impl Held {
 }
 
 impl Audit {
-    /// Reads a whole compressed file, and goes on behind what is damaged; gives the index that belongs to it.
+    /// Reads a whole compressed segment, continuing behind damage; returns the index that belongs to it.
     pub(crate) fn packed_file(
         &mut self,
         place: Place<'_>,
@@ -146,7 +146,7 @@ impl Audit {
         Ok(made)
     }
 
-    /// Tells of what is wrong with a file of which all blocks may be there.
+    /// Reports damage to the tables, which may leave all blocks readable.
     fn look_at_tables(&mut self, place: Place<'_>, shape: Shape, (file, length): (&(impl Source + ?Sized), u64)) {
         let agree = (0..shape.blocks()).try_for_each(|number| shape.tables_agree(file, length, number));
         if let Err(spoilt) = agree.and_then(|()| shape.check(file, length)) {

@@ -1,4 +1,4 @@
-//! A data directory that nobody runs on, read file by file.
+//! Reading a data directory that is not running, file by file.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,18 +17,18 @@ use crate::engine::embedded::wal::{self, Growing, Header, Shape, recovery};
 use crate::model::error::{Damage, u32_of};
 use crate::model::record::{self, CheckpointPosition, Head};
 
-/// How many bytes of the state are read in one go.
+/// How many bytes of the state are read at once.
 const PAGE_BYTES: usize = 1 << 20;
 
-/// Takes what is read of the journal.
+/// Receives the frames of the WAL.
 pub(crate) trait Keeper {
-    /// A journal file begins, or should.
+    /// A segment begins, or should.
     fn file(&mut self, number: u32) -> Result<(), Damage>;
     /// A frame that was read.
     fn frame(&mut self, head: Head, payload: &[u8]) -> Result<(), Damage>;
 }
 
-/// Takes nothing.
+/// Ignores everything.
 pub(crate) struct Unkept;
 
 impl Keeper for Unkept {
@@ -41,7 +41,7 @@ impl Keeper for Unkept {
     }
 }
 
-/// Reads everything and compares; `keeper` gets the journal.
+/// Reads and compares everything; `keeper` receives the WAL.
 pub(crate) fn read(dir: &Path, keeper: &mut dyn Keeper) -> Result<Audit, Refused> {
     let mut faults: Vec<(&str, String)> = Vec::new();
     check_marker(dir, &mut faults)?;
@@ -69,7 +69,7 @@ pub(crate) fn read(dir: &Path, keeper: &mut dyn Keeper) -> Result<Audit, Refused
     Ok(audit)
 }
 
-/// Looks at FORMAT. A directory that is none of ours, or newer, is not read.
+/// Checks FORMAT. A foreign directory or one of a newer version is refused.
 fn check_marker(dir: &Path, faults: &mut Vec<(&str, String)>) -> Result<(), Refused> {
     if dir.join(UNFINISHED).exists() && !dir.join(FORMAT).exists() {
         let what = "holds a first start, a restore or a salvage that was interrupted: there is nothing to verify";
@@ -94,7 +94,7 @@ fn check_marker(dir: &Path, faults: &mut Vec<(&str, String)>) -> Result<(), Refu
     }
 }
 
-/// The state with every pair looked at, and how far it has taken the journal in.
+/// The state, with every pair validated, and its checkpoint position.
 fn read_state(dir: &Path) -> Result<(Replica, CheckpointPosition), String> {
     let mut replica = Replica::of_directory(dir)?;
     let panicked = |_| "is damaged: it cannot be read as a whole".to_owned();
@@ -120,8 +120,8 @@ fn look_at_pairs(replica: &mut Replica) -> Result<CheckpointPosition, String> {
     Ok(applied)
 }
 
-/// The journal's files by the number in their header, or else in their name; each with that name and its header, as far as it
-/// can be read.
+/// The segments by the number in their header, or else in their name, each with the latter and its header, as far as
+/// that can be read.
 fn files_of(journal: &Path, named: &[u32], audit: &mut Audit) -> BTreeMap<u32, (u32, Option<Header>)> {
     let mut files = BTreeMap::new();
     for named in named.iter().copied() {
@@ -153,7 +153,7 @@ fn read_journal(dir: &Path, audit: &mut Audit, keeper: &mut dyn Keeper) -> Resul
     let journal = dir.join("journal");
     let applied = audit.stored.as_ref().map_or_else(CheckpointPosition::default, |(_, applied)| *applied);
     let named = wal::numbers_in(&journal)?;
-    // As a start sees it: one in which nothing ever was is made anew.
+    // As a start would: a segment that was never used is created again.
     let unused = named.last().copied().filter(|newest| recovery::was_never_used(&journal, *newest, applied));
     let first = wal::first(&journal)?.or_else(|| named.first().copied()).unwrap_or(1);
     let named: Vec<u32> = named.into_iter().filter(|number| *number >= first && Some(*number) != unused).collect();
@@ -189,7 +189,7 @@ fn read_journal(dir: &Path, audit: &mut Audit, keeper: &mut dyn Keeper) -> Resul
     Ok(())
 }
 
-/// Reads a journal file, and compares the index beside it. The error is why it cannot be read.
+/// Reads a segment, and compares the index beside it. The inner error is why it cannot be read.
 fn read_file(
     path: &Path,
     place: Place<'_>,
@@ -219,7 +219,7 @@ fn read_file(
     Ok(Ok(()))
 }
 
-/// The index that belongs to a file, and where its frames end.
+/// The index that belongs to a segment, and the end of its frames.
 fn index_of(header: Header, bytes: &[u8]) -> (Growing, usize) {
     let mut made = Growing::default();
     let mut at = header.end() as usize;
@@ -230,7 +230,7 @@ fn index_of(header: Header, bytes: &[u8]) -> (Growing, usize) {
     (made, at)
 }
 
-/// Compares the index beside a journal file, if there is one, with its frames.
+/// Compares the index beside a segment, if there is one, with its frames.
 fn check_index(path: &Path, (made, end): (&Growing, usize), full: bool, audit: &mut Audit) {
     let path = path.with_extension("idx");
     let name = format!("journal/{}", path.file_name().unwrap_or_default().to_string_lossy());
@@ -239,7 +239,7 @@ fn check_index(path: &Path, (made, end): (&Growing, usize), full: bool, audit: &
     match wal::end_in(&stored) {
         None if wal::is_of_before(&stored) => {}
         None => audit.findings.fault(&name, 0, format!("is damaged {harmless}")),
-        // Of the file as it was before it was written again: whoever needs it makes it anew.
+        // It belongs to the segment before it was rewritten, and is rebuilt when it is needed.
         Some(stored) if stored as usize != end => {}
         Some(_) if full && stored != wal::index_bytes(made) => {
             audit.findings.fault(
@@ -252,10 +252,10 @@ fn check_index(path: &Path, (made, end): (&Growing, usize), full: bool, audit: &
     }
 }
 
-/// Reads every record of the store in `dir`, which nobody may be running on, and changes nothing.
+/// Reads every record of the store in `dir`, which must not be running, and changes nothing.
 ///
 /// # Errors
-/// There is no store, it is of a newer version, or there is no scratch space. Damage is among the findings.
+/// There is no store, it is of a newer version, or there is no scratch space. Damage is reported in the findings.
 pub fn verify_directory(dir: &Path) -> Result<Findings, Refused> {
     let mut audit = read(dir, &mut Unkept)?;
     audit.sum_up();

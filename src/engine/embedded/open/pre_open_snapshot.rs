@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use crate::engine::embedded::durable::{self, sync_names};
 
-/// A copy of the state database, held while it is being opened: sled overwrites what it cannot read, and a directory that is
-/// refused must stay unchanged.
+/// A copy of the state database, held while it is being opened: sled overwrites what it cannot read, and a directory
+/// that is refused must stay unchanged.
 ///
 /// One of the two is always complete: the refused database is renamed to `state-refused` until the synced copy has
 /// taken its place.
@@ -16,8 +16,8 @@ pub(crate) struct PreOpenSnapshot {
     refused: PathBuf,
 }
 
-/// The largest database that is copied: copying must not make a start slow. A larger damaged database may be changed when
-/// it is refused.
+/// The largest database that is copied: copying must not make a start slow. A larger damaged database may be changed
+/// when it is refused.
 const COPIED_MOST: u64 = 256 << 20;
 
 impl PreOpenSnapshot {

@@ -1,7 +1,7 @@
-//! Finding the records under one term in the order in which they were written, from a place in that order on.
+//! Reading the records under one term in the order of writing, from a given point on.
 //!
-//! A value that ascends through the log, as the sequence numbers of a subscription do, and the index of each file, which
-//! has the places of its frames: so a place in the order is found by halving.
+//! The point is found by binary search over the offsets in each segment's index, because its key ascends through the
+//! WAL, as the sequence numbers of a subscription do.
 
 use crate::engine::embedded::wal::log::Wal;
 use crate::engine::embedded::wal::segment::Segment;
@@ -10,12 +10,12 @@ use crate::model::record::Head;
 use crate::model::term::{Lookup, Term};
 use crate::model::view::{Log as _, Visit};
 
-/// Says of a frame whether it is passed; `None` if it is not meant.
+/// Whether a frame lies before the point; `None` if it does not belong to the sequence.
 type Passed<'p> = &'p dyn Fn(Head, &[u8]) -> Option<bool>;
 
 impl Wal {
-    /// Hands the frames under `term` to `visit`, the oldest first, until it breaks. Those that are `passed` are left
-    /// out; that must hold for none behind one for which it does not.
+    /// Passes the frames under `term` to `visit`, the oldest first, until it breaks. Frames that have `passed` are
+    /// skipped; no frame may have passed behind one that has not.
     pub(crate) fn ascending(&self, term: Term<'_>, passed: Passed<'_>, visit: Visit<'_>) -> Result<(), StoreError> {
         let mask = self.masking();
         let work = self.unbounded();
@@ -25,7 +25,7 @@ impl Wal {
         for segment in segments {
             let mut below = segment.end();
             let mut last = None;
-            // Two keys may be equal that are not the same, so the last that is really meant is looked for.
+            // Different terms may share a key, so the last frame that really belongs to the sequence is searched for.
             while last.is_none() {
                 let some = segment.asked(&work, |index| index.below(key, below))?;
                 let Some(lowest) = some.first() else { break };
@@ -59,7 +59,7 @@ impl Wal {
     }
 }
 
-/// The index of the first of `places` that is not passed, by halving.
+/// The index of the first of `places` that has not passed, by binary search.
 fn first_not_passed(segment: &Segment, places: &[u32], passed: Passed<'_>) -> Result<usize, Damage> {
     let (mut low, mut high) = (0, places.len());
     while low < high {

@@ -1,4 +1,4 @@
-//! The log, for reading.
+//! Reading the WAL.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -12,23 +12,23 @@ use crate::model::segment::Schema;
 use crate::model::term::Term;
 use crate::model::view::{Log, Reached, Sample, Tally, Visit, Wanted, Work};
 
-/// The journal, for reading; cheap to share.
+/// The WAL, for reading; cheap to share.
 #[derive(Debug)]
 pub(crate) struct Wal {
     pub(crate) dir: PathBuf,
     pub(crate) segments: RwLock<BTreeMap<u32, Arc<Segment>>>,
-    /// What was read.
+    /// Counts of what was read.
     pub(crate) tally: Tally,
-    /// Held while a file goes or is replaced.
+    /// Held while a segment is removed or replaced.
     pub(crate) files: Mutex<()>,
-    /// What of compressed files was read last.
+    /// Cached blocks of compressed segments.
     pub(crate) blocks: Arc<Unpacked>,
-    /// How what is read is changed on its way out.
+    /// Applied to every record that is read.
     pub(crate) mask: Mutex<Option<Redaction>>,
     pub(crate) schema: &'static Schema,
 }
 
-/// What is handed out in place of a frame's payload; `None` if it is handed out as it stands.
+/// Returns the redacted payload of a frame; `None` if it is to be read unchanged.
 #[derive(Clone)]
 pub(crate) struct Redaction(Arc<Masking>);
 type Masking = dyn Fn(Head, &[u8]) -> Option<Vec<u8>> + Send + Sync;
@@ -41,18 +41,17 @@ impl Redaction {
 
 impl std::fmt::Debug for Redaction {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("[mask]")
+        f.write_str("[redaction]")
     }
 }
 
 impl Wal {
-    /// From now on what is read by id, by key or in order is changed so on its way out. Whoever copies, takes in or
-    /// writes files again sees what is there.
+    /// Redacts what is read by id, by key or in order from now on. Copying, replay and rewriting are not redacted.
     pub(crate) fn mask(&self, mask: Option<Redaction>) {
         *self.mask.lock().unwrap_or_else(PoisonError::into_inner) = mask;
     }
 
-    /// Hands a payload to `visit`, masked if it is to be.
+    /// Passes a payload to `visit`, redacted if necessary.
     pub(crate) fn unmasked_or_not<T>(
         mask: Option<&Redaction>,
         head: Head,
@@ -69,7 +68,7 @@ impl Wal {
         self.mask.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Hands the frame with this id to `visit` and tells whether there is one.
+    /// Passes the frame with this id to `visit`; returns whether there is one.
     pub(crate) fn get(&self, id: u128, visit: &mut dyn FnMut(Head, &[u8])) -> Result<bool, Damage> {
         let mask = self.masking();
         let Some(segment) = self.segment_from(id)? else { return Ok(false) };
@@ -90,7 +89,7 @@ impl Wal {
         }
     }
 
-    /// The newest file whose first id is not above `id`.
+    /// The newest segment whose first id is not above `id`.
     fn segment_from(&self, id: u128) -> Result<Option<Arc<Segment>>, Damage> {
         let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
         for segment in segments.values().rev() {

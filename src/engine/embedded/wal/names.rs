@@ -1,10 +1,10 @@
-//! Whether the names that lead to the journal's files still do: see [`crate::engine::embedded::location`].
+//! Checks that the paths of the segments still lead to the open files: see [`crate::engine::embedded::location`].
 
 use crate::engine::embedded::location::{Gone, Location};
 use crate::engine::embedded::wal::Writer;
 
 impl Writer {
-    /// Whether the file that is written to still has a name.
+    /// Checks that the active segment still has a name.
     ///
     /// # Errors
     /// It was deleted.
@@ -12,13 +12,13 @@ impl Writer {
         self.active.has_name()
     }
 
-    /// Looks at all names that lead to the file that is written to, and whether the full files still have one.
+    /// Checks all paths to the active segment, and that the full segments still have a name.
     ///
     /// # Errors
-    /// One leads elsewhere, or a file was deleted.
+    /// A path leads elsewhere, or a file was deleted.
     pub(crate) fn look(&self, location: &mut Location) -> Result<(), Gone> {
         location.look(self.active.path(), self.active.file())?;
-        // Whoever holds this lets a file go or puts another in its place.
+        // The holder of this lock removes or replaces a segment.
         let Ok(_files) = self.journal.files.try_lock() else { return Ok(()) };
         self.journal.newest_segments().iter().try_for_each(|segment| segment.has_name())
     }

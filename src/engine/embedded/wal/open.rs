@@ -1,4 +1,4 @@
-//! Making and opening a log.
+//! Creating and opening a WAL.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -17,15 +17,15 @@ use crate::model::record::CheckpointPosition;
 use crate::model::segment::Schema;
 use crate::model::view::Tally;
 
-/// Makes an empty journal in `dir`, which exists.
+/// Creates an empty WAL in `dir`, which exists.
 pub(crate) fn create(dir: &Path, now: u64, schema: &'static Schema) -> io::Result<()> {
     Segment::create(dir, 1, now, schema)?;
     note_first(dir, 1)
 }
 
-/// Opens the journal in `dir` and hands every frame behind `applied` to `replay` (header,
-/// payload, position behind it), whole steps only. What a cut left torn at the very end is cut
-/// away; anything else that is not a frame is damage. Files that retention has dropped are not missed.
+/// Opens the WAL in `dir` and replays the frames behind `applied`: `replay` gets header, payload and the position
+/// behind the frame, in whole transactions only. A torn write at the very end is truncated; anything else that is not a
+/// frame is damage. Segments that retention has dropped may be missing.
 pub(crate) fn open(
     dir: &Path,
     applied: CheckpointPosition,
@@ -53,9 +53,9 @@ pub(crate) fn open(
         };
         segments.insert(number, Arc::new(opened?));
     }
-    // A process that was killed may have written what it had not synced yet. It is there to be read and is taken in
-    // below, and the state must not come to the disk ahead of it: a power cut would leave a state that speaks of
-    // frames that are gone.
+    // A process that was killed may have left data that it had not synced. It is readable and replayed below, so it
+    // must be durable before the state is: otherwise power loss would leave a state that refers to frames that are
+    // gone.
     for segment in segments.range(applied.segment..).map(|(_, segment)| segment) {
         segment.sync().map_err(|error| Damage::io(segment.path(), "cannot be synced", &error))?;
     }

@@ -1,7 +1,7 @@
-//! Looking through the journal, the newest first, by the lists of its indexes.
+//! Searching the WAL, newest first, by the posting lists of the indexes.
 //!
-//! A question names the [keys](Term) that a frame must have; the frames that have all of them are found without reading
-//! the others. What one question may read is bounded ([`Work`]): when that is used up it says how far it has looked.
+//! A query names the [terms](Term) that a frame must have; frames that have all of them are found without reading
+//! others. The work of one query is bounded ([`Work`]): once it is used up, the query returns how far it got.
 
 use std::io;
 use std::ops::ControlFlow;
@@ -15,14 +15,14 @@ use crate::model::segment::Schema;
 use crate::model::term::{Lookup, Owner, Term};
 use crate::model::view::{Reached, Sample, Visit, Wanted, Work};
 
-/// How many lists of different companies are gone through side by side; of more, all postings are taken at once.
+/// How many posting lists of different companies are read side by side; of more, all postings are loaded at once.
 const SIDE_BY_SIDE: usize = 8;
-/// About how many postings a block has.
+/// The approximate number of postings in a block.
 const IN_A_BLOCK: usize = 400;
 
 impl Wal {
-    /// Hands the wanted frames to `visit`, the newest first, until it breaks or `work` is spent. At least one that it
-    /// has not seen is looked at, so that whoever goes on from there comes to the end.
+    /// Passes matching frames to `visit`, newest first, until it breaks or `work` is spent. Makes progress by at least
+    /// one frame, so that repeated calls reach the end.
     pub(crate) fn newest_first(
         &self,
         wanted: &Wanted<'_>,
@@ -41,7 +41,7 @@ impl Wal {
                 Reached::End => {}
                 reached => return Ok(reached),
             }
-            // One without an id goes on with the one before.
+            // A segment without ids continues with the older one.
             let Some(first) = first else { continue };
             if first < wanted.from {
                 break;
@@ -53,8 +53,9 @@ impl Wal {
         Ok(Reached::End)
     }
 
-    /// Hands frames of the kind `kind` that speak of `key` to `visit`, of each file the newest of every company.
-    /// It answers whether the frame was one that is meant, otherwise that company's next is shown, and whether to go on.
+    /// Passes frames of kind `kind` with the term `key` to `visit`: of each segment the newest frame of every company.
+    /// `visit` returns whether the frame was accepted (otherwise it gets that company's next one), and whether to
+    /// continue.
     pub(crate) fn one_of_each_company(
         &self,
         key: Term<'_>,
@@ -68,7 +69,7 @@ impl Wal {
         for segment in self.newest_segments() {
             let look = Look { segment: &segment, wanted: &wanted, work, schema: self.schema };
             let mut from = first;
-            // A company at a time: there may be very many, and few may be wanted.
+            // One company at a time: there may be very many, and few may be wanted.
             while let Some(own) = look.ask(|index| index.keys_between(from, last, 1))?.first().copied() {
                 let (mut cursor, mut below) = (Cursor::new(own), segment.end());
                 while let Some(place) = look.last_of(&mut cursor, below)? {
@@ -89,14 +90,14 @@ impl Wal {
         Ok(())
     }
 
-    /// The segments, the newest first.
+    /// The segments, newest first.
     pub(crate) fn newest_segments(&self) -> Vec<Arc<Segment>> {
         let segments = self.segments.read().unwrap_or_else(std::sync::PoisonError::into_inner);
         segments.values().rev().cloned().collect()
     }
 }
 
-/// A look through one file.
+/// A search of one segment.
 struct Look<'l> {
     segment: &'l Segment,
     wanted: &'l Wanted<'l>,
@@ -141,7 +142,7 @@ impl Look<'_> {
         }
     }
 
-    /// The first place behind all that is wanted.
+    /// The first offset behind everything that matches.
     fn upper_end(&self) -> Result<u32, Damage> {
         let (wanted, until) = (self.wanted, self.wanted.until);
         let id = |late: u64| {
@@ -155,7 +156,7 @@ impl Look<'_> {
         Ok(mark.unwrap_or_else(|| self.segment.end()))
     }
 
-    /// The lists of all keys.
+    /// The lists of all terms.
     fn lists(&self) -> Result<Vec<List>, Damage> {
         let keys = if self.wanted.keys.is_empty() { &[Term::All] } else { self.wanted.keys };
         let company = self.wanted.company.map(Owner::company);
@@ -185,7 +186,7 @@ impl Look<'_> {
         Ok(List(vec![Cursor { key: 0, some: all, at_end: true, from: 0 }]))
     }
 
-    /// Whether the file may have anything of a list, told from memory.
+    /// Whether the segment may have any posting of a list, from memory.
     fn may_have_any(&self, list: &List) -> Result<bool, Damage> {
         let may_have = |cursor: &Cursor, index: &Index| !cursor.some.is_empty() || index.may_have(cursor.key);
         let asked = self.segment.with_index(|index| Ok(list.0.iter().any(|cursor| may_have(cursor, index))))?;
@@ -193,7 +194,7 @@ impl Look<'_> {
         Ok(asked.answer)
     }
 
-    /// The last place below `below` that all lists have.
+    /// The last offset below `below` that is in all lists.
     fn next(&self, lists: &mut [List], below: u32) -> Result<Found, Damage> {
         let mut below = below;
         'again: loop {
@@ -204,7 +205,7 @@ impl Look<'_> {
                     None => (place, below) = (Some(own), own + 1),
                     Some(other) if other == own => {}
                     Some(_) => {
-                        // Nothing above it is in this list.
+                        // This list has nothing between.
                         below = own + 1;
                         if self.work.is_spent() {
                             return Ok(Found::Spent(own));
@@ -225,7 +226,7 @@ impl Look<'_> {
         Ok(last)
     }
 
-    /// The last place below `below` under a key. What lies above is let go of.
+    /// The last offset below `below` under a key. Postings above it are discarded.
     fn last_of(&self, cursor: &mut Cursor, below: u32) -> Result<Option<u32>, Damage> {
         let tags = self.wanted.kinds.iter().fold(0, |tags, kind| tags | index::tag_of((self.schema.class)(*kind)));
         loop {
@@ -253,7 +254,7 @@ impl Look<'_> {
 }
 
 impl Segment {
-    /// Asks the index, which counts.
+    /// Queries the index, and accounts for it.
     pub(crate) fn asked<T>(&self, work: &Work<'_>, ask: impl Fn(&Index) -> io::Result<T>) -> Result<T, Damage> {
         work.block();
         let asked = self.with_index(ask)?;
@@ -262,27 +263,27 @@ impl Segment {
     }
 }
 
-/// What was looked for in all lists.
+/// The result of intersecting all lists.
 enum Found {
-    /// There is none.
+    /// There is no more.
     None,
-    /// They have this place.
+    /// All lists have this offset.
     Agreed(u32),
-    /// The look ended here: above it there is none.
+    /// The work was spent at this offset; nothing above it matches.
     Spent(u32),
 }
 
-/// The lists under which something stands that has one key, with one of several companies: one is enough.
+/// The union of the posting lists of one term for several companies.
 struct List(Vec<Cursor>);
 
-/// A list under one key, as far as it was read.
+/// A posting list, as far as it was read.
 struct Cursor {
     key: u64,
-    /// Some of it, ascending, behind what was let go of.
+    /// A part of it, ascending, without the discarded postings.
     some: Vec<Posting>,
-    /// Whether there is nothing below these.
+    /// Whether the list has nothing below this part.
     at_end: bool,
-    /// The lowest place of what was read.
+    /// The lowest offset that was read.
     from: u32,
 }
 

@@ -1,7 +1,8 @@
-//! Reading compressed journal files: a block is unpacked as a whole, and the last few stay in memory, of all files together.
+//! Reading compressed segments: blocks are decompressed as a whole, and the most recent ones of all segments are
+//! cached.
 //!
-//! Whoever reads frames one after the other, or one that was just listed, finds its block there. Knows blocks only;
-//! what stands in them is for others to prove.
+//! Sequential reads, and reads of a record that was just listed, hit the cache. Knows blocks only; their content is
+//! verified elsewhere.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -10,22 +11,22 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::engine::embedded::wal::packed::{Shape, Spoilt};
 
-/// How many blocks stay in memory: 2 MiB.
+/// How many blocks are cached: 2 MiB.
 const KEPT: usize = 32;
 
-/// The blocks that were read last.
+/// A cache of the most recently used blocks.
 #[derive(Debug, Default)]
 pub(crate) struct Unpacked {
     /// How many files were opened.
     files: AtomicU64,
-    /// The one that was used last is at the end.
+    /// In order of use; the most recently used is last.
     kept: Mutex<VecDeque<Block>>,
 }
 
-/// What a block holds.
+/// A decompressed block.
 #[derive(Debug)]
 struct Block {
-    /// Which file it is of, and which one of that.
+    /// The id of its open file, and its number.
     of: (u64, u32),
     bytes: Arc<Vec<u8>>,
 }
@@ -49,19 +50,19 @@ impl Unpacked {
     }
 }
 
-/// A compressed file that is read.
+/// An open compressed segment.
 #[derive(Debug)]
 pub(crate) struct Packed {
     pub(crate) shape: Shape,
-    /// How long the file is.
+    /// The length of the file.
     pub(crate) length: u64,
-    /// Which one it is of those that were opened: one that takes the place of another is another.
+    /// Its id among all opened files: a replacement of a segment has another one.
     opened: u64,
     blocks: Arc<Unpacked>,
 }
 
 impl Packed {
-    /// That of a file of this shape with `length` bytes, which were [checked](Shape::check).
+    /// A segment of this shape with `length` bytes, which were [checked](Shape::check).
     pub(crate) fn new(shape: Shape, length: u64, blocks: &Arc<Unpacked>) -> Self {
         let opened = blocks.files.fetch_add(1, Ordering::Relaxed);
         Self { shape, length, opened, blocks: blocks.clone() }

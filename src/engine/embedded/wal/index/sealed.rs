@@ -1,24 +1,25 @@
-//! The index of a full file, beside it on the disk.
+//! The index file of a full segment.
 //!
-//! Only its head is in memory, with the first key of every block, about a two-hundredth of it, and the [filter] that
-//! tells which keys are not there. A question reads one block of about 2 KiB for each list that it goes through, and one
-//! more for every few hundred postings.
+//! Only its head is in memory, with the first key of every block (about a two-hundredth of the file), and a [filter]
+//! for absent keys. A query reads one block of about 2 KiB for each posting list, and one more for every few hundred
+//! postings.
 //!
 //! ```text
-//! head    "HSwI" | version u32 | marks u32 | blocks of marks u32 | blocks of lists u32 | bytes of the filter u32
+//! head    "HSwI" | version u32 | sparse entries u32 | sparse blocks u32 | list blocks u32 | bytes of the filter u32
 //!         | stats: end u32, logged u32, last logged u128, last event u128, last message u128, late u64
-//!         | first mark of each block: id u128, offset u32
-//!         | each block of lists: first key u64, its first offset u32, length u32
+//!         | first entry of each sparse block: id u128, offset u32
+//!         | each list block: first key u64, its first offset u32, length u32
 //!         | CRC-32 of the head
-//! marks   blocks of 100: id u128, offset u32; CRC-32 of the block
+//! sparse  blocks of 100: id u128, offset u32; CRC-32 of the block
 //! lists   blocks: entries; CRC-32 of the block
 //! filter  its bits; CRC-32 of them
-//! entry   key, less that of the entry before, times two, plus one if there are several postings: varint
-//!         | how many, if several: varint | postings, each less the one before: (offset, tag in the lower two bits): varint
+//! entry   difference to the previous key, times two, plus one if there are several postings: varint
+//!         | number of postings, if several: varint
+//!         | postings, as differences: (offset, tag in the lower two bits): varint
 //! ```
-//! A list that is longer than a block goes on in the next, as an entry of its own. `end` says to which file it belongs:
-//! that file's length. Retention may have written the file again since; an index with another end is not read. Versions
-//! 1 to 3 had no companies in their keys, and are made again.
+//! A list that does not fit into a block continues in the next as an entry of its own. `end` is the length of the
+//! segment that the index belongs to: retention may have rewritten the segment since, and an index with another end is
+//! ignored. Versions 1 to 3 had no companies in their keys, and are rebuilt.
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
@@ -31,44 +32,44 @@ use crate::model::segment::SegmentStats;
 
 const MAGIC: [u8; 4] = *b"HSwI";
 const VERSION: u32 = 4;
-/// The head ahead of its lists.
+/// The fixed part of the head.
 const FIXED: usize = 24 + 64;
 const FENCE: usize = 16;
 const MARK: usize = 20;
-/// How many marks a block has.
+/// The number of entries in a block of the sparse index.
 const MARKS: usize = 100;
-/// At how many bytes a block of lists ends.
+/// The size in bytes at which a block of lists ends.
 const BLOCK: usize = 2048;
-/// Bytes of a checksum.
+/// The size of a checksum in bytes.
 const CRC: usize = 4;
 
-/// Where a block of lists is, and what it begins with.
+/// The position of a block of lists, and the first key in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Fence {
     key: u64,
     offset: u32,
     length: u32,
-    /// Where it stands in the file.
+    /// The position in the file.
     at: u64,
 }
 
-/// The index of a full file.
+/// The index of a full segment.
 #[derive(Debug)]
 pub(crate) struct Sealed {
     stats: SegmentStats,
-    /// How many marks there are.
+    /// The number of entries in the sparse index.
     marks: usize,
-    /// The first mark of each block.
+    /// The first entry of each block of the sparse index.
     first_marks: Vec<(u128, u32)>,
     fences: Vec<Fence>,
-    /// Where the blocks of marks begin.
+    /// The position of the sparse index.
     marks_at: u64,
-    /// Which keys are not there; `None` where too much memory is used for such.
+    /// A filter for absent keys; `None` if all filters together would be too large.
     filter: Option<Filter>,
     file: File,
 }
 
-/// As an index stands in a file.
+/// The content of an index file.
 pub(crate) fn to_bytes(index: &Growing) -> Vec<u8> {
     let (fences, lists) = blocks_of(index);
     let filter = filter::of(index.keys());
@@ -112,7 +113,7 @@ pub(crate) fn to_bytes(index: &Growing) -> Vec<u8> {
     out
 }
 
-/// The blocks of lists, one behind the other, and where each is.
+/// The blocks of lists, concatenated, and their positions.
 fn blocks_of(index: &Growing) -> (Vec<Fence>, Vec<u8>) {
     let (mut fences, mut out): (Vec<Fence>, Vec<u8>) = (Vec::new(), Vec::new());
     let mut begin = 0;
@@ -134,7 +135,7 @@ fn blocks_of(index: &Growing) -> (Vec<Fence>, Vec<u8>) {
                 fences.push(Fence { key, offset: first.offset, length: 0, at: 0 });
                 last_key = 0;
             }
-            // Each takes five bytes at most.
+            // A posting takes five bytes at most.
             let fit = (BLOCK.saturating_sub(out.len() - begin) / 5).max(1).min(postings.len());
             let (now, later) = postings.split_at(fit);
             put_entry(&mut out, key - last_key, now);
@@ -156,13 +157,13 @@ fn put_entry(out: &mut Vec<u8>, key: u64, postings: &[Posting]) {
     let mut last = 0;
     for posting in postings {
         let packed = posting.packed();
-        // Ascending offsets: the tag is told anew each time.
+        // Only offsets are stored as differences, tags are not.
         put(out, (((packed >> 2) - last) << 2) | (packed & 3));
         last = packed >> 2;
     }
 }
 
-/// Seven bits a byte, the lowest first; the eighth says that there is more.
+/// A varint: seven bits a byte, lowest first; the eighth bit means that more follow.
 fn put(out: &mut Vec<u8>, mut number: u64) {
     while number >= 0x80 {
         out.push(number as u8 | 0x80);
@@ -183,13 +184,13 @@ fn take(bytes: &mut &[u8]) -> Option<u64> {
     None
 }
 
-/// Whether these bytes are the index of a version that is made again instead of being read.
+/// Whether these bytes are an index of an older version, which is rebuilt instead of read.
 pub(crate) fn is_of_before(bytes: &[u8]) -> bool {
     let version = bytes.get(4..8).and_then(|version| version.try_into().ok()).map(u32::from_le_bytes);
     bytes.starts_with(&MAGIC) && version.is_some_and(|version| version < VERSION)
 }
 
-/// The end of the file to which the index in these bytes belongs, by itself; `None` if it is of another version, or none.
+/// The end of the segment that the index in these bytes belongs to; `None` if it is no index of the current version.
 pub(crate) fn end_in(bytes: &[u8]) -> Option<u32> {
     let number = |at: usize| bytes.get(at..at + 4)?.try_into().ok().map(u32::from_le_bytes);
     if bytes.starts_with(&MAGIC) && number(4)? == VERSION { number(24) } else { None }
@@ -247,12 +248,12 @@ impl Sealed {
         self.stats
     }
 
-    /// As of [`Growing::may_have`], from memory.
+    /// As [`Growing::may_have`], from memory.
     pub(crate) fn may_have(&self, key: u64) -> bool {
         self.filter.as_ref().is_none_or(|filter| filter.may_have(key))
     }
 
-    /// As of [`Growing::below`]: from one block.
+    /// As [`Growing::below`]: from one block.
     pub(crate) fn below(&self, key: u64, below: u32) -> io::Result<Vec<Posting>> {
         let behind = self.fences.partition_point(|fence| (fence.key, fence.offset) < (key, below));
         let Some(at) = behind.checked_sub(1) else { return Ok(Vec::new()) };
@@ -266,12 +267,12 @@ impl Sealed {
         Ok(found)
     }
 
-    /// As of [`Growing::keys_between`].
+    /// As [`Growing::keys_between`].
     pub(crate) fn keys_between(&self, first: u64, last: u64, most: usize) -> io::Result<Vec<u64>> {
         let mut found: Vec<u64> = Vec::new();
         let mut from = first;
         while found.len() < most {
-            // Behind a long list the search begins anew.
+            // Seeks again, to skip the rest of a long list.
             let at = self.fences.partition_point(|fence| fence.key < from).saturating_sub(1);
             let before = found.len();
             for block in at..self.fences.len().min(at + 2) {
@@ -293,7 +294,7 @@ impl Sealed {
         Ok(found)
     }
 
-    /// As of [`Growing::postings_between`].
+    /// As [`Growing::postings_between`].
     pub(crate) fn postings_between(&self, first: u64, last: u64) -> io::Result<Vec<Posting>> {
         let at = self.fences.partition_point(|fence| fence.key < first).saturating_sub(1);
         let mut found = Vec::new();
@@ -306,7 +307,7 @@ impl Sealed {
         Ok(found)
     }
 
-    /// Hands the keys of a block with each of their postings to `visit`, as long as it answers true.
+    /// Passes each posting of a block to `visit` with its key, until it returns false.
     fn block(&self, at: usize, visit: &mut dyn FnMut(u64, Posting) -> bool) -> io::Result<()> {
         let fence = self.fences[at];
         let bytes = read(&self.file, fence.at, fence.length as usize)?;
@@ -335,7 +336,7 @@ impl Sealed {
         bytes.chunks_exact(MARK).map(mark).collect::<Option<_>>().ok_or_else(damaged)
     }
 
-    /// As of [`Growing::mark_up_to`].
+    /// As [`Growing::mark_up_to`].
     pub(crate) fn mark_up_to(&self, id: u128) -> io::Result<Option<u32>> {
         let behind = self.first_marks.partition_point(|(mark, _)| *mark <= id);
         let Some(block) = behind.checked_sub(1) else { return Ok(None) };
@@ -343,7 +344,7 @@ impl Sealed {
         Ok(marks.iter().rfind(|(mark, _)| *mark <= id).map(|(_, offset)| *offset))
     }
 
-    /// As of [`Growing::mark_from`].
+    /// As [`Growing::mark_from`].
     pub(crate) fn mark_from(&self, id: u128) -> io::Result<Option<u32>> {
         let behind = self.first_marks.partition_point(|(mark, _)| *mark < id);
         let next = self.first_marks.get(behind).map(|(_, offset)| *offset);
@@ -353,7 +354,7 @@ impl Sealed {
     }
 }
 
-/// A block without its checksum, which fits.
+/// Reads a block and verifies its checksum.
 fn read(file: &File, at: u64, length: usize) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; length];
     file.read_exact_at(&mut bytes, at)?;

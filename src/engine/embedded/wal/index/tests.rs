@@ -5,7 +5,7 @@ use crate::engine::embedded::wal::index::entry::MARK_EVERY;
 use crate::model::segment::Class;
 use crate::model::term::Terms;
 
-/// An index of 1,000 frames of 1,000 bytes each, ids from 1 on, and keys drawn so that some lists are long, some short.
+/// An index of 1,000 frames of 1,000 bytes each, with ids from 1 on and both long and short lists.
 fn made() -> Growing {
     let mut index = Growing::default();
     for n in 0..1000u32 {
@@ -26,7 +26,7 @@ fn sealed(index: &Growing) -> (tempfile::NamedTempFile, Option<Index>) {
     (file, open)
 }
 
-/// All postings under a key, through as many chunks as it takes, ascending.
+/// All postings under a key, ascending, read in as many chunks as necessary.
 fn all(index: &Index, key: u64) -> Vec<Posting> {
     let (mut found, mut below) = (Vec::new(), u32::MAX);
     loop {
@@ -39,7 +39,7 @@ fn all(index: &Index, key: u64) -> Vec<Posting> {
 }
 
 #[test]
-fn what_was_noted_is_found_in_memory_and_on_the_disk() {
+fn entries_are_found_in_memory_and_on_the_disk() {
     let growing = made();
     let (_file, sealed) = sealed(&growing);
     let (growing, sealed) = (Index::Growing(growing), sealed.unwrap());
@@ -86,7 +86,7 @@ fn what_was_noted_is_found_in_memory_and_on_the_disk() {
 }
 
 #[test]
-fn a_damaged_index_says_so() {
+fn damage_in_an_index_is_detected() {
     let index = made();
     let bytes = to_bytes(&index);
     let (file, whole) = sealed(&index);
@@ -107,14 +107,14 @@ fn a_damaged_index_says_so() {
 }
 
 #[test]
-fn those_of_before_are_told_from_damaged_ones() {
+fn older_versions_are_distinguished_from_damage() {
     let bytes = to_bytes(&made());
     assert!(!is_of_before(&bytes) && !is_of_before(b"HSwI") && !is_of_before(b"HSwX\x03\0\0\0"));
     assert!(is_of_before(b"HSwI\x03\0\0\0") && is_of_before(b"HSwI\x02\0\0\0rest"));
 }
 
 #[test]
-fn a_late_time_is_remembered() {
+fn the_latest_delay_is_recorded() {
     let mut index = Growing::default();
     let mut note = |id_ms: u128, at| {
         let marks = Terms { keys: Vec::new(), at };
