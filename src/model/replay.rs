@@ -231,3 +231,52 @@ fn as_replayed(turn: &Turn<'_>, delivery: Delivery) -> Delivery {
 pub(crate) fn next_sequence(registry: &Registry, id: SubscriptionId) -> Option<(u32, u64)> {
     registry.get(id).map(|account| (account.subscription.number, account.next_sequence))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::attempt::Status;
+    use crate::model::command::AttemptResult;
+    use crate::model::in_memory::{InMemory, NOW, draft, event, subscription};
+    use crate::model::{accept, attempts, maintenance, record, subscriptions};
+
+    fn finish(engine: &mut InMemory, delivery: &Delivery, status: Status) {
+        let after = Delivery { state: status.into(), attempts: delivery.attempts + 1, ..delivery.clone() };
+        let mut entry =
+            crate::core::attempt::LogEntry::without_attempt(&after, status, "", &subscription(1), None, NOW);
+        entry.attempt = after.attempts;
+        engine.decide(|turn| attempts::finish(turn, AttemptResult { entry, after, disable: None })).0.unwrap();
+    }
+
+    #[test]
+    fn a_replay_puts_back_a_few_at_a_time_in_order_and_ends() {
+        let mut engine = InMemory::new();
+        let id = engine.decide(|turn| subscriptions::create(turn, draft("acme"))).0.unwrap().id;
+        let posted = (0..20).map(|n| event(&format!("c{n}"), None)).collect();
+        engine.decide(|turn| accept::accept(turn, posted)).0.unwrap();
+        let owed = |engine: &InMemory| -> Vec<Delivery> {
+            let found = engine.view.scan(&keys::numbered(keys::OWED, 1), None, 100).unwrap();
+            found.iter().map(|(_, value)| record::delivery_of(value).unwrap()).collect()
+        };
+        for delivery in owed(&engine) {
+            finish(&mut engine, &delivery, Status::Delivered);
+        }
+        let filter = ReplayFilter { since: NOW, until: None, events: Vec::new(), failed_only: false };
+        let planned = plan(&engine.view, &engine.log, 1, 21, filter).unwrap();
+        assert_eq!(planned.queued, 20);
+        engine.decide(|turn| replay(turn, id, &planned)).0.unwrap();
+        let mut seen = Vec::new();
+        while engine.carried.has_work {
+            engine.decide(maintenance::do_some).0.unwrap();
+            let back = owed(&engine);
+            assert!(back.len() <= REPLAYED_AT_ONCE, "{}", back.len());
+            for delivery in back {
+                assert!(delivery.replay);
+                seen.push(delivery.id.sequence());
+                finish(&mut engine, &delivery, Status::Delivered);
+            }
+        }
+        assert_eq!(seen, (1..=20).collect::<Vec<u64>>());
+        assert!(lock(&engine.registry).replays().is_empty(), "it has ended");
+    }
+}
