@@ -8,11 +8,10 @@ use clap::Args;
 use super::exit::{Exit, Failure};
 use super::table::{Column, Table, json_line};
 use super::text::safe;
+use crate::config::DEFAULT_DATA_DIR;
 use crate::service::{DataDirHold, DataDirLock};
 use crate::store::offline::{self, Findings, Salvaged};
 
-/// The default data directory.
-const DEFAULT_DATA_DIR: &str = "/var/lib/hookswitch";
 /// Maximum lost deliveries listed.
 const NAMED_MOST: usize = 20;
 
