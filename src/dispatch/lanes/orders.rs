@@ -163,7 +163,7 @@ impl World {
             }
             Hand::Cancel => self.cancel(),
             Hand::Disable if !self.deleted => {
-                self.changes.push_back(Notification::Terms(Terms { enabled: false, ..TERMS }))
+                self.changes.push_back(Notification::Terms(Terms { enabled: false, ..TERMS }));
             }
             Hand::Enable if !self.deleted => self.changes.push_back(Notification::Terms(TERMS)),
             Hand::Delete if !self.deleted => {
