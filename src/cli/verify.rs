@@ -21,7 +21,7 @@ const NAMED_MOST: usize = 20;
 Without FILE the data directory is read (--data-dir, HOOKSWITCH_DATA_DIR, or
 /var/lib/hookswitch), on which no daemon may run. Nothing in it is changed;
 scratch files go to the directory for temporary files (TMPDIR) and need about
-the room of DIR/state. Exit status 0 if all is well, 74 if
+the size of DIR/state. Exit status 0 if all is well, 74 if
 something is wrong: each fault is listed with its file and byte.
 
 --salvage writes what can be read to NEWDIR, which must be empty or not there,

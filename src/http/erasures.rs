@@ -97,7 +97,7 @@ fn order(document: &Document) -> Result<Order, Problem> {
                     string().and_then(|text| match text.as_str() {
                         "cancel" => Ok(true),
                         "deliver" => Ok(false),
-                        _ => Err("must be \"cancel\" (what is owed is not sent) or \"deliver\" (it is sent without)"
+                        _ => Err("must be \"cancel\" (unfinished deliveries are not sent) or \"deliver\" (it is sent without)"
                             .to_owned()),
                     });
                 cancel = invalid.check("/deliveries", read).unwrap_or(true);
