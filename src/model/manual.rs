@@ -90,20 +90,31 @@ pub(crate) fn end(
     after
 }
 
-/// What an entry of the log says of a delivery's event. Reads it: for what is done between group commits alone.
-pub(crate) fn event_of(turn: &Turn<'_>, delivery: &Delivery) -> Option<KnownEvent> {
-    query::event(turn.log, delivery.event).ok().flatten().map(KnownEvent::from)
+/// Whether the events of these deliveries were read ahead; if not, that is asked for.
+pub(crate) fn has_events(turn: &mut Turn<'_>, deliveries: &[Delivery]) -> bool {
+    match turn.carried.ahead.has_events(deliveries.iter().map(|delivery| delivery.event)) {
+        Ok(()) => true,
+        Err(request) => {
+            turn.outcome.requests.extend(request);
+            false
+        }
+    }
 }
 
-/// Cancels the deliveries in these values of subscription `number`.
-pub(crate) fn cancel_all(turn: &mut Turn<'_>, number: u32, values: &[(Vec<u8>, Vec<u8>)], why: &str) {
+/// Cancels the deliveries in these values of subscription `number`; false if their events are to be read first.
+pub(crate) fn cancel_all(turn: &mut Turn<'_>, number: u32, values: &[(Vec<u8>, Vec<u8>)], why: &str) -> bool {
     let Some(subscription) = lock(turn.registry).account(number).map(|account| account.subscription.clone()) else {
-        return;
+        return true;
     };
-    for delivery in values.iter().filter_map(|(_, value)| record::delivery_of(value)) {
-        let event = event_of(turn, &delivery);
+    let deliveries: Vec<Delivery> = values.iter().filter_map(|(_, value)| record::delivery_of(value)).collect();
+    if !has_events(turn, &deliveries) {
+        return false;
+    }
+    for delivery in deliveries {
+        let event = turn.carried.ahead.take_event(delivery.event);
         end(turn, delivery, Status::Cancelled, why, &subscription, event);
     }
+    true
 }
 
 #[cfg(test)]
