@@ -15,7 +15,7 @@ use crate::model::settings::Settings;
 use crate::model::turn::{Carried, Context, Outcome, Turn};
 use crate::model::view::{Log, View, ViewMut};
 use crate::model::{
-    accept, attempts, conversations, erase, expiry, maintenance, manual, replay, subscriptions, tokens,
+    accept, attempts, conversations, erase, expiry, maintenance, manual, read_ahead, replay, subscriptions, tokens,
 };
 
 /// An answer that waits for its records to be durable: called with whether they are.
@@ -85,6 +85,12 @@ impl Handler {
     /// What has become too old is to be ended.
     pub(crate) fn end_expired(&mut self) {
         maintenance::begin_ending(&mut self.carried);
+    }
+
+    /// What was asked to be read of the log has been read.
+    pub(crate) fn insert(&mut self, read: read_ahead::Answer) {
+        self.carried.ahead.insert(read);
+        self.carried.has_work = true;
     }
 
     /// All is durable: threads in memory may be forgotten.

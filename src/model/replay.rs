@@ -11,7 +11,8 @@ use std::ops::ControlFlow;
 
 use crate::core::delivery::{Delivery, State as Standing};
 use crate::core::event::EventType;
-use crate::core::id::SubscriptionId;
+use crate::core::id::{DeliveryId, SubscriptionId};
+use crate::core::time::Timestamp;
 use crate::model::command::Replay;
 use crate::model::error::StoreError;
 use crate::model::filter::ReplayFilter;
@@ -31,8 +32,6 @@ use crate::model::view::{Log, View};
 
 /// How many deliveries of a replay are in the queue at most.
 const REPLAYED_AT_ONCE: usize = 8;
-/// How many events a replay looks at between two group commits.
-const LOOKED_AT_ONCE: usize = 64;
 
 /// Looks through what a replay would put back. Reads the whole range: not for a turn.
 pub(crate) fn plan(
@@ -54,7 +53,7 @@ pub(crate) fn plan(
         let first = sequences.map_or(owing.sequence(), |(first, _)| first);
         sequences = Some((first, owing.sequence()));
         if owing.is_of(filter.events.iter().map(EventType::as_str))
-            && again(view, number, &owing, filter.failed_only)?.is_some()
+            && prior_state(view, owing.delivery(), filter.failed_only)?.is_some()
         {
             queued += 1;
         }
@@ -68,21 +67,15 @@ pub(crate) fn plan(
     })
 }
 
-/// The delivery as it would go out again, and where it stands; `None` if it waits anyway, or is not a dead letter where
-/// only those are wanted.
-fn again(
-    view: &dyn View,
-    number: u32,
-    owing: &Owing,
-    failed_only: bool,
-) -> Result<Option<(Delivery, PriorState)>, StoreError> {
-    let has = |prefix| view.get(&keys::sequence(prefix, number, owing.sequence())).map(|value| value.is_some());
+/// Where a delivery stands that would go out again; `None` if it waits anyway, or is not a dead letter where only those are
+/// wanted.
+fn prior_state(view: &dyn View, id: DeliveryId, failed_only: bool) -> Result<Option<PriorState>, StoreError> {
+    let has = |prefix| view.get(&keys::delivery(prefix, id)).map(|value| value.is_some());
     let dead = has(keys::DEAD)?;
     if has(keys::OWED)? || (failed_only && !dead) {
         return Ok(None);
     }
-    let before = PriorState::from(dead.then_some(Standing::Failed));
-    Ok(owing.begun().map(|delivery| (delivery, before)))
+    Ok(Some(PriorState::from(dead.then_some(Standing::Failed))))
 }
 
 /// Begins a replay.
@@ -132,14 +125,14 @@ pub(crate) fn discard_some(turn: &mut Turn<'_>) -> Result<bool, StoreError> {
         turn.write(vec![Record::from(DiscardRecord { last: 0, ..discard })]);
         return Ok(discards.len() > 1);
     }
-    cancel_all(turn, discard.number, &left, "what waited for its subscription was discarded");
-    Ok(true)
+    Ok(cancel_all(turn, discard.number, &left, "what waited for its subscription was discarded"))
 }
 
 /// Puts the next few deliveries of each subscription's oldest replay back; tells whether there
 /// is more to be done at once.
 pub(crate) fn replay_some(turn: &mut Turn<'_>) -> Result<bool, StoreError> {
     let replays = lock(turn.registry).replays();
+    turn.carried.ahead.keep_replays(&replays);
     let mut more = false;
     for replay in replays {
         more |= go_on_with(turn, &replay)?;
@@ -176,58 +169,89 @@ fn go_on_with(turn: &mut Turn<'_>, before: &ReplayRecord) -> Result<bool, StoreE
     Ok(more)
 }
 
-/// The deliveries that a replay puts back next; the replay is moved on past them.
-fn next_of(turn: &Turn<'_>, replay: &mut ReplayRecord) -> Result<Vec<(Delivery, PriorState)>, StoreError> {
-    let (mut looked_at, mut back) = (0, Vec::new());
-    let (number, first, last) = (replay.number, replay.next, replay.last);
-    let mut failed = None;
-    replay.next = last + 1;
-    let passed = |head: Head, payload: &[u8]| Owing::read(number, head, payload).map(|owing| owing.sequence() < first);
-    let walked = turn.log.ascending(Term::Owed(number), &passed, &mut |head, payload| {
-        let Some(owing) = Owing::read(number, head, payload) else { return Ok(ControlFlow::Continue(())) };
-        let sequence = owing.sequence();
-        let full = looked_at == LOOKED_AT_ONCE || replay.outstanding.len() == REPLAYED_AT_ONCE;
-        if full && sequence <= last {
-            replay.next = sequence;
+/// The deliveries that a replay puts back next, of those that were read ahead; the replay is moved on past them.
+fn next_of(turn: &mut Turn<'_>, replay: &mut ReplayRecord) -> Result<Vec<(Delivery, PriorState)>, StoreError> {
+    let mut back = Vec::new();
+    let candidates = match turn.carried.ahead.candidates(replay) {
+        Ok(candidates) => candidates,
+        Err(request) => {
+            turn.outcome.requests.extend(request);
+            return Ok(back);
         }
-        if full || sequence > last {
-            return Ok(ControlFlow::Break(()));
+    };
+    let give_up_at = turn.now.plus(turn.settings.give_up_after);
+    while let Some(delivery) = candidates.deliveries.front() {
+        replay.next = delivery.id.sequence();
+        if replay.outstanding.len() == REPLAYED_AT_ONCE {
+            return Ok(back);
         }
-        looked_at += 1;
-        if !owing.is_of(replay.events.iter().map(String::as_str)) {
-            return Ok(ControlFlow::Continue(()));
+        let again = prior_state(turn.view, delivery.id, replay.failed_only);
+        let before = again.inspect_err(|error| turn.view.note_failure(error.clone()))?;
+        if let Some((delivery, before)) = candidates.deliveries.pop_front().zip(before) {
+            replay.outstanding.push(delivery.id.sequence());
+            back.push((as_replayed(delivery, turn.now, give_up_at), before));
         }
-        match again(turn.view, number, &owing, replay.failed_only) {
-            Ok(None) => {}
-            Ok(Some((delivery, before))) => {
-                replay.outstanding.push(sequence);
-                back.push((as_replayed(turn, delivery), before));
-            }
-            Err(error) => {
-                failed = Some(error);
-                return Ok(ControlFlow::Break(()));
-            }
-        }
-        Ok(ControlFlow::Continue(()))
-    });
-    if let Some(error) = failed {
-        turn.view.note_failure(error.clone());
-        return Err(error);
     }
-    if let Err(damage) = walked {
-        // What cannot be read is not sent; the rest of the queue goes on.
-        tracing::error!("a replay ends early: {damage}");
-    }
+    replay.next = candidates.next;
+    turn.carried.ahead.forget_candidates(replay);
     Ok(back)
 }
 
-fn as_replayed(turn: &Turn<'_>, delivery: Delivery) -> Delivery {
-    let give_up_at = turn.now.plus(turn.settings.give_up_after);
+fn as_replayed(delivery: Delivery, now: Timestamp, give_up_at: Timestamp) -> Delivery {
     // Somebody wants it now, however old it is.
-    Delivery { state: Standing::Pending, due: turn.now, give_up_at, expire_at: None, replay: true, ..delivery }
+    Delivery { state: Standing::Pending, due: now, give_up_at, expire_at: None, replay: true, ..delivery }
 }
 
 /// The sequence number that a subscription's next delivery gets.
 pub(crate) fn next_sequence(registry: &Registry, id: SubscriptionId) -> Option<(u32, u64)> {
     registry.get(id).map(|account| (account.subscription.number, account.next_sequence))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::attempt::Status;
+    use crate::model::command::AttemptResult;
+    use crate::model::in_memory::{InMemory, NOW, draft, event, subscription};
+    use crate::model::{accept, attempts, maintenance, record, subscriptions};
+
+    fn finish(engine: &mut InMemory, delivery: &Delivery, status: Status) {
+        let after = Delivery { state: status.into(), attempts: delivery.attempts + 1, ..delivery.clone() };
+        let mut entry =
+            crate::core::attempt::LogEntry::without_attempt(&after, status, "", &subscription(1), None, NOW);
+        entry.attempt = after.attempts;
+        engine.decide(|turn| attempts::finish(turn, AttemptResult { entry, after, disable: None })).0.unwrap();
+    }
+
+    #[test]
+    fn a_replay_puts_back_a_few_at_a_time_in_order_and_ends() {
+        let mut engine = InMemory::new();
+        let id = engine.decide(|turn| subscriptions::create(turn, draft("acme"))).0.unwrap().id;
+        let posted = (0..20).map(|n| event(&format!("c{n}"), None)).collect();
+        engine.decide(|turn| accept::accept(turn, posted)).0.unwrap();
+        let owed = |engine: &InMemory| -> Vec<Delivery> {
+            let found = engine.view.scan(&keys::numbered(keys::OWED, 1), None, 100).unwrap();
+            found.iter().map(|(_, value)| record::delivery_of(value).unwrap()).collect()
+        };
+        for delivery in owed(&engine) {
+            finish(&mut engine, &delivery, Status::Delivered);
+        }
+        let filter = ReplayFilter { since: NOW, until: None, events: Vec::new(), failed_only: false };
+        let planned = plan(&engine.view, &engine.log, 1, 21, filter).unwrap();
+        assert_eq!(planned.queued, 20);
+        engine.decide(|turn| replay(turn, id, &planned)).0.unwrap();
+        let mut seen = Vec::new();
+        while engine.carried.has_work {
+            engine.decide(maintenance::do_some).0.unwrap();
+            let back = owed(&engine);
+            assert!(back.len() <= REPLAYED_AT_ONCE, "{}", back.len());
+            for delivery in back {
+                assert!(delivery.replay);
+                seen.push(delivery.id.sequence());
+                finish(&mut engine, &delivery, Status::Delivered);
+            }
+        }
+        assert_eq!(seen, (1..=20).collect::<Vec<u64>>());
+        assert!(lock(&engine.registry).replays().is_empty(), "it has ended");
+    }
 }

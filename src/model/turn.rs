@@ -11,6 +11,7 @@ use crate::model::conversations::Threads;
 use crate::model::error::StoreError;
 use crate::model::expiry::Expiry;
 use crate::model::notice::{Committed, StoreEvent};
+use crate::model::read_ahead::{ReadAhead, Request};
 use crate::model::record::{Record, Target};
 use crate::model::redactions::Redactions;
 use crate::model::registry::Registry;
@@ -24,6 +25,8 @@ pub(crate) struct Outcome {
     pub(crate) events: Vec<StoreEvent>,
     /// What the call report takes in, in the order of the log.
     pub(crate) heard: Vec<Record>,
+    /// What is to be read of the log for a later turn.
+    pub(crate) requests: Vec<Request>,
     /// What is counted.
     pub(crate) tally: Committed,
     /// How many deliveries were made.
@@ -36,6 +39,8 @@ pub(crate) struct Carried {
     pub(crate) threads: Arc<Mutex<Threads>>,
     /// What is taken out of entries of the log that are about to be written.
     pub(crate) redactions: Arc<Redactions>,
+    /// What was read of the log for maintenance.
+    pub(crate) ahead: ReadAhead,
     /// What is forgotten once it is old enough.
     pub(crate) expiry: Expiry,
     /// Where the work is that is done little by little.

@@ -170,7 +170,7 @@ impl Kv {
 
     /// Sets `key`.
     pub(crate) fn put(&self, key: Vec<u8>, value: Vec<u8>) {
-        debug_assert!(value.len() <= MAX_VALUE, "longer values are cut into pieces by whoever has them");
+        debug_assert!(value.len() <= MAX_VALUE, "the caller splits longer values into pieces");
         // The key must be in the filter before it can be looked up.
         if let Some(filter) = self.filter(&key) {
             filter.add(&key);
@@ -180,7 +180,7 @@ impl Kv {
 
     /// Sets `key`, which never existed before.
     pub(crate) fn put_new(&self, key: Vec<u8>, value: Vec<u8>) {
-        debug_assert!(value.len() <= MAX_VALUE, "longer values are cut into pieces by whoever has them");
+        debug_assert!(value.len() <= MAX_VALUE, "the caller splits longer values into pieces");
         self.memtables_mut().active.change(key, Some(value), self.live.load(Relaxed));
     }
 
@@ -274,7 +274,7 @@ impl Kv {
                 None => self.remove(piece_key),
             }
         }
-        debug_assert!(pieces.next().is_none(), "whoever has the value knows how long it can be");
+        debug_assert!(pieces.next().is_none(), "the value exceeds the caller's limit");
     }
 
     /// Begins a group commit. The guard is held while its changes are ahead of the WAL.
@@ -354,7 +354,7 @@ impl Kv {
     pub(crate) fn applied(&self) -> Result<Option<CheckpointPosition>, StateError> {
         let Some(value) = self.db.get(keys::APPLIED)? else { return Ok(None) };
         let applied = record::decode(&value);
-        applied.map(Some).ok_or_else(|| StateError::unreadable("a record of how far it is"))
+        applied.map(Some).ok_or_else(|| StateError::unreadable("a checkpoint position"))
     }
 
     /// The position up to which the state is durable. sled also returns values that it could not write.

@@ -63,6 +63,7 @@ pub(crate) mod marker;
 pub mod offline;
 pub(crate) mod open;
 mod queue;
+mod reader;
 mod retention_worker;
 mod space;
 mod sync;
@@ -81,6 +82,7 @@ use crate::engine::{Engine, Listeners};
 use crate::model::conversations::Threads;
 use crate::model::expiry::Expiry;
 use crate::model::handler::Handler;
+use crate::model::read_ahead::ReadAhead;
 use crate::model::record::CheckpointPosition;
 use crate::model::registry::Registry;
 use crate::model::settings::Settings;
@@ -109,11 +111,12 @@ pub(crate) struct Opened {
 pub(crate) struct Running {
     engine: Arc<Embedded>,
     writer: JoinHandle<()>,
+    reader: JoinHandle<()>,
     worker: retention_worker::Running,
 }
 
-/// Opens the engine in the directory `dir`, which must exist and be locked by this process; makes a new one in an empty
-/// directory. Secrets are opened and, if there is a key, sealed with `keys`.
+/// Opens the engine in the directory `dir`, which must exist and be locked by this process; an empty directory becomes a
+/// new data directory. Secrets are opened and, if there is a key, sealed with `keys`.
 ///
 /// # Errors
 /// The directory is foreign, damaged, of a newer version, or cannot be written; or its secrets are sealed with a key
@@ -144,16 +147,16 @@ impl Opened {
         &self.registry
     }
 
-    /// For tests: a smaller size at which a segment is full.
+    /// For tests: limits the size of segments.
     #[cfg(test)]
     pub(crate) fn limit_segment_bytes(&mut self, most: u32) {
         self.wal.limit_segment_bytes(most);
     }
 
-    /// Starts the threads. `threads` are the SMS threads that were written to lately.
+    /// Starts the engine's threads. `threads` are the recently active SMS threads.
     ///
     /// # Errors
-    /// No thread could be started, or the data directory is gone already.
+    /// A thread cannot be started, or the data directory has vanished.
     pub(crate) fn start(
         self,
         threads: Arc<Mutex<Threads>>,
@@ -165,16 +168,18 @@ impl Opened {
         let carried = Carried {
             threads,
             redactions: engine.erasures.redactions().clone(),
+            ahead: ReadAhead::default(),
             expiry: Expiry::default(),
             progress: Progress::default(),
-            // What was under way when the store was closed goes on.
+            // Resume whatever was in progress when the store was closed.
             has_work: true,
         };
-        // Ahead of retention, which may drop what the events of a batch were read from.
+        // Before retention starts, which may drop the records that the handler reads here.
         let kept = (engine.view(), engine.log());
         let handler = Handler::new(settings, applied.last_id, registry.clone(), carried, kept);
         let snapshot_in = Arc::new(AtomicU32::new(0));
         let worker = RetentionWorker { engine: engine.clone(), snapshot_in: snapshot_in.clone(), clock };
+        let (requests, reader) = reader::start(engine.journal.clone(), engine.queue.clone())?;
         let writer = Writer {
             queue: engine.queue.clone(),
             handler: handler.map_err(io::Error::other)?,
@@ -187,25 +192,28 @@ impl Opened {
             location: Location::of(&engine.dir)?,
             snapshot_in,
             frames: Frames::after(applied.batch),
+            reader: requests,
         };
         let writer = std::thread::Builder::new().name("committer".to_owned()).spawn(move || writer.run())?;
         let worker = worker.start()?;
-        Ok(Running { engine, writer, worker })
+        Ok(Running { engine, writer, reader, worker })
     }
 }
 
 impl Running {
-    /// Lets the writer write what waits and ends it. What comes afterwards is refused as [`Busy`]. Blocks until the
-    /// thread has ended.
+    /// Ends the writer after it has written everything that is queued. Later commands are refused as
+    /// [`Busy`](crate::model::command::Busy). Blocks until the threads have ended.
     pub(crate) fn stop(self) {
-        let Self { engine, writer, worker } = self;
+        let Self { engine, writer, reader, worker } = self;
         drop(worker);
         engine.queue.tell(Control::Close);
         if writer.join().is_err() {
             tracing::error!("the committer ended in a panic");
         }
+        // The thread catches its own panics.
+        drop(reader.join());
         if let Err(error) = open::note_reached(&engine.dir, engine.state.durable()) {
-            tracing::warn!("how far the state database is could not be noted: {error}");
+            tracing::warn!("the position of the state database could not be recorded: {error}");
         }
     }
 }

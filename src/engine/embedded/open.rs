@@ -219,7 +219,7 @@ fn check_reached(dir: &Path, applied: CheckpointPosition) -> Result<(), OpenErro
     };
     if applied.batch < reached {
         let what = format!(
-            "its state database ends with group commit {} and was further, at {reached}: a part of state/db is gone",
+            "its state database ends with group commit {}, but once included {reached}: a part of state/db is missing",
             applied.batch
         );
         return Err(OpenError::damaged(dir, what));
@@ -251,7 +251,7 @@ pub(crate) fn set_leftovers_aside(state: &Path) -> io::Result<()> {
     let aside = state.join("aside");
     fs::create_dir_all(&aside)?;
     for path in leftovers {
-        tracing::warn!("{} was left half written by a crash; it is not needed, and set aside", path.display());
+        tracing::warn!("{} was left incomplete by a crash; it is not needed and is set aside", path.display());
         fs::rename(&path, aside.join(path.file_name().unwrap_or_default()))?;
     }
     durable::sync_dir(&aside)?;
@@ -283,7 +283,7 @@ fn recover(dir: &Path, state: Kv, keys: Option<Arc<Keyring>>) -> Result<Opened, 
     let damaged = |what: &dyn fmt::Display| OpenError::damaged(dir, what);
     let unread = |error: StoreError| OpenError::damaged(dir, Damage::from(error));
     let applied = state.applied().map_err(|error| damaged(&error))?;
-    let mut applied = applied.ok_or_else(|| damaged(&"its state database does not say how far it is"))?;
+    let mut applied = applied.ok_or_else(|| damaged(&"its state database does not record its checkpoint position"))?;
     check_reached(dir, applied)?;
     let opening = keys.clone().unwrap_or_default();
     let recalled = load::registry(&state, applied.next_number, opening, Unreadable::PassOver);
@@ -294,7 +294,7 @@ fn recover(dir: &Path, state: Kv, keys: Option<Arc<Keyring>>) -> Result<Opened, 
     let (journal, mut writer) =
         wal::open(&dir.join("journal"), from, &record::SCHEMA, &mut |head, payload, position| {
             let unknown =
-                || Damage::new(&dir.join("journal"), format!("has a record that is not known (kind {})", head.kind));
+                || Damage::new(&dir.join("journal"), format!("has a record of an unknown kind ({})", head.kind));
             let target = Target { view: &state, memory: &registry };
             let heard = Record::decode(head, payload).ok_or_else(unknown)?.apply(target);
             report::take_in_all(heard, &state);

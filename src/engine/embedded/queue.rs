@@ -9,6 +9,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::model::command::{AttemptResult, Busy, Command};
+use crate::model::read_ahead::Answer;
 use crate::model::settings::Settings;
 
 /// How many commands may be queued.
@@ -28,8 +29,10 @@ const BATCH_RESULTS: usize = 4 * BATCH_COMMANDS;
 pub(crate) enum Control {
     /// Close once the queue is empty.
     Close,
-    /// Stop at once: a checkpoint has failed.
-    Stop,
+    /// Stop at once, for this reason.
+    Stop(String),
+    /// The records of the WAL that the writer requested.
+    ReadAhead(Answer),
     /// End expired deliveries.
     EndExpired,
     /// Begin a new segment, unless the newest is empty.

@@ -119,7 +119,7 @@ impl RetentionWorker {
             };
             let later = AFTER_ERROR.as_secs();
             tracing::error!(
-                "old data could not be dropped or compressed: {failure}; nothing is lost by that; next try in {later} s"
+                "old data could not be dropped or compressed: {failure}; nothing is lost; next attempt in {later} s"
             );
             (next, well) = (Instant::now() + AFTER_ERROR, false);
         }

@@ -10,7 +10,7 @@
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::mpsc::SyncSender;
+use std::sync::mpsc::{Sender, SyncSender};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -27,6 +27,7 @@ use crate::model::error::u32_of;
 use crate::model::handler::{Answer, Handler};
 use crate::model::lock::lock;
 use crate::model::notice::Committed;
+use crate::model::read_ahead::Request;
 use crate::model::record::{self, CheckpointPosition, Head};
 use crate::model::registry::Registry;
 use crate::model::term::Terms;
@@ -62,6 +63,8 @@ pub(crate) struct Writer {
     /// The newest segment that begins with a complete snapshot of the subscriptions, for retention.
     pub(crate) snapshot_in: Arc<AtomicU32>,
     pub(crate) frames: Frames,
+    /// Requests to the read-ahead thread.
+    pub(crate) reader: Sender<Request>,
 }
 
 /// The frames of the group commit that is being decided.
@@ -134,7 +137,7 @@ impl fmt::Display for Failure {
             Self::Disk(why) => write!(f, "{why}; {ENDS}; what was answered 202 is on the disk"),
             Self::Gone(gone) => write!(
                 f,
-                "{gone}; {ENDS}. What was accepted is where that went: before the next start put it, or its file system, \
+                "{gone}; {ENDS}. Accepted data is where that went: before the next start put it, or its file system, \
                  back in its place, or restore a backup (`hookswitch restore`)"
             ),
         }
@@ -145,7 +148,7 @@ impl fmt::Display for Failure {
 #[derive(Default)]
 struct Told {
     closing: bool,
-    stop: bool,
+    stop: Option<String>,
     rotate: bool,
     pings: Vec<SyncSender<()>>,
 }
@@ -166,16 +169,18 @@ impl Writer {
 
     fn work(&mut self) -> Result<(), Failure> {
         let queue = self.queue.clone();
-        let checkpointer = Checkpointer::start(self.state.clone(), move || queue.tell(Control::Stop))
-            .map_err(|error| format!("no thread for checkpoints could be started: {error}"))?;
+        let checkpointer = Checkpointer::start(self.state.clone(), move || {
+            queue.tell(Control::Stop("a checkpoint failed".to_owned()))
+        })
+        .map_err(|error| format!("no thread for checkpoints could be started: {error}"))?;
         let (mut dirty, mut told) = (Dirty::default(), Told::default());
         loop {
             let Batch { control, results, commands } = self.queue.take(self.next_turn(&dirty, told.closing));
             let idle = commands.is_empty() && results.is_empty() && self.handler.has_no_backlog();
             control.into_iter().for_each(|one| self.hear(one, &mut told));
-            if told.stop || checkpointer.failure().is_some() {
+            if let Some(why) = checkpointer.failure().or_else(|| told.stop.take()) {
                 commands.into_iter().for_each(Command::refuse);
-                return Err(checkpointer.failure().unwrap_or_else(|| "a checkpoint failed".to_owned()).into());
+                return Err(why.into());
             }
             let wrote = self.commit(commands, results)?;
             // The sender may have stopped waiting.
@@ -219,7 +224,8 @@ impl Writer {
                 told.closing = true;
                 lock(&self.registry).tokens.note_every_use();
             }
-            Control::Stop => told.stop = true,
+            Control::Stop(why) => told.stop = told.stop.take().or(Some(why)),
+            Control::ReadAhead(answer) => self.handler.insert(answer),
             Control::EndExpired => self.handler.end_expired(),
             Control::Rotate => told.rotate = true,
             Control::Ping(ping) => told.pings.push(ping),
@@ -264,7 +270,7 @@ impl Writer {
     }
 
     fn last_checkpoint(&self, checkpointer: &Checkpointer) -> Result<(), String> {
-        self.wal.close().map_err(|error| format!("the journal's last file could not be closed: {error}"))?;
+        self.wal.close().map_err(|error| format!("the newest WAL segment could not be closed: {error}"))?;
         checkpointer.settle()?;
         checkpointer.begin(self.meta());
         checkpointer.settle()
@@ -282,7 +288,11 @@ impl Writer {
             Err(failure) => (Outcome::default(), Err(failure.into())),
         };
         let durable = written.is_ok();
-        let Outcome { events, heard, tally, .. } = outcome;
+        let Outcome { events, heard, tally, requests, .. } = outcome;
+        // After the write, so that its records can be read.
+        for request in requests {
+            self.reader.send(request).map_err(|_| "the read-ahead thread has ended".to_owned())?;
+        }
         if durable && !events.is_empty() {
             (self.listeners.events)(decided_at, events);
         }
@@ -326,7 +336,7 @@ impl Writer {
         }
         let length = bytes.len() as u64;
         let written = self.wal.append(bytes, entries);
-        let synced = written.map_err(|error| format!("the journal could not be written: {error}"))?;
+        let synced = written.map_err(|error| format!("the write-ahead log could not be written: {error}"))?;
         bytes.clear();
         entries.clear();
         let batch = std::mem::replace(number, *number + 1);
@@ -342,7 +352,7 @@ impl Writer {
     fn rotate(&mut self) -> Result<(), Failure> {
         let now = (self.listeners.clock)();
         let rotated = self.wal.rotate(now.millis());
-        rotated.map_err(|error| format!("a new journal file could not be made: {error}"))?;
+        rotated.map_err(|error| format!("a new WAL segment could not be created: {error}"))?;
         self.wal.look(&mut self.location)?;
         let bytes = self.handler.settings().retention.file_bytes(self.journal.bytes());
         self.wal.set_segment_bytes(bytes);

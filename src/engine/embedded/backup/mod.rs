@@ -145,7 +145,8 @@ impl Backup {
         }
         let turn = Turn(taken.clone());
         let before = journal.copying();
-        let applied = state.applied()?.ok_or_else(|| ReadError::corrupt_state("does not say how far it is"))?;
+        let applied =
+            state.applied()?.ok_or_else(|| ReadError::corrupt_state("does not record its checkpoint position"))?;
         let next_sequences = next_sequences(&state)?;
         let about = About {
             taken_at: now.millis(),
@@ -289,8 +290,7 @@ fn next_sequences(state: &Kv) -> Result<BTreeMap<u32, u64>, ReadError> {
 }
 
 fn json(value: &impl Serialize) -> Result<Vec<u8>, ReadError> {
-    let failed =
-        |error: serde_json::Error| ReadError::io(Path::new("the backup"), "cannot be described", &error.into());
+    let failed = |error: serde_json::Error| ReadError::io(Path::new("the backup"), "cannot be encoded", &error.into());
     serde_json::to_vec(value).map_err(failed)
 }
 

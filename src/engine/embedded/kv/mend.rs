@@ -21,7 +21,7 @@ impl Kv {
         let mut unreadable = self.unreadable.lock().unwrap_or_else(PoisonError::into_inner);
         if unreadable.told.len() < TOLD_MOST && unreadable.told.insert(key.to_vec()) {
             let what = ValueKind::of(key).map_or("a value", ValueKind::name);
-            let then = if instead.is_some() { "it was made again" } else { "it is left out" };
+            let then = if instead.is_some() { "it was rebuilt" } else { "it is left out" };
             tracing::error!("the state database has {what} that cannot be read (key {}): {then}", hex(key));
         }
         if unreadable.found.len() < TOLD_MOST {

@@ -95,7 +95,7 @@ fn walk(file: BufReader<File>, visit: &mut dyn FnMut(u64, Section<'_>) -> Result
     loop {
         let byte = reader.place();
         let wrong = |what: String| Wrong { byte, what, damaged: true };
-        let odd = || wrong("it has a section that no hookswitch writes".to_owned());
+        let odd = || wrong("it has a section of an unknown kind".to_owned());
         let Some((kind, payload)) = reader.next()? else { break };
         if about.is_none() && kind != Kind::About {
             return Err(odd());
@@ -196,7 +196,7 @@ impl Reading {
                     self.at += length;
                 }
                 Err(NoFrame::Short(_)) if packed => break,
-                Err(_) => return Err("it has frames that are damaged".to_owned()),
+                Err(_) => return Err("it has damaged frames".to_owned()),
             }
         }
         held.drain(..used);
@@ -206,7 +206,7 @@ impl Reading {
 
     /// Reads the next block of a compressed segment.
     fn take_block(&mut self, audit: &mut Audit, packed: &[u8]) -> Result<(), String> {
-        let none = || "it has a block that is of no compressed file".to_owned();
+        let none = || "it has a block that does not belong to a compressed WAL segment".to_owned();
         let shape = Shape::of(self.header).ok_or_else(none)?;
         let from = self.at + self.begun.len();
         let block = shape.block_of(u32_of(from));
@@ -218,7 +218,7 @@ impl Reading {
     /// Checks that the segment is complete.
     fn end(&self) -> Result<(), String> {
         let whole = self.begun.is_empty() && self.header.packed.is_none_or(|end| end as usize == self.at);
-        whole.then_some(()).ok_or_else(|| format!("blocks of journal file {} are missing", self.header.number))
+        whole.then_some(()).ok_or_else(|| format!("blocks of WAL segment {} are missing", self.header.number))
     }
 }
 
@@ -246,7 +246,7 @@ pub(crate) fn verify(file: &Path) -> Result<Findings, Refused> {
         }
         findings = audit.findings;
     } else if walked.is_ok() {
-        findings.fault("", None, "holds no journal");
+        findings.fault("", None, "contains no write-ahead log");
     }
     if let Some(about) = about {
         findings.taken(about.taken_at, &about.hookswitch);
@@ -270,7 +270,7 @@ fn advance(stage: Stage, section: Section<'_>) -> Result<Stage, String> {
             Stage::Pairs(replica, applied)
         }
         (Stage::Pairs(mut replica, applied), Section::File(header)) => {
-            let applied = applied.ok_or("it does not say how far its state is")?;
+            let applied = applied.ok_or("it does not record the checkpoint position of its state")?;
             replica.take_up(applied).map_err(text)?;
             let derived_faults = std::mem::take(&mut replica.derived_faults);
             let mut audit = Audit::new(Some((*replica, applied)))?;
@@ -284,7 +284,7 @@ fn advance(stage: Stage, section: Section<'_>) -> Result<Stage, String> {
             before.end()?;
             let (before, number) = (before.header.number, header.number);
             if number != before + 1 {
-                audit.findings.fault("", None, format!("has no journal file between {before} and {number}"));
+                audit.findings.fault("", None, format!("has no WAL segment between {before} and {number}"));
             }
             audit.findings.files += 1;
             Stage::Wal(audit, Reading::of(header))

@@ -331,17 +331,20 @@ impl Audit {
                 continue;
             }
             for (id, _) in here.iter().filter(|(id, _)| !there.contains_key(*id)) {
-                faults.push(format!("says that {id} is {what}, and the journal does not"));
+                faults.push(format!("says that {id} is {what}, and the write-ahead log does not"));
             }
             for (id, event) in there.iter().filter(|(id, _)| !here.contains_key(*id)) {
                 if self.ends_are_kept(*event) {
-                    faults.push(format!("does not have {id}, which is {what} by the journal"));
+                    faults.push(format!("does not have {id}, which is {what} according to the write-ahead log"));
                 }
             }
         }
         stored.each(&[keys::OWED], &mut |_, value| {
             if let Some(delivery) = record::delivery_of(value).filter(|delivery| !self.has_event(delivery)) {
-                faults.push(format!("owes {}, whose event {} is not in the journal", delivery.id, delivery.event));
+                faults.push(format!(
+                    "owes {}, whose event {} is not in the write-ahead log",
+                    delivery.id, delivery.event
+                ));
             }
             Ok(())
         })?;

@@ -106,7 +106,7 @@ fn read_state(dir: &Path) -> Result<(Replica, CheckpointPosition), String> {
 fn look_at_pairs(replica: &mut Replica) -> Result<CheckpointPosition, String> {
     let text = |damage: Damage| damage.detail().to_owned();
     let applied = replica.state.applied().map_err(|error| error.to_string())?;
-    let applied = applied.ok_or("does not say how far it has taken the journal in")?;
+    let applied = applied.ok_or("does not record its checkpoint position")?;
     let mut after: Option<Vec<u8>> = None;
     loop {
         let page = replica.state.stored(after.as_deref(), PAGE_BYTES).map_err(|error| error.to_string())?;
@@ -176,7 +176,7 @@ fn read_journal(dir: &Path, audit: &mut Audit, keeper: &mut dyn Keeper) -> Resul
         let read = match header {
             Some(header) => read_file(&path, place(*header), audit, keeper)?,
             None => fs::metadata(&path).map(|file| {
-                let what = "has lost its salt, without which no record in it can be proved: all of it is lost";
+                let what = "has lost its salt, without which no record in it can be verified: all of it is lost";
                 audit.findings.fault(&name, 0, what);
                 audit.lost(number, 0, usize::try_from(file.len()).unwrap_or(usize::MAX));
             }),
@@ -235,7 +235,7 @@ fn check_index(path: &Path, (made, end): (&Growing, usize), full: bool, audit: &
     let path = path.with_extension("idx");
     let name = format!("journal/{}", path.file_name().unwrap_or_default().to_string_lossy());
     let Ok(stored) = fs::read(&path) else { return };
-    let harmless = "(it is made again when the daemon next needs it)";
+    let harmless = "(it is rebuilt when the daemon next needs it)";
     match wal::end_in(&stored) {
         None if wal::is_of_before(&stored) => {}
         None => audit.findings.fault(&name, 0, format!("is damaged {harmless}")),
@@ -245,7 +245,7 @@ fn check_index(path: &Path, (made, end): (&Growing, usize), full: bool, audit: &
             audit.findings.fault(
                 &name,
                 0,
-                format!("is damaged, or does not fit its journal file: remove it {harmless}"),
+                format!("is damaged, or does not fit its WAL segment: remove it {harmless}"),
             );
         }
         Some(_) => {}

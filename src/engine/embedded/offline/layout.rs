@@ -88,7 +88,7 @@ impl Layout {
         match section {
             Section::About(about) => about.sealed.as_deref().map_or(Ok(()), |key| {
                 let key = Fingerprint::parse(key);
-                self.sealed(key.ok_or_else(|| Refused::Damaged("it names a key that is none".to_owned()))?)
+                self.sealed(key.ok_or_else(|| Refused::Damaged("it has an invalid key fingerprint".to_owned()))?)
             }),
             Section::Token(text) => self.token(text),
             Section::Pairs(pairs) => pairs.into_iter().try_for_each(|(key, value)| self.pair(key, value)),
@@ -152,7 +152,7 @@ impl Layout {
         while at < bytes.len() {
             let place = place + u32_of(at);
             let length = self.salt.and_then(|salt| salt.bind(&mut bytes[at..], place, place));
-            at += length.ok_or_else(|| Refused::Failed("records cannot be written to a file as it was".to_owned()))?;
+            at += length.ok_or_else(|| Refused::Failed("records cannot be written to a copied segment".to_owned()))?;
         }
         self.frames(bytes)
     }
@@ -220,8 +220,9 @@ impl Layout {
         let numbers = wal::numbers_in(&path).map_err(|error| Refused::Failed(error.to_string()))?;
         let noted = numbers.first().map_or(Ok(()), |first| wal::note_first(&path, *first));
         noted.and_then(|()| durable::sync_dir(&path)).map_err(|error| failed(&path, &error))?;
-        let applied =
-            self.applied.ok_or_else(|| Refused::Damaged("it does not say how far its state is".to_owned()))?;
+        let applied = self
+            .applied
+            .ok_or_else(|| Refused::Damaged("it does not record the checkpoint position of its state".to_owned()))?;
         self.batch.insert(APPLIED, record::encode(&applied));
         self.flush()?;
         let Self { dir, db, .. } = self;

@@ -128,7 +128,7 @@ impl Findings {
         self.faults_total += 1;
         self.derived_total += 1;
         if self.faults.len() < FAULTS_LISTED {
-            let what = format!("{what}; a daemon sets it aside and makes it again where it can");
+            let what = format!("{what}; a daemon sets it aside and rebuilds it where possible");
             self.faults.push(Fault { file: file.to_owned(), byte: None, what, derived: true });
         }
     }

@@ -47,7 +47,7 @@ fn damage(refused: &Refused) -> Damage {
 pub(crate) fn salvage(dir: &Path, into: &Path) -> Result<Salvaged, Refused> {
     layout::check_empty(into)?;
     if !dir.join("journal").is_dir() {
-        let what = format!("{} has no journal/: there is nothing to be saved", dir.display());
+        let what = format!("{} has no journal/: there is nothing to salvage", dir.display());
         return Err(Refused::Failed(what));
     }
     let mut layout = Layout::begin(into)?;

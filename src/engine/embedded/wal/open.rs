@@ -36,7 +36,7 @@ pub(crate) fn open(
     let newest = numbers.last().copied().unwrap_or(0).max(applied.segment).max(1);
     let first = first(dir)?.or_else(|| numbers.first().copied()).unwrap_or(newest);
     if applied.segment > 0 && applied.segment < first {
-        let detail = "is missing: the state database has not taken it in to its end";
+        let detail = "is missing: the state database does not include all of it";
         return Err(Damage::new(&segment::path_of(dir, applied.segment), detail));
     }
     let (mut segments, blocks) = (BTreeMap::new(), Arc::<Unpacked>::default());
@@ -47,7 +47,7 @@ pub(crate) fn open(
         let opened = if number == newest && recovery::was_never_used(dir, number, applied) {
             let created =
                 segment::remove_unfinished(dir, number).and_then(|()| Segment::create(dir, number, 0, schema));
-            created.map_err(|error| Damage::io(&segment::path_of(dir, number), "cannot be made", &error))
+            created.map_err(|error| Damage::io(&segment::path_of(dir, number), "cannot be created", &error))
         } else {
             Segment::open(dir, number, &blocks, schema)
         };

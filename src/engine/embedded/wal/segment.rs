@@ -147,7 +147,7 @@ impl Segment {
             let packed = Some(Packed::new(shape, length, blocks));
             return Ok(Self { packed, ..Self::of(header, path, file, shape.end(), schema) });
         }
-        let end = u32::try_from(length).map_err(|_| damage("is longer than a journal file can be".to_owned()))?;
+        let end = u32::try_from(length).map_err(|_| damage("is longer than a WAL segment can be".to_owned()))?;
         Ok(Self::of(header, path, file, end, schema))
     }
 
