@@ -10,7 +10,7 @@ use crate::engine::embedded::kv::{CheckpointMeta, Kv};
 
 #[derive(Default)]
 struct Slot {
-    asked: Option<CheckpointMeta>,
+    requested: Option<CheckpointMeta>,
     /// Whether a checkpoint is running or requested.
     busy: bool,
     stop: bool,
@@ -25,7 +25,7 @@ struct Shared {
 
 /// The running thread.
 pub(crate) struct Checkpointer {
-    state: Arc<Kv>,
+    kv: Arc<Kv>,
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
 }
@@ -35,13 +35,13 @@ impl Checkpointer {
     ///
     /// # Errors
     /// The thread cannot be started.
-    pub(crate) fn start(state: Arc<Kv>, failed: impl Fn() + Send + 'static) -> std::io::Result<Self> {
+    pub(crate) fn start(kv: Arc<Kv>, failed: impl Fn() + Send + 'static) -> std::io::Result<Self> {
         let shared = Arc::new(Shared::default());
-        let (of_thread, written) = (shared.clone(), state.clone());
+        let (of_thread, written) = (shared.clone(), kv.clone());
         let thread = std::thread::Builder::new()
             .name("checkpointer".to_owned())
             .spawn(move || of_thread.serve(&written, &failed))?;
-        Ok(Self { state, shared, thread: Some(thread) })
+        Ok(Self { kv, shared, thread: Some(thread) })
     }
 
     /// Whether no checkpoint is running and none has failed.
@@ -56,8 +56,8 @@ impl Checkpointer {
         if slot.busy || slot.failure.is_some() {
             return;
         }
-        self.state.freeze();
-        slot.asked = Some(meta);
+        self.kv.freeze();
+        slot.requested = Some(meta);
         slot.busy = true;
         self.shared.changed.notify_all();
     }
@@ -90,15 +90,15 @@ impl Drop for Checkpointer {
 }
 
 impl Shared {
-    fn serve(&self, state: &Kv, failed: &dyn Fn()) {
+    fn serve(&self, kv: &Kv, failed: &dyn Fn()) {
         loop {
             let mut slot = self.lock();
-            while slot.asked.is_none() && !slot.stop {
+            while slot.requested.is_none() && !slot.stop {
                 slot = self.changed.wait(slot).unwrap_or_else(PoisonError::into_inner);
             }
-            let Some(meta) = slot.asked.take() else { return };
+            let Some(meta) = slot.requested.take() else { return };
             drop(slot);
-            let written = catch_unwind(AssertUnwindSafe(|| state.write_frozen(&meta)));
+            let written = catch_unwind(AssertUnwindSafe(|| kv.write_frozen(&meta)));
             let failure = match written {
                 Ok(result) => result.err().map(|error| error.to_string()),
                 Err(_) => Some("the state database panicked".to_owned()),

@@ -10,7 +10,7 @@ struct Commits {
     /// Commits that have begun to change the state.
     begun: u64,
     /// Commits that are visible in the WAL, or have failed.
-    shown: u64,
+    visible: u64,
     /// Readers that wait. Without any, no commit pays for the wake-up system call.
     waiting: usize,
 }
@@ -25,17 +25,17 @@ pub(crate) struct CommitBarrier {
 /// A commit that has begun to change the state. Dropped once it is visible in the WAL or has failed. Commits end in the
 /// order in which they begin.
 #[derive(Debug)]
-pub(crate) struct Ahead {
+pub(crate) struct CommitGuard {
     barrier: Arc<CommitBarrier>,
     number: u64,
 }
 
 impl CommitBarrier {
     /// Begins a commit.
-    pub(crate) fn begin(self: &Arc<Self>) -> Ahead {
+    pub(crate) fn begin(self: &Arc<Self>) -> CommitGuard {
         let mut commits = self.lock();
         commits.begun += 1;
-        Ahead { barrier: self.clone(), number: commits.begun }
+        CommitGuard { barrier: self.clone(), number: commits.begun }
     }
 
     /// Waits until everything that was in the state at the time of the call is visible in the WAL.
@@ -43,7 +43,7 @@ impl CommitBarrier {
         let mut commits = self.lock();
         let begun = commits.begun;
         commits.waiting += 1;
-        while commits.shown < begun {
+        while commits.visible < begun {
             commits = self.changed.wait(commits).unwrap_or_else(PoisonError::into_inner);
         }
         commits.waiting -= 1;
@@ -54,10 +54,10 @@ impl CommitBarrier {
     }
 }
 
-impl Drop for Ahead {
+impl Drop for CommitGuard {
     fn drop(&mut self) {
         let mut commits = self.barrier.lock();
-        commits.shown = commits.shown.max(self.number);
+        commits.visible = commits.visible.max(self.number);
         let is_awaited = commits.waiting > 0;
         drop(commits);
         if is_awaited {
@@ -77,11 +77,11 @@ mod tests {
         let barrier = Arc::new(CommitBarrier::default());
         barrier.wait();
         let (first, second) = (barrier.begin(), barrier.begin());
-        let (told, waited) = channel();
+        let (sender, waited) = channel();
         let waiting = barrier.clone();
         let thread = std::thread::spawn(move || {
             waiting.wait();
-            told.send(()).unwrap();
+            sender.send(()).unwrap();
         });
         assert_eq!(waited.recv_timeout(Duration::from_millis(20)), Err(RecvTimeoutError::Timeout));
         drop(first);

@@ -10,24 +10,24 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 /// How long one small write may take, its sync included: far longer than any working disk needs.
-pub(crate) const OF_A_WRITE: Duration = Duration::from_secs(20);
+pub(crate) const WRITE_LIMIT: Duration = Duration::from_secs(20);
 
 /// How long sled's threads may hold the lock of a database after its last handle is dropped.
-const OF_A_RELEASE: Duration = Duration::from_secs(5);
+const RELEASE_LIMIT: Duration = Duration::from_secs(5);
 /// How often the lock is polled.
-const LOOK: Duration = Duration::from_millis(5);
+const POLL_EVERY: Duration = Duration::from_millis(5);
 
-/// Waits, for [`OF_A_RELEASE`] at most, until sled's file lock is free: its threads release it slightly after the
+/// Waits, for [`RELEASE_LIMIT`] at most, until sled's file lock is free: its threads release it slightly after the
 /// handle of a database is dropped, and reopening at once would fail. Any other problem with the file is reported by
 /// opening it.
 pub(crate) fn until_released(file: &Path) {
     let begun = Instant::now();
     // Another daemon cannot hold it: that would hold the data directory's own lock.
     while let Ok(Err(TryLockError::WouldBlock)) = File::open(file).map(|file| file.try_lock()) {
-        if begun.elapsed() >= OF_A_RELEASE {
+        if begun.elapsed() >= RELEASE_LIMIT {
             return;
         }
-        std::thread::sleep(LOOK);
+        std::thread::sleep(POLL_EVERY);
     }
 }
 

@@ -36,11 +36,11 @@ const DIRECTORY: &str = "erasing";
 /// The erasures in progress.
 pub(crate) struct Erasures {
     dir: PathBuf,
-    journal: Arc<Wal>,
+    wal: Arc<Wal>,
     /// Rules that are not complete on the disk, in the order of their requests.
     under_way: Mutex<BTreeMap<ErasureId, Arc<Rule>>>,
     /// The same rules, indexed for redacting reads.
-    masks: Arc<RwLock<Index>>,
+    index: Arc<RwLock<Index>>,
     redactions: Arc<Redactions>,
 }
 
@@ -49,7 +49,7 @@ impl Erasures {
     ///
     /// # Errors
     /// A file cannot be read.
-    pub(crate) fn take_up(dir: &Path, journal: Arc<Wal>) -> Result<Self, Damage> {
+    pub(crate) fn load(dir: &Path, wal: Arc<Wal>) -> Result<Self, Damage> {
         let dir = dir.join(DIRECTORY);
         let mut rules = BTreeMap::new();
         let unreadable = |error: std::io::Error| Damage::io(&dir, "cannot be read", &error);
@@ -64,9 +64,9 @@ impl Erasures {
             }
         }
         let redactions = Arc::new(Redactions::of(rules.values()));
-        let masks = Arc::new(RwLock::new(Index::of(rules.values())));
-        let erasures = Self { dir, journal, under_way: Mutex::new(rules), masks, redactions };
-        erasures.mask();
+        let index = Arc::new(RwLock::new(Index::of(rules.values())));
+        let erasures = Self { dir, wal, under_way: Mutex::new(rules), index, redactions };
+        erasures.install_redaction();
         Ok(erasures)
     }
 
@@ -79,9 +79,9 @@ impl Erasures {
         durable::replace_file(&self.path(rule.id), rule.to_json().as_bytes())?;
         let rule = Arc::new(rule);
         self.redactions.insert(rule.clone());
-        self.masks.write().unwrap_or_else(PoisonError::into_inner).insert(rule.clone());
+        self.index.write().unwrap_or_else(PoisonError::into_inner).insert(rule.clone());
         lock(&self.under_way).insert(rule.id, rule);
-        self.mask();
+        self.install_redaction();
         Ok(())
     }
 
@@ -90,15 +90,15 @@ impl Erasures {
     }
 
     /// Redacts reads of the WAL by the pending rules from now on.
-    fn mask(&self) {
+    fn install_redaction(&self) {
         // Serialised, so that the last change wins.
         let _turn = lock(&self.under_way);
-        let masks = self.masks.clone();
-        let none = masks.read().unwrap_or_else(PoisonError::into_inner).is_empty();
-        self.journal.mask((!none).then(|| {
+        let index = self.index.clone();
+        let none = index.read().unwrap_or_else(PoisonError::into_inner).is_empty();
+        self.wal.set_redaction((!none).then(|| {
             Redaction::new(move |head, payload| {
-                let masks = masks.read().unwrap_or_else(PoisonError::into_inner);
-                masks.apply(head, payload).map(|(masked, _)| masked)
+                let index = index.read().unwrap_or_else(PoisonError::into_inner);
+                index.apply(head, payload).map(|(redacted, _)| redacted)
             })
         }));
     }
@@ -124,12 +124,12 @@ impl Erasures {
         let mut found: HashMap<ErasureId, Found> = HashMap::new();
         let hashes: Vec<u64> = rules.iter().flat_map(|rule| rule.hashes()).collect();
         let index = Index::of(rules);
-        for number in self.journal.numbers_with(&hashes)? {
+        for number in self.wal.numbers_with(&hashes)? {
             if number >= newest {
                 continue;
             }
             let mut any = false;
-            self.journal.survey(
+            self.wal.survey(
                 number,
                 &mut |head, payload| {
                     if let Some((_, id)) = index.apply(head, payload) {
@@ -143,7 +143,7 @@ impl Erasures {
             if !any {
                 continue;
             }
-            self.journal.rewrite(
+            self.wal.rewrite(
                 number,
                 &mut |head, payload| {
                     Ok(index
@@ -170,10 +170,10 @@ impl Erasures {
         durable::sync_dir(&self.dir)?;
         for rule in rules {
             lock(&self.under_way).remove(&rule.id);
-            self.masks.write().unwrap_or_else(PoisonError::into_inner).remove(rule);
+            self.index.write().unwrap_or_else(PoisonError::into_inner).remove(rule);
         }
         self.redactions.done(rules, found, now);
-        self.mask();
+        self.install_redaction();
         Ok(())
     }
 }

@@ -62,7 +62,7 @@ const HEAD_1: usize = 12;
 /// The largest payload: a posted body of 64 MiB and what surrounds it.
 const MAX_PAYLOAD: usize = 80 << 20;
 /// How many bytes of candidate frames are read for each byte searched, in version 1.
-const LOOKED_AT_MOST: usize = 8;
+const MAX_SCANNED: usize = 8;
 
 /// Why there is no frame at an offset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,7 +94,7 @@ pub(crate) enum Binding {
 
 /// The header of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Ahead {
+pub(crate) struct FrameHeader {
     pub(crate) head: Head,
     /// The whole length of the frame.
     pub(crate) length: usize,
@@ -129,20 +129,20 @@ impl Salt {
         &self.0
     }
 
-    /// Binds the frame at the start of `bytes`, newly encoded or copied from elsewhere, to `place` of this segment and
+    /// Binds the frame at the start of `bytes`, newly encoded or copied from elsewhere, to `offset` of this segment and
     /// to the group commit that begins at `commit`. Returns its length, or `None` if there is no frame.
-    pub(crate) fn bind(&self, bytes: &mut [u8], place: u32, commit: u32) -> Option<usize> {
+    pub(crate) fn bind(&self, bytes: &mut [u8], offset: u32, commit: u32) -> Option<usize> {
         let frame = bytes.get_mut(..HEADER).filter(|frame| frame[..4] == MAGIC)?;
         frame[20..24].copy_from_slice(&commit.to_le_bytes());
-        let tag = self.tag(frame, place);
+        let tag = self.tag(frame, offset);
         frame[8..TAGGED].copy_from_slice(&tag.to_le_bytes());
         let length = HEADER + u32::from_le_bytes(part(frame, 4)) as usize;
         (length <= bytes.len()).then_some(length)
     }
 
-    fn tag(&self, header: &[u8], place: u32) -> u64 {
+    fn tag(&self, header: &[u8], offset: u32) -> u64 {
         let mut hasher = SipHasher24::new_with_key(&self.0);
-        hasher.write(&u64::from(place).to_le_bytes());
+        hasher.write(&u64::from(offset).to_le_bytes());
         hasher.write(&header[..8]);
         hasher.write(&header[TAGGED..HEADER]);
         hasher.finish()
@@ -158,9 +158,9 @@ impl Binding {
         }
     }
 
-    /// The header of the frame at the start of `bytes`, which are at `place` of the file. It is verified in version 2,
+    /// The header of the frame at the start of `bytes`, which are at `offset` of the file. It is verified in version 2,
     /// but not in version 1.
-    pub(crate) fn peek(self, bytes: &[u8], place: u32) -> Result<Ahead, NoFrame> {
+    pub(crate) fn peek(self, bytes: &[u8], offset: u32) -> Result<FrameHeader, NoFrame> {
         let header = bytes.get(..self.header()).ok_or(NoFrame::Short(self.header()))?;
         let (magic, head) = match self {
             Self::Plain => (MAGIC_1, HEAD_1),
@@ -172,7 +172,7 @@ impl Binding {
         }
         let commit = match self {
             Self::Plain => None,
-            Self::Salted(salt) if salt.tag(header, place) != u64::from_le_bytes(part(header, 8)) => {
+            Self::Salted(salt) if salt.tag(header, offset) != u64::from_le_bytes(part(header, 8)) => {
                 return Err(NoFrame::Bad);
             }
             Self::Salted(_) => Some(u32::from_le_bytes(part(header, 20))),
@@ -184,12 +184,12 @@ impl Binding {
             batch: u64::from_le_bytes(part(header, head + 4)),
             id: u128::from_le_bytes(part(header, head + 12)),
         };
-        Ok(Ahead { head, length: self.header() + length, commit })
+        Ok(FrameHeader { head, length: self.header() + length, commit })
     }
 
-    /// The frame at the start of `bytes`, which are at `place` of the file: header, payload, and total length.
-    pub(crate) fn decode(self, bytes: &[u8], place: u32) -> Result<(Head, &[u8], usize), NoFrame> {
-        let Ahead { head, length, .. } = self.peek(bytes, place)?;
+    /// The frame at the start of `bytes`, which are at `offset` of the file: header, payload, and total length.
+    pub(crate) fn decode(self, bytes: &[u8], offset: u32) -> Result<(Head, &[u8], usize), NoFrame> {
+        let FrameHeader { head, length, .. } = self.peek(bytes, offset)?;
         let frame = bytes.get(..length).ok_or(NoFrame::Short(length))?;
         let (covered, crc) = match self {
             Self::Plain => (HEAD_1, part(frame, 8)),
@@ -201,21 +201,21 @@ impl Binding {
         Ok((head, &frame[self.header()..], length))
     }
 
-    /// The first offset in `bytes`, which are at `place` of the file, of a frame for which `wanted` holds. In version 2
+    /// The first offset in `bytes`, which are at `offset` of the file, of a frame for which `wanted` holds. In version 2
     /// its payload may be damaged; in version 1 it is intact, but may be forged.
-    pub(crate) fn find(self, bytes: &[u8], place: u32, wanted: impl Fn(Ahead) -> bool) -> Option<usize> {
-        let (mut from, mut left) = (0, bytes.len().saturating_mul(LOOKED_AT_MOST));
+    pub(crate) fn find(self, bytes: &[u8], offset: u32, wanted: impl Fn(FrameHeader) -> bool) -> Option<usize> {
+        let (mut from, mut left) = (0, bytes.len().saturating_mul(MAX_SCANNED));
         while let Some(at) = bytes[from..].iter().position(|byte| *byte == MAGIC[0]) {
             let here = from + at;
-            let here_in_file = place.saturating_add(u32::try_from(here).unwrap_or(u32::MAX));
+            let here_in_file = offset.saturating_add(u32::try_from(here).unwrap_or(u32::MAX));
             from = here + 1;
-            let Ok(ahead) = self.peek(&bytes[here..], here_in_file) else { continue };
-            if !wanted(ahead) {
+            let Ok(header) = self.peek(&bytes[here..], here_in_file) else { continue };
+            if !wanted(header) {
                 continue;
             }
             if self == Self::Plain {
                 // Nested forged frames must not keep a start from ending.
-                left = left.checked_sub(ahead.length.min(bytes.len() - here))?;
+                left = left.checked_sub(header.length.min(bytes.len() - here))?;
                 if self.decode(&bytes[here..], here_in_file).is_err() {
                     continue;
                 }
@@ -258,11 +258,11 @@ mod tests {
 
     const SALT: Salt = Salt::new([9; 16]);
 
-    fn sample(batch: u64, place: u32) -> Vec<u8> {
+    fn sample(batch: u64, offset: u32) -> Vec<u8> {
         let mut out = Vec::new();
         let head = Head { version: 1, kind: 2, continues: false, batch, id: 77 };
         encode(&mut out, head, |out| out.extend_from_slice(b"hello"));
-        assert_eq!(SALT.bind(&mut out, place, place), Some(out.len()));
+        assert_eq!(SALT.bind(&mut out, offset, offset), Some(out.len()));
         out
     }
 
@@ -293,8 +293,8 @@ mod tests {
         let frame = sample(9, 1024);
         let (own, other) = (Binding::Salted(SALT), Binding::Salted(Salt::new([8; 16])));
         assert!(own.decode(&frame, 1024).is_ok());
-        for (binding, place) in [(own, 1023), (own, 1025), (own, 0), (other, 1024), (Binding::Plain, 1024)] {
-            assert_eq!(binding.decode(&frame, place), Err(NoFrame::Bad), "{binding:?} at {place}");
+        for (binding, offset) in [(own, 1023), (own, 1025), (own, 0), (other, 1024), (Binding::Plain, 1024)] {
+            assert_eq!(binding.decode(&frame, offset), Err(NoFrame::Bad), "{binding:?} at {offset}");
         }
         assert!(own.decode(&sample_1(9), 1024).is_err(), "a frame of version 1");
         assert!(!format!("{own:?}").contains('9'), "Debug output shows the salt");
@@ -303,13 +303,13 @@ mod tests {
     #[test]
     fn a_later_frame_is_found_behind_garbage() {
         let rubbish = b"HSwF rubbish HSw2 HSw".to_vec();
-        let place = rubbish.len();
+        let offset = rubbish.len();
         for (binding, frame) in
-            [(Binding::Salted(SALT), sample(3, 100 + u32::try_from(place).unwrap())), (Binding::Plain, sample_1(3))]
+            [(Binding::Salted(SALT), sample(3, 100 + u32::try_from(offset).unwrap())), (Binding::Plain, sample_1(3))]
         {
             let bytes = [rubbish.clone(), frame].concat();
-            assert_eq!(binding.find(&bytes, 100, |ahead| ahead.head.batch == 3), Some(place));
-            assert_eq!(binding.find(&bytes, 100, |ahead| ahead.head.batch > 3), None);
+            assert_eq!(binding.find(&bytes, 100, |header| header.head.batch == 3), Some(offset));
+            assert_eq!(binding.find(&bytes, 100, |header| header.head.batch > 3), None);
         }
     }
 

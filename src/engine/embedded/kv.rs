@@ -10,7 +10,7 @@
 
 mod filter;
 mod memtable;
-mod mend;
+mod repair;
 mod unreadable;
 
 use std::cmp::Ordering;
@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread::JoinHandle;
 
-use crate::engine::embedded::commit_barrier::{Ahead, CommitBarrier};
+use crate::engine::embedded::commit_barrier::{CommitBarrier, CommitGuard};
 use crate::engine::embedded::deadline;
 use crate::model::error::{StateError, StoreError};
 use crate::model::keys;
@@ -47,7 +47,7 @@ const FILTERED: [u8; 3] = [keys::CALL, keys::PRODUCER, keys::MESSAGE];
 #[derive(Debug, Default)]
 pub(crate) struct CheckpointMeta {
     /// How far the WAL is applied.
-    pub(crate) applied: CheckpointPosition,
+    pub(crate) position: CheckpointPosition,
     /// Pairs of at most [`BATCH_BYTES`] in all.
     pub(crate) with: Pairs,
 }
@@ -82,9 +82,9 @@ pub(crate) struct Kv {
     failure: Mutex<Option<StoreError>>,
     /// Filters for keys that sled may have. Without them, finding out that a call is new took a third of the writer's
     /// time.
-    known: [Arc<Filter>; FILTERED.len()],
+    filters: [Arc<Filter>; FILTERED.len()],
     /// The threads that fill them.
-    filling: Mutex<Vec<JoinHandle<()>>>,
+    filter_threads: Mutex<Vec<JoinHandle<()>>>,
     /// Unreadable derived values.
     unreadable: Mutex<Unreadable>,
 }
@@ -100,15 +100,27 @@ impl From<sled::Error> for StateError {
 
 impl Kv {
     pub(crate) fn new(db: sled::Db) -> Self {
-        Self::with_room(db, filter::LEAST_KEYS)
+        Self::with_capacity(db, filter::LEAST_KEYS)
     }
 
-    /// As [`Self::new`], with `room` keys in the first part of each filter.
-    fn with_room(db: sled::Db, room: usize) -> Self {
+    /// As [`Self::new`], with `capacity` keys in the first part of each filter.
+    fn with_capacity(db: sled::Db, capacity: usize) -> Self {
         let (memtables, barrier, writing) = (RwLock::default(), Arc::default(), Mutex::default());
         let (durable, failure, unreadable) = (Mutex::default(), Mutex::default(), Mutex::default());
-        let (known, filling) = (FILTERED.map(|prefix| Arc::new(Filter::of(prefix, room))), Mutex::default());
-        Self { db, memtables, barrier, writing, live: false.into(), durable, failure, unreadable, known, filling }
+        let (filters, filter_threads) =
+            (FILTERED.map(|prefix| Arc::new(Filter::of(prefix, capacity))), Mutex::default());
+        Self {
+            db,
+            memtables,
+            barrier,
+            writing,
+            live: false.into(),
+            durable,
+            failure,
+            unreadable,
+            filters,
+            filter_threads,
+        }
     }
 
     /// The value of `key`.
@@ -227,12 +239,12 @@ impl Kv {
     /// Ends replay.
     pub(crate) fn go_live(&self) {
         self.live.store(true, Relaxed);
-        self.known.iter().for_each(|filter| self.fill(filter));
+        self.filters.iter().for_each(|filter| self.fill(filter));
     }
 
     /// The filter for keys with the prefix of `key`, if there is one.
     fn filter(&self, key: &[u8]) -> Option<&Arc<Filter>> {
-        self.known.iter().find(|filter| key.first() == Some(&filter.prefix()))
+        self.filters.iter().find(|filter| key.first() == Some(&filter.prefix()))
     }
 
     /// Builds or rebuilds a filter in a thread of its own.
@@ -255,9 +267,9 @@ impl Kv {
         let spawned = std::thread::Builder::new().name("filter".to_owned()).spawn(fill);
         match spawned {
             Ok(thread) => {
-                let mut filling = self.filling.lock().unwrap_or_else(PoisonError::into_inner);
-                filling.retain(|thread| !thread.is_finished());
-                filling.push(thread);
+                let mut filter_threads = self.filter_threads.lock().unwrap_or_else(PoisonError::into_inner);
+                filter_threads.retain(|thread| !thread.is_finished());
+                filter_threads.push(thread);
             }
             // The filter then rules nothing out, and every key is looked up.
             Err(_) => filter.fill(std::iter::once(Err::<Vec<u8>, ()>(()))),
@@ -278,7 +290,7 @@ impl Kv {
     }
 
     /// Begins a group commit. The guard is held while its changes are ahead of the WAL.
-    pub(crate) fn ahead(&self) -> Ahead {
+    pub(crate) fn begin_commit(&self) -> CommitGuard {
         self.barrier.begin()
     }
 
@@ -307,10 +319,10 @@ impl Kv {
     /// changes again. Values that must not exist before the position does are written in the same batch.
     pub(crate) fn write_frozen(&self, meta: &CheckpointMeta) -> Result<(), StateError> {
         let _writing = self.hold();
-        let Some(layer) = self.memtables().immutable.clone() else { return Ok(()) };
+        let Some(immutable) = self.memtables().immutable.clone() else { return Ok(()) };
         let mut batch = sled::Batch::default();
         let mut bytes = 0;
-        for (key, value) in layer.iter() {
+        for (key, value) in immutable.iter() {
             match value {
                 Some(value) => batch.insert(key, value),
                 None => batch.remove(key),
@@ -327,9 +339,9 @@ impl Kv {
         for (key, value) in &meta.with {
             batch.insert(key.as_slice(), value.as_slice());
         }
-        batch.insert(keys::APPLIED, record::encode(&meta.applied));
+        batch.insert(keys::APPLIED, record::encode(&meta.position));
         self.write(batch)?;
-        *self.durable.lock().unwrap_or_else(PoisonError::into_inner) = meta.applied;
+        *self.durable.lock().unwrap_or_else(PoisonError::into_inner) = meta.position;
         self.memtables_mut().immutable = None;
         Ok(())
     }
@@ -342,7 +354,7 @@ impl Kv {
             free_old_pages();
             written
         };
-        deadline::within(deadline::OF_A_WRITE, write).map_err(StateError::Failed)?.map(drop).map_err(StateError::from)
+        deadline::within(deadline::WRITE_LIMIT, write).map_err(StateError::Failed)?.map(drop).map_err(StateError::from)
     }
 
     /// Prevents writes to sled while the guard is held. Changes continue in memory.
@@ -445,9 +457,9 @@ impl ViewMut for Kv {
 impl Drop for Kv {
     /// Closes sled's files, which the threads that fill the filters have open as well.
     fn drop(&mut self) {
-        self.known.iter().for_each(|filter| filter.stop());
-        let filling = std::mem::take(self.filling.get_mut().unwrap_or_else(PoisonError::into_inner));
-        filling.into_iter().for_each(|thread| drop(thread.join()));
+        self.filters.iter().for_each(|filter| filter.stop());
+        let filter_threads = std::mem::take(self.filter_threads.get_mut().unwrap_or_else(PoisonError::into_inner));
+        filter_threads.into_iter().for_each(|thread| drop(thread.join()));
     }
 }
 

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// How long a full check remains valid.
-const GOOD_FOR: Duration = Duration::from_secs(1);
+const VALID_FOR: Duration = Duration::from_secs(1);
 
 /// Device and inode.
 type Identity = (u64, u64);
@@ -23,18 +23,18 @@ type Identity = (u64, u64);
 /// The paths that must keep leading to the same files.
 #[derive(Debug)]
 pub(crate) struct Location {
-    names: Vec<(PathBuf, Identity)>,
-    looked: Instant,
+    paths: Vec<(PathBuf, Identity)>,
+    checked: Instant,
 }
 
 /// A path no longer leads to the file that is being written.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Gone {
+pub(crate) struct LocationError {
     path: PathBuf,
     detail: String,
 }
 
-impl fmt::Display for Gone {
+impl fmt::Display for LocationError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.path.display(), self.detail)
     }
@@ -51,29 +51,29 @@ impl Location {
                 "" => dir.to_owned(),
                 name => dir.join(name),
             });
-        let names = paths.into_iter().map(|path| {
+        let paths = paths.into_iter().map(|path| {
             let identity = identity(&fs::metadata(&path)?);
             Ok((path, identity))
         });
-        Ok(Self { names: names.collect::<io::Result<_>>()?, looked: Instant::now() })
+        Ok(Self { paths: paths.collect::<io::Result<_>>()?, checked: Instant::now() })
     }
 
     /// Until when the last check is valid.
-    pub(crate) fn good_until(&self) -> Instant {
-        self.looked + GOOD_FOR
+    pub(crate) fn valid_until(&self) -> Instant {
+        self.checked + VALID_FOR
     }
 
     /// Checks all paths, and that of `newest`, the segment that is being written.
     ///
     /// # Errors
     /// One of them leads elsewhere, or nowhere.
-    pub(crate) fn look(&mut self, newest: &Path, file: &File) -> Result<(), Gone> {
-        for (path, was) in &self.names {
-            same(path, *was)?;
+    pub(crate) fn check(&mut self, newest: &Path, file: &File) -> Result<(), LocationError> {
+        for (path, was) in &self.paths {
+            check_identity(path, *was)?;
         }
         let opened = file.metadata().map(|metadata| identity(&metadata));
-        same(newest, opened.map_err(|error| gone(newest, &error))?)?;
-        self.looked = Instant::now();
+        check_identity(newest, opened.map_err(|error| error_at(newest, &error))?)?;
+        self.checked = Instant::now();
         Ok(())
     }
 }
@@ -82,35 +82,36 @@ impl Location {
 ///
 /// # Errors
 /// It was deleted, or its metadata cannot be read.
-pub(crate) fn has_name(path: &Path, file: &File) -> Result<(), Gone> {
+pub(crate) fn has_name(path: &Path, file: &File) -> Result<(), LocationError> {
     match file.metadata() {
         Ok(metadata) if metadata.nlink() > 0 => Ok(()),
-        Ok(_) => Err(Gone { path: path.to_owned(), detail: "was deleted while it was written to".to_owned() }),
-        Err(error) => Err(gone(path, &error)),
+        Ok(_) => Err(LocationError { path: path.to_owned(), detail: "was deleted while it was written to".to_owned() }),
+        Err(error) => Err(error_at(path, &error)),
     }
 }
 
-fn same(path: &Path, was: Identity) -> Result<(), Gone> {
+fn check_identity(path: &Path, was: Identity) -> Result<(), LocationError> {
     match fs::metadata(path) {
         Ok(metadata) if identity(&metadata) == was => Ok(()),
-        Ok(metadata) if identity(&metadata).0 != was.0 => Err(Gone {
+        Ok(metadata) if identity(&metadata).0 != was.0 => Err(LocationError {
             path: path.to_owned(),
             detail: "is on another file system than before: what it was on was unmounted, or covered by a mount"
                 .to_owned(),
         }),
-        Ok(_) => {
-            Err(Gone { path: path.to_owned(), detail: "is another file or directory than the one in use".to_owned() })
-        }
-        Err(error) => Err(gone(path, &error)),
+        Ok(_) => Err(LocationError {
+            path: path.to_owned(),
+            detail: "is another file or directory than the one in use".to_owned(),
+        }),
+        Err(error) => Err(error_at(path, &error)),
     }
 }
 
-fn gone(path: &Path, error: &io::Error) -> Gone {
+fn error_at(path: &Path, error: &io::Error) -> LocationError {
     let detail = match error.kind() {
         io::ErrorKind::NotFound => "is gone: it was deleted, moved away or unmounted while it was in use".to_owned(),
         _ => format!("cannot be seen any more: {error}"),
     };
-    Gone { path: path.to_owned(), detail }
+    LocationError { path: path.to_owned(), detail }
 }
 
 fn identity(metadata: &Metadata) -> Identity {
@@ -141,21 +142,21 @@ mod tests {
             let (root, dir, file) = data_directory();
             let newest = dir.join("journal/000001.log");
             let mut location = Location::of(&dir).unwrap();
-            assert_eq!(location.look(&newest, &file), Ok(()));
+            assert_eq!(location.check(&newest, &file), Ok(()));
             let (path, aside) = (dir.join(name), root.path().join("aside"));
             let path = if name.is_empty() { dir.clone() } else { path };
             fs::rename(&path, &aside).unwrap();
-            let missing = location.look(&newest, &file).unwrap_err().to_string();
+            let missing = location.check(&newest, &file).unwrap_err().to_string();
             assert!(missing.contains("is gone: it was deleted, moved away or unmounted"), "{name}: {missing}");
             // A copy with the same bytes is not the file that is being written.
             let copied = std::process::Command::new("cp").arg("-r").arg(&aside).arg(&path).status().unwrap();
             assert!(copied.success());
-            let another = location.look(&newest, &file).unwrap_err().to_string();
+            let another = location.check(&newest, &file).unwrap_err().to_string();
             assert!(another.contains("is another file or directory"), "{name}: {another}");
             assert!(another.starts_with(&path.display().to_string()), "{name}: {another}");
             fs::remove_dir_all(&path).or_else(|_| fs::remove_file(&path)).unwrap();
             fs::rename(&aside, &path).unwrap();
-            assert_eq!(location.look(&newest, &file), Ok(()), "{name}: restored");
+            assert_eq!(location.check(&newest, &file), Ok(()), "{name}: restored");
         }
     }
 

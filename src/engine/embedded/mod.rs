@@ -102,8 +102,8 @@ pub use self::format::OpenError;
 pub(crate) struct Opened {
     engine: Arc<Embedded>,
     registry: Arc<Mutex<Registry>>,
-    wal: wal::Writer,
-    applied: CheckpointPosition,
+    wal_writer: wal::Writer,
+    position: CheckpointPosition,
     settings: Settings,
 }
 
@@ -122,18 +122,18 @@ pub(crate) struct Running {
 /// The directory is foreign, damaged, of a newer version, or cannot be written; or its secrets are sealed with a key
 /// that is not there. It was not changed then.
 pub(crate) fn open(dir: &Path, settings: Settings, keys: Keyring, now: Timestamp) -> Result<Opened, OpenError> {
-    let open::Opened { state, registry, journal, writer, applied } = open::open(dir, settings.cache_bytes, keys, now)?;
+    let open::Opened { kv, registry, wal, writer, position } = open::open(dir, settings.cache_bytes, keys, now)?;
     let engine = Embedded {
         dir: dir.to_owned(),
-        state,
+        kv,
         queue: Arc::default(),
         space: Arc::new(Space::of(dir, settings.min_free_bytes)),
         rules: Mutex::new(settings.retention),
-        erasures: Erasures::take_up(dir, journal.clone())?,
-        journal,
+        erasures: Erasures::load(dir, wal.clone())?,
+        wal,
         backing_up: Arc::default(),
     };
-    Ok(Opened { engine: Arc::new(engine), registry: registry, wal: writer, applied, settings })
+    Ok(Opened { engine: Arc::new(engine), registry, wal_writer: writer, position, settings })
 }
 
 impl Opened {
@@ -150,7 +150,7 @@ impl Opened {
     /// For tests: limits the size of segments.
     #[cfg(test)]
     pub(crate) fn limit_segment_bytes(&mut self, most: u32) {
-        self.wal.limit_segment_bytes(most);
+        self.wal_writer.limit_segment_bytes(most);
     }
 
     /// Starts the engine's threads. `threads` are the recently active SMS threads.
@@ -163,8 +163,8 @@ impl Opened {
         clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
         listeners: Listeners,
     ) -> io::Result<Running> {
-        let Self { engine, registry, mut wal, applied, settings } = self;
-        wal.set_segment_bytes(settings.retention.file_bytes(engine.journal.bytes()));
+        let Self { engine, registry, mut wal_writer, position, settings } = self;
+        wal_writer.set_segment_bytes(settings.retention.file_bytes(engine.wal.bytes()));
         let carried = Carried {
             threads,
             redactions: engine.erasures.redactions().clone(),
@@ -176,22 +176,22 @@ impl Opened {
         };
         // Before retention starts, which may drop the records that the handler reads here.
         let kept = (engine.view(), engine.log());
-        let handler = Handler::new(settings, applied.last_id, registry.clone(), carried, kept);
+        let handler = Handler::new(settings, position.last_id, registry.clone(), carried, kept);
         let snapshot_in = Arc::new(AtomicU32::new(0));
         let worker = RetentionWorker { engine: engine.clone(), snapshot_in: snapshot_in.clone(), clock };
-        let (requests, reader) = reader::start(engine.journal.clone(), engine.queue.clone())?;
+        let (requests, reader) = reader::start(engine.wal.clone(), engine.queue.clone())?;
         let writer = Writer {
             queue: engine.queue.clone(),
             handler: handler.map_err(io::Error::other)?,
             registry,
-            state: engine.state.clone(),
-            journal: engine.journal.clone(),
-            wal,
-            applied,
+            kv: engine.kv.clone(),
+            wal: engine.wal.clone(),
+            wal_writer,
+            position,
             listeners,
             location: Location::of(&engine.dir)?,
             snapshot_in,
-            frames: Frames::after(applied.batch),
+            frames: Frames::after(position.batch),
             reader: requests,
         };
         let writer = std::thread::Builder::new().name("committer".to_owned()).spawn(move || writer.run())?;
@@ -206,13 +206,13 @@ impl Running {
     pub(crate) fn stop(self) {
         let Self { engine, writer, reader, worker } = self;
         drop(worker);
-        engine.queue.tell(Control::Close);
+        engine.queue.send(Control::Close);
         if writer.join().is_err() {
             tracing::error!("the committer ended in a panic");
         }
         // The thread catches its own panics.
         drop(reader.join());
-        if let Err(error) = open::note_reached(&engine.dir, engine.state.durable()) {
+        if let Err(error) = open::record_reached(&engine.dir, engine.kv.durable()) {
             tracing::warn!("the position of the state database could not be recorded: {error}");
         }
     }

@@ -38,9 +38,9 @@ pub(crate) use self::pre_open_snapshot::copy_dir;
 /// The file that exists while a new directory is being created.
 pub(crate) const UNFINISHED: &str = "unfinished";
 /// The content of [`UNFINISHED`] during a restore or salvage, whose source must not be mistaken for copied.
-pub(crate) const LAYING_OUT: &[u8] = b"restore or salvage\n";
+pub(crate) const RESTORE_MARKER: &[u8] = b"restore or salvage\n";
 /// What a directory may contain before there is data in it.
-const HARMLESS: [&str; 5] = ["lock", "admin.token", "admin.token.new", "lost+found", "unfinished.new"];
+const ALLOWED: [&str; 5] = ["lock", "admin.token", "admin.token.new", "lost+found", "unfinished.new"];
 /// The file in `state/` with the number of a group commit that the database includes at least.
 const REACHED: &str = "reached";
 /// The file in `state/` with the last known length of the database file.
@@ -50,12 +50,12 @@ const SEGMENT: u64 = 512 << 10;
 
 /// An open store whose threads are not running yet.
 pub(crate) struct Opened {
-    pub(crate) state: Arc<Kv>,
+    pub(crate) kv: Arc<Kv>,
     pub(crate) registry: Arc<Mutex<Registry>>,
-    pub(crate) journal: Arc<Wal>,
+    pub(crate) wal: Arc<Wal>,
     pub(crate) writer: Writer,
     /// How far the WAL has been replayed: to its end.
-    pub(crate) applied: CheckpointPosition,
+    pub(crate) position: CheckpointPosition,
 }
 
 /// Opens the store in `dir`, which must exist, and creates it first in an empty one. Secrets are sealed with `keys`.
@@ -75,10 +75,10 @@ pub(crate) fn open(dir: &Path, cache_bytes: u64, keys: Keyring, now: Timestamp) 
         return open_parts(dir, cache_bytes, true, keys);
     }
     keys.as_deref().map_or(Ok(()), |keys| marker::check_marker(dir, keys))?;
-    let before = PreOpenSnapshot::keep(dir).map_err(|error| OpenError::io(dir, &error))?;
+    let snapshot = PreOpenSnapshot::take(dir).map_err(|error| OpenError::io(dir, &error))?;
     let opened = open_parts(dir, cache_bytes, false, keys);
-    let settled = if opened.is_ok() { before.discard() } else { before.put_back(dir) };
-    match (opened, settled) {
+    let cleaned_up = if opened.is_ok() { snapshot.discard() } else { snapshot.restore(dir) };
+    match (opened, cleaned_up) {
         (opened, Ok(())) => opened,
         (Ok(_), Err(error)) => Err(OpenError::io(dir, &error)),
         (Err(why), Err(error)) => {
@@ -90,19 +90,19 @@ pub(crate) fn open(dir: &Path, cache_bytes: u64, keys: Keyring, now: Timestamp) 
 /// `keys` are `None` for offline use: sealed records are left as they are, and no key is required.
 fn open_parts(dir: &Path, cache_bytes: u64, fresh: bool, keys: Option<Arc<Keyring>>) -> Result<Opened, OpenError> {
     let db = open_sled(dir, cache_bytes, fresh)?;
-    let state = Kv::new(db.clone());
+    let kv = Kv::new(db.clone());
     if fresh {
-        let applied = CheckpointPosition { segment: 1, next_number: 1, ..CheckpointPosition::default() };
-        let meta = CheckpointMeta { applied, ..CheckpointMeta::default() };
-        state.checkpoint(&meta).map_err(|error| OpenError::damaged(dir, error))?;
+        let position = CheckpointPosition { segment: 1, next_number: 1, ..CheckpointPosition::default() };
+        let meta = CheckpointMeta { position, ..CheckpointMeta::default() };
+        kv.checkpoint(&meta).map_err(|error| OpenError::damaged(dir, error))?;
     }
     sync_names(&dir.join("state")).map_err(|error| OpenError::io(&dir.join("state"), &error))?;
     prove_sync(dir, &db)?;
     if fresh {
         finish(dir).map_err(|error| OpenError::io(dir, &error))?;
     }
-    let opened = recover(dir, state, keys)?;
-    note_reached(dir, opened.applied).map_err(|error| OpenError::io(&dir.join("state"), &error))?;
+    let opened = recover(dir, kv, keys)?;
+    record_reached(dir, opened.position).map_err(|error| OpenError::io(&dir.join("state"), &error))?;
     Ok(opened)
 }
 
@@ -110,7 +110,7 @@ fn open_parts(dir: &Path, cache_bytes: u64, fresh: bool, keys: Option<Arc<Keyrin
 fn prepare(dir: &Path, now: Timestamp) -> Result<(), OpenError> {
     let io_error = |error: io::Error| OpenError::io(dir, &error);
     let unfinished = dir.join(UNFINISHED);
-    if fs::read(&unfinished).is_ok_and(|text| text == LAYING_OUT) {
+    if fs::read(&unfinished).is_ok_and(|text| text == RESTORE_MARKER) {
         return Err(OpenError::Directory(format!(
             "a restore or salvage into {} was interrupted, and it does not hold everything: \
              remove the directory and begin again; nothing was changed",
@@ -128,7 +128,7 @@ fn prepare(dir: &Path, now: Timestamp) -> Result<(), OpenError> {
     } else {
         for entry in fs::read_dir(dir).map_err(io_error)? {
             let name = entry.map_err(io_error)?.file_name();
-            if !HARMLESS.iter().any(|harmless| name == *harmless) {
+            if !ALLOWED.iter().any(|harmless| name == *harmless) {
                 return Err(OpenError::Directory(format!(
                     "{} is not a data directory of hookswitch: it has no file FORMAT, but it has {}; \
                      name an empty directory as data_dir, or put back the whole data directory; nothing was changed",
@@ -152,14 +152,14 @@ fn prepare(dir: &Path, now: Timestamp) -> Result<(), OpenError> {
 pub(crate) fn seal(dir: &Path, cache_bytes: u64) -> Result<(), OpenError> {
     let state = dir.join("state");
     sync_names(&state).map_err(|error| OpenError::io(&state, &error))?;
-    note_reached(dir, CheckpointPosition::default()).map_err(|error| OpenError::io(&state, &error))?;
+    record_reached(dir, CheckpointPosition::default()).map_err(|error| OpenError::io(&state, &error))?;
     drop(open_parts(dir, cache_bytes, false, None)?);
     finish(dir).map_err(|error| OpenError::io(dir, &error))
 }
 
 /// Marks the directory as holding data. Whatever later starts require must exist by then: power may fail right after.
 fn finish(dir: &Path) -> io::Result<()> {
-    note_reached(dir, CheckpointPosition::default())?;
+    record_reached(dir, CheckpointPosition::default())?;
     durable::replace_file(&dir.join(FORMAT), format_text().as_bytes())?;
     fs::remove_file(dir.join(UNFINISHED))?;
     durable::sync_dir(dir)
@@ -219,7 +219,7 @@ fn check_reached(dir: &Path, applied: CheckpointPosition) -> Result<(), OpenErro
     };
     if applied.batch < reached {
         let what = format!(
-            "its state database ends with group commit {}, but once included {reached}: a part of state/db is missing",
+            "its state database ends with group commit {} and was further, at {reached}: a part of state/db is missing",
             applied.batch
         );
         return Err(OpenError::damaged(dir, what));
@@ -228,7 +228,7 @@ fn check_reached(dir: &Path, applied: CheckpointPosition) -> Result<(), OpenErro
 }
 
 /// Records the current length of the database file and its position.
-pub(crate) fn note_reached(dir: &Path, applied: CheckpointPosition) -> io::Result<()> {
+pub(crate) fn record_reached(dir: &Path, applied: CheckpointPosition) -> io::Result<()> {
     let length = fs::metadata(dir.join("state/db"))?.len();
     durable::replace_file(&dir.join("state").join(LENGTH), format!("{length}\n").as_bytes())?;
     durable::replace_file(&dir.join("state").join(REACHED), format!("{}\n", applied.batch).as_bytes())
@@ -260,15 +260,15 @@ pub(crate) fn set_leftovers_aside(state: &Path) -> io::Result<()> {
 
 fn prove_sync(dir: &Path, db: &sled::Db) -> Result<(), OpenError> {
     let failed = |error: sled::Error| OpenError::damaged(dir, format!("its state database cannot be written: {error}"));
-    let before = db.get(keys::OPENED).map_err(failed)?;
-    let opened = before.and_then(|value| value.as_ref().try_into().ok().map(u64::from_be_bytes)).unwrap_or(0);
+    let snapshot = db.get(keys::OPENED).map_err(failed)?;
+    let opened = snapshot.and_then(|value| value.as_ref().try_into().ok().map(u64::from_be_bytes)).unwrap_or(0);
     let written = db.clone();
     let write = move || {
         written.insert(keys::OPENED, &(opened + 1).to_be_bytes())?;
         sync::prove(|| written.flush().map(drop))
     };
     let stuck = |why| OpenError::damaged(dir, format!("its state database cannot be written: {why}"));
-    if deadline::within(deadline::OF_A_WRITE, write).map_err(stuck)?.map_err(failed)? {
+    if deadline::within(deadline::WRITE_LIMIT, write).map_err(stuck)?.map_err(failed)? {
         return Ok(());
     }
     Err(OpenError::Directory(
@@ -279,33 +279,31 @@ fn prove_sync(dir: &Path, db: &sled::Db) -> Result<(), OpenError> {
 }
 
 /// Replays the WAL beyond the last checkpoint into the state.
-fn recover(dir: &Path, state: Kv, keys: Option<Arc<Keyring>>) -> Result<Opened, OpenError> {
+fn recover(dir: &Path, kv: Kv, keys: Option<Arc<Keyring>>) -> Result<Opened, OpenError> {
     let damaged = |what: &dyn fmt::Display| OpenError::damaged(dir, what);
-    let unread = |error: StoreError| OpenError::damaged(dir, Damage::from(error));
-    let applied = state.applied().map_err(|error| damaged(&error))?;
-    let mut applied = applied.ok_or_else(|| damaged(&"its state database does not record its checkpoint position"))?;
-    check_reached(dir, applied)?;
+    let read_error = |error: StoreError| OpenError::damaged(dir, Damage::from(error));
+    let applied = kv.applied().map_err(|error| damaged(&error))?;
+    let mut position = applied.ok_or_else(|| damaged(&"its state database does not record its checkpoint position"))?;
+    check_reached(dir, position)?;
     let opening = keys.clone().unwrap_or_default();
-    let recalled = load::registry(&state, applied.next_number, opening, Unreadable::PassOver);
-    let (registry, passed_over) = recalled.map_err(unread)?;
+    let loaded = load::registry(&kv, position.next_number, opening, Unreadable::PassOver);
+    let (registry, skipped) = loaded.map_err(read_error)?;
     let registry = Mutex::new(registry);
-    let counted = counts::read(&state, &registry).map_err(unread)? && !passed_over;
-    let from = applied;
-    let (journal, mut writer) =
-        wal::open(&dir.join("journal"), from, &record::SCHEMA, &mut |head, payload, position| {
-            let unknown =
-                || Damage::new(&dir.join("journal"), format!("has a record of an unknown kind ({})", head.kind));
-            let target = Target { view: &state, memory: &registry };
-            let heard = Record::decode(head, payload).ok_or_else(unknown)?.apply(target);
-            report::take_in_all(heard, &state);
-            applied = CheckpointPosition { last_id: position.last_id.max(applied.last_id), ..position };
-            Ok(())
-        })?;
-    state.check().map_err(unread)?;
-    load::settle(&state, &registry, counted).map_err(unread)?;
-    load::make_health_again(&state, &registry, &*journal).map_err(unread)?;
-    state.mend().map_err(|error| damaged(&error))?;
-    conversations::put_in_order(&state).map_err(unread)?;
+    let counted = counts::read(&kv, &registry).map_err(read_error)? && !skipped;
+    let from = position;
+    let (wal, mut writer) = wal::open(&dir.join("journal"), from, &record::SCHEMA, &mut |head, payload, at| {
+        let unknown = || Damage::new(&dir.join("journal"), format!("has a record of an unknown kind ({})", head.kind));
+        let target = Target { view: &kv, memory: &registry };
+        let changes = Record::decode(head, payload).ok_or_else(unknown)?.apply(target);
+        report::take_in_all(changes, &kv);
+        position = CheckpointPosition { last_id: at.last_id.max(position.last_id), ..at };
+        Ok(())
+    })?;
+    kv.check().map_err(read_error)?;
+    load::settle(&kv, &registry, counted).map_err(read_error)?;
+    load::make_health_again(&kv, &registry, &*wal).map_err(read_error)?;
+    kv.repair().map_err(|error| damaged(&error))?;
+    conversations::put_in_order(&kv).map_err(read_error)?;
     let mut new_key = false;
     if let Some(keys) = keys {
         marker::check_opened(dir, &lock(&registry))?;
@@ -317,13 +315,13 @@ fn recover(dir: &Path, state: Kv, keys: Option<Arc<Keyring>>) -> Result<Opened, 
         writer.rotate(0).map_err(io)?;
     }
     let (segment, offset) = writer.position();
-    applied = CheckpointPosition { segment, offset, next_number: lock(&registry).next_number, ..applied };
-    state.checkpoint(&CheckpointMeta { applied, with: counts::changed(&registry) }).map_err(|error| damaged(&error))?;
+    position = CheckpointPosition { segment, offset, next_number: lock(&registry).next_number, ..position };
+    kv.checkpoint(&CheckpointMeta { position, with: counts::changed(&registry) }).map_err(|error| damaged(&error))?;
     if new_key {
         maintenance::tell_if_all_is_sealed(&lock(&registry));
     }
-    state.go_live();
-    Ok(Opened { state: Arc::new(state), registry: Arc::new(registry), journal, writer, applied })
+    kv.go_live();
+    Ok(Opened { kv: Arc::new(kv), registry: Arc::new(registry), wal, writer, position })
 }
 
 #[cfg(test)]

@@ -13,11 +13,11 @@ use crate::model::read_ahead::Answer;
 use crate::model::settings::Settings;
 
 /// How many commands may be queued.
-const MOST_WAITING: usize = 4096;
+const MAX_QUEUED: usize = 4096;
 /// How many pings may be queued.
-const MOST_PINGS: usize = 8;
+const MAX_PINGS: usize = 8;
 /// How many bytes of event data may be queued.
-const MOST_WAITING_BYTES: usize = 32 << 20;
+const MAX_QUEUED_BYTES: usize = 32 << 20;
 /// How many commands go into one group commit.
 const BATCH_COMMANDS: usize = 256;
 /// A group commit takes no further command once it has this many bytes of event data.
@@ -55,7 +55,7 @@ pub(crate) struct Batch {
 }
 
 #[derive(Default)]
-struct Waiting {
+struct Queued {
     commands: VecDeque<Command>,
     bytes: usize,
     /// Attempt results. Bounded by the dispatcher: at most one for each attempt in flight.
@@ -65,7 +65,7 @@ struct Waiting {
     closed: bool,
 }
 
-impl Waiting {
+impl Queued {
     fn is_empty(&self) -> bool {
         self.commands.is_empty() && self.results.is_empty() && self.control.is_empty()
     }
@@ -74,22 +74,22 @@ impl Waiting {
 /// The write queue.
 #[derive(Default)]
 pub(crate) struct WriteQueue {
-    waiting: Mutex<Waiting>,
+    queued: Mutex<Queued>,
     arrived: Condvar,
 }
 
 impl WriteQueue {
     /// Queues a command, if there is space.
     pub(crate) fn push(&self, command: Command) -> Result<(), Busy> {
-        let mut waiting = self.lock();
+        let mut queued = self.lock();
         let weight = command.weight();
-        let full = waiting.commands.len() >= MOST_WAITING || waiting.bytes + weight > MOST_WAITING_BYTES.max(weight);
-        if full || waiting.closed {
+        let full = queued.commands.len() >= MAX_QUEUED || queued.bytes + weight > MAX_QUEUED_BYTES.max(weight);
+        if full || queued.closed {
             return Err(Busy);
         }
-        waiting.bytes += weight;
-        waiting.commands.push_back(command);
-        drop(waiting);
+        queued.bytes += weight;
+        queued.commands.push_back(command);
+        drop(queued);
         self.arrived.notify_one();
         Ok(())
     }
@@ -101,53 +101,53 @@ impl WriteQueue {
     }
 
     /// Sends a control message to the writer.
-    pub(crate) fn tell(&self, control: Control) {
-        let mut waiting = self.lock();
-        let pings = || waiting.control.iter().filter(|one| matches!(one, Control::Ping(_))).count();
+    pub(crate) fn send(&self, control: Control) {
+        let mut queued = self.lock();
+        let pings = || queued.control.iter().filter(|one| matches!(one, Control::Ping(_))).count();
         // A writer that hangs must not accumulate pings.
-        if matches!(control, Control::Ping(_)) && pings() >= MOST_PINGS {
+        if matches!(control, Control::Ping(_)) && pings() >= MAX_PINGS {
             return;
         }
-        waiting.closed |= matches!(control, Control::Close);
-        waiting.control.push(control);
-        drop(waiting);
+        queued.closed |= matches!(control, Control::Close);
+        queued.control.push(control);
+        drop(queued);
         self.arrived.notify_one();
     }
 
     /// Waits for work until `until` at most; takes a batch of it.
     pub(crate) fn take(&self, until: Instant) -> Batch {
-        let mut waiting = self.lock();
-        while waiting.is_empty() {
+        let mut queued = self.lock();
+        while queued.is_empty() {
             let left = until.saturating_duration_since(Instant::now());
             if left == Duration::ZERO {
                 break;
             }
-            waiting = self.arrived.wait_timeout(waiting, left).unwrap_or_else(PoisonError::into_inner).0;
+            queued = self.arrived.wait_timeout(queued, left).unwrap_or_else(PoisonError::into_inner).0;
         }
         let (mut bytes, mut commands) = (0, Vec::new());
         while commands.len() < BATCH_COMMANDS && bytes < BATCH_BYTES {
-            let Some(command) = waiting.commands.pop_front() else { break };
+            let Some(command) = queued.commands.pop_front() else { break };
             bytes += command.weight();
             commands.push(command);
         }
-        waiting.bytes = waiting.bytes.saturating_sub(bytes);
-        let results = waiting.results.len().min(BATCH_RESULTS);
-        let results = waiting.results.drain(..results).collect();
-        Batch { control: std::mem::take(&mut waiting.control), results, commands }
+        queued.bytes = queued.bytes.saturating_sub(bytes);
+        let results = queued.results.len().min(BATCH_RESULTS);
+        let results = queued.results.drain(..results).collect();
+        Batch { control: std::mem::take(&mut queued.control), results, commands }
     }
 
     /// Fails all queued commands and refuses later ones: the store has failed.
     pub(crate) fn fail(&self) {
-        let mut waiting = self.lock();
-        waiting.closed = true;
-        let commands = std::mem::take(&mut waiting.commands);
+        let mut queued = self.lock();
+        queued.closed = true;
+        let commands = std::mem::take(&mut queued.commands);
         // Dropping a ping tells its sender that there will be no answer.
-        waiting.control.clear();
-        drop(waiting);
+        queued.control.clear();
+        drop(queued);
         commands.into_iter().for_each(Command::refuse);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Queued> {
+        self.queued.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -19,8 +19,8 @@ pub(crate) fn start(wal: Arc<Wal>, queue: Arc<WriteQueue>) -> io::Result<(Sender
     let serve = move || {
         for request in requests {
             match catch_unwind(AssertUnwindSafe(|| read_ahead::read(&*wal, request))) {
-                Ok(answer) => queue.tell(Control::ReadAhead(answer)),
-                Err(_) => queue.tell(Control::Stop("the read-ahead thread panicked".to_owned())),
+                Ok(answer) => queue.send(Control::ReadAhead(answer)),
+                Err(_) => queue.send(Control::Stop("the read-ahead thread panicked".to_owned())),
             }
         }
     };

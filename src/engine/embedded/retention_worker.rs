@@ -23,13 +23,13 @@ use crate::model::retention::{Rules, due};
 use crate::model::segment::Due;
 
 /// The longest interval between two retention runs while no segment fills. Tests do not wait.
-const LOOK_EVERY: Duration = if cfg!(test) { Duration::from_millis(50) } else { Duration::from_secs(60) };
+const RUN_EVERY: Duration = if cfg!(test) { Duration::from_millis(50) } else { Duration::from_secs(60) };
 /// How often the free space is checked.
 const SPACE_EVERY: Duration = Duration::from_secs(1);
 /// How long it pauses after each 256 KiB.
-const REST: Duration = Duration::from_millis(2);
+const PAUSE: Duration = Duration::from_millis(2);
 /// How often it checks whether a requested segment has begun.
-const ROTATED: Duration = Duration::from_millis(20);
+const ROTATION_POLL: Duration = Duration::from_millis(20);
 /// How long it waits after an error.
 const AFTER_ERROR: Duration = Duration::from_secs(300);
 
@@ -86,31 +86,31 @@ impl RetentionWorker {
     }
 
     fn run(&self, stop: &Stop) {
-        let every = || (self.rules().file_age() / 4).clamp(Duration::from_millis(50), LOOK_EVERY);
+        let every = || (self.rules().file_age() / 4).clamp(Duration::from_millis(50), RUN_EVERY);
         let mut next = Instant::now() + every();
-        let mut newest = self.engine.journal.newest();
-        let (mut well, mut more) = (true, false);
-        while !stop.wait(if more { REST } else { SPACE_EVERY.min(every()) }) {
-            self.engine.space.look();
-            let filled = self.engine.journal.newest() != newest;
+        let mut newest = self.engine.wal.newest();
+        let (mut healthy, mut more) = (true, false);
+        while !stop.wait(if more { PAUSE } else { SPACE_EVERY.min(every()) }) {
+            self.engine.space.current();
+            let filled = self.engine.wal.newest() != newest;
             // The configuration may have set a shorter age meanwhile.
-            next = next.min(Instant::now() + if well { every() } else { AFTER_ERROR });
+            next = next.min(Instant::now() + if healthy { every() } else { AFTER_ERROR });
             let erasing = !self.engine.erasures.under_way().is_empty();
-            let due = Instant::now() >= next || ((filled || erasing) && well);
+            let due = Instant::now() >= next || ((filled || erasing) && healthy);
             more = false;
-            let may_work = due || (well && self.may_compress().is_some());
+            let may_work = due || (healthy && self.next_compressible().is_some());
             if !may_work {
                 continue;
             }
             if due {
-                newest = self.engine.journal.newest();
+                newest = self.engine.wal.newest();
                 next = Instant::now() + every();
             }
-            well = true;
+            healthy = true;
             let worked = catch_unwind(AssertUnwindSafe(|| self.work(due, stop)));
             let failure = match worked {
                 Ok(Ok(compressed)) => {
-                    more = compressed && self.may_compress().is_some();
+                    more = compressed && self.next_compressible().is_some();
                     continue;
                 }
                 Ok(Err(NotCompacted::Stopped)) => return,
@@ -121,17 +121,17 @@ impl RetentionWorker {
             tracing::error!(
                 "old data could not be dropped or compressed: {failure}; nothing is lost; next attempt in {later} s"
             );
-            (next, well) = (Instant::now() + AFTER_ERROR, false);
+            (next, healthy) = (Instant::now() + AFTER_ERROR, false);
         }
     }
 
     /// Runs retention if that is due, then compresses the newest segment that can be; returns whether there was one.
     fn work(&self, due: bool, stop: &Stop) -> Result<bool, NotCompacted> {
         if due {
-            self.look(stop)?;
+            self.run_once(stop)?;
         }
-        let Some(number) = self.may_compress() else { return Ok(false) };
-        match self.engine.journal.compress(number, &mut || !stop.wait(REST)) {
+        let Some(number) = self.next_compressible() else { return Ok(false) };
+        match self.engine.wal.compress(number, &mut || !stop.wait(PAUSE)) {
             Ok(saved) => tracing::debug!("segment {number}: compression saved {saved} bytes"),
             // It is not retried, and must not prevent other work.
             Err(NotCompacted::Failed(damage)) if !damage.is_io() => {
@@ -143,21 +143,21 @@ impl RetentionWorker {
     }
 
     /// The next segment to compress: one that is fully checkpointed, and for whose copy there is space.
-    fn may_compress(&self) -> Option<u32> {
-        let files = self.engine.journal.compressible(self.engine.state.durable().segment);
+    fn next_compressible(&self) -> Option<u32> {
+        let files = self.engine.wal.compressible(self.engine.kv.durable().segment);
         files.into_iter().find(|(_, bytes)| self.engine.space.has_room_for(*bytes)).map(|(number, _)| number)
     }
 
     /// Makes the writer end expired deliveries, and begin a new segment if `rotate`.
     fn end_expired(&self, rotate: bool) {
         if rotate {
-            self.engine.queue.tell(Control::Rotate);
+            self.engine.queue.send(Control::Rotate);
         }
-        self.engine.queue.tell(Control::EndExpired);
+        self.engine.queue.send(Control::EndExpired);
     }
 
     /// Records the progress of an erasure in the WAL.
-    fn note_erasure(&self, id: ErasureId, record: ErasureRecord) -> Result<(), StoreError> {
+    fn record_erasure(&self, id: ErasureId, record: ErasureRecord) -> Result<(), StoreError> {
         wait_for(&*self.engine, |reply| Command::Erasure(id, Box::new(record.clone()), reply))
     }
 
@@ -172,27 +172,27 @@ impl RetentionWorker {
         if under_way.is_empty() {
             return Ok(());
         }
-        let full = self.engine.journal.newest();
-        while !(self.engine.journal.newest() > full || self.engine.journal.newest_is_empty()) {
+        let full = self.engine.wal.newest();
+        while !(self.engine.wal.newest() > full || self.engine.wal.newest_is_empty()) {
             self.end_expired(true);
-            if stop.wait(ROTATED) {
+            if stop.wait(ROTATION_POLL) {
                 return Err(NotCompacted::Stopped);
             }
         }
-        let newest = self.engine.journal.newest();
-        while self.engine.state.durable().segment < newest {
-            if stop.wait(ROTATED) {
+        let newest = self.engine.wal.newest();
+        while self.engine.kv.durable().segment < newest {
+            if stop.wait(ROTATION_POLL) {
                 return Err(NotCompacted::Stopped);
             }
         }
         let failed = |why: String| NotCompacted::Failed(Damage::failed(std::path::Path::new("erasing"), why));
-        let all_found = erasures.erase(&under_way, newest, &mut || !stop.wait(REST))?;
+        let all_found = erasures.erase(&under_way, newest, &mut || !stop.wait(PAUSE))?;
         let now = (self.clock)();
         for rule in &under_way {
             let found = all_found.get(&rule.id).copied().unwrap_or_default();
             let begun = ErasureRecord::begun(&rule.company, rule.at, 0, 0);
             let done = begun.done(now, found.events, found.messages, found.log_entries);
-            self.note_erasure(rule.id, done).map_err(|error| failed(error.to_string()))?;
+            self.record_erasure(rule.id, done).map_err(|error| failed(error.to_string()))?;
         }
         erasures.done(&under_way, &all_found, now).map_err(|error| failed(error.to_string()))?;
         for rule in &under_way {
@@ -202,17 +202,17 @@ impl RetentionWorker {
     }
 
     /// Runs erasures and retention once over all segments.
-    fn look(&self, stop: &Stop) -> Result<(), NotCompacted> {
+    fn run_once(&self, stop: &Stop) -> Result<(), NotCompacted> {
         self.erase(stop)?;
         let (now, rules) = ((self.clock)(), self.rules());
-        self.end_expired(self.engine.journal.newest_is_older_than(now, rules.file_age())?);
-        let before = self.engine.state.durable().segment.min(self.snapshot_in.load(Ordering::Acquire));
-        let stats = self.engine.journal.stats();
+        self.end_expired(self.engine.wal.newest_is_older_than(now, rules.file_age())?);
+        let applied_before = self.engine.kv.durable().segment.min(self.snapshot_in.load(Ordering::Acquire));
+        let stats = self.engine.wal.stats();
         let mut first = stats.first().map_or(0, |(number, _)| *number);
         let mut failed = None;
-        for mut due in due(&rules, &stats, before, now) {
+        for mut due in due(&rules, &stats, applied_before, now) {
             due.oldest = due.number == first;
-            match self.prune(&due, stop) {
+            match self.compact(&due, stop) {
                 Ok(dropped) => first += u32::from(dropped),
                 Err(NotCompacted::Stopped) => return Err(NotCompacted::Stopped),
                 // The other segments may be intact.
@@ -223,19 +223,20 @@ impl RetentionWorker {
     }
 
     /// Compacts one segment; returns whether it was dropped.
-    fn prune(&self, due: &Due, stop: &Stop) -> Result<bool, NotCompacted> {
-        let waits = &mut |id| Ok(record::find(id, &*self.engine.state)?.is_some());
-        let judge = &mut |head: Head, payload: &[u8]| record::retained(head, payload, due, waits).map_err(Damage::from);
-        let throttle = &mut || !stop.wait(REST);
-        let survey = self.engine.journal.survey(due.number, judge, throttle)?;
+    fn compact(&self, due: &Due, stop: &Stop) -> Result<bool, NotCompacted> {
+        let waits = &mut |id| Ok(record::find(id, &*self.engine.kv)?.is_some());
+        let decide =
+            &mut |head: Head, payload: &[u8]| record::retained(head, payload, due, waits).map_err(Damage::from);
+        let throttle = &mut || !stop.wait(PAUSE);
+        let survey = self.engine.wal.survey(due.number, decide, throttle)?;
         if survey.kept == 0 && due.oldest {
-            self.engine.journal.drop_first(due.number)?;
+            self.engine.wal.drop_first(due.number)?;
             tracing::debug!("segment {} is dropped: all its records have expired", due.number);
             return Ok(true);
         }
         // Both files exist while it is being rewritten.
         if survey.gone > 0 && self.engine.space.has_room_for(survey.kept) {
-            self.engine.journal.rewrite(due.number, judge, throttle)?;
+            self.engine.wal.rewrite(due.number, decide, throttle)?;
             let (kept, gone) = (survey.kept, survey.gone);
             tracing::debug!("segment {} is compacted: {gone} bytes removed, {kept} remain", due.number);
         }

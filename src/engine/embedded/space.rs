@@ -13,9 +13,9 @@ use nix::sys::statvfs::statvfs;
 use crate::engine::DiskSpace;
 
 /// How long a measurement is valid.
-const GOOD_FOR: Duration = Duration::from_secs(1);
+const VALID_FOR: Duration = Duration::from_secs(1);
 /// How many bytes may be accepted on one measurement.
-const BYTES_PER_LOOK: u64 = 8 << 20;
+const BYTES_PER_SAMPLE: u64 = 8 << 20;
 /// How many bytes of disk an accepted byte may need: the event, its deliveries and their log entries.
 const COST: u64 = 4;
 
@@ -23,32 +23,32 @@ const COST: u64 = 4;
 pub(crate) struct Space {
     dir: PathBuf,
     least: AtomicU64,
-    seen: Mutex<Seen>,
+    sample: Mutex<Sample>,
 }
 
-struct Seen {
+struct Sample {
     free: u64,
     low: bool,
     at: Option<Instant>,
     /// Bytes accepted since the measurement.
     bytes: u64,
     /// Whether a failed measurement has been reported.
-    blind: bool,
+    failed: bool,
 }
 
 impl Space {
     /// Monitors the file system of `dir`, of which `least` bytes must stay free.
     pub(crate) fn of(dir: &Path, least: u64) -> Self {
-        let seen = Seen { free: u64::MAX, low: false, at: None, bytes: 0, blind: false };
-        let space = Self { dir: dir.to_owned(), least: AtomicU64::new(least), seen: Mutex::new(seen) };
-        space.look();
+        let sample = Sample { free: u64::MAX, low: false, at: None, bytes: 0, failed: false };
+        let space = Self { dir: dir.to_owned(), least: AtomicU64::new(least), sample: Mutex::new(sample) };
+        space.current();
         space
     }
 
     /// Sets how many bytes must stay free.
     pub(crate) fn set_least(&self, least: u64) {
         self.least.store(least, Ordering::Relaxed);
-        drop(self.looked(true));
+        drop(self.measured(true));
     }
 
     fn least(&self) -> u64 {
@@ -56,8 +56,8 @@ impl Space {
     }
 
     /// The free space, measured at most a second ago.
-    pub(crate) fn look(&self) -> DiskSpace {
-        self.room(&self.looked(false))
+    pub(crate) fn current(&self) -> DiskSpace {
+        self.disk_space(&self.measured(false))
     }
 
     /// Checks whether `bytes` of new data may be accepted.
@@ -66,79 +66,79 @@ impl Space {
     /// They may not. The message names the directory, the free bytes and the configuration key.
     pub(crate) fn admit(&self, bytes: u64) -> Result<(), String> {
         let cost = bytes.saturating_mul(COST);
-        let much = self.lock().bytes.saturating_add(cost) > BYTES_PER_LOOK;
-        let mut seen = self.looked(much);
+        let exceeds = self.lock().bytes.saturating_add(cost) > BYTES_PER_SAMPLE;
+        let mut sample = self.measured(exceeds);
         // A request that would use a large part of the reserve at once is refused as well.
-        if !seen.low && seen.free.saturating_sub(cost) >= self.least() / 2 {
-            seen.bytes += cost;
+        if !sample.low && sample.free.saturating_sub(cost) >= self.least() / 2 {
+            sample.bytes += cost;
             return Ok(());
         }
-        Err(refusal(&self.dir, self.room(&seen)))
+        Err(refusal(&self.dir, self.disk_space(&sample)))
     }
 
     /// Why new data is refused; `None` if it is accepted.
     pub(crate) fn refusal(&self) -> Option<String> {
-        let room = self.look();
-        room.low.then(|| refusal(&self.dir, room))
+        let space = self.current();
+        space.low.then(|| refusal(&self.dir, space))
     }
 
     /// Whether a file of `bytes` fits into half of the free space.
     pub(crate) fn has_room_for(&self, bytes: u64) -> bool {
-        bytes <= self.looked(true).free / 2
+        bytes <= self.measured(true).free / 2
     }
 
-    fn room(&self, seen: &Seen) -> DiskSpace {
-        DiskSpace { free: seen.free, least: self.least(), low: seen.low }
+    fn disk_space(&self, sample: &Sample) -> DiskSpace {
+        DiskSpace { free: sample.free, least: self.least(), low: sample.low }
     }
 
-    fn looked(&self, now: bool) -> MutexGuard<'_, Seen> {
-        let mut seen = self.lock();
-        if !now && seen.at.is_some_and(|at| at.elapsed() < GOOD_FOR) {
-            return seen;
+    fn measured(&self, now: bool) -> MutexGuard<'_, Sample> {
+        let mut sample = self.lock();
+        if !now && sample.at.is_some_and(|at| at.elapsed() < VALID_FOR) {
+            return sample;
         }
-        seen.at = Some(Instant::now());
+        sample.at = Some(Instant::now());
         match statvfs(&self.dir) {
             Ok(system) => {
                 // Their types differ between platforms.
                 #[allow(clippy::useless_conversion, reason = "32 bits on some platforms")]
                 let (blocks, size) = (u64::from(system.blocks_available()), u64::from(system.fragment_size()));
-                seen.free = blocks.saturating_mul(size);
-                (seen.bytes, seen.blind) = (0, false);
-                self.judge(&mut seen);
+                sample.free = blocks.saturating_mul(size);
+                (sample.bytes, sample.failed) = (0, false);
+                self.update_low(&mut sample);
             }
-            Err(error) if !seen.blind => {
-                seen.blind = true;
+            Err(error) if !sample.failed => {
+                sample.failed = true;
                 tracing::warn!("the free space of {} cannot be determined: {error}", self.dir.display());
             }
             Err(_) => {}
         }
-        seen
+        sample
     }
 
     /// Updates and logs the transition between enough space and too little.
-    fn judge(&self, seen: &mut Seen) {
-        let low = is_low(seen.low, seen.free, self.least());
-        if low == seen.low {
+    fn update_low(&self, sample: &mut Sample) {
+        let low = is_low(sample.low, sample.free, self.least());
+        if low == sample.low {
             return;
         }
-        seen.low = low;
+        sample.low = low;
         if low {
-            tracing::warn!("{}", refusal(&self.dir, self.room(seen)));
+            tracing::warn!("{}", refusal(&self.dir, self.disk_space(sample)));
         } else {
-            let (dir, free) = (self.dir.display(), seen.free);
+            let (dir, free) = (self.dir.display(), sample.free);
             tracing::warn!("{dir} has {free} bytes free again: new events are accepted");
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Seen> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Sample> {
+        self.sample.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Whether there is too little space, with hysteresis: `was` is the previous state.
 const fn is_low(was: bool, free: u64, least: u64) -> bool {
-    let mark = if was { least.saturating_add(least / 8) } else { least };
-    free < mark
+    let limit = if was { least.saturating_add(least / 8) } else { least };
+    free < limit
 }
 
 fn refusal(dir: &Path, DiskSpace { free, least, .. }: DiskSpace) -> String {
@@ -166,7 +166,7 @@ mod tests {
     #[test]
     fn new_data_is_refused_while_space_is_low() {
         let dir = tempfile::tempdir().unwrap();
-        let free = Space::of(dir.path(), 1).look().free;
+        let free = Space::of(dir.path(), 1).current().free;
         assert!(free > 1 << 20, "the disk of this machine is full");
         assert_eq!(Space::of(dir.path(), 1 << 20).admit(1), Ok(()));
         let full = Space::of(dir.path(), u64::MAX / 2);

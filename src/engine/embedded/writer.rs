@@ -18,7 +18,7 @@ use crate::core::time::Moment;
 use crate::engine::embedded::checkpoint::Checkpointer;
 use crate::engine::embedded::frame;
 use crate::engine::embedded::kv::{CheckpointMeta, Kv};
-use crate::engine::embedded::location::{Gone, Location};
+use crate::engine::embedded::location::{Location, LocationError};
 use crate::engine::embedded::queue::{Batch, Control, WriteQueue};
 use crate::engine::embedded::wal::{self, IndexEntry, Wal};
 use crate::engine::{Answers, Listeners};
@@ -42,9 +42,9 @@ const CHECKPOINT_EVERY: Duration = Duration::from_secs(2);
 /// median latency of 49 ms, with this 3.
 const CHECKPOINT_BYTES: usize = 4 << 20;
 /// How many bytes of changes may accumulate during a checkpoint before commits wait for it.
-const GATHERED_MOST: usize = 16 << 20;
+const MAX_GATHERED: usize = 16 << 20;
 /// How many bytes of WAL start a checkpoint: a start after a crash replays them.
-const CHECKPOINT_JOURNAL: u64 = 32 << 20;
+const CHECKPOINT_WAL_BYTES: u64 = 32 << 20;
 
 /// How often to check whether fan-outs that wait for the state database can continue.
 const FAN_OUT_EVERY: Duration = Duration::from_millis(5);
@@ -54,10 +54,10 @@ pub(crate) struct Writer {
     pub(crate) queue: Arc<WriteQueue>,
     pub(crate) handler: Handler,
     pub(crate) registry: Arc<Mutex<Registry>>,
-    pub(crate) state: Arc<Kv>,
-    pub(crate) journal: Arc<Wal>,
-    pub(crate) wal: wal::Writer,
-    pub(crate) applied: CheckpointPosition,
+    pub(crate) kv: Arc<Kv>,
+    pub(crate) wal: Arc<Wal>,
+    pub(crate) wal_writer: wal::Writer,
+    pub(crate) position: CheckpointPosition,
     pub(crate) listeners: Listeners,
     pub(crate) location: Location,
     /// The newest segment that begins with a complete snapshot of the subscriptions, for retention.
@@ -90,7 +90,7 @@ impl Sink for Frames {
         let head = Head { version: record::VERSION, kind, continues, batch: self.number, id };
         frame::encode(&mut self.bytes, head, payload);
         let (length, class) = (u32_of(self.bytes.len()) - offset, (record::SCHEMA.class)(kind));
-        self.entries.push(IndexEntry { offset, length, class, id, marks: terms });
+        self.entries.push(IndexEntry { offset, length, class, id, terms: terms });
     }
 }
 
@@ -100,13 +100,13 @@ struct Dirty {
     /// When the first of it was written, or when a due checkpoint was last postponed.
     since: Option<Instant>,
     /// Bytes of WAL.
-    journal: u64,
+    wal_bytes: u64,
 }
 
 impl Dirty {
     fn is_due(&self, gathered: usize) -> bool {
         let waited = self.since.is_some_and(|since| since.elapsed() >= CHECKPOINT_EVERY);
-        waited || gathered >= CHECKPOINT_BYTES || self.journal >= CHECKPOINT_JOURNAL
+        waited || gathered >= CHECKPOINT_BYTES || self.wal_bytes >= CHECKPOINT_WAL_BYTES
     }
 }
 
@@ -115,7 +115,7 @@ enum Failure {
     /// The disk failed, or the writer did. Everything synced before is intact.
     Disk(String),
     /// A restart would not find the files that are being written.
-    Gone(Gone),
+    LocationError(LocationError),
 }
 
 impl From<String> for Failure {
@@ -124,9 +124,9 @@ impl From<String> for Failure {
     }
 }
 
-impl From<Gone> for Failure {
-    fn from(gone: Gone) -> Self {
-        Self::Gone(gone)
+impl From<LocationError> for Failure {
+    fn from(gone: LocationError) -> Self {
+        Self::LocationError(gone)
     }
 }
 
@@ -135,7 +135,7 @@ impl fmt::Display for Failure {
         const ENDS: &str = "nothing more is accepted, and the daemon ends";
         match self {
             Self::Disk(why) => write!(f, "{why}; {ENDS}; what was answered 202 is on the disk"),
-            Self::Gone(gone) => write!(
+            Self::LocationError(gone) => write!(
                 f,
                 "{gone}; {ENDS}. Accepted data is where that went: before the next start put it, or its file system, \
                  back in its place, or restore a backup (`hookswitch restore`)"
@@ -146,7 +146,7 @@ impl fmt::Display for Failure {
 
 /// Control messages received so far.
 #[derive(Default)]
-struct Told {
+struct Requests {
     closing: bool,
     stop: Option<String>,
     rotate: bool,
@@ -169,39 +169,38 @@ impl Writer {
 
     fn work(&mut self) -> Result<(), Failure> {
         let queue = self.queue.clone();
-        let checkpointer = Checkpointer::start(self.state.clone(), move || {
-            queue.tell(Control::Stop("a checkpoint failed".to_owned()))
-        })
-        .map_err(|error| format!("no thread for checkpoints could be started: {error}"))?;
-        let (mut dirty, mut told) = (Dirty::default(), Told::default());
+        let checkpointer =
+            Checkpointer::start(self.kv.clone(), move || queue.send(Control::Stop("a checkpoint failed".to_owned())))
+                .map_err(|error| format!("no thread for checkpoints could be started: {error}"))?;
+        let (mut dirty, mut requests) = (Dirty::default(), Requests::default());
         loop {
-            let Batch { control, results, commands } = self.queue.take(self.next_turn(&dirty, told.closing));
+            let Batch { control, results, commands } = self.queue.take(self.next_turn(&dirty, requests.closing));
             let idle = commands.is_empty() && results.is_empty() && self.handler.has_no_backlog();
-            control.into_iter().for_each(|one| self.hear(one, &mut told));
-            if let Some(why) = checkpointer.failure().or_else(|| told.stop.take()) {
+            control.into_iter().for_each(|one| self.handle_control(one, &mut requests));
+            if let Some(why) = checkpointer.failure().or_else(|| requests.stop.take()) {
                 commands.into_iter().for_each(Command::refuse);
                 return Err(why.into());
             }
             let wrote = self.commit(commands, results)?;
             // The sender may have stopped waiting.
-            for ping in told.pings.drain(..) {
+            for ping in requests.pings.drain(..) {
                 let _ = ping.try_send(());
             }
             if wrote > 0 {
                 dirty.since.get_or_insert_with(Instant::now);
-                dirty.journal += wrote;
+                dirty.wal_bytes += wrote;
             }
             if !self.handler.is_writing_snapshot() {
-                self.snapshot_in.store(self.wal.position().0, Ordering::Release);
+                self.snapshot_in.store(self.wal_writer.position().0, Ordering::Release);
             }
-            let rotate = std::mem::take(&mut told.rotate);
-            if self.wal.is_full() || (rotate && !self.wal.is_empty()) {
+            let rotate = std::mem::take(&mut requests.rotate);
+            if self.wal_writer.is_full() || (rotate && !self.wal_writer.is_empty()) {
                 self.rotate()?;
                 // So that the full segment soon counts as checkpointed, even if no commit follows.
                 dirty.since.get_or_insert_with(Instant::now);
             }
-            self.look_if_due()?;
-            if idle && told.closing {
+            self.check_location_if_due()?;
+            if idle && requests.closing {
                 return Ok(self.last_checkpoint(&checkpointer)?);
             }
             self.checkpoint_if_due(&checkpointer, &mut dirty)?;
@@ -210,42 +209,46 @@ impl Writer {
 
     /// How long to wait for work.
     fn next_turn(&self, dirty: &Dirty, closing: bool) -> Instant {
-        if closing || self.handler.is_due(&*self.state) {
+        if closing || self.handler.is_due(&*self.kv) {
             return Instant::now();
         }
-        let until = self.location.good_until();
+        let until = self.location.valid_until();
         let until = dirty.since.map_or(until, |since| until.min(since + CHECKPOINT_EVERY));
         if self.handler.has_no_backlog() { until } else { until.min(Instant::now() + FAN_OUT_EVERY) }
     }
 
-    fn hear(&mut self, control: Control, told: &mut Told) {
+    fn handle_control(&mut self, control: Control, requests: &mut Requests) {
         match control {
             Control::Close => {
-                told.closing = true;
+                requests.closing = true;
                 lock(&self.registry).tokens.note_every_use();
             }
-            Control::Stop(why) => told.stop = told.stop.take().or(Some(why)),
+            Control::Stop(why) => requests.stop = requests.stop.take().or(Some(why)),
             Control::ReadAhead(answer) => self.handler.insert(answer),
             Control::EndExpired => self.handler.end_expired(),
-            Control::Rotate => told.rotate = true,
-            Control::Ping(ping) => told.pings.push(ping),
+            Control::Rotate => requests.rotate = true,
+            Control::Ping(ping) => requests.pings.push(ping),
             Control::Configure(settings) => self.handler.set(settings),
         }
     }
 
     /// Checks once a second that a restart would find the files that are being written.
-    fn look_if_due(&mut self) -> Result<(), Gone> {
-        if Instant::now() < self.location.good_until() { Ok(()) } else { self.wal.look(&mut self.location) }
+    fn check_location_if_due(&mut self) -> Result<(), LocationError> {
+        if Instant::now() < self.location.valid_until() {
+            Ok(())
+        } else {
+            self.wal_writer.check_location(&mut self.location)
+        }
     }
 
     /// Begins a checkpoint if one is due and none is running; waits for the running one if it falls too far behind.
     fn checkpoint_if_due(&mut self, checkpointer: &Checkpointer, dirty: &mut Dirty) -> Result<(), String> {
         self.expire(false)?;
-        let gathered = self.state.gathered();
+        let gathered = self.kv.gathered();
         if !dirty.is_due(gathered) {
             return Ok(());
         }
-        if gathered > GATHERED_MOST {
+        if gathered > MAX_GATHERED {
             checkpointer.settle()?;
         }
         if checkpointer.is_free() {
@@ -260,17 +263,17 @@ impl Writer {
     }
 
     fn expire(&mut self, checkpoint: bool) -> Result<(), String> {
-        let (now, durable) = ((self.listeners.clock)(), self.state.durable().last_id);
-        self.handler.expire(&*self.state, checkpoint, durable, now).map_err(|error| error.to_string())
+        let (now, durable) = ((self.listeners.clock)(), self.kv.durable().last_id);
+        self.handler.expire(&*self.kv, checkpoint, durable, now).map_err(|error| error.to_string())
     }
 
     /// The metadata of a checkpoint that begins now.
     fn meta(&self) -> CheckpointMeta {
-        CheckpointMeta { applied: self.applied, with: counts::changed(&self.registry) }
+        CheckpointMeta { position: self.position, with: counts::changed(&self.registry) }
     }
 
     fn last_checkpoint(&self, checkpointer: &Checkpointer) -> Result<(), String> {
-        self.wal.close().map_err(|error| format!("the newest WAL segment could not be closed: {error}"))?;
+        self.wal_writer.close().map_err(|error| format!("the newest WAL segment could not be closed: {error}"))?;
         checkpointer.settle()?;
         checkpointer.begin(self.meta());
         checkpointer.settle()
@@ -280,8 +283,8 @@ impl Writer {
     fn commit(&mut self, commands: Vec<Command>, results: Vec<AttemptResult>) -> Result<u64, Failure> {
         let decided_at = Moment { wall: (self.listeners.clock)(), at: Instant::now() };
         let mut answers: Vec<Answer> = Vec::with_capacity(commands.len());
-        let state = self.state.clone();
-        let ahead = state.ahead();
+        let kv = self.kv.clone();
+        let guard = kv.begin_commit();
         let decided = self.decide(commands, results, &mut answers, decided_at);
         let (outcome, written) = match decided {
             Ok(outcome) => (outcome, self.write()),
@@ -307,10 +310,10 @@ impl Writer {
         }
         // Callers do not wait for the report; its readers wait on the commit barrier until this is done.
         if durable && !heard.is_empty() {
-            report::take_in_all(heard, &*state);
-            state.check().map_err(|error| error.to_string())?;
+            report::take_in_all(heard, &*kv);
+            kv.check().map_err(|error| error.to_string())?;
         }
-        drop(ahead);
+        drop(guard);
         written.map(|(bytes, _)| bytes)
     }
 
@@ -321,43 +324,43 @@ impl Writer {
         answers: &mut Vec<Answer>,
         at: Moment,
     ) -> Result<Outcome, String> {
-        self.state.mend().map_err(|error| error.to_string())?;
-        let (view, log, sink) = (&*self.state, &*self.journal, &mut self.frames);
+        self.kv.repair().map_err(|error| error.to_string())?;
+        let (view, log, sink) = (&*self.kv, &*self.wal, &mut self.frames);
         let context = Context { now: at.wall, view, log, sink };
         self.handler.decide(commands, results, context, answers).map_err(|error| error.to_string())
     }
 
     /// Makes what was decided durable; returns the bytes written and the duration of the sync.
     fn write(&mut self) -> Result<(u64, Option<Duration>), Failure> {
-        self.state.check().map_err(|error| error.to_string())?;
+        self.kv.check().map_err(|error| error.to_string())?;
         let Frames { number, bytes, entries } = &mut self.frames;
         if bytes.is_empty() {
             return Ok((0, None));
         }
         let length = bytes.len() as u64;
-        let written = self.wal.append(bytes, entries);
+        let written = self.wal_writer.append(bytes, entries);
         let synced = written.map_err(|error| format!("the write-ahead log could not be written: {error}"))?;
         bytes.clear();
         entries.clear();
         let batch = std::mem::replace(number, *number + 1);
-        self.wal.has_name()?;
-        self.look_if_due()?;
+        self.wal_writer.has_name()?;
+        self.check_location_if_due()?;
         self.handler.relieve_threads();
-        let (segment, offset) = self.wal.position();
+        let (segment, offset) = self.wal_writer.position();
         let next_number = lock(&self.registry).next_number;
-        self.applied = CheckpointPosition { segment, offset, batch, last_id: self.handler.last_id(), next_number };
+        self.position = CheckpointPosition { segment, offset, batch, last_id: self.handler.last_id(), next_number };
         Ok((length, Some(synced)))
     }
 
     fn rotate(&mut self) -> Result<(), Failure> {
         let now = (self.listeners.clock)();
-        let rotated = self.wal.rotate(now.millis());
+        let rotated = self.wal_writer.rotate(now.millis());
         rotated.map_err(|error| format!("a new WAL segment could not be created: {error}"))?;
-        self.wal.look(&mut self.location)?;
-        let bytes = self.handler.settings().retention.file_bytes(self.journal.bytes());
-        self.wal.set_segment_bytes(bytes);
-        let (segment, offset) = self.wal.position();
-        self.applied = CheckpointPosition { segment, offset, ..self.applied };
+        self.wal_writer.check_location(&mut self.location)?;
+        let bytes = self.handler.settings().retention.file_bytes(self.wal.bytes());
+        self.wal_writer.set_segment_bytes(bytes);
+        let (segment, offset) = self.wal_writer.position();
+        self.position = CheckpointPosition { segment, offset, ..self.position };
         self.handler.begin_snapshot();
         Ok(())
     }

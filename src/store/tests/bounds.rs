@@ -130,7 +130,7 @@ fn what_a_question_reads_does_not_grow_with_what_there_is() {
     let few: Vec<(u64, u64, u64)> = questions.iter().map(|(_, question)| read(question)).collect();
     fill(&world, 1_000, 12_000);
     (0..200).for_each(|_| world.text(&mut draw));
-    let files = u64::from(world.store.embedded().journal.newest());
+    let files = u64::from(world.store.embedded().wal.newest());
     assert!(files > 8, "{files} files");
     let mut grown = Vec::new();
     for ((name, question), (before, bytes_before, items_before)) in questions.iter().zip(few) {
@@ -169,7 +169,7 @@ fn one_company_does_not_pay_for_what_others_have() {
         let read = world.store.reads().count() - before;
         assert!(read <= most, "{name}: {read} read");
     };
-    let files = u64::from(world.store.embedded().journal.newest());
+    let files = u64::from(world.store.embedded().wal.newest());
     assert!(files > 4, "{files}");
     ask("calls by phone", 20 + 8 * files, &|| {
         let filter = CallFilter { company: Some(own.clone()), phone: phone.clone(), ..CallFilter::default() };

@@ -385,7 +385,7 @@ proptest! {
             events.extend(posted);
             world.text(&mut draw);
         }
-        prop_assert!(world.store.embedded().journal.newest() > 3, "several files");
+        prop_assert!(world.store.embedded().wal.newest() > 3, "several files");
         let log = whole_log(&world.store);
         for _ in 0..60 {
             compare(&world, &mut draw, &events, &log);

@@ -80,7 +80,7 @@ impl Shop {
 
     /// The test's time runs as fast as it likes; a file is closed only when the keeper looks.
     fn until_the_file_is_young(&self) {
-        let journal = &self.store.embedded().journal;
+        let journal = &self.store.embedded().wal;
         let now = || Timestamp::from_millis(self.now.load(Ordering::Relaxed));
         self.until("a new file", || !journal.newest_is_older_than(now(), self.rules.file_age()).unwrap());
     }
@@ -144,7 +144,7 @@ fn the_space_of_what_is_over_is_given_back_and_the_rest_is_found() {
         shop.pass(100);
         // The first hundred are over by now, and more files are full than may be left.
         shop.until("pruning", || shop.store.event(first).unwrap().is_none() && bytes_in(&journal) < 150_000);
-        let files = &shop.store.embedded().journal;
+        let files = &shop.store.embedded().wal;
         shop.until("compressing", || files.compressible(u32::MAX).is_empty());
         // Without the room behind what is written.
         kept.push(files.bytes());
@@ -213,8 +213,7 @@ fn the_log_is_kept_up_to_its_bytes() {
     let shop = Shop::open(dir.path(), rules, AGE);
     shop.subscribe();
     let ids = shop.post(600, Some(Status::Delivered));
-    let logged =
-        |shop: &Shop| shop.store.embedded().journal.stats().iter().map(|(_, o)| u64::from(o.logged)).sum::<u64>();
+    let logged = |shop: &Shop| shop.store.embedded().wal.stats().iter().map(|(_, o)| u64::from(o.logged)).sum::<u64>();
     shop.until("pruning by size", || logged(&shop) <= 80_000 + 10_000);
     assert!(logged(&shop) >= 80_000, "{}", logged(&shop));
     assert!((200..600).contains(&shop.log().len()), "{} of 600 are left", shop.log().len());
@@ -258,7 +257,7 @@ fn a_conversation_goes_with_its_last_message_and_not_before() {
     shop.pass(1000);
     shop.post(1, None);
     shop.until("the end of all", || find("c0").is_none() && find("c99").is_none());
-    let left = || shop.store.embedded().journal.stats().iter().filter(|(_, it)| it.last_message != 0).count();
+    let left = || shop.store.embedded().wal.stats().iter().filter(|(_, it)| it.last_message != 0).count();
     shop.until("no message in the files", || left() == 0);
     assert!(shop.store.event(reply.event.unwrap()).unwrap().is_some(), "the event has an age of its own");
     let anew = talk("c0", "outbound");

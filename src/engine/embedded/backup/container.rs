@@ -68,7 +68,7 @@ impl fmt::Display for Unreadable {
 /// Encodes sections in sequence.
 #[derive(Debug, Default)]
 pub(crate) struct Writer {
-    place: u64,
+    position: u64,
 }
 
 impl Writer {
@@ -77,7 +77,7 @@ impl Writer {
         let mut out = MAGIC.to_vec();
         out.extend_from_slice(&VERSION.to_le_bytes());
         out.extend_from_slice(&crc32fast::hash(&out).to_le_bytes());
-        self.place = out.len() as u64;
+        self.position = out.len() as u64;
         out
     }
 
@@ -86,17 +86,17 @@ impl Writer {
         let mut header = [0; HEADER];
         header[0] = kind as u8;
         header[4..8].copy_from_slice(&u32::try_from(payload.len()).unwrap_or(u32::MAX).to_le_bytes());
-        let sum = checksum(self.place, &header, payload);
+        let sum = checksum(self.position, &header, payload);
         header[8..12].copy_from_slice(&sum.to_le_bytes());
         out.extend_from_slice(&header);
         out.extend_from_slice(payload);
-        self.place += (HEADER + payload.len()) as u64;
+        self.position += (HEADER + payload.len()) as u64;
     }
 }
 
-fn checksum(place: u64, header: &[u8; HEADER], payload: &[u8]) -> u32 {
+fn checksum(position: u64, header: &[u8; HEADER], payload: &[u8]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
-    hasher.update(&place.to_le_bytes());
+    hasher.update(&position.to_le_bytes());
     hasher.update(&header[..8]);
     hasher.update(payload);
     hasher.finalize()
@@ -105,8 +105,8 @@ fn checksum(place: u64, header: &[u8; HEADER], payload: &[u8]) -> u32 {
 /// Reads and verifies sections.
 pub(crate) struct Reader<R> {
     from: R,
-    place: u64,
-    over: bool,
+    position: u64,
+    ended: bool,
 }
 
 impl<R: Read> Reader<R> {
@@ -124,16 +124,16 @@ impl<R: Read> Reader<R> {
         if header[8..12] != VERSION.to_le_bytes() {
             return Err(wrong("it was taken by a newer hookswitch: use that newer version"));
         }
-        Ok(Self { from, place: FILE_HEADER as u64, over: false })
+        Ok(Self { from, position: FILE_HEADER as u64, ended: false })
     }
 
     /// The next section; `None` behind the last. A file without an end section is an error.
     pub(crate) fn next(&mut self) -> Result<Option<(Kind, Vec<u8>)>, Unreadable> {
-        let byte = self.place;
+        let byte = self.position;
         let wrong = |what: &str| Unreadable { byte, what: what.to_owned() };
         let mut header = [0; HEADER];
         let read = fill(&mut self.from, &mut header, byte)?;
-        if self.over {
+        if self.ended {
             return if read == 0 { Ok(None) } else { Err(wrong("something follows its end")) };
         }
         if read < HEADER {
@@ -150,14 +150,14 @@ impl<R: Read> Reader<R> {
         if checksum(byte, &header, &payload).to_le_bytes() != header[8..12] {
             return Err(wrong("it is damaged"));
         }
-        self.place += HEADER as u64 + u64::from(length);
-        self.over = kind == Kind::End;
+        self.position += HEADER as u64 + u64::from(length);
+        self.ended = kind == Kind::End;
         Ok(Some((kind, payload)))
     }
 
     /// How many bytes were read.
-    pub(crate) const fn place(&self) -> u64 {
-        self.place
+    pub(crate) const fn position(&self) -> u64 {
+        self.position
     }
 }
 
@@ -190,7 +190,7 @@ mod tests {
         writer.section(&mut out, Kind::Pairs, b"same");
         writer.section(&mut out, Kind::Pairs, b"same");
         writer.section(&mut out, Kind::End, b"[]");
-        assert_eq!(writer.place, out.len() as u64);
+        assert_eq!(writer.position, out.len() as u64);
         out
     }
 

@@ -102,13 +102,13 @@ enum Stage {
     /// Pairs behind this key.
     Pairs(Option<Vec<u8>>),
     Wal(Copying),
-    Over,
+    Done,
 }
 
 /// Ensures that one backup runs at a time.
-struct Turn(Arc<AtomicBool>);
+struct Permit(Arc<AtomicBool>);
 
-impl Drop for Turn {
+impl Drop for Permit {
     fn drop(&mut self) {
         self.0.store(false, Ordering::Release);
     }
@@ -116,11 +116,11 @@ impl Drop for Turn {
 
 /// A backup in progress.
 pub(crate) struct Backup {
-    state: Arc<Kv>,
-    journal: Arc<Wal>,
+    kv: Arc<Kv>,
+    wal: Arc<Wal>,
     dir: PathBuf,
     about: About,
-    applied: CheckpointPosition,
+    position: CheckpointPosition,
     /// The segments at the beginning, held so that none is missing later.
     before: Copying,
     /// The next sequence number of each subscription at the beginning.
@@ -128,26 +128,26 @@ pub(crate) struct Backup {
     stage: Stage,
     writer: Writer,
     totals: Totals,
-    _turn: Turn,
+    _permit: Permit,
 }
 
 impl Backup {
-    /// Begins a backup; `None` if one is in progress according to `taken`.
+    /// Begins a backup; `None` if one is in progress according to `in_progress`.
     pub(crate) fn begin(
-        state: Arc<Kv>,
-        journal: Arc<Wal>,
+        kv: Arc<Kv>,
+        wal: Arc<Wal>,
         dir: PathBuf,
-        taken: &Arc<AtomicBool>,
+        in_progress: &Arc<AtomicBool>,
         now: Timestamp,
     ) -> Result<Option<Self>, ReadError> {
-        if taken.swap(true, Ordering::AcqRel) {
+        if in_progress.swap(true, Ordering::AcqRel) {
             return Ok(None);
         }
-        let turn = Turn(taken.clone());
-        let before = journal.copying();
-        let applied =
-            state.applied()?.ok_or_else(|| ReadError::corrupt_state("does not record its checkpoint position"))?;
-        let next_sequences = next_sequences(&state)?;
+        let permit = Permit(in_progress.clone());
+        let before = wal.copying();
+        let position =
+            kv.applied()?.ok_or_else(|| ReadError::corrupt_state("does not record its checkpoint position"))?;
+        let next_sequences = next_sequences(&kv)?;
         let about = About {
             taken_at: now.millis(),
             hookswitch: env!("CARGO_PKG_VERSION").to_owned(),
@@ -155,17 +155,17 @@ impl Backup {
             sealed: marker::marker(&dir)?.map(|key| key.to_string()),
         };
         Ok(Some(Self {
-            state,
-            journal,
+            kv,
+            wal,
             dir,
             about,
-            applied,
+            position,
             before,
             next_sequences,
             stage: Stage::Begin,
             writer: Writer::default(),
             totals: Totals::default(),
-            _turn: turn,
+            _permit: permit,
         }))
     }
 
@@ -175,7 +175,7 @@ impl Backup {
             Stage::Begin => self.write_beginning(&mut out)?,
             Stage::Pairs(after) => self.write_pairs(&mut out, after.as_deref())?,
             Stage::Wal(copying) => self.write_frames(&mut out, copying)?,
-            Stage::Over => Stage::Over,
+            Stage::Done => Stage::Done,
         };
         Ok(out)
     }
@@ -190,21 +190,21 @@ impl Backup {
             Err(error) => return Err(ReadError::io(&token, "cannot be read", &error)),
         }
         let mut payload = Vec::new();
-        put_pair(&mut payload, APPLIED, &record::encode(&self.applied));
+        put_pair(&mut payload, APPLIED, &record::encode(&self.position));
         self.writer.section(out, Kind::Pairs, &payload);
         Ok(Stage::Pairs(None))
     }
 
     fn write_pairs(&mut self, out: &mut Vec<u8>, after: Option<&[u8]>) -> Result<Stage, ReadError> {
-        let page = self.state.stored(after, PAGE_BYTES)?;
+        let page = self.kv.stored(after, PAGE_BYTES)?;
         let Some((last, _)) = page.last() else {
-            let copying = self.journal.copying().with_files_of(&self.before, self.applied.segment);
+            let copying = self.wal.copying().with_files_of(&self.before, self.position.segment);
             return Ok(Stage::Wal(copying));
         };
         let mut payload = Vec::new();
         let mut last = last.clone();
         for (key, value) in page.iter().filter(|(key, _)| key != APPLIED) {
-            if let Some(behind) = self.behind_what_is_new(key) {
+            if let Some(behind) = self.end_of_new_deliveries(key) {
                 last = behind;
                 break;
             }
@@ -216,7 +216,7 @@ impl Backup {
     }
 
     /// If `key` belongs to a delivery that was accepted after the beginning: the last key of such deliveries.
-    fn behind_what_is_new(&self, key: &[u8]) -> Option<Vec<u8>> {
+    fn end_of_new_deliveries(&self, key: &[u8]) -> Option<Vec<u8>> {
         let prefix = *key.first().filter(|prefix| [keys::OWED, keys::DEAD].contains(prefix))?;
         let number = keys::number_in(key)?;
         let sequence = u64::from_be_bytes(key.get(5..)?.try_into().ok()?);
@@ -239,7 +239,7 @@ impl Backup {
             }
             None => {
                 self.writer.section(out, Kind::End, &json(&self.totals)?);
-                return Ok(Stage::Over);
+                return Ok(Stage::Done);
             }
         }
         Ok(Stage::Wal(copying))
@@ -259,8 +259,8 @@ impl Iterator for Backup {
     /// The next piece, which may be empty; `None` behind the last. If the store cannot be read, the piece marks the
     /// backup as incomplete.
     fn next(&mut self) -> Option<Vec<u8>> {
-        match std::mem::replace(&mut self.stage, Stage::Over) {
-            Stage::Over => None,
+        match std::mem::replace(&mut self.stage, Stage::Done) {
+            Stage::Done => None,
             stage => Some(self.advance(stage).unwrap_or_else(|error| {
                 tracing::error!("the backup was not completed: {error}");
                 let mut out = Vec::new();
@@ -272,11 +272,11 @@ impl Iterator for Backup {
 }
 
 /// The next sequence number of each subscription, from sled.
-fn next_sequences(state: &Kv) -> Result<BTreeMap<u32, u64>, ReadError> {
+fn next_sequences(kv: &Kv) -> Result<BTreeMap<u32, u64>, ReadError> {
     let mut found = BTreeMap::new();
     let mut after = vec![keys::SEQUENCE];
     loop {
-        let page = state.stored(Some(&after), PAGE_BYTES)?;
+        let page = kv.stored(Some(&after), PAGE_BYTES)?;
         let Some((last, _)) = page.last() else { return Ok(found) };
         after.clone_from(last);
         for (key, value) in page {

@@ -23,19 +23,19 @@ const READ_AT_ONCE: usize = 1_024;
 struct Bits {
     words: Vec<AtomicU64>,
     /// How many keys it was made for, and how many were added.
-    room: usize,
+    capacity: usize,
     added: AtomicUsize,
 }
 
 impl Bits {
-    fn for_keys(room: usize) -> Self {
-        let words = (room * BITS_PER_KEY).div_ceil(64);
-        Self { words: (0..words).map(|_| AtomicU64::new(0)).collect(), room, added: AtomicUsize::new(0) }
+    fn for_keys(capacity: usize) -> Self {
+        let words = (capacity * BITS_PER_KEY).div_ceil(64);
+        Self { words: (0..words).map(|_| AtomicU64::new(0)).collect(), capacity, added: AtomicUsize::new(0) }
     }
 
     /// Words and bits of a key. Kirsch and Mitzenmacher, 'Less Hashing, Same Performance': two halves of one hash
     /// suffice for all probes. The keys end in 16 bytes of SHA-256, which are that hash.
-    fn places(&self, key: &[u8]) -> impl Iterator<Item = (usize, u64)> + use<> {
+    fn bits_of(&self, key: &[u8]) -> impl Iterator<Item = (usize, u64)> + use<> {
         let hash = key.last_chunk::<16>().map_or(0, |hash| u128::from_le_bytes(*hash));
         let (first, step) = (hash as u64, (hash >> 64) as u64 | 1);
         let bits = self.words.len() as u64 * 64;
@@ -46,18 +46,18 @@ impl Bits {
     }
 
     fn add(&self, key: &[u8]) {
-        for (word, bit) in self.places(key) {
+        for (word, bit) in self.bits_of(key) {
             self.words[word].fetch_or(bit, Ordering::Relaxed);
         }
         self.added.fetch_add(1, Ordering::Relaxed);
     }
 
     fn may_have(&self, key: &[u8]) -> bool {
-        self.places(key).all(|(word, bit)| self.words[word].load(Ordering::Relaxed) & bit != 0)
+        self.bits_of(key).all(|(word, bit)| self.words[word].load(Ordering::Relaxed) & bit != 0)
     }
 
     fn is_full(&self) -> bool {
-        self.added.load(Ordering::Relaxed) > self.room
+        self.added.load(Ordering::Relaxed) > self.capacity
     }
 }
 
@@ -66,8 +66,8 @@ impl Bits {
 struct Chain(Vec<Bits>);
 
 impl Chain {
-    fn for_keys(room: usize) -> Self {
-        Self(vec![Bits::for_keys(room)])
+    fn for_keys(capacity: usize) -> Self {
+        Self(vec![Bits::for_keys(capacity)])
     }
 
     fn may_have(&self, key: &[u8]) -> bool {
@@ -87,7 +87,7 @@ impl Chain {
     /// Adds another part if the last one is full.
     fn grow(&mut self) {
         if let Some(last) = self.0.last().filter(|last| last.is_full()) {
-            let part = Bits::for_keys(last.room * 2);
+            let part = Bits::for_keys(last.capacity * 2);
             self.0.push(part);
         }
     }
@@ -101,9 +101,9 @@ impl Chain {
 #[derive(Debug, Default)]
 struct Filters {
     /// Contains all keys that sled may have.
-    whole: Option<Chain>,
+    complete: Option<Chain>,
     /// Receives new keys while the existing ones are read into it.
-    growing: Option<Chain>,
+    building: Option<Chain>,
 }
 
 /// The filter of the keys with one prefix.
@@ -126,19 +126,19 @@ impl Filter {
 
     /// Whether `key`, which has the prefix, is certainly neither in sled nor about to be.
     pub(crate) fn rules_out(&self, key: &[u8]) -> bool {
-        self.read(|filters| filters.whole.as_ref().is_some_and(|whole| !whole.may_have(key)))
+        self.read(|filters| filters.complete.as_ref().is_some_and(|complete| !complete.may_have(key)))
     }
 
     /// Adds a key with the prefix that may reach sled from now on.
     pub(crate) fn add(&self, key: &[u8]) {
         let full = self.read(|filters| {
             let add = |chain: &Option<Chain>| chain.as_ref().is_some_and(|chain| chain.add(key));
-            add(&filters.whole) | add(&filters.growing)
+            add(&filters.complete) | add(&filters.building)
         });
         if full {
             let mut filters = self.filters.write().unwrap_or_else(PoisonError::into_inner);
-            let Filters { whole, growing } = &mut *filters;
-            [whole, growing].into_iter().flatten().for_each(Chain::grow);
+            let Filters { complete, building } = &mut *filters;
+            [complete, building].into_iter().flatten().for_each(Chain::grow);
         }
     }
 
@@ -147,16 +147,16 @@ impl Filter {
     pub(crate) fn remove(&self) -> bool {
         let removed = self.removed.fetch_add(1, Ordering::Relaxed) + 1;
         removed > self.least_keys
-            && self.read(|filters| filters.whole.as_ref().is_some_and(|whole| removed > whole.keys() / 2))
+            && self.read(|filters| filters.complete.as_ref().is_some_and(|complete| removed > complete.keys() / 2))
     }
 
     /// Begins a new filter, unless one is begun already. From now on it receives [added](Self::add) keys; all existing
     /// keys must be passed to [`Self::fill`].
     pub(crate) fn begin(&self) -> bool {
         let mut filters = self.filters.write().unwrap_or_else(PoisonError::into_inner);
-        let free = filters.growing.is_none();
+        let free = filters.building.is_none();
         if free {
-            filters.growing = Some(Chain::for_keys(self.least_keys));
+            filters.building = Some(Chain::for_keys(self.least_keys));
             self.removed.store(0, Ordering::Relaxed);
         }
         free
@@ -165,31 +165,31 @@ impl Filter {
     /// Reads `keys` into the filter that was [begun](Self::begin), and uses it from then on. Gives up at a key that
     /// cannot be read; whoever looks it up gets the error, too.
     pub(crate) fn fill<K: AsRef<[u8]>, E>(&self, keys: impl Iterator<Item = Result<K, E>>) {
-        let mut whole = true;
+        let mut complete = true;
         for (read, key) in keys.enumerate() {
-            whole = key.is_ok_and(|key| self.read_in(key.as_ref()));
+            complete = key.is_ok_and(|key| self.insert_existing(key.as_ref()));
             if read.is_multiple_of(READ_AT_ONCE) && self.stop.load(Ordering::Relaxed) {
-                whole = false;
+                complete = false;
             }
-            if !whole {
+            if !complete {
                 break;
             }
         }
         let mut filters = self.filters.write().unwrap_or_else(PoisonError::into_inner);
-        let growing = filters.growing.take();
-        if whole {
-            filters.whole = growing;
+        let building = filters.building.take();
+        if complete {
+            filters.complete = building;
         }
     }
 
     /// Adds an existing key to the filter that is being built; returns whether there is one.
-    fn read_in(&self, key: &[u8]) -> bool {
-        let Some(full) = self.read(|filters| filters.growing.as_ref().map(|growing| growing.add(key))) else {
+    fn insert_existing(&self, key: &[u8]) -> bool {
+        let Some(full) = self.read(|filters| filters.building.as_ref().map(|building| building.add(key))) else {
             return false;
         };
         if full {
             let mut filters = self.filters.write().unwrap_or_else(PoisonError::into_inner);
-            filters.growing.as_mut().map(Chain::grow).is_some()
+            filters.building.as_mut().map(Chain::grow).is_some()
         } else {
             true
         }
@@ -205,8 +205,8 @@ impl Filter {
         self.stop.store(true, Ordering::Relaxed);
     }
 
-    fn read<T>(&self, look: impl FnOnce(&Filters) -> T) -> T {
-        look(&self.filters.read().unwrap_or_else(PoisonError::into_inner))
+    fn read<T>(&self, query: impl FnOnce(&Filters) -> T) -> T {
+        query(&self.filters.read().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -266,7 +266,7 @@ mod tests {
         assert!((0..13 * KEYS).all(|number| !filter.rules_out(&key(number))));
         let passed = (20 * KEYS..22 * KEYS).filter(|number| !filter.rules_out(&key(*number))).count();
         assert!(passed < KEYS / 20, "{passed} false positives of {}", 2 * KEYS);
-        let keys = filter.read(|filters| filters.whole.as_ref().map(Chain::keys)).unwrap();
+        let keys = filter.read(|filters| filters.complete.as_ref().map(Chain::keys)).unwrap();
         assert!((12 * KEYS..=13 * KEYS).contains(&keys), "each key is counted once: {keys}");
     }
 

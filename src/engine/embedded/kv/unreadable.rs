@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Default)]
 pub(crate) struct Unreadable {
     /// Keys that have been logged.
-    pub(crate) told: BTreeSet<Vec<u8>>,
+    pub(crate) logged: BTreeSet<Vec<u8>>,
     /// Keys to be set aside, with their replacements.
-    pub(crate) found: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+    pub(crate) pending: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
 }
 
 /// Bytes in hexadecimal.

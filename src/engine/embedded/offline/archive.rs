@@ -8,7 +8,7 @@ use crate::engine::embedded::backup::container::{Kind, Reader, Unreadable};
 use crate::engine::embedded::backup::{About, Totals, pairs_in};
 use crate::engine::embedded::format::FORMAT_VERSION;
 use crate::engine::embedded::frame::NoFrame;
-use crate::engine::embedded::offline::audit::{Audit, Place};
+use crate::engine::embedded::offline::audit::{Audit, SegmentInfo};
 use crate::engine::embedded::offline::refused::Refused;
 use crate::engine::embedded::offline::replica::Replica;
 use crate::engine::embedded::offline::report::Findings;
@@ -93,16 +93,16 @@ fn walk(file: BufReader<File>, visit: &mut dyn FnMut(u64, Section<'_>) -> Result
     let mut reader = Reader::new(file)?;
     let (mut about, mut seen): (Option<About>, _) = (None, Totals::default());
     loop {
-        let byte = reader.place();
+        let byte = reader.position();
         let wrong = |what: String| Wrong { byte, what, damaged: true };
-        let odd = || wrong("it has a section of an unknown kind".to_owned());
+        let malformed = || wrong("it has a section of an unknown kind".to_owned());
         let Some((kind, payload)) = reader.next()? else { break };
         if about.is_none() && kind != Kind::About {
-            return Err(odd());
+            return Err(malformed());
         }
         let section = match kind {
             Kind::About => {
-                let read = serde_json::from_slice::<About>(&payload).map_err(|_| odd())?;
+                let read = serde_json::from_slice::<About>(&payload).map_err(|_| malformed())?;
                 if read.format > FORMAT_VERSION {
                     return Err(wrong(format!(
                         "it was taken by a newer hookswitch ({}, format {}; this one knows format {FORMAT_VERSION}): \
@@ -114,16 +114,16 @@ fn walk(file: BufReader<File>, visit: &mut dyn FnMut(u64, Section<'_>) -> Result
             }
             Kind::Token => Section::Token(&payload),
             Kind::Pairs => {
-                let pairs = pairs_in(&payload).ok_or_else(odd)?;
+                let pairs = pairs_in(&payload).ok_or_else(malformed)?;
                 seen.pairs += pairs.iter().filter(|(key, _)| *key != crate::model::keys::APPLIED).count() as u64;
                 Section::Pairs(pairs)
             }
             Kind::File => {
-                let (number, header) = payload.split_first_chunk::<4>().ok_or_else(odd)?;
+                let (number, header) = payload.split_first_chunk::<4>().ok_or_else(malformed)?;
                 let number = u32::from_le_bytes(*number);
-                let read = Header::read(header).map_err(|_| odd())?;
+                let read = Header::read(header).map_err(|_| malformed())?;
                 if read.number != number || header.len() != read.end() as usize {
-                    return Err(odd());
+                    return Err(malformed());
                 }
                 seen.files += 1;
                 Section::File(read)
@@ -141,7 +141,7 @@ fn walk(file: BufReader<File>, visit: &mut dyn FnMut(u64, Section<'_>) -> Result
                 return Err(wrong(format!("the daemon could not complete it: {why}")));
             }
             Kind::End => {
-                let totals: Totals = serde_json::from_slice(&payload).map_err(|_| odd())?;
+                let totals: Totals = serde_json::from_slice(&payload).map_err(|_| malformed())?;
                 (seen.events, seen.entries) = (totals.events, totals.entries);
                 if totals != seen {
                     return Err(wrong("its totals are not those of its sections".to_owned()));
@@ -152,7 +152,7 @@ fn walk(file: BufReader<File>, visit: &mut dyn FnMut(u64, Section<'_>) -> Result
         visit(byte, section).map_err(|what| Wrong { byte, what, damaged: false })?;
     }
     let sealed = about.and_then(|about| about.sealed);
-    Ok(Taken { bytes: reader.place(), events: seen.events, log_entries: seen.entries, sealed })
+    Ok(Taken { bytes: reader.position(), events: seen.events, log_entries: seen.entries, sealed })
 }
 
 /// The stage of verifying a backup.
@@ -170,27 +170,28 @@ struct Reading {
     /// The next offset.
     at: usize,
     /// The part of a frame that continues in the next block.
-    begun: Vec<u8>,
+    partial: Vec<u8>,
 }
 
 impl Reading {
     fn of(header: Header) -> Self {
-        Self { header, at: header.end() as usize, begun: Vec::new() }
+        Self { header, at: header.end() as usize, partial: Vec::new() }
     }
 
     /// Reads frames; a frame that is incomplete waits for the next block.
-    fn take(&mut self, audit: &mut Audit, bytes: &[u8]) -> Result<(), String> {
+    fn add_frames(&mut self, audit: &mut Audit, bytes: &[u8]) -> Result<(), String> {
         let number = self.header.number;
         let name = format!("journal/{number:06}.log");
-        let place = Place { name: &name, number, header: self.header, newest: false, acknowledged: 0, block: None };
+        let segment =
+            SegmentInfo { name: &name, number, header: self.header, newest: false, acknowledged: 0, block: None };
         let packed = self.header.packed.is_some();
-        let mut held = std::mem::take(&mut self.begun);
-        held.extend_from_slice(bytes);
+        let mut pending = std::mem::take(&mut self.partial);
+        pending.extend_from_slice(bytes);
         let mut used = 0;
-        while used < held.len() {
-            match self.header.binding.decode(&held[used..], u32_of(self.at)) {
+        while used < pending.len() {
+            match self.header.binding.decode(&pending[used..], u32_of(self.at)) {
                 Ok((head, payload, length)) => {
-                    let taken = audit.frame(place, self.at, head, payload, &mut |_, _| Ok(()));
+                    let taken = audit.frame(segment, self.at, head, payload, &mut |_, _| Ok(()));
                     taken.map_err(|damage| damage.to_string())?;
                     used += length;
                     self.at += length;
@@ -199,25 +200,25 @@ impl Reading {
                 Err(_) => return Err("it has damaged frames".to_owned()),
             }
         }
-        held.drain(..used);
-        self.begun = held;
+        pending.drain(..used);
+        self.partial = pending;
         Ok(())
     }
 
     /// Reads the next block of a compressed segment.
-    fn take_block(&mut self, audit: &mut Audit, packed: &[u8]) -> Result<(), String> {
+    fn add_block(&mut self, audit: &mut Audit, packed: &[u8]) -> Result<(), String> {
         let none = || "it has a block that does not belong to a compressed WAL segment".to_owned();
         let shape = Shape::of(self.header).ok_or_else(none)?;
-        let from = self.at + self.begun.len();
+        let from = self.at + self.partial.len();
         let block = shape.block_of(u32_of(from));
-        let is_next = from < shape.end() as usize && shape.held_by(block).start as usize == from;
+        let is_next = from < shape.end() as usize && shape.offsets_of(block).start as usize == from;
         let bytes = is_next.then(|| shape.unpack(block, packed.to_vec())).flatten().ok_or_else(none)?;
-        self.take(audit, &bytes)
+        self.add_frames(audit, &bytes)
     }
 
     /// Checks that the segment is complete.
     fn end(&self) -> Result<(), String> {
-        let whole = self.begun.is_empty() && self.header.packed.is_none_or(|end| end as usize == self.at);
+        let whole = self.partial.is_empty() && self.header.packed.is_none_or(|end| end as usize == self.at);
         whole.then_some(()).ok_or_else(|| format!("blocks of WAL segment {} are missing", self.header.number))
     }
 }
@@ -225,7 +226,7 @@ impl Reading {
 /// Reads every record of a backup.
 pub(crate) fn verify(file: &Path) -> Result<Findings, Refused> {
     let opened = open(file)?;
-    let mut stage = Stage::Pairs(Box::new(Replica::of_pairs().map_err(Refused::Failed)?), None);
+    let mut stage = Stage::Pairs(Box::new(Replica::for_backup().map_err(Refused::Failed)?), None);
     let mut about: Option<About> = None;
     let walked = walk(opened, &mut |_, section| {
         if let Section::About(read) = &section {
@@ -264,14 +265,14 @@ fn advance(stage: Stage, section: Section<'_>) -> Result<Stage, String> {
     Ok(match (stage, section) {
         (Stage::Pairs(mut replica, mut applied), Section::Pairs(pairs)) => {
             for (key, value) in pairs {
-                replica.look_at(key, value).map_err(|what| format!("its state {what}"))?;
+                replica.validate(key, value).map_err(|what| format!("its state {what}"))?;
                 applied = replica.put(key, value).map_err(text)?.or(applied);
             }
             Stage::Pairs(replica, applied)
         }
         (Stage::Pairs(mut replica, applied), Section::File(header)) => {
             let applied = applied.ok_or("it does not record the checkpoint position of its state")?;
-            replica.take_up(applied).map_err(text)?;
+            replica.load_registry(applied).map_err(text)?;
             let derived_faults = std::mem::take(&mut replica.derived_faults);
             let mut audit = Audit::new(Some((*replica, applied)))?;
             audit.findings.files = 1;
@@ -290,11 +291,11 @@ fn advance(stage: Stage, section: Section<'_>) -> Result<Stage, String> {
             Stage::Wal(audit, Reading::of(header))
         }
         (Stage::Wal(mut audit, mut reading), Section::Frames(bytes)) if reading.header.packed.is_none() => {
-            reading.take(&mut audit, bytes)?;
+            reading.add_frames(&mut audit, bytes)?;
             Stage::Wal(audit, reading)
         }
         (Stage::Wal(mut audit, mut reading), Section::Block(packed)) => {
-            reading.take_block(&mut audit, packed)?;
+            reading.add_block(&mut audit, packed)?;
             Stage::Wal(audit, reading)
         }
         (stage, Section::About(_) | Section::Token(_)) => stage,

@@ -12,7 +12,7 @@ use crate::engine::embedded::frame::{Binding, NoFrame};
 use crate::engine::embedded::offline::replica::Replica;
 use crate::engine::embedded::offline::report::{Findings, Receiver};
 use crate::engine::embedded::wal::Header;
-use crate::engine::embedded::wal::recovery::{self, Tail};
+use crate::engine::embedded::wal::recovery::{self, TailState};
 use crate::model::error::{Damage, u32_of};
 use crate::model::keys;
 use crate::model::lock::lock;
@@ -20,11 +20,11 @@ use crate::model::record::{self, Body, CheckpointPosition, Head, Owed, Record};
 use crate::model::segment::Class;
 
 /// Receives a frame that was read: its header and its payload.
-pub(crate) type Keep<'k> = &'k mut dyn FnMut(Head, &[u8]) -> Result<(), Damage>;
+pub(crate) type OnFrame<'k> = &'k mut dyn FnMut(Head, &[u8]) -> Result<(), Damage>;
 
 /// A segment that is being read.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Place<'p> {
+pub(crate) struct SegmentInfo<'p> {
     /// Its file name, for messages.
     pub(crate) name: &'p str,
     pub(crate) number: u32,
@@ -38,7 +38,7 @@ pub(crate) struct Place<'p> {
     pub(crate) block: Option<u64>,
 }
 
-impl Place<'_> {
+impl SegmentInfo<'_> {
     /// The byte of the file to report for offset `at`.
     fn byte(&self, at: usize) -> u64 {
         self.block.unwrap_or(at as u64)
@@ -47,7 +47,7 @@ impl Place<'_> {
 
 /// A sequence number that was assigned.
 #[derive(Debug, Clone, Copy)]
-struct Given {
+struct Assigned {
     sequence: u64,
     /// The segment of its record.
     file: u32,
@@ -77,7 +77,7 @@ pub(crate) struct Audit {
     /// The number of possibly forged records that were read.
     pub(crate) unproved: u64,
     /// Whether frames may be forged from here on: they follow damage in a segment of version 1.
-    doubtful: bool,
+    untrusted: bool,
     /// Sequence numbers that are missing where there is a gap.
     pub(crate) missing_sequences: u64,
     /// The ids of accepted events, ascending.
@@ -89,9 +89,9 @@ pub(crate) struct Audit {
     /// Whether retention has removed records from the WAL.
     pruned: bool,
     /// The last sequence number of each subscription.
-    sequences: HashMap<u32, Given>,
+    sequences: HashMap<u32, Assigned>,
     /// Frames of a transaction whose end has not been read.
-    step: Vec<(Head, Vec<u8>)>,
+    transaction: Vec<(Head, Vec<u8>)>,
 }
 
 impl Audit {
@@ -109,78 +109,81 @@ impl Audit {
             taken: BTreeMap::new(),
             left_out: BTreeMap::new(),
             unproved: 0,
-            doubtful: false,
+            untrusted: false,
             missing_sequences: 0,
             events: Vec::new(),
             messages: Vec::new(),
             older_events: 0,
             pruned: false,
             sequences: HashMap::new(),
-            step: Vec::new(),
+            transaction: Vec::new(),
         })
     }
 
     pub(crate) fn begin_file(&mut self) {
         self.findings.files += 1;
-        self.doubtful = false;
+        self.untrusted = false;
     }
 
     /// Reads a whole segment, its header included, and continues behind damage.
-    pub(crate) fn file(&mut self, place: Place<'_>, bytes: &[u8], keep: Keep<'_>) -> Result<(), Damage> {
+    pub(crate) fn file(&mut self, segment: SegmentInfo<'_>, bytes: &[u8], on_frame: OnFrame<'_>) -> Result<(), Damage> {
         self.begin_file();
-        let mut at = (place.header.end() as usize).min(bytes.len());
+        let mut at = (segment.header.end() as usize).min(bytes.len());
         let mut whole = at;
         while at < bytes.len() {
-            match place.header.binding.decode(&bytes[at..], u32_of(at)) {
+            match segment.header.binding.decode(&bytes[at..], u32_of(at)) {
                 Ok((head, payload, length)) => {
-                    self.frame(place, at, head, payload, keep)?;
+                    self.frame(segment, at, head, payload, on_frame)?;
                     at += length;
-                    if self.step.is_empty() {
+                    if self.transaction.is_empty() {
                         whole = at;
                     }
                 }
-                Err(_) if self.is_torn(place, bytes, whole) => return Ok(()),
-                Err(fault) => at = self.gap(place, bytes, at, fault),
+                Err(_) if self.is_torn(segment, bytes, whole) => return Ok(()),
+                Err(fault) => at = self.gap(segment, bytes, at, fault),
             }
         }
-        if whole < at && self.is_torn(place, bytes, whole) {
+        if whole < at && self.is_torn(segment, bytes, whole) {
             return Ok(());
         }
-        if at < place.acknowledged as usize {
-            let what = format!("ends before byte {}, up to which it was written and acknowledged", place.acknowledged);
-            self.findings.fault(place.name, at as u64, what);
-            self.lost(place.number, at, 0);
+        if at < segment.acknowledged as usize {
+            let what =
+                format!("ends before byte {}, up to which it was written and acknowledged", segment.acknowledged);
+            self.findings.fault(segment.name, at as u64, what);
+            self.lost(segment.number, at, 0);
         }
         Ok(())
     }
 
     /// Whether a start would truncate everything behind the last whole transaction, which ends at `whole`. If so,
     /// counts the bytes.
-    fn is_torn(&mut self, place: Place<'_>, bytes: &[u8], whole: usize) -> bool {
-        if !place.newest {
+    fn is_torn(&mut self, segment: SegmentInfo<'_>, bytes: &[u8], whole: usize) -> bool {
+        if !segment.newest {
             return false;
         }
         let batch = self.whole_batch.max(self.stored.as_ref().map_or(0, |(_, applied)| applied.batch));
-        let (binding, acknowledged) = (place.header.binding, place.acknowledged);
-        let Tail::Torn(torn) = recovery::tail(binding, &bytes[whole..], u32_of(whole), batch, acknowledged) else {
+        let (binding, acknowledged) = (segment.header.binding, segment.acknowledged);
+        let TailState::Torn(torn) =
+            recovery::classify_tail(binding, &bytes[whole..], u32_of(whole), batch, acknowledged)
+        else {
             return false;
         };
-        self.step.clear();
+        self.transaction.clear();
         self.findings.torn_bytes += torn as u64;
         true
     }
 
     /// Reports that there is no frame at `at`; returns where to continue.
-    fn gap(&mut self, place: Place<'_>, bytes: &[u8], at: usize, fault: NoFrame) -> usize {
-        let next = recovery::resume(place.header.binding, bytes, at, self.end.batch);
+    fn gap(&mut self, segment: SegmentInfo<'_>, bytes: &[u8], at: usize, fault: NoFrame) -> usize {
+        let next = recovery::resume(segment.header.binding, bytes, at, self.end.batch);
         let to = next.unwrap_or(bytes.len());
         let what = match fault {
             NoFrame::Short(_) if next.is_none() => "ends in the middle of a record",
             _ => "is damaged",
         };
-        self.findings.fault(place.name, at as u64, format!("{what}; {} bytes cannot be read", to - at));
-        self.lost(place.number, at, to - at);
-        self.doubtful |= place.header.binding == Binding::Plain;
+        self.findings.fault(segment.name, at as u64, format!("{what}; {} bytes cannot be read", to - at));
+        self.lost(segment.number, at, to - at);
+        self.untrusted |= segment.header.binding == Binding::Plain;
         to
     }
 
@@ -194,47 +197,47 @@ impl Audit {
 
     /// Whether a frame is left out because it may be forged and would grant rights.
     fn is_left_out(&mut self, head: Head) -> bool {
-        let left_out = self.doubtful && record::grants_rights(head.kind);
+        let left_out = self.untrusted && record::grants_rights(head.kind);
         if left_out {
             *self.left_out.entry(record::name(head.kind)).or_default() += 1;
         }
-        self.unproved += u64::from(self.doubtful && !left_out);
+        self.unproved += u64::from(self.untrusted && !left_out);
         left_out
     }
 
     /// Processes a frame at offset `at`.
     pub(crate) fn frame(
         &mut self,
-        place: Place<'_>,
+        segment: SegmentInfo<'_>,
         at: usize,
         head: Head,
         payload: &[u8],
-        keep: Keep<'_>,
+        on_frame: OnFrame<'_>,
     ) -> Result<(), Damage> {
         if self.is_left_out(head) {
             return Ok(());
         }
-        let length = place.header.binding.header() + payload.len();
-        if !self.look(place, at, head, payload) {
-            self.lost(place.number, at, length);
+        let length = segment.header.binding.header() + payload.len();
+        if !self.validate(segment, at, head, payload) {
+            self.lost(segment.number, at, length);
             return Ok(());
         }
         // Every group commit writes something, so a missing number was removed.
         self.pruned |= head.batch > self.end.batch + 1;
         let behind = u32_of(at + length);
         // A forged number must not make the following frames look old.
-        if !self.doubtful {
+        if !self.untrusted {
             self.end.batch = self.end.batch.max(head.batch);
         }
         self.end.last_id = self.end.last_id.max(head.id);
-        (self.end.segment, self.end.offset) = (place.number, behind);
-        self.step.push((head, payload.to_vec()));
+        (self.end.segment, self.end.offset) = (segment.number, behind);
+        self.transaction.push((head, payload.to_vec()));
         if head.continues {
             return Ok(());
         }
         self.whole_batch = head.batch;
-        for (head, payload) in std::mem::take(&mut self.step) {
-            self.findings.bytes += (place.header.binding.header() + payload.len()) as u64;
+        for (head, payload) in std::mem::take(&mut self.transaction) {
+            self.findings.bytes += (segment.header.binding.header() + payload.len()) as u64;
             *self.taken.entry(record::name(head.kind)).or_default() += 1;
             match (record::SCHEMA.class)(head.kind) {
                 Class::Event => self.findings.events += 1,
@@ -243,18 +246,18 @@ impl Audit {
             }
             self.rebuilt.apply(head, &payload)?;
             if let Some((stored, applied)) = &self.stored
-                && (place.number, behind) > (applied.segment, applied.offset)
+                && (segment.number, behind) > (applied.segment, applied.offset)
             {
                 stored.apply(head, &payload)?;
             }
-            keep(head, &payload)?;
+            on_frame(head, &payload)?;
         }
         Ok(())
     }
 
     /// Validates a record; returns false if it is unreadable.
-    fn look(&mut self, place: Place<'_>, at: usize, head: Head, payload: &[u8]) -> bool {
-        let mut fault = |what: String| self.findings.fault(place.name, place.byte(at), what);
+    fn validate(&mut self, segment: SegmentInfo<'_>, at: usize, head: Head, payload: &[u8]) -> bool {
+        let mut fault = |what: String| self.findings.fault(segment.name, segment.byte(at), what);
         if head.version != record::VERSION {
             fault(format!("has a record of version {}, which this hookswitch does not know", head.version));
             return false;
@@ -266,11 +269,11 @@ impl Audit {
             };
             let sound = record.is_sound();
             if sound {
-                self.note(place, at, head, &given);
+                self.index(segment, at, head, &given);
             }
             sound
         });
-        let mut fault = |what: String| self.findings.fault(place.name, place.byte(at), what);
+        let mut fault = |what: String| self.findings.fault(segment.name, segment.byte(at), what);
         if !readable {
             fault(format!("has a record that cannot be read (kind {})", head.kind));
             return false;
@@ -285,14 +288,14 @@ impl Audit {
     }
 
     /// Indexes a valid record, with the ids of the deliveries that it begins.
-    fn note(&mut self, place: Place<'_>, at: usize, head: Head, given: &[DeliveryId]) {
+    fn index(&mut self, segment: SegmentInfo<'_>, at: usize, head: Head, given: &[DeliveryId]) {
         match (record::SCHEMA.class)(head.kind) {
             Class::Event => {
-                if place.number != self.end.segment {
+                if segment.number != self.end.segment {
                     self.older_events = self.events.len();
                 }
                 self.events.push(head.id);
-                given.iter().for_each(|id| self.sequence(place, at, id.subscription_number(), id.sequence()));
+                given.iter().for_each(|id| self.check_sequence(segment, at, id.subscription_number(), id.sequence()));
             }
             Class::Message => self.messages.push(head.id),
             Class::LogEntry | Class::WithEvent | Class::Other => {}
@@ -300,16 +303,16 @@ impl Audit {
     }
 
     /// Checks an assigned sequence number against the previous one.
-    fn sequence(&mut self, place: Place<'_>, at: usize, number: u32, sequence: u64) {
-        let given = Given { sequence, file: place.number, gaps: self.gaps };
+    fn check_sequence(&mut self, segment: SegmentInfo<'_>, at: usize, number: u32, sequence: u64) {
+        let given = Assigned { sequence, file: segment.number, gaps: self.gaps };
         let before = self.sequences.insert(number, given);
         let Some(before) = before.filter(|before| sequence != before.sequence + 1) else { return };
         if before.gaps != given.gaps {
             self.missing_sequences += sequence.saturating_sub(before.sequence + 1);
-        } else if sequence <= before.sequence || (place.newest && before.file == place.number) {
+        } else if sequence <= before.sequence || (segment.newest && before.file == segment.number) {
             // In older segments retention may have removed the records between.
             let what = format!("has sequence number {sequence} of subscription {number} behind {}", before.sequence);
-            self.findings.fault(place.name, place.byte(at), what);
+            self.findings.fault(segment.name, segment.byte(at), what);
         }
     }
 
@@ -334,7 +337,7 @@ impl Audit {
                 faults.push(format!("says that {id} is {what}, and the write-ahead log does not"));
             }
             for (id, event) in there.iter().filter(|(id, _)| !here.contains_key(*id)) {
-                if self.ends_are_kept(*event) {
+                if self.must_have_ends(*event) {
                     faults.push(format!("does not have {id}, which is {what} according to the write-ahead log"));
                 }
             }
@@ -354,7 +357,7 @@ impl Audit {
 
     /// Whether the WAL must still contain the ends of an event's deliveries. Retention may have removed them before the
     /// event itself, but never compacts the last segment.
-    fn ends_are_kept(&self, event: EventId) -> bool {
+    fn must_have_ends(&self, event: EventId) -> bool {
         !self.pruned || self.events.get(self.older_events).is_some_and(|first| event.bits() >= *first)
     }
 

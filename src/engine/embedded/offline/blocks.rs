@@ -5,7 +5,7 @@
 use std::io;
 
 use crate::engine::embedded::frame::NoFrame;
-use crate::engine::embedded::offline::audit::{Audit, Keep, Place};
+use crate::engine::embedded::offline::audit::{Audit, OnFrame, SegmentInfo};
 use crate::engine::embedded::wal::{self, Growing, Header, Shape, Source};
 use crate::model::error::{Damage, u32_of};
 use crate::model::record::{self, Head};
@@ -25,7 +25,7 @@ pub(crate) enum Found<'f> {
 }
 
 /// Decompressed bytes that have not been scanned yet.
-struct Held {
+struct Buffer {
     bytes: Vec<u8>,
     /// The offset of the first of them.
     at: u32,
@@ -43,29 +43,29 @@ pub(crate) fn each<E>(
     batch: u64,
     visit: &mut dyn FnMut(Found<'_>) -> Result<(), E>,
 ) -> Result<(), E> {
-    let mut held = Held { bytes: Vec::new(), at: shape.held_by(0).start, batch, gap: None };
+    let mut buffer = Buffer { bytes: Vec::new(), at: shape.offsets_of(0).start, batch, gap: None };
     for number in 0..shape.blocks() {
-        match shape.read_what_is_left(file, length, number) {
-            Ok(bytes) => held.bytes.extend(bytes),
-            Err(spoilt) => {
-                let from = held.at;
-                held.gap.get_or_insert((from, spoilt.byte, spoilt.error));
-                held.bytes.clear();
-                held.at = shape.held_by(number).end;
+        match shape.read_lenient(file, length, number) {
+            Ok(bytes) => buffer.bytes.extend(bytes),
+            Err(fault) => {
+                let from = buffer.at;
+                buffer.gap.get_or_insert((from, fault.byte, fault.error));
+                buffer.bytes.clear();
+                buffer.at = shape.offsets_of(number).end;
                 continue;
             }
         }
-        held.look((header, shape), file, visit)?;
+        buffer.scan((header, shape), file, visit)?;
     }
-    if !held.bytes.is_empty() && held.gap.is_none() {
-        held.gap = Some((held.at, shape.byte_of(file, shape.block_of(held.at)), None));
+    if !buffer.bytes.is_empty() && buffer.gap.is_none() {
+        buffer.gap = Some((buffer.at, shape.byte_of(file, shape.block_of(buffer.at)), None));
     }
-    held.gap.map_or(Ok(()), |(from, byte, error)| visit(Found::Gap { from, to: shape.end(), byte, error }))
+    buffer.gap.map_or(Ok(()), |(from, byte, error)| visit(Found::Gap { from, to: shape.end(), byte, error }))
 }
 
-impl Held {
+impl Buffer {
     /// Scans all complete frames.
-    fn look<E>(
+    fn scan<E>(
         &mut self,
         (header, shape): (Header, Shape),
         file: &(impl Source + ?Sized),
@@ -75,7 +75,7 @@ impl Held {
         let end = loop {
             let (rest, at) = (&self.bytes[used..], self.at + u32_of(used));
             if let Some(gap) = self.gap.take() {
-                let Some(found) = binding.find(rest, at, |ahead| ahead.head.batch >= self.batch) else {
+                let Some(found) = binding.find(rest, at, |header| header.head.batch >= self.batch) else {
                     self.gap = Some(gap);
                     // The next frame may begin at the very end.
                     break self.bytes.len().saturating_sub(binding.header() - 1).max(used);
@@ -108,49 +108,49 @@ impl Audit {
     /// Reads a whole compressed segment, continuing behind damage; returns the index that belongs to it.
     pub(crate) fn packed_file(
         &mut self,
-        place: Place<'_>,
+        segment: SegmentInfo<'_>,
         shape: Shape,
         (file, length): (&(impl Source + ?Sized), u64),
-        keep: Keep<'_>,
+        on_frame: OnFrame<'_>,
     ) -> Result<Growing, Damage> {
         self.begin_file();
         let mut made = Growing::default();
         let mut block = (u32::MAX, 0);
-        let read = each::<Damage>((place.header, shape), (file, length), self.end.batch, &mut |found| {
+        let read = each::<Damage>((segment.header, shape), (file, length), self.end.batch, &mut |found| {
             match found {
                 Found::Frame(at, head, payload, length) => {
-                    made.note(&wal::entry_of(&record::SCHEMA, at, length, head, payload));
+                    made.insert(&wal::entry_of(&record::SCHEMA, at, length, head, payload));
                     let number = shape.block_of(at);
                     if block.0 != number {
                         block = (number, shape.byte_of(file, number));
                     }
-                    self.frame(Place { block: Some(block.1), ..place }, at as usize, head, payload, keep)?;
+                    self.frame(SegmentInfo { block: Some(block.1), ..segment }, at as usize, head, payload, on_frame)?;
                 }
                 Found::Gap { from, to, byte, error } => {
                     let why = error.map_or_else(|| "is damaged".to_owned(), |error| format!("cannot be read: {error}"));
                     let what = format!("{why}; {} bytes of what is compressed there cannot be read", to - from);
-                    self.findings.fault(place.name, byte, what);
-                    self.lost(place.number, from as usize, (to - from) as usize);
+                    self.findings.fault(segment.name, byte, what);
+                    self.lost(segment.number, from as usize, (to - from) as usize);
                 }
             }
             Ok(())
         });
         read?;
-        self.look_at_tables(place, shape, (file, length));
-        if shape.end() < place.acknowledged {
+        self.check_tables(segment, shape, (file, length));
+        if shape.end() < segment.acknowledged {
             let what =
-                format!("ends before offset {}, up to which it was written and acknowledged", place.acknowledged);
-            self.findings.fault(place.name, length, what);
-            self.lost(place.number, shape.end() as usize, 0);
+                format!("ends before offset {}, up to which it was written and acknowledged", segment.acknowledged);
+            self.findings.fault(segment.name, length, what);
+            self.lost(segment.number, shape.end() as usize, 0);
         }
         Ok(made)
     }
 
     /// Reports damage to the tables, which may leave all blocks readable.
-    fn look_at_tables(&mut self, place: Place<'_>, shape: Shape, (file, length): (&(impl Source + ?Sized), u64)) {
+    fn check_tables(&mut self, segment: SegmentInfo<'_>, shape: Shape, (file, length): (&(impl Source + ?Sized), u64)) {
         let agree = (0..shape.blocks()).try_for_each(|number| shape.tables_agree(file, length, number));
-        if let Err(spoilt) = agree.and_then(|()| shape.check(file, length)) {
-            self.findings.fault(place.name, spoilt.byte, "has a table of its blocks that is damaged".to_owned());
+        if let Err(fault) = agree.and_then(|()| shape.check(file, length)) {
+            self.findings.fault(segment.name, fault.byte, "has a table of its blocks that is damaged".to_owned());
         }
     }
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use crate::engine::embedded::format::{self, FORMAT};
 use crate::engine::embedded::marker;
-use crate::engine::embedded::offline::audit::{Audit, Place};
+use crate::engine::embedded::offline::audit::{Audit, SegmentInfo};
 use crate::engine::embedded::offline::refused::Refused;
 use crate::engine::embedded::offline::replica::Replica;
 use crate::engine::embedded::offline::report::Findings;
@@ -21,7 +21,7 @@ use crate::model::record::{self, CheckpointPosition, Head};
 const PAGE_BYTES: usize = 1 << 20;
 
 /// Receives the frames of the WAL.
-pub(crate) trait Keeper {
+pub(crate) trait FrameSink {
     /// A segment begins, or should.
     fn file(&mut self, number: u32) -> Result<(), Damage>;
     /// A frame that was read.
@@ -29,9 +29,9 @@ pub(crate) trait Keeper {
 }
 
 /// Ignores everything.
-pub(crate) struct Unkept;
+pub(crate) struct NullSink;
 
-impl Keeper for Unkept {
+impl FrameSink for NullSink {
     fn file(&mut self, _: u32) -> Result<(), Damage> {
         Ok(())
     }
@@ -41,8 +41,8 @@ impl Keeper for Unkept {
     }
 }
 
-/// Reads and compares everything; `keeper` receives the WAL.
-pub(crate) fn read(dir: &Path, keeper: &mut dyn Keeper) -> Result<Audit, Refused> {
+/// Reads and compares everything; `sink` receives the WAL.
+pub(crate) fn read(dir: &Path, sink: &mut dyn FrameSink) -> Result<Audit, Refused> {
     let mut faults: Vec<(&str, String)> = Vec::new();
     check_marker(dir, &mut faults)?;
     if let Err(damage) = marker::marker(dir) {
@@ -64,7 +64,7 @@ pub(crate) fn read(dir: &Path, keeper: &mut dyn Keeper) -> Result<Audit, Refused
         audit.findings.fault(file, None, what);
     }
     let failed = |damage: Damage| Refused::Failed(damage.to_string());
-    read_journal(dir, &mut audit, keeper).map_err(failed)?;
+    read_journal(dir, &mut audit, sink).map_err(failed)?;
     audit.compare().map_err(failed)?;
     Ok(audit)
 }
@@ -98,25 +98,25 @@ fn check_marker(dir: &Path, faults: &mut Vec<(&str, String)>) -> Result<(), Refu
 fn read_state(dir: &Path) -> Result<(Replica, CheckpointPosition), String> {
     let mut replica = Replica::of_directory(dir)?;
     let panicked = |_| "is damaged: it cannot be read as a whole".to_owned();
-    let looked = catch_unwind(AssertUnwindSafe(|| look_at_pairs(&mut replica)));
+    let looked = catch_unwind(AssertUnwindSafe(|| validate_pairs(&mut replica)));
     let applied = looked.map_err(panicked)??;
     Ok((replica, applied))
 }
 
-fn look_at_pairs(replica: &mut Replica) -> Result<CheckpointPosition, String> {
+fn validate_pairs(replica: &mut Replica) -> Result<CheckpointPosition, String> {
     let text = |damage: Damage| damage.detail().to_owned();
-    let applied = replica.state.applied().map_err(|error| error.to_string())?;
+    let applied = replica.kv.applied().map_err(|error| error.to_string())?;
     let applied = applied.ok_or("does not record its checkpoint position")?;
     let mut after: Option<Vec<u8>> = None;
     loop {
-        let page = replica.state.stored(after.as_deref(), PAGE_BYTES).map_err(|error| error.to_string())?;
+        let page = replica.kv.stored(after.as_deref(), PAGE_BYTES).map_err(|error| error.to_string())?;
         let Some((last, _)) = page.last() else { break };
         after = Some(last.clone());
         for (key, value) in &page {
-            replica.look_at(key, value)?;
+            replica.validate(key, value)?;
         }
     }
-    replica.take_up(applied).map_err(text)?;
+    replica.load_registry(applied).map_err(text)?;
     Ok(applied)
 }
 
@@ -128,7 +128,7 @@ fn files_of(journal: &Path, named: &[u32], audit: &mut Audit) -> BTreeMap<u32, (
         let path = wal::file_path(journal, named);
         let start = read_start(&path).unwrap_or_default();
         let header = Header::read(&start).map_err(|what| audit.findings.fault(&name_of(named), 0, what)).ok();
-        let header = header.or_else(|| Header::read_what_is_left(&start));
+        let header = header.or_else(|| Header::read_lenient(&start));
         let number = header.map_or(named, |header| if header.number == 0 { named } else { header.number });
         if number != named {
             audit.findings.fault(&name_of(named), 12, format!("is the file {}, by its header", name_of(number)));
@@ -149,7 +149,7 @@ fn name_of(number: u32) -> String {
     format!("journal/{number:06}.log")
 }
 
-fn read_journal(dir: &Path, audit: &mut Audit, keeper: &mut dyn Keeper) -> Result<(), Damage> {
+fn read_journal(dir: &Path, audit: &mut Audit, sink: &mut dyn FrameSink) -> Result<(), Damage> {
     let journal = dir.join("journal");
     let applied = audit.stored.as_ref().map_or_else(CheckpointPosition::default, |(_, applied)| *applied);
     let named = wal::numbers_in(&journal)?;
@@ -160,7 +160,7 @@ fn read_journal(dir: &Path, audit: &mut Audit, keeper: &mut dyn Keeper) -> Resul
     let files = files_of(&journal, &named, audit);
     let newest = files.keys().last().copied().max(unused).unwrap_or(1).max(applied.segment);
     for number in first..=newest {
-        keeper.file(number)?;
+        sink.file(number)?;
         if Some(number) == unused && !files.contains_key(&number) {
             audit.findings.files += 1;
             continue;
@@ -172,9 +172,10 @@ fn read_journal(dir: &Path, audit: &mut Audit, keeper: &mut dyn Keeper) -> Resul
         };
         let (name, path) = (name_of(*named), wal::file_path(&journal, *named));
         let acknowledged = if number == applied.segment { applied.offset } else { 0 };
-        let place = |header| Place { name: &name, number, header, newest: number == newest, acknowledged, block: None };
+        let segment =
+            |header| SegmentInfo { name: &name, number, header, newest: number == newest, acknowledged, block: None };
         let read = match header {
-            Some(header) => read_file(&path, place(*header), audit, keeper)?,
+            Some(header) => read_file(&path, segment(*header), audit, sink)?,
             None => fs::metadata(&path).map(|file| {
                 let what = "has lost its salt, without which no record in it can be verified: all of it is lost";
                 audit.findings.fault(&name, 0, what);
@@ -192,29 +193,29 @@ fn read_journal(dir: &Path, audit: &mut Audit, keeper: &mut dyn Keeper) -> Resul
 /// Reads a segment, and compares the index beside it. The inner error is why it cannot be read.
 fn read_file(
     path: &Path,
-    place: Place<'_>,
+    segment: SegmentInfo<'_>,
     audit: &mut Audit,
-    keeper: &mut dyn Keeper,
+    sink: &mut dyn FrameSink,
 ) -> Result<io::Result<()>, Damage> {
     let gaps = audit.gaps;
-    let keep = &mut |head, payload: &[u8]| keeper.frame(head, payload);
-    let (made, end) = if let Some(shape) = Shape::of(place.header) {
+    let on_frame = &mut |head, payload: &[u8]| sink.frame(head, payload);
+    let (made, end) = if let Some(shape) = Shape::of(segment.header) {
         let opened = fs::File::open(path).and_then(|file| Ok((file.metadata()?.len(), file)));
         let (length, file) = match opened {
             Ok(opened) => opened,
             Err(error) => return Ok(Err(error)),
         };
-        (audit.packed_file(place, shape, (&file, length), keep)?, shape.end() as usize)
+        (audit.packed_file(segment, shape, (&file, length), on_frame)?, shape.end() as usize)
     } else {
         let bytes = match fs::read(path) {
             Ok(bytes) => bytes,
             Err(error) => return Ok(Err(error)),
         };
-        audit.file(place, &bytes, keep)?;
-        index_of(place.header, &bytes)
+        audit.file(segment, &bytes, on_frame)?;
+        index_of(segment.header, &bytes)
     };
     if audit.gaps == gaps {
-        check_index(path, (&made, end), !place.newest, audit);
+        check_index(path, (&made, end), !segment.newest, audit);
     }
     Ok(Ok(()))
 }
@@ -224,7 +225,7 @@ fn index_of(header: Header, bytes: &[u8]) -> (Growing, usize) {
     let mut made = Growing::default();
     let mut at = header.end() as usize;
     while let Ok((head, payload, length)) = header.binding.decode(bytes.get(at..).unwrap_or_default(), u32_of(at)) {
-        made.note(&wal::entry_of(&record::SCHEMA, u32_of(at), length, head, payload));
+        made.insert(&wal::entry_of(&record::SCHEMA, u32_of(at), length, head, payload));
         at += length;
     }
     (made, at)
@@ -257,7 +258,7 @@ fn check_index(path: &Path, (made, end): (&Growing, usize), full: bool, audit: &
 /// # Errors
 /// There is no store, it is of a newer version, or there is no scratch space. Damage is reported in the findings.
 pub fn verify_directory(dir: &Path) -> Result<Findings, Refused> {
-    let mut audit = read(dir, &mut Unkept)?;
+    let mut audit = read(dir, &mut NullSink)?;
     audit.sum_up();
     Ok(audit.findings)
 }

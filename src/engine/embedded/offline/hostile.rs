@@ -137,8 +137,8 @@ proptest! {
         let until = (begin + 1 + hole).min(bytes.len());
         bytes[begin..until].fill(0);
         let binding = Header::read(&bytes).map_err(TestCaseError::fail)?.binding;
-        let tail = recovery::tail(binding, &bytes[begin..], u32_of(begin), written.len() as u64 - 1, 0);
-        prop_assert!(matches!(tail, recovery::Tail::Torn(_)));
+        let tail = recovery::classify_tail(binding, &bytes[begin..], u32_of(begin), written.len() as u64 - 1, 0);
+        prop_assert!(matches!(tail, recovery::TailState::Torn(_)));
     }
 }
 

@@ -14,7 +14,7 @@ use crate::engine::embedded::frame::Salt;
 use crate::engine::embedded::kv::BATCH_BYTES;
 use crate::engine::embedded::offline::archive::Section;
 use crate::engine::embedded::offline::refused::Refused;
-use crate::engine::embedded::open::{self, LAYING_OUT, UNFINISHED};
+use crate::engine::embedded::open::{self, RESTORE_MARKER, UNFINISHED};
 use crate::engine::embedded::wal::{self, Header, Packing};
 use crate::engine::embedded::{durable, marker};
 use crate::model::error::u32_of;
@@ -22,7 +22,7 @@ use crate::model::keys::{self, APPLIED};
 use crate::model::record::{self, CheckpointPosition};
 
 /// What an empty directory may contain.
-const HARMLESS: [&str; 2] = ["lock", "lost+found"];
+const ALLOWED: [&str; 2] = ["lock", "lost+found"];
 const CACHE_BYTES: u64 = 64 << 20;
 
 /// Checks that `dir` does not exist or is empty.
@@ -37,7 +37,7 @@ pub fn check_empty(dir: &Path) -> Result<(), Refused> {
     };
     for entry in entries {
         let name = entry.map_err(|error| Refused::Failed(format!("{}: {error}", dir.display())))?.file_name();
-        if !HARMLESS.iter().any(|harmless| name == *harmless) {
+        if !ALLOWED.iter().any(|harmless| name == *harmless) {
             return Err(Refused::Failed(format!(
                 "{} is not empty: it holds {}. Nothing was changed in it; name a new or an empty directory",
                 dir.display(),
@@ -64,7 +64,7 @@ pub(crate) struct Layout {
     file: Option<(u32, Body, u64)>,
     /// The salt of the current segment, if new frames are bound to it.
     salt: Option<Salt>,
-    applied: Option<CheckpointPosition>,
+    position: Option<CheckpointPosition>,
 }
 
 impl Layout {
@@ -73,14 +73,14 @@ impl Layout {
         check_empty(dir)?;
         let make = || -> io::Result<()> {
             DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-            durable::replace_file(&dir.join(UNFINISHED), LAYING_OUT)?;
+            durable::replace_file(&dir.join(UNFINISHED), RESTORE_MARKER)?;
             fs::create_dir(dir.join("state"))?;
             fs::create_dir(dir.join("journal"))
         };
         make().map_err(|error| failed(dir, &error))?;
         let db = open::database(&dir.join("state"), CACHE_BYTES).map_err(Refused::Failed)?;
         let dir = dir.to_owned();
-        Ok(Self { dir, db, batch: sled::Batch::default(), batch_bytes: 0, file: None, salt: None, applied: None })
+        Ok(Self { dir, db, batch: sled::Batch::default(), batch_bytes: 0, file: None, salt: None, position: None })
     }
 
     /// Writes a section of a backup.
@@ -118,7 +118,7 @@ impl Layout {
     /// Writes a pair of the state.
     pub(crate) fn pair(&mut self, key: &[u8], value: &[u8]) -> Result<(), Refused> {
         if key == APPLIED {
-            self.applied = record::decode(value);
+            self.position = record::decode(value);
             return Ok(());
         }
         if key == keys::COUNTED {
@@ -209,8 +209,8 @@ impl Layout {
     }
 
     /// Sets the checkpoint position of the state.
-    pub(crate) const fn set_applied(&mut self, applied: CheckpointPosition) {
-        self.applied = Some(applied);
+    pub(crate) const fn set_applied(&mut self, position: CheckpointPosition) {
+        self.position = Some(position);
     }
 
     /// Completes the directory: from here on it is a store.
@@ -220,10 +220,10 @@ impl Layout {
         let numbers = wal::numbers_in(&path).map_err(|error| Refused::Failed(error.to_string()))?;
         let noted = numbers.first().map_or(Ok(()), |first| wal::note_first(&path, *first));
         noted.and_then(|()| durable::sync_dir(&path)).map_err(|error| failed(&path, &error))?;
-        let applied = self
-            .applied
+        let position = self
+            .position
             .ok_or_else(|| Refused::Damaged("it does not record the checkpoint position of its state".to_owned()))?;
-        self.batch.insert(APPLIED, record::encode(&applied));
+        self.batch.insert(APPLIED, record::encode(&position));
         self.flush()?;
         let Self { dir, db, .. } = self;
         drop(db);

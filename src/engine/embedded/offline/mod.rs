@@ -108,7 +108,7 @@ pub fn is_record(kind: u8, payload: &[u8]) -> bool {
 /// The records that a salvage would find in the segment `bytes`: kinds and payloads. As [`is_record`], accepts
 /// arbitrary bytes.
 pub fn records_in(bytes: &[u8]) -> Vec<(u8, Vec<u8>)> {
-    let Some(header) = Header::read_what_is_left(bytes) else { return Vec::new() };
+    let Some(header) = Header::read_lenient(bytes) else { return Vec::new() };
     let (mut at, mut batch, mut found) = (header.end() as usize, 0, Vec::new());
     if let Some(shape) = Shape::of(header) {
         let read = blocks::each::<Infallible>((header, shape), (bytes, bytes.len() as u64), 0, &mut |part| {

@@ -19,7 +19,7 @@ use crate::model::{keys, report};
 /// The cache size of a scratch database.
 const CACHE_BYTES: u64 = 64 << 20;
 /// How many bytes of changes are kept in memory before they are written to the scratch database.
-const GATHERED_MOST: usize = 8 << 20;
+const MAX_GATHERED: usize = 8 << 20;
 
 /// A directory that is removed when this is dropped. Private, because it contains secrets.
 pub(crate) struct Scratch(PathBuf);
@@ -58,7 +58,7 @@ pub(crate) type Visit<'v> = &'v mut dyn FnMut(&[u8], &[u8]) -> Result<(), Damage
 /// A state and its registry, on a scratch database.
 pub(crate) struct Replica {
     // Dropped, and so closed, before the scratch directory.
-    pub(crate) state: Kv,
+    pub(crate) kv: Kv,
     pub(crate) registry: Mutex<Registry>,
     /// Unreadable derived values, described.
     pub(crate) derived_faults: Vec<String>,
@@ -69,12 +69,12 @@ impl Replica {
     /// An empty state, to which the whole history is applied.
     pub(crate) fn empty() -> Result<Self, String> {
         let replica = Self::on(Scratch::new().map_err(|error| no_room(&error))?)?;
-        replica.state.go_live();
+        replica.kv.go_live();
         Ok(replica)
     }
 
     /// An empty state, for the pairs of a backup.
-    pub(crate) fn of_pairs() -> Result<Self, String> {
+    pub(crate) fn for_backup() -> Result<Self, String> {
         Self::on(Scratch::new().map_err(|error| no_room(&error))?)
     }
 
@@ -91,15 +91,15 @@ impl Replica {
     }
 
     fn on(scratch: Scratch) -> Result<Self, String> {
-        let state = Kv::new(open::database(&scratch.path().join("state"), CACHE_BYTES)?);
-        Ok(Self { state, registry: Mutex::default(), derived_faults: Vec::new(), _scratch: scratch })
+        let kv = Kv::new(open::database(&scratch.path().join("state"), CACHE_BYTES)?);
+        Ok(Self { kv, registry: Mutex::default(), derived_faults: Vec::new(), _scratch: scratch })
     }
 
     /// Validates a pair.
     ///
     /// # Errors
     /// It cannot be read, and a daemon could not continue without it; a description.
-    pub(crate) fn look_at(&mut self, key: &[u8], value: &[u8]) -> Result<(), String> {
+    pub(crate) fn validate(&mut self, key: &[u8], value: &[u8]) -> Result<(), String> {
         let Some(kind) = ValueKind::of(key) else {
             return Err(format!("has a value of a kind that is not known (key {})", hex(key)));
         };
@@ -119,14 +119,14 @@ impl Replica {
         if key == keys::APPLIED {
             return Ok(record::decode(value));
         }
-        self.state.put(key.to_vec(), value.to_vec());
-        self.relieve()?;
+        self.kv.put(key.to_vec(), value.to_vec());
+        self.flush_if_large()?;
         Ok(None)
     }
 
     /// Loads the registry, to apply records behind `applied`.
-    pub(crate) fn take_up(&mut self, applied: CheckpointPosition) -> Result<(), Damage> {
-        let (registry, _) = load::registry(&self.state, applied.next_number, Arc::default(), Unreadable::PassOver)?;
+    pub(crate) fn load_registry(&mut self, applied: CheckpointPosition) -> Result<(), Damage> {
+        let (registry, _) = load::registry(&self.kv, applied.next_number, Arc::default(), Unreadable::PassOver)?;
         self.registry = Mutex::new(registry);
         Ok(())
     }
@@ -134,29 +134,29 @@ impl Replica {
     /// Applies the record in a frame; false if it cannot be decoded.
     pub(crate) fn apply(&self, head: Head, payload: &[u8]) -> Result<bool, Damage> {
         let Some(record) = Record::decode(head, payload) else { return Ok(false) };
-        report::take_in_all(record.apply(Target { view: &self.state, memory: &self.registry }), &self.state);
-        self.state.check()?;
-        self.relieve()?;
+        report::take_in_all(record.apply(Target { view: &self.kv, memory: &self.registry }), &self.kv);
+        self.kv.check()?;
+        self.flush_if_large()?;
         Ok(true)
     }
 
-    fn relieve(&self) -> Result<(), Damage> {
-        if self.state.gathered() > GATHERED_MOST {
-            self.state.checkpoint(&CheckpointMeta::default())?;
+    fn flush_if_large(&self) -> Result<(), Damage> {
+        if self.kv.gathered() > MAX_GATHERED {
+            self.kv.checkpoint(&CheckpointMeta::default())?;
         }
         Ok(())
     }
 
     /// Settles the registry after the last record.
     pub(crate) fn settle(&self) -> Result<(), Damage> {
-        Ok(load::settle(&self.state, &self.registry, false)?)
+        Ok(load::settle(&self.kv, &self.registry, false)?)
     }
 
     /// Passes every pair whose key begins with `prefix` to `visit`, in order.
     pub(crate) fn each(&self, prefix: &[u8], visit: Visit<'_>) -> Result<(), Damage> {
         let mut after: Option<Vec<u8>> = None;
         loop {
-            let page = self.state.scan(prefix, after.as_deref(), 1000)?;
+            let page = self.kv.scan(prefix, after.as_deref(), 1000)?;
             let Some((last, _)) = page.last() else { return Ok(()) };
             after = Some(last.clone());
             let of_itself = |key: &[u8]| [keys::APPLIED, keys::OPENED, keys::COUNTED].contains(&key);

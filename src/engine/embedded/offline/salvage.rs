@@ -14,7 +14,7 @@ use crate::core::delivery::{Delivery, State as Standing};
 use crate::core::id::DeliveryId;
 use crate::engine::embedded::backup::TOKEN;
 use crate::engine::embedded::offline::audit::Audit;
-use crate::engine::embedded::offline::directory::{self, Keeper};
+use crate::engine::embedded::offline::directory::{self, FrameSink};
 use crate::engine::embedded::offline::layout::{self, Layout};
 use crate::engine::embedded::offline::refused::Refused;
 use crate::engine::embedded::offline::replica::Replica;
@@ -26,7 +26,7 @@ use crate::model::lock::lock;
 use crate::model::record::{self, CheckpointPosition, DeliveryRecord, Head, Kind as _, PriorState, Requeued};
 use crate::model::value::ValueKind;
 
-impl Keeper for Layout {
+impl FrameSink for Layout {
     fn file(&mut self, number: u32) -> Result<(), Damage> {
         self.new_file(number).map_err(|refused| damage(&refused))
     }

@@ -18,35 +18,35 @@ pub(crate) struct PreOpenSnapshot {
 
 /// The largest database that is copied: copying must not make a start slow. A larger damaged database may be changed
 /// when it is refused.
-const COPIED_MOST: u64 = 256 << 20;
+const MAX_COPIED: u64 = 256 << 20;
 
 impl PreOpenSnapshot {
-    pub(crate) fn keep(dir: &Path) -> io::Result<Self> {
+    pub(crate) fn take(dir: &Path) -> io::Result<Self> {
         let state = dir.join("state");
-        let kept = Self { copy: dir.join("state-before-open"), refused: dir.join("state-refused") };
-        if kept.refused.exists() {
+        let snapshot = Self { copy: dir.join("state-before-open"), refused: dir.join("state-refused") };
+        if snapshot.refused.exists() {
             // A restore was interrupted. The copy was complete before anything was moved.
             if !state.exists() {
-                fs::rename(&kept.copy, &state)?;
+                fs::rename(&snapshot.copy, &state)?;
                 durable::sync_dir(dir)?;
             }
-            fs::remove_dir_all(&kept.refused)?;
+            fs::remove_dir_all(&snapshot.refused)?;
         }
-        if kept.copy.exists() {
+        if snapshot.copy.exists() {
             // An opening was interrupted, which sled recovers from by itself.
-            fs::remove_dir_all(&kept.copy)?;
+            fs::remove_dir_all(&snapshot.copy)?;
         }
-        if fs::metadata(state.join("db")).is_ok_and(|db| db.len() <= COPIED_MOST) {
-            copy_dir(&state, &kept.copy)?;
+        if fs::metadata(state.join("db")).is_ok_and(|db| db.len() <= MAX_COPIED) {
+            copy_dir(&state, &snapshot.copy)?;
         }
-        Ok(kept)
+        Ok(snapshot)
     }
 
     pub(crate) fn discard(&self) -> io::Result<()> {
         if self.copy.exists() { fs::remove_dir_all(&self.copy) } else { Ok(()) }
     }
 
-    pub(crate) fn put_back(&self, dir: &Path) -> io::Result<()> {
+    pub(crate) fn restore(&self, dir: &Path) -> io::Result<()> {
         if !self.copy.exists() {
             return Ok(());
         }
@@ -84,10 +84,10 @@ mod tests {
             fs::create_dir(dir.path().join(name)).unwrap();
             fs::write(dir.path().join(name).join("db"), bytes).unwrap();
         }
-        let before = PreOpenSnapshot::keep(dir.path()).unwrap();
+        let before = PreOpenSnapshot::take(dir.path()).unwrap();
         assert_eq!(fs::read(dir.path().join("state/db")).unwrap(), b"original");
         fs::write(dir.path().join("state/db"), "overwritten").unwrap();
-        before.put_back(dir.path()).unwrap();
+        before.restore(dir.path()).unwrap();
         assert_eq!(fs::read(dir.path().join("state/db")).unwrap(), b"original");
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
     }

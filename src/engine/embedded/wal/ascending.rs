@@ -17,7 +17,7 @@ impl Wal {
     /// Passes the frames under `term` to `visit`, the oldest first, until it breaks. Frames that have `passed` are
     /// skipped; no frame may have passed behind one that has not.
     pub(crate) fn ascending(&self, term: Term<'_>, passed: Passed<'_>, visit: Visit<'_>) -> Result<(), StoreError> {
-        let mask = self.masking();
+        let redaction = self.redaction();
         let work = self.unbounded();
         let Lookup::One(key) = term.lookup(None) else { return Ok(()) };
         let mut segments = self.newest_segments();
@@ -27,10 +27,10 @@ impl Wal {
             let mut last = None;
             // Different terms may share a key, so the last frame that really belongs to the sequence is searched for.
             while last.is_none() {
-                let some = segment.asked(&work, |index| index.below(key, below))?;
-                let Some(lowest) = some.first() else { break };
+                let postings = segment.query_index(&work, |index| index.below(key, below))?;
+                let Some(lowest) = postings.first() else { break };
                 below = lowest.offset;
-                for posting in some.iter().rev() {
+                for posting in postings.iter().rev() {
                     last = is_passed(&segment, posting.offset, passed)?;
                     if last.is_some() {
                         break;
@@ -40,14 +40,14 @@ impl Wal {
             if last != Some(false) {
                 continue;
             }
-            let places = segment.asked(&work, |index| index.postings_between(key, key))?;
-            let places: Vec<u32> = places.iter().map(|posting| posting.offset).collect();
-            let first = first_not_passed(&segment, &places, passed)?;
-            for place in &places[first..] {
+            let offsets = segment.query_index(&work, |index| index.postings_between(key, key))?;
+            let offsets: Vec<u32> = offsets.iter().map(|posting| posting.offset).collect();
+            let first = first_not_passed(&segment, &offsets, passed)?;
+            for offset in &offsets[first..] {
                 let mut flow = Ok(std::ops::ControlFlow::Continue(()));
-                segment.frame(*place, &mut |head, payload| {
+                segment.frame(*offset, &mut |head, payload| {
                     if passed(head, payload) == Some(false) {
-                        flow = Self::unmasked_or_not(mask.as_ref(), head, payload, |payload| visit(head, payload));
+                        flow = Self::redacted(redaction.as_ref(), head, payload, |payload| visit(head, payload));
                     }
                 })?;
                 if flow?.is_break() {
@@ -59,15 +59,15 @@ impl Wal {
     }
 }
 
-/// The index of the first of `places` that has not passed, by binary search.
-fn first_not_passed(segment: &Segment, places: &[u32], passed: Passed<'_>) -> Result<usize, Damage> {
-    let (mut low, mut high) = (0, places.len());
+/// The index of the first of `offsets` that has not passed, by binary search.
+fn first_not_passed(segment: &Segment, offsets: &[u32], passed: Passed<'_>) -> Result<usize, Damage> {
+    let (mut low, mut high) = (0, offsets.len());
     while low < high {
         let middle = low.midpoint(high);
         let mut at = middle;
         let mut found = None;
         while at < high && found.is_none() {
-            found = is_passed(segment, places[at], passed)?;
+            found = is_passed(segment, offsets[at], passed)?;
             at += 1;
         }
         match found {
@@ -78,8 +78,8 @@ fn first_not_passed(segment: &Segment, places: &[u32], passed: Passed<'_>) -> Re
     Ok(low)
 }
 
-fn is_passed(segment: &Segment, place: u32, passed: Passed<'_>) -> Result<Option<bool>, Damage> {
+fn is_passed(segment: &Segment, offset: u32, passed: Passed<'_>) -> Result<Option<bool>, Damage> {
     let mut found = None;
-    segment.frame(place, &mut |head, payload| found = passed(head, payload))?;
+    segment.frame(offset, &mut |head, payload| found = passed(head, payload))?;
     Ok(found)
 }

@@ -29,7 +29,7 @@ pub(crate) const SYNC_EVERY: usize = 2 << 20;
 pub(crate) const THROTTLE_EVERY: u32 = 256 << 10;
 
 /// Decides the disposition of a frame.
-pub(crate) type Judge<'j> = &'j mut dyn FnMut(Head, &[u8]) -> Result<Disposition, Damage>;
+pub(crate) type Decide<'j> = &'j mut dyn FnMut(Head, &[u8]) -> Result<Disposition, Damage>;
 /// Called regularly during long work; returning false stops it.
 pub(crate) type Throttle<'b> = &'b mut dyn FnMut() -> bool;
 
@@ -116,13 +116,18 @@ impl Wal {
         Ok(numbers)
     }
 
-    /// Reads segment `number` and returns how much of it `judge` would retain. Verifies the checksum of every frame.
-    pub(crate) fn survey(&self, number: u32, judge: Judge<'_>, throttle: Throttle<'_>) -> Result<Survey, NotCompacted> {
+    /// Reads segment `number` and returns how much of it `decide` would retain. Verifies the checksum of every frame.
+    pub(crate) fn survey(
+        &self,
+        number: u32,
+        decide: Decide<'_>,
+        throttle: Throttle<'_>,
+    ) -> Result<Survey, NotCompacted> {
         let mut survey = Survey::default();
         let segment = self.segment(number)?;
         each_frame(&segment, throttle, &mut |head, payload| {
             let length = (segment.binding.header() + payload.len()) as u64;
-            let kept = match judge(head, payload)? {
+            let kept = match decide(head, payload)? {
                 Disposition::Keep => length,
                 Disposition::Drop => 0,
                 Disposition::Replace(_, payload) => (frame::HEADER + payload.len()) as u64,
@@ -134,15 +139,15 @@ impl Wal {
         Ok(survey)
     }
 
-    /// Rewrites segment `number` as decided by `judge`.
+    /// Rewrites segment `number` as decided by `decide`.
     ///
     /// The frames remain the same, except that none continues in the next: the transactions that they were part of have
     /// long been applied.
-    pub(crate) fn rewrite(&self, number: u32, judge: Judge<'_>, throttle: Throttle<'_>) -> Result<(), NotCompacted> {
+    pub(crate) fn rewrite(&self, number: u32, decide: Decide<'_>, throttle: Throttle<'_>) -> Result<(), NotCompacted> {
         let _files = self.hold_files();
         let segment = self.segment(number)?;
         let fresh = segment.path().with_extension(REWRITE);
-        let written = write_again(&segment, &fresh, judge, throttle);
+        let written = write_retained(&segment, &fresh, decide, throttle);
         if written.is_err() {
             // Otherwise the next opening removes it.
             drop(fs::remove_file(&fresh));
@@ -157,22 +162,22 @@ impl Wal {
         }
         // After a crash the old index must not be found beside the new segment.
         durable::sync_dir(&self.dir).map_err(failed)?;
-        let replaced = self.take_place(&segment, &fresh)?;
+        let replacement = self.replace_file(&segment, &fresh)?;
         // Without it the index would be rebuilt on first use.
-        replaced.index_for_writing()?;
-        replaced.seal().map_err(NotCompacted::Failed)
+        replacement.index_for_writing()?;
+        replacement.seal().map_err(NotCompacted::Failed)
     }
 
     /// Replaces the file of `segment`, which is retired, with the synced file `fresh`.
-    pub(crate) fn take_place(&self, segment: &Segment, fresh: &Path) -> Result<Arc<Segment>, Damage> {
+    pub(crate) fn replace_file(&self, segment: &Segment, fresh: &Path) -> Result<Arc<Segment>, Damage> {
         let failed = |error: io::Error| Damage::io(fresh, "could not take its place", &error);
         fs::rename(fresh, segment.path()).map_err(failed)?;
-        let replaced = Arc::new(Segment::open(&self.dir, segment.number, &self.blocks, self.schema)?);
+        let replacement = Arc::new(Segment::open(&self.dir, segment.number, &self.blocks, self.schema)?);
         let mut segments = self.segments.write().unwrap_or_else(PoisonError::into_inner);
-        segments.insert(segment.number, replaced.clone());
+        segments.insert(segment.number, replacement.clone());
         drop(segments);
         durable::sync_dir(&self.dir).map_err(failed)?;
-        Ok(replaced)
+        Ok(replacement)
     }
 
     /// Drops the oldest segment, which must be `number` and not the active one.
@@ -202,15 +207,19 @@ impl Wal {
 }
 
 /// Called with each frame of a complete segment.
-type Look<'l> = &'l mut dyn FnMut(Head, &[u8]) -> Result<(), NotCompacted>;
+type FrameVisitor<'l> = &'l mut dyn FnMut(Head, &[u8]) -> Result<(), NotCompacted>;
 
-pub(crate) fn each_frame(segment: &Segment, throttle: Throttle<'_>, visit: Look<'_>) -> Result<(), NotCompacted> {
+pub(crate) fn each_frame(
+    segment: &Segment,
+    throttle: Throttle<'_>,
+    visit: FrameVisitor<'_>,
+) -> Result<(), NotCompacted> {
     let mut result = Ok(());
-    let mut next_breath = THROTTLE_EVERY;
+    let mut next_pause = THROTTLE_EVERY;
     let end = segment.walk(segment.begin(), segment.end(), &mut |offset, head, payload| {
         result = visit(head, payload);
-        if result.is_ok() && offset >= next_breath {
-            next_breath = offset + THROTTLE_EVERY;
+        if result.is_ok() && offset >= next_pause {
+            next_pause = offset + THROTTLE_EVERY;
             if !throttle() {
                 result = Err(NotCompacted::Stopped);
             }
@@ -226,7 +235,12 @@ pub(crate) fn each_frame(segment: &Segment, throttle: Throttle<'_>, visit: Look<
 
 /// Writes the retained frames to `fresh`. The new file has a salt of its own to which they are bound; each counts as a
 /// group commit, because everything is synced before it is used.
-fn write_again(segment: &Segment, fresh: &Path, judge: Judge<'_>, throttle: Throttle<'_>) -> Result<(), NotCompacted> {
+fn write_retained(
+    segment: &Segment,
+    fresh: &Path,
+    decide: Decide<'_>,
+    throttle: Throttle<'_>,
+) -> Result<(), NotCompacted> {
     let failed = |error: io::Error| NotCompacted::Failed(Damage::io(fresh, "could not be written", &error));
     let (header, salt) = Header::new(segment.number, segment.created()).map_err(failed)?;
     let mut file = File::create(fresh).map_err(failed)?;
@@ -235,15 +249,15 @@ fn write_again(segment: &Segment, fresh: &Path, judge: Judge<'_>, throttle: Thro
     each_frame(segment, throttle, &mut |head, payload| {
         let head = Head { continues: false, ..head };
         let from = out.len();
-        match judge(head, payload)? {
+        match decide(head, payload)? {
             Disposition::Keep => frame::encode(&mut out, head, |out| out.extend_from_slice(payload)),
             Disposition::Drop => return Ok(()),
             Disposition::Replace(kind, payload) => {
                 frame::encode(&mut out, Head { kind, ..head }, |out| out.extend_from_slice(&payload));
             }
         }
-        let place = u32_of(written + from);
-        salt.bind(&mut out[from..], place, place);
+        let offset = u32_of(written + from);
+        salt.bind(&mut out[from..], offset, offset);
         if out.len() >= SYNC_EVERY {
             file.write_all(&out).and_then(|()| file.sync_data()).map_err(failed)?;
             written += out.len();

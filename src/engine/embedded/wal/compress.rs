@@ -35,7 +35,7 @@ impl Wal {
         let full = segments.iter().skip(1).filter(|segment| segment.number < below);
         let open = full.filter(|segment| {
             // Segments of the first format are left to expire.
-            segment.binding != Binding::Plain && !segment.is_packed() && !segment.stays.load(Ordering::Relaxed)
+            segment.binding != Binding::Plain && !segment.is_packed() && !segment.incompressible.load(Ordering::Relaxed)
         });
         open.map(|segment| (segment.number, segment.bytes())).collect()
     }
@@ -46,12 +46,12 @@ impl Wal {
         let _files = self.hold_files();
         let segment = self.segment(number)?;
         let compressed = self.compress_held(&segment, throttle);
-        let stays = match &compressed {
+        let incompressible = match &compressed {
             Ok(saved) => *saved == 0,
             Err(NotCompacted::Failed(damage)) => !damage.is_io(),
             Err(NotCompacted::Stopped) => false,
         };
-        segment.stays.store(stays, Ordering::Relaxed);
+        segment.incompressible.store(incompressible, Ordering::Relaxed);
         compressed
     }
 
@@ -74,7 +74,7 @@ impl Wal {
         // Readers of the old file keep its index, too.
         segment.seal()?;
         segment.retire();
-        let replaced = self.take_place(segment, &fresh)?;
+        let replaced = self.replace_file(segment, &fresh)?;
         if let Some(first) = segment.first_id.get() {
             replaced.first_id.get_or_init(|| *first);
         }
@@ -116,8 +116,8 @@ fn sampled(segment: &Segment) -> Result<u64, NotCompacted> {
     let (mut packer, mut bytes) = (Packer::new().map_err(failed)?, Vec::new());
     let (mut read, mut packed) = (0, 0);
     for number in (0..shape.blocks()).step_by(shape.blocks().div_ceil(TRIED).max(1) as usize) {
-        let held = shape.held_by(number);
-        segment.read(&mut bytes, held.start, held.len())?;
+        let range = shape.offsets_of(number);
+        segment.read(&mut bytes, range.start, range.len())?;
         packed += packer.pack(&bytes).map_err(failed)?.len() as u64;
         read += bytes.len() as u64;
     }
@@ -137,8 +137,8 @@ fn write_packed(segment: &Segment, fresh: &Path, throttle: Throttle<'_>) -> Resu
         if number.is_multiple_of(THROTTLE_EVERY / BLOCK) && !throttle() {
             return Err(NotCompacted::Stopped);
         }
-        let held = shape.held_by(number);
-        segment.read(&mut bytes, held.start, held.len())?;
+        let range = shape.offsets_of(number);
+        segment.read(&mut bytes, range.start, range.len())?;
         let packed = packer.pack(&bytes).map_err(failed)?;
         packing.block(&packed).map_err(failed)?;
         unsynced += packed.len();

@@ -23,7 +23,7 @@ pub(crate) struct Copying {
     /// The offset in the first of them to continue at; 0 if it has not been begun.
     at: u32,
     /// The part of a frame that continues in the next block.
-    begun: Vec<u8>,
+    partial: Vec<u8>,
 }
 
 /// A part of the copy.
@@ -56,7 +56,7 @@ impl Wal {
         let mut files: VecDeque<_> = self.newest_segments().into_iter().map(|file| (file, 0)).collect();
         files.make_contiguous().reverse();
         files.iter_mut().for_each(|(file, end)| *end = file.end());
-        Copying { files, at: 0, begun: Vec::new() }
+        Copying { files, at: 0, partial: Vec::new() }
     }
 }
 
@@ -86,7 +86,7 @@ impl Copying {
             return Ok(Some(Part::File(file.number, file.header().to_bytes())));
         }
         if self.at >= end {
-            if !self.begun.is_empty() {
+            if !self.partial.is_empty() {
                 return Err(file.damaged(end - 1));
             }
             self.files.pop_front();
@@ -120,12 +120,12 @@ impl Copying {
 
     fn next_block(&mut self, file: &Segment) -> Result<Part, Damage> {
         let (bytes, unpacked) = file.block(self.at)?;
-        let from = self.at - u32_of(self.begun.len());
+        let from = self.at - u32_of(self.partial.len());
         self.at += u32_of(unpacked.len());
-        self.begun.extend_from_slice(&unpacked);
+        self.partial.extend_from_slice(&unpacked);
         let (mut used, mut events, mut entries) = (0, 0, 0);
-        while used < self.begun.len() {
-            match file.binding.decode(&self.begun[used..], from + u32_of(used)) {
+        while used < self.partial.len() {
+            match file.binding.decode(&self.partial[used..], from + u32_of(used)) {
                 Ok((head, _, length)) => {
                     used += length;
                     events += u64::from((file.schema.class)(head.kind) == Class::Event);
@@ -135,7 +135,7 @@ impl Copying {
                 Err(NoFrame::Bad) => return Err(file.damaged(from + u32_of(used))),
             }
         }
-        self.begun.drain(..used);
+        self.partial.drain(..used);
         Ok(Part::Block { bytes, events, entries })
     }
 }

@@ -90,7 +90,7 @@ impl Header {
     }
 
     /// Reads a damaged header if possible: one intact copy suffices.
-    pub(crate) fn read_what_is_left(bytes: &[u8]) -> Option<Self> {
+    pub(crate) fn read_lenient(bytes: &[u8]) -> Option<Self> {
         let frames_1 = || bytes.get(HEADER_1 as usize..).is_some_and(|frames| frames.starts_with(b"HSwF"));
         let plain = || Self { number: 0, created: 0, binding: Binding::Plain, packed: None };
         COPIES.iter().find_map(|at| Self::read_at(bytes, *at).ok()).or_else(|| frames_1().then(plain))
@@ -170,15 +170,15 @@ mod tests {
                 let mut bent = bytes.clone();
                 bent[bit / 8] ^= 1 << (bit % 8);
                 assert!(Header::read(&bent).is_err(), "bit {bit}");
-                assert_eq!(Header::read_what_is_left(&bent), Some(header), "bit {bit}");
+                assert_eq!(Header::read_lenient(&bent), Some(header), "bit {bit}");
             }
             for sector in [0..512, 512..1024] {
                 let mut bent = bytes.clone();
                 bent[sector].fill(0);
-                assert_eq!((Header::read(&bent).is_err(), Header::read_what_is_left(&bent)), (true, Some(header)));
+                assert_eq!((Header::read(&bent).is_err(), Header::read_lenient(&bent)), (true, Some(header)));
             }
         }
-        assert_eq!(Header::read_what_is_left(&vec![0; 2_000]), None);
+        assert_eq!(Header::read_lenient(&vec![0; 2_000]), None);
         assert_ne!(Header::new(7, 99).unwrap().0, header, "each header has a salt of its own");
         let too_short = Header { packed: Some(HEADER), ..header }.to_bytes();
         assert_eq!(Header::read(&too_short), Err("has a damaged header"), "a compressed segment is not empty");

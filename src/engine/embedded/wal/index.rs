@@ -74,20 +74,20 @@ impl Index {
         }
     }
 
-    /// An offset at most about [`MARK_EVERY`](entry::MARK_EVERY) bytes ahead of a frame with this id.
-    pub(crate) fn mark_up_to(&self, id: u128) -> io::Result<Option<u32>> {
+    /// An offset at most about [`SPARSE_EVERY`](entry::SPARSE_EVERY) bytes ahead of a frame with this id.
+    pub(crate) fn sparse_floor(&self, id: u128) -> io::Result<Option<u32>> {
         match self {
-            Self::Growing(index) => Ok(index.mark_up_to(id)),
-            Self::Sealed(index) => index.mark_up_to(id),
+            Self::Growing(index) => Ok(index.sparse_floor(id)),
+            Self::Sealed(index) => index.sparse_floor(id),
         }
     }
 
-    /// An offset behind which all ids are above `id`, at most about [`MARK_EVERY`](entry::MARK_EVERY) bytes behind the
+    /// An offset behind which all ids are above `id`, at most about [`SPARSE_EVERY`](entry::SPARSE_EVERY) bytes behind the
     /// first of them.
-    pub(crate) fn mark_from(&self, id: u128) -> io::Result<Option<u32>> {
+    pub(crate) fn sparse_ceiling(&self, id: u128) -> io::Result<Option<u32>> {
         match self {
-            Self::Growing(index) => Ok(index.mark_from(id)),
-            Self::Sealed(index) => index.mark_from(id),
+            Self::Growing(index) => Ok(index.sparse_ceiling(id)),
+            Self::Sealed(index) => index.sparse_ceiling(id),
         }
     }
 }

@@ -13,39 +13,39 @@ use crate::model::error::Damage;
 use crate::model::segment::SegmentStats;
 
 /// The answer of an index.
-pub(crate) struct Asked<T> {
+pub(crate) struct IndexAnswer<T> {
     pub(crate) answer: T,
     /// How many bytes were read to rebuild the index for it.
-    pub(crate) remade: u64,
+    pub(crate) rebuilt_bytes: u64,
 }
 
 impl Segment {
     /// Queries the index, loading or rebuilding it if it is not in memory or turns out to be damaged.
-    pub(crate) fn with_index<T>(&self, ask: impl Fn(&Index) -> io::Result<T>) -> Result<Asked<T>, Damage> {
+    pub(crate) fn with_index<T>(&self, query: impl Fn(&Index) -> io::Result<T>) -> Result<IndexAnswer<T>, Damage> {
         if let Some(index) = &*self.index.read().unwrap_or_else(PoisonError::into_inner)
-            && let Ok(answer) = ask(index)
+            && let Ok(answer) = query(index)
         {
-            return Ok(Asked { answer, remade: 0 });
+            return Ok(IndexAnswer { answer, rebuilt_bytes: 0 });
         }
         let mut slot = self.index.write().unwrap_or_else(PoisonError::into_inner);
         // Another thread may have loaded it meanwhile.
         for stored in [slot.take(), self.stored_index()].into_iter().flatten() {
-            if let Ok(answer) = ask(&stored) {
+            if let Ok(answer) = query(&stored) {
                 *slot = Some(stored);
-                return Ok(Asked { answer, remade: 0 });
+                return Ok(IndexAnswer { answer, rebuilt_bytes: 0 });
             }
         }
-        let index = slot.insert(self.remake_index()?);
+        let index = slot.insert(self.rebuild_and_write_index()?);
         let unreadable = |error: io::Error| Damage::io(&self.index_path(), "cannot be read", &error);
-        Ok(Asked { answer: ask(index).map_err(unreadable)?, remade: u64::from(self.end()) })
+        Ok(IndexAnswer { answer: query(index).map_err(unreadable)?, rebuilt_bytes: u64::from(self.end()) })
     }
 
     /// Adds frames to the index in memory.
-    pub(crate) fn note(&self, entries: &[IndexEntry]) {
+    pub(crate) fn index_frames(&self, entries: &[IndexEntry]) {
         let mut slot = self.index.write().unwrap_or_else(PoisonError::into_inner);
         // Only the active segment has its index in memory, since its creation or since opening.
         if let Some(Index::Growing(index)) = &mut *slot {
-            entries.iter().for_each(|note| index.note(note));
+            entries.iter().for_each(|entry| index.insert(entry));
         }
     }
 
@@ -112,7 +112,7 @@ impl Segment {
 
     /// Rebuilds the index of a full segment and writes it, where it was missing, damaged, or of a version that is no
     /// longer read.
-    fn remake_index(&self) -> Result<Index, Damage> {
+    fn rebuild_and_write_index(&self) -> Result<Index, Damage> {
         let path = self.index_path();
         let mut begin = [0; 8];
         let is_of_before = File::open(&path).and_then(|mut file| io::Read::read_exact(&mut file, &mut begin)).is_ok()
@@ -138,7 +138,7 @@ impl Segment {
         let mut index = Growing::default();
         let end = self.walk(self.begin(), self.end(), &mut |offset, head, payload| {
             let length = self.binding.header() + payload.len();
-            index.note(&entry_of(self.schema, offset, length, head, payload));
+            index.insert(&entry_of(self.schema, offset, length, head, payload));
             true
         })?;
         match end {

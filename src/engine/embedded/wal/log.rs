@@ -24,18 +24,18 @@ pub(crate) struct Wal {
     /// Cached blocks of compressed segments.
     pub(crate) blocks: Arc<Unpacked>,
     /// Applied to every record that is read.
-    pub(crate) mask: Mutex<Option<Redaction>>,
+    pub(crate) redaction: Mutex<Option<Redaction>>,
     pub(crate) schema: &'static Schema,
 }
 
 /// Returns the redacted payload of a frame; `None` if it is to be read unchanged.
 #[derive(Clone)]
-pub(crate) struct Redaction(Arc<Masking>);
-type Masking = dyn Fn(Head, &[u8]) -> Option<Vec<u8>> + Send + Sync;
+pub(crate) struct Redaction(Arc<RedactFn>);
+type RedactFn = dyn Fn(Head, &[u8]) -> Option<Vec<u8>> + Send + Sync;
 
 impl Redaction {
-    pub(crate) fn new(masking: impl Fn(Head, &[u8]) -> Option<Vec<u8>> + Send + Sync + 'static) -> Self {
-        Self(Arc::new(masking))
+    pub(crate) fn new(redaction: impl Fn(Head, &[u8]) -> Option<Vec<u8>> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(redaction))
     }
 }
 
@@ -47,39 +47,39 @@ impl std::fmt::Debug for Redaction {
 
 impl Wal {
     /// Redacts what is read by id, by key or in order from now on. Copying, replay and rewriting are not redacted.
-    pub(crate) fn mask(&self, mask: Option<Redaction>) {
-        *self.mask.lock().unwrap_or_else(PoisonError::into_inner) = mask;
+    pub(crate) fn set_redaction(&self, redaction: Option<Redaction>) {
+        *self.redaction.lock().unwrap_or_else(PoisonError::into_inner) = redaction;
     }
 
     /// Passes a payload to `visit`, redacted if necessary.
-    pub(crate) fn unmasked_or_not<T>(
-        mask: Option<&Redaction>,
+    pub(crate) fn redacted<T>(
+        redaction: Option<&Redaction>,
         head: Head,
         payload: &[u8],
         visit: impl FnOnce(&[u8]) -> T,
     ) -> T {
-        match mask.and_then(|mask| (mask.0)(head, payload)) {
-            Some(masked) => visit(&masked),
+        match redaction.and_then(|redaction| (redaction.0)(head, payload)) {
+            Some(redacted) => visit(&redacted),
             None => visit(payload),
         }
     }
 
-    pub(crate) fn masking(&self) -> Option<Redaction> {
-        self.mask.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub(crate) fn redaction(&self) -> Option<Redaction> {
+        self.redaction.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Passes the frame with this id to `visit`; returns whether there is one.
     pub(crate) fn get(&self, id: u128, visit: &mut dyn FnMut(Head, &[u8])) -> Result<bool, Damage> {
-        let mask = self.masking();
+        let redaction = self.redaction();
         let Some(segment) = self.segment_from(id)? else { return Ok(false) };
         let work = self.unbounded();
-        let Some(near) = segment.asked(&work, |index| index.mark_up_to(id))? else { return Ok(false) };
+        let Some(start) = segment.query_index(&work, |index| index.sparse_floor(id))? else { return Ok(false) };
         let mut found = false;
-        let end = segment.look(near, segment.end(), &mut |_, head, payload| {
+        let end = segment.walk_short(start, segment.end(), &mut |_, head, payload| {
             work.frame(payload.len() as u64);
             if head.id == id {
                 found = true;
-                Self::unmasked_or_not(mask.as_ref(), head, payload, |payload| visit(head, payload));
+                Self::redacted(redaction.as_ref(), head, payload, |payload| visit(head, payload));
             }
             head.id < id
         })?;

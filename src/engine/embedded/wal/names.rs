@@ -1,6 +1,6 @@
 //! Checks that the paths of the segments still lead to the open files: see [`crate::engine::embedded::location`].
 
-use crate::engine::embedded::location::{Gone, Location};
+use crate::engine::embedded::location::{Location, LocationError};
 use crate::engine::embedded::wal::Writer;
 
 impl Writer {
@@ -8,7 +8,7 @@ impl Writer {
     ///
     /// # Errors
     /// It was deleted.
-    pub(crate) fn has_name(&self) -> Result<(), Gone> {
+    pub(crate) fn has_name(&self) -> Result<(), LocationError> {
         self.active.has_name()
     }
 
@@ -16,10 +16,10 @@ impl Writer {
     ///
     /// # Errors
     /// A path leads elsewhere, or a file was deleted.
-    pub(crate) fn look(&self, location: &mut Location) -> Result<(), Gone> {
-        location.look(self.active.path(), self.active.file())?;
+    pub(crate) fn check_location(&self, location: &mut Location) -> Result<(), LocationError> {
+        location.check(self.active.path(), self.active.file())?;
         // The holder of this lock removes or replaces a segment.
-        let Ok(_files) = self.journal.files.try_lock() else { return Ok(()) };
-        self.journal.newest_segments().iter().try_for_each(|segment| segment.has_name())
+        let Ok(_files) = self.wal.files.try_lock() else { return Ok(()) };
+        self.wal.newest_segments().iter().try_for_each(|segment| segment.has_name())
     }
 }

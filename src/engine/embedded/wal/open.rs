@@ -62,15 +62,15 @@ pub(crate) fn open(
     durable::sync_dir(dir).map_err(|error| Damage::io(dir, "cannot be synced", &error))?;
     let mut reached = applied;
     for (number, segment) in segments.range(applied.segment..) {
-        recovery::take_in(segment, &mut reached, *number == newest, replay)?;
+        recovery::replay_segment(segment, &mut reached, *number == newest, replay)?;
     }
     let active = segments[&newest].clone();
     active.index_for_writing()?;
     let leftovers = remove_leftovers(dir, first);
     leftovers.map_err(|error| Damage::io(dir, "has leftovers that cannot be removed", &error))?;
     let (dir, segments) = (dir.to_owned(), RwLock::new(segments));
-    let (tally, files, mask) = (Tally::default(), Mutex::default(), Mutex::default());
-    let journal = Arc::new(Wal { dir, segments, tally, files, blocks, mask, schema });
-    let writer = Writer::new(journal.clone(), active);
-    Ok((journal, writer))
+    let (tally, files, redaction) = (Tally::default(), Mutex::default(), Mutex::default());
+    let wal = Arc::new(Wal { dir, segments, tally, files, blocks, redaction, schema });
+    let writer = Writer::new(wal.clone(), active);
+    Ok((wal, writer))
 }

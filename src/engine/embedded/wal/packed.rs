@@ -58,14 +58,14 @@ impl Source for [u8] {
 
 /// A part of a compressed segment that could not be read.
 #[derive(Debug)]
-pub(crate) struct Spoilt {
+pub(crate) struct BlockError {
     /// The byte from which on it failed.
     pub(crate) byte: u64,
     /// The error of the operating system; `None` if the content is invalid.
     pub(crate) error: Option<io::Error>,
 }
 
-impl Spoilt {
+impl BlockError {
     const fn at(byte: u64) -> Self {
         Self { byte, error: None }
     }
@@ -103,7 +103,7 @@ impl Shape {
     }
 
     /// The offsets in block `block`.
-    pub(crate) fn held_by(self, block: u32) -> Range<u32> {
+    pub(crate) fn offsets_of(self, block: u32) -> Range<u32> {
         let from = HEADER.saturating_add(block.saturating_mul(BLOCK)).min(self.end);
         from..from.saturating_add(BLOCK).min(self.end)
     }
@@ -124,48 +124,48 @@ impl Shape {
     }
 
     /// Checks that a file of `length` bytes ends where it must.
-    pub(crate) fn check(self, file: &(impl Source + ?Sized), length: u64) -> Result<(), Spoilt> {
+    pub(crate) fn check(self, file: &(impl Source + ?Sized), length: u64) -> Result<(), BlockError> {
         let (bytes, _) = self.entry(file, u64::from(HEADER), self.blocks() - 1)?;
         let wanted = bytes.end + self.table();
-        if wanted == length { Ok(()) } else { Err(Spoilt::at(wanted.min(length))) }
+        if wanted == length { Ok(()) } else { Err(BlockError::at(wanted.min(length))) }
     }
 
     /// The first byte of a block, as far as the table can be read: to report where something is damaged.
     pub(crate) fn byte_of(self, file: &(impl Source + ?Sized), block: u32) -> u64 {
-        self.entry(file, u64::from(HEADER), block).map_or_else(|spoilt| spoilt.byte, |(bytes, _)| bytes.start)
+        self.entry(file, u64::from(HEADER), block).map_or_else(|fault| fault.byte, |(bytes, _)| bytes.start)
     }
 
     /// The entry of a block in the table at byte `table`: its bytes, and its checksum.
-    fn entry(self, file: &(impl Source + ?Sized), table: u64, block: u32) -> Result<(Range<u64>, u32), Spoilt> {
+    fn entry(self, file: &(impl Source + ?Sized), table: u64, block: u32) -> Result<(Range<u64>, u32), BlockError> {
         let at = table + u64::from(block) * ENTRY;
         let mut entries = [0; 2 * ENTRY as usize];
         // The previous entry says where it begins.
         let (into, from) = if block == 0 { (&mut entries[8..], at) } else { (&mut entries[..], at - ENTRY) };
-        file.read_all_at(into, from).map_err(|error| Spoilt::io(at, error))?;
+        file.read_all_at(into, from).map_err(|error| BlockError::io(at, error))?;
         let [begin, end, crc] = [0, 8, 12].map(|at| u32::from_le_bytes([0, 1, 2, 3].map(|byte| entries[at + byte])));
-        let held = self.held_by(block);
-        if end <= begin || end - begin > held.end - held.start {
-            return Err(Spoilt::at(at));
+        let range = self.offsets_of(block);
+        if end <= begin || end - begin > range.end - range.start {
+            return Err(BlockError::at(at));
         }
         Ok((self.first() + u64::from(begin)..self.first() + u64::from(end), crc))
     }
 
     /// Block `block` as stored, with its checksum verified.
-    pub(crate) fn packed(self, file: &(impl Source + ?Sized), block: u32) -> Result<Vec<u8>, Spoilt> {
+    pub(crate) fn packed(self, file: &(impl Source + ?Sized), block: u32) -> Result<Vec<u8>, BlockError> {
         self.packed_by(file, u64::from(HEADER), block)
     }
 
-    fn packed_by(self, file: &(impl Source + ?Sized), table: u64, block: u32) -> Result<Vec<u8>, Spoilt> {
+    fn packed_by(self, file: &(impl Source + ?Sized), table: u64, block: u32) -> Result<Vec<u8>, BlockError> {
         let (bytes, crc) = self.entry(file, table, block)?;
         let mut packed = vec![0; usize::try_from(bytes.end - bytes.start).unwrap_or(0)];
-        file.read_all_at(&mut packed, bytes.start).map_err(|error| Spoilt::io(bytes.start, error))?;
-        if crc32fast::hash(&packed) != crc { Err(Spoilt::at(bytes.start)) } else { Ok(packed) }
+        file.read_all_at(&mut packed, bytes.start).map_err(|error| BlockError::io(bytes.start, error))?;
+        if crc32fast::hash(&packed) != crc { Err(BlockError::at(bytes.start)) } else { Ok(packed) }
     }
 
     /// Decompresses a stored block; `None` if it is invalid.
     pub(crate) fn unpack(self, block: u32, packed: Vec<u8>) -> Option<Vec<u8>> {
-        let held = self.held_by(block);
-        let length = (held.end - held.start) as usize;
+        let range = self.offsets_of(block);
+        let length = (range.end - range.start) as usize;
         if packed.len() >= length {
             return (packed.len() == length).then_some(packed);
         }
@@ -175,37 +175,37 @@ impl Shape {
     }
 
     /// The content of block `block`.
-    pub(crate) fn read(self, file: &(impl Source + ?Sized), block: u32) -> Result<Vec<u8>, Spoilt> {
+    pub(crate) fn read(self, file: &(impl Source + ?Sized), block: u32) -> Result<Vec<u8>, BlockError> {
         let packed = self.packed(file, block)?;
-        self.unpack(block, packed).ok_or_else(|| Spoilt::at(self.byte_of(file, block)))
+        self.unpack(block, packed).ok_or_else(|| BlockError::at(self.byte_of(file, block)))
     }
 
     /// As [`Shape::read`], falling back to the second table if the first does not help: for salvage.
-    pub(crate) fn read_what_is_left(
+    pub(crate) fn read_lenient(
         self,
         file: &(impl Source + ?Sized),
         length: u64,
         block: u32,
-    ) -> Result<Vec<u8>, Spoilt> {
+    ) -> Result<Vec<u8>, BlockError> {
         let [_, again] = self.tables(length);
-        self.read(file, block).or_else(|spoilt| {
+        self.read(file, block).or_else(|fault| {
             let packed = self.packed_by(file, again, block).ok().and_then(|packed| self.unpack(block, packed));
-            packed.ok_or(spoilt)
+            packed.ok_or(fault)
         })
     }
 
     /// Checks that both tables agree on a block; if not, returns the byte of a wrong entry.
-    pub(crate) fn tables_agree(self, file: &(impl Source + ?Sized), length: u64, block: u32) -> Result<(), Spoilt> {
+    pub(crate) fn tables_agree(self, file: &(impl Source + ?Sized), length: u64, block: u32) -> Result<(), BlockError> {
         let entries = self.tables(length).map(|table| table + u64::from(block) * ENTRY).map(|at| {
             let mut entry = [0; ENTRY as usize];
-            file.read_all_at(&mut entry, at).map(|()| entry).map_err(|error| Spoilt::io(at, error))
+            file.read_all_at(&mut entry, at).map(|()| entry).map_err(|error| BlockError::io(at, error))
         });
         let [first, again] = entries;
         if first? == again? {
             return Ok(());
         }
         let wrong = usize::from(self.read(file, block).is_ok());
-        Err(Spoilt::at(self.tables(length)[wrong] + u64::from(block) * ENTRY))
+        Err(BlockError::at(self.tables(length)[wrong] + u64::from(block) * ENTRY))
     }
 }
 
@@ -235,8 +235,8 @@ impl Packing {
     /// It cannot be written, or there is no block left.
     pub(crate) fn block(&mut self, packed: &[u8]) -> io::Result<()> {
         let number = u32::try_from(self.table.len() as u64 / ENTRY).map_err(io::Error::other)?;
-        let held = self.shape.held_by(number);
-        if packed.is_empty() || packed.len() > (held.end - held.start) as usize {
+        let range = self.shape.offsets_of(number);
+        if packed.is_empty() || packed.len() > (range.end - range.start) as usize {
             return Err(io::Error::new(ErrorKind::InvalidData, "the block does not belong to this segment"));
         }
         self.file.write_all_at(packed, self.shape.first() + u64::from(self.behind))?;

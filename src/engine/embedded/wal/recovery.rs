@@ -28,7 +28,7 @@
 
 use std::path::Path;
 
-use crate::engine::embedded::frame::{self, Ahead, Binding};
+use crate::engine::embedded::frame::{self, Binding, FrameHeader};
 use crate::engine::embedded::wal::segment::{self, End, Segment};
 use crate::model::error::{Damage, u32_of};
 use crate::model::record::{CheckpointPosition, Head};
@@ -38,31 +38,31 @@ pub(crate) type Replay<'r> = &'r mut dyn FnMut(Head, &[u8], CheckpointPosition) 
 
 /// What follows the last whole transaction of the newest segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Tail {
+pub(crate) enum TailState {
     /// This many bytes of a group commit that was never acknowledged; 0 if there are only preallocated zeros.
     Torn(usize),
     /// Acknowledged data was there.
     Damaged,
 }
 
-/// Classifies `bytes`, which are at `place` in the newest segment, between the last whole transaction and the end.
+/// Classifies `bytes`, which are at `offset` in the newest segment, between the last whole transaction and the end.
 /// `batch` is the number of that transaction's group commit, in whichever segment it is; a checkpoint has covered
 /// everything ahead of `acknowledged`.
-pub(crate) fn tail(binding: Binding, bytes: &[u8], place: u32, batch: u64, acknowledged: u32) -> Tail {
-    if place < acknowledged {
-        return Tail::Damaged;
+pub(crate) fn classify_tail(binding: Binding, bytes: &[u8], offset: u32, batch: u64, acknowledged: u32) -> TailState {
+    if offset < acknowledged {
+        return TailState::Damaged;
     }
-    let behind = |at: usize| place.saturating_add(u32_of(at));
+    let behind = |at: usize| offset.saturating_add(u32_of(at));
     let (mut at, mut torn) = (0, batch + 1);
     while let Ok((head, _, length)) = binding.decode(&bytes[at..], behind(at)) {
         at += length;
         torn = head.batch;
     }
-    let is_proof = |ahead: Ahead| ahead.commit.map_or(ahead.head.batch > torn, |commit| commit > place);
+    let is_proof = |header: FrameHeader| header.commit.map_or(header.head.batch > torn, |commit| commit > offset);
     if binding.find(&bytes[at..], behind(at), is_proof).is_some() {
-        return Tail::Damaged;
+        return TailState::Damaged;
     }
-    Tail::Torn(frame::written(bytes))
+    TailState::Torn(frame::written(bytes))
 }
 
 /// The offset of the next frame behind `at`, where there is none, in a segment with the content `bytes`: for salvage.
@@ -71,9 +71,9 @@ pub(crate) fn tail(binding: Binding, bytes: &[u8], place: u32, batch: u64, ackno
 /// In version 2 the daemon wrote that frame there, though its payload may be damaged, too. In version 1 it may be
 /// forged by client data, and so may everything behind it.
 pub(crate) fn resume(binding: Binding, bytes: &[u8], at: usize, batch: u64) -> Option<usize> {
-    let found = |at: usize| binding.find(&bytes[at..], u32_of(at), |ahead| ahead.head.batch >= batch);
+    let found = |at: usize| binding.find(&bytes[at..], u32_of(at), |header| header.head.batch >= batch);
     // If only the payload is damaged, the header gives the position of the next frame.
-    let behind = binding.peek(&bytes[at..], u32_of(at)).ok().map(|ahead| at + ahead.length);
+    let behind = binding.peek(&bytes[at..], u32_of(at)).ok().map(|header| at + header.length);
     if let Some(behind) = behind.filter(|behind| *behind <= bytes.len()) {
         let sound = || binding.decode(&bytes[behind..], u32_of(behind)).is_ok();
         if binding != Binding::Plain || sound() {
@@ -91,7 +91,7 @@ pub(crate) fn was_never_used(dir: &Path, number: u32, applied: CheckpointPositio
 
 /// Replays the whole transactions of one segment behind `reached`, which it advances, and truncates a torn write at the
 /// end of the newest segment.
-pub(crate) fn take_in(
+pub(crate) fn replay_segment(
     segment: &Segment,
     reached: &mut CheckpointPosition,
     newest: bool,
@@ -103,16 +103,16 @@ pub(crate) fn take_in(
         let detail = format!("has {} bytes, but {from} were written and acknowledged", segment.end());
         return Err(Damage::new(segment.path(), detail));
     }
-    let mut step: Vec<(Head, Vec<u8>, u32)> = Vec::new();
+    let mut transaction: Vec<(Head, Vec<u8>, u32)> = Vec::new();
     let mut whole = from;
     let mut result = Ok(());
     let end = segment.walk(from, segment.end(), &mut |offset, head, payload| {
         let behind = offset + u32_of(segment.binding.header() + payload.len());
-        step.push((head, payload.to_vec(), behind));
+        transaction.push((head, payload.to_vec(), behind));
         if head.continues {
             return true;
         }
-        for (head, payload, behind) in step.drain(..) {
+        for (head, payload, behind) in transaction.drain(..) {
             let position = CheckpointPosition {
                 segment: segment.number,
                 offset: behind,
@@ -139,8 +139,8 @@ pub(crate) fn take_in(
     }
     let mut left = Vec::new();
     segment.read(&mut left, whole, (segment.end() - whole) as usize)?;
-    match tail(segment.binding, &left, whole, reached.batch, acknowledged) {
-        Tail::Torn(torn) if newest => {
+    match classify_tail(segment.binding, &left, whole, reached.batch, acknowledged) {
+        TailState::Torn(torn) if newest => {
             if torn > 0 {
                 tracing::warn!(
                     "{}: truncating {torn} bytes at the end that were not completely written when the machine or \
@@ -148,7 +148,7 @@ pub(crate) fn take_in(
                     segment.path().display()
                 );
             }
-            segment.cut(whole).map_err(|error| Damage::io(segment.path(), "cannot be truncated", &error))
+            segment.truncate(whole).map_err(|error| Damage::io(segment.path(), "cannot be truncated", &error))
         }
         _ => Err(segment.damaged(whole)),
     }

@@ -29,15 +29,15 @@ impl Wal {
         work: &Work<'_>,
         visit: Visit<'_>,
     ) -> Result<Reached, StoreError> {
-        let mask = self.masking();
+        let redaction = self.redaction();
         let visit: Visit<'_> =
-            &mut |head, payload| Self::unmasked_or_not(mask.as_ref(), head, payload, |payload| visit(head, payload));
+            &mut |head, payload| Self::redacted(redaction.as_ref(), head, payload, |payload| visit(head, payload));
         for segment in self.newest_segments() {
             let first = segment.first_id()?;
             if first.is_some_and(|first| first >= wanted.below) {
                 continue;
             }
-            match (Look { segment: &segment, wanted, work, schema: self.schema }).through(visit)? {
+            match (SegmentSearch { segment: &segment, wanted, work, schema: self.schema }).run(visit)? {
                 Reached::End => {}
                 reached => return Ok(reached),
             }
@@ -63,25 +63,25 @@ impl Wal {
         work: &Work<'_>,
         visit: Sample<'_>,
     ) -> Result<(), Damage> {
-        let mask = self.masking();
+        let redaction = self.redaction();
         let Lookup::Range(first, last) = key.lookup(None) else { return Ok(()) };
         let wanted = Wanted { kinds: &[kind], ..Wanted::ANY };
         for segment in self.newest_segments() {
-            let look = Look { segment: &segment, wanted: &wanted, work, schema: self.schema };
+            let search = SegmentSearch { segment: &segment, wanted: &wanted, work, schema: self.schema };
             let mut from = first;
             // One company at a time: there may be very many, and few may be wanted.
-            while let Some(own) = look.ask(|index| index.keys_between(from, last, 1))?.first().copied() {
+            while let Some(own) = search.query(|index| index.keys_between(from, last, 1))?.first().copied() {
                 let (mut cursor, mut below) = (Cursor::new(own), segment.end());
-                while let Some(place) = look.last_of(&mut cursor, below)? {
+                while let Some(offset) = search.last_of(&mut cursor, below)? {
                     let mut answer = (false, true);
-                    segment.frame(place, &mut |head, payload| {
+                    segment.frame(offset, &mut |head, payload| {
                         work.frame(payload.len() as u64);
-                        answer = Self::unmasked_or_not(mask.as_ref(), head, payload, |payload| visit(head, payload));
+                        answer = Self::redacted(redaction.as_ref(), head, payload, |payload| visit(head, payload));
                     })?;
                     match answer {
                         (_, false) => return Ok(()),
                         (true, true) => break,
-                        (false, true) => below = place,
+                        (false, true) => below = offset,
                     }
                 }
                 from = own + 1;
@@ -98,15 +98,15 @@ impl Wal {
 }
 
 /// A search of one segment.
-struct Look<'l> {
+struct SegmentSearch<'l> {
     segment: &'l Segment,
     wanted: &'l Wanted<'l>,
     work: &'l Work<'l>,
     schema: &'l Schema,
 }
 
-impl Look<'_> {
-    fn through(&self, visit: Visit<'_>) -> Result<Reached, StoreError> {
+impl SegmentSearch<'_> {
+    fn run(&self, visit: Visit<'_>) -> Result<Reached, StoreError> {
         let mut lists = self.lists()?;
         for list in &lists {
             if !self.may_have_any(list)? {
@@ -115,15 +115,15 @@ impl Look<'_> {
         }
         let mut below = self.upper_end()?;
         loop {
-            let (place, agreed) = match self.next(&mut lists, below)? {
+            let (offset, agreed) = match self.next(&mut lists, below)? {
                 Found::None => return Ok(Reached::End),
-                Found::Agreed(place) => (place, true),
-                Found::Spent(place) => (place, false),
+                Found::Agreed(offset) => (offset, true),
+                Found::Spent(offset) => (offset, false),
             };
-            below = place;
+            below = offset;
             let mut reached = None;
             let mut flow = Ok(ControlFlow::Continue(()));
-            self.segment.frame(place, &mut |head, payload| {
+            self.segment.frame(offset, &mut |head, payload| {
                 self.work.frame(payload.len() as u64);
                 reached = Some(if agreed { head.id } else { head.id.saturating_add(1) });
                 let inside = head.id >= self.wanted.from && head.id < self.wanted.below;
@@ -152,7 +152,7 @@ impl Look<'_> {
         if wanted.below == u128::MAX && until.is_none() {
             return Ok(self.segment.end());
         }
-        let mark = self.ask(|index| index.mark_from(id(index.stats().late)))?;
+        let mark = self.query(|index| index.sparse_ceiling(id(index.stats().late)))?;
         Ok(mark.unwrap_or_else(|| self.segment.end()))
     }
 
@@ -160,11 +160,11 @@ impl Look<'_> {
     fn lists(&self) -> Result<Vec<List>, Damage> {
         let keys = if self.wanted.keys.is_empty() { &[Term::All] } else { self.wanted.keys };
         let company = self.wanted.company.map(Owner::company);
-        let unknown = self.wanted.kinds.iter().any(|kind| (self.schema.may_be_unowned)(*kind));
+        let unowned = self.wanted.kinds.iter().any(|kind| (self.schema.may_be_unowned)(*kind));
         keys.iter()
             .map(|key| {
                 let lookup =
-                    if unknown { key.lookup_with_unknown(company.as_ref()) } else { key.lookup(company.as_ref()) };
+                    if unowned { key.lookup_with_unknown(company.as_ref()) } else { key.lookup(company.as_ref()) };
                 self.list(lookup)
             })
             .collect()
@@ -176,33 +176,33 @@ impl Look<'_> {
             Lookup::Two(one, other) => return Ok(List(vec![Cursor::new(one), Cursor::new(other)])),
             Lookup::Range(first, last) => (first, last),
         };
-        let keys = self.ask(|index| index.keys_between(first, last, SIDE_BY_SIDE + 1))?;
+        let keys = self.query(|index| index.keys_between(first, last, SIDE_BY_SIDE + 1))?;
         if keys.len() <= SIDE_BY_SIDE {
             return Ok(List(keys.into_iter().map(Cursor::new).collect()));
         }
-        let mut all = self.ask(|index| index.postings_between(first, last))?;
+        let mut all = self.query(|index| index.postings_between(first, last))?;
         (0..all.len() / IN_A_BLOCK).for_each(|_| self.work.block());
         all.sort_unstable_by_key(|posting| posting.offset);
-        Ok(List(vec![Cursor { key: 0, some: all, at_end: true, from: 0 }]))
+        Ok(List(vec![Cursor { key: 0, postings: all, at_end: true, from: 0 }]))
     }
 
     /// Whether the segment may have any posting of a list, from memory.
     fn may_have_any(&self, list: &List) -> Result<bool, Damage> {
-        let may_have = |cursor: &Cursor, index: &Index| !cursor.some.is_empty() || index.may_have(cursor.key);
-        let asked = self.segment.with_index(|index| Ok(list.0.iter().any(|cursor| may_have(cursor, index))))?;
-        self.work.bytes(asked.remade);
-        Ok(asked.answer)
+        let may_have = |cursor: &Cursor, index: &Index| !cursor.postings.is_empty() || index.may_have(cursor.key);
+        let found = self.segment.with_index(|index| Ok(list.0.iter().any(|cursor| may_have(cursor, index))))?;
+        self.work.bytes(found.rebuilt_bytes);
+        Ok(found.answer)
     }
 
     /// The last offset below `below` that is in all lists.
     fn next(&self, lists: &mut [List], below: u32) -> Result<Found, Damage> {
         let mut below = below;
         'again: loop {
-            let mut place = None;
+            let mut offset = None;
             for list in &mut *lists {
                 let Some(own) = self.last_below(list, below)? else { return Ok(Found::None) };
-                match place {
-                    None => (place, below) = (Some(own), own + 1),
+                match offset {
+                    None => (offset, below) = (Some(own), own + 1),
                     Some(other) if other == own => {}
                     Some(_) => {
                         // This list has nothing between.
@@ -214,7 +214,7 @@ impl Look<'_> {
                     }
                 }
             }
-            return Ok(place.map_or(Found::None, Found::Agreed));
+            return Ok(offset.map_or(Found::None, Found::Agreed));
         }
     }
 
@@ -230,36 +230,36 @@ impl Look<'_> {
     fn last_of(&self, cursor: &mut Cursor, below: u32) -> Result<Option<u32>, Damage> {
         let tags = self.wanted.kinds.iter().fold(0, |tags, kind| tags | index::tag_of((self.schema.class)(*kind)));
         loop {
-            let end = cursor.some.partition_point(|posting| posting.offset < below);
-            cursor.some.truncate(end);
-            while cursor.some.last().is_some_and(|posting| posting.tag & tags == 0) {
-                cursor.some.pop();
+            let end = cursor.postings.partition_point(|posting| posting.offset < below);
+            cursor.postings.truncate(end);
+            while cursor.postings.last().is_some_and(|posting| posting.tag & tags == 0) {
+                cursor.postings.pop();
             }
-            if let Some(last) = cursor.some.last() {
+            if let Some(last) = cursor.postings.last() {
                 return Ok(Some(last.offset));
             }
             if cursor.at_end {
                 return Ok(None);
             }
             let (key, below) = (cursor.key, below.min(cursor.from));
-            cursor.some = self.ask(|index| index.below(key, below))?;
-            cursor.at_end = cursor.some.is_empty();
-            cursor.from = cursor.some.first().map_or(0, |first| first.offset);
+            cursor.postings = self.query(|index| index.below(key, below))?;
+            cursor.at_end = cursor.postings.is_empty();
+            cursor.from = cursor.postings.first().map_or(0, |first| first.offset);
         }
     }
 
-    fn ask<T>(&self, ask: impl Fn(&Index) -> io::Result<T>) -> Result<T, Damage> {
-        self.segment.asked(self.work, ask)
+    fn query<T>(&self, query: impl Fn(&Index) -> io::Result<T>) -> Result<T, Damage> {
+        self.segment.query_index(self.work, query)
     }
 }
 
 impl Segment {
     /// Queries the index, and accounts for it.
-    pub(crate) fn asked<T>(&self, work: &Work<'_>, ask: impl Fn(&Index) -> io::Result<T>) -> Result<T, Damage> {
+    pub(crate) fn query_index<T>(&self, work: &Work<'_>, query: impl Fn(&Index) -> io::Result<T>) -> Result<T, Damage> {
         work.block();
-        let asked = self.with_index(ask)?;
-        work.bytes(asked.remade);
-        Ok(asked.answer)
+        let found = self.with_index(query)?;
+        work.bytes(found.rebuilt_bytes);
+        Ok(found.answer)
     }
 }
 
@@ -280,7 +280,7 @@ struct List(Vec<Cursor>);
 struct Cursor {
     key: u64,
     /// A part of it, ascending, without the discarded postings.
-    some: Vec<Posting>,
+    postings: Vec<Posting>,
     /// Whether the list has nothing below this part.
     at_end: bool,
     /// The lowest offset that was read.
@@ -289,6 +289,6 @@ struct Cursor {
 
 impl Cursor {
     fn new(key: u64) -> Self {
-        Self { key, some: Vec::new(), at_end: false, from: u32::MAX }
+        Self { key, postings: Vec::new(), at_end: false, from: u32::MAX }
     }
 }

@@ -18,10 +18,10 @@ use std::time::{Duration, Instant};
 
 use crate::engine::embedded::durable;
 use crate::engine::embedded::frame::{Binding, NoFrame};
-use crate::engine::embedded::location::{self, Gone};
+use crate::engine::embedded::location::{self, LocationError};
 use crate::engine::embedded::wal::header::{self, Header};
 use crate::engine::embedded::wal::index::{Growing, Index, IndexEntry};
-use crate::engine::embedded::wal::packed::{Shape, Spoilt};
+use crate::engine::embedded::wal::packed::{BlockError, Shape};
 use crate::engine::embedded::wal::unpacked::{Packed, Unpacked};
 use crate::model::error::{Damage, u32_of};
 use crate::model::record::Head;
@@ -30,17 +30,17 @@ use crate::model::segment::{Schema, SegmentStats};
 /// The read size when a whole segment is scanned.
 const STRIDE: usize = 256 * 1024;
 /// The read size when one or two frames are wanted.
-const GLANCE: usize = 16 * 1024;
+const SHORT_STRIDE: usize = 16 * 1024;
 
 /// How much is preallocated at once: a multiple of the current batch size, within limits.
-const ROOM_BATCHES: usize = 16;
-const ROOM_LEAST: usize = 64 << 10;
-const ROOM_MOST: usize = 1 << 20;
+const PREALLOCATED_BATCHES: usize = 16;
+const MIN_PREALLOCATED: usize = 64 << 10;
+const MAX_PREALLOCATED: usize = 1 << 20;
 /// In how many writes it is preallocated: the kernel accounts the whole range that one write brought into the page
 /// cache as written whenever a part of it is.
-const ROOM_WRITES: usize = 16;
+const PREALLOCATION_WRITES: usize = 16;
 /// The source of preallocated zeros.
-static ZEROS: [u8; ROOM_MOST / ROOM_WRITES] = [0; ROOM_MOST / ROOM_WRITES];
+static ZEROS: [u8; MAX_PREALLOCATED / PREALLOCATION_WRITES] = [0; MAX_PREALLOCATED / PREALLOCATION_WRITES];
 
 /// One segment of the WAL.
 #[derive(Debug)]
@@ -56,10 +56,10 @@ pub(crate) struct Segment {
     /// Set if it is compressed.
     packed: Option<Packed>,
     /// Whether compression is known not to make it shorter.
-    pub(crate) stays: AtomicBool,
+    pub(crate) incompressible: AtomicBool,
     end: AtomicU32,
     /// The end of the preallocated space; 0 if unknown.
-    room: AtomicU64,
+    allocated: AtomicU64,
     /// The first id in it; unset until there is one.
     pub(crate) first_id: OnceLock<u128>,
     pub(crate) index: RwLock<Option<Index>>,
@@ -71,7 +71,7 @@ pub(crate) struct Segment {
 }
 
 /// Called with a frame's offset, header and payload. Returns whether to continue.
-pub(crate) type See<'s> = &'s mut dyn FnMut(u32, Head, &[u8]) -> bool;
+pub(crate) type FrameVisitor<'s> = &'s mut dyn FnMut(u32, Head, &[u8]) -> bool;
 
 /// Why a scan of frames ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -105,9 +105,9 @@ impl Segment {
             path,
             file,
             packed: None,
-            stays: AtomicBool::new(false),
+            incompressible: AtomicBool::new(false),
             end: AtomicU32::new(end),
-            room: AtomicU64::new(0),
+            allocated: AtomicU64::new(0),
             first_id: OnceLock::new(),
             index: RwLock::new(None),
             stats: OnceLock::new(),
@@ -143,7 +143,7 @@ impl Segment {
         }
         let length = file.metadata().map_err(failed)?.len();
         if let Some(shape) = Shape::of(header) {
-            shape.check(&file, length).map_err(|spoilt| spoilt_in(&path, spoilt))?;
+            shape.check(&file, length).map_err(|fault| damage_in(&path, fault))?;
             let packed = Some(Packed::new(shape, length, blocks));
             return Ok(Self { packed, ..Self::of(header, path, file, shape.end(), schema) });
         }
@@ -194,7 +194,7 @@ impl Segment {
     ///
     /// # Errors
     /// It was deleted.
-    pub(crate) fn has_name(&self) -> Result<(), Gone> {
+    pub(crate) fn has_name(&self) -> Result<(), LocationError> {
         location::has_name(&self.path, &self.file)
     }
 
@@ -204,8 +204,8 @@ impl Segment {
         let end = u64::from(self.end());
         self.file.write_all_at(bytes, end)?;
         let behind = end + bytes.len() as u64;
-        if behind > self.room.load(Ordering::Relaxed) {
-            self.make_room(behind, bytes.len() * ROOM_BATCHES)?;
+        if behind > self.allocated.load(Ordering::Relaxed) {
+            self.preallocate(behind, bytes.len() * PREALLOCATED_BATCHES)?;
         }
         let begun = Instant::now();
         self.file.sync_data()?;
@@ -214,23 +214,23 @@ impl Segment {
 
     /// Preallocates space from `from` on; the next sync makes it durable. A full disk is not an error: this is only for
     /// speed.
-    fn make_room(&self, from: u64, wished: usize) -> io::Result<()> {
-        let zeros = &ZEROS[..wished.clamp(ROOM_LEAST, ROOM_MOST) / ROOM_WRITES];
+    fn preallocate(&self, from: u64, wished: usize) -> io::Result<()> {
+        let zeros = &ZEROS[..wished.clamp(MIN_PREALLOCATED, MAX_PREALLOCATED) / PREALLOCATION_WRITES];
         let mut behind = from;
-        for _ in 0..ROOM_WRITES {
+        for _ in 0..PREALLOCATION_WRITES {
             match self.file.write_all_at(zeros, behind) {
                 Ok(()) => behind += zeros.len() as u64,
                 Err(error) if matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => break,
                 Err(error) => return Err(error),
             }
         }
-        self.room.store(behind, Ordering::Relaxed);
+        self.allocated.store(behind, Ordering::Relaxed);
         Ok(())
     }
 
     /// Removes preallocated space: nothing more will be written to the segment.
     pub(crate) fn trim(&self) -> io::Result<()> {
-        if self.room.swap(0, Ordering::Relaxed) == 0 {
+        if self.allocated.swap(0, Ordering::Relaxed) == 0 {
             return Ok(());
         }
         self.file.set_len(u64::from(self.end()))?;
@@ -239,8 +239,8 @@ impl Segment {
 
     /// Makes synced bytes readable; `entries` are their frames.
     pub(crate) fn publish(&self, bytes: usize, entries: &[IndexEntry]) {
-        self.note(entries);
-        if let Some(first) = entries.iter().find(|note| note.id != 0) {
+        self.index_frames(entries);
+        if let Some(first) = entries.iter().find(|entry| entry.id != 0) {
             self.first_id.get_or_init(|| first.id);
         }
         self.end.fetch_add(u32::try_from(bytes).unwrap_or(0), Ordering::AcqRel);
@@ -252,7 +252,7 @@ impl Segment {
     }
 
     /// Truncates the file at `end`, which recovery found to be the end of the acknowledged data.
-    pub(crate) fn cut(&self, end: u32) -> io::Result<()> {
+    pub(crate) fn truncate(&self, end: u32) -> io::Result<()> {
         self.file.set_len(u64::from(end))?;
         self.file.sync_all()?;
         self.end.store(end, Ordering::Release);
@@ -265,7 +265,7 @@ impl Segment {
             return Ok(Some(*id));
         }
         let mut found = None;
-        self.look(self.begin, self.end(), &mut |_, head, _| {
+        self.walk_short(self.begin, self.end(), &mut |_, head, _| {
             found = (head.id != 0).then_some(head.id);
             found.is_none()
         })?;
@@ -274,21 +274,21 @@ impl Segment {
 
     /// Passes the frames between `from` and `until` to `visit` (offset, header, payload), in order, until it returns
     /// false.
-    pub(crate) fn walk(&self, from: u32, until: u32, visit: See<'_>) -> Result<End, Damage> {
+    pub(crate) fn walk(&self, from: u32, until: u32, visit: FrameVisitor<'_>) -> Result<End, Damage> {
         self.walk_by(STRIDE, from, until, visit)
     }
 
     /// As [`Segment::walk`], for callers that expect to stop soon.
-    pub(crate) fn look(&self, from: u32, until: u32, visit: See<'_>) -> Result<End, Damage> {
-        self.walk_by(GLANCE, from, until, visit)
+    pub(crate) fn walk_short(&self, from: u32, until: u32, visit: FrameVisitor<'_>) -> Result<End, Damage> {
+        self.walk_by(SHORT_STRIDE, from, until, visit)
     }
 
-    fn walk_by(&self, stride: usize, from: u32, until: u32, visit: See<'_>) -> Result<End, Damage> {
+    fn walk_by(&self, stride: usize, from: u32, until: u32, visit: FrameVisitor<'_>) -> Result<End, Damage> {
         let mut buffer = Vec::new();
         let mut at = from;
         while at < until {
-            let at_hand = self.packed.as_ref().map_or(stride, |packed| packed.at_hand(at));
-            let mut want = at_hand.min((until - at) as usize);
+            let available = self.packed.as_ref().map_or(stride, |packed| packed.available(at));
+            let mut want = available.min((until - at) as usize);
             self.read(&mut buffer, at, want)?;
             let mut used = 0;
             loop {
@@ -318,7 +318,7 @@ impl Segment {
 
     /// Passes the frame at `offset` to `visit`.
     pub(crate) fn frame(&self, offset: u32, visit: &mut dyn FnMut(Head, &[u8])) -> Result<(), Damage> {
-        let end = self.look(offset, self.end(), &mut |_, head, payload| {
+        let end = self.walk_short(offset, self.end(), &mut |_, head, payload| {
             visit(head, payload);
             false
         })?;
@@ -341,7 +341,7 @@ impl Segment {
     pub(crate) fn read(&self, buffer: &mut Vec<u8>, from: u32, length: usize) -> Result<(), Damage> {
         if let Some(packed) = &self.packed {
             let read = packed.read(&self.file, buffer, from, length);
-            return read.map_err(|spoilt| spoilt_in(&self.path, spoilt));
+            return read.map_err(|fault| damage_in(&self.path, fault));
         }
         buffer.resize(length, 0);
         let read = self.file.read_exact_at(buffer, u64::from(from));
@@ -351,17 +351,17 @@ impl Segment {
     /// The block of a compressed segment that contains `offset`, as in the file, and its content from `offset` on.
     pub(crate) fn block(&self, offset: u32) -> Result<(Vec<u8>, Vec<u8>), Damage> {
         let shape = Shape::of(self.header()).ok_or_else(|| Damage::new(&self.path, "is not compressed"))?;
-        let spoilt = |spoilt| spoilt_in(&self.path, spoilt);
+        let fault = |fault| damage_in(&self.path, fault);
         let number = shape.block_of(offset);
-        let packed = shape.packed(&self.file, number).map_err(spoilt)?;
+        let packed = shape.packed(&self.file, number).map_err(fault)?;
         let mut bytes = shape.unpack(number, packed.clone()).ok_or_else(|| self.damaged(offset))?;
-        bytes.drain(..(offset - shape.held_by(number).start) as usize);
+        bytes.drain(..(offset - shape.offsets_of(number).start) as usize);
         Ok((packed, bytes))
     }
 }
 
 /// The error for a damaged or unreadable compressed segment.
-fn spoilt_in(path: &Path, Spoilt { byte, error }: Spoilt) -> Damage {
+fn damage_in(path: &Path, BlockError { byte, error }: BlockError) -> Damage {
     match error {
         Some(error) => Damage::io(path, format!("cannot be read at byte {byte}"), &error),
         None => Damage::new(path, format!("is damaged at byte {byte}")),

@@ -74,16 +74,16 @@ pub(crate) fn open(dir: &Path, applied: CheckpointPosition) -> Result<(Arc<Wal>,
         seen.push(head.id);
         Ok(())
     });
-    opened.map(|(journal, writer)| (journal, writer, seen))
+    opened.map(|(wal, writer)| (wal, writer, seen))
 }
 
-pub(crate) fn ids(journal: &Wal, wanted: Wanted<'_>, most: usize) -> Vec<u128> {
+pub(crate) fn ids(wal: &Wal, wanted: Wanted<'_>, most: usize) -> Vec<u128> {
     let mut ids = Vec::new();
     let visit = &mut |head: Head, _: &[u8]| {
         ids.push(head.id);
         Ok(if ids.len() < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
     };
-    journal.newest_first(&wanted, &journal.unbounded(), visit).unwrap();
+    wal.newest_first(&wanted, &wal.unbounded(), visit).unwrap();
     ids
 }
 
@@ -92,7 +92,7 @@ pub(crate) const ALL: Wanted<'static> = Wanted { kinds: Logged::KINDS, ..Wanted:
 /// A WAL of 300 log entries in several segments, ids 1 to 300, ten a group commit.
 pub(crate) fn filled(dir: &Path) -> (Arc<Wal>, Writer) {
     create(dir, 0, &SCHEMA).unwrap();
-    let (journal, mut writer, _) = open(dir, CheckpointPosition::default()).unwrap();
+    let (wal, mut writer, _) = open(dir, CheckpointPosition::default()).unwrap();
     writer.set_segment_bytes(8_000);
     for batch in 0..30u64 {
         let from = u128::from(batch) * 10 + 1;
@@ -102,28 +102,28 @@ pub(crate) fn filled(dir: &Path) -> (Arc<Wal>, Writer) {
             writer.rotate(0).unwrap();
         }
     }
-    (journal, writer)
+    (wal, writer)
 }
 
 #[test]
 fn records_are_found_by_id_by_key_and_in_order() {
     let dir = tempfile::tempdir().unwrap();
-    let (journal, writer) = filled(dir.path());
+    let (wal, writer) = filled(dir.path());
     assert!(writer.position().0 > 2, "several segments");
     let backwards: Vec<u128> = (1..=300).rev().collect();
-    assert_eq!(ids(&journal, ALL, usize::MAX), backwards);
-    assert_eq!(ids(&journal, Wanted { below: 155, from: 141, ..ALL }, usize::MAX), backwards[146..160]);
-    assert_eq!(ids(&journal, Wanted { below: 155, ..ALL }, 3), [154, 153, 152]);
+    assert_eq!(ids(&wal, ALL, usize::MAX), backwards);
+    assert_eq!(ids(&wal, Wanted { below: 155, from: 141, ..ALL }, usize::MAX), backwards[146..160]);
+    assert_eq!(ids(&wal, Wanted { below: 155, ..ALL }, 3), [154, 153, 152]);
     let sevens: Vec<u128> = backwards.iter().copied().filter(|id| id % 10 == 7).collect();
-    assert_eq!(ids(&journal, Wanted { keys: &[Term::Delivery(7)], ..ALL }, usize::MAX), sevens);
-    assert_eq!(ids(&journal, Wanted { kinds: Accepted::KINDS, ..ALL }, usize::MAX), []);
+    assert_eq!(ids(&wal, Wanted { keys: &[Term::Delivery(7)], ..ALL }, usize::MAX), sevens);
+    assert_eq!(ids(&wal, Wanted { kinds: Accepted::KINDS, ..ALL }, usize::MAX), []);
     for id in [1, 2, 99, 100, 101, 300] {
         let mut found = 0;
-        assert_eq!(journal.get(id, &mut |head, _| found = head.id), Ok(true));
+        assert_eq!(wal.get(id, &mut |head, _| found = head.id), Ok(true));
         assert_eq!(found, id);
     }
-    assert_eq!(journal.get(301, &mut |_, _| ()), Ok(false));
-    assert_eq!(journal.get(0, &mut |_, _| ()), Ok(false));
+    assert_eq!(wal.get(301, &mut |_, _| ()), Ok(false));
+    assert_eq!(wal.get(0, &mut |_, _| ()), Ok(false));
 }
 
 #[test]
@@ -134,10 +134,10 @@ fn after_reopening_everything_is_there_and_what_was_not_checkpointed_is_replayed
     drop(writer);
     let applied =
         CheckpointPosition { segment: segment - 1, offset: HEADER, batch: 1, ..CheckpointPosition::default() };
-    let (journal, _, replayed) = open(dir.path(), applied).unwrap();
+    let (wal, _, replayed) = open(dir.path(), applied).unwrap();
     assert_eq!(replayed.last(), Some(&300));
     assert!(replayed.windows(2).all(|pair| pair[1] == pair[0] + 1));
-    assert_eq!(ids(&journal, ALL, usize::MAX).len(), 300);
+    assert_eq!(ids(&wal, ALL, usize::MAX).len(), 300);
     let (_, _, replayed) =
         open(dir.path(), CheckpointPosition { segment, offset, batch: 30, ..CheckpointPosition::default() }).unwrap();
     assert_eq!(replayed, []);
@@ -271,10 +271,10 @@ fn missing_and_truncated_segments_are_refused() {
 #[test]
 fn an_old_index_does_not_replace_that_of_a_rewritten_segment() {
     let dir = tempfile::tempdir().unwrap();
-    let (journal, _writer) = filled(dir.path());
+    let (wal, _writer) = filled(dir.path());
     // A reader uses the segment while it is rewritten, and writes its index afterwards.
-    let before = journal.segments.read().unwrap()[&2].clone();
-    journal.rewrite(2, &mut half, &mut || true).unwrap();
+    let before = wal.segments.read().unwrap()[&2].clone();
+    wal.rewrite(2, &mut half, &mut || true).unwrap();
     let index = dir.path().join("000002.idx");
     let fresh = std::fs::read(&index).unwrap();
     before.seal().unwrap();
@@ -284,8 +284,8 @@ fn an_old_index_does_not_replace_that_of_a_rewritten_segment() {
 #[test]
 fn two_threads_that_write_an_index_at_once_leave_an_intact_one() {
     let dir = tempfile::tempdir().unwrap();
-    let (journal, _writer) = filled(dir.path());
-    let segment = journal.segments.read().unwrap()[&2].clone();
+    let (wal, _writer) = filled(dir.path());
+    let segment = wal.segments.read().unwrap()[&2].clone();
     let index = dir.path().join("000002.idx");
     // The thread that seals a full segment may not have run yet.
     segment.seal().unwrap();
@@ -322,8 +322,8 @@ fn a_missing_or_damaged_index_is_rebuilt() {
             None => drop(std::fs::remove_file(&index)),
             Some(bytes) => std::fs::write(&index, bytes).unwrap(),
         }
-        let (journal, ..) = open(dir.path(), applied).unwrap();
-        assert_eq!(ids(&journal, Wanted { keys: &[Term::Delivery(3)], ..ALL }, usize::MAX).len(), 30);
+        let (wal, ..) = open(dir.path(), applied).unwrap();
+        assert_eq!(ids(&wal, Wanted { keys: &[Term::Delivery(3)], ..ALL }, usize::MAX).len(), 30);
     }
 }
 
@@ -335,53 +335,53 @@ pub(crate) fn half(head: Head, _: &[u8]) -> Result<Disposition, Damage> {
 #[test]
 fn a_segment_is_rewritten_under_its_readers_and_the_oldest_is_dropped() {
     let dir = tempfile::tempdir().unwrap();
-    let (journal, mut writer) = filled(dir.path());
-    let of_second = journal.stats()[1].1;
+    let (wal, mut writer) = filled(dir.path());
+    let of_second = wal.stats()[1].1;
     let stale = std::fs::read(dir.path().join("000002.idx")).unwrap();
-    let survey = journal.survey(2, &mut half, &mut || true).unwrap();
+    let survey = wal.survey(2, &mut half, &mut || true).unwrap();
     assert!(survey.gone > 0 && survey.kept.abs_diff(survey.gone) < 500, "{survey:?}");
     // During a read, newest first, all segments but the newest are compacted.
     let newest = writer.position().0;
     let mut seen = Vec::new();
     let visit = &mut |head: Head, _: &[u8]| {
         if seen.is_empty() {
-            journal.drop_first(1).unwrap();
-            (2..newest).for_each(|number| journal.rewrite(number, &mut half, &mut || true).unwrap());
+            wal.drop_first(1).unwrap();
+            (2..newest).for_each(|number| wal.rewrite(number, &mut half, &mut || true).unwrap());
         }
         seen.push(head.id);
         Ok(ControlFlow::Continue(()))
     };
-    journal.newest_first(&ALL, &journal.unbounded(), visit).unwrap();
+    wal.newest_first(&ALL, &wal.unbounded(), visit).unwrap();
     assert_eq!(seen, (1..=300).rev().collect::<Vec<u128>>());
-    let last_of_first = journal.stats()[0].1.last_logged;
+    let last_of_first = wal.stats()[0].1.last_logged;
     assert!(last_of_first % 2 == 0 && last_of_first <= of_second.last_logged);
     let expected = |from: u128| -> Vec<u128> {
-        let first_of_newest = seen.iter().copied().rev().find(|id| *id > last_of_rewritten(&journal)).unwrap();
+        let first_of_newest = seen.iter().copied().rev().find(|id| *id > last_of_rewritten(&wal)).unwrap();
         (from..=300).rev().filter(|id| id % 2 == 0 || *id >= first_of_newest).collect()
     };
-    let first_kept = ids(&journal, ALL, usize::MAX).last().copied().unwrap();
+    let first_kept = ids(&wal, ALL, usize::MAX).last().copied().unwrap();
     assert!(first_kept > 2);
     let (whole, applied) = (expected(first_kept), position(&writer));
-    assert_eq!(ids(&journal, ALL, usize::MAX), whole);
+    assert_eq!(ids(&wal, ALL, usize::MAX), whole);
     let sevens: Vec<u128> = whole.iter().copied().filter(|id| id % 10 == 7).collect();
-    assert_eq!(ids(&journal, Wanted { keys: &[Term::Delivery(7)], ..ALL }, usize::MAX), sevens);
+    assert_eq!(ids(&wal, Wanted { keys: &[Term::Delivery(7)], ..ALL }, usize::MAX), sevens);
     for id in [1, first_kept - 1, first_kept + 1] {
-        assert_eq!(journal.get(id, &mut |_, _| ()), Ok(false), "{id}");
+        assert_eq!(wal.get(id, &mut |_, _| ()), Ok(false), "{id}");
     }
-    assert_eq!(journal.get(first_kept + 2, &mut |_, _| ()), Ok(true));
+    assert_eq!(wal.get(first_kept + 2, &mut |_, _| ()), Ok(true));
     commit(&mut writer, 31, &[301]);
-    drop((journal, writer));
+    drop((wal, writer));
 
     // What power loss may leave: the dropped segment, a half-written one, the index of the old one.
     std::fs::write(segment::path_of(dir.path(), 1), b"old").unwrap();
     std::fs::write(dir.path().join("000003.rewrite"), b"half").unwrap();
     std::fs::write(dir.path().join("000002.idx"), stale).unwrap();
-    let (journal, _, replayed) = open(dir.path(), applied).unwrap();
+    let (wal, _, replayed) = open(dir.path(), applied).unwrap();
     assert_eq!(replayed, [301]);
     assert!(!segment::path_of(dir.path(), 1).exists() && !dir.path().join("000003.rewrite").exists());
-    assert_eq!(ids(&journal, Wanted { below: 301, ..ALL }, usize::MAX), whole);
-    assert_eq!(ids(&journal, Wanted { keys: &[Term::Delivery(7)], ..ALL }, usize::MAX), sevens);
-    drop(journal);
+    assert_eq!(ids(&wal, Wanted { below: 301, ..ALL }, usize::MAX), whole);
+    assert_eq!(ids(&wal, Wanted { keys: &[Term::Delivery(7)], ..ALL }, usize::MAX), sevens);
+    drop(wal);
     std::fs::remove_file(segment::path_of(dir.path(), 2)).unwrap();
     assert!(open(dir.path(), applied).unwrap_err().to_string().contains("000002.log is missing"));
 }
@@ -392,23 +392,23 @@ pub(crate) fn position(writer: &Writer) -> CheckpointPosition {
 }
 
 /// The last log entry in the full segments.
-fn last_of_rewritten(journal: &Wal) -> u128 {
-    let stats = journal.stats();
+fn last_of_rewritten(wal: &Wal) -> u128 {
+    let stats = wal.stats();
     stats.iter().rev().skip(1).map(|(_, stats)| stats.last_logged).max().unwrap()
 }
 
 #[test]
 fn a_segment_stays_unchanged_if_it_is_damaged_or_its_rewriting_stops() {
     let dir = tempfile::tempdir().unwrap();
-    let (journal, _writer) = filled(dir.path());
+    let (wal, _writer) = filled(dir.path());
     let path = segment::path_of(dir.path(), 1);
     let before = std::fs::read(&path).unwrap();
-    let judge = &mut |_, _: &[u8]| Err(Damage::new(Path::new("state"), "is gone"));
-    assert!(matches!(journal.rewrite(1, judge, &mut || true), Err(NotCompacted::Failed(_))));
+    let decide = &mut |_, _: &[u8]| Err(Damage::new(Path::new("state"), "is gone"));
+    assert!(matches!(wal.rewrite(1, decide, &mut || true), Err(NotCompacted::Failed(_))));
     let mut bent = before.clone();
     bent[3000] ^= 1;
     std::fs::write(&path, &bent).unwrap();
-    for pruned in [journal.rewrite(1, &mut half, &mut || true), journal.survey(1, &mut half, &mut || true).map(drop)] {
+    for pruned in [wal.rewrite(1, &mut half, &mut || true), wal.survey(1, &mut half, &mut || true).map(drop)] {
         assert!(
             matches!(pruned, Err(NotCompacted::Failed(damage)) if damage.to_string().contains("000001.log is damaged"))
         );

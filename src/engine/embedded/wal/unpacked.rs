@@ -9,10 +9,10 @@ use std::fs::File;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::engine::embedded::wal::packed::{Shape, Spoilt};
+use crate::engine::embedded::wal::packed::{BlockError, Shape};
 
 /// How many blocks are cached: 2 MiB.
-const KEPT: usize = 32;
+const CAPACITY: usize = 32;
 
 /// A cache of the most recently used blocks.
 #[derive(Debug, Default)]
@@ -20,7 +20,7 @@ pub(crate) struct Unpacked {
     /// How many files were opened.
     files: AtomicU64,
     /// In order of use; the most recently used is last.
-    kept: Mutex<VecDeque<Block>>,
+    recent: Mutex<VecDeque<Block>>,
 }
 
 /// A decompressed block.
@@ -33,20 +33,20 @@ struct Block {
 
 impl Unpacked {
     fn find(&self, file: u64, block: u32) -> Option<Arc<Vec<u8>>> {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let at = kept.iter().rposition(|kept| kept.of == (file, block))?;
-        let found = kept.remove(at)?;
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = recent.iter().rposition(|recent| recent.of == (file, block))?;
+        let found = recent.remove(at)?;
         let bytes = found.bytes.clone();
-        kept.push_back(found);
+        recent.push_back(found);
         Some(bytes)
     }
 
-    fn keep(&self, file: u64, block: u32, bytes: &Arc<Vec<u8>>) {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() >= KEPT {
-            kept.pop_front();
+    fn insert(&self, file: u64, block: u32, bytes: &Arc<Vec<u8>>) {
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        if recent.len() >= CAPACITY {
+            recent.pop_front();
         }
-        kept.push_back(Block { of: (file, block), bytes: bytes.clone() });
+        recent.push_back(Block { of: (file, block), bytes: bytes.clone() });
     }
 }
 
@@ -68,34 +68,34 @@ impl Packed {
         Self { shape, length, opened, blocks: blocks.clone() }
     }
 
-    fn block(&self, file: &File, block: u32) -> Result<Arc<Vec<u8>>, Spoilt> {
+    fn block(&self, file: &File, block: u32) -> Result<Arc<Vec<u8>>, BlockError> {
         if let Some(bytes) = self.blocks.find(self.opened, block) {
             return Ok(bytes);
         }
         let bytes = Arc::new(self.shape.read(file, block)?);
-        self.blocks.keep(self.opened, block, &bytes);
+        self.blocks.insert(self.opened, block, &bytes);
         Ok(bytes)
     }
 
     /// Reads `length` bytes from offset `from` on, behind the header.
-    pub(crate) fn read(&self, file: &File, buffer: &mut Vec<u8>, from: u32, length: usize) -> Result<(), Spoilt> {
+    pub(crate) fn read(&self, file: &File, buffer: &mut Vec<u8>, from: u32, length: usize) -> Result<(), BlockError> {
         buffer.clear();
         let mut at = from;
         while buffer.len() < length {
             let number = self.shape.block_of(at);
             if at >= self.shape.end() {
-                return Err(Spoilt { byte: self.length, error: None });
+                return Err(BlockError { byte: self.length, error: None });
             }
-            let (bytes, held) = (self.block(file, number)?, self.shape.held_by(number));
-            let there = bytes.get((at - held.start) as usize..).unwrap_or_default();
+            let (bytes, range) = (self.block(file, number)?, self.shape.offsets_of(number));
+            let there = bytes.get((at - range.start) as usize..).unwrap_or_default();
             buffer.extend_from_slice(&there[..there.len().min(length - buffer.len())]);
-            at = held.end;
+            at = range.end;
         }
         Ok(())
     }
 
     /// How many bytes can be read from offset `from` on without another block.
-    pub(crate) fn at_hand(&self, from: u32) -> usize {
-        (self.shape.held_by(self.shape.block_of(from)).end - from) as usize
+    pub(crate) fn available(&self, from: u32) -> usize {
+        (self.shape.offsets_of(self.shape.block_of(from)).end - from) as usize
     }
 }

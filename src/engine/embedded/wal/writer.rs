@@ -18,7 +18,7 @@ const SEGMENT_BYTES: u32 = 64 << 20;
 /// Appends to the WAL.
 #[derive(Debug)]
 pub(crate) struct Writer {
-    pub(crate) journal: Arc<Wal>,
+    pub(crate) wal: Arc<Wal>,
     pub(crate) active: Arc<Segment>,
     segment_bytes: u32,
     /// An upper limit on the size, whatever is set.
@@ -27,9 +27,9 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    pub(crate) const fn new(journal: Arc<Wal>, active: Arc<Segment>) -> Self {
+    pub(crate) const fn new(wal: Arc<Wal>, active: Arc<Segment>) -> Self {
         Self {
-            journal,
+            wal,
             active,
             segment_bytes: SEGMENT_BYTES,
             #[cfg(test)]
@@ -47,10 +47,10 @@ impl Writer {
             return Err(io::Error::other("a compressed WAL segment is not written to"));
         }
         let end = self.active.end();
-        for note in entries.iter_mut() {
-            let frame = bytes.get_mut(note.offset as usize..).unwrap_or_default();
-            note.offset += end;
-            salt.bind(frame, note.offset, end).ok_or_else(|| io::Error::other("a frame is not where it should be"))?;
+        for entry in entries.iter_mut() {
+            let frame = bytes.get_mut(entry.offset as usize..).unwrap_or_default();
+            entry.offset += end;
+            salt.bind(frame, entry.offset, end).ok_or_else(|| io::Error::other("a frame is not where it should be"))?;
         }
         let synced = self.active.append(bytes)?;
         self.active.publish(bytes.len(), entries);
@@ -83,9 +83,9 @@ impl Writer {
     pub(crate) fn rotate(&mut self, now: u64) -> io::Result<()> {
         // Only the newest segment may have preallocated space: its end must be durable before a newer one exists.
         self.active.trim()?;
-        let fresh = Arc::new(Segment::create(&self.journal.dir, self.active.number + 1, now, self.journal.schema)?);
+        let fresh = Arc::new(Segment::create(&self.wal.dir, self.active.number + 1, now, self.wal.schema)?);
         let old = std::mem::replace(&mut self.active, fresh.clone());
-        let mut segments = self.journal.segments.write().unwrap_or_else(PoisonError::into_inner);
+        let mut segments = self.wal.segments.write().unwrap_or_else(PoisonError::into_inner);
         segments.insert(fresh.number, fresh);
         drop(segments);
         let sealer = std::thread::Builder::new().name("index".to_owned());

@@ -6,7 +6,7 @@ use crate::model::segment::{Class, Schema, SegmentStats};
 use crate::model::term::Terms;
 
 /// The distance of entries in the sparse index: a look-up by id reads about this many bytes.
-pub(crate) const MARK_EVERY: u32 = 8 * 1024;
+pub(crate) const SPARSE_EVERY: u32 = 8 * 1024;
 
 /// What the index records of a frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub(crate) struct IndexEntry {
     /// The id of the record; 0 if it has none.
     pub(crate) id: u128,
     /// Its terms.
-    pub(crate) marks: Terms,
+    pub(crate) terms: Terms,
 }
 
 /// A frame in a posting list.
@@ -59,23 +59,23 @@ pub(crate) const fn tag_of(class: Class) -> u8 {
 
 /// The index entry of a frame.
 pub(crate) fn entry_of(schema: &Schema, offset: u32, length: usize, head: Head, payload: &[u8]) -> IndexEntry {
-    let (class, marks) = ((schema.class)(head.kind), (schema.terms)(head, payload));
-    IndexEntry { offset, length: u32_of(length), class, id: head.id, marks }
+    let (class, terms) = ((schema.class)(head.kind), (schema.terms)(head, payload));
+    IndexEntry { offset, length: u32_of(length), class, id: head.id, terms }
 }
 
 impl SegmentStats {
-    pub(crate) fn note(&mut self, note: &IndexEntry) {
-        self.end = note.offset + note.length;
-        match note.class {
+    pub(crate) fn add(&mut self, entry: &IndexEntry) {
+        self.end = entry.offset + entry.length;
+        match entry.class {
             Class::LogEntry => {
-                self.logged += note.length;
-                self.last_logged = note.id;
+                self.logged += entry.length;
+                self.last_logged = entry.id;
             }
-            Class::Event | Class::WithEvent => self.last_event = note.id,
-            Class::Message => self.last_message = note.id,
+            Class::Event | Class::WithEvent => self.last_event = entry.id,
+            Class::Message => self.last_message = entry.id,
             Class::Other => {}
         }
-        let made = u64::try_from(note.id >> 80).unwrap_or(u64::MAX);
-        self.late = self.late.max(note.marks.at.map_or(0, |at| made.saturating_sub(at)));
+        let made = u64::try_from(entry.id >> 80).unwrap_or(u64::MAX);
+        self.late = self.late.max(entry.terms.at.map_or(0, |at| made.saturating_sub(at)));
     }
 }

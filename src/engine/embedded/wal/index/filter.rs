@@ -18,19 +18,19 @@ static USED: AtomicUsize = AtomicUsize::new(0);
 pub(crate) fn of(keys: impl ExactSizeIterator<Item = u64>) -> Vec<u8> {
     let mut bits = vec![0; (keys.len() * BITS).div_ceil(8)];
     for key in keys {
-        places(key, bits.len()).for_each(|(byte, bit)| bits[byte] |= bit);
+        bits_of(key, bits.len()).for_each(|(byte, bit)| bits[byte] |= bit);
     }
     bits
 }
 
 /// The bits of a key. Keys are hashes, so two parts of one serve as two hashes (Kirsch and Mitzenmacher 2006).
-fn places(key: u64, bytes: usize) -> impl Iterator<Item = (usize, u8)> {
+fn bits_of(key: u64, bytes: usize) -> impl Iterator<Item = (usize, u8)> {
     let mixed = key.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let (first, step) = (mixed >> 32, (mixed & 0xffff_ffff) | 1);
     let all = (bytes as u64 * 8).max(1);
     (0..u64::from(SET)).map(move |nth| {
-        let place = first.wrapping_add(nth * step) % all;
-        (usize::try_from(place / 8).unwrap_or(0), 1 << (place % 8))
+        let position = first.wrapping_add(nth * step) % all;
+        (usize::try_from(position / 8).unwrap_or(0), 1 << (position % 8))
     })
 }
 
@@ -49,7 +49,7 @@ impl Filter {
 
     /// Whether the index may have the key.
     pub(crate) fn may_have(&self, key: u64) -> bool {
-        places(key, self.0.len()).all(|(byte, bit)| self.0.get(byte).is_some_and(|byte| byte & bit != 0))
+        bits_of(key, self.0.len()).all(|(byte, bit)| self.0.get(byte).is_some_and(|byte| byte & bit != 0))
     }
 }
 

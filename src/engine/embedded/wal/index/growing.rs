@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 
-use crate::engine::embedded::wal::index::entry::{IndexEntry, MARK_EVERY, Posting};
+use crate::engine::embedded::wal::index::entry::{IndexEntry, Posting, SPARSE_EVERY};
 use crate::model::segment::SegmentStats;
 use crate::model::term::BITS;
 
@@ -81,16 +81,16 @@ impl List {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Growing {
     pub(crate) stats: SegmentStats,
-    /// The sparse index: ids and the offsets of their frames, ascending, one about every [`MARK_EVERY`] bytes.
-    pub(crate) marks: Vec<(u128, u32)>,
+    /// The sparse index: ids and the offsets of their frames, ascending, one about every [`SPARSE_EVERY`] bytes.
+    pub(crate) sparse: Vec<(u128, u32)>,
     /// By the upper bits of the keys.
     parts: Vec<Lists>,
 }
 
 impl Default for Growing {
     fn default() -> Self {
-        let (stats, marks, seed) = (SegmentStats::default(), Vec::new(), Seed::default());
-        Self { stats, marks, parts: vec![Lists::with_hasher(seed); 1 << PART_BITS] }
+        let (stats, sparse, seed) = (SegmentStats::default(), Vec::new(), Seed::default());
+        Self { stats, sparse, parts: vec![Lists::with_hasher(seed); 1 << PART_BITS] }
     }
 }
 
@@ -102,13 +102,13 @@ fn part_of(key: u64) -> usize {
 
 impl Growing {
     /// Inserts a frame that follows all others.
-    pub(crate) fn note(&mut self, note: &IndexEntry) {
-        let due = self.marks.last().is_none_or(|(_, last)| note.offset - last >= MARK_EVERY);
-        if note.id != 0 && due {
-            self.marks.push((note.id, note.offset));
+    pub(crate) fn insert(&mut self, entry: &IndexEntry) {
+        let due = self.sparse.last().is_none_or(|(_, last)| entry.offset - last >= SPARSE_EVERY);
+        if entry.id != 0 && due {
+            self.sparse.push((entry.id, entry.offset));
         }
-        let posting = Posting::of(note.offset, note.class);
-        for key in &note.marks.keys {
+        let posting = Posting::of(entry.offset, entry.class);
+        for key in &entry.terms.keys {
             self.parts[part_of(*key)]
                 .entry(*key)
                 .and_modify(|list| match list {
@@ -120,7 +120,7 @@ impl Growing {
                 })
                 .or_insert(List::One(posting));
         }
-        self.stats.note(note);
+        self.stats.add(entry);
     }
 
     fn list(&self, key: u64) -> Option<&List> {
@@ -176,14 +176,14 @@ impl Growing {
     }
 
     /// The last entry of the sparse index with an id up to `id`.
-    pub(crate) fn mark_up_to(&self, id: u128) -> Option<u32> {
-        let behind = self.marks.partition_point(|(mark, _)| *mark <= id);
-        behind.checked_sub(1).map(|at| self.marks[at].1)
+    pub(crate) fn sparse_floor(&self, id: u128) -> Option<u32> {
+        let behind = self.sparse.partition_point(|(mark, _)| *mark <= id);
+        behind.checked_sub(1).map(|at| self.sparse[at].1)
     }
 
     /// The first entry of the sparse index with an id from `id` on.
-    pub(crate) fn mark_from(&self, id: u128) -> Option<u32> {
-        let at = self.marks.partition_point(|(mark, _)| *mark < id);
-        self.marks.get(at).map(|(_, offset)| *offset)
+    pub(crate) fn sparse_ceiling(&self, id: u128) -> Option<u32> {
+        let at = self.sparse.partition_point(|(mark, _)| *mark < id);
+        self.sparse.get(at).map(|(_, offset)| *offset)
     }
 }

@@ -35,9 +35,9 @@ const VERSION: u32 = 4;
 /// The fixed part of the head.
 const FIXED: usize = 24 + 64;
 const FENCE: usize = 16;
-const MARK: usize = 20;
+const SPARSE_ENTRY: usize = 20;
 /// The number of entries in a block of the sparse index.
-const MARKS: usize = 100;
+const SPARSE_BLOCK: usize = 100;
 /// The size in bytes at which a block of lists ends.
 const BLOCK: usize = 2048;
 /// The size of a checksum in bytes.
@@ -58,12 +58,12 @@ struct Fence {
 pub(crate) struct Sealed {
     stats: SegmentStats,
     /// The number of entries in the sparse index.
-    marks: usize,
+    sparse: usize,
     /// The first entry of each block of the sparse index.
-    first_marks: Vec<(u128, u32)>,
+    first_sparse: Vec<(u128, u32)>,
     fences: Vec<Fence>,
     /// The position of the sparse index.
-    marks_at: u64,
+    sparse_at: u64,
     /// A filter for absent keys; `None` if all filters together would be too large.
     filter: Option<Filter>,
     file: File,
@@ -74,12 +74,13 @@ pub(crate) fn to_bytes(index: &Growing) -> Vec<u8> {
     let (fences, lists) = blocks_of(index);
     let filter = filter::of(index.keys());
     let count = |length: usize| u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes();
-    let marks: Vec<_> = index.marks.chunks(MARKS).collect();
-    let mut out = Vec::with_capacity(FIXED + marks.len() * (MARK + MARKS * MARK + CRC) + lists.len());
+    let sparse: Vec<_> = index.sparse.chunks(SPARSE_BLOCK).collect();
+    let mut out =
+        Vec::with_capacity(FIXED + sparse.len() * (SPARSE_ENTRY + SPARSE_BLOCK * SPARSE_ENTRY + CRC) + lists.len());
     out.extend_from_slice(&MAGIC);
     out.extend_from_slice(&VERSION.to_le_bytes());
-    out.extend_from_slice(&count(index.marks.len()));
-    out.extend_from_slice(&count(marks.len()));
+    out.extend_from_slice(&count(index.sparse.len()));
+    out.extend_from_slice(&count(sparse.len()));
     out.extend_from_slice(&count(fences.len()));
     out.extend_from_slice(&count(filter.len()));
     let SegmentStats { end, logged, last_logged, last_event, last_message, late } = index.stats;
@@ -89,11 +90,11 @@ pub(crate) fn to_bytes(index: &Growing) -> Vec<u8> {
         out.extend_from_slice(&id.to_le_bytes());
     }
     out.extend_from_slice(&late.to_le_bytes());
-    let put_mark = |out: &mut Vec<u8>, (id, offset): &(u128, u32)| {
+    let put_sparse = |out: &mut Vec<u8>, (id, offset): &(u128, u32)| {
         out.extend_from_slice(&id.to_le_bytes());
         out.extend_from_slice(&offset.to_le_bytes());
     };
-    marks.iter().for_each(|block| put_mark(&mut out, &block[0]));
+    sparse.iter().for_each(|block| put_sparse(&mut out, &block[0]));
     for fence in &fences {
         out.extend_from_slice(&fence.key.to_le_bytes());
         out.extend_from_slice(&fence.offset.to_le_bytes());
@@ -101,9 +102,9 @@ pub(crate) fn to_bytes(index: &Growing) -> Vec<u8> {
     }
     let crc = crc32fast::hash(&out);
     out.extend_from_slice(&crc.to_le_bytes());
-    for block in marks {
+    for block in sparse {
         let begin = out.len();
-        block.iter().for_each(|mark| put_mark(&mut out, mark));
+        block.iter().for_each(|entry| put_sparse(&mut out, entry));
         let crc = crc32fast::hash(&out[begin..]);
         out.extend_from_slice(&crc.to_le_bytes());
     }
@@ -210,10 +211,10 @@ impl Sealed {
         if fixed[..4] != MAGIC || number(4)? != VERSION {
             return None;
         }
-        let (marks, mark_blocks, blocks) = (number(8)? as usize, number(12)? as usize, number(16)? as usize);
+        let (sparse, sparse_blocks, blocks) = (number(8)? as usize, number(12)? as usize, number(16)? as usize);
         let filter_bytes = number(20)? as usize;
-        let length = FIXED + mark_blocks * MARK + blocks * FENCE;
-        if mark_blocks != marks.div_ceil(MARKS) || length as u64 > file.metadata().ok()?.len() {
+        let length = FIXED + sparse_blocks * SPARSE_ENTRY + blocks * FENCE;
+        if sparse_blocks != sparse.div_ceil(SPARSE_BLOCK) || length as u64 > file.metadata().ok()?.len() {
             return None;
         }
         let mut head = vec![0; length + CRC];
@@ -225,9 +226,9 @@ impl Sealed {
         let late = fixed.get(FIXED - 8..)?.try_into().ok().map(u64::from_le_bytes)?;
         let (last_logged, last_event, last_message) = (id(32)?, id(48)?, id(64)?);
         let stats = SegmentStats { end: number(24)?, logged: number(28)?, last_logged, last_event, last_message, late };
-        let (mark_part, fence_part) = body[FIXED..].split_at(mark_blocks * MARK);
-        let marks_at = head.len() as u64;
-        let mut at = marks_at + (marks * MARK + mark_blocks * CRC) as u64;
+        let (sparse_part, fence_part) = body[FIXED..].split_at(sparse_blocks * SPARSE_ENTRY);
+        let sparse_at = head.len() as u64;
+        let mut at = sparse_at + (sparse * SPARSE_ENTRY + sparse_blocks * CRC) as u64;
         let fence = |part: &[u8]| {
             let key = u64::from_le_bytes(part[..8].try_into().ok()?);
             let offset = u32::from_le_bytes(part[8..12].try_into().ok()?);
@@ -236,12 +237,12 @@ impl Sealed {
             Some(Fence { key, offset, length, at: at - u64::from(length) })
         };
         let fences = fence_part.chunks_exact(FENCE).map(fence).collect::<Option<Vec<_>>>()?;
-        let first_marks = mark_part.chunks_exact(MARK).map(mark).collect::<Option<_>>()?;
+        let first_sparse = sparse_part.chunks_exact(SPARSE_ENTRY).map(sparse_entry).collect::<Option<_>>()?;
         if file.metadata().ok()?.len() != at + (filter_bytes + CRC) as u64 {
             return None;
         }
         let bits = read(&file, at, filter_bytes + CRC).ok()?;
-        Some(Self { stats, marks, first_marks, fences, marks_at, filter: Filter::hold(bits), file })
+        Some(Self { stats, sparse, first_sparse, fences, sparse_at, filter: Filter::hold(bits), file })
     }
 
     pub(crate) const fn stats(&self) -> SegmentStats {
@@ -329,28 +330,28 @@ impl Sealed {
         Ok(())
     }
 
-    fn marks(&self, block: usize) -> io::Result<Vec<(u128, u32)>> {
-        let at = self.marks_at + (block * (MARKS * MARK + CRC)) as u64;
-        let count = MARKS.min(self.marks - block * MARKS);
-        let bytes = read(&self.file, at, count * MARK + CRC)?;
-        bytes.chunks_exact(MARK).map(mark).collect::<Option<_>>().ok_or_else(damaged)
+    fn sparse_block(&self, block: usize) -> io::Result<Vec<(u128, u32)>> {
+        let at = self.sparse_at + (block * (SPARSE_BLOCK * SPARSE_ENTRY + CRC)) as u64;
+        let count = SPARSE_BLOCK.min(self.sparse - block * SPARSE_BLOCK);
+        let bytes = read(&self.file, at, count * SPARSE_ENTRY + CRC)?;
+        bytes.chunks_exact(SPARSE_ENTRY).map(sparse_entry).collect::<Option<_>>().ok_or_else(damaged)
     }
 
-    /// As [`Growing::mark_up_to`].
-    pub(crate) fn mark_up_to(&self, id: u128) -> io::Result<Option<u32>> {
-        let behind = self.first_marks.partition_point(|(mark, _)| *mark <= id);
+    /// As [`Growing::sparse_floor`].
+    pub(crate) fn sparse_floor(&self, id: u128) -> io::Result<Option<u32>> {
+        let behind = self.first_sparse.partition_point(|(entry, _)| *entry <= id);
         let Some(block) = behind.checked_sub(1) else { return Ok(None) };
-        let marks = self.marks(block)?;
-        Ok(marks.iter().rfind(|(mark, _)| *mark <= id).map(|(_, offset)| *offset))
+        let sparse = self.sparse_block(block)?;
+        Ok(sparse.iter().rfind(|(entry, _)| *entry <= id).map(|(_, offset)| *offset))
     }
 
-    /// As [`Growing::mark_from`].
-    pub(crate) fn mark_from(&self, id: u128) -> io::Result<Option<u32>> {
-        let behind = self.first_marks.partition_point(|(mark, _)| *mark < id);
-        let next = self.first_marks.get(behind).map(|(_, offset)| *offset);
+    /// As [`Growing::sparse_ceiling`].
+    pub(crate) fn sparse_ceiling(&self, id: u128) -> io::Result<Option<u32>> {
+        let behind = self.first_sparse.partition_point(|(entry, _)| *entry < id);
+        let next = self.first_sparse.get(behind).map(|(_, offset)| *offset);
         let Some(block) = behind.checked_sub(1) else { return Ok(next) };
-        let marks = self.marks(block)?;
-        Ok(marks.iter().find(|(mark, _)| *mark >= id).map(|(_, offset)| *offset).or(next))
+        let sparse = self.sparse_block(block)?;
+        Ok(sparse.iter().find(|(entry, _)| *entry >= id).map(|(_, offset)| *offset).or(next))
     }
 }
 
@@ -362,6 +363,6 @@ fn read(file: &File, at: u64, length: usize) -> io::Result<Vec<u8>> {
     if crc32fast::hash(&bytes).to_le_bytes()[..] != crc[..] { Err(damaged()) } else { Ok(bytes) }
 }
 
-fn mark(part: &[u8]) -> Option<(u128, u32)> {
+fn sparse_entry(part: &[u8]) -> Option<(u128, u32)> {
     Some((u128::from_le_bytes(part[..16].try_into().ok()?), u32::from_le_bytes(part[16..].try_into().ok()?)))
 }

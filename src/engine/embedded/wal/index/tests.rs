@@ -1,7 +1,7 @@
 use crate::model::term::{Lookup, Owner, Term};
 
 use super::*;
-use crate::engine::embedded::wal::index::entry::MARK_EVERY;
+use crate::engine::embedded::wal::index::entry::SPARSE_EVERY;
 use crate::model::segment::Class;
 use crate::model::term::Terms;
 
@@ -13,8 +13,8 @@ fn made() -> Growing {
         let whose = Owner::company(if n % 10 == 0 { "small" } else { "large" });
         let (call, rare) = (format!("call-{}", n / 3), format!("+1202555{n:04}"));
         let keys = whose.keys([Term::All, Term::Call(&call), Term::Phone(&rare)]);
-        let marks = Terms { keys, at: None };
-        index.note(&IndexEntry { offset: 32 + n * 1000, length: 1000, class, id: u128::from(n) + 1, marks });
+        let terms = Terms { keys, at: None };
+        index.insert(&IndexEntry { offset: 32 + n * 1000, length: 1000, class, id: u128::from(n) + 1, terms });
     }
     index
 }
@@ -79,10 +79,10 @@ fn entries_are_found_in_memory_and_on_the_disk() {
         }
     }
     for id in [0, 1, 2, 8, 500, 999, 1000, 1001, u128::MAX] {
-        assert_eq!(sealed.mark_up_to(id).unwrap(), growing.mark_up_to(id).unwrap(), "{id}");
-        assert_eq!(sealed.mark_from(id).unwrap(), growing.mark_from(id).unwrap(), "{id}");
+        assert_eq!(sealed.sparse_floor(id).unwrap(), growing.sparse_floor(id).unwrap(), "{id}");
+        assert_eq!(sealed.sparse_ceiling(id).unwrap(), growing.sparse_ceiling(id).unwrap(), "{id}");
     }
-    assert!(sealed.mark_up_to(500).unwrap().is_some_and(|at| at <= 499_032 && at + 2 * MARK_EVERY > 499_032));
+    assert!(sealed.sparse_floor(500).unwrap().is_some_and(|at| at <= 499_032 && at + 2 * SPARSE_EVERY > 499_032));
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn damage_in_an_index_is_detected() {
         std::fs::write(file.path(), &bent).unwrap();
         let Some(bent) = Index::open(File::open(file.path()).unwrap()) else { continue };
         let fails = bent.postings_between(0, u64::MAX).is_err();
-        let fails = fails || (1..=1000).any(|id| bent.mark_up_to(id).is_err());
+        let fails = fails || (1..=1000).any(|id| bent.sparse_floor(id).is_err());
         assert!(fails, "byte {at}");
     }
     for cut in [0, 1, 50, 87, 88, 500, bytes.len() / 2, bytes.len() - 1] {
@@ -116,16 +116,16 @@ fn older_versions_are_distinguished_from_damage() {
 #[test]
 fn the_latest_delay_is_recorded() {
     let mut index = Growing::default();
-    let mut note = |id_ms: u128, at| {
-        let marks = Terms { keys: Vec::new(), at };
-        index.note(&IndexEntry {
+    let mut insert = |id_ms: u128, at| {
+        let terms = Terms { keys: Vec::new(), at };
+        index.insert(&IndexEntry {
             offset: index.stats.end.max(32),
             length: 10,
             class: Class::LogEntry,
             id: id_ms << 80,
-            marks,
+            terms,
         });
         index.stats.late
     };
-    assert_eq!([note(5, Some(5)), note(9, Some(2)), note(9, Some(10)), note(10, None)], [0, 7, 7, 7]);
+    assert_eq!([insert(5, Some(5)), insert(9, Some(2)), insert(9, Some(10)), insert(10, None)], [0, 7, 7, 7]);
 }

@@ -25,7 +25,7 @@ fn read(shape: Shape, file: &[u8]) -> Result<Vec<u8>, u64> {
         }
         Ok(bytes)
     };
-    all().map_err(|spoilt: Spoilt| spoilt.byte)
+    all().map_err(|fault: BlockError| fault.byte)
 }
 
 /// Partly compressible bytes: runs of words, and noise.
@@ -90,7 +90,7 @@ fn every_flipped_byte_is_detected_and_located() {
         }
         // One flipped byte leaves the other block readable, and one in a table leaves both.
         let length = bent.len() as u64;
-        let left = [0, 1].map(|block| shape.read_what_is_left(&bent[..], length, block).is_ok());
+        let left = [0, 1].map(|block| shape.read_lenient(&bent[..], length, block).is_ok());
         let in_table = byte < shape.first() as usize || byte >= file.len() - shape.table() as usize;
         assert!(left == [true; 2] || (!in_table && left == [byte >= first, byte < first]), "byte {byte}: {left:?}");
     }
@@ -152,7 +152,7 @@ fn a_file_that_claims_to_be_huge_is_refused() {
     let file = header(u32::MAX).to_bytes();
     assert_eq!(shape.check(&file[..], file.len() as u64).unwrap_err().byte, 1024 + u64::from(shape.blocks() - 1) * 8);
     assert!(shape.read(&file[..], 0).is_err() && shape.read(&file[..], shape.blocks() - 1).is_err());
-    assert_eq!(shape.held_by(shape.blocks()).len(), 0, "there is no such block");
+    assert_eq!(shape.offsets_of(shape.blocks()).len(), 0, "there is no such block");
     // Entries that go backwards, are empty, or exceed their range.
     for (begin, end) in [(5u32, 4u32), (5, 5), (0, BLOCK + 1), (0, u32::MAX)] {
         let (shape, mut file) = made(HEADER + 2 * BLOCK, &[b"1", b"2"]);
@@ -185,7 +185,7 @@ proptest! {
         let shape = Shape::of(header(end)).unwrap();
         drop(read(shape, &bytes));
         for block in 0..shape.blocks() {
-            drop(shape.read_what_is_left(&bytes[..], bytes.len() as u64, block));
+            drop(shape.read_lenient(&bytes[..], bytes.len() as u64, block));
             drop(shape.tables_agree(&bytes[..], bytes.len() as u64, block));
         }
     }

@@ -257,29 +257,29 @@ fn damage_in_synced_data_is_refused() {
             let at = 2 + chance.below(story.commits.len() - 2);
             let mut image = story.ahead_of(at);
             let proof = &story.commits[at - 1];
-            let spoilt = &story.commits[chance.below(at - 1)];
-            let bytes = image.get_mut(&spoilt.file).unwrap();
-            let place = spoilt.begin + chance.below(spoilt.end - spoilt.begin);
+            let damaged = &story.commits[chance.below(at - 1)];
+            let bytes = image.get_mut(&damaged.file).unwrap();
+            let place = damaged.begin + chance.below(damaged.end - damaged.begin);
             let plain = story.header().binding == Binding::Plain;
-            if plain && spoilt.file == proof.file && place >= story.commits[at - 2].begin {
+            if plain && damaged.file == proof.file && place >= story.commits[at - 2].begin {
                 continue; // In version 1 that commit may be the torn one.
             }
             match chance.below(3) {
                 0 => bytes[place] ^= 1 << chance.below(8),
-                1 if spoilt.file != proof.file => bytes.truncate(place),
+                1 if damaged.file != proof.file => bytes.truncate(place),
                 _ => {
-                    let until = (place + PAGE).min(spoilt.end);
+                    let until = (place + PAGE).min(damaged.end);
                     bytes[place..until].fill(0);
                 }
             }
-            if *bytes == story.files[&spoilt.file][..bytes.len()] && bytes.len() >= spoilt.end {
+            if *bytes == story.files[&damaged.file][..bytes.len()] && bytes.len() >= damaged.end {
                 continue; // Zeros replaced by zeros.
             }
             let dir = lay_out(&image);
-            let what = format!("seed {seed}, round {round}: byte {place} of {spoilt:?}, with {proof:?} behind");
+            let what = format!("seed {seed}, round {round}: byte {place} of {damaged:?}, with {proof:?} behind");
             let refused = opened(dir.path(), CheckpointPosition::default());
             let refused = refused.map(drop).expect_err(&what).to_string();
-            assert!(refused.contains(&format!("{:06}.log is damaged at byte", spoilt.file)), "{what}: {refused}");
+            assert!(refused.contains(&format!("{:06}.log is damaged at byte", damaged.file)), "{what}: {refused}");
             for (number, bytes) in &image {
                 assert_eq!(&fs::read(segment::path_of(dir.path(), *number)).unwrap(), bytes, "{what}: it was changed");
             }

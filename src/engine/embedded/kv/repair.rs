@@ -12,20 +12,20 @@ use crate::model::keys;
 use crate::model::value::ValueKind;
 
 /// How many unreadable values are logged, each once, and set aside at a time.
-const TOLD_MOST: usize = 1_000;
+const MAX_LOGGED: usize = 1_000;
 
 impl Kv {
-    /// Records that a reader found an unreadable derived value. It is logged; the writer [sets it aside](Self::mend)
+    /// Records that a reader found an unreadable derived value. It is logged; the writer [sets it aside](Self::repair)
     /// with its next commit and stores `instead` in its place.
     pub(crate) fn note_unreadable(&self, key: &[u8], instead: Option<Vec<u8>>) {
         let mut unreadable = self.unreadable.lock().unwrap_or_else(PoisonError::into_inner);
-        if unreadable.told.len() < TOLD_MOST && unreadable.told.insert(key.to_vec()) {
+        if unreadable.logged.len() < MAX_LOGGED && unreadable.logged.insert(key.to_vec()) {
             let what = ValueKind::of(key).map_or("a value", ValueKind::name);
             let then = if instead.is_some() { "it was rebuilt" } else { "it is left out" };
             tracing::error!("the state database has {what} that cannot be read (key {}): {then}", hex(key));
         }
-        if unreadable.found.len() < TOLD_MOST {
-            unreadable.found.insert(key.to_vec(), instead);
+        if unreadable.pending.len() < MAX_LOGGED {
+            unreadable.pending.insert(key.to_vec(), instead);
         }
     }
 
@@ -40,13 +40,13 @@ impl Kv {
     /// The recorded keys that begin with `prefix`.
     pub(crate) fn noted(&self, prefix: &[u8]) -> Vec<Vec<u8>> {
         let unreadable = self.unreadable.lock().unwrap_or_else(PoisonError::into_inner);
-        unreadable.found.keys().filter(|key| key.starts_with(prefix)).cloned().collect()
+        unreadable.pending.keys().filter(|key| key.starts_with(prefix)).cloned().collect()
     }
 
     /// Sets aside what was [recorded](Self::note_unreadable) and is still unreadable. For the writer.
-    pub(crate) fn mend(&self) -> Result<(), StateError> {
-        let found = std::mem::take(&mut self.unreadable.lock().unwrap_or_else(PoisonError::into_inner).found);
-        for (key, instead) in found {
+    pub(crate) fn repair(&self) -> Result<(), StateError> {
+        let pending = std::mem::take(&mut self.unreadable.lock().unwrap_or_else(PoisonError::into_inner).pending);
+        for (key, instead) in pending {
             let Some(value) = self.get(&key)? else { continue };
             if ValueKind::of(&key).is_some_and(|kind| kind.is_derived() && !kind.is_readable(&key, &value)) {
                 self.put([&[keys::SET_ASIDE], key.as_slice()].concat(), value);
