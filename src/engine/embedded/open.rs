@@ -128,7 +128,7 @@ fn prepare(dir: &Path, now: Timestamp) -> Result<(), OpenError> {
     } else {
         for entry in fs::read_dir(dir).map_err(io_error)? {
             let name = entry.map_err(io_error)?.file_name();
-            if !ALLOWED.iter().any(|harmless| name == *harmless) {
+            if !ALLOWED.iter().any(|allowed| name == *allowed) {
                 return Err(OpenError::Directory(format!(
                     "{} is not a data directory of hookswitch: it has no file FORMAT, but it has {}; \
                      name an empty directory as data_dir, or put back the whole data directory; nothing was changed",
@@ -260,8 +260,8 @@ pub(crate) fn set_leftovers_aside(state: &Path) -> io::Result<()> {
 
 fn prove_sync(dir: &Path, db: &sled::Db) -> Result<(), OpenError> {
     let failed = |error: sled::Error| OpenError::damaged(dir, format!("its state database cannot be written: {error}"));
-    let snapshot = db.get(keys::OPENED).map_err(failed)?;
-    let opened = snapshot.and_then(|value| value.as_ref().try_into().ok().map(u64::from_be_bytes)).unwrap_or(0);
+    let value = db.get(keys::OPENED).map_err(failed)?;
+    let opened = value.and_then(|value| value.as_ref().try_into().ok().map(u64::from_be_bytes)).unwrap_or(0);
     let written = db.clone();
     let write = move || {
         written.insert(keys::OPENED, &(opened + 1).to_be_bytes())?;

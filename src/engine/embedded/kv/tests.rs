@@ -8,15 +8,15 @@ fn open(dir: &std::path::Path) -> Kv {
 }
 
 /// An operation (0 removes, 1 inserts as new if it is, else sets), its key, and the part of a checkpoint that follows.
-type Todo = (u8, Vec<u8>, u8);
+type Operation = (u8, Vec<u8>, u8);
 
-fn reads_as_one_map(steps: Vec<Todo>) -> Result<(), TestCaseError> {
+fn reads_as_one_map(operations: Vec<Operation>) -> Result<(), TestCaseError> {
     let dir = tempfile::tempdir().unwrap();
     let kv = open(dir.path());
     let mut model = BTreeMap::new();
     let mut seen = std::collections::BTreeSet::new();
     kv.go_live();
-    for (index, (what, key, checkpoint)) in steps.into_iter().enumerate() {
+    for (index, (what, key, checkpoint)) in operations.into_iter().enumerate() {
         let key = [b"q", key.as_slice()].concat();
         if what == 0 {
             kv.remove(key.clone());
@@ -53,9 +53,9 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
     #[test]
     fn memtables_and_database_read_as_one_map(
-        steps in proptest::collection::vec((0u8..3, proptest::collection::vec(0u8..4, 1..4), 0u8..4), 1..60),
+        operations in proptest::collection::vec((0u8..3, proptest::collection::vec(0u8..4, 1..4), 0u8..4), 1..60),
     ) {
-        reads_as_one_map(steps)?;
+        reads_as_one_map(operations)?;
     }
 }
 
@@ -95,8 +95,8 @@ fn a_known_call_is_always_found() {
 
 #[test]
 fn a_key_removed_and_set_again_during_a_checkpoint_is_read_correctly() {
-    let steps = [(1, 0, 0), (0, 1, 1), (0, 0, 0), (1, 0, 2), (0, 0, 0)];
-    reads_as_one_map(steps.map(|(what, key, checkpoint)| (what, vec![key], checkpoint)).to_vec()).unwrap();
+    let operations = [(1, 0, 0), (0, 1, 1), (0, 0, 0), (1, 0, 2), (0, 0, 0)];
+    reads_as_one_map(operations.map(|(what, key, checkpoint)| (what, vec![key], checkpoint)).to_vec()).unwrap();
 }
 
 #[test]

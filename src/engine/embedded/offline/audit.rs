@@ -87,7 +87,7 @@ pub(crate) struct Audit {
     /// How many of the events are in older segments than the last.
     older_events: usize,
     /// Whether retention has removed records from the WAL.
-    pruned: bool,
+    compacted: bool,
     /// The last sequence number of each subscription.
     sequences: HashMap<u32, Assigned>,
     /// Frames of a transaction whose end has not been read.
@@ -114,7 +114,7 @@ impl Audit {
             events: Vec::new(),
             messages: Vec::new(),
             older_events: 0,
-            pruned: false,
+            compacted: false,
             sequences: HashMap::new(),
             transaction: Vec::new(),
         })
@@ -223,7 +223,7 @@ impl Audit {
             return Ok(());
         }
         // Every group commit writes something, so a missing number was removed.
-        self.pruned |= head.batch > self.end.batch + 1;
+        self.compacted |= head.batch > self.end.batch + 1;
         let behind = u32_of(at + length);
         // A forged number must not make the following frames look old.
         if !self.untrusted {
@@ -358,7 +358,7 @@ impl Audit {
     /// Whether the WAL must still contain the ends of an event's deliveries. Retention may have removed them before the
     /// event itself, but never compacts the last segment.
     fn must_have_ends(&self, event: EventId) -> bool {
-        !self.pruned || self.events.get(self.older_events).is_some_and(|first| event.bits() >= *first)
+        !self.compacted || self.events.get(self.older_events).is_some_and(|first| event.bits() >= *first)
     }
 
     /// Whether the event of a delivery was read.

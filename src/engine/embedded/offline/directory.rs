@@ -64,7 +64,7 @@ pub(crate) fn read(dir: &Path, sink: &mut dyn FrameSink) -> Result<Audit, Refuse
         audit.findings.fault(file, None, what);
     }
     let failed = |damage: Damage| Refused::Failed(damage.to_string());
-    read_journal(dir, &mut audit, sink).map_err(failed)?;
+    read_wal(dir, &mut audit, sink).map_err(failed)?;
     audit.compare().map_err(failed)?;
     Ok(audit)
 }
@@ -122,10 +122,10 @@ fn validate_pairs(replica: &mut Replica) -> Result<CheckpointPosition, String> {
 
 /// The segments by the number in their header, or else in their name, each with the latter and its header, as far as
 /// that can be read.
-fn files_of(journal: &Path, named: &[u32], audit: &mut Audit) -> BTreeMap<u32, (u32, Option<Header>)> {
+fn files_of(wal_dir: &Path, named: &[u32], audit: &mut Audit) -> BTreeMap<u32, (u32, Option<Header>)> {
     let mut files = BTreeMap::new();
     for named in named.iter().copied() {
-        let path = wal::file_path(journal, named);
+        let path = wal::file_path(wal_dir, named);
         let start = read_start(&path).unwrap_or_default();
         let header = Header::read(&start).map_err(|what| audit.findings.fault(&name_of(named), 0, what)).ok();
         let header = header.or_else(|| Header::read_lenient(&start));
@@ -149,15 +149,15 @@ fn name_of(number: u32) -> String {
     format!("journal/{number:06}.log")
 }
 
-fn read_journal(dir: &Path, audit: &mut Audit, sink: &mut dyn FrameSink) -> Result<(), Damage> {
-    let journal = dir.join("journal");
+fn read_wal(dir: &Path, audit: &mut Audit, sink: &mut dyn FrameSink) -> Result<(), Damage> {
+    let wal_dir = dir.join("journal");
     let applied = audit.stored.as_ref().map_or_else(CheckpointPosition::default, |(_, applied)| *applied);
-    let named = wal::numbers_in(&journal)?;
+    let named = wal::numbers_in(&wal_dir)?;
     // As a start would: a segment that was never used is created again.
-    let unused = named.last().copied().filter(|newest| recovery::was_never_used(&journal, *newest, applied));
-    let first = wal::first(&journal)?.or_else(|| named.first().copied()).unwrap_or(1);
+    let unused = named.last().copied().filter(|newest| recovery::was_never_used(&wal_dir, *newest, applied));
+    let first = wal::first(&wal_dir)?.or_else(|| named.first().copied()).unwrap_or(1);
     let named: Vec<u32> = named.into_iter().filter(|number| *number >= first && Some(*number) != unused).collect();
-    let files = files_of(&journal, &named, audit);
+    let files = files_of(&wal_dir, &named, audit);
     let newest = files.keys().last().copied().max(unused).unwrap_or(1).max(applied.segment);
     for number in first..=newest {
         sink.file(number)?;
@@ -170,7 +170,7 @@ fn read_journal(dir: &Path, audit: &mut Audit, sink: &mut dyn FrameSink) -> Resu
             audit.lost(number, 0, 0);
             continue;
         };
-        let (name, path) = (name_of(*named), wal::file_path(&journal, *named));
+        let (name, path) = (name_of(*named), wal::file_path(&wal_dir, *named));
         let acknowledged = if number == applied.segment { applied.offset } else { 0 };
         let segment =
             |header| SegmentInfo { name: &name, number, header, newest: number == newest, acknowledged, block: None };

@@ -37,7 +37,7 @@ pub fn check_empty(dir: &Path) -> Result<(), Refused> {
     };
     for entry in entries {
         let name = entry.map_err(|error| Refused::Failed(format!("{}: {error}", dir.display())))?.file_name();
-        if !ALLOWED.iter().any(|harmless| name == *harmless) {
+        if !ALLOWED.iter().any(|allowed| name == *allowed) {
             return Err(Refused::Failed(format!(
                 "{} is not empty: it holds {}. Nothing was changed in it; name a new or an empty directory",
                 dir.display(),

@@ -87,24 +87,24 @@ pub(crate) fn salvage(dir: &Path, into: &Path) -> Result<Salvaged, Refused> {
 /// Adds records to the WAL for deliveries whose status the state knows and the rest of the WAL does not.
 fn reconcile(audit: &Audit, replica: &Replica, layout: &mut Layout) -> Result<(), Refused> {
     let failed = |error: Damage| Refused::Failed(error.to_string());
-    let (kept, told) = (standing(replica).map_err(failed)?, standing(&audit.rebuilt).map_err(failed)?);
-    let is_kept = |delivery: &Delivery| can_be_sent(audit, replica, delivery);
+    let (in_state, in_wal) = (standing(replica).map_err(failed)?, standing(&audit.rebuilt).map_err(failed)?);
+    let is_sendable = |delivery: &Delivery| can_be_sent(audit, replica, delivery);
     let batch = audit.end.batch + 1;
     let mut bytes = Vec::new();
-    let mut tell = |delivery: &Delivery, before: Option<Standing>| {
+    let mut append = |delivery: &Delivery, before: Option<Standing>| {
         let requeued = Requeued { delivery: DeliveryRecord::from(delivery), before: PriorState::from(before) };
         let head = Head { version: record::VERSION, kind: requeued.kind(), continues: false, batch, id: 0 };
         frame::encode(&mut bytes, head, |out| requeued.encode(out));
     };
-    for (id, delivery) in &kept {
-        let same = told.get(id).is_some_and(|told| told.state.is_owed() == delivery.state.is_owed());
-        if !same && is_kept(delivery) {
-            tell(delivery, told.get(id).map(|told| told.state));
+    for (id, delivery) in &in_state {
+        let same = in_wal.get(id).is_some_and(|in_wal| in_wal.state.is_owed() == delivery.state.is_owed());
+        if !same && is_sendable(delivery) {
+            append(delivery, in_wal.get(id).map(|in_wal| in_wal.state));
         }
     }
-    for (id, delivery) in &told {
-        if !kept.get(id).is_some_and(is_kept) {
-            tell(&Delivery { state: Standing::Cancelled, ..delivery.clone() }, Some(delivery.state));
+    for (id, delivery) in &in_wal {
+        if !in_state.get(id).is_some_and(is_sendable) {
+            append(&Delivery { state: Standing::Cancelled, ..delivery.clone() }, Some(delivery.state));
         }
     }
     layout.records(&mut bytes)
@@ -135,10 +135,10 @@ fn write_state(audit: &Audit, replica: &Replica, layout: &mut Layout) -> Result<
         if is_lost(audit, replica, key, value, &mut lost) {
             return Ok(());
         }
-        layout.pair(key, value).map_err(|error| {
-            let told = damage(&error);
-            refused = Some(error);
-            told
+        layout.pair(key, value).map_err(|refusal| {
+            let error = damage(&refusal);
+            refused = Some(refusal);
+            error
         })
     });
     written.map_err(|error| refused.unwrap_or_else(|| Refused::Failed(error.to_string())))?;

@@ -154,15 +154,15 @@ fn a_torn_last_commit_is_truncated_at_every_length() {
     let (_, end) = writer.position();
     let bytes = std::fs::read(segment::path_of(dir.path(), 1)).unwrap();
     for cut in (whole + 1)..end {
-        for room in [0, 5, 5_000] {
+        for allocated in [0, 5, 5_000] {
             let mut torn = bytes[..cut as usize].to_vec();
-            torn.resize(torn.len() + room, 0);
+            torn.resize(torn.len() + allocated, 0);
             if torn.starts_with(&bytes[..end as usize]) {
                 continue; // only zeros were cut off
             }
             std::fs::write(segment::path_of(dir.path(), 1), &torn).unwrap();
             let (_, mut writer, seen) = open(dir.path(), CheckpointPosition::default()).unwrap();
-            assert_eq!((seen, writer.position()), (vec![1, 2], (1, whole)), "cut at {cut}, {room} zeros behind");
+            assert_eq!((seen, writer.position()), (vec![1, 2], (1, whole)), "cut at {cut}, {allocated} zeros behind");
             commit(&mut writer, 2, &[4]);
         }
     }
@@ -176,18 +176,18 @@ fn only_the_newest_segment_has_preallocated_space_and_an_orderly_stop_removes_it
     let length = |number| std::fs::metadata(segment::path_of(dir.path(), number)).unwrap().len();
     let made_at = |writer: &Writer| (u64::from(writer.position().1), length(writer.position().0));
     commit(&mut writer, 1, &[1]);
-    let (end, room) = made_at(&writer);
-    assert!(room > end + 1_000, "{end} bytes of frames in a file of {room}");
+    let (end, allocated) = made_at(&writer);
+    assert!(allocated > end + 1_000, "{end} bytes of frames in a file of {allocated}");
     // A commit that fits into the preallocated space does not extend the file; another one preallocates more.
     commit(&mut writer, 2, &[2]);
-    assert_eq!(length(1), room);
+    assert_eq!(length(1), allocated);
     let mut batch = 2;
-    while made_at(&writer).1 == room {
+    while made_at(&writer).1 == allocated {
         batch += 1;
         commit(&mut writer, batch, &(0..50).map(|nth| u128::from(batch) * 50 + nth).collect::<Vec<_>>());
     }
-    let (end, room) = made_at(&writer);
-    assert!(room > end);
+    let (end, allocated) = made_at(&writer);
+    assert!(allocated > end);
     writer.rotate(0).unwrap();
     assert_eq!(length(1), end, "a full segment ends with its frames");
     commit(&mut writer, batch + 1, &[100_000]);
@@ -408,9 +408,9 @@ fn a_segment_stays_unchanged_if_it_is_damaged_or_its_rewriting_stops() {
     let mut bent = before.clone();
     bent[3000] ^= 1;
     std::fs::write(&path, &bent).unwrap();
-    for pruned in [wal.rewrite(1, &mut half, &mut || true), wal.survey(1, &mut half, &mut || true).map(drop)] {
+    for compacted in [wal.rewrite(1, &mut half, &mut || true), wal.survey(1, &mut half, &mut || true).map(drop)] {
         assert!(
-            matches!(pruned, Err(NotCompacted::Failed(damage)) if damage.to_string().contains("000001.log is damaged"))
+            matches!(compacted, Err(NotCompacted::Failed(damage)) if damage.to_string().contains("000001.log is damaged"))
         );
     }
     assert_eq!(std::fs::read(&path).unwrap(), bent);

@@ -35,7 +35,7 @@ struct Commit {
     file: u32,
     begin: usize,
     end: usize,
-    steps: Vec<u128>,
+    transactions: Vec<u128>,
 }
 
 /// A WAL of several segments after its last group commit.
@@ -48,7 +48,7 @@ struct Story {
 type Image = BTreeMap<u32, Vec<u8>>;
 
 fn append(writer: &mut Writer, chance: &mut Chance, batch: u64, id: &mut u128) -> Commit {
-    let (mut bytes, mut entries, mut steps) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut bytes, mut entries, mut transactions) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..=chance.below(5) {
         let frames = 1 + chance.below(3);
         for nth in 0..frames {
@@ -61,11 +61,11 @@ fn append(writer: &mut Writer, chance: &mut Chance, batch: u64, id: &mut u128) -
             frame::encode(&mut bytes, head, |out| out.extend_from_slice(&payload));
             entries.push(entry_of(&SCHEMA, offset, bytes.len() - offset as usize, head, &payload));
         }
-        steps.push(*id);
+        transactions.push(*id);
     }
     let (file, begin) = writer.position();
     writer.append(&mut bytes, &mut entries).unwrap();
-    Commit { file, begin: begin as usize, end: writer.position().1 as usize, steps }
+    Commit { file, begin: begin as usize, end: writer.position().1 as usize, transactions }
 }
 
 fn story(seed: u64) -> Story {
@@ -130,9 +130,9 @@ impl Story {
     fn torn(&self, at: usize, chance: &mut Chance) -> Image {
         let mut image = self.ahead_of(at);
         let Commit { file, begin, end, .. } = self.commits[at];
-        let room = end + [0, 300, 9_000][chance.below(3)];
+        let allocated = end + [0, 300, 9_000][chance.below(3)];
         let bytes = image.get_mut(&file).unwrap();
-        bytes.resize(room, 0);
+        bytes.resize(allocated, 0);
         let favour = [1, 5, 9][chance.below(3)];
         let (mut from, mut reached) = (begin, begin);
         while from < end {
@@ -144,14 +144,14 @@ impl Story {
             }
             from = until;
         }
-        let length = [begin, reached, room, begin + chance.below(room - begin)][chance.below(4)];
+        let length = [begin, reached, allocated, begin + chance.below(allocated - begin)][chance.below(4)];
         bytes.truncate(length);
         image
     }
 
     /// The last id that must be there when all commits before `commits[at]` are synced.
     fn acknowledged(&self, at: usize) -> u128 {
-        at.checked_sub(1).map_or(0, |before| *self.commits[before].steps.last().unwrap())
+        at.checked_sub(1).map_or(0, |before| *self.commits[before].transactions.last().unwrap())
     }
 }
 
@@ -200,7 +200,7 @@ fn a_commit_that_was_not_synced_is_truncated_whatever_remains_of_it() {
                 opened(dir.path(), CheckpointPosition::default()).unwrap_or_else(|damage| panic!("{what}: {damage}"));
             let last = seen.last().copied().unwrap_or(0);
             assert!(seen.iter().copied().eq(1..=last), "{what}: {seen:?}");
-            let allowed = last == story.acknowledged(at) || commit.steps.contains(&last);
+            let allowed = last == story.acknowledged(at) || commit.transactions.contains(&last);
             assert!(allowed, "{what}: {last}");
             assert_eq!(
                 opened(dir.path(), CheckpointPosition::default()).unwrap().last().copied().unwrap_or(0),
