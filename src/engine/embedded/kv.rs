@@ -100,7 +100,7 @@ impl From<sled::Error> for StateError {
 
 impl Kv {
     pub(crate) fn new(db: sled::Db) -> Self {
-        Self::with_capacity(db, filter::LEAST_KEYS)
+        Self::with_capacity(db, filter::MIN_KEYS)
     }
 
     /// As [`Self::new`], with `capacity` keys in the first part of each filter.

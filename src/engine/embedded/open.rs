@@ -37,7 +37,8 @@ pub(crate) use self::pre_open_snapshot::copy_dir;
 
 /// The file that exists while a new directory is being created.
 pub(crate) const UNFINISHED: &str = "unfinished";
-/// The content of [`UNFINISHED`] during a restore or salvage, whose source must not be mistaken for copied.
+/// The content of [`UNFINISHED`] during a restore or salvage. An interrupted one is refused rather than started as an
+/// empty store.
 pub(crate) const RESTORE_MARKER: &[u8] = b"restore or salvage\n";
 /// What a directory may contain before there is data in it.
 const ALLOWED: [&str; 5] = ["lock", "admin.token", "admin.token.new", "lost+found", "unfinished.new"];
@@ -99,7 +100,7 @@ fn open_parts(dir: &Path, cache_bytes: u64, fresh: bool, keys: Option<Arc<Keyrin
     sync_names(&dir.join("state")).map_err(|error| OpenError::io(&dir.join("state"), &error))?;
     prove_sync(dir, &db)?;
     if fresh {
-        finish(dir).map_err(|error| OpenError::io(dir, &error))?;
+        mark_complete(dir).map_err(|error| OpenError::io(dir, &error))?;
     }
     let opened = recover(dir, kv, keys)?;
     record_reached(dir, opened.position).map_err(|error| OpenError::io(&dir.join("state"), &error))?;
@@ -149,16 +150,16 @@ fn prepare(dir: &Path, now: Timestamp) -> Result<(), OpenError> {
 
 /// Completes a directory written by a restore or a salvage: opens it once, as every start will, and only then marks it
 /// as holding data.
-pub(crate) fn seal(dir: &Path, cache_bytes: u64) -> Result<(), OpenError> {
+pub(crate) fn complete(dir: &Path, cache_bytes: u64) -> Result<(), OpenError> {
     let state = dir.join("state");
     sync_names(&state).map_err(|error| OpenError::io(&state, &error))?;
     record_reached(dir, CheckpointPosition::default()).map_err(|error| OpenError::io(&state, &error))?;
     drop(open_parts(dir, cache_bytes, false, None)?);
-    finish(dir).map_err(|error| OpenError::io(dir, &error))
+    mark_complete(dir).map_err(|error| OpenError::io(dir, &error))
 }
 
 /// Marks the directory as holding data. Whatever later starts require must exist by then: power may fail right after.
-fn finish(dir: &Path) -> io::Result<()> {
+fn mark_complete(dir: &Path) -> io::Result<()> {
     record_reached(dir, CheckpointPosition::default())?;
     durable::replace_file(&dir.join(FORMAT), format_text().as_bytes())?;
     fs::remove_file(dir.join(UNFINISHED))?;
@@ -341,7 +342,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         prepare(dir.path(), Timestamp::from_millis(1)).unwrap();
         fs::write(dir.path().join("state/db"), b"some bytes").unwrap();
-        finish(dir.path()).unwrap();
+        mark_complete(dir.path()).unwrap();
         assert!(dir.path().join(FORMAT).exists());
         assert_eq!(
             check_length(&dir.path().join("state")),

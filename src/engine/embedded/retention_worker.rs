@@ -145,7 +145,7 @@ impl RetentionWorker {
     /// The next segment to compress: one that is fully checkpointed, and for whose copy there is space.
     fn next_compressible(&self) -> Option<u32> {
         let files = self.engine.wal.compressible(self.engine.kv.durable().segment);
-        files.into_iter().find(|(_, bytes)| self.engine.space.has_room_for(*bytes)).map(|(number, _)| number)
+        files.into_iter().find(|(_, bytes)| self.engine.space.has_space_for(*bytes)).map(|(number, _)| number)
     }
 
     /// Makes the writer end expired deliveries, and begin a new segment if `rotate`.
@@ -235,7 +235,7 @@ impl RetentionWorker {
             return Ok(true);
         }
         // Both files exist while it is being rewritten.
-        if survey.gone > 0 && self.engine.space.has_room_for(survey.kept) {
+        if survey.gone > 0 && self.engine.space.has_space_for(survey.kept) {
             self.engine.wal.rewrite(due.number, decide, throttle)?;
             let (kept, gone) = (survey.kept, survey.gone);
             tracing::debug!("segment {} is compacted: {gone} bytes removed, {kept} remain", due.number);

@@ -83,7 +83,7 @@ impl Space {
     }
 
     /// Whether a file of `bytes` fits into half of the free space.
-    pub(crate) fn has_room_for(&self, bytes: u64) -> bool {
+    pub(crate) fn has_space_for(&self, bytes: u64) -> bool {
         bytes <= self.measured(true).free / 2
     }
 

@@ -115,7 +115,7 @@ enum Failure {
     /// The disk failed, or the writer did. Everything synced before is intact.
     Disk(String),
     /// A restart would not find the files that are being written.
-    LocationError(LocationError),
+    Location(LocationError),
 }
 
 impl From<String> for Failure {
@@ -126,7 +126,7 @@ impl From<String> for Failure {
 
 impl From<LocationError> for Failure {
     fn from(gone: LocationError) -> Self {
-        Self::LocationError(gone)
+        Self::Location(gone)
     }
 }
 
@@ -135,7 +135,7 @@ impl fmt::Display for Failure {
         const ENDS: &str = "nothing more is accepted, and the daemon ends";
         match self {
             Self::Disk(why) => write!(f, "{why}; {ENDS}; what was answered 202 is on the disk"),
-            Self::LocationError(gone) => write!(
+            Self::Location(gone) => write!(
                 f,
                 "{gone}; {ENDS}. Accepted data is where that went: before the next start put it, or its file system, \
                  back in its place, or restore a backup (`hookswitch restore`)"

@@ -14,7 +14,7 @@ use std::sync::{PoisonError, RwLock};
 const BITS_PER_KEY: usize = 12;
 const PROBES: u64 = 8;
 /// For how many keys the first part is made by default: 96 KiB.
-pub(crate) const LEAST_KEYS: usize = 64 << 10;
+pub(crate) const MIN_KEYS: usize = 64 << 10;
 /// How many keys are read from sled between two checks for a stop.
 const READ_AT_ONCE: usize = 1_024;
 
@@ -110,7 +110,7 @@ struct Filters {
 #[derive(Debug)]
 pub(crate) struct Filter {
     prefix: u8,
-    least_keys: usize,
+    min_keys: usize,
     filters: RwLock<Filters>,
     /// How many keys were removed since the filter was begun.
     removed: AtomicUsize,
@@ -118,10 +118,10 @@ pub(crate) struct Filter {
 }
 
 impl Filter {
-    /// A filter of keys that begin with `prefix` and end in a hash, initially for `least_keys` of them. It rules
+    /// A filter of keys that begin with `prefix` and end in a hash, initially for `min_keys` of them. It rules
     /// nothing out until it is [filled](Self::fill).
-    pub(crate) fn of(prefix: u8, least_keys: usize) -> Self {
-        Self { prefix, least_keys, filters: RwLock::default(), removed: 0.into(), stop: false.into() }
+    pub(crate) fn of(prefix: u8, min_keys: usize) -> Self {
+        Self { prefix, min_keys, filters: RwLock::default(), removed: 0.into(), stop: false.into() }
     }
 
     /// Whether `key`, which has the prefix, is certainly neither in sled nor about to be.
@@ -146,7 +146,7 @@ impl Filter {
     /// [begin](Self::begin) a new filter.
     pub(crate) fn remove(&self) -> bool {
         let removed = self.removed.fetch_add(1, Ordering::Relaxed) + 1;
-        removed > self.least_keys
+        removed > self.min_keys
             && self.read(|filters| filters.complete.as_ref().is_some_and(|complete| removed > complete.keys() / 2))
     }
 
@@ -156,7 +156,7 @@ impl Filter {
         let mut filters = self.filters.write().unwrap_or_else(PoisonError::into_inner);
         let free = filters.building.is_none();
         if free {
-            filters.building = Some(Chain::for_keys(self.least_keys));
+            filters.building = Some(Chain::for_keys(self.min_keys));
             self.removed.store(0, Ordering::Relaxed);
         }
         free

@@ -238,7 +238,7 @@ fn check_index(path: &Path, (made, end): (&Growing, usize), full: bool, audit: &
     let Ok(stored) = fs::read(&path) else { return };
     let harmless = "(it is rebuilt when the daemon next needs it)";
     match wal::end_in(&stored) {
-        None if wal::is_of_before(&stored) => {}
+        None if wal::is_outdated(&stored) => {}
         None => audit.findings.fault(&name, 0, format!("is damaged {harmless}")),
         // It belongs to the segment before it was rewritten, and is rebuilt when it is needed.
         Some(stored) if stored as usize != end => {}

@@ -227,7 +227,7 @@ impl Layout {
         self.flush()?;
         let Self { dir, db, .. } = self;
         drop(db);
-        open::seal(&dir, CACHE_BYTES).map_err(|error| Refused::Failed(error.to_string()))
+        open::complete(&dir, CACHE_BYTES).map_err(|error| Refused::Failed(error.to_string()))
     }
 }
 

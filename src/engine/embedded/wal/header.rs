@@ -31,9 +31,9 @@ const VERSION: u32 = 2;
 const VERSION_PACKED: u32 = 3;
 /// The offsets of the two copies, and the length of the fields in each.
 const COPIES: [usize; 2] = [0, 512];
-const SAID: usize = 52;
+const FIELDS: usize = 52;
 /// The same for a compressed segment.
-const SAID_PACKED: usize = 60;
+const FIELDS_PACKED: usize = 60;
 
 /// The header of a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,24 +135,24 @@ impl Header {
                 let copy = &copy[..copy.len().min(COPIES[1])];
                 let begins = MAGIC.iter().copied().chain(VERSION.to_le_bytes());
                 let is_ours = copy.iter().zip(begins).all(|(there, ours)| *there == ours || *there == 0);
-                is_ours && copy.iter().skip(SAID).all(|byte| *byte == 0)
+                is_ours && copy.iter().skip(FIELDS).all(|byte| *byte == 0)
             })
     }
 }
 
 /// Reads the fields beyond version 1.
 fn salted(copy: &[u8], version: u32) -> Option<(Binding, Option<u32>)> {
-    let is_sound = |said: usize| {
-        let (said, sum) = copy.get(..said)?.split_last_chunk::<4>()?;
-        (*sum == crc32fast::hash(said).to_le_bytes()).then_some(())
+    let is_sound = |fields: usize| {
+        let (fields, sum) = copy.get(..fields)?.split_last_chunk::<4>()?;
+        (*sum == crc32fast::hash(fields).to_le_bytes()).then_some(())
     };
-    is_sound(SAID)?;
+    is_sound(FIELDS)?;
     let binding = Binding::Salted(Salt::new(*copy[32..].first_chunk()?));
     if version == VERSION {
         return Some((binding, None));
     }
-    is_sound(SAID_PACKED)?;
-    let length = u32::from_le_bytes(*copy[SAID..].first_chunk()?);
+    is_sound(FIELDS_PACKED)?;
+    let length = u32::from_le_bytes(*copy[FIELDS..].first_chunk()?);
     (length > HEADER).then_some((binding, Some(length)))
 }
 

@@ -17,7 +17,7 @@ use self::sealed::Sealed;
 
 pub(crate) use self::entry::{IndexEntry, Posting, entry_of, tag_of};
 pub(crate) use self::growing::Growing;
-pub(crate) use self::sealed::{end_in, is_of_before, to_bytes};
+pub(crate) use self::sealed::{end_in, is_outdated, to_bytes};
 
 /// The index of a segment.
 #[derive(Debug)]

@@ -115,12 +115,12 @@ impl Segment {
     fn rebuild_and_write_index(&self) -> Result<Index, Damage> {
         let path = self.index_path();
         let mut begin = [0; 8];
-        let is_of_before = File::open(&path).and_then(|mut file| io::Read::read_exact(&mut file, &mut begin)).is_ok()
-            && index::is_of_before(&begin);
+        let is_outdated = File::open(&path).and_then(|mut file| io::Read::read_exact(&mut file, &mut begin)).is_ok()
+            && index::is_outdated(&begin);
         // Erasures and retention remove it before they replace the segment.
         match path.try_exists() {
             Ok(false) => tracing::info!("{} is missing: it is rebuilt from the segment", path.display()),
-            _ if is_of_before => tracing::info!("{} is of an older version: it is rebuilt", path.display()),
+            _ if is_outdated => tracing::info!("{} is of an older version: it is rebuilt", path.display()),
             _ => tracing::warn!("{} is damaged: it is rebuilt from the segment", path.display()),
         }
         let index = self.rebuild_index()?;

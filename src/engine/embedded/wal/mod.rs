@@ -25,7 +25,7 @@ pub(crate) use self::compaction::{NotCompacted, Throttle};
 pub(crate) use self::copy::{Copying, Part};
 pub(crate) use self::first::{first, note_first, numbers_in};
 pub(crate) use self::header::{HEADER, Header};
-pub(crate) use self::index::{Growing, IndexEntry, end_in, entry_of, is_of_before, to_bytes as index_bytes};
+pub(crate) use self::index::{Growing, IndexEntry, end_in, entry_of, is_outdated, to_bytes as index_bytes};
 pub(crate) use self::log::{Redaction, Wal};
 pub(crate) use self::open::{create, open};
 #[cfg(test)]

@@ -18,7 +18,7 @@ use crate::model::view::{Reached, Sample, Visit, Wanted, Work};
 /// How many posting lists of different companies are read side by side; of more, all postings are loaded at once.
 const SIDE_BY_SIDE: usize = 8;
 /// The approximate number of postings in a block.
-const IN_A_BLOCK: usize = 400;
+const POSTINGS_PER_BLOCK: usize = 400;
 
 impl Wal {
     /// Passes matching frames to `visit`, newest first, until it breaks or `work` is spent. Makes progress by at least
@@ -181,7 +181,7 @@ impl SegmentSearch<'_> {
             return Ok(List(keys.into_iter().map(Cursor::new).collect()));
         }
         let mut all = self.query(|index| index.postings_between(first, last))?;
-        (0..all.len() / IN_A_BLOCK).for_each(|_| self.work.block());
+        (0..all.len() / POSTINGS_PER_BLOCK).for_each(|_| self.work.block());
         all.sort_unstable_by_key(|posting| posting.offset);
         Ok(List(vec![Cursor { key: 0, postings: all, at_end: true, from: 0 }]))
     }

@@ -186,7 +186,7 @@ fn take(bytes: &mut &[u8]) -> Option<u64> {
 }
 
 /// Whether these bytes are an index of an older version, which is rebuilt instead of read.
-pub(crate) fn is_of_before(bytes: &[u8]) -> bool {
+pub(crate) fn is_outdated(bytes: &[u8]) -> bool {
     let version = bytes.get(4..8).and_then(|version| version.try_into().ok()).map(u32::from_le_bytes);
     bytes.starts_with(&MAGIC) && version.is_some_and(|version| version < VERSION)
 }

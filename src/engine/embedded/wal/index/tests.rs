@@ -109,8 +109,8 @@ fn damage_in_an_index_is_detected() {
 #[test]
 fn older_versions_are_distinguished_from_damage() {
     let bytes = to_bytes(&made());
-    assert!(!is_of_before(&bytes) && !is_of_before(b"HSwI") && !is_of_before(b"HSwX\x03\0\0\0"));
-    assert!(is_of_before(b"HSwI\x03\0\0\0") && is_of_before(b"HSwI\x02\0\0\0rest"));
+    assert!(!is_outdated(&bytes) && !is_outdated(b"HSwI") && !is_outdated(b"HSwX\x03\0\0\0"));
+    assert!(is_outdated(b"HSwI\x03\0\0\0") && is_outdated(b"HSwI\x02\0\0\0rest"));
 }
 
 #[test]
