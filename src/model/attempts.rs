@@ -1,4 +1,4 @@
-//! Recording attempts that ended: the entry of the log, what becomes of the delivery, and the subscription's health.
+//! Recording finished attempts: the log entry, the delivery's next state, and the subscription's health.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::model::standing::Health;
 use crate::model::subscriptions;
 use crate::model::turn::Turn;
 
-/// Records an attempt that ended, or a delivery that did without one.
+/// Records a finished attempt, or a delivery that ended without one.
 pub(crate) fn finish(turn: &mut Turn<'_>, finish: AttemptResult) -> Result<(), StoreError> {
     let AttemptResult { mut entry, mut after, disable } = finish;
     turn.carried.redactions.scrub(&mut entry);
@@ -25,7 +25,7 @@ pub(crate) fn finish(turn: &mut Turn<'_>, finish: AttemptResult) -> Result<(), S
     after = delivery::recorded(owed.as_ref(), after, turn.now);
     turn.carried.has_work |= is_replayed(turn, after.id.subscription_number());
     if after.state != wanted {
-        // It was cancelled, or asked for again, while the attempt was under way.
+        // It was cancelled or retried by hand while the attempt was in flight.
         if entry.attempt == 0 {
             turn.outcome.events.push(StoreEvent::Finished(after));
             return Ok(());
@@ -39,7 +39,7 @@ pub(crate) fn finish(turn: &mut Turn<'_>, finish: AttemptResult) -> Result<(), S
         _ => lock(turn.registry).account(after.id.subscription_number()).map(|it| health_after(it.health, &entry)),
     };
     let mut steps = Vec::new();
-    // Where it was not owed any more, the attempt is told and changes nothing.
+    // If the delivery was no longer pending, the attempt is logged but changes nothing.
     let effect = owed.map(|owed| (owed.state, &after, health));
     steps.push(Record::of(entry.id.bits(), Box::new(Logged::new(&entry, effect))));
     let disabled = disable.and_then(|reason| disabled(turn, after.subscription, reason));
@@ -50,8 +50,8 @@ pub(crate) fn finish(turn: &mut Turn<'_>, finish: AttemptResult) -> Result<(), S
     Ok(())
 }
 
-/// Whether a replay of a subscription may go on once one of its deliveries has ended: whichever it is, for one that
-/// was put back may have been asked for by hand since, or be ended by an attempt that began before.
+/// Whether a subscription has a replay that may continue now that one of its deliveries has ended. Any delivery counts:
+/// a requeued one may have been retried by hand since, or ended by an attempt that started earlier.
 pub(crate) fn is_replayed(turn: &Turn<'_>, number: u32) -> bool {
     lock(turn.registry).replays_of(number).next().is_some()
 }
@@ -71,7 +71,7 @@ fn disabled(turn: &Turn<'_>, id: SubscriptionId, reason: DisabledReason) -> Opti
     current.enabled().then(|| Subscription { disabled: Some(reason), updated_at: turn.now, ..(*current).clone() })
 }
 
-/// Writes an entry that belongs to no delivery.
+/// Writes a log entry that belongs to no delivery.
 pub(crate) fn record_probe(turn: &mut Turn<'_>, mut entry: LogEntry) -> AttemptId {
     entry.id = AttemptId::from_bits(turn.next_id());
     turn.write(vec![Record::of(entry.id.bits(), Box::new(Logged::new(&entry, None)))]);

@@ -1,7 +1,7 @@
-//! How many bytes a page of a list may have.
+//! The size limit of list pages, in bytes.
 //!
-//! A page ends early, and its `next` goes on, once what is on it is large: the number of its items says nothing of that, for an
-//! event may have a million bytes and a page five hundred events.
+//! A page ends early, with a `next` cursor, once its items are large. The item count alone is no bound: an event may
+//! have a million bytes, and a page five hundred events.
 
 use crate::core::attempt::{Answer, LogEntry, Sent};
 use crate::core::conversation::{Media, Message};
@@ -10,14 +10,14 @@ use crate::core::event::{Event, EventType};
 use crate::core::subscription::{Selection, Subscription};
 use crate::model::conversations::Shown as ShownConversation;
 
-/// How many bytes the items of a page may have in all. One alone may have more.
+/// The maximum total size of a page's items. A single item may be larger.
 pub(crate) const PAGE_BYTES: usize = 1 << 20;
-/// What any item has besides its texts, about.
+/// The approximate size of an item without its texts.
 const REST: usize = 256;
 
-/// What may be on a page.
+/// An item of a page.
 pub(crate) trait Bulk {
-    /// How many bytes it has, about.
+    /// Its approximate size in bytes.
     fn bytes(&self) -> usize;
 }
 
@@ -52,7 +52,7 @@ impl Bulk for Subscription {
             Selection::All => 0,
             Selection::Some(types) => types.iter().map(|name| EventType::as_str(name).len()).sum(),
         };
-        // Of a header its name alone is shown, and nothing of a key.
+        // Only the names of headers are shown, and nothing of a private key.
         let headers: usize = self.headers.iter().map(|header| header.name.len()).sum();
         let certificate = self.client_certificate.as_ref().map_or(0, |certificate| certificate.cert.len());
         let expiries: usize = self.expire_after.keys().map(|name| name.as_str().len()).sum();
@@ -81,7 +81,7 @@ impl<A: Bulk, B: Bulk> Bulk for (A, B) {
     }
 }
 
-/// How much of a page is taken.
+/// How much of a page is used.
 #[derive(Debug, Default)]
 pub(crate) struct Filled {
     items: usize,
@@ -89,7 +89,7 @@ pub(crate) struct Filled {
 }
 
 impl Filled {
-    /// Whether `item` goes on a page of at most `limit` items, too; if so, it is counted.
+    /// Counts `item` and returns true if it still fits on a page of at most `limit` items.
     pub(crate) fn takes(&mut self, item: &impl Bulk, limit: usize) -> bool {
         let bytes = item.bytes();
         if self.items == limit || (self.items > 0 && self.bytes + bytes > PAGE_BYTES) {

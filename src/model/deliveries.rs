@@ -1,8 +1,8 @@
-//! Lists of deliveries, wherever they stand.
+//! Lists of deliveries in any state.
 //!
-//! Which way leads through them depends on what is asked. Those that wait or have failed stand in the view,
-//! subscription by subscription. Those that have ended are found by the entries of the log with which they did, the one
-//! that ended last first. Others, and those of a call, of an event or of before a time, are found event by event.
+//! The access path depends on the filter. Pending deliveries and dead letters are in the view, by subscription. Ended
+//! ones are found by the log entries that ended them, newest first. All others, and those of a call, an event or before
+//! a time, are found event by event.
 
 use std::ops::ControlFlow;
 
@@ -20,23 +20,23 @@ use crate::model::record::{self, Accepted, EndedRecord, Kind as _, Logged};
 use crate::model::term::Term;
 use crate::model::view::{Log, Reached, View, Wanted, Work};
 
-/// What is asked of whom.
+/// A query for deliveries.
 pub(crate) struct Asking<'a> {
     pub(crate) view: &'a dyn View,
     pub(crate) log: &'a dyn Log,
     pub(crate) filter: &'a DeliveryFilter,
-    /// The number of the filter's subscription, if it is still there.
+    /// The number of the filter's subscription, if that exists.
     pub(crate) number: Option<u32>,
-    /// Owner a subscription is, if it is still there.
+    /// The company of a subscription, if that exists.
     pub(crate) owner: &'a dyn Fn(SubscriptionId) -> Option<Company>,
     pub(crate) after: Option<DeliveryCursor>,
     pub(crate) limit: usize,
 }
 
-/// A page as far as it was gathered.
+/// A partially filled page.
 struct Gathered {
     items: Vec<Delivery>,
-    /// The place of what was looked at last.
+    /// The position of the delivery examined last.
     looked_at: DeliveryCursor,
 }
 
@@ -45,7 +45,7 @@ impl Gathered {
         Self { items: Vec::new(), looked_at: after.unwrap_or(DeliveryCursor { major: u128::MAX, minor: 0 }) }
     }
 
-    /// The page where there is more behind it.
+    /// The page, with more to follow.
     fn go_on(self, limit: usize, time: impl FnOnce(DeliveryCursor) -> Timestamp) -> Page<Delivery, DeliveryCursor> {
         let scanned_until = (self.items.len() < limit).then(|| time(self.looked_at));
         Page { items: self.items, next: Some(self.looked_at), scanned_until }
@@ -55,7 +55,7 @@ impl Gathered {
         Page { items: self.items, next: None, scanned_until: None }
     }
 
-    /// The page, if a walk through the journal has reached so far.
+    /// The page, given how far the search of the log got.
     fn page(mut self, reached: Reached, limit: usize) -> Page<Delivery, DeliveryCursor> {
         match reached {
             Reached::End => return self.end(),
@@ -70,7 +70,7 @@ fn matches(filter: &DeliveryFilter, delivery: &Delivery) -> bool {
     began_as_wanted(filter, delivery) && fits(filter.state.as_ref(), Some(&delivery.state))
 }
 
-/// Whether it may match, whatever has become of it.
+/// Whether it may match, regardless of its current state.
 fn began_as_wanted(filter: &DeliveryFilter, delivery: &Delivery) -> bool {
     let accepted = delivery.id.timestamp();
     fits(filter.subscription.as_ref(), Some(&delivery.subscription))
@@ -82,7 +82,8 @@ fn began_as_wanted(filter: &DeliveryFilter, delivery: &Delivery) -> bool {
 }
 
 impl Asking<'_> {
-    /// A page of deliveries, not of those that wait or have failed unless an event is named.
+    /// A page of deliveries. For those that are pending or failed only if an event is given; otherwise see
+    /// [`standing`](Self::standing).
     pub(crate) fn page(&self) -> Result<Page<Delivery, DeliveryCursor>, StoreError> {
         let filter = self.filter;
         let ended = match filter.state {
@@ -102,7 +103,7 @@ impl Asking<'_> {
         self.filter.company.as_ref().is_none_or(|wish| wish.as_str() == company)
     }
 
-    /// Event by event, the newest first.
+    /// Event by event, newest first.
     fn by_event(&self) -> Result<Page<Delivery, DeliveryCursor>, StoreError> {
         let filter = self.filter;
         let work = self.log.bounded();
@@ -114,7 +115,7 @@ impl Asking<'_> {
         .into_iter()
         .flatten()
         .collect();
-        // An event of which some are left is looked at again.
+        // An event with deliveries left is examined again.
         let (below, within) = match self.after {
             Some(DeliveryCursor { major, minor: 0 }) => (major, None),
             Some(place) => (place.major.saturating_add(1), Some(place)),
@@ -151,8 +152,8 @@ impl Asking<'_> {
         Ok(found.page(reached, self.limit))
     }
 
-    /// Adds the deliveries of an event that match, behind the one with the bits `within`. Breaks where the page is full
-    /// and there is one more, or where too much was read.
+    /// Adds the matching deliveries of an event, after the one with the bits `within`. Breaks if the page is full and
+    /// there is one more, or if the read budget is exhausted.
     fn event(
         &self,
         event: u128,
@@ -163,7 +164,7 @@ impl Asking<'_> {
     ) -> Result<ControlFlow<()>, StoreError> {
         let mut begun = accepted.deliveries(EventId::from_bits(event)).unwrap_or_default();
         if let Some(last) = within {
-            // They stand in the order of their subscriptions' numbers.
+            // They are ordered by subscription number.
             let number = DeliveryId::from_bits(last).subscription_number();
             begun.retain(|delivery| delivery.id.subscription_number() > number);
         }
@@ -187,7 +188,7 @@ impl Asking<'_> {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// By the entries of the log with which they ended, and what retention has left of such.
+    /// By the log entries that ended them, or the records that retention left of such entries.
     fn by_ending(&self, status: Status) -> Result<Page<Delivery, DeliveryCursor>, StoreError> {
         let filter = self.filter;
         let work = self.log.bounded();
@@ -204,7 +205,7 @@ impl Asking<'_> {
             company: filter.company.as_ref().map(Company::as_str),
             keys: &keys,
             below: self.after.map_or(u128::MAX, |after| after.major),
-            // None ended before it began.
+            // No delivery ends before it starts.
             from: lowest_id(filter.since),
             until: None,
         };
@@ -233,7 +234,7 @@ impl Asking<'_> {
         Ok(found.page(reached, self.limit))
     }
 
-    /// The delivery that ended with this frame, if it matches and nothing was said of it since.
+    /// The delivery ended by this record, if it matches and no later record is about it.
     fn ended_here(
         &self,
         kind: u8,
@@ -275,7 +276,7 @@ impl Asking<'_> {
         Ok(event.map_or_else(String::new, |event| event.company().to_owned()))
     }
 
-    /// Whether the frame `id` is the last that says something of a delivery, which waits no more.
+    /// Whether the record `id` is the last about a delivery that is neither pending nor failed.
     fn is_last_word(&self, delivery: DeliveryId, id: u128, work: &Work<'_>) -> Result<bool, StoreError> {
         work.record();
         if record::find(delivery, self.view)?.is_some() {
@@ -289,8 +290,8 @@ impl Asking<'_> {
         Ok(later.is_none())
     }
 
-    /// A page of what is owed or a dead letter, subscription by subscription, each the newest first. `numbers` are the
-    /// subscriptions' that have any, descending.
+    /// A page of pending deliveries or dead letters, by subscription, newest first within each. `numbers` are the
+    /// subscriptions that have any, descending.
     pub(crate) fn standing(&self, numbers: &[u32]) -> Result<Page<Delivery, DeliveryCursor>, StoreError> {
         let prefix = if self.filter.state == Some(Standing::Failed) { keys::DEAD } else { keys::OWED };
         let work = self.log.bounded();

@@ -1,4 +1,4 @@
-//! Reading from the state database what the committer knows by heart.
+//! Loading the registry from the view.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -17,17 +17,17 @@ use crate::model::unserved::Unserved;
 use crate::model::view::{Log, View, ViewMut, Wanted};
 use crate::model::{counts, keys};
 
-/// What to do about a subscription whose record cannot be read.
+/// What to do about an unreadable subscription record.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unreadable {
-    /// Nothing: its pieces may be of different times, and the journal has what makes them one again.
+    /// Skip it: its pieces may be of different times, and replaying the log makes them consistent again.
     PassOver,
-    /// Say that it is damaged.
+    /// Fail: it is damaged.
     Refuse,
 }
 
-/// What the registry says once the journal is taken in: read from the state. The counts are as the
-/// journal has moved them on, if they were `counted` well before; otherwise all is counted.
+/// Reloads the registry from the view after the log has been replayed. The counts are those that the replay has
+/// updated, if they were `counted` correctly before; otherwise everything is recounted.
 pub(crate) fn settle(view: &dyn ViewMut, of_journal: &Mutex<Registry>, counted: bool) -> Result<(), StoreError> {
     let next_number = lock(of_journal).next_number;
     let keys = lock(of_journal).keys().clone();
@@ -39,8 +39,8 @@ pub(crate) fn settle(view: &dyn ViewMut, of_journal: &Mutex<Registry>, counted: 
     if counted { Ok(()) } else { counts::count(view, of_journal) }
 }
 
-/// The subscriptions with their sequence numbers and health, the replays and discards, as the state
-/// has them, with secrets opened by `keys` as far as they go; and whether anything was passed over.
+/// The subscriptions with their sequence numbers and health, the replays and the discards in the view, with secrets
+/// opened by `keys` as far as possible; and whether anything was skipped.
 pub(crate) fn registry(
     view: &dyn View,
     next_number: u32,
@@ -68,7 +68,7 @@ pub(crate) fn registry(
         let next = match view.get(&keys::next_sequence(number))?.map(TryInto::try_into) {
             None => 1,
             Some(Ok(next)) => u64::from_be_bytes(next),
-            // A guess would give a sequence number twice.
+            // A guess would assign a sequence number twice.
             Some(Err(_)) if unreadable == Unreadable::Refuse => {
                 let detail =
                     format!("has the next sequence number of subscription number {number}, which cannot be read");
@@ -105,10 +105,10 @@ pub(crate) fn registry(
     Ok((registry, passed_over))
 }
 
-/// How many entries of the log are looked at for what they say of a subscription's health.
+/// How many log entries are examined to rebuild a subscription's health.
 const ENTRIES_LOOKED_AT: u32 = 10_000;
 
-/// Makes the health that could not be read again, from the log: how the last attempts went, up to the last success.
+/// Rebuilds unreadable health records from the log: the outcomes of the last attempts, back to the last success.
 pub(crate) fn make_health_again(
     view: &dyn ViewMut,
     registry: &Mutex<Registry>,

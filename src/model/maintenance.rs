@@ -1,8 +1,8 @@
-//! What the committer does little by little between group commits: cancelling what deleted subscriptions
-//! were owed and what is discarded, putting back what is replayed ([`crate::model::replay`]), ending what retention
-//! no longer keeps, and writing the subscriptions and tokens again at the beginning of a journal file.
+//! Maintenance between group commits: cancelling the deliveries of deleted subscriptions and of discards, continuing
+//! replays ([`crate::model::replay`]), ending what retention no longer keeps, and writing the snapshot of subscriptions
+//! and tokens at the beginning of a segment.
 //!
-//! Each call does a bounded part, so that nobody who waits for a commit notices.
+//! Each call does a bounded amount, so that nobody waiting for a commit notices.
 
 use crate::core::attempt::Status;
 use crate::core::seal::Keyring;
@@ -16,24 +16,24 @@ use crate::model::registry::Registry;
 use crate::model::turn::{Carried, Turn};
 use crate::model::{conversations, keys, replay, subscriptions, tokens};
 
-/// How many subscriptions are looked at, or written again, between two group commits.
+/// How many subscriptions are examined, or written to a snapshot, between two group commits.
 const ACCOUNTS_AT_ONCE: usize = 64;
 
-/// A new segment has been begun: all subscriptions and tokens are to be written at its beginning.
+/// Schedules a snapshot: a new segment has begun, and all subscriptions and tokens are to be written at its beginning.
 pub(crate) const fn begin_snapshot(carried: &mut Carried) {
     carried.progress.subscriptions = Some(0);
     carried.progress.tokens = Some(0);
     carried.has_work = true;
 }
 
-/// Deliveries whose event has become too old are to be ended, and threads forgotten.
+/// Schedules the ending of deliveries whose event has expired, and the removal of expired threads.
 pub(crate) fn begin_ending(carried: &mut Carried) {
     carried.progress.ending.get_or_insert(0);
     carried.progress.threads.get_or_insert_with(|| keys::LATEST.to_vec());
     carried.has_work = true;
 }
 
-/// Does a little of what can wait. Notes whether there is more.
+/// Does some of the pending work, and records whether there is more.
 pub(crate) fn do_some(turn: &mut Turn<'_>) -> Result<(), StoreError> {
     if let Some(number) = turn.carried.progress.subscriptions {
         turn.carried.progress.subscriptions = write_some(turn, number);
@@ -57,9 +57,9 @@ pub(crate) fn do_some(turn: &mut Turn<'_>) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Writes some subscriptions as they are, from `number` on; gives the next number, if there is one.
+/// Writes some subscriptions to the snapshot, from `number` on; returns the next number, if any.
 ///
-/// Nothing changes by it, so it is not applied, but for secrets that are not sealed with the current key.
+/// The records change nothing, so they are not applied, except for secrets that are not sealed with the current key.
 fn write_some(turn: &mut Turn<'_>, number: u32) -> Option<u32> {
     let registry = lock(turn.registry);
     let (mut last, mut written, mut sealed_anew) = (None, Vec::new(), Vec::new());
@@ -83,7 +83,7 @@ fn write_some(turn: &mut Turn<'_>, number: u32) -> Option<u32> {
     last.map(|last| last + 1)
 }
 
-/// Says that secrets were sealed anew: whoever calls this has seen the last of them written.
+/// Logs that secrets were resealed, after the last of them was written.
 fn tell_of_sealing(turn: &mut Turn<'_>) {
     let (count, keys) = (std::mem::take(&mut turn.carried.progress.sealed_anew), lock(turn.registry).keys().clone());
     if count > 0 {
@@ -91,7 +91,7 @@ fn tell_of_sealing(turn: &mut Turn<'_>) {
     }
 }
 
-/// Cancels some of what a deleted subscription was owed. Tells whether there is more.
+/// Cancels some deliveries of a deleted subscription; returns whether there are more.
 fn empty_deleted(turn: &mut Turn<'_>) -> Result<bool, StoreError> {
     let Some(number) = lock(turn.registry).deleted().first().copied() else { return Ok(false) };
     let mut left = Vec::new();
@@ -106,8 +106,8 @@ fn empty_deleted(turn: &mut Turn<'_>) -> Result<bool, StoreError> {
     Ok(true)
 }
 
-/// Ends what some subscriptions, from `number` on, are owed of events whose time is over; gives the
-/// number to go on with, if there is one.
+/// Ends deliveries, of some subscriptions from `number` on, whose events have expired; returns the number to continue
+/// with, if any.
 fn end_old(turn: &mut Turn<'_>, number: u32) -> Result<Option<u32>, StoreError> {
     let looked_at: Vec<_> = {
         let registry = lock(turn.registry);
@@ -127,13 +127,13 @@ fn end_old(turn: &mut Turn<'_>, number: u32) -> Result<Option<u32>, StoreError> 
     Ok(looked_at.last().map(|(number, ..)| number + 1))
 }
 
-/// Ends at most `most` of them of one subscription; says how many.
+/// Ends at most `most` such deliveries of one subscription; returns how many.
 fn end_old_of(turn: &mut Turn<'_>, number: u32, subscription: &Subscription, most: usize) -> Result<usize, StoreError> {
     const WHY: &str = "it was not delivered while its event was kept (`event_age` in [retention])";
     let over = turn.settings.retention.events_over(turn.now);
     let mut ended = 0;
     for prefix in [keys::OWED, keys::DEAD] {
-        // In the order of acceptance: behind the first that is not over there is none.
+        // They are in order of acceptance: none follows the first that has not expired.
         let oldest = turn.scan(&keys::numbered(prefix, number), None, most - ended)?;
         let old = oldest.into_iter().map_while(|(_, value)| {
             let delivery = record::delivery_of(&value)?;
@@ -153,7 +153,7 @@ fn end_old_of(turn: &mut Turn<'_>, number: u32, subscription: &Subscription, mos
     Ok(ended)
 }
 
-/// Says so if all secrets are sealed with the current key, and how many subscriptions that is.
+/// Logs whether all secrets are sealed with the current key, with the number of subscriptions.
 pub(crate) fn tell_if_all_is_sealed(registry: &Registry) {
     let (mut count, mut stale) = (0, false);
     for (_, account) in registry.states_from(0, usize::MAX) {
@@ -167,7 +167,7 @@ pub(crate) fn tell_if_all_is_sealed(registry: &Registry) {
 fn tell_of_all_sealed(keys: &Keyring, count: usize) {
     if let Some(key) = keys.sealing() {
         tracing::info!(
-            "all secrets are sealed with key {key} (subscriptions sealed anew: {count}); no other key is needed"
+            "all secrets are sealed with key {key} (subscriptions resealed: {count}); no other key is needed"
         );
     }
 }

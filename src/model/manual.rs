@@ -1,4 +1,4 @@
-//! What is done with one delivery: retrying and cancelling it by hand, and ending it without an attempt.
+//! Operations on a single delivery: retrying and cancelling by hand, and ending it without an attempt.
 
 use crate::core::attempt::{LogEntry, Status};
 use crate::core::delivery::{Delivery, State as Standing};
@@ -14,11 +14,11 @@ use crate::model::record::{self, DeliveryRecord, Logged, Record, Requeued};
 use crate::model::subscriptions::current;
 use crate::model::turn::Turn;
 
-/// How many deliveries end between two group commits.
+/// How many deliveries are ended between two group commits.
 pub(crate) const ENDED_AT_ONCE: usize = 64;
 
-/// A delivery as it stands now: from the state if it waits or has failed, otherwise as it was read. Only where it ended
-/// since then is the journal asked.
+/// The current delivery: from the view if it is pending or failed, otherwise as read. The log is read only if it ended
+/// since then.
 fn as_it_stands(turn: &Turn<'_>, read: Delivery) -> Result<Delivery, StoreError> {
     if let Some(found) = record::find(read.id, turn.view)? {
         return Ok(found);
@@ -29,7 +29,7 @@ fn as_it_stands(turn: &Turn<'_>, read: Delivery) -> Result<Delivery, StoreError>
     query::delivery_now(turn.view, turn.log, read.id)?.ok_or(StoreError::NotFound)
 }
 
-/// Makes a delivery owed now, whatever it was before.
+/// Makes a delivery due now, whatever its state.
 pub(crate) fn retry(turn: &mut Turn<'_>, known: KnownDelivery) -> Result<Delivery, StoreError> {
     let mut delivery = as_it_stands(turn, known.delivery)?;
     let over = delivery.event.timestamp() < turn.settings.retention.events_over(turn.now);
@@ -45,7 +45,7 @@ pub(crate) fn retry(turn: &mut Turn<'_>, known: KnownDelivery) -> Result<Deliver
     delivery.due = turn.now;
     delivery.replay = false;
     delivery.give_up_at = delivery.give_up_at.max(turn.now.plus(turn.settings.give_up_after));
-    // Somebody wants it now, however old it is.
+    // It was requested now, however old it is.
     delivery.expire_at = None;
     if !delivery.state.is_owed() {
         delivery.state = if delivery.attempts == 0 { Standing::Pending } else { Standing::Retrying };
@@ -57,7 +57,7 @@ pub(crate) fn retry(turn: &mut Turn<'_>, known: KnownDelivery) -> Result<Deliver
     Ok(delivery)
 }
 
-/// Cancels a delivery that is owed, or a dead letter.
+/// Cancels a pending delivery or a dead letter.
 pub(crate) fn cancel(turn: &mut Turn<'_>, known: KnownDelivery, why: &str) -> Result<Delivery, StoreError> {
     let KnownDelivery { delivery, event } = known;
     let delivery = as_it_stands(turn, delivery)?;
@@ -68,7 +68,7 @@ pub(crate) fn cancel(turn: &mut Turn<'_>, known: KnownDelivery, why: &str) -> Re
     Ok(end(turn, delivery, Status::Cancelled, why, &subscription, event))
 }
 
-/// Ends a delivery without an attempt. `event` is its event as it was read, if it is kept.
+/// Ends a delivery without an attempt. `event` is its event as read, if retained.
 pub(crate) fn end(
     turn: &mut Turn<'_>,
     delivery: Delivery,
@@ -82,7 +82,7 @@ pub(crate) fn end(
     turn.carried.has_work |= is_replayed(turn, after.id.subscription_number());
     let mut entry = LogEntry::without_attempt(&after, status, why, subscription, None, turn.now);
     (entry.domain, entry.phone) = event.map_or((None, None), |event| (event.domain, event.phone));
-    // It may have been read before an erasure of it began.
+    // It may have been read before its erasure began.
     turn.carried.redactions.scrub(&mut entry);
     entry.id = AttemptId::from_bits(turn.next_id());
     turn.write(vec![Record::of(entry.id.bits(), Box::new(Logged::new(&entry, Some((before, &after, None)))))]);
@@ -90,7 +90,7 @@ pub(crate) fn end(
     after
 }
 
-/// What an entry of the log says of a delivery's event. Reads it: for what is done between group commits alone.
+/// What a log entry says about a delivery's event. Reads the log: only for maintenance.
 pub(crate) fn event_of(turn: &Turn<'_>, delivery: &Delivery) -> Option<KnownEvent> {
     query::event(turn.log, delivery.event).ok().flatten().map(KnownEvent::from)
 }

@@ -1,7 +1,7 @@
-//! The model: every decision about what is kept, as functions from a command and what was read to records.
+//! The model: every decision about stored data, as functions from a command and the data read for it to records.
 //!
-//! Pure like core, but for what a [`turn`] reads through the [`view`] interfaces. Knows core and the
-//! [records](record); knows no engine.
+//! Pure like core, except for what a [`turn`] reads through the [`view`] traits. Knows core and the [records](record),
+//! and no engine.
 
 pub(crate) mod accept;
 pub(crate) mod attempts;

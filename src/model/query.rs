@@ -1,7 +1,7 @@
-//! Reading what is kept: events, deliveries and entries of the log one by one, and pages of events and of the log.
+//! Queries: single events, deliveries and log entries, and pages of events and of log entries.
 //!
-//! A filter's values are looked up in the journal's indexes, all of them together; what was found is compared. One
-//! question reads no more than a bounded number of records, and its page says how far it has looked.
+//! All values of a filter are looked up together in the indexes of the log, and the records found are compared with
+//! them. A query reads a bounded number of records, and its page says how far the search got.
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -31,7 +31,7 @@ pub(crate) fn accepted_record(log: &dyn Log, id: EventId) -> Result<Option<Accep
     Ok(found?)
 }
 
-/// A record whose checksum fits, and which is none of its kind all the same.
+/// The error for a record with a valid checksum that does not decode.
 fn unreadable(what: &str, id: impl std::fmt::Display) -> Damage {
     Damage::new(Path::new("journal"), format!("has a record of the {what} {id} that cannot be read"))
 }
@@ -42,7 +42,7 @@ pub(crate) fn event(log: &dyn Log, id: EventId) -> Result<Option<Event>, StoreEr
     Ok(record.event(id).map(Some).ok_or_else(|| unreadable("event", id))?)
 }
 
-/// An entry of the log.
+/// A log entry.
 pub(crate) fn log_entry(log: &dyn Log, id: AttemptId) -> Result<Option<LogEntry>, StoreError> {
     let mut found: Result<_, Damage> = Ok(None);
     log.record(id.bits(), &mut |head, payload| {
@@ -54,22 +54,22 @@ pub(crate) fn log_entry(log: &dyn Log, id: AttemptId) -> Result<Option<LogEntry>
     Ok(found?)
 }
 
-/// A delivery, wherever it stands. Not for the committer, which would wait for itself.
+/// A delivery in any state. Not for the writer, which would wait for itself.
 pub(crate) fn delivery(view: &dyn View, log: &dyn Log, id: DeliveryId) -> Result<Option<Delivery>, StoreError> {
     if let Some(found) = delivery_now(view, log, id)? {
         return Ok(Some(found));
     }
-    // It may be on its way from one to the other.
+    // It may be moving from the view to the log.
     view.settle();
     delivery_now(view, log, id)
 }
 
-/// A delivery, unless it is on its way from the state to the journal at this moment.
+/// A delivery, unless it is moving from the view to the log at this moment.
 pub(crate) fn delivery_now(view: &dyn View, log: &dyn Log, id: DeliveryId) -> Result<Option<Delivery>, StoreError> {
     now(view, log, id, None)
 }
 
-/// The same, of which the event is known to have begun it so.
+/// As [`delivery_now`], with the delivery as accepted if that is known.
 fn now(
     view: &dyn View,
     log: &dyn Log,
@@ -81,24 +81,24 @@ fn now(
     }
     match last_word(log, id, |_| true)? {
         Some(Last::Entry(entry)) => ended(view, log, id, &entry, begun),
-        // While this was read, it may have been put back into the queue.
+        // It may have been requeued in the meantime.
         Some(Last::Ended(ended)) => Ok(record::find(id, view)?.or_else(|| ended.delivery())),
         None => Ok(None),
     }
 }
 
-/// The last that the journal says of a delivery.
+/// The last log record about a delivery.
 enum Last {
-    /// An entry of the log.
+    /// A log entry.
     Entry(Box<LogEntry>),
-    /// How it ended, where retention has dropped the entry.
+    /// How it ended, if retention has dropped the log entry.
     Ended(Box<DeliveryRecord>),
 }
 
-/// The kinds of records that say something of a delivery that was attempted, or what retention has left of them.
+/// The kinds of records about an attempted or ended delivery.
 pub(crate) const WORDS: &[u8] = &[Logged::KINDS[0], EndedRecord::KINDS[0], EndedRecord::KINDS[1]];
 
-/// The delivery that a record of these kinds speaks of.
+/// The delivery that a record of these kinds is about.
 pub(crate) fn delivery_in(head: Head, payload: &[u8]) -> Option<DeliveryId> {
     if Logged::KINDS.contains(&head.kind) {
         return record::decode::<Logged>(payload)?.delivery();
@@ -106,10 +106,10 @@ pub(crate) fn delivery_in(head: Head, payload: &[u8]) -> Option<DeliveryId> {
     EndedRecord::decode(head.kind, payload).map(|ended| ended.delivery.id())
 }
 
-/// The last that the journal says of a delivery, of entries of the log only those for which `wanted` holds.
+/// The last log record about a delivery; of log entries only those for which `wanted` holds.
 fn last_word(log: &dyn Log, id: DeliveryId, wanted: impl Fn(&LogEntry) -> bool) -> Result<Option<Last>, StoreError> {
     let mut last = None;
-    // Nothing about it is older than itself.
+    // No record about it is older than the delivery itself.
     let from = lowest_id(Some(id.timestamp()));
     let frames = Wanted { kinds: WORDS, keys: &[Term::Delivery(id.bits())], from, ..Wanted::ANY };
     log.newest_first(&frames, &log.unbounded(), &mut |head, payload| {
@@ -126,7 +126,7 @@ fn last_word(log: &dyn Log, id: DeliveryId, wanted: impl Fn(&LogEntry) -> bool) 
     Ok(last)
 }
 
-/// The delivery that ended with this entry of the log.
+/// The delivery ended by this log entry.
 pub(crate) fn ended(
     view: &dyn View,
     log: &dyn Log,
@@ -142,7 +142,7 @@ pub(crate) fn ended(
             all.into_iter().find(|delivery| delivery.id == id)
         }
     };
-    // One that ended without an attempt has what came of the last that was made.
+    // A delivery that ended without an attempt keeps the result of its last one.
     let tried = if entry.attempt > 0 { None } else { last_word(log, id, |entry| entry.attempt > 0)? };
     let (attempts, last_response) = match tried {
         Some(Last::Entry(tried)) => (tried.attempt, tried.response),
@@ -157,11 +157,11 @@ pub(crate) fn ended(
         last_response,
         ..delivery
     });
-    // While this was read, it may have been put back into the queue.
+    // It may have been requeued in the meantime.
     Ok(record::find(id, view)?.or(ended))
 }
 
-/// What an entry says of a delivery whose event is no longer kept.
+/// The delivery as far as the entry tells, if its event is no longer retained.
 fn from_entry(id: DeliveryId, entry: &LogEntry) -> Option<Delivery> {
     Some(Delivery {
         id,
@@ -180,26 +180,26 @@ fn from_entry(id: DeliveryId, entry: &LogEntry) -> Option<Delivery> {
     })
 }
 
-/// The deliveries of an event, each as it stands.
+/// The current deliveries of an event.
 pub(crate) fn event_deliveries(view: &dyn View, log: &dyn Log, id: EventId) -> Result<Vec<Delivery>, StoreError> {
     let begun = accepted_record(log, id)?.and_then(|record| record.deliveries(id)).unwrap_or_default();
     begun.into_iter().map(|delivery| as_it_stands(view, log, delivery)).collect()
 }
 
-/// A delivery as it stands, of which the event says that it began so.
+/// The current state of a delivery, given how it was accepted.
 pub(crate) fn as_it_stands(view: &dyn View, log: &dyn Log, begun: Delivery) -> Result<Delivery, StoreError> {
     let mut found = now(view, log, begun.id, Some(&begun))?;
     if found.is_none() {
-        // It may be on its way from one to the other.
+        // It may be moving from the view to the log.
         view.settle();
         found = now(view, log, begun.id, Some(&begun))?;
     }
-    // Neither owed nor ended: its subscription is being deleted.
+    // Neither pending nor ended: its subscription is being deleted.
     Ok(found.unwrap_or(Delivery { state: Standing::Cancelled, ..begun }))
 }
 
-/// What a subscription was owed, by sequence number from the first to the second of `between`, with
-/// each delivery as it stands; at most `most`.
+/// The current deliveries of a subscription with their events, by sequence number from the first to the second of
+/// `between`; at most `most`.
 pub(crate) fn owed_between(
     view: &dyn View,
     log: &dyn Log,
@@ -229,17 +229,17 @@ pub(crate) fn owed_between(
     Ok(Page { items: now.collect::<Result<_, StoreError>>()?, next, scanned_until: None })
 }
 
-/// The lowest id that something of the time `since` can have.
+/// The lowest id possible at the time `since`.
 pub(crate) fn lowest_id(since: Option<Timestamp>) -> u128 {
     since.map_or(0, |since| u128::from(since.millis()) << 80)
 }
 
-/// The time at which an id was made.
+/// The time at which an id was generated.
 pub(crate) fn time_of(id: u128) -> Timestamp {
     Timestamp::from_millis(u64::try_from(id >> 80).unwrap_or(u64::MAX))
 }
 
-/// Gathers a page from a walk that goes the newest first.
+/// Collects a page from a search that runs newest first.
 pub(crate) struct Gather<T> {
     items: Vec<T>,
     filled: Filled,
@@ -252,7 +252,7 @@ impl<T: Bulk> Gather<T> {
         Self { items: Vec::new(), filled: Filled::default(), limit, last: 0 }
     }
 
-    /// Adds an item; breaks, without it, if there is no room.
+    /// Adds an item; breaks, without adding it, if the page is full.
     pub(crate) fn add(&mut self, id: u128, item: T) -> ControlFlow<()> {
         if !self.filled.takes(&item, self.limit) {
             return ControlFlow::Break(());
@@ -262,7 +262,7 @@ impl<T: Bulk> Gather<T> {
         ControlFlow::Continue(())
     }
 
-    /// The page, if the walk has reached so far.
+    /// The page, given how far the search got.
     pub(crate) fn page(self, reached: Reached) -> Page<T> {
         let full = self.items.len() == self.limit;
         let (next, scanned_until) = match reached {
@@ -308,7 +308,7 @@ pub(crate) fn events(
     Ok(gather.page(reached))
 }
 
-/// Whether a filter's wish, if it has one, is met.
+/// Whether `actual` is the `wanted` value, or none is wanted.
 pub(crate) fn fits<T: PartialEq + ?Sized>(wish: Option<&T>, has: Option<&T>) -> bool {
     wish.is_none() || wish == has
 }
@@ -324,7 +324,7 @@ fn event_matches(filter: &EventFilter, event: &Event) -> bool {
         && filter.until.is_none_or(|until| event.accepted_at < until)
 }
 
-/// A page of the log.
+/// A page of log entries.
 pub(crate) fn log(
     log: &dyn Log,
     filter: &LogFilter,

@@ -1,6 +1,5 @@
-//! What the committer knows by heart: the subscriptions, their next sequence numbers, how many
-//! deliveries wait. All of it stands in the state database too. Secrets are opened when a subscription is taken in
-//! here, and so for nobody who asks.
+//! In-memory registry of subscriptions with their state, and of tokens. All of it is also in the view. Secrets are
+//! opened when a subscription is registered, not by readers.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
@@ -20,39 +19,39 @@ use crate::model::token_ring::Tokens;
 use crate::model::unserved::Unserved;
 use crate::model::view::ViewMut;
 
-/// One subscription and what is counted of it.
+/// A subscription with its counters.
 #[derive(Debug)]
 pub(crate) struct SubscriptionState {
     pub(crate) subscription: Arc<Subscription>,
-    /// Deleted, and kept until what it was owed is cancelled.
+    /// Deleted, and kept until its deliveries are cancelled.
     pub(crate) deleted: bool,
-    /// Its record, if the secrets in it could not be opened.
+    /// Its record, if its secrets could not be opened.
     pub(crate) locked: Option<Locked>,
-    /// Whether its record in the state is not sealed with the key that seals.
+    /// Whether its record in the view is not sealed with the current key.
     pub(crate) stale: bool,
     pub(crate) next_sequence: u64,
     pub(crate) health: Health,
     pub(crate) counts: Counts,
-    /// What is known of the delivery that has waited longest.
+    /// What is known about its longest waiting delivery.
     pub(crate) head: QueueHead,
 }
 
-/// What is known of the first delivery of a queue.
+/// What is known about the first delivery of a queue.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct QueueHead {
-    /// It was accepted then or later; `None` if nothing is known.
+    /// A lower bound of its acceptance time; `None` if unknown.
     pub(crate) since: Option<Timestamp>,
-    /// How often all was forgotten: what was read before that is not to be noted any more.
+    /// How often the bound was reset: a value read in an earlier epoch is discarded.
     pub(crate) epoch: u32,
 }
 
 impl QueueHead {
-    /// The queue is empty, or has something in it that may be older. Not before the state has it so.
+    /// Resets the bound: the queue is empty, or has a delivery that may be older. Only after the view has it so.
     pub(crate) fn forget(&mut self) {
         *self = Self { since: None, epoch: self.epoch.wrapping_add(1) };
     }
 
-    /// What was read of a queue that was in this epoch.
+    /// Records a time read while the queue was in `epoch`.
     pub(crate) fn note(&mut self, epoch: u32, at: Timestamp) {
         if self.epoch == epoch {
             self.since = Some(at);
@@ -60,25 +59,25 @@ impl QueueHead {
     }
 }
 
-/// All of them.
+/// The registry.
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
     accounts: BTreeMap<u32, SubscriptionState>,
-    /// What secrets are sealed and opened with.
+    /// The keys that seal and open secrets.
     keys: Arc<Keyring>,
     numbers: HashMap<SubscriptionId, u32>,
-    /// The counts of all accounts together.
+    /// The counts of all subscriptions together.
     total: Counts,
     by_company: HashMap<Company, Vec<u32>>,
-    /// Replays that go on, by the subscription's number and their id.
+    /// Replays in progress, by subscription number and id.
     replays: BTreeMap<(u32, u128), ReplayRecord>,
-    /// Up to which sequence number a subscription's queue is being discarded.
+    /// Discards in progress: the last sequence number to cancel, by subscription number.
     discards: BTreeMap<u32, u64>,
-    /// Owner counts have changed since they were written.
+    /// Subscriptions whose counts have changed since they were written.
     recount: BTreeSet<u32>,
-    /// The companies that post and have no webhook.
+    /// Companies without a webhook that post events.
     pub(crate) unserved: Unserved,
-    /// The tokens of the API; shared, because every request asks for one.
+    /// The API tokens; shared, since every request looks one up.
     pub(crate) tokens: Arc<Tokens>,
     /// The number that the next subscription gets.
     pub(crate) next_number: u32,
@@ -90,62 +89,60 @@ impl Registry {
         Self { next_number, keys, ..Self::default() }
     }
 
-    /// What secrets are sealed and opened with.
+    /// The keys that seal and open secrets.
     pub(crate) const fn keys(&self) -> &Arc<Keyring> {
         &self.keys
     }
 
-    /// The accounts whose secrets could not be opened. Nobody asks for those of a deleted subscription again, which
-    /// stays for a while, until what it was owed is cancelled.
+    /// The subscriptions whose secrets could not be opened, except deleted ones, whose secrets are not needed again.
     pub(crate) fn locked(&self) -> impl Iterator<Item = (&SubscriptionState, &Locked)> {
         let kept = self.accounts.values().filter(|account| !account.deleted);
         kept.filter_map(|account| Some((account, account.locked.as_ref()?)))
     }
 
-    /// The account of the subscription, if it is not deleted.
+    /// The subscription's state, if it is not deleted.
     pub(crate) fn get(&self, id: SubscriptionId) -> Option<&SubscriptionState> {
         let account = self.accounts.get(self.numbers.get(&id)?)?;
         (!account.deleted).then_some(account)
     }
 
-    /// The account with this number, deleted or not.
+    /// The state of the subscription with this number, deleted or not.
     pub(crate) fn account(&mut self, number: u32) -> Option<&mut SubscriptionState> {
         self.accounts.get_mut(&number)
     }
 
-    /// The accounts that are not deleted, in order of creation.
+    /// The subscriptions that are not deleted, in order of creation.
     pub(crate) fn all(&self) -> impl Iterator<Item = &SubscriptionState> {
         self.accounts.values().filter(|account| !account.deleted)
     }
 
-    /// The accounts of a company that are not deleted, in order of creation.
+    /// The subscriptions of a company that are not deleted, in order of creation.
     pub(crate) fn of_company(&self, company: &Company) -> impl Iterator<Item = &SubscriptionState> {
         let numbers = self.by_company.get(company).into_iter().flatten();
         numbers.filter_map(|number| self.accounts.get(number)).filter(|account| !account.deleted)
     }
 
-    /// How many deliveries one event of a company makes at most.
+    /// The maximum number of deliveries of an event of a company.
     pub(crate) fn most_of_company(&self, company: &Company) -> usize {
         self.by_company.get(company).map_or(0, Vec::len)
     }
 
-    /// The same for the company of an event that is posted.
+    /// As [`most_of_company`](Self::most_of_company), for the company of a posted event.
     pub(crate) fn most_of_event(&self, event: &NewEvent) -> usize {
         self.most_of_company(&event.company)
     }
 
-    /// The companies that post, have no webhook, and that `wanted` is true of, with their latest event, the latest first.
+    /// The companies without a webhook for which `wanted` holds, with the time of their latest event, latest first.
     pub(crate) fn unserved(&self, wanted: impl Fn(&Company) -> bool) -> Vec<(Company, Timestamp)> {
         self.unserved.list(|company| wanted(company) && self.of_company(company).next().is_none())
     }
 
-    /// The companies that have a webhook, in no order.
+    /// The companies with a webhook, in no particular order.
     pub(crate) fn companies(&self) -> impl Iterator<Item = &Company> {
         self.by_company.keys().filter(|company| self.of_company(company).next().is_some())
     }
 
-    /// The accounts that are not deleted, of `company` if one is said, which were made after `after`, in order of
-    /// creation.
+    /// The subscriptions that are not deleted, of `company` if given, created after `after`, in order of creation.
     pub(crate) fn made_after(
         &self,
         company: Option<&Company>,
@@ -153,7 +150,7 @@ impl Registry {
     ) -> Box<dyn Iterator<Item = &SubscriptionState> + '_> {
         let known = after.and_then(|after| self.numbers.get(&after).copied());
         let from = known.map_or(0, |number| number.saturating_add(1));
-        // One that has gone meanwhile is told by its id alone.
+        // A deleted one is compared by its id.
         let gone = after.filter(|_| known.is_none());
         let accounts: Box<dyn Iterator<Item = &SubscriptionState>> = match company {
             Some(company) => {
@@ -169,17 +166,17 @@ impl Registry {
         Box::new(accounts.filter(wanted))
     }
 
-    /// At most `most` accounts with numbers from `from` on, deleted or not, by number.
+    /// At most `most` subscriptions with numbers from `from` on, deleted or not, by number.
     pub(crate) fn states_from(&self, from: u32, most: usize) -> impl Iterator<Item = (u32, &SubscriptionState)> {
         self.accounts.range(from..).take(most).map(|(number, account)| (*number, account))
     }
 
-    /// The deleted ones of which something may be left, by number.
+    /// The deleted subscriptions that are not removed yet, by number.
     pub(crate) fn deleted(&self) -> Vec<u32> {
         self.accounts.iter().filter(|(_, account)| account.deleted).map(|(number, _)| *number).collect()
     }
 
-    /// Takes in a subscription that is new or has changed.
+    /// Registers a new or changed subscription.
     pub(crate) fn put(&mut self, registered: Registered) {
         let Registered { subscription, deleted, locked, stale } = registered;
         let number = subscription.number;
@@ -198,7 +195,7 @@ impl Registry {
         self.accounts.insert(number, account);
     }
 
-    /// Forgets a deleted subscription of which nothing is left. Gives the ids of its replays.
+    /// Removes a deleted subscription; returns the ids of its replays.
     pub(crate) fn remove(&mut self, number: u32) -> Vec<u128> {
         self.discards.remove(&number);
         let replays: Vec<u128> = self.replays_of(number).map(|replay| replay.id).collect();
@@ -214,7 +211,7 @@ impl Registry {
         replays
     }
 
-    /// Takes in how a replay stands; forgets it once it is over.
+    /// Updates a replay; removes it once it is complete.
     pub(crate) fn put_replay(&mut self, replay: ReplayRecord) {
         let key = (replay.number, replay.id);
         if replay.is_over() {
@@ -224,7 +221,7 @@ impl Registry {
         }
     }
 
-    /// The replays of a subscription, the oldest first.
+    /// The replays of a subscription, oldest first.
     pub(crate) fn replays_of(&self, number: u32) -> impl Iterator<Item = &ReplayRecord> {
         self.replays.range((number, 0)..=(number, u128::MAX)).map(|(_, replay)| replay)
     }
@@ -236,7 +233,7 @@ impl Registry {
         firsts.cloned().collect()
     }
 
-    /// Takes in how a discard stands; forgets it once it is over.
+    /// Updates a discard; removes it once it is complete.
     pub(crate) fn put_discard(&mut self, discard: DiscardRecord) {
         if discard.last == 0 {
             self.discards.remove(&discard.number);
@@ -245,12 +242,13 @@ impl Registry {
         }
     }
 
-    /// The discards that go on.
+    /// The discards in progress.
     pub(crate) fn discards(&self) -> Vec<DiscardRecord> {
         self.discards.iter().map(|(number, last)| DiscardRecord { number: *number, last: *last }).collect()
     }
 
-    /// A delivery of subscription `number` stands elsewhere from now on; `None` for nowhere.
+    /// Updates the counts for a delivery of subscription `number` that changes state; `None` is none of the counted
+    /// states.
     pub(crate) fn moved(&mut self, number: u32, from: Option<Standing>, to: Option<Standing>) {
         let Some(account) = self.accounts.get_mut(&number) else { return };
         self.recount.insert(number);
@@ -272,21 +270,21 @@ impl Registry {
         self.total.replace(before, account.counts);
     }
 
-    /// A delivery of subscription `number` that may be older than all that wait for it waits again.
+    /// A delivery was requeued that may be older than the pending ones of subscription `number`.
     pub(crate) fn requeued(&mut self, number: u32) {
         if let Some(account) = self.accounts.get_mut(&number) {
             account.head.forget();
         }
     }
 
-    /// The counts of subscription `number` are these.
+    /// Sets the counts of subscription `number`.
     pub(crate) fn set_counts(&mut self, number: u32, counts: Counts) {
         if let Some(account) = self.accounts.get_mut(&number) {
             self.total.replace(std::mem::replace(&mut account.counts, counts), counts);
         }
     }
 
-    /// Owner counts have changed since [`Registry::counts_written`], and how they are now.
+    /// The counts that have changed since [`Registry::counts_written`].
     pub(crate) fn changed_counts(&self) -> impl ExactSizeIterator<Item = (u32, Counts)> {
         self.recount.iter().map(|number| {
             let account = self.accounts.get(number);
@@ -294,7 +292,7 @@ impl Registry {
         })
     }
 
-    /// The counts are written as they are now.
+    /// Marks the counts as written.
     pub(crate) fn counts_written(&mut self) {
         self.recount.clear();
     }
@@ -304,7 +302,7 @@ impl Registry {
         self.accounts.iter().map(|(number, account)| (*number, account.counts))
     }
 
-    /// Takes over the counts of another, and which of them are to be written.
+    /// Takes the counts of another registry, and which of them have changed.
     pub(crate) fn take_counts(&mut self, other: &Self) {
         self.total = Counts::default();
         for (number, account) in &mut self.accounts {
@@ -314,7 +312,7 @@ impl Registry {
         self.recount.clone_from(&other.recount);
     }
 
-    /// Forgets the counts, to count anew.
+    /// Resets the counts, for a recount.
     pub(crate) fn reset_counts(&mut self) {
         self.accounts.values_mut().for_each(|account| account.counts = Counts::default());
         self.total = Counts::default();
@@ -326,7 +324,7 @@ impl Registry {
     }
 }
 
-/// What records change in the registry. Each locks it for a moment, so that readers are not kept waiting by a batch.
+/// The changes that records make to the registry. Each locks it only briefly, so that a batch does not block readers.
 impl Memory for Mutex<Registry> {
     fn keys(&self) -> Arc<Keyring> {
         lock(self).keys.clone()

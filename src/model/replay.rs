@@ -1,11 +1,10 @@
-//! What comes back into a subscription's queue, or leaves it, as a whole: replays and discards.
+//! Replays and discards: requeueing or cancelling many deliveries of a subscription.
 //!
-//! Both are noted as a step when they are asked for and then done little by little, between group
-//! commits, so that they survive a restart half-way and hold up nobody. A replay has at most
-//! [`REPLAYED_AT_ONCE`] deliveries in the queue at a time: they go to the receiver in the order of
-//! their sequence numbers, ahead of what is newer, and the next ones follow only as they end. So
-//! the live events of a subscription wait behind a few of them at most, and never behind them all;
-//! and a receiver that is down is not owed a whole replay on top of its backlog.
+//! Both are recorded when requested and then carried out in small steps between group commits, so that they survive a
+//! restart and block nobody. A replay has at most [`REPLAYED_AT_ONCE`] deliveries in the queue at a time: they are sent
+//! in order of their sequence numbers, before newer ones, and the next are requeued only as these end. So the live
+//! events of a subscription wait behind a few of them at most, and a failing receiver does not accumulate a whole
+//! replay on top of its backlog.
 
 use std::ops::ControlFlow;
 
@@ -29,12 +28,12 @@ use crate::model::term::Term;
 use crate::model::turn::Turn;
 use crate::model::view::{Log, View};
 
-/// How many deliveries of a replay are in the queue at most.
+/// The maximum number of a replay's deliveries in the queue.
 const REPLAYED_AT_ONCE: usize = 8;
-/// How many events a replay looks at between two group commits.
+/// How many events a replay examines between two group commits.
 const LOOKED_AT_ONCE: usize = 64;
 
-/// Looks through what a replay would put back. Reads the whole range: not for a turn.
+/// Plans a replay: counts what it would requeue. Reads the whole range: not within a turn.
 pub(crate) fn plan(
     view: &dyn View,
     log: &dyn Log,
@@ -68,8 +67,8 @@ pub(crate) fn plan(
     })
 }
 
-/// The delivery as it would go out again, and where it stands; `None` if it waits anyway, or is not a dead letter where
-/// only those are wanted.
+/// The delivery as it would be requeued, and its current state; `None` if it is pending already, or is not a dead
+/// letter and only those are wanted.
 fn again(
     view: &dyn View,
     number: u32,
@@ -85,7 +84,7 @@ fn again(
     Ok(owing.begun().map(|delivery| (delivery, before)))
 }
 
-/// Begins a replay.
+/// Starts a replay.
 pub(crate) fn replay(turn: &mut Turn<'_>, id: SubscriptionId, replay: &Replay) -> Result<(), StoreError> {
     let Some(current) = current(turn, id) else { return Err(StoreError::NotFound) };
     let (next, last) = replay.sequences;
@@ -99,7 +98,7 @@ pub(crate) fn replay(turn: &mut Turn<'_>, id: SubscriptionId, replay: &Replay) -
     Ok(())
 }
 
-/// Cancels all that waits for a subscription, and ends its replays. Says how much that is.
+/// Cancels all pending deliveries of a subscription, and ends its replays; returns the number of deliveries.
 pub(crate) fn discard(turn: &mut Turn<'_>, id: SubscriptionId) -> Result<u64, StoreError> {
     let (number, waiting, last, replays) = {
         let registry = lock(turn.registry);
@@ -121,7 +120,7 @@ pub(crate) fn discard(turn: &mut Turn<'_>, id: SubscriptionId) -> Result<u64, St
     Ok(waiting)
 }
 
-/// Cancels some of what is being discarded; tells whether there is more.
+/// Cancels some deliveries of a discard; returns whether there are more.
 pub(crate) fn discard_some(turn: &mut Turn<'_>) -> Result<bool, StoreError> {
     let discards = lock(turn.registry).discards();
     let Some(discard) = discards.first().copied() else { return Ok(false) };
@@ -136,8 +135,8 @@ pub(crate) fn discard_some(turn: &mut Turn<'_>) -> Result<bool, StoreError> {
     Ok(true)
 }
 
-/// Puts the next few deliveries of each subscription's oldest replay back; tells whether there
-/// is more to be done at once.
+/// Requeues the next few deliveries of each subscription's oldest replay; returns whether there are more to requeue at
+/// once.
 pub(crate) fn replay_some(turn: &mut Turn<'_>) -> Result<bool, StoreError> {
     let replays = lock(turn.registry).replays();
     let mut more = false;
@@ -162,7 +161,7 @@ fn go_on_with(turn: &mut Turn<'_>, before: &ReplayRecord) -> Result<bool, StoreE
     if replay == *before {
         return Ok(false);
     }
-    // It goes on at once if nothing that it has put back will end and wake it.
+    // Continue at once if no requeued delivery is left whose end would trigger the next step.
     let more = replay.outstanding.is_empty();
     let requeued = |(delivery, before): &(Delivery, PriorState)| {
         Record::from(Box::new(Requeued { delivery: DeliveryRecord::from(delivery), before: *before }))
@@ -176,7 +175,7 @@ fn go_on_with(turn: &mut Turn<'_>, before: &ReplayRecord) -> Result<bool, StoreE
     Ok(more)
 }
 
-/// The deliveries that a replay puts back next; the replay is moved on past them.
+/// The next deliveries to requeue; advances the replay past them.
 fn next_of(turn: &Turn<'_>, replay: &mut ReplayRecord) -> Result<Vec<(Delivery, PriorState)>, StoreError> {
     let (mut looked_at, mut back) = (0, Vec::new());
     let (number, first, last) = (replay.number, replay.next, replay.last);
@@ -215,7 +214,7 @@ fn next_of(turn: &Turn<'_>, replay: &mut ReplayRecord) -> Result<Vec<(Delivery, 
         return Err(error);
     }
     if let Err(damage) = walked {
-        // What cannot be read is not sent; the rest of the queue goes on.
+        // Unreadable records are skipped; the rest of the queue continues.
         tracing::error!("a replay ends early: {damage}");
     }
     Ok(back)
@@ -223,11 +222,11 @@ fn next_of(turn: &Turn<'_>, replay: &mut ReplayRecord) -> Result<Vec<(Delivery, 
 
 fn as_replayed(turn: &Turn<'_>, delivery: Delivery) -> Delivery {
     let give_up_at = turn.now.plus(turn.settings.give_up_after);
-    // Somebody wants it now, however old it is.
+    // It was requested now, however old it is.
     Delivery { state: Standing::Pending, due: turn.now, give_up_at, expire_at: None, replay: true, ..delivery }
 }
 
-/// The sequence number that a subscription's next delivery gets.
+/// The subscription's number and next sequence number.
 pub(crate) fn next_sequence(registry: &Registry, id: SubscriptionId) -> Option<(u32, u64)> {
     registry.get(id).map(|account| (account.subscription.number, account.next_sequence))
 }

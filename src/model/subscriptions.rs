@@ -1,4 +1,4 @@
-//! Creating, changing and deleting subscriptions, and their secrets.
+//! Creating, changing and deleting subscriptions, and rotating their secrets.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,7 +35,7 @@ pub(crate) fn create(turn: &mut Turn<'_>, draft: Draft) -> Result<Arc<Subscripti
     Ok(keep(turn, draft.into_subscription(id, number, secret, turn.now)))
 }
 
-/// Changes a subscription as it is now.
+/// Applies a change to the current subscription.
 pub(crate) fn change(turn: &mut Turn<'_>, id: SubscriptionId, patch: &Patch) -> Result<Arc<Subscription>, StoreError> {
     let current = match current(turn, id) {
         Some(current) if current.is_locked() => {
@@ -54,8 +54,8 @@ pub(crate) fn change(turn: &mut Turn<'_>, id: SubscriptionId, patch: &Patch) -> 
     }
 }
 
-/// The step that begins a subscription's health anew. Whoever enables it again has seen to the receiver: with
-/// what was held against it before, its next failure alone would disable it.
+/// Resets a subscription's health. Whoever enables it again has fixed the receiver; with its old failures the next one
+/// alone would disable it.
 fn as_if_it_had_not_failed(turn: &Turn<'_>, number: u32) -> Option<Record> {
     let mut registry = lock(turn.registry);
     let account = registry.account(number)?;
@@ -64,8 +64,8 @@ fn as_if_it_had_not_failed(turn: &Turn<'_>, number: u32) -> Option<Record> {
     Some(Record::from(SubscriptionStateRecord { number, next_sequence, health }))
 }
 
-/// Gives a subscription a new secret, `given` or a fresh one; the old one signs too for `overlap`. One whose secrets could not be opened
-/// has lost its headers and its client certificate, and stays disabled.
+/// Gives a subscription a new secret, `given` or generated; the previous one also signs for `overlap`. A subscription
+/// whose secrets could not be opened has lost its headers and its client certificate, and stays disabled.
 pub(crate) fn rotate(
     turn: &mut Turn<'_>,
     id: SubscriptionId,
@@ -74,7 +74,7 @@ pub(crate) fn rotate(
 ) -> Result<Secret, StoreError> {
     let Some(current) = current(turn, id) else { return Err(StoreError::NotFound) };
     if given.as_ref() == Some(&current.secret) && !current.is_locked() {
-        // The one before would go, and with it the overlap that may be running.
+        // The previous secret would be dropped, and with it an overlap that may be running.
         let invalid = Invalid::one("/secret", "is the one that it has already");
         return Err(StoreError::Invalid(invalid));
     }
@@ -92,7 +92,7 @@ pub(crate) fn current(turn: &Turn<'_>, id: SubscriptionId) -> Option<Arc<Subscri
     lock(turn.registry).get(id).map(|account| account.subscription.clone())
 }
 
-/// The step that writes a subscription.
+/// The record of a subscription.
 pub(crate) fn record_of(turn: &Turn<'_>, subscription: &Subscription) -> Record {
     let keys = lock(turn.registry).keys().clone();
     Record::from(Box::new(SubscriptionRecord::sealed_by(subscription, false, &keys)))
@@ -110,7 +110,7 @@ fn keep_with(turn: &mut Turn<'_>, subscription: Subscription, more: Option<Recor
     subscription
 }
 
-/// Deletes a subscription; what it is owed is cancelled by [`Handler::tidy`].
+/// Deletes a subscription; [`maintenance`](crate::model::maintenance) cancels its deliveries.
 pub(crate) fn delete(turn: &mut Turn<'_>, id: SubscriptionId) -> Result<(), StoreError> {
     let record = {
         let registry = lock(turn.registry);
@@ -123,7 +123,7 @@ pub(crate) fn delete(turn: &mut Turn<'_>, id: SubscriptionId) -> Result<(), Stor
     Ok(())
 }
 
-/// The record of a subscription as it is to be written now: as it stands where its secrets could not be opened.
+/// The record of a subscription to write now: the stored one if its secrets could not be opened.
 pub(crate) fn as_record(account: &SubscriptionState, keys: &Keyring) -> SubscriptionRecord {
     let locked = account.locked.as_ref().and_then(|locked| SubscriptionRecord::of_value(&locked.value));
     locked.unwrap_or_else(|| SubscriptionRecord::sealed_by(&account.subscription, account.deleted, keys))

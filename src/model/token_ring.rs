@@ -1,10 +1,10 @@
-//! The tokens in memory: every request asks for one, by its hash.
+//! In-memory index of tokens; every request looks one up by its hash.
 //!
-//! A hash is looked up by its first bytes and then compared in constant time. A use is noted in memory at once, and on the
-//! disk as a part of some later group commit: at most every [`NOTED_EVERY`] for each token, and when the store is closed. So
+//! A hash is looked up by its first bytes and then compared in constant time. A use is recorded in memory at once, and
+//! persisted with some later group commit: at most every [`NOTED_EVERY`] for each token, and when the store closes. So
 //! a use costs no sync, and a crash can lose the last minutes of it, but never a token or its revocation.
 //!
-//! Must not know who may do what with a token; one that has expired is found all the same.
+//! Must not know permissions; an expired token is found, too.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -16,18 +16,18 @@ use crate::core::id::TokenId;
 use crate::core::time::Timestamp;
 use crate::core::token::{Token, TokenHash};
 
-/// How far the disk may be behind with a token's last use.
+/// The maximum lag of a token's persisted last use.
 const NOTED_EVERY: Duration = Duration::from_secs(600);
-/// How many tokens there may be.
+/// The maximum number of tokens.
 const MOST: usize = 10_000;
-/// How many of them one company may have.
+/// The maximum number of tokens of a company.
 const MOST_OF_COMPANY: usize = 1_000;
 
 /// A token in memory.
 #[derive(Debug)]
 struct Kept {
     token: Token,
-    /// When it was used last, in milliseconds; 0 for never.
+    /// The time of its last use, in milliseconds; 0 for never.
     used: AtomicU64,
 }
 
@@ -37,7 +37,7 @@ impl Kept {
         Token { last_used_at: (used > 0).then(|| Timestamp::from_millis(used)), ..self.token.clone() }
     }
 
-    /// How far the disk is behind with its last use.
+    /// The lag of its persisted last use.
     fn behind(&self) -> Duration {
         let noted = self.token.last_used_at.unwrap_or(Timestamp::from_millis(0));
         Timestamp::from_millis(self.used.load(Relaxed)).since(noted)
@@ -47,7 +47,7 @@ impl Kept {
 #[derive(Debug, Default)]
 struct Ring {
     by_id: BTreeMap<TokenId, Arc<Kept>>,
-    /// By a part of their hash.
+    /// By a part of the hash.
     by_locator: HashMap<u64, Vec<Arc<Kept>>>,
 }
 
@@ -69,14 +69,14 @@ impl Ring {
 #[derive(Debug, Default)]
 pub(crate) struct Tokens {
     ring: RwLock<Ring>,
-    /// Whether some use is to be noted on the disk.
+    /// Whether a use is due to be persisted.
     due: AtomicBool,
-    /// Whether every use is.
+    /// Whether every use is due.
     closing: AtomicBool,
 }
 
 impl Tokens {
-    /// Takes in a token that is new, or one of which more is noted.
+    /// Adds a token, or updates it.
     pub(crate) fn put(&self, token: Token) {
         let mut ring = self.ring_mut();
         let used_before = ring.remove(token.id).map_or(0, |old| old.used.load(Relaxed));
@@ -87,7 +87,7 @@ impl Tokens {
         ring.by_locator.entry(place).or_default().push(kept);
     }
 
-    /// Forgets a token.
+    /// Removes a token.
     pub(crate) fn remove(&self, id: TokenId) {
         self.ring_mut().remove(id);
     }
@@ -100,7 +100,7 @@ impl Tokens {
         self.ring().by_id.get(&id).map(|kept| kept.token())
     }
 
-    /// The token with this hash; if it is still good, this is a use of it.
+    /// The token with this hash; counts as a use of it, unless it has expired.
     pub(crate) fn find(&self, hash: &TokenHash, now: Timestamp) -> Option<Token> {
         let ring = self.ring();
         let kept = ring.by_locator.get(&hash.locator())?.iter().find(|kept| kept.token.hash.same(hash))?;
@@ -113,12 +113,12 @@ impl Tokens {
         Some(kept.token())
     }
 
-    /// At most so many tokens with ids of these bits or above, ascending.
+    /// At most `most` tokens from the id with these bits on, ascending.
     pub(crate) fn from(&self, bits: u128, most: usize) -> Vec<Token> {
         self.ring().by_id.range(TokenId::from_bits(bits)..).take(most).map(|(_, kept)| kept.token()).collect()
     }
 
-    /// Why there can be no more, of this company or at all.
+    /// Why no more tokens are possible, for this company or at all.
     pub(crate) fn is_full(&self, company: Option<&Company>) -> Option<String> {
         let ring = self.ring();
         let of_company = |company| ring.by_id.values().filter(|kept| kept.token.company.as_ref() == company).count();
@@ -131,12 +131,12 @@ impl Tokens {
         }
     }
 
-    /// The store is about to be closed: every use is to be noted.
+    /// Marks every use as due, before the store closes.
     pub(crate) fn note_every_use(&self) {
         self.closing.store(true, Relaxed);
     }
 
-    /// The tokens whose last use is to be noted.
+    /// The tokens whose last use is due to be persisted.
     pub(crate) fn unnoted(&self) -> Vec<Token> {
         let closing = self.closing.load(Relaxed);
         if !self.due.swap(false, Relaxed) && !closing {
@@ -192,21 +192,21 @@ mod tests {
             bytes[31] ^= 1;
             TokenHash::from_bytes(bytes)
         };
-        assert_eq!(tokens.find(&near, START), None, "the whole hash counts, not where it stands");
+        assert_eq!(tokens.find(&near, START), None, "the whole hash is compared");
     }
 
     #[test]
-    fn uses_are_noted_seldom_and_at_the_end() {
+    fn uses_are_persisted_at_intervals_and_on_close() {
         let tokens = Tokens::default();
         tokens.put(token(1, "one", None));
         let hash = TokenHash::of("one");
         tokens.find(&hash, START).unwrap();
         let first = tokens.unnoted();
-        assert_eq!(first[0].last_used_at, Some(START), "the first use is noted at once");
+        assert_eq!(first[0].last_used_at, Some(START), "the first use is persisted at once");
         tokens.put(first[0].clone());
         let soon = START.plus(Duration::from_secs(30));
         assert_eq!(tokens.find(&hash, soon).unwrap().last_used_at, Some(soon));
-        assert!(tokens.unnoted().is_empty(), "noted again after half a minute");
+        assert!(tokens.unnoted().is_empty(), "persisted again after half a minute");
         tokens.note_every_use();
         assert_eq!(tokens.unnoted()[0].last_used_at, Some(soon));
         tokens.put(tokens.unnoted()[0].clone());
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_over_is_found_and_not_used() {
+    fn an_expired_token_is_found_and_not_used() {
         let tokens = Tokens::default();
         tokens.put(Token { expires_at: Some(START), ..token(1, "one", None) });
         let found = tokens.find(&TokenHash::of("one"), START).unwrap();
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn their_number_is_bounded() {
+    fn the_number_of_tokens_is_bounded() {
         let tokens = Tokens::default();
         let acme = Company::parse("acme").unwrap();
         for id in 1..=MOST_OF_COMPANY as u128 {

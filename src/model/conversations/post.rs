@@ -1,4 +1,4 @@
-//! Storing a message, with the event that it raises if it is a reply.
+//! Storing a message, with the event it raises if it is a reply.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -19,9 +19,9 @@ use crate::model::record::{self, Accepted, MessageRecord, Record, ThreadGone, Th
 use crate::model::turn::Turn;
 use crate::model::{accept, expiry, keys};
 
-/// How long before it is sent, by the platform's clock, a message may be stored.
+/// How far the platform's clock may be ahead: how long before its `sent_at` a message may be stored.
 const AHEAD: Duration = Duration::from_secs(3600);
-/// How many threads are looked at between two group commits.
+/// How many threads are examined between two group commits.
 const FORGOTTEN_AT_ONCE: usize = 64;
 
 /// Stores a message, and raises its event if it is a reply.
@@ -69,7 +69,7 @@ pub(crate) fn post(turn: &mut Turn<'_>, posted: PreparedMessage) -> Result<Poste
     Ok(PostedMessage { conversation: thread.id, messages: thread.messages, event, duplicate: false })
 }
 
-/// The step of the event that `message` raises.
+/// The record of the event that `message` raises.
 fn raise(turn: &mut Turn<'_>, id: EventId, message: &Message, thread: &Conversation, key: &[u8]) -> Record {
     let data = {
         let threads = lock(&turn.carried.threads);
@@ -102,7 +102,7 @@ fn raise(turn: &mut Turn<'_>, id: EventId, message: &Message, thread: &Conversat
     step
 }
 
-/// Makes sure that the thread is in memory as it is.
+/// Ensures that the cache has the current thread.
 fn take_up(
     turn: &Turn<'_>,
     key: &[u8],
@@ -117,15 +117,15 @@ fn take_up(
     let kept = match (head, read_ahead) {
         (None, _) => Kept::default(),
         (Some(_), Some(kept)) if kept.last == last => kept,
-        // It was forgotten, or written to, after it was looked for.
+        // It was evicted, or written to, after it was looked up.
         (Some(head), _) => read::kept(turn.log, head, turn.settings.max_data_bytes)?,
     };
     threads.put(key, kept);
     Ok(())
 }
 
-/// The message that was posted before with the same id, of this thread, or within the window of any; or why this
-/// one cannot be it.
+/// The message previously posted with the same id: in this thread, or within the idempotency window in any. Fails if
+/// the new one differs from it.
 fn message_before(
     turn: &Turn<'_>,
     message: &NewMessage,
@@ -162,17 +162,18 @@ fn message_before(
     why.map_or_else(|| Ok(Some(again(&thread, receipt.event))), refused)
 }
 
-/// All is durable: threads may be forgotten.
+/// Evicts threads from the cache. Only while everything is durable.
 pub(crate) fn relieve(threads: &Mutex<Threads>) {
     lock(threads).relieve();
 }
 
-/// Forgets some of the threads whose last message is over, behind the key `after`; gives the key to go on behind.
+/// Removes some of the threads whose last message has expired, after the key `after`; returns the key to continue
+/// after.
 pub(crate) fn forget_some(turn: &mut Turn<'_>, after: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
     let over = turn.settings.retention.messages_over(turn.now);
     let some = turn.scan(&keys::LATEST, Some(after), FORGOTTEN_AT_ONCE)?;
     for (key, hash) in &some {
-        // A message is stored at the earliest when it is sent, so behind this none is over.
+        // A message is stored [`AHEAD`] of its `sent_at` at the earliest, so no thread after this key has expired.
         let behind = keys::latest(u128::from(over.plus(AHEAD).millis()) << 80);
         if *key > behind {
             return Ok(None);

@@ -18,14 +18,15 @@ use crate::model::term::Term;
 use crate::model::value::ValueKind;
 use crate::model::view::{Log, Reached, View, ViewMut, Wanted, Work};
 
-/// How many events of a call are looked at for what they say of the lead.
+/// How many events of a call are examined for the lead's data.
 const EVENTS_LOOKED_AT: usize = 500;
 /// How long before its first SMS a call's events may have been accepted.
 const CALL_BEFORE: Duration = Duration::from_secs(30 * 86_400);
-/// How many threads are looked at in one go.
+/// How many threads are read per scan.
 const LOOKED_AT_ONCE: usize = 256;
 
-/// The thread under `key`. Where that cannot be read, as its last message has it: the whole journal is searched then.
+/// The thread under `key`. If its value is unreadable, it is restored from the thread's last message, by a search of
+/// the whole log.
 pub(crate) fn thread(view: &dyn View, log: &dyn Log, key: &[u8]) -> Result<Option<Conversation>, StoreError> {
     let Some(value) = view.get(key)? else { return Ok(None) };
     if ValueKind::Thread.is_readable(key, &value) {
@@ -42,7 +43,8 @@ pub(crate) fn thread(view: &dyn View, log: &dyn Log, key: &[u8]) -> Result<Optio
     Ok(last.and_then(ThreadRecord::conversation))
 }
 
-/// The hash of the thread that stands at a place in their order. Where that cannot be read all threads are asked.
+/// The hash of the thread at a position of the thread order. If the value is unreadable, all threads are scanned for
+/// it.
 fn hash_at(view: &dyn View, place_key: &[u8], value: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
     if ValueKind::of(place_key).is_some_and(|kind| kind.is_readable(place_key, value)) {
         return Ok(Some(value.to_vec()));
@@ -66,7 +68,7 @@ fn hash_at(view: &dyn View, place_key: &[u8], value: &[u8]) -> Result<Option<Vec
     Ok(found)
 }
 
-/// Hands the messages of a thread to `visit`, the one that was stored last first, from below the id `below` on.
+/// Calls `visit` with the messages of a thread, the most recently stored first, starting below the id `below`.
 pub(crate) fn messages(
     log: &dyn Log,
     thread: &Conversation,
@@ -76,7 +78,7 @@ pub(crate) fn messages(
     let bits = thread.id.bits();
     let (kinds, keys, from) = (MessageRecord::KINDS, [Term::Thread(bits)], thread.first.bits());
     let wanted = Wanted { kinds, keys: &keys, below, from, ..Wanted::ANY };
-    // Whoever asks says when it is enough.
+    // `visit` decides when to stop.
     log.to_the_end(&wanted, &log.unbounded(), &mut |head, payload| {
         let record = MessageRecord::decode(payload).filter(|record| record.thread().id() == bits);
         let message = record.map(|record| record.message(MessageId::from_bits(head.id)));
@@ -84,14 +86,14 @@ pub(crate) fn messages(
     })
 }
 
-/// The thread as an event would show it, in at most `most` bytes of lines: what can be read of it now.
+/// Loads a thread as an event would show it, with at most `most` bytes of lines, from what is readable now.
 pub(crate) fn kept(log: &dyn Log, thread: &Conversation, most: usize) -> Result<Kept, StoreError> {
     let mut newest = Vec::new();
     let mut bytes = 0;
     messages(log, thread, u128::MAX, &mut |message| {
         bytes += message.body.len();
         newest.push(message);
-        // What came later may have been sent earlier, so a little more than what fits is read.
+        // Messages stored later may have been sent earlier, so somewhat more than fits is read.
         if bytes > most.saturating_mul(2) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     })?;
     let mut kept = Kept::default();
@@ -99,7 +101,7 @@ pub(crate) fn kept(log: &dyn Log, thread: &Conversation, most: usize) -> Result<
     Ok(kept)
 }
 
-/// Looks through the events of a thread's call that have ids from `from` on.
+/// Collects facts from the events of a thread's call with ids from `from` on.
 pub(crate) fn facts(log: &dyn Log, thread: &Conversation, from: u128) -> Result<Facts, StoreError> {
     let earliest = lowest_id(Some(Timestamp::from_millis(
         thread.first.timestamp().millis().saturating_sub(u64::try_from(CALL_BEFORE.as_millis()).unwrap_or(u64::MAX)),
@@ -124,8 +126,8 @@ pub(crate) fn facts(log: &dyn Log, thread: &Conversation, from: u128) -> Result<
     Ok(facts)
 }
 
-/// A page of threads, the one with the latest message first; with a phone number, the one first in which the last
-/// message with that was stored last.
+/// A page of threads, the one with the latest message first; with a phone filter, by the last stored message with that
+/// number.
 pub(crate) fn page(
     view: &dyn View,
     log: &dyn Log,
@@ -143,7 +145,7 @@ fn place(thread: &Conversation) -> u128 {
     ThreadRecord::from(thread).place()
 }
 
-/// A thread with the message that was stored last in it.
+/// A thread with its last stored message.
 pub(crate) fn shown(log: &dyn Log, thread: Conversation) -> Result<Shown, StoreError> {
     let mut last = None;
     log.record(thread.last.bits(), &mut |head, payload| {
@@ -162,7 +164,7 @@ fn matches(filter: &ConversationFilter, thread: &Conversation) -> bool {
         && filter.until.is_none_or(|until| thread.first_at < until)
 }
 
-/// Threads in their order, behind the place `after`.
+/// Threads by their latest message, after the position `after`.
 fn by_time(
     view: &dyn View,
     log: &dyn Log,
@@ -183,7 +185,7 @@ fn by_time(
             let own = keys::place_in(key).unwrap_or(0);
             let Some(hash) = hash_at(view, key, value)? else { continue };
             let thread = thread(view, log, &[&keys::THREAD[..], &hash].concat())?;
-            // It may have moved on since.
+            // It may have moved since.
             if let Some(thread) = thread.filter(|thread| place(thread) == own) {
                 if filter.since.is_some_and(|since| thread.last_at < since) {
                     return Ok(gather.page(Reached::End));
@@ -199,7 +201,7 @@ fn by_time(
     }
 }
 
-/// Threads with messages from or to this number, by the last of these, behind the message `after`.
+/// Threads with messages from or to this number, by the last of these, after the message `after`.
 fn of_phone(
     view: &dyn View,
     log: &dyn Log,
@@ -239,7 +241,7 @@ fn of_phone(
     failed.map_or_else(|| Ok(gather.page(reached)), Err)
 }
 
-/// The thread as it is now, unless it has gone, or a later message of it than `id` has the number.
+/// The current thread; `None` if it was removed, or if a message after `id` has the number too.
 fn with_last_of(
     view: &dyn View,
     log: &dyn Log,
@@ -261,7 +263,7 @@ fn with_last_of(
     Ok(later.is_none().then_some(thread))
 }
 
-/// The threads, of one company if it is said, in which this is or was the lead's number.
+/// The threads, of one company if given, in which this is or was the lead's number.
 pub(crate) fn threads_of(
     view: &dyn View,
     log: &dyn Log,
@@ -281,8 +283,8 @@ pub(crate) fn threads_of(
     keys_seen.iter().filter_map(|key| thread(view, log, key).transpose()).collect()
 }
 
-/// Puts the threads of every company in an order of their own, where a version before has not. That it is done goes to the
-/// disk behind all of it, for its key does.
+/// Builds the per-company thread order if an older version has not. The key that says so sorts after all of it, so it
+/// reaches the disk last.
 pub(crate) fn put_in_order(view: &dyn ViewMut) -> Result<(), StoreError> {
     match view.get(keys::IN_ORDER)? {
         Some(value) if ValueKind::InOrder.is_readable(keys::IN_ORDER, &value) => return Ok(()),
@@ -297,7 +299,7 @@ pub(crate) fn put_in_order(view: &dyn ViewMut) -> Result<(), StoreError> {
         for (key, hash) in some {
             let value = view.get(&[&keys::THREAD[..], &hash].concat())?;
             let thread = value.as_deref().and_then(record::unversioned::<ThreadRecord>);
-            // One that cannot be read is told of where it is asked for.
+            // An unreadable one is reported when it is read.
             if let (Some(thread), Some(place)) = (thread, keys::place_in(&key)) {
                 view.put(keys::latest_in(thread.company(), place), hash);
             }

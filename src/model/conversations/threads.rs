@@ -1,38 +1,38 @@
-//! The SMS threads that were written to lately, as an event raised in them would show them.
+//! Cache of recently used SMS threads, in the form an event would show them.
 //!
-//! A thread that is here is complete: every message that is stored goes through here first, so that the
-//! second of one group commit sees the first, which cannot be read from the journal yet. Whoever is the oldest
-//! goes when there are too many, but never between the storing and the disk.
+//! A cached thread is always complete: every stored message is added here first, so that the second message of a group
+//! commit sees the first, which is not readable from the log yet. When the cache is full the least recently used
+//! threads are evicted, but never while a stored message is not durable.
 
 use std::collections::HashMap;
 
 use crate::core::conversation::{History, Lead, Line, Message};
 use crate::core::id::MessageId;
 
-/// How many bytes of lines are kept, and about what a thread costs beside its lines.
+/// The size limit of cached lines, and the approximate overhead of a thread.
 const MOST: usize = 8 << 20;
 const EACH: usize = 512;
 
-/// A thread as it was read, or is kept.
+/// A thread in memory.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Kept {
-    /// The message that was stored last; `None` if there is none.
+    /// The last stored message; `None` if there is none.
     pub(crate) last: Option<MessageId>,
     /// Its newest messages.
     pub(crate) history: History,
-    /// What its messages said of the lead.
+    /// What its messages say about the lead.
     pub(crate) lead: Lead,
-    /// The ids below this one were looked through for what the call's events say of the lead.
+    /// Events with ids below this were searched for the lead's data.
     pub(crate) searched: u128,
     used: u64,
 }
 
 impl Kept {
-    /// Takes in a message behind all that were stored before.
+    /// Adds the newest message.
     pub(crate) fn add(&mut self, message: &Message, most: usize) {
         self.last = Some(message.id);
         self.history.add(Line::of(message), most);
-        // A message has what was known before it, too.
+        // A message carries what was known before it, too.
         self.lead = message.lead.clone().or(std::mem::take(&mut self.lead));
     }
 
@@ -41,7 +41,7 @@ impl Kept {
     }
 }
 
-/// All of them, by their keys in the state.
+/// The cached threads, by their keys in the view.
 #[derive(Debug, Default)]
 pub(crate) struct Threads {
     kept: HashMap<Vec<u8>, Kept>,
@@ -50,12 +50,12 @@ pub(crate) struct Threads {
 }
 
 impl Threads {
-    /// The thread, if it is here.
+    /// The thread, if it is cached.
     pub(crate) fn get(&self, key: &[u8]) -> Option<&Kept> {
         self.kept.get(key)
     }
 
-    /// Puts a thread as it was read.
+    /// Inserts a thread as read.
     pub(crate) fn put(&mut self, key: &[u8], mut thread: Kept) {
         self.clock += 1;
         thread.used = self.clock;
@@ -64,7 +64,7 @@ impl Threads {
         self.bytes -= before.map_or(0, |before| before.bytes());
     }
 
-    /// Changes a thread that is here.
+    /// Changes a cached thread.
     pub(crate) fn change(&mut self, key: &[u8], change: impl FnOnce(&mut Kept)) {
         self.clock += 1;
         if let Some(thread) = self.kept.get_mut(key) {
@@ -75,12 +75,12 @@ impl Threads {
         }
     }
 
-    /// Forgets a thread.
+    /// Evicts a thread.
     pub(crate) fn forget(&mut self, key: &[u8]) {
         self.bytes -= self.kept.remove(key).map_or(0, |gone| gone.bytes());
     }
 
-    /// Forgets those that were used longest ago, until there are not too many. Only while all is on the disk.
+    /// Evicts the least recently used threads if the cache is over its limit. Only while everything is durable.
     pub(crate) fn relieve(&mut self) {
         if self.bytes <= MOST {
             return;
@@ -89,7 +89,7 @@ impl Threads {
             self.kept.iter().map(|(key, thread)| (thread.used, key.clone())).collect();
         by_use.sort_unstable();
         for (_, key) in by_use {
-            // Some room at once, so that this is not done for every message.
+            // Frees a quarter at once, so that this does not run for every message.
             if self.bytes <= MOST / 4 * 3 {
                 return;
             }

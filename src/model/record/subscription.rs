@@ -1,10 +1,10 @@
 //! A subscription with its secrets.
 //!
-//! Version 1 is [`Plain`]. One with a client certificate is version 2: the same, and then the certificate. With a key
-//! ([`Keyring`]) it is version 3: [`Plain`] without secrets, and then all of them sealed as one, so that none can be
-//! exchanged for another's, or for an older one. Version 4 has settings that came later ([`Later`]) between [`Plain`] and
-//! what stands behind it, which says itself what it is; it is written where one of them is not what it is by default.
-//! In the journal each version is a frame of its own kind. Without all of this nothing has changed since version 1.
+//! Version 1 is [`Plain`]. With a client certificate it is version 2: the same, followed by the certificate. With a key
+//! ([`Keyring`]) it is version 3: [`Plain`] without secrets, followed by all of them sealed as one, so that none can be
+//! exchanged for that of another subscription or for an older one. Version 4 has settings added later ([`Later`])
+//! between [`Plain`] and the rest, which is tagged; it is written if one of them differs from its default. Each version
+//! is a record kind of its own. A subscription without any of this is still written as version 1.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -28,19 +28,19 @@ use crate::model::record::kind::{
 use crate::model::segment::Class;
 use crate::model::term::Terms;
 
-/// What is authenticated with the sealed secrets, ahead of the subscription's id: they are of that one alone.
+/// Associated data of the sealed secrets, followed by the subscription's id, so that they are valid for it alone.
 const ABOUT: &[u8] = b"hookswitch subscription secrets v1\0";
 
-/// How a record stands on the disk; the number is the version of its value.
+/// The encoding of a record; the number is the version of its value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {
-    /// All in the clear.
+    /// In plaintext.
     Plain = 1,
-    /// All in the clear, with a client certificate.
+    /// In plaintext, with a client certificate.
     Certified = 2,
-    /// Its secrets sealed.
+    /// With sealed secrets.
     Sealed = 3,
-    /// With settings that came later, and whatever stands behind the plain record.
+    /// With later settings, followed by any rest.
     Extended = 4,
 }
 
@@ -52,7 +52,7 @@ pub(crate) struct SubscriptionRecord {
     rest: Rest,
 }
 
-/// Settings that came later.
+/// Settings added later.
 #[derive(Clone, PartialEq, Eq, Encode, Decode)]
 struct Later {
     nested: String,
@@ -64,7 +64,7 @@ impl Default for Later {
     }
 }
 
-/// What stands behind the plain record.
+/// What follows the plain record.
 #[derive(Clone, Encode, Decode)]
 enum Rest {
     Nothing,
@@ -88,7 +88,7 @@ struct SealedSecrets {
     text: Vec<u8>,
 }
 
-/// What a plain record gives away when it is sealed.
+/// The secrets of a plain record.
 #[derive(Encode, Decode)]
 struct Secrets {
     secret: Vec<u8>,
@@ -128,17 +128,17 @@ struct Plain {
     updated_at: u64,
     secret: Vec<u8>,
     previous_secret: Option<(Vec<u8>, u64)>,
-    /// Deleted, and kept until what it was owed is cancelled.
+    /// Deleted, and kept until its deliveries are cancelled.
     deleted: bool,
 }
 
 impl Form {
-    /// All forms, by their numbers.
+    /// All forms, by number.
     const ALL: [Self; 4] = [Self::Plain, Self::Certified, Self::Sealed, Self::Extended];
 }
 
 impl SubscriptionRecord {
-    /// All of it in the clear.
+    /// A record in plaintext.
     pub(crate) fn new(subscription: &Subscription, deleted: bool) -> Self {
         let certificate = subscription.client_certificate.as_ref();
         let certificate = certificate.map(|it| Certificate { cert: it.cert.clone(), key: it.key.expose().to_owned() });
@@ -147,8 +147,8 @@ impl SubscriptionRecord {
         Self { plain: Plain::new(subscription, deleted), later, rest }
     }
 
-    /// The same with its secrets sealed, if there is a key that seals. One that is sealed already stays as it is, with
-    /// whatever key. `nonce` is random.
+    /// Seals the secrets, if there is a sealing key. Secrets that are sealed already stay as they are, with any key.
+    /// `nonce` is random.
     pub(crate) fn sealed(mut self, keys: &Keyring, nonce: [u8; seal::NONCE]) -> Self {
         let certificate = match (&self.rest, keys.sealing()) {
             (Rest::Sealed(_), _) | (_, None) => return self,
@@ -162,7 +162,7 @@ impl SubscriptionRecord {
         self
     }
 
-    /// The record of a subscription, sealed if there is a key that seals.
+    /// The record of a subscription, sealed if there is a sealing key.
     pub(crate) fn sealed_by(subscription: &Subscription, deleted: bool, keys: &Keyring) -> Self {
         Self::new(subscription, deleted).sealed_afresh(keys)
     }
@@ -176,7 +176,8 @@ impl SubscriptionRecord {
         self.sealed(keys, nonce)
     }
 
-    /// The same, sealed with the key that seals now, if there is one and the record can be opened; otherwise as it is.
+    /// Reseals the record with the current key, if there is one and the record can be opened; otherwise returns it
+    /// unchanged.
     pub(crate) fn sealed_with_current_key(self, keys: &Keyring) -> Self {
         if keys.sealing().is_none() || self.key() == keys.sealing() {
             return self;
@@ -188,13 +189,13 @@ impl SubscriptionRecord {
         self.plain.number
     }
 
-    /// The same, deleted.
+    /// Marks it as deleted.
     pub(crate) fn deleted(mut self) -> Self {
         self.plain.deleted = true;
         self
     }
 
-    /// How it stands on the disk.
+    /// Its encoding.
     pub(crate) fn form(&self) -> Form {
         match self.rest {
             _ if self.later != Later::default() => Form::Extended,
@@ -204,7 +205,7 @@ impl SubscriptionRecord {
         }
     }
 
-    /// The key that its secrets are sealed with; `None` if they are in the clear.
+    /// The key that sealed its secrets; `None` if they are in plaintext.
     pub(crate) const fn key(&self) -> Option<Fingerprint> {
         match &self.rest {
             Rest::Sealed(sealed) => Some(Fingerprint::from_bytes(sealed.key)),
@@ -212,7 +213,7 @@ impl SubscriptionRecord {
         }
     }
 
-    /// Appends the payload of its frame.
+    /// Appends the payload.
     pub(crate) fn encode_into(&self, out: &mut Vec<u8>) {
         codec::encode_into(out, &self.plain);
         match &self.rest {
@@ -223,7 +224,7 @@ impl SubscriptionRecord {
         }
     }
 
-    /// Reads the payload of a frame.
+    /// Decodes a payload.
     pub(crate) fn decode(form: Form, payload: &[u8]) -> Option<Self> {
         let of_old = |plain, rest| Self { plain, later: Later::default(), rest };
         match form {
@@ -234,21 +235,21 @@ impl SubscriptionRecord {
         }
     }
 
-    /// The value in the state database: a version, then the payload.
+    /// Encodes it as a value of the view: the version, then the payload.
     pub(crate) fn to_value(&self) -> Vec<u8> {
         let mut value = vec![self.form() as u8];
         self.encode_into(&mut value);
         value
     }
 
-    /// Reads a value of the state database.
+    /// Decodes a value of the view.
     pub(crate) fn of_value(value: &[u8]) -> Option<Self> {
         let (version, payload) = value.split_first()?;
         let form = Form::ALL.into_iter().find(|form| *form as u8 == *version)?;
         Self::decode(form, payload)
     }
 
-    /// The subscription, its secrets opened; `None` if the record holds what cannot be one.
+    /// The subscription with opened secrets; `None` if the record is invalid.
     pub(crate) fn unsealed(self, keys: &Keyring) -> Option<Registered> {
         let (key, deleted) = (self.key(), self.plain.deleted);
         match self.clone().opened(keys) {
@@ -266,7 +267,7 @@ impl SubscriptionRecord {
         }
     }
 
-    /// The same with its secrets in the clear.
+    /// Opens the secrets.
     ///
     /// # Errors
     /// They cannot be opened.
@@ -279,7 +280,7 @@ impl SubscriptionRecord {
         Ok(self)
     }
 
-    /// The subscription of a record in the clear.
+    /// The subscription of a record in plaintext.
     fn subscription(self) -> Option<Subscription> {
         let client_certificate = match self.rest {
             Rest::Certificate(it) => Some(Arc::new(ClientCertificate { cert: it.cert, key: Hidden::new(it.key) })),
@@ -290,7 +291,7 @@ impl SubscriptionRecord {
     }
 }
 
-/// What the secrets of a subscription are sealed about.
+/// The associated data of a subscription's sealed secrets.
 fn about(id: u128) -> Vec<u8> {
     [ABOUT, &id.to_be_bytes()].concat()
 }
@@ -306,7 +307,7 @@ impl Plain {
         }
     }
 
-    /// Puts them in again, but for the certificate, which stands beside.
+    /// Puts the secrets back, except the certificate, which is returned.
     fn take_back(&mut self, secrets: Secrets) -> Option<Certificate> {
         (self.secret, self.previous_secret) = (secrets.secret, secrets.previous_secret);
         self.headers = secrets.headers;
@@ -434,7 +435,7 @@ impl Kind for SubscriptionRecord {
     nothing_personal!();
 }
 
-/// Nothing is left of the deleted subscription with this number.
+/// A deleted subscription was removed; its number.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SubscriptionRemoved(pub(crate) u32);
 
