@@ -1,4 +1,4 @@
-//! SMS conversations: storing a message, and looking at threads.
+//! SMS conversations: storing messages and reading threads.
 
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -16,18 +16,18 @@ use crate::model::page::Page;
 use crate::model::query::lowest_id;
 use crate::store::api::Store;
 
-/// How many bytes of bodies one page of a thread may have.
+/// The maximum size of the messages on one page of a thread, in bytes.
 const PAGE_BYTES: usize = 8 << 20;
-/// How many messages it may have.
+/// The maximum number of messages on it.
 const PAGE_MESSAGES: usize = 10_000;
-/// Events with ids that are so much younger may not be there to be seen yet.
+/// Events with ids younger than this may not be visible yet.
 const UNDER_WAY: Duration = Duration::from_secs(60);
 
 impl Store {
-    /// Reads what storing a message needs. Blocks; the message is not stored yet.
+    /// Reads what storing a message needs. Blocks; does not store the message.
     ///
     /// # Errors
-    /// What holds the thread, or the call's events, cannot be read or is damaged.
+    /// The thread or the call's events cannot be read or are damaged.
     pub fn prepare_message(&self, message: NewMessage, now: Timestamp) -> Result<PreparedMessage, ReadError> {
         let shared = &self.shared;
         let key = keys::thread(message.company.as_str(), message.call.as_str());
@@ -63,15 +63,15 @@ impl Store {
         if kept.last == Some(head.last) {
             return Ok(kept);
         }
-        // The last message is on its way to the journal.
+        // The last message is not in the log yet.
         self.view().settle();
         Ok(read::kept(self.history(), head, self.shared.max_data_bytes)?)
     }
 
-    /// Stores a message, with the event that it raises if it does, in one step.
+    /// Stores a message, atomically with the event it raises, if any.
     ///
     /// # Errors
-    /// There is no room in the committer's inbox; the reply is not called.
+    /// The write queue is full; the reply is not called.
     pub fn post_message(&self, message: PreparedMessage, reply: Reply<PostedMessage>) -> Result<(), Busy> {
         match self.shared.engine.admit(message.bytes as u64) {
             Ok(()) => self.push(Command::Message(Box::new(message), reply)),
@@ -82,10 +82,10 @@ impl Store {
         }
     }
 
-    /// A page of conversations, the one with the latest message first; `after` is [`Page::next`] of the page before.
+    /// A page of conversations, the one with the latest message first; `after` is [`Page::next`] of the previous page.
     ///
     /// # Errors
-    /// What holds them cannot be read, or is damaged.
+    /// The data cannot be read or is damaged.
     pub fn conversations(
         &self,
         filter: &ConversationFilter,
@@ -95,10 +95,10 @@ impl Store {
         read::page(self.view(), self.history(), filter, after, limit)
     }
 
-    /// The conversation of a call, with the message that was stored last.
+    /// The conversation of a call, with its last stored message.
     ///
     /// # Errors
-    /// What holds it cannot be read, or is damaged.
+    /// The data cannot be read or is damaged.
     pub fn conversation(&self, company: &Company, call: &CallId) -> Result<Option<Shown>, ReadError> {
         let Some(thread) = read::of_call(self.view(), self.history(), company, call)? else {
             return Ok(None);
@@ -106,11 +106,11 @@ impl Store {
         read::shown(self.history(), thread).map(Some)
     }
 
-    /// Messages of a conversation, oldest first: the 10,000 that were stored last, or as many of them as have 8 MiB of
-    /// text and links; `after` is [`Page::next`] of the page before, which leads to those stored before.
+    /// Messages of a conversation, oldest first: the 10,000 stored last, or as many of these as have 8 MiB of text and
+    /// links; `after` is [`Page::next`] of the previous page, for those stored earlier.
     ///
     /// # Errors
-    /// What holds them cannot be read, or is damaged.
+    /// The data cannot be read or is damaged.
     pub fn messages(&self, thread: &Conversation, after: Option<u128>) -> Result<Page<Message>, ReadError> {
         let mut items: Vec<Message> = Vec::new();
         let (mut bytes, mut next) = (0, None);
@@ -128,7 +128,7 @@ impl Store {
     }
 }
 
-/// Forgets what is in memory of the thread of a call.
+/// Evicts the thread of a call from the cache.
 pub(crate) fn forget(store: &Store, company: &str, call: &str) {
     lock(&store.shared.threads).forget(&keys::thread(company, call));
 }

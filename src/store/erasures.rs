@@ -25,20 +25,20 @@ use crate::model::{keys, value};
 use crate::store::api::Store;
 use crate::store::conversations::forget;
 
-/// How many calls of one person are erased at once.
+/// The maximum number of calls of one person in an erasure.
 const CALLS_MOST: usize = 10_000;
-/// How many deliveries are being cancelled at a time.
+/// The maximum number of unanswered cancellations.
 const CANCELLED_AT_ONCE: usize = 256;
 /// Why a delivery is cancelled.
 const WHY: &str = "what its event said was erased at the request of the person it was about";
 
 impl Store {
-    /// Erases what is known of the person with this number, as `lead_phone` has it: from now on nothing of it is shown
-    /// or sent, and soon it is off the disk. With `cancel`, what is still owed of it is cancelled; otherwise it
-    /// is sent without it. Blocks until that is so.
+    /// Erases the data of the person with this number, as in `lead_phone`: from now on it is neither shown nor sent,
+    /// and soon it is gone from disk. With `cancel`, pending deliveries of it are cancelled; otherwise they are sent
+    /// without it. Blocks until that is so.
     ///
     /// # Errors
-    /// It could not be noted, or what there is could not be read; then it may be asked for again.
+    /// It could not be recorded, or the data could not be read; it can be requested again.
     pub fn erase(&self, company: &Company, phone: &str, cancel: bool, now: Timestamp) -> Result<Erasure, ReadError> {
         let shared = &self.shared;
         let mut calls: BTreeSet<String> = BTreeSet::new();
@@ -60,7 +60,7 @@ impl Store {
             self.raw_events_of_call(company, call, &rule, &mut events)?;
         }
         if rule.calls.is_empty() && !self.history().has_any(&rule.hashes())? {
-            // No record speaks of this number, so that there is nothing to be read by this rule, nor to be written again.
+            // No record is about this number, so there is nothing to redact on reading or to rewrite.
             let record = ErasureRecord::begun(company.as_str(), now, 0, 0).done(now, 0, 0, 0);
             return self.noted_erasure(id, record);
         }
@@ -80,10 +80,10 @@ impl Store {
         record.erasure(id).ok_or_else(unreadable)
     }
 
-    /// The erasures, the newest first.
+    /// The erasures, newest first.
     ///
     /// # Errors
-    /// The state cannot be read.
+    /// The view cannot be read.
     pub fn erasures(&self, company: Option<&Company>) -> Result<Vec<Erasure>, ReadError> {
         let all = self.view().scan(&[keys::ERASURE], None, usize::MAX)?;
         let mut found: Vec<Erasure> = Vec::new();
@@ -116,7 +116,7 @@ impl Store {
         Ok(())
     }
 
-    /// The ids of the events of a call that the rule takes something out of.
+    /// Adds the ids of the events of a call that the rule changes.
     fn raw_events_of_call(
         &self,
         company: &Company,
@@ -138,9 +138,9 @@ impl Store {
         Ok(())
     }
 
-    /// Cancels what is owed of these events, dead letters too. Says how much that was.
+    /// Cancels the pending deliveries and dead letters of these events; returns how many.
     fn cancel_all_of(&self, events: &[EventId]) -> Result<u64, ReadError> {
-        // One call may owe thousands: they share group commits instead of waiting for one each.
+        // A call may have thousands of them: they share group commits instead of waiting for one each.
         let mut waiting = VecDeque::new();
         let mut cancelled = 0;
         for id in events {
@@ -162,7 +162,7 @@ impl Store {
     }
 }
 
-/// Whether a delivery was cancelled, 1, or 0 if it had ended meanwhile or its subscription is gone.
+/// 1 if the delivery was cancelled; 0 if it had ended in the meantime or its subscription is gone.
 fn was_cancelled(answer: &mpsc::Receiver<Result<Delivery, StoreError>>) -> Result<u64, StoreError> {
     match answer.recv().map_err(|_| StoreError::Unavailable)? {
         Ok(_) => Ok(1),

@@ -1,4 +1,4 @@
-//! What is read of a delivery before it is retried or cancelled.
+//! Reading a delivery before it is retried or cancelled.
 
 use crate::core::id::DeliveryId;
 use crate::model::error::ReadError;
@@ -10,7 +10,7 @@ impl Store {
     /// Reads what retrying or cancelling a delivery needs; `None` if there is no such delivery. Blocks.
     ///
     /// # Errors
-    /// What holds it cannot be read, or is damaged.
+    /// The data cannot be read or is damaged.
     pub fn known_delivery(&self, id: DeliveryId) -> Result<Option<KnownDelivery>, ReadError> {
         let Some(delivery) = self.delivery(id)? else { return Ok(None) };
         let event = query::event(self.history(), delivery.event)?.map(KnownEvent::from);

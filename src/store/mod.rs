@@ -1,7 +1,7 @@
-//! The store's verbs, in domain words: the only way in which other modules ask for what is kept, or change it.
+//! The store's API: the only way for other modules to read or change stored data.
 //!
-//! `accept`, `finish`, `log`, … speak of events, deliveries and subscriptions. What is decided about them is in
-//! [`model`](crate::model), and what keeps it is an [`engine`](crate::engine). This module must not know who sends what to
+//! Its methods (`accept`, `finish`, `log`, …) speak of events, deliveries and subscriptions. Decisions about them are
+//! in [`model`](crate::model), storage in an [`engine`](crate::engine). This module must not know who sends what to
 //! whom, or why.
 
 mod api;

@@ -1,9 +1,10 @@
-//! Which delivery has waited longest.
+//! The delivery that has waited longest.
 //!
-//! The state has what is owed in order of subscription and sequence, so the first of each subscription is a search, and
-//! of twenty thousand subscriptions twenty thousand. What was found is therefore kept with the subscription: while its
-//! queue is not empty the first of it only becomes younger, unless one is put back into it ([`Head::forget`]). So what is
-//! kept is a bound, and only those are searched that could be the oldest by it: one, as a rule.
+//! The view orders pending deliveries by subscription and sequence, so finding the first of each subscription is a
+//! lookup, and with twenty thousand subscriptions twenty thousand. The result is therefore cached with the
+//! subscription: while its queue is not empty its first delivery only gets younger, unless one is requeued
+//! ([`QueueHead::forget`](crate::model::registry::QueueHead::forget)). The cached time is a lower bound, and only those
+//! subscriptions are searched that could be the oldest by it: usually one.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -16,15 +17,16 @@ use crate::model::lock::lock;
 use crate::model::{keys, record};
 use crate::store::api::Store;
 
-/// A subscription of which something waits: from when on at the earliest, its number, and the epoch of that.
+/// A subscription with waiting deliveries: the lower bound of the oldest one's time, the subscription's number, and the
+/// epoch of the bound.
 type Candidate = (Timestamp, u32, u32);
 
 impl Store {
-    /// When the delivery was accepted that has waited longest, and whose it is, of the subscriptions of which `wanted`
-    /// says so.
+    /// The acceptance time of the delivery that has waited longest, with its subscription, among those for which
+    /// `wanted` holds.
     ///
     /// # Errors
-    /// The state cannot be read. Call it off the async threads.
+    /// The view cannot be read. Call it off the async threads.
     pub fn oldest_waiting(
         &self,
         wanted: impl Fn(&Subscription) -> bool,
@@ -36,7 +38,7 @@ impl Store {
                 break;
             }
             let first = self.view().scan(&keys::numbered(keys::OWED, number), None, 1)?;
-            // Meanwhile it may have been sent.
+            // It may have been sent in the meantime.
             let Some(first) = first.first().and_then(|(_, value)| record::delivery_of(value)) else { continue };
             let at = first.id.timestamp();
             if let Some(account) = lock(&self.shared.registry).account(number) {

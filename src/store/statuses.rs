@@ -1,5 +1,5 @@
-//! Subscriptions with what is counted of them, page by page: of twenty thousand nobody asks at once, for while the registry is
-//! read the committer waits.
+//! Subscriptions with their state, page by page: nobody reads twenty thousand at once, because the writer waits while
+//! the registry is locked for reading.
 
 use std::sync::Arc;
 
@@ -13,10 +13,10 @@ use crate::model::registry::SubscriptionState;
 use crate::model::standing::Health;
 use crate::store::api::Store;
 
-/// How many accounts are looked at before the committer may have the registry again.
+/// How many subscriptions are visited before the registry is unlocked for the writer.
 const AT_ONCE: usize = 1_000;
 
-/// Which subscriptions are wanted.
+/// Which subscriptions to list.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SubscriptionFilter {
     /// Of this company.
@@ -25,14 +25,14 @@ pub struct SubscriptionFilter {
     pub domain: Option<Domain>,
 }
 
-/// A subscription with what is counted of it.
+/// A subscription with its state.
 #[derive(Debug, Clone)]
 pub struct SubscriptionStatus {
     /// Its settings.
     pub subscription: Arc<Subscription>,
-    /// How many deliveries (pending and retrying) wait for it.
+    /// The number of its pending and retrying deliveries.
     pub waiting: u64,
-    /// How its attempts have gone lately.
+    /// Its health.
     pub health: Health,
 }
 
@@ -44,7 +44,7 @@ impl SubscriptionStatus {
 }
 
 impl Store {
-    /// A page of subscriptions in order of creation, to be shown with their settings.
+    /// A page of subscriptions in order of creation, limited by the size of their settings.
     pub fn subscriptions_page(
         &self,
         filter: &SubscriptionFilter,
@@ -55,7 +55,8 @@ impl Store {
         self.statuses_page(filter, after, |subscription| filled.takes(subscription, limit))
     }
 
-    /// The same, to be shown without what may be long of them.
+    /// A page of subscriptions in order of creation, limited by their number only, for callers that leave out long
+    /// settings.
     pub fn statuses_of(
         &self,
         filter: &SubscriptionFilter,
@@ -89,12 +90,12 @@ impl Store {
         Page { items, next, scanned_until: None }
     }
 
-    /// How one subscription stands.
+    /// The state of one subscription.
     pub fn status(&self, id: SubscriptionId) -> Option<SubscriptionStatus> {
         lock(&self.shared.registry).get(id).map(SubscriptionStatus::of)
     }
 
-    /// All of which `wanted` says so.
+    /// All subscriptions for which `wanted` holds.
     pub fn statuses(&self, wanted: impl Fn(&Subscription, Health) -> bool) -> Vec<SubscriptionStatus> {
         let mut found = Vec::new();
         self.each_state(|_, account| {
@@ -105,7 +106,7 @@ impl Store {
         found
     }
 
-    /// Shows `visit` every account that is not deleted, with its number.
+    /// Calls `visit` with every subscription that is not deleted, with its number.
     pub(crate) fn each_state(&self, mut visit: impl FnMut(u32, &SubscriptionState)) {
         let mut from = Some(0);
         while let Some(begin) = from {
@@ -121,7 +122,7 @@ impl Store {
         }
     }
 
-    /// The companies that have a webhook, by name.
+    /// The companies with a webhook, by name.
     pub fn companies_with_webhook(&self) -> Vec<Company> {
         let mut companies: Vec<_> = lock(&self.shared.registry).companies().cloned().collect();
         companies.sort_unstable();

@@ -1,4 +1,4 @@
-//! Tokens of the API.
+//! API tokens.
 
 use crate::core::id::TokenId;
 use crate::core::time::Timestamp;
@@ -8,7 +8,7 @@ use crate::model::error::WriteError;
 use crate::store::api::Store;
 
 impl Store {
-    /// Makes a token; the reply has its text, which is kept nowhere.
+    /// Creates a token; the reply has its text, which is stored nowhere.
     ///
     /// # Errors
     /// As [`Store::accept`].
@@ -22,7 +22,7 @@ impl Store {
         }
     }
 
-    /// Ends a token for good.
+    /// Revokes a token.
     ///
     /// # Errors
     /// As [`Store::accept`].
@@ -30,7 +30,7 @@ impl Store {
         self.push(Command::RevokeToken(id, reply))
     }
 
-    /// All tokens, in order of creation, those that are over included.
+    /// All tokens, in order of creation, including expired ones.
     pub fn tokens(&self) -> Vec<Token> {
         self.token_ring().all()
     }
@@ -40,8 +40,8 @@ impl Store {
         self.token_ring().get(id)
     }
 
-    /// The token with this hash, for a request that came with it: if it is still good, this counts as a use.
-    /// It may be over; that is for the caller to tell.
+    /// The token with this hash, presented by a request. Counts as a use unless it has expired; whether it has is for
+    /// the caller to check.
     pub fn find_token(&self, hash: &TokenHash, now: Timestamp) -> Option<Token> {
         self.token_ring().find(hash, now)
     }
