@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::core::delivery::{Delivery, State as Standing};
+use crate::core::delivery::{Delivery, State};
 use crate::core::event::{Event, NewEvent};
 use crate::core::id::{DeliveryId, EventId, MAX_SEQUENCE};
 use crate::core::invalid::Invalid;
@@ -51,9 +51,9 @@ pub(crate) fn decide_on(turn: &mut Turn<'_>, events: Vec<NewEvent>, checked: boo
         let producer = event.producer_id.as_ref().map(|id| keys::producer(event.company.as_str(), id.as_str()));
         let producer = producer.map(|key| (key, EventContent::of(&event)));
         if let Some((key, content)) = &producer {
-            let here = first_seen.get(key).copied();
-            let in_batch = here.is_some();
-            if let Some(first) = here.map_or_else(|| posted_before(turn, key), |first| Ok(Some(first)))? {
+            let in_this_batch = first_seen.get(key).copied();
+            let in_batch = in_this_batch.is_some();
+            if let Some(first) = in_this_batch.map_or_else(|| posted_before(turn, key), |first| Ok(Some(first)))? {
                 if !checked {
                     receipts::note_conflict(index, &first, *content, in_batch, &mut invalid);
                 }
@@ -77,7 +77,7 @@ pub(crate) fn decide_on(turn: &mut Turn<'_>, events: Vec<NewEvent>, checked: boo
         return Ok(Decided { invalid, ..Decided::default() });
     }
     turn.outcome.tally.repeated += (answers.len() - records.len()) as u64;
-    turn.carried.expiry.events.due += expiry::FOR_EACH * first_seen.len();
+    turn.carried.expiry.events.due += expiry::DUE_PER_NEW * first_seen.len();
     turn.carried.expiry.calls.due += records.len();
     turn.outcome.tally.accepted += records.len() as u64;
     Ok(Decided { answers, records, deliveries: owed, invalid })
@@ -108,20 +108,20 @@ pub(crate) fn owed_of(turn: &mut Turn<'_>, event: &Event, sequences: &mut HashMa
 }
 
 /// Whether a subscription matches an event.
-pub(crate) fn takes(subscription: &Subscription, event: &NewEvent) -> bool {
+pub(crate) fn matches(subscription: &Subscription, event: &NewEvent) -> bool {
     subscription.matches(&event.company, event.domain.as_ref(), event.source, &event.event_type)
 }
 
 /// One delivery per matching subscription, in order of creation, each with its subscription's next sequence number.
 /// `sequences` has the numbers already used by earlier events of the same unit, by subscription number.
 fn deliveries_for(event: &Event, registry: &Registry, sequences: &mut HashMap<u32, u64>) -> Vec<Delivery> {
-    let takes = |subscription: &Subscription| {
+    let matches = |subscription: &Subscription| {
         subscription.matches(&event.company, event.domain.as_ref(), event.source, &event.event_type)
     };
-    let accounts = registry.of_company(&event.company).filter(|account| takes(&account.subscription));
-    let deliveries = accounts.map(|account| {
-        let subscription = &account.subscription;
-        let sequence = sequences.entry(subscription.number).or_insert(account.next_sequence);
+    let states = registry.of_company(&event.company).filter(|state| matches(&state.subscription));
+    let deliveries = states.map(|state| {
+        let subscription = &state.subscription;
+        let sequence = sequences.entry(subscription.number).or_insert(state.next_sequence);
         let number = (*sequence).min(MAX_SEQUENCE);
         *sequence += 1;
         let expire_after = subscription.expire_after.get(&event.event_type);
@@ -131,7 +131,7 @@ fn deliveries_for(event: &Event, registry: &Registry, sequences: &mut HashMap<u3
             event: event.id,
             event_type: event.event_type.clone(),
             call: event.call.clone(),
-            state: Standing::Pending,
+            state: State::Pending,
             attempts: 0,
             due: event.accepted_at,
             give_up_at: event.accepted_at,

@@ -8,10 +8,10 @@ use crate::core::id::{AttemptId, SubscriptionId};
 use crate::core::subscription::{DisabledReason, Subscription};
 use crate::model::command::AttemptResult;
 use crate::model::error::StoreError;
+use crate::model::health::Health;
 use crate::model::lock::lock;
 use crate::model::notice::StoreEvent;
 use crate::model::record::{self, Logged, Record};
-use crate::model::standing::Health;
 use crate::model::subscriptions;
 use crate::model::turn::Turn;
 
@@ -20,31 +20,33 @@ pub(crate) fn finish(turn: &mut Turn<'_>, finish: AttemptResult) -> Result<(), S
     let AttemptResult { mut entry, mut after, disable } = finish;
     turn.carried.redactions.scrub(&mut entry);
     entry.id = AttemptId::from_bits(turn.next_id());
-    let owed = record::find(after.id, turn.view)?.filter(|delivery| delivery.state.is_owed());
-    let wanted = after.state;
-    after = delivery::recorded(owed.as_ref(), after, turn.now);
-    turn.carried.has_work |= is_replayed(turn, after.id.subscription_number());
-    if after.state != wanted {
+    let pending = record::find(after.id, turn.view)?.filter(|delivery| delivery.state.is_owed());
+    let judged = after.state;
+    after = delivery::recorded(pending.as_ref(), after, turn.now);
+    turn.carried.has_work |= has_replay(turn, after.id.subscription_number());
+    if after.state != judged {
         // It was cancelled or retried by hand while the attempt was in flight.
         if entry.attempt == 0 {
             turn.outcome.events.push(StoreEvent::Finished(after));
             return Ok(());
         }
         let (status, next) =
-            if owed.is_some() { (Status::Retrying, Some(turn.now)) } else { (Status::Cancelled, None) };
+            if pending.is_some() { (Status::Retrying, Some(turn.now)) } else { (Status::Cancelled, None) };
         (entry.status, entry.next_attempt) = (status, next);
     }
     let health = match entry.attempt {
         0 => None,
-        _ => lock(turn.registry).account(after.id.subscription_number()).map(|it| health_after(it.health, &entry)),
+        _ => lock(turn.registry)
+            .state_mut(after.id.subscription_number())
+            .map(|state| health_after(state.health, &entry)),
     };
-    let mut steps = Vec::new();
+    let mut records = Vec::new();
     // If the delivery was no longer pending, the attempt is logged but changes nothing.
-    let effect = owed.map(|owed| (owed.state, &after, health));
-    steps.push(Record::of(entry.id.bits(), Box::new(Logged::new(&entry, effect))));
+    let effect = pending.map(|pending| (pending.state, &after, health));
+    records.push(Record::of(entry.id.bits(), Box::new(Logged::new(&entry, effect))));
     let disabled = disable.and_then(|reason| disabled(turn, after.subscription, reason));
-    steps.extend(disabled.as_ref().map(|subscription| subscriptions::record_of(turn, subscription)));
-    turn.write(steps);
+    records.extend(disabled.as_ref().map(|subscription| subscriptions::record_of(turn, subscription)));
+    turn.write(records);
     turn.outcome.events.push(StoreEvent::Finished(after));
     turn.outcome.events.extend(disabled.map(|subscription| StoreEvent::Subscription(Arc::new(subscription))));
     Ok(())
@@ -52,7 +54,7 @@ pub(crate) fn finish(turn: &mut Turn<'_>, finish: AttemptResult) -> Result<(), S
 
 /// Whether a subscription has a replay that may continue now that one of its deliveries has ended. Any delivery counts:
 /// a requeued one may have been retried by hand since, or ended by an attempt that started earlier.
-pub(crate) fn is_replayed(turn: &Turn<'_>, number: u32) -> bool {
+pub(crate) fn has_replay(turn: &Turn<'_>, number: u32) -> bool {
     lock(turn.registry).replays_of(number).next().is_some()
 }
 

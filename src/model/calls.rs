@@ -80,7 +80,7 @@ pub(crate) fn of_call(
 }
 
 /// Calls with their positions in the list, and the page they are on.
-pub(crate) struct Begun {
+pub(crate) struct NewestCalls {
     pub(crate) items: Vec<(u128, Company, CallId)>,
     pub(crate) page: Page<Summary>,
 }
@@ -93,7 +93,7 @@ pub(crate) fn newest(
     after: Option<u128>,
     limit: usize,
     work: &Work<'_>,
-) -> Result<Begun, StoreError> {
+) -> Result<NewestCalls, StoreError> {
     let keys: Vec<Term<'_>> = [
         filter.phone.as_ref().map(|phone| Term::Phone(phone)),
         filter.domain.as_ref().map(|domain| Term::Domain(domain.as_str())),
@@ -137,7 +137,7 @@ pub(crate) fn newest(
         Reached::Enough => (items.last().map(|(id, ..)| *id), None),
         Reached::Spent(id) => (Some(id), (items.len() < limit).then(|| time_of(id))),
     };
-    Ok(Begun { items, page: Page { items: Vec::new(), next, scanned_until } })
+    Ok(NewestCalls { items, page: Page { items: Vec::new(), next, scanned_until } })
 }
 
 fn is_wanted(filter: &CallFilter, accepted: &Accepted) -> bool {

@@ -11,14 +11,14 @@ use crate::core::subscription::{DisabledReason, Secret, Subscription};
 use crate::core::subscription_input::{Change as Patch, Draft};
 use crate::core::token::{Token, TokenDraft, TokenText};
 use crate::model::conversations::{PostedMessage, PreparedMessage};
-use crate::model::error::WriteError;
+use crate::model::error::StoreError;
 use crate::model::known::KnownDelivery;
 use crate::model::record::ErasureRecord;
 
 /// Called exactly once, when the write is durable or has failed: from the writer thread, from wherever
 /// [`Answers`](crate::engine::Answers) are delivered, or immediately from the caller's thread if the request is
 /// rejected. Must not block.
-pub type Reply<T> = Box<dyn FnOnce(Result<T, WriteError>) + Send>;
+pub type Reply<T> = Box<dyn FnOnce(Result<T, StoreError>) + Send>;
 
 /// The write queue is full: answer 503 with `Retry-After` so that the client retries. The reply was dropped without
 /// being called.
@@ -90,11 +90,11 @@ impl Command {
 
     /// Replies that the store has failed.
     pub(crate) fn refuse(self) {
-        self.refuse_with(&WriteError::Unavailable);
+        self.refuse_with(&StoreError::Unavailable);
     }
 
     /// Replies with the error `why`.
-    pub(crate) fn refuse_with(self, why: &WriteError) {
+    pub(crate) fn refuse_with(self, why: &StoreError) {
         let unavailable = why.clone();
         match self {
             Self::Accept(_, reply) => reply(Err(unavailable)),

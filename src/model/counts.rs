@@ -7,11 +7,11 @@
 use std::sync::Mutex;
 
 use crate::model::error::StoreError;
+use crate::model::health::Counts;
 use crate::model::keys;
 use crate::model::lock::lock;
 use crate::model::record::{self, CountsRecord};
 use crate::model::registry::Registry;
-use crate::model::standing::Counts;
 use crate::model::view::{Pairs, ViewMut};
 
 /// The maximum number of counts written with a checkpoint.
@@ -66,8 +66,8 @@ pub(crate) fn count(view: &dyn ViewMut, registry: &Mutex<Registry>) -> Result<()
             after = Some(last.clone());
             for (key, value) in &page {
                 let unreadable = || StoreError::corrupt_state("has a delivery that cannot be read");
-                let standing = record::delivery_of(value).ok_or_else(unreadable)?.state;
-                registry.moved(keys::number_in(key).unwrap_or(0), None, Some(standing));
+                let state = record::delivery_of(value).ok_or_else(unreadable)?.state;
+                registry.moved(keys::number_in(key).unwrap_or(0), None, Some(state));
             }
         }
     }

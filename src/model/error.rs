@@ -43,12 +43,6 @@ pub enum StoreError {
     Unavailable,
 }
 
-/// Why something could not be read.
-pub type ReadError = StoreError;
-
-/// Why a write was not made.
-pub type WriteError = StoreError;
-
 impl StoreError {
     /// Corruption of the state database; `detail` continues after 'the state database'.
     pub(crate) fn corrupt_state(detail: impl Into<String>) -> Self {

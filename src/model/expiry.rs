@@ -12,7 +12,7 @@ use crate::model::{keys, query, receipts, report};
 /// How many keys are examined per step, and at least between two checkpoints.
 const AT_ONCE: usize = 512;
 /// How many are examined for each new one, so that there are never many more than twice the live ones.
-pub(crate) const FOR_EACH: usize = 2;
+pub(crate) const DUE_PER_NEW: usize = 2;
 
 /// The position of an expiry pass.
 #[derive(Debug, Default)]
@@ -42,7 +42,7 @@ impl ExpiryCursor {
     ///
     /// # Errors
     /// The view cannot be read.
-    pub(crate) fn go_on(
+    pub(crate) fn advance(
         &mut self,
         view: &dyn ViewMut,
         prefix: u8,
@@ -62,8 +62,8 @@ impl ExpiryCursor {
             self.oldest = age.now;
         }
         let found = view.scan(&[prefix], self.after.as_deref(), AT_ONCE)?;
-        let whole = found.len() < AT_ONCE;
-        self.after = found.last().filter(|_| !whole).map(|(key, _)| key.clone());
+        let complete = found.len() < AT_ONCE;
+        self.after = found.last().filter(|_| !complete).map(|(key, _)| key.clone());
         for (key, value) in found {
             let Some(time) = time_of(&value) else {
                 view.set_aside(&key, value);
@@ -75,7 +75,7 @@ impl ExpiryCursor {
                 self.oldest = self.oldest.min(time);
             }
         }
-        if whole {
+        if complete {
             self.none_before = self.oldest;
         }
         Ok(())
@@ -108,15 +108,15 @@ pub(crate) fn expire(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let window = settings.idempotency_window;
-    let begun = now.millis().saturating_sub(u64::try_from(window.as_millis()).unwrap_or(u64::MAX));
+    let window_start = now.millis().saturating_sub(u64::try_from(window.as_millis()).unwrap_or(u64::MAX));
     let posted = |value: &[u8]| receipts::given_at(value).map(|at| at.millis().into());
-    let window = Age { kept: u128::from(begun) + 1, now: now.millis().into() };
-    expiry.events.go_on(view, keys::PRODUCER, checkpoint, window, posted)?;
-    expiry.messages.go_on(view, keys::MESSAGE, checkpoint, window, posted)?;
+    let window = Age { kept: u128::from(window_start) + 1, now: now.millis().into() };
+    expiry.events.advance(view, keys::PRODUCER, checkpoint, window, posted)?;
+    expiry.messages.advance(view, keys::MESSAGE, checkpoint, window, posted)?;
     // An event that is replayed after a restart must find its call as it was.
     let kept = query::lowest_id(Some(settings.retention.events_over(now))).min(durable);
     let age = Age { kept, now: query::lowest_id(Some(now)) };
-    expiry.calls.go_on(view, keys::CALL, checkpoint, age, report::last_heard)
+    expiry.calls.advance(view, keys::CALL, checkpoint, age, report::last_event)
 }
 
 #[cfg(test)]
@@ -141,33 +141,33 @@ mod tests {
 
     /// Keys in random order, like hashes; three per tick.
     #[test]
-    fn what_has_reached_its_age_goes_and_nothing_else_does_whatever_was_skipped() {
+    fn exactly_the_expired_values_are_removed_whatever_was_skipped() {
         let state = InMemoryView::default();
-        let mut sweep = ExpiryCursor::default();
+        let mut cursor = ExpiryCursor::default();
         let (mut skipped, mut most) = (0, 0);
         for moment in 1_000..4_000u64 {
             // Nothing is added for a while, and the existing values still age.
             for nth in 0..if (2_000..2_800).contains(&moment) { 0 } else { 3u64 } {
                 let key = (moment * 3 + nth).wrapping_mul(0x9E37_79B9_7F4A_7C15);
                 state.put([&[PREFIX], &key.to_be_bytes()[..]].concat(), moment.to_be_bytes().to_vec());
-                sweep.due += FOR_EACH;
+                cursor.due += DUE_PER_NEW;
             }
             let age = Age { kept: u128::from(moment - KEPT), now: moment.into() };
-            skipped += u32::from(age.kept <= sweep.none_before);
-            sweep.go_on(&state, PREFIX, moment.is_multiple_of(50), age, time_of).unwrap();
-            let there = times(&state);
-            most = most.max(there.len());
-            let young = there.iter().filter(|time| **time >= age.kept).count();
+            skipped += u32::from(age.kept <= cursor.none_before);
+            cursor.advance(&state, PREFIX, moment.is_multiple_of(50), age, time_of).unwrap();
+            let present = times(&state);
+            most = most.max(present.len());
+            let young = present.iter().filter(|time| **time >= age.kept).count();
             let since = |from: u64| (from..=moment).filter(|at| !(2_000..2_800).contains(at)).count() * 3;
-            assert_eq!(young, since(1_000.max(moment - KEPT)), "at {moment} something young is missing");
+            assert_eq!(young, since(1_000.max(moment - KEPT)), "a live value is missing at {moment}");
         }
         assert!(skipped > 500, "{skipped}");
         assert!(most < 3 * (KEPT as usize * 3), "{most}");
         let age = Age { kept: 4_000, now: 4_500 };
         for _ in 0..20 {
-            sweep.go_on(&state, PREFIX, true, age, time_of).unwrap();
+            cursor.advance(&state, PREFIX, true, age, time_of).unwrap();
         }
-        assert_eq!(times(&state), [0; 0], "all have reached their age");
-        assert_eq!(sweep.none_before, 4_500);
+        assert_eq!(times(&state), [0; 0], "all have expired");
+        assert_eq!(cursor.none_before, 4_500);
     }
 }

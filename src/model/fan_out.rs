@@ -40,7 +40,7 @@ const COMMIT_DELIVERIES: usize = 4 * STEP_DELIVERIES;
 const FEW: usize = 64;
 /// While more bytes of changes than this have not reached the engine's storage, only small requests are accepted:
 /// others would fill the memory, and then everybody would wait for the storage.
-const GATHERED_MOST: usize = 4 << 20;
+const UNFLUSHED_MOST: usize = 4 << 20;
 /// The maximum number of deferred commands, and of bytes of event data in them.
 const DEFERRED_MOST: usize = 4096;
 const DEFERRED_BYTES: usize = 32 << 20;
@@ -119,7 +119,7 @@ impl Backlog {
     pub(crate) fn begin(&mut self, view: &dyn ViewMut) -> VecDeque<Command> {
         self.used.clear();
         self.used_in_all = 0;
-        self.behind = view.gathered() > GATHERED_MOST;
+        self.behind = view.gathered() > UNFLUSHED_MOST;
         self.blocked = self.fan_outs.iter().flat_map(|fan_out| fan_out.companies.iter().cloned()).collect();
         self.deferred_bytes = 0;
         std::mem::take(&mut self.deferred)
@@ -131,7 +131,7 @@ impl Backlog {
         // The upper bound is cheap to compute, and enough unless it is large.
         let mut claim = claim(&command, &lock(registry), Registry::most_of_event);
         if !self.has_room(&claim) && !claim.iter().any(|(company, _)| self.blocked.contains(company)) {
-            claim = self::claim(&command, &lock(registry), matching);
+            claim = self::claim(&command, &lock(registry), count_deliveries);
         }
         if claim.is_empty() || self.has_room(&claim) {
             return Some((command, claim));
@@ -167,7 +167,7 @@ impl Backlog {
 
     /// Whether there is work for the next group commit; not while the storage lags.
     pub(crate) fn is_due(&self, view: &dyn ViewMut) -> bool {
-        !self.is_empty() && view.gathered() <= GATHERED_MOST
+        !self.is_empty() && view.gathered() <= UNFLUSHED_MOST
     }
 
     /// Adds a fan-out whose intent has been written.
@@ -233,7 +233,7 @@ pub(crate) fn plan(turn: &Turn<'_>, events: &[NewEvent]) -> Plan {
     }
     let mut count = 0;
     for (index, event) in events.iter().enumerate() {
-        count += matching(&registry, event);
+        count += count_deliveries(&registry, event);
         if count > most {
             let pointer = if events.len() == 1 { String::new() } else { format!("/{index}") };
             let detail = format!(
@@ -280,7 +280,7 @@ pub(crate) fn begin(turn: &mut Turn<'_>, events: Vec<NewEvent>, reply: Reply<Vec
 }
 
 /// Accepts the next events of a fan-out; returns whether there are more.
-pub(crate) fn go_on(turn: &mut Turn<'_>, fan_out: &mut FanOut) -> Result<bool, StoreError> {
+pub(crate) fn step(turn: &mut Turn<'_>, fan_out: &mut FanOut) -> Result<bool, StoreError> {
     let some = next_events(&lock(turn.registry), &fan_out.events);
     let events: Vec<NewEvent> = fan_out.events.drain(..some).collect();
     // Conflicting ids were ruled out when the intent was written.
@@ -305,16 +305,16 @@ impl FanOut {
 
 /// How many of these events, from the first on, are accepted in one step; at least one.
 fn next_events(registry: &Registry, events: &VecDeque<NewEvent>) -> usize {
-    let mut deliveries = events.front().map_or(0, |first| matching(registry, first));
+    let mut deliveries = events.front().map_or(0, |first| count_deliveries(registry, first));
     let rest = events.iter().skip(1).take_while(|event| {
-        deliveries += matching(registry, event);
+        deliveries += count_deliveries(registry, event);
         deliveries <= STEP_DELIVERIES
     });
     (1 + rest.count()).min(events.len()).min(STEP_EVENTS)
 }
 
 /// How many deliveries an event creates.
-fn matching(registry: &Registry, event: &NewEvent) -> usize {
-    let accounts = registry.of_company(&event.company);
-    accounts.filter(|account| accept::takes(&account.subscription, event)).count()
+fn count_deliveries(registry: &Registry, event: &NewEvent) -> usize {
+    let states = registry.of_company(&event.company);
+    states.filter(|state| accept::matches(&state.subscription, event)).count()
 }

@@ -85,12 +85,12 @@ impl Handler {
 
     /// Schedules the ending of deliveries whose events have expired.
     pub(crate) fn end_expired(&mut self) {
-        maintenance::begin_ending(&mut self.carried);
+        maintenance::begin_expiring(&mut self.carried);
     }
 
     /// Evicts threads from the cache. Only while everything is durable.
-    pub(crate) fn relieve_threads(&self) {
-        conversations::relieve(&self.carried.threads);
+    pub(crate) fn evict_threads(&self) {
+        conversations::evict(&self.carried.threads);
     }
 
     /// Decides these results and commands, and does some of the maintenance due between group commits. Returns what to
@@ -118,10 +118,10 @@ impl Handler {
             decide_one(&mut turn, backlog, command, answers);
             backlog.note(claim, turn.outcome.deliveries - before);
         }
-        go_on_with_fan_outs(&mut turn, backlog, answers)?;
-        tokens::note_uses(&mut turn);
+        step_fan_outs(&mut turn, backlog, answers)?;
+        tokens::persist_uses(&mut turn);
         if turn.carried.has_work {
-            maintenance::do_some(&mut turn)?;
+            maintenance::run_some(&mut turn)?;
         }
         Ok(turn.outcome)
     }
@@ -148,7 +148,7 @@ impl Handler {
 }
 
 /// Queues an answer until its records are durable.
-fn keep<T: Send + 'static>(answers: &mut Vec<Answer>, decided: Result<T, StoreError>, reply: Reply<T>) {
+fn push_answer<T: Send + 'static>(answers: &mut Vec<Answer>, decided: Result<T, StoreError>, reply: Reply<T>) {
     answers.push(Box::new(move |durable| reply(if durable { decided } else { Err(StoreError::Unavailable) })));
 }
 
@@ -156,42 +156,38 @@ fn keep<T: Send + 'static>(answers: &mut Vec<Answer>, decided: Result<T, StoreEr
 fn decide_one(turn: &mut Turn<'_>, backlog: &mut Backlog, command: Command, answers: &mut Vec<Answer>) {
     match command {
         Command::Accept(events, reply) => match fan_out::plan(turn, &events) {
-            Plan::AtOnce => keep(answers, accept::accept(turn, events), reply),
+            Plan::AtOnce => push_answer(answers, accept::accept(turn, events), reply),
             Plan::InSteps => backlog.push(fan_out::begin(turn, events, reply)),
             Plan::Refused(invalid) => reply(Err(StoreError::Invalid(invalid))),
         },
-        Command::Create(draft, reply) => keep(answers, subscriptions::create(turn, *draft), reply),
-        Command::Change(id, patch, reply) => keep(answers, subscriptions::change(turn, id, &patch), reply),
+        Command::Create(draft, reply) => push_answer(answers, subscriptions::create(turn, *draft), reply),
+        Command::Change(id, patch, reply) => push_answer(answers, subscriptions::change(turn, id, &patch), reply),
         Command::Rotate(id, given, overlap, reply) => {
-            keep(answers, subscriptions::rotate(turn, id, given, overlap), reply);
+            push_answer(answers, subscriptions::rotate(turn, id, given, overlap), reply);
         }
-        Command::Delete(id, reply) => keep(answers, subscriptions::delete(turn, id), reply),
-        Command::Retry(known, reply) => keep(answers, manual::retry(turn, *known), reply),
-        Command::Cancel(known, why, reply) => keep(answers, manual::cancel(turn, *known, why), reply),
-        Command::Erasure(id, record, reply) => keep(answers, erase::note(turn, id, *record), reply),
-        Command::Replay(id, replay, reply) => keep(answers, replay::replay(turn, id, &replay), reply),
-        Command::Discard(id, reply) => keep(answers, replay::discard(turn, id), reply),
-        Command::Message(message, reply) => keep(answers, conversations::post(turn, *message), reply),
-        Command::Probe(entry, reply) => keep(answers, Ok(attempts::record_probe(turn, *entry)), reply),
-        Command::CreateToken(draft, reply) => keep(answers, tokens::create(turn, draft), reply),
-        Command::RevokeToken(id, reply) => keep(answers, tokens::revoke(turn, id), reply),
+        Command::Delete(id, reply) => push_answer(answers, subscriptions::delete(turn, id), reply),
+        Command::Retry(known, reply) => push_answer(answers, manual::retry(turn, *known), reply),
+        Command::Cancel(known, why, reply) => push_answer(answers, manual::cancel(turn, *known, why), reply),
+        Command::Erasure(id, record, reply) => push_answer(answers, erase::note(turn, id, *record), reply),
+        Command::Replay(id, replay, reply) => push_answer(answers, replay::replay(turn, id, &replay), reply),
+        Command::Discard(id, reply) => push_answer(answers, replay::discard(turn, id), reply),
+        Command::Message(message, reply) => push_answer(answers, conversations::post(turn, *message), reply),
+        Command::Probe(entry, reply) => push_answer(answers, Ok(attempts::record_probe(turn, *entry)), reply),
+        Command::CreateToken(draft, reply) => push_answer(answers, tokens::create(turn, draft), reply),
+        Command::RevokeToken(id, reply) => push_answer(answers, tokens::revoke(turn, id), reply),
     }
 }
 
 /// Runs a step of each fan-out whose turn it is.
-fn go_on_with_fan_outs(
-    turn: &mut Turn<'_>,
-    backlog: &mut Backlog,
-    answers: &mut Vec<Answer>,
-) -> Result<(), StoreError> {
+fn step_fan_outs(turn: &mut Turn<'_>, backlog: &mut Backlog, answers: &mut Vec<Answer>) -> Result<(), StoreError> {
     while let Some(mut fan_out) = backlog.next() {
         let before = turn.outcome.deliveries;
-        let more = fan_out::go_on(turn, &mut fan_out)?;
+        let more = fan_out::step(turn, &mut fan_out)?;
         backlog.note(Vec::new(), turn.outcome.deliveries - before);
         if more {
             backlog.put_back(fan_out);
         } else if let Some((reply, accepted)) = fan_out.answer() {
-            keep(answers, Ok(accepted), reply);
+            push_answer(answers, Ok(accepted), reply);
         }
     }
     backlog.end();

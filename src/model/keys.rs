@@ -24,7 +24,7 @@
 //! | `r` number id | [`ReplayRecord`](crate::model::record::ReplayRecord): a replay in progress; id u128 |
 //! | `s` number piece | a piece of a [`SubscriptionRecord`](crate::model::record::SubscriptionRecord), pieces from 0; version 2 with a client certificate, 3 with its secrets sealed, 4 with later settings |
 //! | `t` hash (16 bytes) | [`CallRecord`](crate::model::record::CallRecord): the milestones of a call, for the report |
-//! | `u` company | ms u64: the latest event of a company without a webhook, see [`unserved`](crate::model::unserved) |
+//! | `u` company | ms u64: the latest event of a company without a webhook, see [`without_webhook`](crate::model::without_webhook) |
 //! | `x` key | an unreadable value that was set aside, by its original key ([`ValueKind`](crate::model::value::ValueKind)) |
 //!
 //! `number` is the subscription's (u32), `sequence` the delivery's (u64). A record starts with one byte for its
@@ -77,7 +77,7 @@ pub(crate) const SEQUENCE: u8 = b'n';
 /// Prefix of tokens.
 pub(crate) const TOKEN: u8 = b'o';
 /// Prefix of companies without a webhook that post events.
-pub(crate) const UNSERVED: u8 = b'u';
+pub(crate) const WITHOUT_WEBHOOK: u8 = b'u';
 /// Prefix of subscriptions.
 pub(crate) const SUBSCRIPTION: u8 = b's';
 /// The key that says whether the counts are valid.
@@ -146,8 +146,8 @@ pub(crate) fn message(company: &str, id: &str) -> Vec<u8> {
 }
 
 /// The key of a company without a webhook.
-pub(crate) fn unserved(company: &str) -> Vec<u8> {
-    [&[UNSERVED], company.as_bytes()].concat()
+pub(crate) fn without_webhook(company: &str) -> Vec<u8> {
+    [&[WITHOUT_WEBHOOK], company.as_bytes()].concat()
 }
 
 /// The key of the SMS thread of a call.

@@ -1,10 +1,10 @@
 //! Operations on a single delivery: retrying and cancelling by hand, and ending it without an attempt.
 
 use crate::core::attempt::{LogEntry, Status};
-use crate::core::delivery::{Delivery, State as Standing};
+use crate::core::delivery::{Delivery, State};
 use crate::core::id::AttemptId;
 use crate::core::subscription::Subscription;
-use crate::model::attempts::is_replayed;
+use crate::model::attempts::has_replay;
 use crate::model::error::StoreError;
 use crate::model::known::{KnownDelivery, KnownEvent};
 use crate::model::lock::lock;
@@ -19,11 +19,11 @@ pub(crate) const ENDED_AT_ONCE: usize = 64;
 
 /// The current delivery: from the view if it is pending or failed, otherwise as read. The log is read only if it ended
 /// since then.
-fn as_it_stands(turn: &Turn<'_>, read: Delivery) -> Result<Delivery, StoreError> {
+fn current_delivery(turn: &Turn<'_>, read: Delivery) -> Result<Delivery, StoreError> {
     if let Some(found) = record::find(read.id, turn.view)? {
         return Ok(found);
     }
-    if !read.state.is_owed() && read.state != Standing::Failed {
+    if !read.state.is_owed() && read.state != State::Failed {
         return Ok(read);
     }
     query::delivery_now(turn.view, turn.log, read.id)?.ok_or(StoreError::NotFound)
@@ -31,7 +31,7 @@ fn as_it_stands(turn: &Turn<'_>, read: Delivery) -> Result<Delivery, StoreError>
 
 /// Makes a delivery due now, whatever its state.
 pub(crate) fn retry(turn: &mut Turn<'_>, known: KnownDelivery) -> Result<Delivery, StoreError> {
-    let mut delivery = as_it_stands(turn, known.delivery)?;
+    let mut delivery = current_delivery(turn, known.delivery)?;
     let over = delivery.event.timestamp() < turn.settings.retention.events_over(turn.now);
     if over || known.event.is_none() {
         let gone = "its event is no longer kept (`event_age` in [retention]), so there is nothing to deliver";
@@ -48,7 +48,7 @@ pub(crate) fn retry(turn: &mut Turn<'_>, known: KnownDelivery) -> Result<Deliver
     // It was requested now, however old it is.
     delivery.expire_at = None;
     if !delivery.state.is_owed() {
-        delivery.state = if delivery.attempts == 0 { Standing::Pending } else { Standing::Retrying };
+        delivery.state = if delivery.attempts == 0 { State::Pending } else { State::Retrying };
         delivery.first_failed_at = None;
     }
     let requeued = Requeued { delivery: DeliveryRecord::from(&delivery), before: Some(before).into() };
@@ -60,8 +60,8 @@ pub(crate) fn retry(turn: &mut Turn<'_>, known: KnownDelivery) -> Result<Deliver
 /// Cancels a pending delivery or a dead letter.
 pub(crate) fn cancel(turn: &mut Turn<'_>, known: KnownDelivery, why: &str) -> Result<Delivery, StoreError> {
     let KnownDelivery { delivery, event } = known;
-    let delivery = as_it_stands(turn, delivery)?;
-    if !delivery.state.is_owed() && delivery.state != Standing::Failed {
+    let delivery = current_delivery(turn, delivery)?;
+    if !delivery.state.is_owed() && delivery.state != State::Failed {
         return Err(StoreError::Conflict(format!("it is {} already", delivery.state)));
     }
     let Some(subscription) = current(turn, delivery.subscription) else { return Err(StoreError::NotFound) };
@@ -79,7 +79,7 @@ pub(crate) fn end(
 ) -> Delivery {
     let before = delivery.state;
     let after = Delivery { state: status.into(), due: turn.now, ..delivery };
-    turn.carried.has_work |= is_replayed(turn, after.id.subscription_number());
+    turn.carried.has_work |= has_replay(turn, after.id.subscription_number());
     let mut entry = LogEntry::without_attempt(&after, status, why, subscription, None, turn.now);
     (entry.domain, entry.phone) = event.map_or((None, None), |event| (event.domain, event.phone));
     // It may have been read before its erasure began.
@@ -97,7 +97,7 @@ pub(crate) fn event_of(turn: &Turn<'_>, delivery: &Delivery) -> Option<KnownEven
 
 /// Cancels the deliveries in these values of subscription `number`.
 pub(crate) fn cancel_all(turn: &mut Turn<'_>, number: u32, values: &[(Vec<u8>, Vec<u8>)], why: &str) {
-    let Some(subscription) = lock(turn.registry).account(number).map(|account| account.subscription.clone()) else {
+    let Some(subscription) = lock(turn.registry).state_mut(number).map(|state| state.subscription.clone()) else {
         return;
     };
     for delivery in values.iter().filter_map(|(_, value)| record::delivery_of(value)) {

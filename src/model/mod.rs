@@ -4,8 +4,8 @@
 //! and no engine.
 
 pub(crate) mod accept;
+pub(crate) mod accepted_delivery;
 pub(crate) mod attempts;
-pub(crate) mod bulk;
 pub(crate) mod calls;
 pub(crate) mod command;
 pub(crate) mod conversations;
@@ -18,6 +18,7 @@ pub(crate) mod expiry;
 pub(crate) mod fan_out;
 pub(crate) mod filter;
 pub(crate) mod handler;
+pub(crate) mod health;
 #[cfg(test)]
 pub(crate) mod in_memory;
 pub(crate) mod keys;
@@ -27,8 +28,8 @@ pub(crate) mod lock;
 pub(crate) mod maintenance;
 pub(crate) mod manual;
 pub(crate) mod notice;
-pub(crate) mod owing;
 pub(crate) mod page;
+pub(crate) mod page_size;
 pub(crate) mod progress;
 pub(crate) mod query;
 pub(crate) mod receipts;
@@ -41,12 +42,11 @@ pub(crate) mod report;
 pub(crate) mod retention;
 pub(crate) mod segment;
 pub(crate) mod settings;
-pub(crate) mod standing;
 pub(crate) mod subscriptions;
 pub(crate) mod term;
 pub(crate) mod token_ring;
 pub(crate) mod tokens;
 pub(crate) mod turn;
-pub(crate) mod unserved;
 pub(crate) mod value;
 pub(crate) mod view;
+pub(crate) mod without_webhook;

@@ -18,11 +18,11 @@ use crate::model::record::{self, Accepted, Head, Kind as _, Logged, MessageRecor
 use crate::model::redaction::{Rule, Subject};
 
 /// How long a finished erasure stays active: far longer than an attempt takes.
-const REMEMBERED: Duration = Duration::from_secs(3600);
+const ACTIVE_AFTER_DONE: Duration = Duration::from_secs(3600);
 
 /// A lookup key of a rule.
 #[derive(Hash)]
-enum Name<'n> {
+enum Key<'n> {
     Phone(&'n str),
     Call(&'n str),
 }
@@ -94,16 +94,16 @@ impl Index {
     }
 
     fn keys_of(&self, rule: &Rule) -> Vec<u64> {
-        let calls = rule.calls.iter().map(|call| Name::Call(call));
-        let names = std::iter::once(Name::Phone(&rule.phone)).chain(calls);
+        let calls = rule.calls.iter().map(|call| Key::Call(call));
+        let names = std::iter::once(Key::Phone(&rule.phone)).chain(calls);
         names.map(|name| self.hashes.hash_one((&rule.company, name))).collect()
     }
 
     /// Adds the rules that may affect this subject.
     fn find<'i>(&'i self, subject: &Subject<'_>, rules: &mut Vec<&'i Rule>) {
-        let found = |name: Name<'_>| self.merged.get(&self.hashes.hash_one((subject.company, name)));
-        let by_phone = subject.phone.and_then(|phone| found(Name::Phone(phone)));
-        let by_call = subject.call.and_then(|call| found(Name::Call(call)));
+        let found = |name: Key<'_>| self.merged.get(&self.hashes.hash_one((subject.company, name)));
+        let by_phone = subject.phone.and_then(|phone| found(Key::Phone(phone)));
+        let by_call = subject.call.and_then(|call| found(Key::Call(call)));
         rules.extend(by_phone.into_iter().chain(by_call).flatten().map(|rule| &**rule));
     }
 
@@ -118,16 +118,16 @@ impl Index {
 
     /// The redacted payload of a record, and the first erasure that changed it; `None` if none does.
     pub(crate) fn apply(&self, head: Head, payload: &[u8]) -> Option<(Vec<u8>, ErasureId)> {
-        let mut masked: Option<(Vec<u8>, ErasureId)> = None;
+        let mut redacted: Option<(Vec<u8>, ErasureId)> = None;
         let mut rules = Vec::new();
         record::subjects(head, payload, &mut |subject| self.find(subject, &mut rules));
         for rule in self.in_order(rules) {
-            let before = masked.as_ref().map_or(payload, |(masked, _)| masked);
+            let before = redacted.as_ref().map_or(payload, |(redacted, _)| redacted);
             if let Some(after) = record::redacted(head, before, rule) {
-                masked = Some((after, masked.as_ref().map_or(rule.id, |(_, first)| *first)));
+                redacted = Some((after, redacted.as_ref().map_or(rule.id, |(_, first)| *first)));
             }
         }
-        masked
+        redacted
     }
 
     /// Redacts a log entry about to be written as [`Index::apply`] redacts a stored one.
@@ -153,10 +153,10 @@ fn merge(rules: &[Arc<Rule>]) -> Option<Arc<Rule>> {
 /// The rules applied to log entries about to be written: those of erasures in progress, for attempts that started
 /// before them, and for a while those of finished erasures that found something.
 #[derive(Default)]
-pub(crate) struct Redactions(Mutex<Known>);
+pub(crate) struct Redactions(Mutex<Inner>);
 
 #[derive(Default)]
-struct Known {
+struct Inner {
     index: Index,
     /// The finished ones, oldest first.
     done: VecDeque<Arc<Rule>>,
@@ -165,7 +165,7 @@ struct Known {
 impl Redactions {
     /// The rules of erasures in progress.
     pub(crate) fn of<'r>(rules: impl IntoIterator<Item = &'r Arc<Rule>>) -> Self {
-        Self(Mutex::new(Known { index: Index::of(rules), done: VecDeque::new() }))
+        Self(Mutex::new(Inner { index: Index::of(rules), done: VecDeque::new() }))
     }
 
     /// Adds the rule of a new erasure.
@@ -181,20 +181,20 @@ impl Redactions {
     /// Marks rules as finished. One that `found` nothing is dropped; the others stay active until no attempt that
     /// started before can still be in flight.
     pub(crate) fn done(&self, rules: &[Arc<Rule>], found: &HashMap<ErasureId, Found>, now: Timestamp) {
-        let mut known = lock(&self.0);
+        let mut inner = lock(&self.0);
         // Findings are attributed to the first rule of a number, and concern the later ones as well.
         let person = |rule: &Arc<Rule>| (rule.company.clone(), rule.phone.clone());
         let touched: BTreeSet<_> = rules.iter().filter(|rule| found.contains_key(&rule.id)).map(person).collect();
         for rule in rules {
             if touched.contains(&person(rule)) {
-                known.done.push_back(rule.clone());
+                inner.done.push_back(rule.clone());
             } else {
-                known.index.remove(rule);
+                inner.index.remove(rule);
             }
         }
-        while known.done.front().is_some_and(|rule| now.since(rule.at) > REMEMBERED) {
-            if let Some(rule) = known.done.pop_front() {
-                known.index.remove(&rule);
+        while inner.done.front().is_some_and(|rule| now.since(rule.at) > ACTIVE_AFTER_DONE) {
+            if let Some(rule) = inner.done.pop_front() {
+                inner.index.remove(&rule);
             }
         }
     }
@@ -262,8 +262,8 @@ mod tests {
         let index = Index::of(&rules);
         let tried = |event: (Head, Vec<u8>)| {
             index.tried.store(0, Ordering::Relaxed);
-            let masked = index.apply(event.0, &event.1);
-            (index.tried.load(Ordering::Relaxed), masked.map(|(_, id)| id.bits()))
+            let redacted = index.apply(event.0, &event.1);
+            (index.tried.load(Ordering::Relaxed), redacted.map(|(_, id)| id.bits()))
         };
         assert_eq!(tried(event(5, "acme", Some("+15559999999"), "unknown")), (0, None));
         assert_eq!(tried(event(5, "acme", Some("+15550000003"), "call-3")), (1, Some(3)));

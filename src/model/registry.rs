@@ -4,20 +4,20 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 
-use crate::core::delivery::State as Standing;
+use crate::core::delivery::State;
 use crate::core::event::{Company, NewEvent};
 use crate::core::id::{SubscriptionId, TokenId};
 use crate::core::seal::Keyring;
 use crate::core::subscription::Subscription;
 use crate::core::time::Timestamp;
 use crate::core::token::Token;
+use crate::model::health::{Counts, Health};
 use crate::model::lock::lock;
 use crate::model::progress::{DiscardRecord, ReplayRecord};
 use crate::model::record::{Locked, Memory, Registered};
-use crate::model::standing::{Counts, Health};
 use crate::model::token_ring::Tokens;
-use crate::model::unserved::Unserved;
 use crate::model::view::ViewMut;
+use crate::model::without_webhook::CompaniesWithoutWebhook;
 
 /// A subscription with its counters.
 #[derive(Debug)]
@@ -62,7 +62,7 @@ impl QueueHead {
 /// The registry.
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
-    accounts: BTreeMap<u32, SubscriptionState>,
+    states: BTreeMap<u32, SubscriptionState>,
     /// The keys that seal and open secrets.
     keys: Arc<Keyring>,
     numbers: HashMap<SubscriptionId, u32>,
@@ -76,7 +76,7 @@ pub(crate) struct Registry {
     /// Subscriptions whose counts have changed since they were written.
     recount: BTreeSet<u32>,
     /// Companies without a webhook that post events.
-    pub(crate) unserved: Unserved,
+    pub(crate) without_webhook: CompaniesWithoutWebhook,
     /// The API tokens; shared, since every request looks one up.
     pub(crate) tokens: Arc<Tokens>,
     /// The number that the next subscription gets.
@@ -96,30 +96,30 @@ impl Registry {
 
     /// The subscriptions whose secrets could not be opened, except deleted ones, whose secrets are not needed again.
     pub(crate) fn locked(&self) -> impl Iterator<Item = (&SubscriptionState, &Locked)> {
-        let kept = self.accounts.values().filter(|account| !account.deleted);
-        kept.filter_map(|account| Some((account, account.locked.as_ref()?)))
+        let kept = self.states.values().filter(|state| !state.deleted);
+        kept.filter_map(|state| Some((state, state.locked.as_ref()?)))
     }
 
     /// The subscription's state, if it is not deleted.
     pub(crate) fn get(&self, id: SubscriptionId) -> Option<&SubscriptionState> {
-        let account = self.accounts.get(self.numbers.get(&id)?)?;
-        (!account.deleted).then_some(account)
+        let state = self.states.get(self.numbers.get(&id)?)?;
+        (!state.deleted).then_some(state)
     }
 
     /// The state of the subscription with this number, deleted or not.
-    pub(crate) fn account(&mut self, number: u32) -> Option<&mut SubscriptionState> {
-        self.accounts.get_mut(&number)
+    pub(crate) fn state_mut(&mut self, number: u32) -> Option<&mut SubscriptionState> {
+        self.states.get_mut(&number)
     }
 
     /// The subscriptions that are not deleted, in order of creation.
     pub(crate) fn all(&self) -> impl Iterator<Item = &SubscriptionState> {
-        self.accounts.values().filter(|account| !account.deleted)
+        self.states.values().filter(|state| !state.deleted)
     }
 
     /// The subscriptions of a company that are not deleted, in order of creation.
     pub(crate) fn of_company(&self, company: &Company) -> impl Iterator<Item = &SubscriptionState> {
         let numbers = self.by_company.get(company).into_iter().flatten();
-        numbers.filter_map(|number| self.accounts.get(number)).filter(|account| !account.deleted)
+        numbers.filter_map(|number| self.states.get(number)).filter(|state| !state.deleted)
     }
 
     /// The maximum number of deliveries of an event of a company.
@@ -133,8 +133,8 @@ impl Registry {
     }
 
     /// The companies without a webhook for which `wanted` holds, with the time of their latest event, latest first.
-    pub(crate) fn unserved(&self, wanted: impl Fn(&Company) -> bool) -> Vec<(Company, Timestamp)> {
-        self.unserved.list(|company| wanted(company) && self.of_company(company).next().is_none())
+    pub(crate) fn without_webhook(&self, wanted: impl Fn(&Company) -> bool) -> Vec<(Company, Timestamp)> {
+        self.without_webhook.list(|company| wanted(company) && self.of_company(company).next().is_none())
     }
 
     /// The companies with a webhook, in no particular order.
@@ -152,28 +152,27 @@ impl Registry {
         let from = known.map_or(0, |number| number.saturating_add(1));
         // A deleted one is compared by its id.
         let gone = after.filter(|_| known.is_none());
-        let accounts: Box<dyn Iterator<Item = &SubscriptionState>> = match company {
+        let states: Box<dyn Iterator<Item = &SubscriptionState>> = match company {
             Some(company) => {
                 let numbers = self.by_company.get(company).map(Vec::as_slice).unwrap_or_default();
                 let numbers = &numbers[numbers.partition_point(|number| *number < from)..];
-                Box::new(numbers.iter().filter_map(|number| self.accounts.get(number)))
+                Box::new(numbers.iter().filter_map(|number| self.states.get(number)))
             }
-            None => Box::new(self.accounts.range(from..).map(|(_, account)| account)),
+            None => Box::new(self.states.range(from..).map(|(_, state)| state)),
         };
-        let wanted = move |account: &&SubscriptionState| {
-            !account.deleted && gone.is_none_or(|gone| account.subscription.id > gone)
-        };
-        Box::new(accounts.filter(wanted))
+        let wanted =
+            move |state: &&SubscriptionState| !state.deleted && gone.is_none_or(|gone| state.subscription.id > gone);
+        Box::new(states.filter(wanted))
     }
 
     /// At most `most` subscriptions with numbers from `from` on, deleted or not, by number.
     pub(crate) fn states_from(&self, from: u32, most: usize) -> impl Iterator<Item = (u32, &SubscriptionState)> {
-        self.accounts.range(from..).take(most).map(|(number, account)| (*number, account))
+        self.states.range(from..).take(most).map(|(number, state)| (*number, state))
     }
 
     /// The deleted subscriptions that are not removed yet, by number.
     pub(crate) fn deleted(&self) -> Vec<u32> {
-        self.accounts.iter().filter(|(_, account)| account.deleted).map(|(number, _)| *number).collect()
+        self.states.iter().filter(|(_, state)| state.deleted).map(|(number, _)| *number).collect()
     }
 
     /// Registers a new or changed subscription.
@@ -182,17 +181,16 @@ impl Registry {
         let number = subscription.number;
         self.next_number = self.next_number.max(number + 1);
         let subscription = Arc::new(subscription);
-        if let Some(account) = self.accounts.get_mut(&number) {
-            (account.subscription, account.deleted) = (subscription, deleted);
-            (account.locked, account.stale) = (locked, stale);
+        if let Some(state) = self.states.get_mut(&number) {
+            (state.subscription, state.deleted) = (subscription, deleted);
+            (state.locked, state.stale) = (locked, stale);
             return;
         }
         self.numbers.insert(subscription.id, number);
         self.by_company.entry(subscription.company.clone()).or_default().push(number);
         let (health, counts, head) = (Health::default(), Counts::default(), QueueHead::default());
-        let account =
-            SubscriptionState { subscription, deleted, locked, stale, next_sequence: 1, health, counts, head };
-        self.accounts.insert(number, account);
+        let state = SubscriptionState { subscription, deleted, locked, stale, next_sequence: 1, health, counts, head };
+        self.states.insert(number, state);
     }
 
     /// Removes a deleted subscription; returns the ids of its replays.
@@ -201,10 +199,10 @@ impl Registry {
         let replays: Vec<u128> = self.replays_of(number).map(|replay| replay.id).collect();
         self.replays.retain(|(other, _), _| *other != number);
         self.recount.remove(&number);
-        if let Some(account) = self.accounts.remove(&number) {
-            self.total.replace(account.counts, Counts::default());
-            self.numbers.remove(&account.subscription.id);
-            if let Some(numbers) = self.by_company.get_mut(&account.subscription.company) {
+        if let Some(state) = self.states.remove(&number) {
+            self.total.replace(state.counts, Counts::default());
+            self.numbers.remove(&state.subscription.id);
+            if let Some(numbers) = self.by_company.get_mut(&state.subscription.company) {
                 numbers.retain(|other| *other != number);
             }
         }
@@ -249,46 +247,46 @@ impl Registry {
 
     /// Updates the counts for a delivery of subscription `number` that changes state; `None` is none of the counted
     /// states.
-    pub(crate) fn moved(&mut self, number: u32, from: Option<Standing>, to: Option<Standing>) {
-        let Some(account) = self.accounts.get_mut(&number) else { return };
+    pub(crate) fn moved(&mut self, number: u32, from: Option<State>, to: Option<State>) {
+        let Some(state) = self.states.get_mut(&number) else { return };
         self.recount.insert(number);
-        let before = account.counts;
-        let mut slot = |standing: Option<Standing>, step: i64| {
-            let count = match standing {
-                Some(Standing::Pending) => &mut account.counts.pending,
-                Some(Standing::Retrying) => &mut account.counts.retrying,
-                Some(Standing::Failed) => &mut account.counts.failed,
+        let before = state.counts;
+        let mut add = |counted: Option<State>, step: i64| {
+            let count = match counted {
+                Some(State::Pending) => &mut state.counts.pending,
+                Some(State::Retrying) => &mut state.counts.retrying,
+                Some(State::Failed) => &mut state.counts.failed,
                 _ => return,
             };
             *count = count.saturating_add_signed(step);
         };
-        slot(from, -1);
-        slot(to, 1);
-        if account.counts.waiting() == 0 {
-            account.head.forget();
+        add(from, -1);
+        add(to, 1);
+        if state.counts.waiting() == 0 {
+            state.head.forget();
         }
-        self.total.replace(before, account.counts);
+        self.total.replace(before, state.counts);
     }
 
     /// A delivery was requeued that may be older than the pending ones of subscription `number`.
     pub(crate) fn requeued(&mut self, number: u32) {
-        if let Some(account) = self.accounts.get_mut(&number) {
-            account.head.forget();
+        if let Some(state) = self.states.get_mut(&number) {
+            state.head.forget();
         }
     }
 
     /// Sets the counts of subscription `number`.
     pub(crate) fn set_counts(&mut self, number: u32, counts: Counts) {
-        if let Some(account) = self.accounts.get_mut(&number) {
-            self.total.replace(std::mem::replace(&mut account.counts, counts), counts);
+        if let Some(state) = self.states.get_mut(&number) {
+            self.total.replace(std::mem::replace(&mut state.counts, counts), counts);
         }
     }
 
     /// The counts that have changed since [`Registry::counts_written`].
     pub(crate) fn changed_counts(&self) -> impl ExactSizeIterator<Item = (u32, Counts)> {
         self.recount.iter().map(|number| {
-            let account = self.accounts.get(number);
-            (*number, account.map(|account| account.counts).unwrap_or_default())
+            let state = self.states.get(number);
+            (*number, state.map(|state| state.counts).unwrap_or_default())
         })
     }
 
@@ -299,22 +297,22 @@ impl Registry {
 
     /// All counts.
     pub(crate) fn all_counts(&self) -> impl Iterator<Item = (u32, Counts)> {
-        self.accounts.iter().map(|(number, account)| (*number, account.counts))
+        self.states.iter().map(|(number, state)| (*number, state.counts))
     }
 
     /// Takes the counts of another registry, and which of them have changed.
     pub(crate) fn take_counts(&mut self, other: &Self) {
         self.total = Counts::default();
-        for (number, account) in &mut self.accounts {
-            account.counts = other.accounts.get(number).map(|account| account.counts).unwrap_or_default();
-            self.total.replace(Counts::default(), account.counts);
+        for (number, state) in &mut self.states {
+            state.counts = other.states.get(number).map(|state| state.counts).unwrap_or_default();
+            self.total.replace(Counts::default(), state.counts);
         }
         self.recount.clone_from(&other.recount);
     }
 
     /// Resets the counts, for a recount.
     pub(crate) fn reset_counts(&mut self) {
-        self.accounts.values_mut().for_each(|account| account.counts = Counts::default());
+        self.states.values_mut().for_each(|state| state.counts = Counts::default());
         self.total = Counts::default();
     }
 
@@ -339,18 +337,18 @@ impl Memory for Mutex<Registry> {
     }
 
     fn set_next_sequence(&self, number: u32, next: u64) {
-        if let Some(account) = lock(self).account(number) {
-            account.next_sequence = next;
+        if let Some(state) = lock(self).state_mut(number) {
+            state.next_sequence = next;
         }
     }
 
     fn set_health(&self, number: u32, health: Health) {
-        if let Some(account) = lock(self).account(number) {
-            account.health = health;
+        if let Some(state) = lock(self).state_mut(number) {
+            state.health = health;
         }
     }
 
-    fn moved(&self, number: u32, from: Option<Standing>, to: Option<Standing>) {
+    fn moved(&self, number: u32, from: Option<State>, to: Option<State>) {
         lock(self).moved(number, from, to);
     }
 
@@ -374,10 +372,10 @@ impl Memory for Mutex<Registry> {
         lock(self).tokens.remove(id);
     }
 
-    fn note_unserved(&self, company: &Company, at: Timestamp, view: &dyn ViewMut) {
+    fn note_without_webhook(&self, company: &Company, at: Timestamp, view: &dyn ViewMut) {
         let mut registry = lock(self);
         if registry.of_company(company).next().is_none() {
-            registry.unserved.note(company, at, view);
+            registry.without_webhook.note(company, at, view);
         }
     }
 }

@@ -8,9 +8,10 @@
 
 use std::ops::ControlFlow;
 
-use crate::core::delivery::{Delivery, State as Standing};
+use crate::core::delivery::{Delivery, State};
 use crate::core::event::EventType;
 use crate::core::id::SubscriptionId;
+use crate::model::accepted_delivery::AcceptedDelivery;
 use crate::model::command::Replay;
 use crate::model::error::StoreError;
 use crate::model::filter::ReplayFilter;
@@ -18,7 +19,6 @@ use crate::model::keys;
 use crate::model::lock::lock;
 use crate::model::manual::{ENDED_AT_ONCE, cancel_all};
 use crate::model::notice::StoreEvent;
-use crate::model::owing::Owing;
 use crate::model::progress::{DiscardRecord, ReplayRecord};
 use crate::model::query::lowest_id;
 use crate::model::record::{DeliveryRecord, Head, PriorState, Record, Requeued};
@@ -31,7 +31,7 @@ use crate::model::view::{Log, View};
 /// The maximum number of a replay's deliveries in the queue.
 const REPLAYED_AT_ONCE: usize = 8;
 /// How many events a replay examines between two group commits.
-const LOOKED_AT_ONCE: usize = 64;
+const EXAMINED_AT_ONCE: usize = 64;
 
 /// Plans a replay: counts what it would requeue. Reads the whole range: not within a turn.
 pub(crate) fn plan(
@@ -44,16 +44,20 @@ pub(crate) fn plan(
     let (from, until) = (lowest_id(Some(filter.since)), filter.until.map_or(u128::MAX, |until| lowest_id(Some(until))));
     let mut sequences: Option<(u64, u64)> = None;
     let mut queued = 0;
-    let passed = |head: Head, payload: &[u8]| Owing::read(number, head, payload).map(|owing| owing.event.bits() < from);
+    let passed = |head: Head, payload: &[u8]| {
+        AcceptedDelivery::read(number, head, payload).map(|accepted| accepted.event.bits() < from)
+    };
     log.ascending(Term::Owed(number), &passed, &mut |head, payload| {
-        let Some(owing) = Owing::read(number, head, payload) else { return Ok(ControlFlow::Continue(())) };
-        if owing.event.bits() >= until || owing.sequence() >= next_sequence {
+        let Some(accepted) = AcceptedDelivery::read(number, head, payload) else {
+            return Ok(ControlFlow::Continue(()));
+        };
+        if accepted.event.bits() >= until || accepted.sequence() >= next_sequence {
             return Ok(ControlFlow::Break(()));
         }
-        let first = sequences.map_or(owing.sequence(), |(first, _)| first);
-        sequences = Some((first, owing.sequence()));
-        if owing.is_of(filter.events.iter().map(EventType::as_str))
-            && again(view, number, &owing, filter.failed_only)?.is_some()
+        let first = sequences.map_or(accepted.sequence(), |(first, _)| first);
+        sequences = Some((first, accepted.sequence()));
+        if accepted.is_of(filter.events.iter().map(EventType::as_str))
+            && requeueable(view, number, &accepted, filter.failed_only)?.is_some()
         {
             queued += 1;
         }
@@ -69,19 +73,19 @@ pub(crate) fn plan(
 
 /// The delivery as it would be requeued, and its current state; `None` if it is pending already, or is not a dead
 /// letter and only those are wanted.
-fn again(
+fn requeueable(
     view: &dyn View,
     number: u32,
-    owing: &Owing,
+    accepted: &AcceptedDelivery,
     failed_only: bool,
 ) -> Result<Option<(Delivery, PriorState)>, StoreError> {
-    let has = |prefix| view.get(&keys::sequence(prefix, number, owing.sequence())).map(|value| value.is_some());
+    let has = |prefix| view.get(&keys::sequence(prefix, number, accepted.sequence())).map(|value| value.is_some());
     let dead = has(keys::DEAD)?;
     if has(keys::OWED)? || (failed_only && !dead) {
         return Ok(None);
     }
-    let before = PriorState::from(dead.then_some(Standing::Failed));
-    Ok(owing.begun().map(|delivery| (delivery, before)))
+    let before = PriorState::from(dead.then_some(State::Failed));
+    Ok(accepted.initial().map(|delivery| (delivery, before)))
 }
 
 /// Starts a replay.
@@ -102,19 +106,19 @@ pub(crate) fn replay(turn: &mut Turn<'_>, id: SubscriptionId, replay: &Replay) -
 pub(crate) fn discard(turn: &mut Turn<'_>, id: SubscriptionId) -> Result<u64, StoreError> {
     let (number, waiting, last, replays) = {
         let registry = lock(turn.registry);
-        let Some(account) = registry.get(id) else { return Err(StoreError::NotFound) };
-        let number = account.subscription.number;
-        let waiting = account.counts.waiting();
+        let Some(state) = registry.get(id) else { return Err(StoreError::NotFound) };
+        let number = state.subscription.number;
+        let waiting = state.counts.waiting();
         let replays: Vec<ReplayRecord> = registry.replays_of(number).cloned().collect();
-        (number, waiting, account.next_sequence - 1, replays)
+        (number, waiting, state.next_sequence - 1, replays)
     };
     let ended = replays.into_iter().map(|replay| ReplayRecord { last: 0, outstanding: Vec::new(), ..replay });
-    let mut steps: Vec<Record> = ended.map(Record::from).collect();
+    let mut records: Vec<Record> = ended.map(Record::from).collect();
     if waiting > 0 {
-        steps.push(Record::from(DiscardRecord { number, last }));
+        records.push(Record::from(DiscardRecord { number, last }));
     }
-    if !steps.is_empty() {
-        turn.write(steps);
+    if !records.is_empty() {
+        turn.write(records);
         turn.carried.has_work = true;
     }
     Ok(waiting)
@@ -125,8 +129,8 @@ pub(crate) fn discard_some(turn: &mut Turn<'_>) -> Result<bool, StoreError> {
     let discards = lock(turn.registry).discards();
     let Some(discard) = discards.first().copied() else { return Ok(false) };
     let mut left = turn.scan(&keys::numbered(keys::OWED, discard.number), None, ENDED_AT_ONCE)?;
-    let behind = keys::sequence(keys::OWED, discard.number, discard.last);
-    left.retain(|(key, _)| *key <= behind);
+    let last = keys::sequence(keys::OWED, discard.number, discard.last);
+    left.retain(|(key, _)| *key <= last);
     if left.is_empty() {
         turn.write(vec![Record::from(DiscardRecord { last: 0, ..discard })]);
         return Ok(discards.len() > 1);
@@ -141,12 +145,12 @@ pub(crate) fn replay_some(turn: &mut Turn<'_>) -> Result<bool, StoreError> {
     let replays = lock(turn.registry).replays();
     let mut more = false;
     for replay in replays {
-        more |= go_on_with(turn, &replay)?;
+        more |= advance(turn, &replay)?;
     }
     Ok(more)
 }
 
-fn go_on_with(turn: &mut Turn<'_>, before: &ReplayRecord) -> Result<bool, StoreError> {
+fn advance(turn: &mut Turn<'_>, before: &ReplayRecord) -> Result<bool, StoreError> {
     let mut outstanding = Vec::with_capacity(REPLAYED_AT_ONCE);
     for sequence in &before.outstanding {
         if turn.get(&keys::sequence(keys::OWED, before.number, *sequence))?.is_some() {
@@ -157,50 +161,54 @@ fn go_on_with(turn: &mut Turn<'_>, before: &ReplayRecord) -> Result<bool, StoreE
         return Ok(false);
     }
     let mut replay = ReplayRecord { outstanding, ..before.clone() };
-    let back = if replay.next <= replay.last { next_of(turn, &mut replay)? } else { Vec::new() };
+    let requeued = if replay.next <= replay.last { next_of(turn, &mut replay)? } else { Vec::new() };
     if replay == *before {
         return Ok(false);
     }
     // Continue at once if no requeued delivery is left whose end would trigger the next step.
     let more = replay.outstanding.is_empty();
-    let requeued = |(delivery, before): &(Delivery, PriorState)| {
+    let record = |(delivery, before): &(Delivery, PriorState)| {
         Record::from(Box::new(Requeued { delivery: DeliveryRecord::from(delivery), before: *before }))
     };
-    let mut steps: Vec<Record> = back.iter().map(requeued).collect();
-    steps.push(Record::from(replay));
-    turn.write(steps);
-    if !back.is_empty() {
-        turn.outcome.events.push(StoreEvent::Owed(back.into_iter().map(|(delivery, _)| delivery).collect()));
+    let mut records: Vec<Record> = requeued.iter().map(record).collect();
+    records.push(Record::from(replay));
+    turn.write(records);
+    if !requeued.is_empty() {
+        turn.outcome.events.push(StoreEvent::Owed(requeued.into_iter().map(|(delivery, _)| delivery).collect()));
     }
     Ok(more)
 }
 
 /// The next deliveries to requeue; advances the replay past them.
 fn next_of(turn: &Turn<'_>, replay: &mut ReplayRecord) -> Result<Vec<(Delivery, PriorState)>, StoreError> {
-    let (mut looked_at, mut back) = (0, Vec::new());
+    let (mut examined, mut requeued) = (0, Vec::new());
     let (number, first, last) = (replay.number, replay.next, replay.last);
     let mut failed = None;
     replay.next = last + 1;
-    let passed = |head: Head, payload: &[u8]| Owing::read(number, head, payload).map(|owing| owing.sequence() < first);
-    let walked = turn.log.ascending(Term::Owed(number), &passed, &mut |head, payload| {
-        let Some(owing) = Owing::read(number, head, payload) else { return Ok(ControlFlow::Continue(())) };
-        let sequence = owing.sequence();
-        let full = looked_at == LOOKED_AT_ONCE || replay.outstanding.len() == REPLAYED_AT_ONCE;
+    let passed = |head: Head, payload: &[u8]| {
+        AcceptedDelivery::read(number, head, payload).map(|accepted| accepted.sequence() < first)
+    };
+    let result = turn.log.ascending(Term::Owed(number), &passed, &mut |head, payload| {
+        let Some(accepted) = AcceptedDelivery::read(number, head, payload) else {
+            return Ok(ControlFlow::Continue(()));
+        };
+        let sequence = accepted.sequence();
+        let full = examined == EXAMINED_AT_ONCE || replay.outstanding.len() == REPLAYED_AT_ONCE;
         if full && sequence <= last {
             replay.next = sequence;
         }
         if full || sequence > last {
             return Ok(ControlFlow::Break(()));
         }
-        looked_at += 1;
-        if !owing.is_of(replay.events.iter().map(String::as_str)) {
+        examined += 1;
+        if !accepted.is_of(replay.events.iter().map(String::as_str)) {
             return Ok(ControlFlow::Continue(()));
         }
-        match again(turn.view, number, &owing, replay.failed_only) {
+        match requeueable(turn.view, number, &accepted, replay.failed_only) {
             Ok(None) => {}
             Ok(Some((delivery, before))) => {
                 replay.outstanding.push(sequence);
-                back.push((as_replayed(turn, delivery), before));
+                requeued.push((requeued_now(turn, delivery), before));
             }
             Err(error) => {
                 failed = Some(error);
@@ -213,20 +221,20 @@ fn next_of(turn: &Turn<'_>, replay: &mut ReplayRecord) -> Result<Vec<(Delivery, 
         turn.view.note_failure(error.clone());
         return Err(error);
     }
-    if let Err(damage) = walked {
+    if let Err(damage) = result {
         // Unreadable records are skipped; the rest of the queue continues.
         tracing::error!("a replay ends early: {damage}");
     }
-    Ok(back)
+    Ok(requeued)
 }
 
-fn as_replayed(turn: &Turn<'_>, delivery: Delivery) -> Delivery {
+fn requeued_now(turn: &Turn<'_>, delivery: Delivery) -> Delivery {
     let give_up_at = turn.now.plus(turn.settings.give_up_after);
     // It was requested now, however old it is.
-    Delivery { state: Standing::Pending, due: turn.now, give_up_at, expire_at: None, replay: true, ..delivery }
+    Delivery { state: State::Pending, due: turn.now, give_up_at, expire_at: None, replay: true, ..delivery }
 }
 
 /// The subscription's number and next sequence number.
 pub(crate) fn next_sequence(registry: &Registry, id: SubscriptionId) -> Option<(u32, u64)> {
-    registry.get(id).map(|account| (account.subscription.number, account.next_sequence))
+    registry.get(id).map(|state| (state.subscription.number, state.next_sequence))
 }

@@ -62,7 +62,7 @@ fn event_accepted(id: EventId, accepted: &Accepted, groups: &mut Groups<'_>) {
         source,
         data: accepted.data(),
     };
-    take_in(groups, (accepted.company(), accepted.call()), id.bits(), heard);
+    add_observation(groups, (accepted.company(), accepted.call()), id.bits(), heard);
 }
 
 fn message_stored(id: MessageId, message: &MessageRecord, groups: &mut Groups<'_>) {
@@ -73,11 +73,11 @@ fn message_stored(id: MessageId, message: &MessageRecord, groups: &mut Groups<'_
         domain: thread.domain.as_ref(),
         source: thread.source,
     };
-    take_in(groups, (thread.company.as_str(), thread.call.as_str()), id.bits(), heard);
+    add_observation(groups, (thread.company.as_str(), thread.call.as_str()), id.bits(), heard);
 }
 
 /// Adds one observation about a call (its company and id), made by the record `id`.
-fn take_in(groups: &mut Groups<'_>, call: (&str, &str), id: u128, heard: Heard<'_>) {
+fn add_observation(groups: &mut Groups<'_>, call: (&str, &str), id: u128, heard: Heard<'_>) {
     if let Err(error) = change(groups, call, id, heard) {
         groups.view.note_failure(error);
     }
@@ -119,7 +119,7 @@ fn change(
 }
 
 /// The id of the last record added to a call.
-pub(crate) fn last_heard(value: &[u8]) -> Option<u128> {
+pub(crate) fn last_event(value: &[u8]) -> Option<u128> {
     unversioned::<CallRecord>(value).map(|call| call.last)
 }
 

@@ -11,7 +11,7 @@ use crate::model::token_ring::Tokens;
 use crate::model::turn::{Turn, random_secret};
 
 /// How many tokens are written to a snapshot between two group commits.
-const WRITTEN_AT_ONCE: usize = 64;
+const SNAPSHOT_AT_ONCE: usize = 64;
 
 /// Creates a token.
 pub(crate) fn create(turn: &mut Turn<'_>, draft: TokenDraft) -> Result<(Token, TokenText), StoreError> {
@@ -43,15 +43,15 @@ pub(crate) fn revoke(turn: &mut Turn<'_>, id: TokenId) -> Result<(), StoreError>
 }
 
 /// Persists the uses that are due.
-pub(crate) fn note_uses(turn: &mut Turn<'_>) {
-    for used in tokens(turn).unnoted() {
+pub(crate) fn persist_uses(turn: &mut Turn<'_>) {
+    for used in tokens(turn).due_for_persisting() {
         turn.write(vec![record_of(&used)]);
     }
 }
 
 /// Writes some tokens to the snapshot, from the id with these bits on; returns where to continue, if there are more.
-pub(crate) fn write_some(turn: &mut Turn<'_>, from: u128) -> Option<u128> {
-    let tokens = tokens(turn).from(from, WRITTEN_AT_ONCE);
+pub(crate) fn write_snapshot(turn: &mut Turn<'_>, from: u128) -> Option<u128> {
+    let tokens = tokens(turn).from(from, SNAPSHOT_AT_ONCE);
     tokens.iter().for_each(|token| turn.append(&[record_of(token)]));
     tokens.last().map(|last| last.id.bits() + 1)
 }

@@ -53,7 +53,7 @@ pub(crate) enum ValueKind {
     Replay,
     Subscription,
     Call,
-    Unserved,
+    WithoutWebhook,
     SetAside,
 }
 
@@ -82,7 +82,7 @@ impl ValueKind {
         Self::Replay,
         Self::Subscription,
         Self::Call,
-        Self::Unserved,
+        Self::WithoutWebhook,
         Self::SetAside,
     ];
 
@@ -115,7 +115,7 @@ impl ValueKind {
             Self::Replay => &[keys::REPLAY],
             Self::Subscription => &[keys::SUBSCRIPTION],
             Self::Call => &[keys::CALL],
-            Self::Unserved => &[keys::UNSERVED],
+            Self::WithoutWebhook => &[keys::WITHOUT_WEBHOOK],
             Self::SetAside => &[keys::SET_ASIDE],
         }
     }
@@ -145,7 +145,7 @@ impl ValueKind {
             Self::Replay => "a replay",
             Self::Subscription => "a subscription",
             Self::Call => "the milestones of a call",
-            Self::Unserved => "a company without a webhook",
+            Self::WithoutWebhook => "a company without a webhook",
             Self::SetAside => "a value that was set aside",
         }
     }
@@ -155,7 +155,7 @@ impl ValueKind {
         match self {
             Self::Group | Self::Counts | Self::Erasure | Self::Health | Self::Counted => true,
             Self::Thread | Self::Latest | Self::LatestOf | Self::InOrder | Self::Call => true,
-            Self::Opened | Self::Unserved | Self::SetAside => true,
+            Self::Opened | Self::WithoutWebhook | Self::SetAside => true,
             // A repeated post is then accepted as new, once.
             Self::Producer | Self::Message => true,
             Self::Applied | Self::Discard | Self::FanOut | Self::Dead | Self::Sequence | Self::Token => false,
@@ -194,7 +194,7 @@ impl ValueKind {
             Self::Call => {
                 key.len() == 17 && unversioned::<CallRecord>(value).is_some_and(|record| record.marks().is_some())
             }
-            Self::Unserved => value.len() == 8 && std::str::from_utf8(&key[1..]).is_ok(),
+            Self::WithoutWebhook => value.len() == 8 && std::str::from_utf8(&key[1..]).is_ok(),
             Self::SetAside => true,
         }
     }

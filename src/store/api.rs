@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::core::attempt::LogEntry;
-use crate::core::delivery::{Delivery, State as Standing};
+use crate::core::delivery::{Delivery, State};
 use crate::core::event::{Company, Event, NewEvent};
 use crate::core::id::{AttemptId, DeliveryId, EventId, SubscriptionId};
 use crate::core::subscription::{Secret, Subscription};
@@ -13,14 +13,14 @@ use crate::core::time::Timestamp;
 use crate::engine::{Engine, Pieces};
 use crate::model::command::{Accepted, AttemptResult, Busy, Command, Replay, Reply};
 use crate::model::conversations::Threads;
-use crate::model::deliveries::Asking;
-use crate::model::error::{ReadError, WriteError};
+use crate::model::deliveries::DeliveryQuery;
+use crate::model::error::StoreError;
 use crate::model::filter::{DeliveryFilter, EventFilter, LogFilter, ReplayFilter};
+use crate::model::health::{Counts, Health};
 use crate::model::known::KnownDelivery;
 use crate::model::lock::lock;
 use crate::model::page::{DeliveryCursor, Page, Reads};
 use crate::model::registry::{Registry, SubscriptionState};
-use crate::model::standing::{Counts, Health};
 use crate::model::token_ring::Tokens;
 use crate::model::view::{Log, View};
 use crate::model::{keys, query, record, replay};
@@ -64,7 +64,7 @@ impl Store {
         match self.shared.engine.admit(bytes) {
             Ok(()) => self.push(Command::Accept(events, reply)),
             Err(refusal) => {
-                reply(Err(WriteError::DiskFull(refusal)));
+                reply(Err(StoreError::DiskFull(refusal)));
                 Ok(())
             }
         }
@@ -78,7 +78,7 @@ impl Store {
         match self.shared.engine.admit(0) {
             Ok(()) => self.push(Command::Create(Box::new(draft), reply)),
             Err(refusal) => {
-                reply(Err(WriteError::DiskFull(refusal)));
+                reply(Err(StoreError::DiskFull(refusal)));
                 Ok(())
             }
         }
@@ -187,23 +187,23 @@ impl Store {
 
     /// The subscriptions, in order of creation.
     pub fn subscriptions(&self) -> Vec<Arc<Subscription>> {
-        lock(&self.shared.registry).all().map(|account| account.subscription.clone()).collect()
+        lock(&self.shared.registry).all().map(|state| state.subscription.clone()).collect()
     }
 
     /// One subscription.
     pub fn subscription(&self, id: SubscriptionId) -> Option<Arc<Subscription>> {
-        lock(&self.shared.registry).get(id).map(|account| account.subscription.clone())
+        lock(&self.shared.registry).get(id).map(|state| state.subscription.clone())
     }
 
     /// The number of pending and retrying deliveries of a subscription.
     pub fn waiting(&self, id: SubscriptionId) -> u64 {
         let registry = lock(&self.shared.registry);
-        registry.get(id).map_or(0, |account| account.counts.waiting())
+        registry.get(id).map_or(0, |state| state.counts.waiting())
     }
 
     /// The health of a subscription.
     pub fn health(&self, id: SubscriptionId) -> Health {
-        lock(&self.shared.registry).get(id).map(|account| account.health).unwrap_or_default()
+        lock(&self.shared.registry).get(id).map(|state| state.health).unwrap_or_default()
     }
 
     /// The deliveries by state, over all subscriptions.
@@ -216,7 +216,7 @@ impl Store {
     /// # Errors
     /// The data cannot be read or is damaged. As for all methods below with this error: call them off the async
     /// threads.
-    pub fn event(&self, id: EventId) -> Result<Option<Event>, ReadError> {
+    pub fn event(&self, id: EventId) -> Result<Option<Event>, StoreError> {
         Ok(query::event(self.history(), id)?)
     }
 
@@ -224,7 +224,7 @@ impl Store {
     ///
     /// # Errors
     /// The data cannot be read or is damaged.
-    pub fn event_deliveries(&self, id: EventId) -> Result<Vec<Delivery>, ReadError> {
+    pub fn event_deliveries(&self, id: EventId) -> Result<Vec<Delivery>, StoreError> {
         query::event_deliveries(self.view(), self.history(), id)
     }
 
@@ -232,7 +232,7 @@ impl Store {
     ///
     /// # Errors
     /// The data cannot be read or is damaged.
-    pub fn events(&self, filter: &EventFilter, after: Option<u128>, limit: usize) -> Result<Page<Event>, ReadError> {
+    pub fn events(&self, filter: &EventFilter, after: Option<u128>, limit: usize) -> Result<Page<Event>, StoreError> {
         query::events(self.history(), filter, after, limit)
     }
 
@@ -240,7 +240,7 @@ impl Store {
     ///
     /// # Errors
     /// The data cannot be read or is damaged.
-    pub fn delivery(&self, id: DeliveryId) -> Result<Option<Delivery>, ReadError> {
+    pub fn delivery(&self, id: DeliveryId) -> Result<Option<Delivery>, StoreError> {
         let found = query::delivery(self.view(), self.history(), id)?;
         self.view().settle();
         Ok(found)
@@ -257,7 +257,7 @@ impl Store {
         filter: &DeliveryFilter,
         after: Option<DeliveryCursor>,
         limit: usize,
-    ) -> Result<Page<Delivery, DeliveryCursor>, ReadError> {
+    ) -> Result<Page<Delivery, DeliveryCursor>, StoreError> {
         let (view, log, registry) = (self.view(), self.history(), &self.shared.registry);
         let asked = filter.subscription.and_then(|id| self.subscription(id));
         let of_another = |subscription: &Subscription| {
@@ -268,13 +268,13 @@ impl Store {
         }
         let owner = |id| self.subscription(id).map(|subscription| subscription.company.clone());
         let number = asked.map(|subscription| subscription.number);
-        let asking = Asking { view, log, filter, number, owner: &owner, after, limit };
+        let query = DeliveryQuery { view, log, filter, number, owner: &owner, after, limit };
         let page = match filter.state {
-            Some(standing @ (Standing::Pending | Standing::Retrying | Standing::Failed)) if filter.event.is_none() => {
-                let numbers = waiting_for(&lock(registry), filter, standing);
-                asking.standing(&numbers)?
+            Some(state @ (State::Pending | State::Retrying | State::Failed)) if filter.event.is_none() => {
+                let numbers = waiting_for(&lock(registry), filter, state);
+                query.by_state(&numbers)?
             }
-            _ => asking.page()?,
+            _ => query.page()?,
         };
         view.settle();
         Ok(page)
@@ -289,7 +289,7 @@ impl Store {
     ///
     /// # Errors
     /// The data cannot be read or is damaged.
-    pub fn plan_replay(&self, id: SubscriptionId, filter: ReplayFilter) -> Result<Option<Replay>, ReadError> {
+    pub fn plan_replay(&self, id: SubscriptionId, filter: ReplayFilter) -> Result<Option<Replay>, StoreError> {
         let Some((number, next)) = replay::next_sequence(&lock(&self.shared.registry), id) else { return Ok(None) };
         replay::plan(self.view(), self.history(), number, next, filter).map(Some)
     }
@@ -306,7 +306,7 @@ impl Store {
         from: u64,
         to: u64,
         most: usize,
-    ) -> Result<Page<(Delivery, Event)>, ReadError> {
+    ) -> Result<Page<(Delivery, Event)>, StoreError> {
         let Some((number, _)) = replay::next_sequence(&lock(&self.shared.registry), id) else {
             return Ok(Page { items: Vec::new(), next: None, scanned_until: None });
         };
@@ -317,7 +317,7 @@ impl Store {
     ///
     /// # Errors
     /// The data cannot be read or is damaged.
-    pub fn log_entry(&self, id: AttemptId) -> Result<Option<LogEntry>, ReadError> {
+    pub fn log_entry(&self, id: AttemptId) -> Result<Option<LogEntry>, StoreError> {
         Ok(query::log_entry(self.history(), id)?)
     }
 
@@ -325,7 +325,7 @@ impl Store {
     ///
     /// # Errors
     /// The data cannot be read or is damaged.
-    pub fn log(&self, filter: &LogFilter, after: Option<u128>, limit: usize) -> Result<Page<LogEntry>, ReadError> {
+    pub fn log(&self, filter: &LogFilter, after: Option<u128>, limit: usize) -> Result<Page<LogEntry>, StoreError> {
         query::log(self.history(), filter, after, limit)
     }
 
@@ -333,7 +333,7 @@ impl Store {
     ///
     /// # Errors
     /// The data cannot be read.
-    pub fn backup(&self, now: Timestamp) -> Result<Option<Pieces>, ReadError> {
+    pub fn backup(&self, now: Timestamp) -> Result<Option<Pieces>, StoreError> {
         self.shared.engine.backup(now)
     }
 
@@ -343,37 +343,37 @@ impl Store {
     ///
     /// # Errors
     /// The view cannot be read, or is damaged.
-    pub fn owed_after(&self, number: u32, after: u64, most: usize) -> Result<Vec<Delivery>, ReadError> {
+    pub fn owed_after(&self, number: u32, after: u64, most: usize) -> Result<Vec<Delivery>, StoreError> {
         let from = keys::sequence(keys::OWED, number, after);
         let found = self.view().scan(&keys::numbered(keys::OWED, number), Some(&from), most)?;
         let unreadable =
-            || ReadError::corrupt_state(format!("has a delivery of subscription number {number} that cannot be read"));
+            || StoreError::corrupt_state(format!("has a delivery of subscription number {number} that cannot be read"));
         found.iter().map(|(_, value)| record::delivery_of(value).ok_or_else(unreadable)).collect()
     }
 
     /// The companies without a webhook that post events and for which `wanted` holds, with the time of their latest
     /// event, latest first.
     pub fn companies_without_webhook(&self, wanted: impl Fn(&Company) -> bool) -> Vec<(Company, Timestamp)> {
-        lock(&self.shared.registry).unserved(wanted)
+        lock(&self.shared.registry).without_webhook(wanted)
     }
 
     /// The sequence number of the subscription's last delivery; 0 if it had none.
     pub fn last_sequence(&self, id: SubscriptionId) -> u64 {
-        lock(&self.shared.registry).get(id).map_or(0, |account| account.next_sequence.saturating_sub(1))
+        lock(&self.shared.registry).get(id).map_or(0, |state| state.next_sequence.saturating_sub(1))
     }
 }
 
 /// The numbers, descending, of the matching subscriptions that have deliveries in `state`.
-fn waiting_for(registry: &Registry, filter: &DeliveryFilter, standing: Standing) -> Vec<u32> {
-    let has_any = |counts: &Counts| match standing {
-        Standing::Pending => counts.pending > 0,
-        Standing::Retrying => counts.retrying > 0,
+fn waiting_for(registry: &Registry, filter: &DeliveryFilter, state: State) -> Vec<u32> {
+    let has_any = |counts: &Counts| match state {
+        State::Pending => counts.pending > 0,
+        State::Retrying => counts.retrying > 0,
         _ => counts.failed > 0,
     };
-    let wanted = |account: &&SubscriptionState| {
-        has_any(&account.counts) && filter.subscription.is_none_or(|id| id == account.subscription.id)
+    let wanted = |candidate: &&SubscriptionState| {
+        has_any(&candidate.counts) && filter.subscription.is_none_or(|id| id == candidate.subscription.id)
     };
-    let number = |account: &SubscriptionState| account.subscription.number;
+    let number = |state: &SubscriptionState| state.subscription.number;
     let mut numbers: Vec<u32> = match &filter.company {
         Some(company) => registry.of_company(company).filter(wanted).map(number).collect(),
         None => registry.all().filter(wanted).map(number).collect(),

@@ -38,12 +38,12 @@ impl Store {
     pub fn calls(&self, filter: &CallFilter, after: Option<u128>, limit: usize) -> Result<Page<Summary>, StoreError> {
         let (view, log) = (self.view(), self.history());
         let work = log.bounded();
-        let begun = calls::newest(view, log, filter, after, limit, &work)?;
-        let mut page = Page { items: Vec::with_capacity(begun.items.len()), ..begun.page };
-        for (place, company, call) in &begun.items {
+        let newest = calls::newest(view, log, filter, after, limit, &work)?;
+        let mut page = Page { items: Vec::with_capacity(newest.items.len()), ..newest.page };
+        for (place, company, call) in &newest.items {
             let (events, _) = calls::of_call(log, company, call, (SUMMED_MOST, SUMMED_BYTES), &work)?;
             page.items.extend(Summary::of(&events));
-            let left = begun.items.len() > page.items.len();
+            let left = newest.items.len() > page.items.len();
             if left && work.is_spent() {
                 (page.next, page.scanned_until) = (Some(*place), Some(time_of(*place)));
                 break;

@@ -6,13 +6,15 @@ use std::time::Duration;
 use crate::core::conversation::{Conversation, Direction, Message, NewMessage};
 use crate::core::event::{CallId, Company};
 use crate::core::time::Timestamp;
-use crate::model::bulk::Bulk as _;
 use crate::model::command::{Busy, Command, Reply};
-use crate::model::conversations::{ConversationFilter, Facts, Kept, PostedMessage, PreparedMessage, Shown, read};
-use crate::model::error::{ReadError, WriteError};
+use crate::model::conversations::{
+    CachedThread, ConversationFilter, Facts, PostedMessage, PreparedMessage, Shown, read,
+};
+use crate::model::error::StoreError;
 use crate::model::keys;
 use crate::model::lock::lock;
 use crate::model::page::Page;
+use crate::model::page_size::ByteSize as _;
 use crate::model::query::lowest_id;
 use crate::store::api::Store;
 
@@ -28,20 +30,20 @@ impl Store {
     ///
     /// # Errors
     /// The thread or the call's events cannot be read or are damaged.
-    pub fn prepare_message(&self, message: NewMessage, now: Timestamp) -> Result<PreparedMessage, ReadError> {
+    pub fn prepare_message(&self, message: NewMessage, now: Timestamp) -> Result<PreparedMessage, StoreError> {
         let shared = &self.shared;
         let key = keys::thread(message.company.as_str(), message.call.as_str());
         let mut bytes = message.weight() * 2;
         let Some(head) = read::thread(self.view(), self.history(), &key)? else {
             return Ok(PreparedMessage { message, thread: None, facts: Facts::default(), searched: 0, bytes });
         };
-        let in_memory = |kept: &Kept| (kept.history.bytes(), kept.lead.clone(), kept.searched);
-        let known = lock(&shared.threads).get(&key).map(in_memory);
+        let summary = |thread: &CachedThread| (thread.history.bytes(), thread.lead.clone(), thread.searched);
+        let known = lock(&shared.threads).get(&key).map(summary);
         let (history, lead, searched, thread) = match known {
             Some((history, lead, searched)) => (history, lead, searched, None),
             None => {
-                let kept = self.read_thread(&head)?;
-                (kept.history.bytes(), kept.lead.clone(), 0, Some(kept))
+                let read = self.read_thread(&head)?;
+                (read.history.bytes(), read.lead.clone(), 0, Some(read))
             }
         };
         let mut facts = Facts::default();
@@ -58,14 +60,14 @@ impl Store {
         Ok(PreparedMessage { message, thread, facts, searched: searched_to, bytes })
     }
 
-    fn read_thread(&self, head: &Conversation) -> Result<Kept, ReadError> {
-        let kept = read::kept(self.history(), head, self.shared.max_data_bytes)?;
-        if kept.last == Some(head.last) {
-            return Ok(kept);
+    fn read_thread(&self, head: &Conversation) -> Result<CachedThread, StoreError> {
+        let thread = read::load_thread(self.history(), head, self.shared.max_data_bytes)?;
+        if thread.last == Some(head.last) {
+            return Ok(thread);
         }
         // The last message is not in the log yet.
         self.view().settle();
-        Ok(read::kept(self.history(), head, self.shared.max_data_bytes)?)
+        Ok(read::load_thread(self.history(), head, self.shared.max_data_bytes)?)
     }
 
     /// Stores a message, atomically with the event it raises, if any.
@@ -76,7 +78,7 @@ impl Store {
         match self.shared.engine.admit(message.bytes as u64) {
             Ok(()) => self.push(Command::Message(Box::new(message), reply)),
             Err(refusal) => {
-                reply(Err(WriteError::DiskFull(refusal)));
+                reply(Err(StoreError::DiskFull(refusal)));
                 Ok(())
             }
         }
@@ -91,7 +93,7 @@ impl Store {
         filter: &ConversationFilter,
         after: Option<u128>,
         limit: usize,
-    ) -> Result<Page<Shown>, ReadError> {
+    ) -> Result<Page<Shown>, StoreError> {
         read::page(self.view(), self.history(), filter, after, limit)
     }
 
@@ -99,7 +101,7 @@ impl Store {
     ///
     /// # Errors
     /// The data cannot be read or is damaged.
-    pub fn conversation(&self, company: &Company, call: &CallId) -> Result<Option<Shown>, ReadError> {
+    pub fn conversation(&self, company: &Company, call: &CallId) -> Result<Option<Shown>, StoreError> {
         let Some(thread) = read::of_call(self.view(), self.history(), company, call)? else {
             return Ok(None);
         };
@@ -111,7 +113,7 @@ impl Store {
     ///
     /// # Errors
     /// The data cannot be read or is damaged.
-    pub fn messages(&self, thread: &Conversation, after: Option<u128>) -> Result<Page<Message>, ReadError> {
+    pub fn messages(&self, thread: &Conversation, after: Option<u128>) -> Result<Page<Message>, StoreError> {
         let mut items: Vec<Message> = Vec::new();
         let (mut bytes, mut next) = (0, None);
         read::messages(self.history(), thread, after.unwrap_or(u128::MAX), &mut |message| {
@@ -129,6 +131,6 @@ impl Store {
 }
 
 /// Evicts the thread of a call from the cache.
-pub(crate) fn forget(store: &Store, company: &str, call: &str) {
-    lock(&store.shared.threads).forget(&keys::thread(company, call));
+pub(crate) fn evict_thread(store: &Store, company: &str, call: &str) {
+    lock(&store.shared.threads).remove(&keys::thread(company, call));
 }

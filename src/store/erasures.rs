@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::ops::ControlFlow;
 use std::sync::mpsc;
 
-use crate::core::delivery::{Delivery, State as Standing};
+use crate::core::delivery::{Delivery, State};
 use crate::core::event::Company;
 use crate::core::id::{ErasureId, EventId};
 use crate::core::time::Timestamp;
@@ -13,7 +13,7 @@ use crate::model::command::Command;
 use crate::model::conversations::read;
 use crate::model::erase::noted_last;
 use crate::model::erasure::Erasure;
-use crate::model::error::{ReadError, StoreError};
+use crate::model::error::StoreError;
 use crate::model::known::{KnownDelivery, KnownEvent};
 use crate::model::query::{self, lowest_id};
 use crate::model::record::{self, Accepted, ErasureRecord, Kind as _};
@@ -23,7 +23,7 @@ use crate::model::turn::fresh_bits;
 use crate::model::view::Wanted;
 use crate::model::{keys, value};
 use crate::store::api::Store;
-use crate::store::conversations::forget;
+use crate::store::conversations::evict_thread;
 
 /// The maximum number of calls of one person in an erasure.
 const CALLS_MOST: usize = 10_000;
@@ -39,7 +39,7 @@ impl Store {
     ///
     /// # Errors
     /// It could not be recorded, or the data could not be read; it can be requested again.
-    pub fn erase(&self, company: &Company, phone: &str, cancel: bool, now: Timestamp) -> Result<Erasure, ReadError> {
+    pub fn erase(&self, company: &Company, phone: &str, cancel: bool, now: Timestamp) -> Result<Erasure, StoreError> {
         let shared = &self.shared;
         let mut calls: BTreeSet<String> = BTreeSet::new();
         let threads = read::threads_of(self.view(), self.history(), Some(company), phone)?;
@@ -67,14 +67,14 @@ impl Store {
         let calls = rule.calls.clone();
         shared.engine.erase(rule)?;
         for call in &calls {
-            forget(self, company.as_str(), call);
+            evict_thread(self, company.as_str(), call);
         }
         let cancelled = if cancel { self.cancel_all_of(&events)? } else { 0 };
         let record = ErasureRecord::begun(company.as_str(), now, events.len() as u64, cancelled);
         self.noted_erasure(id, record)
     }
 
-    fn noted_erasure(&self, id: ErasureId, record: ErasureRecord) -> Result<Erasure, ReadError> {
+    fn noted_erasure(&self, id: ErasureId, record: ErasureRecord) -> Result<Erasure, StoreError> {
         wait_for(&*self.shared.engine, |reply| Command::Erasure(id, Box::new(record.clone()), reply))?;
         let unreadable = || StoreError::corrupt_state("has a record of an erasure that cannot be read");
         record.erasure(id).ok_or_else(unreadable)
@@ -84,7 +84,7 @@ impl Store {
     ///
     /// # Errors
     /// The view cannot be read.
-    pub fn erasures(&self, company: Option<&Company>) -> Result<Vec<Erasure>, ReadError> {
+    pub fn erasures(&self, company: Option<&Company>) -> Result<Vec<Erasure>, StoreError> {
         let all = self.view().scan(&[keys::ERASURE], None, usize::MAX)?;
         let mut found: Vec<Erasure> = Vec::new();
         for (key, value) in &all {
@@ -104,7 +104,7 @@ impl Store {
         Ok(found)
     }
 
-    fn events_of(&self, company: &Company, key: Term<'_>, visit: &mut dyn FnMut(&Accepted)) -> Result<(), ReadError> {
+    fn events_of(&self, company: &Company, key: Term<'_>, visit: &mut dyn FnMut(&Accepted)) -> Result<(), StoreError> {
         let (log, keys) = (self.history(), [key]);
         let (kinds, company) = (Accepted::KINDS, company.as_str());
         let wanted = Wanted { kinds, company: Some(company), keys: &keys, ..Wanted::ANY };
@@ -123,7 +123,7 @@ impl Store {
         call: &str,
         rule: &Rule,
         events: &mut Vec<EventId>,
-    ) -> Result<(), ReadError> {
+    ) -> Result<(), StoreError> {
         let (log, keys) = (self.history(), [Term::Call(call)]);
         let (kinds, company) = (Accepted::KINDS, company.as_str());
         let wanted = Wanted { kinds, company: Some(company), keys: &keys, below: rule.below, ..Wanted::ANY };
@@ -139,14 +139,14 @@ impl Store {
     }
 
     /// Cancels the pending deliveries and dead letters of these events; returns how many.
-    fn cancel_all_of(&self, events: &[EventId]) -> Result<u64, ReadError> {
+    fn cancel_all_of(&self, events: &[EventId]) -> Result<u64, StoreError> {
         // A call may have thousands of them: they share group commits instead of waiting for one each.
         let mut waiting = VecDeque::new();
         let mut cancelled = 0;
         for id in events {
             let event = query::event(self.history(), *id)?.map(KnownEvent::from);
             for delivery in self.event_deliveries(*id)? {
-                if !delivery.state.is_owed() && delivery.state != Standing::Failed {
+                if !delivery.state.is_owed() && delivery.state != State::Failed {
                     continue;
                 }
                 let known = KnownDelivery { delivery, event: event.clone() };

@@ -1,7 +1,7 @@
 //! Reading a delivery before it is retried or cancelled.
 
 use crate::core::id::DeliveryId;
-use crate::model::error::ReadError;
+use crate::model::error::StoreError;
 use crate::model::known::{KnownDelivery, KnownEvent};
 use crate::model::query;
 use crate::store::api::Store;
@@ -11,7 +11,7 @@ impl Store {
     ///
     /// # Errors
     /// The data cannot be read or is damaged.
-    pub fn known_delivery(&self, id: DeliveryId) -> Result<Option<KnownDelivery>, ReadError> {
+    pub fn known_delivery(&self, id: DeliveryId) -> Result<Option<KnownDelivery>, StoreError> {
         let Some(delivery) = self.delivery(id)? else { return Ok(None) };
         let event = query::event(self.history(), delivery.event)?.map(KnownEvent::from);
         Ok(Some(KnownDelivery { delivery, event }))

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use crate::core::subscription::Subscription;
 use crate::core::time::Timestamp;
-use crate::model::error::ReadError;
+use crate::model::error::StoreError;
 use crate::model::lock::lock;
 use crate::model::{keys, record};
 use crate::store::api::Store;
@@ -30,7 +30,7 @@ impl Store {
     pub fn oldest_waiting(
         &self,
         wanted: impl Fn(&Subscription) -> bool,
-    ) -> Result<Option<(Arc<Subscription>, Timestamp)>, ReadError> {
+    ) -> Result<Option<(Arc<Subscription>, Timestamp)>, StoreError> {
         let mut candidates: BinaryHeap<_> = self.candidates(wanted).into_iter().map(Reverse).collect();
         let mut oldest: Option<(Timestamp, u32)> = None;
         while let Some(Reverse((since, number, epoch))) = candidates.pop() {
@@ -41,20 +41,20 @@ impl Store {
             // It may have been sent in the meantime.
             let Some(first) = first.first().and_then(|(_, value)| record::delivery_of(value)) else { continue };
             let at = first.id.timestamp();
-            if let Some(account) = lock(&self.shared.registry).account(number) {
-                account.head.note(epoch, at);
+            if let Some(state) = lock(&self.shared.registry).state_mut(number) {
+                state.head.note(epoch, at);
             }
             oldest = oldest.into_iter().chain([(at, number)]).min();
         }
         let mut registry = lock(&self.shared.registry);
-        Ok(oldest.and_then(|(at, number)| Some((registry.account(number)?.subscription.clone(), at))))
+        Ok(oldest.and_then(|(at, number)| Some((registry.state_mut(number)?.subscription.clone(), at))))
     }
 
     fn candidates(&self, wanted: impl Fn(&Subscription) -> bool) -> Vec<Candidate> {
         let mut found = Vec::new();
-        self.each_state(|number, account| {
-            if account.counts.waiting() > 0 && wanted(&account.subscription) {
-                found.push((account.head.since.unwrap_or(Timestamp::ZERO), number, account.head.epoch));
+        self.each_state(|number, state| {
+            if state.counts.waiting() > 0 && wanted(&state.subscription) {
+                found.push((state.head.since.unwrap_or(Timestamp::ZERO), number, state.head.epoch));
             }
         });
         found

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use crate::core::event::{Company, Domain};
 use crate::core::id::SubscriptionId;
 use crate::core::subscription::Subscription;
-use crate::model::bulk::Filled;
+use crate::model::health::Health;
 use crate::model::lock::lock;
 use crate::model::page::Page;
+use crate::model::page_size::PageSize;
 use crate::model::registry::SubscriptionState;
-use crate::model::standing::Health;
 use crate::store::api::Store;
 
 /// How many subscriptions are visited before the registry is unlocked for the writer.
@@ -37,8 +37,8 @@ pub struct SubscriptionStatus {
 }
 
 impl SubscriptionStatus {
-    fn of(account: &SubscriptionState) -> Self {
-        let SubscriptionState { subscription, health, counts, .. } = account;
+    fn of(state: &SubscriptionState) -> Self {
+        let SubscriptionState { subscription, health, counts, .. } = state;
         Self { subscription: subscription.clone(), waiting: counts.waiting(), health: *health }
     }
 }
@@ -51,8 +51,8 @@ impl Store {
         after: Option<SubscriptionId>,
         limit: usize,
     ) -> Page<SubscriptionStatus> {
-        let mut filled = Filled::default();
-        self.statuses_page(filter, after, |subscription| filled.takes(subscription, limit))
+        let mut size = PageSize::default();
+        self.statuses_page(filter, after, |subscription| size.admits(subscription, limit))
     }
 
     /// A page of subscriptions in order of creation, limited by their number only, for callers that leave out long
@@ -74,18 +74,18 @@ impl Store {
         &self,
         filter: &SubscriptionFilter,
         after: Option<SubscriptionId>,
-        mut takes: impl FnMut(&Subscription) -> bool,
+        mut admits: impl FnMut(&Subscription) -> bool,
     ) -> Page<SubscriptionStatus> {
         let registry = lock(&self.shared.registry);
         let (mut items, mut next): (Vec<SubscriptionStatus>, _) = (Vec::new(), None);
         let of_domain =
-            |account: &&SubscriptionState| filter.domain.is_none() || filter.domain == account.subscription.domain;
-        for account in registry.made_after(filter.company.as_ref(), after).filter(of_domain) {
-            if !takes(&account.subscription) {
+            |state: &&SubscriptionState| filter.domain.is_none() || filter.domain == state.subscription.domain;
+        for state in registry.made_after(filter.company.as_ref(), after).filter(of_domain) {
+            if !admits(&state.subscription) {
                 next = items.last().map(|last| last.subscription.id.bits());
                 break;
             }
-            items.push(SubscriptionStatus::of(account));
+            items.push(SubscriptionStatus::of(state));
         }
         Page { items, next, scanned_until: None }
     }
@@ -98,9 +98,9 @@ impl Store {
     /// All subscriptions for which `wanted` holds.
     pub fn statuses(&self, wanted: impl Fn(&Subscription, Health) -> bool) -> Vec<SubscriptionStatus> {
         let mut found = Vec::new();
-        self.each_state(|_, account| {
-            if wanted(&account.subscription, account.health) {
-                found.push(SubscriptionStatus::of(account));
+        self.each_state(|_, state| {
+            if wanted(&state.subscription, state.health) {
+                found.push(SubscriptionStatus::of(state));
             }
         });
         found
@@ -112,10 +112,10 @@ impl Store {
         while let Some(begin) = from {
             let registry = lock(&self.shared.registry);
             let mut last = None;
-            for (number, account) in registry.states_from(begin, AT_ONCE) {
+            for (number, state) in registry.states_from(begin, AT_ONCE) {
                 last = Some(number);
-                if !account.deleted {
-                    visit(number, account);
+                if !state.deleted {
+                    visit(number, state);
                 }
             }
             from = last.and_then(|last: u32| last.checked_add(1));

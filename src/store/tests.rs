@@ -52,7 +52,7 @@ fn open(dir: &Path) -> Open {
 }
 
 /// Calls a method and waits for its reply.
-pub(crate) fn ask<T: Send + 'static>(verb: impl FnOnce(Reply<T>) -> Result<(), Busy>) -> Result<T, WriteError> {
+pub(crate) fn ask<T: Send + 'static>(verb: impl FnOnce(Reply<T>) -> Result<(), Busy>) -> Result<T, StoreError> {
     let (sender, answer) = mpsc::channel();
     verb(Box::new(move |reply| drop(sender.send(reply)))).unwrap();
     answer.recv().unwrap()
@@ -136,7 +136,7 @@ fn deliveries_of_a_deleted_subscription_are_cancelled_across_a_restart() {
     while !owed(&store).is_empty() {
         changes.recv().unwrap();
     }
-    assert!(matches!(ask(|reply| store.delete_subscription(created.id, reply)), Err(WriteError::NotFound)));
+    assert!(matches!(ask(|reply| store.delete_subscription(created.id, reply)), Err(StoreError::NotFound)));
     let cancelled = DeliveryFilter { state: Some(State::Cancelled), ..DeliveryFilter::default() };
     assert_eq!(store.deliveries(&cancelled, None, 500).unwrap().items.len(), 200);
     running.stop();

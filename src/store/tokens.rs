@@ -4,7 +4,7 @@ use crate::core::id::TokenId;
 use crate::core::time::Timestamp;
 use crate::core::token::{Token, TokenDraft, TokenHash, TokenText};
 use crate::model::command::{Busy, Command, Reply};
-use crate::model::error::WriteError;
+use crate::model::error::StoreError;
 use crate::store::api::Store;
 
 impl Store {
@@ -16,7 +16,7 @@ impl Store {
         match self.admit_small() {
             Ok(()) => self.push(Command::CreateToken(draft, reply)),
             Err(refusal) => {
-                reply(Err(WriteError::DiskFull(refusal)));
+                reply(Err(StoreError::DiskFull(refusal)));
                 Ok(())
             }
         }

@@ -12,8 +12,8 @@ pub(crate) mod read;
 mod shapes;
 mod threads;
 
-pub(crate) use post::{forget_some, post, relieve};
-pub(crate) use read::put_in_order;
+pub(crate) use post::{evict, post, remove_expired};
+pub(crate) use read::build_company_order;
 pub(crate) use shapes::Facts;
 pub use shapes::{ConversationFilter, PostedMessage, PreparedMessage, Shown};
-pub(crate) use threads::{Kept, Threads};
+pub(crate) use threads::{CachedThread, Threads};

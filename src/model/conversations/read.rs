@@ -7,12 +7,12 @@ use crate::core::conversation::{Conversation, Lead, Message};
 use crate::core::event::{CallId, Company};
 use crate::core::id::MessageId;
 use crate::core::time::Timestamp;
-use crate::model::conversations::threads::Kept;
+use crate::model::conversations::threads::CachedThread;
 use crate::model::conversations::{ConversationFilter, Facts, Shown};
 use crate::model::error::StoreError;
 use crate::model::keys;
 use crate::model::page::Page;
-use crate::model::query::{Gather, lowest_id};
+use crate::model::query::{PageBuilder, lowest_id};
 use crate::model::record::{self, Accepted, Kind as _, MessageRecord, ThreadRecord};
 use crate::model::term::Term;
 use crate::model::value::ValueKind;
@@ -54,13 +54,13 @@ fn hash_at(view: &dyn View, place_key: &[u8], value: &[u8]) -> Result<Option<Vec
         let some = view.scan(&keys::THREAD, after.as_deref(), LOOKED_AT_ONCE)?;
         let Some((last, _)) = some.last() else { break None };
         after = Some(last.clone());
-        let stands_there = |value: &[u8]| {
+        let has_position = |value: &[u8]| {
             record::unversioned::<ThreadRecord>(value).is_some_and(|thread| {
                 let of_company = keys::latest_in(thread.company(), thread.place());
                 keys::latest(thread.place()) == place_key || of_company == place_key
             })
         };
-        if let Some((key, _)) = some.iter().find(|(_, value)| stands_there(value)) {
+        if let Some((key, _)) = some.iter().find(|(_, value)| has_position(value)) {
             break Some(key[keys::THREAD.len()..].to_vec());
         }
     };
@@ -87,7 +87,7 @@ pub(crate) fn messages(
 }
 
 /// Loads a thread as an event would show it, with at most `most` bytes of lines, from what is readable now.
-pub(crate) fn kept(log: &dyn Log, thread: &Conversation, most: usize) -> Result<Kept, StoreError> {
+pub(crate) fn load_thread(log: &dyn Log, thread: &Conversation, most: usize) -> Result<CachedThread, StoreError> {
     let mut newest = Vec::new();
     let mut bytes = 0;
     messages(log, thread, u128::MAX, &mut |message| {
@@ -96,9 +96,9 @@ pub(crate) fn kept(log: &dyn Log, thread: &Conversation, most: usize) -> Result<
         // Messages stored later may have been sent earlier, so somewhat more than fits is read.
         if bytes > most.saturating_mul(2) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     })?;
-    let mut kept = Kept::default();
-    newest.iter().rev().for_each(|message| kept.add(message, most));
-    Ok(kept)
+    let mut thread = CachedThread::default();
+    newest.iter().rev().for_each(|message| thread.add(message, most));
+    Ok(thread)
 }
 
 /// Collects facts from the events of a thread's call with ids from `from` on.
@@ -141,7 +141,7 @@ pub(crate) fn page(
     }
 }
 
-fn place(thread: &Conversation) -> u128 {
+fn position(thread: &Conversation) -> u128 {
     ThreadRecord::from(thread).place()
 }
 
@@ -157,8 +157,7 @@ pub(crate) fn shown(log: &dyn Log, thread: Conversation) -> Result<Shown, StoreE
 }
 
 fn matches(filter: &ConversationFilter, thread: &Conversation) -> bool {
-    let fits = |wish: &Option<Company>, has: &Company| wish.as_ref().is_none_or(|wish| wish == has);
-    fits(&filter.company, &thread.company)
+    filter.company.as_ref().is_none_or(|company| thread.company == *company)
         && filter.domain.as_ref().is_none_or(|domain| thread.domain.as_ref() == Some(domain))
         && filter.since.is_none_or(|since| thread.last_at >= since)
         && filter.until.is_none_or(|until| thread.first_at < until)
@@ -175,10 +174,10 @@ fn by_time(
     let order = filter.company.as_ref().map_or_else(|| keys::LATEST.to_vec(), |of| keys::latest_of(of.as_str()));
     let mut below = [&order[..], &after.unwrap_or(u128::MAX).to_be_bytes()].concat();
     let work = log.bounded();
-    let mut gather = Gather::new(limit);
+    let mut page = PageBuilder::new(limit);
     loop {
         let some = view.scan_down(&order, &below, LOOKED_AT_ONCE)?;
-        let Some((last, _)) = some.last() else { return Ok(gather.page(Reached::End)) };
+        let Some((last, _)) = some.last() else { return Ok(page.finish(Reached::End)) };
         below.clone_from(last);
         for (key, value) in &some {
             work.record();
@@ -186,16 +185,16 @@ fn by_time(
             let Some(hash) = hash_at(view, key, value)? else { continue };
             let thread = thread(view, log, &[&keys::THREAD[..], &hash].concat())?;
             // It may have moved since.
-            if let Some(thread) = thread.filter(|thread| place(thread) == own) {
+            if let Some(thread) = thread.filter(|thread| position(thread) == own) {
                 if filter.since.is_some_and(|since| thread.last_at < since) {
-                    return Ok(gather.page(Reached::End));
+                    return Ok(page.finish(Reached::End));
                 }
-                if matches(filter, &thread) && gather.add(own, shown(log, thread)?).is_break() {
-                    return Ok(gather.page(Reached::Enough));
+                if matches(filter, &thread) && page.add(own, shown(log, thread)?).is_break() {
+                    return Ok(page.finish(Reached::Enough));
                 }
             }
             if work.is_spent() {
-                return Ok(gather.page(Reached::Spent(own)));
+                return Ok(page.finish(Reached::Spent(own)));
             }
         }
     }
@@ -214,7 +213,7 @@ fn of_phone(
     let (kinds, keys, below) = (MessageRecord::KINDS, [Term::Phone(phone)], after.unwrap_or(u128::MAX));
     let company = filter.company.as_ref().map(Company::as_str);
     let wanted = Wanted { kinds, company, keys: &keys, below, from: 0, until: None };
-    let mut gather = Gather::new(limit);
+    let mut page = PageBuilder::new(limit);
     let mut seen = std::collections::HashSet::new();
     let mut failed = None;
     let reached = log.newest_first(&wanted, &work, &mut |head, payload| {
@@ -227,10 +226,10 @@ fn of_phone(
             return Ok(ControlFlow::Continue(()));
         }
         work.record();
-        let thread = with_last_of(view, log, record.thread(), phone, head.id, &work);
+        let thread = thread_if_newest(view, log, record.thread(), phone, head.id, &work);
         let thread = thread.map(|thread| thread.filter(|thread| matches(filter, thread)));
         match thread.and_then(|thread| thread.map(|thread| shown(log, thread)).transpose()) {
-            Ok(Some(found)) => Ok(gather.add(head.id, found)),
+            Ok(Some(found)) => Ok(page.add(head.id, found)),
             Ok(None) => Ok(ControlFlow::Continue(())),
             Err(error) => {
                 failed = Some(error);
@@ -238,11 +237,11 @@ fn of_phone(
             }
         }
     })?;
-    failed.map_or_else(|| Ok(gather.page(reached)), Err)
+    failed.map_or_else(|| Ok(page.finish(reached)), Err)
 }
 
 /// The current thread; `None` if it was removed, or if a message after `id` has the number too.
-fn with_last_of(
+fn thread_if_newest(
     view: &dyn View,
     log: &dyn Log,
     record: &ThreadRecord,
@@ -275,7 +274,8 @@ pub(crate) fn threads_of(
     let wanted = Wanted { kinds, company: company.map(Company::as_str), keys: &keys, ..Wanted::ANY };
     log.to_the_end(&wanted, &log.unbounded(), &mut |_, payload| {
         let record = MessageRecord::decode(payload);
-        let of_company = |record: &MessageRecord| company.is_none_or(|wish| wish.as_str() == record.thread().company());
+        let of_company =
+            |record: &MessageRecord| company.is_none_or(|wanted| wanted.as_str() == record.thread().company());
         let record = record.filter(|record| of_company(record) && record.phones().any(|number| number == phone));
         keys_seen.extend(record.map(|record| keys::thread(record.thread().company(), record.thread().call())));
         Ok(ControlFlow::Continue(()))
@@ -285,7 +285,7 @@ pub(crate) fn threads_of(
 
 /// Builds the per-company thread order if an older version has not. The key that says so sorts after all of it, so it
 /// reaches the disk last.
-pub(crate) fn put_in_order(view: &dyn ViewMut) -> Result<(), StoreError> {
+pub(crate) fn build_company_order(view: &dyn ViewMut) -> Result<(), StoreError> {
     match view.get(keys::IN_ORDER)? {
         Some(value) if ValueKind::InOrder.is_readable(keys::IN_ORDER, &value) => return Ok(()),
         Some(_) => view.note_unreadable(keys::IN_ORDER, Some(Vec::new())),

@@ -4,7 +4,7 @@ use crate::core::conversation::{Conversation, Lead, Message, NewMessage};
 use crate::core::event::{Company, Domain};
 use crate::core::id::{ConversationId, EventId};
 use crate::core::time::Timestamp;
-use crate::model::conversations::threads::Kept;
+use crate::model::conversations::threads::CachedThread;
 
 /// What the events of a call say about the lead and the site.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub(crate) struct Facts {
 pub struct PreparedMessage {
     pub(crate) message: NewMessage,
     /// The thread as read; `None` if it is cached or new.
-    pub(crate) thread: Option<Kept>,
+    pub(crate) thread: Option<CachedThread>,
     /// What the call's events say.
     pub(crate) facts: Facts,
     /// Events with ids below this were searched for it.

@@ -10,12 +10,12 @@ use crate::core::conversation::{History, Lead, Line, Message};
 use crate::core::id::MessageId;
 
 /// The size limit of cached lines, and the approximate overhead of a thread.
-const MOST: usize = 8 << 20;
-const EACH: usize = 512;
+const LIMIT_BYTES: usize = 8 << 20;
+const OVERHEAD: usize = 512;
 
 /// A thread in memory.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Kept {
+pub(crate) struct CachedThread {
     /// The last stored message; `None` if there is none.
     pub(crate) last: Option<MessageId>,
     /// Its newest messages.
@@ -27,7 +27,7 @@ pub(crate) struct Kept {
     used: u64,
 }
 
-impl Kept {
+impl CachedThread {
     /// Adds the newest message.
     pub(crate) fn add(&mut self, message: &Message, most: usize) {
         self.last = Some(message.id);
@@ -37,37 +37,37 @@ impl Kept {
     }
 
     fn bytes(&self) -> usize {
-        self.history.bytes() + EACH
+        self.history.bytes() + OVERHEAD
     }
 }
 
 /// The cached threads, by their keys in the view.
 #[derive(Debug, Default)]
 pub(crate) struct Threads {
-    kept: HashMap<Vec<u8>, Kept>,
+    threads: HashMap<Vec<u8>, CachedThread>,
     bytes: usize,
     clock: u64,
 }
 
 impl Threads {
     /// The thread, if it is cached.
-    pub(crate) fn get(&self, key: &[u8]) -> Option<&Kept> {
-        self.kept.get(key)
+    pub(crate) fn get(&self, key: &[u8]) -> Option<&CachedThread> {
+        self.threads.get(key)
     }
 
     /// Inserts a thread as read.
-    pub(crate) fn put(&mut self, key: &[u8], mut thread: Kept) {
+    pub(crate) fn put(&mut self, key: &[u8], mut thread: CachedThread) {
         self.clock += 1;
         thread.used = self.clock;
         self.bytes += thread.bytes();
-        let before = self.kept.insert(key.to_vec(), thread);
+        let before = self.threads.insert(key.to_vec(), thread);
         self.bytes -= before.map_or(0, |before| before.bytes());
     }
 
     /// Changes a cached thread.
-    pub(crate) fn change(&mut self, key: &[u8], change: impl FnOnce(&mut Kept)) {
+    pub(crate) fn change(&mut self, key: &[u8], change: impl FnOnce(&mut CachedThread)) {
         self.clock += 1;
-        if let Some(thread) = self.kept.get_mut(key) {
+        if let Some(thread) = self.threads.get_mut(key) {
             self.bytes -= thread.bytes();
             thread.used = self.clock;
             change(thread);
@@ -76,24 +76,24 @@ impl Threads {
     }
 
     /// Evicts a thread.
-    pub(crate) fn forget(&mut self, key: &[u8]) {
-        self.bytes -= self.kept.remove(key).map_or(0, |gone| gone.bytes());
+    pub(crate) fn remove(&mut self, key: &[u8]) {
+        self.bytes -= self.threads.remove(key).map_or(0, |removed| removed.bytes());
     }
 
     /// Evicts the least recently used threads if the cache is over its limit. Only while everything is durable.
-    pub(crate) fn relieve(&mut self) {
-        if self.bytes <= MOST {
+    pub(crate) fn evict(&mut self) {
+        if self.bytes <= LIMIT_BYTES {
             return;
         }
         let mut by_use: Vec<(u64, Vec<u8>)> =
-            self.kept.iter().map(|(key, thread)| (thread.used, key.clone())).collect();
+            self.threads.iter().map(|(key, thread)| (thread.used, key.clone())).collect();
         by_use.sort_unstable();
         for (_, key) in by_use {
             // Frees a quarter at once, so that this does not run for every message.
-            if self.bytes <= MOST / 4 * 3 {
+            if self.bytes <= LIMIT_BYTES / 4 * 3 {
                 return;
             }
-            self.forget(&key);
+            self.remove(&key);
         }
     }
 }
@@ -105,7 +105,7 @@ mod tests {
     use crate::core::time::Timestamp;
 
     #[test]
-    fn those_that_were_used_longest_ago_go_first() {
+    fn the_least_recently_used_threads_are_evicted_first() {
         let message = |id| Message {
             id: MessageId::from_bits(id),
             producer_id: None,
@@ -121,15 +121,15 @@ mod tests {
         };
         let mut threads = Threads::default();
         for thread in 0..=8u8 {
-            threads.put(&[thread], Kept::default());
-            threads.change(&[thread], |kept| kept.add(&message(u128::from(thread)), usize::MAX));
+            threads.put(&[thread], CachedThread::default());
+            threads.change(&[thread], |cached| cached.add(&message(u128::from(thread)), usize::MAX));
         }
         threads.change(&[0], |_| ());
-        threads.relieve();
+        threads.evict();
         let left: Vec<bool> = (0..=8u8).map(|thread| threads.get(&[thread]).is_some()).collect();
         assert_eq!(left, [true, false, false, false, false, true, true, true, true]);
-        assert_eq!(threads.bytes, threads.kept.values().map(Kept::bytes).sum::<usize>());
-        (0..=8u8).for_each(|thread| threads.forget(&[thread]));
+        assert_eq!(threads.bytes, threads.threads.values().map(CachedThread::bytes).sum::<usize>());
+        (0..=8u8).for_each(|thread| threads.remove(&[thread]));
         assert_eq!(threads.bytes, 0);
     }
 }

@@ -9,9 +9,9 @@ use crate::core::event::{CallId, EventType};
 use crate::core::id::{DeliveryId, EventId, SubscriptionId};
 use crate::core::time::Timestamp;
 use crate::model::error::StoreError;
+use crate::model::health::{Counts, Health};
 use crate::model::keys;
 use crate::model::record::codec::{self, Word as _, at, millis};
-use crate::model::standing::{Counts, Health};
 use crate::model::view::View;
 
 /// A pending delivery, or a dead letter.

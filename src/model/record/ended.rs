@@ -6,8 +6,8 @@ use crate::core::delivery::State;
 use crate::model::error::StoreError;
 use crate::model::record::codec;
 use crate::model::record::delivery::DeliveryRecord;
+use crate::model::record::delivery_state::set_state;
 use crate::model::record::kind::{Frame, Kind, Target, Waits, nothing_personal};
-use crate::model::record::standing::stand;
 use crate::model::segment::{Class, Disposition, Due};
 use crate::model::term::{Owner, Term, Terms};
 
@@ -69,7 +69,7 @@ impl Kind for EndedRecord {
     /// Has an effect only if the whole log is replayed from the oldest segment: the delivery is pending there until
     /// this record.
     fn apply(self, _: u128, target: Target<'_>) -> Option<Self> {
-        stand(&self.delivery.delivery()?, Some(State::Pending), target);
+        set_state(&self.delivery.delivery()?, Some(State::Pending), target);
         None
     }
 

@@ -11,15 +11,15 @@ use crate::core::id::{AttemptId, DeliveryId, EventId, SubscriptionId};
 use crate::core::subscription::{Format, Layout, Nested};
 use crate::core::time::Timestamp;
 use crate::model::error::StoreError;
+use crate::model::health::Health;
 use crate::model::keys;
 use crate::model::record::codec::{self, Word, at, micros, versioned};
 use crate::model::record::delivery::{DeliveryRecord, HealthRecord, PriorState};
+use crate::model::record::delivery_state::set_state;
 use crate::model::record::ended::EndedRecord;
 use crate::model::record::kind::{Frame, Kind, Target, Waits};
-use crate::model::record::standing::stand;
 use crate::model::redaction::{Rule, Subject};
 use crate::model::segment::{Class, Disposition, Due};
-use crate::model::standing::Health;
 use crate::model::term::{Owner, Term, Terms};
 
 /// A log entry and its effect. The entry's id is in the record head.
@@ -318,7 +318,7 @@ impl Kind for Logged {
     fn apply(self, _: u128, target: Target<'_>) -> Option<Self> {
         let Effect { after, before, health } = self.effect?;
         let delivery = after.delivery()?;
-        stand(&delivery, before.into(), target);
+        set_state(&delivery, before.into(), target);
         if let Some(health) = health {
             let number = delivery.id.subscription_number();
             target.view.put(keys::health(number), versioned(&health));

@@ -226,7 +226,7 @@ impl Kind for Accepted {
         if self.owed.is_empty()
             && let Ok(company) = Company::parse(&self.company)
         {
-            memory.note_unserved(&company, at(self.accepted_at), view);
+            memory.note_without_webhook(&company, at(self.accepted_at), view);
         }
         for delivery in self.deliveries(id).unwrap_or_default() {
             let number = delivery.id.subscription_number();

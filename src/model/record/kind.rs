@@ -14,10 +14,10 @@ use crate::core::subscription::Subscription;
 use crate::core::time::Timestamp;
 use crate::core::token::Token;
 use crate::model::error::StoreError;
+use crate::model::health::Health;
 use crate::model::progress::{DiscardRecord, ReplayRecord};
 use crate::model::redaction::{Rule, Subject};
 use crate::model::segment::{Class, Disposition, Due};
-use crate::model::standing::Health;
 use crate::model::term::Terms;
 use crate::model::view::ViewMut;
 
@@ -57,7 +57,7 @@ pub(crate) trait Memory: Sync {
     /// Removes a token.
     fn remove_token(&self, id: TokenId);
     /// An event of a company was accepted that matches no subscription.
-    fn note_unserved(&self, company: &Company, at: Timestamp, view: &dyn ViewMut);
+    fn note_without_webhook(&self, company: &Company, at: Timestamp, view: &dyn ViewMut);
 }
 
 /// A subscription for the registry.

@@ -2,7 +2,7 @@
 //!
 //! Version 1 is [`Plain`]. With a client certificate it is version 2: the same, followed by the certificate. With a key
 //! ([`Keyring`]) it is version 3: [`Plain`] without secrets, followed by all of them sealed as one, so that none can be
-//! exchanged for that of another subscription or for an older one. Version 4 has settings added later ([`Later`])
+//! exchanged for that of another subscription or for an older one. Version 4 has settings added later ([`Extension`])
 //! between [`Plain`] and the rest, which is tagged; it is written if one of them differs from its default. Each version
 //! is a record kind of its own. A subscription without any of this is still written as version 1.
 
@@ -48,17 +48,17 @@ pub(crate) enum Form {
 #[derive(Clone)]
 pub(crate) struct SubscriptionRecord {
     plain: Plain,
-    later: Later,
+    extension: Extension,
     rest: Rest,
 }
 
 /// Settings added later.
 #[derive(Clone, PartialEq, Eq, Encode, Decode)]
-struct Later {
+struct Extension {
     nested: String,
 }
 
-impl Default for Later {
+impl Default for Extension {
     fn default() -> Self {
         Self { nested: Nested::Brackets.word() }
     }
@@ -143,8 +143,8 @@ impl SubscriptionRecord {
         let certificate = subscription.client_certificate.as_ref();
         let certificate = certificate.map(|it| Certificate { cert: it.cert.clone(), key: it.key.expose().to_owned() });
         let rest = certificate.map_or(Rest::Nothing, Rest::Certificate);
-        let later = Later { nested: subscription.nested.word() };
-        Self { plain: Plain::new(subscription, deleted), later, rest }
+        let extension = Extension { nested: subscription.nested.word() };
+        Self { plain: Plain::new(subscription, deleted), extension, rest }
     }
 
     /// Seals the secrets, if there is a sealing key. Secrets that are sealed already stay as they are, with any key.
@@ -155,7 +155,7 @@ impl SubscriptionRecord {
             (Rest::Nothing, _) => None,
             (Rest::Certificate(certificate), _) => Some(certificate.clone()),
         };
-        let secrets = zeroize::Zeroizing::new(codec::encode(&self.plain.give_away(certificate)));
+        let secrets = zeroize::Zeroizing::new(codec::encode(&self.plain.take_secrets(certificate)));
         if let Some(Sealed { key, nonce, text }) = keys.seal(nonce, &about(self.plain.id), &secrets) {
             self.rest = Rest::Sealed(SealedSecrets { key: key.bytes(), nonce, text });
         }
@@ -164,10 +164,10 @@ impl SubscriptionRecord {
 
     /// The record of a subscription, sealed if there is a sealing key.
     pub(crate) fn sealed_by(subscription: &Subscription, deleted: bool, keys: &Keyring) -> Self {
-        Self::new(subscription, deleted).sealed_afresh(keys)
+        Self::new(subscription, deleted).sealed_with_new_nonce(keys)
     }
 
-    fn sealed_afresh(self, keys: &Keyring) -> Self {
+    fn sealed_with_new_nonce(self, keys: &Keyring) -> Self {
         if keys.sealing().is_none() {
             return self;
         }
@@ -182,7 +182,7 @@ impl SubscriptionRecord {
         if keys.sealing().is_none() || self.key() == keys.sealing() {
             return self;
         }
-        self.clone().opened(keys).map_or(self, |open| open.sealed_afresh(keys))
+        self.clone().opened(keys).map_or(self, |open| open.sealed_with_new_nonce(keys))
     }
 
     pub(crate) const fn number(&self) -> u32 {
@@ -198,7 +198,7 @@ impl SubscriptionRecord {
     /// Its encoding.
     pub(crate) fn form(&self) -> Form {
         match self.rest {
-            _ if self.later != Later::default() => Form::Extended,
+            _ if self.extension != Extension::default() => Form::Extended,
             Rest::Nothing => Form::Plain,
             Rest::Certificate(_) => Form::Certified,
             Rest::Sealed(_) => Form::Sealed,
@@ -217,7 +217,7 @@ impl SubscriptionRecord {
     pub(crate) fn encode_into(&self, out: &mut Vec<u8>) {
         codec::encode_into(out, &self.plain);
         match &self.rest {
-            _ if self.form() == Form::Extended => codec::encode_into(out, &(&self.later, &self.rest)),
+            _ if self.form() == Form::Extended => codec::encode_into(out, &(&self.extension, &self.rest)),
             Rest::Nothing => {}
             Rest::Certificate(certificate) => codec::encode_into(out, certificate),
             Rest::Sealed(sealed) => codec::encode_into(out, sealed),
@@ -226,12 +226,12 @@ impl SubscriptionRecord {
 
     /// Decodes a payload.
     pub(crate) fn decode(form: Form, payload: &[u8]) -> Option<Self> {
-        let of_old = |plain, rest| Self { plain, later: Later::default(), rest };
+        let unextended = |plain, rest| Self { plain, extension: Extension::default(), rest };
         match form {
-            Form::Plain => codec::decode(payload).map(|plain| of_old(plain, Rest::Nothing)),
-            Form::Certified => codec::decode(payload).map(|(plain, rest)| of_old(plain, Rest::Certificate(rest))),
-            Form::Sealed => codec::decode(payload).map(|(plain, rest)| of_old(plain, Rest::Sealed(rest))),
-            Form::Extended => codec::decode(payload).map(|(plain, (later, rest))| Self { plain, later, rest }),
+            Form::Plain => codec::decode(payload).map(|plain| unextended(plain, Rest::Nothing)),
+            Form::Certified => codec::decode(payload).map(|(plain, rest)| unextended(plain, Rest::Certificate(rest))),
+            Form::Sealed => codec::decode(payload).map(|(plain, rest)| unextended(plain, Rest::Sealed(rest))),
+            Form::Extended => codec::decode(payload).map(|(plain, (extension, rest))| Self { plain, extension, rest }),
         }
     }
 
@@ -276,7 +276,7 @@ impl SubscriptionRecord {
         let sealed = Sealed { key: Fingerprint::from_bytes(key), nonce, text };
         let opened = keys.open(&about(self.plain.id), &sealed)?;
         let secrets: Secrets = codec::decode(&opened).ok_or(Unopened::Damaged)?;
-        self.rest = self.plain.take_back(secrets).map_or(Rest::Nothing, Rest::Certificate);
+        self.rest = self.plain.put_secrets(secrets).map_or(Rest::Nothing, Rest::Certificate);
         Ok(self)
     }
 
@@ -286,7 +286,7 @@ impl SubscriptionRecord {
             Rest::Certificate(it) => Some(Arc::new(ClientCertificate { cert: it.cert, key: Hidden::new(it.key) })),
             Rest::Nothing | Rest::Sealed(_) => None,
         };
-        let nested = Nested::read(&self.later.nested)?;
+        let nested = Nested::read(&self.extension.nested)?;
         Some(Subscription { client_certificate, nested, ..self.plain.subscription()? })
     }
 }
@@ -298,7 +298,7 @@ fn about(id: u128) -> Vec<u8> {
 
 impl Plain {
     /// Takes the secrets out.
-    fn give_away(&mut self, certificate: Option<Certificate>) -> Secrets {
+    fn take_secrets(&mut self, certificate: Option<Certificate>) -> Secrets {
         Secrets {
             secret: std::mem::take(&mut self.secret),
             previous_secret: self.previous_secret.take(),
@@ -308,7 +308,7 @@ impl Plain {
     }
 
     /// Puts the secrets back, except the certificate, which is returned.
-    fn take_back(&mut self, secrets: Secrets) -> Option<Certificate> {
+    fn put_secrets(&mut self, secrets: Secrets) -> Option<Certificate> {
         (self.secret, self.previous_secret) = (secrets.secret, secrets.previous_secret);
         self.headers = secrets.headers;
         secrets.certificate

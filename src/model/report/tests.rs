@@ -102,7 +102,7 @@ fn id_of(index: usize) -> u128 {
 
 fn add_one(state: &InMemoryView, call: (&str, &str), id: u128, heard: Heard<'_>) {
     let mut groups = Groups::of(state);
-    take_in(&mut groups, call, id, heard);
+    add_observation(&mut groups, call, id, heard);
     groups.write();
 }
 

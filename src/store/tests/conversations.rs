@@ -22,7 +22,7 @@ pub(crate) fn post(store: &Store, message: NewMessage) -> PostedMessage {
     ask(|reply| store.post_message(prepared, reply)).unwrap()
 }
 
-fn try_post(store: &Store, message: NewMessage) -> Result<PostedMessage, WriteError> {
+fn try_post(store: &Store, message: NewMessage) -> Result<PostedMessage, StoreError> {
     let prepared = store.prepare_message(message, NOW).unwrap();
     ask(|reply| store.post_message(prepared, reply))
 }
@@ -76,7 +76,7 @@ fn a_reply_raises_its_event_with_known_facts_and_both_survive_a_crash() {
             ("a", "inbound", "No", "`body`"),
             ("a", "outbound", "Yes", "`direction`"),
         ] {
-            let WriteError::Invalid(invalid) =
+            let StoreError::Invalid(invalid) =
                 try_post(&store, message(call, Some("m2"), direction, 10, body)).unwrap_err()
             else {
                 panic!("another error")

@@ -193,8 +193,8 @@ fn exceeding_a_limit_is_refused_with_the_name_of_the_limit() {
     for _ in 0..3 {
         ask(|reply| store.create_subscription(draft("acme"), reply)).unwrap();
     }
-    let refusal = |refused: WriteError| {
-        let WriteError::Invalid(invalid) = refused else { panic!("{refused:?}") };
+    let refusal = |refused: StoreError| {
+        let StoreError::Invalid(invalid) = refused else { panic!("{refused:?}") };
         (invalid.errors[0].pointer.clone(), invalid.errors[0].detail.clone())
     };
     let (pointer, detail) = refusal(ask(|reply| store.create_subscription(draft("acme"), reply)).unwrap_err());
@@ -216,7 +216,7 @@ fn a_batch_that_reuses_an_id_with_different_content_is_refused() {
     let first = NewEvent { call: of("acme", 8).call, data: of("acme", 8).data, ..of("acme", 7) };
     accept(&store, vec![first.clone()]);
     let refused = |events: Vec<NewEvent>| match ask(|reply| store.accept(events, reply)).unwrap_err() {
-        WriteError::Invalid(invalid) => invalid.errors.into_iter().map(|error| error.pointer).collect::<Vec<_>>(),
+        StoreError::Invalid(invalid) => invalid.errors.into_iter().map(|error| error.pointer).collect::<Vec<_>>(),
         other => panic!("{other:?}"),
     };
     assert_eq!(refused(batch()), ["/7/id"]);

@@ -197,8 +197,8 @@ fn time(draw: &mut Draw, world: &World) -> Option<Timestamp> {
     draw.maybe(3, |draw| Timestamp::from_millis(NOW.millis() + draw.below(past as usize + 2) as u64))
 }
 
-fn wants<T: PartialEq>(wish: &Option<T>, has: Option<&T>) -> bool {
-    wish.is_none() || wish.as_ref() == has
+fn wants<T: PartialEq>(wanted: &Option<T>, has: Option<&T>) -> bool {
+    wanted.is_none() || wanted.as_ref() == has
 }
 
 fn within(since: Option<Timestamp>, until: Option<Timestamp>, at: Timestamp) -> bool {

@@ -33,7 +33,7 @@ fn with_content(event_type: &str, data: &str, id: &str) -> NewEvent {
 
 fn refusal(store: &Store, events: Vec<NewEvent>) -> Vec<(String, String)> {
     match ask(|reply| store.accept(events, reply)).unwrap_err() {
-        WriteError::Invalid(invalid) => invalid.errors.into_iter().map(|error| (error.pointer, error.detail)).collect(),
+        StoreError::Invalid(invalid) => invalid.errors.into_iter().map(|error| (error.pointer, error.detail)).collect(),
         other => panic!("{other:?}"),
     }
 }

@@ -279,7 +279,7 @@ fn a_dead_letter_is_kept_and_can_be_retried() {
     assert_eq!((owed(&store), store.counts().failed), (vec![1], 0));
     let cancelled = ask(|reply| store.cancel(known(&store, delivery.id), reply)).unwrap();
     assert_eq!(cancelled.state, State::Cancelled);
-    assert!(matches!(ask(|reply| store.cancel(known(&store, delivery.id), reply)), Err(WriteError::Conflict(_))));
+    assert!(matches!(ask(|reply| store.cancel(known(&store, delivery.id), reply)), Err(StoreError::Conflict(_))));
     assert_eq!(store.delivery(delivery.id).unwrap().map(|d| (d.state, d.attempts)), Some((State::Cancelled, 1)));
     running.stop();
 }

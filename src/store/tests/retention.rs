@@ -9,7 +9,7 @@ use crate::core::conversation::NewMessage;
 use crate::core::id::EventId;
 use crate::core::subscription_input::Change as Patch;
 use crate::core::token::{Role, Token, TokenDraft};
-use crate::model::error::WriteError;
+use crate::model::error::StoreError;
 use crate::model::retention::{Rules, due};
 use crate::model::segment::SegmentStats;
 use crate::store::tests::{accept, ask, draft, event, finish, known, owed, settings};
@@ -295,7 +295,7 @@ fn pending_deliveries_end_with_their_event() {
     });
     let again = expired[0].delivery.unwrap();
     assert!(
-        matches!(ask(|reply| shop.store.retry(known(&shop.store, again), reply)), Err(WriteError::Conflict(why)) if why.contains("event_age"))
+        matches!(ask(|reply| shop.store.retry(known(&shop.store, again), reply)), Err(StoreError::Conflict(why)) if why.contains("event_age"))
     );
     for id in &young {
         assert!(shop.store.event(*id).unwrap().is_some());

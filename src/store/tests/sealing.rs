@@ -167,8 +167,8 @@ fn replayed_plaintext_and_old_seals_are_resealed_in_the_view() {
         let key = SubscriptionRecord::of_value(&value).unwrap().key();
         assert_eq!(key, ring(&[wanted]).sealing(), "{number}");
         let registry = lock(&registry);
-        let account = registry.states_from(number, 1).next().unwrap().1;
-        assert_eq!((account.stale, account.locked.is_some()), (false, number == 9), "{number}");
+        let registered = registry.states_from(number, 1).next().unwrap().1;
+        assert_eq!((registered.stale, registered.locked.is_some()), (false, number == 9), "{number}");
     }
 }
 
@@ -201,7 +201,7 @@ fn secrets_that_do_not_open_disable_only_their_subscription_until_replaced() {
         let accepted = accept(&store, vec![event(&format!("b-{restarted}"), None)]);
         assert_eq!(accepted[0].deliveries, 2, "its deliveries wait");
         let enabled = ask(|reply| store.change_subscription(all[0].id, patch(r#"{"enabled":true}"#), reply));
-        assert_eq!(enabled.err(), Some(WriteError::Conflict(Subscription::LOCKED.to_owned())));
+        assert_eq!(enabled.err(), Some(StoreError::Conflict(Subscription::LOCKED.to_owned())));
         drop(store);
         running.stop();
     }

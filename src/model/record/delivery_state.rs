@@ -12,7 +12,7 @@ use crate::model::term::Terms;
 
 /// Moves a delivery to the place of its state: pending, dead letters, or neither. `before` is the previous state
 /// according to the log; the view may be of a later time.
-pub(crate) fn stand(delivery: &Delivery, before: Option<State>, target: Target<'_>) {
+pub(crate) fn set_state(delivery: &Delivery, before: Option<State>, target: Target<'_>) {
     let Target { view, memory } = target;
     let may_be_dead = before == Some(State::Failed) || !view.is_live();
     let (owed, dead) = (keys::delivery(keys::OWED, delivery.id), keys::delivery(keys::DEAD, delivery.id));
@@ -75,7 +75,7 @@ impl Kind for Requeued {
 
     fn apply(self, _: u128, target: Target<'_>) -> Option<Self> {
         let delivery = self.delivery.delivery()?;
-        stand(&delivery, self.before.into(), target);
+        set_state(&delivery, self.before.into(), target);
         target.memory.requeued(delivery.id.subscription_number());
         None
     }

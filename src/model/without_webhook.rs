@@ -20,13 +20,13 @@ const STEP: u64 = 1_000;
 
 /// The companies with the time of their latest event.
 #[derive(Debug, Default)]
-pub(crate) struct Unserved(HashMap<Company, Timestamp>);
+pub(crate) struct CompaniesWithoutWebhook(HashMap<Company, Timestamp>);
 
-impl Unserved {
+impl CompaniesWithoutWebhook {
     /// Loads them from the view. Unreadable ones are set aside.
     pub(crate) fn read(view: &dyn View) -> Result<Self, StoreError> {
         let mut known = HashMap::new();
-        for (key, value) in view.scan(&[keys::UNSERVED], None, MOST * 2)? {
+        for (key, value) in view.scan(&[keys::WITHOUT_WEBHOOK], None, MOST * 2)? {
             let company = std::str::from_utf8(&key[1..]).ok().and_then(|name| Company::parse(name).ok());
             let at = value.try_into().ok().map(|bytes| Timestamp::from_millis(u64::from_be_bytes(bytes)));
             match company.zip(at) {
@@ -47,11 +47,11 @@ impl Unserved {
             let oldest = self.0.iter().min_by_key(|(_, at)| **at).map(|(company, _)| company.clone());
             if let Some(oldest) = oldest {
                 self.0.remove(&oldest);
-                view.remove(keys::unserved(oldest.as_str()));
+                view.remove(keys::without_webhook(oldest.as_str()));
             }
         }
         self.0.insert(company.clone(), at);
-        view.put(keys::unserved(company.as_str()), at.millis().to_be_bytes().to_vec());
+        view.put(keys::without_webhook(company.as_str()), at.millis().to_be_bytes().to_vec());
     }
 
     /// The companies for which `wanted` holds, latest event first.
@@ -71,22 +71,22 @@ mod tests {
     #[test]
     fn the_oldest_company_is_dropped_and_the_others_are_loaded_again() {
         let state = InMemoryView::default();
-        let mut unserved = Unserved::default();
+        let mut companies = CompaniesWithoutWebhook::default();
         let company = |n: usize| Company::parse(&format!("c{n}")).unwrap();
         let at = |n: usize| Timestamp::from_millis(n as u64 * STEP);
         for n in 0..=MOST {
-            unserved.note(&company(n), at(n), &state);
+            companies.note(&company(n), at(n), &state);
         }
-        unserved.note(&company(1), at(MOST + 1), &state);
-        unserved.note(&company(2), Timestamp::from_millis(2 * STEP + 1), &state);
-        let all = unserved.list(|_| true);
+        companies.note(&company(1), at(MOST + 1), &state);
+        companies.note(&company(2), Timestamp::from_millis(2 * STEP + 1), &state);
+        let all = companies.list(|_| true);
         assert_eq!((all.len(), &all[0]), (MOST, &(company(1), at(MOST + 1))));
         assert_eq!(
             all[MOST - 1],
             (company(2), at(2)),
             "the first is dropped, and a slightly later event changes nothing"
         );
-        assert_eq!(Unserved::read(&state).unwrap().list(|_| true), all);
-        assert_eq!(unserved.list(|one| *one == company(7)), [(company(7), at(7))]);
+        assert_eq!(CompaniesWithoutWebhook::read(&state).unwrap().list(|_| true), all);
+        assert_eq!(companies.list(|one| *one == company(7)), [(company(7), at(7))]);
     }
 }

@@ -13,40 +13,40 @@ use crate::model::conversations::Shown as ShownConversation;
 /// The maximum total size of a page's items. A single item may be larger.
 pub(crate) const PAGE_BYTES: usize = 1 << 20;
 /// The approximate size of an item without its texts.
-const REST: usize = 256;
+const OVERHEAD: usize = 256;
 
 /// An item of a page.
-pub(crate) trait Bulk {
+pub(crate) trait ByteSize {
     /// Its approximate size in bytes.
     fn bytes(&self) -> usize;
 }
 
-impl Bulk for Event {
+impl ByteSize for Event {
     fn bytes(&self) -> usize {
-        self.data.len() + REST
+        self.data.len() + OVERHEAD
     }
 }
 
-impl Bulk for Delivery {
+impl ByteSize for Delivery {
     fn bytes(&self) -> usize {
-        REST
+        OVERHEAD
     }
 }
 
-impl Bulk for Message {
+impl ByteSize for Message {
     fn bytes(&self) -> usize {
         let media = |media: &Media| media.url.len() + media.content_type.as_ref().map_or(0, String::len);
         self.body.len() + self.media.iter().map(media).sum::<usize>()
     }
 }
 
-impl Bulk for ShownConversation {
+impl ByteSize for ShownConversation {
     fn bytes(&self) -> usize {
-        self.last.as_ref().map_or(0, Bulk::bytes) + REST
+        self.last.as_ref().map_or(0, ByteSize::bytes) + OVERHEAD
     }
 }
 
-impl Bulk for Subscription {
+impl ByteSize for Subscription {
     fn bytes(&self) -> usize {
         let events = match &self.events {
             Selection::All => 0,
@@ -56,11 +56,11 @@ impl Bulk for Subscription {
         let headers: usize = self.headers.iter().map(|header| header.name.len()).sum();
         let certificate = self.client_certificate.as_ref().map_or(0, |certificate| certificate.cert.len());
         let expiries: usize = self.expire_after.keys().map(|name| name.as_str().len()).sum();
-        self.url.len() + self.description.len() + events + headers + certificate + expiries + 2 * REST
+        self.url.len() + self.description.len() + events + headers + certificate + expiries + 2 * OVERHEAD
     }
 }
 
-impl Bulk for LogEntry {
+impl ByteSize for LogEntry {
     fn bytes(&self) -> usize {
         let sent = |sent: &Sent| {
             let headers = sent.headers.iter();
@@ -71,11 +71,11 @@ impl Bulk for LogEntry {
             headers + answer.body.len()
         };
         let bodies = self.sent_body.as_ref().map_or(0, Vec::len) + self.answer.as_ref().map_or(0, answer);
-        self.url.len() + self.error_detail.len() + self.sent.as_ref().map_or(0, sent) + bodies + REST
+        self.url.len() + self.error_detail.len() + self.sent.as_ref().map_or(0, sent) + bodies + OVERHEAD
     }
 }
 
-impl<A: Bulk, B: Bulk> Bulk for (A, B) {
+impl<A: ByteSize, B: ByteSize> ByteSize for (A, B) {
     fn bytes(&self) -> usize {
         self.0.bytes() + self.1.bytes()
     }
@@ -83,14 +83,14 @@ impl<A: Bulk, B: Bulk> Bulk for (A, B) {
 
 /// How much of a page is used.
 #[derive(Debug, Default)]
-pub(crate) struct Filled {
+pub(crate) struct PageSize {
     items: usize,
     bytes: usize,
 }
 
-impl Filled {
+impl PageSize {
     /// Counts `item` and returns true if it still fits on a page of at most `limit` items.
-    pub(crate) fn takes(&mut self, item: &impl Bulk, limit: usize) -> bool {
+    pub(crate) fn admits(&mut self, item: &impl ByteSize, limit: usize) -> bool {
         let bytes = item.bytes();
         if self.items == limit || (self.items > 0 && self.bytes + bytes > PAGE_BYTES) {
             return false;
