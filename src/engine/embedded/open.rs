@@ -287,7 +287,7 @@ fn recover(dir: &Path, state: Kv, keys: Option<Arc<Keyring>>) -> Result<Opened, 
     let mut applied = applied.ok_or_else(|| damaged(&"its state database does not say how far it is"))?;
     check_reached(dir, applied)?;
     let opening = keys.clone().unwrap_or_default();
-    let recalled = load::registry(&state, applied.next_number, opening, Unreadable::PassOver);
+    let recalled = load::registry(&state, applied.next_number, opening, Unreadable::Skip);
     let (registry, passed_over) = recalled.map_err(unread)?;
     let registry = Mutex::new(registry);
     let counted = counts::read(&state, &registry).map_err(unread)? && !passed_over;
@@ -303,10 +303,10 @@ fn recover(dir: &Path, state: Kv, keys: Option<Arc<Keyring>>) -> Result<Opened, 
             Ok(())
         })?;
     state.check().map_err(unread)?;
-    load::settle(&state, &registry, counted).map_err(unread)?;
-    load::make_health_again(&state, &registry, &*journal).map_err(unread)?;
+    load::reload_registry(&state, &registry, counted).map_err(unread)?;
+    load::rebuild_health(&state, &registry, &*journal).map_err(unread)?;
     state.mend().map_err(|error| damaged(&error))?;
-    conversations::put_in_order(&state).map_err(unread)?;
+    conversations::build_company_order(&state).map_err(unread)?;
     let mut new_key = false;
     if let Some(keys) = keys {
         marker::check_opened(dir, &lock(&registry))?;
@@ -321,7 +321,7 @@ fn recover(dir: &Path, state: Kv, keys: Option<Arc<Keyring>>) -> Result<Opened, 
     applied = CheckpointPosition { segment, offset, next_number: lock(&registry).next_number, ..applied };
     state.checkpoint(&CheckpointMeta { applied, with: counts::changed(&registry) }).map_err(|error| damaged(&error))?;
     if new_key {
-        maintenance::tell_if_all_is_sealed(&lock(&registry));
+        maintenance::log_if_all_sealed(&lock(&registry));
     }
     state.go_live();
     Ok(Opened { state: Arc::new(state), registry: Arc::new(registry), journal, writer, applied })

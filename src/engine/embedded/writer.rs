@@ -341,7 +341,7 @@ impl Writer {
         let batch = std::mem::replace(number, *number + 1);
         self.wal.has_name()?;
         self.look_if_due()?;
-        self.handler.relieve_threads();
+        self.handler.evict_threads();
         let (segment, offset) = self.wal.position();
         let next_number = lock(&self.registry).next_number;
         self.applied = CheckpointPosition { segment, offset, batch, last_id: self.handler.last_id(), next_number };

@@ -57,7 +57,7 @@ use crate::engine::embedded::format::FORMAT_VERSION;
 use crate::engine::embedded::kv::Kv;
 use crate::engine::embedded::marker;
 use crate::engine::embedded::wal::{Copying, Part, Wal};
-use crate::model::error::ReadError;
+use crate::model::error::StoreError;
 use crate::model::keys;
 use crate::model::keys::APPLIED;
 use crate::model::record;
@@ -142,13 +142,13 @@ impl Backup {
         dir: PathBuf,
         taken: &Arc<AtomicBool>,
         now: Timestamp,
-    ) -> Result<Option<Self>, ReadError> {
+    ) -> Result<Option<Self>, StoreError> {
         if taken.swap(true, Ordering::AcqRel) {
             return Ok(None);
         }
         let turn = Turn(taken.clone());
         let before = journal.copying();
-        let applied = state.applied()?.ok_or_else(|| ReadError::corrupt_state("does not say how far it is"))?;
+        let applied = state.applied()?.ok_or_else(|| StoreError::corrupt_state("does not say how far it is"))?;
         let next_sequences = next_sequences(&state)?;
         let about = About {
             taken_at: now.millis(),
@@ -171,7 +171,7 @@ impl Backup {
         }))
     }
 
-    fn advance(&mut self, stage: Stage) -> Result<Vec<u8>, ReadError> {
+    fn advance(&mut self, stage: Stage) -> Result<Vec<u8>, StoreError> {
         let mut out = Vec::new();
         self.stage = match stage {
             Stage::Begin => self.write_beginning(&mut out)?,
@@ -182,14 +182,14 @@ impl Backup {
         Ok(out)
     }
 
-    fn write_beginning(&mut self, out: &mut Vec<u8>) -> Result<Stage, ReadError> {
+    fn write_beginning(&mut self, out: &mut Vec<u8>) -> Result<Stage, StoreError> {
         out.extend(self.writer.begin());
         self.writer.section(out, Kind::About, &json(&self.about)?);
         let token = self.dir.join(TOKEN);
         match std::fs::read(&token) {
             Ok(text) => self.writer.section(out, Kind::Token, &text),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => return Err(ReadError::io(&token, "cannot be read", &error)),
+            Err(error) => return Err(StoreError::io(&token, "cannot be read", &error)),
         }
         let mut payload = Vec::new();
         put_pair(&mut payload, APPLIED, &record::encode(&self.applied));
@@ -197,7 +197,7 @@ impl Backup {
         Ok(Stage::Pairs(None))
     }
 
-    fn write_pairs(&mut self, out: &mut Vec<u8>, after: Option<&[u8]>) -> Result<Stage, ReadError> {
+    fn write_pairs(&mut self, out: &mut Vec<u8>, after: Option<&[u8]>) -> Result<Stage, StoreError> {
         let page = self.state.stored(after, PAGE_BYTES)?;
         let Some((last, _)) = page.last() else {
             let copying = self.journal.copying().with_files_of(&self.before, self.applied.segment);
@@ -226,7 +226,7 @@ impl Backup {
         (sequence >= next).then(|| [&keys::numbered(prefix, number)[..], &u64::MAX.to_be_bytes()].concat())
     }
 
-    fn write_frames(&mut self, out: &mut Vec<u8>, mut copying: Copying) -> Result<Stage, ReadError> {
+    fn write_frames(&mut self, out: &mut Vec<u8>, mut copying: Copying) -> Result<Stage, StoreError> {
         match copying.next()? {
             Some(Part::File(number, header)) => {
                 let payload = [&number.to_le_bytes(), header.as_slice()].concat();
@@ -274,7 +274,7 @@ impl Iterator for Backup {
 }
 
 /// The next sequence number of each subscription, as sled has it.
-fn next_sequences(state: &Kv) -> Result<BTreeMap<u32, u64>, ReadError> {
+fn next_sequences(state: &Kv) -> Result<BTreeMap<u32, u64>, StoreError> {
     let mut found = BTreeMap::new();
     let mut after = vec![keys::SEQUENCE];
     loop {
@@ -291,9 +291,9 @@ fn next_sequences(state: &Kv) -> Result<BTreeMap<u32, u64>, ReadError> {
     }
 }
 
-fn json(value: &impl Serialize) -> Result<Vec<u8>, ReadError> {
+fn json(value: &impl Serialize) -> Result<Vec<u8>, StoreError> {
     let failed =
-        |error: serde_json::Error| ReadError::io(Path::new("the backup"), "cannot be described", &error.into());
+        |error: serde_json::Error| StoreError::io(Path::new("the backup"), "cannot be described", &error.into());
     serde_json::to_vec(value).map_err(failed)
 }
 

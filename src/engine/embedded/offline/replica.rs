@@ -126,7 +126,7 @@ impl Replica {
 
     /// Begins to apply what comes behind `applied`.
     pub(crate) fn take_up(&mut self, applied: CheckpointPosition) -> Result<(), Damage> {
-        let (registry, _) = load::registry(&self.state, applied.next_number, Arc::default(), Unreadable::PassOver)?;
+        let (registry, _) = load::registry(&self.state, applied.next_number, Arc::default(), Unreadable::Skip)?;
         self.registry = Mutex::new(registry);
         Ok(())
     }
@@ -149,7 +149,7 @@ impl Replica {
 
     /// Ends the applying: what the registry says is settled.
     pub(crate) fn settle(&self) -> Result<(), Damage> {
-        Ok(load::settle(&self.state, &self.registry, false)?)
+        Ok(load::reload_registry(&self.state, &self.registry, false)?)
     }
 
     /// Hands every pair that begins with `prefix` to `visit`, in order.
