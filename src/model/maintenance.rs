@@ -55,6 +55,9 @@ pub(crate) fn run_some(turn: &mut Turn<'_>) -> Result<(), StoreError> {
         turn.carried.progress.threads = conversations::remove_expired(turn, &after)?;
     }
     turn.carried.has_work = cancelling || discarding || replaying || ending || turn.carried.progress.threads.is_some();
+    if !turn.carried.has_work {
+        turn.carried.ahead.forget_events();
+    }
     Ok(())
 }
 

@@ -87,6 +87,13 @@ impl ReadAhead {
         self.events.remove(&id).flatten()
     }
 
+    /// Forgets events that were read and turned out not to be needed, once no work waits for them.
+    pub(crate) fn forget_events(&mut self) {
+        if !self.asked_events {
+            self.events.clear();
+        }
+    }
+
     /// The next candidates of a replay; if none were read, the request that reads them, unless one is under way.
     pub(crate) fn candidates(&mut self, replay: &ReplayRecord) -> Result<&mut Candidates, Option<Request>> {
         let key = (replay.number, replay.id);
