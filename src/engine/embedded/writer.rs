@@ -288,10 +288,6 @@ impl Writer {
         };
         let durable = written.is_ok();
         let Outcome { events, heard, tally, requests, .. } = outcome;
-        // Behind the write, so that what it wrote is there to be read.
-        for request in requests {
-            self.reader.send(request).map_err(|_| "the thread that reads the log has ended".to_owned())?;
-        }
         if durable && !events.is_empty() {
             (self.listeners.events)(decided_at, events);
         }
@@ -310,6 +306,10 @@ impl Writer {
             state.check().map_err(|error| error.to_string())?;
         }
         drop(ahead);
+        // Behind the write, so that what it wrote is there to be read.
+        for request in requests {
+            self.reader.send(request).map_err(|_| "the thread that reads the log has ended".to_owned())?;
+        }
         written.map(|(bytes, _)| bytes)
     }
 
