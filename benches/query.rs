@@ -20,7 +20,7 @@ use hookswitch::core::subscription_input::Change as Patch;
 use hookswitch::core::time::Timestamp;
 use hookswitch::store::{
     AttemptResult, Busy, CallFilter, ConversationFilter, DeliveryFilter, EventFilter, LogFilter, Reply, Retention,
-    Running, Settings, Store, StoreEvent, WriteError,
+    Running, Settings, Store, StoreError, StoreEvent,
 };
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
@@ -233,7 +233,7 @@ impl World {
 
     /// A query for each documented filter.
     fn questions(&self) -> Outcome<Vec<Question>> {
-        let read = |error: hookswitch::store::ReadError| error.to_string();
+        let read = |error: StoreError| error.to_string();
         let (company, domain) = (Company::parse("company-7").ok(), Domain::parse("www.site-7.example").ok());
         let nobody = Company::parse("nobody").ok();
         let (missed, call) = (EventType::parse("call.missed").ok(), CallId::parse("c9").ok());
@@ -300,7 +300,7 @@ impl World {
 
 /// Calls a method of the store and waits for its reply.
 fn ask<T: Send + 'static>(verb: impl FnOnce(Reply<T>) -> Result<(), Busy>) -> Outcome<T> {
-    let (sender, answer) = mpsc::channel::<Result<T, WriteError>>();
+    let (sender, answer) = mpsc::channel::<Result<T, StoreError>>();
     verb(Box::new(move |reply| drop(sender.send(reply)))).map_err(|_| "the store is busy")?;
     answer.recv()?.map_err(|error| format!("{error:?}").into())
 }

@@ -25,7 +25,7 @@ use hookswitch::core::json;
 use hookswitch::core::subscription::{Format, Layout, Nested, Ordering as Order, Subscription};
 use hookswitch::core::subscription_input::Change as Patch;
 use hookswitch::core::time::Timestamp;
-use hookswitch::store::{AttemptResult, Busy, EventFilter, Reply, Retention, Settings, Store, StoreEvent, WriteError};
+use hookswitch::store::{AttemptResult, Busy, EventFilter, Reply, Retention, Settings, Store, StoreError, StoreEvent};
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
@@ -235,7 +235,7 @@ impl Run {
 
 /// Calls a method of the store and waits for its reply.
 fn ask<T: Send + 'static>(verb: impl FnOnce(Reply<T>) -> Result<(), Busy>) -> Outcome<T> {
-    let (sender, answer) = mpsc::channel::<Result<T, WriteError>>();
+    let (sender, answer) = mpsc::channel::<Result<T, StoreError>>();
     verb(Box::new(move |reply| drop(sender.send(reply)))).map_err(|_| "the store is busy")?;
     answer.recv()?.map_err(|error| format!("{error:?}").into())
 }

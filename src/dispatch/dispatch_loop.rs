@@ -13,7 +13,7 @@ use crate::core::id::SubscriptionId;
 use crate::core::subscription::{DisabledReason, Subscription};
 use crate::core::time::Timestamp;
 use crate::sender::Pool;
-use crate::store::{AttemptResult, Health, ReadError, StoreEvent};
+use crate::store::{AttemptResult, Health, StoreError, StoreEvent};
 
 use super::attempts::{Shared, chance};
 use super::inbox::Input;
@@ -73,7 +73,7 @@ impl DispatchLoop {
     ///
     /// # Errors
     /// The store cannot be read.
-    pub(super) fn run(&mut self) -> Result<(), ReadError> {
+    pub(super) fn run(&mut self) -> Result<(), StoreError> {
         let mut inputs = Vec::new();
         loop {
             let now = self.shared.clock.now();
@@ -188,7 +188,7 @@ impl DispatchLoop {
     }
 
     /// Reads what the lanes want from the store, a portion at a time. Returns whether they want more.
-    fn read(&mut self, now: Timestamp) -> Result<bool, ReadError> {
+    fn read(&mut self, now: Timestamp) -> Result<bool, StoreError> {
         let mut more = false;
         for _ in 0..READS_AT_ONCE {
             let Some(wanted) = self.lanes.wanted() else { return Ok(more) };

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use super::context::RequestContext;
 use super::fair_limit::{FairLimit, Lane, Principal, Slot};
 use super::problem::Problem;
-use crate::store::{Busy, ReadError, Reply, Store};
+use crate::store::{Busy, Reply, Store, StoreError};
 
 /// Time limit of a write: far longer than any working disk needs.
 const WRITE_DEADLINE: Duration = Duration::from_secs(30);
@@ -122,7 +122,7 @@ pub(super) async fn written<T: Send + 'static>(send: impl FnOnce(Reply<T>) -> Re
 /// 500 if the data is damaged or the disk cannot be read, and as [`Share::run`].
 pub(super) async fn read<T: Send + 'static>(
     asker: &impl Asker,
-    work: impl FnOnce(&Store) -> Result<T, ReadError> + Send + 'static,
+    work: impl FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, Problem> {
     // Waiting for another slot while holding one could deadlock.
     asker.keep_slot(None);
@@ -139,7 +139,7 @@ pub(super) async fn read<T: Send + 'static>(
 pub(super) async fn read_in<T: Send + 'static>(
     lane: Lane,
     asker: &impl Asker,
-    work: impl FnOnce(&Store) -> Result<T, ReadError> + Send + 'static,
+    work: impl FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, Problem> {
     let (store, share) = (asker.context().services.store.clone(), asker.share(lane));
     share.run(move || work(&store)).await?.map_err(Problem::from)
@@ -148,7 +148,7 @@ pub(super) async fn read_in<T: Send + 'static>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::WriteError;
+    use crate::store::StoreError;
 
     fn outcome(send: impl FnOnce(Reply<u32>) -> Result<(), Busy>) -> Result<u32, u16> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
@@ -166,7 +166,7 @@ mod tests {
 
     #[test]
     fn a_write_that_was_not_made_is_distinguished() {
-        let answered = |error: WriteError| {
+        let answered = |error: StoreError| {
             outcome(|reply| {
                 reply(Err(error));
                 Ok(())
@@ -178,9 +178,9 @@ mod tests {
         };
         assert_eq!(outcome(|_| Err(Busy)), Err(503));
         assert_eq!(outcome(dropped), Err(503));
-        assert_eq!(answered(WriteError::Unavailable), Err(503));
-        assert_eq!(answered(WriteError::NotFound), Err(404));
-        assert_eq!(answered(WriteError::Conflict("no".to_owned())), Err(409));
+        assert_eq!(answered(StoreError::Unavailable), Err(503));
+        assert_eq!(answered(StoreError::NotFound), Err(404));
+        assert_eq!(answered(StoreError::Conflict("no".to_owned())), Err(409));
     }
 
     #[test]

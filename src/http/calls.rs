@@ -19,7 +19,7 @@ use crate::core::event::{CallId, Company, Domain, EventType};
 use crate::core::id::SubscriptionId;
 use crate::core::subscription::{DisabledReason, Subscription};
 use crate::core::time::Timestamp;
-use crate::store::{CallFilter, CallStory, ReadError, ShownConversation, Store};
+use crate::store::{CallFilter, CallStory, ShownConversation, Store, StoreError};
 
 /// A call in a list.
 #[derive(Serialize)]
@@ -170,7 +170,7 @@ async fn only_company(request: &Permitted, call: CallId) -> Result<Company, Prob
     }
 }
 
-fn find(store: &Store, company: &Company, call: &CallId) -> Result<Option<Found>, ReadError> {
+fn find(store: &Store, company: &Company, call: &CallId) -> Result<Option<Found>, StoreError> {
     let story = store.call_story(company, call)?;
     let summary = Summary::of(&story.events).or_else(|| {
         let ShownConversation { thread, last } = story.thread.as_ref()?;

@@ -14,7 +14,7 @@ use crate::core::delivery::{Delivery, State};
 use crate::core::event::{CallId, Company, EventType};
 use crate::core::id::{DeliveryId, EventId, SubscriptionId};
 use crate::core::time::Timestamp;
-use crate::store::{DeliveryFilter, KnownDelivery, ReadError, Store};
+use crate::store::{DeliveryFilter, KnownDelivery, Store, StoreError};
 
 /// A delivery as returned by the API.
 #[derive(Serialize)]
@@ -57,7 +57,7 @@ pub(super) fn shown<'d>(delivery: &'d Delivery, company: Option<&'d Company>) ->
 }
 
 /// A delivery's company: its subscription's, or, once that is deleted, its event's.
-fn company_of(store: &Store, delivery: &Delivery) -> Result<Option<Company>, ReadError> {
+fn company_of(store: &Store, delivery: &Delivery) -> Result<Option<Company>, StoreError> {
     if let Some(subscription) = store.subscription(delivery.subscription) {
         return Ok(Some(subscription.company.clone()));
     }

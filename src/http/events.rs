@@ -21,7 +21,7 @@ use crate::core::id::EventId;
 use crate::core::invalid::Invalid;
 use crate::core::json;
 use crate::core::time::Timestamp;
-use crate::store::{Accepted, EventFilter, ReadError, WriteError};
+use crate::store::{Accepted, EventFilter, StoreError};
 
 /// Maximum events of a batch.
 const MOST_IN_BATCH: usize = 1_000;
@@ -50,7 +50,7 @@ pub(super) async fn post(mut request: Permitted) -> Result<Reply, Problem> {
     }
     let one = !matches!(media, NDJSON | CLOUD_EVENTS);
     let accepted = bridge::written(|reply| {
-        let reply = move |result: Result<_, WriteError>| reply(result.map_err(|error| as_posted(error, one, &lines)));
+        let reply = move |result: Result<_, StoreError>| reply(result.map_err(|error| as_posted(error, one, &lines)));
         request.services().store.accept(events, Box::new(reply))
     });
     let accepted = accepted.await?;
@@ -62,8 +62,8 @@ pub(super) async fn post(mut request: Permitted) -> Result<Reply, Problem> {
 }
 
 /// The store identifies events by index; clients know lines, or nothing for a single event.
-fn as_posted(error: WriteError, one: bool, lines: &[usize]) -> WriteError {
-    let WriteError::Invalid(mut invalid) = error else { return error };
+fn as_posted(error: StoreError, one: bool, lines: &[usize]) -> StoreError {
+    let StoreError::Invalid(mut invalid) = error else { return error };
     for error in &mut invalid.errors {
         let number = error.pointer.split('/').nth(1).and_then(|number| number.parse::<usize>().ok());
         if one {
@@ -72,7 +72,7 @@ fn as_posted(error: WriteError, one: bool, lines: &[usize]) -> WriteError {
             error.detail = format!("(line {line}) {}", error.detail);
         }
     }
-    WriteError::Invalid(invalid)
+    StoreError::Invalid(invalid)
 }
 
 fn receipt(accepted: &Accepted) -> String {
@@ -135,9 +135,9 @@ pub(super) struct EventJson<'e> {
     deliveries: Option<Vec<deliveries::DeliveryJson<'e>>>,
 }
 
-pub(super) fn shown(event: &Event) -> Result<EventJson<'_>, ReadError> {
+pub(super) fn shown(event: &Event) -> Result<EventJson<'_>, StoreError> {
     let damaged = |_| {
-        ReadError::corrupt_journal(format!("has the event {}, whose data is not JSON as it was accepted", event.id))
+        StoreError::corrupt_journal(format!("has the event {}, whose data is not JSON as it was accepted", event.id))
     };
     Ok(EventJson {
         id: Text(event.id),

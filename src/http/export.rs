@@ -19,13 +19,13 @@ use super::log_entry::LogEntryJson;
 use super::problem::Problem;
 use super::reply::Reply;
 use crate::core::attempt::LogEntry;
-use crate::store::{Page, ReadError};
+use crate::store::{Page, StoreError};
 
 /// Entries read at a time; each may contain 16 KiB of a response.
 pub(super) const PAGE: usize = 100;
 
 /// Reads the page after an id, or the first; blocks.
-pub(super) type Pages = Arc<dyn Fn(Option<u128>) -> Result<Page<LogEntry>, ReadError> + Send + Sync>;
+pub(super) type Pages = Arc<dyn Fn(Option<u128>) -> Result<Page<LogEntry>, StoreError> + Send + Sync>;
 
 /// The format of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -18,7 +18,7 @@ use crate::core::conversation::{Lead, Media, Message, NewMessage};
 use crate::core::event::{CallId, Company, Domain};
 use crate::core::id::{ConversationId, EventId};
 use crate::core::time::Timestamp;
-use crate::store::{ConversationFilter, ReadError, ShownConversation};
+use crate::store::{ConversationFilter, ShownConversation, StoreError};
 
 /// Stores one SMS. Responds once it is durable together with the event it raised.
 pub(super) async fn post(mut request: Permitted) -> Result<Reply, Problem> {
@@ -162,7 +162,7 @@ pub(super) async fn show(request: Permitted, call: CallId) -> Result<Reply, Prob
     query.finish()?;
     let company = request.access.narrow(company)?;
     let company = company.ok_or_else(|| Problem::invalid("?company", "is missing: whose call it is"))?;
-    let found = bridge::read(&request, move |store| -> Result<_, ReadError> {
+    let found = bridge::read(&request, move |store| -> Result<_, StoreError> {
         let Some(found) = store.conversation(&company, &call)? else { return Ok(None) };
         let page = store.messages(&found.thread, after)?;
         Ok(Some((found, page)))

@@ -1,9 +1,8 @@
-//! Accepting events: which were posted before, which subscriptions each matches, and the sequence numbers of its
-//! deliveries.
+//! Accepting events: idempotency, matching against subscriptions, and sequence numbers.
 
 use std::collections::HashMap;
 
-use crate::core::delivery::{Delivery, State as Standing};
+use crate::core::delivery::{Delivery, State};
 use crate::core::event::{Event, NewEvent};
 use crate::core::id::{DeliveryId, EventId, MAX_SEQUENCE};
 use crate::core::invalid::Invalid;
@@ -18,7 +17,7 @@ use crate::model::registry::Registry;
 use crate::model::turn::Turn;
 use crate::model::{expiry, keys, query};
 
-/// What comes of events: the answers, the records that accept them, their deliveries, and what is wrong with them.
+/// The outcome for a set of events: answers, records, deliveries and validation errors.
 #[derive(Default)]
 pub(crate) struct Decided {
     pub(crate) answers: Vec<Accepted>,
@@ -27,7 +26,7 @@ pub(crate) struct Decided {
     invalid: Invalid,
 }
 
-/// Accepts all events, in one step; or none, if one has the producer's id of another with other content.
+/// Accepts all events as one atomic unit, or none of them if one reuses a producer's id with different content.
 pub(crate) fn accept(turn: &mut Turn<'_>, events: Vec<NewEvent>) -> Result<Vec<Accepted>, StoreError> {
     let decided = decide_on(turn, events, false)?;
     if !decided.invalid.errors.is_empty() {
@@ -40,8 +39,8 @@ pub(crate) fn accept(turn: &mut Turn<'_>, events: Vec<NewEvent>) -> Result<Vec<A
     Ok(decided.answers)
 }
 
-/// What is to be answered, written and sent for these events; and which of them have an id of another's, unless that
-/// was `checked` before, by [`Handler::conflicts`].
+/// Decides the answers, records and deliveries for these events, and which of them reuse a producer's id with different
+/// content. The latter is skipped if it was `checked` before, by [`fan_out::plan`](crate::model::fan_out::plan).
 pub(crate) fn decide_on(turn: &mut Turn<'_>, events: Vec<NewEvent>, checked: bool) -> Result<Decided, StoreError> {
     let (mut answers, mut records) = (Vec::with_capacity(events.len()), Vec::with_capacity(events.len()));
     let mut owed = Vec::new();
@@ -52,9 +51,9 @@ pub(crate) fn decide_on(turn: &mut Turn<'_>, events: Vec<NewEvent>, checked: boo
         let producer = event.producer_id.as_ref().map(|id| keys::producer(event.company.as_str(), id.as_str()));
         let producer = producer.map(|key| (key, EventContent::of(&event)));
         if let Some((key, content)) = &producer {
-            let here = first_seen.get(key).copied();
-            let in_batch = here.is_some();
-            if let Some(first) = here.map_or_else(|| posted_before(turn, key), |first| Ok(Some(first)))? {
+            let in_this_batch = first_seen.get(key).copied();
+            let in_batch = in_this_batch.is_some();
+            if let Some(first) = in_this_batch.map_or_else(|| posted_before(turn, key), |first| Ok(Some(first)))? {
                 if !checked {
                     receipts::note_conflict(index, &first, *content, in_batch, &mut invalid);
                 }
@@ -78,13 +77,13 @@ pub(crate) fn decide_on(turn: &mut Turn<'_>, events: Vec<NewEvent>, checked: boo
         return Ok(Decided { invalid, ..Decided::default() });
     }
     turn.outcome.tally.repeated += (answers.len() - records.len()) as u64;
-    turn.carried.expiry.events.due += expiry::FOR_EACH * first_seen.len();
+    turn.carried.expiry.events.due += expiry::DUE_PER_NEW * first_seen.len();
     turn.carried.expiry.calls.due += records.len();
     turn.outcome.tally.accepted += records.len() as u64;
     Ok(Decided { answers, records, deliveries: owed, invalid })
 }
 
-/// The event that was posted with the same producer's id within the window.
+/// The receipt of the event posted with the same producer's id within the idempotency window.
 pub(crate) fn posted_before(turn: &Turn<'_>, key: &[u8]) -> Result<Option<EventReceipt>, StoreError> {
     let Some(value) = turn.get(key)? else { return Ok(None) };
     let Some(receipt) = EventReceipt::decode(&value) else {
@@ -94,13 +93,13 @@ pub(crate) fn posted_before(turn: &Turn<'_>, key: &[u8]) -> Result<Option<EventR
     Ok((turn.now.since(receipt.at) < turn.settings.idempotency_window).then_some(receipt))
 }
 
-/// How many deliveries an event has whose receipt was written before receipts said so.
+/// The number of deliveries of an event whose receipt is of version 1, which does not hold it.
 fn deliveries_of(turn: &Turn<'_>, event: EventId) -> u32 {
     let stored = query::accepted_record(turn.log, event);
     stored.ok().flatten().map_or(0, |record| u32_of(record.owed.len()))
 }
 
-/// The deliveries of a new event.
+/// Creates the deliveries of a new event.
 pub(crate) fn owed_of(turn: &mut Turn<'_>, event: &Event, sequences: &mut HashMap<u32, u64>) -> Vec<Delivery> {
     let deliveries = deliveries_for(event, &lock(turn.registry), sequences);
     let give_up_at = event.accepted_at.plus(turn.settings.give_up_after);
@@ -108,21 +107,21 @@ pub(crate) fn owed_of(turn: &mut Turn<'_>, event: &Event, sequences: &mut HashMa
     deliveries.into_iter().map(|delivery| Delivery { give_up_at, ..delivery }).collect()
 }
 
-/// Whether a subscription takes an event.
-pub(crate) fn takes(subscription: &Subscription, event: &NewEvent) -> bool {
+/// Whether a subscription matches an event.
+pub(crate) fn matches(subscription: &Subscription, event: &NewEvent) -> bool {
     subscription.matches(&event.company, event.domain.as_ref(), event.source, &event.event_type)
 }
 
-/// A delivery for each subscription that takes the event, in order of creation, each with its subscription's next sequence
-/// number. `sequences` are those of events ahead of it in the same step, by the subscriptions' numbers.
+/// One delivery per matching subscription, in order of creation, each with its subscription's next sequence number.
+/// `sequences` has the numbers already used by earlier events of the same unit, by subscription number.
 fn deliveries_for(event: &Event, registry: &Registry, sequences: &mut HashMap<u32, u64>) -> Vec<Delivery> {
-    let takes = |subscription: &Subscription| {
+    let matches = |subscription: &Subscription| {
         subscription.matches(&event.company, event.domain.as_ref(), event.source, &event.event_type)
     };
-    let accounts = registry.of_company(&event.company).filter(|account| takes(&account.subscription));
-    let deliveries = accounts.map(|account| {
-        let subscription = &account.subscription;
-        let sequence = sequences.entry(subscription.number).or_insert(account.next_sequence);
+    let states = registry.of_company(&event.company).filter(|state| matches(&state.subscription));
+    let deliveries = states.map(|state| {
+        let subscription = &state.subscription;
+        let sequence = sequences.entry(subscription.number).or_insert(state.next_sequence);
         let number = (*sequence).min(MAX_SEQUENCE);
         *sequence += 1;
         let expire_after = subscription.expire_after.get(&event.event_type);
@@ -132,7 +131,7 @@ fn deliveries_for(event: &Event, registry: &Registry, sequences: &mut HashMap<u3
             event: event.id,
             event_type: event.event_type.clone(),
             call: event.call.clone(),
-            state: Standing::Pending,
+            state: State::Pending,
             attempts: 0,
             due: event.accepted_at,
             give_up_at: event.accepted_at,

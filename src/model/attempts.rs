@@ -1,4 +1,4 @@
-//! Recording attempts that ended: the entry of the log, what becomes of the delivery, and the subscription's health.
+//! Recording finished attempts: the log entry, the delivery's next state, and the subscription's health.
 
 use std::sync::Arc;
 
@@ -8,51 +8,53 @@ use crate::core::id::{AttemptId, SubscriptionId};
 use crate::core::subscription::{DisabledReason, Subscription};
 use crate::model::command::AttemptResult;
 use crate::model::error::StoreError;
+use crate::model::health::Health;
 use crate::model::lock::lock;
 use crate::model::notice::StoreEvent;
 use crate::model::record::{self, Logged, Record};
-use crate::model::standing::Health;
 use crate::model::subscriptions;
 use crate::model::turn::Turn;
 
-/// Records an attempt that ended, or a delivery that did without one.
+/// Records a finished attempt, or a delivery that ended without one.
 pub(crate) fn finish(turn: &mut Turn<'_>, finish: AttemptResult) -> Result<(), StoreError> {
     let AttemptResult { mut entry, mut after, disable } = finish;
     turn.carried.redactions.scrub(&mut entry);
     entry.id = AttemptId::from_bits(turn.next_id());
-    let owed = record::find(after.id, turn.view)?.filter(|delivery| delivery.state.is_owed());
-    let wanted = after.state;
-    after = delivery::recorded(owed.as_ref(), after, turn.now);
-    turn.carried.has_work |= is_replayed(turn, after.id.subscription_number());
-    if after.state != wanted {
-        // It was cancelled, or asked for again, while the attempt was under way.
+    let pending = record::find(after.id, turn.view)?.filter(|delivery| delivery.state.is_owed());
+    let judged = after.state;
+    after = delivery::recorded(pending.as_ref(), after, turn.now);
+    turn.carried.has_work |= has_replay(turn, after.id.subscription_number());
+    if after.state != judged {
+        // It was cancelled or retried by hand while the attempt was in flight.
         if entry.attempt == 0 {
             turn.outcome.events.push(StoreEvent::Finished(after));
             return Ok(());
         }
         let (status, next) =
-            if owed.is_some() { (Status::Retrying, Some(turn.now)) } else { (Status::Cancelled, None) };
+            if pending.is_some() { (Status::Retrying, Some(turn.now)) } else { (Status::Cancelled, None) };
         (entry.status, entry.next_attempt) = (status, next);
     }
     let health = match entry.attempt {
         0 => None,
-        _ => lock(turn.registry).account(after.id.subscription_number()).map(|it| health_after(it.health, &entry)),
+        _ => lock(turn.registry)
+            .state_mut(after.id.subscription_number())
+            .map(|state| health_after(state.health, &entry)),
     };
-    let mut steps = Vec::new();
-    // Where it was not owed any more, the attempt is told and changes nothing.
-    let effect = owed.map(|owed| (owed.state, &after, health));
-    steps.push(Record::of(entry.id.bits(), Box::new(Logged::new(&entry, effect))));
+    let mut records = Vec::new();
+    // If the delivery was no longer pending, the attempt is logged but changes nothing.
+    let effect = pending.map(|pending| (pending.state, &after, health));
+    records.push(Record::of(entry.id.bits(), Box::new(Logged::new(&entry, effect))));
     let disabled = disable.and_then(|reason| disabled(turn, after.subscription, reason));
-    steps.extend(disabled.as_ref().map(|subscription| subscriptions::record_of(turn, subscription)));
-    turn.write(steps);
+    records.extend(disabled.as_ref().map(|subscription| subscriptions::record_of(turn, subscription)));
+    turn.write(records);
     turn.outcome.events.push(StoreEvent::Finished(after));
     turn.outcome.events.extend(disabled.map(|subscription| StoreEvent::Subscription(Arc::new(subscription))));
     Ok(())
 }
 
-/// Whether a replay of a subscription may go on once one of its deliveries has ended: whichever it is, for one that
-/// was put back may have been asked for by hand since, or be ended by an attempt that began before.
-pub(crate) fn is_replayed(turn: &Turn<'_>, number: u32) -> bool {
+/// Whether a subscription has a replay that may continue now that one of its deliveries has ended. Any delivery counts:
+/// a requeued one may have been retried by hand since, or ended by an attempt that started earlier.
+pub(crate) fn has_replay(turn: &Turn<'_>, number: u32) -> bool {
     lock(turn.registry).replays_of(number).next().is_some()
 }
 
@@ -71,7 +73,7 @@ fn disabled(turn: &Turn<'_>, id: SubscriptionId, reason: DisabledReason) -> Opti
     current.enabled().then(|| Subscription { disabled: Some(reason), updated_at: turn.now, ..(*current).clone() })
 }
 
-/// Writes an entry that belongs to no delivery.
+/// Writes a log entry that belongs to no delivery.
 pub(crate) fn record_probe(turn: &mut Turn<'_>, mut entry: LogEntry) -> AttemptId {
     entry.id = AttemptId::from_bits(turn.next_id());
     turn.write(vec![Record::of(entry.id.bits(), Box::new(Logged::new(&entry, None)))]);
@@ -85,9 +87,9 @@ mod tests {
     use super::*;
     use crate::core::delivery::{Delivery, State};
     use crate::core::time::Timestamp;
+    use crate::model::health::Counts;
     use crate::model::in_memory::{InMemory, NOW, draft, event, subscription};
     use crate::model::known::KnownDelivery;
-    use crate::model::standing::Counts;
     use crate::model::{accept, manual};
 
     fn entry(status: Status, at: Timestamp) -> LogEntry {

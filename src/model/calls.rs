@@ -1,4 +1,4 @@
-//! Looking at calls: the newest, those of a lead, and all that happened to one.
+//! Queries on calls: the newest, those of a lead, and the history of one.
 
 use std::ops::ControlFlow;
 
@@ -27,30 +27,30 @@ pub struct CallFilter {
     pub domain: Option<Domain>,
     /// With an event that names this lead's phone number.
     pub phone: Option<String>,
-    /// Owner first event was accepted at or after this time.
+    /// With a first event accepted at or after this time.
     pub since: Option<Timestamp>,
-    /// Owner first event was accepted before this time.
+    /// With a first event accepted before this time.
     pub until: Option<Timestamp>,
 }
 
-/// All that happened to one call, each oldest first.
+/// The history of one call, each list oldest first.
 #[derive(Debug, Clone)]
 pub struct CallStory {
     /// Its events.
     pub events: Vec<Event>,
-    /// What is or was owed of them.
+    /// Their deliveries.
     pub deliveries: Vec<Delivery>,
-    /// The attempts of that.
+    /// The attempts of these deliveries.
     pub attempts: Vec<LogEntry>,
     /// Its SMS thread, with the message that was stored last.
     pub thread: Option<ShownConversation>,
-    /// The messages of that, in the order in which they were sent.
+    /// The messages of the thread, by the time they were sent.
     pub messages: Vec<Message>,
-    /// Whether there is more of any of these: then the oldest are left out.
+    /// Whether any list is incomplete; the oldest items are left out then.
     pub truncated: bool,
 }
 
-/// The events of a call, oldest first, and whether there are more than `most`, or than have so many bytes of data.
+/// The events of a call, oldest first, and whether there are more than `most` of them or more than `bytes` of data.
 pub(crate) fn of_call(
     log: &dyn Log,
     company: &Company,
@@ -79,13 +79,13 @@ pub(crate) fn of_call(
     Ok((events, more))
 }
 
-/// Calls with the ids at which they stand in the list, and the page that they are on.
-pub(crate) struct Begun {
+/// Calls with their positions in the list, and the page they are on.
+pub(crate) struct NewestCalls {
     pub(crate) items: Vec<(u128, Company, CallId)>,
     pub(crate) page: Page<Summary>,
 }
 
-/// The calls that began last; those with a phone number by the first event of theirs that names it.
+/// The calls with the newest first events; with a phone filter, by the first event that has the number.
 pub(crate) fn newest(
     view: &dyn View,
     log: &dyn Log,
@@ -93,7 +93,7 @@ pub(crate) fn newest(
     after: Option<u128>,
     limit: usize,
     work: &Work<'_>,
-) -> Result<Begun, StoreError> {
+) -> Result<NewestCalls, StoreError> {
     let keys: Vec<Term<'_>> = [
         filter.phone.as_ref().map(|phone| Term::Phone(phone)),
         filter.domain.as_ref().map(|domain| Term::Domain(domain.as_str())),
@@ -137,7 +137,7 @@ pub(crate) fn newest(
         Reached::Enough => (items.last().map(|(id, ..)| *id), None),
         Reached::Spent(id) => (Some(id), (items.len() < limit).then(|| time_of(id))),
     };
-    Ok(Begun { items, page: Page { items: Vec::new(), next, scanned_until } })
+    Ok(NewestCalls { items, page: Page { items: Vec::new(), next, scanned_until } })
 }
 
 fn is_wanted(filter: &CallFilter, accepted: &Accepted) -> bool {
@@ -146,7 +146,7 @@ fn is_wanted(filter: &CallFilter, accepted: &Accepted) -> bool {
         && filter.domain.as_ref().is_none_or(|domain| accepted.domain().as_ref() == Some(domain))
 }
 
-/// Whether an event is the first of its call; with a phone number, the first of those that are wanted.
+/// Whether an event is the first of its call; with a phone filter, the first of the matching ones.
 fn is_first(
     view: &dyn View,
     log: &dyn Log,
@@ -164,7 +164,7 @@ fn is_first(
     if first.is_some() && filter.phone.is_none() {
         return Ok(false);
     }
-    // Of a time when nothing was kept of calls, or not the one that names the number first.
+    // The call predates call records, or this may not be the first event with the number.
     let call = Some(Term::Call(accepted.call()));
     let phone = filter.phone.as_ref().map(|phone| Term::Phone(phone));
     let domain = filter.domain.as_ref().filter(|_| phone.is_some()).map(|domain| Term::Domain(domain.as_str()));

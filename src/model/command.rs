@@ -1,4 +1,4 @@
-//! Commands: what the store may be asked to change, and what is answered.
+//! Commands: the changes that the store accepts, and their answers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,61 +11,63 @@ use crate::core::subscription::{DisabledReason, Secret, Subscription};
 use crate::core::subscription_input::{Change as Patch, Draft};
 use crate::core::token::{Token, TokenDraft, TokenText};
 use crate::model::conversations::{PostedMessage, PreparedMessage};
-use crate::model::error::WriteError;
+use crate::model::error::StoreError;
 use crate::model::known::KnownDelivery;
 use crate::model::record::ErasureRecord;
 
-/// Called exactly once: when the write is on the disk or has failed, from the committer's thread or from wherever
-/// [`Answers`] are given, or at once from the caller's where there is no room for it. Must not block.
-pub type Reply<T> = Box<dyn FnOnce(Result<T, WriteError>) + Send>;
+/// Called exactly once, when the write is durable or has failed: from the writer thread, from wherever
+/// [`Answers`](crate::engine::Answers) are delivered, or immediately from the caller's thread if the request is
+/// rejected. Must not block.
+pub type Reply<T> = Box<dyn FnOnce(Result<T, StoreError>) + Send>;
 
-/// The committer's inbox is full: answer 503 with `Retry-After` and let the client come again. The reply was dropped uncalled.
+/// The write queue is full: answer 503 with `Retry-After` so that the client retries. The reply was dropped without
+/// being called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Busy;
 
-/// What became of an event that was posted.
+/// The answer for a posted event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Accepted {
-    /// Its id, or that of the event that was posted first.
+    /// Its id, or that of the event first posted with the same producer's id.
     pub id: EventId,
-    /// How many deliveries are owed.
+    /// The number of its deliveries.
     pub deliveries: u32,
-    /// Whether the same producer's id was posted before, within the window.
+    /// Whether the producer's id was already used within the idempotency window.
     pub duplicate: bool,
 }
 
-/// An attempt that ended, to be recorded in one step with what it changes.
+/// A finished attempt, recorded atomically with its effects.
 #[derive(Debug, Clone)]
 pub struct AttemptResult {
-    /// The entry of the log; its id is given by the store.
+    /// The log entry; the store assigns its id.
     pub entry: LogEntry,
-    /// The delivery as it is from now on.
+    /// The delivery after the attempt.
     pub after: Delivery,
-    /// Whether the attempt also ends the subscription's enabled state.
+    /// If the attempt also disables the subscription: why.
     pub disable: Option<DisabledReason>,
 }
 
-/// A replay that was looked through and can begin.
+/// A planned replay.
 #[derive(Debug, Clone)]
 pub struct Replay {
-    /// The sequence numbers to look at, the first and the last.
+    /// The first and last sequence number to examine.
     pub(crate) sequences: (u64, u64),
     pub(crate) events: Vec<EventType>,
     pub(crate) failed_only: bool,
-    /// How many deliveries it puts back, as things stand.
+    /// The number of deliveries that it requeues, as of now.
     pub queued: u64,
 }
 
-/// A write that somebody waits for.
+/// A write with a caller waiting for its reply.
 pub(crate) enum Command {
     Accept(Vec<NewEvent>, Reply<Vec<Accepted>>),
     Create(Box<Draft>, Reply<Arc<Subscription>>),
     Change(SubscriptionId, Box<Patch>, Reply<Arc<Subscription>>),
-    /// The secret that it is to have; a fresh one if `None`.
+    /// The new secret; a generated one if `None`.
     Rotate(SubscriptionId, Option<Secret>, Duration, Reply<Secret>),
     Delete(SubscriptionId, Reply<()>),
     Retry(Box<KnownDelivery>, Reply<Delivery>),
-    /// Why, as a sentence.
+    /// The reason, as a sentence.
     Cancel(Box<KnownDelivery>, &'static str, Reply<Delivery>),
     Probe(Box<LogEntry>, Reply<AttemptId>),
     Replay(SubscriptionId, Replay, Reply<()>),
@@ -77,7 +79,7 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    /// How many bytes of event data it holds.
+    /// The size of its event data, in bytes.
     pub(crate) fn weight(&self) -> usize {
         match self {
             Self::Accept(events, _) => events.iter().map(|event| event.data.len()).sum(),
@@ -86,13 +88,13 @@ impl Command {
         }
     }
 
-    /// Tells whoever waits that the store has failed.
+    /// Replies that the store has failed.
     pub(crate) fn refuse(self) {
-        self.refuse_with(&WriteError::Unavailable);
+        self.refuse_with(&StoreError::Unavailable);
     }
 
-    /// Tells whoever waits that it is not done, and why.
-    pub(crate) fn refuse_with(self, why: &WriteError) {
+    /// Replies with the error `why`.
+    pub(crate) fn refuse_with(self, why: &StoreError) {
         let unavailable = why.clone();
         match self {
             Self::Accept(_, reply) => reply(Err(unavailable)),

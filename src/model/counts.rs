@@ -1,27 +1,25 @@
-//! How many deliveries stand where, by subscription, kept over restarts, so that opening does not
-//! have to look at all that is owed.
+//! Deliveries by state for each subscription, persisted so that opening does not have to read every pending delivery.
 //!
-//! The counts as of a checkpoint are written in the same batch as how far it is. What the journal has
-//! beyond it moves them on, by what each of its records says of where the delivery stood before: the
-//! state itself cannot tell, for a checkpoint that was cut short may have brought it further already.
-//! Where there are no good counts (more changed at once than fit into a batch) all is counted anew.
+//! The counts as of a checkpoint are written in the same batch as its position. Replaying the log beyond it updates
+//! them by the previous state that each record holds: the view itself cannot tell, since an interrupted checkpoint may
+//! have advanced it already. Without valid counts (more changed at once than fit into a batch) everything is recounted.
 
 use std::sync::Mutex;
 
 use crate::model::error::StoreError;
+use crate::model::health::Counts;
 use crate::model::keys;
 use crate::model::lock::lock;
 use crate::model::record::{self, CountsRecord};
 use crate::model::registry::Registry;
-use crate::model::standing::Counts;
 use crate::model::view::{Pairs, ViewMut};
 
-/// How many counts are written with a checkpoint.
+/// The maximum number of counts written with a checkpoint.
 const WRITTEN_MOST: usize = 3_000;
-/// How many deliveries are looked at in one go.
+/// How many deliveries are read per scan.
 const PAGE: usize = 1_000;
 
-/// The counts that have changed, to be written together with how far a checkpoint is.
+/// The changed counts, to be written together with the checkpoint position.
 pub(crate) fn changed(registry: &Mutex<Registry>) -> Pairs {
     let mut registry = lock(registry);
     let changed = registry.changed_counts();
@@ -38,7 +36,7 @@ fn entry(number: u32, counts: Counts) -> (Vec<u8>, Vec<u8>) {
     (keys::counts(number), record::versioned(&CountsRecord::from(counts)))
 }
 
-/// Reads the counts as of the last checkpoint; says whether they are good.
+/// Loads the counts as of the last checkpoint; returns whether they are valid.
 pub(crate) fn read(view: &dyn ViewMut, registry: &Mutex<Registry>) -> Result<bool, StoreError> {
     if view.get(keys::COUNTED)? != Some(vec![1]) {
         return Ok(false);
@@ -56,8 +54,7 @@ pub(crate) fn read(view: &dyn ViewMut, registry: &Mutex<Registry>) -> Result<boo
     Ok(true)
 }
 
-/// Counts what is owed and the dead letters anew. The result goes to the disk before it is said to
-/// be good.
+/// Recounts pending deliveries and dead letters. The result is persisted before it is marked valid.
 pub(crate) fn count(view: &dyn ViewMut, registry: &Mutex<Registry>) -> Result<(), StoreError> {
     let mut registry = lock(registry);
     registry.reset_counts();
@@ -69,8 +66,8 @@ pub(crate) fn count(view: &dyn ViewMut, registry: &Mutex<Registry>) -> Result<()
             after = Some(last.clone());
             for (key, value) in &page {
                 let unreadable = || StoreError::corrupt_state("has a delivery that cannot be read");
-                let standing = record::delivery_of(value).ok_or_else(unreadable)?.state;
-                registry.moved(keys::number_in(key).unwrap_or(0), None, Some(standing));
+                let state = record::delivery_of(value).ok_or_else(unreadable)?.state;
+                registry.moved(keys::number_in(key).unwrap_or(0), None, Some(state));
             }
         }
     }

@@ -1,13 +1,13 @@
-//! Lists of deliveries, wherever they stand.
+//! Lists of deliveries in any state.
 //!
-//! Which way leads through them depends on what is asked. Those that wait or have failed stand in the view,
-//! subscription by subscription. Those that have ended are found by the entries of the log with which they did, the one
-//! that ended last first. Others, and those of a call, of an event or of before a time, are found event by event.
+//! The access path depends on the filter. Pending deliveries and dead letters are in the view, by subscription. Ended
+//! ones are found by the log entries that ended them, newest first. All others, and those of a call, an event or before
+//! a time, are found event by event.
 
 use std::ops::ControlFlow;
 
 use crate::core::attempt::Status;
-use crate::core::delivery::{Delivery, State as Standing};
+use crate::core::delivery::{Delivery, State};
 use crate::core::event::Company;
 use crate::core::id::{AttemptId, DeliveryId, EventId, MAX_SEQUENCE, SubscriptionId};
 use crate::core::time::Timestamp;
@@ -15,38 +15,38 @@ use crate::model::error::StoreError;
 use crate::model::filter::DeliveryFilter;
 use crate::model::keys;
 use crate::model::page::{DeliveryCursor, Page};
-use crate::model::query::{self, WORDS, fits, lowest_id, time_of};
+use crate::model::query::{self, DELIVERY_KINDS, lowest_id, matches_if_set, time_of};
 use crate::model::record::{self, Accepted, EndedRecord, Kind as _, Logged};
 use crate::model::term::Term;
 use crate::model::view::{Log, Reached, View, Wanted, Work};
 
-/// What is asked of whom.
-pub(crate) struct Asking<'a> {
+/// A query for deliveries.
+pub(crate) struct DeliveryQuery<'a> {
     pub(crate) view: &'a dyn View,
     pub(crate) log: &'a dyn Log,
     pub(crate) filter: &'a DeliveryFilter,
-    /// The number of the filter's subscription, if it is still there.
+    /// The number of the filter's subscription, if that exists.
     pub(crate) number: Option<u32>,
-    /// Owner a subscription is, if it is still there.
+    /// The company of a subscription, if that exists.
     pub(crate) owner: &'a dyn Fn(SubscriptionId) -> Option<Company>,
     pub(crate) after: Option<DeliveryCursor>,
     pub(crate) limit: usize,
 }
 
-/// A page as far as it was gathered.
-struct Gathered {
+/// A partially filled page.
+struct PartialPage {
     items: Vec<Delivery>,
-    /// The place of what was looked at last.
+    /// The position of the delivery examined last.
     looked_at: DeliveryCursor,
 }
 
-impl Gathered {
+impl PartialPage {
     fn new(after: Option<DeliveryCursor>) -> Self {
         Self { items: Vec::new(), looked_at: after.unwrap_or(DeliveryCursor { major: u128::MAX, minor: 0 }) }
     }
 
-    /// The page where there is more behind it.
-    fn go_on(self, limit: usize, time: impl FnOnce(DeliveryCursor) -> Timestamp) -> Page<Delivery, DeliveryCursor> {
+    /// The page, with more to follow.
+    fn end_early(self, limit: usize, time: impl FnOnce(DeliveryCursor) -> Timestamp) -> Page<Delivery, DeliveryCursor> {
         let scanned_until = (self.items.len() < limit).then(|| time(self.looked_at));
         Page { items: self.items, next: Some(self.looked_at), scanned_until }
     }
@@ -55,41 +55,42 @@ impl Gathered {
         Page { items: self.items, next: None, scanned_until: None }
     }
 
-    /// The page, if a walk through the journal has reached so far.
+    /// The page, given how far the search of the log got.
     fn page(mut self, reached: Reached, limit: usize) -> Page<Delivery, DeliveryCursor> {
         match reached {
             Reached::End => return self.end(),
             Reached::Spent(id) => self.looked_at = DeliveryCursor { major: id, minor: 0 },
             Reached::Enough => {}
         }
-        self.go_on(limit, |place| time_of(place.major))
+        self.end_early(limit, |place| time_of(place.major))
     }
 }
 
 fn matches(filter: &DeliveryFilter, delivery: &Delivery) -> bool {
-    began_as_wanted(filter, delivery) && fits(filter.state.as_ref(), Some(&delivery.state))
+    may_match(filter, delivery) && matches_if_set(filter.state.as_ref(), Some(&delivery.state))
 }
 
-/// Whether it may match, whatever has become of it.
-fn began_as_wanted(filter: &DeliveryFilter, delivery: &Delivery) -> bool {
+/// Whether it may match, regardless of its current state.
+fn may_match(filter: &DeliveryFilter, delivery: &Delivery) -> bool {
     let accepted = delivery.id.timestamp();
-    fits(filter.subscription.as_ref(), Some(&delivery.subscription))
-        && fits(filter.event.as_ref(), Some(&delivery.event))
-        && fits(filter.event_type.as_ref(), Some(&delivery.event_type))
-        && fits(filter.call.as_ref(), Some(&delivery.call))
+    matches_if_set(filter.subscription.as_ref(), Some(&delivery.subscription))
+        && matches_if_set(filter.event.as_ref(), Some(&delivery.event))
+        && matches_if_set(filter.event_type.as_ref(), Some(&delivery.event_type))
+        && matches_if_set(filter.call.as_ref(), Some(&delivery.call))
         && filter.since.is_none_or(|since| accepted >= since)
         && filter.until.is_none_or(|until| accepted < until)
 }
 
-impl Asking<'_> {
-    /// A page of deliveries, not of those that wait or have failed unless an event is named.
+impl DeliveryQuery<'_> {
+    /// A page of deliveries. For those that are pending or failed only if an event is given; otherwise see
+    /// [`by_state`](Self::by_state).
     pub(crate) fn page(&self) -> Result<Page<Delivery, DeliveryCursor>, StoreError> {
         let filter = self.filter;
         let ended = match filter.state {
-            Some(Standing::Delivered) => Some(Status::Delivered),
-            Some(Standing::Expired) => Some(Status::Expired),
-            Some(Standing::Cancelled) => Some(Status::Cancelled),
-            Some(Standing::Pending | Standing::Retrying | Standing::Failed) | None => None,
+            Some(State::Delivered) => Some(Status::Delivered),
+            Some(State::Expired) => Some(Status::Expired),
+            Some(State::Cancelled) => Some(Status::Cancelled),
+            Some(State::Pending | State::Retrying | State::Failed) | None => None,
         };
         let narrow = filter.event.is_some() || filter.call.is_some() || filter.until.is_some();
         match ended {
@@ -99,10 +100,10 @@ impl Asking<'_> {
     }
 
     fn of_company(&self, company: &str) -> bool {
-        self.filter.company.as_ref().is_none_or(|wish| wish.as_str() == company)
+        self.filter.company.as_ref().is_none_or(|wanted| wanted.as_str() == company)
     }
 
-    /// Event by event, the newest first.
+    /// Event by event, newest first.
     fn by_event(&self) -> Result<Page<Delivery, DeliveryCursor>, StoreError> {
         let filter = self.filter;
         let work = self.log.bounded();
@@ -114,7 +115,7 @@ impl Asking<'_> {
         .into_iter()
         .flatten()
         .collect();
-        // An event of which some are left is looked at again.
+        // An event with deliveries left is examined again.
         let (below, within) = match self.after {
             Some(DeliveryCursor { major, minor: 0 }) => (major, None),
             Some(place) => (place.major.saturating_add(1), Some(place)),
@@ -130,7 +131,7 @@ impl Asking<'_> {
             from: filter.event.map_or_else(|| lowest_id(filter.since), EventId::bits),
             until: None,
         };
-        let mut found = Gathered::new(self.after);
+        let mut found = PartialPage::new(self.after);
         let mut failed = None;
         let reached = self.log.newest_first(&wanted, &work, &mut |head, payload| {
             let accepted = record::decode::<Accepted>(payload).filter(|accepted| self.of_company(accepted.company()));
@@ -151,32 +152,32 @@ impl Asking<'_> {
         Ok(found.page(reached, self.limit))
     }
 
-    /// Adds the deliveries of an event that match, behind the one with the bits `within`. Breaks where the page is full
-    /// and there is one more, or where too much was read.
+    /// Adds the matching deliveries of an event, after the one with the bits `within`. Breaks if the page is full and
+    /// there is one more, or if the read budget is exhausted.
     fn event(
         &self,
         event: u128,
         accepted: &Accepted,
         within: Option<u128>,
-        found: &mut Gathered,
+        found: &mut PartialPage,
         work: &Work<'_>,
     ) -> Result<ControlFlow<()>, StoreError> {
-        let mut begun = accepted.deliveries(EventId::from_bits(event)).unwrap_or_default();
+        let mut initial = accepted.deliveries(EventId::from_bits(event)).unwrap_or_default();
         if let Some(last) = within {
-            // They stand in the order of their subscriptions' numbers.
+            // They are ordered by subscription number.
             let number = DeliveryId::from_bits(last).subscription_number();
-            begun.retain(|delivery| delivery.id.subscription_number() > number);
+            initial.retain(|delivery| delivery.id.subscription_number() > number);
         }
-        begun.retain(|delivery| began_as_wanted(self.filter, delivery));
-        for delivery in begun {
+        initial.retain(|delivery| may_match(self.filter, delivery));
+        for delivery in initial {
             let place = DeliveryCursor { major: event, minor: delivery.id.bits() };
-            let standing = query::as_it_stands(self.view, self.log, delivery)?;
+            let current = query::current(self.view, self.log, delivery)?;
             work.record();
-            if matches(self.filter, &standing) {
+            if matches(self.filter, &current) {
                 if found.items.len() == self.limit {
                     return Ok(ControlFlow::Break(()));
                 }
-                found.items.push(standing);
+                found.items.push(current);
             }
             found.looked_at = place;
             if work.is_spent() {
@@ -187,7 +188,7 @@ impl Asking<'_> {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// By the entries of the log with which they ended, and what retention has left of such.
+    /// By the log entries that ended them, or the records that retention left of such entries.
     fn by_ending(&self, status: Status) -> Result<Page<Delivery, DeliveryCursor>, StoreError> {
         let filter = self.filter;
         let work = self.log.bounded();
@@ -200,15 +201,15 @@ impl Asking<'_> {
         .flatten()
         .collect();
         let wanted = Wanted {
-            kinds: WORDS,
+            kinds: DELIVERY_KINDS,
             company: filter.company.as_ref().map(Company::as_str),
             keys: &keys,
             below: self.after.map_or(u128::MAX, |after| after.major),
-            // None ended before it began.
+            // No delivery ends before it starts.
             from: lowest_id(filter.since),
             until: None,
         };
-        let mut found = Gathered::new(self.after);
+        let mut found = PartialPage::new(self.after);
         let mut failed = None;
         let reached = self.log.newest_first(&wanted, &work, &mut |head, payload| {
             let delivery = match self.ended_here(head.kind, head.id, payload, status, &work) {
@@ -233,7 +234,7 @@ impl Asking<'_> {
         Ok(found.page(reached, self.limit))
     }
 
-    /// The delivery that ended with this frame, if it matches and nothing was said of it since.
+    /// The delivery ended by this record, if it matches and no later record is about it.
     fn ended_here(
         &self,
         kind: u8,
@@ -248,14 +249,14 @@ impl Asking<'_> {
             let Some(delivery) = entry.delivery.filter(|_| self.of_company(entry.company.as_str())) else {
                 return Ok(None);
             };
-            if !self.is_last_word(delivery, id, work)? {
+            if !self.is_last_record(delivery, id, work)? {
                 return Ok(None);
             }
             (query::ended(self.view, self.log, delivery, &entry, None)?, true)
         } else {
             let Some(EndedRecord { delivery, company }) = EndedRecord::decode(kind, payload) else { return Ok(None) };
             let Some(delivery) = delivery.delivery() else { return Ok(None) };
-            if !self.is_last_word(delivery.id, id, work)? {
+            if !self.is_last_record(delivery.id, id, work)? {
                 return Ok(None);
             }
             let of_company = self.filter.company.is_none() || self.of_company(&self.owner_of(&delivery, company)?);
@@ -275,26 +276,26 @@ impl Asking<'_> {
         Ok(event.map_or_else(String::new, |event| event.company().to_owned()))
     }
 
-    /// Whether the frame `id` is the last that says something of a delivery, which waits no more.
-    fn is_last_word(&self, delivery: DeliveryId, id: u128, work: &Work<'_>) -> Result<bool, StoreError> {
+    /// Whether the record `id` is the last about a delivery that is neither pending nor failed.
+    fn is_last_record(&self, delivery: DeliveryId, id: u128, work: &Work<'_>) -> Result<bool, StoreError> {
         work.record();
         if record::find(delivery, self.view)?.is_some() {
             return Ok(false);
         }
         let bits = delivery.bits();
-        let later = Wanted { kinds: WORDS, keys: &[Term::Delivery(bits)], from: id + 1, ..Wanted::ANY };
+        let later = Wanted { kinds: DELIVERY_KINDS, keys: &[Term::Delivery(bits)], from: id + 1, ..Wanted::ANY };
         let later = self.log.newest_of(&later, work, &mut |head, payload| {
-            query::delivery_in(head, payload).is_some_and(|told| told == delivery)
+            query::delivery_in(head, payload).is_some_and(|found| found == delivery)
         })?;
         Ok(later.is_none())
     }
 
-    /// A page of what is owed or a dead letter, subscription by subscription, each the newest first. `numbers` are the
-    /// subscriptions' that have any, descending.
-    pub(crate) fn standing(&self, numbers: &[u32]) -> Result<Page<Delivery, DeliveryCursor>, StoreError> {
-        let prefix = if self.filter.state == Some(Standing::Failed) { keys::DEAD } else { keys::OWED };
+    /// A page of pending deliveries or dead letters, by subscription, newest first within each. `numbers` are the
+    /// subscriptions that have any, descending.
+    pub(crate) fn by_state(&self, numbers: &[u32]) -> Result<Page<Delivery, DeliveryCursor>, StoreError> {
+        let prefix = if self.filter.state == Some(State::Failed) { keys::DEAD } else { keys::OWED };
         let work = self.log.bounded();
-        let mut found = Gathered::new(self.after);
+        let mut found = PartialPage::new(self.after);
         let after = self.after.map(|place| DeliveryId::from_bits(place.minor));
         let time = |place: DeliveryCursor| DeliveryId::from_bits(place.minor).timestamp();
         for number in numbers {
@@ -313,13 +314,13 @@ impl Asking<'_> {
                     let place = DeliveryCursor { major: 0, minor: delivery.id.bits() };
                     if matches(self.filter, &delivery) {
                         if found.items.len() == self.limit {
-                            return Ok(found.go_on(self.limit, time));
+                            return Ok(found.end_early(self.limit, time));
                         }
                         found.items.push(delivery);
                     }
                     found.looked_at = place;
                     if work.is_spent() {
-                        return Ok(found.go_on(self.limit, time));
+                        return Ok(found.end_early(self.limit, time));
                     }
                 }
             }

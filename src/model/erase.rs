@@ -1,7 +1,8 @@
-//! Erasing a person's data: how far it is.
+//! Erasing a person's data: recording an erasure's progress.
 //!
-//! What an erasure takes out of each kind of record stands with the kind
-//! ([`Kind::redact`](crate::model::record::Kind::redact)); whom it speaks of in [`redaction`](crate::model::redaction).
+//! What an erasure removes from a kind of record is defined by the kind
+//! ([`Kind::redact`](crate::model::record::Kind::redact)); which records it concerns, in
+//! [`redaction`](crate::model::redaction).
 
 use std::ops::ControlFlow;
 
@@ -13,7 +14,7 @@ use crate::model::turn::Turn;
 use crate::model::value::ValueKind;
 use crate::model::view::{Log, Wanted};
 
-/// An erasure as the log said it last. Reads the whole log, if need be.
+/// The last recorded state of an erasure. May read the whole log.
 pub(crate) fn noted_last(log: &dyn Log, id: ErasureId) -> Result<Option<ErasureRecord>, StoreError> {
     let mut last = None;
     let wanted = Wanted { kinds: ErasureNoted::KINDS, ..Wanted::ANY };
@@ -25,7 +26,7 @@ pub(crate) fn noted_last(log: &dyn Log, id: ErasureId) -> Result<Option<ErasureR
     Ok(last)
 }
 
-/// Notes how far an erasure is. The one who asked for it and the one who carries it out note what each knows, in either
+/// Records the progress of an erasure. The request and the worker that carries it out each record their part, in either
 /// order.
 pub(crate) fn note(turn: &mut Turn<'_>, id: ErasureId, record: ErasureRecord) -> Result<(), StoreError> {
     let key = keys::erasure(id);

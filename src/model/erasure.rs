@@ -1,26 +1,26 @@
-//! An erasure, as far as it is.
+//! The progress of an erasure.
 
 use crate::core::event::Company;
 use crate::core::id::ErasureId;
 use crate::core::time::Timestamp;
 
-/// An erasure that was asked for, as far as it is.
+/// A requested erasure and its progress.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Erasure {
     /// Its id.
     pub id: ErasureId,
-    /// Owner data it was.
+    /// The company whose data it is.
     pub company: Company,
-    /// When it was asked for. From then on nothing of it was shown or sent.
+    /// When it was requested. From then on the data is neither shown nor sent.
     pub requested_at: Timestamp,
-    /// When it was off the disk; `None` while it is not.
+    /// When the data was gone from disk; `None` until then.
     pub done_at: Option<Timestamp>,
-    /// How many events it was found in.
+    /// The number of affected events.
     pub events: u64,
-    /// How many messages; entries of the log. Known once it is done.
+    /// The number of affected messages, known once it is done.
     pub messages: u64,
-    /// How many entries of the log.
+    /// The number of affected log entries, known once it is done.
     pub log_entries: u64,
-    /// How many deliveries were cancelled.
+    /// The number of cancelled deliveries.
     pub cancelled: u64,
 }

@@ -1,7 +1,7 @@
-//! Why the store does not do what it was asked, by who must act: the client now or later, or the operator.
+//! Why the store does not do what was requested, by who must act: the client, now or later, or the operator.
 //!
-//! Whoever answers a client, ends a thread or counts goes by the variant; the sentences are for people. Must not know
-//! HTTP: `http::problem` has the status of each.
+//! Callers decide by the variant; the sentences are for people. Must not know HTTP: `http::problem` maps each variant
+//! to a status.
 
 use std::fmt;
 use std::io;
@@ -9,60 +9,52 @@ use std::path::{Path, PathBuf};
 
 use crate::core::invalid::Invalid;
 
-/// Why something was not read or written. Sentences begin in lower case and have no full stop.
+/// Why a read or a write failed. Sentences begin in lower case and have no full stop.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StoreError {
-    /// More is asked for than can be done at the moment: the client comes again a little later.
+    /// Overloaded: the client retries a little later.
     Busy,
-    /// What the request speaks of does not exist: the client asks for something else.
+    /// The requested item does not exist.
     NotFound,
-    /// It does not fit what is there, for example a retry of a delivery that is in flight: the client looks again. The
-    /// sentence says why.
+    /// The request conflicts with the current state, for example retrying a delivery that is in flight. The sentence
+    /// says why.
     Conflict(String),
-    /// It is not valid together with what is there: the client corrects it.
+    /// The request is invalid given the current state: the client corrects it.
     Invalid(Invalid),
-    /// There would be more of something than there may be: the client makes room or asks for less. The sentence says
-    /// of what, and how much is allowed.
+    /// A limit would be exceeded: the client makes room or asks for less. The sentence names the limit.
     Limit(String),
-    /// There is too little room on the disk for anything new: the operator makes some. The sentence says where and how
-    /// much there is.
+    /// Too little disk space for new data: the operator frees some. The sentence says where, and how much there is.
     DiskFull(String),
-    /// What was read is not what was written: the operator puts back a backup or saves what can be read.
+    /// Data read differs from what was written: the operator restores a backup or salvages what is readable.
     Corrupt {
         /// The file, or `state` for the state database.
         path: PathBuf,
-        /// Goes on after the path: 'is damaged at byte 7'.
+        /// Continues after the path: 'is damaged at byte 7'.
         detail: String,
     },
-    /// The operating system refused to read or write: the operator looks at the disk and at the process's limits.
+    /// The operating system failed to read or write: the operator checks the disk and the process's limits.
     Io {
         /// The file, or `state` for the state database.
         path: PathBuf,
-        /// Goes on after the path: 'cannot be read: Input/output error'.
+        /// Continues after the path: 'cannot be read: Input/output error'.
         detail: String,
     },
-    /// The store has failed or is closing, and nothing is known to be on the disk: the client comes again.
+    /// The store has failed or is closing, and durability is unknown: the client retries.
     Unavailable,
 }
 
-/// Why something could not be read.
-pub type ReadError = StoreError;
-
-/// Why a write was not made.
-pub type WriteError = StoreError;
-
 impl StoreError {
-    /// What was read from the state database is not what was written; `detail` goes on after 'the state database'.
+    /// Corruption of the state database; `detail` continues after 'the state database'.
     pub(crate) fn corrupt_state(detail: impl Into<String>) -> Self {
         Self::Corrupt { path: PathBuf::from("state"), detail: detail.into() }
     }
 
-    /// What the journal holds is not what was written; `detail` goes on after 'the journal'.
+    /// Corruption of the write-ahead log; `detail` continues after 'the journal'.
     pub(crate) fn corrupt_journal(detail: impl Into<String>) -> Self {
         Self::Corrupt { path: PathBuf::from("journal"), detail: detail.into() }
     }
 
-    /// `doing` is what could not be done with the file, as in 'cannot be written'.
+    /// `doing` is the failed action, as in 'cannot be written'.
     pub(crate) fn io(path: &Path, doing: &str, error: &io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
@@ -117,11 +109,11 @@ impl From<StateError> for StoreError {
     }
 }
 
-/// What to do about a directory that is damaged.
+/// What to do about a damaged directory.
 pub(crate) const REMEDY: &str = "either put back a backup (`hookswitch restore FILE --data-dir DIR`), \
                       or save what can be read (`hookswitch verify --salvage --data-dir DIR --into NEWDIR`)";
 
-/// Something on the disk that is not as it must be, or that could not be read or written.
+/// Damaged, unreadable or unwritable data on disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Damage {
     path: PathBuf,
@@ -130,13 +122,13 @@ pub struct Damage {
 }
 
 impl Damage {
-    /// `detail` goes on after the path: 'is damaged at byte 7'.
+    /// `detail` continues after the path: 'is damaged at byte 7'.
     pub(crate) fn new(path: &Path, detail: impl Into<String>) -> Self {
         Self { path: path.to_owned(), detail: detail.into(), io: false }
     }
 
-    /// The operating system refused, which says nothing against what is there; but a file that ends too early is
-    /// damaged. `doing` is what could not be done, as in 'cannot be read'.
+    /// An operating system error, which does not mean that the data is bad; but a file that ends too early is damaged.
+    /// `doing` is the failed action, as in 'cannot be read'.
     pub(crate) fn io(path: &Path, doing: impl fmt::Display, error: &io::Error) -> Self {
         Self {
             path: path.to_owned(),
@@ -145,7 +137,7 @@ impl Damage {
         }
     }
 
-    /// As [`Damage::io`], where all that is known is a sentence.
+    /// As [`Damage::io`], if only a sentence is known.
     pub(crate) fn failed(path: &Path, detail: impl Into<String>) -> Self {
         Self { path: path.to_owned(), detail: detail.into(), io: true }
     }
@@ -157,12 +149,12 @@ impl Damage {
         &self.path
     }
 
-    /// Whether the operating system refused, rather than what was read being wrong.
+    /// Whether it is an operating system error rather than bad data.
     pub(crate) const fn is_io(&self) -> bool {
         self.io
     }
 
-    /// What is said of the path.
+    /// The sentence after the path.
     pub(crate) fn detail(&self) -> &str {
         &self.detail
     }
@@ -176,17 +168,17 @@ impl fmt::Display for Damage {
 
 impl std::error::Error for Damage {}
 
-/// Why the state database did not do what it was asked.
+/// Why an operation on the state database failed.
 #[derive(Debug, Clone)]
 pub(crate) enum StateError {
-    /// sled said no, or the disk did.
+    /// sled or the disk failed.
     Failed(String),
-    /// What was read is not what was written; goes on after 'the state database'.
+    /// Data read differs from what was written; continues after 'the state database'.
     Corrupt(String),
 }
 
 impl StateError {
-    /// What was read is not what was written; `what` is.
+    /// `what` is unreadable.
     pub(crate) fn unreadable(what: &str) -> Self {
         Self::Corrupt(format!("has {what} that cannot be read"))
     }
@@ -211,7 +203,7 @@ impl From<StateError> for Damage {
     }
 }
 
-/// A length inside a journal file, which never has more than `u32::MAX` bytes.
+/// A length within a segment, which never has more than `u32::MAX` bytes.
 pub(crate) fn u32_of(length: usize) -> u32 {
     u32::try_from(length).unwrap_or(u32::MAX)
 }

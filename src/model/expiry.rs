@@ -1,7 +1,7 @@
-//! Forgetting what is kept under one prefix of the state until it is of a certain age, a few keys at a time.
+//! TTL expiry: removing values under a prefix of the view once they reach an age, a few keys at a time.
 //!
-//! Knows nothing of what the values are: whoever sweeps says of which time each is. While nothing can be old enough,
-//! nothing is read: a whole sweep finds out until when that holds.
+//! Knows nothing about the values: the caller supplies the time of each. While nothing can have expired, nothing is
+//! read: each full pass determines until when that holds.
 
 use crate::core::time::Timestamp;
 use crate::model::error::StoreError;
@@ -9,40 +9,40 @@ use crate::model::settings::Settings;
 use crate::model::view::ViewMut;
 use crate::model::{keys, query, receipts, report};
 
-/// How many keys are looked at in one go, and between two checkpoints at least.
+/// How many keys are examined per step, and at least between two checkpoints.
 const AT_ONCE: usize = 512;
-/// How many are looked at for each new one: so there are never many more than twice those that are kept.
-pub(crate) const FOR_EACH: usize = 2;
+/// How many are examined for each new one, so that there are never many more than twice the live ones.
+pub(crate) const DUE_PER_NEW: usize = 2;
 
-/// Where a sweep is.
+/// The position of an expiry pass.
 #[derive(Debug, Default)]
 pub(crate) struct ExpiryCursor {
-    /// The key that was looked at last; it begins anew behind the last.
+    /// The key examined last; after the final key the next pass starts.
     after: Option<Vec<u8>>,
-    /// How many are to be looked at.
+    /// How many keys are due to be examined.
     pub(crate) due: usize,
-    /// The oldest that stays, of those that were looked at since it began anew.
+    /// The oldest live time seen in this pass.
     oldest: u128,
-    /// The same of the last whole sweep: nothing is older, for what came later is younger.
+    /// The same of the last full pass: nothing is older, since newer values have later times.
     none_before: u128,
 }
 
-/// What a sweep goes by; times on whatever scale the values are.
+/// The bounds of an expiry step, on the same time scale as the values.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Age {
-    /// What is of a time before this goes.
+    /// Values older than this expire.
     pub(crate) kept: u128,
-    /// What is new now is of this time, or of a later one.
+    /// New values are of this time or later.
     pub(crate) now: u128,
 }
 
 impl ExpiryCursor {
-    /// Removes those of the next keys under `prefix` that have reached their age, if it is time. `time_of` tells of
-    /// which time a value is; one of which it cannot tell is set aside.
+    /// Removes the expired ones among the next keys under `prefix`, if due. `time_of` returns the time of a value; a
+    /// value without one is set aside.
     ///
     /// # Errors
-    /// The state cannot be read.
-    pub(crate) fn go_on(
+    /// The view cannot be read.
+    pub(crate) fn advance(
         &mut self,
         view: &dyn ViewMut,
         prefix: u8,
@@ -62,8 +62,8 @@ impl ExpiryCursor {
             self.oldest = age.now;
         }
         let found = view.scan(&[prefix], self.after.as_deref(), AT_ONCE)?;
-        let whole = found.len() < AT_ONCE;
-        self.after = found.last().filter(|_| !whole).map(|(key, _)| key.clone());
+        let complete = found.len() < AT_ONCE;
+        self.after = found.last().filter(|_| !complete).map(|(key, _)| key.clone());
         for (key, value) in found {
             let Some(time) = time_of(&value) else {
                 view.set_aside(&key, value);
@@ -75,27 +75,27 @@ impl ExpiryCursor {
                 self.oldest = self.oldest.min(time);
             }
         }
-        if whole {
+        if complete {
             self.none_before = self.oldest;
         }
         Ok(())
     }
 }
 
-/// What is forgotten once it is old enough: producers' ids, and what is known of calls.
+/// The values that expire: producers' ids and call records.
 #[derive(Debug, Default)]
 pub(crate) struct Expiry {
     /// Producers' ids of events.
     pub(crate) events: ExpiryCursor,
     /// Producers' ids of messages.
     pub(crate) messages: ExpiryCursor,
-    /// What is known of calls.
+    /// Call records.
     pub(crate) calls: ExpiryCursor,
 }
 
-/// Forgets some of the producers' ids whose window is over, and of the calls of which no event is kept, if it is time:
-/// between two checkpoints, or when many are new. `durable` are the bits of the last id of which the view is durable. They
-/// are not worth a record: what is forgotten twice, or not at all for now, changes nothing that anybody sees.
+/// Removes some of the producers' ids whose window has passed and of the calls without retained events, if due: between
+/// two checkpoints, or when many are new. `durable` are the bits of the last id for which the view is durable. This
+/// needs no record: expiring a value twice, or later, has no visible effect.
 ///
 /// # Errors
 /// The view cannot be read.
@@ -108,15 +108,15 @@ pub(crate) fn expire(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let window = settings.idempotency_window;
-    let begun = now.millis().saturating_sub(u64::try_from(window.as_millis()).unwrap_or(u64::MAX));
+    let window_start = now.millis().saturating_sub(u64::try_from(window.as_millis()).unwrap_or(u64::MAX));
     let posted = |value: &[u8]| receipts::given_at(value).map(|at| at.millis().into());
-    let window = Age { kept: u128::from(begun) + 1, now: now.millis().into() };
-    expiry.events.go_on(view, keys::PRODUCER, checkpoint, window, posted)?;
-    expiry.messages.go_on(view, keys::MESSAGE, checkpoint, window, posted)?;
-    // An event that a start would apply again must find its call as it was.
+    let window = Age { kept: u128::from(window_start) + 1, now: now.millis().into() };
+    expiry.events.advance(view, keys::PRODUCER, checkpoint, window, posted)?;
+    expiry.messages.advance(view, keys::MESSAGE, checkpoint, window, posted)?;
+    // An event that is replayed after a restart must find its call as it was.
     let kept = query::lowest_id(Some(settings.retention.events_over(now))).min(durable);
     let age = Age { kept, now: query::lowest_id(Some(now)) };
-    expiry.calls.go_on(view, keys::CALL, checkpoint, age, report::last_heard)
+    expiry.calls.advance(view, keys::CALL, checkpoint, age, report::last_event)
 }
 
 #[cfg(test)]
@@ -125,7 +125,7 @@ mod tests {
     use crate::model::in_memory::InMemoryView;
 
     const PREFIX: u8 = b'i';
-    /// How long values are kept.
+    /// The lifetime of values.
     const KEPT: u64 = 500;
 
     fn time_of(value: &[u8]) -> Option<u128> {
@@ -139,35 +139,35 @@ mod tests {
         times
     }
 
-    /// Keys in no order, as hashes are; three for each moment.
+    /// Keys in random order, like hashes; three per tick.
     #[test]
-    fn what_has_reached_its_age_goes_and_nothing_else_does_whatever_was_skipped() {
+    fn exactly_the_expired_values_are_removed_whatever_was_skipped() {
         let state = InMemoryView::default();
-        let mut sweep = ExpiryCursor::default();
+        let mut cursor = ExpiryCursor::default();
         let (mut skipped, mut most) = (0, 0);
         for moment in 1_000..4_000u64 {
-            // Nothing comes for a while: what is there gets old all the same.
+            // Nothing is added for a while, and the existing values still age.
             for nth in 0..if (2_000..2_800).contains(&moment) { 0 } else { 3u64 } {
                 let key = (moment * 3 + nth).wrapping_mul(0x9E37_79B9_7F4A_7C15);
                 state.put([&[PREFIX], &key.to_be_bytes()[..]].concat(), moment.to_be_bytes().to_vec());
-                sweep.due += FOR_EACH;
+                cursor.due += DUE_PER_NEW;
             }
             let age = Age { kept: u128::from(moment - KEPT), now: moment.into() };
-            skipped += u32::from(age.kept <= sweep.none_before);
-            sweep.go_on(&state, PREFIX, moment.is_multiple_of(50), age, time_of).unwrap();
-            let there = times(&state);
-            most = most.max(there.len());
-            let young = there.iter().filter(|time| **time >= age.kept).count();
+            skipped += u32::from(age.kept <= cursor.none_before);
+            cursor.advance(&state, PREFIX, moment.is_multiple_of(50), age, time_of).unwrap();
+            let present = times(&state);
+            most = most.max(present.len());
+            let young = present.iter().filter(|time| **time >= age.kept).count();
             let since = |from: u64| (from..=moment).filter(|at| !(2_000..2_800).contains(at)).count() * 3;
-            assert_eq!(young, since(1_000.max(moment - KEPT)), "at {moment} something young is missing");
+            assert_eq!(young, since(1_000.max(moment - KEPT)), "a live value is missing at {moment}");
         }
         assert!(skipped > 500, "{skipped}");
         assert!(most < 3 * (KEPT as usize * 3), "{most}");
         let age = Age { kept: 4_000, now: 4_500 };
         for _ in 0..20 {
-            sweep.go_on(&state, PREFIX, true, age, time_of).unwrap();
+            cursor.advance(&state, PREFIX, true, age, time_of).unwrap();
         }
-        assert_eq!(times(&state), [0; 0], "all have reached their age");
-        assert_eq!(sweep.none_before, 4_500);
+        assert_eq!(times(&state), [0; 0], "all have expired");
+        assert_eq!(cursor.none_before, 4_500);
     }
 }

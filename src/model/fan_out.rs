@@ -1,17 +1,17 @@
-//! Requests that make many deliveries: in whose turn they are accepted, and in how many steps.
+//! Requests that create many deliveries: when they are accepted, and in how many steps.
 //!
-//! A group commit takes about as long as what is decided in it, so how much one company may have decided in it is
-//! bounded: beyond [`STEP_DELIVERIES`] what it posts waits for the next one, and others do not.
+//! A group commit takes about as long as what is decided in it, so the share of one company is bounded: beyond
+//! [`STEP_DELIVERIES`] its requests are deferred to the next commit, and those of others are not.
 //!
-//! A batch that makes more is a **fan-out**. First an intent is written: all its events as they were posted, in one
-//! record, which is synced before or with the first of them. Then its events are accepted as all others are, some in each group
-//! commit, with a note of how many are; the request is answered when the last is on the disk. A
-//! start finds an intent that is not carried out to its end, and carries it out before anything else of these
-//! companies is accepted. So a batch is accepted whole or not at all: what counts is whether its intent is on the disk.
+//! A batch that creates more is a **fan-out**. First an intent is written: all its events as posted, in one record,
+//! synced before or with the first of them. Then its events are accepted like any others, some in each group commit,
+//! along with a progress record; the request is answered when the last is durable. A restart finds an unfinished intent
+//! and completes it before accepting anything else from its companies. So a batch is accepted completely or not at all,
+//! depending on whether its intent is on disk.
 //!
-//! What always holds: of one company nothing is accepted between the steps of its fan-out, and what it posts is accepted in
-//! the order in which it came. Where the state cannot be written to its database as fast, fan-outs wait for it, and
-//! others' commits do not.
+//! What always holds: nothing else of a company is accepted between the steps of its fan-out, and its requests are
+//! accepted in the order of arrival. If the view cannot be persisted fast enough, fan-outs wait for it and the commits
+//! of others do not.
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Mutex;
@@ -30,18 +30,18 @@ use crate::model::turn::Turn;
 use crate::model::view::{Log, View, ViewMut};
 use crate::model::{accept, keys};
 
-/// How many deliveries of one company are made in one group commit; a request that makes fewer is never cut.
+/// The maximum number of deliveries created for one company in a group commit; a request below it is never split.
 pub(crate) const STEP_DELIVERIES: usize = 2_000;
-/// How many events are accepted in one step of a fan-out.
+/// The maximum number of events per step of a fan-out.
 const STEP_EVENTS: usize = 256;
-/// How many of all companies, but for requests that make few.
+/// The maximum for all companies together, except for small requests.
 const COMMIT_DELIVERIES: usize = 4 * STEP_DELIVERIES;
-/// Up to how many deliveries are few.
+/// The maximum number of deliveries of a small request.
 const FEW: usize = 64;
-/// While the changes that have not reached the state database are more bytes than this, only requests that make few
-/// deliveries are accepted: others would fill the memory, and then everybody would wait for the database.
-const GATHERED_MOST: usize = 4 << 20;
-/// How many commands may wait for their company's turn, and how many bytes of event data in them.
+/// While more bytes of changes than this have not reached the engine's storage, only small requests are accepted:
+/// others would fill the memory, and then everybody would wait for the storage.
+const UNFLUSHED_MOST: usize = 4 << 20;
+/// The maximum number of deferred commands, and of bytes of event data in them.
 const DEFERRED_MOST: usize = 4096;
 const DEFERRED_BYTES: usize = 32 << 20;
 
@@ -50,46 +50,46 @@ pub(crate) struct FanOut {
     /// The id of its intent.
     id: u128,
     companies: BTreeSet<Company>,
-    /// Those that are not accepted yet.
+    /// The events not accepted yet.
     events: VecDeque<NewEvent>,
-    /// How many are.
+    /// The number of accepted events.
     done: u32,
     accepted: Vec<Accepted>,
-    /// Who waits for it; nobody after a restart.
+    /// The waiting caller; none after a restart.
     reply: Option<Reply<Vec<Accepted>>>,
 }
 
-/// How a request's events are to be accepted.
+/// How to accept a request's events.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Plan {
-    /// As one step.
+    /// At once.
     AtOnce,
     /// As a fan-out.
     InSteps,
-    /// Not at all: they would make too many deliveries.
+    /// Not at all: they would create too many deliveries, or reuse ids.
     Refused(Invalid),
 }
 
-/// What waits for its company's turn.
+/// Deferred requests and unfinished fan-outs.
 #[derive(Default)]
 pub(crate) struct Backlog {
     fan_outs: VecDeque<FanOut>,
-    /// Those that made a step in this group commit.
+    /// Those that have taken their step in this group commit.
     stepped: VecDeque<FanOut>,
-    /// In the order in which they came.
+    /// In order of arrival.
     deferred: VecDeque<Command>,
     deferred_bytes: usize,
-    /// How many deliveries are made in this group commit, by company and in all.
+    /// The number of deliveries created in this group commit, by company and in total.
     used: HashMap<Company, usize>,
     used_in_all: usize,
-    /// Of whom something is deferred or a fan-out is under way: what comes later waits behind it.
+    /// Companies with a deferred request or an unfinished fan-out: their later requests wait.
     blocked: HashSet<Company>,
-    /// Whether the state database is behind.
+    /// Whether the engine's storage lags.
     behind: bool,
 }
 
 impl Backlog {
-    /// Takes up what the last run began.
+    /// Loads the fan-outs that the last run left unfinished.
     pub(crate) fn load(view: &dyn View, log: &dyn Log) -> Result<Self, StoreError> {
         let mut backlog = Self::default();
         for (key, value) in view.scan(&[keys::FAN_OUT], None, usize::MAX)? {
@@ -100,8 +100,8 @@ impl Backlog {
             let mut found = None;
             log.record(id, &mut |_, payload| found = record::decode::<FanOutRecord>(payload))?;
             if found.is_none() {
-                // After a salvage. Without its events it is over.
-                tracing::error!("a batch was being accepted, and the journal does not have the rest of its events");
+                // Happens after a salvage. Without its events it cannot continue.
+                tracing::error!("a batch was being accepted, and the rest of its events is missing from the log");
             }
             let events: VecDeque<NewEvent> =
                 found.into_iter().flat_map(FanOutRecord::events).skip(done as usize).collect();
@@ -115,23 +115,23 @@ impl Backlog {
         self.fan_outs.is_empty() && self.deferred.is_empty()
     }
 
-    /// A group commit begins: gives what was deferred, to be [admitted](Self::admit) ahead of what came since.
+    /// Starts a group commit: returns the deferred commands, to be [admitted](Self::admit) before newer ones.
     pub(crate) fn begin(&mut self, view: &dyn ViewMut) -> VecDeque<Command> {
         self.used.clear();
         self.used_in_all = 0;
-        self.behind = view.gathered() > GATHERED_MOST;
+        self.behind = view.gathered() > UNFLUSHED_MOST;
         self.blocked = self.fan_outs.iter().flat_map(|fan_out| fan_out.companies.iter().cloned()).collect();
         self.deferred_bytes = 0;
         std::mem::take(&mut self.deferred)
     }
 
-    /// Gives the command back if it may be carried out in this group commit, with what is to be [noted](Self::note)
-    /// afterwards; otherwise it waits.
+    /// Returns the command if it may be executed in this group commit, with what to [note](Self::note) afterwards;
+    /// otherwise defers it.
     pub(crate) fn admit(&mut self, command: Command, registry: &Mutex<Registry>) -> Option<(Command, Claim)> {
-        // The least that there may be is cheap to know, and enough unless much is asked for.
+        // The upper bound is cheap to compute, and enough unless it is large.
         let mut claim = claim(&command, &lock(registry), Registry::most_of_event);
         if !self.has_room(&claim) && !claim.iter().any(|(company, _)| self.blocked.contains(company)) {
-            claim = self::claim(&command, &lock(registry), matching);
+            claim = self::claim(&command, &lock(registry), count_deliveries);
         }
         if claim.is_empty() || self.has_room(&claim) {
             return Some((command, claim));
@@ -157,7 +157,7 @@ impl Backlog {
             })
     }
 
-    /// What was admitted has made so many deliveries.
+    /// Counts the deliveries created by an admitted command.
     pub(crate) fn note(&mut self, claim: Claim, made: usize) {
         self.used_in_all += made;
         if made > 0 {
@@ -165,34 +165,34 @@ impl Backlog {
         }
     }
 
-    /// Whether there is something to be done in the next group commit; not while the database is behind.
+    /// Whether there is work for the next group commit; not while the storage lags.
     pub(crate) fn is_due(&self, view: &dyn ViewMut) -> bool {
-        !self.is_empty() && view.gathered() <= GATHERED_MOST
+        !self.is_empty() && view.gathered() <= UNFLUSHED_MOST
     }
 
-    /// Begins a fan-out whose intent has been written.
+    /// Adds a fan-out whose intent has been written.
     pub(crate) fn push(&mut self, fan_out: FanOut) {
         self.blocked.extend(fan_out.companies.iter().cloned());
         self.fan_outs.push_back(fan_out);
     }
 
-    /// The fan-out whose turn it is, unless enough is decided in this group commit.
+    /// The next fan-out, unless this group commit is full.
     pub(crate) fn next(&mut self) -> Option<FanOut> {
         let enough = self.behind || (self.used_in_all > 0 && self.used_in_all + STEP_DELIVERIES > COMMIT_DELIVERIES);
         if enough { None } else { self.fan_outs.pop_front() }
     }
 
-    /// It has made its step in this group commit.
+    /// Puts back a fan-out that has taken its step in this group commit.
     pub(crate) fn put_back(&mut self, fan_out: FanOut) {
         self.stepped.push_back(fan_out);
     }
 
-    /// A group commit ends: who had no turn in it is the first in the next.
+    /// Ends a group commit: fan-outs that had no step in it come first in the next.
     pub(crate) fn end(&mut self) {
         self.fan_outs.append(&mut self.stepped);
     }
 
-    /// The store has failed: tells all who wait.
+    /// Fails everything that waits: the store has failed.
     pub(crate) fn refuse(&mut self) {
         self.deferred.drain(..).for_each(Command::refuse);
         let replies = self.fan_outs.drain(..).filter_map(|fan_out| fan_out.reply);
@@ -200,7 +200,7 @@ impl Backlog {
     }
 }
 
-/// Of which companies a command makes deliveries, and how many; of none if it accepts nothing.
+/// The companies for which a command creates deliveries, and how many; empty if it accepts nothing.
 pub(crate) type Claim = Vec<(Company, usize)>;
 
 fn claim(command: &Command, registry: &Registry, count: impl Fn(&Registry, &NewEvent) -> usize) -> Claim {
@@ -223,7 +223,7 @@ fn claim(command: &Command, registry: &Registry, count: impl Fn(&Registry, &NewE
     claim
 }
 
-/// How to accept these.
+/// Decides how to accept these events.
 pub(crate) fn plan(turn: &Turn<'_>, events: &[NewEvent]) -> Plan {
     let most = turn.settings.deliveries_per_request as usize;
     let registry = lock(turn.registry);
@@ -233,7 +233,7 @@ pub(crate) fn plan(turn: &Turn<'_>, events: &[NewEvent]) -> Plan {
     }
     let mut count = 0;
     for (index, event) in events.iter().enumerate() {
-        count += matching(&registry, event);
+        count += count_deliveries(&registry, event);
         if count > most {
             let pointer = if events.len() == 1 { String::new() } else { format!("/{index}") };
             let detail = format!(
@@ -251,8 +251,8 @@ pub(crate) fn plan(turn: &Turn<'_>, events: &[NewEvent]) -> Plan {
     if conflicts.errors.is_empty() { Plan::InSteps } else { Plan::Refused(conflicts) }
 }
 
-/// Which of these events have the producer's id of another with other content: for those that are not accepted in
-/// one step, so that none is if one cannot be.
+/// Which of these events reuse a producer's id with different content. Checked up front for events that are accepted in
+/// steps, so that either all or none are accepted.
 fn conflicts(turn: &Turn<'_>, events: &[NewEvent]) -> Invalid {
     let mut invalid = Invalid::default();
     let mut first_seen: HashMap<Vec<u8>, EventReceipt> = HashMap::new();
@@ -261,7 +261,7 @@ fn conflicts(turn: &Turn<'_>, events: &[NewEvent]) -> Invalid {
         let (key, content) = (keys::producer(event.company.as_str(), id.as_str()), EventContent::of(event));
         let here = first_seen.get(&key).copied();
         let in_batch = here.is_some();
-        // A state that cannot be read ends the daemon at the step that needs it.
+        // An unreadable view ends the daemon at the step that needs it.
         match here.or_else(|| accept::posted_before(turn, &key).ok().flatten()) {
             Some(first) => receipts::note_conflict(index, &first, content, in_batch, &mut invalid),
             None => drop(first_seen.insert(key, EventReceipt::new(EventId::from_bits(0), turn.now, 0, content))),
@@ -270,7 +270,7 @@ fn conflicts(turn: &Turn<'_>, events: &[NewEvent]) -> Invalid {
     invalid
 }
 
-/// Writes the intent to accept all of these, and gives what is to be done for it.
+/// Writes the intent to accept all of these, and returns the fan-out.
 pub(crate) fn begin(turn: &mut Turn<'_>, events: Vec<NewEvent>, reply: Reply<Vec<Accepted>>) -> FanOut {
     let id = turn.next_id();
     let intent = FanOutRecord::new(&events, turn.now);
@@ -279,11 +279,11 @@ pub(crate) fn begin(turn: &mut Turn<'_>, events: Vec<NewEvent>, reply: Reply<Vec
     FanOut { id, companies, events: events.into(), done: 0, accepted: Vec::new(), reply: Some(reply) }
 }
 
-/// Accepts the next events of a fan-out, and tells whether there are more.
-pub(crate) fn go_on(turn: &mut Turn<'_>, fan_out: &mut FanOut) -> Result<bool, StoreError> {
+/// Accepts the next events of a fan-out; returns whether there are more.
+pub(crate) fn step(turn: &mut Turn<'_>, fan_out: &mut FanOut) -> Result<bool, StoreError> {
     let some = next_events(&lock(turn.registry), &fan_out.events);
     let events: Vec<NewEvent> = fan_out.events.drain(..some).collect();
-    // None has an id of another's: that was looked at when the intent was written.
+    // Conflicting ids were ruled out when the intent was written.
     let mut decided = accept::decide_on(turn, events, true)?;
     fan_out.done += u32_of(some);
     fan_out.accepted.extend(decided.answers);
@@ -297,24 +297,24 @@ pub(crate) fn go_on(turn: &mut Turn<'_>, fan_out: &mut FanOut) -> Result<bool, S
 }
 
 impl FanOut {
-    /// What is to be answered, and to whom, once all is on the disk.
+    /// The answer and its recipient, for when everything is durable.
     pub(crate) fn answer(self) -> Option<(Reply<Vec<Accepted>>, Vec<Accepted>)> {
         self.reply.map(|reply| (reply, self.accepted))
     }
 }
 
-/// How many of these, from the first on, are accepted in one step; at least one.
+/// How many of these events, from the first on, are accepted in one step; at least one.
 fn next_events(registry: &Registry, events: &VecDeque<NewEvent>) -> usize {
-    let mut deliveries = events.front().map_or(0, |first| matching(registry, first));
+    let mut deliveries = events.front().map_or(0, |first| count_deliveries(registry, first));
     let rest = events.iter().skip(1).take_while(|event| {
-        deliveries += matching(registry, event);
+        deliveries += count_deliveries(registry, event);
         deliveries <= STEP_DELIVERIES
     });
     (1 + rest.count()).min(events.len()).min(STEP_EVENTS)
 }
 
-/// How many deliveries an event makes.
-fn matching(registry: &Registry, event: &NewEvent) -> usize {
-    let accounts = registry.of_company(&event.company);
-    accounts.filter(|account| accept::takes(&account.subscription, event)).count()
+/// How many deliveries an event creates.
+fn count_deliveries(registry: &Registry, event: &NewEvent) -> usize {
+    let states = registry.of_company(&event.company);
+    states.filter(|state| accept::matches(&state.subscription, event)).count()
 }

@@ -1,4 +1,4 @@
-//! What the lists may be narrowed by. `None` in every member lists everything.
+//! Filters of lists. `None` in a field matches everything.
 
 use crate::core::attempt::Status;
 use crate::core::delivery::State;
@@ -6,7 +6,7 @@ use crate::core::event::{CallId, Company, Domain, EventType, Source};
 use crate::core::id::{DeliveryId, EventId, SubscriptionId};
 use crate::core::time::Timestamp;
 
-/// Which events to list. `None` everywhere lists all.
+/// Which events to list.
 #[derive(Debug, Clone, Default)]
 pub struct EventFilter {
     /// Of this company.
@@ -32,7 +32,7 @@ pub struct EventFilter {
 pub struct DeliveryFilter {
     /// Of this company.
     pub company: Option<Company>,
-    /// Owed to this subscription.
+    /// To this subscription.
     pub subscription: Option<SubscriptionId>,
     /// Of this event.
     pub event: Option<EventId>,
@@ -48,7 +48,7 @@ pub struct DeliveryFilter {
     pub until: Option<Timestamp>,
 }
 
-/// Which entries of the log to list.
+/// Which log entries to list.
 #[derive(Debug, Clone, Default)]
 pub struct LogFilter {
     /// Of this company.
@@ -63,7 +63,7 @@ pub struct LogFilter {
     pub event_type: Option<EventType>,
     /// With this status.
     pub status: Option<Status>,
-    /// With this status code; `Some(None)` without any.
+    /// With this status code; `Some(None)`: without one.
     pub response: Option<Option<u16>>,
     /// Of events of this call.
     pub call: Option<CallId>,
@@ -73,11 +73,11 @@ pub struct LogFilter {
     pub since: Option<Timestamp>,
     /// Created before this time.
     pub until: Option<Timestamp>,
-    /// Only probes, or none of them.
+    /// Only probes, or no probes.
     pub test: Option<bool>,
 }
 
-/// Which calls to report on. `None` everywhere: all.
+/// Which calls to report on.
 #[derive(Debug, Clone, Default)]
 pub struct ReportFilter {
     /// Of this company.
@@ -86,23 +86,23 @@ pub struct ReportFilter {
     pub domain: Option<Domain>,
     /// From this source.
     pub source: Option<Source>,
-    /// Taken by this agent.
+    /// Handled by this agent.
     pub agent: Option<String>,
-    /// Begun in the hour of this time, or later.
+    /// Started in the hour of this time, or later.
     pub since: Option<Timestamp>,
-    /// Begun before this time, or in the same hour.
+    /// Started before this time, or in the same hour.
     pub until: Option<Timestamp>,
 }
 
-/// What a replay puts back into a subscription's queue.
+/// Which deliveries a replay requeues.
 #[derive(Debug, Clone)]
 pub struct ReplayFilter {
-    /// What was accepted at or after this time.
+    /// Accepted at or after this time.
     pub since: Timestamp,
-    /// What was accepted before this time; all so far if `None`.
+    /// Accepted before this time; no bound if `None`.
     pub until: Option<Timestamp>,
-    /// Of these event types; of all if there are none.
+    /// Of these event types; of all if empty.
     pub events: Vec<EventType>,
-    /// Dead letters only; otherwise everything that is not owed already.
+    /// Dead letters only; otherwise everything that is not pending already.
     pub failed_only: bool,
 }

@@ -1,7 +1,7 @@
 //! The command handler: decides the commands and attempt results of one group commit, in order.
 //!
-//! Must not know how anything is stored. What always holds: an answer is given back to be called once the records are
-//! durable, and every command is either answered, deferred or refused.
+//! Must not know how anything is stored. What always holds: an answer is returned to be called once the records are
+//! durable, and every command is answered, deferred or refused.
 
 use std::sync::{Arc, Mutex};
 
@@ -18,24 +18,24 @@ use crate::model::{
     accept, attempts, conversations, erase, expiry, maintenance, manual, read_ahead, replay, subscriptions, tokens,
 };
 
-/// An answer that waits for its records to be durable: called with whether they are.
+/// An answer waiting for its records to be durable; called with whether they are.
 pub(crate) type Answer = Box<dyn FnOnce(bool) + Send>;
 
-/// Decides commands.
+/// The command handler.
 pub(crate) struct Handler {
     settings: Settings,
     ids: IdSource,
     registry: Arc<Mutex<Registry>>,
     carried: Carried,
-    /// What waits for its company's turn.
+    /// Deferred requests and unfinished fan-outs.
     backlog: Backlog,
 }
 
 impl Handler {
-    /// A handler that goes on after the id with the bits `last_id`, and with the batches that the last run began.
+    /// A handler whose ids follow the one with the bits `last_id`, and which continues the fan-outs of the last run.
     ///
     /// # Errors
-    /// Those cannot be read.
+    /// The fan-outs cannot be read.
     pub(crate) fn new(
         settings: Settings,
         last_id: u128,
@@ -47,44 +47,45 @@ impl Handler {
         Ok(Self { settings, ids: IdSource::after(last_id), registry, carried, backlog })
     }
 
-    /// From now on these limits and periods hold.
+    /// Replaces the limits and periods.
     pub(crate) const fn set(&mut self, settings: Settings) {
         self.settings = settings;
     }
 
-    /// The limits and periods that hold.
+    /// The current limits and periods.
     pub(crate) const fn settings(&self) -> &Settings {
         &self.settings
     }
 
-    /// The bits of the id given last.
+    /// The bits of the last generated id.
     pub(crate) const fn last_id(&self) -> u128 {
         self.ids.last()
     }
 
-    /// Whether there is something to be done at once, though nothing new was asked.
+    /// Whether there is work to do without new commands.
     pub(crate) fn is_due(&self, view: &dyn ViewMut) -> bool {
         self.carried.has_work || self.backlog.is_due(view)
     }
 
-    /// Whether nothing waits for its company's turn.
+    /// Whether no request is deferred and no fan-out unfinished.
     pub(crate) fn has_no_backlog(&self) -> bool {
         self.backlog.is_empty()
     }
 
-    /// A new segment has been begun: all subscriptions and tokens are to be written at its beginning.
+    /// Schedules a snapshot: a new segment has begun, and all subscriptions and tokens are to be written at its
+    /// beginning.
     pub(crate) const fn begin_snapshot(&mut self) {
         maintenance::begin_snapshot(&mut self.carried);
     }
 
-    /// Whether not all of them are written yet.
+    /// Whether a snapshot is being written.
     pub(crate) const fn is_writing_snapshot(&self) -> bool {
         self.carried.progress.subscriptions.is_some() || self.carried.progress.tokens.is_some()
     }
 
-    /// What has become too old is to be ended.
+    /// Schedules the ending of deliveries whose events have expired.
     pub(crate) fn end_expired(&mut self) {
-        maintenance::begin_ending(&mut self.carried);
+        maintenance::begin_expiring(&mut self.carried);
     }
 
     /// What was asked to be read of the log has been read.
@@ -94,15 +95,16 @@ impl Handler {
     }
 
     /// All is durable: threads in memory may be forgotten.
-    pub(crate) fn relieve_threads(&self) {
-        conversations::relieve(&self.carried.threads);
+    pub(crate) fn evict_threads(&self) {
+        conversations::evict(&self.carried.threads);
     }
 
-    /// Decides all of these, and a little of what is done between group commits. Gives what is to be done once the records
-    /// are durable; `answers` gets the answers, also where there is an error.
+    /// Decides these results and commands, and does some of the maintenance due between group commits. Returns what to
+    /// do once the records are durable; `answers` receives the answers, also on error.
     ///
     /// # Errors
-    /// The view cannot be read: nothing of it may be acknowledged. Commands that were not decided are refused.
+    /// The view cannot be read, and nothing of this group commit may be acknowledged. Commands not yet decided are
+    /// refused.
     pub(crate) fn decide(
         &mut self,
         commands: Vec<Command>,
@@ -122,16 +124,16 @@ impl Handler {
             decide_one(&mut turn, backlog, command, answers);
             backlog.note(claim, turn.outcome.deliveries - before);
         }
-        go_on_with_fan_outs(&mut turn, backlog, answers)?;
-        tokens::note_uses(&mut turn);
+        step_fan_outs(&mut turn, backlog, answers)?;
+        tokens::persist_uses(&mut turn);
         if turn.carried.has_work {
-            maintenance::do_some(&mut turn)?;
+            maintenance::run_some(&mut turn)?;
         }
         Ok(turn.outcome)
     }
 
-    /// Forgets some of what is old enough, if it is time: between two checkpoints, or when much is new. `durable` are the
-    /// bits of the last id of which the view is durable.
+    /// Expires some values, if due: between two checkpoints, or when many are new. `durable` are the bits of the last
+    /// id for which the view is durable.
     ///
     /// # Errors
     /// The view cannot be read.
@@ -145,57 +147,53 @@ impl Handler {
         expiry::expire(&mut self.carried.expiry, view, &self.settings, checkpoint, durable, now)
     }
 
-    /// The store has failed: refuses all that waits.
+    /// Fails everything that waits: the store has failed.
     pub(crate) fn refuse(&mut self) {
         self.backlog.refuse();
     }
 }
 
-/// Keeps an answer until its records are durable.
-fn keep<T: Send + 'static>(answers: &mut Vec<Answer>, decided: Result<T, StoreError>, reply: Reply<T>) {
+/// Queues an answer until its records are durable.
+fn push_answer<T: Send + 'static>(answers: &mut Vec<Answer>, decided: Result<T, StoreError>, reply: Reply<T>) {
     answers.push(Box::new(move |durable| reply(if durable { decided } else { Err(StoreError::Unavailable) })));
 }
 
-/// Decides one command. An error is its answer.
+/// Decides one command; an error becomes its answer.
 fn decide_one(turn: &mut Turn<'_>, backlog: &mut Backlog, command: Command, answers: &mut Vec<Answer>) {
     match command {
         Command::Accept(events, reply) => match fan_out::plan(turn, &events) {
-            Plan::AtOnce => keep(answers, accept::accept(turn, events), reply),
+            Plan::AtOnce => push_answer(answers, accept::accept(turn, events), reply),
             Plan::InSteps => backlog.push(fan_out::begin(turn, events, reply)),
             Plan::Refused(invalid) => reply(Err(StoreError::Invalid(invalid))),
         },
-        Command::Create(draft, reply) => keep(answers, subscriptions::create(turn, *draft), reply),
-        Command::Change(id, patch, reply) => keep(answers, subscriptions::change(turn, id, &patch), reply),
+        Command::Create(draft, reply) => push_answer(answers, subscriptions::create(turn, *draft), reply),
+        Command::Change(id, patch, reply) => push_answer(answers, subscriptions::change(turn, id, &patch), reply),
         Command::Rotate(id, given, overlap, reply) => {
-            keep(answers, subscriptions::rotate(turn, id, given, overlap), reply);
+            push_answer(answers, subscriptions::rotate(turn, id, given, overlap), reply);
         }
-        Command::Delete(id, reply) => keep(answers, subscriptions::delete(turn, id), reply),
-        Command::Retry(known, reply) => keep(answers, manual::retry(turn, *known), reply),
-        Command::Cancel(known, why, reply) => keep(answers, manual::cancel(turn, *known, why), reply),
-        Command::Erasure(id, record, reply) => keep(answers, erase::note(turn, id, *record), reply),
-        Command::Replay(id, replay, reply) => keep(answers, replay::replay(turn, id, &replay), reply),
-        Command::Discard(id, reply) => keep(answers, replay::discard(turn, id), reply),
-        Command::Message(message, reply) => keep(answers, conversations::post(turn, *message), reply),
-        Command::Probe(entry, reply) => keep(answers, Ok(attempts::record_probe(turn, *entry)), reply),
-        Command::CreateToken(draft, reply) => keep(answers, tokens::create(turn, draft), reply),
-        Command::RevokeToken(id, reply) => keep(answers, tokens::revoke(turn, id), reply),
+        Command::Delete(id, reply) => push_answer(answers, subscriptions::delete(turn, id), reply),
+        Command::Retry(known, reply) => push_answer(answers, manual::retry(turn, *known), reply),
+        Command::Cancel(known, why, reply) => push_answer(answers, manual::cancel(turn, *known, why), reply),
+        Command::Erasure(id, record, reply) => push_answer(answers, erase::note(turn, id, *record), reply),
+        Command::Replay(id, replay, reply) => push_answer(answers, replay::replay(turn, id, &replay), reply),
+        Command::Discard(id, reply) => push_answer(answers, replay::discard(turn, id), reply),
+        Command::Message(message, reply) => push_answer(answers, conversations::post(turn, *message), reply),
+        Command::Probe(entry, reply) => push_answer(answers, Ok(attempts::record_probe(turn, *entry)), reply),
+        Command::CreateToken(draft, reply) => push_answer(answers, tokens::create(turn, draft), reply),
+        Command::RevokeToken(id, reply) => push_answer(answers, tokens::revoke(turn, id), reply),
     }
 }
 
-/// Accepts the next events of batches that are accepted in steps.
-fn go_on_with_fan_outs(
-    turn: &mut Turn<'_>,
-    backlog: &mut Backlog,
-    answers: &mut Vec<Answer>,
-) -> Result<(), StoreError> {
+/// Runs a step of each fan-out whose turn it is.
+fn step_fan_outs(turn: &mut Turn<'_>, backlog: &mut Backlog, answers: &mut Vec<Answer>) -> Result<(), StoreError> {
     while let Some(mut fan_out) = backlog.next() {
         let before = turn.outcome.deliveries;
-        let more = fan_out::go_on(turn, &mut fan_out)?;
+        let more = fan_out::step(turn, &mut fan_out)?;
         backlog.note(Vec::new(), turn.outcome.deliveries - before);
         if more {
             backlog.put_back(fan_out);
         } else if let Some((reply, accepted)) = fan_out.answer() {
-            keep(answers, Ok(accepted), reply);
+            push_answer(answers, Ok(accepted), reply);
         }
     }
     backlog.end();

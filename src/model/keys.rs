@@ -1,34 +1,34 @@
-//! The keys of the state database. Numbers are big-endian, so that keys sort as numbers do.
+//! The keys of the view. Numbers are big-endian, so that keys sort numerically.
 //!
 //! | key | value |
 //! |---|---|
-//! | `A` | [`CheckpointPosition`](crate::model::record::CheckpointPosition): how far the journal has been taken in |
+//! | `A` | [`CheckpointPosition`](crate::model::record::CheckpointPosition): the checkpoint position |
 //! | `a` company 0 hour domain 0 source agent 0 part | [`GroupCounts`](crate::model::record::GroupCounts), [`GroupOutcomes`](crate::model::record::GroupOutcomes) or [`GroupTimes`](crate::model::record::GroupTimes): a part of the call report; hour u32, source and part one byte each |
-//! | `c` number | [`CountsRecord`](crate::model::record::CountsRecord): how many of its deliveries stand where |
-//! | `d` number | [`DiscardRecord`](crate::model::record::DiscardRecord): what is being discarded |
-//! | `e` id | [`ErasureRecord`](crate::model::record::ErasureRecord): how far an erasure is; id u128 |
-//! | `b` id | u32: how many events of a batch that is accepted in steps are; id u128, of its intent in the journal |
+//! | `c` number | [`CountsRecord`](crate::model::record::CountsRecord): the number of its deliveries by state |
+//! | `d` number | [`DiscardRecord`](crate::model::record::DiscardRecord): a discard in progress |
+//! | `e` id | [`ErasureRecord`](crate::model::record::ErasureRecord): the progress of an erasure; id u128 |
+//! | `b` id | u32: how many events of a fan-out are accepted; id u128, of its intent in the log |
 //! | `f` number sequence | [`DeliveryRecord`](crate::model::record::DeliveryRecord): a dead letter |
-//! | `h` number | [`HealthRecord`](crate::model::record::HealthRecord): how its attempts have gone |
-//! | `i` hash (16 bytes) | a producer's id of an event that was accepted: [`EventReceipt`](crate::model::receipts::EventReceipt) |
-//! | `k` | one byte: whether all that is under `c` is as of `A` (1) or must be counted anew (0) |
-//! | `lc` company place (8 and 16 bytes) | the same as under `lt`, company by company: the first bytes of a hash of its name |
+//! | `h` number | [`HealthRecord`](crate::model::record::HealthRecord): its health |
+//! | `i` hash (16 bytes) | a producer's id of an accepted event: [`EventReceipt`](crate::model::receipts::EventReceipt) |
+//! | `k` | one byte: whether the values under `c` are as of `A` (1) or must be recounted (0) |
+//! | `lc` company position (8 and 16 bytes) | as `lt`, for each company, by the first bytes of a hash of its name |
 //! | `lh` hash (16 bytes) | [`ThreadRecord`](crate::model::record::ThreadRecord): the SMS thread of a company's call |
 //! | `lo` | empty: what is under `lc` is complete |
-//! | `lt` place (16 bytes) | the hash of the thread that stands there, by the time of its latest message |
+//! | `lt` position (16 bytes) | the hash of the thread there; positions are ordered by the time of the latest message |
 //! | `m` hash (16 bytes) | a producer's id of a message: [`MessageReceipt`](crate::model::receipts::MessageReceipt) |
 //! | `n` number | u64: the sequence number that its next delivery gets |
 //! | `o` id | [`TokenRecord`](crate::model::record::TokenRecord): a token of the API; id u128 |
-//! | `p` | u64: how often the database was opened; written to prove that a write is synced |
-//! | `q` number sequence | [`DeliveryRecord`](crate::model::record::DeliveryRecord): a delivery that is owed |
-//! | `r` number id | [`ReplayRecord`](crate::model::record::ReplayRecord): a replay that goes on; id u128 |
-//! | `s` number piece | a piece of a [`SubscriptionRecord`](crate::model::record::SubscriptionRecord), pieces from 0; version 2 with a client certificate, 3 with its secrets sealed, 4 with settings that came later |
-//! | `t` hash (16 bytes) | [`CallRecord`](crate::model::record::CallRecord): what is known of a call, for the report |
-//! | `u` company | ms u64: the latest event of a company that had no webhook, see [`unserved`](crate::model::unserved) |
-//! | `x` key | a value that could not be read and was set aside, by the key that it had ([`Kind`](crate::model::value::ValueKind)) |
+//! | `p` | u64: how often the database was opened; written to verify that a write is synced |
+//! | `q` number sequence | [`DeliveryRecord`](crate::model::record::DeliveryRecord): a pending delivery |
+//! | `r` number id | [`ReplayRecord`](crate::model::record::ReplayRecord): a replay in progress; id u128 |
+//! | `s` number piece | a piece of a [`SubscriptionRecord`](crate::model::record::SubscriptionRecord), pieces from 0; version 2 with a client certificate, 3 with its secrets sealed, 4 with later settings |
+//! | `t` hash (16 bytes) | [`CallRecord`](crate::model::record::CallRecord): the milestones of a call, for the report |
+//! | `u` company | ms u64: the latest event of a company without a webhook, see [`without_webhook`](crate::model::without_webhook) |
+//! | `x` key | an unreadable value that was set aside, by its original key ([`ValueKind`](crate::model::value::ValueKind)) |
 //!
-//! `number` is the subscription's (u32), `sequence` the delivery's (u64). A record is led by its
-//! version, one byte.
+//! `number` is the subscription's (u32), `sequence` the delivery's (u64). A record starts with one byte for its
+//! version.
 
 use sha2::{Digest as _, Sha256};
 
@@ -36,11 +36,11 @@ use crate::core::call::Place;
 use crate::core::event::{Domain, Source};
 use crate::core::id::{DeliveryId, ErasureId, TokenId};
 
-/// The key that says how far the log has been applied.
+/// The checkpoint position.
 pub(crate) const APPLIED: &[u8] = b"A";
 /// Prefix of dead letters.
 pub(crate) const DEAD: u8 = b'f';
-/// Prefix of owed deliveries.
+/// Prefix of pending deliveries.
 pub(crate) const OWED: u8 = b'q';
 /// Prefix of producers' ids.
 pub(crate) const PRODUCER: u8 = b'i';
@@ -52,15 +52,15 @@ pub(crate) const THREAD: [u8; 2] = *b"lh";
 pub(crate) const LATEST: [u8; 2] = *b"lt";
 /// Prefix of the order of SMS threads of each company.
 pub(crate) const LATEST_OF: [u8; 2] = *b"lc";
-/// The key that says that the threads of every company are in order.
+/// The key that marks the per-company thread order as complete.
 pub(crate) const IN_ORDER: &[u8] = b"lo";
 /// Prefix of the call report.
 pub(crate) const GROUP: u8 = b'a';
-/// Prefix of what is known of calls.
+/// Prefix of call records.
 pub(crate) const CALL: u8 = b't';
 /// Prefix of erasures.
 pub(crate) const ERASURE: u8 = b'e';
-/// Prefix of batches that are accepted in steps.
+/// Prefix of fan-outs.
 pub(crate) const FAN_OUT: u8 = b'b';
 /// Prefix of replays.
 pub(crate) const REPLAY: u8 = b'r';
@@ -68,7 +68,7 @@ pub(crate) const REPLAY: u8 = b'r';
 pub(crate) const DISCARD: u8 = b'd';
 /// Prefix of subscriptions' counts.
 pub(crate) const COUNTS: u8 = b'c';
-/// Prefix of what was set aside because it could not be read.
+/// Prefix of unreadable values that were set aside.
 pub(crate) const SET_ASIDE: u8 = b'x';
 /// Prefix of subscriptions' health.
 pub(crate) const HEALTH: u8 = b'h';
@@ -76,15 +76,15 @@ pub(crate) const HEALTH: u8 = b'h';
 pub(crate) const SEQUENCE: u8 = b'n';
 /// Prefix of tokens.
 pub(crate) const TOKEN: u8 = b'o';
-/// Prefix of companies that post and have no webhook.
-pub(crate) const UNSERVED: u8 = b'u';
+/// Prefix of companies without a webhook that post events.
+pub(crate) const WITHOUT_WEBHOOK: u8 = b'u';
 /// Prefix of subscriptions.
 pub(crate) const SUBSCRIPTION: u8 = b's';
-/// The key that says whether the counts are good.
+/// The key that says whether the counts are valid.
 pub(crate) const COUNTED: &[u8] = b"k";
-/// The key of the count of openings.
+/// The counter of openings.
 pub(crate) const OPENED: &[u8] = b"p";
-/// How many pieces a subscription's record may have.
+/// The maximum number of pieces of a subscription's record.
 pub(crate) const SUBSCRIPTION_PIECES: u8 = 8;
 
 /// `prefix` and a subscription's number.
@@ -94,7 +94,7 @@ pub(crate) fn numbered(prefix: u8, number: u32) -> Vec<u8> {
     key
 }
 
-/// `prefix` and what identifies a delivery.
+/// The key of a pending delivery or dead letter (`prefix`).
 pub(crate) fn delivery(prefix: u8, id: DeliveryId) -> Vec<u8> {
     sequence(prefix, id.subscription_number(), id.sequence())
 }
@@ -121,7 +121,7 @@ pub(crate) fn replay(number: u32, id: u128) -> Vec<u8> {
     key
 }
 
-/// The key of an owed delivery or dead letter (`prefix`) by its sequence number.
+/// The key of a pending delivery or dead letter (`prefix`) by its sequence number.
 pub(crate) fn sequence(prefix: u8, number: u32, sequence: u64) -> Vec<u8> {
     let mut key = numbered(prefix, number);
     key.extend_from_slice(&sequence.to_be_bytes());
@@ -145,9 +145,9 @@ pub(crate) fn message(company: &str, id: &str) -> Vec<u8> {
     of_company(&[MESSAGE], company, id)
 }
 
-/// The key of a company that posts and has no webhook.
-pub(crate) fn unserved(company: &str) -> Vec<u8> {
-    [&[UNSERVED], company.as_bytes()].concat()
+/// The key of a company without a webhook.
+pub(crate) fn without_webhook(company: &str) -> Vec<u8> {
+    [&[WITHOUT_WEBHOOK], company.as_bytes()].concat()
 }
 
 /// The key of the SMS thread of a call.
@@ -160,38 +160,38 @@ pub(crate) fn erasure(id: ErasureId) -> Vec<u8> {
     [&[ERASURE], &id.bits().to_be_bytes()[..]].concat()
 }
 
-/// The key of a batch that is accepted in steps.
+/// The key of a fan-out.
 pub(crate) fn fan_out(id: u128) -> Vec<u8> {
     [&[FAN_OUT], &id.to_be_bytes()[..]].concat()
 }
 
-/// The key of a place in the order of SMS threads.
+/// The key of a position in the thread order.
 pub(crate) fn latest(place: u128) -> Vec<u8> {
     [&LATEST[..], &place.to_be_bytes()].concat()
 }
 
-/// What the keys of the order of a company's SMS threads begin with.
+/// The key prefix of a company's thread order.
 pub(crate) fn latest_of(company: &str) -> Vec<u8> {
     let hash = Sha256::digest(company.as_bytes());
     [&LATEST_OF[..], &hash[..8]].concat()
 }
 
-/// The key of a place in the order of a company's SMS threads.
+/// The key of a position in a company's thread order.
 pub(crate) fn latest_in(company: &str, place: u128) -> Vec<u8> {
     [&latest_of(company)[..], &place.to_be_bytes()].concat()
 }
 
-/// The place at the end of a key of an order of SMS threads.
+/// The position at the end of a key of a thread order.
 pub(crate) fn place_in(key: &[u8]) -> Option<u128> {
     key.last_chunk().map(|place| u128::from_be_bytes(*place))
 }
 
-/// The key of what is known of a call.
+/// The key of a call record.
 pub(crate) fn call(company: &str, call: &str) -> Vec<u8> {
     of_company(&[CALL], company, call)
 }
 
-/// `prefix` and a hash of what is a company's own.
+/// `prefix` and a hash of an id that is unique within a company.
 fn of_company(prefix: &[u8], company: &str, id: &str) -> Vec<u8> {
     let mut hash = Sha256::new();
     hash.update((company.len() as u64).to_be_bytes());
@@ -200,20 +200,20 @@ fn of_company(prefix: &[u8], company: &str, id: &str) -> Vec<u8> {
     [prefix, &hash.finalize()[..16]].concat()
 }
 
-/// What of a group of calls a key has; how it stands in the key.
+/// What a key holds of a group of calls; the number is part of the key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum GroupPart {
-    /// How many calls had what.
+    /// The number of calls and events.
     Counts = 1,
-    /// How they ended.
+    /// The outcomes.
     Outcomes = 2,
-    /// How long until they were claimed.
+    /// The time until calls were claimed.
     Claim = 3,
-    /// How long until they were connected.
+    /// The time until calls were connected.
     Connect = 4,
-    /// How long they talked.
+    /// The talk time.
     Talk = 5,
-    /// How long until the lead answered an SMS.
+    /// The time until the lead answered an SMS.
     Reply = 6,
 }
 
@@ -222,10 +222,10 @@ impl GroupPart {
         [Self::Counts, Self::Outcomes, Self::Claim, Self::Connect, Self::Talk, Self::Reply];
 }
 
-/// How sources stand in the keys of groups.
+/// Sources as bytes of group keys.
 const SOURCES: [(Source, u8); 3] = [(Source::Widget, 1), (Source::LeadConnect, 2), (Source::Api, 3)];
 
-/// What the keys of all groups begin with, or of those of a company.
+/// The key prefix of all groups, or of a company's.
 pub(crate) fn groups(company: Option<&str>) -> Vec<u8> {
     let mut key = vec![GROUP];
     if let Some(company) = company {
@@ -235,17 +235,17 @@ pub(crate) fn groups(company: Option<&str>) -> Vec<u8> {
     key
 }
 
-/// A key just ahead of those of a company's groups from this hour on.
+/// A key just before those of a company's groups from this hour on.
 pub(crate) fn groups_from(company: &str, hour: u32) -> Vec<u8> {
     [&groups(Some(company))[..], &hour.to_be_bytes()].concat()
 }
 
-/// A key just behind those of all of a company's groups.
+/// A key just after those of all of a company's groups.
 pub(crate) fn groups_behind(company: &str) -> Vec<u8> {
     [&[GROUP], company.as_bytes(), &[1]].concat()
 }
 
-/// The key of a part of a group. Names have no control characters, so each ends at a zero.
+/// The key of a part of a group. Names have no control characters, so each ends at a zero byte.
 pub(crate) fn group(company: &str, place: &Place, part: GroupPart) -> Vec<u8> {
     let domain = place.domain.as_ref().map_or("", |domain| domain.as_str()).as_bytes();
     let source = SOURCES.iter().find(|(source, _)| *source == place.source).map_or(0, |(_, byte)| *byte);
@@ -275,7 +275,7 @@ pub(crate) fn group_in(key: &[u8]) -> Option<(String, Place, GroupPart)> {
     Some((company, Place { hour: u32::from_be_bytes(*hour), domain, source, agent }, part))
 }
 
-/// The subscription's number in a key of the kinds that begin with one.
+/// The subscription number in a key of a kind that begins with one.
 pub(crate) fn number_in(key: &[u8]) -> Option<u32> {
     key.get(1..5)?.try_into().ok().map(u32::from_be_bytes)
 }

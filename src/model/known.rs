@@ -1,25 +1,26 @@
-//! What is read of a delivery before somebody retries or cancels it: by the thread that asks, so that the committer, for which
-//! everybody waits, reads nothing of the journal for it.
+//! What is read of a delivery before it is retried or cancelled: on the caller's thread, so that the writer, which
+//! everybody waits for, reads nothing from the log for it.
 //!
-//! What was read may be of the past by the time of the command's turn. What can change (whether the delivery is owed, and how
-//! it stands then) the committer looks up in the state; the rest never changes, but for what an erasure takes out of it.
+//! The data may be stale by the time the command is decided. The writer looks up in the view what can change: whether
+//! the delivery is pending or failed, and its state then. The rest never changes, except that an erasure may remove
+//! parts of it.
 
 use crate::core::delivery::Delivery;
 use crate::core::event::{Company, Domain, Event};
 
-/// A delivery as it stood when it was read, with what its event says.
+/// A delivery as read, with data of its event.
 #[derive(Debug, Clone)]
 pub struct KnownDelivery {
     /// The delivery.
     pub delivery: Delivery,
-    /// Its event, if that is kept.
+    /// Its event, if that is retained.
     pub event: Option<KnownEvent>,
 }
 
-/// What an entry of the log says of an event.
+/// What a log entry says about an event.
 #[derive(Debug, Clone)]
 pub struct KnownEvent {
-    /// Owner it is.
+    /// The company.
     pub company: Company,
     pub(crate) domain: Option<Domain>,
     pub(crate) phone: Option<String>,

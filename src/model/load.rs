@@ -1,4 +1,4 @@
-//! Reading from the state database what the committer knows by heart.
+//! Loading the registry from the view.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -8,39 +8,39 @@ use crate::core::attempt::Status;
 use crate::core::id::{AttemptId, SubscriptionId};
 use crate::core::seal::Keyring;
 use crate::model::error::StoreError;
+use crate::model::health::Health;
 use crate::model::lock::lock;
 use crate::model::record::{self, HealthRecord, Kind as _, Logged, SubscriptionRecord, TokenRecord};
 use crate::model::registry::Registry;
-use crate::model::standing::Health;
 use crate::model::term::Term;
-use crate::model::unserved::Unserved;
 use crate::model::view::{Log, View, ViewMut, Wanted};
+use crate::model::without_webhook::CompaniesWithoutWebhook;
 use crate::model::{counts, keys};
 
-/// What to do about a subscription whose record cannot be read.
+/// What to do about an unreadable subscription record.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unreadable {
-    /// Nothing: its pieces may be of different times, and the journal has what makes them one again.
-    PassOver,
-    /// Say that it is damaged.
-    Refuse,
+    /// Skip it: its pieces may be of different times, and replaying the log makes them consistent again.
+    Skip,
+    /// Fail: it is damaged.
+    Fail,
 }
 
-/// What the registry says once the journal is taken in: read from the state. The counts are as the
-/// journal has moved them on, if they were `counted` well before; otherwise all is counted.
-pub(crate) fn settle(view: &dyn ViewMut, of_journal: &Mutex<Registry>, counted: bool) -> Result<(), StoreError> {
-    let next_number = lock(of_journal).next_number;
-    let keys = lock(of_journal).keys().clone();
-    let (mut settled, _) = registry(view, next_number, keys, Unreadable::Refuse)?;
-    let mut before = lock(of_journal);
-    settled.take_counts(&before);
-    *before = settled;
-    drop(before);
-    if counted { Ok(()) } else { counts::count(view, of_journal) }
+/// Reloads the registry from the view after the log has been replayed. The counts are those that the replay has
+/// updated, if they were `counted` correctly before; otherwise everything is recounted.
+pub(crate) fn reload_registry(view: &dyn ViewMut, replayed: &Mutex<Registry>, counted: bool) -> Result<(), StoreError> {
+    let next_number = lock(replayed).next_number;
+    let keys = lock(replayed).keys().clone();
+    let (mut reloaded, _) = registry(view, next_number, keys, Unreadable::Fail)?;
+    let mut current = lock(replayed);
+    reloaded.take_counts(&current);
+    *current = reloaded;
+    drop(current);
+    if counted { Ok(()) } else { counts::count(view, replayed) }
 }
 
-/// The subscriptions with their sequence numbers and health, the replays and discards, as the state
-/// has them, with secrets opened by `keys` as far as they go; and whether anything was passed over.
+/// The subscriptions with their sequence numbers and health, the replays and the discards in the view, with secrets
+/// opened by `keys` as far as possible; and whether anything was skipped.
 pub(crate) fn registry(
     view: &dyn View,
     next_number: u32,
@@ -48,7 +48,7 @@ pub(crate) fn registry(
     unreadable: Unreadable,
 ) -> Result<(Registry, bool), StoreError> {
     let mut registry = Registry::numbering_from(next_number, keys);
-    let mut passed_over = false;
+    let mut skipped = false;
     let mut records: BTreeMap<u32, Vec<u8>> = BTreeMap::new();
     for (key, piece) in view.scan(&[keys::SUBSCRIPTION], None, usize::MAX)? {
         let number = keys::number_in(&key).unwrap_or(0);
@@ -57,8 +57,8 @@ pub(crate) fn registry(
     for (number, value) in records {
         let record = SubscriptionRecord::of_value(&value);
         let Some(unsealed) = record.and_then(|record| record.unsealed(registry.keys())) else {
-            if unreadable == Unreadable::PassOver {
-                passed_over = true;
+            if unreadable == Unreadable::Skip {
+                skipped = true;
                 continue;
             }
             let detail = format!("has a subscription (number {number}) that cannot be read");
@@ -68,25 +68,25 @@ pub(crate) fn registry(
         let next = match view.get(&keys::next_sequence(number))?.map(TryInto::try_into) {
             None => 1,
             Some(Ok(next)) => u64::from_be_bytes(next),
-            // A guess would give a sequence number twice.
-            Some(Err(_)) if unreadable == Unreadable::Refuse => {
+            // A guess would assign a sequence number twice.
+            Some(Err(_)) if unreadable == Unreadable::Fail => {
                 let detail =
                     format!("has the next sequence number of subscription number {number}, which cannot be read");
                 return Err(StoreError::corrupt_state(detail));
             }
             Some(Err(_)) => {
-                passed_over = true;
+                skipped = true;
                 1
             }
         };
         let health = view.get(&keys::health(number))?;
         let read = health.as_deref().map(record::unversioned::<HealthRecord>);
-        if matches!(read, Some(None)) && unreadable == Unreadable::Refuse {
+        if matches!(read, Some(None)) && unreadable == Unreadable::Fail {
             view.note_unreadable(&keys::health(number), None);
         }
-        if let Some(account) = registry.account(number) {
-            account.next_sequence = next;
-            account.health = read.flatten().map(Into::into).unwrap_or_default();
+        if let Some(state) = registry.state_mut(number) {
+            state.next_sequence = next;
+            state.health = read.flatten().map(Into::into).unwrap_or_default();
         }
     }
     let unreadable = || StoreError::corrupt_state("has a replay or a discard that cannot be read");
@@ -101,25 +101,21 @@ pub(crate) fn registry(
         let unreadable = || StoreError::corrupt_state("has a token of the API that cannot be read");
         registry.tokens.put(token.ok_or_else(unreadable)?);
     }
-    registry.unserved = Unserved::read(view)?;
-    Ok((registry, passed_over))
+    registry.without_webhook = CompaniesWithoutWebhook::read(view)?;
+    Ok((registry, skipped))
 }
 
-/// How many entries of the log are looked at for what they say of a subscription's health.
+/// How many log entries are examined to rebuild a subscription's health.
 const ENTRIES_LOOKED_AT: u32 = 10_000;
 
-/// Makes the health that could not be read again, from the log: how the last attempts went, up to the last success.
-pub(crate) fn make_health_again(
-    view: &dyn ViewMut,
-    registry: &Mutex<Registry>,
-    log: &dyn Log,
-) -> Result<(), StoreError> {
+/// Rebuilds unreadable health records from the log: the outcomes of the last attempts, back to the last success.
+pub(crate) fn rebuild_health(view: &dyn ViewMut, registry: &Mutex<Registry>, log: &dyn Log) -> Result<(), StoreError> {
     for key in view.noted(&[keys::HEALTH]) {
         let number = keys::number_in(&key).unwrap_or(0);
-        let id = lock(registry).account(number).map(|account| account.subscription.id);
+        let id = lock(registry).state_mut(number).map(|state| state.subscription.id);
         let health = id.map_or_else(|| Ok(Health::default()), |id| health_in(log, id))?;
-        if let Some(account) = lock(registry).account(number) {
-            account.health = health;
+        if let Some(state) = lock(registry).state_mut(number) {
+            state.health = health;
         }
         view.note_unreadable(&key, Some(record::versioned(&HealthRecord::from(health))));
     }

@@ -1,8 +1,8 @@
-//! What the committer does little by little between group commits: cancelling what deleted subscriptions
-//! were owed and what is discarded, putting back what is replayed ([`crate::model::replay`]), ending what retention
-//! no longer keeps, and writing the subscriptions and tokens again at the beginning of a journal file.
+//! Maintenance between group commits: cancelling the deliveries of deleted subscriptions and of discards, continuing
+//! replays ([`crate::model::replay`]), ending what retention no longer keeps, and writing the snapshot of subscriptions
+//! and tokens at the beginning of a segment.
 //!
-//! Each call does a bounded part, so that nobody who waits for a commit notices.
+//! Each call does a bounded amount, so that nobody waiting for a commit notices.
 
 use crate::core::attempt::Status;
 use crate::core::delivery::Delivery;
@@ -17,34 +17,34 @@ use crate::model::registry::Registry;
 use crate::model::turn::{Carried, Turn};
 use crate::model::{conversations, keys, replay, subscriptions, tokens};
 
-/// How many subscriptions are looked at, or written again, between two group commits.
-const ACCOUNTS_AT_ONCE: usize = 64;
+/// How many subscriptions are examined, or written to a snapshot, between two group commits.
+const SUBSCRIPTIONS_AT_ONCE: usize = 64;
 
-/// A new segment has been begun: all subscriptions and tokens are to be written at its beginning.
+/// Schedules a snapshot: a new segment has begun, and all subscriptions and tokens are to be written at its beginning.
 pub(crate) const fn begin_snapshot(carried: &mut Carried) {
     carried.progress.subscriptions = Some(0);
     carried.progress.tokens = Some(0);
     carried.has_work = true;
 }
 
-/// Deliveries whose event has become too old are to be ended, and threads forgotten.
-pub(crate) fn begin_ending(carried: &mut Carried) {
+/// Schedules the ending of deliveries whose event has expired, and the removal of expired threads.
+pub(crate) fn begin_expiring(carried: &mut Carried) {
     carried.progress.ending.get_or_insert(0);
     carried.progress.threads.get_or_insert_with(|| keys::LATEST.to_vec());
     carried.has_work = true;
 }
 
-/// Does a little of what can wait. Notes whether there is more.
-pub(crate) fn do_some(turn: &mut Turn<'_>) -> Result<(), StoreError> {
+/// Does some of the pending work, and records whether there is more.
+pub(crate) fn run_some(turn: &mut Turn<'_>) -> Result<(), StoreError> {
     if let Some(number) = turn.carried.progress.subscriptions {
-        turn.carried.progress.subscriptions = write_some(turn, number);
+        turn.carried.progress.subscriptions = write_snapshot(turn, number);
         return Ok(());
     }
     if let Some(from) = turn.carried.progress.tokens {
-        turn.carried.progress.tokens = tokens::write_some(turn, from);
+        turn.carried.progress.tokens = tokens::write_snapshot(turn, from);
         return Ok(());
     }
-    let emptying = empty_deleted(turn)?;
+    let cancelling = cancel_deleted(turn)?;
     let discarding = replay::discard_some(turn)?;
     let replaying = replay::replay_some(turn)?;
     let mut ending = false;
@@ -52,24 +52,27 @@ pub(crate) fn do_some(turn: &mut Turn<'_>) -> Result<(), StoreError> {
         (turn.carried.progress.ending, ending) = end_old(turn, number)?;
     }
     if let Some(after) = turn.carried.progress.threads.take() {
-        turn.carried.progress.threads = conversations::forget_some(turn, &after)?;
+        turn.carried.progress.threads = conversations::remove_expired(turn, &after)?;
     }
-    turn.carried.has_work = emptying || discarding || replaying || ending || turn.carried.progress.threads.is_some();
+    turn.carried.has_work = cancelling || discarding || replaying || ending || turn.carried.progress.threads.is_some();
+    if !turn.carried.has_work {
+        turn.carried.ahead.forget_events();
+    }
     Ok(())
 }
 
-/// Writes some subscriptions as they are, from `number` on; gives the next number, if there is one.
+/// Writes some subscriptions to the snapshot, from `number` on; returns the next number, if any.
 ///
-/// Nothing changes by it, so it is not applied, but for secrets that are not sealed with the current key.
-fn write_some(turn: &mut Turn<'_>, number: u32) -> Option<u32> {
+/// The records change nothing, so they are not applied, except for secrets that are not sealed with the current key.
+fn write_snapshot(turn: &mut Turn<'_>, number: u32) -> Option<u32> {
     let registry = lock(turn.registry);
     let (mut last, mut written, mut sealed_anew) = (None, Vec::new(), Vec::new());
-    for (number, account) in registry.states_from(number, ACCOUNTS_AT_ONCE) {
-        let record = subscriptions::as_record(account, registry.keys());
-        sealed_anew.extend(account.stale.then(|| record.clone()));
-        let (next_sequence, health) = (account.next_sequence, account.health.into());
-        let account = SubscriptionStateRecord { number, next_sequence, health };
-        written.push([Record::from(Box::new(record)), Record::from(account)]);
+    for (number, state) in registry.states_from(number, SUBSCRIPTIONS_AT_ONCE) {
+        let record = subscriptions::current_record(state, registry.keys());
+        sealed_anew.extend(state.stale.then(|| record.clone()));
+        let (next_sequence, health) = (state.next_sequence, state.health.into());
+        let state = SubscriptionStateRecord { number, next_sequence, health };
+        written.push([Record::from(Box::new(record)), Record::from(state)]);
         last = Some(number);
     }
     drop(registry);
@@ -79,21 +82,21 @@ fn write_some(turn: &mut Turn<'_>, number: u32) -> Option<u32> {
         turn.outcome.heard.extend(Record::from(Box::new(record)).apply(turn.target()));
     }
     if last.is_none() {
-        tell_of_sealing(turn);
+        log_resealing(turn);
     }
     last.map(|last| last + 1)
 }
 
-/// Says that secrets were sealed anew: whoever calls this has seen the last of them written.
-fn tell_of_sealing(turn: &mut Turn<'_>) {
+/// Logs that secrets were resealed, after the last of them was written.
+fn log_resealing(turn: &mut Turn<'_>) {
     let (count, keys) = (std::mem::take(&mut turn.carried.progress.sealed_anew), lock(turn.registry).keys().clone());
     if count > 0 {
-        tell_of_all_sealed(&keys, count);
+        log_all_sealed(&keys, count);
     }
 }
 
-/// Cancels some of what a deleted subscription was owed. Tells whether there is more.
-fn empty_deleted(turn: &mut Turn<'_>) -> Result<bool, StoreError> {
+/// Cancels some deliveries of a deleted subscription; returns whether there are more.
+fn cancel_deleted(turn: &mut Turn<'_>) -> Result<bool, StoreError> {
     let Some(number) = lock(turn.registry).deleted().first().copied() else { return Ok(false) };
     let mut left = Vec::new();
     for prefix in [keys::OWED, keys::DEAD] {
@@ -111,8 +114,8 @@ fn empty_deleted(turn: &mut Turn<'_>) -> Result<bool, StoreError> {
 fn end_old(turn: &mut Turn<'_>, number: u32) -> Result<(Option<u32>, bool), StoreError> {
     let looked_at: Vec<_> = {
         let registry = lock(turn.registry);
-        let some = registry.states_from(number, ACCOUNTS_AT_ONCE);
-        some.map(|(number, account)| (number, account.subscription.clone(), account.counts)).collect()
+        let some = registry.states_from(number, SUBSCRIPTIONS_AT_ONCE);
+        some.map(|(number, state)| (number, state.subscription.clone(), state.counts)).collect()
     };
     let mut left = ENDED_AT_ONCE;
     for (number, subscription, counts) in &looked_at {
@@ -137,16 +140,16 @@ fn end_old_of(
     most: usize,
 ) -> Result<Option<usize>, StoreError> {
     const WHY: &str = "it was not delivered while its event was kept (`event_age` in [retention])";
-    let over = turn.settings.retention.events_over(turn.now);
+    let expired_before = turn.settings.retention.events_over(turn.now);
     let mut ended = 0;
     for prefix in [keys::OWED, keys::DEAD] {
-        // In the order of acceptance: behind the first that is not over there is none.
+        // They are in order of acceptance: none follows the first that has not expired.
         let oldest = turn.scan(&keys::numbered(prefix, number), None, most - ended)?;
-        let old = oldest.into_iter().map_while(|(_, value)| {
+        let expired = oldest.into_iter().map_while(|(_, value)| {
             let delivery = record::delivery_of(&value)?;
-            (delivery.event.timestamp() < over).then_some(delivery)
+            (delivery.event.timestamp() < expired_before).then_some(delivery)
         });
-        let old: Vec<Delivery> = old.collect();
+        let old: Vec<Delivery> = expired.collect();
         // Of a dead letter no entry is written.
         if prefix == keys::OWED && !has_events(turn, &old) {
             return Ok(None);
@@ -165,21 +168,21 @@ fn end_old_of(
     Ok(Some(ended))
 }
 
-/// Says so if all secrets are sealed with the current key, and how many subscriptions that is.
-pub(crate) fn tell_if_all_is_sealed(registry: &Registry) {
+/// Logs whether all secrets are sealed with the current key, with the number of subscriptions.
+pub(crate) fn log_if_all_sealed(registry: &Registry) {
     let (mut count, mut stale) = (0, false);
-    for (_, account) in registry.states_from(0, usize::MAX) {
-        (count, stale) = (count + 1, stale || account.stale);
+    for (_, state) in registry.states_from(0, usize::MAX) {
+        (count, stale) = (count + 1, stale || state.stale);
     }
     if count > 0 && !stale {
-        tell_of_all_sealed(registry.keys(), count);
+        log_all_sealed(registry.keys(), count);
     }
 }
 
-fn tell_of_all_sealed(keys: &Keyring, count: usize) {
+fn log_all_sealed(keys: &Keyring, count: usize) {
     if let Some(key) = keys.sealing() {
         tracing::info!(
-            "all secrets are sealed with key {key} (subscriptions sealed anew: {count}); no other key is needed"
+            "all secrets are sealed with key {key} (subscriptions resealed: {count}); no other key is needed"
         );
     }
 }

@@ -1,10 +1,10 @@
-//! What is done with one delivery: retrying and cancelling it by hand, and ending it without an attempt.
+//! Operations on a single delivery: retrying and cancelling by hand, and ending it without an attempt.
 
 use crate::core::attempt::{LogEntry, Status};
-use crate::core::delivery::{Delivery, State as Standing};
+use crate::core::delivery::{Delivery, State};
 use crate::core::id::AttemptId;
 use crate::core::subscription::Subscription;
-use crate::model::attempts::is_replayed;
+use crate::model::attempts::has_replay;
 use crate::model::error::StoreError;
 use crate::model::known::{KnownDelivery, KnownEvent};
 use crate::model::lock::lock;
@@ -14,24 +14,24 @@ use crate::model::record::{self, DeliveryRecord, Logged, Record, Requeued};
 use crate::model::subscriptions::current;
 use crate::model::turn::Turn;
 
-/// How many deliveries end between two group commits.
+/// How many deliveries are ended between two group commits.
 pub(crate) const ENDED_AT_ONCE: usize = 64;
 
-/// A delivery as it stands now: from the state if it waits or has failed, otherwise as it was read. Only where it ended
-/// since then is the journal asked.
-fn as_it_stands(turn: &Turn<'_>, read: Delivery) -> Result<Delivery, StoreError> {
+/// The current delivery: from the view if it is pending or failed, otherwise as read. The log is read only if it ended
+/// since then.
+fn current_delivery(turn: &Turn<'_>, read: Delivery) -> Result<Delivery, StoreError> {
     if let Some(found) = record::find(read.id, turn.view)? {
         return Ok(found);
     }
-    if !read.state.is_owed() && read.state != Standing::Failed {
+    if !read.state.is_owed() && read.state != State::Failed {
         return Ok(read);
     }
     query::delivery_now(turn.view, turn.log, read.id)?.ok_or(StoreError::NotFound)
 }
 
-/// Makes a delivery owed now, whatever it was before.
+/// Makes a delivery due now, whatever its state.
 pub(crate) fn retry(turn: &mut Turn<'_>, known: KnownDelivery) -> Result<Delivery, StoreError> {
-    let mut delivery = as_it_stands(turn, known.delivery)?;
+    let mut delivery = current_delivery(turn, known.delivery)?;
     let over = delivery.event.timestamp() < turn.settings.retention.events_over(turn.now);
     if over || known.event.is_none() {
         let gone = "its event is no longer kept (`event_age` in [retention]), so there is nothing to deliver";
@@ -45,10 +45,10 @@ pub(crate) fn retry(turn: &mut Turn<'_>, known: KnownDelivery) -> Result<Deliver
     delivery.due = turn.now;
     delivery.replay = false;
     delivery.give_up_at = delivery.give_up_at.max(turn.now.plus(turn.settings.give_up_after));
-    // Somebody wants it now, however old it is.
+    // It was requested now, however old it is.
     delivery.expire_at = None;
     if !delivery.state.is_owed() {
-        delivery.state = if delivery.attempts == 0 { Standing::Pending } else { Standing::Retrying };
+        delivery.state = if delivery.attempts == 0 { State::Pending } else { State::Retrying };
         delivery.first_failed_at = None;
     }
     let requeued = Requeued { delivery: DeliveryRecord::from(&delivery), before: Some(before).into() };
@@ -57,18 +57,18 @@ pub(crate) fn retry(turn: &mut Turn<'_>, known: KnownDelivery) -> Result<Deliver
     Ok(delivery)
 }
 
-/// Cancels a delivery that is owed, or a dead letter.
+/// Cancels a pending delivery or a dead letter.
 pub(crate) fn cancel(turn: &mut Turn<'_>, known: KnownDelivery, why: &str) -> Result<Delivery, StoreError> {
     let KnownDelivery { delivery, event } = known;
-    let delivery = as_it_stands(turn, delivery)?;
-    if !delivery.state.is_owed() && delivery.state != Standing::Failed {
+    let delivery = current_delivery(turn, delivery)?;
+    if !delivery.state.is_owed() && delivery.state != State::Failed {
         return Err(StoreError::Conflict(format!("it is {} already", delivery.state)));
     }
     let Some(subscription) = current(turn, delivery.subscription) else { return Err(StoreError::NotFound) };
     Ok(end(turn, delivery, Status::Cancelled, why, &subscription, event))
 }
 
-/// Ends a delivery without an attempt. `event` is its event as it was read, if it is kept.
+/// Ends a delivery without an attempt. `event` is its event as read, if retained.
 pub(crate) fn end(
     turn: &mut Turn<'_>,
     delivery: Delivery,
@@ -79,10 +79,10 @@ pub(crate) fn end(
 ) -> Delivery {
     let before = delivery.state;
     let after = Delivery { state: status.into(), due: turn.now, ..delivery };
-    turn.carried.has_work |= is_replayed(turn, after.id.subscription_number());
+    turn.carried.has_work |= has_replay(turn, after.id.subscription_number());
     let mut entry = LogEntry::without_attempt(&after, status, why, subscription, None, turn.now);
     (entry.domain, entry.phone) = event.map_or((None, None), |event| (event.domain, event.phone));
-    // It may have been read before an erasure of it began.
+    // It may have been read before its erasure began.
     turn.carried.redactions.scrub(&mut entry);
     entry.id = AttemptId::from_bits(turn.next_id());
     turn.write(vec![Record::of(entry.id.bits(), Box::new(Logged::new(&entry, Some((before, &after, None)))))]);
@@ -103,7 +103,7 @@ pub(crate) fn has_events(turn: &mut Turn<'_>, deliveries: &[Delivery]) -> bool {
 
 /// Cancels the deliveries in these values of subscription `number`; false if their events are to be read first.
 pub(crate) fn cancel_all(turn: &mut Turn<'_>, number: u32, values: &[(Vec<u8>, Vec<u8>)], why: &str) -> bool {
-    let Some(subscription) = lock(turn.registry).account(number).map(|account| account.subscription.clone()) else {
+    let Some(subscription) = lock(turn.registry).state_mut(number).map(|state| state.subscription.clone()) else {
         return true;
     };
     let deliveries: Vec<Delivery> = values.iter().filter_map(|(_, value)| record::delivery_of(value)).collect();
@@ -168,13 +168,13 @@ mod tests {
         let mut engine = with_a_delivery();
         let known = known(&engine);
         let cancelled = engine.decide(|turn| cancel(turn, known.clone(), "by hand")).0.unwrap();
-        assert_eq!(cancelled.state, Standing::Cancelled);
+        assert_eq!(cancelled.state, State::Cancelled);
         let known = KnownDelivery { delivery: cancelled, ..known };
         let (refused, _) = engine.decide(|turn| cancel(turn, known.clone(), "by hand"));
         assert_eq!(refused, Err(StoreError::Conflict("it is cancelled already".to_owned())));
         let (again, outcome) = engine.decide(|turn| retry(turn, known));
         let again = again.unwrap();
-        assert_eq!((again.state, again.due, again.expire_at), (Standing::Pending, NOW, None));
+        assert_eq!((again.state, again.due, again.expire_at), (State::Pending, NOW, None));
         assert!(matches!(&outcome.events[..], [StoreEvent::Owed(owed)] if *owed == [again]));
     }
 }

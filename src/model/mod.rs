@@ -1,11 +1,11 @@
-//! The model: every decision about what is kept, as functions from a command and what was read to records.
+//! The model: every decision about stored data, as functions from a command and the data read for it to records.
 //!
-//! Pure like core, but for what a [`turn`] reads through the [`view`] interfaces. Knows core and the
-//! [records](record); knows no engine.
+//! Pure like core, except for what a [`turn`] reads through the [`view`] traits. Knows core and the [records](record),
+//! and no engine.
 
 pub(crate) mod accept;
+pub(crate) mod accepted_delivery;
 pub(crate) mod attempts;
-pub(crate) mod bulk;
 pub(crate) mod calls;
 pub(crate) mod command;
 pub(crate) mod conversations;
@@ -18,6 +18,7 @@ pub(crate) mod expiry;
 pub(crate) mod fan_out;
 pub(crate) mod filter;
 pub(crate) mod handler;
+pub(crate) mod health;
 #[cfg(test)]
 pub(crate) mod in_memory;
 pub(crate) mod keys;
@@ -27,8 +28,8 @@ pub(crate) mod lock;
 pub(crate) mod maintenance;
 pub(crate) mod manual;
 pub(crate) mod notice;
-pub(crate) mod owing;
 pub(crate) mod page;
+pub(crate) mod page_size;
 pub(crate) mod progress;
 pub(crate) mod query;
 pub(crate) mod read_ahead;
@@ -42,12 +43,11 @@ pub(crate) mod report;
 pub(crate) mod retention;
 pub(crate) mod segment;
 pub(crate) mod settings;
-pub(crate) mod standing;
 pub(crate) mod subscriptions;
 pub(crate) mod term;
 pub(crate) mod token_ring;
 pub(crate) mod tokens;
 pub(crate) mod turn;
-pub(crate) mod unserved;
 pub(crate) mod value;
 pub(crate) mod view;
+pub(crate) mod without_webhook;

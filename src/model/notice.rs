@@ -1,4 +1,4 @@
-//! What the dispatcher and the metrics are told of a group commit that is durable.
+//! Notifications to the dispatcher and the metrics about a durable group commit.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,30 +7,30 @@ use crate::core::delivery::Delivery;
 use crate::core::id::{DeliveryId, SubscriptionId};
 use crate::core::subscription::Subscription;
 
-/// One group commit that is on the disk, for whoever measures.
+/// Measurements of a durable group commit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Committed {
-    /// Events that were accepted.
+    /// The number of accepted events.
     pub accepted: u64,
-    /// Events that had been posted before, and were not stored again.
+    /// The number of events posted again, which were not stored.
     pub repeated: u64,
-    /// How long it took: deciding, writing, syncing.
+    /// The duration: deciding, writing and syncing.
     pub took: Duration,
-    /// How long the sync alone took; `None` if there was nothing to write.
+    /// The duration of the sync; `None` if there was nothing to write.
     pub synced: Option<Duration>,
 }
 
-/// What the committer tells the dispatcher, in the order in which it was made durable.
+/// What the writer reports to the dispatcher, in the order in which it became durable.
 #[derive(Debug, Clone)]
 pub enum StoreEvent {
-    /// Newly owed, or owed again by hand.
+    /// New pending deliveries, or requeued ones.
     Owed(Vec<Delivery>),
-    /// Created or changed; enabled and disabled included.
+    /// Created or changed, which includes enabling and disabling.
     Subscription(Arc<Subscription>),
-    /// Deleted: what it was owed is no longer to be sent.
+    /// Deleted: its deliveries are no longer sent.
     Deleted(SubscriptionId),
     /// No longer to be sent.
     Cancelled(DeliveryId),
-    /// A [`AttemptResult`] is on the disk.
+    /// An [`AttemptResult`](crate::model::command::AttemptResult) is durable.
     Finished(Delivery),
 }

@@ -1,38 +1,38 @@
-//! Work on a subscription's queue that takes more than one group commit.
+//! Work on a subscription's queue that spans several group commits.
 
 use bincode::{Decode, Encode};
 
-/// A replay that has not put back everything yet.
+/// A replay in progress.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub(crate) struct ReplayRecord {
     /// The subscription's number.
     pub(crate) number: u32,
-    /// Tells replays of one subscription apart, and orders them.
+    /// Distinguishes and orders the replays of a subscription.
     pub(crate) id: u128,
-    /// The event types that are wanted; all if there are none.
+    /// The requested event types; all if empty.
     pub(crate) events: Vec<String>,
-    /// Whether dead letters only are put back.
+    /// Whether only dead letters are requeued.
     pub(crate) failed_only: bool,
-    /// The sequence number that is looked at next.
+    /// The next sequence number to examine.
     pub(crate) next: u64,
-    /// The last sequence number that is looked at. Below `next` once all were.
+    /// The last sequence number to examine; below `next` once done.
     pub(crate) last: u64,
-    /// The sequence numbers of what was put back and has not ended yet.
+    /// The sequence numbers of requeued deliveries that have not ended yet.
     pub(crate) outstanding: Vec<u64>,
 }
 
 impl ReplayRecord {
-    /// Whether there is nothing left to be done.
+    /// Whether the replay is complete.
     pub(crate) fn is_over(&self) -> bool {
         self.next > self.last && self.outstanding.is_empty()
     }
 }
 
-/// That what a subscription is owed is to be cancelled.
+/// A discard in progress: pending deliveries to be cancelled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
 pub(crate) struct DiscardRecord {
     /// The subscription's number.
     pub(crate) number: u32,
-    /// The last sequence number that is cancelled; 0 once all were.
+    /// The last sequence number to cancel; 0 once done.
     pub(crate) last: u64,
 }

@@ -1,21 +1,21 @@
-//! Reading what is kept: events, deliveries and entries of the log one by one, and pages of events and of the log.
+//! Queries: single events, deliveries and log entries, and pages of events and of log entries.
 //!
-//! A filter's values are looked up in the journal's indexes, all of them together; what was found is compared. One
-//! question reads no more than a bounded number of records, and its page says how far it has looked.
+//! All values of a filter are looked up together in the indexes of the log, and the records found are compared with
+//! them. A query reads a bounded number of records, and its page says how far the search got.
 
 use std::ops::ControlFlow;
 use std::path::Path;
 
 use crate::core::attempt::LogEntry;
-use crate::core::delivery::{Delivery, State as Standing};
+use crate::core::delivery::{Delivery, State};
 use crate::core::event::{Company, Event};
 use crate::core::id::{AttemptId, DeliveryId, EventId};
 use crate::core::time::Timestamp;
-use crate::model::bulk::{Bulk, Filled};
+use crate::model::accepted_delivery::AcceptedDelivery;
 use crate::model::error::{Damage, StoreError};
 use crate::model::filter::{EventFilter, LogFilter};
-use crate::model::owing::Owing;
 use crate::model::page::Page;
+use crate::model::page_size::{ByteSize, PageSize};
 use crate::model::record::{self, Accepted, DeliveryRecord, EndedRecord, Head, Kind as _, Logged};
 use crate::model::term::Term;
 use crate::model::view::{Log, Reached, View, Wanted};
@@ -31,7 +31,7 @@ pub(crate) fn accepted_record(log: &dyn Log, id: EventId) -> Result<Option<Accep
     Ok(found?)
 }
 
-/// A record whose checksum fits, and which is none of its kind all the same.
+/// The error for a record with a valid checksum that does not decode.
 fn unreadable(what: &str, id: impl std::fmt::Display) -> Damage {
     Damage::new(Path::new("journal"), format!("has a record of the {what} {id} that cannot be read"))
 }
@@ -42,7 +42,7 @@ pub(crate) fn event(log: &dyn Log, id: EventId) -> Result<Option<Event>, StoreEr
     Ok(record.event(id).map(Some).ok_or_else(|| unreadable("event", id))?)
 }
 
-/// An entry of the log.
+/// A log entry.
 pub(crate) fn log_entry(log: &dyn Log, id: AttemptId) -> Result<Option<LogEntry>, StoreError> {
     let mut found: Result<_, Damage> = Ok(None);
     log.record(id.bits(), &mut |head, payload| {
@@ -54,51 +54,51 @@ pub(crate) fn log_entry(log: &dyn Log, id: AttemptId) -> Result<Option<LogEntry>
     Ok(found?)
 }
 
-/// A delivery, wherever it stands. Not for the committer, which would wait for itself.
+/// A delivery in any state. Not for the writer, which would wait for itself.
 pub(crate) fn delivery(view: &dyn View, log: &dyn Log, id: DeliveryId) -> Result<Option<Delivery>, StoreError> {
     if let Some(found) = delivery_now(view, log, id)? {
         return Ok(Some(found));
     }
-    // It may be on its way from one to the other.
+    // It may be moving from the view to the log.
     view.settle();
     delivery_now(view, log, id)
 }
 
-/// A delivery, unless it is on its way from the state to the journal at this moment.
+/// A delivery, unless it is moving from the view to the log at this moment.
 pub(crate) fn delivery_now(view: &dyn View, log: &dyn Log, id: DeliveryId) -> Result<Option<Delivery>, StoreError> {
     now(view, log, id, None)
 }
 
-/// The same, of which the event is known to have begun it so.
+/// As [`delivery_now`], with the delivery as accepted if that is known.
 fn now(
     view: &dyn View,
     log: &dyn Log,
     id: DeliveryId,
-    begun: Option<&Delivery>,
+    initial: Option<&Delivery>,
 ) -> Result<Option<Delivery>, StoreError> {
     if let Some(found) = record::find(id, view)? {
         return Ok(Some(found));
     }
-    match last_word(log, id, |_| true)? {
-        Some(Last::Entry(entry)) => ended(view, log, id, &entry, begun),
-        // While this was read, it may have been put back into the queue.
-        Some(Last::Ended(ended)) => Ok(record::find(id, view)?.or_else(|| ended.delivery())),
+    match last_record(log, id, |_| true)? {
+        Some(LastRecord::Entry(entry)) => ended(view, log, id, &entry, initial),
+        // It may have been requeued in the meantime.
+        Some(LastRecord::Ended(ended)) => Ok(record::find(id, view)?.or_else(|| ended.delivery())),
         None => Ok(None),
     }
 }
 
-/// The last that the journal says of a delivery.
-enum Last {
-    /// An entry of the log.
+/// The last log record about a delivery.
+enum LastRecord {
+    /// A log entry.
     Entry(Box<LogEntry>),
-    /// How it ended, where retention has dropped the entry.
+    /// How it ended, if retention has dropped the log entry.
     Ended(Box<DeliveryRecord>),
 }
 
-/// The kinds of records that say something of a delivery that was attempted, or what retention has left of them.
-pub(crate) const WORDS: &[u8] = &[Logged::KINDS[0], EndedRecord::KINDS[0], EndedRecord::KINDS[1]];
+/// The kinds of records about an attempted or ended delivery.
+pub(crate) const DELIVERY_KINDS: &[u8] = &[Logged::KINDS[0], EndedRecord::KINDS[0], EndedRecord::KINDS[1]];
 
-/// The delivery that a record of these kinds speaks of.
+/// The delivery that a record of these kinds is about.
 pub(crate) fn delivery_in(head: Head, payload: &[u8]) -> Option<DeliveryId> {
     if Logged::KINDS.contains(&head.kind) {
         return record::decode::<Logged>(payload)?.delivery();
@@ -106,62 +106,68 @@ pub(crate) fn delivery_in(head: Head, payload: &[u8]) -> Option<DeliveryId> {
     EndedRecord::decode(head.kind, payload).map(|ended| ended.delivery.id())
 }
 
-/// The last that the journal says of a delivery, of entries of the log only those for which `wanted` holds.
-fn last_word(log: &dyn Log, id: DeliveryId, wanted: impl Fn(&LogEntry) -> bool) -> Result<Option<Last>, StoreError> {
+/// The last log record about a delivery; of log entries only those for which `wanted` holds.
+fn last_record(
+    log: &dyn Log,
+    id: DeliveryId,
+    wanted: impl Fn(&LogEntry) -> bool,
+) -> Result<Option<LastRecord>, StoreError> {
     let mut last = None;
-    // Nothing about it is older than itself.
+    // No record about it is older than the delivery itself.
     let from = lowest_id(Some(id.timestamp()));
-    let frames = Wanted { kinds: WORDS, keys: &[Term::Delivery(id.bits())], from, ..Wanted::ANY };
+    let frames = Wanted { kinds: DELIVERY_KINDS, keys: &[Term::Delivery(id.bits())], from, ..Wanted::ANY };
     log.newest_first(&frames, &log.unbounded(), &mut |head, payload| {
         last = if Logged::KINDS.contains(&head.kind) {
             let logged = record::decode::<Logged>(payload).filter(|logged| logged.delivery() == Some(id));
             let entry = logged.and_then(|logged| logged.entry(AttemptId::from_bits(head.id)));
-            entry.filter(|entry| wanted(entry)).map(|entry| Last::Entry(Box::new(entry)))
+            entry.filter(|entry| wanted(entry)).map(|entry| LastRecord::Entry(Box::new(entry)))
         } else {
             let ended = EndedRecord::decode(head.kind, payload).filter(|ended| ended.delivery.id() == id);
-            ended.map(|ended| Last::Ended(Box::new(ended.delivery)))
+            ended.map(|ended| LastRecord::Ended(Box::new(ended.delivery)))
         };
         Ok(if last.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     })?;
     Ok(last)
 }
 
-/// The delivery that ended with this entry of the log.
+/// The delivery ended by this log entry.
 pub(crate) fn ended(
     view: &dyn View,
     log: &dyn Log,
     id: DeliveryId,
     entry: &LogEntry,
-    begun: Option<&Delivery>,
+    initial: Option<&Delivery>,
 ) -> Result<Option<Delivery>, StoreError> {
     let Some(event) = entry.event else { return Ok(None) };
-    let begun = match begun {
-        Some(begun) => Some(begun.clone()),
+    let initial = match initial {
+        Some(initial) => Some(initial.clone()),
         None => {
             let all = accepted_record(log, event)?.and_then(|record| record.deliveries(event)).unwrap_or_default();
             all.into_iter().find(|delivery| delivery.id == id)
         }
     };
-    // One that ended without an attempt has what came of the last that was made.
-    let tried = if entry.attempt > 0 { None } else { last_word(log, id, |entry| entry.attempt > 0)? };
+    // A delivery that ended without an attempt keeps the result of its last one.
+    let tried = if entry.attempt > 0 { None } else { last_record(log, id, |entry| entry.attempt > 0)? };
     let (attempts, last_response) = match tried {
-        Some(Last::Entry(tried)) => (tried.attempt, tried.response),
-        Some(Last::Ended(ended)) => ended.delivery().map_or((0, None), |ended| (ended.attempts, ended.last_response)),
+        Some(LastRecord::Entry(tried)) => (tried.attempt, tried.response),
+        Some(LastRecord::Ended(ended)) => {
+            ended.delivery().map_or((0, None), |ended| (ended.attempts, ended.last_response))
+        }
         None => (entry.attempt, entry.response),
     };
-    let begun = begun.or_else(|| from_entry(id, entry));
-    let ended = begun.map(|delivery| Delivery {
+    let initial = initial.or_else(|| from_entry(id, entry));
+    let ended = initial.map(|delivery| Delivery {
         state: entry.status.into(),
         attempts,
         due: entry.created,
         last_response,
         ..delivery
     });
-    // While this was read, it may have been put back into the queue.
+    // It may have been requeued in the meantime.
     Ok(record::find(id, view)?.or(ended))
 }
 
-/// What an entry says of a delivery whose event is no longer kept.
+/// The delivery as far as the entry tells, if its event is no longer retained.
 fn from_entry(id: DeliveryId, entry: &LogEntry) -> Option<Delivery> {
     Some(Delivery {
         id,
@@ -180,26 +186,26 @@ fn from_entry(id: DeliveryId, entry: &LogEntry) -> Option<Delivery> {
     })
 }
 
-/// The deliveries of an event, each as it stands.
+/// The current deliveries of an event.
 pub(crate) fn event_deliveries(view: &dyn View, log: &dyn Log, id: EventId) -> Result<Vec<Delivery>, StoreError> {
-    let begun = accepted_record(log, id)?.and_then(|record| record.deliveries(id)).unwrap_or_default();
-    begun.into_iter().map(|delivery| as_it_stands(view, log, delivery)).collect()
+    let initial = accepted_record(log, id)?.and_then(|record| record.deliveries(id)).unwrap_or_default();
+    initial.into_iter().map(|delivery| current(view, log, delivery)).collect()
 }
 
-/// A delivery as it stands, of which the event says that it began so.
-pub(crate) fn as_it_stands(view: &dyn View, log: &dyn Log, begun: Delivery) -> Result<Delivery, StoreError> {
-    let mut found = now(view, log, begun.id, Some(&begun))?;
+/// The current state of a delivery, given how it was accepted.
+pub(crate) fn current(view: &dyn View, log: &dyn Log, initial: Delivery) -> Result<Delivery, StoreError> {
+    let mut found = now(view, log, initial.id, Some(&initial))?;
     if found.is_none() {
-        // It may be on its way from one to the other.
+        // It may be moving from the view to the log.
         view.settle();
-        found = now(view, log, begun.id, Some(&begun))?;
+        found = now(view, log, initial.id, Some(&initial))?;
     }
-    // Neither owed nor ended: its subscription is being deleted.
-    Ok(found.unwrap_or(Delivery { state: Standing::Cancelled, ..begun }))
+    // Neither pending nor ended: its subscription is being deleted.
+    Ok(found.unwrap_or(Delivery { state: State::Cancelled, ..initial }))
 }
 
-/// What a subscription was owed, by sequence number from the first to the second of `between`, with
-/// each delivery as it stands; at most `most`.
+/// The current deliveries of a subscription with their events, by sequence number from the first to the second of
+/// `between`; at most `most`.
 pub(crate) fn owed_between(
     view: &dyn View,
     log: &dyn Log,
@@ -208,15 +214,19 @@ pub(crate) fn owed_between(
     most: usize,
 ) -> Result<Page<(Delivery, Event)>, StoreError> {
     let (from, to) = between;
-    let (mut found, mut filled, mut more) = (Vec::new(), Filled::default(), false);
-    let passed = |head: Head, payload: &[u8]| Owing::read(number, head, payload).map(|owing| owing.sequence() < from);
+    let (mut found, mut size, mut more) = (Vec::new(), PageSize::default(), false);
+    let passed = |head: Head, payload: &[u8]| {
+        AcceptedDelivery::read(number, head, payload).map(|accepted| accepted.sequence() < from)
+    };
     log.ascending(Term::Owed(number), &passed, &mut |head, payload| {
-        let Some(owing) = Owing::read(number, head, payload) else { return Ok(ControlFlow::Continue(())) };
-        if owing.sequence() > to {
+        let Some(accepted) = AcceptedDelivery::read(number, head, payload) else {
+            return Ok(ControlFlow::Continue(()));
+        };
+        if accepted.sequence() > to {
             return Ok(ControlFlow::Break(()));
         }
-        if let Some(item) = owing.begun().zip(owing.accepted.event(owing.event)) {
-            if !filled.takes(&item, most) {
+        if let Some(item) = accepted.initial().zip(accepted.record.event(accepted.event)) {
+            if !size.admits(&item, most) {
                 more = true;
                 return Ok(ControlFlow::Break(()));
             }
@@ -225,36 +235,36 @@ pub(crate) fn owed_between(
         Ok(ControlFlow::Continue(()))
     })?;
     let next = found.last().filter(|_| more).map(|(delivery, _)| u128::from(delivery.id.sequence()));
-    let now = found.into_iter().map(|(begun, event)| Ok((as_it_stands(view, log, begun)?, event)));
+    let now = found.into_iter().map(|(initial, event)| Ok((current(view, log, initial)?, event)));
     Ok(Page { items: now.collect::<Result<_, StoreError>>()?, next, scanned_until: None })
 }
 
-/// The lowest id that something of the time `since` can have.
+/// The lowest id possible at the time `since`.
 pub(crate) fn lowest_id(since: Option<Timestamp>) -> u128 {
     since.map_or(0, |since| u128::from(since.millis()) << 80)
 }
 
-/// The time at which an id was made.
+/// The time at which an id was generated.
 pub(crate) fn time_of(id: u128) -> Timestamp {
     Timestamp::from_millis(u64::try_from(id >> 80).unwrap_or(u64::MAX))
 }
 
-/// Gathers a page from a walk that goes the newest first.
-pub(crate) struct Gather<T> {
+/// Collects a page from a search that runs newest first.
+pub(crate) struct PageBuilder<T> {
     items: Vec<T>,
-    filled: Filled,
+    size: PageSize,
     limit: usize,
     last: u128,
 }
 
-impl<T: Bulk> Gather<T> {
+impl<T: ByteSize> PageBuilder<T> {
     pub(crate) fn new(limit: usize) -> Self {
-        Self { items: Vec::new(), filled: Filled::default(), limit, last: 0 }
+        Self { items: Vec::new(), size: PageSize::default(), limit, last: 0 }
     }
 
-    /// Adds an item; breaks, without it, if there is no room.
+    /// Adds an item; breaks, without adding it, if the page is full.
     pub(crate) fn add(&mut self, id: u128, item: T) -> ControlFlow<()> {
-        if !self.filled.takes(&item, self.limit) {
+        if !self.size.admits(&item, self.limit) {
             return ControlFlow::Break(());
         }
         self.items.push(item);
@@ -262,8 +272,8 @@ impl<T: Bulk> Gather<T> {
         ControlFlow::Continue(())
     }
 
-    /// The page, if the walk has reached so far.
-    pub(crate) fn page(self, reached: Reached) -> Page<T> {
+    /// The page, given how far the search got.
+    pub(crate) fn finish(self, reached: Reached) -> Page<T> {
         let full = self.items.len() == self.limit;
         let (next, scanned_until) = match reached {
             Reached::End => (None, None),
@@ -299,32 +309,32 @@ pub(crate) fn events(
         from: lowest_id(filter.since),
         until: filter.until,
     };
-    let mut gather = Gather::new(limit);
+    let mut page = PageBuilder::new(limit);
     let reached = log.newest_first(&wanted, &log.bounded(), &mut |head, payload| {
         let event = record::decode::<Accepted>(payload).and_then(|record| record.event(EventId::from_bits(head.id)));
         let matching = event.filter(|event| event_matches(filter, event));
-        Ok(matching.map_or(ControlFlow::Continue(()), |event| gather.add(head.id, event)))
+        Ok(matching.map_or(ControlFlow::Continue(()), |event| page.add(head.id, event)))
     })?;
-    Ok(gather.page(reached))
+    Ok(page.finish(reached))
 }
 
-/// Whether a filter's wish, if it has one, is met.
-pub(crate) fn fits<T: PartialEq + ?Sized>(wish: Option<&T>, has: Option<&T>) -> bool {
-    wish.is_none() || wish == has
+/// Whether `actual` is the `wanted` value, or none is wanted.
+pub(crate) fn matches_if_set<T: PartialEq + ?Sized>(wanted: Option<&T>, actual: Option<&T>) -> bool {
+    wanted.is_none() || wanted == actual
 }
 
 fn event_matches(filter: &EventFilter, event: &Event) -> bool {
-    fits(filter.company.as_ref(), Some(&event.company))
-        && fits(filter.domain.as_ref(), event.domain.as_ref())
-        && fits(filter.source.as_ref(), Some(&event.source))
-        && fits(filter.event_type.as_ref(), Some(&event.event_type))
-        && fits(filter.call.as_ref(), Some(&event.call))
-        && fits(filter.phone.as_ref(), event.phone.as_ref())
+    matches_if_set(filter.company.as_ref(), Some(&event.company))
+        && matches_if_set(filter.domain.as_ref(), event.domain.as_ref())
+        && matches_if_set(filter.source.as_ref(), Some(&event.source))
+        && matches_if_set(filter.event_type.as_ref(), Some(&event.event_type))
+        && matches_if_set(filter.call.as_ref(), Some(&event.call))
+        && matches_if_set(filter.phone.as_ref(), event.phone.as_ref())
         && filter.since.is_none_or(|since| event.accepted_at >= since)
         && filter.until.is_none_or(|until| event.accepted_at < until)
 }
 
-/// A page of the log.
+/// A page of log entries.
 pub(crate) fn log(
     log: &dyn Log,
     filter: &LogFilter,
@@ -353,25 +363,25 @@ pub(crate) fn log(
         from: lowest_id(filter.since),
         until: filter.until,
     };
-    let mut gather = Gather::new(limit);
+    let mut page = PageBuilder::new(limit);
     let reached = log.newest_first(&wanted, &log.bounded(), &mut |head, payload| {
         let entry = record::decode::<Logged>(payload).and_then(|logged| logged.entry(AttemptId::from_bits(head.id)));
         let matching = entry.filter(|entry| log_matches(filter, entry));
-        Ok(matching.map_or(ControlFlow::Continue(()), |entry| gather.add(head.id, entry)))
+        Ok(matching.map_or(ControlFlow::Continue(()), |entry| page.add(head.id, entry)))
     })?;
-    Ok(gather.page(reached))
+    Ok(page.finish(reached))
 }
 
 fn log_matches(filter: &LogFilter, entry: &LogEntry) -> bool {
-    fits(filter.company.as_ref(), Some(&entry.company))
-        && fits(filter.domain.as_ref(), entry.domain.as_ref())
-        && fits(filter.subscription.as_ref(), Some(&entry.subscription))
-        && fits(filter.delivery.as_ref(), entry.delivery.as_ref())
-        && fits(filter.event_type.as_ref(), Some(&entry.event_type))
-        && fits(filter.status.as_ref(), Some(&entry.status))
+    matches_if_set(filter.company.as_ref(), Some(&entry.company))
+        && matches_if_set(filter.domain.as_ref(), entry.domain.as_ref())
+        && matches_if_set(filter.subscription.as_ref(), Some(&entry.subscription))
+        && matches_if_set(filter.delivery.as_ref(), entry.delivery.as_ref())
+        && matches_if_set(filter.event_type.as_ref(), Some(&entry.event_type))
+        && matches_if_set(filter.status.as_ref(), Some(&entry.status))
         && filter.response.is_none_or(|response| entry.response == response)
-        && fits(filter.call.as_ref(), entry.call.as_ref())
-        && fits(filter.phone.as_ref(), entry.phone.as_ref())
+        && matches_if_set(filter.call.as_ref(), entry.call.as_ref())
+        && matches_if_set(filter.phone.as_ref(), entry.phone.as_ref())
         && filter.test.is_none_or(|test| entry.test == test)
         && filter.since.is_none_or(|since| entry.created >= since)
         && filter.until.is_none_or(|until| entry.created < until)

@@ -9,8 +9,8 @@ use std::ops::ControlFlow;
 
 use crate::core::delivery::Delivery;
 use crate::core::id::EventId;
+use crate::model::accepted_delivery::AcceptedDelivery;
 use crate::model::known::KnownEvent;
-use crate::model::owing::Owing;
 use crate::model::progress::ReplayRecord;
 use crate::model::query;
 use crate::model::record::Head;
@@ -87,6 +87,13 @@ impl ReadAhead {
         self.events.remove(&id).flatten()
     }
 
+    /// Forgets events that were read and turned out not to be needed, once no work waits for them.
+    pub(crate) fn forget_events(&mut self) {
+        if !self.asked_events {
+            self.events.clear();
+        }
+    }
+
     /// The next candidates of a replay; if none were read, the request that reads them, unless one is under way.
     pub(crate) fn candidates(&mut self, replay: &ReplayRecord) -> Result<&mut Candidates, Option<Request>> {
         let key = (replay.number, replay.id);
@@ -123,10 +130,14 @@ pub(crate) fn read(log: &dyn Log, request: Request) -> Answer {
 fn candidates(log: &dyn Log, replay: &ReplayRecord) -> Candidates {
     let (number, first, last) = (replay.number, replay.next, replay.last);
     let (mut looked_at, mut found) = (0, Candidates { deliveries: VecDeque::new(), next: last + 1 });
-    let passed = |head: Head, payload: &[u8]| Owing::read(number, head, payload).map(|owing| owing.sequence() < first);
+    let passed = |head: Head, payload: &[u8]| {
+        AcceptedDelivery::read(number, head, payload).map(|accepted| accepted.sequence() < first)
+    };
     let walked = log.ascending(Term::Owed(number), &passed, &mut |head, payload| {
-        let Some(owing) = Owing::read(number, head, payload) else { return Ok(ControlFlow::Continue(())) };
-        let sequence = owing.sequence();
+        let Some(accepted) = AcceptedDelivery::read(number, head, payload) else {
+            return Ok(ControlFlow::Continue(()));
+        };
+        let sequence = accepted.sequence();
         if sequence > last {
             return Ok(ControlFlow::Break(()));
         }
@@ -135,8 +146,8 @@ fn candidates(log: &dyn Log, replay: &ReplayRecord) -> Candidates {
             return Ok(ControlFlow::Break(()));
         }
         looked_at += 1;
-        if owing.is_of(replay.events.iter().map(String::as_str)) {
-            found.deliveries.extend(owing.begun());
+        if accepted.is_of(replay.events.iter().map(String::as_str)) {
+            found.deliveries.extend(accepted.initial());
         }
         Ok(ControlFlow::Continue(()))
     });

@@ -1,13 +1,13 @@
-//! What stands under a producer's id in the state: what was posted with it, when, and what was answered. So whoever
-//! posts it again is answered, or told that it is something else, without a look at the disk.
+//! Idempotency receipts, stored under producers' ids in the view: what was posted, when, and what was answered. A
+//! repeated post is answered, or refused for different content, without reading the log.
 //!
 //! | value | version 1 | version 2: the same, then |
 //! |---|---|---|
-//! | of an event | event id u128, accepted ms u64 | deliveries u32, print of the type u64, of the data u64 |
-//! | of a message | message id u128, stored ms u64, raised event u128 or 0, thread's hash (16 bytes) | print of the content u64 |
+//! | of an event | event id u128, accepted ms u64 | deliveries u32, fingerprint of the type u64, of the data u64 |
+//! | of a message | message id u128, stored ms u64, raised event u128 or 0, thread's hash (16 bytes) | fingerprint of the content u64 |
 //!
-//! Numbers are big-endian; the length tells the version. A print of 0 is not known: of version 1, or of what was erased
-//! meanwhile. Then it is taken for the same.
+//! Numbers are big-endian; the length determines the version. A fingerprint of 0 is unknown: version 1, or erased
+//! since. It then compares equal to anything.
 
 use crate::core::erasure;
 use crate::core::event::NewEvent;
@@ -16,7 +16,7 @@ use crate::core::id::{EventId, MessageId};
 use crate::core::invalid::Invalid;
 use crate::core::time::Timestamp;
 
-/// What of an event must be the same when it is posted again. Its company is part of the key.
+/// The content of an event that must be equal when it is posted again. Its company is part of the key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct EventContent {
     event_type: Option<Fingerprint>,
@@ -24,7 +24,7 @@ pub(crate) struct EventContent {
 }
 
 impl EventContent {
-    /// Of an event that was posted.
+    /// The content of a posted event.
     pub(crate) fn of(event: &NewEvent) -> Self {
         Self::new(event.event_type.as_str(), Some(event.data.as_str()).filter(|data| !erasure::is_erased(data)))
     }
@@ -33,7 +33,7 @@ impl EventContent {
         Self { event_type: Some(Fingerprint::of_parts([event_type])), data: data.map(Fingerprint::of_json) }
     }
 
-    /// The members that differ, as far as it is known.
+    /// The members known to differ.
     fn differing(self, other: Self) -> Vec<&'static str> {
         let pairs = [("`type`", self.event_type, other.event_type), ("`data`", self.data, other.data)];
         let differ =
@@ -42,23 +42,24 @@ impl EventContent {
     }
 }
 
-/// What was given to a producer's id of an event.
+/// The receipt for a producer's id of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct EventReceipt {
     pub(crate) id: EventId,
     pub(crate) at: Timestamp,
-    /// How many deliveries it is owed in; `None` of version 1.
+    /// The number of its deliveries; `None` in version 1.
     pub(crate) deliveries: Option<u32>,
     content: EventContent,
 }
 
 impl EventReceipt {
-    /// Of an event that is accepted now.
+    /// For an event accepted now.
     pub(crate) const fn new(id: EventId, at: Timestamp, deliveries: u32, content: EventContent) -> Self {
         Self { id, at, deliveries: Some(deliveries), content }
     }
 
-    /// Of an event in the journal, as the value that it is. One that was erased has other data than were posted.
+    /// The encoded receipt for an event in the log. An erased event has different data from what was posted, so its
+    /// data is unknown.
     pub(crate) fn value_of(id: EventId, at: Timestamp, deliveries: u32, event_type: &str, data: &str) -> Vec<u8> {
         let content = EventContent::new(event_type, Some(data).filter(|data| !erasure::is_erased(data)));
         Self::new(id, at, deliveries, content).encode()
@@ -92,7 +93,7 @@ impl EventReceipt {
         })
     }
 
-    /// Why `content` cannot be what was given to the id before, by an earlier event of the same batch if `in_batch`;
+    /// Why `content` cannot be what was first posted with the id, by an earlier event of the same batch if `in_batch`;
     /// `None` if it can.
     pub(crate) fn refusal(&self, content: EventContent, in_batch: bool) -> Option<String> {
         let differing = self.content.differing(content);
@@ -101,19 +102,19 @@ impl EventReceipt {
     }
 }
 
-/// What was given to a producer's id of a message.
+/// The receipt for a producer's id of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct MessageReceipt<'v> {
     pub(crate) at: Timestamp,
     /// The event that it raised.
     pub(crate) event: Option<EventId>,
-    /// What the key of its thread has behind the prefix.
+    /// The key of its thread without the prefix.
     pub(crate) thread: &'v [u8],
     content: Option<Fingerprint>,
 }
 
 impl<'v> MessageReceipt<'v> {
-    /// Of a message in the journal, as the value that it is.
+    /// The encoded receipt for a message in the log.
     pub(crate) fn value_of(id: MessageId, event: Option<u128>, content: Option<Fingerprint>, thread: &[u8]) -> Vec<u8> {
         let mut value = Vec::with_capacity(Self::LENGTHS[1]);
         value.extend_from_slice(&id.bits().to_be_bytes());
@@ -141,7 +142,7 @@ impl<'v> MessageReceipt<'v> {
         })
     }
 
-    /// Why a message of this `content` in `thread` cannot be what was given to the id before; `None` if it can.
+    /// Why a message with this `content` in `thread` cannot be what was first posted with the id; `None` if it can.
     pub(crate) fn refusal(&self, content: Fingerprint, thread: &[u8]) -> Option<String> {
         if self.thread != thread {
             return Some(refusal("a message", &["`call_id`"]));
@@ -150,7 +151,7 @@ impl<'v> MessageReceipt<'v> {
     }
 }
 
-/// Notes if the event at `index` of a request cannot be the one that was given its id first.
+/// Adds an error if the event at `index` of a request cannot be the one first posted with its id.
 pub(crate) fn note_conflict(
     index: usize,
     first: &EventReceipt,
@@ -163,7 +164,7 @@ pub(crate) fn note_conflict(
     }
 }
 
-/// Why a message of the content `posted` cannot be the one that is `kept`; `None` if it can.
+/// Why a message with the content `posted` cannot be the one stored with the content `kept`; `None` if it can.
 pub(crate) fn message_refusal(kept: Option<Fingerprint>, posted: Fingerprint) -> Option<String> {
     kept.is_some_and(|kept| kept != posted)
         .then(|| refusal("a message", &["`direction`, `from`, `to`, `body` or `media`"]))
@@ -177,7 +178,7 @@ fn refusal(what: &str, differing: &[&str]) -> String {
     )
 }
 
-/// When a producer's id, of an event or of a message, was given.
+/// When a producer's id, of an event or a message, was first used.
 pub(crate) fn given_at(value: &[u8]) -> Option<Timestamp> {
     let at = u64::from_be_bytes(value.get(16..24)?.try_into().ok()?);
     Some(Timestamp::from_millis(at))
@@ -197,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_receipt_is_read_as_it_was_written_and_version_1_knows_no_content() {
+    fn receipts_round_trip_and_version_1_has_no_content() {
         let first = content("call.new", r#"{"call_id":"c","n":1.50}"#);
         let receipt = EventReceipt::new(EventId::from_bits(7), Timestamp::from_millis(9), 3, first);
         let value = receipt.encode();
@@ -206,17 +207,17 @@ mod tests {
         let old = EventReceipt::decode(&value[..24]).unwrap();
         assert_eq!((old.id, old.at, old.deliveries), (receipt.id, receipt.at, None));
         let other = content("call.missed", "{}");
-        assert_eq!(old.refusal(other, false), None, "what is not known is taken for the same");
+        assert_eq!(old.refusal(other, false), None, "unknown content compares equal");
         for length in (0..50).filter(|length| !EventReceipt::LENGTHS.contains(length)) {
             assert_eq!(EventReceipt::decode(&vec![0; length]), None, "{length}");
         }
-        // To the byte: these stand on disks.
+        // Byte for byte: these values are on disks.
         let wanted = [7u128.to_be_bytes().to_vec(), 9u64.to_be_bytes().to_vec(), 3u32.to_be_bytes().to_vec()].concat();
         assert_eq!((&value[..28], value.len()), (wanted.as_slice(), 44));
     }
 
     #[test]
-    fn what_differs_is_named() {
+    fn refusals_name_what_differs() {
         let first = content("call.new", r#"{"call_id":"c","n":1.50}"#);
         let receipt = EventReceipt::new(EventId::from_bits(7), Timestamp::ZERO, 0, first);
         assert_eq!(receipt.refusal(content("call.new", r#"{ "n": 1.5, "call_id": "c" }"#), false), None);

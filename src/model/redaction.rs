@@ -1,6 +1,7 @@
-//! Owner data an erasure takes out of records. What that is of each kind of record is said there.
+//! Redaction rules: which person's data an erasure removes. What that means for a kind of record is defined by the
+//! kind.
 //!
-//! Doing it twice takes nothing more out.
+//! Redaction is idempotent.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +11,7 @@ use crate::core::time::Timestamp;
 use crate::core::{erasure, json};
 use crate::model::term::{Owner, Term};
 
-/// Owner data is erased, and out of what.
+/// Whose data is erased, and from which records.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Rule {
     pub(crate) id: ErasureId,
@@ -18,9 +19,9 @@ pub(crate) struct Rule {
     pub(crate) phone: String,
     /// The calls in which the number was the lead's, sorted.
     pub(crate) calls: Vec<String>,
-    /// Events and messages with ids from here on came later.
+    /// Events and messages with ids from here on are newer than the request.
     pub(crate) below: u128,
-    /// When it was asked for.
+    /// When it was requested.
     pub(crate) at: Timestamp,
 }
 
@@ -34,7 +35,7 @@ struct File {
     at: u64,
 }
 
-/// Whom a record speaks of.
+/// The person a record is about.
 pub(crate) struct Subject<'s> {
     pub(crate) company: &'s str,
     pub(crate) phone: Option<&'s str>,
@@ -42,7 +43,7 @@ pub(crate) struct Subject<'s> {
 }
 
 impl Rule {
-    /// One rule for both, which are of the same number: what either found, up to the later of the two requests.
+    /// Merges two rules for the same number: the calls of both, up to the later request.
     pub(crate) fn merged_with(&self, later: &Self) -> Self {
         let mut calls = [&self.calls[..], &later.calls[..]].concat();
         calls.sort_unstable();
@@ -74,7 +75,7 @@ impl Rule {
         })
     }
 
-    /// The keys under which an index has what may be concerned.
+    /// The index keys of the records that may be affected.
     pub(crate) fn hashes(&self) -> Vec<u64> {
         let calls = self.calls.iter().map(|call| Term::Call(call));
         Owner::company(&self.company).keys(std::iter::once(Term::Phone(&self.phone)).chain(calls))
@@ -84,7 +85,7 @@ impl Rule {
         self.calls.binary_search_by(|own| own.as_str().cmp(call)).is_ok()
     }
 
-    /// Whether it takes something out of an event, if that is of its company.
+    /// Whether it affects an event of its company.
     pub(crate) fn concerns_event(&self, phone: Option<&str>, call: &str, data: &str) -> bool {
         let mentions = || json::parse(data).is_ok_and(|data| erasure::mentions(data, &self.phone));
         match phone {
@@ -94,17 +95,18 @@ impl Rule {
         }
     }
 
-    /// What is left of an event's data.
+    /// An event's data after redaction.
     pub(crate) fn left_of(&self, event_type: &str, data: &str) -> String {
         erasure::erased(event_type, data, &self.phone, self.at)
     }
 
-    /// Whether it takes something out of an entry of the log, or of a message (`phone` is `None`), of this call.
+    /// Whether it affects a log entry, or a message (`phone` is `None`), of this call.
     pub(crate) fn names(&self, phone: Option<&str>, call: Option<&str>) -> bool {
         phone == Some(self.phone.as_str()) || (phone.is_none() && call.is_some_and(|call| self.has_call(call)))
     }
 
-    /// Takes out of an entry that is about to be written what [`Kind::redact`](crate::model::record::Kind::redact) takes out of one that is.
+    /// Redacts an entry about to be written as [`Kind::redact`](crate::model::record::Kind::redact) redacts a stored
+    /// one.
     pub(crate) fn scrub(&self, entry: &mut LogEntry) {
         let own = entry.company.as_str() == self.company && entry.event.is_some_and(|event| event.bits() < self.below);
         let named = entry.phone.as_deref() == Some(self.phone.as_str())

@@ -1,8 +1,9 @@
-//! Which erasures speak of a record: found by whose it is, its number and its call, however many erasures there are.
+//! The active redaction rules, indexed by company, phone number and call, so that finding those for a record does not
+//! depend on their number.
 //!
-//! A record costs one decoding and two look-ups. Erasures of the same number are one entry, so that asking again
-//! and again adds nothing to be looked through. Knows nothing of files. What always holds: what an entry takes out of a
-//! record is what its erasures would take out one after the other, of the calls that any of them found.
+//! A record costs one decoding and two lookups. Rules for the same number are merged into one entry, so that repeated
+//! requests add nothing to search. Knows nothing of files. What always holds: an entry removes from a record what its
+//! rules would remove one after the other, with the calls that any of them found.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::hash::{BuildHasher as _, RandomState};
@@ -16,23 +17,23 @@ use crate::model::lock::lock;
 use crate::model::record::{self, Accepted, Head, Kind as _, Logged, MessageRecord};
 use crate::model::redaction::{Rule, Subject};
 
-/// How long an erasure that is done is remembered: far longer than an attempt takes.
-const REMEMBERED: Duration = Duration::from_secs(3600);
+/// How long a finished erasure stays active: far longer than an attempt takes.
+const ACTIVE_AFTER_DONE: Duration = Duration::from_secs(3600);
 
-/// What a rule is found by.
+/// A lookup key of a rule.
 #[derive(Hash)]
-enum Name<'n> {
+enum Key<'n> {
     Phone(&'n str),
     Call(&'n str),
 }
 
-/// Rules, by whom and what they speak of.
+/// Rules by person and by lookup key.
 #[derive(Debug, Default)]
 pub(crate) struct Index {
     hashes: RandomState,
-    /// All rules of one person's number at one company, the oldest first.
+    /// All rules for a person's number at a company, oldest first.
     people: HashMap<(String, String), Vec<Arc<Rule>>>,
-    /// The merged rules, by the hash of a company and a number or call. Two of them may share one.
+    /// The merged rules, by the hash of a company and a number or call; hashes may collide.
     merged: HashMap<u64, Vec<Arc<Rule>>>,
     /// How many rules were tried on records.
     #[cfg(test)]
@@ -40,7 +41,7 @@ pub(crate) struct Index {
 }
 
 impl Index {
-    /// An index of these.
+    /// An index of these rules.
     pub(crate) fn of<'r>(rules: impl IntoIterator<Item = &'r Arc<Rule>>) -> Self {
         let mut index = Self::default();
         rules.into_iter().for_each(|rule| index.insert(rule.clone()));
@@ -51,7 +52,7 @@ impl Index {
         self.people.is_empty()
     }
 
-    /// Takes a rule in.
+    /// Adds a rule.
     pub(crate) fn insert(&mut self, rule: Arc<Rule>) {
         let person = (rule.company.clone(), rule.phone.clone());
         let before = self.people.get(&person).and_then(|rules| merge(rules));
@@ -61,7 +62,7 @@ impl Index {
         self.people.entry(person).or_default().push(rule);
     }
 
-    /// Forgets a rule.
+    /// Removes a rule.
     pub(crate) fn remove(&mut self, rule: &Rule) {
         let person = (rule.company.clone(), rule.phone.clone());
         let Some(rules) = self.people.get_mut(&person) else { return };
@@ -93,20 +94,20 @@ impl Index {
     }
 
     fn keys_of(&self, rule: &Rule) -> Vec<u64> {
-        let calls = rule.calls.iter().map(|call| Name::Call(call));
-        let names = std::iter::once(Name::Phone(&rule.phone)).chain(calls);
+        let calls = rule.calls.iter().map(|call| Key::Call(call));
+        let names = std::iter::once(Key::Phone(&rule.phone)).chain(calls);
         names.map(|name| self.hashes.hash_one((&rule.company, name))).collect()
     }
 
-    /// Adds the rules that may speak of this.
+    /// Adds the rules that may affect this subject.
     fn find<'i>(&'i self, subject: &Subject<'_>, rules: &mut Vec<&'i Rule>) {
-        let found = |name: Name<'_>| self.merged.get(&self.hashes.hash_one((subject.company, name)));
-        let by_phone = subject.phone.and_then(|phone| found(Name::Phone(phone)));
-        let by_call = subject.call.and_then(|call| found(Name::Call(call)));
+        let found = |name: Key<'_>| self.merged.get(&self.hashes.hash_one((subject.company, name)));
+        let by_phone = subject.phone.and_then(|phone| found(Key::Phone(phone)));
+        let by_call = subject.call.and_then(|call| found(Key::Call(call)));
         rules.extend(by_phone.into_iter().chain(by_call).flatten().map(|rule| &**rule));
     }
 
-    /// Each once, the oldest first.
+    /// The rules without duplicates, oldest first.
     fn in_order<'i>(&self, mut rules: Vec<&'i Rule>) -> Vec<&'i Rule> {
         rules.sort_unstable_by_key(|rule| (rule.at, rule.id.bits()));
         rules.dedup_by_key(|rule| rule.id);
@@ -115,21 +116,21 @@ impl Index {
         rules
     }
 
-    /// The frame's payload without what is to go, and by which erasure; `None` if nothing is.
+    /// The redacted payload of a record, and the first erasure that changed it; `None` if none does.
     pub(crate) fn apply(&self, head: Head, payload: &[u8]) -> Option<(Vec<u8>, ErasureId)> {
-        let mut masked: Option<(Vec<u8>, ErasureId)> = None;
+        let mut redacted: Option<(Vec<u8>, ErasureId)> = None;
         let mut rules = Vec::new();
         record::subjects(head, payload, &mut |subject| self.find(subject, &mut rules));
         for rule in self.in_order(rules) {
-            let before = masked.as_ref().map_or(payload, |(masked, _)| masked);
+            let before = redacted.as_ref().map_or(payload, |(redacted, _)| redacted);
             if let Some(after) = record::redacted(head, before, rule) {
-                masked = Some((after, masked.as_ref().map_or(rule.id, |(_, first)| *first)));
+                redacted = Some((after, redacted.as_ref().map_or(rule.id, |(_, first)| *first)));
             }
         }
-        masked
+        redacted
     }
 
-    /// Takes out of an entry of the log that is about to be written what [`Index::apply`] takes out of one that is.
+    /// Redacts a log entry about to be written as [`Index::apply`] redacts a stored one.
     pub(crate) fn scrub(&self, entry: &mut LogEntry) {
         if self.is_empty() {
             return;
@@ -143,63 +144,63 @@ impl Index {
     }
 }
 
-/// One rule for all of these, which are of one person.
+/// Merges the rules of one person.
 fn merge(rules: &[Arc<Rule>]) -> Option<Arc<Rule>> {
     let (first, rest) = rules.split_first()?;
     Some(rest.iter().fold(first.clone(), |merged, rule| Arc::new(merged.merged_with(rule))))
 }
 
-/// What is taken out of entries that are about to be written: by the erasures under way, for attempts that had begun before
-/// them, and for a while by those that are done and found something.
+/// The rules applied to log entries about to be written: those of erasures in progress, for attempts that started
+/// before them, and for a while those of finished erasures that found something.
 #[derive(Default)]
-pub(crate) struct Redactions(Mutex<Known>);
+pub(crate) struct Redactions(Mutex<Inner>);
 
 #[derive(Default)]
-struct Known {
+struct Inner {
     index: Index,
-    /// Those that are done, the oldest first.
+    /// The finished ones, oldest first.
     done: VecDeque<Arc<Rule>>,
 }
 
 impl Redactions {
-    /// Those under way.
+    /// The rules of erasures in progress.
     pub(crate) fn of<'r>(rules: impl IntoIterator<Item = &'r Arc<Rule>>) -> Self {
-        Self(Mutex::new(Known { index: Index::of(rules), done: VecDeque::new() }))
+        Self(Mutex::new(Inner { index: Index::of(rules), done: VecDeque::new() }))
     }
 
-    /// An erasure has begun.
+    /// Adds the rule of a new erasure.
     pub(crate) fn insert(&self, rule: Arc<Rule>) {
         lock(&self.0).index.insert(rule);
     }
 
-    /// Takes out of an entry of the log that is about to be written what a rule takes out of those that are.
+    /// Redacts a log entry about to be written.
     pub(crate) fn scrub(&self, entry: &mut LogEntry) {
         lock(&self.0).index.scrub(entry);
     }
 
-    /// These are done. Of one that `found` nothing, nothing is left; the others are remembered until no attempt can be under
-    /// way any more that had begun before.
+    /// Marks rules as finished. One that `found` nothing is dropped; the others stay active until no attempt that
+    /// started before can still be in flight.
     pub(crate) fn done(&self, rules: &[Arc<Rule>], found: &HashMap<ErasureId, Found>, now: Timestamp) {
-        let mut known = lock(&self.0);
-        // What was found stands under the first rule of a number, and the later ones are about it as well.
+        let mut inner = lock(&self.0);
+        // Findings are attributed to the first rule of a number, and concern the later ones as well.
         let person = |rule: &Arc<Rule>| (rule.company.clone(), rule.phone.clone());
         let touched: BTreeSet<_> = rules.iter().filter(|rule| found.contains_key(&rule.id)).map(person).collect();
         for rule in rules {
             if touched.contains(&person(rule)) {
-                known.done.push_back(rule.clone());
+                inner.done.push_back(rule.clone());
             } else {
-                known.index.remove(rule);
+                inner.index.remove(rule);
             }
         }
-        while known.done.front().is_some_and(|rule| now.since(rule.at) > REMEMBERED) {
-            if let Some(rule) = known.done.pop_front() {
-                known.index.remove(&rule);
+        while inner.done.front().is_some_and(|rule| now.since(rule.at) > ACTIVE_AFTER_DONE) {
+            if let Some(rule) = inner.done.pop_front() {
+                inner.index.remove(&rule);
             }
         }
     }
 }
 
-/// In how many records something was found.
+/// The number of affected records.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Found {
     pub(crate) events: u64,
@@ -252,28 +253,28 @@ mod tests {
     }
 
     #[test]
-    fn thousands_of_erasures_cost_a_record_one_rule_at_most() {
+    fn a_record_costs_at_most_one_rule_among_thousands_of_erasures() {
         let mut rules: Vec<Arc<Rule>> =
             (0..2_400).map(|n| rule(n, "acme", &format!("+1555{n:07}"), &[&format!("call-{n}")], 1_000)).collect();
-        // Asked for again and again, and of another company.
+        // Repeated requests, and another company.
         rules.extend((0..2_400).map(|n| rule(10_000 + n, "acme", "+15550000007", &[], 2_000)));
         rules.extend((0..2_400).map(|n| rule(20_000 + n, "other", &format!("+1555{n:07}"), &["call-9"], 1_000)));
         let index = Index::of(&rules);
         let tried = |event: (Head, Vec<u8>)| {
             index.tried.store(0, Ordering::Relaxed);
-            let masked = index.apply(event.0, &event.1);
-            (index.tried.load(Ordering::Relaxed), masked.map(|(_, id)| id.bits()))
+            let redacted = index.apply(event.0, &event.1);
+            (index.tried.load(Ordering::Relaxed), redacted.map(|(_, id)| id.bits()))
         };
         assert_eq!(tried(event(5, "acme", Some("+15559999999"), "unknown")), (0, None));
         assert_eq!(tried(event(5, "acme", Some("+15550000003"), "call-3")), (1, Some(3)));
         assert_eq!(tried(event(5, "acme", Some("+15550000007"), "call-7")), (1, Some(7)));
-        assert_eq!(tried(event(1_500, "acme", Some("+15550000007"), "x")), (1, Some(7)), "asked for again after it");
+        assert_eq!(tried(event(1_500, "acme", Some("+15550000007"), "x")), (1, Some(7)), "requested again later");
         assert_eq!(tried(event(5, "third", Some("+15550000003"), "call-3")), (0, None));
-        assert_eq!(tried(event(1_500, "acme", Some("+15550000003"), "call-3")), (1, None), "it came later");
+        assert_eq!(tried(event(1_500, "acme", Some("+15550000003"), "call-3")), (1, None), "it is newer");
     }
 
     #[test]
-    fn what_is_over_is_not_looked_through_and_what_is_left_still_holds() {
+    fn removed_rules_are_not_tried_and_the_others_still_apply() {
         let (one, again, other) =
             (rule(1, "a", "+1", &["c1"], 10), rule(2, "a", "+1", &["c2"], 20), rule(3, "a", "+2", &["c1"], 10));
         let mut index = Index::of([&one, &again, &other]);

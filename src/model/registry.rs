@@ -1,58 +1,57 @@
-//! What the committer knows by heart: the subscriptions, their next sequence numbers, how many
-//! deliveries wait. All of it stands in the state database too. Secrets are opened when a subscription is taken in
-//! here, and so for nobody who asks.
+//! In-memory registry of subscriptions with their state, and of tokens. All of it is also in the view. Secrets are
+//! opened when a subscription is registered, not by readers.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 
-use crate::core::delivery::State as Standing;
+use crate::core::delivery::State;
 use crate::core::event::{Company, NewEvent};
 use crate::core::id::{SubscriptionId, TokenId};
 use crate::core::seal::Keyring;
 use crate::core::subscription::Subscription;
 use crate::core::time::Timestamp;
 use crate::core::token::Token;
+use crate::model::health::{Counts, Health};
 use crate::model::lock::lock;
 use crate::model::progress::{DiscardRecord, ReplayRecord};
 use crate::model::record::{Locked, Memory, Registered};
-use crate::model::standing::{Counts, Health};
 use crate::model::token_ring::Tokens;
-use crate::model::unserved::Unserved;
 use crate::model::view::ViewMut;
+use crate::model::without_webhook::CompaniesWithoutWebhook;
 
-/// One subscription and what is counted of it.
+/// A subscription with its counters.
 #[derive(Debug)]
 pub(crate) struct SubscriptionState {
     pub(crate) subscription: Arc<Subscription>,
-    /// Deleted, and kept until what it was owed is cancelled.
+    /// Deleted, and kept until its deliveries are cancelled.
     pub(crate) deleted: bool,
-    /// Its record, if the secrets in it could not be opened.
+    /// Its record, if its secrets could not be opened.
     pub(crate) locked: Option<Locked>,
-    /// Whether its record in the state is not sealed with the key that seals.
+    /// Whether its record in the view is not sealed with the current key.
     pub(crate) stale: bool,
     pub(crate) next_sequence: u64,
     pub(crate) health: Health,
     pub(crate) counts: Counts,
-    /// What is known of the delivery that has waited longest.
+    /// What is known about its longest waiting delivery.
     pub(crate) head: QueueHead,
 }
 
-/// What is known of the first delivery of a queue.
+/// What is known about the first delivery of a queue.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct QueueHead {
-    /// It was accepted then or later; `None` if nothing is known.
+    /// A lower bound of its acceptance time; `None` if unknown.
     pub(crate) since: Option<Timestamp>,
-    /// How often all was forgotten: what was read before that is not to be noted any more.
+    /// How often the bound was reset: a value read in an earlier epoch is discarded.
     pub(crate) epoch: u32,
 }
 
 impl QueueHead {
-    /// The queue is empty, or has something in it that may be older. Not before the state has it so.
+    /// Resets the bound: the queue is empty, or has a delivery that may be older. Only after the view has it so.
     pub(crate) fn forget(&mut self) {
         *self = Self { since: None, epoch: self.epoch.wrapping_add(1) };
     }
 
-    /// What was read of a queue that was in this epoch.
+    /// Records a time read while the queue was in `epoch`.
     pub(crate) fn note(&mut self, epoch: u32, at: Timestamp) {
         if self.epoch == epoch {
             self.since = Some(at);
@@ -60,25 +59,25 @@ impl QueueHead {
     }
 }
 
-/// All of them.
+/// The registry.
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
-    accounts: BTreeMap<u32, SubscriptionState>,
-    /// What secrets are sealed and opened with.
+    states: BTreeMap<u32, SubscriptionState>,
+    /// The keys that seal and open secrets.
     keys: Arc<Keyring>,
     numbers: HashMap<SubscriptionId, u32>,
-    /// The counts of all accounts together.
+    /// The counts of all subscriptions together.
     total: Counts,
     by_company: HashMap<Company, Vec<u32>>,
-    /// Replays that go on, by the subscription's number and their id.
+    /// Replays in progress, by subscription number and id.
     replays: BTreeMap<(u32, u128), ReplayRecord>,
-    /// Up to which sequence number a subscription's queue is being discarded.
+    /// Discards in progress: the last sequence number to cancel, by subscription number.
     discards: BTreeMap<u32, u64>,
-    /// Owner counts have changed since they were written.
+    /// Subscriptions whose counts have changed since they were written.
     recount: BTreeSet<u32>,
-    /// The companies that post and have no webhook.
-    pub(crate) unserved: Unserved,
-    /// The tokens of the API; shared, because every request asks for one.
+    /// Companies without a webhook that post events.
+    pub(crate) without_webhook: CompaniesWithoutWebhook,
+    /// The API tokens; shared, since every request looks one up.
     pub(crate) tokens: Arc<Tokens>,
     /// The number that the next subscription gets.
     pub(crate) next_number: u32,
@@ -90,62 +89,60 @@ impl Registry {
         Self { next_number, keys, ..Self::default() }
     }
 
-    /// What secrets are sealed and opened with.
+    /// The keys that seal and open secrets.
     pub(crate) const fn keys(&self) -> &Arc<Keyring> {
         &self.keys
     }
 
-    /// The accounts whose secrets could not be opened. Nobody asks for those of a deleted subscription again, which
-    /// stays for a while, until what it was owed is cancelled.
+    /// The subscriptions whose secrets could not be opened, except deleted ones, whose secrets are not needed again.
     pub(crate) fn locked(&self) -> impl Iterator<Item = (&SubscriptionState, &Locked)> {
-        let kept = self.accounts.values().filter(|account| !account.deleted);
-        kept.filter_map(|account| Some((account, account.locked.as_ref()?)))
+        let kept = self.states.values().filter(|state| !state.deleted);
+        kept.filter_map(|state| Some((state, state.locked.as_ref()?)))
     }
 
-    /// The account of the subscription, if it is not deleted.
+    /// The subscription's state, if it is not deleted.
     pub(crate) fn get(&self, id: SubscriptionId) -> Option<&SubscriptionState> {
-        let account = self.accounts.get(self.numbers.get(&id)?)?;
-        (!account.deleted).then_some(account)
+        let state = self.states.get(self.numbers.get(&id)?)?;
+        (!state.deleted).then_some(state)
     }
 
-    /// The account with this number, deleted or not.
-    pub(crate) fn account(&mut self, number: u32) -> Option<&mut SubscriptionState> {
-        self.accounts.get_mut(&number)
+    /// The state of the subscription with this number, deleted or not.
+    pub(crate) fn state_mut(&mut self, number: u32) -> Option<&mut SubscriptionState> {
+        self.states.get_mut(&number)
     }
 
-    /// The accounts that are not deleted, in order of creation.
+    /// The subscriptions that are not deleted, in order of creation.
     pub(crate) fn all(&self) -> impl Iterator<Item = &SubscriptionState> {
-        self.accounts.values().filter(|account| !account.deleted)
+        self.states.values().filter(|state| !state.deleted)
     }
 
-    /// The accounts of a company that are not deleted, in order of creation.
+    /// The subscriptions of a company that are not deleted, in order of creation.
     pub(crate) fn of_company(&self, company: &Company) -> impl Iterator<Item = &SubscriptionState> {
         let numbers = self.by_company.get(company).into_iter().flatten();
-        numbers.filter_map(|number| self.accounts.get(number)).filter(|account| !account.deleted)
+        numbers.filter_map(|number| self.states.get(number)).filter(|state| !state.deleted)
     }
 
-    /// How many deliveries one event of a company makes at most.
+    /// The maximum number of deliveries of an event of a company.
     pub(crate) fn most_of_company(&self, company: &Company) -> usize {
         self.by_company.get(company).map_or(0, Vec::len)
     }
 
-    /// The same for the company of an event that is posted.
+    /// As [`most_of_company`](Self::most_of_company), for the company of a posted event.
     pub(crate) fn most_of_event(&self, event: &NewEvent) -> usize {
         self.most_of_company(&event.company)
     }
 
-    /// The companies that post, have no webhook, and that `wanted` is true of, with their latest event, the latest first.
-    pub(crate) fn unserved(&self, wanted: impl Fn(&Company) -> bool) -> Vec<(Company, Timestamp)> {
-        self.unserved.list(|company| wanted(company) && self.of_company(company).next().is_none())
+    /// The companies without a webhook for which `wanted` holds, with the time of their latest event, latest first.
+    pub(crate) fn without_webhook(&self, wanted: impl Fn(&Company) -> bool) -> Vec<(Company, Timestamp)> {
+        self.without_webhook.list(|company| wanted(company) && self.of_company(company).next().is_none())
     }
 
-    /// The companies that have a webhook, in no order.
+    /// The companies with a webhook, in no particular order.
     pub(crate) fn companies(&self) -> impl Iterator<Item = &Company> {
         self.by_company.keys().filter(|company| self.of_company(company).next().is_some())
     }
 
-    /// The accounts that are not deleted, of `company` if one is said, which were made after `after`, in order of
-    /// creation.
+    /// The subscriptions that are not deleted, of `company` if given, created after `after`, in order of creation.
     pub(crate) fn made_after(
         &self,
         company: Option<&Company>,
@@ -153,68 +150,66 @@ impl Registry {
     ) -> Box<dyn Iterator<Item = &SubscriptionState> + '_> {
         let known = after.and_then(|after| self.numbers.get(&after).copied());
         let from = known.map_or(0, |number| number.saturating_add(1));
-        // One that has gone meanwhile is told by its id alone.
+        // A deleted one is compared by its id.
         let gone = after.filter(|_| known.is_none());
-        let accounts: Box<dyn Iterator<Item = &SubscriptionState>> = match company {
+        let states: Box<dyn Iterator<Item = &SubscriptionState>> = match company {
             Some(company) => {
                 let numbers = self.by_company.get(company).map(Vec::as_slice).unwrap_or_default();
                 let numbers = &numbers[numbers.partition_point(|number| *number < from)..];
-                Box::new(numbers.iter().filter_map(|number| self.accounts.get(number)))
+                Box::new(numbers.iter().filter_map(|number| self.states.get(number)))
             }
-            None => Box::new(self.accounts.range(from..).map(|(_, account)| account)),
+            None => Box::new(self.states.range(from..).map(|(_, state)| state)),
         };
-        let wanted = move |account: &&SubscriptionState| {
-            !account.deleted && gone.is_none_or(|gone| account.subscription.id > gone)
-        };
-        Box::new(accounts.filter(wanted))
+        let wanted =
+            move |state: &&SubscriptionState| !state.deleted && gone.is_none_or(|gone| state.subscription.id > gone);
+        Box::new(states.filter(wanted))
     }
 
-    /// At most `most` accounts with numbers from `from` on, deleted or not, by number.
+    /// At most `most` subscriptions with numbers from `from` on, deleted or not, by number.
     pub(crate) fn states_from(&self, from: u32, most: usize) -> impl Iterator<Item = (u32, &SubscriptionState)> {
-        self.accounts.range(from..).take(most).map(|(number, account)| (*number, account))
+        self.states.range(from..).take(most).map(|(number, state)| (*number, state))
     }
 
-    /// The deleted ones of which something may be left, by number.
+    /// The deleted subscriptions that are not removed yet, by number.
     pub(crate) fn deleted(&self) -> Vec<u32> {
-        self.accounts.iter().filter(|(_, account)| account.deleted).map(|(number, _)| *number).collect()
+        self.states.iter().filter(|(_, state)| state.deleted).map(|(number, _)| *number).collect()
     }
 
-    /// Takes in a subscription that is new or has changed.
+    /// Registers a new or changed subscription.
     pub(crate) fn put(&mut self, registered: Registered) {
         let Registered { subscription, deleted, locked, stale } = registered;
         let number = subscription.number;
         self.next_number = self.next_number.max(number + 1);
         let subscription = Arc::new(subscription);
-        if let Some(account) = self.accounts.get_mut(&number) {
-            (account.subscription, account.deleted) = (subscription, deleted);
-            (account.locked, account.stale) = (locked, stale);
+        if let Some(state) = self.states.get_mut(&number) {
+            (state.subscription, state.deleted) = (subscription, deleted);
+            (state.locked, state.stale) = (locked, stale);
             return;
         }
         self.numbers.insert(subscription.id, number);
         self.by_company.entry(subscription.company.clone()).or_default().push(number);
         let (health, counts, head) = (Health::default(), Counts::default(), QueueHead::default());
-        let account =
-            SubscriptionState { subscription, deleted, locked, stale, next_sequence: 1, health, counts, head };
-        self.accounts.insert(number, account);
+        let state = SubscriptionState { subscription, deleted, locked, stale, next_sequence: 1, health, counts, head };
+        self.states.insert(number, state);
     }
 
-    /// Forgets a deleted subscription of which nothing is left. Gives the ids of its replays.
+    /// Removes a deleted subscription; returns the ids of its replays.
     pub(crate) fn remove(&mut self, number: u32) -> Vec<u128> {
         self.discards.remove(&number);
         let replays: Vec<u128> = self.replays_of(number).map(|replay| replay.id).collect();
         self.replays.retain(|(other, _), _| *other != number);
         self.recount.remove(&number);
-        if let Some(account) = self.accounts.remove(&number) {
-            self.total.replace(account.counts, Counts::default());
-            self.numbers.remove(&account.subscription.id);
-            if let Some(numbers) = self.by_company.get_mut(&account.subscription.company) {
+        if let Some(state) = self.states.remove(&number) {
+            self.total.replace(state.counts, Counts::default());
+            self.numbers.remove(&state.subscription.id);
+            if let Some(numbers) = self.by_company.get_mut(&state.subscription.company) {
                 numbers.retain(|other| *other != number);
             }
         }
         replays
     }
 
-    /// Takes in how a replay stands; forgets it once it is over.
+    /// Updates a replay; removes it once it is complete.
     pub(crate) fn put_replay(&mut self, replay: ReplayRecord) {
         let key = (replay.number, replay.id);
         if replay.is_over() {
@@ -224,7 +219,7 @@ impl Registry {
         }
     }
 
-    /// The replays of a subscription, the oldest first.
+    /// The replays of a subscription, oldest first.
     pub(crate) fn replays_of(&self, number: u32) -> impl Iterator<Item = &ReplayRecord> {
         self.replays.range((number, 0)..=(number, u128::MAX)).map(|(_, replay)| replay)
     }
@@ -236,7 +231,7 @@ impl Registry {
         firsts.cloned().collect()
     }
 
-    /// Takes in how a discard stands; forgets it once it is over.
+    /// Updates a discard; removes it once it is complete.
     pub(crate) fn put_discard(&mut self, discard: DiscardRecord) {
         if discard.last == 0 {
             self.discards.remove(&discard.number);
@@ -245,78 +240,79 @@ impl Registry {
         }
     }
 
-    /// The discards that go on.
+    /// The discards in progress.
     pub(crate) fn discards(&self) -> Vec<DiscardRecord> {
         self.discards.iter().map(|(number, last)| DiscardRecord { number: *number, last: *last }).collect()
     }
 
-    /// A delivery of subscription `number` stands elsewhere from now on; `None` for nowhere.
-    pub(crate) fn moved(&mut self, number: u32, from: Option<Standing>, to: Option<Standing>) {
-        let Some(account) = self.accounts.get_mut(&number) else { return };
+    /// Updates the counts for a delivery of subscription `number` that changes state; `None` is none of the counted
+    /// states.
+    pub(crate) fn moved(&mut self, number: u32, from: Option<State>, to: Option<State>) {
+        let Some(state) = self.states.get_mut(&number) else { return };
         self.recount.insert(number);
-        let before = account.counts;
-        let mut slot = |standing: Option<Standing>, step: i64| {
-            let count = match standing {
-                Some(Standing::Pending) => &mut account.counts.pending,
-                Some(Standing::Retrying) => &mut account.counts.retrying,
-                Some(Standing::Failed) => &mut account.counts.failed,
+        let before = state.counts;
+        let mut add = |counted: Option<State>, step: i64| {
+            let count = match counted {
+                Some(State::Pending) => &mut state.counts.pending,
+                Some(State::Retrying) => &mut state.counts.retrying,
+                Some(State::Failed) => &mut state.counts.failed,
                 _ => return,
             };
             *count = count.saturating_add_signed(step);
         };
-        slot(from, -1);
-        slot(to, 1);
-        if account.counts.waiting() == 0 {
-            account.head.forget();
+        add(from, -1);
+        add(to, 1);
+        if state.counts.waiting() == 0 {
+            state.head.forget();
         }
-        self.total.replace(before, account.counts);
+        self.total.replace(before, state.counts);
     }
 
-    /// A delivery of subscription `number` that may be older than all that wait for it waits again.
+    /// A delivery was requeued that may be older than the pending ones of subscription `number`.
     pub(crate) fn requeued(&mut self, number: u32) {
-        if let Some(account) = self.accounts.get_mut(&number) {
-            account.head.forget();
+        if let Some(state) = self.states.get_mut(&number) {
+            state.head.forget();
         }
     }
 
-    /// The counts of subscription `number` are these.
+    /// Sets the counts of subscription `number`.
     pub(crate) fn set_counts(&mut self, number: u32, counts: Counts) {
-        if let Some(account) = self.accounts.get_mut(&number) {
-            self.total.replace(std::mem::replace(&mut account.counts, counts), counts);
+        if let Some(state) = self.states.get_mut(&number) {
+            self.total.replace(std::mem::replace(&mut state.counts, counts), counts);
         }
     }
 
-    /// Owner counts have changed since [`Registry::counts_written`], and how they are now.
+    /// The counts that have changed since [`Registry::counts_written`].
     pub(crate) fn changed_counts(&self) -> impl ExactSizeIterator<Item = (u32, Counts)> {
         self.recount.iter().map(|number| {
-            let account = self.accounts.get(number);
-            (*number, account.map(|account| account.counts).unwrap_or_default())
+            let state = self.states.get(number);
+            (*number, state.map(|state| state.counts).unwrap_or_default())
         })
     }
 
-    /// The counts are written as they are now.
+    /// Marks the counts as written.
     pub(crate) fn counts_written(&mut self) {
         self.recount.clear();
     }
 
     /// All counts.
     pub(crate) fn all_counts(&self) -> impl Iterator<Item = (u32, Counts)> {
-        self.accounts.iter().map(|(number, account)| (*number, account.counts))
+        self.states.iter().map(|(number, state)| (*number, state.counts))
     }
 
-    /// Takes over the counts of another, and which of them are to be written.
+    /// Takes the counts of another registry, and which of them have changed.
     pub(crate) fn take_counts(&mut self, other: &Self) {
         self.total = Counts::default();
-        for (number, account) in &mut self.accounts {
-            account.counts = other.accounts.get(number).map(|account| account.counts).unwrap_or_default();
-            self.total.replace(Counts::default(), account.counts);
+        for (number, state) in &mut self.states {
+            state.counts = other.states.get(number).map(|state| state.counts).unwrap_or_default();
+            self.total.replace(Counts::default(), state.counts);
         }
         self.recount.clone_from(&other.recount);
     }
 
-    /// Forgets the counts, to count anew.
+    /// Resets the counts, for a recount.
     pub(crate) fn reset_counts(&mut self) {
-        self.accounts.values_mut().for_each(|account| account.counts = Counts::default());
+        self.states.values_mut().for_each(|state| state.counts = Counts::default());
         self.total = Counts::default();
     }
 
@@ -326,7 +322,7 @@ impl Registry {
     }
 }
 
-/// What records change in the registry. Each locks it for a moment, so that readers are not kept waiting by a batch.
+/// The changes that records make to the registry. Each locks it only briefly, so that a batch does not block readers.
 impl Memory for Mutex<Registry> {
     fn keys(&self) -> Arc<Keyring> {
         lock(self).keys.clone()
@@ -341,18 +337,18 @@ impl Memory for Mutex<Registry> {
     }
 
     fn set_next_sequence(&self, number: u32, next: u64) {
-        if let Some(account) = lock(self).account(number) {
-            account.next_sequence = next;
+        if let Some(state) = lock(self).state_mut(number) {
+            state.next_sequence = next;
         }
     }
 
     fn set_health(&self, number: u32, health: Health) {
-        if let Some(account) = lock(self).account(number) {
-            account.health = health;
+        if let Some(state) = lock(self).state_mut(number) {
+            state.health = health;
         }
     }
 
-    fn moved(&self, number: u32, from: Option<Standing>, to: Option<Standing>) {
+    fn moved(&self, number: u32, from: Option<State>, to: Option<State>) {
         lock(self).moved(number, from, to);
     }
 
@@ -376,10 +372,10 @@ impl Memory for Mutex<Registry> {
         lock(self).tokens.remove(id);
     }
 
-    fn note_unserved(&self, company: &Company, at: Timestamp, view: &dyn ViewMut) {
+    fn note_without_webhook(&self, company: &Company, at: Timestamp, view: &dyn ViewMut) {
         let mut registry = lock(self);
         if registry.of_company(company).next().is_none() {
-            registry.unserved.note(company, at, view);
+            registry.without_webhook.note(company, at, view);
         }
     }
 }

@@ -1,18 +1,18 @@
-//! What comes back into a subscription's queue, or leaves it, as a whole: replays and discards.
+//! Replays and discards: requeueing or cancelling many deliveries of a subscription.
 //!
-//! Both are noted as a step when they are asked for and then done little by little, between group
-//! commits, so that they survive a restart half-way and hold up nobody. A replay has at most
-//! [`REPLAYED_AT_ONCE`] deliveries in the queue at a time: they go to the receiver in the order of
-//! their sequence numbers, ahead of what is newer, and the next ones follow only as they end. So
-//! the live events of a subscription wait behind a few of them at most, and never behind them all;
-//! and a receiver that is down is not owed a whole replay on top of its backlog.
+//! Both are recorded when requested and then carried out in small steps between group commits, so that they survive a
+//! restart and block nobody. A replay has at most [`REPLAYED_AT_ONCE`] deliveries in the queue at a time: they are sent
+//! in order of their sequence numbers, before newer ones, and the next are requeued only as these end. So the live
+//! events of a subscription wait behind a few of them at most, and a failing receiver does not accumulate a whole
+//! replay on top of its backlog.
 
 use std::ops::ControlFlow;
 
-use crate::core::delivery::{Delivery, State as Standing};
+use crate::core::delivery::{Delivery, State};
 use crate::core::event::EventType;
 use crate::core::id::{DeliveryId, SubscriptionId};
 use crate::core::time::Timestamp;
+use crate::model::accepted_delivery::AcceptedDelivery;
 use crate::model::command::Replay;
 use crate::model::error::StoreError;
 use crate::model::filter::ReplayFilter;
@@ -20,7 +20,6 @@ use crate::model::keys;
 use crate::model::lock::lock;
 use crate::model::manual::{ENDED_AT_ONCE, cancel_all};
 use crate::model::notice::StoreEvent;
-use crate::model::owing::Owing;
 use crate::model::progress::{DiscardRecord, ReplayRecord};
 use crate::model::query::lowest_id;
 use crate::model::record::{DeliveryRecord, Head, PriorState, Record, Requeued};
@@ -30,10 +29,10 @@ use crate::model::term::Term;
 use crate::model::turn::Turn;
 use crate::model::view::{Log, View};
 
-/// How many deliveries of a replay are in the queue at most.
+/// The maximum number of a replay's deliveries in the queue.
 const REPLAYED_AT_ONCE: usize = 8;
 
-/// Looks through what a replay would put back. Reads the whole range: not for a turn.
+/// Plans a replay: counts what it would requeue. Reads the whole range: not within a turn.
 pub(crate) fn plan(
     view: &dyn View,
     log: &dyn Log,
@@ -44,16 +43,20 @@ pub(crate) fn plan(
     let (from, until) = (lowest_id(Some(filter.since)), filter.until.map_or(u128::MAX, |until| lowest_id(Some(until))));
     let mut sequences: Option<(u64, u64)> = None;
     let mut queued = 0;
-    let passed = |head: Head, payload: &[u8]| Owing::read(number, head, payload).map(|owing| owing.event.bits() < from);
+    let passed = |head: Head, payload: &[u8]| {
+        AcceptedDelivery::read(number, head, payload).map(|accepted| accepted.event.bits() < from)
+    };
     log.ascending(Term::Owed(number), &passed, &mut |head, payload| {
-        let Some(owing) = Owing::read(number, head, payload) else { return Ok(ControlFlow::Continue(())) };
-        if owing.event.bits() >= until || owing.sequence() >= next_sequence {
+        let Some(accepted) = AcceptedDelivery::read(number, head, payload) else {
+            return Ok(ControlFlow::Continue(()));
+        };
+        if accepted.event.bits() >= until || accepted.sequence() >= next_sequence {
             return Ok(ControlFlow::Break(()));
         }
-        let first = sequences.map_or(owing.sequence(), |(first, _)| first);
-        sequences = Some((first, owing.sequence()));
-        if owing.is_of(filter.events.iter().map(EventType::as_str))
-            && prior_state(view, owing.delivery(), filter.failed_only)?.is_some()
+        let first = sequences.map_or(accepted.sequence(), |(first, _)| first);
+        sequences = Some((first, accepted.sequence()));
+        if accepted.is_of(filter.events.iter().map(EventType::as_str))
+            && prior_state(view, accepted.delivery(), filter.failed_only)?.is_some()
         {
             queued += 1;
         }
@@ -75,10 +78,10 @@ fn prior_state(view: &dyn View, id: DeliveryId, failed_only: bool) -> Result<Opt
     if has(keys::OWED)? || (failed_only && !dead) {
         return Ok(None);
     }
-    Ok(Some(PriorState::from(dead.then_some(Standing::Failed))))
+    Ok(Some(PriorState::from(dead.then_some(State::Failed))))
 }
 
-/// Begins a replay.
+/// Starts a replay.
 pub(crate) fn replay(turn: &mut Turn<'_>, id: SubscriptionId, replay: &Replay) -> Result<(), StoreError> {
     let Some(current) = current(turn, id) else { return Err(StoreError::NotFound) };
     let (next, last) = replay.sequences;
@@ -92,35 +95,35 @@ pub(crate) fn replay(turn: &mut Turn<'_>, id: SubscriptionId, replay: &Replay) -
     Ok(())
 }
 
-/// Cancels all that waits for a subscription, and ends its replays. Says how much that is.
+/// Cancels all pending deliveries of a subscription, and ends its replays; returns the number of deliveries.
 pub(crate) fn discard(turn: &mut Turn<'_>, id: SubscriptionId) -> Result<u64, StoreError> {
     let (number, waiting, last, replays) = {
         let registry = lock(turn.registry);
-        let Some(account) = registry.get(id) else { return Err(StoreError::NotFound) };
-        let number = account.subscription.number;
-        let waiting = account.counts.waiting();
+        let Some(state) = registry.get(id) else { return Err(StoreError::NotFound) };
+        let number = state.subscription.number;
+        let waiting = state.counts.waiting();
         let replays: Vec<ReplayRecord> = registry.replays_of(number).cloned().collect();
-        (number, waiting, account.next_sequence - 1, replays)
+        (number, waiting, state.next_sequence - 1, replays)
     };
     let ended = replays.into_iter().map(|replay| ReplayRecord { last: 0, outstanding: Vec::new(), ..replay });
-    let mut steps: Vec<Record> = ended.map(Record::from).collect();
+    let mut records: Vec<Record> = ended.map(Record::from).collect();
     if waiting > 0 {
-        steps.push(Record::from(DiscardRecord { number, last }));
+        records.push(Record::from(DiscardRecord { number, last }));
     }
-    if !steps.is_empty() {
-        turn.write(steps);
+    if !records.is_empty() {
+        turn.write(records);
         turn.carried.has_work = true;
     }
     Ok(waiting)
 }
 
-/// Cancels some of what is being discarded; tells whether there is more.
+/// Cancels some deliveries of a discard; returns whether there are more.
 pub(crate) fn discard_some(turn: &mut Turn<'_>) -> Result<bool, StoreError> {
     let discards = lock(turn.registry).discards();
     let Some(discard) = discards.first().copied() else { return Ok(false) };
     let mut left = turn.scan(&keys::numbered(keys::OWED, discard.number), None, ENDED_AT_ONCE)?;
-    let behind = keys::sequence(keys::OWED, discard.number, discard.last);
-    left.retain(|(key, _)| *key <= behind);
+    let last = keys::sequence(keys::OWED, discard.number, discard.last);
+    left.retain(|(key, _)| *key <= last);
     if left.is_empty() {
         turn.write(vec![Record::from(DiscardRecord { last: 0, ..discard })]);
         return Ok(discards.len() > 1);
@@ -128,19 +131,19 @@ pub(crate) fn discard_some(turn: &mut Turn<'_>) -> Result<bool, StoreError> {
     Ok(cancel_all(turn, discard.number, &left, "what waited for its subscription was discarded"))
 }
 
-/// Puts the next few deliveries of each subscription's oldest replay back; tells whether there
-/// is more to be done at once.
+/// Requeues the next few deliveries of each subscription's oldest replay; returns whether there are more to requeue at
+/// once.
 pub(crate) fn replay_some(turn: &mut Turn<'_>) -> Result<bool, StoreError> {
     let replays = lock(turn.registry).replays();
     turn.carried.ahead.keep_replays(&replays);
     let mut more = false;
     for replay in replays {
-        more |= go_on_with(turn, &replay)?;
+        more |= advance(turn, &replay)?;
     }
     Ok(more)
 }
 
-fn go_on_with(turn: &mut Turn<'_>, before: &ReplayRecord) -> Result<bool, StoreError> {
+fn advance(turn: &mut Turn<'_>, before: &ReplayRecord) -> Result<bool, StoreError> {
     let mut outstanding = Vec::with_capacity(REPLAYED_AT_ONCE);
     for sequence in &before.outstanding {
         if turn.get(&keys::sequence(keys::OWED, before.number, *sequence))?.is_some() {
@@ -151,20 +154,20 @@ fn go_on_with(turn: &mut Turn<'_>, before: &ReplayRecord) -> Result<bool, StoreE
         return Ok(false);
     }
     let mut replay = ReplayRecord { outstanding, ..before.clone() };
-    let back = if replay.next <= replay.last { next_of(turn, &mut replay)? } else { Vec::new() };
+    let requeued = if replay.next <= replay.last { next_of(turn, &mut replay)? } else { Vec::new() };
     if replay == *before {
         return Ok(false);
     }
-    // It goes on at once if nothing that it has put back will end and wake it.
+    // Continue at once if no requeued delivery is left whose end would trigger the next step.
     let more = replay.outstanding.is_empty();
-    let requeued = |(delivery, before): &(Delivery, PriorState)| {
+    let record = |(delivery, before): &(Delivery, PriorState)| {
         Record::from(Box::new(Requeued { delivery: DeliveryRecord::from(delivery), before: *before }))
     };
-    let mut steps: Vec<Record> = back.iter().map(requeued).collect();
-    steps.push(Record::from(replay));
-    turn.write(steps);
-    if !back.is_empty() {
-        turn.outcome.events.push(StoreEvent::Owed(back.into_iter().map(|(delivery, _)| delivery).collect()));
+    let mut records: Vec<Record> = requeued.iter().map(record).collect();
+    records.push(Record::from(replay));
+    turn.write(records);
+    if !requeued.is_empty() {
+        turn.outcome.events.push(StoreEvent::Owed(requeued.into_iter().map(|(delivery, _)| delivery).collect()));
     }
     Ok(more)
 }
@@ -199,12 +202,12 @@ fn next_of(turn: &mut Turn<'_>, replay: &mut ReplayRecord) -> Result<Vec<(Delive
 
 fn as_replayed(delivery: Delivery, now: Timestamp, give_up_at: Timestamp) -> Delivery {
     // Somebody wants it now, however old it is.
-    Delivery { state: Standing::Pending, due: now, give_up_at, expire_at: None, replay: true, ..delivery }
+    Delivery { state: State::Pending, due: now, give_up_at, expire_at: None, replay: true, ..delivery }
 }
 
-/// The sequence number that a subscription's next delivery gets.
+/// The subscription's number and next sequence number.
 pub(crate) fn next_sequence(registry: &Registry, id: SubscriptionId) -> Option<(u32, u64)> {
-    registry.get(id).map(|account| (account.subscription.number, account.next_sequence))
+    registry.get(id).map(|state| (state.subscription.number, state.next_sequence))
 }
 
 #[cfg(test)]
@@ -242,7 +245,7 @@ mod tests {
         engine.decide(|turn| replay(turn, id, &planned)).0.unwrap();
         let mut seen = Vec::new();
         while engine.carried.has_work {
-            engine.decide(maintenance::do_some).0.unwrap();
+            engine.decide(maintenance::run_some).0.unwrap();
             let back = owed(&engine);
             assert!(back.len() <= REPLAYED_AT_ONCE, "{}", back.len());
             for delivery in back {

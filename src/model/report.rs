@@ -1,21 +1,21 @@
-//! The call report: kept up as events are accepted, so that asking for it reads no event.
+//! The call report: maintained as events are accepted, so that reading it touches no events.
 //!
-//! **What is kept.** Of each call its [marks](crate::core::call) (`t`), so that what comes late or again is told from
-//! what is new. Of all calls of a company that began in one hour, with one domain, source and agent: how many had what,
-//! how they ended, and how long things took (`a`, a key for each, so that an event changes little). A call that
-//! turns out to have begun in another hour, or gets an agent, is taken out of one group and put into the other.
+//! **What is kept.** For each call, its [marks](crate::core::call) (`t`), which tell late or repeated events from new
+//! ones. For all calls of a company that started in the same hour, with the same domain, source and agent: how many had
+//! which events, their outcomes, and how long things took (`a`, one key for each, so that an event changes little). A
+//! call whose start moves to another hour, or which gets an agent, moves from one group to the other.
 //!
-//! **How long.** A call's marks until it is `event_age` since the last of them, and a little longer: an event that
-//! comes after that counts as of a new call. The groups for good; their names are a site's and an agent's, no lead's.
-//! A backup has both. Where a salvage has to make `state` anew from the log, the report begins with the
-//! oldest event that is still kept. A directory of a time when there was no report has one from then on.
+//! **How long.** A call's marks until `event_age` after the last of them, and a little longer: a later event counts as
+//! one of a new call. The groups indefinitely; their names are those of sites and agents, not of leads. A backup has
+//! both. If a salvage rebuilds the view from the log, the report starts with the oldest retained event. A directory
+//! that predates the report has one from its upgrade on.
 //!
-//! **Why applying an event twice changes nothing more**, also where the state is of a later time already, in parts: each
-//! value says which event changed it last. Ids ascend in the log, so a value whose last one is not below the event's
-//! has it. A call's marks are only ever added to, each with the event that it is of; so what the call added to the
-//! report before the event, and with it, can be told at any later time. And each group is brought from the one to
-//! the other exactly if its own last event is below. A group of which nothing is left goes, and what is then taken
-//! out of it once more is not there.
+//! **Why applying an event twice changes nothing more**, even if parts of the view are of a later time: each value
+//! holds the id of the event that changed it last. Ids ascend in the log, so a value whose last id is not below the
+//! event's includes it. A call's marks are append-only, each with its event; so what the call contributed to the report
+//! before the event, and with it, can be computed at any later time. And each group is moved from the one to the other
+//! only if its own last id is below. An empty group is removed, and removing a contribution from it again has no
+//! effect.
 
 mod groups;
 
@@ -33,20 +33,20 @@ use crate::model::view::{View, ViewMut};
 
 use self::groups::Groups;
 
-/// How many keys of the report are read in one go.
+/// How many keys of the report are read per scan.
 const PAGE: usize = 500;
 /// How many different outcomes one set of figures shows.
 const SHOWN_OUTCOMES: usize = 500;
 
-/// Takes in what was heard, in the order of its ids, which are above those of all records before: once a group commit is
-/// durable and answered, for most of its events change the same few groups.
+/// Adds records to the report, in the order of their ids, which are above all earlier ones. Called once a group commit
+/// is durable and answered, because most of its events change the same few groups.
 pub(crate) fn take_in_all(heard: impl IntoIterator<Item = Record>, view: &dyn ViewMut) {
     let mut groups = Groups::of(view);
     for Record { id, body } in heard {
         match body {
             Body::Accepted(accepted) => event_accepted(EventId::from_bits(id), &accepted, &mut groups),
             Body::Message(message) => message_stored(MessageId::from_bits(id), &message, &mut groups),
-            _ => debug_assert!(false, "the report takes in events and messages alone"),
+            _ => debug_assert!(false, "the report is made of events and messages only"),
         }
     }
     groups.write();
@@ -62,7 +62,7 @@ fn event_accepted(id: EventId, accepted: &Accepted, groups: &mut Groups<'_>) {
         source,
         data: accepted.data(),
     };
-    take_in(groups, (accepted.company(), accepted.call()), id.bits(), heard);
+    add_observation(groups, (accepted.company(), accepted.call()), id.bits(), heard);
 }
 
 fn message_stored(id: MessageId, message: &MessageRecord, groups: &mut Groups<'_>) {
@@ -73,11 +73,11 @@ fn message_stored(id: MessageId, message: &MessageRecord, groups: &mut Groups<'_
         domain: thread.domain.as_ref(),
         source: thread.source,
     };
-    take_in(groups, (thread.company.as_str(), thread.call.as_str()), id.bits(), heard);
+    add_observation(groups, (thread.company.as_str(), thread.call.as_str()), id.bits(), heard);
 }
 
-/// Takes in something that was heard of a call (its company and its id), in the step that `id` stands for.
-fn take_in(groups: &mut Groups<'_>, call: (&str, &str), id: u128, heard: Heard<'_>) {
+/// Adds one observation about a call (its company and id), made by the record `id`.
+fn add_observation(groups: &mut Groups<'_>, call: (&str, &str), id: u128, heard: Heard<'_>) {
     if let Err(error) = change(groups, call, id, heard) {
         groups.view.note_failure(error);
     }
@@ -118,12 +118,12 @@ fn change(
     groups.regroup(company, id, share(&marks[..before]).as_ref(), share(&marks).as_ref())
 }
 
-/// The last that was heard of a call.
-pub(crate) fn last_heard(value: &[u8]) -> Option<u128> {
+/// The id of the last record added to a call.
+pub(crate) fn last_event(value: &[u8]) -> Option<u128> {
     unversioned::<CallRecord>(value).map(|call| call.last)
 }
 
-/// The group that a key is of.
+/// The group that a key belongs to.
 struct Group {
     company: String,
     place: Place,
@@ -174,7 +174,7 @@ fn hour(millis: u64) -> u32 {
 }
 
 impl Group {
-    /// If it is outside of the hours: the key behind which the next one inside may be.
+    /// If it is outside the hours: the key after which the next one inside may be.
     fn skip(&self, from: u32, until: u32) -> Option<Vec<u8>> {
         if self.place.hour < from {
             return Some(keys::groups_from(&self.company, from));
@@ -202,7 +202,7 @@ impl Group {
     }
 }
 
-/// Adds a value of a group to figures; `None`, and nothing is added, if it cannot be read.
+/// Adds a group's value to figures; `None`, without adding anything, if it is unreadable.
 fn add(figures: &mut Figures, part: GroupPart, value: &[u8]) -> Option<()> {
     let times = |value: &[u8]| unversioned::<GroupTimes>(value).map(GroupTimes::times);
     match part {

@@ -1,25 +1,25 @@
-//! Retention: how long events and entries of the log are kept, and giving their space back.
+//! Retention: how long events and log entries are kept, and how their space is reclaimed.
 //!
-//! **What is kept.** An event until it is `event_age` old. A message until it is `conversation_age` old; a thread goes with
-//! its last message ([`tidy`](crate::model::tidy)). An entry of the log until it is `log_age` old, or
-//! until the entries after it fill `log_bytes`, whatever comes first. A delivery that is still owed ends as
-//! `expired`, in the log, when its event's time is over, and a dead letter goes with its event: the committer
-//! does that in small steps ([`tidy`](crate::model::tidy)), and only then may the event go. Where an entry that ended
-//! a delivery goes before its event does, a short frame stays that says how it ended, so that the delivery is
-//! shown as what it is. Subscriptions and tokens are written again at the beginning of every journal file; the files
-//! before it need not keep them.
+//! **What is kept.** An event until it is `event_age` old. A message until it is `conversation_age` old; a thread is
+//! removed with its last message ([`maintenance`](crate::model::maintenance)). A log entry until it is `log_age` old,
+//! or until newer entries fill `log_bytes`, whichever comes first. A delivery still pending when its event expires ends
+//! as `expired`, with a log entry, and a dead letter is removed with its event: the writer does that in small steps
+//! ([`maintenance`](crate::model::maintenance)), and only then may the event be dropped. If the entry that ended a
+//! delivery is dropped before its event, a short record of the end replaces it, so that the delivery keeps its state.
+//! Subscriptions and tokens are repeated in the snapshot at the beginning of every segment, so older segments need not
+//! keep them.
 //!
-//! **How it goes.** Both kinds leave in the order in which they came, so nothing is gained by writing a file
-//! again for a part of them. A file is written again once, when all its entries of the log are over while
-//! events in it are not (or the other way round), and dropped when it is the oldest and nothing in it is
-//! kept. What is over therefore stays at most as long as one file lasts: files are a small part of `log_bytes`
-//! and of what there is ([`Rules::file_bytes`]), and one that has been written to for an eighth of the shorter age
-//! is closed though it is not full ([`Rules::file_age`]). An empty file in the middle stays as a header until
-//! it is the oldest, so that a missing one is noticed.
+//! **How it is reclaimed.** Events and log entries expire in the order in which they were written, so rewriting a
+//! segment to remove a part of them gains nothing. A segment is rewritten once, when all its log entries have expired
+//! while events in it have not (or the other way round), and dropped when it is the oldest and nothing in it is
+//! retained. Expired data therefore stays for at most the span of one segment: segments are a small part of `log_bytes`
+//! and of the total ([`Rules::file_bytes`]), and one that has been written to for an eighth of the shortest age is
+//! closed though it is not full ([`Rules::file_age`]). An empty segment in the middle stays as a header until it is the
+//! oldest, so that a missing one is noticed.
 //!
-//! **Always.** Only files that the state database has taken in, and behind which all subscriptions are
-//! written again, are touched. A frame that cannot be read is kept, and a damaged file is left as it is. The
-//! work is done by a thread of its own ([`keeper`]), slowly; the committer never waits for it.
+//! **Invariants.** Only segments are touched that a checkpoint covers and that are followed by a complete snapshot. An
+//! unreadable record is kept, and a damaged segment is left unchanged. The work is done slowly by a thread of its own;
+//! the writer never waits for it.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -28,44 +28,44 @@ use crate::core::time::Timestamp;
 use crate::model::query::lowest_id;
 use crate::model::segment::{Due, SegmentStats};
 
-/// How large a journal file becomes, in bytes. The least in tests, which have no millions of events.
+/// The size of a segment in bytes. Small in tests, which do not have millions of events.
 const FILE_BYTES: RangeInclusive<u64> = if cfg!(test) { 8 << 10..=64 << 20 } else { 1 << 20..=64 << 20 };
-/// Into about how many files the journal is divided: so many are open at once.
+/// The approximate number of segments of the log, each of which is an open file.
 const FILES: u64 = 256;
-/// The part of an age, or of `log_bytes`, that one file may hold.
+/// The fraction of an age, or of `log_bytes`, that one segment may span.
 const PART: u32 = 8;
 
-/// How long things are kept.
+/// How long data is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rules {
-    /// How old an entry of the log becomes.
+    /// The age at which log entries expire.
     pub log_age: Duration,
-    /// How many bytes of entries of the log are kept.
+    /// The maximum total size of log entries, in bytes.
     pub log_bytes: u64,
-    /// How old an event becomes.
+    /// The age at which events expire.
     pub event_age: Duration,
-    /// How old a message of a conversation becomes.
+    /// The age at which messages expire.
     pub conversation_age: Duration,
 }
 
 impl Rules {
-    /// For how long one journal file is written to, if it does not fill before.
+    /// How long a segment is written to, unless it is full earlier.
     pub(crate) fn file_age(&self) -> Duration {
         self.log_age.min(self.event_age).min(self.conversation_age) / PART
     }
 
-    /// At what size a journal file is full, if all files together have `total` bytes.
+    /// The size at which a segment is full, if all segments together have `total` bytes.
     pub(crate) fn file_bytes(&self, total: u64) -> u32 {
         let wanted = (self.log_bytes / u64::from(PART)).max(total / FILES);
         u32::try_from(wanted.clamp(*FILE_BYTES.start(), *FILE_BYTES.end())).unwrap_or(u32::MAX)
     }
 
-    /// The time up to which messages are over.
+    /// The time before which messages have expired.
     pub(crate) fn messages_over(&self, now: Timestamp) -> Timestamp {
         earlier(now, self.conversation_age)
     }
 
-    /// The time up to which events are over.
+    /// The time before which events have expired.
     pub(crate) fn events_over(&self, now: Timestamp) -> Timestamp {
         earlier(now, self.event_age)
     }
@@ -75,8 +75,8 @@ fn earlier(now: Timestamp, by: Duration) -> Timestamp {
     Timestamp::from_millis(now.millis().saturating_sub(u64::try_from(by.as_millis()).unwrap_or(u64::MAX)))
 }
 
-/// The files out of which something is to go, the oldest first. `stats` are all files, the newest last;
-/// only those below `before` may be touched.
+/// The segments with something to remove, oldest first. `stats` has all segments, newest last; only those below
+/// `before` may be touched.
 pub(crate) fn due(rules: &Rules, stats: &[(u32, SegmentStats)], before: u32, now: Timestamp) -> Vec<Due> {
     let log_below = lowest_id(Some(earlier(now, rules.log_age)));
     let events_below = lowest_id(Some(rules.events_over(now)));

@@ -1,51 +1,51 @@
-//! What an engine tells of one file of its log, and what it is told to do with the records in it.
+//! The interface about segments of the log: their statistics, and what to do with the records in them.
 
 use crate::model::record::Head;
 use crate::model::term::Terms;
 
-/// What there is in a journal file, in short.
+/// Statistics of a segment.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct SegmentStats {
-    /// The first byte behind its last frame; 0 if it has none.
+    /// The end of its last record; 0 if it has none.
     pub(crate) end: u32,
-    /// How many bytes of it are entries of the log.
+    /// The size of its log entries, in bytes.
     pub(crate) logged: u32,
-    /// The id of the last of them; 0 if there is none.
+    /// The id of the last log entry; 0 if there is none.
     pub(crate) last_logged: u128,
-    /// The id of the last frame that is an event, or goes when its event goes; 0 if there is none.
+    /// The id of the last record that is an event, or expires with its event; 0 if there is none.
     pub(crate) last_event: u128,
     /// The id of the last message; 0 if there is none.
     pub(crate) last_message: u128,
-    /// By how many milliseconds an id in it is younger, at most, than the time that its frame tells: of an entry of the
-    /// log, as long as its attempt took; otherwise only where the clock was set back.
+    /// The maximum by which an id is later than its record's time, in milliseconds: for a log entry the duration of its
+    /// attempt; otherwise nonzero only if the clock was set back.
     pub(crate) late: u64,
 }
 
 impl Disposition {
-    /// It stays if `kept`.
+    /// Keeps the record if `kept`.
     pub(crate) const fn keep_if(kept: bool) -> Self {
         if kept { Self::Keep } else { Self::Drop }
     }
 }
 
-/// What becomes of a frame.
+/// What to do with a record.
 pub(crate) enum Disposition {
-    /// It stays.
+    /// Keep it.
     Keep,
-    /// It goes.
+    /// Drop it.
     Drop,
-    /// It stays under the same id, as this kind with this payload.
+    /// Replace it, under the same id, by this kind with this payload.
     Replace(u8, Vec<u8>),
 }
 
-/// What becomes of a record in the statistics and lists of its file.
+/// The class of a record in segment statistics and lists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Class {
     /// An event.
     Event,
-    /// It goes when its event goes.
+    /// Expires with its event.
     WithEvent,
-    /// An entry of the log of attempts.
+    /// A log entry.
     LogEntry,
     /// A message.
     Message,
@@ -53,14 +53,14 @@ pub(crate) enum Class {
     Other,
 }
 
-/// What an engine must be told about records, whose meaning it does not know.
+/// What an engine needs to know about records, since it does not know their meaning.
 #[derive(Clone, Copy)]
 pub(crate) struct Schema {
     /// The class of a kind.
     pub(crate) class: fn(u8) -> Class,
-    /// The terms under which a record is found.
+    /// The index terms of a record.
     pub(crate) terms: fn(Head, &[u8]) -> Terms,
-    /// Whether records of a kind may not say whose they are.
+    /// Whether records of a kind may lack an owner.
     pub(crate) may_be_unowned: fn(u8) -> bool,
 }
 
@@ -70,17 +70,17 @@ impl std::fmt::Debug for Schema {
     }
 }
 
-/// What is over in one journal file.
+/// What has expired in a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Due {
-    /// The file's number.
+    /// The segment's number.
     pub(crate) number: u32,
     /// Whether it is the oldest.
     pub(crate) oldest: bool,
-    /// Entries of the log with ids below are over.
+    /// Log entries with ids below have expired.
     pub(crate) log_below: u128,
-    /// Events with ids below are over.
+    /// Events with ids below have expired.
     pub(crate) events_below: u128,
-    /// Messages with ids below are over.
+    /// Messages with ids below have expired.
     pub(crate) messages_below: u128,
 }

@@ -1,26 +1,26 @@
-//! The limits and periods by which commands are decided.
+//! The limits and periods used by decisions.
 
 use std::time::Duration;
 
 use crate::model::retention::Rules as Retention;
 
-/// What the store is told at its opening.
+/// The settings of a store.
 #[derive(Debug, Clone, Copy)]
 pub struct Settings {
-    /// How much memory the state database may use for its cache.
+    /// The cache size of the state database, in bytes.
     pub cache_bytes: u64,
     /// How long after acceptance a delivery is given up.
     pub give_up_after: Duration,
-    /// How long a producer's id is remembered.
+    /// The idempotency window: how long a producer's id is remembered.
     pub idempotency_window: Duration,
-    /// How long events and entries of the log are kept.
+    /// How long data is kept.
     pub retention: Retention,
-    /// How many bytes of the file system are to stay free.
+    /// The disk space to keep free, in bytes.
     pub min_free_bytes: u64,
-    /// The most bytes of the data of an event that is raised here: no more than may be posted.
+    /// The maximum size of the data of a raised event: the same as for a posted one.
     pub max_data_bytes: usize,
-    /// How many subscriptions one company may have.
+    /// The maximum number of subscriptions of a company.
     pub subscriptions_per_company: u32,
-    /// How many deliveries one request may cause.
+    /// The maximum number of deliveries caused by one request.
     pub deliveries_per_request: u32,
 }

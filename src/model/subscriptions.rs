@@ -1,4 +1,4 @@
-//! Creating, changing and deleting subscriptions, and their secrets.
+//! Creating, changing and deleting subscriptions, and rotating their secrets.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,11 +9,11 @@ use crate::core::seal::Keyring;
 use crate::core::subscription::{DisabledReason, PreviousSecret, Secret, Subscription};
 use crate::core::subscription_input::{Change as Patch, Draft};
 use crate::model::error::StoreError;
+use crate::model::health::Health;
 use crate::model::lock::lock;
 use crate::model::notice::StoreEvent;
 use crate::model::record::{Record, SubscriptionRecord, SubscriptionStateRecord};
 use crate::model::registry::SubscriptionState;
-use crate::model::standing::Health;
 use crate::model::turn::{Turn, random_secret};
 
 /// Creates a subscription.
@@ -32,10 +32,10 @@ pub(crate) fn create(turn: &mut Turn<'_>, draft: Draft) -> Result<Arc<Subscripti
     }
     let id = SubscriptionId::from_bits(turn.next_id());
     let secret = draft.secret().cloned().unwrap_or_else(|| Secret::from_bytes(random_secret()));
-    Ok(keep(turn, draft.into_subscription(id, number, secret, turn.now)))
+    Ok(store(turn, draft.into_subscription(id, number, secret, turn.now)))
 }
 
-/// Changes a subscription as it is now.
+/// Applies a change to the current subscription.
 pub(crate) fn change(turn: &mut Turn<'_>, id: SubscriptionId, patch: &Patch) -> Result<Arc<Subscription>, StoreError> {
     let current = match current(turn, id) {
         Some(current) if current.is_locked() => {
@@ -46,26 +46,26 @@ pub(crate) fn change(turn: &mut Turn<'_>, id: SubscriptionId, patch: &Patch) -> 
     };
     match patch.apply(&current, turn.now) {
         Ok(changed) if changed.enabled() && !current.enabled() => {
-            let healthy = as_if_it_had_not_failed(turn, changed.number);
-            Ok(keep_with(turn, changed, healthy))
+            let reset = reset_health(turn, changed.number);
+            Ok(store_with(turn, changed, reset))
         }
-        Ok(changed) => Ok(keep(turn, changed)),
+        Ok(changed) => Ok(store(turn, changed)),
         Err(invalid) => Err(StoreError::Invalid(invalid)),
     }
 }
 
-/// The step that begins a subscription's health anew. Whoever enables it again has seen to the receiver: with
-/// what was held against it before, its next failure alone would disable it.
-fn as_if_it_had_not_failed(turn: &Turn<'_>, number: u32) -> Option<Record> {
+/// Resets a subscription's health. Whoever enables it again has fixed the receiver; with its old failures the next one
+/// alone would disable it.
+fn reset_health(turn: &Turn<'_>, number: u32) -> Option<Record> {
     let mut registry = lock(turn.registry);
-    let account = registry.account(number)?;
-    let health = Health { last_success: account.health.last_success, ..Health::default() };
-    let (next_sequence, health) = (account.next_sequence, health.into());
+    let state = registry.state_mut(number)?;
+    let health = Health { last_success: state.health.last_success, ..Health::default() };
+    let (next_sequence, health) = (state.next_sequence, health.into());
     Some(Record::from(SubscriptionStateRecord { number, next_sequence, health }))
 }
 
-/// Gives a subscription a new secret, `given` or a fresh one; the old one signs too for `overlap`. One whose secrets could not be opened
-/// has lost its headers and its client certificate, and stays disabled.
+/// Gives a subscription a new secret, `given` or generated; the previous one also signs for `overlap`. A subscription
+/// whose secrets could not be opened has lost its headers and its client certificate, and stays disabled.
 pub(crate) fn rotate(
     turn: &mut Turn<'_>,
     id: SubscriptionId,
@@ -74,7 +74,7 @@ pub(crate) fn rotate(
 ) -> Result<Secret, StoreError> {
     let Some(current) = current(turn, id) else { return Err(StoreError::NotFound) };
     if given.as_ref() == Some(&current.secret) && !current.is_locked() {
-        // The one before would go, and with it the overlap that may be running.
+        // The previous secret would be dropped, and with it an overlap that may be running.
         let invalid = Invalid::one("/secret", "is the one that it has already");
         return Err(StoreError::Invalid(invalid));
     }
@@ -84,25 +84,25 @@ pub(crate) fn rotate(
     let disabled = if current.is_locked() { Some(DisabledReason::ByHand) } else { current.disabled };
     let secrets = Subscription { secret: secret.clone(), previous_secret, ..(*current).clone() };
     let changed = Subscription { disabled, updated_at: turn.now, ..secrets };
-    keep(turn, changed);
+    store(turn, changed);
     Ok(secret)
 }
 
 pub(crate) fn current(turn: &Turn<'_>, id: SubscriptionId) -> Option<Arc<Subscription>> {
-    lock(turn.registry).get(id).map(|account| account.subscription.clone())
+    lock(turn.registry).get(id).map(|state| state.subscription.clone())
 }
 
-/// The step that writes a subscription.
+/// The record of a subscription.
 pub(crate) fn record_of(turn: &Turn<'_>, subscription: &Subscription) -> Record {
     let keys = lock(turn.registry).keys().clone();
     Record::from(Box::new(SubscriptionRecord::sealed_by(subscription, false, &keys)))
 }
 
-fn keep(turn: &mut Turn<'_>, subscription: Subscription) -> Arc<Subscription> {
-    keep_with(turn, subscription, None)
+fn store(turn: &mut Turn<'_>, subscription: Subscription) -> Arc<Subscription> {
+    store_with(turn, subscription, None)
 }
 
-fn keep_with(turn: &mut Turn<'_>, subscription: Subscription, more: Option<Record>) -> Arc<Subscription> {
+fn store_with(turn: &mut Turn<'_>, subscription: Subscription, more: Option<Record>) -> Arc<Subscription> {
     let records = std::iter::once(record_of(turn, &subscription)).chain(more);
     turn.write(records.collect());
     let subscription = Arc::new(subscription);
@@ -110,11 +110,11 @@ fn keep_with(turn: &mut Turn<'_>, subscription: Subscription, more: Option<Recor
     subscription
 }
 
-/// Deletes a subscription; what it is owed is cancelled by [`Handler::tidy`].
+/// Deletes a subscription; [`maintenance`](crate::model::maintenance) cancels its deliveries.
 pub(crate) fn delete(turn: &mut Turn<'_>, id: SubscriptionId) -> Result<(), StoreError> {
     let record = {
         let registry = lock(turn.registry);
-        registry.get(id).map(|account| as_record(account, registry.keys()).deleted())
+        registry.get(id).map(|state| current_record(state, registry.keys()).deleted())
     };
     let Some(record) = record else { return Err(StoreError::NotFound) };
     turn.write(vec![Record::from(Box::new(record))]);
@@ -123,8 +123,8 @@ pub(crate) fn delete(turn: &mut Turn<'_>, id: SubscriptionId) -> Result<(), Stor
     Ok(())
 }
 
-/// The record of a subscription as it is to be written now: as it stands where its secrets could not be opened.
-pub(crate) fn as_record(account: &SubscriptionState, keys: &Keyring) -> SubscriptionRecord {
-    let locked = account.locked.as_ref().and_then(|locked| SubscriptionRecord::of_value(&locked.value));
-    locked.unwrap_or_else(|| SubscriptionRecord::sealed_by(&account.subscription, account.deleted, keys))
+/// The record of a subscription to write now: the stored one if its secrets could not be opened.
+pub(crate) fn current_record(state: &SubscriptionState, keys: &Keyring) -> SubscriptionRecord {
+    let locked = state.locked.as_ref().and_then(|locked| SubscriptionRecord::of_value(&locked.value));
+    locked.unwrap_or_else(|| SubscriptionRecord::sealed_by(&state.subscription, state.deleted, keys))
 }

@@ -1,34 +1,34 @@
-//! The keys of an index: what a frame speaks of, and whose it is.
+//! Index keys: what a record is about, and its owner.
 //!
-//! A key is 49 bits: 26 of the hash of what is spoken of, then 23 of the hash of the company. So one company's list is
-//! found without a look at another's, and what every company has of one value, a call's id that is not unique, stands
-//! side by side. Two keys may be equal that are not the same, so whoever looks one up compares what was found.
+//! A key has 49 bits: 26 of the hash of the term, then 23 of the hash of the company. So one company's list is found
+//! without reading another's, and what all companies have for one value, such as a call id that is not unique, is
+//! contiguous. Different terms may have equal keys, so readers compare the records found.
 
-/// How many bits of a key tell the company; an id that is nobody else's has them for itself.
+/// The number of company bits of a key; a globally unique id uses them for itself.
 const OF_COMPANY: u32 = 23;
-/// How many bits a key has.
+/// The number of bits of a key.
 pub(crate) const BITS: u32 = 49;
-/// In place of a company: the list of all of them together.
+/// Instead of a company: the list of all companies together.
 const EVERY: u64 = 0;
-/// In place of a company: the frame does not say whose it is.
+/// Instead of a company: the record does not name its owner.
 const UNKNOWN: u64 = 1;
 
-/// What a frame may speak of.
+/// What a record may be about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Term<'a> {
-    /// Anything: each event and each entry of the log has it.
+    /// Every event, log entry and message has it.
     All,
     /// A domain.
     Domain(&'a str),
     /// An event type.
     Type(&'a str),
-    /// Where an event came from.
+    /// The source of an event.
     Source(&'a str),
-    /// The status of an entry of the log, or the state in which a delivery ended.
+    /// The status of a log entry, or the state in which a delivery ended.
     Status(&'a str),
-    /// The status code of an answer, or that there was none.
+    /// The status code of a response, or that there was none.
     Response(Option<u16>),
-    /// That an entry of the log is of a test.
+    /// A log entry of a test.
     Test,
     /// A call, by its id.
     Call(&'a str),
@@ -38,25 +38,25 @@ pub(crate) enum Term<'a> {
     Subscription(u128),
     /// A delivery, by the bits of its id.
     Delivery(u128),
-    /// That a subscription, by its number, is owed an event.
+    /// A delivery to a subscription, by its number.
     Owed(u32),
     /// An SMS thread, by the bits of its id.
     Thread(u128),
 }
 
-/// How a key is looked up.
+/// The index lists to read for a term.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Lookup {
     /// One list.
     One(u64),
-    /// Two lists: the company's, and that of frames that do not say whose they are.
+    /// Two lists: the company's, and that of records without an owner.
     Two(u64, u64),
-    /// All lists from the first key to the second.
+    /// All lists from the first key to the second, inclusive.
     Range(u64, u64),
 }
 
 impl<'a> Term<'a> {
-    /// FNV-1a over a letter for the kind and the value, mixed once more: stable, for it stands on the disk.
+    /// FNV-1a over a letter for the kind and the value, followed by a finalizer. Stable, since it is stored on disk.
     fn hash(self) -> u64 {
         let (letter, bytes): (u8, &[u8]) = match &self {
             Self::All => (b'a', &[]),
@@ -76,12 +76,12 @@ impl<'a> Term<'a> {
         fnv(letter, bytes)
     }
 
-    /// Whether it is an id that no two companies have.
+    /// Whether it is a globally unique id.
     const fn is_unique(self) -> bool {
         matches!(self, Self::Delivery(_) | Self::Owed(_) | Self::Thread(_))
     }
 
-    /// Whether there is a list of all companies together: of keys that have few values.
+    /// Whether there is a list of all companies together: for terms with few values.
     const fn is_listed_together(self) -> bool {
         matches!(self, Self::All | Self::Type(_) | Self::Source(_) | Self::Status(_) | Self::Response(_) | Self::Test)
     }
@@ -92,7 +92,7 @@ impl<'a> Term<'a> {
         ((hash >> (64 - BITS + OF_COMPANY)) << OF_COMPANY) | low
     }
 
-    /// Under which lists it is found: of a company, or of all.
+    /// The lists of a company, or of all companies.
     pub(crate) fn lookup(self, company: Option<&Owner>) -> Lookup {
         match company {
             _ if self.is_unique() => Lookup::One(self.with(EVERY)),
@@ -102,7 +102,7 @@ impl<'a> Term<'a> {
         }
     }
 
-    /// The same, and with what does not say whose it is.
+    /// The same, including records without an owner.
     pub(crate) fn lookup_with_unknown(self, company: Option<&Owner>) -> Lookup {
         match self.lookup(company) {
             Lookup::One(key) if !self.is_unique() && company.is_some() => Lookup::Two(key, self.with(UNKNOWN)),
@@ -111,20 +111,20 @@ impl<'a> Term<'a> {
     }
 }
 
-/// Owner a frame is, as keys have it.
+/// The owner of a record, as part of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Owner(u64);
 
 impl Owner {
-    /// Nothing says whose it is.
+    /// No owner is known.
     pub(crate) const UNKNOWN: Self = Self(UNKNOWN);
 
-    /// The company's.
+    /// A company.
     pub(crate) fn company(company: &str) -> Self {
         Self((fnv(b'C', company.as_bytes()) & ((1 << OF_COMPANY) - 1)).max(UNKNOWN + 1))
     }
 
-    /// The keys under which a frame of this company stands that speaks of `about`.
+    /// The keys of this owner's records about `about`.
     pub(crate) fn keys<'a>(self, about: impl IntoIterator<Item = Term<'a>>) -> Vec<u64> {
         let mut keys = Vec::with_capacity(32);
         for key in about {
@@ -140,17 +140,17 @@ impl Owner {
 fn fnv(letter: u8, bytes: &[u8]) -> u64 {
     let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
     let hash = bytes.iter().fold(step(0xcbf2_9ce4_8422_2325, &letter), step);
-    // FNV's upper bits hardly hear of the last byte (the finalizer of MurmurHash3).
+    // The last byte hardly affects FNV's upper bits (this is the finalizer of MurmurHash3).
     let hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
     hash ^ (hash >> 33)
 }
 
-/// What the index keeps of a frame's payload.
+/// The index data of a record.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct Terms {
     /// Its [keys](Term).
     pub(crate) keys: Vec<u64>,
-    /// The time in it by which lists are narrowed, in milliseconds; `None` if it has none.
+    /// The time that lists filter by, in milliseconds; `None` if it has none.
     pub(crate) at: Option<u64>,
 }
 
@@ -159,13 +159,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_stand_on_the_disk_and_stay_as_they_are() {
+    fn keys_are_stable_on_disk() {
         let keys = Owner::company("acme").keys([Term::All, Term::Call("c-1"), Term::Delivery(7)]);
         assert_eq!(keys, [522_280_396_390_400, 522_280_397_137_097, 418_120_980_980_937, 78_953_770_507_838]);
     }
 
     #[test]
-    fn one_value_of_all_companies_stands_side_by_side_and_no_other_does() {
+    fn a_value_is_contiguous_over_all_companies() {
         let key = |company: &str, call| Owner::company(company).keys([Term::Call(call)])[0];
         let Lookup::Range(first, last) = Term::Call("c-1").lookup(None) else { panic!("a range") };
         for number in 0..10_000 {

@@ -1,10 +1,10 @@
-//! The tokens in memory: every request asks for one, by its hash.
+//! In-memory index of tokens; every request looks one up by its hash.
 //!
-//! A hash is looked up by its first bytes and then compared in constant time. A use is noted in memory at once, and on the
-//! disk as a part of some later group commit: at most every [`NOTED_EVERY`] for each token, and when the store is closed. So
+//! A hash is looked up by its first bytes and then compared in constant time. A use is recorded in memory at once, and
+//! persisted with some later group commit: at most every [`PERSISTED_EVERY`] for each token, and when the store closes. So
 //! a use costs no sync, and a crash can lose the last minutes of it, but never a token or its revocation.
 //!
-//! Must not know who may do what with a token; one that has expired is found all the same.
+//! Must not know permissions; an expired token is found, too.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -16,49 +16,49 @@ use crate::core::id::TokenId;
 use crate::core::time::Timestamp;
 use crate::core::token::{Token, TokenHash};
 
-/// How far the disk may be behind with a token's last use.
-const NOTED_EVERY: Duration = Duration::from_secs(600);
-/// How many tokens there may be.
-const MOST: usize = 10_000;
-/// How many of them one company may have.
-const MOST_OF_COMPANY: usize = 1_000;
+/// The maximum lag of a token's persisted last use.
+const PERSISTED_EVERY: Duration = Duration::from_secs(600);
+/// The maximum number of tokens.
+const MAX: usize = 10_000;
+/// The maximum number of tokens of a company.
+const MAX_OF_COMPANY: usize = 1_000;
 
 /// A token in memory.
 #[derive(Debug)]
-struct Kept {
+struct Entry {
     token: Token,
-    /// When it was used last, in milliseconds; 0 for never.
+    /// The time of its last use, in milliseconds; 0 for never.
     used: AtomicU64,
 }
 
-impl Kept {
+impl Entry {
     fn token(&self) -> Token {
         let used = self.used.load(Relaxed);
         Token { last_used_at: (used > 0).then(|| Timestamp::from_millis(used)), ..self.token.clone() }
     }
 
-    /// How far the disk is behind with its last use.
-    fn behind(&self) -> Duration {
-        let noted = self.token.last_used_at.unwrap_or(Timestamp::from_millis(0));
-        Timestamp::from_millis(self.used.load(Relaxed)).since(noted)
+    /// The lag of its persisted last use.
+    fn lag(&self) -> Duration {
+        let persisted = self.token.last_used_at.unwrap_or(Timestamp::from_millis(0));
+        Timestamp::from_millis(self.used.load(Relaxed)).since(persisted)
     }
 }
 
 #[derive(Debug, Default)]
-struct Ring {
-    by_id: BTreeMap<TokenId, Arc<Kept>>,
-    /// By a part of their hash.
-    by_locator: HashMap<u64, Vec<Arc<Kept>>>,
+struct Index {
+    by_id: BTreeMap<TokenId, Arc<Entry>>,
+    /// By a part of the hash.
+    by_locator: HashMap<u64, Vec<Arc<Entry>>>,
 }
 
-impl Ring {
-    fn remove(&mut self, id: TokenId) -> Option<Arc<Kept>> {
+impl Index {
+    fn remove(&mut self, id: TokenId) -> Option<Arc<Entry>> {
         let old = self.by_id.remove(&id)?;
-        let place = old.token.hash.locator();
-        if let Some(there) = self.by_locator.get_mut(&place) {
-            there.retain(|kept| kept.token.id != id);
-            if there.is_empty() {
-                self.by_locator.remove(&place);
+        let locator = old.token.hash.locator();
+        if let Some(entries) = self.by_locator.get_mut(&locator) {
+            entries.retain(|entry| entry.token.id != id);
+            if entries.is_empty() {
+                self.by_locator.remove(&locator);
             }
         }
         Some(old)
@@ -68,91 +68,91 @@ impl Ring {
 /// All tokens.
 #[derive(Debug, Default)]
 pub(crate) struct Tokens {
-    ring: RwLock<Ring>,
-    /// Whether some use is to be noted on the disk.
+    index: RwLock<Index>,
+    /// Whether a use is due to be persisted.
     due: AtomicBool,
-    /// Whether every use is.
+    /// Whether every use is due.
     closing: AtomicBool,
 }
 
 impl Tokens {
-    /// Takes in a token that is new, or one of which more is noted.
+    /// Adds a token, or updates it.
     pub(crate) fn put(&self, token: Token) {
-        let mut ring = self.ring_mut();
-        let used_before = ring.remove(token.id).map_or(0, |old| old.used.load(Relaxed));
+        let mut index = self.index_mut();
+        let used_before = index.remove(token.id).map_or(0, |old| old.used.load(Relaxed));
         let used = used_before.max(token.last_used_at.map_or(0, Timestamp::millis));
-        let (id, place) = (token.id, token.hash.locator());
-        let kept = Arc::new(Kept { token, used: used.into() });
-        ring.by_id.insert(id, kept.clone());
-        ring.by_locator.entry(place).or_default().push(kept);
+        let (id, locator) = (token.id, token.hash.locator());
+        let entry = Arc::new(Entry { token, used: used.into() });
+        index.by_id.insert(id, entry.clone());
+        index.by_locator.entry(locator).or_default().push(entry);
     }
 
-    /// Forgets a token.
+    /// Removes a token.
     pub(crate) fn remove(&self, id: TokenId) {
-        self.ring_mut().remove(id);
+        self.index_mut().remove(id);
     }
 
     pub(crate) fn all(&self) -> Vec<Token> {
-        self.ring().by_id.values().map(|kept| kept.token()).collect()
+        self.index().by_id.values().map(|entry| entry.token()).collect()
     }
 
     pub(crate) fn get(&self, id: TokenId) -> Option<Token> {
-        self.ring().by_id.get(&id).map(|kept| kept.token())
+        self.index().by_id.get(&id).map(|entry| entry.token())
     }
 
-    /// The token with this hash; if it is still good, this is a use of it.
+    /// The token with this hash; counts as a use of it, unless it has expired.
     pub(crate) fn find(&self, hash: &TokenHash, now: Timestamp) -> Option<Token> {
-        let ring = self.ring();
-        let kept = ring.by_locator.get(&hash.locator())?.iter().find(|kept| kept.token.hash.same(hash))?;
-        if !kept.token.is_over(now) {
-            kept.used.fetch_max(now.millis(), Relaxed);
-            if kept.behind() >= NOTED_EVERY {
+        let index = self.index();
+        let entry = index.by_locator.get(&hash.locator())?.iter().find(|entry| entry.token.hash.same(hash))?;
+        if !entry.token.is_over(now) {
+            entry.used.fetch_max(now.millis(), Relaxed);
+            if entry.lag() >= PERSISTED_EVERY {
                 self.due.store(true, Relaxed);
             }
         }
-        Some(kept.token())
+        Some(entry.token())
     }
 
-    /// At most so many tokens with ids of these bits or above, ascending.
+    /// At most `most` tokens from the id with these bits on, ascending.
     pub(crate) fn from(&self, bits: u128, most: usize) -> Vec<Token> {
-        self.ring().by_id.range(TokenId::from_bits(bits)..).take(most).map(|(_, kept)| kept.token()).collect()
+        self.index().by_id.range(TokenId::from_bits(bits)..).take(most).map(|(_, entry)| entry.token()).collect()
     }
 
-    /// Why there can be no more, of this company or at all.
+    /// Why no more tokens are possible, for this company or at all.
     pub(crate) fn is_full(&self, company: Option<&Company>) -> Option<String> {
-        let ring = self.ring();
-        let of_company = |company| ring.by_id.values().filter(|kept| kept.token.company.as_ref() == company).count();
-        if ring.by_id.len() >= MOST {
-            Some(format!("there are {MOST} tokens already: revoke some that are no longer used"))
-        } else if company.is_some() && of_company(company) >= MOST_OF_COMPANY {
-            Some(format!("the company has {MOST_OF_COMPANY} tokens already: revoke some that are no longer used"))
+        let index = self.index();
+        let of_company = |company| index.by_id.values().filter(|entry| entry.token.company.as_ref() == company).count();
+        if index.by_id.len() >= MAX {
+            Some(format!("there are {MAX} tokens already: revoke some that are no longer used"))
+        } else if company.is_some() && of_company(company) >= MAX_OF_COMPANY {
+            Some(format!("the company has {MAX_OF_COMPANY} tokens already: revoke some that are no longer used"))
         } else {
             None
         }
     }
 
-    /// The store is about to be closed: every use is to be noted.
+    /// Marks every use as due, before the store closes.
     pub(crate) fn note_every_use(&self) {
         self.closing.store(true, Relaxed);
     }
 
-    /// The tokens whose last use is to be noted.
-    pub(crate) fn unnoted(&self) -> Vec<Token> {
+    /// The tokens whose last use is due to be persisted.
+    pub(crate) fn due_for_persisting(&self) -> Vec<Token> {
         let closing = self.closing.load(Relaxed);
         if !self.due.swap(false, Relaxed) && !closing {
             return Vec::new();
         }
-        let least = if closing { Duration::from_millis(1) } else { NOTED_EVERY };
-        let ring = self.ring();
-        ring.by_id.values().filter(|kept| kept.behind() >= least).map(|kept| kept.token()).collect()
+        let least = if closing { Duration::from_millis(1) } else { PERSISTED_EVERY };
+        let index = self.index();
+        index.by_id.values().filter(|entry| entry.lag() >= least).map(|entry| entry.token()).collect()
     }
 
-    fn ring(&self) -> RwLockReadGuard<'_, Ring> {
-        self.ring.read().unwrap_or_else(PoisonError::into_inner)
+    fn index(&self) -> RwLockReadGuard<'_, Index> {
+        self.index.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn ring_mut(&self) -> RwLockWriteGuard<'_, Ring> {
-        self.ring.write().unwrap_or_else(PoisonError::into_inner)
+    fn index_mut(&self) -> RwLockWriteGuard<'_, Index> {
+        self.index.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -186,35 +186,35 @@ mod tests {
         assert_eq!((find("one"), find("two"), find("three")), (Some(1), Some(2), None));
         tokens.remove(TokenId::from_bits(1));
         assert_eq!((find("one"), find("two")), (None, Some(2)));
-        assert!(tokens.ring().by_locator.len() == 1 && tokens.all().len() == 1);
+        assert!(tokens.index().by_locator.len() == 1 && tokens.all().len() == 1);
         let near = {
             let mut bytes = *TokenHash::of("two").bytes();
             bytes[31] ^= 1;
             TokenHash::from_bytes(bytes)
         };
-        assert_eq!(tokens.find(&near, START), None, "the whole hash counts, not where it stands");
+        assert_eq!(tokens.find(&near, START), None, "the whole hash is compared");
     }
 
     #[test]
-    fn uses_are_noted_seldom_and_at_the_end() {
+    fn uses_are_persisted_at_intervals_and_on_close() {
         let tokens = Tokens::default();
         tokens.put(token(1, "one", None));
         let hash = TokenHash::of("one");
         tokens.find(&hash, START).unwrap();
-        let first = tokens.unnoted();
-        assert_eq!(first[0].last_used_at, Some(START), "the first use is noted at once");
+        let first = tokens.due_for_persisting();
+        assert_eq!(first[0].last_used_at, Some(START), "the first use is persisted at once");
         tokens.put(first[0].clone());
         let soon = START.plus(Duration::from_secs(30));
         assert_eq!(tokens.find(&hash, soon).unwrap().last_used_at, Some(soon));
-        assert!(tokens.unnoted().is_empty(), "noted again after half a minute");
+        assert!(tokens.due_for_persisting().is_empty(), "persisted again after half a minute");
         tokens.note_every_use();
-        assert_eq!(tokens.unnoted()[0].last_used_at, Some(soon));
-        tokens.put(tokens.unnoted()[0].clone());
-        assert!(tokens.unnoted().is_empty());
+        assert_eq!(tokens.due_for_persisting()[0].last_used_at, Some(soon));
+        tokens.put(tokens.due_for_persisting()[0].clone());
+        assert!(tokens.due_for_persisting().is_empty());
     }
 
     #[test]
-    fn what_is_over_is_found_and_not_used() {
+    fn an_expired_token_is_found_and_not_used() {
         let tokens = Tokens::default();
         tokens.put(Token { expires_at: Some(START), ..token(1, "one", None) });
         let found = tokens.find(&TokenHash::of("one"), START).unwrap();
@@ -222,15 +222,15 @@ mod tests {
     }
 
     #[test]
-    fn their_number_is_bounded() {
+    fn the_number_of_tokens_is_bounded() {
         let tokens = Tokens::default();
         let acme = Company::parse("acme").unwrap();
-        for id in 1..=MOST_OF_COMPANY as u128 {
+        for id in 1..=MAX_OF_COMPANY as u128 {
             tokens.put(token(id, &id.to_string(), Some("acme")));
         }
         assert!(tokens.is_full(Some(&acme)).unwrap().contains("the company has 1000"));
         assert_eq!(tokens.is_full(None), None);
-        for id in 0..MOST as u128 {
+        for id in 0..MAX as u128 {
             tokens.put(token(id, &id.to_string(), None));
         }
         assert!(tokens.is_full(None).is_some());

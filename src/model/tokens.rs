@@ -1,4 +1,4 @@
-//! Making and revoking tokens, and writing down their uses.
+//! Creating and revoking tokens, and persisting their uses.
 
 use std::sync::Arc;
 
@@ -10,10 +10,10 @@ use crate::model::record::{Record, TokenRecord, TokenRevoked};
 use crate::model::token_ring::Tokens;
 use crate::model::turn::{Turn, random_secret};
 
-/// How many are written again between two group commits.
-const WRITTEN_AT_ONCE: usize = 64;
+/// How many tokens are written to a snapshot between two group commits.
+const SNAPSHOT_AT_ONCE: usize = 64;
 
-/// Makes a token.
+/// Creates a token.
 pub(crate) fn create(turn: &mut Turn<'_>, draft: TokenDraft) -> Result<(Token, TokenText), StoreError> {
     if let Some(full) = tokens(turn).is_full(draft.company.as_ref()) {
         return Err(StoreError::Limit(full));
@@ -33,7 +33,7 @@ pub(crate) fn create(turn: &mut Turn<'_>, draft: TokenDraft) -> Result<(Token, T
     Ok((token, text))
 }
 
-/// Ends a token. It is no longer found from here on.
+/// Revokes a token. From here on it is no longer found.
 pub(crate) fn revoke(turn: &mut Turn<'_>, id: TokenId) -> Result<(), StoreError> {
     if tokens(turn).get(id).is_none() {
         return Err(StoreError::NotFound);
@@ -42,16 +42,16 @@ pub(crate) fn revoke(turn: &mut Turn<'_>, id: TokenId) -> Result<(), StoreError>
     Ok(())
 }
 
-/// Writes down which tokens were used, where that is due.
-pub(crate) fn note_uses(turn: &mut Turn<'_>) {
-    for used in tokens(turn).unnoted() {
+/// Persists the uses that are due.
+pub(crate) fn persist_uses(turn: &mut Turn<'_>) {
+    for used in tokens(turn).due_for_persisting() {
         turn.write(vec![record_of(&used)]);
     }
 }
 
-/// Writes some tokens as they are, from the id with these bits on; gives where to go on, if there is more.
-pub(crate) fn write_some(turn: &mut Turn<'_>, from: u128) -> Option<u128> {
-    let tokens = tokens(turn).from(from, WRITTEN_AT_ONCE);
+/// Writes some tokens to the snapshot, from the id with these bits on; returns where to continue, if there are more.
+pub(crate) fn write_snapshot(turn: &mut Turn<'_>, from: u128) -> Option<u128> {
+    let tokens = tokens(turn).from(from, SNAPSHOT_AT_ONCE);
     tokens.iter().for_each(|token| turn.append(&[record_of(token)]));
     tokens.last().map(|last| last.id.bits() + 1)
 }

@@ -1,7 +1,7 @@
-//! One group commit while it is decided: what a decision sees, and where its records go.
+//! The context of decisions in one group commit: what they read, and where their records go.
 //!
-//! Every decision is a function of a command, a [`Turn`] and nothing else: time and ids come from the turn, and so does all
-//! that is read. Nothing that is decided is told to anybody before the engine says that it is durable.
+//! Every decision is a function of a command and a [`Turn`], and of nothing else: time, ids and all data read come from
+//! the turn. Nothing is announced before the engine confirms that it is durable.
 
 use std::sync::{Arc, Mutex};
 
@@ -18,74 +18,74 @@ use crate::model::registry::Registry;
 use crate::model::settings::Settings;
 use crate::model::view::{Log, Pairs, Sink, ViewMut};
 
-/// What is to be done besides the records of a group commit, once they are durable.
+/// The effects of a group commit besides its records, once these are durable.
 #[derive(Default)]
 pub(crate) struct Outcome {
-    /// What the dispatcher is told.
+    /// Notifications to the dispatcher.
     pub(crate) events: Vec<StoreEvent>,
-    /// What the call report takes in, in the order of the log.
+    /// Records to add to the call report, in the order of the log.
     pub(crate) heard: Vec<Record>,
     /// What is to be read of the log for a later turn.
     pub(crate) requests: Vec<Request>,
     /// What is counted.
     pub(crate) tally: Committed,
-    /// How many deliveries were made.
+    /// The number of created deliveries.
     pub(crate) deliveries: usize,
 }
 
-/// What decisions keep in memory from one group commit to the next.
+/// State that decisions keep in memory between group commits.
 pub(crate) struct Carried {
-    /// The SMS threads that were written to lately.
+    /// Recently used SMS threads.
     pub(crate) threads: Arc<Mutex<Threads>>,
-    /// What is taken out of entries of the log that are about to be written.
+    /// Redactions of log entries about to be written.
     pub(crate) redactions: Arc<Redactions>,
     /// What was read of the log for maintenance.
     pub(crate) ahead: ReadAhead,
     /// What is forgotten once it is old enough.
     pub(crate) expiry: Expiry,
-    /// Where the work is that is done little by little.
+    /// The progress of maintenance.
     pub(crate) progress: Progress,
-    /// Whether there may be such work.
+    /// Whether there may be maintenance to do.
     pub(crate) has_work: bool,
 }
 
-/// Where each piece of work is that is done little by little between group commits.
+/// The progress of each maintenance task.
 #[derive(Debug)]
 pub(crate) struct Progress {
-    /// Writing all subscriptions again: the number of the one that is next.
+    /// Writing subscriptions to a snapshot: the next number.
     pub(crate) subscriptions: Option<u32>,
-    /// Writing all tokens again: the bits of the id that is next.
+    /// Writing tokens to a snapshot: the bits of the next id.
     pub(crate) tokens: Option<u128>,
-    /// Ending deliveries that have expired: the number of the subscription that is next.
+    /// Ending deliveries of expired events: the next subscription number.
     pub(crate) ending: Option<u32>,
-    /// Forgetting threads: the key behind which to go on.
+    /// Removing expired threads: the key to continue after.
     pub(crate) threads: Option<Vec<u8>>,
-    /// How many subscriptions' secrets were sealed anew on the way.
+    /// The number of subscriptions resealed on the way.
     pub(crate) sealed_anew: usize,
 }
 
 impl Default for Progress {
-    /// After a start it is not known whether the newest segment has all subscriptions and tokens.
+    /// After a restart it is unknown whether the newest segment has a complete snapshot.
     fn default() -> Self {
         Self { subscriptions: Some(0), tokens: Some(0), ending: None, threads: None, sealed_anew: 0 }
     }
 }
 
-/// A group commit that is being decided.
+/// A group commit being decided.
 pub(crate) struct Turn<'t> {
-    /// When it is decided.
+    /// The time of the decision.
     pub(crate) now: Timestamp,
-    /// What is true now, with what was decided before in the same turn.
+    /// The view, including earlier decisions of this turn.
     pub(crate) view: &'t dyn ViewMut,
-    /// What was written, without what was decided in the same turn.
+    /// The log, without the decisions of this turn.
     pub(crate) log: &'t dyn Log,
     /// The subscriptions and tokens.
     pub(crate) registry: &'t Mutex<Registry>,
     /// The limits and periods.
     pub(crate) settings: Settings,
-    /// What is kept in memory from turn to turn.
+    /// State kept between turns.
     pub(crate) carried: &'t mut Carried,
-    /// What is to be done once the records are durable.
+    /// The effects once the records are durable.
     pub(crate) outcome: Outcome,
     ids: &'t mut IdSource,
     sink: &'t mut (dyn Sink + 'static),
@@ -93,18 +93,18 @@ pub(crate) struct Turn<'t> {
 
 /// What an engine provides for a turn.
 pub(crate) struct Context<'t> {
-    /// When it is decided.
+    /// The time of the decision.
     pub(crate) now: Timestamp,
-    /// What is true now.
+    /// The view.
     pub(crate) view: &'t dyn ViewMut,
-    /// What was written.
+    /// The log.
     pub(crate) log: &'t dyn Log,
-    /// Where records go.
+    /// The sink for records.
     pub(crate) sink: &'t mut (dyn Sink + 'static),
 }
 
 impl<'t> Turn<'t> {
-    /// Begins a turn.
+    /// Starts a turn.
     pub(crate) fn begin(
         context: Context<'t>,
         registry: &'t Mutex<Registry>,
@@ -116,14 +116,14 @@ impl<'t> Turn<'t> {
         Self { now, view, log, registry, settings, carried, outcome: Outcome::default(), ids, sink }
     }
 
-    /// Writes the records as one step, and applies them: after a crash there are all of them or none.
+    /// Writes the records as one atomic unit, and applies them.
     pub(crate) fn write(&mut self, records: Vec<Record>) {
         self.append(&records);
         let target = self.target();
         self.outcome.heard.extend(records.into_iter().filter_map(|record| record.apply(target)));
     }
 
-    /// Writes the records as one step. They say what is true already, so they are not applied.
+    /// Writes the records as one atomic unit without applying them, since the view has their content already.
     pub(crate) fn append(&mut self, records: &[Record]) {
         let last = records.len().saturating_sub(1);
         for (index, record) in records.iter().enumerate() {
@@ -131,28 +131,28 @@ impl<'t> Turn<'t> {
         }
     }
 
-    /// What records are applied to.
+    /// The target of records.
     pub(crate) fn target(&self) -> Target<'t> {
         Target { view: self.view, memory: self.registry }
     }
 
-    /// The bits of a fresh id, above all before.
+    /// The bits of a new id, above all earlier ones.
     pub(crate) fn next_id(&mut self) -> u128 {
         self.ids.next(self.now, random_bits)
     }
 
-    /// The value of `key`. Where it cannot be read the engine stops before anything of this turn is acknowledged.
+    /// The value of `key`. If it cannot be read, the engine stops before anything of this turn is acknowledged.
     pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         self.view.get(key).inspect_err(|error| self.view.note_failure(error.clone()))
     }
 
-    /// As [`View::scan`](crate::model::view::View::scan), with the same consequence.
+    /// As [`View::scan`](crate::model::view::View::scan), with the same consequence on errors.
     pub(crate) fn scan(&self, prefix: &[u8], after: Option<&[u8]>, most: usize) -> Result<Pairs, StoreError> {
         self.view.scan(prefix, after, most).inspect_err(|error| self.view.note_failure(error.clone()))
     }
 }
 
-/// The bits of a new id that is given out of turn, of something that does not stand in the order of the log.
+/// The bits of a new id generated outside a turn, for something that is not ordered with the log.
 pub(crate) fn fresh_bits(now: Timestamp) -> u128 {
     IdSource::after(0).next(now, random_bits)
 }
@@ -160,12 +160,12 @@ pub(crate) fn fresh_bits(now: Timestamp) -> u128 {
 /// 128 bits from the kernel.
 fn random_bits() -> u128 {
     let mut bytes = [0; 16];
-    // Ids ascend and stay unique without it; only that they cannot be guessed would be lost.
+    // Without it ids still ascend and are unique; they would only be guessable.
     let _ = getrandom::fill(&mut bytes);
     u128::from_le_bytes(bytes)
 }
 
-/// 32 bytes from the kernel for a secret or a token. Without them there must be none.
+/// 32 bytes from the kernel for a secret or a token. Without randomness there must be none.
 pub(crate) fn random_secret() -> [u8; 32] {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).expect("the kernel gives random bytes once it has booted");

@@ -1,22 +1,22 @@
-//! The kinds of values in the state database: one list, by which `verify` reads every value, and by which a running
-//! store knows what it can do without.
+//! The kinds of values in the view: one list, by which `verify` decodes every value, and which says what a running
+//! store can do without.
 //!
-//! A **derived** value is one that the journal has said, or that can be begun anew: the store goes on without it. One
-//! that cannot be read is told on the log, set aside under a key of its own ([`Kind::SetAside`]) and made again:
+//! A **derived** value repeats what the log has, or can be started anew: the store works without it. An unreadable one
+//! is logged, set aside under a key of its own ([`ValueKind::SetAside`]) and replaced:
 //!
-//! | value | instead of one that cannot be read |
+//! | value | replacement |
 //! |---|---|
-//! | an SMS thread | the thread as its last message in the journal has it |
-//! | a place in the order of threads | the thread that stands there |
-//! | an erasure | the erasure as the journal said it last |
-//! | a subscription's health | what its entries of the log say, at the start |
-//! | counts | all is counted anew, at the start |
-//! | a company that has no webhook | nothing: it is told of again when it posts again |
-//! | a part of the call report | nothing: what its hour had is missing, and it goes on from there |
-//! | what is known of a call | nothing: what comes of it later counts as another call |
+//! | an SMS thread | the thread in its last message in the log |
+//! | a position in the thread order | the thread with that position |
+//! | an erasure | its last record in the log |
+//! | a subscription's health | computed from its log entries, at start |
+//! | counts | recounted, at start |
+//! | a company without a webhook | none: recorded when it posts again |
+//! | a part of the call report | none: the counts of its hour are lost, and start again |
+//! | a call's milestones | none: later events count as another call |
 //!
-//! What is not derived must be readable: a store that has lost it is not opened, for it would send wrong things or
-//! nothing. A salvage makes it again from the log.
+//! Other values must be readable: a store that has lost one is not opened, since it would send wrong data or none. A
+//! salvage rebuilds them from the log.
 
 use crate::core::event::EventType;
 use crate::core::id::ErasureId;
@@ -28,7 +28,7 @@ use crate::model::record::{
     ThreadRecord, TokenRecord, decode, delivery_of, unversioned,
 };
 
-/// What a value is.
+/// The kind of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ValueKind {
     Applied,
@@ -53,12 +53,12 @@ pub(crate) enum ValueKind {
     Replay,
     Subscription,
     Call,
-    Unserved,
+    WithoutWebhook,
     SetAside,
 }
 
 impl ValueKind {
-    /// All there are.
+    /// All kinds.
     pub(crate) const ALL: [Self; 24] = [
         Self::Applied,
         Self::Group,
@@ -82,11 +82,11 @@ impl ValueKind {
         Self::Replay,
         Self::Subscription,
         Self::Call,
-        Self::Unserved,
+        Self::WithoutWebhook,
         Self::SetAside,
     ];
 
-    /// What a key belongs to; `None` if it is of no kind that is known.
+    /// The kind of a key; `None` if it is unknown.
     pub(crate) fn of(key: &[u8]) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| key.starts_with(kind.prefix()))
     }
@@ -115,56 +115,56 @@ impl ValueKind {
             Self::Replay => &[keys::REPLAY],
             Self::Subscription => &[keys::SUBSCRIPTION],
             Self::Call => &[keys::CALL],
-            Self::Unserved => &[keys::UNSERVED],
+            Self::WithoutWebhook => &[keys::WITHOUT_WEBHOOK],
             Self::SetAside => &[keys::SET_ASIDE],
         }
     }
 
-    /// As it is called in messages: 'has … that cannot be read'.
+    /// The name in messages: 'has … that cannot be read'.
     pub(crate) const fn name(self) -> &'static str {
         match self {
-            Self::Applied => "a record of how far it is",
+            Self::Applied => "the checkpoint position",
             Self::Group => "a part of the call report",
             Self::Counts => "the counts of a subscription",
             Self::Discard => "a discard",
             Self::Erasure => "a record of an erasure",
-            Self::FanOut => "a batch that is being accepted",
+            Self::FanOut => "a fan-out",
             Self::Dead => "a dead letter",
             Self::Health => "the health of a subscription",
             Self::Producer => "a producer's id of an event",
-            Self::Counted => "a mark that says whether the counts are good",
+            Self::Counted => "the flag that says whether the counts are valid",
             Self::Thread => "an SMS thread",
-            Self::Latest => "a place in the order of SMS threads",
-            Self::LatestOf => "a place in the order of a company's SMS threads",
-            Self::InOrder => "a mark that says that every company's SMS threads are in order",
+            Self::Latest => "a position in the order of SMS threads",
+            Self::LatestOf => "a position in the order of a company's SMS threads",
+            Self::InOrder => "the flag that says that the order of every company's SMS threads is complete",
             Self::Message => "a producer's id of a message",
             Self::Sequence => "the next sequence number of a subscription",
             Self::Token => "a token of the API",
             Self::Opened => "a count of openings",
-            Self::Owed => "a delivery that is owed",
+            Self::Owed => "a pending delivery",
             Self::Replay => "a replay",
             Self::Subscription => "a subscription",
-            Self::Call => "what is known of a call",
-            Self::Unserved => "a company that posts and has no webhook",
+            Self::Call => "the milestones of a call",
+            Self::WithoutWebhook => "a company without a webhook",
             Self::SetAside => "a value that was set aside",
         }
     }
 
-    /// Whether the store goes on without it.
+    /// Whether the store works without it.
     pub(crate) const fn is_derived(self) -> bool {
         match self {
             Self::Group | Self::Counts | Self::Erasure | Self::Health | Self::Counted => true,
             Self::Thread | Self::Latest | Self::LatestOf | Self::InOrder | Self::Call => true,
-            Self::Opened | Self::Unserved | Self::SetAside => true,
-            // A repeat is then taken for something new, once.
+            Self::Opened | Self::WithoutWebhook | Self::SetAside => true,
+            // A repeated post is then accepted as new, once.
             Self::Producer | Self::Message => true,
             Self::Applied | Self::Discard | Self::FanOut | Self::Dead | Self::Sequence | Self::Token => false,
             Self::Owed | Self::Replay | Self::Subscription => false,
         }
     }
 
-    /// Whether key and value can be read, through and through. Of a subscription this is one piece of several: the
-    /// whole is read when the registry is made.
+    /// Whether key and value decode completely. A subscription's value is one piece of several; the whole is checked
+    /// when the registry is loaded.
     pub(crate) fn is_readable(self, key: &[u8], value: &[u8]) -> bool {
         match self {
             Self::Applied => decode::<CheckpointPosition>(value).is_some(),
@@ -194,13 +194,13 @@ impl ValueKind {
             Self::Call => {
                 key.len() == 17 && unversioned::<CallRecord>(value).is_some_and(|record| record.marks().is_some())
             }
-            Self::Unserved => value.len() == 8 && std::str::from_utf8(&key[1..]).is_ok(),
+            Self::WithoutWebhook => value.len() == 8 && std::str::from_utf8(&key[1..]).is_ok(),
             Self::SetAside => true,
         }
     }
 }
 
-/// The erasure that a key is of.
+/// The erasure that a key belongs to.
 pub(crate) fn erasure_in(key: &[u8]) -> Option<ErasureId> {
     key.get(1..17)?.try_into().ok().map(u128::from_be_bytes).map(ErasureId::from_bits)
 }

@@ -1,10 +1,10 @@
-//! The store's verbs, in domain words: what the other rooms may ask of it.
+//! The store's API in domain terms.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::core::attempt::LogEntry;
-use crate::core::delivery::{Delivery, State as Standing};
+use crate::core::delivery::{Delivery, State};
 use crate::core::event::{Company, Event, NewEvent};
 use crate::core::id::{AttemptId, DeliveryId, EventId, SubscriptionId};
 use crate::core::subscription::{Secret, Subscription};
@@ -13,19 +13,19 @@ use crate::core::time::Timestamp;
 use crate::engine::{Engine, Pieces};
 use crate::model::command::{Accepted, AttemptResult, Busy, Command, Replay, Reply};
 use crate::model::conversations::Threads;
-use crate::model::deliveries::Asking;
-use crate::model::error::{ReadError, WriteError};
+use crate::model::deliveries::DeliveryQuery;
+use crate::model::error::StoreError;
 use crate::model::filter::{DeliveryFilter, EventFilter, LogFilter, ReplayFilter};
+use crate::model::health::{Counts, Health};
 use crate::model::known::KnownDelivery;
 use crate::model::lock::lock;
 use crate::model::page::{DeliveryCursor, Page, Reads};
 use crate::model::registry::{Registry, SubscriptionState};
-use crate::model::standing::{Counts, Health};
 use crate::model::token_ring::Tokens;
 use crate::model::view::{Log, View};
 use crate::model::{keys, query, record, replay};
 
-/// A handle on the store; cheap to clone.
+/// A handle to the store; cheap to clone.
 #[derive(Clone)]
 pub struct Store {
     pub(crate) shared: Arc<Shared>,
@@ -35,22 +35,22 @@ pub(crate) struct Shared {
     pub(crate) engine: Arc<dyn Engine>,
     pub(crate) registry: Arc<Mutex<Registry>>,
     pub(crate) tokens: Arc<Tokens>,
-    /// The SMS threads that were written to lately.
+    /// Recently used SMS threads.
     pub(crate) threads: Arc<Mutex<Threads>>,
-    /// The most bytes of an event that is raised here.
+    /// The maximum size of the data of a raised event.
     pub(crate) max_data_bytes: usize,
-    /// For tests: what the engine has inside.
+    /// For tests: the engine's internals.
     #[cfg(test)]
     pub(crate) embedded: Arc<crate::engine::embedded::engine::Embedded>,
 }
 
 impl Store {
-    /// What is true now.
+    /// The view.
     pub(crate) fn view(&self) -> &dyn View {
         self.shared.engine.view()
     }
 
-    /// All records.
+    /// The log of records.
     pub(crate) fn history(&self) -> &dyn Log {
         self.shared.engine.log()
     }
@@ -58,19 +58,19 @@ impl Store {
     /// Accepts all events or none. The reply has one [`Accepted`] for each, in order.
     ///
     /// # Errors
-    /// There is no room in the committer's inbox; the reply is not called.
+    /// The write queue is full; the reply is not called.
     pub fn accept(&self, events: Vec<NewEvent>, reply: Reply<Vec<Accepted>>) -> Result<(), Busy> {
         let bytes = events.iter().map(|event| event.data.len() as u64).sum();
         match self.shared.engine.admit(bytes) {
             Ok(()) => self.push(Command::Accept(events, reply)),
             Err(refusal) => {
-                reply(Err(WriteError::DiskFull(refusal)));
+                reply(Err(StoreError::DiskFull(refusal)));
                 Ok(())
             }
         }
     }
 
-    /// Creates a subscription with a fresh id, and a fresh secret unless the draft has one.
+    /// Creates a subscription with a new id, and with a generated secret unless the draft has one.
     ///
     /// # Errors
     /// As [`Store::accept`].
@@ -78,13 +78,13 @@ impl Store {
         match self.shared.engine.admit(0) {
             Ok(()) => self.push(Command::Create(Box::new(draft), reply)),
             Err(refusal) => {
-                reply(Err(WriteError::DiskFull(refusal)));
+                reply(Err(StoreError::DiskFull(refusal)));
                 Ok(())
             }
         }
     }
 
-    /// Applies `patch` to the subscription as it is when its turn comes.
+    /// Applies `patch` to the subscription as it is when the command is decided.
     ///
     /// # Errors
     /// As [`Store::accept`].
@@ -97,8 +97,8 @@ impl Store {
         self.push(Command::Change(id, Box::new(patch), reply))
     }
 
-    /// Gives the subscription a new secret, `given` or a fresh one, which the reply has; the old one signs too for
-    /// `overlap`.
+    /// Gives the subscription a new secret, `given` or generated, which the reply returns; the previous one also signs
+    /// for `overlap`.
     ///
     /// # Errors
     /// As [`Store::accept`].
@@ -112,7 +112,7 @@ impl Store {
         self.push(Command::Rotate(id, given, overlap, reply))
     }
 
-    /// Deletes the subscription. What it was owed is cancelled little by little afterwards.
+    /// Deletes the subscription. Its deliveries are cancelled in the background.
     ///
     /// # Errors
     /// As [`Store::accept`].
@@ -120,7 +120,7 @@ impl Store {
         self.push(Command::Delete(id, reply))
     }
 
-    /// Makes a delivery owed at once, by hand, whatever its state.
+    /// Makes a delivery due at once, by hand, whatever its state.
     ///
     /// # Errors
     /// As [`Store::accept`].
@@ -128,7 +128,7 @@ impl Store {
         self.push(Command::Retry(Box::new(known), reply))
     }
 
-    /// Cancels a delivery that is owed, or a dead letter.
+    /// Cancels a pending delivery, or a dead letter.
     ///
     /// # Errors
     /// As [`Store::accept`].
@@ -136,7 +136,7 @@ impl Store {
         self.push(Command::Cancel(Box::new(known), "cancelled by hand", reply))
     }
 
-    /// Writes an entry of the log that belongs to no delivery: a probe.
+    /// Writes a log entry that belongs to no delivery: a probe.
     ///
     /// # Errors
     /// As [`Store::accept`].
@@ -144,7 +144,7 @@ impl Store {
         self.push(Command::Probe(Box::new(entry), reply))
     }
 
-    /// Puts back what [`Store::plan_replay`] found, a few at a time.
+    /// Requeues what [`Store::plan_replay`] found, a few at a time.
     ///
     /// # Errors
     /// As [`Store::accept`].
@@ -152,7 +152,7 @@ impl Store {
         self.push(Command::Replay(id, replay, reply))
     }
 
-    /// Cancels all that waits for a subscription, little by little; the reply says how much that is.
+    /// Cancels all pending deliveries of a subscription in the background; the reply has their number.
     ///
     /// # Errors
     /// As [`Store::accept`].
@@ -160,7 +160,7 @@ impl Store {
         self.push(Command::Discard(id, reply))
     }
 
-    /// Records an attempt that ended. Nobody waits for it: if it is lost, the attempt is made again.
+    /// Records a finished attempt. Nobody waits for it: if it is lost, the attempt is repeated.
     pub fn finish(&self, finish: AttemptResult) {
         self.shared.engine.finish(finish);
     }
@@ -169,17 +169,17 @@ impl Store {
         self.shared.engine.submit(command)
     }
 
-    /// Whether there is room on the disk for something small that is new; if not, why.
+    /// Whether there is disk space for a small addition; if not, why.
     pub(crate) fn admit_small(&self) -> Result<(), String> {
         self.shared.engine.admit(0)
     }
 
-    /// The tokens in memory.
+    /// The in-memory tokens.
     pub(crate) fn token_ring(&self) -> &Tokens {
         &self.shared.tokens
     }
 
-    /// For tests: what the engine has inside.
+    /// For tests: the engine's internals.
     #[cfg(test)]
     pub(crate) fn embedded(&self) -> &crate::engine::embedded::engine::Embedded {
         &self.shared.embedded
@@ -187,26 +187,26 @@ impl Store {
 
     /// The subscriptions, in order of creation.
     pub fn subscriptions(&self) -> Vec<Arc<Subscription>> {
-        lock(&self.shared.registry).all().map(|account| account.subscription.clone()).collect()
+        lock(&self.shared.registry).all().map(|state| state.subscription.clone()).collect()
     }
 
     /// One subscription.
     pub fn subscription(&self, id: SubscriptionId) -> Option<Arc<Subscription>> {
-        lock(&self.shared.registry).get(id).map(|account| account.subscription.clone())
+        lock(&self.shared.registry).get(id).map(|state| state.subscription.clone())
     }
 
-    /// How many deliveries (pending and retrying) wait for a subscription.
+    /// The number of pending and retrying deliveries of a subscription.
     pub fn waiting(&self, id: SubscriptionId) -> u64 {
         let registry = lock(&self.shared.registry);
-        registry.get(id).map_or(0, |account| account.counts.waiting())
+        registry.get(id).map_or(0, |state| state.counts.waiting())
     }
 
-    /// How the attempts of a subscription have gone lately.
+    /// The health of a subscription.
     pub fn health(&self, id: SubscriptionId) -> Health {
-        lock(&self.shared.registry).get(id).map(|account| account.health).unwrap_or_default()
+        lock(&self.shared.registry).get(id).map(|state| state.health).unwrap_or_default()
     }
 
-    /// How many deliveries stand where, over all subscriptions.
+    /// The deliveries by state, over all subscriptions.
     pub fn counts(&self) -> Counts {
         lock(&self.shared.registry).counts()
     }
@@ -214,50 +214,50 @@ impl Store {
     /// An accepted event.
     ///
     /// # Errors
-    /// What holds it cannot be read, or is damaged. So for all that follow: call them off the async threads.
-    pub fn event(&self, id: EventId) -> Result<Option<Event>, ReadError> {
+    /// The data cannot be read or is damaged. As for all methods below with this error: call them off the async
+    /// threads.
+    pub fn event(&self, id: EventId) -> Result<Option<Event>, StoreError> {
         Ok(query::event(self.history(), id)?)
     }
 
-    /// The deliveries of an event, each as it stands.
+    /// The current deliveries of an event.
     ///
     /// # Errors
-    /// What holds them cannot be read, or is damaged.
-    pub fn event_deliveries(&self, id: EventId) -> Result<Vec<Delivery>, ReadError> {
+    /// The data cannot be read or is damaged.
+    pub fn event_deliveries(&self, id: EventId) -> Result<Vec<Delivery>, StoreError> {
         query::event_deliveries(self.view(), self.history(), id)
     }
 
-    /// A page of events; `after` is [`Page::next`] of the page before.
+    /// A page of events; `after` is [`Page::next`] of the previous page.
     ///
     /// # Errors
-    /// What holds them cannot be read, or is damaged.
-    pub fn events(&self, filter: &EventFilter, after: Option<u128>, limit: usize) -> Result<Page<Event>, ReadError> {
+    /// The data cannot be read or is damaged.
+    pub fn events(&self, filter: &EventFilter, after: Option<u128>, limit: usize) -> Result<Page<Event>, StoreError> {
         query::events(self.history(), filter, after, limit)
     }
 
-    /// A delivery, wherever it stands. Blocks until that is on the disk.
+    /// A delivery in any state. Blocks until that state is durable.
     ///
     /// # Errors
-    /// What holds it cannot be read, or is damaged.
-    pub fn delivery(&self, id: DeliveryId) -> Result<Option<Delivery>, ReadError> {
+    /// The data cannot be read or is damaged.
+    pub fn delivery(&self, id: DeliveryId) -> Result<Option<Delivery>, StoreError> {
         let found = query::delivery(self.view(), self.history(), id)?;
         self.view().settle();
         Ok(found)
     }
 
-    /// A page of deliveries; `after` is [`Page::next`] of the page before. Those in one of the states that wait or have
-    /// failed come subscription by subscription; those in one of the others, the one that ended last first; all
-    /// others, and those of a call, of an event or of before a time, event by event. Blocks until how they stand is on
-    /// the disk.
+    /// A page of deliveries; `after` is [`Page::next`] of the previous page. Pending, retrying or failed ones are
+    /// listed by subscription; those in one of the other states by the time they ended, newest first; all others, and
+    /// those of a call, of an event or before a time, by event. Blocks until their states are durable.
     ///
     /// # Errors
-    /// What holds them cannot be read, or is damaged.
+    /// The data cannot be read or is damaged.
     pub fn deliveries(
         &self,
         filter: &DeliveryFilter,
         after: Option<DeliveryCursor>,
         limit: usize,
-    ) -> Result<Page<Delivery, DeliveryCursor>, ReadError> {
+    ) -> Result<Page<Delivery, DeliveryCursor>, StoreError> {
         let (view, log, registry) = (self.view(), self.history(), &self.shared.registry);
         let asked = filter.subscription.and_then(|id| self.subscription(id));
         let of_another = |subscription: &Subscription| {
@@ -268,113 +268,112 @@ impl Store {
         }
         let owner = |id| self.subscription(id).map(|subscription| subscription.company.clone());
         let number = asked.map(|subscription| subscription.number);
-        let asking = Asking { view, log, filter, number, owner: &owner, after, limit };
+        let query = DeliveryQuery { view, log, filter, number, owner: &owner, after, limit };
         let page = match filter.state {
-            Some(standing @ (Standing::Pending | Standing::Retrying | Standing::Failed)) if filter.event.is_none() => {
-                let numbers = waiting_for(&lock(registry), filter, standing);
-                asking.standing(&numbers)?
+            Some(state @ (State::Pending | State::Retrying | State::Failed)) if filter.event.is_none() => {
+                let numbers = waiting_for(&lock(registry), filter, state);
+                query.by_state(&numbers)?
             }
-            _ => asking.page()?,
+            _ => query.page()?,
         };
         view.settle();
         Ok(page)
     }
 
-    /// How much was read to answer questions so far.
+    /// How much was read for queries so far.
     pub fn reads(&self) -> Reads {
         self.history().tally().reads()
     }
 
-    /// Looks through what a replay of a subscription would put back; `None` without such a
-    /// subscription.
+    /// Plans a replay of a subscription; `None` without such a subscription.
     ///
     /// # Errors
-    /// What holds it cannot be read, or is damaged.
-    pub fn plan_replay(&self, id: SubscriptionId, filter: ReplayFilter) -> Result<Option<Replay>, ReadError> {
+    /// The data cannot be read or is damaged.
+    pub fn plan_replay(&self, id: SubscriptionId, filter: ReplayFilter) -> Result<Option<Replay>, StoreError> {
         let Some((number, next)) = replay::next_sequence(&lock(&self.shared.registry), id) else { return Ok(None) };
         replay::plan(self.view(), self.history(), number, next, filter).map(Some)
     }
 
-    /// What a subscription was owed with sequence numbers from `from` to `to`, in order: each
-    /// delivery as it stands and its event; at most `most`. Those whose event is no longer kept are
-    /// left out. `next` is the last sequence number on the page, if there is more.
+    /// The current deliveries of a subscription with their events, with sequence numbers from `from` to `to`, in order;
+    /// at most `most`. Those whose event is no longer retained are left out. `next` is the last sequence number on the
+    /// page, if there are more.
     ///
     /// # Errors
-    /// What holds them cannot be read, or is damaged.
+    /// The data cannot be read or is damaged.
     pub fn owed_between(
         &self,
         id: SubscriptionId,
         from: u64,
         to: u64,
         most: usize,
-    ) -> Result<Page<(Delivery, Event)>, ReadError> {
+    ) -> Result<Page<(Delivery, Event)>, StoreError> {
         let Some((number, _)) = replay::next_sequence(&lock(&self.shared.registry), id) else {
             return Ok(Page { items: Vec::new(), next: None, scanned_until: None });
         };
         query::owed_between(self.view(), self.history(), number, (from, to), most)
     }
 
-    /// An entry of the log.
+    /// A log entry.
     ///
     /// # Errors
-    /// What holds it cannot be read, or is damaged.
-    pub fn log_entry(&self, id: AttemptId) -> Result<Option<LogEntry>, ReadError> {
+    /// The data cannot be read or is damaged.
+    pub fn log_entry(&self, id: AttemptId) -> Result<Option<LogEntry>, StoreError> {
         Ok(query::log_entry(self.history(), id)?)
     }
 
-    /// A page of the log; `after` is [`Page::next`] of the page before.
+    /// A page of log entries; `after` is [`Page::next`] of the previous page.
     ///
     /// # Errors
-    /// What holds it cannot be read, or is damaged.
-    pub fn log(&self, filter: &LogFilter, after: Option<u128>, limit: usize) -> Result<Page<LogEntry>, ReadError> {
+    /// The data cannot be read or is damaged.
+    pub fn log(&self, filter: &LogFilter, after: Option<u128>, limit: usize) -> Result<Page<LogEntry>, StoreError> {
         query::log(self.history(), filter, after, limit)
     }
 
-    /// Begins a backup, to be taken piece by piece; `None` if one is being taken already.
+    /// Starts a backup, to be taken piece by piece; `None` if one is running already.
     ///
     /// # Errors
-    /// What is kept cannot be read.
-    pub fn backup(&self, now: Timestamp) -> Result<Option<Pieces>, ReadError> {
+    /// The data cannot be read.
+    pub fn backup(&self, now: Timestamp) -> Result<Option<Pieces>, StoreError> {
         self.shared.engine.backup(now)
     }
 
-    /// The first `most` deliveries that are owed to the subscription with this number and lie above
-    /// `after` in sequence, ascending; fewer only if there are no more. Some of the last may not be
-    /// on the disk yet: what is, the listener of changes has been told of.
+    /// The first `most` pending deliveries of the subscription with this number that have sequence numbers above
+    /// `after`, ascending; fewer only if there are no more. The last ones may not be durable yet: those that are have
+    /// been reported to the event listener.
     ///
     /// # Errors
-    /// The state cannot be read, or is damaged.
-    pub fn owed_after(&self, number: u32, after: u64, most: usize) -> Result<Vec<Delivery>, ReadError> {
+    /// The view cannot be read, or is damaged.
+    pub fn owed_after(&self, number: u32, after: u64, most: usize) -> Result<Vec<Delivery>, StoreError> {
         let from = keys::sequence(keys::OWED, number, after);
         let found = self.view().scan(&keys::numbered(keys::OWED, number), Some(&from), most)?;
         let unreadable =
-            || ReadError::corrupt_state(format!("has a delivery of subscription number {number} that cannot be read"));
+            || StoreError::corrupt_state(format!("has a delivery of subscription number {number} that cannot be read"));
         found.iter().map(|(_, value)| record::delivery_of(value).ok_or_else(unreadable)).collect()
     }
 
-    /// The companies that post events, have no webhook, and that `wanted` is true of, with the time of their latest event;
-    /// the latest first.
+    /// The companies without a webhook that post events and for which `wanted` holds, with the time of their latest
+    /// event, latest first.
     pub fn companies_without_webhook(&self, wanted: impl Fn(&Company) -> bool) -> Vec<(Company, Timestamp)> {
-        lock(&self.shared.registry).unserved(wanted)
+        lock(&self.shared.registry).without_webhook(wanted)
     }
 
     /// The sequence number of the subscription's last delivery; 0 if it had none.
     pub fn last_sequence(&self, id: SubscriptionId) -> u64 {
-        lock(&self.shared.registry).get(id).map_or(0, |account| account.next_sequence.saturating_sub(1))
+        lock(&self.shared.registry).get(id).map_or(0, |state| state.next_sequence.saturating_sub(1))
     }
 }
 
-/// The numbers, descending, of the subscriptions in question of which deliveries are in the state `standing`.
-fn waiting_for(registry: &Registry, filter: &DeliveryFilter, standing: Standing) -> Vec<u32> {
-    let has_any = |counts: &Counts| match standing {
-        Standing::Pending => counts.pending > 0,
-        Standing::Retrying => counts.retrying > 0,
+/// The numbers, descending, of the matching subscriptions that have deliveries in `state`.
+fn waiting_for(registry: &Registry, filter: &DeliveryFilter, state: State) -> Vec<u32> {
+    let has_any = |counts: &Counts| match state {
+        State::Pending => counts.pending > 0,
+        State::Retrying => counts.retrying > 0,
         _ => counts.failed > 0,
     };
-    let wanted = |account: &&SubscriptionState| {
-        has_any(&account.counts) && filter.subscription.is_none_or(|id| id == account.subscription.id)
+    let wanted = |candidate: &&SubscriptionState| {
+        has_any(&candidate.counts) && filter.subscription.is_none_or(|id| id == candidate.subscription.id)
     };
-    let number = |account: &SubscriptionState| account.subscription.number;
+    let number = |state: &SubscriptionState| state.subscription.number;
     let mut numbers: Vec<u32> = match &filter.company {
         Some(company) => registry.of_company(company).filter(wanted).map(number).collect(),
         None => registry.all().filter(wanted).map(number).collect(),

@@ -1,4 +1,4 @@
-//! Looking at calls: the newest, those of a lead, and all that happened to one.
+//! Queries on calls: the newest, those of a lead, and the history of one.
 
 use std::ops::ControlFlow;
 
@@ -15,35 +15,35 @@ use crate::model::term::Term;
 use crate::model::view::Wanted;
 use crate::store::api::Store;
 
-/// How many events of a call are looked at for what is said of it in a list.
+/// How many events of a call are read for its summary in a list.
 const SUMMED_MOST: usize = 100;
-/// How many bytes of data they may have.
+/// The maximum size of their data, in bytes.
 const SUMMED_BYTES: usize = 4 << 20;
-/// How many events of a call are shown.
+/// The maximum number of events in a call's history.
 const SHOWN_EVENTS: usize = 500;
-/// How many bytes of data they may have.
+/// The maximum size of their data, in bytes.
 const SHOWN_BYTES: usize = 8 << 20;
-/// How many attempts are.
+/// The maximum number of attempts in it.
 const SHOWN_ATTEMPTS: usize = 2_000;
-/// How many deliveries are.
+/// The maximum number of deliveries in it.
 const SHOWN_DELIVERIES: usize = 2_000;
-/// Of how many companies it is told that they have a call.
+/// The maximum number of companies returned for a call id.
 const COMPANIES_MOST: usize = 2;
 
 impl Store {
-    /// A page of calls, the one whose first event was accepted last first; `after` is [`Page::next`] of the page before.
+    /// A page of calls by their first event, newest first; `after` is [`Page::next`] of the previous page.
     ///
     /// # Errors
-    /// What holds them cannot be read, or is damaged.
+    /// The data cannot be read or is damaged.
     pub fn calls(&self, filter: &CallFilter, after: Option<u128>, limit: usize) -> Result<Page<Summary>, StoreError> {
         let (view, log) = (self.view(), self.history());
         let work = log.bounded();
-        let begun = calls::newest(view, log, filter, after, limit, &work)?;
-        let mut page = Page { items: Vec::with_capacity(begun.items.len()), ..begun.page };
-        for (place, company, call) in &begun.items {
+        let newest = calls::newest(view, log, filter, after, limit, &work)?;
+        let mut page = Page { items: Vec::with_capacity(newest.items.len()), ..newest.page };
+        for (place, company, call) in &newest.items {
             let (events, _) = calls::of_call(log, company, call, (SUMMED_MOST, SUMMED_BYTES), &work)?;
             page.items.extend(Summary::of(&events));
-            let left = begun.items.len() > page.items.len();
+            let left = newest.items.len() > page.items.len();
             if left && work.is_spent() {
                 (page.next, page.scanned_until) = (Some(*place), Some(time_of(*place)));
                 break;
@@ -55,7 +55,7 @@ impl Store {
     /// The companies that have a call with this id, in alphabetical order; two of them if there are more.
     ///
     /// # Errors
-    /// What holds its events cannot be read, or is damaged.
+    /// The data cannot be read or is damaged.
     pub fn companies_of_call(&self, call: &CallId) -> Result<Vec<Company>, StoreError> {
         let mut found = Vec::new();
         let log = self.history();
@@ -71,10 +71,10 @@ impl Store {
         Ok(found)
     }
 
-    /// All that happened to a call; without events and thread if there is none of this id.
+    /// The history of a call; without events and thread if there is none with this id.
     ///
     /// # Errors
-    /// What holds it cannot be read, or is damaged.
+    /// The data cannot be read or is damaged.
     pub fn call_story(&self, company: &Company, call: &CallId) -> Result<CallStory, StoreError> {
         let log = self.history();
         let work = log.unbounded();

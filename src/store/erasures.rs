@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::ops::ControlFlow;
 use std::sync::mpsc;
 
-use crate::core::delivery::{Delivery, State as Standing};
+use crate::core::delivery::{Delivery, State};
 use crate::core::event::Company;
 use crate::core::id::{ErasureId, EventId};
 use crate::core::time::Timestamp;
@@ -13,7 +13,7 @@ use crate::model::command::Command;
 use crate::model::conversations::read;
 use crate::model::erase::noted_last;
 use crate::model::erasure::Erasure;
-use crate::model::error::{ReadError, StoreError};
+use crate::model::error::StoreError;
 use crate::model::known::{KnownDelivery, KnownEvent};
 use crate::model::query::{self, lowest_id};
 use crate::model::record::{self, Accepted, ErasureRecord, Kind as _};
@@ -23,23 +23,23 @@ use crate::model::turn::fresh_bits;
 use crate::model::view::Wanted;
 use crate::model::{keys, value};
 use crate::store::api::Store;
-use crate::store::conversations::forget;
+use crate::store::conversations::evict_thread;
 
-/// How many calls of one person are erased at once.
+/// The maximum number of calls of one person in an erasure.
 const CALLS_MOST: usize = 10_000;
-/// How many deliveries are being cancelled at a time.
+/// The maximum number of unanswered cancellations.
 const CANCELLED_AT_ONCE: usize = 256;
 /// Why a delivery is cancelled.
 const WHY: &str = "what its event said was erased at the request of the person it was about";
 
 impl Store {
-    /// Erases what is known of the person with this number, as `lead_phone` has it: from now on nothing of it is shown
-    /// or sent, and soon it is off the disk. With `cancel`, what is still owed of it is cancelled; otherwise it
-    /// is sent without it. Blocks until that is so.
+    /// Erases the data of the person with this number, as in `lead_phone`: from now on it is neither shown nor sent,
+    /// and soon it is gone from disk. With `cancel`, pending deliveries of it are cancelled; otherwise they are sent
+    /// without it. Blocks until that is so.
     ///
     /// # Errors
-    /// It could not be noted, or what there is could not be read; then it may be asked for again.
-    pub fn erase(&self, company: &Company, phone: &str, cancel: bool, now: Timestamp) -> Result<Erasure, ReadError> {
+    /// It could not be recorded, or the data could not be read; it can be requested again.
+    pub fn erase(&self, company: &Company, phone: &str, cancel: bool, now: Timestamp) -> Result<Erasure, StoreError> {
         let shared = &self.shared;
         let mut calls: BTreeSet<String> = BTreeSet::new();
         let threads = read::threads_of(self.view(), self.history(), Some(company), phone)?;
@@ -60,31 +60,31 @@ impl Store {
             self.raw_events_of_call(company, call, &rule, &mut events)?;
         }
         if rule.calls.is_empty() && !self.history().has_any(&rule.hashes())? {
-            // No record speaks of this number, so that there is nothing to be read by this rule, nor to be written again.
+            // No record is about this number, so there is nothing to redact on reading or to rewrite.
             let record = ErasureRecord::begun(company.as_str(), now, 0, 0).done(now, 0, 0, 0);
             return self.noted_erasure(id, record);
         }
         let calls = rule.calls.clone();
         shared.engine.erase(rule)?;
         for call in &calls {
-            forget(self, company.as_str(), call);
+            evict_thread(self, company.as_str(), call);
         }
         let cancelled = if cancel { self.cancel_all_of(&events)? } else { 0 };
         let record = ErasureRecord::begun(company.as_str(), now, events.len() as u64, cancelled);
         self.noted_erasure(id, record)
     }
 
-    fn noted_erasure(&self, id: ErasureId, record: ErasureRecord) -> Result<Erasure, ReadError> {
+    fn noted_erasure(&self, id: ErasureId, record: ErasureRecord) -> Result<Erasure, StoreError> {
         wait_for(&*self.shared.engine, |reply| Command::Erasure(id, Box::new(record.clone()), reply))?;
         let unreadable = || StoreError::corrupt_state("has a record of an erasure that cannot be read");
         record.erasure(id).ok_or_else(unreadable)
     }
 
-    /// The erasures, the newest first.
+    /// The erasures, newest first.
     ///
     /// # Errors
-    /// The state cannot be read.
-    pub fn erasures(&self, company: Option<&Company>) -> Result<Vec<Erasure>, ReadError> {
+    /// The view cannot be read.
+    pub fn erasures(&self, company: Option<&Company>) -> Result<Vec<Erasure>, StoreError> {
         let all = self.view().scan(&[keys::ERASURE], None, usize::MAX)?;
         let mut found: Vec<Erasure> = Vec::new();
         for (key, value) in &all {
@@ -104,7 +104,7 @@ impl Store {
         Ok(found)
     }
 
-    fn events_of(&self, company: &Company, key: Term<'_>, visit: &mut dyn FnMut(&Accepted)) -> Result<(), ReadError> {
+    fn events_of(&self, company: &Company, key: Term<'_>, visit: &mut dyn FnMut(&Accepted)) -> Result<(), StoreError> {
         let (log, keys) = (self.history(), [key]);
         let (kinds, company) = (Accepted::KINDS, company.as_str());
         let wanted = Wanted { kinds, company: Some(company), keys: &keys, ..Wanted::ANY };
@@ -116,14 +116,14 @@ impl Store {
         Ok(())
     }
 
-    /// The ids of the events of a call that the rule takes something out of.
+    /// Adds the ids of the events of a call that the rule changes.
     fn raw_events_of_call(
         &self,
         company: &Company,
         call: &str,
         rule: &Rule,
         events: &mut Vec<EventId>,
-    ) -> Result<(), ReadError> {
+    ) -> Result<(), StoreError> {
         let (log, keys) = (self.history(), [Term::Call(call)]);
         let (kinds, company) = (Accepted::KINDS, company.as_str());
         let wanted = Wanted { kinds, company: Some(company), keys: &keys, below: rule.below, ..Wanted::ANY };
@@ -138,15 +138,15 @@ impl Store {
         Ok(())
     }
 
-    /// Cancels what is owed of these events, dead letters too. Says how much that was.
-    fn cancel_all_of(&self, events: &[EventId]) -> Result<u64, ReadError> {
-        // One call may owe thousands: they share group commits instead of waiting for one each.
+    /// Cancels the pending deliveries and dead letters of these events; returns how many.
+    fn cancel_all_of(&self, events: &[EventId]) -> Result<u64, StoreError> {
+        // A call may have thousands of them: they share group commits instead of waiting for one each.
         let mut waiting = VecDeque::new();
         let mut cancelled = 0;
         for id in events {
             let event = query::event(self.history(), *id)?.map(KnownEvent::from);
             for delivery in self.event_deliveries(*id)? {
-                if !delivery.state.is_owed() && delivery.state != Standing::Failed {
+                if !delivery.state.is_owed() && delivery.state != State::Failed {
                     continue;
                 }
                 let known = KnownDelivery { delivery, event: event.clone() };
@@ -162,7 +162,7 @@ impl Store {
     }
 }
 
-/// Whether a delivery was cancelled, 1, or 0 if it had ended meanwhile or its subscription is gone.
+/// 1 if the delivery was cancelled; 0 if it had ended in the meantime or its subscription is gone.
 fn was_cancelled(answer: &mpsc::Receiver<Result<Delivery, StoreError>>) -> Result<u64, StoreError> {
     match answer.recv().map_err(|_| StoreError::Unavailable)? {
         Ok(_) => Ok(1),

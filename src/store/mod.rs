@@ -1,7 +1,7 @@
-//! The store's verbs, in domain words: the only way in which other modules ask for what is kept, or change it.
+//! The store's API: the only way for other modules to read or change stored data.
 //!
-//! `accept`, `finish`, `log`, … speak of events, deliveries and subscriptions. What is decided about them is in
-//! [`model`](crate::model), and what keeps it is an [`engine`](crate::engine). This module must not know who sends what to
+//! Its methods (`accept`, `finish`, `log`, …) speak of events, deliveries and subscriptions. Decisions about them are
+//! in [`model`](crate::model), storage in an [`engine`](crate::engine). This module must not know who sends what to
 //! whom, or why.
 
 mod api;
@@ -22,14 +22,14 @@ pub use crate::model::calls::{CallFilter, CallStory};
 pub use crate::model::command::{Accepted, AttemptResult, Busy, Replay, Reply};
 pub use crate::model::conversations::{ConversationFilter, PostedMessage, PreparedMessage, Shown as ShownConversation};
 pub use crate::model::erasure::Erasure;
-pub use crate::model::error::{ReadError, StoreError, WriteError};
+pub use crate::model::error::StoreError;
 pub use crate::model::filter::{DeliveryFilter, EventFilter, LogFilter, ReplayFilter, ReportFilter};
+pub use crate::model::health::{Counts, Health};
 pub use crate::model::known::{KnownDelivery, KnownEvent};
 pub use crate::model::notice::{Committed, StoreEvent};
 pub use crate::model::page::{DeliveryCursor, Page, Reads};
 pub use crate::model::retention::Rules as Retention;
 pub use crate::model::settings::Settings;
-pub use crate::model::standing::{Counts, Health};
 pub use api::Store;
 pub use running::{OpenedStore, Running};
 pub use statuses::{SubscriptionFilter, SubscriptionStatus};

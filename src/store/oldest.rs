@@ -1,9 +1,10 @@
-//! Which delivery has waited longest.
+//! The delivery that has waited longest.
 //!
-//! The state has what is owed in order of subscription and sequence, so the first of each subscription is a search, and
-//! of twenty thousand subscriptions twenty thousand. What was found is therefore kept with the subscription: while its
-//! queue is not empty the first of it only becomes younger, unless one is put back into it ([`Head::forget`]). So what is
-//! kept is a bound, and only those are searched that could be the oldest by it: one, as a rule.
+//! The view orders pending deliveries by subscription and sequence, so finding the first of each subscription is a
+//! lookup, and with twenty thousand subscriptions twenty thousand. The result is therefore cached with the
+//! subscription: while its queue is not empty its first delivery only gets younger, unless one is requeued
+//! ([`QueueHead::forget`](crate::model::registry::QueueHead::forget)). The cached time is a lower bound, and only those
+//! subscriptions are searched that could be the oldest by it: usually one.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -11,24 +12,25 @@ use std::sync::Arc;
 
 use crate::core::subscription::Subscription;
 use crate::core::time::Timestamp;
-use crate::model::error::ReadError;
+use crate::model::error::StoreError;
 use crate::model::lock::lock;
 use crate::model::{keys, record};
 use crate::store::api::Store;
 
-/// A subscription of which something waits: from when on at the earliest, its number, and the epoch of that.
+/// A subscription with waiting deliveries: the lower bound of the oldest one's time, the subscription's number, and the
+/// epoch of the bound.
 type Candidate = (Timestamp, u32, u32);
 
 impl Store {
-    /// When the delivery was accepted that has waited longest, and whose it is, of the subscriptions of which `wanted`
-    /// says so.
+    /// The acceptance time of the delivery that has waited longest, with its subscription, among those for which
+    /// `wanted` holds.
     ///
     /// # Errors
-    /// The state cannot be read. Call it off the async threads.
+    /// The view cannot be read. Call it off the async threads.
     pub fn oldest_waiting(
         &self,
         wanted: impl Fn(&Subscription) -> bool,
-    ) -> Result<Option<(Arc<Subscription>, Timestamp)>, ReadError> {
+    ) -> Result<Option<(Arc<Subscription>, Timestamp)>, StoreError> {
         let mut candidates: BinaryHeap<_> = self.candidates(wanted).into_iter().map(Reverse).collect();
         let mut oldest: Option<(Timestamp, u32)> = None;
         while let Some(Reverse((since, number, epoch))) = candidates.pop() {
@@ -36,23 +38,23 @@ impl Store {
                 break;
             }
             let first = self.view().scan(&keys::numbered(keys::OWED, number), None, 1)?;
-            // Meanwhile it may have been sent.
+            // It may have been sent in the meantime.
             let Some(first) = first.first().and_then(|(_, value)| record::delivery_of(value)) else { continue };
             let at = first.id.timestamp();
-            if let Some(account) = lock(&self.shared.registry).account(number) {
-                account.head.note(epoch, at);
+            if let Some(state) = lock(&self.shared.registry).state_mut(number) {
+                state.head.note(epoch, at);
             }
             oldest = oldest.into_iter().chain([(at, number)]).min();
         }
         let mut registry = lock(&self.shared.registry);
-        Ok(oldest.and_then(|(at, number)| Some((registry.account(number)?.subscription.clone(), at))))
+        Ok(oldest.and_then(|(at, number)| Some((registry.state_mut(number)?.subscription.clone(), at))))
     }
 
     fn candidates(&self, wanted: impl Fn(&Subscription) -> bool) -> Vec<Candidate> {
         let mut found = Vec::new();
-        self.each_state(|number, account| {
-            if account.counts.waiting() > 0 && wanted(&account.subscription) {
-                found.push((account.head.since.unwrap_or(Timestamp::ZERO), number, account.head.epoch));
+        self.each_state(|number, state| {
+            if state.counts.waiting() > 0 && wanted(&state.subscription) {
+                found.push((state.head.since.unwrap_or(Timestamp::ZERO), number, state.head.epoch));
             }
         });
         found

@@ -1,4 +1,4 @@
-//! The store's verbs for whoever runs it: how it is, and by which settings it goes.
+//! Operations: disk space, liveness and settings.
 
 use std::time::Duration;
 
@@ -7,28 +7,28 @@ use crate::model::settings::Settings;
 use crate::store::api::Store;
 
 impl Store {
-    /// How much room the disk has.
+    /// The disk space.
     pub fn disk_space(&self) -> DiskSpace {
         self.shared.engine.space()
     }
 
-    /// Whether the writer makes a turn within `limit`. Blocks until it has; writes nothing.
+    /// Whether the writer completes a turn within `limit`. Blocks until it has; writes nothing.
     pub fn ping(&self, limit: Duration) -> bool {
         self.shared.engine.ping(limit)
     }
 
-    /// Lets the running store go by these settings from now on, but for `cache_bytes`, which holds until the store is
-    /// opened again.
+    /// Applies new settings to the running store, except `cache_bytes`, which takes effect when the store is opened
+    /// again.
     pub fn reconfigure(&self, settings: Settings) {
         self.shared.engine.reconfigure(settings);
     }
 
-    /// How many bytes the store's files have, as far as they can be seen.
+    /// The size of the store's files in bytes, as far as it can be determined.
     pub fn file_bytes(&self) -> u64 {
         self.shared.engine.bytes()
     }
 
-    /// Why nothing new is accepted for want of disk space; `None` if it is.
+    /// Why new data is refused for lack of disk space; `None` if it is not.
     pub fn out_of_space(&self) -> Option<String> {
         self.shared.engine.out_of_space()
     }

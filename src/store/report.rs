@@ -9,13 +9,12 @@ use crate::store::api::Store;
 impl Store {
     /// The call report, divided by `by`; `None` if it has more than `most` parts.
     ///
-    /// Ranges are in whole hours: the one in which `since` lies is in it, and the one in which `until` lies, if that
-    /// is not its beginning.
+    /// Ranges are in whole hours: that of `since` is included, and that of `until`, unless `until` is its beginning.
     ///
     /// # Errors
-    /// The state cannot be read, or is damaged.
+    /// The view cannot be read, or is damaged.
     pub fn call_report(&self, filter: &ReportFilter, by: By, most: usize) -> Result<Option<Report>, StoreError> {
-        // What was answered last may be on its way into it.
+        // What was answered last may not have been added yet.
         self.view().settle();
         report::report(self.view(), filter, by, most)
     }

@@ -1,4 +1,4 @@
-//! From an open store to a running one, and back.
+//! Opening, starting and stopping the store.
 
 use std::io;
 use std::path::Path;
@@ -13,7 +13,7 @@ use crate::model::notice::{Committed, StoreEvent};
 use crate::model::settings::Settings;
 use crate::store::api::{Shared, Store};
 
-/// A store that is open and does not write yet.
+/// An open store that does not write yet.
 pub struct OpenedStore {
     pub(crate) store: Store,
     pub(crate) opened: embedded::Opened,
@@ -22,7 +22,7 @@ pub struct OpenedStore {
 }
 
 impl Store {
-    /// As [`Store::open_with`], without a key: secrets are written in the clear.
+    /// As [`Store::open_with`], without a key: secrets are written in plaintext.
     ///
     /// # Errors
     /// As there.
@@ -30,12 +30,12 @@ impl Store {
         Self::open_with(dir, settings, Keyring::default(), now)
     }
 
-    /// Opens the store in the directory `dir`, which must exist and be locked by this process; makes a new one in an empty
-    /// directory. Secrets are opened and, if there is a key, sealed with `keys`.
+    /// Opens the store in the directory `dir`, which must exist and be locked by this process; creates a new one in an
+    /// empty directory. Secrets are opened and, if there is a key, sealed with `keys`.
     ///
     /// # Errors
-    /// The directory is foreign, damaged, of a newer version, or cannot be written; or its secrets are sealed with a
-    /// key that is not there. It was not changed then.
+    /// The directory is foreign, damaged, of a newer version, or not writable; or its secrets are sealed with a missing
+    /// key. It is unchanged then.
     pub fn open_with(dir: &Path, settings: Settings, keys: Keyring, now: Timestamp) -> Result<OpenedStore, OpenError> {
         let opened = embedded::open(dir, settings, keys, now)?;
         let registry = opened.registry().clone();
@@ -59,37 +59,38 @@ impl Store {
 pub struct Running(embedded::Running);
 
 impl OpenedStore {
-    /// The store, for reading and to be handed on.
+    /// The store, for reading and for sharing.
     pub const fn store(&self) -> &Store {
         &self.store
     }
 
-    /// Lets `committed` hear of every group commit that is durable. It must not block.
+    /// Calls `committed` for every durable group commit. It must not block.
     #[must_use]
     pub fn measured(mut self, committed: impl Fn(Committed) + Send + 'static) -> Self {
         self.committed = Box::new(committed);
         self
     }
 
-    /// Hands the answers of each group commit to `answered`, to be given where the requests wait. It must not block.
+    /// Passes the answers of each group commit to `answered`, to be delivered where the requests wait. It must not
+    /// block.
     #[must_use]
     pub fn answering(mut self, answered: impl Fn(Answers) + Send + 'static) -> Self {
         self.answered = Box::new(answered);
         self
     }
 
-    /// For tests: a smaller size at which a segment is full.
+    /// For tests: a smaller segment size.
     #[cfg(test)]
     pub(crate) fn limit_segment_bytes(&mut self, most: u32) {
         self.opened.limit_segment_bytes(most);
     }
 
-    /// Starts the writer. `events` hears every event once it is durable, in order, and when it was decided, by which time
-    /// its deliveries go; `failed` hears, once, that the store has failed, why, and what became of what was accepted.
-    /// Neither may block.
+    /// Starts the writer. `events` is called with all events in order once they are durable, and with the time of the
+    /// decision, which deliveries are scheduled by; `failed` is called once if the store fails, with the reason and
+    /// what became of accepted data. Neither may block.
     ///
     /// # Errors
-    /// No thread could be started, or the data directory is gone already.
+    /// No thread could be started, or the data directory is gone.
     pub fn start(
         self,
         clock: impl Fn() -> Timestamp + Send + Sync + 'static,
@@ -111,7 +112,7 @@ impl OpenedStore {
 }
 
 impl Running {
-    /// Lets the writer write what waits and ends it. What comes afterwards is refused as
+    /// Lets the writer drain its queue and stops it. Later commands are refused as
     /// [`Busy`](crate::model::command::Busy). Blocks until the thread has ended.
     pub fn stop(self) {
         self.0.stop();

@@ -1,4 +1,4 @@
-//! The store as its users see it: on a real directory, closed and opened again.
+//! The store through its API: on a real directory, closed and opened again.
 
 use std::path::Path;
 use std::sync::{Arc, mpsc};
@@ -51,14 +51,14 @@ fn open(dir: &Path) -> Open {
     Open { store, running, changes }
 }
 
-/// Asks a verb and waits for its reply.
-pub(crate) fn ask<T: Send + 'static>(verb: impl FnOnce(Reply<T>) -> Result<(), Busy>) -> Result<T, WriteError> {
+/// Calls a method and waits for its reply.
+pub(crate) fn ask<T: Send + 'static>(verb: impl FnOnce(Reply<T>) -> Result<(), Busy>) -> Result<T, StoreError> {
     let (sender, answer) = mpsc::channel();
     verb(Box::new(move |reply| drop(sender.send(reply)))).unwrap();
     answer.recv().unwrap()
 }
 
-/// What is read of a delivery before it is retried or cancelled.
+/// Reads a delivery before it is retried or cancelled.
 pub(crate) fn known(store: &Store, id: DeliveryId) -> KnownDelivery {
     store.known_delivery(id).unwrap().unwrap()
 }
@@ -78,7 +78,7 @@ pub(crate) fn owed(store: &Store) -> Vec<u64> {
     owed_deliveries(store).iter().map(|delivery| delivery.id.sequence()).collect()
 }
 
-/// What subscription 1 is owed, in order.
+/// The pending deliveries of subscription 1, in order.
 pub(crate) fn owed_deliveries(store: &Store) -> Vec<Delivery> {
     let owed = store.owed_after(1, 0, 10_000).unwrap();
     // What the view has may be ahead of what the log shows.
@@ -87,7 +87,7 @@ pub(crate) fn owed_deliveries(store: &Store) -> Vec<Delivery> {
 }
 
 #[test]
-fn what_was_accepted_is_there_after_a_crash_and_after_a_stop() {
+fn accepted_events_survive_a_crash_and_a_stop() {
     let dir = tempfile::tempdir().unwrap();
     let Open { store, running, changes } = open(dir.path());
     let created = ask(|reply| store.create_subscription(draft("acme"), reply)).unwrap();
@@ -97,7 +97,7 @@ fn what_was_accepted_is_there_after_a_crash_and_after_a_stop() {
     store.finish(finish(&delivery, Status::Delivered));
     while !changes.iter().flatten().any(|change| matches!(change, StoreEvent::Finished(_))) {}
 
-    // A copy of the directory as it is now is what a kill leaves behind: nothing was closed.
+    // A copy of the directory now is what a kill leaves behind: nothing was closed.
     let copy = tempfile::tempdir().unwrap();
     copy_dir(dir.path(), copy.path());
     drop(store);
@@ -116,15 +116,15 @@ fn what_was_accepted_is_there_after_a_crash_and_after_a_stop() {
         let repeated = accept(&store, vec![event("a", Some("one"))]);
         assert_eq!(repeated, [Accepted { id: accepted[0].id, deliveries: 1, duplicate: true }]);
         let next = accept(&store, vec![event("c", None)]);
-        assert!(next[0].id > accepted[1].id, "ids ascend over restarts");
-        assert_eq!(owed(&store), [2, 3], "sequence numbers go on");
+        assert!(next[0].id > accepted[1].id, "ids ascend across restarts");
+        assert_eq!(owed(&store), [2, 3], "sequence numbers continue");
         drop(store);
         running.stop();
     }
 }
 
 #[test]
-fn what_a_deleted_subscription_was_owed_is_cancelled_also_over_a_restart() {
+fn deliveries_of_a_deleted_subscription_are_cancelled_across_a_restart() {
     let dir = tempfile::tempdir().unwrap();
     let Open { store, running, .. } = open(dir.path());
     let created = ask(|reply| store.create_subscription(draft("acme"), reply)).unwrap();
@@ -135,11 +135,11 @@ fn what_a_deleted_subscription_was_owed_is_cancelled_also_over_a_restart() {
     drop(store);
     running.stop();
     let Open { store, running, changes } = open(dir.path());
-    // Each pass cancels some; what is left after the stop is cancelled after the start.
+    // Each pass cancels some; what is left after the stop is cancelled after the restart.
     while !owed(&store).is_empty() {
         changes.recv().unwrap();
     }
-    assert!(matches!(ask(|reply| store.delete_subscription(created.id, reply)), Err(WriteError::NotFound)));
+    assert!(matches!(ask(|reply| store.delete_subscription(created.id, reply)), Err(StoreError::NotFound)));
     let cancelled = DeliveryFilter { state: Some(State::Cancelled), ..DeliveryFilter::default() };
     assert_eq!(store.deliveries(&cancelled, None, 500).unwrap().items.len(), 200);
     running.stop();
@@ -187,7 +187,7 @@ fn lists_are_paged_without_gaps_or_repeats() {
 }
 
 #[test]
-fn a_directory_that_cannot_be_right_is_refused_and_left_as_it_is() {
+fn an_inconsistent_directory_is_refused_and_unchanged() {
     let dir = tempfile::tempdir().unwrap();
     let Open { store, running, .. } = open(dir.path());
     ask(|reply| store.create_subscription(draft("acme"), reply)).unwrap();
@@ -211,7 +211,7 @@ fn a_directory_that_cannot_be_right_is_refused_and_left_as_it_is() {
             |dir| std::fs::write(dir.join("journal/first"), "2\n").unwrap(),
             "000001.log is missing: the state database",
         ),
-        ("state of rubbish", |dir| fill(&dir.join("state/db")), "state/"),
+        ("state overwritten", |dir| fill(&dir.join("state/db")), "state/"),
         (
             "no journal file",
             |dir| std::fs::remove_file(dir.join("journal/000001.log")).unwrap(),
@@ -233,7 +233,7 @@ fn a_directory_that_cannot_be_right_is_refused_and_left_as_it_is() {
 }
 
 #[test]
-fn an_interrupted_first_start_is_begun_again_and_leftovers_are_set_aside() {
+fn an_interrupted_first_start_is_repeated_and_leftovers_are_set_aside() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("unfinished"), "").unwrap();
     std::fs::create_dir_all(dir.path().join("state")).unwrap();
@@ -245,12 +245,12 @@ fn an_interrupted_first_start_is_begun_again_and_leftovers_are_set_aside() {
 }
 
 #[test]
-fn a_flipped_bit_that_makes_sled_panic_is_refused_and_left_as_it_is() {
+fn a_flipped_bit_that_makes_sled_panic_is_refused_and_leaves_the_directory_unchanged() {
     const PLACES: usize = 24;
     let dir = tempfile::tempdir().unwrap();
     let Open { store, running, .. } = open(dir.path());
     ask(|reply| store.create_subscription(draft("acme"), reply)).unwrap();
-    // Enough for several segments: in a small database sled takes damage for its torn end.
+    // Enough for several segments: in a small database sled mistakes damage for its torn end.
     for batch in 0..10 {
         let named = |n: i32| event(&format!("c{n}"), Some(&format!("{batch}-{n}")));
         accept(&store, (0..400).map(named).collect());
@@ -275,7 +275,7 @@ fn a_flipped_bit_that_makes_sled_panic_is_refused_and_left_as_it_is() {
 }
 
 #[test]
-fn a_start_that_was_interrupted_while_it_put_the_state_back_loses_nothing() {
+fn a_start_interrupted_while_restoring_the_state_loses_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let Open { store, running, .. } = open(dir.path());
     let created = ask(|reply| store.create_subscription(draft("acme"), reply)).unwrap();
@@ -292,7 +292,7 @@ fn a_start_that_was_interrupted_while_it_put_the_state_back_loses_nothing() {
     for interrupted_after in moves {
         std::fs::create_dir(at("state-before-open")).unwrap();
         copy_dir(&at("state"), &at("state-before-open"));
-        // What is refused may be in any condition.
+        // The refused state may be in any condition.
         fill(&at("state/db"));
         interrupted_after(&at("state"), &at("state-before-open"), &at("state-refused"));
         let Open { store, running, .. } = open(dir.path());
@@ -342,10 +342,9 @@ fn contents(dir: &Path) -> std::collections::BTreeMap<std::path::PathBuf, (usize
     all
 }
 
-/// What a kill in the middle of a checkpoint leaves: the state of `late`, but still saying that the
-/// journal is taken in as far as it was in `early`.
+/// What a kill during a checkpoint leaves: the view of `late`, but with the checkpoint position of `early`.
 fn cut_short(early: &Path, late: &Path) {
-    // It is noted only once a checkpoint is whole.
+    // It is written only once a checkpoint is complete.
     std::fs::copy(early.join("state/reached"), late.join("state/reached")).unwrap();
     let open = |dir: &Path| sled::Config::new().path(dir.join("state")).flush_every_ms(None).open().unwrap();
     let (early, late) = (open(early), open(late));
@@ -363,7 +362,7 @@ fn cut_short(early: &Path, late: &Path) {
 }
 
 #[test]
-fn counts_are_right_after_a_stop_a_kill_and_a_checkpoint_that_was_cut_short() {
+fn counts_are_correct_after_a_stop_a_kill_and_an_interrupted_checkpoint() {
     let dir = tempfile::tempdir().unwrap();
     let Open { store, running, .. } = open(dir.path());
     for _ in 0..3 {
@@ -401,7 +400,7 @@ fn counts_are_right_after_a_stop_a_kill_and_a_checkpoint_that_was_cut_short() {
         let killed = tempfile::tempdir().unwrap();
         copy_dir(dir.path(), killed.path());
         let wanted = (store.counts(), [1, 2, 3].map(|number| owed_by(&store, number)));
-        assert_eq!(wanted.0, counted(&store), "while it runs");
+        assert_eq!(wanted.0, counted(&store), "while running");
         drop(store);
         running.stop();
         let cut = tempfile::tempdir().unwrap();
@@ -424,7 +423,7 @@ fn owed_by(store: &Store, number: u32) -> u64 {
     store.owed_after(number, 0, 10_000).unwrap().len() as u64
 }
 
-/// The counts as they are found by looking.
+/// The counts by listing the deliveries.
 fn counted(store: &Store) -> Counts {
     let of = |state| {
         let filter = DeliveryFilter { state: Some(state), ..DeliveryFilter::default() };

@@ -1,14 +1,14 @@
-//! Tokens of the API.
+//! API tokens.
 
 use crate::core::id::TokenId;
 use crate::core::time::Timestamp;
 use crate::core::token::{Token, TokenDraft, TokenHash, TokenText};
 use crate::model::command::{Busy, Command, Reply};
-use crate::model::error::WriteError;
+use crate::model::error::StoreError;
 use crate::store::api::Store;
 
 impl Store {
-    /// Makes a token; the reply has its text, which is kept nowhere.
+    /// Creates a token; the reply has its text, which is stored nowhere.
     ///
     /// # Errors
     /// As [`Store::accept`].
@@ -16,13 +16,13 @@ impl Store {
         match self.admit_small() {
             Ok(()) => self.push(Command::CreateToken(draft, reply)),
             Err(refusal) => {
-                reply(Err(WriteError::DiskFull(refusal)));
+                reply(Err(StoreError::DiskFull(refusal)));
                 Ok(())
             }
         }
     }
 
-    /// Ends a token for good.
+    /// Revokes a token.
     ///
     /// # Errors
     /// As [`Store::accept`].
@@ -30,7 +30,7 @@ impl Store {
         self.push(Command::RevokeToken(id, reply))
     }
 
-    /// All tokens, in order of creation, those that are over included.
+    /// All tokens, in order of creation, including expired ones.
     pub fn tokens(&self) -> Vec<Token> {
         self.token_ring().all()
     }
@@ -40,8 +40,8 @@ impl Store {
         self.token_ring().get(id)
     }
 
-    /// The token with this hash, for a request that came with it: if it is still good, this counts as a use.
-    /// It may be over; that is for the caller to tell.
+    /// The token with this hash, presented by a request. Counts as a use unless it has expired; whether it has is for
+    /// the caller to check.
     pub fn find_token(&self, hash: &TokenHash, now: Timestamp) -> Option<Token> {
         self.token_ring().find(hash, now)
     }

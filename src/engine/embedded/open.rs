@@ -287,7 +287,7 @@ fn recover(dir: &Path, kv: Kv, keys: Option<Arc<Keyring>>) -> Result<Opened, Ope
     let mut position = applied.ok_or_else(|| damaged(&"its state database does not record its checkpoint position"))?;
     check_reached(dir, position)?;
     let opening = keys.clone().unwrap_or_default();
-    let loaded = load::registry(&kv, position.next_number, opening, Unreadable::PassOver);
+    let loaded = load::registry(&kv, position.next_number, opening, Unreadable::Skip);
     let (registry, skipped) = loaded.map_err(read_error)?;
     let registry = Mutex::new(registry);
     let counted = counts::read(&kv, &registry).map_err(read_error)? && !skipped;
@@ -301,10 +301,10 @@ fn recover(dir: &Path, kv: Kv, keys: Option<Arc<Keyring>>) -> Result<Opened, Ope
         Ok(())
     })?;
     kv.check().map_err(read_error)?;
-    load::settle(&kv, &registry, counted).map_err(read_error)?;
-    load::make_health_again(&kv, &registry, &*wal).map_err(read_error)?;
+    load::reload_registry(&kv, &registry, counted).map_err(read_error)?;
+    load::rebuild_health(&kv, &registry, &*wal).map_err(read_error)?;
     kv.repair().map_err(|error| damaged(&error))?;
-    conversations::put_in_order(&kv).map_err(read_error)?;
+    conversations::build_company_order(&kv).map_err(read_error)?;
     let mut new_key = false;
     if let Some(keys) = keys {
         marker::check_opened(dir, &lock(&registry))?;
@@ -319,7 +319,7 @@ fn recover(dir: &Path, kv: Kv, keys: Option<Arc<Keyring>>) -> Result<Opened, Ope
     position = CheckpointPosition { segment, offset, next_number: lock(&registry).next_number, ..position };
     kv.checkpoint(&CheckpointMeta { position, with: counts::changed(&registry) }).map_err(|error| damaged(&error))?;
     if new_key {
-        maintenance::tell_if_all_is_sealed(&lock(&registry));
+        maintenance::log_if_all_sealed(&lock(&registry));
     }
     kv.go_live();
     Ok(Opened { kv: Arc::new(kv), registry: Arc::new(registry), wal, writer, position })

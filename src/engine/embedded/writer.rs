@@ -292,10 +292,6 @@ impl Writer {
         };
         let durable = written.is_ok();
         let Outcome { events, heard, tally, requests, .. } = outcome;
-        // After the write, so that its records can be read.
-        for request in requests {
-            self.reader.send(request).map_err(|_| "the read-ahead thread has ended".to_owned())?;
-        }
         if durable && !events.is_empty() {
             (self.listeners.events)(decided_at, events);
         }
@@ -314,6 +310,10 @@ impl Writer {
             kv.check().map_err(|error| error.to_string())?;
         }
         drop(guard);
+        // After the write, so that its records can be read.
+        for request in requests {
+            self.reader.send(request).map_err(|_| "the read-ahead thread has ended".to_owned())?;
+        }
         written.map(|(bytes, _)| bytes)
     }
 

@@ -14,7 +14,7 @@ use super::super::fair_limit::Principal;
 use super::super::problem::Problem;
 use super::super::reply::Reply;
 use super::*;
-use crate::store::{Page, ReadError};
+use crate::store::{Page, StoreError};
 
 /// Exports a log of this many pages of 100 entries; reading page `fault` fails.
 struct Log {
@@ -43,7 +43,7 @@ impl Handler for Log {
             let number = after.map_or(0, |number| number + 1);
             read.fetch_add(1, Ordering::SeqCst);
             if fault == Some(number) {
-                return Err(ReadError::corrupt_state("is as the test wants it"));
+                return Err(StoreError::corrupt_state("is as the test wants it"));
             }
             let items = (0..100).map(|index| entry("acme", &format!("{number}-{index}"))).collect();
             Ok(Page { items, next: (number < last).then_some(number), scanned_until: None })

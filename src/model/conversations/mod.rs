@@ -1,19 +1,19 @@
-//! SMS conversations: storing a message, with the event that it may raise, and looking at threads.
+//! SMS conversations: storing messages, raising follow-up events, and reading threads.
 //!
-//! A message and its event are one step of the journal, so there is never one without the other. What the event
-//! needs of the thread and of the call's earlier events is read ahead of that, by the thread that asks
-//! ([`Store::prepare_message`]), and kept in memory while it is written to ([`threads`]): so the committer,
-//! for which everybody waits, reads nothing, and a message of a long thread costs it no more than the
-//! bytes of the event. The state has one record for each thread and nothing in it that is personal; all that
-//! people wrote is in the journal, and goes with its files.
+//! A message and the event it raises are one atomic unit, so neither exists without the other. What the event needs
+//! from the thread and from the call's earlier events is read beforehand, on the caller's thread
+//! ([`Store::prepare_message`](crate::store::Store::prepare_message)), and cached in memory until it is written
+//! ([`threads`]). The writer, which everybody waits for, therefore reads nothing, and a message in a long thread costs
+//! it no more than the bytes of its event. The view holds one record per thread without personal data; everything
+//! people wrote is in the log and is removed with its segments.
 
 mod post;
 pub(crate) mod read;
 mod shapes;
 mod threads;
 
-pub(crate) use post::{forget_some, post, relieve};
-pub(crate) use read::put_in_order;
+pub(crate) use post::{evict, post, remove_expired};
+pub(crate) use read::build_company_order;
 pub(crate) use shapes::Facts;
 pub use shapes::{ConversationFilter, PostedMessage, PreparedMessage, Shown};
-pub(crate) use threads::{Kept, Threads};
+pub(crate) use threads::{CachedThread, Threads};

@@ -1,4 +1,4 @@
-//! Storing a message, with the event that it raises if it is a reply.
+//! Storing a message, with the event it raises if it is a reply.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -10,7 +10,7 @@ use crate::core::id::{ConversationId, EventId, MessageId};
 use crate::core::invalid::Invalid;
 use crate::model::conversations::read;
 use crate::model::conversations::shapes::{PostedMessage, PreparedMessage};
-use crate::model::conversations::threads::{Kept, Threads};
+use crate::model::conversations::threads::{CachedThread, Threads};
 use crate::model::error::StoreError;
 use crate::model::lock::lock;
 use crate::model::notice::StoreEvent;
@@ -19,17 +19,17 @@ use crate::model::record::{self, Accepted, MessageRecord, Record, ThreadGone, Th
 use crate::model::turn::Turn;
 use crate::model::{accept, expiry, keys};
 
-/// How long before it is sent, by the platform's clock, a message may be stored.
+/// How far the platform's clock may be ahead: how long before its `sent_at` a message may be stored.
 const AHEAD: Duration = Duration::from_secs(3600);
-/// How many threads are looked at between two group commits.
-const FORGOTTEN_AT_ONCE: usize = 64;
+/// How many threads are examined between two group commits.
+const REMOVED_AT_ONCE: usize = 64;
 
 /// Stores a message, and raises its event if it is a reply.
 pub(crate) fn post(turn: &mut Turn<'_>, posted: PreparedMessage) -> Result<PostedMessage, StoreError> {
     let PreparedMessage { message, thread: read_ahead, facts, searched, .. } = posted;
     let key = keys::thread(message.company.as_str(), message.call.as_str());
     let head = read::thread(turn.view, turn.log, &key)?;
-    take_up(turn, &key, head.as_ref(), read_ahead)?;
+    ensure_cached(turn, &key, head.as_ref(), read_ahead)?;
     if let Some(before) = message_before(turn, &message, &key, head.as_ref())? {
         return Ok(before);
     }
@@ -43,8 +43,8 @@ pub(crate) fn post(turn: &mut Turn<'_>, posted: PreparedMessage) -> Result<Poste
     };
     thread.domain = thread.domain.or(facts.domain);
     let event = raises.then(|| EventId::from_bits(turn.next_id()));
-    let known = lock(&turn.carried.threads).get(&key).map(|kept| kept.lead.clone()).unwrap_or_default();
-    turn.carried.expiry.messages.due += expiry::FOR_EACH * usize::from(message.producer_id.is_some());
+    let known = lock(&turn.carried.threads).get(&key).map(|cached| cached.lead.clone()).unwrap_or_default();
+    turn.carried.expiry.messages.due += expiry::DUE_PER_NEW * usize::from(message.producer_id.is_some());
     let message = Message {
         id,
         producer_id: message.producer_id,
@@ -59,21 +59,21 @@ pub(crate) fn post(turn: &mut Turn<'_>, posted: PreparedMessage) -> Result<Poste
         erased_at: None,
     };
     let most = turn.settings.max_data_bytes;
-    lock(&turn.carried.threads).change(&key, |kept| {
-        kept.searched = kept.searched.max(searched);
-        kept.add(&message, most);
+    lock(&turn.carried.threads).change(&key, |cached| {
+        cached.searched = cached.searched.max(searched);
+        cached.add(&message, most);
     });
-    let mut steps = vec![Record::of(id.bits(), Box::new(MessageRecord::new(&message, &thread, before)))];
-    steps.extend(event.map(|event| raise(turn, event, &message, &thread, &key)));
-    turn.write(steps);
+    let mut records = vec![Record::of(id.bits(), Box::new(MessageRecord::new(&message, &thread, before)))];
+    records.extend(event.map(|event| raise(turn, event, &message, &thread, &key)));
+    turn.write(records);
     Ok(PostedMessage { conversation: thread.id, messages: thread.messages, event, duplicate: false })
 }
 
-/// The step of the event that `message` raises.
+/// The record of the event that `message` raises.
 fn raise(turn: &mut Turn<'_>, id: EventId, message: &Message, thread: &Conversation, key: &[u8]) -> Record {
     let data = {
         let threads = lock(&turn.carried.threads);
-        let empty = Kept::default();
+        let empty = CachedThread::default();
         let history = &threads.get(key).unwrap_or(&empty).history;
         let (call, conversation, count) = (&thread.call, thread.id, thread.messages);
         FollowUp { call, conversation, message, history, count, created: turn.now }.data(turn.settings.max_data_bytes)
@@ -93,39 +93,39 @@ fn raise(turn: &mut Turn<'_>, id: EventId, message: &Message, thread: &Conversat
         data,
     };
     let owed = accept::owed_of(turn, &event, &mut HashMap::new());
-    let step = Record::of(id.bits(), Accepted::new(event, &owed));
+    let record = Record::of(id.bits(), Accepted::new(event, &owed));
     turn.carried.expiry.calls.due += 1;
     turn.outcome.tally.accepted += 1;
     if !owed.is_empty() {
         turn.outcome.events.push(StoreEvent::Owed(owed));
     }
-    step
+    record
 }
 
-/// Makes sure that the thread is in memory as it is.
-fn take_up(
+/// Ensures that the cache has the current thread.
+fn ensure_cached(
     turn: &Turn<'_>,
     key: &[u8],
     head: Option<&Conversation>,
-    read_ahead: Option<Kept>,
+    read_ahead: Option<CachedThread>,
 ) -> Result<(), StoreError> {
     let last = head.map(|head| head.last);
     let mut threads = lock(&turn.carried.threads);
-    if threads.get(key).is_some_and(|kept| kept.last == last) {
+    if threads.get(key).is_some_and(|cached| cached.last == last) {
         return Ok(());
     }
-    let kept = match (head, read_ahead) {
-        (None, _) => Kept::default(),
-        (Some(_), Some(kept)) if kept.last == last => kept,
-        // It was forgotten, or written to, after it was looked for.
-        (Some(head), _) => read::kept(turn.log, head, turn.settings.max_data_bytes)?,
+    let cached = match (head, read_ahead) {
+        (None, _) => CachedThread::default(),
+        (Some(_), Some(read)) if read.last == last => read,
+        // It was evicted, or written to, after it was looked up.
+        (Some(head), _) => read::load_thread(turn.log, head, turn.settings.max_data_bytes)?,
     };
-    threads.put(key, kept);
+    threads.put(key, cached);
     Ok(())
 }
 
-/// The message that was posted before with the same id, of this thread, or within the window of any; or why this
-/// one cannot be it.
+/// The message previously posted with the same id: in this thread, or within the idempotency window in any. Fails if
+/// the new one differs from it.
 fn message_before(
     turn: &Turn<'_>,
     message: &NewMessage,
@@ -133,7 +133,7 @@ fn message_before(
     head: Option<&Conversation>,
 ) -> Result<Option<PostedMessage>, StoreError> {
     let Some(producer) = &message.producer_id else { return Ok(None) };
-    let again = |thread: &Conversation, event| PostedMessage {
+    let repeated = |thread: &Conversation, event| PostedMessage {
         conversation: thread.id,
         messages: thread.messages,
         event,
@@ -141,11 +141,11 @@ fn message_before(
     };
     let content = message.content();
     let refused = |why: String| Err(StoreError::Invalid(Invalid::one("/id", why)));
-    let line = |kept: &Kept| kept.history.find(producer).map(|line| (line.event(), line.content()));
-    let here = lock(&turn.carried.threads).get(key).and_then(line);
-    if let (Some(thread), Some((event, kept))) = (head, here) {
+    let line = |cached: &CachedThread| cached.history.find(producer).map(|line| (line.event(), line.content()));
+    let cached = lock(&turn.carried.threads).get(key).and_then(line);
+    if let (Some(thread), Some((event, kept))) = (head, cached) {
         let why = receipts::message_refusal(kept, content);
-        return why.map_or_else(|| Ok(Some(again(thread, event))), refused);
+        return why.map_or_else(|| Ok(Some(repeated(thread, event))), refused);
     }
     let posted = keys::message(message.company.as_str(), producer.as_str());
     let Some(value) = turn.get(&posted)? else { return Ok(None) };
@@ -159,29 +159,30 @@ fn message_before(
     let of_receipt = [&keys::THREAD[..], receipt.thread].concat();
     let Some(thread) = read::thread(turn.view, turn.log, &of_receipt)? else { return Ok(None) };
     let why = receipt.refusal(content, &key[keys::THREAD.len()..]);
-    why.map_or_else(|| Ok(Some(again(&thread, receipt.event))), refused)
+    why.map_or_else(|| Ok(Some(repeated(&thread, receipt.event))), refused)
 }
 
-/// All is durable: threads may be forgotten.
-pub(crate) fn relieve(threads: &Mutex<Threads>) {
-    lock(threads).relieve();
+/// Evicts threads from the cache. Only while everything is durable.
+pub(crate) fn evict(threads: &Mutex<Threads>) {
+    lock(threads).evict();
 }
 
-/// Forgets some of the threads whose last message is over, behind the key `after`; gives the key to go on behind.
-pub(crate) fn forget_some(turn: &mut Turn<'_>, after: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-    let over = turn.settings.retention.messages_over(turn.now);
-    let some = turn.scan(&keys::LATEST, Some(after), FORGOTTEN_AT_ONCE)?;
+/// Removes some of the threads whose last message has expired, after the key `after`; returns the key to continue
+/// after.
+pub(crate) fn remove_expired(turn: &mut Turn<'_>, after: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+    let expired_before = turn.settings.retention.messages_over(turn.now);
+    let some = turn.scan(&keys::LATEST, Some(after), REMOVED_AT_ONCE)?;
     for (key, hash) in &some {
-        // A message is stored at the earliest when it is sent, so behind this none is over.
-        let behind = keys::latest(u128::from(over.plus(AHEAD).millis()) << 80);
-        if *key > behind {
+        // A message is stored [`AHEAD`] of its `sent_at` at the earliest, so no thread after this key has expired.
+        let last_expired = keys::latest(u128::from(expired_before.plus(AHEAD).millis()) << 80);
+        if *key > last_expired {
             return Ok(None);
         }
         let thread_key = [&keys::THREAD[..], hash].concat();
         let Some(value) = turn.get(&thread_key)? else { continue };
         let Some(record) = record::unversioned::<ThreadRecord>(&value) else { continue };
-        if record.last_stored() < over {
-            lock(&turn.carried.threads).forget(&thread_key);
+        if record.last_stored() < expired_before {
+            lock(&turn.carried.threads).remove(&thread_key);
             turn.write(vec![Record::from(Box::new(ThreadGone(record)))]);
         }
     }

@@ -7,25 +7,26 @@ use crate::core::conversation::{Conversation, Lead, Message};
 use crate::core::event::{CallId, Company};
 use crate::core::id::MessageId;
 use crate::core::time::Timestamp;
-use crate::model::conversations::threads::Kept;
+use crate::model::conversations::threads::CachedThread;
 use crate::model::conversations::{ConversationFilter, Facts, Shown};
 use crate::model::error::StoreError;
 use crate::model::keys;
 use crate::model::page::Page;
-use crate::model::query::{Gather, lowest_id};
+use crate::model::query::{PageBuilder, lowest_id};
 use crate::model::record::{self, Accepted, Kind as _, MessageRecord, ThreadRecord};
 use crate::model::term::Term;
 use crate::model::value::ValueKind;
 use crate::model::view::{Log, Reached, View, ViewMut, Wanted, Work};
 
-/// How many events of a call are looked at for what they say of the lead.
+/// How many events of a call are examined for the lead's data.
 const EVENTS_LOOKED_AT: usize = 500;
 /// How long before its first SMS a call's events may have been accepted.
 const CALL_BEFORE: Duration = Duration::from_secs(30 * 86_400);
-/// How many threads are looked at in one go.
+/// How many threads are read per scan.
 const LOOKED_AT_ONCE: usize = 256;
 
-/// The thread under `key`. Where that cannot be read, as its last message has it: the whole journal is searched then.
+/// The thread under `key`. If its value is unreadable, it is restored from the thread's last message, by a search of
+/// the whole log.
 pub(crate) fn thread(view: &dyn View, log: &dyn Log, key: &[u8]) -> Result<Option<Conversation>, StoreError> {
     let Some(value) = view.get(key)? else { return Ok(None) };
     if ValueKind::Thread.is_readable(key, &value) {
@@ -42,7 +43,8 @@ pub(crate) fn thread(view: &dyn View, log: &dyn Log, key: &[u8]) -> Result<Optio
     Ok(last.and_then(ThreadRecord::conversation))
 }
 
-/// The hash of the thread that stands at a place in their order. Where that cannot be read all threads are asked.
+/// The hash of the thread at a position of the thread order. If the value is unreadable, all threads are scanned for
+/// it.
 fn hash_at(view: &dyn View, place_key: &[u8], value: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
     if ValueKind::of(place_key).is_some_and(|kind| kind.is_readable(place_key, value)) {
         return Ok(Some(value.to_vec()));
@@ -52,13 +54,13 @@ fn hash_at(view: &dyn View, place_key: &[u8], value: &[u8]) -> Result<Option<Vec
         let some = view.scan(&keys::THREAD, after.as_deref(), LOOKED_AT_ONCE)?;
         let Some((last, _)) = some.last() else { break None };
         after = Some(last.clone());
-        let stands_there = |value: &[u8]| {
+        let has_position = |value: &[u8]| {
             record::unversioned::<ThreadRecord>(value).is_some_and(|thread| {
                 let of_company = keys::latest_in(thread.company(), thread.place());
                 keys::latest(thread.place()) == place_key || of_company == place_key
             })
         };
-        if let Some((key, _)) = some.iter().find(|(_, value)| stands_there(value)) {
+        if let Some((key, _)) = some.iter().find(|(_, value)| has_position(value)) {
             break Some(key[keys::THREAD.len()..].to_vec());
         }
     };
@@ -66,7 +68,7 @@ fn hash_at(view: &dyn View, place_key: &[u8], value: &[u8]) -> Result<Option<Vec
     Ok(found)
 }
 
-/// Hands the messages of a thread to `visit`, the one that was stored last first, from below the id `below` on.
+/// Calls `visit` with the messages of a thread, the most recently stored first, starting below the id `below`.
 pub(crate) fn messages(
     log: &dyn Log,
     thread: &Conversation,
@@ -76,7 +78,7 @@ pub(crate) fn messages(
     let bits = thread.id.bits();
     let (kinds, keys, from) = (MessageRecord::KINDS, [Term::Thread(bits)], thread.first.bits());
     let wanted = Wanted { kinds, keys: &keys, below, from, ..Wanted::ANY };
-    // Whoever asks says when it is enough.
+    // `visit` decides when to stop.
     log.to_the_end(&wanted, &log.unbounded(), &mut |head, payload| {
         let record = MessageRecord::decode(payload).filter(|record| record.thread().id() == bits);
         let message = record.map(|record| record.message(MessageId::from_bits(head.id)));
@@ -84,22 +86,22 @@ pub(crate) fn messages(
     })
 }
 
-/// The thread as an event would show it, in at most `most` bytes of lines: what can be read of it now.
-pub(crate) fn kept(log: &dyn Log, thread: &Conversation, most: usize) -> Result<Kept, StoreError> {
+/// Loads a thread as an event would show it, with at most `most` bytes of lines, from what is readable now.
+pub(crate) fn load_thread(log: &dyn Log, thread: &Conversation, most: usize) -> Result<CachedThread, StoreError> {
     let mut newest = Vec::new();
     let mut bytes = 0;
     messages(log, thread, u128::MAX, &mut |message| {
         bytes += message.body.len();
         newest.push(message);
-        // What came later may have been sent earlier, so a little more than what fits is read.
+        // Messages stored later may have been sent earlier, so somewhat more than fits is read.
         if bytes > most.saturating_mul(2) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     })?;
-    let mut kept = Kept::default();
-    newest.iter().rev().for_each(|message| kept.add(message, most));
-    Ok(kept)
+    let mut thread = CachedThread::default();
+    newest.iter().rev().for_each(|message| thread.add(message, most));
+    Ok(thread)
 }
 
-/// Looks through the events of a thread's call that have ids from `from` on.
+/// Collects facts from the events of a thread's call with ids from `from` on.
 pub(crate) fn facts(log: &dyn Log, thread: &Conversation, from: u128) -> Result<Facts, StoreError> {
     let earliest = lowest_id(Some(Timestamp::from_millis(
         thread.first.timestamp().millis().saturating_sub(u64::try_from(CALL_BEFORE.as_millis()).unwrap_or(u64::MAX)),
@@ -124,8 +126,8 @@ pub(crate) fn facts(log: &dyn Log, thread: &Conversation, from: u128) -> Result<
     Ok(facts)
 }
 
-/// A page of threads, the one with the latest message first; with a phone number, the one first in which the last
-/// message with that was stored last.
+/// A page of threads, the one with the latest message first; with a phone filter, by the last stored message with that
+/// number.
 pub(crate) fn page(
     view: &dyn View,
     log: &dyn Log,
@@ -139,11 +141,11 @@ pub(crate) fn page(
     }
 }
 
-fn place(thread: &Conversation) -> u128 {
+fn position(thread: &Conversation) -> u128 {
     ThreadRecord::from(thread).place()
 }
 
-/// A thread with the message that was stored last in it.
+/// A thread with its last stored message.
 pub(crate) fn shown(log: &dyn Log, thread: Conversation) -> Result<Shown, StoreError> {
     let mut last = None;
     log.record(thread.last.bits(), &mut |head, payload| {
@@ -155,14 +157,13 @@ pub(crate) fn shown(log: &dyn Log, thread: Conversation) -> Result<Shown, StoreE
 }
 
 fn matches(filter: &ConversationFilter, thread: &Conversation) -> bool {
-    let fits = |wish: &Option<Company>, has: &Company| wish.as_ref().is_none_or(|wish| wish == has);
-    fits(&filter.company, &thread.company)
+    filter.company.as_ref().is_none_or(|company| thread.company == *company)
         && filter.domain.as_ref().is_none_or(|domain| thread.domain.as_ref() == Some(domain))
         && filter.since.is_none_or(|since| thread.last_at >= since)
         && filter.until.is_none_or(|until| thread.first_at < until)
 }
 
-/// Threads in their order, behind the place `after`.
+/// Threads by their latest message, after the position `after`.
 fn by_time(
     view: &dyn View,
     log: &dyn Log,
@@ -173,33 +174,33 @@ fn by_time(
     let order = filter.company.as_ref().map_or_else(|| keys::LATEST.to_vec(), |of| keys::latest_of(of.as_str()));
     let mut below = [&order[..], &after.unwrap_or(u128::MAX).to_be_bytes()].concat();
     let work = log.bounded();
-    let mut gather = Gather::new(limit);
+    let mut page = PageBuilder::new(limit);
     loop {
         let some = view.scan_down(&order, &below, LOOKED_AT_ONCE)?;
-        let Some((last, _)) = some.last() else { return Ok(gather.page(Reached::End)) };
+        let Some((last, _)) = some.last() else { return Ok(page.finish(Reached::End)) };
         below.clone_from(last);
         for (key, value) in &some {
             work.record();
             let own = keys::place_in(key).unwrap_or(0);
             let Some(hash) = hash_at(view, key, value)? else { continue };
             let thread = thread(view, log, &[&keys::THREAD[..], &hash].concat())?;
-            // It may have moved on since.
-            if let Some(thread) = thread.filter(|thread| place(thread) == own) {
+            // It may have moved since.
+            if let Some(thread) = thread.filter(|thread| position(thread) == own) {
                 if filter.since.is_some_and(|since| thread.last_at < since) {
-                    return Ok(gather.page(Reached::End));
+                    return Ok(page.finish(Reached::End));
                 }
-                if matches(filter, &thread) && gather.add(own, shown(log, thread)?).is_break() {
-                    return Ok(gather.page(Reached::Enough));
+                if matches(filter, &thread) && page.add(own, shown(log, thread)?).is_break() {
+                    return Ok(page.finish(Reached::Enough));
                 }
             }
             if work.is_spent() {
-                return Ok(gather.page(Reached::Spent(own)));
+                return Ok(page.finish(Reached::Spent(own)));
             }
         }
     }
 }
 
-/// Threads with messages from or to this number, by the last of these, behind the message `after`.
+/// Threads with messages from or to this number, by the last of these, after the message `after`.
 fn of_phone(
     view: &dyn View,
     log: &dyn Log,
@@ -212,7 +213,7 @@ fn of_phone(
     let (kinds, keys, below) = (MessageRecord::KINDS, [Term::Phone(phone)], after.unwrap_or(u128::MAX));
     let company = filter.company.as_ref().map(Company::as_str);
     let wanted = Wanted { kinds, company, keys: &keys, below, from: 0, until: None };
-    let mut gather = Gather::new(limit);
+    let mut page = PageBuilder::new(limit);
     let mut seen = std::collections::HashSet::new();
     let mut failed = None;
     let reached = log.newest_first(&wanted, &work, &mut |head, payload| {
@@ -225,10 +226,10 @@ fn of_phone(
             return Ok(ControlFlow::Continue(()));
         }
         work.record();
-        let thread = with_last_of(view, log, record.thread(), phone, head.id, &work);
+        let thread = thread_if_newest(view, log, record.thread(), phone, head.id, &work);
         let thread = thread.map(|thread| thread.filter(|thread| matches(filter, thread)));
         match thread.and_then(|thread| thread.map(|thread| shown(log, thread)).transpose()) {
-            Ok(Some(found)) => Ok(gather.add(head.id, found)),
+            Ok(Some(found)) => Ok(page.add(head.id, found)),
             Ok(None) => Ok(ControlFlow::Continue(())),
             Err(error) => {
                 failed = Some(error);
@@ -236,11 +237,11 @@ fn of_phone(
             }
         }
     })?;
-    failed.map_or_else(|| Ok(gather.page(reached)), Err)
+    failed.map_or_else(|| Ok(page.finish(reached)), Err)
 }
 
-/// The thread as it is now, unless it has gone, or a later message of it than `id` has the number.
-fn with_last_of(
+/// The current thread; `None` if it was removed, or if a message after `id` has the number too.
+fn thread_if_newest(
     view: &dyn View,
     log: &dyn Log,
     record: &ThreadRecord,
@@ -261,7 +262,7 @@ fn with_last_of(
     Ok(later.is_none().then_some(thread))
 }
 
-/// The threads, of one company if it is said, in which this is or was the lead's number.
+/// The threads, of one company if given, in which this is or was the lead's number.
 pub(crate) fn threads_of(
     view: &dyn View,
     log: &dyn Log,
@@ -273,7 +274,8 @@ pub(crate) fn threads_of(
     let wanted = Wanted { kinds, company: company.map(Company::as_str), keys: &keys, ..Wanted::ANY };
     log.to_the_end(&wanted, &log.unbounded(), &mut |_, payload| {
         let record = MessageRecord::decode(payload);
-        let of_company = |record: &MessageRecord| company.is_none_or(|wish| wish.as_str() == record.thread().company());
+        let of_company =
+            |record: &MessageRecord| company.is_none_or(|wanted| wanted.as_str() == record.thread().company());
         let record = record.filter(|record| of_company(record) && record.phones().any(|number| number == phone));
         keys_seen.extend(record.map(|record| keys::thread(record.thread().company(), record.thread().call())));
         Ok(ControlFlow::Continue(()))
@@ -281,9 +283,9 @@ pub(crate) fn threads_of(
     keys_seen.iter().filter_map(|key| thread(view, log, key).transpose()).collect()
 }
 
-/// Puts the threads of every company in an order of their own, where a version before has not. That it is done goes to the
-/// disk behind all of it, for its key does.
-pub(crate) fn put_in_order(view: &dyn ViewMut) -> Result<(), StoreError> {
+/// Builds the per-company thread order if an older version has not. The key that says so sorts after all of it, so it
+/// reaches the disk last.
+pub(crate) fn build_company_order(view: &dyn ViewMut) -> Result<(), StoreError> {
     match view.get(keys::IN_ORDER)? {
         Some(value) if ValueKind::InOrder.is_readable(keys::IN_ORDER, &value) => return Ok(()),
         Some(_) => view.note_unreadable(keys::IN_ORDER, Some(Vec::new())),
@@ -297,7 +299,7 @@ pub(crate) fn put_in_order(view: &dyn ViewMut) -> Result<(), StoreError> {
         for (key, hash) in some {
             let value = view.get(&[&keys::THREAD[..], &hash].concat())?;
             let thread = value.as_deref().and_then(record::unversioned::<ThreadRecord>);
-            // One that cannot be read is told of where it is asked for.
+            // An unreadable one is reported when it is read.
             if let (Some(thread), Some(place)) = (thread, keys::place_in(&key)) {
                 view.put(keys::latest_in(thread.company(), place), hash);
             }

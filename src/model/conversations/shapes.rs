@@ -1,34 +1,34 @@
-//! What is asked of conversations, and what is answered.
+//! Requests and answers of conversations.
 
 use crate::core::conversation::{Conversation, Lead, Message, NewMessage};
 use crate::core::event::{Company, Domain};
 use crate::core::id::{ConversationId, EventId};
 use crate::core::time::Timestamp;
-use crate::model::conversations::threads::Kept;
+use crate::model::conversations::threads::CachedThread;
 
-/// What the events of a call say of the lead, and of the site.
+/// What the events of a call say about the lead and the site.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Facts {
     pub(crate) lead: Lead,
     pub(crate) domain: Option<Domain>,
 }
 
-/// A message with what was read for it ahead of its turn.
+/// A message with what was read ahead for storing it.
 #[derive(Debug)]
 pub struct PreparedMessage {
     pub(crate) message: NewMessage,
-    /// The thread as it was read; `None` where it is in memory, or new.
-    pub(crate) thread: Option<Kept>,
+    /// The thread as read; `None` if it is cached or new.
+    pub(crate) thread: Option<CachedThread>,
     /// What the call's events say.
     pub(crate) facts: Facts,
-    /// Ids below this were looked through for that.
+    /// Events with ids below this were searched for it.
     pub(crate) searched: u128,
-    /// About how many bytes it will be.
+    /// Its approximate size in bytes.
     pub(crate) bytes: usize,
 }
 
 impl PreparedMessage {
-    /// Owner it is.
+    /// The company that it belongs to.
     pub(crate) const fn company(&self) -> &Company {
         &self.message.company
     }
@@ -38,16 +38,16 @@ impl PreparedMessage {
     }
 }
 
-/// What became of a message that was posted.
+/// The answer for a posted message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PostedMessage {
     /// Its thread.
     pub conversation: ConversationId,
-    /// How many messages the thread has.
+    /// The number of messages in the thread.
     pub messages: u64,
-    /// The event that it raised, or had raised.
+    /// The event that it raises, or raised when it was first posted.
     pub event: Option<EventId>,
-    /// Whether it was there already.
+    /// Whether it was stored before.
     pub duplicate: bool,
 }
 
@@ -66,7 +66,7 @@ pub struct ConversationFilter {
     pub until: Option<Timestamp>,
 }
 
-/// A thread with the message that was stored last in it, if it is still kept.
+/// A thread with its last stored message, if that is still retained.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shown {
     /// The thread.

@@ -1,73 +1,73 @@
-//! The SMS threads that were written to lately, as an event raised in them would show them.
+//! Cache of recently used SMS threads, in the form an event would show them.
 //!
-//! A thread that is here is complete: every message that is stored goes through here first, so that the
-//! second of one group commit sees the first, which cannot be read from the journal yet. Whoever is the oldest
-//! goes when there are too many, but never between the storing and the disk.
+//! A cached thread is always complete: every stored message is added here first, so that the second message of a group
+//! commit sees the first, which is not readable from the log yet. When the cache is full the least recently used
+//! threads are evicted, but never while a stored message is not durable.
 
 use std::collections::HashMap;
 
 use crate::core::conversation::{History, Lead, Line, Message};
 use crate::core::id::MessageId;
 
-/// How many bytes of lines are kept, and about what a thread costs beside its lines.
-const MOST: usize = 8 << 20;
-const EACH: usize = 512;
+/// The size limit of cached lines, and the approximate overhead of a thread.
+const LIMIT_BYTES: usize = 8 << 20;
+const OVERHEAD: usize = 512;
 
-/// A thread as it was read, or is kept.
+/// A thread in memory.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Kept {
-    /// The message that was stored last; `None` if there is none.
+pub(crate) struct CachedThread {
+    /// The last stored message; `None` if there is none.
     pub(crate) last: Option<MessageId>,
     /// Its newest messages.
     pub(crate) history: History,
-    /// What its messages said of the lead.
+    /// What its messages say about the lead.
     pub(crate) lead: Lead,
-    /// The ids below this one were looked through for what the call's events say of the lead.
+    /// Events with ids below this were searched for the lead's data.
     pub(crate) searched: u128,
     used: u64,
 }
 
-impl Kept {
-    /// Takes in a message behind all that were stored before.
+impl CachedThread {
+    /// Adds the newest message.
     pub(crate) fn add(&mut self, message: &Message, most: usize) {
         self.last = Some(message.id);
         self.history.add(Line::of(message), most);
-        // A message has what was known before it, too.
+        // A message carries what was known before it, too.
         self.lead = message.lead.clone().or(std::mem::take(&mut self.lead));
     }
 
     fn bytes(&self) -> usize {
-        self.history.bytes() + EACH
+        self.history.bytes() + OVERHEAD
     }
 }
 
-/// All of them, by their keys in the state.
+/// The cached threads, by their keys in the view.
 #[derive(Debug, Default)]
 pub(crate) struct Threads {
-    kept: HashMap<Vec<u8>, Kept>,
+    threads: HashMap<Vec<u8>, CachedThread>,
     bytes: usize,
     clock: u64,
 }
 
 impl Threads {
-    /// The thread, if it is here.
-    pub(crate) fn get(&self, key: &[u8]) -> Option<&Kept> {
-        self.kept.get(key)
+    /// The thread, if it is cached.
+    pub(crate) fn get(&self, key: &[u8]) -> Option<&CachedThread> {
+        self.threads.get(key)
     }
 
-    /// Puts a thread as it was read.
-    pub(crate) fn put(&mut self, key: &[u8], mut thread: Kept) {
+    /// Inserts a thread as read.
+    pub(crate) fn put(&mut self, key: &[u8], mut thread: CachedThread) {
         self.clock += 1;
         thread.used = self.clock;
         self.bytes += thread.bytes();
-        let before = self.kept.insert(key.to_vec(), thread);
+        let before = self.threads.insert(key.to_vec(), thread);
         self.bytes -= before.map_or(0, |before| before.bytes());
     }
 
-    /// Changes a thread that is here.
-    pub(crate) fn change(&mut self, key: &[u8], change: impl FnOnce(&mut Kept)) {
+    /// Changes a cached thread.
+    pub(crate) fn change(&mut self, key: &[u8], change: impl FnOnce(&mut CachedThread)) {
         self.clock += 1;
-        if let Some(thread) = self.kept.get_mut(key) {
+        if let Some(thread) = self.threads.get_mut(key) {
             self.bytes -= thread.bytes();
             thread.used = self.clock;
             change(thread);
@@ -75,25 +75,25 @@ impl Threads {
         }
     }
 
-    /// Forgets a thread.
-    pub(crate) fn forget(&mut self, key: &[u8]) {
-        self.bytes -= self.kept.remove(key).map_or(0, |gone| gone.bytes());
+    /// Evicts a thread.
+    pub(crate) fn remove(&mut self, key: &[u8]) {
+        self.bytes -= self.threads.remove(key).map_or(0, |removed| removed.bytes());
     }
 
-    /// Forgets those that were used longest ago, until there are not too many. Only while all is on the disk.
-    pub(crate) fn relieve(&mut self) {
-        if self.bytes <= MOST {
+    /// Evicts the least recently used threads if the cache is over its limit. Only while everything is durable.
+    pub(crate) fn evict(&mut self) {
+        if self.bytes <= LIMIT_BYTES {
             return;
         }
         let mut by_use: Vec<(u64, Vec<u8>)> =
-            self.kept.iter().map(|(key, thread)| (thread.used, key.clone())).collect();
+            self.threads.iter().map(|(key, thread)| (thread.used, key.clone())).collect();
         by_use.sort_unstable();
         for (_, key) in by_use {
-            // Some room at once, so that this is not done for every message.
-            if self.bytes <= MOST / 4 * 3 {
+            // Frees a quarter at once, so that this does not run for every message.
+            if self.bytes <= LIMIT_BYTES / 4 * 3 {
                 return;
             }
-            self.forget(&key);
+            self.remove(&key);
         }
     }
 }
@@ -105,7 +105,7 @@ mod tests {
     use crate::core::time::Timestamp;
 
     #[test]
-    fn those_that_were_used_longest_ago_go_first() {
+    fn the_least_recently_used_threads_are_evicted_first() {
         let message = |id| Message {
             id: MessageId::from_bits(id),
             producer_id: None,
@@ -121,15 +121,15 @@ mod tests {
         };
         let mut threads = Threads::default();
         for thread in 0..=8u8 {
-            threads.put(&[thread], Kept::default());
-            threads.change(&[thread], |kept| kept.add(&message(u128::from(thread)), usize::MAX));
+            threads.put(&[thread], CachedThread::default());
+            threads.change(&[thread], |cached| cached.add(&message(u128::from(thread)), usize::MAX));
         }
         threads.change(&[0], |_| ());
-        threads.relieve();
+        threads.evict();
         let left: Vec<bool> = (0..=8u8).map(|thread| threads.get(&[thread]).is_some()).collect();
         assert_eq!(left, [true, false, false, false, false, true, true, true, true]);
-        assert_eq!(threads.bytes, threads.kept.values().map(Kept::bytes).sum::<usize>());
-        (0..=8u8).for_each(|thread| threads.forget(&[thread]));
+        assert_eq!(threads.bytes, threads.threads.values().map(CachedThread::bytes).sum::<usize>());
+        (0..=8u8).for_each(|thread| threads.remove(&[thread]));
         assert_eq!(threads.bytes, 0);
     }
 }

@@ -1,7 +1,6 @@
-//! What is known of a call, and the parts of the call report.
+//! Values of the call report: a call's milestones, and the parts of a group.
 //!
-//! Each says up to which event it has taken in, and is led by that: whoever takes an event in again finds out by it
-//! that nothing is to be done.
+//! Each starts with the id of the last event added to it, so that adding an event again has no effect.
 
 use bincode::{Decode, Encode};
 
@@ -10,19 +9,19 @@ use crate::core::event::{Domain, EventType, Source};
 use crate::core::report::{KEPT, Times};
 use crate::model::record::codec::{Word as _, at};
 
-/// What is known of a call.
+/// The milestones of a call.
 #[derive(Debug, Default, Encode, Decode)]
 pub(crate) struct CallRecord {
-    /// The event, or message, of which the newest mark is.
+    /// The event or message of the newest mark.
     pub(crate) last: u128,
     marks: Vec<MarkRecord>,
 }
 
 #[derive(Debug, Encode, Decode)]
 struct MarkRecord {
-    /// The lower half of the id of the event, or message, that it is of.
+    /// The lower half of the id of its event or message.
     tag: u64,
-    /// The event type; or that it is of a message.
+    /// The event type; or the kind of message.
     what: Result<String, SmsRecord>,
     at: u64,
     domain: Option<String>,
@@ -39,23 +38,23 @@ enum SmsRecord {
 }
 
 impl CallRecord {
-    /// The marks, in the order in which they came; `None` if they cannot be read.
+    /// The marks, in order of arrival; `None` if they are unreadable.
     pub(crate) fn marks(&self) -> Option<Vec<Mark>> {
         self.marks.iter().map(MarkRecord::mark).collect()
     }
 
-    /// Adds marks that are of the event, or message, `id`.
+    /// Adds the marks of the event or message `id`.
     pub(crate) fn add(&mut self, id: u128, marks: &[Mark]) {
         self.last = id;
         self.marks.extend(marks.iter().map(|mark| MarkRecord::new(id, mark)));
     }
 
-    /// The lower half of the id of the call's first event; `None` if only messages are known of it.
+    /// The lower half of the id of the call's first event; `None` if it has only messages.
     pub(crate) fn first_event(&self) -> Option<u64> {
         self.marks.iter().find(|mark| mark.what.is_ok()).map(|mark| mark.tag)
     }
 
-    /// How many marks stand before those of `id`, and how many with them; `None` if there are none of it.
+    /// The number of marks before those of `id`, and including them; `None` if it has none.
     pub(crate) fn place_of(&self, id: u128) -> Option<(usize, usize)> {
         let first = self.marks.iter().position(|mark| mark.tag == id as u64)?;
         let behind = self.marks.iter().rposition(|mark| mark.tag == id as u64)? + 1;
@@ -98,10 +97,10 @@ impl MarkRecord {
     }
 }
 
-/// How many calls of one hour, domain, source and agent had what.
+/// Counts of the calls of one hour, domain, source and agent.
 #[derive(Debug, Default, Encode, Decode)]
 pub(crate) struct GroupCounts {
-    /// The event, or message, that changed it last.
+    /// The event or message that changed it last.
     pub(crate) last: u128,
     pub(crate) calls: u64,
     pub(crate) texted: u64,
@@ -110,7 +109,7 @@ pub(crate) struct GroupCounts {
     pub(crate) events: Vec<(String, u64)>,
 }
 
-/// How many of them ended how.
+/// Their outcomes.
 #[derive(Debug, Default, Encode, Decode)]
 pub(crate) struct GroupOutcomes {
     /// The event that changed it last.
@@ -118,13 +117,13 @@ pub(crate) struct GroupOutcomes {
     pub(crate) outcomes: Vec<(String, u64)>,
 }
 
-/// How long something took in them.
+/// A distribution of durations.
 #[derive(Debug, Default, Encode, Decode)]
 pub(crate) struct GroupTimes {
-    /// The event, or message, that changed it last.
+    /// The event or message that changed it last.
     pub(crate) last: u128,
     rounded: bool,
-    /// Each length by how much it is above the one before, with how often it occurs.
+    /// Each duration as the difference to the one before, with how often it occurs.
     counts: Vec<(u32, u64)>,
 }
 
@@ -150,11 +149,11 @@ mod tests {
     use super::*;
     use crate::model::record::codec::versioned;
 
-    /// The longest value that sled may be given.
+    /// The longest value allowed in sled.
     const MOST: usize = 8 * 1024;
 
     #[test]
-    fn the_longest_of_each_fits() {
+    fn the_longest_values_fit() {
         let wide = |length: usize| "\u{1f600}".repeat(length);
         let mark = |number: u64| Mark {
             what: What::Event(EventType::parse(&format!("a.{}{number:02}", "b".repeat(60))).unwrap()),
@@ -184,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn lengths_read_back_and_fit_when_there_are_as_many_as_there_can_be() {
+    fn durations_round_trip_and_the_most_possible_fit() {
         let mut exact = Times::new(KEPT);
         (0..600).for_each(|n| exact.add(n * 7_000_000, 100_000));
         let mut rounded = Times::new(KEPT);

@@ -1,7 +1,7 @@
-//! How records stand in bytes: bincode 2.0.1 in its standard configuration (little-endian, integers of variable length).
+//! Encoding of records: bincode 2.0.1 in its standard configuration (little-endian, integers of variable length).
 //!
-//! Records stand apart from core's types, so that a change there cannot change what is read from the disk. A record that
-//! must change gets a new struct and a new version; the old one stays and is converted.
+//! Records are separate from core's types, so that a change there cannot change what is read from disk. To change a
+//! record, add a new struct with a new version; the old one stays and is converted.
 
 use std::time::Duration;
 
@@ -14,9 +14,9 @@ use crate::core::subscription::{DisabledReason, Format, Layout, Nested, Ordering
 use crate::core::time::Timestamp;
 use crate::core::token::Role;
 
-/// The version that is written today.
+/// The current version.
 pub(crate) const VERSION: u8 = 1;
-/// The largest record that is decoded; a length read from a damaged file allocates no more.
+/// The largest record that is decoded, so that a length read from a damaged file allocates no more.
 const LIMIT: usize = 80 << 20;
 
 fn configuration()
@@ -31,25 +31,25 @@ pub(crate) fn encode_into(out: &mut Vec<u8>, record: &impl Encode) {
     debug_assert!(written.is_ok(), "writing into memory and records of known shape cannot fail");
 }
 
-/// `record` as bytes.
+/// Encodes `record`.
 pub(crate) fn encode(record: &impl Encode) -> Vec<u8> {
     let mut out = Vec::new();
     encode_into(&mut out, record);
     out
 }
 
-/// What can be read from bytes.
+/// A decodable record.
 pub(crate) trait Readable: Decode<()> {}
 
 impl<T: Decode<()>> Readable for T {}
 
-/// Reads a record; `None` if the bytes are not one, or are more than one.
+/// Decodes a record; `None` if the bytes are not exactly one.
 pub(crate) fn decode<T: Decode<()>>(bytes: &[u8]) -> Option<T> {
     let (record, length) = bincode::decode_from_slice(bytes, configuration()).ok()?;
     (length == bytes.len()).then_some(record)
 }
 
-/// A closed list as it stands on the disk: by its word, so that the order in the code is free.
+/// Encodes an enum by name, so that the order of its variants is free.
 macro_rules! by_word {
     ($($name:ident),+) => { $(
         impl Word for $name {
@@ -76,7 +76,7 @@ pub(crate) fn at(millis: u64) -> Timestamp {
     Timestamp::from_millis(millis)
 }
 
-/// A record as a value of the state database: its version, then itself.
+/// Encodes a record as a value of the view: its version, then the record.
 pub(crate) fn versioned(record: &impl Encode) -> Vec<u8> {
     let mut value = Vec::with_capacity(FEW);
     value.push(VERSION);
@@ -84,10 +84,10 @@ pub(crate) fn versioned(record: &impl Encode) -> Vec<u8> {
     value
 }
 
-/// How many bytes most records have at most.
+/// The size that most records do not exceed.
 const FEW: usize = 64;
 
-/// Reads a value of the state database.
+/// Decodes a value of the view.
 pub(crate) fn unversioned<T: Decode<()>>(value: &[u8]) -> Option<T> {
     match value.split_first() {
         Some((&VERSION, body)) => decode(body),

@@ -1,4 +1,4 @@
-//! Values of the view: a delivery that waits or is a dead letter, the health of a subscription, and its counts.
+//! Values of the view: a pending delivery or dead letter, a subscription's health, and its counts.
 
 use std::time::Duration;
 
@@ -9,12 +9,12 @@ use crate::core::event::{CallId, EventType};
 use crate::core::id::{DeliveryId, EventId, SubscriptionId};
 use crate::core::time::Timestamp;
 use crate::model::error::StoreError;
+use crate::model::health::{Counts, Health};
 use crate::model::keys;
 use crate::model::record::codec::{self, Word as _, at, millis};
-use crate::model::standing::{Counts, Health};
 use crate::model::view::View;
 
-/// A delivery that is owed, or a dead letter.
+/// A pending delivery, or a dead letter.
 #[derive(Debug, Encode, Decode)]
 pub(crate) struct DeliveryRecord {
     id: u128,
@@ -66,17 +66,17 @@ impl DeliveryRecord {
         self.subscription
     }
 
-    /// Its event's type, its call, and the word of its state.
+    /// Its event's type, its call, and the name of its state.
     pub(crate) fn names(&self) -> (&str, &str, &str) {
         (&self.event_type, &self.call, &self.state)
     }
 
-    /// Whether the delivery is to be sent.
+    /// Whether the delivery is pending.
     pub(crate) fn is_owed(&self) -> bool {
         State::read(&self.state).is_some_and(State::is_owed)
     }
 
-    /// The same, and that it ended at this time.
+    /// The delivery, ended at this time.
     pub(crate) fn ended_at(self, millis: u64) -> Self {
         Self { due: millis, ..self }
     }
@@ -100,7 +100,7 @@ impl DeliveryRecord {
     }
 }
 
-/// How a subscription's attempts have gone.
+/// A subscription's health.
 #[derive(Debug, Clone, Copy, Encode, Decode)]
 pub(crate) struct HealthRecord {
     failing_since: Option<u64>,
@@ -131,7 +131,7 @@ impl From<HealthRecord> for Health {
     }
 }
 
-/// Where a delivery stood before a step, as far as it is counted.
+/// The previous state of a delivery, as far as states are counted.
 #[derive(Debug, Clone, Copy, Encode, Decode)]
 pub(crate) struct PriorState(u8);
 
@@ -155,7 +155,7 @@ impl From<PriorState> for Option<State> {
     }
 }
 
-/// How many deliveries of a subscription stand where.
+/// A subscription's deliveries by state.
 #[derive(Debug, Clone, Copy, Encode, Decode)]
 pub(crate) struct CountsRecord {
     pending: u64,
@@ -175,16 +175,16 @@ impl From<CountsRecord> for Counts {
     }
 }
 
-/// Reads the value of a delivery that waits or is a dead letter.
+/// Decodes a pending delivery or dead letter.
 pub(crate) fn delivery_of(value: &[u8]) -> Option<Delivery> {
     codec::unversioned::<DeliveryRecord>(value).and_then(DeliveryRecord::delivery)
 }
 
-/// The delivery, if it waits or is a dead letter.
+/// The delivery, if it is pending or a dead letter.
 pub(crate) fn find(id: DeliveryId, view: &dyn View) -> Result<Option<Delivery>, StoreError> {
     for prefix in [keys::OWED, keys::DEAD] {
         if let Some(value) = view.get(&keys::delivery(prefix, id))? {
-            // The time in the id is not part of the key: a made-up id with another time is nobody's.
+            // The time in the id is not part of the key: a forged id with another time must not match.
             return Ok(delivery_of(&value).filter(|delivery| delivery.id == id));
         }
     }

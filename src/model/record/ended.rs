@@ -1,27 +1,27 @@
-//! How a delivery ended: what retention leaves of the entry of the log that ended it, while its event is kept.
+//! How a delivery ended: what retention leaves of the log entry that ended it, while its event is retained.
 //!
-//! The first version does not say whose the delivery was.
+//! The first version has no company.
 
 use crate::core::delivery::State;
 use crate::model::error::StoreError;
 use crate::model::record::codec;
 use crate::model::record::delivery::DeliveryRecord;
+use crate::model::record::delivery_state::set_state;
 use crate::model::record::kind::{Frame, Kind, Target, Waits, nothing_personal};
-use crate::model::record::standing::stand;
 use crate::model::segment::{Class, Disposition, Due};
 use crate::model::term::{Owner, Term, Terms};
 
-/// The kind whose records do not say whose the delivery was.
+/// The kind without a company.
 const UNOWNED: u8 = 8;
-/// The kind whose records do.
+/// The kind with a company.
 const OWNED: u8 = 26;
 
-/// How a delivery ended, and whose it was.
+/// How a delivery ended, and its company.
 #[derive(Debug)]
 pub(crate) struct EndedRecord {
     /// The delivery as it ended.
     pub(crate) delivery: DeliveryRecord,
-    /// Its company; `None` of the first version.
+    /// Its company; `None` in the first version.
     pub(crate) company: Option<String>,
 }
 
@@ -66,9 +66,10 @@ impl Kind for EndedRecord {
         self.delivery.delivery().is_some()
     }
 
-    /// Only where all is applied anew from the oldest file on: there it waits until here.
+    /// Has an effect only if the whole log is replayed from the oldest segment: the delivery is pending there until
+    /// this record.
     fn apply(self, _: u128, target: Target<'_>) -> Option<Self> {
-        stand(&self.delivery.delivery()?, Some(State::Pending), target);
+        set_state(&self.delivery.delivery()?, Some(State::Pending), target);
         None
     }
 

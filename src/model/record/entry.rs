@@ -1,4 +1,4 @@
-//! An entry of the log and what it changes.
+//! A log entry and its effect.
 
 use std::time::Duration;
 
@@ -11,35 +11,34 @@ use crate::core::id::{AttemptId, DeliveryId, EventId, SubscriptionId};
 use crate::core::subscription::{Format, Layout, Nested};
 use crate::core::time::Timestamp;
 use crate::model::error::StoreError;
+use crate::model::health::Health;
 use crate::model::keys;
 use crate::model::record::codec::{self, Word, at, micros, versioned};
 use crate::model::record::delivery::{DeliveryRecord, HealthRecord, PriorState};
+use crate::model::record::delivery_state::set_state;
 use crate::model::record::ended::EndedRecord;
 use crate::model::record::kind::{Frame, Kind, Target, Waits};
-use crate::model::record::standing::stand;
 use crate::model::redaction::{Rule, Subject};
 use crate::model::segment::{Class, Disposition, Due};
-use crate::model::standing::Health;
 use crate::model::term::{Owner, Term, Terms};
 
-/// An entry of the log and what it changes. The entry's id stands in the frame.
+/// A log entry and its effect. The entry's id is in the record head.
 #[derive(Debug, Encode, Decode)]
 pub(crate) struct Logged {
     entry: EntryRecord,
-    /// What became of the delivery; `None` if the entry changes nothing (a probe, an attempt of a
-    /// delivery that was cancelled meanwhile).
+    /// The effect; `None` if the entry changes nothing (a probe, or an attempt of a delivery that was cancelled in the
+    /// meantime).
     pub(crate) effect: Option<Effect>,
 }
 
-/// What an entry of the log changes.
+/// The effect of a log entry.
 #[derive(Debug, Encode, Decode)]
 pub(crate) struct Effect {
-    /// The delivery from now on; its state says whether it is owed, a dead letter or over.
+    /// The delivery after it; its state says whether it is pending, a dead letter or ended.
     pub(crate) after: DeliveryRecord,
-    /// Where it stood before. The counts are kept by this, also while the journal is taken in, when
-    /// the state may be ahead of it already.
+    /// The state before it. The counts are updated by this, also during replay, when the view may be ahead of the log.
     pub(crate) before: PriorState,
-    /// The subscription's health from now on; `None` if it does not change.
+    /// The subscription's health after it; `None` if unchanged.
     pub(crate) health: Option<HealthRecord>,
 }
 
@@ -100,7 +99,7 @@ impl Logged {
         self.entry.entry(id)
     }
 
-    /// The delivery that ended with this entry, from then on; `None` if it did not end.
+    /// The delivery, if it ended with this entry.
     pub(crate) fn ended(self) -> Option<DeliveryRecord> {
         let after = self.effect?.after;
         (!after.is_owed()).then(|| after.ended_at(self.entry.created))
@@ -126,7 +125,7 @@ impl Logged {
         &self.entry.event_type
     }
 
-    /// The word of its status.
+    /// The name of its status.
     pub(crate) fn status(&self) -> &str {
         &self.entry.status
     }
@@ -149,14 +148,14 @@ impl Logged {
         self.entry.event
     }
 
-    /// Whether nothing is left that a person could be in.
+    /// Whether it has no personal data left.
     pub(crate) fn is_erased(&self) -> bool {
         let answer = self.entry.answer.as_ref();
         let answer = answer.is_none_or(|answer| answer.body.is_empty() && answer.headers.is_empty());
         self.entry.phone.is_none() && self.entry.sent_body.is_none() && answer
     }
 
-    /// The same without what a person could be in.
+    /// The entry without personal data.
     pub(crate) fn erased(mut self) -> Self {
         self.entry.phone = None;
         self.entry.sent_body = None;
@@ -219,7 +218,7 @@ impl From<&LogEntry> for EntryRecord {
     }
 }
 
-/// The word for a form whose lists and objects are JSON text. Of JSON, what `nested` says changes nothing.
+/// The name for a form whose lists and objects are JSON text. For JSON `nested` has no meaning.
 const FORM_WITH_JSON: &str = "form, nested json";
 
 fn format_word(sent: &Sent) -> String {
@@ -319,7 +318,7 @@ impl Kind for Logged {
     fn apply(self, _: u128, target: Target<'_>) -> Option<Self> {
         let Effect { after, before, health } = self.effect?;
         let delivery = after.delivery()?;
-        stand(&delivery, before.into(), target);
+        set_state(&delivery, before.into(), target);
         if let Some(health) = health {
             let number = delivery.id.subscription_number();
             target.view.put(keys::health(number), versioned(&health));
@@ -328,7 +327,7 @@ impl Kind for Logged {
         None
     }
 
-    /// Where it ended a delivery whose event is kept, how it ended is left.
+    /// If it ended a delivery whose event is retained, an [`EndedRecord`] replaces it.
     fn retain(frame: Frame<'_>, due: &Due, _: Waits<'_>) -> Result<Disposition, StoreError> {
         if frame.id >= due.log_below {
             return Ok(Disposition::Keep);

@@ -1,4 +1,4 @@
-//! How far the erasing of a person's data is: what is left of it, without the person.
+//! The progress of an erasure, without personal data.
 
 use bincode::{Decode, Encode};
 
@@ -12,7 +12,7 @@ use crate::model::record::kind::{Kind, Target, kept_by_the_view, nothing_persona
 use crate::model::segment::Class;
 use crate::model::term::{Owner, Term, Terms};
 
-/// An erasure. Its id stands beside it.
+/// An erasure, without its id.
 #[derive(Debug, Clone, Encode, Decode)]
 pub(crate) struct ErasureRecord {
     company: String,
@@ -30,12 +30,12 @@ impl ErasureRecord {
         Self { company, requested_at: now.millis(), done_at: None, events, messages: 0, log_entries: 0, cancelled }
     }
 
-    /// The same, done, with what was found in the files.
+    /// The erasure, done, with the number of affected records.
     pub(crate) fn done(self, now: Timestamp, events: u64, messages: u64, log_entries: u64) -> Self {
         Self { done_at: Some(now.millis()), events, messages, log_entries, ..self }
     }
 
-    /// The same, and what was noted before. After a restart half-way there is less to be found than there was.
+    /// Merges with the progress recorded before. A restart half-way finds fewer records than there were.
     pub(crate) fn with(self, before: Option<Self>) -> Self {
         let Some(before) = before else { return self };
         Self {
@@ -62,12 +62,12 @@ impl ErasureRecord {
     }
 }
 
-/// How far an erasure is from now on.
+/// New progress of an erasure.
 #[derive(Debug, Clone)]
 pub(crate) struct ErasureNoted {
-    /// Which one.
+    /// The erasure.
     pub(crate) id: ErasureId,
-    /// How far it is.
+    /// Its progress.
     pub(crate) record: ErasureRecord,
 }
 

@@ -1,4 +1,4 @@
-//! An accepted event with what is owed of it.
+//! An accepted event with its deliveries.
 
 use bincode::{Decode, Encode};
 
@@ -16,7 +16,7 @@ use crate::model::redaction::{Rule, Subject};
 use crate::model::segment::{Class, Disposition, Due};
 use crate::model::term::{Owner, Term, Terms};
 
-/// An accepted event with what is owed of it. The event's id stands in the frame.
+/// An accepted event with its deliveries. The event's id is in the record head.
 #[derive(Debug, Encode, Decode)]
 pub(crate) struct Accepted {
     accepted_at: u64,
@@ -29,11 +29,11 @@ pub(crate) struct Accepted {
     call: String,
     phone: Option<String>,
     data: String,
-    /// The deliveries, in the order of their subscriptions' numbers.
+    /// The deliveries, ordered by subscription number.
     pub(crate) owed: Vec<Owed>,
 }
 
-/// What a delivery begins with, apart from what its event says.
+/// The initial data of a delivery that does not follow from its event.
 #[derive(Debug, Clone, Encode, Decode)]
 pub(crate) struct Owed {
     delivery: u128,
@@ -87,7 +87,7 @@ impl Accepted {
         })
     }
 
-    /// The deliveries as they were when the event was accepted.
+    /// The deliveries as they were at acceptance.
     pub(crate) fn deliveries(&self, event: EventId) -> Option<Vec<Delivery>> {
         let event_type = EventType::parse(&self.event_type).ok()?;
         let call = CallId::parse(&self.call).ok()?;
@@ -137,7 +137,7 @@ impl Accepted {
         &self.data
     }
 
-    /// The same with other data, and no phone number.
+    /// The event with redacted data, and without the phone number.
     pub(crate) fn erased(self, data: String) -> Self {
         Self { data, phone: None, ..self }
     }
@@ -156,7 +156,7 @@ impl Accepted {
 }
 
 impl Accepted {
-    /// The data without what `rule` takes out; `None` if that is nothing.
+    /// The data redacted by `rule`; `None` if the rule removes nothing.
     pub(crate) fn left_by(&self, rule: &Rule) -> Option<String> {
         if self.company != rule.company || !rule.concerns_event(self.phone(), &self.call, &self.data) {
             return None;
@@ -171,7 +171,7 @@ impl Accepted {
         Owner::company(&self.company).keys(about.into_iter().flatten())
     }
 
-    /// Whom it speaks of.
+    /// The person it is about.
     pub(crate) fn subject(&self) -> Subject<'_> {
         Subject { company: &self.company, phone: self.phone(), call: Some(&self.call) }
     }
@@ -226,7 +226,7 @@ impl Kind for Accepted {
         if self.owed.is_empty()
             && let Ok(company) = Company::parse(&self.company)
         {
-            memory.note_unserved(&company, at(self.accepted_at), view);
+            memory.note_without_webhook(&company, at(self.accepted_at), view);
         }
         for delivery in self.deliveries(id).unwrap_or_default() {
             let number = delivery.id.subscription_number();
@@ -239,7 +239,7 @@ impl Kind for Accepted {
         Some(self)
     }
 
-    /// It stays while a delivery of it waits or is a dead letter.
+    /// It is kept while one of its deliveries is pending or a dead letter.
     fn retain(frame: Frame<'_>, due: &Due, waits: Waits<'_>) -> Result<Disposition, StoreError> {
         if frame.id >= due.events_below {
             return Ok(Disposition::Keep);

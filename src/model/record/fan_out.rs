@@ -1,4 +1,4 @@
-//! The intent to accept all events of a batch that makes many deliveries.
+//! Fan-outs: the intent to accept all events of a batch with many deliveries, and its progress.
 
 use bincode::{Decode, Encode};
 
@@ -14,7 +14,7 @@ use crate::model::redaction::{Rule, Subject};
 use crate::model::segment::{Class, Disposition, Due};
 use crate::model::term::Terms;
 
-/// The events of a batch as they were posted; they have no ids yet, and nothing is owed of them.
+/// The events of a batch as posted, without ids and deliveries.
 #[derive(Debug, Encode, Decode)]
 pub(crate) struct FanOutRecord {
     pub(crate) posted: Vec<Accepted>,
@@ -26,7 +26,7 @@ impl FanOutRecord {
         Self { posted: events.iter().map(posted).collect() }
     }
 
-    /// The events, to be accepted.
+    /// The events to accept.
     pub(crate) fn events(self) -> impl Iterator<Item = NewEvent> {
         let events = self.posted.into_iter().filter_map(|posted| posted.event(EventId::from_bits(0)));
         events.map(|event| NewEvent {
@@ -75,12 +75,12 @@ impl Kind for FanOutRecord {
         None
     }
 
-    /// It was carried out long ago: its events have ids of their own.
+    /// It was carried out long before its events expire.
     fn retain(frame: Frame<'_>, due: &Due, _: Waits<'_>) -> Result<Disposition, StoreError> {
         Ok(Disposition::keep_if(frame.id >= due.events_below))
     }
 
-    /// What is posted in a batch stands in its intent, too.
+    /// The intent has the data of the batch's events, too.
     fn redact(frame: Frame<'_>, rule: &Rule) -> Option<Vec<u8>> {
         if frame.id >= rule.below {
             return None;
@@ -103,12 +103,12 @@ impl Kind for FanOutRecord {
     }
 }
 
-/// How many events of a batch that is accepted in steps are.
+/// The progress of a fan-out.
 #[derive(Debug, Clone, Copy, Encode, Decode)]
 pub(crate) struct FanOutProgress {
     /// The id of its intent.
     pub(crate) id: u128,
-    /// So many are; `None`: all.
+    /// The number of accepted events; `None` for all.
     pub(crate) done: Option<u32>,
 }
 

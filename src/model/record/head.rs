@@ -1,14 +1,14 @@
-//! What stands ahead of a record in the log.
+//! The head of a record in the log.
 
-/// The part of a frame that is not its payload.
+/// A record without its payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Head {
     pub(crate) version: u8,
     pub(crate) kind: u8,
-    /// Whether the next frame belongs to the same step.
+    /// Whether the next record belongs to the same atomic unit.
     pub(crate) continues: bool,
     /// The number of the group commit that wrote it.
     pub(crate) batch: u64,
-    /// Id bits of what is in it; 0 if it has none.
+    /// The bits of its id; 0 if it has none.
     pub(crate) id: u128,
 }

@@ -1,7 +1,7 @@
-//! What has to be said of a kind of record, in the kind's own file: its versions, how it stands in bytes, under which terms
-//! it is found, what it changes, and what retention and erasure leave of it.
+//! What every kind of record defines, in its own file: versions, encoding, index terms, effect, and what retention and
+//! erasure leave of it.
 //!
-//! Nothing has a default: a new kind does not compile until each of these is answered. The list of all kinds is in
+//! There are no defaults: a new kind does not compile until each of these is answered. The list of all kinds is in
 //! [`record`](super).
 
 use std::sync::Arc;
@@ -14,119 +14,119 @@ use crate::core::subscription::Subscription;
 use crate::core::time::Timestamp;
 use crate::core::token::Token;
 use crate::model::error::StoreError;
+use crate::model::health::Health;
 use crate::model::progress::{DiscardRecord, ReplayRecord};
 use crate::model::redaction::{Rule, Subject};
 use crate::model::segment::{Class, Disposition, Due};
-use crate::model::standing::Health;
 use crate::model::term::Terms;
 use crate::model::view::ViewMut;
 
-/// A record as the log has it.
+/// A record as stored in the log.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Frame<'f> {
     /// The byte of its kind.
     pub(crate) kind: u8,
     /// The bits of its id; 0 if it has none.
     pub(crate) id: u128,
-    /// The record itself.
+    /// The encoded record.
     pub(crate) payload: &'f [u8],
 }
 
-/// What records change in memory: the registry of subscriptions and tokens.
+/// The in-memory state that records change: the registry of subscriptions and tokens.
 pub(crate) trait Memory: Sync {
-    /// What secrets are sealed and opened with.
+    /// The keys that seal and open secrets.
     fn keys(&self) -> Arc<Keyring>;
-    /// A subscription is so from now on.
+    /// Registers a new or changed subscription.
     fn put_subscription(&self, subscription: Registered);
-    /// Nothing is left of a deleted subscription. Gives the ids of its replays.
+    /// Removes a deleted subscription; returns the ids of its replays.
     fn remove_subscription(&self, number: u32) -> Vec<u128>;
-    /// The sequence number that a subscription's next delivery gets.
+    /// Sets a subscription's next sequence number.
     fn set_next_sequence(&self, number: u32, next: u64);
-    /// How a subscription's attempts have gone.
+    /// Sets a subscription's health.
     fn set_health(&self, number: u32, health: Health);
-    /// A delivery of a subscription stands elsewhere from now on; `None` for nowhere.
+    /// Updates the counts for a delivery that changes state; `None` is none of the counted states.
     fn moved(&self, number: u32, from: Option<State>, to: Option<State>);
-    /// A delivery that may be older than all that wait for a subscription waits again.
+    /// A delivery was requeued that may be older than the pending ones of its subscription.
     fn requeued(&self, number: u32);
-    /// A replay stands so from now on.
+    /// Updates a replay.
     fn put_replay(&self, replay: ReplayRecord);
-    /// A discard stands so from now on.
+    /// Updates a discard.
     fn put_discard(&self, discard: DiscardRecord);
-    /// A token is so from now on.
+    /// Adds or updates a token.
     fn put_token(&self, token: Token);
-    /// A token is no longer good.
+    /// Removes a token.
     fn remove_token(&self, id: TokenId);
-    /// An event of a company was accepted that no subscription takes.
-    fn note_unserved(&self, company: &Company, at: Timestamp, view: &dyn ViewMut);
+    /// An event of a company was accepted that matches no subscription.
+    fn note_without_webhook(&self, company: &Company, at: Timestamp, view: &dyn ViewMut);
 }
 
-/// A subscription as the registry has it.
+/// A subscription for the registry.
 #[derive(Debug)]
 pub(crate) struct Registered {
-    /// Without secrets and disabled, if they could not be opened.
+    /// Without secrets, and disabled, if they could not be opened.
     pub(crate) subscription: Subscription,
     /// Deleted, and kept until its deliveries are cancelled.
     pub(crate) deleted: bool,
     /// Its record, if its secrets could not be opened.
     pub(crate) locked: Option<Locked>,
-    /// Whether its record could be opened and is not sealed with the key that seals.
+    /// Whether its record could be opened but is not sealed with the current key.
     pub(crate) stale: bool,
 }
 
-/// The record of a subscription whose secrets could not be opened: it is kept as it is.
+/// The record of a subscription whose secrets could not be opened: it is kept unchanged.
 #[derive(Debug, Clone)]
 pub(crate) struct Locked {
-    /// As it stands in the view.
+    /// The value in the view.
     pub(crate) value: Vec<u8>,
-    /// The key that its secrets are sealed with.
+    /// The key that sealed its secrets.
     pub(crate) key: Option<Fingerprint>,
-    /// Whether deliveries would flow, by what it says.
+    /// Whether it would be enabled otherwise.
     pub(crate) enabled: bool,
 }
 
 /// What a record is applied to.
 #[derive(Clone, Copy)]
 pub(crate) struct Target<'t> {
-    /// What is true now.
+    /// The view.
     pub(crate) view: &'t dyn ViewMut,
-    /// What of it is in memory.
+    /// The in-memory state.
     pub(crate) memory: &'t dyn Memory,
 }
 
-/// Whether a delivery waits or is a dead letter.
+/// Whether a delivery is pending or a dead letter.
 pub(crate) type Waits<'w> = &'w mut dyn FnMut(DeliveryId) -> Result<bool, StoreError>;
 
 /// A kind of record.
 pub(crate) trait Kind: Sized {
-    /// The bytes of the kind, one for each version of its form; the first is the oldest.
+    /// The bytes of the kind, one per version of its encoding, oldest first.
     const KINDS: &'static [u8];
-    /// What several of them are called in messages.
+    /// The plural used in messages.
     const NAME: &'static str;
-    /// What it is to the statistics and lists of its file.
+    /// Its class in segment statistics and lists.
     const CLASS: Class;
-    /// Whether it grants rights, or changes where and with which secrets something is sent: behind damage in a file of
-    /// version 1, whose checksums a stranger can make, it is not believed.
+    /// Whether it grants rights, or changes where and with which secrets something is sent. After damage in a segment
+    /// of version 1, whose checksums can be forged, such a record is not trusted.
     const GRANTS_RIGHTS: bool;
 
-    /// The byte of the kind as which it is written.
+    /// The byte of the kind under which it is written.
     fn kind(&self) -> u8;
     /// Appends the payload.
     fn encode(&self, out: &mut Vec<u8>);
-    /// Reads a payload.
+    /// Decodes a payload.
     fn decode(kind: u8, payload: &[u8]) -> Option<Self>;
-    /// The terms under which it is found.
+    /// The terms under which it is indexed.
     fn terms(&self) -> Terms;
-    /// Whether every part of it can be read.
+    /// Whether it decodes completely.
     fn is_sound(self, id: u128) -> bool;
-    /// Makes its changes in the view and in memory; gives itself back if the call report takes it in. Applying it twice
-    /// changes nothing more: every change is an absolute one, and during recovery none depends on what it finds, for the
-    /// view may be of a later time.
+    /// Applies it to the view and the memory; returns itself if the call report needs it. Applying is idempotent: every
+    /// change is absolute, and during recovery none depends on the current value, since the view may be of a later
+    /// time.
     fn apply(self, id: u128, target: Target<'_>) -> Option<Self>;
-    /// What retention leaves of it.
+    /// What retention does with it.
     fn retain(frame: Frame<'_>, due: &Due, waits: Waits<'_>) -> Result<Disposition, StoreError>;
-    /// What is left of its payload without what `rule` takes out; `None` if that is nothing.
+    /// Its payload redacted by `rule`; `None` if the rule removes nothing.
     fn redact(frame: Frame<'_>, rule: &Rule) -> Option<Vec<u8>>;
-    /// Hands all of whom it speaks to `visit`.
+    /// Calls `visit` with every person it is about.
     fn subjects(frame: Frame<'_>, visit: &mut dyn FnMut(&Subject<'_>));
 }
 
@@ -173,7 +173,7 @@ impl<T: Kind> Kind for Box<T> {
     }
 }
 
-/// States that a kind of record has nothing personal in it, so that an erasure takes nothing out.
+/// Declares that a kind has no personal data, so that erasures do not change it.
 macro_rules! nothing_personal {
     () => {
         fn redact(_: $crate::model::record::kind::Frame<'_>, _: &$crate::model::redaction::Rule) -> Option<Vec<u8>> {
@@ -188,7 +188,7 @@ macro_rules! nothing_personal {
     };
 }
 
-/// States that retention drops records of a kind at once: they are written again in a later file, or the view has them.
+/// Declares that retention drops records of a kind at once: a later segment repeats them, or the view has them.
 macro_rules! kept_by_the_view {
     () => {
         fn retain(
@@ -201,7 +201,7 @@ macro_rules! kept_by_the_view {
     };
 }
 
-/// States that records of a kind stay until their file is the oldest: an older one may have what they end.
+/// Declares that records of a kind stay until their segment is the oldest: an older one may have what they end.
 macro_rules! kept_until_oldest {
     () => {
         fn retain(

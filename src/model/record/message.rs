@@ -1,7 +1,7 @@
-//! A message of a conversation, and the conversation as it is with it.
+//! A message of a conversation, with the thread's state after it.
 //!
-//! Version 1 is [`Plain`]. One with pictures or other files is version 2: the same, and then these. In the journal each
-//! version is a frame of its own kind. Without files nothing has changed since version 1.
+//! Version 1 is [`Plain`]. A message with media is version 2: the same, followed by the media. Each version is a record
+//! kind of its own. Messages without media are still written as version 1.
 
 use bincode::{Decode, Encode};
 
@@ -18,14 +18,14 @@ use crate::model::redaction::{Rule, Subject};
 use crate::model::segment::{Class, Disposition, Due};
 use crate::model::term::{Owner, Term, Terms};
 
-/// A message. Its id stands in the frame. All that is said of a person is here, and nothing of it in the thread.
+/// A message. Its id is in the record head. All personal data is here, and none in the thread.
 #[derive(Debug, Clone)]
 pub(crate) struct MessageRecord {
     plain: Plain,
     media: Vec<MediaRecord>,
 }
 
-/// Everything but the files.
+/// Everything but the media.
 #[derive(Debug, Clone, Encode, Decode)]
 struct Plain {
     producer_id: Option<String>,
@@ -40,20 +40,20 @@ struct Plain {
     widget_id: Option<String>,
     event: Option<u128>,
     erased_at: Option<u64>,
-    /// The thread from this message on.
+    /// The thread including this message.
     thread: ThreadRecord,
-    /// Where the thread stood among the others before; `None` if it began with this message.
+    /// The previous position of the thread in the order; `None` if it starts with this message.
     before: Option<u128>,
 }
 
-/// A file.
+/// A media attachment.
 #[derive(Debug, Clone, Encode, Decode)]
 struct MediaRecord {
     url: String,
     content_type: Option<String>,
 }
 
-/// A thread, without anything personal.
+/// A thread, without personal data.
 #[derive(Debug, Clone, Encode, Decode)]
 pub(crate) struct ThreadRecord {
     id: u128,
@@ -94,12 +94,12 @@ impl MessageRecord {
         Self { plain, media }
     }
 
-    /// Whether it stands on the disk as version 2.
+    /// Whether it is encoded as version 2.
     pub(crate) fn has_media(&self) -> bool {
         !self.media.is_empty()
     }
 
-    /// Appends the payload of its frame.
+    /// Appends the payload.
     pub(crate) fn encode_into(&self, out: &mut Vec<u8>) {
         codec::encode_into(out, &self.plain);
         if self.has_media() {
@@ -107,18 +107,18 @@ impl MessageRecord {
         }
     }
 
-    /// Reads the payload of a frame, of either version: bytes that are one are not the other.
+    /// Decodes a payload of either version: no bytes are valid as both.
     pub(crate) fn decode(payload: &[u8]) -> Option<Self> {
         let plain = codec::decode(payload).map(|plain| Self { plain, media: Vec::new() });
         plain.or_else(|| codec::decode(payload).map(|(plain, media)| Self { plain, media }).filter(Self::has_media))
     }
 
-    /// The thread from this message on.
+    /// The thread including this message.
     pub(crate) const fn thread(&self) -> &ThreadRecord {
         &self.plain.thread
     }
 
-    /// Where the thread stood among the others before; `None` if it began with this message.
+    /// The previous position of the thread in the order; `None` if it starts with this message.
     pub(crate) const fn before(&self) -> Option<u128> {
         self.plain.before
     }
@@ -157,7 +157,7 @@ impl MessageRecord {
         self.plain.erased_at.is_some()
     }
 
-    /// The same without what it says of a person.
+    /// The message without personal data.
     pub(crate) fn erased(self, millis: u64) -> Self {
         let (from, to, body) = (String::new(), String::new(), String::new());
         let (name, email, phone) = (None, None, None);
@@ -169,7 +169,7 @@ impl MessageRecord {
         self.plain.event
     }
 
-    /// The lead's number, and the one that the platform named.
+    /// The lead's number, and the one named by the platform.
     pub(crate) fn phones(&self) -> impl Iterator<Item = &str> {
         let plain = &self.plain;
         let direction = if plain.outbound { Direction::Outbound } else { Direction::Inbound };
@@ -193,7 +193,7 @@ impl ThreadRecord {
         &self.call
     }
 
-    /// Where it stands among the others: by the time of its latest message.
+    /// Its position in the order, by the time of its latest message.
     pub(crate) const fn place(&self) -> u128 {
         place(self.id, self.last_at)
     }
@@ -221,8 +221,8 @@ impl ThreadRecord {
     }
 }
 
-/// Where a thread stands among the others whose latest message is of the time `last_at`: 48 bits of time, then
-/// what tells threads apart.
+/// The position of a thread whose latest message is of the time `last_at`: 48 bits of time, then bits that distinguish
+/// threads.
 pub(crate) const fn place(thread: u128, last_at: u64) -> u128 {
     ((last_at as u128) << 80) | (thread & ((1 << 80) - 1))
 }
@@ -322,7 +322,7 @@ impl Kind for MessageRecord {
     }
 }
 
-/// Nothing is left of a thread.
+/// A thread was removed.
 #[derive(Debug)]
 pub(crate) struct ThreadGone(pub(crate) ThreadRecord);
 

@@ -1,11 +1,12 @@
-//! Records: everything that happened, as the log has it. What is said of a kind of record stands in the kind's own file
-//! ([`Kind`]); this is the list of all kinds.
+//! Records: everything that happened, as stored in the log. Each kind of record is defined in its own file ([`Kind`]);
+//! this module lists all kinds.
 //!
-//! A record has an id if it can be asked for by it; ids ascend through the log.
+//! A record has an id if it can be looked up by one; ids ascend through the log.
 
 mod call;
 pub(crate) mod codec;
 mod delivery;
+mod delivery_state;
 mod ended;
 mod entry;
 mod erasure;
@@ -16,7 +17,6 @@ mod kind;
 mod message;
 mod position;
 mod replay;
-mod standing;
 mod subscription;
 mod subscription_state;
 mod token;
@@ -31,6 +31,7 @@ use crate::model::view::Sink;
 pub(crate) use call::{CallRecord, GroupCounts, GroupOutcomes, GroupTimes};
 pub(crate) use codec::{VERSION, decode, encode, unversioned, versioned};
 pub(crate) use delivery::{CountsRecord, DeliveryRecord, HealthRecord, PriorState, delivery_of, find};
+pub(crate) use delivery_state::{Forgotten, Requeued};
 pub(crate) use ended::EndedRecord;
 pub(crate) use entry::Logged;
 pub(crate) use erasure::{ErasureNoted, ErasureRecord};
@@ -40,12 +41,11 @@ pub(crate) use head::Head;
 pub(crate) use kind::{Frame, Kind, Locked, Memory, Registered, Target, Waits};
 pub(crate) use message::{MessageRecord, ThreadGone, ThreadRecord};
 pub(crate) use position::CheckpointPosition;
-pub(crate) use standing::{Forgotten, Requeued};
 pub(crate) use subscription::{SubscriptionRecord, SubscriptionRemoved};
 pub(crate) use subscription_state::SubscriptionStateRecord;
 pub(crate) use token::{TokenRecord, TokenRevoked};
 
-/// Makes of the list of kinds: the enum of all records, and what is asked of a record or of the byte of a kind.
+/// Generates from the list of kinds: the enum of all records, and dispatch by record or by kind byte.
 macro_rules! records {
     ($($name:ident($kind:ty)),+ $(,)?) => {
         /// What happened.
@@ -64,7 +64,7 @@ macro_rules! records {
             }
         )+
 
-        /// Says of the byte of a kind what the kind itself says; of one that is not known, what is said `otherwise`.
+        /// Evaluates an expression for the kind of a byte, or `otherwise` for an unknown one.
         macro_rules! of_kind {
             ($byte:expr, |$Kind:ident| $said:expr, $otherwise:expr) => {{
                 $(
@@ -125,7 +125,7 @@ records! {
     Erasure(ErasureNoted),
 }
 
-/// One thing that happened.
+/// A record.
 pub(crate) struct Record {
     /// The bits of its id; 0 if it has none.
     pub(crate) id: u128,
@@ -140,12 +140,12 @@ impl<T: Into<Body>> From<T> for Record {
 }
 
 impl Record {
-    /// A record with an id of its own.
+    /// A record with an id.
     pub(crate) fn of(id: u128, body: impl Into<Body>) -> Self {
         Self { id, body: body.into() }
     }
 
-    /// Reads a record; `None` if it is of no kind that is known, or cannot be one.
+    /// Decodes a record; `None` if the kind is unknown or the payload invalid.
     pub(crate) fn decode(head: Head, payload: &[u8]) -> Option<Self> {
         fn body(kind: u8, payload: &[u8]) -> Option<Body> {
             of_kind!(kind, |K| <K as Kind>::decode(kind, payload).map(Body::from), None)
@@ -154,26 +154,26 @@ impl Record {
         Some(Self { id: head.id, body })
     }
 
-    /// Appends it to `sink`; `continues` if the next one belongs to the same step.
+    /// Appends it to `sink`; `continues` if the next one belongs to the same atomic unit.
     pub(crate) fn append_to(&self, sink: &mut dyn Sink, continues: bool) {
         let Self { id, body } = self;
         sink.append(body.kind(), *id, continues, body.terms(), &mut |out| body.encode(out));
     }
 
-    /// Makes its changes; gives itself back if the call report takes it in.
+    /// Applies it; returns itself if the call report needs it.
     #[must_use]
     pub(crate) fn apply(self, target: Target<'_>) -> Option<Self> {
         let Self { id, body } = self;
         body.apply(id, target).map(|body| Self { id, body })
     }
 
-    /// Whether every part of it can be read.
+    /// Whether it decodes completely.
     pub(crate) fn is_sound(self) -> bool {
         self.body.is_sound(self.id)
     }
 }
 
-/// What engines are told of records.
+/// What engines need to know about records.
 pub(crate) static SCHEMA: Schema = Schema { class, terms, may_be_unowned };
 
 fn class(kind: u8) -> Class {
@@ -188,7 +188,7 @@ fn may_be_unowned(kind: u8) -> bool {
     EndedRecord::KINDS.contains(&kind)
 }
 
-/// What several records of a kind are called in messages.
+/// The plural of a kind used in messages.
 pub(crate) fn name(kind: u8) -> &'static str {
     of_kind!(kind, |K| <K as Kind>::NAME, "others")
 }
@@ -198,7 +198,7 @@ pub(crate) fn grants_rights(kind: u8) -> bool {
     of_kind!(kind, |K| <K as Kind>::GRANTS_RIGHTS, false)
 }
 
-/// What retention leaves of a record of a file that is due. One that cannot be read, or is of a newer version, stays.
+/// What retention does with a record of a due segment. One that is unreadable, or of a newer version, stays.
 pub(crate) fn retained(head: Head, payload: &[u8], due: &Due, waits: Waits<'_>) -> Result<Disposition, StoreError> {
     let frame = Frame { kind: head.kind, id: head.id, payload };
     if head.version != VERSION {
@@ -207,7 +207,7 @@ pub(crate) fn retained(head: Head, payload: &[u8], due: &Due, waits: Waits<'_>) 
     of_kind!(frame.kind, |K| <K as Kind>::retain(frame, due, waits), Ok(Disposition::Keep))
 }
 
-/// What is left of a record's payload without what `rule` takes out; `None` if that is nothing.
+/// A record's payload redacted by `rule`; `None` if the rule removes nothing.
 pub(crate) fn redacted(head: Head, payload: &[u8], rule: &Rule) -> Option<Vec<u8>> {
     let frame = Frame { kind: head.kind, id: head.id, payload };
     if head.version != VERSION {
@@ -216,7 +216,7 @@ pub(crate) fn redacted(head: Head, payload: &[u8], rule: &Rule) -> Option<Vec<u8
     of_kind!(frame.kind, |K| <K as Kind>::redact(frame, rule), None)
 }
 
-/// Hands all of whom a record speaks to `visit`.
+/// Calls `visit` with every person a record is about.
 pub(crate) fn subjects(head: Head, payload: &[u8], visit: &mut dyn FnMut(&Subject<'_>)) {
     let frame = Frame { kind: head.kind, id: head.id, payload };
     if head.version == VERSION {

@@ -1,18 +1,18 @@
-//! How far the log has been applied to the view.
+//! The checkpoint position.
 
 use bincode::{Decode, Encode};
 
-/// How far the journal has been taken into the state database.
+/// How far the log has been applied to the persisted view.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Encode, Decode)]
 pub(crate) struct CheckpointPosition {
-    /// The journal file.
+    /// The segment.
     pub(crate) segment: u32,
-    /// The first byte behind what was taken in.
+    /// The end of the last applied record in it.
     pub(crate) offset: u32,
     /// The number of the last group commit.
     pub(crate) batch: u64,
-    /// The id given last.
+    /// The last generated id.
     pub(crate) last_id: u128,
-    /// The number that the next subscription gets.
+    /// The number of the next subscription.
     pub(crate) next_number: u32,
 }

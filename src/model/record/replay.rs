@@ -1,4 +1,4 @@
-//! Work on a subscription's queue that takes more than one group commit: replays and discards.
+//! Records of replays and discards in progress.
 
 use crate::model::keys;
 use crate::model::progress::{DiscardRecord, ReplayRecord};

@@ -1,10 +1,10 @@
 //! A subscription with its secrets.
 //!
-//! Version 1 is [`Plain`]. One with a client certificate is version 2: the same, and then the certificate. With a key
-//! ([`Keyring`]) it is version 3: [`Plain`] without secrets, and then all of them sealed as one, so that none can be
-//! exchanged for another's, or for an older one. Version 4 has settings that came later ([`Later`]) between [`Plain`] and
-//! what stands behind it, which says itself what it is; it is written where one of them is not what it is by default.
-//! In the journal each version is a frame of its own kind. Without all of this nothing has changed since version 1.
+//! Version 1 is [`Plain`]. With a client certificate it is version 2: the same, followed by the certificate. With a key
+//! ([`Keyring`]) it is version 3: [`Plain`] without secrets, followed by all of them sealed as one, so that none can be
+//! exchanged for that of another subscription or for an older one. Version 4 has settings added later ([`Extension`])
+//! between [`Plain`] and the rest, which is tagged; it is written if one of them differs from its default. Each version
+//! is a record kind of its own. A subscription without any of this is still written as version 1.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -28,19 +28,19 @@ use crate::model::record::kind::{
 use crate::model::segment::Class;
 use crate::model::term::Terms;
 
-/// What is authenticated with the sealed secrets, ahead of the subscription's id: they are of that one alone.
+/// Associated data of the sealed secrets, followed by the subscription's id, so that they are valid for it alone.
 const ABOUT: &[u8] = b"hookswitch subscription secrets v1\0";
 
-/// How a record stands on the disk; the number is the version of its value.
+/// The encoding of a record; the number is the version of its value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {
-    /// All in the clear.
+    /// In plaintext.
     Plain = 1,
-    /// All in the clear, with a client certificate.
+    /// In plaintext, with a client certificate.
     Certified = 2,
-    /// Its secrets sealed.
+    /// With sealed secrets.
     Sealed = 3,
-    /// With settings that came later, and whatever stands behind the plain record.
+    /// With later settings, followed by any rest.
     Extended = 4,
 }
 
@@ -48,23 +48,23 @@ pub(crate) enum Form {
 #[derive(Clone)]
 pub(crate) struct SubscriptionRecord {
     plain: Plain,
-    later: Later,
+    extension: Extension,
     rest: Rest,
 }
 
-/// Settings that came later.
+/// Settings added later.
 #[derive(Clone, PartialEq, Eq, Encode, Decode)]
-struct Later {
+struct Extension {
     nested: String,
 }
 
-impl Default for Later {
+impl Default for Extension {
     fn default() -> Self {
         Self { nested: Nested::Brackets.word() }
     }
 }
 
-/// What stands behind the plain record.
+/// What follows the plain record.
 #[derive(Clone, Encode, Decode)]
 enum Rest {
     Nothing,
@@ -88,7 +88,7 @@ struct SealedSecrets {
     text: Vec<u8>,
 }
 
-/// What a plain record gives away when it is sealed.
+/// The secrets of a plain record.
 #[derive(Encode, Decode)]
 struct Secrets {
     secret: Vec<u8>,
@@ -128,46 +128,46 @@ struct Plain {
     updated_at: u64,
     secret: Vec<u8>,
     previous_secret: Option<(Vec<u8>, u64)>,
-    /// Deleted, and kept until what it was owed is cancelled.
+    /// Deleted, and kept until its deliveries are cancelled.
     deleted: bool,
 }
 
 impl Form {
-    /// All forms, by their numbers.
+    /// All forms, by number.
     const ALL: [Self; 4] = [Self::Plain, Self::Certified, Self::Sealed, Self::Extended];
 }
 
 impl SubscriptionRecord {
-    /// All of it in the clear.
+    /// A record in plaintext.
     pub(crate) fn new(subscription: &Subscription, deleted: bool) -> Self {
         let certificate = subscription.client_certificate.as_ref();
         let certificate = certificate.map(|it| Certificate { cert: it.cert.clone(), key: it.key.expose().to_owned() });
         let rest = certificate.map_or(Rest::Nothing, Rest::Certificate);
-        let later = Later { nested: subscription.nested.word() };
-        Self { plain: Plain::new(subscription, deleted), later, rest }
+        let extension = Extension { nested: subscription.nested.word() };
+        Self { plain: Plain::new(subscription, deleted), extension, rest }
     }
 
-    /// The same with its secrets sealed, if there is a key that seals. One that is sealed already stays as it is, with
-    /// whatever key. `nonce` is random.
+    /// Seals the secrets, if there is a sealing key. Secrets that are sealed already stay as they are, with any key.
+    /// `nonce` is random.
     pub(crate) fn sealed(mut self, keys: &Keyring, nonce: [u8; seal::NONCE]) -> Self {
         let certificate = match (&self.rest, keys.sealing()) {
             (Rest::Sealed(_), _) | (_, None) => return self,
             (Rest::Nothing, _) => None,
             (Rest::Certificate(certificate), _) => Some(certificate.clone()),
         };
-        let secrets = zeroize::Zeroizing::new(codec::encode(&self.plain.give_away(certificate)));
+        let secrets = zeroize::Zeroizing::new(codec::encode(&self.plain.take_secrets(certificate)));
         if let Some(Sealed { key, nonce, text }) = keys.seal(nonce, &about(self.plain.id), &secrets) {
             self.rest = Rest::Sealed(SealedSecrets { key: key.bytes(), nonce, text });
         }
         self
     }
 
-    /// The record of a subscription, sealed if there is a key that seals.
+    /// The record of a subscription, sealed if there is a sealing key.
     pub(crate) fn sealed_by(subscription: &Subscription, deleted: bool, keys: &Keyring) -> Self {
-        Self::new(subscription, deleted).sealed_afresh(keys)
+        Self::new(subscription, deleted).sealed_with_new_nonce(keys)
     }
 
-    fn sealed_afresh(self, keys: &Keyring) -> Self {
+    fn sealed_with_new_nonce(self, keys: &Keyring) -> Self {
         if keys.sealing().is_none() {
             return self;
         }
@@ -176,35 +176,36 @@ impl SubscriptionRecord {
         self.sealed(keys, nonce)
     }
 
-    /// The same, sealed with the key that seals now, if there is one and the record can be opened; otherwise as it is.
+    /// Reseals the record with the current key, if there is one and the record can be opened; otherwise returns it
+    /// unchanged.
     pub(crate) fn sealed_with_current_key(self, keys: &Keyring) -> Self {
         if keys.sealing().is_none() || self.key() == keys.sealing() {
             return self;
         }
-        self.clone().opened(keys).map_or(self, |open| open.sealed_afresh(keys))
+        self.clone().opened(keys).map_or(self, |open| open.sealed_with_new_nonce(keys))
     }
 
     pub(crate) const fn number(&self) -> u32 {
         self.plain.number
     }
 
-    /// The same, deleted.
+    /// Marks it as deleted.
     pub(crate) fn deleted(mut self) -> Self {
         self.plain.deleted = true;
         self
     }
 
-    /// How it stands on the disk.
+    /// Its encoding.
     pub(crate) fn form(&self) -> Form {
         match self.rest {
-            _ if self.later != Later::default() => Form::Extended,
+            _ if self.extension != Extension::default() => Form::Extended,
             Rest::Nothing => Form::Plain,
             Rest::Certificate(_) => Form::Certified,
             Rest::Sealed(_) => Form::Sealed,
         }
     }
 
-    /// The key that its secrets are sealed with; `None` if they are in the clear.
+    /// The key that sealed its secrets; `None` if they are in plaintext.
     pub(crate) const fn key(&self) -> Option<Fingerprint> {
         match &self.rest {
             Rest::Sealed(sealed) => Some(Fingerprint::from_bytes(sealed.key)),
@@ -212,43 +213,43 @@ impl SubscriptionRecord {
         }
     }
 
-    /// Appends the payload of its frame.
+    /// Appends the payload.
     pub(crate) fn encode_into(&self, out: &mut Vec<u8>) {
         codec::encode_into(out, &self.plain);
         match &self.rest {
-            _ if self.form() == Form::Extended => codec::encode_into(out, &(&self.later, &self.rest)),
+            _ if self.form() == Form::Extended => codec::encode_into(out, &(&self.extension, &self.rest)),
             Rest::Nothing => {}
             Rest::Certificate(certificate) => codec::encode_into(out, certificate),
             Rest::Sealed(sealed) => codec::encode_into(out, sealed),
         }
     }
 
-    /// Reads the payload of a frame.
+    /// Decodes a payload.
     pub(crate) fn decode(form: Form, payload: &[u8]) -> Option<Self> {
-        let of_old = |plain, rest| Self { plain, later: Later::default(), rest };
+        let unextended = |plain, rest| Self { plain, extension: Extension::default(), rest };
         match form {
-            Form::Plain => codec::decode(payload).map(|plain| of_old(plain, Rest::Nothing)),
-            Form::Certified => codec::decode(payload).map(|(plain, rest)| of_old(plain, Rest::Certificate(rest))),
-            Form::Sealed => codec::decode(payload).map(|(plain, rest)| of_old(plain, Rest::Sealed(rest))),
-            Form::Extended => codec::decode(payload).map(|(plain, (later, rest))| Self { plain, later, rest }),
+            Form::Plain => codec::decode(payload).map(|plain| unextended(plain, Rest::Nothing)),
+            Form::Certified => codec::decode(payload).map(|(plain, rest)| unextended(plain, Rest::Certificate(rest))),
+            Form::Sealed => codec::decode(payload).map(|(plain, rest)| unextended(plain, Rest::Sealed(rest))),
+            Form::Extended => codec::decode(payload).map(|(plain, (extension, rest))| Self { plain, extension, rest }),
         }
     }
 
-    /// The value in the state database: a version, then the payload.
+    /// Encodes it as a value of the view: the version, then the payload.
     pub(crate) fn to_value(&self) -> Vec<u8> {
         let mut value = vec![self.form() as u8];
         self.encode_into(&mut value);
         value
     }
 
-    /// Reads a value of the state database.
+    /// Decodes a value of the view.
     pub(crate) fn of_value(value: &[u8]) -> Option<Self> {
         let (version, payload) = value.split_first()?;
         let form = Form::ALL.into_iter().find(|form| *form as u8 == *version)?;
         Self::decode(form, payload)
     }
 
-    /// The subscription, its secrets opened; `None` if the record holds what cannot be one.
+    /// The subscription with opened secrets; `None` if the record is invalid.
     pub(crate) fn unsealed(self, keys: &Keyring) -> Option<Registered> {
         let (key, deleted) = (self.key(), self.plain.deleted);
         match self.clone().opened(keys) {
@@ -266,7 +267,7 @@ impl SubscriptionRecord {
         }
     }
 
-    /// The same with its secrets in the clear.
+    /// Opens the secrets.
     ///
     /// # Errors
     /// They cannot be opened.
@@ -275,29 +276,29 @@ impl SubscriptionRecord {
         let sealed = Sealed { key: Fingerprint::from_bytes(key), nonce, text };
         let opened = keys.open(&about(self.plain.id), &sealed)?;
         let secrets: Secrets = codec::decode(&opened).ok_or(Unopened::Damaged)?;
-        self.rest = self.plain.take_back(secrets).map_or(Rest::Nothing, Rest::Certificate);
+        self.rest = self.plain.put_secrets(secrets).map_or(Rest::Nothing, Rest::Certificate);
         Ok(self)
     }
 
-    /// The subscription of a record in the clear.
+    /// The subscription of a record in plaintext.
     fn subscription(self) -> Option<Subscription> {
         let client_certificate = match self.rest {
             Rest::Certificate(it) => Some(Arc::new(ClientCertificate { cert: it.cert, key: Hidden::new(it.key) })),
             Rest::Nothing | Rest::Sealed(_) => None,
         };
-        let nested = Nested::read(&self.later.nested)?;
+        let nested = Nested::read(&self.extension.nested)?;
         Some(Subscription { client_certificate, nested, ..self.plain.subscription()? })
     }
 }
 
-/// What the secrets of a subscription are sealed about.
+/// The associated data of a subscription's sealed secrets.
 fn about(id: u128) -> Vec<u8> {
     [ABOUT, &id.to_be_bytes()].concat()
 }
 
 impl Plain {
     /// Takes the secrets out.
-    fn give_away(&mut self, certificate: Option<Certificate>) -> Secrets {
+    fn take_secrets(&mut self, certificate: Option<Certificate>) -> Secrets {
         Secrets {
             secret: std::mem::take(&mut self.secret),
             previous_secret: self.previous_secret.take(),
@@ -306,8 +307,8 @@ impl Plain {
         }
     }
 
-    /// Puts them in again, but for the certificate, which stands beside.
-    fn take_back(&mut self, secrets: Secrets) -> Option<Certificate> {
+    /// Puts the secrets back, except the certificate, which is returned.
+    fn put_secrets(&mut self, secrets: Secrets) -> Option<Certificate> {
         (self.secret, self.previous_secret) = (secrets.secret, secrets.previous_secret);
         self.headers = secrets.headers;
         secrets.certificate
@@ -434,7 +435,7 @@ impl Kind for SubscriptionRecord {
     nothing_personal!();
 }
 
-/// Nothing is left of the deleted subscription with this number.
+/// A deleted subscription was removed; its number.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SubscriptionRemoved(pub(crate) u32);
 

@@ -1,4 +1,4 @@
-//! What is counted of a subscription and does not stand in its own record.
+//! The state of a subscription that is not part of its record.
 
 use bincode::{Decode, Encode};
 
@@ -9,8 +9,8 @@ use crate::model::record::kind::{Kind, Target, kept_by_the_view, nothing_persona
 use crate::model::segment::Class;
 use crate::model::term::Terms;
 
-/// Where a subscription's sequence numbers and its health are. Written behind its record at the beginning of
-/// every journal file, so that what is in older files is not needed to know the subscriptions.
+/// A subscription's next sequence number and health. Written after its record in the snapshot at the beginning of every
+/// segment, so that older segments are not needed to know the subscriptions.
 #[derive(Debug, Encode, Decode)]
 pub(crate) struct SubscriptionStateRecord {
     pub(crate) number: u32,
@@ -20,7 +20,7 @@ pub(crate) struct SubscriptionStateRecord {
 
 impl Kind for SubscriptionStateRecord {
     const KINDS: &'static [u8] = &[9];
-    const NAME: &'static str = "standings of subscriptions";
+    const NAME: &'static str = "states of subscriptions";
     const CLASS: Class = Class::Other;
     const GRANTS_RIGHTS: bool = true;
 

@@ -1,4 +1,4 @@
-//! A token of the API.
+//! An API token.
 
 use bincode::{Decode, Encode};
 
@@ -12,7 +12,7 @@ use crate::model::record::kind::{Kind, Target, kept_by_the_view, kept_until_olde
 use crate::model::segment::Class;
 use crate::model::term::Terms;
 
-/// A token, of which only the hash is kept.
+/// A token; only its hash is stored.
 #[derive(Encode, Decode)]
 pub(crate) struct TokenRecord {
     pub(crate) id: u128,
@@ -45,7 +45,7 @@ impl TokenRecord {
         Some(Token {
             id: TokenId::from_bits(self.id),
             role: Role::read(&self.role)?,
-            // One that cannot be read must not become one of all companies.
+            // An unreadable company must not become access to all companies.
             company: match self.company {
                 None => None,
                 Some(name) => Some(Company::parse(&name).ok()?),
@@ -97,7 +97,7 @@ impl Kind for TokenRecord {
     nothing_personal!();
 }
 
-/// A token is no longer good.
+/// A token was revoked.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct TokenRevoked(pub(crate) TokenId);
 

@@ -1,4 +1,4 @@
-//! The groups of the call report that a group commit changes: read once, changed by each of its events, written once.
+//! The report groups that a group commit changes: read once, updated by each of its events, written once.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -11,14 +11,14 @@ use crate::model::record::codec::Readable;
 use crate::model::record::{GroupCounts, GroupOutcomes, GroupTimes, unversioned, versioned};
 use crate::model::view::ViewMut;
 
-/// The groups that change, as they are so far.
+/// The changed groups.
 pub(crate) struct Groups<'s> {
     pub(crate) view: &'s dyn ViewMut,
     counts: HashMap<Vec<u8>, Changing<GroupCounts>>,
     outcomes: HashMap<Vec<u8>, Changing<GroupOutcomes>>,
 }
 
-/// A part of a group, and what it counts by name.
+/// A part of a group, with its named counts as a map.
 #[derive(Default)]
 struct Changing<R> {
     record: R,
@@ -26,7 +26,7 @@ struct Changing<R> {
     changed: bool,
 }
 
-/// What a call adds to one key of a group.
+/// A call's contribution to one key of a group.
 #[derive(Debug, PartialEq, Eq)]
 enum Entry<'s> {
     Counts { calls: u64, texted: u64, replied: u64, events: &'s [EventType] },
@@ -35,7 +35,7 @@ enum Entry<'s> {
 }
 
 impl<'s> Entry<'s> {
-    /// `None` if it adds nothing.
+    /// `None` if it contributes nothing.
     fn of(share: &'s Share, part: GroupPart) -> Option<Self> {
         Some(match part {
             GroupPart::Counts => Self::Counts {
@@ -54,12 +54,12 @@ impl<'s> Entry<'s> {
 }
 
 impl<'s> Groups<'s> {
-    /// None yet.
+    /// Starts without changes.
     pub(crate) fn of(view: &'s dyn ViewMut) -> Self {
         Self { view, counts: HashMap::new(), outcomes: HashMap::new() }
     }
 
-    /// Brings the groups from what a call added to them to what it adds from now on.
+    /// Replaces a call's contribution to the groups.
     pub(crate) fn regroup(
         &mut self,
         company: &str,
@@ -90,7 +90,7 @@ impl<'s> Groups<'s> {
         Ok(())
     }
 
-    /// Takes one entry out of what `key` has and puts another in, unless it has the event already.
+    /// Replaces one entry of `key` by another, unless the event is included already.
     fn update(
         &mut self,
         key: Vec<u8>,
@@ -113,7 +113,7 @@ impl<'s> Groups<'s> {
         Ok(())
     }
 
-    /// Few events have lengths: those are written at once.
+    /// Few events have durations, so these are written at once.
     fn change_times(
         &self,
         key: Vec<u8>,
@@ -139,7 +139,7 @@ impl<'s> Groups<'s> {
         Ok(())
     }
 
-    /// Writes what has changed. A group of which nothing is left goes.
+    /// Writes the changed groups. Empty ones are removed.
     pub(crate) fn write(self) {
         let put = |key, gone, value: &dyn Fn() -> Vec<u8>| match gone {
             true => self.view.remove(key),
@@ -158,7 +158,7 @@ impl<'s> Groups<'s> {
     }
 }
 
-/// What `key` has so far.
+/// The current group of `key`.
 fn changing<'g, R: Default + Readable>(
     view: &dyn ViewMut,
     groups: &'g mut HashMap<Vec<u8>, Changing<R>>,
@@ -176,7 +176,7 @@ fn changing<'g, R: Default + Readable>(
     }
 }
 
-/// What a key has; nothing if it cannot be read, and then it is set aside.
+/// The value of a key; the default if it is unreadable, and then it is set aside.
 fn read<R: Default + Readable>(view: &dyn ViewMut, key: &[u8]) -> Result<R, StoreError> {
     let Some(value) = view.get(key)? else { return Ok(R::default()) };
     let read = unversioned(&value);
@@ -215,12 +215,12 @@ fn change_counts(changing: &mut Changing<GroupCounts>, id: u128, out: Option<&En
         }
     }
     if is_nothing(group) {
-        // As if it had never been, and so for the events behind: it is no longer known which was the last.
+        // As if it had never existed, also for later events: the id of its last event is dropped.
         *changing = Changing { changed: true, ..Changing::default() };
     }
 }
 
-/// One less of a name's, or of those that were too many.
+/// Decrements the count of a name, or that of the overflow name.
 fn take_out(counts: &mut BTreeMap<String, u64>, name: &str) {
     let name = if counts.contains_key(name) { name } else { OTHER };
     if let Some(count) = counts.get_mut(name) {

@@ -1,4 +1,4 @@
-//! The report against one that is counted anew from all that was heard, in whatever state a start may find it.
+//! The report compared with one counted from scratch, from any view that a restart may find.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -22,12 +22,12 @@ const TYPES: [&str; 8] = [
     "own.type",
 ];
 
-/// Something that came of a call.
+/// An event or message of a call.
 #[derive(Debug, Clone)]
 struct Item {
     company: usize,
     call: u8,
-    /// An event type, or behind them: to the lead, from the lead.
+    /// An event type; beyond those, a message to the lead or from the lead.
     what: usize,
     minute: u64,
     domain: bool,
@@ -75,7 +75,7 @@ impl Item {
                 source: self.source(),
             },
         };
-        take_in_one(state, (COMPANIES[self.company], &call), id, heard);
+        add_one(state, (COMPANIES[self.company], &call), id, heard);
         assert_eq!(state.failure(), None);
     }
 }
@@ -100,13 +100,13 @@ fn id_of(index: usize) -> u128 {
     ((index as u128 + 1) << 70) | (index as u128 + 1)
 }
 
-fn take_in_one(state: &InMemoryView, call: (&str, &str), id: u128, heard: Heard<'_>) {
+fn add_one(state: &InMemoryView, call: (&str, &str), id: u128, heard: Heard<'_>) {
     let mut groups = Groups::of(state);
-    take_in(&mut groups, call, id, heard);
+    add_observation(&mut groups, call, id, heard);
     groups.write();
 }
 
-/// What is counted of one call, from all that was heard of it, oldest first.
+/// The expected counts of one call, from all its items, oldest first.
 #[derive(Default)]
 struct Naive<'i> {
     /// The first of each type.
@@ -188,7 +188,7 @@ impl<'i> Naive<'i> {
     }
 }
 
-/// The report that is counted anew.
+/// The report counted from scratch.
 fn naive(items: &[Item], filter: &ReportFilter, by: By) -> Report {
     let mut calls: BTreeMap<(usize, u8), Vec<&Item>> = BTreeMap::new();
     for item in items {
@@ -245,7 +245,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
 
     #[test]
-    fn the_report_is_what_counting_anew_gives(all in items(120)) {
+    fn the_report_equals_a_recount(all in items(120)) {
         let state = InMemoryView::default();
         for (index, item) in all.iter().enumerate() {
             item.apply(&state, id_of(index));
@@ -258,9 +258,9 @@ proptest! {
         }
     }
 
-    /// A start finds each key as it was at the last checkpoint, or as some later step left it, and applies all steps since.
+    /// A restart finds each key as of the last checkpoint or of some later record, and applies all records since.
     #[test]
-    fn a_state_that_is_later_in_parts_comes_to_the_same(
+    fn replaying_over_a_partly_newer_view_gives_the_same_report(
         all in items(60),
         from in 0usize..60,
         picks in proptest::collection::vec(any::<u16>(), 1..40),
@@ -292,7 +292,7 @@ proptest! {
 }
 
 #[test]
-fn too_many_parts_are_said_to_be_and_not_made() {
+fn a_report_with_too_many_parts_is_refused() {
     let state = InMemoryView::default();
     let item = |call| Item {
         company: 0,
@@ -311,7 +311,7 @@ fn too_many_parts_are_said_to_be_and_not_made() {
 }
 
 #[test]
-fn a_busy_hour_is_rounded_within_the_bound_and_its_counts_are_exact() {
+fn durations_of_a_busy_hour_are_rounded_within_the_bound_and_counts_are_exact() {
     let state = InMemoryView::default();
     let mut wanted = Times::new(SHOWN);
     for index in 0..2_000_usize {
@@ -321,7 +321,7 @@ fn a_busy_hour_is_rounded_within_the_bound_and_its_counts_are_exact() {
         for (half, name, at) in [(0, "call.new", at), (1, "call.claimed", at.moved(i64::try_from(lasted).unwrap()))] {
             let event_type = EventType::parse(name).unwrap();
             let heard = Heard::Event { event_type: &event_type, at, domain: None, source: Source::Api, data: "{}" };
-            take_in_one(&state, ("acme", &call), id_of(2 * index + half), heard);
+            add_one(&state, ("acme", &call), id_of(2 * index + half), heard);
         }
         wanted.add(u32::try_from(lasted).unwrap(), 1);
     }

@@ -1,11 +1,11 @@
-//! What a question reads does not grow with what there is, and is bounded.
+//! The reads of a query do not grow with the amount of data, and are bounded.
 
 use std::sync::atomic::Ordering;
 
 use super::*;
 use crate::store::tests::lists::{COMPANIES, DOMAINS, Draw, PHONES, TYPES, World, pages};
 
-/// Events of one shape: company `c` of ten, everything else as the number says, each with its entry of the log.
+/// Uniform events over three companies, with values by number, each with a log entry.
 fn fill(world: &World, from: u64, to: u64) {
     for batch in (from..to).step_by(500) {
         let events = (batch..(batch + 500).min(to)).map(|n| {
@@ -25,7 +25,7 @@ fn fill(world: &World, from: u64, to: u64) {
         let mut expected = 0;
         for accepted in accepted.iter().filter(|accepted| accepted.deliveries > 0) {
             for delivery in world.store.event_deliveries(accepted.id).unwrap() {
-                // Most arrive; every 97th of each kind does not.
+                // Most are delivered; every 97th of each other status is not.
                 let status = match delivery.id.sequence() % 97 {
                     1 => Status::Expired,
                     2 => Status::Cancelled,
@@ -51,10 +51,10 @@ fn fill(world: &World, from: u64, to: u64) {
     }
 }
 
-/// Asks, and says how many there were on the page.
+/// A named query that returns the number of items on its page.
 type Question = (&'static str, Box<dyn Fn(&Store) -> usize>);
 
-/// A question for each filter that is documented.
+/// A query for each documented filter.
 fn questions(world: &World) -> Vec<Question> {
     let (globex, domain) = (Company::parse("globex").ok(), Domain::parse(DOMAINS[1]).ok());
     let (missed, phone) = (EventType::parse("call.missed").ok(), Some("+12025550003".to_owned()));
@@ -113,14 +113,14 @@ fn questions(world: &World) -> Vec<Question> {
 }
 
 #[test]
-fn what_a_question_reads_does_not_grow_with_what_there_is() {
+fn the_reads_of_a_query_do_not_grow_with_the_amount_of_data() {
     let world = World::new(256 << 10);
     let mut draw = Draw(3);
     fill(&world, 0, 1_000);
     (0..40).for_each(|_| world.text(&mut draw));
     let questions = questions(&world);
     let read = |question: &dyn Fn(&Store) -> usize| {
-        // Once before, so that no index is made or opened meanwhile.
+        // Run once before, so that no index is built or opened during the measurement.
         question(&world.store);
         let before = world.store.reads();
         let items = question(&world.store) as u64;
@@ -135,7 +135,7 @@ fn what_a_question_reads_does_not_grow_with_what_there_is() {
     let mut grown = Vec::new();
     for ((name, question), (before, bytes_before, items_before)) in questions.iter().zip(few) {
         let (count, bytes, items) = read(question);
-        // A few blocks of each file's index may be asked; and there may be more to be shown.
+        // Each segment's index may take a few blocks; and there may be more items.
         let more = items.saturating_sub(items_before);
         if count > 2 * before + 2 * files + 40 * more || bytes > 2 * bytes_before + 10_000 * more {
             grown.push(format!("{name}: {before} -> {count} read, {bytes_before} -> {bytes} bytes, {items} items"));
@@ -146,7 +146,7 @@ fn what_a_question_reads_does_not_grow_with_what_there_is() {
 }
 
 #[test]
-fn one_company_does_not_pay_for_what_others_have() {
+fn the_reads_for_one_company_do_not_depend_on_others() {
     let world = World::new(128 << 10);
     let (own, call) = (Company::parse("acme").unwrap(), CallId::parse("same").unwrap());
     let post = |company: &str, count: usize| {
@@ -177,11 +177,11 @@ fn one_company_does_not_pay_for_what_others_have() {
         assert_eq!((page.items.len(), page.next, page.scanned_until), (1, None, None));
         assert_eq!(page.items[0].events.len(), 1);
     });
-    // Each event is found once more by its id, for its deliveries.
+    // Each event is read once more by its id, for its deliveries.
     ask("a call", 200 + 8 * files, &|| {
         assert_eq!(world.store.call_story(&own, &call).unwrap().events.len(), 5);
     });
-    ask("whose a call is", 20 + 4 * files, &|| {
+    ask("companies of a call", 20 + 4 * files, &|| {
         assert_eq!(world.store.companies_of_call(&call).unwrap().len(), 2);
     });
     ask("events", 20 + 4 * files, &|| {
@@ -192,9 +192,9 @@ fn one_company_does_not_pay_for_what_others_have() {
 }
 
 #[test]
-fn a_list_that_may_read_no_more_says_how_far_it_has_looked() {
+fn a_page_that_exhausts_its_budget_says_how_far_it_searched() {
     let world = World::new(256 << 10);
-    // None of these is of both: nothing but a look at each tells.
+    // No event matches both filters: only reading each tells.
     let post = |domain: &str, event_type: &str| {
         let text = format!(
             r#"{{"type":"{event_type}","company":"initech","domain":"{domain}","source":"api","data":{{"call_id":"c"}}}}"#
@@ -222,7 +222,7 @@ fn a_list_that_may_read_no_more_says_how_far_it_has_looked() {
         assert!(read <= 4_010, "{read} read for one page");
         (found, looked) = (found + page.items.len(), looked + 1);
         let Some(next) = page.next else { break };
-        let until = page.scanned_until.expect("it is not full");
+        let until = page.scanned_until.expect("the page is not full");
         assert!(until <= last && page.items.is_empty(), "{until} behind {last}");
         (after, last) = (Some(next), until);
     }

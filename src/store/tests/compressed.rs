@@ -1,4 +1,4 @@
-//! Stores whose full journal files are compressed while they go on, and such stores that nobody runs.
+//! Compression of full segments: of a running store, and offline operations on compressed ones.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::*;
 use crate::engine::embedded::offline;
 
-/// A store whose journal files are so long.
+/// A store with segments of this size.
 fn open_with(dir: &Path, file_bytes: u32) -> Open {
     let mut idle = Store::open(dir, settings(), NOW).unwrap_or_else(|error| panic!("{error}"));
     idle.limit_segment_bytes(file_bytes);
@@ -21,7 +21,7 @@ fn phone(n: usize) -> String {
     format!("+1202555{n:04}")
 }
 
-/// An event as a platform posts it, in length and variety.
+/// An event of realistic length and variety.
 fn call(n: usize) -> NewEvent {
     const WORDS: [&str; 9] = ["missed", "widget", "callback", "Zoë", "Thursday", "agent", "quote", "電話", "voicemail"];
     let words = (0..60).map(|word| WORDS[(n * 31 + word * word * 7 + word) % WORDS.len()]);
@@ -33,7 +33,7 @@ fn call(n: usize) -> NewEvent {
     NewEvent::from_json(json::parse(&text).unwrap(), &Catalogue::new(Vec::new()).unwrap()).unwrap()
 }
 
-/// Posts some, ends their deliveries, and gives them with the data that they have.
+/// Posts events, finishes their deliveries, and returns their data.
 fn post(store: &Store, numbers: std::ops::Range<usize>) -> BTreeMap<EventId, Box<str>> {
     let mut posted = BTreeMap::new();
     for numbers in numbers.collect::<Vec<_>>().chunks(10) {
@@ -54,7 +54,7 @@ fn check(store: &Store, posted: &BTreeMap<EventId, Box<str>>) {
     }
 }
 
-/// The journal files, each with the version that its header has.
+/// The segments, each with the version in its header.
 fn files(dir: &Path) -> Vec<(PathBuf, u8)> {
     let entries = std::fs::read_dir(dir.join("journal")).unwrap().flatten().map(|entry| entry.path());
     let logs = entries.filter(|path| path.extension().is_some_and(|extension| extension == "log"));
@@ -63,7 +63,7 @@ fn files(dir: &Path) -> Vec<(PathBuf, u8)> {
     files
 }
 
-/// Waits until all files are compressed that can be, and gives those.
+/// Waits until all segments are compressed that can be, and returns these.
 fn until_compressed(store: &Store, dir: &Path) -> Vec<PathBuf> {
     let journal = &store.embedded().wal;
     let begun = std::time::Instant::now();
@@ -87,7 +87,7 @@ fn log_entries(store: &Store) -> usize {
 }
 
 #[test]
-fn full_files_are_compressed_while_a_store_goes_on_and_all_of_it_is_read_backed_up_and_restored() {
+fn full_segments_are_compressed_while_running_and_can_be_read_backed_up_and_restored() {
     let dir = tempfile::tempdir().unwrap();
     let Open { store, running, .. } = open_with(dir.path(), 100 << 10);
     ask(|reply| store.create_subscription(draft("acme"), reply)).unwrap();
@@ -139,7 +139,7 @@ fn full_files_are_compressed_while_a_store_goes_on_and_all_of_it_is_read_backed_
         drop(store);
         running.stop();
     }
-    // Any damage to the backup is told.
+    // Any damage to the backup is detected.
     for at in (0..bytes.len()).step_by(bytes.len() / 40) {
         let mut bent = bytes.clone();
         bent[at] ^= 0x20;
@@ -152,7 +152,7 @@ fn full_files_are_compressed_while_a_store_goes_on_and_all_of_it_is_read_backed_
 }
 
 #[test]
-fn who_is_erased_is_in_no_compressed_file_either_and_those_are_compressed_again() {
+fn erased_persons_are_in_no_compressed_segment_and_these_are_compressed_again() {
     let dir = tempfile::tempdir().unwrap();
     let Open { store, running, .. } = open_with(dir.path(), 100 << 10);
     ask(|reply| store.create_subscription(draft("acme"), reply)).unwrap();
@@ -184,7 +184,7 @@ fn who_is_erased_is_in_no_compressed_file_either_and_those_are_compressed_again(
     assert!(findings.is_clean(), "{findings:#?}");
 }
 
-/// A stopped store with compressed files of several blocks each.
+/// A stopped store with compressed segments of several blocks each.
 fn stopped() -> (tempfile::TempDir, Vec<PathBuf>, BTreeMap<EventId, Box<str>>) {
     let dir = tempfile::tempdir().unwrap();
     let Open { store, running, .. } = open_with(dir.path(), 300 << 10);
@@ -198,7 +198,7 @@ fn stopped() -> (tempfile::TempDir, Vec<PathBuf>, BTreeMap<EventId, Box<str>>) {
 }
 
 #[test]
-fn damage_to_a_compressed_file_is_named_by_its_byte_and_costs_no_more_than_its_block() {
+fn damage_to_a_compressed_segment_is_located_and_loses_at_most_its_block() {
     let (dir, packed, posted) = stopped();
     let name = format!("journal/{}", packed[0].file_name().unwrap().to_string_lossy());
     let whole = std::fs::read(&packed[0]).unwrap();
@@ -237,7 +237,7 @@ fn damage_to_a_compressed_file_is_named_by_its_byte_and_costs_no_more_than_its_b
 }
 
 #[test]
-fn a_damaged_compressed_file_is_an_error_of_whoever_reads_it_and_the_store_goes_on() {
+fn a_damaged_compressed_segment_fails_its_readers_only() {
     let (dir, packed, posted) = stopped();
     let whole = std::fs::read(&packed[1]).unwrap();
     let mut bent = whole.clone();
@@ -262,7 +262,7 @@ fn a_damaged_compressed_file_is_an_error_of_whoever_reads_it_and_the_store_goes_
     assert!(store.event(next).unwrap().is_some());
     drop(store);
     running.stop();
-    // What is cut short is refused, whole or not, and left as it is.
+    // A truncated segment is refused, and the directory is unchanged.
     for length in [0, 20, 1000, 1030, whole.len() - 1] {
         std::fs::write(&packed[1], &whole[..length]).unwrap();
         let before = contents(dir.path());

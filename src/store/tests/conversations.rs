@@ -1,4 +1,4 @@
-//! Conversations: a message and its event are one, repeats, long threads, ages.
+//! Conversations: atomicity of message and event, repeated posts, long threads, page size.
 
 use serde_json::Value;
 
@@ -6,7 +6,7 @@ use super::*;
 use crate::core::conversation::NewMessage;
 use crate::engine::embedded::frame;
 
-/// A message of `acme`'s call, sent `at` milliseconds after [`NOW`]'s start of the thread.
+/// A message of a call of `acme`, sent `at` milliseconds after the start of the thread.
 pub(crate) fn message(call: &str, id: Option<&str>, direction: &str, at: u64, body: &str) -> NewMessage {
     let (from, to) = if direction == "outbound" { ("+100", "+143") } else { ("+143", "+100") };
     let sent_at = Timestamp::from_millis(NOW.millis() - 1_000_000 + at);
@@ -22,7 +22,7 @@ pub(crate) fn post(store: &Store, message: NewMessage) -> PostedMessage {
     ask(|reply| store.post_message(prepared, reply)).unwrap()
 }
 
-fn try_post(store: &Store, message: NewMessage) -> Result<PostedMessage, WriteError> {
+fn try_post(store: &Store, message: NewMessage) -> Result<PostedMessage, StoreError> {
     let prepared = store.prepare_message(message, NOW).unwrap();
     ask(|reply| store.post_message(prepared, reply))
 }
@@ -42,7 +42,7 @@ fn texts(data: &Value) -> Vec<&str> {
 }
 
 #[test]
-fn a_reply_raises_its_event_with_what_is_known_and_both_survive_a_crash() {
+fn a_reply_raises_its_event_with_known_facts_and_both_survive_a_crash() {
     let dir = tempfile::tempdir().unwrap();
     let Open { store, running, .. } = open(dir.path());
     ask(|reply| store.create_subscription(draft("acme"), reply)).unwrap();
@@ -53,7 +53,7 @@ fn a_reply_raises_its_event_with_what_is_known_and_both_survive_a_crash() {
     let first = post(&store, message("a", Some("m1"), "outbound", 10, "Shall we?"));
     assert_eq!((first.messages, first.event, first.duplicate), (1, None, false));
     let late = post(&store, message("a", Some("m0"), "inbound", 5, "Hello?"));
-    assert_eq!((late.conversation, late.event), (first.conversation, None), "sent before anybody wrote to the lead");
+    assert_eq!((late.conversation, late.event), (first.conversation, None), "sent before the first outbound message");
     let reply = post(&store, message("a", Some("m2"), "inbound", 10, "Yes"));
     let event = reply.event.unwrap();
     let copy = tempfile::tempdir().unwrap();
@@ -67,19 +67,19 @@ fn a_reply_raises_its_event_with_what_is_known_and_both_survive_a_crash() {
         assert_eq!((&data["lead_name"], &data["lead_email"]), (&Value::from("Dana"), &Value::from("d@mail.example")));
         assert_eq!((&data["lead_phone"], &data["widget_id"]), (&Value::from("+143"), &Value::from(1042)));
         assert_eq!(store.event(event).unwrap().unwrap().domain, Domain::parse("www.acme.example").ok());
-        assert_eq!(owed(&store), [1, 2], "the event is owed, too");
+        assert_eq!(owed(&store), [1, 2], "the event is delivered, too");
         let again = post(&store, message("a", Some("m2"), "inbound", 10, "Yes"));
         assert_eq!(again, PostedMessage { duplicate: true, ..reply });
-        // An id is one of the company, not of the call; and another content is another message.
+        // Ids are unique per company, not per call; and different content is a conflict.
         for (call, direction, body, named) in [
             ("b", "inbound", "Yes", "`call_id`"),
             ("a", "inbound", "No", "`body`"),
             ("a", "outbound", "Yes", "`direction`"),
         ] {
-            let WriteError::Invalid(invalid) =
+            let StoreError::Invalid(invalid) =
                 try_post(&store, message(call, Some("m2"), direction, 10, body)).unwrap_err()
             else {
-                panic!("another kind of refusal")
+                panic!("another error")
             };
             assert_eq!(invalid.errors[0].pointer, "/id");
             assert!(invalid.errors[0].detail.contains(named), "{invalid}");
@@ -97,7 +97,7 @@ fn a_reply_raises_its_event_with_what_is_known_and_both_survive_a_crash() {
     }
 }
 
-/// Every cut of the journal within the step that stores a reply and its event.
+/// The log cut at points within the atomic unit of a reply and its event.
 #[test]
 fn a_cut_leaves_a_message_with_its_event_or_neither() {
     let dir = tempfile::tempdir().unwrap();
@@ -129,7 +129,7 @@ fn a_cut_leaves_a_message_with_its_event_or_neither() {
         drop(store);
         running.stop();
     }
-    assert_eq!(seen.len(), 2, "both were to be seen");
+    assert_eq!(seen.len(), 2, "both outcomes were seen");
 }
 
 #[test]
@@ -171,7 +171,7 @@ fn a_message_of_a_long_thread_costs_no_more_than_its_event() {
             answers.recv().unwrap();
         }
     }
-    // Without the room that the file has behind its frames.
+    // Without the preallocated space after the records.
     let length = |dir: &Path| frame::written(&std::fs::read(dir.join("journal/000001.log")).unwrap());
     let reply = post(&store, message("a", None, "inbound", count, "Yes"));
     let before = length(dir.path());
@@ -191,7 +191,7 @@ fn a_message_of_a_long_thread_costs_no_more_than_its_event() {
     );
     drop(store);
     running.stop();
-    // Read anew, it is the same.
+    // Read from the log, it is the same.
     let Open { store, running, .. } = open(dir.path());
     let again = post(&store, message("a", None, "inbound", count + 2, "Yes!"));
     let anew = self::data(&store, again.event.unwrap());

@@ -1,4 +1,4 @@
-//! Derived values that cannot be read: they pass no `verify`, stop nothing, and are made again where they can be.
+//! Unreadable derived values: `verify` reports them, they stop nothing, and they are rebuilt where possible.
 
 use crate::core::report::By;
 use crate::engine::embedded::{offline, open as opening};
@@ -8,10 +8,10 @@ use crate::store::tests::conversations::{message, post};
 
 use super::*;
 
-/// What cannot be read as anything: a version that is not written.
+/// A value that decodes as nothing: an unknown version.
 const GARBAGE: &[u8] = &[250, 1, 2, 3];
 
-/// A directory with a value of almost every kind, closed; and what the report and the health were.
+/// A closed directory with a value of almost every kind; returns the reported calls and the health.
 fn filled(dir: &Path) -> (u64, Health) {
     let Open { store, running, changes } = open(dir);
     let created = ask(|reply| store.create_subscription(draft("acme"), reply)).unwrap();
@@ -35,7 +35,7 @@ fn filled(dir: &Path) -> (u64, Health) {
     (calls, health)
 }
 
-/// An event of a company that has no webhook.
+/// An event of a company without a webhook.
 fn unserved() -> NewEvent {
     NewEvent { company: Company::parse("acmee").unwrap(), ..event("u", None) }
 }
@@ -53,7 +53,7 @@ fn report(store: &Store) -> u64 {
     store.call_report(&ReportFilter::default(), By::Day, 100).unwrap().unwrap().totals.calls
 }
 
-/// The pairs of the state of a closed directory; each value of `spoil` is replaced by garbage first.
+/// The pairs of the view in a closed directory; values of the kind `spoil` are replaced by garbage.
 fn pairs(dir: &Path, spoil: Option<ValueKind>) -> Vec<(Vec<u8>, Vec<u8>)> {
     let db = opening::database(&dir.join("state"), 1 << 20).unwrap();
     let all: Vec<_> = db.iter().map(|pair| pair.unwrap()).map(|(key, value)| (key.to_vec(), value.to_vec())).collect();
@@ -64,11 +64,11 @@ fn pairs(dir: &Path, spoil: Option<ValueKind>) -> Vec<(Vec<u8>, Vec<u8>)> {
     all
 }
 
-/// What is there only while it is carried out; and nothing was set aside.
+/// Kinds that exist only temporarily, and values set aside.
 const COME_AND_GO: [ValueKind; 4] = [ValueKind::Discard, ValueKind::FanOut, ValueKind::Replay, ValueKind::SetAside];
 
 #[test]
-fn every_value_that_is_written_is_of_a_kind_and_can_be_read() {
+fn every_written_value_has_a_kind_and_is_readable() {
     let dir = tempfile::tempdir().unwrap();
     filled(dir.path());
     let pairs = pairs(dir.path(), None);
@@ -84,7 +84,7 @@ fn every_value_that_is_written_is_of_a_kind_and_can_be_read() {
 }
 
 #[test]
-fn no_value_that_cannot_be_read_passes_verify_and_no_derived_one_stops_a_start() {
+fn verify_reports_every_unreadable_value_and_derived_ones_do_not_stop_a_start() {
     for kind in ValueKind::ALL.into_iter().filter(|kind| !COME_AND_GO.contains(kind)) {
         let dir = tempfile::tempdir().unwrap();
         let (calls, health) = filled(dir.path());
@@ -101,19 +101,19 @@ fn no_value_that_cannot_be_read_passes_verify_and_no_derived_one_stops_a_start()
             continue;
         }
         let Open { store, running, .. } = open(dir.path());
-        lives(&store, kind, calls, health);
+        assert_usable(&store, kind, calls, health);
         drop(store);
         running.stop();
         if kind == ValueKind::Message {
-            continue; // its thread knows the id, too, so nobody asks for it
+            continue; // its thread has the id, too, so the value is not read
         }
         let findings = offline::verify_directory(dir.path()).unwrap();
         assert!(findings.is_clean(), "{kind:?} is left as it was: {:?}", findings.faults);
     }
 }
 
-/// Events and messages are taken, and everything can be asked for; what could be made again is as it was.
-fn lives(store: &Store, kind: ValueKind, calls: u64, health: Health) {
+/// Events and messages are accepted, and all data is readable; what can be rebuilt is as before.
+fn assert_usable(store: &Store, kind: ValueKind, calls: u64, health: Health) {
     let thread = store.conversation(&acme(), &CallId::parse("t").unwrap()).unwrap().unwrap();
     assert_eq!(thread.thread.messages, 1, "{kind:?}");
     assert_eq!(store.conversations(&ConversationFilter::default(), None, 9).unwrap().items.len(), 1, "{kind:?}");
@@ -132,7 +132,7 @@ fn lives(store: &Store, kind: ValueKind, calls: u64, health: Health) {
 }
 
 #[test]
-fn a_backup_with_such_a_value_is_told_of_and_restored() {
+fn a_backup_with_an_unreadable_derived_value_is_reported_and_restored() {
     let root = tempfile::tempdir().unwrap();
     let (dir, file) = (root.path().join("data"), root.path().join("backup"));
     std::fs::create_dir(&dir).unwrap();
@@ -155,7 +155,7 @@ fn a_backup_with_such_a_value_is_told_of_and_restored() {
 }
 
 #[test]
-fn what_was_set_aside_is_kept() {
+fn values_that_were_set_aside_are_kept() {
     let dir = tempfile::tempdir().unwrap();
     filled(dir.path());
     pairs(dir.path(), Some(ValueKind::Thread));

@@ -1,4 +1,4 @@
-//! Erasures by the thousand: what is consulted for a record does not grow with them.
+//! Many erasures: their number does not affect the cost of a record.
 
 use super::*;
 
@@ -10,24 +10,24 @@ fn of_lead(call: &str, phone: &str) -> NewEvent {
 }
 
 #[test]
-fn erasures_of_numbers_that_nobody_has_leave_nothing_that_is_consulted() {
+fn erasures_of_unknown_numbers_leave_no_active_rule() {
     let dir = tempfile::tempdir().unwrap();
     let Open { store, running, .. } = open(dir.path());
     let accepted = accept(&store, vec![of_lead("a", "+12025550143")]);
     let acme = Company::parse("acme").unwrap();
     for number in 0..300 {
         let erasure = store.erase(&acme, &format!("+1202666{number:04}"), true, NOW).unwrap();
-        assert_eq!((erasure.done_at, erasure.events), (Some(NOW), 0), "there is nothing left to be done");
+        assert_eq!((erasure.done_at, erasure.events), (Some(NOW), 0), "it is done at once");
     }
     assert!(store.embedded().erasures.under_way().is_empty());
-    assert!(!dir.path().join("erasing").exists(), "nor to be taken up by a start");
-    assert_eq!(store.erasures(Some(&acme)).unwrap().len(), 300, "each can be shown to have been done");
+    assert!(!dir.path().join("erasing").exists(), "nothing is left for a restart");
+    assert_eq!(store.erasures(Some(&acme)).unwrap().len(), 300, "each is recorded");
     assert!(store.event(accepted[0].id).unwrap().unwrap().phone.is_some());
     running.stop();
 }
 
 #[test]
-fn many_erasures_at_once_are_all_in_force_at_once_and_go_off_the_disk_together() {
+fn concurrent_erasures_take_effect_at_once_and_are_carried_out_together() {
     let dir = tempfile::tempdir().unwrap();
     let Open { store, running, .. } = open(dir.path());
     let acme = Company::parse("acme").unwrap();
@@ -36,7 +36,7 @@ fn many_erasures_at_once_are_all_in_force_at_once_and_go_off_the_disk_together()
     let accepted = accept(&store, events);
     for number in 0..39 {
         store.erase(&acme, &phone(number), false, NOW).unwrap();
-        // Asked for twice, it is done once.
+        // A repeated request has no further effect.
         store.erase(&acme, &phone(number), false, NOW).unwrap();
     }
     let shown = |store: &Store, index: usize| store.event(accepted[index].id).unwrap().unwrap().phone;

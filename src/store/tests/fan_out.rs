@@ -1,4 +1,5 @@
-//! Batches that make many deliveries: whole or not at all, in steps between others' commits, and not too many.
+//! Batches with many deliveries: accepted completely or not at all, in steps between the commits of others, and
+//! limited.
 
 use std::fs;
 use std::sync::Mutex;
@@ -25,9 +26,9 @@ fn webhooks(store: &Store) {
     }
 }
 
-/// What stands after the batch was accepted, or begun: all of it, with sequence numbers without a gap.
+/// Asserts that the batch was accepted completely, with contiguous sequence numbers.
 fn whole(store: &Store) {
-    // Posted again, it waits for what was begun, and nothing is stored.
+    // Posted again, it waits for the unfinished fan-out, and nothing is stored.
     let again = accept(store, batch());
     assert!(again.iter().all(|accepted| accepted.duplicate && accepted.deliveries == WEBHOOKS as u32), "{again:?}");
     for number in [1, WEBHOOKS as u32] {
@@ -51,7 +52,7 @@ fn whole(store: &Store) {
 }
 
 #[test]
-fn a_large_fan_out_is_made_in_bounded_steps_between_which_others_are_answered() {
+fn a_large_fan_out_is_accepted_in_bounded_steps_between_other_requests() {
     let dir = tempfile::tempdir().unwrap();
     let Open { store, running, changes } = open(dir.path());
     webhooks(&store);
@@ -66,7 +67,7 @@ fn a_large_fan_out_is_made_in_bounded_steps_between_which_others_are_answered() 
         store.accept(other, Box::new(move |made| told.send(("other", made.unwrap())).unwrap())).unwrap();
     }
     let answers: Vec<_> = answers.iter().take(21).collect();
-    assert_eq!(answers.iter().position(|(whose, _)| *whose == "large"), Some(20), "others waited for it");
+    assert_eq!(answers.iter().position(|(whose, _)| *whose == "large"), Some(20), "others had to wait for it");
     let (_, accepted) = &answers[20];
     assert!(accepted.iter().all(|one| !one.duplicate && one.deliveries == WEBHOOKS as u32), "{accepted:?}");
     let steps: Vec<usize> = changes
@@ -81,12 +82,12 @@ fn a_large_fan_out_is_made_in_bounded_steps_between_which_others_are_answered() 
 }
 
 #[test]
-fn requests_of_one_company_that_are_not_cut_are_not_all_decided_in_one_commit() {
+fn many_small_requests_of_one_company_are_spread_over_commits() {
     let dir = tempfile::tempdir().unwrap();
     let Open { store, running, changes } = open(dir.path());
     webhooks(&store);
     let (told, answers) = mpsc::channel();
-    // Each of them alone is small enough to be one step.
+    // Each of them alone is small enough to be accepted at once.
     for number in 0..40 {
         let told = told.clone();
         let events = (0..15).map(|one| of("acme", number * 100 + one)).collect();
@@ -95,14 +96,17 @@ fn requests_of_one_company_that_are_not_cut_are_not_all_decided_in_one_commit() 
     let other = told.clone();
     store.accept(vec![of("other", 1)], Box::new(move |made| other.send((99, made.unwrap())).unwrap())).unwrap();
     let order: Vec<usize> = answers.iter().take(41).map(|(number, _)| number).collect();
-    assert!(order.iter().position(|number| *number == 99).unwrap() < 35, "it waited for the others': {order:?}");
+    assert!(
+        order.iter().position(|number| *number == 99).unwrap() < 35,
+        "it had to wait for the other company: {order:?}"
+    );
     let own: Vec<usize> = order.into_iter().filter(|number| *number != 99).collect();
-    assert_eq!(own, (0..40).collect::<Vec<_>>(), "of one company in the order in which they came");
+    assert_eq!(own, (0..40).collect::<Vec<_>>(), "requests of a company are in order of arrival");
     drop(changes);
     running.stop();
 }
 
-/// What a kill leaves behind after so many steps of the batch.
+/// What a kill leaves behind after this many steps of the batch.
 fn killed_after(steps: usize) -> tempfile::TempDir {
     let (dir, copy) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let idle = Store::open(dir.path(), settings(), NOW).unwrap();
@@ -114,7 +118,7 @@ fn killed_after(steps: usize) -> tempfile::TempDir {
             let mut seen = seen.lock().unwrap();
             *seen += 1;
             if *seen == steps {
-                // In the writer's own thread, so that nothing is written meanwhile but a checkpoint.
+                // On the writer's thread, so that nothing is written at the same time but a checkpoint.
                 copy_dir(&from, &to);
             }
         }
@@ -128,9 +132,9 @@ fn killed_after(steps: usize) -> tempfile::TempDir {
 }
 
 #[test]
-fn a_batch_whose_acceptance_was_cut_off_is_carried_out_to_its_end_by_the_next_start() {
+fn an_interrupted_fan_out_is_completed_after_a_restart() {
     let copy = killed_after(1);
-    // A start that is cut off once it has taken the intent in.
+    // A start that is interrupted after it has replayed the intent.
     drop(Store::open(copy.path(), settings(), NOW).unwrap());
     let findings = crate::engine::embedded::offline::verify_directory(copy.path()).unwrap();
     assert!(findings.faults.is_empty(), "{findings:?}");
@@ -146,7 +150,7 @@ fn a_batch_whose_acceptance_was_cut_off_is_carried_out_to_its_end_by_the_next_st
 }
 
 #[test]
-fn wherever_a_cut_falls_a_batch_is_there_whole_or_not_at_all() {
+fn a_batch_is_accepted_completely_or_not_at_all_wherever_the_log_is_cut() {
     let copy = killed_after(1);
     let path = copy.path().join("journal/000001.log");
     let bytes = fs::read(&path).unwrap();
@@ -162,7 +166,7 @@ fn wherever_a_cut_falls_a_batch_is_there_whole_or_not_at_all() {
         fs::write(image.path().join("journal/000001.log"), torn).unwrap();
         let Open { store, running, .. } = open(image.path());
         if store.events(&EventFilter::default(), None, 1).unwrap().items.is_empty() && store.counts().pending == 0 {
-            // Whatever is to come of it comes before anything else of its company.
+            // An unfinished fan-out continues before anything else of its company.
             let next = accept(&store, vec![of("acme", 0)]);
             if next[0].duplicate {
                 whole(&store);
@@ -180,7 +184,7 @@ fn wherever_a_cut_falls_a_batch_is_there_whole_or_not_at_all() {
 }
 
 #[test]
-fn too_many_deliveries_and_too_many_webhooks_are_refused_by_the_name_of_their_limit() {
+fn exceeding_a_limit_is_refused_with_the_name_of_the_limit() {
     let dir = tempfile::tempdir().unwrap();
     let limits = Settings { subscriptions_per_company: 3, deliveries_per_request: 10, ..settings() };
     let idle = Store::open(dir.path(), limits, NOW).unwrap();
@@ -189,8 +193,8 @@ fn too_many_deliveries_and_too_many_webhooks_are_refused_by_the_name_of_their_li
     for _ in 0..3 {
         ask(|reply| store.create_subscription(draft("acme"), reply)).unwrap();
     }
-    let refusal = |refused: WriteError| {
-        let WriteError::Invalid(invalid) = refused else { panic!("{refused:?}") };
+    let refusal = |refused: StoreError| {
+        let StoreError::Invalid(invalid) = refused else { panic!("{refused:?}") };
         (invalid.errors[0].pointer.clone(), invalid.errors[0].detail.clone())
     };
     let (pointer, detail) = refusal(ask(|reply| store.create_subscription(draft("acme"), reply)).unwrap_err());
@@ -205,20 +209,20 @@ fn too_many_deliveries_and_too_many_webhooks_are_refused_by_the_name_of_their_li
 }
 
 #[test]
-fn a_batch_with_an_id_of_other_content_is_not_begun() {
+fn a_batch_that_reuses_an_id_with_different_content_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let Open { store, running, .. } = open(dir.path());
     webhooks(&store);
     let first = NewEvent { call: of("acme", 8).call, data: of("acme", 8).data, ..of("acme", 7) };
     accept(&store, vec![first.clone()]);
     let refused = |events: Vec<NewEvent>| match ask(|reply| store.accept(events, reply)).unwrap_err() {
-        WriteError::Invalid(invalid) => invalid.errors.into_iter().map(|error| error.pointer).collect::<Vec<_>>(),
+        StoreError::Invalid(invalid) => invalid.errors.into_iter().map(|error| error.pointer).collect::<Vec<_>>(),
         other => panic!("{other:?}"),
     };
     assert_eq!(refused(batch()), ["/7/id"]);
     let mut twice: Vec<NewEvent> = batch().into_iter().map(|event| NewEvent { producer_id: None, ..event }).collect();
     (twice[3].producer_id, twice[50].producer_id) = (of("acme", 3).producer_id, of("acme", 3).producer_id);
     assert_eq!(refused(twice), ["/50/id"]);
-    assert_eq!(store.events(&EventFilter::default(), None, 1_000).unwrap().items.len(), 1, "nothing was begun");
+    assert_eq!(store.events(&EventFilter::default(), None, 1_000).unwrap().items.len(), 1, "nothing was accepted");
     running.stop();
 }

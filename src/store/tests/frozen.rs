@@ -1,8 +1,8 @@
-//! Makes the data directory that later builds must go on opening, with what must be found in it.
+//! Writes the data directory that later builds must be able to open, and what must be found in it.
 //!
-//! `cargo test --lib store::tests::frozen -- --ignored` writes `tests/frozen/v3/` anew. To be run only when the
-//! format changes before a release; after one, a new format gets a directory of its own beside it.
-//! `tests/e2e/upgrade.rs` opens a copy with the real binary.
+//! `cargo test --lib store::tests::frozen -- --ignored` writes `tests/frozen/v3/` anew. Run it only when the format
+//! changes before a release; after one, a new format gets a directory of its own. `tests/e2e/upgrade.rs` opens a copy
+//! with the real binary.
 
 use std::fs;
 
@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::*;
 
-/// Unicode, digits that must stay as they are, and what JSON escapes.
+/// Unicode, digits that must be preserved, and JSON escapes.
 const DATA: &str = r#"{"call_id":"вызов-1","lead_name":"Zoë 電話 \"q\" \u00e9","n":1.50,"big":12345678901234567890}"#;
 
 fn posted(company: &str, call: &str, id: &str, data: &str) -> NewEvent {
@@ -35,7 +35,7 @@ fn start(dir: &Path) -> Open {
     Open { store, running, changes }
 }
 
-/// Accepts an event and lets its deliveries end in `status`, if there is one.
+/// Accepts an event and finishes its deliveries with `status`, if given.
 fn pass(open: &Open, event: NewEvent, status: Option<Status>) -> Accepted {
     let accepted = accept(&open.store, vec![event])[0];
     for delivery in open.store.event_deliveries(accepted.id).unwrap() {
@@ -87,7 +87,7 @@ fn write_the_frozen_directory() {
     }
     drop(open.store);
     open.running.stop();
-    // A restart, and a file that is left as a kill leaves it: the last checkpoint does not have all of it.
+    // A restart, and a segment as a kill leaves it: the last checkpoint does not cover all of it.
     let open = start(&data);
     let accepted = pass(&open, posted("acme", "вызов-last", "id-last", DATA), None);
     events
@@ -103,7 +103,7 @@ fn write_the_frozen_directory() {
         })
         .collect();
     assert_eq!(open.store.subscriptions()[0].id, acme.id);
-    // The full files are compressed by and by.
+    // Full segments are compressed in the background.
     while !open.store.embedded().wal.compressible(u32::MAX).is_empty() {
         std::thread::sleep(Duration::from_millis(20));
     }
@@ -120,9 +120,9 @@ fn write_the_frozen_directory() {
     copy_dir(&data, &killed);
     drop(open.store);
     open.running.stop();
-    // What a kill leaves is what is kept.
+    // The directory as a kill leaves it is the result.
     fs::remove_dir_all(&data).unwrap();
     fs::rename(&killed, &data).unwrap();
-    // git keeps no empty directory, and sled makes it again.
+    // git does not store empty directories, and sled creates it again.
     fs::remove_dir(data.join("state/blobs")).unwrap();
 }

@@ -1,4 +1,4 @@
-//! Lists against a plain filter over everything there is: whatever is asked, page by page, each is visited once.
+//! Lists compared with a plain filter over everything: with any filter, page by page, each item appears once.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ const STATUSES: [Status; 5] = [Status::Delivered, Status::Retrying, Status::Fail
 const STATES: [State; 6] =
     [State::Pending, State::Retrying, State::Delivered, State::Failed, State::Expired, State::Cancelled];
 
-/// A store with small files, of several companies, whose time the test makes.
+/// A store with small segments and several companies, with the clock under the test's control.
 pub(crate) struct World {
     pub(crate) store: Store,
     pub(crate) running: Running,
@@ -29,7 +29,7 @@ pub(crate) struct World {
     _dir: tempfile::TempDir,
 }
 
-/// Numbers that are drawn from, so that a failure can be had again.
+/// A seeded generator, so that failures are reproducible.
 pub(crate) struct Draw(pub(crate) u64);
 
 impl Draw {
@@ -70,7 +70,7 @@ impl World {
         owner.unwrap().company.clone()
     }
 
-    /// Accepts some events at once, a little later than what was before, or earlier by the clock.
+    /// Accepts some events at once, a little later than the previous ones, or earlier by the clock.
     pub(crate) fn post(&self, draw: &mut Draw, count: usize) -> Vec<Event> {
         match draw.below(12) {
             0 => drop(self.now.fetch_sub(40, Ordering::Relaxed)),
@@ -94,7 +94,7 @@ impl World {
         accepted.iter().map(|accepted| self.store.event(accepted.id).unwrap().unwrap()).collect()
     }
 
-    /// Ends attempts of the event's deliveries, each as it is drawn, or not yet.
+    /// Finishes attempts of the event's deliveries with random results, or leaves them pending.
     pub(crate) fn attempt(&self, draw: &mut Draw, event: &Event) {
         for delivery in self.store.event_deliveries(event.id).unwrap() {
             if draw.below(4) == 0 || !delivery.state.is_owed() {
@@ -111,7 +111,7 @@ impl World {
             self.until_finished();
             if draw.below(10) == 0 && !status_is_owed(status) {
                 let id = self.store.event_deliveries(event.id).unwrap()[0].id;
-                // Owed ones are retried, too.
+                // Pending ones are retried, too.
                 ask(|reply| self.store.retry(known(&self.store, id), reply)).unwrap();
             }
             if draw.below(8) == 0 {
@@ -159,7 +159,7 @@ fn status_is_owed(status: Status) -> bool {
     State::from(status).is_owed()
 }
 
-/// Every page of a list, one behind the other. `between` is done between two pages.
+/// All items of a list, page by page. `between` is called between two pages.
 pub(crate) fn pages<T, P: Copy + PartialEq + std::fmt::Debug>(
     mut page: impl FnMut(Option<P>) -> Page<T, P>,
     limit: usize,
@@ -174,7 +174,7 @@ pub(crate) fn pages<T, P: Copy + PartialEq + std::fmt::Debug>(
         if next.is_none() {
             return all;
         }
-        assert_ne!(next, after, "it goes on");
+        assert_ne!(next, after, "the cursor advances");
         after = next;
         between();
     }
@@ -197,8 +197,8 @@ fn time(draw: &mut Draw, world: &World) -> Option<Timestamp> {
     draw.maybe(3, |draw| Timestamp::from_millis(NOW.millis() + draw.below(past as usize + 2) as u64))
 }
 
-fn wants<T: PartialEq>(wish: &Option<T>, has: Option<&T>) -> bool {
-    wish.is_none() || wish.as_ref() == has
+fn wants<T: PartialEq>(wanted: &Option<T>, has: Option<&T>) -> bool {
+    wanted.is_none() || wanted.as_ref() == has
 }
 
 fn within(since: Option<Timestamp>, until: Option<Timestamp>, at: Timestamp) -> bool {
@@ -207,7 +207,7 @@ fn within(since: Option<Timestamp>, until: Option<Timestamp>, at: Timestamp) -> 
 
 type Times = (Option<Timestamp>, Option<Timestamp>);
 
-/// The lists of one world with one set of filters against what a plain look at everything says.
+/// Compares the lists with random filters to a plain filter over everything.
 fn compare(world: &World, draw: &mut Draw, events: &[Event], log: &[LogEntry]) {
     let limit = [1, 3, 10, 500][draw.below(4)];
     let times = (time(draw, world), time(draw, world));
@@ -328,7 +328,8 @@ fn compare_calls(world: &World, draw: &mut Draw, events: &[Event], limit: usize,
     let filter = CallFilter { company: company(draw), domain: domain(draw), phone: phone.clone(), since, until };
     let found = pages(|after| store.calls(&filter, after, limit).unwrap(), limit, || ());
     let found: Vec<(Company, CallId)> = found.into_iter().map(|call| (call.company, call.call)).collect();
-    // With a number: those of its events, by the first. Without: by the call's first event, of which the site counts.
+    // With a phone filter: calls by their first matching event. Without: by the call's first event, whose domain
+    // counts.
     let mut seen = BTreeSet::new();
     let mut wanted: Vec<(Company, CallId)> = events
         .iter()
@@ -374,7 +375,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 6, ..ProptestConfig::default() })]
 
     #[test]
-    fn every_list_is_what_a_plain_filter_over_everything_says(seed: u64) {
+    fn every_list_equals_a_plain_filter_over_everything(seed: u64) {
         let mut draw = Draw(seed);
         let world = World::new(16 << 10);
         let mut events = Vec::new();
@@ -385,7 +386,7 @@ proptest! {
             events.extend(posted);
             world.text(&mut draw);
         }
-        prop_assert!(world.store.embedded().wal.newest() > 3, "several files");
+        prop_assert!(world.store.embedded().wal.newest() > 3, "several segments");
         let log = whole_log(&world.store);
         for _ in 0..60 {
             compare(&world, &mut draw, &events, &log);
@@ -395,7 +396,7 @@ proptest! {
 }
 
 #[test]
-fn what_comes_while_somebody_pages_is_not_in_the_way() {
+fn new_items_do_not_affect_paging() {
     let mut draw = Draw(7);
     let world = World::new(16 << 10);
     let mut events = world.post(&mut draw, 50);

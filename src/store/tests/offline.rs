@@ -1,4 +1,4 @@
-//! Backups of a store that goes on, and stores that nobody runs: verified, restored, salvaged.
+//! Backups of a running store, and offline operations: verify, restore, salvage.
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::FileExt as _;
@@ -30,7 +30,7 @@ fn take(mut backup: impl Iterator<Item = Vec<u8>>, mut between: impl FnMut(usize
     bytes
 }
 
-/// Everything that stands, by delivery.
+/// All pending deliveries and dead letters.
 fn standing(store: &Store) -> BTreeSet<(DeliveryId, State, u32)> {
     let mut found = BTreeSet::new();
     for state in [State::Pending, State::Retrying, State::Failed] {
@@ -48,7 +48,7 @@ fn standing(store: &Store) -> BTreeSet<(DeliveryId, State, u32)> {
     found
 }
 
-/// Opens a store whose journal files are small.
+/// Opens a store with small segments.
 fn open_small(dir: &Path) -> Open {
     let mut idle = Store::open(dir, settings(), NOW).unwrap_or_else(|error| panic!("{error}"));
     idle.limit_segment_bytes(24 * 1024);
@@ -58,7 +58,8 @@ fn open_small(dir: &Path) -> Open {
     Open { store, running, changes }
 }
 
-/// What goes on in a store: events come, attempts end, dead letters are put back, subscriptions change and go.
+/// The life of a store: events are accepted, attempts finish, dead letters are requeued, subscriptions change and are
+/// deleted.
 fn live(store: &Store, round: usize) {
     let accepted = accept(store, (0..4).map(|n| event(&format!("c{round}-{n}"), None)).collect());
     for (n, accepted) in accepted.iter().enumerate() {
@@ -66,7 +67,7 @@ fn live(store: &Store, round: usize) {
             let status = [Status::Delivered, Status::Failed, Status::Retrying, Status::Failed][n];
             store.finish(finish(&delivery, status));
             if n == 3 && round.is_multiple_of(2) {
-                // A dead letter that is put back, and then delivered.
+                // A dead letter that is requeued, and then delivered.
                 let again = ask(|reply| store.retry(known(store, delivery.id), reply)).unwrap();
                 store.finish(finish(&again, Status::Delivered));
             }
@@ -84,7 +85,7 @@ fn clean(findings: &Findings) {
     assert!(findings.is_clean(), "{:#?}", findings.faults);
 }
 
-/// A stopped store with several journal files, dead letters and deliveries that are owed.
+/// A stopped store with several segments, dead letters and pending deliveries.
 fn stopped() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     let Open { store, running, .. } = open_small(dir.path());
@@ -96,7 +97,7 @@ fn stopped() -> tempfile::TempDir {
 }
 
 #[test]
-fn a_backup_of_a_store_that_goes_on_restores_to_what_its_journal_says() {
+fn a_backup_of_a_running_store_restores_to_what_its_log_says() {
     let dir = tempfile::tempdir().unwrap();
     let Open { store, running, .. } = open_small(dir.path());
     ask(|reply| store.create_subscription(draft("acme"), reply)).unwrap();
@@ -118,7 +119,7 @@ fn a_backup_of_a_store_that_goes_on_restores_to_what_its_journal_says() {
         for number in 0..3 {
             let backup = store.backup(NOW).unwrap().unwrap();
             assert!(store.backup(NOW).unwrap().is_none(), "one at a time");
-            // A checkpoint is made every half second: some fall between the pieces.
+            // Checkpoints run every half second: some fall between the pieces.
             let bytes = take(backup, |pieces| {
                 if pieces < 4 {
                     std::thread::sleep(Duration::from_millis(400));
@@ -144,7 +145,7 @@ fn a_backup_of_a_store_that_goes_on_restores_to_what_its_journal_says() {
         let Open { store, running, .. } = open(&restored);
         assert_eq!(standing(&store).len() as u64, findings.owed() + findings.failed);
         let gone = before.iter().filter(|(id, ..)| store.delivery(*id).unwrap().is_none());
-        assert_eq!(gone.count(), 0, "a delivery that was there before the backup");
+        assert_eq!(gone.count(), 0, "deliveries from before the backup are missing");
         drop(store);
         running.stop();
         assert!(offline::restore(file, &restored).unwrap_err().to_string().contains("is not empty: it holds"));
@@ -152,7 +153,7 @@ fn a_backup_of_a_store_that_goes_on_restores_to_what_its_journal_says() {
 }
 
 #[test]
-fn what_is_applied_to_a_state_that_is_smeared_over_time_does_not_depend_on_what_it_finds() {
+fn replay_over_a_view_of_mixed_times_does_not_depend_on_current_values() {
     let dir = tempfile::tempdir().unwrap();
     let db = sled::Config::new().path(dir.path()).flush_every_ms(None).open().unwrap();
     let state = kv::Kv::new(db);
@@ -175,7 +176,7 @@ fn what_is_applied_to_a_state_that_is_smeared_over_time_does_not_depend_on_what_
     };
     let again = Delivery { state: State::Retrying, ..dead.clone() };
     let over = Delivery { state: State::Delivered, ..dead.clone() };
-    // The dead letter was read, then it was put back and a checkpoint came, then what is owed was read.
+    // The dead letter was read; then it was requeued and a checkpoint ran; then the pending deliveries were read.
     state.put(keys::delivery(keys::DEAD, id), record::versioned(&DeliveryRecord::from(&dead)));
     state.put(keys::delivery(keys::OWED, id), record::versioned(&DeliveryRecord::from(&again)));
     state.checkpoint(&kv::CheckpointMeta::default()).unwrap();
@@ -190,7 +191,7 @@ fn what_is_applied_to_a_state_that_is_smeared_over_time_does_not_depend_on_what_
 }
 
 #[test]
-fn a_backup_with_a_flipped_byte_or_cut_short_is_told_and_not_restored() {
+fn a_damaged_or_truncated_backup_is_reported_and_not_restored() {
     let dir = stopped();
     let Open { store, running, .. } = open(dir.path());
     let bytes = take(store.backup(NOW).unwrap().unwrap(), |_| {});
@@ -214,7 +215,7 @@ fn a_backup_with_a_flipped_byte_or_cut_short_is_told_and_not_restored() {
 }
 
 #[test]
-fn an_interrupted_restore_is_not_taken_for_a_store() {
+fn an_interrupted_restore_is_not_opened() {
     let dir = stopped();
     std::fs::remove_file(dir.path().join("FORMAT")).unwrap();
     std::fs::write(dir.path().join("unfinished"), "restore or salvage\n").unwrap();
@@ -225,7 +226,7 @@ fn an_interrupted_restore_is_not_taken_for_a_store() {
 }
 
 #[test]
-fn no_flipped_byte_of_the_state_is_served_as_data() {
+fn no_flipped_byte_of_the_state_is_served() {
     let dir = stopped();
     let Open { store, running, .. } = open(dir.path());
     let wanted = standing(&store);
@@ -248,7 +249,7 @@ fn no_flipped_byte_of_the_state_is_served_as_data() {
                 continue;
             }
         };
-        assert_eq!(seen, wanted, "byte {place} was flipped, and nobody noticed");
+        assert_eq!(seen, wanted, "flipped byte {place} was not detected");
         sound += 1;
     }
     assert!(refused > 0, "{refused} refused, {sound} sound");
@@ -262,14 +263,14 @@ fn flip(path: &Path, at: u64) {
 }
 
 #[test]
-fn verify_finds_what_is_wrong_and_salvage_keeps_the_rest() {
+fn verify_reports_damage_and_salvage_keeps_the_rest() {
     let dir = stopped();
     let sound = offline::verify_directory(dir.path()).unwrap();
     clean(&sound);
     let log = |number: u32| format!("journal/{number:06}.log");
     let second = std::fs::metadata(dir.path().join(log(2))).unwrap().len();
     type Spoil<'s> = Box<dyn Fn(&Path) + 's>;
-    // What is done, which file is named, whether something of the journal is lost.
+    // The damage, the file to be named, and whether records are lost.
     let cases: Vec<(&str, Spoil<'_>, String, bool)> = vec![
         ("an old file's middle", Box::new(|d| flip(&d.join(log(2)), second / 2)), log(2), true),
         ("an old file's header", Box::new(|d| flip(&d.join(log(2)), 9)), log(2), false),
@@ -311,7 +312,7 @@ fn verify_finds_what_is_wrong_and_salvage_keeps_the_rest() {
     }
 }
 
-/// Where the group commits of a journal file begin, and where its last frame ends.
+/// Where the group commits of a segment begin, and where its last record ends.
 fn commits_in(file: &Path) -> Vec<usize> {
     let bytes = std::fs::read(file).unwrap();
     let header = Header::read(&bytes).unwrap();
@@ -328,13 +329,13 @@ fn commits_in(file: &Path) -> Vec<usize> {
 }
 
 #[test]
-fn verify_finds_nothing_wrong_with_what_a_start_cuts_away() {
+fn verify_accepts_torn_ends_that_a_start_truncates() {
     let dir = tempfile::tempdir().unwrap();
     let Open { store, running, .. } = open_small(dir.path());
     ask(|reply| store.create_subscription(draft("acme"), reply)).unwrap();
     drop(store);
     running.stop();
-    // The state as it was before: a start takes in all that is in the journal behind it.
+    // The view as before: a restart replays the whole log after it.
     let before = tempfile::tempdir().unwrap();
     copy_dir(&dir.path().join("state"), before.path());
     let Open { store, running, .. } = open_small(dir.path());
@@ -344,11 +345,11 @@ fn verify_finds_nothing_wrong_with_what_a_start_cuts_away() {
     running.stop();
     let log = |number: usize| format!("journal/{number:06}.log");
     let mut looked_at = 0;
-    // The state has taken in something of the first file.
+    // The view's checkpoint covers a part of the first segment.
     for number in (2..).take_while(|number| dir.path().join(log(*number)).exists()) {
         let file = dir.path().join(log(number));
         let (whole, commits) = (std::fs::read(&file).unwrap(), commits_in(&file));
-        // The commit that was being written: the first of the file, one in its middle, its last.
+        // The commit being written: the first of the segment, one in its middle, its last.
         for at in [0, (commits.len() - 1) / 2, commits.len() - 2] {
             let (begin, end) = (commits[at], commits[at + 1]);
             let hole = (begin / 4096 + 1) * 4096;
@@ -388,8 +389,8 @@ fn verify_finds_nothing_wrong_with_what_a_start_cuts_away() {
     assert!(looked_at > 8, "{looked_at}");
 }
 
-/// The journal as version 1 would have it, with `sent` in one more record ahead of the last of the first file, whose
-/// beginning is gone.
+/// Rewrites the log as version 1, with `sent` in an additional record before the last of the first segment, damaged at
+/// its beginning.
 fn as_version_1_around(dir: &Path, sent: &[u8]) {
     for number in (1..).take_while(|number| dir.join(format!("journal/{number:06}.log")).exists()) {
         let file = dir.join(format!("journal/{number:06}.log"));
@@ -415,7 +416,7 @@ fn as_version_1_around(dir: &Path, sent: &[u8]) {
 }
 
 #[test]
-fn behind_damage_in_a_file_of_version_1_nothing_that_gives_powers_is_believed() {
+fn after_damage_in_a_version_1_segment_no_record_that_grants_rights_is_trusted() {
     let dir = stopped();
     let whole = offline::verify_directory(dir.path()).unwrap();
     clean(&whole);
@@ -429,7 +430,7 @@ fn behind_damage_in_a_file_of_version_1_nothing_that_gives_powers_is_believed() 
         last_used_at: None,
         hash: TokenHash::of("hsk_made_up"),
     };
-    // Whoever answers with this knows what version 1 looks like, and which numbers come next.
+    // A receiver that answers with this knows version 1, and which numbers come next.
     let mut sent = Vec::new();
     let head = Head { version: 1, kind: 17, continues: false, batch: 1 << 40, id: 0 };
     encode_1(&mut sent, head, &record::encode(&TokenRecord::from(&token)));

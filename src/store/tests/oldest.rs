@@ -1,9 +1,9 @@
-//! What has waited longest, and how much waits, as they are kept, against what there is, whatever happens.
+//! The longest waiting delivery and the counts, compared with the queues, after any operation.
 
 use super::*;
 use crate::store::tests::lists::{Draw, World};
 
-/// The oldest of the first of each queue, read one by one.
+/// The oldest first delivery of all queues, read one by one.
 fn one_by_one(store: &Store, wanted: impl Fn(&Subscription) -> bool) -> Option<Timestamp> {
     let wanted = store.subscriptions().into_iter().filter(|subscription| wanted(subscription));
     let firsts = wanted.flat_map(|subscription| store.owed_after(subscription.number, 0, 1).unwrap());
@@ -22,7 +22,7 @@ fn is_right(world: &World) {
 }
 
 #[test]
-fn what_has_waited_longest_is_known_whatever_ends_and_comes_back() {
+fn the_longest_waiting_delivery_is_correct_after_any_operation() {
     for seed in 1..=8 {
         let world = World::new(1 << 20);
         let mut draw = Draw(seed);
@@ -42,7 +42,7 @@ fn what_has_waited_longest_is_known_whatever_ends_and_comes_back() {
 }
 
 #[test]
-fn what_is_put_back_is_older_than_what_waits() {
+fn a_requeued_delivery_may_be_older_than_the_queue() {
     let world = World::new(1 << 20);
     let (store, company) = (&world.store, world.subscriptions[2].company.as_str());
     let post = |call: &str| {

@@ -1,15 +1,15 @@
-//! Events that are posted again.
+//! Repeated posts of events.
 
 use crate::model::keys;
 
 use super::*;
 
 #[test]
-fn an_event_that_is_posted_twice_at_once_is_accepted_once_and_both_are_told_the_same() {
+fn an_event_posted_twice_at_once_is_accepted_once_and_both_get_the_same_answer() {
     let dir = tempfile::tempdir().unwrap();
     let Open { store, running, .. } = open(dir.path());
     ask(|reply| store.create_subscription(draft("acme"), reply)).unwrap();
-    // The committer waits in an answer until both are there, so that they are of one group commit.
+    // The writer blocks in an answer until both are queued, so that they share a group commit.
     let (go_on, both_are_there) = mpsc::channel::<()>();
     let held: Reply<Vec<Accepted>> = Box::new(move |_| both_are_there.recv().unwrap());
     store.accept(vec![event("first", None)], held).unwrap();
@@ -33,13 +33,13 @@ fn with_content(event_type: &str, data: &str, id: &str) -> NewEvent {
 
 fn refusal(store: &Store, events: Vec<NewEvent>) -> Vec<(String, String)> {
     match ask(|reply| store.accept(events, reply)).unwrap_err() {
-        WriteError::Invalid(invalid) => invalid.errors.into_iter().map(|error| (error.pointer, error.detail)).collect(),
+        StoreError::Invalid(invalid) => invalid.errors.into_iter().map(|error| (error.pointer, error.detail)).collect(),
         other => panic!("{other:?}"),
     }
 }
 
 #[test]
-fn an_id_that_comes_again_with_other_content_is_refused_and_nothing_is_stored() {
+fn reusing_an_id_with_different_content_is_refused_and_nothing_is_stored() {
     const DATA: &str = r#"{"call_id":"c","n":1.50,"list":[1,2]}"#;
     let dir = tempfile::tempdir().unwrap();
     let Open { store, running, .. } = open(dir.path());
@@ -49,7 +49,7 @@ fn an_id_that_comes_again_with_other_content_is_refused_and_nothing_is_stored() 
     copy_dir(dir.path(), copy.path());
     drop(store);
     running.stop();
-    // After a crash and after a stop it is known as it was.
+    // The receipt survives a crash and a stop.
     for dir in [copy.path(), dir.path()] {
         let Open { store, running, .. } = open(dir);
         for same in [DATA, r#"{ "n": 15e-1, "list": [1, 2], "call_id": "\u0063" }"#] {
@@ -71,14 +71,14 @@ fn an_id_that_comes_again_with_other_content_is_refused_and_nothing_is_stored() 
         assert_eq!(refusal(&store, twice.to_vec())[0].0, "/1/id");
         assert_eq!(owed(&store), [1], "nothing was stored");
         let again = accept(&store, vec![with_content("call.new", "{\"call_id\":\"b\"}", "two")]);
-        assert!(!again[0].duplicate, "an id of a batch that was refused is free");
+        assert!(!again[0].duplicate, "the id of a refused batch is free");
         drop(store);
         running.stop();
     }
 }
 
 #[test]
-fn a_receipt_of_before_says_how_many_deliveries_and_knows_no_content() {
+fn a_version_1_receipt_gives_the_number_of_deliveries_without_content() {
     let dir = tempfile::tempdir().unwrap();
     let Open { store, running, .. } = open(dir.path());
     ask(|reply| store.create_subscription(draft("acme"), reply)).unwrap();

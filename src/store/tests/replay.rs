@@ -1,4 +1,4 @@
-//! Replays and discards: a few at a time, in order, and over restarts.
+//! Replays and discards: in small steps, in order, and across restarts.
 
 use std::collections::VecDeque;
 
@@ -8,13 +8,13 @@ fn created(store: &Store) -> SubscriptionId {
     ask(|reply| store.create_subscription(draft("acme"), reply)).unwrap().id
 }
 
-/// Waits until the changes of `count` ended attempts are told.
+/// Waits until `count` finished attempts are reported.
 fn finished(open: &Open, count: usize) {
     let finished = |change: &StoreEvent| matches!(change, StoreEvent::Finished(_));
     assert_eq!(open.changes.iter().flatten().filter(finished).take(count).count(), count);
 }
 
-/// Accepts so many events and ends each with `status`.
+/// Accepts `count` events and finishes each with `status`.
 fn past(open: &Open, count: usize, status: Status) {
     let events: Vec<NewEvent> = (0..count).map(|n| event(&format!("c{n}"), None)).collect();
     accept(&open.store, events);
@@ -33,7 +33,7 @@ fn everything() -> ReplayFilter {
     ReplayFilter { since: NOW, until: None, events: Vec::new(), failed_only: false }
 }
 
-/// Waits for deliveries that are owed again; the sequence numbers.
+/// Waits for requeued deliveries.
 fn owed_again(open: &Open) -> Vec<Delivery> {
     loop {
         for change in open.changes.recv().unwrap() {
@@ -45,7 +45,7 @@ fn owed_again(open: &Open) -> Vec<Delivery> {
 }
 
 #[test]
-fn a_replay_goes_on_a_few_at_a_time_in_order_and_over_a_restart() {
+fn a_replay_continues_in_small_steps_in_order_across_a_restart() {
     let dir = tempfile::tempdir().unwrap();
     let mut now = open(dir.path());
     let id = created(&now.store);
@@ -66,7 +66,7 @@ fn a_replay_goes_on_a_few_at_a_time_in_order_and_over_a_restart() {
             now = open(dir.path());
             assert_eq!(owed(&now.store), waiting);
         }
-        // Not all that is owed: some of it may have ended already, and is not written yet.
+        // Not all pending ones: some may have ended already without being durable.
         back.iter().for_each(|delivery| now.store.finish(finish(delivery, Status::Delivered)));
     }
     assert_eq!(seen, (1..=30).collect::<Vec<u64>>());
@@ -80,7 +80,7 @@ fn a_replay_goes_on_a_few_at_a_time_in_order_and_over_a_restart() {
 }
 
 #[test]
-fn a_replay_takes_what_was_asked_for() {
+fn a_replay_selects_by_its_filter() {
     let dir = tempfile::tempdir().unwrap();
     let now = open(dir.path());
     let id = created(&now.store);
@@ -90,7 +90,7 @@ fn a_replay_takes_what_was_asked_for() {
     let later = Timestamp::from_millis(NOW.millis() + 1);
     let of = |name: &str| vec![EventType::parse(name).unwrap()];
     let queued = |filter| now.store.plan_replay(id, filter).unwrap().unwrap().queued;
-    assert_eq!(queued(everything()), 5, "what is owed anyway is not put back");
+    assert_eq!(queued(everything()), 5, "pending deliveries are not requeued");
     assert_eq!(queued(ReplayFilter { since: later, ..everything() }), 0);
     assert_eq!(queued(ReplayFilter { until: Some(NOW), ..everything() }), 0);
     assert_eq!(queued(ReplayFilter { until: Some(later), ..everything() }), 5);
@@ -107,7 +107,7 @@ fn a_replay_takes_what_was_asked_for() {
 }
 
 #[test]
-fn a_discard_cancels_what_waits_and_nothing_newer() {
+fn a_discard_cancels_pending_deliveries_and_nothing_newer() {
     let dir = tempfile::tempdir().unwrap();
     let now = open(dir.path());
     let id = created(&now.store);
@@ -117,7 +117,7 @@ fn a_discard_cancels_what_waits_and_nothing_newer() {
     let cancelled = ask(|reply| now.store.discard(id, reply)).unwrap();
     assert!((200..=208).contains(&cancelled), "{cancelled}");
     accept(&now.store, vec![event("new", None)]);
-    // Closed half-way, it goes on.
+    // After a restart half-way, it continues.
     drop(now.store);
     now.running.stop();
     let now = open(dir.path());
@@ -131,7 +131,7 @@ fn a_discard_cancels_what_waits_and_nothing_newer() {
 }
 
 #[test]
-fn what_was_owed_is_found_by_its_sequence_number() {
+fn deliveries_are_found_by_sequence_number() {
     let dir = tempfile::tempdir().unwrap();
     let now = open(dir.path());
     let (first, second) = (created(&now.store), created(&now.store));
@@ -157,7 +157,7 @@ fn what_was_owed_is_found_by_its_sequence_number() {
 }
 
 #[test]
-fn a_delivery_that_ended_without_an_attempt_has_what_its_last_one_was_answered() {
+fn a_delivery_that_ended_without_an_attempt_keeps_its_last_response() {
     let dir = tempfile::tempdir().unwrap();
     let now = open(dir.path());
     created(&now.store);
@@ -178,14 +178,14 @@ fn a_delivery_that_ended_without_an_attempt_has_what_its_last_one_was_answered()
 }
 
 #[test]
-fn a_replay_goes_on_though_what_it_put_back_was_asked_for_by_hand_or_cancelled() {
+fn a_replay_continues_after_its_deliveries_are_retried_or_cancelled_by_hand() {
     let dir = tempfile::tempdir().unwrap();
     let now = open(dir.path());
     let id = created(&now.store);
     past(&now, 30, Status::Delivered);
     assert_eq!(replay(&now.store, id, everything()), 30);
-    // Those that were put back end by an attempt that is not the replay's, one way or the other. The next ones may be
-    // put back at any moment from the first that ended on.
+    // The requeued ones end by an attempt that is not the replay's, in either way. The next ones may be requeued at any
+    // moment after the first has ended.
     let mut back = VecDeque::new();
     let next_back = |back: &mut VecDeque<Delivery>| {
         if back.is_empty() {
@@ -216,12 +216,12 @@ fn a_replay_goes_on_though_what_it_put_back_was_asked_for_by_hand_or_cancelled()
     now.running.stop();
 }
 
-/// As [`owed_again`], and fails if nothing comes.
+/// As [`owed_again`], with a timeout.
 fn next_owed(open: &Open) -> Vec<Delivery> {
     loop {
         let changes = open.changes.recv_timeout(Duration::from_secs(20));
         let mut owed = Vec::new();
-        for change in changes.expect("something is owed again") {
+        for change in changes.expect("deliveries are requeued") {
             if let StoreEvent::Owed(deliveries) = change {
                 owed.extend(deliveries);
             }
@@ -233,12 +233,13 @@ fn next_owed(open: &Open) -> Vec<Delivery> {
 }
 
 #[test]
-fn what_is_asked_for_by_hand_while_it_is_tried_does_not_expire() {
+fn a_delivery_retried_by_hand_during_an_attempt_does_not_expire() {
     let dir = tempfile::tempdir().unwrap();
     let now = open(dir.path());
     created(&now.store);
     accept(&now.store, (0..2).map(|n| event(&format!("c{n}"), None)).collect());
-    // What was begun when it still had a time at which it expires; in the store it has none, as after a retry by hand.
+    // The attempts started while the deliveries had an expiry time; in the store they have none, as after a retry by
+    // hand.
     let of_before = |delivery: Delivery| Delivery { expire_at: Some(NOW), ..delivery };
     let [tried, waiting] = <[Delivery; 2]>::try_from(owed_deliveries(&now.store)).unwrap().map(of_before);
     now.store.finish(finish(&tried, Status::Expired));
@@ -262,7 +263,7 @@ fn what_is_asked_for_by_hand_while_it_is_tried_does_not_expire() {
 }
 
 #[test]
-fn a_dead_letter_is_kept_and_can_be_owed_again() {
+fn a_dead_letter_is_kept_and_can_be_retried() {
     let dir = tempfile::tempdir().unwrap();
     let Open { store, running, changes } = open(dir.path());
     ask(|reply| store.create_subscription(draft("acme"), reply)).unwrap();
@@ -278,13 +279,13 @@ fn a_dead_letter_is_kept_and_can_be_owed_again() {
     assert_eq!((owed(&store), store.counts().failed), (vec![1], 0));
     let cancelled = ask(|reply| store.cancel(known(&store, delivery.id), reply)).unwrap();
     assert_eq!(cancelled.state, State::Cancelled);
-    assert!(matches!(ask(|reply| store.cancel(known(&store, delivery.id), reply)), Err(WriteError::Conflict(_))));
+    assert!(matches!(ask(|reply| store.cancel(known(&store, delivery.id), reply)), Err(StoreError::Conflict(_))));
     assert_eq!(store.delivery(delivery.id).unwrap().map(|d| (d.state, d.attempts)), Some((State::Cancelled, 1)));
     running.stop();
 }
 
 #[test]
-fn an_attempt_that_ends_after_its_delivery_was_cancelled_changes_nothing() {
+fn an_attempt_that_finishes_after_cancellation_changes_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let Open { store, running, changes } = open(dir.path());
     ask(|reply| store.create_subscription(draft("acme"), reply)).unwrap();
@@ -301,7 +302,7 @@ fn an_attempt_that_ends_after_its_delivery_was_cancelled_changes_nothing() {
 }
 
 #[test]
-fn what_was_read_of_a_person_before_an_erasure_does_not_come_into_the_log_after_it() {
+fn data_read_before_an_erasure_is_not_logged_after_it() {
     let dir = tempfile::tempdir().unwrap();
     let Open { store, running, .. } = open(dir.path());
     ask(|reply| store.create_subscription(draft("acme"), reply)).unwrap();

@@ -1,4 +1,4 @@
-//! The call report over restarts, crashes, retention and backups, through the store's verbs.
+//! The call report across restarts, crashes, retention and backups, through the API.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,7 +10,7 @@ use crate::core::report::{By, Part, Report};
 use crate::engine::embedded::offline;
 use crate::model::keys;
 
-/// An event of a call that began at `NOW`, so many seconds after that.
+/// An event of a call that started at `NOW`, this many seconds later.
 fn of_call(call: &str, name: &str, seconds: u64, more: &str) -> NewEvent {
     let at = NOW.plus(Duration::from_secs(seconds));
     let text = format!(
@@ -19,7 +19,7 @@ fn of_call(call: &str, name: &str, seconds: u64, more: &str) -> NewEvent {
     NewEvent::from_json(json::parse(&text).unwrap(), &Catalogue::new(Vec::new()).unwrap()).unwrap()
 }
 
-/// A call that is claimed after `wait` seconds and talked about for twice as long.
+/// A call that is claimed after `wait` seconds and lasts twice as long.
 fn whole_call(call: &str, wait: u64) -> Vec<NewEvent> {
     vec![
         of_call(call, "call.new", 0, ""),
@@ -33,7 +33,7 @@ fn report(store: &Store) -> Report {
     store.call_report(&ReportFilter::default(), By::Hour, 100).unwrap().unwrap()
 }
 
-/// Three whole calls, of 10, 20 and 30 seconds, and a new one.
+/// Three complete calls, claimed after 10, 20 and 30 seconds, and a new one.
 fn check(report: &Report) {
     let totals = &report.totals;
     assert_eq!((totals.calls, totals.of_type("call.new"), totals.of_type("call.claimed")), (4, 4, 3));
@@ -46,14 +46,14 @@ fn check(report: &Report) {
 }
 
 #[test]
-fn the_report_is_the_same_after_a_crash_a_stop_and_from_a_backup() {
+fn the_report_survives_a_crash_a_stop_and_a_backup() {
     let dir = tempfile::tempdir().unwrap();
     let Open { store, running, .. } = open(dir.path());
     for wait in [10, 20, 30] {
         accept(&store, whole_call(&format!("c{wait}"), wait));
     }
     accept(&store, vec![of_call("late", "call.new", 0, "")]);
-    // What comes again, in one batch and by itself.
+    // Repeated events, in one batch and alone.
     let again: Vec<_> = whole_call("c20", 20).into_iter().chain(whole_call("c20", 999)).collect();
     accept(&store, again);
     check(&report(&store));
@@ -79,7 +79,7 @@ fn the_report_is_the_same_after_a_crash_a_stop_and_from_a_backup() {
         drop(store);
         running.stop();
     }
-    // A salvage makes it again from the events that there are.
+    // A salvage rebuilds it from the retained events.
     std::fs::remove_dir_all(dir.path().join("state")).unwrap();
     let salvaged = root.path().join("salvaged");
     assert!(offline::salvage(dir.path(), &salvaged).unwrap().state_rebuilt);
@@ -90,7 +90,7 @@ fn the_report_is_the_same_after_a_crash_a_stop_and_from_a_backup() {
 }
 
 #[test]
-fn the_report_stays_when_events_and_calls_are_no_longer_kept() {
+fn the_report_outlives_events_and_calls() {
     let dir = tempfile::tempdir().unwrap();
     let age = Duration::from_millis(200);
     let retention = Retention { log_age: age, log_bytes: 1 << 30, event_age: age, conversation_age: age };

@@ -1,4 +1,4 @@
-//! What retention keeps and drops, on a running store whose time the test makes.
+//! What retention keeps and drops, on a running store with the clock under the test's control.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,14 +9,14 @@ use crate::core::conversation::NewMessage;
 use crate::core::id::EventId;
 use crate::core::subscription_input::Change as Patch;
 use crate::core::token::{Role, Token, TokenDraft};
-use crate::model::error::WriteError;
+use crate::model::error::StoreError;
 use crate::model::retention::{Rules, due};
 use crate::model::segment::SegmentStats;
 use crate::store::tests::{accept, ask, draft, event, finish, known, owed, settings};
 
 use super::*;
 
-/// Ages in the test's own time: the keeper looks every 50 ms of the machine's.
+/// Ages in test time: the retention worker runs every 50 ms of real time.
 const AGE: u64 = 1_000_000;
 const RULES: Rules = Rules {
     log_age: Duration::from_millis(200),
@@ -25,7 +25,7 @@ const RULES: Rules = Rules {
     conversation_age: Duration::from_millis(200),
 };
 
-/// A store whose time the test makes.
+/// A store with the clock under the test's control.
 struct Shop {
     store: Store,
     running: Running,
@@ -61,7 +61,7 @@ impl Shop {
         ask(|reply| self.store.create_token(draft, reply)).unwrap().0
     }
 
-    /// Accepts `count` events one after the other, a millisecond each, and ends their deliveries so.
+    /// Accepts `count` events one after the other, a millisecond apart, and finishes their deliveries with `status`.
     fn post(&self, count: usize, status: Option<Status>) -> Vec<EventId> {
         let mut ids = Vec::new();
         for n in 0..count {
@@ -78,14 +78,14 @@ impl Shop {
         ids
     }
 
-    /// The test's time runs as fast as it likes; a file is closed only when the keeper looks.
+    /// Test time advances arbitrarily fast; a segment is closed only when the retention worker runs.
     fn until_the_file_is_young(&self) {
         let journal = &self.store.embedded().wal;
         let now = || Timestamp::from_millis(self.now.load(Ordering::Relaxed));
         self.until("a new file", || !journal.newest_is_older_than(now(), self.rules.file_age()).unwrap());
     }
 
-    /// Waits for something that the threads do by themselves.
+    /// Waits for a background task.
     fn until(&self, what: &str, mut holds: impl FnMut() -> bool) {
         let deadline = Instant::now() + Duration::from_secs(60);
         while !holds() {
@@ -104,7 +104,7 @@ impl Shop {
     }
 }
 
-/// The tokens of a copy that is made without the state database.
+/// The tokens of a copy rebuilt without the view.
 fn tokens_by_the_journal_alone(dir: &Path) -> Vec<Token> {
     std::fs::remove_dir_all(dir.join("state")).unwrap();
     let copy = tempfile::tempdir().unwrap();
@@ -117,12 +117,12 @@ fn tokens_by_the_journal_alone(dir: &Path) -> Vec<Token> {
 
 fn bytes_in(dir: &Path) -> u64 {
     let entries = std::fs::read_dir(dir).unwrap().flatten();
-    // A file may go while this looks.
+    // A file may be removed concurrently.
     entries.filter_map(|entry| entry.metadata().ok()).map(|file| file.len()).sum()
 }
 
 #[test]
-fn the_space_of_what_is_over_is_given_back_and_the_rest_is_found() {
+fn expired_space_is_reclaimed_and_the_rest_is_found() {
     let dir = tempfile::tempdir().unwrap();
     let journal = dir.path().join("journal");
     let mut now = AGE;
@@ -142,11 +142,11 @@ fn the_space_of_what_is_over_is_given_back_and_the_rest_is_found() {
         last = shop.post(199, Some(Status::Delivered));
         sequences += 200;
         shop.pass(100);
-        // The first hundred are over by now, and more files are full than may be left.
+        // The first hundred have expired by now, and more segments are full than may be kept.
         shop.until("pruning", || shop.store.event(first).unwrap().is_none() && bytes_in(&journal) < 150_000);
         let files = &shop.store.embedded().wal;
         shop.until("compressing", || files.compressible(u32::MAX).is_empty());
-        // Without the room behind what is written.
+        // Without preallocated space.
         kept.push(files.bytes());
         assert!(shop.store.event(last[198]).unwrap().is_some());
         assert!(shop.store.event_deliveries(first).unwrap().is_empty());
@@ -158,7 +158,7 @@ fn the_space_of_what_is_over_is_given_back_and_the_rest_is_found() {
         now = shop.now.load(Ordering::Relaxed);
         shop.close();
     }
-    // A cursor that points to what is gone, and a subscription whose first record is gone.
+    // A cursor to a dropped record, and a subscription whose first record was dropped.
     let shop = Shop::open(dir.path(), RULES, now);
     let gone = Some(1_u128 << 80);
     assert!(shop.store.log(&LogFilter::default(), gone, 9).unwrap().items.is_empty());
@@ -175,7 +175,7 @@ fn the_space_of_what_is_over_is_given_back_and_the_rest_is_found() {
 }
 
 #[test]
-fn how_a_delivery_ended_is_known_longer_than_its_entry_in_the_log() {
+fn the_end_of_a_delivery_outlives_its_log_entry() {
     let dir = tempfile::tempdir().unwrap();
     let rules = Rules { log_age: Duration::from_millis(50), event_age: Duration::from_secs(3600), ..RULES };
     let shop = Shop::open(dir.path(), rules, AGE);
@@ -193,7 +193,7 @@ fn how_a_delivery_ended_is_known_longer_than_its_entry_in_the_log() {
             assert_eq!(shop.store.delivery(delivery.id).unwrap().map(|it| it.state), Some(state));
         }
     }
-    // It can be sent again, and the newer end counts.
+    // It can be retried, and the newer end counts.
     let again = shop.store.event_deliveries(delivered[0]).unwrap().remove(0);
     ask(|reply| shop.store.retry(known(&shop.store, again.id), reply)).unwrap();
     ask(|reply| shop.store.cancel(known(&shop.store, again.id), reply)).unwrap();
@@ -202,7 +202,7 @@ fn how_a_delivery_ended_is_known_longer_than_its_entry_in_the_log() {
 }
 
 #[test]
-fn the_log_is_kept_up_to_its_bytes() {
+fn the_log_is_limited_by_size() {
     let dir = tempfile::tempdir().unwrap();
     let rules = Rules {
         log_age: Duration::from_secs(3600),
@@ -222,7 +222,7 @@ fn the_log_is_kept_up_to_its_bytes() {
 }
 
 #[test]
-fn a_conversation_goes_with_its_last_message_and_not_before() {
+fn a_conversation_is_removed_with_its_last_message() {
     let dir = tempfile::tempdir().unwrap();
     let hour = Duration::from_secs(3600);
     let rules = Rules { log_age: hour, event_age: hour, ..RULES };
@@ -259,14 +259,14 @@ fn a_conversation_goes_with_its_last_message_and_not_before() {
     shop.until("the end of all", || find("c0").is_none() && find("c99").is_none());
     let left = || shop.store.embedded().wal.stats().iter().filter(|(_, it)| it.last_message != 0).count();
     shop.until("no message in the files", || left() == 0);
-    assert!(shop.store.event(reply.event.unwrap()).unwrap().is_some(), "the event has an age of its own");
+    assert!(shop.store.event(reply.event.unwrap()).unwrap().is_some(), "the event expires on its own");
     let anew = talk("c0", "outbound");
     assert_eq!((anew.messages, anew.conversation == reply.conversation), (1, false));
     shop.close();
 }
 
 #[test]
-fn what_is_owed_ends_with_its_event() {
+fn pending_deliveries_end_with_their_event() {
     let dir = tempfile::tempdir().unwrap();
     let rules = Rules { log_age: Duration::from_secs(3600), ..RULES };
     let shop = Shop::open(dir.path(), rules, AGE);
@@ -280,12 +280,12 @@ fn what_is_owed_ends_with_its_event() {
     shop.pass(150);
     shop.until_the_file_is_young();
     let young = shop.post(60, None);
-    // `old` is over, `young` is not.
+    // `old` has expired, `young` has not.
     shop.until("the end of what is over", || owed(&shop.store).len() == 60 && shop.store.counts().failed == 0);
     assert_eq!(shop.store.counts(), Counts { pending: 60, ..Counts::default() });
     let filter = LogFilter { status: Some(Status::Expired), ..LogFilter::default() };
     let expired = || shop.store.log(&filter, None, 500).unwrap().items;
-    // The counts are ahead of the log until the commit is on the disk.
+    // The counts are ahead of the log until the commit is durable.
     shop.until("their entries", || expired().len() == 100);
     let expired = expired();
     assert!(expired[0].error_detail.contains("`event_age`"), "{}", expired[0].error_detail);
@@ -294,7 +294,7 @@ fn what_is_owed_ends_with_its_event() {
     });
     let again = expired[0].delivery.unwrap();
     assert!(
-        matches!(ask(|reply| shop.store.retry(known(&shop.store, again), reply)), Err(WriteError::Conflict(why)) if why.contains("event_age"))
+        matches!(ask(|reply| shop.store.retry(known(&shop.store, again), reply)), Err(StoreError::Conflict(why)) if why.contains("event_age"))
     );
     for id in &young {
         assert!(shop.store.event(*id).unwrap().is_some());
@@ -303,7 +303,7 @@ fn what_is_owed_ends_with_its_event() {
 }
 
 #[test]
-fn only_what_is_over_in_files_that_may_be_touched_is_due() {
+fn only_expired_data_in_mutable_segments_is_due() {
     let hour = 3_600_000;
     let rules = Rules {
         log_age: Duration::from_millis(2 * hour),

@@ -1,4 +1,4 @@
-//! Secrets sealed on the disk: turned on, under a new key, under the wrong one, damaged, lost.
+//! Sealing of secrets: enabling, rotating the key, a wrong key, damage, loss of the key.
 
 use std::sync::Mutex;
 
@@ -45,7 +45,7 @@ fn opened(dir: &Path, keys: Keyring) -> OpenedStore {
     open_with(dir, keys).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// Refused for its key, which is named; and nothing was changed.
+/// Asserts that opening is refused naming the wanted key, and changes nothing.
 #[track_caller]
 fn refused(dir: &Path, keys: Keyring, wanted: &Keyring) {
     let before = contents(dir);
@@ -64,7 +64,7 @@ fn killed(dir: &Path) -> tempfile::TempDir {
     copy
 }
 
-/// The keys of the records in the state, as the last checkpoint left them; `None` for one in the clear.
+/// The keys of the records in the view, as of the last checkpoint; `None` for plaintext.
 fn keys_in_state(dir: &Path) -> Vec<Option<String>> {
     let copy = killed(dir);
     let db = sled::Config::new().path(copy.path().join("state")).flush_every_ms(None).open().unwrap();
@@ -81,7 +81,7 @@ fn name(keys: &Keyring) -> Option<String> {
     keys.sealing().map(|key| key.to_string())
 }
 
-/// Three subscriptions, one with a previous secret, one deleted and still owed something; stopped.
+/// Three subscriptions, one with a previous secret, one deleted with a pending delivery; stopped.
 fn filled(dir: &Path, keys: Keyring) -> Vec<Secrets> {
     let Open { store, running, .. } = start(opened(dir, keys));
     for _ in 0..3 {
@@ -98,7 +98,7 @@ fn filled(dir: &Path, keys: Keyring) -> Vec<Secrets> {
 }
 
 #[test]
-fn turned_on_everything_is_sealed_and_no_kill_on_the_way_loses_a_secret() {
+fn enabling_sealing_seals_everything_and_no_kill_loses_a_secret() {
     let dir = tempfile::tempdir().unwrap();
     let wanted = filled(dir.path(), Keyring::default());
     assert!(keys_in_state(dir.path()).iter().all(Option::is_none));
@@ -106,7 +106,7 @@ fn turned_on_everything_is_sealed_and_no_kill_on_the_way_loses_a_secret() {
     assert!(dir.path().join("sealed").exists(), "before anything is sealed");
     let opened_only = killed(dir.path());
     let Open { store, running, .. } = start(idle);
-    // Whatever is asked for comes behind what a start does first.
+    // Commands are decided after the initial snapshot.
     accept(&store, vec![event("b", None)]);
     let introduced = killed(dir.path());
     drop(store);
@@ -125,12 +125,12 @@ fn turned_on_everything_is_sealed_and_no_kill_on_the_way_loses_a_secret() {
 }
 
 #[test]
-fn under_a_new_key_everything_is_sealed_anew_and_the_old_one_is_needed_until_then() {
+fn a_new_key_reseals_everything_and_the_old_one_is_needed_until_then() {
     let dir = tempfile::tempdir().unwrap();
     let wanted = filled(dir.path(), ring(&[1]));
     let idle = opened(dir.path(), ring(&[2, 1]));
     let opened_only = killed(dir.path());
-    // The marker names the new key; what is in the state needs the old one.
+    // The marker names the new key; the view needs the old one.
     refused(opened_only.path(), ring(&[2]), &ring(&[1]));
     refused(opened_only.path(), ring(&[1]), &ring(&[2]));
     let Open { store, running, .. } = start(idle);
@@ -153,7 +153,7 @@ fn under_a_new_key_everything_is_sealed_anew_and_the_old_one_is_needed_until_the
 }
 
 #[test]
-fn what_the_journal_has_in_the_clear_or_under_an_old_key_comes_sealed_into_the_state() {
+fn replayed_plaintext_and_old_seals_are_resealed_in_the_view() {
     let dir = tempfile::tempdir().unwrap();
     let db = sled::Config::new().path(dir.path()).flush_every_ms(None).open().unwrap();
     let state = kv::Kv::new(db);
@@ -167,12 +167,12 @@ fn what_the_journal_has_in_the_clear_or_under_an_old_key_comes_sealed_into_the_s
         let key = SubscriptionRecord::of_value(&value).unwrap().key();
         assert_eq!(key, ring(&[wanted]).sealing(), "{number}");
         let registry = lock(&registry);
-        let account = registry.states_from(number, 1).next().unwrap().1;
-        assert_eq!((account.stale, account.locked.is_some()), (false, number == 9), "{number}");
+        let registered = registry.states_from(number, 1).next().unwrap().1;
+        assert_eq!((registered.stale, registered.locked.is_some()), (false, number == 9), "{number}");
     }
 }
 
-/// Flips a bit in the last byte of what is sealed of subscription `number`, and lets nothing in the journal mend it.
+/// Flips a bit in the last byte of the sealed secrets of subscription `number`; nothing in the log repairs it.
 fn bend(dir: &Path, number: u32) {
     let db = sled::Config::new().path(dir.join("state")).flush_every_ms(None).open().unwrap();
     let key = [&keys::numbered(keys::SUBSCRIPTION, number)[..], &[0]].concat();
@@ -187,7 +187,7 @@ fn patch(text: &str) -> Patch {
 }
 
 #[test]
-fn what_does_not_open_disables_its_subscription_until_it_has_new_secrets_and_others_go_on() {
+fn secrets_that_do_not_open_disable_only_their_subscription_until_replaced() {
     let dir = tempfile::tempdir().unwrap();
     let wanted = filled(dir.path(), ring(&[1]));
     bend(dir.path(), 1);
@@ -199,9 +199,9 @@ fn what_does_not_open_disables_its_subscription_until_it_has_new_secrets_and_oth
         assert!(all[0].secrets(NOW).is_empty() && all[0].headers.is_empty());
         assert_eq!(secrets(&all[1]), wanted[1]);
         let accepted = accept(&store, vec![event(&format!("b-{restarted}"), None)]);
-        assert_eq!(accepted[0].deliveries, 2, "what it is owed waits");
+        assert_eq!(accepted[0].deliveries, 2, "its deliveries wait");
         let enabled = ask(|reply| store.change_subscription(all[0].id, patch(r#"{"enabled":true}"#), reply));
-        assert_eq!(enabled.err(), Some(WriteError::Conflict(Subscription::LOCKED.to_owned())));
+        assert_eq!(enabled.err(), Some(StoreError::Conflict(Subscription::LOCKED.to_owned())));
         drop(store);
         running.stop();
     }
@@ -216,7 +216,7 @@ fn what_does_not_open_disables_its_subscription_until_it_has_new_secrets_and_oth
     let idle = opened(dir.path(), ring(&[1]));
     let again = idle.store().subscription(id).unwrap();
     assert!(again.enabled() && again.secret == secret && again.headers[0].value.expose() == "new");
-    // The same with a key that nobody has any more: all of them, and one may be deleted.
+    // With a lost key all of them are disabled, and can be deleted.
     let first = ring(&[1]).sealing().unwrap();
     let line = "AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=";
     let without = Keyring::parse("test keys", &format!("{line}\nlost {first}")).unwrap();
@@ -229,11 +229,11 @@ fn what_does_not_open_disables_its_subscription_until_it_has_new_secrets_and_oth
     drop(store);
     running.stop();
     let idle = opened(lost.path(), ring(&[2]));
-    assert!(!idle.store().subscriptions()[0].is_locked(), "the old key is no longer spoken of");
+    assert!(!idle.store().subscriptions()[0].is_locked(), "the old key is no longer needed");
 }
 
 #[test]
-fn a_deleted_subscription_that_is_not_emptied_yet_wants_no_key() {
+fn a_deleted_subscription_needs_no_key() {
     let dir = tempfile::tempdir().unwrap();
     let db = sled::Config::new().path(dir.path()).flush_every_ms(None).open().unwrap();
     let state = kv::Kv::new(db);
@@ -255,7 +255,7 @@ fn a_backup_stays_sealed_and_is_verified_and_restored_without_the_key() {
     let mut backup = store.backup(NOW).unwrap().unwrap();
     let bytes: Vec<u8> = std::iter::from_fn(|| backup.next()).flatten().collect();
     for secret in [&wanted[0].0, &wanted[1].0] {
-        assert!(!bytes.windows(secret.len()).any(|window| window == secret), "it is in the clear");
+        assert!(!bytes.windows(secret.len()).any(|window| window == secret), "it is in plaintext");
     }
     std::fs::write(&file, bytes).unwrap();
     drop((store, backup));

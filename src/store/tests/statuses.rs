@@ -1,8 +1,8 @@
-//! Pages of subscriptions: all of them, once each, also while some are made and deleted.
+//! Pages of subscriptions: each subscription once, also while some are created and deleted.
 
 use super::*;
 
-/// Every page, one behind the other.
+/// All items, page by page.
 fn all(store: &Store, filter: &SubscriptionFilter, limit: usize) -> Vec<SubscriptionId> {
     let (mut ids, mut after) = (Vec::new(), None);
     loop {
@@ -20,7 +20,7 @@ fn all(store: &Store, filter: &SubscriptionFilter, limit: usize) -> Vec<Subscrip
 }
 
 #[test]
-fn pages_are_whole_together_also_where_some_have_gone() {
+fn pages_are_complete_also_after_deletions() {
     let dir = tempfile::tempdir().unwrap();
     let Open { store, running, .. } = open(dir.path());
     let make = |company| ask(|reply| store.create_subscription(draft(company), reply)).unwrap().id;
@@ -34,7 +34,7 @@ fn pages_are_whole_together_also_where_some_have_gone() {
     assert!(all(&store, &of("nobody"), 5).is_empty());
     let elsewhere = SubscriptionFilter { domain: Some(Domain::parse("www.a.example").unwrap()), company: None };
     assert!(all(&store, &elsewhere, 5).is_empty());
-    // The one that a page ended with goes: the next begins behind it all the same. So with one that is not known any more.
+    // The last item of a page is deleted: the next page starts after it all the same. So does one after an unknown id.
     let page = store.subscriptions_page(&SubscriptionFilter::default(), None, 10);
     assert_eq!(page.next, Some(made[9].bits()));
     ask(|reply| store.delete_subscription(made[9], reply)).unwrap();
@@ -53,7 +53,7 @@ fn pages_are_whole_together_also_where_some_have_gone() {
 }
 
 #[test]
-fn a_page_of_long_ones_ends_early() {
+fn a_page_of_large_subscriptions_ends_early() {
     const COUNT: usize = 300;
     let dir = tempfile::tempdir().unwrap();
     let Open { store, running, .. } = open(dir.path());

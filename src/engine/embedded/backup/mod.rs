@@ -54,7 +54,7 @@ use crate::engine::embedded::format::FORMAT_VERSION;
 use crate::engine::embedded::kv::Kv;
 use crate::engine::embedded::marker;
 use crate::engine::embedded::wal::{Copying, Part, Wal};
-use crate::model::error::ReadError;
+use crate::model::error::StoreError;
 use crate::model::keys;
 use crate::model::keys::APPLIED;
 use crate::model::record;
@@ -139,14 +139,14 @@ impl Backup {
         dir: PathBuf,
         in_progress: &Arc<AtomicBool>,
         now: Timestamp,
-    ) -> Result<Option<Self>, ReadError> {
+    ) -> Result<Option<Self>, StoreError> {
         if in_progress.swap(true, Ordering::AcqRel) {
             return Ok(None);
         }
         let permit = Permit(in_progress.clone());
         let before = wal.copying();
         let position =
-            kv.applied()?.ok_or_else(|| ReadError::corrupt_state("does not record its checkpoint position"))?;
+            kv.applied()?.ok_or_else(|| StoreError::corrupt_state("does not record its checkpoint position"))?;
         let next_sequences = next_sequences(&kv)?;
         let about = About {
             taken_at: now.millis(),
@@ -169,7 +169,7 @@ impl Backup {
         }))
     }
 
-    fn advance(&mut self, stage: Stage) -> Result<Vec<u8>, ReadError> {
+    fn advance(&mut self, stage: Stage) -> Result<Vec<u8>, StoreError> {
         let mut out = Vec::new();
         self.stage = match stage {
             Stage::Begin => self.write_beginning(&mut out)?,
@@ -180,14 +180,14 @@ impl Backup {
         Ok(out)
     }
 
-    fn write_beginning(&mut self, out: &mut Vec<u8>) -> Result<Stage, ReadError> {
+    fn write_beginning(&mut self, out: &mut Vec<u8>) -> Result<Stage, StoreError> {
         out.extend(self.writer.begin());
         self.writer.section(out, Kind::About, &json(&self.about)?);
         let token = self.dir.join(TOKEN);
         match std::fs::read(&token) {
             Ok(text) => self.writer.section(out, Kind::Token, &text),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => return Err(ReadError::io(&token, "cannot be read", &error)),
+            Err(error) => return Err(StoreError::io(&token, "cannot be read", &error)),
         }
         let mut payload = Vec::new();
         put_pair(&mut payload, APPLIED, &record::encode(&self.position));
@@ -195,7 +195,7 @@ impl Backup {
         Ok(Stage::Pairs(None))
     }
 
-    fn write_pairs(&mut self, out: &mut Vec<u8>, after: Option<&[u8]>) -> Result<Stage, ReadError> {
+    fn write_pairs(&mut self, out: &mut Vec<u8>, after: Option<&[u8]>) -> Result<Stage, StoreError> {
         let page = self.kv.stored(after, PAGE_BYTES)?;
         let Some((last, _)) = page.last() else {
             let copying = self.wal.copying().with_files_of(&self.before, self.position.segment);
@@ -224,7 +224,7 @@ impl Backup {
         (sequence >= next).then(|| [&keys::numbered(prefix, number)[..], &u64::MAX.to_be_bytes()].concat())
     }
 
-    fn write_frames(&mut self, out: &mut Vec<u8>, mut copying: Copying) -> Result<Stage, ReadError> {
+    fn write_frames(&mut self, out: &mut Vec<u8>, mut copying: Copying) -> Result<Stage, StoreError> {
         match copying.next()? {
             Some(Part::File(number, header)) => {
                 let payload = [&number.to_le_bytes(), header.as_slice()].concat();
@@ -272,7 +272,7 @@ impl Iterator for Backup {
 }
 
 /// The next sequence number of each subscription, from sled.
-fn next_sequences(kv: &Kv) -> Result<BTreeMap<u32, u64>, ReadError> {
+fn next_sequences(kv: &Kv) -> Result<BTreeMap<u32, u64>, StoreError> {
     let mut found = BTreeMap::new();
     let mut after = vec![keys::SEQUENCE];
     loop {
@@ -289,8 +289,8 @@ fn next_sequences(kv: &Kv) -> Result<BTreeMap<u32, u64>, ReadError> {
     }
 }
 
-fn json(value: &impl Serialize) -> Result<Vec<u8>, ReadError> {
-    let failed = |error: serde_json::Error| ReadError::io(Path::new("the backup"), "cannot be encoded", &error.into());
+fn json(value: &impl Serialize) -> Result<Vec<u8>, StoreError> {
+    let failed = |error: serde_json::Error| StoreError::io(Path::new("the backup"), "cannot be encoded", &error.into());
     serde_json::to_vec(value).map_err(failed)
 }
 

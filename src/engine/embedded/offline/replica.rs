@@ -126,7 +126,7 @@ impl Replica {
 
     /// Loads the registry, to apply records behind `applied`.
     pub(crate) fn load_registry(&mut self, applied: CheckpointPosition) -> Result<(), Damage> {
-        let (registry, _) = load::registry(&self.kv, applied.next_number, Arc::default(), Unreadable::PassOver)?;
+        let (registry, _) = load::registry(&self.kv, applied.next_number, Arc::default(), Unreadable::Skip)?;
         self.registry = Mutex::new(registry);
         Ok(())
     }
@@ -149,7 +149,7 @@ impl Replica {
 
     /// Settles the registry after the last record.
     pub(crate) fn settle(&self) -> Result<(), Damage> {
-        Ok(load::settle(&self.kv, &self.registry, false)?)
+        Ok(load::reload_registry(&self.kv, &self.registry, false)?)
     }
 
     /// Passes every pair whose key begins with `prefix` to `visit`, in order.

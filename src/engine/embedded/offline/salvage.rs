@@ -124,7 +124,7 @@ fn standing(replica: &Replica) -> Result<BTreeMap<DeliveryId, Delivery>, Damage>
 
 /// Whether the event and the subscription of a delivery were found.
 fn can_be_sent(audit: &Audit, replica: &Replica, delivery: &Delivery) -> bool {
-    lock(&replica.registry).account(delivery.id.subscription_number()).is_some() && audit.has_event(delivery)
+    lock(&replica.registry).state_mut(delivery.id.subscription_number()).is_some() && audit.has_event(delivery)
 }
 
 /// Writes the given state; returns the deliveries that are left out.
@@ -181,7 +181,7 @@ fn is_lost(audit: &Audit, replica: &Replica, key: &[u8], value: &[u8], lost: &mu
             | ValueKind::Replay
             | ValueKind::Subscription
             | ValueKind::Call
-            | ValueKind::Unserved
+            | ValueKind::WithoutWebhook
             | ValueKind::SetAside,
         )
         | None => false,

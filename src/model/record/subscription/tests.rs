@@ -1,4 +1,4 @@
-//! Records of subscriptions: their forms, and what is sealed in them.
+//! Records of subscriptions: encodings and sealing.
 
 use super::*;
 use crate::model::in_memory::{keyring, subscription};
@@ -12,7 +12,7 @@ fn certified() -> Subscription {
 }
 
 #[test]
-fn a_certificate_is_kept_and_without_one_nothing_has_changed() {
+fn certificates_round_trip_and_the_encoding_without_one_is_unchanged() {
     let (plain, keys) = (subscription(7), Keyring::default());
     let value = SubscriptionRecord::new(&plain, false).sealed(&keys, NONCE).to_value();
     assert_eq!(value, crate::model::record::versioned(&Plain::new(&plain, false)));
@@ -27,7 +27,7 @@ fn a_certificate_is_kept_and_without_one_nothing_has_changed() {
 }
 
 #[test]
-fn what_came_later_is_kept_with_whatever_stands_behind() {
+fn later_settings_round_trip_with_any_rest() {
     for keys in [Keyring::default(), keyring(&[1])] {
         for before in [subscription(7), certified()] {
             let subscription = Subscription { nested: Nested::Json, ..before };
@@ -46,7 +46,7 @@ fn what_came_later_is_kept_with_whatever_stands_behind() {
 }
 
 #[test]
-fn sealed_no_secret_is_in_it_and_with_the_key_all_is_there() {
+fn sealed_records_contain_no_secret_and_open_with_the_key() {
     let keys = keyring(&[1]);
     for subscription in [subscription(7), certified()] {
         let value = SubscriptionRecord::new(&subscription, false).sealed(&keys, NONCE).to_value();
@@ -54,21 +54,21 @@ fn sealed_no_secret_is_in_it_and_with_the_key_all_is_there() {
         for secret in [&[7; 32][..], b"previous-secret-hunter3.", b"X-Key", b"client-key-hunter2"] {
             assert!(!has(secret), "{secret:?}");
         }
-        assert!(has(subscription.url.as_bytes()), "what is no secret is");
+        assert!(has(subscription.url.as_bytes()), "the rest is in plaintext");
         let read = SubscriptionRecord::of_value(&value).unwrap();
         assert_eq!(read.key(), keys.sealing());
-        assert_eq!(read.clone().sealed(&keys, [6; seal::NONCE]).to_value(), value, "it is sealed already");
+        assert_eq!(read.clone().sealed(&keys, [6; seal::NONCE]).to_value(), value, "sealed already");
         let unsealed = read.clone().unsealed(&keys).unwrap();
         assert!(unsealed.locked.is_none() && !unsealed.stale);
         assert_eq!(unsealed.subscription, subscription);
-        // A new key: it opens, and is to be sealed anew.
+        // With a new key it opens, and is to be resealed.
         assert!(read.unsealed(&keyring(&[2, 1])).unwrap().stale);
     }
-    assert!(SubscriptionRecord::new(&certified(), false).unsealed(&keys).unwrap().stale, "in the clear");
+    assert!(SubscriptionRecord::new(&certified(), false).unsealed(&keys).unwrap().stale, "in plaintext");
 }
 
 #[test]
-fn what_does_not_open_is_kept_as_it_is_and_disabled() {
+fn records_that_do_not_open_are_kept_and_disabled() {
     let keys = keyring(&[1]);
     let sealed = |number| SubscriptionRecord::new(&subscription(number), false).sealed(&keys, NONCE);
     let (mut bent, mut exchanged) = (sealed(7), sealed(7));

@@ -1,24 +1,24 @@
-//! What a record says of the deliveries of one subscription.
+//! The delivery to a given subscription in the record of an accepted event.
 
 use crate::core::delivery::Delivery;
 use crate::core::id::{DeliveryId, EventId};
 use crate::model::record::{self, Accepted, Head, Kind as _};
 
-/// An accepted event with a delivery of the subscription in question.
-pub(crate) struct Owing {
+/// An accepted event with its delivery to the subscription in question.
+pub(crate) struct AcceptedDelivery {
     /// The event.
     pub(crate) event: EventId,
     /// Its record.
-    pub(crate) accepted: Accepted,
+    pub(crate) record: Accepted,
     delivery: DeliveryId,
 }
 
-impl Owing {
-    /// What a record says of the deliveries of subscription `number`; `None` if it has none.
+impl AcceptedDelivery {
+    /// Reads a record; `None` if it has no delivery to subscription `number`.
     pub(crate) fn read(number: u32, head: Head, payload: &[u8]) -> Option<Self> {
         let accepted = Accepted::KINDS.contains(&head.kind).then(|| record::decode::<Accepted>(payload))??;
         let owed = accepted.owed.iter().find(|owed| owed.id().subscription_number() == number)?;
-        Some(Self { event: EventId::from_bits(head.id), delivery: owed.id(), accepted })
+        Some(Self { event: EventId::from_bits(head.id), delivery: owed.id(), record: accepted })
     }
 
     /// The id of the delivery.
@@ -31,15 +31,15 @@ impl Owing {
         self.delivery.sequence()
     }
 
-    /// Whether the event is of one of these types; of any if there are none.
+    /// Whether the event has one of these types; true if there are none.
     pub(crate) fn is_of<'e>(&self, types: impl ExactSizeIterator<Item = &'e str>) -> bool {
         let mut types = types;
-        types.len() == 0 || types.any(|event_type| event_type == self.accepted.event_type())
+        types.len() == 0 || types.any(|event_type| event_type == self.record.event_type())
     }
 
-    /// The delivery as it was when the event was accepted.
-    pub(crate) fn begun(&self) -> Option<Delivery> {
-        let begun = self.accepted.deliveries(self.event).unwrap_or_default();
-        begun.into_iter().find(|delivery| delivery.id == self.delivery)
+    /// The delivery as it was at acceptance.
+    pub(crate) fn initial(&self) -> Option<Delivery> {
+        let all = self.record.deliveries(self.event).unwrap_or_default();
+        all.into_iter().find(|delivery| delivery.id == self.delivery)
     }
 }

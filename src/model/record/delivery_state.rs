@@ -1,4 +1,4 @@
-//! Where a delivery stands in the view, and the records that move it by hand.
+//! The state of a delivery in the view, and the records that change it without an attempt.
 
 use crate::core::delivery::{Delivery, State};
 use crate::core::id::DeliveryId;
@@ -10,9 +10,9 @@ use crate::model::record::kind::{Frame, Kind, Target, Waits, kept_by_the_view, n
 use crate::model::segment::{Class, Disposition, Due};
 use crate::model::term::Terms;
 
-/// From now on the delivery is where its state says: waiting, a dead letter, or ended. `before` is where the log says it
-/// stood: what the view says may be of a later time.
-pub(crate) fn stand(delivery: &Delivery, before: Option<State>, target: Target<'_>) {
+/// Moves a delivery to the place of its state: pending, dead letters, or neither. `before` is the previous state
+/// according to the log; the view may be of a later time.
+pub(crate) fn set_state(delivery: &Delivery, before: Option<State>, target: Target<'_>) {
     let Target { view, memory } = target;
     let may_be_dead = before == Some(State::Failed) || !view.is_live();
     let (owed, dead) = (keys::delivery(keys::OWED, delivery.id), keys::delivery(keys::DEAD, delivery.id));
@@ -38,12 +38,12 @@ pub(crate) fn stand(delivery: &Delivery, before: Option<State>, target: Target<'
     memory.moved(delivery.id.subscription_number(), before, Some(delivery.state));
 }
 
-/// A delivery waits again, and where it stood before.
+/// A requeued delivery with its previous state.
 #[derive(Debug)]
 pub(crate) struct Requeued {
-    /// The delivery from now on.
+    /// The requeued delivery.
     pub(crate) delivery: DeliveryRecord,
-    /// Where it stood.
+    /// Its previous state.
     pub(crate) before: PriorState,
 }
 
@@ -75,12 +75,12 @@ impl Kind for Requeued {
 
     fn apply(self, _: u128, target: Target<'_>) -> Option<Self> {
         let delivery = self.delivery.delivery()?;
-        stand(&delivery, self.before.into(), target);
+        set_state(&delivery, self.before.into(), target);
         target.memory.requeued(delivery.id.subscription_number());
         None
     }
 
-    /// It stays while the delivery waits or is a dead letter.
+    /// It is kept while the delivery is pending or a dead letter.
     fn retain(frame: Frame<'_>, _: &Due, waits: Waits<'_>) -> Result<Disposition, StoreError> {
         match Self::decode(frame.kind, frame.payload) {
             Some(requeued) => Ok(Disposition::keep_if(waits(requeued.delivery.id())?)),
@@ -91,7 +91,7 @@ impl Kind for Requeued {
     nothing_personal!();
 }
 
-/// A dead letter goes with its event.
+/// A dead letter was removed with its event.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Forgotten(pub(crate) DeliveryId);
 

@@ -1,10 +1,10 @@
-//! What is counted of a subscription: its health, and how many deliveries stand where.
+//! A subscription's health, and its deliveries by state.
 
 use std::time::Duration;
 
 use crate::core::time::Timestamp;
 
-/// How the attempts of a subscription have gone lately.
+/// The health of a subscription: how its recent attempts went.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Health {
     /// The first failure since the last success.
@@ -13,28 +13,28 @@ pub struct Health {
     pub failures: u32,
     /// The last success.
     pub last_success: Option<Timestamp>,
-    /// How long that attempt took.
+    /// The duration of that attempt.
     pub answer: Option<Duration>,
 }
 
-/// How many deliveries stand where.
+/// The number of deliveries by state.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Not tried yet.
+    /// Not attempted yet.
     pub pending: u64,
-    /// To be tried again.
+    /// Waiting for a retry.
     pub retrying: u64,
     /// Dead letters.
     pub failed: u64,
 }
 
 impl Counts {
-    /// How many wait: to be sent, or to be sent again.
+    /// The number of waiting deliveries: pending or retrying.
     pub const fn waiting(&self) -> u64 {
         self.pending + self.retrying
     }
 
-    /// In this sum, one that was `before` is `now`.
+    /// Replaces one summand.
     pub(crate) fn replace(&mut self, before: Self, now: Self) {
         let changed = |sum: u64, before: u64, now: u64| sum.saturating_sub(before).saturating_add(now);
         self.pending = changed(self.pending, before.pending, now.pending);

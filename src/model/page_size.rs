@@ -1,7 +1,7 @@
-//! How many bytes a page of a list may have.
+//! The size limit of list pages, in bytes.
 //!
-//! A page ends early, and its `next` goes on, once what is on it is large: the number of its items says nothing of that, for an
-//! event may have a million bytes and a page five hundred events.
+//! A page ends early, with a `next` cursor, once its items are large. The item count alone is no bound: an event may
+//! have a million bytes, and a page five hundred events.
 
 use crate::core::attempt::{Answer, LogEntry, Sent};
 use crate::core::conversation::{Media, Message};
@@ -10,57 +10,57 @@ use crate::core::event::{Event, EventType};
 use crate::core::subscription::{Selection, Subscription};
 use crate::model::conversations::Shown as ShownConversation;
 
-/// How many bytes the items of a page may have in all. One alone may have more.
+/// The maximum total size of a page's items. A single item may be larger.
 pub(crate) const PAGE_BYTES: usize = 1 << 20;
-/// What any item has besides its texts, about.
-const REST: usize = 256;
+/// The approximate size of an item without its texts.
+const OVERHEAD: usize = 256;
 
-/// What may be on a page.
-pub(crate) trait Bulk {
-    /// How many bytes it has, about.
+/// An item of a page.
+pub(crate) trait ByteSize {
+    /// Its approximate size in bytes.
     fn bytes(&self) -> usize;
 }
 
-impl Bulk for Event {
+impl ByteSize for Event {
     fn bytes(&self) -> usize {
-        self.data.len() + REST
+        self.data.len() + OVERHEAD
     }
 }
 
-impl Bulk for Delivery {
+impl ByteSize for Delivery {
     fn bytes(&self) -> usize {
-        REST
+        OVERHEAD
     }
 }
 
-impl Bulk for Message {
+impl ByteSize for Message {
     fn bytes(&self) -> usize {
         let media = |media: &Media| media.url.len() + media.content_type.as_ref().map_or(0, String::len);
         self.body.len() + self.media.iter().map(media).sum::<usize>()
     }
 }
 
-impl Bulk for ShownConversation {
+impl ByteSize for ShownConversation {
     fn bytes(&self) -> usize {
-        self.last.as_ref().map_or(0, Bulk::bytes) + REST
+        self.last.as_ref().map_or(0, ByteSize::bytes) + OVERHEAD
     }
 }
 
-impl Bulk for Subscription {
+impl ByteSize for Subscription {
     fn bytes(&self) -> usize {
         let events = match &self.events {
             Selection::All => 0,
             Selection::Some(types) => types.iter().map(|name| EventType::as_str(name).len()).sum(),
         };
-        // Of a header its name alone is shown, and nothing of a key.
+        // Only the names of headers are shown, and nothing of a private key.
         let headers: usize = self.headers.iter().map(|header| header.name.len()).sum();
         let certificate = self.client_certificate.as_ref().map_or(0, |certificate| certificate.cert.len());
         let expiries: usize = self.expire_after.keys().map(|name| name.as_str().len()).sum();
-        self.url.len() + self.description.len() + events + headers + certificate + expiries + 2 * REST
+        self.url.len() + self.description.len() + events + headers + certificate + expiries + 2 * OVERHEAD
     }
 }
 
-impl Bulk for LogEntry {
+impl ByteSize for LogEntry {
     fn bytes(&self) -> usize {
         let sent = |sent: &Sent| {
             let headers = sent.headers.iter();
@@ -71,26 +71,26 @@ impl Bulk for LogEntry {
             headers + answer.body.len()
         };
         let bodies = self.sent_body.as_ref().map_or(0, Vec::len) + self.answer.as_ref().map_or(0, answer);
-        self.url.len() + self.error_detail.len() + self.sent.as_ref().map_or(0, sent) + bodies + REST
+        self.url.len() + self.error_detail.len() + self.sent.as_ref().map_or(0, sent) + bodies + OVERHEAD
     }
 }
 
-impl<A: Bulk, B: Bulk> Bulk for (A, B) {
+impl<A: ByteSize, B: ByteSize> ByteSize for (A, B) {
     fn bytes(&self) -> usize {
         self.0.bytes() + self.1.bytes()
     }
 }
 
-/// How much of a page is taken.
+/// How much of a page is used.
 #[derive(Debug, Default)]
-pub(crate) struct Filled {
+pub(crate) struct PageSize {
     items: usize,
     bytes: usize,
 }
 
-impl Filled {
-    /// Whether `item` goes on a page of at most `limit` items, too; if so, it is counted.
-    pub(crate) fn takes(&mut self, item: &impl Bulk, limit: usize) -> bool {
+impl PageSize {
+    /// Counts `item` and returns true if it still fits on a page of at most `limit` items.
+    pub(crate) fn admits(&mut self, item: &impl ByteSize, limit: usize) -> bool {
         let bytes = item.bytes();
         if self.items == limit || (self.items > 0 && self.bytes + bytes > PAGE_BYTES) {
             return false;
