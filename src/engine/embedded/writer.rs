@@ -345,7 +345,7 @@ impl Writer {
         let batch = std::mem::replace(number, *number + 1);
         self.wal_writer.has_name()?;
         self.check_location_if_due()?;
-        self.handler.relieve_threads();
+        self.handler.evict_threads();
         let (segment, offset) = self.wal_writer.position();
         let next_number = lock(&self.registry).next_number;
         self.position = CheckpointPosition { segment, offset, batch, last_id: self.handler.last_id(), next_number };
