@@ -157,7 +157,7 @@ impl RetentionWorker {
     }
 
     /// Records the progress of an erasure in the WAL.
-    fn record_erasure(&self, id: ErasureId, record: ErasureRecord) -> Result<(), StoreError> {
+    fn record_erasure(&self, id: ErasureId, record: &ErasureRecord) -> Result<(), StoreError> {
         wait_for(&*self.engine, |reply| Command::Erasure(id, Box::new(record.clone()), reply))
     }
 
@@ -192,7 +192,7 @@ impl RetentionWorker {
             let found = all_found.get(&rule.id).copied().unwrap_or_default();
             let begun = ErasureRecord::begun(&rule.company, rule.at, 0, 0);
             let done = begun.done(now, found.events, found.messages, found.log_entries);
-            self.record_erasure(rule.id, done).map_err(|error| failed(error.to_string()))?;
+            self.record_erasure(rule.id, &done).map_err(|error| failed(error.to_string()))?;
         }
         erasures.done(&under_way, &all_found, now).map_err(|error| failed(error.to_string()))?;
         for rule in &under_way {

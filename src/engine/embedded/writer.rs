@@ -90,7 +90,7 @@ impl Sink for Frames {
         let head = Head { version: record::VERSION, kind, continues, batch: self.number, id };
         frame::encode(&mut self.bytes, head, payload);
         let (length, class) = (u32_of(self.bytes.len()) - offset, (record::SCHEMA.class)(kind));
-        self.entries.push(IndexEntry { offset, length, class, id, terms: terms });
+        self.entries.push(IndexEntry { offset, length, class, id, terms });
     }
 }
 
