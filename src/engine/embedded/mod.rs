@@ -18,7 +18,7 @@
 //! ```
 //!
 //! The WAL is authoritative. `state` is a view that may lag behind and records its position
-//! ([`CheckpointPosition`](crate::model::record::CheckpointPosition)); opening replays the rest. Ids ascend through the
+//! ([`CheckpointPosition`]); opening replays the rest. Ids ascend through the
 //! whole WAL, so a record is found by its id without a separate key.
 //!
 //! # Write path

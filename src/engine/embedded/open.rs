@@ -2,7 +2,7 @@
 //! last checkpoint into the state.
 //!
 //! A directory that is refused is left unchanged. Faults of sled that are handled here or in
-//! [`sync`](crate::engine::embedded::sync) and [`kv`](crate::engine::embedded::kv): directory entries that are never
+//! [`sync`] and [`kv`](crate::engine::embedded::kv): directory entries that are never
 //! synced, an `open` that panics on a flipped byte, a truncated file that opens as an empty database, and crash
 //! leftovers that prevent opening for good.
 

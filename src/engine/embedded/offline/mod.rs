@@ -81,7 +81,7 @@ pub fn verify_backup(file: &Path) -> Result<Findings, Refused> {
 /// has a fault that would prevent a daemon from starting, nothing is written.
 ///
 /// # Errors
-/// As described; or the directory cannot be written. It [is not opened](crate::store::api::Store::open) as a store
+/// As described; or the directory cannot be written. It [is not opened](crate::store::Store::open) as a store
 /// then.
 pub fn restore(file: &Path, dir: &Path) -> Result<Findings, Refused> {
     check_empty(dir)?;

@@ -1,4 +1,5 @@
-//! The index of a segment: a sparse index of ids, and a posting list of frames under each [key](Term).
+//! The index of a segment: a sparse index of ids, and a posting list of frames under each
+//! [key](crate::model::term::Term).
 //!
 //! It can be rebuilt from the segment. The index of the active segment is in memory ([`growing`]); that of a full
 //! segment is in a file beside it (`NNNNNN.idx`, [`sealed`]).
@@ -82,8 +83,8 @@ impl Index {
         }
     }
 
-    /// An offset behind which all ids are above `id`, at most about [`SPARSE_EVERY`](entry::SPARSE_EVERY) bytes behind the
-    /// first of them.
+    /// An offset behind which all ids are above `id`, at most about [`SPARSE_EVERY`](entry::SPARSE_EVERY) bytes behind
+    /// the first of them.
     pub(crate) fn sparse_ceiling(&self, id: u128) -> io::Result<Option<u32>> {
         match self {
             Self::Growing(index) => Ok(index.sparse_ceiling(id)),
