@@ -213,7 +213,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_full_disk_is_told_from_one_that_fails_and_from_what_is_damaged() {
+    fn a_full_disk_an_io_error_and_damage_are_distinct() {
         let io = |kind: io::ErrorKind| StoreError::io(Path::new("erasing/1"), "cannot be written", &kind.into());
         assert!(matches!(io(io::ErrorKind::StorageFull), StoreError::DiskFull(_)));
         assert!(matches!(io(io::ErrorKind::QuotaExceeded), StoreError::DiskFull(_)));
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_names_the_file_and_the_remedy() {
+    fn messages_name_the_file_and_the_remedy() {
         let damaged = StoreError::from(Damage::new(Path::new("journal/000001.log"), "is damaged at byte 7"));
         let said = damaged.to_string();
         assert!(said.starts_with("journal/000001.log is damaged at byte 7: "), "{said}");

@@ -50,14 +50,14 @@ impl Draw {
 impl World {
     pub(crate) fn new(file_bytes: u32) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let mut idle = Store::open(dir.path(), settings(), NOW).unwrap_or_else(|error| panic!("{error}"));
-        idle.limit_segment_bytes(file_bytes);
-        let store = idle.store().clone();
+        let mut opened = Store::open(dir.path(), settings(), NOW).unwrap_or_else(|error| panic!("{error}"));
+        opened.limit_segment_bytes(file_bytes);
+        let store = opened.store().clone();
         let (sender, changes) = mpsc::channel();
         let now = Arc::new(AtomicU64::new(NOW.millis()));
         let clock = now.clone();
         let clock = move || Timestamp::from_millis(clock.load(Ordering::Relaxed));
-        let running = idle.start(clock, move |_, change| drop(sender.send(change)), |why| panic!("{why}")).unwrap();
+        let running = opened.start(clock, move |_, change| drop(sender.send(change)), |why| panic!("{why}")).unwrap();
         let mut subscriptions = Vec::new();
         for company in [COMPANIES[0], COMPANIES[0], COMPANIES[1]] {
             subscriptions.push(ask(|reply| store.create_subscription(draft(company), reply)).unwrap());
@@ -197,8 +197,8 @@ fn time(draw: &mut Draw, world: &World) -> Option<Timestamp> {
     draw.maybe(3, |draw| Timestamp::from_millis(NOW.millis() + draw.below(past as usize + 2) as u64))
 }
 
-fn wants<T: PartialEq>(wanted: &Option<T>, has: Option<&T>) -> bool {
-    wanted.is_none() || wanted.as_ref() == has
+fn matches_if_set<T: PartialEq>(wanted: &Option<T>, actual: Option<&T>) -> bool {
+    wanted.is_none() || wanted.as_ref() == actual
 }
 
 fn within(since: Option<Timestamp>, until: Option<Timestamp>, at: Timestamp) -> bool {
@@ -242,12 +242,12 @@ fn compare_events(world: &World, draw: &mut Draw, events: &[Event], limit: usize
         .iter()
         .rev()
         .filter(|event| {
-            wants(&filter.company, Some(&event.company))
-                && wants(&filter.domain, event.domain.as_ref())
-                && wants(&filter.source, Some(&event.source))
-                && wants(&filter.event_type, Some(&event.event_type))
-                && wants(&filter.call, Some(&event.call))
-                && wants(&filter.phone, event.phone.as_ref())
+            matches_if_set(&filter.company, Some(&event.company))
+                && matches_if_set(&filter.domain, event.domain.as_ref())
+                && matches_if_set(&filter.source, Some(&event.source))
+                && matches_if_set(&filter.event_type, Some(&event.event_type))
+                && matches_if_set(&filter.call, Some(&event.call))
+                && matches_if_set(&filter.phone, event.phone.as_ref())
                 && within(since, until, event.accepted_at)
         })
         .collect();
@@ -272,15 +272,15 @@ fn compare_log(world: &World, draw: &mut Draw, log: &[LogEntry], limit: usize, (
     };
     let found = pages(|after| store.log(&filter, after, limit).unwrap(), limit, || ());
     let wanted = log.iter().rev().filter(|entry| {
-        wants(&filter.company, Some(&entry.company))
-            && wants(&filter.domain, entry.domain.as_ref())
-            && wants(&filter.subscription, Some(&entry.subscription))
-            && wants(&filter.delivery, entry.delivery.as_ref())
-            && wants(&filter.event_type, Some(&entry.event_type))
-            && wants(&filter.status, Some(&entry.status))
+        matches_if_set(&filter.company, Some(&entry.company))
+            && matches_if_set(&filter.domain, entry.domain.as_ref())
+            && matches_if_set(&filter.subscription, Some(&entry.subscription))
+            && matches_if_set(&filter.delivery, entry.delivery.as_ref())
+            && matches_if_set(&filter.event_type, Some(&entry.event_type))
+            && matches_if_set(&filter.status, Some(&entry.status))
             && filter.response.is_none_or(|response| response == entry.response)
-            && wants(&filter.call, entry.call.as_ref())
-            && wants(&filter.phone, entry.phone.as_ref())
+            && matches_if_set(&filter.call, entry.call.as_ref())
+            && matches_if_set(&filter.phone, entry.phone.as_ref())
             && filter.test.is_none_or(|test| test == entry.test)
             && within(since, until, entry.created)
     });
@@ -304,12 +304,12 @@ fn compare_deliveries(world: &World, draw: &mut Draw, events: &[Event], limit: u
     let all = events.iter().flat_map(|event| store.event_deliveries(event.id).unwrap());
     let wanted: BTreeSet<DeliveryId> = all
         .filter(|delivery| {
-            wants(&filter.company, Some(&world.company_of(delivery)))
-                && wants(&filter.subscription, Some(&delivery.subscription))
-                && wants(&filter.event, Some(&delivery.event))
-                && wants(&filter.event_type, Some(&delivery.event_type))
-                && wants(&filter.call, Some(&delivery.call))
-                && wants(&filter.state, Some(&delivery.state))
+            matches_if_set(&filter.company, Some(&world.company_of(delivery)))
+                && matches_if_set(&filter.subscription, Some(&delivery.subscription))
+                && matches_if_set(&filter.event, Some(&delivery.event))
+                && matches_if_set(&filter.event_type, Some(&delivery.event_type))
+                && matches_if_set(&filter.call, Some(&delivery.call))
+                && matches_if_set(&filter.state, Some(&delivery.state))
                 && within(since, until, delivery.id.timestamp())
         })
         .map(|delivery| delivery.id)
@@ -334,10 +334,15 @@ fn compare_calls(world: &World, draw: &mut Draw, events: &[Event], limit: usize,
     let mut wanted: Vec<(Company, CallId)> = events
         .iter()
         .filter(|event| {
-            phone.is_none() || (wants(&phone, event.phone.as_ref()) && wants(&filter.domain, event.domain.as_ref()))
+            phone.is_none()
+                || (matches_if_set(&phone, event.phone.as_ref())
+                    && matches_if_set(&filter.domain, event.domain.as_ref()))
         })
         .filter(|event| seen.insert((event.company.clone(), event.call.clone())))
-        .filter(|event| wants(&filter.company, Some(&event.company)) && wants(&filter.domain, event.domain.as_ref()))
+        .filter(|event| {
+            matches_if_set(&filter.company, Some(&event.company))
+                && matches_if_set(&filter.domain, event.domain.as_ref())
+        })
         .filter(|event| within(since, until, event.id.timestamp()))
         .map(|event| (event.company.clone(), event.call.clone()))
         .collect();
@@ -355,7 +360,8 @@ fn compare_calls(world: &World, draw: &mut Draw, events: &[Event], limit: usize,
         let numbers = filter.phone.as_ref().is_none_or(|phone| messages.iter().any(|message| message.to == *phone));
         let times =
             since.is_none_or(|since| thread.last_at >= since) && until.is_none_or(|until| thread.first_at < until);
-        let own = wants(&filter.company, Some(&company)) && wants(&filter.domain, thread.domain.as_ref());
+        let own =
+            matches_if_set(&filter.company, Some(&company)) && matches_if_set(&filter.domain, thread.domain.as_ref());
         wanted.extend((numbers && times && own).then_some(thread.id));
     }
     let ids: BTreeSet<_> = found.iter().map(|shown| shown.thread.id).collect();
