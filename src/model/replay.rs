@@ -208,7 +208,7 @@ fn next_of(turn: &Turn<'_>, replay: &mut ReplayRecord) -> Result<Vec<(Delivery, 
             Ok(None) => {}
             Ok(Some((delivery, before))) => {
                 replay.outstanding.push(sequence);
-                requeued.push((requeued_now(turn, delivery), before));
+                requeued.push((for_replay(turn, delivery), before));
             }
             Err(error) => {
                 failed = Some(error);
@@ -222,13 +222,13 @@ fn next_of(turn: &Turn<'_>, replay: &mut ReplayRecord) -> Result<Vec<(Delivery, 
         return Err(error);
     }
     if let Err(damage) = result {
-        // Unreadable records are skipped; the rest of the queue continues.
+        // The replay ends at an unreadable record; the rest of the queue is not affected.
         tracing::error!("a replay ends early: {damage}");
     }
     Ok(requeued)
 }
 
-fn requeued_now(turn: &Turn<'_>, delivery: Delivery) -> Delivery {
+fn for_replay(turn: &Turn<'_>, delivery: Delivery) -> Delivery {
     let give_up_at = turn.now.plus(turn.settings.give_up_after);
     // It was requested now, however old it is.
     Delivery { state: State::Pending, due: turn.now, give_up_at, expire_at: None, replay: true, ..delivery }
