@@ -4,11 +4,12 @@
 //! delivered. This is the map of the modules. The path of one event:
 //!
 //! 1. [`http`] reads and authorises the request; [`core::event`] makes a valid event of it.
-//! 2. [`store`] finds the matching subscriptions ([`core::subscription`]), and its committer writes the event and its
-//!    deliveries in one commit. Once that is durable, and not before, the producer gets `202`.
+//! 2. [`store`] hands it to the [`engine`], whose writer lets [`model`] find the matching subscriptions
+//!    ([`core::subscription`]) and writes the event and its deliveries in one commit. Once that is durable, and not before,
+//!    the producer gets `202`.
 //! 3. [`dispatch`] decides which delivery is next (`dispatch::lanes`) and gives it to a free sender thread, which
 //!    renders ([`core::payload`]), signs ([`core::signature`]) and posts it ([`sender`]).
-//! 4. [`core::retry::judge`] decides the delivery's new state, and the committer writes that with the attempt's log
+//! 4. [`core::retry::judge`] decides the delivery's new state, and the writer writes that with the attempt's log
 //!    entry in one commit.
 //!
 //! After a restart, stored deliveries take the same path from 3 on; there is no other.
@@ -17,7 +18,9 @@
 //! |---|---|---|
 //! | [`core`] | values and rules; no I/O, clock, threads or randomness | nothing else |
 //! | [`config`] | layers of settings, checked into values | core |
-//! | [`store`] | storage: the only module with sled and bincode | core |
+//! | [`model`] | every decision about what is kept, and the records: the only place with bincode | core |
+//! | [`engine`] | what keeps records: the only module with sled | core, model |
+//! | [`store`] | the verbs: how the others ask for what is kept, or change it | core, model, engine |
 //! | [`sender`] | posting: the only module with ureq (and the command line's client) | core |
 //! | [`dispatch`] | which delivery is sent when | core, store, sender |
 //! | [`http`] | the API: the only module that is async | core, store, config, the sender's probe |

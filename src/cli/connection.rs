@@ -10,12 +10,11 @@ use clap::Args;
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 
 use super::exit::Failure;
+use crate::config::DEFAULT_DATA_DIR;
 use crate::core::hidden::Hidden;
 
 /// The default URL: 4665 spells HOOK on a telephone's keypad.
 const DEFAULT_URL: &str = "http://127.0.0.1:4665";
-/// The default data directory.
-const DEFAULT_DATA_DIR: &str = "/var/lib/hookswitch";
 
 /// More than any token file contains.
 const TOKEN_FILE_MOST: u64 = 4096;

@@ -8,11 +8,10 @@ use clap::Args;
 use super::exit::{Exit, Failure};
 use super::table::{Column, Table, json_line};
 use super::text::safe;
+use crate::config::DEFAULT_DATA_DIR;
 use crate::service::{DataDirHold, DataDirLock};
 use crate::store::offline::{self, Findings, Salvaged};
 
-/// The default data directory.
-const DEFAULT_DATA_DIR: &str = "/var/lib/hookswitch";
 /// Maximum lost deliveries listed.
 const NAMED_MOST: usize = 20;
 
@@ -22,7 +21,7 @@ const NAMED_MOST: usize = 20;
 Without FILE the data directory is read (--data-dir, HOOKSWITCH_DATA_DIR, or
 /var/lib/hookswitch), on which no daemon may run. Nothing in it is changed;
 scratch files go to the directory for temporary files (TMPDIR) and need about
-the room of DIR/state. Exit status 0 if all is well, 74 if
+the size of DIR/state. Exit status 0 if all is well, 74 if
 something is wrong: each fault is listed with its file and byte.
 
 --salvage writes what can be read to NEWDIR, which must be empty or not there,

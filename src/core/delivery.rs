@@ -74,6 +74,27 @@ impl Delivery {
             ..self
         }
     }
+
+    /// A pending `call.new` of the call "c", due when it was created. The ids of its subscription and event are its
+    /// subscription number and sequence number.
+    #[cfg(test)]
+    pub fn for_test(id: DeliveryId) -> Self {
+        Self {
+            id,
+            subscription: SubscriptionId::from_bits(u128::from(id.subscription_number())),
+            event: EventId::from_bits(u128::from(id.sequence())),
+            event_type: EventType::parse("call.new").unwrap(),
+            call: CallId::parse("c").unwrap(),
+            state: State::Pending,
+            attempts: 0,
+            due: id.timestamp(),
+            give_up_at: Timestamp::MAX,
+            expire_at: None,
+            first_failed_at: None,
+            last_response: None,
+            replay: false,
+        }
+    }
 }
 
 /// The delivery's state once the store has recorded an attempt or expiry whose result is `after`, at `now`. `owed` is

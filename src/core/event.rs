@@ -161,6 +161,26 @@ pub struct Event {
     pub data: String,
 }
 
+#[cfg(test)]
+impl Event {
+    /// A `call.new` of the company "acme" and the call "c" with these data, at time zero.
+    pub fn for_test(data: &str) -> Self {
+        Self {
+            id: EventId::from_bits(1),
+            accepted_at: Timestamp::ZERO,
+            occurred_at: Timestamp::ZERO,
+            event_type: EventType::parse("call.new").unwrap(),
+            company: Company::parse("acme").unwrap(),
+            domain: None,
+            source: Source::Api,
+            producer_id: None,
+            call: CallId::parse("c").unwrap(),
+            phone: None,
+            data: data.to_owned(),
+        }
+    }
+}
+
 impl NewEvent {
     /// The event, accepted as `id` at `now`; `occurred_at` defaults to `now`.
     pub fn accepted(self, id: EventId, now: Timestamp) -> Event {

@@ -117,7 +117,7 @@ fn members_as_written(data: &RawValue) -> Vec<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::event::{CallId, Company, Domain, EventType, Source};
+    use crate::core::event::{CallId, Company, Domain, Source};
     use crate::core::id::EventId;
     use crate::core::time::Timestamp;
 
@@ -126,14 +126,11 @@ mod tests {
             id: EventId::from_bits(0x0199_0000_0000_1234_5678_9abc_def0_1122),
             accepted_at: Timestamp::from_millis(1_790_000_001_000),
             occurred_at: Timestamp::from_millis(1_790_000_000_123),
-            event_type: EventType::parse("call.new").unwrap(),
             company: Company::parse("acme \"&\" sons").unwrap(),
             domain: Some(Domain::parse("www.acme.example").unwrap()),
             source: Source::LeadConnect,
-            producer_id: None,
             call: CallId::parse("c1").unwrap(),
-            phone: None,
-            data: data.to_owned(),
+            ..Event::for_test(data)
         }
     }
 

@@ -86,29 +86,13 @@ pub fn retry_after(answer: &Answer, now: Timestamp) -> Option<Duration> {
 mod tests {
     use super::*;
     use crate::core::attempt::Fault;
-    use crate::core::delivery::State;
-    use crate::core::event::{CallId, EventType};
-    use crate::core::id::{DeliveryId, EventId, SubscriptionId};
+    use crate::core::id::DeliveryId;
 
     const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
     const HOUR: Duration = Duration::from_secs(3600);
 
     fn delivery(attempts: u32) -> Delivery {
-        Delivery {
-            id: DeliveryId::new(NOW, 1, 1),
-            subscription: SubscriptionId::from_bits(1),
-            event: EventId::from_bits(1),
-            event_type: EventType::parse("call.new").unwrap(),
-            call: CallId::parse("c").unwrap(),
-            state: State::Pending,
-            attempts,
-            due: NOW,
-            give_up_at: NOW.plus(72 * HOUR),
-            expire_at: None,
-            first_failed_at: None,
-            last_response: None,
-            replay: false,
-        }
+        Delivery { attempts, give_up_at: NOW.plus(72 * HOUR), ..Delivery::for_test(DeliveryId::new(NOW, 1, 1)) }
     }
 
     fn answer(status: u16, retry_after: Option<&str>) -> Outcome {

@@ -235,7 +235,7 @@ impl DispatchLoop {
                 self.shared.clock.reading().outward_time(next),
             ),
             Transition::Closed => {
-                tracing::info!("the receiver of {id} recovered; {waiting} waiting deliveries follow in order")
+                tracing::info!("the receiver of {id} recovered; {waiting} waiting deliveries follow in order");
             }
         }
     }

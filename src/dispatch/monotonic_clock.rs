@@ -102,27 +102,19 @@ fn between(from: Timestamp, to: Timestamp) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::event::{CallId, EventType};
-    use crate::core::id::{DeliveryId, EventId, SubscriptionId};
+    use crate::core::id::DeliveryId;
 
     const HOUR: i64 = 3_600_000;
     const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
 
     fn delivery(state: State, due: Timestamp) -> Delivery {
         Delivery {
-            id: DeliveryId::new(NOW, 1, 1),
-            subscription: SubscriptionId::from_bits(1),
-            event: EventId::from_bits(1),
-            event_type: EventType::parse("call.new").unwrap(),
-            call: CallId::parse("c").unwrap(),
             state,
-            attempts: 0,
             due,
             give_up_at: NOW.moved(72 * HOUR),
             expire_at: Some(NOW.moved(HOUR / 6)),
             first_failed_at: Some(NOW),
-            last_response: None,
-            replay: false,
+            ..Delivery::for_test(DeliveryId::new(NOW, 1, 1))
         }
     }
 

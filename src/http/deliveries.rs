@@ -158,24 +158,16 @@ mod tests {
     fn only_unfinished_deliveries_show_a_next_attempt() {
         let at = Timestamp::from_millis(1_790_000_000_000);
         let mut delivery = Delivery {
-            id: DeliveryId::new(at, 3, 42),
-            subscription: SubscriptionId::from_bits(1),
-            event: EventId::from_bits(2),
-            event_type: EventType::parse("call.new").unwrap(),
-            call: CallId::parse("c-1").unwrap(),
             state: State::Retrying,
             attempts: 2,
-            due: at,
             give_up_at: at,
-            expire_at: None,
-            first_failed_at: None,
             last_response: Some(500),
-            replay: false,
+            ..Delivery::for_test(DeliveryId::new(at, 3, 42))
         };
         let time = at.to_string();
         let mut wanted = serde_json::json!({
             "id": delivery.id.to_string(), "event_id": delivery.event.to_string(), "event": "call.new",
-            "subscription": delivery.subscription.to_string(), "call": "c-1", "sequence": 42, "state": "retrying",
+            "subscription": delivery.subscription.to_string(), "call": "c", "sequence": 42, "state": "retrying",
             "attempts": 2, "created": time, "next_attempt": time, "give_up_at": time, "expires_at": null,
             "last_response": 500,
         });

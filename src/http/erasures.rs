@@ -93,13 +93,12 @@ fn order(document: &Document) -> Result<Order, Problem> {
             "phone" => phone = invalid.check("/phone", string().and_then(|text| super::query::text(&text))),
             "deliveries" if text::Kind::of(value) == text::Kind::Null => {}
             "deliveries" => {
-                let read =
-                    string().and_then(|text| match text.as_str() {
-                        "cancel" => Ok(true),
-                        "deliver" => Ok(false),
-                        _ => Err("must be \"cancel\" (what is owed is not sent) or \"deliver\" (it is sent without)"
-                            .to_owned()),
-                    });
+                let read = string().and_then(|text| match text.as_str() {
+                    "cancel" => Ok(true),
+                    "deliver" => Ok(false),
+                    _ => Err("must be \"cancel\" (pending deliveries are not sent) or \"deliver\" (without the data)"
+                        .to_owned()),
+                });
                 cancel = invalid.check("/deliveries", read).unwrap_or(true);
             }
             _ => invalid.add(pointer(name), "is not a member here; there are: company, phone, deliveries"),

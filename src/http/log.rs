@@ -183,8 +183,6 @@ fn whole<'l>(entry: &'l LogEntry, event: Option<&Event>) -> Whole<'l> {
 mod tests {
     use super::super::export::tests::entry;
     use super::*;
-    use crate::core::event::Source;
-    use crate::core::id::EventId;
     use crate::core::subscription::{Format, Layout, Nested};
 
     #[test]
@@ -193,22 +191,6 @@ mod tests {
         assert_eq!(response("none"), Ok(None));
         for wrong in ["", "99", "1000", "4xx", "-1"] {
             assert!(response(wrong).is_err(), "{wrong}");
-        }
-    }
-
-    fn event() -> Event {
-        Event {
-            id: EventId::from_bits(1),
-            accepted_at: Timestamp::ZERO,
-            occurred_at: Timestamp::ZERO,
-            event_type: EventType::parse("call.new").unwrap(),
-            company: Company::parse("acme").unwrap(),
-            domain: None,
-            source: Source::Api,
-            producer_id: None,
-            call: CallId::parse("c").unwrap(),
-            phone: None,
-            data: r#"{"call_id":"c","n":1.50}"#.to_owned(),
         }
     }
 
@@ -223,7 +205,8 @@ mod tests {
             body: b"not \xff here".to_vec(),
             truncated: true,
         });
-        let shown = serde_json::to_value(whole(&attempt, Some(&event()))).unwrap();
+        let shown =
+            serde_json::to_value(whole(&attempt, Some(&Event::for_test(r#"{"call_id":"c","n":1.50}"#)))).unwrap();
         assert_eq!(shown["response"], 404);
         let body = r#"{"event":"call.new","call_id":"c","n":1.50}"#;
         let wanted = serde_json::json!({"headers": {"webhook-id": "evt_1", "X-Key": null}, "body": body});

@@ -143,3 +143,80 @@ fn deliveries_for(event: &Event, registry: &Registry, sequences: &mut HashMap<u3
     });
     deliveries.collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::in_memory::{InMemory, draft, event};
+    use crate::model::subscriptions;
+
+    fn with_subscriptions(count: usize) -> InMemory {
+        let mut engine = InMemory::new();
+        for _ in 0..count {
+            engine.decide(|turn| subscriptions::create(turn, draft("acme"))).0.unwrap();
+        }
+        engine
+    }
+
+    fn sequences(outcome: &crate::model::turn::Outcome) -> Vec<(u32, u64)> {
+        let owed = outcome.events.iter().flat_map(|event| match event {
+            StoreEvent::Owed(deliveries) => deliveries.clone(),
+            _ => Vec::new(),
+        });
+        owed.map(|delivery| (delivery.id.subscription_number(), delivery.id.sequence())).collect()
+    }
+
+    #[test]
+    fn each_matching_subscription_gets_a_delivery_with_its_next_sequence_number() {
+        let mut engine = with_subscriptions(2);
+        let (accepted, outcome) = engine.decide(|turn| accept(turn, vec![event("a", None), event("b", None)]));
+        assert_eq!(accepted.unwrap().iter().map(|it| it.deliveries).collect::<Vec<_>>(), [2, 2]);
+        assert_eq!(sequences(&outcome), [(1, 1), (2, 1), (1, 2), (2, 2)]);
+        let (_, outcome) = engine.decide(|turn| accept(turn, vec![event("c", None)]));
+        assert_eq!(sequences(&outcome), [(1, 3), (2, 3)], "they go on in the next turn");
+        assert_eq!((outcome.tally.accepted, outcome.deliveries), (1, 2));
+        assert_eq!(engine.written()[2..], ["events"; 3]);
+    }
+
+    #[test]
+    fn a_repeated_id_is_answered_as_the_first_and_writes_nothing_until_its_window_is_over() {
+        let mut engine = with_subscriptions(1);
+        let post = |engine: &mut InMemory| engine.decide(|turn| accept(turn, vec![event("a", Some("one"))]));
+        let first = post(&mut engine).0.unwrap()[0];
+        let written = engine.written().len();
+        let (again, outcome) = post(&mut engine);
+        assert_eq!(again.unwrap(), [Accepted { duplicate: true, ..first }]);
+        assert_eq!((outcome.tally.repeated, engine.written().len()), (1, written));
+        engine.now = engine.now.plus(engine.settings.idempotency_window);
+        let later = post(&mut engine).0.unwrap()[0];
+        assert!(!later.duplicate && later.id > first.id);
+    }
+
+    #[test]
+    fn a_batch_that_gives_an_id_to_other_content_is_refused_as_a_whole() {
+        let mut engine = with_subscriptions(1);
+        engine.decide(|turn| accept(turn, vec![event("a", Some("one"))])).0.unwrap();
+        let written = engine.written().len();
+        for (batch, pointer) in [
+            (vec![event("x", None), event("b", Some("one"))], "/1/id"),
+            (vec![event("x", Some("two")), event("y", Some("two"))], "/1/id"),
+        ] {
+            let (refused, outcome) = engine.decide(|turn| accept(turn, batch));
+            let Err(StoreError::Invalid(invalid)) = refused else { panic!("{refused:?}") };
+            assert_eq!(invalid.errors[0].pointer, pointer);
+            assert!(outcome.events.is_empty() && engine.written().len() == written);
+        }
+        let (accepted, _) = engine.decide(|turn| accept(turn, vec![event("x", Some("two"))]));
+        assert!(!accepted.unwrap()[0].duplicate, "nothing of a refused batch is remembered");
+    }
+
+    #[test]
+    fn a_view_that_cannot_be_read_stops_the_engine_before_anything_is_acknowledged() {
+        let mut engine = with_subscriptions(1);
+        let fault = StoreError::corrupt_state("is damaged");
+        *lock(&engine.view.fault) = Some(fault.clone());
+        let (refused, _) = engine.decide(|turn| accept(turn, vec![event("a", Some("one"))]));
+        assert_eq!(refused, Err(fault.clone()));
+        assert_eq!(engine.view.failure(), Some(fault));
+    }
+}

@@ -21,6 +21,11 @@ impl AcceptedDelivery {
         Some(Self { event: EventId::from_bits(head.id), delivery: owed.id(), record: accepted })
     }
 
+    /// The id of the delivery.
+    pub(crate) const fn delivery(&self) -> DeliveryId {
+        self.delivery
+    }
+
     /// The sequence number of the delivery.
     pub(crate) const fn sequence(&self) -> u64 {
         self.delivery.sequence()

@@ -79,3 +79,87 @@ pub(crate) fn record_probe(turn: &mut Turn<'_>, mut entry: LogEntry) -> AttemptI
     turn.write(vec![Record::of(entry.id.bits(), Box::new(Logged::new(&entry, None)))]);
     entry.id
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::core::delivery::{Delivery, State};
+    use crate::core::time::Timestamp;
+    use crate::model::health::Counts;
+    use crate::model::in_memory::{InMemory, NOW, draft, event, subscription};
+    use crate::model::known::KnownDelivery;
+    use crate::model::{accept, manual};
+
+    fn entry(status: Status, at: Timestamp) -> LogEntry {
+        let delivery = delivery_of(&mut with_a_delivery());
+        let mut entry = LogEntry::without_attempt(&delivery, status, "", &subscription(1), None, at);
+        (entry.attempt, entry.duration) = (1, Duration::from_millis(70));
+        entry
+    }
+
+    fn with_a_delivery() -> InMemory {
+        let mut engine = InMemory::new();
+        engine.decide(|turn| subscriptions::create(turn, draft("acme"))).0.unwrap();
+        engine.decide(|turn| accept::accept(turn, vec![event("a", None)])).0.unwrap();
+        engine
+    }
+
+    fn delivery_of(engine: &mut InMemory) -> Delivery {
+        let first = crate::core::id::DeliveryId::new(NOW, 1, 1);
+        record::find(first, &engine.view).unwrap().unwrap()
+    }
+
+    fn result(delivery: &Delivery, status: Status) -> AttemptResult {
+        let after = Delivery { state: status.into(), attempts: delivery.attempts + 1, ..delivery.clone() };
+        let mut entry = LogEntry::without_attempt(&after, status, "", &subscription(1), None, NOW);
+        entry.attempt = after.attempts;
+        AttemptResult { entry, after, disable: None }
+    }
+
+    fn counts(engine: &InMemory) -> Counts {
+        lock(&engine.registry).counts()
+    }
+
+    #[test]
+    fn health_counts_failures_since_the_last_success() {
+        let at = |second: u64| NOW.plus(Duration::from_secs(second));
+        let failing =
+            [1, 2].iter().fold(Health::default(), |it, second| health_after(it, &entry(Status::Retrying, at(*second))));
+        assert_eq!((failing.failing_since, failing.failures, failing.last_success), (Some(at(1)), 2, None));
+        let well = health_after(failing, &entry(Status::Delivered, at(3)));
+        assert_eq!((well.failing_since, well.failures, well.last_success), (None, 0, Some(at(3))));
+        assert_eq!(well.answer, Some(Duration::from_millis(70)));
+        let again = health_after(well, &entry(Status::Failed, at(4)));
+        assert_eq!((again.failing_since, again.failures, again.last_success), (Some(at(4)), 1, Some(at(3))));
+    }
+
+    #[test]
+    fn an_attempt_moves_its_delivery_and_is_written_with_it() {
+        for (status, wanted) in [
+            (Status::Delivered, Counts::default()),
+            (Status::Retrying, Counts { retrying: 1, ..Counts::default() }),
+            (Status::Failed, Counts { failed: 1, ..Counts::default() }),
+        ] {
+            let mut engine = with_a_delivery();
+            let delivery = delivery_of(&mut engine);
+            let (finished, outcome) = engine.decide(|turn| finish(turn, result(&delivery, status)));
+            finished.unwrap();
+            assert_eq!((counts(&engine), engine.written().last()), (wanted, Some(&"log entries")));
+            assert!(matches!(&outcome.events[..], [StoreEvent::Finished(after)] if after.state == status.into()));
+        }
+    }
+
+    #[test]
+    fn what_was_done_by_hand_while_it_was_attempted_holds() {
+        let mut engine = with_a_delivery();
+        let delivery = delivery_of(&mut engine);
+        let known = KnownDelivery { delivery: delivery.clone(), event: None };
+        engine.decide(|turn| manual::cancel(turn, known, "by hand")).0.unwrap();
+        let (finished, outcome) = engine.decide(|turn| finish(turn, result(&delivery, Status::Retrying)));
+        finished.unwrap();
+        assert!(matches!(&outcome.events[..], [StoreEvent::Finished(after)] if after.state == State::Cancelled));
+        assert_eq!(counts(&engine), Counts::default());
+    }
+}

@@ -15,7 +15,7 @@ use crate::model::settings::Settings;
 use crate::model::turn::{Carried, Context, Outcome, Turn};
 use crate::model::view::{Log, View, ViewMut};
 use crate::model::{
-    accept, attempts, conversations, erase, expiry, maintenance, manual, replay, subscriptions, tokens,
+    accept, attempts, conversations, erase, expiry, maintenance, manual, read_ahead, replay, subscriptions, tokens,
 };
 
 /// An answer waiting for its records to be durable; called with whether they are.
@@ -88,7 +88,13 @@ impl Handler {
         maintenance::begin_expiring(&mut self.carried);
     }
 
-    /// Evicts threads from the cache. Only while everything is durable.
+    /// What was asked to be read of the log has been read.
+    pub(crate) fn insert(&mut self, read: read_ahead::Answer) {
+        self.carried.ahead.insert(read);
+        self.carried.has_work = true;
+    }
+
+    /// All is durable: threads in memory may be forgotten.
     pub(crate) fn evict_threads(&self) {
         conversations::evict(&self.carried.threads);
     }

@@ -15,6 +15,7 @@ use crate::core::time::Timestamp;
 use crate::model::error::StoreError;
 use crate::model::expiry::Expiry;
 use crate::model::lock::lock;
+use crate::model::read_ahead::{self, ReadAhead};
 use crate::model::record::{self, Head, VERSION};
 use crate::model::redactions::Redactions;
 use crate::model::registry::Registry;
@@ -256,6 +257,7 @@ impl InMemory {
         let carried = Carried {
             threads: Arc::default(),
             redactions: Arc::new(Redactions::default()),
+            ahead: ReadAhead::default(),
             expiry: Expiry::default(),
             progress: Progress { subscriptions: None, tokens: None, ..Progress::default() },
             has_work: false,
@@ -280,6 +282,10 @@ impl InMemory {
         let mut outcome = turn.outcome;
         report::take_in_all(std::mem::take(&mut outcome.heard), &self.view);
         self.log.records.extend(written.0);
+        for request in std::mem::take(&mut outcome.requests) {
+            self.carried.ahead.insert(read_ahead::read(&self.log, request));
+            self.carried.has_work = true;
+        }
         (answer, outcome)
     }
 

@@ -5,11 +5,12 @@
 //! Each call does a bounded amount, so that nobody waiting for a commit notices.
 
 use crate::core::attempt::Status;
+use crate::core::delivery::Delivery;
 use crate::core::seal::Keyring;
 use crate::core::subscription::Subscription;
 use crate::model::error::StoreError;
 use crate::model::lock::lock;
-use crate::model::manual::{ENDED_AT_ONCE, cancel_all, end, event_of};
+use crate::model::manual::{ENDED_AT_ONCE, cancel_all, end, has_events};
 use crate::model::notice::StoreEvent;
 use crate::model::record::{self, Forgotten, Record, SubscriptionRemoved, SubscriptionStateRecord};
 use crate::model::registry::Registry;
@@ -46,14 +47,17 @@ pub(crate) fn run_some(turn: &mut Turn<'_>) -> Result<(), StoreError> {
     let cancelling = cancel_deleted(turn)?;
     let discarding = replay::discard_some(turn)?;
     let replaying = replay::replay_some(turn)?;
+    let mut ending = false;
     if let Some(number) = turn.carried.progress.ending {
-        turn.carried.progress.ending = end_expired(turn, number)?;
+        (turn.carried.progress.ending, ending) = end_old(turn, number)?;
     }
     if let Some(after) = turn.carried.progress.threads.take() {
         turn.carried.progress.threads = conversations::remove_expired(turn, &after)?;
     }
-    let more = turn.carried.progress.ending.is_some() || turn.carried.progress.threads.is_some();
-    turn.carried.has_work = cancelling || discarding || replaying || more;
+    turn.carried.has_work = cancelling || discarding || replaying || ending || turn.carried.progress.threads.is_some();
+    if !turn.carried.has_work {
+        turn.carried.ahead.forget_events();
+    }
     Ok(())
 }
 
@@ -102,13 +106,12 @@ fn cancel_deleted(turn: &mut Turn<'_>) -> Result<bool, StoreError> {
         turn.write(vec![Record::from(SubscriptionRemoved(number))]);
         return Ok(!lock(turn.registry).deleted().is_empty());
     }
-    cancel_all(turn, number, &left, "its subscription was deleted");
-    Ok(true)
+    Ok(cancel_all(turn, number, &left, "its subscription was deleted"))
 }
 
-/// Ends deliveries, of some subscriptions from `number` on, whose events have expired; returns the number to continue
-/// with, if any.
-fn end_expired(turn: &mut Turn<'_>, number: u32) -> Result<Option<u32>, StoreError> {
+/// Ends what some subscriptions, from `number` on, are owed of events whose time is over; gives the
+/// number to go on with, if there is one, and whether that can be done at once.
+fn end_old(turn: &mut Turn<'_>, number: u32) -> Result<(Option<u32>, bool), StoreError> {
     let looked_at: Vec<_> = {
         let registry = lock(turn.registry);
         let some = registry.states_from(number, SUBSCRIPTIONS_AT_ONCE);
@@ -119,21 +122,23 @@ fn end_expired(turn: &mut Turn<'_>, number: u32) -> Result<Option<u32>, StoreErr
         if counts.pending + counts.retrying + counts.failed == 0 {
             continue;
         }
-        left -= end_expired_of(turn, *number, subscription, left)?;
+        let Some(ended) = end_old_of(turn, *number, subscription, left)? else { return Ok((Some(*number), false)) };
+        left -= ended;
         if left == 0 {
-            return Ok(Some(*number));
+            return Ok((Some(*number), true));
         }
     }
-    Ok(looked_at.last().map(|(number, ..)| number + 1))
+    let next = looked_at.last().map(|(number, ..)| number + 1);
+    Ok((next, next.is_some()))
 }
 
-/// Ends at most `most` such deliveries of one subscription; returns how many.
-fn end_expired_of(
+/// Ends at most `most` of them of one subscription; says how many, or `None` if their events are to be read first.
+fn end_old_of(
     turn: &mut Turn<'_>,
     number: u32,
     subscription: &Subscription,
     most: usize,
-) -> Result<usize, StoreError> {
+) -> Result<Option<usize>, StoreError> {
     const WHY: &str = "it was not delivered while its event was kept (`event_age` in [retention])";
     let expired_before = turn.settings.retention.events_over(turn.now);
     let mut ended = 0;
@@ -144,10 +149,15 @@ fn end_expired_of(
             let delivery = record::delivery_of(&value)?;
             (delivery.event.timestamp() < expired_before).then_some(delivery)
         });
-        for delivery in expired {
+        let old: Vec<Delivery> = expired.collect();
+        // Of a dead letter no entry is written.
+        if prefix == keys::OWED && !has_events(turn, &old) {
+            return Ok(None);
+        }
+        for delivery in old {
             ended += 1;
             if delivery.state.is_owed() {
-                let event = event_of(turn, &delivery);
+                let event = turn.carried.ahead.take_event(delivery.event);
                 end(turn, delivery, Status::Expired, WHY, subscription, event);
             } else {
                 turn.write(vec![Record::from(Forgotten(delivery.id))]);
@@ -155,7 +165,7 @@ fn end_expired_of(
             }
         }
     }
-    Ok(ended)
+    Ok(Some(ended))
 }
 
 /// Logs whether all secrets are sealed with the current key, with the number of subscriptions.

@@ -90,18 +90,91 @@ pub(crate) fn end(
     after
 }
 
-/// What a log entry says about a delivery's event. Reads the log: only for maintenance.
-pub(crate) fn event_of(turn: &Turn<'_>, delivery: &Delivery) -> Option<KnownEvent> {
-    query::event(turn.log, delivery.event).ok().flatten().map(KnownEvent::from)
+/// Whether the events of these deliveries were read ahead; if not, that is asked for.
+pub(crate) fn has_events(turn: &mut Turn<'_>, deliveries: &[Delivery]) -> bool {
+    match turn.carried.ahead.has_events(deliveries.iter().map(|delivery| delivery.event)) {
+        Ok(()) => true,
+        Err(request) => {
+            turn.outcome.requests.extend(request);
+            false
+        }
+    }
 }
 
-/// Cancels the deliveries in these values of subscription `number`.
-pub(crate) fn cancel_all(turn: &mut Turn<'_>, number: u32, values: &[(Vec<u8>, Vec<u8>)], why: &str) {
+/// Cancels the deliveries in these values of subscription `number`; false if their events are to be read first.
+pub(crate) fn cancel_all(turn: &mut Turn<'_>, number: u32, values: &[(Vec<u8>, Vec<u8>)], why: &str) -> bool {
     let Some(subscription) = lock(turn.registry).state_mut(number).map(|state| state.subscription.clone()) else {
-        return;
+        return true;
     };
-    for delivery in values.iter().filter_map(|(_, value)| record::delivery_of(value)) {
-        let event = event_of(turn, &delivery);
+    let deliveries: Vec<Delivery> = values.iter().filter_map(|(_, value)| record::delivery_of(value)).collect();
+    if !has_events(turn, &deliveries) {
+        return false;
+    }
+    for delivery in deliveries {
+        let event = turn.carried.ahead.take_event(delivery.event);
         end(turn, delivery, Status::Cancelled, why, &subscription, event);
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::event::Company;
+    use crate::core::id::DeliveryId;
+    use crate::model::in_memory::{InMemory, NOW, draft, event};
+    use crate::model::{accept, subscriptions};
+
+    fn known(engine: &InMemory) -> KnownDelivery {
+        let delivery = record::find(DeliveryId::new(NOW, 1, 1), &engine.view).unwrap().unwrap();
+        let company = Company::parse("acme").unwrap();
+        KnownDelivery { delivery, event: Some(KnownEvent { company, domain: None, phone: None }) }
+    }
+
+    fn with_a_delivery() -> InMemory {
+        let mut engine = InMemory::new();
+        engine.decide(|turn| subscriptions::create(turn, draft("acme"))).0.unwrap();
+        engine.decide(|turn| accept::accept(turn, vec![event("a", None)])).0.unwrap();
+        engine
+    }
+
+    #[test]
+    fn a_retry_is_refused_where_nothing_is_left_to_deliver_or_nowhere_to_deliver_it_to() {
+        let mut engine = with_a_delivery();
+        let known = known(&engine);
+        let later = engine.now.plus(engine.settings.retention.event_age * 2);
+        let cases: [(&str, KnownDelivery, _); 2] = [
+            ("its event is no longer kept", KnownDelivery { event: None, ..known.clone() }, engine.now),
+            ("its event is no longer kept", known.clone(), later),
+        ];
+        for (why, known, now) in cases {
+            engine.now = now;
+            let (refused, outcome) = engine.decide(|turn| retry(turn, known));
+            assert!(matches!(&refused, Err(StoreError::Conflict(said)) if said.starts_with(why)), "{refused:?}");
+            assert!(outcome.events.is_empty());
+        }
+        engine.now = NOW;
+        let id = known.delivery.subscription;
+        engine.decide(|turn| subscriptions::delete(turn, id)).0.unwrap();
+        let (refused, _) = engine.decide(|turn| retry(turn, known));
+        assert!(
+            matches!(&refused, Err(StoreError::Conflict(said)) if said.contains("has been deleted")),
+            "{refused:?}"
+        );
+    }
+
+    #[test]
+    fn a_cancelled_delivery_is_retried_and_cannot_be_cancelled_twice() {
+        let mut engine = with_a_delivery();
+        let known = known(&engine);
+        let cancelled = engine.decide(|turn| cancel(turn, known.clone(), "by hand")).0.unwrap();
+        assert_eq!(cancelled.state, State::Cancelled);
+        let known = KnownDelivery { delivery: cancelled, ..known };
+        let (refused, _) = engine.decide(|turn| cancel(turn, known.clone(), "by hand"));
+        assert_eq!(refused, Err(StoreError::Conflict("it is cancelled already".to_owned())));
+        let (again, outcome) = engine.decide(|turn| retry(turn, known));
+        let again = again.unwrap();
+        assert_eq!((again.state, again.due, again.expire_at), (State::Pending, NOW, None));
+        assert!(matches!(&outcome.events[..], [StoreEvent::Owed(owed)] if *owed == [again]));
     }
 }

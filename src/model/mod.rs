@@ -32,6 +32,7 @@ pub(crate) mod page;
 pub(crate) mod page_size;
 pub(crate) mod progress;
 pub(crate) mod query;
+pub(crate) mod read_ahead;
 pub(crate) mod receipts;
 pub(crate) mod record;
 pub(crate) mod redaction;

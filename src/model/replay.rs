@@ -10,7 +10,8 @@ use std::ops::ControlFlow;
 
 use crate::core::delivery::{Delivery, State};
 use crate::core::event::EventType;
-use crate::core::id::SubscriptionId;
+use crate::core::id::{DeliveryId, SubscriptionId};
+use crate::core::time::Timestamp;
 use crate::model::accepted_delivery::AcceptedDelivery;
 use crate::model::command::Replay;
 use crate::model::error::StoreError;
@@ -30,8 +31,6 @@ use crate::model::view::{Log, View};
 
 /// The maximum number of a replay's deliveries in the queue.
 const REPLAYED_AT_ONCE: usize = 8;
-/// How many events a replay examines between two group commits.
-const EXAMINED_AT_ONCE: usize = 64;
 
 /// Plans a replay: counts what it would requeue. Reads the whole range: not within a turn.
 pub(crate) fn plan(
@@ -57,7 +56,7 @@ pub(crate) fn plan(
         let first = sequences.map_or(accepted.sequence(), |(first, _)| first);
         sequences = Some((first, accepted.sequence()));
         if accepted.is_of(filter.events.iter().map(EventType::as_str))
-            && requeueable(view, number, &accepted, filter.failed_only)?.is_some()
+            && prior_state(view, accepted.delivery(), filter.failed_only)?.is_some()
         {
             queued += 1;
         }
@@ -71,21 +70,15 @@ pub(crate) fn plan(
     })
 }
 
-/// The delivery as it would be requeued, and its current state; `None` if it is pending already, or is not a dead
-/// letter and only those are wanted.
-fn requeueable(
-    view: &dyn View,
-    number: u32,
-    accepted: &AcceptedDelivery,
-    failed_only: bool,
-) -> Result<Option<(Delivery, PriorState)>, StoreError> {
-    let has = |prefix| view.get(&keys::sequence(prefix, number, accepted.sequence())).map(|value| value.is_some());
+/// Where a delivery stands that would go out again; `None` if it waits anyway, or is not a dead letter where only those are
+/// wanted.
+fn prior_state(view: &dyn View, id: DeliveryId, failed_only: bool) -> Result<Option<PriorState>, StoreError> {
+    let has = |prefix| view.get(&keys::delivery(prefix, id)).map(|value| value.is_some());
     let dead = has(keys::DEAD)?;
     if has(keys::OWED)? || (failed_only && !dead) {
         return Ok(None);
     }
-    let before = PriorState::from(dead.then_some(State::Failed));
-    Ok(accepted.initial().map(|delivery| (delivery, before)))
+    Ok(Some(PriorState::from(dead.then_some(State::Failed))))
 }
 
 /// Starts a replay.
@@ -135,14 +128,14 @@ pub(crate) fn discard_some(turn: &mut Turn<'_>) -> Result<bool, StoreError> {
         turn.write(vec![Record::from(DiscardRecord { last: 0, ..discard })]);
         return Ok(discards.len() > 1);
     }
-    cancel_all(turn, discard.number, &left, "what waited for its subscription was discarded");
-    Ok(true)
+    Ok(cancel_all(turn, discard.number, &left, "what waited for its subscription was discarded"))
 }
 
 /// Requeues the next few deliveries of each subscription's oldest replay; returns whether there are more to requeue at
 /// once.
 pub(crate) fn replay_some(turn: &mut Turn<'_>) -> Result<bool, StoreError> {
     let replays = lock(turn.registry).replays();
+    turn.carried.ahead.keep_replays(&replays);
     let mut more = false;
     for replay in replays {
         more |= advance(turn, &replay)?;
@@ -179,62 +172,89 @@ fn advance(turn: &mut Turn<'_>, before: &ReplayRecord) -> Result<bool, StoreErro
     Ok(more)
 }
 
-/// The next deliveries to requeue; advances the replay past them.
-fn next_of(turn: &Turn<'_>, replay: &mut ReplayRecord) -> Result<Vec<(Delivery, PriorState)>, StoreError> {
-    let (mut examined, mut requeued) = (0, Vec::new());
-    let (number, first, last) = (replay.number, replay.next, replay.last);
-    let mut failed = None;
-    replay.next = last + 1;
-    let passed = |head: Head, payload: &[u8]| {
-        AcceptedDelivery::read(number, head, payload).map(|accepted| accepted.sequence() < first)
+/// The next deliveries to requeue, of those read ahead; advances the replay past them.
+fn next_of(turn: &mut Turn<'_>, replay: &mut ReplayRecord) -> Result<Vec<(Delivery, PriorState)>, StoreError> {
+    let mut requeued = Vec::new();
+    let candidates = match turn.carried.ahead.candidates(replay) {
+        Ok(candidates) => candidates,
+        Err(request) => {
+            turn.outcome.requests.extend(request);
+            return Ok(requeued);
+        }
     };
-    let result = turn.log.ascending(Term::Owed(number), &passed, &mut |head, payload| {
-        let Some(accepted) = AcceptedDelivery::read(number, head, payload) else {
-            return Ok(ControlFlow::Continue(()));
-        };
-        let sequence = accepted.sequence();
-        let full = examined == EXAMINED_AT_ONCE || replay.outstanding.len() == REPLAYED_AT_ONCE;
-        if full && sequence <= last {
-            replay.next = sequence;
+    let give_up_at = turn.now.plus(turn.settings.give_up_after);
+    while let Some(delivery) = candidates.deliveries.front() {
+        replay.next = delivery.id.sequence();
+        if replay.outstanding.len() == REPLAYED_AT_ONCE {
+            return Ok(requeued);
         }
-        if full || sequence > last {
-            return Ok(ControlFlow::Break(()));
+        let prior = prior_state(turn.view, delivery.id, replay.failed_only);
+        let before = prior.inspect_err(|error| turn.view.note_failure(error.clone()))?;
+        if let Some((delivery, before)) = candidates.deliveries.pop_front().zip(before) {
+            replay.outstanding.push(delivery.id.sequence());
+            requeued.push((for_replay(delivery, turn.now, give_up_at), before));
         }
-        examined += 1;
-        if !accepted.is_of(replay.events.iter().map(String::as_str)) {
-            return Ok(ControlFlow::Continue(()));
-        }
-        match requeueable(turn.view, number, &accepted, replay.failed_only) {
-            Ok(None) => {}
-            Ok(Some((delivery, before))) => {
-                replay.outstanding.push(sequence);
-                requeued.push((for_replay(turn, delivery), before));
-            }
-            Err(error) => {
-                failed = Some(error);
-                return Ok(ControlFlow::Break(()));
-            }
-        }
-        Ok(ControlFlow::Continue(()))
-    });
-    if let Some(error) = failed {
-        turn.view.note_failure(error.clone());
-        return Err(error);
     }
-    if let Err(damage) = result {
-        // The replay ends at an unreadable record; the rest of the queue is not affected.
-        tracing::error!("a replay ends early: {damage}");
-    }
+    replay.next = candidates.next;
+    turn.carried.ahead.forget_candidates(replay);
     Ok(requeued)
 }
 
-fn for_replay(turn: &Turn<'_>, delivery: Delivery) -> Delivery {
-    let give_up_at = turn.now.plus(turn.settings.give_up_after);
+fn for_replay(delivery: Delivery, now: Timestamp, give_up_at: Timestamp) -> Delivery {
     // It was requested now, however old it is.
-    Delivery { state: State::Pending, due: turn.now, give_up_at, expire_at: None, replay: true, ..delivery }
+    Delivery { state: State::Pending, due: now, give_up_at, expire_at: None, replay: true, ..delivery }
 }
 
 /// The subscription's number and next sequence number.
 pub(crate) fn next_sequence(registry: &Registry, id: SubscriptionId) -> Option<(u32, u64)> {
     registry.get(id).map(|state| (state.subscription.number, state.next_sequence))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::attempt::Status;
+    use crate::model::command::AttemptResult;
+    use crate::model::in_memory::{InMemory, NOW, draft, event, subscription};
+    use crate::model::{accept, attempts, maintenance, record, subscriptions};
+
+    fn finish(engine: &mut InMemory, delivery: &Delivery, status: Status) {
+        let after = Delivery { state: status.into(), attempts: delivery.attempts + 1, ..delivery.clone() };
+        let mut entry =
+            crate::core::attempt::LogEntry::without_attempt(&after, status, "", &subscription(1), None, NOW);
+        entry.attempt = after.attempts;
+        engine.decide(|turn| attempts::finish(turn, AttemptResult { entry, after, disable: None })).0.unwrap();
+    }
+
+    #[test]
+    fn a_replay_puts_back_a_few_at_a_time_in_order_and_ends() {
+        let mut engine = InMemory::new();
+        let id = engine.decide(|turn| subscriptions::create(turn, draft("acme"))).0.unwrap().id;
+        let posted = (0..20).map(|n| event(&format!("c{n}"), None)).collect();
+        engine.decide(|turn| accept::accept(turn, posted)).0.unwrap();
+        let owed = |engine: &InMemory| -> Vec<Delivery> {
+            let found = engine.view.scan(&keys::numbered(keys::OWED, 1), None, 100).unwrap();
+            found.iter().map(|(_, value)| record::delivery_of(value).unwrap()).collect()
+        };
+        for delivery in owed(&engine) {
+            finish(&mut engine, &delivery, Status::Delivered);
+        }
+        let filter = ReplayFilter { since: NOW, until: None, events: Vec::new(), failed_only: false };
+        let planned = plan(&engine.view, &engine.log, 1, 21, filter).unwrap();
+        assert_eq!(planned.queued, 20);
+        engine.decide(|turn| replay(turn, id, &planned)).0.unwrap();
+        let mut seen = Vec::new();
+        while engine.carried.has_work {
+            engine.decide(maintenance::run_some).0.unwrap();
+            let back = owed(&engine);
+            assert!(back.len() <= REPLAYED_AT_ONCE, "{}", back.len());
+            for delivery in back {
+                assert!(delivery.replay);
+                seen.push(delivery.id.sequence());
+                finish(&mut engine, &delivery, Status::Delivered);
+            }
+        }
+        assert_eq!(seen, (1..=20).collect::<Vec<u64>>());
+        assert!(lock(&engine.registry).replays().is_empty(), "it has ended");
+    }
 }

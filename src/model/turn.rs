@@ -11,6 +11,7 @@ use crate::model::conversations::Threads;
 use crate::model::error::StoreError;
 use crate::model::expiry::Expiry;
 use crate::model::notice::{Committed, StoreEvent};
+use crate::model::read_ahead::{ReadAhead, Request};
 use crate::model::record::{Record, Target};
 use crate::model::redactions::Redactions;
 use crate::model::registry::Registry;
@@ -24,7 +25,9 @@ pub(crate) struct Outcome {
     pub(crate) events: Vec<StoreEvent>,
     /// Records to add to the call report, in the order of the log.
     pub(crate) heard: Vec<Record>,
-    /// Measurements.
+    /// What is to be read of the log for a later turn.
+    pub(crate) requests: Vec<Request>,
+    /// What is counted.
     pub(crate) tally: Committed,
     /// The number of created deliveries.
     pub(crate) deliveries: usize,
@@ -36,7 +39,9 @@ pub(crate) struct Carried {
     pub(crate) threads: Arc<Mutex<Threads>>,
     /// Redactions of log entries about to be written.
     pub(crate) redactions: Arc<Redactions>,
-    /// Expiring values.
+    /// What was read of the log for maintenance.
+    pub(crate) ahead: ReadAhead,
+    /// What is forgotten once it is old enough.
     pub(crate) expiry: Expiry,
     /// The progress of maintenance.
     pub(crate) progress: Progress,

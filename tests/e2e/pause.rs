@@ -64,7 +64,7 @@ fn a_deleted_subscription_has_no_deliveries_left() {
     daemon.api().get(&subscription.path()).expect_problem(&[404]);
     daemon.api().get(&format!("{}/secret", subscription.path())).expect_problem(&[404]);
     assert_eq!(daemon.accept(&numbered("c1", 1))["deliveries"], 1);
-    receiver.wait_until("what the kept one is owed", |requests| requests.len() >= 2);
+    receiver.wait_until("the kept deliveries", |requests| requests.len() >= 2);
     let daemon = daemon.kill().start();
     daemon.api().get(&subscription.path()).expect_problem(&[404]);
     daemon.accept(&numbered("c1", 2));

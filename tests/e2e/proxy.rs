@@ -52,7 +52,7 @@ fn serve(mut socket: TcpStream, refusal: Option<&str>, requests: &Watched<Vec<Pr
     let target = request.start.strip_prefix("CONNECT ").and_then(|rest| rest.strip_suffix(" HTTP/1.1")).unwrap();
     assert_eq!(request.header("host"), Some(target));
     requests.change(|requests| {
-        requests.push((target.to_owned(), request.header("proxy-authorization").map(str::to_owned)))
+        requests.push((target.to_owned(), request.header("proxy-authorization").map(str::to_owned)));
     });
     if let Some(refusal) = refusal {
         let _ = socket.write_all(refusal.as_bytes());

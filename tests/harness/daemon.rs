@@ -164,7 +164,11 @@ impl Home {
             let found = stream.text.lines().find_map(|line| line.split_once("listening on ")?.1.split_once("://"));
             found.map(|(_, address)| address.trim().to_owned()).map(Some).or(stream.ended.then_some(None))
         });
-        let Some(Some(address)) = address else { return Err(running) };
+        let Some(Some(address)) = address else {
+            // Standard output may end before the last message is read.
+            running.stderr.wait(Duration::from_secs(1), |stream| stream.ended.then_some(()));
+            return Err(running);
+        };
         let address: SocketAddr = address.parse().expect("an address behind `listening on http://`");
         let client = Client::new(address, Some(self.token()));
         Ok(Daemon { running, address, client, home: self.clone() })

@@ -136,16 +136,10 @@ mod tests {
     fn event(number: u64, name: &str, data: &str) -> Event {
         Event {
             id: EventId::from_bits(u128::from(number)),
-            accepted_at: Timestamp::ZERO,
             occurred_at: Timestamp::from_millis(number),
             event_type: EventType::parse(name).unwrap(),
-            company: Company::parse("acme").unwrap(),
-            domain: None,
-            source: Source::Api,
-            producer_id: None,
-            call: CallId::parse("c").unwrap(),
             phone: (number == 2).then(|| "+12025550143".to_owned()),
-            data: data.to_owned(),
+            ..Event::for_test(data)
         }
     }
 

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::core::delivery::State;
-use crate::core::event::{CallId, EventType};
-use crate::core::id::{EventId, SubscriptionId};
+use crate::core::event::CallId;
 use crate::core::subscription::Ordering;
 
 const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
@@ -41,19 +40,9 @@ impl World {
     fn accept(&mut self, number: u32, sequence: u64) {
         self.lanes.put(
             Delivery {
-                id: DeliveryId::new(NOW, number, sequence),
-                subscription: SubscriptionId::from_bits(u128::from(number)),
-                event: EventId::from_bits(u128::from(sequence)),
-                event_type: EventType::parse("call.new").unwrap(),
                 call: CallId::parse(&sequence.to_string()).unwrap(),
-                state: State::Pending,
-                attempts: 0,
                 due: self.now,
-                give_up_at: Timestamp::MAX,
-                expire_at: None,
-                first_failed_at: None,
-                last_response: None,
-                replay: false,
+                ..Delivery::for_test(DeliveryId::new(NOW, number, sequence))
             },
             self.now,
         );

@@ -10,8 +10,6 @@ use std::time::Duration;
 
 use super::*;
 use crate::core::delivery::{self, State};
-use crate::core::event::{CallId, EventType};
-use crate::core::id::{EventId, SubscriptionId};
 use crate::core::subscription::Ordering;
 
 const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
@@ -93,21 +91,7 @@ struct World {
 impl World {
     /// `read`: it existed before the start and must be read from the store.
     fn new(read: bool, hands: &[Hand], ends: &[End]) -> Self {
-        let delivery = Delivery {
-            id: DeliveryId::new(NOW, 1, 1),
-            subscription: SubscriptionId::from_bits(1),
-            event: EventId::from_bits(1),
-            event_type: EventType::parse("call.new").unwrap(),
-            call: CallId::parse("c").unwrap(),
-            state: State::Pending,
-            attempts: 0,
-            due: NOW,
-            give_up_at: Timestamp::MAX,
-            expire_at: Some(LATE),
-            first_failed_at: None,
-            last_response: None,
-            replay: false,
-        };
+        let delivery = Delivery { expire_at: Some(LATE), ..Delivery::for_test(DeliveryId::new(NOW, 1, 1)) };
         let (first_probe, longest_probe_pause) = (Duration::ZERO, Duration::ZERO);
         let bounds = Bounds::default();
         let mut lanes = Lanes::new(LaneRules {
@@ -179,7 +163,7 @@ impl World {
             }
             Hand::Cancel => self.cancel(),
             Hand::Disable if !self.deleted => {
-                self.changes.push_back(Notification::Terms(Terms { enabled: false, ..TERMS }))
+                self.changes.push_back(Notification::Terms(Terms { enabled: false, ..TERMS }));
             }
             Hand::Enable if !self.deleted => self.changes.push_back(Notification::Terms(TERMS)),
             Hand::Delete if !self.deleted => {

@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::core::delivery::State;
-use crate::core::event::{CallId, EventType};
-use crate::core::id::{EventId, SubscriptionId};
+use crate::core::event::CallId;
 use crate::core::subscription::Ordering;
 
 const SEEDS: u64 = 1_000;
@@ -166,19 +165,10 @@ impl World {
         let last = self.last.entry(number).or_default();
         *last += 1;
         let delivery = Delivery {
-            id: DeliveryId::new(Timestamp::from_millis(1), number, *last),
-            subscription: SubscriptionId::from_bits(u128::from(number)),
-            event: EventId::from_bits(1),
-            event_type: EventType::parse("call.new").unwrap(),
             call: CallId::parse(&self.chance.below(self.size.calls).to_string()).unwrap(),
-            state: State::Pending,
-            attempts: 0,
             due: self.now,
-            give_up_at: Timestamp::MAX,
             expire_at: self.chance.of(1, 20).then(|| self.now.plus(Duration::from_secs(90))),
-            first_failed_at: None,
-            last_response: None,
-            replay: false,
+            ..Delivery::for_test(DeliveryId::new(Timestamp::from_millis(1), number, *last))
         };
         self.track(delivery);
     }

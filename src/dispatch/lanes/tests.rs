@@ -2,8 +2,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::core::delivery::State;
-use crate::core::event::{CallId, EventType};
-use crate::core::id::{EventId, SubscriptionId};
+use crate::core::event::CallId;
 use crate::core::subscription::Ordering;
 
 const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
@@ -53,21 +52,7 @@ fn done(lanes: &mut Lanes, after: Delivery, now: Timestamp) -> Option<Transition
 }
 
 fn delivery(number: u32, sequence: u64, call: &str) -> Delivery {
-    Delivery {
-        id: DeliveryId::new(NOW, number, sequence),
-        subscription: SubscriptionId::from_bits(u128::from(number)),
-        event: EventId::from_bits(u128::from(sequence)),
-        event_type: EventType::parse("call.new").unwrap(),
-        call: CallId::parse(call).unwrap(),
-        state: State::Pending,
-        attempts: 0,
-        due: NOW,
-        give_up_at: Timestamp::MAX,
-        expire_at: None,
-        first_failed_at: None,
-        last_response: None,
-        replay: false,
-    }
+    Delivery { call: CallId::parse(call).unwrap(), ..Delivery::for_test(DeliveryId::new(NOW, number, sequence)) }
 }
 
 /// Starts everything that can start, as (sequence, sequences passed).

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::core::delivery::State;
-use crate::core::event::{CallId, EventType};
-use crate::core::id::{EventId, SubscriptionId};
+use crate::core::event::CallId;
 use crate::core::subscription::Ordering;
 
 const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
@@ -39,19 +38,8 @@ impl Network {
             lanes.put_subscription(number, terms, NOW);
             for sequence in 1..=BACKLOG {
                 let delivery = Delivery {
-                    id: DeliveryId::new(NOW, number, sequence),
-                    subscription: SubscriptionId::from_bits(1),
-                    event: EventId::from_bits(1),
-                    event_type: EventType::parse("call.new").unwrap(),
                     call: CallId::parse(&(sequence % 50).to_string()).unwrap(),
-                    state: State::Pending,
-                    attempts: 0,
-                    due: NOW,
-                    give_up_at: Timestamp::MAX,
-                    expire_at: None,
-                    first_failed_at: None,
-                    last_response: None,
-                    replay: false,
+                    ..Delivery::for_test(DeliveryId::new(NOW, number, sequence))
                 };
                 stored.insert((number, sequence), delivery.clone());
                 lanes.put(delivery, NOW);

@@ -66,6 +66,7 @@ pub(crate) mod marker;
 pub mod offline;
 pub(crate) mod open;
 mod queue;
+mod reader;
 mod retention_worker;
 mod space;
 mod sync;
@@ -84,6 +85,7 @@ use crate::engine::{Engine, Listeners};
 use crate::model::conversations::Threads;
 use crate::model::expiry::Expiry;
 use crate::model::handler::Handler;
+use crate::model::read_ahead::ReadAhead;
 use crate::model::record::CheckpointPosition;
 use crate::model::registry::Registry;
 use crate::model::settings::Settings;
@@ -112,6 +114,7 @@ pub(crate) struct Opened {
 pub(crate) struct Running {
     engine: Arc<Embedded>,
     writer: JoinHandle<()>,
+    reader: JoinHandle<()>,
     worker: retention_worker::Running,
 }
 
@@ -168,6 +171,7 @@ impl Opened {
         let carried = Carried {
             threads,
             redactions: engine.erasures.redactions().clone(),
+            ahead: ReadAhead::default(),
             expiry: Expiry::default(),
             progress: Progress::default(),
             // What was under way when the store was closed goes on.
@@ -178,6 +182,7 @@ impl Opened {
         let handler = Handler::new(settings, applied.last_id, registry.clone(), carried, kept);
         let snapshot_in = Arc::new(AtomicU32::new(0));
         let worker = RetentionWorker { engine: engine.clone(), snapshot_in: snapshot_in.clone(), clock };
+        let (requests, reader) = reader::start(engine.journal.clone(), engine.queue.clone())?;
         let writer = Writer {
             queue: engine.queue.clone(),
             handler: handler.map_err(io::Error::other)?,
@@ -190,10 +195,11 @@ impl Opened {
             location: Location::of(&engine.dir)?,
             snapshot_in,
             frames: Frames::after(applied.batch),
+            reader: requests,
         };
         let writer = std::thread::Builder::new().name("committer".to_owned()).spawn(move || writer.run())?;
         let worker = worker.start()?;
-        Ok(Running { engine, writer, worker })
+        Ok(Running { engine, writer, reader, worker })
     }
 }
 
@@ -201,12 +207,14 @@ impl Running {
     /// Lets the writer write what waits and ends it. What comes afterwards is refused as [`Busy`]. Blocks until the
     /// thread has ended.
     pub(crate) fn stop(self) {
-        let Self { engine, writer, worker } = self;
+        let Self { engine, writer, reader, worker } = self;
         drop(worker);
         engine.queue.tell(Control::Close);
         if writer.join().is_err() {
             tracing::error!("the committer ended in a panic");
         }
+        // It catches its own panics.
+        drop(reader.join());
         if let Err(error) = open::note_reached(&engine.dir, engine.state.durable()) {
             tracing::warn!("how far the state database is could not be noted: {error}");
         }

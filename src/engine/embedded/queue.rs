@@ -9,6 +9,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::model::command::{AttemptResult, Busy, Command};
+use crate::model::read_ahead::Answer;
 use crate::model::settings::Settings;
 
 /// How many commands may wait.
@@ -28,8 +29,10 @@ const BATCH_RESULTS: usize = 4 * BATCH_COMMANDS;
 pub(crate) enum Control {
     /// To close once nothing waits any more.
     Close,
-    /// To stop at once: a checkpoint has failed.
-    Stop,
+    /// To stop at once, and why.
+    Stop(String),
+    /// What it asked to be read of the log.
+    ReadAhead(Answer),
     /// To end what has become too old.
     EndExpired,
     /// To begin a new segment, if the newest is not empty.

@@ -9,7 +9,7 @@
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::mpsc::SyncSender;
+use std::sync::mpsc::{Sender, SyncSender};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -26,6 +26,7 @@ use crate::model::error::u32_of;
 use crate::model::handler::{Answer, Handler};
 use crate::model::lock::lock;
 use crate::model::notice::Committed;
+use crate::model::read_ahead::Request;
 use crate::model::record::{self, CheckpointPosition, Head};
 use crate::model::registry::Registry;
 use crate::model::term::Terms;
@@ -61,6 +62,8 @@ pub(crate) struct Writer {
     /// The newest segment at whose beginning all subscriptions stand, for retention.
     pub(crate) snapshot_in: Arc<AtomicU32>,
     pub(crate) frames: Frames,
+    /// What reads the log for maintenance.
+    pub(crate) reader: Sender<Request>,
 }
 
 /// The frames of the group commit that is being decided.
@@ -144,7 +147,7 @@ impl fmt::Display for Failure {
 #[derive(Default)]
 struct Told {
     closing: bool,
-    stop: bool,
+    stop: Option<String>,
     rotate: bool,
     pings: Vec<SyncSender<()>>,
 }
@@ -165,16 +168,18 @@ impl Writer {
 
     fn work(&mut self) -> Result<(), Failure> {
         let queue = self.queue.clone();
-        let checkpointer = Checkpointer::start(self.state.clone(), move || queue.tell(Control::Stop))
-            .map_err(|error| format!("no thread for checkpoints could be started: {error}"))?;
+        let checkpointer = Checkpointer::start(self.state.clone(), move || {
+            queue.tell(Control::Stop("a checkpoint failed".to_owned()))
+        })
+        .map_err(|error| format!("no thread for checkpoints could be started: {error}"))?;
         let (mut dirty, mut told) = (Dirty::default(), Told::default());
         loop {
             let Batch { control, results, commands } = self.queue.take(self.next_turn(&dirty, told.closing));
             let idle = commands.is_empty() && results.is_empty() && self.handler.has_no_backlog();
             control.into_iter().for_each(|one| self.hear(one, &mut told));
-            if told.stop || checkpointer.failure().is_some() {
+            if let Some(why) = checkpointer.failure().or_else(|| told.stop.take()) {
                 commands.into_iter().for_each(Command::refuse);
-                return Err(checkpointer.failure().unwrap_or_else(|| "a checkpoint failed".to_owned()).into());
+                return Err(why.into());
             }
             let wrote = self.commit(commands, results)?;
             // Who asked may have gone.
@@ -218,7 +223,8 @@ impl Writer {
                 told.closing = true;
                 lock(&self.registry).tokens.note_every_use();
             }
-            Control::Stop => told.stop = true,
+            Control::Stop(why) => told.stop = told.stop.take().or(Some(why)),
+            Control::ReadAhead(answer) => self.handler.insert(answer),
             Control::EndExpired => self.handler.end_expired(),
             Control::Rotate => told.rotate = true,
             Control::Ping(ping) => told.pings.push(ping),
@@ -281,7 +287,7 @@ impl Writer {
             Err(failure) => (Outcome::default(), Err(failure.into())),
         };
         let durable = written.is_ok();
-        let Outcome { events, heard, tally, .. } = outcome;
+        let Outcome { events, heard, tally, requests, .. } = outcome;
         if durable && !events.is_empty() {
             (self.listeners.events)(decided_at, events);
         }
@@ -300,6 +306,10 @@ impl Writer {
             state.check().map_err(|error| error.to_string())?;
         }
         drop(ahead);
+        // Behind the write, so that what it wrote is there to be read.
+        for request in requests {
+            self.reader.send(request).map_err(|_| "the thread that reads the log has ended".to_owned())?;
+        }
         written.map(|(bytes, _)| bytes)
     }
 

@@ -8,8 +8,7 @@ use std::thread;
 
 use super::{LONG, ONE, Receiver, answer, fault, to, transport_with};
 use crate::core::attempt::Fault;
-use crate::core::event::{CallId, Company, Event, EventType, Source};
-use crate::core::id::EventId;
+use crate::core::event::Event;
 use crate::core::json;
 use crate::core::payload;
 use crate::core::subscription::{Format, Layout, Nested};
@@ -44,19 +43,7 @@ fn deepest_event() -> Event {
     }
     data += "}";
     let now = Timestamp::from_millis(1_790_000_000_000);
-    Event {
-        id: EventId::from_bits(1),
-        accepted_at: now,
-        occurred_at: now,
-        event_type: EventType::parse("call.new").unwrap(),
-        company: Company::parse("acme").unwrap(),
-        domain: None,
-        source: Source::Api,
-        producer_id: None,
-        call: CallId::parse("c1").unwrap(),
-        phone: None,
-        data,
-    }
+    Event { accepted_at: now, occurred_at: now, ..Event::for_test(&data) }
 }
 
 /// Everything a sender thread may do, in sequence: the stack needed is that of the deepest.

@@ -7,7 +7,7 @@ use hookswitch::core::event::{Event, NewEvent};
 use hookswitch::core::id::EventId;
 use hookswitch::core::json;
 use hookswitch::core::payload::body;
-use hookswitch::core::subscription::{Format, Layout};
+use hookswitch::core::subscription::{Format, Layout, Nested};
 use hookswitch::core::time::Timestamp;
 use libfuzzer_sys::fuzz_target;
 
@@ -43,11 +43,11 @@ fn check(posted: &str, new: NewEvent) {
         data: new.data,
     };
     for layout in [Layout::Envelope, Layout::Flat] {
-        let sent = String::from_utf8(body(&event, Format::Json, layout)).expect("JSON is text");
+        let sent = String::from_utf8(body(&event, Format::Json, layout, Nested::Brackets).bytes).expect("JSON is text");
         let again = json::parse(&sent).expect("what is sent is JSON");
         let members = json::members(again).expect("an object");
         assert_eq!(json::first_duplicate(&members), None, "{sent}");
-        let form = String::from_utf8(body(&event, Format::Form, layout)).expect("a form is text");
+        let form = String::from_utf8(body(&event, Format::Form, layout, Nested::Brackets).bytes).expect("a form is text");
         assert!(form.is_ascii(), "{form}");
     }
 }
