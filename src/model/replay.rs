@@ -70,8 +70,8 @@ pub(crate) fn plan(
     })
 }
 
-/// Where a delivery stands that would go out again; `None` if it waits anyway, or is not a dead letter where only those are
-/// wanted.
+/// The current state of a delivery that would be requeued; `None` if it is pending already, or is not a dead letter and
+/// only those are wanted.
 fn prior_state(view: &dyn View, id: DeliveryId, failed_only: bool) -> Result<Option<PriorState>, StoreError> {
     let has = |prefix| view.get(&keys::delivery(prefix, id)).map(|value| value.is_some());
     let dead = has(keys::DEAD)?;
@@ -135,7 +135,7 @@ pub(crate) fn discard_some(turn: &mut Turn<'_>) -> Result<bool, StoreError> {
 /// once.
 pub(crate) fn replay_some(turn: &mut Turn<'_>) -> Result<bool, StoreError> {
     let replays = lock(turn.registry).replays();
-    turn.carried.ahead.keep_replays(&replays);
+    turn.carried.ahead.retain_replays(&replays);
     let mut more = false;
     for replay in replays {
         more |= advance(turn, &replay)?;
@@ -196,7 +196,7 @@ fn next_of(turn: &mut Turn<'_>, replay: &mut ReplayRecord) -> Result<Vec<(Delive
         }
     }
     replay.next = candidates.next;
-    turn.carried.ahead.forget_candidates(replay);
+    turn.carried.ahead.drop_candidates(replay);
     Ok(requeued)
 }
 

@@ -81,7 +81,7 @@ pub(crate) fn owed(store: &Store) -> Vec<u64> {
 /// The pending deliveries of subscription 1, in order.
 pub(crate) fn owed_deliveries(store: &Store) -> Vec<Delivery> {
     let owed = store.owed_after(1, 0, 10_000).unwrap();
-    // What the view has may be ahead of what the log shows.
+    // The view may be ahead of the log.
     store.view().settle();
     owed
 }
