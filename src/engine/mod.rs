@@ -1,8 +1,9 @@
-//! Engines: what keeps records. The seam is [`Engine`]; [`embedded`] is the one that there is.
+//! Storage engines. [`Engine`] is the interface; [`embedded`] is its only implementation so far.
 //!
-//! An engine keeps a log of records in the order of their ids and a view of what is true now, runs the command handler of
-//! [`model`](crate::model) once for each group commit, and acknowledges nothing that is not durable. It must not know what
-//! a record means: it is told what it needs of that by a [`Schema`](crate::model::segment::Schema).
+//! An engine stores a log of records ordered by id, and a view of the current state. It runs the command handler of
+//! [`model`](crate::model) once for each group commit and acknowledges only what is durable. It must not know what a
+//! record means: a [`Schema`](crate::model::segment::Schema) tells it which terms to index and how to classify a
+//! record.
 
 pub mod embedded;
 
@@ -18,75 +19,76 @@ use crate::model::redaction::Rule;
 use crate::model::settings::Settings;
 use crate::model::view::{Log, View};
 
-/// How much room there is for what is kept.
+/// Free space on the file system of the data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DiskSpace {
-    /// Bytes that are free for this user.
+    /// Bytes available to this user.
     pub free: u64,
-    /// Bytes that are to stay free.
+    /// Bytes that must stay free.
     pub least: u64,
-    /// Whether nothing new is accepted.
+    /// Whether new data is refused.
     pub low: bool,
 }
 
-/// A backup, to be taken piece by piece. Where one cannot be read, the last piece says so.
+/// A backup, read piece by piece. If it cannot be completed, its last piece says so.
 pub type Pieces = Box<dyn Iterator<Item = Vec<u8>> + Send>;
 
-/// What keeps records. All of it may be called from any thread.
+/// A storage engine. Every method may be called from any thread.
 pub(crate) trait Engine: Send + Sync {
-    /// What is true now.
+    /// The current state.
     fn view(&self) -> &dyn View;
 
-    /// All records that are durable.
+    /// All durable records.
     fn log(&self) -> &dyn Log;
 
-    /// Hands in a command; its reply is called once it is durable, or has failed.
+    /// Queues a command. Its reply is called once the command is durable or has failed.
     ///
     /// # Errors
-    /// The write queue is full, or the store is closing: the reply is dropped uncalled.
+    /// The write queue is full or the store is closing; the reply is dropped uncalled.
     fn submit(&self, command: Command) -> Result<(), Busy>;
 
-    /// Hands in an attempt that ended. Never refused: it has happened.
+    /// Queues the result of an attempt. Never refused: the attempt has already happened.
     fn finish(&self, result: AttemptResult);
 
-    /// Whether there is room for `bytes` of something new.
+    /// Checks that there is space for `bytes` of new data.
     ///
     /// # Errors
-    /// There is not; the sentence names the place, what is free and the key of the configuration.
+    /// There is not. The message names the directory, the free space and the configuration key.
     fn admit(&self, bytes: u64) -> Result<(), String>;
 
-    /// How much room there is.
+    /// The free space.
     fn space(&self) -> DiskSpace;
 
-    /// Why nothing new is accepted for want of room; `None` if it is.
+    /// Why new data is refused for lack of space; `None` if it is accepted.
     fn out_of_space(&self) -> Option<String>;
 
-    /// How many bytes all that is kept takes, as far as that can be seen.
+    /// The size of all stored data in bytes, as far as it can be determined.
     fn bytes(&self) -> u64;
 
-    /// Whether the writer makes a turn within `limit`. Blocks until it has; writes nothing.
+    /// Whether the writer answers within `limit`. Blocks until then; writes nothing.
     fn ping(&self, limit: Duration) -> bool;
 
-    /// From now on these limits and periods hold.
+    /// Applies new limits and retention periods.
     fn reconfigure(&self, settings: Settings);
 
-    /// The bits of the last id of which the view is durable.
+    /// The bits of the last id that is durable in the view.
     fn durable_id(&self) -> u128;
 
-    /// From now on the log is read by this rule, also after a restart, and soon what it takes out is off the disk. Blocks.
+    /// Starts an erasure: reads are redacted by `rule` from now on, also after a restart, and the data is soon removed
+    /// from the disk. Blocks until the rule is durable.
     ///
     /// # Errors
-    /// It could not be written down.
+    /// The rule could not be written.
     fn erase(&self, rule: Rule) -> Result<(), StoreError>;
 
-    /// Begins a backup; `None` if one is being taken already.
+    /// Begins a backup; `None` if another one is running.
     ///
     /// # Errors
-    /// What is kept cannot be read.
+    /// The stored data cannot be read.
     fn backup(&self, now: Timestamp) -> Result<Option<Pieces>, StoreError>;
 }
 
-/// Has the writer do something, and waits for it.
+/// Submits a command and waits for its reply.
 pub(crate) fn wait_for<T: Send + 'static>(
     engine: &dyn Engine,
     command: impl Fn(Reply<T>) -> Command,
@@ -94,7 +96,7 @@ pub(crate) fn wait_for<T: Send + 'static>(
     hand_in(engine, command)?.recv().map_err(|_| StoreError::Unavailable)?
 }
 
-/// Hands the writer something to do; waits for a place in its queue alone.
+/// Submits a command; waits only for a free slot in the write queue.
 pub(crate) fn hand_in<T: Send + 'static>(
     engine: &dyn Engine,
     command: impl Fn(Reply<T>) -> Command,
@@ -110,14 +112,14 @@ pub(crate) fn hand_in<T: Send + 'static>(
     Err(StoreError::Busy)
 }
 
-/// The answers to what was written in one group commit, to be [given](Answers::give) in whichever thread.
+/// The replies of one group commit, to be [sent](Answers::give) from any thread.
 pub struct Answers {
     answers: Vec<Answer>,
     durable: bool,
 }
 
 impl Answers {
-    /// Gives all answers.
+    /// Sends all replies.
     pub fn give(self) {
         for answer in self.answers {
             answer(self.durable);
@@ -125,16 +127,16 @@ impl Answers {
     }
 }
 
-/// Who is told of what.
+/// Callbacks of the engine.
 pub(crate) struct Listeners {
-    /// Hears every event once it is durable, and when it was decided. Must not block.
+    /// Receives all events of a group commit once they are durable, with the time of the decision. Must not block.
     pub(crate) events: Box<dyn Fn(Moment, Vec<StoreEvent>) + Send>,
-    /// Hears, once, that the store has failed, why, and what became of what was accepted.
+    /// Called once when the store has failed, with the reason and what became of accepted data.
     pub(crate) failed: Box<dyn Fn(String) + Send>,
-    /// Hears of every group commit that is durable. Must not block.
+    /// Called after every durable group commit. Must not block.
     pub(crate) committed: Box<dyn Fn(Committed) + Send>,
-    /// Gets the answers of each group commit, to be given. Must not block.
+    /// Receives the replies of each group commit, to be sent. Must not block.
     pub(crate) answered: Box<dyn Fn(Answers) + Send>,
-    /// Tells the time.
+    /// The clock.
     pub(crate) clock: Box<dyn Fn() -> Timestamp + Send>,
 }

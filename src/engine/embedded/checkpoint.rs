@@ -1,6 +1,6 @@
 //! The thread that writes checkpoints, so that no commit waits for one.
 //!
-//! Knows nothing of what is in them. One at a time; the committer asks, and goes on.
+//! Knows nothing of their contents. One checkpoint runs at a time; the writer requests one and continues.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -10,8 +10,8 @@ use crate::engine::embedded::kv::{CheckpointMeta, Kv};
 
 #[derive(Default)]
 struct Slot {
-    asked: Option<CheckpointMeta>,
-    /// Whether one is being written, or is about to be.
+    requested: Option<CheckpointMeta>,
+    /// Whether a checkpoint is running or requested.
     busy: bool,
     stop: bool,
     failure: Option<String>,
@@ -25,48 +25,47 @@ struct Shared {
 
 /// The running thread.
 pub(crate) struct Checkpointer {
-    state: Arc<Kv>,
+    kv: Arc<Kv>,
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Checkpointer {
-    /// Starts the thread. `failed` is called, from it, if a checkpoint fails; no more are written then.
+    /// Starts the thread. If a checkpoint fails, `failed` is called from it and no more checkpoints are written.
     ///
     /// # Errors
-    /// There is no thread to be had.
-    pub(crate) fn start(state: Arc<Kv>, failed: impl Fn() + Send + 'static) -> std::io::Result<Self> {
+    /// The thread cannot be started.
+    pub(crate) fn start(kv: Arc<Kv>, failed: impl Fn() + Send + 'static) -> std::io::Result<Self> {
         let shared = Arc::new(Shared::default());
-        let (of_thread, written) = (shared.clone(), state.clone());
+        let (of_thread, written) = (shared.clone(), kv.clone());
         let thread = std::thread::Builder::new()
             .name("checkpointer".to_owned())
             .spawn(move || of_thread.serve(&written, &failed))?;
-        Ok(Self { state, shared, thread: Some(thread) })
+        Ok(Self { kv, shared, thread: Some(thread) })
     }
 
-    /// Whether no checkpoint is under way, and none has failed.
+    /// Whether no checkpoint is running and none has failed.
     pub(crate) fn is_free(&self) -> bool {
         let slot = self.shared.lock();
         !slot.busy && slot.failure.is_none()
     }
 
-    /// Begins a checkpoint of all changes so far, with which the journal is taken in as far as
-    /// `mark` says; does nothing unless it [is free](Self::is_free).
-    pub(crate) fn begin(&self, mark: CheckpointMeta) {
+    /// Begins a checkpoint of all changes so far, with the metadata `meta`; does nothing unless [free](Self::is_free).
+    pub(crate) fn begin(&self, meta: CheckpointMeta) {
         let mut slot = self.shared.lock();
         if slot.busy || slot.failure.is_some() {
             return;
         }
-        self.state.freeze();
-        slot.asked = Some(mark);
+        self.kv.freeze();
+        slot.requested = Some(meta);
         slot.busy = true;
         self.shared.changed.notify_all();
     }
 
-    /// Waits until no checkpoint is under way.
+    /// Waits until no checkpoint is running.
     ///
     /// # Errors
-    /// Why one failed, now or before.
+    /// Why a checkpoint failed, now or earlier.
     pub(crate) fn settle(&self) -> Result<(), String> {
         let mut slot = self.shared.lock();
         while slot.busy && slot.failure.is_none() {
@@ -85,21 +84,21 @@ impl Drop for Checkpointer {
     fn drop(&mut self) {
         self.shared.lock().stop = true;
         self.shared.changed.notify_all();
-        // It catches its own panics, and has told of them.
+        // The thread catches its own panics and has reported them.
         drop(self.thread.take().map(JoinHandle::join));
     }
 }
 
 impl Shared {
-    fn serve(&self, state: &Kv, failed: &dyn Fn()) {
+    fn serve(&self, kv: &Kv, failed: &dyn Fn()) {
         loop {
             let mut slot = self.lock();
-            while slot.asked.is_none() && !slot.stop {
+            while slot.requested.is_none() && !slot.stop {
                 slot = self.changed.wait(slot).unwrap_or_else(PoisonError::into_inner);
             }
-            let Some(mark) = slot.asked.take() else { return };
+            let Some(meta) = slot.requested.take() else { return };
             drop(slot);
-            let written = catch_unwind(AssertUnwindSafe(|| state.write_frozen(&mark)));
+            let written = catch_unwind(AssertUnwindSafe(|| kv.write_frozen(&meta)));
             let failure = match written {
                 Ok(result) => result.err().map(|error| error.to_string()),
                 Err(_) => Some("the state database panicked".to_owned()),

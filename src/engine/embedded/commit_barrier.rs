@@ -1,49 +1,49 @@
-//! How far what the state says is ahead of what the journal shows, and waiting for the journal.
+//! The commit barrier: lets a reader wait until the WAL has caught up with the state.
 //!
-//! A commit changes the state as it is decided, and is shown by the journal once it is on the disk. Whoever looks for
-//! something in both, and finds it in neither, has looked in between.
+//! A commit changes the state when it is decided and becomes visible in the WAL once it is durable. A reader that looks
+//! something up in both and finds it in neither may have looked in between.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 #[derive(Debug, Default)]
 struct Commits {
-    /// How many have begun to change the state.
+    /// Commits that have begun to change the state.
     begun: u64,
-    /// How many of them the journal shows, or never will.
-    shown: u64,
-    /// How many wait: without any, no commit pays for a system call that wakes nobody.
+    /// Commits that are visible in the WAL, or have failed.
+    visible: u64,
+    /// Readers that wait. Without any, no commit pays for the wake-up system call.
     waiting: usize,
 }
 
-/// The commits that are on their way.
+/// Tracks the commits in flight.
 #[derive(Debug, Default)]
 pub(crate) struct CommitBarrier {
     commits: Mutex<Commits>,
     changed: Condvar,
 }
 
-/// A commit that has begun to change the state; dropped once the journal shows it, or never will. Commits end in the
+/// A commit that has begun to change the state. Dropped once it is visible in the WAL or has failed. Commits end in the
 /// order in which they begin.
 #[derive(Debug)]
-pub(crate) struct Ahead {
+pub(crate) struct CommitGuard {
     barrier: Arc<CommitBarrier>,
     number: u64,
 }
 
 impl CommitBarrier {
     /// Begins a commit.
-    pub(crate) fn begin(self: &Arc<Self>) -> Ahead {
+    pub(crate) fn begin(self: &Arc<Self>) -> CommitGuard {
         let mut commits = self.lock();
         commits.begun += 1;
-        Ahead { barrier: self.clone(), number: commits.begun }
+        CommitGuard { barrier: self.clone(), number: commits.begun }
     }
 
-    /// Waits until the journal shows what the state had at the time of the call.
+    /// Waits until everything that was in the state at the time of the call is visible in the WAL.
     pub(crate) fn wait(&self) {
         let mut commits = self.lock();
         let begun = commits.begun;
         commits.waiting += 1;
-        while commits.shown < begun {
+        while commits.visible < begun {
             commits = self.changed.wait(commits).unwrap_or_else(PoisonError::into_inner);
         }
         commits.waiting -= 1;
@@ -54,10 +54,10 @@ impl CommitBarrier {
     }
 }
 
-impl Drop for Ahead {
+impl Drop for CommitGuard {
     fn drop(&mut self) {
         let mut commits = self.barrier.lock();
-        commits.shown = commits.shown.max(self.number);
+        commits.visible = commits.visible.max(self.number);
         let is_awaited = commits.waiting > 0;
         drop(commits);
         if is_awaited {
@@ -73,15 +73,15 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn who_waits_goes_on_once_all_is_shown_that_had_begun() {
+    fn a_reader_waits_for_the_commits_that_had_begun_and_for_no_later_ones() {
         let barrier = Arc::new(CommitBarrier::default());
         barrier.wait();
         let (first, second) = (barrier.begin(), barrier.begin());
-        let (told, waited) = channel();
+        let (sender, waited) = channel();
         let waiting = barrier.clone();
         let thread = std::thread::spawn(move || {
             waiting.wait();
-            told.send(()).unwrap();
+            sender.send(()).unwrap();
         });
         assert_eq!(waited.recv_timeout(Duration::from_millis(20)), Err(RecvTimeoutError::Timeout));
         drop(first);

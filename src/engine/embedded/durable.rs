@@ -1,20 +1,20 @@
-//! Files and directories whose names and contents must be on the disk.
+//! Durable files and directory entries.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::Path;
 
-/// Makes the names in a directory durable.
+/// Makes the entries of a directory durable.
 pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
 }
 
-/// Writes a file so that after a power cut there is the old one or the new one, whole.
+/// Replaces a file atomically and durably: after a crash it has the old content or the new one.
 pub(crate) fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
     replace_file_by(path, &path.with_extension("new"), bytes)
 }
 
-/// As [`replace_file`], by way of the file `beside`: for files that two threads may replace at once.
+/// As [`replace_file`], by way of the temporary file `beside`: for files that two threads may replace at once.
 pub(crate) fn replace_file_by(path: &Path, beside: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = File::create(beside)?;
     file.write_all(bytes)?;
@@ -23,13 +23,13 @@ pub(crate) fn replace_file_by(path: &Path, beside: &Path, bytes: &[u8]) -> io::R
     path.parent().map_or(Ok(()), sync_dir)
 }
 
-/// How many bytes the files in `dir` have, as far as they can be seen.
+/// The total size of the files in `dir`, as far as it can be determined.
 pub(crate) fn file_bytes(dir: &Path) -> u64 {
     let entries = fs::read_dir(dir).into_iter().flatten().flatten();
     entries.filter_map(|entry| entry.metadata().ok()).filter(fs::Metadata::is_file).map(|file| file.len()).sum()
 }
 
-/// sled syncs neither the files that it makes nor their names.
+/// Syncs the files that sled creates and their directory entries, which it does not.
 pub(crate) fn sync_names(state: &Path) -> io::Result<()> {
     for entry in fs::read_dir(state)? {
         let path = entry?.path();

@@ -1,4 +1,4 @@
-//! The engine as its users see it, from any thread.
+//! The embedded engine's implementation of [`Engine`].
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
@@ -22,27 +22,27 @@ use crate::model::retention::Rules;
 use crate::model::settings::Settings;
 use crate::model::view::{Log, View};
 
-/// The engine, for whoever reads and hands in commands.
+/// The shared state of the engine, for readers and for submitting commands.
 pub(crate) struct Embedded {
     pub(crate) dir: PathBuf,
-    pub(crate) state: Arc<Kv>,
-    pub(crate) journal: Arc<Wal>,
+    pub(crate) kv: Arc<Kv>,
+    pub(crate) wal: Arc<Wal>,
     pub(crate) queue: Arc<WriteQueue>,
     pub(crate) space: Arc<Space>,
-    /// How long things are kept, for the retention worker.
+    /// Retention periods, for the retention worker.
     pub(crate) rules: Mutex<Rules>,
     pub(crate) erasures: Erasures,
-    /// Whether a backup is being taken.
+    /// Whether a backup is running.
     pub(crate) backing_up: Arc<AtomicBool>,
 }
 
 impl Engine for Embedded {
     fn view(&self) -> &dyn View {
-        &*self.state
+        &*self.kv
     }
 
     fn log(&self) -> &dyn Log {
-        &*self.journal
+        &*self.wal
     }
 
     fn submit(&self, command: Command) -> Result<(), Busy> {
@@ -58,7 +58,7 @@ impl Engine for Embedded {
     }
 
     fn space(&self) -> DiskSpace {
-        self.space.look()
+        self.space.current()
     }
 
     fn out_of_space(&self) -> Option<String> {
@@ -71,28 +71,28 @@ impl Engine for Embedded {
 
     fn ping(&self, limit: Duration) -> bool {
         let (ping, answered) = mpsc::sync_channel(1);
-        self.queue.tell(Control::Ping(ping));
+        self.queue.send(Control::Ping(ping));
         answered.recv_timeout(limit).is_ok()
     }
 
     fn reconfigure(&self, settings: Settings) {
         self.space.set_least(settings.min_free_bytes);
         *lock(&self.rules) = settings.retention;
-        self.queue.tell(Control::Configure(settings));
+        self.queue.send(Control::Configure(settings));
     }
 
     fn durable_id(&self) -> u128 {
-        self.state.durable().last_id
+        self.kv.durable().last_id
     }
 
     fn erase(&self, rule: Rule) -> Result<(), StoreError> {
-        let doing = "what is to be erased could not be noted";
+        let doing = "the erasure could not be recorded";
         self.erasures.begin(rule).map_err(|error| StoreError::io(Path::new("erasing"), doing, &error))
     }
 
     fn backup(&self, now: Timestamp) -> Result<Option<Pieces>, StoreError> {
-        let (state, journal) = (self.state.clone(), self.journal.clone());
-        let begun = Backup::begin(state, journal, self.dir.clone(), &self.backing_up, now)?;
+        let (kv, wal) = (self.kv.clone(), self.wal.clone());
+        let begun = Backup::begin(kv, wal, self.dir.clone(), &self.backing_up, now)?;
         Ok(begun.map(|backup| Box::new(backup) as Pieces))
     }
 }

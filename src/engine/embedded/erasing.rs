@@ -1,21 +1,19 @@
-//! Erasing a person's data: out of events, conversations and the log, and off the disk.
+//! Erasing a person's data from events, conversations and the log, and from the disk.
 //!
-//! **What goes.** Of a company's events with this `lead_phone`, and of the others of the same calls that name no other
-//! lead: `data` but for a few members that say nothing of a person ([`core::erasure`](crate::core::erasure)). Of the
-//! messages of these calls' threads: numbers, body and what they say of the lead. Of entries of the log of these
-//! events: the number, and what the receiver answered. The events, messages and entries themselves stay, with their
-//! times, and so do all counts.
+//! **Scope.** Of a company's events with the given `lead_phone`, and of the other events of the same calls that name no
+//! other lead: `data`, except a few members without personal data ([`core::erasure`](crate::core::erasure)). Of
+//! messages in the threads of these calls: numbers, body and lead. Of log entries of these events: the number and the
+//! receiver's response. The events, messages and entries themselves remain with their times, and so do all counts.
 //!
-//! **How.** What is to be erased is written into a file of its own (`erasing/`), synced, before anything else is
-//! done, and from then on everything that is read from the journal is read as if it were done already
-//! ([`Wal::mask`](crate::engine::embedded::wal::Wal::mask)); so are deliveries that are still sent. Then, in the thread
-//! that retention has too, a new journal file is begun, every older one in which the index finds the number
-//! or one of the calls is written again by the same rule, and the file in `erasing/` goes. A start
-//! finds it and begins again: doing it twice changes nothing more. At last the journal is told that it was
-//! done, and when, without the number.
+//! **Procedure.** The rule is first written to a file of its own in `erasing/` and synced. From then on everything read
+//! from the WAL is redacted by it ([`Wal::set_redaction`](crate::engine::embedded::wal::Wal::set_redaction)), and so
+//! are deliveries that are still sent. The retention worker then begins a new segment, rewrites by the same rule every
+//! older segment whose index contains the number or one of the calls, and removes the file in `erasing/`. A start
+//! resumes a pending erasure: doing it twice has no further effect. Finally a record in the WAL states that the erasure
+//! was done and when, without the number.
 //!
-//! The state database has nothing that is personal. What is accepted after the request is not touched. Backups that
-//! were made before, or while it was under way, hold what was erased.
+//! The state database contains no personal data. Data accepted after the request is not touched. Backups taken before
+//! or during an erasure contain the erased data.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -32,26 +30,26 @@ use crate::model::redaction::Rule;
 use crate::model::redactions::{Found, Index, Redactions};
 use crate::model::segment::Disposition;
 
-/// Where what is to be erased stands until it is.
+/// The directory of the rules that are not complete on the disk.
 const DIRECTORY: &str = "erasing";
 
-/// What is being erased, for all who read.
+/// The erasures in progress.
 pub(crate) struct Erasures {
     dir: PathBuf,
-    journal: Arc<Wal>,
-    /// Those that are not off the disk yet, in the order in which they were asked for.
+    wal: Arc<Wal>,
+    /// Rules that are not complete on the disk, in the order of their requests.
     under_way: Mutex<BTreeMap<ErasureId, Arc<Rule>>>,
-    /// The same, for reading by them.
-    masks: Arc<RwLock<Index>>,
+    /// The same rules, indexed for redacting reads.
+    index: Arc<RwLock<Index>>,
     redactions: Arc<Redactions>,
 }
 
 impl Erasures {
-    /// Takes up what is under way in the data directory `dir`.
+    /// Loads the pending erasures of the data directory `dir`.
     ///
     /// # Errors
     /// A file cannot be read.
-    pub(crate) fn take_up(dir: &Path, journal: Arc<Wal>) -> Result<Self, Damage> {
+    pub(crate) fn load(dir: &Path, wal: Arc<Wal>) -> Result<Self, Damage> {
         let dir = dir.join(DIRECTORY);
         let mut rules = BTreeMap::new();
         let unreadable = |error: std::io::Error| Damage::io(&dir, "cannot be read", &error);
@@ -66,13 +64,13 @@ impl Erasures {
             }
         }
         let redactions = Arc::new(Redactions::of(rules.values()));
-        let masks = Arc::new(RwLock::new(Index::of(rules.values())));
-        let erasures = Self { dir, journal, under_way: Mutex::new(rules), masks, redactions };
-        erasures.mask();
+        let index = Arc::new(RwLock::new(Index::of(rules.values())));
+        let erasures = Self { dir, wal, under_way: Mutex::new(rules), index, redactions };
+        erasures.install_redaction();
         Ok(erasures)
     }
 
-    /// Writes a rule to the disk, and reads by it from now on.
+    /// Makes a rule durable, and redacts reads by it from now on.
     pub(crate) fn begin(&self, rule: Rule) -> std::io::Result<()> {
         if !self.dir.is_dir() {
             fs::create_dir(&self.dir)?;
@@ -81,9 +79,9 @@ impl Erasures {
         durable::replace_file(&self.path(rule.id), rule.to_json().as_bytes())?;
         let rule = Arc::new(rule);
         self.redactions.insert(rule.clone());
-        self.masks.write().unwrap_or_else(PoisonError::into_inner).insert(rule.clone());
+        self.index.write().unwrap_or_else(PoisonError::into_inner).insert(rule.clone());
         lock(&self.under_way).insert(rule.id, rule);
-        self.mask();
+        self.install_redaction();
         Ok(())
     }
 
@@ -91,32 +89,32 @@ impl Erasures {
         self.dir.join(format!("{id}.json"))
     }
 
-    /// From now on the journal is read by the rules of what is not off the disk yet.
-    fn mask(&self) {
-        // One at a time, so that what is set last is what holds.
+    /// Redacts reads of the WAL by the pending rules from now on.
+    fn install_redaction(&self) {
+        // Serialised, so that the last change wins.
         let _turn = lock(&self.under_way);
-        let masks = self.masks.clone();
-        let none = masks.read().unwrap_or_else(PoisonError::into_inner).is_empty();
-        self.journal.mask((!none).then(|| {
+        let index = self.index.clone();
+        let none = index.read().unwrap_or_else(PoisonError::into_inner).is_empty();
+        self.wal.set_redaction((!none).then(|| {
             Redaction::new(move |head, payload| {
-                let masks = masks.read().unwrap_or_else(PoisonError::into_inner);
-                masks.apply(head, payload).map(|(masked, _)| masked)
+                let index = index.read().unwrap_or_else(PoisonError::into_inner);
+                index.apply(head, payload).map(|(redacted, _)| redacted)
             })
         }));
     }
 
-    /// Those that are not off the disk yet.
+    /// The rules that are not complete on the disk.
     pub(crate) fn under_way(&self) -> Vec<Arc<Rule>> {
         lock(&self.under_way).values().cloned().collect()
     }
 
-    /// What is taken out of entries that are about to be written.
+    /// The redactions of log entries that are about to be written.
     pub(crate) const fn redactions(&self) -> &Arc<Redactions> {
         &self.redactions
     }
 
-    /// Writes the files again in which something of `rules` stands, each once; all below `newest`. Says what was found,
-    /// by rule.
+    /// Rewrites every segment below `newest` that contains something of `rules`, each once. Returns what was found, by
+    /// rule.
     pub(crate) fn erase(
         &self,
         rules: &[Arc<Rule>],
@@ -126,12 +124,12 @@ impl Erasures {
         let mut found: HashMap<ErasureId, Found> = HashMap::new();
         let hashes: Vec<u64> = rules.iter().flat_map(|rule| rule.hashes()).collect();
         let index = Index::of(rules);
-        for number in self.journal.numbers_with(&hashes)? {
+        for number in self.wal.numbers_with(&hashes)? {
             if number >= newest {
                 continue;
             }
             let mut any = false;
-            self.journal.survey(
+            self.wal.survey(
                 number,
                 &mut |head, payload| {
                     if let Some((_, id)) = index.apply(head, payload) {
@@ -145,7 +143,7 @@ impl Erasures {
             if !any {
                 continue;
             }
-            self.journal.rewrite(
+            self.wal.rewrite(
                 number,
                 &mut |head, payload| {
                     Ok(index
@@ -158,8 +156,8 @@ impl Erasures {
         Ok(found)
     }
 
-    /// They are off the disk, and the journal knows. Of one that `found` nothing, nothing is left; the others are
-    /// remembered until no attempt can be under way any more that had begun before.
+    /// Ends erasures that are complete on the disk and recorded in the WAL. Rules that `found` nothing are forgotten;
+    /// the others remain active until no attempt that began earlier can still be in flight.
     pub(crate) fn done(
         &self,
         rules: &[Arc<Rule>],
@@ -172,10 +170,10 @@ impl Erasures {
         durable::sync_dir(&self.dir)?;
         for rule in rules {
             lock(&self.under_way).remove(&rule.id);
-            self.masks.write().unwrap_or_else(PoisonError::into_inner).remove(rule);
+            self.index.write().unwrap_or_else(PoisonError::into_inner).remove(rule);
         }
         self.redactions.done(rules, found, now);
-        self.mask();
+        self.install_redaction();
         Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! The version of a data directory, and why one is not opened.
+//! The format version of a data directory, and the errors of opening one.
 
 use std::fmt;
 use std::fs;
@@ -8,11 +8,11 @@ use std::path::Path;
 use crate::engine::embedded::durable;
 use crate::model::error::{Damage, REMEDY};
 
-/// The file whose presence says: there must be data.
+/// The file whose presence means that there must be data.
 pub(crate) const FORMAT: &str = "FORMAT";
 /// The version of the whole directory that this program writes.
 pub(crate) const FORMAT_VERSION: u32 = 3;
-/// Why a data directory was not opened. Says which file, what is wrong with it, and what to do.
+/// Why a data directory was not opened. Names the file, the problem and the remedy.
 #[derive(Debug)]
 pub enum OpenError {
     /// The directory is foreign, damaged, of a newer version, or cannot be read or written.
@@ -53,7 +53,7 @@ impl From<Damage> for OpenError {
     }
 }
 
-/// Whether this FORMAT is one of a newer version.
+/// Whether this FORMAT is of a newer version.
 pub(crate) fn is_newer(text: &str) -> bool {
     format_in(text).is_some_and(|version| version > FORMAT_VERSION)
 }
@@ -74,8 +74,9 @@ pub(crate) fn check_format(dir: &Path, text: &str) -> Result<(), OpenError> {
     }
 }
 
-/// Says, before anything is written that an older hookswitch cannot read (a file of version 2; a compressed one, which may
-/// come at any time), that there will be: it is to name the newer one then, and speak of no damage. (Where there is no FORMAT yet, it is about to be written.)
+/// Updates FORMAT before anything is written that an older hookswitch cannot read (a segment of version 2, or a
+/// compressed one, which may come at any time), so that an older one reports a newer version instead of damage. Does
+/// nothing if there is no FORMAT yet: it is about to be written.
 pub(crate) fn upgrade(dir: &Path) -> io::Result<()> {
     let marker = dir.join(FORMAT);
     match fs::read_to_string(&marker) {

@@ -1,19 +1,16 @@
-//! The state database: what changes, in one tree of one sled database, behind memtables of changes that
-//! have not reached it yet.
+//! The state database: the current state, in one tree of one sled database behind memtables.
 //!
-//! A change is made in the active layer, in memory. At a checkpoint that layer is immutable, a new one
-//! takes its place, and the immutable one is written to sled; what was put and removed before it froze
-//! never gets there. That is safe because the journal has every change on the disk already, and each
-//! checkpoint says how far in the journal it is ([`CheckpointPosition`]). One thread makes changes (the
-//! committer), one writes to sled (the checkpointer), any reads.
+//! Changes are made in the active memtable. A checkpoint makes it immutable, replaces it by a new one, and writes it to
+//! sled; keys that were inserted and removed before that never reach sled. This is safe because every change is durable
+//! in the WAL already, and each checkpoint records its position in it ([`CheckpointPosition`]). One thread makes
+//! changes (the writer), one writes to sled (the checkpointer), any may read.
 //!
-//! Always: values are at most [`MAX_VALUE`] bytes (sled writes larger ones to files that it never
-//! syncs), a batch is at most about [`BATCH_BYTES`] and is synced before the next (sled writes
-//! larger ones as several buffers).
+//! Invariants: values have at most [`MAX_VALUE`] bytes (sled writes larger ones to files that it never syncs). A batch
+//! has at most about [`BATCH_BYTES`] and is synced before the next (sled writes larger ones as several buffers).
 
 mod filter;
 mod memtable;
-mod mend;
+mod repair;
 mod unreadable;
 
 use std::cmp::Ordering;
@@ -22,7 +19,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread::JoinHandle;
 
-use crate::engine::embedded::commit_barrier::{Ahead, CommitBarrier};
+use crate::engine::embedded::commit_barrier::{CommitBarrier, CommitGuard};
 use crate::engine::embedded::deadline;
 use crate::model::error::{StateError, StoreError};
 use crate::model::keys;
@@ -35,23 +32,23 @@ use self::unreadable::Unreadable;
 
 pub(crate) use self::unreadable::hex;
 
-/// The longest value that sled may be given: its tree nodes stay below a quarter of a segment.
+/// The longest value given to sled, so that its tree nodes stay below a quarter of a segment.
 const MAX_VALUE: usize = 8 * 1024;
 /// How many bytes of changes go into one batch.
 pub(crate) const BATCH_BYTES: usize = 128 * 1024;
-/// How often the collector is asked after a batch. Each time it frees up to 512 pages, if nobody uses them any more; a
-/// batch leaves some thousands.
+/// How often the garbage collector is invoked after a batch. Each call frees up to 512 unused pages; a batch leaves
+/// some thousands.
 const COLLECTIONS: usize = 16;
 
-/// The prefixes of keys that end in a hash and are mostly looked for when they are not there yet.
+/// The prefixes of keys that end in a hash and are mostly looked up before they exist.
 const FILTERED: [u8; 3] = [keys::CALL, keys::PRODUCER, keys::MESSAGE];
 
-/// How far a checkpoint is, and what becomes true together with that.
+/// The position of a checkpoint, and values that are written together with it.
 #[derive(Debug, Default)]
 pub(crate) struct CheckpointMeta {
-    /// How far the journal has been taken in.
-    pub(crate) applied: CheckpointPosition,
-    /// Keys with their values, of no more than [`BATCH_BYTES`] in all.
+    /// How far the WAL is applied.
+    pub(crate) position: CheckpointPosition,
+    /// Pairs of at most [`BATCH_BYTES`] in all.
     pub(crate) with: Pairs,
 }
 
@@ -61,11 +58,11 @@ impl CheckpointMeta {
     }
 }
 
-/// What has not reached sled.
+/// The memtables.
 #[derive(Default)]
 struct Memtables {
     active: Memtable,
-    /// On its way to sled.
+    /// Being written to sled.
     immutable: Option<Arc<Memtable>>,
 }
 
@@ -73,23 +70,22 @@ struct Memtables {
 pub(crate) struct Kv {
     db: sled::Db,
     memtables: RwLock<Memtables>,
-    /// How far this is ahead of the journal.
+    /// Tracks how far the state is ahead of the WAL.
     barrier: Arc<CommitBarrier>,
-    /// Held while sled is written, and by whoever needs it to stay as the last checkpoint left it.
+    /// Held while sled is written, and by those who need sled unchanged since the last checkpoint.
     writing: Mutex<()>,
-    /// Whether recovery is over. Until then a key of which the journal says that it is new may be
-    /// in sled already.
+    /// Whether replay is over. Until then a key that the WAL declares new may be in sled already.
     live: AtomicBool,
-    /// What the last checkpoint that was written said.
+    /// The position of the last checkpoint that was written.
     durable: Mutex<CheckpointPosition>,
-    /// Why a step could not be applied in full.
+    /// Why a record could not be fully applied.
     failure: Mutex<Option<StoreError>>,
-    /// Which calls and producers' ids sled may know. Without them, finding out that a call is new took a third of the
-    /// committer's time.
-    known: [Arc<Filter>; FILTERED.len()],
+    /// Filters for keys that sled may have. Without them, finding out that a call is new took a third of the writer's
+    /// time.
+    filters: [Arc<Filter>; FILTERED.len()],
     /// The threads that fill them.
-    filling: Mutex<Vec<JoinHandle<()>>>,
-    /// Derived values that were found to be unreadable.
+    filter_threads: Mutex<Vec<JoinHandle<()>>>,
+    /// Unreadable derived values.
     unreadable: Mutex<Unreadable>,
 }
 
@@ -104,15 +100,27 @@ impl From<sled::Error> for StateError {
 
 impl Kv {
     pub(crate) fn new(db: sled::Db) -> Self {
-        Self::with_room(db, filter::LEAST_KEYS)
+        Self::with_capacity(db, filter::MIN_KEYS)
     }
 
-    /// As [`Self::new`], with room for as many keys in the first part of each filter.
-    fn with_room(db: sled::Db, room: usize) -> Self {
+    /// As [`Self::new`], with `capacity` keys in the first part of each filter.
+    fn with_capacity(db: sled::Db, capacity: usize) -> Self {
         let (memtables, barrier, writing) = (RwLock::default(), Arc::default(), Mutex::default());
         let (durable, failure, unreadable) = (Mutex::default(), Mutex::default(), Mutex::default());
-        let (known, filling) = (FILTERED.map(|prefix| Arc::new(Filter::of(prefix, room))), Mutex::default());
-        Self { db, memtables, barrier, writing, live: false.into(), durable, failure, unreadable, known, filling }
+        let (filters, filter_threads) =
+            (FILTERED.map(|prefix| Arc::new(Filter::of(prefix, capacity))), Mutex::default());
+        Self {
+            db,
+            memtables,
+            barrier,
+            writing,
+            live: false.into(),
+            durable,
+            failure,
+            unreadable,
+            filters,
+            filter_threads,
+        }
     }
 
     /// The value of `key`.
@@ -129,20 +137,19 @@ impl Kv {
         }
     }
 
-    /// Up to `most` keys that begin with `prefix` and lie behind `after`, ascending, with values.
+    /// Up to `most` pairs whose keys begin with `prefix` and follow `after`, ascending.
     pub(crate) fn scan(&self, prefix: &[u8], after: Option<&[u8]>, most: usize) -> Result<Pairs, StateError> {
         let range = (after.map_or(Bound::Included(prefix), Bound::Excluded), Bound::Unbounded);
         self.read(range, Ordering::Less, |key| key.starts_with(prefix), most)
     }
 
-    /// Up to `most` keys that begin with `prefix` and lie below `below`, descending, with values.
+    /// Up to `most` pairs whose keys begin with `prefix` and precede `below`, descending.
     pub(crate) fn scan_down(&self, prefix: &[u8], below: &[u8], most: usize) -> Result<Pairs, StateError> {
         let range = (Bound::Included(prefix), Bound::Excluded(below));
         self.read(range, Ordering::Greater, |_| true, most)
     }
 
-    /// Up to `most` keys of a range with their values, as long as `inside` holds for them, in the
-    /// order that `first` names (see [`Overlay`]).
+    /// Up to `most` pairs of a range, in the order named by `first` (see [`Overlay`]), until `inside` fails.
     fn read(
         &self,
         range: Range<'_>,
@@ -175,17 +182,17 @@ impl Kv {
 
     /// Sets `key`.
     pub(crate) fn put(&self, key: Vec<u8>, value: Vec<u8>) {
-        debug_assert!(value.len() <= MAX_VALUE, "longer values are cut into pieces by whoever has them");
-        // It can be found only after it is in the filter.
+        debug_assert!(value.len() <= MAX_VALUE, "the caller splits longer values into pieces");
+        // The key must be in the filter before it can be looked up.
         if let Some(filter) = self.filter(&key) {
             filter.add(&key);
         }
         self.memtables_mut().active.change(key, Some(value), false);
     }
 
-    /// Sets `key`, which never was before.
+    /// Sets `key`, which never existed before.
     pub(crate) fn put_new(&self, key: Vec<u8>, value: Vec<u8>) {
-        debug_assert!(value.len() <= MAX_VALUE, "longer values are cut into pieces by whoever has them");
+        debug_assert!(value.len() <= MAX_VALUE, "the caller splits longer values into pieces");
         self.memtables_mut().active.change(key, Some(value), self.live.load(Relaxed));
     }
 
@@ -198,13 +205,13 @@ impl Kv {
         }
     }
 
-    /// Whether [recovery is over](Self::go_live): what the state says then is what the journal says.
+    /// Whether [replay is over](Self::go_live), so that state and WAL agree.
     pub(crate) fn is_live(&self) -> bool {
         self.live.load(Relaxed)
     }
 
-    /// What is in sled behind the key `after`, without the memtables: up to about `most` bytes of pairs,
-    /// ascending; none at the end.
+    /// Pairs in sled behind the key `after`, without the memtables: up to about `most` bytes, ascending; none at the
+    /// end.
     pub(crate) fn stored(&self, after: Option<&[u8]>, most: usize) -> Result<Pairs, StateError> {
         let (mut found, mut bytes) = (Pairs::new(), 0);
         for entry in self.db.range::<&[u8], _>((after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded)) {
@@ -218,34 +225,34 @@ impl Kv {
         Ok(found)
     }
 
-    /// A step could not be applied in full: whoever makes steps is to [ask](Self::check), and to end.
+    /// Records that a record could not be fully applied. The writer [checks](Self::check) for it and ends.
     pub(crate) fn note_failure(&self, error: StoreError) {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
     }
 
-    /// Whether all steps could be applied in full.
+    /// Whether all records were fully applied.
     pub(crate) fn check(&self) -> Result<(), StoreError> {
         let failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
         failure.as_ref().map_or(Ok(()), |failure| Err(failure.clone()))
     }
 
-    /// Recovery is over.
+    /// Ends replay.
     pub(crate) fn go_live(&self) {
         self.live.store(true, Relaxed);
-        self.known.iter().for_each(|filter| self.fill(filter));
+        self.filters.iter().for_each(|filter| self.fill(filter));
     }
 
-    /// The filter of the keys that begin as `key` does, if there is one.
+    /// The filter for keys with the prefix of `key`, if there is one.
     fn filter(&self, key: &[u8]) -> Option<&Arc<Filter>> {
-        self.known.iter().find(|filter| key.first() == Some(&filter.prefix()))
+        self.filters.iter().find(|filter| key.first() == Some(&filter.prefix()))
     }
 
-    /// Has a filter made, or made again, by a thread of its own.
+    /// Builds or rebuilds a filter in a thread of its own.
     fn fill(&self, filter: &Arc<Filter>) {
         if !filter.begin() {
             return;
         }
-        // What was put before, and has not reached sled. What reaches it meanwhile is in one or the other.
+        // Keys that were set before and are not in sled yet. A key that reaches sled meanwhile is in one or the other.
         let prefix = [filter.prefix()];
         let range: Range<'_> = (Bound::Included(&prefix), Bound::Unbounded);
         let pending: Vec<Vec<u8>> = {
@@ -260,16 +267,16 @@ impl Kv {
         let spawned = std::thread::Builder::new().name("filter".to_owned()).spawn(fill);
         match spawned {
             Ok(thread) => {
-                let mut filling = self.filling.lock().unwrap_or_else(PoisonError::into_inner);
-                filling.retain(|thread| !thread.is_finished());
-                filling.push(thread);
+                let mut filter_threads = self.filter_threads.lock().unwrap_or_else(PoisonError::into_inner);
+                filter_threads.retain(|thread| !thread.is_finished());
+                filter_threads.push(thread);
             }
-            // It tells nothing, then, and the keys are looked for.
+            // The filter then rules nothing out, and every key is looked up.
             Err(_) => filter.fill(std::iter::once(Err::<Vec<u8>, ()>(()))),
         }
     }
 
-    /// Sets `key` to a value of any length: pieces under the key and a number, at most `most`.
+    /// Sets `key` to a value of any length, split into at most `most` pieces under the key and a number.
     pub(crate) fn put_pieces(&self, key: &[u8], value: &[u8], most: u8) {
         let mut pieces = value.chunks(MAX_VALUE);
         for number in 0..most {
@@ -279,27 +286,26 @@ impl Kv {
                 None => self.remove(piece_key),
             }
         }
-        debug_assert!(pieces.next().is_none(), "whoever has the value knows how long it can be");
+        debug_assert!(pieces.next().is_none(), "the value exceeds the caller's limit");
     }
 
-    /// Begins a group commit: to be kept while its changes are ahead of what the journal shows.
-    pub(crate) fn ahead(&self) -> Ahead {
+    /// Begins a group commit. The guard is held while its changes are ahead of the WAL.
+    pub(crate) fn begin_commit(&self) -> CommitGuard {
         self.barrier.begin()
     }
 
-    /// How many bytes of changes have gathered in the active layer.
+    /// The size in bytes of the changes in the active memtable.
     pub(crate) fn gathered(&self) -> usize {
         self.memtables().active.bytes()
     }
 
-    /// Makes all changes so far durable, and that the journal is taken in as far as `meta` says.
+    /// Makes all changes so far durable, together with `meta`.
     pub(crate) fn checkpoint(&self, meta: &CheckpointMeta) -> Result<(), StateError> {
         self.freeze();
         self.write_frozen(meta)
     }
 
-    /// Begins a checkpoint: changes go to a new layer from now on. Only one layer can be immutable;
-    /// while one is, this does nothing.
+    /// Begins a checkpoint: makes the active memtable immutable. Does nothing while another one is.
     pub(crate) fn freeze(&self) {
         let mut memtables = self.memtables_mut();
         if memtables.immutable.is_none() {
@@ -307,18 +313,16 @@ impl Kv {
         }
     }
 
-    /// Ends a checkpoint: writes the immutable layer to sled, and that with it the journal is taken in
-    /// as far as `meta` says.
+    /// Completes a checkpoint: writes the immutable memtable to sled, and `meta` with the last batch.
     ///
-    /// The batches before the last may be on the disk without it: replaying the journal from the
-    /// mark before makes the same changes again. What must not be there before the mark is, goes
-    /// with it, in one batch.
+    /// Batches ahead of the last may be durable without it: replaying the WAL from the previous position makes the same
+    /// changes again. Values that must not exist before the position does are written in the same batch.
     pub(crate) fn write_frozen(&self, meta: &CheckpointMeta) -> Result<(), StateError> {
         let _writing = self.hold();
-        let Some(layer) = self.memtables().immutable.clone() else { return Ok(()) };
+        let Some(immutable) = self.memtables().immutable.clone() else { return Ok(()) };
         let mut batch = sled::Batch::default();
         let mut bytes = 0;
-        for (key, value) in layer.iter() {
+        for (key, value) in immutable.iter() {
             match value {
                 Some(value) => batch.insert(key, value),
                 None => batch.remove(key),
@@ -335,9 +339,9 @@ impl Kv {
         for (key, value) in &meta.with {
             batch.insert(key.as_slice(), value.as_slice());
         }
-        batch.insert(keys::APPLIED, record::encode(&meta.applied));
+        batch.insert(keys::APPLIED, record::encode(&meta.position));
         self.write(batch)?;
-        *self.durable.lock().unwrap_or_else(PoisonError::into_inner) = meta.applied;
+        *self.durable.lock().unwrap_or_else(PoisonError::into_inner) = meta.position;
         self.memtables_mut().immutable = None;
         Ok(())
     }
@@ -350,24 +354,22 @@ impl Kv {
             free_old_pages();
             written
         };
-        deadline::within(deadline::OF_A_WRITE, write).map_err(StateError::Failed)?.map(drop).map_err(StateError::from)
+        deadline::within(deadline::WRITE_LIMIT, write).map_err(StateError::Failed)?.map(drop).map_err(StateError::from)
     }
 
-    /// Keeps sled as the last checkpoint left it for as long as the guard lives. Changes go on in
-    /// memory meanwhile.
+    /// Prevents writes to sled while the guard is held. Changes continue in memory.
     pub(crate) fn hold(&self) -> MutexGuard<'_, ()> {
         self.writing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How far the journal was taken in at the last checkpoint.
+    /// The position of the last checkpoint in sled.
     pub(crate) fn applied(&self) -> Result<Option<CheckpointPosition>, StateError> {
         let Some(value) = self.db.get(keys::APPLIED)? else { return Ok(None) };
         let applied = record::decode(&value);
-        applied.map(Some).ok_or_else(|| StateError::unreadable("a record of how far it is"))
+        applied.map(Some).ok_or_else(|| StateError::unreadable("a checkpoint position"))
     }
 
-    /// How far the journal is taken in on the disk, for sure. sled answers with what it was given, also
-    /// where it could not write it.
+    /// The position up to which the state is durable. sled also returns values that it could not write.
     pub(crate) fn durable(&self) -> CheckpointPosition {
         *self.durable.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -381,11 +383,11 @@ impl Kv {
     }
 }
 
-/// Has what sled no longer needs freed.
+/// Frees pages that sled no longer needs.
 ///
 /// Each change in sled leaves an old page to the collector of crossbeam-epoch, which frees some of them in every 128th
-/// use of sled by a thread. A batch is one use, however many changes it has, and each is written by a new thread: at 7,500
-/// events a second old pages gathered faster than they went, and after a minute they took 300 MiB.
+/// use of sled by a thread. A batch is one use, however many changes it has, and each is written by a new thread: at
+/// 7,500 events a second old pages accumulated faster than they were freed, and took 300 MiB after a minute.
 fn free_old_pages() {
     for _ in 0..COLLECTIONS {
         crossbeam_epoch::pin().flush();
@@ -453,11 +455,11 @@ impl ViewMut for Kv {
 }
 
 impl Drop for Kv {
-    /// Lets go of sled's files, which the threads that fill the filters have open, too.
+    /// Closes sled's files, which the threads that fill the filters have open as well.
     fn drop(&mut self) {
-        self.known.iter().for_each(|filter| filter.stop());
-        let filling = std::mem::take(self.filling.get_mut().unwrap_or_else(PoisonError::into_inner));
-        filling.into_iter().for_each(|thread| drop(thread.join()));
+        self.filters.iter().for_each(|filter| filter.stop());
+        let filter_threads = std::mem::take(self.filter_threads.get_mut().unwrap_or_else(PoisonError::into_inner));
+        filter_threads.into_iter().for_each(|thread| drop(thread.join()));
     }
 }
 

@@ -1,23 +1,23 @@
-//! Secrets sealed on the disk: signing secrets, values of own headers and client keys of subscriptions
-//! ([`seal`](crate::core::seal)). The rest of the store handles records and asks here for them.
+//! The marker of the key that secrets are sealed with: signing secrets, custom header values and client keys of
+//! subscriptions ([`seal`](crate::core::seal)).
 //!
-//! **Where.** A sealed record says with which key it is sealed. The file `sealed` in the data directory names
-//! the key that seals, so that a start without the right keys is refused before anything is touched, and a directory
-//! never goes back to writing in the clear because a line of the configuration got lost.
+//! **Marker.** Each sealed record names the key it is sealed with. The file `sealed` in the data directory names the
+//! current sealing key, so that a start without the right keys is refused before anything is touched, and a directory
+//! never returns to plaintext because a line of the configuration was lost.
 //!
-//! **Turning it on, and changing the key.** Everything that is written is sealed with the first key. A start takes in
-//! the journal; what that had in the clear, or under an older key, goes sealed with the new one into the state's
-//! layer in memory. Then the file `sealed` is written, and only then the layer to the disk. What the journal behind
-//! the last checkpoint does not speak of is left as it is: a record in pieces that was cut while it was replaced
-//! could be mended by nobody (tried, and `tests/powercut` found directories that did not open again). It is replaced
-//! by the first thing that every start does ([`Desk::introduce`](crate::model::desk::Desk)): all subscriptions are written
-//! to the journal again, and what is [stale](crate::model::registry::SubscriptionState::stale) is put into the state by that step too,
-//! like any other change. After a kill at any point the next start does the same again.
+//! **Enabling sealing and rotating the key.** Everything that is written is sealed with the first key. A start replays
+//! the WAL; records that were in plaintext there, or sealed with an older key, enter the memtable sealed with the new
+//! key. Then the file `sealed` is written, and only then the memtable. Records that are not in the replayed part of the
+//! WAL are left as they are: a record in pieces that was torn while being replaced could not be repaired (this was
+//! tried, and `tests/powercut` found directories that no longer opened). They are replaced by the segment snapshot that
+//! every start begins with ([`Handler::begin_snapshot`](crate::model::handler::Handler::begin_snapshot)): it writes all
+//! subscriptions to the WAL again, and [stale](crate::model::registry::SubscriptionState::stale) ones to the state in
+//! the same transaction, like any other change. After a crash at any point the next start does the same again.
 //!
-//! **What does not open** although its key is there, or because its key is said to be lost, is kept as it is; its
-//! subscription is disabled until somebody gives it new secrets. Others go on.
+//! **Secrets that cannot be opened**, although their key is present or because it is declared lost, are left as they
+//! are. Their subscription is disabled until it gets new secrets. Other subscriptions are not affected.
 //!
-//! Whoever reads a store that nobody runs has no keys: records are copied as they are.
+//! The offline commands have no keys: they copy records unchanged.
 
 use std::fs;
 use std::io;
@@ -31,12 +31,12 @@ use crate::model::registry::Registry;
 
 /// The file that names the key.
 const MARKER: &str = "sealed";
-/// What stands ahead of its fingerprint there.
+/// The text ahead of the fingerprint in it.
 const BEGINNING: &str = "hookswitch secrets, sealed with key ";
-/// How many subscriptions that do not open are named.
-const NAMED_MOST: usize = 20;
+/// How many subscriptions whose secrets cannot be opened are listed.
+const MAX_LISTED: usize = 20;
 
-/// The key that secrets in `dir` are sealed with; `None` if there is none.
+/// The key that secrets in `dir` are sealed with; `None` if they are not sealed.
 pub(crate) fn marker(dir: &Path) -> Result<Option<Fingerprint>, Damage> {
     let path = dir.join(MARKER);
     let text = match fs::read_to_string(&path) {
@@ -48,13 +48,13 @@ pub(crate) fn marker(dir: &Path) -> Result<Option<Fingerprint>, Damage> {
     named.map(Some).ok_or_else(|| Damage::new(&path, "is not as hookswitch wrote it"))
 }
 
-/// Names the key in `dir`, durably.
+/// Writes the marker of `key` to `dir`, durably.
 pub(crate) fn mark(dir: &Path, key: Fingerprint) -> io::Result<()> {
     durable::replace_file(&dir.join(MARKER), format!("{BEGINNING}{key}\n").as_bytes())
 }
 
-/// Names the key that seals, if there is one that is not named yet, and says whether: to be done before anything sealed gets
-/// to the disk.
+/// Writes the marker of the sealing key unless it is there already, and returns whether it did. Must happen before
+/// anything sealed reaches the disk.
 pub(crate) fn mark_with(dir: &Path, keys: &Keyring) -> Result<bool, OpenError> {
     match keys.sealing() {
         Some(key) if marker(dir)? != Some(key) => {
@@ -66,7 +66,7 @@ pub(crate) fn mark_with(dir: &Path, keys: &Keyring) -> Result<bool, OpenError> {
     }
 }
 
-/// Refuses a directory whose secrets are sealed with a key that is not there. Touches nothing.
+/// Refuses a directory whose secrets are sealed with a key that was not given. Touches nothing.
 pub(crate) fn check_marker(dir: &Path, keys: &Keyring) -> Result<(), OpenError> {
     match marker(dir)? {
         Some(key) if !keys.answers_for(key) => Err(lacking(dir, key, keys)),
@@ -74,29 +74,29 @@ pub(crate) fn check_marker(dir: &Path, keys: &Keyring) -> Result<(), OpenError> 
     }
 }
 
-/// Refuses a store some of whose secrets need another key; tells of those that cannot be opened for another reason.
+/// Refuses a store some of whose secrets need another key; logs those that cannot be opened for another reason.
 pub(crate) fn check_opened(dir: &Path, registry: &Registry) -> Result<(), OpenError> {
     let keys = registry.keys();
     let locked = || registry.locked().filter_map(|(account, record)| Some((account, record.key?)));
     if let Some((_, key)) = locked().find(|(_, key)| !keys.answers_for(*key)) {
         return Err(lacking(dir, key, keys));
     }
-    for (account, key) in locked().take(NAMED_MOST) {
+    for (account, key) in locked().take(MAX_LISTED) {
         let why = if keys.fingerprints().any(|known| known == key) {
-            "what is stored is damaged"
+            "the stored record is damaged"
         } else {
             "their key is said to be lost"
         };
         tracing::error!(
-            "the secrets of {} (company {}) cannot be opened: {why} (key {key}). It is disabled, and what it is owed \
-             waits: rotate its secret, set its headers and client certificate again, then enable it",
+            "the secrets of {} (company {}) cannot be opened: {why} (key {key}). It is disabled, and its \
+             deliveries wait: rotate its secret, set its headers and client certificate again, then enable it",
             account.subscription.id,
             account.subscription.company
         );
     }
-    let more = locked().count().saturating_sub(NAMED_MOST);
+    let more = locked().count().saturating_sub(MAX_LISTED);
     if more > 0 {
-        tracing::error!("so it is with {more} more: see `hookswitch subscription list`");
+        tracing::error!("{more} more subscriptions are affected: see `hookswitch subscription list`");
     }
     Ok(())
 }
@@ -123,7 +123,7 @@ mod tests {
     use crate::model::in_memory::keyring;
 
     #[test]
-    fn the_marker_is_read_as_it_was_written_and_a_key_that_is_not_there_is_named() {
+    fn the_marker_round_trips_and_a_missing_key_is_named() {
         let dir = tempfile::tempdir().unwrap();
         let (none, one, both, other) = (Keyring::default(), keyring(&[1]), keyring(&[2, 1]), keyring(&[2]));
         assert_eq!(marker(dir.path()), Ok(None));

@@ -1,55 +1,52 @@
-//! The embedded engine: a write-ahead log in files, and one sled database as the view, in one data directory.
+//! The embedded engine: a write-ahead log (WAL) in segment files and a view of it in one sled database, in one data
+//! directory.
 //!
-//! How both stand on the disk, to the byte, is in `FORMAT.md` beside this file.
-//!
-//! # The data directory
+//! `FORMAT.md` beside this file specifies the data directory to the byte. In short:
 //!
 //! ```text
-//! FORMAT             'hookswitch data, format 3': written last, synced; where it is there must be data
-//! lock, admin.token  of the `service` module
-//! journal/NNNNNN.log what happened, in order, append-only, about 64 MiB a file: events with their data,
-//!                    entries of the log, changes of subscriptions and tokens ([`wal`], [`frame`]);
-//!                    compressed once it is full
-//! journal/NNNNNN.idx where things are in a full file; made again if it is missing
-//! state/             one sled database: what is true now ([`kv`])
-//! state/length       the least length of the database file: sled opens a shortened one as an empty one
-//! sealed             which key secrets are sealed with, if they are ([`marker`])
-//! erasing/           what is to be erased of a person until it is off the disk ([`erasing`])
-//! unfinished         stands while the directory is made for the first time
-//! state-before-open  a copy of `state`, while it is opened: a directory that is refused is put back
+//! FORMAT             'hookswitch data, format 3'; written last and synced: if it exists, there must be data
+//! lock, admin.token  owned by the `service` module
+//! journal/NNNNNN.log WAL segments of about 64 MiB: events, log entries, changes of subscriptions and tokens
+//!                    ([`wal`], [`frame`]); append-only, compressed once full
+//! journal/NNNNNN.idx the index of a full segment; rebuilt if it is missing
+//! state/             one sled database: the current state ([`kv`])
+//! state/length       minimum length of the database file: sled opens a truncated file as an empty database
+//! sealed             fingerprint of the key that secrets are sealed with ([`marker`])
+//! erasing/           erasures that are not complete on the disk ([`erasing`])
+//! unfinished         present while the directory is being created
+//! state-before-open  a copy of `state` while it is being opened, restored if the directory is refused
 //! ```
 //!
-//! The journal is the truth. `state` is a view of it that may lag behind, and says by how much
-//! ([`CheckpointPosition`](crate::model::record::CheckpointPosition)); opening takes in the rest. Ids ascend through the whole journal, so one is
-//! found by its id without a key of its own.
+//! The WAL is authoritative. `state` is a view that may lag behind and records its position
+//! ([`CheckpointPosition`](crate::model::record::CheckpointPosition)); opening replays the rest. Ids ascend through the
+//! whole WAL, so a record is found by its id without a separate key.
 //!
-//! # The way of a write
+//! # Write path
 //!
-//! A command goes into the [write queue](queue). The one [`writer`] thread takes what has gathered and lets the command handler
-//! decide each in turn, which yields records; it appends their frames to the log in one write, calls `fdatasync` once, and
-//! only then answers everybody and tells the dispatcher. What the records change waits in memory, in the memtable over
-//! sled, until the [`checkpoint`]er writes it there; readers see both as one.
+//! A command enters the [write queue](queue). The single [`writer`] thread takes a batch and lets the command handler
+//! decide each command, which yields records. It appends their frames to the WAL with one write, calls `fdatasync`
+//! once, and only then replies and notifies the dispatcher. The changes made by the records stay in a memtable above
+//! sled until the [checkpoint] thread writes them there; readers see both as one map.
 //!
-//! What always holds: nothing is acknowledged that is not on the disk; a frame is read only if its checksum fits; a step is
-//! whole or not there; applying a record twice changes nothing more; after a write or a sync that failed nothing more is
-//! written and the process ends (exit 74).
+//! Invariants: only durable data is acknowledged. A frame is read only if its checksum matches. A transaction (one or
+//! more frames) is replayed completely or not at all. Applying a record twice has no further effect. After a failed
+//! write or sync nothing more is written and the process exits with code 74.
 //!
 //! # Why not two sled databases
 //!
-//! That was the first design: journals that are sled databases too. Both were built and measured on
-//! a 2-core machine with 1 KiB events and a log entry for each, one run, the same disk (a bare
-//! append with fdatasync did 5,450 a second):
+//! The first design kept the log in sled databases as well. Both were built and measured on a 2-core machine with 1 KiB
+//! events and one log entry each, one run, same disk (a bare append with fdatasync did 5,450 a second):
 //!
-//! | | two sleds | journal files and one sled |
+//! | | two sleds | log files and one sled |
 //! |---|---|---|
 //! | one event for each commit | 1,503 events/s | 5,494 events/s |
 //! | commits of 64 events and 64 log entries | 23,771/s | 133,725/s |
 //! | 200,000 events in and out, bytes written | 1,667 MB | 337 MB |
 //! | opening again after that | 175 ms | 11 ms |
 //!
-//! sled's `apply_batch` syncs twice by itself, so that two databases cost four syncs or more for a
-//! commit where a file that is only appended to costs one. What sled is good at stays its own: keys
-//! in order that come and go, in a database that stays small.
+//! sled's `apply_batch` syncs twice by itself, so two databases need at least four syncs for a commit where an
+//! append-only file needs one. sled remains where it is good: ordered keys that come and go, in a database that stays
+//! small.
 
 pub(crate) mod backup;
 mod checkpoint;
@@ -101,12 +98,12 @@ use self::writer::{Frames, Writer};
 
 pub use self::format::OpenError;
 
-/// An open engine whose threads do not run yet.
+/// An open engine whose threads are not running yet.
 pub(crate) struct Opened {
     engine: Arc<Embedded>,
     registry: Arc<Mutex<Registry>>,
-    wal: wal::Writer,
-    applied: CheckpointPosition,
+    wal_writer: wal::Writer,
+    position: CheckpointPosition,
     settings: Settings,
 }
 
@@ -118,25 +115,25 @@ pub(crate) struct Running {
     worker: retention_worker::Running,
 }
 
-/// Opens the engine in the directory `dir`, which must exist and be locked by this process; makes a new one in an empty
-/// directory. Secrets are opened and, if there is a key, sealed with `keys`.
+/// Opens the engine in the directory `dir`, which must exist and be locked by this process; an empty directory becomes a
+/// new data directory. Secrets are opened and, if there is a key, sealed with `keys`.
 ///
 /// # Errors
-/// The directory is foreign, damaged, of a newer version, or cannot be written; or its secrets are sealed with a key that
-/// is not there. It was not changed then.
+/// The directory is foreign, damaged, of a newer version, or cannot be written; or its secrets are sealed with a key
+/// that is not there. It was not changed then.
 pub(crate) fn open(dir: &Path, settings: Settings, keys: Keyring, now: Timestamp) -> Result<Opened, OpenError> {
-    let open::Opened { state, registry, journal, writer, applied } = open::open(dir, settings.cache_bytes, keys, now)?;
+    let open::Opened { kv, registry, wal, writer, position } = open::open(dir, settings.cache_bytes, keys, now)?;
     let engine = Embedded {
         dir: dir.to_owned(),
-        state,
+        kv,
         queue: Arc::default(),
         space: Arc::new(Space::of(dir, settings.min_free_bytes)),
         rules: Mutex::new(settings.retention),
-        erasures: Erasures::take_up(dir, journal.clone())?,
-        journal,
+        erasures: Erasures::load(dir, wal.clone())?,
+        wal,
         backing_up: Arc::default(),
     };
-    Ok(Opened { engine: Arc::new(engine), registry: registry, wal: writer, applied, settings })
+    Ok(Opened { engine: Arc::new(engine), registry, wal_writer: writer, position, settings })
 }
 
 impl Opened {
@@ -150,51 +147,51 @@ impl Opened {
         &self.registry
     }
 
-    /// For tests: a smaller size at which a segment is full.
+    /// For tests: limits the size of segments.
     #[cfg(test)]
     pub(crate) fn limit_segment_bytes(&mut self, most: u32) {
-        self.wal.limit_segment_bytes(most);
+        self.wal_writer.limit_segment_bytes(most);
     }
 
-    /// Starts the threads. `threads` are the SMS threads that were written to lately.
+    /// Starts the engine's threads. `threads` are the recently active SMS threads.
     ///
     /// # Errors
-    /// No thread could be started, or the data directory is gone already.
+    /// A thread cannot be started, or the data directory has vanished.
     pub(crate) fn start(
         self,
         threads: Arc<Mutex<Threads>>,
         clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
         listeners: Listeners,
     ) -> io::Result<Running> {
-        let Self { engine, registry, mut wal, applied, settings } = self;
-        wal.set_segment_bytes(settings.retention.file_bytes(engine.journal.bytes()));
+        let Self { engine, registry, mut wal_writer, position, settings } = self;
+        wal_writer.set_segment_bytes(settings.retention.file_bytes(engine.wal.bytes()));
         let carried = Carried {
             threads,
             redactions: engine.erasures.redactions().clone(),
             ahead: ReadAhead::default(),
             expiry: Expiry::default(),
             progress: Progress::default(),
-            // What was under way when the store was closed goes on.
+            // Resume whatever was in progress when the store was closed.
             has_work: true,
         };
-        // Ahead of retention, which may drop what the events of a batch were read from.
+        // Before retention starts, which may drop the records that the handler reads here.
         let kept = (engine.view(), engine.log());
-        let handler = Handler::new(settings, applied.last_id, registry.clone(), carried, kept);
+        let handler = Handler::new(settings, position.last_id, registry.clone(), carried, kept);
         let snapshot_in = Arc::new(AtomicU32::new(0));
         let worker = RetentionWorker { engine: engine.clone(), snapshot_in: snapshot_in.clone(), clock };
-        let (requests, reader) = reader::start(engine.journal.clone(), engine.queue.clone())?;
+        let (requests, reader) = reader::start(engine.wal.clone(), engine.queue.clone())?;
         let writer = Writer {
             queue: engine.queue.clone(),
             handler: handler.map_err(io::Error::other)?,
             registry,
-            state: engine.state.clone(),
-            journal: engine.journal.clone(),
-            wal,
-            applied,
+            kv: engine.kv.clone(),
+            wal: engine.wal.clone(),
+            wal_writer,
+            position,
             listeners,
             location: Location::of(&engine.dir)?,
             snapshot_in,
-            frames: Frames::after(applied.batch),
+            frames: Frames::after(position.batch),
             reader: requests,
         };
         let writer = std::thread::Builder::new().name("committer".to_owned()).spawn(move || writer.run())?;
@@ -204,19 +201,19 @@ impl Opened {
 }
 
 impl Running {
-    /// Lets the writer write what waits and ends it. What comes afterwards is refused as [`Busy`]. Blocks until the
-    /// thread has ended.
+    /// Ends the writer after it has written everything that is queued. Later commands are refused as
+    /// [`Busy`](crate::model::command::Busy). Blocks until the threads have ended.
     pub(crate) fn stop(self) {
         let Self { engine, writer, reader, worker } = self;
         drop(worker);
-        engine.queue.tell(Control::Close);
+        engine.queue.send(Control::Close);
         if writer.join().is_err() {
             tracing::error!("the committer ended in a panic");
         }
-        // It catches its own panics.
+        // The thread catches its own panics.
         drop(reader.join());
-        if let Err(error) = open::note_reached(&engine.dir, engine.state.durable()) {
-            tracing::warn!("how far the state database is could not be noted: {error}");
+        if let Err(error) = open::record_reached(&engine.dir, engine.kv.durable()) {
+            tracing::warn!("the position of the state database could not be recorded: {error}");
         }
     }
 }

@@ -1,10 +1,10 @@
-//! Opening a data directory: making a new one, telling a foreign or damaged one, and taking what
-//! the journal has beyond the last checkpoint into the state.
+//! Opening a data directory: creating a new one, recognising a foreign or damaged one, and replaying the WAL beyond the
+//! last checkpoint into the state.
 //!
-//! A directory that is refused is left as it is. sled's traps, each with its counter-measure here
-//! or in [`crate::engine::embedded::sync`] and [`crate::engine::embedded::kv`]: names that are never synced, an `open` that panics on
-//! a flipped byte, a shortened file that opens as an empty database, leftovers of a crash that keep
-//! it from opening for ever.
+//! A directory that is refused is left unchanged. Faults of sled that are handled here or in
+//! [`sync`](crate::engine::embedded::sync) and [`kv`](crate::engine::embedded::kv): directory entries that are never
+//! synced, an `open` that panics on a flipped byte, a truncated file that opens as an empty database, and crash
+//! leftovers that prevent opening for good.
 
 mod pre_open_snapshot;
 
@@ -35,30 +35,31 @@ use self::pre_open_snapshot::PreOpenSnapshot;
 
 pub(crate) use self::pre_open_snapshot::copy_dir;
 
-/// The file that stands while a new directory is made.
+/// The file that exists while a new directory is being created.
 pub(crate) const UNFINISHED: &str = "unfinished";
-/// What stands in [`UNFINISHED`] while a directory is laid out from something that must not be lost.
-pub(crate) const LAYING_OUT: &[u8] = b"restore or salvage\n";
-/// What a directory may hold before there is data in it.
-const HARMLESS: [&str; 5] = ["lock", "admin.token", "admin.token.new", "lost+found", "unfinished.new"];
-/// The file in `state/` that says which group commit the database has taken in at least.
+/// The content of [`UNFINISHED`] during a restore or salvage. An interrupted one is refused rather than started as an
+/// empty store.
+pub(crate) const RESTORE_MARKER: &[u8] = b"restore or salvage\n";
+/// What a directory may contain before there is data in it.
+const ALLOWED: [&str; 5] = ["lock", "admin.token", "admin.token.new", "lost+found", "unfinished.new"];
+/// The file in `state/` with the number of a group commit that the database includes at least.
 const REACHED: &str = "reached";
-/// The file in `state/` with the length that the database file was seen to have.
+/// The file in `state/` with the last known length of the database file.
 const LENGTH: &str = "length";
-/// The length of sled's segments; its file becomes shorter by whole ones.
+/// The size of sled's segments; sled truncates its file by whole segments.
 const SEGMENT: u64 = 512 << 10;
 
-/// An open store, before its threads run.
+/// An open store whose threads are not running yet.
 pub(crate) struct Opened {
-    pub(crate) state: Arc<Kv>,
+    pub(crate) kv: Arc<Kv>,
     pub(crate) registry: Arc<Mutex<Registry>>,
-    pub(crate) journal: Arc<Wal>,
+    pub(crate) wal: Arc<Wal>,
     pub(crate) writer: Writer,
-    /// How far the journal has been taken in; all of it.
-    pub(crate) applied: CheckpointPosition,
+    /// How far the WAL has been replayed: to its end.
+    pub(crate) position: CheckpointPosition,
 }
 
-/// Opens the store in `dir`, which exists; makes it first if there is none. Secrets are sealed and opened with `keys`.
+/// Opens the store in `dir`, which must exist, and creates it first in an empty one. Secrets are sealed with `keys`.
 pub(crate) fn open(dir: &Path, cache_bytes: u64, keys: Keyring, now: Timestamp) -> Result<Opened, OpenError> {
     let keys = Some(Arc::new(keys));
     let marker = dir.join(FORMAT);
@@ -75,10 +76,10 @@ pub(crate) fn open(dir: &Path, cache_bytes: u64, keys: Keyring, now: Timestamp) 
         return open_parts(dir, cache_bytes, true, keys);
     }
     keys.as_deref().map_or(Ok(()), |keys| marker::check_marker(dir, keys))?;
-    let before = PreOpenSnapshot::keep(dir).map_err(|error| OpenError::io(dir, &error))?;
+    let snapshot = PreOpenSnapshot::take(dir).map_err(|error| OpenError::io(dir, &error))?;
     let opened = open_parts(dir, cache_bytes, false, keys);
-    let settled = if opened.is_ok() { before.discard() } else { before.put_back(dir) };
-    match (opened, settled) {
+    let cleaned_up = if opened.is_ok() { snapshot.discard() } else { snapshot.restore(dir) };
+    match (opened, cleaned_up) {
         (opened, Ok(())) => opened,
         (Ok(_), Err(error)) => Err(OpenError::io(dir, &error)),
         (Err(why), Err(error)) => {
@@ -87,30 +88,30 @@ pub(crate) fn open(dir: &Path, cache_bytes: u64, keys: Keyring, now: Timestamp) 
     }
 }
 
-/// `keys` are `None` where the store is only to be looked at: then what is sealed is left as it is, and nobody is refused.
+/// `keys` are `None` for offline use: sealed records are left as they are, and no key is required.
 fn open_parts(dir: &Path, cache_bytes: u64, fresh: bool, keys: Option<Arc<Keyring>>) -> Result<Opened, OpenError> {
     let db = open_sled(dir, cache_bytes, fresh)?;
-    let state = Kv::new(db.clone());
+    let kv = Kv::new(db.clone());
     if fresh {
-        let applied = CheckpointPosition { segment: 1, next_number: 1, ..CheckpointPosition::default() };
-        let meta = CheckpointMeta { applied, ..CheckpointMeta::default() };
-        state.checkpoint(&meta).map_err(|error| OpenError::damaged(dir, error))?;
+        let position = CheckpointPosition { segment: 1, next_number: 1, ..CheckpointPosition::default() };
+        let meta = CheckpointMeta { position, ..CheckpointMeta::default() };
+        kv.checkpoint(&meta).map_err(|error| OpenError::damaged(dir, error))?;
     }
     sync_names(&dir.join("state")).map_err(|error| OpenError::io(&dir.join("state"), &error))?;
     prove_sync(dir, &db)?;
     if fresh {
-        finish(dir).map_err(|error| OpenError::io(dir, &error))?;
+        mark_complete(dir).map_err(|error| OpenError::io(dir, &error))?;
     }
-    let opened = recover(dir, state, keys)?;
-    note_reached(dir, opened.applied).map_err(|error| OpenError::io(&dir.join("state"), &error))?;
+    let opened = recover(dir, kv, keys)?;
+    record_reached(dir, opened.position).map_err(|error| OpenError::io(&dir.join("state"), &error))?;
     Ok(opened)
 }
 
-/// Makes a new directory ready for data, or says that it is somebody else's.
+/// Prepares a new directory for data, or refuses it as foreign.
 fn prepare(dir: &Path, now: Timestamp) -> Result<(), OpenError> {
     let io_error = |error: io::Error| OpenError::io(dir, &error);
     let unfinished = dir.join(UNFINISHED);
-    if fs::read(&unfinished).is_ok_and(|text| text == LAYING_OUT) {
+    if fs::read(&unfinished).is_ok_and(|text| text == RESTORE_MARKER) {
         return Err(OpenError::Directory(format!(
             "a restore or salvage into {} was interrupted, and it does not hold everything: \
              remove the directory and begin again; nothing was changed",
@@ -128,7 +129,7 @@ fn prepare(dir: &Path, now: Timestamp) -> Result<(), OpenError> {
     } else {
         for entry in fs::read_dir(dir).map_err(io_error)? {
             let name = entry.map_err(io_error)?.file_name();
-            if !HARMLESS.iter().any(|harmless| name == *harmless) {
+            if !ALLOWED.iter().any(|allowed| name == *allowed) {
                 return Err(OpenError::Directory(format!(
                     "{} is not a data directory of hookswitch: it has no file FORMAT, but it has {}; \
                      name an empty directory as data_dir, or put back the whole data directory; nothing was changed",
@@ -147,26 +148,25 @@ fn prepare(dir: &Path, now: Timestamp) -> Result<(), OpenError> {
     make().map_err(io_error)
 }
 
-/// Makes a directory that was laid out by a restore or a salvage one that holds data: opens it once,
-/// as every start will, and only then says so.
-pub(crate) fn seal(dir: &Path, cache_bytes: u64) -> Result<(), OpenError> {
+/// Completes a directory written by a restore or a salvage: opens it once, as every start will, and only then marks it
+/// as holding data.
+pub(crate) fn complete(dir: &Path, cache_bytes: u64) -> Result<(), OpenError> {
     let state = dir.join("state");
     sync_names(&state).map_err(|error| OpenError::io(&state, &error))?;
-    note_reached(dir, CheckpointPosition::default()).map_err(|error| OpenError::io(&state, &error))?;
+    record_reached(dir, CheckpointPosition::default()).map_err(|error| OpenError::io(&state, &error))?;
     drop(open_parts(dir, cache_bytes, false, None)?);
-    finish(dir).map_err(|error| OpenError::io(dir, &error))
+    mark_complete(dir).map_err(|error| OpenError::io(dir, &error))
 }
 
-/// From here on there must be data, and all that later starts ask for must be there already: a cut may come right
-/// after.
-fn finish(dir: &Path) -> io::Result<()> {
-    note_reached(dir, CheckpointPosition::default())?;
+/// Marks the directory as holding data. Whatever later starts require must exist by then: power may fail right after.
+fn mark_complete(dir: &Path) -> io::Result<()> {
+    record_reached(dir, CheckpointPosition::default())?;
     durable::replace_file(&dir.join(FORMAT), format_text().as_bytes())?;
     fs::remove_file(dir.join(UNFINISHED))?;
     durable::sync_dir(dir)
 }
 
-/// Opens the state database and makes sure that it is the one that must be there.
+/// Opens the state database and checks that it is the one that must be there.
 fn open_sled(dir: &Path, cache_bytes: u64, fresh: bool) -> Result<sled::Db, OpenError> {
     let path = dir.join("state");
     if !fresh {
@@ -180,11 +180,11 @@ fn open_sled(dir: &Path, cache_bytes: u64, fresh: bool) -> Result<sled::Db, Open
     Ok(db)
 }
 
-/// Opens sled, which panics on what is damaged.
+/// Opens sled, which panics on damaged files.
 pub(crate) fn database(path: &Path, cache_bytes: u64) -> Result<sled::Db, String> {
     deadline::until_released(&path.join("db"));
     let config = sled::Config::new().path(path).cache_capacity(cache_bytes).flush_every_ms(None);
-    // Its panic over a damaged database is no bug of ours, and what it says helps nobody: it is not reported.
+    // The panic over a damaged database is no bug of this program, and its message helps nobody: it is not reported.
     let quietly = NoSubscriber::default();
     match with_default(quietly, || catch_unwind(AssertUnwindSafe(|| config.open()))) {
         Ok(Ok(db)) => Ok(db),
@@ -193,8 +193,8 @@ pub(crate) fn database(path: &Path, cache_bytes: u64) -> Result<sled::Db, String
     }
 }
 
-/// sled opens a file that was cut short as an empty database, and writes over it: so the file must have at
-/// least the length that it was seen to have. Beyond one segment sled makes it shorter by itself, too.
+/// Checks that the database file is at least as long as last seen: sled opens a truncated file as an empty database and
+/// overwrites it. Lengths beyond one segment prove nothing, because sled truncates those itself.
 pub(crate) fn check_length(state: &Path) -> Result<(), String> {
     let file = state.join("db");
     let length = fs::metadata(&file).map_err(|error| format!("its file state/db cannot be read: {error}"))?.len();
@@ -207,8 +207,8 @@ pub(crate) fn check_length(state: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// A longer file that was cut may open as what it was before. What is missing then is taken from the journal
-/// again, as far as that goes back; but it must not be older than what it was seen to be.
+/// Checks that the database is not older than last seen. A longer file that was truncated may open as an earlier state;
+/// what it lacks is replayed from the WAL as far as that goes back.
 fn check_reached(dir: &Path, applied: CheckpointPosition) -> Result<(), OpenError> {
     let path = dir.join("state").join(REACHED);
     let reached = match fs::read_to_string(&path) {
@@ -220,7 +220,7 @@ fn check_reached(dir: &Path, applied: CheckpointPosition) -> Result<(), OpenErro
     };
     if applied.batch < reached {
         let what = format!(
-            "its state database ends with group commit {} and was further, at {reached}: a part of state/db is gone",
+            "its state database ends with group commit {} and was further, at {reached}: a part of state/db is missing",
             applied.batch
         );
         return Err(OpenError::damaged(dir, what));
@@ -228,15 +228,15 @@ fn check_reached(dir: &Path, applied: CheckpointPosition) -> Result<(), OpenErro
     Ok(())
 }
 
-/// Notes how long the database file is by now, and how far the database.
-pub(crate) fn note_reached(dir: &Path, applied: CheckpointPosition) -> io::Result<()> {
+/// Records the current length of the database file and its position.
+pub(crate) fn record_reached(dir: &Path, applied: CheckpointPosition) -> io::Result<()> {
     let length = fs::metadata(dir.join("state/db"))?.len();
     durable::replace_file(&dir.join("state").join(LENGTH), format!("{length}\n").as_bytes())?;
     durable::replace_file(&dir.join("state").join(REACHED), format!("{}\n", applied.batch).as_bytes())
 }
 
-/// A snapshot that a crash left half written keeps sled from opening for ever: it is moved to
-/// `state/aside/`, which sled does not look into.
+/// Moves snapshots that a crash left incomplete, with which sled never opens again, to `state/aside/`, which sled does
+/// not read.
 pub(crate) fn set_leftovers_aside(state: &Path) -> io::Result<()> {
     let mut leftovers: Vec<PathBuf> = Vec::new();
     for entry in fs::read_dir(state)? {
@@ -252,7 +252,7 @@ pub(crate) fn set_leftovers_aside(state: &Path) -> io::Result<()> {
     let aside = state.join("aside");
     fs::create_dir_all(&aside)?;
     for path in leftovers {
-        tracing::warn!("{} was left half written by a crash; it is not needed, and set aside", path.display());
+        tracing::warn!("{} was left incomplete by a crash; it is not needed and is set aside", path.display());
         fs::rename(&path, aside.join(path.file_name().unwrap_or_default()))?;
     }
     durable::sync_dir(&aside)?;
@@ -261,15 +261,15 @@ pub(crate) fn set_leftovers_aside(state: &Path) -> io::Result<()> {
 
 fn prove_sync(dir: &Path, db: &sled::Db) -> Result<(), OpenError> {
     let failed = |error: sled::Error| OpenError::damaged(dir, format!("its state database cannot be written: {error}"));
-    let before = db.get(keys::OPENED).map_err(failed)?;
-    let opened = before.and_then(|value| value.as_ref().try_into().ok().map(u64::from_be_bytes)).unwrap_or(0);
+    let value = db.get(keys::OPENED).map_err(failed)?;
+    let opened = value.and_then(|value| value.as_ref().try_into().ok().map(u64::from_be_bytes)).unwrap_or(0);
     let written = db.clone();
     let write = move || {
         written.insert(keys::OPENED, &(opened + 1).to_be_bytes())?;
         sync::prove(|| written.flush().map(drop))
     };
     let stuck = |why| OpenError::damaged(dir, format!("its state database cannot be written: {why}"));
-    if deadline::within(deadline::OF_A_WRITE, write).map_err(stuck)?.map_err(failed)? {
+    if deadline::within(deadline::WRITE_LIMIT, write).map_err(stuck)?.map_err(failed)? {
         return Ok(());
     }
     Err(OpenError::Directory(
@@ -279,34 +279,32 @@ fn prove_sync(dir: &Path, db: &sled::Db) -> Result<(), OpenError> {
     ))
 }
 
-/// Takes what the journal has beyond the last checkpoint into the state.
-fn recover(dir: &Path, state: Kv, keys: Option<Arc<Keyring>>) -> Result<Opened, OpenError> {
+/// Replays the WAL beyond the last checkpoint into the state.
+fn recover(dir: &Path, kv: Kv, keys: Option<Arc<Keyring>>) -> Result<Opened, OpenError> {
     let damaged = |what: &dyn fmt::Display| OpenError::damaged(dir, what);
-    let unread = |error: StoreError| OpenError::damaged(dir, Damage::from(error));
-    let applied = state.applied().map_err(|error| damaged(&error))?;
-    let mut applied = applied.ok_or_else(|| damaged(&"its state database does not say how far it is"))?;
-    check_reached(dir, applied)?;
+    let read_error = |error: StoreError| OpenError::damaged(dir, Damage::from(error));
+    let applied = kv.applied().map_err(|error| damaged(&error))?;
+    let mut position = applied.ok_or_else(|| damaged(&"its state database does not record its checkpoint position"))?;
+    check_reached(dir, position)?;
     let opening = keys.clone().unwrap_or_default();
-    let recalled = load::registry(&state, applied.next_number, opening, Unreadable::Skip);
-    let (registry, passed_over) = recalled.map_err(unread)?;
+    let loaded = load::registry(&kv, position.next_number, opening, Unreadable::Skip);
+    let (registry, skipped) = loaded.map_err(read_error)?;
     let registry = Mutex::new(registry);
-    let counted = counts::read(&state, &registry).map_err(unread)? && !passed_over;
-    let from = applied;
-    let (journal, mut writer) =
-        wal::open(&dir.join("journal"), from, &record::SCHEMA, &mut |head, payload, position| {
-            let unknown =
-                || Damage::new(&dir.join("journal"), format!("has a record that is not known (kind {})", head.kind));
-            let target = Target { view: &state, memory: &registry };
-            let heard = Record::decode(head, payload).ok_or_else(unknown)?.apply(target);
-            report::take_in_all(heard, &state);
-            applied = CheckpointPosition { last_id: position.last_id.max(applied.last_id), ..position };
-            Ok(())
-        })?;
-    state.check().map_err(unread)?;
-    load::reload_registry(&state, &registry, counted).map_err(unread)?;
-    load::rebuild_health(&state, &registry, &*journal).map_err(unread)?;
-    state.mend().map_err(|error| damaged(&error))?;
-    conversations::build_company_order(&state).map_err(unread)?;
+    let counted = counts::read(&kv, &registry).map_err(read_error)? && !skipped;
+    let from = position;
+    let (wal, mut writer) = wal::open(&dir.join("journal"), from, &record::SCHEMA, &mut |head, payload, at| {
+        let unknown = || Damage::new(&dir.join("journal"), format!("has a record of an unknown kind ({})", head.kind));
+        let target = Target { view: &kv, memory: &registry };
+        let changes = Record::decode(head, payload).ok_or_else(unknown)?.apply(target);
+        report::take_in_all(changes, &kv);
+        position = CheckpointPosition { last_id: at.last_id.max(position.last_id), ..at };
+        Ok(())
+    })?;
+    kv.check().map_err(read_error)?;
+    load::reload_registry(&kv, &registry, counted).map_err(read_error)?;
+    load::rebuild_health(&kv, &registry, &*wal).map_err(read_error)?;
+    kv.repair().map_err(|error| damaged(&error))?;
+    conversations::build_company_order(&kv).map_err(read_error)?;
     let mut new_key = false;
     if let Some(keys) = keys {
         marker::check_opened(dir, &lock(&registry))?;
@@ -318,13 +316,13 @@ fn recover(dir: &Path, state: Kv, keys: Option<Arc<Keyring>>) -> Result<Opened, 
         writer.rotate(0).map_err(io)?;
     }
     let (segment, offset) = writer.position();
-    applied = CheckpointPosition { segment, offset, next_number: lock(&registry).next_number, ..applied };
-    state.checkpoint(&CheckpointMeta { applied, with: counts::changed(&registry) }).map_err(|error| damaged(&error))?;
+    position = CheckpointPosition { segment, offset, next_number: lock(&registry).next_number, ..position };
+    kv.checkpoint(&CheckpointMeta { position, with: counts::changed(&registry) }).map_err(|error| damaged(&error))?;
     if new_key {
         maintenance::log_if_all_sealed(&lock(&registry));
     }
-    state.go_live();
-    Ok(Opened { state: Arc::new(state), registry: Arc::new(registry), journal, writer, applied })
+    kv.go_live();
+    Ok(Opened { kv: Arc::new(kv), registry: Arc::new(registry), wal, writer, position })
 }
 
 #[cfg(test)]
@@ -332,7 +330,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_first_start_that_was_cut_off_at_its_first_file_is_begun_again() {
+    fn an_interrupted_first_start_is_resumed() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("unfinished.new"), "").unwrap();
         prepare(dir.path(), Timestamp::from_millis(1)).unwrap();
@@ -340,16 +338,16 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_that_is_marked_as_holding_data_can_be_opened_from_then_on() {
+    fn a_directory_that_is_marked_as_holding_data_can_be_opened() {
         let dir = tempfile::tempdir().unwrap();
         prepare(dir.path(), Timestamp::from_millis(1)).unwrap();
         fs::write(dir.path().join("state/db"), b"some bytes").unwrap();
-        finish(dir.path()).unwrap();
+        mark_complete(dir.path()).unwrap();
         assert!(dir.path().join(FORMAT).exists());
         assert_eq!(
             check_length(&dir.path().join("state")),
             Ok(()),
-            "a cut here left a directory that never opened again"
+            "a crash here left a directory that never opened again"
         );
     }
 }

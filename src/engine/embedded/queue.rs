@@ -1,7 +1,7 @@
-//! The write queue: commands, attempts that ended, and what the writer is told.
+//! The write queue: commands, attempt results and control messages for the writer.
 //!
-//! Bounded where strangers fill it: beyond that a command is refused at once, so that its client comes again. Knows nothing
-//! of what is done with what is in it.
+//! Bounded where clients fill it: a command beyond the limit is refused at once, so that the client retries. Knows
+//! nothing of what the writer does with its contents.
 
 use std::collections::VecDeque;
 use std::sync::mpsc::SyncSender;
@@ -12,142 +12,142 @@ use crate::model::command::{AttemptResult, Busy, Command};
 use crate::model::read_ahead::Answer;
 use crate::model::settings::Settings;
 
-/// How many commands may wait.
-const MOST_WAITING: usize = 4096;
-/// How many may ask at once whether the writer makes turns.
-const MOST_PINGS: usize = 8;
-/// How many bytes of event data may wait.
-const MOST_WAITING_BYTES: usize = 32 << 20;
+/// How many commands may be queued.
+const MAX_QUEUED: usize = 4096;
+/// How many pings may be queued.
+const MAX_PINGS: usize = 8;
+/// How many bytes of event data may be queued.
+const MAX_QUEUED_BYTES: usize = 32 << 20;
 /// How many commands go into one group commit.
 const BATCH_COMMANDS: usize = 256;
-/// How many bytes of event data end a group commit.
+/// A group commit takes no further command once it has this many bytes of event data.
 const BATCH_BYTES: usize = 1 << 20;
-/// How many attempts that ended go into one group commit.
+/// How many attempt results go into one group commit.
 const BATCH_RESULTS: usize = 4 * BATCH_COMMANDS;
 
-/// What the writer is told.
+/// A control message for the writer.
 pub(crate) enum Control {
-    /// To close once nothing waits any more.
+    /// Close once the queue is empty.
     Close,
-    /// To stop at once, and why.
+    /// Stop at once, for this reason.
     Stop(String),
-    /// What it asked to be read of the log.
+    /// The records of the WAL that the writer requested.
     ReadAhead(Answer),
-    /// To end what has become too old.
+    /// End expired deliveries.
     EndExpired,
-    /// To begin a new segment, if the newest is not empty.
+    /// Begin a new segment, unless the newest is empty.
     Rotate,
-    /// To answer once it has made a turn.
+    /// Answer after the current iteration.
     Ping(SyncSender<()>),
-    /// To go by these limits and periods.
+    /// Apply new limits and retention periods.
     Configure(Settings),
 }
 
-/// What one turn takes out of the queue.
+/// What the writer takes from the queue in one iteration.
 #[derive(Default)]
 pub(crate) struct Batch {
-    /// What the writer is told, in order.
+    /// Control messages, in order.
     pub(crate) control: Vec<Control>,
-    /// Attempts that ended.
+    /// Attempt results.
     pub(crate) results: Vec<AttemptResult>,
     /// Commands.
     pub(crate) commands: Vec<Command>,
 }
 
 #[derive(Default)]
-struct Waiting {
+struct Queued {
     commands: VecDeque<Command>,
     bytes: usize,
-    /// Attempts that ended. At most as many as are under way, which the dispatcher bounds.
+    /// Attempt results. Bounded by the dispatcher: at most one for each attempt in flight.
     results: VecDeque<AttemptResult>,
     control: Vec<Control>,
-    /// Nothing more is taken: it is closing, or the writer has failed.
+    /// Closing, or the writer has failed: nothing more is accepted.
     closed: bool,
 }
 
-impl Waiting {
+impl Queued {
     fn is_empty(&self) -> bool {
         self.commands.is_empty() && self.results.is_empty() && self.control.is_empty()
     }
 }
 
-/// What waits for the writer.
+/// The write queue.
 #[derive(Default)]
 pub(crate) struct WriteQueue {
-    waiting: Mutex<Waiting>,
+    queued: Mutex<Queued>,
     arrived: Condvar,
 }
 
 impl WriteQueue {
-    /// Hands in a command, if there is room.
+    /// Queues a command, if there is space.
     pub(crate) fn push(&self, command: Command) -> Result<(), Busy> {
-        let mut waiting = self.lock();
+        let mut queued = self.lock();
         let weight = command.weight();
-        let full = waiting.commands.len() >= MOST_WAITING || waiting.bytes + weight > MOST_WAITING_BYTES.max(weight);
-        if full || waiting.closed {
+        let full = queued.commands.len() >= MAX_QUEUED || queued.bytes + weight > MAX_QUEUED_BYTES.max(weight);
+        if full || queued.closed {
             return Err(Busy);
         }
-        waiting.bytes += weight;
-        waiting.commands.push_back(command);
-        drop(waiting);
+        queued.bytes += weight;
+        queued.commands.push_back(command);
+        drop(queued);
         self.arrived.notify_one();
         Ok(())
     }
 
-    /// Hands in an attempt that ended. Never refused: it has happened.
+    /// Queues the result of an attempt. Never refused: the attempt has already happened.
     pub(crate) fn finish(&self, result: AttemptResult) {
         self.lock().results.push_back(result);
         self.arrived.notify_one();
     }
 
-    /// Tells the writer something.
-    pub(crate) fn tell(&self, control: Control) {
-        let mut waiting = self.lock();
-        let pings = || waiting.control.iter().filter(|one| matches!(one, Control::Ping(_))).count();
-        // A writer that makes no turns gathers no more than a few.
-        if matches!(control, Control::Ping(_)) && pings() >= MOST_PINGS {
+    /// Sends a control message to the writer.
+    pub(crate) fn send(&self, control: Control) {
+        let mut queued = self.lock();
+        let pings = || queued.control.iter().filter(|one| matches!(one, Control::Ping(_))).count();
+        // A writer that hangs must not accumulate pings.
+        if matches!(control, Control::Ping(_)) && pings() >= MAX_PINGS {
             return;
         }
-        waiting.closed |= matches!(control, Control::Close);
-        waiting.control.push(control);
-        drop(waiting);
+        queued.closed |= matches!(control, Control::Close);
+        queued.control.push(control);
+        drop(queued);
         self.arrived.notify_one();
     }
 
-    /// Waits until there is something to do, at most until `until`; takes a batch of it.
+    /// Waits for work until `until` at most; takes a batch of it.
     pub(crate) fn take(&self, until: Instant) -> Batch {
-        let mut waiting = self.lock();
-        while waiting.is_empty() {
+        let mut queued = self.lock();
+        while queued.is_empty() {
             let left = until.saturating_duration_since(Instant::now());
             if left == Duration::ZERO {
                 break;
             }
-            waiting = self.arrived.wait_timeout(waiting, left).unwrap_or_else(PoisonError::into_inner).0;
+            queued = self.arrived.wait_timeout(queued, left).unwrap_or_else(PoisonError::into_inner).0;
         }
         let (mut bytes, mut commands) = (0, Vec::new());
         while commands.len() < BATCH_COMMANDS && bytes < BATCH_BYTES {
-            let Some(command) = waiting.commands.pop_front() else { break };
+            let Some(command) = queued.commands.pop_front() else { break };
             bytes += command.weight();
             commands.push(command);
         }
-        waiting.bytes = waiting.bytes.saturating_sub(bytes);
-        let results = waiting.results.len().min(BATCH_RESULTS);
-        let results = waiting.results.drain(..results).collect();
-        Batch { control: std::mem::take(&mut waiting.control), results, commands }
+        queued.bytes = queued.bytes.saturating_sub(bytes);
+        let results = queued.results.len().min(BATCH_RESULTS);
+        let results = queued.results.drain(..results).collect();
+        Batch { control: std::mem::take(&mut queued.control), results, commands }
     }
 
-    /// Tells everybody who waits, or comes later, that the store has failed.
+    /// Fails all queued commands and refuses later ones: the store has failed.
     pub(crate) fn fail(&self) {
-        let mut waiting = self.lock();
-        waiting.closed = true;
-        let commands = std::mem::take(&mut waiting.commands);
-        // Whoever waits for an answer to a ping hears that there will be none.
-        waiting.control.clear();
-        drop(waiting);
+        let mut queued = self.lock();
+        queued.closed = true;
+        let commands = std::mem::take(&mut queued.commands);
+        // Dropping a ping tells its sender that there will be no answer.
+        queued.control.clear();
+        drop(queued);
         commands.into_iter().for_each(Command::refuse);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Queued> {
+        self.queued.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,4 +1,4 @@
-//! The thread that reads the log for the writer, ahead of the turn that needs it.
+//! The read-ahead thread: reads records of the WAL for the writer, ahead of the turn that needs them.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -10,17 +10,17 @@ use crate::engine::embedded::queue::{Control, WriteQueue};
 use crate::engine::embedded::wal::Wal;
 use crate::model::read_ahead::{self, Request};
 
-/// Starts the thread: it ends when the sender is dropped. Answers go into the write queue.
+/// Starts the thread, which ends when the sender is dropped. It answers through the write queue.
 ///
 /// # Errors
-/// There is no thread to be had.
+/// The thread cannot be started.
 pub(crate) fn start(wal: Arc<Wal>, queue: Arc<WriteQueue>) -> io::Result<(Sender<Request>, JoinHandle<()>)> {
     let (sender, requests) = mpsc::channel();
     let serve = move || {
         for request in requests {
             match catch_unwind(AssertUnwindSafe(|| read_ahead::read(&*wal, request))) {
-                Ok(answer) => queue.tell(Control::ReadAhead(answer)),
-                Err(_) => queue.tell(Control::Stop("the thread that reads the log panicked".to_owned())),
+                Ok(answer) => queue.send(Control::ReadAhead(answer)),
+                Err(_) => queue.send(Control::Stop("the read-ahead thread panicked".to_owned())),
             }
         }
     };

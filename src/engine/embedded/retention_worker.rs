@@ -1,8 +1,7 @@
-//! The thread that gives space back: looks what is over, prunes one journal file after the other, and compresses those that
-//! are full.
+//! The retention worker: a thread that compacts and drops expired segments, and compresses full ones.
 //!
-//! It takes breaths, so that a disk that is busy with commits hardly notices. An error is logged, nothing is
-//! lost by it, and it is tried again later.
+//! It is throttled, so that a disk that is busy with commits hardly notices it. An error is logged and retried later;
+//! nothing is lost by it.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -23,21 +22,21 @@ use crate::model::record::{self, ErasureRecord, Head};
 use crate::model::retention::{Rules, due};
 use crate::model::segment::Due;
 
-/// The longest between two looks for what is over, if no journal file fills meanwhile. Tests do not wait.
-const LOOK_EVERY: Duration = if cfg!(test) { Duration::from_millis(50) } else { Duration::from_secs(60) };
-/// How often the free space is looked at.
+/// The longest interval between two retention runs while no segment fills. Tests do not wait.
+const RUN_EVERY: Duration = if cfg!(test) { Duration::from_millis(50) } else { Duration::from_secs(60) };
+/// How often the free space is checked.
 const SPACE_EVERY: Duration = Duration::from_secs(1);
-/// How long it rests after each 256 KiB.
-const REST: Duration = Duration::from_millis(2);
-/// How long it waits for a new file before it looks again.
-const ROTATED: Duration = Duration::from_millis(20);
+/// How long it pauses after each 256 KiB.
+const PAUSE: Duration = Duration::from_millis(2);
+/// How often it checks whether a requested segment has begun.
+const ROTATION_POLL: Duration = Duration::from_millis(20);
 /// How long it waits after an error.
 const AFTER_ERROR: Duration = Duration::from_secs(300);
 
-/// What the thread works on.
+/// The context of the thread.
 pub(crate) struct RetentionWorker {
     pub(crate) engine: Arc<Embedded>,
-    /// The newest segment at whose beginning all subscriptions stand; 0 until there is one.
+    /// The newest segment that begins with a complete snapshot of the subscriptions; 0 until there is one.
     pub(crate) snapshot_in: Arc<AtomicU32>,
     pub(crate) clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
 }
@@ -49,7 +48,7 @@ struct Stop {
 }
 
 impl Stop {
-    /// Waits, at most for `length`; tells whether the end was asked for.
+    /// Waits for `length` at most; returns whether a stop was requested.
     fn wait(&self, length: Duration) -> bool {
         let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
         let (asked, _) =
@@ -58,7 +57,7 @@ impl Stop {
     }
 }
 
-/// The running thread. It ends when this is dropped.
+/// The running thread. Dropping it stops the thread.
 pub(crate) struct Running {
     stop: Arc<Stop>,
     thread: Option<JoinHandle<()>>,
@@ -69,7 +68,7 @@ impl Drop for Running {
         *self.stop.asked.lock().unwrap_or_else(PoisonError::into_inner) = true;
         self.stop.changed.notify_all();
         if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
-            tracing::error!("the thread that gives space back ended in a panic");
+            tracing::error!("the retention worker ended in a panic");
         }
     }
 }
@@ -78,7 +77,7 @@ impl RetentionWorker {
     /// Starts the thread.
     ///
     /// # Errors
-    /// There is no thread to be had.
+    /// The thread cannot be started.
     pub(crate) fn start(self) -> std::io::Result<Running> {
         let stop = Arc::new(Stop::default());
         let of_thread = stop.clone();
@@ -87,78 +86,78 @@ impl RetentionWorker {
     }
 
     fn run(&self, stop: &Stop) {
-        let every = || (self.rules().file_age() / 4).clamp(Duration::from_millis(50), LOOK_EVERY);
+        let every = || (self.rules().file_age() / 4).clamp(Duration::from_millis(50), RUN_EVERY);
         let mut next = Instant::now() + every();
-        let mut newest = self.engine.journal.newest();
-        let (mut well, mut more) = (true, false);
-        while !stop.wait(if more { REST } else { SPACE_EVERY.min(every()) }) {
-            self.engine.space.look();
-            let filled = self.engine.journal.newest() != newest;
-            // Somebody may have set a shorter age meanwhile.
-            next = next.min(Instant::now() + if well { every() } else { AFTER_ERROR });
+        let mut newest = self.engine.wal.newest();
+        let (mut healthy, mut more) = (true, false);
+        while !stop.wait(if more { PAUSE } else { SPACE_EVERY.min(every()) }) {
+            self.engine.space.current();
+            let filled = self.engine.wal.newest() != newest;
+            // The configuration may have set a shorter age meanwhile.
+            next = next.min(Instant::now() + if healthy { every() } else { AFTER_ERROR });
             let erasing = !self.engine.erasures.under_way().is_empty();
-            let due = Instant::now() >= next || ((filled || erasing) && well);
+            let due = Instant::now() >= next || ((filled || erasing) && healthy);
             more = false;
-            let may_work = due || (well && self.may_compress().is_some());
+            let may_work = due || (healthy && self.next_compressible().is_some());
             if !may_work {
                 continue;
             }
             if due {
-                newest = self.engine.journal.newest();
+                newest = self.engine.wal.newest();
                 next = Instant::now() + every();
             }
-            well = true;
+            healthy = true;
             let worked = catch_unwind(AssertUnwindSafe(|| self.work(due, stop)));
             let failure = match worked {
                 Ok(Ok(compressed)) => {
-                    more = compressed && self.may_compress().is_some();
+                    more = compressed && self.next_compressible().is_some();
                     continue;
                 }
                 Ok(Err(NotCompacted::Stopped)) => return,
                 Ok(Err(NotCompacted::Failed(damage))) => damage.to_string(),
-                Err(_) => "a fault of hookswitch's own".to_owned(),
+                Err(_) => "the retention worker panicked".to_owned(),
             };
             let later = AFTER_ERROR.as_secs();
             tracing::error!(
-                "old data could not be dropped or compressed: {failure}; nothing is lost by that; next try in {later} s"
+                "old data could not be dropped or compressed: {failure}; nothing is lost; next attempt in {later} s"
             );
-            (next, well) = (Instant::now() + AFTER_ERROR, false);
+            (next, healthy) = (Instant::now() + AFTER_ERROR, false);
         }
     }
 
-    /// Looks for what is over, if that is due, and compresses one file, the newest that can be; tells whether there was one.
+    /// Runs retention if that is due, then compresses the newest segment that can be; returns whether there was one.
     fn work(&self, due: bool, stop: &Stop) -> Result<bool, NotCompacted> {
         if due {
-            self.look(stop)?;
+            self.run_once(stop)?;
         }
-        let Some(number) = self.may_compress() else { return Ok(false) };
-        match self.engine.journal.compress(number, &mut || !stop.wait(REST)) {
-            Ok(saved) => tracing::debug!("journal file {number}: compressing it saves {saved} bytes"),
-            // It is not tried again, and keeps nothing else from being done.
+        let Some(number) = self.next_compressible() else { return Ok(false) };
+        match self.engine.wal.compress(number, &mut || !stop.wait(PAUSE)) {
+            Ok(saved) => tracing::debug!("segment {number}: compression saved {saved} bytes"),
+            // It is not retried, and must not prevent other work.
             Err(NotCompacted::Failed(damage)) if !damage.is_io() => {
-                tracing::error!("journal file {number} is not compressed: {damage}");
+                tracing::error!("segment {number} is not compressed: {damage}");
             }
             Err(why) => return Err(why),
         }
         Ok(true)
     }
 
-    /// The next file to be compressed: one that the state has taken in, and that there is room for twice.
-    fn may_compress(&self) -> Option<u32> {
-        let files = self.engine.journal.compressible(self.engine.state.durable().segment);
-        files.into_iter().find(|(_, bytes)| self.engine.space.has_room_for(*bytes)).map(|(number, _)| number)
+    /// The next segment to compress: one that is fully checkpointed, and for whose copy there is space.
+    fn next_compressible(&self) -> Option<u32> {
+        let files = self.engine.wal.compressible(self.engine.kv.durable().segment);
+        files.into_iter().find(|(_, bytes)| self.engine.space.has_space_for(*bytes)).map(|(number, _)| number)
     }
 
-    /// Has the writer end what has become too old, and begin a new segment if `rotate`.
+    /// Makes the writer end expired deliveries, and begin a new segment if `rotate`.
     fn end_expired(&self, rotate: bool) {
         if rotate {
-            self.engine.queue.tell(Control::Rotate);
+            self.engine.queue.send(Control::Rotate);
         }
-        self.engine.queue.tell(Control::EndExpired);
+        self.engine.queue.send(Control::EndExpired);
     }
 
-    /// Notes in the log how far an erasure is.
-    fn note_erasure(&self, id: ErasureId, record: ErasureRecord) -> Result<(), StoreError> {
+    /// Records the progress of an erasure in the WAL.
+    fn record_erasure(&self, id: ErasureId, record: ErasureRecord) -> Result<(), StoreError> {
         wait_for(&*self.engine, |reply| Command::Erasure(id, Box::new(record.clone()), reply))
     }
 
@@ -166,79 +165,80 @@ impl RetentionWorker {
         *lock(&self.engine.rules)
     }
 
-    /// Erases what is to be erased from all files, having begun a new one.
+    /// Carries out all pending erasures on every segment, after beginning a new one.
     fn erase(&self, stop: &Stop) -> Result<(), NotCompacted> {
         let erasures = &self.engine.erasures;
         let under_way = erasures.under_way();
         if under_way.is_empty() {
             return Ok(());
         }
-        let full = self.engine.journal.newest();
-        while !(self.engine.journal.newest() > full || self.engine.journal.newest_is_empty()) {
+        let full = self.engine.wal.newest();
+        while !(self.engine.wal.newest() > full || self.engine.wal.newest_is_empty()) {
             self.end_expired(true);
-            if stop.wait(ROTATED) {
+            if stop.wait(ROTATION_POLL) {
                 return Err(NotCompacted::Stopped);
             }
         }
-        let newest = self.engine.journal.newest();
-        while self.engine.state.durable().segment < newest {
-            if stop.wait(ROTATED) {
+        let newest = self.engine.wal.newest();
+        while self.engine.kv.durable().segment < newest {
+            if stop.wait(ROTATION_POLL) {
                 return Err(NotCompacted::Stopped);
             }
         }
         let failed = |why: String| NotCompacted::Failed(Damage::failed(std::path::Path::new("erasing"), why));
-        let all_found = erasures.erase(&under_way, newest, &mut || !stop.wait(REST))?;
+        let all_found = erasures.erase(&under_way, newest, &mut || !stop.wait(PAUSE))?;
         let now = (self.clock)();
         for rule in &under_way {
             let found = all_found.get(&rule.id).copied().unwrap_or_default();
             let begun = ErasureRecord::begun(&rule.company, rule.at, 0, 0);
             let done = begun.done(now, found.events, found.messages, found.log_entries);
-            self.note_erasure(rule.id, done).map_err(|error| failed(error.to_string()))?;
+            self.record_erasure(rule.id, done).map_err(|error| failed(error.to_string()))?;
         }
         erasures.done(&under_way, &all_found, now).map_err(|error| failed(error.to_string()))?;
         for rule in &under_way {
-            tracing::info!("{}: what was to be erased is off the disk", rule.id);
+            tracing::info!("{}: the erasure is complete on the disk", rule.id);
         }
         Ok(())
     }
 
-    /// Looks once through everything.
-    fn look(&self, stop: &Stop) -> Result<(), NotCompacted> {
+    /// Runs erasures and retention once over all segments.
+    fn run_once(&self, stop: &Stop) -> Result<(), NotCompacted> {
         self.erase(stop)?;
         let (now, rules) = ((self.clock)(), self.rules());
-        self.end_expired(self.engine.journal.newest_is_older_than(now, rules.file_age())?);
-        let before = self.engine.state.durable().segment.min(self.snapshot_in.load(Ordering::Acquire));
-        let stats = self.engine.journal.stats();
+        self.end_expired(self.engine.wal.newest_is_older_than(now, rules.file_age())?);
+        let applied_before = self.engine.kv.durable().segment.min(self.snapshot_in.load(Ordering::Acquire));
+        let stats = self.engine.wal.stats();
         let mut first = stats.first().map_or(0, |(number, _)| *number);
         let mut failed = None;
-        for mut due in due(&rules, &stats, before, now) {
+        for mut due in due(&rules, &stats, applied_before, now) {
             due.oldest = due.number == first;
-            match self.prune(&due, stop) {
+            match self.compact(&due, stop) {
                 Ok(dropped) => first += u32::from(dropped),
                 Err(NotCompacted::Stopped) => return Err(NotCompacted::Stopped),
-                // The others may be well.
+                // The other segments may be intact.
                 Err(NotCompacted::Failed(damage)) => failed = failed.or(Some(damage)),
             }
         }
         failed.map_or(Ok(()), |damage| Err(NotCompacted::Failed(damage)))
     }
 
-    /// Prunes one file; tells whether it was dropped.
-    fn prune(&self, due: &Due, stop: &Stop) -> Result<bool, NotCompacted> {
-        let waits = &mut |id| Ok(record::find(id, &*self.engine.state)?.is_some());
-        let judge = &mut |head: Head, payload: &[u8]| record::retained(head, payload, due, waits).map_err(Damage::from);
-        let throttle = &mut || !stop.wait(REST);
-        let survey = self.engine.journal.survey(due.number, judge, throttle)?;
+    /// Compacts one segment; returns whether it was dropped.
+    fn compact(&self, due: &Due, stop: &Stop) -> Result<bool, NotCompacted> {
+        let waits = &mut |id| Ok(record::find(id, &*self.engine.kv)?.is_some());
+        let decide =
+            &mut |head: Head, payload: &[u8]| record::retained(head, payload, due, waits).map_err(Damage::from);
+        let throttle = &mut || !stop.wait(PAUSE);
+        let survey = self.engine.wal.survey(due.number, decide, throttle)?;
         if survey.kept == 0 && due.oldest {
-            self.engine.journal.drop_first(due.number)?;
-            tracing::debug!("journal file {} is dropped: nothing in it is kept any longer", due.number);
+            self.engine.wal.drop_first(due.number)?;
+            tracing::debug!("segment {} is dropped: all its records have expired", due.number);
             return Ok(true);
         }
-        // While it is written again both files are there.
-        if survey.gone > 0 && self.engine.space.has_room_for(survey.kept) {
-            self.engine.journal.rewrite(due.number, judge, throttle)?;
+        // Both files exist while it is being rewritten.
+        if survey.gone > 0 && self.engine.space.has_space_for(survey.kept) {
+            self.engine.wal.rewrite(due.number, decide, throttle)?;
             let (kept, gone) = (survey.kept, survey.gone);
-            tracing::debug!("journal file {} is written again: {gone} bytes are gone, {kept} are left", due.number);
+            tracing::debug!("segment {} is compacted: {gone} bytes removed, {kept} remain", due.number);
         }
         Ok(false)
     }

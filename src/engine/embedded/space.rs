@@ -1,7 +1,7 @@
-//! How much room the data directory's file system has, and whether new events may take some of it.
+//! Free space of the data directory's file system, and whether new data is accepted.
 //!
-//! Below the mark nothing new is accepted; deliveries and the log go on, with what is kept free for them.
-//! It ends by itself once there is an eighth more than the mark.
+//! Below the limit new data is refused, while deliveries and the log continue with the reserve. Data is accepted again
+//! once the free space exceeds the limit by an eighth.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,133 +12,133 @@ use nix::sys::statvfs::statvfs;
 
 use crate::engine::DiskSpace;
 
-/// How long a look at the file system holds good.
-const GOOD_FOR: Duration = Duration::from_secs(1);
-/// How many bytes may be accepted on one look.
-const BYTES_PER_LOOK: u64 = 8 << 20;
-/// How many bytes of disk an accepted byte may need: the event, its deliveries and their entries of the log.
+/// How long a measurement is valid.
+const VALID_FOR: Duration = Duration::from_secs(1);
+/// How many bytes may be accepted on one measurement.
+const BYTES_PER_SAMPLE: u64 = 8 << 20;
+/// How many bytes of disk an accepted byte may need: the event, its deliveries and their log entries.
 const COST: u64 = 4;
 
-/// Watches over it.
+/// Monitors the free space.
 pub(crate) struct Space {
     dir: PathBuf,
     least: AtomicU64,
-    seen: Mutex<Seen>,
+    sample: Mutex<Sample>,
 }
 
-struct Seen {
+struct Sample {
     free: u64,
     low: bool,
     at: Option<Instant>,
-    /// Bytes accepted since.
+    /// Bytes accepted since the measurement.
     bytes: u64,
-    /// Whether it was said that nothing can be seen.
-    blind: bool,
+    /// Whether a failed measurement has been reported.
+    failed: bool,
 }
 
 impl Space {
-    /// Watches over the file system of `dir`, of which `least` bytes are to stay free.
+    /// Monitors the file system of `dir`, of which `least` bytes must stay free.
     pub(crate) fn of(dir: &Path, least: u64) -> Self {
-        let seen = Seen { free: u64::MAX, low: false, at: None, bytes: 0, blind: false };
-        let space = Self { dir: dir.to_owned(), least: AtomicU64::new(least), seen: Mutex::new(seen) };
-        space.look();
+        let sample = Sample { free: u64::MAX, low: false, at: None, bytes: 0, failed: false };
+        let space = Self { dir: dir.to_owned(), least: AtomicU64::new(least), sample: Mutex::new(sample) };
+        space.current();
         space
     }
 
-    /// From now on `least` bytes are to stay free.
+    /// Sets how many bytes must stay free.
     pub(crate) fn set_least(&self, least: u64) {
         self.least.store(least, Ordering::Relaxed);
-        drop(self.looked(true));
+        drop(self.measured(true));
     }
 
     fn least(&self) -> u64 {
         self.least.load(Ordering::Relaxed)
     }
 
-    /// How much room there is, at most a second ago.
-    pub(crate) fn look(&self) -> DiskSpace {
-        self.room(&self.looked(false))
+    /// The free space, measured at most a second ago.
+    pub(crate) fn current(&self) -> DiskSpace {
+        self.disk_space(&self.measured(false))
     }
 
-    /// Whether `bytes` of something new may be accepted.
+    /// Checks whether `bytes` of new data may be accepted.
     ///
     /// # Errors
-    /// They may not; the sentence names directory, free bytes and key.
+    /// They may not. The message names the directory, the free bytes and the configuration key.
     pub(crate) fn admit(&self, bytes: u64) -> Result<(), String> {
         let cost = bytes.saturating_mul(COST);
-        let much = self.lock().bytes.saturating_add(cost) > BYTES_PER_LOOK;
-        let mut seen = self.looked(much);
-        // What would take a large part of the reserve at once waits for more room, too.
-        if !seen.low && seen.free.saturating_sub(cost) >= self.least() / 2 {
-            seen.bytes += cost;
+        let exceeds = self.lock().bytes.saturating_add(cost) > BYTES_PER_SAMPLE;
+        let mut sample = self.measured(exceeds);
+        // A request that would use a large part of the reserve at once is refused as well.
+        if !sample.low && sample.free.saturating_sub(cost) >= self.least() / 2 {
+            sample.bytes += cost;
             return Ok(());
         }
-        Err(refusal(&self.dir, self.room(&seen)))
+        Err(refusal(&self.dir, self.disk_space(&sample)))
     }
 
-    /// Why nothing new is accepted; `None` if it is.
+    /// Why new data is refused; `None` if it is accepted.
     pub(crate) fn refusal(&self) -> Option<String> {
-        let room = self.look();
-        room.low.then(|| refusal(&self.dir, room))
+        let space = self.current();
+        space.low.then(|| refusal(&self.dir, space))
     }
 
-    /// Whether a file of `bytes` can be written without taking more than half of what is left.
-    pub(crate) fn has_room_for(&self, bytes: u64) -> bool {
-        bytes <= self.looked(true).free / 2
+    /// Whether a file of `bytes` fits into half of the free space.
+    pub(crate) fn has_space_for(&self, bytes: u64) -> bool {
+        bytes <= self.measured(true).free / 2
     }
 
-    fn room(&self, seen: &Seen) -> DiskSpace {
-        DiskSpace { free: seen.free, least: self.least(), low: seen.low }
+    fn disk_space(&self, sample: &Sample) -> DiskSpace {
+        DiskSpace { free: sample.free, least: self.least(), low: sample.low }
     }
 
-    fn looked(&self, now: bool) -> MutexGuard<'_, Seen> {
-        let mut seen = self.lock();
-        if !now && seen.at.is_some_and(|at| at.elapsed() < GOOD_FOR) {
-            return seen;
+    fn measured(&self, now: bool) -> MutexGuard<'_, Sample> {
+        let mut sample = self.lock();
+        if !now && sample.at.is_some_and(|at| at.elapsed() < VALID_FOR) {
+            return sample;
         }
-        seen.at = Some(Instant::now());
+        sample.at = Some(Instant::now());
         match statvfs(&self.dir) {
             Ok(system) => {
-                // Their types differ from machine to machine.
-                #[allow(clippy::useless_conversion, reason = "32 bits on some machines")]
+                // Their types differ between platforms.
+                #[allow(clippy::useless_conversion, reason = "32 bits on some platforms")]
                 let (blocks, size) = (u64::from(system.blocks_available()), u64::from(system.fragment_size()));
-                seen.free = blocks.saturating_mul(size);
-                (seen.bytes, seen.blind) = (0, false);
-                self.judge(&mut seen);
+                sample.free = blocks.saturating_mul(size);
+                (sample.bytes, sample.failed) = (0, false);
+                self.update_low(&mut sample);
             }
-            Err(error) if !seen.blind => {
-                seen.blind = true;
-                tracing::warn!("how much room there is in {} cannot be seen: {error}", self.dir.display());
+            Err(error) if !sample.failed => {
+                sample.failed = true;
+                tracing::warn!("the free space of {} cannot be determined: {error}", self.dir.display());
             }
             Err(_) => {}
         }
-        seen
+        sample
     }
 
-    /// Takes note of the change from enough room to too little and back. Alerts belong here.
-    fn judge(&self, seen: &mut Seen) {
-        let low = is_low(seen.low, seen.free, self.least());
-        if low == seen.low {
+    /// Updates and logs the transition between enough space and too little.
+    fn update_low(&self, sample: &mut Sample) {
+        let low = is_low(sample.low, sample.free, self.least());
+        if low == sample.low {
             return;
         }
-        seen.low = low;
+        sample.low = low;
         if low {
-            tracing::warn!("{}", refusal(&self.dir, self.room(seen)));
+            tracing::warn!("{}", refusal(&self.dir, self.disk_space(sample)));
         } else {
-            let (dir, free) = (self.dir.display(), seen.free);
-            tracing::warn!("there is room again in {dir}, {free} bytes: new events are accepted");
+            let (dir, free) = (self.dir.display(), sample.free);
+            tracing::warn!("{dir} has {free} bytes free again: new events are accepted");
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Seen> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Sample> {
+        self.sample.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Whether there is too little room, if there `was` before.
+/// Whether there is too little space, with hysteresis: `was` is the previous state.
 const fn is_low(was: bool, free: u64, least: u64) -> bool {
-    let mark = if was { least.saturating_add(least / 8) } else { least };
-    free < mark
+    let limit = if was { least.saturating_add(least / 8) } else { least };
+    free < limit
 }
 
 fn refusal(dir: &Path, DiskSpace { free, least, .. }: DiskSpace) -> String {
@@ -154,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn little_room_is_left_only_with_an_eighth_more() {
+    fn low_space_ends_with_an_eighth_more_than_the_limit() {
         let steps = [(800, false), (799, true), (800, true), (899, true), (900, false), (850, false)];
         let mut low = false;
         for (free, wanted) in steps {
@@ -164,16 +164,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_new_is_refused_while_there_is_little_room() {
+    fn new_data_is_refused_while_space_is_low() {
         let dir = tempfile::tempdir().unwrap();
-        let free = Space::of(dir.path(), 1).look().free;
+        let free = Space::of(dir.path(), 1).current().free;
         assert!(free > 1 << 20, "the disk of this machine is full");
         assert_eq!(Space::of(dir.path(), 1 << 20).admit(1), Ok(()));
         let full = Space::of(dir.path(), u64::MAX / 2);
         let refusal = full.admit(1).unwrap_err();
         assert!(refusal.contains(&dir.path().display().to_string()) && refusal.contains("`min_free_bytes`"));
         assert_eq!(full.refusal(), Some(full.admit(0).unwrap_err()));
-        // A batch that would take the reserve away.
+        // A batch that would use up the reserve.
         let tight = Space::of(dir.path(), free / 2);
         assert!(tight.admit(free).is_err() && tight.admit(1).is_ok());
     }

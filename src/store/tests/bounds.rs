@@ -130,7 +130,7 @@ fn the_reads_of_a_query_do_not_grow_with_the_amount_of_data() {
     let few: Vec<(u64, u64, u64)> = questions.iter().map(|(_, question)| read(question)).collect();
     fill(&world, 1_000, 12_000);
     (0..200).for_each(|_| world.text(&mut rng));
-    let files = u64::from(world.store.embedded().journal.newest());
+    let files = u64::from(world.store.embedded().wal.newest());
     assert!(files > 8, "{files} files");
     let mut grown = Vec::new();
     for ((name, question), (before, bytes_before, items_before)) in questions.iter().zip(few) {
@@ -169,7 +169,7 @@ fn the_reads_for_one_company_do_not_depend_on_others() {
         let read = world.store.reads().count() - before;
         assert!(read <= most, "{name}: {read} read");
     };
-    let files = u64::from(world.store.embedded().journal.newest());
+    let files = u64::from(world.store.embedded().wal.newest());
     assert!(files > 4, "{files}");
     ask("calls by phone", 20 + 8 * files, &|| {
         let filter = CallFilter { company: Some(own.clone()), phone: phone.clone(), ..CallFilter::default() };

@@ -65,7 +65,7 @@ fn files(dir: &Path) -> Vec<(PathBuf, u8)> {
 
 /// Waits until all segments are compressed that can be, and returns these.
 fn until_compressed(store: &Store, dir: &Path) -> Vec<PathBuf> {
-    let journal = &store.embedded().journal;
+    let journal = &store.embedded().wal;
     let begun = std::time::Instant::now();
     while !journal.compressible(u32::MAX).is_empty() {
         assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", journal.compressible(u32::MAX));

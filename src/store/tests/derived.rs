@@ -162,7 +162,7 @@ fn values_that_were_set_aside_are_kept() {
     let key = keys::thread("acme", "t");
     let Open { store, running, .. } = open(dir.path());
     post(&store, message("t", None, "inbound", 20, "Yes"));
-    let aside = store.embedded().state.get(&[&[keys::SET_ASIDE], key.as_slice()].concat()).unwrap();
+    let aside = store.embedded().kv.get(&[&[keys::SET_ASIDE], key.as_slice()].concat()).unwrap();
     assert_eq!(aside.as_deref(), Some(GARBAGE));
     drop(store);
     running.stop();

@@ -104,7 +104,7 @@ fn write_the_frozen_directory() {
         .collect();
     assert_eq!(open.store.subscriptions()[0].id, acme.id);
     // Full segments are compressed in the background.
-    while !open.store.embedded().journal.compressible(u32::MAX).is_empty() {
+    while !open.store.embedded().wal.compressible(u32::MAX).is_empty() {
         std::thread::sleep(Duration::from_millis(20));
     }
     let counts = open.store.counts();

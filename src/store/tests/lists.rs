@@ -392,7 +392,7 @@ proptest! {
             events.extend(posted);
             world.text(&mut rng);
         }
-        prop_assert!(world.store.embedded().journal.newest() > 3, "several segments");
+        prop_assert!(world.store.embedded().wal.newest() > 3, "several segments");
         let log = whole_log(&world.store);
         for _ in 0..60 {
             compare(&world, &mut rng, &events, &log);

@@ -84,8 +84,8 @@ fn a_version_1_receipt_gives_the_number_of_deliveries_without_content() {
     ask(|reply| store.create_subscription(draft("acme"), reply)).unwrap();
     let first = accept(&store, vec![event("c", Some("one"))])[0];
     let key = keys::producer("acme", "one");
-    let value = store.embedded().state.get(&key).unwrap().unwrap();
-    store.embedded().state.put(key, value[..24].to_vec());
+    let value = store.embedded().kv.get(&key).unwrap().unwrap();
+    store.embedded().kv.put(key, value[..24].to_vec());
     let again = accept(&store, vec![event("another", Some("one"))]);
     assert_eq!(again, [Accepted { duplicate: true, ..first }]);
     running.stop();

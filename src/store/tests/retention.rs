@@ -80,7 +80,7 @@ impl TestStore {
 
     /// Test time advances arbitrarily fast; a segment is closed only when the retention worker runs.
     fn until_the_file_is_young(&self) {
-        let journal = &self.store.embedded().journal;
+        let journal = &self.store.embedded().wal;
         let now = || Timestamp::from_millis(self.now.load(Ordering::Relaxed));
         self.until("a new file", || !journal.newest_is_older_than(now(), self.rules.file_age()).unwrap());
     }
@@ -144,7 +144,7 @@ fn expired_space_is_reclaimed_and_the_rest_is_found() {
         test.pass(100);
         // The first hundred have expired by now, and more segments are full than may be kept.
         test.until("pruning", || test.store.event(first).unwrap().is_none() && bytes_in(&journal) < 150_000);
-        let files = &test.store.embedded().journal;
+        let files = &test.store.embedded().wal;
         test.until("compressing", || files.compressible(u32::MAX).is_empty());
         // Without preallocated space.
         kept.push(files.bytes());
@@ -214,7 +214,7 @@ fn the_log_is_limited_by_size() {
     test.subscribe();
     let ids = test.post(600, Some(Status::Delivered));
     let logged =
-        |test: &TestStore| test.store.embedded().journal.stats().iter().map(|(_, o)| u64::from(o.logged)).sum::<u64>();
+        |test: &TestStore| test.store.embedded().wal.stats().iter().map(|(_, o)| u64::from(o.logged)).sum::<u64>();
     test.until("pruning by size", || logged(&test) <= 80_000 + 10_000);
     assert!(logged(&test) >= 80_000, "{}", logged(&test));
     assert!((200..600).contains(&test.log().len()), "{} of 600 are left", test.log().len());
@@ -258,7 +258,7 @@ fn a_conversation_is_removed_with_its_last_message() {
     test.pass(1000);
     test.post(1, None);
     test.until("the end of all", || find("c0").is_none() && find("c99").is_none());
-    let left = || test.store.embedded().journal.stats().iter().filter(|(_, it)| it.last_message != 0).count();
+    let left = || test.store.embedded().wal.stats().iter().filter(|(_, it)| it.last_message != 0).count();
     test.until("no message in the files", || left() == 0);
     assert!(test.store.event(reply.event.unwrap()).unwrap().is_some(), "the event expires on its own");
     let anew = talk("c0", "outbound");

@@ -1,15 +1,15 @@
-//! The file of a backup: sections with checksums, and an end that says that nothing is missing.
+//! The backup file: sections with checksums, and an end section that proves completeness.
 //!
 //! ```text
 //! "HOOKBKUP" | version u32 | CRC-32 of these 12 bytes u32
 //! then sections:
 //!   kind u8 | 0 u8 u8 u8 | length u32 | CRC-32 u32 | payload
 //! ```
-//! A section's checksum is over its place in the file (u64), its kind, its length and its payload, so
-//! a section that is missing, doubled or in another's place is told as well as a flipped bit. The last
-//! section is [`Kind::End`] with totals. All numbers little-endian.
+//! A section's checksum covers its position in the file (u64), its kind, its length and its payload, so that a missing,
+//! duplicated or moved section is detected as well as a flipped bit. The last section is [`Kind::End`] with totals. All
+//! numbers are little-endian.
 //!
-//! Knows bytes only: neither what is in a store nor where the file goes.
+//! Knows bytes only: neither the contents of a store nor the destination of the file.
 
 use std::fmt;
 use std::io::{self, Read};
@@ -20,25 +20,25 @@ const VERSION: u32 = 1;
 const FILE_HEADER: usize = 16;
 /// Bytes ahead of a section's payload.
 const HEADER: usize = 12;
-/// The longest payload: one frame of the journal, and what surrounds it.
+/// The longest payload: one frame of the WAL, and some margin.
 const MAX_PAYLOAD: u32 = 96 << 20;
 
-/// What is in a section.
+/// The kind of a section.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// JSON: when and of what the backup was taken.
+    /// JSON: the metadata of the backup.
     About = 1,
     /// The file `admin.token`.
     Token = 2,
     /// Pairs of the state database.
     Pairs = 3,
-    /// A journal file begins: its number and its header.
+    /// A WAL segment begins: its number and its header.
     File = 4,
-    /// Whole frames of the journal file that began last.
+    /// Whole frames of the current segment.
     Frames = 5,
-    /// The next block of the compressed journal file that began last.
+    /// The next block of the current, compressed segment.
     Block = 7,
-    /// The backup ends here, unfinished; the text says why.
+    /// The backup ends here, incomplete; the text says why.
     Broken = 6,
     /// JSON: totals. Nothing follows.
     End = 9,
@@ -52,7 +52,7 @@ impl Kind {
     }
 }
 
-/// What is wrong with a file that should be a backup, and from which byte on.
+/// An error in a backup file, and its byte.
 #[derive(Debug)]
 pub(crate) struct Unreadable {
     pub(crate) byte: u64,
@@ -65,10 +65,10 @@ impl fmt::Display for Unreadable {
     }
 }
 
-/// Makes the bytes of sections, one after the other.
+/// Encodes sections in sequence.
 #[derive(Debug, Default)]
 pub(crate) struct Writer {
-    place: u64,
+    position: u64,
 }
 
 impl Writer {
@@ -77,7 +77,7 @@ impl Writer {
         let mut out = MAGIC.to_vec();
         out.extend_from_slice(&VERSION.to_le_bytes());
         out.extend_from_slice(&crc32fast::hash(&out).to_le_bytes());
-        self.place = out.len() as u64;
+        self.position = out.len() as u64;
         out
     }
 
@@ -86,27 +86,27 @@ impl Writer {
         let mut header = [0; HEADER];
         header[0] = kind as u8;
         header[4..8].copy_from_slice(&u32::try_from(payload.len()).unwrap_or(u32::MAX).to_le_bytes());
-        let sum = checksum(self.place, &header, payload);
+        let sum = checksum(self.position, &header, payload);
         header[8..12].copy_from_slice(&sum.to_le_bytes());
         out.extend_from_slice(&header);
         out.extend_from_slice(payload);
-        self.place += (HEADER + payload.len()) as u64;
+        self.position += (HEADER + payload.len()) as u64;
     }
 }
 
-fn checksum(place: u64, header: &[u8; HEADER], payload: &[u8]) -> u32 {
+fn checksum(position: u64, header: &[u8; HEADER], payload: &[u8]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
-    hasher.update(&place.to_le_bytes());
+    hasher.update(&position.to_le_bytes());
     hasher.update(&header[..8]);
     hasher.update(payload);
     hasher.finalize()
 }
 
-/// Reads sections, each checked.
+/// Reads and verifies sections.
 pub(crate) struct Reader<R> {
     from: R,
-    place: u64,
-    over: bool,
+    position: u64,
+    ended: bool,
 }
 
 impl<R: Read> Reader<R> {
@@ -124,16 +124,16 @@ impl<R: Read> Reader<R> {
         if header[8..12] != VERSION.to_le_bytes() {
             return Err(wrong("it was taken by a newer hookswitch: use that newer version"));
         }
-        Ok(Self { from, place: FILE_HEADER as u64, over: false })
+        Ok(Self { from, position: FILE_HEADER as u64, ended: false })
     }
 
-    /// The next section with its place; `None` behind the last. A file without its end is an error.
+    /// The next section; `None` behind the last. A file without an end section is an error.
     pub(crate) fn next(&mut self) -> Result<Option<(Kind, Vec<u8>)>, Unreadable> {
-        let byte = self.place;
+        let byte = self.position;
         let wrong = |what: &str| Unreadable { byte, what: what.to_owned() };
         let mut header = [0; HEADER];
         let read = fill(&mut self.from, &mut header, byte)?;
-        if self.over {
+        if self.ended {
             return if read == 0 { Ok(None) } else { Err(wrong("something follows its end")) };
         }
         if read < HEADER {
@@ -150,18 +150,18 @@ impl<R: Read> Reader<R> {
         if checksum(byte, &header, &payload).to_le_bytes() != header[8..12] {
             return Err(wrong("it is damaged"));
         }
-        self.place += HEADER as u64 + u64::from(length);
-        self.over = kind == Kind::End;
+        self.position += HEADER as u64 + u64::from(length);
+        self.ended = kind == Kind::End;
         Ok(Some((kind, payload)))
     }
 
     /// How many bytes were read.
-    pub(crate) const fn place(&self) -> u64 {
-        self.place
+    pub(crate) const fn position(&self) -> u64 {
+        self.position
     }
 }
 
-/// Reads until `into` is full or the file ends; says how much was read.
+/// Reads until `into` is full or the file ends; returns how much was read.
 fn fill(from: &mut impl Read, into: &mut [u8], byte: u64) -> Result<usize, Unreadable> {
     let mut read = 0;
     while read < into.len() {
@@ -190,7 +190,7 @@ mod tests {
         writer.section(&mut out, Kind::Pairs, b"same");
         writer.section(&mut out, Kind::Pairs, b"same");
         writer.section(&mut out, Kind::End, b"[]");
-        assert_eq!(writer.place, out.len() as u64);
+        assert_eq!(writer.position, out.len() as u64);
         out
     }
 
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn sections_read_back_and_no_flipped_bit_and_no_cut_does() {
+    fn sections_round_trip_and_every_flipped_bit_and_truncation_is_detected() {
         let bytes = sample();
         let found = read(&bytes).unwrap();
         assert_eq!(
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_section_that_is_missing_or_stands_twice_is_told() {
+    fn a_missing_or_duplicated_section_is_detected() {
         let bytes = sample();
         let first = FILE_HEADER + HEADER + 2;
         let second = first + HEADER + 4;

@@ -1,47 +1,44 @@
-//! A backup of a running store: one stream of sections, taken without stopping anything.
+//! A backup of a running store: one stream of sections, taken without interrupting anything.
 //!
 //! # Why it is consistent
 //!
-//! The journal is the truth, and the state database a view of it. A backup has a copy of the state
-//! that may be smeared over the time in which it was read, and the whole journal up to a moment after
-//! that. The restored store does what every start does: it takes the journal in from where the state
-//! says it is. In order:
+//! The WAL is authoritative, and the state database a view of it. A backup has a copy of the state that may be smeared
+//! over the time in which it was read, and the whole WAL up to a later moment. The restored store does what every start
+//! does: it replays the WAL from the position of the state. In order:
 //!
-//! 1. `A0`, how far the journal is taken in, is read from sled. A checkpoint writes it in its last
-//!    batch, so sled has the effect of every step up to `A0`.
-//! 2. sled's pairs are read in pages. Checkpoints go on meanwhile: a pair is as it was at `A0`, or as
-//!    some later step left it.
-//! 3. The journal's files are taken, each up to the end of what is synced, at a moment `E` after the
-//!    last pair was read. A checkpoint has only effects of steps that are synced, so `E` is not before
-//!    any step whose effect may have been read in 2.
+//! 1. `A0`, the checkpoint position, is read from sled. A checkpoint writes it in its last batch, so sled has the
+//!    effect of every transaction up to `A0`.
+//! 2. sled's pairs are read in pages while checkpoints continue: a pair is as of `A0`, or as left by a later
+//!    transaction.
+//! 3. The segments are copied, each up to its synced end, at a moment `E` after the last pair was read. A checkpoint
+//!    only has effects of synced transactions, so `E` is not before any transaction whose effect may have been read in
+//!    2.
 //!
-//! The backup says `A0`, not what sled says by then. So the restored store applies every step of
-//! (`A0`, `E`] to the smeared state. For each key: if no step of (`A0`, `E`] touches it, it is as at
-//! `A0`, and that is right. If some do, the last of them decides, provided that its change does not
-//! depend on what it finds. It does not, while the store is [being recovered](crate::engine::embedded::kv::Kv::is_live):
-//! a step then writes and removes every key it is about, whatever was there (in a live store a dead
-//! letter is removed only where there is one). What looks like an exception:
+//! The backup records `A0`, not the position that sled has by then. So the restored store applies every transaction in
+//! (`A0`, `E`] to the smeared state. A key that no transaction in (`A0`, `E`] touches is as of `A0`, which is right.
+//! For other keys the last transaction decides, provided that its change does not depend on the previous value. That
+//! holds [during replay](crate::engine::embedded::kv::Kv::is_live): a transaction then writes and removes all of its
+//! keys, whatever was there (a live store removes a dead letter only where there is one). Apparent exceptions:
 //!
-//! - A record in several pieces (a long subscription) may be read half old and half new. Such a
-//!   record is passed over until the journal, which has the step that changed it, is taken in; only
-//!   then must it be readable.
-//! - Producers' ids are swept without a step. One that was swept may come back by a step that is
-//!   applied again: its window is over by its time, which is looked at whenever it is found.
-//! - `SubscriptionRemoved` removes all keys of its subscription, and nothing is owed to it before that
-//!   step; what was read of it in 2 goes again when the step is applied.
-//! - Counts are not kept in sled: every start counts anew.
-//! - Deliveries that were accepted after 2 began are left out of it: their steps are behind `A0`. Else the
-//!   reading would run after what is added meanwhile, and a busy store would never be read to its end.
-//! - Files that retention drops or writes again meanwhile are held open from before 2, so none from
-//!   `A0` on can be missing, and none of them is written to any more.
+//! - A record in several pieces (a long subscription) may be read half old and half new. Such a record is skipped until
+//!   the WAL, which has the transaction that changed it, is replayed; only then must it be readable.
+//! - The TTL expiry of producers' ids writes no record. An expired id may be restored by replay; its time tells that
+//!   its window is over, and is checked at every look-up.
+//! - `SubscriptionRemoved` removes all keys of its subscription, which has no outstanding deliveries by then; those
+//!   read in 2 are removed again by the replay.
+//! - Counts are not stored in sled: every start counts again.
+//! - Deliveries accepted after 2 began are left out of the pairs: their transactions are behind `A0`. Otherwise reading
+//!   would chase new deliveries, and would never end on a busy store.
+//! - Segments that retention drops or rewrites meanwhile are held open from before 2, so none from `A0` on can be
+//!   missing, and none of them is written to any more.
 //!
-//! What is in no backup: whatever was accepted after `E`. What was delivered after `E` will be
-//! delivered again by the restored store, as after a crash.
+//! A backup does not contain what was accepted after `E`. What was delivered after `E` is delivered again by the
+//! restored store, as after a crash.
 //!
-//! # What it costs
+//! # Cost
 //!
-//! Reads only. Whoever takes the pieces sets the pace; one is at most about 256 KiB, unless one
-//! event is larger. One backup at a time.
+//! Reads only. The consumer of the pieces sets the pace; a piece has at most about 256 KiB, unless one event is larger.
+//! One backup runs at a time.
 
 pub(crate) mod container;
 
@@ -65,12 +62,12 @@ use crate::model::record::CheckpointPosition;
 
 use self::container::{Kind, Writer};
 
-/// The file with the admin's token, which goes with the store.
+/// The file with the admin token, which is part of a backup.
 pub(crate) const TOKEN: &str = "admin.token";
 /// How many bytes of pairs are read at once.
 const PAGE_BYTES: usize = 256 * 1024;
 
-/// What the first section says.
+/// The content of the first section.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct About {
     /// When the backup began, in milliseconds since 1970.
@@ -84,72 +81,73 @@ pub(crate) struct About {
     pub(crate) sealed: Option<String>,
 }
 
-/// What the last section says.
+/// The content of the last section.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Totals {
     /// Pairs of the state.
     pub(crate) pairs: u64,
-    /// Wal files.
+    /// Segments.
     pub(crate) files: u64,
     /// Bytes of frames, and of compressed blocks.
     pub(crate) journal_bytes: u64,
     /// Accepted events.
     pub(crate) events: u64,
-    /// Entries of the log.
+    /// Log entries.
     pub(crate) entries: u64,
 }
 
-/// What is done next.
+/// The next stage of a backup.
 enum Stage {
     Begin,
-    /// The pairs behind this key.
+    /// Pairs behind this key.
     Pairs(Option<Vec<u8>>),
     Wal(Copying),
-    Over,
+    Done,
 }
 
-/// The right to take a backup: one at a time.
-struct Turn(Arc<AtomicBool>);
+/// Ensures that one backup runs at a time.
+struct Permit(Arc<AtomicBool>);
 
-impl Drop for Turn {
+impl Drop for Permit {
     fn drop(&mut self) {
         self.0.store(false, Ordering::Release);
     }
 }
 
-/// A backup that is being taken.
+/// A backup in progress.
 pub(crate) struct Backup {
-    state: Arc<Kv>,
-    journal: Arc<Wal>,
+    kv: Arc<Kv>,
+    wal: Arc<Wal>,
     dir: PathBuf,
     about: About,
-    applied: CheckpointPosition,
-    /// The files that there were at the beginning, so that none is missed.
+    position: CheckpointPosition,
+    /// The segments at the beginning, held so that none is missing later.
     before: Copying,
-    /// The sequence numbers that the subscriptions' next deliveries got after the beginning.
+    /// The next sequence number of each subscription at the beginning.
     next_sequences: BTreeMap<u32, u64>,
     stage: Stage,
     writer: Writer,
     totals: Totals,
-    _turn: Turn,
+    _permit: Permit,
 }
 
 impl Backup {
-    /// Begins a backup; `None` if one is being taken, which `taken` says.
+    /// Begins a backup; `None` if one is in progress according to `in_progress`.
     pub(crate) fn begin(
-        state: Arc<Kv>,
-        journal: Arc<Wal>,
+        kv: Arc<Kv>,
+        wal: Arc<Wal>,
         dir: PathBuf,
-        taken: &Arc<AtomicBool>,
+        in_progress: &Arc<AtomicBool>,
         now: Timestamp,
     ) -> Result<Option<Self>, StoreError> {
-        if taken.swap(true, Ordering::AcqRel) {
+        if in_progress.swap(true, Ordering::AcqRel) {
             return Ok(None);
         }
-        let turn = Turn(taken.clone());
-        let before = journal.copying();
-        let applied = state.applied()?.ok_or_else(|| StoreError::corrupt_state("does not say how far it is"))?;
-        let next_sequences = next_sequences(&state)?;
+        let permit = Permit(in_progress.clone());
+        let before = wal.copying();
+        let position =
+            kv.applied()?.ok_or_else(|| StoreError::corrupt_state("does not record its checkpoint position"))?;
+        let next_sequences = next_sequences(&kv)?;
         let about = About {
             taken_at: now.millis(),
             hookswitch: env!("CARGO_PKG_VERSION").to_owned(),
@@ -157,17 +155,17 @@ impl Backup {
             sealed: marker::marker(&dir)?.map(|key| key.to_string()),
         };
         Ok(Some(Self {
-            state,
-            journal,
+            kv,
+            wal,
             dir,
             about,
-            applied,
+            position,
             before,
             next_sequences,
             stage: Stage::Begin,
             writer: Writer::default(),
             totals: Totals::default(),
-            _turn: turn,
+            _permit: permit,
         }))
     }
 
@@ -177,7 +175,7 @@ impl Backup {
             Stage::Begin => self.write_beginning(&mut out)?,
             Stage::Pairs(after) => self.write_pairs(&mut out, after.as_deref())?,
             Stage::Wal(copying) => self.write_frames(&mut out, copying)?,
-            Stage::Over => Stage::Over,
+            Stage::Done => Stage::Done,
         };
         Ok(out)
     }
@@ -192,21 +190,21 @@ impl Backup {
             Err(error) => return Err(StoreError::io(&token, "cannot be read", &error)),
         }
         let mut payload = Vec::new();
-        put_pair(&mut payload, APPLIED, &record::encode(&self.applied));
+        put_pair(&mut payload, APPLIED, &record::encode(&self.position));
         self.writer.section(out, Kind::Pairs, &payload);
         Ok(Stage::Pairs(None))
     }
 
     fn write_pairs(&mut self, out: &mut Vec<u8>, after: Option<&[u8]>) -> Result<Stage, StoreError> {
-        let page = self.state.stored(after, PAGE_BYTES)?;
+        let page = self.kv.stored(after, PAGE_BYTES)?;
         let Some((last, _)) = page.last() else {
-            let copying = self.journal.copying().with_files_of(&self.before, self.applied.segment);
+            let copying = self.wal.copying().with_files_of(&self.before, self.position.segment);
             return Ok(Stage::Wal(copying));
         };
         let mut payload = Vec::new();
         let mut last = last.clone();
         for (key, value) in page.iter().filter(|(key, _)| key != APPLIED) {
-            if let Some(behind) = self.behind_what_is_new(key) {
+            if let Some(behind) = self.end_of_new_deliveries(key) {
                 last = behind;
                 break;
             }
@@ -217,8 +215,8 @@ impl Backup {
         Ok(Stage::Pairs(Some(last)))
     }
 
-    /// If `key` is of a delivery that was accepted after the beginning: the last key of such deliveries.
-    fn behind_what_is_new(&self, key: &[u8]) -> Option<Vec<u8>> {
+    /// If `key` belongs to a delivery that was accepted after the beginning: the last key of such deliveries.
+    fn end_of_new_deliveries(&self, key: &[u8]) -> Option<Vec<u8>> {
         let prefix = *key.first().filter(|prefix| [keys::OWED, keys::DEAD].contains(prefix))?;
         let number = keys::number_in(key)?;
         let sequence = u64::from_be_bytes(key.get(5..)?.try_into().ok()?);
@@ -241,7 +239,7 @@ impl Backup {
             }
             None => {
                 self.writer.section(out, Kind::End, &json(&self.totals)?);
-                return Ok(Stage::Over);
+                return Ok(Stage::Done);
             }
         }
         Ok(Stage::Wal(copying))
@@ -258,11 +256,11 @@ impl Backup {
 impl Iterator for Backup {
     type Item = Vec<u8>;
 
-    /// The next piece, which may be empty; `None` behind the last. Where something cannot be read, the piece says so, and
-    /// whoever reads it knows that the backup is not whole.
+    /// The next piece, which may be empty; `None` behind the last. If the store cannot be read, the piece marks the
+    /// backup as incomplete.
     fn next(&mut self) -> Option<Vec<u8>> {
-        match std::mem::replace(&mut self.stage, Stage::Over) {
-            Stage::Over => None,
+        match std::mem::replace(&mut self.stage, Stage::Done) {
+            Stage::Done => None,
             stage => Some(self.advance(stage).unwrap_or_else(|error| {
                 tracing::error!("the backup was not completed: {error}");
                 let mut out = Vec::new();
@@ -273,12 +271,12 @@ impl Iterator for Backup {
     }
 }
 
-/// The next sequence number of each subscription, as sled has it.
-fn next_sequences(state: &Kv) -> Result<BTreeMap<u32, u64>, StoreError> {
+/// The next sequence number of each subscription, from sled.
+fn next_sequences(kv: &Kv) -> Result<BTreeMap<u32, u64>, StoreError> {
     let mut found = BTreeMap::new();
     let mut after = vec![keys::SEQUENCE];
     loop {
-        let page = state.stored(Some(&after), PAGE_BYTES)?;
+        let page = kv.stored(Some(&after), PAGE_BYTES)?;
         let Some((last, _)) = page.last() else { return Ok(found) };
         after.clone_from(last);
         for (key, value) in page {
@@ -292,8 +290,7 @@ fn next_sequences(state: &Kv) -> Result<BTreeMap<u32, u64>, StoreError> {
 }
 
 fn json(value: &impl Serialize) -> Result<Vec<u8>, StoreError> {
-    let failed =
-        |error: serde_json::Error| StoreError::io(Path::new("the backup"), "cannot be described", &error.into());
+    let failed = |error: serde_json::Error| StoreError::io(Path::new("the backup"), "cannot be encoded", &error.into());
     serde_json::to_vec(value).map_err(failed)
 }
 
@@ -304,7 +301,7 @@ fn put_pair(out: &mut Vec<u8>, key: &[u8], value: &[u8]) {
     }
 }
 
-/// The pairs of a section; `None` if it has something else.
+/// The pairs of a section; `None` if it is malformed.
 pub(crate) fn pairs_in(mut payload: &[u8]) -> Option<Vec<(&[u8], &[u8])>> {
     fn part<'p>(payload: &mut &'p [u8]) -> Option<&'p [u8]> {
         let (length, rest) = payload.split_first_chunk::<4>()?;

@@ -1,41 +1,41 @@
-//! Which keys sled may have, in memory: a Bloom filter, so that looking for a key that is new costs no search.
+//! Bloom filters of the keys that sled may have, so that looking up a new key costs no search.
 //!
-//! Made for keys that are looked for when they are not there yet, as a call's at its first event. Wrong towards 'it may
-//! be there' now and then, never towards 'it is not': a key is added before it can reach sled, and what was there before is
-//! read by a thread of its own, until whose end nothing is told.
+//! For keys that are mostly looked up before they exist, such as a call's at its first event. A filter has false
+//! positives but no false negatives: a key is added before it can reach sled, and the keys that were there before are
+//! read by a thread; until it is done the filter rules nothing out.
 //!
-//! A filter has parts, each twice as large as the one before, so that it grows without a look at what is there. A key that
-//! is removed stays in it; once most of its keys are such, the filter is made again from what is there then.
+//! A filter has parts, each twice as large as the one before, so that it grows without rereading keys. Removed keys
+//! remain in it; once most of its keys are removed ones, it is rebuilt from the existing keys.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{PoisonError, RwLock};
 
-/// Bits for each key, and how many of them a key sets: in each part 0.3 % of the keys that are not there seem to be.
+/// Bits for each key, and how many of them a key sets: in each part 0.3 % false positives.
 const BITS_PER_KEY: usize = 12;
 const PROBES: u64 = 8;
-/// For how many keys the first part is made, if nothing else is said: 96 KiB.
-pub(crate) const LEAST_KEYS: usize = 64 << 10;
-/// How many keys are read from sled between two looks at whether to stop.
+/// For how many keys the first part is made by default: 96 KiB.
+pub(crate) const MIN_KEYS: usize = 64 << 10;
+/// How many keys are read from sled between two checks for a stop.
 const READ_AT_ONCE: usize = 1_024;
 
 /// One part, of a fixed size.
 #[derive(Debug)]
 struct Bits {
     words: Vec<AtomicU64>,
-    /// How many keys it was made for, and how many were added since.
-    room: usize,
+    /// How many keys it was made for, and how many were added.
+    capacity: usize,
     added: AtomicUsize,
 }
 
 impl Bits {
-    fn for_keys(room: usize) -> Self {
-        let words = (room * BITS_PER_KEY).div_ceil(64);
-        Self { words: (0..words).map(|_| AtomicU64::new(0)).collect(), room, added: AtomicUsize::new(0) }
+    fn for_keys(capacity: usize) -> Self {
+        let words = (capacity * BITS_PER_KEY).div_ceil(64);
+        Self { words: (0..words).map(|_| AtomicU64::new(0)).collect(), capacity, added: AtomicUsize::new(0) }
     }
 
-    /// Words and bits in them for a key. Kirsch and Mitzenmacher, 'Less Hashing, Same Performance': two halves of one
-    /// hash do for all probes. The keys end in 16 bytes of SHA-256, which are that hash.
-    fn places(&self, key: &[u8]) -> impl Iterator<Item = (usize, u64)> + use<> {
+    /// Words and bits of a key. Kirsch and Mitzenmacher, 'Less Hashing, Same Performance': two halves of one hash
+    /// suffice for all probes. The keys end in 16 bytes of SHA-256, which are that hash.
+    fn bits_of(&self, key: &[u8]) -> impl Iterator<Item = (usize, u64)> + use<> {
         let hash = key.last_chunk::<16>().map_or(0, |hash| u128::from_le_bytes(*hash));
         let (first, step) = (hash as u64, (hash >> 64) as u64 | 1);
         let bits = self.words.len() as u64 * 64;
@@ -46,48 +46,48 @@ impl Bits {
     }
 
     fn add(&self, key: &[u8]) {
-        for (word, bit) in self.places(key) {
+        for (word, bit) in self.bits_of(key) {
             self.words[word].fetch_or(bit, Ordering::Relaxed);
         }
         self.added.fetch_add(1, Ordering::Relaxed);
     }
 
     fn may_have(&self, key: &[u8]) -> bool {
-        self.places(key).all(|(word, bit)| self.words[word].load(Ordering::Relaxed) & bit != 0)
+        self.bits_of(key).all(|(word, bit)| self.words[word].load(Ordering::Relaxed) & bit != 0)
     }
 
     fn is_full(&self) -> bool {
-        self.added.load(Ordering::Relaxed) > self.room
+        self.added.load(Ordering::Relaxed) > self.capacity
     }
 }
 
-/// Parts, the smallest and oldest first; what is added goes into the last.
+/// Parts, the smallest and oldest first; new keys go into the last.
 #[derive(Debug)]
 struct Chain(Vec<Bits>);
 
 impl Chain {
-    fn for_keys(room: usize) -> Self {
-        Self(vec![Bits::for_keys(room)])
+    fn for_keys(capacity: usize) -> Self {
+        Self(vec![Bits::for_keys(capacity)])
     }
 
     fn may_have(&self, key: &[u8]) -> bool {
         self.0.iter().rev().any(|part| part.may_have(key))
     }
 
-    /// Adds a key that it does not seem to have. Says whether the last part is full then.
+    /// Adds a key unless it seems to be present. Returns whether the last part is full.
     fn add(&self, key: &[u8]) -> bool {
         let Some(last) = self.0.last() else { return false };
-        // What is there already has been counted.
+        // A key that is present has been counted.
         if !self.may_have(key) {
             last.add(key);
         }
         last.is_full()
     }
 
-    /// Begins another part, unless there is room in the last.
+    /// Adds another part if the last one is full.
     fn grow(&mut self) {
         if let Some(last) = self.0.last().filter(|last| last.is_full()) {
-            let part = Bits::for_keys(last.room * 2);
+            let part = Bits::for_keys(last.capacity * 2);
             self.0.push(part);
         }
     }
@@ -100,17 +100,17 @@ impl Chain {
 
 #[derive(Debug, Default)]
 struct Filters {
-    /// It has all keys that sled may have.
-    whole: Option<Chain>,
-    /// It gets those that come, while those that are there are read into it.
-    growing: Option<Chain>,
+    /// Contains all keys that sled may have.
+    complete: Option<Chain>,
+    /// Receives new keys while the existing ones are read into it.
+    building: Option<Chain>,
 }
 
 /// The filter of the keys with one prefix.
 #[derive(Debug)]
 pub(crate) struct Filter {
     prefix: u8,
-    least_keys: usize,
+    min_keys: usize,
     filters: RwLock<Filters>,
     /// How many keys were removed since the filter was begun.
     removed: AtomicUsize,
@@ -118,78 +118,78 @@ pub(crate) struct Filter {
 }
 
 impl Filter {
-    /// A filter of the keys that begin with `prefix` and end in a hash, at first for `least_keys` of them; it tells nothing
-    /// until it is [filled](Self::fill).
-    pub(crate) fn of(prefix: u8, least_keys: usize) -> Self {
-        Self { prefix, least_keys, filters: RwLock::default(), removed: 0.into(), stop: false.into() }
+    /// A filter of keys that begin with `prefix` and end in a hash, initially for `min_keys` of them. It rules
+    /// nothing out until it is [filled](Self::fill).
+    pub(crate) fn of(prefix: u8, min_keys: usize) -> Self {
+        Self { prefix, min_keys, filters: RwLock::default(), removed: 0.into(), stop: false.into() }
     }
 
-    /// Whether neither sled nor what is on its way there has `key`, which has the prefix.
+    /// Whether `key`, which has the prefix, is certainly neither in sled nor about to be.
     pub(crate) fn rules_out(&self, key: &[u8]) -> bool {
-        self.read(|filters| filters.whole.as_ref().is_some_and(|whole| !whole.may_have(key)))
+        self.read(|filters| filters.complete.as_ref().is_some_and(|complete| !complete.may_have(key)))
     }
 
-    /// Takes note of a key with the prefix that may reach sled from now on.
+    /// Adds a key with the prefix that may reach sled from now on.
     pub(crate) fn add(&self, key: &[u8]) {
         let full = self.read(|filters| {
             let add = |chain: &Option<Chain>| chain.as_ref().is_some_and(|chain| chain.add(key));
-            add(&filters.whole) | add(&filters.growing)
+            add(&filters.complete) | add(&filters.building)
         });
         if full {
             let mut filters = self.filters.write().unwrap_or_else(PoisonError::into_inner);
-            let Filters { whole, growing } = &mut *filters;
-            [whole, growing].into_iter().flatten().for_each(Chain::grow);
+            let Filters { complete, building } = &mut *filters;
+            [complete, building].into_iter().flatten().for_each(Chain::grow);
         }
     }
 
-    /// Takes note that a key is removed. Says whether most of the filter's keys are such: whoever changes keys is to
-    /// [make](Self::begin) a new one, then.
+    /// Counts a removed key. Returns whether most of the filter's keys are removed ones: the caller should then
+    /// [begin](Self::begin) a new filter.
     pub(crate) fn remove(&self) -> bool {
         let removed = self.removed.fetch_add(1, Ordering::Relaxed) + 1;
-        removed > self.least_keys
-            && self.read(|filters| filters.whole.as_ref().is_some_and(|whole| removed > whole.keys() / 2))
+        removed > self.min_keys
+            && self.read(|filters| filters.complete.as_ref().is_some_and(|complete| removed > complete.keys() / 2))
     }
 
-    /// Begins a new filter, unless one is begun already. From now on it gets what is [added](Self::add); what was before,
-    /// wherever it is, is to be given to [`Self::fill`].
+    /// Begins a new filter, unless one is begun already. From now on it receives [added](Self::add) keys; all existing
+    /// keys must be passed to [`Self::fill`].
     pub(crate) fn begin(&self) -> bool {
         let mut filters = self.filters.write().unwrap_or_else(PoisonError::into_inner);
-        let free = filters.growing.is_none();
+        let free = filters.building.is_none();
         if free {
-            filters.growing = Some(Chain::for_keys(self.least_keys));
+            filters.building = Some(Chain::for_keys(self.min_keys));
             self.removed.store(0, Ordering::Relaxed);
         }
         free
     }
 
-    /// Reads `keys` into the filter that was [begun](Self::begin), and goes by it from then on. Gives up if one cannot be
-    /// read, for whoever needs it is told that, too.
+    /// Reads `keys` into the filter that was [begun](Self::begin), and uses it from then on. Gives up at a key that
+    /// cannot be read; whoever looks it up gets the error, too.
     pub(crate) fn fill<K: AsRef<[u8]>, E>(&self, keys: impl Iterator<Item = Result<K, E>>) {
-        let mut whole = true;
+        let mut complete = true;
         for (read, key) in keys.enumerate() {
-            whole = key.is_ok_and(|key| self.read_in(key.as_ref()));
+            complete = key.is_ok_and(|key| self.insert_existing(key.as_ref()));
             if read.is_multiple_of(READ_AT_ONCE) && self.stop.load(Ordering::Relaxed) {
-                whole = false;
+                complete = false;
             }
-            if !whole {
+            if !complete {
                 break;
             }
         }
         let mut filters = self.filters.write().unwrap_or_else(PoisonError::into_inner);
-        let growing = filters.growing.take();
-        if whole {
-            filters.whole = growing;
+        let building = filters.building.take();
+        if complete {
+            filters.complete = building;
         }
     }
 
-    /// Puts a key that was read into the filter that grows; whether there is one.
-    fn read_in(&self, key: &[u8]) -> bool {
-        let Some(full) = self.read(|filters| filters.growing.as_ref().map(|growing| growing.add(key))) else {
+    /// Adds an existing key to the filter that is being built; returns whether there is one.
+    fn insert_existing(&self, key: &[u8]) -> bool {
+        let Some(full) = self.read(|filters| filters.building.as_ref().map(|building| building.add(key))) else {
             return false;
         };
         if full {
             let mut filters = self.filters.write().unwrap_or_else(PoisonError::into_inner);
-            filters.growing.as_mut().map(Chain::grow).is_some()
+            filters.building.as_mut().map(Chain::grow).is_some()
         } else {
             true
         }
@@ -200,13 +200,13 @@ impl Filter {
         self.prefix
     }
 
-    /// Lets [`Self::fill`] give up: what it reads is to be closed.
+    /// Makes [`Self::fill`] give up: its source is about to be closed.
     pub(crate) fn stop(&self) {
         self.stop.store(true, Ordering::Relaxed);
     }
 
-    fn read<T>(&self, look: impl FnOnce(&Filters) -> T) -> T {
-        look(&self.filters.read().unwrap_or_else(PoisonError::into_inner))
+    fn read<T>(&self, query: impl FnOnce(&Filters) -> T) -> T {
+        query(&self.filters.read().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -233,14 +233,14 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_ruled_out_before_all_that_is_there_was_read() {
+    fn nothing_is_ruled_out_before_all_keys_were_read() {
         let filter = Filter::of(PREFIX, KEYS);
         assert!(!filter.rules_out(&key(1)));
         assert!(filter.begin());
         filter.add(&key(2));
         assert!(!filter.rules_out(&key(1)));
         filter.fill([Ok(key(3)), Err("the disk")].into_iter());
-        assert!(!filter.rules_out(&key(1)), "it could not be read to its end");
+        assert!(!filter.rules_out(&key(1)), "it is incomplete");
         assert!(filter.begin());
         filter.add(&key(2));
         filter.fill([Ok::<_, Infallible>(key(3))].into_iter());
@@ -248,15 +248,15 @@ mod tests {
     }
 
     #[test]
-    fn none_of_those_it_has_is_ruled_out_and_few_others_pass() {
+    fn there_are_no_false_negatives_and_few_false_positives() {
         let filter = filled(0..KEYS);
         assert!((0..KEYS).all(|number| !filter.rules_out(&key(number))));
         let passed = (KEYS..2 * KEYS).filter(|number| !filter.rules_out(&key(*number))).count();
-        assert!(passed < KEYS / 50, "{passed} of {KEYS} that are not there passed");
+        assert!(passed < KEYS / 50, "{passed} false positives of {KEYS}");
     }
 
     #[test]
-    fn it_grows_with_its_keys_also_while_it_is_filled() {
+    fn it_grows_with_its_keys_even_while_being_filled() {
         let filter = filled(0..10);
         (10..10 * KEYS).for_each(|number| filter.add(&key(number)));
         assert!((0..10 * KEYS).all(|number| !filter.rules_out(&key(number))));
@@ -265,13 +265,13 @@ mod tests {
         filter.fill((0..10 * KEYS).map(|number| Ok::<_, Infallible>(key(number))));
         assert!((0..13 * KEYS).all(|number| !filter.rules_out(&key(number))));
         let passed = (20 * KEYS..22 * KEYS).filter(|number| !filter.rules_out(&key(*number))).count();
-        assert!(passed < KEYS / 20, "{passed} of {} that are not there passed", 2 * KEYS);
-        let keys = filter.read(|filters| filters.whole.as_ref().map(Chain::keys)).unwrap();
-        assert!((12 * KEYS..=13 * KEYS).contains(&keys), "each is counted once: {keys}");
+        assert!(passed < KEYS / 20, "{passed} false positives of {}", 2 * KEYS);
+        let keys = filter.read(|filters| filters.complete.as_ref().map(Chain::keys)).unwrap();
+        assert!((12 * KEYS..=13 * KEYS).contains(&keys), "each key is counted once: {keys}");
     }
 
     #[test]
-    fn one_whose_keys_are_mostly_removed_is_to_be_made_again() {
+    fn a_filter_of_mostly_removed_keys_is_due_for_a_rebuild() {
         let filter = filled(0..4 * KEYS);
         let due = (0..).position(|_| filter.remove());
         assert!(due.is_some_and(|removed| (KEYS..=2 * KEYS).contains(&removed)));

@@ -1,20 +1,20 @@
-//! Changes that have not reached sled, and reading them over what has.
+//! Memtables: changes that have not been written to sled, and reading them merged with what has.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::iter::Peekable;
 
-/// A change that has not reached sled.
+/// A change that has not been written to sled.
 #[derive(Debug)]
 struct Pending {
-    /// The new value, or `None` for a key that is gone.
+    /// The new value; `None` for a removed key.
     value: Option<Vec<u8>>,
-    /// Whether sled is known not to have the key: if it goes again, nothing is left to be done.
+    /// Whether sled is known not to have the key. If so, removing it again leaves nothing to do.
     fresh: bool,
 }
 
-/// Changes by their keys.
+/// Changes by key.
 #[derive(Debug, Default)]
 pub(crate) struct Memtable {
     changes: BTreeMap<Vec<u8>, Pending>,
@@ -22,19 +22,19 @@ pub(crate) struct Memtable {
     bytes: usize,
 }
 
-/// A key with its value, or with `None` if it is gone.
+/// A key with its value; `None` if it is removed.
 pub(crate) type Pair = (Vec<u8>, Option<Vec<u8>>);
 
 /// The bounds of a range of keys.
 pub(crate) type Range<'k> = (std::ops::Bound<&'k [u8]>, std::ops::Bound<&'k [u8]>);
 
 impl Memtable {
-    /// What the layer says of `key`; `None` if it says nothing.
+    /// The change of `key`; `None` if there is none.
     pub(crate) fn get(&self, key: &[u8]) -> Option<&Option<Vec<u8>>> {
         self.changes.get(key).map(|change| &change.value)
     }
 
-    /// Sets `key`, or removes it. `fresh`: sled is known not to have it.
+    /// Sets or removes `key`. `fresh`: sled is known not to have it.
     pub(crate) fn change(&mut self, key: Vec<u8>, value: Option<Vec<u8>>, fresh: bool) {
         let size = key.len() + value.as_ref().map_or(0, Vec::len);
         match self.changes.entry(key) {
@@ -56,7 +56,7 @@ impl Memtable {
         }
     }
 
-    /// How many bytes of changes have gathered.
+    /// The size of all changes in bytes.
     pub(crate) const fn bytes(&self) -> usize {
         self.bytes
     }
@@ -72,11 +72,11 @@ impl Memtable {
     }
 }
 
-/// Two ordered sources read as one: of a key that both have, what `over` says counts.
+/// Two sorted sources merged into one; for a key in both, `over` wins.
 pub(crate) struct Overlay<A: Iterator, B: Iterator> {
     over: Peekable<A>,
     under: Peekable<B>,
-    /// How a key that comes before another compares to it: `Less` going up, `Greater` going down.
+    /// How an earlier key compares to a later one: `Less` ascending, `Greater` descending.
     first: Ordering,
 }
 
@@ -85,7 +85,7 @@ where
     A: Iterator<Item = sled::Result<Pair>>,
     B: Iterator<Item = sled::Result<Pair>>,
 {
-    /// Reads `over` over `under`, both in the order that `first` names.
+    /// Merges `over` with `under`, both in the order named by `first`.
     pub(crate) fn new(over: A, under: B, first: Ordering) -> Self {
         Self { over: over.peekable(), under: under.peekable(), first }
     }

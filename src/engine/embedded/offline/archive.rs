@@ -1,4 +1,4 @@
-//! A backup file, section by section.
+//! Reading a backup file, section by section.
 
 use std::fs::File;
 use std::io::BufReader;
@@ -8,7 +8,7 @@ use crate::engine::embedded::backup::container::{Kind, Reader, Unreadable};
 use crate::engine::embedded::backup::{About, Totals, pairs_in};
 use crate::engine::embedded::format::FORMAT_VERSION;
 use crate::engine::embedded::frame::NoFrame;
-use crate::engine::embedded::offline::audit::{Audit, Place};
+use crate::engine::embedded::offline::audit::{Audit, SegmentInfo};
 use crate::engine::embedded::offline::refused::Refused;
 use crate::engine::embedded::offline::replica::Replica;
 use crate::engine::embedded::offline::report::Findings;
@@ -16,40 +16,40 @@ use crate::engine::embedded::wal::{Header, Shape};
 use crate::model::error::u32_of;
 use crate::model::record::CheckpointPosition;
 
-/// A section of a backup, its checksum checked.
+/// A section of a backup, its checksum verified.
 pub(crate) enum Section<'s> {
-    /// When and of what it was taken.
+    /// The metadata of the backup.
     About(&'s About),
-    /// The text of `admin.token`.
+    /// The content of `admin.token`.
     Token(&'s [u8]),
     /// Pairs of the state.
     Pairs(Vec<(&'s [u8], &'s [u8])>),
-    /// A journal file begins: its header, of which its bytes were made.
+    /// A WAL segment begins: its header, decoded.
     File(Header),
-    /// Frames of that file.
+    /// Frames of that segment.
     Frames(&'s [u8]),
-    /// The next block of that file, which is compressed.
+    /// The next block of that segment, which is compressed.
     Block(&'s [u8]),
 }
 
-/// What a whole backup says of itself.
+/// The totals of a complete backup.
 #[derive(Debug, Clone)]
 pub struct Taken {
-    /// Bytes of the file.
+    /// Size of the file in bytes.
     pub bytes: u64,
     /// Accepted events in it.
     pub events: u64,
-    /// Entries of the log.
+    /// Log entries in it.
     pub log_entries: u64,
-    /// The fingerprint of the key that secrets in it are sealed with; `None` if they are not.
+    /// The fingerprint of the key that its secrets are sealed with; `None` if they are not sealed.
     pub sealed: Option<String>,
 }
 
-/// What went wrong on the way through a backup, and from which byte on.
+/// An error while reading a backup, and the byte at which it occurred.
 struct Wrong {
     byte: u64,
     what: String,
-    /// Whether it is the file, and not this machine.
+    /// Whether the file is at fault rather than this machine.
     damaged: bool,
 }
 
@@ -59,7 +59,7 @@ impl From<Unreadable> for Wrong {
     }
 }
 
-/// Hands every section to `visit`, and checks that none is missing.
+/// Passes every section to `visit`, and checks that none is missing.
 pub(crate) fn each_section(
     file: &Path,
     visit: &mut dyn FnMut(Section<'_>) -> Result<(), Refused>,
@@ -93,16 +93,16 @@ fn walk(file: BufReader<File>, visit: &mut dyn FnMut(u64, Section<'_>) -> Result
     let mut reader = Reader::new(file)?;
     let (mut about, mut seen): (Option<About>, _) = (None, Totals::default());
     loop {
-        let byte = reader.place();
+        let byte = reader.position();
         let wrong = |what: String| Wrong { byte, what, damaged: true };
-        let odd = || wrong("it has a section that no hookswitch writes".to_owned());
+        let malformed = || wrong("it has a section of an unknown kind".to_owned());
         let Some((kind, payload)) = reader.next()? else { break };
         if about.is_none() && kind != Kind::About {
-            return Err(odd());
+            return Err(malformed());
         }
         let section = match kind {
             Kind::About => {
-                let read = serde_json::from_slice::<About>(&payload).map_err(|_| odd())?;
+                let read = serde_json::from_slice::<About>(&payload).map_err(|_| malformed())?;
                 if read.format > FORMAT_VERSION {
                     return Err(wrong(format!(
                         "it was taken by a newer hookswitch ({}, format {}; this one knows format {FORMAT_VERSION}): \
@@ -114,16 +114,16 @@ fn walk(file: BufReader<File>, visit: &mut dyn FnMut(u64, Section<'_>) -> Result
             }
             Kind::Token => Section::Token(&payload),
             Kind::Pairs => {
-                let pairs = pairs_in(&payload).ok_or_else(odd)?;
+                let pairs = pairs_in(&payload).ok_or_else(malformed)?;
                 seen.pairs += pairs.iter().filter(|(key, _)| *key != crate::model::keys::APPLIED).count() as u64;
                 Section::Pairs(pairs)
             }
             Kind::File => {
-                let (number, header) = payload.split_first_chunk::<4>().ok_or_else(odd)?;
+                let (number, header) = payload.split_first_chunk::<4>().ok_or_else(malformed)?;
                 let number = u32::from_le_bytes(*number);
-                let read = Header::read(header).map_err(|_| odd())?;
+                let read = Header::read(header).map_err(|_| malformed())?;
                 if read.number != number || header.len() != read.end() as usize {
-                    return Err(odd());
+                    return Err(malformed());
                 }
                 seen.files += 1;
                 Section::File(read)
@@ -141,7 +141,7 @@ fn walk(file: BufReader<File>, visit: &mut dyn FnMut(u64, Section<'_>) -> Result
                 return Err(wrong(format!("the daemon could not complete it: {why}")));
             }
             Kind::End => {
-                let totals: Totals = serde_json::from_slice(&payload).map_err(|_| odd())?;
+                let totals: Totals = serde_json::from_slice(&payload).map_err(|_| malformed())?;
                 (seen.events, seen.entries) = (totals.events, totals.entries);
                 if totals != seen {
                     return Err(wrong("its totals are not those of its sections".to_owned()));
@@ -152,80 +152,81 @@ fn walk(file: BufReader<File>, visit: &mut dyn FnMut(u64, Section<'_>) -> Result
         visit(byte, section).map_err(|what| Wrong { byte, what, damaged: false })?;
     }
     let sealed = about.and_then(|about| about.sealed);
-    Ok(Taken { bytes: reader.place(), events: seen.events, log_entries: seen.entries, sealed })
+    Ok(Taken { bytes: reader.position(), events: seen.events, log_entries: seen.entries, sealed })
 }
 
-/// Where the audit of a backup is.
+/// The stage of verifying a backup.
 enum Stage {
-    /// The state is being gathered.
+    /// Reading the state.
     Pairs(Box<Replica>, Option<CheckpointPosition>),
-    /// The journal is read, in this file.
+    /// Reading the WAL, currently in this segment.
     Wal(Box<Audit>, Reading),
     Over,
 }
 
-/// How far a journal file was read.
+/// The progress in a segment.
 struct Reading {
     header: Header,
     /// The next offset.
     at: usize,
-    /// What the blocks so far have of a frame that goes on in the next.
-    begun: Vec<u8>,
+    /// The part of a frame that continues in the next block.
+    partial: Vec<u8>,
 }
 
 impl Reading {
     fn of(header: Header) -> Self {
-        Self { header, at: header.end() as usize, begun: Vec::new() }
+        Self { header, at: header.end() as usize, partial: Vec::new() }
     }
 
-    /// Takes in frames; those that are not whole yet wait for the next block.
-    fn take(&mut self, audit: &mut Audit, bytes: &[u8]) -> Result<(), String> {
+    /// Reads frames; a frame that is incomplete waits for the next block.
+    fn add_frames(&mut self, audit: &mut Audit, bytes: &[u8]) -> Result<(), String> {
         let number = self.header.number;
         let name = format!("journal/{number:06}.log");
-        let place = Place { name: &name, number, header: self.header, newest: false, acknowledged: 0, block: None };
+        let segment =
+            SegmentInfo { name: &name, number, header: self.header, newest: false, acknowledged: 0, block: None };
         let packed = self.header.packed.is_some();
-        let mut held = std::mem::take(&mut self.begun);
-        held.extend_from_slice(bytes);
+        let mut pending = std::mem::take(&mut self.partial);
+        pending.extend_from_slice(bytes);
         let mut used = 0;
-        while used < held.len() {
-            match self.header.binding.decode(&held[used..], u32_of(self.at)) {
+        while used < pending.len() {
+            match self.header.binding.decode(&pending[used..], u32_of(self.at)) {
                 Ok((head, payload, length)) => {
-                    let taken = audit.frame(place, self.at, head, payload, &mut |_, _| Ok(()));
+                    let taken = audit.frame(segment, self.at, head, payload, &mut |_, _| Ok(()));
                     taken.map_err(|damage| damage.to_string())?;
                     used += length;
                     self.at += length;
                 }
                 Err(NoFrame::Short(_)) if packed => break,
-                Err(_) => return Err("it has frames that are damaged".to_owned()),
+                Err(_) => return Err("it has damaged frames".to_owned()),
             }
         }
-        held.drain(..used);
-        self.begun = held;
+        pending.drain(..used);
+        self.partial = pending;
         Ok(())
     }
 
-    /// Takes in the next block of a compressed file.
-    fn take_block(&mut self, audit: &mut Audit, packed: &[u8]) -> Result<(), String> {
-        let none = || "it has a block that is of no compressed file".to_owned();
+    /// Reads the next block of a compressed segment.
+    fn add_block(&mut self, audit: &mut Audit, packed: &[u8]) -> Result<(), String> {
+        let none = || "it has a block that does not belong to a compressed WAL segment".to_owned();
         let shape = Shape::of(self.header).ok_or_else(none)?;
-        let from = self.at + self.begun.len();
+        let from = self.at + self.partial.len();
         let block = shape.block_of(u32_of(from));
-        let is_next = from < shape.end() as usize && shape.held_by(block).start as usize == from;
+        let is_next = from < shape.end() as usize && shape.offsets_of(block).start as usize == from;
         let bytes = is_next.then(|| shape.unpack(block, packed.to_vec())).flatten().ok_or_else(none)?;
-        self.take(audit, &bytes)
+        self.add_frames(audit, &bytes)
     }
 
-    /// Checks that nothing of it is missing.
+    /// Checks that the segment is complete.
     fn end(&self) -> Result<(), String> {
-        let whole = self.begun.is_empty() && self.header.packed.is_none_or(|end| end as usize == self.at);
-        whole.then_some(()).ok_or_else(|| format!("blocks of journal file {} are missing", self.header.number))
+        let whole = self.partial.is_empty() && self.header.packed.is_none_or(|end| end as usize == self.at);
+        whole.then_some(()).ok_or_else(|| format!("blocks of WAL segment {} are missing", self.header.number))
     }
 }
 
 /// Reads every record of a backup.
 pub(crate) fn verify(file: &Path) -> Result<Findings, Refused> {
     let opened = open(file)?;
-    let mut stage = Stage::Pairs(Box::new(Replica::of_pairs().map_err(Refused::Failed)?), None);
+    let mut stage = Stage::Pairs(Box::new(Replica::for_backup().map_err(Refused::Failed)?), None);
     let mut about: Option<About> = None;
     let walked = walk(opened, &mut |_, section| {
         if let Section::About(read) = &section {
@@ -236,7 +237,7 @@ pub(crate) fn verify(file: &Path) -> Result<Findings, Refused> {
     });
     let mut findings = Findings::default();
     if let Stage::Wal(mut audit, last) = stage {
-        // Half a journal owes something else than the state.
+        // An incomplete WAL need not agree with the state.
         if walked.is_ok() {
             if let Err(what) = last.end() {
                 audit.findings.fault("", None, what);
@@ -246,7 +247,7 @@ pub(crate) fn verify(file: &Path) -> Result<Findings, Refused> {
         }
         findings = audit.findings;
     } else if walked.is_ok() {
-        findings.fault("", None, "holds no journal");
+        findings.fault("", None, "contains no write-ahead log");
     }
     if let Some(about) = about {
         findings.taken(about.taken_at, &about.hookswitch);
@@ -264,14 +265,14 @@ fn advance(stage: Stage, section: Section<'_>) -> Result<Stage, String> {
     Ok(match (stage, section) {
         (Stage::Pairs(mut replica, mut applied), Section::Pairs(pairs)) => {
             for (key, value) in pairs {
-                replica.look_at(key, value).map_err(|what| format!("its state {what}"))?;
+                replica.validate(key, value).map_err(|what| format!("its state {what}"))?;
                 applied = replica.put(key, value).map_err(text)?.or(applied);
             }
             Stage::Pairs(replica, applied)
         }
         (Stage::Pairs(mut replica, applied), Section::File(header)) => {
-            let applied = applied.ok_or("it does not say how far its state is")?;
-            replica.take_up(applied).map_err(text)?;
+            let applied = applied.ok_or("it does not record the checkpoint position of its state")?;
+            replica.load_registry(applied).map_err(text)?;
             let derived_faults = std::mem::take(&mut replica.derived_faults);
             let mut audit = Audit::new(Some((*replica, applied)))?;
             audit.findings.files = 1;
@@ -284,17 +285,17 @@ fn advance(stage: Stage, section: Section<'_>) -> Result<Stage, String> {
             before.end()?;
             let (before, number) = (before.header.number, header.number);
             if number != before + 1 {
-                audit.findings.fault("", None, format!("has no journal file between {before} and {number}"));
+                audit.findings.fault("", None, format!("has no WAL segment between {before} and {number}"));
             }
             audit.findings.files += 1;
             Stage::Wal(audit, Reading::of(header))
         }
         (Stage::Wal(mut audit, mut reading), Section::Frames(bytes)) if reading.header.packed.is_none() => {
-            reading.take(&mut audit, bytes)?;
+            reading.add_frames(&mut audit, bytes)?;
             Stage::Wal(audit, reading)
         }
         (Stage::Wal(mut audit, mut reading), Section::Block(packed)) => {
-            reading.take_block(&mut audit, packed)?;
+            reading.add_block(&mut audit, packed)?;
             Stage::Wal(audit, reading)
         }
         (stage, Section::About(_) | Section::Token(_)) => stage,

@@ -1,8 +1,8 @@
-//! Reading a journal frame by frame beside the state that goes with it, and comparing the two.
+//! Reading a WAL frame by frame along with its state, and comparing the two.
 //!
-//! Two replicas run along: one begins with nothing and takes in every frame, which is what the journal
-//! says; the other begins with the state database and takes in what that has not, which is what a start
-//! would make of it. In the end both must owe the same.
+//! Two replicas are maintained: one starts empty and applies every frame, giving the state according to the WAL; the
+//! other starts with the state database and applies the frames beyond its checkpoint, as a start would. In the end both
+//! must have the same outstanding deliveries.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -12,90 +12,90 @@ use crate::engine::embedded::frame::{Binding, NoFrame};
 use crate::engine::embedded::offline::replica::Replica;
 use crate::engine::embedded::offline::report::{Findings, Receiver};
 use crate::engine::embedded::wal::Header;
-use crate::engine::embedded::wal::recovery::{self, Tail};
+use crate::engine::embedded::wal::recovery::{self, TailState};
 use crate::model::error::{Damage, u32_of};
 use crate::model::keys;
 use crate::model::lock::lock;
 use crate::model::record::{self, Body, CheckpointPosition, Head, Owed, Record};
 use crate::model::segment::Class;
 
-/// Takes a frame that was read: its header and its payload.
-pub(crate) type Keep<'k> = &'k mut dyn FnMut(Head, &[u8]) -> Result<(), Damage>;
+/// Receives a frame that was read: its header and its payload.
+pub(crate) type OnFrame<'k> = &'k mut dyn FnMut(Head, &[u8]) -> Result<(), Damage>;
 
-/// A journal file that is being read.
+/// A segment that is being read.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Place<'p> {
-    /// Its name, for messages.
+pub(crate) struct SegmentInfo<'p> {
+    /// Its file name, for messages.
     pub(crate) name: &'p str,
     pub(crate) number: u32,
-    /// What its header says of its frames.
+    /// Its header, which verifies its frames.
     pub(crate) header: Header,
-    /// Whether it is the newest: its end may be torn, and retention has not been at it.
+    /// Whether it is the newest: its end may be torn, and retention has not compacted it.
     pub(crate) newest: bool,
-    /// Up to here a checkpoint has taken it in.
+    /// A checkpoint covers it up to here.
     pub(crate) acknowledged: u32,
-    /// Of a compressed file: where the block begins in which the frame in question does.
+    /// Of a compressed segment: the byte of the block in which the current frame begins.
     pub(crate) block: Option<u64>,
 }
 
-impl Place<'_> {
-    /// The byte of the file at which what stands at offset `at` is looked for.
+impl SegmentInfo<'_> {
+    /// The byte of the file to report for offset `at`.
     fn byte(&self, at: usize) -> u64 {
         self.block.unwrap_or(at as u64)
     }
 }
 
-/// A sequence number that was given.
+/// A sequence number that was assigned.
 #[derive(Debug, Clone, Copy)]
-struct Given {
+struct Assigned {
     sequence: u64,
-    /// In which journal file.
+    /// The segment of its record.
     file: u32,
-    /// How many gaps there were before it.
+    /// How many gaps preceded it.
     gaps: u64,
 }
 
-/// A journal and its state on their way to being compared.
+/// A WAL and its state, for comparison.
 pub(crate) struct Audit {
     pub(crate) findings: Findings,
-    /// What the whole journal says.
+    /// The state according to the whole WAL.
     pub(crate) rebuilt: Replica,
-    /// The state that goes with it and how much of the journal it has; `None` if it could not be read.
+    /// The stored state and its checkpoint position; `None` if it could not be read.
     pub(crate) stored: Option<(Replica, CheckpointPosition)>,
-    /// The last frame's place, group commit and id, as a checkpoint behind it says.
+    /// The position, group commit and id of the last frame, as a checkpoint behind it would record them.
     pub(crate) end: CheckpointPosition,
-    /// The group commit of the last whole step.
+    /// The group commit of the last whole transaction.
     whole_batch: u64,
-    /// Bytes that are no frames, and how many times there were such.
+    /// Bytes that are no frames, and the number of gaps that they form.
     pub(crate) lost_bytes: u64,
     pub(crate) gaps: u64,
-    /// Whether one of them is where the state does not know what it had.
+    /// Whether a gap is beyond the checkpoint, so that the state does not know its content.
     pub(crate) unknown_gap: bool,
-    /// How many records were taken, and how many of those that may be a stranger's were left out, by their kinds.
+    /// The number of records that were read, and of those left out because they may be forged, by kind.
     pub(crate) taken: BTreeMap<&'static str, u64>,
     pub(crate) left_out: BTreeMap<&'static str, u64>,
-    /// How many that may be a stranger's were taken.
+    /// The number of possibly forged records that were read.
     pub(crate) unproved: u64,
-    /// Whether what is being read may be a stranger's: it stands behind damage in a file of version 1.
-    doubtful: bool,
-    /// Sequence numbers passed over where there was a gap.
+    /// Whether frames may be forged from here on: they follow damage in a segment of version 1.
+    untrusted: bool,
+    /// Sequence numbers that are missing where there is a gap.
     pub(crate) missing_sequences: u64,
-    /// The ids of the accepted events, ascending.
+    /// The ids of accepted events, ascending.
     events: Vec<u128>,
-    /// The ids of the messages, ascending.
+    /// The ids of messages, ascending.
     messages: Vec<u128>,
-    /// How many of them stand ahead of the last file.
+    /// How many of the events are in older segments than the last.
     older_events: usize,
-    /// Whether retention has taken something out of the journal.
-    pruned: bool,
+    /// Whether retention has removed records from the WAL.
+    compacted: bool,
     /// The last sequence number of each subscription.
-    sequences: HashMap<u32, Given>,
-    /// Frames of a step whose end has not come.
-    step: Vec<(Head, Vec<u8>)>,
+    sequences: HashMap<u32, Assigned>,
+    /// Frames of a transaction whose end has not been read.
+    transaction: Vec<(Head, Vec<u8>)>,
 }
 
 impl Audit {
-    /// Begins with the state, if it could be read.
+    /// Begins with the stored state, if it could be read.
     pub(crate) fn new(stored: Option<(Replica, CheckpointPosition)>) -> Result<Self, String> {
         Ok(Self {
             findings: Findings::default(),
@@ -109,82 +109,85 @@ impl Audit {
             taken: BTreeMap::new(),
             left_out: BTreeMap::new(),
             unproved: 0,
-            doubtful: false,
+            untrusted: false,
             missing_sequences: 0,
             events: Vec::new(),
             messages: Vec::new(),
             older_events: 0,
-            pruned: false,
+            compacted: false,
             sequences: HashMap::new(),
-            step: Vec::new(),
+            transaction: Vec::new(),
         })
     }
 
     pub(crate) fn begin_file(&mut self) {
         self.findings.files += 1;
-        self.doubtful = false;
+        self.untrusted = false;
     }
 
-    /// Reads a whole journal file, its header included, and goes on behind what is damaged.
-    pub(crate) fn file(&mut self, place: Place<'_>, bytes: &[u8], keep: Keep<'_>) -> Result<(), Damage> {
+    /// Reads a whole segment, its header included, and continues behind damage.
+    pub(crate) fn file(&mut self, segment: SegmentInfo<'_>, bytes: &[u8], on_frame: OnFrame<'_>) -> Result<(), Damage> {
         self.begin_file();
-        let mut at = (place.header.end() as usize).min(bytes.len());
+        let mut at = (segment.header.end() as usize).min(bytes.len());
         let mut whole = at;
         while at < bytes.len() {
-            match place.header.binding.decode(&bytes[at..], u32_of(at)) {
+            match segment.header.binding.decode(&bytes[at..], u32_of(at)) {
                 Ok((head, payload, length)) => {
-                    self.frame(place, at, head, payload, keep)?;
+                    self.frame(segment, at, head, payload, on_frame)?;
                     at += length;
-                    if self.step.is_empty() {
+                    if self.transaction.is_empty() {
                         whole = at;
                     }
                 }
-                Err(_) if self.is_torn(place, bytes, whole) => return Ok(()),
-                Err(fault) => at = self.gap(place, bytes, at, fault),
+                Err(_) if self.is_torn(segment, bytes, whole) => return Ok(()),
+                Err(fault) => at = self.gap(segment, bytes, at, fault),
             }
         }
-        if whole < at && self.is_torn(place, bytes, whole) {
+        if whole < at && self.is_torn(segment, bytes, whole) {
             return Ok(());
         }
-        if at < place.acknowledged as usize {
-            let what = format!("ends before byte {}, up to which it was written and acknowledged", place.acknowledged);
-            self.findings.fault(place.name, at as u64, what);
-            self.lost(place.number, at, 0);
+        if at < segment.acknowledged as usize {
+            let what =
+                format!("ends before byte {}, up to which it was written and acknowledged", segment.acknowledged);
+            self.findings.fault(segment.name, at as u64, what);
+            self.lost(segment.number, at, 0);
         }
         Ok(())
     }
 
-    /// Whether a start would cut away what stands behind the last whole step, which ends at `whole`. Takes note of how
-    /// much that is.
-    fn is_torn(&mut self, place: Place<'_>, bytes: &[u8], whole: usize) -> bool {
-        if !place.newest {
+    /// Whether a start would truncate everything behind the last whole transaction, which ends at `whole`. If so,
+    /// counts the bytes.
+    fn is_torn(&mut self, segment: SegmentInfo<'_>, bytes: &[u8], whole: usize) -> bool {
+        if !segment.newest {
             return false;
         }
         let batch = self.whole_batch.max(self.stored.as_ref().map_or(0, |(_, applied)| applied.batch));
-        let (binding, acknowledged) = (place.header.binding, place.acknowledged);
-        let Tail::Torn(torn) = recovery::tail(binding, &bytes[whole..], u32_of(whole), batch, acknowledged) else {
+        let (binding, acknowledged) = (segment.header.binding, segment.acknowledged);
+        let TailState::Torn(torn) =
+            recovery::classify_tail(binding, &bytes[whole..], u32_of(whole), batch, acknowledged)
+        else {
             return false;
         };
-        self.step.clear();
+        self.transaction.clear();
         self.findings.torn_bytes += torn as u64;
         true
     }
 
-    /// There is no frame at `at`: says where to go on.
-    fn gap(&mut self, place: Place<'_>, bytes: &[u8], at: usize, fault: NoFrame) -> usize {
-        let next = recovery::resume(place.header.binding, bytes, at, self.end.batch);
+    /// Reports that there is no frame at `at`; returns where to continue.
+    fn gap(&mut self, segment: SegmentInfo<'_>, bytes: &[u8], at: usize, fault: NoFrame) -> usize {
+        let next = recovery::resume(segment.header.binding, bytes, at, self.end.batch);
         let to = next.unwrap_or(bytes.len());
         let what = match fault {
             NoFrame::Short(_) if next.is_none() => "ends in the middle of a record",
             _ => "is damaged",
         };
-        self.findings.fault(place.name, at as u64, format!("{what}; {} bytes cannot be read", to - at));
-        self.lost(place.number, at, to - at);
-        self.doubtful |= place.header.binding == Binding::Plain;
+        self.findings.fault(segment.name, at as u64, format!("{what}; {} bytes cannot be read", to - at));
+        self.lost(segment.number, at, to - at);
+        self.untrusted |= segment.header.binding == Binding::Plain;
         to
     }
 
-    /// Something is lost that stood in journal file `number` from byte `at` on, of so many bytes.
+    /// Records that data is lost in segment `number`: its offset and length.
     pub(crate) fn lost(&mut self, number: u32, at: usize, bytes: usize) {
         self.lost_bytes += bytes as u64;
         self.gaps += 1;
@@ -192,49 +195,49 @@ impl Audit {
         self.unknown_gap |= !self.stored.as_ref().is_some_and(|(_, applied)| known(applied));
     }
 
-    /// Whether a frame is left out: a stranger may have made it, and it would give him powers.
+    /// Whether a frame is left out because it may be forged and would grant rights.
     fn is_left_out(&mut self, head: Head) -> bool {
-        let left_out = self.doubtful && record::grants_rights(head.kind);
+        let left_out = self.untrusted && record::grants_rights(head.kind);
         if left_out {
             *self.left_out.entry(record::name(head.kind)).or_default() += 1;
         }
-        self.unproved += u64::from(self.doubtful && !left_out);
+        self.unproved += u64::from(self.untrusted && !left_out);
         left_out
     }
 
-    /// Takes in a frame that stands at `at`.
+    /// Processes a frame at offset `at`.
     pub(crate) fn frame(
         &mut self,
-        place: Place<'_>,
+        segment: SegmentInfo<'_>,
         at: usize,
         head: Head,
         payload: &[u8],
-        keep: Keep<'_>,
+        on_frame: OnFrame<'_>,
     ) -> Result<(), Damage> {
         if self.is_left_out(head) {
             return Ok(());
         }
-        let length = place.header.binding.header() + payload.len();
-        if !self.look(place, at, head, payload) {
-            self.lost(place.number, at, length);
+        let length = segment.header.binding.header() + payload.len();
+        if !self.validate(segment, at, head, payload) {
+            self.lost(segment.number, at, length);
             return Ok(());
         }
-        // Every group commit writes something, so a number that is missing was taken out.
-        self.pruned |= head.batch > self.end.batch + 1;
+        // Every group commit writes something, so a missing number was removed.
+        self.compacted |= head.batch > self.end.batch + 1;
         let behind = u32_of(at + length);
-        // What a stranger says of it must not make what follows look old.
-        if !self.doubtful {
+        // A forged number must not make the following frames look old.
+        if !self.untrusted {
             self.end.batch = self.end.batch.max(head.batch);
         }
         self.end.last_id = self.end.last_id.max(head.id);
-        (self.end.segment, self.end.offset) = (place.number, behind);
-        self.step.push((head, payload.to_vec()));
+        (self.end.segment, self.end.offset) = (segment.number, behind);
+        self.transaction.push((head, payload.to_vec()));
         if head.continues {
             return Ok(());
         }
         self.whole_batch = head.batch;
-        for (head, payload) in std::mem::take(&mut self.step) {
-            self.findings.bytes += (place.header.binding.header() + payload.len()) as u64;
+        for (head, payload) in std::mem::take(&mut self.transaction) {
+            self.findings.bytes += (segment.header.binding.header() + payload.len()) as u64;
             *self.taken.entry(record::name(head.kind)).or_default() += 1;
             match (record::SCHEMA.class)(head.kind) {
                 Class::Event => self.findings.events += 1,
@@ -243,18 +246,18 @@ impl Audit {
             }
             self.rebuilt.apply(head, &payload)?;
             if let Some((stored, applied)) = &self.stored
-                && (place.number, behind) > (applied.segment, applied.offset)
+                && (segment.number, behind) > (applied.segment, applied.offset)
             {
                 stored.apply(head, &payload)?;
             }
-            keep(head, &payload)?;
+            on_frame(head, &payload)?;
         }
         Ok(())
     }
 
-    /// Looks closely at a frame; false if nothing can be made of it.
-    fn look(&mut self, place: Place<'_>, at: usize, head: Head, payload: &[u8]) -> bool {
-        let mut fault = |what: String| self.findings.fault(place.name, place.byte(at), what);
+    /// Validates a record; returns false if it is unreadable.
+    fn validate(&mut self, segment: SegmentInfo<'_>, at: usize, head: Head, payload: &[u8]) -> bool {
+        let mut fault = |what: String| self.findings.fault(segment.name, segment.byte(at), what);
         if head.version != record::VERSION {
             fault(format!("has a record of version {}, which this hookswitch does not know", head.version));
             return false;
@@ -266,11 +269,11 @@ impl Audit {
             };
             let sound = record.decodes_fully();
             if sound {
-                self.note(place, at, head, &given);
+                self.index(segment, at, head, &given);
             }
             sound
         });
-        let mut fault = |what: String| self.findings.fault(place.name, place.byte(at), what);
+        let mut fault = |what: String| self.findings.fault(segment.name, segment.byte(at), what);
         if !readable {
             fault(format!("has a record that cannot be read (kind {})", head.kind));
             return false;
@@ -284,36 +287,36 @@ impl Audit {
         true
     }
 
-    /// Takes note of a record that can be read, with the ids of the deliveries that it begins.
-    fn note(&mut self, place: Place<'_>, at: usize, head: Head, given: &[DeliveryId]) {
+    /// Indexes a valid record, with the ids of the deliveries that it begins.
+    fn index(&mut self, segment: SegmentInfo<'_>, at: usize, head: Head, given: &[DeliveryId]) {
         match (record::SCHEMA.class)(head.kind) {
             Class::Event => {
-                if place.number != self.end.segment {
+                if segment.number != self.end.segment {
                     self.older_events = self.events.len();
                 }
                 self.events.push(head.id);
-                given.iter().for_each(|id| self.sequence(place, at, id.subscription_number(), id.sequence()));
+                given.iter().for_each(|id| self.check_sequence(segment, at, id.subscription_number(), id.sequence()));
             }
             Class::Message => self.messages.push(head.id),
             Class::LogEntry | Class::WithEvent | Class::Other => {}
         }
     }
 
-    /// Takes note of a sequence number that was given.
-    fn sequence(&mut self, place: Place<'_>, at: usize, number: u32, sequence: u64) {
-        let given = Given { sequence, file: place.number, gaps: self.gaps };
+    /// Checks an assigned sequence number against the previous one.
+    fn check_sequence(&mut self, segment: SegmentInfo<'_>, at: usize, number: u32, sequence: u64) {
+        let given = Assigned { sequence, file: segment.number, gaps: self.gaps };
         let before = self.sequences.insert(number, given);
         let Some(before) = before.filter(|before| sequence != before.sequence + 1) else { return };
         if before.gaps != given.gaps {
             self.missing_sequences += sequence.saturating_sub(before.sequence + 1);
-        } else if sequence <= before.sequence || (place.newest && before.file == place.number) {
-            // In older files retention may have taken out what stood between.
+        } else if sequence <= before.sequence || (segment.newest && before.file == segment.number) {
+            // In older segments retention may have removed the records between.
             let what = format!("has sequence number {sequence} of subscription {number} behind {}", before.sequence);
-            self.findings.fault(place.name, place.byte(at), what);
+            self.findings.fault(segment.name, segment.byte(at), what);
         }
     }
 
-    /// Settles both replicas and compares them, if the journal is whole.
+    /// Settles both replicas and compares them, unless the WAL has gaps.
     pub(crate) fn compare(&mut self) -> Result<(), Damage> {
         self.rebuilt.settle()?;
         if let Some((stored, _)) = &self.stored
@@ -331,17 +334,20 @@ impl Audit {
                 continue;
             }
             for (id, _) in here.iter().filter(|(id, _)| !there.contains_key(*id)) {
-                faults.push(format!("says that {id} is {what}, and the journal does not"));
+                faults.push(format!("says that {id} is {what}, and the write-ahead log does not"));
             }
             for (id, event) in there.iter().filter(|(id, _)| !here.contains_key(*id)) {
-                if self.ends_are_kept(*event) {
-                    faults.push(format!("does not have {id}, which is {what} by the journal"));
+                if self.must_have_ends(*event) {
+                    faults.push(format!("does not have {id}, which is {what} according to the write-ahead log"));
                 }
             }
         }
         stored.each(&[keys::OWED], &mut |_, value| {
             if let Some(delivery) = record::delivery_of(value).filter(|delivery| !self.has_event(delivery)) {
-                faults.push(format!("owes {}, whose event {} is not in the journal", delivery.id, delivery.event));
+                faults.push(format!(
+                    "owes {}, whose event {} is not in the write-ahead log",
+                    delivery.id, delivery.event
+                ));
             }
             Ok(())
         })?;
@@ -349,10 +355,10 @@ impl Audit {
         Ok(())
     }
 
-    /// Whether the journal must still say how the deliveries of an event ended. Retention, which never touches the
-    /// last file, may have taken that out before the event itself.
-    fn ends_are_kept(&self, event: EventId) -> bool {
-        !self.pruned || self.events.get(self.older_events).is_some_and(|first| event.bits() >= *first)
+    /// Whether the WAL must still contain the ends of an event's deliveries. Retention may have removed them before the
+    /// event itself, but never compacts the last segment.
+    fn must_have_ends(&self, event: EventId) -> bool {
+        !self.compacted || self.events.get(self.older_events).is_some_and(|first| event.bits() >= *first)
     }
 
     /// Whether the event of a delivery was read.
@@ -370,16 +376,16 @@ impl Audit {
         self.messages.binary_search(&bits).is_ok()
     }
 
-    /// The replica that is to be believed.
+    /// The replica to trust: the stored state if it could be read.
     pub(crate) fn best(&self) -> &Replica {
         self.stored.as_ref().map_or(&self.rebuilt, |(stored, _)| stored)
     }
 
-    /// Completes the findings with what the state says.
+    /// Completes the findings with totals of the state.
     pub(crate) fn sum_up(&mut self) {
         let best = self.stored.as_ref().map_or(&self.rebuilt, |(stored, _)| stored);
         let registry = lock(&best.registry);
-        // What a deleted subscription is owed is about to be cancelled.
+        // Outstanding deliveries of a deleted subscription are about to be cancelled.
         for account in registry.all() {
             self.findings.pending += account.counts.pending;
             self.findings.retrying += account.counts.retrying;

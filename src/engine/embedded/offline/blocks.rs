@@ -1,20 +1,20 @@
-//! A compressed journal file of a store that nobody runs, block by block: damage costs the frames that stand in its block.
+//! Offline reading of a compressed segment, block by block: damage costs only the frames in its block.
 //!
-//! One block is in memory, and one frame where that is longer: whoever made the file, it does not take more.
+//! Memory holds one block, or one frame if that is longer, even for a hostile file.
 
 use std::io;
 
 use crate::engine::embedded::frame::NoFrame;
-use crate::engine::embedded::offline::audit::{Audit, Keep, Place};
+use crate::engine::embedded::offline::audit::{Audit, OnFrame, SegmentInfo};
 use crate::engine::embedded::wal::{self, Growing, Header, Shape, Source};
 use crate::model::error::{Damage, u32_of};
 use crate::model::record::{self, Head};
 
-/// What stands in a compressed file, in order.
+/// A part of a compressed segment, in order.
 pub(crate) enum Found<'f> {
-    /// A frame at this offset: its header, its payload and its whole length.
+    /// A frame at this offset: its header, its payload and its total length.
     Frame(u32, Head, &'f [u8], usize),
-    /// Nothing that can be read, from one offset to another.
+    /// An unreadable range of offsets.
     Gap {
         from: u32,
         to: u32,
@@ -24,48 +24,48 @@ pub(crate) enum Found<'f> {
     },
 }
 
-/// Bytes that were unpacked and not yet looked at.
-struct Held {
+/// Decompressed bytes that have not been scanned yet.
+struct Buffer {
     bytes: Vec<u8>,
     /// The offset of the first of them.
     at: u32,
-    /// The number of the group commit read last: behind a gap no frame is of an earlier one.
+    /// The group commit that was read last: behind a gap no frame has a lower number.
     batch: u64,
-    /// The gap that has no end yet: where it begins, its byte and why.
+    /// A gap whose end has not been found: its offset, byte and cause.
     gap: Option<(u32, u64, Option<io::Error>)>,
 }
 
-/// Hands all of the file with this header and so many bytes to `visit`. `batch` is the number of the group commit that was
-/// read ahead of it.
+/// Passes all parts of a file with this header and length to `visit`. `batch` is the number of the group commit that
+/// was read before it.
 pub(crate) fn each<E>(
     (header, shape): (Header, Shape),
     (file, length): (&(impl Source + ?Sized), u64),
     batch: u64,
     visit: &mut dyn FnMut(Found<'_>) -> Result<(), E>,
 ) -> Result<(), E> {
-    let mut held = Held { bytes: Vec::new(), at: shape.held_by(0).start, batch, gap: None };
+    let mut buffer = Buffer { bytes: Vec::new(), at: shape.offsets_of(0).start, batch, gap: None };
     for number in 0..shape.blocks() {
-        match shape.read_what_is_left(file, length, number) {
-            Ok(bytes) => held.bytes.extend(bytes),
-            Err(spoilt) => {
-                let from = held.at;
-                held.gap.get_or_insert((from, spoilt.byte, spoilt.error));
-                held.bytes.clear();
-                held.at = shape.held_by(number).end;
+        match shape.read_lenient(file, length, number) {
+            Ok(bytes) => buffer.bytes.extend(bytes),
+            Err(fault) => {
+                let from = buffer.at;
+                buffer.gap.get_or_insert((from, fault.byte, fault.error));
+                buffer.bytes.clear();
+                buffer.at = shape.offsets_of(number).end;
                 continue;
             }
         }
-        held.look((header, shape), file, visit)?;
+        buffer.scan((header, shape), file, visit)?;
     }
-    if !held.bytes.is_empty() && held.gap.is_none() {
-        held.gap = Some((held.at, shape.byte_of(file, shape.block_of(held.at)), None));
+    if !buffer.bytes.is_empty() && buffer.gap.is_none() {
+        buffer.gap = Some((buffer.at, shape.byte_of(file, shape.block_of(buffer.at)), None));
     }
-    held.gap.map_or(Ok(()), |(from, byte, error)| visit(Found::Gap { from, to: shape.end(), byte, error }))
+    buffer.gap.map_or(Ok(()), |(from, byte, error)| visit(Found::Gap { from, to: shape.end(), byte, error }))
 }
 
-impl Held {
-    /// Looks at all frames that are whole.
-    fn look<E>(
+impl Buffer {
+    /// Scans all complete frames.
+    fn scan<E>(
         &mut self,
         (header, shape): (Header, Shape),
         file: &(impl Source + ?Sized),
@@ -75,9 +75,9 @@ impl Held {
         let end = loop {
             let (rest, at) = (&self.bytes[used..], self.at + u32_of(used));
             if let Some(gap) = self.gap.take() {
-                let Some(found) = binding.find(rest, at, |ahead| ahead.head.batch >= self.batch) else {
+                let Some(found) = binding.find(rest, at, |header| header.head.batch >= self.batch) else {
                     self.gap = Some(gap);
-                    // The next one may begin at the very end.
+                    // The next frame may begin at the very end.
                     break self.bytes.len().saturating_sub(binding.header() - 1).max(used);
                 };
                 used += found;
@@ -105,52 +105,52 @@ impl Held {
 }
 
 impl Audit {
-    /// Reads a whole compressed file, and goes on behind what is damaged; gives the index that belongs to it.
+    /// Reads a whole compressed segment, continuing behind damage; returns the index that belongs to it.
     pub(crate) fn packed_file(
         &mut self,
-        place: Place<'_>,
+        segment: SegmentInfo<'_>,
         shape: Shape,
         (file, length): (&(impl Source + ?Sized), u64),
-        keep: Keep<'_>,
+        on_frame: OnFrame<'_>,
     ) -> Result<Growing, Damage> {
         self.begin_file();
         let mut made = Growing::default();
         let mut block = (u32::MAX, 0);
-        let read = each::<Damage>((place.header, shape), (file, length), self.end.batch, &mut |found| {
+        let read = each::<Damage>((segment.header, shape), (file, length), self.end.batch, &mut |found| {
             match found {
                 Found::Frame(at, head, payload, length) => {
-                    made.note(&wal::entry_of(&record::SCHEMA, at, length, head, payload));
+                    made.insert(&wal::entry_of(&record::SCHEMA, at, length, head, payload));
                     let number = shape.block_of(at);
                     if block.0 != number {
                         block = (number, shape.byte_of(file, number));
                     }
-                    self.frame(Place { block: Some(block.1), ..place }, at as usize, head, payload, keep)?;
+                    self.frame(SegmentInfo { block: Some(block.1), ..segment }, at as usize, head, payload, on_frame)?;
                 }
                 Found::Gap { from, to, byte, error } => {
                     let why = error.map_or_else(|| "is damaged".to_owned(), |error| format!("cannot be read: {error}"));
                     let what = format!("{why}; {} bytes of what is compressed there cannot be read", to - from);
-                    self.findings.fault(place.name, byte, what);
-                    self.lost(place.number, from as usize, (to - from) as usize);
+                    self.findings.fault(segment.name, byte, what);
+                    self.lost(segment.number, from as usize, (to - from) as usize);
                 }
             }
             Ok(())
         });
         read?;
-        self.look_at_tables(place, shape, (file, length));
-        if shape.end() < place.acknowledged {
+        self.check_tables(segment, shape, (file, length));
+        if shape.end() < segment.acknowledged {
             let what =
-                format!("ends before offset {}, up to which it was written and acknowledged", place.acknowledged);
-            self.findings.fault(place.name, length, what);
-            self.lost(place.number, shape.end() as usize, 0);
+                format!("ends before offset {}, up to which it was written and acknowledged", segment.acknowledged);
+            self.findings.fault(segment.name, length, what);
+            self.lost(segment.number, shape.end() as usize, 0);
         }
         Ok(made)
     }
 
-    /// Tells of what is wrong with a file of which all blocks may be there.
-    fn look_at_tables(&mut self, place: Place<'_>, shape: Shape, (file, length): (&(impl Source + ?Sized), u64)) {
+    /// Reports damage to the tables, which may leave all blocks readable.
+    fn check_tables(&mut self, segment: SegmentInfo<'_>, shape: Shape, (file, length): (&(impl Source + ?Sized), u64)) {
         let agree = (0..shape.blocks()).try_for_each(|number| shape.tables_agree(file, length, number));
-        if let Err(spoilt) = agree.and_then(|()| shape.check(file, length)) {
-            self.findings.fault(place.name, spoilt.byte, "has a table of its blocks that is damaged".to_owned());
+        if let Err(fault) = agree.and_then(|()| shape.check(file, length)) {
+            self.findings.fault(segment.name, fault.byte, "has a table of its blocks that is damaged".to_owned());
         }
     }
 }

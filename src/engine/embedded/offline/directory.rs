@@ -1,4 +1,4 @@
-//! A data directory that nobody runs on, read file by file.
+//! Reading a data directory that is not running, file by file.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,7 +8,7 @@ use std::path::Path;
 
 use crate::engine::embedded::format::{self, FORMAT};
 use crate::engine::embedded::marker;
-use crate::engine::embedded::offline::audit::{Audit, Place};
+use crate::engine::embedded::offline::audit::{Audit, SegmentInfo};
 use crate::engine::embedded::offline::refused::Refused;
 use crate::engine::embedded::offline::replica::Replica;
 use crate::engine::embedded::offline::report::Findings;
@@ -17,21 +17,21 @@ use crate::engine::embedded::wal::{self, Growing, Header, Shape, recovery};
 use crate::model::error::{Damage, u32_of};
 use crate::model::record::{self, CheckpointPosition, Head};
 
-/// How many bytes of the state are read in one go.
+/// How many bytes of the state are read at once.
 const PAGE_BYTES: usize = 1 << 20;
 
-/// Takes what is read of the journal.
-pub(crate) trait Keeper {
-    /// A journal file begins, or should.
+/// Receives the frames of the WAL.
+pub(crate) trait FrameSink {
+    /// A segment begins, or should.
     fn file(&mut self, number: u32) -> Result<(), Damage>;
     /// A frame that was read.
     fn frame(&mut self, head: Head, payload: &[u8]) -> Result<(), Damage>;
 }
 
-/// Takes nothing.
-pub(crate) struct Unkept;
+/// Ignores everything.
+pub(crate) struct NullSink;
 
-impl Keeper for Unkept {
+impl FrameSink for NullSink {
     fn file(&mut self, _: u32) -> Result<(), Damage> {
         Ok(())
     }
@@ -41,8 +41,8 @@ impl Keeper for Unkept {
     }
 }
 
-/// Reads everything and compares; `keeper` gets the journal.
-pub(crate) fn read(dir: &Path, keeper: &mut dyn Keeper) -> Result<Audit, Refused> {
+/// Reads and compares everything; `sink` receives the WAL.
+pub(crate) fn read(dir: &Path, sink: &mut dyn FrameSink) -> Result<Audit, Refused> {
     let mut faults: Vec<(&str, String)> = Vec::new();
     check_marker(dir, &mut faults)?;
     if let Err(damage) = marker::marker(dir) {
@@ -64,12 +64,12 @@ pub(crate) fn read(dir: &Path, keeper: &mut dyn Keeper) -> Result<Audit, Refused
         audit.findings.fault(file, None, what);
     }
     let failed = |damage: Damage| Refused::Failed(damage.to_string());
-    read_journal(dir, &mut audit, keeper).map_err(failed)?;
+    read_wal(dir, &mut audit, sink).map_err(failed)?;
     audit.compare().map_err(failed)?;
     Ok(audit)
 }
 
-/// Looks at FORMAT. A directory that is none of ours, or newer, is not read.
+/// Checks FORMAT. A foreign directory or one of a newer version is refused.
 fn check_marker(dir: &Path, faults: &mut Vec<(&str, String)>) -> Result<(), Refused> {
     if dir.join(UNFINISHED).exists() && !dir.join(FORMAT).exists() {
         let what = "holds a first start, a restore or a salvage that was interrupted: there is nothing to verify";
@@ -94,41 +94,41 @@ fn check_marker(dir: &Path, faults: &mut Vec<(&str, String)>) -> Result<(), Refu
     }
 }
 
-/// The state with every pair looked at, and how far it has taken the journal in.
+/// The state, with every pair validated, and its checkpoint position.
 fn read_state(dir: &Path) -> Result<(Replica, CheckpointPosition), String> {
     let mut replica = Replica::of_directory(dir)?;
     let panicked = |_| "is damaged: it cannot be read as a whole".to_owned();
-    let looked = catch_unwind(AssertUnwindSafe(|| look_at_pairs(&mut replica)));
+    let looked = catch_unwind(AssertUnwindSafe(|| validate_pairs(&mut replica)));
     let applied = looked.map_err(panicked)??;
     Ok((replica, applied))
 }
 
-fn look_at_pairs(replica: &mut Replica) -> Result<CheckpointPosition, String> {
+fn validate_pairs(replica: &mut Replica) -> Result<CheckpointPosition, String> {
     let text = |damage: Damage| damage.detail().to_owned();
-    let applied = replica.state.applied().map_err(|error| error.to_string())?;
-    let applied = applied.ok_or("does not say how far it has taken the journal in")?;
+    let applied = replica.kv.applied().map_err(|error| error.to_string())?;
+    let applied = applied.ok_or("does not record its checkpoint position")?;
     let mut after: Option<Vec<u8>> = None;
     loop {
-        let page = replica.state.stored(after.as_deref(), PAGE_BYTES).map_err(|error| error.to_string())?;
+        let page = replica.kv.stored(after.as_deref(), PAGE_BYTES).map_err(|error| error.to_string())?;
         let Some((last, _)) = page.last() else { break };
         after = Some(last.clone());
         for (key, value) in &page {
-            replica.look_at(key, value)?;
+            replica.validate(key, value)?;
         }
     }
-    replica.take_up(applied).map_err(text)?;
+    replica.load_registry(applied).map_err(text)?;
     Ok(applied)
 }
 
-/// The journal's files by the number in their header, or else in their name; each with that name and its header, as far as it
-/// can be read.
-fn files_of(journal: &Path, named: &[u32], audit: &mut Audit) -> BTreeMap<u32, (u32, Option<Header>)> {
+/// The segments by the number in their header, or else in their name, each with the latter and its header, as far as
+/// that can be read.
+fn files_of(wal_dir: &Path, named: &[u32], audit: &mut Audit) -> BTreeMap<u32, (u32, Option<Header>)> {
     let mut files = BTreeMap::new();
     for named in named.iter().copied() {
-        let path = wal::file_path(journal, named);
+        let path = wal::file_path(wal_dir, named);
         let start = read_start(&path).unwrap_or_default();
         let header = Header::read(&start).map_err(|what| audit.findings.fault(&name_of(named), 0, what)).ok();
-        let header = header.or_else(|| Header::read_what_is_left(&start));
+        let header = header.or_else(|| Header::read_lenient(&start));
         let number = header.map_or(named, |header| if header.number == 0 { named } else { header.number });
         if number != named {
             audit.findings.fault(&name_of(named), 12, format!("is the file {}, by its header", name_of(number)));
@@ -149,18 +149,18 @@ fn name_of(number: u32) -> String {
     format!("journal/{number:06}.log")
 }
 
-fn read_journal(dir: &Path, audit: &mut Audit, keeper: &mut dyn Keeper) -> Result<(), Damage> {
-    let journal = dir.join("journal");
+fn read_wal(dir: &Path, audit: &mut Audit, sink: &mut dyn FrameSink) -> Result<(), Damage> {
+    let wal_dir = dir.join("journal");
     let applied = audit.stored.as_ref().map_or_else(CheckpointPosition::default, |(_, applied)| *applied);
-    let named = wal::numbers_in(&journal)?;
-    // As a start sees it: one in which nothing ever was is made anew.
-    let unused = named.last().copied().filter(|newest| recovery::was_never_used(&journal, *newest, applied));
-    let first = wal::first(&journal)?.or_else(|| named.first().copied()).unwrap_or(1);
+    let named = wal::numbers_in(&wal_dir)?;
+    // As a start would: a segment that was never used is created again.
+    let unused = named.last().copied().filter(|newest| recovery::was_never_used(&wal_dir, *newest, applied));
+    let first = wal::first(&wal_dir)?.or_else(|| named.first().copied()).unwrap_or(1);
     let named: Vec<u32> = named.into_iter().filter(|number| *number >= first && Some(*number) != unused).collect();
-    let files = files_of(&journal, &named, audit);
+    let files = files_of(&wal_dir, &named, audit);
     let newest = files.keys().last().copied().max(unused).unwrap_or(1).max(applied.segment);
     for number in first..=newest {
-        keeper.file(number)?;
+        sink.file(number)?;
         if Some(number) == unused && !files.contains_key(&number) {
             audit.findings.files += 1;
             continue;
@@ -170,13 +170,14 @@ fn read_journal(dir: &Path, audit: &mut Audit, keeper: &mut dyn Keeper) -> Resul
             audit.lost(number, 0, 0);
             continue;
         };
-        let (name, path) = (name_of(*named), wal::file_path(&journal, *named));
+        let (name, path) = (name_of(*named), wal::file_path(&wal_dir, *named));
         let acknowledged = if number == applied.segment { applied.offset } else { 0 };
-        let place = |header| Place { name: &name, number, header, newest: number == newest, acknowledged, block: None };
+        let segment =
+            |header| SegmentInfo { name: &name, number, header, newest: number == newest, acknowledged, block: None };
         let read = match header {
-            Some(header) => read_file(&path, place(*header), audit, keeper)?,
+            Some(header) => read_file(&path, segment(*header), audit, sink)?,
             None => fs::metadata(&path).map(|file| {
-                let what = "has lost its salt, without which no record in it can be proved: all of it is lost";
+                let what = "has lost its salt, without which no record in it can be verified: all of it is lost";
                 audit.findings.fault(&name, 0, what);
                 audit.lost(number, 0, usize::try_from(file.len()).unwrap_or(usize::MAX));
             }),
@@ -189,75 +190,75 @@ fn read_journal(dir: &Path, audit: &mut Audit, keeper: &mut dyn Keeper) -> Resul
     Ok(())
 }
 
-/// Reads a journal file, and compares the index beside it. The error is why it cannot be read.
+/// Reads a segment, and compares the index beside it. The inner error is why it cannot be read.
 fn read_file(
     path: &Path,
-    place: Place<'_>,
+    segment: SegmentInfo<'_>,
     audit: &mut Audit,
-    keeper: &mut dyn Keeper,
+    sink: &mut dyn FrameSink,
 ) -> Result<io::Result<()>, Damage> {
     let gaps = audit.gaps;
-    let keep = &mut |head, payload: &[u8]| keeper.frame(head, payload);
-    let (made, end) = if let Some(shape) = Shape::of(place.header) {
+    let on_frame = &mut |head, payload: &[u8]| sink.frame(head, payload);
+    let (made, end) = if let Some(shape) = Shape::of(segment.header) {
         let opened = fs::File::open(path).and_then(|file| Ok((file.metadata()?.len(), file)));
         let (length, file) = match opened {
             Ok(opened) => opened,
             Err(error) => return Ok(Err(error)),
         };
-        (audit.packed_file(place, shape, (&file, length), keep)?, shape.end() as usize)
+        (audit.packed_file(segment, shape, (&file, length), on_frame)?, shape.end() as usize)
     } else {
         let bytes = match fs::read(path) {
             Ok(bytes) => bytes,
             Err(error) => return Ok(Err(error)),
         };
-        audit.file(place, &bytes, keep)?;
-        index_of(place.header, &bytes)
+        audit.file(segment, &bytes, on_frame)?;
+        index_of(segment.header, &bytes)
     };
     if audit.gaps == gaps {
-        check_index(path, (&made, end), !place.newest, audit);
+        check_index(path, (&made, end), !segment.newest, audit);
     }
     Ok(Ok(()))
 }
 
-/// The index that belongs to a file, and where its frames end.
+/// The index that belongs to a segment, and the end of its frames.
 fn index_of(header: Header, bytes: &[u8]) -> (Growing, usize) {
     let mut made = Growing::default();
     let mut at = header.end() as usize;
     while let Ok((head, payload, length)) = header.binding.decode(bytes.get(at..).unwrap_or_default(), u32_of(at)) {
-        made.note(&wal::entry_of(&record::SCHEMA, u32_of(at), length, head, payload));
+        made.insert(&wal::entry_of(&record::SCHEMA, u32_of(at), length, head, payload));
         at += length;
     }
     (made, at)
 }
 
-/// Compares the index beside a journal file, if there is one, with its frames.
+/// Compares the index beside a segment, if there is one, with its frames.
 fn check_index(path: &Path, (made, end): (&Growing, usize), full: bool, audit: &mut Audit) {
     let path = path.with_extension("idx");
     let name = format!("journal/{}", path.file_name().unwrap_or_default().to_string_lossy());
     let Ok(stored) = fs::read(&path) else { return };
-    let harmless = "(it is made again when the daemon next needs it)";
+    let harmless = "(it is rebuilt when the daemon next needs it)";
     match wal::end_in(&stored) {
-        None if wal::is_of_before(&stored) => {}
+        None if wal::is_outdated(&stored) => {}
         None => audit.findings.fault(&name, 0, format!("is damaged {harmless}")),
-        // Of the file as it was before it was written again: whoever needs it makes it anew.
+        // It belongs to the segment before it was rewritten, and is rebuilt when it is needed.
         Some(stored) if stored as usize != end => {}
         Some(_) if full && stored != wal::index_bytes(made) => {
             audit.findings.fault(
                 &name,
                 0,
-                format!("is damaged, or does not fit its journal file: remove it {harmless}"),
+                format!("is damaged, or does not fit its WAL segment: remove it {harmless}"),
             );
         }
         Some(_) => {}
     }
 }
 
-/// Reads every record of the store in `dir`, which nobody may be running on, and changes nothing.
+/// Reads every record of the store in `dir`, which must not be running, and changes nothing.
 ///
 /// # Errors
-/// There is no store, it is of a newer version, or there is no scratch space. Damage is among the findings.
+/// There is no store, it is of a newer version, or there is no scratch space. Damage is reported in the findings.
 pub fn verify_directory(dir: &Path) -> Result<Findings, Refused> {
-    let mut audit = read(dir, &mut Unkept)?;
+    let mut audit = read(dir, &mut NullSink)?;
     audit.sum_up();
     Ok(audit.findings)
 }

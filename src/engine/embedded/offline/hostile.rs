@@ -1,5 +1,5 @@
-//! Files around bytes that a stranger sent: frames of his own making, copies of true ones, and damage anywhere. Whatever
-//! is read of them was written.
+//! Segments with hostile payloads: forged frames, copies of true ones, and damage anywhere. Whatever is read from them
+//! was really written.
 
 use proptest::prelude::*;
 
@@ -9,19 +9,19 @@ use crate::engine::embedded::wal::pack_file;
 use super::*;
 
 const SALT: [u8; 16] = *b"nobody knows it!";
-/// A token's record, as far as its kind says.
+/// The payload of a forged record, of the kind of a token.
 const FORGED: &[u8] = b"the forged record";
 
-/// What a stranger may send.
+/// What an attacker may send.
 #[derive(Debug, Clone)]
 enum Sent {
-    /// A frame of version 1, with a checksum and any number.
+    /// A frame of version 1, with a valid checksum and any number.
     Plain(u64),
-    /// One of version 2 under a salt that is guessed, for a place that is.
+    /// A frame of version 2 with a guessed salt and offset.
     Guessed([u8; 16], u32),
     /// The beginnings of many frames.
     Beginnings(u8),
-    /// Anything.
+    /// Arbitrary bytes.
     Rubbish(Vec<u8>),
 }
 
@@ -52,7 +52,7 @@ fn sent() -> impl Strategy<Value = Sent> {
     ]
 }
 
-/// Damage to a file: where, in parts of its length, and how.
+/// Damage to a file: range, as fractions of its length, and way.
 type Harm = (u16, u16, u8);
 
 fn spoil(bytes: &mut Vec<u8>, (at, length, how): Harm) {
@@ -60,14 +60,14 @@ fn spoil(bytes: &mut Vec<u8>, (at, length, how): Harm) {
         return;
     }
     let place = |part: u16, most: usize| usize::from(part) * most / usize::from(u16::MAX);
-    // The salt is lost or it is not; what is behind it is what may be a stranger's.
+    // The header is spared: without its salt nothing would be read.
     let at = 1024 + place(at, bytes.len().saturating_sub(1025));
     let until = (at + 1 + place(length, 600)).min(bytes.len());
     match how % 4 {
         0 => bytes[at] ^= 1 << (how / 4 % 8),
         1 => bytes[at..until].fill(0),
         2 => bytes.truncate(at),
-        // Pages, or parts of them, that stand elsewhere than they did: true frames among them.
+        // Pages, or parts of them, moved elsewhere: true frames among them.
         _ => {
             let moved = bytes[at..until].to_vec();
             let to = 1024 + (at * 7) % (bytes.len() - 1024);
@@ -89,7 +89,7 @@ proptest! {
             records.iter().map(|all| all.iter().flat_map(Sent::bytes).collect()).collect();
         let written: Vec<(u8, &[u8])> = payloads.iter().map(|payload| (2, payload.as_slice())).collect();
         let mut bytes = journal_file(SALT, &written);
-        // The worst that he could know: true frames of this very file, sent once more.
+        // The worst case: true frames of this very file, sent once more.
         let copied: Vec<u8> = bytes[1024..].to_vec();
         let written: Vec<(u8, &[u8])> = written.into_iter().chain([(2, copied.as_slice())]).collect();
         bytes = journal_file(SALT, &written);
@@ -100,7 +100,7 @@ proptest! {
         }
     }
 
-    /// The same of a file that is compressed: the blocks around the damage are read, and no more than was written.
+    /// The same for a compressed segment: the blocks around the damage are read, and nothing that was not written.
     #[test]
     fn nothing_is_read_of_a_compressed_file_that_was_not_written(
         records in proptest::collection::vec(proptest::collection::vec(sent(), 1..4), 1..6),
@@ -109,7 +109,7 @@ proptest! {
     ) {
         let filled = |(all, size): (&Vec<Sent>, &usize)| {
             let mut payload: Vec<u8> = all.iter().flat_map(Sent::bytes).collect();
-            // So that there are several blocks, and frames that go from one to the next.
+            // For several blocks, and frames that continue from one to the next.
             payload.resize(payload.len() + size, b'z');
             payload
         };
@@ -123,9 +123,9 @@ proptest! {
         }
     }
 
-    /// As if the power had gone while the last record was written: a start is not kept from starting by what stands in it.
+    /// As if power had failed while the last record was written: its content must not prevent a start.
     #[test]
-    fn what_a_stranger_sent_proves_nothing_of_a_torn_end(
+    fn client_data_proves_nothing_of_a_torn_end(
         records in proptest::collection::vec(proptest::collection::vec(sent(), 1..6), 2..4),
         hole in 0usize..400,
     ) {
@@ -137,28 +137,28 @@ proptest! {
         let until = (begin + 1 + hole).min(bytes.len());
         bytes[begin..until].fill(0);
         let binding = Header::read(&bytes).map_err(TestCaseError::fail)?.binding;
-        let tail = recovery::tail(binding, &bytes[begin..], u32_of(begin), written.len() as u64 - 1, 0);
-        prop_assert!(matches!(tail, recovery::Tail::Torn(_)));
+        let tail = recovery::classify_tail(binding, &bytes[begin..], u32_of(begin), written.len() as u64 - 1, 0);
+        prop_assert!(matches!(tail, recovery::TailState::Torn(_)));
     }
 }
 
 #[test]
-fn a_compressed_file_that_says_it_is_huge_takes_no_more_than_its_bytes() {
+fn a_compressed_segment_that_claims_to_be_huge_takes_no_more_than_its_bytes() {
     let sound = journal_file(SALT, &[(2, b"one")]);
     let header = Header::read(&sound).unwrap();
     for length in [1025, 70_000, 1 << 30, u32::MAX] {
         let mut bytes = Header { packed: Some(length), ..header }.to_bytes();
         assert_eq!(records_in(&bytes), []);
-        // Each block says that it is as long as a block can be, and more.
+        // Each block claims to be at least as long as a block can be.
         bytes.extend_from_slice(&[0xff; 4096]);
         assert_eq!(records_in(&bytes), []);
     }
-    // A true file whose frames are cut off in the middle.
+    // A sound file whose frames end in the middle.
     let mut bytes = pack_file(&sound[..sound.len() - 1]);
     assert_eq!(records_in(&bytes), []);
     bytes.truncate(bytes.len() - 1);
     assert_eq!(records_in(&bytes), []);
-    // Blocks of zeros without end: 4 GiB in a file of two megabytes. Nothing of them is kept.
+    // Endless blocks of zeros: 4 GiB in a file of two megabytes. None of them is held in memory.
     let most = u32::MAX - 65_536;
     let (zeros, header) = (vec![0; 64 << 10], Header { packed: Some(most), ..header });
     let one = zstd_block(&zeros);
@@ -173,7 +173,7 @@ fn a_compressed_file_that_says_it_is_huge_takes_no_more_than_its_bytes() {
     assert!(bomb.len() < 4 << 20, "{}", bomb.len());
     let before = peak_kib();
     assert_eq!(records_in(&bomb), []);
-    // Other tests run beside this one.
+    // Other tests run in parallel.
     assert!(peak_kib() - before < 1 << 20, "{} KiB more", peak_kib() - before);
 }
 
@@ -184,7 +184,7 @@ fn zstd_block(bytes: &[u8]) -> Vec<u8> {
     packed[1024 + 8..packed.len() - 8].to_vec()
 }
 
-/// The most memory that this process has had.
+/// The peak memory of this process.
 fn peak_kib() -> u64 {
     let text = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();

@@ -1,7 +1,7 @@
-//! A new data directory, written so that it holds everything or is no store.
+//! Writing a new data directory that becomes a valid store only when it is complete.
 //!
-//! While it is written, `unfinished` says so, and the daemon refuses it. The last thing that is written
-//! is `FORMAT`, after the directory was opened once as every start will open it.
+//! Until then the file `unfinished` exists, and the daemon refuses the directory. `FORMAT` is written last, after the
+//! directory was opened once as every start will open it.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -14,21 +14,21 @@ use crate::engine::embedded::frame::Salt;
 use crate::engine::embedded::kv::BATCH_BYTES;
 use crate::engine::embedded::offline::archive::Section;
 use crate::engine::embedded::offline::refused::Refused;
-use crate::engine::embedded::open::{self, LAYING_OUT, UNFINISHED};
+use crate::engine::embedded::open::{self, RESTORE_MARKER, UNFINISHED};
 use crate::engine::embedded::wal::{self, Header, Packing};
 use crate::engine::embedded::{durable, marker};
 use crate::model::error::u32_of;
 use crate::model::keys::{self, APPLIED};
 use crate::model::record::{self, CheckpointPosition};
 
-/// What an empty directory may hold.
-const HARMLESS: [&str; 2] = ["lock", "lost+found"];
+/// What an empty directory may contain.
+const ALLOWED: [&str; 2] = ["lock", "lost+found"];
 const CACHE_BYTES: u64 = 64 << 20;
 
-/// Checks that `dir` is not there, or empty.
+/// Checks that `dir` does not exist or is empty.
 ///
 /// # Errors
-/// It holds something, which is named.
+/// It contains something, which is named.
 pub fn check_empty(dir: &Path) -> Result<(), Refused> {
     let entries = match fs::read_dir(dir) {
         Ok(entries) => entries,
@@ -37,7 +37,7 @@ pub fn check_empty(dir: &Path) -> Result<(), Refused> {
     };
     for entry in entries {
         let name = entry.map_err(|error| Refused::Failed(format!("{}: {error}", dir.display())))?.file_name();
-        if !HARMLESS.iter().any(|harmless| name == *harmless) {
+        if !ALLOWED.iter().any(|allowed| name == *allowed) {
             return Err(Refused::Failed(format!(
                 "{} is not empty: it holds {}. Nothing was changed in it; name a new or an empty directory",
                 dir.display(),
@@ -48,7 +48,7 @@ pub fn check_empty(dir: &Path) -> Result<(), Refused> {
     Ok(())
 }
 
-/// A journal file that is being written.
+/// A segment that is being written.
 enum Body {
     Plain(File),
     Packed(Packing),
@@ -60,51 +60,51 @@ pub(crate) struct Layout {
     db: sled::Db,
     batch: sled::Batch,
     batch_bytes: usize,
-    /// The journal file that is being written, with its number and length.
+    /// The current segment, with its number and length.
     file: Option<(u32, Body, u64)>,
-    /// What binds new records to it.
+    /// The salt of the current segment, if new frames are bound to it.
     salt: Option<Salt>,
-    applied: Option<CheckpointPosition>,
+    position: Option<CheckpointPosition>,
 }
 
 impl Layout {
-    /// Begins in `dir`, which is empty or not there.
+    /// Begins in `dir`, which is empty or does not exist.
     pub(crate) fn begin(dir: &Path) -> Result<Self, Refused> {
         check_empty(dir)?;
         let make = || -> io::Result<()> {
             DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-            durable::replace_file(&dir.join(UNFINISHED), LAYING_OUT)?;
+            durable::replace_file(&dir.join(UNFINISHED), RESTORE_MARKER)?;
             fs::create_dir(dir.join("state"))?;
             fs::create_dir(dir.join("journal"))
         };
         make().map_err(|error| failed(dir, &error))?;
         let db = open::database(&dir.join("state"), CACHE_BYTES).map_err(Refused::Failed)?;
         let dir = dir.to_owned();
-        Ok(Self { dir, db, batch: sled::Batch::default(), batch_bytes: 0, file: None, salt: None, applied: None })
+        Ok(Self { dir, db, batch: sled::Batch::default(), batch_bytes: 0, file: None, salt: None, position: None })
     }
 
-    /// Writes what a section of a backup holds.
+    /// Writes a section of a backup.
     pub(crate) fn section(&mut self, section: Section<'_>) -> Result<(), Refused> {
         match section {
             Section::About(about) => about.sealed.as_deref().map_or(Ok(()), |key| {
                 let key = Fingerprint::parse(key);
-                self.sealed(key.ok_or_else(|| Refused::Damaged("it names a key that is none".to_owned()))?)
+                self.sealed(key.ok_or_else(|| Refused::Damaged("it has an invalid key fingerprint".to_owned()))?)
             }),
             Section::Token(text) => self.token(text),
             Section::Pairs(pairs) => pairs.into_iter().try_for_each(|(key, value)| self.pair(key, value)),
-            // Verbatim, under the same salts: each frame stays in its file, at its place.
+            // Verbatim, under the same salts: frames keep their segments and offsets.
             Section::File(header) => self.file(header),
             Section::Frames(bytes) => self.frames(bytes),
             Section::Block(bytes) => self.block(bytes),
         }
     }
 
-    /// Says with which key secrets are sealed.
+    /// Records the key that secrets are sealed with.
     pub(crate) fn sealed(&self, key: Fingerprint) -> Result<(), Refused> {
         marker::mark(&self.dir, key).map_err(|error| failed(&self.dir, &error))
     }
 
-    /// Writes the admin's token.
+    /// Writes the admin token.
     pub(crate) fn token(&self, text: &[u8]) -> Result<(), Refused> {
         let path = self.dir.join(TOKEN);
         let write = || -> io::Result<()> {
@@ -115,14 +115,14 @@ impl Layout {
         write().map_err(|error| failed(&path, &error))
     }
 
-    /// Puts a pair of the state.
+    /// Writes a pair of the state.
     pub(crate) fn pair(&mut self, key: &[u8], value: &[u8]) -> Result<(), Refused> {
         if key == APPLIED {
-            self.applied = record::decode(value);
+            self.position = record::decode(value);
             return Ok(());
         }
         if key == keys::COUNTED {
-            // The counts may be of another moment than the rest: the first opening counts anew.
+            // The counts may be of another moment than the rest: the first start counts again.
             return Ok(());
         }
         self.batch.insert(key, value);
@@ -136,7 +136,7 @@ impl Layout {
         written.map(drop).map_err(|error| Refused::Failed(format!("{}: {error}", self.dir.join("state").display())))
     }
 
-    /// Begins journal file `number`, for [new records](Self::records).
+    /// Begins segment `number`, for [new records](Self::records).
     pub(crate) fn new_file(&mut self, number: u32) -> Result<(), Refused> {
         let (header, salt) = Header::new(number, 0).map_err(|error| failed(&self.dir, &error))?;
         self.file(header)?;
@@ -144,20 +144,20 @@ impl Layout {
         Ok(())
     }
 
-    /// Appends frames that were just made, or stood in another file, to the new journal file that began last. Each counts
-    /// as a group commit of its own: all of it is synced before it is used.
+    /// Appends frames, newly encoded or copied from another segment, to the current new segment. Each counts as a group
+    /// commit, because everything is synced before it is used.
     pub(crate) fn records(&mut self, bytes: &mut [u8]) -> Result<(), Refused> {
         let (_, place) = self.position();
         let mut at = 0;
         while at < bytes.len() {
             let place = place + u32_of(at);
             let length = self.salt.and_then(|salt| salt.bind(&mut bytes[at..], place, place));
-            at += length.ok_or_else(|| Refused::Failed("records cannot be written to a file as it was".to_owned()))?;
+            at += length.ok_or_else(|| Refused::Failed("records cannot be written to a copied segment".to_owned()))?;
         }
         self.frames(bytes)
     }
 
-    /// Begins the journal file with this header.
+    /// Begins the segment with this header.
     fn file(&mut self, header: Header) -> Result<(), Refused> {
         self.end_file()?;
         self.salt = None;
@@ -174,20 +174,20 @@ impl Layout {
         Ok(())
     }
 
-    /// Appends frames, as they are, to the journal file that began last.
+    /// Appends frames, unchanged, to the current segment.
     fn frames(&mut self, bytes: &[u8]) -> Result<(), Refused> {
         let Some((number, Body::Plain(file), length)) = &mut self.file else {
-            return Err(Refused::Damaged("frames stand ahead of every journal file".to_owned()));
+            return Err(Refused::Damaged("frames precede the first WAL segment".to_owned()));
         };
         *length += bytes.len() as u64;
         let written = file.write_all(bytes);
         written.map_err(|error| failed(&wal::file_path(&self.dir.join("journal"), *number), &error))
     }
 
-    /// Appends a block, as it is, to the compressed journal file that began last.
+    /// Appends a block, unchanged, to the current compressed segment.
     fn block(&mut self, bytes: &[u8]) -> Result<(), Refused> {
         let Some((number, Body::Packed(packing), _)) = &mut self.file else {
-            return Err(Refused::Damaged("a block stands in no compressed journal file".to_owned()));
+            return Err(Refused::Damaged("a block does not belong to a compressed WAL segment".to_owned()));
         };
         let written = packing.block(bytes);
         written.map_err(|error| failed(&wal::file_path(&self.dir.join("journal"), *number), &error))
@@ -202,31 +202,32 @@ impl Layout {
         synced.map_err(|error| failed(&self.dir.join("journal"), &error))
     }
 
-    /// Where the next frame would stand.
+    /// The position of the next frame.
     pub(crate) fn position(&self) -> (u32, u32) {
         let length = |length: u64| u32::try_from(length).unwrap_or(u32::MAX);
         self.file.as_ref().map_or((1, 0), |(number, _, bytes)| (*number, length(*bytes)))
     }
 
-    /// Says how much of the journal the pairs have.
-    pub(crate) const fn set_applied(&mut self, applied: CheckpointPosition) {
-        self.applied = Some(applied);
+    /// Sets the checkpoint position of the state.
+    pub(crate) const fn set_applied(&mut self, position: CheckpointPosition) {
+        self.position = Some(position);
     }
 
-    /// Completes it: from here on it is a store.
+    /// Completes the directory: from here on it is a store.
     pub(crate) fn finish(mut self) -> Result<(), Refused> {
         self.end_file()?;
         let path = self.dir.join("journal");
         let numbers = wal::numbers_in(&path).map_err(|error| Refused::Failed(error.to_string()))?;
         let noted = numbers.first().map_or(Ok(()), |first| wal::note_first(&path, *first));
         noted.and_then(|()| durable::sync_dir(&path)).map_err(|error| failed(&path, &error))?;
-        let applied =
-            self.applied.ok_or_else(|| Refused::Damaged("it does not say how far its state is".to_owned()))?;
-        self.batch.insert(APPLIED, record::encode(&applied));
+        let position = self
+            .position
+            .ok_or_else(|| Refused::Damaged("it does not record the checkpoint position of its state".to_owned()))?;
+        self.batch.insert(APPLIED, record::encode(&position));
         self.flush()?;
         let Self { dir, db, .. } = self;
         drop(db);
-        open::seal(&dir, CACHE_BYTES).map_err(|error| Refused::Failed(error.to_string()))
+        open::complete(&dir, CACHE_BYTES).map_err(|error| Refused::Failed(error.to_string()))
     }
 }
 

@@ -1,25 +1,25 @@
-//! A store that nobody runs, or a backup of one: verified, restored, salvaged.
+//! Offline operations on a store that is not running, or on a backup: verify, restore, salvage.
 //!
 //! ```text
-//! archive     a backup file, section by section
-//! directory   a data directory, file by file
-//!   audit       both: every frame beside the state, and the two compared
-//!   blocks      a compressed journal file, block by block
-//!   replica     a state on a scratch database, to apply steps to
-//! layout      a new data directory, written so that it holds all or is none
-//! report      what was found
+//! archive     reads a backup file, section by section
+//! directory   reads a data directory, file by file
+//!   audit       for both: every frame along with the state, and a comparison of the two
+//!   blocks      reads a compressed segment, block by block
+//!   replica     a state on a scratch database, to which records are applied
+//! layout      writes a new data directory that becomes valid only when it is complete
+//! report      the findings
 //! ```
 //!
-//! Whoever calls this must hold the directory's lock. Verifying changes nothing in the directory: its
-//! files are only read, and sled, which writes whenever it opens, is given a copy of `state/` in the
-//! directory for temporary files. Nothing is believed because it is there: each byte that is taken
-//! over has passed its checksum, and each record was decoded.
+//! The caller must hold the directory's lock. Verifying changes nothing in the directory: its files are only read, and
+//! sled, which writes whenever it opens, gets a copy of `state/` in the directory for temporary files. Nothing is
+//! trusted for being there: every byte that is copied has passed its checksum, and every record was decoded.
 //!
-//! What a start cuts away is no fault: [`recovery`] judges for both. Behind damage the next record is looked for. In a file
-//! of today's version that is one which the daemon wrote there, for nobody else can make its [tag](crate::engine::embedded::frame). In one of
-//! version 1 it may be what a stranger sent; so from there to the file's end nothing is taken that
-//! [gives powers](wal::kind::gives_powers), and the rest is counted as not proved. A backup is read from its beginning to
-//! its end or not at all, and a restore lays its journal files out as they were, salts and places included.
+//! What a start truncates is not a fault: [`recovery`] classifies for both. Behind damage the next record is searched
+//! for. In a segment of the current version it was written there by the daemon, since nobody else can make its
+//! [tag](crate::engine::embedded::frame). In one of version 1 it may be forged by client data; from there to the end of
+//! the segment no record that [grants rights](record::grants_rights) is accepted, and the others are counted as
+//! unproved. A backup is read completely or not at all, and a restore writes its segments unchanged, salts and offsets
+//! included.
 
 mod archive;
 mod audit;
@@ -52,19 +52,19 @@ pub use report::{Fault, Findings, Receiver, Salvaged};
 
 pub use self::layout::check_empty;
 
-/// Checks that the backup `file` is whole, without looking into its records.
+/// Checks that the backup `file` is complete, without decoding its records.
 ///
 /// # Errors
-/// It is not, or it cannot be read.
+/// It is incomplete, or cannot be read.
 pub fn check_backup(file: &Path) -> Result<Taken, Refused> {
     archive::each_section(file, &mut |_| Ok(()))
 }
 
-/// The key that secrets in the data directory `dir` are sealed with; `None` if they are not, or there is no directory.
-/// A daemon may run on it.
+/// The key that secrets in the data directory `dir` are sealed with; `None` if they are not sealed or there is no
+/// directory. A daemon may be running on it.
 ///
 /// # Errors
-/// It cannot be seen.
+/// The marker cannot be read.
 pub fn sealed_with(dir: &Path) -> Result<Option<Fingerprint>, String> {
     marker::marker(dir).map_err(|damage| damage.to_string())
 }
@@ -72,16 +72,17 @@ pub fn sealed_with(dir: &Path) -> Result<Option<Fingerprint>, String> {
 /// Reads every record of the backup `file`.
 ///
 /// # Errors
-/// There is no such file, or no scratch space. Damage is among the findings.
+/// There is no such file, or no scratch space. Damage is reported in the findings.
 pub fn verify_backup(file: &Path) -> Result<Findings, Refused> {
     archive::verify(file)
 }
 
-/// Makes a data directory of the backup `file` in `dir`, which must be empty. The backup is verified
-/// first, and nothing is written if it has a fault that a daemon would not get over.
+/// Creates a data directory from the backup `file` in `dir`, which must be empty. The backup is verified first; if it
+/// has a fault that would prevent a daemon from starting, nothing is written.
 ///
 /// # Errors
-/// As described; or the directory cannot be written, and then it [is not taken](crate::store::api::Store::open) for a store.
+/// As described; or the directory cannot be written. It [is not opened](crate::store::api::Store::open) as a store
+/// then.
 pub fn restore(file: &Path, dir: &Path) -> Result<Findings, Refused> {
     check_empty(dir)?;
     let findings = verify_backup(file)?;
@@ -95,8 +96,8 @@ pub fn restore(file: &Path, dir: &Path) -> Result<Findings, Refused> {
     Ok(findings)
 }
 
-/// Whether `payload` can be read as the journal's record of the kind `kind`, through and through: bytes of any
-/// origin may be asked about, and none may do harm. The checksum that stands before it elsewhere is left out. For `tests/fuzz`.
+/// Whether `payload` is a valid record of the kind `kind`. Accepts arbitrary bytes without harm; the checksum that
+/// precedes a payload elsewhere is skipped. For `tests/fuzz`.
 pub fn is_record(kind: u8, payload: &[u8]) -> bool {
     let head = Head { version: record::VERSION, kind, continues: false, batch: 0, id: 1 };
     let has_terms = !(record::SCHEMA.terms)(head, payload).keys.is_empty();
@@ -104,10 +105,10 @@ pub fn is_record(kind: u8, payload: &[u8]) -> bool {
     Record::decode(head, payload).is_some_and(Record::decodes_fully) && (has_terms || !is_event)
 }
 
-/// The records in `bytes`, taken for all of a journal file, that a salvage would find: kinds and payloads. As of
-/// [`is_record`], of any origin.
+/// The records that a salvage would find in the segment `bytes`: kinds and payloads. As [`is_record`], accepts
+/// arbitrary bytes.
 pub fn records_in(bytes: &[u8]) -> Vec<(u8, Vec<u8>)> {
-    let Some(header) = Header::read_what_is_left(bytes) else { return Vec::new() };
+    let Some(header) = Header::read_lenient(bytes) else { return Vec::new() };
     let (mut at, mut batch, mut found) = (header.end() as usize, 0, Vec::new());
     if let Some(shape) = Shape::of(header) {
         let read = blocks::each::<Infallible>((header, shape), (bytes, bytes.len() as u64), 0, &mut |part| {
@@ -132,8 +133,8 @@ pub fn records_in(bytes: &[u8]) -> Vec<(u8, Vec<u8>)> {
     found
 }
 
-/// A journal file as it is written today, with a record of each of these kinds and payloads, under this salt. For tests:
-/// the daemon draws its salts.
+/// A segment of the current version with records of these kinds and payloads, under this salt. For tests: the daemon
+/// draws random salts.
 pub fn journal_file(salt: [u8; 16], records: &[(u8, &[u8])]) -> Vec<u8> {
     let salt = Salt::new(salt);
     let mut bytes = Header { number: 1, created: 0, binding: Binding::Salted(salt), packed: None }.to_bytes();
@@ -146,11 +147,11 @@ pub fn journal_file(salt: [u8; 16], records: &[(u8, &[u8])]) -> Vec<u8> {
     bytes
 }
 
-/// Writes what can be read of the damaged store in `dir`, which nobody may be running on, to `into`, which must be
-/// empty. `dir` is not changed.
+/// Writes what can be read of the damaged store in `dir`, which must not be running, to `into`, which must be empty.
+/// `dir` is not changed.
 ///
 /// # Errors
-/// There is nothing to be read, or `into` cannot be written.
+/// Nothing can be read, or `into` cannot be written.
 pub fn salvage(dir: &Path, into: &Path) -> Result<Salvaged, Refused> {
     salvage::salvage(dir, into)
 }

@@ -1,13 +1,13 @@
-//! Why nothing could be done with a store or a backup.
+//! The error of offline operations.
 
 use std::fmt;
 
-/// Why nothing could be done.
+/// Why an operation was refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refused {
-    /// It cannot be done like that, or the machine said no: a directory that is not empty, no room.
+    /// It is not possible, or the system reported an error: a directory that is not empty, no space.
     Failed(String),
-    /// What was to be read is damaged, or of a version that is not known.
+    /// The input is damaged or of an unknown version.
     Damaged(String),
 }
 

@@ -1,4 +1,4 @@
-//! A state of its own, on a scratch database: to apply steps to without touching what is looked at.
+//! A state on a scratch database, to which records are applied without touching the original.
 
 use std::fs;
 use std::io;
@@ -16,16 +16,16 @@ use crate::model::registry::Registry;
 use crate::model::value::ValueKind;
 use crate::model::{keys, report};
 
-/// How much memory a scratch database may use for its cache.
+/// The cache size of a scratch database.
 const CACHE_BYTES: u64 = 64 << 20;
-/// How many bytes of changes are kept in memory before they go to the scratch database.
-const GATHERED_MOST: usize = 8 << 20;
+/// How many bytes of changes are kept in memory before they are written to the scratch database.
+const MAX_GATHERED: usize = 8 << 20;
 
-/// A directory that goes when it is dropped. Private: it holds secrets.
+/// A directory that is removed when this is dropped. Private, because it contains secrets.
 pub(crate) struct Scratch(PathBuf);
 
 impl Scratch {
-    /// Makes one in the directory for temporary files (`TMPDIR`).
+    /// Creates one in the directory for temporary files (`TMPDIR`).
     pub(crate) fn new() -> io::Result<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         loop {
@@ -52,33 +52,33 @@ impl Drop for Scratch {
     }
 }
 
-/// Looks at a pair: its key and its value.
+/// Receives a pair: its key and its value.
 pub(crate) type Visit<'v> = &'v mut dyn FnMut(&[u8], &[u8]) -> Result<(), Damage>;
 
 /// A state and its registry, on a scratch database.
 pub(crate) struct Replica {
-    // Closed before the scratch directory goes.
-    pub(crate) state: Kv,
+    // Dropped, and so closed, before the scratch directory.
+    pub(crate) kv: Kv,
     pub(crate) registry: Mutex<Registry>,
-    /// Derived values that cannot be read, in words.
+    /// Unreadable derived values, described.
     pub(crate) derived_faults: Vec<String>,
     _scratch: Scratch,
 }
 
 impl Replica {
-    /// Nothing, as before the first step: what is applied is the whole history.
+    /// An empty state, to which the whole history is applied.
     pub(crate) fn empty() -> Result<Self, String> {
         let replica = Self::on(Scratch::new().map_err(|error| no_room(&error))?)?;
-        replica.state.go_live();
+        replica.kv.go_live();
         Ok(replica)
     }
 
-    /// Pairs that come from a backup.
-    pub(crate) fn of_pairs() -> Result<Self, String> {
+    /// An empty state, for the pairs of a backup.
+    pub(crate) fn for_backup() -> Result<Self, String> {
         Self::on(Scratch::new().map_err(|error| no_room(&error))?)
     }
 
-    /// The state in the data directory `dir`, by way of a copy.
+    /// A copy of the state in the data directory `dir`.
     pub(crate) fn of_directory(dir: &Path) -> Result<Self, String> {
         let state = dir.join("state");
         open::check_length(&state)?;
@@ -91,15 +91,15 @@ impl Replica {
     }
 
     fn on(scratch: Scratch) -> Result<Self, String> {
-        let state = Kv::new(open::database(&scratch.path().join("state"), CACHE_BYTES)?);
-        Ok(Self { state, registry: Mutex::default(), derived_faults: Vec::new(), _scratch: scratch })
+        let kv = Kv::new(open::database(&scratch.path().join("state"), CACHE_BYTES)?);
+        Ok(Self { kv, registry: Mutex::default(), derived_faults: Vec::new(), _scratch: scratch })
     }
 
-    /// Reads a pair through and through.
+    /// Validates a pair.
     ///
     /// # Errors
-    /// It cannot be read, and no daemon would go on without it; in words.
-    pub(crate) fn look_at(&mut self, key: &[u8], value: &[u8]) -> Result<(), String> {
+    /// It cannot be read, and a daemon could not continue without it; a description.
+    pub(crate) fn validate(&mut self, key: &[u8], value: &[u8]) -> Result<(), String> {
         let Some(kind) = ValueKind::of(key) else {
             return Err(format!("has a value of a kind that is not known (key {})", hex(key)));
         };
@@ -114,49 +114,49 @@ impl Replica {
         Ok(())
     }
 
-    /// Puts a pair of a backup; says how far the journal is taken in, if that is what it says.
+    /// Stores a pair of a backup; returns the checkpoint position if the pair contains it.
     pub(crate) fn put(&self, key: &[u8], value: &[u8]) -> Result<Option<CheckpointPosition>, Damage> {
         if key == keys::APPLIED {
             return Ok(record::decode(value));
         }
-        self.state.put(key.to_vec(), value.to_vec());
-        self.relieve()?;
+        self.kv.put(key.to_vec(), value.to_vec());
+        self.flush_if_large()?;
         Ok(None)
     }
 
-    /// Begins to apply what comes behind `applied`.
-    pub(crate) fn take_up(&mut self, applied: CheckpointPosition) -> Result<(), Damage> {
-        let (registry, _) = load::registry(&self.state, applied.next_number, Arc::default(), Unreadable::Skip)?;
+    /// Loads the registry, to apply records behind `applied`.
+    pub(crate) fn load_registry(&mut self, applied: CheckpointPosition) -> Result<(), Damage> {
+        let (registry, _) = load::registry(&self.kv, applied.next_number, Arc::default(), Unreadable::Skip)?;
         self.registry = Mutex::new(registry);
         Ok(())
     }
 
-    /// Applies the step in a frame; false if it is not a step.
+    /// Applies the record in a frame; false if it cannot be decoded.
     pub(crate) fn apply(&self, head: Head, payload: &[u8]) -> Result<bool, Damage> {
         let Some(record) = Record::decode(head, payload) else { return Ok(false) };
-        report::take_in_all(record.apply(Target { view: &self.state, memory: &self.registry }), &self.state);
-        self.state.check()?;
-        self.relieve()?;
+        report::take_in_all(record.apply(Target { view: &self.kv, memory: &self.registry }), &self.kv);
+        self.kv.check()?;
+        self.flush_if_large()?;
         Ok(true)
     }
 
-    fn relieve(&self) -> Result<(), Damage> {
-        if self.state.gathered() > GATHERED_MOST {
-            self.state.checkpoint(&CheckpointMeta::default())?;
+    fn flush_if_large(&self) -> Result<(), Damage> {
+        if self.kv.gathered() > MAX_GATHERED {
+            self.kv.checkpoint(&CheckpointMeta::default())?;
         }
         Ok(())
     }
 
-    /// Ends the applying: what the registry says is settled.
+    /// Settles the registry after the last record.
     pub(crate) fn settle(&self) -> Result<(), Damage> {
-        Ok(load::reload_registry(&self.state, &self.registry, false)?)
+        Ok(load::reload_registry(&self.kv, &self.registry, false)?)
     }
 
-    /// Hands every pair that begins with `prefix` to `visit`, in order.
+    /// Passes every pair whose key begins with `prefix` to `visit`, in order.
     pub(crate) fn each(&self, prefix: &[u8], visit: Visit<'_>) -> Result<(), Damage> {
         let mut after: Option<Vec<u8>> = None;
         loop {
-            let page = self.state.scan(prefix, after.as_deref(), 1000)?;
+            let page = self.kv.scan(prefix, after.as_deref(), 1000)?;
             let Some((last, _)) = page.last() else { return Ok(()) };
             after = Some(last.clone());
             let of_itself = |key: &[u8]| [keys::APPLIED, keys::OPENED, keys::COUNTED].contains(&key);

@@ -1,4 +1,4 @@
-//! What was found in a store that nobody runs: counts, faults, and what was lost.
+//! Findings of the offline operations: counts, faults, and losses.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,76 +8,75 @@ use crate::core::id::SubscriptionId;
 use crate::core::time::Timestamp;
 use crate::model::registry::SubscriptionState;
 
-/// Faults are counted without end, and listed up to this many.
+/// All faults are counted; up to this many are listed.
 const FAULTS_LISTED: usize = 1000;
 
-/// Something that is not as it must be.
+/// A deviation from what must be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Fault {
-    /// The file, within the directory; empty for the file that was named.
+    /// The file, relative to the directory; empty for the file given to the command.
     pub file: String,
-    /// From which byte on, where that is known.
+    /// The byte at which it begins, if known.
     pub byte: Option<u64>,
-    /// What is wrong, as a sentence without its subject: 'is damaged'.
+    /// The problem, as a predicate without a subject: 'is damaged'.
     pub what: String,
-    /// Whether a daemon goes on without it, and makes it again where it can.
+    /// Whether a daemon continues without the value, and rebuilds it where possible.
     pub derived: bool,
 }
 
-/// What a store holds, and what is wrong with it.
+/// The contents and the faults of a store.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Findings {
     /// When the backup was taken, RFC 3339; absent for a directory.
     pub taken_at: Option<String>,
     /// The version of the program that took it.
     pub taken_by: Option<String>,
-    /// Wal files.
+    /// Segments.
     pub files: u64,
-    /// Bytes of the journal's frames, or of the whole backup.
+    /// Bytes of frames, or of the whole backup.
     pub bytes: u64,
     /// Accepted events.
     pub events: u64,
-    /// Entries of the log.
+    /// Log entries.
     pub log_entries: u64,
-    /// Other records of the journal: changes of subscriptions, deliveries put back by hand.
+    /// Other records: changes of subscriptions, deliveries queued again by hand.
     pub other_records: u64,
-    /// Deliveries that are owed and were not tried yet.
+    /// Outstanding deliveries that were not attempted yet.
     pub pending: u64,
-    /// Deliveries that are owed and were tried.
+    /// Outstanding deliveries that were attempted.
     pub retrying: u64,
     /// Dead letters.
     pub failed: u64,
     /// The subscriptions, in order of creation.
     pub subscriptions: Vec<Receiver>,
-    /// Subscriptions whose secrets are sealed. They were not opened.
+    /// Subscriptions with sealed secrets, which were not opened.
     pub sealed: u64,
     /// The fingerprints of the keys that they are sealed with.
     pub sealed_with: BTreeSet<String>,
-    /// Bytes at the end of the journal that a cut left half written; none of it was acknowledged, and
-    /// the next start cuts them away.
+    /// Bytes of a torn write at the end of the WAL; none of it was acknowledged, and the next start truncates it.
     pub torn_bytes: u64,
-    /// How many faults there are.
+    /// The number of faults.
     pub faults_total: u64,
-    /// How many of them are of derived values: a daemon goes on without.
+    /// How many of them concern derived values, without which a daemon continues.
     #[serde(skip)]
     pub derived_total: u64,
-    /// The first of them.
+    /// The listed faults.
     pub faults: Vec<Fault>,
 }
 
-/// A subscription and what it is owed.
+/// A subscription and its outstanding deliveries.
 #[derive(Debug, Clone, Serialize)]
 pub struct Receiver {
     /// Its id.
     #[serde(serialize_with = "as_text")]
     pub id: SubscriptionId,
-    /// Owner it is.
+    /// Its owner.
     pub company: String,
-    /// Scheme, host and port of its URL; the rest may hold secrets.
+    /// Scheme, host and port of its URL; the rest may contain secrets.
     pub url: String,
-    /// Whether what it is owed is sent, or waits until it is enabled.
+    /// Whether its deliveries are sent, or wait until it is enabled.
     pub enabled: bool,
-    /// Deliveries that are owed.
+    /// Outstanding deliveries.
     pub owed: u64,
     /// Dead letters.
     pub failed: u64,
@@ -87,36 +86,35 @@ fn as_text<S: serde::Serializer>(id: &SubscriptionId, serializer: S) -> Result<S
     serializer.collect_str(id)
 }
 
-/// What a salvage kept and what it did not find.
+/// The result of a salvage.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Salvaged {
-    /// What the new directory holds. Its faults are those of the old one.
+    /// The contents of the new directory. The faults are those of the old one.
     pub kept: Findings,
-    /// Bytes of the journal that could not be read, and are not in the new directory.
+    /// Bytes of the WAL that could not be read, and are not in the new directory.
     pub lost_bytes: u64,
-    /// Places at which something could not be read.
+    /// The number of gaps that they form.
     pub gaps: u64,
-    /// Where the state came from: true if its database could not be read or was wrong, and the state was made again
-    /// from the journal.
+    /// Whether the state was rebuilt from the WAL, because its database could not be read or contradicted the WAL.
     pub state_rebuilt: bool,
-    /// Deliveries that were owed or dead letters, and are not kept: their event or their subscription is lost.
+    /// Outstanding deliveries and dead letters that were dropped because their event or their subscription is lost.
     pub lost_deliveries: Vec<String>,
-    /// Sequence numbers that are missing where something could not be read: events that were accepted and are lost,
-    /// counted once for each subscription.
+    /// Sequence numbers that are missing where data could not be read: accepted events that are lost, counted once for
+    /// each subscription.
     pub missing_sequences: u64,
-    /// How many records of the journal were taken over, by what they are.
+    /// The number of records copied, by kind.
     pub taken: BTreeMap<&'static str, u64>,
-    /// How many were left out that stand behind damage in a file of the older format, where whoever sent an event, an SMS
-    /// or an answer could have made them: those that would have given powers.
+    /// The number of records left out, by kind, because they follow damage in a segment of the older format, where the
+    /// client that sent an event, an SMS or a response could have forged them, and would have granted rights.
     pub left_out: BTreeMap<&'static str, u64>,
-    /// How many others stand there and were taken.
+    /// The number of other records there, which were copied.
     pub unproved: u64,
-    /// Whether a token may be missing, or one be good again that was revoked.
+    /// Whether a token may be missing, or a revoked one valid again.
     pub renew_tokens: bool,
 }
 
 impl Findings {
-    /// Notes a fault.
+    /// Records a fault.
     pub(crate) fn fault(&mut self, file: &str, byte: impl Into<Option<u64>>, what: impl Into<String>) {
         self.faults_total += 1;
         if self.faults.len() < FAULTS_LISTED {
@@ -125,17 +123,17 @@ impl Findings {
         }
     }
 
-    /// Notes a value of the state that a daemon goes on without.
+    /// Records a fault of a derived value, without which a daemon continues.
     pub(crate) fn derived_fault(&mut self, file: &str, what: &str) {
         self.faults_total += 1;
         self.derived_total += 1;
         if self.faults.len() < FAULTS_LISTED {
-            let what = format!("{what}; a daemon sets it aside and makes it again where it can");
+            let what = format!("{what}; a daemon sets it aside and rebuilds it where possible");
             self.faults.push(Fault { file: file.to_owned(), byte: None, what, derived: true });
         }
     }
 
-    /// The first fault that a daemon does not get over by itself, in words; `None` if there is none.
+    /// The first fault that would prevent a daemon from starting, described; `None` if there is none.
     pub(crate) fn first_serious(&self) -> Option<String> {
         if self.faults_total == self.derived_total {
             return None;
@@ -149,12 +147,12 @@ impl Findings {
         ))
     }
 
-    /// Whether nothing is wrong.
+    /// Whether there are no faults.
     pub const fn is_clean(&self) -> bool {
         self.faults_total == 0
     }
 
-    /// Deliveries that a daemon which starts on this would send.
+    /// Outstanding deliveries, which a daemon that starts on this would send.
     pub const fn owed(&self) -> u64 {
         self.pending + self.retrying
     }
@@ -173,7 +171,7 @@ impl Receiver {
             id: subscription.id,
             company: subscription.company.as_str().to_owned(),
             url: url.map(|url| url.origin().ascii_serialization()).unwrap_or_default(),
-            // What cannot be opened here counts as disabled.
+            // A subscription whose secrets are not opened here counts as disabled; its record has the truth.
             enabled: account.locked.as_ref().map_or(subscription.enabled(), |record| record.enabled),
             owed: account.counts.waiting(),
             failed: account.counts.failed,

@@ -1,10 +1,10 @@
-//! What can be read of a damaged store, in a new directory.
+//! Salvaging a damaged store into a new directory.
 //!
-//! The journal is taken over frame by frame, in order, without what is damaged. The state is the
-//! stored one with what the journal has beyond it, if its database can be read and does not contradict
-//! a journal that is whole; otherwise it is made again from the journal. What is owed and cannot be
-//! sent any more, because its event or its subscription is lost, is left out and named. Where the state
-//! knows better than what is left of the journal, the journal is told, so that the two agree again.
+//! The WAL is copied frame by frame, in order, without what is damaged. The state is the stored one with the WAL beyond
+//! its checkpoint applied, if its database can be read and does not contradict a WAL without gaps; otherwise it is
+//! rebuilt from the WAL. Deliveries that can no longer be sent, because their event or their subscription is lost, are
+//! left out and listed. Where the state knows more than the rest of the WAL, records are added to the WAL so that both
+//! agree again.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,7 +14,7 @@ use crate::core::delivery::{Delivery, State as Standing};
 use crate::core::id::DeliveryId;
 use crate::engine::embedded::backup::TOKEN;
 use crate::engine::embedded::offline::audit::Audit;
-use crate::engine::embedded::offline::directory::{self, Keeper};
+use crate::engine::embedded::offline::directory::{self, FrameSink};
 use crate::engine::embedded::offline::layout::{self, Layout};
 use crate::engine::embedded::offline::refused::Refused;
 use crate::engine::embedded::offline::replica::Replica;
@@ -26,14 +26,14 @@ use crate::model::lock::lock;
 use crate::model::record::{self, CheckpointPosition, DeliveryRecord, Head, Kind as _, PriorState, Requeued};
 use crate::model::value::ValueKind;
 
-impl Keeper for Layout {
+impl FrameSink for Layout {
     fn file(&mut self, number: u32) -> Result<(), Damage> {
         self.new_file(number).map_err(|refused| damage(&refused))
     }
 
     fn frame(&mut self, head: Head, payload: &[u8]) -> Result<(), Damage> {
         let mut bytes = Vec::new();
-        // Each frame stands for itself: others of its step may be lost.
+        // Each frame becomes a transaction of its own: others of its transaction may be lost.
         frame::encode(&mut bytes, Head { continues: false, ..head }, |out| out.extend_from_slice(payload));
         self.records(&mut bytes).map_err(|refused| damage(&refused))
     }
@@ -47,7 +47,7 @@ fn damage(refused: &Refused) -> Damage {
 pub(crate) fn salvage(dir: &Path, into: &Path) -> Result<Salvaged, Refused> {
     layout::check_empty(into)?;
     if !dir.join("journal").is_dir() {
-        let what = format!("{} has no journal/: there is nothing to be saved", dir.display());
+        let what = format!("{} has no journal/: there is nothing to salvage", dir.display());
         return Err(Refused::Failed(what));
     }
     let mut layout = Layout::begin(into)?;
@@ -62,7 +62,7 @@ pub(crate) fn salvage(dir: &Path, into: &Path) -> Result<Salvaged, Refused> {
     if let Ok(token) = fs::read(dir.join(TOKEN)) {
         layout.token(&token)?;
     }
-    // One that cannot be read is told of already; what is sealed says by itself with which key.
+    // An unreadable marker has been reported already; each sealed record names its key.
     if let Ok(Some(key)) = marker::marker(dir) {
         layout.sealed(key)?;
     }
@@ -76,7 +76,7 @@ pub(crate) fn salvage(dir: &Path, into: &Path) -> Result<Salvaged, Refused> {
         state_rebuilt,
         lost_deliveries,
         missing_sequences: audit.missing_sequences,
-        // A revocation may be among what is lost.
+        // The lost data may include a revocation.
         renew_tokens: !audit.left_out.is_empty() || audit.unknown_gap || (state_rebuilt && audit.gaps > 0),
         taken: audit.taken.clone(),
         left_out: audit.left_out.clone(),
@@ -84,34 +84,33 @@ pub(crate) fn salvage(dir: &Path, into: &Path) -> Result<Salvaged, Refused> {
     })
 }
 
-/// Adds to the journal what the state knows and the rest of the journal does not: which deliveries
-/// stand where, and which do not stand any more.
+/// Adds records to the WAL for deliveries whose status the state knows and the rest of the WAL does not.
 fn reconcile(audit: &Audit, replica: &Replica, layout: &mut Layout) -> Result<(), Refused> {
     let failed = |error: Damage| Refused::Failed(error.to_string());
-    let (kept, told) = (standing(replica).map_err(failed)?, standing(&audit.rebuilt).map_err(failed)?);
-    let is_kept = |delivery: &Delivery| can_be_sent(audit, replica, delivery);
+    let (in_state, in_wal) = (standing(replica).map_err(failed)?, standing(&audit.rebuilt).map_err(failed)?);
+    let is_sendable = |delivery: &Delivery| can_be_sent(audit, replica, delivery);
     let batch = audit.end.batch + 1;
     let mut bytes = Vec::new();
-    let mut tell = |delivery: &Delivery, before: Option<Standing>| {
+    let mut append = |delivery: &Delivery, before: Option<Standing>| {
         let requeued = Requeued { delivery: DeliveryRecord::from(delivery), before: PriorState::from(before) };
         let head = Head { version: record::VERSION, kind: requeued.kind(), continues: false, batch, id: 0 };
         frame::encode(&mut bytes, head, |out| requeued.encode(out));
     };
-    for (id, delivery) in &kept {
-        let same = told.get(id).is_some_and(|told| told.state.is_owed() == delivery.state.is_owed());
-        if !same && is_kept(delivery) {
-            tell(delivery, told.get(id).map(|told| told.state));
+    for (id, delivery) in &in_state {
+        let same = in_wal.get(id).is_some_and(|in_wal| in_wal.state.is_owed() == delivery.state.is_owed());
+        if !same && is_sendable(delivery) {
+            append(delivery, in_wal.get(id).map(|in_wal| in_wal.state));
         }
     }
-    for (id, delivery) in &told {
-        if !kept.get(id).is_some_and(is_kept) {
-            tell(&Delivery { state: Standing::Cancelled, ..delivery.clone() }, Some(delivery.state));
+    for (id, delivery) in &in_wal {
+        if !in_state.get(id).is_some_and(is_sendable) {
+            append(&Delivery { state: Standing::Cancelled, ..delivery.clone() }, Some(delivery.state));
         }
     }
     layout.records(&mut bytes)
 }
 
-/// What is owed and the dead letters.
+/// Outstanding deliveries and dead letters.
 fn standing(replica: &Replica) -> Result<BTreeMap<DeliveryId, Delivery>, Damage> {
     let mut found = BTreeMap::new();
     for prefix in [keys::DEAD, keys::OWED] {
@@ -128,7 +127,7 @@ fn can_be_sent(audit: &Audit, replica: &Replica, delivery: &Delivery) -> bool {
     lock(&replica.registry).state_mut(delivery.id.subscription_number()).is_some() && audit.has_event(delivery)
 }
 
-/// Writes the state that is to be believed; gives the deliveries that are left out.
+/// Writes the given state; returns the deliveries that are left out.
 fn write_state(audit: &Audit, replica: &Replica, layout: &mut Layout) -> Result<Vec<String>, Refused> {
     let mut lost = Vec::new();
     let mut refused = None;
@@ -136,10 +135,10 @@ fn write_state(audit: &Audit, replica: &Replica, layout: &mut Layout) -> Result<
         if is_lost(audit, replica, key, value, &mut lost) {
             return Ok(());
         }
-        layout.pair(key, value).map_err(|error| {
-            let told = damage(&error);
-            refused = Some(error);
-            told
+        layout.pair(key, value).map_err(|refusal| {
+            let error = damage(&refusal);
+            refused = Some(refusal);
+            error
         })
     });
     written.map_err(|error| refused.unwrap_or_else(|| Refused::Failed(error.to_string())))?;
@@ -150,8 +149,8 @@ fn write_state(audit: &Audit, replica: &Replica, layout: &mut Layout) -> Result<
     Ok(lost)
 }
 
-/// Whether a pair speaks of an event or a subscription that is lost. A producer's id of a lost event or message is
-/// forgotten, so that it can be posted again.
+/// Whether a pair refers to an event or a subscription that is lost. The producer's id of a lost event or message is
+/// dropped, so that it can be posted again.
 fn is_lost(audit: &Audit, replica: &Replica, key: &[u8], value: &[u8], lost: &mut Vec<String>) -> bool {
     let id_in = |value: &[u8]| value.first_chunk::<16>().map(|bits| u128::from_be_bytes(*bits));
     match ValueKind::of(key) {

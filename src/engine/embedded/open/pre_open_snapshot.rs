@@ -1,4 +1,4 @@
-//! The state database as it was before it was opened.
+//! A copy of the state database from before it is opened.
 
 use std::fs;
 use std::io;
@@ -6,47 +6,47 @@ use std::path::{Path, PathBuf};
 
 use crate::engine::embedded::durable::{self, sync_names};
 
-/// A copy of the state database, kept while it is opened: sled writes over what it cannot read, and
-/// a directory that is refused must stay as it was.
+/// A copy of the state database, held while it is being opened: sled overwrites what it cannot read, and a directory
+/// that is refused must stay unchanged.
 ///
-/// At every moment one of the two is whole: what is refused stands aside (`state-refused`) until the
-/// copy, synced, has taken its place.
+/// One of the two is always complete: the refused database is renamed to `state-refused` until the synced copy has
+/// taken its place.
 pub(crate) struct PreOpenSnapshot {
     copy: PathBuf,
     refused: PathBuf,
 }
 
-/// The largest database of which a copy is kept: copying must not make a start slow. Beyond it a
-/// damaged database may be changed when it is refused.
-const COPIED_MOST: u64 = 256 << 20;
+/// The largest database that is copied: copying must not make a start slow. A larger damaged database may be changed
+/// when it is refused.
+const MAX_COPIED: u64 = 256 << 20;
 
 impl PreOpenSnapshot {
-    pub(crate) fn keep(dir: &Path) -> io::Result<Self> {
+    pub(crate) fn take(dir: &Path) -> io::Result<Self> {
         let state = dir.join("state");
-        let kept = Self { copy: dir.join("state-before-open"), refused: dir.join("state-refused") };
-        if kept.refused.exists() {
-            // Putting back was interrupted: the copy was whole before anything was moved.
+        let snapshot = Self { copy: dir.join("state-before-open"), refused: dir.join("state-refused") };
+        if snapshot.refused.exists() {
+            // A restore was interrupted. The copy was complete before anything was moved.
             if !state.exists() {
-                fs::rename(&kept.copy, &state)?;
+                fs::rename(&snapshot.copy, &state)?;
                 durable::sync_dir(dir)?;
             }
-            fs::remove_dir_all(&kept.refused)?;
+            fs::remove_dir_all(&snapshot.refused)?;
         }
-        if kept.copy.exists() {
-            // An opening was interrupted, which sled itself recovers from.
-            fs::remove_dir_all(&kept.copy)?;
+        if snapshot.copy.exists() {
+            // An opening was interrupted, which sled recovers from by itself.
+            fs::remove_dir_all(&snapshot.copy)?;
         }
-        if fs::metadata(state.join("db")).is_ok_and(|db| db.len() <= COPIED_MOST) {
-            copy_dir(&state, &kept.copy)?;
+        if fs::metadata(state.join("db")).is_ok_and(|db| db.len() <= MAX_COPIED) {
+            copy_dir(&state, &snapshot.copy)?;
         }
-        Ok(kept)
+        Ok(snapshot)
     }
 
     pub(crate) fn discard(&self) -> io::Result<()> {
         if self.copy.exists() { fs::remove_dir_all(&self.copy) } else { Ok(()) }
     }
 
-    pub(crate) fn put_back(&self, dir: &Path) -> io::Result<()> {
+    pub(crate) fn restore(&self, dir: &Path) -> io::Result<()> {
         if !self.copy.exists() {
             return Ok(());
         }
@@ -78,17 +78,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_putting_back_that_was_interrupted_is_ended_by_the_next_start() {
+    fn an_interrupted_restore_is_completed_by_the_next_start() {
         let dir = tempfile::tempdir().unwrap();
-        for (name, bytes) in [("state-before-open", "as it was"), ("state-refused", "written over")] {
+        for (name, bytes) in [("state-before-open", "original"), ("state-refused", "overwritten")] {
             fs::create_dir(dir.path().join(name)).unwrap();
             fs::write(dir.path().join(name).join("db"), bytes).unwrap();
         }
-        let before = PreOpenSnapshot::keep(dir.path()).unwrap();
-        assert_eq!(fs::read(dir.path().join("state/db")).unwrap(), b"as it was");
-        fs::write(dir.path().join("state/db"), "written over").unwrap();
-        before.put_back(dir.path()).unwrap();
-        assert_eq!(fs::read(dir.path().join("state/db")).unwrap(), b"as it was");
+        let before = PreOpenSnapshot::take(dir.path()).unwrap();
+        assert_eq!(fs::read(dir.path().join("state/db")).unwrap(), b"original");
+        fs::write(dir.path().join("state/db"), "overwritten").unwrap();
+        before.restore(dir.path()).unwrap();
+        assert_eq!(fs::read(dir.path().join("state/db")).unwrap(), b"original");
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 }

@@ -1,7 +1,7 @@
-//! Finding the records under one term in the order in which they were written, from a place in that order on.
+//! Reading the records under one term in the order of writing, from a given point on.
 //!
-//! A value that ascends through the log, as the sequence numbers of a subscription do, and the index of each file, which
-//! has the places of its frames: so a place in the order is found by halving.
+//! The point is found by binary search over the offsets in each segment's index, because its key ascends through the
+//! WAL, as the sequence numbers of a subscription do.
 
 use crate::engine::embedded::wal::log::Wal;
 use crate::engine::embedded::wal::segment::Segment;
@@ -10,14 +10,14 @@ use crate::model::record::Head;
 use crate::model::term::{Lookup, Term};
 use crate::model::view::{Log as _, Visit};
 
-/// Says of a frame whether it is passed; `None` if it is not meant.
+/// Whether a frame lies before the point; `None` if it does not belong to the sequence.
 type Passed<'p> = &'p dyn Fn(Head, &[u8]) -> Option<bool>;
 
 impl Wal {
-    /// Hands the frames under `term` to `visit`, the oldest first, until it breaks. Those that are `passed` are left
-    /// out; that must hold for none behind one for which it does not.
+    /// Passes the frames under `term` to `visit`, the oldest first, until it breaks. Frames that have `passed` are
+    /// skipped; no frame may have passed behind one that has not.
     pub(crate) fn ascending(&self, term: Term<'_>, passed: Passed<'_>, visit: Visit<'_>) -> Result<(), StoreError> {
-        let mask = self.masking();
+        let redaction = self.redaction();
         let work = self.unbounded();
         let Lookup::One(key) = term.lookup(None) else { return Ok(()) };
         let mut segments = self.newest_segments();
@@ -25,12 +25,12 @@ impl Wal {
         for segment in segments {
             let mut below = segment.end();
             let mut last = None;
-            // Two keys may be equal that are not the same, so the last that is really meant is looked for.
+            // Different terms may share a key, so the last frame that really belongs to the sequence is searched for.
             while last.is_none() {
-                let some = segment.asked(&work, |index| index.below(key, below))?;
-                let Some(lowest) = some.first() else { break };
+                let postings = segment.query_index(&work, |index| index.below(key, below))?;
+                let Some(lowest) = postings.first() else { break };
                 below = lowest.offset;
-                for posting in some.iter().rev() {
+                for posting in postings.iter().rev() {
                     last = is_passed(&segment, posting.offset, passed)?;
                     if last.is_some() {
                         break;
@@ -40,14 +40,14 @@ impl Wal {
             if last != Some(false) {
                 continue;
             }
-            let places = segment.asked(&work, |index| index.postings_between(key, key))?;
-            let places: Vec<u32> = places.iter().map(|posting| posting.offset).collect();
-            let first = first_not_passed(&segment, &places, passed)?;
-            for place in &places[first..] {
+            let offsets = segment.query_index(&work, |index| index.postings_between(key, key))?;
+            let offsets: Vec<u32> = offsets.iter().map(|posting| posting.offset).collect();
+            let first = first_not_passed(&segment, &offsets, passed)?;
+            for offset in &offsets[first..] {
                 let mut flow = Ok(std::ops::ControlFlow::Continue(()));
-                segment.frame(*place, &mut |head, payload| {
+                segment.frame(*offset, &mut |head, payload| {
                     if passed(head, payload) == Some(false) {
-                        flow = Self::unmasked_or_not(mask.as_ref(), head, payload, |payload| visit(head, payload));
+                        flow = Self::redacted(redaction.as_ref(), head, payload, |payload| visit(head, payload));
                     }
                 })?;
                 if flow?.is_break() {
@@ -59,15 +59,15 @@ impl Wal {
     }
 }
 
-/// The index of the first of `places` that is not passed, by halving.
-fn first_not_passed(segment: &Segment, places: &[u32], passed: Passed<'_>) -> Result<usize, Damage> {
-    let (mut low, mut high) = (0, places.len());
+/// The index of the first of `offsets` that has not passed, by binary search.
+fn first_not_passed(segment: &Segment, offsets: &[u32], passed: Passed<'_>) -> Result<usize, Damage> {
+    let (mut low, mut high) = (0, offsets.len());
     while low < high {
         let middle = low.midpoint(high);
         let mut at = middle;
         let mut found = None;
         while at < high && found.is_none() {
-            found = is_passed(segment, places[at], passed)?;
+            found = is_passed(segment, offsets[at], passed)?;
             at += 1;
         }
         match found {
@@ -78,8 +78,8 @@ fn first_not_passed(segment: &Segment, places: &[u32], passed: Passed<'_>) -> Re
     Ok(low)
 }
 
-fn is_passed(segment: &Segment, place: u32, passed: Passed<'_>) -> Result<Option<bool>, Damage> {
+fn is_passed(segment: &Segment, offset: u32, passed: Passed<'_>) -> Result<Option<bool>, Damage> {
     let mut found = None;
-    segment.frame(place, &mut |head, payload| found = passed(head, payload))?;
+    segment.frame(offset, &mut |head, payload| found = passed(head, payload))?;
     Ok(found)
 }

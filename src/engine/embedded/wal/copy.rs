@@ -1,8 +1,8 @@
-//! A copy of the journal, piece by piece, while it goes on being written.
+//! Copying the WAL piece by piece while it is being written.
 //!
-//! It holds the files themselves, so one that is removed or replaced meanwhile is still copied as it
-//! was. Every frame is checked on its way: what is damaged is not copied as if it were sound. A compressed file is copied
-//! block by block, as it is.
+//! The copy holds the open files, so a segment that is removed or replaced meanwhile is still copied as it was. Every
+//! frame is verified on the way, so damage is not copied as if it were sound. A compressed segment is copied block by
+//! block, unchanged.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -13,56 +13,56 @@ use crate::engine::embedded::wal::segment::Segment;
 use crate::model::error::{Damage, u32_of};
 use crate::model::segment::Class;
 
-/// How many bytes of frames a piece has, unless one frame alone has more.
+/// The size of a piece in bytes, unless a single frame is larger.
 const PIECE: usize = 256 * 1024;
 
-/// What is left to be copied.
+/// A copy in progress.
 pub(crate) struct Copying {
-    /// The files with their ends, the oldest first.
+    /// The remaining segments with their ends, the oldest first.
     files: VecDeque<(Arc<Segment>, u32)>,
-    /// Where in the first of them to go on; 0 if it has not begun.
+    /// The offset in the first of them to continue at; 0 if it has not been begun.
     at: u32,
-    /// What the blocks before have of a frame that goes on in the next.
-    begun: Vec<u8>,
+    /// The part of a frame that continues in the next block.
+    partial: Vec<u8>,
 }
 
 /// A part of the copy.
 pub(crate) enum Part {
-    /// A file begins: its number, and the header that it has.
+    /// A segment begins: its number and its header.
     File(u32, Vec<u8>),
-    /// Frames of the file that began last.
+    /// Frames of the current segment.
     Frames {
-        /// As they stand in the file.
+        /// As in the file.
         bytes: Vec<u8>,
-        /// How many events are in them.
+        /// The number of events in them.
         events: u64,
-        /// How many entries of the log.
+        /// The number of log entries.
         entries: u64,
     },
-    /// The next block of the compressed file that began last, with the events and entries that end in it.
+    /// The next block of the current, compressed segment, with the number of events and log entries that end in it.
     Block {
-        /// As it stands in the file.
+        /// As in the file.
         bytes: Vec<u8>,
-        /// How many events.
+        /// The number of events.
         events: u64,
-        /// How many entries of the log.
+        /// The number of log entries.
         entries: u64,
     },
 }
 
 impl Wal {
-    /// The journal as it is at this moment: all files, each up to the end of what is synced.
+    /// Begins a copy of the WAL as it is now: all segments, each up to its synced end.
     pub(crate) fn copying(&self) -> Copying {
         let mut files: VecDeque<_> = self.newest_segments().into_iter().map(|file| (file, 0)).collect();
         files.make_contiguous().reverse();
         files.iter_mut().for_each(|(file, end)| *end = file.end());
-        Copying { files, at: 0, begun: Vec::new() }
+        Copying { files, at: 0, partial: Vec::new() }
     }
 }
 
 impl Copying {
-    /// The same, but the files from number `from` on that were there `before` are those: they may have
-    /// gone or been replaced since, and places in them are remembered.
+    /// Takes the segments from number `from` on from `before`, where it has them: they may have been removed or
+    /// replaced since, and positions in them must remain valid.
     pub(crate) fn with_files_of(mut self, before: &Self, from: u32) -> Self {
         let kept = before.files.iter().filter(|(file, _)| file.number >= from);
         let kept: VecDeque<_> = kept.map(|(file, _)| (file.clone(), file.end())).collect();
@@ -74,7 +74,7 @@ impl Copying {
         self
     }
 
-    /// The next part; `None` behind the last.
+    /// The next part; `None` at the end.
     ///
     /// # Errors
     /// A frame is damaged, or the disk failed.
@@ -86,7 +86,7 @@ impl Copying {
             return Ok(Some(Part::File(file.number, file.header().to_bytes())));
         }
         if self.at >= end {
-            if !self.begun.is_empty() {
+            if !self.partial.is_empty() {
                 return Err(file.damaged(end - 1));
             }
             self.files.pop_front();
@@ -120,12 +120,12 @@ impl Copying {
 
     fn next_block(&mut self, file: &Segment) -> Result<Part, Damage> {
         let (bytes, unpacked) = file.block(self.at)?;
-        let from = self.at - u32_of(self.begun.len());
+        let from = self.at - u32_of(self.partial.len());
         self.at += u32_of(unpacked.len());
-        self.begun.extend_from_slice(&unpacked);
+        self.partial.extend_from_slice(&unpacked);
         let (mut used, mut events, mut entries) = (0, 0, 0);
-        while used < self.begun.len() {
-            match file.binding.decode(&self.begun[used..], from + u32_of(used)) {
+        while used < self.partial.len() {
+            match file.binding.decode(&self.partial[used..], from + u32_of(used)) {
                 Ok((head, _, length)) => {
                     used += length;
                     events += u64::from((file.schema.class)(head.kind) == Class::Event);
@@ -135,7 +135,7 @@ impl Copying {
                 Err(NoFrame::Bad) => return Err(file.damaged(from + u32_of(used))),
             }
         }
-        self.begun.drain(..used);
+        self.partial.drain(..used);
         Ok(Part::Block { bytes, events, entries })
     }
 }

@@ -1,4 +1,4 @@
-//! Which segment is the oldest, and what a cut left over ahead of it.
+//! The number of the oldest segment, and the removal of leftovers of a crash.
 
 use std::fs;
 use std::io;
@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use crate::engine::embedded::durable;
 use crate::model::error::Damage;
 
-/// The file that says which journal file is the oldest.
+/// The file with the number of the oldest segment.
 const FIRST: &str = "first";
-/// What a file that is being written again is called until it is whole.
+/// The extension of a segment that is being rewritten.
 pub(crate) const REWRITE: &str = "rewrite";
-/// The numbers of the journal files in `dir`, ascending.
+/// The numbers of the segments in `dir`, ascending.
 pub(crate) fn numbers_in(dir: &Path) -> Result<Vec<u32>, Damage> {
     let unreadable = |error: io::Error| Damage::io(dir, "cannot be read", &error);
     let mut numbers = Vec::new();
@@ -25,12 +25,12 @@ pub(crate) fn numbers_in(dir: &Path) -> Result<Vec<u32>, Damage> {
     Ok(numbers)
 }
 
-/// Notes that `number` is the oldest file.
+/// Records that `number` is the oldest segment.
 pub(crate) fn note_first(dir: &Path, number: u32) -> io::Result<()> {
     durable::replace_file(&dir.join(FIRST), format!("{number}\n").as_bytes())
 }
 
-/// The number of the oldest file; `None` where it was never noted.
+/// The number of the oldest segment; `None` if it was never recorded.
 pub(crate) fn first(dir: &Path) -> Result<Option<u32>, Damage> {
     let path = dir.join(FIRST);
     match fs::read_to_string(&path) {
@@ -40,7 +40,7 @@ pub(crate) fn first(dir: &Path) -> Result<Option<u32>, Damage> {
     }
 }
 
-/// Removes what a cut left over: files ahead of `first` with their indexes, and files that were being written.
+/// Removes leftovers of a crash: segments below `first` with their indexes, and incomplete files.
 pub(crate) fn remove_leftovers(dir: &Path, first: u32) -> io::Result<()> {
     let mut leftovers: Vec<PathBuf> = Vec::new();
     for entry in fs::read_dir(dir)? {

@@ -1,7 +1,7 @@
-//! The index of one journal file: where ids begin, and under each [key](Term) the frames that speak of it.
+//! The index of a segment: a sparse index of ids, and a posting list of frames under each [key](Term).
 //!
-//! Everything in it can be made again from the journal file. While the file is written the index is
-//! in memory ([`growing`]); when the file is full it is written beside it (`NNNNNN.idx`, [`sealed`]).
+//! It can be rebuilt from the segment. The index of the active segment is in memory ([`growing`]); that of a full
+//! segment is in a file beside it (`NNNNNN.idx`, [`sealed`]).
 
 mod entry;
 mod filter;
@@ -17,14 +17,14 @@ use self::sealed::Sealed;
 
 pub(crate) use self::entry::{IndexEntry, Posting, entry_of, tag_of};
 pub(crate) use self::growing::Growing;
-pub(crate) use self::sealed::{end_in, is_of_before, to_bytes};
+pub(crate) use self::sealed::{end_in, is_outdated, to_bytes};
 
-/// The index of one journal file.
+/// The index of a segment.
 #[derive(Debug)]
 pub(crate) enum Index {
-    /// Of the file that is being written, or of one whose index could not be written.
+    /// Of the active segment, or of one whose index could not be written.
     Growing(Growing),
-    /// Of a full one.
+    /// Of a full segment.
     Sealed(Sealed),
 }
 
@@ -34,7 +34,7 @@ impl Index {
         Sealed::open(file).map(Self::Sealed)
     }
 
-    /// What there is in the file.
+    /// The statistics of the segment.
     pub(crate) const fn stats(&self) -> SegmentStats {
         match self {
             Self::Growing(index) => index.stats,
@@ -42,7 +42,7 @@ impl Index {
         }
     }
 
-    /// Whether there may be postings under `key`, told from memory.
+    /// Whether there may be postings under `key`, from memory.
     pub(crate) fn may_have(&self, key: u64) -> bool {
         match self {
             Self::Growing(index) => index.may_have(key),
@@ -50,7 +50,7 @@ impl Index {
         }
     }
 
-    /// Some of the postings under `key` that lie below `below`: the last ones, ascending; none if there are none.
+    /// Some of the postings under `key` with offsets below `below`: the last ones, ascending; empty if there are none.
     pub(crate) fn below(&self, key: u64, below: u32) -> io::Result<Vec<Posting>> {
         match self {
             Self::Growing(index) => Ok(index.below(key, below)),
@@ -58,7 +58,7 @@ impl Index {
         }
     }
 
-    /// Up to `most` keys from `first` to `last` that have postings, ascending.
+    /// Up to `most` keys between `first` and `last` that have postings, ascending.
     pub(crate) fn keys_between(&self, first: u64, last: u64, most: usize) -> io::Result<Vec<u64>> {
         match self {
             Self::Growing(index) => Ok(index.keys_between(first, last, most)),
@@ -66,7 +66,7 @@ impl Index {
         }
     }
 
-    /// The postings under all keys from `first` to `last`, in no order.
+    /// The postings under all keys between `first` and `last`, unordered.
     pub(crate) fn postings_between(&self, first: u64, last: u64) -> io::Result<Vec<Posting>> {
         match self {
             Self::Growing(index) => Ok(index.postings_between(first, last)),
@@ -74,19 +74,20 @@ impl Index {
         }
     }
 
-    /// The place from which a frame with this id is at most about [`MARK_EVERY`] bytes away.
-    pub(crate) fn mark_up_to(&self, id: u128) -> io::Result<Option<u32>> {
+    /// An offset at most about [`SPARSE_EVERY`](entry::SPARSE_EVERY) bytes ahead of a frame with this id.
+    pub(crate) fn sparse_floor(&self, id: u128) -> io::Result<Option<u32>> {
         match self {
-            Self::Growing(index) => Ok(index.mark_up_to(id)),
-            Self::Sealed(index) => index.mark_up_to(id),
+            Self::Growing(index) => Ok(index.sparse_floor(id)),
+            Self::Sealed(index) => index.sparse_floor(id),
         }
     }
 
-    /// A place behind which all ids are above `id`, at most about [`MARK_EVERY`] bytes behind the first that is.
-    pub(crate) fn mark_from(&self, id: u128) -> io::Result<Option<u32>> {
+    /// An offset behind which all ids are above `id`, at most about [`SPARSE_EVERY`](entry::SPARSE_EVERY) bytes behind the
+    /// first of them.
+    pub(crate) fn sparse_ceiling(&self, id: u128) -> io::Result<Option<u32>> {
         match self {
-            Self::Growing(index) => Ok(index.mark_from(id)),
-            Self::Sealed(index) => index.mark_from(id),
+            Self::Growing(index) => Ok(index.sparse_ceiling(id)),
+            Self::Sealed(index) => index.sparse_ceiling(id),
         }
     }
 }

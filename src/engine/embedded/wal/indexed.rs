@@ -1,4 +1,4 @@
-//! The index of a journal file, from its file's side: asked, made again where it is missing or damaged, written beside it.
+//! Querying, rebuilding and writing the index of a segment.
 
 use std::fs::File;
 use std::io;
@@ -12,45 +12,44 @@ use crate::engine::embedded::wal::segment::{End, Segment};
 use crate::model::error::Damage;
 use crate::model::segment::SegmentStats;
 
-/// An answer of the index, and whether the whole file had to be read for it.
-pub(crate) struct Asked<T> {
+/// The answer of an index.
+pub(crate) struct IndexAnswer<T> {
     pub(crate) answer: T,
-    /// How many bytes were read to make the index again.
-    pub(crate) remade: u64,
+    /// How many bytes were read to rebuild the index for it.
+    pub(crate) rebuilt_bytes: u64,
 }
 
 impl Segment {
-    /// Asks the index, which is read or made again if it is not in memory, or turns out to be damaged.
-    pub(crate) fn with_index<T>(&self, ask: impl Fn(&Index) -> io::Result<T>) -> Result<Asked<T>, Damage> {
+    /// Queries the index, loading or rebuilding it if it is not in memory or turns out to be damaged.
+    pub(crate) fn with_index<T>(&self, query: impl Fn(&Index) -> io::Result<T>) -> Result<IndexAnswer<T>, Damage> {
         if let Some(index) = &*self.index.read().unwrap_or_else(PoisonError::into_inner)
-            && let Ok(answer) = ask(index)
+            && let Ok(answer) = query(index)
         {
-            return Ok(Asked { answer, remade: 0 });
+            return Ok(IndexAnswer { answer, rebuilt_bytes: 0 });
         }
         let mut slot = self.index.write().unwrap_or_else(PoisonError::into_inner);
-        // Somebody else may have been here first.
+        // Another thread may have loaded it meanwhile.
         for stored in [slot.take(), self.stored_index()].into_iter().flatten() {
-            if let Ok(answer) = ask(&stored) {
+            if let Ok(answer) = query(&stored) {
                 *slot = Some(stored);
-                return Ok(Asked { answer, remade: 0 });
+                return Ok(IndexAnswer { answer, rebuilt_bytes: 0 });
             }
         }
-        let index = slot.insert(self.remake_index()?);
+        let index = slot.insert(self.rebuild_and_write_index()?);
         let unreadable = |error: io::Error| Damage::io(&self.index_path(), "cannot be read", &error);
-        Ok(Asked { answer: ask(index).map_err(unreadable)?, remade: u64::from(self.end()) })
+        Ok(IndexAnswer { answer: query(index).map_err(unreadable)?, rebuilt_bytes: u64::from(self.end()) })
     }
 
-    /// Makes synced bytes readable: `entries` are the frames in them.
-    pub(crate) fn note(&self, entries: &[IndexEntry]) {
+    /// Adds frames to the index in memory.
+    pub(crate) fn index_frames(&self, entries: &[IndexEntry]) {
         let mut slot = self.index.write().unwrap_or_else(PoisonError::into_inner);
-        // The file that is written has its index in memory from its beginning, or from the opening on.
+        // Only the active segment has its index in memory, since its creation or since opening.
         if let Some(Index::Growing(index)) = &mut *slot {
-            entries.iter().for_each(|note| index.note(note));
+            entries.iter().for_each(|entry| index.insert(entry));
         }
     }
 
-    /// Makes the index in memory complete, for the file that goes on being written. Reads every
-    /// frame, so damage anywhere in the file is found.
+    /// Builds the index of the active segment in memory. Reads every frame, so damage anywhere in the segment is found.
     pub(crate) fn index_for_writing(&self) -> Result<(), Damage> {
         let index = self.rebuild_index()?;
         self.first_id()?;
@@ -58,7 +57,7 @@ impl Segment {
         Ok(())
     }
 
-    /// Writes the index of a file that is full beside it, and goes on with that.
+    /// Writes the index of a full segment beside it, and uses that from then on.
     pub(crate) fn seal(&self) -> Result<(), Damage> {
         let bytes = match &*self.index.read().unwrap_or_else(PoisonError::into_inner) {
             Some(Index::Growing(index)) => Some(index::to_bytes(index)),
@@ -72,10 +71,10 @@ impl Segment {
         Ok(())
     }
 
-    /// The index beside the file, if it is whole as far as can be seen and belongs to the file as it is now.
+    /// The index beside the segment, if it is intact as far as can be seen and belongs to the current file.
     fn stored_index(&self) -> Option<Index> {
         let retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner);
-        // What is beside it is another's then.
+        // The file beside it then belongs to the replacement.
         if *retired {
             return None;
         }
@@ -83,7 +82,7 @@ impl Segment {
         (index.stats().end.max(self.begin()) == self.end()).then_some(index)
     }
 
-    /// What there is in a file that is full. Writes its index beside it if it is not there.
+    /// The statistics of a full segment. Writes its index if there is none.
     pub(crate) fn stats(&self) -> Result<SegmentStats, Damage> {
         if let Some(stats) = self.stats.get() {
             return Ok(*stats);
@@ -92,15 +91,15 @@ impl Segment {
         Ok(*self.stats.get_or_init(|| stats))
     }
 
-    /// Ends the writing of indexes: the file is about to be written again, or dropped. Whoever has this
-    /// segment in use goes on with the index that it has, or makes one in memory. One that is written later than the
-    /// new file's would pass for it where both files are of one length.
+    /// Ends the writing of indexes: the segment is about to be rewritten or dropped. Users of this instance continue
+    /// with the index that they have, or build one in memory. An index that it wrote after that of the replacement
+    /// would be taken for the latter's if both files have the same length.
     pub(crate) fn retire(&self) {
         *self.retired.lock().unwrap_or_else(PoisonError::into_inner) = true;
     }
 
-    /// A file that is written again has a second [`Segment`] while the first is still in use: each has
-    /// a way of its own.
+    /// Writes the index by way of a unique temporary file: a rewritten segment has a second [`Segment`] while the first
+    /// is still in use.
     fn write_index(&self, bytes: &[u8]) -> io::Result<()> {
         let retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner);
         if *retired {
@@ -111,18 +110,18 @@ impl Segment {
         durable::replace_file_by(&self.index_path(), &self.path().with_extension(format!("{way}.new")), bytes)
     }
 
-    /// Makes the index of a full file again and writes it beside the file, where it was missing, damaged, or of a
-    /// version that is no longer read.
-    fn remake_index(&self) -> Result<Index, Damage> {
+    /// Rebuilds the index of a full segment and writes it, where it was missing, damaged, or of a version that is no
+    /// longer read.
+    fn rebuild_and_write_index(&self) -> Result<Index, Damage> {
         let path = self.index_path();
         let mut begin = [0; 8];
-        let is_of_before = File::open(&path).and_then(|mut file| io::Read::read_exact(&mut file, &mut begin)).is_ok()
-            && index::is_of_before(&begin);
-        // Erasing and retention take it away before they replace the file.
+        let is_outdated = File::open(&path).and_then(|mut file| io::Read::read_exact(&mut file, &mut begin)).is_ok()
+            && index::is_outdated(&begin);
+        // Erasures and retention remove it before they replace the segment.
         match path.try_exists() {
-            Ok(false) => tracing::info!("{} is not there: it is made again from the journal file", path.display()),
-            _ if is_of_before => tracing::info!("{} is of an older version: it is made again", path.display()),
-            _ => tracing::warn!("{} is damaged: it is made again from the journal file", path.display()),
+            Ok(false) => tracing::info!("{} is missing: it is rebuilt from the segment", path.display()),
+            _ if is_outdated => tracing::info!("{} is of an older version: it is rebuilt", path.display()),
+            _ => tracing::warn!("{} is damaged: it is rebuilt from the segment", path.display()),
         }
         let index = self.rebuild_index()?;
         match self.write_index(&index::to_bytes(&index)) {
@@ -134,12 +133,12 @@ impl Segment {
         }
     }
 
-    /// Makes the index again from the frames.
+    /// Rebuilds the index from the frames.
     fn rebuild_index(&self) -> Result<Growing, Damage> {
         let mut index = Growing::default();
         let end = self.walk(self.begin(), self.end(), &mut |offset, head, payload| {
             let length = self.binding.header() + payload.len();
-            index.note(&entry_of(self.schema, offset, length, head, payload));
+            index.insert(&entry_of(self.schema, offset, length, head, payload));
             true
         })?;
         match end {

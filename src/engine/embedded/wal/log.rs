@@ -1,4 +1,4 @@
-//! The log, for reading.
+//! Reading the WAL.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -12,75 +12,74 @@ use crate::model::segment::Schema;
 use crate::model::term::Term;
 use crate::model::view::{Log, Reached, Sample, Tally, Visit, Wanted, Work};
 
-/// The journal, for reading; cheap to share.
+/// The WAL, for reading; cheap to share.
 #[derive(Debug)]
 pub(crate) struct Wal {
     pub(crate) dir: PathBuf,
     pub(crate) segments: RwLock<BTreeMap<u32, Arc<Segment>>>,
-    /// What was read.
+    /// Counts of what was read.
     pub(crate) tally: Tally,
-    /// Held while a file goes or is replaced.
+    /// Held while a segment is removed or replaced.
     pub(crate) files: Mutex<()>,
-    /// What of compressed files was read last.
+    /// Cached blocks of compressed segments.
     pub(crate) blocks: Arc<Unpacked>,
-    /// How what is read is changed on its way out.
-    pub(crate) mask: Mutex<Option<Redaction>>,
+    /// Applied to every record that is read.
+    pub(crate) redaction: Mutex<Option<Redaction>>,
     pub(crate) schema: &'static Schema,
 }
 
-/// What is handed out in place of a frame's payload; `None` if it is handed out as it stands.
+/// Returns the redacted payload of a frame; `None` if it is to be read unchanged.
 #[derive(Clone)]
-pub(crate) struct Redaction(Arc<Masking>);
-type Masking = dyn Fn(Head, &[u8]) -> Option<Vec<u8>> + Send + Sync;
+pub(crate) struct Redaction(Arc<RedactFn>);
+type RedactFn = dyn Fn(Head, &[u8]) -> Option<Vec<u8>> + Send + Sync;
 
 impl Redaction {
-    pub(crate) fn new(masking: impl Fn(Head, &[u8]) -> Option<Vec<u8>> + Send + Sync + 'static) -> Self {
-        Self(Arc::new(masking))
+    pub(crate) fn new(redaction: impl Fn(Head, &[u8]) -> Option<Vec<u8>> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(redaction))
     }
 }
 
 impl std::fmt::Debug for Redaction {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("[mask]")
+        f.write_str("[redaction]")
     }
 }
 
 impl Wal {
-    /// From now on what is read by id, by key or in order is changed so on its way out. Whoever copies, takes in or
-    /// writes files again sees what is there.
-    pub(crate) fn mask(&self, mask: Option<Redaction>) {
-        *self.mask.lock().unwrap_or_else(PoisonError::into_inner) = mask;
+    /// Redacts what is read by id, by key or in order from now on. Copying, replay and rewriting are not redacted.
+    pub(crate) fn set_redaction(&self, redaction: Option<Redaction>) {
+        *self.redaction.lock().unwrap_or_else(PoisonError::into_inner) = redaction;
     }
 
-    /// Hands a payload to `visit`, masked if it is to be.
-    pub(crate) fn unmasked_or_not<T>(
-        mask: Option<&Redaction>,
+    /// Passes a payload to `visit`, redacted if necessary.
+    pub(crate) fn redacted<T>(
+        redaction: Option<&Redaction>,
         head: Head,
         payload: &[u8],
         visit: impl FnOnce(&[u8]) -> T,
     ) -> T {
-        match mask.and_then(|mask| (mask.0)(head, payload)) {
-            Some(masked) => visit(&masked),
+        match redaction.and_then(|redaction| (redaction.0)(head, payload)) {
+            Some(redacted) => visit(&redacted),
             None => visit(payload),
         }
     }
 
-    pub(crate) fn masking(&self) -> Option<Redaction> {
-        self.mask.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub(crate) fn redaction(&self) -> Option<Redaction> {
+        self.redaction.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Hands the frame with this id to `visit` and tells whether there is one.
+    /// Passes the frame with this id to `visit`; returns whether there is one.
     pub(crate) fn get(&self, id: u128, visit: &mut dyn FnMut(Head, &[u8])) -> Result<bool, Damage> {
-        let mask = self.masking();
+        let redaction = self.redaction();
         let Some(segment) = self.segment_from(id)? else { return Ok(false) };
         let work = self.unbounded();
-        let Some(near) = segment.asked(&work, |index| index.mark_up_to(id))? else { return Ok(false) };
+        let Some(start) = segment.query_index(&work, |index| index.sparse_floor(id))? else { return Ok(false) };
         let mut found = false;
-        let end = segment.look(near, segment.end(), &mut |_, head, payload| {
+        let end = segment.walk_short(start, segment.end(), &mut |_, head, payload| {
             work.frame(payload.len() as u64);
             if head.id == id {
                 found = true;
-                Self::unmasked_or_not(mask.as_ref(), head, payload, |payload| visit(head, payload));
+                Self::redacted(redaction.as_ref(), head, payload, |payload| visit(head, payload));
             }
             head.id < id
         })?;
@@ -90,7 +89,7 @@ impl Wal {
         }
     }
 
-    /// The newest file whose first id is not above `id`.
+    /// The newest segment whose first id is not above `id`.
     fn segment_from(&self, id: u128) -> Result<Option<Arc<Segment>>, Damage> {
         let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
         for segment in segments.values().rev() {

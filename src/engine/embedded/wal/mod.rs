@@ -1,8 +1,7 @@
-//! The journal: everything that happened, in order, in append-only files with a checksum on every
-//! frame. What it says is what is true; the state database can be made again from where the two
-//! last agreed.
+//! The write-ahead log: all records in order, in append-only segments with a checksum on every frame. It is
+//! authoritative: the state database can be rebuilt from it, starting at the last checkpoint.
 //!
-//! Ids ascend through the whole journal, which is how one is found without an index key of its own.
+//! Ids ascend through the whole WAL, so a record is found by its id without an index key of its own.
 
 mod ascending;
 mod compaction;
@@ -26,7 +25,7 @@ pub(crate) use self::compaction::{NotCompacted, Throttle};
 pub(crate) use self::copy::{Copying, Part};
 pub(crate) use self::first::{first, note_first, numbers_in};
 pub(crate) use self::header::{HEADER, Header};
-pub(crate) use self::index::{Growing, IndexEntry, end_in, entry_of, is_of_before, to_bytes as index_bytes};
+pub(crate) use self::index::{Growing, IndexEntry, end_in, entry_of, is_outdated, to_bytes as index_bytes};
 pub(crate) use self::log::{Redaction, Wal};
 pub(crate) use self::open::{create, open};
 #[cfg(test)]

@@ -1,25 +1,25 @@
-//! Whether the names that lead to the journal's files still do: see [`crate::engine::embedded::location`].
+//! Checks that the paths of the segments still lead to the open files: see [`crate::engine::embedded::location`].
 
-use crate::engine::embedded::location::{Gone, Location};
+use crate::engine::embedded::location::{Location, LocationError};
 use crate::engine::embedded::wal::Writer;
 
 impl Writer {
-    /// Whether the file that is written to still has a name.
+    /// Checks that the active segment still has a name.
     ///
     /// # Errors
     /// It was deleted.
-    pub(crate) fn has_name(&self) -> Result<(), Gone> {
+    pub(crate) fn has_name(&self) -> Result<(), LocationError> {
         self.active.has_name()
     }
 
-    /// Looks at all names that lead to the file that is written to, and whether the full files still have one.
+    /// Checks all paths to the active segment, and that the full segments still have a name.
     ///
     /// # Errors
-    /// One leads elsewhere, or a file was deleted.
-    pub(crate) fn look(&self, location: &mut Location) -> Result<(), Gone> {
-        location.look(self.active.path(), self.active.file())?;
-        // Whoever holds this lets a file go or puts another in its place.
-        let Ok(_files) = self.journal.files.try_lock() else { return Ok(()) };
-        self.journal.newest_segments().iter().try_for_each(|segment| segment.has_name())
+    /// A path leads elsewhere, or a file was deleted.
+    pub(crate) fn check_location(&self, location: &mut Location) -> Result<(), LocationError> {
+        location.check(self.active.path(), self.active.file())?;
+        // The holder of this lock removes or replaces a segment.
+        let Ok(_files) = self.wal.files.try_lock() else { return Ok(()) };
+        self.wal.newest_segments().iter().try_for_each(|segment| segment.has_name())
     }
 }

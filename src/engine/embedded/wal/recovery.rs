@@ -1,78 +1,79 @@
-//! What a start makes of the files that a stop, a kill or a power cut left, and what `verify` says of them: the same
-//! functions for both.
+//! Recovery: what a start makes of the segments that a stop, a crash or power loss left. `verify` uses the same
+//! functions.
 //!
-//! **What can have been in flight.** A group commit is one write, then zeros as room for later ones, then one
-//! `fdatasync`; it is acknowledged, and the next one written, only when that has returned. So what was on its way to the
-//! disk when the power went is at most one group commit, in the file that was written last: any of its pages may be
-//! there, whichever are not, torn between sectors, under any length of the file. A file's header and name are synced
-//! before its first commit. A new file is made only when the one before has lost its room and is synced.
+//! **What can have been in flight.** A group commit is one write, possibly followed by preallocated zeros, and one
+//! `fdatasync`. It is acknowledged, and the next one is written, only after that has returned. Power loss can therefore
+//! tear at most one group commit, in the newest segment: any of its pages may be missing, those that are there may be
+//! torn between sectors, and the file may have any length. The header and name of a segment are synced before its first
+//! commit, and a new segment is created only after the previous one was trimmed and synced.
 //!
-//! **So**, of the journal's newest file, and of no other:
-//! - One that is no longer than its header, which is not whole, [was never used](was_never_used). It is made anew.
-//! - What stands behind the last whole step is [torn](Tail::Torn) and cut away, with whole frames behind a hole in it, if it
-//!   can be of that one commit: the one in which the hole begins.
-//! - It is [damage](Tail::Damaged), refused and named, if there is proof that a later commit was begun: then the one with
-//!   the hole had been synced. The proof is what stands ahead of a payload (which may itself be torn) and says, by its
-//!   true [tag](crate::engine::embedded::frame), that its commit began behind the last whole step.
-//! - And it is damage if a checkpoint had taken in what is missing.
+//! **Consequences**, for the newest segment only:
+//! - A segment that is no longer than its header, and whose header is incomplete, [was never used](was_never_used). It
+//!   is created again.
+//! - What follows the last whole transaction is a [torn write](TailState::Torn) and is truncated, including intact
+//!   frames behind a hole, if all of it can belong to a single commit: the one in which the hole begins.
+//! - It is [damage](TailState::Damaged), refused and named, if there is proof that a later commit was begun, because
+//!   then the commit with the hole had been synced. The proof is a frame header (its payload may be torn) that states,
+//!   under a valid [tag](crate::engine::embedded::frame), that its commit began behind the last whole transaction.
+//! - It is also damage if a checkpoint had covered what is missing.
 //!
-//! In a file of version 1, whose frames do not say where their commit began, the proof is a whole frame with a number
-//! above the one of the commit that may be torn: that of the step whose beginning stands before the hole, or the one after
-//! the last whole step's. Numbers ascend by one through the journal, so the last whole step may stand in the file before.
-//! Retention takes frames, and their numbers, only out of files that the state database has taken in: from there on none
-//! is missing. A stranger's bytes can be such a frame there; so nothing is written to such a file any more, and the first
-//! start of a hookswitch that has version 2 begins a new one.
+//! In a segment of version 1, whose frames do not record where their commit began, the proof is an intact frame with a
+//! number above that of the commit that may be torn: the number of the transaction that begins ahead of the hole, or
+//! else the one after the last whole transaction's. Numbers ascend by one through the WAL, so the last whole
+//! transaction may be in the previous segment. Retention removes frames, and thus numbers, only from segments that are
+//! fully checkpointed; beyond those none is missing. Client data can forge such a frame in version 1, so these segments
+//! are no longer written to: the first start of a hookswitch that knows version 2 begins a new segment.
 //!
-//! The last commit that was synced cannot be told from one that was not: damage in it is cut away, too.
+//! The last synced commit cannot be distinguished from one that was not synced: damage in it is truncated, too.
 
 use std::path::Path;
 
-use crate::engine::embedded::frame::{self, Ahead, Binding};
+use crate::engine::embedded::frame::{self, Binding, FrameHeader};
 use crate::engine::embedded::wal::segment::{self, End, Segment};
 use crate::model::error::{Damage, u32_of};
 use crate::model::record::{CheckpointPosition, Head};
 
-/// Takes a frame in: its header, its payload, and how far that is in the journal.
+/// Replays a frame: its header, its payload, and the position behind it.
 pub(crate) type Replay<'r> = &'r mut dyn FnMut(Head, &[u8], CheckpointPosition) -> Result<(), Damage>;
 
-/// What stands behind the last whole step of the newest file.
+/// What follows the last whole transaction of the newest segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Tail {
-    /// So many bytes of a group commit that was never acknowledged; 0 where there is only room.
+pub(crate) enum TailState {
+    /// This many bytes of a group commit that was never acknowledged; 0 if there are only preallocated zeros.
     Torn(usize),
-    /// Something acknowledged stood there.
+    /// Acknowledged data was there.
     Damaged,
 }
 
-/// Judges `bytes`, which stand at `place` in the newest file, behind the last whole step, up to its end. `batch` is the
-/// number of that step's group commit, in whichever file it stands; what is ahead of `acknowledged` was taken in by a
-/// checkpoint.
-pub(crate) fn tail(binding: Binding, bytes: &[u8], place: u32, batch: u64, acknowledged: u32) -> Tail {
-    if place < acknowledged {
-        return Tail::Damaged;
+/// Classifies `bytes`, which are at `offset` in the newest segment, between the last whole transaction and the end.
+/// `batch` is the number of that transaction's group commit, in whichever segment it is; a checkpoint has covered
+/// everything ahead of `acknowledged`.
+pub(crate) fn classify_tail(binding: Binding, bytes: &[u8], offset: u32, batch: u64, acknowledged: u32) -> TailState {
+    if offset < acknowledged {
+        return TailState::Damaged;
     }
-    let behind = |at: usize| place.saturating_add(u32_of(at));
+    let behind = |at: usize| offset.saturating_add(u32_of(at));
     let (mut at, mut torn) = (0, batch + 1);
     while let Ok((head, _, length)) = binding.decode(&bytes[at..], behind(at)) {
         at += length;
         torn = head.batch;
     }
-    let is_proof = |ahead: Ahead| ahead.commit.map_or(ahead.head.batch > torn, |commit| commit > place);
+    let is_proof = |header: FrameHeader| header.commit.map_or(header.head.batch > torn, |commit| commit > offset);
     if binding.find(&bytes[at..], behind(at), is_proof).is_some() {
-        return Tail::Damaged;
+        return TailState::Damaged;
     }
-    Tail::Torn(frame::written(bytes))
+    TailState::Torn(frame::written(bytes))
 }
 
-/// Where, behind `at`, the next frame begins in a file of which `bytes` are all: there is none at `at`. For whoever saves
-/// what can be read. `batch` is the number of the group commit read last.
+/// The offset of the next frame behind `at`, where there is none, in a segment with the content `bytes`: for salvage.
+/// `batch` is the number of the group commit that was read last.
 ///
-/// In version 2 it is one that the daemon wrote there, though its payload may be damaged, too. In version 1 it may be
-/// bytes that a stranger sent, and so may all that follows.
+/// In version 2 the daemon wrote that frame there, though its payload may be damaged, too. In version 1 it may be
+/// forged by client data, and so may everything behind it.
 pub(crate) fn resume(binding: Binding, bytes: &[u8], at: usize, batch: u64) -> Option<usize> {
-    let found = |at: usize| binding.find(&bytes[at..], u32_of(at), |ahead| ahead.head.batch >= batch);
-    // If only the payload is damaged, what stands ahead of it says where the next frame is.
-    let behind = binding.peek(&bytes[at..], u32_of(at)).ok().map(|ahead| at + ahead.length);
+    let found = |at: usize| binding.find(&bytes[at..], u32_of(at), |header| header.head.batch >= batch);
+    // If only the payload is damaged, the header gives the position of the next frame.
+    let behind = binding.peek(&bytes[at..], u32_of(at)).ok().map(|header| at + header.length);
     if let Some(behind) = behind.filter(|behind| *behind <= bytes.len()) {
         let sound = || binding.decode(&bytes[behind..], u32_of(behind)).is_ok();
         if binding != Binding::Plain || sound() {
@@ -83,14 +84,14 @@ pub(crate) fn resume(binding: Binding, bytes: &[u8], at: usize, batch: u64) -> O
     found(from).map(|found| from + found)
 }
 
-/// Whether a cut came while the newest file, `number` in `dir`, was made: so nothing was ever in it.
+/// Whether a crash interrupted the creation of the newest segment, `number` in `dir`, so that it was never used.
 pub(crate) fn was_never_used(dir: &Path, number: u32, applied: CheckpointPosition) -> bool {
     number > applied.segment && segment::is_unfinished(dir, number)
 }
 
-/// Hands whole steps of one file behind `reached` to `replay`, and cuts away what is torn at the end of the newest.
-/// `reached` goes along.
-pub(crate) fn take_in(
+/// Replays the whole transactions of one segment behind `reached`, which it advances, and truncates a torn write at the
+/// end of the newest segment.
+pub(crate) fn replay_segment(
     segment: &Segment,
     reached: &mut CheckpointPosition,
     newest: bool,
@@ -102,16 +103,16 @@ pub(crate) fn take_in(
         let detail = format!("has {} bytes, but {from} were written and acknowledged", segment.end());
         return Err(Damage::new(segment.path(), detail));
     }
-    let mut step: Vec<(Head, Vec<u8>, u32)> = Vec::new();
+    let mut transaction: Vec<(Head, Vec<u8>, u32)> = Vec::new();
     let mut whole = from;
     let mut result = Ok(());
     let end = segment.walk(from, segment.end(), &mut |offset, head, payload| {
         let behind = offset + u32_of(segment.binding.header() + payload.len());
-        step.push((head, payload.to_vec(), behind));
+        transaction.push((head, payload.to_vec(), behind));
         if head.continues {
             return true;
         }
-        for (head, payload, behind) in step.drain(..) {
+        for (head, payload, behind) in transaction.drain(..) {
             let position = CheckpointPosition {
                 segment: segment.number,
                 offset: behind,
@@ -132,22 +133,22 @@ pub(crate) fn take_in(
     if end == End::Clean && whole == segment.end() {
         return Ok(());
     }
-    // A compressed file was whole when it was compressed.
+    // A compressed segment was complete when it was compressed.
     if segment.is_packed() {
         return Err(segment.damaged(whole));
     }
     let mut left = Vec::new();
     segment.read(&mut left, whole, (segment.end() - whole) as usize)?;
-    match tail(segment.binding, &left, whole, reached.batch, acknowledged) {
-        Tail::Torn(torn) if newest => {
+    match classify_tail(segment.binding, &left, whole, reached.batch, acknowledged) {
+        TailState::Torn(torn) if newest => {
             if torn > 0 {
                 tracing::warn!(
-                    "{}: {torn} bytes at the end were not completely written when the machine or process stopped; \
-                     none of it was acknowledged, and it is cut away",
+                    "{}: truncating {torn} bytes at the end that were not completely written when the machine or \
+                     process stopped; none of them was acknowledged",
                     segment.path().display()
                 );
             }
-            segment.cut(whole).map_err(|error| Damage::io(segment.path(), "cannot be cut", &error))
+            segment.truncate(whole).map_err(|error| Damage::io(segment.path(), "cannot be truncated", &error))
         }
         _ => Err(segment.damaged(whole)),
     }

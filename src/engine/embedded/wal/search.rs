@@ -1,7 +1,7 @@
-//! Looking through the journal, the newest first, by the lists of its indexes.
+//! Searching the WAL, newest first, by the posting lists of the indexes.
 //!
-//! A question names the [keys](Term) that a frame must have; the frames that have all of them are found without reading
-//! the others. What one question may read is bounded ([`Work`]): when that is used up it says how far it has looked.
+//! A query names the [terms](Term) that a frame must have; frames that have all of them are found without reading
+//! others. The work of one query is bounded ([`Work`]): once it is used up, the query returns how far it got.
 
 use std::io;
 use std::ops::ControlFlow;
@@ -15,33 +15,33 @@ use crate::model::segment::Schema;
 use crate::model::term::{Lookup, Owner, Term};
 use crate::model::view::{Reached, Sample, Visit, Wanted, Work};
 
-/// How many lists of different companies are gone through side by side; of more, all postings are taken at once.
+/// How many posting lists of different companies are read side by side; of more, all postings are loaded at once.
 const SIDE_BY_SIDE: usize = 8;
-/// About how many postings a block has.
-const IN_A_BLOCK: usize = 400;
+/// The approximate number of postings in a block.
+const POSTINGS_PER_BLOCK: usize = 400;
 
 impl Wal {
-    /// Hands the wanted frames to `visit`, the newest first, until it breaks or `work` is spent. At least one that it
-    /// has not seen is looked at, so that whoever goes on from there comes to the end.
+    /// Passes matching frames to `visit`, newest first, until it breaks or `work` is spent. Makes progress by at least
+    /// one frame, so that repeated calls reach the end.
     pub(crate) fn newest_first(
         &self,
         wanted: &Wanted<'_>,
         work: &Work<'_>,
         visit: Visit<'_>,
     ) -> Result<Reached, StoreError> {
-        let mask = self.masking();
+        let redaction = self.redaction();
         let visit: Visit<'_> =
-            &mut |head, payload| Self::unmasked_or_not(mask.as_ref(), head, payload, |payload| visit(head, payload));
+            &mut |head, payload| Self::redacted(redaction.as_ref(), head, payload, |payload| visit(head, payload));
         for segment in self.newest_segments() {
             let first = segment.first_id()?;
             if first.is_some_and(|first| first >= wanted.below) {
                 continue;
             }
-            match (Look { segment: &segment, wanted, work, schema: self.schema }).through(visit)? {
+            match (SegmentSearch { segment: &segment, wanted, work, schema: self.schema }).run(visit)? {
                 Reached::End => {}
                 reached => return Ok(reached),
             }
-            // One without an id goes on with the one before.
+            // A segment without ids continues with the older one.
             let Some(first) = first else { continue };
             if first < wanted.from {
                 break;
@@ -53,8 +53,9 @@ impl Wal {
         Ok(Reached::End)
     }
 
-    /// Hands frames of the kind `kind` that speak of `key` to `visit`, of each file the newest of every company.
-    /// It answers whether the frame was one that is meant, otherwise that company's next is shown, and whether to go on.
+    /// Passes frames of kind `kind` with the term `key` to `visit`: of each segment the newest frame of every company.
+    /// `visit` returns whether the frame was accepted (otherwise it gets that company's next one), and whether to
+    /// continue.
     pub(crate) fn one_of_each_company(
         &self,
         key: Term<'_>,
@@ -62,25 +63,25 @@ impl Wal {
         work: &Work<'_>,
         visit: Sample<'_>,
     ) -> Result<(), Damage> {
-        let mask = self.masking();
+        let redaction = self.redaction();
         let Lookup::Range(first, last) = key.lookup(None) else { return Ok(()) };
         let wanted = Wanted { kinds: &[kind], ..Wanted::ANY };
         for segment in self.newest_segments() {
-            let look = Look { segment: &segment, wanted: &wanted, work, schema: self.schema };
+            let search = SegmentSearch { segment: &segment, wanted: &wanted, work, schema: self.schema };
             let mut from = first;
-            // A company at a time: there may be very many, and few may be wanted.
-            while let Some(own) = look.ask(|index| index.keys_between(from, last, 1))?.first().copied() {
+            // One company at a time: there may be very many, and few may be wanted.
+            while let Some(own) = search.query(|index| index.keys_between(from, last, 1))?.first().copied() {
                 let (mut cursor, mut below) = (Cursor::new(own), segment.end());
-                while let Some(place) = look.last_of(&mut cursor, below)? {
+                while let Some(offset) = search.last_of(&mut cursor, below)? {
                     let mut answer = (false, true);
-                    segment.frame(place, &mut |head, payload| {
+                    segment.frame(offset, &mut |head, payload| {
                         work.frame(payload.len() as u64);
-                        answer = Self::unmasked_or_not(mask.as_ref(), head, payload, |payload| visit(head, payload));
+                        answer = Self::redacted(redaction.as_ref(), head, payload, |payload| visit(head, payload));
                     })?;
                     match answer {
                         (_, false) => return Ok(()),
                         (true, true) => break,
-                        (false, true) => below = place,
+                        (false, true) => below = offset,
                     }
                 }
                 from = own + 1;
@@ -89,23 +90,23 @@ impl Wal {
         Ok(())
     }
 
-    /// The segments, the newest first.
+    /// The segments, newest first.
     pub(crate) fn newest_segments(&self) -> Vec<Arc<Segment>> {
         let segments = self.segments.read().unwrap_or_else(std::sync::PoisonError::into_inner);
         segments.values().rev().cloned().collect()
     }
 }
 
-/// A look through one file.
-struct Look<'l> {
+/// A search of one segment.
+struct SegmentSearch<'l> {
     segment: &'l Segment,
     wanted: &'l Wanted<'l>,
     work: &'l Work<'l>,
     schema: &'l Schema,
 }
 
-impl Look<'_> {
-    fn through(&self, visit: Visit<'_>) -> Result<Reached, StoreError> {
+impl SegmentSearch<'_> {
+    fn run(&self, visit: Visit<'_>) -> Result<Reached, StoreError> {
         let mut lists = self.lists()?;
         for list in &lists {
             if !self.may_have_any(list)? {
@@ -114,15 +115,15 @@ impl Look<'_> {
         }
         let mut below = self.upper_end()?;
         loop {
-            let (place, agreed) = match self.next(&mut lists, below)? {
+            let (offset, agreed) = match self.next(&mut lists, below)? {
                 Found::None => return Ok(Reached::End),
-                Found::Agreed(place) => (place, true),
-                Found::Spent(place) => (place, false),
+                Found::Agreed(offset) => (offset, true),
+                Found::Spent(offset) => (offset, false),
             };
-            below = place;
+            below = offset;
             let mut reached = None;
             let mut flow = Ok(ControlFlow::Continue(()));
-            self.segment.frame(place, &mut |head, payload| {
+            self.segment.frame(offset, &mut |head, payload| {
                 self.work.frame(payload.len() as u64);
                 reached = Some(if agreed { head.id } else { head.id.saturating_add(1) });
                 let inside = head.id >= self.wanted.from && head.id < self.wanted.below;
@@ -141,7 +142,7 @@ impl Look<'_> {
         }
     }
 
-    /// The first place behind all that is wanted.
+    /// The first offset behind everything that matches.
     fn upper_end(&self) -> Result<u32, Damage> {
         let (wanted, until) = (self.wanted, self.wanted.until);
         let id = |late: u64| {
@@ -151,19 +152,19 @@ impl Look<'_> {
         if wanted.below == u128::MAX && until.is_none() {
             return Ok(self.segment.end());
         }
-        let mark = self.ask(|index| index.mark_from(id(index.stats().late)))?;
+        let mark = self.query(|index| index.sparse_ceiling(id(index.stats().late)))?;
         Ok(mark.unwrap_or_else(|| self.segment.end()))
     }
 
-    /// The lists of all keys.
+    /// The lists of all terms.
     fn lists(&self) -> Result<Vec<List>, Damage> {
         let keys = if self.wanted.keys.is_empty() { &[Term::All] } else { self.wanted.keys };
         let company = self.wanted.company.map(Owner::company);
-        let unknown = self.wanted.kinds.iter().any(|kind| (self.schema.may_be_unowned)(*kind));
+        let unowned = self.wanted.kinds.iter().any(|kind| (self.schema.may_be_unowned)(*kind));
         keys.iter()
             .map(|key| {
                 let lookup =
-                    if unknown { key.lookup_with_unknown(company.as_ref()) } else { key.lookup(company.as_ref()) };
+                    if unowned { key.lookup_with_unknown(company.as_ref()) } else { key.lookup(company.as_ref()) };
                 self.list(lookup)
             })
             .collect()
@@ -175,36 +176,36 @@ impl Look<'_> {
             Lookup::Two(one, other) => return Ok(List(vec![Cursor::new(one), Cursor::new(other)])),
             Lookup::Range(first, last) => (first, last),
         };
-        let keys = self.ask(|index| index.keys_between(first, last, SIDE_BY_SIDE + 1))?;
+        let keys = self.query(|index| index.keys_between(first, last, SIDE_BY_SIDE + 1))?;
         if keys.len() <= SIDE_BY_SIDE {
             return Ok(List(keys.into_iter().map(Cursor::new).collect()));
         }
-        let mut all = self.ask(|index| index.postings_between(first, last))?;
-        (0..all.len() / IN_A_BLOCK).for_each(|_| self.work.block());
+        let mut all = self.query(|index| index.postings_between(first, last))?;
+        (0..all.len() / POSTINGS_PER_BLOCK).for_each(|_| self.work.block());
         all.sort_unstable_by_key(|posting| posting.offset);
-        Ok(List(vec![Cursor { key: 0, some: all, at_end: true, from: 0 }]))
+        Ok(List(vec![Cursor { key: 0, postings: all, at_end: true, from: 0 }]))
     }
 
-    /// Whether the file may have anything of a list, told from memory.
+    /// Whether the segment may have any posting of a list, from memory.
     fn may_have_any(&self, list: &List) -> Result<bool, Damage> {
-        let may_have = |cursor: &Cursor, index: &Index| !cursor.some.is_empty() || index.may_have(cursor.key);
-        let asked = self.segment.with_index(|index| Ok(list.0.iter().any(|cursor| may_have(cursor, index))))?;
-        self.work.bytes(asked.remade);
-        Ok(asked.answer)
+        let may_have = |cursor: &Cursor, index: &Index| !cursor.postings.is_empty() || index.may_have(cursor.key);
+        let found = self.segment.with_index(|index| Ok(list.0.iter().any(|cursor| may_have(cursor, index))))?;
+        self.work.bytes(found.rebuilt_bytes);
+        Ok(found.answer)
     }
 
-    /// The last place below `below` that all lists have.
+    /// The last offset below `below` that is in all lists.
     fn next(&self, lists: &mut [List], below: u32) -> Result<Found, Damage> {
         let mut below = below;
         'again: loop {
-            let mut place = None;
+            let mut offset = None;
             for list in &mut *lists {
                 let Some(own) = self.last_below(list, below)? else { return Ok(Found::None) };
-                match place {
-                    None => (place, below) = (Some(own), own + 1),
+                match offset {
+                    None => (offset, below) = (Some(own), own + 1),
                     Some(other) if other == own => {}
                     Some(_) => {
-                        // Nothing above it is in this list.
+                        // This list has nothing between.
                         below = own + 1;
                         if self.work.is_spent() {
                             return Ok(Found::Spent(own));
@@ -213,7 +214,7 @@ impl Look<'_> {
                     }
                 }
             }
-            return Ok(place.map_or(Found::None, Found::Agreed));
+            return Ok(offset.map_or(Found::None, Found::Agreed));
         }
     }
 
@@ -225,69 +226,69 @@ impl Look<'_> {
         Ok(last)
     }
 
-    /// The last place below `below` under a key. What lies above is let go of.
+    /// The last offset below `below` under a key. Postings above it are discarded.
     fn last_of(&self, cursor: &mut Cursor, below: u32) -> Result<Option<u32>, Damage> {
         let tags = self.wanted.kinds.iter().fold(0, |tags, kind| tags | index::tag_of((self.schema.class)(*kind)));
         loop {
-            let end = cursor.some.partition_point(|posting| posting.offset < below);
-            cursor.some.truncate(end);
-            while cursor.some.last().is_some_and(|posting| posting.tag & tags == 0) {
-                cursor.some.pop();
+            let end = cursor.postings.partition_point(|posting| posting.offset < below);
+            cursor.postings.truncate(end);
+            while cursor.postings.last().is_some_and(|posting| posting.tag & tags == 0) {
+                cursor.postings.pop();
             }
-            if let Some(last) = cursor.some.last() {
+            if let Some(last) = cursor.postings.last() {
                 return Ok(Some(last.offset));
             }
             if cursor.at_end {
                 return Ok(None);
             }
             let (key, below) = (cursor.key, below.min(cursor.from));
-            cursor.some = self.ask(|index| index.below(key, below))?;
-            cursor.at_end = cursor.some.is_empty();
-            cursor.from = cursor.some.first().map_or(0, |first| first.offset);
+            cursor.postings = self.query(|index| index.below(key, below))?;
+            cursor.at_end = cursor.postings.is_empty();
+            cursor.from = cursor.postings.first().map_or(0, |first| first.offset);
         }
     }
 
-    fn ask<T>(&self, ask: impl Fn(&Index) -> io::Result<T>) -> Result<T, Damage> {
-        self.segment.asked(self.work, ask)
+    fn query<T>(&self, query: impl Fn(&Index) -> io::Result<T>) -> Result<T, Damage> {
+        self.segment.query_index(self.work, query)
     }
 }
 
 impl Segment {
-    /// Asks the index, which counts.
-    pub(crate) fn asked<T>(&self, work: &Work<'_>, ask: impl Fn(&Index) -> io::Result<T>) -> Result<T, Damage> {
+    /// Queries the index, and accounts for it.
+    pub(crate) fn query_index<T>(&self, work: &Work<'_>, query: impl Fn(&Index) -> io::Result<T>) -> Result<T, Damage> {
         work.block();
-        let asked = self.with_index(ask)?;
-        work.bytes(asked.remade);
-        Ok(asked.answer)
+        let found = self.with_index(query)?;
+        work.bytes(found.rebuilt_bytes);
+        Ok(found.answer)
     }
 }
 
-/// What was looked for in all lists.
+/// The result of intersecting all lists.
 enum Found {
-    /// There is none.
+    /// There is no more.
     None,
-    /// They have this place.
+    /// All lists have this offset.
     Agreed(u32),
-    /// The look ended here: above it there is none.
+    /// The work was spent at this offset; nothing above it matches.
     Spent(u32),
 }
 
-/// The lists under which something stands that has one key, with one of several companies: one is enough.
+/// The union of the posting lists of one term for several companies.
 struct List(Vec<Cursor>);
 
-/// A list under one key, as far as it was read.
+/// A posting list, as far as it was read.
 struct Cursor {
     key: u64,
-    /// Some of it, ascending, behind what was let go of.
-    some: Vec<Posting>,
-    /// Whether there is nothing below these.
+    /// A part of it, ascending, without the discarded postings.
+    postings: Vec<Posting>,
+    /// Whether the list has nothing below this part.
     at_end: bool,
-    /// The lowest place of what was read.
+    /// The lowest offset that was read.
     from: u32,
 }
 
 impl Cursor {
     fn new(key: u64) -> Self {
-        Self { key, some: Vec::new(), at_end: false, from: u32::MAX }
+        Self { key, postings: Vec::new(), at_end: false, from: u32::MAX }
     }
 }

@@ -1,11 +1,12 @@
-//! One file of the journal: its [header], then [frames](crate::engine::embedded::frame), which may be [compressed](crate::engine::embedded::wal::packed).
+//! One segment of the WAL: its [header], then [frames](crate::engine::embedded::frame), possibly
+//! [compressed](crate::engine::embedded::wal::packed).
 //!
-//! An offset is one in the file as it is when it is not compressed, and so is [`Segment::end`].
+//! Offsets, [`Segment::end`] included, refer to the uncompressed file.
 //!
-//! What lies beyond [`Segment::end`] has not been synced and is never read. The file that is being written is longer
-//! than its frames: it has room made of zeros, so that a sync need not write the file's length and places, too. On
-//! ext4 that halves what a sync takes (5,521 and 10,743 a second for 1 KiB each). The room goes when the file is full,
-//! and at an ordered stop; a start cuts off what a crash left.
+//! Bytes beyond [`Segment::end`] are not synced and never read. The active segment is longer than its frames: space is
+//! preallocated as zeros, so that a sync need not write the file's length and extents. On ext4 that halves the time of
+//! a sync (5,521 and 10,743 a second for 1 KiB each). The zeros are removed when the segment is full and at an orderly
+//! stop; after a crash, the next start truncates them.
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
@@ -17,72 +18,72 @@ use std::time::{Duration, Instant};
 
 use crate::engine::embedded::durable;
 use crate::engine::embedded::frame::{Binding, NoFrame};
-use crate::engine::embedded::location::{self, Gone};
+use crate::engine::embedded::location::{self, LocationError};
 use crate::engine::embedded::wal::header::{self, Header};
 use crate::engine::embedded::wal::index::{Growing, Index, IndexEntry};
-use crate::engine::embedded::wal::packed::{Shape, Spoilt};
+use crate::engine::embedded::wal::packed::{BlockError, Shape};
 use crate::engine::embedded::wal::unpacked::{Packed, Unpacked};
 use crate::model::error::{Damage, u32_of};
 use crate::model::record::Head;
 use crate::model::segment::{Schema, SegmentStats};
 
-/// How much is read at once when a whole file is walked through.
+/// The read size when a whole segment is scanned.
 const STRIDE: usize = 256 * 1024;
-/// How much is read at once when a frame or two are wanted.
-const GLANCE: usize = 16 * 1024;
+/// The read size when one or two frames are wanted.
+const SHORT_STRIDE: usize = 16 * 1024;
 
-/// How much room is made at once: some of the batches that are written just now, at least and at most.
-const ROOM_BATCHES: usize = 16;
-const ROOM_LEAST: usize = 64 << 10;
-const ROOM_MOST: usize = 1 << 20;
-/// In how many writes it is made: the kernel counts the whole of what one write brought into memory as written, each
-/// time that a part of it is.
-const ROOM_WRITES: usize = 16;
-/// What room is made of.
-static ZEROS: [u8; ROOM_MOST / ROOM_WRITES] = [0; ROOM_MOST / ROOM_WRITES];
+/// How much is preallocated at once: a multiple of the current batch size, within limits.
+const PREALLOCATED_BATCHES: usize = 16;
+const MIN_PREALLOCATED: usize = 64 << 10;
+const MAX_PREALLOCATED: usize = 1 << 20;
+/// In how many writes it is preallocated: the kernel accounts the whole range that one write brought into the page
+/// cache as written whenever a part of it is.
+const PREALLOCATION_WRITES: usize = 16;
+/// The source of preallocated zeros.
+static ZEROS: [u8; MAX_PREALLOCATED / PREALLOCATION_WRITES] = [0; MAX_PREALLOCATED / PREALLOCATION_WRITES];
 
-/// One file of the journal.
+/// One segment of the WAL.
 #[derive(Debug)]
 pub(crate) struct Segment {
     pub(crate) number: u32,
-    /// How its frames are proved.
+    /// How its frames are verified.
     pub(crate) binding: Binding,
-    /// The first byte behind its header.
+    /// The offset behind its header.
     begin: u32,
     created: u64,
     path: PathBuf,
     file: File,
-    /// How it is read if it is compressed.
+    /// Set if it is compressed.
     packed: Option<Packed>,
-    /// Whether it is known not to become shorter by that.
-    pub(crate) stays: AtomicBool,
+    /// Whether compression is known not to make it shorter.
+    pub(crate) incompressible: AtomicBool,
     end: AtomicU32,
-    /// The first byte behind the room that was made; nothing is known of any below [`Segment::end`].
-    room: AtomicU64,
+    /// The end of the preallocated space; 0 if unknown.
+    allocated: AtomicU64,
     /// The first id in it; unset until there is one.
     pub(crate) first_id: OnceLock<u128>,
     pub(crate) index: RwLock<Option<Index>>,
-    /// What there is in it, once it is full and somebody has asked.
+    /// Its statistics, once it is full and they were requested.
     pub(crate) stats: OnceLock<SegmentStats>,
-    /// Whether another file has its name, or none; held while an index is written beside it.
+    /// Whether its file was replaced or dropped. Locked while an index is written beside it.
     pub(crate) retired: Mutex<bool>,
     pub(crate) schema: &'static Schema,
 }
 
-/// Sees a frame: its offset, header and payload. Says whether to go on.
-pub(crate) type See<'s> = &'s mut dyn FnMut(u32, Head, &[u8]) -> bool;
+/// Called with a frame's offset, header and payload. Returns whether to continue.
+pub(crate) type FrameVisitor<'s> = &'s mut dyn FnMut(u32, Head, &[u8]) -> bool;
 
-/// Why a walk through the frames came to its end.
+/// Why a scan of frames ended.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum End {
-    /// The file ends where a frame does.
+    /// The segment ends at a frame boundary.
     Clean,
-    /// From here on there is no frame.
+    /// There is no frame at this offset.
     NoFrame(u32),
 }
 
 impl Segment {
-    /// Makes the file `number` in `dir`, with its header and its name on the disk.
+    /// Creates segment `number` in `dir` and makes its header and name durable.
     pub(crate) fn create(dir: &Path, number: u32, created: u64, schema: &'static Schema) -> io::Result<Self> {
         let path = path_of(dir, number);
         let file = File::options().read(true).write(true).create_new(true).open(&path)?;
@@ -104,9 +105,9 @@ impl Segment {
             path,
             file,
             packed: None,
-            stays: AtomicBool::new(false),
+            incompressible: AtomicBool::new(false),
             end: AtomicU32::new(end),
-            room: AtomicU64::new(0),
+            allocated: AtomicU64::new(0),
             first_id: OnceLock::new(),
             index: RwLock::new(None),
             stats: OnceLock::new(),
@@ -115,7 +116,7 @@ impl Segment {
         }
     }
 
-    /// Opens the file `number` in `dir`; its end is that of the file. What of it is unpacked is kept in `blocks`.
+    /// Opens segment `number` in `dir`, up to the end of the file. Decompressed blocks are cached in `blocks`.
     pub(crate) fn open(
         dir: &Path,
         number: u32,
@@ -125,7 +126,7 @@ impl Segment {
         Self::open_at(path_of(dir, number), number, blocks, schema)
     }
 
-    /// Opens the file `number`, which has another name yet.
+    /// Opens segment `number` under another name.
     pub(crate) fn open_at(
         path: PathBuf,
         number: u32,
@@ -142,41 +143,41 @@ impl Segment {
         }
         let length = file.metadata().map_err(failed)?.len();
         if let Some(shape) = Shape::of(header) {
-            shape.check(&file, length).map_err(|spoilt| spoilt_in(&path, spoilt))?;
+            shape.check(&file, length).map_err(|fault| damage_in(&path, fault))?;
             let packed = Some(Packed::new(shape, length, blocks));
             return Ok(Self { packed, ..Self::of(header, path, file, shape.end(), schema) });
         }
-        let end = u32::try_from(length).map_err(|_| damage("is longer than a journal file can be".to_owned()))?;
+        let end = u32::try_from(length).map_err(|_| damage("is longer than a WAL segment can be".to_owned()))?;
         Ok(Self::of(header, path, file, end, schema))
     }
 
-    /// Whether it is compressed, and so whole, and never written to.
+    /// Whether it is compressed, hence complete and never written to.
     pub(crate) const fn is_packed(&self) -> bool {
         self.packed.is_some()
     }
 
-    /// Its header, as it stands in the file.
+    /// Its header, as in the file.
     pub(crate) fn header(&self) -> Header {
         let packed = self.packed.as_ref().map(|packed| packed.shape.end());
         Header { number: self.number, created: self.created, binding: self.binding, packed }
     }
 
-    /// How many bytes it has on the disk.
+    /// Its size on the disk in bytes.
     pub(crate) fn bytes(&self) -> u64 {
         self.packed.as_ref().map_or_else(|| u64::from(self.end()), |packed| packed.length)
     }
 
-    /// The first byte behind what is synced.
+    /// The end of the synced data.
     pub(crate) fn end(&self) -> u32 {
         self.end.load(Ordering::Acquire)
     }
 
-    /// When it was made, in milliseconds since 1970.
+    /// When it was created, in milliseconds since 1970.
     pub(crate) const fn created(&self) -> u64 {
         self.created
     }
 
-    /// The first byte behind the header: where the first frame stands.
+    /// The offset of the first frame.
     pub(crate) const fn begin(&self) -> u32 {
         self.begin
     }
@@ -189,104 +190,105 @@ impl Segment {
         &self.file
     }
 
-    /// Whether the file still has a name, by its links.
+    /// Checks that the file still has a name, by its link count.
     ///
     /// # Errors
     /// It was deleted.
-    pub(crate) fn has_name(&self) -> Result<(), Gone> {
+    pub(crate) fn has_name(&self) -> Result<(), LocationError> {
         location::has_name(&self.path, &self.file)
     }
 
-    /// Writes `bytes` at the end and syncs them; says how long the sync took. They can be read only after
+    /// Writes `bytes` at the end and syncs them; returns the duration of the sync. They become readable with
     /// [`Segment::publish`].
     pub(crate) fn append(&self, bytes: &[u8]) -> io::Result<Duration> {
         let end = u64::from(self.end());
         self.file.write_all_at(bytes, end)?;
         let behind = end + bytes.len() as u64;
-        if behind > self.room.load(Ordering::Relaxed) {
-            self.make_room(behind, bytes.len() * ROOM_BATCHES)?;
+        if behind > self.allocated.load(Ordering::Relaxed) {
+            self.preallocate(behind, bytes.len() * PREALLOCATED_BATCHES)?;
         }
         let begun = Instant::now();
         self.file.sync_data()?;
         Ok(begun.elapsed())
     }
 
-    /// Makes room from `from` on; the next sync makes it durable. A full disk is no fault: room is only for speed.
-    fn make_room(&self, from: u64, wished: usize) -> io::Result<()> {
-        let zeros = &ZEROS[..wished.clamp(ROOM_LEAST, ROOM_MOST) / ROOM_WRITES];
+    /// Preallocates space from `from` on; the next sync makes it durable. A full disk is not an error: this is only for
+    /// speed.
+    fn preallocate(&self, from: u64, wished: usize) -> io::Result<()> {
+        let zeros = &ZEROS[..wished.clamp(MIN_PREALLOCATED, MAX_PREALLOCATED) / PREALLOCATION_WRITES];
         let mut behind = from;
-        for _ in 0..ROOM_WRITES {
+        for _ in 0..PREALLOCATION_WRITES {
             match self.file.write_all_at(zeros, behind) {
                 Ok(()) => behind += zeros.len() as u64,
                 Err(error) if matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => break,
                 Err(error) => return Err(error),
             }
         }
-        self.room.store(behind, Ordering::Relaxed);
+        self.allocated.store(behind, Ordering::Relaxed);
         Ok(())
     }
 
-    /// Takes away the room that is left: nothing more is written to the file.
+    /// Removes preallocated space: nothing more will be written to the segment.
     pub(crate) fn trim(&self) -> io::Result<()> {
-        if self.room.swap(0, Ordering::Relaxed) == 0 {
+        if self.allocated.swap(0, Ordering::Relaxed) == 0 {
             return Ok(());
         }
         self.file.set_len(u64::from(self.end()))?;
         self.file.sync_all()
     }
 
-    /// Makes synced bytes readable: `entries` are the frames in them.
+    /// Makes synced bytes readable; `entries` are their frames.
     pub(crate) fn publish(&self, bytes: usize, entries: &[IndexEntry]) {
-        self.note(entries);
-        if let Some(first) = entries.iter().find(|note| note.id != 0) {
+        self.index_frames(entries);
+        if let Some(first) = entries.iter().find(|entry| entry.id != 0) {
             self.first_id.get_or_init(|| first.id);
         }
         self.end.fetch_add(u32::try_from(bytes).unwrap_or(0), Ordering::AcqRel);
     }
 
-    /// Makes durable what is in the file, whoever wrote it.
+    /// Syncs the file, whoever wrote to it.
     pub(crate) fn sync(&self) -> io::Result<()> {
         self.file.sync_all()
     }
 
-    /// Cuts the file at `end`, which a recovery found to be the end of what was acknowledged.
-    pub(crate) fn cut(&self, end: u32) -> io::Result<()> {
+    /// Truncates the file at `end`, which recovery found to be the end of the acknowledged data.
+    pub(crate) fn truncate(&self, end: u32) -> io::Result<()> {
         self.file.set_len(u64::from(end))?;
         self.file.sync_all()?;
         self.end.store(end, Ordering::Release);
         Ok(())
     }
 
-    /// The first id in it, if there is any.
+    /// The first id in it, if any.
     pub(crate) fn first_id(&self) -> Result<Option<u128>, Damage> {
         if let Some(id) = self.first_id.get() {
             return Ok(Some(*id));
         }
         let mut found = None;
-        self.look(self.begin, self.end(), &mut |_, head, _| {
+        self.walk_short(self.begin, self.end(), &mut |_, head, _| {
             found = (head.id != 0).then_some(head.id);
             found.is_none()
         })?;
         Ok(found.map(|id| *self.first_id.get_or_init(|| id)))
     }
 
-    /// Hands the frames from `from` to `until` to `visit` (offset, header, payload), in order, as
-    /// long as it answers true.
-    pub(crate) fn walk(&self, from: u32, until: u32, visit: See<'_>) -> Result<End, Damage> {
+    /// Passes the frames between `from` and `until` to `visit` (offset, header, payload), in order, until it returns
+    /// false.
+    pub(crate) fn walk(&self, from: u32, until: u32, visit: FrameVisitor<'_>) -> Result<End, Damage> {
         self.walk_by(STRIDE, from, until, visit)
     }
 
-    /// As [`Segment::walk`], for somebody who does not expect to go far.
-    pub(crate) fn look(&self, from: u32, until: u32, visit: See<'_>) -> Result<End, Damage> {
-        self.walk_by(GLANCE, from, until, visit)
+    /// As [`Segment::walk`], for callers that expect to stop soon.
+    pub(crate) fn walk_short(&self, from: u32, until: u32, visit: FrameVisitor<'_>) -> Result<End, Damage> {
+        self.walk_by(SHORT_STRIDE, from, until, visit)
     }
 
-    fn walk_by(&self, stride: usize, from: u32, until: u32, visit: See<'_>) -> Result<End, Damage> {
+    fn walk_by(&self, stride: usize, from: u32, until: u32, visit: FrameVisitor<'_>) -> Result<End, Damage> {
         let mut buffer = Vec::new();
         let mut at = from;
         while at < until {
-            let at_hand = self.packed.as_ref().map_or(stride, |packed| packed.at_hand(at));
-            let mut want = at_hand.min((until - at) as usize);
+            let available = self.packed.as_ref().map_or(stride, |packed| packed.available(at));
+            let mut want = available.min((until - at) as usize);
             self.read(&mut buffer, at, want)?;
             let mut used = 0;
             loop {
@@ -314,9 +316,9 @@ impl Segment {
         Ok(End::Clean)
     }
 
-    /// The frame at `offset`.
+    /// Passes the frame at `offset` to `visit`.
     pub(crate) fn frame(&self, offset: u32, visit: &mut dyn FnMut(Head, &[u8])) -> Result<(), Damage> {
-        let end = self.look(offset, self.end(), &mut |_, head, payload| {
+        let end = self.walk_short(offset, self.end(), &mut |_, head, payload| {
             visit(head, payload);
             false
         })?;
@@ -326,7 +328,7 @@ impl Segment {
         }
     }
 
-    /// Says that there is no frame where there must be one.
+    /// The error for a missing frame at `at`.
     pub(crate) fn damaged(&self, at: u32) -> Damage {
         let byte = self
             .packed
@@ -335,38 +337,38 @@ impl Segment {
         Damage::new(&self.path, format!("is damaged at byte {byte}"))
     }
 
-    /// Reads `length` bytes from `from` on, which must be there.
+    /// Reads `length` bytes from `from` on, which must exist.
     pub(crate) fn read(&self, buffer: &mut Vec<u8>, from: u32, length: usize) -> Result<(), Damage> {
         if let Some(packed) = &self.packed {
             let read = packed.read(&self.file, buffer, from, length);
-            return read.map_err(|spoilt| spoilt_in(&self.path, spoilt));
+            return read.map_err(|fault| damage_in(&self.path, fault));
         }
         buffer.resize(length, 0);
         let read = self.file.read_exact_at(buffer, u64::from(from));
         read.map_err(|error| Damage::io(&self.path, format!("cannot be read at byte {from}"), &error))
     }
 
-    /// The block of a compressed file with what stands at `offset`, as it is in the file, and what it holds from `offset` on.
+    /// The block of a compressed segment that contains `offset`, as in the file, and its content from `offset` on.
     pub(crate) fn block(&self, offset: u32) -> Result<(Vec<u8>, Vec<u8>), Damage> {
         let shape = Shape::of(self.header()).ok_or_else(|| Damage::new(&self.path, "is not compressed"))?;
-        let spoilt = |spoilt| spoilt_in(&self.path, spoilt);
+        let fault = |fault| damage_in(&self.path, fault);
         let number = shape.block_of(offset);
-        let packed = shape.packed(&self.file, number).map_err(spoilt)?;
+        let packed = shape.packed(&self.file, number).map_err(fault)?;
         let mut bytes = shape.unpack(number, packed.clone()).ok_or_else(|| self.damaged(offset))?;
-        bytes.drain(..(offset - shape.held_by(number).start) as usize);
+        bytes.drain(..(offset - shape.offsets_of(number).start) as usize);
         Ok((packed, bytes))
     }
 }
 
-/// What is wrong with a compressed file, as everywhere it is said.
-fn spoilt_in(path: &Path, Spoilt { byte, error }: Spoilt) -> Damage {
+/// The error for a damaged or unreadable compressed segment.
+fn damage_in(path: &Path, BlockError { byte, error }: BlockError) -> Damage {
     match error {
         Some(error) => Damage::io(path, format!("cannot be read at byte {byte}"), &error),
         None => Damage::new(path, format!("is damaged at byte {byte}")),
     }
 }
 
-/// As many bytes from the beginning of a file as a header may have.
+/// Reads as many bytes from the start of a file as a header may have.
 fn read_start(file: &File) -> io::Result<Vec<u8>> {
     let mut start = vec![0; header::HEADER as usize];
     let mut read = 0;
@@ -382,8 +384,8 @@ fn read_start(file: &File) -> io::Result<Vec<u8>> {
     Ok(start)
 }
 
-/// Whether a cut came while the file `number` was made: it is no longer than its header, and the
-/// header is not whole. A file is used only once its header is on the disk, so nothing was in it.
+/// Whether a crash interrupted the creation of segment `number`: its header is incomplete and nothing follows it. A
+/// segment is used only once its header is durable, so it never contained anything.
 pub(crate) fn is_unfinished(dir: &Path, number: u32) -> bool {
     let path = path_of(dir, number);
     if std::fs::metadata(&path).is_ok_and(|file| file.len() > u64::from(header::HEADER)) {
@@ -392,12 +394,12 @@ pub(crate) fn is_unfinished(dir: &Path, number: u32) -> bool {
     std::fs::read(path).is_ok_and(|bytes| Header::is_unfinished(&bytes))
 }
 
-/// Removes a file for which [`is_unfinished`] holds.
+/// Removes a segment that is [unfinished](is_unfinished).
 pub(crate) fn remove_unfinished(dir: &Path, number: u32) -> io::Result<()> {
     std::fs::remove_file(path_of(dir, number))
 }
 
-/// The path of file `number`.
+/// The path of segment `number`.
 pub(crate) fn path_of(dir: &Path, number: u32) -> PathBuf {
     dir.join(format!("{number:06}.log"))
 }

@@ -1,34 +1,34 @@
-//! What the index of a segment keeps of a frame.
+//! The index entry of a frame.
 
 use crate::model::error::u32_of;
 use crate::model::record::Head;
 use crate::model::segment::{Class, Schema, SegmentStats};
 use crate::model::term::Terms;
 
-/// How far apart marks are: a look-up by id reads about this many bytes.
-pub(crate) const MARK_EVERY: u32 = 8 * 1024;
+/// The distance of entries in the sparse index: a look-up by id reads about this many bytes.
+pub(crate) const SPARSE_EVERY: u32 = 8 * 1024;
 
-/// A frame, as the index takes note of it.
+/// What the index records of a frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct IndexEntry {
-    /// Where it begins.
+    /// The offset of the frame.
     pub(crate) offset: u32,
-    /// Its whole length.
+    /// Its total length.
     pub(crate) length: u32,
     /// The class of its record.
     pub(crate) class: Class,
-    /// The id in it; 0 if it has none.
+    /// The id of the record; 0 if it has none.
     pub(crate) id: u128,
-    /// What it speaks of.
-    pub(crate) marks: Terms,
+    /// Its terms.
+    pub(crate) terms: Terms,
 }
 
-/// A frame that a list names.
+/// A frame in a posting list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Posting {
-    /// Where it begins.
+    /// The offset of the frame.
     pub(crate) offset: u32,
-    /// What kind of record it has: one bit of four.
+    /// The kind of its record: one bit of four.
     pub(crate) tag: u8,
 }
 
@@ -42,12 +42,12 @@ impl Posting {
     }
 
     pub(crate) fn unpacked(packed: u64) -> Self {
-        // A list's offsets add up to what they were made of, unless the bytes are damaged, and those have a checksum.
+        // The offsets of a list sum up to valid ones unless its bytes are damaged, which their checksum detects.
         Self { offset: u32::try_from(packed >> 2).unwrap_or(u32::MAX), tag: 1 << (packed & 3) }
     }
 }
 
-/// The bit of a kind of record that lists have.
+/// The bit for a class of records in posting lists.
 pub(crate) const fn tag_of(class: Class) -> u8 {
     match class {
         Class::Event => 1,
@@ -57,25 +57,25 @@ pub(crate) const fn tag_of(class: Class) -> u8 {
     }
 }
 
-/// A frame as the index takes note of it.
+/// The index entry of a frame.
 pub(crate) fn entry_of(schema: &Schema, offset: u32, length: usize, head: Head, payload: &[u8]) -> IndexEntry {
-    let (class, marks) = ((schema.class)(head.kind), (schema.terms)(head, payload));
-    IndexEntry { offset, length: u32_of(length), class, id: head.id, marks }
+    let (class, terms) = ((schema.class)(head.kind), (schema.terms)(head, payload));
+    IndexEntry { offset, length: u32_of(length), class, id: head.id, terms }
 }
 
 impl SegmentStats {
-    pub(crate) fn note(&mut self, note: &IndexEntry) {
-        self.end = note.offset + note.length;
-        match note.class {
+    pub(crate) fn add(&mut self, entry: &IndexEntry) {
+        self.end = entry.offset + entry.length;
+        match entry.class {
             Class::LogEntry => {
-                self.logged += note.length;
-                self.last_logged = note.id;
+                self.logged += entry.length;
+                self.last_logged = entry.id;
             }
-            Class::Event | Class::WithEvent => self.last_event = note.id,
-            Class::Message => self.last_message = note.id,
+            Class::Event | Class::WithEvent => self.last_event = entry.id,
+            Class::Message => self.last_message = entry.id,
             Class::Other => {}
         }
-        let made = u64::try_from(note.id >> 80).unwrap_or(u64::MAX);
-        self.late = self.late.max(note.marks.at.map_or(0, |at| made.saturating_sub(at)));
+        let made = u64::try_from(entry.id >> 80).unwrap_or(u64::MAX);
+        self.late = self.late.max(entry.terms.at.map_or(0, |at| made.saturating_sub(at)));
     }
 }

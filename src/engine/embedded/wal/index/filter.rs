@@ -1,36 +1,36 @@
-//! Which keys an index does not have, told from memory: a Bloom filter of eight bits a key (Bloom 1970), which is wrong
-//! for about one in thirty of those that are not there and for none of those that are.
+//! Bloom filters for the keys of an index: eight bits a key (Bloom 1970), about one false positive in thirty, no false
+//! negatives.
 //!
-//! All filters together have at most [`MOST`] bytes of memory. Where that is used up an index does without, and a question
-//! costs a block of it instead.
+//! All filters together use at most [`MOST`] bytes of memory. Beyond that an index has no filter, and a query reads a
+//! block of it instead.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Bits for each key.
 const BITS: usize = 8;
-/// How many of them each key sets.
+/// How many bits each key sets.
 const SET: u32 = 4;
-/// How many bytes all filters in memory have together: of about 20 GB of journal.
+/// The size of all filters in memory in bytes: enough for about 20 GB of WAL.
 const MOST: usize = 32 << 20;
 static USED: AtomicUsize = AtomicUsize::new(0);
 
-/// The filter of an index that has `keys`.
+/// Builds the filter of an index that has `keys`.
 pub(crate) fn of(keys: impl ExactSizeIterator<Item = u64>) -> Vec<u8> {
     let mut bits = vec![0; (keys.len() * BITS).div_ceil(8)];
     for key in keys {
-        places(key, bits.len()).for_each(|(byte, bit)| bits[byte] |= bit);
+        bits_of(key, bits.len()).for_each(|(byte, bit)| bits[byte] |= bit);
     }
     bits
 }
 
-/// The bits of a key. Keys are hashes, so two of its parts are as good as two hashes (Kirsch and Mitzenmacher 2006).
-fn places(key: u64, bytes: usize) -> impl Iterator<Item = (usize, u8)> {
+/// The bits of a key. Keys are hashes, so two parts of one serve as two hashes (Kirsch and Mitzenmacher 2006).
+fn bits_of(key: u64, bytes: usize) -> impl Iterator<Item = (usize, u8)> {
     let mixed = key.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let (first, step) = (mixed >> 32, (mixed & 0xffff_ffff) | 1);
     let all = (bytes as u64 * 8).max(1);
     (0..u64::from(SET)).map(move |nth| {
-        let place = first.wrapping_add(nth * step) % all;
-        (usize::try_from(place / 8).unwrap_or(0), 1 << (place % 8))
+        let position = first.wrapping_add(nth * step) % all;
+        (usize::try_from(position / 8).unwrap_or(0), 1 << (position % 8))
     })
 }
 
@@ -39,17 +39,17 @@ fn places(key: u64, bytes: usize) -> impl Iterator<Item = (usize, u8)> {
 pub(crate) struct Filter(Vec<u8>);
 
 impl Filter {
-    /// Takes one into memory, unless there are too many.
+    /// Loads a filter, unless all filters together would be too large.
     pub(crate) fn hold(bits: Vec<u8>) -> Option<Self> {
         let filter = Self(bits);
         let before = USED.fetch_add(filter.0.len(), Ordering::Relaxed);
-        // It is counted off again where it is let go of.
+        // Dropping it subtracts its size again.
         (before + filter.0.len() <= MOST).then_some(filter)
     }
 
     /// Whether the index may have the key.
     pub(crate) fn may_have(&self, key: u64) -> bool {
-        places(key, self.0.len()).all(|(byte, bit)| self.0.get(byte).is_some_and(|byte| byte & bit != 0))
+        bits_of(key, self.0.len()).all(|(byte, bit)| self.0.get(byte).is_some_and(|byte| byte & bit != 0))
     }
 }
 
@@ -65,7 +65,7 @@ mod tests {
     use crate::model::term::{Owner, Term};
 
     #[test]
-    fn what_is_there_is_never_denied_and_what_is_not_seldom_claimed() {
+    fn there_are_no_false_negatives_and_few_false_positives() {
         let whose = Owner::company("acme");
         let key = |n: u32| whose.keys([Term::Call(&format!("call-{n}"))])[0];
         let filter = Filter::hold(of((0..10_000).map(key).collect::<Vec<_>>().into_iter())).unwrap();

@@ -1,23 +1,24 @@
-//! The index of the file that is being written, in memory.
+//! The index of the active segment, in memory.
 //!
-//! An event is noted under two dozen keys while others wait for its commit, so a list is found by hashing its key. What is
-//! asked of keys in their order is of one value and all companies: those lie in one of many parts, so a few hundred keys are
-//! looked at for it. The order of all is made once, when the file is full.
+//! An event is inserted under two dozen keys while others wait for its commit, so lists are in hash maps. Ordered
+//! queries ask for one term of all companies. Its keys are in the same one of many parts, so that a few hundred keys
+//! are scanned. All keys are sorted only once, when the segment is full.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 
-use crate::engine::embedded::wal::index::entry::{IndexEntry, MARK_EVERY, Posting};
+use crate::engine::embedded::wal::index::entry::{IndexEntry, Posting, SPARSE_EVERY};
 use crate::model::segment::SegmentStats;
 use crate::model::term::BITS;
 
-/// How many postings are handed out at once.
+/// How many postings are returned at once.
 const CHUNK: usize = 256;
-/// How many of a key's upper bits tell its part. A part that grows moves all its lists at once: the more parts, the shorter
-/// a commit waits for that.
+/// How many upper bits of a key select its part. A growing part moves all its lists at once: the more parts there are,
+/// the shorter a commit waits for that.
 const PART_BITS: u32 = 8;
 
-/// Hashes keys, which are hashes that a stranger can foresee: by a folded multiplication with what he cannot.
+/// Hashes keys by folded multiplication with a random seed. Keys are hashes themselves, but an attacker can predict
+/// them.
 #[derive(Debug, Clone)]
 struct Seed([u64; 2]);
 
@@ -57,7 +58,7 @@ impl Hasher for Folded {
     }
 }
 
-/// The lists whose keys have the same upper bits.
+/// The lists of keys with the same upper bits.
 type Lists = HashMap<u64, List, Seed>;
 
 /// The postings under one key, ascending. Most keys have one.
@@ -76,42 +77,42 @@ impl List {
     }
 }
 
-/// The index of the file that is being written.
+/// The index of the active segment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Growing {
     pub(crate) stats: SegmentStats,
-    /// Ids and where their frames begin, ascending, one about every [`MARK_EVERY`] bytes.
-    pub(crate) marks: Vec<(u128, u32)>,
-    /// By the upper bits of their keys.
+    /// The sparse index: ids and the offsets of their frames, ascending, one about every [`SPARSE_EVERY`] bytes.
+    pub(crate) sparse: Vec<(u128, u32)>,
+    /// By the upper bits of the keys.
     parts: Vec<Lists>,
 }
 
 impl Default for Growing {
     fn default() -> Self {
-        let (stats, marks, seed) = (SegmentStats::default(), Vec::new(), Seed::default());
-        Self { stats, marks, parts: vec![Lists::with_hasher(seed); 1 << PART_BITS] }
+        let (stats, sparse, seed) = (SegmentStats::default(), Vec::new(), Seed::default());
+        Self { stats, sparse, parts: vec![Lists::with_hasher(seed); 1 << PART_BITS] }
     }
 }
 
-/// The part in which a key is.
+/// The part of a key.
 fn part_of(key: u64) -> usize {
     let part = key >> (BITS - PART_BITS);
     part.min((1 << PART_BITS) - 1) as usize
 }
 
 impl Growing {
-    /// Takes note of a frame behind all before.
-    pub(crate) fn note(&mut self, note: &IndexEntry) {
-        let due = self.marks.last().is_none_or(|(_, last)| note.offset - last >= MARK_EVERY);
-        if note.id != 0 && due {
-            self.marks.push((note.id, note.offset));
+    /// Inserts a frame that follows all others.
+    pub(crate) fn insert(&mut self, entry: &IndexEntry) {
+        let due = self.sparse.last().is_none_or(|(_, last)| entry.offset - last >= SPARSE_EVERY);
+        if entry.id != 0 && due {
+            self.sparse.push((entry.id, entry.offset));
         }
-        let posting = Posting::of(note.offset, note.class);
-        for key in &note.marks.keys {
+        let posting = Posting::of(entry.offset, entry.class);
+        for key in &entry.terms.keys {
             self.parts[part_of(*key)]
                 .entry(*key)
                 .and_modify(|list| match list {
-                    // What is named twice in one frame is one thing.
+                    // A key may occur twice in one frame.
                     List::One(last) if *last == posting => {}
                     List::One(first) => *list = List::Many(vec![*first, posting]),
                     List::Many(postings) if postings.last() == Some(&posting) => {}
@@ -119,7 +120,7 @@ impl Growing {
                 })
                 .or_insert(List::One(posting));
         }
-        self.stats.note(note);
+        self.stats.add(entry);
     }
 
     fn list(&self, key: u64) -> Option<&List> {
@@ -131,19 +132,19 @@ impl Growing {
         self.list(key).is_some()
     }
 
-    /// The keys that have postings, in no order.
+    /// The keys that have postings, unordered.
     pub(crate) fn keys(&self) -> impl ExactSizeIterator<Item = u64> {
         self.parts.iter().flat_map(Lists::keys).copied().collect::<Vec<_>>().into_iter()
     }
 
-    /// Some of the postings under `key` that lie below `below`: the last ones, ascending; none if there are none.
+    /// Some of the postings under `key` with offsets below `below`: the last ones, ascending; empty if there are none.
     pub(crate) fn below(&self, key: u64, below: u32) -> Vec<Posting> {
         let postings = self.list(key).map_or(&[][..], List::as_slice);
         let end = postings.partition_point(|posting| posting.offset < below);
         postings[end.saturating_sub(CHUNK)..end].to_vec()
     }
 
-    /// Up to `most` keys from `first` to `last` that have postings, ascending.
+    /// Up to `most` keys between `first` and `last` that have postings, ascending.
     pub(crate) fn keys_between(&self, first: u64, last: u64, most: usize) -> Vec<u64> {
         let mut found = Vec::new();
         for part in &self.parts[part_of(first)..=part_of(last)] {
@@ -158,7 +159,7 @@ impl Growing {
         found
     }
 
-    /// The postings under all keys from `first` to `last`, in no order.
+    /// The postings under all keys between `first` and `last`, unordered.
     pub(crate) fn postings_between(&self, first: u64, last: u64) -> Vec<Posting> {
         let parts = self.parts[part_of(first)..=part_of(last)].iter().flatten();
         let inside = parts.filter(|(key, _)| (first..=last).contains(*key));
@@ -174,15 +175,15 @@ impl Growing {
         })
     }
 
-    /// The last mark with an id up to `id`.
-    pub(crate) fn mark_up_to(&self, id: u128) -> Option<u32> {
-        let behind = self.marks.partition_point(|(mark, _)| *mark <= id);
-        behind.checked_sub(1).map(|at| self.marks[at].1)
+    /// The last entry of the sparse index with an id up to `id`.
+    pub(crate) fn sparse_floor(&self, id: u128) -> Option<u32> {
+        let behind = self.sparse.partition_point(|(mark, _)| *mark <= id);
+        behind.checked_sub(1).map(|at| self.sparse[at].1)
     }
 
-    /// The first mark with an id from `id` on.
-    pub(crate) fn mark_from(&self, id: u128) -> Option<u32> {
-        let at = self.marks.partition_point(|(mark, _)| *mark < id);
-        self.marks.get(at).map(|(_, offset)| *offset)
+    /// The first entry of the sparse index with an id from `id` on.
+    pub(crate) fn sparse_ceiling(&self, id: u128) -> Option<u32> {
+        let at = self.sparse.partition_point(|(mark, _)| *mark < id);
+        self.sparse.get(at).map(|(_, offset)| *offset)
     }
 }

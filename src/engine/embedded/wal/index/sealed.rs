@@ -1,24 +1,25 @@
-//! The index of a full file, beside it on the disk.
+//! The index file of a full segment.
 //!
-//! Only its head is in memory, with the first key of every block, about a two-hundredth of it, and the [filter] that
-//! tells which keys are not there. A question reads one block of about 2 KiB for each list that it goes through, and one
-//! more for every few hundred postings.
+//! Only its head is in memory, with the first key of every block (about a two-hundredth of the file), and a [filter]
+//! for absent keys. A query reads one block of about 2 KiB for each posting list, and one more for every few hundred
+//! postings.
 //!
 //! ```text
-//! head    "HSwI" | version u32 | marks u32 | blocks of marks u32 | blocks of lists u32 | bytes of the filter u32
+//! head    "HSwI" | version u32 | sparse entries u32 | sparse blocks u32 | list blocks u32 | bytes of the filter u32
 //!         | stats: end u32, logged u32, last logged u128, last event u128, last message u128, late u64
-//!         | first mark of each block: id u128, offset u32
-//!         | each block of lists: first key u64, its first offset u32, length u32
+//!         | first entry of each sparse block: id u128, offset u32
+//!         | each list block: first key u64, its first offset u32, length u32
 //!         | CRC-32 of the head
-//! marks   blocks of 100: id u128, offset u32; CRC-32 of the block
+//! sparse  blocks of 100: id u128, offset u32; CRC-32 of the block
 //! lists   blocks: entries; CRC-32 of the block
 //! filter  its bits; CRC-32 of them
-//! entry   key, less that of the entry before, times two, plus one if there are several postings: varint
-//!         | how many, if several: varint | postings, each less the one before: (offset, tag in the lower two bits): varint
+//! entry   difference to the previous key, times two, plus one if there are several postings: varint
+//!         | number of postings, if several: varint
+//!         | postings, as differences: (offset, tag in the lower two bits): varint
 //! ```
-//! A list that is longer than a block goes on in the next, as an entry of its own. `end` says to which file it belongs:
-//! that file's length. Retention may have written the file again since; an index with another end is not read. Versions
-//! 1 to 3 had no companies in their keys, and are made again.
+//! A list that does not fit into a block continues in the next as an entry of its own. `end` is the length of the
+//! segment that the index belongs to: retention may have rewritten the segment since, and an index with another end is
+//! ignored. Versions 1 to 3 had no companies in their keys, and are rebuilt.
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
@@ -31,54 +32,55 @@ use crate::model::segment::SegmentStats;
 
 const MAGIC: [u8; 4] = *b"HSwI";
 const VERSION: u32 = 4;
-/// The head ahead of its lists.
+/// The fixed part of the head.
 const FIXED: usize = 24 + 64;
 const FENCE: usize = 16;
-const MARK: usize = 20;
-/// How many marks a block has.
-const MARKS: usize = 100;
-/// At how many bytes a block of lists ends.
+const SPARSE_ENTRY: usize = 20;
+/// The number of entries in a block of the sparse index.
+const SPARSE_BLOCK: usize = 100;
+/// The size in bytes at which a block of lists ends.
 const BLOCK: usize = 2048;
-/// Bytes of a checksum.
+/// The size of a checksum in bytes.
 const CRC: usize = 4;
 
-/// Where a block of lists is, and what it begins with.
+/// The position of a block of lists, and the first key in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Fence {
     key: u64,
     offset: u32,
     length: u32,
-    /// Where it stands in the file.
+    /// The position in the file.
     at: u64,
 }
 
-/// The index of a full file.
+/// The index of a full segment.
 #[derive(Debug)]
 pub(crate) struct Sealed {
     stats: SegmentStats,
-    /// How many marks there are.
-    marks: usize,
-    /// The first mark of each block.
-    first_marks: Vec<(u128, u32)>,
+    /// The number of entries in the sparse index.
+    sparse: usize,
+    /// The first entry of each block of the sparse index.
+    first_sparse: Vec<(u128, u32)>,
     fences: Vec<Fence>,
-    /// Where the blocks of marks begin.
-    marks_at: u64,
-    /// Which keys are not there; `None` where too much memory is used for such.
+    /// The position of the sparse index.
+    sparse_at: u64,
+    /// A filter for absent keys; `None` if all filters together would be too large.
     filter: Option<Filter>,
     file: File,
 }
 
-/// As an index stands in a file.
+/// The content of an index file.
 pub(crate) fn to_bytes(index: &Growing) -> Vec<u8> {
     let (fences, lists) = blocks_of(index);
     let filter = filter::of(index.keys());
     let count = |length: usize| u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes();
-    let marks: Vec<_> = index.marks.chunks(MARKS).collect();
-    let mut out = Vec::with_capacity(FIXED + marks.len() * (MARK + MARKS * MARK + CRC) + lists.len());
+    let sparse: Vec<_> = index.sparse.chunks(SPARSE_BLOCK).collect();
+    let mut out =
+        Vec::with_capacity(FIXED + sparse.len() * (SPARSE_ENTRY + SPARSE_BLOCK * SPARSE_ENTRY + CRC) + lists.len());
     out.extend_from_slice(&MAGIC);
     out.extend_from_slice(&VERSION.to_le_bytes());
-    out.extend_from_slice(&count(index.marks.len()));
-    out.extend_from_slice(&count(marks.len()));
+    out.extend_from_slice(&count(index.sparse.len()));
+    out.extend_from_slice(&count(sparse.len()));
     out.extend_from_slice(&count(fences.len()));
     out.extend_from_slice(&count(filter.len()));
     let SegmentStats { end, logged, last_logged, last_event, last_message, late } = index.stats;
@@ -88,11 +90,11 @@ pub(crate) fn to_bytes(index: &Growing) -> Vec<u8> {
         out.extend_from_slice(&id.to_le_bytes());
     }
     out.extend_from_slice(&late.to_le_bytes());
-    let put_mark = |out: &mut Vec<u8>, (id, offset): &(u128, u32)| {
+    let put_sparse = |out: &mut Vec<u8>, (id, offset): &(u128, u32)| {
         out.extend_from_slice(&id.to_le_bytes());
         out.extend_from_slice(&offset.to_le_bytes());
     };
-    marks.iter().for_each(|block| put_mark(&mut out, &block[0]));
+    sparse.iter().for_each(|block| put_sparse(&mut out, &block[0]));
     for fence in &fences {
         out.extend_from_slice(&fence.key.to_le_bytes());
         out.extend_from_slice(&fence.offset.to_le_bytes());
@@ -100,9 +102,9 @@ pub(crate) fn to_bytes(index: &Growing) -> Vec<u8> {
     }
     let crc = crc32fast::hash(&out);
     out.extend_from_slice(&crc.to_le_bytes());
-    for block in marks {
+    for block in sparse {
         let begin = out.len();
-        block.iter().for_each(|mark| put_mark(&mut out, mark));
+        block.iter().for_each(|entry| put_sparse(&mut out, entry));
         let crc = crc32fast::hash(&out[begin..]);
         out.extend_from_slice(&crc.to_le_bytes());
     }
@@ -112,7 +114,7 @@ pub(crate) fn to_bytes(index: &Growing) -> Vec<u8> {
     out
 }
 
-/// The blocks of lists, one behind the other, and where each is.
+/// The blocks of lists, concatenated, and their positions.
 fn blocks_of(index: &Growing) -> (Vec<Fence>, Vec<u8>) {
     let (mut fences, mut out): (Vec<Fence>, Vec<u8>) = (Vec::new(), Vec::new());
     let mut begin = 0;
@@ -134,7 +136,7 @@ fn blocks_of(index: &Growing) -> (Vec<Fence>, Vec<u8>) {
                 fences.push(Fence { key, offset: first.offset, length: 0, at: 0 });
                 last_key = 0;
             }
-            // Each takes five bytes at most.
+            // A posting takes five bytes at most.
             let fit = (BLOCK.saturating_sub(out.len() - begin) / 5).max(1).min(postings.len());
             let (now, later) = postings.split_at(fit);
             put_entry(&mut out, key - last_key, now);
@@ -156,13 +158,13 @@ fn put_entry(out: &mut Vec<u8>, key: u64, postings: &[Posting]) {
     let mut last = 0;
     for posting in postings {
         let packed = posting.packed();
-        // Ascending offsets: the tag is told anew each time.
+        // Only offsets are stored as differences, tags are not.
         put(out, (((packed >> 2) - last) << 2) | (packed & 3));
         last = packed >> 2;
     }
 }
 
-/// Seven bits a byte, the lowest first; the eighth says that there is more.
+/// A varint: seven bits a byte, lowest first; the eighth bit means that more follow.
 fn put(out: &mut Vec<u8>, mut number: u64) {
     while number >= 0x80 {
         out.push(number as u8 | 0x80);
@@ -183,13 +185,13 @@ fn take(bytes: &mut &[u8]) -> Option<u64> {
     None
 }
 
-/// Whether these bytes are the index of a version that is made again instead of being read.
-pub(crate) fn is_of_before(bytes: &[u8]) -> bool {
+/// Whether these bytes are an index of an older version, which is rebuilt instead of read.
+pub(crate) fn is_outdated(bytes: &[u8]) -> bool {
     let version = bytes.get(4..8).and_then(|version| version.try_into().ok()).map(u32::from_le_bytes);
     bytes.starts_with(&MAGIC) && version.is_some_and(|version| version < VERSION)
 }
 
-/// The end of the file to which the index in these bytes belongs, by itself; `None` if it is of another version, or none.
+/// The end of the segment that the index in these bytes belongs to; `None` if it is no index of the current version.
 pub(crate) fn end_in(bytes: &[u8]) -> Option<u32> {
     let number = |at: usize| bytes.get(at..at + 4)?.try_into().ok().map(u32::from_le_bytes);
     if bytes.starts_with(&MAGIC) && number(4)? == VERSION { number(24) } else { None }
@@ -209,10 +211,10 @@ impl Sealed {
         if fixed[..4] != MAGIC || number(4)? != VERSION {
             return None;
         }
-        let (marks, mark_blocks, blocks) = (number(8)? as usize, number(12)? as usize, number(16)? as usize);
+        let (sparse, sparse_blocks, blocks) = (number(8)? as usize, number(12)? as usize, number(16)? as usize);
         let filter_bytes = number(20)? as usize;
-        let length = FIXED + mark_blocks * MARK + blocks * FENCE;
-        if mark_blocks != marks.div_ceil(MARKS) || length as u64 > file.metadata().ok()?.len() {
+        let length = FIXED + sparse_blocks * SPARSE_ENTRY + blocks * FENCE;
+        if sparse_blocks != sparse.div_ceil(SPARSE_BLOCK) || length as u64 > file.metadata().ok()?.len() {
             return None;
         }
         let mut head = vec![0; length + CRC];
@@ -224,9 +226,9 @@ impl Sealed {
         let late = fixed.get(FIXED - 8..)?.try_into().ok().map(u64::from_le_bytes)?;
         let (last_logged, last_event, last_message) = (id(32)?, id(48)?, id(64)?);
         let stats = SegmentStats { end: number(24)?, logged: number(28)?, last_logged, last_event, last_message, late };
-        let (mark_part, fence_part) = body[FIXED..].split_at(mark_blocks * MARK);
-        let marks_at = head.len() as u64;
-        let mut at = marks_at + (marks * MARK + mark_blocks * CRC) as u64;
+        let (sparse_part, fence_part) = body[FIXED..].split_at(sparse_blocks * SPARSE_ENTRY);
+        let sparse_at = head.len() as u64;
+        let mut at = sparse_at + (sparse * SPARSE_ENTRY + sparse_blocks * CRC) as u64;
         let fence = |part: &[u8]| {
             let key = u64::from_le_bytes(part[..8].try_into().ok()?);
             let offset = u32::from_le_bytes(part[8..12].try_into().ok()?);
@@ -235,24 +237,24 @@ impl Sealed {
             Some(Fence { key, offset, length, at: at - u64::from(length) })
         };
         let fences = fence_part.chunks_exact(FENCE).map(fence).collect::<Option<Vec<_>>>()?;
-        let first_marks = mark_part.chunks_exact(MARK).map(mark).collect::<Option<_>>()?;
+        let first_sparse = sparse_part.chunks_exact(SPARSE_ENTRY).map(sparse_entry).collect::<Option<_>>()?;
         if file.metadata().ok()?.len() != at + (filter_bytes + CRC) as u64 {
             return None;
         }
         let bits = read(&file, at, filter_bytes + CRC).ok()?;
-        Some(Self { stats, marks, first_marks, fences, marks_at, filter: Filter::hold(bits), file })
+        Some(Self { stats, sparse, first_sparse, fences, sparse_at, filter: Filter::hold(bits), file })
     }
 
     pub(crate) const fn stats(&self) -> SegmentStats {
         self.stats
     }
 
-    /// As of [`Growing::may_have`], from memory.
+    /// As [`Growing::may_have`], from memory.
     pub(crate) fn may_have(&self, key: u64) -> bool {
         self.filter.as_ref().is_none_or(|filter| filter.may_have(key))
     }
 
-    /// As of [`Growing::below`]: from one block.
+    /// As [`Growing::below`]: from one block.
     pub(crate) fn below(&self, key: u64, below: u32) -> io::Result<Vec<Posting>> {
         let behind = self.fences.partition_point(|fence| (fence.key, fence.offset) < (key, below));
         let Some(at) = behind.checked_sub(1) else { return Ok(Vec::new()) };
@@ -266,12 +268,12 @@ impl Sealed {
         Ok(found)
     }
 
-    /// As of [`Growing::keys_between`].
+    /// As [`Growing::keys_between`].
     pub(crate) fn keys_between(&self, first: u64, last: u64, most: usize) -> io::Result<Vec<u64>> {
         let mut found: Vec<u64> = Vec::new();
         let mut from = first;
         while found.len() < most {
-            // Behind a long list the search begins anew.
+            // Seeks again, to skip the rest of a long list.
             let at = self.fences.partition_point(|fence| fence.key < from).saturating_sub(1);
             let before = found.len();
             for block in at..self.fences.len().min(at + 2) {
@@ -293,7 +295,7 @@ impl Sealed {
         Ok(found)
     }
 
-    /// As of [`Growing::postings_between`].
+    /// As [`Growing::postings_between`].
     pub(crate) fn postings_between(&self, first: u64, last: u64) -> io::Result<Vec<Posting>> {
         let at = self.fences.partition_point(|fence| fence.key < first).saturating_sub(1);
         let mut found = Vec::new();
@@ -306,7 +308,7 @@ impl Sealed {
         Ok(found)
     }
 
-    /// Hands the keys of a block with each of their postings to `visit`, as long as it answers true.
+    /// Passes each posting of a block to `visit` with its key, until it returns false.
     fn block(&self, at: usize, visit: &mut dyn FnMut(u64, Posting) -> bool) -> io::Result<()> {
         let fence = self.fences[at];
         let bytes = read(&self.file, fence.at, fence.length as usize)?;
@@ -328,32 +330,32 @@ impl Sealed {
         Ok(())
     }
 
-    fn marks(&self, block: usize) -> io::Result<Vec<(u128, u32)>> {
-        let at = self.marks_at + (block * (MARKS * MARK + CRC)) as u64;
-        let count = MARKS.min(self.marks - block * MARKS);
-        let bytes = read(&self.file, at, count * MARK + CRC)?;
-        bytes.chunks_exact(MARK).map(mark).collect::<Option<_>>().ok_or_else(damaged)
+    fn sparse_block(&self, block: usize) -> io::Result<Vec<(u128, u32)>> {
+        let at = self.sparse_at + (block * (SPARSE_BLOCK * SPARSE_ENTRY + CRC)) as u64;
+        let count = SPARSE_BLOCK.min(self.sparse - block * SPARSE_BLOCK);
+        let bytes = read(&self.file, at, count * SPARSE_ENTRY + CRC)?;
+        bytes.chunks_exact(SPARSE_ENTRY).map(sparse_entry).collect::<Option<_>>().ok_or_else(damaged)
     }
 
-    /// As of [`Growing::mark_up_to`].
-    pub(crate) fn mark_up_to(&self, id: u128) -> io::Result<Option<u32>> {
-        let behind = self.first_marks.partition_point(|(mark, _)| *mark <= id);
+    /// As [`Growing::sparse_floor`].
+    pub(crate) fn sparse_floor(&self, id: u128) -> io::Result<Option<u32>> {
+        let behind = self.first_sparse.partition_point(|(entry, _)| *entry <= id);
         let Some(block) = behind.checked_sub(1) else { return Ok(None) };
-        let marks = self.marks(block)?;
-        Ok(marks.iter().rfind(|(mark, _)| *mark <= id).map(|(_, offset)| *offset))
+        let sparse = self.sparse_block(block)?;
+        Ok(sparse.iter().rfind(|(entry, _)| *entry <= id).map(|(_, offset)| *offset))
     }
 
-    /// As of [`Growing::mark_from`].
-    pub(crate) fn mark_from(&self, id: u128) -> io::Result<Option<u32>> {
-        let behind = self.first_marks.partition_point(|(mark, _)| *mark < id);
-        let next = self.first_marks.get(behind).map(|(_, offset)| *offset);
+    /// As [`Growing::sparse_ceiling`].
+    pub(crate) fn sparse_ceiling(&self, id: u128) -> io::Result<Option<u32>> {
+        let behind = self.first_sparse.partition_point(|(entry, _)| *entry < id);
+        let next = self.first_sparse.get(behind).map(|(_, offset)| *offset);
         let Some(block) = behind.checked_sub(1) else { return Ok(next) };
-        let marks = self.marks(block)?;
-        Ok(marks.iter().find(|(mark, _)| *mark >= id).map(|(_, offset)| *offset).or(next))
+        let sparse = self.sparse_block(block)?;
+        Ok(sparse.iter().find(|(entry, _)| *entry >= id).map(|(_, offset)| *offset).or(next))
     }
 }
 
-/// A block without its checksum, which fits.
+/// Reads a block and verifies its checksum.
 fn read(file: &File, at: u64, length: usize) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; length];
     file.read_exact_at(&mut bytes, at)?;
@@ -361,6 +363,6 @@ fn read(file: &File, at: u64, length: usize) -> io::Result<Vec<u8>> {
     if crc32fast::hash(&bytes).to_le_bytes()[..] != crc[..] { Err(damaged()) } else { Ok(bytes) }
 }
 
-fn mark(part: &[u8]) -> Option<(u128, u32)> {
+fn sparse_entry(part: &[u8]) -> Option<(u128, u32)> {
     Some((u128::from_le_bytes(part[..16].try_into().ok()?), u32::from_le_bytes(part[16..].try_into().ok()?)))
 }

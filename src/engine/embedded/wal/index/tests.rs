@@ -1,11 +1,11 @@
 use crate::model::term::{Lookup, Owner, Term};
 
 use super::*;
-use crate::engine::embedded::wal::index::entry::MARK_EVERY;
+use crate::engine::embedded::wal::index::entry::SPARSE_EVERY;
 use crate::model::segment::Class;
 use crate::model::term::Terms;
 
-/// An index of 1,000 frames of 1,000 bytes each, ids from 1 on, and keys drawn so that some lists are long, some short.
+/// An index of 1,000 frames of 1,000 bytes each, with ids from 1 on and both long and short lists.
 fn made() -> Growing {
     let mut index = Growing::default();
     for n in 0..1000u32 {
@@ -13,8 +13,8 @@ fn made() -> Growing {
         let whose = Owner::company(if n % 10 == 0 { "small" } else { "large" });
         let (call, rare) = (format!("call-{}", n / 3), format!("+1202555{n:04}"));
         let keys = whose.keys([Term::All, Term::Call(&call), Term::Phone(&rare)]);
-        let marks = Terms { keys, at: None };
-        index.note(&IndexEntry { offset: 32 + n * 1000, length: 1000, class, id: u128::from(n) + 1, marks });
+        let terms = Terms { keys, at: None };
+        index.insert(&IndexEntry { offset: 32 + n * 1000, length: 1000, class, id: u128::from(n) + 1, terms });
     }
     index
 }
@@ -26,7 +26,7 @@ fn sealed(index: &Growing) -> (tempfile::NamedTempFile, Option<Index>) {
     (file, open)
 }
 
-/// All postings under a key, through as many chunks as it takes, ascending.
+/// All postings under a key, ascending, read in as many chunks as necessary.
 fn all(index: &Index, key: u64) -> Vec<Posting> {
     let (mut found, mut below) = (Vec::new(), u32::MAX);
     loop {
@@ -39,7 +39,7 @@ fn all(index: &Index, key: u64) -> Vec<Posting> {
 }
 
 #[test]
-fn what_was_noted_is_found_in_memory_and_on_the_disk() {
+fn entries_are_found_in_memory_and_on_the_disk() {
     let growing = made();
     let (_file, sealed) = sealed(&growing);
     let (growing, sealed) = (Index::Growing(growing), sealed.unwrap());
@@ -79,14 +79,14 @@ fn what_was_noted_is_found_in_memory_and_on_the_disk() {
         }
     }
     for id in [0, 1, 2, 8, 500, 999, 1000, 1001, u128::MAX] {
-        assert_eq!(sealed.mark_up_to(id).unwrap(), growing.mark_up_to(id).unwrap(), "{id}");
-        assert_eq!(sealed.mark_from(id).unwrap(), growing.mark_from(id).unwrap(), "{id}");
+        assert_eq!(sealed.sparse_floor(id).unwrap(), growing.sparse_floor(id).unwrap(), "{id}");
+        assert_eq!(sealed.sparse_ceiling(id).unwrap(), growing.sparse_ceiling(id).unwrap(), "{id}");
     }
-    assert!(sealed.mark_up_to(500).unwrap().is_some_and(|at| at <= 499_032 && at + 2 * MARK_EVERY > 499_032));
+    assert!(sealed.sparse_floor(500).unwrap().is_some_and(|at| at <= 499_032 && at + 2 * SPARSE_EVERY > 499_032));
 }
 
 #[test]
-fn a_damaged_index_says_so() {
+fn damage_in_an_index_is_detected() {
     let index = made();
     let bytes = to_bytes(&index);
     let (file, whole) = sealed(&index);
@@ -97,7 +97,7 @@ fn a_damaged_index_says_so() {
         std::fs::write(file.path(), &bent).unwrap();
         let Some(bent) = Index::open(File::open(file.path()).unwrap()) else { continue };
         let fails = bent.postings_between(0, u64::MAX).is_err();
-        let fails = fails || (1..=1000).any(|id| bent.mark_up_to(id).is_err());
+        let fails = fails || (1..=1000).any(|id| bent.sparse_floor(id).is_err());
         assert!(fails, "byte {at}");
     }
     for cut in [0, 1, 50, 87, 88, 500, bytes.len() / 2, bytes.len() - 1] {
@@ -107,25 +107,25 @@ fn a_damaged_index_says_so() {
 }
 
 #[test]
-fn those_of_before_are_told_from_damaged_ones() {
+fn older_versions_are_distinguished_from_damage() {
     let bytes = to_bytes(&made());
-    assert!(!is_of_before(&bytes) && !is_of_before(b"HSwI") && !is_of_before(b"HSwX\x03\0\0\0"));
-    assert!(is_of_before(b"HSwI\x03\0\0\0") && is_of_before(b"HSwI\x02\0\0\0rest"));
+    assert!(!is_outdated(&bytes) && !is_outdated(b"HSwI") && !is_outdated(b"HSwX\x03\0\0\0"));
+    assert!(is_outdated(b"HSwI\x03\0\0\0") && is_outdated(b"HSwI\x02\0\0\0rest"));
 }
 
 #[test]
-fn a_late_time_is_remembered() {
+fn the_latest_delay_is_recorded() {
     let mut index = Growing::default();
-    let mut note = |id_ms: u128, at| {
-        let marks = Terms { keys: Vec::new(), at };
-        index.note(&IndexEntry {
+    let mut insert = |id_ms: u128, at| {
+        let terms = Terms { keys: Vec::new(), at };
+        index.insert(&IndexEntry {
             offset: index.stats.end.max(32),
             length: 10,
             class: Class::LogEntry,
             id: id_ms << 80,
-            marks,
+            terms,
         });
         index.stats.late
     };
-    assert_eq!([note(5, Some(5)), note(9, Some(2)), note(9, Some(10)), note(10, None)], [0, 7, 7, 7]);
+    assert_eq!([insert(5, Some(5)), insert(9, Some(2)), insert(9, Some(10)), insert(10, None)], [0, 7, 7, 7]);
 }

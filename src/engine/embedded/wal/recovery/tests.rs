@@ -1,4 +1,4 @@
-//! Journals cut in every way in which a power cut can, and damaged in ways in which none can: each is told from the other.
+//! WALs torn in every way in which power loss can, and damaged in ways in which it cannot: recovery distinguishes them.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,7 +13,7 @@ use crate::model::record::{Kind as _, Logged, SCHEMA};
 const PAGE: usize = 4096;
 const SECTOR: usize = 512;
 
-/// Chance that a seed repeats.
+/// A reproducible source of randomness.
 struct Chance(u64);
 
 impl Chance {
@@ -29,26 +29,26 @@ impl Chance {
     }
 }
 
-/// A group commit: its file, where it begins and ends there, and the last id of each of its steps.
+/// A group commit: its segment, its range there, and the last id of each of its transactions.
 #[derive(Debug, Clone)]
 struct Commit {
     file: u32,
     begin: usize,
     end: usize,
-    steps: Vec<u128>,
+    transactions: Vec<u128>,
 }
 
-/// A journal of several files as it stands after the last of its group commits.
+/// A WAL of several segments after its last group commit.
 struct Story {
     commits: Vec<Commit>,
     files: BTreeMap<u32, Vec<u8>>,
 }
 
-/// Files as a cut leaves them.
+/// Segments as power loss leaves them.
 type Image = BTreeMap<u32, Vec<u8>>;
 
 fn append(writer: &mut Writer, chance: &mut Chance, batch: u64, id: &mut u128) -> Commit {
-    let (mut bytes, mut entries, mut steps) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut bytes, mut entries, mut transactions) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..=chance.below(5) {
         let frames = 1 + chance.below(3);
         for nth in 0..frames {
@@ -61,11 +61,11 @@ fn append(writer: &mut Writer, chance: &mut Chance, batch: u64, id: &mut u128) -
             frame::encode(&mut bytes, head, |out| out.extend_from_slice(&payload));
             entries.push(entry_of(&SCHEMA, offset, bytes.len() - offset as usize, head, &payload));
         }
-        steps.push(*id);
+        transactions.push(*id);
     }
     let (file, begin) = writer.position();
     writer.append(&mut bytes, &mut entries).unwrap();
-    Commit { file, begin: begin as usize, end: writer.position().1 as usize, steps }
+    Commit { file, begin: begin as usize, end: writer.position().1 as usize, transactions }
 }
 
 fn story(seed: u64) -> Story {
@@ -86,7 +86,7 @@ fn story(seed: u64) -> Story {
     Story { files: files.collect(), commits }
 }
 
-/// The same journal as version 1 would have written it.
+/// The same WAL in version 1.
 fn plain(story: &Story) -> Story {
     let mut files = BTreeMap::new();
     let mut commits = Vec::new();
@@ -107,7 +107,7 @@ fn plain(story: &Story) -> Story {
     Story { commits, files }
 }
 
-/// That of a seed, in both versions.
+/// The story of a seed, in both versions.
 fn stories(seed: u64) -> [Story; 2] {
     let story = story(seed);
     [plain(&story), story]
@@ -118,7 +118,7 @@ impl Story {
         Header::read(&self.files[&1]).unwrap()
     }
 
-    /// What is on the disk when all commits ahead of `commits[at]` are synced, and it has not begun.
+    /// What is on the disk when all commits before `commits[at]` are synced, and it has not begun.
     fn ahead_of(&self, at: usize) -> Image {
         let Commit { file, begin, .. } = self.commits[at];
         let mut image: Image = self.files.range(..=file).map(|(number, bytes)| (*number, bytes.clone())).collect();
@@ -126,14 +126,13 @@ impl Story {
         image
     }
 
-    /// The same with some of that commit: each page as it was or as it was to be, a few torn between sectors, under any
-    /// length.
+    /// The same with parts of that commit: each page old or new, a few torn between sectors, under any length.
     fn torn(&self, at: usize, chance: &mut Chance) -> Image {
         let mut image = self.ahead_of(at);
         let Commit { file, begin, end, .. } = self.commits[at];
-        let room = end + [0, 300, 9_000][chance.below(3)];
+        let allocated = end + [0, 300, 9_000][chance.below(3)];
         let bytes = image.get_mut(&file).unwrap();
-        bytes.resize(room, 0);
+        bytes.resize(allocated, 0);
         let favour = [1, 5, 9][chance.below(3)];
         let (mut from, mut reached) = (begin, begin);
         while from < end {
@@ -145,14 +144,14 @@ impl Story {
             }
             from = until;
         }
-        let length = [begin, reached, room, begin + chance.below(room - begin)][chance.below(4)];
+        let length = [begin, reached, allocated, begin + chance.below(allocated - begin)][chance.below(4)];
         bytes.truncate(length);
         image
     }
 
-    /// The ids that must be there when all ahead of `commits[at]` are synced.
+    /// The last id that must be there when all commits before `commits[at]` are synced.
     fn acknowledged(&self, at: usize) -> u128 {
-        at.checked_sub(1).map_or(0, |before| *self.commits[before].steps.last().unwrap())
+        at.checked_sub(1).map_or(0, |before| *self.commits[before].transactions.last().unwrap())
     }
 }
 
@@ -165,7 +164,7 @@ fn lay_out(image: &Image) -> tempfile::TempDir {
     dir
 }
 
-/// The ids that a start takes in.
+/// The ids that a start replays.
 fn opened(dir: &Path, applied: CheckpointPosition) -> Result<Vec<u128>, Damage> {
     let mut seen = Vec::new();
     wal::open(dir, applied, &SCHEMA, &mut |head, _, _| {
@@ -175,9 +174,10 @@ fn opened(dir: &Path, applied: CheckpointPosition) -> Result<Vec<u128>, Damage> 
     Ok(seen)
 }
 
-/// Whatever is left of the one commit that was not synced, a start has all before it, of it whole steps, and goes on.
+/// Whatever remains of the one commit that was not synced, a start replays everything before it and whole transactions
+/// of it.
 #[test]
-fn a_commit_that_was_not_synced_is_cut_away_whatever_is_left_of_it() {
+fn a_commit_that_was_not_synced_is_truncated_whatever_remains_of_it() {
     let (mut first_missing, mut whole_behind_hole) = (0, 0);
     for seed in 1..=4 {
         let (stories, mut chance) = (stories(seed), Chance(seed * 77));
@@ -200,7 +200,7 @@ fn a_commit_that_was_not_synced_is_cut_away_whatever_is_left_of_it() {
                 opened(dir.path(), CheckpointPosition::default()).unwrap_or_else(|damage| panic!("{what}: {damage}"));
             let last = seen.last().copied().unwrap_or(0);
             assert!(seen.iter().copied().eq(1..=last), "{what}: {seen:?}");
-            let allowed = last == story.acknowledged(at) || commit.steps.contains(&last);
+            let allowed = last == story.acknowledged(at) || commit.transactions.contains(&last);
             assert!(allowed, "{what}: {last}");
             assert_eq!(
                 opened(dir.path(), CheckpointPosition::default()).unwrap().last().copied().unwrap_or(0),
@@ -212,15 +212,15 @@ fn a_commit_that_was_not_synced_is_cut_away_whatever_is_left_of_it() {
     assert!(first_missing > 3 && whole_behind_hole > 15, "{first_missing}, {whole_behind_hole}");
 }
 
-/// The moments around the making of a file: no name, nothing in it, half a header, zeros.
+/// The moments during the creation of a segment: no name, no content, half a header, zeros.
 #[test]
-fn a_file_in_which_nothing_ever_was_is_made_anew() {
+fn a_segment_that_was_never_used_is_created_again() {
     for story in stories(9) {
-        a_file_in_which_nothing_ever_was_is_made_anew_in(&story);
+        a_segment_that_was_never_used_is_created_again_in(&story);
     }
 }
 
-fn a_file_in_which_nothing_ever_was_is_made_anew_in(story: &Story) {
+fn a_segment_that_was_never_used_is_created_again_in(story: &Story) {
     let end = story.header().end() as usize;
     let firsts = story.commits.iter().enumerate().filter(|(_, commit)| commit.begin == end && commit.file > 1);
     for (at, commit) in firsts.take(2) {
@@ -246,9 +246,9 @@ fn a_file_in_which_nothing_ever_was_is_made_anew_in(story: &Story) {
     }
 }
 
-/// Damage ahead of what proves that it had been synced is refused and named, and nothing is changed.
+/// Damage ahead of a proof that it had been synced is refused and named, and nothing is changed.
 #[test]
-fn damage_in_what_was_synced_is_refused() {
+fn damage_in_synced_data_is_refused() {
     for seed in 20..=22 {
         let (stories, mut chance) = (stories(seed), Chance(seed * 31));
         for round in 0..100 {
@@ -257,29 +257,29 @@ fn damage_in_what_was_synced_is_refused() {
             let at = 2 + chance.below(story.commits.len() - 2);
             let mut image = story.ahead_of(at);
             let proof = &story.commits[at - 1];
-            let spoilt = &story.commits[chance.below(at - 1)];
-            let bytes = image.get_mut(&spoilt.file).unwrap();
-            let place = spoilt.begin + chance.below(spoilt.end - spoilt.begin);
+            let damaged = &story.commits[chance.below(at - 1)];
+            let bytes = image.get_mut(&damaged.file).unwrap();
+            let place = damaged.begin + chance.below(damaged.end - damaged.begin);
             let plain = story.header().binding == Binding::Plain;
-            if plain && spoilt.file == proof.file && place >= story.commits[at - 2].begin {
-                continue; // In version 1 it may be the one that is torn.
+            if plain && damaged.file == proof.file && place >= story.commits[at - 2].begin {
+                continue; // In version 1 that commit may be the torn one.
             }
             match chance.below(3) {
                 0 => bytes[place] ^= 1 << chance.below(8),
-                1 if spoilt.file != proof.file => bytes.truncate(place),
+                1 if damaged.file != proof.file => bytes.truncate(place),
                 _ => {
-                    let until = (place + PAGE).min(spoilt.end);
+                    let until = (place + PAGE).min(damaged.end);
                     bytes[place..until].fill(0);
                 }
             }
-            if *bytes == story.files[&spoilt.file][..bytes.len()] && bytes.len() >= spoilt.end {
-                continue; // Zeros over zeros.
+            if *bytes == story.files[&damaged.file][..bytes.len()] && bytes.len() >= damaged.end {
+                continue; // Zeros replaced by zeros.
             }
             let dir = lay_out(&image);
-            let what = format!("seed {seed}, round {round}: byte {place} of {spoilt:?}, with {proof:?} behind");
+            let what = format!("seed {seed}, round {round}: byte {place} of {damaged:?}, with {proof:?} behind");
             let refused = opened(dir.path(), CheckpointPosition::default());
             let refused = refused.map(drop).expect_err(&what).to_string();
-            assert!(refused.contains(&format!("{:06}.log is damaged at byte", spoilt.file)), "{what}: {refused}");
+            assert!(refused.contains(&format!("{:06}.log is damaged at byte", damaged.file)), "{what}: {refused}");
             for (number, bytes) in &image {
                 assert_eq!(&fs::read(segment::path_of(dir.path(), *number)).unwrap(), bytes, "{what}: it was changed");
             }
@@ -287,9 +287,9 @@ fn damage_in_what_was_synced_is_refused() {
     }
 }
 
-/// What a checkpoint has taken in was synced, though nothing stands behind it.
+/// What a checkpoint covers was synced, though nothing follows it.
 #[test]
-fn what_a_checkpoint_had_taken_in_must_be_there() {
+fn what_a_checkpoint_covers_must_be_there() {
     let story = story(40);
     let commit = story.commits.last().unwrap();
     let applied = CheckpointPosition {

@@ -1,7 +1,7 @@
-//! Derived values that cannot be read: told once, set aside and replaced.
+//! Unreadable derived values: logged once, set aside and replaced.
 //!
-//! Readers only take note, for one thread makes changes. What is put in the place of a value is for whoever finds it to
-//! say; [`crate::model::value`] has the list. A value that is not derived is never touched.
+//! Readers only record them, because a single thread makes changes. The reader supplies the replacement;
+//! [`crate::model::value`] lists the kinds. A value that is not derived is never touched.
 
 use std::sync::PoisonError;
 
@@ -11,25 +11,25 @@ use crate::model::error::StateError;
 use crate::model::keys;
 use crate::model::value::ValueKind;
 
-/// How many unreadable values are told of, each once, and set aside at once.
-const TOLD_MOST: usize = 1_000;
+/// How many unreadable values are logged, each once, and set aside at a time.
+const MAX_LOGGED: usize = 1_000;
 
 impl Kv {
-    /// A reader has found a derived value that cannot be read: it is told, and at its next turn whoever makes changes
-    /// [sets it aside](Self::mend) and puts `instead` in its place.
+    /// Records that a reader found an unreadable derived value. It is logged; the writer [sets it aside](Self::repair)
+    /// with its next commit and stores `instead` in its place.
     pub(crate) fn note_unreadable(&self, key: &[u8], instead: Option<Vec<u8>>) {
         let mut unreadable = self.unreadable.lock().unwrap_or_else(PoisonError::into_inner);
-        if unreadable.told.len() < TOLD_MOST && unreadable.told.insert(key.to_vec()) {
+        if unreadable.logged.len() < MAX_LOGGED && unreadable.logged.insert(key.to_vec()) {
             let what = ValueKind::of(key).map_or("a value", ValueKind::name);
-            let then = if instead.is_some() { "it was made again" } else { "it is left out" };
+            let then = if instead.is_some() { "it was rebuilt" } else { "it is left out" };
             tracing::error!("the state database has {what} that cannot be read (key {}): {then}", hex(key));
         }
-        if unreadable.found.len() < TOLD_MOST {
-            unreadable.found.insert(key.to_vec(), instead);
+        if unreadable.pending.len() < MAX_LOGGED {
+            unreadable.pending.insert(key.to_vec(), instead);
         }
     }
 
-    /// Sets a value that cannot be read aside, so that another can take its place, and says so.
+    /// Sets an unreadable value aside, so that another can take its place, and logs it.
     pub(crate) fn set_aside(&self, key: &[u8], value: Vec<u8>) {
         let what = ValueKind::of(key).map_or("a value", ValueKind::name);
         tracing::error!("the state database has {what} that cannot be read (key {}): it is set aside", hex(key));
@@ -37,16 +37,16 @@ impl Kv {
         self.remove(key.to_vec());
     }
 
-    /// What was noted and begins so.
+    /// The recorded keys that begin with `prefix`.
     pub(crate) fn noted(&self, prefix: &[u8]) -> Vec<Vec<u8>> {
         let unreadable = self.unreadable.lock().unwrap_or_else(PoisonError::into_inner);
-        unreadable.found.keys().filter(|key| key.starts_with(prefix)).cloned().collect()
+        unreadable.pending.keys().filter(|key| key.starts_with(prefix)).cloned().collect()
     }
 
-    /// Sets aside what was [noted](Self::note_unreadable) and is still unreadable. For whoever makes changes.
-    pub(crate) fn mend(&self) -> Result<(), StateError> {
-        let found = std::mem::take(&mut self.unreadable.lock().unwrap_or_else(PoisonError::into_inner).found);
-        for (key, instead) in found {
+    /// Sets aside what was [recorded](Self::note_unreadable) and is still unreadable. For the writer.
+    pub(crate) fn repair(&self) -> Result<(), StateError> {
+        let pending = std::mem::take(&mut self.unreadable.lock().unwrap_or_else(PoisonError::into_inner).pending);
+        for (key, instead) in pending {
             let Some(value) = self.get(&key)? else { continue };
             if ValueKind::of(&key).is_some_and(|kind| kind.is_derived() && !kind.is_readable(&key, &value)) {
                 self.put([&[keys::SET_ASIDE], key.as_slice()].concat(), value);
