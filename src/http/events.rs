@@ -136,9 +136,8 @@ pub(super) struct EventJson<'e> {
 }
 
 pub(super) fn shown(event: &Event) -> Result<EventJson<'_>, StoreError> {
-    let damaged = |_| {
-        StoreError::corrupt_journal(format!("has the event {}, whose data is not JSON as it was accepted", event.id))
-    };
+    let damaged =
+        |_| StoreError::corrupt_log(format!("has the event {}, whose data is not JSON as it was accepted", event.id));
     Ok(EventJson {
         id: Text(event.id),
         r#type: event.event_type.as_str(),

@@ -50,7 +50,7 @@ impl StoreError {
     }
 
     /// Corruption of the write-ahead log; `detail` continues after 'the journal'.
-    pub(crate) fn corrupt_journal(detail: impl Into<String>) -> Self {
+    pub(crate) fn corrupt_log(detail: impl Into<String>) -> Self {
         Self::Corrupt { path: PathBuf::from("journal"), detail: detail.into() }
     }
 
@@ -68,7 +68,7 @@ impl StoreError {
 impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Busy => f.write_str("the store has more to do than it can at the moment; ask again"),
+            Self::Busy => f.write_str("the store is overloaded; ask again"),
             Self::NotFound => f.write_str("there is nothing with this id"),
             Self::Conflict(detail) | Self::Limit(detail) | Self::DiskFull(detail) => f.write_str(detail),
             Self::Invalid(invalid) => {
@@ -76,7 +76,7 @@ impl fmt::Display for StoreError {
                 f.write_str(&faults.collect::<Vec<_>>().join("; "))
             }
             Self::Corrupt { path, detail } => {
-                write!(f, "{} {detail}: what it held is not served; {REMEDY}", path.display())
+                write!(f, "{} {detail}: its data is not served; {REMEDY}", path.display())
             }
             Self::Io { path, detail } => write!(f, "{} {detail}", path.display()),
             Self::Unavailable => f.write_str("the store has failed or is closing"),
@@ -110,8 +110,8 @@ impl From<StateError> for StoreError {
 }
 
 /// What to do about a damaged directory.
-pub(crate) const REMEDY: &str = "either put back a backup (`hookswitch restore FILE --data-dir DIR`), \
-                      or save what can be read (`hookswitch verify --salvage --data-dir DIR --into NEWDIR`)";
+pub(crate) const REMEDY: &str = "either restore a backup (`hookswitch restore FILE --data-dir DIR`), \
+                      or salvage what is readable (`hookswitch verify --salvage --data-dir DIR --into NEWDIR`)";
 
 /// Damaged, unreadable or unwritable data on disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -213,7 +213,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_full_disk_is_told_from_one_that_fails_and_from_what_is_damaged() {
+    fn a_full_disk_an_io_error_and_damage_are_distinct() {
         let io = |kind: io::ErrorKind| StoreError::io(Path::new("erasing/1"), "cannot be written", &kind.into());
         assert!(matches!(io(io::ErrorKind::StorageFull), StoreError::DiskFull(_)));
         assert!(matches!(io(io::ErrorKind::QuotaExceeded), StoreError::DiskFull(_)));
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_names_the_file_and_the_remedy() {
+    fn messages_name_the_file_and_the_remedy() {
         let damaged = StoreError::from(Damage::new(Path::new("journal/000001.log"), "is damaged at byte 7"));
         let said = damaged.to_string();
         assert!(said.starts_with("journal/000001.log is damaged at byte 7: "), "{said}");

@@ -31,7 +31,7 @@ pub(crate) struct ExpiryCursor {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Age {
     /// Values older than this expire.
-    pub(crate) kept: u128,
+    pub(crate) min: u128,
     /// New values are of this time or later.
     pub(crate) now: u128,
 }
@@ -50,7 +50,7 @@ impl ExpiryCursor {
         age: Age,
         time_of: impl Fn(&[u8]) -> Option<u128>,
     ) -> Result<(), StoreError> {
-        if age.kept <= self.none_before {
+        if age.min <= self.none_before {
             self.due = 0;
             return Ok(());
         }
@@ -69,7 +69,7 @@ impl ExpiryCursor {
                 view.set_aside(&key, value);
                 continue;
             };
-            if time < age.kept {
+            if time < age.min {
                 view.remove(key);
             } else {
                 self.oldest = self.oldest.min(time);
@@ -110,12 +110,12 @@ pub(crate) fn expire(
     let window = settings.idempotency_window;
     let window_start = now.millis().saturating_sub(u64::try_from(window.as_millis()).unwrap_or(u64::MAX));
     let posted = |value: &[u8]| receipts::given_at(value).map(|at| at.millis().into());
-    let window = Age { kept: u128::from(window_start) + 1, now: now.millis().into() };
+    let window = Age { min: u128::from(window_start) + 1, now: now.millis().into() };
     expiry.events.advance(view, keys::PRODUCER, checkpoint, window, posted)?;
     expiry.messages.advance(view, keys::MESSAGE, checkpoint, window, posted)?;
     // An event that is replayed after a restart must find its call as it was.
-    let kept = query::lowest_id(Some(settings.retention.events_over(now))).min(durable);
-    let age = Age { kept, now: query::lowest_id(Some(now)) };
+    let min = query::lowest_id(Some(settings.retention.events_over(now))).min(durable);
+    let age = Age { min, now: query::lowest_id(Some(now)) };
     expiry.calls.advance(view, keys::CALL, checkpoint, age, report::last_event)
 }
 
@@ -126,7 +126,7 @@ mod tests {
 
     const PREFIX: u8 = b'i';
     /// The lifetime of values.
-    const KEPT: u64 = 500;
+    const LIFETIME: u64 = 500;
 
     fn time_of(value: &[u8]) -> Option<u128> {
         value.try_into().ok().map(u64::from_be_bytes).map(u128::from)
@@ -152,18 +152,18 @@ mod tests {
                 state.put([&[PREFIX], &key.to_be_bytes()[..]].concat(), moment.to_be_bytes().to_vec());
                 cursor.due += DUE_PER_NEW;
             }
-            let age = Age { kept: u128::from(moment - KEPT), now: moment.into() };
-            skipped += u32::from(age.kept <= cursor.none_before);
+            let age = Age { min: u128::from(moment - LIFETIME), now: moment.into() };
+            skipped += u32::from(age.min <= cursor.none_before);
             cursor.advance(&state, PREFIX, moment.is_multiple_of(50), age, time_of).unwrap();
             let present = times(&state);
             most = most.max(present.len());
-            let young = present.iter().filter(|time| **time >= age.kept).count();
+            let young = present.iter().filter(|time| **time >= age.min).count();
             let since = |from: u64| (from..=moment).filter(|at| !(2_000..2_800).contains(at)).count() * 3;
-            assert_eq!(young, since(1_000.max(moment - KEPT)), "a live value is missing at {moment}");
+            assert_eq!(young, since(1_000.max(moment - LIFETIME)), "a live value is missing at {moment}");
         }
         assert!(skipped > 500, "{skipped}");
-        assert!(most < 3 * (KEPT as usize * 3), "{most}");
-        let age = Age { kept: 4_000, now: 4_500 };
+        assert!(most < 3 * (LIFETIME as usize * 3), "{most}");
+        let age = Age { min: 4_000, now: 4_500 };
         for _ in 0..20 {
             cursor.advance(&state, PREFIX, true, age, time_of).unwrap();
         }

@@ -88,13 +88,13 @@ impl Handler {
         maintenance::begin_expiring(&mut self.carried);
     }
 
-    /// What was asked to be read of the log has been read.
+    /// Stores the answer to a read request.
     pub(crate) fn insert(&mut self, read: read_ahead::Answer) {
         self.carried.ahead.insert(read);
         self.carried.has_work = true;
     }
 
-    /// All is durable: threads in memory may be forgotten.
+    /// Evicts threads from the cache. Only while everything is durable.
     pub(crate) fn evict_threads(&self) {
         conversations::evict(&self.carried.threads);
     }

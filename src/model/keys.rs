@@ -5,7 +5,7 @@
 //! | `A` | [`CheckpointPosition`](crate::model::record::CheckpointPosition): the checkpoint position |
 //! | `a` company 0 hour domain 0 source agent 0 part | [`GroupCounts`](crate::model::record::GroupCounts), [`GroupOutcomes`](crate::model::record::GroupOutcomes) or [`GroupTimes`](crate::model::record::GroupTimes): a part of the call report; hour u32, source and part one byte each |
 //! | `c` number | [`CountsRecord`](crate::model::record::CountsRecord): the number of its deliveries by state |
-//! | `d` number | [`DiscardRecord`](crate::model::record::DiscardRecord): a discard in progress |
+//! | `d` number | [`DiscardRecord`](crate::model::progress::DiscardRecord): a discard in progress |
 //! | `e` id | [`ErasureRecord`](crate::model::record::ErasureRecord): the progress of an erasure; id u128 |
 //! | `b` id | u32: how many events of a fan-out are accepted; id u128, of its intent in the log |
 //! | `f` number sequence | [`DeliveryRecord`](crate::model::record::DeliveryRecord): a dead letter |
@@ -21,7 +21,7 @@
 //! | `o` id | [`TokenRecord`](crate::model::record::TokenRecord): a token of the API; id u128 |
 //! | `p` | u64: how often the database was opened; written to verify that a write is synced |
 //! | `q` number sequence | [`DeliveryRecord`](crate::model::record::DeliveryRecord): a pending delivery |
-//! | `r` number id | [`ReplayRecord`](crate::model::record::ReplayRecord): a replay in progress; id u128 |
+//! | `r` number id | [`ReplayRecord`](crate::model::progress::ReplayRecord): a replay in progress; id u128 |
 //! | `s` number piece | a piece of a [`SubscriptionRecord`](crate::model::record::SubscriptionRecord), pieces from 0; version 2 with a client certificate, 3 with its secrets sealed, 4 with later settings |
 //! | `t` hash (16 bytes) | [`CallRecord`](crate::model::record::CallRecord): the milestones of a call, for the report |
 //! | `u` company | ms u64: the latest event of a company without a webhook, see [`without_webhook`](crate::model::without_webhook) |

@@ -56,7 +56,7 @@ pub(crate) fn run_some(turn: &mut Turn<'_>) -> Result<(), StoreError> {
     }
     turn.carried.has_work = cancelling || discarding || replaying || ending || turn.carried.progress.threads.is_some();
     if !turn.carried.has_work {
-        turn.carried.ahead.forget_events();
+        turn.carried.ahead.drop_events();
     }
     Ok(())
 }
@@ -109,8 +109,8 @@ fn cancel_deleted(turn: &mut Turn<'_>) -> Result<bool, StoreError> {
     Ok(cancel_all(turn, number, &left, "its subscription was deleted"))
 }
 
-/// Ends what some subscriptions, from `number` on, are owed of events whose time is over; gives the
-/// number to go on with, if there is one, and whether that can be done at once.
+/// Ends deliveries, of some subscriptions from `number` on, whose events have expired; returns the number to continue
+/// with, if any, and whether that is possible at once.
 fn end_old(turn: &mut Turn<'_>, number: u32) -> Result<(Option<u32>, bool), StoreError> {
     let looked_at: Vec<_> = {
         let registry = lock(turn.registry);
@@ -132,7 +132,8 @@ fn end_old(turn: &mut Turn<'_>, number: u32) -> Result<(Option<u32>, bool), Stor
     Ok((next, next.is_some()))
 }
 
-/// Ends at most `most` of them of one subscription; says how many, or `None` if their events are to be read first.
+/// Ends at most `most` such deliveries of one subscription; returns how many, or `None` if their events have to be read
+/// first.
 fn end_old_of(
     turn: &mut Turn<'_>,
     number: u32,
@@ -150,7 +151,7 @@ fn end_old_of(
             (delivery.event.timestamp() < expired_before).then_some(delivery)
         });
         let old: Vec<Delivery> = expired.collect();
-        // Of a dead letter no entry is written.
+        // A dead letter needs no log entry.
         if prefix == keys::OWED && !has_events(turn, &old) {
             return Ok(None);
         }

@@ -90,9 +90,9 @@ pub(crate) fn end(
     after
 }
 
-/// Whether the events of these deliveries were read ahead; if not, that is asked for.
+/// Whether the events of these deliveries were read ahead; if not, requests that.
 pub(crate) fn has_events(turn: &mut Turn<'_>, deliveries: &[Delivery]) -> bool {
-    match turn.carried.ahead.has_events(deliveries.iter().map(|delivery| delivery.event)) {
+    match turn.carried.ahead.require_events(deliveries.iter().map(|delivery| delivery.event)) {
         Ok(()) => true,
         Err(request) => {
             turn.outcome.requests.extend(request);
@@ -101,7 +101,8 @@ pub(crate) fn has_events(turn: &mut Turn<'_>, deliveries: &[Delivery]) -> bool {
     }
 }
 
-/// Cancels the deliveries in these values of subscription `number`; false if their events are to be read first.
+/// Cancels the deliveries in these values of subscription `number`; returns false if their events have to be read
+/// first.
 pub(crate) fn cancel_all(turn: &mut Turn<'_>, number: u32, values: &[(Vec<u8>, Vec<u8>)], why: &str) -> bool {
     let Some(subscription) = lock(turn.registry).state_mut(number).map(|state| state.subscription.clone()) else {
         return true;

@@ -96,8 +96,8 @@ impl Registry {
 
     /// The subscriptions whose secrets could not be opened, except deleted ones, whose secrets are not needed again.
     pub(crate) fn locked(&self) -> impl Iterator<Item = (&SubscriptionState, &Locked)> {
-        let kept = self.states.values().filter(|state| !state.deleted);
-        kept.filter_map(|state| Some((state, state.locked.as_ref()?)))
+        let states = self.states.values().filter(|state| !state.deleted);
+        states.filter_map(|state| Some((state, state.locked.as_ref()?)))
     }
 
     /// The subscription's state, if it is not deleted.

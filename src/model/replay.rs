@@ -70,8 +70,8 @@ pub(crate) fn plan(
     })
 }
 
-/// Where a delivery stands that would go out again; `None` if it waits anyway, or is not a dead letter where only those are
-/// wanted.
+/// The current state of a delivery that would be requeued; `None` if it is pending already, or is not a dead letter and
+/// only those are wanted.
 fn prior_state(view: &dyn View, id: DeliveryId, failed_only: bool) -> Result<Option<PriorState>, StoreError> {
     let has = |prefix| view.get(&keys::delivery(prefix, id)).map(|value| value.is_some());
     let dead = has(keys::DEAD)?;
@@ -135,7 +135,7 @@ pub(crate) fn discard_some(turn: &mut Turn<'_>) -> Result<bool, StoreError> {
 /// once.
 pub(crate) fn replay_some(turn: &mut Turn<'_>) -> Result<bool, StoreError> {
     let replays = lock(turn.registry).replays();
-    turn.carried.ahead.keep_replays(&replays);
+    turn.carried.ahead.retain_replays(&replays);
     let mut more = false;
     for replay in replays {
         more |= advance(turn, &replay)?;
@@ -172,36 +172,36 @@ fn advance(turn: &mut Turn<'_>, before: &ReplayRecord) -> Result<bool, StoreErro
     Ok(more)
 }
 
-/// The deliveries that a replay puts back next, of those that were read ahead; the replay is moved on past them.
+/// The next deliveries to requeue, of those read ahead; advances the replay past them.
 fn next_of(turn: &mut Turn<'_>, replay: &mut ReplayRecord) -> Result<Vec<(Delivery, PriorState)>, StoreError> {
-    let mut back = Vec::new();
+    let mut requeued = Vec::new();
     let candidates = match turn.carried.ahead.candidates(replay) {
         Ok(candidates) => candidates,
         Err(request) => {
             turn.outcome.requests.extend(request);
-            return Ok(back);
+            return Ok(requeued);
         }
     };
     let give_up_at = turn.now.plus(turn.settings.give_up_after);
     while let Some(delivery) = candidates.deliveries.front() {
         replay.next = delivery.id.sequence();
         if replay.outstanding.len() == REPLAYED_AT_ONCE {
-            return Ok(back);
+            return Ok(requeued);
         }
-        let again = prior_state(turn.view, delivery.id, replay.failed_only);
-        let before = again.inspect_err(|error| turn.view.note_failure(error.clone()))?;
+        let prior = prior_state(turn.view, delivery.id, replay.failed_only);
+        let before = prior.inspect_err(|error| turn.view.note_failure(error.clone()))?;
         if let Some((delivery, before)) = candidates.deliveries.pop_front().zip(before) {
             replay.outstanding.push(delivery.id.sequence());
-            back.push((as_replayed(delivery, turn.now, give_up_at), before));
+            requeued.push((for_replay(delivery, turn.now, give_up_at), before));
         }
     }
     replay.next = candidates.next;
-    turn.carried.ahead.forget_candidates(replay);
-    Ok(back)
+    turn.carried.ahead.drop_candidates(replay);
+    Ok(requeued)
 }
 
-fn as_replayed(delivery: Delivery, now: Timestamp, give_up_at: Timestamp) -> Delivery {
-    // Somebody wants it now, however old it is.
+fn for_replay(delivery: Delivery, now: Timestamp, give_up_at: Timestamp) -> Delivery {
+    // It was requested now, however old it is.
     Delivery { state: State::Pending, due: now, give_up_at, expire_at: None, replay: true, ..delivery }
 }
 

@@ -25,9 +25,9 @@ pub(crate) struct Outcome {
     pub(crate) events: Vec<StoreEvent>,
     /// Records to add to the call report, in the order of the log.
     pub(crate) heard: Vec<Record>,
-    /// What is to be read of the log for a later turn.
+    /// Read requests for a later turn.
     pub(crate) requests: Vec<Request>,
-    /// What is counted.
+    /// Measurements.
     pub(crate) tally: Committed,
     /// The number of created deliveries.
     pub(crate) deliveries: usize,
@@ -39,9 +39,9 @@ pub(crate) struct Carried {
     pub(crate) threads: Arc<Mutex<Threads>>,
     /// Redactions of log entries about to be written.
     pub(crate) redactions: Arc<Redactions>,
-    /// What was read of the log for maintenance.
+    /// Log data read ahead for maintenance.
     pub(crate) ahead: ReadAhead,
-    /// What is forgotten once it is old enough.
+    /// Expiring values.
     pub(crate) expiry: Expiry,
     /// The progress of maintenance.
     pub(crate) progress: Progress,

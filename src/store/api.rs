@@ -217,7 +217,7 @@ impl Store {
     /// The data cannot be read or is damaged. As for all methods below with this error: call them off the async
     /// threads.
     pub fn event(&self, id: EventId) -> Result<Option<Event>, StoreError> {
-        Ok(query::event(self.history(), id)?)
+        query::event(self.history(), id)
     }
 
     /// The current deliveries of an event.
@@ -318,7 +318,7 @@ impl Store {
     /// # Errors
     /// The data cannot be read or is damaged.
     pub fn log_entry(&self, id: AttemptId) -> Result<Option<LogEntry>, StoreError> {
-        Ok(query::log_entry(self.history(), id)?)
+        query::log_entry(self.history(), id)
     }
 
     /// A page of log entries; `after` is [`Page::next`] of the previous page.

@@ -67,7 +67,7 @@ impl Store {
         }
         // The last message is not in the log yet.
         self.view().settle();
-        Ok(read::load_thread(self.history(), head, self.shared.max_data_bytes)?)
+        read::load_thread(self.history(), head, self.shared.max_data_bytes)
     }
 
     /// Stores a message, atomically with the event it raises, if any.

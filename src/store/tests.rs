@@ -44,10 +44,10 @@ struct Open {
 }
 
 fn open(dir: &Path) -> Open {
-    let idle = Store::open(dir, settings(), NOW).unwrap_or_else(|error| panic!("{error}"));
-    let store = idle.store().clone();
+    let unstarted = Store::open(dir, settings(), NOW).unwrap_or_else(|error| panic!("{error}"));
+    let store = unstarted.store().clone();
     let (sender, changes) = mpsc::channel();
-    let running = idle.start(|| NOW, move |_, change| drop(sender.send(change)), |why| panic!("{why}")).unwrap();
+    let running = unstarted.start(|| NOW, move |_, change| drop(sender.send(change)), |why| panic!("{why}")).unwrap();
     Open { store, running, changes }
 }
 
@@ -81,7 +81,7 @@ pub(crate) fn owed(store: &Store) -> Vec<u64> {
 /// The pending deliveries of subscription 1, in order.
 pub(crate) fn owed_deliveries(store: &Store) -> Vec<Delivery> {
     let owed = store.owed_after(1, 0, 10_000).unwrap();
-    // What the view has may be ahead of what the log shows.
+    // The view may be ahead of the log.
     store.view().settle();
     owed
 }
@@ -109,8 +109,8 @@ fn accepted_events_survive_a_crash_and_a_stop() {
         assert_eq!(again.headers[0].value.expose(), "k");
         assert_eq!(owed(&store), [2]);
         assert_eq!(store.counts(), Counts { pending: 1, ..Counts::default() });
-        let kept = store.event(accepted[0].id).unwrap().unwrap();
-        assert_eq!(kept.data, r#"{"call_id":"a","n":1.50}"#);
+        let stored = store.event(accepted[0].id).unwrap().unwrap();
+        assert_eq!(stored.data, r#"{"call_id":"a","n":1.50}"#);
         let delivery = store.delivery(delivery.id).unwrap().unwrap();
         assert_eq!((delivery.state, delivery.attempts), (State::Delivered, 1));
         let repeated = accept(&store, vec![event("a", Some("one"))]);
@@ -378,8 +378,8 @@ fn counts_are_correct_after_a_stop_a_kill_and_an_interrupted_checkpoint() {
             recorded += 1;
         }
         while recorded > 0 {
-            let heard = changes.recv().unwrap();
-            recorded -= heard.iter().filter(|change| matches!(change, StoreEvent::Finished(_))).count();
+            let events = changes.recv().unwrap();
+            recorded -= events.iter().filter(|change| matches!(change, StoreEvent::Finished(_))).count();
         }
         let dead = DeliveryFilter { state: Some(State::Failed), ..DeliveryFilter::default() };
         for (index, letter) in store.deliveries(&dead, None, 6).unwrap().items.iter().enumerate() {

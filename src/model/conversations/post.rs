@@ -173,7 +173,7 @@ pub(crate) fn remove_expired(turn: &mut Turn<'_>, after: &[u8]) -> Result<Option
     let expired_before = turn.settings.retention.messages_over(turn.now);
     let some = turn.scan(&keys::LATEST, Some(after), REMOVED_AT_ONCE)?;
     for (key, hash) in &some {
-        // A message is stored [`AHEAD`] of its `sent_at` at the earliest, so no thread after this key has expired.
+        // A message is stored at most [`AHEAD`] before its `sent_at`, so no thread after this key has expired.
         let last_expired = keys::latest(u128::from(expired_before.plus(AHEAD).millis()) << 80);
         if *key > last_expired {
             return Ok(None);

@@ -69,7 +69,7 @@ impl Kind for Requeued {
         Terms::default()
     }
 
-    fn is_sound(self, _: u128) -> bool {
+    fn decodes_fully(self, _: u128) -> bool {
         self.delivery.delivery().is_some()
     }
 
@@ -117,7 +117,7 @@ impl Kind for Forgotten {
         Terms::default()
     }
 
-    fn is_sound(self, _: u128) -> bool {
+    fn decodes_fully(self, _: u128) -> bool {
         true
     }
 

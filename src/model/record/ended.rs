@@ -62,7 +62,7 @@ impl Kind for EndedRecord {
         Terms { keys: of.keys(about), at: None }
     }
 
-    fn is_sound(self, _: u128) -> bool {
+    fn decodes_fully(self, _: u128) -> bool {
         self.delivery.delivery().is_some()
     }
 

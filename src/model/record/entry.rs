@@ -311,7 +311,7 @@ impl Kind for Logged {
         Terms { keys: Owner::company(self.company()).keys(own), at: Some(self.created()) }
     }
 
-    fn is_sound(self, id: u128) -> bool {
+    fn decodes_fully(self, id: u128) -> bool {
         self.entry(AttemptId::from_bits(id)).is_some()
     }
 

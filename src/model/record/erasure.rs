@@ -93,7 +93,7 @@ impl Kind for ErasureNoted {
         Terms { keys: Owner::UNKNOWN.keys([Term::All]), at: None }
     }
 
-    fn is_sound(self, _: u128) -> bool {
+    fn decodes_fully(self, _: u128) -> bool {
         self.record.erasure(self.id).is_some()
     }
 

@@ -203,7 +203,7 @@ impl Kind for Accepted {
         Terms { keys: Owner::company(&self.company).keys(own.chain(owed)), at: Some(self.accepted_at) }
     }
 
-    fn is_sound(self, id: u128) -> bool {
+    fn decodes_fully(self, id: u128) -> bool {
         let id = EventId::from_bits(id);
         self.deliveries(id).is_some() && self.event(id).is_some()
     }

@@ -65,7 +65,7 @@ impl Kind for FanOutRecord {
         Terms { keys: self.posted.iter().flat_map(Accepted::personal_terms).collect(), at: None }
     }
 
-    fn is_sound(self, _: u128) -> bool {
+    fn decodes_fully(self, _: u128) -> bool {
         let count = self.posted.len();
         self.events().count() == count
     }
@@ -134,7 +134,7 @@ impl Kind for FanOutProgress {
         Terms::default()
     }
 
-    fn is_sound(self, _: u128) -> bool {
+    fn decodes_fully(self, _: u128) -> bool {
         true
     }
 

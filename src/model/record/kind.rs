@@ -117,7 +117,7 @@ pub(crate) trait Kind: Sized {
     /// The terms under which it is indexed.
     fn terms(&self) -> Terms;
     /// Whether it decodes completely.
-    fn is_sound(self, id: u128) -> bool;
+    fn decodes_fully(self, id: u128) -> bool;
     /// Applies it to the view and the memory; returns itself if the call report needs it. Applying is idempotent: every
     /// change is absolute, and during recovery none depends on the current value, since the view may be of a later
     /// time.
@@ -152,8 +152,8 @@ impl<T: Kind> Kind for Box<T> {
         T::terms(self)
     }
 
-    fn is_sound(self, id: u128) -> bool {
-        T::is_sound(*self, id)
+    fn decodes_fully(self, id: u128) -> bool {
+        T::decodes_fully(*self, id)
     }
 
     fn apply(self, id: u128, target: Target<'_>) -> Option<Self> {

@@ -271,7 +271,7 @@ impl Kind for MessageRecord {
         Terms { keys: Owner::company(thread.company()).keys(own.into_iter().chain(phones)), at: None }
     }
 
-    fn is_sound(self, _: u128) -> bool {
+    fn decodes_fully(self, _: u128) -> bool {
         self.thread().clone().conversation().is_some()
     }
 
@@ -348,7 +348,7 @@ impl Kind for ThreadGone {
         Terms::default()
     }
 
-    fn is_sound(self, _: u128) -> bool {
+    fn decodes_fully(self, _: u128) -> bool {
         self.0.conversation().is_some()
     }
 

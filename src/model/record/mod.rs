@@ -90,8 +90,8 @@ macro_rules! records {
                 match self { $(Self::$name(record) => Kind::terms(record),)+ }
             }
 
-            fn is_sound(self, id: u128) -> bool {
-                match self { $(Self::$name(record) => Kind::is_sound(record, id),)+ }
+            fn decodes_fully(self, id: u128) -> bool {
+                match self { $(Self::$name(record) => Kind::decodes_fully(record, id),)+ }
             }
 
             fn apply(self, id: u128, target: Target<'_>) -> Option<Self> {
@@ -168,8 +168,8 @@ impl Record {
     }
 
     /// Whether it decodes completely.
-    pub(crate) fn is_sound(self) -> bool {
-        self.body.is_sound(self.id)
+    pub(crate) fn decodes_fully(self) -> bool {
+        self.body.decodes_fully(self.id)
     }
 }
 

@@ -29,7 +29,7 @@ impl Kind for ReplayRecord {
         Terms::default()
     }
 
-    fn is_sound(self, _: u128) -> bool {
+    fn decodes_fully(self, _: u128) -> bool {
         true
     }
 
@@ -69,7 +69,7 @@ impl Kind for DiscardRecord {
         Terms::default()
     }
 
-    fn is_sound(self, _: u128) -> bool {
+    fn decodes_fully(self, _: u128) -> bool {
         true
     }
 

@@ -415,7 +415,7 @@ impl Kind for SubscriptionRecord {
         Terms::default()
     }
 
-    fn is_sound(self, _: u128) -> bool {
+    fn decodes_fully(self, _: u128) -> bool {
         self.unsealed(&Keyring::default()).is_some()
     }
 
@@ -461,7 +461,7 @@ impl Kind for SubscriptionRemoved {
         Terms::default()
     }
 
-    fn is_sound(self, _: u128) -> bool {
+    fn decodes_fully(self, _: u128) -> bool {
         true
     }
 

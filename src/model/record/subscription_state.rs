@@ -40,7 +40,7 @@ impl Kind for SubscriptionStateRecord {
         Terms::default()
     }
 
-    fn is_sound(self, _: u128) -> bool {
+    fn decodes_fully(self, _: u128) -> bool {
         true
     }
 

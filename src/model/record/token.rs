@@ -81,7 +81,7 @@ impl Kind for TokenRecord {
         Terms::default()
     }
 
-    fn is_sound(self, _: u128) -> bool {
+    fn decodes_fully(self, _: u128) -> bool {
         self.token().is_some()
     }
 
@@ -123,7 +123,7 @@ impl Kind for TokenRevoked {
         Terms::default()
     }
 
-    fn is_sound(self, _: u128) -> bool {
+    fn decodes_fully(self, _: u128) -> bool {
         true
     }
 

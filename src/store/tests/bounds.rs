@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use super::*;
-use crate::store::tests::lists::{COMPANIES, DOMAINS, Draw, PHONES, TYPES, World, pages};
+use crate::store::tests::lists::{COMPANIES, DOMAINS, PHONES, Rng, TYPES, World, pages};
 
 /// Uniform events over three companies, with values by number, each with a log entry.
 fn fill(world: &World, from: u64, to: u64) {
@@ -115,9 +115,9 @@ fn questions(world: &World) -> Vec<Question> {
 #[test]
 fn the_reads_of_a_query_do_not_grow_with_the_amount_of_data() {
     let world = World::new(256 << 10);
-    let mut draw = Draw(3);
+    let mut rng = Rng(3);
     fill(&world, 0, 1_000);
-    (0..40).for_each(|_| world.text(&mut draw));
+    (0..40).for_each(|_| world.text(&mut rng));
     let questions = questions(&world);
     let read = |question: &dyn Fn(&Store) -> usize| {
         // Run once before, so that no index is built or opened during the measurement.
@@ -129,7 +129,7 @@ fn the_reads_of_a_query_do_not_grow_with_the_amount_of_data() {
     };
     let few: Vec<(u64, u64, u64)> = questions.iter().map(|(_, question)| read(question)).collect();
     fill(&world, 1_000, 12_000);
-    (0..200).for_each(|_| world.text(&mut draw));
+    (0..200).for_each(|_| world.text(&mut rng));
     let files = u64::from(world.store.embedded().wal.newest());
     assert!(files > 8, "{files} files");
     let mut grown = Vec::new();

@@ -9,11 +9,11 @@ use crate::engine::embedded::offline;
 
 /// A store with segments of this size.
 fn open_with(dir: &Path, file_bytes: u32) -> Open {
-    let mut idle = Store::open(dir, settings(), NOW).unwrap_or_else(|error| panic!("{error}"));
-    idle.limit_segment_bytes(file_bytes);
-    let store = idle.store().clone();
+    let mut unstarted = Store::open(dir, settings(), NOW).unwrap_or_else(|error| panic!("{error}"));
+    unstarted.limit_segment_bytes(file_bytes);
+    let store = unstarted.store().clone();
     let (sender, changes) = mpsc::channel();
-    let running = idle.start(|| NOW, move |_, change| drop(sender.send(change)), |why| panic!("{why}")).unwrap();
+    let running = unstarted.start(|| NOW, move |_, change| drop(sender.send(change)), |why| panic!("{why}")).unwrap();
     Open { store, running, changes }
 }
 
@@ -113,7 +113,7 @@ fn full_segments_are_compressed_while_running_and_can_be_read_backed_up_and_rest
     assert_eq!(log_entries(&store), 400);
     let mut backup = store.backup(NOW).unwrap().unwrap();
     let mut bytes = Vec::new();
-    while let Some(piece) = backup.next() {
+    for piece in backup.by_ref() {
         bytes.extend(piece);
     }
     drop((backup, store));

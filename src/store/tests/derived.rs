@@ -91,9 +91,9 @@ fn verify_reports_every_unreadable_value_and_derived_ones_do_not_stop_a_start() 
         pairs(dir.path(), Some(kind));
         let findings = offline::verify_directory(dir.path()).unwrap();
         assert!(!findings.is_clean(), "{kind:?} passes verify");
-        let told = findings.faults.iter().find(|fault| fault.what.contains("cannot be read"));
-        let told = told.unwrap_or_else(|| panic!("{kind:?}: {:?}", findings.faults));
-        assert_eq!(told.derived, kind.is_derived(), "{kind:?}: {told:?}");
+        let fault = findings.faults.iter().find(|found| found.what.contains("cannot be read"));
+        let fault = fault.unwrap_or_else(|| panic!("{kind:?}: {:?}", findings.faults));
+        assert_eq!(fault.derived, kind.is_derived(), "{kind:?}: {fault:?}");
         if !kind.is_derived() {
             assert!(
                 Store::open(dir.path(), settings(), NOW).is_err() || kind == ValueKind::Owed || kind == ValueKind::Dead

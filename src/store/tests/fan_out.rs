@@ -27,7 +27,7 @@ fn webhooks(store: &Store) {
 }
 
 /// Asserts that the batch was accepted completely, with contiguous sequence numbers.
-fn whole(store: &Store) {
+fn assert_complete(store: &Store) {
     // Posted again, it waits for the unfinished fan-out, and nothing is stored.
     let again = accept(store, batch());
     assert!(again.iter().all(|accepted| accepted.duplicate && accepted.deliveries == WEBHOOKS as u32), "{again:?}");
@@ -58,13 +58,13 @@ fn a_large_fan_out_is_accepted_in_bounded_steps_between_other_requests() {
     webhooks(&store);
     ask(|reply| store.create_subscription(draft("other"), reply)).unwrap();
     while changes.try_recv().is_ok() {}
-    let (told, answers) = mpsc::channel();
-    let large = told.clone();
+    let (sender, answers) = mpsc::channel();
+    let large = sender.clone();
     store.accept(batch(), Box::new(move |made| large.send(("large", made.unwrap())).unwrap())).unwrap();
     for number in 0..20 {
-        let told = told.clone();
+        let sender = sender.clone();
         let other = vec![of(if number % 2 == 0 { "other" } else { "none" }, number)];
-        store.accept(other, Box::new(move |made| told.send(("other", made.unwrap())).unwrap())).unwrap();
+        store.accept(other, Box::new(move |made| sender.send(("other", made.unwrap())).unwrap())).unwrap();
     }
     let answers: Vec<_> = answers.iter().take(21).collect();
     assert_eq!(answers.iter().position(|(whose, _)| *whose == "large"), Some(20), "others had to wait for it");
@@ -86,14 +86,14 @@ fn many_small_requests_of_one_company_are_spread_over_commits() {
     let dir = tempfile::tempdir().unwrap();
     let Open { store, running, changes } = open(dir.path());
     webhooks(&store);
-    let (told, answers) = mpsc::channel();
+    let (sender, answers) = mpsc::channel();
     // Each of them alone is small enough to be accepted at once.
     for number in 0..40 {
-        let told = told.clone();
+        let sender = sender.clone();
         let events = (0..15).map(|one| of("acme", number * 100 + one)).collect();
-        store.accept(events, Box::new(move |made| told.send((number, made.unwrap())).unwrap())).unwrap();
+        store.accept(events, Box::new(move |made| sender.send((number, made.unwrap())).unwrap())).unwrap();
     }
-    let other = told.clone();
+    let other = sender.clone();
     store.accept(vec![of("other", 1)], Box::new(move |made| other.send((99, made.unwrap())).unwrap())).unwrap();
     let order: Vec<usize> = answers.iter().take(41).map(|(number, _)| number).collect();
     assert!(
@@ -109,8 +109,8 @@ fn many_small_requests_of_one_company_are_spread_over_commits() {
 /// What a kill leaves behind after this many steps of the batch.
 fn killed_after(steps: usize) -> tempfile::TempDir {
     let (dir, copy) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let idle = Store::open(dir.path(), settings(), NOW).unwrap();
-    let store = idle.store().clone();
+    let unstarted = Store::open(dir.path(), settings(), NOW).unwrap();
+    let store = unstarted.store().clone();
     let (from, to) = (dir.path().to_owned(), copy.path().to_owned());
     let seen = Mutex::new(0);
     let changes = move |_, changes: Vec<StoreEvent>| {
@@ -123,7 +123,7 @@ fn killed_after(steps: usize) -> tempfile::TempDir {
             }
         }
     };
-    let running = idle.start(|| NOW, changes, |why| panic!("{why}")).unwrap();
+    let running = unstarted.start(|| NOW, changes, |why| panic!("{why}")).unwrap();
     webhooks(&store);
     accept(&store, batch());
     drop(store);
@@ -139,11 +139,11 @@ fn an_interrupted_fan_out_is_completed_after_a_restart() {
     let findings = crate::engine::embedded::offline::verify_directory(copy.path()).unwrap();
     assert!(findings.faults.is_empty(), "{findings:?}");
     let Open { store, running, .. } = open(copy.path());
-    whole(&store);
+    assert_complete(&store);
     drop(store);
     running.stop();
     let Open { store, running, .. } = open(copy.path());
-    whole(&store);
+    assert_complete(&store);
     running.stop();
     let findings = crate::engine::embedded::offline::verify_directory(copy.path()).unwrap();
     assert!(findings.faults.is_empty(), "{findings:?}");
@@ -169,13 +169,13 @@ fn a_batch_is_accepted_completely_or_not_at_all_wherever_the_log_is_cut() {
             // An unfinished fan-out continues before anything else of its company.
             let next = accept(&store, vec![of("acme", 0)]);
             if next[0].duplicate {
-                whole(&store);
+                assert_complete(&store);
                 all += 1;
             } else {
                 none += 1;
             }
         } else {
-            whole(&store);
+            assert_complete(&store);
             all += 1;
         }
         running.stop();
@@ -187,9 +187,9 @@ fn a_batch_is_accepted_completely_or_not_at_all_wherever_the_log_is_cut() {
 fn exceeding_a_limit_is_refused_with_the_name_of_the_limit() {
     let dir = tempfile::tempdir().unwrap();
     let limits = Settings { subscriptions_per_company: 3, deliveries_per_request: 10, ..settings() };
-    let idle = Store::open(dir.path(), limits, NOW).unwrap();
-    let store = idle.store().clone();
-    let running = idle.start(|| NOW, |_, _| (), |why| panic!("{why}")).unwrap();
+    let unstarted = Store::open(dir.path(), limits, NOW).unwrap();
+    let store = unstarted.store().clone();
+    let running = unstarted.start(|| NOW, |_, _| (), |why| panic!("{why}")).unwrap();
     for _ in 0..3 {
         ask(|reply| store.create_subscription(draft("acme"), reply)).unwrap();
     }

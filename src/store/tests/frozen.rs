@@ -27,11 +27,11 @@ fn wanted(text: &str) -> Draft {
 }
 
 fn start(dir: &Path) -> Open {
-    let mut idle = Store::open(dir, settings(), NOW).unwrap_or_else(|error| panic!("{error}"));
-    idle.limit_segment_bytes(9_000);
-    let store = idle.store().clone();
+    let mut unstarted = Store::open(dir, settings(), NOW).unwrap_or_else(|error| panic!("{error}"));
+    unstarted.limit_segment_bytes(9_000);
+    let store = unstarted.store().clone();
     let (sender, changes) = mpsc::channel();
-    let running = idle.start(|| NOW, move |_, change| drop(sender.send(change)), |why| panic!("{why}")).unwrap();
+    let running = unstarted.start(|| NOW, move |_, change| drop(sender.send(change)), |why| panic!("{why}")).unwrap();
     Open { store, running, changes }
 }
 

@@ -19,10 +19,10 @@ use crate::model::registry::Registry;
 
 use super::*;
 
-fn take(mut backup: impl Iterator<Item = Vec<u8>>, mut between: impl FnMut(usize)) -> Vec<u8> {
+fn take(backup: impl Iterator<Item = Vec<u8>>, mut between: impl FnMut(usize)) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut pieces = 0;
-    while let Some(piece) = backup.next() {
+    for piece in backup {
         bytes.extend(piece);
         pieces += 1;
         between(pieces);
@@ -31,7 +31,7 @@ fn take(mut backup: impl Iterator<Item = Vec<u8>>, mut between: impl FnMut(usize
 }
 
 /// All pending deliveries and dead letters.
-fn standing(store: &Store) -> BTreeSet<(DeliveryId, State, u32)> {
+fn pending_and_failed(store: &Store) -> BTreeSet<(DeliveryId, State, u32)> {
     let mut found = BTreeSet::new();
     for state in [State::Pending, State::Retrying, State::Failed] {
         let filter = DeliveryFilter { state: Some(state), ..DeliveryFilter::default() };
@@ -50,11 +50,11 @@ fn standing(store: &Store) -> BTreeSet<(DeliveryId, State, u32)> {
 
 /// Opens a store with small segments.
 fn open_small(dir: &Path) -> Open {
-    let mut idle = Store::open(dir, settings(), NOW).unwrap_or_else(|error| panic!("{error}"));
-    idle.limit_segment_bytes(24 * 1024);
-    let store = idle.store().clone();
+    let mut unstarted = Store::open(dir, settings(), NOW).unwrap_or_else(|error| panic!("{error}"));
+    unstarted.limit_segment_bytes(24 * 1024);
+    let store = unstarted.store().clone();
     let (sender, changes) = mpsc::channel();
-    let running = idle.start(|| NOW, move |_, change| drop(sender.send(change)), |why| panic!("{why}")).unwrap();
+    let running = unstarted.start(|| NOW, move |_, change| drop(sender.send(change)), |why| panic!("{why}")).unwrap();
     Open { store, running, changes }
 }
 
@@ -81,7 +81,7 @@ fn live(store: &Store, round: usize) {
     }
 }
 
-fn clean(findings: &Findings) {
+fn assert_clean(findings: &Findings) {
     assert!(findings.is_clean(), "{:#?}", findings.faults);
 }
 
@@ -106,7 +106,7 @@ fn a_backup_of_a_running_store_restores_to_what_its_log_says() {
     let over = AtomicBool::new(false);
     let mut files: Vec<PathBuf> = Vec::new();
     let root = tempfile::tempdir().unwrap();
-    let before = standing(&store);
+    let before = pending_and_failed(&store);
     std::thread::scope(|scope| {
         scope.spawn(|| {
             for round in 20.. {
@@ -133,17 +133,17 @@ fn a_backup_of_a_running_store_restores_to_what_its_log_says() {
     });
     drop(store);
     running.stop();
-    clean(&offline::verify_directory(dir.path()).unwrap());
+    assert_clean(&offline::verify_directory(dir.path()).unwrap());
     for file in &files {
         let findings = offline::verify_backup(file).unwrap();
-        clean(&findings);
+        assert_clean(&findings);
         assert!(findings.events >= 80 && findings.files > 1, "{findings:?}");
         let restored = file.with_extension("dir");
-        clean(&offline::restore(file, &restored).unwrap());
-        clean(&offline::verify_directory(&restored).unwrap());
+        assert_clean(&offline::restore(file, &restored).unwrap());
+        assert_clean(&offline::verify_directory(&restored).unwrap());
         assert_eq!(std::fs::read(restored.join("admin.token")).unwrap(), b"hsk_x\n");
         let Open { store, running, .. } = open(&restored);
-        assert_eq!(standing(&store).len() as u64, findings.owed() + findings.failed);
+        assert_eq!(pending_and_failed(&store).len() as u64, findings.owed() + findings.failed);
         let gone = before.iter().filter(|(id, ..)| store.delivery(*id).unwrap().is_none());
         assert_eq!(gone.count(), 0, "deliveries from before the backup are missing");
         drop(store);
@@ -229,7 +229,7 @@ fn an_interrupted_restore_is_not_opened() {
 fn no_flipped_byte_of_the_state_is_served() {
     let dir = stopped();
     let Open { store, running, .. } = open(dir.path());
-    let wanted = standing(&store);
+    let wanted = pending_and_failed(&store);
     drop(store);
     running.stop();
     let state = std::fs::read(dir.path().join("state/db")).unwrap();
@@ -241,7 +241,7 @@ fn no_flipped_byte_of_the_state_is_served() {
         flip(&copy.path().join("state/db"), *place as u64);
         let before = contents(copy.path());
         let seen = match Store::open(copy.path(), settings(), NOW) {
-            Ok(idle) => standing(idle.store()),
+            Ok(unstarted) => pending_and_failed(unstarted.store()),
             Err(error) => {
                 assert!(error.to_string().contains("verify --salvage"), "{error}");
                 assert_eq!(contents(copy.path()), before, "byte {place}: it was changed");
@@ -266,7 +266,7 @@ fn flip(path: &Path, at: u64) {
 fn verify_reports_damage_and_salvage_keeps_the_rest() {
     let dir = stopped();
     let sound = offline::verify_directory(dir.path()).unwrap();
-    clean(&sound);
+    assert_clean(&sound);
     let log = |number: u32| format!("journal/{number:06}.log");
     let second = std::fs::metadata(dir.path().join(log(2))).unwrap().len();
     type Spoil<'s> = Box<dyn Fn(&Path) + 's>;
@@ -291,9 +291,9 @@ fn verify_reports_damage_and_salvage_keeps_the_rest() {
         let into = tempfile::tempdir().unwrap();
         let salvaged = offline::salvage(copy.path(), into.path()).unwrap_or_else(|error| panic!("{name}: {error}"));
         assert_eq!(contents(copy.path()), before, "{name}: it was changed");
-        clean(&offline::verify_directory(into.path()).unwrap());
+        assert_clean(&offline::verify_directory(into.path()).unwrap());
         let Open { store, running, .. } = open(into.path());
-        for (id, ..) in standing(&store) {
+        for (id, ..) in pending_and_failed(&store) {
             let delivery = store.delivery(id).unwrap().unwrap();
             assert!(store.event(delivery.event).unwrap().is_some(), "{name}: {id} has no event");
         }
@@ -377,11 +377,11 @@ fn verify_accepts_torn_ends_that_a_start_truncates() {
                 drop(std::fs::remove_file(image.path().join(log(number)).with_extension("idx")));
                 std::fs::write(image.path().join(log(number)), &torn).unwrap();
                 let found = offline::verify_directory(image.path()).unwrap();
-                clean(&found);
+                assert_clean(&found);
                 let Open { store, running, .. } = open(image.path());
                 drop(store);
                 running.stop();
-                clean(&offline::verify_directory(image.path()).unwrap());
+                assert_clean(&offline::verify_directory(image.path()).unwrap());
                 looked_at += 1;
             }
         }
@@ -419,7 +419,7 @@ fn as_version_1_around(dir: &Path, sent: &[u8]) {
 fn after_damage_in_a_version_1_segment_no_record_that_grants_rights_is_trusted() {
     let dir = stopped();
     let whole = offline::verify_directory(dir.path()).unwrap();
-    clean(&whole);
+    assert_clean(&whole);
     let token = Token {
         id: TokenId::from_bits(u128::from(NOW.millis()) << 80),
         role: Role::Admin,
@@ -441,7 +441,7 @@ fn after_damage_in_a_version_1_segment_no_record_that_grants_rights_is_trusted()
     assert_eq!((salvaged.left_out.get("tokens"), salvaged.taken.get("tokens")), (Some(&1), None), "{salvaged:?}");
     assert!(salvaged.renew_tokens && salvaged.gaps > 0, "{salvaged:?}");
     assert_eq!(salvaged.kept.events, whole.events, "what was accepted is there: {salvaged:?}");
-    clean(&offline::verify_directory(into.path()).unwrap());
+    assert_clean(&offline::verify_directory(into.path()).unwrap());
     let Open { store, running, .. } = open(into.path());
     assert!(store.tokens().is_empty(), "{:?}", store.tokens());
     assert!(!store.subscriptions().is_empty(), "the other files have them");

@@ -1,7 +1,7 @@
 //! The longest waiting delivery and the counts, compared with the queues, after any operation.
 
 use super::*;
-use crate::store::tests::lists::{Draw, World};
+use crate::store::tests::lists::{Rng, World};
 
 /// The oldest first delivery of all queues, read one by one.
 fn one_by_one(store: &Store, wanted: impl Fn(&Subscription) -> bool) -> Option<Timestamp> {
@@ -25,16 +25,16 @@ fn is_right(world: &World) {
 fn the_longest_waiting_delivery_is_correct_after_any_operation() {
     for seed in 1..=8 {
         let world = World::new(1 << 20);
-        let mut draw = Draw(seed);
+        let mut rng = Rng(seed);
         let mut events = Vec::new();
         for _ in 0..30 {
-            let count = 1 + draw.below(3);
-            events.extend(world.post(&mut draw, count));
-            if draw.below(2) == 0 {
+            let count = 1 + rng.below(3);
+            events.extend(world.post(&mut rng, count));
+            if rng.below(2) == 0 {
                 is_right(&world);
             }
-            let event = &events[draw.below(events.len())];
-            world.attempt(&mut draw, event);
+            let event = &events[rng.below(events.len())];
+            world.attempt(&mut rng, event);
             is_right(&world);
         }
         world.running.stop();

@@ -246,17 +246,17 @@ fn a_delivery_retried_by_hand_during_an_attempt_does_not_expire() {
     let mut expiry = finish(&waiting, Status::Expired);
     (expiry.entry.attempt, expiry.after.attempts) = (0, 0);
     now.store.finish(expiry);
-    let mut told = Vec::new();
-    while told.len() < 2 {
-        let finished = now.changes.recv().unwrap().into_iter();
-        told.extend(
-            finished.filter_map(|change| if let StoreEvent::Finished(after) = change { Some(after) } else { None }),
+    let mut finished = Vec::new();
+    while finished.len() < 2 {
+        let events = now.changes.recv().unwrap().into_iter();
+        finished.extend(
+            events.filter_map(|change| if let StoreEvent::Finished(after) = change { Some(after) } else { None }),
         );
     }
-    let [tried, waiting] = [&told[0], &told[1]];
+    let [tried, waiting] = [&finished[0], &finished[1]];
     assert_eq!((tried.state, tried.attempts, tried.expire_at), (State::Retrying, 1, None));
     assert_eq!((waiting.state, waiting.attempts, waiting.expire_at), (State::Pending, 0, None));
-    assert_eq!(owed_deliveries(&now.store), told);
+    assert_eq!(owed_deliveries(&now.store), finished);
     let log = now.store.log(&LogFilter::default(), None, 100).unwrap().items;
     assert_eq!(log.iter().map(|entry| (entry.attempt, entry.status)).collect::<Vec<_>>(), [(1, Status::Retrying)]);
     now.running.stop();
@@ -296,8 +296,8 @@ fn an_attempt_that_finishes_after_cancellation_changes_nothing() {
     while !changes.iter().flatten().any(|change| matches!(change, StoreEvent::Finished(_))) {}
     assert_eq!((owed(&store), store.counts()), (vec![], Counts::default()));
     let log = store.log(&LogFilter { delivery: Some(delivery.id), ..LogFilter::default() }, None, 10).unwrap();
-    let told: Vec<_> = log.items.iter().map(|entry| (entry.status, entry.attempt)).collect();
-    assert_eq!(told, [(Status::Cancelled, 1), (Status::Cancelled, 0)]);
+    let logged: Vec<_> = log.items.iter().map(|entry| (entry.status, entry.attempt)).collect();
+    assert_eq!(logged, [(Status::Cancelled, 1), (Status::Cancelled, 0)]);
     running.stop();
 }
 
@@ -314,7 +314,7 @@ fn data_read_before_an_erasure_is_not_logged_after_it() {
     store.erase(&Company::parse("acme").unwrap(), phone, false, NOW).unwrap();
     ask(|reply| store.cancel(read, reply)).unwrap();
     let log = store.log(&LogFilter { delivery: Some(delivery.id), ..LogFilter::default() }, None, 10).unwrap();
-    let told: Vec<_> = log.items.iter().map(|entry| (entry.status, entry.phone.as_deref())).collect();
-    assert_eq!(told, [(Status::Cancelled, None)]);
+    let logged: Vec<_> = log.items.iter().map(|entry| (entry.status, entry.phone.as_deref())).collect();
+    assert_eq!(logged, [(Status::Cancelled, None)]);
     running.stop();
 }

@@ -95,12 +95,12 @@ fn the_report_outlives_events_and_calls() {
     let age = Duration::from_millis(200);
     let retention = Retention { log_age: age, log_bytes: 1 << 30, event_age: age, conversation_age: age };
     let settings = Settings { idempotency_window: Duration::from_millis(1), retention, ..settings() };
-    let idle = Store::open(dir.path(), settings, NOW).unwrap_or_else(|error| panic!("{error}"));
-    let store = idle.store().clone();
+    let unstarted = Store::open(dir.path(), settings, NOW).unwrap_or_else(|error| panic!("{error}"));
+    let store = unstarted.store().clone();
     let now = Arc::new(AtomicU64::new(NOW.millis()));
     let clock = now.clone();
     let clock = move || Timestamp::from_millis(clock.load(Ordering::Relaxed));
-    let running = idle.start(clock, |_, _| {}, |why| panic!("{why}")).unwrap();
+    let running = unstarted.start(clock, |_, _| {}, |why| panic!("{why}")).unwrap();
     for wait in [10, 20, 30] {
         accept(&store, whole_call(&format!("c{wait}"), wait));
     }

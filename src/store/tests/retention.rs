@@ -26,7 +26,7 @@ const RULES: Rules = Rules {
 };
 
 /// A store with the clock under the test's control.
-struct Shop {
+struct TestStore {
     store: Store,
     running: Running,
     changes: mpsc::Receiver<Vec<StoreEvent>>,
@@ -34,16 +34,16 @@ struct Shop {
     rules: Rules,
 }
 
-impl Shop {
+impl TestStore {
     fn open(dir: &Path, rules: Rules, now: u64) -> Self {
         let settings = Settings { idempotency_window: Duration::from_millis(1), retention: rules, ..settings() };
-        let idle = Store::open(dir, settings, Timestamp::from_millis(now)).unwrap_or_else(|error| panic!("{error}"));
-        let store = idle.store().clone();
+        let opened = Store::open(dir, settings, Timestamp::from_millis(now)).unwrap_or_else(|error| panic!("{error}"));
+        let store = opened.store().clone();
         let (sender, changes) = mpsc::channel();
         let now = Arc::new(AtomicU64::new(now));
         let clock = now.clone();
         let clock = move || Timestamp::from_millis(clock.load(Ordering::Relaxed));
-        let running = idle.start(clock, move |_, change| drop(sender.send(change)), |why| panic!("{why}")).unwrap();
+        let running = opened.start(clock, move |_, change| drop(sender.send(change)), |why| panic!("{why}")).unwrap();
         Self { store, running, changes, now, rules }
     }
 
@@ -109,9 +109,9 @@ fn tokens_by_the_journal_alone(dir: &Path) -> Vec<Token> {
     std::fs::remove_dir_all(dir.join("state")).unwrap();
     let copy = tempfile::tempdir().unwrap();
     crate::engine::embedded::offline::salvage(dir, copy.path()).unwrap();
-    let shop = Shop::open(copy.path(), RULES, AGE);
-    let tokens = shop.store.tokens();
-    shop.close();
+    let test = TestStore::open(copy.path(), RULES, AGE);
+    let tokens = test.store.tokens();
+    test.close();
     tokens
 }
 
@@ -131,44 +131,44 @@ fn expired_space_is_reclaimed_and_the_rest_is_found() {
     let mut sequences = 0;
     let mut tokens = Vec::new();
     for cycle in 0..5 {
-        let shop = Shop::open(dir.path(), RULES, now);
+        let test = TestStore::open(dir.path(), RULES, now);
         if cycle == 0 {
-            shop.subscribe();
-            tokens = ["good", "revoked"].map(|name| shop.token(name)).to_vec();
-            ask(|reply| shop.store.revoke_token(tokens[1].id, reply)).unwrap();
+            test.subscribe();
+            tokens = ["good", "revoked"].map(|name| test.token(name)).to_vec();
+            ask(|reply| test.store.revoke_token(tokens[1].id, reply)).unwrap();
         }
-        let first = shop.post(1, Some(Status::Delivered))[0];
-        let after = shop.store.events(&EventFilter::default(), None, 1).unwrap().next;
-        last = shop.post(199, Some(Status::Delivered));
+        let first = test.post(1, Some(Status::Delivered))[0];
+        let after = test.store.events(&EventFilter::default(), None, 1).unwrap().next;
+        last = test.post(199, Some(Status::Delivered));
         sequences += 200;
-        shop.pass(100);
+        test.pass(100);
         // The first hundred have expired by now, and more segments are full than may be kept.
-        shop.until("pruning", || shop.store.event(first).unwrap().is_none() && bytes_in(&journal) < 150_000);
-        let files = &shop.store.embedded().wal;
-        shop.until("compressing", || files.compressible(u32::MAX).is_empty());
+        test.until("pruning", || test.store.event(first).unwrap().is_none() && bytes_in(&journal) < 150_000);
+        let files = &test.store.embedded().wal;
+        test.until("compressing", || files.compressible(u32::MAX).is_empty());
         // Without preallocated space.
         kept.push(files.bytes());
-        assert!(shop.store.event(last[198]).unwrap().is_some());
-        assert!(shop.store.event_deliveries(first).unwrap().is_empty());
-        assert!(after.is_none() || shop.store.events(&EventFilter::default(), after, 9).unwrap().items.is_empty());
+        assert!(test.store.event(last[198]).unwrap().is_some());
+        assert!(test.store.event_deliveries(first).unwrap().is_empty());
+        assert!(after.is_none() || test.store.events(&EventFilter::default(), after, 9).unwrap().items.is_empty());
         let ids: Vec<EventId> =
-            shop.store.events(&EventFilter::default(), None, 500).unwrap().items.iter().map(|e| e.id).collect();
+            test.store.events(&EventFilter::default(), None, 500).unwrap().items.iter().map(|e| e.id).collect();
         assert!(ids.len() >= 99 && ids.len() < 180, "{} of 200 events are left", ids.len());
         assert!(ids.windows(2).all(|pair| pair[0] > pair[1]));
-        now = shop.now.load(Ordering::Relaxed);
-        shop.close();
+        now = test.now.load(Ordering::Relaxed);
+        test.close();
     }
     // A cursor to a dropped record, and a subscription whose first record was dropped.
-    let shop = Shop::open(dir.path(), RULES, now);
+    let test = TestStore::open(dir.path(), RULES, now);
     let gone = Some(1_u128 << 80);
-    assert!(shop.store.log(&LogFilter::default(), gone, 9).unwrap().items.is_empty());
+    assert!(test.store.log(&LogFilter::default(), gone, 9).unwrap().items.is_empty());
     let gone = gone.map(|major| DeliveryCursor { major, minor: 0 });
-    assert!(shop.store.deliveries(&DeliveryFilter::default(), gone, 9).unwrap().items.is_empty());
+    assert!(test.store.deliveries(&DeliveryFilter::default(), gone, 9).unwrap().items.is_empty());
     assert!(!journal.join("000001.log").exists());
-    let next = shop.post(1, None)[0];
-    assert_eq!(shop.store.event_deliveries(next).unwrap()[0].id.sequence(), sequences + 1);
-    assert!(shop.store.event(last[198]).unwrap().is_some());
-    shop.close();
+    let next = test.post(1, None)[0];
+    assert_eq!(test.store.event_deliveries(next).unwrap()[0].id.sequence(), sequences + 1);
+    assert!(test.store.event(last[198]).unwrap().is_some());
+    test.close();
     assert_eq!(tokens_by_the_journal_alone(dir.path()), tokens[..1]);
     let (least, most) = (kept.iter().min().unwrap(), kept.iter().max().unwrap());
     assert!(*most < 2 * least, "bytes kept by cycle: {kept:?}");
@@ -178,27 +178,27 @@ fn expired_space_is_reclaimed_and_the_rest_is_found() {
 fn the_end_of_a_delivery_outlives_its_log_entry() {
     let dir = tempfile::tempdir().unwrap();
     let rules = Rules { log_age: Duration::from_millis(50), event_age: Duration::from_secs(3600), ..RULES };
-    let shop = Shop::open(dir.path(), rules, AGE);
-    shop.subscribe();
-    let delivered = shop.post(20, Some(Status::Delivered));
-    let failed = shop.post(20, Some(Status::Failed));
-    let entry = shop.log().last().unwrap().id;
-    shop.pass(1000);
-    shop.until("the log's end", || shop.log().is_empty());
-    assert_eq!(shop.store.log_entry(entry).unwrap(), None);
+    let test = TestStore::open(dir.path(), rules, AGE);
+    test.subscribe();
+    let delivered = test.post(20, Some(Status::Delivered));
+    let failed = test.post(20, Some(Status::Failed));
+    let entry = test.log().last().unwrap().id;
+    test.pass(1000);
+    test.until("the log's end", || test.log().is_empty());
+    assert_eq!(test.store.log_entry(entry).unwrap(), None);
     for (ids, state) in [(&delivered, State::Delivered), (&failed, State::Failed)] {
         for id in ids {
-            let delivery = shop.store.event_deliveries(*id).unwrap().remove(0);
+            let delivery = test.store.event_deliveries(*id).unwrap().remove(0);
             assert_eq!((delivery.state, delivery.attempts), (state, 1));
-            assert_eq!(shop.store.delivery(delivery.id).unwrap().map(|it| it.state), Some(state));
+            assert_eq!(test.store.delivery(delivery.id).unwrap().map(|it| it.state), Some(state));
         }
     }
     // It can be retried, and the newer end counts.
-    let again = shop.store.event_deliveries(delivered[0]).unwrap().remove(0);
-    ask(|reply| shop.store.retry(known(&shop.store, again.id), reply)).unwrap();
-    ask(|reply| shop.store.cancel(known(&shop.store, again.id), reply)).unwrap();
-    assert_eq!(shop.store.delivery(again.id).unwrap().map(|it| it.state), Some(State::Cancelled));
-    shop.close();
+    let again = test.store.event_deliveries(delivered[0]).unwrap().remove(0);
+    ask(|reply| test.store.retry(known(&test.store, again.id), reply)).unwrap();
+    ask(|reply| test.store.cancel(known(&test.store, again.id), reply)).unwrap();
+    assert_eq!(test.store.delivery(again.id).unwrap().map(|it| it.state), Some(State::Cancelled));
+    test.close();
 }
 
 #[test]
@@ -210,15 +210,16 @@ fn the_log_is_limited_by_size() {
         event_age: Duration::from_secs(3600),
         conversation_age: Duration::from_secs(3600),
     };
-    let shop = Shop::open(dir.path(), rules, AGE);
-    shop.subscribe();
-    let ids = shop.post(600, Some(Status::Delivered));
-    let logged = |shop: &Shop| shop.store.embedded().wal.stats().iter().map(|(_, o)| u64::from(o.logged)).sum::<u64>();
-    shop.until("pruning by size", || logged(&shop) <= 80_000 + 10_000);
-    assert!(logged(&shop) >= 80_000, "{}", logged(&shop));
-    assert!((200..600).contains(&shop.log().len()), "{} of 600 are left", shop.log().len());
-    assert!(shop.store.event(ids[0]).unwrap().is_some(), "events are not counted");
-    shop.close();
+    let test = TestStore::open(dir.path(), rules, AGE);
+    test.subscribe();
+    let ids = test.post(600, Some(Status::Delivered));
+    let logged =
+        |test: &TestStore| test.store.embedded().wal.stats().iter().map(|(_, o)| u64::from(o.logged)).sum::<u64>();
+    test.until("pruning by size", || logged(&test) <= 80_000 + 10_000);
+    assert!(logged(&test) >= 80_000, "{}", logged(&test));
+    assert!((200..600).contains(&test.log().len()), "{} of 600 are left", test.log().len());
+    assert!(test.store.event(ids[0]).unwrap().is_some(), "events are not counted");
+    test.close();
 }
 
 #[test]
@@ -226,80 +227,80 @@ fn a_conversation_is_removed_with_its_last_message() {
     let dir = tempfile::tempdir().unwrap();
     let hour = Duration::from_secs(3600);
     let rules = Rules { log_age: hour, event_age: hour, ..RULES };
-    let shop = Shop::open(dir.path(), rules, AGE);
+    let test = TestStore::open(dir.path(), rules, AGE);
     let talk = |call: &str, direction: &str| {
         let text = format!(
             r#"{{"company":"acme","source":"api","call_id":"{call}","direction":"{direction}","from":"+1","to":"+2","body":"{call}"}}"#
         );
-        let now = Timestamp::from_millis(shop.now.load(Ordering::Relaxed));
+        let now = Timestamp::from_millis(test.now.load(Ordering::Relaxed));
         let message = NewMessage::from_json(json::parse(&text).unwrap(), now).unwrap();
-        let prepared = shop.store.prepare_message(message, now).unwrap();
-        let posted = ask(|reply| shop.store.post_message(prepared, reply)).unwrap();
-        shop.pass(1);
-        shop.until_the_file_is_young();
+        let prepared = test.store.prepare_message(message, now).unwrap();
+        let posted = ask(|reply| test.store.post_message(prepared, reply)).unwrap();
+        test.pass(1);
+        test.until_the_file_is_young();
         posted
     };
     let find = |call: &str| {
         let found =
-            shop.store.conversation(&Company::parse("acme").unwrap(), &CallId::parse(call).unwrap()).unwrap()?;
-        Some((found.thread.messages, shop.store.messages(&found.thread, None).unwrap().items.len()))
+            test.store.conversation(&Company::parse("acme").unwrap(), &CallId::parse(call).unwrap()).unwrap()?;
+        Some((found.thread.messages, test.store.messages(&found.thread, None).unwrap().items.len()))
     };
     for n in 0..100 {
         talk(&format!("c{n}"), "outbound");
     }
     let reply = talk("c0", "inbound");
-    shop.post(80, None);
-    shop.pass(85);
-    shop.until("the end of the first", || find("c1").is_none() && find("c0") == Some((2, 1)));
+    test.post(80, None);
+    test.pass(85);
+    test.until("the end of the first", || find("c1").is_none() && find("c0") == Some((2, 1)));
     assert!(find("c99").is_some(), "a young one stays");
     let later = talk("c0", "inbound");
     assert_eq!((later.conversation, later.messages, later.event.is_some()), (reply.conversation, 3, true));
-    shop.pass(1000);
-    shop.post(1, None);
-    shop.until("the end of all", || find("c0").is_none() && find("c99").is_none());
-    let left = || shop.store.embedded().wal.stats().iter().filter(|(_, it)| it.last_message != 0).count();
-    shop.until("no message in the files", || left() == 0);
-    assert!(shop.store.event(reply.event.unwrap()).unwrap().is_some(), "the event expires on its own");
+    test.pass(1000);
+    test.post(1, None);
+    test.until("the end of all", || find("c0").is_none() && find("c99").is_none());
+    let left = || test.store.embedded().wal.stats().iter().filter(|(_, it)| it.last_message != 0).count();
+    test.until("no message in the files", || left() == 0);
+    assert!(test.store.event(reply.event.unwrap()).unwrap().is_some(), "the event expires on its own");
     let anew = talk("c0", "outbound");
     assert_eq!((anew.messages, anew.conversation == reply.conversation), (1, false));
-    shop.close();
+    test.close();
 }
 
 #[test]
 fn pending_deliveries_end_with_their_event() {
     let dir = tempfile::tempdir().unwrap();
     let rules = Rules { log_age: Duration::from_secs(3600), ..RULES };
-    let shop = Shop::open(dir.path(), rules, AGE);
-    let subscription = shop.subscribe();
+    let test = TestStore::open(dir.path(), rules, AGE);
+    let subscription = test.subscribe();
     let catalogue = Catalogue::new(Vec::new()).unwrap();
     let disabled = json::parse(r#"{"enabled":false}"#).unwrap();
     let patch = Patch::from_json(disabled, &catalogue).unwrap();
-    ask(|reply| shop.store.change_subscription(subscription.id, patch, reply)).unwrap();
-    let dead = shop.post(70, Some(Status::Failed));
-    let old = shop.post(100, None);
-    shop.pass(150);
-    shop.until_the_file_is_young();
-    let young = shop.post(60, None);
+    ask(|reply| test.store.change_subscription(subscription.id, patch, reply)).unwrap();
+    let dead = test.post(70, Some(Status::Failed));
+    let old = test.post(100, None);
+    test.pass(150);
+    test.until_the_file_is_young();
+    let young = test.post(60, None);
     // `old` has expired, `young` has not.
-    shop.until("the end of what is over", || owed(&shop.store).len() == 60 && shop.store.counts().failed == 0);
-    assert_eq!(shop.store.counts(), Counts { pending: 60, ..Counts::default() });
+    test.until("the end of what is over", || owed(&test.store).len() == 60 && test.store.counts().failed == 0);
+    assert_eq!(test.store.counts(), Counts { pending: 60, ..Counts::default() });
     let filter = LogFilter { status: Some(Status::Expired), ..LogFilter::default() };
-    let expired = || shop.store.log(&filter, None, 500).unwrap().items;
+    let expired = || test.store.log(&filter, None, 500).unwrap().items;
     // The counts are ahead of the log until the commit is durable.
-    shop.until("their entries", || expired().len() == 100);
+    test.until("their entries", || expired().len() == 100);
     let expired = expired();
     assert!(expired[0].error_detail.contains("`event_age`"), "{}", expired[0].error_detail);
-    shop.until("the end of their events", || {
-        [old[20], dead[0]].iter().all(|id| shop.store.event(*id).unwrap().is_none())
+    test.until("the end of their events", || {
+        [old[20], dead[0]].iter().all(|id| test.store.event(*id).unwrap().is_none())
     });
     let again = expired[0].delivery.unwrap();
     assert!(
-        matches!(ask(|reply| shop.store.retry(known(&shop.store, again), reply)), Err(StoreError::Conflict(why)) if why.contains("event_age"))
+        matches!(ask(|reply| test.store.retry(known(&test.store, again), reply)), Err(StoreError::Conflict(why)) if why.contains("event_age"))
     );
     for id in &young {
-        assert!(shop.store.event(*id).unwrap().is_some());
+        assert!(test.store.event(*id).unwrap().is_some());
     }
-    shop.close();
+    test.close();
 }
 
 #[test]

@@ -29,10 +29,10 @@ fn all_secrets(store: &Store) -> Vec<Secrets> {
     store.subscriptions().iter().map(|subscription| secrets(subscription)).collect()
 }
 
-fn start(idle: OpenedStore) -> Open {
-    let store = idle.store().clone();
+fn start(unstarted: OpenedStore) -> Open {
+    let store = unstarted.store().clone();
     let (sender, changes) = mpsc::channel();
-    let running = idle.start(|| NOW, move |_, change| drop(sender.send(change)), |why| panic!("{why}")).unwrap();
+    let running = unstarted.start(|| NOW, move |_, change| drop(sender.send(change)), |why| panic!("{why}")).unwrap();
     Open { store, running, changes }
 }
 
@@ -102,10 +102,10 @@ fn enabling_sealing_seals_everything_and_no_kill_loses_a_secret() {
     let dir = tempfile::tempdir().unwrap();
     let wanted = filled(dir.path(), Keyring::default());
     assert!(keys_in_state(dir.path()).iter().all(Option::is_none));
-    let idle = opened(dir.path(), ring(&[1]));
+    let unstarted = opened(dir.path(), ring(&[1]));
     assert!(dir.path().join("sealed").exists(), "before anything is sealed");
     let opened_only = killed(dir.path());
-    let Open { store, running, .. } = start(idle);
+    let Open { store, running, .. } = start(unstarted);
     // Commands are decided after the initial snapshot.
     accept(&store, vec![event("b", None)]);
     let introduced = killed(dir.path());
@@ -128,12 +128,12 @@ fn enabling_sealing_seals_everything_and_no_kill_loses_a_secret() {
 fn a_new_key_reseals_everything_and_the_old_one_is_needed_until_then() {
     let dir = tempfile::tempdir().unwrap();
     let wanted = filled(dir.path(), ring(&[1]));
-    let idle = opened(dir.path(), ring(&[2, 1]));
+    let unstarted = opened(dir.path(), ring(&[2, 1]));
     let opened_only = killed(dir.path());
     // The marker names the new key; the view needs the old one.
     refused(opened_only.path(), ring(&[2]), &ring(&[1]));
     refused(opened_only.path(), ring(&[1]), &ring(&[2]));
-    let Open { store, running, .. } = start(idle);
+    let Open { store, running, .. } = start(unstarted);
     accept(&store, vec![event("b", None)]);
     let introduced = killed(dir.path());
     drop(store);
@@ -213,8 +213,8 @@ fn secrets_that_do_not_open_disable_only_their_subscription_until_replaced() {
     ask(|reply| store.change_subscription(id, patch(r#"{"enabled":true,"headers":{"X-Key":"new"}}"#), reply)).unwrap();
     drop(store);
     running.stop();
-    let idle = opened(dir.path(), ring(&[1]));
-    let again = idle.store().subscription(id).unwrap();
+    let unstarted = opened(dir.path(), ring(&[1]));
+    let again = unstarted.store().subscription(id).unwrap();
     assert!(again.enabled() && again.secret == secret && again.headers[0].value.expose() == "new");
     // With a lost key all of them are disabled, and can be deleted.
     let first = ring(&[1]).sealing().unwrap();
@@ -228,8 +228,8 @@ fn secrets_that_do_not_open_disable_only_their_subscription_until_replaced() {
     ask(|reply| store.rotate_secret(all[1].id, None, Duration::ZERO, reply)).unwrap();
     drop(store);
     running.stop();
-    let idle = opened(lost.path(), ring(&[2]));
-    assert!(!idle.store().subscriptions()[0].is_locked(), "the old key is no longer needed");
+    let unstarted = opened(lost.path(), ring(&[2]));
+    assert!(!unstarted.store().subscriptions()[0].is_locked(), "the old key is no longer needed");
 }
 
 #[test]

@@ -267,7 +267,7 @@ impl Audit {
                 Body::Accepted(accepted) => accepted.owed.iter().map(Owed::id).collect(),
                 _ => Vec::new(),
             };
-            let sound = record.is_sound();
+            let sound = record.decodes_fully();
             if sound {
                 self.index(segment, at, head, &given);
             }

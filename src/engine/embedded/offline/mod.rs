@@ -102,7 +102,7 @@ pub fn is_record(kind: u8, payload: &[u8]) -> bool {
     let head = Head { version: record::VERSION, kind, continues: false, batch: 0, id: 1 };
     let has_terms = !(record::SCHEMA.terms)(head, payload).keys.is_empty();
     let is_event = (record::SCHEMA.class)(kind) == Class::Event;
-    Record::decode(head, payload).is_some_and(Record::is_sound) && (has_terms || !is_event)
+    Record::decode(head, payload).is_some_and(Record::decodes_fully) && (has_terms || !is_event)
 }
 
 /// The records that a salvage would find in the segment `bytes`: kinds and payloads. As [`is_record`], accepts
