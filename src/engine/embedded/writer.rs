@@ -310,11 +310,12 @@ impl Writer {
             kv.check().map_err(|error| error.to_string())?;
         }
         drop(guard);
+        let (bytes, _) = written?;
         // After the write, so that its records can be read.
         for request in requests {
             self.reader.send(request).map_err(|_| "the read-ahead thread has ended".to_owned())?;
         }
-        written.map(|(bytes, _)| bytes)
+        Ok(bytes)
     }
 
     fn decide(
