@@ -183,7 +183,7 @@ pub(crate) fn log_if_all_sealed(registry: &Registry) {
 fn log_all_sealed(keys: &Keyring, count: usize) {
     if let Some(key) = keys.sealing() {
         tracing::info!(
-            "all secrets are sealed with key {key} (subscriptions resealed: {count}); no other key is needed"
+            "all secrets are sealed with key {key} (subscriptions sealed anew: {count}); no other key is needed"
         );
     }
 }

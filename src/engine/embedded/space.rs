@@ -126,7 +126,7 @@ impl Space {
             tracing::warn!("{}", refusal(&self.dir, self.disk_space(sample)));
         } else {
             let (dir, free) = (self.dir.display(), sample.free);
-            tracing::warn!("{dir} has {free} bytes free again: new events are accepted");
+            tracing::warn!("there is room again in {dir}, {free} bytes: new events are accepted");
         }
     }
 
