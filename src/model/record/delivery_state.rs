@@ -69,6 +69,10 @@ impl Kind for Requeued {
         Terms::default()
     }
 
+    fn begins(&self) -> Vec<DeliveryId> {
+        Vec::new()
+    }
+
     fn decodes_fully(self, _: u128) -> bool {
         self.delivery.delivery().is_some()
     }
@@ -115,6 +119,10 @@ impl Kind for Forgotten {
 
     fn terms(&self) -> Terms {
         Terms::default()
+    }
+
+    fn begins(&self) -> Vec<DeliveryId> {
+        Vec::new()
     }
 
     fn decodes_fully(self, _: u128) -> bool {

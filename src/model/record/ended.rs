@@ -3,6 +3,7 @@
 //! The first version has no company.
 
 use crate::core::delivery::State;
+use crate::core::id::DeliveryId;
 use crate::model::error::StoreError;
 use crate::model::record::codec;
 use crate::model::record::delivery::DeliveryRecord;
@@ -60,6 +61,10 @@ impl Kind for EndedRecord {
             Term::Call(call),
         ];
         Terms { keys: of.keys(about), at: None }
+    }
+
+    fn begins(&self) -> Vec<DeliveryId> {
+        Vec::new()
     }
 
     fn decodes_fully(self, _: u128) -> bool {

@@ -311,6 +311,10 @@ impl Kind for Logged {
         Terms { keys: Owner::company(self.company()).keys(own), at: Some(self.created()) }
     }
 
+    fn begins(&self) -> Vec<DeliveryId> {
+        Vec::new()
+    }
+
     fn decodes_fully(self, id: u128) -> bool {
         self.entry(AttemptId::from_bits(id)).is_some()
     }

@@ -3,7 +3,7 @@
 use bincode::{Decode, Encode};
 
 use crate::core::event::Company;
-use crate::core::id::ErasureId;
+use crate::core::id::{DeliveryId, ErasureId};
 use crate::core::time::Timestamp;
 use crate::model::erasure::Erasure;
 use crate::model::keys;
@@ -91,6 +91,10 @@ impl Kind for ErasureNoted {
 
     fn terms(&self) -> Terms {
         Terms { keys: Owner::UNKNOWN.keys([Term::All]), at: None }
+    }
+
+    fn begins(&self) -> Vec<DeliveryId> {
+        Vec::new()
     }
 
     fn decodes_fully(self, _: u128) -> bool {

@@ -203,6 +203,10 @@ impl Kind for Accepted {
         Terms { keys: Owner::company(&self.company).keys(own.chain(owed)), at: Some(self.accepted_at) }
     }
 
+    fn begins(&self) -> Vec<DeliveryId> {
+        self.owed.iter().map(Owed::id).collect()
+    }
+
     fn decodes_fully(self, id: u128) -> bool {
         let id = EventId::from_bits(id);
         self.deliveries(id).is_some() && self.event(id).is_some()

@@ -3,7 +3,7 @@
 use bincode::{Decode, Encode};
 
 use crate::core::event::NewEvent;
-use crate::core::id::EventId;
+use crate::core::id::{DeliveryId, EventId};
 use crate::core::time::Timestamp;
 use crate::model::error::StoreError;
 use crate::model::keys;
@@ -63,6 +63,10 @@ impl Kind for FanOutRecord {
 
     fn terms(&self) -> Terms {
         Terms { keys: self.posted.iter().flat_map(Accepted::personal_terms).collect(), at: None }
+    }
+
+    fn begins(&self) -> Vec<DeliveryId> {
+        Vec::new()
     }
 
     fn decodes_fully(self, _: u128) -> bool {
@@ -132,6 +136,10 @@ impl Kind for FanOutProgress {
 
     fn terms(&self) -> Terms {
         Terms::default()
+    }
+
+    fn begins(&self) -> Vec<DeliveryId> {
+        Vec::new()
     }
 
     fn decodes_fully(self, _: u128) -> bool {

@@ -116,6 +116,8 @@ pub(crate) trait Kind: Sized {
     fn decode(kind: u8, payload: &[u8]) -> Option<Self>;
     /// The terms under which it is indexed.
     fn terms(&self) -> Terms;
+    /// The deliveries that it begins.
+    fn begins(&self) -> Vec<DeliveryId>;
     /// Whether it decodes completely.
     fn decodes_fully(self, id: u128) -> bool;
     /// Applies it to the view and the memory; returns itself if the call report needs it. Applying is idempotent: every
@@ -150,6 +152,10 @@ impl<T: Kind> Kind for Box<T> {
 
     fn terms(&self) -> Terms {
         T::terms(self)
+    }
+
+    fn begins(&self) -> Vec<DeliveryId> {
+        (**self).begins()
     }
 
     fn decodes_fully(self, id: u128) -> bool {

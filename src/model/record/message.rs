@@ -7,7 +7,7 @@ use bincode::{Decode, Encode};
 
 use crate::core::conversation::{Conversation, Direction, Lead, Media, Message, lead_number};
 use crate::core::event::{CallId, Company, Domain, ProducerId, Source};
-use crate::core::id::{ConversationId, EventId, MessageId};
+use crate::core::id::{ConversationId, DeliveryId, EventId, MessageId};
 use crate::core::time::Timestamp;
 use crate::model::error::StoreError;
 use crate::model::keys;
@@ -271,6 +271,10 @@ impl Kind for MessageRecord {
         Terms { keys: Owner::company(thread.company()).keys(own.into_iter().chain(phones)), at: None }
     }
 
+    fn begins(&self) -> Vec<DeliveryId> {
+        Vec::new()
+    }
+
     fn decodes_fully(self, _: u128) -> bool {
         self.thread().clone().conversation().is_some()
     }
@@ -346,6 +350,10 @@ impl Kind for ThreadGone {
 
     fn terms(&self) -> Terms {
         Terms::default()
+    }
+
+    fn begins(&self) -> Vec<DeliveryId> {
+        Vec::new()
     }
 
     fn decodes_fully(self, _: u128) -> bool {

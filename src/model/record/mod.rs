@@ -21,6 +21,7 @@ mod subscription;
 mod subscription_state;
 mod token;
 
+use crate::core::id::DeliveryId;
 use crate::model::error::StoreError;
 use crate::model::progress::{DiscardRecord, ReplayRecord};
 use crate::model::redaction::{Rule, Subject};
@@ -35,7 +36,7 @@ pub(crate) use delivery_state::{Forgotten, Requeued};
 pub(crate) use ended::EndedRecord;
 pub(crate) use entry::Logged;
 pub(crate) use erasure::{ErasureNoted, ErasureRecord};
-pub(crate) use event::{Accepted, Owed};
+pub(crate) use event::Accepted;
 pub(crate) use fan_out::{FanOutProgress, FanOutRecord};
 pub(crate) use head::Head;
 pub(crate) use kind::{Frame, Kind, Locked, Memory, Registered, Target, Waits};
@@ -88,6 +89,10 @@ macro_rules! records {
 
             fn terms(&self) -> Terms {
                 match self { $(Self::$name(record) => Kind::terms(record),)+ }
+            }
+
+            fn begins(&self) -> Vec<DeliveryId> {
+                match self { $(Self::$name(record) => Kind::begins(record),)+ }
             }
 
             fn decodes_fully(self, id: u128) -> bool {
@@ -165,6 +170,11 @@ impl Record {
     pub(crate) fn apply(self, target: Target<'_>) -> Option<Self> {
         let Self { id, body } = self;
         body.apply(id, target).map(|body| Self { id, body })
+    }
+
+    /// The deliveries that it begins.
+    pub(crate) fn begins(&self) -> Vec<DeliveryId> {
+        self.body.begins()
     }
 
     /// Whether it decodes completely.

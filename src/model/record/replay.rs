@@ -1,5 +1,6 @@
 //! Records of replays and discards in progress.
 
+use crate::core::id::DeliveryId;
 use crate::model::keys;
 use crate::model::progress::{DiscardRecord, ReplayRecord};
 use crate::model::record::codec::{self, versioned};
@@ -27,6 +28,10 @@ impl Kind for ReplayRecord {
 
     fn terms(&self) -> Terms {
         Terms::default()
+    }
+
+    fn begins(&self) -> Vec<DeliveryId> {
+        Vec::new()
     }
 
     fn decodes_fully(self, _: u128) -> bool {
@@ -67,6 +72,10 @@ impl Kind for DiscardRecord {
 
     fn terms(&self) -> Terms {
         Terms::default()
+    }
+
+    fn begins(&self) -> Vec<DeliveryId> {
+        Vec::new()
     }
 
     fn decodes_fully(self, _: u128) -> bool {

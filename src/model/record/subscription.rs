@@ -15,7 +15,7 @@ use bincode::{Decode, Encode};
 use crate::core::client_certificate::ClientCertificate;
 use crate::core::event::{Company, Domain, EventType, Source};
 use crate::core::hidden::Hidden;
-use crate::core::id::SubscriptionId;
+use crate::core::id::{DeliveryId, SubscriptionId};
 use crate::core::seal::{self, Fingerprint, Keyring, Sealed, Unopened};
 use crate::core::subscription::{
     DisabledReason, Format, Header, Layout, Nested, Ordering, PreviousSecret, Secret, Selection, Subscription,
@@ -415,6 +415,10 @@ impl Kind for SubscriptionRecord {
         Terms::default()
     }
 
+    fn begins(&self) -> Vec<DeliveryId> {
+        Vec::new()
+    }
+
     fn decodes_fully(self, _: u128) -> bool {
         self.unsealed(&Keyring::default()).is_some()
     }
@@ -459,6 +463,10 @@ impl Kind for SubscriptionRemoved {
 
     fn terms(&self) -> Terms {
         Terms::default()
+    }
+
+    fn begins(&self) -> Vec<DeliveryId> {
+        Vec::new()
     }
 
     fn decodes_fully(self, _: u128) -> bool {

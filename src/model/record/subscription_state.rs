@@ -2,6 +2,7 @@
 
 use bincode::{Decode, Encode};
 
+use crate::core::id::DeliveryId;
 use crate::model::keys;
 use crate::model::record::codec::{self, versioned};
 use crate::model::record::delivery::HealthRecord;
@@ -38,6 +39,10 @@ impl Kind for SubscriptionStateRecord {
 
     fn terms(&self) -> Terms {
         Terms::default()
+    }
+
+    fn begins(&self) -> Vec<DeliveryId> {
+        Vec::new()
     }
 
     fn decodes_fully(self, _: u128) -> bool {

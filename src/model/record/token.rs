@@ -3,7 +3,7 @@
 use bincode::{Decode, Encode};
 
 use crate::core::event::Company;
-use crate::core::id::TokenId;
+use crate::core::id::{DeliveryId, TokenId};
 use crate::core::time::Timestamp;
 use crate::core::token::{Role, Token, TokenHash};
 use crate::model::keys;
@@ -81,6 +81,10 @@ impl Kind for TokenRecord {
         Terms::default()
     }
 
+    fn begins(&self) -> Vec<DeliveryId> {
+        Vec::new()
+    }
+
     fn decodes_fully(self, _: u128) -> bool {
         self.token().is_some()
     }
@@ -121,6 +125,10 @@ impl Kind for TokenRevoked {
 
     fn terms(&self) -> Terms {
         Terms::default()
+    }
+
+    fn begins(&self) -> Vec<DeliveryId> {
+        Vec::new()
     }
 
     fn decodes_fully(self, _: u128) -> bool {

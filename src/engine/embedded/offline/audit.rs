@@ -16,7 +16,7 @@ use crate::engine::embedded::wal::recovery::{self, TailState};
 use crate::model::error::{Damage, u32_of};
 use crate::model::keys;
 use crate::model::lock::lock;
-use crate::model::record::{self, Body, CheckpointPosition, Head, Owed, Record};
+use crate::model::record::{self, CheckpointPosition, Head, Record};
 use crate::model::segment::Class;
 
 /// Receives a frame that was read: its header and its payload.
@@ -263,10 +263,7 @@ impl Audit {
             return false;
         }
         let readable = Record::decode(head, payload).is_some_and(|record| {
-            let given = match &record.body {
-                Body::Accepted(accepted) => accepted.owed.iter().map(Owed::id).collect(),
-                _ => Vec::new(),
-            };
+            let given = record.begins();
             let sound = record.decodes_fully();
             if sound {
                 self.index(segment, at, head, &given);
