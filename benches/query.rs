@@ -19,8 +19,8 @@ use hookswitch::core::subscription::{Ordering as Order, Subscription};
 use hookswitch::core::subscription_input::Change as Patch;
 use hookswitch::core::time::Timestamp;
 use hookswitch::store::{
-    AttemptResult, Busy, CallFilter, ConversationFilter, DeliveryFilter, EventFilter, LogFilter, Reply, Retention,
-    Running, Settings, Store, StoreError, StoreEvent,
+    AttemptResult, Busy, CallFilter, ConversationFilter, DeliveryFilter, EventFilter, LogFilter, Reclaim, Reply,
+    Retention, Running, Settings, Store, StoreError, StoreEvent,
 };
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
@@ -96,7 +96,13 @@ impl World {
             cache_bytes: 64 << 20,
             give_up_after: age,
             idempotency_window: Duration::from_secs(60),
-            retention: Retention { log_age: age, log_bytes: 100 << 30, event_age: age, conversation_age: age },
+            retention: Retention {
+                log_age: age,
+                log_bytes: 100 << 30,
+                event_age: age,
+                conversation_age: age,
+                reclaim: Reclaim::default(),
+            },
             min_free_bytes: 1,
             max_data_bytes: 1 << 20,
             subscriptions_per_company: 1_000,

@@ -25,7 +25,9 @@ use hookswitch::core::json;
 use hookswitch::core::subscription::{Format, Layout, Nested, Ordering as Order, Subscription};
 use hookswitch::core::subscription_input::Change as Patch;
 use hookswitch::core::time::Timestamp;
-use hookswitch::store::{AttemptResult, Busy, EventFilter, Reply, Retention, Settings, Store, StoreError, StoreEvent};
+use hookswitch::store::{
+    AttemptResult, Busy, EventFilter, Reclaim, Reply, Retention, Settings, Store, StoreError, StoreEvent,
+};
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
@@ -44,7 +46,13 @@ fn main() -> Outcome<()> {
         cache_bytes: 16 << 20,
         give_up_after: kept,
         idempotency_window: kept / 2,
-        retention: Retention { log_age: kept, log_bytes: 10 << 30, event_age: kept, conversation_age: kept },
+        retention: Retention {
+            log_age: kept,
+            log_bytes: 10 << 30,
+            event_age: kept,
+            conversation_age: kept,
+            reclaim: Reclaim::default(),
+        },
         min_free_bytes: 1,
         max_data_bytes: 1 << 20,
         subscriptions_per_company: 1_000,

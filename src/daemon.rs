@@ -35,7 +35,7 @@ use crate::sender::handshake;
 pub use crate::sender::handshake::{Handshake, Trouble};
 use crate::sender::{Transport, TransportHandle, TransportSettings};
 use crate::service::{self, AdminToken, DataDirLock, Hangups, KeyFile, OpenFiles};
-use crate::store::{OpenError, Retention, Running, Settings as StoreSettings, Store};
+use crate::store::{OpenError, Reclaim, Retention, Running, Settings as StoreSettings, Store};
 use crate::telemetry;
 
 use self::clock::now;
@@ -409,6 +409,7 @@ fn store_settings(config: &Config) -> StoreSettings {
             log_bytes: config.retention.log_bytes,
             event_age: config.retention.event_age,
             conversation_age: config.retention.conversation_age,
+            reclaim: Reclaim::default(),
         },
         min_free_bytes: config.store.min_free_bytes,
         max_data_bytes: config.http.max_body_bytes.saturating_sub(AROUND_DATA),

@@ -20,7 +20,7 @@ use crate::model::record::{self, Head, VERSION};
 use crate::model::redactions::Redactions;
 use crate::model::registry::Registry;
 use crate::model::report;
-use crate::model::retention::Rules;
+use crate::model::retention::{Reclaim, Rules};
 use crate::model::settings::Settings;
 use crate::model::term::{Lookup, Owner, Term, Terms};
 use crate::model::turn::{Carried, Context, Outcome, Progress, Turn};
@@ -35,7 +35,13 @@ pub(crate) fn settings() -> Settings {
         cache_bytes: 4 << 20,
         give_up_after: 3 * day,
         idempotency_window: day,
-        retention: Rules { log_age: 30 * day, log_bytes: 1 << 30, event_age: 30 * day, conversation_age: 90 * day },
+        retention: Rules {
+            log_age: 30 * day,
+            log_bytes: 1 << 30,
+            event_age: 30 * day,
+            conversation_age: 90 * day,
+            reclaim: Reclaim::for_test(),
+        },
         min_free_bytes: 1,
         max_data_bytes: 1 << 20,
         subscriptions_per_company: 1_000,

@@ -21,15 +21,14 @@
 //! unreadable record is kept, and a damaged segment is left unchanged. The work is done slowly by a thread of its own;
 //! the writer never waits for it.
 
-use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::core::time::Timestamp;
 use crate::model::query::lowest_id;
 use crate::model::segment::{Due, SegmentStats};
 
-/// The size of a segment in bytes. Small in tests, which do not have millions of events.
-const FILE_BYTES: RangeInclusive<u64> = if cfg!(test) { 8 << 10..=64 << 20 } else { 1 << 20..=64 << 20 };
+/// The largest size at which a segment is full, in bytes.
+const MOST_FILE_BYTES: u64 = 64 << 20;
 /// The approximate number of segments of the log, each of which is an open file.
 const FILES: u64 = 256;
 /// The fraction of an age, or of `log_bytes`, that one segment may span.
@@ -46,6 +45,31 @@ pub struct Rules {
     pub event_age: Duration,
     /// The age at which messages expire.
     pub conversation_age: Duration,
+    /// In what parts, and how often, their space is reclaimed.
+    pub reclaim: Reclaim,
+}
+
+/// In what parts, and how often, space is reclaimed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reclaim {
+    /// The smallest size at which a segment is full, in bytes (1 MiB; 64 MiB at most).
+    pub least_file_bytes: u64,
+    /// The longest interval between two retention runs while no segment fills (60 s).
+    pub every: Duration,
+}
+
+impl Default for Reclaim {
+    fn default() -> Self {
+        Self { least_file_bytes: 1 << 20, every: Duration::from_secs(60) }
+    }
+}
+
+#[cfg(test)]
+impl Reclaim {
+    /// For tests, which do not have millions of events and do not wait.
+    pub(crate) const fn for_test() -> Self {
+        Self { least_file_bytes: 8 << 10, every: Duration::from_millis(50) }
+    }
 }
 
 impl Rules {
@@ -54,10 +78,16 @@ impl Rules {
         self.log_age.min(self.event_age).min(self.conversation_age) / PART
     }
 
+    /// The longest interval between two retention runs: a quarter of [`file_age`](Self::file_age), within 50 ms and
+    /// [`Reclaim::every`].
+    pub(crate) fn run_every(&self) -> Duration {
+        (self.file_age() / 4).min(self.reclaim.every).max(Duration::from_millis(50))
+    }
+
     /// The size at which a segment is full, if all segments together have `total` bytes.
     pub(crate) fn file_bytes(&self, total: u64) -> u32 {
         let wanted = (self.log_bytes / u64::from(PART)).max(total / FILES);
-        u32::try_from(wanted.clamp(*FILE_BYTES.start(), *FILE_BYTES.end())).unwrap_or(u32::MAX)
+        u32::try_from(wanted.max(self.reclaim.least_file_bytes).min(MOST_FILE_BYTES)).unwrap_or(u32::MAX)
     }
 
     /// The time before which messages have expired.

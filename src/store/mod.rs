@@ -28,7 +28,7 @@ pub use crate::model::health::{Counts, Health};
 pub use crate::model::known::{KnownDelivery, KnownEvent};
 pub use crate::model::notice::{Committed, StoreEvent};
 pub use crate::model::page::{DeliveryCursor, Page, Reads};
-pub use crate::model::retention::Rules as Retention;
+pub use crate::model::retention::{Reclaim, Rules as Retention};
 pub use crate::model::settings::Settings;
 pub use api::Store;
 pub use running::{OpenedStore, Running};

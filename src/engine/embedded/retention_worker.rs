@@ -22,8 +22,6 @@ use crate::model::record::{self, ErasureRecord, Head};
 use crate::model::retention::{Rules, due};
 use crate::model::segment::Due;
 
-/// The longest interval between two retention runs while no segment fills. Tests do not wait.
-const RUN_EVERY: Duration = if cfg!(test) { Duration::from_millis(50) } else { Duration::from_secs(60) };
 /// How often the free space is checked.
 const SPACE_EVERY: Duration = Duration::from_secs(1);
 /// How long it pauses after each 256 KiB.
@@ -86,7 +84,7 @@ impl RetentionWorker {
     }
 
     fn run(&self, stop: &Stop) {
-        let every = || (self.rules().file_age() / 4).clamp(Duration::from_millis(50), RUN_EVERY);
+        let every = || self.rules().run_every();
         let mut next = Instant::now() + every();
         let mut newest = self.engine.wal.newest();
         let (mut healthy, mut more) = (true, false);

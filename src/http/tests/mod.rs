@@ -23,7 +23,7 @@ use crate::core::time::Timestamp;
 use crate::core::token::TokenHash;
 use crate::sender::TransportHandle;
 use crate::sender::transport::{Transport, TransportSettings};
-use crate::store::{OpenedStore, Retention, Settings as StoreSettings, Store};
+use crate::store::{OpenedStore, Reclaim, Retention, Settings as StoreSettings, Store};
 
 /// Longer than anything here takes when it works; reaching it fails the test.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -66,7 +66,13 @@ fn idle_store_in(dir: &std::path::Path) -> OpenedStore {
         cache_bytes: 1 << 20,
         give_up_after: day,
         idempotency_window: day,
-        retention: Retention { log_age: day, log_bytes: 1 << 30, event_age: day, conversation_age: day },
+        retention: Retention {
+            log_age: day,
+            log_bytes: 1 << 30,
+            event_age: day,
+            conversation_age: day,
+            reclaim: Reclaim::default(),
+        },
         min_free_bytes: 1,
         max_data_bytes: 1 << 20,
         subscriptions_per_company: 1_000,

@@ -93,7 +93,13 @@ fn the_report_survives_a_crash_a_stop_and_a_backup() {
 fn the_report_outlives_events_and_calls() {
     let dir = tempfile::tempdir().unwrap();
     let age = Duration::from_millis(200);
-    let retention = Retention { log_age: age, log_bytes: 1 << 30, event_age: age, conversation_age: age };
+    let retention = Retention {
+        log_age: age,
+        log_bytes: 1 << 30,
+        event_age: age,
+        conversation_age: age,
+        reclaim: Reclaim::for_test(),
+    };
     let settings = Settings { idempotency_window: Duration::from_millis(1), retention, ..settings() };
     let unstarted = Store::open(dir.path(), settings, NOW).unwrap_or_else(|error| panic!("{error}"));
     let store = unstarted.store().clone();

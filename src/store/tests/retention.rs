@@ -10,7 +10,7 @@ use crate::core::id::EventId;
 use crate::core::subscription_input::Change as Patch;
 use crate::core::token::{Role, Token, TokenDraft};
 use crate::model::error::StoreError;
-use crate::model::retention::{Rules, due};
+use crate::model::retention::{Reclaim, Rules, due};
 use crate::model::segment::SegmentStats;
 use crate::store::tests::{accept, ask, draft, event, finish, known, owed, settings};
 
@@ -23,6 +23,7 @@ const RULES: Rules = Rules {
     log_bytes: 1 << 30,
     event_age: Duration::from_millis(200),
     conversation_age: Duration::from_millis(200),
+    reclaim: Reclaim::for_test(),
 };
 
 /// A store with the clock under the test's control.
@@ -209,6 +210,7 @@ fn the_log_is_limited_by_size() {
         log_bytes: 80_000,
         event_age: Duration::from_secs(3600),
         conversation_age: Duration::from_secs(3600),
+        reclaim: RULES.reclaim,
     };
     let test = TestStore::open(dir.path(), rules, AGE);
     test.subscribe();
@@ -311,6 +313,7 @@ fn only_expired_data_in_mutable_segments_is_due() {
         log_bytes: 1000,
         event_age: Duration::from_millis(4 * hour),
         conversation_age: Duration::from_millis(4 * hour),
+        reclaim: RULES.reclaim,
     };
     let now = Timestamp::from_millis(10 * hour);
     let at = |hour_of: u64| u128::from(hour_of * hour) << 80;
