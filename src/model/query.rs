@@ -309,11 +309,22 @@ pub(crate) fn events(
         from: lowest_id(filter.since),
         until: filter.until,
     };
+    newest_page(log, &wanted, limit, |id, payload| {
+        let event = record::decode::<Accepted>(payload)?.event(EventId::from_bits(id))?;
+        event_matches(filter, &event).then_some(event)
+    })
+}
+
+/// The newest `limit` of the records that `read` accepts, given the id and the payload of each.
+fn newest_page<T: ByteSize>(
+    log: &dyn Log,
+    wanted: &Wanted<'_>,
+    limit: usize,
+    read: impl Fn(u128, &[u8]) -> Option<T>,
+) -> Result<Page<T>, StoreError> {
     let mut page = PageBuilder::new(limit);
-    let reached = log.newest_first(&wanted, &log.bounded(), &mut |head, payload| {
-        let event = record::decode::<Accepted>(payload).and_then(|record| record.event(EventId::from_bits(head.id)));
-        let matching = event.filter(|event| event_matches(filter, event));
-        Ok(matching.map_or(ControlFlow::Continue(()), |event| page.add(head.id, event)))
+    let reached = log.newest_first(wanted, &log.bounded(), &mut |head, payload| {
+        Ok(read(head.id, payload).map_or(ControlFlow::Continue(()), |item| page.add(head.id, item)))
     })?;
     Ok(page.finish(reached))
 }
@@ -363,13 +374,10 @@ pub(crate) fn log(
         from: lowest_id(filter.since),
         until: filter.until,
     };
-    let mut page = PageBuilder::new(limit);
-    let reached = log.newest_first(&wanted, &log.bounded(), &mut |head, payload| {
-        let entry = record::decode::<Logged>(payload).and_then(|logged| logged.entry(AttemptId::from_bits(head.id)));
-        let matching = entry.filter(|entry| log_matches(filter, entry));
-        Ok(matching.map_or(ControlFlow::Continue(()), |entry| page.add(head.id, entry)))
-    })?;
-    Ok(page.finish(reached))
+    newest_page(log, &wanted, limit, |id, payload| {
+        let entry = record::decode::<Logged>(payload)?.entry(AttemptId::from_bits(id))?;
+        log_matches(filter, &entry).then_some(entry)
+    })
 }
 
 fn log_matches(filter: &LogFilter, entry: &LogEntry) -> bool {

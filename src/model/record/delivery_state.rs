@@ -6,9 +6,11 @@ use crate::model::error::StoreError;
 use crate::model::keys;
 use crate::model::record::codec::{self, versioned};
 use crate::model::record::delivery::{DeliveryRecord, PriorState};
-use crate::model::record::kind::{Frame, Kind, Target, Waits, kept_by_the_view, nothing_personal};
+use crate::model::record::kind::{
+    Frame, Kind, Target, Waits, begins_no_delivery, complete_if_decoded, kept_by_the_view, not_indexed,
+    nothing_personal,
+};
 use crate::model::segment::{Class, Disposition, Due};
-use crate::model::term::Terms;
 
 /// Moves a delivery to the place of its state: pending, dead letters, or neither. `before` is the previous state
 /// according to the log; the view may be of a later time.
@@ -65,13 +67,8 @@ impl Kind for Requeued {
         codec::decode(payload).map(|(delivery, before)| Self { delivery, before })
     }
 
-    fn terms(&self) -> Terms {
-        Terms::default()
-    }
-
-    fn begins(&self) -> Vec<DeliveryId> {
-        Vec::new()
-    }
+    not_indexed!();
+    begins_no_delivery!();
 
     fn decodes_fully(self, _: u128) -> bool {
         self.delivery.delivery().is_some()
@@ -117,17 +114,9 @@ impl Kind for Forgotten {
         codec::decode(payload).map(|bits| Self(DeliveryId::from_bits(bits)))
     }
 
-    fn terms(&self) -> Terms {
-        Terms::default()
-    }
-
-    fn begins(&self) -> Vec<DeliveryId> {
-        Vec::new()
-    }
-
-    fn decodes_fully(self, _: u128) -> bool {
-        true
-    }
+    not_indexed!();
+    begins_no_delivery!();
+    complete_if_decoded!();
 
     fn apply(self, _: u128, target: Target<'_>) -> Option<Self> {
         target.view.remove(keys::delivery(keys::DEAD, self.0));

@@ -3,12 +3,11 @@
 //! The first version has no company.
 
 use crate::core::delivery::State;
-use crate::core::id::DeliveryId;
 use crate::model::error::StoreError;
 use crate::model::record::codec;
 use crate::model::record::delivery::DeliveryRecord;
 use crate::model::record::delivery_state::set_state;
-use crate::model::record::kind::{Frame, Kind, Target, Waits, nothing_personal};
+use crate::model::record::kind::{Frame, Kind, Target, Waits, begins_no_delivery, nothing_personal};
 use crate::model::segment::{Class, Disposition, Due};
 use crate::model::term::{Owner, Term, Terms};
 
@@ -63,9 +62,7 @@ impl Kind for EndedRecord {
         Terms { keys: of.keys(about), at: None }
     }
 
-    fn begins(&self) -> Vec<DeliveryId> {
-        Vec::new()
-    }
+    begins_no_delivery!();
 
     fn decodes_fully(self, _: u128) -> bool {
         self.delivery.delivery().is_some()

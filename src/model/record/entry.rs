@@ -17,7 +17,7 @@ use crate::model::record::codec::{self, Word, at, micros, versioned};
 use crate::model::record::delivery::{DeliveryRecord, HealthRecord, PriorState};
 use crate::model::record::delivery_state::set_state;
 use crate::model::record::ended::EndedRecord;
-use crate::model::record::kind::{Frame, Kind, Target, Waits};
+use crate::model::record::kind::{Frame, Kind, Target, Waits, begins_no_delivery, encoded_as_itself};
 use crate::model::redaction::{Rule, Subject};
 use crate::model::segment::{Class, Disposition, Due};
 use crate::model::term::{Owner, Term, Terms};
@@ -279,22 +279,11 @@ impl EntryRecord {
 }
 
 impl Kind for Logged {
-    const KINDS: &'static [u8] = &[2];
     const NAME: &'static str = "log entries";
     const CLASS: Class = Class::LogEntry;
     const GRANTS_RIGHTS: bool = false;
 
-    fn kind(&self) -> u8 {
-        2
-    }
-
-    fn encode(&self, out: &mut Vec<u8>) {
-        codec::encode_into(out, self);
-    }
-
-    fn decode(_: u8, payload: &[u8]) -> Option<Self> {
-        codec::decode(payload)
-    }
+    encoded_as_itself!(2);
 
     fn terms(&self) -> Terms {
         let own = [
@@ -311,9 +300,7 @@ impl Kind for Logged {
         Terms { keys: Owner::company(self.company()).keys(own), at: Some(self.created()) }
     }
 
-    fn begins(&self) -> Vec<DeliveryId> {
-        Vec::new()
-    }
+    begins_no_delivery!();
 
     fn decodes_fully(self, id: u128) -> bool {
         self.entry(AttemptId::from_bits(id)).is_some()

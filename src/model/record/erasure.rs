@@ -3,12 +3,12 @@
 use bincode::{Decode, Encode};
 
 use crate::core::event::Company;
-use crate::core::id::{DeliveryId, ErasureId};
+use crate::core::id::ErasureId;
 use crate::core::time::Timestamp;
 use crate::model::erasure::Erasure;
 use crate::model::keys;
 use crate::model::record::codec::{self, at, versioned};
-use crate::model::record::kind::{Kind, Target, kept_by_the_view, nothing_personal};
+use crate::model::record::kind::{Kind, Target, begins_no_delivery, kept_by_the_view, nothing_personal};
 use crate::model::segment::Class;
 use crate::model::term::{Owner, Term, Terms};
 
@@ -93,9 +93,7 @@ impl Kind for ErasureNoted {
         Terms { keys: Owner::UNKNOWN.keys([Term::All]), at: None }
     }
 
-    fn begins(&self) -> Vec<DeliveryId> {
-        Vec::new()
-    }
+    begins_no_delivery!();
 
     fn decodes_fully(self, _: u128) -> bool {
         self.record.erasure(self.id).is_some()

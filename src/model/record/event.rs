@@ -11,7 +11,7 @@ use crate::model::keys;
 use crate::model::receipts::EventReceipt;
 use crate::model::record::codec::{self, Word as _, at, versioned};
 use crate::model::record::delivery::DeliveryRecord;
-use crate::model::record::kind::{Frame, Kind, Target, Waits};
+use crate::model::record::kind::{Frame, Kind, Target, Waits, encoded_as_itself};
 use crate::model::redaction::{Rule, Subject};
 use crate::model::segment::{Class, Disposition, Due};
 use crate::model::term::{Owner, Term, Terms};
@@ -178,22 +178,11 @@ impl Accepted {
 }
 
 impl Kind for Accepted {
-    const KINDS: &'static [u8] = &[1];
     const NAME: &'static str = "events";
     const CLASS: Class = Class::Event;
     const GRANTS_RIGHTS: bool = false;
 
-    fn kind(&self) -> u8 {
-        1
-    }
-
-    fn encode(&self, out: &mut Vec<u8>) {
-        codec::encode_into(out, self);
-    }
-
-    fn decode(_: u8, payload: &[u8]) -> Option<Self> {
-        codec::decode(payload)
-    }
+    encoded_as_itself!(1);
 
     fn terms(&self) -> Terms {
         let (event_type, source) = (Term::Type(&self.event_type), Term::Source(&self.source));

@@ -3,13 +3,16 @@
 use bincode::{Decode, Encode};
 
 use crate::core::event::NewEvent;
-use crate::core::id::{DeliveryId, EventId};
+use crate::core::id::EventId;
 use crate::core::time::Timestamp;
 use crate::model::error::StoreError;
 use crate::model::keys;
 use crate::model::record::codec;
 use crate::model::record::event::Accepted;
-use crate::model::record::kind::{Frame, Kind, Target, Waits, kept_by_the_view, nothing_personal};
+use crate::model::record::kind::{
+    Frame, Kind, Target, Waits, begins_no_delivery, complete_if_decoded, encoded_as_itself, kept_by_the_view,
+    not_indexed, nothing_personal,
+};
 use crate::model::redaction::{Rule, Subject};
 use crate::model::segment::{Class, Disposition, Due};
 use crate::model::term::Terms;
@@ -44,30 +47,17 @@ impl FanOutRecord {
 }
 
 impl Kind for FanOutRecord {
-    const KINDS: &'static [u8] = &[22];
     const NAME: &'static str = "batches accepted in steps";
     const CLASS: Class = Class::WithEvent;
     const GRANTS_RIGHTS: bool = false;
 
-    fn kind(&self) -> u8 {
-        22
-    }
-
-    fn encode(&self, out: &mut Vec<u8>) {
-        codec::encode_into(out, self);
-    }
-
-    fn decode(_: u8, payload: &[u8]) -> Option<Self> {
-        codec::decode(payload)
-    }
+    encoded_as_itself!(22);
 
     fn terms(&self) -> Terms {
         Terms { keys: self.posted.iter().flat_map(Accepted::personal_terms).collect(), at: None }
     }
 
-    fn begins(&self) -> Vec<DeliveryId> {
-        Vec::new()
-    }
+    begins_no_delivery!();
 
     fn decodes_fully(self, _: u128) -> bool {
         let count = self.posted.len();
@@ -117,34 +107,14 @@ pub(crate) struct FanOutProgress {
 }
 
 impl Kind for FanOutProgress {
-    const KINDS: &'static [u8] = &[23];
     const NAME: &'static str = "batches accepted in steps";
     const CLASS: Class = Class::Other;
     const GRANTS_RIGHTS: bool = false;
 
-    fn kind(&self) -> u8 {
-        23
-    }
-
-    fn encode(&self, out: &mut Vec<u8>) {
-        codec::encode_into(out, self);
-    }
-
-    fn decode(_: u8, payload: &[u8]) -> Option<Self> {
-        codec::decode(payload)
-    }
-
-    fn terms(&self) -> Terms {
-        Terms::default()
-    }
-
-    fn begins(&self) -> Vec<DeliveryId> {
-        Vec::new()
-    }
-
-    fn decodes_fully(self, _: u128) -> bool {
-        true
-    }
+    encoded_as_itself!(23);
+    not_indexed!();
+    begins_no_delivery!();
+    complete_if_decoded!();
 
     fn apply(self, _: u128, target: Target<'_>) -> Option<Self> {
         match self.done {

@@ -179,6 +179,52 @@ impl<T: Kind> Kind for Box<T> {
     }
 }
 
+/// Declares that a kind has one version, of this kind byte, whose payload is the encoded value.
+macro_rules! encoded_as_itself {
+    ($kind:literal) => {
+        const KINDS: &'static [u8] = &[$kind];
+
+        fn kind(&self) -> u8 {
+            $kind
+        }
+
+        fn encode(&self, out: &mut Vec<u8>) {
+            $crate::model::record::codec::encode_into(out, self);
+        }
+
+        fn decode(_: u8, payload: &[u8]) -> Option<Self> {
+            $crate::model::record::codec::decode(payload)
+        }
+    };
+}
+
+/// Declares that records of a kind are found by no term.
+macro_rules! not_indexed {
+    () => {
+        fn terms(&self) -> $crate::model::term::Terms {
+            $crate::model::term::Terms::default()
+        }
+    };
+}
+
+/// Declares that records of a kind begin no delivery.
+macro_rules! begins_no_delivery {
+    () => {
+        fn begins(&self) -> Vec<$crate::core::id::DeliveryId> {
+            Vec::new()
+        }
+    };
+}
+
+/// Declares that nothing in a kind is left to be decoded after [`Kind::decode`].
+macro_rules! complete_if_decoded {
+    () => {
+        fn decodes_fully(self, _: u128) -> bool {
+            true
+        }
+    };
+}
+
 /// Declares that a kind has no personal data, so that erasures do not change it.
 macro_rules! nothing_personal {
     () => {
@@ -220,4 +266,7 @@ macro_rules! kept_until_oldest {
     };
 }
 
-pub(crate) use {kept_by_the_view, kept_until_oldest, nothing_personal};
+pub(crate) use {
+    begins_no_delivery, complete_if_decoded, encoded_as_itself, kept_by_the_view, kept_until_oldest, not_indexed,
+    nothing_personal,
+};

@@ -7,13 +7,15 @@ use bincode::{Decode, Encode};
 
 use crate::core::conversation::{Conversation, Direction, Lead, Media, Message, lead_number};
 use crate::core::event::{CallId, Company, Domain, ProducerId, Source};
-use crate::core::id::{ConversationId, DeliveryId, EventId, MessageId};
+use crate::core::id::{ConversationId, EventId, MessageId};
 use crate::core::time::Timestamp;
 use crate::model::error::StoreError;
 use crate::model::keys;
 use crate::model::receipts::MessageReceipt;
 use crate::model::record::codec::{self, Word as _, at, versioned};
-use crate::model::record::kind::{Frame, Kind, Target, Waits, kept_until_oldest, nothing_personal};
+use crate::model::record::kind::{
+    Frame, Kind, Target, Waits, begins_no_delivery, kept_until_oldest, not_indexed, nothing_personal,
+};
 use crate::model::redaction::{Rule, Subject};
 use crate::model::segment::{Class, Disposition, Due};
 use crate::model::term::{Owner, Term, Terms};
@@ -271,9 +273,7 @@ impl Kind for MessageRecord {
         Terms { keys: Owner::company(thread.company()).keys(own.into_iter().chain(phones)), at: None }
     }
 
-    fn begins(&self) -> Vec<DeliveryId> {
-        Vec::new()
-    }
+    begins_no_delivery!();
 
     fn decodes_fully(self, _: u128) -> bool {
         self.thread().clone().conversation().is_some()
@@ -348,13 +348,8 @@ impl Kind for ThreadGone {
         codec::decode(payload).map(Self)
     }
 
-    fn terms(&self) -> Terms {
-        Terms::default()
-    }
-
-    fn begins(&self) -> Vec<DeliveryId> {
-        Vec::new()
-    }
+    not_indexed!();
+    begins_no_delivery!();
 
     fn decodes_fully(self, _: u128) -> bool {
         self.0.conversation().is_some()

@@ -1,42 +1,23 @@
 //! Records of replays and discards in progress.
 
-use crate::core::id::DeliveryId;
 use crate::model::keys;
 use crate::model::progress::{DiscardRecord, ReplayRecord};
-use crate::model::record::codec::{self, versioned};
-use crate::model::record::kind::{Kind, Target, kept_by_the_view, nothing_personal};
+use crate::model::record::codec::versioned;
+use crate::model::record::kind::{
+    Kind, Target, begins_no_delivery, complete_if_decoded, encoded_as_itself, kept_by_the_view, not_indexed,
+    nothing_personal,
+};
 use crate::model::segment::Class;
-use crate::model::term::Terms;
 
 impl Kind for ReplayRecord {
-    const KINDS: &'static [u8] = &[6];
     const NAME: &'static str = "replays and discards";
     const CLASS: Class = Class::Other;
     const GRANTS_RIGHTS: bool = true;
 
-    fn kind(&self) -> u8 {
-        6
-    }
-
-    fn encode(&self, out: &mut Vec<u8>) {
-        codec::encode_into(out, self);
-    }
-
-    fn decode(_: u8, payload: &[u8]) -> Option<Self> {
-        codec::decode(payload)
-    }
-
-    fn terms(&self) -> Terms {
-        Terms::default()
-    }
-
-    fn begins(&self) -> Vec<DeliveryId> {
-        Vec::new()
-    }
-
-    fn decodes_fully(self, _: u128) -> bool {
-        true
-    }
+    encoded_as_itself!(6);
+    not_indexed!();
+    begins_no_delivery!();
+    complete_if_decoded!();
 
     fn apply(self, _: u128, target: Target<'_>) -> Option<Self> {
         let key = keys::replay(self.number, self.id);
@@ -53,34 +34,14 @@ impl Kind for ReplayRecord {
 }
 
 impl Kind for DiscardRecord {
-    const KINDS: &'static [u8] = &[7];
     const NAME: &'static str = "replays and discards";
     const CLASS: Class = Class::Other;
     const GRANTS_RIGHTS: bool = true;
 
-    fn kind(&self) -> u8 {
-        7
-    }
-
-    fn encode(&self, out: &mut Vec<u8>) {
-        codec::encode_into(out, self);
-    }
-
-    fn decode(_: u8, payload: &[u8]) -> Option<Self> {
-        codec::decode(payload)
-    }
-
-    fn terms(&self) -> Terms {
-        Terms::default()
-    }
-
-    fn begins(&self) -> Vec<DeliveryId> {
-        Vec::new()
-    }
-
-    fn decodes_fully(self, _: u128) -> bool {
-        true
-    }
+    encoded_as_itself!(7);
+    not_indexed!();
+    begins_no_delivery!();
+    complete_if_decoded!();
 
     fn apply(self, _: u128, target: Target<'_>) -> Option<Self> {
         let key = keys::numbered(keys::DISCARD, self.number);

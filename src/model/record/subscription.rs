@@ -15,7 +15,7 @@ use bincode::{Decode, Encode};
 use crate::core::client_certificate::ClientCertificate;
 use crate::core::event::{Company, Domain, EventType, Source};
 use crate::core::hidden::Hidden;
-use crate::core::id::{DeliveryId, SubscriptionId};
+use crate::core::id::SubscriptionId;
 use crate::core::seal::{self, Fingerprint, Keyring, Sealed, Unopened};
 use crate::core::subscription::{
     DisabledReason, Format, Header, Layout, Nested, Ordering, PreviousSecret, Secret, Selection, Subscription,
@@ -23,10 +23,10 @@ use crate::core::subscription::{
 use crate::model::keys;
 use crate::model::record::codec::{self, Word, at, millis};
 use crate::model::record::kind::{
-    Kind, Locked, Registered, Target, kept_by_the_view, kept_until_oldest, nothing_personal,
+    Kind, Locked, Registered, Target, begins_no_delivery, complete_if_decoded, kept_by_the_view, kept_until_oldest,
+    not_indexed, nothing_personal,
 };
 use crate::model::segment::Class;
-use crate::model::term::Terms;
 
 /// Associated data of the sealed secrets, followed by the subscription's id, so that they are valid for it alone.
 const ABOUT: &[u8] = b"hookswitch subscription secrets v1\0";
@@ -411,13 +411,8 @@ impl Kind for SubscriptionRecord {
         Self::decode(Form::ALL[form], payload)
     }
 
-    fn terms(&self) -> Terms {
-        Terms::default()
-    }
-
-    fn begins(&self) -> Vec<DeliveryId> {
-        Vec::new()
-    }
+    not_indexed!();
+    begins_no_delivery!();
 
     fn decodes_fully(self, _: u128) -> bool {
         self.unsealed(&Keyring::default()).is_some()
@@ -461,17 +456,9 @@ impl Kind for SubscriptionRemoved {
         codec::decode(payload).map(Self)
     }
 
-    fn terms(&self) -> Terms {
-        Terms::default()
-    }
-
-    fn begins(&self) -> Vec<DeliveryId> {
-        Vec::new()
-    }
-
-    fn decodes_fully(self, _: u128) -> bool {
-        true
-    }
+    not_indexed!();
+    begins_no_delivery!();
+    complete_if_decoded!();
 
     fn apply(self, _: u128, target: Target<'_>) -> Option<Self> {
         let Self(number) = self;

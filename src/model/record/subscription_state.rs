@@ -2,13 +2,14 @@
 
 use bincode::{Decode, Encode};
 
-use crate::core::id::DeliveryId;
 use crate::model::keys;
-use crate::model::record::codec::{self, versioned};
+use crate::model::record::codec::versioned;
 use crate::model::record::delivery::HealthRecord;
-use crate::model::record::kind::{Kind, Target, kept_by_the_view, nothing_personal};
+use crate::model::record::kind::{
+    Kind, Target, begins_no_delivery, complete_if_decoded, encoded_as_itself, kept_by_the_view, not_indexed,
+    nothing_personal,
+};
 use crate::model::segment::Class;
-use crate::model::term::Terms;
 
 /// A subscription's next sequence number and health. Written after its record in the snapshot at the beginning of every
 /// segment, so that older segments are not needed to know the subscriptions.
@@ -20,34 +21,14 @@ pub(crate) struct SubscriptionStateRecord {
 }
 
 impl Kind for SubscriptionStateRecord {
-    const KINDS: &'static [u8] = &[9];
     const NAME: &'static str = "states of subscriptions";
     const CLASS: Class = Class::Other;
     const GRANTS_RIGHTS: bool = true;
 
-    fn kind(&self) -> u8 {
-        9
-    }
-
-    fn encode(&self, out: &mut Vec<u8>) {
-        codec::encode_into(out, self);
-    }
-
-    fn decode(_: u8, payload: &[u8]) -> Option<Self> {
-        codec::decode(payload)
-    }
-
-    fn terms(&self) -> Terms {
-        Terms::default()
-    }
-
-    fn begins(&self) -> Vec<DeliveryId> {
-        Vec::new()
-    }
-
-    fn decodes_fully(self, _: u128) -> bool {
-        true
-    }
+    encoded_as_itself!(9);
+    not_indexed!();
+    begins_no_delivery!();
+    complete_if_decoded!();
 
     fn apply(self, _: u128, target: Target<'_>) -> Option<Self> {
         target.view.put(keys::next_sequence(self.number), self.next_sequence.to_be_bytes().to_vec());

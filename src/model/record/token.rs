@@ -3,14 +3,16 @@
 use bincode::{Decode, Encode};
 
 use crate::core::event::Company;
-use crate::core::id::{DeliveryId, TokenId};
+use crate::core::id::TokenId;
 use crate::core::time::Timestamp;
 use crate::core::token::{Role, Token, TokenHash};
 use crate::model::keys;
 use crate::model::record::codec::{self, Word as _, at, versioned};
-use crate::model::record::kind::{Kind, Target, kept_by_the_view, kept_until_oldest, nothing_personal};
+use crate::model::record::kind::{
+    Kind, Target, begins_no_delivery, complete_if_decoded, encoded_as_itself, kept_by_the_view, kept_until_oldest,
+    not_indexed, nothing_personal,
+};
 use crate::model::segment::Class;
-use crate::model::term::Terms;
 
 /// A token; only its hash is stored.
 #[derive(Encode, Decode)]
@@ -60,30 +62,13 @@ impl TokenRecord {
 }
 
 impl Kind for TokenRecord {
-    const KINDS: &'static [u8] = &[17];
     const NAME: &'static str = "tokens";
     const CLASS: Class = Class::Other;
     const GRANTS_RIGHTS: bool = true;
 
-    fn kind(&self) -> u8 {
-        17
-    }
-
-    fn encode(&self, out: &mut Vec<u8>) {
-        codec::encode_into(out, self);
-    }
-
-    fn decode(_: u8, payload: &[u8]) -> Option<Self> {
-        codec::decode(payload)
-    }
-
-    fn terms(&self) -> Terms {
-        Terms::default()
-    }
-
-    fn begins(&self) -> Vec<DeliveryId> {
-        Vec::new()
-    }
+    encoded_as_itself!(17);
+    not_indexed!();
+    begins_no_delivery!();
 
     fn decodes_fully(self, _: u128) -> bool {
         self.token().is_some()
@@ -123,17 +108,9 @@ impl Kind for TokenRevoked {
         codec::decode(payload).map(|bits| Self(TokenId::from_bits(bits)))
     }
 
-    fn terms(&self) -> Terms {
-        Terms::default()
-    }
-
-    fn begins(&self) -> Vec<DeliveryId> {
-        Vec::new()
-    }
-
-    fn decodes_fully(self, _: u128) -> bool {
-        true
-    }
+    not_indexed!();
+    begins_no_delivery!();
+    complete_if_decoded!();
 
     fn apply(self, _: u128, target: Target<'_>) -> Option<Self> {
         target.view.remove(keys::token(self.0));
