@@ -192,9 +192,10 @@ fn call(rng: &mut Rng) -> Option<CallId> {
     rng.maybe(4, |rng| CallId::parse(&format!("c{}", rng.below(13))).unwrap())
 }
 
+/// A time between the clock's first reading and its latest; the latest may be the earlier one.
 fn time(rng: &mut Rng, world: &World) -> Option<Timestamp> {
-    let past = world.now.load(Ordering::Relaxed) - NOW.millis();
-    rng.maybe(3, |rng| Timestamp::from_millis(NOW.millis() + rng.below(past as usize + 2) as u64))
+    let (first, latest) = (NOW.millis(), world.now.load(Ordering::Relaxed));
+    rng.maybe(3, |rng| Timestamp::from_millis(first.min(latest) + rng.below(first.abs_diff(latest) as usize + 2) as u64))
 }
 
 fn matches_if_set<T: PartialEq>(wanted: &Option<T>, actual: Option<&T>) -> bool {
